@@ -1,0 +1,11 @@
+//! temp
+pub mod measure;
+pub mod proto {
+    #![allow(missing_docs)]
+    pub mod my_package {
+        tonic::include_proto!("my_package");
+    }
+    pub mod routeguide {
+        tonic::include_proto!("routeguide");
+    }
+}

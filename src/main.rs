@@ -1,0 +1,3 @@
+//! The `waywiser` program.
+
+fn main() {}

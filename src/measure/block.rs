@@ -1,0 +1,93 @@
+//! A block: a short run of points as columns, the shape in which a [`Metric`](super::Metric)
+//! takes them.
+
+use super::point::{HALF_TURN_E7, Point, PointError, Space};
+
+/// A run of up to [`Block::CAPACITY`] points of one space, held as two columns.
+///
+/// Whoever makes points (a decoder, a file reader) pushes them here, and a
+/// [`Path`](super::Path) folds and empties it. How a run is cut into blocks changes no bit of the
+/// result, so a block may be folded when it is full, at the end of a network frame, or whenever.
+#[derive(Clone, Debug)]
+pub struct Block {
+    space: Space,
+    len: usize,
+    /// Slot 0 is room for the point before the block, which the path fills in when it folds: the
+    /// columns it hands to the metric are then one unbroken run.
+    x: [f64; Block::CAPACITY + 1],
+    y: [f64; Block::CAPACITY + 1],
+}
+
+impl Block {
+    /// How many points fit: 256, two columns of 2 KiB, which stay in the first-level cache
+    /// together with their legs.
+    pub const CAPACITY: usize = 256;
+
+    /// An empty block for points of `space`.
+    pub fn new(space: Space) -> Self {
+        Self { space, len: 0, x: [0.0; Self::CAPACITY + 1], y: [0.0; Self::CAPACITY + 1] }
+    }
+
+    /// The space its points lie in.
+    pub fn space(&self) -> Space {
+        self.space
+    }
+
+    /// How many points it holds.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether it holds no point.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Whether it takes no further point before it is folded.
+    pub fn is_full(&self) -> bool {
+        self.len == Self::CAPACITY
+    }
+
+    /// Adds a pair of `int32`: x and y of the published contract in a planar block, longitude and
+    /// latitude in E7 in a geographic one.
+    ///
+    /// # Errors
+    /// As [`Point::from_e7`]; every pair of `int32` is a planar point.
+    ///
+    /// # Panics
+    /// When the block is full. Ask [`Block::is_full`] first; no input can bring this about.
+    #[inline]
+    pub fn push_i32(&mut self, x: i32, y: i32) -> Result<(), PointError> {
+        let (x, y) = match self.space {
+            Space::Planar => (f64::from(x), f64::from(y)),
+            Space::Geographic => Point::from_e7(y, x)?.canonical(),
+        };
+        self.push_canonical(x, y);
+        Ok(())
+    }
+
+    /// Adds coordinates in the canonical unit that were checked by whoever made them.
+    #[inline]
+    pub(super) fn push_canonical(&mut self, x: f64, y: f64) {
+        debug_assert!(self.space == Space::Planar || x.abs() <= HALF_TURN_E7);
+        self.len += 1;
+        self.x[self.len] = x;
+        self.y[self.len] = y;
+    }
+
+    /// The columns of the points alone.
+    pub(super) fn columns(&self) -> (&[f64], &[f64]) {
+        (&self.x[1..=self.len], &self.y[1..=self.len])
+    }
+
+    /// The columns with `before` put in front of them.
+    pub(super) fn columns_after(&mut self, before: (f64, f64)) -> (&[f64], &[f64]) {
+        (self.x[0], self.y[0]) = before;
+        (&self.x[..=self.len], &self.y[..=self.len])
+    }
+
+    /// Forgets its points.
+    pub(super) fn clear(&mut self) {
+        self.len = 0;
+    }
+}

@@ -1,0 +1,121 @@
+//! The bounding box of a path, also of one that crosses the antimeridian.
+
+use super::point::{HALF_TURN_E7, Point, Space, TURN_E7};
+
+/// The smallest box around a path's points that a running minimum and maximum can tell.
+///
+/// Geographic boxes are in degrees and follow RFC 7946, section 5.2: where the path crosses the
+/// antimeridian, `min_x` (west) is larger than `max_x` (east).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bounds {
+    /// The smallest x, or the western longitude in degrees.
+    pub min_x: f64,
+    /// The smallest y, or the southern latitude in degrees.
+    pub min_y: f64,
+    /// The largest x, or the eastern longitude in degrees.
+    pub max_x: f64,
+    /// The largest y, or the northern latitude in degrees.
+    pub max_y: f64,
+}
+
+/// What is kept of the points to tell their [`Bounds`]: minima and maxima only, so any order and
+/// grouping gives the same bits.
+///
+/// Beside the range of longitudes as they stand, it keeps the two that bound the empty part around
+/// the prime meridian; the narrower of the two boxes is the one that is told. A path that crosses
+/// both meridians gets the box from -180 to 180.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Extent {
+    min_x: f64,
+    max_x: f64,
+    min_y: f64,
+    max_y: f64,
+    /// The smallest x that is at least 0.
+    min_east: f64,
+    /// The largest x below 0.
+    max_west: f64,
+}
+
+impl Extent {
+    pub(super) const EMPTY: Self = Self {
+        min_x: f64::INFINITY,
+        max_x: f64::NEG_INFINITY,
+        min_y: f64::INFINITY,
+        max_y: f64::NEG_INFINITY,
+        min_east: f64::INFINITY,
+        max_west: f64::NEG_INFINITY,
+    };
+
+    pub(super) fn extend(&mut self, x: &[f64], y: &[f64]) {
+        // Selections instead of f64::min, which minds NaN: there are none here, and these become
+        // one instruction a lane.
+        let min = |a: f64, b: f64| if b < a { b } else { a };
+        let max = |a: f64, b: f64| if b > a { b } else { a };
+        for &x in x {
+            self.min_x = min(self.min_x, x);
+            self.max_x = max(self.max_x, x);
+            self.min_east = min(self.min_east, if x < 0.0 { f64::INFINITY } else { x });
+            self.max_west = max(self.max_west, if x < 0.0 { x } else { f64::NEG_INFINITY });
+        }
+        for &y in y {
+            self.min_y = min(self.min_y, y);
+            self.max_y = max(self.max_y, y);
+        }
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.min_x = self.min_x.min(other.min_x);
+        self.max_x = self.max_x.max(other.max_x);
+        self.min_y = self.min_y.min(other.min_y);
+        self.max_y = self.max_y.max(other.max_y);
+        self.min_east = self.min_east.min(other.min_east);
+        self.max_west = self.max_west.max(other.max_west);
+    }
+
+    /// The box in the caller's unit; `None` before the first point.
+    pub(super) fn bounds(&self, space: Space) -> Option<Bounds> {
+        if self.min_x > self.max_x {
+            return None;
+        }
+        let (mut west, mut east) = (self.min_x, self.max_x);
+        let both_sides = self.min_east <= HALF_TURN_E7 && self.max_west >= -HALF_TURN_E7;
+        if space == Space::Geographic
+            && both_sides
+            && self.max_west + TURN_E7 - self.min_east < east - west
+        {
+            (west, east) = (self.min_east, self.max_west);
+        }
+        let low = Point::from_canonical(space, (west, self.min_y));
+        let high = Point::from_canonical(space, (east, self.max_y));
+        Some(Bounds { min_x: low.x(), min_y: low.y(), max_x: high.x(), max_y: high.y() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bounds(longitudes_deg: &[f64]) -> (f64, f64) {
+        let mut extent = Extent::EMPTY;
+        for &deg in longitudes_deg {
+            let (x, y) = Point::geographic(0.0, deg).unwrap().canonical();
+            extent.extend(&[x], &[y]);
+        }
+        let bounds = extent.bounds(Space::Geographic).unwrap();
+        (bounds.min_x, bounds.max_x)
+    }
+
+    #[test]
+    fn a_box_takes_the_short_way_round() {
+        assert_eq!(bounds(&[-1.0, 2.0]), (-1.0, 2.0));
+        assert_eq!(bounds(&[179.0, -178.0]), (179.0, -178.0));
+        assert_eq!(bounds(&[179.0, -178.0, 100.0]), (100.0, -178.0));
+        assert_eq!(bounds(&[180.0, -180.0]), (180.0, -180.0));
+        assert_eq!(bounds(&[-5.0]), (-5.0, -5.0));
+    }
+
+    #[test]
+    fn no_point_has_no_box() {
+        assert_eq!(Extent::EMPTY.bounds(Space::Planar), None);
+    }
+}

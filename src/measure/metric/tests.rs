@@ -1,0 +1,121 @@
+//! Oracles with their provenance, and the properties that every metric has.
+//!
+//! Where no other source is named, geodesic figures are those of GeographicLib's GeodSolve
+//! (Karney 2013), of which two are closed formulas: a degree along the equator is a pi/180, and the
+//! quarter meridian of WGS84 is 10 001 965.7293 m.
+
+use proptest::prelude::*;
+
+use super::haversine::MEAN_EARTH_RADIUS_M;
+use super::*;
+
+fn between(metric: Metric, from: (f64, f64), to: (f64, f64)) -> f64 {
+    let point = |(y, x)| Point::new(metric.space(), x, y).unwrap();
+    metric.between(point(from), point(to)).unwrap()
+}
+
+fn assert_close(actual: f64, expected: f64, tolerance: f64) {
+    assert!((actual - expected).abs() <= tolerance, "{actual} is not {expected} +- {tolerance}");
+}
+
+#[test]
+fn geodesic_lengths_are_those_of_geographiclib() {
+    let m = |from, to| between(Metric::Geodesic, from, to);
+    let tenth_mm = 0.000_05; // the figures below are rounded to this
+    assert_close(m((1.0, 1.0), (2.0, 2.0)), 156_876.149, 0.0005);
+    assert_close(m((0.0, 0.0), (0.0, 1.0)), 111_319.4908, tenth_mm);
+    assert_close(m((0.0, 0.0), (90.0, 0.0)), 10_001_965.7293, tenth_mm);
+    // Pole to pole, whatever the meridians.
+    assert_close(m((-90.0, 17.0), (90.0, -120.0)), 2.0 * 10_001_965.7293, 2.0 * tenth_mm);
+    // Across the antimeridian, the short way.
+    assert_close(m((0.0, 179.5), (0.0, -179.5)), 111_319.4908, tenth_mm);
+    // All meridians meet at a pole.
+    assert_eq!(m((90.0, 0.0), (90.0, 123.0)), 0.0);
+}
+
+#[test]
+fn a_near_antipodal_geodesic_converges() {
+    // Karney (2013), table 4 and its text: the example for which Vincenty's method fails.
+    // phi1 = -30, lambda12 = 179.8, phi2 = 29.9: s12 = 19 989 832.827 610 m.
+    let length_m = between(Metric::Geodesic, (-30.0, 0.0), (29.9, 179.8));
+    assert_close(length_m, 19_989_832.827_610, 0.000_001);
+}
+
+#[test]
+fn haversine_lengths_are_arcs_of_the_mean_sphere() {
+    let m = |from, to| between(Metric::Haversine, from, to);
+    let degree_m = MEAN_EARTH_RADIUS_M * std::f64::consts::PI / 180.0;
+    let nm = 1e-9;
+    assert_close(m((0.0, 0.0), (0.0, 1.0)), degree_m, nm);
+    assert_close(m((50.0, 7.0), (51.0, 7.0)), degree_m, nm);
+    assert_close(m((0.0, 179.5), (0.0, -179.5)), degree_m, nm);
+    assert_close(m((0.0, 0.0), (90.0, 77.0)), 90.0 * degree_m, 10.0 * nm);
+    // Antipodes: half the circumference. The haversine is flat there, to about a decimetre.
+    assert_close(m((30.0, 0.0), (-30.0, 180.0)), 180.0 * degree_m, 0.2);
+    // A leg of one E7 unit, 11 mm, keeps its digits.
+    assert_close(m((0.0, 0.0), (0.0, 1e-7)), degree_m * 1e-7, 1e-15);
+}
+
+#[test]
+fn planar_lengths_hold_the_extremes_of_int32() {
+    let (low, high) = (f64::from(i32::MIN), f64::from(i32::MAX));
+    assert_eq!(between(Metric::Planar, (0.0, 0.0), (4.0, 3.0)), 5.0);
+    // The diagonal of a square of side 2^32 - 1: the f64 nearest to (2^32 - 1) sqrt 2.
+    let diagonal = between(Metric::Planar, (low, low), (high, high));
+    assert_eq!(diagonal, 6_074_000_998.537_886);
+}
+
+const METRICS: [Metric; 3] = [Metric::Planar, Metric::Haversine, Metric::Geodesic];
+
+/// A coordinate pair in degrees; often at an edge, often an E7 integer.
+fn position() -> impl Strategy<Value = (f64, f64)> {
+    let latitude = prop_oneof![
+        -90.0..=90.0_f64,
+        prop::sample::select(vec![-90.0, 90.0, 0.0]),
+        (-900_000_000..=900_000_000_i32).prop_map(|e7| f64::from(e7) / 1e7),
+    ];
+    let longitude = prop_oneof![
+        -180.0..=180.0_f64,
+        prop::sample::select(vec![-180.0, 180.0, 0.0, 90.0, 179.999_999_9]),
+        (-1_800_000_000..=1_800_000_000_i32).prop_map(|e7| f64::from(e7) / 1e7),
+    ];
+    (latitude, longitude)
+}
+
+/// A second position: anywhere, a step away, or nearly opposite.
+fn pair() -> impl Strategy<Value = ((f64, f64), (f64, f64))> {
+    (position(), position(), -1e-4..1e-4_f64, -1e-4..1e-4_f64, 0..3).prop_map(
+        |(a, anywhere, dy, dx, kind)| {
+            let near = |(y, x): (f64, f64)| ((y + dy).clamp(-90.0, 90.0), x + dx);
+            let b = match kind {
+                0 => anywhere,
+                1 => near(a),
+                _ => near((-a.0, a.1 + 180.0)),
+            };
+            (a, b)
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn every_metric_is_symmetric_finite_and_never_negative((a, b) in pair()) {
+        for metric in METRICS {
+            let there = between(metric, a, b);
+            let back = between(metric, b, a);
+            prop_assert_eq!(there.to_bits(), back.to_bits(), "{}", metric);
+            prop_assert!(there.is_finite() && there.is_sign_positive(), "{}: {}", metric, there);
+            prop_assert_eq!(between(metric, a, a).to_bits(), 0.0_f64.to_bits());
+        }
+    }
+
+    #[test]
+    fn the_sphere_and_the_ellipsoid_differ_by_little((a, b) in pair()) {
+        // The mean sphere is off by at most 0.56 %: Earle (2006), "Sphere to spheroid comparisons".
+        let sphere = between(Metric::Haversine, a, b);
+        let ellipsoid = between(Metric::Geodesic, a, b);
+        prop_assert!((sphere - ellipsoid).abs() <= 0.0057 * ellipsoid + 1e-9, "{sphere} {ellipsoid}");
+    }
+}

@@ -1,0 +1,26 @@
+//! Measuring: points in, an exact length out.
+//!
+//! The room is pure. It knows no bytes, no protocol, no clock and no files; [`crate::wire`] and the
+//! file readers bring it points, the services and the command line take its [`Summary`] away.
+//!
+//! What happens here, in the order in which it happens:
+//! 1. a [`Point`] is checked once, when it is made, and is finite and in range ever after;
+//! 2. points gather in a [`Block`] of columns;
+//! 3. a [`Metric`] turns the block into legs, one `f64` each, rounded once;
+//! 4. an [`ExactSum`] adds the legs without rounding, so that order and grouping cannot matter;
+//! 5. the [`Path`] keeps what a continuation needs and tells the [`Summary`] at any time.
+
+mod block;
+mod bounds;
+mod metric;
+mod path;
+mod point;
+mod sum;
+
+pub use block::Block;
+pub use bounds::Bounds;
+pub use metric::Metric;
+pub use metric::haversine::MEAN_EARTH_RADIUS_M;
+pub use path::{Path, PathError, Summary};
+pub use point::{PLANAR_MAX, Point, PointError, Space};
+pub use sum::{ExactSum, SumOverflow};

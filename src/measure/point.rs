@@ -1,0 +1,268 @@
+//! A point: two coordinates that are finite and in range, checked once, here.
+//!
+//! Geographic coordinates are kept as `f64` in units of 1e-7 degree (E7), the one canonical unit:
+//! it is exact for the integers that trackers send and holds what an `f64` in degrees holds.
+//! Planar ones are kept in the caller's unit.
+
+use std::fmt;
+
+/// The largest planar coordinate, either way: 2^40 of the caller's unit.
+///
+/// It keeps every leg below 2^42, so that a block of legs cannot overflow the exact sum between
+/// two checks; the whole range of an `int32` is 2^8 times smaller.
+pub const PLANAR_MAX: f64 = (1_u64 << 40) as f64;
+
+/// E7 units in a degree.
+const E7_PER_DEG: f64 = 1e7;
+/// A quarter turn in E7 units: the latitude of the north pole.
+pub(super) const POLE_E7: f64 = 90.0 * E7_PER_DEG;
+/// Half a turn in E7 units: the antimeridian.
+pub(super) const HALF_TURN_E7: f64 = 180.0 * E7_PER_DEG;
+/// A whole turn in E7 units.
+pub(super) const TURN_E7: f64 = 360.0 * E7_PER_DEG;
+
+/// The surface that points lie on; it decides what their coordinates mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Space {
+    /// The plane: x and y in the caller's unit.
+    Planar,
+    /// The Earth: longitude and latitude.
+    Geographic,
+}
+
+impl fmt::Display for Space {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Space::Planar => "planar",
+            Space::Geographic => "geographic",
+        })
+    }
+}
+
+/// A checked point. One that exists is finite and in range.
+///
+/// ```
+/// use waywiser::measure::Point;
+///
+/// let point = Point::geographic(46.4397, 13.7433)?;
+/// assert_eq!(point.y(), 46.4397);
+/// assert!(Point::geographic(91.0, 0.0).is_err());
+/// # Ok::<(), waywiser::measure::PointError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Point {
+    space: Space,
+    x: f64,
+    y: f64,
+}
+
+impl Point {
+    /// A point in the plane, in the caller's unit.
+    ///
+    /// # Errors
+    /// When a coordinate is not finite or is larger than [`PLANAR_MAX`].
+    pub fn planar(x: f64, y: f64) -> Result<Self, PointError> {
+        for (axis, value) in [("x", x), ("y", y)] {
+            if !value.is_finite() {
+                return Err(PointError::NotFinite { axis, value });
+            }
+            if value.abs() > PLANAR_MAX {
+                return Err(PointError::PlanarRange { axis, value });
+            }
+        }
+        Ok(Self::checked(Space::Planar, x, y))
+    }
+
+    /// A position on the Earth, in degrees.
+    ///
+    /// The longitude is taken modulo 360, so 190 and -170 are one meridian, and so are 180 and -180.
+    ///
+    /// # Errors
+    /// When a coordinate is not finite or the latitude lies beyond a pole.
+    pub fn geographic(latitude_deg: f64, longitude_deg: f64) -> Result<Self, PointError> {
+        for (axis, value) in [("latitude", latitude_deg), ("longitude", longitude_deg)] {
+            if !value.is_finite() {
+                return Err(PointError::NotFinite { axis, value });
+            }
+        }
+        if latitude_deg.abs() > 90.0 {
+            return Err(PointError::Latitude { latitude_deg });
+        }
+        let x = wrap_half_turn(longitude_deg, 180.0) * E7_PER_DEG;
+        Ok(Self::checked(Space::Geographic, x, latitude_deg * E7_PER_DEG))
+    }
+
+    /// A position on the Earth, in units of 1e-7 degree.
+    ///
+    /// # Errors
+    /// When the latitude lies beyond a pole. Any longitude is taken, modulo 360 degrees.
+    #[inline]
+    pub fn from_e7(latitude_e7: i32, longitude_e7: i32) -> Result<Self, PointError> {
+        let y = f64::from(latitude_e7);
+        if y.abs() > POLE_E7 {
+            return Err(PointError::Latitude { latitude_deg: y / E7_PER_DEG });
+        }
+        let x = wrap_half_turn(f64::from(longitude_e7), HALF_TURN_E7);
+        Ok(Self::checked(Space::Geographic, x, y))
+    }
+
+    /// A point of `space` with `x` (or longitude in degrees) and `y` (or latitude in degrees): the
+    /// axis order of GeoJSON, WKT and PostGIS.
+    ///
+    /// # Errors
+    /// As [`Point::planar`] and [`Point::geographic`].
+    pub fn new(space: Space, x: f64, y: f64) -> Result<Self, PointError> {
+        match space {
+            Space::Planar => Self::planar(x, y),
+            Space::Geographic => Self::geographic(y, x),
+        }
+    }
+
+    /// Adding zero turns -0 into +0, so that equal points have equal bits.
+    #[inline]
+    fn checked(space: Space, x: f64, y: f64) -> Self {
+        Self { space, x: x + 0.0, y: y + 0.0 }
+    }
+
+    /// A point from canonical coordinates that came out of one.
+    pub(super) fn from_canonical(space: Space, (x, y): (f64, f64)) -> Self {
+        Self { space, x, y }
+    }
+
+    /// The coordinates in the canonical unit of the space: E7 on the Earth.
+    #[inline]
+    pub(super) fn canonical(self) -> (f64, f64) {
+        (self.x, self.y)
+    }
+
+    /// The surface the point lies on.
+    pub fn space(self) -> Space {
+        self.space
+    }
+
+    /// x in the caller's unit, or the longitude in degrees, -180 to 180.
+    pub fn x(self) -> f64 {
+        to_public(self.space, self.x)
+    }
+
+    /// y in the caller's unit, or the latitude in degrees, -90 to 90.
+    pub fn y(self) -> f64 {
+        to_public(self.space, self.y)
+    }
+
+    /// Latitude and longitude rounded to the nearest 1e-7 degree (1.1 cm at the equator), or
+    /// `None` for a planar point.
+    pub fn to_e7(self) -> Option<(i32, i32)> {
+        // In range by construction: |y| <= 9e8, |x| <= 1.8e9.
+        (self.space == Space::Geographic).then(|| (self.y.round() as i32, self.x.round() as i32))
+    }
+}
+
+/// A canonical coordinate in the unit that callers see.
+pub(super) fn to_public(space: Space, value: f64) -> f64 {
+    match space {
+        Space::Planar => value,
+        Space::Geographic => value / E7_PER_DEG,
+    }
+}
+
+/// `value` modulo a whole turn, between minus and plus `half_turn`, both included.
+#[inline]
+fn wrap_half_turn(value: f64, half_turn: f64) -> f64 {
+    if value.abs() <= half_turn {
+        return value;
+    }
+    // The remainder is exact, and so is the subtraction: both operands are within a factor of two.
+    let rest = value % (2.0 * half_turn);
+    if rest > half_turn {
+        rest - 2.0 * half_turn
+    } else if rest < -half_turn {
+        rest + 2.0 * half_turn
+    } else {
+        rest
+    }
+}
+
+/// Why two numbers are not a point. Give the caller the place; the message tells the rest.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PointError {
+    /// A NaN or an infinity.
+    #[error("{axis} {value} is not a finite number")]
+    NotFinite {
+        /// The coordinate's name.
+        axis: &'static str,
+        /// What it was.
+        value: f64,
+    },
+    /// A latitude beyond a pole.
+    #[error("latitude {latitude_deg} is not between -90 and 90 degrees")]
+    Latitude {
+        /// What it was, in degrees.
+        latitude_deg: f64,
+    },
+    /// A planar coordinate past [`PLANAR_MAX`].
+    #[error("{axis} {value} is not between -2^40 and 2^40")]
+    PlanarRange {
+        /// The coordinate's name.
+        axis: &'static str,
+        /// What it was, in the caller's unit.
+        value: f64,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_longitude_is_taken_modulo_360() {
+        let x = |deg| Point::geographic(0.0, deg).unwrap().x();
+        assert_eq!(x(190.0), -170.0);
+        assert_eq!(x(-190.0), 170.0);
+        assert_eq!(x(360.0), 0.0);
+        assert_eq!(x(540.0), 180.0);
+        assert_eq!(x(1e300), (1e300 % 360.0) - if 1e300 % 360.0 > 180.0 { 360.0 } else { 0.0 });
+        assert_eq!(Point::from_e7(0, 1_900_000_000).unwrap().x(), -170.0);
+        assert_eq!(Point::from_e7(0, i32::MIN).unwrap().x(), 145.251_635_2);
+    }
+
+    #[test]
+    fn the_poles_are_in_range_and_nothing_past_them_is() {
+        assert!(Point::geographic(90.0, 0.0).is_ok());
+        assert!(Point::from_e7(-900_000_000, 0).is_ok());
+        assert_eq!(
+            Point::from_e7(900_000_001, 0).unwrap_err().to_string(),
+            "latitude 90.0000001 is not between -90 and 90 degrees"
+        );
+        assert!(Point::geographic(90.0_f64.next_up(), 0.0).is_err());
+    }
+
+    #[test]
+    fn what_is_not_finite_is_no_point() {
+        for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert!(Point::planar(bad, 0.0).is_err());
+            assert!(Point::planar(0.0, bad).is_err());
+            assert!(Point::geographic(bad, 0.0).is_err());
+            assert!(Point::geographic(0.0, bad).is_err());
+        }
+        assert!(Point::planar(PLANAR_MAX, -PLANAR_MAX).is_ok());
+        assert!(Point::planar(PLANAR_MAX.next_up(), 0.0).is_err());
+    }
+
+    #[test]
+    fn minus_zero_is_zero() {
+        let (x, y) = Point::planar(-0.0, -0.0).unwrap().canonical();
+        assert!(x.is_sign_positive() && y.is_sign_positive());
+        let (x, y) = Point::geographic(-0.0, -360.0).unwrap().canonical();
+        assert!(x.is_sign_positive() && y.is_sign_positive());
+    }
+
+    #[test]
+    fn e7_survives_the_way_there_and_back() {
+        for e7 in [(1, -1), (464_397_123, 137_433_321), (-900_000_000, 1_800_000_000)] {
+            assert_eq!(Point::from_e7(e7.0, e7.1).unwrap().to_e7(), Some(e7));
+        }
+        assert_eq!(Point::planar(1.0, 2.0).unwrap().to_e7(), None);
+    }
+}

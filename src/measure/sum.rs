@@ -1,0 +1,206 @@
+//! The exact sum: 128-bit fixed point, in which no order, grouping or merge changes a bit.
+
+/// A sum of non-negative `f64`, kept exactly in 128 bits in units of 2^-64.
+///
+/// An `f64` of 2^-12 (a quarter of a millimetre, where the unit is the metre) or more is a whole
+/// number of units and is added without any rounding; a smaller one is rounded to the nearest unit
+/// first, ties to even. Integer addition is associative, so sums of parts merge to the sum of the
+/// whole. The unit, 5e-20, is far below the rounding of any leg. See Kulisch (2013),
+/// "Computer Arithmetic and Validity", for the idea of the long accumulator.
+///
+/// ```
+/// use waywiser::measure::ExactSum;
+///
+/// let mut sum = ExactSum::ZERO;
+/// for _ in 0..10 {
+///     sum.add(0.1)?;
+/// }
+/// assert_eq!(sum.to_f64(), 1.0); // a running f64 says 0.9999999999999999
+/// # Ok::<(), waywiser::measure::SumOverflow>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ExactSum(u128);
+
+/// The sum would reach 2^64 units of length, or a term is not a number from 0 up to 2^64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the length passes 2^64, the largest total that can be kept exactly")]
+pub struct SumOverflow;
+
+/// Fraction bits.
+const FRACTION_BITS: i32 = 64;
+
+impl ExactSum {
+    /// The sum of nothing.
+    pub const ZERO: Self = Self(0);
+
+    /// Adds one term.
+    ///
+    /// # Errors
+    /// [`SumOverflow`]; the sum is then as it was.
+    pub fn add(&mut self, term: f64) -> Result<(), SumOverflow> {
+        self.add_all(&[term])
+    }
+
+    /// Adds terms, all or none of them.
+    ///
+    /// # Errors
+    /// [`SumOverflow`]; the sum is then as it was.
+    pub fn add_all(&mut self, terms: &[f64]) -> Result<(), SumOverflow> {
+        let mut total = self.0;
+        for &term in terms {
+            total = total.checked_add(to_fixed(term)?).ok_or(SumOverflow)?;
+        }
+        self.0 = total;
+        Ok(())
+    }
+
+    /// Adds another sum, as if its terms had been added one by one.
+    ///
+    /// # Errors
+    /// [`SumOverflow`]; the sum is then as it was.
+    pub fn merge(&mut self, other: &Self) -> Result<(), SumOverflow> {
+        self.0 = self.0.checked_add(other.0).ok_or(SumOverflow)?;
+        Ok(())
+    }
+
+    /// The sum, rounded once to the nearest `f64`, ties to even.
+    pub fn to_f64(self) -> f64 {
+        // The conversion rounds to nearest even; the scaling by a power of two is exact.
+        self.0 as f64 / 2_f64.powi(FRACTION_BITS)
+    }
+
+    /// The 16 bytes that hold all of it, little-endian.
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0.to_le_bytes()
+    }
+
+    /// The sum that [`ExactSum::to_bytes`] wrote.
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(u128::from_le_bytes(bytes))
+    }
+}
+
+/// `value` in units of 2^-64, rounded to the nearest, ties to even.
+#[inline]
+fn to_fixed(value: f64) -> Result<u128, SumOverflow> {
+    const MANTISSA_BITS: i32 = 52;
+    const EXPONENT_BIAS: i32 = 1023;
+
+    let bits = value.to_bits();
+    let exponent = (bits >> MANTISSA_BITS) as i32; // the sign bit is on top: a negative is too large
+    // value = mantissa * 2^(exponent - bias - 52), so in units of 2^-64 it is mantissa << shift.
+    let shift = exponent - EXPONENT_BIAS - MANTISSA_BITS + FRACTION_BITS;
+    let mantissa = (bits & ((1 << MANTISSA_BITS) - 1)) | (1 << MANTISSA_BITS);
+    match shift {
+        0..=75 => Ok(u128::from(mantissa) << shift),
+        -53..0 => {
+            let drop = -shift;
+            let kept = mantissa >> drop;
+            let rest = mantissa & ((1 << drop) - 1);
+            let half = 1 << (drop - 1);
+            let round_up = rest > half || (rest == half && kept & 1 == 1);
+            Ok(u128::from(kept + u64::from(round_up)))
+        }
+        // Less than half a unit; zero and the subnormals are here too.
+        ..-53 => Ok(0),
+        _ => Err(SumOverflow),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use num_bigint::BigInt;
+    use num_rational::BigRational;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn units(value: f64) -> BigInt {
+        let scaled = BigRational::from_float(value).unwrap()
+            * BigRational::from_integer(BigInt::from(1_u8) << 64);
+        let floor = scaled.floor();
+        let rest = &scaled - &floor;
+        let half = BigRational::new(1.into(), 2.into());
+        let mut whole = floor.to_integer();
+        if rest > half || (rest == half && whole.bit(0)) {
+            whole += 1;
+        }
+        whole
+    }
+
+    fn leg() -> impl Strategy<Value = f64> {
+        prop_oneof![
+            0.0..100.0_f64,
+            0.0..2e7_f64,
+            (0_u64..(1085 << 52)).prop_map(f64::from_bits), // every magnitude up to 2^62
+            (0_u64..1 << 20).prop_map(|n| n as f64 * 2_f64.powi(-66)), // ties of the rounding
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_exact_against_big_rationals(legs in prop::collection::vec(leg(), 0..40)) {
+            let mut sum = ExactSum::ZERO;
+            let expected: BigInt = legs.iter().map(|&leg| units(leg)).sum();
+            match sum.add_all(&legs) {
+                Ok(()) => prop_assert_eq!(BigInt::from(sum.0), expected),
+                Err(SumOverflow) => prop_assert!(expected >= BigInt::from(1_u8) << 128),
+            }
+        }
+
+        #[test]
+        fn its_f64_is_correctly_rounded(bits: u128) {
+            let value = ExactSum(bits).to_f64();
+            let exact = BigRational::new(BigInt::from(bits), BigInt::from(1_u8) << 64);
+            let error = |value: f64| {
+                let difference = BigRational::from_float(value).unwrap() - &exact;
+                if difference < BigRational::from_integer(0.into()) { -difference } else { difference }
+            };
+            prop_assert!(error(value) <= error(value.next_up()));
+            prop_assert!(value == 0.0 || error(value) <= error(value.next_down()));
+        }
+
+        #[test]
+        fn any_order_and_grouping_gives_the_same_bits(
+            legs in prop::collection::vec(0.0..1e9_f64, 0..60), cut in 0_usize..60,
+        ) {
+            let cut = cut.min(legs.len());
+            let mut whole = ExactSum::ZERO;
+            whole.add_all(&legs).unwrap();
+            let (mut head, mut tail) = (ExactSum::ZERO, ExactSum::ZERO);
+            for leg in legs[..cut].iter().rev() {
+                head.add(*leg).unwrap();
+            }
+            tail.add_all(&legs[cut..]).unwrap();
+            tail.merge(&head).unwrap();
+            prop_assert_eq!(tail, whole);
+            prop_assert_eq!(ExactSum::from_bytes(tail.to_bytes()), whole);
+        }
+    }
+
+    #[test]
+    fn ten_million_legs_of_a_tenth_are_a_million() {
+        let legs = [0.1; 1000];
+        let mut sum = ExactSum::ZERO;
+        for _ in 0..10_000 {
+            sum.add_all(&legs).unwrap();
+        }
+        // 10^7 times the f64 nearest to 0.1, which is 0.1 + 5.55e-18, rounds to 10^6.
+        assert_eq!(sum.to_f64(), 1e6);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_and_changes_nothing() {
+        let mut sum = ExactSum::ZERO;
+        let half = 2_f64.powi(63);
+        sum.add(half).unwrap();
+        assert_eq!(sum.add_all(&[1.0, half]), Err(SumOverflow));
+        assert_eq!(sum.to_f64(), half);
+        for bad in [f64::NAN, f64::INFINITY, -1.0, 2_f64.powi(64)] {
+            assert_eq!(sum.add(bad), Err(SumOverflow), "{bad}");
+        }
+        let mut other = sum;
+        assert_eq!(other.merge(&sum), Err(SumOverflow));
+        assert_eq!(other, sum);
+    }
+}
