@@ -1,5 +1,6 @@
 //! temp
 pub mod measure;
+pub mod wire;
 pub mod proto {
     #![allow(missing_docs)]
     pub mod my_package {

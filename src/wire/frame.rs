@@ -1,0 +1,306 @@
+//! gRPC length-prefixed framing: a flag byte, a length of four bytes, and the message.
+//!
+//! See "gRPC over HTTP2", section "Length-Prefixed-Message". The chunks in which a body arrives
+//! have nothing to do with the messages in it; a message that lies whole in one chunk is handed out
+//! in place, one that is cut is put together in a small carry buffer.
+
+/// The flag byte and the length.
+const HEADER_BYTES: usize = 5;
+
+/// A carry buffer larger than this is given back once its message is done, so that one large
+/// message does not burden a stream for the rest of its life.
+const CARRY_KEPT_BYTES: usize = 1024;
+
+/// Finds the messages in a stream of bytes that arrives in arbitrary chunks.
+///
+/// Memory follows the bytes that have arrived, never the length that a header declares, and is at
+/// most one message of the size limit.
+///
+/// ```
+/// use waywiser::wire::Deframer;
+///
+/// let mut deframer = Deframer::new(1024);
+/// let mut chunk: &[u8] = &[0, 0, 0, 0, 2, 8, 1, /* the next: */ 0, 0, 0];
+/// assert_eq!(deframer.next(&mut chunk)?.unwrap().payload, [8, 1]);
+/// assert_eq!(deframer.next(&mut chunk)?, None); // the second one is not complete yet
+/// assert!(deframer.finish().is_err());
+/// # Ok::<(), waywiser::wire::FrameError>(())
+/// ```
+#[derive(Debug)]
+pub struct Deframer {
+    payload_bytes_max: usize,
+    /// The start of a message whose end has not arrived, or one that was just handed out.
+    carry: Vec<u8>,
+    /// The message in `carry` was handed out.
+    carry_done: bool,
+    /// Messages handed out.
+    message_count: u64,
+    /// Bytes of the messages handed out, headers included.
+    byte_count: u64,
+}
+
+/// One message as it was framed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame<'a> {
+    /// Whether the flag says that the payload is compressed.
+    pub compressed: bool,
+    /// The message.
+    pub payload: &'a [u8],
+}
+
+/// Why bytes are not a stream of messages, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("message {message_index}, at byte {byte_offset} of the stream: {kind}")]
+pub struct FrameError {
+    /// The index of the message, counted from 0.
+    pub message_index: u64,
+    /// Where its frame begins in the stream, counted from 0.
+    pub byte_offset: u64,
+    /// What is wrong.
+    pub kind: FrameErrorKind,
+}
+
+/// What can be wrong with a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FrameErrorKind {
+    /// The sender does not speak gRPC, or lost its place.
+    #[error("the compressed flag is {0}, not 0 or 1")]
+    Flag(u8),
+    /// The sender must send smaller messages, or the limit must be raised.
+    #[error("it has {payload_bytes} bytes, more than the {payload_bytes_max} allowed")]
+    TooLarge {
+        /// What the header declares.
+        payload_bytes: u32,
+        /// The limit.
+        payload_bytes_max: usize,
+    },
+    /// The stream ended inside a message.
+    #[error("the stream ended after {received_bytes} of its {frame_bytes} bytes")]
+    Truncated {
+        /// How much of the frame arrived.
+        received_bytes: usize,
+        /// How long it is, as far as that is known: at least its header.
+        frame_bytes: usize,
+    },
+}
+
+impl Deframer {
+    /// A deframer for a stream whose messages are at most `payload_bytes_max` long.
+    pub fn new(payload_bytes_max: usize) -> Self {
+        Self {
+            payload_bytes_max,
+            carry: Vec::new(),
+            carry_done: false,
+            message_count: 0,
+            byte_count: 0,
+        }
+    }
+
+    /// How many messages were handed out.
+    pub fn message_count(&self) -> u64 {
+        self.message_count
+    }
+
+    /// Takes the next message from the front of `chunk`, or all of it when no message is complete.
+    ///
+    /// Call it until it gives `None`, then with the next chunk.
+    ///
+    /// # Errors
+    /// When the bytes are not a frame or the message is too long; the stream cannot be read
+    /// further.
+    #[inline]
+    pub fn next<'a, 'c: 'a>(
+        &'a mut self,
+        chunk: &mut &'c [u8],
+    ) -> Result<Option<Frame<'a>>, FrameError> {
+        if self.carry_done {
+            self.carry_done = false;
+            self.carry.clear();
+            self.carry.shrink_to(CARRY_KEPT_BYTES);
+        }
+        if self.carry.is_empty() {
+            let whole: &'c [u8] = chunk;
+            if let Some((header, rest)) = whole.split_first_chunk::<HEADER_BYTES>() {
+                let (compressed, length) = self.parse(*header)?;
+                if let Some((payload, rest)) = rest.split_at_checked(length) {
+                    *chunk = rest;
+                    self.count(length);
+                    return Ok(Some(Frame { compressed, payload }));
+                }
+            }
+        }
+        self.next_carried(chunk)
+    }
+
+    /// The same for a message that is cut by the end of a chunk.
+    fn next_carried<'a, 'c: 'a>(
+        &'a mut self,
+        chunk: &mut &'c [u8],
+    ) -> Result<Option<Frame<'a>>, FrameError> {
+        self.fill(chunk, HEADER_BYTES);
+        let Some(header) = self.carry.first_chunk::<HEADER_BYTES>() else { return Ok(None) };
+        let (compressed, length) = self.parse(*header)?;
+        self.fill(chunk, HEADER_BYTES + length);
+        if self.carry.len() < HEADER_BYTES + length {
+            return Ok(None);
+        }
+        self.carry_done = true;
+        self.count(length);
+        Ok(Some(Frame { compressed, payload: &self.carry[HEADER_BYTES..] }))
+    }
+
+    /// Moves bytes from the chunk until the carry buffer holds `bytes`.
+    fn fill(&mut self, chunk: &mut &[u8], bytes: usize) {
+        let missing = bytes.saturating_sub(self.carry.len());
+        let (head, rest) = chunk.split_at(missing.min(chunk.len()));
+        self.carry.extend_from_slice(head);
+        *chunk = rest;
+    }
+
+    /// Flag and length, both checked.
+    #[inline]
+    fn parse(&self, header: [u8; HEADER_BYTES]) -> Result<(bool, usize), FrameError> {
+        let [flag, length @ ..] = header;
+        let payload_bytes = u32::from_be_bytes(length);
+        if flag > 1 {
+            return Err(self.error(FrameErrorKind::Flag(flag)));
+        }
+        let payload_bytes_max = self.payload_bytes_max;
+        match usize::try_from(payload_bytes) {
+            Ok(length) if length <= payload_bytes_max => Ok((flag == 1, length)),
+            _ => Err(self.error(FrameErrorKind::TooLarge { payload_bytes, payload_bytes_max })),
+        }
+    }
+
+    #[inline]
+    fn count(&mut self, length: usize) {
+        self.message_count += 1;
+        self.byte_count += (HEADER_BYTES + length) as u64;
+    }
+
+    #[cold]
+    fn error(&self, kind: FrameErrorKind) -> FrameError {
+        FrameError { message_index: self.message_count, byte_offset: self.byte_count, kind }
+    }
+
+    /// Tells whether the stream may end here.
+    ///
+    /// # Errors
+    /// When it ends inside a message.
+    pub fn finish(&self) -> Result<(), FrameError> {
+        if self.carry_done || self.carry.is_empty() {
+            return Ok(());
+        }
+        let length = match self.carry.first_chunk::<HEADER_BYTES>() {
+            Some(header) => self.parse(*header)?.1,
+            None => 0,
+        };
+        Err(self.error(FrameErrorKind::Truncated {
+            received_bytes: self.carry.len(),
+            frame_bytes: HEADER_BYTES + length,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn framed(messages: &[(bool, Vec<u8>)]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (compressed, payload) in messages {
+            bytes.push(u8::from(*compressed));
+            bytes.extend((payload.len() as u32).to_be_bytes());
+            bytes.extend(payload);
+        }
+        bytes
+    }
+
+    type Outcome = (Vec<(bool, Vec<u8>)>, Result<(), FrameError>);
+
+    /// Everything that comes out of `bytes` when they arrive in chunks that end at `cuts`.
+    fn read(bytes: &[u8], cuts: &[usize], max: usize) -> Outcome {
+        let mut deframer = Deframer::new(max);
+        let mut messages = Vec::new();
+        let mut from = 0;
+        for &cut in cuts.iter().chain([&bytes.len()]) {
+            let mut chunk = &bytes[from..cut];
+            from = cut;
+            loop {
+                match deframer.next(&mut chunk) {
+                    Ok(Some(frame)) => messages.push((frame.compressed, frame.payload.to_vec())),
+                    Ok(None) => break,
+                    Err(error) => return (messages, Err(error)),
+                }
+            }
+            assert!(chunk.is_empty());
+            assert!(deframer.carry.len() <= max + HEADER_BYTES);
+        }
+        let end = deframer.finish();
+        (messages, end)
+    }
+
+    fn cuts(indices: &[prop::sample::Index], len: usize) -> Vec<usize> {
+        let mut cuts: Vec<_> = indices.iter().map(|index| index.index(len + 1)).collect();
+        cuts.sort_unstable();
+        cuts
+    }
+
+    proptest! {
+        #[test]
+        fn messages_survive_any_cutting(
+            messages in prop::collection::vec((any::<bool>(), prop::collection::vec(any::<u8>(), 0..40)), 0..20),
+            at in prop::collection::vec(any::<prop::sample::Index>(), 0..30),
+        ) {
+            let bytes = framed(&messages);
+            prop_assert_eq!(read(&bytes, &cuts(&at, bytes.len()), 40), (messages, Ok(())));
+        }
+
+        #[test]
+        fn any_bytes_give_the_same_outcome_however_they_are_cut(
+            bytes in prop::collection::vec(prop_oneof![4 => Just(0_u8), 1 => 0..4_u8, 1 => any::<u8>()], 0..200),
+            at in prop::collection::vec(any::<prop::sample::Index>(), 0..30),
+        ) {
+            prop_assert_eq!(read(&bytes, &cuts(&at, bytes.len()), 64), read(&bytes, &[], 64));
+        }
+    }
+
+    #[test]
+    fn errors_say_what_and_where() {
+        let mut bytes = framed(&[(false, vec![1, 2, 3])]);
+        let error = |bytes: &[u8]| read(bytes, &[], 16).1.unwrap_err().to_string();
+        bytes.extend([7, 0]);
+        // A flag is not judged before its header is complete.
+        assert_eq!(
+            error(&bytes),
+            "message 1, at byte 8 of the stream: the stream ended after 2 of its 5 bytes"
+        );
+        bytes.extend([0, 0, 1]);
+        assert_eq!(
+            error(&bytes),
+            "message 1, at byte 8 of the stream: the compressed flag is 7, not 0 or 1"
+        );
+        assert_eq!(
+            error(&[0, 255, 255, 255, 255]),
+            "message 0, at byte 0 of the stream: it has 4294967295 bytes, more than the 16 allowed"
+        );
+        assert_eq!(
+            error(&[0, 0, 0, 0, 9, 1]),
+            "message 0, at byte 0 of the stream: the stream ended after 6 of its 14 bytes"
+        );
+    }
+
+    #[test]
+    fn a_large_message_leaves_no_large_buffer_behind() {
+        let bytes = framed(&[(false, vec![0; 60_000]), (false, vec![1])]);
+        let mut deframer = Deframer::new(60_000);
+        for mut chunk in bytes.chunks(1000) {
+            while deframer.next(&mut chunk).unwrap().is_some() {}
+        }
+        assert_eq!(deframer.message_count(), 2);
+        assert!(deframer.carry.capacity() <= CARRY_KEPT_BYTES);
+    }
+}

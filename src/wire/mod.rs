@@ -1,0 +1,15 @@
+//! From bytes to messages to points: gRPC framing and the protobuf of one point.
+//!
+//! The room is pure. It knows no sockets, no HTTP and no runtime: [`crate::service`] hands it the
+//! bytes of a request body in whatever chunks they arrive. Errors say where: the index of the
+//! message in its stream and of the byte in the stream or the message.
+
+mod frame;
+mod gzip;
+mod message;
+mod point;
+
+pub use frame::{Deframer, Frame, FrameError, FrameErrorKind};
+pub use gzip::GzipError;
+pub use message::{Encoding, MessageError, Messages};
+pub use point::{DecodeError, DecodeErrorKind, decode_point};
