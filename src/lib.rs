@@ -1,5 +1,6 @@
 //! temp
 pub mod measure;
+pub mod service;
 pub mod wire;
 pub mod proto {
     #![allow(missing_docs)]

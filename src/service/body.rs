@@ -1,0 +1,142 @@
+//! Reading a request body, and telling how it ended.
+//!
+//! The one place that knows how HTTP/2 ends a stream. hyper ends a body without an error both on
+//! END_STREAM and on RST_STREAM(NO_ERROR), and tonic's own reader takes RST_STREAM(CANCEL) for a
+//! clean end too; an aggregator that trusted either would report half a path as a whole one. Here
+//! a body is over when the stream says that its END_STREAM was seen, and in no other case.
+
+use std::error::Error;
+use std::future::{Future as _, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request};
+use http_body::Body as _;
+use tokio::time::{Instant, Sleep, sleep};
+use tonic::body::Body;
+
+use super::StreamLimits;
+use super::progress::Progress;
+use super::status::{RpcError, StreamCut};
+use crate::wire::Encoding;
+
+/// A request body that is read chunk by chunk, in the task that polls it.
+pub(super) struct RequestBody {
+    body: Body,
+    progress: Arc<Progress>,
+    idle: Idle,
+}
+
+/// The watch over a stream that sends nothing. Its timer is set once and looked at only when it
+/// fires, so that a busy stream pays nothing for it.
+struct Idle {
+    limit: Duration,
+    timer: Pin<Box<Sleep>>,
+    /// Since when there has been nothing to read.
+    since: Option<Instant>,
+}
+
+impl RequestBody {
+    /// The body of a request, and how its messages are encoded.
+    ///
+    /// # Errors
+    /// When the encoding is not one we read.
+    pub(super) fn open(
+        request: Request<Body>,
+        limits: &StreamLimits,
+    ) -> Result<(Self, Encoding), RpcError> {
+        let (mut parts, body) = request.into_parts();
+        let encoding = encoding(&parts.headers)?;
+        let progress = parts.extensions.remove::<Arc<Progress>>().unwrap_or_default();
+        let timer = Box::pin(sleep(limits.idle_time));
+        let idle = Idle { limit: limits.idle_time, timer, since: None };
+        Ok((Self { body, progress, idle }, encoding))
+    }
+
+    /// Where the call's points and bytes are counted.
+    pub(super) fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// The next bytes, or `None` when the client has closed the stream.
+    ///
+    /// # Errors
+    /// When the stream was cut or nothing was sent for too long.
+    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, RpcError> {
+        // A fast client always has a frame ready; the others on this thread want their turn too.
+        tokio::task::coop::consume_budget().await;
+        poll_fn(|cx| self.poll_chunk(cx)).await
+    }
+
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, RpcError>> {
+        loop {
+            let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+                ready!(self.idle.poll(cx));
+                return Poll::Ready(Err(RpcError::Idle {
+                    idle_time: self.idle.limit,
+                    point_count: self.progress.point_count(),
+                }));
+            };
+            self.idle.since = None;
+            match frame {
+                Some(Ok(frame)) => {
+                    // Trailers of a request mean nothing in gRPC; the end comes after them.
+                    let Ok(data) = frame.into_data() else { continue };
+                    self.progress.add_bytes(data.len());
+                    return Poll::Ready(Ok(Some(data)));
+                }
+                None if self.body.is_end_stream() => return Poll::Ready(Ok(None)),
+                None => return Poll::Ready(Err(self.cut(StreamCut::Reset("NO_ERROR".into())))),
+                Some(Err(error)) => return Poll::Ready(Err(self.cut(cause(&error)))),
+            }
+        }
+    }
+
+    fn cut(&self, cut: StreamCut) -> RpcError {
+        RpcError::Cut { point_count: self.progress.point_count(), cut }
+    }
+}
+
+impl Idle {
+    /// Ready when nothing came for as long as the limit. To be asked only while there is nothing
+    /// to read.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        loop {
+            ready!(self.timer.as_mut().poll(cx));
+            // A limit beyond the end of time is none.
+            let Some(end) = since.checked_add(self.limit) else { return Poll::Pending };
+            if self.timer.deadline() >= end {
+                return Poll::Ready(());
+            }
+            self.timer.as_mut().reset(end);
+        }
+    }
+}
+
+/// The encoding that the headers declare.
+fn encoding(headers: &HeaderMap) -> Result<Encoding, RpcError> {
+    match headers.get("grpc-encoding").map(|value| value.as_bytes()) {
+        None | Some(b"identity") => Ok(Encoding::Identity),
+        Some(b"gzip") => Ok(Encoding::Gzip),
+        Some(other) => Err(RpcError::Encoding(String::from_utf8_lossy(other).into_owned())),
+    }
+}
+
+/// What an error of the body says about the stream.
+fn cause(error: &(dyn Error + 'static)) -> StreamCut {
+    let mut source = Some(error);
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<h2::Error>() {
+            return match error.reason() {
+                Some(reason) if error.is_reset() => StreamCut::Reset(format!("{reason:?}")),
+                _ => StreamCut::Lost(error.to_string()),
+            };
+        }
+        source = error.source();
+    }
+    StreamCut::Lost(error.to_string())
+}

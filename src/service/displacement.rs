@@ -1,0 +1,85 @@
+//! `my_package.DisplacementService`: the published contract, and the streaming method beside it.
+
+use std::convert::Infallible;
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use tonic::body::Body;
+use tower_service::Service;
+
+use super::StreamLimits;
+use super::fold::{AxisOrder, fold_points};
+use super::method::{self, ResponseFuture};
+use super::status::RpcError;
+use crate::measure::{Metric, Path, Point};
+use crate::proto::my_package as pb;
+
+/// Lengths in the plane, in the caller's unit.
+#[derive(Clone, Debug, Default)]
+pub struct DisplacementService {
+    limits: StreamLimits,
+}
+
+impl DisplacementService {
+    /// The service, with bounds on its streams.
+    pub fn new(limits: StreamLimits) -> Self {
+        Self { limits }
+    }
+}
+
+impl tonic::server::NamedService for DisplacementService {
+    const NAME: &'static str = "my_package.DisplacementService";
+}
+
+impl Service<Request<Body>> for DisplacementService {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> ResponseFuture {
+        let limits = self.limits;
+        match request.uri().path() {
+            "/my_package.DisplacementService/computeDisplacement" => {
+                method::respond(compute_displacement(request, limits))
+            }
+            "/my_package.DisplacementService/computePathLength" => {
+                method::respond(compute_path_length(request, limits))
+            }
+            path => method::unknown(path),
+        }
+    }
+}
+
+async fn compute_displacement(
+    request: Request<Body>,
+    limits: StreamLimits,
+) -> Result<pb::DisplacementResponse, RpcError> {
+    let request: pb::Displacement = method::request(request, &limits).await?;
+    // proto3: an absent point is one of zeros.
+    let ends = [request.start.unwrap_or_default(), request.end.unwrap_or_default()];
+    let mut path = Path::new(Metric::Planar);
+    for (index, end) in (0..).zip(ends) {
+        let point = Point::planar(end.x.into(), end.y.into())
+            .map_err(|error| RpcError::Point { index, error })?;
+        path.extend(&[point]).map_err(|error| RpcError::Path { index, error })?;
+    }
+    // The contract's float: rounded here, once.
+    Ok(pb::DisplacementResponse { distance: path.summary().displacement as f32 })
+}
+
+async fn compute_path_length(
+    request: Request<Body>,
+    limits: StreamLimits,
+) -> Result<pb::PathLengthResponse, RpcError> {
+    let path = fold_points(request, &limits, Metric::Planar, AxisOrder::XY).await?;
+    let summary = path.summary();
+    Ok(pb::PathLengthResponse {
+        length: summary.length,
+        point_count: summary.point_count,
+        displacement: summary.displacement,
+    })
+}

@@ -1,0 +1,157 @@
+//! Folding a stream of points: chunks of bytes in, a measured path out.
+
+use tonic::body::Body;
+
+use super::StreamLimits;
+use super::body::RequestBody;
+use super::status::RpcError;
+use crate::measure::{Block, Metric, Path};
+use crate::wire::{Encoding, Messages, decode_point};
+
+/// Which of the two fields of a point is x (or the longitude).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AxisOrder {
+    /// Field 1 is x, field 2 is y.
+    XY,
+    /// Field 1 is the latitude, field 2 the longitude.
+    LatitudeLongitude,
+}
+
+/// Folds the points of a request, one a message, until the client closes the stream.
+///
+/// # Errors
+/// At the first message or point that is wrong, and when the stream ends without being closed.
+pub(super) async fn fold_points(
+    request: http::Request<Body>,
+    limits: &StreamLimits,
+    metric: Metric,
+    axes: AxisOrder,
+) -> Result<Path, RpcError> {
+    let (mut body, encoding) = RequestBody::open(request, limits)?;
+    let mut fold = PointFold::new(encoding, limits, metric, axes);
+    while let Some(chunk) = body.chunk().await? {
+        let outcome = fold.fold(&chunk);
+        body.progress().set_points(fold.path.point_count());
+        outcome?;
+    }
+    fold.finish()
+}
+
+/// The state of the fold between two chunks: small, since thousands of idle streams hold one each.
+struct PointFold {
+    messages: Messages,
+    path: Path,
+    axes: AxisOrder,
+}
+
+impl PointFold {
+    fn new(encoding: Encoding, limits: &StreamLimits, metric: Metric, axes: AxisOrder) -> Self {
+        let messages = Messages::new(encoding, limits.message_bytes_max);
+        Self { messages, path: Path::new(metric), axes }
+    }
+
+    /// Folds all points that end in this chunk. Those before an error are folded too.
+    fn fold(&mut self, mut chunk: &[u8]) -> Result<(), RpcError> {
+        let mut block = Block::new(self.path.metric().space());
+        let outcome = self.fill(&mut chunk, &mut block);
+        self.flush(&mut block)?;
+        outcome
+    }
+
+    fn fill(&mut self, chunk: &mut &[u8], block: &mut Block) -> Result<(), RpcError> {
+        loop {
+            let index = self.messages.message_count();
+            let Some(message) = self.messages.next(chunk)? else { return Ok(()) };
+            let (first, second) =
+                decode_point(message).map_err(|error| RpcError::Decode { index, error })?;
+            let (x, y) = match self.axes {
+                AxisOrder::XY => (first, second),
+                AxisOrder::LatitudeLongitude => (second, first),
+            };
+            block.push_i32(x, y).map_err(|error| RpcError::Point { index, error })?;
+            if block.is_full() {
+                self.flush(block)?;
+            }
+        }
+    }
+
+    fn flush(&mut self, block: &mut Block) -> Result<(), RpcError> {
+        let index = self.path.point_count();
+        self.path.fold(block).map_err(|error| RpcError::Path { index, error })
+    }
+
+    fn finish(self) -> Result<Path, RpcError> {
+        self.messages.finish()?;
+        Ok(self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use prost::Message as _;
+
+    use super::*;
+    use crate::measure::Point;
+    use crate::proto::my_package;
+
+    fn framed(points: &[(i32, i32)]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for &(x, y) in points {
+            let message = my_package::Point { x, y }.encode_to_vec();
+            bytes.push(0);
+            bytes.extend((message.len() as u32).to_be_bytes());
+            bytes.extend(message);
+        }
+        bytes
+    }
+
+    fn fold() -> PointFold {
+        PointFold::new(Encoding::Identity, &StreamLimits::default(), Metric::Planar, AxisOrder::XY)
+    }
+
+    proptest! {
+        #[test]
+        fn a_stream_folds_to_the_bits_of_its_points_however_it_is_cut(
+            points in prop::collection::vec(any::<(i32, i32)>(), 0..600),
+            piece in 1_usize..5000,
+        ) {
+            let mut expected = Path::new(Metric::Planar);
+            let checked: Vec<_> = points
+                .iter()
+                .map(|&(x, y)| Point::planar(x.into(), y.into()).unwrap())
+                .collect();
+            expected.extend(&checked).unwrap();
+
+            let mut fold = fold();
+            for chunk in framed(&points).chunks(piece) {
+                fold.fold(chunk).unwrap();
+            }
+            prop_assert_eq!(fold.finish().unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn the_points_before_an_error_are_folded_and_the_error_names_its_point() {
+        let mut bytes = framed(&[(0, 0), (3, 4)]);
+        bytes.extend([0, 0, 0, 0, 1, 0x08]);
+        let mut fold = fold();
+        let error = fold.fold(&bytes).unwrap_err();
+        insta::assert_snapshot!(
+            error,
+            @"point 2, at byte 1 of the message: a varint is cut short or longer than 64 bits; send two int32 in the fields 1 and 2"
+        );
+        assert_eq!(fold.path.summary().length, 5.0);
+    }
+
+    #[test]
+    fn a_stream_that_ends_inside_a_message_is_refused() {
+        let bytes = framed(&[(0, 0), (3, 4)]);
+        let mut fold = fold();
+        fold.fold(&bytes[..bytes.len() - 1]).unwrap();
+        insta::assert_snapshot!(
+            fold.finish().unwrap_err(),
+            @"message 1, at byte 5 of the stream: the stream ended after 8 of its 9 bytes"
+        );
+    }
+}

@@ -1,0 +1,112 @@
+//! What the methods of all services have in common: the call as HTTP/2 carries it, the one request
+//! of a unary method, and the reply.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, Full};
+use prost::Message;
+use tonic::Status;
+use tonic::body::Body;
+
+use super::StreamLimits;
+use super::body::RequestBody;
+use super::status::{ACCEPTED_ENCODINGS, RpcError};
+use crate::wire::Messages;
+
+/// The future of a call.
+pub(super) type ResponseFuture =
+    Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+
+/// Runs a method and turns what it gives into a response.
+pub(super) fn respond<T: Message>(
+    method: impl Future<Output = Result<T, RpcError>> + Send + 'static,
+) -> ResponseFuture {
+    Box::pin(async {
+        Ok(match method.await {
+            Ok(message) => reply(&message),
+            Err(error) => Status::from(error).into_http(),
+        })
+    })
+}
+
+/// The answer to a method that the service does not have.
+pub(super) fn unknown(path: &str) -> ResponseFuture {
+    let error = RpcError::UnknownMethod(path.to_owned());
+    Box::pin(async { Ok(Status::from(error).into_http()) })
+}
+
+/// Refuses what is no gRPC call with the HTTP status that the gRPC specification has for it, and
+/// a word on what is spoken here.
+pub(crate) fn refuse_foreign<B>(request: &Request<B>) -> Option<Response<Body>> {
+    let content_type = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let is_grpc = content_type.is_some_and(|value| {
+        let rest = value.strip_prefix(b"application/grpc");
+        rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+    });
+    let (code, allow) = if request.method() != Method::POST {
+        (StatusCode::METHOD_NOT_ALLOWED, true)
+    } else if !is_grpc {
+        (StatusCode::UNSUPPORTED_MEDIA_TYPE, false)
+    } else {
+        return None;
+    };
+    let text = "this is a gRPC server: POST, content-type application/grpc\n";
+    let mut response = Response::new(Body::new(Full::from(text)));
+    *response.status_mut() = code;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    if allow {
+        headers.insert(header::ALLOW, HeaderValue::from_static("POST"));
+    }
+    Some(response)
+}
+
+/// Reads the one request of a unary method, to the end of its stream.
+///
+/// # Errors
+/// When it is not one message, does not decode, or the stream is not closed.
+pub(super) async fn request<T: Message + Default>(
+    request: Request<Body>,
+    limits: &StreamLimits,
+) -> Result<T, RpcError> {
+    let (mut body, encoding) = RequestBody::open(request, limits)?;
+    let mut messages = Messages::new(encoding, limits.message_bytes_max);
+    let mut decoded = None;
+    while let Some(chunk) = body.chunk().await? {
+        let mut chunk = &chunk[..];
+        while let Some(message) = messages.next(&mut chunk)? {
+            let request =
+                T::decode(message).map_err(|error| RpcError::Request(error.to_string()))?;
+            if decoded.replace(request).is_some() {
+                return Err(RpcError::RequestCount(messages.message_count()));
+            }
+        }
+        body.progress().set_points(messages.message_count());
+    }
+    messages.finish()?;
+    decoded.ok_or(RpcError::RequestCount(0))
+}
+
+/// A response of one message and the trailers that say OK.
+fn reply<T: Message>(message: &T) -> Response<Body> {
+    let length = message.encoded_len();
+    let mut frame = BytesMut::with_capacity(5 + length);
+    frame.put_u8(0);
+    frame.put_u32(length as u32); // our replies are a few dozen bytes
+    message.encode_raw(&mut frame);
+    let mut trailers = HeaderMap::new();
+    trailers.insert(Status::GRPC_STATUS, HeaderValue::from_static("0"));
+    let body = Full::<Bytes>::from(frame.freeze()).with_trailers(async { Some(Ok(trailers)) });
+
+    let mut response = Response::new(Body::new(body));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, GRPC);
+    headers.insert("grpc-accept-encoding", HeaderValue::from_static(ACCEPTED_ENCODINGS));
+    response
+}

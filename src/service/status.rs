@@ -1,0 +1,204 @@
+//! Every error of a call becomes a gRPC status here, once: its code, its message, and the
+//! ErrorInfo that a program can act on.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::measure::{PathError, PointError};
+use crate::wire::{DecodeError, FrameErrorKind, GzipError, MessageError};
+
+/// The `domain` of every ErrorInfo.
+pub const DOMAIN: &str = "waywiser";
+
+/// The encodings that requests may use, as `grpc-accept-encoding` tells them.
+pub(super) const ACCEPTED_ENCODINGS: &str = "identity,gzip";
+
+/// Why a call is not answered with a result. "Point" counts from 0.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RpcError {
+    /// The bytes are not a stream of messages.
+    #[error("{0}")]
+    Message(#[from] MessageError),
+    /// A message of the stream is not a point.
+    #[error("point {index}, {error}; send two int32 in the fields 1 and 2")]
+    Decode {
+        /// The index of the point.
+        index: u64,
+        /// What is wrong with its bytes.
+        error: DecodeError,
+    },
+    /// A point is out of range.
+    #[error("point {index}: {error}")]
+    Point {
+        /// The index of the point.
+        index: u64,
+        /// What is wrong with it.
+        error: PointError,
+    },
+    /// The path's total is out of range.
+    #[error("before point {index}: {error}")]
+    Path {
+        /// How many points were received.
+        index: u64,
+        /// What is wrong.
+        error: PathError,
+    },
+    /// The request of a unary method does not decode.
+    #[error("the request is not the message this method takes: {0}")]
+    Request(String),
+    /// A unary method got no request or several.
+    #[error("this method takes one request message, and {0} were sent")]
+    RequestCount(u64),
+    /// A result does not fit its field.
+    #[error("the {what} {value} does not fit the int32 of the reply")]
+    ReplyRange {
+        /// Which result.
+        what: &'static str,
+        /// What it is.
+        value: f64,
+    },
+    /// The request's `grpc-encoding` is not one we read.
+    #[error("grpc-encoding {0} is not supported; use one of {ACCEPTED_ENCODINGS}")]
+    Encoding(String),
+    /// The `grpc-timeout` cannot be read.
+    #[error("grpc-timeout {0} is not a number of at most 8 digits and one of H, M, S, m, u, n")]
+    Timeout(String),
+    /// The service or method does not exist here.
+    #[error("there is no method {0}; reflection lists what there is")]
+    UnknownMethod(String),
+    /// The caller's deadline has passed.
+    #[error("the deadline of the call has passed, {point_count} points in")]
+    Deadline {
+        /// How many points had been folded.
+        point_count: u64,
+    },
+    /// The client sent nothing for too long.
+    #[error("nothing was sent for {} s, {point_count} points in", idle_time.as_secs_f64())]
+    Idle {
+        /// The limit.
+        idle_time: Duration,
+        /// How many points had been folded.
+        point_count: u64,
+    },
+    /// The server is shutting down and could not wait for the stream to end.
+    #[error("the server is shutting down, {point_count} points in; send the path again")]
+    ShuttingDown {
+        /// How many points had been folded.
+        point_count: u64,
+    },
+    /// The stream ended without having been closed.
+    #[error("the stream was cut, {point_count} points in: {cut}")]
+    Cut {
+        /// How many points had been folded.
+        point_count: u64,
+        /// How it ended.
+        cut: StreamCut,
+    },
+}
+
+/// How a stream ended that was not closed by END_STREAM. A reply finds nobody any more.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StreamCut {
+    /// The client took the call back: RST_STREAM.
+    #[error("the client reset it ({0})")]
+    Reset(String),
+    /// The connection went away.
+    #[error("the connection was lost ({0})")]
+    Lost(String),
+}
+
+impl RpcError {
+    /// The code, and the reason that ErrorInfo carries.
+    fn kind(&self) -> (Code, &'static str) {
+        use FrameErrorKind as Frame;
+        match self {
+            Self::Message(MessageError::Frame(error)) => match error.kind {
+                Frame::TooLarge { .. } => (Code::ResourceExhausted, "MESSAGE_TOO_LARGE"),
+                Frame::Truncated { .. } => (Code::InvalidArgument, "MESSAGE_TRUNCATED"),
+                Frame::Flag(_) => (Code::InvalidArgument, "MESSAGE_MALFORMED"),
+            },
+            Self::Message(MessageError::Gzip { kind: GzipError::TooLarge { .. }, .. }) => {
+                (Code::ResourceExhausted, "MESSAGE_TOO_LARGE")
+            }
+            Self::Message(MessageError::Gzip { .. }) => {
+                (Code::InvalidArgument, "MESSAGE_MALFORMED")
+            }
+            // The code that the gRPC compression specification prescribes for this case.
+            Self::Message(MessageError::Undeclared { .. }) => {
+                (Code::Internal, "COMPRESSION_UNDECLARED")
+            }
+            Self::Decode { .. } | Self::Request(_) => (Code::InvalidArgument, "MESSAGE_MALFORMED"),
+            Self::Point { .. } => (Code::InvalidArgument, "POINT_INVALID"),
+            Self::Path { .. } => (Code::OutOfRange, "LENGTH_OUT_OF_RANGE"),
+            Self::RequestCount(_) => (Code::InvalidArgument, "REQUEST_COUNT"),
+            Self::ReplyRange { .. } => (Code::OutOfRange, "REPLY_OUT_OF_RANGE"),
+            Self::Encoding(_) => (Code::Unimplemented, "ENCODING_UNSUPPORTED"),
+            Self::Timeout(_) => (Code::InvalidArgument, "TIMEOUT_INVALID"),
+            Self::UnknownMethod(_) => (Code::Unimplemented, "METHOD_UNKNOWN"),
+            Self::Deadline { .. } => (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
+            Self::Idle { .. } => (Code::DeadlineExceeded, "STREAM_IDLE"),
+            Self::ShuttingDown { .. } => (Code::Unavailable, "SHUTTING_DOWN"),
+            Self::Cut { cut: StreamCut::Reset(_), .. } => (Code::Cancelled, "STREAM_RESET"),
+            Self::Cut { cut: StreamCut::Lost(_), .. } => (Code::Unavailable, "CONNECTION_LOST"),
+        }
+    }
+
+    /// What a program may want to know beside the reason, as ErrorInfo metadata.
+    fn metadata(&self) -> HashMap<String, String> {
+        let pair = |key: &str, value: u64| HashMap::from([(key.to_owned(), value.to_string())]);
+        match self {
+            Self::Message(error) => pair("message_index", error.message_index()),
+            Self::Decode { index, .. } | Self::Point { index, .. } => pair("point_index", *index),
+            Self::Path { index: point_count, .. }
+            | Self::Deadline { point_count }
+            | Self::Idle { point_count, .. }
+            | Self::ShuttingDown { point_count }
+            | Self::Cut { point_count, .. } => pair("point_count", *point_count),
+            _ => HashMap::new(),
+        }
+    }
+}
+
+impl From<RpcError> for Status {
+    fn from(error: RpcError) -> Self {
+        let (code, reason) = error.kind();
+        let details = ErrorDetails::with_error_info(reason, DOMAIN, error.metadata());
+        let mut status = Status::with_error_details(code, error.to_string(), details);
+        if let RpcError::Encoding(_) = error {
+            let accepted = tonic::metadata::MetadataValue::from_static(ACCEPTED_ENCODINGS);
+            status.metadata_mut().insert("grpc-accept-encoding", accepted);
+        }
+        status
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_carries_error_info_and_says_where() {
+        let error = crate::measure::Point::from_e7(i32::MAX, 0).unwrap_err();
+        let status = Status::from(RpcError::Point { index: 17, error });
+        assert_eq!(status.code(), Code::InvalidArgument);
+        insta::assert_snapshot!(
+            status.message(),
+            @"point 17: latitude 214.7483647 is not between -90 and 90 degrees"
+        );
+        let info = status.get_details_error_info().unwrap();
+        assert_eq!((info.reason.as_str(), info.domain.as_str()), ("POINT_INVALID", "waywiser"));
+        assert_eq!(info.metadata["point_index"], "17");
+    }
+
+    #[test]
+    fn a_refused_encoding_names_those_that_are_accepted() {
+        let status = Status::from(RpcError::Encoding("br".into()));
+        assert_eq!(status.code(), Code::Unimplemented);
+        assert_eq!(status.metadata().get("grpc-accept-encoding").unwrap(), "identity,gzip");
+    }
+}
