@@ -1,13 +1,7 @@
 //! temp
 pub mod measure;
+pub mod server;
 pub mod service;
 pub mod wire;
-pub mod proto {
-    #![allow(missing_docs)]
-    pub mod my_package {
-        tonic::include_proto!("my_package");
-    }
-    pub mod routeguide {
-        tonic::include_proto!("routeguide");
-    }
-}
+
+pub mod proto;

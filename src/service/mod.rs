@@ -18,6 +18,7 @@ pub(crate) mod status;
 use std::time::Duration;
 
 pub use displacement::DisplacementService;
+pub(crate) use method::refuse_foreign;
 pub use progress::Progress;
 pub use route_guide::RouteGuide;
 pub use status::{DOMAIN, RpcError, StreamCut};

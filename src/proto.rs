@@ -1,0 +1,17 @@
+//! The types that prost and tonic generate from the files in `proto/`: the messages and the plain
+//! tonic clients of both contracts.
+//!
+//! Inside the crate they stop at [`crate::service`] and at the edge of the client; nothing else
+//! knows them.
+#![allow(missing_docs, clippy::all, clippy::pedantic)]
+
+pub mod my_package {
+    tonic::include_proto!("my_package");
+}
+
+pub mod routeguide {
+    tonic::include_proto!("routeguide");
+}
+
+/// All protos with their comments, as an encoded `FileDescriptorSet`.
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -1,0 +1,157 @@
+//! The settings of the server: every bound, its default, and what it costs.
+
+use std::time::Duration;
+
+use crate::service::StreamLimits;
+
+/// What a server grants its clients. Every bound has a default that suits a service of a few
+/// hundred trackers; the comments say what raising it costs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Config {
+    /// Connections at one time; a further one is closed at once. Each costs a file descriptor and
+    /// about 20 KiB. Default 1024.
+    pub connections_max: usize,
+    /// Streams at one time on a connection; a client waits with further ones. Each live stream
+    /// costs a few KiB. Default 256.
+    pub streams_per_connection_max: u32,
+    /// The largest message in bytes. A stream holds one incomplete message at most, so this times
+    /// connections times streams bounds what clients that stall can make the server hold.
+    /// Default 64 KiB.
+    pub message_bytes_max: usize,
+    /// How long a stream may send nothing before it is ended with DEADLINE_EXCEEDED. Default
+    /// 5 minutes.
+    pub stream_idle_time: Duration,
+    /// How long a connection may take to begin speaking HTTP/2. Default 10 s.
+    pub preface_time: Duration,
+    /// The largest header list of a request in bytes. Default 16 KiB.
+    pub header_bytes_max: u32,
+    /// How many streams a connection may lose to its own protocol errors before it is closed.
+    /// Without such a bound a client can keep the server busy with resets (RUSTSEC-2024-0003).
+    /// Default 1024.
+    pub error_resets_max: usize,
+    /// How many streams a client may reset before the server got to them, before its connection is
+    /// closed (CVE-2023-44487, "rapid reset"). Default 64.
+    pub pending_resets_max: usize,
+    /// How often a connection is asked whether its client is still there. Default 30 s.
+    pub keepalive_interval: Duration,
+    /// How long the client may take to answer that. Default 20 s.
+    pub keepalive_timeout: Duration,
+    /// Bytes that a stream may have under way: the most it can make the server hold while its
+    /// points are being folded. Default 4 MiB.
+    pub stream_window_bytes: u32,
+    /// The same for all streams of a connection together. It also sets how many tiny unread DATA
+    /// frames h2 puts up with before it closes the connection (half of it, counted in bytes of
+    /// overhead), so it should not be small. Default 16 MiB.
+    pub connection_window_bytes: u32,
+    /// How long open streams may go on after the signal to stop; the server is gone within it.
+    /// Default 10 s.
+    pub drain_time: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let stream = StreamLimits::default();
+        Self {
+            connections_max: 1024,
+            streams_per_connection_max: 256,
+            message_bytes_max: stream.message_bytes_max,
+            stream_idle_time: stream.idle_time,
+            preface_time: Duration::from_secs(10),
+            header_bytes_max: 16 * 1024,
+            error_resets_max: 1024,
+            pending_resets_max: 64,
+            keepalive_interval: Duration::from_secs(30),
+            keepalive_timeout: Duration::from_secs(20),
+            stream_window_bytes: 4 << 20,
+            connection_window_bytes: 16 << 20,
+            drain_time: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A setting that no server can work with.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{setting} is {value}, and must be {bounds}")]
+pub struct ConfigError {
+    setting: &'static str,
+    value: String,
+    bounds: &'static str,
+}
+
+/// HTTP/2's largest window.
+const WINDOW_MAX: u32 = (1 << 31) - 1;
+/// The largest message that may be allowed: what the framing can carry, and more than any stream
+/// of points has use for.
+const MESSAGE_MAX: usize = 64 << 20;
+/// A year; longer times overflow somewhere.
+const TIME_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+impl Config {
+    /// Whether a server can work with these settings.
+    ///
+    /// # Errors
+    /// The first setting that is out of bounds.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let number = |setting, value: u64, min: u64, max: u64, bounds| {
+            let error = ConfigError { setting, value: value.to_string(), bounds };
+            if (min..=max).contains(&value) { Ok(()) } else { Err(error) }
+        };
+        let positive = "at least 1";
+        number("connections_max", self.connections_max as u64, 1, u64::MAX, positive)?;
+        let streams = u64::from(self.streams_per_connection_max);
+        number("streams_per_connection_max", streams, 1, u64::MAX, positive)?;
+        let message = self.message_bytes_max as u64;
+        number("message_bytes_max", message, 64, MESSAGE_MAX as u64, "64 bytes to 64 MiB")?;
+        let header = u64::from(self.header_bytes_max);
+        number("header_bytes_max", header, 1024, 1 << 20, "1 KiB to 1 MiB")?;
+        for (setting, value) in [
+            ("stream_window_bytes", self.stream_window_bytes),
+            ("connection_window_bytes", self.connection_window_bytes),
+        ] {
+            let bounds = "64 KiB to 2 GiB - 1";
+            number(setting, value.into(), 65_535, WINDOW_MAX.into(), bounds)?;
+        }
+        for (setting, value) in [
+            ("stream_idle_time", self.stream_idle_time),
+            ("preface_time", self.preface_time),
+            ("keepalive_interval", self.keepalive_interval),
+            ("keepalive_timeout", self.keepalive_timeout),
+            ("drain_time", self.drain_time),
+        ] {
+            if value.is_zero() || value > TIME_MAX {
+                let value = format!("{value:?}");
+                return Err(ConfigError {
+                    setting,
+                    value,
+                    bounds: "more than 0 s, at most a year",
+                });
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn stream_limits(&self) -> StreamLimits {
+        StreamLimits { message_bytes_max: self.message_bytes_max, idle_time: self.stream_idle_time }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid() {
+        assert_eq!(Config::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn a_setting_out_of_bounds_is_named() {
+        let config = Config { connections_max: 0, ..Config::default() };
+        let error = config.check().unwrap_err().to_string();
+        insta::assert_snapshot!(error, @"connections_max is 0, and must be at least 1");
+        let config = Config { drain_time: Duration::ZERO, ..Config::default() };
+        let error = config.check().unwrap_err().to_string();
+        insta::assert_snapshot!(error, @"drain_time is 0ns, and must be more than 0 s, at most a year");
+    }
+}

@@ -1,0 +1,62 @@
+//! What is served: the measuring services, health, and reflection.
+
+use tonic::server::NamedService;
+use tonic::service::Routes;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use super::Config;
+use crate::service::{DisplacementService, RouteGuide};
+
+/// The services whose calls the drain waits for, and whose health is reported.
+pub(super) const MEASURING: [&str; 2] = [DisplacementService::NAME, RouteGuide::NAME];
+
+/// The services beside them: short questions, or watches that last as long as the server.
+pub(super) const AUXILIARY: [&str; 3] = [
+    "grpc.health.v1.Health",
+    "grpc.reflection.v1.ServerReflection",
+    "grpc.reflection.v1alpha.ServerReflection",
+];
+
+/// The switch of the health service.
+pub(super) struct Health {
+    reporter: HealthReporter,
+}
+
+impl Health {
+    /// Tells everybody who asks or watches that the server is going.
+    pub(super) async fn not_serving(&self) {
+        for name in [""].into_iter().chain(MEASURING).chain(AUXILIARY) {
+            self.reporter.set_service_status(name, ServingStatus::NotServing).await;
+        }
+    }
+}
+
+/// All services, and the switch of their health. They are serving from the start: the caller holds
+/// a bound listener.
+pub(super) fn routes(config: &Config) -> (Routes, Health) {
+    let limits = config.stream_limits();
+    let reporter = HealthReporter::new();
+    let health = tonic_health::server::HealthService::from_health_reporter(reporter.clone());
+    let health = tonic_health::pb::health_server::HealthServer::new(health);
+    let mut builder = Routes::builder();
+    builder
+        .add_service(DisplacementService::new(limits))
+        .add_service(RouteGuide::new(limits))
+        .add_service(health);
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(crate::proto::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    // The descriptors are compiled in; a test holds that they are whole.
+    match (reflection().build_v1(), reflection().build_v1alpha()) {
+        (Ok(v1), Ok(v1alpha)) => {
+            builder.add_service(v1).add_service(v1alpha);
+        }
+        (Err(error), _) | (_, Err(error)) => {
+            tracing::error!(%error, "reflection is off: its descriptors are damaged");
+        }
+    }
+    (builder.routes().prepare(), Health { reporter })
+}
