@@ -1,7 +1,41 @@
-//! temp
+//! waywiser measures the length of paths: points in, one exact total out.
+//!
+//! It is a gRPC server, the accumulator inside it, and a command line. What it is not: it keeps no
+//! maps, snaps no track to a road, and smooths nothing; it measures the polyline it is given.
+//!
+//! | room | what is in it |
+//! |---|---|
+//! | [`measure`] | points, metrics, the exact sum, the path: pure |
+//! | [`wire`] | gRPC messages and points out of bytes: pure |
+//! | [`formats`] | GPX, GeoJSON and CSV files: pure (feature `cli`) |
+//! | [`service`] | the gRPC services, as `tower` services |
+//! | [`server`] | listener, bounds, health, reflection, drain |
+//! | [`client`] | the other end |
+//! | [`cli`] | the `waywiser` program (feature `cli`) |
+//!
+//! The length of a walk, exact however it is cut:
+//!
+//! ```
+//! use waywiser::{Metric, Path, Point};
+//!
+//! let walk = [(46.4374, 13.7503), (46.4361, 13.7512), (46.4352, 13.7498)];
+//! let points = walk.map(|(latitude, longitude)| Point::geographic(latitude, longitude));
+//!
+//! let mut path = Path::new(Metric::Geodesic);
+//! for point in points {
+//!     path.extend(&[point?])?;
+//! }
+//! assert_eq!(format!("{:.3} m", path.summary().length), "307.127 m");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+pub mod client;
 pub mod measure;
+pub mod proto;
 pub mod server;
 pub mod service;
 pub mod wire;
 
-pub mod proto;
+pub use client::{Client, ClientError};
+pub use measure::{Block, Metric, Path, PathError, Point, PointError, Space, Summary};
+pub use server::Config;
