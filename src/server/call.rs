@@ -52,9 +52,10 @@ impl Service<Request<hyper::body::Incoming>> for CallService {
             return Box::pin(async { Ok(response.map(CallBody::unwatched)) });
         }
         let path = request.uri().path();
-        let service = path.strip_prefix('/').and_then(|path| path.split('/').next()).unwrap_or("");
+        let (service, method) =
+            path.strip_prefix('/').and_then(|path| path.split_once('/')).unwrap_or_default();
         let measuring = MEASURING.contains(&service);
-        let known = measuring || AUXILIARY.contains(&service);
+        let known = !method.is_empty() && (measuring || AUXILIARY.contains(&service));
         let span = tracing::info_span!("call", method = path, peer = %self.peer);
         let record = Record {
             span: span.clone(),

@@ -22,6 +22,8 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use routes::ServingStatus;
+
 pub use config::{Config, ConfigError};
 
 /// How long before the end of the drain time the open streams are told, so that what they are told
@@ -66,6 +68,7 @@ pub async fn run(
     let config = Arc::new(config);
     let stages = Stages::default();
     let (routes, health) = routes::routes(&config);
+    health.set(ServingStatus::Serving).await;
 
     tracing::info!(address = %listener.local_addr()?, "listening");
     let mut connections = accept::Connections::new(Arc::clone(&config), stages.clone(), routes);
@@ -81,7 +84,7 @@ pub async fn run(
         drain_time_s = config.drain_time.as_secs_f64(),
         "draining"
     );
-    health.not_serving().await;
+    health.set(ServingStatus::NotServing).await;
     drop(listener);
     stages.draining.cancel();
     stages.calls.close();

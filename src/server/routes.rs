@@ -2,7 +2,7 @@
 
 use tonic::server::NamedService;
 use tonic::service::Routes;
-use tonic_health::ServingStatus;
+pub(super) use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use super::Config;
@@ -24,16 +24,15 @@ pub(super) struct Health {
 }
 
 impl Health {
-    /// Tells everybody who asks or watches that the server is going.
-    pub(super) async fn not_serving(&self) {
+    /// Tells everybody who asks or watches.
+    pub(super) async fn set(&self, status: ServingStatus) {
         for name in [""].into_iter().chain(MEASURING).chain(AUXILIARY) {
-            self.reporter.set_service_status(name, ServingStatus::NotServing).await;
+            self.reporter.set_service_status(name, status).await;
         }
     }
 }
 
-/// All services, and the switch of their health. They are serving from the start: the caller holds
-/// a bound listener.
+/// All services, and the switch of their health. Until it is set, a service is not known to it.
 pub(super) fn routes(config: &Config) -> (Routes, Health) {
     let limits = config.stream_limits();
     let reporter = HealthReporter::new();

@@ -1,0 +1,116 @@
+//! The server's bounds, each met from outside.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tonic::Code;
+
+use crate::support::{PATH_LENGTH, Raw, Server, frame};
+
+/// Waits until the other side has closed.
+async fn closed(mut stream: TcpStream) {
+    let mut rest = Vec::new();
+    // A reset is a close as well.
+    let _ = stream.read_to_end(&mut rest).await;
+}
+
+#[tokio::test]
+async fn a_connection_past_the_limit_is_closed_and_one_that_ends_makes_room() {
+    let server = Server::with(|config| config.connections_max = 1).await;
+    let mut first = Raw::connect(server.address).await;
+    let mut call = first.call(PATH_LENGTH);
+    call.close();
+    call.answer().await.unwrap();
+    closed(TcpStream::connect(server.address).await.unwrap()).await;
+    first.vanish().await;
+    // The server notices in its own time: try until there is room.
+    loop {
+        let stream = TcpStream::connect(server.address).await.unwrap();
+        let Ok((send, connection)) = h2::client::handshake(stream).await else { continue };
+        let connection = tokio::spawn(connection);
+        let ready = send.ready().await;
+        let Ok(mut send) = ready else { continue };
+        let request = http::Request::post("http://localhost/").body(()).unwrap();
+        let Ok((response, _)) = send.send_request(request, true) else { continue };
+        if response.await.is_ok() {
+            connection.abort();
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_never_speaks_or_stops_in_its_preface_is_closed() {
+    let server = Server::with(|config| config.preface_time = Duration::from_millis(50)).await;
+    for opening in ["", "PRI * HTTP/2.0\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(opening.as_bytes()).await.unwrap();
+        closed(stream).await;
+    }
+    server.assert_well().await;
+}
+
+#[tokio::test]
+async fn other_protocols_are_turned_away() {
+    let server = Server::start().await;
+    for opening in
+        [&b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"[..], &[0x16, 3, 1, 2, 0, 1], &[0; 99]]
+    {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(opening).await.unwrap();
+        stream.shutdown().await.unwrap();
+        closed(stream).await;
+    }
+    server.assert_well().await;
+}
+
+#[tokio::test]
+async fn the_message_limit_is_the_one_configured() {
+    let server = Server::with(|config| config.message_bytes_max = 100).await;
+    let mut raw = Raw::connect(server.address).await;
+    // Unknown fields are legal and skipped, however many there are.
+    for (length, code) in [(100, Code::Ok), (101, Code::ResourceExhausted)] {
+        let mut payload = vec![0x1a, length - 2];
+        payload.resize(length.into(), 0);
+        let mut call = raw.call(PATH_LENGTH);
+        call.send(frame(&payload));
+        call.close();
+        assert_eq!(call.answer().await.unwrap().code, code, "{length}");
+    }
+}
+
+#[tokio::test]
+async fn a_header_list_past_the_limit_is_refused() {
+    let server = Server::with(|config| config.header_bytes_max = 2048).await;
+    let mut raw = Raw::connect(server.address).await;
+    let long = "x".repeat(4096);
+    let mut call = raw.call_with(PATH_LENGTH, &[("x-long", &long)]);
+    assert!(call.response_status().await.is_none_or(|status| status == 431));
+    server.assert_well().await;
+}
+
+#[tokio::test]
+async fn streams_past_the_limit_wait_their_turn() {
+    let server = Server::with(|config| config.streams_per_connection_max = 2).await;
+    let points = || tokio_stream::iter([waywiser::proto::my_package::Point { x: 0, y: 0 }]);
+    let mut client = server.planar().await;
+    // A client that opens many streams before it has read the server's settings sees some refused
+    // (REFUSED_STREAM, which is safe to try again); one that has read them waits.
+    client.compute_path_length(points()).await.unwrap();
+    let calls = (0..20).map(|_| {
+        let mut client = client.clone();
+        async move { client.compute_path_length(points()).await.unwrap() }
+    });
+    assert_eq!(futures::future::join_all(calls).await.len(), 20);
+}
+
+#[tokio::test]
+async fn what_is_no_grpc_call_gets_an_http_status_and_a_word() {
+    let server = Server::start().await;
+    let mut raw = Raw::connect(server.address).await;
+    assert_eq!(raw.plain("GET", "text/html").await, (405, true));
+    assert_eq!(raw.plain("POST", "application/json").await, (415, true));
+    assert_eq!(raw.plain("POST", "application/grpcx").await, (415, true));
+    assert_eq!(raw.plain("POST", "application/grpc+proto").await, (200, false));
+}

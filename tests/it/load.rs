@@ -1,0 +1,59 @@
+//! Many streams at once, slow ones and stalled ones among them.
+
+use futures::future::join_all;
+use waywiser::proto::my_package::Point;
+
+use crate::support::{PATH_LENGTH, Raw, Server, frames};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_streams_at_once_are_all_answered_right() {
+    let server = Server::start().await;
+    let client = server.planar().await;
+    let calls = (0..200).map(|stream| {
+        let mut client = client.clone();
+        tokio::spawn(async move {
+            let points = (0..2000).map(move |i| Point { x: i * (stream + 1), y: 0 });
+            let reply = client.compute_path_length(tokio_stream::iter(points)).await;
+            let reply = reply.unwrap().into_inner();
+            assert_eq!(reply.length, 1999.0 * f64::from(stream + 1));
+            assert_eq!(reply.point_count, 2000);
+        })
+    });
+    for outcome in join_all(calls).await {
+        outcome.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_stalled_stream_holds_nobody_up() {
+    let server = Server::start().await;
+    let mut raw = Raw::connect(server.address).await;
+    let points = frames(&[(0, 0), (3, 4)]);
+    let mut stalled = raw.call(PATH_LENGTH);
+    stalled.send(points.slice(..points.len() - 1));
+    let mut brisk = raw.call(PATH_LENGTH);
+    brisk.send(points.clone());
+    brisk.close();
+    assert_eq!(brisk.answer().await.unwrap().code, tonic::Code::Ok);
+    stalled.send(points.slice(points.len() - 1..));
+    stalled.close();
+    assert_eq!(stalled.answer().await.unwrap().code, tonic::Code::Ok);
+}
+
+#[tokio::test]
+async fn one_byte_a_frame_is_as_good_as_any_other_cut() {
+    let server = Server::start().await;
+    let mut raw = Raw::connect(server.address).await;
+    let mut call = raw.call(PATH_LENGTH);
+    let zigzag: Vec<_> = (0..2000).map(|i| (3 * i, 4 * (i % 2))).collect();
+    let points = frames(&zigzag);
+    for at in 0..points.len() {
+        call.send(points.slice(at..=at));
+        if at % 256 == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    call.close();
+    let answer = call.answer().await.unwrap();
+    assert_eq!(answer.code, tonic::Code::Ok, "{}", answer.message);
+}

@@ -1,0 +1,12 @@
+//! The server as its clients meet it: real sockets, real HTTP/2. One module a behaviour.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod answers;
+mod cut;
+mod deadlines;
+mod drain;
+mod hostile;
+mod limits;
+mod load;
+mod support;
+mod tidy;
