@@ -1,0 +1,53 @@
+//! Bytes to points: framing alone, with our decoder, and with prost.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::hint::black_box;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use prost::Message as _;
+use waywiser::proto::my_package;
+use waywiser::wire::{Deframer, decode_point};
+
+mod inputs;
+
+/// Goes through a body and gives a check sum of what `decode` makes of its messages.
+fn read(body: &[u8], decode: impl Fn(&[u8]) -> (i32, i32)) -> i64 {
+    let mut deframer = Deframer::new(1024);
+    let mut rest = body;
+    let mut sum = 0;
+    while let Some(frame) = deframer.next(&mut rest).unwrap() {
+        let (x, y) = decode(frame.payload);
+        sum += i64::from(x) - i64::from(y);
+    }
+    deframer.finish().unwrap();
+    sum
+}
+
+fn decode(criterion: &mut Criterion) {
+    let walk = inputs::walk(4096);
+    let body = inputs::body(&walk);
+    let expected: i64 = walk.iter().map(|&(x, y)| i64::from(x) - i64::from(y)).sum();
+    let ours = |message: &[u8]| decode_point(message).unwrap();
+    let prost = |message: &[u8]| {
+        let point = my_package::Point::decode(message).unwrap();
+        (point.x, point.y)
+    };
+    assert_eq!(read(&body, ours), expected);
+    assert_eq!(read(&body, prost), expected);
+
+    let mut group = criterion.benchmark_group("decode");
+    group.throughput(Throughput::Elements(walk.len() as u64));
+    group.bench_function("framing alone", |bencher| {
+        bencher.iter(|| read(black_box(&body), |message| (message.len() as i32, 0)));
+    });
+    group.bench_function("decode_point", |bencher| {
+        bencher.iter(|| assert_eq!(read(black_box(&body), ours), expected));
+    });
+    group.bench_function("prost", |bencher| {
+        bencher.iter(|| assert_eq!(read(black_box(&body), prost), expected));
+    });
+    group.finish();
+}
+
+criterion_group!(benches, decode);
+criterion_main!(benches);

@@ -1,0 +1,84 @@
+//! A whole stream through a server on loopback: connection, HTTP/2, framing, decoding, fold, reply.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use bytes::Bytes;
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use h2::client::SendRequest;
+use prost::Message as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+use waywiser::proto::{my_package, routeguide};
+use waywiser::{Config, Metric, Path, Point, server};
+
+mod inputs;
+
+const POINTS: usize = 100_000;
+const CHUNK_BYTES: usize = 16 * 1024;
+
+/// Sends a body in chunks as flow control lets it, and gives the reply's message.
+async fn call(send: &mut SendRequest<Bytes>, path: &str, mut body: Bytes) -> Bytes {
+    let request = http::Request::post(format!("http://localhost{path}"))
+        .header("content-type", "application/grpc")
+        .body(())
+        .unwrap();
+    let (response, mut stream) = send.send_request(request, false).unwrap();
+    while !body.is_empty() {
+        stream.reserve_capacity(body.len().min(CHUNK_BYTES));
+        let room = std::future::poll_fn(|cx| stream.poll_capacity(cx)).await.unwrap().unwrap();
+        let chunk = body.split_to(room.min(body.len()));
+        stream.send_data(chunk, body.is_empty()).unwrap();
+    }
+    let mut reply = response.await.unwrap().into_body();
+    let message = reply.data().await.unwrap().unwrap();
+    while reply.data().await.is_some() {}
+    assert_eq!(reply.trailers().await.unwrap().unwrap()["grpc-status"], "0");
+    message.slice(5..)
+}
+
+fn stream(criterion: &mut Criterion) {
+    let walk = inputs::walk(POINTS);
+    let mut path = Path::new(Metric::Planar);
+    let planar = walk.iter().map(|&(x, y)| Point::planar(x.into(), y.into()).unwrap());
+    path.extend(&planar.collect::<Vec<_>>()).unwrap();
+    let length = path.summary().length;
+    let mut path = Path::new(Metric::Haversine);
+    let points = walk.iter().map(|&(y, x)| Point::from_e7(y, x).unwrap());
+    path.extend(&points.collect::<Vec<_>>()).unwrap();
+    let distance = path.summary().length.round() as i32;
+    let body = inputs::body(&walk);
+
+    let runtime = Runtime::new().unwrap();
+    let mut send = runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(server::run(listener, Config::default(), std::future::pending()));
+        let stream = TcpStream::connect(address).await.unwrap();
+        let (send, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        send.ready().await.unwrap()
+    });
+
+    let mut group = criterion.benchmark_group("stream");
+    group.throughput(Throughput::Elements(POINTS as u64));
+    group.sample_size(20);
+    group.bench_function("computePathLength", |bencher| {
+        bencher.iter(|| {
+            let path = "/my_package.DisplacementService/computePathLength";
+            let reply = runtime.block_on(call(&mut send, path, body.clone()));
+            let reply = my_package::PathLengthResponse::decode(reply).unwrap();
+            assert_eq!((reply.length, reply.point_count), (length, POINTS as u64));
+        });
+    });
+    group.bench_function("RecordRoute", |bencher| {
+        bencher.iter(|| {
+            let path = "/routeguide.RouteGuide/RecordRoute";
+            let reply = runtime.block_on(call(&mut send, path, body.clone()));
+            let reply = routeguide::RouteSummary::decode(reply).unwrap();
+            assert_eq!((reply.distance, reply.point_count), (distance, POINTS as i32));
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, stream);
+criterion_main!(benches);

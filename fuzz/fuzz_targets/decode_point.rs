@@ -1,0 +1,9 @@
+//! Our decoder of points agrees with prost on every byte string: values and rejection.
+#![no_main]
+use prost::Message as _;
+use waywiser::{proto::my_package::Point, wire::decode_point};
+
+libfuzzer_sys::fuzz_target!(|message: &[u8]| {
+    let expected = Point::decode(message).ok().map(|point| (point.x, point.y));
+    assert_eq!(decode_point(message).ok(), expected);
+});
