@@ -1,4 +1,6 @@
 //! temp
+#[cfg(feature = "cli")]
+pub mod formats;
 pub mod measure;
 pub mod proto {
     #![allow(missing_docs)]
