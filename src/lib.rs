@@ -1,5 +1,7 @@
 //! temp
 #[cfg(feature = "cli")]
+pub mod cli;
+#[cfg(feature = "cli")]
 pub mod formats;
 pub mod measure;
 pub mod proto {
