@@ -29,7 +29,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod client;
+#[cfg(feature = "cli")]
+pub mod formats;
 pub mod measure;
 pub mod proto;
 pub mod server;

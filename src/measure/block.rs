@@ -66,6 +66,21 @@ impl Block {
         Ok(())
     }
 
+    /// Adds what [`Point::new`] takes: x and y in the caller's unit, or longitude and latitude in
+    /// degrees.
+    ///
+    /// # Errors
+    /// As [`Point::new`]; the block is then as it was.
+    ///
+    /// # Panics
+    /// When the block is full, as [`Block::push_i32`].
+    #[inline]
+    pub fn push_xy(&mut self, x: f64, y: f64) -> Result<(), PointError> {
+        let (x, y) = Point::new(self.space, x, y)?.canonical();
+        self.push_canonical(x, y);
+        Ok(())
+    }
+
     /// Adds coordinates in the canonical unit that were checked by whoever made them.
     #[inline]
     pub(super) fn push_canonical(&mut self, x: f64, y: f64) {
@@ -89,5 +104,19 @@ impl Block {
     /// Forgets its points.
     pub(super) fn clear(&mut self) {
         self.len = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn coordinates_are_checked_on_their_way_in() {
+        let mut block = Block::new(Space::Geographic);
+        block.push_xy(190.0, 46.0).unwrap();
+        assert!(block.push_xy(0.0, 91.0).is_err());
+        assert!(block.push_xy(f64::NAN, 0.0).is_err());
+        assert_eq!(block.columns(), (&[-170.0e7][..], &[46.0e7][..]));
     }
 }

@@ -1,0 +1,362 @@
+//! `waywiser measure`: the lengths of the tracks in files, without any server. It opens the files,
+//! gives each track of [`formats`] a path of its own, and prints a row when a track is whole.
+
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, IsTerminal, Read, Write};
+use std::path::{Path as FilePath, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use super::Outcome;
+use super::progress::Progress;
+use super::report::{Report, Style, Total, Track, harmless};
+use crate::formats::{self, Fix, Format, FormatError, ReadOptions, SinkError, TrackSink};
+use crate::measure::{Block, Metric, Path};
+
+/// How much is read from a file at once.
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// Measure the tracks and routes in GPX, GeoJSON and CSV files.
+///
+/// Prints one line a track and their total. Each segment is measured by itself, from point to
+/// point, in the two dimensions of the map; no leg joins the end of one segment or track to the
+/// beginning of the next. Lengths are in metres, except with --model planar: then they are in the
+/// unit of the coordinates.
+///
+/// GPX: tracks and routes; waypoints are passed over. GeoJSON: every Feature (or geometry without
+/// one) that has a LineString or MultiLineString; points and polygons are passed over. CSV: one
+/// row a point, with column names in the first line; the columns are found by their usual names
+/// (lat, latitude, y; lon, lng, longitude, x; ...). The format is told from the content, not from
+/// the name of the file.
+///
+/// A file that is broken is reported with line and column, and the others are still measured; of a
+/// broken file, the tracks before the broken one count.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct MeasureArgs {
+    /// Files to measure; - is standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    /// What a leg between two points is
+    #[arg(long, value_enum, default_value_t = Model::Geodesic)]
+    model: Model,
+
+    /// Print one JSON object a line: the tracks in the order of the input, then {"total": ...}
+    #[arg(long, conflicts_with = "csv")]
+    json: bool,
+
+    /// Print a CSV table: the tracks in the order of the input, then the total
+    #[arg(long)]
+    csv: bool,
+
+    /// Take all files for this format, whatever they look like
+    #[arg(long, value_enum)]
+    format: Option<FormatArg>,
+
+    /// CSV: the column with the longitude, or x
+    #[arg(long, value_name = "NAME")]
+    x_column: Option<String>,
+
+    /// CSV: the column with the latitude, or y
+    #[arg(long, value_name = "NAME")]
+    y_column: Option<String>,
+
+    /// CSV: the column that says which track a row belongs to; rows may come in any order
+    #[arg(long, value_name = "NAME")]
+    track_column: Option<String>,
+
+    /// CSV: the column in which a new value starts a segment
+    #[arg(long, value_name = "NAME")]
+    segment_column: Option<String>,
+
+    /// CSV: the character between two fields, or "tab"; found by itself among , ; | and tab
+    #[arg(long, value_name = "CHAR", value_parser = delimiter)]
+    delimiter: Option<u8>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  waywiser measure walk.gpx
+  waywiser measure --json *.gpx | jq 'select(.track).length_m'
+  curl -s https://example.org/tracks.geojson | waywiser measure -
+  waywiser measure --track-column bus --x-column px --y-column py --model planar buses.csv
+
+Exit status: 0 when every file was measured, 1 when one was not, 2 when the arguments are wrong.";
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Model {
+    /// The straight line in the plane, in the unit of the coordinates
+    Planar,
+    /// The great circle on a sphere, in metres; up to 0.56 % off
+    Haversine,
+    /// The shortest line on the WGS84 ellipsoid, in metres
+    Geodesic,
+}
+
+impl Model {
+    fn metric(self) -> Metric {
+        match self {
+            Model::Planar => Metric::Planar,
+            Model::Haversine => Metric::Haversine,
+            Model::Geodesic => Metric::Geodesic,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FormatArg {
+    Gpx,
+    Geojson,
+    Csv,
+}
+
+impl FormatArg {
+    fn format(self) -> Format {
+        match self {
+            FormatArg::Gpx => Format::Gpx,
+            FormatArg::Geojson => Format::GeoJson,
+            FormatArg::Csv => Format::Csv,
+        }
+    }
+}
+
+fn delimiter(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        _ if text == "tab" || text == "\\t" => Ok(b'\t'),
+        b"\"" | b"\n" | b"\r" => Err("a quote or a line break cannot be a delimiter".to_owned()),
+        [byte] if byte.is_ascii() => Ok(*byte),
+        _ => Err("a delimiter is one ASCII character, or tab".to_owned()),
+    }
+}
+
+impl MeasureArgs {
+    fn style(&self) -> Style {
+        match (self.json, self.csv) {
+            (true, _) => Style::Json,
+            (_, true) => Style::Csv,
+            _ => Style::Text,
+        }
+    }
+
+    fn read_options(&self) -> ReadOptions {
+        ReadOptions {
+            format: self.format.map(FormatArg::format),
+            space: self.model.metric().space(),
+            x_column: self.x_column.clone(),
+            y_column: self.y_column.clone(),
+            track_column: self.track_column.clone(),
+            segment_column: self.segment_column.clone(),
+            delimiter: self.delimiter,
+        }
+    }
+}
+
+/// Measures the files and prints the report on standard output, complaints on standard error.
+///
+/// # Errors
+/// When the report cannot be written.
+pub(super) fn run(args: &MeasureArgs) -> io::Result<Outcome> {
+    let progress = Progress::new(bytes_of(&args.files));
+    let stdout = io::stdout();
+    if stdout.is_terminal() {
+        return measure(args, io::stdin(), stdout, &mut io::stderr(), &progress);
+    }
+    measure(args, io::stdin(), BufWriter::new(stdout), &mut io::stderr(), &progress)
+}
+
+/// The size of all files; `None` if one is a pipe or cannot be asked.
+fn bytes_of(files: &[PathBuf]) -> Option<u64> {
+    let size = |file: &PathBuf| {
+        let metadata = file.metadata().ok().filter(|_| !is_stdin(file))?;
+        metadata.is_file().then_some(metadata.len())
+    };
+    files.iter().map(size).sum()
+}
+
+fn is_stdin(file: &FilePath) -> bool {
+    file.as_os_str() == "-"
+}
+
+fn measure(
+    args: &MeasureArgs,
+    stdin: impl Read,
+    out: impl Write,
+    complaints: &mut dyn Write,
+    progress: &Progress,
+) -> io::Result<Outcome> {
+    let metric = args.model.metric();
+    let options = args.read_options();
+    let names: Vec<_> = args.files.iter().map(|file| file.to_string_lossy()).collect();
+    let mut report = Report::new(out, args.style(), metric, names.iter().map(|name| &**name));
+    let mut total = Path::new(metric);
+    let (mut track_count, mut failed_file_count) = (0, 0);
+    let mut stdin = Some(stdin);
+
+    for (file, name) in args.files.iter().zip(&names) {
+        let mut tracks = Tracks::new(name, metric, &mut report, &mut total, progress);
+        let outcome = match open(file, &mut stdin) {
+            Ok(input) => {
+                let input = BufReader::with_capacity(BUFFER_BYTES, progress.count(input));
+                formats::read(input, &options, &mut tracks)
+            }
+            Err(error) => Err(error),
+        };
+        track_count += tracks.track_count;
+        if let Some(error) = tracks.report_failure {
+            return Err(error);
+        }
+        if let Err(error) = outcome {
+            failed_file_count += 1;
+            // What was printed so far comes first, where both go to one terminal or file.
+            report.out().flush()?;
+            let place = error.place().map_or(String::new(), |place| format!(":{place}"));
+            let message = format!("{name}{place}: {error}");
+            let _ = progress.aside(|| writeln!(complaints, "error: {}", harmless(&message)));
+        }
+    }
+    let summary = total.summary();
+    let file_count = args.files.len() as u64;
+    progress.aside(|| {
+        report.total(&Total { file_count, failed_file_count, track_count, summary })?;
+        report.out().flush()
+    })?;
+    Ok(if failed_file_count == 0 { Outcome::Done } else { Outcome::Failed })
+}
+
+fn open<'a>(
+    file: &FilePath,
+    stdin: &mut Option<impl Read + 'a>,
+) -> Result<Box<dyn Read + 'a>, FormatError> {
+    let failed = |message: String| FormatError::Io(io::Error::other(message));
+    if is_stdin(file) {
+        return match stdin.take() {
+            Some(stdin) => Ok(Box::new(stdin)),
+            None => Err(failed("standard input was read already; name - once".to_owned())),
+        };
+    }
+    let input = File::open(file).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => failed("there is no such file".to_owned()),
+        io::ErrorKind::PermissionDenied => failed("permission denied".to_owned()),
+        _ => FormatError::Io(error),
+    })?;
+    if input.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+        return Err(failed("it is a directory; name the files in it".to_owned()));
+    }
+    Ok(Box::new(input))
+}
+
+/// The tracks of one file: measures each, adds it to the total and reports it.
+struct Tracks<'a, W> {
+    file: &'a str,
+    metric: Metric,
+    report: &'a mut Report<W>,
+    total: &'a mut Path,
+    progress: &'a Progress,
+    /// Points of the current track that are not in its path yet.
+    block: Block,
+    /// The tracks since none was open; `None` once ended.
+    paths: Vec<Option<Path>>,
+    /// How many tracks came before these.
+    before: usize,
+    open_count: usize,
+    current: usize,
+    track_count: u64,
+    /// Why a row could not be written, if that is why reading stopped.
+    report_failure: Option<io::Error>,
+}
+
+impl<'a, W: Write> Tracks<'a, W> {
+    fn new(
+        file: &'a str,
+        metric: Metric,
+        report: &'a mut Report<W>,
+        total: &'a mut Path,
+        progress: &'a Progress,
+    ) -> Self {
+        Self {
+            file,
+            metric,
+            report,
+            total,
+            progress,
+            block: Block::new(metric.space()),
+            paths: Vec::new(),
+            before: 0,
+            open_count: 0,
+            current: 0,
+            track_count: 0,
+            report_failure: None,
+        }
+    }
+
+    /// Puts the points at hand into the path they belong to.
+    fn fold(&mut self) -> Result<(), SinkError> {
+        if let Some(Some(path)) = self.paths.get_mut(self.current) {
+            path.fold(&mut self.block)?;
+        }
+        Ok(())
+    }
+
+    fn print(&mut self, name: Option<&str>, path: &Path) -> Result<(), SinkError> {
+        let number = (self.before + self.current) as u64 + 1;
+        let track = Track { file: self.file, number, name, summary: path.summary() };
+        let report = &mut self.report;
+        self.progress.aside(|| report.track(&track)).map_err(|error| {
+            self.report_failure = Some(error);
+            SinkError::Stop
+        })
+    }
+}
+
+impl<W: Write> TrackSink for Tracks<'_, W> {
+    fn start_track(&mut self) -> Result<(), SinkError> {
+        self.fold()?;
+        self.current = self.paths.len();
+        self.paths.push(Some(Path::new(self.metric)));
+        self.open_count += 1;
+        Ok(())
+    }
+
+    fn switch_track(&mut self, index: usize) -> Result<(), SinkError> {
+        self.fold()?;
+        self.current = index - self.before;
+        Ok(())
+    }
+
+    fn start_segment(&mut self) -> Result<(), SinkError> {
+        self.fold()?;
+        if let Some(Some(path)) = self.paths.get_mut(self.current) {
+            path.start_segment();
+        }
+        Ok(())
+    }
+
+    fn fix(&mut self, fix: Fix) -> Result<(), SinkError> {
+        if self.block.is_full() {
+            self.fold()?;
+        }
+        Ok(self.block.push_xy(fix.x, fix.y)?)
+    }
+
+    fn end_track(&mut self, name: Option<&str>) -> Result<(), SinkError> {
+        self.fold()?;
+        let Some(path) = self.paths.get_mut(self.current).and_then(Option::take) else {
+            return Ok(());
+        };
+        // A break between the tracks, so that the total is the sum of theirs, exactly.
+        self.total.start_segment();
+        self.total.merge(&path)?;
+        self.track_count += 1;
+        self.open_count -= 1;
+        self.print(name, &path)?;
+        if self.open_count == 0 {
+            self.before += self.paths.len();
+            self.paths.clear();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

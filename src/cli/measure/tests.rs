@@ -1,0 +1,150 @@
+//! What `waywiser measure` prints, word for word.
+
+use clap::Parser;
+
+use super::*;
+
+#[derive(Parser)]
+struct Wrapper {
+    #[command(flatten)]
+    args: MeasureArgs,
+}
+
+/// The exit outcome, standard output and standard error for arguments, in a folder of such files.
+struct Run {
+    outcome: Outcome,
+    out: String,
+    complaints: String,
+}
+
+fn run_with(files: &[(&str, &str)], arguments: &str, stdin: &str) -> Run {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, content) in files {
+        std::fs::write(folder.path().join(name), content).unwrap();
+    }
+    let mut args = Wrapper::parse_from(["measure"].into_iter().chain(arguments.split(' '))).args;
+    for file in &mut args.files {
+        if !is_stdin(file) {
+            *file = folder.path().join(&*file);
+        }
+    }
+    let (mut out, mut complaints) = (vec![], vec![]);
+    let outcome =
+        measure(&args, stdin.as_bytes(), &mut out, &mut complaints, &Progress::hidden()).unwrap();
+    let shown = |bytes| {
+        let text = String::from_utf8(bytes).unwrap();
+        text.replace(&format!("{}/", folder.path().display()), "")
+    };
+    Run { outcome, out: shown(out), complaints: shown(complaints) }
+}
+
+const GPX: &str = r#"<gpx><trk><name>There</name>
+<trkseg><trkpt lat="46" lon="13"/><trkpt lat="46.01" lon="13"/></trkseg>
+<trkseg><trkpt lat="47" lon="13"/><trkpt lat="47.01" lon="13"/></trkseg></trk>
+<rte><rtept lat="0" lon="0"/><rtept lat="0" lon="180"/></rte></gpx>"#;
+
+#[test]
+fn text_is_one_aligned_line_a_track_and_a_total() {
+    let run = run_with(&[], "-", GPX);
+    assert_eq!(run.outcome, Outcome::Done);
+    insta::assert_snapshot!(run.out, @r"
+    file   track                                  points  segments              length
+    -      There                                       4         2         2 223.224 m
+    -      2                                           2         1    20 003 931.459 m
+    total  2 tracks                                    6         3    20 006 154.682 m
+    ");
+    assert_eq!(run.complaints, "");
+}
+
+#[test]
+fn json_is_one_object_a_track_and_a_total() {
+    let run = run_with(&[], "- --json", GPX);
+    insta::assert_snapshot!(run.out, @r#"
+    {"file":"-","track":"There","points":4,"segments":2,"length_m":2223.223552165219,"displacement_m":112272.79189415753,"model":"geodesic","bbox":[13.0,46.0,13.0,47.01]}
+    {"file":"-","track":2,"points":2,"segments":1,"length_m":20003931.458625447,"displacement_m":20003931.458625447,"model":"geodesic","bbox":[0.0,0.0,180.0,0.0]}
+    {"total":{"files":1,"failed_files":0,"tracks":2,"points":6,"segments":3,"length_m":20006154.68217761,"model":"geodesic"}}
+    "#);
+    let run = run_with(&[], "- --json --model planar", "x,y\n0,0\n3,4\n");
+    insta::assert_snapshot!(run.out, @r#"
+    {"file":"-","track":1,"points":2,"segments":1,"length":5.0,"displacement":5.0,"model":"planar","bbox":[0.0,0.0,3.0,4.0]}
+    {"total":{"files":1,"failed_files":0,"tracks":1,"points":2,"segments":1,"length":5.0,"model":"planar"}}
+    "#);
+}
+
+#[test]
+fn csv_is_the_same_as_a_table() {
+    let run = run_with(&[], "- --csv --model haversine", GPX);
+    insta::assert_snapshot!(run.out, @r"
+    kind,file,track,points,segments,length_m,displacement_m,model,west_deg,south_deg,east_deg,north_deg
+    track,-,There,4,2,2223.9016046706583,112307.03103586826,haversine,13,46,13,47.01
+    track,-,2,2,1,20015114.442035925,20015114.442035925,haversine,0,0,180,0
+    total,,,6,3,20017338.343640596,,haversine,,,,
+    ");
+}
+
+#[test]
+fn rows_of_a_table_are_measured_by_track_in_any_order() {
+    let table = "who,x,y\nb,0,0\na,0,0\nb,0,1\na,5,0\nb,0,3\n";
+    let run = run_with(&[], "--model planar --track-column who -", table);
+    insta::assert_snapshot!(run.out, @r"
+    file   track                                  points  segments              length
+    -      b                                           3         1            3.000000
+    -      a                                           2         1            5.000000
+    total  2 tracks                                    5         2            8.000000
+    ");
+}
+
+#[test]
+fn a_bad_file_is_reported_and_the_others_are_measured() {
+    let good = "lat,lon\n0,0\n0,1\n";
+    let half = r#"<gpx><rte><rtept lat="0" lon="0"/></rte><trk><trkseg>
+        <trkpt lat="91" lon="0"/></trkseg></trk></gpx>"#;
+    let files = [("a.csv", good), ("half.gpx", half), ("nan.csv", "lat;lon\n1;NaN"), ("empty", "")];
+    let run = run_with(&files, "--json a.csv half.gpx nan.csv empty missing . - -", good);
+    assert_eq!(run.outcome, Outcome::Failed);
+    insta::assert_snapshot!(run.complaints, @r#"
+    error: half.gpx:2:9: latitude 91 is not between -90 and 90 degrees
+    error: nan.csv:2:2: longitude NaN is not a finite number, in the column "lon"
+    error: empty: the file is empty
+    error: missing: cannot be read: there is no such file
+    error: .: cannot be read: it is a directory; name the files in it
+    error: -: cannot be read: standard input was read already; name - once
+    "#);
+    insta::assert_snapshot!(run.out, @r#"
+    {"file":"a.csv","track":1,"points":2,"segments":1,"length_m":111319.49079327357,"displacement_m":111319.49079327357,"model":"geodesic","bbox":[0.0,0.0,1.0,0.0]}
+    {"file":"half.gpx","track":1,"points":1,"segments":1,"length_m":0.0,"displacement_m":0.0,"model":"geodesic","bbox":[0.0,0.0,0.0,0.0]}
+    {"file":"-","track":1,"points":2,"segments":1,"length_m":111319.49079327357,"displacement_m":111319.49079327357,"model":"geodesic","bbox":[0.0,0.0,1.0,0.0]}
+    {"total":{"files":8,"failed_files":6,"tracks":3,"points":5,"segments":3,"length_m":222638.98158654713,"model":"geodesic"}}
+    "#);
+    let run = run_with(&files, "a.csv half.gpx", "");
+    assert!(run.out.contains("2 tracks; 1 file failed"), "{}", run.out);
+}
+
+#[test]
+fn the_total_is_the_exact_sum_and_no_leg_joins_two_tracks() {
+    let tenth = "x,y\n0,0\n0,0.1\n";
+    let run = run_with(&[("a", tenth)], "--json --model planar a a a a a a a a a a", "");
+    assert!(
+        run.out.contains(r#""tracks":10,"points":20,"segments":10,"length":1.0,"#),
+        "{}",
+        run.out
+    );
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_ends_the_run() {
+    struct Closed;
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let args = Wrapper::parse_from(["measure", "-"]).args;
+    let mut complaints = vec![];
+    let outcome = measure(&args, GPX.as_bytes(), Closed, &mut complaints, &Progress::hidden());
+    assert_eq!(outcome.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    assert!(complaints.is_empty());
+}

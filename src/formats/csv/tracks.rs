@@ -1,0 +1,80 @@
+//! Which track and segment a row belongs to, when a table says so in columns.
+
+use std::collections::HashMap;
+
+use super::super::error::{FormatError, Place};
+use super::super::{Format, TrackSink};
+use super::Problem;
+
+/// How many tracks a track column may tell apart: some 100 MB at the very most.
+pub(super) const TRACKS_MAX: usize = 100_000;
+
+/// The tracks that rows have shown so far, by the value in their column.
+#[derive(Default)]
+pub(super) struct Tracks {
+    by_name: HashMap<Box<[u8]>, usize>,
+    /// The value of the segment column in the last row of each.
+    segments: Vec<Vec<u8>>,
+    current: usize,
+    current_name: Vec<u8>,
+}
+
+impl Tracks {
+    /// Makes `name` the current track, and starts a segment if this one is new.
+    pub(super) fn enter(
+        &mut self,
+        name: &[u8],
+        segment: &[u8],
+        sink: &mut dyn TrackSink,
+    ) -> Result<(), Problem> {
+        let known = !self.segments.is_empty() && self.current_name == name;
+        if !known && self.switch(name, sink)? {
+            sink.start_segment()?;
+            self.segments.push(segment.to_vec());
+            return Ok(());
+        }
+        let last = &mut self.segments[self.current];
+        if *last != segment {
+            sink.start_segment()?;
+            last.clear();
+            last.extend_from_slice(segment);
+        }
+        Ok(())
+    }
+
+    /// Whether the track is new.
+    fn switch(&mut self, name: &[u8], sink: &mut dyn TrackSink) -> Result<bool, Problem> {
+        self.current_name.clear();
+        self.current_name.extend_from_slice(name);
+        if let Some(&index) = self.by_name.get(name) {
+            self.current = index;
+            sink.switch_track(index)?;
+            return Ok(false);
+        }
+        self.current = self.segments.len();
+        if self.current == TRACKS_MAX {
+            return Err(Problem::Tracks);
+        }
+        self.by_name.insert(name.into(), self.current);
+        sink.start_track()?;
+        Ok(true)
+    }
+
+    /// Ends all tracks, in the order of their first rows.
+    pub(super) fn end(self, sink: &mut dyn TrackSink, place: Place) -> Result<(), FormatError> {
+        if self.segments.is_empty() {
+            let found = "it has column names but no rows".to_owned();
+            return Err(FormatError::NoTracks { format: Format::Csv, found });
+        }
+        let mut tracks: Vec<_> = self.by_name.into_iter().collect();
+        tracks.sort_unstable_by_key(|&(_, index)| index);
+        for (name, index) in tracks {
+            let name = String::from_utf8_lossy(&name);
+            let name = Some(&*name).filter(|name| !name.is_empty());
+            sink.switch_track(index)
+                .and_then(|()| sink.end_track(name))
+                .map_err(|error| FormatError::refused(error, place))?;
+        }
+        Ok(())
+    }
+}

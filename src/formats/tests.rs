@@ -1,0 +1,244 @@
+//! What all readers have in common: a sink that writes down what it is told, and that no input
+//! whatever makes them panic.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::measure::{PathError, Point, SumOverflow};
+
+/// Writes down what it is told, a line a track.
+#[derive(Default)]
+struct Notes {
+    tracks: Vec<String>,
+    ended: Vec<String>,
+    current: usize,
+}
+
+impl TrackSink for Notes {
+    fn start_track(&mut self) -> Result<(), SinkError> {
+        self.current = self.tracks.len();
+        self.tracks.push("track".to_owned());
+        Ok(())
+    }
+
+    fn switch_track(&mut self, index: usize) -> Result<(), SinkError> {
+        self.current = index;
+        Ok(())
+    }
+
+    fn start_segment(&mut self) -> Result<(), SinkError> {
+        self.tracks[self.current] += " /";
+        Ok(())
+    }
+
+    fn fix(&mut self, fix: Fix) -> Result<(), SinkError> {
+        Point::new(Space::Geographic, fix.x, fix.y)?;
+        self.tracks[self.current] += &format!(" ({} {})", fix.x, fix.y);
+        Ok(())
+    }
+
+    fn end_track(&mut self, name: Option<&str>) -> Result<(), SinkError> {
+        let name = name.map_or("none".to_owned(), |name| format!("{name:?}"));
+        self.ended.push(format!("{} = {name}\n", self.tracks[self.current]));
+        Ok(())
+    }
+}
+
+pub(super) fn told_with(file: &str, options: &ReadOptions) -> String {
+    let mut notes = Notes::default();
+    read(file.as_bytes(), options, &mut notes).unwrap();
+    notes.ended.concat()
+}
+
+pub(super) fn told(file: &str) -> String {
+    told_with(file, &ReadOptions::default())
+}
+
+pub(super) fn error_with(file: &[u8], options: &ReadOptions) -> String {
+    let error = read(file, options, &mut Notes::default()).unwrap_err();
+    match error.place() {
+        Some(place) => format!("{place}: {error}"),
+        None => error.to_string(),
+    }
+}
+
+pub(super) fn error(file: &[u8]) -> String {
+    error_with(file, &ReadOptions::default())
+}
+
+#[test]
+fn nothing_is_an_empty_file() {
+    for file in [&b""[..], b"\xef\xbb\xbf", b" \r\n\t", b"\xff\xfe"] {
+        insta::allow_duplicates! { insta::assert_snapshot!(error(file), @"the file is empty"); }
+    }
+}
+
+#[test]
+fn an_encoding_other_than_utf8_gives_the_same_tracks() {
+    let file = r#"<?xml version="1.0" encoding="windows-1250"?><gpx><trk><name>Črna</name><trkseg><trkpt lat="1" lon="2"/></trkseg></trk></gpx>"#;
+    let (bytes, _, _) = encoding_rs::WINDOWS_1250.encode(file);
+    let mut notes = Notes::default();
+    read(&*bytes, &ReadOptions::default(), &mut notes).unwrap();
+    insta::assert_snapshot!(notes.ended.concat(), @r#"track / (2 1) = "Črna""#);
+}
+
+#[test]
+fn what_the_sink_refuses_comes_back_with_its_place() {
+    /// Full after one fix.
+    struct Full(Notes);
+    impl TrackSink for Full {
+        fn start_track(&mut self) -> Result<(), SinkError> {
+            self.0.start_track()
+        }
+        fn switch_track(&mut self, index: usize) -> Result<(), SinkError> {
+            self.0.switch_track(index)
+        }
+        fn start_segment(&mut self) -> Result<(), SinkError> {
+            self.0.start_segment()
+        }
+        fn fix(&mut self, fix: Fix) -> Result<(), SinkError> {
+            if self.0.tracks[self.0.current].contains('(') {
+                return Err(PathError::Overflow(SumOverflow).into());
+            }
+            self.0.fix(fix)
+        }
+        fn end_track(&mut self, name: Option<&str>) -> Result<(), SinkError> {
+            self.0.end_track(name)
+        }
+    }
+    let refused = |file: &str| {
+        let mut sink = Full(Notes::default());
+        let error = read(file.as_bytes(), &ReadOptions::default(), &mut sink).unwrap_err();
+        assert!(matches!(error, FormatError::Path { .. }));
+        error.place().unwrap().to_string()
+    };
+    assert_eq!(refused("lat,lon\n1,1\n2,2\n"), "3");
+    assert_eq!(refused("<gpx><rte><rtept lat='1' lon='1'/>\n<rtept lat='1' lon='1'/>"), "2:1");
+    assert_eq!(refused(r#"{"type":"LineString","coordinates":[[1,1],[1,2]]}"#), "1:47");
+}
+
+/// Files that look like one of ours until they do not.
+fn nearly() -> impl Strategy<Value = Vec<u8>> {
+    let pieces = prop::sample::select(vec![
+        "<?xml version=\"1.0\" encoding=\"",
+        "utf-8",
+        "latin2",
+        "\"?>",
+        "<gpx>",
+        "<trk>",
+        "<name>",
+        "</name>",
+        "<trkseg>",
+        "<trkpt lat=\"",
+        "\" lon=\"",
+        "\"/>",
+        "\">",
+        "</trkpt>",
+        "</trkseg>",
+        "</trk>",
+        "<rte>",
+        "</gpx>",
+        "<!--",
+        "-->",
+        "<![CDATA[",
+        "]]>",
+        "<!DOCTYPE ",
+        "&amp;",
+        "&#x",
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "\"",
+        "\"type\":",
+        "\"LineString\"",
+        "\"coordinates\":",
+        "\"MultiLineString\"",
+        "\"Feature\"",
+        "\"features\":",
+        "\"geometry\":",
+        "\"properties\":",
+        "{\"type\":\"LineString\",\"coordinates\":[[",
+        "null",
+        "1",
+        "-46.5",
+        "1e999",
+        "NaN",
+        "lat",
+        "lon",
+        "lat,lon\n",
+        "x;y\r\n",
+        "\t",
+        "|",
+        "\r",
+        "\n",
+        "\"\"",
+        "\u{feff}",
+        "č",
+        " ",
+    ]);
+    let piece = prop_oneof![
+        6 => pieces.prop_map(|piece| piece.as_bytes().to_vec()),
+        1 => prop::collection::vec(any::<u8>(), 0..4),
+    ];
+    prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+}
+
+/// A reader that gives one byte at a time, as a slow pipe may.
+fn slowly(bytes: &[u8]) -> impl BufRead {
+    std::io::BufReader::with_capacity(1, bytes)
+}
+
+/// A path, and the decimals a file would hold for it.
+fn path() -> impl Strategy<Value = Vec<Vec<(f64, f64)>>> {
+    let position = (-180.0..=180.0_f64, -90.0..=90.0_f64);
+    prop::collection::vec(prop::collection::vec(position, 1..20), 1..5)
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_a_reader_panic(file in prop_oneof![
+        3 => nearly(),
+        1 => prop::collection::vec(any::<u8>(), 0..300),
+    ]) {
+        for format in [None, Some(Format::Gpx), Some(Format::GeoJson), Some(Format::Csv)] {
+            let options = ReadOptions { format, ..Default::default() };
+            let mut quick = Notes::default();
+            let mut slow = Notes::default();
+            let one = read(&file[..], &options, &mut quick).map_err(|error| error.to_string());
+            let two = read(slowly(&file), &options, &mut slow).map_err(|error| error.to_string());
+            prop_assert_eq!(one, two);
+            prop_assert_eq!(quick.tracks, slow.tracks);
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_read_back_to_the_bit(segments in path()) {
+        let mut expected = "track".to_owned();
+        let mut gpx = "<gpx><trk>".to_owned();
+        let mut csv = "part,lat,lon\n".to_owned();
+        for (part, segment) in segments.iter().enumerate() {
+            expected += " /";
+            gpx += "<trkseg>";
+            for (x, y) in segment {
+                expected += &format!(" ({x} {y})");
+                gpx += &format!("<trkpt lat='{y}' lon='{x}'/>");
+                csv += &format!("{part},{y},{x}\n");
+            }
+            gpx += "</trkseg>";
+        }
+        expected += " = none\n";
+        gpx += "</trk></gpx>";
+        let lines: Vec<Vec<[f64; 2]>> =
+            segments.iter().map(|segment| segment.iter().map(|&(x, y)| [x, y]).collect()).collect();
+        let geojson = serde_json::json!({"type": "MultiLineString", "coordinates": lines});
+        let by_part =
+            ReadOptions { segment_column: Some("part".to_owned()), ..Default::default() };
+
+        prop_assert_eq!(&told(&gpx), &expected);
+        prop_assert_eq!(&told(&geojson.to_string()), &expected);
+        prop_assert_eq!(&told_with(&csv, &by_part), &expected);
+    }
+}
