@@ -38,6 +38,8 @@ pub mod measure;
 pub mod proto;
 pub mod server;
 pub mod service;
+#[cfg(feature = "cli")]
+mod telemetry;
 pub mod wire;
 
 pub use client::{Client, ClientError};

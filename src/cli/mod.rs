@@ -4,9 +4,15 @@
 //! 0 when all went well, 1 when something failed, 2 (clap's) when the arguments make no sense. A
 //! new command is a new module and a line in `Command`.
 
+// The one room that speaks to a terminal.
+#![allow(clippy::print_stderr)]
+
+mod input;
 mod measure;
 mod progress;
+mod record;
 mod report;
+mod serve;
 
 use std::io;
 use std::process::ExitCode;
@@ -23,13 +29,17 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Serve(serve::ServeArgs),
     Measure(measure::MeasureArgs),
+    Record(record::RecordArgs),
 }
 
 /// Runs the program with the arguments of the process.
 pub fn run() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Serve(args) => serve::run(&args),
         Command::Measure(args) => measure::run(&args),
+        Command::Record(args) => record::run(&args),
     };
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
@@ -41,6 +51,12 @@ pub fn run() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Tells the user why the command failed.
+fn complain(message: std::fmt::Arguments<'_>) -> io::Result<Outcome> {
+    eprintln!("error: {message}");
+    Ok(Outcome::Failed)
 }
 
 /// How a command that could do its work ended.

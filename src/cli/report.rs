@@ -305,12 +305,12 @@ fn json_track<'a>(track: &Track<'a>) -> JsonTrack<'a> {
 }
 
 /// `1 track`, `2 tracks`.
-fn counted(count: u64, what: &str) -> String {
+pub(super) fn counted(count: u64, what: &str) -> String {
     format!("{} {what}{}", grouped(&count.to_string()), if count == 1 { "" } else { "s" })
 }
 
 /// A decimal number with a space between groups of three digits before the point.
-fn grouped(number: &str) -> String {
+pub(super) fn grouped(number: &str) -> String {
     let whole = number.find('.').unwrap_or(number.len());
     let mut text = String::with_capacity(number.len() + number.len() / 3);
     for (at, char) in number.char_indices() {
@@ -344,7 +344,7 @@ pub(super) fn harmless(name: &str) -> Cow<'_, str> {
 
 /// Which end of a name is cut off when it is too long.
 #[derive(Clone, Copy)]
-enum Keep {
+pub(super) enum Keep {
     /// Of a track's name, the beginning says most.
     Start,
     /// Of a path, the end does.
@@ -352,7 +352,7 @@ enum Keep {
 }
 
 /// A name made harmless, cut or filled up to `width` columns of a terminal.
-fn fitted(name: &str, width: usize, keep: Keep) -> String {
+pub(super) fn fitted(name: &str, width: usize, keep: Keep) -> String {
     let name = harmless(name);
     if name.width() <= width {
         let missing = width - name.width();

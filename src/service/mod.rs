@@ -4,8 +4,8 @@
 //! does no arithmetic and knows no sockets. Each service is a `tower` service that can be mounted
 //! on [`crate::server`] or on any tonic server.
 //!
-//! All methods read their request through [`body`], which tells a stream that was closed from one
-//! that was cut, and all errors become a status in [`status`].
+//! All methods read their request through `body`, which tells a stream that was closed from one
+//! that was cut, and all errors become a status in `status`.
 
 mod body;
 mod displacement;

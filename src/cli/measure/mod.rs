@@ -1,20 +1,17 @@
 //! `waywiser measure`: the lengths of the tracks in files, without any server. It opens the files,
 //! gives each track of [`formats`] a path of its own, and prints a row when a track is whole.
 
-use std::fs::File;
-use std::io::{self, BufReader, BufWriter, IsTerminal, Read, Write};
-use std::path::{Path as FilePath, PathBuf};
+use std::io::{self, BufWriter, IsTerminal, Read, Write};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
 use super::Outcome;
+use super::input::{self, FileFormat};
 use super::progress::Progress;
 use super::report::{Report, Style, Total, Track, harmless};
-use crate::formats::{self, Fix, Format, FormatError, ReadOptions, SinkError, TrackSink};
+use crate::formats::{self, Fix, ReadOptions, SinkError, TrackSink};
 use crate::measure::{Block, Metric, Path};
-
-/// How much is read from a file at once.
-const BUFFER_BYTES: usize = 256 << 10;
 
 /// Measure the tracks and routes in GPX, GeoJSON and CSV files.
 ///
@@ -52,7 +49,7 @@ pub(super) struct MeasureArgs {
 
     /// Take all files for this format, whatever they look like
     #[arg(long, value_enum)]
-    format: Option<FormatArg>,
+    format: Option<FileFormat>,
 
     /// CSV: the column with the longitude, or x
     #[arg(long, value_name = "NAME")]
@@ -104,23 +101,6 @@ impl Model {
     }
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum FormatArg {
-    Gpx,
-    Geojson,
-    Csv,
-}
-
-impl FormatArg {
-    fn format(self) -> Format {
-        match self {
-            FormatArg::Gpx => Format::Gpx,
-            FormatArg::Geojson => Format::GeoJson,
-            FormatArg::Csv => Format::Csv,
-        }
-    }
-}
-
 fn delimiter(text: &str) -> Result<u8, String> {
     match text.as_bytes() {
         _ if text == "tab" || text == "\\t" => Ok(b'\t'),
@@ -141,7 +121,7 @@ impl MeasureArgs {
 
     fn read_options(&self) -> ReadOptions {
         ReadOptions {
-            format: self.format.map(FormatArg::format),
+            format: self.format.map(FileFormat::format),
             space: self.model.metric().space(),
             x_column: self.x_column.clone(),
             y_column: self.y_column.clone(),
@@ -157,7 +137,7 @@ impl MeasureArgs {
 /// # Errors
 /// When the report cannot be written.
 pub(super) fn run(args: &MeasureArgs) -> io::Result<Outcome> {
-    let progress = Progress::new(bytes_of(&args.files));
+    let progress = Progress::new(input::bytes_of(&args.files));
     let stdout = io::stdout();
     if stdout.is_terminal() {
         return measure(args, io::stdin(), stdout, &mut io::stderr(), &progress);
@@ -165,22 +145,9 @@ pub(super) fn run(args: &MeasureArgs) -> io::Result<Outcome> {
     measure(args, io::stdin(), BufWriter::new(stdout), &mut io::stderr(), &progress)
 }
 
-/// The size of all files; `None` if one is a pipe or cannot be asked.
-fn bytes_of(files: &[PathBuf]) -> Option<u64> {
-    let size = |file: &PathBuf| {
-        let metadata = file.metadata().ok().filter(|_| !is_stdin(file))?;
-        metadata.is_file().then_some(metadata.len())
-    };
-    files.iter().map(size).sum()
-}
-
-fn is_stdin(file: &FilePath) -> bool {
-    file.as_os_str() == "-"
-}
-
 fn measure(
     args: &MeasureArgs,
-    stdin: impl Read,
+    stdin: impl Read + Send,
     out: impl Write,
     complaints: &mut dyn Write,
     progress: &Progress,
@@ -195,9 +162,9 @@ fn measure(
 
     for (file, name) in args.files.iter().zip(&names) {
         let mut tracks = Tracks::new(name, metric, &mut report, &mut total, progress);
-        let outcome = match open(file, &mut stdin) {
+        let outcome = match input::open(file, &mut stdin) {
             Ok(input) => {
-                let input = BufReader::with_capacity(BUFFER_BYTES, progress.count(input));
+                let input = input::buffered(progress.count(input));
                 formats::read(input, &options, &mut tracks)
             }
             Err(error) => Err(error),
@@ -222,28 +189,6 @@ fn measure(
         report.out().flush()
     })?;
     Ok(if failed_file_count == 0 { Outcome::Done } else { Outcome::Failed })
-}
-
-fn open<'a>(
-    file: &FilePath,
-    stdin: &mut Option<impl Read + 'a>,
-) -> Result<Box<dyn Read + 'a>, FormatError> {
-    let failed = |message: String| FormatError::Io(io::Error::other(message));
-    if is_stdin(file) {
-        return match stdin.take() {
-            Some(stdin) => Ok(Box::new(stdin)),
-            None => Err(failed("standard input was read already; name - once".to_owned())),
-        };
-    }
-    let input = File::open(file).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => failed("there is no such file".to_owned()),
-        io::ErrorKind::PermissionDenied => failed("permission denied".to_owned()),
-        _ => FormatError::Io(error),
-    })?;
-    if input.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-        return Err(failed("it is a directory; name the files in it".to_owned()));
-    }
-    Ok(Box::new(input))
 }
 
 /// The tracks of one file: measures each, adds it to the total and reports it.

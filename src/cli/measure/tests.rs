@@ -24,7 +24,7 @@ fn run_with(files: &[(&str, &str)], arguments: &str, stdin: &str) -> Run {
     }
     let mut args = Wrapper::parse_from(["measure"].into_iter().chain(arguments.split(' '))).args;
     for file in &mut args.files {
-        if !is_stdin(file) {
+        if !input::is_stdin(file) {
             *file = folder.path().join(&*file);
         }
     }

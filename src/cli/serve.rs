@@ -1,0 +1,233 @@
+//! `waywiser serve`: the server until a signal says otherwise.
+
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use tokio::net::TcpListener;
+
+use super::{Outcome, complain};
+use crate::server::{self, Config};
+use crate::telemetry::{self, LogFormat};
+
+/// Serve the gRPC services until SIGINT or SIGTERM.
+///
+/// Services: my_package.DisplacementService (computeDisplacement, computePathLength),
+/// routeguide.RouteGuide (RecordRoute), grpc.health.v1.Health, and server reflection.
+///
+/// Once it accepts connections it prints one line on standard output, "listening on ADDRESS"; the
+/// log goes to standard error, one line a stream. There is no TLS: keep it on a trusted network or
+/// behind a proxy that has it.
+///
+/// The first signal drains: health answers NOT_SERVING, nothing new is taken, open streams may go
+/// on for the drain time and are then told UNAVAILABLE. The second ends the process at once.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct ServeArgs {
+    /// The address and port to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:50051")]
+    listen: SocketAddr,
+
+    /// Threads that serve; 0 takes one a core
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    threads: usize,
+
+    /// How log lines look
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    log_format: Format,
+
+    /// What is logged, as RUST_LOG has it: info, debug, waywiser=trace,h2=debug, ...
+    #[arg(long, value_name = "FILTER", env = "RUST_LOG", default_value = "info")]
+    log: String,
+
+    #[command(flatten)]
+    limits: LimitArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits")]
+struct LimitArgs {
+    /// Connections at one time; a further one is closed at once
+    #[arg(long, value_name = "N", default_value_t = Config::default().connections_max)]
+    connections_max: usize,
+
+    /// Streams at one time on a connection
+    #[arg(long, value_name = "N", default_value_t = Config::default().streams_per_connection_max)]
+    streams_per_connection_max: u32,
+
+    /// The largest message, in bytes
+    #[arg(long, value_name = "BYTES", default_value_t = Config::default().message_bytes_max)]
+    message_bytes_max: usize,
+
+    /// The largest header list of a request, in bytes
+    #[arg(long, value_name = "BYTES", default_value_t = Config::default().header_bytes_max)]
+    header_bytes_max: u32,
+
+    /// Streams that a connection may lose to its own errors before it is closed
+    #[arg(long, value_name = "N", default_value_t = Config::default().error_resets_max)]
+    error_resets_max: usize,
+
+    /// How long a stream may send nothing (30s, 5m, 1h)
+    #[arg(long, value_name = "TIME", value_parser = time, default_value = "5m")]
+    stream_idle_time: Duration,
+
+    /// How long a connection may take to begin speaking HTTP/2
+    #[arg(long, value_name = "TIME", value_parser = time, default_value = "10s")]
+    preface_time: Duration,
+
+    /// How often a connection is asked whether its client is still there
+    #[arg(long, value_name = "TIME", value_parser = time, default_value = "30s")]
+    keepalive_interval: Duration,
+
+    /// How long open streams may go on after the signal to stop
+    #[arg(long, value_name = "TIME", value_parser = time, default_value = "10s")]
+    drain_time: Duration,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  waywiser serve
+  waywiser serve --listen 0.0.0.0:50051 --log-format json
+  waywiser serve --stream-idle-time 1h --drain-time 30s
+  grpcurl -plaintext -d '{\"end\": {\"x\": 3, \"y\": 4}}' 127.0.0.1:50051 \\
+      my_package.DisplacementService/computeDisplacement
+
+Exit status: 0 after a drain, 1 when the server could not run, 2 when the arguments are wrong.";
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| format!("{error}; a time looks like 30s or 5m"))
+}
+
+impl LimitArgs {
+    fn config(&self) -> Config {
+        Config {
+            connections_max: self.connections_max,
+            streams_per_connection_max: self.streams_per_connection_max,
+            message_bytes_max: self.message_bytes_max,
+            header_bytes_max: self.header_bytes_max,
+            error_resets_max: self.error_resets_max,
+            stream_idle_time: self.stream_idle_time,
+            preface_time: self.preface_time,
+            keepalive_interval: self.keepalive_interval,
+            drain_time: self.drain_time,
+            ..Config::default()
+        }
+    }
+}
+
+/// Serves. Standard output gets one line, once connections are accepted.
+///
+/// # Errors
+/// When standard output cannot be written.
+pub(super) fn run(args: &ServeArgs) -> io::Result<Outcome> {
+    let config = args.limits.config();
+    let format = match args.log_format {
+        Format::Text => LogFormat::Text,
+        Format::Json => LogFormat::Json,
+    };
+    if let Err(error) = telemetry::log_to_stderr(format, &args.log) {
+        return complain(format_args!("--log {}: {error}", args.log));
+    }
+    if let Err(error) = config.check() {
+        return complain(format_args!("{error}"));
+    }
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if args.threads > 0 {
+        runtime.worker_threads(args.threads);
+    }
+    let runtime = match runtime.enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(format_args!("the server cannot start: {error}")),
+    };
+    let outcome = runtime.block_on(serve(args.listen, config));
+    // Whatever a handler still does finds nobody to tell.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn serve(address: SocketAddr, config: Config) -> io::Result<Outcome> {
+    let listener = match TcpListener::bind(address).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            let advice = match error.kind() {
+                io::ErrorKind::AddrInUse => {
+                    "; is another server running there? stop it, or choose a port with --listen"
+                }
+                io::ErrorKind::PermissionDenied => "; ports below 1024 need privileges",
+                io::ErrorKind::AddrNotAvailable => "; this machine does not have that address",
+                _ => "",
+            };
+            return complain(format_args!("cannot listen on {address}: {error}{advice}"));
+        }
+    };
+    // Before the line that says so: whoever reads it may send a signal at once.
+    let signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => return complain(format_args!("signals cannot be received: {error}")),
+    };
+    let mut stdout = io::stdout();
+    writeln!(stdout, "listening on {}", listener.local_addr()?)?;
+    stdout.flush()?;
+    match server::run(listener, config, signals.first()).await {
+        Ok(()) => Ok(Outcome::Done),
+        Err(error) => complain(format_args!("the server stopped: {error}")),
+    }
+}
+
+/// SIGINT and SIGTERM, or their like.
+struct Signals {
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn listen() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    #[cfg(unix)]
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn listen() -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    #[cfg(not(unix))]
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Completes at the first signal. The second one ends the process.
+    async fn first(mut self) {
+        self.next().await;
+        tokio::spawn(async move {
+            self.next().await;
+            tracing::warn!("second signal: ending without a drain");
+            std::process::exit(1);
+        });
+    }
+}
