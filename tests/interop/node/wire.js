@@ -55,6 +55,9 @@ async function main() {
   // The server keeps the deadline, even of a client that does not.
   let { told } = await call(PATH_LENGTH, { "grpc-timeout": "200m" }, [frame(point(1, 2))], { close: false });
   assert.equal(told["grpc-status"], DEADLINE_EXCEEDED);
+  const details = Buffer.from(told["grpc-status-details-bin"], "base64").toString("latin1");
+  assert.match(details, /google\.rpc\.ErrorInfo/);
+  assert.match(details, /waywiser/);
 
   // A refused encoding comes with the ones that are understood.
   const deflated = frame(zlib.deflateSync(point(1, 2)), 1);

@@ -8,6 +8,7 @@ import pytest
 from conftest import error_of, own_server
 from google.protobuf import descriptor_pool
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from my_package import displacement_pb2, displacement_pb2_grpc
 
@@ -29,6 +30,23 @@ def test_reflection_lists_the_services_and_resolves_every_method(channel):
     assert methods["my_package.DisplacementService.computeDisplacement"] == (False, "my_package.Displacement")
     assert methods["my_package.DisplacementService.computePathLength"] == (True, "my_package.Point")
     assert methods["routeguide.RouteGuide.RecordRoute"] == (True, "routeguide.Point")
+
+
+def test_reflection_v1_lists_what_v1alpha_lists(channel):
+    # Only the name of the service differs between the two: the messages are the same on the wire.
+    listing = reflection_pb2.ServerReflectionRequest(list_services="")
+    answers = []
+    for version in "v1alpha", "v1":
+        ask = channel.stream_stream(
+            f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+            request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
+            response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+        )
+        (answer,) = ask(iter([listing]))
+        names = {service.name for service in answer.list_services_response.service}
+        # Each lists itself and need not know the other.
+        answers.append({name for name in names if not name.startswith("grpc.reflection.")})
+    assert answers[0] == answers[1] >= {"my_package.DisplacementService", "routeguide.RouteGuide"}
 
 
 def test_reflection_tells_the_fields_of_the_published_contract(channel):
