@@ -45,3 +45,8 @@ pub mod wire;
 pub use client::{Client, ClientError};
 pub use measure::{Block, Metric, Path, PathError, Point, PointError, Space, Summary};
 pub use server::Config;
+
+/// The examples of the README, compiled and run with the documentation's own.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -133,7 +133,7 @@ impl Drop for Record {
                     error = (code != Code::Ok).then_some(error),
                     points = self.progress.point_count(),
                     bytes = self.progress.byte_count(),
-                    duration_ms = self.started.elapsed().as_secs_f64() * 1e3,
+                    duration_ms = self.started.elapsed().as_micros() as f64 / 1e3,
                     "call ended"
                 )
             };
