@@ -1,5 +1,6 @@
 //! The bounding box of a path, also of one that crosses the antimeridian.
 
+use super::level::{Level, kernel};
 use super::point::{HALF_TURN_E7, Point, Space, TURN_E7};
 
 /// The smallest box around a path's points that a running minimum and maximum can tell.
@@ -36,6 +37,10 @@ pub(super) struct Extent {
     max_west: f64,
 }
 
+kernel! {
+    fn extend(extent: &mut Extent, x: &[f64], y: &[f64]) = Extent::body
+}
+
 impl Extent {
     pub(super) const EMPTY: Self = Self {
         min_x: f64::INFINITY,
@@ -46,7 +51,12 @@ impl Extent {
         max_west: f64::NEG_INFINITY,
     };
 
-    pub(super) fn extend(&mut self, x: &[f64], y: &[f64]) {
+    pub(super) fn extend(&mut self, level: Level, x: &[f64], y: &[f64]) {
+        extend(level, self, x, y);
+    }
+
+    #[inline(always)]
+    fn body(&mut self, x: &[f64], y: &[f64]) {
         // Selections instead of f64::min, which minds NaN: there are none here, and these become
         // one instruction a lane.
         let min = |a: f64, b: f64| if b < a { b } else { a };
@@ -99,7 +109,7 @@ mod tests {
         let mut extent = Extent::EMPTY;
         for &deg in longitudes_deg {
             let (x, y) = Point::geographic(0.0, deg).unwrap().canonical();
-            extent.extend(&[x], &[y]);
+            extent.extend(Level::best(), &[x], &[y]);
         }
         let bounds = extent.bounds(Space::Geographic).unwrap();
         (bounds.min_x, bounds.max_x)

@@ -12,6 +12,7 @@
 
 mod block;
 mod bounds;
+pub(crate) mod level;
 mod metric;
 mod path;
 mod point;

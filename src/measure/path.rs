@@ -3,6 +3,7 @@
 
 use super::block::Block;
 use super::bounds::{Bounds, Extent};
+use super::level::Level;
 use super::metric::Metric;
 use super::point::{Point, Space};
 use super::sum::{ExactSum, SumOverflow};
@@ -125,12 +126,13 @@ impl Path {
         };
         let mut legs = [0.0; Block::CAPACITY];
         let legs = &mut legs[..x.len() - 1];
-        self.metric.legs(x, y, legs);
-        self.sum.add_all(legs)?;
+        let level = Level::best();
+        self.metric.legs(level, x, y, legs);
+        self.sum.add_block(level, legs)?;
 
         // Nothing fails from here on. The point before the block is counted among the bounds
         // already; once more does no harm.
-        self.extent.extend(x, y);
+        self.extent.extend(level, x, y);
         self.point_count += added;
         self.segment_count += u64::from(joined.is_none());
         let last = (x[x.len() - 1], y[y.len() - 1]);

@@ -7,6 +7,7 @@ mod planar;
 
 use std::fmt;
 
+use super::level::Level;
 use super::point::{HALF_TURN_E7, Point, Space, TURN_E7};
 
 /// How a leg is measured.
@@ -37,11 +38,11 @@ impl Metric {
     /// and `i + 1`.
     ///
     /// A leg depends on its two points alone, never on where in the columns it stands.
-    pub(super) fn legs(self, x: &[f64], y: &[f64], legs: &mut [f64]) {
+    pub(super) fn legs(self, level: Level, x: &[f64], y: &[f64], legs: &mut [f64]) {
         debug_assert!(x.len() == y.len() && x.len() == legs.len() + 1);
         match self {
-            Metric::Planar => planar::legs(x, y, legs),
-            Metric::Haversine => haversine::legs(x, y, legs),
+            Metric::Planar => planar::legs(level, x, y, legs),
+            Metric::Haversine => haversine::legs(level, x, y, legs),
             Metric::Geodesic => geodesic::legs(x, y, legs),
         }
     }
@@ -49,7 +50,7 @@ impl Metric {
     /// The distance between two points of one space, in canonical coordinates.
     pub(super) fn distance(self, a: (f64, f64), b: (f64, f64)) -> f64 {
         let mut leg = [0.0];
-        self.legs(&[a.0, b.0], &[a.1, b.1], &mut leg);
+        self.legs(Level::best(), &[a.0, b.0], &[a.1, b.1], &mut leg);
         leg[0]
     }
 
