@@ -6,7 +6,7 @@ use std::hint::black_box;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use prost::Message as _;
 use waywiser::proto::my_package;
-use waywiser::wire::{Deframer, decode_point};
+use waywiser::wire::{Deframer, Encoding, Messages, decode_point};
 
 mod inputs;
 
@@ -23,6 +23,26 @@ fn read(body: &[u8], decode: impl Fn(&[u8]) -> (i32, i32)) -> i64 {
     sum
 }
 
+/// The same by runs of points.
+fn read_runs(body: &[u8]) -> i64 {
+    let mut messages = Messages::new(Encoding::Identity, 1024);
+    let mut columns = ([0; 256], [0; 256]);
+    let (mut rest, mut sum) = (body, 0);
+    loop {
+        let points = messages.next_points(&mut rest, &mut columns.0, &mut columns.1);
+        for (x, y) in columns.0.iter().zip(&columns.1).take(points) {
+            sum += i64::from(*x) - i64::from(*y);
+        }
+        if points < columns.0.len() {
+            let Some(message) = messages.next(&mut rest).unwrap() else { break };
+            let (x, y) = decode_point(message).unwrap();
+            sum += i64::from(x) - i64::from(y);
+        }
+    }
+    messages.finish().unwrap();
+    sum
+}
+
 fn decode(criterion: &mut Criterion) {
     let walk = inputs::walk(4096);
     let body = inputs::body(&walk);
@@ -34,6 +54,7 @@ fn decode(criterion: &mut Criterion) {
     };
     assert_eq!(read(&body, ours), expected);
     assert_eq!(read(&body, prost), expected);
+    assert_eq!(read_runs(&body), expected);
 
     let mut group = criterion.benchmark_group("decode");
     group.throughput(Throughput::Elements(walk.len() as u64));
@@ -45,6 +66,9 @@ fn decode(criterion: &mut Criterion) {
     });
     group.bench_function("prost", |bencher| {
         bencher.iter(|| assert_eq!(read(black_box(&body), prost), expected));
+    });
+    group.bench_function("next_points", |bencher| {
+        bencher.iter(|| assert_eq!(read_runs(black_box(&body)), expected));
     });
     group.finish();
 }

@@ -1,7 +1,8 @@
 //! A block: a short run of points as columns, the shape in which a [`Metric`](super::Metric)
 //! takes them.
 
-use super::point::{HALF_TURN_E7, Point, PointError, Space};
+use super::level::{Level, kernel};
+use super::point::{HALF_TURN_E7, POLE_E7, Point, PointError, Space};
 
 /// A run of up to [`Block::CAPACITY`] points of one space, held as two columns.
 ///
@@ -16,6 +17,43 @@ pub struct Block {
     /// columns it hands to the metric are then one unbroken run.
     x: [f64; Block::CAPACITY + 1],
     y: [f64; Block::CAPACITY + 1],
+}
+
+kernel! {
+    /// Integers as `f64`, which is exact. Gives 0, the number of those that want a second look.
+    fn convert(x: &[i32], y: &[i32], x_out: &mut [f64], y_out: &mut [f64]) -> u64 = convert_body
+}
+
+kernel! {
+    /// The same for E7 positions; gives the number of those out of range, which are not to be used.
+    fn convert_geographic(x: &[i32], y: &[i32], x_out: &mut [f64], y_out: &mut [f64]) -> u64 =
+        convert_geographic_body
+}
+
+#[inline(always)]
+fn convert_body(x: &[i32], y: &[i32], x_out: &mut [f64], y_out: &mut [f64]) -> u64 {
+    for (out, &value) in x_out.iter_mut().zip(x) {
+        *out = f64::from(value);
+    }
+    for (out, &value) in y_out.iter_mut().zip(y) {
+        *out = f64::from(value);
+    }
+    0
+}
+
+#[inline(always)]
+fn convert_geographic_body(x: &[i32], y: &[i32], x_out: &mut [f64], y_out: &mut [f64]) -> u64 {
+    const POLE: i32 = POLE_E7 as i32;
+    const HALF_TURN: i32 = HALF_TURN_E7 as i32;
+    convert_body(x, y, x_out, y_out);
+    let mut odd = 0;
+    for &value in x {
+        odd += u32::from(value > HALF_TURN) | u32::from(value < -HALF_TURN);
+    }
+    for &value in y {
+        odd += u32::from(value > POLE) | u32::from(value < -POLE);
+    }
+    odd.into()
 }
 
 impl Block {
@@ -78,6 +116,40 @@ impl Block {
     pub fn push_xy(&mut self, x: f64, y: f64) -> Result<(), PointError> {
         let (x, y) = Point::new(self.space, x, y)?.canonical();
         self.push_canonical(x, y);
+        Ok(())
+    }
+
+    /// How many more points fit.
+    #[inline]
+    pub fn room(&self) -> usize {
+        Self::CAPACITY - self.len
+    }
+
+    /// Adds many pairs, as [`Block::push_i32`] adds one.
+    ///
+    /// # Errors
+    /// The index of the first pair that is no point, and why. Those before it were added.
+    ///
+    /// # Panics
+    /// When the columns are of different lengths or longer than [`Block::room`]. No input can bring
+    /// this about.
+    pub fn extend_i32(&mut self, x: &[i32], y: &[i32]) -> Result<(), (usize, PointError)> {
+        assert!(x.len() == y.len() && x.len() <= self.room());
+        let from = self.len + 1;
+        let to = from + x.len();
+        let columns = (&mut self.x[from..to], &mut self.y[from..to]);
+        let odd = match self.space {
+            Space::Planar => convert(Level::best(), x, y, columns.0, columns.1),
+            Space::Geographic => convert_geographic(Level::best(), x, y, columns.0, columns.1),
+        };
+        if odd == 0 {
+            self.len += x.len();
+            return Ok(());
+        }
+        // A longitude to wrap or a latitude to refuse: one by one.
+        for (index, (&x, &y)) in x.iter().zip(y).enumerate() {
+            self.push_i32(x, y).map_err(|error| (index, error))?;
+        }
         Ok(())
     }
 

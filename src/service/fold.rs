@@ -59,7 +59,27 @@ impl PointFold {
     }
 
     fn fill(&mut self, chunk: &mut &[u8], block: &mut Block) -> Result<(), RpcError> {
+        let mut columns = ([0; Block::CAPACITY], [0; Block::CAPACITY]);
         loop {
+            // Most points come in one shape and are decoded in runs; any other one stops the run and
+            // is read below, alone.
+            let index = self.messages.message_count();
+            let room = block.room();
+            let (first, second) = (&mut columns.0[..room], &mut columns.1[..room]);
+            let run = self.messages.next_points(chunk, first, second);
+            let (x, y) = match self.axes {
+                AxisOrder::XY => (&first[..run], &second[..run]),
+                AxisOrder::LatitudeLongitude => (&second[..run], &first[..run]),
+            };
+            block.extend_i32(x, y).map_err(|(at, error)| {
+                let index = index + at as u64;
+                RpcError::Point { index, error }
+            })?;
+            if block.is_full() {
+                self.flush(block)?;
+                continue;
+            }
+
             let index = self.messages.message_count();
             let Some(message) = self.messages.next(chunk)? else { return Ok(()) };
             let (first, second) =

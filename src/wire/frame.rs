@@ -102,6 +102,20 @@ impl Deframer {
         self.message_count
     }
 
+    /// Whether the next byte begins a frame.
+    #[inline]
+    pub(super) fn is_between_messages(&self) -> bool {
+        self.carry_done || self.carry.is_empty()
+    }
+
+    /// Counts whole messages that were read by other means.
+    #[inline]
+    pub(super) fn skip(&mut self, messages: usize, bytes: usize) {
+        debug_assert!(self.is_between_messages());
+        self.message_count += messages as u64;
+        self.byte_count += bytes as u64;
+    }
+
     /// Takes the next message from the front of `chunk`, or all of it when no message is complete.
     ///
     /// Call it until it gives `None`, then with the next chunk.
@@ -189,7 +203,7 @@ impl Deframer {
     /// # Errors
     /// When it ends inside a message.
     pub fn finish(&self) -> Result<(), FrameError> {
-        if self.carry_done || self.carry.is_empty() {
+        if self.is_between_messages() {
             return Ok(());
         }
         let length = match self.carry.first_chunk::<HEADER_BYTES>() {

@@ -8,6 +8,7 @@ mod frame;
 mod gzip;
 mod message;
 mod point;
+mod run;
 
 pub use frame::{Deframer, Frame, FrameError, FrameErrorKind};
 pub use gzip::GzipError;

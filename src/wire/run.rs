@@ -1,0 +1,184 @@
+//! The fast path: runs of points as nearly every encoder writes them.
+//!
+//! A point nearly always comes as an uncompressed frame that holds field 1, then field 2, each a
+//! varint of the fewest bytes. Such a message is read here with a few eight-byte loads and no loop over
+//! its bytes. Whatever looks different, in any way, is left to [`super::decode_point`] and
+//! [`super::Deframer`], which take every legal encoding and know the errors: this file has none, it
+//! only stops. It decides nothing that they would decide otherwise, which a property test and the fuzz
+//! target `decode_run` hold.
+//!
+//! Advice for a change: a new shape may be added only if the slow path would read it to the same
+//! values; everything else must stop the run in front of the message.
+
+/// The flag byte and the length.
+const HEADER_BYTES: usize = 5;
+/// How many bytes from the start of a message are looked at, at the most: a header of 5, and two
+/// fields of a key and ten bytes make 27.
+const LOOK_AHEAD_BYTES: usize = 32;
+
+/// The longest message that is read here: two fields of a key and ten bytes.
+pub(super) const POINT_BYTES_MAX: usize = 22;
+
+/// The bit that says that a varint goes on, in each of eight bytes.
+const CONTINUED: u64 = 0x8080_8080_8080_8080;
+
+/// Decodes points from the front of `chunk`, which must begin at a frame, into the columns: field 1
+/// into `first`, field 2 into `second`.
+///
+/// Gives the number of points and of bytes they took. It stops when a column is full, close to the
+/// end of the chunk, and in front of the first message of another shape.
+pub(super) fn decode_run(chunk: &[u8], first: &mut [i32], second: &mut [i32]) -> (usize, usize) {
+    let mut at = 0;
+    let mut points = 0;
+    for (first, second) in first.iter_mut().zip(second) {
+        let Some(window) = chunk[at..].first_chunk::<LOOK_AHEAD_BYTES>() else { break };
+        let Some((x, y, bytes)) = decode_one(window) else { break };
+        (*first, *second) = (x, y);
+        at += bytes;
+        points += 1;
+    }
+    (points, at)
+}
+
+/// One framed point of the common shape, and the bytes it takes.
+#[inline(always)]
+fn decode_one(window: &[u8; LOOK_AHEAD_BYTES]) -> Option<(i32, i32, usize)> {
+    // Flag 0, a length below 256, and the key of field 1 as varint.
+    let head = load(window, 0);
+    if head & 0xff00_ffff_ffff != 0x0800_0000_0000 {
+        return None;
+    }
+    let length = (head >> 32 & 0xff) as usize;
+    let (x, x_bytes) = varint(window, HEADER_BYTES + 1)?;
+    let key_2 = HEADER_BYTES + 1 + x_bytes;
+    let (y, y_bytes) = varint(window, key_2 + 1)?;
+    let is_point = window[key_2] == 0x10 && 2 + x_bytes + y_bytes == length;
+    is_point.then_some((x, y, HEADER_BYTES + length))
+}
+
+/// Eight bytes, the first one lowest.
+#[inline(always)]
+fn load(window: &[u8; LOOK_AHEAD_BYTES], at: usize) -> u64 {
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&window[at..at + 8]);
+    u64::from_le_bytes(bytes)
+}
+
+/// An `int32` and how many bytes its varint takes; `None` for one that is not legal.
+#[inline(always)]
+fn varint(window: &[u8; LOOK_AHEAD_BYTES], at: usize) -> Option<(i32, usize)> {
+    let word = load(window, at);
+    let ends = !word & CONTINUED;
+    if ends != 0 {
+        // Everything up to and including the lowest byte that does not go on.
+        let value = word & (ends ^ (ends - 1));
+        return Some((low_32_bits(value), ends.trailing_zeros() as usize / 8 + 1));
+    }
+    // More than eight bytes: a negative number, sign-extended to ten.
+    match (window[at + 8], window[at + 9]) {
+        (0..0x80, _) => Some((low_32_bits(word), 9)),
+        (_, 0..=1) => Some((low_32_bits(word), 10)),
+        _ => None,
+    }
+}
+
+/// The low 32 bits of a varint: its first five groups of seven bits. An `int32` is no more than
+/// that, however long its varint is.
+#[inline(always)]
+fn low_32_bits(word: u64) -> i32 {
+    let group = |index: u32| (word >> index) & (0x7f << (7 * index));
+    (group(0) | group(1) | group(2) | group(3) | group(4)) as u32 as i32
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use prost::Message as _;
+
+    use super::*;
+    use crate::proto::my_package::Point;
+    use crate::wire::{Deframer, decode_point};
+
+    fn framed(message: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0];
+        bytes.extend((message.len() as u32).to_be_bytes());
+        bytes.extend(message);
+        bytes
+    }
+
+    /// What the slow path makes of the same bytes: points until it meets an error.
+    fn slowly(mut chunk: &[u8]) -> Vec<(i32, i32)> {
+        let mut deframer = Deframer::new(1 << 20);
+        let mut points = Vec::new();
+        while let Ok(Some(frame)) = deframer.next(&mut chunk) {
+            match decode_point(frame.payload) {
+                Ok(point) if !frame.compressed => points.push(point),
+                _ => break,
+            }
+        }
+        points
+    }
+
+    fn quickly(chunk: &[u8]) -> (Vec<(i32, i32)>, usize) {
+        let (mut first, mut second) = ([0; 64], [0; 64]);
+        let (points, bytes) = decode_run(chunk, &mut first, &mut second);
+        (first.into_iter().zip(second).take(points).collect(), bytes)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(5_000))]
+
+        #[test]
+        fn it_reads_what_prost_writes_up_to_the_last_few_bytes(
+            points in prop::collection::vec((any::<i32>(), any::<i32>()), 1..60),
+        ) {
+            let mut bytes = Vec::new();
+            for &(x, y) in &points {
+                // A zero is not written: another shape, for the slow path.
+                let (x, y) = (if x == 0 { 1 } else { x }, if y == 0 { 1 } else { y });
+                bytes.extend(framed(&Point { x, y }.encode_to_vec()));
+            }
+            let whole = bytes.len();
+            bytes.resize(whole + LOOK_AHEAD_BYTES, 0xff);
+            let (read, taken) = quickly(&bytes);
+            prop_assert_eq!(&read, &slowly(&bytes[..whole]));
+            prop_assert_eq!(taken, whole);
+        }
+
+        #[test]
+        fn on_arbitrary_messages_it_agrees_with_the_slow_path_as_far_as_it_goes(
+            messages in prop::collection::vec(prop_oneof![
+                3 => (any::<i32>(), any::<i32>()).prop_map(|(x, y)| Point { x, y }.encode_to_vec()),
+                1 => prop::collection::vec(
+                    prop_oneof![Just(0x08_u8), Just(0x10), Just(0x80), Just(0xff), 0..3_u8], 0..24),
+            ], 0..20),
+            damage in any::<(prop::sample::Index, u8)>(),
+        ) {
+            let mut bytes: Vec<u8> = messages.iter().flat_map(|message| framed(message)).collect();
+            bytes.extend([0; LOOK_AHEAD_BYTES]);
+            let at = damage.0.index(bytes.len());
+            bytes[at] = damage.1;
+            let (read, taken) = quickly(&bytes);
+            let expected = slowly(&bytes);
+            prop_assert_eq!(&read[..], &expected[..read.len()]);
+            prop_assert_eq!(slowly(&bytes[..taken]), read);
+        }
+    }
+
+    #[test]
+    fn it_stops_in_front_of_what_is_not_the_common_shape() {
+        let good = framed(&[0x08, 1, 0x10, 2]);
+        for odd in [
+            framed(&[0x10, 2, 0x08, 1]),          // another order
+            framed(&[0x08, 1]),                   // a field absent
+            framed(&[0x08, 1, 0x10, 2, 0x18, 3]), // a field too many
+            framed(&[]),
+            [&[1][..], &good[1..]].concat(), // compressed
+            [&[7][..], &good[1..]].concat(), // no flag at all
+            vec![0; 100],
+        ] {
+            let bytes = [&good[..], &odd, &[0; LOOK_AHEAD_BYTES]].concat();
+            assert_eq!(quickly(&bytes), (vec![(1, 2)], good.len()), "{odd:?}");
+        }
+    }
+}
