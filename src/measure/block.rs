@@ -134,13 +134,17 @@ impl Block {
     /// When the columns are of different lengths or longer than [`Block::room`]. No input can bring
     /// this about.
     pub fn extend_i32(&mut self, x: &[i32], y: &[i32]) -> Result<(), (usize, PointError)> {
+        self.extend_at(Level::best(), x, y)
+    }
+
+    fn extend_at(&mut self, level: Level, x: &[i32], y: &[i32]) -> Result<(), (usize, PointError)> {
         assert!(x.len() == y.len() && x.len() <= self.room());
         let from = self.len + 1;
         let to = from + x.len();
         let columns = (&mut self.x[from..to], &mut self.y[from..to]);
         let odd = match self.space {
-            Space::Planar => convert(Level::best(), x, y, columns.0, columns.1),
-            Space::Geographic => convert_geographic(Level::best(), x, y, columns.0, columns.1),
+            Space::Planar => convert(level, x, y, columns.0, columns.1),
+            Space::Geographic => convert_geographic(level, x, y, columns.0, columns.1),
         };
         if odd == 0 {
             self.len += x.len();
@@ -181,7 +185,32 @@ impl Block {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn many_pairs_are_added_as_one_by_one_on_every_level(
+            pairs in prop::collection::vec(
+                (prop_oneof![any::<i32>(), -1_800_000_001..=1_800_000_001_i32],
+                 prop_oneof![20 => -900_000_000..=900_000_000_i32, 1 => any::<i32>()]),
+                0..=Block::CAPACITY,
+            ),
+            space in prop::sample::select(vec![Space::Planar, Space::Geographic]),
+        ) {
+            let (x, y): (Vec<_>, Vec<_>) = pairs.iter().copied().unzip();
+            let mut singly = Block::new(space);
+            let expected = (0..)
+                .zip(&pairs)
+                .try_for_each(|(i, &(x, y))| singly.push_i32(x, y).map_err(|error| (i, error)));
+            for level in Level::all() {
+                let mut block = Block::new(space);
+                prop_assert_eq!(block.extend_at(level, &x, &y), expected);
+                prop_assert_eq!(block.columns(), singly.columns());
+            }
+        }
+    }
 
     #[test]
     fn coordinates_are_checked_on_their_way_in() {

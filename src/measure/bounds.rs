@@ -125,6 +125,22 @@ mod tests {
     }
 
     #[test]
+    fn every_level_finds_the_same_box() {
+        let x: Vec<_> = (0..257).map(|i| f64::from((i * 7919) % 1000 - 500) * 3e6).collect();
+        let y: Vec<_> = x.iter().map(|x| x / 2.0).collect();
+        for from in 0..9 {
+            let boxes = Level::all().into_iter().map(|level| {
+                let mut extent = Extent::EMPTY;
+                extent.extend(level, &x[from..], &y[from..]);
+                extent
+            });
+            let boxes: Vec<_> = boxes.collect();
+            assert!(boxes.iter().all(|extent| *extent == boxes[0]));
+            assert_eq!(boxes[0].min_x, x[from..].iter().copied().fold(f64::INFINITY, f64::min));
+        }
+    }
+
+    #[test]
     fn no_point_has_no_box() {
         assert_eq!(Extent::EMPTY.bounds(Space::Planar), None);
     }

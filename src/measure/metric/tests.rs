@@ -112,6 +112,29 @@ proptest! {
     }
 
     #[test]
+    fn every_level_measures_the_same_bits_wherever_a_leg_stands(
+        pairs in prop::collection::vec(pair(), 1..40), lead in 0..9_usize,
+    ) {
+        for metric in METRICS {
+            let points: Vec<_> = pairs
+                .iter()
+                .flat_map(|&(a, b)| [a, b])
+                .map(|(y, x)| Point::new(metric.space(), x, y).unwrap().canonical())
+                .collect();
+            let (x, y): (Vec<_>, Vec<_>) = points[lead.min(points.len() - 1)..].iter().copied().unzip();
+            let alone: Vec<_> = (1..x.len())
+                .map(|i| metric.distance((x[i - 1], y[i - 1]), (x[i], y[i])).to_bits())
+                .collect();
+            for level in Level::all() {
+                let mut legs = vec![0.0; x.len() - 1];
+                metric.legs(level, &x, &y, &mut legs);
+                let legs: Vec<_> = legs.into_iter().map(f64::to_bits).collect();
+                prop_assert_eq!(&legs, &alone, "{} {:?}", metric, level);
+            }
+        }
+    }
+
+    #[test]
     fn the_sphere_and_the_ellipsoid_differ_by_little((a, b) in pair()) {
         // The mean sphere is off by at most 0.56 %: Earle (2006), "Sphere to spheroid comparisons".
         let sphere = between(Metric::Haversine, a, b);
