@@ -4,28 +4,77 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 
-use crate::formats::{Format, FormatError};
+use crate::formats::{Format, FormatError, ReadOptions};
+use crate::measure::Space;
 
 /// How much is read from a file at once.
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// A format as the command line names it.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum FileFormat {
+enum FileFormat {
     Gpx,
     Geojson,
     Csv,
 }
 
 impl FileFormat {
-    pub(super) fn format(self) -> Format {
+    fn format(self) -> Format {
         match self {
             FileFormat::Gpx => Format::Gpx,
             FileFormat::Geojson => Format::GeoJson,
             FileFormat::Csv => Format::Csv,
         }
+    }
+}
+
+/// How a file is to be read, where it does not tell by itself.
+#[derive(Clone, Debug, Args)]
+pub(super) struct ReadingArgs {
+    /// The format, whatever the content looks like
+    #[arg(long, value_enum)]
+    format: Option<FileFormat>,
+
+    /// CSV: the column with the longitude, or x
+    #[arg(long, value_name = "NAME")]
+    x_column: Option<String>,
+
+    /// CSV: the column with the latitude, or y
+    #[arg(long, value_name = "NAME")]
+    y_column: Option<String>,
+
+    /// CSV: the column in which a new value starts a segment
+    #[arg(long, value_name = "NAME")]
+    segment_column: Option<String>,
+
+    /// CSV: the character between two fields, or "tab"; found by itself among , ; | and tab
+    #[arg(long, value_name = "CHAR", value_parser = delimiter)]
+    delimiter: Option<u8>,
+}
+
+impl ReadingArgs {
+    /// The options for a file whose coordinates lie in `space`.
+    pub(super) fn options(&self, space: Space) -> ReadOptions {
+        ReadOptions {
+            format: self.format.map(FileFormat::format),
+            space,
+            x_column: self.x_column.clone(),
+            y_column: self.y_column.clone(),
+            track_column: None,
+            segment_column: self.segment_column.clone(),
+            delimiter: self.delimiter,
+        }
+    }
+}
+
+fn delimiter(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        _ if text == "tab" || text == "\\t" => Ok(b'\t'),
+        b"\"" | b"\n" | b"\r" => Err("a quote or a line break cannot be a delimiter".to_owned()),
+        [byte] if byte.is_ascii() => Ok(*byte),
+        _ => Err("a delimiter is one ASCII character, or tab".to_owned()),
     }
 }
 

@@ -13,12 +13,12 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_stream::iter;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::input::{self, FileFormat};
+use super::input::{self, ReadingArgs};
 use super::progress::Progress;
 use super::report::{Keep, counted, fitted, grouped};
 use super::{Outcome, complain};
 use crate::client::{Client, ClientError, Route};
-use crate::formats::{self, Fix, FormatError, ReadOptions, SinkError, TrackSink};
+use crate::formats::{self, Fix, FormatError, SinkError, TrackSink};
 use crate::measure::{Point, Space};
 use crate::server::{self, Config};
 
@@ -46,9 +46,8 @@ pub(super) struct RecordArgs {
     #[arg(long, value_name = "URL")]
     server: Option<String>,
 
-    /// Take the file for this format, whatever it looks like
-    #[arg(long, value_enum)]
-    format: Option<FileFormat>,
+    #[command(flatten)]
+    reading: ReadingArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -63,6 +62,7 @@ enum Piece {
     Segment,
     Points(Vec<Point>),
     EndOfTrack(Option<String>),
+    EndOfFile,
     Failed(String),
 }
 
@@ -82,10 +82,15 @@ pub(super) fn run(args: &RecordArgs) -> io::Result<Outcome> {
 }
 
 async fn record(args: &RecordArgs) -> io::Result<Outcome> {
-    let pieces = match read(args) {
+    let mut pieces = match read(args) {
         Ok(pieces) => pieces,
         Err(error) => return complain(format_args!("{}: {error}", args.file.display())),
     };
+    // A file that is no track needs no server.
+    let first = pieces.recv().await;
+    if let Some(Piece::Failed(error)) = first {
+        return complain(format_args!("{}{error}", args.file.display()));
+    }
     let mut embedded = None;
     let url = match &args.server {
         Some(url) => url.clone(),
@@ -107,7 +112,7 @@ async fn record(args: &RecordArgs) -> io::Result<Outcome> {
     let place = if embedded.is_some() { "a server in this process" } else { "the server" };
     let mut out = io::stdout();
     writeln!(out, "recording {} with {place} at {url}", args.file.display())?;
-    let outcome = send(&client, pieces, &mut out).await?;
+    let outcome = send(&client, first, pieces, &mut out).await?;
     drop(client);
     if let Some(server) = embedded {
         server.stop().await;
@@ -147,20 +152,21 @@ impl Embedded {
 fn read(args: &RecordArgs) -> Result<mpsc::Receiver<Piece>, FormatError> {
     let progress_bytes = input::bytes_of(std::slice::from_ref(&args.file));
     let input = input::open(&args.file, &mut Some(io::stdin()))?;
-    let options = ReadOptions {
-        format: args.format.map(FileFormat::format),
-        space: Space::Geographic,
-        ..ReadOptions::default()
-    };
+    let options = args.reading.options(Space::Geographic);
     let (pieces, received) = mpsc::channel(BATCHES_MAX);
     tokio::task::spawn_blocking(move || {
         let progress = Progress::new(progress_bytes);
         let mut batches = Batches { pieces, batch: Vec::with_capacity(BATCH_POINTS) };
         let input = input::buffered(progress.count(input));
-        if let Err(error) = formats::read(input, &options, &mut batches) {
-            let place = error.place().map_or(String::new(), |place| format!(":{place}"));
-            let _ = batches.pieces.blocking_send(Piece::Failed(format!("{place}: {error}")));
-        }
+        let last = match formats::read(input, &options, &mut batches) {
+            Ok(()) => Piece::EndOfFile,
+            Err(error) => {
+                let place = error.place().map_or(String::new(), |place| format!(":{place}"));
+                Piece::Failed(format!("{place}: {error}"))
+            }
+        };
+        // Nobody listens any more when a call has failed.
+        let _ = batches.pieces.blocking_send(last);
     });
     Ok(received)
 }
@@ -259,6 +265,7 @@ const TRACK_WIDTH: usize = 32;
 /// Streams the pieces, a call a segment, and prints each reply.
 async fn send(
     client: &Client,
+    first: Option<Piece>,
     mut pieces: mpsc::Receiver<Piece>,
     out: &mut impl Write,
 ) -> io::Result<Result<(), String>> {
@@ -269,7 +276,11 @@ async fn send(
     let mut upload: Option<Upload> = None;
 
     writeln!(out, "\n{:TRACK_WIDTH$}{:>10}{:>13}{:>20}", "track", "segment", "points", "length")?;
-    while let Some(piece) = pieces.recv().await {
+    let mut next = first;
+    loop {
+        // The file's end is told; a reader that is silent has broken down.
+        let unfinished = || Piece::Failed(": reading it stopped half-way".to_owned());
+        let piece = next.unwrap_or_else(unfinished);
         if !matches!(piece, Piece::Points(_) | Piece::Failed(_))
             && let Some(upload) = upload.take()
         {
@@ -280,6 +291,7 @@ async fn send(
         }
         match piece {
             Piece::Segment => {}
+            Piece::EndOfFile => break,
             Piece::Points(batch) => {
                 let upload_now = upload.get_or_insert_with(|| Upload::begin(client));
                 if !upload_now.send(batch).await
@@ -308,6 +320,7 @@ async fn send(
                 return Ok(Err(error));
             }
         }
+        next = pieces.recv().await;
     }
     let elapsed = started.elapsed();
     let (segment_count, points, distance_m) = total;

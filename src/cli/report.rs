@@ -12,8 +12,8 @@ use crate::measure::{Metric, Space, Summary};
 /// Columns of a terminal that a file or track name may take in text.
 const NAME_WIDTH_MAX: usize = 32;
 const POINTS_WIDTH: usize = 13;
-const SEGMENTS_WIDTH: usize = 10;
-const LENGTH_WIDTH: usize = 20;
+const SEGMENTS_WIDTH: usize = 9;
+const LENGTH_WIDTH: usize = 18;
 
 /// How the report looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,7 +182,7 @@ impl<W: Write> Report<W> {
     fn text_line(&mut self, [file, name, points, segments, length]: [&str; 5]) -> io::Result<()> {
         writeln!(
             self.out,
-            "{}  {}{points:>POINTS_WIDTH$}{segments:>SEGMENTS_WIDTH$}{length:>LENGTH_WIDTH$}",
+            "{}  {}{points:>POINTS_WIDTH$} {segments:>SEGMENTS_WIDTH$}  {length:>LENGTH_WIDTH$}",
             fitted(file, self.file_width, Keep::End),
             fitted(name, NAME_WIDTH_MAX, Keep::Start),
         )

@@ -1,7 +1,7 @@
 //! `waywiser serve`: the server until a signal says otherwise.
 
 use std::io::{self, Write as _};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -26,11 +26,11 @@ use crate::telemetry::{self, LogFormat};
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct ServeArgs {
     /// The address and port to listen on; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:50051")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address, default_value = "127.0.0.1:50051")]
     listen: SocketAddr,
 
     /// Threads that serve; 0 takes one a core
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = threads)]
     threads: usize,
 
     /// How log lines look
@@ -103,6 +103,20 @@ enum Format {
     Json,
 }
 
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let advice = "write a host and a port: 127.0.0.1:50051, [::1]:50051, localhost:50051";
+    let mut found = text.to_socket_addrs().map_err(|error| format!("{error}; {advice}"))?;
+    found.next().ok_or_else(|| format!("no address; {advice}"))
+}
+
+fn threads(text: &str) -> Result<usize, String> {
+    const THREADS_MAX: usize = 1024;
+    match text.parse() {
+        Ok(threads) if threads <= THREADS_MAX => Ok(threads),
+        _ => Err(format!("it is a number from 0 to {THREADS_MAX}")),
+    }
+}
+
 fn time(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| format!("{error}; a time looks like 30s or 5m"))
 }
@@ -127,19 +141,23 @@ impl LimitArgs {
 /// Serves. Standard output gets one line, once connections are accepted.
 ///
 /// # Errors
-/// When standard output cannot be written.
+/// When the listener has no address.
 pub(super) fn run(args: &ServeArgs) -> io::Result<Outcome> {
     let config = args.limits.config();
     let format = match args.log_format {
         Format::Text => LogFormat::Text,
         Format::Json => LogFormat::Json,
     };
-    if let Err(error) = telemetry::log_to_stderr(format, &args.log) {
-        return complain(format_args!("--log {}: {error}", args.log));
-    }
     if let Err(error) = config.check() {
         return complain(format_args!("{error}"));
     }
+    let _log = match telemetry::log_to_stderr(format, &args.log) {
+        Ok(guard) => guard,
+        Err(error) => {
+            let log = &args.log;
+            return complain(format_args!("the log filter {log:?} (--log or RUST_LOG): {error}"));
+        }
+    };
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if args.threads > 0 {
         runtime.worker_threads(args.threads);
@@ -175,8 +193,9 @@ async fn serve(address: SocketAddr, config: Config) -> io::Result<Outcome> {
         Err(error) => return complain(format_args!("signals cannot be received: {error}")),
     };
     let mut stdout = io::stdout();
-    writeln!(stdout, "listening on {}", listener.local_addr()?)?;
-    stdout.flush()?;
+    // Whoever started the server may not want to know.
+    let _ = writeln!(stdout, "listening on {}", listener.local_addr()?);
+    let _ = stdout.flush();
     match server::run(listener, config, signals.first()).await {
         Ok(()) => Ok(Outcome::Done),
         Err(error) => complain(format_args!("the server stopped: {error}")),

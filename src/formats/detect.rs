@@ -44,7 +44,9 @@ fn something_else(head: &[u8]) -> Option<(&'static str, &'static str)> {
         return Some(("an NMEA log", CONVERT));
     }
     let control = |byte: &&u8| **byte < b' ' && !byte.is_ascii_whitespace();
-    if head.iter().any(|byte| control(&byte)) {
+    // A stray control byte in XML or JSON is for their readers to tell, with its place.
+    let is_text = matches!(head.trim_ascii_start().first(), Some(b'<' | b'{' | b'['));
+    if !is_text && head.iter().any(|byte| control(&byte)) {
         return Some(("binary data", CONVERT));
     }
     None

@@ -62,6 +62,9 @@ pub trait TrackSink {
     /// The next fix of the current track.
     fn fix(&mut self, fix: Fix) -> Result<(), SinkError>;
 
+    /// Something about the file that the user may want to know, though it is read all the same.
+    fn remark(&mut self, _remark: &str) {}
+
     /// The current track is whole. Its name comes last because a file may tell it last.
     fn end_track(&mut self, name: Option<&str>) -> Result<(), SinkError>;
 }

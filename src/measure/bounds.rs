@@ -3,7 +3,7 @@
 use super::level::{Level, kernel};
 use super::point::{HALF_TURN_E7, Point, Space, TURN_E7};
 
-/// The smallest box around a path's points that a running minimum and maximum can tell.
+/// The smallest box around the points of a path that a running minimum and maximum can tell.
 ///
 /// Geographic boxes are in degrees and follow RFC 7946, section 5.2: where the path crosses the
 /// antimeridian, `min_x` (west) is larger than `max_x` (east).
@@ -23,8 +23,8 @@ pub struct Bounds {
 /// grouping gives the same bits.
 ///
 /// Beside the range of longitudes as they stand, it keeps the two that bound the empty part around
-/// the prime meridian; the narrower of the two boxes is the one that is told. A path that crosses
-/// both meridians gets the box from -180 to 180.
+/// the prime meridian; the narrower of the two boxes is the one that is told. It is the box of the
+/// points: where a path goes round the Earth, a leg of it may lie outside.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Extent {
     min_x: f64,

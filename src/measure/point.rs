@@ -88,8 +88,8 @@ impl Point {
         if latitude_deg.abs() > 90.0 {
             return Err(PointError::Latitude { latitude_deg });
         }
-        let x = wrap_half_turn(longitude_deg, 180.0) * E7_PER_DEG;
-        Ok(Self::checked(Space::Geographic, x, latitude_deg * E7_PER_DEG))
+        let x = to_e7(wrap_half_turn(longitude_deg, 180.0));
+        Ok(Self::checked(Space::Geographic, x, to_e7(latitude_deg)))
     }
 
     /// A position on the Earth, in units of 1e-7 degree.
@@ -156,6 +156,15 @@ impl Point {
         // In range by construction: |y| <= 9e8, |x| <= 1.8e9.
         (self.space == Space::Geographic).then(|| (self.y.round() as i32, self.x.round() as i32))
     }
+}
+
+/// Degrees in E7. Degrees of up to seven decimals become the integers that they mean: the product
+/// may miss them by a rounding, and files and trackers would then differ in the last bits.
+#[inline]
+fn to_e7(degrees: f64) -> f64 {
+    let e7 = degrees * E7_PER_DEG;
+    let whole = e7.round();
+    if (e7 - whole).abs() <= e7.abs() * f64::EPSILON { whole } else { e7 }
 }
 
 /// A canonical coordinate in the unit that callers see.
@@ -248,6 +257,18 @@ mod tests {
         }
         assert!(Point::planar(PLANAR_MAX, -PLANAR_MAX).is_ok());
         assert!(Point::planar(PLANAR_MAX.next_up(), 0.0).is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn degrees_of_seven_decimals_are_the_integers_they_mean(
+            latitude in -900_000_000..=900_000_000_i32, longitude in -1_800_000_000..=1_800_000_000_i32,
+        ) {
+            let degrees = |e7: i32| format!("{e7}e-7").parse::<f64>().unwrap();
+            let point = Point::geographic(degrees(latitude), degrees(longitude)).unwrap();
+            proptest::prop_assert_eq!(point, Point::from_e7(latitude, longitude).unwrap());
+            proptest::prop_assert_eq!(point.y(), degrees(latitude));
+        }
     }
 
     #[test]

@@ -149,7 +149,7 @@ fn to_fixed(value: f64) -> Result<u128, SumOverflow> {
     const MANTISSA_BITS: i32 = 52;
     const EXPONENT_BIAS: i32 = 1023;
 
-    let bits = value.to_bits();
+    let bits = (value + 0.0).to_bits(); // -0 is 0
     let exponent = (bits >> MANTISSA_BITS) as i32; // the sign bit is on top: a negative is too large
     // value = mantissa * 2^(exponent - bias - 52), so in units of 2^-64 it is mantissa << shift.
     let shift = exponent - EXPONENT_BIAS - MANTISSA_BITS + FRACTION_BITS;

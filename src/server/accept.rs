@@ -108,7 +108,8 @@ impl Connection {
         let _ = stream.set_nodelay(true);
         let stream = PrefaceGuard::new(stream, self.config.preface_time);
         let spoke = stream.spoke();
-        let calls = CallService::new(routes, self.peer, self.stages.clone());
+        let answer_time = self.config.stream_idle_time;
+        let calls = CallService::new(routes, self.peer, self.stages.clone(), answer_time);
         let connection =
             self.http2().serve_connection(TokioIo::new(stream), TowerToHyperService::new(calls));
         let mut connection = pin!(connection);
@@ -123,7 +124,16 @@ impl Connection {
             }
         };
         if let Err(error) = result {
-            tracing::debug!(peer = %self.peer, %error, "a connection ended");
+            let cause = std::error::Error::source(&error)
+                .and_then(|source| source.downcast_ref::<h2::Error>())
+                .filter(|error| error.is_library());
+            match cause {
+                // The client broke a bound or the protocol; whoever runs it wants to know.
+                Some(cause) => {
+                    tracing::warn!(peer = %self.peer, error = %cause, "closed a connection");
+                }
+                None => tracing::debug!(peer = %self.peer, %error, "a connection ended"),
+            }
         }
     }
 

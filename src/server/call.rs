@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
@@ -21,7 +22,7 @@ use tracing::{Instrument as _, Span};
 use super::Stages;
 use super::cutoff::Cutoff;
 use super::routes::{AUXILIARY, MEASURING};
-use crate::service::{Progress, RpcError, refuse_foreign};
+use crate::service::{Progress, RpcError, excerpt, refuse_foreign};
 
 /// The routes of one connection, each call of which ends in time and is logged.
 #[derive(Clone)]
@@ -29,11 +30,19 @@ pub(super) struct CallService {
     routes: Routes,
     peer: SocketAddr,
     stages: Stages,
+    /// How long health and reflection may take to answer, which their clients can draw out by not
+    /// finishing the request. The measuring services watch their requests themselves.
+    answer_time: Duration,
 }
 
 impl CallService {
-    pub(super) fn new(routes: Routes, peer: SocketAddr, stages: Stages) -> Self {
-        Self { routes, peer, stages }
+    pub(super) fn new(
+        routes: Routes,
+        peer: SocketAddr,
+        stages: Stages,
+        answer_time: Duration,
+    ) -> Self {
+        Self { routes, peer, stages, answer_time }
     }
 }
 
@@ -56,20 +65,28 @@ impl Service<Request<hyper::body::Incoming>> for CallService {
             path.strip_prefix('/').and_then(|path| path.split_once('/')).unwrap_or_default();
         let measuring = MEASURING.contains(&service);
         let known = !method.is_empty() && (measuring || AUXILIARY.contains(&service));
-        let span = tracing::info_span!("call", method = path, peer = %self.peer);
+        let span = tracing::info_span!("call", method = %excerpt(path), peer = %self.peer);
         let record = Record {
             span: span.clone(),
             measuring,
             progress: Arc::default(),
             started: Instant::now(),
             outcome: None,
+            answered: false,
             _waited_for: measuring.then(|| self.stages.calls.token()),
         };
         if !known {
-            let error = RpcError::UnknownMethod(path.to_owned());
+            let error = RpcError::UnknownMethod(excerpt(path));
             return Box::pin(async { Ok(record.refuse(error)) });
         }
-        let mut cutoff = match Cutoff::new(request.headers(), self.stages.closing.clone()) {
+        // A client may open streams until it has read that the connection is going.
+        if measuring && self.stages.draining.is_cancelled() {
+            let error = RpcError::ShuttingDown { point_count: 0 };
+            return Box::pin(async { Ok(record.refuse(error)) });
+        }
+        let answer_time = (!measuring).then_some(self.answer_time);
+        let closing = self.stages.closing.clone();
+        let mut cutoff = match Cutoff::new(request.headers(), answer_time, closing) {
             Ok(cutoff) => cutoff,
             Err(error) => return Box::pin(async { Ok(record.refuse(error)) }),
         };
@@ -100,13 +117,17 @@ struct Record {
     progress: Arc<Progress>,
     started: Instant,
     outcome: Option<Status>,
+    /// There was an answer, whether or not the client took it.
+    answered: bool,
     /// The drain waits until this is dropped.
     _waited_for: Option<TaskTrackerToken>,
 }
 
 impl Record {
-    fn answer(mut self, response: Response<Body>, cutoff: Cutoff) -> Response<CallBody> {
+    fn answer(mut self, response: Response<Body>, mut cutoff: Cutoff) -> Response<CallBody> {
         self.outcome = Status::from_header_map(response.headers());
+        self.answered = true;
+        cutoff.answered();
         response.map(|body| CallBody { body, watch: Some(Watch { record: self, cutoff }) })
     }
 
@@ -121,7 +142,10 @@ impl Drop for Record {
     fn drop(&mut self) {
         let (code, error) = match &self.outcome {
             Some(status) => (status.code(), status.message()),
-            None => (Code::Cancelled, "the client went away before the answer"),
+            None if self.answered => {
+                (Code::Cancelled, "the stream was cut before the answer was taken")
+            }
+            None => (Code::Cancelled, "the stream was cut before there was an answer"),
         };
         let fault = matches!(code, Code::Internal | Code::Unknown | Code::DataLoss);
         // One line a call: what happened, how much of it, and for how long.

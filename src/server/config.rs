@@ -38,14 +38,15 @@ pub struct Config {
     /// How long the client may take to answer that. Default 20 s.
     pub keepalive_timeout: Duration,
     /// Bytes that a stream may have under way: the most it can make the server hold while its
-    /// points are being folded. Default 4 MiB.
+    /// points are being folded. Default 1 MiB.
     pub stream_window_bytes: u32,
-    /// The same for all streams of a connection together. It also sets how many tiny unread DATA
-    /// frames h2 puts up with before it closes the connection (half of it, counted in bytes of
-    /// overhead), so it should not be small. Default 16 MiB.
+    /// The same for all streams of a connection together. It also sets how many small unread DATA
+    /// frames h2 puts up with before it closes the connection: each is charged what it lacks to 256
+    /// bytes against half of this. A client that sends a point a frame at full speed can have 60 000
+    /// of them under way in a stream window of 1 MiB, 14 MiB of charge. Default 64 MiB.
     pub connection_window_bytes: u32,
-    /// How long open streams may go on after the signal to stop; the server is gone within it.
-    /// Default 10 s.
+    /// How long open streams may go on after the signal to stop; the server is gone within it. At
+    /// least 100 ms. Default 10 s.
     pub drain_time: Duration,
 }
 
@@ -63,8 +64,8 @@ impl Default for Config {
             pending_resets_max: 64,
             keepalive_interval: Duration::from_secs(30),
             keepalive_timeout: Duration::from_secs(20),
-            stream_window_bytes: 4 << 20,
-            connection_window_bytes: 16 << 20,
+            stream_window_bytes: 1 << 20,
+            connection_window_bytes: 64 << 20,
             drain_time: Duration::from_secs(10),
         }
     }
@@ -84,6 +85,8 @@ const WINDOW_MAX: u32 = (1 << 31) - 1;
 /// The largest message that may be allowed: what the framing can carry, and more than any stream
 /// of points has use for.
 const MESSAGE_MAX: usize = 64 << 20;
+/// A tenth of it is left for the farewell to reach the clients.
+const DRAIN_TIME_MIN: Duration = Duration::from_millis(100);
 /// A year; longer times overflow somewhere.
 const TIME_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
@@ -127,6 +130,11 @@ impl Config {
                     bounds: "more than 0 s, at most a year",
                 });
             }
+        }
+        if self.drain_time < DRAIN_TIME_MIN {
+            let value = format!("{:?}", self.drain_time);
+            let bounds = "at least 100 ms, or nobody could be told";
+            return Err(ConfigError { setting: "drain_time", value, bounds });
         }
         Ok(())
     }

@@ -1,47 +1,76 @@
 //! What ends a call from outside: its deadline, and the server's end.
 
-use std::future::Future as _;
+use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::HeaderMap;
+use tokio::task::coop::{Unconstrained, unconstrained};
 use tokio::time::{Sleep, sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use crate::service::RpcError;
+use crate::service::{RpcError, excerpt};
 
 /// The events that end a call before it has answered.
 pub(super) struct Cutoff {
-    deadline: Option<Pin<Box<Sleep>>>,
-    closing: Pin<Box<WaitForCancellationFutureOwned>>,
+    deadline: Option<Unhindered<Sleep>>,
+    /// When the answer must have begun; for methods that do not watch their request themselves.
+    answer: Option<(Duration, Unhindered<Sleep>)>,
+    closing: Unhindered<WaitForCancellationFutureOwned>,
+}
+
+/// A timer in a busy task: the call before it may have used up the task's budget, and a timer that
+/// asks for budget would then never look at the clock.
+type Unhindered<T> = Unconstrained<Pin<Box<T>>>;
+
+fn unhindered<T: Future>(future: T) -> Unhindered<T> {
+    unconstrained(Box::pin(future))
 }
 
 impl Cutoff {
     /// The cut-off of a call with these headers.
     ///
     /// # Errors
-    /// When the headers carry a `grpc-timeout` that is none.
-    pub(super) fn new(headers: &HeaderMap, closing: CancellationToken) -> Result<Self, RpcError> {
+    /// When the headers carry a `grpc-timeout` that is none or has passed.
+    pub(super) fn new(
+        headers: &HeaderMap,
+        answer_time: Option<Duration>,
+        closing: CancellationToken,
+    ) -> Result<Self, RpcError> {
         let deadline = match headers.get("grpc-timeout") {
             None => None,
             Some(value) => {
                 let timeout = parse_timeout(value.as_bytes()).ok_or_else(|| {
-                    RpcError::Timeout(String::from_utf8_lossy(value.as_bytes()).into_owned())
+                    RpcError::Timeout(excerpt(&String::from_utf8_lossy(value.as_bytes())))
                 })?;
-                Some(Box::pin(sleep(timeout)))
+                if timeout.is_zero() {
+                    return Err(RpcError::Deadline { point_count: 0 });
+                }
+                Some(unhindered(sleep(timeout)))
             }
         };
-        Ok(Self { deadline, closing: Box::pin(closing.cancelled_owned()) })
+        let answer = answer_time.map(|time| (time, unhindered(sleep(time))));
+        Ok(Self { deadline, answer, closing: unhindered(closing.cancelled_owned()) })
+    }
+
+    /// The answer has begun; it may take its time.
+    pub(super) fn answered(&mut self) {
+        self.answer = None;
     }
 
     /// Ready with the reason once the call must end, `point_count` points in.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, point_count: u64) -> Poll<RpcError> {
-        let passed = self.deadline.as_mut().is_some_and(|at| at.as_mut().poll(cx).is_ready());
+        let passed = self.deadline.as_mut().is_some_and(|at| Pin::new(at).poll(cx).is_ready());
         if passed {
             return Poll::Ready(RpcError::Deadline { point_count });
         }
-        self.closing.as_mut().poll(cx).map(|()| RpcError::ShuttingDown { point_count })
+        if let Some((idle_time, at)) = &mut self.answer
+            && Pin::new(at).poll(cx).is_ready()
+        {
+            return Poll::Ready(RpcError::Idle { idle_time: *idle_time, point_count });
+        }
+        Pin::new(&mut self.closing).poll(cx).map(|()| RpcError::ShuttingDown { point_count })
     }
 }
 

@@ -60,12 +60,13 @@ impl AsyncRead for PrefaceGuard {
         let Some(waiting) = &mut this.waiting else {
             return Pin::new(&mut this.stream).poll_read(cx, buf);
         };
-        if waiting.timer.as_mut().poll(cx).is_ready() {
+        let before = buf.filled().len();
+        let result = Pin::new(&mut this.stream).poll_read(cx, buf);
+        // What has come is read, however late this task was to look.
+        if result.is_pending() && waiting.timer.as_mut().poll(cx).is_ready() {
             let message = "no HTTP/2 preface came in time";
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, message)));
         }
-        let before = buf.filled().len();
-        let result = Pin::new(&mut this.stream).poll_read(cx, buf);
         let received = buf.filled().len() - before;
         waiting.missing_bytes = waiting.missing_bytes.saturating_sub(received);
         if waiting.missing_bytes == 0 {

@@ -37,7 +37,9 @@ pub(super) fn routes(config: &Config) -> (Routes, Health) {
     let limits = config.stream_limits();
     let reporter = HealthReporter::new();
     let health = tonic_health::server::HealthService::from_health_reporter(reporter.clone());
-    let health = tonic_health::pb::health_server::HealthServer::new(health);
+    let message_bytes_max = config.message_bytes_max;
+    let health = tonic_health::pb::health_server::HealthServer::new(health)
+        .max_decoding_message_size(message_bytes_max);
     let mut builder = Routes::builder();
     builder
         .add_service(DisplacementService::new(limits))
@@ -47,11 +49,15 @@ pub(super) fn routes(config: &Config) -> (Routes, Health) {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(crate::proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            // ErrorInfo, so that clients can show what an error carries.
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
     // The descriptors are compiled in; a test holds that they are whole.
     match (reflection().build_v1(), reflection().build_v1alpha()) {
         (Ok(v1), Ok(v1alpha)) => {
-            builder.add_service(v1).add_service(v1alpha);
+            builder
+                .add_service(v1.max_decoding_message_size(message_bytes_max))
+                .add_service(v1alpha.max_decoding_message_size(message_bytes_max));
         }
         (Err(error), _) | (_, Err(error)) => {
             tracing::error!(%error, "reflection is off: its descriptors are damaged");

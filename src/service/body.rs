@@ -20,7 +20,7 @@ use tonic::body::Body;
 
 use super::StreamLimits;
 use super::progress::Progress;
-use super::status::{RpcError, StreamCut};
+use super::status::{RpcError, StreamCut, excerpt};
 use crate::wire::Encoding;
 
 /// A request body that is read chunk by chunk, in the task that polls it.
@@ -28,7 +28,16 @@ pub(super) struct RequestBody {
     body: Body,
     progress: Arc<Progress>,
     idle: Idle,
+    /// Work done since this stream last let others on its thread have their turn, in bytes.
+    unbroken_work: usize,
 }
+
+/// How much a stream does in one go: about a millisecond's worth. A frame costs as much as so many
+/// bytes however small it is. It must be much: a connection reads tens of thousands of small frames
+/// in one go itself, and closes when too many of them are unread (h2's budget for small
+/// frames), so that a stream that took a few at a time would lose its client.
+const UNBROKEN_WORK_MAX: usize = 1 << 20;
+const FRAME_WORK: usize = 64;
 
 /// The watch over a stream that sends nothing. Its timer is set once and looked at only when it
 /// fires, so that a busy stream pays nothing for it.
@@ -53,7 +62,7 @@ impl RequestBody {
         let progress = parts.extensions.remove::<Arc<Progress>>().unwrap_or_default();
         let timer = Box::pin(sleep(limits.idle_time));
         let idle = Idle { limit: limits.idle_time, timer, since: None };
-        Ok((Self { body, progress, idle }, encoding))
+        Ok((Self { body, progress, idle, unbroken_work: 0 }, encoding))
     }
 
     /// Where the call's points and bytes are counted.
@@ -67,13 +76,17 @@ impl RequestBody {
     /// When the stream was cut or nothing was sent for too long.
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, RpcError> {
         // A fast client always has a frame ready; the others on this thread want their turn too.
-        tokio::task::coop::consume_budget().await;
+        if self.unbroken_work > UNBROKEN_WORK_MAX {
+            self.unbroken_work = 0;
+            tokio::task::yield_now().await;
+        }
         poll_fn(|cx| self.poll_chunk(cx)).await
     }
 
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, RpcError>> {
         loop {
             let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+                self.unbroken_work = 0;
                 ready!(self.idle.poll(cx));
                 return Poll::Ready(Err(RpcError::Idle {
                     idle_time: self.idle.limit,
@@ -86,6 +99,7 @@ impl RequestBody {
                     // Trailers of a request mean nothing in gRPC; the end comes after them.
                     let Ok(data) = frame.into_data() else { continue };
                     self.progress.add_bytes(data.len());
+                    self.unbroken_work += FRAME_WORK + data.len();
                     return Poll::Ready(Ok(Some(data)));
                 }
                 None if self.body.is_end_stream() => return Poll::Ready(Ok(None)),
@@ -122,7 +136,7 @@ fn encoding(headers: &HeaderMap) -> Result<Encoding, RpcError> {
     match headers.get("grpc-encoding").map(|value| value.as_bytes()) {
         None | Some(b"identity") => Ok(Encoding::Identity),
         Some(b"gzip") => Ok(Encoding::Gzip),
-        Some(other) => Err(RpcError::Encoding(String::from_utf8_lossy(other).into_owned())),
+        Some(other) => Err(RpcError::Encoding(excerpt(&String::from_utf8_lossy(other)))),
     }
 }
 
@@ -132,11 +146,82 @@ fn cause(error: &(dyn Error + 'static)) -> StreamCut {
     while let Some(error) = source {
         if let Some(error) = error.downcast_ref::<h2::Error>() {
             return match error.reason() {
-                Some(reason) if error.is_reset() => StreamCut::Reset(format!("{reason:?}")),
+                Some(reason) if error.is_reset() && error.is_remote() => {
+                    StreamCut::Reset(format!("{reason:?}"))
+                }
+                Some(reason) if error.is_reset() => StreamCut::Broken(format!("{reason:?}")),
                 _ => StreamCut::Lost(error.to_string()),
             };
         }
         source = error.source();
     }
     StreamCut::Lost(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use http_body::Frame;
+
+    use super::*;
+    use crate::measure::{Metric, Path};
+    use crate::service::fold::{AxisOrder, fold_points};
+
+    /// A body of two whole points that ends as it is told to.
+    struct Scripted {
+        frames: VecDeque<Bytes>,
+        end: End,
+    }
+
+    #[derive(Clone, Copy, PartialEq)]
+    enum End {
+        Stream,
+        /// What hyper makes of RST_STREAM(NO_ERROR): no more frames, and no END_STREAM.
+        Silence,
+        Reset(h2::Reason),
+    }
+
+    impl http_body::Body for Scripted {
+        type Data = Bytes;
+        type Error = h2::Error;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+            if let Some(data) = self.frames.pop_front() {
+                return Poll::Ready(Some(Ok(Frame::data(data))));
+            }
+            Poll::Ready(match self.end {
+                End::Stream | End::Silence => None,
+                End::Reset(reason) => Some(Err(reason.into())),
+            })
+        }
+
+        fn is_end_stream(&self) -> bool {
+            self.frames.is_empty() && self.end == End::Stream
+        }
+    }
+
+    async fn fold(end: End) -> Result<Path, RpcError> {
+        let point = Bytes::from_static(&[0, 0, 0, 0, 4, 0x08, 3, 0x10, 4]);
+        let frames = VecDeque::from([point.clone(), point]);
+        let request = Request::new(Body::new(Scripted { frames, end }));
+        fold_points(request, &StreamLimits::default(), Metric::Planar, AxisOrder::XY).await
+    }
+
+    #[tokio::test]
+    async fn only_end_stream_ends_a_path() {
+        assert_eq!(fold(End::Stream).await.unwrap().point_count(), 2);
+        for end in [
+            End::Silence,
+            End::Reset(h2::Reason::CANCEL),
+            End::Reset(h2::Reason::NO_ERROR),
+            End::Reset(h2::Reason::INTERNAL_ERROR),
+        ] {
+            let error = fold(end).await.unwrap_err();
+            assert!(matches!(error, RpcError::Cut { point_count: 2, .. }), "{error:?}");
+        }
+    }
 }

@@ -81,7 +81,8 @@ impl PointFold {
             }
 
             let index = self.messages.message_count();
-            let Some(message) = self.messages.next(chunk)? else { return Ok(()) };
+            let message = self.messages.next(chunk).map_err(RpcError::Stream)?;
+            let Some(message) = message else { return Ok(()) };
             let (first, second) =
                 decode_point(message).map_err(|error| RpcError::Decode { index, error })?;
             let (x, y) = match self.axes {
@@ -101,7 +102,7 @@ impl PointFold {
     }
 
     fn finish(self) -> Result<Path, RpcError> {
-        self.messages.finish()?;
+        self.messages.finish().map_err(RpcError::Stream)?;
         Ok(self.path)
     }
 }
@@ -171,7 +172,7 @@ mod tests {
         fold.fold(&bytes[..bytes.len() - 1]).unwrap();
         insta::assert_snapshot!(
             fold.finish().unwrap_err(),
-            @"message 1, at byte 5 of the stream: the stream ended after 8 of its 9 bytes"
+            @"point 1, message 1, at byte 5 of the stream: the stream ended after 8 of its 9 bytes"
         );
     }
 }

@@ -14,7 +14,7 @@ use tonic::body::Body;
 
 use super::StreamLimits;
 use super::body::RequestBody;
-use super::status::{ACCEPTED_ENCODINGS, RpcError};
+use super::status::{ACCEPTED_ENCODINGS, RpcError, excerpt};
 use crate::wire::Messages;
 
 /// The future of a call.
@@ -37,7 +37,7 @@ pub(super) fn respond<T: Message>(
 
 /// The answer to a method that the service does not have.
 pub(super) fn unknown(path: &str) -> ResponseFuture {
-    let error = RpcError::UnknownMethod(path.to_owned());
+    let error = RpcError::UnknownMethod(excerpt(path));
     Box::pin(async { Ok(Status::from(error).into_http()) })
 }
 
@@ -47,7 +47,8 @@ pub(crate) fn refuse_foreign<B>(request: &Request<B>) -> Option<Response<Body>> 
     let content_type = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
     let is_grpc = content_type.is_some_and(|value| {
         let rest = value.strip_prefix(b"application/grpc");
-        rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+        let rest = rest.map(|rest| rest.strip_prefix(b"+proto").unwrap_or(rest));
+        rest.is_some_and(|rest| matches!(rest.first(), None | Some(b';')))
     });
     let (code, allow) = if request.method() != Method::POST {
         (StatusCode::METHOD_NOT_ALLOWED, true)
@@ -87,7 +88,6 @@ pub(super) async fn request<T: Message + Default>(
                 return Err(RpcError::RequestCount(messages.message_count()));
             }
         }
-        body.progress().set_points(messages.message_count());
     }
     messages.finish()?;
     decoded.ok_or(RpcError::RequestCount(0))

@@ -13,7 +13,7 @@ mod fold;
 mod method;
 mod progress;
 mod route_guide;
-pub(crate) mod status;
+mod status;
 
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ pub use displacement::DisplacementService;
 pub(crate) use method::refuse_foreign;
 pub use progress::Progress;
 pub use route_guide::RouteGuide;
+pub(crate) use status::excerpt;
 pub use status::{DOMAIN, RpcError, StreamCut};
 
 /// The bounds that a service puts on one stream.

@@ -13,7 +13,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Points folded, or messages read by a unary method.
+    /// Points folded; a unary method folds none.
     pub fn point_count(&self) -> u64 {
         self.point_count.load(Relaxed)
     }

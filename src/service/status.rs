@@ -20,9 +20,12 @@ pub(super) const ACCEPTED_ENCODINGS: &str = "identity,gzip";
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RpcError {
-    /// The bytes are not a stream of messages.
+    /// The bytes are not a request message.
     #[error("{0}")]
     Message(#[from] MessageError),
+    /// The bytes are not a stream of points.
+    #[error("point {index}, {0}", index = .0.message_index())]
+    Stream(MessageError),
     /// A message of the stream is not a point.
     #[error("point {index}, {error}; send two int32 in the fields 1 and 2")]
     Decode {
@@ -40,15 +43,15 @@ pub enum RpcError {
         error: PointError,
     },
     /// The path's total is out of range.
-    #[error("before point {index}: {error}")]
+    #[error("at or soon after point {index}: {error}")]
     Path {
-        /// How many points were received.
+        /// How many points were part of it before.
         index: u64,
         /// What is wrong.
         error: PathError,
     },
     /// The request of a unary method does not decode.
-    #[error("the request is not the message this method takes: {0}")]
+    #[error("the request is not the message this method takes ({0}); see its proto")]
     Request(String),
     /// A unary method got no request or several.
     #[error("this method takes one request message, and {0} were sent")]
@@ -71,13 +74,13 @@ pub enum RpcError {
     #[error("there is no method {0}; reflection lists what there is")]
     UnknownMethod(String),
     /// The caller's deadline has passed.
-    #[error("the deadline of the call has passed, {point_count} points in")]
+    #[error("the deadline of the call has passed, {} in", points(*point_count))]
     Deadline {
         /// How many points had been folded.
         point_count: u64,
     },
     /// The client sent nothing for too long.
-    #[error("nothing was sent for {} s, {point_count} points in", idle_time.as_secs_f64())]
+    #[error("nothing was sent for {} s, {} in", idle_time.as_secs_f64(), points(*point_count))]
     Idle {
         /// The limit.
         idle_time: Duration,
@@ -85,19 +88,34 @@ pub enum RpcError {
         point_count: u64,
     },
     /// The server is shutting down and could not wait for the stream to end.
-    #[error("the server is shutting down, {point_count} points in; send the path again")]
+    #[error("the server is shutting down, {} in; send the path again", points(*point_count))]
     ShuttingDown {
         /// How many points had been folded.
         point_count: u64,
     },
     /// The stream ended without having been closed.
-    #[error("the stream was cut, {point_count} points in: {cut}")]
+    #[error("the stream was cut, {} in: {cut}", points(*point_count))]
     Cut {
         /// How many points had been folded.
         point_count: u64,
         /// How it ended.
         cut: StreamCut,
     },
+}
+
+/// The beginning of a text that a client sent, for a message: what it sends is not to come back in
+/// full.
+pub(crate) fn excerpt(text: &str) -> String {
+    const CHARS_MAX: usize = 64;
+    match text.char_indices().nth(CHARS_MAX) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", &text[..end]),
+    }
+}
+
+/// `1 point`, `2 points`.
+fn points(count: u64) -> String {
+    format!("{count} point{}", if count == 1 { "" } else { "s" })
 }
 
 /// How a stream ended that was not closed by END_STREAM. A reply finds nobody any more.
@@ -107,6 +125,9 @@ pub enum StreamCut {
     /// The client took the call back: RST_STREAM.
     #[error("the client reset it ({0})")]
     Reset(String),
+    /// The client broke the rules of HTTP/2, and the server reset the stream.
+    #[error("it broke the protocol and was reset ({0})")]
+    Broken(String),
     /// The connection went away.
     #[error("the connection was lost ({0})")]
     Lost(String),
@@ -117,21 +138,19 @@ impl RpcError {
     fn kind(&self) -> (Code, &'static str) {
         use FrameErrorKind as Frame;
         match self {
-            Self::Message(MessageError::Frame(error)) => match error.kind {
-                Frame::TooLarge { .. } => (Code::ResourceExhausted, "MESSAGE_TOO_LARGE"),
-                Frame::Truncated { .. } => (Code::InvalidArgument, "MESSAGE_TRUNCATED"),
-                Frame::Flag(_) => (Code::InvalidArgument, "MESSAGE_MALFORMED"),
+            Self::Message(error) | Self::Stream(error) => match error {
+                MessageError::Frame(error) => match error.kind {
+                    Frame::TooLarge { .. } => (Code::ResourceExhausted, "MESSAGE_TOO_LARGE"),
+                    Frame::Truncated { .. } => (Code::InvalidArgument, "MESSAGE_TRUNCATED"),
+                    Frame::Flag(_) => (Code::InvalidArgument, "MESSAGE_MALFORMED"),
+                },
+                MessageError::Gzip { kind: GzipError::TooLarge { .. }, .. } => {
+                    (Code::ResourceExhausted, "MESSAGE_TOO_LARGE")
+                }
+                MessageError::Gzip { .. } => (Code::InvalidArgument, "MESSAGE_MALFORMED"),
+                // The code that the gRPC compression specification prescribes for this case.
+                MessageError::Undeclared { .. } => (Code::Internal, "COMPRESSION_UNDECLARED"),
             },
-            Self::Message(MessageError::Gzip { kind: GzipError::TooLarge { .. }, .. }) => {
-                (Code::ResourceExhausted, "MESSAGE_TOO_LARGE")
-            }
-            Self::Message(MessageError::Gzip { .. }) => {
-                (Code::InvalidArgument, "MESSAGE_MALFORMED")
-            }
-            // The code that the gRPC compression specification prescribes for this case.
-            Self::Message(MessageError::Undeclared { .. }) => {
-                (Code::Internal, "COMPRESSION_UNDECLARED")
-            }
             Self::Decode { .. } | Self::Request(_) => (Code::InvalidArgument, "MESSAGE_MALFORMED"),
             Self::Point { .. } => (Code::InvalidArgument, "POINT_INVALID"),
             Self::Path { .. } => (Code::OutOfRange, "LENGTH_OUT_OF_RANGE"),
@@ -143,7 +162,9 @@ impl RpcError {
             Self::Deadline { .. } => (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
             Self::Idle { .. } => (Code::DeadlineExceeded, "STREAM_IDLE"),
             Self::ShuttingDown { .. } => (Code::Unavailable, "SHUTTING_DOWN"),
-            Self::Cut { cut: StreamCut::Reset(_), .. } => (Code::Cancelled, "STREAM_RESET"),
+            Self::Cut { cut: StreamCut::Reset(_) | StreamCut::Broken(_), .. } => {
+                (Code::Cancelled, "STREAM_RESET")
+            }
             Self::Cut { cut: StreamCut::Lost(_), .. } => (Code::Unavailable, "CONNECTION_LOST"),
         }
     }
@@ -153,6 +174,7 @@ impl RpcError {
         let pair = |key: &str, value: u64| HashMap::from([(key.to_owned(), value.to_string())]);
         match self {
             Self::Message(error) => pair("message_index", error.message_index()),
+            Self::Stream(error) => pair("point_index", error.message_index()),
             Self::Decode { index, .. } | Self::Point { index, .. } => pair("point_index", *index),
             Self::Path { index: point_count, .. }
             | Self::Deadline { point_count }

@@ -1,7 +1,7 @@
 //! Messages out of chunks: framing, and decompression where the stream has it.
 
 use super::frame::{Deframer, FrameError};
-use super::gzip::{GzipError, inflate};
+use super::gzip::{GzipError, Inflater};
 use super::run::{POINT_BYTES_MAX, decode_run};
 
 /// How the messages of a stream may be compressed.
@@ -19,7 +19,7 @@ pub struct Messages {
     deframer: Deframer,
     encoding: Encoding,
     payload_bytes_max: usize,
-    inflated: Vec<u8>,
+    inflater: Inflater,
 }
 
 /// Why a stream of messages could not be read on. Nothing behind this place can be read.
@@ -65,7 +65,7 @@ impl Messages {
             deframer: Deframer::new(payload_bytes_max),
             encoding,
             payload_bytes_max,
-            inflated: Vec::new(),
+            inflater: Inflater::default(),
         }
     }
 
@@ -113,9 +113,8 @@ impl Messages {
                 Err(MessageError::Undeclared { message_index })
             }
             Some(frame) => {
-                inflate(frame.payload, &mut self.inflated, self.payload_bytes_max)
-                    .map_err(|kind| MessageError::Gzip { message_index, kind })?;
-                Ok(Some(&self.inflated))
+                let inflated = self.inflater.inflate(frame.payload, self.payload_bytes_max);
+                Ok(Some(inflated.map_err(|kind| MessageError::Gzip { message_index, kind })?))
             }
         }
     }

@@ -60,15 +60,17 @@ async fn the_published_unary_method_answers_as_it_always_did() {
 async fn a_route_has_its_haversine_length_rounded_once() {
     let server = Server::start().await;
     // An hour's walk at 0.9 m/s, a point a second: truncating each leg would measure 0 m.
+    let e7_per_m = 1.8e9 / (std::f64::consts::PI * waywiser::measure::MEAN_EARTH_RADIUS_M);
+    let position = |second| 464_000_000 + (0.9 * e7_per_m * f64::from(second)).round() as i32;
     let walk: Vec<_> =
-        (0..3600).map(|second| Point::from_e7(464_000_000 + 81 * second, 0).unwrap()).collect();
+        (0..=3600).map(|second| Point::from_e7(position(second), 0).unwrap()).collect();
     let mut path = Path::new(Metric::Haversine);
     path.extend(&walk).unwrap();
     let client = Client::connect(&server.address.to_string()).await.unwrap();
     let route = client.record_route(iter(walk)).await.unwrap();
-    assert_eq!(route.point_count, 3600);
+    assert_eq!(route.point_count, 3601);
     assert_eq!(f64::from(route.distance_m), path.summary().length.round());
-    assert_eq!(route.distance_m, 3242);
+    assert_eq!(route.distance_m, 3240);
 }
 
 #[tokio::test]
@@ -145,9 +147,14 @@ async fn every_wrong_message_is_told_by_its_index() {
     let good = frames(&[(0, 0), (1, 1)]);
     let cases: [(&[u8], Code, &str, &str); 4] = [
         (&[0, 0, 0, 0, 1, 0x08], Code::InvalidArgument, "MESSAGE_MALFORMED", "point 2, at byte 1"),
-        (&[2, 0, 0, 0, 0], Code::InvalidArgument, "MESSAGE_MALFORMED", "message 2, at byte 14"),
-        (&[0, 0, 1, 0, 1], Code::ResourceExhausted, "MESSAGE_TOO_LARGE", "message 2"),
-        (&[0, 0, 0, 0, 9, 0x08], Code::InvalidArgument, "MESSAGE_TRUNCATED", "message 2"),
+        (
+            &[2, 0, 0, 0, 0],
+            Code::InvalidArgument,
+            "MESSAGE_MALFORMED",
+            "point 2, message 2, at byte 14",
+        ),
+        (&[0, 0, 1, 0, 1], Code::ResourceExhausted, "MESSAGE_TOO_LARGE", "point 2, message 2"),
+        (&[0, 0, 0, 0, 9, 0x08], Code::InvalidArgument, "MESSAGE_TRUNCATED", "point 2, message 2"),
     ];
     for (bytes, code, reason, place) in cases {
         let mut call = raw.call(PATH_LENGTH);

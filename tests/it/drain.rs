@@ -27,6 +27,10 @@ async fn an_open_stream_may_finish_and_a_new_one_may_not_begin() {
         tokio::task::yield_now().await;
     }
 
+    // On a connection that is open already a new stream is refused, by GOAWAY or by its answer.
+    if let Ok(answer) = raw.try_call(PATH_LENGTH).await {
+        assert_eq!(answer.reason.as_deref(), Some("SHUTTING_DOWN"));
+    }
     call.send(frames(&[(3, 4)]));
     call.close();
     let answer = call.answer().await.unwrap();

@@ -40,6 +40,25 @@ async fn a_stalled_stream_holds_nobody_up() {
     assert_eq!(stalled.answer().await.unwrap().code, tonic::Code::Ok);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_point_a_frame_at_full_speed_does_not_cost_the_connection() {
+    let server = Server::start().await;
+    let mut raw = Raw::connect(server.address).await;
+    let mut call = raw.call(PATH_LENGTH);
+    let point = frames(&[(464_000_000, 137_000_000)]);
+    let mut sent = 0_u64;
+    while sent < 200_000 {
+        assert!(call.send_within_window(point.clone()).await, "cut after {sent} points");
+        sent += 1;
+    }
+    call.close();
+    let answer = call.answer().await.unwrap();
+    assert_eq!(answer.code, tonic::Code::Ok, "{}", answer.message);
+    let reply: waywiser::proto::my_package::PathLengthResponse =
+        prost::Message::decode(&answer.body[5..]).unwrap();
+    assert_eq!(reply.point_count, sent);
+}
+
 #[tokio::test]
 async fn one_byte_a_frame_is_as_good_as_any_other_cut() {
     let server = Server::start().await;

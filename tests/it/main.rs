@@ -8,5 +8,6 @@ mod drain;
 mod hostile;
 mod limits;
 mod load;
+mod program;
 mod support;
 mod tidy;

@@ -137,6 +137,22 @@ impl Raw {
         (status, String::from_utf8_lossy(&text).contains("this is a gRPC server"))
     }
 
+    /// A whole call without points; an error when the connection takes none any more.
+    pub async fn try_call(&mut self, path: &str) -> Result<Answer, h2::Error> {
+        let request = Request::post(format!("http://localhost{path}"))
+            .header("content-type", "application/grpc")
+            .body(());
+        let mut send = self.send.clone().ready().await?;
+        let (response, _) = send.send_request(request.unwrap(), true)?;
+        answer(response).await
+    }
+
+    /// Whether the last call waits for another one to end.
+    pub fn is_full(&mut self) -> bool {
+        let ready = std::future::poll_fn(|cx| self.send.poll_ready(cx));
+        futures::FutureExt::now_or_never(ready).is_none()
+    }
+
     /// Drops the connection without a word, as a killed client does.
     pub async fn vanish(self) {
         self.connection.abort();
@@ -176,28 +192,50 @@ impl Call {
     }
 
     pub async fn answer(&mut self) -> Result<Answer, h2::Error> {
-        let response = self.response.take().unwrap().await?;
-        assert_eq!(response.status(), 200);
-        let headers = response.headers().clone();
-        let mut stream: RecvStream = response.into_body();
-        let mut body = Vec::new();
-        while let Some(data) = stream.data().await {
-            body.extend(data?);
-        }
-        let trailers = stream.trailers().await?.unwrap_or_else(|| headers.clone());
-        let status = tonic::Status::from_header_map(&trailers).unwrap();
-        let info = tonic_types::StatusExt::get_details_error_info(&status);
-        if let Some(info) = &info {
-            assert_eq!(info.domain, "waywiser");
-        }
-        Ok(Answer {
-            code: status.code(),
-            message: status.message().to_owned(),
-            reason: info.map(|info| info.reason),
-            body,
-            headers,
-        })
+        answer(self.take_response()).await
     }
+
+    pub fn take_response(&mut self) -> ResponseFuture {
+        self.response.take().unwrap()
+    }
+
+    /// Sends all of it as flow control makes room. `false` when the stream is over.
+    pub async fn send_within_window(&mut self, mut bytes: Bytes) -> bool {
+        while !bytes.is_empty() {
+            self.body.reserve_capacity(bytes.len());
+            let room = std::future::poll_fn(|cx| self.body.poll_capacity(cx)).await;
+            let Some(Ok(room)) = room else { return false };
+            let part = bytes.split_to(room.min(bytes.len()));
+            if !part.is_empty() && self.body.send_data(part, false).is_err() {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+pub async fn answer(response: ResponseFuture) -> Result<Answer, h2::Error> {
+    let response = response.await?;
+    assert_eq!(response.status(), 200);
+    let headers = response.headers().clone();
+    let mut stream: RecvStream = response.into_body();
+    let mut body = Vec::new();
+    while let Some(data) = stream.data().await {
+        body.extend(data?);
+    }
+    let trailers = stream.trailers().await?.unwrap_or_else(|| headers.clone());
+    let status = tonic::Status::from_header_map(&trailers).unwrap();
+    let info = tonic_types::StatusExt::get_details_error_info(&status);
+    if let Some(info) = &info {
+        assert_eq!(info.domain, "waywiser");
+    }
+    Ok(Answer {
+        code: status.code(),
+        message: status.message().to_owned(),
+        reason: info.map(|info| info.reason),
+        body,
+        headers,
+    })
 }
 
 /// The frame of one message.

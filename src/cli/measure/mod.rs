@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::Outcome;
-use super::input::{self, FileFormat};
+use super::input::{self, ReadingArgs};
 use super::progress::Progress;
 use super::report::{Report, Style, Total, Track, harmless};
 use crate::formats::{self, Fix, ReadOptions, SinkError, TrackSink};
@@ -47,29 +47,12 @@ pub(super) struct MeasureArgs {
     #[arg(long)]
     csv: bool,
 
-    /// Take all files for this format, whatever they look like
-    #[arg(long, value_enum)]
-    format: Option<FileFormat>,
-
-    /// CSV: the column with the longitude, or x
-    #[arg(long, value_name = "NAME")]
-    x_column: Option<String>,
-
-    /// CSV: the column with the latitude, or y
-    #[arg(long, value_name = "NAME")]
-    y_column: Option<String>,
+    #[command(flatten)]
+    reading: ReadingArgs,
 
     /// CSV: the column that says which track a row belongs to; rows may come in any order
     #[arg(long, value_name = "NAME")]
     track_column: Option<String>,
-
-    /// CSV: the column in which a new value starts a segment
-    #[arg(long, value_name = "NAME")]
-    segment_column: Option<String>,
-
-    /// CSV: the character between two fields, or "tab"; found by itself among , ; | and tab
-    #[arg(long, value_name = "CHAR", value_parser = delimiter)]
-    delimiter: Option<u8>,
 }
 
 const EXAMPLES: &str = "\
@@ -101,15 +84,6 @@ impl Model {
     }
 }
 
-fn delimiter(text: &str) -> Result<u8, String> {
-    match text.as_bytes() {
-        _ if text == "tab" || text == "\\t" => Ok(b'\t'),
-        b"\"" | b"\n" | b"\r" => Err("a quote or a line break cannot be a delimiter".to_owned()),
-        [byte] if byte.is_ascii() => Ok(*byte),
-        _ => Err("a delimiter is one ASCII character, or tab".to_owned()),
-    }
-}
-
 impl MeasureArgs {
     fn style(&self) -> Style {
         match (self.json, self.csv) {
@@ -121,13 +95,8 @@ impl MeasureArgs {
 
     fn read_options(&self) -> ReadOptions {
         ReadOptions {
-            format: self.format.map(FileFormat::format),
-            space: self.model.metric().space(),
-            x_column: self.x_column.clone(),
-            y_column: self.y_column.clone(),
             track_column: self.track_column.clone(),
-            segment_column: self.segment_column.clone(),
-            delimiter: self.delimiter,
+            ..self.reading.options(self.model.metric().space())
         }
     }
 }
@@ -173,6 +142,12 @@ fn measure(
         if let Some(error) = tracks.report_failure {
             return Err(error);
         }
+        let remarks = std::mem::take(&mut tracks.remarks);
+        for remark in remarks {
+            report.out().flush()?;
+            let message = format!("{name}: {remark}");
+            let _ = progress.aside(|| writeln!(complaints, "note: {}", harmless(&message)));
+        }
         if let Err(error) = outcome {
             failed_file_count += 1;
             // What was printed so far comes first, where both go to one terminal or file.
@@ -207,6 +182,8 @@ struct Tracks<'a, W> {
     open_count: usize,
     current: usize,
     track_count: u64,
+    /// What the reader remarked on; a reader does so a few times at the most.
+    remarks: Vec<String>,
     /// Why a row could not be written, if that is why reading stopped.
     report_failure: Option<io::Error>,
 }
@@ -231,6 +208,7 @@ impl<'a, W: Write> Tracks<'a, W> {
             open_count: 0,
             current: 0,
             track_count: 0,
+            remarks: Vec::new(),
             report_failure: None,
         }
     }
@@ -282,6 +260,10 @@ impl<W: Write> TrackSink for Tracks<'_, W> {
             self.fold()?;
         }
         Ok(self.block.push_xy(fix.x, fix.y)?)
+    }
+
+    fn remark(&mut self, remark: &str) {
+        self.remarks.push(remark.to_owned());
     }
 
     fn end_track(&mut self, name: Option<&str>) -> Result<(), SinkError> {

@@ -61,6 +61,11 @@ pub const LONGITUDE_COLUMNS: &[&str] = &[
     "x",
 ];
 
+/// Column names that often tell tracks apart. They are remarked on, not used: a wrong guess would cut
+/// a path in pieces without a word.
+const TRACK_COLUMNS: [&str; 8] =
+    ["track", "trackid", "trip", "tripid", "device", "deviceid", "vehicle", "vehicleid"];
+
 const DELIMITERS: [u8; 4] = *b",;\t|";
 /// The longest name of a track or segment in a column.
 const VALUE_BYTES_MAX: usize = 256;
@@ -98,6 +103,9 @@ pub(super) fn read(
         Err(error) => return Err(failed(error, 1)),
     };
     let columns = Columns::find(&names, delimiter, options)?;
+    if let Some(remark) = columns.overlooked(&names) {
+        sink.remark(&remark);
+    }
     let mut tracks = Tracks::default();
     let mut row = ByteRecord::new();
     loop {
@@ -162,6 +170,15 @@ struct Columns {
 }
 
 impl Columns {
+    /// A word on columns that look as if they told tracks apart when none was named.
+    fn overlooked(&self, names: &[String]) -> Option<String> {
+        let at = names.iter().position(|name| TRACK_COLUMNS.contains(&&*plain(name)))?;
+        (self.track.is_none() && self.segment.is_none()).then(|| {
+            let name = excerpt(names[at].as_bytes());
+            format!("all rows are taken for one track; if the column {name} tells tracks apart, name it with --track-column")
+        })
+    }
+
     fn find(names: &[String], delimiter: u8, options: &ReadOptions) -> Result<Self, FormatError> {
         let (x_what, y_what) = coordinate_names(options.space);
         let missing = |what: &str, advice: &str| {

@@ -327,6 +327,11 @@ fn explain(error: serde_json::Error, refusal: Option<SinkError>) -> FormatError 
     let message = error.to_string();
     let message = message.strip_suffix(&at).unwrap_or(&message);
     let message: String = message.chars().take(200).collect();
+    if message == "trailing characters" {
+        let advice = "more follows the end of the JSON text; newline-delimited GeoJSON is not read: \
+                      put its features into one FeatureCollection";
+        return FormatError::malformed(place, advice);
+    }
     let prefix = if error.is_syntax() { "not JSON: " } else { "" };
     FormatError::malformed(place, format!("{prefix}{message}"))
 }

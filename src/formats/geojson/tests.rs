@@ -49,7 +49,7 @@ fn errors_tell_the_place() {
     insta::assert_snapshot!(line("[1,NaN]]}"), @"2:20: not JSON: expected value");
     insta::assert_snapshot!(line("[1,1e999]]}"), @"2:25: not JSON: number out of range");
     insta::assert_snapshot!(line("[1,2],["), @"2:23: the file ends in the middle: it was cut short");
-    insta::assert_snapshot!(line("[1,2]]} {}"), @"2:25: not JSON: trailing characters");
+    insta::assert_snapshot!(line("[1,2]]} {}"), @"2:25: more follows the end of the JSON text; newline-delimited GeoJSON is not read: put its features into one FeatureCollection");
     insta::assert_snapshot!(error(b"[1]"), @"1:2: invalid type: sequence, expected a GeoJSON object");
     insta::assert_snapshot!(error(br#"{"a":1}"#), @r#"1:7: an object without a "type"; this is not GeoJSON"#);
     insta::assert_snapshot!(error(br#"{"type":"Topology"}"#), @r#"1:19: the type "Topology" is not GeoJSON, or not here"#);
