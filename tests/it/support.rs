@@ -147,12 +147,6 @@ impl Raw {
         answer(response).await
     }
 
-    /// Whether the last call waits for another one to end.
-    pub fn is_full(&mut self) -> bool {
-        let ready = std::future::poll_fn(|cx| self.send.poll_ready(cx));
-        futures::FutureExt::now_or_never(ready).is_none()
-    }
-
     /// Drops the connection without a word, as a killed client does.
     pub async fn vanish(self) {
         self.connection.abort();
