@@ -52,16 +52,20 @@ fn decode(
     mut take: impl FnMut(&[i32], &[i32]) -> Outcome<()>,
 ) -> Outcome<()> {
     let (mut first, mut second) = ([0; Block::CAPACITY], [0; Block::CAPACITY]);
+    let mut len = 0;
     loop {
-        let mut len = 0;
-        while len < Block::CAPACITY {
+        len += messages.next_points(&mut chunk, &mut first[len..], &mut second[len..]);
+        if len < Block::CAPACITY {
             let Some(message) = messages.next(&mut chunk)? else {
                 return take(&first[..len], &second[..len]);
             };
             (first[len], second[len]) = decode_point(message)?;
             len += 1;
         }
-        take(&first, &second)?;
+        if len == Block::CAPACITY {
+            take(&first, &second)?;
+            len = 0;
+        }
     }
 }
 
@@ -71,9 +75,7 @@ fn fold(path: &mut Path, first: &[i32], second: &[i32]) -> Outcome<()> {
     let mut block = Block::new(space);
     // Fields 1 and 2 are x and y, or latitude and longitude.
     let (x, y) = if space == Space::Planar { (first, second) } else { (second, first) };
-    for (&x, &y) in x.iter().zip(y) {
-        block.push_i32(x, y)?;
-    }
+    block.extend_i32(x, y).map_err(|(_, error)| error)?;
     Ok(path.fold(&mut block)?)
 }
 
