@@ -41,6 +41,8 @@ pub struct Stream {
     /// Every coordinate goes in here, so that the compiler cannot leave the decoding out.
     checksum: i64,
     path: Path,
+    /// Empty between two chunks; kept, so that it need not be cleared again for each.
+    block: Block,
 }
 
 /// All points that end in a chunk, to `take` in columns of up to a block: field 1, field 2.
@@ -70,13 +72,12 @@ fn decode(
 }
 
 /// Adds columns of at most a block to a path. The one place that knows how a block is filled.
-fn fold(path: &mut Path, first: &[i32], second: &[i32]) -> Outcome<()> {
-    let space = path.metric().space();
-    let mut block = Block::new(space);
+fn fold(path: &mut Path, block: &mut Block, first: &[i32], second: &[i32]) -> Outcome<()> {
+    let space = block.space();
     // Fields 1 and 2 are x and y, or latitude and longitude.
     let (x, y) = if space == Space::Planar { (first, second) } else { (second, first) };
     block.extend_i32(x, y).map_err(|(_, error)| error)?;
-    Ok(path.fold(&mut block)?)
+    Ok(path.fold(block)?)
 }
 
 impl Stream {
@@ -87,19 +88,22 @@ impl Stream {
             messages: Messages::new(Encoding::Identity, MESSAGE_BYTES_MAX),
             checksum: 0,
             path: Path::new(metric),
+            block: Block::new(metric.space()),
         }
     }
 
     /// Takes the next bytes of the stream, in whatever pieces they come.
     pub fn chunk(&mut self, chunk: &[u8]) -> Outcome<()> {
-        let Self { mode, messages, checksum, path } = self;
+        let Self { mode, messages, checksum, path, block } = self;
         match mode {
             Mode::Discard => Ok(()),
             Mode::Decode => decode(messages, chunk, |first, second| {
                 *checksum += first.iter().chain(second).map(|&each| i64::from(each)).sum::<i64>();
                 Ok(())
             }),
-            Mode::Fold(_) => decode(messages, chunk, |first, second| fold(path, first, second)),
+            Mode::Fold(_) => {
+                decode(messages, chunk, |first, second| fold(path, block, first, second))
+            }
         }
     }
 
