@@ -1,0 +1,62 @@
+//! The floor under every server of these contracts: the same framed messages over raw TCP, no
+//! HTTP/2, no runtime, one blocking thread; then the decoder and the maths of waywiser.
+//!
+//! ```text
+//! floor serve --mode discard|decode|planar|haversine [--listen ADDRESS]
+//! floor send --to ADDRESS --points N
+//! floor cpu PID
+//! ```
+//!
+//! `serve` takes one connection after another, reads it to its half-close and replies one line:
+//! what it counted, what it measured, and the CPU time of its thread meanwhile. `send` is its
+//! client: it checks the reply and prints the line. `cpu` tells the CPU time of any process in
+//! nanoseconds, its ended threads included, which is how `run` measures the peers.
+
+use std::error::Error;
+use std::io;
+use std::net::TcpListener;
+
+mod cpu;
+mod mode;
+mod send;
+mod serve;
+
+#[path = "../../../inputs/mod.rs"]
+mod inputs;
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+const USAGE: &str = "\
+usage: floor serve --mode discard|decode|planar|haversine [--listen ADDRESS]
+       floor send --to ADDRESS --points N
+       floor cpu PID";
+
+/// The value behind `name` among the arguments.
+fn option<'a>(args: &'a [String], name: &str) -> Option<&'a str> {
+    let at = args.iter().position(|arg| arg == name)?;
+    args.get(at + 1).map(String::as_str)
+}
+
+fn main() -> Outcome<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.first().map(String::as_str) {
+        Some("serve") => {
+            let mode = option(&args, "--mode").ok_or(USAGE)?.parse()?;
+            let listener =
+                TcpListener::bind(option(&args, "--listen").unwrap_or("127.0.0.1:50052"))?;
+            println!("listening on {}", listener.local_addr()?);
+            serve::run(&listener, mode)
+        }
+        Some("send") => {
+            let to = option(&args, "--to").ok_or(USAGE)?;
+            let points = option(&args, "--points").ok_or(USAGE)?.parse()?;
+            println!("{}", send::run(to, points)?);
+            Ok(())
+        }
+        Some("cpu") => {
+            println!("{}", cpu::process_ns(args.get(1).ok_or(USAGE)?.parse()?)?);
+            Ok(())
+        }
+        _ => Err(io::Error::other(USAGE).into()),
+    }
+}

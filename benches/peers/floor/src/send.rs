@@ -1,0 +1,83 @@
+//! The sending side: the walk of the benches, encoded once, sent over and over, the reply checked.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpStream};
+
+use waywiser::{Metric, Path, Point};
+
+use crate::{Outcome, inputs};
+
+/// Points that are encoded; a longer stream goes round again. 1.6 MB of bytes.
+const WALK_POINTS: usize = 100_000;
+
+/// Sends `points` points to a `floor serve`.
+///
+/// # Errors
+/// When the reply is not what this process measures itself: to the bit, since sums are exact.
+pub fn run(to: &str, points: usize) -> Outcome<String> {
+    let walk = inputs::walk(WALK_POINTS);
+    let round = inputs::body(&walk);
+    let (rounds, rest) = (points / WALK_POINTS, points % WALK_POINTS);
+    let rest_body = inputs::body(&walk[..rest]);
+
+    let mut socket = TcpStream::connect(to)?;
+    for _ in 0..rounds {
+        socket.write_all(&round)?;
+    }
+    socket.write_all(&rest_body)?;
+    socket.shutdown(Shutdown::Write)?;
+    let mut reply = String::new();
+    socket.read_to_string(&mut reply)?;
+    let reply = reply.trim_end();
+
+    let field = |name: &str| {
+        let mut fields = reply.split(' ').filter_map(|field| field.split_once('='));
+        fields.find(|field| field.0 == name).map(|field| field.1.to_owned())
+    };
+    let expected_bytes = rounds * round.len() + rest_body.len();
+    let mut expected = vec![("bytes", expected_bytes.to_string())];
+    let mode = field("mode").ok_or_else(|| format!("the server replied: {reply}"))?;
+    if mode != "discard" {
+        expected.push(("points", points.to_string()));
+    }
+    if mode == "decode" {
+        let checksum = |walk: &[(i32, i32)]| -> i64 {
+            walk.iter().map(|&(first, second)| i64::from(first) + i64::from(second)).sum()
+        };
+        let sum = rounds as i64 * checksum(&walk) + checksum(&walk[..rest]);
+        expected.push(("checksum", sum.to_string()));
+    }
+    for metric in [Metric::Planar, Metric::Haversine] {
+        if mode == metric.to_string() {
+            expected.push(("length", length(metric, &walk, rounds, rest)?.to_string()));
+        }
+    }
+    for (name, expected) in expected {
+        if field(name).as_deref() != Some(&*expected) {
+            return Err(format!("the server replied {reply}, not {name}={expected}").into());
+        }
+    }
+    Ok(reply.to_owned())
+}
+
+/// The length of the walk, `rounds` times and once more its first `rest` points, by joining what is
+/// folded once: it has the bits of the whole fold.
+fn length(metric: Metric, walk: &[(i32, i32)], rounds: usize, rest: usize) -> Outcome<f64> {
+    let fold = |walk: &[(i32, i32)]| -> Outcome<Path> {
+        let mut path = Path::new(metric);
+        for &(first, second) in walk {
+            path.extend(&[match metric {
+                Metric::Planar => Point::planar(first.into(), second.into())?,
+                _ => Point::from_e7(first, second)?,
+            }])?;
+        }
+        Ok(path)
+    };
+    let round = fold(walk)?;
+    let mut path = Path::new(metric);
+    for _ in 0..rounds {
+        path.merge(&round)?;
+    }
+    path.merge(&fold(&walk[..rest])?)?;
+    Ok(path.summary().length)
+}

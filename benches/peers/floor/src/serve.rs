@@ -1,0 +1,38 @@
+//! The receiving side: one thread, blocking reads into one buffer.
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+
+use crate::mode::{Mode, Stream};
+use crate::{Outcome, cpu};
+
+/// Larger ones gain nothing: it stays in the second-level cache, and a read seldom fills it.
+const BUFFER_BYTES: usize = 256 * 1024;
+
+/// Serves one connection after another, for ever.
+pub fn run(listener: &TcpListener, mode: Mode) -> Outcome<()> {
+    let mut buffer = vec![0; BUFFER_BYTES];
+    loop {
+        let (mut socket, _) = listener.accept()?;
+        let reply =
+            read(&mut socket, mode, &mut buffer).unwrap_or_else(|error| format!("error={error}"));
+        // A client that has gone away does not end the server.
+        let _ = writeln!(socket, "{reply}");
+    }
+}
+
+fn read(socket: &mut TcpStream, mode: Mode, buffer: &mut [u8]) -> Outcome<String> {
+    let started_ns = cpu::thread_ns()?;
+    let mut stream = Stream::new(mode);
+    let mut bytes = 0;
+    loop {
+        let length = socket.read(buffer)?;
+        if length == 0 {
+            break;
+        }
+        bytes += length;
+        stream.chunk(&buffer[..length])?;
+    }
+    let reply = stream.finish()?;
+    Ok(format!("{reply} bytes={bytes} cpu_ns={}", cpu::thread_ns()? - started_ns))
+}
