@@ -41,6 +41,40 @@ kernel! {
     fn extend(extent: &mut Extent, x: &[f64], y: &[f64]) = Extent::body
 }
 
+/// A minimum that does not mind NaN, of which there are none: one instruction a lane.
+#[inline(always)]
+fn min(a: f64, b: f64) -> f64 {
+    if b < a { b } else { a }
+}
+
+#[inline(always)]
+fn max(a: f64, b: f64) -> f64 {
+    if b > a { b } else { a }
+}
+
+/// Folds what `map` makes of the values in lanes, which the compiler may not do by itself: it does
+/// not know that the order does not matter here.
+#[inline(always)]
+fn fold(
+    values: &[f64],
+    start: f64,
+    pick: impl Fn(f64, f64) -> f64,
+    map: impl Fn(f64) -> f64,
+) -> f64 {
+    const LANES: usize = 16;
+    let mut lanes = [start; LANES];
+    let (whole, rest) = values.as_chunks::<LANES>();
+    for chunk in whole {
+        for (lane, &value) in lanes.iter_mut().zip(chunk) {
+            *lane = pick(*lane, map(value));
+        }
+    }
+    for (lane, &value) in lanes.iter_mut().zip(rest) {
+        *lane = pick(*lane, map(value));
+    }
+    lanes.into_iter().fold(start, pick)
+}
+
 impl Extent {
     pub(super) const EMPTY: Self = Self {
         min_x: f64::INFINITY,
@@ -57,20 +91,13 @@ impl Extent {
 
     #[inline(always)]
     fn body(&mut self, x: &[f64], y: &[f64]) {
-        // Selections instead of f64::min, which minds NaN: there are none here, and these become
-        // one instruction a lane.
-        let min = |a: f64, b: f64| if b < a { b } else { a };
-        let max = |a: f64, b: f64| if b > a { b } else { a };
-        for &x in x {
-            self.min_x = min(self.min_x, x);
-            self.max_x = max(self.max_x, x);
-            self.min_east = min(self.min_east, if x < 0.0 { f64::INFINITY } else { x });
-            self.max_west = max(self.max_west, if x < 0.0 { x } else { f64::NEG_INFINITY });
-        }
-        for &y in y {
-            self.min_y = min(self.min_y, y);
-            self.max_y = max(self.max_y, y);
-        }
+        let (low, high) = (f64::INFINITY, f64::NEG_INFINITY);
+        self.min_x = min(self.min_x, fold(x, low, min, |x| x));
+        self.max_x = max(self.max_x, fold(x, high, max, |x| x));
+        self.min_y = min(self.min_y, fold(y, low, min, |y| y));
+        self.max_y = max(self.max_y, fold(y, high, max, |y| y));
+        self.min_east = min(self.min_east, fold(x, low, min, |x| if x < 0.0 { low } else { x }));
+        self.max_west = max(self.max_west, fold(x, high, max, |x| if x < 0.0 { x } else { high }));
     }
 
     pub(super) fn merge(&mut self, other: &Self) {

@@ -16,7 +16,7 @@ pub(crate) struct Level(Kind);
 enum Kind {
     /// What every machine of the target has: two lanes on x86-64 and aarch64.
     Portable,
-    /// Four lanes.
+    /// Four lanes, and the bit instructions that every processor with them has.
     #[cfg(target_arch = "x86_64")]
     Avx2,
 }
@@ -26,7 +26,7 @@ impl Level {
     #[inline]
     pub(crate) fn best() -> Self {
         #[cfg(target_arch = "x86_64")]
-        if std::arch::is_x86_feature_detected!("avx2") {
+        if has_avx2_and_bmi() {
             return Self(Kind::Avx2);
         }
         Self(Kind::Portable)
@@ -49,6 +49,15 @@ impl Level {
     }
 }
 
+#[cfg(target_arch = "x86_64")]
+#[inline]
+fn has_avx2_and_bmi() -> bool {
+    use std::arch::is_x86_feature_detected;
+    is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("bmi1")
+        && is_x86_feature_detected!("bmi2")
+}
+
 /// Compiles the body of a kernel for every level: `kernel!(fn name(arg: Type, …) -> Type = body)`
 /// makes `fn name(level: Level, arg: Type, …) -> Type`. The body must be `#[inline(always)]`, or it
 /// would be compiled for the portable level alone.
@@ -59,14 +68,14 @@ macro_rules! kernel {
         $vis fn $name(level: $crate::measure::level::Level, $($arg: $type),*) $(-> $result)? {
             #[cfg(target_arch = "x86_64")]
             {
-                #[target_feature(enable = "avx2")]
+                #[target_feature(enable = "avx2,bmi1,bmi2")]
                 fn avx2($($arg: $type),*) $(-> $result)? {
                     $body($($arg),*)
                 }
                 if level.has_avx2() {
                     // SAFETY: the function is an ordinary one but for the instructions it may use,
                     // and a level with AVX2 comes only from `Level::best`, which has asked the
-                    // processor for it.
+                    // processor for all three.
                     #[allow(unsafe_code)]
                     return unsafe { avx2($($arg),*) };
                 }
