@@ -1,15 +1,24 @@
 //! A client of the published contracts, for Rust programs that have points and want lengths.
 //!
-//! It speaks checked [`Point`]s; the generated types stop here.
+//! It speaks checked [`Point`]s; the generated types stop here. Points are encoded straight into
+//! large chunks of request body (`encode.rs`, `body.rs`) and the one reply is read by hand
+//! (`call.rs`): a message at a time, as generated clients do it, costs ten times as much.
 
-use std::sync::{Arc, OnceLock};
+mod body;
+mod call;
+mod encode;
+
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_stream::{Stream, StreamExt as _};
+use prost::Message;
+use tokio_stream::Stream;
+use tonic::body::Body;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::measure::{Point, Space};
-use crate::proto::routeguide::{self, route_guide_client::RouteGuideClient};
+use crate::proto::{my_package, routeguide};
+use body::{PointBody, Tie};
 
 /// How long a connection may take to come about.
 const CONNECT_TIME: Duration = Duration::from_secs(10);
@@ -44,6 +53,17 @@ pub struct Route {
     pub elapsed: Duration,
 }
 
+/// What `computePathLength` says of a path, in the unit of its points.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PathLength {
+    /// How many points the server counted.
+    pub point_count: u64,
+    /// The planar length.
+    pub length: f64,
+    /// The straight line from the first point to the last.
+    pub displacement: f64,
+}
+
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -62,13 +82,26 @@ pub enum ClientError {
         /// What the system said.
         reason: String,
     },
-    /// The stream was to carry positions on the Earth.
-    #[error("point {index} is {space}, and a route has geographic ones")]
+    /// The call takes points of the other space. The stream was reset.
+    #[error("point {index} is {space}, and this call takes {wanted} points")]
     Space {
         /// The index of the point, counted from 0.
         index: u64,
         /// Where it lies.
         space: Space,
+        /// Where it should.
+        wanted: Space,
+    },
+    /// The contract has whole numbers of 32 bits, and nothing is rounded behind your back: scale
+    /// the points to a finer unit, or round them. The stream was reset.
+    #[error("point {index} is ({x}, {y}), and this call takes whole numbers of 32 bits")]
+    Whole {
+        /// The index of the point, counted from 0.
+        index: u64,
+        /// Its coordinates.
+        x: f64,
+        /// Its coordinates.
+        y: f64,
     },
     /// The server refused, or the connection broke.
     #[error("the server answered {:?}: {}", .0.code(), .0.message())]
@@ -98,7 +131,11 @@ impl Client {
     }
 
     /// Streams positions through `routeguide.RouteGuide/RecordRoute`, rounded to 1e-7 degree, and
-    /// gives the reply. Memory is bounded: a slow server holds the stream up.
+    /// gives the reply.
+    ///
+    /// Memory is bounded: a slow server holds the stream up. What the stream has ready is sent
+    /// together, and at once when it has no more for now. Dropping the future resets the call: the
+    /// server never takes the half of a route for a whole one.
     ///
     /// # Errors
     /// When the call fails or a point is not geographic.
@@ -106,24 +143,9 @@ impl Client {
         &self,
         points: impl Stream<Item = Point> + Send + 'static,
     ) -> Result<Route, ClientError> {
-        let stray = Arc::new(OnceLock::new());
-        let found = Arc::clone(&stray);
-        let mut index = 0;
-        let messages = points.map_while(move |point| {
-            let Some((latitude, longitude)) = point.to_e7() else {
-                // Set once: the stream ends here.
-                let _ = found.set((index, point.space()));
-                return None;
-            };
-            index += 1;
-            Some(routeguide::Point { latitude, longitude })
-        });
-        let mut client = RouteGuideClient::new(self.channel.clone());
-        let reply = client.record_route(messages).await;
-        if let Some(&(index, space)) = stray.get() {
-            return Err(ClientError::Space { index, space });
-        }
-        let reply = reply.map_err(Box::new)?.into_inner();
+        let path = "/routeguide.RouteGuide/RecordRoute";
+        let reply: routeguide::RouteSummary =
+            self.stream(path, points, Space::Geographic, Point::to_e7).await?;
         let whole = |value: i32| {
             u32::try_from(value).map_err(|_| ClientError::Reply(format!("{value} is negative")))
         };
@@ -132,6 +154,58 @@ impl Client {
             distance_m: whole(reply.distance)?,
             elapsed: Duration::from_secs(whole(reply.elapsed_time)?.into()),
         })
+    }
+
+    /// Streams points of the plane through `my_package.DisplacementService/computePathLength` and
+    /// gives the reply. It streams as [`Client::record_route`] does.
+    ///
+    /// # Errors
+    /// When the call fails, or a point is not planar or not of whole numbers of 32 bits.
+    pub async fn path_length(
+        &self,
+        points: impl Stream<Item = Point> + Send + 'static,
+    ) -> Result<PathLength, ClientError> {
+        let path = "/my_package.DisplacementService/computePathLength";
+        let reply: my_package::PathLengthResponse =
+            self.stream(path, points, Space::Planar, to_int32).await?;
+        Ok(PathLength {
+            point_count: reply.point_count,
+            length: reply.length,
+            displacement: reply.displacement,
+        })
+    }
+
+    async fn stream<T: Message + Default>(
+        &self,
+        path: &'static str,
+        points: impl Stream<Item = Point> + Send + 'static,
+        wanted: Space,
+        to_wire: impl Fn(Point) -> Option<(i32, i32)> + Send + 'static,
+    ) -> Result<T, ClientError> {
+        let tie = Arc::<Tie>::default();
+        let body = Body::new(PointBody::new(points, to_wire, Arc::clone(&tie)));
+        let reply = call::unary_reply(self.channel.clone(), path, body, Arc::clone(&tie)).await;
+        // A stray point is why the call failed, whatever the transport makes of it.
+        match tie.stray() {
+            Some((index, point)) => Err(misfit(index, point, wanted)),
+            None => reply,
+        }
+    }
+}
+
+/// The coordinates of a planar point that are whole numbers of 32 bits.
+fn to_int32(point: Point) -> Option<(i32, i32)> {
+    let whole = |value: f64| Some(value as i32).filter(|&whole| f64::from(whole) == value);
+    let is_planar = point.space() == Space::Planar;
+    whole(point.x()).zip(whole(point.y())).filter(|_| is_planar)
+}
+
+/// Why a point could not be sent.
+fn misfit(index: u64, point: Point, wanted: Space) -> ClientError {
+    if point.space() == wanted {
+        ClientError::Whole { index, x: point.x(), y: point.y() }
+    } else {
+        ClientError::Space { index, space: point.space(), wanted }
     }
 }
 
