@@ -103,7 +103,8 @@ enum Format {
     Json,
 }
 
-fn time(text: &str) -> Result<Duration, String> {
+/// A time as the command line has it.
+pub(super) fn time(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| format!("{error}; a time looks like 30s or 5m"))
 }
 

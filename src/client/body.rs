@@ -137,12 +137,11 @@ mod tests {
         frame.map_ok(|frame| frame.into_data().unwrap()).map_err(|error| error.reason())
     }
 
-    fn body<S: Stream<Item = Point>>(
-        points: S,
-    ) -> (Pin<Box<PointBody<S, fn(Point) -> Option<(i32, i32)>>>>, Arc<Tie>) {
+    type ToWire = fn(Point) -> Option<(i32, i32)>;
+
+    fn body<S: Stream<Item = Point>>(points: S) -> (Pin<Box<PointBody<S, ToWire>>>, Arc<Tie>) {
         let tie = Arc::<Tie>::default();
-        let to_wire: fn(Point) -> Option<(i32, i32)> = Point::to_e7;
-        (Box::pin(PointBody::new(points, to_wire, Arc::clone(&tie))), tie)
+        (Box::pin(PointBody::new(points, Point::to_e7 as ToWire, Arc::clone(&tie))), tie)
     }
 
     fn point(latitude_e7: i32) -> Point {

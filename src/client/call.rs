@@ -7,10 +7,9 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
 use http_body::Body as _;
-use prost::Message;
 use tonic::body::Body;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
@@ -18,6 +17,7 @@ use tower_service::Service as _;
 
 use super::ClientError;
 use super::body::Tie;
+use super::method::{Method, only_message};
 
 /// The largest reply. Ours are a few dozen bytes; this keeps a server of something else from
 /// filling our memory.
@@ -33,17 +33,17 @@ impl Drop for CutOnDrop {
     }
 }
 
-/// Calls the method at `path` and gives the one message of the reply.
-pub(super) async fn unary_reply<T: Message + Default>(
+/// Calls a method and gives the one message of the reply.
+pub(super) async fn call(
     mut channel: Channel,
-    path: &'static str,
+    method: Method,
     body: Body,
     tie: Arc<Tie>,
-) -> Result<T, ClientError> {
+) -> Result<Bytes, ClientError> {
     let _cut = CutOnDrop(tie);
     let mut request = Request::new(body);
     *request.method_mut() = http::Method::POST;
-    *request.uri_mut() = Uri::from_static(path);
+    *request.uri_mut() = Uri::from_static(method.path());
     let headers = request.headers_mut();
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
@@ -51,8 +51,7 @@ pub(super) async fn unary_reply<T: Message + Default>(
     let broken = |error: tonic::transport::Error| Status::from_error(error.into());
     poll_fn(|cx| channel.poll_ready(cx)).await.map_err(broken).map_err(Box::new)?;
     let response = channel.call(request).await.map_err(broken).map_err(Box::new)?;
-    let message = message(response).await?;
-    T::decode(message).map_err(|error| ClientError::Reply(error.to_string()))
+    message(response).await
 }
 
 /// The message of a response whose status is OK.
@@ -101,25 +100,6 @@ fn unsaid(status: StatusCode) -> Status {
     Status::new(code, format!("the reply ended without a gRPC status, with HTTP status {status}"))
 }
 
-/// Takes the frame of the only message away.
-fn only_message(mut frame: Bytes) -> Result<Bytes, ClientError> {
-    let reply = |what: &str| Err(ClientError::Reply(what.to_owned()));
-    if frame.is_empty() {
-        return reply("it has no message");
-    }
-    if frame.len() < 5 {
-        return reply("its message is cut off");
-    }
-    let is_compressed = frame.get_u8() != 0;
-    let len = frame.get_u32() as usize;
-    match frame.len() {
-        _ if is_compressed => reply("it is compressed, which was not asked for"),
-        rest if rest < len => reply("its message is cut off"),
-        rest if rest > len => reply("it has more than one message"),
-        _ => Ok(frame),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use http_body_util::{BodyExt as _, Full};
@@ -139,24 +119,14 @@ mod tests {
         message(response).await.unwrap_err().to_string()
     }
 
-    const OK: [(&str, &str); 1] = [("grpc-status", "0")];
-
     #[tokio::test]
-    async fn the_message_comes_without_its_frame() {
-        let reply = message(response(&[0, 0, 0, 0, 2, 8, 1], &OK)).await.unwrap();
+    async fn a_reply_is_one_message_and_not_more_than_we_hold() {
+        let ok = [("grpc-status", "0")];
+        let reply = message(response(&[0, 0, 0, 0, 2, 8, 1], &ok)).await.unwrap();
         assert_eq!(&reply[..], [8, 1]);
-    }
-
-    #[tokio::test]
-    async fn a_reply_that_is_not_one_whole_message_is_none() {
-        let said = |frame| complaint(response(frame, &OK));
-        insta::assert_snapshot!(said(&[]).await, @"the server's reply makes no sense: it has no message");
-        insta::assert_snapshot!(said(&[0, 0]).await, @"the server's reply makes no sense: its message is cut off");
-        insta::assert_snapshot!(said(&[0, 0, 0, 0, 2, 8]).await, @"the server's reply makes no sense: its message is cut off");
-        insta::assert_snapshot!(said(&[0, 0, 0, 0, 1, 8, 1]).await, @"the server's reply makes no sense: it has more than one message");
-        insta::assert_snapshot!(said(&[1, 0, 0, 0, 1, 8]).await, @"the server's reply makes no sense: it is compressed, which was not asked for");
         static LARGE: [u8; REPLY_BYTES_MAX + 1] = [0; REPLY_BYTES_MAX + 1];
-        insta::assert_snapshot!(said(&LARGE).await, @"the server's reply makes no sense: it is past 65536 bytes");
+        let text = complaint(response(&LARGE, &ok)).await;
+        insta::assert_snapshot!(text, @"the server's reply makes no sense: it is past 65536 bytes");
     }
 
     #[tokio::test]

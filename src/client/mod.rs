@@ -1,24 +1,25 @@
 //! A client of the published contracts, for Rust programs that have points and want lengths.
 //!
-//! It speaks checked [`Point`]s; the generated types stop here. Points are encoded straight into
+//! It speaks checked [`Point`]s; the generated types stop in `method.rs`. Points are encoded straight into
 //! large chunks of request body (`encode.rs`, `body.rs`) and the one reply is read by hand
 //! (`call.rs`): a message at a time, as generated clients do it, costs ten times as much.
 
 mod body;
 mod call;
 mod encode;
+pub(crate) mod method;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use prost::Message;
+use bytes::Bytes;
 use tokio_stream::Stream;
 use tonic::body::Body;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::measure::{Point, Space};
-use crate::proto::{my_package, routeguide};
 use body::{PointBody, Tie};
+use method::Method;
 
 /// How long a connection may take to come about.
 const CONNECT_TIME: Duration = Duration::from_secs(10);
@@ -143,17 +144,7 @@ impl Client {
         &self,
         points: impl Stream<Item = Point> + Send + 'static,
     ) -> Result<Route, ClientError> {
-        let path = "/routeguide.RouteGuide/RecordRoute";
-        let reply: routeguide::RouteSummary =
-            self.stream(path, points, Space::Geographic, Point::to_e7).await?;
-        let whole = |value: i32| {
-            u32::try_from(value).map_err(|_| ClientError::Reply(format!("{value} is negative")))
-        };
-        Ok(Route {
-            point_count: whole(reply.point_count)?,
-            distance_m: whole(reply.distance)?,
-            elapsed: Duration::from_secs(whole(reply.elapsed_time)?.into()),
-        })
+        method::route(self.stream(Method::RecordRoute, points, Point::to_e7).await?)
     }
 
     /// Streams points of the plane through `my_package.DisplacementService/computePathLength` and
@@ -165,47 +156,24 @@ impl Client {
         &self,
         points: impl Stream<Item = Point> + Send + 'static,
     ) -> Result<PathLength, ClientError> {
-        let path = "/my_package.DisplacementService/computePathLength";
-        let reply: my_package::PathLengthResponse =
-            self.stream(path, points, Space::Planar, to_int32).await?;
-        Ok(PathLength {
-            point_count: reply.point_count,
-            length: reply.length,
-            displacement: reply.displacement,
-        })
+        method::path_length(self.stream(Method::PathLength, points, method::to_int32).await?)
     }
 
-    async fn stream<T: Message + Default>(
+    /// The function is generic, so that it is compiled into the loop that encodes.
+    async fn stream(
         &self,
-        path: &'static str,
+        method: Method,
         points: impl Stream<Item = Point> + Send + 'static,
-        wanted: Space,
         to_wire: impl Fn(Point) -> Option<(i32, i32)> + Send + 'static,
-    ) -> Result<T, ClientError> {
+    ) -> Result<Bytes, ClientError> {
         let tie = Arc::<Tie>::default();
         let body = Body::new(PointBody::new(points, to_wire, Arc::clone(&tie)));
-        let reply = call::unary_reply(self.channel.clone(), path, body, Arc::clone(&tie)).await;
+        let reply = call::call(self.channel.clone(), method, body, Arc::clone(&tie)).await;
         // A stray point is why the call failed, whatever the transport makes of it.
         match tie.stray() {
-            Some((index, point)) => Err(misfit(index, point, wanted)),
+            Some((index, point)) => Err(method.misfit(index, point)),
             None => reply,
         }
-    }
-}
-
-/// The coordinates of a planar point that are whole numbers of 32 bits.
-fn to_int32(point: Point) -> Option<(i32, i32)> {
-    let whole = |value: f64| Some(value as i32).filter(|&whole| f64::from(whole) == value);
-    let is_planar = point.space() == Space::Planar;
-    whole(point.x()).zip(whole(point.y())).filter(|_| is_planar)
-}
-
-/// Why a point could not be sent.
-fn misfit(index: u64, point: Point, wanted: Space) -> ClientError {
-    if point.space() == wanted {
-        ClientError::Whole { index, x: point.x(), y: point.y() }
-    } else {
-        ClientError::Space { index, space: point.space(), wanted }
     }
 }
 
