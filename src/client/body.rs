@@ -65,7 +65,7 @@ pin_project_lite::pin_project! {
 
 impl<S, F> PointBody<S, F> {
     pub(super) fn new(points: S, to_wire: F, tie: Arc<Tie>) -> Self {
-        Self { points, to_wire, index: 0, chunk: Chunk::new(), is_over: false, tie }
+        Self { points, to_wire, index: 0, chunk: Chunk::default(), is_over: false, tie }
     }
 }
 
@@ -88,6 +88,8 @@ where
         if this.tie.is_cut() {
             return reset;
         }
+        // In a local, so that its fields stay in registers; put back after the loop.
+        let mut chunk = std::mem::take(this.chunk);
         while !*this.is_over {
             match this.points.as_mut().poll_next(cx) {
                 Poll::Ready(Some(point)) => {
@@ -97,19 +99,19 @@ where
                         return reset;
                     };
                     *this.index += 1;
-                    if this.chunk.push(first, second) {
+                    if chunk.push(first, second) {
                         break;
                     }
                 }
                 // Whether the caller has gone is asked once more: that may be why the source ended.
                 Poll::Ready(None) if this.tie.is_cut() => return reset,
                 Poll::Ready(None) => *this.is_over = true,
-                Poll::Pending if this.chunk.is_empty() => return Poll::Pending,
                 Poll::Pending => break,
             }
         }
+        *this.chunk = chunk;
         if this.chunk.is_empty() {
-            return Poll::Ready(None);
+            return if *this.is_over { Poll::Ready(None) } else { Poll::Pending };
         }
         Poll::Ready(Some(Ok(Frame::data(this.chunk.take()))))
     }

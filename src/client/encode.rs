@@ -20,7 +20,7 @@ const CHUNK_BYTES_MAX: usize = 32 * 1024;
 
 /// A run of encoded points that grows until it is taken. Nothing is allocated per point, and
 /// nothing is held between two chunks.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Chunk {
     bytes: Vec<u8>,
     len: usize,
@@ -28,29 +28,23 @@ pub(super) struct Chunk {
 }
 
 impl Chunk {
-    pub(super) fn new() -> Self {
-        Self { bytes: Vec::new(), len: 0, next_bytes: CHUNK_BYTES_MIN }
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// Adds a point. Tells whether the chunk is full with it and must be taken.
-    #[inline]
+    #[inline(always)]
     pub(super) fn push(&mut self, first: i32, second: i32) -> bool {
         if self.bytes.is_empty() {
-            self.bytes = vec![0; self.next_bytes];
+            self.bytes = vec![0; self.next_bytes.max(CHUNK_BYTES_MIN)];
         }
+        // Whole words are written, each over what hangs over of the one before. Of the prefix, the
+        // flag (not compressed) and all but the last byte of the length are zeros.
         let start = self.len;
-        let mut at = start + 5;
-        // Field 1, then field 2, both varints. Proto3 leaves zeros out.
-        at = put_field(&mut self.bytes, at, 0x08, first);
-        at = put_field(&mut self.bytes, at, 0x10, second);
-        // The flag (not compressed) and the length, of which only the last byte is not 0. The
-        // buffer is not all zeros there: the word before may hang over.
-        let prefix = &mut self.bytes[start..start + 5];
-        prefix.copy_from_slice(&[0, 0, 0, 0, (at - start - 5) as u8]);
+        put_word(&mut self.bytes, start, 0);
+        let at = put_field(&mut self.bytes, start + 5, 0x08, first);
+        let at = put_field(&mut self.bytes, at, 0x10, second);
+        self.bytes[start + 4] = (at - start - 5) as u8;
         self.len = at;
         at + POINT_BYTES_MAX + OVERHANG_BYTES > self.bytes.len()
     }
@@ -70,30 +64,40 @@ impl Chunk {
 /// Writes a field at `at` and tells where it ends; may scribble up to 8 bytes past that.
 #[inline(always)]
 fn put_field(bytes: &mut [u8], at: usize, tag: u8, value: i32) -> usize {
+    if value <= 0 {
+        return put_rare_field(bytes, at, tag, value);
+    }
+    // ceil(significant bits / 7) bytes, as n * 9 / 64 has it for 1 to 32 bits; all but the last
+    // say that more follow. Tag and number are one word of at most six bytes.
+    let len = ((32 - value.leading_zeros() as usize) * 9 + 64) / 64;
+    let more = 0x80_8080_8080 & ((1 << (8 * (len - 1))) - 1);
+    put_word(bytes, at, (groups(value) | more) << 8 | u64::from(tag));
+    at + 1 + len
+}
+
+/// Writes a field that is zero, so left out, or negative: sign-extended to 64 bits it has ten
+/// groups, with ones from bit 32 on. West of Greenwich every longitude comes here.
+#[inline]
+fn put_rare_field(bytes: &mut [u8], at: usize, tag: u8, value: i32) -> usize {
     if value == 0 {
         return at;
     }
     bytes[at] = tag;
-    let at = at + 1;
-    // The bits in groups of seven, each in a byte of its own: five groups hold 35 bits.
+    put_word(bytes, at + 1, groups(value) | 0xffff_fff0_8080_8080);
+    bytes[at + 9] = 0xff;
+    bytes[at + 10] = 0x01;
+    at + 11
+}
+
+/// The bits in groups of seven, each in a byte of its own: five groups hold 35 bits.
+#[inline(always)]
+fn groups(value: i32) -> u64 {
     let bits = u64::from(value as u32);
-    let groups = (bits & 0x7f)
+    (bits & 0x7f)
         | (bits << 1 & 0x7f << 8)
         | (bits << 2 & 0x7f << 16)
         | (bits << 3 & 0x7f << 24)
-        | (bits << 4 & 0x7f << 32);
-    if value > 0 {
-        // ceil(significant bits / 7), for 1 to 31 of them; all groups but the last go on.
-        let len = (38 - value.leading_zeros() as usize) / 7;
-        let more = 0x80_8080_8080 & ((1 << (8 * (len - 1))) - 1);
-        put_word(bytes, at, groups | more);
-        at + len
-    } else {
-        // Negative numbers are sign-extended to 64 bits: ten groups, ones from bit 32 on.
-        put_word(bytes, at, groups | 0xffff_fff0_8080_8080);
-        bytes[at + 8..at + 10].copy_from_slice(&[0xff, 0x01]);
-        at + 10
-    }
+        | (bits << 4 & 0x7f << 32)
 }
 
 #[inline(always)]
@@ -123,7 +127,7 @@ mod tests {
     }
 
     fn chunks(points: &[(i32, i32)]) -> Vec<Bytes> {
-        let mut chunk = Chunk::new();
+        let mut chunk = Chunk::default();
         let mut chunks = Vec::new();
         for &(first, second) in points {
             if chunk.push(first, second) {
@@ -183,7 +187,7 @@ mod tests {
         assert!((CHUNK_BYTES_MAX - 64..=CHUNK_BYTES_MAX).contains(largest), "{sizes:?}");
         assert!(sizes.len() < 20, "{sizes:?}");
 
-        let mut chunk = Chunk::new();
+        let mut chunk = Chunk::default();
         while !chunk.push(1, 1) {}
         chunk.take();
         chunk.push(1, 1);

@@ -54,7 +54,7 @@ impl Method {
     #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "for the load generator"))]
     pub(crate) fn encode(self, points: &[Point]) -> Result<Bytes, ClientError> {
         let mut body = BytesMut::new();
-        let mut chunk = Chunk::new();
+        let mut chunk = Chunk::default();
         for (index, &point) in (0..).zip(points) {
             let numbers = match self {
                 Self::PathLength => to_int32(point),
@@ -91,7 +91,13 @@ impl Method {
 
 /// The coordinates of a planar point that are whole numbers of 32 bits.
 pub(super) fn to_int32(point: Point) -> Option<(i32, i32)> {
-    let whole = |value: f64| Some(value as i32).filter(|&whole| f64::from(whole) == value);
+    // Added to 1.5 * 2^52, a whole number stands in the low bits of the sum. What does not come
+    // back from there was none, or was too large. A cast costs three times as much: it has NaN and
+    // saturation to think of.
+    let whole = |value: f64| {
+        let whole = (value + 6_755_399_441_055_744.0).to_bits() as i32;
+        Some(whole).filter(|&whole| f64::from(whole) == value)
+    };
     let is_planar = point.space() == Metric::Planar.space();
     whole(point.x()).zip(whole(point.y())).filter(|_| is_planar)
 }
@@ -161,7 +167,12 @@ mod tests {
     fn only_whole_planar_coordinates_fit_into_int32() {
         let planar = |x, y| to_int32(Point::planar(x, y).unwrap());
         assert_eq!(planar(-2_147_483_648.0, 2_147_483_647.0), Some((i32::MIN, i32::MAX)));
+        assert_eq!(planar(-1.0, 0.0), Some((-1, 0)));
         assert_eq!(planar(2_147_483_648.0, 0.0), None);
+        assert_eq!(planar(-2_147_483_649.0, 0.0), None);
+        assert_eq!(planar(4_294_967_296.0, 0.0), None);
+        assert_eq!(planar(crate::measure::PLANAR_MAX, 0.0), None);
+        assert_eq!(planar(0.0, 1e-300), None);
         assert_eq!(planar(0.0, 0.5), None);
         assert_eq!(to_int32(Point::from_e7(0, 0).unwrap()), None);
     }

@@ -1,8 +1,8 @@
 //! A client of the published contracts, for Rust programs that have points and want lengths.
 //!
-//! It speaks checked [`Point`]s; the generated types stop in `method.rs`. Points are encoded straight into
-//! large chunks of request body (`encode.rs`, `body.rs`) and the one reply is read by hand
-//! (`call.rs`): a message at a time, as generated clients do it, costs ten times as much.
+//! It speaks checked [`Point`]s; the generated types stop in `method.rs`. The request body is our
+//! own (`body.rs`, `encode.rs`), and so the one reply is read by hand (`call.rs`): the generated
+//! client closes a stream whose source ends early as if it were whole, and it takes longer.
 
 mod body;
 mod call;
