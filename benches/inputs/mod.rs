@@ -38,3 +38,12 @@ pub fn body(walk: &[(i32, i32)]) -> Bytes {
     }
     body.freeze()
 }
+
+/// A message as gRPC frames it.
+pub fn frame(message: &[u8]) -> Bytes {
+    let mut frame = BytesMut::with_capacity(5 + message.len());
+    frame.put_u8(0);
+    frame.put_u32(message.len() as u32);
+    frame.put_slice(message);
+    frame.freeze()
+}

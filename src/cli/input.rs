@@ -14,14 +14,14 @@ const BUFFER_BYTES: usize = 256 << 10;
 
 /// A format as the command line names it.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum FileFormat {
+pub(super) enum FileFormat {
     Gpx,
     Geojson,
     Csv,
 }
 
 impl FileFormat {
-    fn format(self) -> Format {
+    pub(super) fn format(self) -> Format {
         match self {
             FileFormat::Gpx => Format::Gpx,
             FileFormat::Geojson => Format::GeoJson,

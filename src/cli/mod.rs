@@ -7,6 +7,7 @@
 // The one room that speaks to a terminal.
 #![allow(clippy::print_stderr)]
 
+mod bench;
 mod input;
 mod measure;
 mod progress;
@@ -32,6 +33,7 @@ enum Command {
     Serve(serve::ServeArgs),
     Measure(measure::MeasureArgs),
     Record(record::RecordArgs),
+    Bench(bench::BenchArgs),
 }
 
 /// Runs the program with the arguments of the process.
@@ -40,6 +42,7 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Measure(args) => measure::run(&args),
         Command::Record(args) => record::run(&args),
+        Command::Bench(args) => bench::run(&args),
     };
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

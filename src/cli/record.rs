@@ -239,6 +239,14 @@ impl Upload {
         self.points.send(batch).await.is_ok()
     }
 
+    /// Resets the stream. Its source must outlive the call: if it ended first, the stream would be
+    /// closed instead.
+    async fn give_up(self) {
+        self.reply.abort();
+        let _ = self.reply.await;
+        drop(self.points);
+    }
+
     /// Closes the stream and waits for the reply.
     async fn finish(self) -> Result<(u64, Route), String> {
         drop(self.points);
@@ -315,7 +323,7 @@ async fn send(
             Piece::Failed(error) => {
                 // Not closed but given up: half a segment must not be answered as a whole one.
                 if let Some(upload) = upload {
-                    upload.reply.abort();
+                    upload.give_up().await;
                 }
                 return Ok(Err(error));
             }

@@ -117,7 +117,8 @@ fn threads(text: &str) -> Result<usize, String> {
     }
 }
 
-fn time(text: &str) -> Result<Duration, String> {
+/// A time as the command line has it.
+pub(super) fn time(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| format!("{error}; a time looks like 30s or 5m"))
 }
 

@@ -1,15 +1,30 @@
 //! A client of the published contracts, for Rust programs that have points and want lengths.
 //!
-//! It speaks checked [`Point`]s; the generated types stop here.
+//! It speaks checked [`Point`]s; the generated types stop in `method.rs`. The request body is our
+//! own (`body.rs`, `encode.rs`), and so the one reply is read by hand (`call.rs`): the generated
+//! client closes a stream whose source ends early as if it were whole, and it takes longer.
 
-use std::sync::{Arc, OnceLock};
+mod body;
+mod call;
+mod encode;
+pub(crate) mod method;
+
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_stream::{Stream, StreamExt as _};
+use bytes::Bytes;
+use tokio_stream::Stream;
+use tonic::body::Body;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::measure::{Point, Space};
-use crate::proto::routeguide::{self, route_guide_client::RouteGuideClient};
+use body::{PointBody, Tie};
+use method::Method;
+
+/// How often a server that owes an answer is asked whether it is still there, and how long it may
+/// take to say so; a call to one that is not fails instead of waiting for ever.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How long a connection may take to come about.
 const CONNECT_TIME: Duration = Duration::from_secs(10);
@@ -44,6 +59,17 @@ pub struct Route {
     pub elapsed: Duration,
 }
 
+/// What `computePathLength` says of a path, in the unit of its points.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PathLength {
+    /// How many points the server counted.
+    pub point_count: u64,
+    /// The planar length.
+    pub length: f64,
+    /// The straight line from the first point to the last.
+    pub displacement: f64,
+}
+
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -62,13 +88,26 @@ pub enum ClientError {
         /// What the system said.
         reason: String,
     },
-    /// The stream was to carry positions on the Earth.
-    #[error("point {index} is {space}, and a route has geographic ones")]
+    /// The call takes points of the other space. The stream was reset.
+    #[error("point {index} is {space}, and this call takes {wanted} points")]
     Space {
         /// The index of the point, counted from 0.
         index: u64,
         /// Where it lies.
         space: Space,
+        /// Where it should.
+        wanted: Space,
+    },
+    /// The contract has whole numbers of 32 bits, and nothing is rounded behind your back: scale
+    /// the points to a finer unit, or round them. The stream was reset.
+    #[error("point {index} is ({x}, {y}), and this call takes whole numbers of 32 bits")]
+    Whole {
+        /// The index of the point, counted from 0.
+        index: u64,
+        /// Its coordinates.
+        x: f64,
+        /// Its coordinates.
+        y: f64,
     },
     /// The server refused, or the connection broke.
     #[error("the server answered {:?}: {}", .0.code(), .0.message())]
@@ -89,7 +128,9 @@ impl Client {
             .ok()
             .filter(|endpoint| endpoint.uri().scheme_str() == Some("http"))
             .ok_or_else(|| ClientError::Url { url: url.to_owned() })?
-            .connect_timeout(CONNECT_TIME);
+            .connect_timeout(CONNECT_TIME)
+            .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+            .keep_alive_timeout(KEEPALIVE_TIMEOUT);
         let channel = endpoint.connect().await.map_err(|error| {
             let reason = innermost(&error);
             ClientError::Connect { url: url.to_owned(), reason }
@@ -98,7 +139,11 @@ impl Client {
     }
 
     /// Streams positions through `routeguide.RouteGuide/RecordRoute`, rounded to 1e-7 degree, and
-    /// gives the reply. Memory is bounded: a slow server holds the stream up.
+    /// gives the reply.
+    ///
+    /// Memory is bounded: a slow server holds the stream up. What the stream has ready is sent
+    /// together, and at once when it has no more for now. Dropping the future resets the call: the
+    /// server never takes the half of a route for a whole one.
     ///
     /// # Errors
     /// When the call fails or a point is not geographic.
@@ -106,32 +151,36 @@ impl Client {
         &self,
         points: impl Stream<Item = Point> + Send + 'static,
     ) -> Result<Route, ClientError> {
-        let stray = Arc::new(OnceLock::new());
-        let found = Arc::clone(&stray);
-        let mut index = 0;
-        let messages = points.map_while(move |point| {
-            let Some((latitude, longitude)) = point.to_e7() else {
-                // Set once: the stream ends here.
-                let _ = found.set((index, point.space()));
-                return None;
-            };
-            index += 1;
-            Some(routeguide::Point { latitude, longitude })
-        });
-        let mut client = RouteGuideClient::new(self.channel.clone());
-        let reply = client.record_route(messages).await;
-        if let Some(&(index, space)) = stray.get() {
-            return Err(ClientError::Space { index, space });
+        method::route(self.stream(Method::RecordRoute, points, Point::to_e7).await?)
+    }
+
+    /// Streams points of the plane through `my_package.DisplacementService/computePathLength` and
+    /// gives the reply. It streams as [`Client::record_route`] does.
+    ///
+    /// # Errors
+    /// When the call fails, or a point is not planar or not of whole numbers of 32 bits.
+    pub async fn path_length(
+        &self,
+        points: impl Stream<Item = Point> + Send + 'static,
+    ) -> Result<PathLength, ClientError> {
+        method::path_length(self.stream(Method::PathLength, points, method::to_int32).await?)
+    }
+
+    /// The function is generic, so that it is compiled into the loop that encodes.
+    async fn stream(
+        &self,
+        method: Method,
+        points: impl Stream<Item = Point> + Send + 'static,
+        to_wire: impl Fn(Point) -> Option<(i32, i32)> + Send + 'static,
+    ) -> Result<Bytes, ClientError> {
+        let tie = Arc::<Tie>::default();
+        let body = Body::new(PointBody::new(points, to_wire, Arc::clone(&tie)));
+        let reply = call::call(self.channel.clone(), method, body, Arc::clone(&tie)).await;
+        // A stray point is why the call failed, whatever the transport makes of it.
+        match tie.stray() {
+            Some((index, point)) => Err(method.misfit(index, point)),
+            None => reply,
         }
-        let reply = reply.map_err(Box::new)?.into_inner();
-        let whole = |value: i32| {
-            u32::try_from(value).map_err(|_| ClientError::Reply(format!("{value} is negative")))
-        };
-        Ok(Route {
-            point_count: whole(reply.point_count)?,
-            distance_m: whole(reply.distance)?,
-            elapsed: Duration::from_secs(whole(reply.elapsed_time)?.into()),
-        })
     }
 }
 

@@ -79,7 +79,7 @@ async fn a_planar_point_is_no_part_of_a_route() {
     let client = Client::connect(&server.address.to_string()).await.unwrap();
     let points = [Point::geographic(1.0, 1.0).unwrap(), Point::planar(1.0, 1.0).unwrap()];
     let error = client.record_route(iter(points)).await.unwrap_err();
-    assert_eq!(error.to_string(), "point 1 is planar, and a route has geographic ones");
+    assert_eq!(error.to_string(), "point 1 is planar, and this call takes geographic points");
 }
 
 #[tokio::test]

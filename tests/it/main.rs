@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod answers;
+mod bench;
+mod client;
 mod cut;
 mod deadlines;
 mod drain;

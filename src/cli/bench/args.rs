@@ -1,0 +1,246 @@
+//! The arguments of `waywiser bench`, and what they ask for.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::drive::Load;
+use super::target::Target;
+use super::track::{self, Track};
+use crate::cli::input::FileFormat;
+use crate::cli::serve;
+use crate::client::method::Method;
+
+/// Load a server with streams of points, check its replies and tell what it cost.
+///
+/// A realistic track (a walk of fixes some 15 m apart, or the one in FILE, repeated as needed) is
+/// encoded once, one point a message, and sent over N streams on C connections as fast as flow
+/// control lets it. Every reply must count the points that were sent and have the length that
+/// waywiser itself finds for them; a wrong one ends the run.
+///
+/// CPU time is what counts on a machine that others use too: it is told per point for the load
+/// generator, and for the server when that is in this process or --server-pid names it. Times of
+/// several rounds are told as their median, least and greatest.
+///
+/// Without --server it drives a server in this process, on threads of its own.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(in crate::cli) struct BenchArgs {
+    /// Send the track of this GPX, GeoJSON or CSV file instead of a walk; - is standard input
+    pub(super) file: Option<PathBuf>,
+
+    /// Take the file for this format, whatever it looks like
+    #[arg(long, value_enum, requires = "file")]
+    pub(super) format: Option<FileFormat>,
+
+    /// What to call
+    #[arg(long, value_enum, default_value_t = MethodName::RecordRoute)]
+    pub(super) method: MethodName,
+
+    /// How far the length in a reply may be off, relative to it: 1e-5 for servers with another
+    /// radius of the Earth, inf to check the number of points alone
+    #[arg(long, value_name = "RATIO", value_parser = ratio, default_value = "1e-9")]
+    pub(super) length_tolerance: f64,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub(super) json: bool,
+
+    #[command(flatten)]
+    pub(super) servers: ServerArgs,
+
+    #[command(flatten)]
+    pub(super) load: LoadArgs,
+
+    #[command(flatten)]
+    pub(super) live: LiveArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Servers")]
+pub(super) struct ServerArgs {
+    /// The server to drive, such as http://127.0.0.1:50051
+    #[arg(long, value_name = "URL")]
+    pub(super) server: Option<String>,
+
+    /// Its process, if it runs on this machine: its CPU time and memory are told
+    #[arg(long, value_name = "PID", requires = "server")]
+    pub(super) server_pid: Option<u32>,
+
+    /// A second server, driven in turns with the first; its figures are told as ratios too
+    #[arg(long, value_name = "URL")]
+    pub(super) compare: Option<String>,
+
+    /// The process of the second server
+    #[arg(long, value_name = "PID", requires = "compare")]
+    pub(super) compare_pid: Option<u32>,
+
+    /// Drive a server in this process that only counts bytes: the most this load generator can do
+    #[arg(long, conflicts_with_all = ["server", "live"])]
+    pub(super) ceiling: bool,
+
+    /// Threads of a server in this process
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one)]
+    pub(super) server_threads: usize,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Load")]
+pub(super) struct LoadArgs {
+    /// Streams at one time
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one)]
+    pub(super) streams: usize,
+
+    /// Connections that they share
+    #[arg(long, value_name = "C", default_value_t = 1, value_parser = at_least_one)]
+    pub(super) connections: usize,
+
+    /// Points a stream sends in a round; the number in FILE, or a million
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) points: Option<u64>,
+
+    /// Bytes handed to a connection at once
+    #[arg(long, value_name = "BYTES", default_value_t = 65_536, value_parser = at_least_one)]
+    pub(super) chunk_bytes: usize,
+
+    /// Threads that send
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one)]
+    pub(super) threads: usize,
+
+    /// Rounds before those that count
+    #[arg(long, value_name = "ROUNDS", default_value_t = 1)]
+    pub(super) warm_up: usize,
+
+    /// Rounds that count
+    #[arg(long, value_name = "ROUNDS", default_value_t = 5, value_parser = at_least_one)]
+    pub(super) repeats: usize,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Live streams")]
+pub(super) struct LiveArgs {
+    /// Instead of rounds at full speed: N streams, each sending one point an interval as a DATA
+    /// frame of its own
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = at_least_one,
+        conflicts_with_all = ["compare", "streams", "points", "chunk_bytes", "warm_up", "repeats"]
+    )]
+    pub(super) live: Option<usize>,
+
+    /// The time between two points of a stream
+    #[arg(long, value_name = "TIME", value_parser = serve::time, default_value = "1s")]
+    pub(super) interval: Duration,
+
+    /// How long the streams live; at least three intervals
+    #[arg(long, value_name = "TIME", value_parser = serve::time, default_value = "60s")]
+    pub(super) duration: Duration,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  What this machine does, client and server on a core each:
+    waywiser bench
+  Four streams on two connections, planar, against a server that is being profiled:
+    waywiser serve &
+    waywiser bench --server http://127.0.0.1:50051 --server-pid $! \\
+        --method path-length --streams 4 --connections 2
+  Two servers in turns, and the ratio of what they cost:
+    waywiser bench --server http://127.0.0.1:50051 --server-pid 4711 \\
+        --compare http://127.0.0.1:50052 --compare-pid 4712 --repeats 9
+  What the load generator itself could do; a server near it is not the bottleneck:
+    waywiser bench --ceiling
+  Ten thousand trackers on a hundred connections for five minutes:
+    waywiser bench --live 10000 --connections 100 --duration 5m
+  One's own track, for a program to read:
+    waywiser bench examples/hill-walk.gpx --points 5000000 --json
+
+Exit status: 0 when every reply was right, 1 when not, 2 when the arguments are wrong.";
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum MethodName {
+    /// my_package.DisplacementService/computePathLength: in the plane, of which the numbers of the
+    /// track are taken for units
+    PathLength,
+    /// routeguide.RouteGuide/RecordRoute: on a sphere
+    RecordRoute,
+}
+
+impl MethodName {
+    pub(super) fn method(self) -> Method {
+        match self {
+            Self::PathLength => Method::PathLength,
+            Self::RecordRoute => Method::RecordRoute,
+        }
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::PathLength => "path-length",
+            Self::RecordRoute => "record-route",
+        }
+    }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|&number| number > 0).ok_or_else(|| "it is a number from 1".to_owned())
+}
+
+fn ratio(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|&ratio: &f64| ratio >= 0.0)
+        .ok_or_else(|| "a ratio looks like 1e-6, or is inf".to_owned())
+}
+
+impl BenchArgs {
+    /// The servers to drive, one or two.
+    ///
+    /// # Errors
+    /// When an address is none or a server cannot start.
+    pub(super) fn targets(&self) -> Result<Vec<Target>, String> {
+        let servers = &self.servers;
+        let first = match &servers.server {
+            Some(url) => Target::at(url, servers.server_pid)?,
+            None if servers.ceiling => Target::counter(servers.server_threads)?,
+            None => Target::embedded(servers.server_threads)?,
+        };
+        let mut targets = vec![first];
+        if let Some(url) = &servers.compare {
+            targets.push(Target::at(url, servers.compare_pid)?);
+        }
+        Ok(targets)
+    }
+
+    /// What to send them.
+    ///
+    /// # Errors
+    /// When the file cannot be read or the numbers do not fit together.
+    pub(super) fn load(
+        &self,
+        stream_count: usize,
+        point_count: Option<u64>,
+    ) -> Result<Arc<Load>, String> {
+        if self.load.connections > stream_count {
+            let connections = self.load.connections;
+            return Err(format!("{stream_count} streams cannot use {connections} connections"));
+        }
+        let walk_points = point_count.unwrap_or(1_000_000);
+        let points = match &self.file {
+            Some(file) => track::read(file, self.format.map(FileFormat::format))?,
+            None => track::walk(walk_points),
+        };
+        let method = self.method.method();
+        let point_count = point_count.unwrap_or(points.len() as u64);
+        Ok(Arc::new(Load {
+            method,
+            track: Track::new(method, &points, point_count)?,
+            stream_count,
+            chunk_bytes: self.load.chunk_bytes,
+            length_tolerance: self.length_tolerance,
+        }))
+    }
+}

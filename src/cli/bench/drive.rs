@@ -1,0 +1,241 @@
+//! One round: streams over connections, as fast as flow control lets them, every reply checked.
+//!
+//! HTTP/2 is spoken through h2 itself: whatever stands above it would be measured along.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Buf as _, Bytes};
+use h2::client::{ResponseFuture, SendRequest};
+use h2::{RecvStream, SendStream};
+use http::{HeaderValue, Request, Response, header};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tonic::{Code, Status};
+
+use super::target::Target;
+use super::track::Track;
+use crate::client::method::Method;
+
+/// What is sent and how.
+#[derive(Debug)]
+pub(super) struct Load {
+    pub method: Method,
+    pub track: Track,
+    pub stream_count: usize,
+    pub chunk_bytes: usize,
+    /// How far the length in a reply may be off, relative to it.
+    pub length_tolerance: f64,
+}
+
+/// What one round took.
+#[derive(Debug)]
+pub(super) struct Round {
+    pub elapsed: Duration,
+    /// Of each stream, from when its last bytes were handed to the connection to the end of its
+    /// reply.
+    pub latencies: Vec<Duration>,
+}
+
+/// The connections to one server.
+#[derive(Clone, Debug)]
+pub(super) struct Connections {
+    senders: Vec<SendRequest<Bytes>>,
+    is_counter: bool,
+    authority: Arc<str>,
+}
+
+impl Connections {
+    /// Opens connections. They are closed when the last clone is gone.
+    ///
+    /// # Errors
+    /// When one cannot be opened, in words for the user.
+    pub(super) async fn open(target: &Target, count: usize) -> Result<Self, String> {
+        let mut senders = Vec::with_capacity(count);
+        for _ in 0..count {
+            let failed = |error: &dyn std::fmt::Display| {
+                format!(
+                    "no connection to {}: {error}; is a server running there?",
+                    target.authority
+                )
+            };
+            let stream =
+                TcpStream::connect(&target.authority).await.map_err(|error| failed(&error))?;
+            stream.set_nodelay(true).map_err(|error| failed(&error))?;
+            let (sender, connection) = h2::client::Builder::new()
+                .handshake(stream)
+                .await
+                .map_err(|error| failed(&error))?;
+            // How it ends is told by its streams.
+            tokio::spawn(connection);
+            senders.push(sender);
+        }
+        let authority = target.authority.as_str().into();
+        Ok(Self { senders, is_counter: target.is_counter, authority })
+    }
+
+    /// Opens the stream with this number.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub(super) async fn call(
+        &self,
+        method: Method,
+        number: usize,
+    ) -> Result<(ResponseFuture, SendStream<Bytes>), String> {
+        let mut request = Request::new(());
+        *request.method_mut() = http::Method::POST;
+        *request.uri_mut() = format!("http://{}{}", self.authority, method.path())
+            .parse()
+            .map_err(|error| format!("{error}"))?;
+        let headers = request.headers_mut();
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        let sender = self.senders[number % self.senders.len()].clone();
+        let lost = |error: h2::Error| format!("stream {number}: {error}");
+        let mut sender = sender.ready().await.map_err(lost)?;
+        sender.send_request(request, false).map_err(lost)
+    }
+
+    /// Whether a reply is the right one for so many points and bytes.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn check(&self, load: &Load, reply: Bytes) -> Result<(), String> {
+        let track = &load.track;
+        if self.is_counter {
+            let expected = track.byte_count();
+            let counted = reply.get(5..13).map_or(0, |mut count| count.get_u64());
+            return if counted == expected {
+                Ok(())
+            } else {
+                Err(format!("{expected} bytes were sent and the server counted {counted}"))
+            };
+        }
+        let (point_count, length) =
+            load.method.counted(reply).map_err(|error| error.to_string())?;
+        if point_count != track.point_count {
+            let sent = track.point_count;
+            return Err(format!("{sent} points were sent and the server counted {point_count}"));
+        }
+        // Half a metre is what the contract of routes rounds away.
+        let rounding = if load.method == Method::RecordRoute { 0.5 } else { 0.0 };
+        if (length - track.length).abs() > rounding + load.length_tolerance * track.length {
+            let expected = track.length;
+            return Err(format!("the length is {expected} and the server says {length}"));
+        }
+        Ok(())
+    }
+}
+
+/// Runs all streams of a load, and waits for their replies.
+///
+/// # Errors
+/// The first stream that failed or was answered wrong.
+pub(super) async fn round(connections: Connections, load: Arc<Load>) -> Result<Round, String> {
+    let start = Instant::now();
+    let mut streams = JoinSet::new();
+    for number in 0..load.stream_count {
+        let (connections, load) = (connections.clone(), Arc::clone(&load));
+        streams.spawn(async move {
+            let failed = |error: String| format!("stream {number}: {error}");
+            let (response, body) = connections.call(load.method, number).await?;
+            let (reply, latency) = exchange(&load, response, body).await.map_err(failed)?;
+            connections.check(&load, reply).map_err(failed)?;
+            Ok::<_, String>(latency)
+        });
+    }
+    let mut latencies = Vec::with_capacity(load.stream_count);
+    while let Some(outcome) = streams.join_next().await {
+        latencies.push(outcome.map_err(|error| error.to_string())??);
+    }
+    Ok(Round { elapsed: start.elapsed(), latencies })
+}
+
+/// Sends the whole track and waits for the reply.
+async fn exchange(
+    load: &Load,
+    mut response: ResponseFuture,
+    mut body: SendStream<Bytes>,
+) -> Result<(Bytes, Duration), String> {
+    let mut early = None;
+    let sent = {
+        let mut send = std::pin::pin!(send(load, &mut body));
+        loop {
+            tokio::select! {
+                biased;
+                sent = send.as_mut() => break sent,
+                // Headers may come early and mean nothing, or refuse what is still being sent.
+                answer = &mut response, if early.is_none() => {
+                    let answer = answer.map_err(|error| error.to_string())?;
+                    if answer.headers().contains_key(Status::GRPC_STATUS) {
+                        return Err(refusal(answer.headers()));
+                    }
+                    early = Some(answer);
+                }
+            }
+        }
+    };
+    let sent_at = Instant::now();
+    let answer = match early {
+        Some(answer) => answer,
+        None => response.await.map_err(|error| error.to_string())?,
+    };
+    let reply = read_reply(answer).await?;
+    // A stream that was reset while the reply came says why it was only in the reply.
+    sent?;
+    Ok((reply, sent_at.elapsed()))
+}
+
+/// Sends the track as flow control lets it.
+async fn send(load: &Load, body: &mut SendStream<Bytes>) -> Result<(), String> {
+    let byte_count = load.track.byte_count();
+    let mut at = 0;
+    while at < byte_count {
+        let wanted = load.track.slice(at, load.chunk_bytes);
+        body.reserve_capacity(wanted.len());
+        let room = match poll_fn(|cx| body.poll_capacity(cx)).await {
+            Some(room) => room.map_err(|error| error.to_string())?,
+            None => return Err("the server ended the stream before it was sent".to_owned()),
+        };
+        let chunk = wanted.slice(..room.min(wanted.len()));
+        at += chunk.len() as u64;
+        body.send_data(chunk, at == byte_count).map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+/// Reads a reply to its end and gives its frame.
+///
+/// # Errors
+/// When its status is not OK or there is none.
+pub(super) async fn read_reply(answer: Response<RecvStream>) -> Result<Bytes, String> {
+    if answer.headers().contains_key(Status::GRPC_STATUS) {
+        return Err(refusal(answer.headers()));
+    }
+    let mut body = answer.into_body();
+    let mut reply = Bytes::new();
+    while let Some(data) = body.data().await {
+        let data = data.map_err(|error| error.to_string())?;
+        let _ = body.flow_control().release_capacity(data.len());
+        // In one piece, or it is too long to be right.
+        reply = if reply.is_empty() { data } else { [reply, data].concat().into() };
+        if reply.len() > 1024 {
+            return Err("the reply is too long".to_owned());
+        }
+    }
+    let trailers = body.trailers().await.map_err(|error| error.to_string())?;
+    let trailers = trailers.ok_or("the reply ended without a status")?;
+    match Status::from_header_map(&trailers) {
+        Some(status) if status.code() == Code::Ok => Ok(reply),
+        _ => Err(refusal(&trailers)),
+    }
+}
+
+fn refusal(headers: &http::HeaderMap) -> String {
+    match Status::from_header_map(headers) {
+        Some(status) => format!("the server answered {:?}: {}", status.code(), status.message()),
+        None => "the reply ended without a status".to_owned(),
+    }
+}

@@ -1,0 +1,147 @@
+//! Live streams: many trackers, each sending a point now and then as a DATA frame of its own.
+//!
+//! What they cost is not points a second but what they hold: memory, timers, frames.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::drive::{Connections, Load, read_reply};
+
+/// How the streams live.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    pub interval: Duration,
+    pub duration: Duration,
+}
+
+/// What came of the streams.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    /// How many were open all the time and answered right.
+    pub answered: usize,
+    /// Points that were sent.
+    pub point_count: u64,
+    /// How late each point was, for want of time here: a generator that is late measures itself.
+    pub lateness: Vec<Duration>,
+    /// From the end of each stream to its reply.
+    pub latencies: Vec<Duration>,
+    /// Why the others failed; the first few of them.
+    pub failures: Vec<String>,
+    pub failure_count: usize,
+}
+
+/// How many failures are told in full.
+const FAILURES_TOLD: usize = 5;
+
+/// Runs all streams of a load from now on: the first point of each comes at its place within the
+/// first interval, so that the points of all are spread evenly.
+pub(super) async fn live(connections: Connections, load: Arc<Load>, pace: Pace) -> Outcome {
+    let start = Instant::now();
+    let mut streams = JoinSet::new();
+    for number in 0..load.stream_count {
+        let phase = pace.interval.mul_f64(number as f64 / load.stream_count as f64);
+        let stream = Stream { number, start: start + phase, end: start + pace.duration, pace };
+        let (connections, load) = (connections.clone(), Arc::clone(&load));
+        streams.spawn(async move { stream.run(&connections, &load).await });
+    }
+    let mut outcome = Outcome::default();
+    while let Some(stream) = streams.join_next().await {
+        match stream.map_err(|error| error.to_string()).and_then(|stream| stream) {
+            Ok(mut stream) => {
+                outcome.answered += 1;
+                outcome.point_count += stream.lateness.len() as u64;
+                outcome.lateness.append(&mut stream.lateness);
+                outcome.latencies.push(stream.latency);
+            }
+            Err(error) => {
+                outcome.failure_count += 1;
+                if outcome.failures.len() < FAILURES_TOLD {
+                    outcome.failures.push(error);
+                }
+            }
+        }
+    }
+    outcome
+}
+
+/// How many points a stream sends: all do the same, or their replies could not be checked by one
+/// length.
+pub(super) fn points_of_a_stream(pace: Pace) -> u64 {
+    // The last one comes an interval before the end at the latest phase, and closes the stream.
+    let intervals = pace.duration.as_nanos() / pace.interval.as_nanos().max(1);
+    u64::try_from(intervals).unwrap_or(u64::MAX).max(1)
+}
+
+struct Stream {
+    number: usize,
+    start: Instant,
+    end: Instant,
+    pace: Pace,
+}
+
+struct Lived {
+    lateness: Vec<Duration>,
+    latency: Duration,
+}
+
+impl Stream {
+    async fn run(self, connections: &Connections, load: &Load) -> Result<Lived, String> {
+        let number = self.number;
+        let failed = |error: &dyn std::fmt::Display| format!("stream {number}: {error}");
+        let opening = timeout_at(self.end, connections.call(load.method, number)).await;
+        let Ok(opening) = opening else {
+            return Err(failed(&"it could not be opened; how many may a connection have there?"));
+        };
+        let (mut response, mut body) = opening?;
+        let track = &load.track;
+        let point_count = track.point_count;
+        let mut lateness = Vec::with_capacity(point_count as usize);
+        let mut at = 0;
+        for index in 0..point_count {
+            let due = self.start + self.pace.interval.mul_f64(index as f64);
+            tokio::select! {
+                () = sleep_until(due) => {}
+                answer = &mut response => {
+                    let error = match answer {
+                        Ok(answer) => read_reply(answer).await.err(),
+                        Err(error) => Some(error.to_string()),
+                    };
+                    return Err(failed(&error.unwrap_or_else(|| "it was answered early".to_owned())));
+                }
+            }
+            lateness.push(due.elapsed());
+            // The first message of what is left: its prefix says how long it is.
+            let prefix = track.slice(at, 5);
+            let point = track.slice(at, 5 + prefix.last().copied().map_or(0, usize::from));
+            at += point.len() as u64;
+            // A few bytes a second: they wait for no window.
+            body.send_data(point, index + 1 == point_count).map_err(|error| failed(&error))?;
+        }
+        let closed = Instant::now();
+        let answer = response.await.map_err(|error| failed(&error))?;
+        let reply = read_reply(answer).await.map_err(|error| failed(&error))?;
+        connections.check(load, reply).map_err(|error| failed(&error))?;
+        Ok(Lived { lateness, latency: closed.elapsed() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_sends_a_point_an_interval_and_one_at_least() {
+        let points = |interval_ms, duration_ms| {
+            points_of_a_stream(Pace {
+                interval: Duration::from_millis(interval_ms),
+                duration: Duration::from_millis(duration_ms),
+            })
+        };
+        assert_eq!(points(1000, 60_000), 60);
+        assert_eq!(points(1000, 1), 1);
+        assert_eq!(points(300, 1000), 3);
+    }
+}

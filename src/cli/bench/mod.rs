@@ -1,0 +1,312 @@
+//! `waywiser bench`: a load generator for the streaming methods.
+//!
+//! It encodes a track once (`track`), opens connections to a server (`target`), sends the track over
+//! many streams round after round (`drive`) or point by point over live ones (`live`), checks every
+//! reply, and tells what it cost (`process`, `stats`, `report`). All sending happens on threads of
+//! one name, so that its CPU time can be told from that of a server in the same process.
+
+mod args;
+mod drive;
+mod live;
+mod process;
+mod report;
+mod stats;
+mod target;
+mod track;
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::runtime::{Builder, Runtime};
+
+use super::{Outcome, complain};
+pub(super) use args::BenchArgs;
+use drive::{Connections, Load};
+use live::Pace;
+use process::{CpuTimes, Watched};
+use report::{LiveReport, Quantiles, Ratios, Report, Server};
+use stats::Spread;
+use target::{CLIENT_THREADS, Target};
+
+/// What a thread that has nothing more to do takes to be off its core, so that the kernel has all
+/// its time booked; a hundred times more than that.
+const BOOKING_TIME: Duration = Duration::from_millis(5);
+
+/// Runs the load and prints what it cost.
+///
+/// # Errors
+/// When standard output cannot be written.
+pub(super) fn run(args: &BenchArgs) -> io::Result<Outcome> {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(args.load.threads)
+        .thread_name(CLIENT_THREADS)
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(format_args!("no threads to work with: {error}")),
+    };
+    let mut out = io::stdout();
+    if let Some(stream_count) = args.live.live {
+        let report = match live(args, stream_count, &runtime) {
+            Ok(report) => report,
+            Err(error) => return complain(format_args!("{error}")),
+        };
+        match args.json {
+            true => report.json(&mut out)?,
+            false => report.text(&mut out)?,
+        }
+        out.flush()?;
+        return match report.failed_streams {
+            0 => Ok(Outcome::Done),
+            failed => complain(format_args!("{failed} streams failed")),
+        };
+    }
+    let report = match rounds(args, &runtime) {
+        Ok(report) => report,
+        Err(error) => return complain(format_args!("{error}")),
+    };
+    match args.json {
+        true => report.json(&mut out)?,
+        false => report.text(&mut out)?,
+    }
+    out.flush()?;
+    Ok(Outcome::Done)
+}
+
+/// One round of one server.
+struct Sample {
+    points_per_s: f64,
+    mb_per_s: f64,
+    client_cpu_ns: Option<f64>,
+    server_cpu_ns: Option<f64>,
+}
+
+/// Drives the servers in turns.
+fn rounds(args: &BenchArgs, runtime: &Runtime) -> Result<Report, String> {
+    let load = args.load(args.load.streams, args.load.points)?;
+    let targets = args.targets()?;
+    let mut connections = Vec::new();
+    for target in &targets {
+        connections.push(runtime.block_on(Connections::open(target, args.load.connections))?);
+    }
+    let round_count = args.load.warm_up + args.load.repeats;
+    let progress = progress(round_count * targets.len(), "{bar:40} round {pos} of {len}");
+    let mut samples: Vec<Vec<Sample>> = targets.iter().map(|_| Vec::new()).collect();
+    let mut latencies: Vec<Vec<Duration>> = targets.iter().map(|_| Vec::new()).collect();
+    for number in 0..round_count {
+        // Each goes first in half of the rounds: what the machine does meanwhile falls on both.
+        let mut turns: Vec<usize> = (0..targets.len()).collect();
+        if number % 2 == 1 {
+            turns.reverse();
+        }
+        for turn in turns {
+            let (sample, mut times) = round(runtime, &targets[turn], &connections[turn], &load)
+                .map_err(|error| format!("{}: {error}", targets[turn].name))?;
+            if number >= args.load.warm_up {
+                samples[turn].push(sample);
+                latencies[turn].append(&mut times);
+            }
+            progress.inc(1);
+        }
+    }
+    progress.finish_and_clear();
+    let servers = targets.iter().zip(&samples).zip(&latencies).map(|((target, samples), times)| {
+        let spread = |of: fn(&Sample) -> Option<f64>| Spread::of(samples.iter().map(of));
+        Ok(Server {
+            server: target.name.clone(),
+            shares_process: target.is_here(),
+            points_per_s: spread(|sample| Some(sample.points_per_s)).ok_or("there was no round")?,
+            mb_per_s: spread(|sample| Some(sample.mb_per_s)).ok_or("there was no round")?,
+            client_cpu_ns_per_point: spread(|sample| sample.client_cpu_ns),
+            server_cpu_ns_per_point: spread(|sample| sample.server_cpu_ns),
+            reply_latency: Quantiles::of(times),
+            memory_peak_bytes: target
+                .watched
+                .as_ref()
+                .and_then(Watched::memory)
+                .map(|memory| memory.peak_bytes),
+        })
+    });
+    Ok(Report {
+        method: args.method.name(),
+        streams: load.stream_count as u64,
+        connections: args.load.connections as u64,
+        points_per_stream: load.track.point_count,
+        bytes_per_stream: load.track.byte_count(),
+        chunk_bytes: load.chunk_bytes as u64,
+        client_threads: args.load.threads as u64,
+        warm_up_rounds: args.load.warm_up as u64,
+        rounds: args.load.repeats as u64,
+        servers: servers.collect::<Result<_, String>>()?,
+        second_to_first: ratios(&samples),
+    })
+}
+
+/// Runs one round and measures it.
+fn round(
+    runtime: &Runtime,
+    target: &Target,
+    connections: &Connections,
+    load: &Arc<Load>,
+) -> Result<(Sample, Vec<Duration>), String> {
+    let meter = Meter::start(target);
+    // Spawned, so that it runs on the threads whose time is measured.
+    let round = runtime.spawn(drive::round(connections.clone(), Arc::clone(load)));
+    let round = runtime.block_on(round).map_err(|error| error.to_string())??;
+    let used = meter.used(target);
+    let points = (load.track.point_count * load.stream_count as u64) as f64;
+    let bytes = (load.track.byte_count() * load.stream_count as u64) as f64;
+    let seconds = round.elapsed.as_secs_f64();
+    let per_point = |time: Option<Duration>| time.map(|time| time.as_nanos() as f64 / points);
+    let sample = Sample {
+        points_per_s: points / seconds,
+        mb_per_s: bytes / 1e6 / seconds,
+        client_cpu_ns: per_point(used.client),
+        server_cpu_ns: per_point(used.server),
+    };
+    Ok((sample, round.latencies))
+}
+
+fn ratios(samples: &[Vec<Sample>]) -> Option<Ratios> {
+    let [first, second] = samples else { return None };
+    let spread = |of: fn(&Sample) -> Option<f64>| {
+        let ratio = |(first, second)| Some(of(second)? / of(first)?);
+        Spread::of(first.iter().zip(second).map(ratio))
+    };
+    Some(Ratios {
+        points_per_s: spread(|sample| Some(sample.points_per_s)),
+        server_cpu_per_point: spread(|sample| sample.server_cpu_ns),
+    })
+}
+
+/// CPU time of both sides from one moment to another.
+struct Meter {
+    client: Option<CpuTimes>,
+    server: Option<CpuTimes>,
+}
+
+struct Used {
+    client: Option<Duration>,
+    server: Option<Duration>,
+}
+
+impl Meter {
+    fn start(target: &Target) -> Self {
+        thread::sleep(BOOKING_TIME);
+        Self {
+            client: Watched::Threads(CLIENT_THREADS).cpu(),
+            server: target.watched.as_ref().and_then(Watched::cpu),
+        }
+    }
+
+    fn used(&self, target: &Target) -> Used {
+        let now = Self::start(target);
+        let since = |now: Option<CpuTimes>, then: &Option<CpuTimes>| {
+            now.zip(then.as_ref()).map(|(now, then)| now.since(then))
+        };
+        Used { client: since(now.client, &self.client), server: since(now.server, &self.server) }
+    }
+}
+
+/// Lets streams live, and looks at the server while all of them do.
+fn live(args: &BenchArgs, stream_count: usize, runtime: &Runtime) -> Result<LiveReport, String> {
+    let pace = Pace { interval: args.live.interval, duration: args.live.duration };
+    if pace.interval.is_zero() || pace.duration < 3 * pace.interval {
+        return Err("streams live for at least three intervals of more than nothing".to_owned());
+    }
+    let load = args.load(stream_count, Some(live::points_of_a_stream(pace)))?;
+    let target = args.targets()?.remove(0);
+    let memory = || Some(target.watched.as_ref()?.memory()?.now_bytes);
+    let memory_before = memory();
+    let connections = runtime.block_on(Connections::open(&target, args.load.connections))?;
+    let progress = progress(pace.duration.as_secs() as usize, "{bar:40} {pos} s of {len} s");
+    progress.enable_steady_tick(Duration::from_secs(1));
+
+    let streams = runtime.spawn(live::live(connections, Arc::clone(&load), pace));
+    // All are open after one interval, and none ends before the last.
+    thread::sleep(pace.interval);
+    let meter = Meter::start(&target);
+    let watched_time = pace.duration - 2 * pace.interval;
+    wait(watched_time, &progress);
+    let used = meter.used(&target);
+    let memory_live = memory();
+    let outcome = runtime.block_on(streams).map_err(|error| error.to_string())?;
+    progress.finish_and_clear();
+
+    let cores = |time: Option<Duration>| {
+        let time = time?.as_secs_f64();
+        Some(time / watched_time.as_secs_f64() * 1e4 / stream_count as f64)
+    };
+    let grown = memory_live.zip(memory_before).map(|(live, before)| live as f64 - before as f64);
+    Ok(LiveReport {
+        method: args.method.name(),
+        server: target.name.clone(),
+        shares_process: target.is_here(),
+        streams: stream_count as u64,
+        connections: args.load.connections as u64,
+        interval_s: pace.interval.as_secs_f64(),
+        duration_s: pace.duration.as_secs_f64(),
+        points: outcome.point_count,
+        answered_streams: outcome.answered as u64,
+        failed_streams: outcome.failure_count as u64,
+        failures: outcome.failures,
+        server_cores_per_10000_streams: cores(used.server),
+        client_cores_per_10000_streams: cores(used.client),
+        memory_bytes_per_stream: grown.map(|bytes| bytes / stream_count as f64),
+        memory_bytes_before: memory_before,
+        memory_bytes_live: memory_live,
+        reply_latency: Quantiles::of(&outcome.latencies),
+        send_lateness: Quantiles::of(&outcome.lateness),
+    })
+}
+
+/// Waits and shows that it does.
+fn wait(time: Duration, progress: &ProgressBar) {
+    let end = std::time::Instant::now() + time;
+    loop {
+        let rest = end.saturating_duration_since(std::time::Instant::now());
+        if rest.is_zero() {
+            return;
+        }
+        thread::sleep(rest.min(Duration::from_secs(1)));
+        progress.set_position(progress.elapsed().as_secs());
+    }
+}
+
+/// A bar on standard error, if that is a terminal.
+fn progress(len: usize, template: &str) -> ProgressBar {
+    let target = match io::stderr().is_terminal() {
+        true => ProgressDrawTarget::stderr(),
+        false => ProgressDrawTarget::hidden(),
+    };
+    let bar = ProgressBar::with_draw_target(Some(len as u64), target);
+    match ProgressStyle::with_template(template) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ratios_are_of_rounds_that_belong_together() {
+        let sample = |points_per_s, server_cpu_ns| Sample {
+            points_per_s,
+            mb_per_s: 0.0,
+            client_cpu_ns: None,
+            server_cpu_ns,
+        };
+        let first = vec![sample(10.0, Some(2.0)), sample(20.0, Some(4.0))];
+        let second = vec![sample(5.0, Some(20.0)), sample(10.0, None)];
+        let ratios = ratios(&[first, second]).unwrap();
+        let half = Spread { median: 0.5, min: 0.5, max: 0.5 };
+        assert_eq!((ratios.points_per_s, ratios.server_cpu_per_point), (Some(half), None));
+        assert!(super::ratios(&[Vec::new()]).is_none());
+    }
+}

@@ -1,0 +1,376 @@
+//! What a run found: for people, aligned and with units, or as one JSON object.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+use super::stats::Spread;
+use crate::cli::report::{counted, grouped};
+
+/// Rounds at full speed.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    pub method: &'static str,
+    pub streams: u64,
+    pub connections: u64,
+    pub points_per_stream: u64,
+    pub bytes_per_stream: u64,
+    pub chunk_bytes: u64,
+    pub client_threads: u64,
+    pub warm_up_rounds: u64,
+    pub rounds: u64,
+    pub servers: Vec<Server>,
+    /// Round by round, the second server's figure divided by the first's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub second_to_first: Option<Ratios>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Server {
+    pub server: String,
+    /// It runs in the process of the load generator, on threads of its own.
+    pub shares_process: bool,
+    pub points_per_s: Spread,
+    pub mb_per_s: Spread,
+    pub client_cpu_ns_per_point: Option<Spread>,
+    pub server_cpu_ns_per_point: Option<Spread>,
+    pub reply_latency: Quantiles,
+    /// Of the process, so with the load generator's where they share it.
+    pub memory_peak_bytes: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Ratios {
+    pub points_per_s: Option<Spread>,
+    pub server_cpu_per_point: Option<Spread>,
+}
+
+/// Live streams.
+#[derive(Debug, Serialize)]
+pub(super) struct LiveReport {
+    pub method: &'static str,
+    pub server: String,
+    pub shares_process: bool,
+    pub streams: u64,
+    pub connections: u64,
+    pub interval_s: f64,
+    pub duration_s: f64,
+    pub points: u64,
+    pub answered_streams: u64,
+    pub failed_streams: u64,
+    pub failures: Vec<String>,
+    /// Cores' worth of CPU for 10 000 streams, while all were open.
+    pub server_cores_per_10000_streams: Option<f64>,
+    pub client_cores_per_10000_streams: Option<f64>,
+    /// What memory grew by a stream, its part of the connection included.
+    pub memory_bytes_per_stream: Option<f64>,
+    pub memory_bytes_before: Option<u64>,
+    pub memory_bytes_live: Option<u64>,
+    pub reply_latency: Quantiles,
+    /// How late the load generator was in sending a point.
+    pub send_lateness: Quantiles,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub(super) struct Quantiles {
+    pub p50_us: f64,
+    pub p99_us: f64,
+    pub max_us: f64,
+}
+
+impl Quantiles {
+    /// To three digits.
+    pub(super) fn of(times: &[Duration]) -> Self {
+        // Three digits are always to be had.
+        let Ok(mut histogram) = Histogram::<u64>::new(3) else { return Self::default() };
+        for time in times {
+            // It grows to hold any time that passes.
+            let _ = histogram.record(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+        }
+        let us = |ns: u64| ns as f64 / 1e3;
+        Self {
+            p50_us: us(histogram.value_at_quantile(0.5)),
+            p99_us: us(histogram.value_at_quantile(0.99)),
+            max_us: us(histogram.max()),
+        }
+    }
+}
+
+const LABEL_WIDTH: usize = 30;
+const VALUE_WIDTH: usize = 16;
+
+impl Report {
+    pub(super) fn json(&self, out: &mut impl Write) -> io::Result<()> {
+        serde_json::to_writer(&mut *out, self)?;
+        out.write_all(b"\n")
+    }
+
+    pub(super) fn text(&self, out: &mut impl Write) -> io::Result<()> {
+        writeln!(
+            out,
+            "{}: {} of {} ({} MB) on {}, chunks of {} bytes",
+            self.method,
+            counted(self.streams, "stream"),
+            counted(self.points_per_stream, "point"),
+            grouped(&format!("{:.1}", self.bytes_per_stream as f64 / 1e6)),
+            counted(self.connections, "connection"),
+            grouped(&self.chunk_bytes.to_string()),
+        )?;
+        writeln!(
+            out,
+            "{} after {} of warm-up, {}",
+            counted(self.rounds, "round"),
+            self.warm_up_rounds,
+            counted(self.client_threads, "client thread"),
+        )?;
+        for server in &self.servers {
+            server.text(out)?;
+        }
+        if let (Some(ratios), [first, second]) = (&self.second_to_first, &self.servers[..]) {
+            writeln!(out, "\n{} / {}", second.server, first.server)?;
+            head(out)?;
+            spread(out, "points/s", ratios.points_per_s, 2)?;
+            spread(out, "server CPU a point", ratios.server_cpu_per_point, 2)?;
+        }
+        Ok(())
+    }
+}
+
+impl Server {
+    fn text(&self, out: &mut impl Write) -> io::Result<()> {
+        writeln!(out, "\n{}", self.server)?;
+        head(out)?;
+        spread(out, "points/s", Some(self.points_per_s), 0)?;
+        spread(out, "MB/s", Some(self.mb_per_s), 1)?;
+        spread(out, "client CPU, ns a point", self.client_cpu_ns_per_point, 1)?;
+        spread(out, "server CPU, ns a point", self.server_cpu_ns_per_point, 1)?;
+        memory(out, "peak memory, MiB", self.memory_peak_bytes)?;
+        quantiles(out, "last point to reply, µs", &self.reply_latency)?;
+        sharing(out, self.shares_process)
+    }
+}
+
+impl LiveReport {
+    pub(super) fn json(&self, out: &mut impl Write) -> io::Result<()> {
+        serde_json::to_writer(&mut *out, self)?;
+        out.write_all(b"\n")
+    }
+
+    pub(super) fn text(&self, out: &mut impl Write) -> io::Result<()> {
+        writeln!(
+            out,
+            "{}: {} on {}, a point every {} s for {} s",
+            self.method,
+            counted(self.streams, "live stream"),
+            counted(self.connections, "connection"),
+            self.interval_s,
+            self.duration_s,
+        )?;
+        writeln!(out, "\n{}", self.server)?;
+        let count = |count: u64| grouped(&count.to_string());
+        line(out, "points sent", &count(self.points))?;
+        line(out, "streams answered right", &count(self.answered_streams))?;
+        line(out, "streams failed", &count(self.failed_streams))?;
+        let percent =
+            |cores: Option<f64>| known(cores.map(|cores| format!("{:.2}", 100.0 * cores)));
+        let label = "server CPU, % of a core";
+        line(out, label, &percent(self.server_cores_per_10000_streams))?;
+        let label = "client CPU, % of a core";
+        line(out, label, &percent(self.client_cores_per_10000_streams))?;
+        let bytes = self.memory_bytes_per_stream.map(|bytes| grouped(&format!("{bytes:.0}")));
+        line(out, "memory, bytes a stream", &known(bytes))?;
+        memory(out, "memory before, MiB", self.memory_bytes_before)?;
+        memory(out, "memory live, MiB", self.memory_bytes_live)?;
+        quantiles(out, "end to reply, µs", &self.reply_latency)?;
+        quantiles(out, "sent late by, µs", &self.send_lateness)?;
+        writeln!(out, "  CPU is for 10 000 streams.")?;
+        sharing(out, self.shares_process)?;
+        for failure in &self.failures {
+            writeln!(out, "  {failure}")?;
+        }
+        Ok(())
+    }
+}
+
+fn sharing(out: &mut impl Write, shares_process: bool) -> io::Result<()> {
+    if shares_process {
+        writeln!(
+            out,
+            "  Client and server share this process: CPU is told apart by threads, memory is of both."
+        )?;
+    }
+    Ok(())
+}
+
+fn head(out: &mut impl Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "{:LABEL_WIDTH$}{:>VALUE_WIDTH$}{:>VALUE_WIDTH$}{:>VALUE_WIDTH$}",
+        "", "median", "least", "greatest"
+    )
+}
+
+fn line(out: &mut impl Write, label: &str, value: &str) -> io::Result<()> {
+    writeln!(out, "  {label:width$}{value:>VALUE_WIDTH$}", width = LABEL_WIDTH - 2)
+}
+
+fn spread(
+    out: &mut impl Write,
+    label: &str,
+    value: Option<Spread>,
+    decimals: usize,
+) -> io::Result<()> {
+    let Some(Spread { median, min, max }) = value else { return line(out, label, &known(None)) };
+    let [median, min, max] =
+        [median, min, max].map(|value| grouped(&format!("{value:.decimals$}")));
+    let width = LABEL_WIDTH - 2;
+    writeln!(out, "  {label:width$}{median:>VALUE_WIDTH$}{min:>VALUE_WIDTH$}{max:>VALUE_WIDTH$}")
+}
+
+fn memory(out: &mut impl Write, label: &str, bytes: Option<u64>) -> io::Result<()> {
+    let mib = |bytes: u64| grouped(&format!("{:.1}", bytes as f64 / f64::from(1 << 20)));
+    line(out, label, &known(bytes.map(mib)))
+}
+
+fn quantiles(out: &mut impl Write, label: &str, quantiles: &Quantiles) -> io::Result<()> {
+    let Quantiles { p50_us, p99_us, max_us } = *quantiles;
+    let [p50, p99, max] = [p50_us, p99_us, max_us].map(|us| grouped(&format!("{us:.0}")));
+    let width = LABEL_WIDTH - 2;
+    let (p50, p99, max) = (format!("p50 {p50}"), format!("p99 {p99}"), format!("max {max}"));
+    writeln!(out, "  {label:width$}{p50:>VALUE_WIDTH$}{p99:>VALUE_WIDTH$}{max:>VALUE_WIDTH$}")
+}
+
+fn known(value: Option<String>) -> String {
+    value.unwrap_or_else(|| "unknown".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn around(median: f64) -> Spread {
+        Spread { median, min: median / 2.0, max: median * 1.5 }
+    }
+
+    fn text(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> String {
+        let mut out = Vec::new();
+        write(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    fn report() -> Report {
+        let times = [100, 200, 300, 4000].map(Duration::from_micros);
+        let server = |name: &str, cpu| Server {
+            server: name.to_owned(),
+            shares_process: false,
+            points_per_s: around(12_345_678.0),
+            mb_per_s: around(197.5),
+            client_cpu_ns_per_point: Some(around(10.0)),
+            server_cpu_ns_per_point: cpu,
+            reply_latency: Quantiles::of(&times),
+            memory_peak_bytes: Some(12 << 20),
+        };
+        Report {
+            method: "record-route",
+            streams: 4,
+            connections: 2,
+            points_per_stream: 1_000_000,
+            bytes_per_stream: 16_000_000,
+            chunk_bytes: 65_536,
+            client_threads: 1,
+            warm_up_rounds: 1,
+            rounds: 5,
+            servers: vec![
+                server("http://127.0.0.1:50051", Some(around(23.0))),
+                server("http://127.0.0.1:50052", None),
+            ],
+            second_to_first: Some(Ratios {
+                points_per_s: Some(around(0.1)),
+                server_cpu_per_point: None,
+            }),
+        }
+    }
+
+    #[test]
+    fn figures_are_aligned_and_have_their_units() {
+        insta::assert_snapshot!(text(|out| report().text(out)), @r#"
+        record-route: 4 streams of 1 000 000 points (16.0 MB) on 2 connections, chunks of 65 536 bytes
+        5 rounds after 1 of warm-up, 1 client thread
+
+        http://127.0.0.1:50051
+                                                median           least        greatest
+          points/s                          12 345 678       6 172 839      18 518 517
+          MB/s                                   197.5            98.8           296.2
+          client CPU, ns a point                  10.0             5.0            15.0
+          server CPU, ns a point                  23.0            11.5            34.5
+          peak memory, MiB                        12.0
+          last point to reply, µs              p50 200       p99 4 002       max 4 002
+
+        http://127.0.0.1:50052
+                                                median           least        greatest
+          points/s                          12 345 678       6 172 839      18 518 517
+          MB/s                                   197.5            98.8           296.2
+          client CPU, ns a point                  10.0             5.0            15.0
+          server CPU, ns a point               unknown
+          peak memory, MiB                        12.0
+          last point to reply, µs              p50 200       p99 4 002       max 4 002
+
+        http://127.0.0.1:50052 / http://127.0.0.1:50051
+                                                median           least        greatest
+          points/s                                0.10            0.05            0.15
+          server CPU a point                   unknown
+        "#);
+    }
+
+    #[test]
+    fn the_same_is_one_line_of_json() {
+        let mut report = report();
+        report.servers.truncate(1);
+        report.second_to_first = None;
+        insta::assert_snapshot!(text(|out| report.json(out)), @r#"{"method":"record-route","streams":4,"connections":2,"points_per_stream":1000000,"bytes_per_stream":16000000,"chunk_bytes":65536,"client_threads":1,"warm_up_rounds":1,"rounds":5,"servers":[{"server":"http://127.0.0.1:50051","shares_process":false,"points_per_s":{"median":12345678.0,"min":6172839.0,"max":18518517.0},"mb_per_s":{"median":197.5,"min":98.75,"max":296.25},"client_cpu_ns_per_point":{"median":10.0,"min":5.0,"max":15.0},"server_cpu_ns_per_point":{"median":23.0,"min":11.5,"max":34.5},"reply_latency":{"p50_us":200.063,"p99_us":4001.791,"max_us":4001.791},"memory_peak_bytes":12582912}]}"#);
+    }
+
+    #[test]
+    fn live_streams_have_their_own_report() {
+        let report = LiveReport {
+            method: "record-route",
+            server: "a server in this process".to_owned(),
+            shares_process: true,
+            streams: 10_000,
+            connections: 100,
+            interval_s: 1.0,
+            duration_s: 60.0,
+            points: 599_940,
+            answered_streams: 9_999,
+            failed_streams: 1,
+            failures: vec!["stream 7: it was answered early".to_owned()],
+            server_cores_per_10000_streams: Some(0.0512),
+            client_cores_per_10000_streams: None,
+            memory_bytes_per_stream: Some(5_120.4),
+            memory_bytes_before: Some(10 << 20),
+            memory_bytes_live: Some(60 << 20),
+            reply_latency: Quantiles::default(),
+            send_lateness: Quantiles::of(&[Duration::from_millis(2)]),
+        };
+        insta::assert_snapshot!(text(|out| report.text(out)), @r#"
+        record-route: 10 000 live streams on 100 connections, a point every 1 s for 60 s
+
+        a server in this process
+          points sent                          599 940
+          streams answered right                 9 999
+          streams failed                             1
+          server CPU, % of a core                 5.12
+          client CPU, % of a core              unknown
+          memory, bytes a stream                 5 120
+          memory before, MiB                      10.0
+          memory live, MiB                        60.0
+          end to reply, µs                       p50 0           p99 0           max 0
+          sent late by, µs                   p50 2 001       p99 2 001       max 2 001
+          CPU is for 10 000 streams.
+          Client and server share this process: CPU is told apart by threads, memory is of both.
+          stream 7: it was answered early
+        "#);
+    }
+}

@@ -1,0 +1,189 @@
+//! What is sent: a walk or the track of a file, encoded once, and the answer it must get.
+
+use std::io::{self, Read};
+use std::path::Path as FilePath;
+
+use bytes::Bytes;
+
+use crate::cli::input;
+use crate::client::method::Method;
+use crate::formats::{self, Fix, Format, ReadOptions, SinkError, TrackSink};
+use crate::measure::{Path, Point, Space};
+
+/// The walk repeats after this many points, so that its bytes (16 MB) are the most a load
+/// generator holds, however many it sends.
+const WALK_POINTS_MAX: u64 = 1_000_000;
+
+/// A request body: some encoded points, repeated up to a number of points.
+#[derive(Debug)]
+pub(super) struct Track {
+    period: Bytes,
+    byte_count: u64,
+    pub point_count: u64,
+    /// What the server must find.
+    pub length: f64,
+}
+
+impl Track {
+    /// `points`, again and again until there are `point_count` of them.
+    ///
+    /// # Errors
+    /// When there are no points or their length is out of range.
+    pub(super) fn new(method: Method, points: &[Point], point_count: u64) -> Result<Self, String> {
+        let points: Vec<_> = match method.metric().space() {
+            Space::Geographic => points.to_vec(),
+            // The same numbers, in a plane that has them as its unit.
+            Space::Planar => points.iter().filter_map(|&point| in_the_plane(point)).collect(),
+        };
+        if points.is_empty() {
+            return Err("there are no points to send".to_owned());
+        }
+        let period = method.encode(&points).map_err(|error| error.to_string())?;
+        let (times, rest) =
+            (point_count / points.len() as u64, (point_count % points.len() as u64) as usize);
+        let rest_bytes = method.encode(&points[..rest]).map_err(|error| error.to_string())?.len();
+
+        let mut once = Path::new(method.metric());
+        once.extend(&points).map_err(|error| error.to_string())?;
+        let mut path = Path::new(method.metric());
+        for _ in 0..times {
+            path.merge(&once).map_err(|error| error.to_string())?;
+        }
+        path.extend(&points[..rest]).map_err(|error| error.to_string())?;
+        let byte_count = times * period.len() as u64 + rest_bytes as u64;
+        Ok(Self { period, byte_count, point_count, length: path.summary().length })
+    }
+
+    /// Bytes of the whole body.
+    pub(super) fn byte_count(&self) -> u64 {
+        self.byte_count
+    }
+
+    /// The bytes from `at` on, at most `byte_count` of them and none at the end; no more than one
+    /// piece of memory gives.
+    pub(super) fn slice(&self, at: u64, byte_count: usize) -> Bytes {
+        let start = (at % self.period.len() as u64) as usize;
+        let rest = usize::try_from(self.byte_count - at).unwrap_or(usize::MAX);
+        self.period.slice(start..start + byte_count.min(rest).min(self.period.len() - start))
+    }
+}
+
+fn in_the_plane(point: Point) -> Option<Point> {
+    let (latitude_e7, longitude_e7) = point.to_e7()?;
+    Point::planar(longitude_e7.into(), latitude_e7.into()).ok()
+}
+
+/// A walk of fixes some 15 m apart, always the same one: it heads north-east and starts over at
+/// the borders of a box of one degree, far from poles and antimeridian.
+pub(super) fn walk(point_count: u64) -> Vec<Point> {
+    // Knuth's MMIX constants; the high bits are good enough for a walk.
+    let mut state = 1_u64;
+    let mut step = move |spread: i32| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as i32 % spread
+    };
+    let (mut latitude, mut longitude) = (4_000_000, 7_000_000);
+    let points = (0..point_count.min(WALK_POINTS_MAX)).filter_map(|_| {
+        latitude = (latitude + 600 + step(700)) % 10_000_000;
+        longitude = (longitude + 900 + step(1000)) % 10_000_000;
+        Point::from_e7(460_000_000 + latitude, 130_000_000 + longitude).ok()
+    });
+    points.collect()
+}
+
+/// All points of a file, its segments joined.
+///
+/// # Errors
+/// When it cannot be read, in words for the user.
+pub(super) fn read(file: &FilePath, format: Option<Format>) -> Result<Vec<Point>, String> {
+    let mut points = Points(Vec::new());
+    let options = ReadOptions { format, space: Space::Geographic, ..ReadOptions::default() };
+    let read = |points: &mut Points| {
+        let input: Box<dyn Read + Send> = input::open(file, &mut Some(io::stdin()))?;
+        formats::read(input::buffered(input), &options, points)
+    };
+    read(&mut points).map_err(|error| {
+        let place = error.place().map_or(String::new(), |place| format!(":{place}"));
+        format!("{}{place}: {error}", file.display())
+    })?;
+    Ok(points.0)
+}
+
+struct Points(Vec<Point>);
+
+impl TrackSink for Points {
+    fn start_track(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn switch_track(&mut self, _: usize) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn start_segment(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn fix(&mut self, fix: Fix) -> Result<(), SinkError> {
+        self.0.push(Point::geographic(fix.y, fix.x)?);
+        Ok(())
+    }
+
+    fn end_track(&mut self, _: Option<&str>) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::Metric;
+
+    fn body(track: &Track, chunk_bytes: usize) -> Vec<u8> {
+        let mut body = Vec::new();
+        loop {
+            let chunk = track.slice(body.len() as u64, chunk_bytes);
+            if chunk.is_empty() {
+                return body;
+            }
+            assert!(chunk.len() <= chunk_bytes);
+            body.extend(chunk);
+        }
+    }
+
+    #[test]
+    fn a_track_is_repeated_to_the_point() {
+        let points = walk(10);
+        for method in [Method::RecordRoute, Method::PathLength] {
+            for point_count in [1, 9, 10, 11, 37] {
+                let track = Track::new(method, &points, point_count).unwrap();
+                let repeated: Vec<_> =
+                    points.iter().copied().cycle().take(point_count as usize).collect();
+                let plain = Track::new(method, &repeated, point_count).unwrap();
+                assert_eq!(track.length.to_bits(), plain.length.to_bits());
+                assert_eq!(track.byte_count(), plain.period.len() as u64);
+                for chunk_bytes in [1, 7, 1000] {
+                    assert_eq!(body(&track, chunk_bytes), plain.period);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_expected_length_is_that_of_the_path() {
+        let points = walk(1000);
+        let mut path = Path::new(Metric::Haversine);
+        path.extend(&points).unwrap();
+        let track = Track::new(Method::RecordRoute, &points, 1000).unwrap();
+        assert_eq!(track.length, path.summary().length);
+        // Some 15 m a step, as a receiver has it at a run or on a bicycle.
+        assert!((10_000.0..20_000.0).contains(&track.length), "{}", track.length);
+    }
+
+    #[test]
+    fn nothing_is_no_track() {
+        let error = Track::new(Method::RecordRoute, &[], 5).unwrap_err();
+        insta::assert_snapshot!(error, @"there are no points to send");
+    }
+}

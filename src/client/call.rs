@@ -1,0 +1,148 @@
+//! One call: a request body out, one message back, and its status.
+//!
+//! The reply is read here instead of by the generated client, because the request body is our own
+//! (see `body.rs`). It knows nothing of points.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
+use http_body::Body as _;
+use tonic::body::Body;
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+use tower_service::Service as _;
+
+use super::ClientError;
+use super::body::Tie;
+use super::method::{Method, only_message};
+
+/// The largest reply. Ours are a few dozen bytes; this keeps a server of something else from
+/// filling our memory.
+const REPLY_BYTES_MAX: usize = 64 * 1024;
+
+/// Cuts the request when the call is dropped before it has its reply. A call that has one needs no
+/// more of the request either.
+struct CutOnDrop(Arc<Tie>);
+
+impl Drop for CutOnDrop {
+    fn drop(&mut self) {
+        self.0.cut();
+    }
+}
+
+/// Calls a method and gives the one message of the reply.
+pub(super) async fn call(
+    mut channel: Channel,
+    method: Method,
+    body: Body,
+    tie: Arc<Tie>,
+) -> Result<Bytes, ClientError> {
+    let _cut = CutOnDrop(tie);
+    let mut request = Request::new(body);
+    *request.method_mut() = http::Method::POST;
+    *request.uri_mut() = Uri::from_static(method.path());
+    let headers = request.headers_mut();
+    headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+
+    let broken = |error: tonic::transport::Error| Status::from_error(error.into());
+    poll_fn(|cx| channel.poll_ready(cx)).await.map_err(broken).map_err(Box::new)?;
+    let response = channel.call(request).await.map_err(broken).map_err(Box::new)?;
+    message(response).await
+}
+
+/// The message of a response whose status is OK.
+async fn message(response: Response<Body>) -> Result<Bytes, ClientError> {
+    let (parts, body) = response.into_parts();
+    // A reply without a message may have its status among the headers.
+    if let Some(status) = Status::from_header_map(&parts.headers) {
+        return match status.code() {
+            Code::Ok => Err(ClientError::Reply("it has no message".to_owned())),
+            _ => Err(Box::new(status).into()),
+        };
+    }
+    let mut bytes = BytesMut::new();
+    let mut trailers = HeaderMap::new();
+    let mut body = pin!(body);
+    while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+        let frame = frame.map_err(Box::new)?;
+        match frame.into_data() {
+            Ok(data) if bytes.len() + data.len() > REPLY_BYTES_MAX => {
+                return Err(ClientError::Reply(format!("it is past {REPLY_BYTES_MAX} bytes")));
+            }
+            Ok(data) => bytes.extend_from_slice(&data),
+            Err(frame) => trailers.extend(frame.into_trailers().unwrap_or_default()),
+        }
+    }
+    let status = Status::from_header_map(&trailers).unwrap_or_else(|| unsaid(parts.status));
+    match status.code() {
+        Code::Ok => only_message(bytes.freeze()),
+        _ => Err(Box::new(status).into()),
+    }
+}
+
+/// What the gRPC specification takes an HTTP status for where no gRPC status was sent.
+fn unsaid(status: StatusCode) -> Status {
+    let code = match status {
+        StatusCode::BAD_REQUEST | StatusCode::OK => Code::Internal,
+        StatusCode::UNAUTHORIZED => Code::Unauthenticated,
+        StatusCode::FORBIDDEN => Code::PermissionDenied,
+        StatusCode::NOT_FOUND => Code::Unimplemented,
+        StatusCode::TOO_MANY_REQUESTS
+        | StatusCode::BAD_GATEWAY
+        | StatusCode::SERVICE_UNAVAILABLE
+        | StatusCode::GATEWAY_TIMEOUT => Code::Unavailable,
+        _ => Code::Unknown,
+    };
+    Status::new(code, format!("the reply ended without a gRPC status, with HTTP status {status}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::{BodyExt as _, Full};
+
+    use super::*;
+
+    fn response(frame: &'static [u8], trailers: &[(&'static str, &'static str)]) -> Response<Body> {
+        let trailers = trailers.iter().map(|&(name, value)| {
+            (http::HeaderName::from_static(name), HeaderValue::from_static(value))
+        });
+        let trailers: HeaderMap = trailers.collect();
+        let body = Full::new(Bytes::from_static(frame));
+        Response::new(Body::new(body.with_trailers(async { Some(Ok(trailers)) })))
+    }
+
+    async fn complaint(response: Response<Body>) -> String {
+        message(response).await.unwrap_err().to_string()
+    }
+
+    #[tokio::test]
+    async fn a_reply_is_one_message_and_not_more_than_we_hold() {
+        let ok = [("grpc-status", "0")];
+        let reply = message(response(&[0, 0, 0, 0, 2, 8, 1], &ok)).await.unwrap();
+        assert_eq!(&reply[..], [8, 1]);
+        static LARGE: [u8; REPLY_BYTES_MAX + 1] = [0; REPLY_BYTES_MAX + 1];
+        let text = complaint(response(&LARGE, &ok)).await;
+        insta::assert_snapshot!(text, @"the server's reply makes no sense: it is past 65536 bytes");
+    }
+
+    #[tokio::test]
+    async fn a_status_is_taken_from_the_trailers_from_the_headers_or_from_http() {
+        let trailers = [("grpc-status", "11"), ("grpc-message", "too%20far")];
+        let text = complaint(response(&[], &trailers)).await;
+        insta::assert_snapshot!(text, @"the server answered OutOfRange: too far");
+
+        let mut headers_only = response(&[], &[]);
+        headers_only.headers_mut().insert("grpc-status", HeaderValue::from_static("12"));
+        let text = complaint(headers_only).await;
+        insta::assert_snapshot!(text, @"the server answered Unimplemented: ");
+
+        let mut gateway = response(b"<html>", &[]);
+        *gateway.status_mut() = StatusCode::BAD_GATEWAY;
+        let text = complaint(gateway).await;
+        insta::assert_snapshot!(text, @"the server answered Unavailable: the reply ended without a gRPC status, with HTTP status 502 Bad Gateway");
+    }
+}

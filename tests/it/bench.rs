@@ -1,0 +1,202 @@
+//! `waywiser bench` as a program: against our server, against servers that answer wrong, and
+//! `waywiser record` where it gives up.
+
+use std::process::{Command, Output};
+
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use waywiser::proto::routeguide;
+
+use crate::support::{Server, frame};
+
+/// Runs the program while the test's server goes on.
+async fn waywiser(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_waywiser"));
+    command.args(arguments);
+    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+async fn json(arguments: &[&str]) -> serde_json::Value {
+    let output = waywiser(arguments).await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// A server that answers every stream, once it is read, with a count of points.
+async fn counting(point_count: i32) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut connection = h2::server::handshake(stream).await.unwrap();
+        while let Some(Ok((request, mut respond))) = connection.accept().await {
+            tokio::spawn(async move {
+                let mut body = request.into_body();
+                while let Some(data) = body.data().await {
+                    let _ = body.flow_control().release_capacity(data.unwrap().len());
+                }
+                let mut send = respond.send_response(http::Response::new(()), false).unwrap();
+                let reply = routeguide::RouteSummary { point_count, ..Default::default() };
+                send.send_data(frame(&prost::Message::encode_to_vec(&reply)), false).unwrap();
+                let ok = ("grpc-status".parse().unwrap(), "0".parse().unwrap());
+                send.send_trailers([ok].into_iter().collect()).unwrap();
+            });
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn a_server_is_driven_and_its_replies_are_checked() {
+    let server = Server::start().await;
+    let url = format!("http://{}", server.address);
+    let pid = std::process::id().to_string();
+    for method in ["path-length", "record-route"] {
+        #[rustfmt::skip]
+        let report = json(&[
+            "bench", "--json", "--server", &url, "--server-pid", &pid, "--method", method,
+            "--points", "5000", "--streams", "3", "--connections", "2", "--chunk-bytes", "1000", "--repeats", "2",
+        ]).await;
+        assert_eq!(report["method"], method);
+        assert_eq!(report["rounds"], 2);
+        assert_eq!(report["bytes_per_stream"], 80_000);
+        let [server] = &report["servers"].as_array().unwrap()[..] else { panic!("{report}") };
+        assert_eq!(server["server"], url);
+        assert!(server["points_per_s"]["median"].as_f64().unwrap() > 0.0);
+        if cfg!(target_os = "linux") {
+            assert!(server["memory_peak_bytes"].as_u64().unwrap() > 0);
+            assert!(server["server_cpu_ns_per_point"]["median"].is_number());
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_a_server_one_in_the_process_is_driven() {
+    let output = waywiser(&["bench", "--points", "2000", "--warm-up", "0", "--repeats", "1"]).await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let report = text(&output.stdout);
+    assert!(report.contains("a server in this process"), "{report}");
+    assert!(report.contains("Client and server share this process"), "{report}");
+    assert!(output.stderr.is_empty(), "{}", text(&output.stderr));
+}
+
+#[tokio::test]
+async fn the_ceiling_is_that_of_a_server_that_counts_bytes() {
+    let report =
+        json(&["bench", "--json", "--ceiling", "--points", "30000", "--repeats", "1"]).await;
+    assert_eq!(report["servers"][0]["server"], "a server that only counts bytes");
+}
+
+#[tokio::test]
+async fn two_servers_are_told_as_a_ratio() {
+    let (first, second) = (Server::start().await, Server::start().await);
+    let (first, second) =
+        (format!("http://{}", first.address), format!("http://{}", second.address));
+    #[rustfmt::skip]
+    let report = json(&[
+        "bench", "--json", "--server", &first, "--compare", &second, "--points", "2000", "--repeats", "3",
+    ]).await;
+    assert_eq!(report["servers"].as_array().unwrap().len(), 2);
+    assert!(report["second_to_first"]["points_per_s"]["median"].as_f64().unwrap() > 0.0);
+    // No process was named, so nothing is claimed.
+    assert!(report["second_to_first"]["server_cpu_per_point"].is_null());
+}
+
+#[tokio::test]
+async fn a_wrong_reply_ends_the_run() {
+    let url = counting(7).await;
+    let output = waywiser(&["bench", "--server", &url, "--points", "8"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        text(&output.stderr),
+        format!("error: {url}: stream 0: 8 points were sent and the server counted 7\n")
+    );
+    let url = counting(8).await;
+    let output = waywiser(&["bench", "--server", &url, "--points", "8"]).await;
+    let error = text(&output.stderr);
+    assert!(error.contains("and the server says 0"), "{error}");
+    // Where the length is nobody's concern, the count will do.
+    let url = counting(8).await;
+    let arguments = ["bench", "--server", &url, "--points", "8", "--length-tolerance", "inf"];
+    assert!(waywiser(&arguments).await.status.success());
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_even_while_points_are_sent() {
+    let server =
+        Server::with(|config| config.stream_idle_time = std::time::Duration::from_millis(1)).await;
+    let url = format!("http://{}", server.address);
+    // Live streams fall silent between two points; this server bears no silence.
+    #[rustfmt::skip]
+    let output = waywiser(&[
+        "bench", "--json", "--server", &url, "--live", "4", "--connections", "2", "--interval", "300ms", "--duration", "900ms",
+    ]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&report["failed_streams"], &report["answered_streams"]), (&4.into(), &0.into()));
+    assert!(report["failures"][0].as_str().unwrap().contains("DeadlineExceeded"), "{report}");
+}
+
+#[tokio::test]
+async fn live_streams_send_a_point_an_interval_and_are_answered() {
+    let server = Server::start().await;
+    let url = format!("http://{}", server.address);
+    #[rustfmt::skip]
+    let report = json(&[
+        "bench", "--json", "--server", &url, "--live", "50", "--connections", "5", "--interval", "20ms", "--duration", "100ms",
+    ]).await;
+    assert_eq!(report["answered_streams"], 50);
+    assert_eq!(report["points"], 250);
+    assert_eq!(report["failed_streams"], 0);
+}
+
+#[tokio::test]
+async fn what_does_not_fit_together_is_refused() {
+    let output = waywiser(&["bench", "--connections", "2"]).await;
+    assert_eq!(text(&output.stderr), "error: 1 streams cannot use 2 connections\n");
+    let output = waywiser(&["bench", "--ceiling", "--server", "http://127.0.0.1:1"]).await;
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[tokio::test]
+async fn record_never_closes_the_stream_of_a_file_that_turns_out_broken() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (sender, mut ended) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut connection = h2::server::handshake(stream).await.unwrap();
+        while let Some(Ok((request, respond))) = connection.accept().await {
+            let sender = sender.clone();
+            tokio::spawn(async move {
+                let _respond: h2::server::SendResponse<bytes::Bytes> = respond;
+                let mut body = request.into_body();
+                let is_closed = loop {
+                    match body.data().await {
+                        Some(Ok(data)) => {
+                            let _ = body.flow_control().release_capacity(data.len());
+                        }
+                        Some(Err(_)) => break false,
+                        None => break true,
+                    }
+                };
+                let _ = sender.send(is_closed);
+            });
+        }
+    });
+    let mut rows = String::from("lat,lon\n");
+    for row in 0..20_000 {
+        rows += &format!("46.{row:06},14\n");
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), rows + "91,0\n").unwrap();
+    let output = waywiser(&["record", "--server", &url, file.path().to_str().unwrap()]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("latitude 91"), "{}", text(&output.stderr));
+    // Reset, or gone with the connection where the process ends sooner; but not closed.
+    assert!(!ended.recv().await.unwrap());
+}
