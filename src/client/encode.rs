@@ -15,7 +15,8 @@ const OVERHANG_BYTES: usize = 8;
 
 /// The smallest chunk: what a live tracker's point is sent in.
 const CHUNK_BYTES_MIN: usize = 256;
-/// The largest: past 32 KiB nothing is gained any more, and every open stream may hold two.
+/// The largest: some 2000 points share what a chunk costs by itself, and a stream that the server
+/// holds up has two of them at most.
 const CHUNK_BYTES_MAX: usize = 32 * 1024;
 
 /// A run of encoded points that grows until it is taken. Nothing is allocated per point, and

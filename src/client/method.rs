@@ -91,13 +91,7 @@ impl Method {
 
 /// The coordinates of a planar point that are whole numbers of 32 bits.
 pub(super) fn to_int32(point: Point) -> Option<(i32, i32)> {
-    // Added to 1.5 * 2^52, a whole number stands in the low bits of the sum. What does not come
-    // back from there was none, or was too large. A cast costs three times as much: it has NaN and
-    // saturation to think of.
-    let whole = |value: f64| {
-        let whole = (value + 6_755_399_441_055_744.0).to_bits() as i32;
-        Some(whole).filter(|&whole| f64::from(whole) == value)
-    };
+    let whole = |value: f64| Some(value as i32).filter(|&whole| f64::from(whole) == value);
     let is_planar = point.space() == Metric::Planar.space();
     whole(point.x()).zip(whole(point.y())).filter(|_| is_planar)
 }
