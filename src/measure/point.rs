@@ -153,9 +153,17 @@ impl Point {
     /// Latitude and longitude rounded to the nearest 1e-7 degree (1.1 cm at the equator), or
     /// `None` for a planar point.
     pub fn to_e7(self) -> Option<(i32, i32)> {
-        // In range by construction: |y| <= 9e8, |x| <= 1.8e9.
-        (self.space == Space::Geographic).then(|| (self.y.round() as i32, self.x.round() as i32))
+        (self.space == Space::Geographic).then(|| (round(self.y), round(self.x)))
     }
+}
+
+/// `f64::round` for what fits an `i32`, as canonical coordinates do by construction (|y| <= 9e8,
+/// |x| <= 1.8e9), without its call into the platform's library: a client rounds every point it sends.
+#[inline]
+fn round(value: f64) -> i32 {
+    let whole = value as i32;
+    let rest = value - f64::from(whole);
+    whole + i32::from(rest >= 0.5) - i32::from(rest <= -0.5)
 }
 
 /// Degrees in E7. Degrees of up to seven decimals become the integers that they mean: the product
@@ -260,6 +268,13 @@ mod tests {
     }
 
     proptest::proptest! {
+        #[test]
+        fn rounding_is_that_of_the_standard_library(value in -1.8e9..=1.8e9_f64, half: i16) {
+            for value in [value, f64::from(half) / 2.0, f64::from(half) / 2.0 + 1e-12] {
+                proptest::prop_assert_eq!(f64::from(round(value)), value.round());
+            }
+        }
+
         #[test]
         fn degrees_of_seven_decimals_are_the_integers_they_mean(
             latitude in -900_000_000..=900_000_000_i32, longitude in -1_800_000_000..=1_800_000_000_i32,
