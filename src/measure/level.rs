@@ -19,6 +19,9 @@ enum Kind {
     /// Four lanes, and the bit instructions that every processor with them has.
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    /// Eight lanes.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
 }
 
 impl Level {
@@ -27,7 +30,7 @@ impl Level {
     pub(crate) fn best() -> Self {
         #[cfg(target_arch = "x86_64")]
         if has_avx2_and_bmi() {
-            return Self(Kind::Avx2);
+            return if has_avx512() { Self(Kind::Avx512) } else { Self(Kind::Avx2) };
         }
         Self(Kind::Portable)
     }
@@ -36,16 +39,37 @@ impl Level {
     #[cfg(test)]
     pub(crate) fn all() -> Vec<Self> {
         let mut levels = vec![Self(Kind::Portable)];
-        if Self::best() != levels[0] {
-            levels.push(Self::best());
+        #[cfg(target_arch = "x86_64")]
+        {
+            levels.extend(has_avx2_and_bmi().then_some(Self(Kind::Avx2)));
+            levels.extend((Self::best() == Self(Kind::Avx512)).then_some(Self(Kind::Avx512)));
         }
         levels
     }
 
-    /// Whether the machine has more than what the target promises.
+    /// This level, but no wider than AVX2: for bodies that are not loops over lanes, which the
+    /// compiler turns into slower code when it has the wide registers.
     #[inline]
-    pub(crate) fn has_avx2(self) -> bool {
-        self != Self(Kind::Portable)
+    pub(crate) fn narrow(self) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if self.0 == Kind::Avx512 {
+            return Self(Kind::Avx2);
+        }
+        self
+    }
+
+    /// Whether to take the code for AVX2.
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    pub(crate) fn is_avx2(self) -> bool {
+        self.0 == Kind::Avx2
+    }
+
+    /// Whether to take the code for AVX-512.
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    pub(crate) fn is_avx512(self) -> bool {
+        self.0 == Kind::Avx512
     }
 }
 
@@ -56,6 +80,16 @@ fn has_avx2_and_bmi() -> bool {
     is_x86_feature_detected!("avx2")
         && is_x86_feature_detected!("bmi1")
         && is_x86_feature_detected!("bmi2")
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline]
+fn has_avx512() -> bool {
+    use std::arch::is_x86_feature_detected;
+    is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512vl")
 }
 
 /// Compiles the body of a kernel for every level: `kernel!(fn name(arg: Type, …) -> Type = body)`
@@ -72,10 +106,19 @@ macro_rules! kernel {
                 fn avx2($($arg: $type),*) $(-> $result)? {
                     $body($($arg),*)
                 }
-                if level.has_avx2() {
+                #[target_feature(enable = "avx2,bmi1,bmi2,avx512f,avx512bw,avx512dq,avx512vl")]
+                fn avx512($($arg: $type),*) $(-> $result)? {
+                    $body($($arg),*)
+                }
+                if level.is_avx512() {
                     // SAFETY: the function is an ordinary one but for the instructions it may use,
-                    // and a level with AVX2 comes only from `Level::best`, which has asked the
-                    // processor for all three.
+                    // and this level comes only from here, where the processor was asked for all
+                    // of them.
+                    #[allow(unsafe_code)]
+                    return unsafe { avx512($($arg),*) };
+                }
+                if level.is_avx2() {
+                    // SAFETY: as above.
                     #[allow(unsafe_code)]
                     return unsafe { avx2($($arg),*) };
                 }

@@ -30,7 +30,7 @@ const CONTINUED: u64 = 0x8080_8080_8080_8080;
 /// Gives the number of points and of bytes they took. It stops when a column is full, close to the
 /// end of the chunk, and in front of the first message of another shape.
 pub(super) fn decode_run(chunk: &[u8], first: &mut [i32], second: &mut [i32]) -> (usize, usize) {
-    decode_at(Level::best(), chunk, first, second)
+    decode_at(Level::best().narrow(), chunk, first, second)
 }
 
 kernel! {
