@@ -58,7 +58,8 @@ pub fn run() -> ExitCode {
 
 /// Tells the user why the command failed.
 fn complain(message: std::fmt::Arguments<'_>) -> io::Result<Outcome> {
-    eprintln!("error: {message}");
+    // Names of files and words of servers are in it.
+    eprintln!("error: {}", report::harmless(&message.to_string()));
     Ok(Outcome::Failed)
 }
 
