@@ -53,6 +53,7 @@ fn stream(criterion: &mut Criterion) {
         let address = listener.local_addr().unwrap();
         tokio::spawn(server::run(listener, Config::default(), std::future::pending()));
         let stream = TcpStream::connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
         let (send, connection) = h2::client::handshake(stream).await.unwrap();
         tokio::spawn(connection);
         send.ready().await.unwrap()
