@@ -2,7 +2,8 @@
 
 use std::{env, error::Error, fs, path::PathBuf};
 
-const PROTOS: [&str; 2] = ["my_package/displacement.proto", "routeguide/route_guide.proto"];
+const PROTOS: [&str; 3] =
+    ["my_package/displacement.proto", "routeguide/route_guide.proto", "waywiser/v1/path.proto"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     // compile_fds prints no rerun-if-changed lines and writes no descriptor file: both are ours.

@@ -8,6 +8,7 @@
 //! | [`measure`] | points, metrics, the exact sum, the path: pure |
 //! | [`wire`] | gRPC messages and points out of bytes: pure |
 //! | [`formats`] | GPX, GeoJSON and CSV files: pure (feature `cli`) |
+//! | [`checkpoint`] | where recordings are kept |
 //! | [`service`] | the gRPC services, as `tower` services |
 //! | [`server`] | listener, bounds, health, reflection, drain |
 //! | [`client`] | the other end |
@@ -29,6 +30,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod checkpoint;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod client;

@@ -13,5 +13,9 @@ pub mod routeguide {
     tonic::include_proto!("routeguide");
 }
 
+pub mod waywiser_v1 {
+    tonic::include_proto!("waywiser.v1");
+}
+
 /// All protos with their comments, as an encoded `FileDescriptorSet`.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

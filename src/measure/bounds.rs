@@ -25,7 +25,7 @@ pub struct Bounds {
 /// Beside the range of longitudes as they stand, it keeps the two that bound the empty part around
 /// the prime meridian; the narrower of the two boxes is the one that is told. It is the box of the
 /// points: where a path goes round the Earth, a leg of it may lie outside.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Extent {
     min_x: f64,
     max_x: f64,

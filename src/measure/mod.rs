@@ -12,16 +12,22 @@
 
 mod block;
 mod bounds;
+mod fix;
 pub(crate) mod level;
+mod measurement;
 mod metric;
+mod options;
 mod path;
 mod point;
 mod sum;
 
 pub use block::Block;
 pub use bounds::Bounds;
+pub use fix::{Fix, FixError};
+pub use measurement::{FixBlock, Measurement, PathSummary, Rejection, RejectionReason};
 pub use metric::Metric;
 pub use metric::haversine::MEAN_EARTH_RADIUS_M;
+pub use options::{Elevation, Options, OptionsError, REANCHOR_COUNT};
 pub use path::{Path, PathError, Summary};
 pub use point::{PLANAR_MAX, Point, PointError, Space};
 pub use sum::{ExactSum, SumOverflow};

@@ -24,7 +24,7 @@ use super::sum::{ExactSum, SumOverflow};
 /// assert_eq!((summary.length, summary.segment_count), (6.0, 2));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Path {
     metric: Metric,
     sum: ExactSum,
