@@ -2,12 +2,14 @@
 //! of a unary method, and the reply.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::pin::Pin;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
+use futures::stream::{self, Stream, StreamExt as _};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt as _, Full};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, Full, StreamBody};
 use prost::Message;
 use tonic::Status;
 use tonic::body::Body;
@@ -95,16 +97,64 @@ pub(super) async fn request<T: Message + Default>(
 
 /// A response of one message and the trailers that say OK.
 fn reply<T: Message>(message: &T) -> Response<Body> {
+    let body = Full::<Bytes>::from(frame(message)).with_trailers(async { Some(Ok(ok_trailers())) });
+    response(Body::new(body))
+}
+
+/// Runs a method that answers with many messages: each goes out when the one before was taken.
+pub(super) fn respond_stream<T, S>(
+    method: impl Future<Output = Result<S, RpcError>> + Send + 'static,
+) -> ResponseFuture
+where
+    T: Message + 'static,
+    S: Stream<Item = Result<T, RpcError>> + Send + 'static,
+{
+    Box::pin(async {
+        let messages = match method.await {
+            Ok(messages) => messages,
+            Err(error) => return Ok(Status::from(error).into_http()),
+        };
+        // The trailers say how it went, once: behind the last message or in place of it.
+        let frames = messages
+            .map(Some)
+            .chain(stream::once(ready(None)))
+            .scan(false, |is_over, message| {
+                if std::mem::replace(is_over, !matches!(message, Some(Ok(_)))) {
+                    return ready(None);
+                }
+                ready(Some(Ok::<_, Infallible>(match message {
+                    Some(Ok(message)) => Frame::data(frame(&message)),
+                    Some(Err(error)) => Frame::trailers(trailers_of(error)),
+                    None => Frame::trailers(ok_trailers()),
+                })))
+            });
+        Ok(response(Body::new(StreamBody::new(frames))))
+    })
+}
+
+/// A message with its prefix.
+fn frame(message: &impl Message) -> Bytes {
     let length = message.encoded_len();
     let mut frame = BytesMut::with_capacity(5 + length);
     frame.put_u8(0);
-    frame.put_u32(length as u32); // our replies are a few dozen bytes
+    frame.put_u32(length as u32); // our replies are a few KiB, a page of a list a few hundred
     message.encode_raw(&mut frame);
-    let mut trailers = HeaderMap::new();
-    trailers.insert(Status::GRPC_STATUS, HeaderValue::from_static("0"));
-    let body = Full::<Bytes>::from(frame.freeze()).with_trailers(async { Some(Ok(trailers)) });
+    frame.freeze()
+}
 
-    let mut response = Response::new(Body::new(body));
+fn ok_trailers() -> HeaderMap {
+    HeaderMap::from_iter([(Status::GRPC_STATUS.clone(), HeaderValue::from_static("0"))])
+}
+
+fn trailers_of(error: RpcError) -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    // Its message and details are ours, and fit into headers.
+    let _ = Status::from(error).add_header(&mut trailers);
+    trailers
+}
+
+fn response(body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, GRPC);
     headers.insert("grpc-accept-encoding", HeaderValue::from_static(ACCEPTED_ENCODINGS));

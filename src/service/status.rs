@@ -7,7 +7,9 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
+use crate::checkpoint::StoreError;
 use crate::measure::{PathError, PointError};
+use crate::recording::RecordingError;
 use crate::wire::{DecodeError, FrameErrorKind, GzipError, MessageError};
 
 /// The `domain` of every ErrorInfo.
@@ -15,6 +17,9 @@ pub const DOMAIN: &str = "waywiser";
 
 /// The encodings that requests may use, as `grpc-accept-encoding` tells them.
 pub(super) const ACCEPTED_ENCODINGS: &str = "identity,gzip";
+
+/// When to try again where trying again may help: long enough for a restart, short for a person.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// Why a call is not answered with a result. "Point" counts from 0.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -42,6 +47,39 @@ pub enum RpcError {
         /// What is wrong with it.
         error: PointError,
     },
+    /// Fields of a request are not what they must be.
+    #[error("{}", violations(.0))]
+    Fields(Vec<FieldViolation>),
+    /// A point of a request is none.
+    #[error("point {offset}: {violation}")]
+    Fix {
+        /// Its offset in the path.
+        offset: u64,
+        /// The field, and what is wrong with it.
+        violation: FieldViolation,
+    },
+    /// The stream does not fit the recording that it names.
+    #[error("{0}")]
+    Recording(#[from] RecordingError),
+    /// The store could not do what the call needs.
+    #[error("{name}: {error}")]
+    Store {
+        /// The recording.
+        name: String,
+        /// What it said.
+        error: StoreError,
+        /// How many points are known to be durable, if any recording was opened.
+        committed_points: Option<u64>,
+    },
+    /// The recording was deleted under its writer.
+    #[error("{name} was deleted while it was being written")]
+    Deleted {
+        /// The recording.
+        name: String,
+    },
+    /// A path of a batch was not ended.
+    #[error("the path was not ended: set end_path in its last message")]
+    PathNotEnded,
     /// The path's total is out of range.
     #[error("at or soon after point {index}: {error}")]
     Path {
@@ -103,6 +141,33 @@ pub enum RpcError {
     },
 }
 
+/// What is wrong with a field, by its path in the request.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {description}")]
+pub struct FieldViolation {
+    /// The path of the field, such as `points[3].y`.
+    pub field: String,
+    /// What is wrong with it, and what it must be.
+    pub description: String,
+}
+
+impl FieldViolation {
+    pub(super) fn new(field: impl Into<String>, description: impl Into<String>) -> Self {
+        Self { field: field.into(), description: description.into() }
+    }
+}
+
+impl From<FieldViolation> for RpcError {
+    fn from(violation: FieldViolation) -> Self {
+        Self::Fields(vec![violation])
+    }
+}
+
+/// All of them in one line.
+fn violations(violations: &[FieldViolation]) -> String {
+    violations.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
 /// The beginning of a text that a client sent, for a message: what it sends is not to come back in
 /// full.
 pub(crate) fn excerpt(text: &str) -> String {
@@ -135,7 +200,7 @@ pub enum StreamCut {
 
 impl RpcError {
     /// The code, and the reason that ErrorInfo carries.
-    fn kind(&self) -> (Code, &'static str) {
+    pub(super) fn kind(&self) -> (Code, &'static str) {
         use FrameErrorKind as Frame;
         match self {
             Self::Message(error) | Self::Stream(error) => match error {
@@ -153,6 +218,22 @@ impl RpcError {
             },
             Self::Decode { .. } | Self::Request(_) => (Code::InvalidArgument, "MESSAGE_MALFORMED"),
             Self::Point { .. } => (Code::InvalidArgument, "POINT_INVALID"),
+            Self::Fields(_) => (Code::InvalidArgument, "FIELD_INVALID"),
+            Self::Fix { .. } => (Code::InvalidArgument, "POINT_INVALID"),
+            Self::Recording(error) => match error {
+                RecordingError::Gap { .. } => (Code::OutOfRange, "OFFSET_GAP"),
+                _ => (Code::FailedPrecondition, "PATH_COMPLETE"),
+            },
+            Self::Store { error, .. } => match error {
+                StoreError::Fenced { .. } => (Code::Aborted, "WRITER_FENCED"),
+                StoreError::NotFound => (Code::NotFound, "PATH_NOT_FOUND"),
+                StoreError::OptionsDiffer => (Code::FailedPrecondition, "OPTIONS_DIFFER"),
+                StoreError::Damaged(_) => (Code::DataLoss, "CHECKPOINT_DAMAGED"),
+                StoreError::Unavailable(_) => (Code::Unavailable, "STORE_UNAVAILABLE"),
+                StoreError::Unknown(_) => (Code::Unavailable, "STORE_UNKNOWN"),
+            },
+            Self::Deleted { .. } => (Code::Aborted, "PATH_DELETED"),
+            Self::PathNotEnded => (Code::InvalidArgument, "PATH_NOT_ENDED"),
             Self::Path { .. } => (Code::OutOfRange, "LENGTH_OUT_OF_RANGE"),
             Self::RequestCount(_) => (Code::InvalidArgument, "REQUEST_COUNT"),
             Self::ReplyRange { .. } => (Code::OutOfRange, "REPLY_OUT_OF_RANGE"),
@@ -170,12 +251,22 @@ impl RpcError {
     }
 
     /// What a program may want to know beside the reason, as ErrorInfo metadata.
-    fn metadata(&self) -> HashMap<String, String> {
+    pub(super) fn metadata(&self) -> HashMap<String, String> {
         let pair = |key: &str, value: u64| HashMap::from([(key.to_owned(), value.to_string())]);
         match self {
             Self::Message(error) => pair("message_index", error.message_index()),
             Self::Stream(error) => pair("point_index", error.message_index()),
             Self::Decode { index, .. } | Self::Point { index, .. } => pair("point_index", *index),
+            Self::Fix { offset, .. } => pair("point_index", *offset),
+            Self::Recording(error) => pair("committed_points", error.committed_points()),
+            Self::Store { name, committed_points, .. } => {
+                let mut metadata = HashMap::from([("name".to_owned(), name.clone())]);
+                if let Some(points) = committed_points {
+                    metadata.insert("committed_points".to_owned(), points.to_string());
+                }
+                metadata
+            }
+            Self::Deleted { name } => HashMap::from([("name".to_owned(), name.clone())]),
             Self::Path { index: point_count, .. }
             | Self::Deadline { point_count }
             | Self::Idle { point_count, .. }
@@ -189,7 +280,22 @@ impl RpcError {
 impl From<RpcError> for Status {
     fn from(error: RpcError) -> Self {
         let (code, reason) = error.kind();
-        let details = ErrorDetails::with_error_info(reason, DOMAIN, error.metadata());
+        let mut details = ErrorDetails::with_error_info(reason, DOMAIN, error.metadata());
+        match &error {
+            RpcError::Fields(violations) => {
+                for FieldViolation { field, description } in violations {
+                    details.add_bad_request_violation(field, description);
+                }
+            }
+            RpcError::Fix { offset, violation } => {
+                let description = format!("point {offset}: {}", violation.description);
+                details.add_bad_request_violation(&violation.field, description);
+            }
+            _ if code == Code::Unavailable => {
+                details.set_retry_info(Some(RETRY_DELAY));
+            }
+            _ => {}
+        }
         let mut status = Status::with_error_details(code, error.to_string(), details);
         if let RpcError::Encoding(_) = error {
             let accepted = tonic::metadata::MetadataValue::from_static(ACCEPTED_ENCODINGS);

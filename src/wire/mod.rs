@@ -4,13 +4,19 @@
 //! bytes of a request body in whatever chunks they arrive. Errors say where: the index of the
 //! message in its stream and of the byte in the stream or the message.
 
+mod columns;
 mod frame;
 mod gzip;
 mod message;
+mod piece;
 mod point;
 mod run;
 
+pub use columns::{
+    COLUMN_BLOCK, ColumnBlock, ColumnError, ColumnLength, ColumnReader, PackedColumns,
+};
 pub use frame::{Deframer, Frame, FrameError, FrameErrorKind};
 pub use gzip::GzipError;
 pub use message::{Encoding, MessageError, Messages};
+pub use piece::{Piece, PieceFields};
 pub use point::{DecodeError, DecodeErrorKind, decode_point};

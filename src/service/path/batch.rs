@@ -1,0 +1,217 @@
+//! MeasurePaths: whole paths, one after another, each answered by itself.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use futures::stream::{self, Stream};
+use http::Request;
+use tonic::body::Body;
+
+use super::convert::summary_message;
+use super::fold::fold;
+use super::request::{self, PathPiece};
+use crate::measure::{Measurement, Metric, Options};
+use crate::proto::waywiser_v1 as pb;
+use crate::proto::waywiser_v1::measure_paths_response::Result as Answer;
+use crate::service::StreamLimits;
+use crate::service::body::RequestBody;
+use crate::service::status::{FieldViolation, RpcError};
+use crate::wire::Messages;
+
+/// The longest id of a path.
+const PATH_ID_CHARS_MAX: usize = 128;
+
+/// A stream of paths.
+struct Batch {
+    body: RequestBody,
+    messages: Messages,
+    /// What has come and was not read yet.
+    chunk: Bytes,
+    /// The path whose end has not come.
+    open: Option<Open>,
+    /// Those that were not taken yet: two at the most.
+    answers: VecDeque<pb::MeasurePathsResponse>,
+    /// Points of all paths.
+    folded: u64,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Reading,
+    /// The client has closed its side.
+    Closed,
+    Over,
+}
+
+/// A path that is being measured.
+struct Open {
+    path_id: String,
+    stage: Stage,
+    /// Points of it that are among those of the stream.
+    counted: u64,
+}
+
+#[derive(PartialEq)]
+enum Stage {
+    Begun,
+    Measured(Box<Measurement>),
+    /// It was answered already: the rest of it is passed over.
+    Failed,
+}
+
+/// Measures the paths of a stream; an answer each, in their order.
+///
+/// # Errors
+/// When the encoding is not one we read.
+pub(super) fn measure_paths(
+    request: Request<Body>,
+    limits: StreamLimits,
+) -> Result<impl Stream<Item = Result<pb::MeasurePathsResponse, RpcError>> + Send, RpcError> {
+    let (body, encoding) = RequestBody::open(request, &limits)?;
+    let batch = Batch {
+        body,
+        messages: Messages::new(encoding, limits.message_bytes_max),
+        chunk: Bytes::new(),
+        open: None,
+        answers: VecDeque::new(),
+        folded: 0,
+        state: State::Reading,
+    };
+    Ok(stream::unfold(batch, |mut batch| async {
+        let answer = batch.next().await.transpose()?;
+        if answer.is_err() {
+            batch.state = State::Over;
+        }
+        Some((answer, batch))
+    }))
+}
+
+impl Batch {
+    /// The next answer; `None` behind the last one.
+    ///
+    /// # Errors
+    /// When the stream cannot be read on.
+    async fn next(&mut self) -> Result<Option<pb::MeasurePathsResponse>, RpcError> {
+        loop {
+            if let Some(answer) = self.answers.pop_front() {
+                return Ok(Some(answer));
+            }
+            match self.state {
+                State::Over => return Ok(None),
+                State::Closed => {
+                    self.messages.finish()?;
+                    self.state = State::Over;
+                    self.leave();
+                    continue;
+                }
+                State::Reading => {}
+            }
+            self.read()?;
+            if self.answers.is_empty() {
+                match self.body.chunk().await? {
+                    Some(chunk) => self.chunk = chunk,
+                    None => self.state = State::Closed,
+                }
+            }
+        }
+    }
+
+    /// Reads what has come up to the next answer.
+    fn read(&mut self) -> Result<(), RpcError> {
+        let chunk = std::mem::take(&mut self.chunk);
+        let mut rest = &chunk[..];
+        while self.answers.is_empty() {
+            let Some(message) = self.messages.next(&mut rest)? else { return Ok(()) };
+            let piece = request::read::<pb::MeasurePathsRequest>(message)?;
+            let begins_another = |open: &Open| !piece.name.is_empty() && piece.name != *open.path_id;
+            if self.open.as_ref().is_some_and(begins_another) {
+                self.leave();
+            }
+            let open = self.open.get_or_insert_with(|| Open::new(piece.name.to_string()));
+            let outcome = open.take(&piece);
+            self.folded += open.point_count() - open.counted;
+            open.counted = open.point_count();
+            let path_id = || open.path_id.clone();
+            match outcome {
+                Ok(Some(summary)) => self.answers.push_back(pb::MeasurePathsResponse {
+                    path_id: path_id(),
+                    result: Some(Answer::Summary(summary)),
+                }),
+                Ok(None) => {}
+                Err(error) => self.answers.push_back(failure(path_id(), &error)),
+            }
+            if piece.is_end {
+                self.open = None;
+            }
+        }
+        let taken = chunk.len() - rest.len();
+        self.chunk = chunk.slice(taken..);
+        self.body.progress().set_points(self.folded);
+        Ok(())
+    }
+
+    /// The open path gets no more messages.
+    fn leave(&mut self) {
+        if let Some(open) = self.open.take().filter(|open| open.stage != Stage::Failed) {
+            self.answers.push_back(failure(open.path_id, &RpcError::PathNotEnded));
+        }
+    }
+}
+
+impl Open {
+    fn new(path_id: String) -> Self {
+        Self { path_id, stage: Stage::Begun, counted: 0 }
+    }
+
+    fn point_count(&self) -> u64 {
+        match &self.stage {
+            Stage::Measured(measurement) => measurement.point_count(),
+            Stage::Begun | Stage::Failed => self.counted,
+        }
+    }
+
+    /// Folds a message, and gives the summary if it is the last one. After an error the rest of the path
+    /// is passed over.
+    fn take(&mut self, piece: &PathPiece<'_>) -> Result<Option<pb::PathSummary>, RpcError> {
+        if self.stage == Stage::Failed {
+            return Ok(None);
+        }
+        let outcome = self.fold(piece);
+        if outcome.is_err() {
+            self.stage = Stage::Failed;
+        }
+        outcome
+    }
+
+    fn fold(&mut self, piece: &PathPiece<'_>) -> Result<Option<pb::PathSummary>, RpcError> {
+        let sent = piece.check()?;
+        if let Stage::Begun = self.stage {
+            if self.path_id.chars().count() > PATH_ID_CHARS_MAX {
+                let text = format!("it is longer than {PATH_ID_CHARS_MAX} characters");
+                self.path_id = self.path_id.chars().take(PATH_ID_CHARS_MAX).collect();
+                return Err(FieldViolation::new("path_id", text).into());
+            }
+            let options = sent.unwrap_or_else(|| Options::new(Metric::Geodesic));
+            self.stage = Stage::Measured(Box::new(Measurement::new(options)));
+        }
+        let Stage::Measured(measurement) = &mut self.stage else { return Ok(None) };
+        if sent.is_some_and(|sent| sent != *measurement.options()) {
+            let text = "they differ from those of the path's first message";
+            return Err(FieldViolation::new("options", text).into());
+        }
+        fold(measurement, &piece.points, 0)?;
+        Ok(piece.is_end.then(|| summary_message(measurement.options(), &measurement.summary())))
+    }
+}
+
+fn failure(path_id: String, error: &RpcError) -> pb::MeasurePathsResponse {
+    let (code, reason) = error.kind();
+    let failure = pb::PathFailure {
+        code: code.into(),
+        message: error.to_string(),
+        reason: reason.to_owned(),
+        metadata: error.metadata(),
+    };
+    pb::MeasurePathsResponse { path_id, result: Some(Answer::Failure(failure)) }
+}

@@ -1,0 +1,290 @@
+//! The points of a message into the measurement of its path: checked on the way, and named where one
+//! is none.
+
+use std::ops::Range;
+
+use prost_types::Timestamp;
+
+use crate::measure::{
+    ColumnError, Fix, FixBlock, FixError, Measurement, Options, Point, PointError, Space,
+};
+use crate::proto::waywiser_v1 as pb;
+use crate::service::status::{FieldViolation, RpcError};
+use crate::wire::{self, ColumnBlock, PackedColumns};
+
+use super::convert;
+use super::request::Points;
+
+/// Folds the points of a message but for the first `skip`, which were folded before. The next point of
+/// the path is the one behind them.
+///
+/// # Errors
+/// At the first point that is none; those before it are folded.
+pub(super) fn fold(
+    measurement: &mut Measurement,
+    points: &Points<'_>,
+    skip: u64,
+) -> Result<(), RpcError> {
+    let base = measurement.point_count().saturating_sub(skip);
+    let mut block = FixBlock::new(measurement.options().metric);
+    let outcome = match (points, points.columns()) {
+        (_, Some(columns)) => fold_columns(measurement, &mut block, &columns, skip, base),
+        (Points::Rows(rows), None) => fold_rows(measurement, &mut block, rows, skip, base),
+        _ => Ok(()),
+    };
+    // Those before an error were taken in order, and count.
+    flush(measurement, &mut block)?;
+    outcome
+}
+
+fn flush(measurement: &mut Measurement, block: &mut FixBlock) -> Result<(), RpcError> {
+    let index = measurement.point_count();
+    measurement.fold(block).map_err(|error| RpcError::Path { index, error })
+}
+
+fn fold_rows(
+    measurement: &mut Measurement,
+    block: &mut FixBlock,
+    rows: &[pb::Point],
+    skip: u64,
+    base: u64,
+) -> Result<(), RpcError> {
+    let space = measurement.options().metric.space();
+    let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+    for (index, row) in rows.iter().enumerate().skip(skip) {
+        if block.is_full() {
+            flush(measurement, block)?;
+        }
+        let offset = base + index as u64;
+        let fix = fix(space, row, &format_args!("points[{index}]"))
+            .map_err(|violation| RpcError::Fix { offset, violation })?;
+        block.push(fix).map_err(|error| RpcError::Path { index: offset, error })?;
+    }
+    Ok(())
+}
+
+/// A row as a fix.
+///
+/// # Errors
+/// What is wrong with it, by the name of its field under `at`.
+pub(super) fn fix(
+    space: Space,
+    row: &pb::Point,
+    at: &dyn std::fmt::Display,
+) -> Result<Fix, FieldViolation> {
+    let refuse = |field: &str, why: String| FieldViolation::new(format!("{at}.{field}"), why);
+    let point = Point::new(space, row.x, row.y)
+        .map_err(|error| refuse(axis(&error), error.to_string()))?;
+    let mut fix = Fix::new(point);
+    if let Some(z) = row.z {
+        fix = fix.with_z(z).map_err(|error| refuse("z", error.to_string()))?;
+    }
+    if let Some(time) = &row.time {
+        let unix_ns = convert::unix_ns(time).ok_or_else(|| refuse("time", bad_time(time)))?;
+        fix = fix.at_unix_ns(unix_ns);
+    }
+    if let Some(accuracy_m) = row.accuracy_m {
+        let with = fix.with_accuracy_m(accuracy_m);
+        fix = with.map_err(|error: FixError| refuse("accuracy_m", error.to_string()))?;
+    }
+    Ok(if row.starts_segment { fix.starting_segment() } else { fix })
+}
+
+/// Which coordinate is wrong.
+fn axis(error: &PointError) -> &'static str {
+    match error {
+        PointError::Latitude { .. } => "y",
+        PointError::NotFinite { axis, .. } | PointError::PlanarRange { axis, .. } => match *axis {
+            "y" | "latitude" => "y",
+            _ => "x",
+        },
+    }
+}
+
+fn bad_time(time: &Timestamp) -> String {
+    format!(
+        "{} s and {} ns since 1970 are not a time of the years 1678 to 2261 with 0 to 999999999 ns",
+        time.seconds, time.nanos
+    )
+}
+
+fn fold_columns(
+    measurement: &mut Measurement,
+    block: &mut FixBlock,
+    columns: &PackedColumns<'_>,
+    skip: u64,
+    base: u64,
+) -> Result<(), RpcError> {
+    let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+    let mut reader = columns.reader().map_err(|error| misfit(&error))?;
+    let mut read = ColumnBlock::default();
+    loop {
+        reader.next(&mut read).map_err(|error| misfit(&error))?;
+        if read.len == 0 {
+            return Ok(());
+        }
+        let mut new = skip.saturating_sub(read.index).min(read.len)..read.len;
+        let mut refusal = None;
+        // Those in front of a point that is none are folded all the same: once more, without it.
+        while let Err((index, field, why)) = fill(block, &read, new.clone(), measurement.options()) {
+            let index = new.start + index;
+            new.end = index;
+            let at = read.index + index;
+            let violation = FieldViolation::new(format!("columns.{field}[{at}]"), why);
+            refusal = Some(RpcError::Fix { offset: base + at as u64, violation });
+        }
+        flush(measurement, block)?;
+        if let Some(refusal) = refusal {
+            return Err(refusal);
+        }
+    }
+}
+
+/// Fills an empty block with some of the points that were read.
+///
+/// # Errors
+/// One that is none: its index among them, the column, and why. The block is then empty.
+fn fill(
+    block: &mut FixBlock,
+    read: &ColumnBlock,
+    range: Range<usize>,
+    options: &Options,
+) -> Result<(), (usize, &'static str, String)> {
+    let of = |error: ColumnError, field| (error.index(), field, error.to_string());
+    let starts_segment = read.starts_segment && range.start == 0 && !range.is_empty();
+    let mut filled = || {
+        block
+            .extend_scaled(&read.x[range.clone()], &read.y[range.clone()], options.xy_resolution)
+            .map_err(|error| match &error {
+                ColumnError::Point { source, .. } if axis(source) == "y" => of(error, "y"),
+                _ => of(error, "x"),
+            })?;
+        if read.has_z {
+            let z = &read.z[range.clone()];
+            block.set_z_scaled(0, z, options.z_resolution).map_err(|error| of(error, "z"))?;
+        }
+        if read.has_time {
+            let times_ms = &read.time_ms[range.clone()];
+            block.set_times_ms(0, times_ms).map_err(|error| of(error, "time_ms"))?;
+        }
+        if read.has_accuracy {
+            block.set_accuracy_mm(0, &read.accuracy_mm[range.clone()]);
+        }
+        if starts_segment {
+            block.start_segment_at(0);
+        }
+        Ok(())
+    };
+    filled().inspect_err(|_| block.clear())
+}
+
+/// Columns that make no sense as such.
+fn misfit(error: &wire::ColumnError) -> RpcError {
+    FieldViolation::new("columns", error.to_string()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use prost::Message as _;
+
+    use super::*;
+    use crate::measure::Metric;
+    use crate::service::path::request;
+
+    fn fold_message(measurement: &mut Measurement, message: &pb::RecordPathRequest, skip: u64) -> Result<(), RpcError> {
+        let bytes = message.encode_to_vec();
+        let piece = request::read::<pb::RecordPathRequest>(&bytes)?;
+        fold(measurement, &piece.points, skip)
+    }
+
+    fn rows(points: &[(i32, i32, Option<i16>, Option<i32>, bool)]) -> pb::RecordPathRequest {
+        let row = |&(x, y, z, time_ms, starts_segment): &_| {
+            let (z, time_ms): (Option<i16>, Option<i32>) = (z, time_ms);
+            pb::Point {
+                x: f64::from(x),
+                y: f64::from(y),
+                z: z.map(f64::from),
+                time: time_ms.map(|ms| Timestamp {
+                    seconds: i64::from(ms.div_euclid(1000)),
+                    nanos: ms.rem_euclid(1000) * 1_000_000,
+                }),
+                accuracy_m: None,
+                starts_segment,
+            }
+        };
+        pb::RecordPathRequest { points: points.iter().map(row).collect(), ..Default::default() }
+    }
+
+    fn differences(values: impl Iterator<Item = i64>) -> Vec<i64> {
+        values.scan(0, |last, value| Some(value - std::mem::replace(last, value))).collect()
+    }
+
+    fn columns(points: &[(i32, i32, Option<i16>, Option<i32>, bool)]) -> pb::RecordPathRequest {
+        let columns = pb::PointColumns {
+            x: differences(points.iter().map(|point| point.0.into())),
+            y: differences(points.iter().map(|point| point.1.into())),
+            z: differences(points.iter().filter_map(|point| point.2.map(i64::from))),
+            time_ms: differences(points.iter().filter_map(|point| point.3.map(i64::from))),
+            accuracy_mm: Vec::new(),
+            segment_starts: (0..).zip(points).filter(|(_, point)| point.4).map(|(i, _)| i).collect(),
+        };
+        pb::RecordPathRequest { columns: Some(columns), ..Default::default() }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        #[test]
+        fn rows_and_columns_fold_to_the_same_bits_however_they_are_cut(
+            points in prop::collection::vec(any::<(i32, i32, i16, i32, u8)>(), 0..700),
+            has in any::<[bool; 2]>(), piece in 1..300_usize, skip in 0..300_usize,
+        ) {
+            let points: Vec<_> = points
+                .into_iter()
+                .map(|(x, y, z, time, start)| {
+                    (x, y, has[0].then_some(z), has[1].then_some(time), start < 3)
+                })
+                .collect();
+            let options = Options { max_gap: Some(3e9), ..Options::new(Metric::Planar) };
+            let mut whole = Measurement::new(options);
+            fold_message(&mut whole, &rows(&points), 0).unwrap();
+            let mut cut = Measurement::new(options);
+            let mut from = 0;
+            while from < points.len() {
+                // Some that were folded before come again.
+                let again = skip.min(from);
+                let to = points.len().min(from + piece);
+                fold_message(&mut cut, &columns(&points[from - again..to]), again as u64).unwrap();
+                from = to;
+            }
+            prop_assert_eq!(cut, whole);
+        }
+    }
+
+    #[test]
+    fn a_point_that_is_none_is_named_and_those_before_it_are_folded() {
+        let mut path = Measurement::new(Options::new(Metric::Geodesic));
+        let good = pb::Point { x: 1.0, y: 2.0, ..Default::default() };
+        let bad = pb::Point { y: 90.5, ..Default::default() };
+        let message = pb::RecordPathRequest { points: vec![good, good, bad], ..Default::default() };
+        insta::assert_snapshot!(
+            fold_message(&mut path, &message, 1).unwrap_err(),
+            @"point 2: points[2].y: latitude 90.5 is not between -90 and 90 degrees"
+        );
+        assert_eq!(path.point_count(), 1);
+
+        let columns = pb::PointColumns {
+            x: vec![0; 300],
+            y: [vec![0; 280], vec![900_000_001], vec![0; 19]].concat(),
+            time_ms: [vec![0; 270], vec![i64::MAX], vec![0; 29]].concat(),
+            ..Default::default()
+        };
+        let message = pb::RecordPathRequest { columns: Some(columns), ..Default::default() };
+        insta::assert_snapshot!(
+            fold_message(&mut path, &message, 0).unwrap_err(),
+            @"point 271: columns.time_ms[270]: time_ms 9223372036854775807 is not in the years 1678 to 2261"
+        );
+        assert_eq!(path.point_count(), 271);
+    }
+}

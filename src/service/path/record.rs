@@ -1,0 +1,194 @@
+//! RecordPath: a stream of pieces of one path, folded as they come and answered when it is closed.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Request;
+use tonic::body::Body;
+
+use super::convert::summary_message;
+use super::fold::fold;
+use super::live::Live;
+use super::request::{self, PathPiece};
+use super::shared::{Shared, unix_ms};
+use crate::checkpoint::PathName;
+use crate::measure::{Measurement, Metric, Options};
+use crate::proto::waywiser_v1 as pb;
+use crate::recording::RecordingError;
+use crate::service::StreamLimits;
+use crate::service::body::RequestBody;
+use crate::service::status::{FieldViolation, RpcError};
+use crate::wire::Messages;
+
+/// Where the points of a stream go.
+enum Target {
+    /// No message has come yet.
+    Unknown,
+    /// No name: nothing is stored.
+    Anonymous { measurement: Box<Measurement>, is_ended: bool },
+    /// A recording.
+    Named { name: PathName, options: Options, live: Box<Live> },
+}
+
+/// Folds a stream.
+///
+/// # Errors
+/// At the first message that is wrong, and when the stream ends without being closed. What was folded of
+/// a recording before is committed all the same.
+pub(super) async fn record_path(
+    request: Request<Body>,
+    limits: StreamLimits,
+    shared: Arc<Shared>,
+) -> Result<pb::RecordPathResponse, RpcError> {
+    let (mut body, encoding) = RequestBody::open(request, &limits)?;
+    let mut messages = Messages::new(encoding, limits.message_bytes_max);
+    let mut target = Target::Unknown;
+    while let Some(chunk) = target.next_chunk(&mut body).await? {
+        let mut rest = &chunk[..];
+        while let Some(message) = messages.next(&mut rest)? {
+            let piece = request::read::<pb::RecordPathRequest>(message)?;
+            let options = piece.check()?;
+            if let Target::Unknown = target {
+                target = Target::open(&shared, &piece.name, options).await?;
+            }
+            let outcome = target.take(&piece, options);
+            body.progress().set_points(target.point_count());
+            outcome?;
+        }
+    }
+    messages.finish()?;
+    target.reply().await
+}
+
+impl Target {
+    /// What the first message says that the stream is about.
+    async fn open(
+        shared: &Arc<Shared>,
+        name: &str,
+        options: Option<Options>,
+    ) -> Result<Self, RpcError> {
+        if name.is_empty() {
+            let options = options.unwrap_or_else(|| Options::new(Metric::Geodesic));
+            let measurement = Box::new(Measurement::new(options));
+            return Ok(Self::Anonymous { measurement, is_ended: false });
+        }
+        let name = path_name(name)?;
+        let mut live = Live::open(shared, name.clone(), options).await?;
+        let options = live.recording().map(|recording| *recording.measurement().options());
+        let options = options.unwrap_or_else(|| Options::new(Metric::Geodesic));
+        Ok(Self::Named { name, options, live: Box::new(live) })
+    }
+
+    /// The next bytes of the stream. The store makes progress meanwhile, and the stream never waits for it.
+    async fn next_chunk(&mut self, body: &mut RequestBody) -> Result<Option<Bytes>, RpcError> {
+        let Self::Named { live, .. } = self else { return body.chunk().await };
+        loop {
+            tokio::select! {
+                biased;
+                outcome = live.progress() => outcome?,
+                chunk = body.chunk() => return chunk,
+            }
+        }
+    }
+
+    /// Folds a message.
+    fn take(&mut self, piece: &PathPiece<'_>, sent: Option<Options>) -> Result<(), RpcError> {
+        let count = piece.points.len();
+        match self {
+            Self::Unknown => Ok(()),
+            Self::Anonymous { measurement, is_ended } => {
+                if !piece.name.is_empty() {
+                    let text = "the stream began without a name; name it in the first message";
+                    return Err(FieldViolation::new("name", text).into());
+                }
+                same_options(sent, measurement.options())?;
+                let point_count = measurement.point_count();
+                if piece.write_offset != 0 && piece.write_offset != point_count {
+                    let got = piece.write_offset;
+                    let text = format!("it is {got}, and the path goes on at {point_count}");
+                    return Err(FieldViolation::new("write_offset", text).into());
+                }
+                if *is_ended && count > 0 {
+                    return Err(after_the_end());
+                }
+                *is_ended |= piece.is_end;
+                fold(measurement, &piece.points, 0)
+            }
+            Self::Named { name, options, live } => {
+                if !piece.name.is_empty() && piece.name != name.as_str() {
+                    let text = format!("the stream is about {name}; open another for another path");
+                    return Err(FieldViolation::new("name", text).into());
+                }
+                same_options(sent, options)?;
+                // Once it is over, `progress` says so before the next message.
+                let Some(recording) = live.recording() else { return Ok(()) };
+                let skip = recording.admit(piece.write_offset, count)?;
+                if skip < count {
+                    let outcome = fold(recording.measurement_mut(), &piece.points, skip);
+                    recording.folded(unix_ms());
+                    outcome?;
+                }
+                let point_count = recording.measurement().point_count();
+                let end = piece.write_offset.saturating_add(count);
+                if piece.is_end && end < point_count {
+                    return Err(RecordingError::PastEnd { point_count: end, got: point_count }.into());
+                }
+                if piece.is_end && !recording.is_complete() {
+                    recording.finish();
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn point_count(&mut self) -> u64 {
+        match self {
+            Self::Unknown => 0,
+            Self::Anonymous { measurement, .. } => measurement.point_count(),
+            Self::Named { live, .. } => {
+                live.recording().map_or(0, |recording| recording.measurement().point_count())
+            }
+        }
+    }
+
+    /// The stream was closed.
+    async fn reply(self) -> Result<pb::RecordPathResponse, RpcError> {
+        let (name, complete, committed_points, measurement) = match self {
+            Self::Unknown => {
+                let measurement = Measurement::new(Options::new(Metric::Geodesic));
+                (String::new(), true, 0, measurement)
+            }
+            Self::Anonymous { measurement, .. } => {
+                (String::new(), true, measurement.point_count(), *measurement)
+            }
+            Self::Named { name, live, .. } => {
+                let gone = || RpcError::Deleted { name: name.to_string() };
+                let recording = live.settle().await?.ok_or_else(gone)?;
+                let measurement = recording.measurement().clone();
+                let committed_points = recording.committed_points();
+                (name.to_string(), recording.is_complete(), committed_points, measurement)
+            }
+        };
+        let summary = summary_message(measurement.options(), &measurement.summary());
+        Ok(pb::RecordPathResponse { name, complete, committed_points, summary: Some(summary) })
+    }
+}
+
+/// The name of a recording.
+pub(super) fn path_name(name: &str) -> Result<PathName, RpcError> {
+    name.parse::<PathName>().map_err(|error| FieldViolation::new("name", error.to_string()).into())
+}
+
+fn same_options(sent: Option<Options>, options: &Options) -> Result<(), RpcError> {
+    match sent {
+        Some(other) if other != *options => {
+            let text = "they differ from those of the first message, which are for the whole stream";
+            Err(FieldViolation::new("options", text).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn after_the_end() -> RpcError {
+    FieldViolation::new("points", "the path was ended by finish_write before").into()
+}

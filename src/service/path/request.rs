@@ -1,0 +1,217 @@
+//! A piece of a path out of the bytes of its message: by the fast path where it fits, by prost
+//! where not.
+
+use std::borrow::Cow;
+
+use prost::Message;
+
+use crate::measure::Options;
+use crate::proto::waywiser_v1 as pb;
+use crate::service::status::{FieldViolation, RpcError, excerpt};
+use crate::wire::{PackedColumns, Piece, PieceFields};
+
+use super::convert;
+
+/// What a message says of a path, in either of the two methods that take points.
+#[derive(Debug)]
+pub(super) struct PathPiece<'a> {
+    /// The name of the recording, or the id of the path in a batch; empty if not given.
+    pub name: Cow<'a, str>,
+    pub options: Option<pb::PathOptions>,
+    pub write_offset: u64,
+    pub points: Points<'a>,
+    /// Whether the path ends with these points.
+    pub is_end: bool,
+}
+
+/// The points of a message.
+#[derive(Debug)]
+pub(super) enum Points<'a> {
+    Rows(Vec<pb::Point>),
+    Columns(PackedColumns<'a>),
+    /// Columns that were not encoded as usual, encoded again as usual.
+    Recoded(Vec<u8>),
+    /// Rows and columns, which do not go together.
+    Mixed,
+}
+
+/// A message with a piece of a path.
+pub(super) trait PieceMessage: Message + Default {
+    const FIELDS: PieceFields;
+    fn into_parts(self) -> Parts;
+}
+
+/// The fields of a decoded message.
+pub(super) struct Parts {
+    name: String,
+    options: Option<pb::PathOptions>,
+    write_offset: u64,
+    rows: Vec<pb::Point>,
+    columns: Option<pb::PointColumns>,
+    is_end: bool,
+}
+
+impl PieceMessage for pb::RecordPathRequest {
+    const FIELDS: PieceFields =
+        PieceFields { name: 1, options: 2, write_offset: Some(3), columns: 5, end: 6 };
+
+    fn into_parts(self) -> Parts {
+        Parts {
+            name: self.name,
+            options: self.options,
+            write_offset: self.write_offset,
+            rows: self.points,
+            columns: self.columns,
+            is_end: self.finish_write,
+        }
+    }
+}
+
+impl PieceMessage for pb::MeasurePathsRequest {
+    const FIELDS: PieceFields =
+        PieceFields { name: 1, options: 2, write_offset: None, columns: 4, end: 5 };
+
+    fn into_parts(self) -> Parts {
+        Parts {
+            name: self.path_id,
+            options: self.options,
+            write_offset: 0,
+            rows: self.points,
+            columns: self.columns,
+            is_end: self.end_path,
+        }
+    }
+}
+
+/// Reads a message; [`PathPiece::check`] tells whether it makes sense.
+///
+/// # Errors
+/// When it does not decode.
+pub(super) fn read<M: PieceMessage>(message: &[u8]) -> Result<PathPiece<'_>, RpcError> {
+    if let Some(piece) = Piece::parse(message, &M::FIELDS) {
+        return Ok(PathPiece {
+            name: Cow::Borrowed(piece.name),
+            options: piece.options.map(pb::PathOptions::decode).transpose().map_err(malformed)?,
+            write_offset: piece.write_offset,
+            points: Points::Columns(piece.columns.unwrap_or_default()),
+            is_end: piece.is_end,
+        });
+    }
+    let parts = M::decode(message).map_err(malformed)?.into_parts();
+    let points = match parts.columns {
+        Some(_) if !parts.rows.is_empty() => Points::Mixed,
+        Some(columns) => Points::Recoded(columns.encode_to_vec()),
+        None => Points::Rows(parts.rows),
+    };
+    Ok(PathPiece {
+        name: Cow::Owned(parts.name),
+        options: parts.options,
+        write_offset: parts.write_offset,
+        points,
+        is_end: parts.is_end,
+    })
+}
+
+fn malformed(error: prost::DecodeError) -> RpcError {
+    RpcError::Request(excerpt(&error.to_string()))
+}
+
+impl PathPiece<'_> {
+    /// Whether the points can be read, and the options if there are some.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub(super) fn check(&self) -> Result<Option<Options>, RpcError> {
+        if let Points::Mixed = self.points {
+            let text = "points and columns are in one message; send either";
+            return Err(FieldViolation::new("columns", text).into());
+        }
+        if let Some(Err(error)) = self.points.columns().map(|columns| columns.len()) {
+            let field = format!("columns.{}", error.column);
+            return Err(FieldViolation::new(field, error.to_string()).into());
+        }
+        self.options.as_ref().map(convert::options).transpose()
+    }
+}
+
+/// The columns that prost wrote, which is the common form: a property test in `wire/columns.rs` holds
+/// that.
+fn packed(bytes: &[u8]) -> PackedColumns<'_> {
+    PackedColumns::parse(bytes).unwrap_or_default()
+}
+
+impl Points<'_> {
+    /// How many there are.
+    pub(super) fn len(&self) -> u64 {
+        match self {
+            Self::Mixed => 0,
+            Self::Rows(rows) => rows.len() as u64,
+            Self::Columns(columns) => columns.len().unwrap_or_default() as u64,
+            Self::Recoded(bytes) => packed(bytes).len().unwrap_or_default() as u64,
+        }
+    }
+
+    /// The points as columns, if that is how they came.
+    pub(super) fn columns(&self) -> Option<PackedColumns<'_>> {
+        match self {
+            Self::Rows(_) | Self::Mixed => None,
+            Self::Columns(columns) => Some(*columns),
+            Self::Recoded(bytes) => Some(packed(bytes)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn columns() -> pb::PointColumns {
+        pb::PointColumns { x: vec![1, 2], y: vec![3, 4], ..Default::default() }
+    }
+
+    #[test]
+    fn both_ways_through_a_message_say_the_same() {
+        let request = pb::RecordPathRequest {
+            name: "paths/a".to_owned(),
+            options: Some(pb::PathOptions { model: 3, ..Default::default() }),
+            write_offset: 7,
+            columns: Some(columns()),
+            finish_write: true,
+            ..Default::default()
+        };
+        let common = request.encode_to_vec();
+        // A field that is not known makes it another form.
+        let odd = [&common[..], &[0x78, 1]].concat();
+        for message in [&common, &odd] {
+            let piece = read::<pb::RecordPathRequest>(message).unwrap();
+            assert_eq!((&*piece.name, piece.write_offset, piece.is_end), ("paths/a", 7, true));
+            let options = piece.check().unwrap().unwrap();
+            assert_eq!(options.metric, crate::measure::Metric::Planar);
+            assert_eq!(piece.points.len(), 2);
+            assert_eq!(piece.points.columns(), read::<pb::RecordPathRequest>(&common).unwrap().points.columns());
+        }
+    }
+
+    fn complaint(request: &pb::MeasurePathsRequest) -> RpcError {
+        read::<pb::MeasurePathsRequest>(&request.encode_to_vec()).unwrap().check().unwrap_err()
+    }
+
+    #[test]
+    fn rows_and_columns_do_not_go_together() {
+        let request = pb::MeasurePathsRequest {
+            points: vec![pb::Point::default()],
+            columns: Some(columns()),
+            ..Default::default()
+        };
+        insta::assert_snapshot!(
+            complaint(&request),
+            @"columns: points and columns are in one message; send either"
+        );
+        let uneven = pb::PointColumns { z: vec![1], ..columns() };
+        let request = pb::MeasurePathsRequest { columns: Some(uneven), ..Default::default() };
+        insta::assert_snapshot!(
+            complaint(&request),
+            @"columns.z: it has 1 entries, and x has 2; every column is empty or as long as x"
+        );
+    }
+}

@@ -1,0 +1,210 @@
+//! The fast path for points in columns: the message around them, taken apart without a copy.
+//!
+//! A message of `waywiser.v1` that carries columns nearly always has each field once, in the form in
+//! which every encoder writes it. Such a message is read here; whatever looks different is left to
+//! prost ([`Piece::parse`] gives `None`), which takes every legal encoding and knows the errors. The
+//! caller makes a canonical message of what prost gives, and comes back. `columns.rs` reads the numbers.
+
+use super::columns::PackedColumns;
+
+/// The field numbers of a message that carries a piece of a path; all of them below 16.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PieceFields {
+    /// A string that names the path.
+    pub name: u8,
+    /// The message with the options.
+    pub options: u8,
+    /// A `uint64`, the offset of the first point.
+    pub write_offset: Option<u8>,
+    /// The message with the columns.
+    pub columns: u8,
+    /// A `bool`, whether the path ends with the points of this message.
+    pub end: u8,
+}
+
+/// A piece of a path as its message has it, but for points in rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Piece<'a> {
+    /// The name of the path, or nothing.
+    pub name: &'a str,
+    /// The encoded message with the options.
+    pub options: Option<&'a [u8]>,
+    /// The offset of the first point; 0 where the message has no such field.
+    pub write_offset: u64,
+    /// The points.
+    pub columns: Option<PackedColumns<'a>>,
+    /// Whether the path ends with them.
+    pub is_end: bool,
+}
+
+impl<'a> Piece<'a> {
+    /// Takes a message apart; `None` if it is for prost to read.
+    ///
+    /// ```
+    /// use waywiser::wire::{Piece, PieceFields};
+    ///
+    /// let fields = PieceFields { name: 1, options: 2, write_offset: Some(3), columns: 5, end: 6 };
+    /// let message = [0x0a, 1, b'p', 0x18, 7, 0x2a, 6, 0x0a, 1, 2, 0x12, 1, 4, 0x30, 1];
+    /// let piece = Piece::parse(&message, &fields).unwrap();
+    /// assert_eq!((piece.name, piece.write_offset, piece.is_end), ("p", 7, true));
+    /// assert_eq!(piece.columns.unwrap().len(), Ok(1));
+    /// ```
+    pub fn parse(message: &'a [u8], fields: &PieceFields) -> Option<Self> {
+        const VARINT: u8 = 0;
+        const LENGTH_DELIMITED: u8 = 2;
+        let mut piece = Self::default();
+        let mut seen = 0_u16;
+        let mut rest = message;
+        while let Some((&key, behind)) = rest.split_first() {
+            rest = behind;
+            let (field, wire_type) = (key >> 3, key & 7);
+            // A field that comes twice is merged by rules of its own.
+            if key >= 0x80 || seen & 1 << field != 0 {
+                return None;
+            }
+            seen |= 1 << field;
+            let number = small_varint(&mut rest)?;
+            let number_at = |wanted: u8| field == wanted && wire_type == VARINT;
+            if fields.write_offset.is_some_and(number_at) {
+                piece.write_offset = number;
+            } else if number_at(fields.end) {
+                piece.is_end = number != 0;
+            } else if wire_type == LENGTH_DELIMITED {
+                let (content, behind) = rest.split_at_checked(usize::try_from(number).ok()?)?;
+                rest = behind;
+                if field == fields.name {
+                    piece.name = std::str::from_utf8(content).ok()?;
+                } else if field == fields.options {
+                    piece.options = Some(content);
+                } else if field == fields.columns {
+                    piece.columns = Some(PackedColumns::parse(content)?);
+                } else {
+                    return None;
+                }
+            } else {
+                return None;
+            }
+        }
+        Some(piece)
+    }
+}
+
+/// A varint of at most nine bytes; a longer one is for prost.
+pub(super) fn small_varint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for (index, &byte) in bytes.iter().take(9).enumerate() {
+        value |= u64::from(byte & 0x7f) << (7 * index);
+        if byte < 0x80 {
+            *bytes = &bytes[index + 1..];
+            return Some(value);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use prost::Message as _;
+
+    use super::*;
+    use crate::proto::waywiser_v1 as pb;
+
+    const FIELDS: PieceFields =
+        PieceFields { name: 1, options: 2, write_offset: Some(3), columns: 5, end: 6 };
+
+    fn columns() -> impl Strategy<Value = pb::PointColumns> {
+        let column = || prop::collection::vec(any::<i64>(), 0..20);
+        let small = || prop::collection::vec(any::<u32>(), 0..20);
+        (column(), column(), column(), column(), small(), small()).prop_map(
+            |(x, y, z, time_ms, accuracy_mm, segment_starts)| pb::PointColumns {
+                x,
+                y,
+                z,
+                time_ms,
+                accuracy_mm,
+                segment_starts,
+            },
+        )
+    }
+
+    fn request() -> impl Strategy<Value = pb::RecordPathRequest> {
+        let options = prop::option::of((0..4_i32, any::<u32>()).prop_map(|(model, count)| {
+            pb::PathOptions { model, reanchor_count: count, ..Default::default() }
+        }));
+        ("[a-z/ü]{0,9}", options, any::<u64>(), prop::option::of(columns()), any::<bool>())
+            .prop_map(|(name, options, write_offset, columns, finish_write)| {
+                pb::RecordPathRequest {
+                    name,
+                    options,
+                    write_offset,
+                    points: Vec::new(),
+                    columns,
+                    finish_write,
+                }
+            })
+    }
+
+    /// What `parse` says is what prost says.
+    fn agrees(message: &[u8]) -> Result<bool, TestCaseError> {
+        let Some(piece) = Piece::parse(message, &FIELDS) else { return Ok(false) };
+        let by_prost = pb::RecordPathRequest::decode(message);
+        prop_assert!(by_prost.is_ok(), "prost refuses it");
+        let by_prost = by_prost.unwrap();
+        prop_assert_eq!(piece.name, by_prost.name);
+        prop_assert_eq!(piece.write_offset, by_prost.write_offset);
+        prop_assert_eq!(piece.is_end, by_prost.finish_write);
+        prop_assert!(by_prost.points.is_empty());
+        let options = piece.options.map(|bytes| pb::PathOptions::decode(bytes).unwrap());
+        prop_assert_eq!(options, by_prost.options);
+        prop_assert_eq!(piece.columns.is_some(), by_prost.columns.is_some());
+        Ok(true)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn it_reads_what_prost_writes(request in request()) {
+            // An offset past 63 bits takes ten bytes.
+            let is_common = request.write_offset >> 63 == 0;
+            prop_assert_eq!(agrees(&request.encode_to_vec())?, is_common);
+        }
+
+        #[test]
+        fn what_it_reads_prost_reads_the_same(
+            request in request(), at in any::<prop::sample::Index>(), byte: u8, cut: bool,
+        ) {
+            let mut message = request.encode_to_vec();
+            if !message.is_empty() {
+                let at = at.index(message.len());
+                message[at] = byte;
+                if cut {
+                    message.truncate(at);
+                }
+            }
+            // A damaged options message is read by prost later, and refused then.
+            if Piece::parse(&message, &FIELDS).is_some_and(|piece| {
+                piece.options.is_none_or(|bytes| pb::PathOptions::decode(bytes).is_ok())
+            }) {
+                agrees(&message)?;
+            }
+        }
+    }
+
+    #[test]
+    fn rows_and_what_comes_twice_are_for_prost() {
+        for message in [
+            &[0x22, 0][..],                     // rows
+            &[0x30, 1, 0x30, 0],                // a field twice
+            &[0x38, 1],                         // an unknown field
+            &[0x2a, 3, 0x08, 2, 0][..],         // a column that is not packed
+            &[0x2a, 6, 0x0a, 1, 2, 0x0a, 1, 2], // a column in two parts
+            &[0x0a, 2, 0xc3, 0x28],             // no UTF-8
+            &[0x2a, 3, 0x0a, 1, 0x80],          // a number cut short
+            &[0x80, 0x01, 0],                   // a key of two bytes
+        ] {
+            assert_eq!(Piece::parse(message, &FIELDS), None, "{message:?}");
+        }
+    }
+}
