@@ -2,7 +2,8 @@
 //! takes them.
 
 use super::level::{Level, kernel};
-use super::point::{HALF_TURN_E7, POLE_E7, Point, PointError, Space};
+use super::point::{E7_DEG, HALF_TURN_E7, PLANAR_MAX, POLE_E7, Point, PointError, Space};
+use super::scale::Scale;
 
 /// A run of up to [`Block::CAPACITY`] points of one space, held as two columns.
 ///
@@ -30,6 +31,14 @@ kernel! {
         convert_geographic_body
 }
 
+kernel! {
+    /// Whole numbers on some scale, to be at most `limits` of x and of y either way; gives the number of
+    /// those that want a second look, and are not to be used.
+    fn convert_scaled(
+        x: &[i64], y: &[i64], scale: Scale, limits: (f64, f64), x_out: &mut [f64], y_out: &mut [f64],
+    ) -> u64 = convert_scaled_body
+}
+
 #[inline(always)]
 fn convert_body(x: &[i32], y: &[i32], x_out: &mut [f64], y_out: &mut [f64]) -> u64 {
     for (out, &value) in x_out.iter_mut().zip(x) {
@@ -54,6 +63,44 @@ fn convert_geographic_body(x: &[i32], y: &[i32], x_out: &mut [f64], y_out: &mut 
         odd += u32::from(value > POLE) | u32::from(value < -POLE);
     }
     odd.into()
+}
+
+#[inline(always)]
+fn convert_scaled_body(
+    x: &[i64],
+    y: &[i64],
+    scale: Scale,
+    limits: (f64, f64),
+    x_out: &mut [f64],
+    y_out: &mut [f64],
+) -> u64 {
+    // A loop for each scale, in which nothing is left to decide.
+    match scale {
+        Scale::Over(parts) => {
+            scaled(x, limits.0, x_out, |value| value / parts)
+                + scaled(y, limits.1, y_out, |value| value / parts)
+        }
+        Scale::Times(resolution) => {
+            scaled(x, limits.0, x_out, |value| value * resolution)
+                + scaled(y, limits.1, y_out, |value| value * resolution)
+        }
+    }
+}
+
+#[inline(always)]
+fn scaled(values: &[i64], limit: f64, out: &mut [f64], scale: impl Fn(f64) -> f64) -> u64 {
+    /// 1.5 * 2^52: added to the bits, a whole number up to 2^51 lands in the last bits of this `f64`.
+    /// Few processors have an instruction that converts lanes of 64 bits.
+    const MAGIC: f64 = (3_u64 << 51) as f64;
+    const EXACT: u64 = 1 << 51;
+    let mut odd = 0;
+    for (out, &value) in out.iter_mut().zip(values) {
+        let near = f64::from_bits((value as u64).wrapping_add(MAGIC.to_bits()));
+        *out = scale(near - MAGIC) + 0.0;
+        odd += u64::from((value as u64).wrapping_add(EXACT) > 2 * EXACT);
+        odd += u64::from(out.abs() > limit) | u64::from(out.is_nan());
+    }
+    odd
 }
 
 impl Block {
@@ -157,6 +204,56 @@ impl Block {
         Ok(())
     }
 
+    /// Adds many pairs of whole numbers of `resolution`: x and y in the caller's unit, or longitude and
+    /// latitude in degrees. See [`FixBlock::extend_scaled`](super::FixBlock::extend_scaled).
+    ///
+    /// # Errors
+    /// The index of the first pair that is no point, and why. Those before it were added.
+    ///
+    /// # Panics
+    /// As [`Block::extend_i32`].
+    pub fn extend_scaled(
+        &mut self,
+        x: &[i64],
+        y: &[i64],
+        resolution: f64,
+    ) -> Result<(), (usize, PointError)> {
+        self.extend_scaled_at(Level::best(), x, y, resolution)
+    }
+
+    fn extend_scaled_at(
+        &mut self,
+        level: Level,
+        x: &[i64],
+        y: &[i64],
+        resolution: f64,
+    ) -> Result<(), (usize, PointError)> {
+        assert!(x.len() == y.len() && x.len() <= self.room());
+        let is_e7 = self.space == Space::Geographic && resolution == E7_DEG;
+        let scale = if is_e7 { Scale::Over(1.0) } else { Scale::new(resolution) };
+        if is_e7 || self.space == Space::Planar {
+            let limits = if is_e7 { (HALF_TURN_E7, POLE_E7) } else { (PLANAR_MAX, PLANAR_MAX) };
+            let from = self.len + 1;
+            let to = from + x.len();
+            let columns = (&mut self.x[from..to], &mut self.y[from..to]);
+            if convert_scaled(level, x, y, scale, limits, columns.0, columns.1) == 0 {
+                self.len += x.len();
+                return Ok(());
+            }
+        }
+        // Degrees that take a rounding, a longitude to wrap, or something to refuse: one by one.
+        for (index, (&x, &y)) in x.iter().zip(y).enumerate() {
+            let point = if is_e7 {
+                Point::from_wide_e7(y, x)
+            } else {
+                Point::new(self.space, scale.apply(x as f64), scale.apply(y as f64))
+            };
+            let (x, y) = point.map_err(|error| (index, error))?.canonical();
+            self.push_canonical(x, y);
+        }
+        Ok(())
+    }
+
     /// Adds coordinates in the canonical unit that were checked by whoever made them.
     #[inline]
     pub(super) fn push_canonical(&mut self, x: f64, y: f64) {
@@ -207,6 +304,56 @@ mod tests {
             for level in Level::all() {
                 let mut block = Block::new(space);
                 prop_assert_eq!(block.extend_at(level, &x, &y), expected);
+                prop_assert_eq!(block.columns(), singly.columns());
+            }
+        }
+    }
+
+    /// What stands in columns and near their limits.
+    fn whole() -> impl Strategy<Value = i64> {
+        prop_oneof![
+            8 => -2_000_000_000..=2_000_000_000_i64,
+            1 => any::<i64>(),
+            1 => (-2..=2_i64, -1..=1_i64).prop_map(|(high, low)| (high << 51) + low),
+            1 => (-2..=2_i64, -1..=1_i64).prop_map(|(high, low)| high * 900_000_000 + low),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn many_whole_numbers_are_added_as_the_points_they_mean_on_every_level(
+            pairs in prop::collection::vec(
+                (whole(), prop_oneof![20 => -900_000_000..=900_000_000_i64, 1 => whole()]),
+                0..=40,
+            ),
+            space in prop::sample::select(vec![Space::Planar, Space::Geographic]),
+            resolution in prop::sample::select(vec![1e-7, 1e-6, 1e-3, 1.0, 0.3, 2.5, 1e300]),
+        ) {
+            let (x, y): (Vec<_>, Vec<_>) = pairs.iter().copied().unzip();
+            let mut singly = Block::new(space);
+            let scale = Scale::new(resolution);
+            let expected: Result<(), (usize, PointError)> = (0_usize..).zip(&pairs).try_for_each(|(i, &(x, y))| {
+                let (x_scaled, y_scaled) = (scale.apply(x as f64), scale.apply(y as f64));
+                let point = if (space, resolution) == (Space::Geographic, 1e-7) {
+                    let whole_turns = (x as i128 + 1_800_000_000).div_euclid(3_600_000_000);
+                    let wrapped = (x as i128 - whole_turns * 3_600_000_000) as i32;
+                    let is_antimeridian = wrapped == -1_800_000_000 && x > 0;
+                    let wrapped = if is_antimeridian { -wrapped } else { wrapped };
+                    match i32::try_from(y) {
+                        Ok(y) => Point::from_e7(y, wrapped),
+                        Err(_) => Err(PointError::Latitude { latitude_deg: y as f64 / 1e7 }),
+                    }
+                } else {
+                    Point::new(space, x_scaled, y_scaled)
+                };
+                let (x, y) = point.map_err(|error| (i, error))?.canonical();
+                singly.push_canonical(x, y);
+                Ok(())
+            });
+            for level in Level::all() {
+                let mut block = Block::new(space);
+                let outcome = block.extend_scaled_at(level, &x, &y, resolution);
+                prop_assert_eq!(format!("{outcome:?}"), format!("{expected:?}"));
                 prop_assert_eq!(block.columns(), singly.columns());
             }
         }

@@ -49,9 +49,11 @@ impl Fix {
         Ok(Self { z: Some(checked_z(z)? + 0.0), ..self })
     }
 
-    /// With a time: nanoseconds since 1970-01-01T00:00:00Z.
+    /// With a time: nanoseconds since 1970-01-01T00:00:00Z. The smallest `i64`, in the year 1677, is
+    /// taken for the one after it.
     pub fn at_unix_ns(self, unix_ns: i64) -> Self {
-        Self { unix_ns: Some(unix_ns), ..self }
+        // Columns have the smallest where there is no time.
+        Self { unix_ns: Some(unix_ns.max(-i64::MAX)), ..self }
     }
 
     /// With the radius in metres within which the receiver believes to be.

@@ -1,125 +1,62 @@
 //! The measurement of a path of fixes: what all of them come to, what the accepted ones come to, and
 //! what is known of time and elevation.
+//!
+//! It puts the parts together: the raw [`Path`], the filter of `policy.rs` where the options ask for
+//! one, and the profile of what was accepted.
 
 use serde::{Deserialize, Serialize};
 
 use super::block::Block;
-use super::bounds::Bounds;
 use super::fix::Fix;
-use super::metric::Metric;
-use super::options::Options;
+use super::fix_block::FixBlock;
+use super::options::{Elevation, Options};
 use super::path::{Path, PathError};
+use super::policy::Filter;
+use super::profile::{Known, Profile};
+use super::sum::ExactSum;
+use super::summary::PathSummary;
 
 /// The running measurement of one path of fixes.
 ///
 /// However its fixes are cut into blocks or calls, and however often it was serialised and read back
-/// in between, the summary has the same bits.
+/// in between, the summary has the same bits. What is read back is taken at its word: one that was
+/// tampered with may tell nonsense, but does not panic.
+///
+/// ```
+/// use waywiser::measure::{Fix, Measurement, Metric, Options, Point};
+///
+/// let options = Options { min_step: Some(2.0), ..Options::new(Metric::Planar) };
+/// let mut path = Measurement::new(options);
+/// for x in [0.0, 1.0, 0.0, 1.0, 3.0] {
+///     path.extend(&[Fix::new(Point::planar(x, 0.0)?)])?;
+/// }
+/// let summary = path.summary();
+/// assert_eq!((summary.raw_length, summary.length, summary.accepted_count), (5.0, 3.0, 2));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measurement {
     options: Options,
-    /// All points.
+    /// All fixes, broken where they say so themselves.
     raw: Path,
-}
-
-/// A run of up to [`Block::CAPACITY`] fixes of one space, as columns.
-#[derive(Clone, Debug)]
-pub struct FixBlock {
-    points: Block,
-}
-
-/// What is known of a path of fixes so far. Lengths are in metres or, for [`Metric::Planar`], in the
-/// caller's unit.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PathSummary {
-    /// What a leg is.
-    pub metric: Metric,
-    /// All fixes.
-    pub point_count: u64,
-    /// Those that were not rejected.
-    pub accepted_count: u64,
-    /// Unbroken runs of accepted fixes.
-    pub segment_count: u64,
-    /// The correctly rounded sum of the accepted legs.
-    pub length: f64,
-    /// The correctly rounded sum of all legs but those across breaks that the fixes themselves tell.
-    pub raw_length: f64,
-    /// `length` in three dimensions, if asked for.
-    pub length_3d: Option<f64>,
-    /// From the first accepted fix to the last.
-    pub displacement: f64,
-    /// Why fixes were rejected, in the order in which the rules apply; none that never applied.
-    pub rejections: Vec<Rejection>,
-    /// From the earliest to the latest time of an accepted fix.
-    pub elapsed_ns: Option<u64>,
-    /// The time of the accepted legs that are not slower than [`Options::stopped_speed`].
-    pub moving_ns: Option<u64>,
-    /// The greatest speed of an accepted leg, a second.
-    pub max_speed: Option<f64>,
-    /// The sum of all rises along accepted legs.
-    pub ascent: Option<f64>,
-    /// The sum of all falls, not negative.
-    pub descent: Option<f64>,
-    /// The box around the accepted fixes.
-    pub bounds: Option<Bounds>,
-}
-
-/// The fixes that were rejected for one reason.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Rejection {
-    /// The reason.
-    pub reason: RejectionReason,
-    /// How many there are.
-    pub count: u64,
-    /// The offset of the first one.
-    pub first_offset: u64,
-    /// The correctly rounded sum of the raw legs that end in one of them.
-    pub kept_out: f64,
-}
-
-/// Why a fix was rejected, in the order in which the rules apply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum RejectionReason {
-    /// It is earlier than the accepted fix before it.
-    BackwardTime,
-    /// It is not accurate enough.
-    Accuracy,
-    /// The way to it takes too great a speed.
-    Speed,
-    /// It is too near to the accepted fix before it.
-    Step,
-}
-
-impl FixBlock {
-    /// An empty block for fixes of the space of `metric`.
-    pub fn new(metric: Metric) -> Self {
-        Self { points: Block::new(metric.space()) }
-    }
-
-    /// How many fixes it holds.
-    pub fn len(&self) -> usize {
-        self.points.len()
-    }
-
-    /// Whether it holds no fix.
-    pub fn is_empty(&self) -> bool {
-        self.points.is_empty()
-    }
-
-    /// Whether it takes no further fix before it is folded.
-    pub fn is_full(&self) -> bool {
-        self.points.is_full()
-    }
-
-    /// How many more fixes fit.
-    pub fn room(&self) -> usize {
-        self.points.room()
-    }
+    /// What is accepted, where that may be less than everything.
+    filter: Option<Filter>,
+    /// Of the accepted fixes.
+    profile: Profile,
+    /// What is known of the last fix; without a filter, which keeps that of the last accepted one.
+    last: Known,
 }
 
 impl Measurement {
-    /// A path without fixes. The options have to be checked.
+    /// A path without fixes. The options have to be checked, with [`Options::check`].
     pub fn new(options: Options) -> Self {
-        Self { options, raw: Path::new(options.metric) }
+        Self {
+            options,
+            raw: Path::new(options.metric),
+            filter: options.is_selective().then(|| Filter::new(&options)),
+            profile: Profile::EMPTY,
+            last: Known::NOTHING,
+        }
     }
 
     /// How it measures.
@@ -138,17 +75,60 @@ impl Measurement {
     /// When the fixes are of another space or a total is out of range; path and block are then as they
     /// were.
     pub fn fold(&mut self, block: &mut FixBlock) -> Result<(), PathError> {
-        self.raw.fold(&mut block.points)
+        if block.is_empty() {
+            return Ok(());
+        }
+        let is_plain = self.filter.is_none()
+            && self.options.elevation == Elevation::Ignored
+            && block.is_flat_and_timeless();
+        if is_plain {
+            self.raw.fold_legs(&mut block.points, &block.starts, &mut [0.0; Block::CAPACITY])?;
+            self.last = Known::NOTHING;
+        } else {
+            // Several totals may pass their range, and then none may have changed.
+            let mut next = self.clone();
+            next.fold_all(block)?;
+            *self = next;
+        }
+        block.clear();
+        Ok(())
+    }
+
+    fn fold_all(&mut self, block: &mut FixBlock) -> Result<(), PathError> {
+        let (offset, before) = (self.raw.point_count(), self.raw.last());
+        let is_joined = before.is_some() && !self.raw.is_broken();
+        let mut legs = [0.0; Block::CAPACITY];
+        let legs = &mut legs[..block.len()];
+        self.raw.fold_legs(&mut block.points, &block.starts, legs)?;
+        if let Some(filter) = &mut self.filter {
+            let Self { options, profile, .. } = self;
+            return filter.fold(options, block, before, offset, legs, profile);
+        }
+        let mut from = is_joined.then_some(self.last);
+        for (index, &leg) in legs.iter().enumerate() {
+            let to = block.known(index);
+            if let Some(from) = from.filter(|_| !block.starts.contains(index)) {
+                self.profile.add_leg(&self.options, leg, from, to)?;
+            }
+            self.profile.add_fix(to);
+            from = Some(to);
+        }
+        self.last = from.unwrap_or(Known::NOTHING);
+        Ok(())
     }
 
     /// Adds fixes.
     ///
     /// # Errors
-    /// As [`Measurement::fold`]; the fixes of whole blocks before the failing one are then part of the
-    /// path.
+    /// As [`Measurement::fold`]; the fixes before the block that fails are then part of the path, and
+    /// [`Measurement::point_count`] tells how many.
     pub fn extend(&mut self, fixes: &[Fix]) -> Result<(), PathError> {
-        for fix in fixes {
-            self.raw.extend(&[fix.point()])?;
+        let mut block = FixBlock::new(self.options.metric);
+        for chunk in fixes.chunks(FixBlock::CAPACITY) {
+            for &fix in chunk {
+                block.push(fix)?;
+            }
+            self.fold(&mut block)?;
         }
         Ok(())
     }
@@ -156,27 +136,52 @@ impl Measurement {
     /// Ends the segment: no leg joins what came before to what comes next.
     pub fn start_segment(&mut self) {
         self.raw.start_segment();
+        if let Some(filter) = &mut self.filter {
+            filter.start_segment();
+        }
+    }
+
+    /// All fixes.
+    pub(super) fn raw(&self) -> &Path {
+        &self.raw
+    }
+
+    /// What time and elevation tell of the accepted fixes.
+    pub(super) fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// What was kept out, by [`RejectionReason`](super::RejectionReason).
+    pub(super) fn kept_out(&self) -> [ExactSum; 4] {
+        self.filter.as_ref().map_or([ExactSum::ZERO; 4], Filter::kept_out)
+    }
+
+    /// The accepted fixes.
+    pub(super) fn accepted(&self) -> &Path {
+        self.filter.as_ref().map_or(&self.raw, Filter::accepted)
     }
 
     /// What is known so far.
     pub fn summary(&self) -> PathSummary {
-        let raw = self.raw.summary();
+        let accepted = self.accepted().summary();
+        let climb = self.profile.climb();
+        let is_3d = self.options.elevation == Elevation::ThreeDimensional;
         PathSummary {
-            metric: raw.metric,
-            point_count: raw.point_count,
-            accepted_count: raw.point_count,
-            segment_count: raw.segment_count,
-            length: raw.length,
-            raw_length: raw.length,
-            length_3d: None,
-            displacement: raw.displacement,
-            rejections: Vec::new(),
-            elapsed_ns: None,
-            moving_ns: None,
-            max_speed: None,
-            ascent: None,
-            descent: None,
-            bounds: raw.bounds,
+            metric: self.options.metric,
+            point_count: self.raw.point_count(),
+            accepted_count: accepted.point_count,
+            segment_count: accepted.segment_count,
+            length: accepted.length,
+            raw_length: self.raw.length().to_f64(),
+            length_3d: is_3d.then(|| self.profile.length_3d().to_f64()),
+            displacement: accepted.displacement,
+            rejections: self.filter.as_ref().map_or_else(Vec::new, Filter::rejections),
+            elapsed_ns: self.profile.elapsed_ns(),
+            moving_ns: self.profile.moving_ns(),
+            max_speed: self.profile.max_speed(),
+            ascent: climb.map(|(ascent, _)| ExactSum::to_f64(ascent)),
+            descent: climb.map(|(_, descent)| ExactSum::to_f64(descent)),
+            bounds: accepted.bounds,
         }
     }
 }

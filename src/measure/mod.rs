@@ -8,26 +8,37 @@
 //! 2. points gather in a [`Block`] of columns;
 //! 3. a [`Metric`] turns the block into legs, one `f64` each, rounded once;
 //! 4. an [`ExactSum`] adds the legs without rounding, so that order and grouping cannot matter;
-//! 5. the [`Path`] keeps what a continuation needs and tells the [`Summary`] at any time.
+//! 5. the [`Path`] keeps what a continuation needs and tells the [`Summary`] at any time;
+//! 6. where more is known than places, fixes gather in a [`FixBlock`], and a [`Measurement`] tells which
+//!    of them a policy accepts, and what time and elevation add ([`PathSummary`]).
 
 mod block;
 mod bounds;
 mod fix;
+mod fix_block;
 pub(crate) mod level;
 mod measurement;
 mod metric;
 mod options;
 mod path;
 mod point;
+mod policy;
+mod profile;
+mod scale;
 mod sum;
+mod summary;
+mod totals;
 
 pub use block::Block;
 pub use bounds::Bounds;
 pub use fix::{Fix, FixError};
-pub use measurement::{FixBlock, Measurement, PathSummary, Rejection, RejectionReason};
+pub use fix_block::{ColumnError, FixBlock};
+pub use measurement::Measurement;
 pub use metric::Metric;
 pub use metric::haversine::MEAN_EARTH_RADIUS_M;
 pub use options::{Elevation, Options, OptionsError, REANCHOR_COUNT};
 pub use path::{Path, PathError, Summary};
 pub use point::{PLANAR_MAX, Point, PointError, Space};
 pub use sum::{ExactSum, SumOverflow};
+pub use summary::{PathSummary, Rejection, RejectionReason};
+pub use totals::Totals;

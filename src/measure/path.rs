@@ -3,6 +3,7 @@
 
 use super::block::Block;
 use super::bounds::{Bounds, Extent};
+use super::fix_block::Starts;
 use super::level::Level;
 use super::metric::Metric;
 use super::point::{Point, Space};
@@ -106,41 +107,106 @@ impl Path {
         self.point_count
     }
 
+    /// The exact sum of its legs.
+    pub(super) fn length(&self) -> ExactSum {
+        self.sum
+    }
+
+    /// The last point, in canonical coordinates.
+    pub(super) fn last(&self) -> Option<(f64, f64)> {
+        self.ends.map(|(_, last)| last)
+    }
+
+    /// Whether the next point starts a segment though there are points before it.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken
+    }
+
     /// Folds a block in and empties it.
     ///
     /// # Errors
     /// When the block is of another space or the total is out of range; path and block are then as
     /// they were.
     pub fn fold(&mut self, block: &mut Block) -> Result<(), PathError> {
+        self.fold_legs(block, &Starts::NONE, &mut [0.0; Block::CAPACITY])?;
+        block.clear();
+        Ok(())
+    }
+
+    /// Folds a block in and leaves it as it is; those of its points that `starts` names start a
+    /// segment. `legs[i]` becomes the leg that ends in the point `i`, 0 where none does.
+    ///
+    /// # Errors
+    /// As [`Path::fold`].
+    #[inline]
+    pub(super) fn fold_legs(
+        &mut self,
+        block: &mut Block,
+        starts: &Starts,
+        legs: &mut [f64],
+    ) -> Result<(), PathError> {
         if block.space() != self.metric.space() {
             return Err(PathError::Space { metric: self.metric, points: block.space() });
         }
         if block.is_empty() {
             return Ok(());
         }
-        let added = block.len() as u64;
-        let joined = self.ends.filter(|_| !self.broken);
+        let added = block.len();
+        let joined = self.ends.filter(|_| !self.broken && !starts.contains(0));
         let (x, y) = match joined {
             Some((_, last)) => block.columns_after(last),
             None => block.columns(),
         };
-        let mut legs = [0.0; Block::CAPACITY];
-        let legs = &mut legs[..x.len() - 1];
+        let legs = &mut legs[..added];
         let level = Level::best();
-        self.metric.legs(level, x, y, legs);
+        self.metric.legs(level, x, y, &mut legs[usize::from(joined.is_none())..]);
+        let mut start_count = u64::from(joined.is_none());
+        if !starts.is_empty() {
+            for index in (1..added).filter(|&index| starts.contains(index)) {
+                legs[index] = 0.0;
+                start_count += 1;
+            }
+        }
         self.sum.add_block(level, legs)?;
 
-        // Nothing fails from here on. The point before the block is counted among the bounds
-        // already; once more does no harm.
+        // Nothing fails from here on.
+        self.broken_before_first |= self.ends.is_none() && starts.contains(0);
+        self.take(level, x, y, added as u64, start_count);
+        Ok(())
+    }
+
+    /// Adds points whose legs were measured by the caller: each in its place, 0 for the first of a
+    /// segment; `start_count` points are one.
+    ///
+    /// # Errors
+    /// When the total is out of range; the path is then as it was.
+    pub(super) fn add_measured(
+        &mut self,
+        x: &[f64],
+        y: &[f64],
+        legs: &[f64],
+        start_count: u64,
+    ) -> Result<(), PathError> {
+        if x.is_empty() {
+            return Ok(());
+        }
+        let level = Level::best();
+        self.sum.add_block(level, legs)?;
+        self.take(level, x, y, x.len() as u64, start_count);
+        Ok(())
+    }
+
+    /// All that is kept of points beside their legs. The point before a block may be among them: it is
+    /// counted among the bounds already, and once more does no harm.
+    #[inline]
+    fn take(&mut self, level: Level, x: &[f64], y: &[f64], added: u64, start_count: u64) {
         self.extent.extend(level, x, y);
-        self.point_count += added;
-        self.segment_count += u64::from(joined.is_none());
+        self.point_count = self.point_count.saturating_add(added);
+        self.segment_count = self.segment_count.saturating_add(start_count);
         let last = (x[x.len() - 1], y[y.len() - 1]);
         let first = self.ends.map_or((x[0], y[0]), |(first, _)| first);
         self.ends = Some((first, last));
         self.broken = false;
-        block.clear();
-        Ok(())
     }
 
     /// Adds points.
@@ -196,8 +262,9 @@ impl Path {
         if self.ends.is_none() {
             self.broken_before_first |= next.broken_before_first;
         }
-        self.point_count += next.point_count;
-        self.segment_count += next.segment_count - u64::from(joined.is_some());
+        self.point_count = self.point_count.saturating_add(next.point_count);
+        let segment_count = next.segment_count.saturating_sub(u64::from(joined.is_some()));
+        self.segment_count = self.segment_count.saturating_add(segment_count);
         self.extent.merge(&next.extent);
         let first = self.ends.map_or(next_first, |(first, _)| first);
         self.ends = Some((first, next_last));

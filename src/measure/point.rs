@@ -14,6 +14,8 @@ pub const PLANAR_MAX: f64 = (1_u64 << 40) as f64;
 
 /// E7 units in a degree.
 const E7_PER_DEG: f64 = 1e7;
+/// The E7 unit in degrees.
+pub(super) const E7_DEG: f64 = 1e-7;
 /// A quarter turn in E7 units: the latitude of the north pole.
 pub(super) const POLE_E7: f64 = 90.0 * E7_PER_DEG;
 /// Half a turn in E7 units: the antimeridian.
@@ -104,6 +106,24 @@ impl Point {
         }
         let x = wrap_half_turn(f64::from(longitude_e7), HALF_TURN_E7);
         Ok(Self::checked(Space::Geographic, x, y))
+    }
+
+    /// The same for wider numbers: any longitude is taken.
+    ///
+    /// # Errors
+    /// As [`Point::from_e7`].
+    pub(super) fn from_wide_e7(latitude_e7: i64, longitude_e7: i64) -> Result<Self, PointError> {
+        if latitude_e7.unsigned_abs() > POLE_E7 as u64 {
+            return Err(PointError::Latitude { latitude_deg: latitude_e7 as f64 / E7_PER_DEG });
+        }
+        // The remainder of what an f64 may not hold fits one easily.
+        let rest = if longitude_e7.unsigned_abs() <= HALF_TURN_E7 as u64 {
+            longitude_e7
+        } else {
+            longitude_e7 % TURN_E7 as i64
+        };
+        let x = wrap_half_turn(rest as f64, HALF_TURN_E7);
+        Ok(Self::checked(Space::Geographic, x, latitude_e7 as f64))
     }
 
     /// A point of `space` with `x` (or longitude in degrees) and `y` (or latitude in degrees): the
