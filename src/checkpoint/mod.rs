@@ -1,8 +1,8 @@
 //! Where recordings are kept: one [`Checkpoint`] a name, replaced as a whole, durably and on
 //! conditions.
 //!
-//! [`CheckpointStore`] says what a store must do; `contract.rs` is a test suite that holds each one to
-//! it. `memory` keeps checkpoints as long as the process lives, `embedded` keeps them in a file.
+//! [`CheckpointStore`] says what a store must do; [`contract`] is a test suite that holds each one to
+//! it. [`MemoryStore`] keeps checkpoints as long as the process lives.
 //! Nothing here knows a protocol, and nobody here folds a point.
 
 use std::future::Future;
@@ -10,14 +10,19 @@ use std::pin::Pin;
 
 use crate::measure::{Measurement, Options};
 
+pub mod contract;
+mod memory;
 mod name;
+mod rules;
 
+pub use memory::MemoryStore;
 pub use name::{NameError, PathName};
 
 /// All there is of a recording: what its fold holds, and who may go on with it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
-    /// Rises each time a writer opens the recording; a commit under an older one is refused.
+    /// Rises each time a writer opens the recording, and is never given out twice, not even after the
+    /// recording was deleted and begun again; a commit under an older one is refused.
     pub epoch: u64,
     /// Whether it is finished.
     pub complete: bool,
@@ -46,7 +51,7 @@ pub struct Opening {
     pub options: Option<Options>,
     /// The time, in milliseconds since 1970-01-01T00:00:00Z.
     pub now_unix_ms: i64,
-    /// From when on a new recording may be deleted.
+    /// From when on a recording may be deleted that is new or would expire before.
     pub expire_unix_ms: i64,
 }
 
@@ -97,16 +102,19 @@ pub type Page = Vec<(PathName, Result<Checkpoint, StoreError>)>;
 /// Dropping a future does not take the request back: what was asked may still be done.
 pub trait CheckpointStore: Send + Sync + 'static {
     /// Opens a recording for writing, and begins it if there is none. Raises the epoch, so that all
-    /// writers before are fenced; a finished recording is given as it is.
+    /// writers before are fenced; a finished recording is given as it is. Nothing else changes but that
+    /// a recording which would expire before [`Opening::expire_unix_ms`] is kept until then.
     ///
     /// # Errors
     /// [`StoreError::OptionsDiffer`], with nothing changed; else as any.
     fn open(&self, name: PathName, opening: Opening) -> StoreFuture<'_, Checkpoint>;
 
-    /// Replaces the checkpoint if epoch and offset are still those of `guard` and it is not finished.
+    /// Replaces the checkpoint if epoch and offset are still those of `guard`, it is not finished, and
+    /// `next` is of the same epoch and has no fewer points.
     ///
     /// # Errors
-    /// [`StoreError::Fenced`] if they are not, [`StoreError::NotFound`] if it is gone.
+    /// [`StoreError::Fenced`] if not, [`StoreError::NotFound`] if it is gone. A refusal with the epoch of
+    /// the guard means that another commit under it came first, perhaps one whose answer was lost.
     fn commit(&self, name: PathName, guard: Guard, next: Checkpoint) -> StoreFuture<'_, ()>;
 
     /// The checkpoint as it is stored.

@@ -1,0 +1,316 @@
+//! What every [`CheckpointStore`] must do, as a suite of tests that takes any of them: run [`hold`] on an
+//! empty one. It knows no store by name, and waits for nothing but the store.
+//!
+//! Public so that a store of your own can be held to it; each function asserts, and that is all.
+
+#![allow(clippy::unwrap_used, reason = "a suite of tests, called by tests alone")]
+
+use futures::future::join_all;
+
+use crate::measure::{Fix, Measurement, Metric, Options, Point};
+
+use super::{Checkpoint, CheckpointStore, Guard, Opening, PathName, StoreError};
+
+/// Runs all of them. The store has to be empty, and is empty afterwards.
+///
+/// # Panics
+/// When the store does not do what it must.
+pub async fn hold(store: &dyn CheckpointStore) {
+    assert_eq!(store.list(None, 1).await, Ok(Vec::new()), "the store is not empty at the start");
+    a_recording_is_begun_and_gone_on_with(store).await;
+    a_ghost_is_fenced(store).await;
+    a_commit_goes_on_from_where_it_says(store).await;
+    a_finished_recording_is_final(store).await;
+    other_options_change_nothing(store).await;
+    what_is_not_there_is_not_found(store).await;
+    a_deleted_recording_fences_its_writer_for_ever(store).await;
+    pages_are_in_order_and_whole(store).await;
+    what_has_expired_is_deleted_and_nothing_else(store).await;
+    of_many_openers_the_last_one_writes(store).await;
+    of_many_commits_from_one_offset_one_is_done(store).await;
+    many_recordings_do_not_mix(store).await;
+    assert_eq!(store.list(None, 1).await, Ok(Vec::new()), "the suite has left something behind");
+}
+
+fn name(id: &str) -> PathName {
+    format!("paths/{id}").parse().unwrap()
+}
+
+fn opening() -> Opening {
+    let options = Some(Options::new(Metric::Planar));
+    Opening { options, now_unix_ms: 1_000, expire_unix_ms: 9_000 }
+}
+
+fn guard(checkpoint: &Checkpoint) -> Guard {
+    Guard { epoch: checkpoint.epoch, committed_points: checkpoint.committed_points() }
+}
+
+/// The same with `count` points more.
+fn grown(checkpoint: &Checkpoint, count: u32) -> Checkpoint {
+    let mut next = checkpoint.clone();
+    let fixes = (0..count).map(|i| Fix::new(Point::planar(f64::from(i), 0.1).unwrap()));
+    next.measurement.extend(&fixes.collect::<Vec<_>>()).unwrap();
+    next.update_unix_ms += 1;
+    next.expire_unix_ms += 1;
+    next
+}
+
+fn finished(checkpoint: &Checkpoint) -> Checkpoint {
+    Checkpoint { complete: true, ..checkpoint.clone() }
+}
+
+async fn begin(store: &dyn CheckpointStore, id: &str) -> Checkpoint {
+    store.open(name(id), opening()).await.unwrap()
+}
+
+async fn commit(
+    store: &dyn CheckpointStore,
+    id: &str,
+    from: &Checkpoint,
+    to: &Checkpoint,
+) -> Result<(), StoreError> {
+    store.commit(name(id), guard(from), to.clone()).await
+}
+
+async fn assert_stored(store: &dyn CheckpointStore, id: &str, expected: &Checkpoint) {
+    assert_eq!(store.load(name(id)).await.unwrap().as_ref(), Some(expected), "{id}");
+}
+
+async fn clear(store: &dyn CheckpointStore, id: &str) {
+    assert_eq!(store.delete(name(id)).await, Ok(true), "{id} was there");
+    assert_eq!(store.load(name(id)).await, Ok(None), "{id} is gone");
+}
+
+async fn a_recording_is_begun_and_gone_on_with(store: &dyn CheckpointStore) {
+    let first = begin(store, "begun").await;
+    let expected = Checkpoint {
+        epoch: first.epoch,
+        complete: false,
+        measurement: Measurement::new(Options::new(Metric::Planar)),
+        create_unix_ms: 1_000,
+        update_unix_ms: 1_000,
+        expire_unix_ms: 9_000,
+    };
+    assert_eq!(first, expected);
+    assert_stored(store, "begun", &first).await;
+
+    let next = grown(&first, 1_000);
+    commit(store, "begun", &first, &next).await.unwrap();
+    assert_stored(store, "begun", &next).await;
+
+    // The second writer goes on by the options of the first, and puts off the end.
+    let later = Opening { options: None, now_unix_ms: 8_000, expire_unix_ms: 16_000 };
+    let again = store.open(name("begun"), later).await.unwrap();
+    assert!(again.epoch > first.epoch, "{} after {}", again.epoch, first.epoch);
+    assert_eq!(again, Checkpoint { epoch: again.epoch, expire_unix_ms: 16_000, ..next });
+    assert_stored(store, "begun", &again).await;
+    let sooner = store.open(name("begun"), opening()).await.unwrap();
+    assert_eq!(sooner.expire_unix_ms, 16_000, "opening never brings the end nearer");
+    clear(store, "begun").await;
+
+    let opening = Opening { options: None, ..opening() };
+    let by_default = store.open(name("begun"), opening).await.unwrap();
+    assert_eq!(*by_default.measurement.options(), Options::new(Metric::Geodesic));
+    clear(store, "begun").await;
+}
+
+async fn a_ghost_is_fenced(store: &dyn CheckpointStore) {
+    let ghost = begin(store, "ghost").await;
+    let writer = begin(store, "ghost").await;
+    let fenced = Err(StoreError::Fenced { epoch: writer.epoch });
+    assert_eq!(commit(store, "ghost", &ghost, &grown(&ghost, 1)).await, fenced);
+    assert_eq!(commit(store, "ghost", &ghost, &finished(&ghost)).await, fenced);
+    assert_stored(store, "ghost", &writer).await;
+
+    // A late one, which goes on from the right offset under the wrong epoch.
+    let next = grown(&writer, 2);
+    commit(store, "ghost", &writer, &next).await.unwrap();
+    let late = Checkpoint { epoch: ghost.epoch, ..next.clone() };
+    assert_eq!(commit(store, "ghost", &late, &grown(&late, 1)).await, fenced);
+    // One that would bring its own epoch back under the right guard.
+    let smuggled = Checkpoint { epoch: ghost.epoch, ..grown(&next, 1) };
+    assert_eq!(commit(store, "ghost", &next, &smuggled).await, fenced);
+    // An epoch that has not been given out.
+    let ahead = Checkpoint { epoch: writer.epoch + 1, ..next.clone() };
+    assert_eq!(commit(store, "ghost", &ahead, &grown(&ahead, 1)).await, fenced);
+    assert_stored(store, "ghost", &next).await;
+    clear(store, "ghost").await;
+}
+
+async fn a_commit_goes_on_from_where_it_says(store: &dyn CheckpointStore) {
+    let empty = begin(store, "offset").await;
+    let two = grown(&empty, 2);
+    commit(store, "offset", &empty, &two).await.unwrap();
+    let fenced = Err(StoreError::Fenced { epoch: empty.epoch });
+    assert_eq!(commit(store, "offset", &empty, &grown(&empty, 5)).await, fenced, "sent twice");
+    let four = grown(&two, 2);
+    assert_eq!(commit(store, "offset", &four, &grown(&four, 1)).await, fenced, "from ahead");
+    assert_eq!(commit(store, "offset", &two, &empty).await, fenced, "back to fewer points");
+    assert_stored(store, "offset", &two).await;
+    commit(store, "offset", &two, &Checkpoint { update_unix_ms: 7, ..two.clone() }).await.unwrap();
+    commit(store, "offset", &two, &four).await.unwrap();
+    assert_stored(store, "offset", &four).await;
+    clear(store, "offset").await;
+}
+
+async fn a_finished_recording_is_final(store: &dyn CheckpointStore) {
+    let begun = begin(store, "finished").await;
+    let end = finished(&grown(&begun, 3));
+    commit(store, "finished", &begun, &end).await.unwrap();
+    assert_stored(store, "finished", &end).await;
+
+    let later = Opening { expire_unix_ms: 99_000, ..opening() };
+    assert_eq!(store.open(name("finished"), later).await, Ok(end.clone()), "given as it is");
+    let unfinished = Checkpoint { complete: false, ..end.clone() };
+    let fenced = Err(StoreError::Fenced { epoch: end.epoch });
+    for next in [grown(&end, 1), end.clone(), unfinished.clone(), grown(&unfinished, 1)] {
+        assert_eq!(commit(store, "finished", &end, &next).await, fenced);
+    }
+    assert_stored(store, "finished", &end).await;
+    clear(store, "finished").await;
+}
+
+async fn other_options_change_nothing(store: &dyn CheckpointStore) {
+    let begun = begin(store, "options").await;
+    let other = Options { max_speed: Some(50.0), ..Options::new(Metric::Planar) };
+    let other = Opening { options: Some(other), expire_unix_ms: 99_000, ..opening() };
+    let differ = Err(StoreError::OptionsDiffer);
+    assert_eq!(store.open(name("options"), other.clone()).await, differ);
+    assert_stored(store, "options", &begun).await;
+    let end = finished(&begun);
+    commit(store, "options", &begun, &end).await.unwrap();
+    assert_eq!(store.open(name("options"), other).await, differ, "also of a finished one");
+    assert_stored(store, "options", &end).await;
+    clear(store, "options").await;
+}
+
+async fn what_is_not_there_is_not_found(store: &dyn CheckpointStore) {
+    let begun = begin(store, "there").await;
+    assert_eq!(store.load(name("absent")).await, Ok(None));
+    assert_eq!(store.delete(name("absent")).await, Ok(false));
+    let next = grown(&begun, 1);
+    assert_eq!(commit(store, "absent", &begun, &next).await, Err(StoreError::NotFound));
+    assert_eq!(store.load(name("absent")).await, Ok(None), "a commit begins nothing");
+    clear(store, "there").await;
+}
+
+async fn a_deleted_recording_fences_its_writer_for_ever(store: &dyn CheckpointStore) {
+    let ghost = begin(store, "deleted").await;
+    clear(store, "deleted").await;
+    let next = grown(&ghost, 1);
+    assert_eq!(commit(store, "deleted", &ghost, &next).await, Err(StoreError::NotFound));
+    // The same name again is another recording, although it looks the same.
+    let writer = begin(store, "deleted").await;
+    assert!(writer.epoch > ghost.epoch, "{} was given out twice", ghost.epoch);
+    let fenced = Err(StoreError::Fenced { epoch: writer.epoch });
+    assert_eq!(commit(store, "deleted", &ghost, &next).await, fenced);
+    assert_stored(store, "deleted", &writer).await;
+    // Nor does it come back by what was expired.
+    assert_eq!(store.expire(9_000).await, Ok(vec![name("deleted")]));
+    let third = begin(store, "deleted").await;
+    assert!(third.epoch > writer.epoch);
+    clear(store, "deleted").await;
+}
+
+async fn pages_are_in_order_and_whole(store: &dyn CheckpointStore) {
+    let longest = "z".repeat(128);
+    let ids = ["b", "a", "A", "a.b", "a-b", "_", "~", "0", &longest];
+    for id in ids {
+        begin(store, id).await;
+    }
+    let mut names = ids.map(name);
+    names.sort();
+    let told = async |after: Option<&PathName>, limit| {
+        let page = store.list(after.cloned(), limit).await.unwrap();
+        page.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+    };
+    assert_eq!(told(None, 100).await, names);
+    assert_eq!(told(None, 0).await, []);
+    for limit in 1..=names.len() {
+        let mut all = Vec::new();
+        loop {
+            let page = told(all.last(), limit).await;
+            assert!(page.len() <= limit);
+            if page.is_empty() {
+                break;
+            }
+            all.extend(page);
+        }
+        assert_eq!(all, names, "in pages of {limit}");
+    }
+    // A page goes on behind a name that is no longer there.
+    clear(store, "a").await;
+    assert_eq!(told(Some(&name("a")), 1).await, [name("a-b")]);
+    let page = store.list(Some(name("a-b")), 1).await.unwrap();
+    assert_eq!(page[0].1, Ok(store.load(name("a.b")).await.unwrap().unwrap()));
+    for id in ids.into_iter().filter(|&id| id != "a") {
+        clear(store, id).await;
+    }
+}
+
+async fn what_has_expired_is_deleted_and_nothing_else(store: &dyn CheckpointStore) {
+    for (id, expire_unix_ms) in [("long", i64::MAX), ("second", 11), ("first", 10), ("old", -5)] {
+        store.open(name(id), Opening { expire_unix_ms, ..opening() }).await.unwrap();
+    }
+    // A finished one expires as any other.
+    let end = finished(&store.load(name("first")).await.unwrap().unwrap());
+    commit(store, "first", &Checkpoint { complete: false, ..end.clone() }, &end).await.unwrap();
+    assert_eq!(store.expire(-6).await, Ok(vec![]));
+    let mut names = store.expire(10).await.unwrap();
+    names.sort();
+    assert_eq!(names, [name("first"), name("old")]);
+    assert_eq!(store.load(name("first")).await, Ok(None));
+    // A commit puts off the end.
+    let second = store.load(name("second")).await.unwrap().unwrap();
+    commit(store, "second", &second, &grown(&second, 1)).await.unwrap();
+    assert_eq!(store.expire(11).await, Ok(vec![]));
+    assert_eq!(store.expire(12).await, Ok(vec![name("second")]));
+    clear(store, "long").await;
+}
+
+async fn of_many_openers_the_last_one_writes(store: &dyn CheckpointStore) {
+    let opened = join_all((0..16).map(|_| store.open(name("race"), opening()))).await;
+    let mut opened: Vec<_> = opened.into_iter().map(Result::unwrap).collect();
+    opened.sort_by_key(|checkpoint| checkpoint.epoch);
+    assert!(opened.is_sorted_by(|a, b| a.epoch < b.epoch), "an epoch was given out twice");
+    let last = opened.last().unwrap().clone();
+    assert_stored(store, "race", &last).await;
+    let steps: Vec<_> =
+        (1..).zip(&opened).map(|(count, from)| (from, grown(from, count))).collect();
+    let commits = steps.iter().map(|(from, next)| commit(store, "race", from, next));
+    for ((from, _), outcome) in steps.iter().zip(join_all(commits).await) {
+        let fenced = Err(StoreError::Fenced { epoch: last.epoch });
+        assert_eq!(outcome, if **from == last { Ok(()) } else { fenced });
+    }
+    assert_stored(store, "race", &steps[15].1).await;
+    clear(store, "race").await;
+}
+
+async fn of_many_commits_from_one_offset_one_is_done(store: &dyn CheckpointStore) {
+    let begun = begin(store, "commits").await;
+    let nexts: Vec<_> = (1..=16).map(|count| grown(&begun, count)).collect();
+    let commits = nexts.iter().map(|next| commit(store, "commits", &begun, next));
+    let outcomes = join_all(commits).await;
+    let done: Vec<_> = outcomes.iter().zip(&nexts).filter(|(outcome, _)| outcome.is_ok()).collect();
+    assert_eq!(done.len(), 1, "{outcomes:?}");
+    assert_stored(store, "commits", done[0].1).await;
+    clear(store, "commits").await;
+}
+
+async fn many_recordings_do_not_mix(store: &dyn CheckpointStore) {
+    let ids: Vec<_> = (0..200).map(|i| format!("many-{i}")).collect();
+    let opened = join_all(ids.iter().map(|id| store.open(name(id), opening()))).await;
+    let begun: Vec<_> = opened.into_iter().map(Result::unwrap).collect();
+    let ends: Vec<_> = (1..).zip(&begun).map(|(count, begun)| grown(begun, count)).collect();
+    let steps = ids.iter().zip(begun.iter().zip(&ends));
+    let commits = steps.map(|(id, (begun, end))| commit(store, id, begun, end));
+    assert!(join_all(commits).await.into_iter().all(|outcome| outcome.is_ok()));
+    for (id, end) in ids.iter().zip(&ends) {
+        assert_stored(store, id, end).await;
+    }
+    let mut names = store.expire(9_001).await.unwrap();
+    names.sort();
+    let mut expected: Vec<_> = ids.iter().map(|id| name(id)).collect();
+    expected.sort();
+    assert_eq!(names, expected);
+}

@@ -1,0 +1,147 @@
+//! A store that keeps checkpoints as long as the process lives: for tests, and for servers that are asked
+//! to keep nothing. It knows no disk and never waits.
+
+use std::collections::BTreeMap;
+use std::future::ready;
+use std::ops::Bound;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::rules::{self, Opened};
+use super::{Checkpoint, CheckpointStore, Guard, Opening, Page, PathName, StoreError, StoreFuture};
+
+/// Keeps checkpoints in memory, as many as it is told and no more.
+#[derive(Debug)]
+pub struct MemoryStore {
+    recordings_max: usize,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// The last one given out. One sequence for all names, so that a name that was deleted and begun
+    /// again never sees an epoch twice.
+    epoch: u64,
+    recordings: BTreeMap<PathName, Checkpoint>,
+}
+
+impl MemoryStore {
+    /// How many recordings are kept unless told otherwise: about 100 MB of them.
+    pub const RECORDINGS_MAX: usize = 100_000;
+
+    /// A store without recordings that keeps up to `recordings_max`.
+    pub fn new(recordings_max: usize) -> Self {
+        Self { recordings_max, kept: Mutex::default() }
+    }
+
+    /// No code panics while it holds the lock, and every change under it is whole.
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open_now(&self, name: PathName, opening: &Opening) -> Result<Checkpoint, StoreError> {
+        let mut kept = self.kept();
+        let epoch = kept.epoch + 1;
+        let stored = kept.recordings.get(&name).cloned();
+        let (checkpoint, is_new) = match rules::open(stored, opening, epoch)? {
+            Opened::Finished(checkpoint) => return Ok(checkpoint),
+            Opened::Stored { checkpoint, is_new } => (checkpoint, is_new),
+        };
+        if is_new && kept.recordings.len() >= self.recordings_max {
+            let message = format!(
+                "it keeps {} recordings in memory and no more: delete some, or wait until some expire",
+                self.recordings_max
+            );
+            return Err(StoreError::Unavailable(message));
+        }
+        kept.epoch = epoch;
+        kept.recordings.insert(name, checkpoint.clone());
+        Ok(checkpoint)
+    }
+
+    fn commit_now(
+        &self,
+        name: &PathName,
+        guard: Guard,
+        next: Checkpoint,
+    ) -> Result<(), StoreError> {
+        let mut kept = self.kept();
+        let stored = kept.recordings.get_mut(name);
+        rules::check_commit(stored.as_deref().map(Into::into), guard, &next)?;
+        if let Some(stored) = stored {
+            *stored = next;
+        }
+        Ok(())
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new(Self::RECORDINGS_MAX)
+    }
+}
+
+impl CheckpointStore for MemoryStore {
+    fn open(&self, name: PathName, opening: Opening) -> StoreFuture<'_, Checkpoint> {
+        Box::pin(ready(self.open_now(name, &opening)))
+    }
+
+    fn commit(&self, name: PathName, guard: Guard, next: Checkpoint) -> StoreFuture<'_, ()> {
+        Box::pin(ready(self.commit_now(&name, guard, next)))
+    }
+
+    fn load(&self, name: PathName) -> StoreFuture<'_, Option<Checkpoint>> {
+        Box::pin(ready(Ok(self.kept().recordings.get(&name).cloned())))
+    }
+
+    fn list(&self, after: Option<PathName>, limit: usize) -> StoreFuture<'_, Page> {
+        let kept = self.kept();
+        let behind = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        let page = kept.recordings.range((behind, Bound::Unbounded)).take(limit);
+        let page = page.map(|(name, checkpoint)| (name.clone(), Ok(checkpoint.clone()))).collect();
+        Box::pin(ready(Ok(page)))
+    }
+
+    fn delete(&self, name: PathName) -> StoreFuture<'_, bool> {
+        Box::pin(ready(Ok(self.kept().recordings.remove(&name).is_some())))
+    }
+
+    fn expire(&self, now_unix_ms: i64) -> StoreFuture<'_, Vec<PathName>> {
+        let mut names = Vec::new();
+        self.kept().recordings.retain(|name, stored| {
+            let stays = stored.expire_unix_ms > now_unix_ms;
+            if !stays {
+                names.push(name.clone());
+            }
+            stays
+        });
+        Box::pin(ready(Ok(names)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::contract;
+
+    #[tokio::test]
+    async fn it_holds_the_contract() {
+        contract::hold(&MemoryStore::default()).await;
+    }
+
+    #[tokio::test]
+    async fn a_full_store_refuses_new_recordings_and_keeps_the_old() {
+        let store = MemoryStore::new(1);
+        let opening = Opening { options: None, now_unix_ms: 0, expire_unix_ms: 9 };
+        let (first, second): (PathName, PathName) =
+            ("paths/first".parse().unwrap(), "paths/second".parse().unwrap());
+        store.open(first.clone(), opening.clone()).await.unwrap();
+        let error = store.open(second.clone(), opening.clone()).await.unwrap_err();
+        insta::assert_snapshot!(
+            error,
+            @"the store is not available: it keeps 1 recordings in memory and no more: delete some, or wait until some expire"
+        );
+        store.open(first, opening.clone()).await.unwrap();
+        store.expire(9).await.unwrap();
+        store.open(second, opening).await.unwrap();
+    }
+}

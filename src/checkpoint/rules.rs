@@ -1,0 +1,80 @@
+//! The conditions of opening and committing, once for all stores. Pure: what is stored comes in, what is
+//! to be stored goes out. The stores bring the atomicity.
+
+use crate::measure::{Measurement, Metric, Options};
+
+use super::{Checkpoint, Guard, Opening, StoreError};
+
+/// What a commit is weighed against, which a store may know without reading the fold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Standing {
+    pub(super) epoch: u64,
+    pub(super) complete: bool,
+    pub(super) committed_points: u64,
+}
+
+impl From<&Checkpoint> for Standing {
+    fn from(stored: &Checkpoint) -> Self {
+        Self {
+            epoch: stored.epoch,
+            complete: stored.complete,
+            committed_points: stored.committed_points(),
+        }
+    }
+}
+
+/// What an opening comes to.
+#[derive(Debug)]
+pub(super) enum Opened {
+    /// It is finished and stays as it is.
+    Finished(Checkpoint),
+    /// It is to be stored and then told; `is_new` if there was none before.
+    Stored { checkpoint: Checkpoint, is_new: bool },
+}
+
+/// Opens under `epoch`, which has to be greater than any that the store has given out.
+pub(super) fn open(
+    stored: Option<Checkpoint>,
+    opening: &Opening,
+    epoch: u64,
+) -> Result<Opened, StoreError> {
+    let Some(stored) = stored else {
+        let options = opening.options.unwrap_or_else(|| Options::new(Metric::Geodesic));
+        let checkpoint = Checkpoint {
+            epoch,
+            complete: false,
+            measurement: Measurement::new(options),
+            create_unix_ms: opening.now_unix_ms,
+            update_unix_ms: opening.now_unix_ms,
+            expire_unix_ms: opening.expire_unix_ms,
+        };
+        return Ok(Opened::Stored { checkpoint, is_new: true });
+    };
+    if opening.options.is_some_and(|options| options != *stored.measurement.options()) {
+        return Err(StoreError::OptionsDiffer);
+    }
+    if stored.complete {
+        return Ok(Opened::Finished(stored));
+    }
+    // A writer that comes back at the last moment is not to lose the ground under its feet.
+    let expire_unix_ms = stored.expire_unix_ms.max(opening.expire_unix_ms);
+    let checkpoint = Checkpoint { epoch, expire_unix_ms, ..stored };
+    Ok(Opened::Stored { checkpoint, is_new: false })
+}
+
+/// Whether `next` may take the place of what is stored.
+pub(super) fn check_commit(
+    stored: Option<Standing>,
+    guard: Guard,
+    next: &Checkpoint,
+) -> Result<(), StoreError> {
+    let stored = stored.ok_or(StoreError::NotFound)?;
+    let goes_on = guard.epoch == stored.epoch
+        && guard.committed_points == stored.committed_points
+        && next.epoch == stored.epoch
+        && next.committed_points() >= stored.committed_points;
+    if stored.complete || !goes_on {
+        return Err(StoreError::Fenced { epoch: stored.epoch });
+    }
+    Ok(())
+}
