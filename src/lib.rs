@@ -8,6 +8,7 @@
 //! | [`measure`] | points, metrics, the exact sum, the path: pure |
 //! | [`wire`] | gRPC messages and points out of bytes: pure |
 //! | [`formats`] | GPX, GeoJSON and CSV files: pure (feature `cli`) |
+//! | [`recording`] | the rules of one named recording: pure |
 //! | [`checkpoint`] | where recordings are kept |
 //! | [`service`] | the gRPC services, as `tower` services |
 //! | [`server`] | listener, bounds, health, reflection, drain |
@@ -38,6 +39,7 @@ pub mod client;
 pub mod formats;
 pub mod measure;
 pub mod proto;
+pub mod recording;
 pub mod server;
 pub mod service;
 #[cfg(feature = "cli")]

@@ -43,27 +43,43 @@ fn assert_absent(rooms: &[&str], words: &[&str]) {
 fn the_pure_rooms_know_no_runtime_no_clock_and_no_chance() {
     let impure =
         ["tokio", "tonic", "hyper", "std::net", "std::fs", "Instant", "SystemTime", "rand"];
-    assert_absent(&["measure", "wire", "formats"], &impure);
+    assert_absent(&["measure", "wire", "formats", "recording"], &impure);
+    // A store may wait and may read files, but knows no protocol and takes the time from its caller.
+    assert_absent(&["checkpoint"], &["tonic", "prost", "hyper", "std::net", "SystemTime", "rand"]);
 }
 
 #[test]
 fn rooms_know_only_the_rooms_below_them() {
     assert_absent(
         &["measure"],
-        &["crate::wire", "crate::service", "crate::server", "crate::client"],
+        &[
+            "crate::wire",
+            "crate::checkpoint",
+            "crate::recording",
+            "crate::service",
+            "crate::server",
+            "crate::client",
+        ],
     );
+    let above_stores =
+        ["crate::wire", "crate::formats", "crate::service", "crate::server", "crate::client"];
+    assert_absent(&["checkpoint", "recording"], &above_stores);
+    assert_absent(&["checkpoint"], &["crate::recording"]);
+    assert_absent(&["wire", "formats", "client"], &["crate::checkpoint", "crate::recording"]);
     assert_absent(&["wire", "formats"], &["crate::service", "crate::server", "crate::client"]);
     assert_absent(&["service"], &["crate::server", "crate::client", "crate::formats"]);
     assert_absent(&["server"], &["crate::client", "crate::formats"]);
     assert_absent(&["client"], &["crate::server", "crate::service", "crate::formats"]);
-    let lower = ["measure", "wire", "formats", "service", "server", "client"];
+    let lower =
+        ["measure", "wire", "formats", "checkpoint", "recording", "service", "server", "client"];
     assert_absent(&lower, &["crate::cli"]);
 }
 
 #[test]
 fn generated_types_stop_at_the_services_and_the_client() {
     // The server only hands the descriptors on to reflection.
-    assert_absent(&["measure", "wire", "formats", "cli"], &["crate::proto"]);
+    let checked = ["measure", "wire", "formats", "checkpoint", "recording", "cli"];
+    assert_absent(&checked, &["crate::proto"]);
     assert_absent(&["server"], &["proto::my_package", "proto::routeguide"]);
 }
 

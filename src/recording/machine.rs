@@ -1,0 +1,381 @@
+//! The state machine of one writer of one recording. Between opening the recording and being told that it
+//! is over, it is driven by whoever holds the stream; `mod.rs` has the rules.
+
+use std::time::Duration;
+
+use crate::checkpoint::{Checkpoint, Guard, StoreError};
+use crate::measure::Measurement;
+
+/// When a checkpoint falls due, and how long recordings are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// This long after the first point that is not durable; also the pause before a commit is tried
+    /// again that the store was not available for.
+    pub interval: Duration,
+    /// As soon as so many points are not durable.
+    pub points: u64,
+    /// How long after a commit the recording expires.
+    pub retention: Duration,
+}
+
+impl Default for Pace {
+    /// A second or 100 000 points; a week.
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(1),
+            points: 100_000,
+            retention: Duration::from_secs(7 * 24 * 60 * 60),
+        }
+    }
+}
+
+/// What the store is to be asked to do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Commit {
+    /// The conditions.
+    pub guard: Guard,
+    /// What is to be stored.
+    pub checkpoint: Checkpoint,
+}
+
+/// What an answer of the store means for this writer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Verdict {
+    /// Go on: [`Recording::next_commit`] and [`Recording::due_at`] say how.
+    GoOn,
+    /// Load the checkpoint and hand it to [`Recording::reconcile`]; nothing is committed before.
+    Load,
+    /// A newer writer has taken over, under this epoch. This one is over.
+    Fenced {
+        /// The epoch that is stored.
+        epoch: u64,
+    },
+    /// The recording was deleted or has expired. This writer is over.
+    Gone,
+    /// What is stored cannot be gone on with. This writer is over.
+    Lost(StoreError),
+}
+
+/// Why points are not taken. Nothing has changed, and other points may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordingError {
+    /// Points between the last one that was taken and the first of the message are missing.
+    #[error("a message starts at point {got} and the path goes on at {expected}: send from there")]
+    Gap {
+        /// The offset that the path goes on at.
+        expected: u64,
+        /// The offset of the message.
+        got: u64,
+        /// How many points are durable: from here on any sender can go on.
+        committed_points: u64,
+    },
+    /// The recording is finished, and the message goes on past its end.
+    #[error("a message goes on to point {got} and the path was finished with {point_count}")]
+    PastEnd {
+        /// How many points the recording has.
+        point_count: u64,
+        /// How many it would have.
+        got: u64,
+    },
+}
+
+/// One writer of one recording. All times are milliseconds since 1970-01-01T00:00:00Z by a clock of the
+/// caller's; one that goes back makes a commit due and does no other harm.
+#[derive(Clone, Debug)]
+pub struct Recording {
+    pace: Pace,
+    epoch: u64,
+    measurement: Measurement,
+    /// The path ends with the points that it has.
+    is_ended: bool,
+    /// What the store has said that it has.
+    durable: Mark,
+    create_unix_ms: i64,
+    update_unix_ms: i64,
+    expire_unix_ms: i64,
+    store: Store,
+    /// When the first point was folded that neither the store nor a commit on its way has.
+    dirty_since: Option<i64>,
+    /// A commit was refused and may be tried again from then on.
+    retry_at: Option<i64>,
+}
+
+/// How far a recording has got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Mark {
+    points: u64,
+    complete: bool,
+}
+
+/// What is known of the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Store {
+    /// It has been asked nothing that it has not answered.
+    Idle,
+    /// A commit is on its way.
+    Committing { to: Mark, update_unix_ms: i64, expire_unix_ms: i64 },
+    /// It may or may not have done a commit.
+    Unknown,
+    /// There is nothing more to ask.
+    Over,
+}
+
+impl Recording {
+    /// Goes on from a checkpoint as the store has opened it.
+    pub fn resume(checkpoint: Checkpoint, pace: Pace) -> Self {
+        let durable = Mark { points: checkpoint.committed_points(), complete: checkpoint.complete };
+        Self {
+            pace,
+            epoch: checkpoint.epoch,
+            is_ended: checkpoint.complete,
+            durable,
+            create_unix_ms: checkpoint.create_unix_ms,
+            update_unix_ms: checkpoint.update_unix_ms,
+            expire_unix_ms: checkpoint.expire_unix_ms,
+            store: if checkpoint.complete { Store::Over } else { Store::Idle },
+            measurement: checkpoint.measurement,
+            dirty_since: None,
+            retry_at: None,
+        }
+    }
+
+    /// How many of `count` points, of which the first is that at `write_offset`, are to be skipped before
+    /// the rest is folded.
+    ///
+    /// # Errors
+    /// When points between are missing, or the recording has an end before them.
+    pub fn admit(&self, write_offset: u64, count: u64) -> Result<u64, RecordingError> {
+        let expected = self.measurement.point_count();
+        // Past 2^64 there is nothing but what is past any end.
+        let got = write_offset.saturating_add(count);
+        if self.is_ended && got > expected {
+            return Err(RecordingError::PastEnd { point_count: expected, got });
+        }
+        if write_offset > expected {
+            let committed_points = self.durable.points;
+            return Err(RecordingError::Gap { expected, got: write_offset, committed_points });
+        }
+        Ok(count.min(expected - write_offset))
+    }
+
+    /// The fold.
+    pub fn measurement(&self) -> &Measurement {
+        &self.measurement
+    }
+
+    /// The fold, for points that were admitted. Tell [`Recording::folded`] afterwards, also when some of
+    /// them could not be folded.
+    pub fn measurement_mut(&mut self) -> &mut Measurement {
+        &mut self.measurement
+    }
+
+    /// Notes that points were folded.
+    pub fn folded(&mut self, now_unix_ms: i64) {
+        if self.measurement.point_count() > self.covered().points {
+            self.dirty_since.get_or_insert(now_unix_ms);
+        }
+    }
+
+    /// The path ends here; a commit that says so is due at once.
+    pub fn finish(&mut self) {
+        self.is_ended = true;
+    }
+
+    /// The commit that is due, or that is forced because there is no later time for it. `None` when all is
+    /// on its way or durable, when the store has to be asked something else first, and when this writer
+    /// is over.
+    ///
+    /// Tell its outcome by [`Recording::committed`] or [`Recording::refused`]. A forced commit does not
+    /// wait for a store that was not available: bound the number of tries.
+    pub fn next_commit(&mut self, now_unix_ms: i64, force: bool) -> Option<Commit> {
+        if self.store != Store::Idle || !(force || self.is_due(now_unix_ms)) {
+            return None;
+        }
+        let to = Mark { points: self.measurement.point_count(), complete: self.is_ended };
+        if to == self.durable {
+            return None;
+        }
+        let update_unix_ms = self.update_unix_ms.max(now_unix_ms);
+        let expire_unix_ms =
+            self.expire_unix_ms.max(update_unix_ms.saturating_add(whole_ms(self.pace.retention)));
+        self.store = Store::Committing { to, update_unix_ms, expire_unix_ms };
+        (self.dirty_since, self.retry_at) = (None, None);
+        Some(Commit {
+            guard: Guard { epoch: self.epoch, committed_points: self.durable.points },
+            checkpoint: Checkpoint {
+                epoch: self.epoch,
+                complete: to.complete,
+                measurement: self.measurement.clone(),
+                create_unix_ms: self.create_unix_ms,
+                update_unix_ms,
+                expire_unix_ms,
+            },
+        })
+    }
+
+    /// When [`Recording::next_commit`] will have one, if nothing else happens; it may be in the past.
+    pub fn due_at(&self) -> Option<i64> {
+        if self.store != Store::Idle {
+            return None;
+        }
+        if self.retry_at.is_some() {
+            return self.retry_at;
+        }
+        if self.is_overdue() {
+            return Some(self.dirty_since.unwrap_or(self.update_unix_ms));
+        }
+        self.dirty_since.map(|since| since.saturating_add(whole_ms(self.pace.interval)))
+    }
+
+    /// Whether there is too much that is not durable to wait for the interval.
+    fn is_overdue(&self) -> bool {
+        let points = self.measurement.point_count() - self.durable.points;
+        self.is_ended != self.durable.complete || points >= self.pace.points.max(1)
+    }
+
+    fn is_due(&self, now_unix_ms: i64) -> bool {
+        let Some(due_at) = self.due_at() else { return false };
+        let is_at_once = self.retry_at.is_none() && self.is_overdue();
+        let begun_at = due_at.saturating_sub(whole_ms(self.pace.interval));
+        is_at_once || now_unix_ms >= due_at || now_unix_ms < begun_at
+    }
+
+    /// The commit was done.
+    pub fn committed(&mut self) {
+        let Store::Committing { to, update_unix_ms, expire_unix_ms } = self.store else {
+            debug_assert!(false, "no commit was on its way");
+            return;
+        };
+        self.durable = to;
+        (self.update_unix_ms, self.expire_unix_ms) = (update_unix_ms, expire_unix_ms);
+        self.store = if to.complete { Store::Over } else { Store::Idle };
+    }
+
+    /// The commit was refused, or nobody knows.
+    pub fn refused(&mut self, error: StoreError, now_unix_ms: i64) -> Verdict {
+        match error {
+            StoreError::Unavailable(_) => self.try_again(now_unix_ms),
+            // Under our own epoch no other writer commits: one of ours came through whose answer was lost.
+            StoreError::Fenced { epoch } if epoch != self.epoch => {
+                self.over(Verdict::Fenced { epoch })
+            }
+            StoreError::Unknown(_) | StoreError::Fenced { .. } => {
+                self.store = Store::Unknown;
+                Verdict::Load
+            }
+            StoreError::NotFound => self.over(Verdict::Gone),
+            error => self.over(Verdict::Lost(error)),
+        }
+    }
+
+    /// Compares with what the store has, after [`Verdict::Load`].
+    ///
+    /// Whatever of ours is stored is durable, whichever commit has brought it there. A commit that is
+    /// still on its way to the store can do no harm either: the next one goes on from the same offset, so
+    /// that of the two only the first is done.
+    pub fn reconcile(
+        &mut self,
+        loaded: Result<Option<Checkpoint>, StoreError>,
+        now_unix_ms: i64,
+    ) -> Verdict {
+        let stored = match loaded {
+            Ok(Some(stored)) => stored,
+            Ok(None) => return self.over(Verdict::Gone),
+            Err(StoreError::Unavailable(_) | StoreError::Unknown(_)) => return Verdict::Load,
+            Err(error) => return self.over(Verdict::Lost(error)),
+        };
+        if stored.epoch != self.epoch {
+            return self.over(Verdict::Fenced { epoch: stored.epoch });
+        }
+        let found = Mark { points: stored.committed_points(), complete: stored.complete };
+        let is_ours = (self.durable.points..=self.measurement.point_count())
+            .contains(&found.points)
+            && (self.is_ended || !found.complete);
+        if !is_ours {
+            let message = format!(
+                "the store has {} points under our epoch, of which {} were sent and {} durable",
+                found.points,
+                self.measurement.point_count(),
+                self.durable.points
+            );
+            return self.over(Verdict::Lost(StoreError::Damaged(message)));
+        }
+        self.durable = found;
+        (self.update_unix_ms, self.expire_unix_ms) = (stored.update_unix_ms, stored.expire_unix_ms);
+        if found.complete {
+            self.store = Store::Over;
+            return Verdict::GoOn;
+        }
+        self.try_again(now_unix_ms)
+    }
+
+    fn try_again(&mut self, now_unix_ms: i64) -> Verdict {
+        self.store = Store::Idle;
+        (self.dirty_since, self.retry_at) = (None, None);
+        if !self.is_settled() {
+            self.dirty_since = Some(now_unix_ms);
+            self.retry_at = Some(now_unix_ms.saturating_add(whole_ms(self.pace.interval)));
+        }
+        Verdict::GoOn
+    }
+
+    fn over(&mut self, verdict: Verdict) -> Verdict {
+        self.store = Store::Over;
+        verdict
+    }
+
+    /// What is durable or on its way to be.
+    fn covered(&self) -> Mark {
+        match self.store {
+            Store::Committing { to, .. } => to,
+            _ => self.durable,
+        }
+    }
+
+    /// Under which this writer commits.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// How many points are durable.
+    pub fn committed_points(&self) -> u64 {
+        self.durable.points
+    }
+
+    /// Whether it is finished, durably.
+    pub fn is_complete(&self) -> bool {
+        self.durable.complete
+    }
+
+    /// Whether all that was folded is durable, and the end if it has one.
+    pub fn is_settled(&self) -> bool {
+        let all = Mark { points: self.measurement.point_count(), complete: self.is_ended };
+        self.durable == all
+    }
+
+    /// Whether a commit is on its way or its outcome unknown.
+    pub fn is_committing(&self) -> bool {
+        matches!(self.store, Store::Committing { .. } | Store::Unknown)
+    }
+
+    /// When its first stream was opened.
+    pub fn create_unix_ms(&self) -> i64 {
+        self.create_unix_ms
+    }
+
+    /// When it last grew or was finished, durably.
+    pub fn update_unix_ms(&self) -> i64 {
+        self.update_unix_ms
+    }
+
+    /// From when on it may be deleted, as the store has it.
+    pub fn expire_unix_ms(&self) -> i64 {
+        self.expire_unix_ms
+    }
+}
+
+fn whole_ms(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

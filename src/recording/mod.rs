@@ -1,0 +1,58 @@
+//! One named recording, exactly once: which points of a message are new, what is durable, when the next
+//! checkpoint is due, and what an answer of the store means.
+//!
+//! The room is pure. It knows no clock, no runtime and no protocol: the time comes in as an argument, a
+//! [`Commit`] goes out, and whoever drives it asks the store and tells the outcome. It folds nothing
+//! itself; the [`Measurement`](crate::measure::Measurement) inside is the driver's to fold into.
+//!
+//! The rules that it keeps, and where:
+//! - points that were folded before are skipped, a gap is refused, and nothing goes past the end of a
+//!   finished recording ([`Recording::admit`]);
+//! - only [`Recording::finish`] finishes: whatever else becomes of a stream, what was folded in order is
+//!   committed and waits;
+//! - points count as committed when the store has said so, and never fewer than before
+//!   ([`Recording::committed_points`]);
+//! - folding never waits: one commit at a time is on its way, and the points behind it go with the next;
+//! - a commit whose outcome is unknown is neither done nor undone: the stored checkpoint is loaded and
+//!   compared before anything else is committed ([`Recording::reconcile`]);
+//! - a newer writer ends this one ([`Verdict::Fenced`]), and nothing is committed afterwards.
+//!
+//! ```
+//! # use waywiser::checkpoint::{CheckpointStore, MemoryStore, Opening};
+//! # use waywiser::measure::{Fix, Metric, Options, Point};
+//! # use waywiser::recording::{Pace, Recording};
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+//! let (store, name) = (MemoryStore::default(), "paths/walk".parse()?);
+//! let options = Some(Options::new(Metric::Planar));
+//! let now_unix_ms = 1_700_000_000_000;
+//! let opening = Opening { options, now_unix_ms, expire_unix_ms: now_unix_ms + 1 };
+//! let opened = store.open(name, opening).await?;
+//!
+//! let mut recording = Recording::resume(opened, Pace::default());
+//! let points = [Fix::new(Point::planar(0.0, 0.0)?), Fix::new(Point::planar(3.0, 4.0)?)];
+//! for write_offset in [0, 0, 1] {
+//!     // The same points again, and again, come to the same.
+//!     let message = &points[write_offset..];
+//!     let skipped = recording.admit(write_offset as u64, message.len() as u64)?;
+//!     recording.measurement_mut().extend(&message[skipped as usize..])?;
+//!     recording.folded(now_unix_ms);
+//! }
+//! assert!(recording.admit(3, 1).is_err());
+//!
+//! recording.finish();
+//! while let Some(commit) = recording.next_commit(now_unix_ms, true) {
+//!     store.commit("paths/walk".parse()?, commit.guard, commit.checkpoint).await?;
+//!     recording.committed();
+//! }
+//! assert!(recording.is_complete() && recording.is_settled());
+//! assert_eq!((recording.committed_points(), recording.measurement().summary().length), (2, 5.0));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod machine;
+#[cfg(test)]
+mod tests;
+
+pub use machine::{Commit, Pace, Recording, RecordingError, Verdict};

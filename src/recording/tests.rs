@@ -1,0 +1,502 @@
+//! Recordings as a whole: each rule by itself, and all of them under random histories of several writers
+//! with a store that does anything a store may do.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::checkpoint::{Checkpoint, Guard, StoreError};
+use crate::measure::{Fix, Measurement, Metric, Options, Point};
+
+const POINTS: u64 = 60;
+const PACE: Pace = Pace {
+    interval: Duration::from_millis(1_000),
+    points: 20,
+    retention: Duration::from_millis(100_000),
+};
+
+/// What the first so many points come to.
+static PREFIXES: LazyLock<Vec<Measurement>> = LazyLock::new(|| (0..=POINTS).map(folded).collect());
+
+fn fix(index: u64) -> Fix {
+    let x = index as f64;
+    Fix::new(Point::planar((x * 0.7).sin() * x, (x * 1.3).cos() / (x + 0.1)).unwrap())
+}
+
+fn folded(count: u64) -> Measurement {
+    let mut measurement = Measurement::new(Options::new(Metric::Planar));
+    measurement.extend(&(0..count).map(fix).collect::<Vec<_>>()).unwrap();
+    measurement
+}
+
+/// A store of one recording, and of commits that nobody has heard of yet.
+#[derive(Default)]
+struct Model {
+    epoch: u64,
+    stored: Option<Checkpoint>,
+    late: Vec<Commit>,
+}
+
+impl Model {
+    fn open(&mut self, now: i64) -> Checkpoint {
+        let stored = self.stored.get_or_insert_with(|| Checkpoint {
+            epoch: 0,
+            complete: false,
+            measurement: folded(0),
+            create_unix_ms: now,
+            update_unix_ms: now,
+            expire_unix_ms: now,
+        });
+        if !stored.complete {
+            self.epoch += 1;
+            stored.epoch = self.epoch;
+        }
+        stored.clone()
+    }
+
+    fn commit(&mut self, commit: &Commit) -> Result<(), StoreError> {
+        let stored = self.stored.as_mut().ok_or(StoreError::NotFound)?;
+        let guard = Guard { epoch: stored.epoch, committed_points: stored.committed_points() };
+        if stored.complete || guard != commit.guard {
+            return Err(StoreError::Fenced { epoch: stored.epoch });
+        }
+        assert!(commit.checkpoint.committed_points() >= guard.committed_points);
+        assert_eq!(commit.checkpoint.epoch, guard.epoch);
+        *stored = commit.checkpoint.clone();
+        Ok(())
+    }
+}
+
+fn resumed(store: &mut Model, now: i64) -> Recording {
+    Recording::resume(store.open(now), PACE)
+}
+
+fn send(
+    recording: &mut Recording,
+    offset: u64,
+    count: u64,
+    now: i64,
+) -> Result<u64, RecordingError> {
+    let skipped = recording.admit(offset, count)?;
+    let fixes: Vec<_> = (offset + skipped..offset + count).map(fix).collect();
+    recording.measurement_mut().extend(&fixes).unwrap();
+    recording.folded(now);
+    Ok(skipped)
+}
+
+fn unknown() -> StoreError {
+    StoreError::Unknown("timed out".into())
+}
+
+fn unavailable() -> StoreError {
+    StoreError::Unavailable("disk full".into())
+}
+
+#[test]
+fn a_duplicate_is_skipped_and_a_gap_is_refused() {
+    let mut recording = resumed(&mut Model::default(), 0);
+    assert_eq!(send(&mut recording, 0, 10, 0), Ok(0));
+    assert_eq!(send(&mut recording, 0, 10, 0), Ok(10));
+    assert_eq!(send(&mut recording, 3, 2, 0), Ok(2));
+    assert_eq!(send(&mut recording, 8, 4, 0), Ok(2));
+    assert_eq!(*recording.measurement(), folded(12));
+    let error = recording.admit(13, 1).unwrap_err();
+    assert_eq!(error, RecordingError::Gap { expected: 12, got: 13, committed_points: 0 });
+    insta::assert_snapshot!(
+        error,
+        @"a message starts at point 13 and the path goes on at 12: send from there"
+    );
+    assert!(recording.admit(u64::MAX, u64::MAX).is_err());
+    assert_eq!(recording.admit(12, 0), Ok(0));
+}
+
+#[test]
+fn a_finished_recording_takes_what_it_has_and_nothing_past_its_end() {
+    let (mut store, now) = (Model::default(), 5);
+    let mut recording = resumed(&mut store, now);
+    send(&mut recording, 0, 10, now).unwrap();
+    recording.finish();
+    let ending = recording.clone();
+    store.commit(&recording.next_commit(now, false).unwrap()).unwrap();
+    recording.committed();
+    assert!(recording.is_complete() && recording.is_settled());
+    assert_eq!(recording.next_commit(now, true), None);
+    for recording in [ending, recording] {
+        assert_eq!(recording.admit(0, 10), Ok(10));
+        let past_end = RecordingError::PastEnd { point_count: 10, got: 11 };
+        assert_eq!(recording.admit(5, 6), Err(past_end));
+        assert_eq!(recording.admit(11, 0), Err(past_end));
+    }
+    insta::assert_snapshot!(
+        RecordingError::PastEnd { point_count: 10, got: 11 },
+        @"a message goes on to point 11 and the path was finished with 10"
+    );
+    let again = resumed(&mut store, now);
+    assert!(again.is_complete() && again.is_settled());
+    assert_eq!(*again.measurement(), folded(10));
+}
+
+#[test]
+fn a_commit_is_due_by_time_by_points_and_at_the_end() {
+    let mut recording = resumed(&mut Model::default(), 0);
+    assert_eq!((recording.due_at(), recording.next_commit(9_999, true)), (None, None));
+    send(&mut recording, 0, 1, 100).unwrap();
+    send(&mut recording, 1, 1, 900).unwrap();
+    assert_eq!(recording.due_at(), Some(1_100));
+    assert_eq!(recording.next_commit(1_099, false), None);
+    let commit = recording.next_commit(1_100, false).unwrap();
+    assert_eq!(commit.guard, Guard { epoch: 1, committed_points: 0 });
+    assert_eq!(commit.checkpoint.measurement, folded(2));
+    assert_eq!(
+        (commit.checkpoint.update_unix_ms, commit.checkpoint.expire_unix_ms),
+        (1_100, 101_100)
+    );
+
+    // What is folded meanwhile waits its turn, from when it was folded.
+    send(&mut recording, 2, 1, 1_500).unwrap();
+    assert_eq!((recording.due_at(), recording.next_commit(9_999, true)), (None, None));
+    assert_eq!(recording.committed_points(), 0);
+    recording.committed();
+    assert_eq!((recording.committed_points(), recording.due_at()), (2, Some(2_500)));
+
+    send(&mut recording, 3, 19, 1_600).unwrap();
+    let commit = recording.next_commit(1_600, false).unwrap();
+    assert_eq!(commit.guard, Guard { epoch: 1, committed_points: 2 });
+    recording.committed();
+    assert!(recording.is_settled() && !recording.is_complete());
+
+    recording.finish();
+    assert!(!recording.is_settled());
+    assert!(recording.next_commit(1_600, false).unwrap().checkpoint.complete);
+}
+
+#[test]
+fn a_clock_that_goes_back_makes_a_commit_due() {
+    let mut recording = resumed(&mut Model::default(), 0);
+    send(&mut recording, 0, 1, 1_000_000).unwrap();
+    let commit = recording.next_commit(10, false).unwrap();
+    assert_eq!(commit.checkpoint.update_unix_ms, 10);
+    recording.committed();
+    send(&mut recording, 1, 1, 5).unwrap();
+    let commit = recording.next_commit(6, true).unwrap();
+    assert_eq!(commit.checkpoint.update_unix_ms, 10, "a recording never gets younger");
+    assert_eq!(commit.checkpoint.expire_unix_ms, 100_010);
+}
+
+#[test]
+fn what_the_store_was_not_available_for_is_tried_again_after_a_pause() {
+    let mut recording = resumed(&mut Model::default(), 0);
+    send(&mut recording, 0, 30, 0).unwrap();
+    let first = recording.next_commit(0, false).unwrap();
+    assert_eq!(recording.refused(unavailable(), 50), Verdict::GoOn);
+    assert_eq!(recording.due_at(), Some(1_050));
+    assert_eq!(recording.next_commit(1_049, false), None, "also with many points");
+    send(&mut recording, 30, 1, 1_000).unwrap();
+    let second = recording.next_commit(1_050, false).unwrap();
+    assert_eq!(second.guard, first.guard);
+    assert_eq!(second.checkpoint.measurement, folded(31));
+    assert_eq!(recording.refused(unavailable(), 1_060), Verdict::GoOn);
+    assert!(recording.next_commit(1_060, true).is_some(), "there is no later time");
+}
+
+#[test]
+fn an_unknown_outcome_is_looked_up_before_anything_else() {
+    let mut store = Model::default();
+    let mut recording = resumed(&mut store, 0);
+    send(&mut recording, 0, 5, 0).unwrap();
+    let commit = recording.next_commit(0, true).unwrap();
+    assert_eq!(recording.refused(unknown(), 0), Verdict::Load);
+    send(&mut recording, 5, 1, 0).unwrap();
+    assert_eq!((recording.next_commit(9_999, true), recording.due_at()), (None, None));
+    assert!(recording.is_committing());
+    assert_eq!(recording.reconcile(Err(unavailable()), 0), Verdict::Load);
+
+    // It was not done, or not yet.
+    let mut undone = recording.clone();
+    assert_eq!(undone.reconcile(Ok(store.stored.clone()), 10), Verdict::GoOn);
+    assert_eq!((undone.committed_points(), undone.due_at()), (0, Some(1_010)));
+    let again = undone.next_commit(1_010, false).unwrap();
+    assert_eq!(again.guard, commit.guard);
+
+    // It was done.
+    store.commit(&commit).unwrap();
+    assert_eq!(recording.reconcile(Ok(store.stored.clone()), 10), Verdict::GoOn);
+    assert_eq!(recording.committed_points(), 5);
+    assert_eq!(recording.next_commit(1_010, false).unwrap().guard.committed_points, 5);
+
+    // It was done in the end, and has come before the one that was tried again.
+    let refusal = store.commit(&again).unwrap_err();
+    assert_eq!(undone.refused(refusal, 1_020), Verdict::Load);
+    assert_eq!(undone.reconcile(Ok(store.stored.clone()), 1_020), Verdict::GoOn);
+    assert_eq!(undone.committed_points(), 5);
+    store.commit(&undone.next_commit(1_020, true).unwrap()).unwrap();
+    undone.committed();
+    assert!(undone.is_settled());
+}
+
+#[test]
+fn a_writer_that_is_over_commits_no_more() {
+    let mut store = Model::default();
+    let mut ghost = resumed(&mut store, 0);
+    send(&mut ghost, 0, 5, 0).unwrap();
+    let commit = ghost.next_commit(0, true).unwrap();
+    let mut unsure = ghost.clone();
+    let writer = resumed(&mut store, 0);
+    let refusal = store.commit(&commit).unwrap_err();
+    assert_eq!(ghost.refused(refusal, 0), Verdict::Fenced { epoch: writer.epoch() });
+    assert_eq!((ghost.next_commit(9_999, true), ghost.due_at()), (None, None));
+
+    assert_eq!(unsure.refused(unknown(), 0), Verdict::Load);
+    let (mut gone, mut lost, mut odd) = (unsure.clone(), unsure.clone(), unsure.clone());
+    let fenced = Verdict::Fenced { epoch: writer.epoch() };
+    assert_eq!(unsure.reconcile(Ok(store.stored.clone()), 0), fenced);
+    assert_eq!(gone.reconcile(Ok(None), 0), Verdict::Gone);
+    let damaged = StoreError::Damaged("a bit is wrong".into());
+    assert_eq!(lost.reconcile(Err(damaged.clone()), 0), Verdict::Lost(damaged));
+    let other = Checkpoint { epoch: 1, measurement: folded(6), ..store.stored.clone().unwrap() };
+    assert!(matches!(odd.reconcile(Ok(Some(other)), 0), Verdict::Lost(StoreError::Damaged(_))));
+    for mut over in [unsure, gone, lost, odd] {
+        assert_eq!((over.next_commit(9_999, true), over.is_settled()), (None, false));
+    }
+}
+
+/// What happens next. Numbers choose among what is there.
+#[derive(Clone, Debug)]
+enum Event {
+    Open,
+    /// A message from so far behind or ahead of what was folded.
+    Send {
+        writer: usize,
+        from: i64,
+        count: u64,
+    },
+    Finish {
+        writer: usize,
+    },
+    Time {
+        ms: i64,
+    },
+    /// A commit is handed out, if one is due, and stays on its way.
+    Commit {
+        writer: usize,
+        force: bool,
+    },
+    /// What was on its way arrives, or not, and is answered, or not.
+    Answer {
+        writer: usize,
+        how: Answer,
+    },
+    /// A commit of long ago arrives.
+    Late {
+        which: usize,
+    },
+    Load {
+        writer: usize,
+        fails: bool,
+    },
+    Crash {
+        writer: usize,
+    },
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Answer {
+    Done,
+    Unavailable,
+    UnknownDone,
+    UnknownUndone,
+    UnknownLate,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let answer = prop::sample::select(vec![
+        Answer::Done,
+        Answer::Done,
+        Answer::Unavailable,
+        Answer::UnknownDone,
+        Answer::UnknownUndone,
+        Answer::UnknownLate,
+    ]);
+    let writer = 0..3_usize;
+    prop_oneof![
+        1 => Just(Event::Open),
+        8 => (writer.clone(), prop_oneof![3 => Just(0_i64), 2 => -20..3_i64], 0..15_u64)
+            .prop_map(|(writer, from, count)| Event::Send { writer, from, count }),
+        1 => writer.clone().prop_map(|writer| Event::Finish { writer }),
+        4 => (-200..2_000_i64).prop_map(|ms| Event::Time { ms }),
+        6 => (writer.clone(), any::<bool>())
+            .prop_map(|(writer, force)| Event::Commit { writer, force }),
+        6 => (writer.clone(), answer).prop_map(|(writer, how)| Event::Answer { writer, how }),
+        2 => (0..4_usize).prop_map(|which| Event::Late { which }),
+        4 => (writer.clone(), prop::bool::weighted(0.2))
+            .prop_map(|(writer, fails)| Event::Load { writer, fails }),
+        1 => writer.prop_map(|writer| Event::Crash { writer }),
+    ]
+}
+
+struct Writer {
+    recording: Recording,
+    on_its_way: Option<Commit>,
+    must_load: bool,
+    is_over: bool,
+}
+
+impl Writer {
+    fn heed(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::GoOn => self.must_load = false,
+            Verdict::Load => self.must_load = true,
+            Verdict::Fenced { epoch } => {
+                assert!(epoch > self.recording.epoch());
+                self.is_over = true;
+            }
+            Verdict::Gone | Verdict::Lost(_) => panic!("nobody deletes or damages: {verdict:?}"),
+        }
+    }
+
+    fn answer(&mut self, store: &mut Model, how: Answer, now: i64) {
+        let Some(commit) = self.on_its_way.take() else { return };
+        let outcome = match how {
+            Answer::Done => store.commit(&commit),
+            Answer::Unavailable => Err(unavailable()),
+            Answer::UnknownDone => store.commit(&commit).and(Err(unknown())),
+            Answer::UnknownUndone => Err(unknown()),
+            Answer::UnknownLate => {
+                store.late.push(commit);
+                Err(unknown())
+            }
+        };
+        match outcome {
+            Ok(()) => self.recording.committed(),
+            Err(error) => {
+                let verdict = self.recording.refused(error, now);
+                self.heed(verdict);
+            }
+        }
+    }
+
+    fn load(&mut self, store: &Model, fails: bool, now: i64) {
+        if self.must_load {
+            let loaded = if fails { Err(unknown()) } else { Ok(store.stored.clone()) };
+            let verdict = self.recording.reconcile(loaded, now);
+            self.heed(verdict);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_a_recording_is_one_uninterrupted_fold(
+        events in prop::collection::vec(event(), 0..120),
+    ) {
+        let prefixes = &*PREFIXES;
+        let (mut store, mut now) = (Model::default(), 0);
+        let mut writers = vec![Writer {
+            recording: resumed(&mut store, now), on_its_way: None, must_load: false, is_over: false,
+        }];
+        let mut before = store.stored.clone().unwrap();
+        for event in events {
+            let count = writers.len().max(1);
+            match event {
+                Event::Open if writers.len() < 3 => writers.push(Writer {
+                    recording: resumed(&mut store, now),
+                    on_its_way: None, must_load: false, is_over: false,
+                }),
+                Event::Open => {}
+                Event::Time { ms } => now += ms,
+                Event::Late { which } => {
+                    if which < store.late.len() {
+                        let late = store.late.remove(which);
+                        let _ = store.commit(&late);
+                    }
+                }
+                Event::Crash { writer } => {
+                    if !writers.is_empty() {
+                        // What was on its way may arrive all the same.
+                        let writer = writers.remove(writer % count);
+                        store.late.extend(writer.on_its_way);
+                    }
+                }
+                Event::Send { writer, .. } | Event::Finish { writer } | Event::Commit { writer, .. }
+                | Event::Answer { writer, .. } | Event::Load { writer, .. } => {
+                    let Some(writer) = writers.get_mut(writer % count) else { continue };
+                    let had = writer.recording.committed_points();
+                    if writer.is_over {
+                        prop_assert_eq!(writer.recording.next_commit(now, true), None);
+                        continue;
+                    }
+                    match event {
+                        Event::Send { from, count, .. } => {
+                            let expected = writer.recording.measurement().point_count();
+                            let offset = expected.saturating_add_signed(from).min(POINTS);
+                            let count = count.min(POINTS - offset);
+                            match send(&mut writer.recording, offset, count, now) {
+                                Ok(skipped) => prop_assert!(skipped <= count),
+                                Err(RecordingError::Gap { .. }) => prop_assert!(offset > expected),
+                                Err(RecordingError::PastEnd { .. }) => {
+                                    prop_assert!(offset + count > expected);
+                                }
+                            }
+                        }
+                        Event::Finish { .. } => writer.recording.finish(),
+                        Event::Commit { force, .. } => {
+                            let due_at = writer.recording.due_at();
+                            let commit = writer.recording.next_commit(now, force);
+                            if commit.is_none() && due_at.is_some_and(|due_at| due_at <= now) {
+                                prop_assert!(false, "due at {:?} and not handed out", due_at);
+                            }
+                            if commit.is_some() {
+                                prop_assert!(writer.on_its_way.is_none(), "two on their way");
+                                writer.on_its_way = commit;
+                            }
+                        }
+                        Event::Answer { how, .. } => writer.answer(&mut store, how, now),
+                        Event::Load { fails, .. } => writer.load(&store, fails, now),
+                        _ => {}
+                    }
+                    let recording = &writer.recording;
+                    let durable = store.stored.as_ref().unwrap();
+                    prop_assert!(recording.committed_points() >= had, "committed points went back");
+                    prop_assert!(recording.committed_points() <= durable.committed_points());
+                    prop_assert!(!recording.is_complete() || durable.complete);
+                    let count = recording.measurement().point_count();
+                    prop_assert_eq!(recording.measurement(), &prefixes[count as usize]);
+                }
+            }
+            let stored = store.stored.as_ref().unwrap();
+            prop_assert!(stored.committed_points() >= before.committed_points());
+            prop_assert!(!before.complete || *stored == before, "a finished recording has changed");
+            prop_assert_eq!(&stored.measurement, &prefixes[stored.committed_points() as usize]);
+            before = stored.clone();
+        }
+
+        // The last writer brings it to its end, whatever the store still has up its sleeve.
+        let mut last = Writer {
+            recording: resumed(&mut store, now), on_its_way: None, must_load: false, is_over: false,
+        };
+        if !last.recording.is_complete() {
+            let from = last.recording.committed_points();
+            send(&mut last.recording, from, POINTS - from, now).unwrap();
+            last.recording.finish();
+            for how in [Answer::UnknownLate, Answer::UnknownDone, Answer::Done, Answer::Done] {
+                last.on_its_way = last.recording.next_commit(now, true);
+                last.answer(&mut store, how, now);
+                last.load(&store, false, now);
+                for late in std::mem::take(&mut store.late) {
+                    let _ = store.commit(&late);
+                }
+            }
+        }
+        prop_assert!(last.recording.is_complete() && last.recording.is_settled());
+        let stored = store.stored.unwrap();
+        prop_assert!(stored.complete);
+        let count = if before.complete { before.committed_points() } else { POINTS };
+        prop_assert_eq!(&stored.measurement, &prefixes[count as usize]);
+        prop_assert_eq!(last.recording.measurement(), &stored.measurement);
+        if before.complete {
+            prop_assert_eq!(stored, before);
+        }
+    }
+}
