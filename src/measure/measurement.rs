@@ -185,3 +185,6 @@ impl Measurement {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -122,7 +122,8 @@ impl Filter {
             let verdict = self.judge(options, fix, block.accuracy_m(index), distance);
             match verdict {
                 Verdict::Rejected(reason) => {
-                    self.ledger[reason as usize].add(offset + index as u64, raw_leg)?;
+                    let offset = offset.saturating_add(index as u64);
+                    self.ledger[reason as usize].add(offset, raw_leg)?;
                 }
                 Verdict::Accepted(leg) => {
                     if let Some(reference) = self.reference {
