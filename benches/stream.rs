@@ -51,7 +51,8 @@ fn stream(criterion: &mut Criterion) {
     let mut send = runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(server::run(listener, Config::default(), std::future::pending()));
+        let store = std::sync::Arc::new(waywiser::checkpoint::MemoryStore::default());
+        tokio::spawn(server::run(listener, Config::default(), store, std::future::pending()));
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
         let (send, connection) = h2::client::handshake(stream).await.unwrap();

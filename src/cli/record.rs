@@ -5,6 +5,7 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -17,6 +18,7 @@ use super::input::{self, ReadingArgs};
 use super::progress::Progress;
 use super::report::{Keep, counted, fitted, grouped};
 use super::{Outcome, complain};
+use crate::checkpoint::MemoryStore;
 use crate::client::{Client, ClientError, Route};
 use crate::formats::{self, Fix, FormatError, SinkError, TrackSink};
 use crate::measure::{Point, Space};
@@ -135,7 +137,8 @@ impl Embedded {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
         let (stop, stopped) = oneshot::channel();
-        let served = tokio::spawn(server::run(listener, Config::default(), async {
+        let store = Arc::new(MemoryStore::default());
+        let served = tokio::spawn(server::run(listener, Config::default(), store, async {
             let _ = stopped.await;
         }));
         Ok(Self { url, stop, served })

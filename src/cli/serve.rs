@@ -197,7 +197,8 @@ async fn serve(address: SocketAddr, config: Config) -> io::Result<Outcome> {
     // Whoever started the server may not want to know.
     let _ = writeln!(stdout, "listening on {}", listener.local_addr()?);
     let _ = stdout.flush();
-    match server::run(listener, config, signals.first()).await {
+    let store = std::sync::Arc::new(crate::checkpoint::MemoryStore::default());
+    match server::run(listener, config, store, signals.first()).await {
         Ok(()) => Ok(Outcome::Done),
         Err(error) => complain(format_args!("the server stopped: {error}")),
     }

@@ -22,7 +22,7 @@ use tracing::{Instrument as _, Span};
 use super::Stages;
 use super::cutoff::Cutoff;
 use super::routes::{AUXILIARY, MEASURING};
-use crate::service::{Progress, RpcError, excerpt, refuse_foreign};
+use crate::service::{Progress, RpcError, WATCH_PATH, excerpt, refuse_foreign};
 
 /// The routes of one connection, each call of which ends in time and is logged.
 #[derive(Clone)]
@@ -73,7 +73,8 @@ impl Service<Request<hyper::body::Incoming>> for CallService {
             started: Instant::now(),
             outcome: None,
             answered: false,
-            _waited_for: measuring.then(|| self.stages.calls.token()),
+            // Who watches a recording stays as long as it grows: the drain waits for the recording.
+            _waited_for: (measuring && path != WATCH_PATH).then(|| self.stages.calls.token()),
         };
         if !known {
             let error = RpcError::UnknownMethod(excerpt(path));

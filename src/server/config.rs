@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::recording::Pace;
 use crate::service::StreamLimits;
 
 /// What a server grants its clients. Every bound has a default that suits a service of a few
@@ -47,6 +48,15 @@ pub struct Config {
     /// bytes against half of this. A client that sends a point a frame at full speed can have 60 000
     /// of them under way in a stream window of 1 MiB, 14 MiB of charge. Default 64 MiB.
     pub connection_window_bytes: u32,
+    /// How long after the first point that is not durable a recording is committed. The shorter, the less a
+    /// killed server makes its clients send again, and the more often the disk is written to; all
+    /// recordings that are due share a write. Default 1 s.
+    pub checkpoint_interval: Duration,
+    /// After how many points that are not durable a recording is committed at once. Default 100 000.
+    pub checkpoint_points: u64,
+    /// How long a recording is kept after it last grew or was finished. Each takes about 1 KiB of disk.
+    /// Default 7 days.
+    pub retention: Duration,
     /// How long open streams may go on after the signal to stop; the server is gone within it. At
     /// least 100 ms. Default 10 s.
     pub drain_time: Duration,
@@ -68,6 +78,9 @@ impl Default for Config {
             keepalive_timeout: Duration::from_secs(20),
             stream_window_bytes: 1 << 20,
             connection_window_bytes: 64 << 20,
+            checkpoint_interval: Pace::default().interval,
+            checkpoint_points: Pace::default().points,
+            retention: Pace::default().retention,
             drain_time: Duration::from_secs(10),
         }
     }
@@ -91,6 +104,9 @@ const MESSAGE_MAX: usize = 64 << 20;
 const DRAIN_TIME_MIN: Duration = Duration::from_millis(100);
 /// A year; longer times overflow somewhere.
 const TIME_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// As good as for ever.
+const RETENTION_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 impl Config {
     /// Whether a server can work with these settings.
@@ -117,7 +133,9 @@ impl Config {
             let bounds = "64 KiB to 2 GiB - 1";
             number(setting, value.into(), 65_535, WINDOW_MAX.into(), bounds)?;
         }
+        number("checkpoint_points", self.checkpoint_points, 1, u64::MAX, positive)?;
         for (setting, value) in [
+            ("checkpoint_interval", self.checkpoint_interval),
             ("stream_idle_time", self.stream_idle_time),
             ("preface_time", self.preface_time),
             ("keepalive_interval", self.keepalive_interval),
@@ -133,12 +151,25 @@ impl Config {
                 });
             }
         }
+        if self.retention.is_zero() || self.retention > RETENTION_MAX {
+            let value = format!("{:?}", self.retention);
+            let bounds = "more than 0 s, at most 100 years";
+            return Err(ConfigError { setting: "retention", value, bounds });
+        }
         if self.drain_time < DRAIN_TIME_MIN {
             let value = format!("{:?}", self.drain_time);
             let bounds = "at least 100 ms, or nobody could be told";
             return Err(ConfigError { setting: "drain_time", value, bounds });
         }
         Ok(())
+    }
+
+    pub(super) fn pace(&self) -> Pace {
+        Pace {
+            interval: self.checkpoint_interval,
+            points: self.checkpoint_points,
+            retention: self.retention,
+        }
     }
 
     pub(super) fn stream_limits(&self) -> StreamLimits {

@@ -22,6 +22,8 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::checkpoint::CheckpointStore;
+use crate::service::PathService;
 use routes::ServingStatus;
 
 pub use config::{Config, ConfigError};
@@ -29,6 +31,9 @@ pub use config::{Config, ConfigError};
 /// How long before the end of the drain time the open streams are told, so that what they are told
 /// still reaches them: this, or a tenth of the drain time where that is shorter.
 const FAREWELL_TIME: Duration = Duration::from_secs(1);
+
+/// How often recordings that have expired are looked for.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(10 * 60);
 
 /// The stages of an end, as every connection and call sees them.
 #[derive(Clone, Debug, Default)]
@@ -44,15 +49,18 @@ struct Stages {
 /// Serves until `shutdown` completes, then drains: health answers NOT_SERVING, no connection and
 /// no stream is taken any more, open streams may go on until shortly before
 /// [`Config::drain_time`] has passed and are then answered UNAVAILABLE. It returns when all is
-/// closed and at the latest after the drain time, whatever the clients do.
+/// closed and at the latest after the drain time, whatever the clients do; if recordings are left whose
+/// points are not durable and the store does not answer, up to ten seconds later.
 ///
 /// ```no_run
 /// use tokio::net::TcpListener;
+/// use waywiser::checkpoint::MemoryStore;
 /// use waywiser::server::{self, Config};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let listener = TcpListener::bind("127.0.0.1:50051").await?;
-/// server::run(listener, Config::default(), std::future::pending()).await?;
+/// let store = std::sync::Arc::new(MemoryStore::default());
+/// server::run(listener, Config::default(), store, std::future::pending()).await?;
 /// # Ok(())
 /// # }
 /// ```
@@ -62,12 +70,14 @@ struct Stages {
 pub async fn run(
     listener: TcpListener,
     config: Config,
+    store: Arc<dyn CheckpointStore>,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     config.check().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
     let config = Arc::new(config);
     let stages = Stages::default();
-    let (routes, health) = routes::routes(&config);
+    let paths = PathService::new(config.stream_limits(), store, config.pace());
+    let (routes, health) = routes::routes(&config, paths.clone());
     health.set(ServingStatus::Serving).await;
 
     tracing::info!(address = %listener.local_addr()?, "listening");
@@ -75,6 +85,7 @@ pub async fn run(
     let served = tokio::select! {
         result = connections.accept(&listener) => result,
         () = shutdown => Ok(()),
+        () = paths.expire(EXPIRY_INTERVAL) => Ok(()), // which never comes
     };
 
     let end = Instant::now() + config.drain_time;
@@ -92,6 +103,8 @@ pub async fn run(
     let _ = timeout_at(end - farewell, stages.calls.wait()).await;
     stages.closing.cancel();
     let cut = connections.close_by(end).await;
+    // What the streams that were cut had folded is committed; the commits give up by themselves.
+    paths.settled().await;
     tracing::info!(connections_cut = cut, "stopped");
     served
 }

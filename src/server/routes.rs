@@ -6,10 +6,11 @@ pub(super) use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use super::Config;
-use crate::service::{DisplacementService, RouteGuide};
+use crate::service::{DisplacementService, PathService, RouteGuide};
 
 /// The services whose calls the drain waits for, and whose health is reported.
-pub(super) const MEASURING: [&str; 2] = [DisplacementService::NAME, RouteGuide::NAME];
+pub(super) const MEASURING: [&str; 3] =
+    [DisplacementService::NAME, RouteGuide::NAME, PathService::NAME];
 
 /// The services beside them: short questions, or watches that last as long as the server.
 pub(super) const AUXILIARY: [&str; 3] = [
@@ -33,7 +34,7 @@ impl Health {
 }
 
 /// All services, and the switch of their health. Until it is set, a service is not known to it.
-pub(super) fn routes(config: &Config) -> (Routes, Health) {
+pub(super) fn routes(config: &Config, paths: PathService) -> (Routes, Health) {
     let limits = config.stream_limits();
     let reporter = HealthReporter::new();
     let health = tonic_health::server::HealthService::from_health_reporter(reporter.clone());
@@ -44,6 +45,7 @@ pub(super) fn routes(config: &Config) -> (Routes, Health) {
     builder
         .add_service(DisplacementService::new(limits))
         .add_service(RouteGuide::new(limits))
+        .add_service(paths)
         .add_service(health);
     let reflection = || {
         tonic_reflection::server::Builder::configure()

@@ -115,10 +115,8 @@ where
             Err(error) => return Ok(Status::from(error).into_http()),
         };
         // The trailers say how it went, once: behind the last message or in place of it.
-        let frames = messages
-            .map(Some)
-            .chain(stream::once(ready(None)))
-            .scan(false, |is_over, message| {
+        let frames =
+            messages.map(Some).chain(stream::once(ready(None))).scan(false, |is_over, message| {
                 if std::mem::replace(is_over, !matches!(message, Some(Ok(_)))) {
                     return ready(None);
                 }

@@ -11,6 +11,7 @@ mod body;
 mod displacement;
 mod fold;
 mod method;
+mod path;
 mod progress;
 mod route_guide;
 mod status;
@@ -19,10 +20,12 @@ use std::time::Duration;
 
 pub use displacement::DisplacementService;
 pub(crate) use method::refuse_foreign;
+pub use path::PathService;
+pub(crate) use path::WATCH_PATH;
 pub use progress::Progress;
 pub use route_guide::RouteGuide;
 pub(crate) use status::excerpt;
-pub use status::{DOMAIN, RpcError, StreamCut};
+pub use status::{DOMAIN, FieldViolation, RpcError, StreamCut};
 
 /// The bounds that a service puts on one stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

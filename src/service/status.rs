@@ -258,7 +258,12 @@ impl RpcError {
             Self::Stream(error) => pair("point_index", error.message_index()),
             Self::Decode { index, .. } | Self::Point { index, .. } => pair("point_index", *index),
             Self::Fix { offset, .. } => pair("point_index", *offset),
-            Self::Recording(error) => pair("committed_points", error.committed_points()),
+            Self::Recording(RecordingError::Gap { committed_points, .. }) => {
+                pair("committed_points", *committed_points)
+            }
+            Self::Recording(RecordingError::PastEnd { point_count, .. }) => {
+                pair("committed_points", *point_count)
+            }
             Self::Store { name, committed_points, .. } => {
                 let mut metadata = HashMap::from([("name".to_owned(), name.clone())]);
                 if let Some(points) = committed_points {

@@ -10,6 +10,7 @@ mod drain;
 mod hostile;
 mod limits;
 mod load;
+mod paths;
 mod program;
 mod support;
 mod tidy;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::sync::{LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use h2::client::{ResponseFuture, SendRequest};
@@ -15,7 +15,8 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tonic::transport::{Channel, Endpoint};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
-use waywiser::proto::{my_package, routeguide};
+use waywiser::checkpoint::{CheckpointStore, MemoryStore};
+use waywiser::proto::{my_package, routeguide, waywiser_v1};
 use waywiser::{Config, server};
 
 pub const PATH_LENGTH: &str = "/my_package.DisplacementService/computePathLength";
@@ -34,13 +35,20 @@ impl Server {
     }
 
     pub async fn with(configure: impl FnOnce(&mut Config)) -> Self {
+        Self::with_store(Arc::new(MemoryStore::default()), configure).await
+    }
+
+    pub async fn with_store(
+        store: Arc<dyn CheckpointStore>,
+        configure: impl FnOnce(&mut Config),
+    ) -> Self {
         LazyLock::force(&LOG);
         let mut config = Config::default();
         configure(&mut config);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let served = tokio::spawn(server::run(listener, config, async {
+        let served = tokio::spawn(server::run(listener, config, store, async {
             let _ = stopped.await;
         }));
         Self { address, stop: Some(stop), served }
@@ -71,6 +79,10 @@ impl Server {
 
     pub async fn routes(&self) -> routeguide::route_guide_client::RouteGuideClient<Channel> {
         routeguide::route_guide_client::RouteGuideClient::new(self.channel().await)
+    }
+
+    pub async fn paths(&self) -> waywiser_v1::path_service_client::PathServiceClient<Channel> {
+        waywiser_v1::path_service_client::PathServiceClient::new(self.channel().await)
     }
 
     /// Shows that nothing before has harmed the server: an ordinary call gets its ordinary answer.

@@ -1,6 +1,7 @@
 //! What is driven: a server somewhere, or one in this process on threads of its own.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use h2::server::SendResponse;
@@ -9,6 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 
 use super::process::Watched;
+use crate::checkpoint::MemoryStore;
 use crate::server::{self, Config};
 
 /// The names of our threads, by which their CPU time is told apart.
@@ -55,7 +57,8 @@ impl Target {
     /// When there is no port or no thread for it.
     pub(super) fn embedded(threads: usize) -> Result<Self, String> {
         Self::here("a server in this process", threads, false, |listener| async {
-            let _ = server::run(listener, Config::default(), std::future::pending()).await;
+            let store = Arc::new(MemoryStore::default());
+            let _ = server::run(listener, Config::default(), store, std::future::pending()).await;
         })
     }
 

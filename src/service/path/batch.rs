@@ -102,7 +102,7 @@ impl Batch {
                 State::Closed => {
                     self.messages.finish()?;
                     self.state = State::Over;
-                    self.leave();
+                    leave(&mut self.open, &mut self.answers);
                     continue;
                 }
                 State::Reading => {}
@@ -124,9 +124,10 @@ impl Batch {
         while self.answers.is_empty() {
             let Some(message) = self.messages.next(&mut rest)? else { return Ok(()) };
             let piece = request::read::<pb::MeasurePathsRequest>(message)?;
-            let begins_another = |open: &Open| !piece.name.is_empty() && piece.name != *open.path_id;
+            let begins_another =
+                |open: &Open| !piece.name.is_empty() && piece.name != *open.path_id;
             if self.open.as_ref().is_some_and(begins_another) {
-                self.leave();
+                leave(&mut self.open, &mut self.answers);
             }
             let open = self.open.get_or_insert_with(|| Open::new(piece.name.to_string()));
             let outcome = open.take(&piece);
@@ -150,12 +151,12 @@ impl Batch {
         self.body.progress().set_points(self.folded);
         Ok(())
     }
+}
 
-    /// The open path gets no more messages.
-    fn leave(&mut self) {
-        if let Some(open) = self.open.take().filter(|open| open.stage != Stage::Failed) {
-            self.answers.push_back(failure(open.path_id, &RpcError::PathNotEnded));
-        }
+/// The open path gets no more messages.
+fn leave(open: &mut Option<Open>, answers: &mut VecDeque<pb::MeasurePathsResponse>) {
+    if let Some(open) = open.take().filter(|open| open.stage != Stage::Failed) {
+        answers.push_back(failure(open.path_id, &RpcError::PathNotEnded));
     }
 }
 

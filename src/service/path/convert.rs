@@ -140,7 +140,10 @@ impl Reading {
         match u64::try_from(ns) {
             Ok(ns) => Some(ns).filter(|&ns| ns > 0),
             Err(_) => {
-                self.refuse("max_gap_time", format!("{} s is not from 0 s to 584 years", time.seconds));
+                self.refuse(
+                    "max_gap_time",
+                    format!("{} s is not from 0 s to 584 years", time.seconds),
+                );
                 None
             }
         }
@@ -189,7 +192,8 @@ pub(super) fn summary_message(options: &Options, summary: &PathSummary) -> pb::P
         kept_out_m: in_metres(Some(rejection.kept_out)),
         kept_out: in_units(Some(rejection.kept_out)),
     };
-    let bounds = |Bounds { min_x, min_y, max_x, max_y }| pb::BoundingBox { min_x, min_y, max_x, max_y };
+    let bounds =
+        |Bounds { min_x, min_y, max_x, max_y }| pb::BoundingBox { min_x, min_y, max_x, max_y };
     pb::PathSummary {
         options: Some(options_message(options)),
         point_count: summary.point_count,
@@ -268,9 +272,10 @@ mod tests {
 
     fn complaints(message: &pb::PathOptions) -> Vec<String> {
         match options(message) {
-            Err(RpcError::Fields(violations)) => {
-                violations.iter().map(|each| format!("{}: {}", each.field, each.description)).collect()
-            }
+            Err(RpcError::Fields(violations)) => violations
+                .iter()
+                .map(|each| format!("{}: {}", each.field, each.description))
+                .collect(),
             other => panic!("{other:?}"),
         }
     }

@@ -73,8 +73,8 @@ pub(super) fn fix(
     at: &dyn std::fmt::Display,
 ) -> Result<Fix, FieldViolation> {
     let refuse = |field: &str, why: String| FieldViolation::new(format!("{at}.{field}"), why);
-    let point = Point::new(space, row.x, row.y)
-        .map_err(|error| refuse(axis(&error), error.to_string()))?;
+    let point =
+        Point::new(space, row.x, row.y).map_err(|error| refuse(axis(&error), error.to_string()))?;
     let mut fix = Fix::new(point);
     if let Some(z) = row.z {
         fix = fix.with_z(z).map_err(|error| refuse("z", error.to_string()))?;
@@ -126,7 +126,8 @@ fn fold_columns(
         let mut new = skip.saturating_sub(read.index).min(read.len)..read.len;
         let mut refusal = None;
         // Those in front of a point that is none are folded all the same: once more, without it.
-        while let Err((index, field, why)) = fill(block, &read, new.clone(), measurement.options()) {
+        while let Err((index, field, why)) = fill(block, &read, new.clone(), measurement.options())
+        {
             let index = new.start + index;
             new.end = index;
             let at = read.index + index;
@@ -192,7 +193,11 @@ mod tests {
     use crate::measure::Metric;
     use crate::service::path::request;
 
-    fn fold_message(measurement: &mut Measurement, message: &pb::RecordPathRequest, skip: u64) -> Result<(), RpcError> {
+    fn fold_message(
+        measurement: &mut Measurement,
+        message: &pb::RecordPathRequest,
+        skip: u64,
+    ) -> Result<(), RpcError> {
         let bytes = message.encode_to_vec();
         let piece = request::read::<pb::RecordPathRequest>(&bytes)?;
         fold(measurement, &piece.points, skip)
@@ -227,7 +232,11 @@ mod tests {
             z: differences(points.iter().filter_map(|point| point.2.map(i64::from))),
             time_ms: differences(points.iter().filter_map(|point| point.3.map(i64::from))),
             accuracy_mm: Vec::new(),
-            segment_starts: (0..).zip(points).filter(|(_, point)| point.4).map(|(i, _)| i).collect(),
+            segment_starts: (0..)
+                .zip(points)
+                .filter(|(_, point)| point.4)
+                .map(|(i, _)| i)
+                .collect(),
         };
         pb::RecordPathRequest { columns: Some(columns), ..Default::default() }
     }

@@ -136,17 +136,19 @@ impl Drop for Live {
 impl Writer {
     async fn settle(&mut self) -> Result<(), RpcError> {
         self.is_last = true;
+        let store_time = self.shared.store_time;
         let settled = async {
             while !self.recording.is_settled() {
                 unconstrained(poll_fn(|cx| self.poll(cx))).await?;
             }
             Ok(())
         };
-        match timeout(self.shared.store_time, settled).await {
+        match timeout(store_time, settled).await {
             Ok(outcome) => outcome,
             Err(_) => {
-                let waited = self.shared.store_time.as_secs_f64();
-                Err(self.error(StoreError::Unavailable(format!("nothing was stored within {waited} s"))))
+                let waited = store_time.as_secs_f64();
+                let text = format!("nothing was stored within {waited} s");
+                Err(self.error(StoreError::Unavailable(text)))
             }
         }
     }
@@ -188,9 +190,10 @@ impl Writer {
             if let Some(commit) = self.recording.next_commit(now_unix_ms, force) {
                 let checkpoint = Arc::new(commit.checkpoint.clone());
                 let (store, name) = (Arc::clone(&self.shared.store), self.name.clone());
-                let request = Box::pin(async move {
-                    store.commit(name, commit.guard, commit.checkpoint).await
-                });
+                let request =
+                    Box::pin(
+                        async move { store.commit(name, commit.guard, commit.checkpoint).await },
+                    );
                 self.asked = Asked::Commit(request, checkpoint);
                 continue;
             }

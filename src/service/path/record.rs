@@ -131,7 +131,9 @@ impl Target {
                 let point_count = recording.measurement().point_count();
                 let end = piece.write_offset.saturating_add(count);
                 if piece.is_end && end < point_count {
-                    return Err(RecordingError::PastEnd { point_count: end, got: point_count }.into());
+                    return Err(
+                        RecordingError::PastEnd { point_count: end, got: point_count }.into()
+                    );
                 }
                 if piece.is_end && !recording.is_complete() {
                     recording.finish();
@@ -182,7 +184,8 @@ pub(super) fn path_name(name: &str) -> Result<PathName, RpcError> {
 fn same_options(sent: Option<Options>, options: &Options) -> Result<(), RpcError> {
     match sent {
         Some(other) if other != *options => {
-            let text = "they differ from those of the first message, which are for the whole stream";
+            let text =
+                "they differ from those of the first message, which are for the whole stream";
             Err(FieldViolation::new("options", text).into())
         }
         _ => Ok(()),

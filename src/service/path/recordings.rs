@@ -8,7 +8,7 @@ use super::record::path_name;
 use super::shared::Shared;
 use super::watch::not_found;
 use crate::checkpoint::StoreError;
-use crate::measure::{Metric, Space};
+use crate::measure::Space;
 use crate::proto::waywiser_v1 as pb;
 use crate::service::status::{FieldViolation, RpcError};
 
@@ -21,7 +21,9 @@ pub(super) fn compute_displacement(
     let metric = metric(request.model, "model")?;
     let origin = pb::Point::default();
     let point = |point: &Option<pb::Point>, at: &str| {
-        Ok::<_, FieldViolation>(fix(metric.space(), point.as_ref().unwrap_or(&origin), &at)?.point())
+        Ok::<_, FieldViolation>(
+            fix(metric.space(), point.as_ref().unwrap_or(&origin), &at)?.point(),
+        )
     };
     let ends = (point(&request.start, "start")?, point(&request.end, "end")?);
     // Both are of the metric's space.
@@ -102,12 +104,16 @@ pub(super) async fn list_paths(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::measure::Metric;
 
     #[test]
     fn a_distance_is_in_the_unit_of_its_model() {
         let point = |x, y| Some(pb::Point { x, y, ..Default::default() });
-        let mut request =
-            pb::ComputeDisplacementRequest { start: point(1.0, 1.0), end: point(4.0, 5.0), model: 3 };
+        let mut request = pb::ComputeDisplacementRequest {
+            start: point(1.0, 1.0),
+            end: point(4.0, 5.0),
+            model: 3,
+        };
         let reply = compute_displacement(&request).unwrap();
         assert_eq!((reply.displacement, reply.displacement_m), (Some(5.0), None));
         request.model = 0;

@@ -188,7 +188,10 @@ mod tests {
             let options = piece.check().unwrap().unwrap();
             assert_eq!(options.metric, crate::measure::Metric::Planar);
             assert_eq!(piece.points.len(), 2);
-            assert_eq!(piece.points.columns(), read::<pb::RecordPathRequest>(&common).unwrap().points.columns());
+            assert_eq!(
+                piece.points.columns(),
+                read::<pb::RecordPathRequest>(&common).unwrap().points.columns()
+            );
         }
     }
 

@@ -1,0 +1,271 @@
+//! waywiser.v1 as its clients meet it: recordings, batches, watching, housekeeping.
+
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use prost::Message as _;
+use tokio_stream::iter;
+use tonic::Code;
+use tonic_types::StatusExt as _;
+use waywiser::checkpoint::MemoryStore;
+use waywiser::proto::waywiser_v1 as pb;
+
+use crate::support::{Raw, Server, frame};
+
+const RECORD_PATH: &str = "/waywiser.v1.PathService/RecordPath";
+
+fn planar() -> Option<pb::PathOptions> {
+    Some(pb::PathOptions { model: pb::Model::Planar.into(), ..Default::default() })
+}
+
+fn row(x: f64, y: f64) -> pb::Point {
+    pb::Point { x, y, ..Default::default() }
+}
+
+/// Points 0 to 4 of a path with legs of 5, 5, 5 and 5.
+fn points(range: std::ops::Range<usize>) -> Vec<pb::Point> {
+    range.map(|i| row(3.0 * i as f64, 4.0 * i as f64)).collect()
+}
+
+fn piece(name: &str, range: std::ops::Range<usize>) -> pb::RecordPathRequest {
+    pb::RecordPathRequest {
+        name: name.to_owned(),
+        options: planar(),
+        write_offset: range.start as u64,
+        points: points(range),
+        ..Default::default()
+    }
+}
+
+fn last(piece: pb::RecordPathRequest) -> pb::RecordPathRequest {
+    pb::RecordPathRequest { finish_write: true, ..piece }
+}
+
+async fn record(
+    server: &Server,
+    pieces: Vec<pb::RecordPathRequest>,
+) -> Result<pb::RecordPathResponse, tonic::Status> {
+    Ok(server.paths().await.record_path(iter(pieces)).await?.into_inner())
+}
+
+async fn path(server: &Server, name: &str) -> Result<pb::Path, tonic::Status> {
+    let request = pb::GetPathRequest { name: name.to_owned() };
+    Ok(server.paths().await.get_path(request).await?.into_inner().path.unwrap())
+}
+
+fn told(status: &tonic::Status) -> (Code, String) {
+    (status.code(), status.get_details_error_info().unwrap().reason)
+}
+
+#[tokio::test]
+async fn a_path_without_a_name_is_folded_and_forgotten() {
+    let server = Server::start().await;
+    let reply = record(
+        &server,
+        vec![
+            piece("", 0..2),
+            pb::RecordPathRequest { options: None, write_offset: 0, ..piece("", 2..5) },
+        ],
+    );
+    let reply = reply.await.unwrap();
+    assert!(reply.complete && reply.name.is_empty());
+    assert_eq!((reply.committed_points, reply.summary.unwrap().length), (5, Some(20.0)));
+    let page = server.paths().await.list_paths(pb::ListPathsRequest::default()).await.unwrap();
+    assert!(page.into_inner().paths.is_empty());
+}
+
+#[tokio::test]
+async fn a_recording_goes_on_where_it_was_left_and_ends_once() {
+    let server = Server::start().await;
+    let name = "paths/walk";
+    let reply = record(&server, vec![piece(name, 0..2)]).await.unwrap();
+    assert!(!reply.complete);
+    assert_eq!(reply.committed_points, 2);
+
+    // Some again, and the rest.
+    let reply = record(&server, vec![piece(name, 1..3), last(piece(name, 0..5))]).await.unwrap();
+    assert!(reply.complete);
+    assert_eq!((reply.committed_points, reply.summary.clone().unwrap().length), (5, Some(20.0)));
+
+    // The client whose reply was lost.
+    let again = record(&server, vec![last(piece(name, 3..5))]).await.unwrap();
+    assert_eq!(again, reply);
+    let status = record(&server, vec![piece(name, 4..6)]).await.unwrap_err();
+    assert_eq!(told(&status), (Code::FailedPrecondition, "PATH_COMPLETE".to_owned()));
+    let stored = path(&server, name).await.unwrap();
+    assert!(stored.complete);
+    assert_eq!(stored.summary, reply.summary);
+}
+
+#[tokio::test]
+async fn a_gap_is_refused_and_says_where_to_go_on() {
+    let server = Server::start().await;
+    let name = "paths/gap";
+    record(&server, vec![piece(name, 0..2)]).await.unwrap();
+    let status = record(&server, vec![piece(name, 3..5)]).await.unwrap_err();
+    assert_eq!(told(&status), (Code::OutOfRange, "OFFSET_GAP".to_owned()));
+    assert_eq!(status.get_details_error_info().unwrap().metadata["committed_points"], "2");
+    let other = pb::RecordPathRequest { options: None, ..piece(name, 2..3) };
+    record(&server, vec![other]).await.unwrap();
+    let mut other = piece(name, 3..4);
+    other.options.as_mut().unwrap().min_step = 1.0;
+    let status = record(&server, vec![other]).await.unwrap_err();
+    assert_eq!(told(&status), (Code::FailedPrecondition, "OPTIONS_DIFFER".to_owned()));
+}
+
+#[tokio::test]
+async fn what_a_cut_stream_sent_in_order_is_committed() {
+    let server = Server::start().await;
+    for (name, cut) in [("paths/reset", true), ("paths/vanished", false)] {
+        let mut raw = Raw::connect(server.address).await;
+        let mut call = raw.call(RECORD_PATH);
+        call.send(frame(&piece(name, 0..4).encode_to_vec()));
+        // It is there as soon as a watcher is told so.
+        let request = pb::WatchPathRequest { name: name.to_owned(), allow_missing: true };
+        let mut watch = server.paths().await.watch_path(request).await.unwrap().into_inner();
+        if cut {
+            watch.next().await.unwrap().unwrap();
+            call.body.send_reset(h2::Reason::CANCEL);
+        } else {
+            watch.next().await.unwrap().unwrap();
+            raw.vanish().await;
+        }
+        loop {
+            let path = watch.next().await.unwrap().unwrap().path.unwrap();
+            if path.committed_points == 4 {
+                assert!(!path.complete);
+                assert_eq!(path.summary.unwrap().length, Some(15.0));
+                break;
+            }
+        }
+        let reply = record(&server, vec![last(piece(name, 4..5))]).await.unwrap();
+        assert_eq!(reply.summary.unwrap().length, Some(20.0));
+    }
+}
+
+#[tokio::test]
+async fn the_newest_writer_wins() {
+    let server = Server::with(|config| config.checkpoint_points = 1).await;
+    let name = "paths/two";
+    let mut raw = Raw::connect(server.address).await;
+    let mut ghost = raw.call(RECORD_PATH);
+    ghost.send(frame(&piece(name, 0..2).encode_to_vec()));
+    let request = pb::WatchPathRequest { name: name.to_owned(), allow_missing: true };
+    let mut watch = server.paths().await.watch_path(request).await.unwrap().into_inner();
+    while watch.next().await.unwrap().unwrap().path.unwrap().committed_points < 2 {}
+
+    let reply = record(&server, vec![piece(name, 2..4)]).await.unwrap();
+    assert_eq!(reply.committed_points, 4);
+    ghost
+        .send(frame(&pb::RecordPathRequest { options: None, ..piece(name, 2..3) }.encode_to_vec()));
+    let answer = ghost.answer().await.unwrap();
+    assert_eq!((answer.code, answer.reason.as_deref()), (Code::Aborted, Some("WRITER_FENCED")));
+    assert_eq!(path(&server, name).await.unwrap().committed_points, 4);
+}
+
+#[tokio::test]
+async fn recordings_are_listed_watched_and_deleted() {
+    let store = Arc::new(MemoryStore::default());
+    let server = Server::with_store(store, |_| {}).await;
+    for id in 0..5 {
+        record(&server, vec![last(piece(&format!("paths/p{id}"), 0..3))]).await.unwrap();
+    }
+    let mut names = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let request = pb::ListPathsRequest { page_size: 2, page_token };
+        let page = server.paths().await.list_paths(request).await.unwrap().into_inner();
+        names.extend(page.paths.into_iter().map(|path| path.name));
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(names, ["paths/p0", "paths/p1", "paths/p2", "paths/p3", "paths/p4"]);
+
+    // A finished one is told once, and that is all.
+    let request = pb::WatchPathRequest { name: names[0].clone(), allow_missing: false };
+    let watch = server.paths().await.watch_path(request).await.unwrap().into_inner();
+    let told_paths: Vec<_> = watch.map(|told| told.unwrap().path.unwrap().complete).collect().await;
+    assert_eq!(told_paths, [true]);
+
+    let request = pb::DeletePathRequest { name: names[0].clone(), allow_missing: false };
+    server.paths().await.delete_path(request.clone()).await.unwrap();
+    let status = server.paths().await.delete_path(request).await.unwrap_err();
+    assert_eq!(told(&status), (Code::NotFound, "PATH_NOT_FOUND".to_owned()));
+    assert_eq!(path(&server, &names[0]).await.unwrap_err().code(), Code::NotFound);
+    let request = pb::WatchPathRequest { name: names[0].clone(), allow_missing: false };
+    let status = server.paths().await.watch_path(request).await.unwrap_err();
+    assert_eq!(status.code(), Code::NotFound);
+    assert_eq!(path(&server, "nonsense").await.unwrap_err().code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn a_bad_path_of_a_batch_fails_alone() {
+    let server = Server::start().await;
+    let columns = |x: Vec<i64>, y: Vec<i64>| Some(pb::PointColumns { x, y, ..Default::default() });
+    let begin = |path_id: &str| pb::MeasurePathsRequest {
+        path_id: path_id.to_owned(),
+        options: planar(),
+        ..Default::default()
+    };
+    let messages = vec![
+        pb::MeasurePathsRequest { points: points(0..3), ..begin("a") },
+        pb::MeasurePathsRequest { points: points(3..5), end_path: true, ..Default::default() },
+        pb::MeasurePathsRequest { points: vec![row(f64::NAN, 0.0)], ..begin("bad") },
+        pb::MeasurePathsRequest { points: points(0..2), end_path: true, ..begin("bad") },
+        pb::MeasurePathsRequest {
+            columns: columns(vec![0, 3], vec![0, 4]),
+            end_path: true,
+            ..begin("c")
+        },
+        pb::MeasurePathsRequest { points: points(0..2), ..begin("left") },
+        pb::MeasurePathsRequest { points: points(0..2), end_path: true, ..begin("e") },
+        pb::MeasurePathsRequest { points: points(0..2), ..begin("last") },
+    ];
+    let answers = server.paths().await.measure_paths(iter(messages)).await.unwrap().into_inner();
+    let answers: Vec<_> = answers.map(|answer| answer.unwrap()).collect().await;
+    use pb::measure_paths_response::Result::{Failure, Summary};
+    let answers: Vec<_> = answers
+        .iter()
+        .map(|answer| match answer.result.as_ref().unwrap() {
+            Summary(summary) => format!("{} {}", answer.path_id, summary.length.unwrap()),
+            Failure(failure) => {
+                format!("{} {} {}", answer.path_id, failure.reason, failure.message)
+            }
+        })
+        .collect();
+    insta::assert_snapshot!(answers.join("\n"), @r"
+    a 20
+    bad POINT_INVALID point 0: points[0].x: x NaN is not a finite number
+    c 5
+    left PATH_NOT_ENDED the path was not ended: set end_path in its last message
+    e 5
+    last PATH_NOT_ENDED the path was not ended: set end_path in its last message
+    ");
+}
+
+#[tokio::test]
+async fn every_violation_is_told_with_its_field() {
+    let server = Server::start().await;
+    let violations = |status: tonic::Status| {
+        assert_eq!(status.code(), Code::InvalidArgument);
+        let violations = status.get_details_bad_request().unwrap().field_violations;
+        violations.into_iter().map(|violation| violation.field).collect::<Vec<_>>()
+    };
+    let mut bad = piece("", 0..1);
+    bad.options =
+        Some(pb::PathOptions { max_speed: 1.0, stopped_speed_mps: -1.0, ..Default::default() });
+    let status = record(&server, vec![bad]).await.unwrap_err();
+    assert_eq!(violations(status), ["options.max_speed", "options.stopped_speed_mps"]);
+    let status = record(&server, vec![piece("paths/ü", 0..1)]).await.unwrap_err();
+    assert_eq!(violations(status), ["name"]);
+    let mut bad = piece("paths/bad", 0..3);
+    bad.points[2].z = Some(f64::INFINITY);
+    let status = record(&server, vec![bad]).await.unwrap_err();
+    assert_eq!(violations(status), ["points[2].z"]);
+    // Those before it were in order, and stay.
+    let request = pb::WatchPathRequest { name: "paths/bad".to_owned(), allow_missing: true };
+    let mut watch = server.paths().await.watch_path(request).await.unwrap().into_inner();
+    while watch.next().await.unwrap().unwrap().path.unwrap().committed_points < 2 {}
+}
