@@ -13,6 +13,8 @@ use crate::measure::{Measurement, Options};
 pub mod contract;
 mod memory;
 mod name;
+#[doc(hidden)]
+pub mod record;
 mod rules;
 
 pub use memory::MemoryStore;
@@ -89,6 +91,12 @@ pub enum StoreError {
     /// It may or may not have been done: load the checkpoint and compare before going on.
     #[error("the store did not say whether it was done: {0}")]
     Unknown(String),
+}
+
+impl From<record::RecordError> for StoreError {
+    fn from(error: record::RecordError) -> Self {
+        Self::Damaged(error.to_string())
+    }
 }
 
 /// What a store will answer.
