@@ -16,12 +16,12 @@ import sympy as sp
 ORDER = 6
 E = sp.symbols(f"E0:{ORDER + 1}")
 G = sp.symbols(f"G0:{ORDER + 1}")
-x, y, t = sp.symbols("x y t")  # phi2 - phi1, lambda2 - lambda1, and a bookkeeper of the order in both
+p, l, t = sp.symbols("p l t")  # phi2 - phi1, lambda2 - lambda1, and a bookkeeper of the order in both
 
 E0, E1, E2, E3, E4 = E[:5]
 G0, G1, G2, G3, G4 = G[:5]
 
-# What is claimed: the coefficient of x^i y^j in s^2.
+# What is claimed: the coefficient of p^i l^j in s^2.
 CLAIMED = {
     (2, 0): E0,
     (0, 2): G0,
@@ -52,36 +52,36 @@ def d_mid(expression):
 
 
 def derive(highest):
-    """s^2 up to terms of degree `highest` in x and y, as {(i, j): coefficient of x^i y^j}.
+    """s^2 up to terms of degree `highest` in p and l, as {(i, j): coefficient of p^i l^j}.
 
     S = s^2 as a function of one end (phi2, lambda2) obeys |grad S|^2 = 4 S on the surface:
 
         (dS/dphi2)^2 / E(phi2) + (dS/dlambda2)^2 / G(phi2) = 4 S.
 
-    With the mid latitude m = phi2 - x/2 and x = phi2 - phi1 as variables, dS/dphi2 = S_m / 2 + S_x.
-    Let S = S2 + S3 + S4 + ..., Sn homogeneous of degree n in x, y, S2 = E0 x^2 + G0 y^2. In degree n
-    the equation reads 4 (x d/dx + y d/dy) Sn - 4 Sn + (known from lower degrees) = 0, and by Euler
-    (x d/dx + y d/dy) Sn = n Sn: so Sn = -known / (4 (n - 1)). Nothing has to be guessed or solved.
+    With the mid latitude m = phi2 - p/2 and p = phi2 - phi1 as variables, dS/dphi2 = S_m / 2 + S_x.
+    Let S = S2 + S3 + S4 + ..., Sn homogeneous of degree n in p, l, S2 = E0 p^2 + G0 l^2. In degree n
+    the equation reads 4 (p d/dx + l d/dy) Sn - 4 Sn + (known from lower degrees) = 0, and by Euler
+    (p d/dx + l d/dy) Sn = n Sn: so Sn = -known / (4 (n - 1)). Nothing has to be guessed or solved.
     """
     def taylor(table, degree):
-        return sum(table[n] * (x / 2) ** n / sp.factorial(n) for n in range(degree + 1))
+        return sum(table[n] * (p / 2) ** n / sp.factorial(n) for n in range(degree + 1))
 
     def inverse(table, degree):
-        """1 / taylor, up to `degree` in x."""
+        """1 / taylor, up to `degree` in p."""
         terms = [1 / table[0]]
         for n in range(1, degree + 1):
             terms.append(-sum(table[k] / 2**k / sp.factorial(k) * terms[n - k] for k in range(1, n + 1)) / table[0])
-        return [term * x**n for n, term in enumerate(terms)]
+        return [term * p**n for n, term in enumerate(terms)]
 
     over_e, over_g = inverse(E, highest), inverse(G, highest)
-    parts = {2: E0 * x**2 + G0 * y**2}
+    parts = {2: E0 * p**2 + G0 * l**2}
 
     def slope_phi(n):
         """The part of degree n of dS/dphi2: S_x comes down from degree n + 1, S_m / 2 stays."""
-        return sp.diff(parts.get(n + 1, sp.S(0)), x) + d_mid(parts.get(n, sp.S(0))) / 2
+        return sp.diff(parts.get(n + 1, sp.S(0)), p) + d_mid(parts.get(n, sp.S(0))) / 2
 
     def slope_lambda(n):
-        return sp.diff(parts.get(n + 1, sp.S(0)), y)
+        return sp.diff(parts.get(n + 1, sp.S(0)), l)
 
     for degree in range(3, highest + 1):
         known = sp.S(0)
@@ -96,7 +96,7 @@ def derive(highest):
 
     found = {}
     for degree, part in parts.items():
-        poly = sp.Poly(part, x, y)
+        poly = sp.Poly(part, p, l)
         for (i, j), coefficient in poly.terms():
             coefficient = sp.factor(coefficient)
             if coefficient != 0:
@@ -114,22 +114,22 @@ def main():
         else:
             verdict = "as claimed" if sp.simplify(found[i, j] - claimed) == 0 else "DIFFERS"
         wrong += verdict not in ("as claimed", "left out, see below")
-        print(f"x^{i} y^{j}: {verdict}\n    {found[i, j]}")
+        print(f"p^{i} l^{j}: {verdict}\n    {found[i, j]}")
     wrong += any(power not in found for power in CLAIMED)
-    # Odd terms must vanish: the length is the same when the ends are exchanged (x, y -> -x, -y) and
-    # when east and west are (y -> -y). So it also holds at the other end.
+    # Odd terms must vanish: the length is the same when the ends are exchanged (p, l -> -p, -l) and
+    # when east and west are (l -> -l). So it also holds at the other end.
     odd = [power for power in found if power[0] % 2 or power[1] % 2]
     print(f"odd terms: {odd or 'none'}")
     wrong += len(odd)
 
-    # The sphere, where the series can be known otherwise: hav(s) = hav(x) + cos(p1) cos(p2) hav(y).
+    # The sphere, where the series can be known otherwise: hav(s) = hav(p) + cos(p1) cos(p2) hav(l).
     phi = sp.symbols("phi")
     on_sphere = {E[0]: 1, **{E[n]: 0 for n in range(1, ORDER + 1)}}
     on_sphere |= {G[n]: sp.diff(sp.cos(phi) ** 2, phi, n) for n in range(ORDER + 1)}
-    series = sum(c.subs(on_sphere) * (t * x) ** i * (t * y) ** j for (i, j), c in found.items())
+    series = sum(c.subs(on_sphere) * (t * p) ** i * (t * l) ** j for (i, j), c in found.items())
     # 2 hav(s) = 1 - cos s = S/2 - S^2/24 + S^3/720 - ...
     left = series / 2 - series**2 / 24 + series**3 / 720
-    right = (1 - sp.cos(t * x)) + sp.cos(phi - t * x / 2) * sp.cos(phi + t * x / 2) * (1 - sp.cos(t * y))
+    right = (1 - sp.cos(t * p)) + sp.cos(phi - t * p / 2) * sp.cos(phi + t * p / 2) * (1 - sp.cos(t * l))
     right = sp.series(right, t, 0, 7).removeO()
     difference = sp.expand(sp.expand(left) - right)
     difference = sum(sp.simplify(difference.coeff(t, n)) for n in range(7))
@@ -148,7 +148,7 @@ def main():
         at = math.radians(degrees)
         difference_rad = length / math.sqrt(meridian(at))
         worst = max(worst, abs(left_out(at)) * difference_rad**6 / (2 * length))
-    print(f"x^6 would change a leg of {length} m by at most {worst:.1e} m")
+    print(f"p^6 would change a leg of {length} m by at most {worst:.1e} m")
     wrong += worst > 1e-11
     print("all as claimed" if not wrong else f"{wrong} WRONG")
     return 1 if wrong else 0
