@@ -7,7 +7,7 @@
 use bytes::{Buf as _, Bytes, BytesMut};
 use prost::Message;
 
-use super::encode::Chunk;
+use super::encode::{Batch, Chunk};
 use super::{ClientError, PathLength, Route};
 use crate::measure::{Metric, Point};
 use crate::proto::{my_package, routeguide};
@@ -37,6 +37,16 @@ impl Method {
         }
     }
 
+    /// How far the length in a reply may lie from the true one because its unit is coarse.
+    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "for the load generator"))]
+    pub(crate) fn length_rounding(self) -> f64 {
+        match self {
+            Self::PathLength => 0.0,
+            // Whole metres.
+            Self::RecordRoute => 0.5,
+        }
+    }
+
     /// Why a point could not be sent.
     pub(super) fn misfit(self, index: u64, point: Point) -> ClientError {
         let (space, wanted) = (point.space(), self.metric().space());
@@ -54,17 +64,18 @@ impl Method {
     #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "for the load generator"))]
     pub(crate) fn encode(self, points: &[Point]) -> Result<Bytes, ClientError> {
         let mut body = BytesMut::new();
-        let mut chunk = Chunk::default();
+        let (mut chunk, mut batch) = (Chunk::default(), Batch::new());
         for (index, &point) in (0..).zip(points) {
             let numbers = match self {
                 Self::PathLength => to_int32(point),
                 Self::RecordRoute => point.to_e7(),
             };
             let (first, second) = numbers.ok_or_else(|| self.misfit(index, point))?;
-            if chunk.push(first, second) {
+            if !batch.push(first, second) && chunk.append(&mut batch) {
                 body.extend_from_slice(&chunk.take());
             }
         }
+        chunk.append(&mut batch);
         body.extend_from_slice(&chunk.take());
         Ok(body.freeze())
     }
