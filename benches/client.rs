@@ -6,6 +6,7 @@
 //! alone costs: the bytes are there already.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
@@ -189,7 +190,9 @@ fn client(criterion: &mut Criterion) {
                 let request = request.header("content-type", "application/grpc");
                 let body = tonic::body::Body::new(StreamBody::new(stream::iter(chunks)));
                 let request = request.body(body).unwrap();
-                let reply = channel.clone().call(request).await.unwrap();
+                let mut channel = channel.clone();
+                poll_fn(|cx| channel.poll_ready(cx)).await.unwrap();
+                let reply = channel.call(request).await.unwrap();
                 let reply = reply.into_body().collect().await.unwrap().to_bytes();
                 let reply = routeguide::RouteSummary::decode(&reply[5..]).unwrap();
                 assert_eq!(reply.point_count as usize, byte_count);

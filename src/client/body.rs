@@ -18,7 +18,7 @@ use h2::Reason;
 use http_body::{Body, Frame};
 use tokio_stream::Stream;
 
-use super::encode::{Batch, Chunk};
+use super::encode::{BATCH_POINTS, Chunk};
 use crate::measure::Point;
 
 /// What joins a body to the call that waits for its reply.
@@ -88,21 +88,20 @@ where
         if this.tie.is_cut() {
             return reset;
         }
-        let mut batch = Batch::new();
+        let (mut first, mut second) = ([0; BATCH_POINTS], [0; BATCH_POINTS]);
         let mut is_ready = !*this.is_over;
         while is_ready {
-            loop {
+            let mut count = 0;
+            while count < BATCH_POINTS {
                 match this.points.as_mut().poll_next(cx) {
                     Poll::Ready(Some(point)) => {
-                        let Some((first, second)) = (this.to_wire)(point) else {
+                        let Some(numbers) = (this.to_wire)(point) else {
                             // Nobody else sets it, and nothing is polled after an error.
-                            let _ = this.tie.stray.set((*this.index, point));
+                            let _ = this.tie.stray.set((*this.index + count as u64, point));
                             return reset;
                         };
-                        *this.index += 1;
-                        if !batch.push(first, second) {
-                            break;
-                        }
+                        (first[count], second[count]) = numbers;
+                        count += 1;
                     }
                     // Whether the caller has gone is asked once more: that may be why it ended.
                     Poll::Ready(None) if this.tie.is_cut() => return reset,
@@ -117,7 +116,8 @@ where
                     }
                 }
             }
-            is_ready &= !this.chunk.append(&mut batch);
+            *this.index += count as u64;
+            is_ready &= !this.chunk.append(&first[..count], &second[..count]);
         }
         if this.chunk.is_empty() {
             return if *this.is_over { Poll::Ready(None) } else { Poll::Pending };

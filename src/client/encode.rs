@@ -1,8 +1,8 @@
 //! Points to bytes: each a gRPC message of its own, prefix and all, written straight into a chunk.
 //!
 //! Pure. The three point messages of our contracts have one shape on the wire (int32 fields 1 and
-//! 2), so two integers are all it knows. `body.rs` collects them in a batch of columns, of which a
-//! kernel makes the fields, several at once; the bytes are what prost would write.
+//! 2), so two integers are all it knows. `body.rs` collects them in columns, of which a kernel makes
+//! the fields, several at once; the bytes are what prost would write.
 
 use bytes::Bytes;
 
@@ -23,34 +23,8 @@ const CHUNK_BYTES_MIN: usize = 256;
 /// holds up has two of them at most.
 const CHUNK_BYTES_MAX: usize = 64 * 1024;
 
-/// Points that are encoded together.
-const BATCH_POINTS: usize = 64;
-
-/// Points on their way into a chunk, in columns.
-#[derive(Debug)]
-pub(super) struct Batch {
-    first: [i32; BATCH_POINTS],
-    second: [i32; BATCH_POINTS],
-    len: usize,
-}
-
-impl Batch {
-    pub(super) fn new() -> Self {
-        Self { first: [0; BATCH_POINTS], second: [0; BATCH_POINTS], len: 0 }
-    }
-
-    /// Adds a point, and tells whether there is room for one more; without room it does nothing.
-    #[inline(always)]
-    pub(super) fn push(&mut self, first: i32, second: i32) -> bool {
-        if self.len >= BATCH_POINTS {
-            return false;
-        }
-        self.first[self.len] = first;
-        self.second[self.len] = second;
-        self.len += 1;
-        self.len < BATCH_POINTS
-    }
-}
+/// Points that are encoded together, at most.
+pub(super) const BATCH_POINTS: usize = 64;
 
 /// A run of encoded points that grows until it is taken. Nothing is allocated per point, and
 /// nothing is held between two chunks.
@@ -66,21 +40,23 @@ impl Chunk {
         self.len == 0
     }
 
-    /// Encodes the points of a batch, which is empty then. Tells whether the chunk is full, so
-    /// that it must be taken; points for which there is no room any more open a chunk of twice the
-    /// size.
-    pub(super) fn append(&mut self, batch: &mut Batch) -> bool {
-        let len = std::mem::take(&mut batch.len);
-        let needed = self.len + len * POINT_BYTES_MAX + OVERHANG_BYTES;
+    /// Adds the points of two columns, [`BATCH_POINTS`] of them at most. Tells whether the chunk is
+    /// full, so that it must be taken.
+    pub(super) fn append(&mut self, first: &[i32], second: &[i32]) -> bool {
+        let count = first.len().min(second.len()).min(BATCH_POINTS);
+        if count == 0 {
+            return false;
+        }
+        let (first, second) = (&first[..count], &second[..count]);
+        let needed = self.len + count * POINT_BYTES_MAX + OVERHANG_BYTES;
         if self.bytes.len() < needed {
             let size = self.next_bytes.max(CHUNK_BYTES_MIN).max(needed.next_power_of_two());
             self.bytes.resize(size, 0);
         }
-        let (first, second) = (&batch.first[..len], &batch.second[..len]);
         let mut fields = ([Field::default(); BATCH_POINTS], [Field::default(); BATCH_POINTS]);
         let level = Level::best().narrow();
-        make_fields(level, first, 0x08, &mut fields.0[..len]);
-        make_fields(level, second, 0x10, &mut fields.1[..len]);
+        make_fields(level, first, 0x08, &mut fields.0[..count]);
+        make_fields(level, second, 0x10, &mut fields.1[..count]);
         let numbers = first.iter().zip(second);
         for ((&first, &second), fields) in numbers.zip(fields.0.iter().zip(&fields.1)) {
             // There is always room, see above.
@@ -211,13 +187,11 @@ mod tests {
     }
 
     fn chunks(points: &[(i32, i32)]) -> Vec<Bytes> {
-        let (mut chunk, mut batch) = (Chunk::default(), Batch::new());
+        let mut chunk = Chunk::default();
         let mut chunks = Vec::new();
         for points in points.chunks(BATCH_POINTS) {
-            for &(first, second) in points {
-                batch.push(first, second);
-            }
-            if chunk.append(&mut batch) {
+            let (first, second): (Vec<_>, Vec<_>) = points.iter().copied().unzip();
+            if chunk.append(&first, &second) {
                 chunks.push(chunk.take());
             }
         }
@@ -286,9 +260,10 @@ mod tests {
         assert!((CHUNK_BYTES_MAX / 2..=CHUNK_BYTES_MAX).contains(largest), "{sizes:?}");
         assert!(sizes.len() < 10, "{sizes:?}");
 
-        let (mut chunk, mut batch) = (Chunk::default(), Batch::new());
-        batch.push(1, 1);
-        assert!(!chunk.append(&mut batch));
+        let mut chunk = Chunk::default();
+        assert!(!chunk.append(&[], &[]));
+        assert_eq!(chunk.bytes.capacity(), 0, "nothing is held for nothing");
+        assert!(!chunk.append(&[1], &[1]));
         assert_eq!(chunk.bytes.len(), CHUNK_BYTES_MIN);
         assert_eq!(chunk.take().len(), 9);
         assert_eq!(chunk.next_bytes, CHUNK_BYTES_MIN);

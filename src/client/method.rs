@@ -7,7 +7,7 @@
 use bytes::{Buf as _, Bytes, BytesMut};
 use prost::Message;
 
-use super::encode::{Batch, Chunk};
+use super::encode::{BATCH_POINTS, Chunk};
 use super::{ClientError, PathLength, Route};
 use crate::measure::{Metric, Point};
 use crate::proto::{my_package, routeguide};
@@ -64,18 +64,22 @@ impl Method {
     #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "for the load generator"))]
     pub(crate) fn encode(self, points: &[Point]) -> Result<Bytes, ClientError> {
         let mut body = BytesMut::new();
-        let (mut chunk, mut batch) = (Chunk::default(), Batch::new());
-        for (index, &point) in (0..).zip(points) {
-            let numbers = match self {
-                Self::PathLength => to_int32(point),
-                Self::RecordRoute => point.to_e7(),
-            };
-            let (first, second) = numbers.ok_or_else(|| self.misfit(index, point))?;
-            if !batch.push(first, second) && chunk.append(&mut batch) {
+        let mut chunk = Chunk::default();
+        let mut index = 0;
+        for points in points.chunks(BATCH_POINTS) {
+            let (mut first, mut second) = ([0; BATCH_POINTS], [0; BATCH_POINTS]);
+            for (at, &point) in points.iter().enumerate() {
+                let numbers = match self {
+                    Self::PathLength => to_int32(point),
+                    Self::RecordRoute => point.to_e7(),
+                };
+                (first[at], second[at]) = numbers.ok_or_else(|| self.misfit(index, point))?;
+                index += 1;
+            }
+            if chunk.append(&first[..points.len()], &second[..points.len()]) {
                 body.extend_from_slice(&chunk.take());
             }
         }
-        chunk.append(&mut batch);
         body.extend_from_slice(&chunk.take());
         Ok(body.freeze())
     }
