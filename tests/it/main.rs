@@ -11,5 +11,6 @@ mod hostile;
 mod limits;
 mod load;
 mod program;
+mod store;
 mod support;
 mod tidy;

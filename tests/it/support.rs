@@ -18,6 +18,8 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use waywiser::proto::{my_package, routeguide};
 use waywiser::{Config, server};
 
+pub mod faulty;
+
 pub const PATH_LENGTH: &str = "/my_package.DisplacementService/computePathLength";
 pub const DISPLACEMENT: &str = "/my_package.DisplacementService/computeDisplacement";
 pub const RECORD_ROUTE: &str = "/routeguide.RouteGuide/RecordRoute";
