@@ -42,6 +42,7 @@ fn folded(recording: u64, count: u64) -> Measurement {
 }
 
 /// Grows each recording by a few points a commit, and says so when the store has.
+#[allow(clippy::print_stdout, reason = "the parent reads it")]
 async fn commit_for_ever(store: &EmbeddedStore, recording: u64) {
     let mut last = store.open(name(recording), opening()).await.unwrap();
     loop {
@@ -166,10 +167,21 @@ async fn a_recording_gets_through_a_store_that_fails() {
             }
         }
         assert!(recording.is_complete() && recording.is_settled());
-        let stored = store.load(name(0)).await.unwrap().unwrap();
+        let stored = store.open(name(0), opening()).await.unwrap();
         assert!(stored.complete);
         assert_eq!(stored.measurement, folded(0, 4), "{fault:?}");
     }
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_refuses_until_it_is_back() {
+    let store = Faulty::new(Arc::new(MemoryStore::default()));
+    store.always(Call::Open, Some(Fault::Before(unavailable())));
+    for _ in 0..3 {
+        assert_eq!(store.open(name(0), opening()).await, Err(unavailable()));
+    }
+    store.always(Call::Open, None);
+    store.open(name(0), opening()).await.unwrap();
 }
 
 #[tokio::test]

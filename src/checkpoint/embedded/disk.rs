@@ -186,7 +186,7 @@ async fn what_was_acknowledged_outlives_the_power() {
     let expected = folds(&begun).await;
     let mut in_flight = 0;
     for step in before + 1..=after {
-        for luck in [u64::MAX, 0x5555_5555_5555_5555, 0xA5F0_C33C_9966_1234] {
+        for luck in [u64::MAX, 0xA5F0_C33C_9966_1234] {
             let disk = begun.copied();
             disk.plan(|state| state.power_off = Some((step, luck)));
             record(&disk, &disk.store()).await;

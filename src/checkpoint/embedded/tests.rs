@@ -177,6 +177,7 @@ fn a_directory_is_refused_with_what_to_do() {
 
 #[cfg(unix)]
 #[test]
+#[allow(clippy::print_stderr, reason = "a test that cannot run says so")]
 fn a_directory_that_cannot_be_written_is_refused() {
     use std::os::unix::fs::PermissionsExt as _;
     let directory = tempfile::tempdir().unwrap();
@@ -212,8 +213,8 @@ async fn a_damaged_file_brings_nothing_down() {
     drop(store);
     let whole = fs::read(&path).unwrap();
     // Every used byte would take minutes: some of those that are not zero.
-    let used: Vec<_> = (0..whole.len()).filter(|&at| whole[at] != 0).step_by(311).collect();
-    assert!(used.len() > 20, "{}", used.len());
+    let used: Vec<_> = (0..whole.len()).filter(|&at| whole[at] != 0).step_by(701).collect();
+    assert!(used.len() > 10, "{}", used.len());
     let (mut refused, mut well) = (0, 0);
     for at in used {
         let mut bytes = whole.clone();
@@ -232,5 +233,5 @@ async fn a_damaged_file_brings_nothing_down() {
             }
         }
     }
-    println!("{refused} files refused, {well} recordings read from the others");
+    assert!(refused > 0 && well > 0, "{refused} files refused, {well} recordings read from others");
 }

@@ -1,0 +1,173 @@
+//! What checkpoints cost: many recordings that each commit once a second, and as many commits as there can
+//! be. Real directories and real syncs, so the disk is part of what is measured.
+//!
+//! `cargo bench --bench store`, and behind `--`: `DIRECTORY` (the system's own for temporary files unless
+//! told), `RECORDINGS` (10 000), `SECONDS` (10) and `POINTS` that each gains between two commits (10).
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+use tokio::time::{interval_at, sleep_until};
+use waywiser::checkpoint::{
+    Checkpoint, CheckpointStore, EmbeddedStore, Guard, Opening, PathName, StoreStats,
+};
+use waywiser::measure::{Fix, Measurement, Metric, Options, Point};
+
+/// What one recording has to show for itself.
+struct Done {
+    last: Checkpoint,
+    waits: Vec<Duration>,
+}
+
+fn name(index: usize) -> PathName {
+    format!("paths/vehicle-{index:06}").parse().unwrap()
+}
+
+fn opening() -> Opening {
+    let options = Some(Options::new(Metric::Geodesic));
+    Opening { options, now_unix_ms: 0, expire_unix_ms: i64::MAX }
+}
+
+fn fix(offset: u64) -> Fix {
+    let offset = offset as f64;
+    Fix::new(Point::geographic(46.0 + offset * 1e-5, 13.0 + offset * 1e-5).unwrap())
+}
+
+fn grow(last: &Checkpoint, points: u64) -> Checkpoint {
+    let mut next = last.clone();
+    let from = last.committed_points();
+    let fixes: Vec<_> = (from..from + points).map(fix).collect();
+    next.measurement.extend(&fixes).unwrap();
+    next
+}
+
+async fn commit(store: &EmbeddedStore, index: usize, done: &mut Done, points: u64) {
+    let next = grow(&done.last, points);
+    let guard = Guard { epoch: done.last.epoch, committed_points: done.last.committed_points() };
+    let begun = Instant::now();
+    store.commit(name(index), guard, next.clone()).await.unwrap();
+    done.waits.push(begun.elapsed());
+    done.last = next;
+}
+
+/// Runs all recordings until the end, each at its own moment of `pace`, or as fast as it can without one.
+async fn run(
+    store: &Arc<EmbeddedStore>,
+    begun: Vec<Checkpoint>,
+    time: Duration,
+    pace: Option<Duration>,
+    points: u64,
+) -> (Vec<Done>, Duration, StoreStats) {
+    let before = store.stats();
+    let start = Instant::now();
+    let count = begun.len() as u32;
+    let mut tasks = JoinSet::new();
+    for (index, last) in begun.into_iter().enumerate() {
+        let store = Arc::clone(store);
+        tasks.spawn(async move {
+            let mut done = Done { last, waits: Vec::new() };
+            let first = pace.map(|pace| pace * index as u32 / count).unwrap_or_default();
+            sleep_until((start + first).into()).await;
+            let mut ticks = pace.map(|pace| interval_at((start + first).into(), pace));
+            while start.elapsed() < time {
+                if let Some(ticks) = &mut ticks {
+                    ticks.tick().await;
+                }
+                commit(&store, index, &mut done, points).await;
+            }
+            (index, done)
+        });
+    }
+    let mut all = tasks.join_all().await;
+    let took = start.elapsed();
+    all.sort_by_key(|&(index, _)| index);
+    let after = store.stats();
+    let mut stats = after;
+    stats.requests -= before.requests;
+    stats.transactions -= before.transactions;
+    stats.syncs -= before.syncs;
+    stats.bytes -= before.bytes;
+    stats.busy -= before.busy;
+    (all.into_iter().map(|(_, done)| done).collect(), took, stats)
+}
+
+fn report(what: &str, all: &[Done], took: Duration, stats: StoreStats) {
+    let mut waits: Vec<_> = all.iter().flat_map(|done| &done.waits).copied().collect();
+    waits.sort();
+    let at = |part: f64| waits[((waits.len() - 1) as f64 * part) as usize].as_secs_f64() * 1e3;
+    let each = |count: u64| count as f64 / took.as_secs_f64();
+    println!(
+        "{what}: {:.0} commits/s, {:.1} transactions/s of {:.0} commits, {:.1} syncs/s, \
+         {:.1} MB/s written; a commit takes {:.1} ms (median), {:.1} (p99), {:.1} (most); \
+         the writer is busy {:.0} % of the time",
+        each(stats.requests),
+        each(stats.transactions),
+        stats.requests as f64 / stats.transactions.max(1) as f64,
+        each(stats.syncs),
+        each(stats.bytes) / 1e6,
+        at(0.5),
+        at(0.99),
+        at(1.0),
+        stats.busy.as_secs_f64() / took.as_secs_f64() * 100.0,
+    );
+}
+
+/// What is in the store is what was committed, and that is one uninterrupted fold.
+async fn check(store: &EmbeddedStore, all: &[Done]) {
+    for (index, done) in all.iter().enumerate().step_by(all.len().div_ceil(100)) {
+        let stored = store.load(name(index)).await.unwrap().unwrap();
+        assert_eq!(stored, done.last, "{index}");
+        let mut whole = Measurement::new(*stored.measurement.options());
+        whole.extend(&(0..stored.committed_points()).map(fix).collect::<Vec<_>>()).unwrap();
+        assert_eq!(stored.measurement, whole, "{index}");
+    }
+}
+
+#[tokio::main]
+async fn main() {
+    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
+    let parent = arguments.next().map_or_else(std::env::temp_dir, PathBuf::from);
+    let mut number = |unless| arguments.next().map_or(unless, |text| text.parse().unwrap());
+    let (recordings, seconds, points) = (number(10_000), number(10), number(10));
+    let directory = tempfile::tempdir_in(parent).unwrap();
+    let store = Arc::new(EmbeddedStore::at(directory.path()).unwrap());
+    let time = Duration::from_secs(seconds);
+
+    let start = Instant::now();
+    let mut tasks = JoinSet::new();
+    for index in 0..recordings as usize {
+        let store = Arc::clone(&store);
+        tasks.spawn(async move {
+            store.open(name(index), opening()).await.unwrap();
+        });
+    }
+    tasks.join_all().await;
+    let rate = recordings as f64 / start.elapsed().as_secs_f64();
+    println!("{recordings} recordings are opened at {rate:.0} a second");
+    let mut opened = Vec::new();
+    for index in 0..recordings as usize {
+        opened.push(store.load(name(index)).await.unwrap().unwrap());
+    }
+
+    let pace = Some(Duration::from_secs(1));
+    let (all, took, stats) = run(&store, opened, time, pace, points).await;
+    report("a commit a second each", &all, took, stats);
+    check(&store, &all).await;
+
+    let last = all.into_iter().map(|done| done.last).collect();
+    let (all, took, stats) = run(&store, last, time, None, points).await;
+    report("as many as there can be", &all, took, stats);
+    check(&store, &all).await;
+
+    drop(store);
+    let path = directory.path().join("recordings.redb");
+    let megabytes = std::fs::metadata(path).unwrap().len() as f64 / 1e6;
+    let start = Instant::now();
+    let store = EmbeddedStore::at(directory.path()).unwrap();
+    let took = start.elapsed().as_secs_f64() * 1e3;
+    println!("the file has {megabytes:.0} MB and is opened in {took:.1} ms");
+    check(&store, &all).await;
+}
