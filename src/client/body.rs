@@ -44,8 +44,14 @@ impl Tie {
         self.stray.get().copied()
     }
 
-    fn is_cut(&self) -> bool {
+    /// Whether it was cut. A body that is told no calls its waker when it is.
+    pub(super) fn is_cut(&self) -> bool {
         self.cut.load(Ordering::Acquire)
+    }
+
+    /// What to call when it is cut.
+    pub(super) fn register(&self, waker: &std::task::Waker) {
+        self.body.register(waker);
     }
 }
 
@@ -84,7 +90,7 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
         let mut this = self.project();
         let reset = Poll::Ready(Some(Err(Reason::CANCEL.into())));
-        this.tie.body.register(cx.waker());
+        this.tie.register(cx.waker());
         if this.tie.is_cut() {
             return reset;
         }

@@ -17,7 +17,7 @@ use tower_service::Service as _;
 
 use super::ClientError;
 use super::body::Tie;
-use super::method::{Method, only_message};
+use super::method::only_message;
 
 /// The largest reply. Ours are a few dozen bytes; this keeps a server of something else from
 /// filling our memory.
@@ -36,14 +36,14 @@ impl Drop for CutOnDrop {
 /// Calls a method and gives the one message of the reply.
 pub(super) async fn call(
     mut channel: Channel,
-    method: Method,
+    path: &'static str,
     body: Body,
     tie: Arc<Tie>,
 ) -> Result<Bytes, ClientError> {
     let _cut = CutOnDrop(tie);
     let mut request = Request::new(body);
     *request.method_mut() = http::Method::POST;
-    *request.uri_mut() = Uri::from_static(method.path());
+    *request.uri_mut() = Uri::from_static(path);
     let headers = request.headers_mut();
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));

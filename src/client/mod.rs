@@ -6,8 +6,15 @@
 
 mod body;
 mod call;
+mod columns;
+mod convert;
 mod encode;
 pub(crate) mod method;
+mod paths;
+mod pieces;
+mod recorder;
+mod replay;
+pub(crate) mod retry;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +27,9 @@ use tonic::transport::{Channel, Endpoint};
 use crate::measure::{Point, Space};
 use body::{PointBody, Tie};
 use method::Method;
+pub use paths::{PathAnswer, PathPage, PathPart, PathRefusal, StoredPath};
+pub use recorder::{RecordError, RecordEvent, Recorded, Recorder};
+pub use retry::Patience;
 
 /// How often a server that owes an answer is asked whether it is still there, and how long it may
 /// take to say so; a call to one that is not fails instead of waiting for ever.
@@ -46,6 +56,9 @@ const CONNECT_TIME: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub struct Client {
     channel: Channel,
+    /// How to connect once more.
+    endpoint: Endpoint,
+    url: String,
 }
 
 /// What `RecordRoute` says of a route.
@@ -123,19 +136,21 @@ impl Client {
     /// # Errors
     /// When `url` is no address or nobody answers there.
     pub async fn connect(url: &str) -> Result<Self, ClientError> {
-        let full = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
-        let endpoint = Endpoint::from_shared(full)
-            .ok()
-            .filter(|endpoint| endpoint.uri().scheme_str() == Some("http"))
-            .ok_or_else(|| ClientError::Url { url: url.to_owned() })?
-            .connect_timeout(CONNECT_TIME)
-            .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
-            .keep_alive_timeout(KEEPALIVE_TIMEOUT);
+        let endpoint = endpoint(url)?;
         let channel = endpoint.connect().await.map_err(|error| {
             let reason = innermost(&error);
             ClientError::Connect { url: url.to_owned(), reason }
         })?;
-        Ok(Self { channel })
+        Ok(Self { channel, endpoint, url: url.to_owned() })
+    }
+
+    /// The same without connecting: the first call does, and fails where nobody answers.
+    ///
+    /// # Errors
+    /// When `url` is no address. Call it within a tokio runtime.
+    pub fn connect_lazy(url: &str) -> Result<Self, ClientError> {
+        let endpoint = endpoint(url)?;
+        Ok(Self { channel: endpoint.connect_lazy(), endpoint, url: url.to_owned() })
     }
 
     /// Streams positions through `routeguide.RouteGuide/RecordRoute`, rounded to 1e-7 degree, and
@@ -175,13 +190,25 @@ impl Client {
     ) -> Result<Bytes, ClientError> {
         let tie = Arc::<Tie>::default();
         let body = Body::new(PointBody::new(points, to_wire, Arc::clone(&tie)));
-        let reply = call::call(self.channel.clone(), method, body, Arc::clone(&tie)).await;
+        let reply = call::call(self.channel.clone(), method.path(), body, Arc::clone(&tie)).await;
         // A stray point is why the call failed, whatever the transport makes of it.
         match tie.stray() {
             Some((index, point)) => Err(method.misfit(index, point)),
             None => reply,
         }
     }
+}
+
+fn endpoint(url: &str) -> Result<Endpoint, ClientError> {
+    let full = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
+    let endpoint = Endpoint::from_shared(full)
+        .ok()
+        .filter(|endpoint| endpoint.uri().scheme_str() == Some("http"))
+        .ok_or_else(|| ClientError::Url { url: url.to_owned() })?;
+    Ok(endpoint
+        .connect_timeout(CONNECT_TIME)
+        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT))
 }
 
 /// What lies at the bottom of an error: transports wrap the system's word in several of their own.

@@ -151,7 +151,7 @@ impl Point {
 
     /// The coordinates in the canonical unit of the space: E7 on the Earth.
     #[inline]
-    pub(super) fn canonical(self) -> (f64, f64) {
+    pub(crate) fn canonical(self) -> (f64, f64) {
         (self.x, self.y)
     }
 
