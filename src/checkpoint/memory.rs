@@ -66,7 +66,7 @@ impl MemoryStore {
     ) -> Result<(), StoreError> {
         let mut kept = self.kept();
         let stored = kept.recordings.get_mut(name);
-        rules::check_commit(stored.as_deref().map(Into::into), guard, &next)?;
+        rules::check_commit(stored.as_deref().map(Into::into), guard, (&next).into())?;
         if let Some(stored) = stored {
             *stored = next;
         }

@@ -2,7 +2,7 @@
 //! conditions.
 //!
 //! [`CheckpointStore`] says what a store must do; [`contract`] is a test suite that holds each one to
-//! it. [`MemoryStore`] keeps checkpoints as long as the process lives.
+//! it. [`MemoryStore`] keeps checkpoints as long as the process lives, [`EmbeddedStore`] in a file.
 //! Nothing here knows a protocol, and nobody here folds a point.
 
 use std::future::Future;
@@ -11,10 +11,14 @@ use std::pin::Pin;
 use crate::measure::{Measurement, Options};
 
 pub mod contract;
+mod embedded;
 mod memory;
 mod name;
+#[doc(hidden)]
+pub mod record;
 mod rules;
 
+pub use embedded::{EmbeddedStore, StoreOpenError, StoreStats};
 pub use memory::MemoryStore;
 pub use name::{NameError, PathName};
 
@@ -89,6 +93,12 @@ pub enum StoreError {
     /// It may or may not have been done: load the checkpoint and compare before going on.
     #[error("the store did not say whether it was done: {0}")]
     Unknown(String),
+}
+
+impl From<record::RecordError> for StoreError {
+    fn from(error: record::RecordError) -> Self {
+        Self::Damaged(error.to_string())
+    }
 }
 
 /// What a store will answer.

@@ -33,6 +33,14 @@ impl PathName {
         &self.0[PREFIX.len()..]
     }
 
+    /// The name with this part behind `paths/`.
+    ///
+    /// # Errors
+    /// When it is no such part.
+    pub fn from_id(id: &str) -> Result<Self, NameError> {
+        format!("{PREFIX}{id}").parse()
+    }
+
     /// All of it.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -64,7 +72,9 @@ mod tests {
     #[test]
     fn a_name_is_what_a_url_carries() {
         for good in ["paths/a", "paths/A.b-c_d~9", &format!("paths/{}", "x".repeat(128))] {
-            assert_eq!(good.parse::<PathName>().unwrap().as_str(), good);
+            let name: PathName = good.parse().unwrap();
+            assert_eq!(name.as_str(), good);
+            assert_eq!(PathName::from_id(name.id()), Ok(name));
         }
         let long = format!("paths/{}", "x".repeat(129));
         for bad in ["", "paths/", "a", "paths/a/b", "paths/ü", "paths/a b", "/paths/a", &long] {

@@ -66,13 +66,13 @@ pub(super) fn open(
 pub(super) fn check_commit(
     stored: Option<Standing>,
     guard: Guard,
-    next: &Checkpoint,
+    next: Standing,
 ) -> Result<(), StoreError> {
     let stored = stored.ok_or(StoreError::NotFound)?;
     let goes_on = guard.epoch == stored.epoch
         && guard.committed_points == stored.committed_points
         && next.epoch == stored.epoch
-        && next.committed_points() >= stored.committed_points;
+        && next.committed_points >= stored.committed_points;
     if stored.complete || !goes_on {
         return Err(StoreError::Fenced { epoch: stored.epoch });
     }

@@ -14,6 +14,7 @@ mod progress;
 mod record;
 mod report;
 mod serve;
+mod store;
 
 use std::io;
 use std::process::ExitCode;

@@ -2,19 +2,26 @@
 
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use tokio::net::TcpListener;
 
+use super::store::StoreArgs;
 use super::{Outcome, complain};
+use crate::checkpoint::CheckpointStore;
 use crate::server::{self, Config};
 use crate::telemetry::{self, LogFormat};
 
 /// Serve the gRPC services until SIGINT or SIGTERM.
 ///
-/// Services: my_package.DisplacementService (computeDisplacement, computePathLength),
-/// routeguide.RouteGuide (RecordRoute), grpc.health.v1.Health, and server reflection.
+/// Services: waywiser.v1.PathService, my_package.DisplacementService (computeDisplacement,
+/// computePathLength), routeguide.RouteGuide (RecordRoute), grpc.health.v1.Health, and server
+/// reflection.
+///
+/// Paths that clients record by name are kept on disk and survive the server, also one that was
+/// killed; one process at a time has a directory.
 ///
 /// Once it accepts connections it prints one line on standard output, "listening on ADDRESS"; the
 /// log goes to standard error, one line a stream. There is no TLS: keep it on a trusted network or
@@ -40,6 +47,9 @@ pub(super) struct ServeArgs {
     /// What is logged, as RUST_LOG has it: info, debug, waywiser=trace,h2=debug, ...
     #[arg(long, value_name = "FILTER", env = "RUST_LOG", default_value = "info")]
     log: String,
+
+    #[command(flatten)]
+    store: StoreArgs,
 
     #[command(flatten)]
     limits: LimitArgs,
@@ -79,6 +89,18 @@ struct LimitArgs {
     /// How often a connection is asked whether its client is still there
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "30s")]
     keepalive_interval: Duration,
+
+    /// How long after its first point that is not durable a recording is committed
+    #[arg(long, value_name = "TIME", value_parser = time, default_value = "1s")]
+    checkpoint_interval: Duration,
+
+    /// After how many points that are not durable a recording is committed at once
+    #[arg(long, value_name = "N", default_value_t = Config::default().checkpoint_points)]
+    checkpoint_points: u64,
+
+    /// How long a recording is kept after it last grew or was finished
+    #[arg(long, value_name = "TIME", value_parser = time, default_value = "7d")]
+    retention: Duration,
 
     /// How long open streams may go on after the signal to stop
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "10s")]
@@ -133,6 +155,9 @@ impl LimitArgs {
             stream_idle_time: self.stream_idle_time,
             preface_time: self.preface_time,
             keepalive_interval: self.keepalive_interval,
+            checkpoint_interval: self.checkpoint_interval,
+            checkpoint_points: self.checkpoint_points,
+            retention: self.retention,
             drain_time: self.drain_time,
             ..Config::default()
         }
@@ -159,6 +184,10 @@ pub(super) fn run(args: &ServeArgs) -> io::Result<Outcome> {
             return complain(format_args!("the log filter {log:?} (--log or RUST_LOG): {error}"));
         }
     };
+    let store = match args.store.open() {
+        Ok(store) => store,
+        Err(error) => return complain(format_args!("{error}")),
+    };
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if args.threads > 0 {
         runtime.worker_threads(args.threads);
@@ -167,13 +196,17 @@ pub(super) fn run(args: &ServeArgs) -> io::Result<Outcome> {
         Ok(runtime) => runtime,
         Err(error) => return complain(format_args!("the server cannot start: {error}")),
     };
-    let outcome = runtime.block_on(serve(args.listen, config));
+    let outcome = runtime.block_on(serve(args.listen, config, store));
     // Whatever a handler still does finds nobody to tell.
     runtime.shutdown_background();
     outcome
 }
 
-async fn serve(address: SocketAddr, config: Config) -> io::Result<Outcome> {
+async fn serve(
+    address: SocketAddr,
+    config: Config,
+    store: Arc<dyn CheckpointStore>,
+) -> io::Result<Outcome> {
     let listener = match TcpListener::bind(address).await {
         Ok(listener) => listener,
         Err(error) => {
@@ -197,7 +230,6 @@ async fn serve(address: SocketAddr, config: Config) -> io::Result<Outcome> {
     // Whoever started the server may not want to know.
     let _ = writeln!(stdout, "listening on {}", listener.local_addr()?);
     let _ = stdout.flush();
-    let store = std::sync::Arc::new(crate::checkpoint::MemoryStore::default());
     match server::run(listener, config, store, signals.first()).await {
         Ok(()) => Ok(Outcome::Done),
         Err(error) => complain(format_args!("the server stopped: {error}")),

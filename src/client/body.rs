@@ -18,7 +18,7 @@ use h2::Reason;
 use http_body::{Body, Frame};
 use tokio_stream::Stream;
 
-use super::encode::Chunk;
+use super::encode::{BATCH_POINTS, Chunk};
 use crate::measure::Point;
 
 /// What joins a body to the call that waits for its reply.
@@ -88,28 +88,37 @@ where
         if this.tie.is_cut() {
             return reset;
         }
-        // In a local, so that its fields stay in registers; put back after the loop.
-        let mut chunk = std::mem::take(this.chunk);
-        while !*this.is_over {
-            match this.points.as_mut().poll_next(cx) {
-                Poll::Ready(Some(point)) => {
-                    let Some((first, second)) = (this.to_wire)(point) else {
-                        // Nobody else sets it, and nothing is polled after an error.
-                        let _ = this.tie.stray.set((*this.index, point));
-                        return reset;
-                    };
-                    *this.index += 1;
-                    if chunk.push(first, second) {
+        let (mut first, mut second) = ([0; BATCH_POINTS], [0; BATCH_POINTS]);
+        let mut is_ready = !*this.is_over;
+        while is_ready {
+            let mut count = 0;
+            while count < BATCH_POINTS {
+                match this.points.as_mut().poll_next(cx) {
+                    Poll::Ready(Some(point)) => {
+                        let Some(numbers) = (this.to_wire)(point) else {
+                            // Nobody else sets it, and nothing is polled after an error.
+                            let _ = this.tie.stray.set((*this.index + count as u64, point));
+                            return reset;
+                        };
+                        (first[count], second[count]) = numbers;
+                        count += 1;
+                    }
+                    // Whether the caller has gone is asked once more: that may be why it ended.
+                    Poll::Ready(None) if this.tie.is_cut() => return reset,
+                    Poll::Ready(None) => {
+                        *this.is_over = true;
+                        is_ready = false;
+                        break;
+                    }
+                    Poll::Pending => {
+                        is_ready = false;
                         break;
                     }
                 }
-                // Whether the caller has gone is asked once more: that may be why the source ended.
-                Poll::Ready(None) if this.tie.is_cut() => return reset,
-                Poll::Ready(None) => *this.is_over = true,
-                Poll::Pending => break,
             }
+            *this.index += count as u64;
+            is_ready &= !this.chunk.append(&first[..count], &second[..count]);
         }
-        *this.chunk = chunk;
         if this.chunk.is_empty() {
             return if *this.is_over { Poll::Ready(None) } else { Poll::Pending };
         }

@@ -1,10 +1,12 @@
 //! Points to bytes: each a gRPC message of its own, prefix and all, written straight into a chunk.
 //!
 //! Pure. The three point messages of our contracts have one shape on the wire (int32 fields 1 and
-//! 2), so two integers are all it knows. `body.rs` calls it, a point at a time; what it writes is
-//! what prost would write, byte for byte.
+//! 2), so two integers are all it knows. `body.rs` collects them in columns, of which a kernel makes
+//! the fields, several at once; the bytes are what prost would write.
 
 use bytes::Bytes;
+
+use crate::measure::level::{Level, kernel};
 
 /// The longest message: two fields of a tag and a varint of 10 bytes, as negative numbers have.
 const MESSAGE_BYTES_MAX: usize = 2 * (1 + 10);
@@ -12,12 +14,17 @@ const MESSAGE_BYTES_MAX: usize = 2 * (1 + 10);
 const POINT_BYTES_MAX: usize = 5 + MESSAGE_BYTES_MAX;
 /// A number is written as a whole word of eight bytes, of which only the first few may count.
 const OVERHANG_BYTES: usize = 8;
+/// Where a point is written.
+const PLACE_BYTES: usize = POINT_BYTES_MAX + OVERHANG_BYTES;
 
 /// The smallest chunk: what a live tracker's point is sent in.
 const CHUNK_BYTES_MIN: usize = 256;
-/// The largest: some 2000 points share what a chunk costs by itself, and a stream that the server
+/// The largest: some 4000 points share what a chunk costs by itself, and a stream that the server
 /// holds up has two of them at most.
-const CHUNK_BYTES_MAX: usize = 32 * 1024;
+const CHUNK_BYTES_MAX: usize = 64 * 1024;
+
+/// Points that are encoded together, at most.
+pub(super) const BATCH_POINTS: usize = 64;
 
 /// A run of encoded points that grows until it is taken. Nothing is allocated per point, and
 /// nothing is held between two chunks.
@@ -33,21 +40,35 @@ impl Chunk {
         self.len == 0
     }
 
-    /// Adds a point. Tells whether the chunk is full with it and must be taken.
-    #[inline(always)]
-    pub(super) fn push(&mut self, first: i32, second: i32) -> bool {
-        if self.bytes.is_empty() {
-            self.bytes = vec![0; self.next_bytes.max(CHUNK_BYTES_MIN)];
+    /// Adds the points of two columns, [`BATCH_POINTS`] of them at most. Tells whether the chunk is
+    /// full, so that it must be taken.
+    pub(super) fn append(&mut self, first: &[i32], second: &[i32]) -> bool {
+        let count = first.len().min(second.len()).min(BATCH_POINTS);
+        if count == 0 {
+            return false;
         }
-        // Whole words are written, each over what hangs over of the one before. Of the prefix, the
-        // flag (not compressed) and all but the last byte of the length are zeros.
-        let start = self.len;
-        put_word(&mut self.bytes, start, 0);
-        let at = put_field(&mut self.bytes, start + 5, 0x08, first);
-        let at = put_field(&mut self.bytes, at, 0x10, second);
-        self.bytes[start + 4] = (at - start - 5) as u8;
-        self.len = at;
-        at + POINT_BYTES_MAX + OVERHANG_BYTES > self.bytes.len()
+        let (first, second) = (&first[..count], &second[..count]);
+        let needed = self.len + count * POINT_BYTES_MAX + OVERHANG_BYTES;
+        if self.bytes.len() < needed {
+            let size = self.next_bytes.max(CHUNK_BYTES_MIN).max(needed.next_power_of_two());
+            self.bytes.resize(size, 0);
+        }
+        let mut fields = ([Field::default(); BATCH_POINTS], [Field::default(); BATCH_POINTS]);
+        let level = Level::best().narrow();
+        make_fields(level, first, 0x08, &mut fields.0[..count]);
+        make_fields(level, second, 0x10, &mut fields.1[..count]);
+        let numbers = first.iter().zip(second);
+        for ((&first, &second), fields) in numbers.zip(fields.0.iter().zip(&fields.1)) {
+            // There is always room, see above.
+            let place = self.bytes.get_mut(self.len..).and_then(<[u8]>::first_chunk_mut);
+            let Some(place) = place else { break };
+            self.len += if first > 0 && second > 0 {
+                put_usual(place, fields)
+            } else {
+                put_rare(place, first, second)
+            };
+        }
+        self.len + BATCH_POINTS * POINT_BYTES_MAX + OVERHANG_BYTES > CHUNK_BYTES_MAX
     }
 
     /// The points since the last call. The next chunk has room for twice as many: a source that
@@ -62,31 +83,69 @@ impl Chunk {
     }
 }
 
-/// Writes a field at `at` and tells where it ends; may scribble up to 8 bytes past that.
-#[inline(always)]
-fn put_field(bytes: &mut [u8], at: usize, tag: u8, value: i32) -> usize {
-    if value <= 0 {
-        return put_rare_field(bytes, at, tag, value);
-    }
-    // ceil(significant bits / 7) bytes, as n * 9 / 64 has it for 1 to 32 bits; all but the last
-    // say that more follow. Tag and number are one word of at most six bytes.
-    let len = ((32 - value.leading_zeros() as usize) * 9 + 64) / 64;
-    let more = 0x80_8080_8080 & ((1 << (8 * (len - 1))) - 1);
-    put_word(bytes, at, (groups(value) | more) << 8 | u64::from(tag));
-    at + 1 + len
+/// A field with a number above zero: a tag and a varint of up to five bytes, as one word.
+#[derive(Clone, Copy, Debug, Default)]
+struct Field {
+    word: u64,
+    len: u64,
 }
 
-/// Writes a field that is zero, so left out, or negative: sign-extended to 64 bits it has ten
-/// groups, with ones from bit 32 on. West of Greenwich every longitude comes here.
-#[inline]
-fn put_rare_field(bytes: &mut [u8], at: usize, tag: u8, value: i32) -> usize {
+kernel!(
+    /// Makes fields of numbers above zero; of others it makes nothing of use.
+    fn make_fields(values: &[i32], tag: u8, fields: &mut [Field]) = make_fields_body
+);
+
+#[inline(always)]
+fn make_fields_body(values: &[i32], tag: u8, fields: &mut [Field]) {
+    for (&value, field) in values.iter().zip(fields) {
+        // Whether there is a byte past that many bits: then the one before says that it follows.
+        let past = |bits: u32| u64::from(value >= 1 << bits);
+        let more = past(7) << 7 | past(14) << 15 | past(21) << 23 | past(28) << 31;
+        field.word = (groups(value) | more) << 8 | u64::from(tag);
+        field.len = 2 + past(7) + past(14) + past(21) + past(28);
+    }
+}
+
+/// Writes a point with both fields above zero, and tells how long it is. Whole words are written,
+/// each over what hangs over of the one before. Of the prefix, the flag (not compressed) and all
+/// but the last byte of the length are zeros.
+#[inline(always)]
+fn put_usual(place: &mut [u8; PLACE_BYTES], (first, second): (&Field, &Field)) -> usize {
+    let len = first.len + second.len;
+    put_word(place, 0, len << 32 | first.word << 40);
+    put_word(place, 5, first.word);
+    // A field has six bytes at most, which the compiler does not know.
+    put_word(place, 5 + (first.len & 7) as usize, second.word);
+    5 + len as usize
+}
+
+/// Writes any point. West of Greenwich every point comes here.
+#[inline(never)]
+fn put_rare(place: &mut [u8; PLACE_BYTES], first: i32, second: i32) -> usize {
+    put_word(place, 0, 0);
+    let at = put_field(place, 5, 0x08, first);
+    let at = put_field(place, at, 0x10, second);
+    place[4] = (at - 5) as u8;
+    at
+}
+
+/// Writes a field at `at` and tells where it ends. Zero is left out. A negative number,
+/// sign-extended to 64 bits, has ten groups, with ones from bit 32 on.
+#[inline(always)]
+fn put_field(place: &mut [u8; PLACE_BYTES], at: usize, tag: u8, value: i32) -> usize {
     if value == 0 {
         return at;
     }
-    bytes[at] = tag;
-    put_word(bytes, at + 1, groups(value) | 0xffff_fff0_8080_8080);
-    bytes[at + 9] = 0xff;
-    bytes[at + 10] = 0x01;
+    if value > 0 {
+        let mut field = [Field::default()];
+        make_fields_body(&[value], tag, &mut field);
+        put_word(place, at, field[0].word);
+        return at + field[0].len as usize;
+    }
+    place[at] = tag;
+    put_word(place, at + 1, groups(value) | 0xffff_fff0_8080_8080);
+    place[at + 9] = 0xff;
+    place[at + 10] = 0x01;
     at + 11
 }
 
@@ -130,8 +189,9 @@ mod tests {
     fn chunks(points: &[(i32, i32)]) -> Vec<Bytes> {
         let mut chunk = Chunk::default();
         let mut chunks = Vec::new();
-        for &(first, second) in points {
-            if chunk.push(first, second) {
+        for points in points.chunks(BATCH_POINTS) {
+            let (first, second): (Vec<_>, Vec<_>) = points.iter().copied().unzip();
+            if chunk.append(&first, &second) {
                 chunks.push(chunk.take());
             }
         }
@@ -180,18 +240,31 @@ mod tests {
     }
 
     #[test]
-    fn chunks_grow_while_they_fill_and_shrink_when_they_do_not() {
-        let sizes: Vec<_> =
-            chunks(&vec![(i32::MIN, i32::MIN); 10_000]).iter().map(Bytes::len).collect();
-        assert!(sizes[0] <= CHUNK_BYTES_MIN);
+    fn every_level_makes_the_same_fields() {
+        let values: Vec<_> = (0..31).flat_map(|bit| [(1 << bit) - 1, 1 << bit]).collect();
+        let fields = |level| {
+            let mut fields = vec![Field::default(); values.len()];
+            make_fields(level, &values, 0x08, &mut fields);
+            fields.iter().map(|field| (field.word, field.len)).collect::<Vec<_>>()
+        };
+        for level in Level::all() {
+            assert_eq!(fields(level), fields(Level::all()[0]), "{level:?}");
+        }
+    }
+
+    #[test]
+    fn chunks_are_as_large_as_what_is_in_them_asks_for() {
+        let points = vec![(i32::MIN, i32::MIN); 10_000];
+        let sizes: Vec<_> = chunks(&points).iter().map(Bytes::len).collect();
         let largest = sizes.iter().max().unwrap();
-        assert!((CHUNK_BYTES_MAX - 64..=CHUNK_BYTES_MAX).contains(largest), "{sizes:?}");
-        assert!(sizes.len() < 20, "{sizes:?}");
+        assert!((CHUNK_BYTES_MAX / 2..=CHUNK_BYTES_MAX).contains(largest), "{sizes:?}");
+        assert!(sizes.len() < 10, "{sizes:?}");
 
         let mut chunk = Chunk::default();
-        while !chunk.push(1, 1) {}
-        chunk.take();
-        chunk.push(1, 1);
+        assert!(!chunk.append(&[], &[]));
+        assert_eq!(chunk.bytes.capacity(), 0, "nothing is held for nothing");
+        assert!(!chunk.append(&[1], &[1]));
+        assert_eq!(chunk.bytes.len(), CHUNK_BYTES_MIN);
         assert_eq!(chunk.take().len(), 9);
         assert_eq!(chunk.next_bytes, CHUNK_BYTES_MIN);
     }

@@ -7,7 +7,7 @@
 use bytes::{Buf as _, Bytes, BytesMut};
 use prost::Message;
 
-use super::encode::Chunk;
+use super::encode::{BATCH_POINTS, Chunk};
 use super::{ClientError, PathLength, Route};
 use crate::measure::{Metric, Point};
 use crate::proto::{my_package, routeguide};
@@ -37,6 +37,16 @@ impl Method {
         }
     }
 
+    /// How far the length in a reply may lie from the true one because its unit is coarse.
+    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "for the load generator"))]
+    pub(crate) fn length_rounding(self) -> f64 {
+        match self {
+            Self::PathLength => 0.0,
+            // Whole metres.
+            Self::RecordRoute => 0.5,
+        }
+    }
+
     /// Why a point could not be sent.
     pub(super) fn misfit(self, index: u64, point: Point) -> ClientError {
         let (space, wanted) = (point.space(), self.metric().space());
@@ -55,13 +65,18 @@ impl Method {
     pub(crate) fn encode(self, points: &[Point]) -> Result<Bytes, ClientError> {
         let mut body = BytesMut::new();
         let mut chunk = Chunk::default();
-        for (index, &point) in (0..).zip(points) {
-            let numbers = match self {
-                Self::PathLength => to_int32(point),
-                Self::RecordRoute => point.to_e7(),
-            };
-            let (first, second) = numbers.ok_or_else(|| self.misfit(index, point))?;
-            if chunk.push(first, second) {
+        let mut index = 0;
+        for points in points.chunks(BATCH_POINTS) {
+            let (mut first, mut second) = ([0; BATCH_POINTS], [0; BATCH_POINTS]);
+            for (at, &point) in points.iter().enumerate() {
+                let numbers = match self {
+                    Self::PathLength => to_int32(point),
+                    Self::RecordRoute => point.to_e7(),
+                };
+                (first[at], second[at]) = numbers.ok_or_else(|| self.misfit(index, point))?;
+                index += 1;
+            }
+            if chunk.append(&first[..points.len()], &second[..points.len()]) {
                 body.extend_from_slice(&chunk.take());
             }
         }

@@ -72,7 +72,15 @@ fn fold(
     for (lane, &value) in lanes.iter_mut().zip(rest) {
         *lane = pick(*lane, map(value));
     }
-    lanes.into_iter().fold(start, pick)
+    // In halves: one lane after another would be a chain of sixteen steps.
+    let mut width = LANES;
+    while width > 1 {
+        width /= 2;
+        for lane in 0..width {
+            lanes[lane] = pick(lanes[lane], lanes[lane + width]);
+        }
+    }
+    lanes[0]
 }
 
 impl Extent {
@@ -92,12 +100,23 @@ impl Extent {
     #[inline(always)]
     fn body(&mut self, x: &[f64], y: &[f64]) {
         let (low, high) = (f64::INFINITY, f64::NEG_INFINITY);
-        self.min_x = min(self.min_x, fold(x, low, min, |x| x));
-        self.max_x = max(self.max_x, fold(x, high, max, |x| x));
+        let (min_x, max_x) = (fold(x, low, min, |x| x), fold(x, high, max, |x| x));
+        self.min_x = min(self.min_x, min_x);
+        self.max_x = max(self.max_x, max_x);
         self.min_y = min(self.min_y, fold(y, low, min, |y| y));
         self.max_y = max(self.max_y, fold(y, high, max, |y| y));
-        self.min_east = min(self.min_east, fold(x, low, min, |x| if x < 0.0 { low } else { x }));
-        self.max_west = max(self.max_west, fold(x, high, max, |x| if x < 0.0 { x } else { high }));
+        // Few blocks have points on both sides of 0.
+        let (min_east, max_west) = if min_x >= 0.0 {
+            (min_x, high)
+        } else if max_x < 0.0 {
+            (low, max_x)
+        } else {
+            let east = |x| if x < 0.0 { low } else { x };
+            let west = |x| if x < 0.0 { x } else { high };
+            (fold(x, low, min, east), fold(x, high, max, west))
+        };
+        self.min_east = min(self.min_east, min_east);
+        self.max_west = max(self.max_west, max_west);
     }
 
     pub(super) fn merge(&mut self, other: &Self) {

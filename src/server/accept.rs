@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tonic::service::Routes;
 
 use super::call::CallService;
-use super::preface::PrefaceGuard;
+use super::socket::Socket;
 use super::{Config, Stages};
 
 /// Frames of 64 KiB: fewer of them for a busy client. Larger ones only cost memory.
@@ -106,7 +106,7 @@ impl Connection {
     async fn serve(self, stream: TcpStream, routes: Routes) {
         // Replies are small and waited for. Where the option cannot be set the connection is dead.
         let _ = stream.set_nodelay(true);
-        let stream = PrefaceGuard::new(stream, self.config.preface_time);
+        let stream = Socket::new(stream, self.config.preface_time);
         let spoke = stream.spoke();
         let answer_time = self.config.stream_idle_time;
         let calls = CallService::new(routes, self.peer, self.stages.clone(), answer_time);

@@ -9,8 +9,8 @@ mod accept;
 mod call;
 mod config;
 mod cutoff;
-mod preface;
 mod routes;
+mod socket;
 
 use std::future::Future;
 use std::io;

@@ -3,6 +3,7 @@
 
 use std::process::{Command, Output};
 
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use waywiser::proto::routeguide;
@@ -63,6 +64,7 @@ async fn a_server_is_driven_and_its_replies_are_checked() {
         ]).await;
         assert_eq!(report["method"], method);
         assert_eq!(report["rounds"], 2);
+        assert!(report["ceiling_points_per_s"]["median"].as_f64().unwrap() > 0.0);
         assert_eq!(report["bytes_per_stream"], 80_000);
         let [server] = &report["servers"].as_array().unwrap()[..] else { panic!("{report}") };
         assert_eq!(server["server"], url);
@@ -89,6 +91,7 @@ async fn the_ceiling_is_that_of_a_server_that_counts_bytes() {
     let report =
         json(&["bench", "--json", "--ceiling", "--points", "30000", "--repeats", "1"]).await;
     assert_eq!(report["servers"][0]["server"], "a server that only counts bytes");
+    assert!(report["ceiling_points_per_s"].is_null());
 }
 
 #[tokio::test]
@@ -155,9 +158,69 @@ async fn live_streams_send_a_point_an_interval_and_are_answered() {
 }
 
 #[tokio::test]
+async fn a_server_that_speaks_no_http2_is_told_before_anything_is_sent() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").await;
+        stream
+    });
+    let output = waywiser(&["bench", "--server", &url]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("this is no HTTP/2"), "{}", text(&output.stderr));
+}
+
+#[tokio::test]
+async fn a_server_that_falls_silent_is_not_waited_for_for_ever() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut connection = h2::server::handshake(stream).await.unwrap();
+                let mut kept = Vec::new();
+                while let Some(Ok(stream)) = connection.accept().await {
+                    kept.push(stream);
+                }
+            });
+        }
+    });
+    // Both where all fits into the window and where it does not.
+    for points in ["10", "100000"] {
+        #[rustfmt::skip]
+        let output = waywiser(&[
+            "bench", "--server", &url, "--points", points, "--patience", "50ms",
+        ]).await;
+        assert_eq!(
+            text(&output.stderr),
+            format!("error: {url}: it took no bytes and gave no reply for 50ms\n")
+        );
+    }
+    #[rustfmt::skip]
+    let output = waywiser(&[
+        "bench", "--server", &url, "--live", "2", "--interval", "10ms", "--duration", "50ms", "--patience", "50ms",
+    ]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).contains("it was not answered"), "{}", text(&output.stdout));
+}
+
+#[tokio::test]
+async fn a_process_that_is_not_there_is_told() {
+    if cfg!(target_os = "linux") {
+        #[rustfmt::skip]
+        let output = waywiser(&[
+            "bench", "--server", "http://127.0.0.1:1", "--server-pid", "4294967295",
+        ]).await;
+        assert!(text(&output.stderr).contains("no process 4294967295"), "{}", text(&output.stderr));
+    }
+}
+
+#[tokio::test]
 async fn what_does_not_fit_together_is_refused() {
     let output = waywiser(&["bench", "--connections", "2"]).await;
-    assert_eq!(text(&output.stderr), "error: 1 streams cannot use 2 connections\n");
+    assert_eq!(text(&output.stderr), "error: 1 stream cannot use 2 connections\n");
     let output = waywiser(&["bench", "--ceiling", "--server", "http://127.0.0.1:1"]).await;
     assert_eq!(output.status.code(), Some(2));
 }

@@ -62,7 +62,7 @@ fn what_cannot_be_recorded_is_told() {
 fn a_port_in_use_is_told_with_what_to_do() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let (code, out, complaints) = run(&["serve", "--listen", &address]);
+    let (code, out, complaints) = run(&["serve", "--ephemeral", "--listen", &address]);
     assert_eq!((code, out.as_str()), (Some(1), ""));
     assert!(complaints.contains("cannot listen on"), "{complaints}");
     assert!(complaints.contains("choose a port with --listen"), "{complaints}");
@@ -71,7 +71,7 @@ fn a_port_in_use_is_told_with_what_to_do() {
 #[test]
 #[cfg(unix)]
 fn a_log_that_nobody_reads_does_not_harm_the_server() {
-    let mut serve = waywiser(&["serve", "--listen", "127.0.0.1:0"]);
+    let mut serve = waywiser(&["serve", "--ephemeral", "--listen", "127.0.0.1:0"]);
     let mut serve = serve.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(serve.stderr.take());
     let mut line = [0; 64];

@@ -10,6 +10,7 @@ use super::drive::Load;
 use super::target::Target;
 use super::track::{self, Track};
 use crate::cli::input::FileFormat;
+use crate::cli::report::counted;
 use crate::cli::serve;
 use crate::client::method::Method;
 
@@ -22,7 +23,8 @@ use crate::client::method::Method;
 ///
 /// CPU time is what counts on a machine that others use too: it is told per point for the load
 /// generator, and for the server when that is in this process or --server-pid names it. Times of
-/// several rounds are told as their median, least and greatest.
+/// several rounds are told as their median, least and greatest. What the load generator itself
+/// could do, with a server that only counts bytes, is told first.
 ///
 /// Without --server it drives a server in this process, on threads of its own.
 #[derive(Debug, Args)]
@@ -82,7 +84,7 @@ pub(super) struct ServerArgs {
     pub(super) ceiling: bool,
 
     /// Threads of a server in this process
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = thread_count)]
     pub(super) server_threads: usize,
 }
 
@@ -106,8 +108,12 @@ pub(super) struct LoadArgs {
     pub(super) chunk_bytes: usize,
 
     /// Threads that send
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = thread_count)]
     pub(super) threads: usize,
+
+    /// How long a server may let everything wait before the run fails
+    #[arg(long, value_name = "TIME", value_parser = serve::time, default_value = "60s")]
+    pub(super) patience: Duration,
 
     /// Rounds before those that count
     #[arg(long, value_name = "ROUNDS", default_value_t = 1)]
@@ -189,6 +195,16 @@ fn at_least_one(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|&number| number > 0).ok_or_else(|| "it is a number from 1".to_owned())
 }
 
+/// More threads than that help nobody, and a system may not have them.
+const THREADS_MAX: usize = 256;
+
+fn thread_count(text: &str) -> Result<usize, String> {
+    at_least_one(text)
+        .ok()
+        .filter(|&count| count <= THREADS_MAX)
+        .ok_or_else(|| format!("it is a number from 1 to {THREADS_MAX}"))
+}
+
 fn ratio(text: &str) -> Result<f64, String> {
     text.parse()
         .ok()
@@ -226,7 +242,8 @@ impl BenchArgs {
     ) -> Result<Arc<Load>, String> {
         if self.load.connections > stream_count {
             let connections = self.load.connections;
-            return Err(format!("{stream_count} streams cannot use {connections} connections"));
+            let streams = counted(stream_count as u64, "stream");
+            return Err(format!("{streams} cannot use {connections} connections"));
         }
         let walk_points = point_count.unwrap_or(1_000_000);
         let points = match &self.file {
@@ -241,6 +258,7 @@ impl BenchArgs {
             stream_count,
             chunk_bytes: self.load.chunk_bytes,
             length_tolerance: self.length_tolerance,
+            patience: self.load.patience,
         }))
     }
 }

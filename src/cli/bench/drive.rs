@@ -4,14 +4,16 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf as _, Bytes};
 use h2::client::{ResponseFuture, SendRequest};
-use h2::{RecvStream, SendStream};
+use h2::{Ping, RecvStream, SendStream};
 use http::{HeaderValue, Request, Response, header};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tonic::{Code, Status};
 
 use super::target::Target;
@@ -27,7 +29,12 @@ pub(super) struct Load {
     pub chunk_bytes: usize,
     /// How far the length in a reply may be off, relative to it.
     pub length_tolerance: f64,
+    /// How long nothing at all may move.
+    pub patience: Duration,
 }
+
+/// How long a connection may take to come about.
+const CONNECT_TIME: Duration = Duration::from_secs(10);
 
 /// What one round took.
 #[derive(Debug)]
@@ -54,22 +61,14 @@ impl Connections {
     pub(super) async fn open(target: &Target, count: usize) -> Result<Self, String> {
         let mut senders = Vec::with_capacity(count);
         for _ in 0..count {
-            let failed = |error: &dyn std::fmt::Display| {
+            let late = || Err("nobody answers".to_owned());
+            let opened = timeout(CONNECT_TIME, connect(&target.authority));
+            senders.push(opened.await.unwrap_or_else(|_| late()).map_err(|error| {
                 format!(
                     "no connection to {}: {error}; is a server running there?",
                     target.authority
                 )
-            };
-            let stream =
-                TcpStream::connect(&target.authority).await.map_err(|error| failed(&error))?;
-            stream.set_nodelay(true).map_err(|error| failed(&error))?;
-            let (sender, connection) = h2::client::Builder::new()
-                .handshake(stream)
-                .await
-                .map_err(|error| failed(&error))?;
-            // How it ends is told by its streams.
-            tokio::spawn(connection);
-            senders.push(sender);
+            })?);
         }
         let authority = target.authority.as_str().into();
         Ok(Self { senders, is_counter: target.is_counter, authority })
@@ -119,9 +118,11 @@ impl Connections {
             let sent = track.point_count;
             return Err(format!("{sent} points were sent and the server counted {point_count}"));
         }
-        // Half a metre is what the contract of routes rounds away.
-        let rounding = if load.method == Method::RecordRoute { 0.5 } else { 0.0 };
-        if (length - track.length).abs() > rounding + load.length_tolerance * track.length {
+        let tolerance = load.method.length_rounding() + load.length_tolerance * track.length;
+        // So written that a length that is no number is wrong, unless none is asked for.
+        let is_right =
+            load.length_tolerance.is_infinite() || (length - track.length).abs() <= tolerance;
+        if !is_right {
             let expected = track.length;
             return Err(format!("the length is {expected} and the server says {length}"));
         }
@@ -129,26 +130,59 @@ impl Connections {
     }
 }
 
+/// Opens one connection, and has the other end say a word of HTTP/2.
+async fn connect(authority: &str) -> Result<SendRequest<Bytes>, String> {
+    let stream = TcpStream::connect(authority).await.map_err(|error| error.to_string())?;
+    stream.set_nodelay(true).map_err(|error| error.to_string())?;
+    let no_http2 = |error: h2::Error| format!("this is no HTTP/2 ({error})");
+    let (sender, mut connection) =
+        h2::client::Builder::new().handshake(stream).await.map_err(no_http2)?;
+    let mut pings = connection.ping_pong().ok_or("it cannot be asked for a sign of life")?;
+    let mut connection = Box::pin(connection);
+    tokio::select! {
+        end = connection.as_mut() => {
+            return Err(end.err().map_or("it was closed at once".to_owned(), no_http2));
+        }
+        pong = pings.ping(Ping::opaque()) => pong.map_err(no_http2)?,
+    };
+    // How it ends is told by its streams.
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
 /// Runs all streams of a load, and waits for their replies.
 ///
 /// # Errors
-/// The first stream that failed or was answered wrong.
+/// The first stream that failed or was answered wrong, or that nothing has moved for too long.
 pub(super) async fn round(connections: Connections, load: Arc<Load>) -> Result<Round, String> {
     let start = Instant::now();
+    let moves = Arc::<AtomicU64>::default();
     let mut streams = JoinSet::new();
     for number in 0..load.stream_count {
         let (connections, load) = (connections.clone(), Arc::clone(&load));
+        let moves = Arc::clone(&moves);
         streams.spawn(async move {
             let failed = |error: String| format!("stream {number}: {error}");
             let (response, body) = connections.call(load.method, number).await?;
-            let (reply, latency) = exchange(&load, response, body).await.map_err(failed)?;
+            let (reply, latency) = exchange(&load, response, body, &moves).await.map_err(failed)?;
             connections.check(&load, reply).map_err(failed)?;
             Ok::<_, String>(latency)
         });
     }
     let mut latencies = Vec::with_capacity(load.stream_count);
-    while let Some(outcome) = streams.join_next().await {
-        latencies.push(outcome.map_err(|error| error.to_string())??);
+    let mut moved = 0;
+    loop {
+        match timeout(load.patience, streams.join_next()).await {
+            Ok(Some(outcome)) => latencies.push(outcome.map_err(|error| error.to_string())??),
+            Ok(None) => break,
+            Err(_) => {
+                let before = std::mem::replace(&mut moved, moves.load(Ordering::Relaxed));
+                if moved == before {
+                    let patience = humantime::format_duration(load.patience);
+                    return Err(format!("it took no bytes and gave no reply for {patience}"));
+                }
+            }
+        }
     }
     Ok(Round { elapsed: start.elapsed(), latencies })
 }
@@ -158,10 +192,11 @@ async fn exchange(
     load: &Load,
     mut response: ResponseFuture,
     mut body: SendStream<Bytes>,
+    moves: &AtomicU64,
 ) -> Result<(Bytes, Duration), String> {
     let mut early = None;
     let sent = {
-        let mut send = std::pin::pin!(send(load, &mut body));
+        let mut send = std::pin::pin!(send(load, &mut body, moves));
         loop {
             tokio::select! {
                 biased;
@@ -189,7 +224,7 @@ async fn exchange(
 }
 
 /// Sends the track as flow control lets it.
-async fn send(load: &Load, body: &mut SendStream<Bytes>) -> Result<(), String> {
+async fn send(load: &Load, body: &mut SendStream<Bytes>, moves: &AtomicU64) -> Result<(), String> {
     let byte_count = load.track.byte_count();
     let mut at = 0;
     while at < byte_count {
@@ -202,6 +237,7 @@ async fn send(load: &Load, body: &mut SendStream<Bytes>) -> Result<(), String> {
         let chunk = wanted.slice(..room.min(wanted.len()));
         at += chunk.len() as u64;
         body.send_data(chunk, at == byte_count).map_err(|error| error.to_string())?;
+        moves.fetch_add(1, Ordering::Relaxed);
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::drive::{Connections, Load, read_reply};
 
@@ -121,8 +121,13 @@ impl Stream {
             body.send_data(point, index + 1 == point_count).map_err(|error| failed(&error))?;
         }
         let closed = Instant::now();
-        let answer = response.await.map_err(|error| failed(&error))?;
-        let reply = read_reply(answer).await.map_err(|error| failed(&error))?;
+        let reply = async {
+            let answer = response.await.map_err(|error| error.to_string())?;
+            read_reply(answer).await
+        };
+        let reply = timeout(load.patience, reply).await;
+        let reply = reply.map_err(|_| failed(&"it was not answered"))?;
+        let reply = reply.map_err(|error| failed(&error))?;
         connections.check(load, reply).map_err(|error| failed(&error))?;
         Ok(Lived { lateness, latency: closed.elapsed() })
     }

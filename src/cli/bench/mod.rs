@@ -22,6 +22,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::runtime::{Builder, Runtime};
 
+use super::report::counted;
 use super::{Outcome, complain};
 pub(super) use args::BenchArgs;
 use drive::{Connections, Load};
@@ -62,7 +63,7 @@ pub(super) fn run(args: &BenchArgs) -> io::Result<Outcome> {
         out.flush()?;
         return match report.failed_streams {
             0 => Ok(Outcome::Done),
-            failed => complain(format_args!("{failed} streams failed")),
+            failed => complain(format_args!("{} failed", counted(failed, "stream"))),
         };
     }
     let report = match rounds(args, &runtime) {
@@ -89,6 +90,10 @@ struct Sample {
 fn rounds(args: &BenchArgs, runtime: &Runtime) -> Result<Report, String> {
     let load = args.load(args.load.streams, args.load.points)?;
     let targets = args.targets()?;
+    let ceiling = match args.servers.ceiling {
+        true => None,
+        false => ceiling(args, runtime, &load)?,
+    };
     let mut connections = Vec::new();
     for target in &targets {
         connections.push(runtime.block_on(Connections::open(target, args.load.connections))?);
@@ -141,9 +146,30 @@ fn rounds(args: &BenchArgs, runtime: &Runtime) -> Result<Report, String> {
         client_threads: args.load.threads as u64,
         warm_up_rounds: args.load.warm_up as u64,
         rounds: args.load.repeats as u64,
+        ceiling_points_per_s: ceiling,
         servers: servers.collect::<Result<_, String>>()?,
         second_to_first: ratios(&samples),
     })
+}
+
+/// Rounds against a server that only counts, of which the first does not.
+const CEILING_ROUNDS: usize = 4;
+/// Bytes that all streams of such a round send together, at most: it shall cost no time.
+const CEILING_BYTES_MAX: u64 = 64_000_000;
+
+/// How many points a second the load generator itself can send in this way.
+fn ceiling(args: &BenchArgs, runtime: &Runtime, load: &Load) -> Result<Option<Spread>, String> {
+    let target = Target::counter(args.servers.server_threads)?;
+    let connections = runtime.block_on(Connections::open(&target, args.load.connections))?;
+    let track = load.track.shortened(CEILING_BYTES_MAX / load.stream_count as u64);
+    let load = Arc::new(Load { track, ..*load });
+    let mut rates = Vec::new();
+    for _ in 0..CEILING_ROUNDS {
+        let (sample, _) = round(runtime, &target, &connections, &load)
+            .map_err(|error| format!("{}: {error}", target.name))?;
+        rates.push(Some(sample.points_per_s));
+    }
+    Ok(Spread::of(rates.into_iter().skip(1)))
 }
 
 /// Runs one round and measures it.
@@ -259,8 +285,8 @@ fn live(args: &BenchArgs, stream_count: usize, runtime: &Runtime) -> Result<Live
         memory_bytes_per_stream: grown.map(|bytes| bytes / stream_count as f64),
         memory_bytes_before: memory_before,
         memory_bytes_live: memory_live,
-        reply_latency: Quantiles::of(&outcome.latencies),
-        send_lateness: Quantiles::of(&outcome.lateness),
+        reply_latency: Quantiles::of_any(&outcome.latencies),
+        send_lateness: Quantiles::of_any(&outcome.lateness),
     })
 }
 

@@ -21,6 +21,10 @@ pub(super) struct Report {
     pub client_threads: u64,
     pub warm_up_rounds: u64,
     pub rounds: u64,
+    /// What the load generator sends to a server that only counts bytes; absent where that is the
+    /// server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ceiling_points_per_s: Option<Spread>,
     pub servers: Vec<Server>,
     /// Round by round, the second server's figure divided by the first's.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,9 +72,9 @@ pub(super) struct LiveReport {
     pub memory_bytes_per_stream: Option<f64>,
     pub memory_bytes_before: Option<u64>,
     pub memory_bytes_live: Option<u64>,
-    pub reply_latency: Quantiles,
+    pub reply_latency: Option<Quantiles>,
     /// How late the load generator was in sending a point.
-    pub send_lateness: Quantiles,
+    pub send_lateness: Option<Quantiles>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -81,6 +85,11 @@ pub(super) struct Quantiles {
 }
 
 impl Quantiles {
+    /// The same of times that may be none.
+    pub(super) fn of_any(times: &[Duration]) -> Option<Self> {
+        (!times.is_empty()).then(|| Self::of(times))
+    }
+
     /// To three digits.
     pub(super) fn of(times: &[Duration]) -> Self {
         // Three digits are always to be had.
@@ -110,11 +119,11 @@ impl Report {
     pub(super) fn text(&self, out: &mut impl Write) -> io::Result<()> {
         writeln!(
             out,
-            "{}: {} of {} ({} MB) on {}, chunks of {} bytes",
+            "{}: {} of {} ({}) on {}, chunks of {} bytes",
             self.method,
             counted(self.streams, "stream"),
             counted(self.points_per_stream, "point"),
-            grouped(&format!("{:.1}", self.bytes_per_stream as f64 / 1e6)),
+            size(self.bytes_per_stream),
             counted(self.connections, "connection"),
             grouped(&self.chunk_bytes.to_string()),
         )?;
@@ -125,6 +134,11 @@ impl Report {
             self.warm_up_rounds,
             counted(self.client_threads, "client thread"),
         )?;
+        if let Some(ceiling) = self.ceiling_points_per_s {
+            let [median, min, max] = [ceiling.median, ceiling.min, ceiling.max]
+                .map(|rate| grouped(&format!("{rate:.0}")));
+            writeln!(out, "ceiling of the load generator: {median} points/s ({min} to {max})")?;
+        }
         for server in &self.servers {
             server.text(out)?;
         }
@@ -147,7 +161,7 @@ impl Server {
         spread(out, "client CPU, ns a point", self.client_cpu_ns_per_point, 1)?;
         spread(out, "server CPU, ns a point", self.server_cpu_ns_per_point, 1)?;
         memory(out, "peak memory, MiB", self.memory_peak_bytes)?;
-        quantiles(out, "last point to reply, µs", &self.reply_latency)?;
+        quantiles(out, "last point to reply, µs", Some(self.reply_latency))?;
         sharing(out, self.shares_process)
     }
 }
@@ -183,8 +197,8 @@ impl LiveReport {
         line(out, "memory, bytes a stream", &known(bytes))?;
         memory(out, "memory before, MiB", self.memory_bytes_before)?;
         memory(out, "memory live, MiB", self.memory_bytes_live)?;
-        quantiles(out, "end to reply, µs", &self.reply_latency)?;
-        quantiles(out, "sent late by, µs", &self.send_lateness)?;
+        quantiles(out, "end to reply, µs", self.reply_latency)?;
+        quantiles(out, "sent late by, µs", self.send_lateness)?;
         writeln!(out, "  CPU is for 10 000 streams.")?;
         sharing(out, self.shares_process)?;
         for failure in &self.failures {
@@ -234,12 +248,23 @@ fn memory(out: &mut impl Write, label: &str, bytes: Option<u64>) -> io::Result<(
     line(out, label, &known(bytes.map(mib)))
 }
 
-fn quantiles(out: &mut impl Write, label: &str, quantiles: &Quantiles) -> io::Result<()> {
-    let Quantiles { p50_us, p99_us, max_us } = *quantiles;
+fn quantiles(out: &mut impl Write, label: &str, quantiles: Option<Quantiles>) -> io::Result<()> {
+    let Some(Quantiles { p50_us, p99_us, max_us }) = quantiles else {
+        return line(out, label, &known(None));
+    };
     let [p50, p99, max] = [p50_us, p99_us, max_us].map(|us| grouped(&format!("{us:.0}")));
     let width = LABEL_WIDTH - 2;
     let (p50, p99, max) = (format!("p50 {p50}"), format!("p99 {p99}"), format!("max {max}"));
     writeln!(out, "  {label:width$}{p50:>VALUE_WIDTH$}{p99:>VALUE_WIDTH$}{max:>VALUE_WIDTH$}")
+}
+
+/// So many bytes, in a unit that leaves something before the point.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..10_000 => counted(bytes, "byte"),
+        10_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        _ => format!("{} MB", grouped(&format!("{:.1}", bytes as f64 / 1e6))),
+    }
 }
 
 fn known(value: Option<String>) -> String {
@@ -282,6 +307,7 @@ mod tests {
             client_threads: 1,
             warm_up_rounds: 1,
             rounds: 5,
+            ceiling_points_per_s: Some(around(80_000_000.0)),
             servers: vec![
                 server("http://127.0.0.1:50051", Some(around(23.0))),
                 server("http://127.0.0.1:50052", None),
@@ -298,6 +324,7 @@ mod tests {
         insta::assert_snapshot!(text(|out| report().text(out)), @r#"
         record-route: 4 streams of 1 000 000 points (16.0 MB) on 2 connections, chunks of 65 536 bytes
         5 rounds after 1 of warm-up, 1 client thread
+        ceiling of the load generator: 80 000 000 points/s (40 000 000 to 120 000 000)
 
         http://127.0.0.1:50051
                                                 median           least        greatest
@@ -329,7 +356,7 @@ mod tests {
         let mut report = report();
         report.servers.truncate(1);
         report.second_to_first = None;
-        insta::assert_snapshot!(text(|out| report.json(out)), @r#"{"method":"record-route","streams":4,"connections":2,"points_per_stream":1000000,"bytes_per_stream":16000000,"chunk_bytes":65536,"client_threads":1,"warm_up_rounds":1,"rounds":5,"servers":[{"server":"http://127.0.0.1:50051","shares_process":false,"points_per_s":{"median":12345678.0,"min":6172839.0,"max":18518517.0},"mb_per_s":{"median":197.5,"min":98.75,"max":296.25},"client_cpu_ns_per_point":{"median":10.0,"min":5.0,"max":15.0},"server_cpu_ns_per_point":{"median":23.0,"min":11.5,"max":34.5},"reply_latency":{"p50_us":200.063,"p99_us":4001.791,"max_us":4001.791},"memory_peak_bytes":12582912}]}"#);
+        insta::assert_snapshot!(text(|out| report.json(out)), @r#"{"method":"record-route","streams":4,"connections":2,"points_per_stream":1000000,"bytes_per_stream":16000000,"chunk_bytes":65536,"client_threads":1,"warm_up_rounds":1,"rounds":5,"ceiling_points_per_s":{"median":80000000.0,"min":40000000.0,"max":120000000.0},"servers":[{"server":"http://127.0.0.1:50051","shares_process":false,"points_per_s":{"median":12345678.0,"min":6172839.0,"max":18518517.0},"mb_per_s":{"median":197.5,"min":98.75,"max":296.25},"client_cpu_ns_per_point":{"median":10.0,"min":5.0,"max":15.0},"server_cpu_ns_per_point":{"median":23.0,"min":11.5,"max":34.5},"reply_latency":{"p50_us":200.063,"p99_us":4001.791,"max_us":4001.791},"memory_peak_bytes":12582912}]}"#);
     }
 
     #[test]
@@ -351,8 +378,8 @@ mod tests {
             memory_bytes_per_stream: Some(5_120.4),
             memory_bytes_before: Some(10 << 20),
             memory_bytes_live: Some(60 << 20),
-            reply_latency: Quantiles::default(),
-            send_lateness: Quantiles::of(&[Duration::from_millis(2)]),
+            reply_latency: Quantiles::of_any(&[]),
+            send_lateness: Quantiles::of_any(&[Duration::from_millis(2)]),
         };
         insta::assert_snapshot!(text(|out| report.text(out)), @r#"
         record-route: 10 000 live streams on 100 connections, a point every 1 s for 60 s
@@ -366,7 +393,7 @@ mod tests {
           memory, bytes a stream                 5 120
           memory before, MiB                      10.0
           memory live, MiB                        60.0
-          end to reply, µs                       p50 0           p99 0           max 0
+          end to reply, µs                     unknown
           sent late by, µs                   p50 2 001       p99 2 001       max 2 001
           CPU is for 10 000 streams.
           Client and server share this process: CPU is told apart by threads, memory is of both.

@@ -48,6 +48,12 @@ impl Target {
             None => format!("{authority}:80"),
         };
         let watched = pid.map(Watched::Process);
+        if let Some(pid) = pid
+            && cfg!(target_os = "linux")
+            && watched.as_ref().and_then(Watched::cpu).is_none()
+        {
+            return Err(format!("there is no process {pid}, or this user may not look at it"));
+        }
         Ok(Self { name: full, authority, watched, is_counter: false, runtime: None })
     }
 
@@ -161,6 +167,11 @@ mod tests {
         assert_eq!(at("http://127.0.0.1:50051").unwrap(), "127.0.0.1:50051");
         assert_eq!(at("localhost:50051").unwrap(), "localhost:50051");
         assert_eq!(at("http://[::1]").unwrap(), "[::1]:80");
+        #[cfg(target_os = "linux")]
+        assert_eq!(
+            Target::at("http://[::1]", Some(u32::MAX)).map(|_| ()).unwrap_err(),
+            "there is no process 4294967295, or this user may not look at it"
+        );
         insta::assert_snapshot!(
             at("https://example.org").unwrap_err(),
             @"https://example.org is not the address of a server; it should look like http://127.0.0.1:50051"

@@ -54,6 +54,15 @@ impl Track {
         Ok(Self { period, byte_count, point_count, length: path.summary().length })
     }
 
+    /// Of this track, no more than so many bytes and at least one point's worth: for a server that
+    /// looks at neither points nor lengths.
+    pub(super) fn shortened(&self, bytes_max: u64) -> Self {
+        let byte_count = self.byte_count.min(bytes_max.max(1));
+        let share = byte_count as f64 / self.byte_count as f64;
+        let point_count = (self.point_count as f64 * share).ceil() as u64;
+        Self { period: self.period.clone(), byte_count, point_count, length: 0.0 }
+    }
+
     /// Bytes of the whole body.
     pub(super) fn byte_count(&self) -> u64 {
         self.byte_count
@@ -179,6 +188,16 @@ mod tests {
         assert_eq!(track.length, path.summary().length);
         // Some 15 m a step, as a receiver has it at a run or on a bicycle.
         assert!((10_000.0..20_000.0).contains(&track.length), "{}", track.length);
+    }
+
+    #[test]
+    fn a_track_is_shortened_by_bytes_and_not_to_nothing() {
+        let track = Track::new(Method::RecordRoute, &walk(10), 1000).unwrap();
+        let short = track.shortened(1600);
+        assert_eq!((short.byte_count(), short.point_count), (1600, 100));
+        assert_eq!(body(&short, 1000), body(&track, 1000)[..1600]);
+        assert_eq!((track.shortened(0).byte_count(), track.shortened(0).point_count), (1, 1));
+        assert_eq!(track.shortened(u64::MAX).byte_count(), track.byte_count());
     }
 
     #[test]

@@ -22,7 +22,16 @@ pub enum Metric {
     /// The great circle on a sphere of [`MEAN_EARTH_RADIUS_M`](super::MEAN_EARTH_RADIUS_M), in
     /// metres: off by up to 0.56 % of the true length.
     Haversine,
-    /// The geodesic on the WGS84 ellipsoid, in metres: within 15 nm of the true length.
+    /// The geodesic on the WGS84 ellipsoid, in metres.
+    ///
+    /// Between latitudes of 80 degrees a leg of up to 1 km is within 0.2 nm of its true length, one of
+    /// up to 10 km within 10 nm. On to 88 degrees it is 1 nm and 0.2 um where a series measures the leg,
+    /// and for all others, however long, 15 nm. A test holds this against 112 000 lengths that were
+    /// computed in 50 digits by another method; the largest error seen is a tenth of most of these bounds.
+    ///
+    /// That is the error for the coordinates as they are kept: those in E7 exactly, those in degrees
+    /// rounded once, by at most 1.3 nm. The length is that of the line through the points, on the
+    /// ellipsoid: noise of a receiver lengthens it, sparse sampling shortens it, and height is not in it.
     Geodesic,
 }
 
@@ -44,7 +53,7 @@ impl Metric {
         match self {
             Metric::Planar => planar::legs(level, x, y, legs),
             Metric::Haversine => haversine::legs(level, x, y, legs),
-            Metric::Geodesic => geodesic::legs(x, y, legs),
+            Metric::Geodesic => geodesic::legs(level, x, y, legs),
         }
     }
 

@@ -1,0 +1,127 @@
+//! What a point of `waywiser.v1` costs in columns, in memory: finding and decoding them, and folding them
+//! by each model; rows, as prost reads them, beside it.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use prost::Message as _;
+use waywiser::measure::{FixBlock, Measurement, Metric, Options};
+use waywiser::proto::waywiser_v1 as pb;
+use waywiser::wire::{ColumnBlock, Piece, PieceFields};
+
+mod inputs;
+
+const POINTS: usize = 1_000_000;
+const POINTS_A_MESSAGE: usize = 8192;
+const FIELDS: PieceFields =
+    PieceFields { name: 1, options: 2, write_offset: Some(3), columns: 5, end: 6 };
+
+fn differences(values: impl Iterator<Item = i32>) -> Vec<i64> {
+    values
+        .scan(0, |last, value| Some(i64::from(value) - std::mem::replace(last, i64::from(value))))
+        .collect()
+}
+
+/// The walk as encoded messages.
+fn messages(walk: &[(i32, i32)]) -> Vec<Vec<u8>> {
+    let message = |(index, points): (usize, &[(i32, i32)])| {
+        let columns = pb::PointColumns {
+            x: differences(points.iter().map(|point| point.1)),
+            y: differences(points.iter().map(|point| point.0)),
+            ..Default::default()
+        };
+        let request = pb::RecordPathRequest {
+            write_offset: (index * POINTS_A_MESSAGE) as u64,
+            columns: Some(columns),
+            ..Default::default()
+        };
+        request.encode_to_vec()
+    };
+    walk.chunks(POINTS_A_MESSAGE).enumerate().map(message).collect()
+}
+
+/// Hands every block of points on.
+fn read(messages: &[Vec<u8>], mut take: impl FnMut(&ColumnBlock)) {
+    let mut block = ColumnBlock::default();
+    for message in messages {
+        let columns = Piece::parse(message, &FIELDS).unwrap().columns.unwrap();
+        let mut reader = columns.reader().unwrap();
+        loop {
+            reader.next(&mut block).unwrap();
+            if block.len == 0 {
+                break;
+            }
+            take(&block);
+        }
+    }
+}
+
+fn fold(messages: &[Vec<u8>], options: Options) -> Measurement {
+    let mut path = Measurement::new(options);
+    let mut fixes = FixBlock::new(options.metric);
+    read(messages, |block| {
+        let (x, y) = (&block.x[..block.len], &block.y[..block.len]);
+        fixes.extend_scaled(x, y, options.xy_resolution).unwrap();
+        path.fold(&mut fixes).unwrap();
+    });
+    path
+}
+
+fn columns(criterion: &mut Criterion) {
+    let walk = inputs::walk(POINTS);
+    let messages = messages(&walk);
+    let byte_count: usize = messages.iter().map(Vec::len).sum();
+    eprintln!("{:.2} bytes a point", byte_count as f64 / POINTS as f64);
+    let sum: i64 = walk.iter().map(|&(y, x)| i64::from(x) ^ i64::from(y)).sum();
+
+    let mut group = criterion.benchmark_group("columns");
+    group.throughput(Throughput::Elements(POINTS as u64));
+    group.sample_size(20);
+    group.bench_function("decode", |bencher| {
+        bencher.iter(|| {
+            let mut read_sum = 0;
+            read(&messages, |block| {
+                let pairs = block.x[..block.len].iter().zip(&block.y[..block.len]);
+                read_sum += pairs.map(|(x, y)| x ^ y).sum::<i64>();
+            });
+            assert_eq!(read_sum, sum);
+        });
+    });
+    for metric in [Metric::Planar, Metric::Haversine, Metric::Geodesic] {
+        let options = Options::new(metric);
+        let expected = fold(&messages, options);
+        assert_eq!(expected.point_count(), POINTS as u64);
+        group.bench_function(BenchmarkId::new("decode and fold", metric), |bencher| {
+            bencher.iter(|| assert_eq!(fold(&messages, options), expected));
+        });
+    }
+    group.finish();
+
+    let rows: Vec<Vec<u8>> = walk
+        .chunks(1024)
+        .map(|points| {
+            let row = |&(y, x): &(i32, i32)| pb::Point {
+                x: f64::from(x),
+                y: f64::from(y),
+                ..Default::default()
+            };
+            let points = points.iter().map(row).collect();
+            pb::RecordPathRequest { points, ..Default::default() }.encode_to_vec()
+        })
+        .collect();
+    let mut group = criterion.benchmark_group("rows");
+    group.throughput(Throughput::Elements(POINTS as u64));
+    group.sample_size(10);
+    group.bench_function("prost", |bencher| {
+        bencher.iter(|| {
+            let count: usize = rows
+                .iter()
+                .map(|message| pb::RecordPathRequest::decode(&message[..]).unwrap().points.len())
+                .sum();
+            assert_eq!(count, POINTS);
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, columns);
+criterion_main!(benches);

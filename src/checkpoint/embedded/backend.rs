@@ -1,0 +1,120 @@
+//! The file under the database, with a count of what is asked of the disk. It knows bytes at places and
+//! nothing of what they are.
+
+use std::io;
+use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use redb::{BackendError, StorageBackend};
+
+/// What a store has done since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoreStats {
+    /// Requests to change something that were answered, whatever the answer.
+    pub requests: u64,
+    /// Transactions that were committed for them, each for all requests that were waiting.
+    pub transactions: u64,
+    /// How often the disk was asked to keep what it has. There are a few more when the store is opened.
+    pub syncs: u64,
+    /// Bytes written.
+    pub bytes: u64,
+    /// How long all transactions took together, from the first request of each to its last answer.
+    pub busy: Duration,
+    /// How long the longest took.
+    pub longest: Duration,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) requests: AtomicU64,
+    pub(super) transactions: AtomicU64,
+    syncs: AtomicU64,
+    bytes: AtomicU64,
+    busy_ns: AtomicU64,
+    longest_ns: AtomicU64,
+}
+
+impl Counters {
+    pub(super) fn took(&self, time: Duration) {
+        let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.busy_ns.fetch_add(ns, Relaxed);
+        self.longest_ns.fetch_max(ns, Relaxed);
+    }
+
+    pub(super) fn stats(&self) -> StoreStats {
+        StoreStats {
+            requests: self.requests.load(Relaxed),
+            transactions: self.transactions.load(Relaxed),
+            syncs: self.syncs.load(Relaxed),
+            bytes: self.bytes.load(Relaxed),
+            busy: Duration::from_nanos(self.busy_ns.load(Relaxed)),
+            longest: Duration::from_nanos(self.longest_ns.load(Relaxed)),
+        }
+    }
+}
+
+/// A backend that counts.
+#[derive(Debug)]
+pub(super) struct Counted<B> {
+    pub(super) inner: B,
+    pub(super) counters: Arc<Counters>,
+}
+
+impl<B: StorageBackend> StorageBackend for Counted<B> {
+    fn len(&self) -> io::Result<u64> {
+        self.inner.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.inner.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.inner.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.counters.syncs.fetch_add(1, Relaxed);
+        self.inner.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.counters.bytes.fetch_add(data.len() as u64, Relaxed);
+        self.inner.write(offset, data)
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.inner.close()
+    }
+
+    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.inner.try_lock_range(start, end)
+    }
+
+    fn try_lock_shared_range(
+        &self,
+        start: Bound<u64>,
+        end: Bound<u64>,
+    ) -> Result<bool, BackendError> {
+        self.inner.try_lock_shared_range(start, end)
+    }
+
+    fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.inner.lock_range(start, end)
+    }
+
+    fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.inner.lock_shared_range(start, end)
+    }
+
+    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.inner.unlock_range(start, end)
+    }
+
+    fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.inner.query_lock_range(start, end)
+    }
+}

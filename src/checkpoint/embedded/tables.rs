@@ -1,0 +1,186 @@
+//! What is in the file: a table of recordings and one of whole numbers about all of them. Knows redb and
+//! the bytes of a record; the conditions are in `rules.rs`, when to commit is in `writer.rs`.
+
+use redb::{ReadTransaction, ReadableTable as _, Table, TableDefinition, WriteTransaction};
+
+use crate::checkpoint::record;
+use crate::checkpoint::rules::{self, Opened, Standing};
+use crate::checkpoint::{Checkpoint, Guard, Opening, PathName, StoreError};
+
+/// The layout of the file: tables, keys, what the numbers mean. The bytes of a record have a version of
+/// their own.
+pub(super) const FORMAT: u64 = 1;
+
+/// By the part of the name behind `paths/`, whose order is that of the names.
+pub(super) const RECORDINGS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("recordings");
+pub(super) const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
+
+/// The layout of the file.
+pub(super) const FORMAT_KEY: &str = "format";
+/// The last epoch given out.
+const EPOCH_KEY: &str = "epoch";
+/// How many transactions changed something: tells whether a given one is in the file.
+const TURN_KEY: &str = "turn";
+
+/// What comes of a request inside of a transaction: the outer error is one of the file, and with it the
+/// whole transaction falls.
+pub(super) type Applied<T> = Result<Result<T, StoreError>, redb::Error>;
+
+/// The tables in a transaction that may change them.
+pub(super) struct Tables<'t> {
+    recordings: Table<'t, &'static str, &'static [u8]>,
+    numbers: Table<'t, &'static str, u64>,
+    /// Whether there is anything to commit.
+    pub(super) is_changed: bool,
+}
+
+impl<'t> Tables<'t> {
+    pub(super) fn of(transaction: &'t WriteTransaction) -> Result<Self, redb::Error> {
+        let recordings = transaction.open_table(RECORDINGS)?;
+        let numbers = transaction.open_table(NUMBERS)?;
+        Ok(Self { recordings, numbers, is_changed: false })
+    }
+
+    /// Makes this the transaction `turn`.
+    pub(super) fn mark(&mut self, turn: u64) -> Result<(), redb::Error> {
+        self.numbers.insert(TURN_KEY, turn)?;
+        Ok(())
+    }
+
+    pub(super) fn open(&mut self, name: &PathName, opening: &Opening) -> Applied<Checkpoint> {
+        let stored = match self.recordings.get(name.id())? {
+            Some(bytes) => match record::decode(bytes.value()) {
+                Ok(stored) => Some(stored),
+                Err(error) => return Ok(Err(error.into())),
+            },
+            None => None,
+        };
+        let epoch = self.numbers.get(EPOCH_KEY)?.map_or(0, |epoch| epoch.value()) + 1;
+        let checkpoint = match rules::open(stored, opening, epoch) {
+            Ok(Opened::Finished(checkpoint)) => return Ok(Ok(checkpoint)),
+            Ok(Opened::Stored { checkpoint, .. }) => checkpoint,
+            Err(error) => return Ok(Err(error)),
+        };
+        let bytes = match record::encode(&checkpoint) {
+            Ok(bytes) => bytes,
+            Err(error) => return Ok(Err(error.into())),
+        };
+        self.numbers.insert(EPOCH_KEY, epoch)?;
+        self.put(name, &bytes)?;
+        Ok(Ok(checkpoint))
+    }
+
+    /// Stores `bytes`, whose standing is `next`.
+    pub(super) fn commit(
+        &mut self,
+        name: &PathName,
+        guard: Guard,
+        next: Standing,
+        bytes: &[u8],
+    ) -> Applied<()> {
+        let stored = self.recordings.get(name.id())?.map(|bytes| record::Head::read(bytes.value()));
+        let stored = match stored.transpose() {
+            Ok(head) => head.map(|head| head.standing),
+            Err(error) => return Ok(Err(error.into())),
+        };
+        if let Err(error) = rules::check_commit(stored, guard, next) {
+            return Ok(Err(error));
+        }
+        self.put(name, bytes)?;
+        Ok(Ok(()))
+    }
+
+    fn put(&mut self, name: &PathName, bytes: &[u8]) -> Result<(), redb::Error> {
+        self.recordings.insert(name.id(), bytes)?;
+        self.is_changed = true;
+        Ok(())
+    }
+
+    pub(super) fn delete(&mut self, name: &PathName) -> Applied<bool> {
+        let was_there = self.recordings.remove(name.id())?.is_some();
+        self.is_changed |= was_there;
+        Ok(Ok(was_there))
+    }
+
+    /// Deletes those of `names` that have still expired, and gives them.
+    pub(super) fn expire(
+        &mut self,
+        names: &[PathName],
+        now_unix_ms: i64,
+    ) -> Applied<Vec<PathName>> {
+        let mut gone = Vec::new();
+        for name in names {
+            let bytes = self.recordings.get(name.id())?;
+            if bytes.is_some_and(|bytes| has_expired(bytes.value(), now_unix_ms)) {
+                self.recordings.remove(name.id())?;
+                self.is_changed = true;
+                gone.push(name.clone());
+            }
+        }
+        Ok(Ok(gone))
+    }
+}
+
+/// A damaged record does not say when it expires: it stays until somebody deletes it.
+fn has_expired(bytes: &[u8], now_unix_ms: i64) -> bool {
+    record::Head::read(bytes).is_ok_and(|head| head.expire_unix_ms <= now_unix_ms)
+}
+
+fn read(bytes: &[u8]) -> Result<Checkpoint, StoreError> {
+    Ok(record::decode(bytes)?)
+}
+
+pub(super) fn load(
+    transaction: &ReadTransaction,
+    name: &PathName,
+) -> Result<Option<Result<Checkpoint, StoreError>>, redb::Error> {
+    let recordings = transaction.open_table(RECORDINGS)?;
+    Ok(recordings.get(name.id())?.map(|bytes| read(bytes.value())))
+}
+
+/// The recordings behind `after` in the order of their names, as many as `pick` makes something of, up to
+/// `limit`.
+fn scan<T>(
+    transaction: &ReadTransaction,
+    after: Option<&PathName>,
+    limit: usize,
+    mut pick: impl FnMut(PathName, &[u8]) -> Option<T>,
+) -> Result<Vec<T>, redb::Error> {
+    use std::ops::Bound::{Excluded, Unbounded};
+    let recordings = transaction.open_table(RECORDINGS)?;
+    let behind = after.map_or(Unbounded, |name| Excluded(name.id()));
+    let mut picked = Vec::new();
+    for entry in recordings.range::<&str>((behind, Unbounded))? {
+        if picked.len() >= limit {
+            break;
+        }
+        let (id, bytes) = entry?;
+        // Only names were stored; what is none has been damaged.
+        let Ok(name) = PathName::from_id(id.value()) else { continue };
+        picked.extend(pick(name, bytes.value()));
+    }
+    Ok(picked)
+}
+
+pub(super) fn list(
+    transaction: &ReadTransaction,
+    after: Option<&PathName>,
+    limit: usize,
+) -> Result<crate::checkpoint::Page, redb::Error> {
+    scan(transaction, after, limit, |name, bytes| Some((name, read(bytes))))
+}
+
+pub(super) fn expired(
+    transaction: &ReadTransaction,
+    after: Option<&PathName>,
+    limit: usize,
+    now_unix_ms: i64,
+) -> Result<Vec<PathName>, redb::Error> {
+    scan(transaction, after, limit, |name, bytes| has_expired(bytes, now_unix_ms).then_some(name))
+}
+
+/// The number of the last transaction that is in the file.
+pub(super) fn turn(transaction: &ReadTransaction) -> Result<u64, redb::Error> {
+    let numbers = transaction.open_table(NUMBERS)?;
+    Ok(numbers.get(TURN_KEY)?.map_or(0, |turn| turn.value()))
+}

@@ -1,0 +1,189 @@
+//! The one thread that changes the file. It takes all requests that are waiting into one transaction, and
+//! answers them when the disk has it: however many recordings are due, they cost one commit.
+//!
+//! When the file fails it is closed and opened again, which is what redb asks for and what clears a disk
+//! that was full. A transaction that failed in the middle of being committed is looked up in the file by
+//! its number, so that nearly always the answer is yes or no and not that nobody knows.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
+
+use redb::{Database, ReadableDatabase as _};
+use tokio::sync::{mpsc, oneshot};
+
+use super::backend::Counters;
+use super::tables::{self, Applied, Tables};
+use crate::checkpoint::StoreError;
+
+/// How many requests share a transaction at most: a bound on how long the first waits for the last.
+const BATCH_MAX: usize = 4_096;
+
+/// The database while it is open. Readers hold the lock while they read, the writer while it opens anew.
+pub(super) type Shelf = RwLock<Option<Database>>;
+
+/// Opens the database again as it was opened at first.
+pub(super) type Opener = Box<dyn Fn() -> Result<Database, redb::Error> + Send>;
+
+/// A request to change something, and whoever waits for it.
+pub(super) trait Task: Send {
+    /// Does it inside of a transaction; again if that one fell.
+    fn apply(&mut self, tables: &mut Tables<'_>) -> Result<(), redb::Error>;
+    /// Tells what became of it, once the fate of the transaction is known.
+    fn answer(self: Box<Self>, fate: Result<(), StoreError>);
+}
+
+struct Asked<T, F> {
+    act: F,
+    outcome: Option<Result<T, StoreError>>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T: Send, F: FnMut(&mut Tables<'_>) -> Applied<T> + Send> Task for Asked<T, F> {
+    fn apply(&mut self, tables: &mut Tables<'_>) -> Result<(), redb::Error> {
+        self.outcome = Some((self.act)(tables)?);
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, fate: Result<(), StoreError>) {
+        let Self { outcome, reply, .. } = *self;
+        let outcome = outcome.unwrap_or_else(|| {
+            Err(StoreError::Unavailable("it was not reached before the store failed".into()))
+        });
+        // Nobody may be waiting any more.
+        let _ = reply.send(fate.and(outcome));
+    }
+}
+
+/// A request and the end at which its answer comes out.
+pub(super) fn task<T: Send + 'static>(
+    act: impl FnMut(&mut Tables<'_>) -> Applied<T> + Send + 'static,
+) -> (Box<dyn Task>, oneshot::Receiver<Result<T, StoreError>>) {
+    let (reply, answer) = oneshot::channel();
+    (Box::new(Asked { act, outcome: None, reply }), answer)
+}
+
+pub(super) struct Writer {
+    pub(super) shelf: Arc<Shelf>,
+    pub(super) opener: Opener,
+    pub(super) tasks: mpsc::Receiver<Box<dyn Task>>,
+    pub(super) counters: Arc<Counters>,
+    /// The number of the last transaction.
+    pub(super) turn: u64,
+}
+
+/// How a transaction failed.
+enum Failure {
+    /// Before it was committed: it was surely not done.
+    Before(redb::Error),
+    /// While it was committed: it may have been.
+    InDoubt(redb::Error),
+}
+
+impl Writer {
+    /// Works until no store can ask any more, and all that was asked is done.
+    pub(super) fn run(mut self) {
+        let mut tasks = Vec::new();
+        while self.tasks.blocking_recv_many(&mut tasks, BATCH_MAX) > 0 {
+            let begun = Instant::now();
+            // redb may panic on a file that was tampered with. One such page must not stop the rest.
+            let fate = catch_unwind(AssertUnwindSafe(|| self.carry_out(&mut tasks)));
+            let fate = fate.unwrap_or_else(|_| {
+                self.discard();
+                Err(StoreError::Unknown("the database gave up, its file may be damaged".into()))
+            });
+            self.counters.requests.fetch_add(tasks.len() as u64, Relaxed);
+            for task in tasks.drain(..) {
+                task.answer(fate.clone());
+            }
+            self.counters.took(begun.elapsed());
+        }
+        self.discard();
+    }
+
+    fn carry_out(&mut self, tasks: &mut [Box<dyn Task>]) -> Result<(), StoreError> {
+        let mut tries = 0;
+        loop {
+            self.ensure_open().map_err(|error| unavailable(&error))?;
+            match self.transact(tasks) {
+                Ok(()) => return Ok(()),
+                // Often the failure of another before, such as that of a reader.
+                Err(Failure::Before(_)) if tries == 0 => self.discard(),
+                Err(Failure::Before(error)) => {
+                    self.discard();
+                    return Err(unavailable(&error));
+                }
+                Err(Failure::InDoubt(error)) => return self.look_up(&error),
+            }
+            tries += 1;
+        }
+    }
+
+    fn transact(&mut self, tasks: &mut [Box<dyn Task>]) -> Result<(), Failure> {
+        let shelf = self.shelf.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(database) = &*shelf else {
+            return Err(Failure::Before(redb::Error::DatabaseClosed));
+        };
+        let before = |error: redb::Error| Failure::Before(error);
+        let mut transaction = database.begin_write().map_err(|error| before(error.into()))?;
+        // Durable at once is the default of redb. This lets the file be opened in no time after a crash,
+        // and writes in two phases: see `look_up`.
+        transaction.set_quick_repair(true);
+        {
+            let mut tables = Tables::of(&transaction).map_err(before)?;
+            for task in tasks {
+                task.apply(&mut tables).map_err(before)?;
+            }
+            if !tables.is_changed {
+                // All were refused, or nudges: nothing to write, and dropping aborts.
+                return Ok(());
+            }
+            tables.mark(self.turn + 1).map_err(before)?;
+        }
+        match transaction.commit() {
+            Ok(()) => {
+                self.turn += 1;
+                self.counters.transactions.fetch_add(1, Relaxed);
+                Ok(())
+            }
+            Err(error @ redb::CommitError::TransactionPoisoned) => Err(before(error.into())),
+            Err(error) => Err(Failure::InDoubt(error.into())),
+        }
+    }
+
+    /// Opens the file again and sees whether the last transaction is in it.
+    ///
+    /// One that is there is durable. In the first of its two phases redb syncs all pages, in the second
+    /// it writes the header that points to them; a header is seen only after the first has succeeded, and
+    /// opening the file writes the header anew and syncs it.
+    fn look_up(&mut self, error: &redb::Error) -> Result<(), StoreError> {
+        let attempted = self.turn + 1;
+        self.discard();
+        if let Err(second) = self.ensure_open() {
+            let message = format!("{error}; and its file could not be opened again: {second}");
+            return Err(StoreError::Unknown(message));
+        }
+        if self.turn == attempted { Ok(()) } else { Err(unavailable(error)) }
+    }
+
+    fn ensure_open(&mut self) -> Result<(), redb::Error> {
+        let mut shelf = self.shelf.write().unwrap_or_else(PoisonError::into_inner);
+        if shelf.is_none() {
+            let database = (self.opener)()?;
+            self.turn = tables::turn(&database.begin_read()?)?;
+            *shelf = Some(database);
+        }
+        Ok(())
+    }
+
+    fn discard(&self) {
+        let database = self.shelf.write().unwrap_or_else(PoisonError::into_inner).take();
+        // A panic while it is closed is no worse than one before.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(database)));
+    }
+}
+
+pub(super) fn unavailable(error: &redb::Error) -> StoreError {
+    StoreError::Unavailable(error.to_string())
+}

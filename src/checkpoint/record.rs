@@ -1,0 +1,286 @@
+//! The bytes of a stored checkpoint: what stores decide by at fixed places, then the fold, then a checksum
+//! over all of it. It knows no store; any bytes at all may be read, and never do worse than be refused.
+//!
+//! | bytes | what, little endian |
+//! |---|---|
+//! | 0..4 | `wayw` |
+//! | 4 | the version of all that follows, the fields of the fold included: 1 |
+//! | 5 | 1 if the recording is finished, else 0 |
+//! | 6..8 | 0 |
+//! | 8..16 | epoch |
+//! | 16..24 | committed points |
+//! | 24..48 | when it was created, grew, expires: milliseconds since 1970 |
+//! | 48..n-4 | the measurement, by postcard |
+//! | n-4..n | CRC-32 of all before |
+
+use crate::measure::Measurement;
+
+use super::Checkpoint;
+use super::rules::Standing;
+
+/// The only version there is. Raise it when a field of [`Measurement`] or of what it is made of changes:
+/// the fold is stored by the order of its fields.
+pub const VERSION: u8 = 1;
+const MAGIC: [u8; 4] = *b"wayw";
+const HEAD_BYTES: usize = 48;
+const CHECKSUM_BYTES: usize = 4;
+
+/// Why bytes are no checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// Something else, or the rest is missing.
+    #[error("it is not a checkpoint or cut short ({0} bytes)")]
+    Foreign(usize),
+    /// A later program wrote it.
+    #[error("it has format {0} and this program knows up to {VERSION}: use the newer program")]
+    Newer(u8),
+    /// Some bit is not as it was written.
+    #[error("its checksum is {stored:08x} and its bytes come to {computed:08x}")]
+    Checksum {
+        /// What it should be.
+        stored: u32,
+        /// What it is.
+        computed: u32,
+    },
+    /// The checksum is right and the rest is not.
+    #[error("its {0} makes no sense")]
+    Content(&'static str),
+}
+
+/// What stores decide by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) standing: Standing,
+    pub(super) create_unix_ms: i64,
+    pub(super) update_unix_ms: i64,
+    pub(super) expire_unix_ms: i64,
+}
+
+impl Head {
+    /// Reads it without looking at the fold, the checksum over which is checked all the same.
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, RecordError> {
+        split(bytes).map(|(head, _)| head)
+    }
+}
+
+/// The bytes to store.
+///
+/// # Errors
+/// When the fold cannot be written down, which none is known to do.
+pub fn encode(checkpoint: &Checkpoint) -> Result<Vec<u8>, RecordError> {
+    let mut bytes = Vec::with_capacity(512);
+    bytes.extend(MAGIC);
+    bytes.extend([VERSION, checkpoint.complete.into(), 0, 0]);
+    bytes.extend(checkpoint.epoch.to_le_bytes());
+    bytes.extend(checkpoint.committed_points().to_le_bytes());
+    bytes.extend(checkpoint.create_unix_ms.to_le_bytes());
+    bytes.extend(checkpoint.update_unix_ms.to_le_bytes());
+    bytes.extend(checkpoint.expire_unix_ms.to_le_bytes());
+    let mut bytes = postcard::to_extend(&checkpoint.measurement, bytes)
+        .map_err(|_| RecordError::Content("measurement"))?;
+    bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
+    Ok(bytes)
+}
+
+/// Reads what [`encode`] wrote.
+///
+/// # Errors
+/// When it did not write these bytes.
+pub fn decode(bytes: &[u8]) -> Result<Checkpoint, RecordError> {
+    let (head, fold) = split(bytes)?;
+    let (measurement, rest) = postcard::take_from_bytes::<Measurement>(fold)
+        .map_err(|_| RecordError::Content("measurement"))?;
+    if !rest.is_empty() || measurement.point_count() != head.standing.committed_points {
+        return Err(RecordError::Content("measurement"));
+    }
+    Ok(Checkpoint {
+        epoch: head.standing.epoch,
+        complete: head.standing.complete,
+        measurement,
+        create_unix_ms: head.create_unix_ms,
+        update_unix_ms: head.update_unix_ms,
+        expire_unix_ms: head.expire_unix_ms,
+    })
+}
+
+/// Arbitrary bytes, as they are and with a checksum that fits, are refused or mean what they say; a
+/// target for a fuzzer.
+///
+/// # Panics
+/// When they do not.
+#[doc(hidden)]
+pub fn check_any(bytes: &[u8]) {
+    let checksum = crc32fast::hash(bytes).to_le_bytes();
+    for bytes in [bytes, &[bytes, &checksum].concat()] {
+        let Ok(checkpoint) = decode(bytes) else { continue };
+        let again = encode(&checkpoint).map(|bytes| (decode(&bytes), bytes));
+        let Ok((Ok(again), bytes)) = again else {
+            unreachable!("what was read cannot be written: {again:?}");
+        };
+        assert_eq!(encode(&again), Ok(bytes), "it reads otherwise than it was written");
+    }
+}
+
+fn split(bytes: &[u8]) -> Result<(Head, &[u8]), RecordError> {
+    let foreign = RecordError::Foreign(bytes.len());
+    let Some(&[m0, m1, m2, m3, version, ..]) = bytes.first_chunk::<HEAD_BYTES>() else {
+        return Err(foreign);
+    };
+    if [m0, m1, m2, m3] != MAGIC || version == 0 {
+        return Err(foreign);
+    }
+    if version > VERSION {
+        return Err(RecordError::Newer(version));
+    }
+    let (covered, stored) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(foreign.clone())?;
+    let (stored, computed) = (u32::from_le_bytes(*stored), crc32fast::hash(covered));
+    if stored != computed {
+        return Err(RecordError::Checksum { stored, computed });
+    }
+    let (head, fold) = covered.split_first_chunk::<HEAD_BYTES>().ok_or(foreign)?;
+    let word = |at: usize| {
+        let mut word = [0; 8];
+        word.copy_from_slice(&head[at..at + 8]);
+        word
+    };
+    let complete = match head[5..8] {
+        [0, 0, 0] => false,
+        [1, 0, 0] => true,
+        _ => return Err(RecordError::Content("head")),
+    };
+    let head = Head {
+        standing: Standing {
+            epoch: u64::from_le_bytes(word(8)),
+            complete,
+            committed_points: u64::from_le_bytes(word(16)),
+        },
+        create_unix_ms: i64::from_le_bytes(word(24)),
+        update_unix_ms: i64::from_le_bytes(word(32)),
+        expire_unix_ms: i64::from_le_bytes(word(40)),
+    };
+    Ok((head, fold))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::measure::{Fix, Metric, Options, Point};
+
+    fn checkpoint() -> impl Strategy<Value = Checkpoint> {
+        let points = prop::collection::vec((-180.0..180.0_f64, -90.0..90.0_f64), 0..20);
+        let times = any::<(i64, i64, i64)>();
+        (any::<u64>(), any::<bool>(), points, any::<Option<u32>>(), times).prop_map(
+            |(epoch, complete, points, max_gap, times)| {
+                let max_gap = max_gap.map(|max_gap| f64::from(max_gap) + 1.0);
+                let options = Options { max_gap, ..Options::new(Metric::Haversine) };
+                let mut measurement = Measurement::new(options);
+                let fixes = points.iter().zip(0..).map(|(&(x, y), unix_ns)| {
+                    Fix::new(Point::geographic(y, x).unwrap()).at_unix_ns(unix_ns)
+                });
+                measurement.extend(&fixes.collect::<Vec<_>>()).unwrap();
+                Checkpoint {
+                    epoch,
+                    complete,
+                    measurement,
+                    create_unix_ms: times.0,
+                    update_unix_ms: times.1,
+                    expire_unix_ms: times.2,
+                }
+            },
+        )
+    }
+
+    fn example() -> Checkpoint {
+        Checkpoint {
+            epoch: 3,
+            complete: true,
+            measurement: Measurement::new(Options::new(Metric::Planar)),
+            create_unix_ms: 1,
+            update_unix_ms: 2,
+            expire_unix_ms: -1,
+        }
+    }
+
+    /// With the checksum made right again.
+    fn resealed(mut bytes: Vec<u8>) -> Vec<u8> {
+        bytes.truncate(bytes.len() - CHECKSUM_BYTES);
+        bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
+        bytes
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(checkpoint in checkpoint()) {
+            let bytes = encode(&checkpoint).unwrap();
+            prop_assert_eq!(Head::read(&bytes).unwrap().standing, Standing::from(&checkpoint));
+            prop_assert_eq!(Head::read(&bytes).unwrap().expire_unix_ms, checkpoint.expire_unix_ms);
+            let again = decode(&bytes).unwrap();
+            prop_assert_eq!(encode(&again).unwrap(), bytes);
+            prop_assert_eq!(again, checkpoint);
+        }
+
+        #[test]
+        fn a_flipped_bit_or_a_cut_is_noticed(checkpoint in checkpoint(), at: prop::sample::Index) {
+            let bytes = encode(&checkpoint).unwrap();
+            let mut flipped = bytes.clone();
+            flipped[at.index(bytes.len())] ^= 1 << at.index(8);
+            prop_assert!(decode(&flipped).is_err() && Head::read(&flipped).is_err());
+            prop_assert!(decode(&bytes[..at.index(bytes.len())]).is_err());
+        }
+
+        #[test]
+        fn any_bytes_are_refused_or_mean_what_they_say(
+            checkpoint in checkpoint(),
+            at: prop::sample::Index,
+            patch in prop::collection::vec(any::<u8>(), 0..9),
+            any in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
+            check_any(&any);
+            // A fold that was written wrong and sealed right.
+            let mut bytes = encode(&checkpoint).unwrap();
+            bytes.truncate(bytes.len() - CHECKSUM_BYTES);
+            let at = at.index(bytes.len());
+            bytes.splice(at..(at + patch.len()).min(bytes.len()), patch);
+            check_any(&bytes);
+        }
+    }
+
+    #[test]
+    fn the_head_is_at_its_place() {
+        let bytes = encode(&example()).unwrap();
+        let head = [
+            b"wayw".as_slice(),
+            &[1, 1, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0],
+            &[0; 8],
+            &[1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0],
+            &[0xff; 8],
+        ];
+        assert_eq!(bytes[..HEAD_BYTES], head.concat());
+    }
+
+    #[test]
+    fn what_is_refused_is_refused_with_words() {
+        let bytes = encode(&example()).unwrap();
+        let patched = |at: usize, byte: u8| {
+            let mut bytes = bytes.clone();
+            bytes[at] = byte;
+            decode(&resealed(bytes)).unwrap_err()
+        };
+        insta::assert_snapshot!(
+            patched(4, 2),
+            @"it has format 2 and this program knows up to 1: use the newer program"
+        );
+        assert_eq!(patched(4, 0), RecordError::Foreign(bytes.len()));
+        assert_eq!(patched(5, 2), RecordError::Content("head"));
+        insta::assert_snapshot!(patched(16, 1), @"its measurement makes no sense");
+        insta::assert_snapshot!(
+            decode(b"wayw").unwrap_err(),
+            @"it is not a checkpoint or cut short (4 bytes)"
+        );
+        let long = [&bytes[..bytes.len() - CHECKSUM_BYTES], &[0; 1 + CHECKSUM_BYTES]].concat();
+        assert_eq!(decode(&resealed(long)), Err(RecordError::Content("measurement")));
+    }
+}

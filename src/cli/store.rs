@@ -1,0 +1,69 @@
+//! Where `waywiser serve` keeps recordings: the directory that it is given, the usual one, or memory.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+
+use crate::checkpoint::{CheckpointStore, EmbeddedStore, MemoryStore};
+
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Recordings")]
+pub(super) struct StoreArgs {
+    /// The directory that recordings are kept in, made if there is none; waywiser in XDG_STATE_HOME or
+    /// in ~/.local/state unless given
+    #[arg(long, value_name = "DIR", env = "WAYWISER_DATA", conflicts_with = "ephemeral")]
+    data: Option<PathBuf>,
+
+    /// Keep recordings in memory: they go with the server
+    #[arg(long)]
+    ephemeral: bool,
+}
+
+impl StoreArgs {
+    /// Opens the store. Blocks while it reads the disk.
+    ///
+    /// # Errors
+    /// Why it cannot be had, and what to do.
+    pub(super) fn open(&self) -> Result<Arc<dyn CheckpointStore>, String> {
+        if self.ephemeral {
+            return Ok(Arc::new(MemoryStore::default()));
+        }
+        let advice = "name a directory with --data, or keep recordings in memory with --ephemeral";
+        let directory = match &self.data {
+            Some(directory) => directory.clone(),
+            None => usual(|name| std::env::var_os(name).map(PathBuf::from))
+                .ok_or_else(|| format!("there is no home directory for recordings: {advice}"))?,
+        };
+        let store = EmbeddedStore::at(&directory).map_err(|error| match self.data {
+            Some(_) => error.to_string(),
+            None => format!("{error}; {advice}"),
+        })?;
+        tracing::info!(directory = %directory.display(), "recordings are kept");
+        Ok(Arc::new(store))
+    }
+}
+
+/// Where the state of a user's programs is kept: the XDG Base Directory Specification, version 0.8.
+fn usual(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+    let absolute = |name| variable(name).filter(|path| path.is_absolute());
+    let state = || Some(absolute("HOME")?.join(".local/state"));
+    Some(absolute("XDG_STATE_HOME").or_else(state)?.join("waywiser"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recordings_are_kept_where_state_is() {
+        let with = |state: Option<&str>, home: Option<&str>| {
+            let (state, home) = (state.map(PathBuf::from), home.map(PathBuf::from));
+            usual(move |name| if name == "HOME" { home.clone() } else { state.clone() })
+        };
+        assert_eq!(with(Some("/s"), Some("/h")), Some("/s/waywiser".into()));
+        assert_eq!(with(None, Some("/h")), Some("/h/.local/state/waywiser".into()));
+        assert_eq!(with(Some("relative"), Some("/h")), Some("/h/.local/state/waywiser".into()));
+        assert_eq!(with(None, None), None);
+    }
+}

@@ -1,0 +1,54 @@
+//! The geodesic on the WGS84 ellipsoid.
+//!
+//! Legs of up to 10 km come from a series about the middle latitude, in blocks; all others, and those
+//! near a pole, from Karney (2013), "Algorithms for geodesics", Journal of Geodesy 87, 43-55, section 4,
+//! as implemented by geographiclib-rs, which converges everywhere. Which of the two a leg takes
+//! depends on its two points alone. `docs/geodesic.md` has the derivation, the limits and the errors.
+
+mod kernel;
+mod series;
+mod table;
+
+use std::sync::LazyLock;
+
+use geographiclib_rs::{Geodesic, InverseGeodesic};
+
+use super::longitude_between;
+use crate::measure::level::Level;
+
+/// Geodesic legs in metres of points in E7 units.
+pub(super) fn legs(level: Level, x: &[f64], y: &[f64], legs: &mut [f64]) {
+    if kernel::legs(level, table::table(), x, y, legs) == 0 {
+        return;
+    }
+    for ((leg, x), y) in legs.iter_mut().zip(x.windows(2)).zip(y.windows(2)) {
+        if leg.is_nan() {
+            let (x, y) = ([x[0], x[1]], [y[0], y[1]]);
+            *leg = by_series(x, y).unwrap_or_else(|| inverse((y[0], x[0]), (y[1], x[1])));
+        }
+    }
+}
+
+/// One leg by the series, the short way round the Earth; `None` where the series does not hold.
+fn by_series(x: [f64; 2], y: [f64; 2]) -> Option<f64> {
+    let dx = longitude_between(x[0], x[1]);
+    let leg = kernel::single(table::table(), dx, y[1] - y[0], y[0] + y[1]);
+    (!leg.is_nan()).then_some(leg)
+}
+
+/// One leg by Karney's algorithm. The two ends are put in one order first: the solution of a leg and of its reverse
+/// agree to nanometres only, and a metric is symmetric to the bit.
+fn inverse(a: (f64, f64), b: (f64, f64)) -> f64 {
+    static WGS84: LazyLock<Geodesic> = LazyLock::new(Geodesic::wgs84);
+    if a == b {
+        return 0.0;
+    }
+    let (a, b) = if a <= b { (a, b) } else { (b, a) };
+    // Dividing is correctly rounded, so a coordinate of seven decimals is the f64 nearest to them.
+    let deg = |e7: f64| e7 / 1e7;
+    let length_m: f64 = WGS84.inverse(deg(a.0), deg(a.1), deg(b.0), deg(b.1));
+    length_m.max(0.0)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,187 @@
+//! The table of the series: its coefficients for every cell of latitude, in the units of the kernel.
+//! It knows how a cell is found and what its row holds, and nothing of legs.
+//!
+//! Built once, at the first geodesic leg.
+
+use std::sync::LazyLock;
+
+use super::series::{self, Dual, EQUATORIAL_RADIUS_M, TERMS, Taylor};
+use crate::measure::point::POLE_E7;
+
+/// The width of a cell in the sum of two latitudes, in E7: 2^19, which is 0.026 degrees or 2.9 km of
+/// middle latitude.
+const CELL_E7: f64 = (1_u64 << CELL_BITS) as f64;
+const CELL_BITS: i32 = 19;
+
+/// Cells from the equator to a pole. North and south share them: every coefficient is an even
+/// function of the latitude.
+const CELLS: usize = ((2.0 * POLE_E7) / CELL_E7) as usize + 2;
+
+/// Past this latitude there is no series.
+const SERIES_MAX_E7: f64 = 880_000_000.0;
+/// No leg longer than this is measured by the series.
+const REACH_M: f64 = 10_000.0;
+/// Nor one longer than this part of the radius of the parallel's curvature on the surface, a / tan.
+const REACH_OF_TURN: f64 = 0.02;
+
+/// Radians in an E7 unit.
+const RAD_PER_E7: f64 = std::f64::consts::PI / 1_800_000_000.0;
+
+/// The series in one cell. With u and v the squares of the differences of latitude and longitude in
+/// E7, and d the distance of the sum of the latitudes from the cell's centre:
+///
+/// s^2 = u (e + a u + b v) + v g (1 + c v)
+///
+/// in metres, where e, g, a, b, c are polynomials in d, and b and c also have terms in u and v.
+#[derive(Clone, Copy)]
+pub(super) struct Row {
+    pub(super) e: [f64; 3],
+    pub(super) g: [f64; 4],
+    pub(super) a: [f64; 2],
+    pub(super) b: [f64; 2],
+    pub(super) c: [f64; 2],
+    pub(super) b_u: f64,
+    pub(super) c_u: f64,
+    pub(super) c_v: f64,
+    /// The square of the length, in the leading order, up to which the series holds; negative where
+    /// it never does.
+    pub(super) reach2_m2: f64,
+}
+
+pub(super) type Table = [Row; CELLS];
+
+/// Half a megabyte, of which a track uses a few lines.
+pub(super) fn table() -> &'static Table {
+    static TABLE: LazyLock<Box<Table>> = LazyLock::new(|| {
+        let mut rows = vec![Row::NEVER; CELLS].into_boxed_slice();
+        for (cell, row) in rows.iter_mut().enumerate() {
+            *row = Row::of(cell);
+        }
+        rows.try_into().unwrap_or_else(|_| Box::new([Row::NEVER; CELLS]))
+    });
+    &TABLE
+}
+
+/// Adding this rounds the magnitude of a sum of latitudes to a whole number of cells, ties to even, and
+/// leaves that number in the last bits.
+const ROUND: f64 = 1.5 * CELL_E7 * (1_u64 << 52) as f64;
+
+/// The cell of a leg, which the sum of its latitudes decides and nothing else.
+#[derive(Clone, Copy)]
+pub(super) struct Cell(f64);
+
+impl Cell {
+    /// 0 if it is the same cell.
+    #[inline(always)]
+    pub(super) fn differs(self, other: Self) -> u64 {
+        self.0.to_bits() ^ other.0.to_bits()
+    }
+
+    #[inline(always)]
+    pub(super) fn of(sum_e7: f64) -> Self {
+        Self(sum_e7.abs() + ROUND)
+    }
+
+    /// The sum of latitudes at the centre; exact.
+    #[inline(always)]
+    pub(super) fn centre_e7(self) -> f64 {
+        self.0 - ROUND
+    }
+
+    #[inline(always)]
+    pub(super) fn row(self, table: &Table) -> &Row {
+        let index = self.0.to_bits().wrapping_sub(ROUND.to_bits()) as usize;
+        // A sum of two latitudes never lies past the last.
+        &table[index.min(CELLS - 1)]
+    }
+}
+
+impl Row {
+    const NEVER: Self = Self {
+        e: [0.0; 3],
+        g: [0.0; 4],
+        a: [0.0; 2],
+        b: [0.0; 2],
+        c: [0.0; 2],
+        b_u: 0.0,
+        c_u: 0.0,
+        c_v: 0.0,
+        reach2_m2: -1.0,
+    };
+
+    #[inline(always)]
+    pub(super) fn g(&self, d: f64) -> f64 {
+        self.g[0] + d * (self.g[1] + d * (self.g[2] + d * self.g[3]))
+    }
+
+    fn of(cell: usize) -> Self {
+        // Exact: a whole number of 2^18.
+        let latitude_e7 = cell as f64 * (CELL_E7 / 2.0);
+        if latitude_e7 > SERIES_MAX_E7 {
+            return Self::NEVER;
+        }
+        let sine = sine(latitude_e7 * RAD_PER_E7);
+        // The distance to the pole is exact, so that the cosine keeps its digits.
+        let cosine = self::sine((POLE_E7 - latitude_e7) * RAD_PER_E7);
+        let (e, g) = series::metric(sine, cosine);
+        let higher = series::higher(&e, &g);
+
+        let r = RAD_PER_E7;
+        let r2 = r * r;
+        let linear = |it: Dual| [it.0 * (r2 * r2), it.1 * (r2 * r2) * (0.5 * r)];
+        let reach_m = REACH_M.min(REACH_OF_TURN * EQUATORIAL_RADIUS_M * cosine / sine);
+        Self {
+            e: economised(&e).map(|term| term * r2),
+            g: economised(&g).map(|term| term * r2),
+            a: linear(higher.a),
+            b: linear(higher.b),
+            // Over G, which brings its own r^2.
+            c: linear(higher.c).map(|term| term / r2),
+            b_u: higher.d21 * (r2 * r2 * r2),
+            c_u: higher.d12 * (r2 * r2),
+            c_v: higher.d03 * (r2 * r2),
+            reach2_m2: reach_m * reach_m,
+        }
+    }
+}
+
+/// A Taylor series in radians as a polynomial of `N` terms in the distance from the centre of the
+/// cell in the unit of the sum (half an E7), nearly the best one over the cell: the higher terms go
+/// one by one, each replaced by what a Chebyshev polynomial makes of it (Lanczos 1938).
+fn economised<const N: usize>(taylor: &Taylor) -> [f64; N] {
+    // T_n without its leading term, over 2^(n - 1), for n = 3, 4, 5.
+    const REST: [[f64; 4]; 3] = [
+        [0.0, -3.0 / 4.0, 0.0, 0.0],
+        [1.0 / 8.0, 0.0, -1.0, 0.0],
+        [0.0, 5.0 / 16.0, 0.0, -5.0 / 4.0],
+    ];
+    let half_cell_rad = 0.5 * CELL_E7 * (0.5 * RAD_PER_E7);
+    let mut scale = 1.0;
+    let mut terms = taylor.map(|term| {
+        let scaled = term * scale;
+        scale *= half_cell_rad;
+        scaled
+    });
+    for n in (N..TERMS).rev() {
+        for k in 0..4 {
+            terms[k] -= terms[n] * REST[n - 3][k];
+        }
+    }
+    // Powers of two: exact.
+    let mut scale = 1.0;
+    std::array::from_fn(|n| {
+        let term = terms[n] * scale;
+        scale *= 2.0 / CELL_E7;
+        term
+    })
+}
+
+/// The sine of an angle between 0 and a right one, by its Taylor series; the rest is below 2e-20.
+fn sine(angle: f64) -> f64 {
+    let square = angle * angle;
+    let mut sum = 1.0;
+    for k in (1..=11_u32).rev() {
+        sum = 1.0 - sum * square / f64::from(2 * k * (2 * k + 1));
+    }
+    angle * sum
+}

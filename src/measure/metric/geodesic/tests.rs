@@ -1,0 +1,166 @@
+//! The bound on the error, held against true lengths; and that levels, cuts and directions agree.
+//!
+//! The true lengths are those of tests/geodesic/make_legs.py, which says how they were found.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::measure::point::TURN_E7;
+
+mod generator;
+
+const TRUE_LENGTHS: &[u8] = include_bytes!("../../../../tests/geodesic/legs.bin");
+
+/// The largest error in nanometres among the legs of a kind.
+#[derive(Default)]
+struct Worst {
+    nm: f64,
+    legs: usize,
+}
+
+impl Worst {
+    fn see(&mut self, error_m: f64) {
+        self.nm = self.nm.max(error_m.abs() * 1e9);
+        self.legs += 1;
+    }
+}
+
+#[test]
+fn every_leg_is_within_the_bound_of_its_true_length() {
+    let lengths = TRUE_LENGTHS.as_chunks::<8>().0;
+    assert_eq!(lengths.len(), generator::LEGS);
+    let [mut near, mut far, mut near_high, mut far_high, mut fallback] =
+        std::array::from_fn(|_| Worst::default());
+    for (leg, length) in generator::legs().zip(lengths) {
+        let length_m = f64::from_le_bytes(*length);
+        let [y0, x0, y1, x1] = leg;
+        let mut measured = [0.0];
+        legs(Level::best(), &[x0, x1], &[y0, y1], &mut measured);
+        let error_m = measured[0] - length_m;
+        let below_80 = (y0 + y1).abs() / 2.0 < 80.0e7;
+        let kind = match (by_series([x0, x1], [y0, y1]).is_some(), length_m <= 1000.0) {
+            (false, _) => &mut fallback,
+            (true, true) if below_80 => &mut near,
+            (true, false) if below_80 => &mut far,
+            (true, true) => &mut near_high,
+            (true, false) => &mut far_high,
+        };
+        kind.see(error_m);
+        let series_m = if below_80 { 10_000.0 } else { 10_050.0 };
+        assert!(std::ptr::eq(kind, &fallback) || length_m < series_m, "{leg:?} of {length_m} m");
+    }
+    let all = [near, far, near_high, far_high, fallback];
+    for (kind, bound_nm) in all.iter().zip([0.2, 10.0, 1.0, 200.0, 15.0]) {
+        println!("{} legs within {:.4} nm, of {bound_nm}", kind.legs, kind.nm);
+    }
+    for (kind, bound_nm) in all.iter().zip([0.2, 10.0, 1.0, 200.0, 15.0]) {
+        assert!(kind.legs > 2_000 && kind.nm <= bound_nm, "{} of {}", kind.nm, kind.legs);
+    }
+}
+
+/// One leg alone, without the kernel for blocks.
+fn alone(x: [f64; 2], y: [f64; 2]) -> f64 {
+    by_series(x, y).unwrap_or_else(|| inverse((y[0], x[0]), (y[1], x[1])))
+}
+
+/// A track of steps that are mostly short, often near the border of a cell or a limit of the series.
+fn track() -> impl Strategy<Value = (Vec<f64>, Vec<f64>)> {
+    let border = (0..6_800_i32).prop_map(|half_cells| f64::from(half_cells) * f64::from(1 << 17));
+    let start = prop_oneof![
+        -9e8..=9e8_f64,
+        border.prop_map(|y| y.min(9e8)),
+        Just(0.0),
+        8.799e8..=8.801e8_f64,
+        8.5e8..=8.6e8_f64,
+    ];
+    let step = prop_oneof![20 => -1500.0..1500.0_f64, 2 => -1e5..1e5_f64, 1 => -1e7..1e7_f64];
+    let steps = prop::collection::vec((step.clone(), step), 1..300);
+    (start, -1.8e9..=1.8e9_f64, steps, any::<bool>(), any::<bool>()).prop_map(
+        |(y, x, steps, whole, steady)| {
+            let (mut x, mut y) = (x, y);
+            let mut columns = (Vec::new(), Vec::new());
+            for (dx, dy) in steps {
+                x += if steady { 900.0 } else { dx };
+                y = (y + if steady { 1300.0 } else { dy }).clamp(-9e8, 9e8);
+                x -= (x / TURN_E7).round() * TURN_E7;
+                columns.0.push(if whole { x.round() } else { x });
+                columns.1.push(if whole { y.round() } else { y });
+            }
+            columns
+        },
+    )
+}
+
+fn bits(legs: &[f64]) -> Vec<u64> {
+    legs.iter().map(|leg| leg.to_bits()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn a_block_has_the_bits_of_its_legs_on_every_level_cut_anywhere(
+        (x, y) in track(), cut in 0_usize..300,
+    ) {
+        let n = x.len() - 1;
+        let cut = cut.min(n);
+        let expected: Vec<_> = (0..n).map(|i| alone([x[i], x[i + 1]], [y[i], y[i + 1]])).collect();
+        for level in Level::all() {
+            let mut measured = vec![f64::NAN; n];
+            legs(level, &x[..=cut], &y[..=cut], &mut measured[..cut]);
+            legs(level, &x[cut..], &y[cut..], &mut measured[cut..]);
+            prop_assert_eq!(bits(&measured), bits(&expected), "{:?}", level);
+        }
+    }
+
+    #[test]
+    fn a_track_has_the_same_bits_there_and_back_and_on_the_other_hemispheres((x, y) in track()) {
+        let measure = |x: &[f64], y: &[f64]| {
+            let mut measured = vec![0.0; x.len() - 1];
+            legs(Level::best(), x, y, &mut measured);
+            measured
+        };
+        let mirrored = |column: &[f64]| column.iter().map(|it| -it).collect::<Vec<_>>();
+        let reversed = |column: &[f64]| column.iter().rev().copied().collect::<Vec<_>>();
+        let there = measure(&x, &y);
+        let back = measure(&reversed(&x), &reversed(&y));
+        prop_assert_eq!(bits(&reversed(&back)), bits(&there));
+        for (leg, mirrored) in there.iter().zip(measure(&mirrored(&x), &mirrored(&y))) {
+            // The fallback promises nanometres only.
+            prop_assert!((leg - mirrored).abs() < 1e-8);
+        }
+    }
+
+    #[test]
+    fn the_antimeridian_is_a_meridian_like_another(
+        y in -879_000_000..=879_000_000_i32, dx in -1000..=1000_i32, dy in -1000..=1000_i32,
+    ) {
+        let y = [f64::from(y), f64::from(y + dy)];
+        let dx = f64::from(dx);
+        let across = if dx >= 0.0 { [1.8e9 - 1.0, -1.8e9 + dx - 1.0] } else { [-1.8e9 + 1.0, 1.8e9 + dx + 1.0] };
+        let at_greenwich = alone([0.0, dx], y);
+        prop_assert_eq!(bits(&[alone(across, y)]), bits(&[at_greenwich]));
+    }
+}
+
+#[test]
+fn the_series_ends_at_ten_kilometres_and_at_eighty_eight_degrees() {
+    let degree_m = 111_000.0;
+    let north = |y_deg: f64, length_m: f64| {
+        by_series([0.0, 0.0], [y_deg * 1e7, (y_deg + length_m / degree_m) * 1e7]).is_some()
+    };
+    assert!(north(0.0, 9_900.0) && !north(0.0, 10_200.0));
+    assert!(north(80.0, 9_800.0) && !north(80.0, 10_100.0));
+    assert!(north(87.9, 1_000.0) && !north(87.9, 5_500.0));
+    assert!(!north(88.1, 0.001) && !north(89.999, 1.0));
+}
+
+#[test]
+fn no_length_is_no_length_everywhere() {
+    for y in [-9e8, -8.9e8, -8.8e8, -1.0, 0.0, 4.64397e8, 8.8e8, 9e8] {
+        for x in [-1.8e9, 0.0, 1.8e9] {
+            assert_eq!(alone([x, x], [y, y]).to_bits(), 0.0_f64.to_bits());
+            assert_eq!(alone([1.8e9, -1.8e9], [y, y]), 0.0);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The legs whose true lengths are in tests/geodesic/legs.bin: the generator of make_legs.py, step for
+//! step, in whole numbers. The script says what each kind of leg is for.
+
+pub(super) const LEGS: usize = 112_000;
+
+/// Coordinates are whole numbers of 2^-10 E7.
+const UNIT: i64 = 1 << 10;
+const POLE: i64 = 900_000_000 * UNIT;
+const HALF_TURN: i64 = 2 * POLE;
+
+struct Lcg(u64);
+
+impl Lcg {
+    fn below(&mut self, n: i64) -> i64 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as i64 % n
+    }
+
+    fn wide(&mut self, n: i64) -> i64 {
+        let high = self.below(1 << 31);
+        ((high << 31) | self.below(1 << 31)) % n
+    }
+
+    fn sign(&mut self) -> i64 {
+        1 - 2 * self.below(2)
+    }
+
+    fn around(&mut self, n: i64) -> i64 {
+        self.wide(2 * n + 1) - n
+    }
+
+    fn log_uniform(&mut self, low: i64, high: i64) -> i64 {
+        let size = 1 << (low + self.below(high - low));
+        size + self.wide(size)
+    }
+
+    fn middle_latitude(&mut self) -> i64 {
+        let kind = self.below(8);
+        if kind <= 2 {
+            return self.around(POLE);
+        }
+        if kind == 3 {
+            return self.around(POLE / 900);
+        }
+        let sign = self.sign();
+        sign * match kind {
+            4 => 790_000_000 * UNIT + self.wide(20_000_000 * UNIT),
+            5 => 850_000_000 * UNIT + self.wide(50_000_000 * UNIT),
+            6 => {
+                let border = self.below(13_600) * (1 << 16) * UNIT;
+                let beside = self.around(3);
+                border + beside * (1 << (3 * self.below(4)))
+            }
+            _ => {
+                let limit = if self.below(2) != 0 { 880_000_000 } else { 854_000_000 };
+                limit * UNIT + self.around(2_000_000 * UNIT)
+            }
+        }
+    }
+
+    /// Latitude, longitude, latitude, longitude.
+    fn leg(&mut self) -> [i64; 4] {
+        let middle = self.middle_latitude();
+        let longitude = if self.below(4) == 0 {
+            self.sign() * (HALF_TURN - self.wide(1 << 24))
+        } else {
+            self.around(HALF_TURN)
+        };
+        let kind = self.below(8);
+        let length = match kind {
+            0 => self.log_uniform(6, 16),
+            1 | 2 => self.log_uniform(16, 26),
+            3 => self.log_uniform(26, 30),
+            4 => {
+                let size = 46_000_000 + self.below(46_000_000);
+                size * if self.below(2) != 0 { 1 } else { 10 }
+            }
+            _ => self.log_uniform(30, 40),
+        };
+        let mut ends = if kind <= 5 {
+            let others = [self.around(length), 0, self.around(length), self.around(length)];
+            let other = others[self.below(4) as usize];
+            let (dx, dy) = if self.below(2) != 0 {
+                (self.sign() * length, other)
+            } else {
+                (other, self.sign() * length)
+            };
+            let square = |e7: i64| i128::from(e7) * i128::from(e7);
+            let shrink = square(900_000_000) - square(middle.abs() / UNIT);
+            let wide = if shrink == 0 {
+                HALF_TURN
+            } else {
+                let wide = i128::from(dx.abs()) * square(900_000_000) / shrink;
+                wide.min(i128::from(HALF_TURN)) as i64
+            };
+            // Division of whole numbers goes towards zero.
+            let first = middle - dy / 2;
+            [first, longitude, first + dy, longitude + if dx >= 0 { wide } else { -wide }]
+        } else if kind == 6 {
+            [middle, longitude, self.around(POLE), self.around(HALF_TURN)]
+        } else {
+            let miss = self.log_uniform(10, 36);
+            let latitude = -middle + self.around(miss);
+            [middle, longitude, latitude, longitude + HALF_TURN + self.around(miss)]
+        };
+        let whole = self.below(2) == 0;
+        for (at, end) in ends.iter_mut().enumerate() {
+            if whole {
+                *end = end.div_euclid(UNIT) * UNIT;
+            }
+            *end = if at % 2 == 0 {
+                (*end).clamp(-POLE, POLE)
+            } else {
+                (*end + HALF_TURN).rem_euclid(2 * HALF_TURN) - HALF_TURN
+            };
+        }
+        ends
+    }
+}
+
+/// Latitude, longitude, latitude, longitude, in E7.
+pub(super) fn legs() -> impl Iterator<Item = [f64; 4]> {
+    let mut lcg = Lcg(20_130_143);
+    (0..LEGS).map(move |_| lcg.leg().map(|end| end as f64 / UNIT as f64))
+}
