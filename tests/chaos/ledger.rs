@@ -173,7 +173,9 @@ impl Ledger {
     /// There is no such recording.
     pub fn missing(&self, source: &str, floor: &Floor) {
         if let Some(before) = floor.committed_points {
-            self.violated(format_args!("{source} found nothing after {before} points were durable"));
+            self.violated(format_args!(
+                "{source} found nothing after {before} points were durable"
+            ));
         }
     }
 
@@ -188,7 +190,8 @@ impl Ledger {
         if let Some(before) = floor.committed_points.filter(|&before| before > committed) {
             self.violated(format_args!("{source} told {committed} after {before} were durable"));
         }
-        let Some(len) = usize::try_from(committed).ok().filter(|&len| len <= self.track.len()) else {
+        let Some(len) = usize::try_from(committed).ok().filter(|&len| len <= self.track.len())
+        else {
             let len = self.track.len();
             self.violated(format_args!("{source} told {committed} of {len} points"));
             return;
@@ -209,9 +212,8 @@ impl Ledger {
             let is_same_time = path.update_time.is_none()
                 || finished.update_time.is_none()
                 || path.update_time == finished.update_time;
-            let is_same = path.complete
-                && path.committed_points == finished.committed_points
-                && is_same_time;
+            let is_same =
+                path.complete && path.committed_points == finished.committed_points && is_same_time;
             if !is_same {
                 self.violated(format_args!("{source} told a finished path to be {path:?}"));
             }

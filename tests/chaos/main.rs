@@ -8,8 +8,9 @@
 //!
 //!     CHAOS_ROUNDS=500 cargo test --release --test chaos -- --nocapture
 //!
-//! CHAOS_SEED repeats the choices of a run; which moment they hit is up to the machine. Delays here choose
-//! when a fault comes, and no check depends on them.
+//! CHAOS_SEED repeats the choices of a run; which moment they hit is up to the machine. CHAOS_HISTORY
+//! set to anything prints what happened. Delays here choose when a fault comes, and no check depends on
+//! them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod chance;
@@ -26,7 +27,9 @@ use std::time::{Instant, SystemTime};
 use chance::Chance;
 use ledger::Counts;
 
+/// Without CHAOS_ROUNDS: so many, or as many as there is time for.
 const ROUNDS: u64 = 20;
+const SECONDS: u64 = 45;
 
 fn setting(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
@@ -36,12 +39,16 @@ fn setting(name: &str) -> Option<u64> {
 #[test]
 fn recordings_survive_anything() {
     if !server::keeps_data() {
-        eprintln!("SKIPPED: chaos: `waywiser serve` keeps no recordings in a folder: nothing to survive");
+        eprintln!(
+            "SKIPPED: chaos: `waywiser serve` keeps no recordings in a folder: nothing to survive"
+        );
         return;
     }
-    let clock = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_micros() as u64;
+    let clock =
+        || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_micros() as u64;
     let seed = setting("CHAOS_SEED").unwrap_or_else(clock);
-    let rounds = setting("CHAOS_ROUNDS").unwrap_or(ROUNDS);
+    let asked = setting("CHAOS_ROUNDS");
+    let rounds = asked.unwrap_or(ROUNDS);
     eprintln!("chaos: CHAOS_SEED={seed} CHAOS_ROUNDS={rounds}");
     let probe = tempfile::tempdir().unwrap();
     let mounted = server::SmallDisk::mount(&probe.path().join("disk"));
@@ -54,7 +61,11 @@ fn recordings_survive_anything() {
     let began = Instant::now();
     let mut chance = Chance::new(seed);
     let mut total = Counts::default();
+    let mut done = 0;
     for round in 0..rounds {
+        if asked.is_none() && began.elapsed().as_secs() >= SECONDS {
+            break;
+        }
         // The seed of a later round alone is of use, too: with CHAOS_ROUNDS=1 it is the first.
         let seed = if round == 0 { seed } else { chance.draw() };
         let folder = tempfile::tempdir().unwrap();
@@ -64,6 +75,7 @@ fn recordings_survive_anything() {
         match outcome {
             Ok(counts) => {
                 total += counts;
+                done += 1;
                 if rounds > ROUNDS && round % 10 == 9 {
                     let seconds = began.elapsed().as_secs();
                     eprintln!("chaos: {} rounds, {seconds} s, {total:?}", round + 1);
@@ -74,5 +86,8 @@ fn recordings_survive_anything() {
             }
         }
     }
-    eprintln!("chaos: {rounds} rounds in {:.1} s: {total:?}", began.elapsed().as_secs_f64());
+    eprintln!(
+        "chaos: {done} of {rounds} rounds in {:.1} s: {total:?}",
+        began.elapsed().as_secs_f64()
+    );
 }

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::chance::Chance;
 use crate::ledger::Journal;
@@ -19,8 +19,8 @@ use crate::ledger::Journal;
 enum Cut {
     /// Closed on both sides, as by a process that ends.
     Fin,
-    /// Closed to the server alone; the client goes on talking to nobody.
-    FinToServer,
+    /// Closed to the server alone; the client goes on talking to nobody for a while.
+    FinToServer(Duration),
     /// Reset on both sides.
     Reset,
     /// Nothing goes through for a while, then it is reset.
@@ -44,7 +44,7 @@ impl Plan {
         }
         let cut = match chance.between(0, 4) {
             0 => Cut::Fin,
-            1 => Cut::FinToServer,
+            1 => Cut::FinToServer(chance.millis(10, 300)),
             2 => Cut::Stall(chance.millis(10, 300)),
             _ => Cut::Reset,
         };
@@ -73,7 +73,13 @@ impl Proxy {
             loop {
                 let Ok((client, _)) = listener.accept().await else { continue };
                 let plan = Plan::draw(&mut chance).filter(|_| !calm.load(Ordering::Relaxed));
-                open.spawn(connection(client, server, plan, Arc::clone(&calm), Arc::clone(&journal)));
+                open.spawn(connection(
+                    client,
+                    server,
+                    plan,
+                    Arc::clone(&calm),
+                    Arc::clone(&journal),
+                ));
                 while open.try_join_next().is_some() {}
             }
         });
@@ -100,7 +106,8 @@ async fn connection(
     for stream in [&client, &server] {
         let _ = stream.set_nodelay(true);
     }
-    let bytes_of = |is_upward| plan.filter(|plan| plan.is_upward == is_upward).map(|plan| plan.bytes);
+    let bytes_of =
+        |is_upward| plan.filter(|plan| plan.is_upward == is_upward).map(|plan| plan.bytes);
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let (up_bytes, down_bytes) = (bytes_of(true), bytes_of(false));
@@ -121,11 +128,12 @@ async fn connection(
     };
     match plan.cut {
         Cut::Fin => {}
-        Cut::FinToServer => {
+        Cut::FinToServer(time) => {
             let _ = to_server.shutdown().await;
             let mut buffer = [0; 4096];
-            // Until the client gives up.
-            while from_client.read(&mut buffer).await.is_ok_and(|count| count > 0) {}
+            let listen =
+                async { while from_client.read(&mut buffer).await.is_ok_and(|count| count > 0) {} };
+            let _ = timeout(time, listen).await;
         }
         Cut::Reset => reset(),
         Cut::Stall(time) => {

@@ -51,7 +51,7 @@ pub async fn run(seed: u64, folder: &Path, can_mount: bool) -> Result<Counts, St
     };
     round.begin(&mut chance);
     let outcome = async {
-        let calm_after = chance.between(2, 6);
+        let calm_after = chance.between(3, 8);
         for _ in 0..calm_after {
             round.fault(&mut chance, &mut server, disk.as_ref()).await?;
         }
@@ -65,6 +65,9 @@ pub async fn run(seed: u64, folder: &Path, can_mount: bool) -> Result<Counts, St
     };
     let outcome = outcome.await;
     round.actors.shutdown().await;
+    if std::env::var_os("CHAOS_HISTORY").is_some() {
+        eprintln!("{}", journal.history());
+    }
     match journal.violation().or(outcome.err()) {
         None => Ok(journal.counts()),
         Some(what) => Err(format!(
@@ -170,7 +173,9 @@ impl Round {
         self.proxy.calm();
         let all = async { while self.actors.join_next().await.is_some() {} };
         if timeout(CALM_TIME, all).await.is_err() {
-            return Err("somebody did not come to an end although nothing was lost any more".to_owned());
+            return Err(
+                "somebody did not come to an end although nothing was lost any more".to_owned()
+            );
         }
         match self.journal.violation() {
             Some(what) => Err(what),

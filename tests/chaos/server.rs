@@ -1,6 +1,7 @@
 //! The server as a process: started, stopped, continued, told to drain, killed, started again on the
 //! same port and the same data.
 
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,13 +16,17 @@ use tokio::time::timeout;
 
 use crate::ledger::Journal;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_waywiser");
+/// The program under test: the one that was built along, unless CHAOS_PROGRAM names another.
+fn program() -> OsString {
+    std::env::var_os("CHAOS_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_waywiser").into())
+}
+
 /// A machine that is busy takes its time; only a server that hangs takes this long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Whether the program keeps recordings in a folder.
 pub fn keeps_data() -> bool {
-    let help = std::process::Command::new(PROGRAM).args(["serve", "--help"]).output().unwrap();
+    let help = std::process::Command::new(program()).args(["serve", "--help"]).output().unwrap();
     String::from_utf8_lossy(&help.stdout).contains("--data ")
 }
 
@@ -50,7 +55,7 @@ impl Server {
 
     pub async fn begin(&mut self) -> Result<(), String> {
         let log = OpenOptions::new().create(true).append(true).open(&self.log).unwrap();
-        let mut process = Command::new(PROGRAM)
+        let mut process = Command::new(program())
             .args(["serve", "--log", "info", "--listen", &self.address.to_string(), "--data"])
             .arg(&self.data)
             .args(&self.options)
@@ -128,7 +133,8 @@ impl SmallDisk {
         use rustix::mount::{MountFlags, mount};
         fs::create_dir_all(folder).unwrap();
         let size = c"size=12m";
-        mount("tmpfs", folder, "tmpfs", MountFlags::empty(), size).map_err(|error| error.to_string())?;
+        mount("tmpfs", folder, "tmpfs", MountFlags::empty(), size)
+            .map_err(|error| error.to_string())?;
         Ok(Self { folder: folder.to_owned() })
     }
 

@@ -51,7 +51,7 @@ impl Track {
                 (options, true)
             }
         };
-        let len = chance.magnitude(200, 12_000) as usize;
+        let len = chance.magnitude(1_000, 20_000) as usize;
         let mut at = Sample {
             x: 137_433_000,
             y: 464_397_000,
@@ -90,7 +90,8 @@ impl Track {
     }
 
     fn fold(&self, measurement: &mut Measurement, from: usize, to: usize) {
-        let fixes: Vec<Fix> = self.samples[from..to].iter().map(|sample| self.fix(sample)).collect();
+        let fixes: Vec<Fix> =
+            self.samples[from..to].iter().map(|sample| self.fix(sample)).collect();
         measurement.extend(&fixes).unwrap();
     }
 

@@ -129,7 +129,7 @@ impl Writer {
         let plan = Sending {
             ledger: Arc::clone(&self.ledger),
             chance: self.chance.fork(),
-            is_calm,
+            is_calm: Arc::clone(&self.is_calm),
             gap: Arc::clone(&gap),
             sent: Arc::clone(&sent),
         };
@@ -156,7 +156,8 @@ impl Writer {
             Err(status) if status.code() == Code::OutOfRange && gap.load(Ordering::Relaxed) => {
                 self.ledger.note(format_args!("gap refused: {}", status.message()));
                 let info = status.get_details_error_info();
-                let told = info.and_then(|info| info.metadata.get("committed_points")?.parse().ok());
+                let told =
+                    info.and_then(|info| info.metadata.get("committed_points")?.parse().ok());
                 match told {
                     Some(points) => self.ledger.heard(points),
                     None => self.ledger.violated("a gap was refused without committed_points"),
@@ -188,7 +189,7 @@ impl Writer {
 struct Sending {
     ledger: Arc<Ledger>,
     chance: Chance,
-    is_calm: bool,
+    is_calm: Arc<AtomicBool>,
     /// Something was left out on purpose.
     gap: Arc<AtomicBool>,
     /// All points before this one were sent.
@@ -196,11 +197,15 @@ struct Sending {
 }
 
 impl Sending {
+    fn is_calm(&self) -> bool {
+        self.is_calm.load(Ordering::Relaxed)
+    }
+
     async fn run(mut self, start: usize, messages: mpsc::Sender<pb::RecordPathRequest>) {
         let len = self.ledger.track.len();
         let mut next = start;
         // It may close the stream before the end, which finishes nothing.
-        let closes_at = match !self.is_calm && self.chance.one_in(5) {
+        let closes_at = match !self.is_calm() && self.chance.one_in(5) {
             true => self.chance.between(start as u64, len as u64) as usize,
             false => len,
         };
@@ -211,7 +216,7 @@ impl Sending {
             if self.chance.one_in(4) {
                 from -= self.chance.between(0, next.min(600) as u64) as usize;
             }
-            if !self.is_calm && self.chance.one_in(80) && next + 2 < len {
+            if !self.is_calm() && self.chance.one_in(80) && next + 2 < len {
                 from = next + self.chance.between(1, 2) as usize;
                 self.gap.store(true, Ordering::Relaxed);
             }
@@ -252,8 +257,8 @@ impl Sending {
                 let _ = messages.send(end).await;
                 return;
             }
-            if !self.is_calm && self.chance.one_in(3) {
-                sleep(self.chance.millis(0, 12)).await;
+            if !self.is_calm() && self.chance.one_in(2) {
+                sleep(self.chance.millis(0, 25)).await;
             }
         }
     }
