@@ -33,6 +33,7 @@ struct Inner {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
     pub kills: usize,
+    pub killed_clients: usize,
     pub stops: usize,
     pub drains: usize,
     pub full_disks: usize,
@@ -47,6 +48,7 @@ pub struct Counts {
 impl std::ops::AddAssign for Counts {
     fn add_assign(&mut self, other: Self) {
         self.kills += other.kills;
+        self.killed_clients += other.killed_clients;
         self.stops += other.stops;
         self.drains += other.drains;
         self.full_disks += other.full_disks;

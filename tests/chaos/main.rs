@@ -1,8 +1,8 @@
 //! Exactly once, shown: real processes and real sockets, and everything that can be lost is lost.
 //!
 //! In each round some recordings are streamed, each by one client or by two that fight for it, while the
-//! server is killed, stopped, continued and told to drain, its disk fills up, and a proxy cuts
-//! connections anywhere. Afterwards every summary has the bits of one uninterrupted fold, and nothing that
+//! server is killed, stopped, continued and told to drain, its disk fills up, clients are killed, and a
+//! proxy cuts connections anywhere. Afterwards every summary has the bits of one uninterrupted fold, and nothing that
 //! was ever told may turn out not to be so: offsets never went back, what was acknowledged is there,
 //! what was finished has not changed.
 //!
@@ -11,10 +11,12 @@
 //! CHAOS_SEED repeats the choices of a run; which moment they hit is up to the machine. CHAOS_HISTORY
 //! set to anything prints what happened. Delays here choose when a fault comes, and no check depends on
 //! them.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod chance;
 mod ledger;
+mod process;
 mod proxy;
 mod round;
 mod server;
@@ -90,4 +92,11 @@ fn recordings_survive_anything() {
         "chaos: {done} of {rounds} rounds in {:.1} s: {total:?}",
         began.elapsed().as_secs_f64()
     );
+}
+
+/// What a client that can be killed runs.
+#[test]
+#[ignore = "the rounds run it, in processes of their own"]
+fn client_process() {
+    process::client();
 }

@@ -14,6 +14,7 @@ use waywiser::proto::waywiser_v1 as pb;
 
 use crate::chance::Chance;
 use crate::ledger::{Counts, Journal, Ledger};
+use crate::process;
 use crate::proxy::Proxy;
 use crate::server::{Server, SmallDisk};
 use crate::track::Track;
@@ -90,12 +91,21 @@ impl Round {
     /// Everybody sets to work.
     fn begin(&mut self, chance: &mut Chance) {
         for number in 0..chance.between(1, 4) {
-            let track = Track::draw(chance);
+            let track_seed = chance.draw();
+            let track = Track::draw(&mut Chance::new(track_seed));
             let name = format!("paths/chaos-{number}");
             self.journal.note(format_args!("{name}: {} points", track.len()));
             let ledger = Ledger::new(name, track, Arc::clone(&self.journal));
+            let first = if chance.one_in(3) {
+                let (ledger, is_calm) = (Arc::clone(&ledger), Arc::clone(&self.is_calm));
+                let (chance, address) = (chance.fork(), self.proxy.address);
+                self.actors.spawn(process::record(ledger, track_seed, chance, address, is_calm));
+                1
+            } else {
+                0
+            };
             let rivals = u64::from(chance.one_in(3));
-            for rival in 0..=rivals {
+            for rival in first..=rivals {
                 let writer = Writer {
                     ledger: Arc::clone(&ledger),
                     chance: chance.fork(),
