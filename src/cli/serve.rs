@@ -164,6 +164,10 @@ impl LimitArgs {
     }
 }
 
+/// After how many polls a busy thread looks at its sockets and timers: each is up to some 100 us, and
+/// others wait meanwhile. tokio's own is 61.
+const EVENT_INTERVAL: u32 = 16;
+
 /// Serves. Standard output gets one line, once connections are accepted.
 ///
 /// # Errors
@@ -192,6 +196,8 @@ pub(super) fn run(args: &ServeArgs) -> io::Result<Outcome> {
     if args.threads > 0 {
         runtime.worker_threads(args.threads);
     }
+    // A busy connection never lets its thread sleep; sockets and timers are looked at all the same.
+    runtime.event_interval(EVENT_INTERVAL);
     let runtime = match runtime.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return complain(format_args!("the server cannot start: {error}")),

@@ -61,7 +61,10 @@ impl Chunk {
         for ((&first, &second), fields) in numbers.zip(fields.0.iter().zip(&fields.1)) {
             // There is always room, see above.
             let place = self.bytes.get_mut(self.len..).and_then(<[u8]>::first_chunk_mut);
-            let Some(place) = place else { break };
+            let Some(place) = place else {
+                debug_assert!(false, "no room for a point");
+                break;
+            };
             self.len += if first > 0 && second > 0 {
                 put_usual(place, fields)
             } else {

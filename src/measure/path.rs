@@ -159,6 +159,9 @@ impl Path {
         };
         let legs = &mut legs[..added];
         let level = Level::best();
+        if joined.is_none() {
+            legs[0] = 0.0;
+        }
         self.metric.legs(level, x, y, &mut legs[usize::from(joined.is_none())..]);
         let mut start_count = u64::from(joined.is_none());
         if !starts.is_empty() {

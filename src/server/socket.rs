@@ -24,8 +24,8 @@ const PREFACE_BYTES: usize = 24 + 9;
 /// HTTP/2 reads for as long as there is something to read, up to all the windows: a fast client's
 /// points would be written to memory, a megabyte at a time, and read back from there. As much as
 /// this is still in the second-level cache when it is folded, and the memory it was read into is
-/// used again for what comes next. It delays nothing: what is not read at once is read right after
-/// the others on this thread have had their turn.
+/// used again for what comes next. What is not read at once is read right after the
+/// others on this thread have had their turn, so no byte waits for another to come.
 const TURN_BYTES: usize = 128 * 1024;
 
 /// A TCP stream whose client must send its HTTP/2 preface in time.

@@ -33,8 +33,8 @@ pub(super) struct RequestBody {
 }
 
 /// How much a stream does in one go: about a millisecond's worth. A frame costs as much as so many
-/// bytes however small it is. It must be much: a connection reads tens of thousands of small frames
-/// in one go itself, and closes when too many of them are unread (h2's budget for small
+/// bytes however small it is. It must be much: a connection reads thousands of small frames in a turn
+/// itself, and closes when too many of them are unread (h2's budget for small
 /// frames), so that a stream that took a few at a time would lose its client.
 const UNBROKEN_WORK_MAX: usize = 1 << 20;
 const FRAME_WORK: usize = 64;

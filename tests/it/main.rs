@@ -12,5 +12,6 @@ mod limits;
 mod load;
 mod paths;
 mod program;
+mod store;
 mod support;
 mod tidy;

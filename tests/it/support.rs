@@ -19,6 +19,8 @@ use waywiser::checkpoint::{CheckpointStore, MemoryStore};
 use waywiser::proto::{my_package, routeguide, waywiser_v1};
 use waywiser::{Config, server};
 
+pub mod faulty;
+
 pub const PATH_LENGTH: &str = "/my_package.DisplacementService/computePathLength";
 pub const DISPLACEMENT: &str = "/my_package.DisplacementService/computeDisplacement";
 pub const RECORD_ROUTE: &str = "/routeguide.RouteGuide/RecordRoute";

@@ -25,6 +25,8 @@ use super::{
 };
 
 mod backend;
+#[cfg(test)]
+mod disk;
 mod open;
 mod tables;
 #[cfg(test)]

@@ -83,6 +83,10 @@ pub(super) struct ServerArgs {
     #[arg(long, conflicts_with_all = ["server", "live"])]
     pub(super) ceiling: bool,
 
+    /// Leave out the short rounds that find out how much this load generator can do
+    #[arg(long)]
+    pub(super) no_ceiling: bool,
+
     /// Threads of a server in this process
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = thread_count)]
     pub(super) server_threads: usize,
@@ -112,7 +116,7 @@ pub(super) struct LoadArgs {
     pub(super) threads: usize,
 
     /// How long a server may let everything wait before the run fails
-    #[arg(long, value_name = "TIME", value_parser = serve::time, default_value = "60s")]
+    #[arg(long, value_name = "TIME", value_parser = some_time, default_value = "60s")]
     pub(super) patience: Duration,
 
     /// Rounds before those that count
@@ -197,6 +201,13 @@ fn at_least_one(text: &str) -> Result<usize, String> {
 
 /// More threads than that help nobody, and a system may not have them.
 const THREADS_MAX: usize = 256;
+
+fn some_time(text: &str) -> Result<Duration, String> {
+    match serve::time(text)? {
+        Duration::ZERO => Err("it must be more than nothing".to_owned()),
+        time => Ok(time),
+    }
+}
 
 fn thread_count(text: &str) -> Result<usize, String> {
     at_least_one(text)

@@ -90,10 +90,6 @@ struct Sample {
 fn rounds(args: &BenchArgs, runtime: &Runtime) -> Result<Report, String> {
     let load = args.load(args.load.streams, args.load.points)?;
     let targets = args.targets()?;
-    let ceiling = match args.servers.ceiling {
-        true => None,
-        false => ceiling(args, runtime, &load)?,
-    };
     let mut connections = Vec::new();
     for target in &targets {
         connections.push(runtime.block_on(Connections::open(target, args.load.connections))?);
@@ -119,6 +115,11 @@ fn rounds(args: &BenchArgs, runtime: &Runtime) -> Result<Report, String> {
         }
     }
     progress.finish_and_clear();
+    // Behind the rounds that count, so that nothing of it is in their memory; it is worth no failure.
+    let ceiling = match args.servers.ceiling || args.servers.no_ceiling {
+        true => None,
+        false => ceiling(args, runtime, &load).unwrap_or_default(),
+    };
     let servers = targets.iter().zip(&samples).zip(&latencies).map(|((target, samples), times)| {
         let spread = |of: fn(&Sample) -> Option<f64>| Spread::of(samples.iter().map(of));
         Ok(Server {

@@ -26,7 +26,7 @@ use tower_service::Service;
 
 use super::StreamLimits;
 use super::method::{self, ResponseFuture};
-use crate::checkpoint::CheckpointStore;
+use crate::checkpoint::{CheckpointStore, StoreError};
 use crate::proto::waywiser_v1 as pb;
 use crate::recording::Pace;
 use shared::{Shared, unix_ms};
@@ -62,7 +62,9 @@ impl PathService {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            match self.shared.store.expire(unix_ms()).await {
+            let expired = self.shared.store.expire(unix_ms());
+            let late = |_| Err(StoreError::Unknown("it did not answer in time".to_owned()));
+            match tokio::time::timeout(self.shared.store_time, expired).await.unwrap_or_else(late) {
                 Ok(names) if names.is_empty() => {}
                 Ok(names) => {
                     tracing::info!(recordings = names.len(), "deleted recordings that had expired");

@@ -1,0 +1,194 @@
+//! Stores from outside: a process that commits until it is killed, and a store that fails on purpose.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use waywiser::checkpoint::{
+    Checkpoint, CheckpointStore, EmbeddedStore, Guard, MemoryStore, Opening, PathName, StoreError,
+    contract,
+};
+use waywiser::measure::{Fix, Measurement, Metric, Options, Point};
+use waywiser::recording::{Pace, Recording, Verdict};
+
+use crate::support::faulty::{Call, Fault, Faulty, unavailable, unknown};
+
+/// Where the child keeps its recordings; without it, it is nobody's child.
+const DIRECTORY: &str = "WAYWISER_TEST_STORE";
+const RECORDINGS: u64 = 3;
+const ROUNDS: usize = 8;
+
+fn name(index: u64) -> PathName {
+    format!("paths/walk-{index}").parse().unwrap()
+}
+
+fn opening() -> Opening {
+    let options = Some(Options::new(Metric::Geodesic));
+    Opening { options, now_unix_ms: 0, expire_unix_ms: i64::MAX }
+}
+
+fn fix(recording: u64, offset: u64) -> Fix {
+    let (a, b) = (recording as f64, offset as f64);
+    Fix::new(Point::geographic((a + b * 0.37).sin() * 80.0, (b * 0.01 + a).cos() * 170.0).unwrap())
+}
+
+fn folded(recording: u64, count: u64) -> Measurement {
+    let mut measurement = Measurement::new(Options::new(Metric::Geodesic));
+    measurement
+        .extend(&(0..count).map(|offset| fix(recording, offset)).collect::<Vec<_>>())
+        .unwrap();
+    measurement
+}
+
+/// Grows each recording by a few points a commit, and says so when the store has.
+async fn commit_for_ever(store: &EmbeddedStore, recording: u64) {
+    let mut last = store.open(name(recording), opening()).await.unwrap();
+    loop {
+        let from = last.committed_points();
+        let guard = Guard { epoch: last.epoch, committed_points: from };
+        let mut next = last.clone();
+        let fixes = (from..from + 1 + from % 4).map(|offset| fix(recording, offset));
+        next.measurement.extend(&fixes.collect::<Vec<_>>()).unwrap();
+        store.commit(name(recording), guard, next.clone()).await.unwrap();
+        println!("committed {recording} {}", next.committed_points());
+        last = next;
+    }
+}
+
+#[tokio::test]
+#[ignore = "what `what_was_acknowledged_outlives_a_kill` starts, and nothing by itself"]
+async fn a_child_that_commits_until_it_is_killed() {
+    let Some(directory) = std::env::var_os(DIRECTORY) else { return };
+    let store = EmbeddedStore::at(directory).unwrap();
+    tokio::join!(
+        commit_for_ever(&store, 0),
+        commit_for_ever(&store, 1),
+        commit_for_ever(&store, 2)
+    );
+}
+
+/// Kills a child after it has acknowledged `lines` commits, and gives the last acknowledged offsets.
+fn killed_child(directory: &Path, lines: usize) -> Vec<u64> {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "store::a_child_that_commits_until_it_is_killed"])
+        .arg("--nocapture")
+        .env(DIRECTORY, directory)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut acknowledged = vec![0; RECORDINGS as usize];
+    let mut seen = 0;
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        let line = line.unwrap();
+        // A line that the kill cut short is one that nobody was told.
+        let words: Vec<_> = line.split(' ').collect();
+        let ["committed", recording, points] = words[..] else { continue };
+        if seen == lines {
+            child.kill().unwrap();
+        }
+        seen += 1;
+        let (Ok(recording), Ok(points)) = (recording.parse::<usize>(), points.parse()) else {
+            continue;
+        };
+        // What it said before the kill counts, also what was still in the pipe; a number may be cut.
+        if seen <= lines {
+            acknowledged[recording] = points;
+        }
+    }
+    child.wait().unwrap();
+    assert!(seen >= lines, "the child has stopped by itself after {seen} commits");
+    acknowledged
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_outlives_a_kill() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut before = vec![0; RECORDINGS as usize];
+    for round in 0..ROUNDS {
+        let acknowledged = killed_child(directory.path(), 1 + round * 7);
+        let store = EmbeddedStore::at(directory.path()).unwrap();
+        for recording in 0..RECORDINGS {
+            let stored = store.load(name(recording)).await.unwrap();
+            let points = stored.as_ref().map_or(0, Checkpoint::committed_points);
+            let least = acknowledged[recording as usize].max(before[recording as usize]);
+            assert!(points >= least, "{points} of {least} points in round {round}");
+            if let Some(stored) = stored {
+                assert_eq!(stored.measurement, folded(recording, points));
+            }
+            before[recording as usize] = points;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_never_fails_holds_the_contract() {
+    contract::hold(&Faulty::new(Arc::new(MemoryStore::default()))).await;
+}
+
+/// Whatever the store answers, the recording comes to the same.
+#[tokio::test]
+async fn a_recording_gets_through_a_store_that_fails() {
+    let faults = [
+        Fault::Before(unavailable()),
+        Fault::Before(unknown()),
+        Fault::After(unknown()),
+        Fault::Late,
+    ];
+    for fault in faults {
+        let store = Faulty::new(Arc::new(MemoryStore::default()));
+        store.on(Call::Commit, 2, fault.clone());
+        store.on(Call::Load, 1, Fault::Before(unavailable()));
+        let opened = store.open(name(0), opening()).await.unwrap();
+        let mut recording = Recording::resume(opened, Pace::default());
+        for count in 1..=4 {
+            recording.measurement_mut().extend(&[fix(0, count - 1)]).unwrap();
+            recording.folded(0);
+            if count == 4 {
+                recording.finish();
+            }
+            while let Some(commit) = recording.next_commit(0, true) {
+                match store.commit(name(0), commit.guard, commit.checkpoint).await {
+                    Ok(()) => recording.committed(),
+                    Err(error) => {
+                        let mut verdict = recording.refused(error, 0);
+                        while verdict == Verdict::Load {
+                            verdict = recording.reconcile(store.load(name(0)).await, 0);
+                        }
+                        assert_eq!(verdict, Verdict::GoOn, "{fault:?}");
+                    }
+                }
+            }
+            // What comes late comes in vain.
+            for outcome in store.deliver().await {
+                assert!(matches!(outcome, Err(StoreError::Fenced { .. })), "{outcome:?}");
+            }
+        }
+        assert!(recording.is_complete() && recording.is_settled());
+        let stored = store.load(name(0)).await.unwrap().unwrap();
+        assert!(stored.complete);
+        assert_eq!(stored.measurement, folded(0, 4), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_held_waits_until_it_is_released() {
+    let store = Arc::new(Faulty::new(Arc::new(MemoryStore::default())));
+    store.on(Call::Open, 1, Fault::HeldBefore);
+    store.on(Call::Open, 2, Fault::HeldAfter);
+    let open = |store: Arc<Faulty>| async move { store.open(name(0), opening()).await };
+    let first = tokio::spawn(open(Arc::clone(&store)));
+    while store.calls(Call::Open) < 1 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(store.load(name(0)).await, Ok(None));
+    let second = tokio::spawn(open(Arc::clone(&store)));
+    while store.load(name(0)).await.unwrap().is_none() {
+        tokio::task::yield_now().await;
+    }
+    assert!(!first.is_finished() && !second.is_finished());
+    store.release(2);
+    let (first, second) = (first.await.unwrap().unwrap(), second.await.unwrap().unwrap());
+    assert!(first.epoch > second.epoch);
+}

@@ -1,0 +1,180 @@
+//! A store that fails when it is told to: the nth call of a kind is refused, done and then denied, done
+//! late, or held back until the test lets it go. It wraps any other and keeps nothing itself.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::Semaphore;
+use waywiser::checkpoint::{
+    Checkpoint, CheckpointStore, Guard, Opening, Page, PathName, StoreError, StoreFuture,
+};
+
+/// What kind of call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Call {
+    Open,
+    Commit,
+    Load,
+    List,
+    Delete,
+    Expire,
+}
+
+/// What becomes of a call.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// It is not done, and this is the answer.
+    Before(StoreError),
+    /// It is done, and this is the answer all the same.
+    After(StoreError),
+    /// The answer is that nobody knows, and it is done only by [`Faulty::deliver`]. Commits alone.
+    Late,
+    /// It waits until [`Faulty::release`] before it is done.
+    HeldBefore,
+    /// It is done, and its answer waits until [`Faulty::release`].
+    HeldAfter,
+}
+
+/// The answer of a store that has timed out.
+pub fn unknown() -> StoreError {
+    StoreError::Unknown("it did not answer in time".into())
+}
+
+/// The answer of a store that is away.
+pub fn unavailable() -> StoreError {
+    StoreError::Unavailable("it is away".into())
+}
+
+pub struct Faulty {
+    inner: Arc<dyn CheckpointStore>,
+    plan: Mutex<Plan>,
+    held: Semaphore,
+}
+
+#[derive(Default)]
+struct Plan {
+    calls: HashMap<Call, u64>,
+    faults: HashMap<(Call, u64), Fault>,
+    always: HashMap<Call, Fault>,
+    late: Vec<(PathName, Guard, Checkpoint)>,
+}
+
+impl Faulty {
+    pub fn new(inner: Arc<dyn CheckpointStore>) -> Self {
+        Self { inner, plan: Mutex::default(), held: Semaphore::new(0) }
+    }
+
+    /// Has a call fail: `nth` counts from 1 and from the beginning.
+    pub fn on(&self, call: Call, nth: u64, fault: Fault) {
+        self.plan.lock().unwrap().faults.insert((call, nth), fault);
+    }
+
+    /// Has each call of a kind fail from now on, or none.
+    pub fn always(&self, call: Call, fault: Option<Fault>) {
+        let mut plan = self.plan.lock().unwrap();
+        match fault {
+            Some(fault) => plan.always.insert(call, fault),
+            None => plan.always.remove(&call),
+        };
+    }
+
+    /// How many calls of a kind there were.
+    pub fn calls(&self, call: Call) -> u64 {
+        self.plan.lock().unwrap().calls.get(&call).copied().unwrap_or(0)
+    }
+
+    /// Lets so many calls go on that are held, or will be.
+    pub fn release(&self, count: usize) {
+        self.held.add_permits(count);
+    }
+
+    /// Does what is late, in the order in which it was asked, and tells how it went.
+    pub async fn deliver(&self) -> Vec<Result<(), StoreError>> {
+        let late = std::mem::take(&mut self.plan.lock().unwrap().late);
+        let mut outcomes = Vec::new();
+        for (name, guard, next) in late {
+            outcomes.push(self.inner.commit(name, guard, next).await);
+        }
+        outcomes
+    }
+
+    fn fault(&self, call: Call) -> Option<Fault> {
+        let mut plan = self.plan.lock().unwrap();
+        let count = plan.calls.entry(call).or_default();
+        *count += 1;
+        let nth = *count;
+        plan.faults.remove(&(call, nth)).or_else(|| plan.always.get(&call).cloned())
+    }
+
+    async fn wait(&self) {
+        self.held.acquire().await.unwrap().forget();
+    }
+
+    async fn through<T>(&self, call: Call, real: StoreFuture<'_, T>) -> Result<T, StoreError> {
+        match self.fault(call) {
+            None => real.await,
+            Some(Fault::Before(error)) => Err(error),
+            Some(Fault::After(error)) => real.await.and(Err(error)),
+            Some(Fault::Late) => panic!("only commits can be late"),
+            Some(Fault::HeldBefore) => {
+                self.wait().await;
+                real.await
+            }
+            Some(Fault::HeldAfter) => {
+                let outcome = real.await;
+                self.wait().await;
+                outcome
+            }
+        }
+    }
+}
+
+/// Futures do nothing until they are polled, also those of a store that acts when it is called.
+fn lazily<'a, T: 'a>(call: impl FnOnce() -> StoreFuture<'a, T> + Send + 'a) -> StoreFuture<'a, T> {
+    Box::pin(async move { call().await })
+}
+
+impl CheckpointStore for Faulty {
+    fn open(&self, name: PathName, opening: Opening) -> StoreFuture<'_, Checkpoint> {
+        let real = lazily(|| self.inner.open(name, opening));
+        Box::pin(self.through(Call::Open, real))
+    }
+
+    fn commit(&self, name: PathName, guard: Guard, next: Checkpoint) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            let nth = self.calls(Call::Commit) + 1;
+            let is_late = {
+                let plan = self.plan.lock().unwrap();
+                let fault = plan.faults.get(&(Call::Commit, nth));
+                matches!(fault.or(plan.always.get(&Call::Commit)), Some(Fault::Late))
+            };
+            if is_late {
+                self.fault(Call::Commit);
+                self.plan.lock().unwrap().late.push((name, guard, next));
+                return Err(unknown());
+            }
+            let real = lazily(|| self.inner.commit(name, guard, next));
+            self.through(Call::Commit, real).await
+        })
+    }
+
+    fn load(&self, name: PathName) -> StoreFuture<'_, Option<Checkpoint>> {
+        let real = lazily(|| self.inner.load(name));
+        Box::pin(self.through(Call::Load, real))
+    }
+
+    fn list(&self, after: Option<PathName>, limit: usize) -> StoreFuture<'_, Page> {
+        let real = lazily(move || self.inner.list(after, limit));
+        Box::pin(self.through(Call::List, real))
+    }
+
+    fn delete(&self, name: PathName) -> StoreFuture<'_, bool> {
+        let real = lazily(|| self.inner.delete(name));
+        Box::pin(self.through(Call::Delete, real))
+    }
+
+    fn expire(&self, now_unix_ms: i64) -> StoreFuture<'_, Vec<PathName>> {
+        let real = lazily(move || self.inner.expire(now_unix_ms));
+        Box::pin(self.through(Call::Expire, real))
+    }
+}
