@@ -1,7 +1,8 @@
 """What the tests share: a channel to the server under test, and servers of a test's own.
 
 `tests/interop/run` starts the server, generates the stubs and tells where they are:
-WAYWISER_ADDRESS is the server, WAYWISER the program, PYTHONPATH holds the stubs.
+WAYWISER_ADDRESS is the server, WAYWISER the program, WAYWISER_SERVE the command that serves without
+leaving anything behind, PYTHONPATH holds the stubs.
 """
 
 import contextlib
@@ -46,10 +47,8 @@ class Server:
     """A server of a test's own: started, asked where it listens, stopped by its pid."""
 
     def __init__(self, listen):
-        program = os.environ["WAYWISER"]
-        self.process = subprocess.Popen(
-            [program, "serve", "--listen", listen], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
-        )
+        command = [os.environ["WAYWISER"], *os.environ["WAYWISER_SERVE"].split(), "--listen", listen]
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
         found = re.fullmatch(r"listening on (\S+:\d+)\n", line)
         if not found:

@@ -14,7 +14,7 @@ from my_package import displacement_pb2, displacement_pb2_grpc
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
-SERVICES = ["", "my_package.DisplacementService", "routeguide.RouteGuide"]
+SERVICES = ["", "my_package.DisplacementService", "routeguide.RouteGuide", "waywiser.v1.PathService"]
 
 
 def test_reflection_lists_the_services_and_resolves_every_method(channel):
@@ -30,6 +30,7 @@ def test_reflection_lists_the_services_and_resolves_every_method(channel):
     assert methods["my_package.DisplacementService.computeDisplacement"] == (False, "my_package.Displacement")
     assert methods["my_package.DisplacementService.computePathLength"] == (True, "my_package.Point")
     assert methods["routeguide.RouteGuide.RecordRoute"] == (True, "routeguide.Point")
+    assert methods["waywiser.v1.PathService.RecordPath"] == (True, "waywiser.v1.RecordPathRequest")
 
 
 def test_reflection_v1_lists_what_v1alpha_lists(channel):

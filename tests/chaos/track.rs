@@ -1,0 +1,253 @@
+//! The paths that are recorded, and what each of their beginnings comes to, by one fold in this process.
+
+use prost_types::{Duration, Timestamp};
+use waywiser::measure::{
+    Elevation, Fix, Measurement, Metric, Options, PathSummary, Point, RejectionReason, Space,
+};
+use waywiser::proto::waywiser_v1 as pb;
+
+use crate::chance::Chance;
+
+/// Measurements are kept this many points apart, so that any beginning is a short fold away.
+const STRIDE: usize = 128;
+
+/// One point, in the units of columns.
+#[derive(Clone, Copy)]
+struct Sample {
+    x: i64,
+    y: i64,
+    z: i64,
+    time_ms: i64,
+    accuracy_mm: u32,
+    starts_segment: bool,
+}
+
+/// A path, how it is measured, and what it comes to.
+pub struct Track {
+    samples: Vec<Sample>,
+    options: Options,
+    has_extras: bool,
+    marks: Vec<Measurement>,
+}
+
+impl Track {
+    /// A walk in the plane, or one on the ellipsoid with all that a receiver may know and every rule on.
+    pub fn draw(chance: &mut Chance) -> Self {
+        let (options, has_extras) = match chance.between(0, 2) {
+            0 => (Options::new(Metric::Planar), false),
+            1 => (Options::new(Metric::Haversine), true),
+            _ => {
+                let options = Options {
+                    elevation: Elevation::ThreeDimensional,
+                    max_gap_time_ns: Some(30_000_000_000),
+                    max_gap: Some(2_000.0),
+                    max_speed: Some(40.0),
+                    min_step: Some(1.5),
+                    max_accuracy_m: Some(20.0),
+                    reject_backward_time: chance.one_in(2),
+                    stopped_speed: Some(0.5),
+                    ..Options::new(Metric::Geodesic)
+                };
+                (options, true)
+            }
+        };
+        let len = chance.magnitude(1_000, 20_000) as usize;
+        let mut at = Sample {
+            x: 137_433_000,
+            y: 464_397_000,
+            z: 1_611_000,
+            time_ms: 1_700_000_000_000,
+            accuracy_mm: 0,
+            starts_segment: false,
+        };
+        let mut samples = Vec::with_capacity(len);
+        for _ in 0..len {
+            let step = if chance.one_in(60) { 200_000 } else { 400 };
+            let mut step_by = || chance.between(0, 2 * step) as i64 - step as i64;
+            (at.x, at.y) = (at.x + step_by(), at.y + step_by());
+            at.z += chance.between(0, 2000) as i64 - 1000;
+            at.time_ms += match chance.between(0, 40) {
+                0 => -3_000,
+                1 => 0,
+                2 => 45_000,
+                _ => 1_000,
+            };
+            at.accuracy_mm = chance.between(1_000, 22_000) as u32;
+            at.starts_segment = has_extras && chance.one_in(150);
+            samples.push(at);
+        }
+        let mut track = Self { samples, options, has_extras, marks: Vec::new() };
+        let mut measurement = Measurement::new(options);
+        for from in (0..=len).step_by(STRIDE) {
+            track.marks.push(measurement.clone());
+            track.fold(&mut measurement, from, len.min(from + STRIDE));
+        }
+        track
+    }
+
+    pub fn len(&self) -> usize {
+        self.samples.len()
+    }
+
+    fn fold(&self, measurement: &mut Measurement, from: usize, to: usize) {
+        let fixes: Vec<Fix> =
+            self.samples[from..to].iter().map(|sample| self.fix(sample)).collect();
+        measurement.extend(&fixes).unwrap();
+    }
+
+    fn fix(&self, sample: &Sample) -> Fix {
+        let (x, y, z) = self.numbers(sample);
+        let fix = Fix::new(Point::new(self.options.metric.space(), x, y).unwrap());
+        if !self.has_extras {
+            return fix;
+        }
+        let fix = fix.with_z(z).unwrap().at_unix_ns(sample.time_ms * 1_000_000);
+        let fix = fix.with_accuracy_m(f64::from(sample.accuracy_mm) / 1000.0).unwrap();
+        if sample.starts_segment { fix.starting_segment() } else { fix }
+    }
+
+    fn numbers(&self, sample: &Sample) -> (f64, f64, f64) {
+        let (x, y, z) = (sample.x as f64, sample.y as f64, sample.z as f64);
+        match self.options.metric.space() {
+            Space::Geographic => (x / 1e7, y / 1e7, z / 1e3),
+            Space::Planar => (x, y, z),
+        }
+    }
+
+    /// The points `from..to` as a message says them.
+    pub fn piece(&self, from: usize, to: usize, as_columns: bool) -> pb::RecordPathRequest {
+        let samples = &self.samples[from..to];
+        let mut piece = pb::RecordPathRequest { write_offset: from as u64, ..Default::default() };
+        if as_columns {
+            let deltas = |of: &dyn Fn(&Sample) -> i64| {
+                let mut last = 0;
+                let mut delta = |sample| of(sample) - std::mem::replace(&mut last, of(sample));
+                samples.iter().map(&mut delta).collect::<Vec<_>>()
+            };
+            let mut columns = pb::PointColumns {
+                x: deltas(&|sample| sample.x),
+                y: deltas(&|sample| sample.y),
+                ..Default::default()
+            };
+            if self.has_extras {
+                columns.z = deltas(&|sample| sample.z);
+                columns.time_ms = deltas(&|sample| sample.time_ms);
+                columns.accuracy_mm = samples.iter().map(|sample| sample.accuracy_mm).collect();
+                let starts = samples.iter().enumerate().filter(|(_, sample)| sample.starts_segment);
+                columns.segment_starts = starts.map(|(index, _)| index as u32).collect();
+            }
+            piece.columns = Some(columns);
+        } else {
+            piece.points = samples.iter().map(|sample| self.row(sample)).collect();
+        }
+        piece
+    }
+
+    fn row(&self, sample: &Sample) -> pb::Point {
+        let (x, y, z) = self.numbers(sample);
+        if !self.has_extras {
+            return pb::Point { x, y, ..Default::default() };
+        }
+        pb::Point {
+            x,
+            y,
+            z: Some(z),
+            time: Some(Timestamp {
+                seconds: sample.time_ms.div_euclid(1000),
+                nanos: sample.time_ms.rem_euclid(1000) as i32 * 1_000_000,
+            }),
+            accuracy_m: Some(f64::from(sample.accuracy_mm) / 1000.0),
+            starts_segment: sample.starts_segment,
+        }
+    }
+
+    pub fn options_message(&self) -> pb::PathOptions {
+        let options = &self.options;
+        let duration = |ns| Duration { seconds: (ns / 1_000_000_000) as i64, nanos: 0 };
+        // No planar track has rules.
+        pb::PathOptions {
+            model: match options.metric {
+                Metric::Planar => pb::Model::Planar,
+                Metric::Haversine => pb::Model::SphereHaversine,
+                _ => pb::Model::Wgs84Geodesic,
+            }
+            .into(),
+            elevation_mode: match options.elevation {
+                Elevation::Ignored => pb::ElevationMode::Ignored,
+                Elevation::ThreeDimensional => pb::ElevationMode::ThreeDimensional,
+            }
+            .into(),
+            xy_resolution: options.xy_resolution,
+            z_resolution: options.z_resolution,
+            max_gap_time: options.max_gap_time_ns.map(duration),
+            max_gap_m: options.max_gap.unwrap_or_default(),
+            max_speed_mps: options.max_speed.unwrap_or_default(),
+            reanchor_count: options.reanchor_count,
+            min_step_m: options.min_step.unwrap_or_default(),
+            max_accuracy_m: options.max_accuracy_m.unwrap_or_default(),
+            reject_backward_time: options.reject_backward_time,
+            stopped_speed_mps: options.stopped_speed.unwrap_or_default(),
+            ..Default::default()
+        }
+    }
+
+    /// What the first `len` points come to, as the contract tells it.
+    pub fn summary(&self, len: usize) -> pb::PathSummary {
+        let mark = len / STRIDE;
+        let mut measurement = self.marks[mark].clone();
+        self.fold(&mut measurement, mark * STRIDE, len);
+        pb::PathSummary { options: Some(self.options_message()), ..message(&measurement.summary()) }
+    }
+}
+
+fn message(summary: &PathSummary) -> pb::PathSummary {
+    let is_planar = summary.metric == Metric::Planar;
+    let metres = |value: Option<f64>| value.filter(|_| !is_planar);
+    let units = |value: Option<f64>| value.filter(|_| is_planar);
+    let duration = |ns: u64| Duration {
+        seconds: (ns / 1_000_000_000) as i64,
+        nanos: (ns % 1_000_000_000) as i32,
+    };
+    let reason = |reason| match reason {
+        RejectionReason::BackwardTime => pb::RejectionReason::BackwardTime,
+        RejectionReason::Accuracy => pb::RejectionReason::Accuracy,
+        RejectionReason::Speed => pb::RejectionReason::Speed,
+        RejectionReason::Step => pb::RejectionReason::Step,
+    };
+    let rejections = summary.rejections.iter().map(|rejection| pb::Rejection {
+        reason: reason(rejection.reason).into(),
+        count: rejection.count,
+        first_offset: rejection.first_offset,
+        kept_out_m: metres(Some(rejection.kept_out)),
+        kept_out: units(Some(rejection.kept_out)),
+    });
+    pb::PathSummary {
+        options: None,
+        point_count: summary.point_count,
+        accepted_count: summary.accepted_count,
+        segment_count: summary.segment_count,
+        length_m: metres(Some(summary.length)),
+        raw_length_m: metres(Some(summary.raw_length)),
+        length_3d_m: metres(summary.length_3d),
+        displacement_m: metres(Some(summary.displacement)),
+        length: units(Some(summary.length)),
+        raw_length: units(Some(summary.raw_length)),
+        length_3d: units(summary.length_3d),
+        displacement: units(Some(summary.displacement)),
+        rejections: rejections.collect(),
+        elapsed_time: summary.elapsed_ns.map(duration),
+        moving_time: summary.moving_ns.map(duration),
+        max_speed_mps: metres(summary.max_speed),
+        max_speed: units(summary.max_speed),
+        ascent_m: metres(summary.ascent),
+        descent_m: metres(summary.descent),
+        ascent: units(summary.ascent),
+        descent: units(summary.descent),
+        bounds: summary.bounds.map(|bounds| pb::BoundingBox {
+            min_x: bounds.min_x,
+            min_y: bounds.min_y,
+            max_x: bounds.max_x,
+            max_y: bounds.max_y,
+        }),
+    }
+}
