@@ -34,7 +34,7 @@ pub(super) fn legs(level: Level, x: &[f64], y: &[f64], legs: &mut [f64]) {
             let dy = (y[i + 1] - y[i]).abs();
             if dy > SHORT_E7 || (x[i + 1] - x[i]).abs() > SHORT_E7 {
                 let dx = longitude_between(x[i], x[i + 1]);
-                *leg = long_leg(dx, dy, cos_of_latitude(y[i]) * cos_of_latitude(y[i + 1]));
+                *leg = long_leg(dx, dy, [y[i], y[i + 1]]);
             }
         }
     }
@@ -85,7 +85,8 @@ fn short_leg(x: [f64; 2], y: [f64; 2], cosines: f64) -> (f64, u64) {
 /// which leaves a relative 2^-56. The unit of `a` is in the coefficients.
 #[inline(always)]
 fn sin_squared(difference_e7: f64) -> f64 {
-    const A2: f64 = 0.25 * RAD_PER_E7 * RAD_PER_E7;
+    // (RAD_PER_E7 / 2)^2, rounded once.
+    const A2: f64 = 7.615_435_494_667_715e-19;
     let d2 = difference_e7 * difference_e7;
     d2 * (A2 - d2 * (A2 * A2 / 3.0 - d2 * (A2 * A2 * A2 * 2.0 / 45.0)))
 }
@@ -132,11 +133,13 @@ const SINE_OF_E7: [f64; 8] = {
 };
 
 /// A leg of any length. The arc comes from `atan2`, whose second root is clamped: at the antipode
-/// rounding may take the haversine past 1.
-fn long_leg(dx: f64, dy: f64, cosines: f64) -> f64 {
+/// rounding may take the haversine past 1. The cosines are the platform's too: there, a unit in the last
+/// place of theirs is a decimetre.
+fn long_leg(dx: f64, dy: f64, y: [f64; 2]) -> f64 {
+    let [cosine_0, cosine_1] = y.map(|y| ((POLE_E7 - y.abs()) * RAD_PER_E7).sin());
     let sin_dy = (dy * (0.5 * RAD_PER_E7)).sin();
     let sin_dx = (dx * (0.5 * RAD_PER_E7)).sin();
-    let hav = sin_dy * sin_dy + cosines * (sin_dx * sin_dx);
+    let hav = sin_dy * sin_dy + cosine_0 * cosine_1 * (sin_dx * sin_dx);
     2.0 * MEAN_EARTH_RADIUS_M * hav.sqrt().atan2((1.0 - hav).max(0.0).sqrt())
 }
 
@@ -149,8 +152,7 @@ mod tests {
 
     /// The formula with the platform's functions throughout.
     fn plain(x: [f64; 2], y: [f64; 2]) -> f64 {
-        let cosines = (y[0] * RAD_PER_E7).cos() * (y[1] * RAD_PER_E7).cos();
-        long_leg(longitude_between(x[0], x[1]), (y[1] - y[0]).abs(), cosines)
+        long_leg(longitude_between(x[0], x[1]), (y[1] - y[0]).abs(), y)
     }
 
     proptest! {
