@@ -12,5 +12,7 @@ mod limits;
 mod load;
 mod paths;
 mod program;
+mod proxy;
+mod recorder;
 mod support;
 mod tidy;
