@@ -1,10 +1,12 @@
-//! Folding a block of 256 points, for each metric: legs, exact sum, bounds.
+//! Folding a block of 256 points, for each metric: legs, exact sum, bounds; and what time, elevation and a
+//! policy add to that.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use waywiser::{Block, Metric, Path};
+use waywiser::measure::{Elevation, Fix, FixBlock, Measurement, Options};
+use waywiser::{Block, Metric, Path, Point};
 
 mod inputs;
 
@@ -52,5 +54,74 @@ fn fold(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, fold);
+/// The walk as fixes, a second apart; with times and elevations, or places alone.
+fn fixes(metric: Metric, walk: &[(i32, i32)], is_known: bool) -> FixBlock {
+    let mut block = FixBlock::new(metric);
+    for (second, &(y, x)) in (0..).zip(walk) {
+        let point = match metric {
+            Metric::Planar => Point::planar(x.into(), y.into()),
+            _ => Point::from_e7(y, x),
+        };
+        let fix = Fix::new(point.unwrap());
+        let z = 500.0 + f64::from(y % 17);
+        let known = fix.at_unix_ns(second * 1_000_000_000).with_z(z).unwrap();
+        block.push(if is_known { known } else { fix }).unwrap();
+    }
+    block
+}
+
+/// The same through a measurement: without a policy, with times and elevations, with all rules at work,
+/// and with a step that rejects most fixes.
+fn measure(criterion: &mut Criterion) {
+    let walk = inputs::walk(Block::CAPACITY);
+    let mut group = criterion.benchmark_group("measure");
+    group.throughput(Throughput::Elements(Block::CAPACITY as u64));
+    for metric in [Metric::Planar, Metric::Haversine, Metric::Geodesic] {
+        let full = block(metric, &walk);
+        let mut plain = Path::new(metric);
+        plain.fold(&mut full.clone()).unwrap();
+        let length = plain.summary().length;
+        group.bench_function(format!("{metric}/plain path"), |bencher| {
+            bencher.iter_batched_ref(
+                || (Path::new(metric), full.clone()),
+                |(path, block)| path.fold(black_box(block)).unwrap(),
+                BatchSize::SmallInput,
+            );
+        });
+        let none = Options::new(metric);
+        let rules = Options {
+            elevation: Elevation::ThreeDimensional,
+            max_gap_time_ns: Some(30_000_000_000),
+            max_speed: Some(1e9),
+            max_accuracy_m: Some(50.0),
+            reject_backward_time: true,
+            stopped_speed: Some(0.1),
+            ..none
+        };
+        let step = Options { min_step: Some(length / 50.0), ..rules };
+        for (name, options, is_known) in [
+            ("no policy", none, false),
+            ("no policy, times and z", none, true),
+            ("policy", rules, true),
+            ("policy, long steps", step, true),
+        ] {
+            let full = fixes(metric, &walk, is_known);
+            let mut path = Measurement::new(options);
+            path.fold(&mut full.clone()).unwrap();
+            let summary = path.summary();
+            assert_eq!(summary.raw_length, length);
+            assert_eq!(summary.accepted_count < 256, options.min_step.is_some());
+            group.bench_function(format!("{metric}/{name}"), |bencher| {
+                bencher.iter_batched_ref(
+                    || (Measurement::new(options), full.clone()),
+                    |(path, block)| path.fold(black_box(block)).unwrap(),
+                    BatchSize::SmallInput,
+                );
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, fold, measure);
 criterion_main!(benches);

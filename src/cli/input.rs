@@ -45,6 +45,19 @@ pub(super) struct ReadingArgs {
     #[arg(long, value_name = "NAME")]
     y_column: Option<String>,
 
+    /// CSV: the column with the elevation in metres, or z
+    #[arg(long, value_name = "NAME")]
+    z_column: Option<String>,
+
+    /// CSV: the column with the time: ISO 8601, or seconds since 1970 (milliseconds, if so named or
+    /// too large for seconds)
+    #[arg(long, value_name = "NAME")]
+    time_column: Option<String>,
+
+    /// CSV: the column with the accuracy radius in metres
+    #[arg(long, value_name = "NAME")]
+    accuracy_column: Option<String>,
+
     /// CSV: the column in which a new value starts a segment
     #[arg(long, value_name = "NAME")]
     segment_column: Option<String>,
@@ -62,6 +75,9 @@ impl ReadingArgs {
             space,
             x_column: self.x_column.clone(),
             y_column: self.y_column.clone(),
+            z_column: self.z_column.clone(),
+            time_column: self.time_column.clone(),
+            accuracy_column: self.accuracy_column.clone(),
             track_column: None,
             segment_column: self.segment_column.clone(),
             delimiter: self.delimiter,

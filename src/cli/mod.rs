@@ -10,6 +10,7 @@
 mod bench;
 mod input;
 mod measure;
+mod policy;
 mod progress;
 mod record;
 mod report;

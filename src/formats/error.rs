@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 
 use super::Format;
-use crate::measure::{PathError, PointError};
+use crate::measure::{FixError, PathError, PointError};
 
 /// Where in a file, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +80,16 @@ pub enum FormatError {
         /// What is wrong with it.
         source: PointError,
     },
+    /// An elevation or accuracy that is out of range.
+    #[error("{source}{}", in_column(.column.as_deref()))]
+    Fix {
+        /// Where.
+        place: Place,
+        /// The name of the column it stands in, in a table.
+        column: Option<String>,
+        /// What is wrong with it.
+        source: FixError,
+    },
     /// A point that the path could not take.
     #[error("{source}")]
     Path {
@@ -100,6 +110,7 @@ impl FormatError {
             FormatError::Malformed { place, .. } => *place,
             FormatError::TooLarge { place, .. }
             | FormatError::Point { place, .. }
+            | FormatError::Fix { place, .. }
             | FormatError::Path { place, .. } => Some(*place),
             _ => None,
         }
@@ -112,6 +123,7 @@ impl FormatError {
     pub(super) fn refused(error: SinkError, place: Place) -> Self {
         match error {
             SinkError::Point(source) => FormatError::Point { place, column: None, source },
+            SinkError::Fix(source) => FormatError::Fix { place, column: None, source },
             SinkError::Path(source) => FormatError::Path { place, source },
             SinkError::Stop => FormatError::Stopped,
         }
@@ -125,6 +137,9 @@ pub enum SinkError {
     /// The fix is no point.
     #[error(transparent)]
     Point(#[from] PointError),
+    /// What is known of the fix is out of range.
+    #[error(transparent)]
+    Fix(#[from] FixError),
     /// The path is full.
     #[error(transparent)]
     Path(#[from] PathError),

@@ -12,6 +12,7 @@ use quick_xml::escape::resolve_xml_entity;
 use quick_xml::events::{BytesStart, Event};
 
 use super::error::{FormatError, Limit, Place, coordinate, cut, excerpt};
+use super::value::{number, unix_ns};
 use super::{Fix, Format, SinkError, TrackSink};
 
 /// The longest tag, comment or run of text: 4 MiB, which is what a photo in an extension may take
@@ -21,6 +22,8 @@ const EVENT_BYTES_MAX: usize = 4 << 20;
 const DEPTH_MAX: usize = 128;
 /// The longest element name; quick-xml holds those of all open elements.
 const ELEMENT_NAME_BYTES_MAX: usize = 1 << 10;
+/// An elevation or time is cut here; no good one is as long.
+const VALUE_BYTES_MAX: usize = 128;
 /// A track name is cut here.
 const TRACK_NAME_BYTES_MAX: usize = 1 << 10;
 
@@ -32,6 +35,9 @@ enum Tag {
     Route,
     Segment,
     Name,
+    Point,
+    Elevation,
+    Time,
     Other,
 }
 
@@ -67,6 +73,10 @@ struct Document<'a> {
     sink: &'a mut dyn TrackSink,
     open: Vec<Tag>,
     name: Option<String>,
+    /// The point that is open, and where it began.
+    point: Option<(Fix, Place)>,
+    /// The text of the elevation or time that is open, and where it began.
+    value: (String, Place),
     root_count: usize,
     track_count: u64,
     waypoint_count: u64,
@@ -74,7 +84,16 @@ struct Document<'a> {
 
 impl<'a> Document<'a> {
     fn new(sink: &'a mut dyn TrackSink) -> Self {
-        Self { sink, open: vec![], name: None, root_count: 0, track_count: 0, waypoint_count: 0 }
+        Self {
+            sink,
+            open: vec![],
+            name: None,
+            point: None,
+            value: (String::new(), Place { line: 1, column: None }),
+            root_count: 0,
+            track_count: 0,
+            waypoint_count: 0,
+        }
     }
 
     fn start(&mut self, element: &BytesStart<'_>, place: Place) -> Result<(), FormatError> {
@@ -109,8 +128,13 @@ impl<'a> Document<'a> {
             (Some(Tag::Segment), "trkpt") | (Some(Tag::Route), "rtept") => {
                 let fix = fix(element, local)
                     .map_err(|message| FormatError::malformed(place, message))?;
-                self.sink.fix(fix).map_err(refused)?;
-                Tag::Other
+                self.point = Some((fix, place));
+                Tag::Point
+            }
+            (Some(Tag::Point), "ele" | "time") => {
+                self.value.0.clear();
+                self.value.1 = place;
+                if local == "ele" { Tag::Elevation } else { Tag::Time }
             }
             _ => Tag::Other,
         };
@@ -151,18 +175,38 @@ impl<'a> Document<'a> {
     }
 
     fn text(&mut self, text: &str) {
-        if let (Some(Tag::Name), Some(name)) = (self.open.last(), &mut self.name) {
-            let room = TRACK_NAME_BYTES_MAX - name.len();
-            name.push_str(cut(text, room));
-        }
+        let (kept, bytes_max) = match (self.open.last(), &mut self.name) {
+            (Some(Tag::Name), Some(name)) => (name, TRACK_NAME_BYTES_MAX),
+            (Some(Tag::Elevation | Tag::Time), _) => (&mut self.value.0, VALUE_BYTES_MAX),
+            _ => return,
+        };
+        kept.push_str(cut(text, bytes_max - kept.len()));
     }
 
     fn end(&mut self, place: Place) -> Result<(), FormatError> {
-        if let Some(Tag::Track | Tag::Route) = self.open.pop() {
-            let name = self.name.as_deref().map(str::trim).filter(|name| !name.is_empty());
-            self.sink.end_track(name).map_err(|error| FormatError::refused(error, place))?;
+        let refused = FormatError::refused;
+        match self.open.pop() {
+            Some(Tag::Track | Tag::Route) => {
+                let name = self.name.as_deref().map(str::trim).filter(|name| !name.is_empty());
+                self.sink.end_track(name).map_err(|error| refused(error, place))
+            }
+            Some(Tag::Point) => match self.point.take() {
+                Some((fix, place)) => self.sink.fix(fix).map_err(|error| refused(error, place)),
+                None => Ok(()),
+            },
+            Some(tag @ (Tag::Elevation | Tag::Time)) => {
+                let (text, place) = &self.value;
+                let Some((fix, _)) = &mut self.point else { return Ok(()) };
+                let malformed = |message| FormatError::malformed(*place, message);
+                if tag == Tag::Elevation {
+                    fix.z = number("elevation", text.as_bytes()).map_err(malformed)?;
+                } else {
+                    fix.unix_ns = unix_ns(text.as_bytes(), None).map_err(malformed)?;
+                }
+                Ok(())
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn finish(self, place: Place) -> Result<(), FormatError> {
@@ -197,7 +241,7 @@ fn fix(element: &BytesStart<'_>, local: &str) -> Result<Fix, String> {
         }
     }
     match (x, y) {
-        (Some(x), Some(y)) => Ok(Fix { x, y }),
+        (Some(x), Some(y)) => Ok(Fix::new(x, y)),
         (None, _) => Err(format!("this <{local}> has no \"lon\" attribute")),
         (_, None) => Err(format!("this <{local}> has no \"lat\" attribute")),
     }
@@ -297,9 +341,27 @@ mod tests {
             </trkseg><trkseg/></trk>
             <rte><rtept lat="1" lon="2"/><name>late</name></rte></gpx>"#;
         insta::assert_snapshot!(told(file), @r#"
-        track / (13.5 46.5) (13.6 46.5) / = "Mountain & <Valley>č"
+        track / (13.5 46.5 z1) (13.6 46.5) / = "Mountain & <Valley>č"
         track / (2 1) = "late"
         "#);
+    }
+
+    #[test]
+    fn elevations_and_times_are_told_where_they_are() {
+        let file = r#"<gpx><time>2000-01-01T00:00:00Z</time><trk><trkseg>
+            <trkpt lat="1" lon="2"><ele> 37.4 </ele><time>1970-01-01T00:00:01.5Z</time></trkpt>
+            <trkpt lat="1" lon="2"><time>1970-01-01T02:00:02&#x2B;02:00</time><ele>0</ele></trkpt>
+            <trkpt lat="1" lon="2"><ele/><time>0001-01-01T00:00:00Z</time><hdop>3</hdop></trkpt>
+            <trkpt lat="1" lon="2"><extensions><ele>9</ele></extensions></trkpt>
+            </trkseg></trk></gpx>"#;
+        insta::assert_snapshot!(told(file), @"track / (2 1 z37.4 t1.5) (2 1 z0 t2) (2 1) (2 1) = none");
+        let point = |inside: &str| {
+            error(format!("<gpx><trk><trkseg>\n<trkpt lat='1' lon='2'>{inside}</trkpt>").as_bytes())
+        };
+        insta::assert_snapshot!(point("<ele>high</ele>"), @r#"2:24: the elevation "high" is not a number"#);
+        insta::assert_snapshot!(point("<ele>1e13</ele>"), @"2:1: z 10000000000000 is not a number between -2^40 and 2^40");
+        insta::assert_snapshot!(point("\n<time>yesterday</time>"), @r#"3:1: the time "yesterday" is not like 2024-05-18T09:12:40Z or a number of seconds since 1970"#);
+        insta::assert_snapshot!(point(&format!("<time>{}</time>", "1x".repeat(3000))), @r#"2:24: the time "1x1x1x1x1x1x1x1x1x1x1x1x1x1x1x1x1x1x1x1x…" is not like 2024-05-18T09:12:40Z or a number of seconds since 1970"#);
     }
 
     #[test]

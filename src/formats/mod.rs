@@ -11,6 +11,9 @@
 //! 3. `gpx`, `geojson` or `csv` walks through the text and calls the sink. A further format is a
 //!    further file beside them, one line in `detect` and one in [`read`].
 //!
+//! Times, elevations and accuracies are read where they are: what is empty is missing, what is
+//! malformed is an error with its place, as in coordinates.
+//!
 //! A file is never trusted: the size of an XML event, a JSON token and a CSV row, the depth of
 //! nesting and the number of interleaved tracks all have limits, which are constants of each reader.
 
@@ -20,6 +23,7 @@ mod error;
 mod geojson;
 mod gpx;
 mod text;
+mod value;
 
 #[cfg(test)]
 mod tests;
@@ -27,9 +31,11 @@ mod tests;
 use std::fmt;
 use std::io::BufRead;
 
-use crate::measure::Space;
+use crate::measure::{self, Point, Space};
 
-pub use csv::{LATITUDE_COLUMNS, LONGITUDE_COLUMNS};
+pub use csv::{
+    ACCURACY_COLUMNS, ELEVATION_COLUMNS, LATITUDE_COLUMNS, LONGITUDE_COLUMNS, TIME_COLUMNS,
+};
 pub use error::{FormatError, Place, SinkError};
 
 /// One recorded point as a file holds it, unchecked.
@@ -40,6 +46,36 @@ pub struct Fix {
     pub x: f64,
     /// The latitude in degrees, or planar y.
     pub y: f64,
+    /// The elevation in metres, or planar z.
+    pub z: Option<f64>,
+    /// Nanoseconds since 1970-01-01T00:00:00Z.
+    pub unix_ns: Option<i64>,
+    /// The radius in metres within which the receiver believes to be.
+    pub accuracy_m: Option<f64>,
+}
+
+impl Fix {
+    fn new(x: f64, y: f64) -> Self {
+        Self { x, y, z: None, unix_ns: None, accuracy_m: None }
+    }
+
+    /// The fix that this is in `space`.
+    ///
+    /// # Errors
+    /// When something in it is out of range.
+    pub fn checked(self, space: Space) -> Result<measure::Fix, SinkError> {
+        let mut fix = measure::Fix::new(Point::new(space, self.x, self.y)?);
+        if let Some(z) = self.z {
+            fix = fix.with_z(z)?;
+        }
+        if let Some(unix_ns) = self.unix_ns {
+            fix = fix.at_unix_ns(unix_ns);
+        }
+        if let Some(accuracy_m) = self.accuracy_m {
+            fix = fix.with_accuracy_m(accuracy_m)?;
+        }
+        Ok(fix)
+    }
 }
 
 /// Takes what a file holds, piece by piece.
@@ -104,6 +140,12 @@ pub struct ReadOptions {
     pub x_column: Option<String>,
     /// CSV: the name of the column with the latitude or y; `None` looks for a usual one.
     pub y_column: Option<String>,
+    /// CSV: the name of the column with the elevation in metres, or z; `None` looks for a usual one.
+    pub z_column: Option<String>,
+    /// CSV: the name of the column with the time; `None` looks for a usual one.
+    pub time_column: Option<String>,
+    /// CSV: the name of the column with the accuracy radius in metres; `None` looks for a usual one.
+    pub accuracy_column: Option<String>,
     /// CSV: the name of a column whose value says which track a row belongs to; `None` makes the
     /// file one track.
     pub track_column: Option<String>,
@@ -120,6 +162,9 @@ impl Default for ReadOptions {
             space: Space::Geographic,
             x_column: None,
             y_column: None,
+            z_column: None,
+            time_column: None,
+            accuracy_column: None,
             track_column: None,
             segment_column: None,
             delimiter: None,

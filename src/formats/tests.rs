@@ -4,13 +4,14 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::measure::{PathError, Point, SumOverflow};
+use crate::measure::{PathError, SumOverflow};
 
 /// Writes down what it is told, a line a track.
 #[derive(Default)]
-struct Notes {
+pub(super) struct Notes {
     tracks: Vec<String>,
-    ended: Vec<String>,
+    pub(super) ended: Vec<String>,
+    pub(super) remarks: Vec<String>,
     current: usize,
 }
 
@@ -32,9 +33,22 @@ impl TrackSink for Notes {
     }
 
     fn fix(&mut self, fix: Fix) -> Result<(), SinkError> {
-        Point::new(Space::Geographic, fix.x, fix.y)?;
-        self.tracks[self.current] += &format!(" ({} {})", fix.x, fix.y);
+        fix.checked(Space::Geographic)?;
+        let mut told = format!(" ({} {}", fix.x, fix.y);
+        for (name, value) in [
+            ("z", fix.z.map(|z| z.to_string())),
+            ("t", fix.unix_ns.map(|unix_ns| (unix_ns as f64 / 1e9).to_string())),
+            ("a", fix.accuracy_m.map(|accuracy_m| accuracy_m.to_string())),
+        ] {
+            told += &value.map_or(String::new(), |value| format!(" {name}{value}"));
+        }
+        self.tracks[self.current] += &told;
+        self.tracks[self.current] += ")";
         Ok(())
+    }
+
+    fn remark(&mut self, remark: &str) {
+        self.remarks.push(format!("{remark}\n"));
     }
 
     fn end_track(&mut self, name: Option<&str>) -> Result<(), SinkError> {
@@ -134,6 +148,12 @@ fn nearly() -> impl Strategy<Value = Vec<u8>> {
         "\"/>",
         "\">",
         "</trkpt>",
+        "<ele>",
+        "</ele>",
+        "<time>2024-05-18T09:12:40Z",
+        "</time>",
+        "lat,lon,ele,time,accuracy\n",
+        "lat,lon,t\n",
         "</trkseg>",
         "</trk>",
         "<rte>",

@@ -4,26 +4,27 @@
 use std::io::{self, BufWriter, IsTerminal, Read, Write};
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::Outcome;
 use super::input::{self, ReadingArgs};
+use super::policy::{Model, PolicyArgs};
 use super::progress::Progress;
 use super::report::{Report, Style, Total, Track, harmless};
 use crate::formats::{self, Fix, ReadOptions, SinkError, TrackSink};
-use crate::measure::{Block, Metric, Path};
+use crate::measure::{FixBlock, Measurement, Options, Totals};
 
 /// Measure the tracks and routes in GPX, GeoJSON and CSV files.
 ///
 /// Prints one line a track and their total. Each segment is measured by itself, from point to
 /// point, in the two dimensions of the map; no leg joins the end of one segment or track to the
-/// beginning of the next. Lengths are in metres, except with --model planar: then they are in the
+/// beginning of the next. A policy may keep points out; what they would have added is told beside. Lengths are in metres, except with --model planar: then they are in the
 /// unit of the coordinates.
 ///
 /// GPX: tracks and routes; waypoints are passed over. GeoJSON: every Feature (or geometry without
 /// one) that has a LineString or MultiLineString; points and polygons are passed over. CSV: one
 /// row a point, with column names in the first line; the columns are found by their usual names
-/// (lat, latitude, y; lon, lng, longitude, x; ...). The format is told from the content, not from
+/// (lat, latitude, y; lon, lng, longitude, x; time, timestamp; ele, altitude, z; accuracy; ...). The format is told from the content, not from
 /// the name of the file.
 ///
 /// A file that is broken is reported with line and column, and the others are still measured; of a
@@ -47,50 +48,50 @@ pub(super) struct MeasureArgs {
     #[arg(long)]
     csv: bool,
 
+    /// Print all that is known of each track: what was kept out and why, climb, time and speed
+    ///
+    /// The first row of a track tells the points and legs that were accepted. Below stand all points
+    /// with all legs, and of those that were rejected for one reason how many there are, the place of
+    /// the first, counted from 0, and the sum of the legs that led to them. On by itself where a policy
+    /// is set.
+    #[arg(long, conflicts_with_all = ["json", "csv"])]
+    details: bool,
+
     #[command(flatten)]
     reading: ReadingArgs,
 
     /// CSV: the column that says which track a row belongs to; rows may come in any order
     #[arg(long, value_name = "NAME")]
     track_column: Option<String>,
+
+    #[command(flatten)]
+    policy: PolicyArgs,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   waywiser measure walk.gpx
+  waywiser measure --min-step 5 --max-speed 15 --max-gap-time 5min walk.gpx
   waywiser measure --json *.gpx | jq 'select(.track).length_m'
   curl -s https://example.org/tracks.geojson | waywiser measure -
   waywiser measure --track-column bus --x-column px --y-column py --model planar buses.csv
 
 Exit status: 0 when every file was measured, 1 when one was not, 2 when the arguments are wrong.";
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Model {
-    /// The straight line in the plane, in the unit of the coordinates
-    Planar,
-    /// The great circle on a sphere, in metres; up to 0.56 % off
-    Haversine,
-    /// The shortest line on the WGS84 ellipsoid, in metres
-    Geodesic,
-}
-
-impl Model {
-    fn metric(self) -> Metric {
-        match self {
-            Model::Planar => Metric::Planar,
-            Model::Haversine => Metric::Haversine,
-            Model::Geodesic => Metric::Geodesic,
-        }
-    }
-}
-
 impl MeasureArgs {
     fn style(&self) -> Style {
         match (self.json, self.csv) {
             (true, _) => Style::Json,
             (_, true) => Style::Csv,
+            _ if self.details || self.options() != Options::new(self.model.metric()) => {
+                Style::Details
+            }
             _ => Style::Text,
         }
+    }
+
+    fn options(&self) -> Options {
+        self.policy.options(self.model.metric())
     }
 
     fn read_options(&self) -> ReadOptions {
@@ -122,19 +123,20 @@ fn measure(
     progress: &Progress,
 ) -> io::Result<Outcome> {
     let metric = args.model.metric();
-    let options = args.read_options();
+    let options = args.options();
+    let read_options = args.read_options();
     let names: Vec<_> = args.files.iter().map(|file| file.to_string_lossy()).collect();
     let mut report = Report::new(out, args.style(), metric, names.iter().map(|name| &**name));
-    let mut total = Path::new(metric);
+    let mut total = Totals::new(metric);
     let (mut track_count, mut failed_file_count) = (0, 0);
     let mut stdin = Some(stdin);
 
     for (file, name) in args.files.iter().zip(&names) {
-        let mut tracks = Tracks::new(name, metric, &mut report, &mut total, progress);
+        let mut tracks = Tracks::new(name, options, &mut report, &mut total, progress);
         let outcome = match input::open(file, &mut stdin) {
             Ok(input) => {
                 let input = input::buffered(progress.count(input));
-                formats::read(input, &options, &mut tracks)
+                formats::read(input, &read_options, &mut tracks)
             }
             Err(error) => Err(error),
         };
@@ -169,14 +171,14 @@ fn measure(
 /// The tracks of one file: measures each, adds it to the total and reports it.
 struct Tracks<'a, W> {
     file: &'a str,
-    metric: Metric,
+    options: Options,
     report: &'a mut Report<W>,
-    total: &'a mut Path,
+    total: &'a mut Totals,
     progress: &'a Progress,
-    /// Points of the current track that are not in its path yet.
-    block: Block,
+    /// Fixes of the current track that are not in its path yet.
+    block: FixBlock,
     /// The tracks since none was open; `None` once ended.
-    paths: Vec<Option<Path>>,
+    paths: Vec<Option<Measurement>>,
     /// How many tracks came before these.
     before: usize,
     open_count: usize,
@@ -191,18 +193,18 @@ struct Tracks<'a, W> {
 impl<'a, W: Write> Tracks<'a, W> {
     fn new(
         file: &'a str,
-        metric: Metric,
+        options: Options,
         report: &'a mut Report<W>,
-        total: &'a mut Path,
+        total: &'a mut Totals,
         progress: &'a Progress,
     ) -> Self {
         Self {
             file,
-            metric,
+            options,
             report,
             total,
             progress,
-            block: Block::new(metric.space()),
+            block: FixBlock::new(options.metric),
             paths: Vec::new(),
             before: 0,
             open_count: 0,
@@ -221,7 +223,7 @@ impl<'a, W: Write> Tracks<'a, W> {
         Ok(())
     }
 
-    fn print(&mut self, name: Option<&str>, path: &Path) -> Result<(), SinkError> {
+    fn print(&mut self, name: Option<&str>, path: &Measurement) -> Result<(), SinkError> {
         let number = (self.before + self.current) as u64 + 1;
         let track = Track { file: self.file, number, name, summary: path.summary() };
         let report = &mut self.report;
@@ -236,7 +238,7 @@ impl<W: Write> TrackSink for Tracks<'_, W> {
     fn start_track(&mut self) -> Result<(), SinkError> {
         self.fold()?;
         self.current = self.paths.len();
-        self.paths.push(Some(Path::new(self.metric)));
+        self.paths.push(Some(Measurement::new(self.options)));
         self.open_count += 1;
         Ok(())
     }
@@ -259,7 +261,7 @@ impl<W: Write> TrackSink for Tracks<'_, W> {
         if self.block.is_full() {
             self.fold()?;
         }
-        Ok(self.block.push_xy(fix.x, fix.y)?)
+        Ok(self.block.push(fix.checked(self.options.metric.space())?)?)
     }
 
     fn remark(&mut self, remark: &str) {
@@ -271,9 +273,7 @@ impl<W: Write> TrackSink for Tracks<'_, W> {
         let Some(path) = self.paths.get_mut(self.current).and_then(Option::take) else {
             return Ok(());
         };
-        // A break between the tracks, so that the total is the sum of theirs, exactly.
-        self.total.start_segment();
-        self.total.merge(&path)?;
+        self.total.add(&path)?;
         self.track_count += 1;
         self.open_count -= 1;
         self.print(name, &path)?;

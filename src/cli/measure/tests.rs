@@ -60,14 +60,14 @@ fn text_is_one_aligned_line_a_track_and_a_total() {
 fn json_is_one_object_a_track_and_a_total() {
     let run = run_with(&[], "- --json", GPX);
     insta::assert_snapshot!(run.out, @r#"
-    {"file":"-","track":"There","points":4,"segments":2,"length_m":2223.223552165219,"displacement_m":112272.79189415753,"model":"geodesic","bbox":[13.0,46.0,13.0,47.01]}
-    {"file":"-","track":2,"points":2,"segments":1,"length_m":20003931.458625447,"displacement_m":20003931.458625447,"model":"geodesic","bbox":[0.0,0.0,180.0,0.0]}
-    {"total":{"files":1,"failed_files":0,"tracks":2,"points":6,"segments":3,"length_m":20006154.68217761,"model":"geodesic"}}
+    {"file":"-","track":"There","points":4,"segments":2,"length_m":2223.223552165219,"displacement_m":112272.79189415753,"model":"geodesic","bbox":[13.0,46.0,13.0,47.01],"accepted":4,"raw_length_m":2223.223552165219,"rejections":[]}
+    {"file":"-","track":2,"points":2,"segments":1,"length_m":20003931.458625447,"displacement_m":20003931.458625447,"model":"geodesic","bbox":[0.0,0.0,180.0,0.0],"accepted":2,"raw_length_m":20003931.458625447,"rejections":[]}
+    {"total":{"files":1,"failed_files":0,"tracks":2,"points":6,"segments":3,"length_m":20006154.68217761,"model":"geodesic","accepted":6,"raw_length_m":20006154.68217761,"rejections":[]}}
     "#);
     let run = run_with(&[], "- --json --model planar", "x,y\n0,0\n3,4\n");
     insta::assert_snapshot!(run.out, @r#"
-    {"file":"-","track":1,"points":2,"segments":1,"length":5.0,"displacement":5.0,"model":"planar","bbox":[0.0,0.0,3.0,4.0]}
-    {"total":{"files":1,"failed_files":0,"tracks":1,"points":2,"segments":1,"length":5.0,"model":"planar"}}
+    {"file":"-","track":1,"points":2,"segments":1,"length":5.0,"displacement":5.0,"model":"planar","bbox":[0.0,0.0,3.0,4.0],"accepted":2,"raw_length":5.0,"rejections":[]}
+    {"total":{"files":1,"failed_files":0,"tracks":1,"points":2,"segments":1,"length":5.0,"model":"planar","accepted":2,"raw_length":5.0,"rejections":[]}}
     "#);
 }
 
@@ -75,10 +75,10 @@ fn json_is_one_object_a_track_and_a_total() {
 fn csv_is_the_same_as_a_table() {
     let run = run_with(&[], "- --csv --model haversine", GPX);
     insta::assert_snapshot!(run.out, @r"
-    kind,file,track,points,segments,length_m,displacement_m,model,west_deg,south_deg,east_deg,north_deg
-    track,-,There,4,2,2223.9016046706583,112307.03103586826,haversine,13,46,13,47.01
-    track,-,2,2,1,20015114.442035925,20015114.442035925,haversine,0,0,180,0
-    total,,,6,3,20017338.343640596,,haversine,,,,
+    kind,file,track,points,segments,length_m,displacement_m,model,west_deg,south_deg,east_deg,north_deg,accepted,raw_length_m,length_3d_m,elapsed_s,moving_s,max_speed_mps,ascent_m,descent_m,backward_time_count,backward_time_first_offset,backward_time_kept_out_m,accuracy_count,accuracy_first_offset,accuracy_kept_out_m,speed_count,speed_first_offset,speed_kept_out_m,step_count,step_first_offset,step_kept_out_m
+    track,-,There,4,2,2223.9016046706583,112307.03103586826,haversine,13,46,13,47.01,4,2223.9016046706583,,,,,,,0,,0,0,,0,0,,0,0,,0
+    track,-,2,2,1,20015114.442035925,20015114.442035925,haversine,0,0,180,0,2,20015114.442035925,,,,,,,0,,0,0,,0,0,,0,0,,0
+    total,,,6,3,20017338.343640596,,haversine,,,,,6,20017338.343640596,,,,,,,0,,0,0,,0,0,,0,0,,0
     ");
 }
 
@@ -111,10 +111,10 @@ fn a_bad_file_is_reported_and_the_others_are_measured() {
     error: -: cannot be read: standard input was read already; name - once
     "#);
     insta::assert_snapshot!(run.out, @r#"
-    {"file":"a.csv","track":1,"points":2,"segments":1,"length_m":111319.49079327357,"displacement_m":111319.49079327357,"model":"geodesic","bbox":[0.0,0.0,1.0,0.0]}
-    {"file":"half.gpx","track":1,"points":1,"segments":1,"length_m":0.0,"displacement_m":0.0,"model":"geodesic","bbox":[0.0,0.0,0.0,0.0]}
-    {"file":"-","track":1,"points":2,"segments":1,"length_m":111319.49079327357,"displacement_m":111319.49079327357,"model":"geodesic","bbox":[0.0,0.0,1.0,0.0]}
-    {"total":{"files":8,"failed_files":6,"tracks":3,"points":5,"segments":3,"length_m":222638.98158654713,"model":"geodesic"}}
+    {"file":"a.csv","track":1,"points":2,"segments":1,"length_m":111319.49079327357,"displacement_m":111319.49079327357,"model":"geodesic","bbox":[0.0,0.0,1.0,0.0],"accepted":2,"raw_length_m":111319.49079327357,"rejections":[]}
+    {"file":"half.gpx","track":1,"points":1,"segments":1,"length_m":0.0,"displacement_m":0.0,"model":"geodesic","bbox":[0.0,0.0,0.0,0.0],"accepted":1,"raw_length_m":0.0,"rejections":[]}
+    {"file":"-","track":1,"points":2,"segments":1,"length_m":111319.49079327357,"displacement_m":111319.49079327357,"model":"geodesic","bbox":[0.0,0.0,1.0,0.0],"accepted":2,"raw_length_m":111319.49079327357,"rejections":[]}
+    {"total":{"files":8,"failed_files":6,"tracks":3,"points":5,"segments":3,"length_m":222638.98158654713,"model":"geodesic","accepted":5,"raw_length_m":222638.98158654713,"rejections":[]}}
     "#);
     let run = run_with(&files, "a.csv half.gpx", "");
     assert!(run.out.contains("2 tracks; 1 file failed"), "{}", run.out);
@@ -147,4 +147,79 @@ fn a_reader_that_has_seen_enough_ends_the_run() {
     let outcome = measure(&args, GPX.as_bytes(), Closed, &mut complaints, &Progress::hidden());
     assert_eq!(outcome.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
     assert!(complaints.is_empty());
+}
+
+/// A walk at 1 m/s with a teleport, a fix at rest and two elevations.
+const WALK: &str = "x,y,z,t_s\n0,0,5,0\n1,0,,1\n900,0,,2\n3,0,9,3\n3,0,9,4\n4,0,7,5\n";
+
+#[test]
+fn a_policy_is_told_in_detail() {
+    let arguments = "--model planar --time-column t_s --max-speed 10 --min-step 0.5 --elevation 3d \
+                     --stopped-speed 0.1 -";
+    let run = run_with(&[], arguments, WALK);
+    insta::assert_snapshot!(run.out, @r"
+    file   track                                  points  segments              length
+    -      1                                           4         1            4.000000
+             all points, unfiltered                    6                  1 798.000000
+             - too fast, first at 2                    1                    899.000000
+             - too near, first at 4                    1                      0.000000
+             in three dimensions                                              5.236068
+             from first to last                                               4.000000
+             ascent                                                           0.000000
+             descent                                                          2.000000
+             time elapsed                                                           5s
+             time in motion                                                         5s
+             highest speed                                                  1.000000/s
+    total  1 track                                     4         1            4.000000
+             all points, unfiltered                    6                  1 798.000000
+             - too fast                                1                    899.000000
+             - too near                                1                      0.000000
+             in three dimensions                                              5.236068
+             ascent                                                           0.000000
+             descent                                                          2.000000
+             time in motion                                                         5s
+             highest speed                                                  1.000000/s
+    ");
+    assert_eq!(run.complaints, "");
+    let run = run_with(&[], &format!("{arguments} --json"), WALK);
+    insta::assert_snapshot!(run.out, @r#"
+    {"file":"-","track":1,"points":6,"segments":1,"length":4.0,"displacement":4.0,"model":"planar","bbox":[0.0,0.0,4.0,0.0],"accepted":4,"raw_length":1798.0,"length_3d":5.23606797749979,"elapsed_s":5.0,"moving_s":5.0,"max_speed":1.0,"ascent":0.0,"descent":2.0,"rejections":[{"reason":"speed","count":1,"first_offset":2,"kept_out":899.0},{"reason":"step","count":1,"first_offset":4,"kept_out":0.0}]}
+    {"total":{"files":1,"failed_files":0,"tracks":1,"points":6,"segments":1,"length":4.0,"model":"planar","accepted":4,"raw_length":1798.0,"length_3d":5.23606797749979,"moving_s":5.0,"max_speed":1.0,"ascent":0.0,"descent":2.0,"rejections":[{"reason":"speed","count":1,"kept_out":899.0},{"reason":"step","count":1,"kept_out":0.0}]}}
+    "#);
+    let run = run_with(&[], &format!("{arguments} --csv"), WALK);
+    insta::assert_snapshot!(run.out, @r"
+    kind,file,track,points,segments,length,displacement,model,min_x,min_y,max_x,max_y,accepted,raw_length,length_3d,elapsed_s,moving_s,max_speed,ascent,descent,backward_time_count,backward_time_first_offset,backward_time_kept_out,accuracy_count,accuracy_first_offset,accuracy_kept_out,speed_count,speed_first_offset,speed_kept_out,step_count,step_first_offset,step_kept_out
+    track,-,1,6,1,4,4,planar,0,0,4,0,4,1798,5.23606797749979,5,5,1,0,2,0,,0,0,,0,1,2,899,1,4,0
+    total,,,6,1,4,,planar,,,,,4,1798,5.23606797749979,,5,1,0,2,0,,0,0,,0,1,,899,1,,0
+    ");
+}
+
+#[test]
+fn details_may_be_asked_for_without_a_policy() {
+    let file = "<gpx><trk><trkseg><trkpt lat='0' lon='0'><ele>1</ele><time>2024-05-18T09:12:40Z</time></trkpt>
+        <trkpt lat='0' lon='0.00001'><ele>2</ele><time>2024-05-18T10:12:41.5Z</time></trkpt></trkseg></trk></gpx>";
+    let run = run_with(&[], "--details -", file);
+    insta::assert_snapshot!(run.out, @r"
+    file   track                                  points  segments              length
+    -      1                                           2         1             1.113 m
+             all points, unfiltered                    2                       1.113 m
+             from first to last                                                1.113 m
+             ascent                                                            1.000 m
+             descent                                                           0.000 m
+             time elapsed                                                  1h 1s 500ms
+             time in motion                                                1h 1s 500ms
+             highest speed                                                   0.000 m/s
+    total  1 track                                     2         1             1.113 m
+             all points, unfiltered                    2                       1.113 m
+             ascent                                                            1.000 m
+             descent                                                           0.000 m
+             time in motion                                                1h 1s 500ms
+             highest speed                                                   0.000 m/s
+    ");
+    let run = run_with(&[], "-", file);
+    insta::assert_snapshot!(run.out, @r"
+    file   track                                  points  segments              length
+    -      1                                           2         1             1.113 m
+    total  1 track                                     2         1             1.113 m
+    ");
 }

@@ -8,63 +8,20 @@ use std::io::{BufRead, Read};
 
 use ::csv::{ByteRecord, Reader, ReaderBuilder};
 
-use super::error::{FormatError, Limit, Place, SinkError, coordinate, excerpt};
-use super::{Fix, ReadOptions, TrackSink};
-use crate::measure::{PointError, Space};
+use super::error::{FormatError, Limit, Place, SinkError, excerpt};
+use super::{ReadOptions, TrackSink};
+use crate::measure::{FixError, PointError};
 
+mod columns;
 mod lines;
 mod tracks;
 
+use columns::Columns;
+pub use columns::{
+    ACCURACY_COLUMNS, ELEVATION_COLUMNS, LATITUDE_COLUMNS, LONGITUDE_COLUMNS, TIME_COLUMNS,
+};
 use lines::Lines;
 use tracks::{TRACKS_MAX, Tracks};
-
-/// The names by which a latitude, or planar y, is found, best first. Case, surrounding blanks and
-/// a unit in brackets do not matter, and a blank or hyphen is as good as an underscore.
-pub const LATITUDE_COLUMNS: &[&str] = &[
-    "latitude",
-    "lat",
-    "latitude_deg",
-    "lat_deg",
-    "latitude_dd",
-    "lat_dd",
-    "gps_latitude",
-    "gps_lat",
-    "location_latitude",
-    "location_lat",
-    "point_latitude",
-    "point_lat",
-    "y",
-];
-/// The names by which a longitude, or planar x, is found, best first; as [`LATITUDE_COLUMNS`].
-pub const LONGITUDE_COLUMNS: &[&str] = &[
-    "longitude",
-    "lon",
-    "lng",
-    "long",
-    "longitude_deg",
-    "lon_deg",
-    "lng_deg",
-    "long_deg",
-    "longitude_dd",
-    "lon_dd",
-    "long_dd",
-    "gps_longitude",
-    "gps_lon",
-    "gps_lng",
-    "gps_long",
-    "location_longitude",
-    "location_lon",
-    "location_lng",
-    "location_long",
-    "point_longitude",
-    "point_lon",
-    "x",
-];
-
-/// Column names that often tell tracks apart. They are remarked on, not used: a wrong guess would cut
-/// a path in pieces without a word.
-const TRACK_COLUMNS: [&str; 8] =
-    ["track", "trackid", "trip", "tripid", "device", "deviceid", "vehicle", "vehicleid"];
 
 const DELIMITERS: [u8; 4] = *b",;\t|";
 /// The longest name of a track or segment in a column.
@@ -102,7 +59,7 @@ pub(super) fn read(
         Ok(names) => names_of(names),
         Err(error) => return Err(failed(error, 1)),
     };
-    let columns = Columns::find(&names, delimiter, options)?;
+    let mut columns = Columns::find(&names, delimiter, options)?;
     if let Some(remark) = columns.overlooked(&names) {
         sink.remark(&remark);
     }
@@ -116,7 +73,7 @@ pub(super) fn read(
             Ok(false) => break,
             Err(error) => return Err(failed(error, line)),
         }
-        if let Err(problem) = columns.row(&row, &mut tracks, sink) {
+        if let Err(problem) = columns.row(&row, &names, &mut tracks, sink) {
             return Err(problem.explain(&names, line_of(&row, &rows)));
         }
     }
@@ -159,124 +116,6 @@ fn failed(error: ::csv::Error, line: u64) -> FormatError {
     }
 }
 
-/// Which field is what.
-struct Columns {
-    count: usize,
-    x: usize,
-    y: usize,
-    track: Option<usize>,
-    segment: Option<usize>,
-    space: Space,
-}
-
-impl Columns {
-    /// A word on columns that look as if they told tracks apart when none was named.
-    fn overlooked(&self, names: &[String]) -> Option<String> {
-        let at = names.iter().position(|name| TRACK_COLUMNS.contains(&&*plain(name)))?;
-        (self.track.is_none() && self.segment.is_none()).then(|| {
-            let name = excerpt(names[at].as_bytes());
-            format!("all rows are taken for one track; if the column {name} tells tracks apart, name it with --track-column")
-        })
-    }
-
-    fn find(names: &[String], delimiter: u8, options: &ReadOptions) -> Result<Self, FormatError> {
-        let (x_what, y_what) = coordinate_names(options.space);
-        let missing = |what: &str, advice: &str| {
-            let delimiter = match delimiter {
-                b'\t' => "tabs".to_owned(),
-                other => format!("'{}'", char::from(other).escape_debug()),
-            };
-            let found: Vec<_> = names.iter().take(8).map(|name| excerpt(name.as_bytes())).collect();
-            let more = if names.len() > found.len() { ", …" } else { "" };
-            FormatError::Column(format!(
-                "no column {what} in the first line, which has {}{more} (split at {delimiter}); \
-                 {advice}",
-                found.join(", ")
-            ))
-        };
-        let set = |name: &Option<String>, flag: &str| match name {
-            None => Ok(None),
-            Some(name) => match names.iter().position(|other| same(other, name)) {
-                Some(at) => Ok(Some(at)),
-                None => Err(missing(
-                    &format!("named {}", excerpt(name.as_bytes())),
-                    &format!("give {flag} one of these"),
-                )),
-            },
-        };
-        let usual = |known: &[&str]| {
-            let position = |name: &&str| names.iter().position(|other| plain(other) == **name);
-            match options.space {
-                Space::Geographic => known.iter().find_map(position),
-                Space::Planar => known.iter().rev().find_map(position),
-            }
-        };
-        let find = |name: &Option<String>, flag: &str, known, what: &str| match set(name, flag)? {
-            Some(at) => Ok(at),
-            None => usual(known).ok_or_else(|| {
-                let advice = format!("name it {} or the like, or say which with {flag}", known[0]);
-                missing(&format!("for the {what}"), &advice)
-            }),
-        };
-        Ok(Self {
-            count: names.len(),
-            y: find(&options.y_column, "--y-column", LATITUDE_COLUMNS, y_what)?,
-            x: find(&options.x_column, "--x-column", LONGITUDE_COLUMNS, x_what)?,
-            track: set(&options.track_column, "--track-column")?,
-            segment: set(&options.segment_column, "--segment-column")?,
-            space: options.space,
-        })
-    }
-
-    fn row(
-        &self,
-        row: &ByteRecord,
-        tracks: &mut Tracks,
-        sink: &mut dyn TrackSink,
-    ) -> Result<(), Problem> {
-        if let Some(stray) = row.iter().skip(self.count).position(|field| !field.is_empty()) {
-            return Err(Problem::Wide { column: self.count + stray, count: row.len() });
-        }
-        let (x_what, y_what) = coordinate_names(self.space);
-        let number = |column: usize, what| match row.get(column) {
-            Some(field) => {
-                coordinate(what, field).map_err(|message| Problem::Number { column, message })
-            }
-            None => Err(Problem::Narrow { column, count: row.len() }),
-        };
-        let y = number(self.y, y_what)?;
-        let x = number(self.x, x_what)?;
-        let value = |column: Option<usize>| match column {
-            None => Ok(&b""[..]),
-            Some(column) => match row.get(column) {
-                None => Err(Problem::Narrow { column, count: row.len() }),
-                Some(value) if value.len() > VALUE_BYTES_MAX => Err(Problem::Long { column }),
-                Some(value) => Ok(value.trim_ascii()),
-            },
-        };
-        tracks.enter(value(self.track)?, value(self.segment)?, sink)?;
-        sink.fix(Fix { x, y }).map_err(|error| Problem::Refused { error, x: self.x, y: self.y })
-    }
-}
-
-/// How x and y are called in messages.
-fn coordinate_names(space: Space) -> (&'static str, &'static str) {
-    match space {
-        Space::Planar => ("x", "y"),
-        Space::Geographic => ("longitude", "latitude"),
-    }
-}
-
-fn same(name: &str, wanted: &str) -> bool {
-    name.trim().to_lowercase() == wanted.trim().to_lowercase()
-}
-
-/// A column name without case, unit and kinds of separators.
-fn plain(name: &str) -> String {
-    let name = name.split(['(', '[']).next().unwrap_or(name);
-    name.trim().to_lowercase().replace([' ', '-', '.'], "_")
-}
-
 /// What is wrong with a row, before it is known on which line that is.
 enum Problem {
     Number { column: usize, message: String },
@@ -284,12 +123,12 @@ enum Problem {
     Wide { column: usize, count: usize },
     Long { column: usize },
     Tracks,
-    Refused { error: SinkError, x: usize, y: usize },
+    Refused { error: SinkError, x: usize, y: usize, z: Option<usize>, accuracy: Option<usize> },
 }
 
 impl From<SinkError> for Problem {
     fn from(error: SinkError) -> Self {
-        Problem::Refused { error, x: 0, y: 0 }
+        Problem::Refused { error, x: 0, y: 0, z: None, accuracy: None }
     }
 }
 
@@ -332,7 +171,7 @@ impl Problem {
                     "more than {TRACKS_MAX} tracks in one file; split it, or check --track-column"
                 ),
             },
-            Problem::Refused { error: SinkError::Point(source), x, y } => {
+            Problem::Refused { error: SinkError::Point(source), x, y, .. } => {
                 let axis = match source {
                     PointError::NotFinite { axis, .. } | PointError::PlanarRange { axis, .. } => {
                         axis
@@ -343,6 +182,14 @@ impl Problem {
                 FormatError::Point {
                     place: place(column),
                     column: Some(names[column].clone()),
+                    source,
+                }
+            }
+            Problem::Refused { error: SinkError::Fix(source), z, accuracy, .. } => {
+                let at = if matches!(source, FixError::Z(_)) { z } else { accuracy };
+                FormatError::Fix {
+                    place: Place { line, column: at.map(|column| column as u64 + 1) },
+                    column: at.map(|column| names[column].clone()),
                     source,
                 }
             }

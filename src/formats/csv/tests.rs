@@ -1,7 +1,9 @@
 //! What the table reader tells, and how it complains.
 
-use super::super::tests::{error, error_with, told, told_with};
+use super::super::read as read_all;
+use super::super::tests::{Notes, error, error_with, told, told_with};
 use super::*;
+use crate::measure::Space;
 
 fn by(track: &str, segment: &str) -> ReadOptions {
     let name = |name: &str| (!name.is_empty()).then(|| name.to_owned());
@@ -13,7 +15,7 @@ fn columns_and_delimiter_are_found() {
     let expected = "track / (13.5 46.5) (13.6 46.5) = none\n";
     for file in [
         "lat,lon\n46.5,13.5\n46.5,13.6\n",
-        "time;LONGITUDE;Latitude (deg)\r\n0;13.5;46.5\r\n1;13.6;46.5",
+        "when;LONGITUDE;Latitude (deg)\r\n0;13.5;46.5\r\n1;13.6;46.5",
         "\"Lng\"\t\"location-lat\"\r13.5\t46.5\r13.6\t46.5\r",
         "\n\n x | y | lat,lon\n 13.5 | 46.5 |\n\n1.36e1|+46.5|\n",
         "x,y,lon,lat\n0,0,13.5,46.5\n0,0,13.6,46.5,,\n",
@@ -72,4 +74,51 @@ fn nothing_grows_without_bound() {
     insta::assert_snapshot!(error_with(format!("who,lat,lon\n{many}").as_bytes(), &by("who", "")), @"100002: more than 100000 tracks in one file; split it, or check --track-column");
     let long = format!("who,lat,lon\n{},1,1\n", "x".repeat(300));
     insta::assert_snapshot!(error_with(long.as_bytes(), &by("who", "")), @r#"2:1: a value in the column "who" is longer than 256 bytes; tracks and segments need short names"#);
+}
+
+/// The same, and what was remarked.
+fn remarked(file: &str, options: &ReadOptions) -> String {
+    let mut notes = Notes::default();
+    read_all(file.as_bytes(), options, &mut notes).unwrap();
+    notes.ended.concat() + &notes.remarks.concat()
+}
+
+#[test]
+fn times_elevations_and_accuracies_are_found_and_may_be_missing() {
+    let file = "lat,lon,Altitude (m),timestamp,hAcc\n1,2,37.5,1970-01-01 00:00:01,4\n1,2,,,\n1,2,0,2.5\n1,2,nan,null,n/a";
+    insta::assert_snapshot!(told(file), @"track / (2 1 z37.5 t1 a4) (2 1) (2 1 z0 t2.5) (2 1) = none");
+    // Feet are not metres, and no column is two things.
+    insta::assert_snapshot!(told("lat,lon,alt (ft),time_ms,z\n1,2,9,1500,3\n"), @"track / (2 1 z3 t1.5) = none");
+    insta::assert_snapshot!(told("lat,lon,alt (ft),Time [ms]\n1,2,9,1500\n"), @"track / (2 1 t1.5) = none");
+    let planar = ReadOptions {
+        space: Space::Planar,
+        y_column: Some("z".into()),
+        time_column: Some("when_s".into()),
+        accuracy_column: Some("error".into()),
+        z_column: Some("height".into()),
+        ..Default::default()
+    };
+    insta::assert_snapshot!(told_with("x,z,height,when_s,error\n1,2,3,4e9,5\n", &planar), @"track / (1 2 z3 t4000000000 a5) = none");
+}
+
+#[test]
+fn a_column_that_was_guessed_wrong_is_left_out_with_a_remark() {
+    let file = "lat,lon,time,z,accuracy\n1,2,,-,\n1,2,09:12:40,1,good\n1,2,x,y,z\n";
+    insta::assert_snapshot!(remarked(file, &ReadOptions::default()), @r#"
+    track / (2 1) (2 1) (2 1) = none
+    the column "z" is left out: the elevation "-" is not a number
+    the column "time" is left out: the time "09:12:40" is not like 2024-05-18T09:12:40Z or a number of seconds since 1970
+    the column "accuracy" is left out: the accuracy "good" is not a number
+    "#);
+}
+
+#[test]
+fn a_bad_value_in_a_column_that_was_named_or_was_good_is_an_error() {
+    let named = ReadOptions { time_column: Some("when".into()), ..Default::default() };
+    insta::assert_snapshot!(error_with(b"lat,lon,when\n1,2,noon\n", &named), @r#"2:3: the time "noon" is not like 2024-05-18T09:12:40Z or a number of seconds since 1970, in the column "when""#);
+    insta::assert_snapshot!(error(b"lat,lon,time\n1,2,1\n1,2,noon\n"), @r#"3:3: the time "noon" is not like 2024-05-18T09:12:40Z or a number of seconds since 1970, in the column "time""#);
+    insta::assert_snapshot!(error(b"lat,lon,ele\n1,2,1\n1,2,3;4\n"), @r#"3:3: the elevation "3;4" is not a number, in the column "ele""#);
+    insta::assert_snapshot!(error(b"lat,lon,ele,accuracy\n1,2,inf,1\n"), @r#"2:3: z inf is not a number between -2^40 and 2^40, in the column "ele""#);
+    insta::assert_snapshot!(error(b"lat,lon,ele,accuracy\n1,2,1,-1\n"), @r#"2:4: accuracy_m -1 is not a number from 0 to 2^40, in the column "accuracy""#);
+    insta::assert_snapshot!(error_with(b"lat,lon,time\n1,2,1\n", &named), @r#"no column named "when" in the first line, which has "lat", "lon", "time" (split at ','); give --time-column one of these"#);
 }

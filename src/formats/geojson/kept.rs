@@ -26,7 +26,7 @@ impl Kept {
     pub(super) fn replay<E: Error>(&self, line_depth: usize, walk: &mut Walk<'_>) -> Result<(), E> {
         let mut depth = 0;
         let mut numbers = 0;
-        let mut position = [0.0; 2];
+        let mut position = [0.0; 3];
         for &piece in &self.0 {
             match piece {
                 Piece::Open => {
@@ -50,7 +50,8 @@ impl Kept {
                         if numbers < 2 {
                             return Err(E::custom("a position with fewer than two numbers"));
                         }
-                        walk.fix(Fix { x: position[0], y: position[1] })?;
+                        let z = (numbers > 2 && !position[2].is_nan()).then_some(position[2]);
+                        walk.fix(Fix { z, ..Fix::new(position[0], position[1]) })?;
                     }
                     depth -= 1;
                 }
@@ -108,6 +109,11 @@ impl<'de> Visitor<'de> for Keep<'_> {
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<(), E> {
         self.visit_f64(number as f64)
+    }
+
+    /// JSON has no NaN, so it can stand for a null: no elevation, and no coordinate either.
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        self.visit_f64(f64::NAN)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {

@@ -278,7 +278,7 @@ impl<'de> visit::SeqThen<'de> for Lines<'_, '_> {
     }
 }
 
-/// One position: longitude, latitude, and whatever follows.
+/// One position: longitude, latitude, an elevation perhaps, and whatever follows.
 struct Position<'w, 'a> {
     walk: &'w mut Walk<'a>,
 }
@@ -296,8 +296,10 @@ impl<'de> visit::SeqThen<'de> for Position<'_, '_> {
         let (Some(x), Some(y)) = (numbers.next_element()?, numbers.next_element()?) else {
             return Err(A::Error::custom("a position with fewer than two numbers"));
         };
+        // A null is no elevation.
+        let z = numbers.next_element::<Option<f64>>()?.flatten();
         while numbers.next_element::<IgnoredAny>()?.is_some() {}
-        self.walk.fix(Fix { x, y })
+        self.walk.fix(Fix { z, ..Fix::new(x, y) })
     }
 }
 

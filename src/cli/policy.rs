@@ -1,0 +1,182 @@
+//! How a path is measured, as options of the command line, in the words of [`Options`]. Any command that
+//! measures paths flattens [`PolicyArgs`] into its own, as the last of them.
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use crate::measure::{Elevation, Metric, Options, PLANAR_MAX, REANCHOR_COUNT};
+
+/// A metric as the command line names it.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Model {
+    /// The straight line in the plane, in the unit of the coordinates
+    Planar,
+    /// The great circle on a sphere, in metres; up to 0.56 % off
+    Haversine,
+    /// The shortest line on the WGS84 ellipsoid, in metres
+    Geodesic,
+}
+
+impl Model {
+    pub(super) fn metric(self) -> Metric {
+        match self {
+            Model::Planar => Metric::Planar,
+            Model::Haversine => Metric::Haversine,
+            Model::Geodesic => Metric::Geodesic,
+        }
+    }
+}
+
+/// What is made of elevations.
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+enum ElevationMode {
+    /// Lengths are those of the map
+    Ignored,
+    /// The length in three dimensions is told beside the one of the map
+    #[value(name = "3d")]
+    ThreeDimensional,
+}
+
+/// What counts, and what is kept out. Everything is off unless set.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Policy (distances in metres, speeds in metres a second; with \
+                               --model planar in the unit of the coordinates)")]
+pub(super) struct PolicyArgs {
+    /// What is made of elevations
+    #[arg(long, value_enum, value_name = "MODE", default_value_t = ElevationMode::Ignored)]
+    elevation: ElevationMode,
+
+    /// Start a segment at a point this much later than the accepted one before it, such as 30s
+    #[arg(long, value_name = "TIME", value_parser = gap_time)]
+    max_gap_time: Option<u64>,
+
+    /// Start a segment at a point farther than this from the accepted one before it
+    #[arg(long, value_name = "DISTANCE", value_parser = positive)]
+    max_gap: Option<f64>,
+
+    /// Reject a point if the way to it takes a greater speed; two places at one instant do, a point
+    /// without a time does not
+    #[arg(long, value_name = "SPEED", value_parser = positive)]
+    max_speed: Option<f64>,
+
+    /// After so many points in a row that were rejected for time or speed and agree with one another,
+    /// go on from the last of them
+    #[arg(
+        long, value_name = "COUNT", default_value_t = REANCHOR_COUNT,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    reanchor_count: u32,
+
+    /// Reject a point if it is nearer than this to the accepted one before it
+    #[arg(long, value_name = "DISTANCE", value_parser = positive)]
+    min_step: Option<f64>,
+
+    /// Reject a point if its accuracy radius, in metres, is greater than this; one without passes
+    #[arg(long, value_name = "METRES", value_parser = positive)]
+    max_accuracy: Option<f64>,
+
+    /// Reject a point if it is earlier than the accepted one before it
+    #[arg(long)]
+    reject_backward_time: bool,
+
+    /// Leave slower legs out of the moving time
+    #[arg(long, value_name = "SPEED", value_parser = positive)]
+    stopped_speed: Option<f64>,
+}
+
+impl PolicyArgs {
+    /// The options, all in range: the parsers of the arguments have seen to it.
+    pub(super) fn options(&self, metric: Metric) -> Options {
+        Options {
+            elevation: match self.elevation {
+                ElevationMode::Ignored => Elevation::Ignored,
+                ElevationMode::ThreeDimensional => Elevation::ThreeDimensional,
+            },
+            max_gap_time_ns: self.max_gap_time,
+            max_gap: self.max_gap,
+            max_speed: self.max_speed,
+            reanchor_count: self.reanchor_count,
+            min_step: self.min_step,
+            max_accuracy_m: self.max_accuracy,
+            reject_backward_time: self.reject_backward_time,
+            stopped_speed: self.stopped_speed,
+            ..Options::new(metric)
+        }
+    }
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(value) if value > 0.0 && value <= PLANAR_MAX => Ok(value),
+        Ok(_) => Err("it must be above 0 and at most 2^40".to_owned()),
+        Err(_) => Err("it must be a number without a unit".to_owned()),
+    }
+}
+
+/// In nanoseconds.
+fn gap_time(text: &str) -> Result<u64, String> {
+    let time: Duration = humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; write a time such as 30s or 5min"))?;
+    match u64::try_from(time.as_nanos()) {
+        Ok(0) => Err("it must be above 0".to_owned()),
+        Ok(ns) => Ok(ns),
+        Err(_) => Err("it must be below 584 years".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Wrapper {
+        #[command(flatten)]
+        args: PolicyArgs,
+    }
+
+    fn parsed(arguments: &str) -> Result<Options, String> {
+        let words = ["x"].into_iter().chain(arguments.split_whitespace());
+        let wrapper = Wrapper::try_parse_from(words).map_err(|error| error.to_string())?;
+        Ok(wrapper.args.options(Metric::Geodesic))
+    }
+
+    #[test]
+    fn every_option_has_its_argument() {
+        assert_eq!(parsed(""), Ok(Options::new(Metric::Geodesic)));
+        let all = "--elevation 3d --max-gap-time 1m30s --max-gap 500 --max-speed 60 --reanchor-count 5 \
+                   --min-step 2.5 --max-accuracy 30 --reject-backward-time --stopped-speed 0.3";
+        let expected = Options {
+            elevation: Elevation::ThreeDimensional,
+            max_gap_time_ns: Some(90_000_000_000),
+            max_gap: Some(500.0),
+            max_speed: Some(60.0),
+            reanchor_count: 5,
+            min_step: Some(2.5),
+            max_accuracy_m: Some(30.0),
+            reject_backward_time: true,
+            stopped_speed: Some(0.3),
+            ..Options::new(Metric::Geodesic)
+        };
+        assert_eq!(parsed(all), Ok(expected));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for bad in [
+            "--min-step 0",
+            "--min-step -1",
+            "--max-speed NaN",
+            "--max-gap inf",
+            "--max-gap 5km",
+            "--max-gap-time 0s",
+            "--max-gap-time 30",
+            "--max-gap-time 600years",
+            "--reanchor-count 0",
+        ] {
+            assert!(parsed(bad).is_err(), "{bad}");
+        }
+    }
+}

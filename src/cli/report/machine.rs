@@ -1,0 +1,221 @@
+//! The rows of a report that machines read: JSON objects and the columns of a CSV table, under names that
+//! tell the unit. Lengths and speeds of planar paths are in the caller's unit, under names without one.
+//!
+//! Names are for ever: new ones go to the end.
+
+use std::borrow::Cow;
+
+use serde::ser::{Serialize, Serializer};
+
+use super::{Total, Track};
+use crate::measure::{Metric, PathSummary, RejectionReason, Space};
+
+/// A row: its members in their order.
+pub(super) struct Row<'a>(Vec<(Cow<'static, str>, Value<'a>)>);
+
+enum Value<'a> {
+    /// Not in the object, or an empty field.
+    Missing,
+    Null,
+    Text(Cow<'a, str>),
+    Count(u64),
+    Number(f64),
+    Box([f64; 4]),
+    Row(Row<'a>),
+    Rows(Vec<Row<'a>>),
+}
+
+impl Serialize for Row<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let present = self.0.iter().filter(|(_, value)| !matches!(value, Value::Missing));
+        serializer.collect_map(present.map(|(name, value)| (name, value)))
+    }
+}
+
+impl Serialize for Value<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Value::Missing | Value::Null => serializer.serialize_none(),
+            Value::Text(text) => serializer.serialize_str(text),
+            Value::Count(count) => serializer.serialize_u64(*count),
+            Value::Number(number) => serializer.serialize_f64(*number),
+            Value::Box(sides) => sides.serialize(serializer),
+            Value::Row(row) => row.serialize(serializer),
+            Value::Rows(rows) => rows.serialize(serializer),
+        }
+    }
+}
+
+impl Value<'_> {
+    fn number(number: Option<f64>) -> Self {
+        number.map_or(Value::Missing, Value::Number)
+    }
+
+    fn seconds(ns: Option<u64>) -> Self {
+        Self::number(ns.map(|ns| ns as f64 / 1e9))
+    }
+
+    /// As a field of a table.
+    fn field(&self) -> String {
+        match self {
+            Value::Text(text) => text.to_string(),
+            Value::Count(count) => count.to_string(),
+            Value::Number(number) => number.to_string(),
+            _ => String::new(),
+        }
+    }
+}
+
+const REASONS: [RejectionReason; 4] = [
+    RejectionReason::BackwardTime,
+    RejectionReason::Accuracy,
+    RejectionReason::Speed,
+    RejectionReason::Step,
+];
+
+fn reason_name(reason: RejectionReason) -> &'static str {
+    match reason {
+        RejectionReason::BackwardTime => "backward_time",
+        RejectionReason::Accuracy => "accuracy",
+        RejectionReason::Speed => "speed",
+        RejectionReason::Step => "step",
+    }
+}
+
+/// A name with the unit that it has unless the path is planar.
+fn named(metric: Metric, name: &str, unit: &str) -> Cow<'static, str> {
+    match metric.space() {
+        Space::Planar => name.to_owned().into(),
+        Space::Geographic => format!("{name}_{unit}").into(),
+    }
+}
+
+/// What tracks and totals have in common and came after the first names.
+fn more<'a>(summary: &PathSummary) -> Vec<(Cow<'static, str>, Value<'a>)> {
+    let metric = summary.metric;
+    vec![
+        ("accepted".into(), Value::Count(summary.accepted_count)),
+        (named(metric, "raw_length", "m"), Value::Number(summary.raw_length)),
+        (named(metric, "length_3d", "m"), Value::number(summary.length_3d)),
+        ("elapsed_s".into(), Value::seconds(summary.elapsed_ns)),
+        ("moving_s".into(), Value::seconds(summary.moving_ns)),
+        (named(metric, "max_speed", "mps"), Value::number(summary.max_speed)),
+        (named(metric, "ascent", "m"), Value::number(summary.ascent)),
+        (named(metric, "descent", "m"), Value::number(summary.descent)),
+    ]
+}
+
+/// A total has no offsets.
+fn json_more<'a>(summary: &PathSummary, is_total: bool) -> Vec<(Cow<'static, str>, Value<'a>)> {
+    let mut row = more(summary);
+    let rejections = summary.rejections.iter().map(|rejection| {
+        let first = if is_total { Value::Missing } else { Value::Count(rejection.first_offset) };
+        Row(vec![
+            ("reason".into(), Value::Text(reason_name(rejection.reason).into())),
+            ("count".into(), Value::Count(rejection.count)),
+            ("first_offset".into(), first),
+            (named(summary.metric, "kept_out", "m"), Value::Number(rejection.kept_out)),
+        ])
+    });
+    row.push(("rejections".into(), Value::Rows(rejections.collect())));
+    row
+}
+
+pub(super) fn json_track<'a>(track: &Track<'a>) -> Row<'a> {
+    let summary = &track.summary;
+    let name = match track.name {
+        Some(name) => Value::Text(name.into()),
+        None => Value::Count(track.number),
+    };
+    // West, south, east, north, as in RFC 7946, section 5; or the least and largest x and y.
+    let bbox = summary.bounds.map(|b| Value::Box([b.min_x, b.min_y, b.max_x, b.max_y]));
+    let mut row = vec![
+        ("file".into(), Value::Text(track.file.into())),
+        ("track".into(), name),
+        ("points".into(), Value::Count(summary.point_count)),
+        ("segments".into(), Value::Count(summary.segment_count)),
+        (named(summary.metric, "length", "m"), Value::Number(summary.length)),
+        (named(summary.metric, "displacement", "m"), Value::Number(summary.displacement)),
+        ("model".into(), Value::Text(summary.metric.to_string().into())),
+        ("bbox".into(), bbox.unwrap_or(Value::Null)),
+    ];
+    row.extend(json_more(summary, false));
+    Row(row)
+}
+
+pub(super) fn json_total(total: &Total) -> Row<'static> {
+    let summary = &total.summary;
+    let mut row = vec![
+        ("files".into(), Value::Count(total.file_count)),
+        ("failed_files".into(), Value::Count(total.failed_file_count)),
+        ("tracks".into(), Value::Count(total.track_count)),
+        ("points".into(), Value::Count(summary.point_count)),
+        ("segments".into(), Value::Count(summary.segment_count)),
+        (named(summary.metric, "length", "m"), Value::Number(summary.length)),
+        ("model".into(), Value::Text(summary.metric.to_string().into())),
+    ];
+    row.extend(json_more(summary, true));
+    Row(vec![("total".into(), Value::Row(Row(row)))])
+}
+
+/// A track or, without one, the total, as a row of the table with its names.
+fn csv_row<'a>(
+    track: Option<&Track<'a>>,
+    summary: &PathSummary,
+) -> Vec<(Cow<'static, str>, Value<'a>)> {
+    let metric = summary.metric;
+    let text = |text: fn(&Track<'a>) -> Cow<'a, str>| {
+        track.map_or(Value::Missing, |track| Value::Text(text(track)))
+    };
+    let name = |track: &Track<'a>| match track.name {
+        Some(name) => name.into(),
+        None => track.number.to_string().into(),
+    };
+    let bounds = summary.bounds.filter(|_| track.is_some());
+    let [west, south, east, north] = match metric.space() {
+        Space::Planar => ["min_x", "min_y", "max_x", "max_y"],
+        Space::Geographic => ["west_deg", "south_deg", "east_deg", "north_deg"],
+    };
+    let displacement = track.map(|_| summary.displacement);
+    let kind = if track.is_some() { "track" } else { "total" };
+    let mut row = vec![
+        ("kind".into(), Value::Text(kind.into())),
+        ("file".into(), text(|track| track.file.into())),
+        ("track".into(), text(name)),
+        ("points".into(), Value::Count(summary.point_count)),
+        ("segments".into(), Value::Count(summary.segment_count)),
+        (named(metric, "length", "m"), Value::Number(summary.length)),
+        (named(metric, "displacement", "m"), Value::number(displacement)),
+        ("model".into(), Value::Text(metric.to_string().into())),
+        (west.into(), Value::number(bounds.map(|bounds| bounds.min_x))),
+        (south.into(), Value::number(bounds.map(|bounds| bounds.min_y))),
+        (east.into(), Value::number(bounds.map(|bounds| bounds.max_x))),
+        (north.into(), Value::number(bounds.map(|bounds| bounds.max_y))),
+    ];
+    row.extend(more(summary));
+    for reason in REASONS {
+        let name = reason_name(reason);
+        let rejection = summary.rejections.iter().find(|rejection| rejection.reason == reason);
+        let first = rejection.filter(|_| track.is_some()).map(|rejection| rejection.first_offset);
+        row.extend([
+            (
+                format!("{name}_count").into(),
+                Value::Count(rejection.map_or(0, |rejection| rejection.count)),
+            ),
+            (format!("{name}_first_offset").into(), first.map_or(Value::Missing, Value::Count)),
+            (
+                named(metric, &format!("{name}_kept_out"), "m"),
+                Value::Number(rejection.map_or(0.0, |rejection| rejection.kept_out)),
+            ),
+        ]);
+    }
+    row
+}
+
+pub(super) fn csv_header(summary: &PathSummary) -> Vec<String> {
+    csv_row(None, summary).into_iter().map(|(name, _)| name.into_owned()).collect()
+}
+
+pub(super) fn csv_fields(track: Option<&Track<'_>>, summary: &PathSummary) -> Vec<String> {
+    csv_row(track, summary).iter().map(|(_, value)| value.field()).collect()
+}

@@ -1,0 +1,225 @@
+//! What `waywiser measure` prints: aligned text for people, JSON lines and CSV for machines. One
+//! row a track as soon as it is known, and the total at the end; nothing is held back.
+
+mod machine;
+mod text;
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use serde::Serialize;
+use unicode_width::UnicodeWidthStr;
+
+pub(super) use self::text::{Keep, counted, fitted, grouped, harmless};
+use crate::measure::{Metric, PathSummary, RejectionReason, Space};
+
+/// Columns of a terminal that a file or track name may take in text.
+const NAME_WIDTH_MAX: usize = 32;
+const POINTS_WIDTH: usize = 13;
+const SEGMENTS_WIDTH: usize = 9;
+const LENGTH_WIDTH: usize = 18;
+
+/// How the report looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Style {
+    /// One row a track.
+    Text,
+    /// All that is known of each, in rows under the track's own.
+    Details,
+    Json,
+    Csv,
+}
+
+/// One measured track.
+pub(super) struct Track<'a> {
+    pub file: &'a str,
+    /// Its count in the file, from 1.
+    pub number: u64,
+    pub name: Option<&'a str>,
+    pub summary: PathSummary,
+}
+
+/// All tracks together.
+pub(super) struct Total {
+    pub file_count: u64,
+    pub failed_file_count: u64,
+    pub track_count: u64,
+    pub summary: PathSummary,
+}
+
+/// Writes rows in a [`Style`].
+pub(super) struct Report<W> {
+    out: W,
+    style: Style,
+    metric: Metric,
+    file_width: usize,
+    begun: bool,
+}
+
+impl<W: Write> Report<W> {
+    /// A report on these files; their names decide how wide the first column is.
+    pub(super) fn new<'a>(
+        out: W,
+        style: Style,
+        metric: Metric,
+        files: impl Iterator<Item = &'a str>,
+    ) -> Self {
+        let widest = files.map(|file| harmless(file).width()).max().unwrap_or_default();
+        let file_width = widest.clamp("total".len(), NAME_WIDTH_MAX);
+        Self { out, style, metric, file_width, begun: false }
+    }
+
+    pub(super) fn out(&mut self) -> &mut W {
+        &mut self.out
+    }
+
+    /// Writes a track.
+    pub(super) fn track(&mut self, track: &Track<'_>) -> io::Result<()> {
+        self.begin(&track.summary)?;
+        match self.style {
+            Style::Text | Style::Details => {
+                let number;
+                let name = match track.name {
+                    Some(name) => name,
+                    None => {
+                        number = track.number.to_string();
+                        &number
+                    }
+                };
+                let summary = &track.summary;
+                self.text_rows(track.file, name, summary, Some(summary.displacement))
+            }
+            Style::Json => self.json(&machine::json_track(track)),
+            Style::Csv => self.csv(&machine::csv_fields(Some(track), &track.summary)),
+        }
+    }
+
+    /// Writes the last line.
+    pub(super) fn total(&mut self, total: &Total) -> io::Result<()> {
+        self.begin(&total.summary)?;
+        match self.style {
+            Style::Text | Style::Details => {
+                let tracks = counted(total.track_count, "track");
+                let name = match total.failed_file_count {
+                    0 => tracks,
+                    failed => format!("{tracks}; {} failed", counted(failed, "file")),
+                };
+                self.text_rows("total", &name, &total.summary, None)
+            }
+            Style::Json => self.json(&machine::json_total(total)),
+            Style::Csv => self.csv(&machine::csv_fields(None, &total.summary)),
+        }
+    }
+
+    /// Writes the header, once.
+    fn begin(&mut self, summary: &PathSummary) -> io::Result<()> {
+        if std::mem::replace(&mut self.begun, true) {
+            return Ok(());
+        }
+        match self.style {
+            Style::Text | Style::Details => {
+                self.text_line(["file", "track", "points", "segments", "length"])
+            }
+            Style::Json => Ok(()),
+            Style::Csv => self.csv(&machine::csv_header(summary)),
+        }
+    }
+
+    /// The row of a track or total and, in detail, those on what of it counts.
+    /// A total has no displacement.
+    fn text_rows(
+        &mut self,
+        file: &str,
+        name: &str,
+        summary: &PathSummary,
+        displacement: Option<f64>,
+    ) -> io::Result<()> {
+        let is_detailed = self.style == Style::Details;
+        let is_total = displacement.is_none();
+        // The points stand for the length beside them.
+        let points = if is_detailed { summary.accepted_count } else { summary.point_count };
+        let segments = grouped(&summary.segment_count.to_string());
+        let length = self.length(summary.length);
+        self.text_line([file, name, &grouped(&points.to_string()), &segments, &length])?;
+        if !is_detailed {
+            return Ok(());
+        }
+        let raw = self.length(summary.raw_length);
+        self.detail("all points, unfiltered", &grouped(&summary.point_count.to_string()), &raw)?;
+        for rejection in &summary.rejections {
+            let what = match rejection.reason {
+                RejectionReason::BackwardTime => "back in time",
+                RejectionReason::Accuracy => "inaccurate",
+                RejectionReason::Speed => "too fast",
+                RejectionReason::Step => "too near",
+            };
+            // A total has no offsets.
+            let first = match is_total {
+                true => String::new(),
+                false => format!(", first at {}", grouped(&rejection.first_offset.to_string())),
+            };
+            let label = format!("- {what}{first}");
+            let length = self.length(rejection.kept_out);
+            self.detail(&label, &grouped(&rejection.count.to_string()), &length)?;
+        }
+        if let Some(length_3d) = summary.length_3d {
+            let length_3d = self.length(length_3d);
+            self.detail("in three dimensions", "", &length_3d)?;
+        }
+        if let Some(displacement) = displacement {
+            let displacement = self.length(displacement);
+            self.detail("from first to last", "", &displacement)?;
+        }
+        for (label, climb) in [("ascent", summary.ascent), ("descent", summary.descent)] {
+            if let Some(climb) = climb {
+                let climb = self.length(climb);
+                self.detail(label, "", &climb)?;
+            }
+        }
+        for (label, time_ns) in
+            [("time elapsed", summary.elapsed_ns), ("time in motion", summary.moving_ns)]
+        {
+            if let Some(time_ns) = time_ns {
+                // To the millisecond, which is what receivers tell.
+                let time = Duration::from_millis(time_ns / 1_000_000);
+                self.detail(label, "", &humantime::format_duration(time).to_string())?;
+            }
+        }
+        if let Some(max_speed) = summary.max_speed {
+            let max_speed = self.length(max_speed) + "/s";
+            self.detail("highest speed", "", &max_speed)?;
+        }
+        Ok(())
+    }
+
+    fn length(&self, length: f64) -> String {
+        match self.metric.space() {
+            Space::Planar => grouped(&format!("{length:.6}")),
+            Space::Geographic => grouped(&format!("{length:.3}")) + " m",
+        }
+    }
+
+    fn detail(&mut self, label: &str, points: &str, value: &str) -> io::Result<()> {
+        self.text_line(["", &format!("  {label}"), points, "", value])
+    }
+
+    fn text_line(&mut self, [file, name, points, segments, length]: [&str; 5]) -> io::Result<()> {
+        writeln!(
+            self.out,
+            "{}  {}{points:>POINTS_WIDTH$} {segments:>SEGMENTS_WIDTH$}  {length:>LENGTH_WIDTH$}",
+            fitted(file, self.file_width, Keep::End),
+            fitted(name, NAME_WIDTH_MAX, Keep::Start),
+        )
+    }
+
+    fn json(&mut self, row: &impl Serialize) -> io::Result<()> {
+        serde_json::to_writer(&mut self.out, row)?;
+        self.out.write_all(b"\n")
+    }
+
+    fn csv(&mut self, row: &[String]) -> io::Result<()> {
+        let mut csv = csv::WriterBuilder::new().buffer_capacity(1 << 10).from_writer(&mut self.out);
+        csv.write_record(row)?;
+        csv.flush()
+    }
+}

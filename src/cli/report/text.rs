@@ -1,0 +1,105 @@
+//! Text for a terminal: numbers in groups, names that fit and do no harm. What every report of the
+//! command line is made of.
+
+use std::borrow::Cow;
+
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// `1 track`, `2 tracks`.
+pub(in crate::cli) fn counted(count: u64, what: &str) -> String {
+    format!("{} {what}{}", grouped(&count.to_string()), if count == 1 { "" } else { "s" })
+}
+
+/// A decimal number with a space between groups of three digits before the point.
+pub(in crate::cli) fn grouped(number: &str) -> String {
+    let whole = number.find('.').unwrap_or(number.len());
+    let mut text = String::with_capacity(number.len() + number.len() / 3);
+    for (at, char) in number.char_indices() {
+        if at > 0 && at < whole && (whole - at).is_multiple_of(3) {
+            text.push(' ');
+        }
+        text.push(char);
+    }
+    text
+}
+
+/// A name without characters that could move the cursor or hide text: these are shown as escapes.
+pub(in crate::cli) fn harmless(name: &str) -> Cow<'_, str> {
+    let is_harmful = |char: char| {
+        char.is_control()
+            // Marks and overrides of the direction of writing, line and paragraph separators.
+            || matches!(char, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !name.contains(is_harmful) {
+        return Cow::Borrowed(name);
+    }
+    let mut text = String::new();
+    for char in name.chars() {
+        match is_harmful(char) {
+            true => text.extend(char.escape_default()),
+            false => text.push(char),
+        }
+    }
+    Cow::Owned(text)
+}
+
+/// Which end of a name is cut off when it is too long.
+#[derive(Clone, Copy)]
+pub(in crate::cli) enum Keep {
+    /// Of a track's name, the beginning says most.
+    Start,
+    /// Of a path, the end does.
+    End,
+}
+
+/// A name made harmless, cut or filled up to `width` columns of a terminal.
+pub(in crate::cli) fn fitted(name: &str, width: usize, keep: Keep) -> String {
+    let name = harmless(name);
+    if name.width() <= width {
+        let missing = width - name.width();
+        return format!("{name}{:missing$}", "");
+    }
+    let mut taken = 1; // the dots
+    let fits = |char: &char| {
+        taken += char.width().unwrap_or_default();
+        taken <= width
+    };
+    let text = match keep {
+        Keep::Start => name.chars().take_while(fits).chain(['…']).collect::<String>(),
+        Keep::End => {
+            let mut chars: Vec<char> = name.chars().rev().take_while(fits).chain(['…']).collect();
+            chars.reverse();
+            chars.into_iter().collect()
+        }
+    };
+    let missing = width.saturating_sub(text.width());
+    text + &" ".repeat(missing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        assert_eq!(grouped("0"), "0");
+        assert_eq!(grouped("999.123456"), "999.123456");
+        assert_eq!(grouped("2700.918"), "2 700.918");
+        assert_eq!(grouped("1234567"), "1 234 567");
+    }
+
+    #[test]
+    fn names_are_fitted_by_their_width_on_a_terminal() {
+        assert_eq!(fitted("abc", 5, Keep::Start), "abc  ");
+        assert_eq!(fitted("abcdef", 5, Keep::Start), "abcd…");
+        assert_eq!(fitted("abcdef", 5, Keep::End), "…cdef");
+        assert_eq!(fitted("山山山", 5, Keep::Start), "山山…");
+        assert_eq!(fitted("山山山", 4, Keep::Start), "山… ");
+    }
+
+    #[test]
+    fn a_name_cannot_drive_the_terminal() {
+        assert_eq!(harmless("Črna gora"), "Črna gora");
+        assert_eq!(harmless("\x1b[2J\u{9b}\n\u{202e}"), r"\u{1b}[2J\u{9b}\n\u{202e}");
+    }
+}

@@ -1,0 +1,177 @@
+//! The values that a fix may have beside its place, as files write them: numbers and times, or one of the
+//! ways of saying that there is none.
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::error::{coordinate, excerpt};
+
+/// What a number is that stands where a time should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TimeUnit {
+    S,
+    Ms,
+    Us,
+    Ns,
+}
+
+impl TimeUnit {
+    /// How many nanoseconds it has.
+    fn ns(self) -> i64 {
+        match self {
+            TimeUnit::S => 1_000_000_000,
+            TimeUnit::Ms => 1_000_000,
+            TimeUnit::Us => 1_000,
+            TimeUnit::Ns => 1,
+        }
+    }
+
+    /// The unit in which a time of our days has so many digits: as seconds these would be past the year
+    /// 5000, as milliseconds before 1973.
+    fn guessed(value: f64) -> Self {
+        match value.abs() {
+            ..1e11 => TimeUnit::S,
+            ..1e14 => TimeUnit::Ms,
+            ..1e17 => TimeUnit::Us,
+            _ => TimeUnit::Ns,
+        }
+    }
+}
+
+/// Whether a value says that there is none. NaN is what some programs write for that.
+fn is_missing(text: &[u8]) -> bool {
+    const WORDS: [&[u8]; 5] = [b"nan", b"null", b"none", b"na", b"n/a"];
+    text.is_empty() || WORDS.iter().any(|word| text.eq_ignore_ascii_case(word))
+}
+
+/// A number that may be missing, or what is wrong with it.
+pub(super) fn number(name: &str, bytes: &[u8]) -> Result<Option<f64>, String> {
+    let bytes = bytes.trim_ascii();
+    if is_missing(bytes) { Ok(None) } else { coordinate(name, bytes).map(Some) }
+}
+
+/// A time that may be missing, in nanoseconds since 1970-01-01T00:00:00Z, or what is wrong with it.
+///
+/// It is a date and time of ISO 8601 as RFC 3339 has it, with a blank for the T and a shortened offset
+/// allowed; without an offset it is UTC. Or it is a number of units since 1970, of seconds unless the
+/// unit is known or the number is too large for that. Fractions of a number count to the microsecond.
+///
+/// Years that a fix cannot have are what programs write who know no time (0001-01-01): it is missing.
+pub(super) fn unix_ns(bytes: &[u8], unit: Option<TimeUnit>) -> Result<Option<i64>, String> {
+    let bytes = bytes.trim_ascii();
+    if is_missing(bytes) {
+        return Ok(None);
+    }
+    let text = std::str::from_utf8(bytes).unwrap_or("");
+    if let Ok(whole) = text.parse::<i64>() {
+        let unit = unit.unwrap_or_else(|| TimeUnit::guessed(whole as f64));
+        return Ok(whole.checked_mul(unit.ns()));
+    }
+    if let Some(value) = text.parse::<f64>().ok().filter(|value| value.is_finite()) {
+        let unit = unit.unwrap_or_else(|| TimeUnit::guessed(value));
+        let us = (value * (unit.ns() as f64 / 1e3)).round();
+        // The conversion saturates, and what is out of range stays so.
+        return Ok((us as i64).checked_mul(TimeUnit::Us.ns()));
+    }
+    match OffsetDateTime::parse(&rfc3339(text), &Rfc3339) {
+        Ok(time) => Ok(i64::try_from(time.unix_timestamp_nanos()).ok()),
+        Err(_) => Err(format!(
+            "the time {} is not like 2024-05-18T09:12:40Z or a number of seconds since 1970",
+            excerpt(bytes)
+        )),
+    }
+}
+
+/// A time with what RFC 3339 asks for where it was left out.
+fn rfc3339(text: &str) -> String {
+    const DATE_LENGTH: usize = "2024-05-18".len();
+    let mut full: String = text.chars().take(64).collect();
+    if full.as_bytes().get(DATE_LENGTH) == Some(&b' ') {
+        full.replace_range(DATE_LENGTH..=DATE_LENGTH, "T");
+    }
+    let offset = full.rfind(['+', '-']).filter(|&at| at > DATE_LENGTH);
+    match offset.map(|at| full.len() - at) {
+        // +02 and +0200.
+        Some(3) => full.push_str(":00"),
+        Some(5) if full.is_char_boundary(full.len() - 2) => full.insert(full.len() - 2, ':'),
+        None if full.ends_with(|end: char| end.is_ascii_digit()) => full.push('Z'),
+        _ => {}
+    }
+    full
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn time(text: &str) -> Option<i64> {
+        unix_ns(text.as_bytes(), None).unwrap()
+    }
+
+    #[test]
+    fn times_are_read_as_they_are_written() {
+        let noon = 1_700_049_600_000_000_000;
+        for text in [
+            "2023-11-15T12:00:00Z",
+            " 2023-11-15 12:00:00 ",
+            "2023-11-15T12:00:00.000",
+            "2023-11-15t12:00:00z",
+            "2023-11-15T13:00:00+01:00",
+            "2023-11-15 13:00:00+01",
+            "2023-11-15T06:30:00-0530",
+            "1700049600",
+            "1700049600.0",
+            "1700049600000",
+            "1700049600000000",
+            "1700049600000000000",
+        ] {
+            assert_eq!(time(text), Some(noon), "{text}");
+        }
+        assert_eq!(time("2023-11-15T12:00:00.123456789Z"), Some(noon + 123_456_789));
+        assert_eq!(time("1700049600.123"), Some(noon + 123_000_000));
+        assert_eq!(time("1.5"), Some(1_500_000_000));
+        assert_eq!(unix_ns(b"1500", Some(TimeUnit::Ms)), Ok(Some(1_500_000_000)));
+        assert_eq!(unix_ns(b"-0.5", Some(TimeUnit::Ms)), Ok(Some(-500_000)));
+        // A leap second is the end of the second before it.
+        assert_eq!(time("2016-12-31T23:59:60Z"), Some(1_483_228_799_999_999_999));
+    }
+
+    #[test]
+    fn what_says_that_there_is_none_is_missing() {
+        for text in
+            ["", "  ", "NaN", "null", "N/A", "0001-01-01T00:00:00Z", "1e300", "-99999999999"]
+        {
+            assert_eq!(time(text), None, "{text}");
+        }
+        assert_eq!(number("elevation", b"nan"), Ok(None));
+        assert_eq!(number("elevation", b" -0.5"), Ok(Some(-0.5)));
+    }
+
+    #[test]
+    fn what_is_no_time_says_so() {
+        for text in [
+            "09:12:40",
+            "18/05/2024",
+            "2024-05-18",
+            "2024-13-18T09:12:40Z",
+            "2024-05-18T09:12",
+            "inf",
+            "é",
+        ] {
+            assert!(unix_ns(text.as_bytes(), None).is_err(), "{text}");
+        }
+        insta::assert_snapshot!(
+            unix_ns(b"18/05/2024 9:12", None).unwrap_err(),
+            @r#"the time "18/05/2024 9:12" is not like 2024-05-18T09:12:40Z or a number of seconds since 1970"#
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(text in "\\PC{0,30}", date in "2024-05-18[T é+-].{0,12}") {
+            let _ = (unix_ns(text.as_bytes(), None), unix_ns(date.as_bytes(), None));
+        }
+    }
+}
