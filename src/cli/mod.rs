@@ -10,6 +10,8 @@
 mod bench;
 mod input;
 mod measure;
+mod named;
+mod paths;
 mod policy;
 mod progress;
 mod record;
@@ -34,6 +36,8 @@ enum Command {
     Serve(serve::ServeArgs),
     Measure(measure::MeasureArgs),
     Record(record::RecordArgs),
+    Watch(paths::WatchArgs),
+    Paths(paths::PathsArgs),
     Bench(bench::BenchArgs),
 }
 
@@ -43,6 +47,8 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Measure(args) => measure::run(&args),
         Command::Record(args) => record::run(&args),
+        Command::Watch(args) => paths::watch(&args),
+        Command::Paths(args) => paths::run(&args),
         Command::Bench(args) => bench::run(&args),
     };
     match outcome {
