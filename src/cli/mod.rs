@@ -10,6 +10,8 @@
 mod bench;
 mod input;
 mod measure;
+mod named;
+mod paths;
 mod policy;
 mod progress;
 mod record;
@@ -35,6 +37,8 @@ enum Command {
     Serve(serve::ServeArgs),
     Measure(measure::MeasureArgs),
     Record(record::RecordArgs),
+    Watch(paths::WatchArgs),
+    Paths(paths::PathsArgs),
     Bench(bench::BenchArgs),
 }
 
@@ -44,6 +48,8 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Measure(args) => measure::run(&args),
         Command::Record(args) => record::run(&args),
+        Command::Watch(args) => paths::watch(&args),
+        Command::Paths(args) => paths::run(&args),
         Command::Bench(args) => bench::run(&args),
     };
     match outcome {

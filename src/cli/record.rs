@@ -15,13 +15,14 @@ use tokio_stream::iter;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::input::{self, ReadingArgs};
+use super::policy::{Model, PolicyArgs};
 use super::progress::Progress;
 use super::report::{Keep, counted, fitted, grouped};
-use super::{Outcome, complain};
-use crate::checkpoint::MemoryStore;
+use super::{Outcome, complain, named};
+use crate::checkpoint::{MemoryStore, PathName};
 use crate::client::{Client, ClientError, Route};
 use crate::formats::{self, Fix, FormatError, SinkError, TrackSink};
-use crate::measure::{Point, Space};
+use crate::measure::{Metric, Options, Point, Space};
 use crate::server::{self, Config};
 
 /// Points in a batch. One batch is being read, a few wait, one is being sent.
@@ -38,24 +39,55 @@ const BATCHES_MAX: usize = 4;
 /// waywiser measure.
 ///
 /// Without --server it starts a server in this process, on a free loopback port.
+///
+/// With --name the track becomes a recording of waywiser.v1, which survives lost connections and restarts:
+/// nothing is rounded, segments, elevations and times are kept, a policy may be set, and lengths are those
+/// of waywiser measure. Killed half-way, the same command on the same file goes on where the server is.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct RecordArgs {
     /// The file to send; - is standard input
-    file: PathBuf,
+    pub(super) file: PathBuf,
 
     /// The server to send it to, such as http://127.0.0.1:50051
     #[arg(long, value_name = "URL")]
-    server: Option<String>,
+    pub(super) server: Option<String>,
+
+    /// Keep the track on the server as the recording paths/NAME, of all that is known of its points
+    #[arg(long, value_name = "paths/NAME")]
+    name: Option<PathName>,
+
+    /// Which track of the file, counted from 1; needed where it has several
+    #[arg(long, value_name = "N", requires = "name", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) track: Option<u64>,
+
+    /// What a leg between two points is: geodesic unless set
+    #[arg(long, value_enum, requires = "name")]
+    model: Option<Model>,
+
+    /// Print what the recording comes to as one JSON object
+    #[arg(long, requires = "name")]
+    pub(super) json: bool,
 
     #[command(flatten)]
-    reading: ReadingArgs,
+    pub(super) reading: ReadingArgs,
+
+    #[command(flatten)]
+    pub(super) policy: PolicyArgs,
+}
+
+impl RecordArgs {
+    /// How a recording is measured.
+    pub(super) fn metric(&self) -> Metric {
+        self.model.map_or(Metric::Geodesic, Model::metric)
+    }
 }
 
 const EXAMPLES: &str = "\
 Examples:
   waywiser record examples/hill-walk.gpx
   waywiser record --server http://127.0.0.1:50051 walk.gpx
+  waywiser record --server http://127.0.0.1:50051 --name paths/walk --min-step 2 walk.gpx
 
 Exit status: 0 when everything was sent and answered, 1 when not, 2 when the arguments are wrong.";
 
@@ -84,6 +116,14 @@ pub(super) fn run(args: &RecordArgs) -> io::Result<Outcome> {
 }
 
 async fn record(args: &RecordArgs) -> io::Result<Outcome> {
+    if let Some(name) = &args.name {
+        return named::record(args, name).await;
+    }
+    if args.policy.options(Metric::Geodesic) != Options::new(Metric::Geodesic) {
+        return complain(format_args!(
+            "a policy is for recordings; name one with --name paths/..."
+        ));
+    }
     let mut pieces = match read(args) {
         Ok(pieces) => pieces,
         Err(error) => return complain(format_args!("{}: {error}", args.file.display())),

@@ -15,7 +15,7 @@ use prost::Message as _;
 use tokio_stream::Stream;
 use tonic::Code;
 use tonic::body::Body;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
 
 use super::body::Tie;
 use super::columns::{self, MESSAGE_POINTS_MAX};
@@ -245,7 +245,10 @@ struct Run<'a, S> {
 impl<S: Stream<Item = Fix>> Run<'_, S> {
     /// One connection: from asking what is durable to the reply.
     async fn session(&mut self) -> Result<Recorded, Break> {
-        let channel = self.connect().await?;
+        let channel = self.recorder.endpoint.connect().await.map_err(|error| {
+            let reason = super::innermost(&error);
+            Break::Passing(ClientError::Connect { url: self.recorder.url.clone(), reason })
+        })?;
         let mut stub = Stub::new(channel.clone());
         let name = self.recorder.name.clone();
         let stored = match paths::path(&mut stub, &name).await {
@@ -331,14 +334,6 @@ impl<S: Stream<Item = Fix>> Run<'_, S> {
                 }
             }
         }
-    }
-
-    async fn connect(&self) -> Result<Channel, Break> {
-        let connected = self.recorder.endpoint.connect().await;
-        connected.map_err(|error| {
-            let reason = super::innermost(&error);
-            Break::Passing(ClientError::Connect { url: self.recorder.url.clone(), reason })
-        })
     }
 
     /// Notes that so many points are durable.

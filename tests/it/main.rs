@@ -13,5 +13,7 @@ mod load;
 mod paths;
 mod program;
 mod store;
+mod proxy;
+mod recorder;
 mod support;
 mod tidy;

@@ -86,3 +86,71 @@ fn a_log_that_nobody_reads_does_not_harm_the_server() {
     assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
     assert_eq!(serve.wait().unwrap().code(), Some(0));
 }
+
+/// Runs the program beside a server in the test.
+async fn run_beside(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let arguments: Vec<_> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+    let run = move || run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    tokio::task::spawn_blocking(run).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_track_is_recorded_under_a_name_watched_listed_and_deleted() {
+    let server = Server::start().await;
+    let url = format!("http://{}", server.address);
+    let record =
+        ["record", "--server", &url, "--name", "paths/hill", "--json", "examples/hill-walk.gpx"];
+    let (code, first, complaints) = run_beside(&record).await;
+    assert_eq!((code, complaints.as_str()), (Some(0), ""));
+    // As it is measured here, to the bit.
+    let (_, measured, _) = run_beside(&["measure", "--json", "examples/hill-walk.gpx"]).await;
+    let length = |json: &str| {
+        let at = json.find("\"length_m\":").unwrap();
+        json[at..].split([',', '}']).next().unwrap().to_owned()
+    };
+    assert_eq!(length(&first), length(&measured));
+    let (code, again, _) = run_beside(&record).await;
+    assert_eq!((code, &again), (Some(0), &first));
+
+    let other = ["record", "--server", &url, "--name", "paths/hill", "examples/legs.csv"];
+    let (code, _, complaints) = run_beside(&other).await;
+    assert_eq!(code, Some(1));
+    assert!(complaints.contains("paths/hill has 9448 points already"), "{complaints}");
+
+    let (_, listed, _) = run_beside(&["paths", "list", "--server", &url]).await;
+    assert!(listed.contains("paths/hill") && listed.contains("finished"), "{listed}");
+    let (_, shown, _) = run_beside(&["paths", "show", "paths/hill", "--server", &url]).await;
+    assert!(shown.contains("12 391.620 m"), "{shown}");
+    let (code, watched, _) = run_beside(&["watch", "paths/hill", "--server", &url, "--json"]).await;
+    assert_eq!(code, Some(0));
+    assert!(watched.contains("\"complete\":true") && watched.contains("9448"), "{watched}");
+    let delete = ["paths", "delete", "paths/hill", "--server", &url];
+    assert_eq!(run_beside(&delete).await.0, Some(0));
+    let (code, _, complaints) = run_beside(&delete).await;
+    assert_eq!(code, Some(1));
+    assert!(complaints.contains("NotFound"), "{complaints}");
+}
+
+#[test]
+fn a_recording_needs_a_server_and_one_track() {
+    let folder = tempfile::tempdir().unwrap();
+    let two = folder.path().join("two.gpx");
+    let track =
+        "<trk><trkseg><trkpt lat=\"1\" lon=\"1\"/><trkpt lat=\"1\" lon=\"2\"/></trkseg></trk>";
+    std::fs::write(&two, format!("<gpx>{track}{track}</gpx>")).unwrap();
+    let two = two.to_str().unwrap();
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    for (arguments, message) in [
+        (
+            vec!["record", "--name", "paths/a", two],
+            "say which one, as in --server http://127.0.0.1:50051",
+        ),
+        (vec!["record", "--min-step", "2", two], "name one with --name"),
+        (vec!["record", "--server", &closed, "--name", "paths/a", two], "choose with --track"),
+        (vec!["paths", "list", "--server", &closed], "is a server running there?"),
+    ] {
+        let (code, _, complaints) = run(&arguments);
+        assert_eq!(code, Some(1), "{arguments:?}");
+        assert!(complaints.contains(message), "{complaints}");
+    }
+}

@@ -44,10 +44,19 @@ impl Server {
         store: Arc<dyn CheckpointStore>,
         configure: impl FnOnce(&mut Config),
     ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::on(listener, store, configure)
+    }
+
+    /// On a listener of the test's.
+    pub fn on(
+        listener: TcpListener,
+        store: Arc<dyn CheckpointStore>,
+        configure: impl FnOnce(&mut Config),
+    ) -> Self {
         LazyLock::force(&LOG);
         let mut config = Config::default();
         configure(&mut config);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let served = tokio::spawn(server::run(listener, config, store, async {

@@ -1,0 +1,283 @@
+//! A recording through everything that can happen to its connection: the summary has the bits of one
+//! uninterrupted fold, or the recorder says why not.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::{StreamExt as _, stream};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use waywiser::checkpoint::{MemoryStore, PathName};
+use waywiser::client::{
+    Client, PathPart, Patience, RecordError, RecordEvent, Recorded, Recorder, StoredPath,
+};
+use waywiser::measure::{Fix, Measurement, Metric, Options, PathSummary, Point};
+
+use crate::proxy::{Fault, Proxy};
+use crate::support::Server;
+
+/// A walk with everything: every bit counts, some fixes are whole numbers and some are not.
+fn walk(count: usize) -> Vec<Fix> {
+    let fix = |i: usize| {
+        let t = i as f64;
+        let (latitude, longitude) = (46.0 + (t / 700.0).sin() / 50.0, 14.0 + t * 1.7e-5);
+        let is_whole = i / 3000 % 2 == 0;
+        let round = |value: f64| if is_whole { (value * 1e7).round() / 1e7 } else { value };
+        let point = Point::geographic(round(latitude), round(longitude)).unwrap();
+        let fix = Fix::new(point).at_unix_ns(1_700_000_000_000_000_000 + i as i64 * 1_000_000_000);
+        let fix = fix.with_z((t / 90.0).cos().mul_add(300.0, 700.0)).unwrap();
+        if i % 4001 == 4000 { fix.starting_segment() } else { fix }
+    };
+    (0..count).map(fix).collect()
+}
+
+fn options() -> Options {
+    Options { max_speed: Some(30.0), min_step: Some(1.5), ..Options::new(Metric::Geodesic) }
+}
+
+fn measured(fixes: &[Fix]) -> PathSummary {
+    let mut measurement = Measurement::new(options());
+    measurement.extend(fixes).unwrap();
+    measurement.summary()
+}
+
+fn name(id: &str) -> PathName {
+    format!("paths/{id}").parse().unwrap()
+}
+
+fn recorder(address: SocketAddr, id: &str) -> Recorder {
+    let client = Client::connect_lazy(&format!("http://{address}")).unwrap();
+    let wait_min = Duration::from_millis(1);
+    let patience = Patience { wait_min, wait_max: wait_min * 20, ..Patience::default() };
+    client.recorder(name(id), options()).patience(patience)
+}
+
+async fn stored(server: &Server, id: &str) -> StoredPath {
+    let client = Client::connect(&format!("http://{}", server.address)).await.unwrap();
+    client.path(&name(id)).await.unwrap()
+}
+
+fn assert_same(recorded: &Recorded, fixes: &[Fix]) {
+    assert_eq!(recorded.point_count, fixes.len() as u64);
+    assert_eq!(recorded.summary, measured(fixes));
+    assert_eq!(recorded.summary.length.to_bits(), measured(fixes).length.to_bits());
+}
+
+/// Commits often, so that there is something to go on from.
+async fn brisk() -> Server {
+    Server::with(|config| config.checkpoint_points = 2_000).await
+}
+
+#[tokio::test]
+async fn a_path_is_recorded_to_the_bits_of_a_fold() {
+    let server = brisk().await;
+    let fixes = walk(20_000);
+    let recorded = recorder(server.address, "plain").record(stream::iter(fixes.clone())).await;
+    assert_same(&recorded.unwrap(), &fixes);
+    // Again, by a client that never had its answer.
+    let recorded = recorder(server.address, "plain").record(stream::iter(fixes.clone())).await;
+    assert_same(&recorded.unwrap(), &fixes);
+    // Another path.
+    for count in [19_999, 20_001] {
+        let other = stream::iter(walk(count));
+        let error = recorder(server.address, "plain").record(other).await.unwrap_err();
+        assert!(matches!(error, RecordError::Source { stored: 20_000, .. }), "{error}");
+    }
+    let empty = recorder(server.address, "empty").record(stream::empty()).await.unwrap();
+    assert_same(&empty, &[]);
+}
+
+#[tokio::test]
+async fn cuts_anywhere_change_no_bit() {
+    let fixes = walk(20_000);
+    let kinds: [fn(usize) -> Fault; 3] = [Fault::Fin, Fault::Rst, Fault::Mute];
+    for (round, kind) in kinds.into_iter().enumerate() {
+        let server = brisk().await;
+        // From the preface to the last messages; the connection that is left has none.
+        let faults: Vec<_> = (0..24).map(|i| kind(1 + i * i * 700 + i * 13)).collect();
+        let proxy = Proxy::start(server.address, faults).await;
+        let id = format!("cut-{round}");
+        let retries = Arc::new(AtomicUsize::new(0));
+        let (count, told) = (Arc::clone(&retries), Mutex::new(0));
+        let recorder = recorder(proxy.address, &id).window_points(6_000).on_event(move |event| {
+            let mut told = told.lock().unwrap();
+            match event {
+                RecordEvent::Retrying { .. } => {
+                    count.fetch_add(1, SeqCst);
+                }
+                RecordEvent::Connected { committed_points }
+                | RecordEvent::Committed { committed_points } => {
+                    assert!(committed_points >= *told);
+                    *told = committed_points;
+                }
+                _ => {}
+            }
+        });
+        let recorded = recorder.record(stream::iter(fixes.clone())).await.unwrap();
+        assert_same(&recorded, &fixes);
+        assert!(proxy.connections() > 5, "{} connections", proxy.connections());
+        assert_eq!(retries.load(SeqCst) + 1, proxy.connections());
+        assert_eq!(stored(&server, &id).await.summary, Some(recorded.summary));
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_goes_silent_is_given_up() {
+    let server = brisk().await;
+    let fixes = walk(20_000);
+    let proxy = Proxy::start(server.address, vec![Fault::Stall(60_000), Fault::Stall(300)]).await;
+    let recorder = recorder(proxy.address, "stall").stall_time(Duration::from_millis(800));
+    let recorded = recorder.record(stream::iter(fixes.clone())).await.unwrap();
+    assert_same(&recorded, &fixes);
+    // Slow machines may take a live connection for a silent one, too.
+    assert!(proxy.connections() >= 3);
+}
+
+#[tokio::test]
+async fn a_server_may_restart_on_its_store() {
+    let fixes = walk(20_000);
+    let store = Arc::new(MemoryStore::default());
+    let mut first = Server::with_store(store.clone(), |config| {
+        config.checkpoint_points = 1_000;
+        config.drain_time = Duration::from_millis(100);
+    })
+    .await;
+    let address = first.address;
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let (events, mut told) = mpsc::unbounded_channel();
+    let recorder = recorder(address, "restart").on_event(move |event| drop(events.send(event)));
+    let call = tokio::spawn(recorder.record(UnboundedReceiverStream::new(receiver)));
+    fixes[..9_000].iter().for_each(|&fix| sender.send(fix).unwrap());
+    while !matches!(
+        told.recv().await.unwrap(),
+        RecordEvent::Committed { committed_points } if committed_points > 5_000
+    ) {}
+    first.stop();
+    first.stopped().await;
+    // Nobody is there.
+    while !matches!(told.recv().await.unwrap(), RecordEvent::Retrying { .. }) {}
+    fixes[9_000..].iter().for_each(|&fix| sender.send(fix).unwrap());
+    drop(sender);
+    let listener = TcpListener::bind(address).await.unwrap();
+    let _second = Server::on(listener, store, |_| {});
+    assert_same(&call.await.unwrap().unwrap(), &fixes);
+}
+
+#[tokio::test]
+async fn a_recorder_that_died_is_gone_on_with_by_another() {
+    let server = brisk().await;
+    let fixes = walk(20_000);
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let (events, mut told) = mpsc::unbounded_channel();
+    let first = recorder(server.address, "heir").on_event(move |event| drop(events.send(event)));
+    let call = tokio::spawn(first.record(UnboundedReceiverStream::new(receiver)));
+    fixes[..7_000].iter().for_each(|&fix| sender.send(fix).unwrap());
+    while !matches!(told.recv().await.unwrap(), RecordEvent::Committed { .. }) {}
+    call.abort();
+    assert!(call.await.unwrap_err().is_cancelled());
+    let path = stored(&server, "heir").await;
+    assert!(!path.is_complete && path.committed_points >= 2_000);
+
+    let recorded = recorder(server.address, "heir").record(stream::iter(fixes.clone())).await;
+    assert_same(&recorded.unwrap(), &fixes);
+}
+
+#[tokio::test]
+async fn of_two_recorders_the_older_one_stops_and_says_so() {
+    let server = brisk().await;
+    let fixes = walk(8_000);
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let (events, mut told) = mpsc::unbounded_channel();
+    let older = recorder(server.address, "two").on_event(move |event| drop(events.send(event)));
+    let call = tokio::spawn(older.record(UnboundedReceiverStream::new(receiver)));
+    fixes[..3_000].iter().for_each(|&fix| sender.send(fix).unwrap());
+    while !matches!(told.recv().await.unwrap(), RecordEvent::Committed { .. }) {}
+
+    let newer = recorder(server.address, "two").record(stream::iter(fixes.clone())).await;
+    assert_same(&newer.unwrap(), &fixes);
+    // The older one learns of it when it sends more.
+    let _ = sender.send(fixes[3_000]);
+    let error = call.await.unwrap().unwrap_err();
+    insta::assert_snapshot!(error, @"paths/two is now written by another client, which goes on from what was sent so far");
+}
+
+#[tokio::test]
+async fn a_full_window_stops_the_source() {
+    // Nothing becomes durable before there is more than the window holds.
+    let server = Server::with(|config| {
+        config.checkpoint_points = 1_000_000;
+        config.checkpoint_interval = Duration::from_secs(3600);
+    })
+    .await;
+    let taken = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&taken);
+    let source = stream::iter(walk(5_000)).inspect(move |_| {
+        count.fetch_add(1, SeqCst);
+    });
+    let patience = Patience { budget: Duration::from_millis(300), ..Patience::default() };
+    let recorder = recorder(server.address, "full").window_points(1_500).patience(patience);
+    let error = recorder.record(source).await.unwrap_err();
+    assert!(matches!(error, RecordError::GaveUp { .. }), "{error}");
+    assert_eq!(taken.load(SeqCst), 1_500);
+}
+
+#[tokio::test]
+async fn what_cannot_pass_is_told_at_once() {
+    let server = brisk().await;
+    let fixes = walk(100);
+    let planar = Fix::new(Point::planar(0.0, 0.0).unwrap());
+    let source = stream::iter(fixes.clone().into_iter().chain([planar]));
+    let error = recorder(server.address, "space").record(source).await.unwrap_err();
+    insta::assert_snapshot!(error, @"fix 100 is planar, and the metric takes geographic ones");
+
+    recorder(server.address, "done").record(stream::iter(fixes.clone())).await.unwrap();
+    let client = Client::connect(&format!("http://{}", server.address)).await.unwrap();
+    let page = client.list_paths(None).await.unwrap();
+    let names: Vec<_> =
+        page.paths.iter().map(|path| (path.name.as_str(), path.is_complete)).collect();
+    assert!(names.contains(&("paths/done", true)), "{names:?}");
+    client.delete_path(&name("done")).await.unwrap();
+    assert!(client.path(&name("done")).await.is_err());
+}
+
+#[tokio::test]
+async fn a_recording_is_watched_until_it_is_finished() {
+    let server = brisk().await;
+    let client = Client::connect(&format!("http://{}", server.address)).await.unwrap();
+    let watch = client.watch_path(&name("watched"), true).await.unwrap();
+    let fixes = walk(9_000);
+    let record = recorder(server.address, "watched").record(stream::iter(fixes.clone()));
+    let (told, recorded) = tokio::join!(watch.collect::<Vec<_>>(), record);
+    let last = told.last().unwrap().as_ref().unwrap();
+    assert!(last.is_complete);
+    assert_eq!(last.summary, Some(recorded.unwrap().summary));
+}
+
+#[tokio::test]
+async fn whole_paths_are_measured_in_a_batch() {
+    let server = brisk().await;
+    let client = Client::connect(&format!("http://{}", server.address)).await.unwrap();
+    let fixes = walk(6_000);
+    let part = |path_id: &str, fixes: &[Fix], is_last| PathPart {
+        path_id: path_id.to_owned(),
+        options: options(),
+        fixes: fixes.to_vec(),
+        is_last,
+    };
+    let parts = vec![
+        part("a", &fixes[..2_500], false),
+        part("a", &fixes[2_500..], true),
+        part("none", &[], true),
+        part("b", &fixes[..1_000], true),
+    ];
+    let answers = client.measure_paths(stream::iter(parts)).await.unwrap();
+    let answers: Vec<_> = answers.map(|answer| answer.unwrap()).collect().await;
+    let ids: Vec<_> = answers.iter().map(|answer| answer.path_id.as_str()).collect();
+    assert_eq!(ids, ["a", "none", "b"]);
+    assert_eq!(answers[0].outcome, Ok(measured(&fixes)));
+    assert_eq!(answers[1].outcome, Ok(measured(&[])));
+    assert_eq!(answers[2].outcome, Ok(measured(&fixes[..1_000])));
+}
