@@ -13,5 +13,6 @@ mod load;
 mod paths;
 mod program;
 mod store;
+mod store_faults;
 mod support;
 mod tidy;
