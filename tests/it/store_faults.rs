@@ -1,0 +1,159 @@
+//! The service over a store that fails on purpose: whatever becomes of a call to it, a recording ends
+//! with the same bits, once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_stream::iter;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+use waywiser::checkpoint::{MemoryStore, StoreError};
+use waywiser::proto::waywiser_v1 as pb;
+
+use crate::support::Server;
+use crate::support::faulty::{Call, Fault, Faulty, unavailable, unknown};
+
+const NAME: &str = "paths/walk";
+
+async fn start(store: &Arc<Faulty>) -> Server {
+    Server::with_store(Arc::clone(store) as _, |config| {
+        config.checkpoint_points = 1;
+        config.checkpoint_interval = Duration::from_millis(2);
+    })
+    .await
+}
+
+fn faulty() -> Arc<Faulty> {
+    Arc::new(Faulty::new(Arc::new(MemoryStore::default())))
+}
+
+/// Points of a path with legs of 5.
+fn piece(range: std::ops::Range<usize>, finish_write: bool) -> pb::RecordPathRequest {
+    let row = |i: usize| {
+        let (x, y) = (3.0 * i as f64, 4.0 * i as f64);
+        pb::Point { x, y, ..Default::default() }
+    };
+    pb::RecordPathRequest {
+        name: NAME.to_owned(),
+        options: Some(pb::PathOptions { model: pb::Model::Planar.into(), ..Default::default() }),
+        write_offset: range.start as u64,
+        points: range.map(row).collect(),
+        finish_write,
+        ..Default::default()
+    }
+}
+
+async fn stored(server: &Server) -> Result<pb::Path, Status> {
+    let request = pb::GetPathRequest { name: NAME.to_owned() };
+    Ok(server.paths().await.get_path(request).await?.into_inner().path.unwrap())
+}
+
+/// The fault may not have come yet: then it comes now.
+async fn stored_at_last(server: &Server) -> pb::Path {
+    match stored(server).await {
+        Ok(path) => path,
+        Err(_) => stored(server).await.unwrap(),
+    }
+}
+
+/// Sends all but what is durable until the path is finished, and tells how often that took a stream.
+async fn finish(server: &Server) -> (pb::RecordPathResponse, usize) {
+    for streams in 1..=10 {
+        let start = match stored(server).await {
+            Ok(path) => path.committed_points as usize,
+            Err(status) if status.code() == Code::NotFound => 0,
+            Err(status) => {
+                assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+                continue;
+            }
+        };
+        let pieces = [piece(start..start.max(3), false), piece(start.min(2)..5, true)];
+        match server.paths().await.record_path(iter(pieces)).await {
+            Ok(reply) => return (reply.into_inner(), streams),
+            Err(status) => assert_eq!(status.code(), Code::Unavailable, "{status:?}"),
+        }
+    }
+    panic!("the store failed once, and the path is not finished after ten streams");
+}
+
+#[tokio::test]
+async fn whatever_becomes_of_a_call_the_path_ends_once_with_the_same_bits() {
+    let faults = [
+        Fault::Before(unknown()),
+        Fault::After(unknown()),
+        Fault::Before(unavailable()),
+        Fault::After(unavailable()),
+        Fault::Late,
+    ];
+    for fault in faults {
+        for call in [Call::Open, Call::Commit, Call::Load] {
+            if matches!(fault, Fault::Late) && call != Call::Commit {
+                continue;
+            }
+            for nth in 1..=3 {
+                let store = faulty();
+                store.on(call, nth, fault.clone());
+                let server = start(&store).await;
+                let (reply, _) = finish(&server).await;
+                let what = format!("{fault:?} at {call:?} {nth}");
+                assert!(reply.complete, "{what}");
+                assert_eq!(reply.committed_points, 5, "{what}");
+                assert_eq!(reply.summary.as_ref().unwrap().length, Some(20.0), "{what}");
+                let path = stored_at_last(&server).await;
+                assert_eq!((path.complete, &path.summary), (true, &reply.summary), "{what}");
+                // What comes too late comes to nothing.
+                for outcome in store.deliver().await {
+                    assert!(
+                        matches!(outcome, Err(StoreError::Fenced { .. })),
+                        "{what}: {outcome:?}"
+                    );
+                }
+                assert_eq!(stored_at_last(&server).await, path, "{what}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_is_told_as_such() {
+    let store = faulty();
+    for call in [Call::Open, Call::Load] {
+        store.always(call, Some(Fault::Before(unavailable())));
+    }
+    let server = start(&store).await;
+    let refused = server.paths().await.record_path(iter([piece(0..3, false)])).await.unwrap_err();
+    for status in [refused, stored(&server).await.unwrap_err()] {
+        let info = status.get_details_error_info().unwrap();
+        assert_eq!((status.code(), info.domain.as_str()), (Code::Unavailable, "waywiser"));
+    }
+    for call in [Call::Open, Call::Load] {
+        store.always(call, None);
+    }
+    assert_eq!(stored(&server).await.unwrap_err().code(), Code::NotFound);
+    assert_eq!(finish(&server).await.1, 1);
+}
+
+#[tokio::test]
+async fn reading_does_not_wait_for_the_disk() {
+    let store = faulty();
+    store.on(Call::Commit, 1, Fault::HeldBefore);
+    let server = start(&store).await;
+    let (messages, receiver) = mpsc::channel(1);
+    let mut client = server.paths().await;
+    let call = tokio::spawn(async move { client.record_path(ReceiverStream::new(receiver)).await });
+    // Far more than fits into the windows: it is read while the first commit is still on its way.
+    let (count, size) = (100, 2000);
+    for at in 0..count {
+        messages.send(piece(at * size..(at + 1) * size, at + 1 == count)).await.unwrap();
+    }
+    assert_eq!(store.calls(Call::Commit), 1);
+    assert_eq!(stored(&server).await.unwrap().committed_points, 0);
+    store.release(1);
+    drop(messages);
+    let reply = call.await.unwrap().unwrap().into_inner();
+    let points = (count * size) as u64;
+    assert_eq!((reply.complete, reply.committed_points), (true, points));
+    assert_eq!(reply.summary.unwrap().length, Some(5.0 * (points - 1) as f64));
+}
