@@ -128,10 +128,14 @@ async fn check(store: &EmbeddedStore, all: &[Done]) {
 
 #[tokio::main]
 async fn main() {
-    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    // Once through, as criterion has it.
+    let is_test = arguments.iter().any(|argument| argument == "--test");
+    let mut arguments = arguments.into_iter().filter(|argument| !argument.starts_with("--"));
     let parent = arguments.next().map_or_else(std::env::temp_dir, PathBuf::from);
     let mut number = |unless| arguments.next().map_or(unless, |text| text.parse().unwrap());
-    let (recordings, seconds, points) = (number(10_000), number(10), number(10));
+    let (recordings, seconds) = if is_test { (100, 1) } else { (number(10_000), number(10)) };
+    let points = number(10);
     let directory = tempfile::tempdir_in(parent).unwrap();
     let store = Arc::new(EmbeddedStore::at(directory.path()).unwrap());
     let time = Duration::from_secs(seconds);
