@@ -66,7 +66,8 @@ pub(super) async fn record(args: &RecordArgs, name: &PathName) -> io::Result<Out
     let recorder = recorder.on_event(move |event| tell(&line, &event));
     let outcome = tokio::select! {
         outcome = recorder.record(fixes.flatten()) => outcome.map_err(|error| error.to_string()),
-        why = failures.recv() => Err(format!("{file}{}", why.unwrap_or_default())),
+        // The reader hangs up when it is done, which is no failure.
+        Some(why) = failures.recv() => Err(format!("{file}{why}")),
     };
     bar.finish_and_clear();
     match outcome {

@@ -324,7 +324,7 @@ impl<S: Stream<Item = Fix>> Run<'_, S> {
                 {
                     filled.map_err(Break::Over)?;
                     self.check_source()?;
-                    if is_waiting != !self.replay.is_empty() {
+                    if is_waiting == self.replay.is_empty() {
                         self.retry.progress();
                     }
                 }

@@ -132,7 +132,7 @@ async fn a_track_is_recorded_under_a_name_watched_listed_and_deleted() {
 }
 
 #[test]
-fn a_recording_needs_a_server_and_one_track() {
+fn a_recording_needs_a_server_and_a_policy_a_recording() {
     let folder = tempfile::tempdir().unwrap();
     let two = folder.path().join("two.gpx");
     let track =
@@ -146,7 +146,6 @@ fn a_recording_needs_a_server_and_one_track() {
             "say which one, as in --server http://127.0.0.1:50051",
         ),
         (vec!["record", "--min-step", "2", two], "name one with --name"),
-        (vec!["record", "--server", &closed, "--name", "paths/a", two], "choose with --track"),
         (vec!["paths", "list", "--server", &closed], "is a server running there?"),
     ] {
         let (code, _, complaints) = run(&arguments);
