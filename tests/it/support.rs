@@ -118,6 +118,8 @@ impl Raw {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
         let peer = stream.local_addr().unwrap();
+        // The port may have been another test's client's before.
+        LOG.send_modify(|log| drop(log.remove(&peer.to_string())));
         let (send, connection) = h2::client::handshake(stream).await.unwrap();
         let connection = tokio::spawn(async {
             let _ = connection.await;
