@@ -166,11 +166,11 @@ fn plainly(options: &Options, steps: &[Step]) -> PathSummary {
     let mut rejected: Vec<(RejectionReason, usize)> = vec![];
     let mut reference: Option<usize> = None;
     let mut chain: Vec<usize> = vec![];
-    for i in 0..fixes.len() {
-        if fixes[i].starts_segment() {
+    for (i, fix) in fixes.iter().enumerate() {
+        if fix.starts_segment() {
             (reference, chain) = (None, vec![]);
         }
-        let is_inaccurate = match (options.max_accuracy_m, fixes[i].accuracy_m()) {
+        let is_inaccurate = match (options.max_accuracy_m, fix.accuracy_m()) {
             (Some(limit), Some(accuracy)) => accuracy > limit,
             _ => false,
         };

@@ -203,20 +203,20 @@ mod tests {
         fold(measurement, &piece.points, skip)
     }
 
-    fn rows(points: &[(i32, i32, Option<i16>, Option<i32>, bool)]) -> pb::RecordPathRequest {
-        let row = |&(x, y, z, time_ms, starts_segment): &_| {
-            let (z, time_ms): (Option<i16>, Option<i32>) = (z, time_ms);
-            pb::Point {
-                x: f64::from(x),
-                y: f64::from(y),
-                z: z.map(f64::from),
-                time: time_ms.map(|ms| Timestamp {
-                    seconds: i64::from(ms.div_euclid(1000)),
-                    nanos: ms.rem_euclid(1000) * 1_000_000,
-                }),
-                accuracy_m: None,
-                starts_segment,
-            }
+    /// x, y, z, time in milliseconds, whether it starts a segment.
+    type Sample = (i32, i32, Option<i16>, Option<i32>, bool);
+
+    fn rows(points: &[Sample]) -> pb::RecordPathRequest {
+        let row = |&(x, y, z, time_ms, starts_segment): &Sample| pb::Point {
+            x: f64::from(x),
+            y: f64::from(y),
+            z: z.map(f64::from),
+            time: time_ms.map(|ms| Timestamp {
+                seconds: i64::from(ms.div_euclid(1000)),
+                nanos: ms.rem_euclid(1000) * 1_000_000,
+            }),
+            accuracy_m: None,
+            starts_segment,
         };
         pb::RecordPathRequest { points: points.iter().map(row).collect(), ..Default::default() }
     }
@@ -225,7 +225,7 @@ mod tests {
         values.scan(0, |last, value| Some(value - std::mem::replace(last, value))).collect()
     }
 
-    fn columns(points: &[(i32, i32, Option<i16>, Option<i32>, bool)]) -> pb::RecordPathRequest {
+    fn columns(points: &[Sample]) -> pb::RecordPathRequest {
         let columns = pb::PointColumns {
             x: differences(points.iter().map(|point| point.0.into())),
             y: differences(points.iter().map(|point| point.1.into())),
