@@ -123,7 +123,7 @@ mod tests {
         let started = Instant::now();
         while let Some(wait) = retry.next_wait() {
             assert!(wait <= limit.min(patience.wait_max));
-            limit *= 2;
+            limit = (limit * 2).min(patience.wait_max);
             tokio::time::advance(wait).await;
             assert!(started.elapsed() < patience.budget);
         }
