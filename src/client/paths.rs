@@ -146,7 +146,6 @@ impl Client {
         S: Stream<Item = PathPart> + Send + 'static,
     {
         let messages = parts.flat_map(|part| futures::stream::iter(messages(part)));
-        // A stream without a message is not opened by some servers before its first answer.
         let answers = self.stub().measure_paths(messages).await.map_err(Box::new)?.into_inner();
         Ok(answers.map(|answer| path_answer(answer.map_err(Box::new)?)))
     }

@@ -24,7 +24,7 @@ fn walk(count: usize) -> Vec<Fix> {
     let fix = |i: usize| {
         let t = i as f64;
         let (latitude, longitude) = (46.0 + (t / 700.0).sin() / 50.0, 14.0 + t * 1.7e-5);
-        let is_whole = i / 3000 % 2 == 0;
+        let is_whole = (i / 3000).is_multiple_of(2);
         let round = |value: f64| if is_whole { (value * 1e7).round() / 1e7 } else { value };
         let point = Point::geographic(round(latitude), round(longitude)).unwrap();
         let fix = Fix::new(point).at_unix_ns(1_700_000_000_000_000_000 + i as i64 * 1_000_000_000);
