@@ -69,8 +69,6 @@ fn fold(messages: &[Vec<u8>], options: Options) -> Measurement {
 fn columns(criterion: &mut Criterion) {
     let walk = inputs::walk(POINTS);
     let messages = messages(&walk);
-    let byte_count: usize = messages.iter().map(Vec::len).sum();
-    eprintln!("{:.2} bytes a point", byte_count as f64 / POINTS as f64);
     let sum: i64 = walk.iter().map(|&(y, x)| i64::from(x) ^ i64::from(y)).sum();
 
     let mut group = criterion.benchmark_group("columns");
