@@ -60,9 +60,9 @@ fn text_is_one_aligned_line_a_track_and_a_total() {
 fn json_is_one_object_a_track_and_a_total() {
     let run = run_with(&[], "- --json", GPX);
     insta::assert_snapshot!(run.out, @r#"
-    {"file":"-","track":"There","points":4,"segments":2,"length_m":2223.223552165219,"displacement_m":112272.79189415753,"model":"geodesic","bbox":[13.0,46.0,13.0,47.01],"accepted":4,"raw_length_m":2223.223552165219,"rejections":[]}
+    {"file":"-","track":"There","points":4,"segments":2,"length_m":2223.223552166184,"displacement_m":112272.79189415753,"model":"geodesic","bbox":[13.0,46.0,13.0,47.01],"accepted":4,"raw_length_m":2223.223552166184,"rejections":[]}
     {"file":"-","track":2,"points":2,"segments":1,"length_m":20003931.458625447,"displacement_m":20003931.458625447,"model":"geodesic","bbox":[0.0,0.0,180.0,0.0],"accepted":2,"raw_length_m":20003931.458625447,"rejections":[]}
-    {"total":{"files":1,"failed_files":0,"tracks":2,"points":6,"segments":3,"length_m":20006154.68217761,"model":"geodesic","accepted":6,"raw_length_m":20006154.68217761,"rejections":[]}}
+    {"total":{"files":1,"failed_files":0,"tracks":2,"points":6,"segments":3,"length_m":20006154.682177614,"model":"geodesic","accepted":6,"raw_length_m":20006154.682177614,"rejections":[]}}
     "#);
     let run = run_with(&[], "- --json --model planar", "x,y\n0,0\n3,4\n");
     insta::assert_snapshot!(run.out, @r#"

@@ -11,6 +11,8 @@ use crate::measure::level::kernel;
 const RUN_MIN: usize = 4;
 /// The longest run that is looked at in one go.
 const RUN_MAX: usize = 128;
+/// So many legs are looked at together to find where a run ends.
+const SCAN: usize = 16;
 /// The most lanes of any level. A run is measured in whole vectors: what that writes past its end is
 /// written again, by the next run.
 const LANES: usize = 8;
@@ -24,32 +26,32 @@ kernel! {
 fn body(table: &Table, x: &[f64], y: &[f64], legs: &mut [f64]) -> u64 {
     let n = legs.len();
     let (x0, x1, y0, y1) = (&x[..n], &x[1..=n], &y[..n], &y[1..=n]);
-    let mut at = 0;
+    let (mut past, mut at) = (0, 0);
     while at < n {
         let cell = Cell::of(y0[at] + y1[at]);
         let probe = at + RUN_MIN - 1;
         if probe >= n || cell.differs(Cell::of(y0[probe] + y1[probe])) != 0 {
             legs[at] = single(table, x1[at] - x0[at], y1[at] - y0[at], y0[at] + y1[at]);
+            past += u64::from(legs[at].is_nan());
             at += 1;
             continue;
         }
         let end = n.min(at + RUN_MAX);
         let columns = [&x0[at..end], &x1[at..end], &y0[at..end], &y1[at..end]];
-        at += run_of_legs(cell, cell.row(table), columns, &mut legs[at..end]);
-    }
-    let mut past = 0;
-    for leg in legs {
-        past += u64::from(leg.is_nan());
+        let (run, past_in_run) = run_of_legs(cell, cell.row(table), columns, &mut legs[at..end]);
+        past += past_in_run;
+        at += run;
     }
     past
 }
 
-/// The legs from the first on that are in `cell`; gives how many there are.
+/// The legs from the first on that are in `cell`; gives how many there are, and 0 if the series holds
+/// for all of them.
 ///
 /// Two short loops keep a processor busier than a long one: more of their chains of arithmetic are
 /// under way at a time. What the first has found waits in `legs`.
 #[inline(always)]
-fn run_of_legs(cell: Cell, row: &Row, columns: [&[f64]; 4], legs: &mut [f64]) -> usize {
+fn run_of_legs(cell: Cell, row: &Row, columns: [&[f64]; 4], legs: &mut [f64]) -> (usize, u64) {
     let n = legs.len();
     let [x0, x1, y0, y1] = columns.map(|column| &column[..n]);
     let centre = cell.centre_e7();
@@ -59,18 +61,48 @@ fn run_of_legs(cell: Cell, row: &Row, columns: [&[f64]; 4], legs: &mut [f64]) ->
         differs |= cell.differs(Cell::of(sum));
         legs[i] = row.g(sum.abs() - centre);
     }
-    let run = if differs == 0 {
-        n
-    } else {
-        let sums = y0.iter().zip(y1).map(|(y0, y1)| y0 + y1);
-        sums.take_while(|&sum| cell.differs(Cell::of(sum)) == 0).count()
-    };
+    let run = if differs == 0 { n } else { run_length(cell, y0, y1) };
     let whole = n.min(run.next_multiple_of(LANES));
     for i in 0..whole {
         let d = (y0[i] + y1[i]).abs() - centre;
-        legs[i] = square(row, d, legs[i], x1[i] - x0[i], y1[i] - y0[i]).sqrt();
+        legs[i] = near(row, d, legs[i], x1[i] - x0[i], y1[i] - y0[i]).sqrt();
     }
-    run
+    if count_nan(&legs[..whole]) == 0 {
+        return (run, 0);
+    }
+    for i in 0..whole {
+        let d = (y0[i] + y1[i]).abs() - centre;
+        let leg = far(row, d, row.g(d), x1[i] - x0[i], y1[i] - y0[i]).sqrt();
+        legs[i] = if legs[i].is_nan() { leg } else { legs[i] };
+    }
+    (run, count_nan(&legs[..whole]))
+}
+
+#[inline(always)]
+fn count_nan(legs: &[f64]) -> u64 {
+    let mut count = 0;
+    for leg in legs {
+        count += u64::from(leg.is_nan());
+    }
+    count
+}
+
+/// How many legs from the first on are in `cell`.
+#[inline(always)]
+fn run_length(cell: Cell, y0: &[f64], y1: &[f64]) -> usize {
+    let mut length = 0;
+    for (y0, y1) in y0.chunks(SCAN).zip(y1.chunks(SCAN)) {
+        let mut differs = 0;
+        for (y0, y1) in y0.iter().zip(y1) {
+            differs |= cell.differs(Cell::of(y0 + y1));
+        }
+        if differs != 0 {
+            let sums = y0.iter().zip(y1).map(|(y0, y1)| y0 + y1);
+            return length + sums.take_while(|&sum| cell.differs(Cell::of(sum)) == 0).count();
+        }
+        length += y0.len();
+    }
+    length
 }
 
 /// One leg from the differences of its longitudes and latitudes and the sum of its latitudes, all in
@@ -80,18 +112,32 @@ pub(super) fn single(table: &Table, dx: f64, dy: f64, sum: f64) -> f64 {
     let cell = Cell::of(sum);
     let row = cell.row(table);
     let d = sum.abs() - cell.centre_e7();
-    square(row, d, row.g(d), dx, dy).sqrt()
+    let g = row.g(d);
+    let near = near(row, d, g, dx, dy);
+    let square = if near.is_nan() { far(row, d, g, dx, dy) } else { near };
+    square.sqrt()
 }
 
+/// The squared length of a leg of some hundred metres, for which the higher terms are as good as
+/// constant within a cell; NaN for longer ones.
 #[inline(always)]
-fn square(row: &Row, d: f64, g: f64, dx: f64, dy: f64) -> f64 {
+fn near(row: &Row, d: f64, g: f64, dx: f64, dy: f64) -> f64 {
     let (u, v) = (dy * dy, dx * dx);
-    let e = row.e[0] + d * (row.e[1] + d * row.e[2]);
-    let a = row.a[0] + d * row.a[1];
-    let b = (row.b[0] + d * row.b[1]) + row.b_u * u;
-    let c = (row.c[0] + d * row.c[1]) + (row.c_u * u + row.c_v * v);
     let w = v * g;
-    let leading = u * e + w;
+    let leading = u * row.e(d) + w;
+    let square = leading + (u * (row.a[0] * u + row.b[0] * v) + (row.c[0] * v) * w);
+    if leading <= row.near2_m2 { square } else { f64::NAN }
+}
+
+/// The squared length of any leg for which the series holds; NaN for others.
+#[inline(always)]
+fn far(row: &Row, d: f64, g: f64, dx: f64, dy: f64) -> f64 {
+    let (u, v) = (dy * dy, dx * dx);
+    let a = row.a[0] + d * row.a[1];
+    let b = row.b[0] + d * row.b[1] + row.b_u * u;
+    let c = row.c[0] + d * row.c[1] + row.c_u * u + row.c_v * v;
+    let w = v * g;
+    let leading = u * row.e(d) + w;
     let square = leading + (u * (a * u + b * v) + (c * v) * w);
     if leading <= row.reach2_m2 { square } else { f64::NAN }
 }

@@ -8,10 +8,10 @@ use std::sync::LazyLock;
 use super::series::{self, Dual, EQUATORIAL_RADIUS_M, TERMS, Taylor};
 use crate::measure::point::POLE_E7;
 
-/// The width of a cell in the sum of two latitudes, in E7: 2^19, which is 0.026 degrees or 2.9 km of
+/// The width of a cell in the sum of two latitudes, in E7: 2^20, which is 0.052 degrees or 5.8 km of
 /// middle latitude.
 const CELL_E7: f64 = (1_u64 << CELL_BITS) as f64;
-const CELL_BITS: i32 = 19;
+const CELL_BITS: i32 = 20;
 
 /// Cells from the equator to a pole. North and south share them: every coefficient is an even
 /// function of the latitude.
@@ -24,6 +24,9 @@ const REACH_M: f64 = 10_000.0;
 /// Nor one longer than this part of the radius of the parallel's curvature on the surface, a / tan.
 const REACH_OF_TURN: f64 = 0.02;
 
+/// What a leg may be off for being near, in metres.
+const NEAR_ERROR_M: f64 = 2e-11;
+
 /// Radians in an E7 unit.
 const RAD_PER_E7: f64 = std::f64::consts::PI / 1_800_000_000.0;
 
@@ -35,7 +38,7 @@ const RAD_PER_E7: f64 = std::f64::consts::PI / 1_800_000_000.0;
 /// in metres, where e, g, a, b, c are polynomials in d, and b and c also have terms in u and v.
 #[derive(Clone, Copy)]
 pub(super) struct Row {
-    pub(super) e: [f64; 3],
+    pub(super) e: [f64; 4],
     pub(super) g: [f64; 4],
     pub(super) a: [f64; 2],
     pub(super) b: [f64; 2],
@@ -43,14 +46,16 @@ pub(super) struct Row {
     pub(super) b_u: f64,
     pub(super) c_u: f64,
     pub(super) c_v: f64,
-    /// The square of the length, in the leading order, up to which the series holds; negative where
-    /// it never does.
+    /// The square of the length, in the leading order, up to which a, b and c may be taken at the
+    /// centre alone.
+    pub(super) near2_m2: f64,
+    /// The same, up to which the series holds. Both are negative where it never does.
     pub(super) reach2_m2: f64,
 }
 
 pub(super) type Table = [Row; CELLS];
 
-/// Half a megabyte, of which a track uses a few lines.
+/// A quarter of a megabyte, of which a track uses a few lines.
 pub(super) fn table() -> &'static Table {
     static TABLE: LazyLock<Box<Table>> = LazyLock::new(|| {
         let mut rows = vec![Row::NEVER; CELLS].into_boxed_slice();
@@ -98,7 +103,7 @@ impl Cell {
 
 impl Row {
     const NEVER: Self = Self {
-        e: [0.0; 3],
+        e: [0.0; 4],
         g: [0.0; 4],
         a: [0.0; 2],
         b: [0.0; 2],
@@ -106,8 +111,14 @@ impl Row {
         b_u: 0.0,
         c_u: 0.0,
         c_v: 0.0,
+        near2_m2: -1.0,
         reach2_m2: -1.0,
     };
+
+    #[inline(always)]
+    pub(super) fn e(&self, d: f64) -> f64 {
+        (self.e[0] + d * self.e[1]) + (d * d) * (self.e[2] + d * self.e[3])
+    }
 
     #[inline(always)]
     pub(super) fn g(&self, d: f64) -> f64 {
@@ -115,7 +126,7 @@ impl Row {
     }
 
     fn of(cell: usize) -> Self {
-        // Exact: a whole number of 2^18.
+        // Exact: a whole number of 2^19.
         let latitude_e7 = cell as f64 * (CELL_E7 / 2.0);
         if latitude_e7 > SERIES_MAX_E7 {
             return Self::NEVER;
@@ -130,7 +141,7 @@ impl Row {
         let r2 = r * r;
         let linear = |it: Dual| [it.0 * (r2 * r2), it.1 * (r2 * r2) * (0.5 * r)];
         let reach_m = REACH_M.min(REACH_OF_TURN * EQUATORIAL_RADIUS_M * cosine / sine);
-        Self {
+        let row = Self {
             e: economised(&e).map(|term| term * r2),
             g: economised(&g).map(|term| term * r2),
             a: linear(higher.a),
@@ -140,8 +151,31 @@ impl Row {
             b_u: higher.d21 * (r2 * r2 * r2),
             c_u: higher.d12 * (r2 * r2),
             c_v: higher.d03 * (r2 * r2),
+            near2_m2: 0.0,
             reach2_m2: reach_m * reach_m,
+        };
+        Self { near2_m2: row.near_m() * row.near_m(), ..row }
+    }
+
+    /// Up to which length, a power of two, it costs at most [`NEAR_ERROR_M`] to leave out what a, b and
+    /// c have beside their value at the centre.
+    fn near_m(&self) -> f64 {
+        // The largest that each can add to s^2, over a power of the length: u <= s^2 / e, v <= s^2 / g.
+        let (e, g) = (self.e[0], self.g[0]);
+        let linear = self.a[1].abs() / (e * e) + self.b[1].abs() / (e * g) + self.c[1].abs() / g;
+        let fourth = linear * (CELL_E7 / 2.0);
+        let sixth =
+            self.b_u.abs() / (e * e * g) + self.c_u.abs() / (e * g) + self.c_v.abs() / (g * g);
+        let mut near_m = 256.0;
+        while near_m > 1.0 {
+            let near2 = near_m * near_m;
+            // ds = d(s^2) / 2 s
+            if 0.5 * near_m * near2 * (fourth + sixth * near2) <= NEAR_ERROR_M {
+                break;
+            }
+            near_m *= 0.5;
         }
+        near_m
     }
 }
 
