@@ -30,12 +30,27 @@ const SHORT_E7: f64 = 4_470_000.0;
 /// Short legs are within a relative 2e-15 of the formula in exact arithmetic; near the antipode,
 /// where the haversine is flat, a leg is good to about a decimetre.
 pub(super) fn legs(level: Level, x: &[f64], y: &[f64], legs: &mut [f64]) {
-    // The kernel wants the cosines of a run in an array of a size that is known.
+    // The kernel wants the cosines of a run in an array of a size that is known. Clearing that of a block
+    // takes longer than a single leg.
+    if legs.len() == 1 {
+        return runs::<1, 2>(level, x, y, legs);
+    }
+    runs::<{ Block::CAPACITY }, { Block::CAPACITY + 1 }>(level, x, y, legs);
+}
+
+/// The legs in runs of up to `LEGS`, which have `POINTS`, one more.
+#[inline]
+fn runs<const LEGS: usize, const POINTS: usize>(
+    level: Level,
+    x: &[f64],
+    y: &[f64],
+    legs: &mut [f64],
+) {
     let mut from = 0;
     while from < legs.len() {
-        let to = legs.len().min(from + Block::CAPACITY);
+        let to = legs.len().min(from + LEGS);
         let (x, y) = (&x[from..=to], &y[from..=to]);
-        let mut cosines = [0.0; Block::CAPACITY + 1];
+        let mut cosines = [0.0; POINTS];
         let cosines = &mut cosines[..y.len()];
         let legs = &mut legs[from..to];
         if short_legs(level, x, y, cosines, legs) > 0 {
