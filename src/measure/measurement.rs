@@ -12,7 +12,7 @@ use super::fix_block::FixBlock;
 use super::options::{Elevation, Options};
 use super::path::{Path, PathError};
 use super::policy::Filter;
-use super::profile::{Known, Profile};
+use super::profile::{Known, Legs, Profile};
 use super::sum::ExactSum;
 use super::summary::PathSummary;
 
@@ -104,15 +104,17 @@ impl Measurement {
             let Self { options, profile, .. } = self;
             return filter.fold(options, block, before, offset, legs, profile);
         }
+        let mut profile_legs = Legs::new();
         let mut from = is_joined.then_some(self.last);
         for (index, &leg) in legs.iter().enumerate() {
             let to = block.known(index);
             if let Some(from) = from.filter(|_| !block.starts.contains(index)) {
-                self.profile.add_leg(&self.options, leg, from, to)?;
+                self.profile.add_leg(&self.options, leg, from, to, &mut profile_legs);
             }
             self.profile.add_fix(to);
             from = Some(to);
         }
+        self.profile.add_sums(&self.options, &profile_legs)?;
         self.last = from.unwrap_or(Known::NOTHING);
         Ok(())
     }

@@ -26,7 +26,7 @@ use super::block::Block;
 use super::fix_block::FixBlock;
 use super::options::Options;
 use super::path::{Path, PathError};
-use super::profile::{Known, Profile, TimeStep, seconds};
+use super::profile::{Known, Legs, Profile, TimeStep, seconds};
 use super::sum::ExactSum;
 use super::summary::{Rejection, RejectionReason};
 
@@ -108,6 +108,7 @@ impl Filter {
     ) -> Result<(), PathError> {
         let (x, y) = block.points.columns();
         let mut accepted = Accepted::default();
+        let mut profile_legs = Legs::new();
         let mut previous = before;
         for (index, ((&x, &y), &raw_leg)) in x.iter().zip(y).zip(legs).enumerate() {
             if block.starts.contains(index) {
@@ -127,7 +128,8 @@ impl Filter {
                 }
                 Verdict::Accepted(leg) => {
                     if let Some(reference) = self.reference {
-                        profile.add_leg(options, leg, reference.known, fix.known)?;
+                        let (from, to) = (reference.known, fix.known);
+                        profile.add_leg(options, leg, from, to, &mut profile_legs);
                     }
                     self.accept(fix, profile);
                     accepted.push(fix, leg, false);
@@ -139,6 +141,7 @@ impl Filter {
             }
             previous = Some(fix.at);
         }
+        profile.add_sums(options, &profile_legs)?;
         let Accepted { count, starts, x, y, legs } = &accepted;
         self.accepted.add_measured(&x[..*count], &y[..*count], &legs[..*count], *starts)
     }

@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::block::Block;
+use super::level::Level;
 use super::options::{Elevation, Options};
 use super::sum::{ExactSum, SumOverflow};
 
@@ -26,6 +28,24 @@ impl Known {
         } else {
             TimeStep::Backward
         })
+    }
+}
+
+/// What goes into sums of the accepted legs of a block, as columns: these are added much faster than one
+/// by one.
+pub(super) struct Legs {
+    count: usize,
+    /// 0 where it does not rise or is not known to.
+    rises: [f64; Block::CAPACITY],
+    falls: [f64; Block::CAPACITY],
+    lengths_3d: [f64; Block::CAPACITY],
+    has_climb: bool,
+}
+
+impl Legs {
+    pub(super) fn new() -> Self {
+        let column = [0.0; Block::CAPACITY];
+        Self { count: 0, rises: column, falls: column, lengths_3d: column, has_climb: false }
     }
 }
 
@@ -73,10 +93,8 @@ impl Profile {
         }
     }
 
-    /// Takes an accepted leg, of this length on the map.
-    ///
-    /// # Errors
-    /// When a total is out of range; the profile is then of no use.
+    /// Takes an accepted leg, of this length on the map. What of it goes into sums is left in `legs`, for
+    /// [`Profile::add_sums`].
     #[inline]
     pub(super) fn add_leg(
         &mut self,
@@ -84,17 +102,19 @@ impl Profile {
         length: f64,
         from: Known,
         to: Known,
-    ) -> Result<(), SumOverflow> {
-        let mut length_3d = length;
+        legs: &mut Legs,
+    ) {
+        let slot = legs.count;
+        legs.count += 1;
+        legs.lengths_3d[slot] = length;
         if let (Some(low), Some(high)) = (from.z, to.z) {
             let rise = high - low;
-            let (ascent, descent) = self.climb.get_or_insert_default();
-            let (climbed, height) = if rise >= 0.0 { (ascent, rise) } else { (descent, -rise) };
-            climbed.add(height)?;
-            length_3d = (length * length + rise * rise).sqrt();
-        }
-        if options.elevation == Elevation::ThreeDimensional {
-            self.length_3d.add(length_3d)?;
+            legs.rises[slot] = rise.max(0.0);
+            legs.falls[slot] = (-rise).max(0.0);
+            legs.has_climb = true;
+            if options.elevation == Elevation::ThreeDimensional {
+                legs.lengths_3d[slot] = (length * length + rise * rise).sqrt();
+            }
         }
         if let Some(TimeStep::Forward { ns: ns @ 1.. }) = from.time_to(to) {
             let speed = length / seconds(ns);
@@ -102,6 +122,22 @@ impl Profile {
             let moving_ns = self.moving_ns.get_or_insert_default();
             *moving_ns = moving_ns.saturating_add(if is_stopped { 0 } else { ns.into() });
             self.max_speed = Some(self.max_speed.map_or(speed, |max| max.max(speed)));
+        }
+    }
+
+    /// Adds up what the legs of a block left.
+    ///
+    /// # Errors
+    /// When a total is out of range; the profile is then of no use.
+    pub(super) fn add_sums(&mut self, options: &Options, legs: &Legs) -> Result<(), SumOverflow> {
+        let level = Level::best();
+        if legs.has_climb {
+            let (ascent, descent) = self.climb.get_or_insert_default();
+            ascent.add_block(level, &legs.rises[..legs.count])?;
+            descent.add_block(level, &legs.falls[..legs.count])?;
+        }
+        if options.elevation == Elevation::ThreeDimensional {
+            self.length_3d.add_block(level, &legs.lengths_3d[..legs.count])?;
         }
         Ok(())
     }

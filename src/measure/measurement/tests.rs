@@ -394,7 +394,9 @@ fn a_total_out_of_range_is_refused_and_changes_nothing() {
     let mut path = Measurement::new(options);
     // Legs that no path has, for a sum short of 2^64 by 2^13.
     for length in [2_f64.powi(63), 2_f64.powi(63) - 2_f64.powi(13)] {
-        path.profile.add_leg(&options, length, Known::NOTHING, Known::NOTHING).unwrap();
+        let mut legs = Legs::new();
+        path.profile.add_leg(&options, length, Known::NOTHING, Known::NOTHING, &mut legs);
+        path.profile.add_sums(&options, &legs).unwrap();
     }
     let at = |z: f64| Fix::new(Point::planar(0.0, 0.0).unwrap()).with_z(z).unwrap();
     path.extend(&[at(0.0), at(8000.0)]).unwrap();
