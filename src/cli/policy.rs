@@ -40,8 +40,7 @@ enum ElevationMode {
 
 /// What counts, and what is kept out. Everything is off unless set.
 #[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Policy (distances in metres, speeds in metres a second; with \
-                               --model planar in the unit of the coordinates)")]
+#[command(next_help_heading = "Policy (in metres and metres a second, or the planar unit)")]
 pub(super) struct PolicyArgs {
     /// What is made of elevations
     #[arg(long, value_enum, value_name = "MODE", default_value_t = ElevationMode::Ignored)]
