@@ -30,7 +30,7 @@ pub struct PathSummary {
     pub rejections: Vec<Rejection>,
     /// From the earliest to the latest time of an accepted fix.
     pub elapsed_ns: Option<u64>,
-    /// The time of the accepted legs that are not slower than [`Options::stopped_speed`].
+    /// The time of the accepted legs that are not slower than [`Options::stopped_speed`](super::Options::stopped_speed).
     pub moving_ns: Option<u64>,
     /// The greatest speed of an accepted leg, a second.
     pub max_speed: Option<f64>,

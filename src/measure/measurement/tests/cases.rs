@@ -216,3 +216,89 @@ fn what_is_no_number_never_becomes_a_fix() {
     assert!(block.extend_scaled(&[1], &[1], f64::NAN).is_err());
     assert!(block.is_empty());
 }
+
+#[test]
+fn a_bad_value_in_a_column_is_named_and_sets_nothing() {
+    let mut block = FixBlock::new(Metric::Planar);
+    let error = block.extend_scaled(&[1, 2, i64::MAX], &[0; 3], 0.5).unwrap_err();
+    assert_eq!((error.index(), block.len()), (2, 2));
+    let error = block.set_times_ms(0, &[0, i64::MAX / 1_000_000 + 1]).unwrap_err();
+    insta::assert_snapshot!(error, @"time_ms 9223372036855 is not in the years 1678 to 2261");
+    assert_eq!(block.set_times_ms(0, &[i64::MIN]).unwrap_err().index(), 0);
+    let error = block.set_z_scaled(0, &[0, 1 << 41], 1.0).unwrap_err();
+    insta::assert_snapshot!(error, @"z 2199023255552 is not a number between -2^40 and 2^40");
+    assert!(block.is_flat_and_timeless());
+    let mut path = Measurement::new(planar());
+    path.fold(&mut block).unwrap();
+    assert_eq!((path.summary().length, path.summary().elapsed_ns), (0.5, None));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn columns_measure_as_the_rows_that_they_mean(
+        rows in prop::collection::vec(
+            (-5000..5000_i64, -5000..5000_i64, -90_000..90_000_i64, 0..90_000_i64, 0..40_000_u32,
+             prop::bool::weighted(0.1)),
+            1..600,
+        ),
+        batch in 1_usize..300,
+        with in any::<[bool; 3]>(),
+    ) {
+        let options = Options {
+            elevation: Elevation::ThreeDimensional,
+            max_accuracy_m: Some(30.0),
+            max_speed: Some(0.4),
+            ..Options::new(Metric::Haversine)
+        };
+        let mut by_rows = Measurement::new(options);
+        let mut by_columns = Measurement::new(options);
+        for &(x, y, z, ms, mm, starts) in &rows {
+            // The decimals as a client would write them.
+            let decimal = |text: String| text.parse::<f64>().unwrap();
+            let (x, y) = (decimal(format!("{x}e-7")), decimal(format!("{y}e-7")));
+            let mut fix = Fix::new(Point::geographic(y, x).unwrap());
+            if with[0] {
+                fix = fix.with_z(decimal(format!("{z}e-3"))).unwrap();
+            }
+            if with[1] {
+                fix = fix.at_unix_ns(ms * 1_000_000);
+            }
+            if with[2] {
+                fix = fix.with_accuracy_m(decimal(format!("{mm}e-3"))).unwrap();
+            }
+            by_rows.extend(&[if starts { fix.starting_segment() } else { fix }]).unwrap();
+        }
+        // A decoder that has some points of a batch after others.
+        let mut block = FixBlock::new(options.metric);
+        for rows in rows.chunks(batch) {
+            for rows in rows.chunks(100) {
+                if block.room() < rows.len() {
+                    by_columns.fold(&mut block).unwrap();
+                }
+                let from = block.len();
+                let x: Vec<_> = rows.iter().map(|row| row.0).collect();
+                let y: Vec<_> = rows.iter().map(|row| row.1).collect();
+                let z: Vec<_> = rows.iter().map(|row| row.2).collect();
+                let ms: Vec<_> = rows.iter().map(|row| row.3).collect();
+                let mm: Vec<_> = rows.iter().map(|row| row.4).collect();
+                block.extend_scaled(&x, &y, options.xy_resolution).unwrap();
+                if with[0] {
+                    block.set_z_scaled(from, &z, options.z_resolution).unwrap();
+                }
+                if with[1] {
+                    block.set_times_ms(from, &ms).unwrap();
+                }
+                if with[2] {
+                    block.set_accuracy_mm(from, &mm);
+                }
+                for (index, _) in rows.iter().enumerate().filter(|(_, row)| row.5) {
+                    block.start_segment_at(from + index);
+                }
+            }
+        }
+        by_columns.fold(&mut block).unwrap();
+        prop_assert_eq!(by_columns, by_rows);
+    }
+}
