@@ -76,7 +76,7 @@ fn csv_is_the_same_as_a_table() {
     let run = run_with(&[], "- --csv --model haversine", GPX);
     insta::assert_snapshot!(run.out, @r"
     kind,file,track,points,segments,length_m,displacement_m,model,west_deg,south_deg,east_deg,north_deg,accepted,raw_length_m,length_3d_m,elapsed_s,moving_s,max_speed_mps,ascent_m,descent_m,backward_time_count,backward_time_first_offset,backward_time_kept_out_m,accuracy_count,accuracy_first_offset,accuracy_kept_out_m,speed_count,speed_first_offset,speed_kept_out_m,step_count,step_first_offset,step_kept_out_m
-    track,-,There,4,2,2223.901604670658,112307.03103586826,haversine,13,46,13,47.01,4,2223.901604670658,,,,,,,0,,0,0,,0,0,,0,0,,0
+    track,-,There,4,2,2223.9016046706583,112307.03103586826,haversine,13,46,13,47.01,4,2223.9016046706583,,,,,,,0,,0,0,,0,0,,0,0,,0
     track,-,2,2,1,20015114.442035925,20015114.442035925,haversine,0,0,180,0,2,20015114.442035925,,,,,,,0,,0,0,,0,0,,0,0,,0
     total,,,6,3,20017338.343640596,,haversine,,,,,6,20017338.343640596,,,,,,,0,,0,0,,0,0,,0,0,,0
     ");
