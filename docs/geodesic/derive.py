@@ -142,7 +142,7 @@ def main():
     meridian = 6378137**2 * (1 - e2) ** 2 / (1 - e2 * sp.sin(phi) ** 2) ** 3
     left_out = found[6, 0].subs({E[n]: sp.diff(meridian, phi, n) for n in range(ORDER + 1)})
     length = 10_000
-    left_out, meridian = sp.lambdify(phi, left_out), sp.lambdify(phi, meridian)
+    left_out, meridian = (sp.lambdify(phi, it, "math") for it in (left_out, meridian))
     worst = 0.0
     for degrees in range(90):
         at = math.radians(degrees)

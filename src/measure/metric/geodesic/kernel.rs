@@ -8,7 +8,7 @@ use super::table::{Cell, Row, Table};
 use crate::measure::level::kernel;
 
 /// A run of fewer legs in one cell is not worth its preparation.
-const RUN_MIN: usize = 4;
+const RUN_MIN: usize = 16;
 /// The longest run that is looked at in one go.
 const RUN_MAX: usize = 128;
 /// So many legs are looked at together to find where a run ends.

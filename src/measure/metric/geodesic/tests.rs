@@ -50,8 +50,9 @@ fn every_leg_is_within_the_bound_of_its_true_length() {
         assert!(std::ptr::eq(kind, &fallback) || length_m < series_m, "{leg:?} of {length_m} m");
     }
     let all = [near, far, near_high, far_high, fallback];
-    for (kind, bound_nm) in all.iter().zip([0.2, 10.0, 1.0, 200.0, 15.0]) {
-        assert!(kind.legs > 2_000 && kind.nm <= bound_nm, "{} of {}", kind.nm, kind.legs);
+    let figures = all.each_ref().map(|kind| (kind.legs, kind.nm));
+    for ((legs, nm), bound_nm) in figures.into_iter().zip([0.2, 10.0, 1.0, 200.0, 15.0]) {
+        assert!(legs > 2_000 && nm <= bound_nm, "past {bound_nm} nm: {figures:?}");
     }
 }
 
