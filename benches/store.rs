@@ -16,6 +16,12 @@ use waywiser::checkpoint::{
 };
 use waywiser::measure::{Fix, Measurement, Metric, Options, Point};
 
+/// The CPU time of this process so far, the recordings that grow included.
+fn cpu() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
 /// What one recording has to show for itself.
 struct Done {
     last: Checkpoint,
@@ -60,9 +66,9 @@ async fn run(
     time: Duration,
     pace: Option<Duration>,
     points: u64,
-) -> (Vec<Done>, Duration, StoreStats) {
+) -> (Vec<Done>, Duration, Duration, StoreStats) {
     let before = store.stats();
-    let start = Instant::now();
+    let (start, cpu_before) = (Instant::now(), cpu());
     let count = begun.len() as u32;
     let mut tasks = JoinSet::new();
     for (index, last) in begun.into_iter().enumerate() {
@@ -82,7 +88,7 @@ async fn run(
         });
     }
     let mut all = tasks.join_all().await;
-    let took = start.elapsed();
+    let (took, cpu) = (start.elapsed(), cpu() - cpu_before);
     all.sort_by_key(|&(index, _)| index);
     let after = store.stats();
     let mut stats = after;
@@ -91,10 +97,10 @@ async fn run(
     stats.syncs -= before.syncs;
     stats.bytes -= before.bytes;
     stats.busy -= before.busy;
-    (all.into_iter().map(|(_, done)| done).collect(), took, stats)
+    (all.into_iter().map(|(_, done)| done).collect(), took, cpu, stats)
 }
 
-fn report(what: &str, all: &[Done], took: Duration, stats: StoreStats) {
+fn report(what: &str, all: &[Done], took: Duration, cpu: Duration, stats: StoreStats) {
     let mut waits: Vec<_> = all.iter().flat_map(|done| &done.waits).copied().collect();
     waits.sort();
     let at = |part: f64| waits[((waits.len() - 1) as f64 * part) as usize].as_secs_f64() * 1e3;
@@ -102,7 +108,7 @@ fn report(what: &str, all: &[Done], took: Duration, stats: StoreStats) {
     println!(
         "{what}: {:.0} commits/s, {:.1} transactions/s of {:.0} commits, {:.1} syncs/s, \
          {:.1} MB/s written; a commit takes {:.1} ms (median), {:.1} (p99), {:.1} (most); \
-         the writer is busy {:.0} % of the time",
+         the writer is busy {:.0} % of the time, all take {:.2} cores",
         each(stats.requests),
         each(stats.transactions),
         stats.requests as f64 / stats.transactions.max(1) as f64,
@@ -112,6 +118,7 @@ fn report(what: &str, all: &[Done], took: Duration, stats: StoreStats) {
         at(0.99),
         at(1.0),
         stats.busy.as_secs_f64() / took.as_secs_f64() * 100.0,
+        cpu.as_secs_f64() / took.as_secs_f64(),
     );
 }
 
@@ -157,13 +164,13 @@ async fn main() {
     }
 
     let pace = Some(Duration::from_secs(1));
-    let (all, took, stats) = run(&store, opened, time, pace, points).await;
-    report("a commit a second each", &all, took, stats);
+    let (all, took, cpu, stats) = run(&store, opened, time, pace, points).await;
+    report("a commit a second each", &all, took, cpu, stats);
     check(&store, &all).await;
 
     let last = all.into_iter().map(|done| done.last).collect();
-    let (all, took, stats) = run(&store, last, time, None, points).await;
-    report("as many as there can be", &all, took, stats);
+    let (all, took, cpu, stats) = run(&store, last, time, None, points).await;
+    report("as many as there can be", &all, took, cpu, stats);
     check(&store, &all).await;
 
     drop(store);

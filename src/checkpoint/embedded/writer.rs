@@ -8,7 +8,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use redb::{Database, ReadableDatabase as _};
 use tokio::sync::{mpsc, oneshot};
@@ -19,6 +20,11 @@ use crate::checkpoint::StoreError;
 
 /// How many requests share a transaction at most: a bound on how long the first waits for the last.
 const BATCH_MAX: usize = 4_096;
+
+/// How long the first of many waits for the others. A transaction costs two syncs and a few pages of its
+/// own, however many share it: with ten thousand recordings that commit once a second this saves six
+/// syncs in ten. Somebody who asks alone does not wait.
+const GATHER: Duration = Duration::from_millis(5);
 
 /// The database while it is open. Readers hold the lock while they read, the writer while it opens anew.
 pub(super) type Shelf = RwLock<Option<Database>>;
@@ -85,7 +91,12 @@ impl Writer {
     /// Works until no store can ask any more, and all that was asked is done.
     pub(super) fn run(mut self) {
         let mut tasks = Vec::new();
+        let mut is_crowded = false;
         while self.tasks.blocking_recv_many(&mut tasks, BATCH_MAX) > 0 {
+            if is_crowded {
+                self.gather(&mut tasks);
+            }
+            is_crowded = tasks.len() > 1;
             let begun = Instant::now();
             // redb may panic on a file that was tampered with. One such page must not stop the rest.
             let fate = catch_unwind(AssertUnwindSafe(|| self.carry_out(&mut tasks)));
@@ -100,6 +111,16 @@ impl Writer {
             self.counters.took(begun.elapsed());
         }
         self.discard();
+    }
+
+    fn gather(&mut self, tasks: &mut Vec<Box<dyn Task>>) {
+        // The last transaction was shared, so this one will be.
+        thread::sleep(GATHER);
+        while tasks.len() < BATCH_MAX
+            && let Ok(task) = self.tasks.try_recv()
+        {
+            tasks.push(task);
+        }
     }
 
     fn carry_out(&mut self, tasks: &mut [Box<dyn Task>]) -> Result<(), StoreError> {
