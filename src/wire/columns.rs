@@ -215,7 +215,8 @@ impl ColumnReader<'_> {
     /// Fills `block` with the next points, none once all were read.
     ///
     /// # Errors
-    /// When a sum of differences leaves 64 bits; the points of the block are then not to be used.
+    /// When a sum of differences leaves 64 bits; the block then has the points before that one, and there are
+    /// no more.
     pub fn next(&mut self, block: &mut ColumnBlock) -> Result<(), ColumnError> {
         block.index = self.index;
         block.starts_segment = self.next_start == Some(self.index as u64);
@@ -225,14 +226,11 @@ impl ColumnReader<'_> {
         let end = self.next_start.map_or(self.len, |start| self.len.min(start as usize));
         let len = (end - self.index).min(COLUMN_BLOCK);
         block.len = len;
+        let begun = self.clone();
         self.index += len;
         let level = Level::best().narrow();
         let (x, y) = (&mut block.x[..len], &mut block.y[..len]);
-        let overflow = decode_pair(level, &mut self.x, &mut self.y, x, y);
-        if overflow < 0 {
-            return Err(block.overflow());
-        }
-        let mut overflow = 0;
+        let mut overflow = decode_pair(level, &mut self.x, &mut self.y, x, y);
         for (column, has, out) in [
             (&mut self.z, &mut block.has_z, &mut block.z),
             (&mut self.time_ms, &mut block.has_time, &mut block.time_ms),
@@ -242,25 +240,36 @@ impl ColumnReader<'_> {
                 overflow |= decode_column(level, cursor, &mut out[..len]);
             }
         }
-        if overflow < 0 {
-            return Err(block.overflow());
-        }
         block.has_accuracy = self.accuracy_mm.is_some();
         if let Some(cursor) = &mut self.accuracy_mm {
             for out in &mut block.accuracy_mm[..len] {
                 *out = cursor.varint() as u32; // as prost has it: the low half
             }
         }
+        if overflow < 0
+            && let Some((index, column)) = begun.first_overflow(len)
+        {
+            (block.len, self.len) = (index, self.index);
+            let index = block.index + index;
+            return Err(ColumnError::Overflow { column: COLUMNS[column], index });
+        }
         Ok(())
     }
-}
 
-impl ColumnBlock {
-    /// Some sum left 64 bits. Which one is found by where it jumped: no two neighbours that do not
-    /// overflow differ by more than the whole range.
+    /// Which of the next `len` points is the first with a sum that leaves 64 bits, and in which column.
     #[cold]
-    fn overflow(&self) -> ColumnError {
-        ColumnError::Overflow { column: "x, y, z or time_ms", index: self.index }
+    fn first_overflow(self, len: usize) -> Option<(usize, usize)> {
+        let columns = [(X, Some(self.x)), (Y, Some(self.y)), (Z, self.z), (TIME, self.time_ms)];
+        let first = |(column, cursor): (usize, Option<Cursor<'_>>)| {
+            let mut cursor = cursor?;
+            let leaves = |_: &usize| {
+                let mut overflow = 0;
+                cursor.next_sum(&mut overflow);
+                overflow < 0
+            };
+            Some(((0..len).find(leaves)?, column))
+        };
+        columns.into_iter().filter_map(first).min()
     }
 }
 
@@ -592,7 +601,7 @@ mod tests {
         let refused =
             |outcome: Option<Result<Vec<Row>, ColumnError>>| outcome.unwrap().unwrap_err();
         let error = refused(columns(vec![i64::MAX, 1], vec![]));
-        assert!(matches!(error, ColumnError::Overflow { index: 0, .. }));
+        assert_eq!(error, ColumnError::Overflow { column: "x", index: 1 });
         for starts in [vec![2], vec![1, 1], vec![1, 0]] {
             let error = refused(columns(vec![0, 0], starts));
             assert!(matches!(error, ColumnError::Start { points: 2, .. }), "{error}");

@@ -116,15 +116,14 @@ fn fold_columns(
     base: u64,
 ) -> Result<(), RpcError> {
     let skip = usize::try_from(skip).unwrap_or(usize::MAX);
-    let mut reader = columns.reader().map_err(|error| misfit(&error))?;
+    let mut reader = columns.reader().map_err(|error| misfit(&error, base))?;
     let mut read = ColumnBlock::default();
     loop {
-        reader.next(&mut read).map_err(|error| misfit(&error))?;
-        if read.len == 0 {
+        let mut refusal = reader.next(&mut read).map_err(|error| misfit(&error, base)).err();
+        if read.len == 0 && refusal.is_none() {
             return Ok(());
         }
         let mut new = skip.saturating_sub(read.index).min(read.len)..read.len;
-        let mut refusal = None;
         // Those in front of a point that is none are folded all the same: once more, without it.
         while let Err((index, field, why)) = fill(block, &read, new.clone(), measurement.options())
         {
@@ -179,9 +178,19 @@ fn fill(
     filled().inspect_err(|_| block.clear())
 }
 
-/// Columns that make no sense as such.
-fn misfit(error: &wire::ColumnError) -> RpcError {
-    FieldViolation::new("columns", error.to_string()).into()
+/// Columns that make no sense as such, of a message whose first point has the offset `base`.
+fn misfit(error: &wire::ColumnError, base: u64) -> RpcError {
+    match error {
+        wire::ColumnError::Overflow { column, index } => {
+            let why = "the sum of the differences up to here leaves 64 bits";
+            let violation = FieldViolation::new(format!("columns.{column}[{index}]"), why);
+            RpcError::Fix { offset: base + *index as u64, violation }
+        }
+        wire::ColumnError::Start { index, start, points } => {
+            let why = format!("it is {start}; the entries ascend and are below {points}");
+            FieldViolation::new(format!("columns.segment_starts[{index}]"), why).into()
+        }
+    }
 }
 
 #[cfg(test)]
@@ -295,5 +304,37 @@ mod tests {
             @"point 271: columns.time_ms[270]: time_ms 9223372036854775807 is not in the years 1678 to 2261"
         );
         assert_eq!(path.point_count(), 271);
+
+        let columns = pb::PointColumns {
+            x: [vec![0; 260], vec![i64::MAX, 1], vec![0; 38]].concat(),
+            y: vec![0; 300],
+            ..Default::default()
+        };
+        let message = pb::RecordPathRequest { columns: Some(columns), ..Default::default() };
+        insta::assert_snapshot!(
+            fold_message(&mut path, &message, 0).unwrap_err(),
+            @"point 532: columns.x[261]: the sum of the differences up to here leaves 64 bits"
+        );
+        assert_eq!(path.point_count(), 532);
+        // A point before it that is none comes first.
+        let columns = pb::PointColumns {
+            x: vec![0; 300],
+            y: [vec![0; 270], vec![i64::MAX, 1], vec![0; 28]].concat(),
+            ..Default::default()
+        };
+        let message =
+            pb::RecordPathRequest { columns: Some(columns.clone()), ..Default::default() };
+        insta::assert_snapshot!(
+            fold_message(&mut path, &message, 0).unwrap_err(),
+            @"point 802: columns.y[270]: latitude 922337203685.4775 is not between -90 and 90 degrees"
+        );
+        assert_eq!(path.point_count(), 802);
+        let columns = pb::PointColumns { segment_starts: vec![3, 3], ..columns };
+        let message = pb::RecordPathRequest { columns: Some(columns), ..Default::default() };
+        insta::assert_snapshot!(
+            fold_message(&mut path, &message, 0).unwrap_err(),
+            @"columns.segment_starts[1]: it is 3; the entries ascend and are below 300"
+        );
+        assert_eq!(path.point_count(), 802);
     }
 }
