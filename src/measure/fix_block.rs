@@ -249,12 +249,14 @@ impl FixBlock {
     /// When there are not so many points. No input can bring this about.
     pub fn set_times_ms(&mut self, from: usize, times_ms: &[i64]) -> Result<(), ColumnError> {
         const NS_PER_MS: i64 = 1_000_000;
-        const MS_MAX: i64 = i64::MAX / NS_PER_MS;
+        // 1678-01-01 and 2262-01-01: what fits 64 bits of nanoseconds, with a year to spare.
+        const FIRST_MS: i64 = -9_214_560_000_000;
+        const LAST_MS: i64 = 9_214_646_400_000;
         let range = self.range(from, times_ms.len());
         if times_ms.is_empty() {
             return Ok(());
         }
-        let fits = |time_ms: i64| (-MS_MAX..=MS_MAX).contains(&time_ms);
+        let fits = |time_ms: i64| (FIRST_MS..LAST_MS).contains(&time_ms);
         // Counted first, so that the loop is one over lanes.
         if times_ms.iter().map(|&time_ms| u64::from(!fits(time_ms))).sum::<u64>() > 0 {
             let bad = times_ms.iter().enumerate().find(|&(_, &time_ms)| !fits(time_ms));

@@ -190,7 +190,6 @@ impl Open {
         if let Stage::Begun = self.stage {
             if self.path_id.chars().count() > PATH_ID_CHARS_MAX {
                 let text = format!("it is longer than {PATH_ID_CHARS_MAX} characters");
-                self.path_id = self.path_id.chars().take(PATH_ID_CHARS_MAX).collect();
                 return Err(FieldViolation::new("path_id", text).into());
             }
             let options = sent.unwrap_or_else(|| Options::new(Metric::Geodesic));
@@ -214,5 +213,7 @@ fn failure(path_id: String, error: &RpcError) -> pb::MeasurePathsResponse {
         reason: reason.to_owned(),
         metadata: error.metadata(),
     };
+    // One that is too long is told as far as it may go.
+    let path_id = path_id.chars().take(PATH_ID_CHARS_MAX).collect();
     pb::MeasurePathsResponse { path_id, result: Some(Answer::Failure(failure)) }
 }
