@@ -2,7 +2,7 @@
 //! HTTP/2, no runtime, one blocking thread; then the decoder and the maths of waywiser.
 //!
 //! ```text
-//! floor serve --mode discard|decode|planar|haversine [--listen ADDRESS]
+//! floor serve --mode discard|decode|planar|haversine [--listen ADDRESS] [--read-kib N]
 //! floor send --to ADDRESS --points N
 //! floor cpu PID
 //! ```
@@ -27,7 +27,7 @@ mod inputs;
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 const USAGE: &str = "\
-usage: floor serve --mode discard|decode|planar|haversine [--listen ADDRESS]
+usage: floor serve --mode discard|decode|planar|haversine [--listen ADDRESS] [--read-kib N]
        floor send --to ADDRESS --points N
        floor cpu PID";
 
@@ -44,8 +44,9 @@ fn main() -> Outcome<()> {
             let mode = option(&args, "--mode").ok_or(USAGE)?.parse()?;
             let listener =
                 TcpListener::bind(option(&args, "--listen").unwrap_or("127.0.0.1:50052"))?;
+            let read_kib = option(&args, "--read-kib").map_or(Ok(serve::READ_KIB), str::parse)?;
             println!("listening on {}", listener.local_addr()?);
-            serve::run(&listener, mode)
+            serve::run(&listener, mode, read_kib * 1024)
         }
         Some("send") => {
             let to = option(&args, "--to").ok_or(USAGE)?;

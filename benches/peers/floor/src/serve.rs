@@ -6,12 +6,12 @@ use std::net::{TcpListener, TcpStream};
 use crate::mode::{Mode, Stream};
 use crate::{Outcome, cpu};
 
-/// Larger ones gain nothing: it stays in the second-level cache, and a read seldom fills it.
-const BUFFER_BYTES: usize = 256 * 1024;
+/// How much is read at once, at the most, unless told otherwise.
+pub const READ_KIB: usize = 256;
 
 /// Serves one connection after another, for ever.
-pub fn run(listener: &TcpListener, mode: Mode) -> Outcome<()> {
-    let mut buffer = vec![0; BUFFER_BYTES];
+pub fn run(listener: &TcpListener, mode: Mode, read_bytes: usize) -> Outcome<()> {
+    let mut buffer = vec![0; read_bytes];
     loop {
         let (mut socket, _) = listener.accept()?;
         let reply =
