@@ -40,7 +40,7 @@ pub use open::StoreOpenError;
 const QUEUE: usize = 4_096;
 /// How many read at once at most: enough to keep a disk busy, and few of the threads of the runtime.
 const READERS: usize = 8;
-/// How many names of expired recordings are looked up at once.
+/// How many recordings are looked at in one go for whether they have expired.
 const EXPIRE_BATCH: usize = 1_000;
 
 /// Keeps checkpoints in a directory, for one process at a time.
@@ -212,9 +212,13 @@ impl CheckpointStore for EmbeddedStore {
                     tables::expired(transaction, from.as_ref(), EXPIRE_BATCH, now_unix_ms)
                 });
                 let names = names.await?;
-                let Some(last) = names.last() else { return Ok(all) };
+                let Some((last, _)) = names.last() else { return Ok(all) };
                 after = Some(last.clone());
-                all.extend(self.write(move |tables| tables.expire(&names, now_unix_ms)).await?);
+                let names: Vec<_> =
+                    names.into_iter().filter_map(|(name, is_due)| is_due.then_some(name)).collect();
+                if !names.is_empty() {
+                    all.extend(self.write(move |tables| tables.expire(&names, now_unix_ms)).await?);
+                }
             }
         })
     }

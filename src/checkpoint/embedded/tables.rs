@@ -138,28 +138,27 @@ pub(super) fn load(
     Ok(recordings.get(name.id())?.map(|bytes| read(bytes.value())))
 }
 
-/// The recordings behind `after` in the order of their names, as many as `pick` makes something of, up to
-/// `limit`.
+/// Up to `limit` recordings behind `after`, in the order of their names.
 fn scan<T>(
     transaction: &ReadTransaction,
     after: Option<&PathName>,
     limit: usize,
-    mut pick: impl FnMut(PathName, &[u8]) -> Option<T>,
-) -> Result<Vec<T>, redb::Error> {
+    read: impl Fn(&[u8]) -> T,
+) -> Result<Vec<(PathName, T)>, redb::Error> {
     use std::ops::Bound::{Excluded, Unbounded};
     let recordings = transaction.open_table(RECORDINGS)?;
     let behind = after.map_or(Unbounded, |name| Excluded(name.id()));
-    let mut picked = Vec::new();
+    let mut found = Vec::new();
     for entry in recordings.range::<&str>((behind, Unbounded))? {
-        if picked.len() >= limit {
+        if found.len() >= limit {
             break;
         }
         let (id, bytes) = entry?;
         // Only names were stored; what is none has been damaged.
         let Ok(name) = PathName::from_id(id.value()) else { continue };
-        picked.extend(pick(name, bytes.value()));
+        found.push((name, read(bytes.value())));
     }
-    Ok(picked)
+    Ok(found)
 }
 
 pub(super) fn list(
@@ -167,16 +166,17 @@ pub(super) fn list(
     after: Option<&PathName>,
     limit: usize,
 ) -> Result<crate::checkpoint::Page, redb::Error> {
-    scan(transaction, after, limit, |name, bytes| Some((name, read(bytes))))
+    scan(transaction, after, limit, read)
 }
 
+/// Up to `limit` recordings, and whether they have expired.
 pub(super) fn expired(
     transaction: &ReadTransaction,
     after: Option<&PathName>,
     limit: usize,
     now_unix_ms: i64,
-) -> Result<Vec<PathName>, redb::Error> {
-    scan(transaction, after, limit, |name, bytes| has_expired(bytes, now_unix_ms).then_some(name))
+) -> Result<Vec<(PathName, bool)>, redb::Error> {
+    scan(transaction, after, limit, |bytes| has_expired(bytes, now_unix_ms))
 }
 
 /// The number of the last transaction that is in the file.

@@ -189,6 +189,10 @@ impl Writer {
     }
 
     fn ensure_open(&mut self) -> Result<(), redb::Error> {
+        // Readers are under way nearly always, and the lock that waits for them is seldom needed.
+        if self.shelf.read().unwrap_or_else(PoisonError::into_inner).is_some() {
+            return Ok(());
+        }
         let mut shelf = self.shelf.write().unwrap_or_else(PoisonError::into_inner);
         if shelf.is_none() {
             let database = (self.opener)()?;
