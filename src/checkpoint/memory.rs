@@ -51,7 +51,7 @@ impl MemoryStore {
                 "it keeps {} recordings in memory and no more: delete some, or wait until some expire",
                 self.recordings_max
             );
-            return Err(StoreError::Unavailable(message));
+            return Err(StoreError::Full(message));
         }
         kept.epoch = epoch;
         kept.recordings.insert(name, checkpoint.clone());
@@ -138,7 +138,7 @@ mod tests {
         let error = store.open(second.clone(), opening.clone()).await.unwrap_err();
         insta::assert_snapshot!(
             error,
-            @"the store is not available: it keeps 1 recordings in memory and no more: delete some, or wait until some expire"
+            @"the store is full: it keeps 1 recordings in memory and no more: delete some, or wait until some expire"
         );
         store.open(first, opening.clone()).await.unwrap();
         store.expire(9).await.unwrap();

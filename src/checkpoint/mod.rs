@@ -90,6 +90,10 @@ pub enum StoreError {
     /// Nothing was changed. Trying again later may help.
     #[error("the store is not available: {0}")]
     Unavailable(String),
+    /// There is no room for another recording. Nothing was changed; deleting some helps, or waiting until some
+    /// expire.
+    #[error("the store is full: {0}")]
+    Full(String),
     /// It may or may not have been done: load the checkpoint and compare before going on.
     #[error("the store did not say whether it was done: {0}")]
     Unknown(String),
@@ -111,7 +115,7 @@ pub type Page = Vec<(PathName, Result<Checkpoint, StoreError>)>;
 ///
 /// Dropping a future does not take the request back: what was asked may still be done.
 pub trait CheckpointStore: Send + Sync + 'static {
-    /// Opens a recording for writing, and begins it if there is none. Raises the epoch, so that all
+    /// Opens a recording for writing, and begins it if there is none or it has expired. Raises the epoch, so that all
     /// writers before are fenced; a finished recording is given as it is. Nothing else changes but that
     /// a recording which would expire before [`Opening::expire_unix_ms`] is kept until then.
     ///

@@ -261,6 +261,44 @@ mod tests {
         assert_eq!(bytes[..HEAD_BYTES], head.concat());
     }
 
+    /// The whole record, to the byte. When this fails, a field of the fold was changed: raise [`VERSION`] and
+    /// read the old one too.
+    #[test]
+    fn version_1_stays_as_it_is() {
+        let options = Options {
+            elevation: crate::measure::Elevation::ThreeDimensional,
+            max_gap_time_ns: Some(60_000_000_000),
+            max_gap: Some(1000.0),
+            max_speed: Some(2.0),
+            min_step: Some(1.0),
+            max_accuracy_m: Some(30.0),
+            reject_backward_time: true,
+            stopped_speed: Some(0.5),
+            ..Options::new(Metric::Planar)
+        };
+        let mut measurement = Measurement::new(options);
+        // Accepted, accepted, too short a step, too fast.
+        for (second, x) in [(0, 0.0), (2, 3.0), (3, 3.5), (4, 1e3)] {
+            let fix = Fix::new(Point::planar(x, 4.0).unwrap()).at_unix_ns(second * 1_000_000_000);
+            measurement.extend(&[fix.with_z(x).unwrap()]).unwrap();
+        }
+        let bytes = encode(&Checkpoint { measurement, ..example() }).unwrap();
+        let lines = bytes[HEAD_BYTES..]
+            .chunks(48)
+            .map(|bytes| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @r"
+        0001000000000000f03f000000000000f03f0180b09dc2df01010000000000408f400100000000000000400301000000
+        000000f03f010000000000003e400101000000000000e03f00808080808080808080d00f040100000000000000000000
+        000000408f40000000000000104000000000000010400000000000000000000000000000f0ff01000000000000000000
+        000000000010400000000000408f40000000000000104000000100808080808080808080060201000000000000000000
+        00000000000840000000000000104000000000000010400000000000000000000000000000f0ff010000000000000000
+        000000000000104000000000000008400000000000001040000001000000000000084000000000000010400100000000
+        000008400180d0acf30e010000000000408f400000000000001040010000000000408f400180a0d9e61d010000000000
+        000103808080808080808080c90f010280808080808080808001010080d0acf30e0180a8d6b90701000000000000f83f
+        0180808080808080808006008080d9d9fde6ec8ebe080000199b9ca5
+        ");
+    }
+
     #[test]
     fn what_is_refused_is_refused_with_words() {
         let bytes = encode(&example()).unwrap();

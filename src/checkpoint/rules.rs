@@ -38,6 +38,8 @@ pub(super) fn open(
     opening: &Opening,
     epoch: u64,
 ) -> Result<Opened, StoreError> {
+    // What has expired is gone, whether it has been deleted yet or not.
+    let stored = stored.filter(|stored| stored.expire_unix_ms > opening.now_unix_ms);
     let Some(stored) = stored else {
         let options = opening.options.unwrap_or_else(|| Options::new(Metric::Geodesic));
         let checkpoint = Checkpoint {

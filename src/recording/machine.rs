@@ -9,8 +9,7 @@ use crate::measure::Measurement;
 /// When a checkpoint falls due, and how long recordings are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
-    /// This long after the first point that is not durable; also the pause before a commit is tried
-    /// again that the store was not available for.
+    /// This long after the first point that is not durable.
     pub interval: Duration,
     /// As soon as so many points are not durable.
     pub points: u64,
@@ -26,6 +25,14 @@ impl Default for Pace {
             points: 100_000,
             retention: Duration::from_secs(7 * 24 * 60 * 60),
         }
+    }
+}
+
+impl Pace {
+    /// The pause before a commit is tried again that the store was not available for: the interval, but
+    /// no more than a second, however seldom checkpoints are wanted.
+    pub fn retry_pause(&self) -> Duration {
+        self.interval.min(Duration::from_secs(1))
     }
 }
 
@@ -78,6 +85,20 @@ pub enum RecordingError {
         point_count: u64,
         /// How many it would have.
         got: u64,
+        /// How many points are durable.
+        committed_points: u64,
+    },
+    /// The path is said to end where it has points already.
+    #[error(
+        "the path is to end with point {got} and has {point_count} already: finish it at write_offset {point_count}"
+    )]
+    EndsBefore {
+        /// How many points the recording has.
+        point_count: u64,
+        /// With how many it is to end.
+        got: u64,
+        /// How many points are durable.
+        committed_points: u64,
     },
 }
 
@@ -88,7 +109,9 @@ pub struct Recording {
     pace: Pace,
     epoch: u64,
     measurement: Measurement,
-    /// The path ends with the points that it has.
+    /// The sender has said that the path ends with the points that it has.
+    has_end: bool,
+    /// It does: the stream was closed after that.
     is_ended: bool,
     /// What the store has said that it has.
     durable: Mark,
@@ -129,6 +152,7 @@ impl Recording {
         Self {
             pace,
             epoch: checkpoint.epoch,
+            has_end: checkpoint.complete,
             is_ended: checkpoint.complete,
             durable,
             create_unix_ms: checkpoint.create_unix_ms,
@@ -150,11 +174,11 @@ impl Recording {
         let expected = self.measurement.point_count();
         // Past 2^64 there is nothing but what is past any end.
         let got = write_offset.saturating_add(count);
-        if self.is_ended && got > expected {
-            return Err(RecordingError::PastEnd { point_count: expected, got });
+        let committed_points = self.durable.points;
+        if self.has_end && got > expected {
+            return Err(RecordingError::PastEnd { point_count: expected, got, committed_points });
         }
         if write_offset > expected {
-            let committed_points = self.durable.points;
             return Err(RecordingError::Gap { expected, got: write_offset, committed_points });
         }
         Ok(count.min(expected - write_offset))
@@ -178,9 +202,40 @@ impl Recording {
         }
     }
 
+    /// Notes that the sender means the path to have `end` points. No more are taken; but a stream that is lost
+    /// after that finishes nothing, only [`Recording::finish`] does.
+    ///
+    /// # Errors
+    /// When it has more already.
+    pub fn end_at(&mut self, end: u64) -> Result<(), RecordingError> {
+        let (point_count, committed_points) = (self.measurement.point_count(), self.durable.points);
+        if end < point_count {
+            return Err(RecordingError::EndsBefore { point_count, got: end, committed_points });
+        }
+        self.has_end = true;
+        Ok(())
+    }
+
+    /// Whether the sender has said that the path ends with the points that it has.
+    pub fn has_end(&self) -> bool {
+        self.has_end
+    }
+
     /// The path ends here; a commit that says so is due at once.
     pub fn finish(&mut self) {
-        self.is_ended = true;
+        (self.has_end, self.is_ended) = (true, true);
+    }
+
+    /// Asks for the stored checkpoint to be compared, where this writer has nothing to commit and would not
+    /// otherwise hear that another has taken over: load it and hand it to [`Recording::reconcile`]. `None` where
+    /// a commit will tell, or nothing can change any more.
+    #[must_use]
+    pub fn verify(&mut self) -> Option<Verdict> {
+        if self.store != Store::Idle || !self.is_settled() {
+            return None;
+        }
+        self.store = Store::Unknown;
+        Some(Verdict::Load)
     }
 
     /// The commit that is due, or that is forced because there is no later time for it. `None` when all is
@@ -316,7 +371,7 @@ impl Recording {
         (self.dirty_since, self.retry_at) = (None, None);
         if !self.is_settled() {
             self.dirty_since = Some(now_unix_ms);
-            self.retry_at = Some(now_unix_ms.saturating_add(whole_ms(self.pace.interval)));
+            self.retry_at = Some(now_unix_ms.saturating_add(whole_ms(self.pace.retry_pause())));
         }
         Verdict::GoOn
     }
@@ -353,6 +408,11 @@ impl Recording {
     pub fn is_settled(&self) -> bool {
         let all = Mark { points: self.measurement.point_count(), complete: self.is_ended };
         self.durable == all
+    }
+
+    /// Whether there is nothing that this writer could still commit.
+    pub fn is_over(&self) -> bool {
+        self.store == Store::Over
     }
 
     /// Whether a commit is on its way or its outcome unknown.

@@ -8,8 +8,8 @@
 //! The rules that it keeps, and where:
 //! - points that were folded before are skipped, a gap is refused, and nothing goes past the end of a
 //!   finished recording ([`Recording::admit`]);
-//! - only [`Recording::finish`] finishes: whatever else becomes of a stream, what was folded in order is
-//!   committed and waits;
+//! - only [`Recording::finish`] finishes, when a stream that has told the end is closed: whatever else becomes
+//!   of it, what was folded in order is committed and waits;
 //! - points count as committed when the store has said so, and never fewer than before
 //!   ([`Recording::committed_points`]);
 //! - folding never waits: one commit at a time is on its way, and the points behind it go with the next;
@@ -39,6 +39,7 @@
 //! }
 //! assert!(recording.admit(3, 1).is_err());
 //!
+//! recording.end_at(2)?;
 //! recording.finish();
 //! while let Some(commit) = recording.next_commit(now_unix_ms, true) {
 //!     store.commit("paths/walk".parse()?, commit.guard, commit.checkpoint).await?;

@@ -117,20 +117,28 @@ fn a_finished_recording_takes_what_it_has_and_nothing_past_its_end() {
     let (mut store, now) = (Model::default(), 5);
     let mut recording = resumed(&mut store, now);
     send(&mut recording, 0, 10, now).unwrap();
+    assert_eq!(
+        recording.end_at(9),
+        Err(RecordingError::EndsBefore { point_count: 10, got: 9, committed_points: 0 })
+    );
+    recording.end_at(10).unwrap();
+    assert!(recording.has_end() && recording.admit(5, 6).is_err());
+    // A stream that is lost now leaves the path open.
+    assert!(!recording.clone().next_commit(now, true).unwrap().checkpoint.complete);
     recording.finish();
     let ending = recording.clone();
     store.commit(&recording.next_commit(now, false).unwrap()).unwrap();
     recording.committed();
     assert!(recording.is_complete() && recording.is_settled());
     assert_eq!(recording.next_commit(now, true), None);
-    for recording in [ending, recording] {
+    for (recording, committed_points) in [(ending, 0), (recording, 10)] {
         assert_eq!(recording.admit(0, 10), Ok(10));
-        let past_end = RecordingError::PastEnd { point_count: 10, got: 11 };
+        let past_end = RecordingError::PastEnd { point_count: 10, got: 11, committed_points };
         assert_eq!(recording.admit(5, 6), Err(past_end));
         assert_eq!(recording.admit(11, 0), Err(past_end));
     }
     insta::assert_snapshot!(
-        RecordingError::PastEnd { point_count: 10, got: 11 },
+        RecordingError::PastEnd { point_count: 10, got: 11, committed_points: 10 },
         @"a message goes on to point 11 and the path was finished with 10"
     );
     let again = resumed(&mut store, now);
@@ -170,6 +178,36 @@ fn a_commit_is_due_by_time_by_points_and_at_the_end() {
     recording.finish();
     assert!(!recording.is_settled());
     assert!(recording.next_commit(1_600, false).unwrap().checkpoint.complete);
+}
+
+#[test]
+fn a_writer_with_nothing_to_commit_can_ask_whether_it_is_still_the_one() {
+    let mut store = Model::default();
+    let mut recording = resumed(&mut store, 0);
+    send(&mut recording, 0, 1, 0).unwrap();
+    assert_eq!(recording.verify(), None, "the commit will tell");
+    store.commit(&recording.next_commit(0, true).unwrap()).unwrap();
+    assert_eq!(recording.verify(), None, "a commit is on its way");
+    recording.committed();
+    assert_eq!(recording.verify(), Some(Verdict::Load));
+    assert_eq!(recording.reconcile(Ok(store.stored.clone()), 1), Verdict::GoOn);
+    assert!(recording.is_settled() && !recording.is_over());
+    store.open(2);
+    assert_eq!(recording.verify(), Some(Verdict::Load));
+    assert_eq!(recording.reconcile(Ok(store.stored.clone()), 2), Verdict::Fenced { epoch: 2 });
+    assert!(recording.is_over());
+    assert_eq!(recording.verify(), None);
+}
+
+#[test]
+fn the_pause_before_another_try_does_not_grow_with_the_interval() {
+    let hour = Pace { interval: Duration::from_secs(3600), ..PACE };
+    let mut recording = Recording::resume(Model::default().open(0), hour);
+    send(&mut recording, 0, 30, 0).unwrap();
+    let _ = recording.next_commit(0, false).unwrap();
+    assert_eq!(recording.refused(unavailable(), 50), Verdict::GoOn);
+    assert_eq!(recording.due_at(), Some(1_050));
+    assert!(recording.next_commit(1_050, false).is_some());
 }
 
 #[test]
@@ -435,6 +473,7 @@ proptest! {
                             match send(&mut writer.recording, offset, count, now) {
                                 Ok(skipped) => prop_assert!(skipped <= count),
                                 Err(RecordingError::Gap { .. }) => prop_assert!(offset > expected),
+                                Err(RecordingError::EndsBefore { .. }) => unreachable!("no end is told"),
                                 Err(RecordingError::PastEnd { .. }) => {
                                     prop_assert!(offset + count > expected);
                                 }

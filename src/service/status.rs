@@ -222,13 +222,15 @@ impl RpcError {
             Self::Fix { .. } => (Code::InvalidArgument, "POINT_INVALID"),
             Self::Recording(error) => match error {
                 RecordingError::Gap { .. } => (Code::OutOfRange, "OFFSET_GAP"),
-                _ => (Code::FailedPrecondition, "PATH_COMPLETE"),
+                RecordingError::PastEnd { .. } => (Code::FailedPrecondition, "PATH_COMPLETE"),
+                RecordingError::EndsBefore { .. } => (Code::FailedPrecondition, "PATH_LONGER"),
             },
             Self::Store { error, .. } => match error {
                 StoreError::Fenced { .. } => (Code::Aborted, "WRITER_FENCED"),
                 StoreError::NotFound => (Code::NotFound, "PATH_NOT_FOUND"),
                 StoreError::OptionsDiffer => (Code::FailedPrecondition, "OPTIONS_DIFFER"),
                 StoreError::Damaged(_) => (Code::DataLoss, "CHECKPOINT_DAMAGED"),
+                StoreError::Full(_) => (Code::ResourceExhausted, "STORE_FULL"),
                 StoreError::Unavailable(_) => (Code::Unavailable, "STORE_UNAVAILABLE"),
                 StoreError::Unknown(_) => (Code::Unavailable, "STORE_UNKNOWN"),
             },
@@ -258,12 +260,11 @@ impl RpcError {
             Self::Stream(error) => pair("point_index", error.message_index()),
             Self::Decode { index, .. } | Self::Point { index, .. } => pair("point_index", *index),
             Self::Fix { offset, .. } => pair("point_index", *offset),
-            Self::Recording(RecordingError::Gap { committed_points, .. }) => {
-                pair("committed_points", *committed_points)
-            }
-            Self::Recording(RecordingError::PastEnd { point_count, .. }) => {
-                pair("committed_points", *point_count)
-            }
+            Self::Recording(
+                RecordingError::Gap { committed_points, .. }
+                | RecordingError::PastEnd { committed_points, .. }
+                | RecordingError::EndsBefore { committed_points, .. },
+            ) => pair("committed_points", *committed_points),
             Self::Store { name, committed_points, .. } => {
                 let mut metadata = HashMap::from([("name".to_owned(), name.clone())]);
                 if let Some(points) = committed_points {
@@ -296,7 +297,7 @@ impl From<RpcError> for Status {
                 let description = format!("point {offset}: {}", violation.description);
                 details.add_bad_request_violation(&violation.field, description);
             }
-            _ if code == Code::Unavailable => {
+            _ if code == Code::Unavailable || reason == "STORE_FULL" => {
                 details.set_retry_info(Some(RETRY_DELAY));
             }
             _ => {}

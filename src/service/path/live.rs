@@ -99,14 +99,19 @@ impl Live {
         outcome
     }
 
-    /// Commits all there is and gives the recording; `None` if [`Live::progress`] has told before that this
-    /// writer is over.
+    /// The stream was closed. Commits all there is, the end too if the sender has told it, and gives the
+    /// recording; `None` if [`Live::progress`] has told before that this writer is over.
     ///
     /// # Errors
     /// When this writer is over, or the store does not answer in time.
-    pub(super) async fn settle(mut self) -> Result<Option<Recording>, RpcError> {
+    pub(super) async fn close(mut self) -> Result<Option<Recording>, RpcError> {
         // It stays where `drop` finds it until all is done: this future may be dropped, too.
         if let Some(writer) = &mut self.writer {
+            if writer.recording.has_end() {
+                writer.recording.finish();
+            } else if let Some(verdict) = writer.recording.verify() {
+                writer.follow(verdict, Duration::ZERO)?;
+            }
             writer.settle().await?;
         }
         Ok(self.writer.take().map(|writer| writer.recording))
@@ -116,7 +121,7 @@ impl Live {
 impl Drop for Live {
     fn drop(&mut self) {
         let Some(mut writer) = self.writer.take() else { return };
-        if writer.recording.is_settled() {
+        if writer.recording.is_settled() || writer.recording.is_over() {
             return;
         }
         let commits = writer.shared.commits.clone();
@@ -138,7 +143,7 @@ impl Writer {
         self.is_last = true;
         let store_time = self.shared.store_time;
         let settled = async {
-            while !self.recording.is_settled() {
+            while !self.recording.is_settled() || self.recording.is_committing() {
                 unconstrained(poll_fn(|cx| self.poll(cx))).await?;
             }
             Ok(())
@@ -146,9 +151,11 @@ impl Writer {
         match timeout(store_time, settled).await {
             Ok(outcome) => outcome,
             Err(_) => {
-                let waited = store_time.as_secs_f64();
-                let text = format!("nothing was stored within {waited} s");
-                Err(self.error(StoreError::Unavailable(text)))
+                let text = late(store_time);
+                Err(self.error(match self.recording.is_committing() {
+                    true => StoreError::Unknown(text),
+                    false => StoreError::Unavailable(text),
+                }))
             }
         }
     }
@@ -181,7 +188,8 @@ impl Writer {
                     if let (Verdict::GoOn, Some(found)) = (&verdict, found) {
                         self.shared.watchers.tell(&self.name, &Arc::new(found));
                     }
-                    return Poll::Ready(self.follow(verdict, self.shared.pace.interval));
+                    self.is_retrying &= !self.recording.is_settled();
+                    return Poll::Ready(self.follow(verdict, self.shared.pace.retry_pause()));
                 }
                 Asked::Nothing => {}
             }
@@ -190,10 +198,9 @@ impl Writer {
             if let Some(commit) = self.recording.next_commit(now_unix_ms, force) {
                 let checkpoint = Arc::new(commit.checkpoint.clone());
                 let (store, name) = (Arc::clone(&self.shared.store), self.name.clone());
-                let request =
-                    Box::pin(
-                        async move { store.commit(name, commit.guard, commit.checkpoint).await },
-                    );
+                let request = answered(self.shared.store_time, async move {
+                    store.commit(name, commit.guard, commit.checkpoint).await
+                });
                 self.asked = Asked::Commit(request, checkpoint);
                 continue;
             }
@@ -214,7 +221,7 @@ impl Writer {
             Verdict::GoOn => Ok(()),
             Verdict::Load => {
                 let (store, name) = (Arc::clone(&self.shared.store), self.name.clone());
-                self.asked = Asked::Load(Box::pin(async move {
+                self.asked = Asked::Load(answered(self.shared.store_time + pause, async move {
                     sleep(pause).await;
                     store.load(name).await
                 }));
@@ -230,4 +237,20 @@ impl Writer {
         let committed_points = Some(self.recording.committed_points());
         RpcError::Store { name: self.name.to_string(), error, committed_points }
     }
+}
+
+/// What the store answers, or that nobody knows when it does not in time: the conditions of the next request
+/// make one harmless that is done late.
+fn answered<T: Send + 'static>(
+    time: Duration,
+    request: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+) -> Request<T> {
+    Box::pin(async move {
+        let unknown = |_| Err(StoreError::Unknown(late(time)));
+        timeout(time, request).await.unwrap_or_else(unknown)
+    })
+}
+
+fn late(time: Duration) -> String {
+    format!("it did not answer within {} s", time.as_secs_f64())
 }

@@ -14,7 +14,6 @@ use super::shared::{Shared, unix_ms};
 use crate::checkpoint::PathName;
 use crate::measure::{Measurement, Metric, Options};
 use crate::proto::waywiser_v1 as pb;
-use crate::recording::RecordingError;
 use crate::service::StreamLimits;
 use crate::service::body::RequestBody;
 use crate::service::status::{FieldViolation, RpcError};
@@ -128,15 +127,8 @@ impl Target {
                     recording.folded(unix_ms());
                     outcome?;
                 }
-                let point_count = recording.measurement().point_count();
-                let end = piece.write_offset.saturating_add(count);
-                if piece.is_end && end < point_count {
-                    return Err(
-                        RecordingError::PastEnd { point_count: end, got: point_count }.into()
-                    );
-                }
-                if piece.is_end && !recording.is_complete() {
-                    recording.finish();
+                if piece.is_end {
+                    recording.end_at(piece.write_offset.saturating_add(count))?;
                 }
                 Ok(())
             }
@@ -165,7 +157,7 @@ impl Target {
             }
             Self::Named { name, live, .. } => {
                 let gone = || RpcError::Deleted { name: name.to_string() };
-                let recording = live.settle().await?.ok_or_else(gone)?;
+                let recording = live.close().await?.ok_or_else(gone)?;
                 let measurement = recording.measurement().clone();
                 let committed_points = recording.committed_points();
                 (name.to_string(), recording.is_complete(), committed_points, measurement)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::convert::{metric, path_message};
 use super::fold::fix;
 use super::record::path_name;
-use super::shared::Shared;
+use super::shared::{Shared, has_expired};
 use super::watch::not_found;
 use crate::checkpoint::StoreError;
 use crate::measure::Space;
@@ -40,8 +40,7 @@ pub(super) async fn path(
     request: pb::GetPathRequest,
 ) -> Result<pb::GetPathResponse, RpcError> {
     let name = path_name(&request.name)?;
-    let stored = shared.ask(&name, shared.store.load(name.clone())).await?;
-    let checkpoint = stored.ok_or_else(|| not_found(&name))?;
+    let checkpoint = shared.stored(&name).await?.ok_or_else(|| not_found(&name))?;
     Ok(pb::GetPathResponse { path: Some(path_message(&name, &checkpoint)) })
 }
 
@@ -51,7 +50,9 @@ pub(super) async fn delete_path(
 ) -> Result<pb::DeletePathResponse, RpcError> {
     let name = path_name(&request.name)?;
     let was_there = shared.ask(&name, shared.store.delete(name.clone())).await?;
-    shared.watchers.gone(&name);
+    if was_there {
+        shared.watchers.gone(&name);
+    }
     match was_there || request.allow_missing {
         true => Ok(pb::DeletePathResponse {}),
         false => Err(not_found(&name)),
@@ -90,12 +91,12 @@ pub(super) async fn list_paths(
         Some((name, _)) if page.len() == page_size => name.to_string(),
         _ => String::new(),
     };
-    let paths = page.iter().map(|(name, stored)| match stored {
-        Ok(checkpoint) => path_message(name, checkpoint),
+    let paths = page.iter().filter_map(|(name, stored)| match stored {
+        Ok(checkpoint) => (!has_expired(checkpoint)).then(|| path_message(name, checkpoint)),
         // It does not hide the others; GetPath says what is the matter with it.
         Err(error) => {
             tracing::warn!(%name, %error, "a recording cannot be read");
-            pb::Path { name: name.to_string(), ..Default::default() }
+            Some(pb::Path { name: name.to_string(), ..Default::default() })
         }
     });
     Ok(pb::ListPathsResponse { paths: paths.collect(), next_page_token })

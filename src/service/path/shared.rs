@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use super::watch::Watchers;
-use crate::checkpoint::{CheckpointStore, PathName, StoreError, StoreFuture};
+use crate::checkpoint::{Checkpoint, CheckpointStore, PathName, StoreError, StoreFuture};
 use crate::recording::Pace;
 use crate::service::status::RpcError;
 
@@ -34,6 +34,12 @@ impl Shared {
         }
     }
 
+    /// What is stored under a name, unless it has expired.
+    pub(super) async fn stored(&self, name: &PathName) -> Result<Option<Checkpoint>, RpcError> {
+        let stored = self.ask(name, self.store.load(name.clone())).await?;
+        Ok(stored.filter(|stored| !has_expired(stored)))
+    }
+
     /// Waits for the store, but not for ever.
     pub(super) async fn ask<T>(
         &self,
@@ -51,6 +57,11 @@ impl Shared {
             committed_points: None,
         })
     }
+}
+
+/// Whether it is time to delete a recording: it counts as deleted from then on.
+pub(super) fn has_expired(stored: &Checkpoint) -> bool {
+    stored.expire_unix_ms <= unix_ms()
 }
 
 /// The time, in milliseconds since 1970-01-01T00:00:00Z.

@@ -15,13 +15,44 @@ use crate::checkpoint::{Checkpoint, PathName, StoreError};
 use crate::proto::waywiser_v1 as pb;
 use crate::service::status::RpcError;
 
-/// The latest of a recording.
+/// The latest of a recording. Whoever tells does so in a task of its own, so news may come late: what is older
+/// than what is known is no news.
 #[derive(Clone, Debug, Default)]
 enum News {
     #[default]
     Nothing,
     Stored(Arc<Checkpoint>),
-    Gone,
+    /// It was deleted; what this epoch or one before has stored is gone, too.
+    Gone {
+        epoch: u64,
+    },
+}
+
+impl News {
+    /// Takes note of a checkpoint, and tells whether it is news.
+    fn stored(&mut self, next: &Arc<Checkpoint>) -> bool {
+        let key = |of: &Checkpoint| (of.epoch, of.complete, of.committed_points());
+        let is_news = match self {
+            Self::Nothing => true,
+            Self::Stored(known) => key(next) > key(known),
+            Self::Gone { epoch } => next.epoch > *epoch,
+        };
+        if is_news {
+            *self = Self::Stored(Arc::clone(next));
+        }
+        is_news
+    }
+
+    /// Takes note that the recording was deleted.
+    fn gone(&mut self) -> bool {
+        let epoch = match self {
+            Self::Nothing => 0,
+            Self::Stored(known) => known.epoch,
+            Self::Gone { .. } => return false,
+        };
+        *self = Self::Gone { epoch };
+        true
+    }
 }
 
 /// Who watches what. There is an entry for a recording only while somebody watches it.
@@ -35,20 +66,20 @@ pub(super) struct Watchers {
 impl Watchers {
     /// Tells that a checkpoint is durable.
     pub(super) fn tell(&self, name: &PathName, checkpoint: &Arc<Checkpoint>) {
-        self.send(name, || News::Stored(Arc::clone(checkpoint)));
+        self.send(name, |news| news.stored(checkpoint));
     }
 
     /// Tells that a recording was deleted.
     pub(super) fn gone(&self, name: &PathName) {
-        self.send(name, || News::Gone);
+        self.send(name, News::gone);
     }
 
-    fn send(&self, name: &PathName, news: impl FnOnce() -> News) {
+    fn send(&self, name: &PathName, change: impl FnOnce(&mut News) -> bool) {
         if self.count.load(Ordering::Acquire) == 0 {
             return;
         }
         if let Some(sender) = self.watched().get(name) {
-            sender.send_replace(news());
+            sender.send_if_modified(change);
         }
     }
 
@@ -89,8 +120,7 @@ impl Drop for Watcher {
 /// What a watcher has been told.
 struct Watch {
     watcher: Watcher,
-    first: Option<Arc<Checkpoint>>,
-    told_points: Option<u64>,
+    told: Option<Arc<Checkpoint>>,
     is_over: bool,
 }
 
@@ -105,12 +135,14 @@ pub(super) async fn watch_path(
 ) -> Result<impl Stream<Item = Result<pb::WatchPathResponse, RpcError>> + Send, RpcError> {
     // First the subscription: nothing that comes after the load is missed.
     let watcher = Watcher::new(&shared, name.clone());
-    let stored = shared.ask(&name, shared.store.load(name.clone())).await?;
+    let stored = shared.stored(&name).await?;
     if stored.is_none() && !allow_missing {
         return Err(not_found(&name));
     }
-    let first = stored.map(Arc::new);
-    let watch = Watch { watcher, first, told_points: None, is_over: false };
+    if let Some(stored) = stored {
+        shared.watchers.tell(&name, &Arc::new(stored));
+    }
+    let watch = Watch { watcher, told: None, is_over: false };
     Ok(stream::unfold(watch, |mut watch| async {
         let item = watch.next().await?;
         watch.is_over |= item.is_err();
@@ -124,27 +156,29 @@ impl Watch {
             return None;
         }
         loop {
-            let news = match self.first.take() {
-                Some(checkpoint) => News::Stored(checkpoint),
-                None => {
-                    // The sender lives as long as the entry, and that as long as this receiver.
-                    self.watcher.news.changed().await.ok()?;
-                    self.watcher.news.borrow_and_update().clone()
-                }
-            };
+            // The sender lives as long as the entry, and that as long as this receiver.
+            self.watcher.news.changed().await.ok()?;
+            let news = self.watcher.news.borrow_and_update().clone();
+            let gone = || Some(Err(not_found(&self.watcher.name)));
             match news {
                 News::Nothing => {}
-                News::Gone => return Some(Err(not_found(&self.watcher.name))),
+                News::Gone { .. } => return gone(),
                 News::Stored(checkpoint) => {
                     let points = checkpoint.committed_points();
-                    let is_news = self.told_points.is_none_or(|told| points > told);
-                    if !is_news && !checkpoint.complete {
-                        continue;
+                    if let Some(told) = &self.told {
+                        // Another of that name: the one that was watched went without a word.
+                        let is_other = checkpoint.create_unix_ms != told.create_unix_ms;
+                        if is_other || points < told.committed_points() {
+                            return gone();
+                        }
+                        if points == told.committed_points() && !checkpoint.complete {
+                            continue;
+                        }
                     }
-                    self.told_points = Some(points);
                     self.is_over = checkpoint.complete;
-                    let path = Some(path_message(&self.watcher.name, &checkpoint));
-                    return Some(Ok(pb::WatchPathResponse { path }));
+                    let path = path_message(&self.watcher.name, &checkpoint);
+                    self.told = Some(checkpoint);
+                    return Some(Ok(pb::WatchPathResponse { path: Some(path) }));
                 }
             }
         }
@@ -154,4 +188,40 @@ impl Watch {
 pub(super) fn not_found(name: &PathName) -> RpcError {
     let error = StoreError::NotFound;
     RpcError::Store { name: name.to_string(), error, committed_points: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::{Fix, Measurement, Metric, Options, Point};
+
+    fn stored(epoch: u64, points: usize, complete: bool) -> Arc<Checkpoint> {
+        let mut measurement = Measurement::new(Options::new(Metric::Planar));
+        measurement.extend(&vec![Fix::new(Point::planar(1.0, 2.0).unwrap()); points]).unwrap();
+        let (create_unix_ms, update_unix_ms, expire_unix_ms) = (1, 2, 3);
+        Arc::new(Checkpoint {
+            epoch,
+            complete,
+            measurement,
+            create_unix_ms,
+            update_unix_ms,
+            expire_unix_ms,
+        })
+    }
+
+    #[test]
+    fn news_that_come_late_do_not_hide_what_came_after() {
+        let mut news = News::default();
+        assert!(news.stored(&stored(1, 0, false)));
+        assert!(news.stored(&stored(1, 100, false)));
+        assert!(!news.stored(&stored(1, 50, false)), "an older commit");
+        assert!(news.stored(&stored(2, 200, true)));
+        assert!(!news.stored(&stored(1, 100, false)), "a writer that was fenced");
+        assert!(!news.stored(&stored(2, 200, false)), "before the end");
+        assert!(news.gone());
+        assert!(!news.gone());
+        assert!(!news.stored(&stored(2, 200, true)), "it was deleted since");
+        assert!(matches!(news, News::Gone { epoch: 2 }));
+        assert!(news.stored(&stored(3, 0, false)), "begun again");
+    }
 }
