@@ -18,3 +18,4 @@ mod store;
 mod store_faults;
 mod support;
 mod tidy;
+mod writers;

@@ -69,6 +69,11 @@ impl Faulty {
         self.plan.lock().unwrap().faults.insert((call, nth), fault);
     }
 
+    /// Whether every call that was to fail has come.
+    pub fn is_spent(&self) -> bool {
+        self.plan.lock().unwrap().faults.is_empty()
+    }
+
     /// Has each call of a kind fail from now on, or none.
     pub fn always(&self, call: Call, fault: Option<Fault>) {
         let mut plan = self.plan.lock().unwrap();

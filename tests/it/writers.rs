@@ -1,0 +1,184 @@
+//! Writers of a recording that are overtaken, lost or late, and recordings that go while somebody looks.
+
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use prost::Message as _;
+use tokio_stream::iter;
+use tonic::{Code, Status, Streaming};
+use tonic_types::StatusExt as _;
+use waywiser::checkpoint::{CheckpointStore, MemoryStore, Opening};
+use waywiser::proto::waywiser_v1 as pb;
+
+use crate::support::{Call, Raw, Server, frame};
+
+const RECORD_PATH: &str = "/waywiser.v1.PathService/RecordPath";
+const NAME: &str = "paths/walk";
+
+/// Some points of a path with legs of 5.
+fn piece(range: std::ops::Range<usize>, finish_write: bool) -> pb::RecordPathRequest {
+    let row = |i: usize| pb::Point { x: 3.0 * i as f64, y: 4.0 * i as f64, ..Default::default() };
+    pb::RecordPathRequest {
+        name: NAME.to_owned(),
+        options: Some(pb::PathOptions { model: pb::Model::Planar.into(), ..Default::default() }),
+        write_offset: range.start as u64,
+        points: range.map(row).collect(),
+        finish_write,
+        ..Default::default()
+    }
+}
+
+async fn server() -> Server {
+    Server::with(|config| config.checkpoint_points = 1).await
+}
+
+async fn record(
+    server: &Server,
+    pieces: impl IntoIterator<Item = pb::RecordPathRequest, IntoIter: Send + 'static>,
+) -> Result<pb::RecordPathResponse, Status> {
+    Ok(server.paths().await.record_path(iter(pieces)).await?.into_inner())
+}
+
+async fn path(server: &Server) -> Result<pb::Path, Status> {
+    let request = pb::GetPathRequest { name: NAME.to_owned() };
+    Ok(server.paths().await.get_path(request).await?.into_inner().path.unwrap())
+}
+
+async fn watch(server: &Server) -> Streaming<pb::WatchPathResponse> {
+    let request = pb::WatchPathRequest { name: NAME.to_owned(), allow_missing: true };
+    server.paths().await.watch_path(request).await.unwrap().into_inner()
+}
+
+async fn told(watch: &mut Streaming<pb::WatchPathResponse>) -> Result<(u64, bool), Status> {
+    let path = watch.next().await.unwrap()?.path.unwrap();
+    Ok((path.committed_points, path.complete))
+}
+
+/// A stream that has sent some points, which are durable, and is open.
+async fn writer(server: &Server, raw: &mut Raw, points: usize) -> Call {
+    let mut watch = watch(server).await;
+    let mut writer = raw.call(RECORD_PATH);
+    writer.send(frame(&piece(0..points, false).encode_to_vec()));
+    while told(&mut watch).await.unwrap().0 < points as u64 {}
+    writer
+}
+
+#[tokio::test]
+async fn an_idle_writer_hears_that_it_was_overtaken_when_it_closes() {
+    let server = server().await;
+    let mut raw = Raw::connect(server.address).await;
+    let mut idle = writer(&server, &mut raw, 2).await;
+    assert!(record(&server, [piece(2..5, true)]).await.unwrap().complete);
+    idle.close();
+    let answer = idle.answer().await.unwrap();
+    assert_eq!((answer.code, answer.reason.as_deref()), (Code::Aborted, Some("WRITER_FENCED")));
+}
+
+#[tokio::test]
+async fn a_writer_hears_that_its_recording_was_deleted() {
+    for is_idle in [true, false] {
+        let server = server().await;
+        let mut raw = Raw::connect(server.address).await;
+        let mut writer = writer(&server, &mut raw, 2).await;
+        let mut watch = watch(&server).await;
+        assert_eq!(told(&mut watch).await.unwrap(), (2, false));
+        let request = pb::DeletePathRequest { name: NAME.to_owned(), ..Default::default() };
+        server.paths().await.delete_path(request).await.unwrap();
+        assert_eq!(told(&mut watch).await.unwrap_err().code(), Code::NotFound);
+        if !is_idle {
+            writer.send(frame(&piece(2..3, false).encode_to_vec()));
+        }
+        writer.close();
+        let answer = writer.answer().await.unwrap();
+        assert_eq!((answer.code, answer.reason.as_deref()), (Code::Aborted, Some("PATH_DELETED")));
+        assert_eq!(path(&server).await.unwrap_err().code(), Code::NotFound);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_is_lost_after_its_end_was_told_finishes_nothing() {
+    let server = server().await;
+    let mut raw = Raw::connect(server.address).await;
+    let mut watch = watch(&server).await;
+    let mut lost = raw.call(RECORD_PATH);
+    lost.send(frame(&piece(0..3, true).encode_to_vec()));
+    while told(&mut watch).await.unwrap().0 < 3 {}
+    lost.body.send_reset(h2::Reason::CANCEL);
+
+    // Another goes on, which fences the one that was lost.
+    let reply = record(&server, [piece(3..4, false)]).await.unwrap();
+    assert_eq!((reply.committed_points, reply.complete), (4, false));
+    let reply = record(&server, [piece(4..5, true)]).await.unwrap();
+    assert_eq!((reply.committed_points, reply.complete), (5, true));
+}
+
+#[tokio::test]
+async fn an_end_before_the_last_point_is_refused_and_says_where_it_may_be() {
+    let server = server().await;
+    let only_end =
+        |at| pb::RecordPathRequest { write_offset: at, points: vec![], ..piece(0..0, true) };
+    let status = record(&server, [piece(0..3, false), only_end(0)]).await.unwrap_err();
+    let info = status.get_details_error_info().unwrap();
+    assert_eq!((status.code(), info.reason.as_str()), (Code::FailedPrecondition, "PATH_LONGER"));
+    insta::assert_snapshot!(
+        status.message(),
+        @"the path is to end with point 0 and has 3 already: finish it at write_offset 3"
+    );
+    // What was told is no more than what is durable.
+    let durable: u64 = info.metadata["committed_points"].parse().unwrap();
+    assert!(durable <= path(&server).await.unwrap().committed_points);
+    assert!(record(&server, [only_end(3)]).await.unwrap().complete);
+}
+
+#[tokio::test]
+async fn what_is_past_the_end_is_refused_with_what_is_durable() {
+    let store = Arc::new(MemoryStore::default());
+    // Nothing falls due while the stream is open.
+    let server = Server::with_store(store, |config| {
+        config.checkpoint_interval = std::time::Duration::from_secs(3600);
+    })
+    .await;
+    let status = record(&server, [piece(0..3, true), piece(3..4, false)]).await.unwrap_err();
+    let info = status.get_details_error_info().unwrap();
+    assert_eq!((status.code(), info.reason.as_str()), (Code::FailedPrecondition, "PATH_COMPLETE"));
+    assert_eq!(info.metadata["committed_points"], "0");
+}
+
+#[tokio::test]
+async fn deleting_nothing_does_not_end_the_wait_for_it() {
+    let server = server().await;
+    let mut watch = watch(&server).await;
+    let request = pb::DeletePathRequest { name: NAME.to_owned(), allow_missing: true };
+    server.paths().await.delete_path(request).await.unwrap();
+    record(&server, [piece(0..2, true)]).await.unwrap();
+    while told(&mut watch).await.unwrap() != (2, true) {}
+}
+
+#[tokio::test]
+async fn a_recording_that_has_expired_is_gone_before_it_is_swept() {
+    let store = Arc::new(MemoryStore::default());
+    let opening = Opening { options: None, now_unix_ms: 0, expire_unix_ms: 1 };
+    store.open(NAME.parse().unwrap(), opening).await.unwrap();
+    let server = Server::with_store(Arc::clone(&store) as _, |_| {}).await;
+    assert_eq!(path(&server).await.unwrap_err().code(), Code::NotFound);
+    let page = server.paths().await.list_paths(pb::ListPathsRequest::default()).await.unwrap();
+    assert!(page.into_inner().paths.is_empty());
+    // Begun again, by other options.
+    let reply = record(&server, [piece(0..2, true)]).await.unwrap();
+    assert_eq!((reply.committed_points, reply.complete), (2, true));
+}
+
+#[tokio::test]
+async fn a_path_with_too_long_a_name_fails_once() {
+    let server = server().await;
+    let long = |end_path| pb::MeasurePathsRequest {
+        path_id: "p".repeat(129),
+        points: piece(0..2, false).points,
+        end_path,
+        ..Default::default()
+    };
+    let messages = [long(false), long(false), long(true)];
+    let answers = server.paths().await.measure_paths(iter(messages)).await.unwrap().into_inner();
+    let answers: Vec<_> = answers.map(|answer| answer.unwrap().path_id).collect().await;
+    assert_eq!(answers, ["p".repeat(128)]);
+}
