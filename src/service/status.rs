@@ -126,7 +126,10 @@ pub enum RpcError {
         point_count: u64,
     },
     /// The server is shutting down and could not wait for the stream to end.
-    #[error("the server is shutting down, {} in; send the path again", points(*point_count))]
+    #[error(
+        "the server is shutting down, {} in; send the path again, a recording from its committed_points on",
+        points(*point_count)
+    )]
     ShuttingDown {
         /// How many points had been folded.
         point_count: u64,
@@ -283,6 +286,14 @@ impl RpcError {
     }
 }
 
+/// The field of a streamed point that is wrong.
+fn axis(error: &PointError) -> &'static str {
+    match error {
+        PointError::Latitude { .. } => "latitude",
+        PointError::NotFinite { axis, .. } | PointError::PlanarRange { axis, .. } => axis,
+    }
+}
+
 impl From<RpcError> for Status {
     fn from(error: RpcError) -> Self {
         let (code, reason) = error.kind();
@@ -292,6 +303,9 @@ impl From<RpcError> for Status {
                 for FieldViolation { field, description } in violations {
                     details.add_bad_request_violation(field, description);
                 }
+            }
+            RpcError::Point { index, error } => {
+                details.add_bad_request_violation(axis(error), format!("point {index}: {error}"));
             }
             RpcError::Fix { offset, violation } => {
                 let description = format!("point {offset}: {}", violation.description);
@@ -327,6 +341,8 @@ mod tests {
         let info = status.get_details_error_info().unwrap();
         assert_eq!((info.reason.as_str(), info.domain.as_str()), ("POINT_INVALID", "waywiser"));
         assert_eq!(info.metadata["point_index"], "17");
+        let violations = status.get_details_bad_request().unwrap().field_violations;
+        assert_eq!(violations[0].field, "latitude");
     }
 
     #[test]

@@ -55,7 +55,10 @@ async fn a_stream_that_does_not_finish_is_told_unavailable() {
     let answer = call.answer().await.unwrap();
     assert_eq!(answer.code, Code::Unavailable);
     assert_eq!(answer.reason.as_deref(), Some("SHUTTING_DOWN"));
-    assert_eq!(answer.message, "the server is shutting down, 2 points in; send the path again");
+    assert_eq!(
+        answer.message,
+        "the server is shutting down, 2 points in; send the path again, a recording from its committed_points on"
+    );
     server.stopped().await;
 }
 

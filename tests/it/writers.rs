@@ -182,3 +182,21 @@ async fn a_path_with_too_long_a_name_fails_once() {
     let answers: Vec<_> = answers.map(|answer| answer.unwrap().path_id).collect().await;
     assert_eq!(answers, ["p".repeat(128)]);
 }
+
+#[tokio::test]
+async fn what_is_refused_as_a_whole_leaves_no_recording_behind() {
+    let server = server().await;
+    let status = record(&server, [piece(2..3, false)]).await.unwrap_err();
+    assert_eq!(status.code(), Code::OutOfRange);
+    assert_eq!(path(&server).await.unwrap_err().code(), Code::NotFound);
+    let mut bad = piece(0..2, false);
+    bad.points[0].x = f64::NAN;
+    let status = record(&server, [bad]).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert_eq!(path(&server).await.unwrap_err().code(), Code::NotFound);
+    // One without options is measured as the recording was begun, whatever that is.
+    record(&server, [piece(0..2, false)]).await.unwrap();
+    let mut far = pb::RecordPathRequest { options: None, ..piece(0..3, true) };
+    far.points[0].y = 1e6;
+    assert!(record(&server, [far]).await.unwrap().complete);
+}

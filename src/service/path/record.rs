@@ -14,6 +14,7 @@ use super::shared::{Shared, unix_ms};
 use crate::checkpoint::PathName;
 use crate::measure::{Measurement, Metric, Options};
 use crate::proto::waywiser_v1 as pb;
+use crate::recording::RecordingError;
 use crate::service::StreamLimits;
 use crate::service::body::RequestBody;
 use crate::service::status::{FieldViolation, RpcError};
@@ -48,7 +49,7 @@ pub(super) async fn record_path(
             let piece = request::read::<pb::RecordPathRequest>(message)?;
             let options = piece.check()?;
             if let Target::Unknown = target {
-                target = Target::open(&shared, &piece.name, options).await?;
+                target = Target::open(&shared, &piece, options).await?;
             }
             let outcome = target.take(&piece, options);
             body.progress().set_points(target.point_count());
@@ -63,15 +64,21 @@ impl Target {
     /// What the first message says that the stream is about.
     async fn open(
         shared: &Arc<Shared>,
-        name: &str,
+        piece: &PathPiece<'_>,
         options: Option<Options>,
     ) -> Result<Self, RpcError> {
-        if name.is_empty() {
-            let options = options.unwrap_or_else(|| Options::new(Metric::Geodesic));
-            let measurement = Box::new(Measurement::new(options));
+        let begun_with = options.unwrap_or_else(|| Options::new(Metric::Geodesic));
+        if piece.name.is_empty() {
+            let measurement = Box::new(Measurement::new(begun_with));
             return Ok(Self::Anonymous { measurement, is_ended: false });
         }
-        let name = path_name(name)?;
+        let name = path_name(&piece.name)?;
+        // What is refused as a whole leaves no recording behind.
+        if let Some(error) = refused_at_first(piece, begun_with)
+            && shared.stored(&name).await?.is_none()
+        {
+            return Err(error);
+        }
         let mut live = Live::open(shared, name.clone(), options).await?;
         let options = live.recording().map(|recording| *recording.measurement().options());
         let options = options.unwrap_or_else(|| Options::new(Metric::Geodesic));
@@ -166,6 +173,17 @@ impl Target {
         let summary = summary_message(measurement.options(), &measurement.summary());
         Ok(pb::RecordPathResponse { name, complete, committed_points, summary: Some(summary) })
     }
+}
+
+/// Why not even the first point of a message would be taken if the recording began with it.
+fn refused_at_first(piece: &PathPiece<'_>, options: Options) -> Option<RpcError> {
+    if piece.write_offset > 0 {
+        let (expected, committed_points) = (0, 0);
+        let got = piece.write_offset;
+        return Some(RecordingError::Gap { expected, got, committed_points }.into());
+    }
+    let mut trial = Measurement::new(options);
+    fold(&mut trial, &piece.points, 0).err().filter(|_| trial.point_count() == 0)
 }
 
 /// The name of a recording.

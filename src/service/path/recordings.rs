@@ -79,18 +79,19 @@ pub(super) async fn list_paths(
             FieldViolation::new("page_token", text)
         })?),
     };
-    let page = shared.store.list(after, page_size);
+    // One more, which tells whether there is another page.
+    let page = shared.store.list(after, page_size + 1);
     let late = || Err(StoreError::Unknown("it did not answer in time".to_owned()));
     let page = tokio::time::timeout(shared.store_time, page).await.unwrap_or_else(|_| late());
-    let page = page.map_err(|error| RpcError::Store {
+    let mut page = page.map_err(|error| RpcError::Store {
         name: "paths".to_owned(),
         error,
         committed_points: None,
     })?;
-    let next_page_token = match page.last() {
-        Some((name, _)) if page.len() == page_size => name.to_string(),
-        _ => String::new(),
-    };
+    let has_more = page.len() > page_size;
+    page.truncate(page_size);
+    let last = page.last().filter(|_| has_more);
+    let next_page_token = last.map(|(name, _)| name.to_string()).unwrap_or_default();
     let paths = page.iter().filter_map(|(name, stored)| match stored {
         Ok(checkpoint) => (!has_expired(checkpoint)).then(|| path_message(name, checkpoint)),
         // It does not hide the others; GetPath says what is the matter with it.
