@@ -126,7 +126,10 @@ fn client(criterion: &mut Criterion) {
     let walk = inputs::walk(POINTS);
     let body = inputs::body(&walk);
     let byte_count = body.len();
-    let points: Arc<[_]> = walk.iter().map(|&(y, x)| Point::from_e7(y, x).unwrap()).collect();
+    let to_points = |walk: &[(i32, i32)]| -> Arc<[_]> {
+        walk.iter().map(|&(y, x)| Point::from_e7(y, x).unwrap()).collect()
+    };
+    let points = to_points(&walk);
     let planar = walk.iter().map(|&(x, y)| Point::planar(x.into(), y.into()).unwrap());
     let planar: Arc<[_]> = planar.collect();
     let message = |&(latitude, longitude): &(i32, i32)| routeguide::Point { latitude, longitude };
@@ -144,20 +147,24 @@ fn client(criterion: &mut Criterion) {
 
     // A closure of each source, so that both clients are compiled for it.
     macro_rules! compare {
-        ($name:literal, $source:expr) => {
-            group.bench_function(concat!($name, ", tonic"), |bencher| {
+        ($name:expr, $source:expr) => {
+            compare!($name, $source, messages, points, byte_count)
+        };
+        ($name:expr, $source:expr, $messages:ident, $points:ident, $byte_count:ident) => {
+            group.bench_function(format!("{}, tonic", $name), |bencher| {
                 bencher.iter_custom(|rounds| {
                     cpu_time(&runtime, rounds, async || {
-                        let call = generated.clone().record_route($source(&messages)).await;
-                        assert_eq!(call.unwrap().into_inner().point_count as usize, byte_count);
+                        let call = generated.clone().record_route($source(&$messages)).await;
+                        let reply = call.unwrap().into_inner();
+                        assert_eq!(reply.point_count as usize, $byte_count);
                     })
                 });
             });
-            group.bench_function(concat!($name, ", ours"), |bencher| {
+            group.bench_function(format!("{}, ours", $name), |bencher| {
                 bencher.iter_custom(|rounds| {
                     cpu_time(&runtime, rounds, async || {
-                        let reply = ours.record_route($source(&points)).await.unwrap();
-                        assert_eq!(reply.point_count as usize, byte_count);
+                        let reply = ours.record_route($source(&$points)).await.unwrap();
+                        assert_eq!(reply.point_count as usize, $byte_count);
                     })
                 });
             });
@@ -169,6 +176,14 @@ fn client(criterion: &mut Criterion) {
     })));
     compare!("channel of batches", |points| fed(batches(points)).flat_map(stream::iter));
     compare!("channel of points", |points| fed(source(points)));
+    for (place, signs) in inputs::ELSEWHERE {
+        let walk = inputs::mirrored(&walk, signs);
+        let byte_count = inputs::body(&walk).len();
+        let (messages, points): (Arc<[_]>, _) =
+            (walk.iter().map(message).collect(), to_points(&walk));
+        let name = format!("iter, {place}");
+        compare!(name, |points| stream::iter(source(points)), messages, points, byte_count);
+    }
 
     group.bench_function("iter, ours, planar", |bencher| {
         bencher.iter_custom(|rounds| {

@@ -70,6 +70,17 @@ fn decode(criterion: &mut Criterion) {
     group.bench_function("next_points", |bencher| {
         bencher.iter(|| assert_eq!(read_runs(black_box(&body)), expected));
     });
+    for (place, signs) in inputs::ELSEWHERE {
+        let walk = inputs::mirrored(&walk, signs);
+        let body = inputs::body(&walk);
+        let expected: i64 = walk.iter().map(|&(x, y)| i64::from(x) - i64::from(y)).sum();
+        group.bench_function(format!("prost, {place}"), |bencher| {
+            bencher.iter(|| assert_eq!(read(black_box(&body), prost), expected));
+        });
+        group.bench_function(format!("next_points, {place}"), |bencher| {
+            bencher.iter(|| assert_eq!(read_runs(black_box(&body)), expected));
+        });
+    }
     group.finish();
 }
 

@@ -27,6 +27,16 @@ pub fn walk(points: usize) -> Vec<(i32, i32)> {
         .collect()
 }
 
+/// Where else there are people, and the signs of latitude and longitude there: a number below zero
+/// takes ten bytes on the wire.
+pub const ELSEWHERE: [(&str, (i32, i32)); 3] =
+    [("north-west", (1, -1)), ("south-east", (-1, 1)), ("south-west", (-1, -1))];
+
+/// The mirror image of a walk in another quarter of the world.
+pub fn mirrored(walk: &[(i32, i32)], signs: (i32, i32)) -> Vec<(i32, i32)> {
+    walk.iter().map(|&(latitude, longitude)| (signs.0 * latitude, signs.1 * longitude)).collect()
+}
+
 /// The walk as a request body, one point a message.
 pub fn body(walk: &[(i32, i32)]) -> Bytes {
     let mut body = BytesMut::new();

@@ -12,8 +12,8 @@ use crate::measure::level::{Level, kernel};
 const MESSAGE_BYTES_MAX: usize = 2 * (1 + 10);
 /// The longest message with its prefix: flag and length.
 const POINT_BYTES_MAX: usize = 5 + MESSAGE_BYTES_MAX;
-/// A number is written as a whole word of eight bytes, of which only the first few may count.
-const OVERHANG_BYTES: usize = 8;
+/// A field is written as two whole words of eight bytes, of which only the first few may count.
+const OVERHANG_BYTES: usize = 16;
 /// Where a point is written.
 const PLACE_BYTES: usize = POINT_BYTES_MAX + OVERHANG_BYTES;
 
@@ -53,24 +53,21 @@ impl Chunk {
             let size = self.next_bytes.max(CHUNK_BYTES_MIN).max(needed.next_power_of_two());
             self.bytes.resize(size, 0);
         }
-        let mut fields = ([Field::default(); BATCH_POINTS], [Field::default(); BATCH_POINTS]);
+        let mut fields = (Fields::EMPTY, Fields::EMPTY);
         let level = Level::best().narrow();
-        make_fields(level, first, 0x08, &mut fields.0[..count]);
-        make_fields(level, second, 0x10, &mut fields.1[..count]);
-        let numbers = first.iter().zip(second);
-        for ((&first, &second), fields) in numbers.zip(fields.0.iter().zip(&fields.1)) {
+        make_fields(level, first, 0x08, &mut fields.0);
+        make_fields(level, second, 0x10, &mut fields.1);
+        let mut at = self.len;
+        for (first, second) in fields.0.iter().zip(fields.1.iter()).take(count) {
             // There is always room, see above.
-            let place = self.bytes.get_mut(self.len..).and_then(<[u8]>::first_chunk_mut);
+            let place = self.bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut);
             let Some(place) = place else {
                 debug_assert!(false, "no room for a point");
                 break;
             };
-            self.len += if first > 0 && second > 0 {
-                put_usual(place, fields)
-            } else {
-                put_rare(place, first, second)
-            };
+            at += put_point(place, first, second);
         }
+        self.len = at;
         self.len + BATCH_POINTS * POINT_BYTES_MAX + OVERHANG_BYTES > CHUNK_BYTES_MAX
     }
 
@@ -86,70 +83,66 @@ impl Chunk {
     }
 }
 
-/// A field with a number above zero: a tag and a varint of up to five bytes, as one word.
-#[derive(Clone, Copy, Debug, Default)]
-struct Field {
-    word: u64,
-    len: u64,
+/// The fields of a column, which are as if each were one word and [`TAIL`]: a tag and a varint of
+/// up to ten bytes, of which all past the seventh are always the same.
+struct Fields {
+    words: [u64; BATCH_POINTS],
+    /// How many bytes count: of a zero, which is left out, none.
+    lens: [u64; BATCH_POINTS],
+}
+
+/// What follows the first word of a field that is longer: the last three bytes of a negative number.
+const TAIL: u64 = 0x01_ffff;
+
+/// The word and the length of a field.
+type Field = (u64, u64);
+
+impl Fields {
+    const EMPTY: Self = Self { words: [0; BATCH_POINTS], lens: [0; BATCH_POINTS] };
+
+    #[inline(always)]
+    fn iter(&self) -> impl Iterator<Item = Field> {
+        self.words.iter().copied().zip(self.lens.iter().copied())
+    }
 }
 
 kernel!(
-    /// Makes fields of numbers above zero; of others it makes nothing of use.
-    fn make_fields(values: &[i32], tag: u8, fields: &mut [Field]) = make_fields_body
+    /// Makes the fields of a column.
+    fn make_fields(values: &[i32], tag: u8, fields: &mut Fields) = make_fields_body
 );
 
 #[inline(always)]
-fn make_fields_body(values: &[i32], tag: u8, fields: &mut [Field]) {
-    for (&value, field) in values.iter().zip(fields) {
+fn make_fields_body(values: &[i32], tag: u8, fields: &mut Fields) {
+    for ((&value, word), len) in values.iter().zip(&mut fields.words).zip(&mut fields.lens) {
         // Whether there is a byte past that many bits: then the one before says that it follows.
         let past = |bits: u32| u64::from(value >= 1 << bits);
         let more = past(7) << 7 | past(14) << 15 | past(21) << 23 | past(28) << 31;
-        field.word = (groups(value) | more) << 8 | u64::from(tag);
-        field.len = 2 + past(7) + past(14) + past(21) + past(28);
+        // A negative number, sign-extended to 64 bits, has ten groups, with ones from bit 32 on.
+        let negative = i64::from(value >> 31) as u64;
+        let more = more | negative & 0xffff_fff0_8080_8080;
+        *word = (groups(value) | more) << 8 | u64::from(tag);
+        let varint = 1 + past(7) + past(14) + past(21) + past(28) + (negative & 9);
+        *len = (1 + varint) & u64::from(value == 0).wrapping_sub(1);
     }
 }
 
-/// Writes a point with both fields above zero, and tells how long it is. Whole words are written,
-/// each over what hangs over of the one before. Of the prefix, the flag (not compressed) and all
-/// but the last byte of the length are zeros.
+/// Writes a point and tells how long it is. Whole words are written, each over what hangs over of
+/// the ones before. Of the prefix, the flag (not compressed) and all but the last byte of the length
+/// are zeros.
+///
+/// All numbers go one way: a branch on the sign would cost those who cross a meridian, and two words
+/// more cost less than they would seem to.
 #[inline(always)]
-fn put_usual(place: &mut [u8; PLACE_BYTES], (first, second): (&Field, &Field)) -> usize {
-    let len = first.len + second.len;
-    put_word(place, 0, len << 32 | first.word << 40);
-    put_word(place, 5, first.word);
-    // A field has six bytes at most, which the compiler does not know.
-    put_word(place, 5 + (first.len & 7) as usize, second.word);
+fn put_point(place: &mut [u8; PLACE_BYTES], first: Field, second: Field) -> usize {
+    let len = first.1 + second.1;
+    put_word(place, 0, len << 32 | first.0 << 40);
+    put_word(place, 5, first.0);
+    put_word(place, 5 + 8, TAIL);
+    // A field has eleven bytes at most, which the compiler does not know.
+    let at = 5 + (first.1 & 15) as usize;
+    put_word(place, at, second.0);
+    put_word(place, at + 8, TAIL);
     5 + len as usize
-}
-
-/// Writes any point. West of Greenwich every point comes here.
-#[inline(never)]
-fn put_rare(place: &mut [u8; PLACE_BYTES], first: i32, second: i32) -> usize {
-    put_word(place, 0, 0);
-    let at = put_field(place, 5, 0x08, first);
-    let at = put_field(place, at, 0x10, second);
-    place[4] = (at - 5) as u8;
-    at
-}
-
-/// Writes a field at `at` and tells where it ends. Zero is left out. A negative number,
-/// sign-extended to 64 bits, has ten groups, with ones from bit 32 on.
-#[inline(always)]
-fn put_field(place: &mut [u8; PLACE_BYTES], at: usize, tag: u8, value: i32) -> usize {
-    if value == 0 {
-        return at;
-    }
-    if value > 0 {
-        let mut field = [Field::default()];
-        make_fields_body(&[value], tag, &mut field);
-        put_word(place, at, field[0].word);
-        return at + field[0].len as usize;
-    }
-    place[at] = tag;
-    put_word(place, at + 1, groups(value) | 0xffff_fff0_8080_8080);
-    place[at + 9] = 0xff;
-    place[at + 10] = 0x01;
-    at + 11
 }
 
 /// The bits in groups of seven, each in a byte of its own: five groups hold 35 bits.
@@ -208,6 +201,7 @@ mod tests {
     fn number() -> impl Strategy<Value = i32> {
         prop_oneof![
             any::<i32>(),
+            Just(0),
             (0_u32..32, -1_i32..=1, any::<bool>()).prop_map(|(bit, step, negative)| {
                 let power = (1_u32 << bit) as i32;
                 let value = power.wrapping_add(step);
@@ -216,7 +210,21 @@ mod tests {
         ]
     }
 
+    /// Points of one hemisphere or of many, as a track has them: numbers of few signs and lengths.
+    fn track() -> impl Strategy<Value = Vec<(i32, i32)>> {
+        (number(), number(), 0..2000_i32).prop_flat_map(|(x, y, reach)| {
+            let near =
+                move |centre: i32| centre.saturating_sub(reach)..=centre.saturating_add(reach);
+            prop::collection::vec((near(x), near(y)), 0..200)
+        })
+    }
+
     proptest! {
+        #[test]
+        fn the_bytes_of_a_track_are_those_of_prost(points in track()) {
+            prop_assert_eq!(chunks(&points).concat(), by_prost(&points));
+        }
+
         #[test]
         fn the_bytes_are_those_of_prost(
             points in prop::collection::vec((number(), number()), 0..600),
@@ -244,15 +252,26 @@ mod tests {
 
     #[test]
     fn every_level_makes_the_same_fields() {
-        let values: Vec<_> = (0..31).flat_map(|bit| [(1 << bit) - 1, 1 << bit]).collect();
-        let fields = |level| {
-            let mut fields = vec![Field::default(); values.len()];
-            make_fields(level, &values, 0x08, &mut fields);
-            fields.iter().map(|field| (field.word, field.len)).collect::<Vec<_>>()
-        };
-        for level in Level::all() {
-            assert_eq!(fields(level), fields(Level::all()[0]), "{level:?}");
+        let powers = (0..32).map(|bit| (1_u32 << bit) as i32);
+        let borders = powers.flat_map(|power| [power.wrapping_sub(1), power, power.wrapping_neg()]);
+        let values: Vec<_> = borders.collect();
+        for values in values.chunks(BATCH_POINTS) {
+            let fields = |level| {
+                let mut fields = Fields::EMPTY;
+                make_fields(level, values, 0x08, &mut fields);
+                fields.iter().collect::<Vec<_>>()
+            };
+            for level in Level::all() {
+                assert_eq!(fields(level), fields(Level::all()[0]), "{level:?}");
+            }
         }
+    }
+
+    #[test]
+    fn a_point_of_two_zeros_is_an_empty_message_wherever_it_stands() {
+        let points = [(0, 0), (-1, -1), (0, 0), (0, -1), (-1, 0), (1, 0), (0, 1), (0, 0)];
+        assert_eq!(chunks(&points).concat(), by_prost(&points));
+        assert_eq!(chunks(&points[..1]).concat(), [0; 5]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod call;
 mod config;
 mod cutoff;
 mod routes;
-mod socket;
+pub(crate) mod socket;
 
 use std::future::Future;
 use std::io;

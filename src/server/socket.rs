@@ -1,7 +1,7 @@
 //! The socket of a client: it must begin to speak in time, and is read a turn at a time.
 //!
 //! Knows how many bytes come and when, and nothing of what they say. [`super::accept`] puts it
-//! between a connection and its HTTP/2.
+//! between a connection and its HTTP/2, and so does `waywiser bench` where it only counts bytes.
 
 use std::future::Future as _;
 use std::io;
@@ -29,7 +29,7 @@ const PREFACE_BYTES: usize = 24 + 9;
 const TURN_BYTES: usize = 128 * 1024;
 
 /// A TCP stream whose client must send its HTTP/2 preface in time.
-pub(super) struct Socket {
+pub(crate) struct Socket {
     stream: TcpStream,
     /// Until the preface is there.
     waiting: Option<Waiting>,
@@ -54,7 +54,7 @@ impl Spoke {
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream, preface_time: Duration) -> Self {
+    pub(crate) fn new(stream: TcpStream, preface_time: Duration) -> Self {
         let timer = Box::pin(sleep(preface_time));
         let waiting = Some(Waiting { missing_bytes: PREFACE_BYTES, timer });
         Self { stream, waiting, spoke: Spoke::default(), unbroken_bytes: 0 }

@@ -2,13 +2,14 @@
 //!
 //! What they cost is not points a second but what they hold: memory, timers, frames.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::drive::{Connections, Load, read_reply};
+use super::stats::Times;
 
 /// How the streams live.
 #[derive(Clone, Copy, Debug)]
@@ -22,12 +23,12 @@ pub(super) struct Pace {
 pub(super) struct Outcome {
     /// How many were open all the time and answered right.
     pub answered: usize,
-    /// Points that were sent.
+    /// Points that those sent.
     pub point_count: u64,
     /// How late each point was, for want of time here: a generator that is late measures itself.
-    pub lateness: Vec<Duration>,
+    pub lateness: Times,
     /// From the end of each stream to its reply.
-    pub latencies: Vec<Duration>,
+    pub latencies: Times,
     /// Why the others failed; the first few of them.
     pub failures: Vec<String>,
     pub failure_count: usize,
@@ -40,21 +41,22 @@ const FAILURES_TOLD: usize = 5;
 /// first interval, so that the points of all are spread evenly.
 pub(super) async fn live(connections: Connections, load: Arc<Load>, pace: Pace) -> Outcome {
     let start = Instant::now();
+    let lateness = Arc::<Mutex<Times>>::default();
     let mut streams = JoinSet::new();
     for number in 0..load.stream_count {
         let phase = pace.interval.mul_f64(number as f64 / load.stream_count as f64);
-        let stream = Stream { number, start: start + phase, end: start + pace.duration, pace };
+        let (end, lateness) = (start + pace.duration, Arc::clone(&lateness));
+        let stream = Stream { number, start: start + phase, end, pace, lateness };
         let (connections, load) = (connections.clone(), Arc::clone(&load));
         streams.spawn(async move { stream.run(&connections, &load).await });
     }
     let mut outcome = Outcome::default();
     while let Some(stream) = streams.join_next().await {
         match stream.map_err(|error| error.to_string()).and_then(|stream| stream) {
-            Ok(mut stream) => {
+            Ok(latency) => {
                 outcome.answered += 1;
-                outcome.point_count += stream.lateness.len() as u64;
-                outcome.lateness.append(&mut stream.lateness);
-                outcome.latencies.push(stream.latency);
+                outcome.point_count += load.track.point_count;
+                outcome.latencies.record(latency);
             }
             Err(error) => {
                 outcome.failure_count += 1;
@@ -64,7 +66,13 @@ pub(super) async fn live(connections: Connections, load: Arc<Load>, pace: Pace) 
             }
         }
     }
+    outcome.lateness = std::mem::take(&mut *locked(&lateness));
     outcome
+}
+
+/// Nothing is left half done by who holds it.
+fn locked(lateness: &Mutex<Times>) -> MutexGuard<'_, Times> {
+    lateness.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How many points a stream sends: all do the same, or their replies could not be checked by one
@@ -80,15 +88,13 @@ struct Stream {
     start: Instant,
     end: Instant,
     pace: Pace,
-}
-
-struct Lived {
-    lateness: Vec<Duration>,
-    latency: Duration,
+    /// Of the points of all streams.
+    lateness: Arc<Mutex<Times>>,
 }
 
 impl Stream {
-    async fn run(self, connections: &Connections, load: &Load) -> Result<Lived, String> {
+    /// Sends the points and waits for the reply; gives how long that took to come.
+    async fn run(self, connections: &Connections, load: &Load) -> Result<Duration, String> {
         let number = self.number;
         let failed = |error: &dyn std::fmt::Display| format!("stream {number}: {error}");
         let opening = timeout_at(self.end, connections.call(load.method, number)).await;
@@ -98,7 +104,6 @@ impl Stream {
         let (mut response, mut body) = opening?;
         let track = &load.track;
         let point_count = track.point_count;
-        let mut lateness = Vec::with_capacity(point_count as usize);
         let mut at = 0;
         for index in 0..point_count {
             let due = self.start + self.pace.interval.mul_f64(index as f64);
@@ -112,7 +117,7 @@ impl Stream {
                     return Err(failed(&error.unwrap_or_else(|| "it was answered early".to_owned())));
                 }
             }
-            lateness.push(due.elapsed());
+            locked(&self.lateness).record(due.elapsed());
             // The first message of what is left: its prefix says how long it is.
             let prefix = track.slice(at, 5);
             let point = track.slice(at, 5 + prefix.last().copied().map_or(0, usize::from));
@@ -129,7 +134,7 @@ impl Stream {
         let reply = reply.map_err(|_| failed(&"it was not answered"))?;
         let reply = reply.map_err(|error| failed(&error))?;
         connections.check(load, reply).map_err(|error| failed(&error))?;
-        Ok(Lived { lateness, latency: closed.elapsed() })
+        Ok(closed.elapsed())
     }
 }
 

@@ -3,10 +3,9 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use super::stats::Spread;
+use super::stats::{Spread, Times};
 use crate::cli::report::{counted, grouped};
 
 /// Rounds at full speed.
@@ -85,25 +84,15 @@ pub(super) struct Quantiles {
 }
 
 impl Quantiles {
-    /// The same of times that may be none.
-    pub(super) fn of_any(times: &[Duration]) -> Option<Self> {
-        (!times.is_empty()).then(|| Self::of(times))
+    /// Of times that may be none.
+    pub(super) fn of_any(times: &Times) -> Option<Self> {
+        let us = |quantile| Some(times.at_quantile(quantile)?.as_nanos() as f64 / 1e3);
+        Some(Self { p50_us: us(0.5)?, p99_us: us(0.99)?, max_us: us(1.0)? })
     }
 
-    /// To three digits.
+    /// The same of times that there are.
     pub(super) fn of(times: &[Duration]) -> Self {
-        // Three digits are always to be had.
-        let Ok(mut histogram) = Histogram::<u64>::new(3) else { return Self::default() };
-        for time in times {
-            // It grows to hold any time that passes.
-            let _ = histogram.record(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
-        }
-        let us = |ns: u64| ns as f64 / 1e3;
-        Self {
-            p50_us: us(histogram.value_at_quantile(0.5)),
-            p99_us: us(histogram.value_at_quantile(0.99)),
-            max_us: us(histogram.max()),
-        }
+        Self::of_any(&times.iter().copied().collect()).unwrap_or_default()
     }
 }
 
@@ -378,8 +367,8 @@ mod tests {
             memory_bytes_per_stream: Some(5_120.4),
             memory_bytes_before: Some(10 << 20),
             memory_bytes_live: Some(60 << 20),
-            reply_latency: Quantiles::of_any(&[]),
-            send_lateness: Quantiles::of_any(&[Duration::from_millis(2)]),
+            reply_latency: Quantiles::of_any(&Times::default()),
+            send_lateness: Quantiles::of_any(&Times::from_iter([Duration::from_millis(2)])),
         };
         insta::assert_snapshot!(text(|out| report.text(out)), @r#"
         record-route: 10 000 live streams on 100 connections, a point every 1 s for 60 s

@@ -1,5 +1,8 @@
-//! Many rounds in a few numbers. Pure.
+//! Many rounds, and many more times, in a few numbers. Pure.
 
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
 use serde::Serialize;
 
 /// The middle of some values, and their ends. A median, because one round that the machine spoilt
@@ -23,9 +26,59 @@ impl Spread {
     }
 }
 
+/// Times, each to three digits. However many they are, they take less than half a megabyte.
+#[derive(Debug)]
+pub(super) struct Times {
+    ns: Option<Histogram<u64>>,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        // Three digits are always to be had, and it grows to hold any time that passes.
+        Self { ns: Histogram::new(3).ok() }
+    }
+}
+
+impl Times {
+    pub(super) fn record(&mut self, time: Duration) {
+        if let Some(ns) = &mut self.ns {
+            let _ = ns.record(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+        }
+    }
+
+    /// The time that this part of them did not pass; `None` where there is none.
+    pub(super) fn at_quantile(&self, quantile: f64) -> Option<Duration> {
+        let ns = self.ns.as_ref().filter(|ns| !ns.is_empty())?;
+        Some(Duration::from_nanos(ns.value_at_quantile(quantile)))
+    }
+}
+
+impl FromIterator<Duration> for Times {
+    fn from_iter<I: IntoIterator<Item = Duration>>(times: I) -> Self {
+        let mut all = Self::default();
+        times.into_iter().for_each(|time| all.record(time));
+        all
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_take_no_more_room_the_more_there_are() {
+        let mut times = Times::default();
+        assert_eq!(times.at_quantile(0.5), None);
+        times.record(Duration::MAX);
+        let room = times.ns.as_ref().unwrap().distinct_values();
+        assert!(room * size_of::<u64>() < 500_000, "{room}");
+        for us in 1..=100_000 {
+            times.record(Duration::from_micros(us));
+        }
+        assert_eq!(times.ns.as_ref().unwrap().distinct_values(), room);
+        let median = times.at_quantile(0.5).unwrap().as_secs_f64();
+        assert!((median - 0.05).abs() < 0.05 * 1e-3, "{median}");
+    }
 
     fn spread(values: &[f64]) -> Option<Spread> {
         Spread::of(values.iter().copied().map(Some))
