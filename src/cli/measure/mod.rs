@@ -273,7 +273,7 @@ impl<W: Write> TrackSink for Tracks<'_, W> {
         let Some(path) = self.paths.get_mut(self.current).and_then(Option::take) else {
             return Ok(());
         };
-        self.total.add(&path)?;
+        self.total.add(&path.summary())?;
         self.track_count += 1;
         self.open_count -= 1;
         self.print(name, &path)?;
