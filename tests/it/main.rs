@@ -10,6 +10,7 @@ mod drain;
 mod hostile;
 mod limits;
 mod load;
+mod measure;
 mod paths;
 mod program;
 mod proxy;
