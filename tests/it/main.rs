@@ -8,6 +8,7 @@ mod cut;
 mod deadlines;
 mod drain;
 mod hostile;
+mod killed;
 mod limits;
 mod load;
 mod measure;
