@@ -15,7 +15,7 @@ use prost::Message as _;
 use tokio_stream::Stream;
 use tonic::Code;
 use tonic::body::Body;
-use tonic::transport::Endpoint;
+use tonic::transport::{Channel, Endpoint};
 
 use super::body::Tie;
 use super::columns::{self, MESSAGE_POINTS_MAX};
@@ -259,11 +259,8 @@ impl<S: Stream<Item = Fix>> Run<'_, S> {
         let committed_points = stored.as_ref().map_or(0, |stored| stored.committed_points);
         self.committed(committed_points)?;
         (self.recorder.on_event)(RecordEvent::Connected { committed_points });
-        if let Some(stored) = stored.filter(|stored| stored.is_complete) {
-            let summary = stored.summary.ok_or_else(|| {
-                self.sort(convert::reply("the finished path has no summary".to_owned()))
-            })?;
-            return self.finished(summary).await;
+        if stored.is_some_and(|stored| stored.is_complete) {
+            return self.finished(channel).await;
         }
 
         let request = pb::WatchPathRequest { name: name.to_string(), allow_missing: true };
@@ -363,9 +360,23 @@ impl<S: Stream<Item = Fix>> Run<'_, S> {
         Err(Break::Over(RecordError::Source { name, stored, source_points }))
     }
 
-    /// The recording is finished; the source has to end where it does.
-    async fn finished(&mut self, summary: PathSummary) -> Result<Recorded, Break> {
+    /// The recording is finished. It is sent again from its end on, so that it is the server who says whether
+    /// it was recorded with these options; and the source has to end where it does.
+    async fn finished(&mut self, channel: Channel) -> Result<Recorded, Break> {
         let stored = self.replay.base();
+        let tie = Arc::<Tie>::default();
+        let (pieces, body) = PieceBody::new(Arc::clone(&tie));
+        let message = pb::RecordPathRequest {
+            name: self.recorder.name.to_string(),
+            options: Some(options_message(&self.recorder.options)),
+            write_offset: stored,
+            finish_write: true,
+            ..Default::default()
+        };
+        // There is room for one.
+        let _ = pieces.try_send(Piece::new(&message, true));
+        let answer = call::call(channel, RECORD_PATH, Body::new(body), tie).await;
+        let recorded = self.recorded(answer.map_err(|error| self.sort(error))?)?;
         let space = self.recorder.options.metric.space();
         while !self.is_exhausted && self.replay.is_empty() {
             let Self { fixes, replay, skip, is_exhausted, .. } = self;
@@ -373,7 +384,7 @@ impl<S: Stream<Item = Fix>> Run<'_, S> {
             self.check_source()?;
         }
         match self.replay.is_empty() {
-            true => Ok(Recorded { point_count: stored, summary }),
+            true => Ok(recorded),
             false => {
                 let name = self.recorder.name.clone();
                 Err(Break::Over(RecordError::Source { name, stored, source_points: None }))
@@ -382,18 +393,24 @@ impl<S: Stream<Item = Fix>> Run<'_, S> {
     }
 
     /// The stream was answered.
-    fn answered(&mut self, message: bytes::Bytes) -> Result<Recorded, Break> {
-        let answer = pb::RecordPathResponse::decode(message)
+    fn answered(&mut self, answer: bytes::Bytes) -> Result<Recorded, Break> {
+        let recorded = self.recorded(answer)?;
+        if !self.is_exhausted || !self.replay.is_empty() {
+            // Somebody else has finished it.
+            let (name, stored) = (self.recorder.name.clone(), recorded.point_count);
+            return Err(Break::Over(RecordError::Source { name, stored, source_points: None }));
+        }
+        Ok(recorded)
+    }
+
+    /// What an answer says.
+    fn recorded(&mut self, answer: bytes::Bytes) -> Result<Recorded, Break> {
+        let answer = pb::RecordPathResponse::decode(answer)
             .map_err(|error| Break::Passing(convert::reply(error.to_string())))?;
         self.committed(answer.committed_points)?;
         if !answer.complete {
             let text = "it was closed before the path was finished".to_owned();
             return Err(Break::Passing(convert::reply(text)));
-        }
-        if !self.is_exhausted || !self.replay.is_empty() {
-            // Somebody else has finished it.
-            let (name, stored) = (self.recorder.name.clone(), answer.committed_points);
-            return Err(Break::Over(RecordError::Source { name, stored, source_points: None }));
         }
         let summary = answer.summary.ok_or_else(|| convert::reply("it has no summary".to_owned()));
         let summary = summary.and_then(convert::summary).map_err(|error| self.sort(error))?;
