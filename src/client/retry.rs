@@ -1,6 +1,6 @@
 //! When a call that failed is tried again, and how long to wait before: full jitter, within a budget.
 //!
-//! It knows no call. `recorder.rs` asks it, and the command line where it watches.
+//! It knows no call. `recorder` asks it, and the command line where it watches.
 
 use std::time::Duration;
 
