@@ -89,6 +89,8 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
         let mut is_closed = false;
         let mut is_watching = true;
         loop {
+            // A stream of before may have had more than GetPath knew.
+            sent = sent.max(self.replay.base());
             let is_waiting = !self.replay.is_empty() || is_closed;
             let deadline = self.retry.deadline();
             tokio::select! {
