@@ -9,8 +9,9 @@ mod session;
 use std::pin::pin;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use tokio_stream::Stream;
-use tonic::transport::Endpoint;
+use tonic::transport::{Channel, Endpoint, Error};
 
 use self::session::{Break, Run};
 use super::retry::Patience;
@@ -18,8 +19,12 @@ use super::{Client, ClientError};
 use crate::checkpoint::PathName;
 use crate::measure::{Fix, Options, PathSummary, Space};
 
+/// How to come by a connection.
+type Connect = Box<dyn Fn(Endpoint) -> BoxFuture<'static, Result<Channel, Error>> + Send>;
+
 /// Records one path under a name. Made by [`Client::recorder`].
 pub struct Recorder {
+    connect: Connect,
     endpoint: Endpoint,
     url: String,
     name: PathName,
@@ -80,10 +85,15 @@ pub enum RecordError {
         name: PathName,
     },
     /// Nothing became durable for too long.
-    #[error("{name}: nothing became durable for {} s: {error}", budget.as_secs_f64())]
+    #[error(
+        "{name}: nothing became durable for {} s behind the first {committed_points} points: {error}",
+        budget.as_secs_f64()
+    )]
     GaveUp {
         /// The recording.
         name: PathName,
+        /// How many points are durable, as far as is known.
+        committed_points: u64,
         /// The budget.
         budget: Duration,
         /// What went wrong last.
@@ -135,6 +145,7 @@ impl Client {
     /// others is refused.
     pub fn recorder(&self, name: PathName, options: Options) -> Recorder {
         Recorder {
+            connect: Box::new(|endpoint| Box::pin(async move { endpoint.connect().await })),
             endpoint: self.endpoint.clone(),
             url: self.url.clone(),
             name,
@@ -199,9 +210,14 @@ impl Recorder {
                 }
                 None => {
                     let Patience { budget, .. } = run.recorder.patience;
-                    return Err(RecordError::GaveUp { name: run.recorder.name, budget, error });
+                    let committed_points = run.committed_points();
+                    let name = run.recorder.name;
+                    return Err(RecordError::GaveUp { name, committed_points, budget, error });
                 }
             }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

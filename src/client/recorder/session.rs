@@ -15,7 +15,6 @@ use tonic::Code;
 use tonic::body::Body;
 use tonic::transport::Channel;
 
-use super::{RecordError, RecordEvent, Recorded, Recorder};
 use super::super::body::Tie;
 use super::super::columns::{self, MESSAGE_POINTS_MAX};
 use super::super::convert::{self, options_message};
@@ -24,6 +23,7 @@ use super::super::pieces::{Piece, PieceBody};
 use super::super::replay::Replay;
 use super::super::retry::{Retry, is_passing};
 use super::super::{ClientError, call, innermost};
+use super::{RecordError, RecordEvent, Recorded, Recorder};
 use crate::measure::{Fix, Space};
 use crate::proto::waywiser_v1 as pb;
 
@@ -57,9 +57,15 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
         Self { recorder, fixes, replay, retry, skip: 0, is_exhausted: false, told: None }
     }
 
+    /// How many points are known to be durable.
+    pub(super) fn committed_points(&self) -> u64 {
+        self.replay.base()
+    }
+
     /// One connection: from asking what is durable to the reply.
     pub(super) async fn session(&mut self) -> Result<Recorded, Break> {
-        let channel = self.recorder.endpoint.connect().await.map_err(|error| {
+        let endpoint = self.recorder.endpoint.clone();
+        let channel = (self.recorder.connect)(endpoint).await.map_err(|error| {
             let reason = innermost(&error);
             Break::Passing(ClientError::Connect { url: self.recorder.url.clone(), reason })
         })?;
