@@ -1,7 +1,8 @@
 //! `waywiser record --name`: a track file into a recording, again and again until it is there.
 //!
 //! A thread reads the file from its start and hands batches on; [`Recorder`](crate::client::Recorder)
-//! passes over what the server has. A file that turns out to be broken leaves its recording unfinished.
+//! passes over what the server has. Where no track was chosen the file is looked through before anything is
+//! sent; standard input cannot be, and leaves its recording unfinished where it has more than one track.
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -17,7 +18,7 @@ use super::report::{Report, Style, Track, counted, harmless};
 use super::{Outcome, complain};
 use crate::checkpoint::PathName;
 use crate::client::{Client, RecordEvent};
-use crate::formats::{self, SinkError, TrackSink};
+use crate::formats::{self, ReadOptions, SinkError, TrackSink};
 use crate::measure::{Fix, Space};
 
 /// Fixes in a batch, and batches that may wait.
@@ -43,7 +44,18 @@ pub(super) async fn record(args: &RecordArgs, name: &PathName) -> io::Result<Out
     };
     let file = args.file.to_string_lossy();
     let metric = args.metric();
-    let pieces = match read(&args.file, args, metric.space()) {
+    if args.track.is_none() && args.file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+        let (path, options) = (args.file.clone(), args.reading.options(metric.space()));
+        let look = move || Survey::of(&path, &options, metric.space());
+        let refusal = match tokio::task::spawn_blocking(look).await {
+            Ok(survey) => survey.refusal(),
+            Err(_) => Some(": reading it stopped half-way".to_owned()),
+        };
+        if let Some(refusal) = refusal {
+            return complain(format_args!("{file}{refusal}"));
+        }
+    }
+    let pieces = match read(args, name, metric.space()) {
         Ok(pieces) => pieces,
         Err(error) => return complain(format_args!("{file}: {error}")),
     };
@@ -106,18 +118,93 @@ fn tell(bar: &ProgressBar, event: &RecordEvent) {
     bar.tick();
 }
 
+/// What a file has, as far as is needed to say which track to choose.
+struct Survey {
+    space: Space,
+    /// The names of the first tracks and how many points they have.
+    tracks: Vec<(Option<String>, u64)>,
+    track_count: u64,
+    point_count: u64,
+    /// What is wrong with the file.
+    error: Option<String>,
+}
+
+impl Survey {
+    /// Tracks that are listed.
+    const TRACKS_MAX: usize = 10;
+
+    fn of(file: &Path, options: &ReadOptions, space: Space) -> Self {
+        let (tracks, error) = (Vec::new(), None);
+        let mut survey = Self { space, tracks, track_count: 0, point_count: 0, error };
+        let outcome = input::open(file, &mut None::<io::Stdin>)
+            .and_then(|input| formats::read(input::buffered(input), options, &mut survey));
+        survey.error = outcome.err().map(|error| input::located("", &error));
+        survey
+    }
+
+    /// Why there is nothing to record, or more than one thing.
+    fn refusal(self) -> Option<String> {
+        if self.error.is_some() || self.track_count < 2 {
+            return self.error;
+        }
+        let mut text = format!(
+            ": it has {}, and a recording is one; choose one:",
+            counted(self.track_count, "track")
+        );
+        for (number, (name, point_count)) in (1..).zip(&self.tracks) {
+            let name = name.as_ref().map_or_else(String::new, |name| format!("{name}, "));
+            text += &format!(" --track {number} ({name}{}),", counted(*point_count, "point"));
+        }
+        match self.track_count - self.tracks.len() as u64 {
+            0 => drop(text.pop()),
+            more => text += &format!(" or one of {more} more"),
+        }
+        Some(text)
+    }
+}
+
+impl TrackSink for Survey {
+    fn start_track(&mut self) -> Result<(), SinkError> {
+        self.track_count += 1;
+        self.point_count = 0;
+        Ok(())
+    }
+
+    fn switch_track(&mut self, _: usize) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn start_segment(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn fix(&mut self, fix: formats::Fix) -> Result<(), SinkError> {
+        fix.checked(self.space)?;
+        self.point_count += 1;
+        Ok(())
+    }
+
+    fn end_track(&mut self, name: Option<&str>) -> Result<(), SinkError> {
+        if self.tracks.len() < Self::TRACKS_MAX {
+            self.tracks.push((name.map(str::to_owned), self.point_count));
+        }
+        Ok(())
+    }
+}
+
 fn read(
-    file: &Path,
     args: &RecordArgs,
+    name: &PathName,
     space: Space,
 ) -> Result<mpsc::Receiver<Piece>, formats::FormatError> {
-    let input = input::open(file, &mut Some(io::stdin()))?;
+    let input = input::open(&args.file, &mut Some(io::stdin()))?;
     let options = args.reading.options(space);
     let (pieces, received) = mpsc::channel(BATCHES_MAX);
     let mut sink = Fixes {
         pieces,
         batch: Vec::new(),
         space,
+        name: name.clone(),
         wanted: args.track,
         track: 0,
         is_break: false,
@@ -127,10 +214,7 @@ fn read(
         let read = formats::read(input::buffered(input), &options, &mut sink);
         let last = match (sink.refusal.take(), read) {
             (Some(refusal), _) => Piece::Failed(refusal),
-            (None, Err(error)) => {
-                let place = error.place().map_or(String::new(), |place| format!(":{place}"));
-                Piece::Failed(format!("{place}: {error}"))
-            }
+            (None, Err(error)) => Piece::Failed(input::located("", &error)),
             (None, Ok(())) if sink.wanted.is_some_and(|wanted| wanted > sink.track) => {
                 Piece::Failed(format!(": it has {} only", counted(sink.track, "track")))
             }
@@ -147,6 +231,7 @@ struct Fixes {
     pieces: mpsc::Sender<Piece>,
     batch: Vec<Fix>,
     space: Space,
+    name: PathName,
     /// Its count from 1; without one the file may have no other.
     wanted: Option<u64>,
     /// The count of the current track.
@@ -174,9 +259,11 @@ impl TrackSink for Fixes {
     fn start_track(&mut self) -> Result<(), SinkError> {
         self.track += 1;
         if self.track > 1 && self.wanted.is_none() {
-            let text =
-                ": it has several tracks, and a recording is one; choose with --track 1, 2, ...";
-            self.refusal = Some(text.to_owned());
+            let name = &self.name;
+            self.refusal = Some(format!(
+                ": it has several tracks, and a recording is one; {name} was begun with the first: delete it \
+                 with waywiser paths delete {name}, and choose with --track 1, 2, ..."
+            ));
             return Err(SinkError::Stop);
         }
         Ok(())

@@ -1,8 +1,8 @@
 //! A progress bar for inputs that take a while, on a terminal only. Nothing is drawn during the
 //! first second, so that short runs stay quiet, and nothing ever when standard error is no terminal.
 
-use std::cell::Cell;
 use std::io::{self, IsTerminal, Read};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -13,8 +13,9 @@ const QUIET: Duration = Duration::from_secs(1);
 /// How many bytes were read, and of how many if that is known.
 pub(super) struct Progress {
     bar: ProgressBar,
-    /// When the bar is to appear; `None` once it has, or never will.
-    appears: Cell<Option<Instant>>,
+    /// When the bar is to appear; `None` if it never will.
+    appears: Option<Instant>,
+    has_appeared: AtomicBool,
 }
 
 impl Progress {
@@ -29,13 +30,13 @@ impl Progress {
             bar.set_style(style);
         }
         let appears = io::stderr().is_terminal().then(|| Instant::now() + QUIET);
-        Self { bar, appears: Cell::new(appears) }
+        Self { bar, appears, has_appeared: AtomicBool::new(false) }
     }
 
     /// Progress that is never shown.
     #[cfg(test)]
     pub(super) fn hidden() -> Self {
-        Self { bar: ProgressBar::hidden(), appears: Cell::new(None) }
+        Self { bar: ProgressBar::hidden(), appears: None, has_appeared: AtomicBool::new(false) }
     }
 
     /// `input`, counted while it is read.
@@ -49,8 +50,10 @@ impl Progress {
     }
 
     fn add(&self, bytes: u64) {
-        if self.appears.get().is_some_and(|at| Instant::now() >= at) {
-            self.appears.set(None);
+        // One thread reads, another may write.
+        let is_due = |at| !self.has_appeared.load(Ordering::Relaxed) && Instant::now() >= at;
+        if self.appears.is_some_and(is_due) {
+            self.has_appeared.store(true, Ordering::Relaxed);
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
         self.bar.inc(bytes);

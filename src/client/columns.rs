@@ -1,7 +1,7 @@
 //! Fixes to the points of a message: as columns where these hold every bit, otherwise as rows.
 //!
 //! Pure. Columns have whole numbers of a resolution; a fix that is none, or a column that only some fixes
-//! of the message have, makes rows of all of them. `recorder.rs` and `paths.rs` call it.
+//! of the message have, makes rows of all of them. `recorder` and `paths.rs` call it.
 
 use prost_types::Timestamp;
 

@@ -199,6 +199,17 @@ impl Client {
     }
 }
 
+impl ClientError {
+    /// What broke the connection, if the server did not answer because of that.
+    pub(crate) fn lost(&self) -> Option<String> {
+        match self {
+            // A status that has a source was made here, of an error of the transport.
+            Self::Status(status) => std::error::Error::source(&**status).map(innermost),
+            _ => None,
+        }
+    }
+}
+
 fn endpoint(url: &str) -> Result<Endpoint, ClientError> {
     let full = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
     let endpoint = Endpoint::from_shared(full)

@@ -1,5 +1,5 @@
 //! Recordings as they are stored, and whole paths in batches: the methods of `waywiser.v1` that need no
-//! memory of their own. Recording is in `recorder.rs`.
+//! memory of their own. Recording is in `recorder`.
 
 use futures::StreamExt as _;
 use tokio_stream::Stream;

@@ -1,4 +1,4 @@
-//! A request body of whole messages that somebody else makes: `recorder.rs`, one at a time.
+//! A request body of whole messages that somebody else makes: `recorder`, one at a time.
 //!
 //! It ends cleanly only behind a message that was marked as the last. If the sender goes before, or the
 //! caller, the stream is reset: a recording that was left is never taken for one that was closed.

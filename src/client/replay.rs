@@ -1,6 +1,6 @@
 //! The fixes of a recording that are not known to be durable, in order, kept to be sent again.
 //!
-//! Pure: it knows neither the source that fills it nor the server whose word empties it. `recorder.rs`
+//! Pure: it knows neither the source that fills it nor the server whose word empties it. `recorder`
 //! drives it. Offsets count from the first fix of the path.
 
 use std::collections::VecDeque;

@@ -1,6 +1,6 @@
 //! When a call that failed is tried again, and how long to wait before: full jitter, within a budget.
 //!
-//! It knows no call. `recorder.rs` asks it, and the command line where it watches.
+//! It knows no call. `recorder` asks it, and the command line where it watches.
 
 use std::time::Duration;
 
@@ -69,23 +69,21 @@ impl Retry {
 pub(crate) fn is_passing(error: &ClientError) -> bool {
     match error {
         ClientError::Connect { .. } => true,
-        ClientError::Status(status) => is_passing_status(status),
+        ClientError::Status(status) => error.lost().is_some() || is_passing_status(status),
         _ => false,
     }
 }
 
 fn is_passing_status(status: &Status) -> bool {
-    // A status that has a source was made here, of an error of the transport.
-    std::error::Error::source(status).is_some()
-        || match status.code() {
-            Code::Unavailable | Code::DeadlineExceeded | Code::Internal | Code::Unknown => true,
-            Code::ResourceExhausted => status.get_details_retry_info().is_some(),
-            // What is durable is asked before the next try, which tells whether there is a gap.
-            Code::OutOfRange => {
-                status.get_details_error_info().is_some_and(|info| info.reason == "OFFSET_GAP")
-            }
-            _ => false,
+    match status.code() {
+        Code::Unavailable | Code::DeadlineExceeded | Code::Internal | Code::Unknown => true,
+        Code::ResourceExhausted => status.get_details_retry_info().is_some(),
+        // What is durable is asked before the next try, which tells whether there is a gap.
+        Code::OutOfRange => {
+            status.get_details_error_info().is_some_and(|info| info.reason == "OFFSET_GAP")
         }
+        _ => false,
+    }
 }
 
 #[cfg(test)]

@@ -143,23 +143,8 @@ impl Measurement {
         }
     }
 
-    /// All fixes.
-    pub(super) fn raw(&self) -> &Path {
-        &self.raw
-    }
-
-    /// What time and elevation tell of the accepted fixes.
-    pub(super) fn profile(&self) -> &Profile {
-        &self.profile
-    }
-
-    /// What was kept out, by [`RejectionReason`](super::RejectionReason).
-    pub(super) fn kept_out(&self) -> [ExactSum; 4] {
-        self.filter.as_ref().map_or([ExactSum::ZERO; 4], Filter::kept_out)
-    }
-
     /// The accepted fixes.
-    pub(super) fn accepted(&self) -> &Path {
+    fn accepted(&self) -> &Path {
         self.filter.as_ref().map_or(&self.raw, Filter::accepted)
     }
 

@@ -209,10 +209,6 @@ impl Filter {
         Verdict::Rejected(reason)
     }
 
-    pub(super) fn kept_out(&self) -> [ExactSum; 4] {
-        self.ledger.map(|entry| entry.kept_out)
-    }
-
     pub(super) fn rejections(&self) -> Vec<Rejection> {
         let applied = REASONS.into_iter().zip(&self.ledger).filter(|(_, entry)| entry.count > 0);
         let told = applied.map(|(reason, entry)| Rejection {

@@ -1,4 +1,7 @@
-//! Adding up the measurements of many paths, exactly: the total of a command that measures files.
+//! Adding up what many paths come to: the total of a command that measures files, here or on a server.
+//!
+//! It takes what is told of a path and nothing else, so that the total is the same wherever the paths were
+//! measured.
 
 use super::measurement::Measurement;
 use super::metric::Metric;
@@ -8,15 +11,17 @@ use super::summary::{PathSummary, Rejection};
 
 /// What many paths come to together. No leg joins one to another.
 ///
-/// Lengths and climbs are exact sums of the legs of all paths, rounded once; the order of the paths
-/// changes no bit.
+/// Lengths and climbs are exact sums of those that the paths have by themselves, rounded once: what whoever
+/// adds up the rows of a report exactly would get, to the bit, and within one unit in the last place of the
+/// sum of all legs. The order of the paths changes no bit.
 #[derive(Clone, Debug)]
 pub struct Totals {
     metric: Metric,
     length: ExactSum,
     raw_length: ExactSum,
     length_3d: ExactSum,
-    climb: Option<(ExactSum, ExactSum)>,
+    ascent: ExactSum,
+    descent: ExactSum,
     kept_out: [ExactSum; 4],
     /// What needs no exact sum.
     rest: Option<PathSummary>,
@@ -30,7 +35,8 @@ impl Totals {
             length: ExactSum::ZERO,
             raw_length: ExactSum::ZERO,
             length_3d: ExactSum::ZERO,
-            climb: None,
+            ascent: ExactSum::ZERO,
+            descent: ExactSum::ZERO,
             kept_out: [ExactSum::ZERO; 4],
             rest: None,
         }
@@ -41,33 +47,28 @@ impl Totals {
     /// # Errors
     /// When it is measured by another metric or a total is out of range; the totals are then as they
     /// were.
-    pub fn add(&mut self, path: &Measurement) -> Result<(), PathError> {
-        let metric = path.options().metric;
-        if metric != self.metric {
-            return Err(PathError::Metric { metric: self.metric, other: metric });
+    pub fn add(&mut self, path: &PathSummary) -> Result<(), PathError> {
+        if path.metric != self.metric {
+            return Err(PathError::Metric { metric: self.metric, other: path.metric });
         }
         let mut next = self.clone();
         next.add_sums(path)?;
-        let summary = path.summary();
         next.rest = Some(match next.rest.take() {
-            None => summary,
-            Some(rest) => together(rest, summary),
+            None => path.clone(),
+            Some(rest) => together(rest, path.clone()),
         });
         *self = next;
         Ok(())
     }
 
-    fn add_sums(&mut self, path: &Measurement) -> Result<(), SumOverflow> {
-        self.length.merge(&path.accepted().length())?;
-        self.raw_length.merge(&path.raw().length())?;
-        self.length_3d.merge(&path.profile().length_3d())?;
-        if let Some((ascent, descent)) = path.profile().climb() {
-            let total = self.climb.get_or_insert_default();
-            total.0.merge(&ascent)?;
-            total.1.merge(&descent)?;
-        }
-        for (total, sum) in self.kept_out.iter_mut().zip(path.kept_out()) {
-            total.merge(&sum)?;
+    fn add_sums(&mut self, path: &PathSummary) -> Result<(), SumOverflow> {
+        self.length.add(path.length)?;
+        self.raw_length.add(path.raw_length)?;
+        self.length_3d.add(path.length_3d.unwrap_or_default())?;
+        self.ascent.add(path.ascent.unwrap_or_default())?;
+        self.descent.add(path.descent.unwrap_or_default())?;
+        for rejection in &path.rejections {
+            self.kept_out[rejection.reason as usize].add(rejection.kept_out)?;
         }
         Ok(())
     }
@@ -85,8 +86,8 @@ impl Totals {
             length: self.length.to_f64(),
             raw_length: self.raw_length.to_f64(),
             length_3d: rest.length_3d.map(|_| self.length_3d.to_f64()),
-            ascent: self.climb.map(|(ascent, _)| ascent.to_f64()),
-            descent: self.climb.map(|(_, descent)| descent.to_f64()),
+            ascent: rest.ascent.map(|_| self.ascent.to_f64()),
+            descent: rest.descent.map(|_| self.descent.to_f64()),
             rejections: rejections.collect(),
             displacement: 0.0,
             elapsed_ns: None,
@@ -118,6 +119,8 @@ fn together(a: PathSummary, b: PathSummary) -> PathSummary {
         accepted_count: a.accepted_count.saturating_add(b.accepted_count),
         segment_count: a.segment_count.saturating_add(b.segment_count),
         length_3d: a.length_3d.or(b.length_3d),
+        ascent: a.ascent.or(b.ascent),
+        descent: a.descent.or(b.descent),
         moving_ns: either(a.moving_ns, b.moving_ns),
         max_speed: match (a.max_speed, b.max_speed) {
             (Some(a), Some(b)) => Some(a.max(b)),

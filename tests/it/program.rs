@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use crate::support::Server;
 
-fn waywiser(arguments: &[&str]) -> Command {
+pub fn waywiser(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_waywiser"));
     command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null());
     command.env_remove("RUST_LOG");
@@ -88,7 +88,7 @@ fn a_log_that_nobody_reads_does_not_harm_the_server() {
 }
 
 /// Runs the program beside a server in the test.
-async fn run_beside(arguments: &[&str]) -> (Option<i32>, String, String) {
+pub async fn run_beside(arguments: &[&str]) -> (Option<i32>, String, String) {
     let arguments: Vec<_> = arguments.iter().map(|&argument| argument.to_owned()).collect();
     let run = move || run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
     tokio::task::spawn_blocking(run).await.unwrap()

@@ -29,6 +29,7 @@ pub enum Fault {
 pub struct Proxy {
     pub address: SocketAddr,
     connections: Arc<AtomicUsize>,
+    cuts: watch::Sender<()>,
 }
 
 impl Proxy {
@@ -37,15 +38,29 @@ impl Proxy {
         let address = listener.local_addr().unwrap();
         let connections = Arc::<AtomicUsize>::default();
         let count = Arc::clone(&connections);
+        let cuts = watch::Sender::new(());
+        let cut = cuts.subscribe();
         tokio::spawn(async move {
             loop {
                 let (near, _) = listener.accept().await.unwrap();
                 let index = count.fetch_add(1, SeqCst);
                 let fault = faults.get(index).copied().unwrap_or(Fault::None);
-                tokio::spawn(relay(near, target, fault));
+                let mut cut = cut.clone();
+                cut.mark_unchanged();
+                tokio::spawn(async move {
+                    tokio::select! {
+                        () = relay(near, target, fault) => {}
+                        Ok(()) = cut.changed() => {}
+                    }
+                });
             }
         });
-        Self { address, connections }
+        Self { address, connections, cuts }
+    }
+
+    /// Cuts all connections that there are.
+    pub fn cut(&self) {
+        self.cuts.send_replace(());
     }
 
     /// How many connections there were.

@@ -244,6 +244,36 @@ async fn what_cannot_pass_is_told_at_once() {
 }
 
 #[tokio::test]
+async fn other_options_than_those_of_the_first_stream_are_refused() {
+    let server = brisk().await;
+    let fixes = walk(3_000);
+    let client = Client::connect(&format!("http://{}", server.address)).await.unwrap();
+    let other = || {
+        let other = Options { min_step: Some(2.5), ..options() };
+        client.recorder(name("options"), other).record(stream::iter(fixes.clone()))
+    };
+    // Begun and not finished.
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let (events, mut told) = mpsc::unbounded_channel();
+    let first = recorder(server.address, "options").on_event(move |event| drop(events.send(event)));
+    let call = tokio::spawn(first.record(UnboundedReceiverStream::new(receiver)));
+    fixes.iter().for_each(|&fix| sender.send(fix).unwrap());
+    while !matches!(told.recv().await.unwrap(), RecordEvent::Committed { .. }) {}
+    let refused = "paths/options: the server answered FailedPrecondition: ";
+    let error = other().await.unwrap_err();
+    assert!(matches!(error, RecordError::Refused { .. }), "{error:?}");
+    assert!(error.to_string().starts_with(refused), "{error}");
+    // Finished.
+    drop(sender);
+    assert_same(&call.await.unwrap().unwrap(), &fixes);
+    assert_eq!(other().await.unwrap_err().to_string(), error.to_string());
+    // The source is not waited for.
+    let other = Options { min_step: None, ..options() };
+    let endless = client.recorder(name("options"), other).record(stream::pending()).await;
+    assert_eq!(endless.unwrap_err().to_string(), error.to_string());
+}
+
+#[tokio::test]
 async fn a_recording_is_watched_until_it_is_finished() {
     let server = brisk().await;
     let client = Client::connect(&format!("http://{}", server.address)).await.unwrap();

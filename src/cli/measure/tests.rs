@@ -1,5 +1,7 @@
 //! What `waywiser measure` prints, word for word.
 
+use std::io::{self, Write};
+
 use clap::Parser;
 
 use super::*;
@@ -30,7 +32,8 @@ fn run_with(files: &[(&str, &str)], arguments: &str, stdin: &str) -> Run {
     }
     let (mut out, mut complaints) = (vec![], vec![]);
     let outcome =
-        measure(&args, stdin.as_bytes(), &mut out, &mut complaints, &Progress::hidden()).unwrap();
+        local::measure(&args, stdin.as_bytes(), &mut out, &mut complaints, &Progress::hidden())
+            .unwrap();
     let shown = |bytes| {
         let text = String::from_utf8(bytes).unwrap();
         text.replace(&format!("{}/", folder.path().display()), "")
@@ -144,7 +147,8 @@ fn a_reader_that_has_seen_enough_ends_the_run() {
     }
     let args = Wrapper::parse_from(["measure", "-"]).args;
     let mut complaints = vec![];
-    let outcome = measure(&args, GPX.as_bytes(), Closed, &mut complaints, &Progress::hidden());
+    let outcome =
+        local::measure(&args, GPX.as_bytes(), Closed, &mut complaints, &Progress::hidden());
     assert_eq!(outcome.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
     assert!(complaints.is_empty());
 }

@@ -334,25 +334,47 @@ proptest! {
         cuts.sort_unstable();
         let mut totals = Totals::new(options.metric);
         let mut whole = Measurement::new(options);
+        let mut paths = Vec::new();
         let mut from = 0;
         for cut in cuts.into_iter().chain([steps.len()]) {
             let part = &steps[from..cut];
-            totals.add(&fold_singly(options, part)).unwrap();
+            let path = fold_singly(options, part).summary();
+            totals.add(&path).unwrap();
+            paths.push(path);
             whole.start_segment();
             whole = fold_in_blocks(whole, part, 100);
             from = cut;
         }
         let (totals, whole) = (totals.summary(), whole.summary());
+        // Each length was rounded when its path was told of.
+        let sum = |length: &dyn Fn(&PathSummary) -> f64| {
+            let mut sum = ExactSum::ZERO;
+            paths.iter().for_each(|path| sum.add(length(path)).unwrap());
+            sum.to_f64()
+        };
+        let kept_out = |reason| {
+            sum(&|path| {
+                let mut all = path.rejections.iter();
+                all.find(|rejection| rejection.reason == reason).map_or(0.0, |found| found.kept_out)
+            })
+        };
         let expected = PathSummary {
+            length: sum(&|path| path.length),
+            raw_length: sum(&|path| path.raw_length),
+            length_3d: whole.length_3d.map(|_| sum(&|path| path.length_3d.unwrap())),
+            ascent: whole.ascent.map(|_| sum(&|path| path.ascent.unwrap_or(0.0))),
+            descent: whole.descent.map(|_| sum(&|path| path.descent.unwrap_or(0.0))),
             displacement: 0.0,
             elapsed_ns: None,
             bounds: None,
-            // These are offsets in their paths.
+            // The offsets are those in their paths.
             rejections: whole.rejections.iter().zip(&totals.rejections).map(|(whole, total)| {
-                Rejection { first_offset: total.first_offset, ..*whole }
+                let kept_out = kept_out(whole.reason);
+                Rejection { first_offset: total.first_offset, kept_out, ..*whole }
             }).collect(),
             ..whole
         };
+        prop_assert!((totals.length - whole.length).abs() <= whole.length.next_up() - whole.length);
         assert_same(&totals, &expected);
     }
 
@@ -378,6 +400,7 @@ proptest! {
             }
             let _ = path.summary();
             let mut totals = Totals::new(metric);
+            let path = path.summary();
             let _ = totals.add(&path).and_then(|()| totals.add(&path));
             let _ = totals.summary();
         }
@@ -404,8 +427,9 @@ fn a_total_out_of_range_is_refused_and_changes_nothing() {
     assert_eq!(path.extend(&[at(0.0)]), Err(PathError::Overflow(SumOverflow)));
     assert_eq!(path, before);
     let mut totals = Totals::new(Metric::Planar);
-    totals.add(&path).unwrap();
-    assert!(totals.add(&path).is_err());
+    let half = PathSummary { length_3d: Some(2_f64.powi(63)), ..path.summary() };
+    totals.add(&half).unwrap();
+    assert!(totals.add(&half).is_err());
     assert_eq!(totals.summary().point_count, 2);
 }
 
@@ -418,5 +442,5 @@ fn what_does_not_belong_is_refused_and_changes_nothing() {
     block.push(planar.with_z(1.0).unwrap()).unwrap();
     assert!(path.fold(&mut block).is_err());
     assert_eq!((path.point_count(), block.len()), (0, 1));
-    assert!(Totals::new(Metric::Planar).add(&path).is_err());
+    assert!(Totals::new(Metric::Planar).add(&path.summary()).is_err());
 }

@@ -1,0 +1,121 @@
+//! `waywiser record --name` killed half-way and run again, with a server that is a process of its own.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Stdio};
+
+use futures::StreamExt as _;
+use waywiser::client::Client;
+
+use crate::program::{run_beside, waywiser};
+use crate::proxy::{Fault, Proxy};
+
+/// `waywiser serve`, which goes with the test.
+struct Serve {
+    process: Child,
+    address: SocketAddr,
+}
+
+impl Serve {
+    fn start(data: &Path) -> Self {
+        let data = data.to_str().unwrap();
+        let mut serve = waywiser(&["serve", "--data", data, "--listen", "127.0.0.1:0"]);
+        let mut process = serve.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("listening on ").unwrap().parse().unwrap();
+        Self { process, address }
+    }
+}
+
+impl Drop for Serve {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_is_killed_half_way_goes_on_when_it_is_run_again() {
+    let data = tempfile::tempdir().unwrap();
+    let serve = Serve::start(data.path());
+    // Part of the track gets through, and then nothing more.
+    let proxy = Proxy::start(serve.address, vec![Fault::Stall(20_000)]).await;
+    let file = "examples/hill-walk.gpx";
+    let policy = ["--min-step", "1.5", "--max-speed", "12", "--elevation", "3d"];
+    let record = |address: SocketAddr| {
+        let record = ["record", "--json", "--name", "paths/hill", "--server"].map(str::to_owned);
+        let rest = policy.iter().chain([&file]).map(|&word| word.to_owned());
+        record.into_iter().chain([format!("http://{address}")]).chain(rest).collect::<Vec<_>>()
+    };
+    let words = record(proxy.address);
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    let mut killed = waywiser(&words);
+    let mut killed = killed.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let client = Client::connect(&format!("http://{}", serve.address)).await.unwrap();
+    let name = "paths/hill".parse().unwrap();
+    let mut watch = Box::pin(client.watch_path(&name, true).await.unwrap());
+    let committed_points = loop {
+        let told = watch.next().await.unwrap().unwrap();
+        if told.committed_points > 0 {
+            break told.committed_points;
+        }
+    };
+    // SIGKILL.
+    killed.kill().unwrap();
+    assert!(!killed.wait().unwrap().success());
+    let stored = client.path(&name).await.unwrap();
+    assert!(!stored.is_complete && (committed_points..9_448).contains(&stored.committed_points));
+
+    let words = record(serve.address);
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    let (code, recorded, complaints) = run_beside(&words).await;
+    assert_eq!((code, &*complaints), (Some(0), ""));
+    let measure = [&["measure", "--json"], &policy[..], &[file]].concat();
+    let (_, measured, _) = run_beside(&measure).await;
+    let track = measured.lines().next().unwrap();
+    assert_eq!(recorded.trim_end(), track.replace("\"Hill walk\"", "\"paths/hill\""));
+    let stored = client.path(&name).await.unwrap();
+    assert!(stored.is_complete && stored.committed_points == 9_448);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_with_several_tracks_is_refused_before_anything_is_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let serve = Serve::start(&folder.path().join("data"));
+    let url = format!("http://{}", serve.address);
+    let point = "<trkpt lat='1' lon='1'/><trkpt lat='1' lon='2'/>";
+    let named = format!("<trk><name>There</name><trkseg>{point}</trkseg></trk>");
+    let nameless = format!("<trk><trkseg>{point}{point}</trkseg></trk>");
+    let record = async |content: String, more: &[&str]| {
+        let file = folder.path().join("tracks.gpx");
+        std::fs::write(&file, format!("<gpx>{content}</gpx>")).unwrap();
+        let record = ["record", "--server", &url, "--name", "paths/a"];
+        let (code, out, complaints) =
+            run_beside(&[&record, more, &[file.to_str().unwrap()]].concat()).await;
+        let complaints = complaints.replace(&format!("{}/", folder.path().display()), "");
+        (code, out, complaints)
+    };
+    let (code, out, complaints) = record(format!("{named}{nameless}"), &[]).await;
+    assert_eq!((code, &*out), (Some(1), ""));
+    insta::assert_snapshot!(
+        complaints.trim_end(),
+        @"error: tracks.gpx: it has 2 tracks, and a recording is one; choose one: --track 1 (There, 2 points), --track 2 (4 points)"
+    );
+    let (_, _, complaints) = record(named.repeat(12), &[]).await;
+    assert!(
+        complaints.ends_with("--track 10 (There, 2 points), or one of 2 more\n"),
+        "{complaints}"
+    );
+    let broken = named.clone() + "<trk><trkseg><trkpt lat='91' lon='1'/></trkseg></trk>";
+    let (code, _, complaints) = record(broken, &[]).await;
+    assert_eq!(code, Some(1));
+    assert!(complaints.contains("latitude 91 is not between"), "{complaints}");
+
+    let client = Client::connect(&url).await.unwrap();
+    assert_eq!(client.list_paths(None).await.unwrap().paths, []);
+    let (code, out, complaints) = record(format!("{named}{nameless}"), &["--track", "2"]).await;
+    assert_eq!((code, &*complaints), (Some(0), ""));
+    assert!(out.contains("all points, unfiltered                    4"), "{out}");
+}
