@@ -149,7 +149,7 @@ async fn show(name: &PathName, server: &ServerArgs) -> Done {
 }
 
 async fn follow(name: &PathName, server: &ServerArgs) -> Done {
-    let client = Client::connect(&server.server).await?;
+    let client = Client::connect_lazy(&server.server)?;
     let mut retry = Retry::new(Patience::default());
     let mut out = io::stdout();
     let is_line = out.is_terminal() && !server.json;

@@ -36,13 +36,14 @@ impl Default for Patience {
 #[derive(Debug)]
 pub(crate) struct Retry {
     patience: Patience,
-    since: Instant,
+    /// Since when something was to go well and did not.
+    since: Option<Instant>,
     tries: u32,
 }
 
 impl Retry {
     pub(crate) fn new(patience: Patience) -> Self {
-        Self { patience, since: Instant::now(), tries: 0 }
+        Self { patience, since: None, tries: 0 }
     }
 
     /// Something went well.
@@ -50,9 +51,16 @@ impl Retry {
         *self = Self::new(self.patience);
     }
 
-    /// When it is to be given up if nothing goes well before.
-    pub(crate) fn deadline(&self) -> Instant {
-        self.since + self.patience.budget
+    /// Nothing is wrong and nothing is waited for: the budget is whole again. Tells the time.
+    pub(crate) fn rest(&mut self) -> Instant {
+        self.since = None;
+        Instant::now()
+    }
+
+    /// When it is to be given up if nothing goes well before. Something is waited for from now on, if it was
+    /// not before.
+    pub(crate) fn deadline(&mut self) -> Instant {
+        *self.since.get_or_insert_with(Instant::now) + self.patience.budget
     }
 
     /// How long to wait before the next try; `None` if the budget does not allow one.
@@ -61,7 +69,8 @@ impl Retry {
         self.tries += 1;
         // Any time from nothing to the limit: clients that lost one server do not come back together.
         let wait = limit.min(self.patience.wait_max).mul_f64(fastrand::f64());
-        (Instant::now() + wait < self.deadline()).then_some(wait)
+        let deadline = self.deadline();
+        (Instant::now() + wait < deadline).then_some(wait)
     }
 }
 
@@ -127,5 +136,9 @@ mod tests {
         }
         retry.progress();
         assert!(retry.next_wait().unwrap() <= patience.wait_min);
+        // What is long ago and went well spends nothing.
+        retry.rest();
+        tokio::time::advance(patience.budget * 2).await;
+        assert!(retry.next_wait().is_some());
     }
 }

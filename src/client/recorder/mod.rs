@@ -5,6 +5,7 @@
 //! connection, and here is who begins the next. It knows no file and no terminal.
 
 mod session;
+mod source;
 
 use std::pin::pin;
 use std::time::Duration;
@@ -124,6 +125,16 @@ pub enum RecordError {
         /// How many the source has; `None` if more than that.
         source_points: Option<u64>,
     },
+    /// The first fixes of the source are not those that the recording has.
+    #[error(
+        "{name} has {stored} points already, and the first {stored} of the source are others; record another path under another name"
+    )]
+    Other {
+        /// The recording.
+        name: PathName,
+        /// How many points it has.
+        stored: u64,
+    },
     /// A fix lies in the other space than the metric's.
     #[error("fix {offset} is {space}, and the metric takes {wanted} ones")]
     Space {
@@ -183,10 +194,12 @@ impl Recorder {
     /// Records the fixes of a source and finishes the path where the source ends.
     ///
     /// The source is the whole path from its first fix on. If the server has the first n of them, from
-    /// this process or one before, these are taken from the source and passed over. A recording that is
-    /// finished already is answered as it is stored if the source has as many fixes.
+    /// this process or one before, these are taken from the source and passed over; that they come to the
+    /// same length and bounds is checked. A recording that is finished already is answered as it is stored if
+    /// the source has as many fixes.
     ///
-    /// Dropping the future resets the stream: what the server had is kept there, unfinished.
+    /// Dropping the future resets the stream: what the server had is kept there, unfinished unless the end was
+    /// on its way.
     ///
     /// # Errors
     /// When the server refuses, another client writes the recording, or the budget is spent.

@@ -3,12 +3,9 @@
 //! A `select!` over the reply, the watch, the way out and the source, in that order. It neither waits between
 //! connections nor gives up; `mod.rs` does.
 
-use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
 
-use futures::StreamExt as _;
 use prost::Message as _;
 use tokio_stream::Stream;
 use tonic::Code;
@@ -23,8 +20,9 @@ use super::super::pieces::{Piece, PieceBody};
 use super::super::replay::Replay;
 use super::super::retry::{Retry, is_passing};
 use super::super::{ClientError, call, innermost};
+use super::source::Source;
 use super::{RecordError, RecordEvent, Recorded, Recorder};
-use crate::measure::{Fix, Space};
+use crate::measure::Fix;
 use crate::proto::waywiser_v1 as pb;
 
 const RECORD_PATH: &str = "/waywiser.v1.PathService/RecordPath";
@@ -38,13 +36,9 @@ pub(super) enum Break {
 /// A recording under way, across its connections.
 pub(super) struct Run<'a, S> {
     pub(super) recorder: Recorder,
-    fixes: Pin<&'a mut S>,
+    source: Source<'a, S>,
     replay: Replay,
     pub(super) retry: Retry,
-    /// Fixes that the source has yet to give and the server has.
-    skip: u64,
-    /// The source has ended.
-    is_exhausted: bool,
     /// How many points the last event said were durable.
     told: Option<u64>,
 }
@@ -54,7 +48,7 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
     pub(super) fn new(recorder: Recorder, fixes: Pin<&'a mut S>) -> Self {
         let retry = Retry::new(recorder.patience);
         let replay = Replay::new(recorder.window_points);
-        Self { recorder, fixes, replay, retry, skip: 0, is_exhausted: false, told: None }
+        Self { recorder, source: Source::new(fixes), replay, retry, told: None }
     }
 
     /// How many points are known to be durable.
@@ -77,6 +71,11 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
             Err(error) => return Err(self.sort(error)),
         };
         let committed_points = stored.as_ref().map_or(0, |stored| stored.committed_points);
+        if self.told.is_none()
+            && let Some(summary) = stored.as_ref().and_then(|stored| stored.summary.clone())
+        {
+            self.source.expect(summary, &self.recorder.options);
+        }
         self.committed(committed_points)?;
         (self.recorder.on_event)(RecordEvent::Connected { committed_points });
         if stored.is_some_and(|stored| stored.is_complete) {
@@ -98,7 +97,11 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
             // A stream of before may have had more than GetPath knew.
             sent = sent.max(self.replay.base());
             let is_waiting = !self.replay.is_empty() || is_closed;
-            let deadline = self.retry.deadline();
+            let deadline = match is_waiting {
+                true => self.retry.deadline(),
+                // The server is there and owes nothing: a source that is silent spends no budget.
+                false => self.retry.rest(),
+            };
             tokio::select! {
                 biased;
                 answer = &mut reply => {
@@ -113,11 +116,13 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
                     }
                     // It ends with the recording.
                     Ok(None) => is_watching = false,
-                    // The recording was deleted: the stream is about to be told so.
-                    Err(status) if status.code() == Code::NotFound => is_watching = false,
+                    // It was deleted: the next connection begins it again, or says what is lost.
+                    Err(status) if status.code() == Code::NotFound => {
+                        return Err(Break::Passing(Box::new(status).into()));
+                    }
                     Err(status) => return Err(self.sort(Box::new(status).into())),
                 },
-                permit = pieces.reserve(), if !is_closed && (sent < self.replay.end() || (self.is_exhausted && self.skip == 0)) => {
+                permit = pieces.reserve(), if !is_closed && (sent < self.replay.end() || (self.source.is_exhausted && self.source.skip == 0)) => {
                     let Ok(permit) = permit else {
                         // The body is gone, and the reply tells why.
                         let answer = reply.as_mut().await.map_err(|error| self.sort(error))?;
@@ -125,7 +130,7 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
                     };
                     let fixes: Vec<Fix> = self.replay.from(sent, MESSAGE_POINTS_MAX).collect();
                     let end = sent + fixes.len() as u64;
-                    is_closed = self.is_exhausted && end == self.replay.end();
+                    is_closed = self.source.is_exhausted && end == self.replay.end();
                     let points = columns::points(&fixes, &self.recorder.options);
                     let message = pb::RecordPathRequest {
                         name: if is_first { name.to_string() } else { String::new() },
@@ -138,14 +143,11 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
                     permit.send(Piece::new(&message, is_closed));
                     (sent, is_first) = (end, false);
                 }
-                filled = fill(&mut self.fixes, &mut self.replay, &mut self.skip, &mut self.is_exhausted, self.recorder.options.metric.space()),
-                    if !self.is_exhausted && sent == self.replay.end() && !self.replay.is_full() =>
+                filled = self.source.fill(&mut self.replay, &name, &self.recorder.options),
+                    if !self.source.is_exhausted && sent == self.replay.end() && !self.replay.is_full() =>
                 {
                     filled.map_err(Break::Over)?;
                     self.check_source()?;
-                    if is_waiting == self.replay.is_empty() {
-                        self.retry.progress();
-                    }
                 }
                 () = tokio::time::sleep_until(deadline), if is_waiting => {
                     let text = "the server answers, but what was sent does not become durable";
@@ -161,7 +163,7 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
             let (name, durable) = (self.recorder.name.clone(), lost.base);
             Break::Over(RecordError::Lost { name, durable, got: committed_points })
         })?;
-        self.skip += skip;
+        self.source.skip += skip;
         if self.told.is_none_or(|told| committed_points > told) {
             self.retry.progress();
             if self.told.is_some() {
@@ -174,11 +176,11 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
 
     /// The server cannot have more than the source.
     fn check_source(&self) -> Result<(), Break> {
-        if !self.is_exhausted || self.skip == 0 {
+        if !self.source.is_exhausted || self.source.skip == 0 {
             return Ok(());
         }
         let (name, stored) = (self.recorder.name.clone(), self.replay.base());
-        let source_points = Some(stored - self.skip);
+        let source_points = Some(stored - self.source.skip);
         Err(Break::Over(RecordError::Source { name, stored, source_points }))
     }
 
@@ -199,10 +201,10 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
         let _ = pieces.try_send(Piece::new(&message, true));
         let answer = call::call(channel, RECORD_PATH, Body::new(body), tie).await;
         let recorded = self.recorded(answer.map_err(|error| self.sort(error))?)?;
-        let space = self.recorder.options.metric.space();
-        while !self.is_exhausted && self.replay.is_empty() {
-            let Self { fixes, replay, skip, is_exhausted, .. } = self;
-            fill(fixes, replay, skip, is_exhausted, space).await.map_err(Break::Over)?;
+        while !self.source.is_exhausted && self.replay.is_empty() {
+            let Self { source, replay, recorder, .. } = self;
+            let filled = source.fill(replay, &recorder.name, &recorder.options).await;
+            filled.map_err(Break::Over)?;
             self.check_source()?;
         }
         match self.replay.is_empty() {
@@ -217,7 +219,7 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
     /// The stream was answered.
     fn answered(&mut self, answer: bytes::Bytes) -> Result<Recorded, Break> {
         let recorded = self.recorded(answer)?;
-        if !self.is_exhausted || !self.replay.is_empty() {
+        if !self.source.is_exhausted || !self.replay.is_empty() {
             // Somebody else has finished it.
             let (name, stored) = (self.recorder.name.clone(), recorded.point_count);
             return Err(Break::Over(RecordError::Source { name, stored, source_points: None }));
@@ -255,38 +257,4 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
 fn is_fenced(status: &tonic::Status) -> bool {
     use tonic_types::StatusExt as _;
     status.get_details_error_info().is_some_and(|info| info.reason == "WRITER_FENCED")
-}
-
-/// Takes what the source has ready, at least one fix, as far as there is room; no more at a time than goes
-/// into a message.
-async fn fill<S: Stream<Item = Fix>>(
-    fixes: &mut Pin<&mut S>,
-    replay: &mut Replay,
-    skip: &mut u64,
-    is_exhausted: &mut bool,
-    wanted: Space,
-) -> Result<(), RecordError> {
-    let mut count = 0;
-    poll_fn(|cx| {
-        while count < MESSAGE_POINTS_MAX && !replay.is_full() {
-            match fixes.poll_next_unpin(cx) {
-                Poll::Ready(Some(fix)) if fix.point().space() != wanted => {
-                    let (offset, space) = (replay.end() - *skip, fix.point().space());
-                    return Poll::Ready(Err(RecordError::Space { offset, space, wanted }));
-                }
-                Poll::Ready(Some(_)) if *skip > 0 => *skip -= 1,
-                // There is room.
-                Poll::Ready(Some(fix)) => drop(replay.push(fix)),
-                Poll::Ready(None) => {
-                    *is_exhausted = true;
-                    return Poll::Ready(Ok(()));
-                }
-                Poll::Pending if count == 0 => return Poll::Pending,
-                Poll::Pending => return Poll::Ready(Ok(())),
-            }
-            count += 1;
-        }
-        Poll::Ready(Ok(()))
-    })
-    .await
 }

@@ -411,3 +411,38 @@ async fn a_server_that_answers_and_keeps_nothing_is_given_up_too() {
     );
     assert_eq!(started.elapsed().as_secs(), Patience::default().budget.as_secs());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_is_silent_spends_no_budget() {
+    let fake = Fake::new([Plan::Cut(1_500)]);
+    let (sender, receiver) = mpsc::unbounded_channel();
+    fixes(1_000).for_each(|fix| sender.send(fix).unwrap());
+    let record = tokio::spawn(fake.recorder().record(UnboundedReceiverStream::new(receiver)));
+    let is_there = |kept: &Option<Kept>| kept.is_some_and(|kept| kept.points == 1_000);
+    fake.kept.subscribe().wait_for(is_there).await.unwrap();
+    tokio::time::sleep(Patience::default().budget * 3).await;
+    fixes(2_000).skip(1_000).for_each(|fix| sender.send(fix).unwrap());
+    drop(sender);
+    assert_whole(record.await.unwrap(), 2_000);
+    assert_eq!(fake.seen().connections, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_source_is_told_from_the_one_that_was_begun_with() {
+    for is_complete in [false, true] {
+        let fake = Fake::new([]);
+        fake.kept.send_replace(Some(Kept { points: 700, is_complete }));
+        let longer = fixes(700).map(|fix| match fix.point().x() {
+            699.0 => Fix::new(Point::planar(699.5, 0.0).unwrap()),
+            _ => fix,
+        });
+        let error = fake.recorder().record(stream::iter(longer)).await.unwrap_err();
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(
+                error,
+                @"paths/x has 700 points already, and the first 700 of the source are others; record another path under another name"
+            );
+        }
+        assert_whole(fake.recorder().record(stream::iter(fixes(700))).await, 700);
+    }
+}
