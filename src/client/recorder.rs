@@ -29,7 +29,7 @@ use crate::checkpoint::PathName;
 use crate::measure::{Fix, Options, PathSummary, Space};
 use crate::proto::waywiser_v1 as pb;
 
-const RECORD_PATH: &str = "/waywiser.v1.PathService/RecordPath";
+pub(crate) const RECORD_PATH: &str = "/waywiser.v1.PathService/RecordPath";
 
 /// Records one path under a name. Made by [`Client::recorder`].
 pub struct Recorder {
