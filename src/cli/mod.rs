@@ -9,6 +9,7 @@
 
 mod bench;
 mod input;
+mod logged_store;
 mod measure;
 mod named;
 mod paths;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use super::logged_store::LoggedStore;
 use crate::checkpoint::{CheckpointStore, EmbeddedStore, MemoryStore};
 
 #[derive(Clone, Debug, Args)]
@@ -20,14 +21,21 @@ pub(super) struct StoreArgs {
     ephemeral: bool,
 }
 
+/// A store that was opened.
+pub(super) struct Opened {
+    pub(super) store: Arc<dyn CheckpointStore>,
+    /// The same, if it has something to log when it is over.
+    pub(super) logged: Option<Arc<LoggedStore>>,
+}
+
 impl StoreArgs {
     /// Opens the store. Blocks while it reads the disk.
     ///
     /// # Errors
     /// Why it cannot be had, and what to do.
-    pub(super) fn open(&self) -> Result<Arc<dyn CheckpointStore>, String> {
+    pub(super) fn open(&self) -> Result<Opened, String> {
         if self.ephemeral {
-            return Ok(Arc::new(MemoryStore::default()));
+            return Ok(Opened { store: Arc::new(MemoryStore::default()), logged: None });
         }
         let advice = "name a directory with --data, or keep recordings in memory with --ephemeral";
         let directory = match &self.data {
@@ -40,7 +48,8 @@ impl StoreArgs {
             None => format!("{error}; {advice}"),
         })?;
         tracing::info!(directory = %directory.display(), "recordings are kept");
-        Ok(Arc::new(store))
+        let logged = Arc::new(LoggedStore::new(store));
+        Ok(Opened { store: Arc::clone(&logged) as _, logged: Some(logged) })
     }
 }
 

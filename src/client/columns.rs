@@ -26,8 +26,13 @@ pub(super) struct Points {
 pub(super) fn points(fixes: &[Fix], options: &Options) -> Points {
     match columns(fixes, options) {
         Some(columns) => Points { rows: Vec::new(), columns: Some(columns) },
-        None => Points { rows: fixes.iter().map(|&fix| row(fix)).collect(), columns: None },
+        None => rows(fixes),
     }
+}
+
+/// Fixes as rows, whatever columns could hold.
+pub(super) fn rows(fixes: &[Fix]) -> Points {
+    Points { rows: fixes.iter().map(|&fix| row(fix)).collect(), columns: None }
 }
 
 /// A column that all points have or none.

@@ -15,6 +15,8 @@ mod pieces;
 mod recorder;
 mod replay;
 pub(crate) mod retry;
+#[cfg(feature = "cli")]
+pub(crate) mod upload;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -23,15 +23,21 @@ pub(super) struct Piece {
 
 impl Piece {
     pub(super) fn new(message: &impl Message, is_last: bool) -> Self {
-        let len = message.encoded_len();
-        let mut bytes = BytesMut::with_capacity(5 + len);
-        bytes.put_u8(0);
-        // Below 64 KiB.
-        bytes.put_u32(u32::try_from(len).unwrap_or(u32::MAX));
-        // It has the room.
-        let _ = message.encode(&mut bytes);
+        let mut bytes = BytesMut::new();
+        frame(message, &mut bytes);
         Self { bytes: bytes.freeze(), is_last }
     }
+}
+
+/// Appends a message with its prefix.
+pub(super) fn frame(message: &impl Message, bytes: &mut BytesMut) {
+    let len = message.encoded_len();
+    bytes.reserve(5 + len);
+    bytes.put_u8(0);
+    // Far below: a server takes 64 KiB unless told otherwise.
+    bytes.put_u32(u32::try_from(len).unwrap_or(u32::MAX));
+    // It has the room.
+    let _ = message.encode(bytes);
 }
 
 /// The body.

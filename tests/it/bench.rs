@@ -2,10 +2,12 @@
 //! `waywiser record` where it gives up.
 
 use std::process::{Command, Output};
+use std::sync::Arc;
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use waywiser::checkpoint::{CheckpointStore as _, MemoryStore};
 use waywiser::proto::routeguide;
 
 use crate::support::{Server, frame};
@@ -73,6 +75,69 @@ async fn a_server_is_driven_and_its_replies_are_checked() {
             assert!(server["memory_peak_bytes"].as_u64().unwrap() > 0);
             assert!(server["server_cpu_ns_per_point"]["median"].is_number());
         }
+    }
+}
+
+#[tokio::test]
+async fn paths_are_sent_in_both_layouts_by_every_model_with_and_without_a_name() {
+    let store = Arc::new(MemoryStore::default());
+    let server = Server::with_store(Arc::clone(&store) as _, |_| {}).await;
+    let url = format!("http://{}", server.address);
+    for layout in ["rows", "columns"] {
+        for (model, extra) in
+            [("geodesic", None), ("haversine", Some("--times")), ("planar", Some("--named"))]
+        {
+            #[rustfmt::skip]
+            let mut arguments = vec![
+                "bench", "--json", "--server", &url, "--method", "record-path", "--layout", layout, "--model", model,
+                "--points", "5000", "--streams", "3", "--connections", "2", "--chunk-bytes", "1000", "--repeats", "2",
+                // It is our own server: to the last bit.
+                "--length-tolerance", "0",
+            ];
+            arguments.extend(extra);
+            let report = json(&arguments).await;
+            assert_eq!(report["method"], "record-path");
+            let call = report["servers"][0]["call"].as_str().unwrap();
+            assert!(call.contains(layout) && call.contains(model), "{call}");
+            assert_eq!(call.contains("named"), extra == Some("--named"), "{call}");
+            assert!(report["ceiling_points_per_s"]["median"].as_f64().unwrap() > 0.0);
+        }
+    }
+    // The recordings are gone again.
+    assert!(store.list(None, 10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_track_that_goes_round_is_checked_too() {
+    // More points than the file has, and messages that do not divide it.
+    for extra in ["--times", "--named"] {
+        #[rustfmt::skip]
+        let report = json(&[
+            "bench", "examples/hill-walk.gpx", "--json", "--method", "record-path", "--points", "10001",
+            "--points-per-message", "7", "--repeats", "1", "--length-tolerance", "0", extra,
+        ]).await;
+        assert_eq!(report["points_per_stream"], 10_001);
+    }
+}
+
+#[tokio::test]
+async fn two_loads_on_one_server_are_told_as_a_ratio() {
+    let directory = tempfile::tempdir().unwrap();
+    #[rustfmt::skip]
+    let report = json(&[
+        "bench", "--json", "--method", "record-path", "--data", directory.path().to_str().unwrap(), "--named",
+        "--against", "named=false,model=planar", "--against", "layout=rows", "--points", "2000", "--repeats", "3",
+    ]).await;
+    let calls = [0, 1].map(|side| report["servers"][side]["call"].as_str().unwrap());
+    let expected = [
+        "record-path, columns of 4 096 points, geodesic, named",
+        "record-path, rows of 1 000 points, planar",
+    ];
+    assert_eq!(calls, expected);
+    assert_eq!(report["servers"][0]["server"], report["servers"][1]["server"]);
+    assert!(report["second_to_first"]["points_per_s"]["median"].as_f64().unwrap() > 0.0);
+    if cfg!(target_os = "linux") {
+        assert!(report["second_to_first"]["server_cpu_per_point"]["median"].is_number());
     }
 }
 
@@ -158,6 +223,22 @@ async fn live_streams_send_a_point_an_interval_and_are_answered() {
 }
 
 #[tokio::test]
+async fn live_streams_can_be_recordings() {
+    let store = Arc::new(MemoryStore::default());
+    let server = Server::with_store(Arc::clone(&store) as _, |_| {}).await;
+    let url = format!("http://{}", server.address);
+    #[rustfmt::skip]
+    let report = json(&[
+        "bench", "--json", "--server", &url, "--method", "record-path", "--named", "--live", "20", "--connections", "2",
+        "--interval", "20ms", "--duration", "100ms", "--length-tolerance", "0",
+    ]).await;
+    assert_eq!(report["call"], "record-path, rows of 1 point, geodesic, named");
+    assert_eq!((&report["answered_streams"], &report["points"]), (&20.into(), &100.into()));
+    assert_eq!(report["failures"].as_array().unwrap().len(), 0);
+    assert!(store.list(None, 10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn a_server_that_speaks_no_http2_is_told_before_anything_is_sent() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -221,8 +302,20 @@ async fn a_process_that_is_not_there_is_told() {
 async fn what_does_not_fit_together_is_refused() {
     let output = waywiser(&["bench", "--connections", "2"]).await;
     assert_eq!(text(&output.stderr), "error: 1 stream cannot use 2 connections\n");
-    let output = waywiser(&["bench", "--ceiling", "--server", "http://127.0.0.1:1"]).await;
-    assert_eq!(output.status.code(), Some(2));
+    let output = waywiser(&["bench", "--named"]).await;
+    assert_eq!(
+        text(&output.stderr),
+        "error: --named means something to --method record-path alone\n"
+    );
+    for arguments in [
+        ["--ceiling", "--server=http://127.0.0.1:1"],
+        ["--data=.", "--server=http://127.0.0.1:1"],
+        ["--against=named", "--live=7"],
+        ["--against=streams=7", "--json"],
+    ] {
+        let output = waywiser(&[&["bench"], &arguments[..]].concat()).await;
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+    }
 }
 
 #[tokio::test]

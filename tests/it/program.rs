@@ -87,6 +87,34 @@ fn a_log_that_nobody_reads_does_not_harm_the_server() {
     assert_eq!(serve.wait().unwrap().code(), Some(0));
 }
 
+#[test]
+#[cfg(unix)]
+fn a_server_that_is_stopped_logs_what_it_has_committed() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().to_str().unwrap();
+    let mut serve =
+        waywiser(&["serve", "--data", data, "--listen", "127.0.0.1:0", "--log-format", "json"]);
+    let mut serve = serve.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = [0; 64];
+    let read = serve.stdout.as_mut().unwrap().read(&mut line).unwrap();
+    let line = std::str::from_utf8(&line[..read]).unwrap().trim();
+    let address = line.strip_prefix("listening on ").unwrap();
+    let (code, _, complaints) =
+        run(&["record", "--server", address, "--name", "paths/legs", "examples/legs.csv"]);
+    assert_eq!((code, complaints.as_str()), (Some(0), ""));
+    let id = serve.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    let output = serve.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let log = String::from_utf8(output.stderr).unwrap();
+    let line = log.lines().find(|line| line.contains("recordings were committed"));
+    let line: serde_json::Value = serde_json::from_str(line.expect(&log)).unwrap();
+    let told = |field: &str| line["fields"][field].as_f64().or(line[field].as_f64()).unwrap();
+    assert!(told("commits") >= 1.0 && told("syncs") >= 1.0, "{line}");
+    assert_eq!(told("failed"), 0.0);
+    assert!(told("commit_p99_ms") >= told("commit_p50_ms"), "{line}");
+}
+
 /// Runs the program beside a server in the test.
 pub async fn run_beside(arguments: &[&str]) -> (Option<i32>, String, String) {
     let arguments: Vec<_> = arguments.iter().map(|&argument| argument.to_owned()).collect();

@@ -2,24 +2,24 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
+use super::call::{self, CallArgs, Change, MethodName};
 use super::drive::Load;
 use super::target::Target;
 use super::track::{self, Track};
 use crate::cli::input::FileFormat;
 use crate::cli::report::counted;
 use crate::cli::serve;
-use crate::client::method::Method;
 
 /// Load a server with streams of points, check its replies and tell what it cost.
 ///
 /// A realistic track (a walk of fixes some 15 m apart, or the one in FILE, repeated as needed) is
-/// encoded once, one point a message, and sent over N streams on C connections as fast as flow
-/// control lets it. Every reply must count the points that were sent and have the length that
-/// waywiser itself finds for them; a wrong one ends the run.
+/// encoded once, one point a message or, for record-path, many, and sent over N streams on C
+/// connections as fast as flow control lets it. Every reply must count the points that were sent
+/// and have the length that waywiser itself finds for them; a wrong one ends the run.
 ///
 /// CPU time is what counts on a machine that others use too: it is told per point for the load
 /// generator, and for the server when that is in this process or --server-pid names it. Times of
@@ -37,9 +37,8 @@ pub(in crate::cli) struct BenchArgs {
     #[arg(long, value_enum, requires = "file")]
     pub(super) format: Option<FileFormat>,
 
-    /// What to call
-    #[arg(long, value_enum, default_value_t = MethodName::RecordRoute)]
-    pub(super) method: MethodName,
+    #[command(flatten)]
+    pub(super) call: CallArgs,
 
     /// How far the length in a reply may be off, relative to it: 1e-5 for servers with another
     /// radius of the Earth, inf to check the number of points alone
@@ -52,6 +51,17 @@ pub(in crate::cli) struct BenchArgs {
 
     #[command(flatten)]
     pub(super) servers: ServerArgs,
+
+    /// A second load, driven in turns with the first: what it has otherwise, such as model=planar or
+    /// named,layout=rows; its figures are told as ratios too. With --compare it is the second server's
+    #[arg(
+        long,
+        value_name = "KEY=VALUE",
+        value_parser = call::change,
+        value_delimiter = ',',
+        conflicts_with_all = ["live", "ceiling"]
+    )]
+    pub(super) against: Vec<Change>,
 
     #[command(flatten)]
     pub(super) load: LoadArgs,
@@ -86,6 +96,10 @@ pub(super) struct ServerArgs {
     /// Leave out the short rounds that find out how much this load generator can do
     #[arg(long)]
     pub(super) no_ceiling: bool,
+
+    /// The directory in which a server in this process keeps recordings; memory unless given
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["server", "ceiling"])]
+    pub(super) data: Option<PathBuf>,
 
     /// Threads of a server in this process
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = thread_count)]
@@ -161,41 +175,23 @@ Examples:
   Two servers in turns, and the ratio of what they cost:
     waywiser bench --server http://127.0.0.1:50051 --server-pid 4711 \\
         --compare http://127.0.0.1:50052 --compare-pid 4712 --repeats 9
+  What it costs that a path is a recording on the disk, and what geodesics cost:
+    waywiser bench --method record-path --data /tmp/recordings --named --against named=false
+    waywiser bench --method record-path --against model=planar --repeats 15
   What the load generator itself could do; a server near it is not the bottleneck:
     waywiser bench --ceiling
   Ten thousand trackers on a hundred connections for five minutes:
     waywiser bench --live 10000 --connections 100 --duration 5m
+  The same as recordings that are committed once a second:
+    waywiser serve --data /tmp/recordings &
+    waywiser bench --server http://127.0.0.1:50051 --server-pid $! \\
+        --live 10000 --connections 100 --method record-path --named
   One's own track, for a program to read:
     waywiser bench examples/hill-walk.gpx --points 5000000 --json
 
 Exit status: 0 when every reply was right, 1 when not, 2 when the arguments are wrong.";
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum MethodName {
-    /// my_package.DisplacementService/computePathLength: in the plane, of which the numbers of the
-    /// track are taken for units
-    PathLength,
-    /// routeguide.RouteGuide/RecordRoute: on a sphere
-    RecordRoute,
-}
-
-impl MethodName {
-    pub(super) fn method(self) -> Method {
-        match self {
-            Self::PathLength => Method::PathLength,
-            Self::RecordRoute => Method::RecordRoute,
-        }
-    }
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::PathLength => "path-length",
-            Self::RecordRoute => "record-route",
-        }
-    }
-}
-
-fn at_least_one(text: &str) -> Result<usize, String> {
+pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|&number| number > 0).ok_or_else(|| "it is a number from 1".to_owned())
 }
 
@@ -233,7 +229,7 @@ impl BenchArgs {
         let first = match &servers.server {
             Some(url) => Target::at(url, servers.server_pid)?,
             None if servers.ceiling => Target::counter(servers.server_threads)?,
-            None => Target::embedded(servers.server_threads)?,
+            None => Target::embedded(servers.server_threads, servers.data.as_deref())?,
         };
         let mut targets = vec![first];
         if let Some(url) = &servers.compare {
@@ -242,34 +238,49 @@ impl BenchArgs {
         Ok(targets)
     }
 
-    /// What to send them.
+    /// What to send them: one load or, with --against, two.
     ///
     /// # Errors
-    /// When the file cannot be read or the numbers do not fit together.
-    pub(super) fn load(
+    /// When the file cannot be read or the options do not fit together.
+    pub(super) fn loads(
         &self,
         stream_count: usize,
         point_count: Option<u64>,
-    ) -> Result<Arc<Load>, String> {
+    ) -> Result<Vec<Arc<Load>>, String> {
         if self.load.connections > stream_count {
             let connections = self.load.connections;
             let streams = counted(stream_count as u64, "stream");
             return Err(format!("{streams} cannot use {connections} connections"));
+        }
+        let calls = match &self.against[..] {
+            [] => vec![self.call],
+            changes => vec![self.call, self.call.with(changes)],
+        };
+        if calls.iter().all(|call| call.method != MethodName::RecordPath)
+            && let Some(option) = calls.iter().find_map(CallArgs::of_paths)
+        {
+            return Err(format!("{option} means something to --method record-path alone"));
         }
         let walk_points = point_count.unwrap_or(1_000_000);
         let points = match &self.file {
             Some(file) => track::read(file, self.format.map(FileFormat::format))?,
             None => track::walk(walk_points),
         };
-        let method = self.method.method();
         let point_count = point_count.unwrap_or(points.len() as u64);
-        Ok(Arc::new(Load {
-            method,
-            track: Track::new(method, &points, point_count)?,
-            stream_count,
-            chunk_bytes: self.load.chunk_bytes,
-            length_tolerance: self.length_tolerance,
-            patience: self.load.patience,
-        }))
+        let unix_time = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        let run = format!("{}-{}", std::process::id(), unix_time.as_millis());
+        let load = |args: &CallArgs| {
+            let call = args.call(self.live.live.is_some());
+            Ok(Arc::new(Load {
+                call,
+                track: Track::new(&call, &points, point_count)?,
+                run: run.clone(),
+                stream_count,
+                chunk_bytes: self.load.chunk_bytes,
+                length_tolerance: self.length_tolerance,
+                patience: self.load.patience,
+            }))
+        };
+        calls.iter().map(load).collect()
     }
 }

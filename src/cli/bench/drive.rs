@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf as _, Bytes};
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{Ping, RecvStream, SendStream};
 use http::{HeaderValue, Request, Response, header};
@@ -16,15 +17,19 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tonic::{Code, Status};
 
+use super::call::Call;
 use super::target::Target;
 use super::track::Track;
-use crate::client::method::Method;
+use crate::checkpoint::PathName;
+use crate::client::upload;
 
 /// What is sent and how.
 #[derive(Debug)]
 pub(super) struct Load {
-    pub method: Method,
+    pub call: Call,
     pub track: Track,
+    /// What the names of recordings begin with, so that none was ever there before.
+    pub run: String,
     pub stream_count: usize,
     pub chunk_bytes: usize,
     /// How far the length in a reply may be off, relative to it.
@@ -32,6 +37,28 @@ pub(super) struct Load {
     /// How long nothing at all may move.
     pub patience: Duration,
 }
+
+impl Load {
+    /// The recording that a stream of a round makes. All names are of one length.
+    fn name(&self, round: u64, stream: usize) -> Option<PathName> {
+        let name = || format!("paths/bench-{}-{round:08}-{stream:08}", self.run).parse().ok();
+        self.call.is_named().then(name)?
+    }
+
+    /// What a stream of a round begins with, before the track.
+    pub(super) fn opening(&self, round: u64, stream: usize) -> Bytes {
+        self.call.opening(self.name(round, stream).as_ref())
+    }
+
+    /// Bytes that a stream sends.
+    pub(super) fn byte_count(&self) -> u64 {
+        self.opening(0, 0).len() as u64 + self.track.byte_count()
+    }
+}
+
+/// What replies a connection may hold unread. Many that come at once are small frames, of which h2 bears as
+/// many as half of this has room for at 256 bytes each.
+const REPLY_WINDOW_BYTES: u32 = 16 << 20;
 
 /// How long a connection may take to come about.
 const CONNECT_TIME: Duration = Duration::from_secs(10);
@@ -80,12 +107,12 @@ impl Connections {
     /// When the connection is gone.
     pub(super) async fn call(
         &self,
-        method: Method,
+        path: &str,
         number: usize,
     ) -> Result<(ResponseFuture, SendStream<Bytes>), String> {
         let mut request = Request::new(());
         *request.method_mut() = http::Method::POST;
-        *request.uri_mut() = format!("http://{}{}", self.authority, method.path())
+        *request.uri_mut() = format!("http://{}{}", self.authority, path)
             .parse()
             .map_err(|error| format!("{error}"))?;
         let headers = request.headers_mut();
@@ -104,7 +131,7 @@ impl Connections {
     pub(super) fn check(&self, load: &Load, reply: Bytes) -> Result<(), String> {
         let track = &load.track;
         if self.is_counter {
-            let expected = track.byte_count();
+            let expected = load.byte_count();
             let counted = reply.get(5..13).map_or(0, |mut count| count.get_u64());
             return if counted == expected {
                 Ok(())
@@ -112,13 +139,12 @@ impl Connections {
                 Err(format!("{expected} bytes were sent and the server counted {counted}"))
             };
         }
-        let (point_count, length) =
-            load.method.counted(reply).map_err(|error| error.to_string())?;
+        let (point_count, length) = load.call.counted(reply)?;
         if point_count != track.point_count {
             let sent = track.point_count;
             return Err(format!("{sent} points were sent and the server counted {point_count}"));
         }
-        let tolerance = load.method.length_rounding() + load.length_tolerance * track.length;
+        let tolerance = load.call.length_rounding() + load.length_tolerance * track.length;
         // So written that a length that is no number is wrong, unless none is asked for.
         let is_right =
             load.length_tolerance.is_infinite() || (length - track.length).abs() <= tolerance;
@@ -130,13 +156,47 @@ impl Connections {
     }
 }
 
+/// How many recordings are being deleted at one time.
+const DELETIONS: usize = 64;
+
+/// Deletes the recordings of a round, if it made any.
+///
+/// # Errors
+/// When one cannot be deleted.
+pub(super) async fn delete(
+    connections: Connections,
+    load: Arc<Load>,
+    round: u64,
+) -> Result<(), String> {
+    if connections.is_counter || !load.call.is_named() {
+        return Ok(());
+    }
+    let deletions = (0..load.stream_count).map(|number| {
+        let (connections, load) = (&connections, &load);
+        async move {
+            let Some(name) = load.name(round, number) else { return Ok(()) };
+            let (response, mut body) = connections.call(upload::DELETE_PATH, number).await?;
+            let reply = async {
+                let words = |error: h2::Error| error.to_string();
+                body.send_data(upload::deletion(&name), true).map_err(words)?;
+                read_reply(response.await.map_err(words)?).await
+            };
+            let reply = timeout(load.patience, reply).await;
+            let reply = reply.unwrap_or_else(|_| Err("it was not answered".to_owned()));
+            reply.map(|_| ()).map_err(|error| format!("{name} could not be deleted: {error}"))
+        }
+    });
+    stream::iter(deletions).buffer_unordered(DELETIONS).try_collect().await
+}
+
 /// Opens one connection, and has the other end say a word of HTTP/2.
 async fn connect(authority: &str) -> Result<SendRequest<Bytes>, String> {
     let stream = TcpStream::connect(authority).await.map_err(|error| error.to_string())?;
     stream.set_nodelay(true).map_err(|error| error.to_string())?;
     let no_http2 = |error: h2::Error| format!("this is no HTTP/2 ({error})");
-    let (sender, mut connection) =
-        h2::client::Builder::new().handshake(stream).await.map_err(no_http2)?;
+    let mut builder = h2::client::Builder::new();
+    builder.initial_connection_window_size(REPLY_WINDOW_BYTES);
+    let (sender, mut connection) = builder.handshake(stream).await.map_err(no_http2)?;
     let mut pings = connection.ping_pong().ok_or("it cannot be asked for a sign of life")?;
     let mut connection = Box::pin(connection);
     tokio::select! {
@@ -150,11 +210,15 @@ async fn connect(authority: &str) -> Result<SendRequest<Bytes>, String> {
     Ok(sender)
 }
 
-/// Runs all streams of a load, and waits for their replies.
+/// Runs all streams of a load, and waits for their replies. A round has a number of its own.
 ///
 /// # Errors
 /// The first stream that failed or was answered wrong, or that nothing has moved for too long.
-pub(super) async fn round(connections: Connections, load: Arc<Load>) -> Result<Round, String> {
+pub(super) async fn round(
+    connections: Connections,
+    load: Arc<Load>,
+    round: u64,
+) -> Result<Round, String> {
     let start = Instant::now();
     let moves = Arc::<AtomicU64>::default();
     let mut streams = JoinSet::new();
@@ -163,8 +227,10 @@ pub(super) async fn round(connections: Connections, load: Arc<Load>) -> Result<R
         let moves = Arc::clone(&moves);
         streams.spawn(async move {
             let failed = |error: String| format!("stream {number}: {error}");
-            let (response, body) = connections.call(load.method, number).await?;
-            let (reply, latency) = exchange(&load, response, body, &moves).await.map_err(failed)?;
+            let (response, body) = connections.call(load.call.path(), number).await?;
+            let opening = load.opening(round, number);
+            let exchange = exchange(&load, opening, response, body, &moves);
+            let (reply, latency) = exchange.await.map_err(failed)?;
             connections.check(&load, reply).map_err(failed)?;
             Ok::<_, String>(latency)
         });
@@ -190,13 +256,14 @@ pub(super) async fn round(connections: Connections, load: Arc<Load>) -> Result<R
 /// Sends the whole track and waits for the reply.
 async fn exchange(
     load: &Load,
+    opening: Bytes,
     mut response: ResponseFuture,
     mut body: SendStream<Bytes>,
     moves: &AtomicU64,
 ) -> Result<(Bytes, Duration), String> {
     let mut early = None;
     let sent = {
-        let mut send = std::pin::pin!(send(load, &mut body, moves));
+        let mut send = std::pin::pin!(send(load, opening, &mut body, moves));
         loop {
             tokio::select! {
                 biased;
@@ -224,7 +291,16 @@ async fn exchange(
 }
 
 /// Sends the track as flow control lets it.
-async fn send(load: &Load, body: &mut SendStream<Bytes>, moves: &AtomicU64) -> Result<(), String> {
+async fn send(
+    load: &Load,
+    opening: Bytes,
+    body: &mut SendStream<Bytes>,
+    moves: &AtomicU64,
+) -> Result<(), String> {
+    if !opening.is_empty() {
+        // A few bytes: they wait for no window.
+        body.send_data(opening, false).map_err(|error| error.to_string())?;
+    }
     let byte_count = load.track.byte_count();
     let mut at = 0;
     while at < byte_count {

@@ -5,6 +5,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
@@ -97,7 +98,7 @@ impl Stream {
     async fn run(self, connections: &Connections, load: &Load) -> Result<Duration, String> {
         let number = self.number;
         let failed = |error: &dyn std::fmt::Display| format!("stream {number}: {error}");
-        let opening = timeout_at(self.end, connections.call(load.method, number)).await;
+        let opening = timeout_at(self.end, connections.call(load.call.path(), number)).await;
         let Ok(opening) = opening else {
             return Err(failed(&"it could not be opened; how many may a connection have there?"));
         };
@@ -122,6 +123,9 @@ impl Stream {
             let prefix = track.slice(at, 5);
             let point = track.slice(at, 5 + prefix.last().copied().map_or(0, usize::from));
             at += point.len() as u64;
+            // The stream opens with it, in one frame.
+            let opening = if index == 0 { load.opening(0, number) } else { Bytes::new() };
+            let point = if opening.is_empty() { point } else { [opening, point].concat().into() };
             // A few bytes a second: they wait for no window.
             body.send_data(point, index + 1 == point_count).map_err(|error| failed(&error))?;
         }

@@ -1,11 +1,12 @@
 //! `waywiser bench`: a load generator for the streaming methods.
 //!
-//! It encodes a track once (`track`), opens connections to a server (`target`), sends the track over
-//! many streams round after round (`drive`) or point by point over live ones (`live`), checks every
-//! reply, and tells what it cost (`process`, `stats`, `report`). All sending happens on threads of
+//! It encodes a track once (`track`) for what is called (`call`), opens connections to a server
+//! (`target`), sends the track over many streams round after round (`drive`) or point by point over
+//! live ones (`live`), checks every reply, and tells what it cost (`process`, `stats`, `report`). All sending happens on threads of
 //! one name, so that its CPU time can be told from that of a server in the same process.
 
 mod args;
+mod call;
 mod drive;
 mod live;
 mod process;
@@ -86,27 +87,43 @@ struct Sample {
     server_cpu_ns: Option<f64>,
 }
 
-/// Drives the servers in turns.
+/// A load and the server that it is for, by its index.
+struct Side {
+    target: usize,
+    load: Arc<Load>,
+}
+
+/// Drives the servers in turns, or one with two loads in turns.
 fn rounds(args: &BenchArgs, runtime: &Runtime) -> Result<Report, String> {
-    let load = args.load(args.load.streams, args.load.points)?;
+    let loads = args.loads(args.load.streams, args.load.points)?;
     let targets = args.targets()?;
+    let (Some(load), Some(last_load)) = (loads.first(), loads.last()) else {
+        return Err("there is nothing to send".to_owned());
+    };
+    let mut sides = vec![Side { target: 0, load: Arc::clone(load) }];
+    if targets.len() > 1 || loads.len() > 1 {
+        sides.push(Side { target: targets.len() - 1, load: Arc::clone(last_load) });
+    }
     let mut connections = Vec::new();
     for target in &targets {
         connections.push(runtime.block_on(Connections::open(target, args.load.connections))?);
     }
     let round_count = args.load.warm_up + args.load.repeats;
-    let progress = progress(round_count * targets.len(), "{bar:40} round {pos} of {len}");
-    let mut samples: Vec<Vec<Sample>> = targets.iter().map(|_| Vec::new()).collect();
-    let mut latencies: Vec<Vec<Duration>> = targets.iter().map(|_| Vec::new()).collect();
+    let progress = progress(round_count * sides.len(), "{bar:40} round {pos} of {len}");
+    let mut samples: Vec<Vec<Sample>> = sides.iter().map(|_| Vec::new()).collect();
+    let mut latencies: Vec<Vec<Duration>> = sides.iter().map(|_| Vec::new()).collect();
     for number in 0..round_count {
         // Each goes first in half of the rounds: what the machine does meanwhile falls on both.
-        let mut turns: Vec<usize> = (0..targets.len()).collect();
+        let mut turns: Vec<usize> = (0..sides.len()).collect();
         if number % 2 == 1 {
             turns.reverse();
         }
         for turn in turns {
-            let (sample, mut times) = round(runtime, &targets[turn], &connections[turn], &load)
-                .map_err(|error| format!("{}: {error}", targets[turn].name))?;
+            let Side { target, load } = &sides[turn];
+            let (target, connections) = (&targets[*target], &connections[*target]);
+            let round_id = (number * sides.len() + turn) as u64;
+            let (sample, mut times) = round(runtime, target, connections, load, round_id)
+                .map_err(|error| format!("{}: {error}", target.name))?;
             if number >= args.load.warm_up {
                 samples[turn].push(sample);
                 latencies[turn].append(&mut times);
@@ -118,12 +135,15 @@ fn rounds(args: &BenchArgs, runtime: &Runtime) -> Result<Report, String> {
     // Behind the rounds that count, so that nothing of it is in their memory; it is worth no failure.
     let ceiling = match args.servers.ceiling || args.servers.no_ceiling {
         true => None,
-        false => ceiling(args, runtime, &load).unwrap_or_default(),
+        false => ceiling(args, runtime, load).unwrap_or_default(),
     };
-    let servers = targets.iter().zip(&samples).zip(&latencies).map(|((target, samples), times)| {
+    let servers = sides.iter().zip(&samples).zip(&latencies).map(|((side, samples), times)| {
+        let target = &targets[side.target];
         let spread = |of: fn(&Sample) -> Option<f64>| Spread::of(samples.iter().map(of));
         Ok(Server {
             server: target.name.clone(),
+            call: side.load.call.words(),
+            bytes_per_stream: side.load.byte_count(),
             shares_process: target.is_here(),
             points_per_s: spread(|sample| Some(sample.points_per_s)).ok_or("there was no round")?,
             mb_per_s: spread(|sample| Some(sample.mb_per_s)).ok_or("there was no round")?,
@@ -138,11 +158,11 @@ fn rounds(args: &BenchArgs, runtime: &Runtime) -> Result<Report, String> {
         })
     });
     Ok(Report {
-        method: args.method.name(),
+        method: load.call.method_name(),
         streams: load.stream_count as u64,
         connections: args.load.connections as u64,
         points_per_stream: load.track.point_count,
-        bytes_per_stream: load.track.byte_count(),
+        bytes_per_stream: load.byte_count(),
         chunk_bytes: load.chunk_bytes as u64,
         client_threads: args.load.threads as u64,
         warm_up_rounds: args.load.warm_up as u64,
@@ -154,7 +174,7 @@ fn rounds(args: &BenchArgs, runtime: &Runtime) -> Result<Report, String> {
 }
 
 /// Rounds against a server that only counts, of which the first does not.
-const CEILING_ROUNDS: usize = 4;
+const CEILING_ROUNDS: u64 = 4;
 /// Bytes that all streams of such a round send together, at most: it shall cost no time.
 const CEILING_BYTES_MAX: u64 = 64_000_000;
 
@@ -163,30 +183,35 @@ fn ceiling(args: &BenchArgs, runtime: &Runtime, load: &Load) -> Result<Option<Sp
     let target = Target::counter(args.servers.server_threads)?;
     let connections = runtime.block_on(Connections::open(&target, args.load.connections))?;
     let track = load.track.shortened(CEILING_BYTES_MAX / load.stream_count as u64);
-    let load = Arc::new(Load { track, ..*load });
+    let load = Arc::new(Load { track, run: load.run.clone(), ..*load });
     let mut rates = Vec::new();
-    for _ in 0..CEILING_ROUNDS {
-        let (sample, _) = round(runtime, &target, &connections, &load)
+    for number in 0..CEILING_ROUNDS {
+        let (sample, _) = round(runtime, &target, &connections, &load, number)
             .map_err(|error| format!("{}: {error}", target.name))?;
         rates.push(Some(sample.points_per_s));
     }
     Ok(Spread::of(rates.into_iter().skip(1)))
 }
 
-/// Runs one round and measures it.
+/// Runs one round, measures it, and has the server forget it.
 fn round(
     runtime: &Runtime,
     target: &Target,
     connections: &Connections,
     load: &Arc<Load>,
+    number: u64,
 ) -> Result<(Sample, Vec<Duration>), String> {
     let meter = Meter::start(target);
     // Spawned, so that it runs on the threads whose time is measured.
-    let round = runtime.spawn(drive::round(connections.clone(), Arc::clone(load)));
-    let round = runtime.block_on(round).map_err(|error| error.to_string())??;
+    let round = runtime.spawn(drive::round(connections.clone(), Arc::clone(load), number));
+    let round = runtime.block_on(round).map_err(|error| error.to_string())?;
     let used = meter.used(target);
+    let deletion = runtime.block_on(drive::delete(connections.clone(), Arc::clone(load), number));
+    // Where the round failed, that is what is told.
+    let round = round?;
+    deletion?;
     let points = (load.track.point_count * load.stream_count as u64) as f64;
-    let bytes = (load.track.byte_count() * load.stream_count as u64) as f64;
+    let bytes = (load.byte_count() * load.stream_count as u64) as f64;
     let seconds = round.elapsed.as_secs_f64();
     let per_point = |time: Option<Duration>| time.map(|time| time.as_nanos() as f64 / points);
     let sample = Sample {
@@ -225,7 +250,7 @@ impl Meter {
     fn start(target: &Target) -> Self {
         thread::sleep(BOOKING_TIME);
         Self {
-            client: Watched::Threads(CLIENT_THREADS).cpu(),
+            client: Watched::Threads(&[CLIENT_THREADS]).cpu(),
             server: target.watched.as_ref().and_then(Watched::cpu),
         }
     }
@@ -245,7 +270,7 @@ fn live(args: &BenchArgs, stream_count: usize, runtime: &Runtime) -> Result<Live
     if pace.interval.is_zero() || pace.duration < 3 * pace.interval {
         return Err("streams live for at least three intervals of more than nothing".to_owned());
     }
-    let load = args.load(stream_count, Some(live::points_of_a_stream(pace)))?;
+    let load = args.loads(stream_count, Some(live::points_of_a_stream(pace)))?.remove(0);
     let target = args.targets()?.remove(0);
     let memory = || Some(target.watched.as_ref()?.memory()?.now_bytes);
     let memory_before = memory();
@@ -253,7 +278,7 @@ fn live(args: &BenchArgs, stream_count: usize, runtime: &Runtime) -> Result<Live
     let progress = progress(pace.duration.as_secs() as usize, "{bar:40} {pos} s of {len} s");
     progress.enable_steady_tick(Duration::from_secs(1));
 
-    let streams = runtime.spawn(live::live(connections, Arc::clone(&load), pace));
+    let streams = runtime.spawn(live::live(connections.clone(), Arc::clone(&load), pace));
     // All are open after one interval, and none ends before the last.
     thread::sleep(pace.interval);
     let meter = Meter::start(&target);
@@ -262,7 +287,11 @@ fn live(args: &BenchArgs, stream_count: usize, runtime: &Runtime) -> Result<Live
     let used = meter.used(&target);
     let memory_live = memory();
     let outcome = runtime.block_on(streams).map_err(|error| error.to_string())?;
+    let deletion = runtime.block_on(drive::delete(connections, Arc::clone(&load), 0));
     progress.finish_and_clear();
+
+    let mut failures = outcome.failures;
+    failures.extend(deletion.err());
 
     let cores = |time: Option<Duration>| {
         let time = time?.as_secs_f64();
@@ -270,7 +299,8 @@ fn live(args: &BenchArgs, stream_count: usize, runtime: &Runtime) -> Result<Live
     };
     let grown = memory_live.zip(memory_before).map(|(live, before)| live as f64 - before as f64);
     Ok(LiveReport {
-        method: args.method.name(),
+        method: load.call.method_name(),
+        call: load.call.words(),
         server: target.name.clone(),
         shares_process: target.is_here(),
         streams: stream_count as u64,
@@ -280,7 +310,7 @@ fn live(args: &BenchArgs, stream_count: usize, runtime: &Runtime) -> Result<Live
         points: outcome.point_count,
         answered_streams: outcome.answered as u64,
         failed_streams: outcome.failure_count as u64,
-        failures: outcome.failures,
+        failures,
         server_cores_per_10000_streams: cores(used.server),
         client_cores_per_10000_streams: cores(used.client),
         memory_bytes_per_stream: grown.map(|bytes| bytes / stream_count as f64),

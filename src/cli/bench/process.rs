@@ -11,8 +11,8 @@ use std::time::Duration;
 pub(super) enum Watched {
     /// Another process, by its id.
     Process(u32),
-    /// Threads of this process whose names begin so.
-    Threads(&'static str),
+    /// Threads of this process whose names begin with one of these.
+    Threads(&'static [&'static str]),
 }
 
 /// CPU time that was used up to one moment.
@@ -45,10 +45,11 @@ impl Watched {
         let mut by_thread = BTreeMap::new();
         for thread in fs::read_dir(format!("{folder}/task")).ok()? {
             let thread = thread.ok()?.path();
-            if let Self::Threads(name) = self
-                && !fs::read_to_string(thread.join("comm")).is_ok_and(|comm| comm.starts_with(name))
-            {
-                continue;
+            if let Self::Threads(names) = self {
+                let comm = fs::read_to_string(thread.join("comm")).unwrap_or_default();
+                if !names.iter().any(|name| comm.starts_with(name)) {
+                    continue;
+                }
             }
             // A thread may end while the folder is read.
             let Ok(schedstat) = fs::read_to_string(thread.join("schedstat")) else { continue };
@@ -147,6 +148,6 @@ mod tests {
         let this = Watched::Process(std::process::id());
         assert!(this.cpu().is_some_and(|times| !times.by_thread.is_empty()));
         assert!(this.memory().is_some_and(|memory| memory.peak_bytes >= memory.now_bytes));
-        assert_eq!(Watched::Threads("of no such name").cpu(), Some(CpuTimes::default()));
+        assert_eq!(Watched::Threads(&["of no such name"]).cpu(), Some(CpuTimes::default()));
     }
 }

@@ -11,7 +11,8 @@ use crate::cli::report::{counted, grouped};
 /// Rounds at full speed.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
-    pub method: &'static str,
+    /// Of the first load, as is what it sends.
+    pub method: String,
     pub streams: u64,
     pub connections: u64,
     pub points_per_stream: u64,
@@ -33,6 +34,9 @@ pub(super) struct Report {
 #[derive(Debug, Serialize)]
 pub(super) struct Server {
     pub server: String,
+    /// What is called there and how, in words.
+    pub call: String,
+    pub bytes_per_stream: u64,
     /// It runs in the process of the load generator, on threads of its own.
     pub shares_process: bool,
     pub points_per_s: Spread,
@@ -53,7 +57,9 @@ pub(super) struct Ratios {
 /// Live streams.
 #[derive(Debug, Serialize)]
 pub(super) struct LiveReport {
-    pub method: &'static str,
+    pub method: String,
+    /// What is called and how, in words.
+    pub call: String,
     pub server: String,
     pub shares_process: bool,
     pub streams: u64,
@@ -106,13 +112,21 @@ impl Report {
     }
 
     pub(super) fn text(&self, out: &mut impl Write) -> io::Result<()> {
+        let calls: Vec<_> = self.servers.iter().map(|server| &*server.call).collect();
+        // What all have in common is said once.
+        let (common, is_one_call) = match &calls[..] {
+            [call, rest @ ..] if rest.iter().all(|other| other == call) => {
+                (format!("{call}: "), true)
+            }
+            _ => (String::new(), false),
+        };
+        let bytes = format!(" ({})", size(self.bytes_per_stream));
         writeln!(
             out,
-            "{}: {} of {} ({}) on {}, chunks of {} bytes",
-            self.method,
+            "{common}{} of {}{} on {}, chunks of {} bytes",
             counted(self.streams, "stream"),
             counted(self.points_per_stream, "point"),
-            size(self.bytes_per_stream),
+            if is_one_call { &bytes } else { "" },
             counted(self.connections, "connection"),
             grouped(&self.chunk_bytes.to_string()),
         )?;
@@ -129,10 +143,19 @@ impl Report {
             writeln!(out, "ceiling of the load generator: {median} points/s ({min} to {max})")?;
         }
         for server in &self.servers {
+            writeln!(out, "\n{}", server.server)?;
+            if !is_one_call {
+                writeln!(out, "{} ({})", server.call, size(server.bytes_per_stream))?;
+            }
             server.text(out)?;
         }
         if let (Some(ratios), [first, second]) = (&self.second_to_first, &self.servers[..]) {
-            writeln!(out, "\n{} / {}", second.server, first.server)?;
+            let name = |server: &Server| match (is_one_call, first.server == second.server) {
+                (true, _) => server.server.clone(),
+                (false, true) => server.call.clone(),
+                (false, false) => format!("{} ({})", server.call, server.server),
+            };
+            writeln!(out, "\n{} / {}", name(second), name(first))?;
             head(out)?;
             spread(out, "points/s", ratios.points_per_s, 2)?;
             spread(out, "server CPU a point", ratios.server_cpu_per_point, 2)?;
@@ -143,7 +166,6 @@ impl Report {
 
 impl Server {
     fn text(&self, out: &mut impl Write) -> io::Result<()> {
-        writeln!(out, "\n{}", self.server)?;
         head(out)?;
         spread(out, "points/s", Some(self.points_per_s), 0)?;
         spread(out, "MB/s", Some(self.mb_per_s), 1)?;
@@ -165,7 +187,7 @@ impl LiveReport {
         writeln!(
             out,
             "{}: {} on {}, a point every {} s for {} s",
-            self.method,
+            self.call,
             counted(self.streams, "live stream"),
             counted(self.connections, "connection"),
             self.interval_s,
@@ -278,6 +300,8 @@ mod tests {
         let times = [100, 200, 300, 4000].map(Duration::from_micros);
         let server = |name: &str, cpu| Server {
             server: name.to_owned(),
+            call: "record-route".to_owned(),
+            bytes_per_stream: 16_000_000,
             shares_process: false,
             points_per_s: around(12_345_678.0),
             mb_per_s: around(197.5),
@@ -287,7 +311,7 @@ mod tests {
             memory_peak_bytes: Some(12 << 20),
         };
         Report {
-            method: "record-route",
+            method: "record-route".to_owned(),
             streams: 4,
             connections: 2,
             points_per_stream: 1_000_000,
@@ -341,17 +365,46 @@ mod tests {
     }
 
     #[test]
+    fn two_calls_are_told_where_they_differ() {
+        let mut report = report();
+        let second = &mut report.servers[1];
+        second.server = "http://127.0.0.1:50051".to_owned();
+        second.call = "record-path, columns of 4 096 points, geodesic".to_owned();
+        second.bytes_per_stream = 4_000_000;
+        let text = text(|out| report.text(out));
+        let lines: Vec<_> = text.lines().filter(|line| !line.starts_with("  ")).collect();
+        insta::assert_snapshot!(lines.join("\n"), @"
+        4 streams of 1 000 000 points on 2 connections, chunks of 65 536 bytes
+        5 rounds after 1 of warm-up, 1 client thread
+        ceiling of the load generator: 80 000 000 points/s (40 000 000 to 120 000 000)
+
+        http://127.0.0.1:50051
+        record-route (16.0 MB)
+
+        http://127.0.0.1:50051
+        record-path, columns of 4 096 points, geodesic (4.0 MB)
+
+        record-path, columns of 4 096 points, geodesic / record-route
+        ");
+        report.servers[1].server = "http://127.0.0.1:50052".to_owned();
+        let text = self::text(|out| report.text(out));
+        let ratio = text.lines().find(|line| line.contains(" / ")).unwrap();
+        insta::assert_snapshot!(ratio, @"record-path, columns of 4 096 points, geodesic (http://127.0.0.1:50052) / record-route (http://127.0.0.1:50051)");
+    }
+
+    #[test]
     fn the_same_is_one_line_of_json() {
         let mut report = report();
         report.servers.truncate(1);
         report.second_to_first = None;
-        insta::assert_snapshot!(text(|out| report.json(out)), @r#"{"method":"record-route","streams":4,"connections":2,"points_per_stream":1000000,"bytes_per_stream":16000000,"chunk_bytes":65536,"client_threads":1,"warm_up_rounds":1,"rounds":5,"ceiling_points_per_s":{"median":80000000.0,"min":40000000.0,"max":120000000.0},"servers":[{"server":"http://127.0.0.1:50051","shares_process":false,"points_per_s":{"median":12345678.0,"min":6172839.0,"max":18518517.0},"mb_per_s":{"median":197.5,"min":98.75,"max":296.25},"client_cpu_ns_per_point":{"median":10.0,"min":5.0,"max":15.0},"server_cpu_ns_per_point":{"median":23.0,"min":11.5,"max":34.5},"reply_latency":{"p50_us":200.063,"p99_us":4001.791,"max_us":4001.791},"memory_peak_bytes":12582912}]}"#);
+        insta::assert_snapshot!(text(|out| report.json(out)), @r#"{"method":"record-route","streams":4,"connections":2,"points_per_stream":1000000,"bytes_per_stream":16000000,"chunk_bytes":65536,"client_threads":1,"warm_up_rounds":1,"rounds":5,"ceiling_points_per_s":{"median":80000000.0,"min":40000000.0,"max":120000000.0},"servers":[{"server":"http://127.0.0.1:50051","call":"record-route","bytes_per_stream":16000000,"shares_process":false,"points_per_s":{"median":12345678.0,"min":6172839.0,"max":18518517.0},"mb_per_s":{"median":197.5,"min":98.75,"max":296.25},"client_cpu_ns_per_point":{"median":10.0,"min":5.0,"max":15.0},"server_cpu_ns_per_point":{"median":23.0,"min":11.5,"max":34.5},"reply_latency":{"p50_us":200.063,"p99_us":4001.791,"max_us":4001.791},"memory_peak_bytes":12582912}]}"#);
     }
 
     #[test]
     fn live_streams_have_their_own_report() {
         let report = LiveReport {
-            method: "record-route",
+            method: "record-route".to_owned(),
+            call: "record-route".to_owned(),
             server: "a server in this process".to_owned(),
             shares_process: true,
             streams: 10_000,

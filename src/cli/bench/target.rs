@@ -1,6 +1,7 @@
 //! What is driven: a server somewhere, or one in this process on threads of its own.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
@@ -10,13 +11,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 
 use super::process::Watched;
-use crate::checkpoint::MemoryStore;
+use crate::checkpoint::{CheckpointStore, EmbeddedStore, MemoryStore};
 use crate::server::socket::Socket;
 use crate::server::{self, Config};
 
 /// The names of our threads, by which their CPU time is told apart.
 pub(super) const CLIENT_THREADS: &str = "bench-client";
 const SERVER_THREADS: &str = "bench-server";
+/// That of the store.
+const STORE_THREADS: &str = "store";
 
 /// One server.
 #[derive(Debug)]
@@ -58,13 +61,16 @@ impl Target {
         Ok(Self { name: full, authority, watched, is_counter: false, runtime: None })
     }
 
-    /// waywiser's own server, in this process.
+    /// waywiser's own server, in this process, with recordings in a directory or in memory.
     ///
     /// # Errors
-    /// When there is no port or no thread for it.
-    pub(super) fn embedded(threads: usize) -> Result<Self, String> {
+    /// When there is no port, no thread or no directory for it.
+    pub(super) fn embedded(threads: usize, data: Option<&Path>) -> Result<Self, String> {
+        let store: Arc<dyn CheckpointStore> = match data {
+            Some(data) => Arc::new(EmbeddedStore::at(data).map_err(|error| error.to_string())?),
+            None => Arc::new(MemoryStore::default()),
+        };
         Self::here("a server in this process", threads, false, |listener| async {
-            let store = Arc::new(MemoryStore::default());
             let _ = server::run(listener, Config::default(), store, std::future::pending()).await;
         })
     }
@@ -99,7 +105,7 @@ impl Target {
         Ok(Self {
             name: name.to_owned(),
             authority: address.to_string(),
-            watched: Some(Watched::Threads(SERVER_THREADS)),
+            watched: Some(Watched::Threads(&[SERVER_THREADS, STORE_THREADS])),
             is_counter,
             runtime: Some(runtime),
         })

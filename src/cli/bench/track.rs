@@ -5,19 +5,28 @@ use std::path::Path as FilePath;
 
 use bytes::Bytes;
 
+use super::call::Call;
 use crate::cli::input;
-use crate::client::method::Method;
-use crate::formats::{self, Fix, Format, ReadOptions, SinkError, TrackSink};
-use crate::measure::{Path, Point, Space};
+use crate::formats::{self, Format, ReadOptions, SinkError, TrackSink};
+use crate::measure::{Fix, Path, Point, Space};
 
 /// The walk repeats after this many points, so that its bytes (16 MB) are the most a load
 /// generator holds, however many it sends.
 const WALK_POINTS_MAX: u64 = 1_000_000;
 
-/// A request body: some encoded points, repeated up to a number of points.
-#[derive(Debug)]
+/// The most that a recording may take: it has its offsets in it and repeats nothing.
+const RECORDING_BYTES_MAX: usize = 512 << 20;
+
+/// When the first point of a track with times is passed, in seconds since 1970-01-01T00:00:00Z.
+const START_UNIX_S: i64 = 1_700_000_000;
+
+/// A request body but for what it opens with: some encoded points, repeated, and some more.
+#[derive(Clone, Debug)]
 pub(super) struct Track {
     period: Bytes,
+    /// Bytes of all periods.
+    periods_end: u64,
+    tail: Bytes,
     byte_count: u64,
     pub point_count: u64,
     /// What the server must find.
@@ -28,9 +37,12 @@ impl Track {
     /// `points`, again and again until there are `point_count` of them.
     ///
     /// # Errors
-    /// When there are no points or their length is out of range.
-    pub(super) fn new(method: Method, points: &[Point], point_count: u64) -> Result<Self, String> {
-        let points: Vec<_> = match method.metric().space() {
+    /// When there are no points, they are too many, or their length is out of range.
+    pub(super) fn new(call: &Call, points: &[Point], point_count: u64) -> Result<Self, String> {
+        let points: Vec<_> = match call.metric().space() {
+            Space::Geographic if call.has_whole_numbers() => {
+                points.iter().filter_map(|&point| on_the_grid(point)).collect()
+            }
             Space::Geographic => points.to_vec(),
             // The same numbers, in a plane that has them as its unit.
             Space::Planar => points.iter().filter_map(|&point| in_the_plane(point)).collect(),
@@ -38,20 +50,43 @@ impl Track {
         if points.is_empty() {
             return Err("there are no points to send".to_owned());
         }
-        let period = method.encode(&points).map_err(|error| error.to_string())?;
         let (times, rest) =
             (point_count / points.len() as u64, (point_count % points.len() as u64) as usize);
-        let rest_bytes = method.encode(&points[..rest]).map_err(|error| error.to_string())?.len();
+        // None is encoded that is not sent.
+        let period = if times == 0 { &[][..] } else { &points };
+        let (period, tail) = match call {
+            Call::Points(method) => {
+                let encode = |points| method.encode(points).map_err(|error| error.to_string());
+                (encode(period)?, encode(&points[..rest])?)
+            }
+            Call::Path { form, has_times, is_named: false } => {
+                let encode = |points: &[Point]| {
+                    form.anonymous(&fixes(points.iter().copied(), *has_times).collect::<Vec<_>>())
+                };
+                (encode(period), encode(&points[..rest]))
+            }
+            Call::Path { form, has_times, is_named: true } => {
+                let count = usize::try_from(point_count).unwrap_or(usize::MAX);
+                let points = points.iter().copied().cycle().take(count);
+                let body = form.recording(fixes(points, *has_times), RECORDING_BYTES_MAX);
+                let most = RECORDING_BYTES_MAX >> 20;
+                let advice =
+                    || format!("a recording may take {most} MiB here; send fewer --points");
+                (Bytes::new(), body.ok_or_else(advice)?)
+            }
+        };
 
-        let mut once = Path::new(method.metric());
+        let mut once = Path::new(call.metric());
         once.extend(&points).map_err(|error| error.to_string())?;
-        let mut path = Path::new(method.metric());
+        let mut path = Path::new(call.metric());
         for _ in 0..times {
             path.merge(&once).map_err(|error| error.to_string())?;
         }
         path.extend(&points[..rest]).map_err(|error| error.to_string())?;
-        let byte_count = times * period.len() as u64 + rest_bytes as u64;
-        Ok(Self { period, byte_count, point_count, length: path.summary().length })
+        let periods_end = times * period.len() as u64;
+        let byte_count = periods_end + tail.len() as u64;
+        let length = path.summary().length;
+        Ok(Self { period, periods_end, tail, byte_count, point_count, length })
     }
 
     /// Of this track, no more than so many bytes and at least one point's worth: for a server that
@@ -60,7 +95,7 @@ impl Track {
         let byte_count = self.byte_count.min(bytes_max.max(1));
         let share = byte_count as f64 / self.byte_count as f64;
         let point_count = (self.point_count as f64 * share).ceil() as u64;
-        Self { period: self.period.clone(), byte_count, point_count, length: 0.0 }
+        Self { byte_count, point_count, length: 0.0, ..self.clone() }
     }
 
     /// Bytes of the whole body.
@@ -71,10 +106,26 @@ impl Track {
     /// The bytes from `at` on, at most `byte_count` of them and none at the end; no more than one
     /// piece of memory gives.
     pub(super) fn slice(&self, at: u64, byte_count: usize) -> Bytes {
-        let start = (at % self.period.len() as u64) as usize;
         let rest = usize::try_from(self.byte_count - at).unwrap_or(usize::MAX);
-        self.period.slice(start..start + byte_count.min(rest).min(self.period.len() - start))
+        let (piece, start) = match at.checked_sub(self.periods_end) {
+            Some(start) => (&self.tail, start as usize),
+            None => (&self.period, (at % self.period.len() as u64) as usize),
+        };
+        piece.slice(start..start + byte_count.min(rest).min(piece.len() - start))
     }
+}
+
+fn fixes(points: impl Iterator<Item = Point>, has_times: bool) -> impl Iterator<Item = Fix> {
+    (START_UNIX_S..).zip(points).map(move |(unix_s, point)| {
+        let fix = Fix::new(point);
+        if has_times { fix.at_unix_ns(unix_s * 1_000_000_000) } else { fix }
+    })
+}
+
+/// The nearest point in whole numbers of 1e-7 degree.
+fn on_the_grid(point: Point) -> Option<Point> {
+    let (latitude_e7, longitude_e7) = point.to_e7()?;
+    Point::from_e7(latitude_e7, longitude_e7).ok()
 }
 
 fn in_the_plane(point: Point) -> Option<Point> {
@@ -134,7 +185,7 @@ impl TrackSink for Points {
         Ok(())
     }
 
-    fn fix(&mut self, fix: Fix) -> Result<(), SinkError> {
+    fn fix(&mut self, fix: formats::Fix) -> Result<(), SinkError> {
         self.0.push(Point::geographic(fix.y, fix.x)?);
         Ok(())
     }
@@ -147,7 +198,11 @@ impl TrackSink for Points {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::Metric;
+    use crate::client::method::Method;
+    use crate::client::upload::{Form, Layout};
+    use crate::measure::{Metric, Options};
+
+    const ROUTE: Call = Call::Points(Method::RecordRoute);
 
     fn body(track: &Track, chunk_bytes: usize) -> Vec<u8> {
         let mut body = Vec::new();
@@ -164,12 +219,12 @@ mod tests {
     #[test]
     fn a_track_is_repeated_to_the_point() {
         let points = walk(10);
-        for method in [Method::RecordRoute, Method::PathLength] {
+        for call in [Call::Points(Method::RecordRoute), Call::Points(Method::PathLength)] {
             for point_count in [1, 9, 10, 11, 37] {
-                let track = Track::new(method, &points, point_count).unwrap();
+                let track = Track::new(&call, &points, point_count).unwrap();
                 let repeated: Vec<_> =
                     points.iter().copied().cycle().take(point_count as usize).collect();
-                let plain = Track::new(method, &repeated, point_count).unwrap();
+                let plain = Track::new(&call, &repeated, point_count).unwrap();
                 assert_eq!(track.length.to_bits(), plain.length.to_bits());
                 assert_eq!(track.byte_count(), plain.period.len() as u64);
                 for chunk_bytes in [1, 7, 1000] {
@@ -184,7 +239,7 @@ mod tests {
         let points = walk(1000);
         let mut path = Path::new(Metric::Haversine);
         path.extend(&points).unwrap();
-        let track = Track::new(Method::RecordRoute, &points, 1000).unwrap();
+        let track = Track::new(&ROUTE, &points, 1000).unwrap();
         assert_eq!(track.length, path.summary().length);
         // Some 15 m a step, as a receiver has it at a run or on a bicycle.
         assert!((10_000.0..20_000.0).contains(&track.length), "{}", track.length);
@@ -192,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_track_is_shortened_by_bytes_and_not_to_nothing() {
-        let track = Track::new(Method::RecordRoute, &walk(10), 1000).unwrap();
+        let track = Track::new(&ROUTE, &walk(10), 1000).unwrap();
         let short = track.shortened(1600);
         assert_eq!((short.byte_count(), short.point_count), (1600, 100));
         assert_eq!(body(&short, 1000), body(&track, 1000)[..1600]);
@@ -202,7 +257,33 @@ mod tests {
 
     #[test]
     fn nothing_is_no_track() {
-        let error = Track::new(Method::RecordRoute, &[], 5).unwrap_err();
+        let error = Track::new(&ROUTE, &[], 5).unwrap_err();
         insta::assert_snapshot!(error, @"there are no points to send");
+    }
+
+    #[test]
+    fn a_path_is_repeated_by_whole_messages_and_a_recording_is_encoded_whole() {
+        let points = walk(10);
+        for (layout, metric) in
+            [(Layout::Rows, Metric::Planar), (Layout::Columns, Metric::Geodesic)]
+        {
+            let form = Form { options: Options::new(metric), layout, points_per_message: 4 };
+            for (point_count, is_named) in [(37, false), (37, true), (3, false), (20, true)] {
+                let call = Call::Path { form, has_times: true, is_named };
+                let track = Track::new(&call, &points, point_count).unwrap();
+                let (mut body, mut messages) = (&body(&track, 7)[..], 0);
+                assert_eq!(body.len() as u64, track.byte_count());
+                while let Some((&len, rest)) = body.get(1..).and_then(<[u8]>::split_first_chunk) {
+                    body = &rest[u32::from_be_bytes(len) as usize..];
+                    messages += 1;
+                }
+                let expected = match is_named {
+                    true => point_count.div_ceil(4),
+                    // Three for each time around, and of seven points two.
+                    false => point_count / 10 * 3 + (point_count % 10).div_ceil(4),
+                };
+                assert_eq!((messages, body.len()), (expected, 0));
+            }
+        }
     }
 }

@@ -25,7 +25,7 @@ use super::{RecordError, RecordEvent, Recorded, Recorder};
 use crate::measure::Fix;
 use crate::proto::waywiser_v1 as pb;
 
-const RECORD_PATH: &str = "/waywiser.v1.PathService/RecordPath";
+pub(crate) const RECORD_PATH: &str = "/waywiser.v1.PathService/RecordPath";
 
 /// Why a session is over.
 pub(super) enum Break {

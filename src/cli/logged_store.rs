@@ -1,0 +1,146 @@
+//! The store of `waywiser serve` with a watch on its commits, for one line of the log when it is over.
+//!
+//! It changes nothing of what the store does, and knows no more of it than it tells of itself.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+
+use crate::checkpoint::{
+    Checkpoint, CheckpointStore, EmbeddedStore, Guard, Opening, Page, PathName, StoreFuture,
+};
+
+/// A store on the disk whose commits are counted and timed.
+#[derive(Debug)]
+pub(super) struct LoggedStore {
+    inner: EmbeddedStore,
+    commits: Mutex<Commits>,
+}
+
+/// The commits so far, from being asked for to being answered.
+#[derive(Debug, Default)]
+struct Commits {
+    /// In microseconds, to three digits; some kilobytes.
+    times: Option<Histogram<u64>>,
+    count: u64,
+    failed: u64,
+    /// When the first was asked for, and the last one answered.
+    first: Option<Instant>,
+    last: Option<Instant>,
+}
+
+impl Commits {
+    fn took(&mut self, begun: Instant, now: Instant, is_done: bool) {
+        self.count += 1;
+        self.failed += u64::from(!is_done);
+        self.first.get_or_insert(begun);
+        self.last = Some(now);
+        if self.times.is_none() {
+            // Three digits are always to be had.
+            self.times = Histogram::new(3).ok();
+        }
+        if let Some(times) = &mut self.times {
+            let us = now.saturating_duration_since(begun).as_micros();
+            // It grows to hold any time that passes.
+            let _ = times.record(u64::try_from(us).unwrap_or(u64::MAX));
+        }
+    }
+
+    fn quantile_ms(&self, quantile: f64) -> f64 {
+        self.times.as_ref().map_or(0.0, |times| times.value_at_quantile(quantile) as f64 / 1e3)
+    }
+
+    fn per_second(&self) -> f64 {
+        let time = self.first.zip(self.last).map(|(first, last)| last - first);
+        self.count as f64 / time.unwrap_or_default().max(Duration::from_millis(1)).as_secs_f64()
+    }
+}
+
+impl LoggedStore {
+    pub(super) fn new(inner: EmbeddedStore) -> Self {
+        Self { inner, commits: Mutex::default() }
+    }
+
+    /// Logs what it has done, if that is anything.
+    pub(super) fn log(&self) {
+        let commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
+        if commits.count == 0 {
+            return;
+        }
+        let stats = self.inner.stats();
+        tracing::info!(
+            commits = commits.count,
+            failed = commits.failed,
+            commits_per_s = rounded(commits.per_second()),
+            transactions = stats.transactions,
+            syncs = stats.syncs,
+            bytes = stats.bytes,
+            commit_p50_ms = rounded(commits.quantile_ms(0.5)),
+            commit_p99_ms = rounded(commits.quantile_ms(0.99)),
+            commit_max_ms = rounded(commits.quantile_ms(1.0)),
+            "recordings were committed",
+        );
+    }
+}
+
+/// To a tenth.
+fn rounded(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}
+
+impl CheckpointStore for LoggedStore {
+    fn open(&self, name: PathName, opening: Opening) -> StoreFuture<'_, Checkpoint> {
+        self.inner.open(name, opening)
+    }
+
+    fn commit(&self, name: PathName, guard: Guard, next: Checkpoint) -> StoreFuture<'_, ()> {
+        let begun = Instant::now();
+        let commit = self.inner.commit(name, guard, next);
+        Box::pin(async move {
+            let outcome = commit.await;
+            let mut commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
+            commits.took(begun, Instant::now(), outcome.is_ok());
+            drop(commits);
+            outcome
+        })
+    }
+
+    fn load(&self, name: PathName) -> StoreFuture<'_, Option<Checkpoint>> {
+        self.inner.load(name)
+    }
+
+    fn list(&self, after: Option<PathName>, limit: usize) -> StoreFuture<'_, Page> {
+        self.inner.list(after, limit)
+    }
+
+    fn delete(&self, name: PathName) -> StoreFuture<'_, bool> {
+        self.inner.delete(name)
+    }
+
+    fn expire(&self, now_unix_ms: i64) -> StoreFuture<'_, Vec<PathName>> {
+        self.inner.expire(now_unix_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commits_are_timed_from_the_first_to_the_last() {
+        let mut commits = Commits::default();
+        let start = Instant::now();
+        for i in 0..100 {
+            let begun = start + Duration::from_millis(20 * i);
+            let took = Duration::from_millis(if i == 98 { 400 } else { 10 });
+            commits.took(begun, begun + took, i != 3);
+        }
+        assert_eq!((commits.count, commits.failed), (100, 1));
+        // From 0 to 99 * 20 + 10 ms.
+        assert_eq!(rounded(commits.per_second()), 50.3);
+        assert_eq!(rounded(commits.quantile_ms(0.5)), 10.0);
+        assert_eq!(commits.quantile_ms(1.0).round(), 400.0);
+        assert_eq!(Commits::default().quantile_ms(0.5), 0.0);
+    }
+}

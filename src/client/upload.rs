@@ -1,0 +1,238 @@
+//! Whole paths as the messages of `RecordPath`, encoded beforehand, and what comes back.
+//!
+//! Pure. For the load generator, which sends them itself and over many streams: what is of one stream
+//! alone, the name, is in a first message without points, and all the others are the same for each.
+//! `recorder.rs` makes its messages while it sends, and keeps them until they are durable.
+
+use bytes::{Bytes, BytesMut};
+use prost::Message as _;
+
+use super::convert::{self, options_message, reply};
+use super::method::only_message;
+use super::pieces::frame;
+use super::{ClientError, columns};
+use crate::checkpoint::PathName;
+use crate::measure::{Fix, Options};
+use crate::proto::waywiser_v1 as pb;
+
+pub(crate) use super::recorder::RECORD_PATH;
+
+pub(crate) const DELETE_PATH: &str = "/waywiser.v1.PathService/DeletePath";
+
+/// How points lie in a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Layout {
+    Rows,
+    /// Whole numbers of the options' resolution. A message of which some are not has rows.
+    Columns,
+}
+
+/// What the messages of a path look like.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Form {
+    pub options: Options,
+    pub layout: Layout,
+    /// At least one.
+    pub points_per_message: usize,
+}
+
+/// What was answered.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Answer {
+    pub is_complete: bool,
+    pub committed_points: u64,
+    /// How many points the summary counts.
+    pub point_count: u64,
+    pub length: f64,
+}
+
+impl Form {
+    /// The first message: options, and the name of a recording.
+    pub(crate) fn opening(&self, name: Option<&PathName>) -> Bytes {
+        let mut bytes = BytesMut::new();
+        let message = pb::RecordPathRequest {
+            name: name.map(PathName::to_string).unwrap_or_default(),
+            options: Some(options_message(&self.options)),
+            ..Default::default()
+        };
+        frame(&message, &mut bytes);
+        bytes.freeze()
+    }
+
+    /// All other messages of a path without a name. They do not say where in the path they belong, so
+    /// that they may be sent again and again.
+    pub(crate) fn anonymous(&self, fixes: &[Fix]) -> Bytes {
+        let mut bytes = BytesMut::new();
+        for fixes in fixes.chunks(self.points_per_message.max(1)) {
+            frame(&self.message(fixes), &mut bytes);
+        }
+        bytes.freeze()
+    }
+
+    /// All other messages of a recording, with their offsets; the last one finishes it. `None` if they
+    /// take more than so many bytes.
+    pub(crate) fn recording(
+        &self,
+        fixes: impl IntoIterator<Item = Fix>,
+        bytes_max: usize,
+    ) -> Option<Bytes> {
+        let mut bytes = BytesMut::new();
+        let mut fixes = fixes.into_iter().peekable();
+        let mut write_offset = 0;
+        loop {
+            let batch: Vec<_> = fixes.by_ref().take(self.points_per_message.max(1)).collect();
+            let finish_write = fixes.peek().is_none();
+            let message = self.message(&batch);
+            frame(&pb::RecordPathRequest { write_offset, finish_write, ..message }, &mut bytes);
+            if bytes.len() > bytes_max {
+                return None;
+            }
+            if finish_write {
+                return Some(bytes.freeze());
+            }
+            write_offset += batch.len() as u64;
+        }
+    }
+
+    fn message(&self, fixes: &[Fix]) -> pb::RecordPathRequest {
+        let points = match self.layout {
+            Layout::Rows => columns::rows(fixes),
+            Layout::Columns => columns::points(fixes, &self.options),
+        };
+        let columns::Points { rows, columns } = points;
+        pb::RecordPathRequest { points: rows, columns, ..Default::default() }
+    }
+}
+
+/// Reads the reply of `RecordPath`.
+///
+/// # Errors
+/// When it is not one message of the method.
+pub(crate) fn answer(frame: Bytes) -> Result<Answer, ClientError> {
+    let message = pb::RecordPathResponse::decode(only_message(frame)?)
+        .map_err(|error| reply(error.to_string()))?;
+    let summary = message.summary.ok_or_else(|| reply("it has no summary".to_owned()))?;
+    let summary = convert::summary(summary)?;
+    Ok(Answer {
+        is_complete: message.complete,
+        committed_points: message.committed_points,
+        point_count: summary.point_count,
+        length: summary.length,
+    })
+}
+
+/// The request of `DeletePath`, for a recording that may not exist.
+pub(crate) fn deletion(name: &PathName) -> Bytes {
+    let mut bytes = BytesMut::new();
+    frame(&pb::DeletePathRequest { name: name.to_string(), allow_missing: true }, &mut bytes);
+    bytes.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Buf as _;
+
+    use super::*;
+    use crate::measure::{Metric, Point};
+
+    fn fixes(count: i32) -> Vec<Fix> {
+        let point = |i| Point::from_e7(460_000_000 + 700 * i, 130_000_000 - 1_000 * i).unwrap();
+        (0..count).map(|i| Fix::new(point(i)).at_unix_ns(i64::from(i) * 1_000_000_000)).collect()
+    }
+
+    fn form(layout: Layout) -> Form {
+        Form { options: Options::new(Metric::Geodesic), layout, points_per_message: 4 }
+    }
+
+    fn messages(mut bytes: Bytes) -> Vec<pb::RecordPathRequest> {
+        let mut messages = Vec::new();
+        while bytes.has_remaining() {
+            assert_eq!(bytes.get_u8(), 0);
+            let len = bytes.get_u32() as usize;
+            messages.push(pb::RecordPathRequest::decode(bytes.split_to(len)).unwrap());
+        }
+        messages
+    }
+
+    /// Longitude, latitude and time of each point of a message, in E7 and milliseconds.
+    fn read(message: &pb::RecordPathRequest) -> Vec<(i64, i64, i64)> {
+        if let Some(columns) = &message.columns {
+            assert!(message.points.is_empty());
+            let sums = |values: &[i64]| {
+                let sums = values.iter().scan(0, |sum, value| {
+                    *sum += value;
+                    Some(*sum)
+                });
+                sums.collect::<Vec<_>>()
+            };
+            let (x, y, time) = (sums(&columns.x), sums(&columns.y), sums(&columns.time_ms));
+            return x.into_iter().zip(y).zip(time).map(|((x, y), time)| (x, y, time)).collect();
+        }
+        let e7 = |degrees: f64| (degrees * 1e7).round() as i64;
+        let row = |row: &pb::Point| (e7(row.x), e7(row.y), row.time.unwrap().seconds * 1000);
+        message.points.iter().map(row).collect()
+    }
+
+    #[test]
+    fn a_recording_has_its_points_once_in_order_and_is_finished_by_the_last_message() {
+        let expected: Vec<_> =
+            (0..9).map(|i| (130_000_000 - 1_000 * i, 460_000_000 + 700 * i, 1000 * i)).collect();
+        for layout in [Layout::Rows, Layout::Columns] {
+            let messages = messages(form(layout).recording(fixes(9), usize::MAX).unwrap());
+            assert_eq!(messages.iter().flat_map(read).collect::<Vec<_>>(), expected);
+            let told: Vec<_> = messages.iter().map(|m| (m.write_offset, m.finish_write)).collect();
+            assert_eq!(told, [(0, false), (4, false), (8, true)]);
+            for message in &messages {
+                assert_eq!((&*message.name, message.options), ("", None));
+                assert_eq!(message.columns.is_some(), layout == Layout::Columns);
+            }
+        }
+        // A whole number of messages: the last of them finishes, and there is none without points.
+        let messages = messages(form(Layout::Columns).recording(fixes(8), usize::MAX).unwrap());
+        assert_eq!(messages.iter().map(|m| m.finish_write).collect::<Vec<_>>(), [false, true]);
+        assert_eq!(form(Layout::Rows).recording(fixes(9), 100), None);
+    }
+
+    #[test]
+    fn an_anonymous_path_can_be_sent_again_and_again() {
+        for layout in [Layout::Rows, Layout::Columns] {
+            let messages = messages(form(layout).anonymous(&fixes(9)));
+            assert_eq!(messages.iter().map(|m| read(m).len()).collect::<Vec<_>>(), [4, 4, 1]);
+            assert!(messages.iter().all(|m| m.write_offset == 0 && !m.finish_write));
+        }
+    }
+
+    #[test]
+    fn the_first_message_has_the_name_and_the_options_alone() {
+        let name: PathName = "paths/bench-1".parse().unwrap();
+        let [opening] = &messages(form(Layout::Rows).opening(Some(&name)))[..] else { panic!() };
+        assert_eq!((&*opening.name, opening.points.len()), ("paths/bench-1", 0));
+        assert_eq!(opening.options.unwrap().model(), pb::Model::Wgs84Geodesic);
+        let [opening] = &messages(form(Layout::Rows).opening(None))[..] else { panic!() };
+        assert_eq!(opening.name, "");
+    }
+
+    #[test]
+    fn an_answer_is_read_with_its_length() {
+        let summary = pb::PathSummary {
+            point_count: 3,
+            length_m: Some(4.5),
+            raw_length_m: Some(4.5),
+            displacement_m: Some(1.0),
+            ..Default::default()
+        };
+        let message = pb::RecordPathResponse {
+            complete: true,
+            committed_points: 3,
+            summary: Some(summary),
+            ..Default::default()
+        };
+        let mut bytes = BytesMut::new();
+        frame(&message, &mut bytes);
+        let expected =
+            Answer { is_complete: true, committed_points: 3, point_count: 3, length: 4.5 };
+        assert_eq!(answer(bytes.freeze()).unwrap(), expected);
+        let nothing = answer(Bytes::from_static(&[0, 0, 0, 0, 0])).unwrap_err().to_string();
+        insta::assert_snapshot!(nothing, @"the server's reply makes no sense: it has no summary");
+    }
+}
