@@ -5,16 +5,11 @@
 //! what is encoded in another way is left to prost (see `piece.rs`).
 
 use super::piece::small_varint;
-use crate::measure::level::{Level, kernel};
+use super::varints::{Cursor, count, decode};
+use crate::measure::level::Level;
 
 /// How many points a [`ColumnBlock`] holds at the most.
 pub const COLUMN_BLOCK: usize = 256;
-
-/// The longest varint.
-const VARINT_BYTES_MAX: usize = 10;
-
-/// The bit that says that a varint goes on, in each of eight bytes.
-const CONTINUED: u64 = 0x8080_8080_8080_8080;
 
 /// The columns of one message, found and counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -229,15 +224,15 @@ impl ColumnReader<'_> {
         let begun = self.clone();
         self.index += len;
         let level = Level::best().narrow();
-        let (x, y) = (&mut block.x[..len], &mut block.y[..len]);
-        let mut overflow = decode_pair(level, &mut self.x, &mut self.y, x, y);
+        let mut overflow = decode(level, &mut self.x, &mut block.x[..len]);
+        overflow |= decode(level, &mut self.y, &mut block.y[..len]);
         for (column, has, out) in [
             (&mut self.z, &mut block.has_z, &mut block.z),
             (&mut self.time_ms, &mut block.has_time, &mut block.time_ms),
         ] {
             *has = column.is_some();
             if let Some(cursor) = column {
-                overflow |= decode_column(level, cursor, &mut out[..len]);
+                overflow |= decode(level, cursor, &mut out[..len]);
             }
         }
         block.has_accuracy = self.accuracy_mm.is_some();
@@ -271,173 +266,6 @@ impl ColumnReader<'_> {
         };
         columns.into_iter().filter_map(first).min()
     }
-}
-
-/// A place in a column whose varints have been found to be whole.
-#[derive(Clone, Debug)]
-struct Cursor<'a> {
-    bytes: &'a [u8],
-    at: usize,
-    /// The sum of the differences so far.
-    sum: i64,
-}
-
-impl<'a> Cursor<'a> {
-    fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0, sum: 0 }
-    }
-
-    /// The next number, if there is one.
-    fn next_number(&mut self) -> Option<u64> {
-        (self.at < self.bytes.len()).then(|| self.varint() & u64::from(u32::MAX))
-    }
-
-    /// The next varint; 0 behind the last one.
-    #[inline(always)]
-    fn varint(&mut self) -> u64 {
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let word = match rest.first_chunk::<8>() {
-            Some(bytes) => u64::from_le_bytes(*bytes),
-            None => tail(rest),
-        };
-        let ends = !word & CONTINUED;
-        if ends == 0 {
-            return self.long_varint(word);
-        }
-        self.at += ends.trailing_zeros() as usize / 8 + 1;
-        groups(word & (ends ^ (ends - 1)))
-    }
-
-    /// One of nine or ten bytes.
-    #[cold]
-    fn long_varint(&mut self, word: u64) -> u64 {
-        let byte = |at: usize| u64::from(self.bytes.get(at).copied().unwrap_or_default());
-        let (ninth, tenth) = (byte(self.at + 8), byte(self.at + 9));
-        let low = groups(word) | (ninth & 0x7f) << 56;
-        if ninth < 0x80 {
-            self.at += 9;
-            return low;
-        }
-        self.at += VARINT_BYTES_MAX;
-        low | tenth << 63
-    }
-
-    /// The next sum. The sign of what is added to `overflow` tells whether it left 64 bits.
-    #[inline(always)]
-    fn next_sum(&mut self, overflow: &mut i64) -> i64 {
-        let zigzag = self.varint();
-        let difference = (zigzag >> 1) as i64 ^ -((zigzag & 1) as i64);
-        let sum = self.sum.wrapping_add(difference);
-        // Two summands of one sign and a sum of the other.
-        *overflow |= (self.sum ^ sum) & (difference ^ sum);
-        self.sum = sum;
-        sum
-    }
-}
-
-kernel! {
-    /// Both columns at once: the place of a number is known only when the one before it was read, and
-    /// two columns keep the processor busy meanwhile. Negative if a sum left 64 bits.
-    fn decode_pair(x: &mut Cursor<'_>, y: &mut Cursor<'_>, x_out: &mut [i64], y_out: &mut [i64]) -> i64 =
-        pair_body
-}
-
-#[inline(always)]
-fn pair_body(x: &mut Cursor<'_>, y: &mut Cursor<'_>, x_out: &mut [i64], y_out: &mut [i64]) -> i64 {
-    // In locals, so that they stay in registers.
-    let (mut a, mut b) = (x.clone(), y.clone());
-    let mut overflow = 0;
-    for (x_out, y_out) in x_out.iter_mut().zip(y_out) {
-        *x_out = a.next_sum(&mut overflow);
-        *y_out = b.next_sum(&mut overflow);
-    }
-    (*x, *y) = (a, b);
-    overflow
-}
-
-kernel! {
-    fn decode_column(cursor: &mut Cursor<'_>, out: &mut [i64]) -> i64 = column_body
-}
-
-#[inline(always)]
-fn column_body(cursor: &mut Cursor<'_>, out: &mut [i64]) -> i64 {
-    let mut local = cursor.clone();
-    let mut overflow = 0;
-    for out in out {
-        *out = local.next_sum(&mut overflow);
-    }
-    *cursor = local;
-    overflow
-}
-
-/// The last bytes of a column, with zeros behind them.
-#[cold]
-fn tail(rest: &[u8]) -> u64 {
-    let mut bytes = [0; 8];
-    for (to, from) in bytes.iter_mut().zip(rest) {
-        *to = *from;
-    }
-    u64::from_le_bytes(bytes)
-}
-
-/// Eight groups of seven bits, drawn together.
-#[inline(always)]
-fn groups(word: u64) -> u64 {
-    let word = (word & 0x007f_007f_007f_007f) | ((word & 0x7f00_7f00_7f00_7f00) >> 1);
-    let word = (word & 0x0000_3fff_0000_3fff) | ((word & 0x3fff_0000_3fff_0000) >> 2);
-    (word & 0x0fff_ffff) | ((word & 0x0fff_ffff_0000_0000) >> 4)
-}
-
-/// How many varints there are; `None` if one is cut short or too long.
-fn count(bytes: &[u8]) -> Option<usize> {
-    // The first one is a whole value and long; the others are differences and nearly always short.
-    let first = varint_len(bytes)?;
-    let rest = &bytes[first..];
-    let (ends, has_long) = survey(Level::best(), rest);
-    if has_long {
-        let mut rest = rest;
-        while !rest.is_empty() {
-            rest = &rest[varint_len(rest)?..];
-        }
-    } else if rest.last().is_some_and(|&last| last >= 0x80) {
-        return None;
-    }
-    Some(usize::from(first > 0) + ends as usize)
-}
-
-/// How long the varint in front is: 0 of nothing, `None` if it is none.
-fn varint_len(bytes: &[u8]) -> Option<usize> {
-    if bytes.is_empty() {
-        return Some(0);
-    }
-    let end = bytes.iter().take(VARINT_BYTES_MAX).position(|&byte| byte < 0x80)?;
-    // The tenth byte has one bit left of the 64.
-    (end + 1 < VARINT_BYTES_MAX || bytes[end] <= 1).then_some(end + 1)
-}
-
-kernel! {
-    /// How many bytes end a varint, and whether there are four in a row that do not, as there must be
-    /// in one of more than ten bytes, wherever it lies.
-    fn survey(bytes: &[u8]) -> (u64, bool) = survey_body
-}
-
-#[inline(always)]
-fn survey_body(bytes: &[u8]) -> (u64, bool) {
-    let (words, rest) = bytes.as_chunks::<4>();
-    let mut ends = 0_u64;
-    let mut long = 0_u32;
-    // A counter of 32 bits a lane, emptied long before it is full.
-    for words in words.chunks(1 << 20) {
-        let mut count = 0_u32;
-        for word in words {
-            let continued = u32::from_le_bytes(*word) & 0x8080_8080;
-            long |= u32::from(continued == 0x8080_8080);
-            count += 4 - ((continued >> 7).wrapping_mul(0x0101_0101) >> 24);
-        }
-        ends += u64::from(count);
-    }
-    ends += rest.iter().filter(|&&byte| byte < 0x80).count() as u64;
-    (ends, long != 0)
 }
 
 #[cfg(test)]
@@ -503,14 +331,19 @@ mod tests {
             .collect()
     }
 
-    fn difference() -> impl Strategy<Value = i64> {
-        // Every length of varint; sums stay inside 64 bits.
-        (any::<i64>(), 10..64_u32).prop_map(|(value, shift)| value >> shift)
+    /// The differences of a column: of every length of varint, or of one or two lengths throughout. Sums stay
+    /// inside 64 bits.
+    fn differences(len: usize) -> impl Strategy<Value = Vec<i64>> {
+        let column = |shifts: std::ops::Range<u32>| {
+            let difference = (any::<i64>(), shifts).prop_map(|(value, shift)| value >> shift);
+            prop::collection::vec(difference, len)
+        };
+        prop_oneof![column(10..64), column(50..51), column(50..60), column(57..58), column(58..64)]
     }
 
     fn columns() -> impl Strategy<Value = pb::PointColumns> {
         (0..700_usize, any::<[bool; 3]>()).prop_flat_map(|(len, has)| {
-            let column = |has: bool| prop::collection::vec(difference(), if has { len } else { 0 });
+            let column = |has: bool| differences(if has { len } else { 0 });
             let accuracy = prop::collection::vec(any::<u32>(), if has[2] { len } else { 0 });
             let starts = prop::collection::btree_set(0..len.max(1) as u32, 0..5);
             (column(true), column(true), column(has[0]), column(has[1]), accuracy, starts).prop_map(
@@ -551,29 +384,6 @@ mod tests {
                 prop_assert!(by_prost.is_ok());
                 prop_assert_eq!(read, rows(&by_prost.unwrap()).unwrap());
             }
-        }
-
-        #[test]
-        fn every_level_surveys_the_same(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            let surveys: Vec<_> = Level::all().into_iter().map(|level| survey(level, &bytes)).collect();
-            prop_assert!(surveys.iter().all(|survey| *survey == surveys[0]));
-            prop_assert_eq!(surveys[0].0, bytes.iter().filter(|&&byte| byte < 0x80).count() as u64);
-        }
-
-        #[test]
-        fn a_count_is_that_of_whole_varints(
-            pieces in prop::collection::vec((0..13_usize, any::<u8>()), 0..20),
-        ) {
-            let mut bytes = Vec::new();
-            let mut is_good = true;
-            for &(continued, last) in &pieces {
-                bytes.extend(vec![0xff; continued]);
-                bytes.push(last & 0x7f);
-                is_good &= continued < 9 || (continued == 9 && last & 0x7f <= 1);
-            }
-            prop_assert_eq!(count(&bytes), is_good.then_some(pieces.len()));
-            bytes.push(0x80);
-            prop_assert_eq!(count(&bytes), None);
         }
     }
 

@@ -11,6 +11,7 @@ mod message;
 mod piece;
 mod point;
 mod run;
+mod varints;
 
 pub use columns::{
     COLUMN_BLOCK, ColumnBlock, ColumnError, ColumnLength, ColumnReader, PackedColumns,
