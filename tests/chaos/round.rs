@@ -69,7 +69,7 @@ pub async fn run(seed: u64, folder: &Path, can_mount: bool) -> Result<Counts, St
     if std::env::var_os("CHAOS_HISTORY").is_some() {
         eprintln!("{}", journal.history());
     }
-    match journal.violation().or(outcome.err()) {
+    match journal.violation().or(outcome.err()).or_else(|| server.panic()) {
         None => Ok(journal.counts()),
         Some(what) => Err(format!(
             "{what}\n\nwhat happened before (the end of it):\n{}\nthe server's log (the end of it):\n{}",

@@ -114,6 +114,15 @@ impl Server {
         if status.success() { Ok(()) } else { Err(format!("the server drained with {status}")) }
     }
 
+    /// A panic of the server, if its log has one. Those of redb are caught, and tell of the disk.
+    pub fn panic(&self) -> Option<String> {
+        let text = fs::read(&self.log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let mut lines = text.lines();
+        let panic = lines.find(|line| line.contains("panicked at") && !line.contains("/redb-"));
+        panic.map(|line| format!("the server panicked: {line}"))
+    }
+
     /// The end of its log.
     pub fn log(&self) -> String {
         let text = fs::read(&self.log).unwrap_or_default();
