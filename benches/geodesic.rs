@@ -1,5 +1,5 @@
-//! Geodesics: folding a block of 256 points on tracks that stay in a cell of the table and that cross them,
-//! and the same legs by geographiclib-rs alone.
+//! Geodesics: folding a block of 256 points on tracks that stay in a cell of the table, that cross them, and
+//! all over the globe; the planar fold of the same points and the legs by geographiclib-rs beside it.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::hint::black_box;
@@ -21,6 +21,24 @@ fn block(metric: Metric, walk: &[(i32, i32)]) -> Block {
 /// A track due north, each step so many E7 units.
 fn northbound(step_e7: i32) -> Vec<(i32, i32)> {
     (0..Block::CAPACITY as i32).map(|i| (400_000_000 + i * step_e7, 137_000_000)).collect()
+}
+
+/// Tracks of a block each, of legs of about a kilometre at random azimuths, one in each of 18 belts of 10
+/// degrees of latitude. The azimuth turns by the golden angle, so that a track stays where it began.
+fn global_mix() -> Vec<Vec<(i32, i32)>> {
+    let mut azimuth_deg = 0.0_f64;
+    let mut track = |belt: i32| -> Vec<(i32, i32)> {
+        let (mut latitude_deg, mut longitude_deg) = (f64::from(belt) * 10.0 - 85.0, f64::from(belt));
+        let step = |_| {
+            azimuth_deg = (azimuth_deg + 137.507_764) % 360.0;
+            let (sin, cos) = azimuth_deg.to_radians().sin_cos();
+            latitude_deg += cos / 111.2;
+            longitude_deg += sin / 111.2 / latitude_deg.to_radians().cos();
+            ((latitude_deg * 1e7) as i32, (longitude_deg * 1e7) as i32)
+        };
+        (0..Block::CAPACITY).map(step).collect()
+    };
+    (0..18).map(&mut track).collect()
 }
 
 fn geodesics(criterion: &mut Criterion) {
@@ -54,8 +72,42 @@ fn geodesics(criterion: &mut Criterion) {
             );
         });
     }
+    let planar = block(Metric::Planar, &walk);
+    group.bench_function("walk of 15 m, planar", |bencher| {
+        bencher.iter_batched_ref(
+            || (Path::new(Metric::Planar), planar.clone()),
+            |(path, block)| path.fold(black_box(block)).unwrap(),
+            BatchSize::SmallInput,
+        );
+    });
     group.bench_function("walk of 15 m by geographiclib", |bencher| {
         bencher.iter(|| by_geographiclib(black_box(&walk)));
+    });
+
+    let mix = global_mix();
+    let blocks: Vec<_> = mix.iter().map(|track| block(Metric::Geodesic, track)).collect();
+    for (track, full) in mix.iter().zip(&blocks) {
+        let mut path = Path::new(Metric::Geodesic);
+        path.fold(&mut full.clone()).unwrap();
+        let (length_m, expected_m) = (path.summary().length, by_geographiclib(track));
+        assert!((length_m - expected_m).abs() < 1e-5, "{length_m} is not {expected_m}");
+        assert!((240e3..270e3).contains(&length_m), "legs of a kilometre: {length_m}");
+    }
+    group.throughput(Throughput::Elements((blocks.len() * Block::CAPACITY) as u64));
+    group.bench_function("legs of 1 km, all latitudes and azimuths", |bencher| {
+        bencher.iter_batched_ref(
+            || (Path::new(Metric::Geodesic), blocks.clone()),
+            |(path, blocks)| {
+                for block in blocks {
+                    path.start_segment();
+                    path.fold(black_box(block)).unwrap();
+                }
+            },
+            BatchSize::SmallInput,
+        );
+    });
+    group.bench_function("legs of 1 km, all latitudes and azimuths, by geographiclib", |bencher| {
+        bencher.iter(|| mix.iter().map(|track| by_geographiclib(black_box(track))).sum::<f64>());
     });
     group.finish();
 }

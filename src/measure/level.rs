@@ -25,10 +25,11 @@ enum Kind {
 }
 
 impl Level {
-    /// The best one of this machine. The detection is cached by the standard library.
+    /// The best one of this machine; the portable one in a build with `--cfg waywiser_portable`, by which
+    /// the benches tell what it costs. The detection is cached by the standard library.
     #[inline]
     pub(crate) fn best() -> Self {
-        #[cfg(target_arch = "x86_64")]
+        #[cfg(all(target_arch = "x86_64", not(waywiser_portable)))]
         if has_avx2_and_bmi() {
             return if has_avx512() { Self(Kind::Avx512) } else { Self(Kind::Avx2) };
         }
