@@ -8,7 +8,7 @@ mod planar;
 use std::fmt;
 
 use super::level::Level;
-use super::point::{HALF_TURN_E7, Point, Space, TURN_E7};
+use super::point::{HALF_TURN_E7, Point, Space};
 
 /// How a leg is measured.
 ///
@@ -93,10 +93,18 @@ impl fmt::Display for Metric {
 }
 
 /// The difference of two longitudes in E7 units, the short way round: 0 to half a turn.
+///
+/// Across the antimeridian it is taken from there to either side, which is exact up to a quarter turn.
+/// A whole turn less the difference would not be: a difference of nearly a turn has fewer bits after the
+/// point than either longitude.
 #[inline]
 fn longitude_between(a: f64, b: f64) -> f64 {
     let difference = (a - b).abs();
-    if difference > HALF_TURN_E7 { TURN_E7 - difference } else { difference }
+    if difference > HALF_TURN_E7 {
+        (HALF_TURN_E7 - a.abs()) + (HALF_TURN_E7 - b.abs())
+    } else {
+        difference
+    }
 }
 
 #[cfg(test)]
