@@ -4,6 +4,7 @@
 //! (Karney 2013), of which two are closed formulas: a degree along the equator is a pi/180, and the
 //! quarter meridian of WGS84 is 10 001 965.7293 m.
 
+use num_bigint::BigInt;
 use num_rational::BigRational;
 use proptest::prelude::*;
 
@@ -147,6 +148,43 @@ proptest! {
             measured * f64::EPSILON / 2.0
         };
         prop_assert!(error <= exact(bound), "{} {}: {}", a, b, measured);
+    }
+
+    #[test]
+    fn a_planar_leg_is_within_its_bound(
+        (from, to) in prop_oneof![
+            // Whole numbers of an int32, of small ones, and anything.
+            (any::<[i32; 2]>(), any::<[i32; 2]>()).prop_map(|(a, b)| (a.map(f64::from), b.map(f64::from))),
+            (any::<[i16; 2]>(), any::<[i16; 2]>()).prop_map(|(a, b)| (a.map(f64::from), b.map(f64::from))),
+            (-1e12..1e12_f64, -1e12..1e12_f64, -1e3..1e3_f64, -1e12..1e12_f64)
+                .prop_map(|(x0, y0, x1, y1)| ([x0, y0], [x1, y1])),
+            (-1e3..1e3_f64, -1e3..1e3_f64, -1.0..1.0_f64, -1.0..1.0_f64, -100..0_i32)
+                .prop_map(|(x, y, dx, dy, exponent)| {
+                    let step = 2_f64.powi(exponent);
+                    ([x, y], [x + dx * step, y + dy * step])
+                }),
+        ],
+    ) {
+        let leg = exact(Metric::Planar.distance(from.into(), to.into()));
+        let [dx, dy] = [0, 1].map(|axis| exact(to[axis]) - exact(from[axis]));
+        let is_exact = |rounded: f64, difference: &BigRational| exact(rounded) == *difference;
+        let are_exact = is_exact(to[0] - from[0], &dx) && is_exact(to[1] - from[1], &dy);
+        let square = &dx * &dx + &dy * &dy;
+        // |leg - s| <= bound s, without a root: both sides squared.
+        let unit = exact(2_f64.powi(-53));
+        let bound = unit * BigRational::from_integer(BigInt::from(if are_exact { 2 } else { 3 }));
+        let one = exact(1.0);
+        let (low, high) = (&one - &bound, &one + &bound);
+        prop_assert!(&leg * &leg <= &high * &high * &square);
+        prop_assert!(&leg * &leg >= &low * &low * &square);
+        let is_small = square.is_integer() && square <= exact(2_f64.powi(53));
+        if is_small && dx.is_integer() && dy.is_integer() && square > exact(0.0) {
+            // Correctly rounded: the root is nearer to it than to its neighbours.
+            let leg = Metric::Planar.distance(from.into(), to.into());
+            let middle = |a: f64, b: f64| (exact(a) + exact(b)) / BigInt::from(2);
+            let (low, high) = (middle(leg, leg.next_down()), middle(leg, leg.next_up()));
+            prop_assert!(&low * &low <= square && square <= &high * &high);
+        }
     }
 
     #[test]
