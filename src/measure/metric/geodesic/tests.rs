@@ -20,6 +20,7 @@ struct Worst {
 
 impl Worst {
     fn see(&mut self, error_m: f64) {
+        assert!(error_m.is_finite());
         self.nm = self.nm.max(error_m.abs() * 1e9);
         self.legs += 1;
     }
