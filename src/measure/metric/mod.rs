@@ -25,13 +25,15 @@ pub enum Metric {
     /// The geodesic on the WGS84 ellipsoid, in metres.
     ///
     /// Between latitudes of 80 degrees a leg of up to 1 km is within 0.2 nm of its true length, one of
-    /// up to 10 km within 10 nm. On to 88 degrees it is 1 nm and 0.2 um where a series measures the leg,
-    /// and for all others, however long, 15 nm. A test holds this against 112 000 lengths that were
-    /// computed in 50 digits by another method.
+    /// up to 10 km within 10 nm. On to 88 degrees it is 1 nm and 0.2 um. All that a series does not
+    /// measure is within 15 nm: legs past 88 degrees, longer ones, and some that are just under 10 km,
+    /// since the limit is on the leading order of the length. A test holds this against 136 000 lengths
+    /// that were computed in 50 digits by another method.
     ///
-    /// That is the error for the coordinates as they are kept: those in E7 exactly, those in degrees
-    /// rounded once, by at most 1.3 nm. The length is that of the line through the points, on the
-    /// ellipsoid: noise of a receiver lengthens it, sparse sampling shortens it, and height is not in it.
+    /// That is the error for the coordinates as they are kept: those in E7 and those of up to seven decimals
+    /// exactly, others rounded once, by at most 1.4 nm. The length is that of the line through the points,
+    /// on the ellipsoid: noise of a receiver lengthens it, sparse sampling shortens it, and height is
+    /// not in it.
     Geodesic,
 }
 
