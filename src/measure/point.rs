@@ -272,6 +272,7 @@ mod tests {
     use proptest::prelude::Strategy as _;
 
     use super::*;
+    use crate::measure::scale::Scale;
 
     fn magnitude(value: &BigRational) -> BigRational {
         if *value < BigRational::from_integer(0.into()) { -value } else { value.clone() }
@@ -334,6 +335,17 @@ mod tests {
             let point = Point::geographic(latitude_deg, degrees(longitude)).unwrap();
             proptest::prop_assert_eq!(point, Point::from_wide_e7(latitude.into(), longitude).unwrap());
             proptest::prop_assert_eq!(point.y(), latitude_deg);
+        }
+
+        #[test]
+        fn columns_of_fewer_decimals_are_the_integers_they_mean(
+            latitude in -90_000_i64..=90_000, longitude in -1_000_000_i64..=1_000_000, digits in 3..7_u32,
+        ) {
+            let scale = Scale::new(format!("1e-{digits}").parse().unwrap());
+            let (finer, e7) = (10_i64.pow(digits - 3), 10_i64.pow(7 - digits));
+            let (latitude, longitude) = (latitude * finer, longitude * finer - 1);
+            let point = Point::geographic(scale.apply(latitude as f64), scale.apply(longitude as f64));
+            proptest::prop_assert_eq!(point, Point::from_wide_e7(latitude * e7, longitude * e7));
         }
 
         #[test]
