@@ -111,8 +111,8 @@ const BLOCK_MAX: usize = 1 << 10;
 /// here with a fixed point to split at.) Ties go to even in both, as in [`to_fixed`]: a whole
 /// number of units of 2^-20 is an even number of units of 2^-64.
 fn block_sum(level: Level, legs: &[f64]) -> Option<u128> {
-    let (high, low, large) = split_sums(level, legs);
-    if large > 0 {
+    let (high, low, odd) = split_sums(level, legs);
+    if odd >> 63 != 0 {
         return None;
     }
     let n = legs.len() as u64;
@@ -127,23 +127,25 @@ const LOW: f64 = 1.5 / (1_u64 << 12) as f64;
 const LARGE: f64 = (1_u64 << 31) as f64;
 
 kernel! {
-    /// The sums of the bit patterns of all high and of all low parts, and how many legs cannot be split:
-    /// those that are too large, and what is no length.
+    /// The sums of the bit patterns of all high and of all low parts, and a number whose top bit is set
+    /// where a leg cannot be split: one that is too large, and what is no length.
     fn split_sums(legs: &[f64]) -> (u64, u64, u64) = split_body
 }
 
 #[inline(always)]
 fn split_body(legs: &[f64]) -> (u64, u64, u64) {
-    let (mut high, mut low, mut large) = (0_u64, 0_u64, 0_u64);
+    let (mut high, mut low, mut odd) = (0_u64, 0_u64, 0_u64);
     for &leg in legs {
         let top = leg + HIGH;
         let rest = leg - (top - HIGH);
         high = high.wrapping_add(top.to_bits());
         low = low.wrapping_add((rest + LOW).to_bits());
-        // In this way round NaN counts.
-        large += u64::from(!(leg >= 0.0 && leg < LARGE));
+        // The bits of numbers are in their order. What has a sign sets the top bit by itself, and -0
+        // with it; of the rest, what is too large or NaN does so by the difference.
+        let bits = leg.to_bits();
+        odd |= bits | (LARGE.to_bits() - 1).wrapping_sub(bits);
     }
-    (high, low, large)
+    (high, low, odd)
 }
 
 /// `value` in units of 2^-64, rounded to the nearest, ties to even.
