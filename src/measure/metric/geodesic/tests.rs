@@ -151,6 +151,24 @@ proptest! {
 }
 
 #[test]
+fn runs_of_any_length_on_both_sides_of_a_border_have_the_bits_of_their_legs() {
+    // Where two cells meet: an odd multiple of 2^18.
+    let border_e7 = f64::from(1755_i32 << 18);
+    for run in 1..=140_usize {
+        let side = |i: usize| if (i / run).is_multiple_of(2) { 300.0 } else { -300.0 };
+        let y: Vec<_> = (0..300).map(|i| border_e7 + side(i) + i as f64 / 8.0).collect();
+        let x: Vec<_> = (0..300).map(|i| f64::from(i * i)).collect();
+        let expected: Vec<_> =
+            (1..300).map(|i| alone([x[i - 1], x[i]], [y[i - 1], y[i]])).collect();
+        for level in Level::all() {
+            let mut measured = vec![f64::NAN; 299];
+            legs(level, &x, &y, &mut measured);
+            assert_eq!(bits(&measured), bits(&expected), "{run} {level:?}");
+        }
+    }
+}
+
+#[test]
 fn the_series_ends_at_ten_kilometres_and_at_eighty_eight_degrees() {
     let degree_m = 111_000.0;
     let north = |y_deg: f64, length_m: f64| {
