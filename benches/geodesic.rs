@@ -10,6 +10,9 @@ use waywiser::{Block, Metric, Path};
 
 mod inputs;
 
+/// So few blocks at a time stay in the first cache, as the one that a server fills and folds does.
+const IN_CACHE: BatchSize = BatchSize::NumIterations(4);
+
 fn block(metric: Metric, walk: &[(i32, i32)]) -> Block {
     let mut block = Block::new(metric.space());
     for &(latitude, longitude) in walk {
@@ -23,22 +26,52 @@ fn northbound(step_e7: i32) -> Vec<(i32, i32)> {
     (0..Block::CAPACITY as i32).map(|i| (400_000_000 + i * step_e7, 137_000_000)).collect()
 }
 
-/// Tracks of a block each, of legs of about a kilometre at random azimuths, one in each of 18 belts of 10
-/// degrees of latitude. The azimuth turns by the golden angle, so that a track stays where it began.
+/// A latitude at which the cells of two neighbours meet: an odd multiple of 2^18 E7, near 46 degrees.
+const BORDER_E7: i32 = 1755 << 18;
+
+/// A receiver that stands on the border of two cells, with 3 m of noise.
+fn noisy_stay() -> Vec<(i32, i32)> {
+    let mut state = 7_u64;
+    let mut noise = move || {
+        // The sum of two is enough of a bell.
+        let mut part = || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as i32 % 661 - 330
+        };
+        part() + part()
+    };
+    (0..Block::CAPACITY).map(|_| (BORDER_E7 + noise(), 137_000_000 + noise())).collect()
+}
+
+/// A track along the border of two cells, which two of three legs leave.
+fn zigzag() -> Vec<(i32, i32)> {
+    let step = |i: i32| (BORDER_E7 + [900, -300, -600][i as usize % 3], 137_000_000 + 1_500 * i);
+    (0..Block::CAPACITY as i32).map(step).collect()
+}
+
+/// Tracks of a block each, of legs of a kilometre, one in each of 18 belts of 10 degrees of latitude. The
+/// azimuth keeps within 60 degrees of the track's course by the golden ratio, and the courses go all the
+/// way round: so most tracks come to a new cell every six to twelve legs, towards the equator where they
+/// would meet a pole.
 fn global_mix() -> Vec<Vec<(i32, i32)>> {
-    let mut azimuth_deg = 0.0_f64;
-    let mut track = |belt: i32| -> Vec<(i32, i32)> {
-        let (mut latitude_deg, mut longitude_deg) = (f64::from(belt) * 10.0 - 85.0, f64::from(belt));
-        let step = |_| {
-            azimuth_deg = (azimuth_deg + 137.507_764) % 360.0;
+    let track = |belt: i32| -> Vec<(i32, i32)> {
+        let (mut latitude_deg, mut longitude_deg) =
+            (f64::from(belt) * 10.0 - 85.0, f64::from(belt));
+        let course_deg = f64::from(belt) * 137.507_764;
+        let homewards = -latitude_deg.signum();
+        let step = |i: usize| {
+            let azimuth_deg = course_deg + (i as f64 * 0.618_034).fract() * 120.0 - 60.0;
             let (sin, cos) = azimuth_deg.to_radians().sin_cos();
-            latitude_deg += cos / 111.2;
+            let north = if course_deg.to_radians().cos() * homewards < 0.0 { -cos } else { cos };
+            latitude_deg += north / 111.2;
             longitude_deg += sin / 111.2 / latitude_deg.to_radians().cos();
             ((latitude_deg * 1e7) as i32, (longitude_deg * 1e7) as i32)
         };
         (0..Block::CAPACITY).map(step).collect()
     };
-    (0..18).map(&mut track).collect()
+    (0..18).map(track).collect()
 }
 
 fn geodesics(criterion: &mut Criterion) {
@@ -56,8 +89,10 @@ fn geodesics(criterion: &mut Criterion) {
     for (name, walk) in [
         ("walk of 15 m", walk.clone()),
         ("north by 15 m", northbound(1_350)),
-        // A cell of the table every third leg.
+        // A new cell of the table every sixth leg.
         ("north by 1 km", northbound(90_000)),
+        ("stay on a border", noisy_stay()),
+        ("zigzag on a border", zigzag()),
     ] {
         let full = block(Metric::Geodesic, &walk);
         let mut path = Path::new(Metric::Geodesic);
@@ -68,7 +103,7 @@ fn geodesics(criterion: &mut Criterion) {
             bencher.iter_batched_ref(
                 || (Path::new(Metric::Geodesic), full.clone()),
                 |(path, block)| path.fold(black_box(block)).unwrap(),
-                BatchSize::SmallInput,
+                IN_CACHE,
             );
         });
     }
@@ -77,7 +112,7 @@ fn geodesics(criterion: &mut Criterion) {
         bencher.iter_batched_ref(
             || (Path::new(Metric::Planar), planar.clone()),
             |(path, block)| path.fold(black_box(block)).unwrap(),
-            BatchSize::SmallInput,
+            IN_CACHE,
         );
     });
     group.bench_function("walk of 15 m by geographiclib", |bencher| {
@@ -93,21 +128,21 @@ fn geodesics(criterion: &mut Criterion) {
         assert!((length_m - expected_m).abs() < 1e-5, "{length_m} is not {expected_m}");
         assert!((240e3..270e3).contains(&length_m), "legs of a kilometre: {length_m}");
     }
-    group.throughput(Throughput::Elements((blocks.len() * Block::CAPACITY) as u64));
     group.bench_function("legs of 1 km, all latitudes and azimuths", |bencher| {
+        // All tracks take turns, so that the rows of the table do as well.
+        let mut turn = 0;
         bencher.iter_batched_ref(
-            || (Path::new(Metric::Geodesic), blocks.clone()),
-            |(path, blocks)| {
-                for block in blocks {
-                    path.start_segment();
-                    path.fold(black_box(block)).unwrap();
-                }
+            || {
+                turn = (turn + 1) % blocks.len();
+                (Path::new(Metric::Geodesic), blocks[turn].clone())
             },
-            BatchSize::SmallInput,
+            |(path, block)| path.fold(black_box(block)).unwrap(),
+            IN_CACHE,
         );
     });
     group.bench_function("legs of 1 km, all latitudes and azimuths, by geographiclib", |bencher| {
-        bencher.iter(|| mix.iter().map(|track| by_geographiclib(black_box(track))).sum::<f64>());
+        let mut tracks = mix.iter().cycle();
+        bencher.iter(|| by_geographiclib(black_box(tracks.next().unwrap())));
     });
     group.finish();
 }
