@@ -204,7 +204,7 @@ fn to_e7(degrees: f64) -> f64 {
 /// decimals was read. The product may miss that by a rounding, and files and trackers would then
 /// differ in the last bits; the quotient, being correctly rounded, tells it from its neighbours.
 ///
-/// Only up to 2^50 E7, 3000 turns. There, quotient and product together are off by a quarter, so that
+/// Only up to 2^50 E7, some 300 000 turns. There, quotient and product together are off by a quarter, so that
 /// rounding finds the number if there is one.
 #[inline]
 fn whole_e7(degrees: f64) -> Option<f64> {
