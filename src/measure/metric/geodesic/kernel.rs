@@ -28,8 +28,10 @@ fn body(table: &Table, x: &[f64], y: &[f64], legs: &mut [f64]) -> u64 {
     let (mut past, mut at) = (0, 0);
     while at < n {
         let cell = Cell::of(y0[at] + y1[at]);
+        let row = cell.row(table);
         let scan = y0[at..].first_chunk::<SCAN>().zip(y1[at..].first_chunk::<SCAN>());
-        if scan.is_none_or(|(y0, y1)| differs(cell, y0, y1) != 0) {
+        let scan = scan.zip(legs[at..].first_chunk_mut::<SCAN>());
+        if scan.is_none_or(|((y0, y1), legs)| lead(cell, row, y0, y1, legs) != 0) {
             let scanned = n.min(at + SCAN);
             for i in at..scanned {
                 legs[i] = single(table, x1[i] - x0[i], y1[i] - y0[i], y0[i] + y1[i]);
@@ -46,12 +48,26 @@ fn body(table: &Table, x: &[f64], y: &[f64], legs: &mut [f64]) -> u64 {
             end = n.min(at + run.next_multiple_of(LANES));
         }
         let columns = [&x0[at..end], &x1[at..end], &y0[at..end], &y1[at..end]];
-        let (run, past_in_run) =
-            run_of_legs(cell, cell.row(table), run, columns, &mut legs[at..end]);
+        let (run, past_in_run) = run_of_legs(cell, row, run, columns, &mut legs[at..end]);
         past += past_in_run;
         at += run;
     }
     past
+}
+
+/// What the measuring of legs in `cell` begins with, which waits in `legs`; gives 0 if all of them are in it.
+#[inline(always)]
+fn lead(cell: Cell, row: &Row, y0: &[f64], y1: &[f64], legs: &mut [f64]) -> u64 {
+    let n = legs.len();
+    let (y0, y1) = (&y0[..n], &y1[..n]);
+    let centre = cell.centre_e7();
+    let mut differs = 0;
+    for i in 0..n {
+        let sum = y0[i] + y1[i];
+        differs |= cell.differs(Cell::of(sum));
+        legs[i] = row.g(sum.abs() - centre);
+    }
+    differs
 }
 
 /// 0 if all the legs are in `cell`.
@@ -67,8 +83,8 @@ fn differs(cell: Cell, y0: &[f64], y1: &[f64]) -> u64 {
 /// The legs from the first on that are in `cell`: `run` of them, or less if it says all; gives how many
 /// there are, and 0 if the series holds for all of them.
 ///
-/// Two short loops keep a processor busier than a long one: more of their chains of arithmetic are
-/// under way at a time. What the first has found waits in `legs`.
+/// The first [`SCAN`] have been through [`lead`]. Two short loops keep a processor busier than a long one:
+/// more of their chains of arithmetic are under way at a time.
 #[inline(always)]
 fn run_of_legs(
     cell: Cell,
@@ -80,12 +96,7 @@ fn run_of_legs(
     let n = legs.len();
     let [x0, x1, y0, y1] = columns.map(|column| &column[..n]);
     let centre = cell.centre_e7();
-    let mut differs = 0;
-    for i in 0..n {
-        let sum = y0[i] + y1[i];
-        differs |= cell.differs(Cell::of(sum));
-        legs[i] = row.g(sum.abs() - centre);
-    }
+    let differs = lead(cell, row, &y0[SCAN..], &y1[SCAN..], &mut legs[SCAN..]);
     let run = if differs == 0 || run < n { run } else { run_length(cell, y0, y1) };
     let whole = n.min(run.next_multiple_of(LANES));
     for i in 0..whole {
