@@ -10,6 +10,9 @@ use waywiser::{Block, Metric, Path, Point};
 
 mod inputs;
 
+/// So few blocks at a time stay in the first cache, as the one that a server fills and folds does.
+const IN_CACHE: BatchSize = BatchSize::NumIterations(4);
+
 fn block(metric: Metric, walk: &[(i32, i32)]) -> Block {
     let mut block = Block::new(metric.space());
     for &(latitude, longitude) in walk {
@@ -47,7 +50,7 @@ fn fold(criterion: &mut Criterion) {
             bencher.iter_batched_ref(
                 || (Path::new(metric), full.clone()),
                 |(path, block)| path.fold(black_box(block)).unwrap(),
-                BatchSize::SmallInput,
+                IN_CACHE,
             );
         });
     }
@@ -85,7 +88,7 @@ fn measure(criterion: &mut Criterion) {
             bencher.iter_batched_ref(
                 || (Path::new(metric), full.clone()),
                 |(path, block)| path.fold(black_box(block)).unwrap(),
-                BatchSize::SmallInput,
+                IN_CACHE,
             );
         });
         let none = Options::new(metric);
@@ -115,7 +118,7 @@ fn measure(criterion: &mut Criterion) {
                 bencher.iter_batched_ref(
                     || (Measurement::new(options), full.clone()),
                     |(path, block)| path.fold(black_box(block)).unwrap(),
-                    BatchSize::SmallInput,
+                    IN_CACHE,
                 );
             });
         }

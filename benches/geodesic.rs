@@ -1,5 +1,5 @@
-//! Geodesics: folding a block of 256 points on tracks that stay in a cell of the table and that cross them,
-//! and the same legs by geographiclib-rs alone.
+//! Geodesics: folding a block of 256 points on tracks that stay in a cell of the table, that cross them, and
+//! all over the globe; the planar fold of the same points and the legs by geographiclib-rs beside it.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::hint::black_box;
@@ -9,6 +9,9 @@ use geographiclib_rs::{Geodesic, InverseGeodesic};
 use waywiser::{Block, Metric, Path};
 
 mod inputs;
+
+/// So few blocks at a time stay in the first cache, as the one that a server fills and folds does.
+const IN_CACHE: BatchSize = BatchSize::NumIterations(4);
 
 fn block(metric: Metric, walk: &[(i32, i32)]) -> Block {
     let mut block = Block::new(metric.space());
@@ -21,6 +24,54 @@ fn block(metric: Metric, walk: &[(i32, i32)]) -> Block {
 /// A track due north, each step so many E7 units.
 fn northbound(step_e7: i32) -> Vec<(i32, i32)> {
     (0..Block::CAPACITY as i32).map(|i| (400_000_000 + i * step_e7, 137_000_000)).collect()
+}
+
+/// A latitude at which the cells of two neighbours meet: an odd multiple of 2^18 E7, near 46 degrees.
+const BORDER_E7: i32 = 1755 << 18;
+
+/// A receiver that stands on the border of two cells, with 3 m of noise.
+fn noisy_stay() -> Vec<(i32, i32)> {
+    let mut state = 7_u64;
+    let mut noise = move || {
+        // The sum of two is enough of a bell.
+        let mut part = || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as i32 % 661 - 330
+        };
+        part() + part()
+    };
+    (0..Block::CAPACITY).map(|_| (BORDER_E7 + noise(), 137_000_000 + noise())).collect()
+}
+
+/// A track along the border of two cells, which two of three legs leave.
+fn zigzag() -> Vec<(i32, i32)> {
+    let step = |i: i32| (BORDER_E7 + [900, -300, -600][i as usize % 3], 137_000_000 + 1_500 * i);
+    (0..Block::CAPACITY as i32).map(step).collect()
+}
+
+/// Tracks of a block each, of legs of a kilometre, one in each of 18 belts of 10 degrees of latitude. The
+/// azimuth keeps within 60 degrees of the track's course by the golden ratio, and the courses go all the
+/// way round: so most tracks come to a new cell every six to twelve legs, towards the equator where they
+/// would meet a pole.
+fn global_mix() -> Vec<Vec<(i32, i32)>> {
+    let track = |belt: i32| -> Vec<(i32, i32)> {
+        let (mut latitude_deg, mut longitude_deg) =
+            (f64::from(belt) * 10.0 - 85.0, f64::from(belt));
+        let course_deg = f64::from(belt) * 137.507_764;
+        let homewards = -latitude_deg.signum();
+        let step = |i: usize| {
+            let azimuth_deg = course_deg + (i as f64 * 0.618_034).fract() * 120.0 - 60.0;
+            let (sin, cos) = azimuth_deg.to_radians().sin_cos();
+            let north = if course_deg.to_radians().cos() * homewards < 0.0 { -cos } else { cos };
+            latitude_deg += north / 111.2;
+            longitude_deg += sin / 111.2 / latitude_deg.to_radians().cos();
+            ((latitude_deg * 1e7) as i32, (longitude_deg * 1e7) as i32)
+        };
+        (0..Block::CAPACITY).map(step).collect()
+    };
+    (0..18).map(track).collect()
 }
 
 fn geodesics(criterion: &mut Criterion) {
@@ -38,8 +89,10 @@ fn geodesics(criterion: &mut Criterion) {
     for (name, walk) in [
         ("walk of 15 m", walk.clone()),
         ("north by 15 m", northbound(1_350)),
-        // A cell of the table every third leg.
+        // A new cell of the table every sixth leg.
         ("north by 1 km", northbound(90_000)),
+        ("stay on a border", noisy_stay()),
+        ("zigzag on a border", zigzag()),
     ] {
         let full = block(Metric::Geodesic, &walk);
         let mut path = Path::new(Metric::Geodesic);
@@ -50,12 +103,46 @@ fn geodesics(criterion: &mut Criterion) {
             bencher.iter_batched_ref(
                 || (Path::new(Metric::Geodesic), full.clone()),
                 |(path, block)| path.fold(black_box(block)).unwrap(),
-                BatchSize::SmallInput,
+                IN_CACHE,
             );
         });
     }
+    let planar = block(Metric::Planar, &walk);
+    group.bench_function("walk of 15 m, planar", |bencher| {
+        bencher.iter_batched_ref(
+            || (Path::new(Metric::Planar), planar.clone()),
+            |(path, block)| path.fold(black_box(block)).unwrap(),
+            IN_CACHE,
+        );
+    });
     group.bench_function("walk of 15 m by geographiclib", |bencher| {
         bencher.iter(|| by_geographiclib(black_box(&walk)));
+    });
+
+    let mix = global_mix();
+    let blocks: Vec<_> = mix.iter().map(|track| block(Metric::Geodesic, track)).collect();
+    for (track, full) in mix.iter().zip(&blocks) {
+        let mut path = Path::new(Metric::Geodesic);
+        path.fold(&mut full.clone()).unwrap();
+        let (length_m, expected_m) = (path.summary().length, by_geographiclib(track));
+        assert!((length_m - expected_m).abs() < 1e-5, "{length_m} is not {expected_m}");
+        assert!((240e3..270e3).contains(&length_m), "legs of a kilometre: {length_m}");
+    }
+    group.bench_function("legs of 1 km, all latitudes and azimuths", |bencher| {
+        // All tracks take turns, so that the rows of the table do as well.
+        let mut turn = 0;
+        bencher.iter_batched_ref(
+            || {
+                turn = (turn + 1) % blocks.len();
+                (Path::new(Metric::Geodesic), blocks[turn].clone())
+            },
+            |(path, block)| path.fold(black_box(block)).unwrap(),
+            IN_CACHE,
+        );
+    });
+    group.bench_function("legs of 1 km, all latitudes and azimuths, by geographiclib", |bencher| {
+        let mut tracks = mix.iter().cycle();
+        bencher.iter(|| by_geographiclib(black_box(tracks.next().unwrap())));
     });
     group.finish();
 }

@@ -1,16 +1,22 @@
 #!/usr/bin/env python3
 """Derives the series of docs/geodesic.md from the eikonal equation, and checks the one in use.
 
-Needs sympy (pip install sympy). Prints every coefficient it derived and compares it with the ones
-written below, which are those of src/measure/metric/geodesic/series.rs. Exit status 1 when one differs.
+Needs sympy (pip install sympy). Prints every coefficient it derived and compares it with the ones of
+docs/geodesic.md, written below, and with the expressions in src/measure/metric/geodesic/series.rs, which it reads
+from there. Then adds up, cell by cell, what the series and its table leave out, and compares it with the bounds that
+are promised. Exit status 1 when a coefficient differs or a bound does not hold.
 
 usage: python3 docs/geodesic/derive.py
 """
 
 import math
+import pathlib
+import re
 import sys
 
 import sympy as sp
+
+CODE = pathlib.Path(__file__).parents[2] / "src/measure/metric/geodesic"
 
 # The surface: ds^2 = E(phi) dphi^2 + G(phi) dlambda^2. E[n], G[n] are the n-th derivatives at the mid latitude.
 ORDER = 6
@@ -104,6 +110,223 @@ def derive(highest):
     return found
 
 
+def check_code(found):
+    """The expressions of series.rs against what was derived. How many differ."""
+    source = (CODE / "series.rs").read_text()
+    # Rust's numbers with a point are whole; the rest of the arithmetic is Python's as it stands.
+    whole = re.sub(r"(\d)\.0\b", r"\1", source)
+    names = dict(zip(("e0", "e1", "e2", "e3", "g0", "g1", "g2", "g3", "g4"), (E0, E1, E2, E3, G0, G1, G2, G3, G4)))
+    wrong = 0
+
+    def compare(name, power, over, names):
+        nonlocal wrong
+        (text,) = re.findall(rf"let {name} = (.*?);", whole, re.DOTALL)
+        value = eval("".join(text.split()), {"__builtins__": {}}, names)
+        same = sp.simplify(value - found[power] / over) == 0
+        wrong += not same
+        print(f"{name} of series.rs: {'as derived' if same else 'DIFFERS'}")
+
+    compare("a", (4, 0), 1, names)
+    compare("b", (2, 2), 1, names)
+    compare("c", (0, 4), G0, names)
+    assert "let (g1, g2, g3, g4) = (g1 / g0, g2 / g0, g3 / g0, g4 / g0);" in source
+    names |= {f"g{n}": names[f"g{n}"] / G0 for n in range(1, 5)}
+    names["scale"] = 5760 * E0**3
+    assert "let scale = 5760 * e0 * e0 * e0;" in whole
+    compare("d21", (4, 2), 1, names)
+    compare("d12", (2, 4), G0, names)
+    compare("d03", (0, 6), G0, names)
+    return wrong
+
+
+# ---- What the series and the table leave out, on WGS84.
+
+F = 1 / 298.257223563
+ECC2 = F * (2 - F)
+EQUATOR_M = 6378137.0
+RAD_PER_E7 = math.pi / 1.8e9
+
+
+def product(a, b):
+    """Of two power series, as far as both go."""
+    return [sum(a[k] * b[n - k] for k in range(n + 1)) for n in range(min(len(a), len(b)))]
+
+
+def reciprocal(a):
+    inverse = [1 / a[0]]
+    for n in range(1, len(a)):
+        inverse.append(-sum(a[k] * inverse[n - k] for k in range(1, n + 1)) / a[0])
+    return inverse
+
+
+def metric(latitude, terms):
+    """Taylor series of E and G."""
+    # cos^2 = (1 + cos 2 phi) / 2
+    to_pole = math.pi / 2 - latitude
+    cos2 = [math.sin(to_pole) ** 2]
+    for n in range(1, terms):
+        cos2.append(0.5 * 2**n / math.factorial(n) * math.cos(2 * latitude + n * math.pi / 2))
+    w = [ECC2 * it for it in cos2]
+    w[0] += 1 - ECC2
+    over_w = reciprocal(w)
+    e = product(over_w, product(over_w, over_w))
+    a2 = EQUATOR_M**2
+    return [a2 * (1 - ECC2) ** 2 * it for it in e], [a2 * it for it in product(cos2, over_w)]
+
+
+def parts_of(latitude, highest):
+    """{(i, j): coefficient of p^i l^j} at one latitude up to a high degree: derive(), with numbers. Each
+    coefficient is a Taylor series in the latitude, of which a derivative takes a term off."""
+    e, g = metric(latitude, highest + 2)
+
+    def over(series):
+        """1 / series(phi + p/2), the coefficient of p^k at k."""
+        h = reciprocal(series)
+        return [[math.comb(k + m, k) * h[k + m] / 2**k for m in range(len(h) - k)] for k in range(highest + 1)]
+
+    def add(total, key, series):
+        old = total.get(key)
+        total[key] = series if old is None else [a + b for a, b in zip(old, series)]
+
+    over_e, over_g = over(e), over(g)
+    parts = {2: {(2, 0): e, (0, 2): g}}
+    for degree in range(4, highest + 1, 2):
+        known = {}
+        for along_phi, overs in ((True, over_e), (False, over_g)):
+            slopes = {}
+            for n in range(1, degree):
+                slope = {}
+                for (i, j), series in parts.get(n + 1, {}).items():
+                    if along_phi and i:
+                        add(slope, (i - 1, j), [i * it for it in series])
+                    elif not along_phi and j:
+                        add(slope, (i, j - 1), [j * it for it in series])
+                for (i, j), series in parts.get(n, {}).items() if along_phi else ():
+                    add(slope, (i, j), [0.5 * m * series[m] for m in range(1, len(series))])
+                slopes[n] = slope
+            for m, first in slopes.items():
+                for n, second in slopes.items():
+                    k = degree - m - n
+                    if k < 0:
+                        continue
+                    for (i, j), a in first.items():
+                        for (s, t), b in second.items():
+                            add(known, (i + s + k, j + t), product(product(a, b), overs[k]))
+        # Odd powers cancel, but for rounding.
+        parts[degree] = {
+            key: [-it / (4 * (degree - 1)) for it in series] for key, series in known.items() if key[1] % 2 == key[0] % 2 == 0
+        }
+    return {key: series[0] for part in parts.values() for key, series in part.items()}
+
+
+def economised(taylor, half, terms):
+    """As in table.rs: the polynomial in x = distance / half a cell."""
+    rest = ((0, -3 / 4, 0, 0), (1 / 8, 0, -1, 0), (0, 5 / 16, 0, -5 / 4))
+    scaled = [it * half**n for n, it in enumerate(taylor)]
+    for n in range(len(taylor) - 1, terms - 1, -1):
+        for k in range(4):
+            scaled[k] -= scaled[n] * rest[n - 3][k]
+    return scaled[:terms]
+
+
+def constant(name):
+    """Of table.rs."""
+    (text,) = re.findall(rf"const {name}: \w+ = ([0-9_.e-]+);", (CODE / "table.rs").read_text())
+    return float(text.replace("_", ""))
+
+
+# Length in metres (0: the limit), latitudes, and what is promised, in nanometres.
+PROMISED = (
+    ("to 1 km, below 80 degrees", 1000, (0, 80), 0.2),
+    ("to 10 km, below 80 degrees", 0, (0, 80), 10),
+    ("to 1 km, 80 to 88 degrees", 1000, (80, 88), 1),
+    ("to 10 km, 80 to 88 degrees", 0, (80, 88), 200),
+)
+SOURCES = ("degree 8 and up", "p^6", "E and G", "a, b, c linear", "d constant", "sum")
+
+
+def budget(found):
+    """Prints what each approximation may cost at most, over all cells, and their sum. How many sums are too large."""
+    over_g = {(0, 4), (2, 4), (0, 6)}
+    kept = [power for power in found if sum(power) >= 4 and power != (6, 0)]
+    forms = {power: found[power] / (G0 if power in over_g else 1) for power in kept}
+    symbols = E + G
+    values = sp.lambdify(symbols, [forms[power] for power in kept], "math", cse=True)
+    fourth = [power for power in kept if sum(power) == 4]
+    slopes = sp.lambdify(symbols, [d_mid(forms[power]) for power in fourth], "math", cse=True)
+
+    def derivatives(latitude):
+        e, g = metric(latitude, ORDER + 1)
+        return [math.factorial(n) * it for series in (e, g) for n, it in enumerate(series)]
+
+    cell_e7 = 2 ** constant("CELL_BITS")
+    reach_m, reach_of_turn = constant("REACH_M"), constant("REACH_OF_TURN")
+    half = 0.25 * cell_e7 * RAD_PER_E7  # of the middle latitude, in radians
+    cells = int(2 * constant("SERIES_MAX_E7") / cell_e7) + 1
+    spread = [k / 8 for k in range(-8, 9)]
+    turns = [math.pi / 2 * k / 24 for k in range(25)]
+    worst = {name: dict.fromkeys(SOURCES, 0.0) for name, *_ in PROMISED}
+    omitted = None
+    for cell in range(cells):
+        centre = cell * 2 * half
+        e, g = metric(centre, 6)
+        if cell % 8 == 0:
+            # Smooth in the latitude, and dear.
+            omitted = {
+                power: it for power, it in parts_of(max(centre, 1e-9), 10).items() if sum(power) > 6 or power == (6, 0)
+            }
+        poly_e, poly_g = (economised(it, half, 4) for it in (e, g))
+        off_e = off_g = 0.0
+        for x in spread:
+            true_e, true_g = (it[0] for it in metric(centre + x * half, 1))
+            off_e = max(off_e, abs(sum(it * x**n for n, it in enumerate(poly_e)) / true_e - 1))
+            off_g = max(off_g, abs(sum(it * x**n for n, it in enumerate(poly_g)) / true_g - 1))
+        at_centre, slope = values(*derivatives(centre)), slopes(*derivatives(centre))
+        off = dict.fromkeys(kept, 0.0)
+        for x in (-1, -0.5, 0.5, 1):
+            for n, (power, there) in enumerate(zip(kept, values(*derivatives(centre + x * half)))):
+                linear = slope[fourth.index(power)] * x * half if power in fourth else 0.0
+                off[power] = max(off[power], abs(there - at_centre[n] - linear))
+        tan = math.tan(centre)
+        limit = min(reach_m, reach_of_turn * EQUATOR_M / tan) if tan > 0 else reach_m
+        for name, length, (south, north), _ in PROMISED:
+            # A cell that lies on both sides counts for both.
+            if not south <= math.degrees(centre + half) or not math.degrees(centre - half) <= north:
+                continue
+            length = min(length or limit, limit)
+            for turn in turns:
+                p2, l2 = (length * math.cos(turn)) ** 2 / e[0], (length * math.sin(turn)) ** 2 / g[0]
+
+                def cost(table, choose):
+                    return sum(
+                        abs(it) * p2 ** (i / 2) * l2 ** (j / 2) * (g[0] if (i, j) in over_g else 1)
+                        for (i, j), it in table.items() if choose(i, j)
+                    ) / (2 * length)
+
+                costs = [
+                    # Terms of one degree have signs.
+                    sum(
+                        abs(sum(it * p2 ** (i / 2) * l2 ** (j / 2) for (i, j), it in omitted.items() if i + j == degree))
+                        for degree in (8, 10)
+                    ) / (2 * length),
+                    abs(omitted[6, 0]) * p2**3 / (2 * length),
+                    (off_e * math.cos(turn) ** 2 + off_g * math.sin(turn) ** 2) * length / 2,
+                    cost(off, lambda i, j: i + j == 4),
+                    cost(off, lambda i, j: i + j == 6),
+                ]
+                for source, it in zip(SOURCES, [*costs, sum(costs)]):
+                    worst[name][source] = max(worst[name][source], it)
+
+    near_nm = constant("NEAR_ERROR_M") * 1e9
+    print(f"\nleft out at most, in nm, over {cells} cells; a near leg loses {near_nm:.2g} in the place of the last two:")
+    print(" " * 28 + "".join(f"{source:>17}" for source in SOURCES) + f"{'promised':>10}")
+    wrong = 0
+    for name, _, _, promised in PROMISED:
+        print(f"{name:28}" + "".join(f"{worst[name][source] * 1e9:17.2g}" for source in SOURCES) + f"{promised:10}")
+        wrong += not worst[name]["sum"] * 1e9 <= promised
+    return wrong
+
+
 def main():
     found = derive(6)
     wrong = 0
@@ -150,6 +373,18 @@ def main():
         worst = max(worst, abs(left_out(at)) * difference_rad**6 / (2 * length))
     print(f"p^6 would change a leg of {length} m by at most {worst:.1e} m")
     wrong += worst > 1e-11
+
+    # The part that works with numbers, against the symbols.
+    at = math.radians(50)
+    numbers = parts_of(at, 6)
+    e, g = metric(at, ORDER + 1)
+    point = {**{E[n]: math.factorial(n) * e[n] for n in range(ORDER + 1)}, **{G[n]: math.factorial(n) * g[n] for n in range(ORDER + 1)}}
+    apart = max(abs(numbers[power] / float(found[power].subs(point)) - 1) for power in found)
+    print(f"at 50 degrees symbols and numbers differ by a relative {apart:.1e}")
+    wrong += not apart < 1e-9
+
+    wrong += check_code(found)
+    wrong += budget(found)
     print("all as claimed" if not wrong else f"{wrong} WRONG")
     return 1 if wrong else 0
 

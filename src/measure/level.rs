@@ -25,24 +25,26 @@ enum Kind {
 }
 
 impl Level {
-    /// The best one of this machine. The detection is cached by the standard library.
+    /// The best one of this machine; the portable one in a build with `--cfg waywiser_portable`, by which
+    /// the benches tell what it costs. The detection is cached by the standard library.
     #[inline]
     pub(crate) fn best() -> Self {
         #[cfg(target_arch = "x86_64")]
-        if has_avx2_and_bmi() {
+        if !cfg!(waywiser_portable) && has_avx2_and_bmi() {
             return if has_avx512() { Self(Kind::Avx512) } else { Self(Kind::Avx2) };
         }
         Self(Kind::Portable)
     }
 
-    /// All that this machine has.
+    /// All that this machine has, in any build.
     #[cfg(test)]
     pub(crate) fn all() -> Vec<Self> {
         let mut levels = vec![Self(Kind::Portable)];
         #[cfg(target_arch = "x86_64")]
         {
-            levels.extend(has_avx2_and_bmi().then_some(Self(Kind::Avx2)));
-            levels.extend((Self::best() == Self(Kind::Avx512)).then_some(Self(Kind::Avx512)));
+            let has_avx2 = has_avx2_and_bmi();
+            levels.extend(has_avx2.then_some(Self(Kind::Avx2)));
+            levels.extend((has_avx2 && has_avx512()).then_some(Self(Kind::Avx512)));
         }
         levels
     }

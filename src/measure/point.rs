@@ -1,15 +1,15 @@
 //! A point: two coordinates that are finite and in range, checked once, here.
 //!
 //! Geographic coordinates are kept as `f64` in units of 1e-7 degree (E7), the one canonical unit:
-//! it is exact for the integers that trackers send and holds what an `f64` in degrees holds.
-//! Planar ones are kept in the caller's unit.
+//! it is exact for the integers that trackers send and for degrees of seven decimals, and other
+//! degrees are rounded once. Planar ones are kept in the caller's unit.
 
 use std::fmt;
 
 /// The largest planar coordinate, either way: 2^40 of the caller's unit.
 ///
-/// It keeps every leg below 2^42, so that a block of legs cannot overflow the exact sum between
-/// two checks; the whole range of an `int32` is 2^8 times smaller.
+/// It keeps every leg below 2^42, so that 2^22 of the longest fit the exact sum; the range of an `int32`
+/// is 2^9 times smaller.
 pub const PLANAR_MAX: f64 = (1_u64 << 40) as f64;
 
 /// E7 units in a degree.
@@ -79,6 +79,10 @@ impl Point {
     ///
     /// The longitude is taken modulo 360, so 190 and -170 are one meridian, and so are 180 and -180.
     ///
+    /// Degrees that are the `f64` nearest to a number of seven decimals become exactly that number, the
+    /// one that [`Point::from_e7`] makes. All others are multiplied by 1e7 and rounded once, by at most
+    /// 2^-23 of 1e-7 degree: 1.4 nm.
+    ///
     /// # Errors
     /// When a coordinate is not finite or the latitude lies beyond a pole.
     pub fn geographic(latitude_deg: f64, longitude_deg: f64) -> Result<Self, PointError> {
@@ -90,7 +94,11 @@ impl Point {
         if latitude_deg.abs() > 90.0 {
             return Err(PointError::Latitude { latitude_deg });
         }
-        let x = to_e7(wrap_half_turn(longitude_deg, 180.0));
+        // Whole E7 are wrapped as such: the remainder of 350.1 is not the number nearest to -9.9.
+        let x = match whole_e7(longitude_deg) {
+            Some(whole) => wrap_half_turn(whole, HALF_TURN_E7),
+            None => to_e7(wrap_half_turn(longitude_deg, 180.0)),
+        };
         Ok(Self::checked(Space::Geographic, x, to_e7(latitude_deg)))
     }
 
@@ -186,13 +194,23 @@ fn round(value: f64) -> i32 {
     whole + i32::from(rest >= 0.5) - i32::from(rest <= -0.5)
 }
 
-/// Degrees in E7. Degrees of up to seven decimals become the integers that they mean: the product
-/// may miss them by a rounding, and files and trackers would then differ in the last bits.
+/// Degrees in E7: exactly, or the product rounded once.
 #[inline]
 fn to_e7(degrees: f64) -> f64 {
-    let e7 = degrees * E7_PER_DEG;
-    let whole = e7.round();
-    if (e7 - whole).abs() <= e7.abs() * f64::EPSILON { whole } else { e7 }
+    whole_e7(degrees).unwrap_or(degrees * E7_PER_DEG)
+}
+
+/// The whole number of E7 to which `degrees` is the nearest `f64`, as it is when a number of up to seven
+/// decimals was read. The product may miss that by a rounding, and files and trackers would then
+/// differ in the last bits; the quotient, being correctly rounded, tells it from its neighbours.
+///
+/// Only up to 2^50 E7, some 300 000 turns. There, quotient and product together are off by a quarter, so that
+/// rounding finds the number if there is one.
+#[inline]
+fn whole_e7(degrees: f64) -> Option<f64> {
+    const WHOLE_MAX: f64 = (1_u64 << 50) as f64;
+    let whole = (degrees * E7_PER_DEG).round();
+    (whole / E7_PER_DEG == degrees && whole.abs() <= WHOLE_MAX).then_some(whole)
 }
 
 /// A canonical coordinate in the unit that callers see.
@@ -250,7 +268,15 @@ pub enum PointError {
 
 #[cfg(test)]
 mod tests {
+    use num_rational::BigRational;
+    use proptest::prelude::Strategy as _;
+
     use super::*;
+    use crate::measure::scale::Scale;
+
+    fn magnitude(value: &BigRational) -> BigRational {
+        if *value < BigRational::from_integer(0.into()) { -value } else { value.clone() }
+    }
 
     #[test]
     fn a_longitude_is_taken_modulo_360() {
@@ -297,13 +323,67 @@ mod tests {
 
         #[test]
         fn degrees_of_seven_decimals_are_the_integers_they_mean(
-            latitude in -900_000_000..=900_000_000_i32, longitude in -1_800_000_000..=1_800_000_000_i32,
+            latitude in -900_000_000..=900_000_000_i32,
+            longitude in proptest::prop_oneof![
+                -1_800_000_000..=1_800_000_000_i64,
+                -3_700_000_000..=3_700_000_000_i64,
+                -1_i64 << 49..=1 << 49,
+            ],
         ) {
-            let degrees = |e7: i32| format!("{e7}e-7").parse::<f64>().unwrap();
-            let point = Point::geographic(degrees(latitude), degrees(longitude)).unwrap();
-            proptest::prop_assert_eq!(point, Point::from_e7(latitude, longitude).unwrap());
-            proptest::prop_assert_eq!(point.y(), degrees(latitude));
+            let degrees = |e7: i64| format!("{e7}e-7").parse::<f64>().unwrap();
+            let latitude_deg = degrees(latitude.into());
+            let point = Point::geographic(latitude_deg, degrees(longitude)).unwrap();
+            proptest::prop_assert_eq!(point, Point::from_wide_e7(latitude.into(), longitude).unwrap());
+            proptest::prop_assert_eq!(point.y(), latitude_deg);
         }
+
+        #[test]
+        fn columns_of_fewer_decimals_are_the_integers_they_mean(
+            latitude in -90_000_i64..=90_000, longitude in -1_000_000_i64..=1_000_000, digits in 3..7_u32,
+        ) {
+            let scale = Scale::new(format!("1e-{digits}").parse().unwrap());
+            let (finer, e7) = (10_i64.pow(digits - 3), 10_i64.pow(7 - digits));
+            let (latitude, longitude) = (latitude * finer, longitude * finer - 1);
+            let point = Point::geographic(scale.apply(latitude as f64), scale.apply(longitude as f64));
+            proptest::prop_assert_eq!(point, Point::from_wide_e7(latitude * e7, longitude * e7));
+        }
+
+        #[test]
+        fn other_degrees_are_rounded_once(
+            degrees in proptest::prop_oneof![
+                -400.0..=400.0_f64,
+                // Near a number of seven decimals.
+                (-4_000_000_000..=4_000_000_000_i64, -3..=3_i64).prop_map(|(e7, ulps)| {
+                    f64::from_bits((e7 as f64 / 1e7).to_bits().wrapping_add_signed(ulps))
+                }),
+                -1e17..1e17_f64,
+            ].prop_filter("a number", |degrees| degrees.is_finite()),
+        ) {
+            let (kept, _) = Point::geographic(0.0, degrees).unwrap().canonical();
+            // What was meant, modulo a turn.
+            let exact = |value: f64| BigRational::from_float(value).unwrap();
+            let turn = exact(TURN_E7);
+            let turned = exact(degrees) * exact(1e7) - exact(kept);
+            let error = &turned - (&turned / &turn).round() * &turn;
+            if kept == kept.trunc() && ((kept / 1e7 == degrees) || degrees.abs() > 180.0) {
+                // A number of seven decimals, which `degrees` is nearest to.
+                let ulp = degrees.abs().next_up() - degrees.abs();
+                proptest::prop_assert!(magnitude(&error) <= exact(ulp / 2.0) * exact(1e7), "{} {}", degrees, kept);
+            } else {
+                proptest::prop_assert!(magnitude(&error) <= exact(2_f64.powi(-23)), "{} {}", degrees, kept);
+            }
+        }
+    }
+
+    #[test]
+    fn a_neighbour_of_seven_decimals_is_not_taken_for_them() {
+        let x = |deg| Point::geographic(0.0, deg).unwrap().canonical().0;
+        assert_eq!(x(164.832_491_2), 1_648_324_912.0);
+        assert_ne!(x(164.832_491_199_999_96), 1_648_324_912.0);
+        assert_eq!(x(179.123_456_7), 1_791_234_567.0);
+        assert_ne!(x(179.123_456_7_f64.next_up()), 1_791_234_567.0);
+        assert_eq!(x(350.1), -99_000_000.0);
+        assert_eq!(x(-9.9), -99_000_000.0);
     }
 
     #[test]

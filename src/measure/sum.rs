@@ -102,7 +102,7 @@ impl ExactSum {
 /// So many legs below 2^31 cannot overflow the 64-bit lanes: 2^10 times 2^51 units of 2^-20.
 const BLOCK_MAX: usize = 1 << 10;
 
-/// The sum of legs below 2^31 in units of 2^-64; `None` when one is larger.
+/// The sum of legs below 2^31 in units of 2^-64; `None` when one is larger, negative or NaN.
 ///
 /// Adding 1.5 * 2^32 to a leg leaves it in the last bits of the sum, in units of 2^-20, rounded to
 /// nearest even; the rest of it, which is exact, goes into units of 2^-64 by adding 1.5 * 2^-12.
@@ -111,8 +111,8 @@ const BLOCK_MAX: usize = 1 << 10;
 /// here with a fixed point to split at.) Ties go to even in both, as in [`to_fixed`]: a whole
 /// number of units of 2^-20 is an even number of units of 2^-64.
 fn block_sum(level: Level, legs: &[f64]) -> Option<u128> {
-    let (high, low, large) = split_sums(level, legs);
-    if large > 0 {
+    let (high, low, odd) = split_sums(level, legs);
+    if odd >> 63 != 0 {
         return None;
     }
     let n = legs.len() as u64;
@@ -127,22 +127,25 @@ const LOW: f64 = 1.5 / (1_u64 << 12) as f64;
 const LARGE: f64 = (1_u64 << 31) as f64;
 
 kernel! {
-    /// The sums of the bit patterns of all high and of all low parts, and how many legs are too large
-    /// to be split.
+    /// The sums of the bit patterns of all high and of all low parts, and a number whose top bit is set
+    /// where a leg cannot be split: one that is too large, and what is no length.
     fn split_sums(legs: &[f64]) -> (u64, u64, u64) = split_body
 }
 
 #[inline(always)]
 fn split_body(legs: &[f64]) -> (u64, u64, u64) {
-    let (mut high, mut low, mut large) = (0_u64, 0_u64, 0_u64);
+    let (mut high, mut low, mut odd) = (0_u64, 0_u64, 0_u64);
     for &leg in legs {
         let top = leg + HIGH;
         let rest = leg - (top - HIGH);
         high = high.wrapping_add(top.to_bits());
         low = low.wrapping_add((rest + LOW).to_bits());
-        large += u64::from(leg >= LARGE);
+        // The bits of numbers are in their order. What has a sign sets the top bit by itself, and -0
+        // with it; of the rest, what is too large or NaN does so by the difference.
+        let bits = leg.to_bits();
+        odd |= bits | (LARGE.to_bits() - 1).wrapping_sub(bits);
     }
-    (high, low, large)
+    (high, low, odd)
 }
 
 /// `value` in units of 2^-64, rounded to the nearest, ties to even.
@@ -219,7 +222,7 @@ mod tests {
 
         #[test]
         fn every_level_sums_blocks_to_the_bits_of_single_terms(
-            legs in prop::collection::vec(prop_oneof![20 => leg_below(1 << 31), 1 => leg()], 0..300),
+            legs in prop::collection::vec(prop_oneof![40 => leg_below(1 << 31), 1 => leg(), 1 => Just(-0.0)], 0..300),
         ) {
             let mut single = ExactSum::ZERO;
             let expected = single.add_all(&legs);
@@ -280,6 +283,12 @@ mod tests {
         assert_eq!(sum.to_f64(), half);
         for bad in [f64::NAN, f64::INFINITY, -1.0, 2_f64.powi(64)] {
             assert_eq!(sum.add(bad), Err(SumOverflow), "{bad}");
+            for level in Level::all() {
+                let mut legs = [1.0; 70];
+                legs[37] = bad;
+                assert_eq!(sum.add_block(level, &legs), Err(SumOverflow), "{bad}");
+            }
+            assert_eq!(sum.to_f64(), half);
         }
         let mut other = sum;
         assert_eq!(other.merge(&sum), Err(SumOverflow));

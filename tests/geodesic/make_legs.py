@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""Makes tests/geodesic/legs.bin: the true lengths of 112 000 geodesics on WGS84, to judge ours by.
+"""Makes tests/geodesic/legs.bin: the true lengths of 136 000 geodesics on WGS84, to judge ours by.
 
-Only lengths are stored: f64, little-endian, in metres, in the order of the generator below, which
-src/measure/metric/geodesic/reference.rs repeats. It covers legs from under 1 mm to 20 000 km, all azimuths
-and latitudes, the borders of the table's cells, the limits of the series, the poles, the equator,
-the antimeridian, and nearly antipodal points.
+Only lengths are stored: f64, little-endian, in metres, in the order of the generators below, which
+src/measure/metric/geodesic/tests/generator.rs repeats. The first 112 000 legs are from under 1 mm to 20 000 km,
+of all azimuths and latitudes, at the borders of the table's cells, at the limits of the series, at the poles, along
+the equator, across the antimeridian, and between nearly antipodal points. The other 24 000 have ends
+with all the bits of an f64, which degrees have when they are multiplied: half of those legs go across the
+antimeridian, and the other half are aimed at what the series does worst, the longest legs of each bound
+at the borders of cells and at the limits.
 
 How a length is found has nothing in common with the series it judges. In 50 digits (MPFR), a trial
 geodesic leaves the first point on the auxiliary sphere (Bessel 1825; Karney 2013, eqs. 7-12) with an
@@ -33,11 +36,11 @@ import gmpy2
 from geographiclib.geodesic import Geodesic
 from gmpy2 import mpfr
 
-LEGS = 112_000
 FILE = pathlib.Path(__file__).with_name("legs.bin")
 
-# ---- The generator. Coordinates are whole numbers of 2^-10 E7 units (0.01 mm), exact in f64.
+# ---- The first generator. Coordinates are whole numbers of 2^-10 E7 units (0.01 mm), exact in f64.
 
+COARSE_LEGS = 112_000
 UNIT = 1 << 10
 POLE = 900_000_000 * UNIT
 HALF_TURN = 2 * POLE
@@ -130,12 +133,84 @@ def leg(lcg):
     return tuple(ends)
 
 
+# ---- The second generator. Coordinates are whole numbers of 2^-30 E7 units, rounded to f64.
+
+FINE_LEGS = 24_000
+LEGS = COARSE_LEGS + FINE_LEGS
+FINE = 1 << 30
+FINE_POLE = 900_000_000 * FINE
+FINE_HALF_TURN = 2 * FINE_POLE
+
+
+def cosine(latitude):
+    """Of a latitude in fine units, in units of 2^-30, good to some 1e-4."""
+    x2 = (latitude // 900_000_000) ** 2 // FINE
+    # cos(x pi/2) / (1 - x^2), which is 1 at the equator and pi/4 at a pole.
+    ratio = FINE - 250_935_051 * x2 // FINE + 20_508_674 * x2 // FINE * x2 // FINE
+    return (FINE - x2) * ratio // FINE
+
+
+def fine_leg(lcg):
+    """(latitude, longitude, latitude, longitude)"""
+    aimed = lcg.below(2) == 0
+    # The middle latitude.
+    kind = lcg.below(6)
+    if kind == 0:
+        middle = lcg.wide(FINE_POLE)
+    elif kind == 1:
+        middle = 780_000_000 * FINE + lcg.wide(21_000_000 * FINE)
+    elif kind == 2:
+        middle = 850_000_000 * FINE + lcg.wide(31_000_000 * FINE)
+    elif kind == 3:
+        middle = 799_000_000 * FINE + lcg.wide(1_000_000 * FINE)
+    elif kind == 4:
+        middle = 879_500_000 * FINE + lcg.wide(500_000 * FINE)
+    else:
+        middle = 853_500_000 * FINE + lcg.wide(3_000_000 * FINE)
+    if aimed and lcg.below(2) == 0:
+        # The border of a cell: the nearest odd multiple of 2^18.
+        border = 1 << 48
+        middle = (middle // (2 * border)) * (2 * border) + border + lcg.around(1 << 20)
+    middle = min(middle, FINE_POLE)
+    # The length, as so many units of latitude.
+    if aimed:
+        longest = (900_000, 90_000, 23_000, (FINE_POLE - middle) // (50 * FINE))[lcg.below(4)]
+        length = longest * (FINE // 1024) * (900 + lcg.below(128))
+    else:
+        length = log_uniform(lcg, 24, 50)
+    # The azimuth, by the half-angle formulas.
+    t = lcg.below(1025)
+    if lcg.below(4) == 0:
+        t = 1024 - t // 64
+    north = length * (1024**2 - t**2) // (1024**2 + t**2)
+    east = length * 2048 * t // (1024**2 + t**2)
+    east = min(east * FINE // max(cosine(middle), 1), FINE_HALF_TURN)
+    longitude = lcg.around(FINE_HALF_TURN)
+    if not aimed:
+        # The antimeridian somewhere along it.
+        longitude = FINE_HALF_TURN - east * lcg.below(1024) // 1024
+    sign, first = lcg.sign(), middle - north // 2
+    ends = [sign * first, longitude, sign * (first + north), longitude + east]
+    if lcg.below(2) == 0:
+        ends[1], ends[3] = -ends[1], -ends[3]
+    for at in range(4):
+        if at % 2 == 0:
+            ends[at] = max(-FINE_POLE, min(FINE_POLE, ends[at]))
+        elif not -FINE_HALF_TURN <= ends[at] <= FINE_HALF_TURN:
+            ends[at] -= 2 * FINE_HALF_TURN * (1 if ends[at] > 0 else -1)
+        # The f64 nearest to a whole number is whole.
+        ends[at] = int(float(ends[at]))
+    return tuple(ends)
+
+
 def legs():
-    lcg = Lcg(20130143)
-    return [leg(lcg) for _ in range(LEGS)]
+    """In fine units, in which all are whole."""
+    coarse, fine = Lcg(20130143), Lcg(18461938)
+    first = [tuple(end * (FINE // UNIT) for end in leg(coarse)) for _ in range(COARSE_LEGS)]
+    return first + [fine_leg(fine) for _ in range(FINE_LEGS)]
 
 
-# ---- The truth.
+# ---- The truth. It takes fine units.
 
 gmpy2.get_context().precision = 168
 PI = gmpy2.const_pi()
@@ -143,7 +218,7 @@ A = mpfr(6378137)
 F = mpfr(10**9) / mpfr(298257223563)
 B = A * (1 - F)
 EP2 = F * (2 - F) / (1 - F) ** 2
-RAD = PI / HALF_TURN
+RAD = PI / FINE_HALF_TURN
 
 
 def legendre(n, z):
@@ -185,7 +260,7 @@ def integrals(sigma1, arc, k2):
 def reduced(latitude):
     """Sine and cosine of the reduced latitude."""
     angle = latitude * RAD
-    sine, cosine = (1 - F) * gmpy2.sin(angle), gmpy2.sin((POLE - abs(latitude)) * RAD)
+    sine, cosine = (1 - F) * gmpy2.sin(angle), gmpy2.sin((FINE_POLE - abs(latitude)) * RAD)
     norm = gmpy2.sqrt(sine**2 + cosine**2)
     return sine / norm, cosine / norm
 
@@ -196,18 +271,18 @@ def short_way(angle):
 
 def true_length(ends):
     lat1, lon1, lat2, lon2 = ends
-    dlon = (lon2 - lon1 + HALF_TURN) % (2 * HALF_TURN) - HALF_TURN
+    dlon = (lon2 - lon1 + FINE_HALF_TURN) % (2 * FINE_HALF_TURN) - FINE_HALF_TURN
     if lat1 == lat2 and dlon == 0:
         return mpfr(0)
     sb1, cb1 = reduced(lat1)
     sb2, cb2 = reduced(lat2)
-    if POLE in (abs(lat1), abs(lat2)):
+    if FINE_POLE in (abs(lat1), abs(lat2)):
         # Along a meridian.
         beta1, beta2 = gmpy2.atan2(sb1, cb1), gmpy2.atan2(sb2, cb2)
         return B * abs(integrals(beta1, beta2 - beta1, EP2)[0])
     if lat1 == lat2 == 0 and abs(dlon) * RAD <= (1 - F) * PI:
         return A * abs(dlon) * RAD
-    deg = 1e7 * UNIT
+    deg = 1e7 * FINE
     start = Geodesic.WGS84.Inverse(
         lat1 / deg, 0.0, lat2 / deg, dlon / deg, Geodesic.AZIMUTH | Geodesic.DISTANCE | Geodesic.REDUCEDLENGTH
     )

@@ -4,6 +4,8 @@
 //! (Karney 2013), of which two are closed formulas: a degree along the equator is a pi/180, and the
 //! quarter meridian of WGS84 is 10 001 965.7293 m.
 
+use num_bigint::BigInt;
+use num_rational::BigRational;
 use proptest::prelude::*;
 
 use super::haversine::MEAN_EARTH_RADIUS_M;
@@ -97,8 +99,93 @@ fn pair() -> impl Strategy<Value = ((f64, f64), (f64, f64))> {
     )
 }
 
+fn exact(value: f64) -> BigRational {
+    BigRational::from_float(value).unwrap()
+}
+
+fn magnitude(value: BigRational) -> BigRational {
+    if value < exact(0.0) { -value } else { value }
+}
+
+/// Longitudes in E7 with all the bits of an `f64`, often on either side of the antimeridian.
+fn longitudes() -> impl Strategy<Value = (f64, f64)> {
+    let half = HALF_TURN_E7;
+    let beside = prop_oneof![Just(0.0), 0.0..1.0_f64, 0.0..1e6_f64, 0.0..9e8_f64];
+    prop_oneof![
+        (-half..=half, -half..=half),
+        (-half..=half).prop_map(|a| (a, if a < 0.0 { a + HALF_TURN_E7 } else { a - HALF_TURN_E7 })),
+        (beside.clone(), beside).prop_map(|(a, b)| (HALF_TURN_E7 - a, b - HALF_TURN_E7)),
+    ]
+}
+
+#[test]
+fn a_leg_of_ten_metres_across_the_antimeridian_keeps_its_nanometres() {
+    // By the difference of longitudes in 50 digits: 10.884519576266 m along the equator.
+    let ends = ((0.0, 179.999_951_951_176_06), (0.0, -179.999_950_271_521));
+    let sphere_m = 10.884_519_576_266 * MEAN_EARTH_RADIUS_M / 6_378_137.0;
+    assert_close(between(Metric::Geodesic, ends.0, ends.1), 10.884_519_576_266, 1e-12);
+    assert_close(between(Metric::Haversine, ends.0, ends.1), sphere_m, 1e-12);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn the_difference_of_longitudes_is_exact_where_legs_are_short((a, b) in longitudes()) {
+        let measured = longitude_between(a, b);
+        prop_assert_eq!(measured.to_bits(), longitude_between(b, a).to_bits());
+        prop_assert_eq!(measured.to_bits(), longitude_between(-a, -b).to_bits());
+        prop_assert!((0.0..=HALF_TURN_E7).contains(&measured));
+        let difference = magnitude(exact(a) - exact(b));
+        let crosses = difference > exact(HALF_TURN_E7);
+        let expected = if crosses { exact(2.0 * HALF_TURN_E7) - difference } else { difference };
+        let error = magnitude(exact(measured) - &expected);
+        let bound = if crosses && measured <= HALF_TURN_E7 / 2.0 {
+            0.0
+        } else if crosses {
+            2_f64.powi(-22)
+        } else {
+            measured * f64::EPSILON / 2.0
+        };
+        prop_assert!(error <= exact(bound), "{} {}: {}", a, b, measured);
+    }
+
+    #[test]
+    fn a_planar_leg_is_within_its_bound(
+        (from, to) in prop_oneof![
+            // Whole numbers of an int32, of small ones, and anything.
+            (any::<[i32; 2]>(), any::<[i32; 2]>()).prop_map(|(a, b)| (a.map(f64::from), b.map(f64::from))),
+            (any::<[i16; 2]>(), any::<[i16; 2]>()).prop_map(|(a, b)| (a.map(f64::from), b.map(f64::from))),
+            (-1e12..1e12_f64, -1e12..1e12_f64, -1e3..1e3_f64, -1e12..1e12_f64)
+                .prop_map(|(x0, y0, x1, y1)| ([x0, y0], [x1, y1])),
+            (-1e3..1e3_f64, -1e3..1e3_f64, -1.0..1.0_f64, -1.0..1.0_f64, -100..0_i32)
+                .prop_map(|(x, y, dx, dy, exponent)| {
+                    let step = 2_f64.powi(exponent);
+                    ([x, y], [x + dx * step, y + dy * step])
+                }),
+        ],
+    ) {
+        let leg = exact(Metric::Planar.distance(from.into(), to.into()));
+        let [dx, dy] = [0, 1].map(|axis| exact(to[axis]) - exact(from[axis]));
+        let is_exact = |rounded: f64, difference: &BigRational| exact(rounded) == *difference;
+        let are_exact = is_exact(to[0] - from[0], &dx) && is_exact(to[1] - from[1], &dy);
+        let square = &dx * &dx + &dy * &dy;
+        // |leg - s| <= bound s, without a root: both sides squared.
+        let unit = exact(2_f64.powi(-53));
+        let bound = unit * BigRational::from_integer(BigInt::from(if are_exact { 2 } else { 3 }));
+        let one = exact(1.0);
+        let (low, high) = (&one - &bound, &one + &bound);
+        prop_assert!(&leg * &leg <= &high * &high * &square);
+        prop_assert!(&leg * &leg >= &low * &low * &square);
+        let is_small = square.is_integer() && square <= exact(2_f64.powi(53));
+        if is_small && dx.is_integer() && dy.is_integer() && square > exact(0.0) {
+            // Correctly rounded: the root is nearer to it than to its neighbours.
+            let leg = Metric::Planar.distance(from.into(), to.into());
+            let middle = |a: f64, b: f64| (exact(a) + exact(b)) / BigInt::from(2);
+            let (low, high) = (middle(leg, leg.next_down()), middle(leg, leg.next_up()));
+            prop_assert!(&low * &low <= square && square <= &high * &high);
+        }
+    }
 
     #[test]
     fn every_metric_is_symmetric_finite_and_never_negative((a, b) in pair()) {

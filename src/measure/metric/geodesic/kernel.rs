@@ -7,12 +7,11 @@
 use super::table::{Cell, Row, Table};
 use crate::measure::level::kernel;
 
-/// A run of fewer legs in one cell is not worth its preparation.
-const RUN_MIN: usize = 16;
+/// So many legs are looked at together to find where a run ends; a run of fewer in one cell is not worth
+/// its preparation.
+const SCAN: usize = 16;
 /// The longest run that is looked at in one go.
 const RUN_MAX: usize = 128;
-/// So many legs are looked at together to find where a run ends.
-const SCAN: usize = 16;
 /// The most lanes of any level. A run is measured in whole vectors: what that writes past its end is
 /// written again, by the next run.
 const LANES: usize = 8;
@@ -29,31 +28,38 @@ fn body(table: &Table, x: &[f64], y: &[f64], legs: &mut [f64]) -> u64 {
     let (mut past, mut at) = (0, 0);
     while at < n {
         let cell = Cell::of(y0[at] + y1[at]);
-        let probe = at + RUN_MIN - 1;
-        if probe >= n || cell.differs(Cell::of(y0[probe] + y1[probe])) != 0 {
-            legs[at] = single(table, x1[at] - x0[at], y1[at] - y0[at], y0[at] + y1[at]);
-            past += u64::from(legs[at].is_nan());
-            at += 1;
+        let row = cell.row(table);
+        let scan = y0[at..].first_chunk::<SCAN>().zip(y1[at..].first_chunk::<SCAN>());
+        let scan = scan.zip(legs[at..].first_chunk_mut::<SCAN>());
+        if scan.is_none_or(|((y0, y1), legs)| lead(cell, row, y0, y1, legs) != 0) {
+            let scanned = n.min(at + SCAN);
+            for i in at..scanned {
+                legs[i] = single(table, x1[i] - x0[i], y1[i] - y0[i], y0[i] + y1[i]);
+                past += u64::from(legs[i].is_nan());
+            }
+            at = scanned;
             continue;
         }
-        let end = n.min(at + RUN_MAX);
+        let mut end = n.min(at + RUN_MAX);
+        let mut run = end - at;
+        if cell.differs(Cell::of(y0[end - 1] + y1[end - 1])) != 0 {
+            // What is computed past the end of a run is wasted: find it first.
+            run = run_length(cell, &y0[at..end], &y1[at..end]);
+            end = n.min(at + run.next_multiple_of(LANES));
+        }
         let columns = [&x0[at..end], &x1[at..end], &y0[at..end], &y1[at..end]];
-        let (run, past_in_run) = run_of_legs(cell, cell.row(table), columns, &mut legs[at..end]);
+        let (run, past_in_run) = run_of_legs(cell, row, run, columns, &mut legs[at..end]);
         past += past_in_run;
         at += run;
     }
     past
 }
 
-/// The legs from the first on that are in `cell`; gives how many there are, and 0 if the series holds
-/// for all of them.
-///
-/// Two short loops keep a processor busier than a long one: more of their chains of arithmetic are
-/// under way at a time. What the first has found waits in `legs`.
+/// What the measuring of legs in `cell` begins with, which waits in `legs`; gives 0 if all of them are in it.
 #[inline(always)]
-fn run_of_legs(cell: Cell, row: &Row, columns: [&[f64]; 4], legs: &mut [f64]) -> (usize, u64) {
+fn lead(cell: Cell, row: &Row, y0: &[f64], y1: &[f64], legs: &mut [f64]) -> u64 {
     let n = legs.len();
-    let [x0, x1, y0, y1] = columns.map(|column| &column[..n]);
+    let (y0, y1) = (&y0[..n], &y1[..n]);
     let centre = cell.centre_e7();
     let mut differs = 0;
     for i in 0..n {
@@ -61,7 +67,37 @@ fn run_of_legs(cell: Cell, row: &Row, columns: [&[f64]; 4], legs: &mut [f64]) ->
         differs |= cell.differs(Cell::of(sum));
         legs[i] = row.g(sum.abs() - centre);
     }
-    let run = if differs == 0 { n } else { run_length(cell, y0, y1) };
+    differs
+}
+
+/// 0 if all the legs are in `cell`.
+#[inline(always)]
+fn differs(cell: Cell, y0: &[f64], y1: &[f64]) -> u64 {
+    let mut differs = 0;
+    for (y0, y1) in y0.iter().zip(y1) {
+        differs |= cell.differs(Cell::of(y0 + y1));
+    }
+    differs
+}
+
+/// The legs from the first on that are in `cell`: `run` of them, or less if it says all; gives how many
+/// there are, and 0 if the series holds for all of them.
+///
+/// The first [`SCAN`] have been through [`lead`]. Two short loops keep a processor busier than a long one:
+/// more of their chains of arithmetic are under way at a time.
+#[inline(always)]
+fn run_of_legs(
+    cell: Cell,
+    row: &Row,
+    run: usize,
+    columns: [&[f64]; 4],
+    legs: &mut [f64],
+) -> (usize, u64) {
+    let n = legs.len();
+    let [x0, x1, y0, y1] = columns.map(|column| &column[..n]);
+    let centre = cell.centre_e7();
+    let differs = lead(cell, row, &y0[SCAN..], &y1[SCAN..], &mut legs[SCAN..]);
+    let run = if differs == 0 || run < n { run } else { run_length(cell, y0, y1) };
     let whole = n.min(run.next_multiple_of(LANES));
     for i in 0..whole {
         let d = (y0[i] + y1[i]).abs() - centre;
@@ -92,11 +128,7 @@ fn count_nan(legs: &[f64]) -> u64 {
 fn run_length(cell: Cell, y0: &[f64], y1: &[f64]) -> usize {
     let mut length = 0;
     for (y0, y1) in y0.chunks(SCAN).zip(y1.chunks(SCAN)) {
-        let mut differs = 0;
-        for (y0, y1) in y0.iter().zip(y1) {
-            differs |= cell.differs(Cell::of(y0 + y1));
-        }
-        if differs != 0 {
+        if differs(cell, y0, y1) != 0 {
             let sums = y0.iter().zip(y1).map(|(y0, y1)| y0 + y1);
             return length + sums.take_while(|&sum| cell.differs(Cell::of(sum)) == 0).count();
         }

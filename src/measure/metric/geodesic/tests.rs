@@ -20,6 +20,7 @@ struct Worst {
 
 impl Worst {
     fn see(&mut self, error_m: f64) {
+        assert!(error_m.is_finite());
         self.nm = self.nm.max(error_m.abs() * 1e9);
         self.legs += 1;
     }
@@ -112,7 +113,7 @@ proptest! {
     }
 
     #[test]
-    fn a_track_has_the_same_bits_there_and_back_and_on_the_other_hemispheres((x, y) in track()) {
+    fn a_track_has_the_same_bits_there_and_back_and_those_of_the_series_in_all_hemispheres((x, y) in track()) {
         let measure = |x: &[f64], y: &[f64]| {
             let mut measured = vec![0.0; x.len() - 1];
             legs(Level::best(), x, y, &mut measured);
@@ -123,9 +124,17 @@ proptest! {
         let there = measure(&x, &y);
         let back = measure(&reversed(&x), &reversed(&y));
         prop_assert_eq!(bits(&reversed(&back)), bits(&there));
-        for (leg, mirrored) in there.iter().zip(measure(&mirrored(&x), &mirrored(&y))) {
-            // The fallback promises nanometres only.
-            prop_assert!((leg - mirrored).abs() < 1e-8);
+        for (x_sign, y_sign) in [(false, true), (true, false), (true, true)] {
+            let x = if x_sign { mirrored(&x) } else { x.clone() };
+            let y = if y_sign { mirrored(&y) } else { y.clone() };
+            for (i, (leg, mirrored)) in there.iter().zip(measure(&x, &y)).enumerate() {
+                if by_series([x[i], x[i + 1]], [y[i], y[i + 1]]).is_some() {
+                    prop_assert_eq!(leg.to_bits(), mirrored.to_bits());
+                } else {
+                    // The fallback promises nanometres only, and keeps the order of the ends.
+                    prop_assert!((leg - mirrored).abs() <= 30e-9, "{} {}", leg, mirrored);
+                }
+            }
         }
     }
 
@@ -138,6 +147,24 @@ proptest! {
         let across = if dx >= 0.0 { [1.8e9 - 1.0, -1.8e9 + dx - 1.0] } else { [-1.8e9 + 1.0, 1.8e9 + dx + 1.0] };
         let at_greenwich = alone([0.0, dx], y);
         prop_assert_eq!(bits(&[alone(across, y)]), bits(&[at_greenwich]));
+    }
+}
+
+#[test]
+fn runs_of_any_length_on_both_sides_of_a_border_have_the_bits_of_their_legs() {
+    // Where two cells meet: an odd multiple of 2^18.
+    let border_e7 = f64::from(1755_i32 << 18);
+    for run in 1..=140_usize {
+        let side = |i: usize| if (i / run).is_multiple_of(2) { 300.0 } else { -300.0 };
+        let y: Vec<_> = (0..300).map(|i| border_e7 + side(i) + i as f64 / 8.0).collect();
+        let x: Vec<_> = (0..300).map(|i| f64::from(i * i)).collect();
+        let expected: Vec<_> =
+            (1..300).map(|i| alone([x[i - 1], x[i]], [y[i - 1], y[i]])).collect();
+        for level in Level::all() {
+            let mut measured = vec![f64::NAN; 299];
+            legs(level, &x, &y, &mut measured);
+            assert_eq!(bits(&measured), bits(&expected), "{run} {level:?}");
+        }
     }
 }
 

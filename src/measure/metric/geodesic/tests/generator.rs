@@ -1,9 +1,11 @@
-//! The legs whose true lengths are in tests/geodesic/legs.bin: the generator of make_legs.py, step for
+//! The legs whose true lengths are in tests/geodesic/legs.bin: the generators of make_legs.py, step for
 //! step, in whole numbers. The script says what each kind of leg is for.
 
-pub(super) const LEGS: usize = 112_000;
+const COARSE_LEGS: usize = 112_000;
+const FINE_LEGS: usize = 24_000;
+pub(super) const LEGS: usize = COARSE_LEGS + FINE_LEGS;
 
-/// Coordinates are whole numbers of 2^-10 E7.
+/// Coordinates of the first generator are whole numbers of 2^-10 E7.
 const UNIT: i64 = 1 << 10;
 const POLE: i64 = 900_000_000 * UNIT;
 const HALF_TURN: i64 = 2 * POLE;
@@ -119,8 +121,82 @@ impl Lcg {
     }
 }
 
+/// Those of the second are whole numbers of 2^-30 E7, rounded to `f64`.
+const FINE: i64 = 1 << 30;
+const FINE_POLE: i64 = 900_000_000 * FINE;
+const FINE_HALF_TURN: i64 = 2 * FINE_POLE;
+
+/// Of a latitude in fine units, in units of 2^-30.
+fn cosine(latitude: i64) -> i64 {
+    let x = latitude / 900_000_000;
+    let x2 = x * x / FINE;
+    let ratio = FINE - 250_935_051 * x2 / FINE + 20_508_674 * x2 / FINE * x2 / FINE;
+    (FINE - x2) * ratio / FINE
+}
+
+impl Lcg {
+    fn fine_middle_latitude(&mut self) -> i64 {
+        match self.below(6) {
+            0 => self.wide(FINE_POLE),
+            1 => 780_000_000 * FINE + self.wide(21_000_000 * FINE),
+            2 => 850_000_000 * FINE + self.wide(31_000_000 * FINE),
+            3 => 799_000_000 * FINE + self.wide(1_000_000 * FINE),
+            4 => 879_500_000 * FINE + self.wide(500_000 * FINE),
+            _ => 853_500_000 * FINE + self.wide(3_000_000 * FINE),
+        }
+    }
+
+    /// Latitude, longitude, latitude, longitude, in E7.
+    fn fine_leg(&mut self) -> [f64; 4] {
+        let aimed = self.below(2) == 0;
+        let mut middle = self.fine_middle_latitude();
+        if aimed && self.below(2) == 0 {
+            let border = 1 << 48;
+            middle = middle / (2 * border) * (2 * border) + border + self.around(1 << 20);
+        }
+        let middle = middle.min(FINE_POLE);
+        let length = if aimed {
+            let longest = [900_000, 90_000, 23_000, (FINE_POLE - middle) / (50 * FINE)];
+            let longest = longest[self.below(4) as usize];
+            longest * (FINE / 1024) * (900 + self.below(128))
+        } else {
+            self.log_uniform(24, 50)
+        };
+        let mut t = self.below(1025);
+        if self.below(4) == 0 {
+            t = 1024 - t / 64;
+        }
+        let (length, square) = (i128::from(length), i128::from(t * t));
+        let whole = i128::from(1024 * 1024);
+        let north = (length * (whole - square) / (whole + square)) as i64;
+        let east = length * i128::from(2048 * t) / (whole + square);
+        let wide = east * i128::from(FINE) / i128::from(cosine(middle).max(1));
+        let east = wide.min(i128::from(FINE_HALF_TURN)) as i64;
+        let mut longitude = self.around(FINE_HALF_TURN);
+        if !aimed {
+            let part = i128::from(east) * i128::from(self.below(1024)) / 1024;
+            longitude = FINE_HALF_TURN - part as i64;
+        }
+        let (sign, first) = (self.sign(), middle - north / 2);
+        let mut ends = [sign * first, longitude, sign * (first + north), longitude + east];
+        if self.below(2) == 0 {
+            ends[1] = -ends[1];
+            ends[3] = -ends[3];
+        }
+        for (at, end) in ends.iter_mut().enumerate() {
+            if at % 2 == 0 {
+                *end = (*end).clamp(-FINE_POLE, FINE_POLE);
+            } else if end.abs() > FINE_HALF_TURN {
+                *end -= 2 * FINE_HALF_TURN * end.signum();
+            }
+        }
+        ends.map(|end| end as f64 / FINE as f64)
+    }
+}
+
 /// Latitude, longitude, latitude, longitude, in E7.
 pub(super) fn legs() -> impl Iterator<Item = [f64; 4]> {
-    let mut lcg = Lcg(20_130_143);
-    (0..LEGS).map(move |_| lcg.leg().map(|end| end as f64 / UNIT as f64))
+    let (mut coarse, mut fine) = (Lcg(20_130_143), Lcg(18_461_938));
+    let coarse = (0..COARSE_LEGS).map(move |_| coarse.leg().map(|end| end as f64 / UNIT as f64));
+    coarse.chain((0..FINE_LEGS).map(move |_| fine.fine_leg()))
 }
