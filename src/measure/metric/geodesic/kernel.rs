@@ -99,17 +99,19 @@ fn run_of_legs(
     let differs = lead(cell, row, &y0[SCAN..], &y1[SCAN..], &mut legs[SCAN..]);
     let run = if differs == 0 || run < n { run } else { run_length(cell, y0, y1) };
     let whole = n.min(run.next_multiple_of(LANES));
+    let mut far_legs = 0;
     for i in 0..whole {
         let d = (y0[i] + y1[i]).abs() - centre;
-        legs[i] = near(row, d, legs[i], x1[i] - x0[i], y1[i] - y0[i]).sqrt();
+        let (leading, square) = near(row, d, legs[i], x1[i] - x0[i], y1[i] - y0[i]);
+        far_legs |= u64::from(leading > row.near2_m2);
+        legs[i] = square.sqrt();
     }
-    if count_nan(&legs[..whole]) == 0 {
+    if far_legs == 0 {
         return (run, 0);
     }
     for i in 0..whole {
         let d = (y0[i] + y1[i]).abs() - centre;
-        let leg = far(row, d, row.g(d), x1[i] - x0[i], y1[i] - y0[i]).sqrt();
-        legs[i] = if legs[i].is_nan() { leg } else { legs[i] };
+        legs[i] = near_or_far(row, d, row.g(d), x1[i] - x0[i], y1[i] - y0[i]).sqrt();
     }
     (run, count_nan(&legs[..whole]))
 }
@@ -144,24 +146,27 @@ pub(super) fn single(table: &Table, dx: f64, dy: f64, sum: f64) -> f64 {
     let cell = Cell::of(sum);
     let row = cell.row(table);
     let d = sum.abs() - cell.centre_e7();
-    let g = row.g(d);
-    let near = near(row, d, g, dx, dy);
-    let square = if near.is_nan() { far(row, d, g, dx, dy) } else { near };
-    square.sqrt()
+    near_or_far(row, d, row.g(d), dx, dy).sqrt()
 }
 
-/// The squared length of a leg of some hundred metres, for which the higher terms are as good as
-/// constant within a cell; NaN for longer ones.
+/// The leading order of the squared length of a leg, and all of it if the leg is of some hundred metres, for
+/// which the higher terms are as good as constant within a cell.
 #[inline(always)]
-fn near(row: &Row, d: f64, g: f64, dx: f64, dy: f64) -> f64 {
+fn near(row: &Row, d: f64, g: f64, dx: f64, dy: f64) -> (f64, f64) {
     let (u, v) = (dy * dy, dx * dx);
     let w = v * g;
     let leading = u * row.e(d) + w;
-    let square = leading + (u * (row.a[0] * u + row.b[0] * v) + (row.c[0] * v) * w);
-    if leading <= row.near2_m2 { square } else { f64::NAN }
+    (leading, leading + (u * (row.a[0] * u + row.b[0] * v) + (row.c[0] * v) * w))
 }
 
-/// The squared length of any leg for which the series holds; NaN for others.
+/// The squared length of any leg; NaN where the series does not hold.
+#[inline(always)]
+fn near_or_far(row: &Row, d: f64, g: f64, dx: f64, dy: f64) -> f64 {
+    let (leading, square) = near(row, d, g, dx, dy);
+    if leading <= row.near2_m2 { square } else { far(row, d, g, dx, dy) }
+}
+
+/// The squared length of a longer leg; NaN where the series does not hold.
 #[inline(always)]
 fn far(row: &Row, d: f64, g: f64, dx: f64, dy: f64) -> f64 {
     let (u, v) = (dy * dy, dx * dx);
