@@ -29,6 +29,7 @@ struct ServerArgs {
 
 /// List, show and delete the recordings of a server.
 #[derive(Debug, Args)]
+#[command(after_long_help = PATHS_EXAMPLES)]
 pub(super) struct PathsArgs {
     #[command(subcommand)]
     action: Action,
@@ -48,7 +49,7 @@ enum Action {
         #[command(flatten)]
         server: ServerArgs,
     },
-    /// Delete one recording; whoever writes it is told
+    /// Delete one recording; whoever writes it is told at the next commit, or when it is done
     Delete {
         /// The recording, such as paths/morning-walk
         name: PathName,
@@ -62,6 +63,7 @@ enum Action {
 /// One line that changes on a terminal, one line a change elsewhere. A recording that does not exist yet is
 /// waited for, and a server that is away is asked again for five minutes.
 #[derive(Debug, Args)]
+#[command(after_long_help = WATCH_EXAMPLES)]
 pub(super) struct WatchArgs {
     /// The recording, such as paths/morning-walk
     name: PathName,
@@ -69,6 +71,21 @@ pub(super) struct WatchArgs {
     #[command(flatten)]
     server: ServerArgs,
 }
+
+const PATHS_EXAMPLES: &str = "\
+Examples:
+  waywiser paths list
+  waywiser paths show paths/morning-walk --json
+  waywiser paths delete --server http://127.0.0.1:50051 paths/morning-walk
+
+Exit status: 0 when it was done, 1 when not, 2 when the arguments are wrong.";
+
+const WATCH_EXAMPLES: &str = "\
+Examples:
+  waywiser watch paths/morning-walk
+  waywiser watch --server http://127.0.0.1:50051 --json paths/morning-walk
+
+Exit status: 0 when the recording is finished, 1 when it cannot be watched any more, 2 when the arguments are wrong.";
 
 /// Lists, shows or deletes.
 ///

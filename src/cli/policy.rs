@@ -47,16 +47,16 @@ pub(super) struct PolicyArgs {
     elevation: ElevationMode,
 
     /// Start a segment at a point this much later than the accepted one before it, such as 30s
-    #[arg(long, value_name = "TIME", value_parser = gap_time)]
+    #[arg(long, value_name = "TIME", value_parser = gap_time, allow_hyphen_values = true)]
     max_gap_time: Option<u64>,
 
     /// Start a segment at a point farther than this from the accepted one before it
-    #[arg(long, value_name = "DISTANCE", value_parser = positive)]
+    #[arg(long, value_name = "DISTANCE", value_parser = positive, allow_negative_numbers = true)]
     max_gap: Option<f64>,
 
     /// Reject a point if the way to it takes a greater speed; two places at one instant do, a point
     /// without a time does not
-    #[arg(long, value_name = "SPEED", value_parser = positive)]
+    #[arg(long, value_name = "SPEED", value_parser = positive, allow_negative_numbers = true)]
     max_speed: Option<f64>,
 
     /// After so many points in a row that were rejected for time or speed and agree with one another,
@@ -68,11 +68,11 @@ pub(super) struct PolicyArgs {
     reanchor_count: u32,
 
     /// Reject a point if it is nearer than this to the accepted one before it
-    #[arg(long, value_name = "DISTANCE", value_parser = positive)]
+    #[arg(long, value_name = "DISTANCE", value_parser = positive, allow_negative_numbers = true)]
     min_step: Option<f64>,
 
     /// Reject a point if its accuracy radius, in metres, is greater than this; one without passes
-    #[arg(long, value_name = "METRES", value_parser = positive)]
+    #[arg(long, value_name = "METRES", value_parser = positive, allow_negative_numbers = true)]
     max_accuracy: Option<f64>,
 
     /// Reject a point if it is earlier than the accepted one before it
@@ -80,7 +80,7 @@ pub(super) struct PolicyArgs {
     reject_backward_time: bool,
 
     /// Leave slower legs out of the moving time
-    #[arg(long, value_name = "SPEED", value_parser = positive)]
+    #[arg(long, value_name = "SPEED", value_parser = positive, allow_negative_numbers = true)]
     stopped_speed: Option<f64>,
 }
 
