@@ -4,8 +4,10 @@
 //! passes over what the server has. Where no track was chosen the file is looked through before anything is
 //! sent; standard input cannot be, and leaves its recording unfinished where it has more than one track.
 
-use std::io::{self, IsTerminal, Write};
+use std::cell::RefCell;
+use std::io::{self, IsTerminal, Read, Write};
 use std::path::Path;
+use std::rc::Rc;
 
 use futures::StreamExt as _;
 use indicatif::ProgressBar;
@@ -200,17 +202,12 @@ fn read(
     let input = input::open(&args.file, &mut Some(io::stdin()))?;
     let options = args.reading.options(space);
     let (pieces, received) = mpsc::channel(BATCHES_MAX);
-    let mut sink = Fixes {
-        pieces,
-        batch: Vec::new(),
-        space,
-        name: name.clone(),
-        wanted: args.track,
-        track: 0,
-        is_break: false,
-        refusal: None,
-    };
+    let (name, wanted) = (name.clone(), args.track);
     tokio::task::spawn_blocking(move || {
+        let outbox = Rc::new(RefCell::new(Outbox { pieces, batch: Vec::new() }));
+        let input = HandsOn { input, outbox: Rc::clone(&outbox) };
+        let mut sink =
+            Fixes { outbox, space, name, wanted, track: 0, is_break: false, refusal: None };
         let read = formats::read(input::buffered(input), &options, &mut sink);
         let last = match (sink.refusal.take(), read) {
             (Some(refusal), _) => Piece::Failed(refusal),
@@ -221,15 +218,48 @@ fn read(
             (None, Ok(())) => Piece::End,
         };
         // Nobody listens any more when the recording has failed.
-        let _ = sink.flush().and_then(|()| sink.send(last));
+        let mut outbox = sink.outbox.borrow_mut();
+        let _ = outbox.flush().and_then(|()| outbox.send(last));
     });
     Ok(received)
 }
 
-/// Hands on the fixes of one track.
-struct Fixes {
+/// What was found and is not handed on yet.
+struct Outbox {
     pieces: mpsc::Sender<Piece>,
     batch: Vec<Fix>,
+}
+
+impl Outbox {
+    fn send(&self, piece: Piece) -> Result<(), SinkError> {
+        self.pieces.blocking_send(piece).map_err(|_| SinkError::Stop)
+    }
+
+    fn flush(&mut self) -> Result<(), SinkError> {
+        match std::mem::take(&mut self.batch) {
+            batch if batch.is_empty() => Ok(()),
+            batch => self.send(Piece::Fixes(batch)),
+        }
+    }
+}
+
+/// Hands on what was found before it reads more: a pipe may be silent for as long as it likes.
+struct HandsOn<R> {
+    input: R,
+    outbox: Rc<RefCell<Outbox>>,
+}
+
+impl<R: Read> Read for HandsOn<R> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let stopped = |_| io::Error::other("nobody records it any more");
+        self.outbox.borrow_mut().flush().map_err(stopped)?;
+        self.input.read(bytes)
+    }
+}
+
+/// Hands on the fixes of one track.
+struct Fixes {
+    outbox: Rc<RefCell<Outbox>>,
     space: Space,
     name: PathName,
     /// Its count from 1; without one the file may have no other.
@@ -242,27 +272,14 @@ struct Fixes {
     refusal: Option<String>,
 }
 
-impl Fixes {
-    fn send(&mut self, piece: Piece) -> Result<(), SinkError> {
-        self.pieces.blocking_send(piece).map_err(|_| SinkError::Stop)
-    }
-
-    fn flush(&mut self) -> Result<(), SinkError> {
-        match std::mem::take(&mut self.batch) {
-            batch if batch.is_empty() => Ok(()),
-            batch => self.send(Piece::Fixes(batch)),
-        }
-    }
-}
-
 impl TrackSink for Fixes {
     fn start_track(&mut self) -> Result<(), SinkError> {
         self.track += 1;
         if self.track > 1 && self.wanted.is_none() {
             let name = &self.name;
             self.refusal = Some(format!(
-                ": it has several tracks, and a recording is one; {name} was begun with the first: delete it \
-                 with waywiser paths delete {name}, and choose with --track 1, 2, ..."
+                ": it has several tracks, and a recording is one: choose with --track 1, 2, ...; what the server \
+                 has of the first as {name} goes with waywiser paths delete {name}"
             ));
             return Err(SinkError::Stop);
         }
@@ -287,8 +304,9 @@ impl TrackSink for Fixes {
         if std::mem::take(&mut self.is_break) {
             fix = fix.starting_segment();
         }
-        self.batch.push(fix);
-        if self.batch.len() == BATCH_FIXES { self.flush() } else { Ok(()) }
+        let mut outbox = self.outbox.borrow_mut();
+        outbox.batch.push(fix);
+        if outbox.batch.len() == BATCH_FIXES { outbox.flush() } else { Ok(()) }
     }
 
     fn end_track(&mut self, _: Option<&str>) -> Result<(), SinkError> {

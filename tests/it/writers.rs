@@ -169,6 +169,19 @@ async fn a_recording_that_has_expired_is_gone_before_it_is_swept() {
 }
 
 #[tokio::test]
+async fn a_watch_ends_when_its_recording_expires() {
+    let server = Server::with(|config| {
+        config.checkpoint_points = 1;
+        config.retention = std::time::Duration::from_millis(300);
+    })
+    .await;
+    let mut watch = watch(&server).await;
+    record(&server, [piece(0..2, false)]).await.unwrap();
+    while told(&mut watch).await.is_ok() {}
+    assert_eq!(path(&server).await.unwrap_err().code(), Code::NotFound);
+}
+
+#[tokio::test]
 async fn a_path_with_too_long_a_name_fails_once() {
     let server = server().await;
     let long = |end_path| pb::MeasurePathsRequest {

@@ -5,12 +5,14 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures::stream::{self, Stream};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::convert::path_message;
-use super::shared::Shared;
+use super::shared::{Shared, has_expired, unix_ms};
 use crate::checkpoint::{Checkpoint, PathName, StoreError};
 use crate::proto::waywiser_v1 as pb;
 use crate::service::status::RpcError;
@@ -156,10 +158,17 @@ impl Watch {
             return None;
         }
         loop {
-            // The sender lives as long as the entry, and that as long as this receiver.
-            self.watcher.news.changed().await.ok()?;
-            let news = self.watcher.news.borrow_and_update().clone();
             let gone = || Some(Err(not_found(&self.watcher.name)));
+            let Ok(changed) = timeout(self.time_left(), self.watcher.news.changed()).await else {
+                // Unless somebody has opened it meanwhile, who says so.
+                if self.told.as_ref().is_some_and(|told| has_expired(told)) {
+                    return gone();
+                }
+                continue;
+            };
+            // The sender lives as long as the entry, and that as long as this receiver.
+            changed.ok()?;
+            let news = self.watcher.news.borrow_and_update().clone();
             match news {
                 News::Nothing => {}
                 News::Gone { .. } => return gone(),
@@ -172,6 +181,7 @@ impl Watch {
                             return gone();
                         }
                         if points == told.committed_points() && !checkpoint.complete {
+                            self.told = Some(checkpoint);
                             continue;
                         }
                     }
@@ -182,6 +192,15 @@ impl Watch {
                 }
             }
         }
+    }
+}
+
+impl Watch {
+    /// How long until what was told expires, and some milliseconds more.
+    fn time_left(&self) -> Duration {
+        let expire_unix_ms = self.told.as_ref().map_or(i64::MAX, |told| told.expire_unix_ms);
+        let left_ms = expire_unix_ms.saturating_sub(unix_ms()).saturating_add(10);
+        Duration::from_millis(left_ms.try_into().unwrap_or_default())
     }
 }
 
