@@ -12,11 +12,11 @@ use encoding_rs::{Decoder, Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use super::error::{FormatError, Place, excerpt};
 
 /// How much is looked at before reading begins: room for any sensible header line.
-const HEAD_BYTES: u64 = 16 << 10;
+const HEAD_BYTES: usize = 16 << 10;
 /// The decoder's output buffer.
 const DECODED_BYTES: usize = 16 << 10;
 
-/// The first [`HEAD_BYTES`] of the text, and all of it, those included.
+/// The first [`HEAD_BYTES`] of the text, or less if that is two lines, and all of it, those included.
 pub(super) fn open<'a>(
     mut input: impl BufRead + 'a,
 ) -> Result<(Vec<u8>, Box<dyn BufRead + 'a>), FormatError> {
@@ -31,9 +31,28 @@ pub(super) fn open<'a>(
     Ok((head.clone(), Box::new(Cursor::new(head).chain(text))))
 }
 
+/// The names of columns and a line behind them, which is enough to tell what a text is, and no more: a pipe may be
+/// silent for long behind them.
 fn peek(input: &mut impl BufRead) -> Result<Vec<u8>, FormatError> {
     let mut head = Vec::new();
-    input.take(HEAD_BYTES).read_to_end(&mut head).map_err(FormatError::Io)?;
+    let (mut is_blank, mut lines) = (true, 0);
+    while head.len() < HEAD_BYTES && lines < 2 {
+        let bytes = match input.fill_buf() {
+            Ok([]) => break,
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(FormatError::Io(error)),
+        };
+        let bytes = &bytes[..bytes.len().min(HEAD_BYTES - head.len())];
+        let ends_it = |&byte: &u8| {
+            is_blank &= byte.is_ascii_whitespace();
+            lines += u32::from(byte == b'\n' && !is_blank);
+            lines == 2
+        };
+        let count = bytes.iter().position(ends_it).map_or(bytes.len(), |at| at + 1);
+        head.extend_from_slice(&bytes[..count]);
+        input.consume(count);
+    }
     Ok(head)
 }
 

@@ -1,6 +1,6 @@
 //! `waywiser record --name` killed half-way and run again, with a server that is a process of its own.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Stdio};
@@ -118,4 +118,28 @@ async fn a_file_with_several_tracks_is_refused_before_anything_is_sent() {
     let (code, out, complaints) = record(format!("{named}{nameless}"), &["--track", "2"]).await;
     assert_eq!((code, &*complaints), (Some(0), ""));
     assert!(out.contains("all points, unfiltered                    4"), "{out}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_pipe_has_said_is_durable_while_it_is_silent() {
+    let folder = tempfile::tempdir().unwrap();
+    let serve = Serve::start(&folder.path().join("data"));
+    let url = format!("http://{}", serve.address);
+    let mut record = waywiser(&["record", "--server", &url, "--name", "paths/pipe", "-"]);
+    let record = record.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut record = record.spawn().unwrap();
+    let mut pipe = record.stdin.take().unwrap();
+    pipe.write_all(b"lat,lon\n1,1\n1,2\n1,3\n").unwrap();
+    let client = Client::connect(&url).await.unwrap();
+    let name = "paths/pipe".parse().unwrap();
+    let mut watch = Box::pin(client.watch_path(&name, true).await.unwrap());
+    let mut committed = async |points: u64| {
+        while watch.next().await.unwrap().unwrap().committed_points < points {}
+    };
+    committed(3).await;
+    pipe.write_all(b"1,4\n").unwrap();
+    committed(4).await;
+    drop(pipe);
+    assert!(record.wait().unwrap().success());
+    assert!(client.path(&name).await.unwrap().is_complete);
 }
