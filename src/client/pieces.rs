@@ -15,6 +15,9 @@ use tokio::sync::mpsc;
 
 use super::body::Tie;
 
+/// The method that takes the pieces of one path.
+pub(crate) const RECORD_PATH: &str = "/waywiser.v1.PathService/RecordPath";
+
 /// A message with its prefix.
 pub(super) struct Piece {
     bytes: Bytes,

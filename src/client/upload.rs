@@ -15,7 +15,7 @@ use crate::checkpoint::PathName;
 use crate::measure::{Fix, Options};
 use crate::proto::waywiser_v1 as pb;
 
-pub(crate) use super::recorder::RECORD_PATH;
+pub(crate) use super::pieces::RECORD_PATH;
 
 pub(crate) const DELETE_PATH: &str = "/waywiser.v1.PathService/DeletePath";
 

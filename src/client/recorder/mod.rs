@@ -14,7 +14,6 @@ use futures::future::BoxFuture;
 use tokio_stream::Stream;
 use tonic::transport::{Channel, Endpoint, Error};
 
-pub(crate) use self::session::RECORD_PATH;
 use self::session::{Break, Run};
 use super::retry::Patience;
 use super::{Client, ClientError};

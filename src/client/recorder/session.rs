@@ -16,7 +16,7 @@ use super::super::body::Tie;
 use super::super::columns::{self, MESSAGE_POINTS_MAX};
 use super::super::convert::{self, options_message};
 use super::super::paths::{self, Stub};
-use super::super::pieces::{Piece, PieceBody};
+use super::super::pieces::{Piece, PieceBody, RECORD_PATH};
 use super::super::replay::Replay;
 use super::super::retry::{Retry, is_passing};
 use super::super::{ClientError, call, innermost};
@@ -24,8 +24,6 @@ use super::source::Source;
 use super::{RecordError, RecordEvent, Recorded, Recorder};
 use crate::measure::Fix;
 use crate::proto::waywiser_v1 as pb;
-
-pub(crate) const RECORD_PATH: &str = "/waywiser.v1.PathService/RecordPath";
 
 /// Why a session is over.
 pub(super) enum Break {
