@@ -11,7 +11,7 @@ use crate::measure::Measurement;
 pub struct Pace {
     /// This long after the first point that is not durable.
     pub interval: Duration,
-    /// As soon as so many points are not durable.
+    /// As soon as so many points are not durable, but not more often than 50 times a second.
     pub points: u64,
     /// How long after a commit the recording expires.
     pub retention: Duration,
@@ -28,7 +28,15 @@ impl Default for Pace {
     }
 }
 
+/// A stream at full speed is not to spend its time on commits: each costs as much as some ten thousand points.
+const COMMIT_PAUSE: Duration = Duration::from_millis(20);
+
 impl Pace {
+    /// The least time between two commits that are due by the number of points.
+    fn commit_pause(&self) -> Duration {
+        self.interval.min(COMMIT_PAUSE)
+    }
+
     /// The pause before a commit is tried again that the store was not available for: the interval, but
     /// no more than a second, however seldom checkpoints are wanted.
     pub fn retry_pause(&self) -> Duration {
@@ -121,6 +129,8 @@ pub struct Recording {
     store: Store,
     /// When the first point was folded that neither the store nor a commit on its way has.
     dirty_since: Option<i64>,
+    /// When the last commit was handed out.
+    last_commit_at: Option<i64>,
     /// A commit was refused and may be tried again from then on.
     retry_at: Option<i64>,
 }
@@ -161,6 +171,7 @@ impl Recording {
             store: if checkpoint.complete { Store::Over } else { Store::Idle },
             measurement: checkpoint.measurement,
             dirty_since: None,
+            last_commit_at: None,
             retry_at: None,
         }
     }
@@ -257,6 +268,7 @@ impl Recording {
             self.expire_unix_ms.max(update_unix_ms.saturating_add(whole_ms(self.pace.retention)));
         self.store = Store::Committing { to, update_unix_ms, expire_unix_ms };
         (self.dirty_since, self.retry_at) = (None, None);
+        self.last_commit_at = Some(now_unix_ms);
         Some(Commit {
             guard: Guard { epoch: self.epoch, committed_points: self.durable.points },
             checkpoint: Checkpoint {
@@ -278,21 +290,28 @@ impl Recording {
         if self.retry_at.is_some() {
             return self.retry_at;
         }
-        if self.is_overdue() {
+        if self.is_end_due() {
             return Some(self.dirty_since.unwrap_or(self.update_unix_ms));
         }
-        self.dirty_since.map(|since| since.saturating_add(whole_ms(self.pace.interval)))
+        let since = self.dirty_since?;
+        let by_time = since.saturating_add(whole_ms(self.pace.interval));
+        let points = self.measurement.point_count() - self.durable.points;
+        if points < self.pace.points.max(1) {
+            return Some(by_time);
+        }
+        let pause = whole_ms(self.pace.commit_pause());
+        let by_points = self.last_commit_at.map_or(since, |last| last.saturating_add(pause));
+        Some(by_points.min(by_time))
     }
 
-    /// Whether there is too much that is not durable to wait for the interval.
-    fn is_overdue(&self) -> bool {
-        let points = self.measurement.point_count() - self.durable.points;
-        self.is_ended != self.durable.complete || points >= self.pace.points.max(1)
+    /// Whether the path has an end that is not durable.
+    fn is_end_due(&self) -> bool {
+        self.is_ended != self.durable.complete
     }
 
     fn is_due(&self, now_unix_ms: i64) -> bool {
         let Some(due_at) = self.due_at() else { return false };
-        let is_at_once = self.retry_at.is_none() && self.is_overdue();
+        let is_at_once = self.retry_at.is_none() && self.is_end_due();
         let begun_at = due_at.saturating_sub(whole_ms(self.pace.interval));
         is_at_once || now_unix_ms >= due_at || now_unix_ms < begun_at
     }

@@ -211,6 +211,17 @@ fn the_pause_before_another_try_does_not_grow_with_the_interval() {
 }
 
 #[test]
+fn a_stream_at_full_speed_is_committed_fifty_times_a_second() {
+    let mut recording = resumed(&mut Model::default(), 0);
+    send(&mut recording, 0, 20, 100).unwrap();
+    assert!(recording.next_commit(100, false).is_some(), "at once");
+    send(&mut recording, 20, 20, 101).unwrap();
+    recording.committed();
+    assert_eq!((recording.due_at(), recording.next_commit(119, false)), (Some(120), None));
+    assert!(recording.next_commit(120, false).is_some());
+}
+
+#[test]
 fn a_clock_that_goes_back_makes_a_commit_due() {
     let mut recording = resumed(&mut Model::default(), 0);
     send(&mut recording, 0, 1, 1_000_000).unwrap();
