@@ -209,7 +209,10 @@ fn to_e7(degrees: f64) -> f64 {
 #[inline]
 fn whole_e7(degrees: f64) -> Option<f64> {
     const WHOLE_MAX: f64 = (1_u64 << 50) as f64;
-    let whole = (degrees * E7_PER_DEG).round();
+    // Numbers of this size end at the point: added and taken off again it rounds, where `f64::round` may be a
+    // call into the platform's library.
+    const ENDS_AT_POINT: f64 = 1.5 * (1_u64 << 52) as f64;
+    let whole = (degrees * E7_PER_DEG + ENDS_AT_POINT) - ENDS_AT_POINT;
     (whole / E7_PER_DEG == degrees && whole.abs() <= WHOLE_MAX).then_some(whole)
 }
 

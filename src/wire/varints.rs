@@ -98,8 +98,11 @@ fn decode_body(cursor: &mut Cursor<'_>, out: &mut [i64]) -> i64 {
     while done < out.len() {
         let out = &mut out[done..];
         let rest = local.bytes.get(local.at..).unwrap_or_default();
-        let bytes = rest.first_chunk::<{ WINDOW + OVERHANG }>();
-        let count = bytes.map_or(0, |bytes| local.window(bytes, out, &mut overflow));
+        // No closure: it would be a function of its own, compiled for the portable level.
+        let count = match rest.first_chunk::<{ WINDOW + OVERHANG }>() {
+            Some(bytes) => local.window(bytes, out, &mut overflow),
+            None => 0,
+        };
         if count == 0 {
             out[0] = local.next_sum(&mut overflow);
         }
@@ -146,10 +149,8 @@ impl Cursor<'_> {
             if end >= WINDOW || len > 8 {
                 break;
             }
-            let word = bytes
-                .get(start..)
-                .and_then(<[u8]>::first_chunk)
-                .map_or(0, |word| u64::from_le_bytes(*word));
+            let Some(word) = bytes[start..].first_chunk() else { break };
+            let word = u64::from_le_bytes(*word);
             let difference = unzigzag(groups(word & (u64::MAX >> (64 - 8 * len))));
             *out = self.sum_with(difference, overflow);
             ends &= ends - 1;
