@@ -168,8 +168,11 @@ impl Ledger {
     /// An offset that an error told to be durable. Who told it may have been behind others; it counts
     /// for what comes after.
     pub fn heard(&self, committed_points: u64) {
-        let mut told = self.told();
-        told.committed_points = told.committed_points.max(Some(committed_points));
+        // None is what an error says, too, of a recording that there is not.
+        if committed_points > 0 {
+            let mut told = self.told();
+            told.committed_points = told.committed_points.max(Some(committed_points));
+        }
     }
 
     /// There is no such recording.
