@@ -2,7 +2,7 @@
 //!
 //! Pure. For the load generator, which sends them itself and over many streams: what is of one stream
 //! alone, the name, is in a first message without points, and all the others are the same for each.
-//! `recorder.rs` makes its messages while it sends, and keeps them until they are durable.
+//! `recorder` makes its messages while it sends, and keeps them until they are durable.
 
 use bytes::{Bytes, BytesMut};
 use prost::Message as _;
