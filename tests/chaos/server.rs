@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::net::TcpSocket;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
@@ -36,6 +37,8 @@ pub struct Server {
     options: Vec<String>,
     journal: Arc<Journal>,
     process: Option<Child>,
+    /// Keeps the port from being given to anybody else while no server listens there.
+    _reserved: TcpSocket,
     pub address: SocketAddr,
 }
 
@@ -46,9 +49,13 @@ impl Server {
         options: Vec<String>,
         journal: Arc<Journal>,
     ) -> Result<Self, String> {
-        let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let (data, log) = (data.to_owned(), folder.join("server.log"));
-        let mut server = Self { data, log, options, journal, process: None, address };
+        let reserved = TcpSocket::new_v4().unwrap();
+        reserved.set_reuseaddr(true).unwrap();
+        reserved.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let address = reserved.local_addr().unwrap();
+        let (data, log, process) = (data.to_owned(), folder.join("server.log"), None);
+        let mut server =
+            Self { data, log, options, journal, process, _reserved: reserved, address };
         server.begin().await?;
         Ok(server)
     }
@@ -69,8 +76,9 @@ impl Server {
         let line = timeout(PATIENCE, lines.next_line()).await;
         let line = line.map_err(|_| "the server did not start in time".to_owned())?;
         let line = line.ok().flatten().unwrap_or_default();
-        let address = line.strip_prefix("listening on ").and_then(|address| address.parse().ok());
-        self.address = address.ok_or_else(|| format!("the server did not start: {line:?}"))?;
+        if line != format!("listening on {}", self.address) {
+            return Err(format!("the server did not start: {line:?}"));
+        }
         self.process = Some(process);
         self.journal.note("server: started");
         Ok(())

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 
 use crate::program::{run_beside, waywiser};
 use crate::proxy::Proxy;
-use crate::support::Server;
+use crate::support::{Server, reserved_address};
 
 /// Files of every kind, good and bad.
 fn folder() -> TempDir {
@@ -120,9 +120,10 @@ async fn a_path_that_the_server_refuses_fails_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_not_there_or_another_one_is_told() {
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+    let (_reserved, closed) = reserved_address();
     let legs = "examples/legs.csv";
-    let (code, out, complaints) = run_beside(&["measure", "--server", &closed, legs]).await;
+    let (code, out, complaints) =
+        run_beside(&["measure", "--server", &closed.to_string(), legs]).await;
     assert_eq!((code, &*out), (Some(1), ""));
     assert!(complaints.contains("is a server running there?"), "{complaints}");
 

@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
 
-use crate::support::Server;
+use crate::support::{Server, reserved_address};
 
 pub fn waywiser(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_waywiser"));
@@ -44,7 +44,8 @@ fn what_cannot_be_recorded_is_told() {
     let bad = folder.path().join("bad.csv");
     std::fs::write(&bad, "lat,lon\n1,1\n91,2\n").unwrap();
     let bad = bad.to_str().unwrap();
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let (_reserved, closed) = reserved_address();
+    let closed = closed.to_string();
     for (arguments, message) in [
         (vec!["record", bad], "bad.csv:3:1: latitude 91 is not between -90 and 90 degrees"),
         (vec!["record", "examples"], "examples: cannot be read: it is a directory"),
@@ -167,7 +168,8 @@ fn a_recording_needs_a_server_and_a_policy_a_recording() {
         "<trk><trkseg><trkpt lat=\"1\" lon=\"1\"/><trkpt lat=\"1\" lon=\"2\"/></trkseg></trk>";
     std::fs::write(&two, format!("<gpx>{track}{track}</gpx>")).unwrap();
     let two = two.to_str().unwrap();
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let (_reserved, closed) = reserved_address();
+    let closed = closed.to_string();
     for (arguments, message) in [
         (
             vec!["record", "--name", "paths/a", two],

@@ -17,7 +17,7 @@ use waywiser::client::{
 use waywiser::measure::{Fix, Measurement, Metric, Options, PathSummary, Point};
 
 use crate::proxy::{Fault, Proxy};
-use crate::support::Server;
+use crate::support::{Server, reserved_address};
 
 /// A walk with everything: every bit counts, some fixes are whole numbers and some are not.
 fn walk(count: usize) -> Vec<Fix> {
@@ -140,12 +140,12 @@ async fn a_connection_that_goes_silent_is_given_up() {
 async fn a_server_may_restart_on_its_store() {
     let fixes = walk(20_000);
     let store = Arc::new(MemoryStore::default());
-    let mut first = Server::with_store(store.clone(), |config| {
+    let (_reserved, address) = reserved_address();
+    let listener = TcpListener::bind(address).await.unwrap();
+    let mut first = Server::on(listener, store.clone(), |config| {
         config.checkpoint_points = 1_000;
         config.drain_time = Duration::from_millis(100);
-    })
-    .await;
-    let address = first.address;
+    });
     let (sender, receiver) = mpsc::unbounded_channel();
     let (events, mut told) = mpsc::unbounded_channel();
     let recorder = recorder(address, "restart").on_event(move |event| drop(events.send(event)));
