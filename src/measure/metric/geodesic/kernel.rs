@@ -28,16 +28,13 @@ fn body(table: &Table, x: &[f64], y: &[f64], legs: &mut [f64]) -> u64 {
     let (mut past, mut at) = (0, 0);
     while at < n {
         let cell = Cell::of(y0[at] + y1[at]);
-        let row = cell.row(table);
         let scan = y0[at..].first_chunk::<SCAN>().zip(y1[at..].first_chunk::<SCAN>());
-        let scan = scan.zip(legs[at..].first_chunk_mut::<SCAN>());
-        if scan.is_none_or(|((y0, y1), legs)| lead(cell, row, y0, y1, legs) != 0) {
-            let scanned = n.min(at + SCAN);
-            for i in at..scanned {
-                legs[i] = single(table, x1[i] - x0[i], y1[i] - y0[i], y0[i] + y1[i]);
-                past += u64::from(legs[i].is_nan());
-            }
-            at = scanned;
+        if scan.is_none_or(|(y0, y1)| differs(cell, y0, y1) != 0) {
+            let scanned = at..n.min(at + SCAN);
+            let columns = [&x0, &x1, &y0, &y1].map(|column| &column[scanned.clone()]);
+            single_legs(table, columns, &mut legs[scanned.clone()]);
+            past += count_nan(&legs[scanned.clone()]);
+            at = scanned.end;
             continue;
         }
         let mut end = n.min(at + RUN_MAX);
@@ -48,26 +45,12 @@ fn body(table: &Table, x: &[f64], y: &[f64], legs: &mut [f64]) -> u64 {
             end = n.min(at + run.next_multiple_of(LANES));
         }
         let columns = [&x0[at..end], &x1[at..end], &y0[at..end], &y1[at..end]];
-        let (run, past_in_run) = run_of_legs(cell, row, run, columns, &mut legs[at..end]);
+        let (run, past_in_run) =
+            run_of_legs(cell, cell.row(table), run, columns, &mut legs[at..end]);
         past += past_in_run;
         at += run;
     }
     past
-}
-
-/// What the measuring of legs in `cell` begins with, which waits in `legs`; gives 0 if all of them are in it.
-#[inline(always)]
-fn lead(cell: Cell, row: &Row, y0: &[f64], y1: &[f64], legs: &mut [f64]) -> u64 {
-    let n = legs.len();
-    let (y0, y1) = (&y0[..n], &y1[..n]);
-    let centre = cell.centre_e7();
-    let mut differs = 0;
-    for i in 0..n {
-        let sum = y0[i] + y1[i];
-        differs |= cell.differs(Cell::of(sum));
-        legs[i] = row.g(sum.abs() - centre);
-    }
-    differs
 }
 
 /// 0 if all the legs are in `cell`.
@@ -78,51 +61,6 @@ fn differs(cell: Cell, y0: &[f64], y1: &[f64]) -> u64 {
         differs |= cell.differs(Cell::of(y0 + y1));
     }
     differs
-}
-
-/// The legs from the first on that are in `cell`: `run` of them, or less if it says all; gives how many
-/// there are, and 0 if the series holds for all of them.
-///
-/// The first [`SCAN`] have been through [`lead`]. Two short loops keep a processor busier than a long one:
-/// more of their chains of arithmetic are under way at a time.
-#[inline(always)]
-fn run_of_legs(
-    cell: Cell,
-    row: &Row,
-    run: usize,
-    columns: [&[f64]; 4],
-    legs: &mut [f64],
-) -> (usize, u64) {
-    let n = legs.len();
-    let [x0, x1, y0, y1] = columns.map(|column| &column[..n]);
-    let centre = cell.centre_e7();
-    let differs = lead(cell, row, &y0[SCAN..], &y1[SCAN..], &mut legs[SCAN..]);
-    let run = if differs == 0 || run < n { run } else { run_length(cell, y0, y1) };
-    let whole = n.min(run.next_multiple_of(LANES));
-    let mut far_legs = 0;
-    for i in 0..whole {
-        let d = (y0[i] + y1[i]).abs() - centre;
-        let (leading, square) = near(row, d, legs[i], x1[i] - x0[i], y1[i] - y0[i]);
-        far_legs |= u64::from(leading > row.near2_m2);
-        legs[i] = square.sqrt();
-    }
-    if far_legs == 0 {
-        return (run, 0);
-    }
-    for i in 0..whole {
-        let d = (y0[i] + y1[i]).abs() - centre;
-        legs[i] = near_or_far(row, d, row.g(d), x1[i] - x0[i], y1[i] - y0[i]).sqrt();
-    }
-    (run, count_nan(&legs[..whole]))
-}
-
-#[inline(always)]
-fn count_nan(legs: &[f64]) -> u64 {
-    let mut count = 0;
-    for leg in legs {
-        count += u64::from(leg.is_nan());
-    }
-    count
 }
 
 /// How many legs from the first on are in `cell`.
@@ -139,42 +77,142 @@ fn run_length(cell: Cell, y0: &[f64], y1: &[f64]) -> usize {
     length
 }
 
+/// The legs from the first on that are in `cell`: `run` of them, or less if it says all; gives how many
+/// there are, and for how many the series does not hold.
+///
+/// Most tracks have legs of one kind: if the first is short, all are taken for short, until they are seen not to be.
+#[inline(always)]
+fn run_of_legs(
+    cell: Cell,
+    row: &Row,
+    run: usize,
+    columns: [&[f64]; 4],
+    legs: &mut [f64],
+) -> (usize, u64) {
+    let n = legs.len();
+    let [x0, x1, y0, y1] = columns.map(|column| &column[..n]);
+    let centre = cell.centre_e7();
+    let first = Leading::of(row, (y0[0] + y1[0]) - centre, x1[0] - x0[0], y1[0] - y0[0]);
+    let (differs, long) = if first.is_short(row) {
+        short_legs(cell, row, columns, legs)
+    } else {
+        (differs(cell, y0, y1), 1)
+    };
+    let run = if differs == 0 || run < n { run } else { run_length(cell, y0, y1) };
+    if long == 0 {
+        return (run, 0);
+    }
+    let whole = n.min(run.next_multiple_of(LANES));
+    for i in 0..whole {
+        let d = (y0[i] + y1[i]) - centre;
+        legs[i] = any(row, d, x1[i] - x0[i], y1[i] - y0[i]).sqrt();
+    }
+    (run, count_nan(&legs[..whole]))
+}
+
+/// The leading order of all legs, which is the length of those that are short. Gives 0 if all of them are in
+/// `cell`, and how many are not short.
+#[inline(always)]
+fn short_legs(cell: Cell, row: &Row, columns: [&[f64]; 4], legs: &mut [f64]) -> (u64, u64) {
+    let n = legs.len();
+    let [x0, x1, y0, y1] = columns.map(|column| &column[..n]);
+    let centre = cell.centre_e7();
+    let (mut differs, mut long) = (0, 0);
+    for i in 0..n {
+        let sum = y0[i] + y1[i];
+        differs |= cell.differs(Cell::of(sum));
+        let leading = Leading::of(row, sum - centre, x1[i] - x0[i], y1[i] - y0[i]);
+        long += u64::from(!leading.is_short(row));
+        legs[i] = leading.square.sqrt();
+    }
+    (differs, long)
+}
+
+/// Legs of which each has its own cell. Of short ones little of a row is needed, one by one; of others so much that
+/// vectors of them are faster, for all that has to be gathered.
+#[inline(always)]
+fn single_legs(table: &Table, columns: [&[f64]; 4], legs: &mut [f64]) {
+    let n = legs.len();
+    let [x0, x1, y0, y1] = columns.map(|column| &column[..n]);
+    let mut done = 0;
+    for i in 0..n {
+        match short(table, x1[i] - x0[i], y1[i] - y0[i], y0[i] + y1[i]) {
+            Some(leg) => legs[i] = leg,
+            None => break,
+        }
+        done = i + 1;
+    }
+    for i in done..n {
+        legs[i] = single(table, x1[i] - x0[i], y1[i] - y0[i], y0[i] + y1[i]);
+    }
+}
+
+#[inline(always)]
+fn count_nan(legs: &[f64]) -> u64 {
+    let mut count = 0;
+    for leg in legs {
+        count += u64::from(leg.is_nan());
+    }
+    count
+}
+
 /// One leg from the differences of its longitudes and latitudes and the sum of its latitudes, all in
 /// E7: its length in metres, or NaN where the series does not hold.
 #[inline(always)]
 pub(super) fn single(table: &Table, dx: f64, dy: f64, sum: f64) -> f64 {
     let cell = Cell::of(sum);
-    let row = cell.row(table);
-    let d = sum.abs() - cell.centre_e7();
-    near_or_far(row, d, row.g(d), dx, dy).sqrt()
+    any(cell.row(table), sum - cell.centre_e7(), dx, dy).sqrt()
 }
 
-/// The leading order of the squared length of a leg, and all of it if the leg is of some hundred metres, for
-/// which the higher terms are as good as constant within a cell.
+/// The same, if it is short.
 #[inline(always)]
-fn near(row: &Row, d: f64, g: f64, dx: f64, dy: f64) -> (f64, f64) {
-    let (u, v) = (dy * dy, dx * dx);
-    let w = v * g;
-    let leading = u * row.e(d) + w;
-    (leading, leading + (u * (row.a[0] * u + row.b[0] * v) + (row.c[0] * v) * w))
+fn short(table: &Table, dx: f64, dy: f64, sum: f64) -> Option<f64> {
+    let cell = Cell::of(sum);
+    let row = cell.row(table);
+    let leading = Leading::of(row, sum - cell.centre_e7(), dx, dy);
+    leading.is_short(row).then(|| leading.square.sqrt())
+}
+
+/// A leg in the leading order.
+struct Leading {
+    /// The squares of the differences of latitude and longitude.
+    u: f64,
+    v: f64,
+    /// The part of the squared length that is along the parallel.
+    w: f64,
+    square: f64,
+}
+
+impl Leading {
+    #[inline(always)]
+    fn of(row: &Row, d: f64, dx: f64, dy: f64) -> Self {
+        let (u, v) = (dy * dy, dx * dx);
+        let w = v * row.g(d);
+        Self { u, v, w, square: u * row.e(d) + w }
+    }
+
+    #[inline(always)]
+    fn is_short(&self, row: &Row) -> bool {
+        self.square <= row.short2_m2
+    }
 }
 
 /// The squared length of any leg; NaN where the series does not hold.
 #[inline(always)]
-fn near_or_far(row: &Row, d: f64, g: f64, dx: f64, dy: f64) -> f64 {
-    let (leading, square) = near(row, d, g, dx, dy);
-    if leading <= row.near2_m2 { square } else { far(row, d, g, dx, dy) }
-}
-
-/// The squared length of a longer leg; NaN where the series does not hold.
-#[inline(always)]
-fn far(row: &Row, d: f64, g: f64, dx: f64, dy: f64) -> f64 {
-    let (u, v) = (dy * dy, dx * dx);
+fn any(row: &Row, d: f64, dx: f64, dy: f64) -> f64 {
+    let leading = Leading::of(row, d, dx, dy);
+    let Leading { u, v, w, square } = leading;
     let a = row.a[0] + d * row.a[1];
     let b = row.b[0] + d * row.b[1] + row.b_u * u;
     let c = row.c[0] + d * row.c[1] + row.c_u * u + row.c_v * v;
-    let w = v * g;
-    let leading = u * row.e(d) + w;
-    let square = leading + (u * (a * u + b * v) + (c * v) * w);
-    if leading <= row.reach2_m2 { square } else { f64::NAN }
+    let higher = u * row.e_rest(d) + (u * (a * u + b * v) + (c * v) * w);
+    // Computed for all, short or not, and chosen by bits: of a loop without branches the compiler makes vectors.
+    let length = square + f64::from_bits(higher.to_bits() & ones(!leading.is_short(row)));
+    f64::from_bits(length.to_bits() | ones(square > row.reach2_m2))
+}
+
+/// All bits if it is so, which are also those of a NaN.
+#[inline(always)]
+fn ones(is_so: bool) -> u64 {
+    u64::from(is_so).wrapping_neg()
 }

@@ -13,9 +13,9 @@ use crate::measure::point::POLE_E7;
 const CELL_E7: f64 = (1_u64 << CELL_BITS) as f64;
 const CELL_BITS: i32 = 20;
 
-/// Cells from the equator to a pole. North and south share them: every coefficient is an even
-/// function of the latitude.
-const CELLS: usize = ((2.0 * POLE_E7) / CELL_E7) as usize + 2;
+/// Cells north of the one that the equator halves, and as many south of it.
+const CELLS_TO_POLE: usize = ((2.0 * POLE_E7) / CELL_E7) as usize + 1;
+const CELLS: usize = 2 * CELLS_TO_POLE + 1;
 
 /// Past this latitude there is no series.
 const SERIES_MAX_E7: f64 = 880_000_000.0;
@@ -24,8 +24,8 @@ const REACH_M: f64 = 10_000.0;
 /// Nor one longer than this part of the radius of the parallel's curvature on the surface, a / tan.
 const REACH_OF_TURN: f64 = 0.02;
 
-/// What a leg may be off for being near, in metres.
-const NEAR_ERROR_M: f64 = 2e-11;
+/// What a leg may be off for being short, in metres.
+const SHORT_ERROR_M: f64 = 1e-10;
 
 /// Radians in an E7 unit.
 const RAD_PER_E7: f64 = std::f64::consts::PI / 1_800_000_000.0;
@@ -35,40 +35,44 @@ const RAD_PER_E7: f64 = std::f64::consts::PI / 1_800_000_000.0;
 ///
 /// s^2 = u (e + a u + b v) + v g (1 + c v)
 ///
-/// in metres, where e, g, a, b, c are polynomials in d, and b and c also have terms in u and v.
+/// in metres, where e, g, a, b, c are polynomials in d, and b and c also have terms in u and v. The leading order
+/// is u e + v g without the cubic term of e.
 #[derive(Clone, Copy)]
 pub(super) struct Row {
-    pub(super) e: [f64; 4],
+    pub(super) e: [f64; 3],
     pub(super) g: [f64; 4],
+    /// The square of the length, in the leading order, up to which that is all there is.
+    pub(super) short2_m2: f64,
+    /// The same, up to which the series holds. Both are negative where it never does.
+    pub(super) reach2_m2: f64,
     pub(super) a: [f64; 2],
     pub(super) b: [f64; 2],
     pub(super) c: [f64; 2],
     pub(super) b_u: f64,
     pub(super) c_u: f64,
     pub(super) c_v: f64,
-    /// The square of the length, in the leading order, up to which a, b and c may be taken at the
-    /// centre alone.
-    pub(super) near2_m2: f64,
-    /// The same, up to which the series holds. Both are negative where it never does.
-    pub(super) reach2_m2: f64,
+    /// The cubic term of e. Short legs can do without.
+    pub(super) e_cubic: f64,
 }
 
 pub(super) type Table = [Row; CELLS];
 
-/// A quarter of a megabyte, of which a track uses a few lines.
+/// Half a megabyte, of which a track uses a few lines.
 pub(super) fn table() -> &'static Table {
     static TABLE: LazyLock<Box<Table>> = LazyLock::new(|| {
         let mut rows = vec![Row::NEVER; CELLS].into_boxed_slice();
-        for (cell, row) in rows.iter_mut().enumerate() {
-            *row = Row::of(cell);
+        for cell in 0..=CELLS_TO_POLE {
+            let row = Row::of(cell);
+            rows[CELLS_TO_POLE - cell] = row.mirrored();
+            rows[CELLS_TO_POLE + cell] = row;
         }
         rows.try_into().unwrap_or_else(|_| Box::new([Row::NEVER; CELLS]))
     });
     &TABLE
 }
 
-/// Adding this rounds the magnitude of a sum of latitudes to a whole number of cells, ties to even, and
-/// leaves that number in the last bits.
+/// Adding this rounds a sum of latitudes to a whole number of cells, ties to even, and leaves that
+/// number in the last bits.
 const ROUND: f64 = 1.5 * CELL_E7 * (1_u64 << 52) as f64;
 
 /// The cell of a leg, which the sum of its latitudes decides and nothing else.
@@ -84,7 +88,7 @@ impl Cell {
 
     #[inline(always)]
     pub(super) fn of(sum_e7: f64) -> Self {
-        Self(sum_e7.abs() + ROUND)
+        Self(sum_e7 + ROUND)
     }
 
     /// The sum of latitudes at the centre; exact.
@@ -95,7 +99,8 @@ impl Cell {
 
     #[inline(always)]
     pub(super) fn row(self, table: &Table) -> &Row {
-        let index = self.0.to_bits().wrapping_sub(ROUND.to_bits()) as usize;
+        let first = ROUND.to_bits() - CELLS_TO_POLE as u64;
+        let index = self.0.to_bits().wrapping_sub(first) as usize;
         // A sum of two latitudes never lies past the last.
         &table[index.min(CELLS - 1)]
     }
@@ -103,26 +108,35 @@ impl Cell {
 
 impl Row {
     const NEVER: Self = Self {
-        e: [0.0; 4],
+        e: [0.0; 3],
         g: [0.0; 4],
+        short2_m2: -1.0,
+        reach2_m2: -1.0,
         a: [0.0; 2],
         b: [0.0; 2],
         c: [0.0; 2],
         b_u: 0.0,
         c_u: 0.0,
         c_v: 0.0,
-        near2_m2: -1.0,
-        reach2_m2: -1.0,
+        e_cubic: 0.0,
     };
 
     #[inline(always)]
     pub(super) fn e(&self, d: f64) -> f64 {
-        (self.e[0] + d * self.e[1]) + (d * d) * (self.e[2] + d * self.e[3])
+        (self.e[0] + d * self.e[1]) + (d * d) * self.e[2]
     }
 
     #[inline(always)]
     pub(super) fn g(&self, d: f64) -> f64 {
-        self.g[0] + d * (self.g[1] + d * (self.g[2] + d * self.g[3]))
+        (self.g[0] + d * self.g[1]) + (d * d) * (self.g[2] + d * self.g[3])
+    }
+
+    /// What is missing in `e` of the polynomial of degree 3, which is so many times the Chebyshev polynomial of
+    /// that degree: the economisation took it off.
+    #[inline(always)]
+    pub(super) fn e_rest(&self, d: f64) -> f64 {
+        const LINEAR: f64 = 3.0 / 4.0 * (CELL_E7 / 2.0) * (CELL_E7 / 2.0);
+        self.e_cubic * (d * (d * d - LINEAR))
     }
 
     fn of(cell: usize) -> Self {
@@ -141,9 +155,12 @@ impl Row {
         let r2 = r * r;
         let linear = |it: Dual| [it.0 * (r2 * r2), it.1 * (r2 * r2) * (0.5 * r)];
         let reach_m = REACH_M.min(REACH_OF_TURN * EQUATORIAL_RADIUS_M * cosine / sine);
+        let [.., cubic] = economised::<4>(&e);
         let row = Self {
             e: economised(&e).map(|term| term * r2),
             g: economised(&g).map(|term| term * r2),
+            short2_m2: 0.0,
+            reach2_m2: reach_m * reach_m,
             a: linear(higher.a),
             b: linear(higher.b),
             // Over G, which brings its own r^2.
@@ -151,31 +168,38 @@ impl Row {
             b_u: higher.d21 * (r2 * r2 * r2),
             c_u: higher.d12 * (r2 * r2),
             c_v: higher.d03 * (r2 * r2),
-            near2_m2: 0.0,
-            reach2_m2: reach_m * reach_m,
+            e_cubic: cubic * r2,
         };
-        Self { near2_m2: row.near_m() * row.near_m(), ..row }
+        let short_m = row.short_m();
+        Self { short2_m2: short_m * short_m, ..row }
     }
 
-    /// Up to which length, a power of two, it costs at most [`NEAR_ERROR_M`] to leave out what a, b and
-    /// c have beside their value at the centre.
-    fn near_m(&self) -> f64 {
-        // The largest that each can add to s^2, over a power of the length: u <= s^2 / e, v <= s^2 / g.
-        let (e, g) = (self.e[0], self.g[0]);
-        let linear = self.a[1].abs() / (e * e) + self.b[1].abs() / (e * g) + self.c[1].abs() / g;
-        let fourth = linear * (CELL_E7 / 2.0);
-        let sixth =
-            self.b_u.abs() / (e * e * g) + self.c_u.abs() / (e * g) + self.c_v.abs() / (g * g);
-        let mut near_m = 256.0;
-        while near_m > 1.0 {
-            let near2 = near_m * near_m;
-            // ds = d(s^2) / 2 s
-            if 0.5 * near_m * near2 * (fourth + sixth * near2) <= NEAR_ERROR_M {
-                break;
-            }
-            near_m *= 0.5;
+    /// The row of the cell on the other side of the equator: every coefficient is an even function of the
+    /// latitude.
+    fn mirrored(mut self) -> Self {
+        let polynomials: [&mut [f64]; 5] =
+            [&mut self.e, &mut self.g, &mut self.a, &mut self.b, &mut self.c];
+        for polynomial in polynomials {
+            polynomial.iter_mut().skip(1).step_by(2).for_each(|term| *term = -*term);
         }
-        near_m
+        self.e_cubic = -self.e_cubic;
+        self
+    }
+
+    /// Up to which length it costs at most [`SHORT_ERROR_M`] to leave out all but the leading order.
+    fn short_m(&self) -> f64 {
+        // a u^2 + b u v + c g v^2 over s^4 is a quadratic form in the parts of s^2 that lie in the meridian and
+        // in the parallel. As a Bernstein polynomial it is never larger than the largest of its coefficients.
+        let (e, g) = (self.e[0], self.g[0]);
+        let fourth = (self.a[0].abs() / (e * e))
+            .max(self.b[0].abs() / (2.0 * e * g))
+            .max(self.c[0].abs() / g);
+        let mut short_m = 64.0;
+        // ds = d(s^2) / 2 s
+        while 0.5 * fourth * short_m * short_m * short_m > SHORT_ERROR_M {
+            short_m *= 0.875;
+        }
+        short_m
     }
 }
 
