@@ -1,8 +1,10 @@
 //! Geodesics: folding a block of 256 points on tracks that stay in a cell of the table, that cross them, and
-//! all over the globe; the planar fold of the same points and the legs by geographiclib-rs beside it.
-#![allow(missing_docs, clippy::unwrap_used)]
+//! all over the globe; the planar fold of the same points, also in turns with the geodesic one, and the legs by
+//! geographiclib-rs beside it.
+#![allow(missing_docs, clippy::print_stdout, clippy::unwrap_used)]
 
 use std::hint::black_box;
+use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use geographiclib_rs::{Geodesic, InverseGeodesic};
@@ -74,6 +76,45 @@ fn global_mix() -> Vec<Vec<(i32, i32)>> {
     (0..18).map(track).collect()
 }
 
+/// The walk with steps so many times as long.
+fn stretched(walk: &[(i32, i32)], times: i32) -> Vec<(i32, i32)> {
+    let (latitude, longitude) = walk[0];
+    let from_first = |&(y, x): &(i32, i32)| {
+        (latitude + times * (y - latitude), longitude + times * (x - longitude))
+    };
+    walk.iter().map(from_first).collect()
+}
+
+/// How many times as long the first fold takes as the second. They take turns, so that a machine which changes its
+/// pace changes it for both; prints the median of the rounds and their spread from the first decile to the last.
+fn side_by_side(name: &str, of: &Block, to: &Block, rounds: usize) {
+    let mut copies = [const { None }; 4];
+    let mut seconds = |full: &Block| -> f64 {
+        let metric =
+            if full.space() == Metric::Planar.space() { Metric::Planar } else { Metric::Geodesic };
+        let mut spent = Duration::ZERO;
+        for _ in 0..1_000 {
+            // As many as criterion is told to take at a time, for the same reason.
+            copies.fill_with(|| Some((Path::new(metric), full.clone())));
+            let start = Instant::now();
+            for (path, block) in copies.iter_mut().flatten() {
+                path.fold(black_box(block)).unwrap();
+            }
+            spent += start.elapsed();
+        }
+        spent.as_secs_f64()
+    };
+    let mut ratios: Vec<_> = (0..rounds).map(|_| seconds(of) / seconds(to)).collect();
+    ratios.sort_by(f64::total_cmp);
+    let at = |part: f64| ratios[((rounds - 1) as f64 * part).round() as usize];
+    println!(
+        "{name}: {:.2} ({:.2}-{:.2}) in {rounds} rounds that alternate\n",
+        at(0.5),
+        at(0.1),
+        at(0.9)
+    );
+}
+
 fn geodesics(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("geodesic");
     group.throughput(Throughput::Elements(Block::CAPACITY as u64));
@@ -88,6 +129,7 @@ fn geodesics(criterion: &mut Criterion) {
     let walk = inputs::walk(Block::CAPACITY);
     for (name, walk) in [
         ("walk of 15 m", walk.clone()),
+        ("walk of 100 m", stretched(&walk, 7)),
         ("north by 15 m", northbound(1_350)),
         // A new cell of the table every sixth leg.
         ("north by 1 km", northbound(90_000)),
@@ -108,6 +150,9 @@ fn geodesics(criterion: &mut Criterion) {
         });
     }
     let planar = block(Metric::Planar, &walk);
+    let rounds = if std::env::args().any(|argument| argument == "--test") { 1 } else { 200 };
+    let geodesic = block(Metric::Geodesic, &walk);
+    side_by_side("walk of 15 m, a geodesic leg over a planar one", &geodesic, &planar, rounds);
     group.bench_function("walk of 15 m, planar", |bencher| {
         bencher.iter_batched_ref(
             || (Path::new(Metric::Planar), planar.clone()),
