@@ -274,6 +274,11 @@ impl Block {
         (&self.x[..=self.len], &self.y[..=self.len])
     }
 
+    /// Forgets its points but the first `len`.
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
     /// Forgets its points.
     pub(super) fn clear(&mut self) {
         self.len = 0;

@@ -4,6 +4,8 @@
 //! Decoders and file readers fill it, a [`Measurement`](super::Measurement) folds and empties it. What
 //! is checked is checked here, on the way in; the policy is none of its affair.
 
+use std::ops::Range;
+
 use super::block::Block;
 use super::fix::{Fix, FixError, checked_z};
 use super::metric::Metric;
@@ -109,6 +111,11 @@ impl FixBlock {
     pub fn new(metric: Metric) -> Self {
         let points = Block::new(metric.space());
         Self { metric, points, starts: Starts::NONE, extras: None }
+    }
+
+    /// For the space of which metric.
+    pub fn metric(&self) -> Metric {
+        self.metric
     }
 
     /// How many fixes it holds.
@@ -294,16 +301,25 @@ impl FixBlock {
         self.starts.insert(index);
     }
 
-    /// Forgets its fixes.
-    pub fn clear(&mut self) {
-        self.points.clear();
-        self.starts = Starts::NONE;
+    /// Forgets its fixes but the first `len`.
+    pub fn truncate(&mut self, len: usize) {
+        let (len, old_len) = (len.min(self.len()), self.len());
+        self.points.truncate(len);
+        self.starts.truncate(len);
         if let Some(extras) = &mut self.extras {
-            extras.clear();
+            extras.forget(len..old_len);
         }
     }
 
-    fn range(&self, from: usize, count: usize) -> std::ops::Range<usize> {
+    /// Forgets its fixes.
+    pub fn clear(&mut self) {
+        self.truncate(0);
+        if let Some(extras) = &mut self.extras {
+            (extras.has_z, extras.has_time, extras.has_accuracy) = (false, false, false);
+        }
+    }
+
+    fn range(&self, from: usize, count: usize) -> Range<usize> {
         assert!(from <= self.len() && count <= self.len() - from);
         from..from + count
     }
@@ -361,15 +377,15 @@ impl Extras {
         &mut self.accuracy_m[index..]
     }
 
-    fn clear(&mut self) {
-        if std::mem::take(&mut self.has_z) {
-            self.z.fill(f64::NAN);
+    fn forget(&mut self, range: Range<usize>) {
+        if self.has_z {
+            self.z[range.clone()].fill(f64::NAN);
         }
-        if std::mem::take(&mut self.has_time) {
-            self.unix_ns.fill(NO_TIME);
+        if self.has_time {
+            self.unix_ns[range.clone()].fill(NO_TIME);
         }
-        if std::mem::take(&mut self.has_accuracy) {
-            self.accuracy_m.fill(f64::NAN);
+        if self.has_accuracy {
+            self.accuracy_m[range].fill(f64::NAN);
         }
     }
 }
@@ -383,6 +399,14 @@ impl Starts {
 
     fn insert(&mut self, index: usize) {
         self.0[index / 64] |= 1 << (index % 64);
+    }
+
+    /// Takes out all indices from `len` on.
+    fn truncate(&mut self, len: usize) {
+        for (word, bits) in self.0.iter_mut().zip((0..).step_by(64)) {
+            let kept = len.saturating_sub(bits).min(64);
+            *word &= u64::MAX.checked_shr(64 - kept as u32).unwrap_or(0);
+        }
     }
 
     #[inline]

@@ -8,7 +8,7 @@ use http::Request;
 use tonic::body::Body;
 
 use super::convert::summary_message;
-use super::fold::fold;
+use super::fold::Folder;
 use super::request::{self, PathPiece};
 use crate::measure::{Measurement, Metric, Options};
 use crate::proto::waywiser_v1 as pb;
@@ -121,30 +121,36 @@ impl Batch {
     fn read(&mut self) -> Result<(), RpcError> {
         let chunk = std::mem::take(&mut self.chunk);
         let mut rest = &chunk[..];
+        let mut folder = Folder::default();
         while self.answers.is_empty() {
-            let Some(message) = self.messages.next(&mut rest)? else { return Ok(()) };
+            let Some(message) = self.messages.next(&mut rest)? else { break };
             let piece = request::read::<pb::MeasurePathsRequest>(message)?;
             let begins_another =
                 |open: &Open| !piece.name.is_empty() && piece.name != *open.path_id;
             if self.open.as_ref().is_some_and(begins_another) {
+                folder.clear();
                 leave(&mut self.open, &mut self.answers);
             }
             let open = self.open.get_or_insert_with(|| Open::new(piece.name.to_string()));
-            let outcome = open.take(&piece);
-            self.folded += open.point_count() - open.counted;
-            open.counted = open.point_count();
-            let path_id = || open.path_id.clone();
+            let outcome = open.take(&piece, &mut folder);
+            self.folded += open.newly_folded();
             match outcome {
                 Ok(Some(summary)) => self.answers.push_back(pb::MeasurePathsResponse {
-                    path_id: path_id(),
+                    path_id: open.path_id.clone(),
                     result: Some(Answer::Summary(summary)),
                 }),
                 Ok(None) => {}
-                Err(error) => self.answers.push_back(failure(path_id(), &error)),
+                Err(error) => self.answers.push_back(failure(open.path_id.clone(), &error)),
             }
             if piece.is_end {
                 self.open = None;
             }
+        }
+        if let Some(open) = &mut self.open {
+            if let Err(error) = open.fold(&mut folder) {
+                self.answers.push_back(failure(open.path_id.clone(), &error));
+            }
+            self.folded += open.newly_folded();
         }
         let taken = chunk.len() - rest.len();
         self.chunk = chunk.slice(taken..);
@@ -172,20 +178,45 @@ impl Open {
         }
     }
 
-    /// Folds a message, and gives the summary if it is the last one. After an error the rest of the path
+    /// How many points were folded since the last call.
+    fn newly_folded(&mut self) -> u64 {
+        let point_count = self.point_count();
+        point_count - std::mem::replace(&mut self.counted, point_count)
+    }
+
+    /// Takes a message, and gives the summary if it is the last one. After an error the rest of the path
     /// is passed over.
-    fn take(&mut self, piece: &PathPiece<'_>) -> Result<Option<pb::PathSummary>, RpcError> {
+    fn take(
+        &mut self,
+        piece: &PathPiece<'_>,
+        folder: &mut Folder,
+    ) -> Result<Option<pb::PathSummary>, RpcError> {
         if self.stage == Stage::Failed {
             return Ok(None);
         }
-        let outcome = self.fold(piece);
+        let outcome = self.measure(piece, folder);
         if outcome.is_err() {
-            self.stage = Stage::Failed;
+            self.fail(folder);
         }
         outcome
     }
 
-    fn fold(&mut self, piece: &PathPiece<'_>) -> Result<Option<pb::PathSummary>, RpcError> {
+    /// Folds what is in the folder. After an error the rest of the path is passed over.
+    fn fold(&mut self, folder: &mut Folder) -> Result<(), RpcError> {
+        let Stage::Measured(measurement) = &mut self.stage else { return Ok(()) };
+        folder.flush(measurement).inspect_err(|_| self.fail(folder))
+    }
+
+    fn fail(&mut self, folder: &mut Folder) {
+        self.stage = Stage::Failed;
+        folder.clear();
+    }
+
+    fn measure(
+        &mut self,
+        piece: &PathPiece<'_>,
+        folder: &mut Folder,
+    ) -> Result<Option<pb::PathSummary>, RpcError> {
         let sent = piece.check()?;
         if let Stage::Begun = self.stage {
             if self.path_id.chars().count() > PATH_ID_CHARS_MAX {
@@ -200,8 +231,12 @@ impl Open {
             let text = "they differ from those of the path's first message";
             return Err(FieldViolation::new("options", text).into());
         }
-        fold(measurement, &piece.points, 0)?;
-        Ok(piece.is_end.then(|| summary_message(measurement.options(), &measurement.summary())))
+        folder.add(measurement, &piece.points, 0)?;
+        if !piece.is_end {
+            return Ok(None);
+        }
+        folder.flush(measurement)?;
+        Ok(Some(summary_message(measurement.options(), &measurement.summary())))
     }
 }
 

@@ -15,52 +15,131 @@ use crate::wire::{self, ColumnBlock, PackedColumns};
 use super::convert;
 use super::request::Points;
 
-/// Folds the points of a message but for the first `skip`, which were folded before. The next point of
-/// the path is the one behind them.
+/// Points on their way into a measurement. A message may be as short as a point, and to fold a block costs
+/// nearly the same whether it is full or not: so the points of short messages are folded together.
 ///
-/// # Errors
-/// At the first point that is none; those before it are folded.
-pub(super) fn fold(
-    measurement: &mut Measurement,
-    points: &Points<'_>,
-    skip: u64,
-) -> Result<(), RpcError> {
-    let base = measurement.point_count().saturating_sub(skip);
-    let mut block = FixBlock::new(measurement.options().metric);
-    let outcome = match (points, points.columns()) {
-        (_, Some(columns)) => fold_columns(measurement, &mut block, &columns, skip, base),
-        (Points::Rows(rows), None) => fold_rows(measurement, &mut block, rows, skip, base),
-        _ => Ok(()),
-    };
-    // Those before an error were taken in order, and count.
-    flush(measurement, &mut block)?;
-    outcome
+/// It holds memory once there are points, and is not to be kept while a stream waits for its next bytes.
+#[derive(Default)]
+pub(super) struct Folder {
+    room: Option<Box<Room>>,
 }
 
-fn flush(measurement: &mut Measurement, block: &mut FixBlock) -> Result<(), RpcError> {
-    let index = measurement.point_count();
-    measurement.fold(block).map_err(|error| RpcError::Path { index, error })
+struct Room {
+    block: FixBlock,
+    read: ColumnBlock,
 }
 
-fn fold_rows(
-    measurement: &mut Measurement,
-    block: &mut FixBlock,
-    rows: &[pb::Point],
-    skip: u64,
-    base: u64,
-) -> Result<(), RpcError> {
-    let space = measurement.options().metric.space();
-    let skip = usize::try_from(skip).unwrap_or(usize::MAX);
-    for (index, row) in rows.iter().enumerate().skip(skip) {
-        if block.is_full() {
-            flush(measurement, block)?;
-        }
-        let offset = base + index as u64;
-        let fix = fix(space, row, &format_args!("points[{index}]"))
-            .map_err(|violation| RpcError::Fix { offset, violation })?;
-        block.push(fix).map_err(|error| RpcError::Path { index: offset, error })?;
+impl Folder {
+    /// How many points were added and are not folded.
+    pub(super) fn len(&self) -> u64 {
+        self.room.as_ref().map_or(0, |room| room.block.len() as u64)
     }
-    Ok(())
+
+    /// Adds the points of a message but for the first `skip`, which the path has already. The next point of the
+    /// path is the one behind them. Folds when there is no more room; [`Folder::flush`] does the rest.
+    ///
+    /// # Errors
+    /// At the first point that is none; those before it were added.
+    pub(super) fn add(
+        &mut self,
+        measurement: &mut Measurement,
+        points: &Points<'_>,
+        skip: u64,
+    ) -> Result<(), RpcError> {
+        let base = (measurement.point_count() + self.len()).saturating_sub(skip);
+        let metric = measurement.options().metric;
+        let room = self.room.get_or_insert_with(|| {
+            Box::new(Room { block: FixBlock::new(metric), read: ColumnBlock::default() })
+        });
+        if room.block.metric() != metric && room.block.is_empty() {
+            // Another path of the same stream.
+            room.block = FixBlock::new(metric);
+        }
+        match (points, points.columns()) {
+            (_, Some(columns)) => room.add_columns(measurement, &columns, skip, base),
+            (Points::Rows(rows), None) => room.add_rows(measurement, rows, skip, base),
+            _ => Ok(()),
+        }
+    }
+
+    /// Folds what was added.
+    ///
+    /// # Errors
+    /// When a total is out of range. Nothing is folded then, and what was added stays.
+    pub(super) fn flush(&mut self, measurement: &mut Measurement) -> Result<(), RpcError> {
+        self.room.as_mut().map_or(Ok(()), |room| room.flush(measurement))
+    }
+
+    /// Forgets what was added.
+    pub(super) fn clear(&mut self) {
+        if let Some(room) = &mut self.room {
+            room.block.clear();
+        }
+    }
+}
+
+impl Room {
+    fn flush(&mut self, measurement: &mut Measurement) -> Result<(), RpcError> {
+        let index = measurement.point_count();
+        measurement.fold(&mut self.block).map_err(|error| RpcError::Path { index, error })
+    }
+
+    fn add_rows(
+        &mut self,
+        measurement: &mut Measurement,
+        rows: &[pb::Point],
+        skip: u64,
+        base: u64,
+    ) -> Result<(), RpcError> {
+        let space = measurement.options().metric.space();
+        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+        for (index, row) in rows.iter().enumerate().skip(skip) {
+            if self.block.is_full() {
+                self.flush(measurement)?;
+            }
+            let offset = base + index as u64;
+            let fix = fix(space, row, &format_args!("points[{index}]"))
+                .map_err(|violation| RpcError::Fix { offset, violation })?;
+            self.block.push(fix).map_err(|error| RpcError::Path { index: offset, error })?;
+        }
+        Ok(())
+    }
+
+    fn add_columns(
+        &mut self,
+        measurement: &mut Measurement,
+        columns: &PackedColumns<'_>,
+        skip: u64,
+        base: u64,
+    ) -> Result<(), RpcError> {
+        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+        let mut reader = columns.reader().map_err(|error| misfit(&error, base))?;
+        loop {
+            let Self { block, read } = self;
+            let mut refusal = reader.next(read).map_err(|error| misfit(&error, base)).err();
+            if read.len == 0 && refusal.is_none() {
+                return Ok(());
+            }
+            let mut new = skip.saturating_sub(read.index).min(read.len)..read.len;
+            if new.len() > block.room() {
+                self.flush(measurement)?;
+            }
+            let Self { block, read } = self;
+            // Those in front of a point that is none are added all the same: once more, without it.
+            while let Err((index, field, why)) =
+                fill(block, read, new.clone(), measurement.options())
+            {
+                let index = new.start + index;
+                new.end = index;
+                let at = read.index + index;
+                let violation = FieldViolation::new(format!("columns.{field}[{at}]"), why);
+                refusal = Some(RpcError::Fix { offset: base + at as u64, violation });
+            }
+            if let Some(refusal) = refusal {
+                return Err(refusal);
+            }
+        }
+    }
 }
 
 /// A row as a fix.
@@ -108,42 +187,10 @@ fn bad_time(time: &Timestamp) -> String {
     )
 }
 
-fn fold_columns(
-    measurement: &mut Measurement,
-    block: &mut FixBlock,
-    columns: &PackedColumns<'_>,
-    skip: u64,
-    base: u64,
-) -> Result<(), RpcError> {
-    let skip = usize::try_from(skip).unwrap_or(usize::MAX);
-    let mut reader = columns.reader().map_err(|error| misfit(&error, base))?;
-    let mut read = ColumnBlock::default();
-    loop {
-        let mut refusal = reader.next(&mut read).map_err(|error| misfit(&error, base)).err();
-        if read.len == 0 && refusal.is_none() {
-            return Ok(());
-        }
-        let mut new = skip.saturating_sub(read.index).min(read.len)..read.len;
-        // Those in front of a point that is none are folded all the same: once more, without it.
-        while let Err((index, field, why)) = fill(block, &read, new.clone(), measurement.options())
-        {
-            let index = new.start + index;
-            new.end = index;
-            let at = read.index + index;
-            let violation = FieldViolation::new(format!("columns.{field}[{at}]"), why);
-            refusal = Some(RpcError::Fix { offset: base + at as u64, violation });
-        }
-        flush(measurement, block)?;
-        if let Some(refusal) = refusal {
-            return Err(refusal);
-        }
-    }
-}
-
-/// Fills an empty block with some of the points that were read.
+/// Adds some of the points that were read to a block that has room for them.
 ///
 /// # Errors
-/// One that is none: its index among them, the column, and why. The block is then empty.
+/// One that is none: its index among them, the column, and why. The block is then as it was.
 fn fill(
     block: &mut FixBlock,
     read: &ColumnBlock,
@@ -151,6 +198,7 @@ fn fill(
     options: &Options,
 ) -> Result<(), (usize, &'static str, String)> {
     let of = |error: ColumnError, field| (error.index(), field, error.to_string());
+    let from = block.len();
     let starts_segment = read.starts_segment && range.start == 0 && !range.is_empty();
     let mut filled = || {
         block
@@ -161,21 +209,21 @@ fn fill(
             })?;
         if read.has_z {
             let z = &read.z[range.clone()];
-            block.set_z_scaled(0, z, options.z_resolution).map_err(|error| of(error, "z"))?;
+            block.set_z_scaled(from, z, options.z_resolution).map_err(|error| of(error, "z"))?;
         }
         if read.has_time {
             let times_ms = &read.time_ms[range.clone()];
-            block.set_times_ms(0, times_ms).map_err(|error| of(error, "time_ms"))?;
+            block.set_times_ms(from, times_ms).map_err(|error| of(error, "time_ms"))?;
         }
         if read.has_accuracy {
-            block.set_accuracy_mm(0, &read.accuracy_mm[range.clone()]);
+            block.set_accuracy_mm(from, &read.accuracy_mm[range.clone()]);
         }
         if starts_segment {
-            block.start_segment_at(0);
+            block.start_segment_at(from);
         }
         Ok(())
     };
-    filled().inspect_err(|_| block.clear())
+    filled().inspect_err(|_| block.truncate(from))
 }
 
 /// Columns that make no sense as such, of a message whose first point has the offset `base`.
@@ -202,14 +250,25 @@ mod tests {
     use crate::measure::Metric;
     use crate::service::path::request;
 
-    fn fold_message(
+    fn add_message(
+        folder: &mut Folder,
         measurement: &mut Measurement,
         message: &pb::RecordPathRequest,
         skip: u64,
     ) -> Result<(), RpcError> {
         let bytes = message.encode_to_vec();
-        let piece = request::read::<pb::RecordPathRequest>(&bytes)?;
-        fold(measurement, &piece.points, skip)
+        folder.add(measurement, &request::read::<pb::RecordPathRequest>(&bytes)?.points, skip)
+    }
+
+    fn fold_message(
+        measurement: &mut Measurement,
+        message: &pb::RecordPathRequest,
+        skip: u64,
+    ) -> Result<(), RpcError> {
+        let mut folder = Folder::default();
+        let outcome = add_message(&mut folder, measurement, message, skip);
+        folder.flush(measurement)?;
+        outcome
     }
 
     /// x, y, z, time in milliseconds, whether it starts a segment.
@@ -257,6 +316,7 @@ mod tests {
         fn rows_and_columns_fold_to_the_same_bits_however_they_are_cut(
             points in prop::collection::vec(any::<(i32, i32, i16, i32, u8)>(), 0..700),
             has in any::<[bool; 2]>(), piece in 1..300_usize, skip in 0..300_usize,
+            in_rows: u8, flushed: u8,
         ) {
             let points: Vec<_> = points
                 .into_iter()
@@ -268,16 +328,52 @@ mod tests {
             let mut whole = Measurement::new(options);
             fold_message(&mut whole, &rows(&points), 0).unwrap();
             let mut cut = Measurement::new(options);
+            let mut folder = Folder::default();
             let mut from = 0;
-            while from < points.len() {
-                // Some that were folded before come again.
+            for turn in (0..8).cycle() {
+                if from == points.len() {
+                    break;
+                }
+                // Some that were taken before come again.
                 let again = skip.min(from);
-                let to = points.len().min(from + piece);
-                fold_message(&mut cut, &columns(&points[from - again..to]), again as u64).unwrap();
+                // Short messages follow long ones.
+                let to = points.len().min(from + 1 + (piece - 1) * usize::from(turn % 4 == 0));
+                let message = &points[from - again..to];
+                let message = if in_rows >> turn & 1 == 1 { rows(message) } else { columns(message) };
+                add_message(&mut folder, &mut cut, &message, again as u64).unwrap();
                 from = to;
+                prop_assert_eq!(cut.point_count() + folder.len(), from as u64);
+                if flushed >> turn & 1 == 1 {
+                    folder.flush(&mut cut).unwrap();
+                }
             }
+            folder.flush(&mut cut).unwrap();
             prop_assert_eq!(cut, whole);
         }
+    }
+
+    #[test]
+    fn a_message_with_a_point_that_is_none_leaves_those_that_wait_as_they_are() {
+        let known: Vec<Sample> = (0..5).map(|i| (i, i * i, Some(9), Some(i), i == 3)).collect();
+        let plain: Vec<Sample> = (5..9).map(|i| (i, 7, None, None, false)).collect();
+        let mut path = Measurement::new(Options::new(Metric::Planar));
+        let mut folder = Folder::default();
+        add_message(&mut folder, &mut path, &rows(&known[..2]), 0).unwrap();
+        let mut bad = columns(&known[2..]);
+        // Of x, y and z all five would do.
+        bad.columns.as_mut().unwrap().time_ms[2] = i64::MAX / 2;
+        let refusal = add_message(&mut folder, &mut path, &bad, 0).unwrap_err();
+        insta::assert_snapshot!(
+            refusal,
+            @"point 4: columns.time_ms[2]: time_ms 4611686018427387906 is not in the years 1678 to 2261"
+        );
+        assert_eq!((path.point_count(), folder.len()), (0, 4));
+        add_message(&mut folder, &mut path, &columns(&plain), 0).unwrap();
+        folder.flush(&mut path).unwrap();
+
+        let mut expected = Measurement::new(Options::new(Metric::Planar));
+        fold_message(&mut expected, &rows(&[&known[..4], &plain].concat()), 0).unwrap();
+        assert_eq!(path, expected);
     }
 
     #[test]

@@ -7,14 +7,14 @@ use http::Request;
 use tonic::body::Body;
 
 use super::convert::summary_message;
-use super::fold::fold;
+use super::fold::Folder;
 use super::live::Live;
 use super::request::{self, PathPiece};
 use super::shared::{Shared, unix_ms};
 use crate::checkpoint::PathName;
 use crate::measure::{Measurement, Metric, Options};
 use crate::proto::waywiser_v1 as pb;
-use crate::recording::RecordingError;
+use crate::recording::{Recording, RecordingError};
 use crate::service::StreamLimits;
 use crate::service::body::RequestBody;
 use crate::service::status::{FieldViolation, RpcError};
@@ -45,16 +45,22 @@ pub(super) async fn record_path(
     let mut target = Target::Unknown;
     while let Some(chunk) = target.next_chunk(&mut body).await? {
         let mut rest = &chunk[..];
-        while let Some(message) = messages.next(&mut rest)? {
+        let mut folder = Folder::default();
+        let mut outcome = Ok(());
+        if let Target::Unknown = target {
+            let Some(message) = messages.next(&mut rest)? else { continue };
             let piece = request::read::<pb::RecordPathRequest>(message)?;
             let options = piece.check()?;
-            if let Target::Unknown = target {
-                target = Target::open(&shared, &piece, options).await?;
-            }
-            let outcome = target.take(&piece, options);
-            body.progress().set_points(target.point_count());
-            outcome?;
+            target = Target::open(&shared, &piece, options).await?;
+            outcome = target.take(&piece, options, &mut folder);
         }
+        if outcome.is_ok() {
+            outcome = target.take_all(&mut messages, rest, &mut folder);
+        }
+        // What came before an error was taken in order, and counts.
+        let folded = target.fold(&mut folder);
+        body.progress().set_points(target.point_count());
+        folded.and(outcome)?;
     }
     messages.finish()?;
     target.reply().await
@@ -97,8 +103,28 @@ impl Target {
         }
     }
 
-    /// Folds a message.
-    fn take(&mut self, piece: &PathPiece<'_>, sent: Option<Options>) -> Result<(), RpcError> {
+    /// Takes the messages of a chunk. Their points may then still be in the folder.
+    fn take_all(
+        &mut self,
+        messages: &mut Messages,
+        mut chunk: &[u8],
+        folder: &mut Folder,
+    ) -> Result<(), RpcError> {
+        while let Some(message) = messages.next(&mut chunk)? {
+            let piece = request::read::<pb::RecordPathRequest>(message)?;
+            let options = piece.check()?;
+            self.take(&piece, options, folder)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a message.
+    fn take(
+        &mut self,
+        piece: &PathPiece<'_>,
+        sent: Option<Options>,
+        folder: &mut Folder,
+    ) -> Result<(), RpcError> {
         let count = piece.points.len();
         match self {
             Self::Unknown => Ok(()),
@@ -108,7 +134,7 @@ impl Target {
                     return Err(FieldViolation::new("name", text).into());
                 }
                 same_options(sent, measurement.options())?;
-                let point_count = measurement.point_count();
+                let point_count = measurement.point_count() + folder.len();
                 if piece.write_offset != 0 && piece.write_offset != point_count {
                     let got = piece.write_offset;
                     let text = format!("it is {got}, and the path goes on at {point_count}");
@@ -118,7 +144,7 @@ impl Target {
                     return Err(after_the_end());
                 }
                 *is_ended |= piece.is_end;
-                fold(measurement, &piece.points, 0)
+                folder.add(measurement, &piece.points, 0)
             }
             Self::Named { name, options, live } => {
                 if !piece.name.is_empty() && piece.name != name.as_str() {
@@ -128,16 +154,34 @@ impl Target {
                 same_options(sent, options)?;
                 // Once it is over, `progress` says so before the next message.
                 let Some(recording) = live.recording() else { return Ok(()) };
-                let skip = recording.admit(piece.write_offset, count)?;
+                let path_points = recording.measurement().point_count() + folder.len();
+                if piece.is_end || piece.write_offset != path_points {
+                    // Only what goes on where the path is may wait for more.
+                    fold(recording, folder)?;
+                }
+                let skip = match folder.len() {
+                    0 => recording.admit(piece.write_offset, count)?,
+                    _ => 0,
+                };
                 if skip < count {
-                    let outcome = fold(recording.measurement_mut(), &piece.points, skip);
-                    recording.folded(unix_ms());
-                    outcome?;
+                    folder.add(recording.measurement_mut(), &piece.points, skip)?;
                 }
                 if piece.is_end {
+                    fold(recording, folder)?;
                     recording.end_at(piece.write_offset.saturating_add(count))?;
                 }
                 Ok(())
+            }
+        }
+    }
+
+    /// Folds what is in the folder.
+    fn fold(&mut self, folder: &mut Folder) -> Result<(), RpcError> {
+        match self {
+            Self::Unknown => Ok(()),
+            Self::Anonymous { measurement, .. } => folder.flush(measurement),
+            Self::Named { live, .. } => {
+                live.recording().map_or(Ok(()), |recording| fold(recording, folder))
             }
         }
     }
@@ -175,6 +219,13 @@ impl Target {
     }
 }
 
+/// Folds what is in the folder, and has the recording know.
+fn fold(recording: &mut Recording, folder: &mut Folder) -> Result<(), RpcError> {
+    let outcome = folder.flush(recording.measurement_mut());
+    recording.folded(unix_ms());
+    outcome
+}
+
 /// Why not even the first point of a message would be taken if the recording began with it.
 fn refused_at_first(piece: &PathPiece<'_>, options: Options) -> Option<RpcError> {
     if piece.write_offset > 0 {
@@ -183,7 +234,9 @@ fn refused_at_first(piece: &PathPiece<'_>, options: Options) -> Option<RpcError>
         return Some(RecordingError::Gap { expected, got, committed_points }.into());
     }
     let mut trial = Measurement::new(options);
-    fold(&mut trial, &piece.points, 0).err().filter(|_| trial.point_count() == 0)
+    let mut folder = Folder::default();
+    let refused = folder.add(&mut trial, &piece.points, 0).err();
+    refused.filter(|_| trial.point_count() + folder.len() == 0)
 }
 
 /// The name of a recording.
