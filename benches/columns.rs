@@ -13,7 +13,7 @@ mod inputs;
 const POINTS: usize = 1_000_000;
 const POINTS_A_MESSAGE: usize = 8192;
 const FIELDS: PieceFields =
-    PieceFields { name: 1, options: 2, write_offset: Some(3), columns: 5, end: 6 };
+    PieceFields { name: 1, options: 2, write_offset: Some(3), rows: 4, columns: 5, end: 6 };
 
 fn differences(values: impl Iterator<Item = i32>) -> Vec<i64> {
     values

@@ -36,6 +36,7 @@ pub enum FixError {
 
 impl Fix {
     /// A point of which nothing else is known.
+    #[inline]
     pub fn new(point: Point) -> Self {
         Self { point, z: None, unix_ns: None, accuracy_m: None, starts_segment: false }
     }
@@ -44,6 +45,7 @@ impl Fix {
     ///
     /// # Errors
     /// When it is not finite or past 2^40.
+    #[inline]
     pub fn with_z(self, z: f64) -> Result<Self, FixError> {
         // Adding zero turns -0 into +0, so that equal fixes have equal bits.
         Ok(Self { z: Some(checked_z(z)? + 0.0), ..self })
@@ -51,6 +53,7 @@ impl Fix {
 
     /// With a time: nanoseconds since 1970-01-01T00:00:00Z. The smallest `i64`, in the year 1677, is
     /// taken for the one after it.
+    #[inline]
     pub fn at_unix_ns(self, unix_ns: i64) -> Self {
         // Columns have the smallest where there is no time.
         Self { unix_ns: Some(unix_ns.max(-i64::MAX)), ..self }
@@ -60,36 +63,43 @@ impl Fix {
     ///
     /// # Errors
     /// When it is not finite, negative or past 2^40.
+    #[inline]
     pub fn with_accuracy_m(self, accuracy_m: f64) -> Result<Self, FixError> {
         Ok(Self { accuracy_m: Some(checked_accuracy(accuracy_m)? + 0.0), ..self })
     }
 
     /// As the first of a segment: no leg joins the fix before to it.
+    #[inline]
     pub fn starting_segment(self) -> Self {
         Self { starts_segment: true, ..self }
     }
 
     /// Where it is.
+    #[inline]
     pub fn point(self) -> Point {
         self.point
     }
 
     /// The elevation in metres or, in the plane, in the caller's unit.
+    #[inline]
     pub fn z(self) -> Option<f64> {
         self.z
     }
 
     /// The time in nanoseconds since 1970-01-01T00:00:00Z.
+    #[inline]
     pub fn unix_ns(self) -> Option<i64> {
         self.unix_ns
     }
 
     /// The accuracy radius in metres.
+    #[inline]
     pub fn accuracy_m(self) -> Option<f64> {
         self.accuracy_m
     }
 
     /// Whether no leg joins the fix before to it.
+    #[inline]
     pub fn starts_segment(self) -> bool {
         self.starts_segment
     }

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::block::Block;
-use super::fix::{Fix, FixError, checked_z};
+use super::fix::{Fix, FixError, checked_accuracy, checked_z};
 use super::metric::Metric;
 use super::path::PathError;
 use super::point::PointError;
@@ -145,6 +145,7 @@ impl FixBlock {
     ///
     /// # Panics
     /// When the block is full. Ask [`FixBlock::is_full`] first; no input can bring this about.
+    #[inline]
     pub fn push(&mut self, fix: Fix) -> Result<(), PathError> {
         let point = fix.point();
         if point.space() != self.points.space() {
@@ -160,7 +161,7 @@ impl FixBlock {
             self.extras().z_from(index)[0] = z;
         }
         if let Some(unix_ns) = fix.unix_ns() {
-            self.extras().times_from(index)[0] = unix_ns;
+            self.set_unix_ns_at(index, unix_ns);
         }
         if let Some(accuracy_m) = fix.accuracy_m() {
             self.extras().accuracy_from(index)[0] = accuracy_m;
@@ -290,6 +291,44 @@ impl FixBlock {
         for (out, &accuracy_mm) in column.iter_mut().zip(accuracy_mm) {
             *out = f64::from(accuracy_mm) / 1e3;
         }
+    }
+
+    /// Sets the elevation of the point with this index, as [`Fix::with_z`].
+    ///
+    /// # Errors
+    /// As [`Fix::with_z`]; none is then set.
+    ///
+    /// # Panics
+    /// When there is no such point. No input can bring this about.
+    #[inline]
+    pub fn set_z_at(&mut self, index: usize, z: f64) -> Result<(), FixError> {
+        let range = self.range(index, 1);
+        self.extras().z_from(range.start)[0] = checked_z(z)? + 0.0;
+        Ok(())
+    }
+
+    /// Sets the time of the point with this index, as [`Fix::at_unix_ns`].
+    ///
+    /// # Panics
+    /// When there is no such point. No input can bring this about.
+    #[inline]
+    pub fn set_unix_ns_at(&mut self, index: usize, unix_ns: i64) {
+        let range = self.range(index, 1);
+        self.extras().times_from(range.start)[0] = unix_ns;
+    }
+
+    /// Sets the accuracy of the point with this index, as [`Fix::with_accuracy_m`].
+    ///
+    /// # Errors
+    /// As [`Fix::with_accuracy_m`]; none is then set.
+    ///
+    /// # Panics
+    /// When there is no such point. No input can bring this about.
+    #[inline]
+    pub fn set_accuracy_m_at(&mut self, index: usize, accuracy_m: f64) -> Result<(), FixError> {
+        let range = self.range(index, 1);
+        self.extras().accuracy_from(range.start)[0] = checked_accuracy(accuracy_m)? + 0.0;
+        Ok(())
     }
 
     /// Says that no leg joins the point before to the one with this index.

@@ -85,14 +85,11 @@ impl Point {
     ///
     /// # Errors
     /// When a coordinate is not finite or the latitude lies beyond a pole.
+    #[inline]
     pub fn geographic(latitude_deg: f64, longitude_deg: f64) -> Result<Self, PointError> {
-        for (axis, value) in [("latitude", latitude_deg), ("longitude", longitude_deg)] {
-            if !value.is_finite() {
-                return Err(PointError::NotFinite { axis, value });
-            }
-        }
-        if latitude_deg.abs() > 90.0 {
-            return Err(PointError::Latitude { latitude_deg });
+        let is_one = latitude_deg.abs() <= 90.0 && longitude_deg.is_finite();
+        if !is_one {
+            return Err(Self::no_geographic(latitude_deg, longitude_deg));
         }
         // Whole E7 are wrapped as such: the remainder of 350.1 is not the number nearest to -9.9.
         let x = match whole_e7(longitude_deg) {
@@ -100,6 +97,15 @@ impl Point {
             None => to_e7(wrap_half_turn(longitude_deg, 180.0)),
         };
         Ok(Self::checked(Space::Geographic, x, to_e7(latitude_deg)))
+    }
+
+    #[cold]
+    fn no_geographic(latitude_deg: f64, longitude_deg: f64) -> PointError {
+        let coordinates = [("latitude", latitude_deg), ("longitude", longitude_deg)];
+        match coordinates.into_iter().find(|(_, value)| !value.is_finite()) {
+            Some((axis, value)) => PointError::NotFinite { axis, value },
+            None => PointError::Latitude { latitude_deg },
+        }
     }
 
     /// A position on the Earth, in units of 1e-7 degree.
@@ -139,6 +145,7 @@ impl Point {
     ///
     /// # Errors
     /// As [`Point::planar`] and [`Point::geographic`].
+    #[inline]
     pub fn new(space: Space, x: f64, y: f64) -> Result<Self, PointError> {
         match space {
             Space::Planar => Self::planar(x, y),

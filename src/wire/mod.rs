@@ -10,6 +10,7 @@ mod gzip;
 mod message;
 mod piece;
 mod point;
+mod row;
 mod run;
 mod varints;
 
@@ -21,3 +22,4 @@ pub use gzip::GzipError;
 pub use message::{Encoding, MessageError, Messages};
 pub use piece::{Piece, PieceFields};
 pub use point::{DecodeError, DecodeErrorKind, decode_point};
+pub use row::{PackedRows, Row, Rows};

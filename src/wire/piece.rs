@@ -1,11 +1,13 @@
-//! The fast path for points in columns: the message around them, taken apart without a copy.
+//! The fast path of a piece of a path: the message around its points, taken apart without a copy.
 //!
-//! A message of `waywiser.v1` that carries columns nearly always has each field once, in the form in
-//! which every encoder writes it. Such a message is read here; whatever looks different is left to
-//! prost ([`Piece::parse`] gives `None`), which takes every legal encoding and knows the errors. The
-//! caller makes a canonical message of what prost gives, and comes back. `columns.rs` reads the numbers.
+//! A message of `waywiser.v1` that carries points nearly always has each field once, and its rows behind one
+//! another, in the form in which every encoder writes them. Such a message is read here; whatever looks
+//! different is left to prost ([`Piece::parse`] gives `None`), which takes every legal encoding and knows the
+//! errors. The caller makes a canonical message of what prost gives, and comes back. `columns.rs` and `row.rs`
+//! read the numbers.
 
 use super::columns::PackedColumns;
+use super::row::PackedRows;
 
 /// The field numbers of a message that carries a piece of a path; all of them below 16.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,13 +18,15 @@ pub struct PieceFields {
     pub options: u8,
     /// A `uint64`, the offset of the first point.
     pub write_offset: Option<u8>,
+    /// The messages with the points in rows.
+    pub rows: u8,
     /// The message with the columns.
     pub columns: u8,
     /// A `bool`, whether the path ends with the points of this message.
     pub end: u8,
 }
 
-/// A piece of a path as its message has it, but for points in rows.
+/// A piece of a path as its message has it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Piece<'a> {
     /// The name of the path, or nothing.
@@ -31,7 +35,9 @@ pub struct Piece<'a> {
     pub options: Option<&'a [u8]>,
     /// The offset of the first point; 0 where the message has no such field.
     pub write_offset: u64,
-    /// The points.
+    /// The points in rows.
+    pub rows: PackedRows<'a>,
+    /// The points in columns.
     pub columns: Option<PackedColumns<'a>>,
     /// Whether the path ends with them.
     pub is_end: bool,
@@ -43,7 +49,8 @@ impl<'a> Piece<'a> {
     /// ```
     /// use waywiser::wire::{Piece, PieceFields};
     ///
-    /// let fields = PieceFields { name: 1, options: 2, write_offset: Some(3), columns: 5, end: 6 };
+    /// let fields =
+    ///     PieceFields { name: 1, options: 2, write_offset: Some(3), rows: 4, columns: 5, end: 6 };
     /// let message = [0x0a, 1, b'p', 0x18, 7, 0x2a, 6, 0x0a, 1, 2, 0x12, 1, 4, 0x30, 1];
     /// let piece = Piece::parse(&message, &fields).unwrap();
     /// assert_eq!((piece.name, piece.write_offset, piece.is_end), ("p", 7, true));
@@ -56,13 +63,17 @@ impl<'a> Piece<'a> {
         let mut seen = 0_u16;
         let mut rest = message;
         while let Some((&key, behind)) = rest.split_first() {
-            rest = behind;
             let (field, wire_type) = (key >> 3, key & 7);
             // A field that comes twice is merged by rules of its own.
             if key >= 0x80 || seen & 1 << field != 0 {
                 return None;
             }
             seen |= 1 << field;
+            if field == fields.rows && wire_type == LENGTH_DELIMITED {
+                (piece.rows, rest) = PackedRows::split_from(rest, key)?;
+                continue;
+            }
+            rest = behind;
             let number = small_varint(&mut rest)?;
             let number_at = |wanted: u8| field == wanted && wire_type == VARINT;
             if fields.write_offset.is_some_and(number_at) {
@@ -111,7 +122,7 @@ mod tests {
     use crate::proto::waywiser_v1 as pb;
 
     const FIELDS: PieceFields =
-        PieceFields { name: 1, options: 2, write_offset: Some(3), columns: 5, end: 6 };
+        PieceFields { name: 1, options: 2, write_offset: Some(3), rows: 4, columns: 5, end: 6 };
 
     fn columns() -> impl Strategy<Value = pb::PointColumns> {
         let column = || prop::collection::vec(any::<i64>(), 0..20);
@@ -132,17 +143,17 @@ mod tests {
         let options = prop::option::of((0..4_i32, any::<u32>()).prop_map(|(model, count)| {
             pb::PathOptions { model, reanchor_count: count, ..Default::default() }
         }));
-        ("[a-z/ü]{0,9}", options, any::<u64>(), prop::option::of(columns()), any::<bool>())
-            .prop_map(|(name, options, write_offset, columns, finish_write)| {
-                pb::RecordPathRequest {
-                    name,
-                    options,
-                    write_offset,
-                    points: Vec::new(),
-                    columns,
-                    finish_write,
-                }
-            })
+        let row = (any::<i32>(), any::<bool>()).prop_map(|(x, starts_segment)| pb::Point {
+            x: x.into(),
+            starts_segment,
+            ..Default::default()
+        });
+        let points = (prop::collection::vec(row, 0..9), prop::option::of(columns()));
+        ("[a-z/ü]{0,9}", options, any::<u64>(), points, any::<bool>()).prop_map(
+            |(name, options, write_offset, (points, columns), finish_write)| {
+                pb::RecordPathRequest { name, options, write_offset, points, columns, finish_write }
+            },
+        )
     }
 
     /// What `parse` says is what prost says.
@@ -154,7 +165,9 @@ mod tests {
         prop_assert_eq!(piece.name, by_prost.name);
         prop_assert_eq!(piece.write_offset, by_prost.write_offset);
         prop_assert_eq!(piece.is_end, by_prost.finish_write);
-        prop_assert!(by_prost.points.is_empty());
+        let rows: Vec<_> = piece.rows.iter().map(|row| (row.x, row.starts_segment)).collect();
+        let points = by_prost.points.iter().map(|point| (point.x, point.starts_segment));
+        prop_assert!(points.clone().any(|(x, _)| x.is_nan()) || points.eq(rows));
         let options = piece.options.map(|bytes| pb::PathOptions::decode(bytes).unwrap());
         prop_assert_eq!(options, by_prost.options);
         prop_assert_eq!(piece.columns.is_some(), by_prost.columns.is_some());
@@ -193,9 +206,10 @@ mod tests {
     }
 
     #[test]
-    fn rows_and_what_comes_twice_are_for_prost() {
+    fn what_comes_twice_and_what_is_not_usual_is_for_prost() {
         for message in [
-            &[0x22, 0][..],                     // rows
+            &[0x22, 0, 0x18, 1, 0x22, 0][..],   // rows in two places
+            &[0x22, 1, 0x38],                   // a row that is not usual
             &[0x30, 1, 0x30, 0],                // a field twice
             &[0x38, 1],                         // an unknown field
             &[0x2a, 3, 0x08, 2, 0][..],         // a column that is not packed

@@ -223,11 +223,12 @@ impl Open {
                 let text = format!("it is longer than {PATH_ID_CHARS_MAX} characters");
                 return Err(FieldViolation::new("path_id", text).into());
             }
-            let options = sent.unwrap_or_else(|| Options::new(Metric::Geodesic));
+            let options = sent.as_deref().copied();
+            let options = options.unwrap_or_else(|| Options::new(Metric::Geodesic));
             self.stage = Stage::Measured(Box::new(Measurement::new(options)));
         }
         let Stage::Measured(measurement) = &mut self.stage else { return Ok(None) };
-        if sent.is_some_and(|sent| sent != *measurement.options()) {
+        if sent.is_some_and(|sent| *sent != *measurement.options()) {
             let text = "they differ from those of the path's first message";
             return Err(FieldViolation::new("options", text).into());
         }

@@ -255,15 +255,13 @@ fn timestamp(unix_ms: i64) -> Timestamp {
 }
 
 /// The time of a point in nanoseconds; `None` if it is out of range.
-pub(super) fn unix_ns(time: &Timestamp) -> Option<i64> {
-    if !(0..NS_PER_S).contains(&time.nanos.into()) {
-        return None;
-    }
-    let ns = i128::from(time.seconds) * i128::from(NS_PER_S) + i128::from(time.nanos);
+#[inline]
+pub(super) fn unix_ns((seconds, nanos): (i64, i32)) -> Option<i64> {
     // The years 1678 to 2261, as the contract has it, are what fits 64 bits with a year to spare.
     const FIRST_S: i64 = -9_214_560_000;
     const LAST_S: i64 = 9_214_646_400;
-    i64::try_from(ns).ok().filter(|_| (FIRST_S..LAST_S).contains(&time.seconds))
+    let fits = (FIRST_S..LAST_S).contains(&seconds) && (0..NS_PER_S).contains(&nanos.into());
+    fits.then(|| seconds * NS_PER_S + i64::from(nanos))
 }
 
 #[cfg(test)]
@@ -324,7 +322,7 @@ mod tests {
 
     #[test]
     fn a_time_is_in_the_years_that_fit() {
-        let at = |seconds, nanos| unix_ns(&Timestamp { seconds, nanos });
+        let at = |seconds, nanos| unix_ns((seconds, nanos));
         assert_eq!(at(1, 5), Some(1_000_000_005));
         assert_eq!(at(-1, 999_999_999), Some(-1));
         assert_eq!(at(0, -1), None);

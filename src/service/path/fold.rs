@@ -3,14 +3,11 @@
 
 use std::ops::Range;
 
-use prost_types::Timestamp;
-
 use crate::measure::{
     ColumnError, Fix, FixBlock, FixError, Measurement, Options, Point, PointError, Space,
 };
-use crate::proto::waywiser_v1 as pb;
 use crate::service::status::{FieldViolation, RpcError};
-use crate::wire::{self, ColumnBlock, PackedColumns};
+use crate::wire::{self, ColumnBlock, PackedColumns, PackedRows, Row};
 
 use super::convert;
 use super::request::Points;
@@ -55,10 +52,10 @@ impl Folder {
             // Another path of the same stream.
             room.block = FixBlock::new(metric);
         }
-        match (points, points.columns()) {
-            (_, Some(columns)) => room.add_columns(measurement, &columns, skip, base),
-            (Points::Rows(rows), None) => room.add_rows(measurement, rows, skip, base),
-            _ => Ok(()),
+        match (points.columns(), points.rows()) {
+            (Some(columns), _) => room.add_columns(measurement, &columns, skip, base),
+            (None, Some(rows)) => room.add_rows(measurement, &rows, skip, base),
+            (None, None) => Ok(()),
         }
     }
 
@@ -87,20 +84,26 @@ impl Room {
     fn add_rows(
         &mut self,
         measurement: &mut Measurement,
-        rows: &[pb::Point],
+        rows: &PackedRows<'_>,
         skip: u64,
         base: u64,
     ) -> Result<(), RpcError> {
         let space = measurement.options().metric.space();
         let skip = usize::try_from(skip).unwrap_or(usize::MAX);
-        for (index, row) in rows.iter().enumerate().skip(skip) {
+        for (index, row) in rows.iter().enumerate() {
+            if index < skip {
+                continue;
+            }
             if self.block.is_full() {
                 self.flush(measurement)?;
             }
-            let offset = base + index as u64;
-            let fix = fix(space, row, &format_args!("points[{index}]"))
-                .map_err(|violation| RpcError::Fix { offset, violation })?;
-            self.block.push(fix).map_err(|error| RpcError::Path { index: offset, error })?;
+            if !push(&mut self.block, &row) {
+                // With a word, then.
+                let offset = base + index as u64;
+                let fix = fix(space, &row, &format_args!("points[{index}]"))
+                    .map_err(|violation| RpcError::Fix { offset, violation })?;
+                self.block.push(fix).map_err(|error| RpcError::Path { index: offset, error })?;
+            }
         }
         Ok(())
     }
@@ -142,13 +145,36 @@ impl Room {
     }
 }
 
+/// Adds a row to a block that has room for it, as [`fix`] would; tells whether it did.
+#[inline]
+fn push(block: &mut FixBlock, row: &Row) -> bool {
+    let index = block.len();
+    let unix_ns = row.time.map(convert::unix_ns);
+    if unix_ns == Some(None) || block.push_xy(row.x, row.y).is_err() {
+        return false;
+    }
+    let is_z = row.z.is_none_or(|z| block.set_z_at(index, z).is_ok());
+    let is_accuracy = row.accuracy_m.is_none_or(|it| block.set_accuracy_m_at(index, it).is_ok());
+    if !(is_z && is_accuracy) {
+        block.truncate(index);
+        return false;
+    }
+    if let Some(unix_ns) = unix_ns.flatten() {
+        block.set_unix_ns_at(index, unix_ns);
+    }
+    if row.starts_segment {
+        block.start_segment_at(index);
+    }
+    true
+}
+
 /// A row as a fix.
 ///
 /// # Errors
 /// What is wrong with it, by the name of its field under `at`.
 pub(super) fn fix(
     space: Space,
-    row: &pb::Point,
+    row: &Row,
     at: &dyn std::fmt::Display,
 ) -> Result<Fix, FieldViolation> {
     let refuse = |field: &str, why: String| FieldViolation::new(format!("{at}.{field}"), why);
@@ -158,7 +184,7 @@ pub(super) fn fix(
     if let Some(z) = row.z {
         fix = fix.with_z(z).map_err(|error| refuse("z", error.to_string()))?;
     }
-    if let Some(time) = &row.time {
+    if let Some(time) = row.time {
         let unix_ns = convert::unix_ns(time).ok_or_else(|| refuse("time", bad_time(time)))?;
         fix = fix.at_unix_ns(unix_ns);
     }
@@ -180,10 +206,9 @@ fn axis(error: &PointError) -> &'static str {
     }
 }
 
-fn bad_time(time: &Timestamp) -> String {
+fn bad_time((seconds, nanos): (i64, i32)) -> String {
     format!(
-        "{} s and {} ns since 1970 are not a time of the years 1678 to 2261 with 0 to 999999999 ns",
-        time.seconds, time.nanos
+        "{seconds} s and {nanos} ns since 1970 are not a time of the years 1678 to 2261 with 0 to 999999999 ns"
     )
 }
 
@@ -245,9 +270,11 @@ fn misfit(error: &wire::ColumnError, base: u64) -> RpcError {
 mod tests {
     use proptest::prelude::*;
     use prost::Message as _;
+    use prost_types::Timestamp;
 
     use super::*;
     use crate::measure::Metric;
+    use crate::proto::waywiser_v1 as pb;
     use crate::service::path::request;
 
     fn add_message(

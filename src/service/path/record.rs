@@ -51,8 +51,8 @@ pub(super) async fn record_path(
             let Some(message) = messages.next(&mut rest)? else { continue };
             let piece = request::read::<pb::RecordPathRequest>(message)?;
             let options = piece.check()?;
-            target = Target::open(&shared, &piece, options).await?;
-            outcome = target.take(&piece, options, &mut folder);
+            target = Target::open(&shared, &piece, options.as_deref().copied()).await?;
+            outcome = target.take(&piece, options.as_deref(), &mut folder);
         }
         if outcome.is_ok() {
             outcome = target.take_all(&mut messages, rest, &mut folder);
@@ -113,7 +113,7 @@ impl Target {
         while let Some(message) = messages.next(&mut chunk)? {
             let piece = request::read::<pb::RecordPathRequest>(message)?;
             let options = piece.check()?;
-            self.take(&piece, options, folder)?;
+            self.take(&piece, options.as_deref(), folder)?;
         }
         Ok(())
     }
@@ -122,7 +122,7 @@ impl Target {
     fn take(
         &mut self,
         piece: &PathPiece<'_>,
-        sent: Option<Options>,
+        sent: Option<&Options>,
         folder: &mut Folder,
     ) -> Result<(), RpcError> {
         let count = piece.points.len();
@@ -244,9 +244,9 @@ pub(super) fn path_name(name: &str) -> Result<PathName, RpcError> {
     name.parse::<PathName>().map_err(|error| FieldViolation::new("name", error.to_string()).into())
 }
 
-fn same_options(sent: Option<Options>, options: &Options) -> Result<(), RpcError> {
+fn same_options(sent: Option<&Options>, options: &Options) -> Result<(), RpcError> {
     match sent {
-        Some(other) if other != *options => {
+        Some(other) if other != options => {
             let text =
                 "they differ from those of the first message, which are for the whole stream";
             Err(FieldViolation::new("options", text).into())

@@ -11,6 +11,7 @@ use crate::checkpoint::StoreError;
 use crate::measure::Space;
 use crate::proto::waywiser_v1 as pb;
 use crate::service::status::{FieldViolation, RpcError};
+use crate::wire::Row;
 
 const PAGE_SIZE: usize = 50;
 const PAGE_SIZE_MAX: usize = 1000;
@@ -19,11 +20,16 @@ pub(super) fn compute_displacement(
     request: &pb::ComputeDisplacementRequest,
 ) -> Result<pb::ComputeDisplacementResponse, RpcError> {
     let metric = metric(request.model, "model")?;
-    let origin = pb::Point::default();
     let point = |point: &Option<pb::Point>, at: &str| {
-        Ok::<_, FieldViolation>(
-            fix(metric.space(), point.as_ref().unwrap_or(&origin), &at)?.point(),
-        )
+        let row = point.as_ref().map_or_else(Row::default, |point| Row {
+            x: point.x,
+            y: point.y,
+            z: point.z,
+            time: point.time.as_ref().map(|time| (time.seconds, time.nanos)),
+            accuracy_m: point.accuracy_m,
+            starts_segment: point.starts_segment,
+        });
+        Ok::<_, FieldViolation>(fix(metric.space(), &row, &at)?.point())
     };
     let ends = (point(&request.start, "start")?, point(&request.end, "end")?);
     // Both are of the metric's space.

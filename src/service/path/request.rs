@@ -8,7 +8,7 @@ use prost::Message;
 use crate::measure::Options;
 use crate::proto::waywiser_v1 as pb;
 use crate::service::status::{FieldViolation, RpcError, excerpt};
-use crate::wire::{PackedColumns, Piece, PieceFields};
+use crate::wire::{PackedColumns, PackedRows, Piece, PieceFields};
 
 use super::convert;
 
@@ -17,7 +17,8 @@ use super::convert;
 pub(super) struct PathPiece<'a> {
     /// The name of the recording, or the id of the path in a batch; empty if not given.
     pub name: Cow<'a, str>,
-    pub options: Option<pb::PathOptions>,
+    /// Boxed, since nearly all messages have none.
+    pub options: Option<Box<pb::PathOptions>>,
     pub write_offset: u64,
     pub points: Points<'a>,
     /// Whether the path ends with these points.
@@ -27,10 +28,12 @@ pub(super) struct PathPiece<'a> {
 /// The points of a message.
 #[derive(Debug)]
 pub(super) enum Points<'a> {
-    Rows(Vec<pb::Point>),
+    Rows(PackedRows<'a>),
     Columns(PackedColumns<'a>),
+    /// Rows that were not encoded as usual, encoded again as usual.
+    RecodedRows(Vec<u8>),
     /// Columns that were not encoded as usual, encoded again as usual.
-    Recoded(Vec<u8>),
+    RecodedColumns(Vec<u8>),
     /// Rows and columns, which do not go together.
     Mixed,
 }
@@ -53,7 +56,7 @@ pub(super) struct Parts {
 
 impl PieceMessage for pb::RecordPathRequest {
     const FIELDS: PieceFields =
-        PieceFields { name: 1, options: 2, write_offset: Some(3), columns: 5, end: 6 };
+        PieceFields { name: 1, options: 2, write_offset: Some(3), rows: 4, columns: 5, end: 6 };
 
     fn into_parts(self) -> Parts {
         Parts {
@@ -69,7 +72,7 @@ impl PieceMessage for pb::RecordPathRequest {
 
 impl PieceMessage for pb::MeasurePathsRequest {
     const FIELDS: PieceFields =
-        PieceFields { name: 1, options: 2, write_offset: None, columns: 4, end: 5 };
+        PieceFields { name: 1, options: 2, write_offset: None, rows: 3, columns: 4, end: 5 };
 
     fn into_parts(self) -> Parts {
         Parts {
@@ -91,25 +94,36 @@ pub(super) fn read<M: PieceMessage>(message: &[u8]) -> Result<PathPiece<'_>, Rpc
     if let Some(piece) = Piece::parse(message, &M::FIELDS) {
         return Ok(PathPiece {
             name: Cow::Borrowed(piece.name),
-            options: piece.options.map(pb::PathOptions::decode).transpose().map_err(malformed)?,
+            options: piece.options.map(options).transpose()?,
             write_offset: piece.write_offset,
-            points: Points::Columns(piece.columns.unwrap_or_default()),
+            points: match piece.columns {
+                Some(_) if !piece.rows.is_empty() => Points::Mixed,
+                Some(columns) => Points::Columns(columns),
+                None => Points::Rows(piece.rows),
+            },
             is_end: piece.is_end,
         });
     }
     let parts = M::decode(message).map_err(malformed)?.into_parts();
     let points = match parts.columns {
         Some(_) if !parts.rows.is_empty() => Points::Mixed,
-        Some(columns) => Points::Recoded(columns.encode_to_vec()),
-        None => Points::Rows(parts.rows),
+        Some(columns) => Points::RecodedColumns(columns.encode_to_vec()),
+        None => {
+            let rows = pb::RecordPathRequest { points: parts.rows, ..Default::default() };
+            Points::RecodedRows(rows.encode_to_vec())
+        }
     };
     Ok(PathPiece {
         name: Cow::Owned(parts.name),
-        options: parts.options,
+        options: parts.options.map(Box::new),
         write_offset: parts.write_offset,
         points,
         is_end: parts.is_end,
     })
+}
+
+fn options(bytes: &[u8]) -> Result<Box<pb::PathOptions>, RpcError> {
+    pb::PathOptions::decode(bytes).map(Box::new).map_err(malformed)
 }
 
 fn malformed(error: prost::DecodeError) -> RpcError {
@@ -121,7 +135,7 @@ impl PathPiece<'_> {
     ///
     /// # Errors
     /// What is wrong with them.
-    pub(super) fn check(&self) -> Result<Option<Options>, RpcError> {
+    pub(super) fn check(&self) -> Result<Option<Box<Options>>, RpcError> {
         if let Points::Mixed = self.points {
             let text = "points and columns are in one message; send either";
             return Err(FieldViolation::new("columns", text).into());
@@ -130,14 +144,19 @@ impl PathPiece<'_> {
             let field = format!("columns.{}", error.column);
             return Err(FieldViolation::new(field, error.to_string()).into());
         }
-        self.options.as_ref().map(convert::options).transpose()
+        self.options.as_ref().map(|options| convert::options(options).map(Box::new)).transpose()
     }
 }
 
 /// The columns that prost wrote, which is the common form: a property test in `wire/columns.rs` holds
 /// that.
-fn packed(bytes: &[u8]) -> PackedColumns<'_> {
+fn packed_columns(bytes: &[u8]) -> PackedColumns<'_> {
     PackedColumns::parse(bytes).unwrap_or_default()
+}
+
+/// The same of rows, and of `wire/row.rs`.
+fn packed_rows(bytes: &[u8]) -> PackedRows<'_> {
+    PackedRows::parse(bytes).unwrap_or_default()
 }
 
 impl Points<'_> {
@@ -146,17 +165,27 @@ impl Points<'_> {
         match self {
             Self::Mixed => 0,
             Self::Rows(rows) => rows.len() as u64,
+            Self::RecodedRows(bytes) => packed_rows(bytes).len() as u64,
             Self::Columns(columns) => columns.len().unwrap_or_default() as u64,
-            Self::Recoded(bytes) => packed(bytes).len().unwrap_or_default() as u64,
+            Self::RecodedColumns(bytes) => packed_columns(bytes).len().unwrap_or_default() as u64,
         }
     }
 
     /// The points as columns, if that is how they came.
-    pub(super) fn columns(&self) -> Option<PackedColumns<'_>> {
+    pub(super) fn columns(&self) -> Option<Cow<'_, PackedColumns<'_>>> {
         match self {
-            Self::Rows(_) | Self::Mixed => None,
-            Self::Columns(columns) => Some(*columns),
-            Self::Recoded(bytes) => Some(packed(bytes)),
+            Self::Rows(_) | Self::RecodedRows(_) | Self::Mixed => None,
+            Self::Columns(columns) => Some(Cow::Borrowed(columns)),
+            Self::RecodedColumns(bytes) => Some(Cow::Owned(packed_columns(bytes))),
+        }
+    }
+
+    /// The points as rows, if that is how they came.
+    pub(super) fn rows(&self) -> Option<PackedRows<'_>> {
+        match self {
+            Self::Columns(_) | Self::RecodedColumns(_) | Self::Mixed => None,
+            Self::Rows(rows) => Some(*rows),
+            Self::RecodedRows(bytes) => Some(packed_rows(bytes)),
         }
     }
 }
