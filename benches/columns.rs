@@ -1,5 +1,5 @@
 //! What a point of `waywiser.v1` costs in columns, in memory: finding and decoding them, and folding them
-//! by each model; rows, as prost reads them, beside it.
+//! by each model; and in rows, read in place and by prost.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -109,6 +109,18 @@ fn columns(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("rows");
     group.throughput(Throughput::Elements(POINTS as u64));
     group.sample_size(10);
+    let row_sum: f64 = walk.iter().map(|&(y, x)| f64::from(x) + f64::from(y)).sum();
+    group.bench_function("in place", |bencher| {
+        bencher.iter(|| {
+            let mut sum = 0.0;
+            for message in &rows {
+                let piece = Piece::parse(message, &FIELDS).unwrap();
+                sum += piece.rows.iter().map(|row| row.x + row.y).sum::<f64>();
+            }
+            // Whole numbers: any order of the sum is exact.
+            assert_eq!(sum, row_sum);
+        });
+    });
     group.bench_function("prost", |bencher| {
         bencher.iter(|| {
             let count: usize = rows

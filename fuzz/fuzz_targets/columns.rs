@@ -24,12 +24,35 @@ libfuzzer_sys::fuzz_target!(|message: &[u8]| {
     let (Some(columns), Some(expected)) = (piece.columns, by_prost.columns) else { return };
     let (Ok(points), Ok(mut reader)) = (columns.len(), columns.reader()) else { return };
     assert_eq!(points, expected.x.len());
-    let (mut block, mut sums) = (ColumnBlock::default(), (0_i64, 0_i64));
+    let (mut block, mut sums, mut starts) = (ColumnBlock::default(), [0_i64; 4], Vec::new());
     while reader.next(&mut block).is_ok() && block.len > 0 {
+        let is_there = [
+            !expected.z.is_empty(),
+            !expected.time_ms.is_empty(),
+            !expected.accuracy_mm.is_empty(),
+        ];
+        assert_eq!([block.has_z, block.has_time, block.has_accuracy], is_there);
+        if block.starts_segment {
+            starts.push(block.index as u32);
+        }
         for i in 0..block.len {
-            sums.0 += expected.x[block.index + i];
-            sums.1 += expected.y[block.index + i];
-            assert_eq!((block.x[i], block.y[i]), sums);
+            let columns = [
+                (&expected.x, block.x[i]),
+                (&expected.y, block.y[i]),
+                (&expected.z, block.z[i]),
+                (&expected.time_ms, block.time_ms[i]),
+            ];
+            for (sum, (differences, value)) in sums.iter_mut().zip(columns) {
+                let Some(difference) = differences.get(block.index + i) else { continue };
+                *sum += difference;
+                assert_eq!(value, *sum);
+            }
+            if let Some(&accuracy_mm) = expected.accuracy_mm.get(block.index + i) {
+                assert_eq!(block.accuracy_mm[i], accuracy_mm);
+            }
+        }
+        if block.index + block.len == points {
+            assert_eq!(starts, expected.segment_starts);
         }
     }
 });

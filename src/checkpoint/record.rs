@@ -1,26 +1,29 @@
 //! The bytes of a stored checkpoint: what stores decide by at fixed places, then the fold, then a checksum
-//! over all of it. It knows no store; any bytes at all may be read, and never do worse than be refused.
+//! over all of it and over the name under which it is stored. It knows no store; any bytes at all may be read,
+//! and never do worse than be refused.
 //!
 //! | bytes | what, little endian |
 //! |---|---|
 //! | 0..4 | `wayw` |
-//! | 4 | the version of all that follows, the fields of the fold included: 1 |
+//! | 4 | the version of all that follows, the fields of the fold included: 2 |
 //! | 5 | 1 if the recording is finished, else 0 |
 //! | 6..8 | 0 |
 //! | 8..16 | epoch |
 //! | 16..24 | committed points |
 //! | 24..48 | when it was created, grew, expires: milliseconds since 1970 |
 //! | 48..n-4 | the measurement, by postcard |
-//! | n-4..n | CRC-32 of all before |
+//! | n-4..n | CRC-32 of all before, then of the id of the recording; in version 1 without the id |
 
 use crate::measure::Measurement;
 
-use super::Checkpoint;
 use super::rules::Standing;
+use super::{Checkpoint, PathName};
 
-/// The only version there is. Raise it when a field of [`Measurement`] or of what it is made of changes:
+/// The version that is written. Raise it when a field of [`Measurement`] or of what it is made of changes:
 /// the fold is stored by the order of its fields.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
+/// The last version in which a record does not say whose it is.
+const VERSION_WITHOUT_NAME: u8 = 1;
 const MAGIC: [u8; 4] = *b"wayw";
 const HEAD_BYTES: usize = 48;
 const CHECKSUM_BYTES: usize = 4;
@@ -35,8 +38,8 @@ pub enum RecordError {
     /// A later program wrote it.
     #[error("it has format {0} and this program knows up to {VERSION}: use the newer program")]
     Newer(u8),
-    /// Some bit is not as it was written.
-    #[error("its checksum is {stored:08x} and its bytes come to {computed:08x}")]
+    /// Some bit is not as it was written, or it is that of another recording.
+    #[error("its checksum is {stored:08x} and its bytes and its name come to {computed:08x}")]
     Checksum {
         /// What it should be.
         stored: u32,
@@ -59,8 +62,8 @@ pub(super) struct Head {
 
 impl Head {
     /// Reads it without looking at the fold, the checksum over which is checked all the same.
-    pub(super) fn read(bytes: &[u8]) -> Result<Self, RecordError> {
-        split(bytes).map(|(head, _)| head)
+    pub(super) fn read(name: &PathName, bytes: &[u8]) -> Result<Self, RecordError> {
+        split(name, bytes).map(|(head, _)| head)
     }
 }
 
@@ -68,7 +71,7 @@ impl Head {
 ///
 /// # Errors
 /// When the fold cannot be written down, which none is known to do.
-pub fn encode(checkpoint: &Checkpoint) -> Result<Vec<u8>, RecordError> {
+pub fn encode(name: &PathName, checkpoint: &Checkpoint) -> Result<Vec<u8>, RecordError> {
     let mut bytes = Vec::with_capacity(512);
     bytes.extend(MAGIC);
     bytes.extend([VERSION, checkpoint.complete.into(), 0, 0]);
@@ -79,16 +82,26 @@ pub fn encode(checkpoint: &Checkpoint) -> Result<Vec<u8>, RecordError> {
     bytes.extend(checkpoint.expire_unix_ms.to_le_bytes());
     let mut bytes = postcard::to_extend(&checkpoint.measurement, bytes)
         .map_err(|_| RecordError::Content("measurement"))?;
-    bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
+    let checksum = checksum(name, VERSION, &bytes);
+    bytes.extend(checksum.to_le_bytes());
     Ok(bytes)
+}
+
+fn checksum(name: &PathName, version: u8, bytes: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(bytes);
+    if version > VERSION_WITHOUT_NAME {
+        hasher.update(name.id().as_bytes());
+    }
+    hasher.finalize()
 }
 
 /// Reads what [`encode`] wrote.
 ///
 /// # Errors
 /// When it did not write these bytes.
-pub fn decode(bytes: &[u8]) -> Result<Checkpoint, RecordError> {
-    let (head, fold) = split(bytes)?;
+pub fn decode(name: &PathName, bytes: &[u8]) -> Result<Checkpoint, RecordError> {
+    let (head, fold) = split(name, bytes)?;
     let (measurement, rest) = postcard::take_from_bytes::<Measurement>(fold)
         .map_err(|_| RecordError::Content("measurement"))?;
     if !rest.is_empty() || measurement.point_count() != head.standing.committed_points {
@@ -111,18 +124,20 @@ pub fn decode(bytes: &[u8]) -> Result<Checkpoint, RecordError> {
 /// When they do not.
 #[doc(hidden)]
 pub fn check_any(bytes: &[u8]) {
-    let checksum = crc32fast::hash(bytes).to_le_bytes();
+    let Ok(name) = PathName::from_id("any") else { return };
+    let version = bytes.get(4).copied().unwrap_or_default();
+    let checksum = checksum(&name, version, bytes).to_le_bytes();
     for bytes in [bytes, &[bytes, &checksum].concat()] {
-        let Ok(checkpoint) = decode(bytes) else { continue };
-        let again = encode(&checkpoint).map(|bytes| (decode(&bytes), bytes));
+        let Ok(checkpoint) = decode(&name, bytes) else { continue };
+        let again = encode(&name, &checkpoint).map(|bytes| (decode(&name, &bytes), bytes));
         let Ok((Ok(again), bytes)) = again else {
             unreachable!("what was read cannot be written: {again:?}");
         };
-        assert_eq!(encode(&again), Ok(bytes), "it reads otherwise than it was written");
+        assert_eq!(encode(&name, &again), Ok(bytes), "it reads otherwise than it was written");
     }
 }
 
-fn split(bytes: &[u8]) -> Result<(Head, &[u8]), RecordError> {
+fn split<'a>(name: &PathName, bytes: &'a [u8]) -> Result<(Head, &'a [u8]), RecordError> {
     let foreign = RecordError::Foreign(bytes.len());
     let Some(&[m0, m1, m2, m3, version, ..]) = bytes.first_chunk::<HEAD_BYTES>() else {
         return Err(foreign);
@@ -134,7 +149,7 @@ fn split(bytes: &[u8]) -> Result<(Head, &[u8]), RecordError> {
         return Err(RecordError::Newer(version));
     }
     let (covered, stored) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(foreign.clone())?;
-    let (stored, computed) = (u32::from_le_bytes(*stored), crc32fast::hash(covered));
+    let (stored, computed) = (u32::from_le_bytes(*stored), checksum(name, version, covered));
     if stored != computed {
         return Err(RecordError::Checksum { stored, computed });
     }
@@ -204,10 +219,22 @@ mod tests {
         }
     }
 
+    fn name() -> PathName {
+        PathName::from_id("any").unwrap()
+    }
+
+    fn encode(checkpoint: &Checkpoint) -> Result<Vec<u8>, RecordError> {
+        super::encode(&name(), checkpoint)
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Checkpoint, RecordError> {
+        super::decode(&name(), bytes)
+    }
+
     /// With the checksum made right again.
     fn resealed(mut bytes: Vec<u8>) -> Vec<u8> {
         bytes.truncate(bytes.len() - CHECKSUM_BYTES);
-        bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
+        bytes.extend(checksum(&name(), bytes[4], &bytes).to_le_bytes());
         bytes
     }
 
@@ -215,8 +242,8 @@ mod tests {
         #[test]
         fn what_is_written_is_read(checkpoint in checkpoint()) {
             let bytes = encode(&checkpoint).unwrap();
-            prop_assert_eq!(Head::read(&bytes).unwrap().standing, Standing::from(&checkpoint));
-            prop_assert_eq!(Head::read(&bytes).unwrap().expire_unix_ms, checkpoint.expire_unix_ms);
+            prop_assert_eq!(Head::read(&name(), &bytes).unwrap().standing, Standing::from(&checkpoint));
+            prop_assert_eq!(Head::read(&name(), &bytes).unwrap().expire_unix_ms, checkpoint.expire_unix_ms);
             let again = decode(&bytes).unwrap();
             prop_assert_eq!(encode(&again).unwrap(), bytes);
             prop_assert_eq!(again, checkpoint);
@@ -227,7 +254,7 @@ mod tests {
             let bytes = encode(&checkpoint).unwrap();
             let mut flipped = bytes.clone();
             flipped[at.index(bytes.len())] ^= 1 << at.index(8);
-            prop_assert!(decode(&flipped).is_err() && Head::read(&flipped).is_err());
+            prop_assert!(decode(&flipped).is_err() && Head::read(&name(), &flipped).is_err());
             prop_assert!(decode(&bytes[..at.index(bytes.len())]).is_err());
         }
 
@@ -253,7 +280,7 @@ mod tests {
         let bytes = encode(&example()).unwrap();
         let head = [
             b"wayw".as_slice(),
-            &[1, 1, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0],
+            &[2, 1, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0],
             &[0; 8],
             &[1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0],
             &[0xff; 8],
@@ -264,7 +291,7 @@ mod tests {
     /// The whole record, to the byte. When this fails, a field of the fold was changed: raise [`VERSION`] and
     /// read the old one too.
     #[test]
-    fn version_1_stays_as_it_is() {
+    fn version_2_stays_as_it_is() {
         let options = Options {
             elevation: crate::measure::Elevation::ThreeDimensional,
             max_gap_time_ns: Some(60_000_000_000),
@@ -295,8 +322,28 @@ mod tests {
         000000000000104000000000000008400000000000001040000001000000000000084000000000000010400100000000
         000008400180d0acf30e010000000000408f400000000000001040010000000000408f400180a0d9e61d010000000000
         000103808080808080808080c90f010280808080808080808001010080d0acf30e0180a8d6b90701000000000000f83f
-        0180808080808080808006008080d9d9fde6ec8ebe080000199b9ca5
+        0180808080808080808006008080d9d9fde6ec8ebe0800002e174860
         ");
+    }
+
+    #[test]
+    fn version_1_is_read_too() {
+        let mut bytes = encode(&example()).unwrap();
+        bytes[4] = 1;
+        let bytes = resealed(bytes);
+        assert_eq!(
+            bytes.last_chunk(),
+            Some(&crc32fast::hash(&bytes[..bytes.len() - 4]).to_le_bytes())
+        );
+        assert_eq!(decode(&bytes), Ok(example()));
+    }
+
+    #[test]
+    fn a_record_under_another_name_is_none() {
+        let bytes = encode(&example()).unwrap();
+        let other = PathName::from_id("anx").unwrap();
+        assert!(matches!(super::decode(&other, &bytes), Err(RecordError::Checksum { .. })));
+        assert!(Head::read(&other, &bytes).is_err());
     }
 
     #[test]
@@ -308,8 +355,8 @@ mod tests {
             decode(&resealed(bytes)).unwrap_err()
         };
         insta::assert_snapshot!(
-            patched(4, 2),
-            @"it has format 2 and this program knows up to 1: use the newer program"
+            patched(4, 3),
+            @"it has format 3 and this program knows up to 2: use the newer program"
         );
         assert_eq!(patched(4, 0), RecordError::Foreign(bytes.len()));
         assert_eq!(patched(5, 2), RecordError::Content("head"));

@@ -183,7 +183,7 @@ impl CheckpointStore for EmbeddedStore {
     fn commit(&self, name: PathName, guard: Guard, next: Checkpoint) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             // Here and not by the writer, which has the work of all.
-            let bytes = record::encode(&next)?;
+            let bytes = record::encode(&name, &next)?;
             let next = (&next).into();
             self.write(move |tables| tables.commit(&name, guard, next, &bytes)).await
         })

@@ -49,7 +49,7 @@ impl<'t> Tables<'t> {
 
     pub(super) fn open(&mut self, name: &PathName, opening: &Opening) -> Applied<Checkpoint> {
         let stored = match self.recordings.get(name.id())? {
-            Some(bytes) => match record::decode(bytes.value()) {
+            Some(bytes) => match record::decode(name, bytes.value()) {
                 Ok(stored) => Some(stored),
                 Err(error) => return Ok(Err(error.into())),
             },
@@ -61,7 +61,7 @@ impl<'t> Tables<'t> {
             Ok(Opened::Stored { checkpoint, .. }) => checkpoint,
             Err(error) => return Ok(Err(error)),
         };
-        let bytes = match record::encode(&checkpoint) {
+        let bytes = match record::encode(name, &checkpoint) {
             Ok(bytes) => bytes,
             Err(error) => return Ok(Err(error.into())),
         };
@@ -78,7 +78,8 @@ impl<'t> Tables<'t> {
         next: Standing,
         bytes: &[u8],
     ) -> Applied<()> {
-        let stored = self.recordings.get(name.id())?.map(|bytes| record::Head::read(bytes.value()));
+        let stored = self.recordings.get(name.id())?;
+        let stored = stored.map(|bytes| record::Head::read(name, bytes.value()));
         let stored = match stored.transpose() {
             Ok(head) => head.map(|head| head.standing),
             Err(error) => return Ok(Err(error.into())),
@@ -111,7 +112,7 @@ impl<'t> Tables<'t> {
         let mut gone = Vec::new();
         for name in names {
             let bytes = self.recordings.get(name.id())?;
-            if bytes.is_some_and(|bytes| has_expired(bytes.value(), now_unix_ms)) {
+            if bytes.is_some_and(|bytes| has_expired(name, bytes.value(), now_unix_ms)) {
                 self.recordings.remove(name.id())?;
                 self.is_changed = true;
                 gone.push(name.clone());
@@ -122,12 +123,12 @@ impl<'t> Tables<'t> {
 }
 
 /// A damaged record does not say when it expires: it stays until somebody deletes it.
-fn has_expired(bytes: &[u8], now_unix_ms: i64) -> bool {
-    record::Head::read(bytes).is_ok_and(|head| head.expire_unix_ms <= now_unix_ms)
+fn has_expired(name: &PathName, bytes: &[u8], now_unix_ms: i64) -> bool {
+    record::Head::read(name, bytes).is_ok_and(|head| head.expire_unix_ms <= now_unix_ms)
 }
 
-fn read(bytes: &[u8]) -> Result<Checkpoint, StoreError> {
-    Ok(record::decode(bytes)?)
+fn read(name: &PathName, bytes: &[u8]) -> Result<Checkpoint, StoreError> {
+    Ok(record::decode(name, bytes)?)
 }
 
 pub(super) fn load(
@@ -135,7 +136,7 @@ pub(super) fn load(
     name: &PathName,
 ) -> Result<Option<Result<Checkpoint, StoreError>>, redb::Error> {
     let recordings = transaction.open_table(RECORDINGS)?;
-    Ok(recordings.get(name.id())?.map(|bytes| read(bytes.value())))
+    Ok(recordings.get(name.id())?.map(|bytes| read(name, bytes.value())))
 }
 
 /// Up to `limit` recordings behind `after`, in the order of their names.
@@ -143,7 +144,7 @@ fn scan<T>(
     transaction: &ReadTransaction,
     after: Option<&PathName>,
     limit: usize,
-    read: impl Fn(&[u8]) -> T,
+    read: impl Fn(&PathName, &[u8]) -> T,
 ) -> Result<Vec<(PathName, T)>, redb::Error> {
     use std::ops::Bound::{Excluded, Unbounded};
     let recordings = transaction.open_table(RECORDINGS)?;
@@ -156,7 +157,8 @@ fn scan<T>(
         let (id, bytes) = entry?;
         // Only names were stored; what is none has been damaged.
         let Ok(name) = PathName::from_id(id.value()) else { continue };
-        found.push((name, read(bytes.value())));
+        let read = read(&name, bytes.value());
+        found.push((name, read));
     }
     Ok(found)
 }
@@ -176,7 +178,7 @@ pub(super) fn expired(
     limit: usize,
     now_unix_ms: i64,
 ) -> Result<Vec<(PathName, bool)>, redb::Error> {
-    scan(transaction, after, limit, |bytes| has_expired(bytes, now_unix_ms))
+    scan(transaction, after, limit, |name, bytes| has_expired(name, bytes, now_unix_ms))
 }
 
 /// The number of the last transaction that is in the file.
