@@ -87,11 +87,9 @@ fn stretched(walk: &[(i32, i32)], times: i32) -> Vec<(i32, i32)> {
 
 /// How many times as long the first fold takes as the second. They take turns, so that a machine which changes its
 /// pace changes it for both; prints the median of the rounds and their spread from the first decile to the last.
-fn side_by_side(name: &str, of: &Block, to: &Block, rounds: usize) {
+fn side_by_side(name: &str, of: (Metric, &Block), to: (Metric, &Block), rounds: usize) {
     let mut copies = [const { None }; 4];
-    let mut seconds = |full: &Block| -> f64 {
-        let metric =
-            if full.space() == Metric::Planar.space() { Metric::Planar } else { Metric::Geodesic };
+    let mut seconds = |(metric, full): (Metric, &Block)| -> f64 {
         let mut spent = Duration::ZERO;
         for _ in 0..1_000 {
             // As many as criterion is told to take at a time, for the same reason.
@@ -150,9 +148,16 @@ fn geodesics(criterion: &mut Criterion) {
         });
     }
     let planar = block(Metric::Planar, &walk);
-    let rounds = if std::env::args().any(|argument| argument == "--test") { 1 } else { 200 };
+    // As criterion decides it.
+    let has = |wanted: &str| std::env::args().any(|argument| argument == wanted);
+    let rounds = if has("--bench") && !has("--test") { 200 } else { 1 };
     let geodesic = block(Metric::Geodesic, &walk);
-    side_by_side("walk of 15 m, a geodesic leg over a planar one", &geodesic, &planar, rounds);
+    side_by_side(
+        "walk of 15 m, a geodesic leg over a planar one",
+        (Metric::Geodesic, &geodesic),
+        (Metric::Planar, &planar),
+        rounds,
+    );
     group.bench_function("walk of 15 m, planar", |bencher| {
         bencher.iter_batched_ref(
             || (Path::new(Metric::Planar), planar.clone()),

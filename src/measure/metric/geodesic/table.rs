@@ -243,3 +243,31 @@ fn sine(angle: f64) -> f64 {
     }
     angle * sum
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_polynomials_are_those_of_the_metric() {
+        let mut off = [0.0_f64; 3];
+        for cell in (-1678..=1678).step_by(7) {
+            let centre_e7 = f64::from(cell) * CELL_E7;
+            let row = Cell::of(centre_e7).row(table());
+            for d in [-1.0, -0.7, 0.2, 1.0].map(|part| part * CELL_E7 / 2.0) {
+                let latitude = (centre_e7 + d) / 2.0 * RAD_PER_E7;
+                let (e, g) = series::metric(latitude.sin(), latitude.cos());
+                let r2 = RAD_PER_E7 * RAD_PER_E7;
+                let errors = [
+                    row.e(d) / (e[0] * r2) - 1.0,
+                    (row.e(d) + row.e_rest(d)) / (e[0] * r2) - 1.0,
+                    (row.g(d) / (g[0] * r2) - 1.0) * latitude.cos().powi(2),
+                ];
+                off = std::array::from_fn(|i| off[i].max(errors[i].abs()));
+            }
+        }
+        // Of degree 2, 3 and 3.
+        let [short, whole, g] = off;
+        assert!(short > 1e-13 && short < 4e-13 && whole < 5e-15 && g < 2e-13, "{off:?}");
+    }
+}
