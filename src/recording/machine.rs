@@ -77,7 +77,9 @@ pub enum Verdict {
 #[non_exhaustive]
 pub enum RecordingError {
     /// Points between the last one that was taken and the first of the message are missing.
-    #[error("a message starts at point {got} and the path goes on at {expected}: send from there")]
+    #[error(
+        "a message starts at point {got} and the path goes on at {expected}: in this stream send from there, in a new one from committed_points, {committed_points}"
+    )]
     Gap {
         /// The offset that the path goes on at.
         expected: u64,
@@ -89,6 +91,18 @@ pub enum RecordingError {
     /// The recording is finished, and the message goes on past its end.
     #[error("a message goes on to point {got} and the path was finished with {point_count}")]
     PastEnd {
+        /// How many points the recording has.
+        point_count: u64,
+        /// How many it would have.
+        got: u64,
+        /// How many points are durable.
+        committed_points: u64,
+    },
+    /// The sender has said where the path ends, and goes on past it. The recording is not finished.
+    #[error(
+        "a message goes on to point {got} and finish_write has ended the path with {point_count} before: set it in the last message"
+    )]
+    AfterEnd {
         /// How many points the recording has.
         point_count: u64,
         /// How many it would have.
@@ -187,7 +201,11 @@ impl Recording {
         let got = write_offset.saturating_add(count);
         let committed_points = self.durable.points;
         if self.has_end && got > expected {
-            return Err(RecordingError::PastEnd { point_count: expected, got, committed_points });
+            let point_count = expected;
+            return Err(match self.durable.complete {
+                true => RecordingError::PastEnd { point_count, got, committed_points },
+                false => RecordingError::AfterEnd { point_count, got, committed_points },
+            });
         }
         if write_offset > expected {
             return Err(RecordingError::Gap { expected, got: write_offset, committed_points });

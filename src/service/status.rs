@@ -226,6 +226,7 @@ impl RpcError {
             Self::Recording(error) => match error {
                 RecordingError::Gap { .. } => (Code::OutOfRange, "OFFSET_GAP"),
                 RecordingError::PastEnd { .. } => (Code::FailedPrecondition, "PATH_COMPLETE"),
+                RecordingError::AfterEnd { .. } => (Code::InvalidArgument, "FIELD_INVALID"),
                 RecordingError::EndsBefore { .. } => (Code::FailedPrecondition, "PATH_LONGER"),
             },
             Self::Store { error, .. } => match error {
@@ -266,6 +267,7 @@ impl RpcError {
             Self::Recording(
                 RecordingError::Gap { committed_points, .. }
                 | RecordingError::PastEnd { committed_points, .. }
+                | RecordingError::AfterEnd { committed_points, .. }
                 | RecordingError::EndsBefore { committed_points, .. },
             ) => pair("committed_points", *committed_points),
             Self::Store { name, committed_points, .. } => {
@@ -310,6 +312,9 @@ impl From<RpcError> for Status {
             RpcError::Fix { offset, violation } => {
                 let description = format!("point {offset}: {}", violation.description);
                 details.add_bad_request_violation(&violation.field, description);
+            }
+            RpcError::Recording(error @ RecordingError::AfterEnd { .. }) => {
+                details.add_bad_request_violation("points", error.to_string());
             }
             _ if code == Code::Unavailable || reason == "STORE_FULL" => {
                 details.set_retry_info(Some(RETRY_DELAY));
