@@ -25,7 +25,7 @@ pub(crate) use path::WATCH_PATH;
 pub use progress::Progress;
 pub use route_guide::RouteGuide;
 pub(crate) use status::excerpt;
-pub use status::{DOMAIN, FieldViolation, RpcError, StreamCut};
+pub use status::{DOMAIN, FieldViolation, Place, RpcError, StreamCut};
 
 /// The bounds that a service puts on one stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
