@@ -52,8 +52,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod error;
 mod machine;
 #[cfg(test)]
 mod tests;
 
-pub use machine::{Commit, Pace, Recording, RecordingError, Verdict};
+pub use error::RecordingError;
+pub use machine::{Commit, Pace, Recording, Verdict};

@@ -16,7 +16,8 @@ use tonic::body::Body;
 
 use super::StreamLimits;
 use super::body::RequestBody;
-use super::status::{ACCEPTED_ENCODINGS, Place, RpcError, excerpt};
+use super::status::{ACCEPTED_ENCODINGS, RpcError, excerpt};
+use super::violation::Place;
 use crate::wire::Messages;
 
 /// The future of a call.

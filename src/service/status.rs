@@ -2,12 +2,12 @@
 //! ErrorInfo that a program can act on.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::time::Duration;
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
+use super::violation::{FieldViolation, Place, listed};
 use crate::checkpoint::StoreError;
 use crate::measure::{PathError, PointError};
 use crate::recording::RecordingError;
@@ -155,72 +155,6 @@ pub enum RpcError {
     },
 }
 
-/// Which message of a call an error is about. Indices and offsets count from 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Place {
-    /// The only one.
-    Request,
-    /// The one with this index.
-    Message(u64),
-    /// The one whose first point has this offset in its path.
-    From(u64),
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Request => Ok(()),
-            Self::Message(index) => write!(f, "message {index}: "),
-            Self::From(offset) => write!(f, "the message from point {offset} on: "),
-        }
-    }
-}
-
-impl Place {
-    /// It as ErrorInfo metadata.
-    fn metadata(self) -> HashMap<String, String> {
-        match self {
-            Self::Request => HashMap::new(),
-            Self::Message(index) => pair("message_index", index),
-            Self::From(offset) => pair("offset", offset),
-        }
-    }
-}
-
-/// What is wrong with a field, by its path in the request.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{field}: {description}")]
-pub struct FieldViolation {
-    /// The path of the field, such as `points[3].y`.
-    pub field: String,
-    /// What is wrong with it, and what it must be.
-    pub description: String,
-}
-
-impl FieldViolation {
-    pub(super) fn new(field: impl Into<String>, description: impl Into<String>) -> Self {
-        Self { field: field.into(), description: description.into() }
-    }
-
-    /// The same as the error of a stream.
-    pub(super) fn at(self, place: Place) -> RpcError {
-        RpcError::Fields { place, violations: vec![self] }
-    }
-}
-
-/// Of a call with one request.
-impl From<FieldViolation> for RpcError {
-    fn from(violation: FieldViolation) -> Self {
-        violation.at(Place::Request)
-    }
-}
-
-/// All of them in one line.
-fn listed(violations: &[FieldViolation]) -> String {
-    violations.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-}
-
 /// What to do about an answer of the store that does not say it.
 fn advice(error: &StoreError) -> &'static str {
     match error {
@@ -322,11 +256,14 @@ impl RpcError {
             Self::Message(error) => pair("message_index", error.message_index()),
             Self::Stream(error) => pair("point_index", error.message_index()),
             Self::Decode { index, .. } | Self::Point { index, .. } => pair("point_index", *index),
-            Self::Request { place, .. } => place.metadata(),
+            Self::Request { place, .. } => {
+                place.metadata().map_or_else(HashMap::new, |(key, value)| pair(key, value))
+            }
             Self::Fields { place, violations } => {
-                let field = violations.first().map(|violation| violation.field.clone());
-                let field = field.map(|field| ("field".to_owned(), field));
-                place.metadata().into_iter().chain(field).collect()
+                let at = place.metadata().map(|(key, value)| (key.to_owned(), value.to_string()));
+                let field =
+                    violations.first().map(|first| ("field".to_owned(), first.field.clone()));
+                at.into_iter().chain(field).collect()
             }
             Self::Fix { offset, violation } => HashMap::from([
                 ("field".to_owned(), violation.field.clone()),

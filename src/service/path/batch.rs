@@ -15,7 +15,8 @@ use crate::proto::waywiser_v1 as pb;
 use crate::proto::waywiser_v1::measure_paths_response::Result as Answer;
 use crate::service::StreamLimits;
 use crate::service::body::RequestBody;
-use crate::service::status::{FieldViolation, RpcError};
+use crate::service::status::RpcError;
+use crate::service::violation::FieldViolation;
 use crate::wire::Messages;
 
 /// The longest id of a path.

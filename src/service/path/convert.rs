@@ -10,7 +10,7 @@ use crate::measure::{
     Space,
 };
 use crate::proto::waywiser_v1 as pb;
-use crate::service::status::FieldViolation;
+use crate::service::violation::FieldViolation;
 
 const NS_PER_S: i64 = 1_000_000_000;
 

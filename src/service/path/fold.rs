@@ -6,7 +6,8 @@ use std::ops::Range;
 use crate::measure::{
     ColumnError, Fix, FixBlock, FixError, Measurement, Options, Point, PointError, Space,
 };
-use crate::service::status::{FieldViolation, Place, RpcError};
+use crate::service::status::RpcError;
+use crate::service::violation::{FieldViolation, Place};
 use crate::wire::{self, ColumnBlock, PackedColumns, PackedRows, Row};
 
 use super::convert;

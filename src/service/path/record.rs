@@ -17,7 +17,8 @@ use crate::proto::waywiser_v1 as pb;
 use crate::recording::{Recording, RecordingError};
 use crate::service::StreamLimits;
 use crate::service::body::RequestBody;
-use crate::service::status::{FieldViolation, Place, RpcError};
+use crate::service::status::RpcError;
+use crate::service::violation::{FieldViolation, Place};
 use crate::wire::Messages;
 
 /// Where the points of a stream go.

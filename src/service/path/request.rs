@@ -7,7 +7,8 @@ use prost::Message;
 
 use crate::measure::Options;
 use crate::proto::waywiser_v1 as pb;
-use crate::service::status::{FieldViolation, Place, RpcError};
+use crate::service::status::RpcError;
+use crate::service::violation::{FieldViolation, Place};
 use crate::wire::{PackedColumns, PackedRows, Piece, PieceFields};
 
 use super::convert;
