@@ -15,6 +15,7 @@ use crate::checkpoint::{
 #[derive(Debug)]
 pub(super) struct LoggedStore {
     inner: EmbeddedStore,
+    opened: Instant,
     commits: Mutex<Commits>,
 }
 
@@ -25,17 +26,12 @@ struct Commits {
     times: Option<Histogram<u64>>,
     count: u64,
     failed: u64,
-    /// When the first was asked for, and the last one answered.
-    first: Option<Instant>,
-    last: Option<Instant>,
 }
 
 impl Commits {
     fn took(&mut self, begun: Instant, now: Instant, is_done: bool) {
         self.count += 1;
         self.failed += u64::from(!is_done);
-        self.first.get_or_insert(begun);
-        self.last = Some(now);
         if self.times.is_none() {
             // Three digits are always to be had.
             self.times = Histogram::new(3).ok();
@@ -51,15 +47,15 @@ impl Commits {
         self.times.as_ref().map_or(0.0, |times| times.value_at_quantile(quantile) as f64 / 1e3)
     }
 
-    fn per_second(&self) -> f64 {
-        let time = self.first.zip(self.last).map(|(first, last)| last - first);
-        self.count as f64 / time.unwrap_or_default().max(Duration::from_millis(1)).as_secs_f64()
+    /// How many there were in a second on the average of all the time that the store was open.
+    fn per_second(&self, open_time: Duration) -> f64 {
+        self.count as f64 / open_time.max(Duration::from_secs(1)).as_secs_f64()
     }
 }
 
 impl LoggedStore {
     pub(super) fn new(inner: EmbeddedStore) -> Self {
-        Self { inner, commits: Mutex::default() }
+        Self { inner, opened: Instant::now(), commits: Mutex::default() }
     }
 
     /// Logs what it has done, if that is anything.
@@ -72,7 +68,7 @@ impl LoggedStore {
         tracing::info!(
             commits = commits.count,
             failed = commits.failed,
-            commits_per_s = rounded(commits.per_second()),
+            commits_per_s = rounded(commits.per_second(self.opened.elapsed())),
             transactions = stats.transactions,
             syncs = stats.syncs,
             bytes = stats.bytes,
@@ -84,9 +80,11 @@ impl LoggedStore {
     }
 }
 
-/// To a tenth.
+/// To a tenth, or what is below one to two digits.
 fn rounded(value: f64) -> f64 {
-    (value * 10.0).round() / 10.0
+    let digits = if value > 0.0 { (1.0 - value.log10().floor()).clamp(1.0, 9.0) } else { 1.0 };
+    let scale = 10_f64.powi(digits as i32);
+    (value * scale).round() / scale
 }
 
 impl CheckpointStore for LoggedStore {
@@ -128,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn commits_are_timed_from_the_first_to_the_last() {
+    fn commits_are_counted_and_timed() {
         let mut commits = Commits::default();
         let start = Instant::now();
         for i in 0..100 {
@@ -137,10 +135,22 @@ mod tests {
             commits.took(begun, begun + took, i != 3);
         }
         assert_eq!((commits.count, commits.failed), (100, 1));
-        // From 0 to 99 * 20 + 10 ms.
-        assert_eq!(rounded(commits.per_second()), 50.3);
         assert_eq!(rounded(commits.quantile_ms(0.5)), 10.0);
         assert_eq!(commits.quantile_ms(1.0).round(), 400.0);
         assert_eq!(Commits::default().quantile_ms(0.5), 0.0);
+    }
+
+    #[test]
+    fn the_rate_of_commits_is_that_of_all_the_time() {
+        let of = |count, s| {
+            let commits = Commits { count, ..Commits::default() };
+            rounded(commits.per_second(Duration::from_secs_f64(s)))
+        };
+        assert_eq!(of(1, 10.0), 0.1);
+        assert_eq!(of(22, 600.0), 0.037);
+        assert_eq!(of(30_123, 600.0), 50.2);
+        assert_eq!(of(1, 0.01), 1.0, "in less than a second there is no telling");
+        assert_eq!(of(1, 1e12), 0.0);
+        assert_eq!(rounded(0.0), 0.0);
     }
 }

@@ -5,13 +5,15 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
 use tokio::net::TcpListener;
 
+use super::report::harmless;
 use super::store::{Opened, StoreArgs};
 use super::{Outcome, complain};
 use crate::checkpoint::CheckpointStore;
-use crate::server::{self, Config};
+use crate::server::{self, Config, ConfigError};
 use crate::telemetry::{self, LogFormat};
 
 /// Serve the gRPC services until SIGINT or SIGTERM.
@@ -177,23 +179,20 @@ const EVENT_INTERVAL: u32 = 16;
 /// When the listener has no address.
 pub(super) fn run(args: &ServeArgs) -> io::Result<Outcome> {
     let config = args.limits.config();
+    if let Err(ConfigError { setting, value, bounds }) = config.check() {
+        let option = setting.replace('_', "-");
+        refuse(format_args!("--{option} is {value}, and must be {bounds}"));
+    }
     let format = match args.log_format {
         Format::Text => LogFormat::Text,
         Format::Json => LogFormat::Json,
     };
-    if let Err(error) = config.check() {
-        return complain(format_args!("{error}"));
-    }
     let _log = match telemetry::log_to_stderr(format, &args.log) {
         Ok(guard) => guard,
         Err(error) => {
             let log = &args.log;
-            return complain(format_args!("the log filter {log:?} (--log or RUST_LOG): {error}"));
+            refuse(format_args!("the log filter {log:?} (--log or RUST_LOG): {error}"));
         }
-    };
-    let Opened { store, logged } = match args.store.open() {
-        Ok(store) => store,
-        Err(error) => return complain(format_args!("{error}")),
     };
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if args.threads > 0 {
@@ -205,7 +204,16 @@ pub(super) fn run(args: &ServeArgs) -> io::Result<Outcome> {
         Ok(runtime) => runtime,
         Err(error) => return complain(format_args!("the server cannot start: {error}")),
     };
-    let outcome = runtime.block_on(serve(args.listen, config, store));
+    // First: a server that cannot listen leaves no directory behind.
+    let listener = match runtime.block_on(listen(args.listen)) {
+        Ok(listener) => listener,
+        Err(error) => return complain(format_args!("{error}")),
+    };
+    let Opened { store, logged } = match args.store.open() {
+        Ok(store) => store,
+        Err(error) => return complain(format_args!("{error}")),
+    };
+    let outcome = runtime.block_on(serve(listener, config, store));
     // Whatever a handler still does finds nobody to tell.
     runtime.shutdown_background();
     if let Some(logged) = logged {
@@ -214,25 +222,32 @@ pub(super) fn run(args: &ServeArgs) -> io::Result<Outcome> {
     outcome
 }
 
+/// Ends the program as clap does when arguments make no sense.
+fn refuse(message: std::fmt::Arguments<'_>) -> ! {
+    let message = format!("{}\n", harmless(&message.to_string()));
+    clap::Error::raw(ErrorKind::ValueValidation, message).exit()
+}
+
+/// Listens, or tells why not and what to do.
+async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let advice = match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                "; is another server running there? stop it, or choose a port with --listen"
+            }
+            io::ErrorKind::PermissionDenied => "; ports below 1024 need privileges",
+            io::ErrorKind::AddrNotAvailable => "; this machine does not have that address",
+            _ => "",
+        };
+        format!("cannot listen on {address}: {error}{advice}")
+    })
+}
+
 async fn serve(
-    address: SocketAddr,
+    listener: TcpListener,
     config: Config,
     store: Arc<dyn CheckpointStore>,
 ) -> io::Result<Outcome> {
-    let listener = match TcpListener::bind(address).await {
-        Ok(listener) => listener,
-        Err(error) => {
-            let advice = match error.kind() {
-                io::ErrorKind::AddrInUse => {
-                    "; is another server running there? stop it, or choose a port with --listen"
-                }
-                io::ErrorKind::PermissionDenied => "; ports below 1024 need privileges",
-                io::ErrorKind::AddrNotAvailable => "; this machine does not have that address",
-                _ => "",
-            };
-            return complain(format_args!("cannot listen on {address}: {error}{advice}"));
-        }
-    };
     // Before the line that says so: whoever reads it may send a signal at once.
     let signals = match Signals::listen() {
         Ok(signals) => signals,

@@ -11,9 +11,10 @@ use crate::checkpoint::{CheckpointStore, EmbeddedStore, MemoryStore};
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Recordings")]
 pub(super) struct StoreArgs {
-    /// The directory that recordings are kept in, made if there is none; waywiser in XDG_STATE_HOME or
-    /// in ~/.local/state unless given
-    #[arg(long, value_name = "DIR", env = "WAYWISER_DATA", conflicts_with = "ephemeral")]
+    /// The directory that recordings are kept in, made if there is none; the one that WAYWISER_DATA
+    /// names unless given, or else waywiser in XDG_STATE_HOME or in ~/.local/state
+    // Not by clap's `env`: that would set it against --ephemeral, and a flag wins over the environment.
+    #[arg(long, value_name = "DIR", conflicts_with = "ephemeral")]
     data: Option<PathBuf>,
 
     /// Keep recordings in memory: they go with the server
@@ -38,12 +39,12 @@ impl StoreArgs {
             return Ok(Opened { store: Arc::new(MemoryStore::default()), logged: None });
         }
         let advice = "name a directory with --data, or keep recordings in memory with --ephemeral";
-        let directory = match &self.data {
-            Some(directory) => directory.clone(),
-            None => usual(|name| std::env::var_os(name).map(PathBuf::from))
-                .ok_or_else(|| format!("there is no home directory for recordings: {advice}"))?,
-        };
-        let store = EmbeddedStore::at(&directory).map_err(|error| match self.data {
+        let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
+        let named = self.data.clone().or_else(|| named(variable));
+        let directory = named.clone().or_else(|| usual(variable));
+        let directory = directory
+            .ok_or_else(|| format!("there is no home directory for recordings: {advice}"))?;
+        let store = EmbeddedStore::at(&directory).map_err(|error| match named {
             Some(_) => error.to_string(),
             None => format!("{error}; {advice}"),
         })?;
@@ -51,6 +52,11 @@ impl StoreArgs {
         let logged = Arc::new(LoggedStore::new(store));
         Ok(Opened { store: Arc::clone(&logged) as _, logged: Some(logged) })
     }
+}
+
+/// The directory that the environment names. An empty name is none.
+fn named(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+    variable("WAYWISER_DATA").filter(|path| !path.as_os_str().is_empty())
 }
 
 /// Where the state of a user's programs is kept: the XDG Base Directory Specification, version 0.8.

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::error::RecordingError;
 use crate::checkpoint::{Checkpoint, Guard, StoreError};
 use crate::measure::Measurement;
 
@@ -70,44 +71,6 @@ pub enum Verdict {
     Gone,
     /// What is stored cannot be gone on with. This writer is over.
     Lost(StoreError),
-}
-
-/// Why points are not taken. Nothing has changed, and other points may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum RecordingError {
-    /// Points between the last one that was taken and the first of the message are missing.
-    #[error("a message starts at point {got} and the path goes on at {expected}: send from there")]
-    Gap {
-        /// The offset that the path goes on at.
-        expected: u64,
-        /// The offset of the message.
-        got: u64,
-        /// How many points are durable: from here on any sender can go on.
-        committed_points: u64,
-    },
-    /// The recording is finished, and the message goes on past its end.
-    #[error("a message goes on to point {got} and the path was finished with {point_count}")]
-    PastEnd {
-        /// How many points the recording has.
-        point_count: u64,
-        /// How many it would have.
-        got: u64,
-        /// How many points are durable.
-        committed_points: u64,
-    },
-    /// The path is said to end where it has points already.
-    #[error(
-        "the path is to end with point {got} and has {point_count} already: finish it at write_offset {point_count}"
-    )]
-    EndsBefore {
-        /// How many points the recording has.
-        point_count: u64,
-        /// With how many it is to end.
-        got: u64,
-        /// How many points are durable.
-        committed_points: u64,
-    },
 }
 
 /// One writer of one recording. All times are milliseconds since 1970-01-01T00:00:00Z by a clock of the
@@ -187,7 +150,11 @@ impl Recording {
         let got = write_offset.saturating_add(count);
         let committed_points = self.durable.points;
         if self.has_end && got > expected {
-            return Err(RecordingError::PastEnd { point_count: expected, got, committed_points });
+            let point_count = expected;
+            return Err(match self.durable.complete {
+                true => RecordingError::PastEnd { point_count, got, committed_points },
+                false => RecordingError::AfterEnd { point_count, got, committed_points },
+            });
         }
         if write_offset > expected {
             return Err(RecordingError::Gap { expected, got: write_offset, committed_points });

@@ -7,7 +7,7 @@
 //!
 //! The rules that it keeps, and where:
 //! - points that were folded before are skipped, a gap is refused, and nothing goes past the end of a
-//!   finished recording ([`Recording::admit`]);
+//!   finished recording, or past the end that the stream itself has told ([`Recording::admit`]);
 //! - only [`Recording::finish`] finishes, when a stream that has told the end is closed: whatever else becomes
 //!   of it, what was folded in order is committed and waits;
 //! - points count as committed when the store has said so, and never fewer than before
@@ -52,8 +52,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod error;
 mod machine;
 #[cfg(test)]
 mod tests;
 
-pub use machine::{Commit, Pace, Recording, RecordingError, Verdict};
+pub use error::RecordingError;
+pub use machine::{Commit, Pace, Recording, Verdict};

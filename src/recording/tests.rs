@@ -106,7 +106,7 @@ fn a_duplicate_is_skipped_and_a_gap_is_refused() {
     assert_eq!(error, RecordingError::Gap { expected: 12, got: 13, committed_points: 0 });
     insta::assert_snapshot!(
         error,
-        @"a message starts at point 13 and the path goes on at 12: send from there"
+        @"a message starts at point 13 and the path goes on at 12: in this stream send from there, in a new one from committed_points, 0"
     );
     assert!(recording.admit(u64::MAX, u64::MAX).is_err());
     assert_eq!(recording.admit(12, 0), Ok(0));
@@ -122,7 +122,8 @@ fn a_finished_recording_takes_what_it_has_and_nothing_past_its_end() {
         Err(RecordingError::EndsBefore { point_count: 10, got: 9, committed_points: 0 })
     );
     recording.end_at(10).unwrap();
-    assert!(recording.has_end() && recording.admit(5, 6).is_err());
+    assert!(recording.has_end());
+    let ended = recording.clone();
     // A stream that is lost now leaves the path open.
     assert!(!recording.clone().next_commit(now, true).unwrap().checkpoint.complete);
     recording.finish();
@@ -131,18 +132,26 @@ fn a_finished_recording_takes_what_it_has_and_nothing_past_its_end() {
     recording.committed();
     assert!(recording.is_complete() && recording.is_settled());
     assert_eq!(recording.next_commit(now, true), None);
-    for (recording, committed_points) in [(ending, 0), (recording, 10)] {
-        assert_eq!(recording.admit(0, 10), Ok(10));
-        let past_end = RecordingError::PastEnd { point_count: 10, got: 11, committed_points };
-        assert_eq!(recording.admit(5, 6), Err(past_end));
-        assert_eq!(recording.admit(11, 0), Err(past_end));
-    }
-    insta::assert_snapshot!(
-        RecordingError::PastEnd { point_count: 10, got: 11, committed_points: 10 },
-        @"a message goes on to point 11 and the path was finished with 10"
-    );
     let again = resumed(&mut store, now);
     assert!(again.is_complete() && again.is_settled());
+    // It is not finished before the store says so.
+    let after_end = RecordingError::AfterEnd { point_count: 10, got: 11, committed_points: 0 };
+    let past_end = RecordingError::PastEnd { point_count: 10, got: 11, committed_points: 10 };
+    for (recording, error) in
+        [(&ended, after_end), (&ending, after_end), (&recording, past_end), (&again, past_end)]
+    {
+        assert_eq!(recording.admit(0, 10), Ok(10));
+        assert_eq!(recording.admit(5, 6), Err(error));
+        assert_eq!(recording.admit(11, 0), Err(error));
+    }
+    insta::assert_snapshot!(
+        past_end,
+        @"a message goes on to point 11 and the path was finished with 10"
+    );
+    insta::assert_snapshot!(
+        after_end,
+        @"a message goes on to point 11 and finish_write has ended the path with 10 before: set it in the last message"
+    );
     assert_eq!(*again.measurement(), folded(10));
 }
 
@@ -485,7 +494,9 @@ proptest! {
                                 Ok(skipped) => prop_assert!(skipped <= count),
                                 Err(RecordingError::Gap { .. }) => prop_assert!(offset > expected),
                                 Err(RecordingError::EndsBefore { .. }) => unreachable!("no end is told"),
-                                Err(RecordingError::PastEnd { .. }) => {
+                                Err(error) => {
+                                    let is_past_end = matches!(error, RecordingError::PastEnd { .. });
+                                    prop_assert_eq!(is_past_end, writer.recording.is_complete());
                                     prop_assert!(offset + count > expected);
                                 }
                             }

@@ -90,9 +90,12 @@ impl Default for Config {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{setting} is {value}, and must be {bounds}")]
 pub struct ConfigError {
-    setting: &'static str,
-    value: String,
-    bounds: &'static str,
+    /// The name of the field.
+    pub setting: &'static str,
+    /// What it is.
+    pub value: String,
+    /// What it may be.
+    pub bounds: &'static str,
 }
 
 /// HTTP/2's largest window.
@@ -107,6 +110,24 @@ const TIME_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// As good as for ever.
 const RETENTION_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// A time as a person writes it: in the greatest unit of which it is a whole number.
+fn readable(time: Duration) -> String {
+    const UNITS_NS: [(u128, &str); 6] = [
+        (86_400_000_000_000, "d"),
+        (3_600_000_000_000, "h"),
+        (60_000_000_000, "min"),
+        (1_000_000_000, "s"),
+        (1_000_000, "ms"),
+        (1_000, "us"),
+    ];
+    let ns = time.as_nanos();
+    match UNITS_NS.iter().find(|(unit_ns, _)| ns.is_multiple_of(*unit_ns)) {
+        _ if ns == 0 => "0 s".to_owned(),
+        Some((unit_ns, name)) => format!("{} {name}", ns / unit_ns),
+        None => format!("{ns} ns"),
+    }
+}
 
 impl Config {
     /// Whether a server can work with these settings.
@@ -143,7 +164,7 @@ impl Config {
             ("drain_time", self.drain_time),
         ] {
             if value.is_zero() || value > TIME_MAX {
-                let value = format!("{value:?}");
+                let value = readable(value);
                 return Err(ConfigError {
                     setting,
                     value,
@@ -152,12 +173,12 @@ impl Config {
             }
         }
         if self.retention.is_zero() || self.retention > RETENTION_MAX {
-            let value = format!("{:?}", self.retention);
+            let value = readable(self.retention);
             let bounds = "more than 0 s, at most 100 years";
             return Err(ConfigError { setting: "retention", value, bounds });
         }
         if self.drain_time < DRAIN_TIME_MIN {
-            let value = format!("{:?}", self.drain_time);
+            let value = readable(self.drain_time);
             let bounds = "at least 100 ms, or nobody could be told";
             return Err(ConfigError { setting: "drain_time", value, bounds });
         }
@@ -193,6 +214,15 @@ mod tests {
         insta::assert_snapshot!(error, @"connections_max is 0, and must be at least 1");
         let config = Config { drain_time: Duration::ZERO, ..Config::default() };
         let error = config.check().unwrap_err().to_string();
-        insta::assert_snapshot!(error, @"drain_time is 0ns, and must be more than 0 s, at most a year");
+        insta::assert_snapshot!(error, @"drain_time is 0 s, and must be more than 0 s, at most a year");
+    }
+
+    #[test]
+    fn a_time_is_told_as_a_person_writes_it() {
+        let day = 86_400;
+        let times = [(0, 0), (400 * day, 0), (day + 3600, 0), (90, 0), (60, 0), (0, 50_000_000)];
+        let told = times.map(|(s, ns)| readable(Duration::new(s, ns)));
+        assert_eq!(told, ["0 s", "400 d", "25 h", "90 s", "1 min", "50 ms"]);
+        assert_eq!(readable(Duration::from_nanos(1_001)), "1001 ns");
     }
 }

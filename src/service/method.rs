@@ -17,6 +17,7 @@ use tonic::body::Body;
 use super::StreamLimits;
 use super::body::RequestBody;
 use super::status::{ACCEPTED_ENCODINGS, RpcError, excerpt};
+use super::violation::Place;
 use crate::wire::Messages;
 
 /// The future of a call.
@@ -84,8 +85,8 @@ pub(super) async fn request<T: Message + Default>(
     while let Some(chunk) = body.chunk().await? {
         let mut chunk = &chunk[..];
         while let Some(message) = messages.next(&mut chunk)? {
-            let request =
-                T::decode(message).map_err(|error| RpcError::Request(error.to_string()))?;
+            let malformed = |error| RpcError::Request { place: Place::Request, error };
+            let request = T::decode(message).map_err(malformed)?;
             if decoded.replace(request).is_some() {
                 return Err(RpcError::RequestCount(messages.message_count()));
             }

@@ -15,6 +15,7 @@ mod path;
 mod progress;
 mod route_guide;
 mod status;
+mod violation;
 
 use std::time::Duration;
 
@@ -25,7 +26,8 @@ pub(crate) use path::WATCH_PATH;
 pub use progress::Progress;
 pub use route_guide::RouteGuide;
 pub(crate) use status::excerpt;
-pub use status::{DOMAIN, FieldViolation, RpcError, StreamCut};
+pub use status::{DOMAIN, RpcError, StreamCut};
+pub use violation::{FieldViolation, Place};
 
 /// The bounds that a service puts on one stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
+use super::violation::{FieldViolation, Place, listed};
 use crate::checkpoint::StoreError;
 use crate::measure::{PathError, PointError};
 use crate::recording::RecordingError;
@@ -48,8 +49,13 @@ pub enum RpcError {
         error: PointError,
     },
     /// Fields of a request are not what they must be.
-    #[error("{}", violations(.0))]
-    Fields(Vec<FieldViolation>),
+    #[error("{place}{}", listed(.violations))]
+    Fields {
+        /// Which message of the call it is about.
+        place: Place,
+        /// What is wrong; not empty.
+        violations: Vec<FieldViolation>,
+    },
     /// A point of a request is none.
     #[error("point {offset}: {violation}")]
     Fix {
@@ -62,7 +68,7 @@ pub enum RpcError {
     #[error("{0}")]
     Recording(#[from] RecordingError),
     /// The store could not do what the call needs.
-    #[error("{name}: {error}")]
+    #[error("{name}: {error}{}", advice(.error))]
     Store {
         /// The recording.
         name: String,
@@ -88,9 +94,14 @@ pub enum RpcError {
         /// What is wrong.
         error: PathError,
     },
-    /// The request of a unary method does not decode.
-    #[error("the request is not the message this method takes ({0}); see its proto")]
-    Request(String),
+    /// A request does not decode.
+    #[error("{place}the request is not the message this method takes ({error}); see its proto")]
+    Request {
+        /// Which message of the call it is.
+        place: Place,
+        /// What is wrong with its bytes.
+        error: prost::DecodeError,
+    },
     /// A unary method got no request or several.
     #[error("this method takes one request message, and {0} were sent")]
     RequestCount(u64),
@@ -144,31 +155,12 @@ pub enum RpcError {
     },
 }
 
-/// What is wrong with a field, by its path in the request.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{field}: {description}")]
-pub struct FieldViolation {
-    /// The path of the field, such as `points[3].y`.
-    pub field: String,
-    /// What is wrong with it, and what it must be.
-    pub description: String,
-}
-
-impl FieldViolation {
-    pub(super) fn new(field: impl Into<String>, description: impl Into<String>) -> Self {
-        Self { field: field.into(), description: description.into() }
+/// What to do about an answer of the store that does not say it.
+fn advice(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Damaged(_) => "; delete the recording and record it again",
+        _ => "",
     }
-}
-
-impl From<FieldViolation> for RpcError {
-    fn from(violation: FieldViolation) -> Self {
-        Self::Fields(vec![violation])
-    }
-}
-
-/// All of them in one line.
-fn violations(violations: &[FieldViolation]) -> String {
-    violations.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// The beginning of a text that a client sent, for a message: what it sends is not to come back in
@@ -219,13 +211,16 @@ impl RpcError {
                 // The code that the gRPC compression specification prescribes for this case.
                 MessageError::Undeclared { .. } => (Code::Internal, "COMPRESSION_UNDECLARED"),
             },
-            Self::Decode { .. } | Self::Request(_) => (Code::InvalidArgument, "MESSAGE_MALFORMED"),
+            Self::Decode { .. } | Self::Request { .. } => {
+                (Code::InvalidArgument, "MESSAGE_MALFORMED")
+            }
             Self::Point { .. } => (Code::InvalidArgument, "POINT_INVALID"),
-            Self::Fields(_) => (Code::InvalidArgument, "FIELD_INVALID"),
+            Self::Fields { .. } => (Code::InvalidArgument, "FIELD_INVALID"),
             Self::Fix { .. } => (Code::InvalidArgument, "POINT_INVALID"),
             Self::Recording(error) => match error {
                 RecordingError::Gap { .. } => (Code::OutOfRange, "OFFSET_GAP"),
                 RecordingError::PastEnd { .. } => (Code::FailedPrecondition, "PATH_COMPLETE"),
+                RecordingError::AfterEnd { .. } => (Code::InvalidArgument, "FIELD_INVALID"),
                 RecordingError::EndsBefore { .. } => (Code::FailedPrecondition, "PATH_LONGER"),
             },
             Self::Store { error, .. } => match error {
@@ -257,12 +252,31 @@ impl RpcError {
 
     /// What a program may want to know beside the reason, as ErrorInfo metadata.
     pub(super) fn metadata(&self) -> HashMap<String, String> {
-        let pair = |key: &str, value: u64| HashMap::from([(key.to_owned(), value.to_string())]);
         match self {
             Self::Message(error) => pair("message_index", error.message_index()),
             Self::Stream(error) => pair("point_index", error.message_index()),
             Self::Decode { index, .. } | Self::Point { index, .. } => pair("point_index", *index),
-            Self::Fix { offset, .. } => pair("point_index", *offset),
+            Self::Request { place, .. } => {
+                place.metadata().map_or_else(HashMap::new, |(key, value)| pair(key, value))
+            }
+            Self::Fields { place, violations } => {
+                let at = place.metadata().map(|(key, value)| (key.to_owned(), value.to_string()));
+                let field =
+                    violations.first().map(|first| ("field".to_owned(), first.field.clone()));
+                at.into_iter().chain(field).collect()
+            }
+            Self::Fix { offset, violation } => HashMap::from([
+                ("field".to_owned(), violation.field.clone()),
+                ("offset".to_owned(), offset.to_string()),
+                ("point_index".to_owned(), offset.to_string()),
+            ]),
+            Self::Recording(RecordingError::AfterEnd { point_count, committed_points, .. }) => {
+                HashMap::from([
+                    ("field".to_owned(), "points".to_owned()),
+                    ("offset".to_owned(), point_count.to_string()),
+                    ("committed_points".to_owned(), committed_points.to_string()),
+                ])
+            }
             Self::Recording(
                 RecordingError::Gap { committed_points, .. }
                 | RecordingError::PastEnd { committed_points, .. }
@@ -286,6 +300,10 @@ impl RpcError {
     }
 }
 
+fn pair(key: &str, value: u64) -> HashMap<String, String> {
+    HashMap::from([(key.to_owned(), value.to_string())])
+}
+
 /// The field of a streamed point that is wrong.
 fn axis(error: &PointError) -> &'static str {
     match error {
@@ -299,9 +317,9 @@ impl From<RpcError> for Status {
         let (code, reason) = error.kind();
         let mut details = ErrorDetails::with_error_info(reason, DOMAIN, error.metadata());
         match &error {
-            RpcError::Fields(violations) => {
+            RpcError::Fields { place, violations } => {
                 for FieldViolation { field, description } in violations {
-                    details.add_bad_request_violation(field, description);
+                    details.add_bad_request_violation(field, format!("{place}{description}"));
                 }
             }
             RpcError::Point { index, error } => {
@@ -310,6 +328,9 @@ impl From<RpcError> for Status {
             RpcError::Fix { offset, violation } => {
                 let description = format!("point {offset}: {}", violation.description);
                 details.add_bad_request_violation(&violation.field, description);
+            }
+            RpcError::Recording(error @ RecordingError::AfterEnd { .. }) => {
+                details.add_bad_request_violation("points", error.to_string());
             }
             _ if code == Code::Unavailable || reason == "STORE_FULL" => {
                 details.set_retry_info(Some(RETRY_DELAY));
@@ -343,6 +364,18 @@ mod tests {
         assert_eq!(info.metadata["point_index"], "17");
         let violations = status.get_details_bad_request().unwrap().field_violations;
         assert_eq!(violations[0].field, "latitude");
+    }
+
+    #[test]
+    fn a_recording_that_is_lost_says_what_to_do() {
+        let error = StoreError::Damaged("a bit is wrong".into());
+        let name = "paths/a".to_owned();
+        let status = Status::from(RpcError::Store { name, error, committed_points: None });
+        assert_eq!(status.code(), Code::DataLoss);
+        insta::assert_snapshot!(
+            status.message(),
+            @"paths/a: its checkpoint is damaged: a bit is wrong; delete the recording and record it again"
+        );
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod paths;
 mod program;
 mod proxy;
 mod recorder;
+mod serve;
 mod store;
 mod store_faults;
 mod support;

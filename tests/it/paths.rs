@@ -219,6 +219,12 @@ async fn a_bad_path_of_a_batch_fails_alone() {
             end_path: true,
             ..begin("c")
         },
+        pb::MeasurePathsRequest { points: points(0..2), ..begin("uneven") },
+        pb::MeasurePathsRequest {
+            columns: columns(vec![0, 3], vec![0]),
+            end_path: true,
+            ..Default::default()
+        },
         pb::MeasurePathsRequest { points: points(0..2), ..begin("left") },
         pb::MeasurePathsRequest { points: points(0..2), end_path: true, ..begin("e") },
         pb::MeasurePathsRequest { points: points(0..2), ..begin("last") },
@@ -231,18 +237,85 @@ async fn a_bad_path_of_a_batch_fails_alone() {
         .map(|answer| match answer.result.as_ref().unwrap() {
             Summary(summary) => format!("{} {}", answer.path_id, summary.length.unwrap()),
             Failure(failure) => {
-                format!("{} {} {}", answer.path_id, failure.reason, failure.message)
+                let mut metadata: Vec<_> = failure.metadata.iter().collect();
+                metadata.sort();
+                format!("{} {} {} {metadata:?}", answer.path_id, failure.reason, failure.message)
             }
         })
         .collect();
-    insta::assert_snapshot!(answers.join("\n"), @r"
+    insta::assert_snapshot!(answers.join("\n"), @r#"
     a 20
-    bad POINT_INVALID point 0: points[0].x: x NaN is not a finite number
+    bad POINT_INVALID point 0: points[0].x: x NaN is not a finite number [("field", "points[0].x"), ("offset", "0"), ("point_index", "0")]
     c 5
-    left PATH_NOT_ENDED the path was not ended: set end_path in its last message
+    uneven FIELD_INVALID the message from point 2 on: columns.y: it has 1 entries, and x has 2; every column is empty or as long as x [("field", "columns.y"), ("offset", "2")]
+    left PATH_NOT_ENDED the path was not ended: set end_path in its last message []
     e 5
-    last PATH_NOT_ENDED the path was not ended: set end_path in its last message
-    ");
+    last PATH_NOT_ENDED the path was not ended: set end_path in its last message []
+    "#);
+}
+
+#[tokio::test]
+async fn a_violation_says_in_which_message_of_the_stream_it_is() {
+    let server = Server::start().await;
+    let columns = pb::PointColumns { x: vec![9], y: vec![12], ..Default::default() };
+    let sent = |columns| pb::RecordPathRequest { columns: Some(columns), ..Default::default() };
+    let uneven = sent(pb::PointColumns { y: vec![], ..columns.clone() });
+    let stray = sent(pb::PointColumns { segment_starts: vec![4], ..columns });
+    let mut narrow = piece("", 3..4);
+    narrow.options.as_mut().unwrap().max_gap = 1e13;
+    let named = pb::RecordPathRequest { name: "paths/b".to_owned(), ..piece("", 3..4) };
+    let ahead = pb::RecordPathRequest { write_offset: 7, ..piece("", 3..4) };
+    let mut told = Vec::new();
+    for bad in [uneven, stray, narrow, named, ahead] {
+        for name in ["", "paths/a"] {
+            // An anonymous stream knows the offset, a named one is told it.
+            let bad = match (name, bad.write_offset) {
+                ("paths/a", 7) => continue,
+                ("paths/a", _) => pb::RecordPathRequest { write_offset: 3, ..bad.clone() },
+                (_, 3) => pb::RecordPathRequest { write_offset: 0, ..bad.clone() },
+                _ => bad.clone(),
+            };
+            let status = record(&server, vec![piece(name, 0..3), bad]).await.unwrap_err();
+            let info = status.get_details_error_info().unwrap();
+            assert_eq!((status.code(), &*info.reason), (Code::InvalidArgument, "FIELD_INVALID"));
+            let violations = status.get_details_bad_request().unwrap().field_violations;
+            assert_eq!(info.metadata["field"], violations[0].field);
+            let at = ["offset", "message_index"].map(|key| info.metadata.get(key).cloned());
+            told.push(format!("{at:?} {}", status.message()));
+        }
+    }
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    [Some("3"), None] the message from point 3 on: columns.y: it has 0 entries, and x has 1; every column is empty or as long as x
+    [Some("3"), None] the message from point 3 on: columns.y: it has 0 entries, and x has 1; every column is empty or as long as x
+    [Some("3"), None] the message from point 3 on: columns.segment_starts[0]: it is 4; the entries ascend and are below 1
+    [Some("3"), None] the message from point 3 on: columns.segment_starts[0]: it is 4; the entries ascend and are below 1
+    [None, Some("1")] message 1: options.max_gap: it is 10000000000000, and must be a number above 0, at most 2^40
+    [None, Some("1")] message 1: options.max_gap: it is 10000000000000, and must be a number above 0, at most 2^40
+    [None, Some("1")] message 1: name: the stream began without a name; name it in the first message
+    [None, Some("1")] message 1: name: the stream is about paths/a; open another for another path
+    [None, Some("1")] message 1: write_offset: it is 7, and the path goes on at 3
+    "#);
+}
+
+#[tokio::test]
+async fn a_message_of_a_stream_that_is_none_is_named_by_its_index() {
+    let server = Server::start().await;
+    let mut raw = Raw::connect(server.address).await;
+    for path in [RECORD_PATH, "/waywiser.v1.PathService/MeasurePaths"] {
+        let mut call = raw.call(path);
+        call.send(frame(&[]));
+        // A string that is longer than its message.
+        call.send(frame(&[0x0a, 9]));
+        call.close();
+        let answer = call.answer().await.unwrap();
+        assert_eq!(
+            (answer.code, answer.reason.as_deref()),
+            (Code::InvalidArgument, Some("MESSAGE_MALFORMED"))
+        );
+        let ends = ("message 1: the request is not", "buffer underflow); see its proto");
+        let message = &answer.message;
+        assert!(message.starts_with(ends.0) && message.ends_with(ends.1), "{message}");
+    }
 }
 
 #[tokio::test]

@@ -138,10 +138,23 @@ async fn what_is_past_the_end_is_refused_with_what_is_durable() {
         config.checkpoint_interval = std::time::Duration::from_secs(3600);
     })
     .await;
+    // The end was told, and the path is not finished.
     let status = record(&server, [piece(0..3, true), piece(3..4, false)]).await.unwrap_err();
     let info = status.get_details_error_info().unwrap();
-    assert_eq!((status.code(), info.reason.as_str()), (Code::FailedPrecondition, "PATH_COMPLETE"));
+    assert_eq!((status.code(), info.reason.as_str()), (Code::InvalidArgument, "FIELD_INVALID"));
     assert_eq!(info.metadata["committed_points"], "0");
+    assert_eq!(status.get_details_bad_request().unwrap().field_violations[0].field, "points");
+    insta::assert_snapshot!(
+        status.message(),
+        @"a message goes on to point 4 and finish_write has ended the path with 3 before: set it in the last message"
+    );
+    assert!(!path(&server).await.unwrap().complete);
+
+    assert!(record(&server, [piece(0..3, true)]).await.unwrap().complete);
+    let status = record(&server, [piece(3..4, false)]).await.unwrap_err();
+    let info = status.get_details_error_info().unwrap();
+    assert_eq!((status.code(), info.reason.as_str()), (Code::FailedPrecondition, "PATH_COMPLETE"));
+    assert_eq!(info.metadata["committed_points"], "3");
 }
 
 #[tokio::test]

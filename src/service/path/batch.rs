@@ -15,7 +15,8 @@ use crate::proto::waywiser_v1 as pb;
 use crate::proto::waywiser_v1::measure_paths_response::Result as Answer;
 use crate::service::StreamLimits;
 use crate::service::body::RequestBody;
-use crate::service::status::{FieldViolation, RpcError};
+use crate::service::status::RpcError;
+use crate::service::violation::FieldViolation;
 use crate::wire::Messages;
 
 /// The longest id of a path.
@@ -123,8 +124,9 @@ impl Batch {
         let mut rest = &chunk[..];
         let mut folder = Folder::default();
         while self.answers.is_empty() {
+            let index = self.messages.message_count();
             let Some(message) = self.messages.next(&mut rest)? else { break };
-            let piece = request::read::<pb::MeasurePathsRequest>(message)?;
+            let piece = request::read::<pb::MeasurePathsRequest>(message, index)?;
             let begins_another =
                 |open: &Open| !piece.name.is_empty() && piece.name != *open.path_id;
             if self.open.as_ref().is_some_and(begins_another) {
@@ -217,11 +219,11 @@ impl Open {
         piece: &PathPiece<'_>,
         folder: &mut Folder,
     ) -> Result<Option<pb::PathSummary>, RpcError> {
-        let sent = piece.check()?;
+        let sent = piece.check(self.point_count() + folder.len())?;
         if let Stage::Begun = self.stage {
             if self.path_id.chars().count() > PATH_ID_CHARS_MAX {
                 let text = format!("it is longer than {PATH_ID_CHARS_MAX} characters");
-                return Err(FieldViolation::new("path_id", text).into());
+                return Err(FieldViolation::new("path_id", text).at(piece.place()));
             }
             let options = sent.as_deref().copied();
             let options = options.unwrap_or_else(|| Options::new(Metric::Geodesic));
@@ -230,7 +232,7 @@ impl Open {
         let Stage::Measured(measurement) = &mut self.stage else { return Ok(None) };
         if sent.is_some_and(|sent| *sent != *measurement.options()) {
             let text = "they differ from those of the path's first message";
-            return Err(FieldViolation::new("options", text).into());
+            return Err(FieldViolation::new("options", text).at(piece.place()));
         }
         folder.add(measurement, &piece.points, 0)?;
         if !piece.is_end {

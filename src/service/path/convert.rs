@@ -6,10 +6,11 @@ use prost_types::{Duration, Timestamp};
 
 use crate::checkpoint::{Checkpoint, PathName};
 use crate::measure::{
-    Bounds, Elevation, Metric, Options, PathSummary, Rejection, RejectionReason, Space,
+    Bounds, Elevation, Metric, Options, OptionsError, PathSummary, Rejection, RejectionReason,
+    Space,
 };
 use crate::proto::waywiser_v1 as pb;
-use crate::service::status::{FieldViolation, RpcError};
+use crate::service::violation::FieldViolation;
 
 const NS_PER_S: i64 = 1_000_000_000;
 
@@ -35,7 +36,7 @@ fn model(metric: Metric) -> pb::Model {
 ///
 /// # Errors
 /// All that is wrong with them.
-pub(super) fn options(message: &pb::PathOptions) -> Result<Options, RpcError> {
+pub(super) fn options(message: &pb::PathOptions) -> Result<Options, Vec<FieldViolation>> {
     let mut reading = Reading { violations: Vec::new() };
     let metric = metric(message.model, "options.model").unwrap_or_else(|violation| {
         reading.violations.push(violation);
@@ -89,12 +90,24 @@ pub(super) fn options(message: &pb::PathOptions) -> Result<Options, RpcError> {
         ..plain
     };
     if let (true, Err(error)) = (reading.violations.is_empty(), options.check()) {
-        let field = format!("options.{}", error.option);
-        reading.violations.push(FieldViolation::new(field, error.to_string()));
+        let OptionsError { option, value, bounds } = error;
+        reading.refuse(field(option, space), format!("it is {value}, and must be {bounds}"));
     }
     match reading.violations.is_empty() {
         true => Ok(options),
-        false => Err(RpcError::Fields(reading.violations)),
+        false => Err(reading.violations),
+    }
+}
+
+/// The field of an option that has one for each space, or one with its unit.
+fn field(option: &'static str, space: Space) -> &'static str {
+    match (option, space) {
+        ("max_gap_time_ns", _) => "max_gap_time",
+        ("max_gap", Space::Geographic) => "max_gap_m",
+        ("max_speed", Space::Geographic) => "max_speed_mps",
+        ("min_step", Space::Geographic) => "min_step_m",
+        ("stopped_speed", Space::Geographic) => "stopped_speed_mps",
+        (option, _) => option,
     }
 }
 
@@ -136,17 +149,18 @@ impl Reading {
     }
 
     fn time(&mut self, time: &Duration) -> Option<u64> {
-        let ns = i128::from(time.seconds) * i128::from(NS_PER_S) + i128::from(time.nanos);
-        match u64::try_from(ns) {
-            Ok(ns) => Some(ns).filter(|&ns| ns > 0),
-            Err(_) => {
-                self.refuse(
-                    "max_gap_time",
-                    format!("{} s is not from 0 s to 584 years", time.seconds),
-                );
-                None
-            }
+        let Duration { seconds, nanos } = *time;
+        // The signs of both are the same in a duration, and none is negative here.
+        let nanos_ns = u64::try_from(nanos).ok().filter(|&ns| ns < NS_PER_S as u64);
+        let seconds_ns = u64::try_from(seconds).ok().and_then(|s| s.checked_mul(NS_PER_S as u64));
+        let ns = seconds_ns.zip(nanos_ns).and_then(|(seconds, nanos)| seconds.checked_add(nanos));
+        if ns.is_none() {
+            let text = format!(
+                "{seconds} s and {nanos} ns are not a time from 0 s to 584 years with 0 to 999999999 ns"
+            );
+            self.refuse("max_gap_time", text);
         }
+        ns.filter(|&ns| ns > 0)
     }
 }
 
@@ -269,13 +283,7 @@ mod tests {
     use super::*;
 
     fn complaints(message: &pb::PathOptions) -> Vec<String> {
-        match options(message) {
-            Err(RpcError::Fields(violations)) => violations
-                .iter()
-                .map(|each| format!("{}: {}", each.field, each.description))
-                .collect(),
-            other => panic!("{other:?}"),
-        }
+        options(message).unwrap_err().iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -308,7 +316,7 @@ mod tests {
         };
         insta::assert_snapshot!(complaints(&message).join("\n"), @r"
         options.model: there is no model 9
-        options.max_gap_time: -1 s is not from 0 s to 584 years
+        options.max_gap_time: -1 s and 0 ns are not a time from 0 s to 584 years with 0 to 999999999 ns
         options.max_speed: it does not apply to geographic paths; set max_speed_mps
         options.min_step_m: NaN is not a number from 0 up; 0 is off
         options.max_accuracy_m: -1 is not a number from 0 up; 0 is off
@@ -316,8 +324,55 @@ mod tests {
         let message = pb::PathOptions { xy_resolution: 1e13, ..Default::default() };
         insta::assert_snapshot!(
             complaints(&message).join("\n"),
-            @"options.xy_resolution: xy_resolution is 10000000000000, and must be a number above 0, at most 2^40"
+            @"options.xy_resolution: it is 10000000000000, and must be a number above 0, at most 2^40"
         );
+    }
+
+    #[test]
+    fn an_option_is_named_by_the_field_of_its_space() {
+        let far = 1e13;
+        for (message, field) in [
+            (pb::PathOptions { max_gap_m: far, ..Default::default() }, "max_gap_m"),
+            (pb::PathOptions { max_speed_mps: far, ..Default::default() }, "max_speed_mps"),
+            (pb::PathOptions { min_step_m: far, ..Default::default() }, "min_step_m"),
+            (pb::PathOptions { stopped_speed_mps: far, ..Default::default() }, "stopped_speed_mps"),
+            (pb::PathOptions { max_accuracy_m: far, ..Default::default() }, "max_accuracy_m"),
+            (pb::PathOptions { max_gap: far, model: 3, ..Default::default() }, "max_gap"),
+            (pb::PathOptions { max_speed: far, model: 3, ..Default::default() }, "max_speed"),
+            (pb::PathOptions { min_step: far, model: 3, ..Default::default() }, "min_step"),
+            (
+                pb::PathOptions { stopped_speed: far, model: 3, ..Default::default() },
+                "stopped_speed",
+            ),
+        ] {
+            let text = "it is 10000000000000, and must be a number above 0, at most 2^40";
+            assert_eq!(complaints(&message), [format!("options.{field}: {text}")]);
+        }
+    }
+
+    #[test]
+    fn a_gap_in_time_is_a_duration() {
+        let read = |seconds, nanos| {
+            let max_gap_time = Some(Duration { seconds, nanos });
+            let message = pb::PathOptions { max_gap_time, ..Default::default() };
+            options(&message).map(|options| options.max_gap_time_ns).ok()
+        };
+        assert_eq!(read(0, 0), Some(None));
+        assert_eq!(read(1, 999_999_999), Some(Some(1_999_999_999)));
+        assert_eq!(read(18_446_744_073, 709_551_615), Some(Some(u64::MAX)));
+        for (seconds, nanos) in [
+            (1, -5),
+            (1, 1_000_000_000),
+            (1, 2_000_000_000),
+            (-1, 0),
+            (-1, 1),
+            (0, -1),
+            (18_446_744_073, 709_551_616),
+            (i64::MAX, 0),
+            (i64::MIN, i32::MIN),
+        ] {
+            assert_eq!(read(seconds, nanos), None, "{seconds} s {nanos} ns");
+        }
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::ops::Range;
 use crate::measure::{
     ColumnError, Fix, FixBlock, FixError, Measurement, Options, Point, PointError, Space,
 };
-use crate::service::status::{FieldViolation, RpcError};
+use crate::service::status::RpcError;
+use crate::service::violation::{FieldViolation, Place};
 use crate::wire::{self, ColumnBlock, PackedColumns, PackedRows, Row};
 
 use super::convert;
@@ -261,7 +262,8 @@ fn misfit(error: &wire::ColumnError, base: u64) -> RpcError {
         }
         wire::ColumnError::Start { index, start, points } => {
             let why = format!("it is {start}; the entries ascend and are below {points}");
-            FieldViolation::new(format!("columns.segment_starts[{index}]"), why).into()
+            let field = format!("columns.segment_starts[{index}]");
+            FieldViolation::new(field, why).at(Place::From(base))
         }
     }
 }
@@ -284,7 +286,7 @@ mod tests {
         skip: u64,
     ) -> Result<(), RpcError> {
         let bytes = message.encode_to_vec();
-        folder.add(measurement, &request::read::<pb::RecordPathRequest>(&bytes)?.points, skip)
+        folder.add(measurement, &request::read::<pb::RecordPathRequest>(&bytes, 0)?.points, skip)
     }
 
     fn fold_message(
@@ -456,7 +458,7 @@ mod tests {
         let message = pb::RecordPathRequest { columns: Some(columns), ..Default::default() };
         insta::assert_snapshot!(
             fold_message(&mut path, &message, 0).unwrap_err(),
-            @"columns.segment_starts[1]: it is 3; the entries ascend and are below 300"
+            @"the message from point 802 on: columns.segment_starts[1]: it is 3; the entries ascend and are below 300"
         );
         assert_eq!(path.point_count(), 802);
     }

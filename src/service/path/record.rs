@@ -17,7 +17,8 @@ use crate::proto::waywiser_v1 as pb;
 use crate::recording::{Recording, RecordingError};
 use crate::service::StreamLimits;
 use crate::service::body::RequestBody;
-use crate::service::status::{FieldViolation, RpcError};
+use crate::service::status::RpcError;
+use crate::service::violation::{FieldViolation, Place};
 use crate::wire::Messages;
 
 /// Where the points of a stream go.
@@ -48,9 +49,10 @@ pub(super) async fn record_path(
         let mut folder = Folder::default();
         let mut outcome = Ok(());
         if let Target::Unknown = target {
+            let index = messages.message_count();
             let Some(message) = messages.next(&mut rest)? else { continue };
-            let piece = request::read::<pb::RecordPathRequest>(message)?;
-            let options = piece.check()?;
+            let piece = request::read::<pb::RecordPathRequest>(message, index)?;
+            let options = piece.check(piece.write_offset)?;
             target = Target::open(&shared, &piece, options.as_deref().copied()).await?;
             outcome = target.take(&piece, options.as_deref(), &mut folder);
         }
@@ -78,7 +80,7 @@ impl Target {
             let measurement = Box::new(Measurement::new(begun_with));
             return Ok(Self::Anonymous { measurement, is_ended: false });
         }
-        let name = path_name(&piece.name)?;
+        let name = path_name(&piece.name).map_err(|violation| violation.at(piece.place()))?;
         // What is refused as a whole leaves no recording behind.
         if let Some(error) = refused_at_first(piece, begun_with)
             && shared.stored(&name).await?.is_none()
@@ -110,12 +112,21 @@ impl Target {
         mut chunk: &[u8],
         folder: &mut Folder,
     ) -> Result<(), RpcError> {
-        while let Some(message) = messages.next(&mut chunk)? {
-            let piece = request::read::<pb::RecordPathRequest>(message)?;
-            let options = piece.check()?;
+        loop {
+            let index = messages.message_count();
+            let Some(message) = messages.next(&mut chunk)? else { return Ok(()) };
+            let piece = request::read::<pb::RecordPathRequest>(message, index)?;
+            let options = piece.check(self.base(&piece, folder))?;
             self.take(&piece, options.as_deref(), folder)?;
         }
-        Ok(())
+    }
+
+    /// The offset of the first point of a message.
+    fn base(&self, piece: &PathPiece<'_>, folder: &Folder) -> u64 {
+        match self {
+            Self::Anonymous { measurement, .. } => measurement.point_count() + folder.len(),
+            Self::Unknown | Self::Named { .. } => piece.write_offset,
+        }
     }
 
     /// Takes a message.
@@ -131,17 +142,18 @@ impl Target {
             Self::Anonymous { measurement, is_ended } => {
                 if !piece.name.is_empty() {
                     let text = "the stream began without a name; name it in the first message";
-                    return Err(FieldViolation::new("name", text).into());
+                    return Err(FieldViolation::new("name", text).at(piece.place()));
                 }
-                same_options(sent, measurement.options())?;
+                same_options(piece, sent, measurement.options())?;
                 let point_count = measurement.point_count() + folder.len();
                 if piece.write_offset != 0 && piece.write_offset != point_count {
                     let got = piece.write_offset;
                     let text = format!("it is {got}, and the path goes on at {point_count}");
-                    return Err(FieldViolation::new("write_offset", text).into());
+                    return Err(FieldViolation::new("write_offset", text).at(piece.place()));
                 }
                 if *is_ended && count > 0 {
-                    return Err(after_the_end());
+                    let text = "finish_write has ended the path before: set it in the last message";
+                    return Err(FieldViolation::new("points", text).at(Place::From(point_count)));
                 }
                 *is_ended |= piece.is_end;
                 folder.add(measurement, &piece.points, 0)
@@ -149,9 +161,9 @@ impl Target {
             Self::Named { name, options, live } => {
                 if !piece.name.is_empty() && piece.name != name.as_str() {
                     let text = format!("the stream is about {name}; open another for another path");
-                    return Err(FieldViolation::new("name", text).into());
+                    return Err(FieldViolation::new("name", text).at(piece.place()));
                 }
-                same_options(sent, options)?;
+                same_options(piece, sent, options)?;
                 // Once it is over, `progress` says so before the next message.
                 let Some(recording) = live.recording() else { return Ok(()) };
                 let path_points = recording.measurement().point_count() + folder.len();
@@ -240,21 +252,21 @@ fn refused_at_first(piece: &PathPiece<'_>, options: Options) -> Option<RpcError>
 }
 
 /// The name of a recording.
-pub(super) fn path_name(name: &str) -> Result<PathName, RpcError> {
-    name.parse::<PathName>().map_err(|error| FieldViolation::new("name", error.to_string()).into())
+pub(super) fn path_name(name: &str) -> Result<PathName, FieldViolation> {
+    name.parse::<PathName>().map_err(|error| FieldViolation::new("name", error.to_string()))
 }
 
-fn same_options(sent: Option<&Options>, options: &Options) -> Result<(), RpcError> {
+fn same_options(
+    piece: &PathPiece<'_>,
+    sent: Option<&Options>,
+    options: &Options,
+) -> Result<(), RpcError> {
     match sent {
         Some(other) if other != options => {
             let text =
                 "they differ from those of the first message, which are for the whole stream";
-            Err(FieldViolation::new("options", text).into())
+            Err(FieldViolation::new("options", text).at(piece.place()))
         }
         _ => Ok(()),
     }
-}
-
-fn after_the_end() -> RpcError {
-    FieldViolation::new("points", "the path was ended by finish_write before").into()
 }

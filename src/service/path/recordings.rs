@@ -10,7 +10,8 @@ use super::watch::not_found;
 use crate::checkpoint::StoreError;
 use crate::measure::Space;
 use crate::proto::waywiser_v1 as pb;
-use crate::service::status::{FieldViolation, RpcError};
+use crate::service::status::RpcError;
+use crate::service::violation::FieldViolation;
 use crate::wire::Row;
 
 const PAGE_SIZE: usize = 50;

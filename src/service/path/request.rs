@@ -7,7 +7,8 @@ use prost::Message;
 
 use crate::measure::Options;
 use crate::proto::waywiser_v1 as pb;
-use crate::service::status::{FieldViolation, RpcError, excerpt};
+use crate::service::status::RpcError;
+use crate::service::violation::{FieldViolation, Place};
 use crate::wire::{PackedColumns, PackedRows, Piece, PieceFields};
 
 use super::convert;
@@ -15,6 +16,8 @@ use super::convert;
 /// What a message says of a path, in either of the two methods that take points.
 #[derive(Debug)]
 pub(super) struct PathPiece<'a> {
+    /// Which message of the stream it is.
+    pub index: u64,
     /// The name of the recording, or the id of the path in a batch; empty if not given.
     pub name: Cow<'a, str>,
     /// Boxed, since nearly all messages have none.
@@ -86,15 +89,18 @@ impl PieceMessage for pb::MeasurePathsRequest {
     }
 }
 
-/// Reads a message; [`PathPiece::check`] tells whether it makes sense.
+/// Reads the message of a stream that has this index; [`PathPiece::check`] tells whether it makes sense.
 ///
 /// # Errors
 /// When it does not decode.
-pub(super) fn read<M: PieceMessage>(message: &[u8]) -> Result<PathPiece<'_>, RpcError> {
+pub(super) fn read<M: PieceMessage>(message: &[u8], index: u64) -> Result<PathPiece<'_>, RpcError> {
+    let malformed = |error| RpcError::Request { place: Place::Message(index), error };
     if let Some(piece) = Piece::parse(message, &M::FIELDS) {
+        let options = piece.options.map(pb::PathOptions::decode).transpose().map_err(malformed)?;
         return Ok(PathPiece {
+            index,
             name: Cow::Borrowed(piece.name),
-            options: piece.options.map(options).transpose()?,
+            options: options.map(Box::new),
             write_offset: piece.write_offset,
             points: match piece.columns {
                 Some(_) if !piece.rows.is_empty() => Points::Mixed,
@@ -114,6 +120,7 @@ pub(super) fn read<M: PieceMessage>(message: &[u8]) -> Result<PathPiece<'_>, Rpc
         }
     };
     Ok(PathPiece {
+        index,
         name: Cow::Owned(parts.name),
         options: parts.options.map(Box::new),
         write_offset: parts.write_offset,
@@ -122,29 +129,29 @@ pub(super) fn read<M: PieceMessage>(message: &[u8]) -> Result<PathPiece<'_>, Rpc
     })
 }
 
-fn options(bytes: &[u8]) -> Result<Box<pb::PathOptions>, RpcError> {
-    pb::PathOptions::decode(bytes).map(Box::new).map_err(malformed)
-}
-
-fn malformed(error: prost::DecodeError) -> RpcError {
-    RpcError::Request(excerpt(&error.to_string()))
-}
-
 impl PathPiece<'_> {
-    /// Whether the points can be read, and the options if there are some.
+    /// Whether the points can be read, and the options if there are some. The first point has the offset `base`.
     ///
     /// # Errors
     /// What is wrong with them.
-    pub(super) fn check(&self) -> Result<Option<Box<Options>>, RpcError> {
+    pub(super) fn check(&self, base: u64) -> Result<Option<Box<Options>>, RpcError> {
         if let Points::Mixed = self.points {
             let text = "points and columns are in one message; send either";
-            return Err(FieldViolation::new("columns", text).into());
+            return Err(FieldViolation::new("columns", text).at(Place::From(base)));
         }
         if let Some(Err(error)) = self.points.columns().map(|columns| columns.len()) {
             let field = format!("columns.{}", error.column);
-            return Err(FieldViolation::new(field, error.to_string()).into());
+            return Err(FieldViolation::new(field, error.to_string()).at(Place::From(base)));
         }
-        self.options.as_ref().map(|options| convert::options(options).map(Box::new)).transpose()
+        let options = self.options.as_ref().map(|options| convert::options(options).map(Box::new));
+        options
+            .transpose()
+            .map_err(|violations| RpcError::Fields { place: self.place(), violations })
+    }
+
+    /// Where in the stream it is, for what is wrong with all of it.
+    pub(super) fn place(&self) -> Place {
+        Place::Message(self.index)
     }
 }
 
@@ -212,20 +219,21 @@ mod tests {
         // A field that is not known makes it another form.
         let odd = [&common[..], &[0x78, 1]].concat();
         for message in [&common, &odd] {
-            let piece = read::<pb::RecordPathRequest>(message).unwrap();
+            let piece = read::<pb::RecordPathRequest>(message, 0).unwrap();
             assert_eq!((&*piece.name, piece.write_offset, piece.is_end), ("paths/a", 7, true));
-            let options = piece.check().unwrap().unwrap();
+            let options = piece.check(7).unwrap().unwrap();
             assert_eq!(options.metric, crate::measure::Metric::Planar);
             assert_eq!(piece.points.len(), 2);
             assert_eq!(
                 piece.points.columns(),
-                read::<pb::RecordPathRequest>(&common).unwrap().points.columns()
+                read::<pb::RecordPathRequest>(&common, 0).unwrap().points.columns()
             );
         }
     }
 
     fn complaint(request: &pb::MeasurePathsRequest) -> RpcError {
-        read::<pb::MeasurePathsRequest>(&request.encode_to_vec()).unwrap().check().unwrap_err()
+        let message = request.encode_to_vec();
+        read::<pb::MeasurePathsRequest>(&message, 1).unwrap().check(9).unwrap_err()
     }
 
     #[test]
@@ -237,13 +245,31 @@ mod tests {
         };
         insta::assert_snapshot!(
             complaint(&request),
-            @"columns: points and columns are in one message; send either"
+            @"the message from point 9 on: columns: points and columns are in one message; send either"
         );
         let uneven = pb::PointColumns { z: vec![1], ..columns() };
         let request = pb::MeasurePathsRequest { columns: Some(uneven), ..Default::default() };
         insta::assert_snapshot!(
             complaint(&request),
-            @"columns.z: it has 1 entries, and x has 2; every column is empty or as long as x"
+            @"the message from point 9 on: columns.z: it has 1 entries, and x has 2; every column is empty or as long as x"
+        );
+    }
+
+    #[test]
+    fn what_is_no_request_is_named_by_its_index_and_in_full() {
+        // A name that is longer than its message; options that are none.
+        let cut: &[u8] = &[0x0a, 200, 1, b'p'];
+        let odd: &[u8] = &[0x12, 2, 0x08, 0x80];
+        let told = |message| read::<pb::RecordPathRequest>(message, 3).unwrap_err().to_string();
+        insta::assert_snapshot!([told(cut), told(odd)].join("\n"), @r"
+        message 3: the request is not the message this method takes (failed to decode Protobuf message: RecordPathRequest.name: buffer underflow); see its proto
+        message 3: the request is not the message this method takes (failed to decode Protobuf message: PathOptions.model: invalid varint); see its proto
+        ");
+        let bad = pb::PathOptions { min_step: 1.0, ..Default::default() };
+        let request = pb::MeasurePathsRequest { options: Some(bad), ..Default::default() };
+        insta::assert_snapshot!(
+            complaint(&request),
+            @"message 1: options.min_step: it does not apply to geographic paths; set min_step_m"
         );
     }
 }

@@ -176,6 +176,14 @@ def test_a_finished_path_sent_again_is_answered_as_before(paths, name):
     assert paths.GetPath(pb.GetPathRequest(name=name)).path.summary == reply.summary
 
 
+def test_what_goes_on_past_its_own_end_is_not_finished(paths, name):
+    stream = [piece(name, 0, 3, finish_write=True), piece(name, 3, 4)]
+    error = error_of(lambda: paths.RecordPath(iter(stream)))
+    assert violations(error) == ["points"]
+    assert error_info(error).reason == "FIELD_INVALID"
+    assert not paths.GetPath(pb.GetPathRequest(name=name)).path.complete
+
+
 def test_a_gap_is_refused_and_says_where_to_go_on(paths, name):
     paths.RecordPath(iter([piece(name, 0, 10)]))
     error = error_of(lambda: paths.RecordPath(iter([piece(name, 11, 20)])))
@@ -242,6 +250,8 @@ def test_a_bad_path_of_a_batch_fails_alone(paths):
             assert answer.failure.code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
             assert answer.failure.reason == "POINT_INVALID"
             assert "point 10" in answer.failure.message
+            assert answer.failure.metadata["field"] == "points[0].x"
+            assert answer.failure.metadata["offset"] == "10"
         else:
             assert (answer.summary.point_count, answer.summary.length) == (20, 19 * LEG)
 
@@ -294,6 +304,13 @@ def test_every_violation_names_its_field(paths):
     error = error_of(lambda: paths.RecordPath(iter([pb.RecordPathRequest(points=[pb.Point()] * 3), bad])))
     assert violations(error) == ["points[1].y"]
     assert error_info(error).metadata["point_index"] == "4"
+    assert (error_info(error).metadata["field"], error_info(error).metadata["offset"]) == ("points[1].y", "4")
+
+    # What is about no point, by the index of its message.
+    again = pb.RecordPathRequest(name="paths/other", points=points(1, 2))
+    error = error_of(lambda: paths.RecordPath(iter([pb.RecordPathRequest(points=[pb.Point()]), again])))
+    assert violations(error) == ["name"]
+    assert error_info(error).metadata["message_index"] == "1"
 
     error = error_of(lambda: paths.ListPaths(pb.ListPathsRequest(page_size=-1)))
     assert violations(error) == ["page_size"]
