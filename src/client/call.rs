@@ -6,6 +6,7 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
@@ -31,6 +32,14 @@ impl Drop for CutOnDrop {
     fn drop(&mut self) {
         self.0.cut();
     }
+}
+
+/// An answer, if it comes in time.
+pub(super) async fn within<T>(
+    time: Duration,
+    answer: impl Future<Output = Result<T, ClientError>>,
+) -> Result<T, ClientError> {
+    tokio::time::timeout(time, answer).await.unwrap_or(Err(ClientError::Silent))
 }
 
 /// Calls a method and gives the one message of the reply.

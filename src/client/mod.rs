@@ -38,6 +38,10 @@ pub use retry::Patience;
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// How long a server may take to answer a call that asks one thing, and to begin to answer one that
+/// goes on: whoever is there, and be it a proxy before a server that hangs, may never do.
+const ANSWER_TIME: Duration = Duration::from_secs(30);
+
 /// How long a connection may take to come about.
 const CONNECT_TIME: Duration = Duration::from_secs(10);
 
@@ -127,6 +131,11 @@ pub enum ClientError {
     /// The server refused, or the connection broke.
     #[error("the server answered {:?}: {}", .0.code(), .0.message())]
     Status(#[from] Box<tonic::Status>),
+    /// Somebody keeps the connection, and the answer did not come in time.
+    #[error(
+        "the connection is open, and the server does not answer; it may hang, or a proxy may have lost it"
+    )]
+    Silent,
     /// The reply is none.
     #[error("the server's reply makes no sense: {0}")]
     Reply(String),

@@ -217,7 +217,7 @@ async fn a_full_window_stops_the_source() {
     let source = stream::iter(walk(5_000)).inspect(move |_| {
         count.fetch_add(1, SeqCst);
     });
-    let patience = Patience { budget: Duration::from_millis(300), ..Patience::default() };
+    let patience = Patience { budget: Duration::from_secs(1), ..Patience::default() };
     let recorder = recorder(server.address, "full").window_points(1_500).patience(patience);
     let error = recorder.record(source).await.unwrap_err();
     assert!(matches!(error, RecordError::GaveUp { .. }), "{error}");

@@ -5,21 +5,24 @@
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::time::Duration;
 
 use prost::Message as _;
+use tokio::time::Instant;
 use tokio_stream::Stream;
 use tonic::Code;
 use tonic::body::Body;
 use tonic::transport::Channel;
 
 use super::super::body::Tie;
+use super::super::call::{self, within};
 use super::super::columns::{self, MESSAGE_POINTS_MAX};
 use super::super::convert::{self, options_message};
 use super::super::paths::{self, Stub};
 use super::super::pieces::{Piece, PieceBody, RECORD_PATH};
 use super::super::replay::Replay;
 use super::super::retry::{Retry, is_passing};
-use super::super::{ClientError, call, innermost};
+use super::super::{ClientError, innermost};
 use super::source::Source;
 use super::{RecordError, RecordEvent, Recorded, Recorder};
 use crate::measure::Fix;
@@ -63,7 +66,7 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
         })?;
         let mut stub = Stub::new(channel.clone());
         let name = self.recorder.name.clone();
-        let stored = match paths::path(&mut stub, &name).await {
+        let stored = match within(self.answer_time(), paths::path(&mut stub, &name)).await {
             Ok(stored) => Some(stored),
             Err(ClientError::Status(status)) if status.code() == Code::NotFound => None,
             Err(error) => return Err(self.sort(error)),
@@ -80,9 +83,8 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
             return self.finished(channel).await;
         }
 
-        let request = pb::WatchPathRequest { name: name.to_string(), allow_missing: true };
-        let watch = stub.watch_path(request).await;
-        let mut watch = watch.map_err(|status| self.sort(Box::new(status).into()))?.into_inner();
+        let watch = within(self.answer_time(), paths::watch(&mut stub, &name, true)).await;
+        let mut watch = watch.map_err(|error| self.sort(error))?;
         let tie = Arc::<Tie>::default();
         let (pieces, body) = PieceBody::new(Arc::clone(&tie));
         let mut reply = pin!(call::call(channel, RECORD_PATH, Body::new(body), tie));
@@ -123,8 +125,8 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
                 permit = pieces.reserve(), if !is_closed && (sent < self.replay.end() || (self.source.is_exhausted && self.source.skip == 0)) => {
                     let Ok(permit) = permit else {
                         // The body is gone, and the reply tells why.
-                        let answer = reply.as_mut().await.map_err(|error| self.sort(error))?;
-                        return self.answered(answer);
+                        let answer = within(self.answer_time(), reply.as_mut()).await;
+                        return self.answered(answer.map_err(|error| self.sort(error))?);
                     };
                     let fixes: Vec<Fix> = self.replay.from(sent, MESSAGE_POINTS_MAX).collect();
                     let end = sent + fixes.len() as u64;
@@ -153,6 +155,13 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
                 }
             }
         }
+    }
+
+    /// How long an answer may take that is owed from now on: longer than that, or than the budget lasts, nobody
+    /// tells a server that hangs from a connection that is lost.
+    fn answer_time(&mut self) -> Duration {
+        let rest = self.retry.deadline().saturating_duration_since(Instant::now());
+        self.recorder.stall_time.min(rest)
     }
 
     /// Notes that so many points are durable.
@@ -197,7 +206,8 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
         };
         // There is room for one.
         let _ = pieces.try_send(Piece::new(&message, true));
-        let answer = call::call(channel, RECORD_PATH, Body::new(body), tie).await;
+        let answer = call::call(channel, RECORD_PATH, Body::new(body), tie);
+        let answer = within(self.answer_time(), answer).await;
         let recorded = self.recorded(answer.map_err(|error| self.sort(error))?)?;
         while !self.source.is_exhausted && self.replay.is_empty() {
             let Self { source, replay, recorder, .. } = self;

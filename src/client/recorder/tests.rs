@@ -45,6 +45,12 @@ enum Plan {
     Late(u64),
     /// What is sent is read, and never becomes durable.
     Forgetful,
+    /// GetPath is not answered, and the connection lives.
+    MuteGet,
+    /// The same of WatchPath.
+    MuteWatch,
+    /// The same of RecordPath, which nobody reads.
+    MuteRecord,
 }
 
 /// How a RecordPath stream ended at the server.
@@ -106,6 +112,14 @@ impl Fake {
         Recorder { connect, ..recorder }
     }
 
+    /// A client of which this is the server.
+    async fn client(self: &Arc<Self>) -> Client {
+        let client = Client::connect_lazy("http://127.0.0.1:9").unwrap();
+        let dial = Dial(Arc::clone(self));
+        let channel = client.endpoint.connect_with_connector(dial).await.unwrap();
+        Client { channel, ..client }
+    }
+
     async fn serve(self: Arc<Self>, far: DuplexStream, plan: Plan) {
         let cut = Arc::new(Notify::new());
         let Ok(mut connection) = h2::server::handshake(far).await else { return };
@@ -130,6 +144,9 @@ impl Fake {
         let method = request.uri().path().rsplit('/').next().unwrap().to_owned();
         let messages = Messages { body: request.into_body(), bytes: BytesMut::new() };
         match &*method {
+            "GetPath" if plan == Plan::MuteGet => std::future::pending().await,
+            "WatchPath" if plan == Plan::MuteWatch => std::future::pending().await,
+            "RecordPath" if plan == Plan::MuteRecord => std::future::pending().await,
             "GetPath" => {
                 let kept = *self.kept.borrow();
                 let mut stream = head(&mut response)?;
@@ -410,6 +427,72 @@ async fn a_server_that_answers_and_keeps_nothing_is_given_up_too() {
         @"paths/x: nothing became durable for 300 s behind the first 0 points: the server's reply makes no sense: the server answers, but what was sent does not become durable"
     );
     assert_eq!(started.elapsed().as_secs(), Patience::default().budget.as_secs());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_does_not_come_counts_as_a_lost_connection() {
+    let mute = [Plan::MuteGet, Plan::Cut(2_000), Plan::MuteWatch, Plan::MuteGet];
+    let fake = Fake::new(mute);
+    let (recorder, waits) = counted(fake.recorder());
+    let started = Instant::now();
+    assert_whole(recorder.record(stream::iter(fixes(9_500))).await, 9_500);
+    assert_eq!(fake.seen(), Seen { connections: 5, duplicates: 0, finishes: 1 });
+    let waits = waits.lock().unwrap();
+    assert_eq!(waits.len(), 4);
+    let silent = started.elapsed() - waits.iter().sum::<Duration>();
+    // Timers have steps of a millisecond.
+    let stalls = ANSWER_TIME * 3..ANSWER_TIME * 3 + Duration::from_millis(20);
+    assert!(stalls.contains(&silent), "{silent:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_finished_recording_that_is_not_answered_again_is_asked_for_again() {
+    let fake = Fake::new([Plan::MuteRecord]);
+    fake.kept.send_replace(Some(Kept { points: 700, is_complete: true }));
+    assert_whole(fake.recorder().record(stream::iter(fixes(700))).await, 700);
+    assert_eq!(fake.seen().connections, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_never_answers_is_given_up_when_the_budget_is_spent() {
+    for mute in [Plan::MuteGet, Plan::MuteWatch] {
+        let fake = Fake::new([mute; 1_000]);
+        let (recorder, waits) = counted(fake.recorder());
+        let started = Instant::now();
+        let error = recorder.record(stream::iter(fixes(9_500))).await.unwrap_err();
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(
+                error,
+                @"paths/x: nothing became durable for 300 s behind the first 0 points: the connection is open, and the server does not answer; it may hang, or a proxy may have lost it"
+            );
+        }
+        let Patience { budget, wait_max, .. } = Patience::default();
+        let elapsed = started.elapsed();
+        assert!((budget - wait_max..budget + wait_max).contains(&elapsed), "{elapsed:?}");
+        // Every one of them was told.
+        assert!(waits.lock().unwrap().len() > 6);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_a_server_that_never_answers_is_told_so() {
+    let name = "paths/x".parse().unwrap();
+    let client = Fake::new([Plan::MuteGet]).client().await;
+    let started = Instant::now();
+    let error = client.path(&name).await.unwrap_err();
+    assert!(matches!(error, ClientError::Silent), "{error}");
+    assert_eq!(started.elapsed().as_secs(), ANSWER_TIME.as_secs());
+    let client = Fake::new([Plan::MuteWatch]).client().await;
+    let error = client.watch_path(&name, true).await.map(drop).unwrap_err();
+    assert!(matches!(error, ClientError::Silent), "{error}");
+    assert_eq!(started.elapsed().as_secs(), 2 * ANSWER_TIME.as_secs());
+    // One that has begun to answer may have no news for as long as it likes.
+    let fake = Fake::new([]);
+    let mut told = Box::pin(fake.client().await.watch_path(&name, true).await.unwrap());
+    let news = tokio::spawn(async move { futures::StreamExt::next(&mut told).await });
+    tokio::time::sleep(ANSWER_TIME * 100).await;
+    fake.kept.send_replace(Some(Kept { points: 7, is_complete: true }));
+    assert_eq!(news.await.unwrap().unwrap().unwrap().committed_points, 7);
 }
 
 #[tokio::test(start_paused = true)]
