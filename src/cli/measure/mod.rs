@@ -2,6 +2,7 @@
 //! folds here, `remote.rs` has a server do it; `account.rs` makes the same report of what either finds.
 
 mod account;
+mod flow;
 mod local;
 mod remote;
 mod upload;
@@ -38,6 +39,7 @@ use crate::measure::Options;
 ///
 /// With --server a server measures the tracks, each as a path of its own and as many at a time as the
 /// connection carries; the files are read here. Report, total and complaints are the same to the byte.
+/// A server that keeps the connection and for five minutes neither takes nor answers anything is given up.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct MeasureArgs {
