@@ -22,6 +22,7 @@ mod store;
 
 use std::io;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -70,6 +71,11 @@ fn complain(message: std::fmt::Arguments<'_>) -> io::Result<Outcome> {
     // Names of files and words of servers are in it.
     eprintln!("error: {}", report::harmless(&message.to_string()));
     Ok(Outcome::Failed)
+}
+
+/// What is told of a call that failed and will be made again.
+fn retry_note(reason: &str, wait: Duration) -> String {
+    format!("{}; trying again in {:.1} s", report::harmless(reason), wait.as_secs_f64())
 }
 
 /// How a command that could do its work ended.

@@ -16,8 +16,8 @@ use tokio_stream::iter;
 
 use super::input;
 use super::record::RecordArgs;
-use super::report::{Report, Style, Track, counted, harmless};
-use super::{Outcome, complain};
+use super::report::{Report, Style, Track, counted};
+use super::{Outcome, complain, retry_note};
 use crate::checkpoint::PathName;
 use crate::client::{Client, RecordEvent};
 use crate::formats::{self, ReadOptions, SinkError, TrackSink};
@@ -110,7 +110,7 @@ fn tell(bar: &ProgressBar, event: &RecordEvent) {
             bar.set_message(format!("{} recorded", counted(*committed_points, "point")));
         }
         RecordEvent::Retrying { wait, reason } => {
-            let text = format!("{}; trying again in {:.1} s", harmless(reason), wait.as_secs_f64());
+            let text = retry_note(reason, *wait);
             match bar.is_hidden() {
                 true => eprintln!("note: {text}"),
                 false => bar.set_message(text),
