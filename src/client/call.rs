@@ -147,7 +147,7 @@ mod tests {
         let mut headers_only = response(&[], &[]);
         headers_only.headers_mut().insert("grpc-status", HeaderValue::from_static("12"));
         let text = complaint(headers_only).await;
-        insta::assert_snapshot!(text, @"the server answered Unimplemented: ");
+        insta::assert_snapshot!(text, @"the server does not know this method; is it waywiser, and new enough? it answered Unimplemented: ");
 
         let mut gateway = response(b"<html>", &[]);
         *gateway.status_mut() = StatusCode::BAD_GATEWAY;
