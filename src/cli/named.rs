@@ -35,11 +35,7 @@ enum Piece {
 }
 
 /// Records the file and prints what it comes to.
-pub(super) async fn record(args: &RecordArgs, name: &PathName) -> io::Result<Outcome> {
-    let Some(url) = &args.server else {
-        let what = "a recording is kept by a server; say which one, as in --server";
-        return complain(format_args!("{what} http://127.0.0.1:50051"));
-    };
+pub(super) async fn record(args: &RecordArgs, name: &PathName, url: &str) -> io::Result<Outcome> {
     let client = match Client::connect_lazy(url) {
         Ok(client) => client,
         Err(error) => return complain(format_args!("{error}")),

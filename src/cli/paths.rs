@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use futures::StreamExt as _;
 
 use super::report::{self, Keep, Report, fitted, grouped};
-use super::{Outcome, complain, retry_note};
+use super::{Outcome, complain, retry_note, server_url};
 use crate::checkpoint::PathName;
 use crate::client::retry::{Retry, is_passing};
 use crate::client::{Client, ClientError, Patience, StoredPath};
@@ -18,7 +18,7 @@ const NAME_WIDTH: usize = 40;
 #[derive(Clone, Debug, Args)]
 struct ServerArgs {
     /// The server
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:50051")]
+    #[arg(long, value_name = "URL", value_parser = server_url, default_value = "http://127.0.0.1:50051")]
     server: String,
 
     /// Print one JSON object a line

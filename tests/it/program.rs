@@ -161,7 +161,7 @@ async fn a_track_is_recorded_under_a_name_watched_listed_and_deleted() {
 }
 
 #[test]
-fn a_recording_needs_a_server_and_a_policy_a_recording() {
+fn what_makes_no_sense_is_refused_as_that() {
     let folder = tempfile::tempdir().unwrap();
     let two = folder.path().join("two.gpx");
     let track =
@@ -170,16 +170,24 @@ fn a_recording_needs_a_server_and_a_policy_a_recording() {
     let two = two.to_str().unwrap();
     let (_reserved, closed) = reserved_address();
     let closed = closed.to_string();
-    for (arguments, message) in [
+    let (path, other) = ("http://127.0.0.1:50051/v1", "https://127.0.0.1:50051");
+    let address =
+        "for '--server <URL>': it should look like http://127.0.0.1:50051, without a path";
+    for (expected, arguments, message) in [
+        (2, vec!["record", "--name", "paths/a", two], "--server <URL>"),
         (
-            vec!["record", "--name", "paths/a", two],
-            "say which one, as in --server http://127.0.0.1:50051",
+            2,
+            vec!["record", "--min-step", "2", two],
+            "--min-step is for recordings; name one with --name",
         ),
-        (vec!["record", "--min-step", "2", two], "name one with --name"),
-        (vec!["paths", "list", "--server", &closed], "is a server running there?"),
+        (2, vec!["record", "--server", path, two], address),
+        (2, vec!["measure", "--server", path, two], address),
+        (2, vec!["watch", "paths/a", "--server", other], address),
+        (2, vec!["paths", "list", "--server", other], address),
+        (1, vec!["paths", "list", "--server", &closed], "is a server running there?"),
     ] {
-        let (code, _, complaints) = run(&arguments);
-        assert_eq!(code, Some(1), "{arguments:?}");
+        let (code, out, complaints) = run(&arguments);
+        assert_eq!((code, &*out), (Some(expected), ""), "{arguments:?}");
         assert!(complaints.contains(message), "{complaints}");
     }
 }

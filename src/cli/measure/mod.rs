@@ -13,11 +13,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Outcome;
 use super::input::{self, ReadingArgs};
 use super::policy::{Model, PolicyArgs};
 use super::progress::Progress;
 use super::report::Style;
+use super::{Outcome, server_url};
 use crate::formats::ReadOptions;
 use crate::measure::Options;
 
@@ -48,7 +48,7 @@ pub(super) struct MeasureArgs {
     files: Vec<PathBuf>,
 
     /// Have the server measure them, such as http://127.0.0.1:50051
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = server_url)]
     server: Option<String>,
 
     /// What a leg between two points is
