@@ -93,10 +93,12 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
         let mut is_first = true;
         let mut is_closed = false;
         let mut is_watching = true;
+        // Points became durable that were never here.
+        let mut is_overtaken = false;
         loop {
             // A stream of before may have had more than GetPath knew.
             sent = sent.max(self.replay.base());
-            let is_waiting = !self.replay.is_empty() || is_closed;
+            let is_waiting = !self.replay.is_empty() || is_closed || is_overtaken;
             let deadline = match is_waiting {
                 true => self.retry.deadline(),
                 // The server is there and owes nothing: a source that is silent spends no budget.
@@ -111,8 +113,13 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
                 told = watch.message(), if is_watching => match told {
                     Ok(Some(told)) => {
                         let path = told.path.unwrap_or_default();
-                        // One that is finished is told by the reply, too.
-                        self.committed(path.committed_points)?;
+                        // Before anything was sent, another may have been the writer; now it is a rival, or the
+                        // last word of one before, and the server tells which when the stream is closed.
+                        is_overtaken |= !is_first && path.committed_points > self.replay.end();
+                        if !is_overtaken {
+                            // One that is finished is told by the reply, too.
+                            self.committed(path.committed_points)?;
+                        }
                     }
                     // It ends with the recording.
                     Ok(None) => is_watching = false,
@@ -122,12 +129,18 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
                     }
                     Err(status) => return Err(self.sort(Box::new(status).into())),
                 },
-                permit = pieces.reserve(), if !is_closed && (sent < self.replay.end() || (self.source.is_exhausted && self.source.skip == 0)) => {
+                permit = pieces.reserve(), if !is_closed && (is_overtaken || sent < self.replay.end() || (self.source.is_exhausted && self.source.skip == 0)) => {
                     let Ok(permit) = permit else {
                         // The body is gone, and the reply tells why.
                         let answer = within(self.answer_time(), reply.as_mut()).await;
                         return self.answered(answer.map_err(|error| self.sort(error))?);
                     };
+                    if is_overtaken {
+                        // Without the mark of the end: that is not for this one to say.
+                        permit.send(Piece::end());
+                        is_closed = true;
+                        continue;
+                    }
                     let fixes: Vec<Fix> = self.replay.from(sent, MESSAGE_POINTS_MAX).collect();
                     let end = sent + fixes.len() as u64;
                     is_closed = self.source.is_exhausted && end == self.replay.end();
@@ -144,7 +157,7 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
                     (sent, is_first) = (end, false);
                 }
                 filled = self.source.fill(&mut self.replay, &name, &self.recorder.options),
-                    if !self.source.is_exhausted && sent == self.replay.end() && !self.replay.is_full() =>
+                    if !is_overtaken && !self.source.is_exhausted && sent == self.replay.end() && !self.replay.is_full() =>
                 {
                     filled.map_err(Break::Over)?;
                     self.check_source()?;

@@ -511,6 +511,26 @@ async fn a_source_that_is_silent_spends_no_budget() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_last_word_of_a_stream_of_before_is_no_rival() {
+    let fake = Fake::new([]);
+    let (sender, receiver) = mpsc::unbounded_channel();
+    fixes(100).for_each(|fix| sender.send(fix).unwrap());
+    let record = tokio::spawn(fake.recorder().record(UnboundedReceiverStream::new(receiver)));
+    let is_there = |kept: &Option<Kept>| kept.is_some_and(|kept| kept.points == 100);
+    fake.kept.subscribe().wait_for(is_there).await.unwrap();
+    // A process before this one had sent more.
+    fake.kept.send_replace(Some(Kept { points: 700, is_complete: false }));
+    let mut ends = fake.ends.subscribe();
+    let ends = ends.wait_for(|ends| !ends.is_empty()).await.unwrap().clone();
+    // Nothing is finished by that.
+    assert_eq!((ends, fake.seen().finishes), (vec![End::Closed], 0));
+    fixes(1_000).skip(100).for_each(|fix| sender.send(fix).unwrap());
+    drop(sender);
+    assert_whole(record.await.unwrap(), 1_000);
+    assert_eq!(fake.seen(), Seen { connections: 2, duplicates: 0, finishes: 1 });
+}
+
+#[tokio::test(start_paused = true)]
 async fn another_source_is_told_from_the_one_that_was_begun_with() {
     for is_complete in [false, true] {
         let fake = Fake::new([]);
