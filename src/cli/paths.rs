@@ -160,14 +160,18 @@ async fn show(name: &PathName, server: &ServerArgs) -> Done {
 }
 
 async fn follow(name: &PathName, server: &ServerArgs) -> Done {
-    let client = Client::connect_lazy(&server.server)?;
     let mut retry = Retry::new(Patience::default());
     let mut out = io::stdout();
     let is_line = out.is_terminal() && !server.json;
     let mut shown = None;
     loop {
-        let error = match client.watch_path(name, true).await {
-            Ok(mut told) => loop {
+        // Each time anew, so that one that cannot be had is told from one that was lost.
+        let opened = async {
+            let client = Client::connect(&server.server).await?;
+            Ok((client.watch_path(name, true).await?, client))
+        };
+        let error = match opened.await {
+            Ok((mut told, _client)) => loop {
                 match told.next().await {
                     Some(Ok(path)) => {
                         retry.progress();

@@ -1,6 +1,6 @@
 //! The program as a person runs it: output, complaints, exit status.
 
-use std::io::Read as _;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
 
@@ -158,6 +158,21 @@ async fn a_track_is_recorded_under_a_name_watched_listed_and_deleted() {
     let (code, _, complaints) = run_beside(&delete).await;
     assert_eq!(code, Some(1));
     assert!(complaints.contains("NotFound"), "{complaints}");
+}
+
+#[test]
+fn a_watch_of_a_server_that_is_away_says_so_and_goes_on() {
+    let (_reserved, closed) = reserved_address();
+    let mut watch = waywiser(&["watch", "paths/a", "--server", &closed.to_string()]);
+    let mut watch = watch.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut notes = BufReader::new(watch.stderr.take().unwrap()).lines();
+    for _ in 0..3 {
+        let note = notes.next().unwrap().unwrap();
+        assert!(note.starts_with(&format!("note: no connection to {closed}: ")), "{note}");
+        assert!(note.contains("; trying again in "), "{note}");
+    }
+    watch.kill().unwrap();
+    watch.wait().unwrap();
 }
 
 #[test]
