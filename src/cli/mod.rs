@@ -1,7 +1,7 @@
 //! The command line: one module a command, and what they share.
 //!
 //! [`run`] is the program. It parses, calls the command, and turns its outcome into an exit code:
-//! 0 when all went well, 1 when something failed, 2 (clap's) when the arguments make no sense. A
+//! 0 when all went well, 1 when something failed, 2 when the arguments make no sense. A
 //! new command is a new module and a line in `Command`.
 
 // The one room that speaks to a terminal.
@@ -22,8 +22,11 @@ mod store;
 
 use std::io;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+
+use crate::client;
 
 /// Measure the length of paths, exactly.
 #[derive(Debug, Parser)]
@@ -55,6 +58,8 @@ pub fn run() -> ExitCode {
     };
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
+        // As clap has it.
+        Ok(Outcome::Misused) => ExitCode::from(2),
         Ok(Outcome::Failed) => ExitCode::FAILURE,
         // Whoever read the output has seen enough, as `head` does.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
@@ -72,12 +77,34 @@ fn complain(message: std::fmt::Arguments<'_>) -> io::Result<Outcome> {
     Ok(Outcome::Failed)
 }
 
+/// Tells the user why the arguments make no sense together; what one alone can be wrong in, clap tells.
+fn refuse(message: std::fmt::Arguments<'_>) -> io::Result<Outcome> {
+    complain(message)?;
+    eprintln!("\nFor more information, try '--help'.");
+    Ok(Outcome::Misused)
+}
+
+/// Reads the address of a server.
+fn server_url(text: &str) -> Result<String, String> {
+    match client::endpoint(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err("it should look like http://127.0.0.1:50051, without a path".to_owned()),
+    }
+}
+
+/// What is told of a call that failed and will be made again.
+fn retry_note(reason: &str, wait: Duration) -> String {
+    format!("{}; trying again in {:.1} s", report::harmless(reason), wait.as_secs_f64())
+}
+
 /// How a command that could do its work ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     Done,
     /// Something failed, and the user was told what.
     Failed,
+    /// The arguments made no sense, and the user was told why.
+    Misused,
 }
 
 #[cfg(test)]

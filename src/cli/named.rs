@@ -1,8 +1,8 @@
 //! `waywiser record --name`: a track file into a recording, again and again until it is there.
 //!
 //! A thread reads the file from its start and hands batches on; [`Recorder`](crate::client::Recorder)
-//! passes over what the server has. Where no track was chosen the file is looked through before anything is
-//! sent; standard input cannot be, and leaves its recording unfinished where it has more than one track.
+//! passes over what the server has. A file is looked through before anything is sent; standard input cannot be,
+//! and leaves its recording unfinished where it is broken or has more than one track.
 
 use std::cell::RefCell;
 use std::io::{self, IsTerminal, Read, Write};
@@ -16,8 +16,8 @@ use tokio_stream::iter;
 
 use super::input;
 use super::record::RecordArgs;
-use super::report::{Report, Style, Track, counted, harmless};
-use super::{Outcome, complain};
+use super::report::{Report, Style, Track, counted};
+use super::{Outcome, complain, retry_note};
 use crate::checkpoint::PathName;
 use crate::client::{Client, RecordEvent};
 use crate::formats::{self, ReadOptions, SinkError, TrackSink};
@@ -35,22 +35,18 @@ enum Piece {
 }
 
 /// Records the file and prints what it comes to.
-pub(super) async fn record(args: &RecordArgs, name: &PathName) -> io::Result<Outcome> {
-    let Some(url) = &args.server else {
-        let what = "a recording is kept by a server; say which one, as in --server";
-        return complain(format_args!("{what} http://127.0.0.1:50051"));
-    };
+pub(super) async fn record(args: &RecordArgs, name: &PathName, url: &str) -> io::Result<Outcome> {
     let client = match Client::connect_lazy(url) {
         Ok(client) => client,
         Err(error) => return complain(format_args!("{error}")),
     };
     let file = args.file.to_string_lossy();
     let metric = args.metric();
-    if args.track.is_none() && args.file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+    if args.file.metadata().is_ok_and(|metadata| metadata.is_file()) {
         let (path, options) = (args.file.clone(), args.reading.options(metric.space()));
         let look = move || Survey::of(&path, &options, metric.space());
         let refusal = match tokio::task::spawn_blocking(look).await {
-            Ok(survey) => survey.refusal(),
+            Ok(survey) => survey.refusal(args.track),
             Err(_) => Some(": reading it stopped half-way".to_owned()),
         };
         if let Some(refusal) = refusal {
@@ -110,7 +106,7 @@ fn tell(bar: &ProgressBar, event: &RecordEvent) {
             bar.set_message(format!("{} recorded", counted(*committed_points, "point")));
         }
         RecordEvent::Retrying { wait, reason } => {
-            let text = format!("{}; trying again in {:.1} s", harmless(reason), wait.as_secs_f64());
+            let text = retry_note(reason, *wait);
             match bar.is_hidden() {
                 true => eprintln!("note: {text}"),
                 false => bar.set_message(text),
@@ -145,9 +141,14 @@ impl Survey {
     }
 
     /// Why there is nothing to record, or more than one thing.
-    fn refusal(self) -> Option<String> {
-        if self.error.is_some() || self.track_count < 2 {
+    fn refusal(self, wanted: Option<u64>) -> Option<String> {
+        if self.error.is_some() {
             return self.error;
+        }
+        match wanted {
+            Some(wanted) if wanted > self.track_count => return Some(too_few(self.track_count)),
+            None if self.track_count > 1 => {}
+            _ => return None,
         }
         let mut text = format!(
             ": it has {}, and a recording is one; choose one:",
@@ -194,6 +195,11 @@ impl TrackSink for Survey {
     }
 }
 
+/// There is no track of the wanted number.
+fn too_few(track_count: u64) -> String {
+    format!(": it has {} only", counted(track_count, "track"))
+}
+
 fn read(
     args: &RecordArgs,
     name: &PathName,
@@ -213,7 +219,7 @@ fn read(
             (Some(refusal), _) => Piece::Failed(refusal),
             (None, Err(error)) => Piece::Failed(input::located("", &error)),
             (None, Ok(())) if sink.wanted.is_some_and(|wanted| wanted > sink.track) => {
-                Piece::Failed(format!(": it has {} only", counted(sink.track, "track")))
+                Piece::Failed(too_few(sink.track))
             }
             (None, Ok(())) => Piece::End,
         };

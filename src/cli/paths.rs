@@ -4,10 +4,9 @@ use std::io::{self, IsTerminal, Write};
 
 use clap::{Args, Subcommand};
 use futures::StreamExt as _;
-use serde::Serialize;
 
-use super::report::{Keep, Report, Style, Track, fitted, grouped, harmless};
-use super::{Outcome, complain};
+use super::report::{self, Keep, Report, fitted, grouped};
+use super::{Outcome, complain, retry_note, server_url};
 use crate::checkpoint::PathName;
 use crate::client::retry::{Retry, is_passing};
 use crate::client::{Client, ClientError, Patience, StoredPath};
@@ -19,7 +18,7 @@ const NAME_WIDTH: usize = 40;
 #[derive(Clone, Debug, Args)]
 struct ServerArgs {
     /// The server
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:50051")]
+    #[arg(long, value_name = "URL", value_parser = server_url, default_value = "http://127.0.0.1:50051")]
     server: String,
 
     /// Print one JSON object a line
@@ -131,20 +130,18 @@ async fn list(server: &ServerArgs) -> Done {
     let client = Client::connect(&server.server).await?;
     let mut out = io::stdout();
     let mut page_token = None;
-    if !server.json {
-        let header =
-            writeln!(out, "{:NAME_WIDTH$}{:>13}{:>20}  state", "recording", "points", "length");
-        if header.is_err() {
-            return Ok(header);
-        }
-    }
+    let mut is_headed = server.json;
     loop {
         let page = client.list_paths(page_token).await?;
-        for path in &page.paths {
-            let written = row(&mut out, path, server.json);
-            if written.is_err() {
-                return Ok(written);
-            }
+        let mut written = Ok(());
+        if !std::mem::replace(&mut is_headed, true) {
+            let [name, points, length] = ["recording", "points", "length"];
+            written = writeln!(out, "{name:NAME_WIDTH$}{points:>13}{length:>20}  state");
+        }
+        let rows = |()| page.paths.iter().try_for_each(|path| row(&mut out, path, server.json));
+        let written = written.and_then(rows);
+        if written.is_err() {
+            return Ok(written);
         }
         page_token = page.next_page_token;
         if page_token.is_none() {
@@ -156,24 +153,25 @@ async fn list(server: &ServerArgs) -> Done {
 async fn show(name: &PathName, server: &ServerArgs) -> Done {
     let path = Client::connect(&server.server).await?.path(name).await?;
     let mut out = io::stdout();
-    let Some(summary) = path.summary.clone().filter(|_| !server.json) else {
-        return Ok(row(&mut out, &path, server.json));
-    };
-    let state = state(&path);
-    let mut report = Report::new(&mut out, Style::Details, summary.metric, [state].into_iter());
-    let track = Track { file: state, number: 1, name: Some(&path.name), summary };
-    Ok(report.track(&track).and_then(|()| out.flush()))
+    Ok(match &path.summary {
+        Some(summary) if !server.json => Report::recording(out, state(&path), &path, summary),
+        _ => row(&mut out, &path, server.json),
+    })
 }
 
 async fn follow(name: &PathName, server: &ServerArgs) -> Done {
-    let client = Client::connect_lazy(&server.server)?;
     let mut retry = Retry::new(Patience::default());
     let mut out = io::stdout();
     let is_line = out.is_terminal() && !server.json;
     let mut shown = None;
     loop {
-        let error = match client.watch_path(name, true).await {
-            Ok(mut told) => loop {
+        // Each time anew, so that one that cannot be had is told from one that was lost.
+        let opened = async {
+            let client = Client::connect(&server.server).await?;
+            Ok((client.watch_path(name, true).await?, client))
+        };
+        let error = match opened.await {
+            Ok((mut told, _client)) => loop {
                 match told.next().await {
                     Some(Ok(path)) => {
                         retry.progress();
@@ -198,56 +196,115 @@ async fn follow(name: &PathName, server: &ServerArgs) -> Done {
             Err(error) => error,
         };
         match retry.next_wait().filter(|_| is_passing(&error)) {
-            Some(wait) => tokio::time::sleep(wait).await,
+            Some(wait) => {
+                // The line that changes is left as it is.
+                let written = if is_line && shown.is_some() { writeln!(out) } else { Ok(()) };
+                if written.is_err() {
+                    return Ok(written);
+                }
+                eprintln!("note: {}", retry_note(&error.to_string(), wait));
+                tokio::time::sleep(wait).await;
+            }
             None => return Err(error),
         }
     }
 }
 
 fn state(path: &StoredPath) -> &'static str {
-    if path.is_complete { "finished" } else { "growing" }
+    match &path.summary {
+        // The server cannot read it: delete it and record it again.
+        None => "damaged",
+        Some(_) if path.is_complete => "finished",
+        Some(_) => "growing",
+    }
 }
 
 fn text(path: &StoredPath) -> String {
-    let length =
-        path.summary.as_ref().map_or_else(String::new, |summary| match summary.metric.space() {
-            Space::Planar => grouped(&format!("{:.6}", summary.length)),
-            Space::Geographic => grouped(&format!("{:.3}", summary.length)) + " m",
-        });
-    let points = grouped(&path.committed_points.to_string());
-    let name = fitted(&harmless(&path.name), NAME_WIDTH, Keep::End);
+    let (points, length) = match &path.summary {
+        None => Default::default(),
+        Some(summary) => {
+            let length = match summary.metric.space() {
+                Space::Planar => grouped(&format!("{:.6}", summary.length)),
+                Space::Geographic => grouped(&format!("{:.3}", summary.length)) + " m",
+            };
+            (grouped(&path.committed_points.to_string()), length)
+        }
+    };
+    let name = fitted(&path.name, NAME_WIDTH, Keep::End);
     format!("{name}{points:>13}{length:>20}  {}", state(path))
 }
 
 fn row(out: &mut impl Write, path: &StoredPath, json: bool) -> io::Result<()> {
-    if !json {
-        return writeln!(out, "{}", text(path));
+    match json {
+        true => report::json_recording(out, path),
+        false => writeln!(out, "{}", text(path)),
     }
-    let of = |space: Space| {
-        let summary = path.summary.as_ref();
-        summary.filter(|summary| summary.metric.space() == space).map(|summary| summary.length)
-    };
-    let json = JsonPath {
-        name: &path.name,
-        complete: path.is_complete,
-        committed_points: path.committed_points,
-        length_m: of(Space::Geographic),
-        length: of(Space::Planar),
-        model: path.summary.as_ref().map(|summary| summary.metric.to_string()),
-    };
-    serde_json::to_writer(&mut *out, &json)?;
-    writeln!(out)
 }
 
-#[derive(Serialize)]
-struct JsonPath<'a> {
-    name: &'a str,
-    complete: bool,
-    committed_points: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    length_m: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    length: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    model: Option<String>,
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::{Fix, Measurement, Metric, Options, PathSummary, Point};
+
+    fn stored(summary: Option<PathSummary>) -> StoredPath {
+        StoredPath {
+            name: "paths/walk".to_owned(),
+            is_complete: false,
+            committed_points: summary.as_ref().map_or(0, |summary| summary.point_count),
+            summary,
+            create_unix_ms: Some(1_700_000_000_000),
+            update_unix_ms: Some(1_700_000_060_123),
+            expire_unix_ms: None,
+        }
+    }
+
+    fn walk() -> PathSummary {
+        let options = Options { min_step: Some(1.0), ..Options::new(Metric::Geodesic) };
+        let mut measurement = Measurement::new(options);
+        let fix = |(i, latitude): (i64, f64)| {
+            let fix = Fix::new(Point::geographic(latitude, 14.0).unwrap());
+            fix.at_unix_ns(i * 30_000_000_000).with_z(i as f64).unwrap()
+        };
+        let fixes: Vec<_> = (0..).zip([46.0, 46.0, 46.01]).map(fix).collect();
+        measurement.extend(&fixes).unwrap();
+        measurement.summary()
+    }
+
+    fn printed(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> String {
+        let mut out = Vec::new();
+        write(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn one_that_the_server_cannot_read_is_damaged() {
+        let path = stored(None);
+        let text = printed(|out| row(out, &path, false));
+        insta::assert_snapshot!(text, @"paths/walk                                                                 damaged");
+        let json = printed(|out| row(out, &path, true));
+        insta::assert_snapshot!(json, @r#"{"name":"paths/walk","damaged":true}"#);
+    }
+
+    #[test]
+    fn all_that_is_known_is_shown_to_people_and_to_programs() {
+        let path = stored(Some(walk()));
+        let summary = path.summary.as_ref().unwrap();
+        let text = printed(|out| Report::recording(out, state(&path), &path, summary));
+        insta::assert_snapshot!(text, @r"
+        state    recording                              points  segments              length
+        growing  paths/walk                                  2         1         1 111.514 m
+                   all points, unfiltered                    3                   1 111.514 m
+                   - too near, first at 1                    1                       0.000 m
+                   from first to last                                            1 111.514 m
+                   ascent                                                            2.000 m
+                   descent                                                           0.000 m
+                   time elapsed                                                           1m
+                   time in motion                                                         1m
+                   highest speed                                                  18.525 m/s
+                   begun                                            2023-11-14T22:13:20.000Z
+                   last grown or finished                           2023-11-14T22:14:20.123Z
+        ");
+        let json = printed(|out| row(out, &path, true));
+        insta::assert_snapshot!(json, @r#"{"name":"paths/walk","complete":false,"committed_points":3,"length_m":1111.5141618393973,"model":"geodesic","segments":1,"displacement_m":1111.5141618393973,"bbox":[14.0,46.0,14.0,46.01],"accepted":2,"raw_length_m":1111.5141618393973,"elapsed_s":60.0,"moving_s":60.0,"max_speed_mps":18.52523603065662,"ascent_m":2.0,"descent_m":0.0,"rejections":[{"reason":"step","count":1,"first_offset":1,"kept_out_m":0.0}],"create_time":"2023-11-14T22:13:20.000Z","update_time":"2023-11-14T22:14:20.123Z"}"#);
+    }
 }

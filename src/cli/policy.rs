@@ -103,6 +103,22 @@ impl PolicyArgs {
             ..Options::new(metric)
         }
     }
+
+    /// The first argument that says something else than nothing does.
+    pub(super) fn first_set(&self) -> Option<&'static str> {
+        let set = [
+            (self.elevation != ElevationMode::Ignored, "--elevation"),
+            (self.max_gap_time.is_some(), "--max-gap-time"),
+            (self.max_gap.is_some(), "--max-gap"),
+            (self.max_speed.is_some(), "--max-speed"),
+            (self.reanchor_count != REANCHOR_COUNT, "--reanchor-count"),
+            (self.min_step.is_some(), "--min-step"),
+            (self.max_accuracy.is_some(), "--max-accuracy"),
+            (self.reject_backward_time, "--reject-backward-time"),
+            (self.stopped_speed.is_some(), "--stopped-speed"),
+        ];
+        set.into_iter().find_map(|(is_set, argument)| is_set.then_some(argument))
+    }
 }
 
 fn positive(text: &str) -> Result<f64, String> {
@@ -160,6 +176,28 @@ mod tests {
             ..Options::new(Metric::Geodesic)
         };
         assert_eq!(parsed(all), Ok(expected));
+    }
+
+    #[test]
+    fn each_argument_that_is_set_is_known() {
+        let first_set = |arguments: &str| {
+            let words = ["x"].into_iter().chain(arguments.split_whitespace());
+            Wrapper::parse_from(words).args.first_set()
+        };
+        assert_eq!(first_set("--elevation ignored"), None);
+        for argument in [
+            "--elevation 3d",
+            "--max-gap-time 1s",
+            "--max-gap 1",
+            "--max-speed 1",
+            "--reanchor-count 1",
+            "--min-step 1",
+            "--max-accuracy 1",
+            "--reject-backward-time",
+            "--stopped-speed 1",
+        ] {
+            assert_eq!(first_set(argument), argument.split(' ').next(), "{argument}");
+        }
     }
 
     #[test]

@@ -18,11 +18,11 @@ use super::input::{self, ReadingArgs};
 use super::policy::{Model, PolicyArgs};
 use super::progress::Progress;
 use super::report::{Keep, counted, fitted, grouped};
-use super::{Outcome, complain, named};
+use super::{Outcome, complain, named, refuse, server_url};
 use crate::checkpoint::{MemoryStore, PathName};
 use crate::client::{Client, ClientError, Route};
 use crate::formats::{self, Fix, FormatError, SinkError, TrackSink};
-use crate::measure::{Metric, Options, Point, Space};
+use crate::measure::{Metric, Point, Space};
 use crate::server::{self, Config};
 
 /// Points in a batch. One batch is being read, a few wait, one is being sent.
@@ -50,11 +50,11 @@ pub(super) struct RecordArgs {
     pub(super) file: PathBuf,
 
     /// The server to send it to, such as http://127.0.0.1:50051
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = server_url)]
     pub(super) server: Option<String>,
 
     /// Keep the track on the server as the recording paths/NAME, of all that is known of its points
-    #[arg(long, value_name = "paths/NAME")]
+    #[arg(long, value_name = "paths/NAME", requires = "server")]
     name: Option<PathName>,
 
     /// Which track of the file, counted from 1; needed where it has several
@@ -116,13 +116,12 @@ pub(super) fn run(args: &RecordArgs) -> io::Result<Outcome> {
 }
 
 async fn record(args: &RecordArgs) -> io::Result<Outcome> {
-    if let Some(name) = &args.name {
-        return named::record(args, name).await;
+    // A name comes with a server.
+    if let (Some(name), Some(url)) = (&args.name, &args.server) {
+        return named::record(args, name, url).await;
     }
-    if args.policy.options(Metric::Geodesic) != Options::new(Metric::Geodesic) {
-        return complain(format_args!(
-            "a policy is for recordings; name one with --name paths/..."
-        ));
+    if let Some(option) = args.policy.first_set() {
+        return refuse(format_args!("{option} is for recordings; name one with --name paths/..."));
     }
     let mut pieces = match read(args) {
         Ok(pieces) => pieces,

@@ -6,6 +6,7 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
@@ -31,6 +32,14 @@ impl Drop for CutOnDrop {
     fn drop(&mut self) {
         self.0.cut();
     }
+}
+
+/// An answer, if it comes in time.
+pub(super) async fn within<T>(
+    time: Duration,
+    answer: impl Future<Output = Result<T, ClientError>>,
+) -> Result<T, ClientError> {
+    tokio::time::timeout(time, answer).await.unwrap_or(Err(ClientError::Silent))
 }
 
 /// Calls a method and gives the one message of the reply.
@@ -138,7 +147,7 @@ mod tests {
         let mut headers_only = response(&[], &[]);
         headers_only.headers_mut().insert("grpc-status", HeaderValue::from_static("12"));
         let text = complaint(headers_only).await;
-        insta::assert_snapshot!(text, @"the server answered Unimplemented: ");
+        insta::assert_snapshot!(text, @"the server does not know this method; is it waywiser, and new enough? it answered Unimplemented: ");
 
         let mut gateway = response(b"<html>", &[]);
         *gateway.status_mut() = StatusCode::BAD_GATEWAY;

@@ -25,6 +25,7 @@ use bytes::Bytes;
 use tokio_stream::Stream;
 use tonic::body::Body;
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
 
 use crate::measure::{Point, Space};
 use body::{PointBody, Tie};
@@ -37,6 +38,10 @@ pub use retry::Patience;
 /// take to say so; a call to one that is not fails instead of waiting for ever.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long a server may take to answer a call that asks one thing, and to begin to answer one that
+/// goes on: whoever is there, and be it a proxy before a server that hangs, may never do.
+const ANSWER_TIME: Duration = Duration::from_secs(30);
 
 /// How long a connection may take to come about.
 const CONNECT_TIME: Duration = Duration::from_secs(10);
@@ -90,7 +95,9 @@ pub struct PathLength {
 #[non_exhaustive]
 pub enum ClientError {
     /// The address is none.
-    #[error("{url} is not the address of a server; it should look like http://127.0.0.1:50051")]
+    #[error(
+        "{url} is not the address of a server; it should look like http://127.0.0.1:50051, without a path"
+    )]
     Url {
         /// What was given.
         url: String,
@@ -125,8 +132,13 @@ pub enum ClientError {
         y: f64,
     },
     /// The server refused, or the connection broke.
-    #[error("the server answered {:?}: {}", .0.code(), .0.message())]
-    Status(#[from] Box<tonic::Status>),
+    #[error("{}", status_words(.0))]
+    Status(#[from] Box<Status>),
+    /// Somebody keeps the connection, and the answer did not come in time.
+    #[error(
+        "the connection is open, and the server does not answer; it may hang, or a proxy may have lost it"
+    )]
+    Silent,
     /// The reply is none.
     #[error("the server's reply makes no sense: {0}")]
     Reply(String),
@@ -205,18 +217,37 @@ impl ClientError {
     /// What broke the connection, if the server did not answer because of that.
     pub(crate) fn lost(&self) -> Option<String> {
         match self {
-            // A status that has a source was made here, of an error of the transport.
-            Self::Status(status) => std::error::Error::source(&**status).map(innermost),
+            Self::Status(status) => lost(status),
             _ => None,
         }
     }
 }
 
-fn endpoint(url: &str) -> Result<Endpoint, ClientError> {
+/// A status that has a source was made here, of an error of the transport.
+fn lost(status: &Status) -> Option<String> {
+    std::error::Error::source(status).map(innermost)
+}
+
+fn status_words(status: &Status) -> String {
+    let (code, message) = (status.code(), status.message());
+    match lost(status) {
+        Some(reason) => format!("the connection was lost: {reason}"),
+        None if code == Code::Unimplemented => format!(
+            "the server does not know this method; is it waywiser, and new enough? it answered {code:?}: {message}"
+        ),
+        None => format!("the server answered {code:?}: {message}"),
+    }
+}
+
+/// What is connected to. A path would be ignored: methods have theirs.
+pub(crate) fn endpoint(url: &str) -> Result<Endpoint, ClientError> {
     let full = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
     let endpoint = Endpoint::from_shared(full)
         .ok()
         .filter(|endpoint| endpoint.uri().scheme_str() == Some("http"))
+        .filter(|endpoint| {
+            matches!(endpoint.uri().path(), "" | "/") && endpoint.uri().query().is_none()
+        })
         .ok_or_else(|| ClientError::Url { url: url.to_owned() })?;
     Ok(endpoint
         .connect_timeout(CONNECT_TIME)
@@ -231,4 +262,34 @@ fn innermost(error: &dyn std::error::Error) -> String {
         error = source;
     }
     error.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_a_host_and_no_path() {
+        for good in ["http://127.0.0.1:50051", "127.0.0.1:50051", "http://[::1]:50051/", "host"] {
+            assert!(endpoint(good).is_ok(), "{good}");
+        }
+        for bad in ["https://a", "http://a:1/b", "http://a:1/b/", "a:1?b", "http://", "", "a b"] {
+            assert!(matches!(endpoint(bad), Err(ClientError::Url { .. })), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_the_server_said_is_told_from_what_it_did_not() {
+        let words = |status| ClientError::from(Box::new(status)).to_string();
+        let said = words(Status::data_loss("it cannot be read"));
+        insta::assert_snapshot!(said, @"the server answered DataLoss: it cannot be read");
+        let unknown = words(Status::unimplemented("no such method"));
+        insta::assert_snapshot!(
+            unknown,
+            @"the server does not know this method; is it waywiser, and new enough? it answered Unimplemented: no such method"
+        );
+        let reset = std::io::Error::other("connection reset by peer");
+        let lost = words(Status::from_error(reset.into()));
+        insta::assert_snapshot!(lost, @"the connection was lost: connection reset by peer");
+    }
 }

@@ -3,11 +3,13 @@
 
 use futures::StreamExt as _;
 use tokio_stream::Stream;
+use tonic::Streaming;
 use tonic::transport::Channel;
 
+use super::call::within;
 use super::columns::{self, MESSAGE_POINTS_MAX};
 use super::convert::{self, options_message, reply};
-use super::{Client, ClientError};
+use super::{ANSWER_TIME, Client, ClientError};
 use crate::checkpoint::PathName;
 use crate::measure::{Fix, Options, PathSummary};
 use crate::proto::waywiser_v1 as pb;
@@ -87,7 +89,7 @@ impl Client {
     /// # Errors
     /// When there is none of that name, and when the call fails.
     pub async fn path(&self, name: &PathName) -> Result<StoredPath, ClientError> {
-        path(&mut self.stub(), name).await
+        within(ANSWER_TIME, path(&mut self.stub(), name)).await
     }
 
     /// A page of recordings.
@@ -97,7 +99,9 @@ impl Client {
     pub async fn list_paths(&self, page_token: Option<String>) -> Result<PathPage, ClientError> {
         let page_token = page_token.unwrap_or_default();
         let request = pb::ListPathsRequest { page_size: 0, page_token };
-        let page = self.stub().list_paths(request).await.map_err(Box::new)?.into_inner();
+        let mut stub = self.stub();
+        let page = async { Ok(stub.list_paths(request).await.map_err(Box::new)?.into_inner()) };
+        let page = within(ANSWER_TIME, page).await?;
         Ok(PathPage {
             paths: page.paths.into_iter().map(convert::stored_path).collect::<Result<_, _>>()?,
             next_page_token: Some(page.next_page_token).filter(|token| !token.is_empty()),
@@ -110,7 +114,9 @@ impl Client {
     /// When there is none of that name, and when the call fails.
     pub async fn delete_path(&self, name: &PathName) -> Result<(), ClientError> {
         let request = pb::DeletePathRequest { name: name.to_string(), allow_missing: false };
-        self.stub().delete_path(request).await.map_err(Box::new)?;
+        let mut stub = self.stub();
+        let deleted = async { Ok(stub.delete_path(request).await.map_err(Box::new)?) };
+        within(ANSWER_TIME, deleted).await?;
         Ok(())
     }
 
@@ -118,15 +124,15 @@ impl Client {
     /// `allow_missing` one that does not exist yet is waited for.
     ///
     /// # Errors
-    /// When the call fails, at the beginning or later. It can then be made again.
+    /// When the call fails, at the beginning or later; it can then be made again. What is there is told at
+    /// once, and how long more takes is up to the recording.
     pub async fn watch_path(
         &self,
         name: &PathName,
         allow_missing: bool,
     ) -> Result<impl Stream<Item = Result<StoredPath, ClientError>> + Send + use<>, ClientError>
     {
-        let request = pb::WatchPathRequest { name: name.to_string(), allow_missing };
-        let told = self.stub().watch_path(request).await.map_err(Box::new)?.into_inner();
+        let told = within(ANSWER_TIME, watch(&mut self.stub(), name, allow_missing)).await?;
         Ok(told.map(|told| {
             let told = told.map_err(Box::new)?.path;
             convert::stored_path(told.ok_or_else(|| reply("it has no path".to_owned()))?)
@@ -156,6 +162,16 @@ pub(super) async fn path(stub: &mut Stub, name: &PathName) -> Result<StoredPath,
     let request = pb::GetPathRequest { name: name.to_string() };
     let path = stub.get_path(request).await.map_err(Box::new)?.into_inner().path;
     convert::stored_path(path.ok_or_else(|| reply("it has no path".to_owned()))?)
+}
+
+/// WatchPath, as far as to its first answer, which says that there will be more.
+pub(super) async fn watch(
+    stub: &mut Stub,
+    name: &PathName,
+    allow_missing: bool,
+) -> Result<Streaming<pb::WatchPathResponse>, ClientError> {
+    let request = pb::WatchPathRequest { name: name.to_string(), allow_missing };
+    Ok(stub.watch_path(request).await.map_err(Box::new)?.into_inner())
 }
 
 fn messages(part: PathPart) -> Vec<pb::MeasurePathsRequest> {

@@ -30,6 +30,11 @@ impl Piece {
         frame(message, &mut bytes);
         Self { bytes: bytes.freeze(), is_last }
     }
+
+    /// The end behind what was sent before, without a message.
+    pub(super) fn end() -> Self {
+        Self { bytes: Bytes::new(), is_last: true }
+    }
 }
 
 /// Appends a message with its prefix.
@@ -110,6 +115,11 @@ mod tests {
         assert_eq!(poll(&mut body), Poll::Ready(Some(Ok(5 + 2))));
         assert!(body.is_end_stream());
         assert_eq!(poll(&mut body), Poll::Ready(None));
+
+        let (sender, mut body) = PieceBody::new(Arc::default());
+        sender.try_send(Piece::end()).unwrap();
+        assert_eq!(poll(&mut body), Poll::Ready(Some(Ok(0))));
+        assert!(body.is_end_stream());
 
         let reset = Poll::Ready(Some(Err(Some(Reason::CANCEL))));
         let (sender, mut body) = PieceBody::new(Arc::default());

@@ -77,7 +77,7 @@ impl Retry {
 /// Whether trying again may help: the server or the way to it is away, or nobody knows what happened.
 pub(crate) fn is_passing(error: &ClientError) -> bool {
     match error {
-        ClientError::Connect { .. } => true,
+        ClientError::Connect { .. } | ClientError::Silent => true,
         ClientError::Status(status) => error.lost().is_some() || is_passing_status(status),
         _ => false,
     }

@@ -300,18 +300,23 @@ async fn a_process_that_is_not_there_is_told() {
 
 #[tokio::test]
 async fn what_does_not_fit_together_is_refused() {
-    let output = waywiser(&["bench", "--connections", "2"]).await;
-    assert_eq!(text(&output.stderr), "error: 1 stream cannot use 2 connections\n");
-    let output = waywiser(&["bench", "--named"]).await;
-    assert_eq!(
-        text(&output.stderr),
-        "error: --named means something to --method record-path alone\n"
-    );
+    for (arguments, message) in [
+        (&["--connections", "2"][..], "1 stream cannot use --connections 2"),
+        (&["--named"], "--named means something to --method record-path alone"),
+        (&["--live=10", "--duration=2s"], "--duration 2s is less than three times --interval 1s"),
+    ] {
+        let output = waywiser(&[&["bench"], arguments].concat()).await;
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let complaint = text(&output.stderr);
+        assert_eq!(complaint.lines().next(), Some(&*format!("error: {message}")), "{complaint}");
+    }
     for arguments in [
         ["--ceiling", "--server=http://127.0.0.1:1"],
         ["--data=.", "--server=http://127.0.0.1:1"],
         ["--against=named", "--live=7"],
         ["--against=streams=7", "--json"],
+        ["--live=7", "--interval=0s"],
+        ["--server=https://127.0.0.1:1", "--json"],
     ] {
         let output = waywiser(&[&["bench"], &arguments[..]].concat()).await;
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");

@@ -81,7 +81,7 @@ async fn a_command_that_is_killed_half_way_goes_on_when_it_is_run_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_with_several_tracks_is_refused_before_anything_is_sent() {
+async fn a_file_that_is_broken_or_has_several_tracks_is_refused_before_anything_is_sent() {
     let folder = tempfile::tempdir().unwrap();
     let serve = Serve::start(&folder.path().join("data"));
     let url = format!("http://{}", serve.address);
@@ -109,9 +109,14 @@ async fn a_file_with_several_tracks_is_refused_before_anything_is_sent() {
         "{complaints}"
     );
     let broken = named.clone() + "<trk><trkseg><trkpt lat='91' lon='1'/></trkseg></trk>";
-    let (code, _, complaints) = record(broken, &[]).await;
-    assert_eq!(code, Some(1));
-    assert!(complaints.contains("latitude 91 is not between"), "{complaints}");
+    // Whichever track is chosen.
+    for more in [&[][..], &["--track", "1"], &["--track", "2"]] {
+        let (code, _, complaints) = record(broken.clone(), more).await;
+        assert_eq!(code, Some(1));
+        assert!(complaints.contains("latitude 91 is not between"), "{complaints}");
+    }
+    let (code, _, complaints) = record(named.clone(), &["--track", "2"]).await;
+    assert_eq!((code, &*complaints), (Some(1), "error: tracks.gpx: it has 1 track only\n"));
 
     let client = Client::connect(&url).await.unwrap();
     assert_eq!(client.list_paths(None).await.unwrap().paths, []);

@@ -135,6 +135,19 @@ async fn a_server_that_is_not_there_or_another_one_is_told() {
     let (_, health) = tonic_health::server::health_reporter();
     let other = tonic::transport::Server::builder().add_service(health);
     let other = tokio::spawn(other.serve_with_incoming(incoming.boxed()));
+    let commands: [&[&str]; 4] = [
+        &["paths", "list"],
+        &["paths", "show", "paths/a"],
+        &["watch", "paths/a"],
+        &["record", legs, "--name", "paths/a"],
+    ];
+    for command in commands {
+        let (code, out, complaints) =
+            run_beside(&[command, &["--server", &address]].concat()).await;
+        assert_eq!((code, &*out), (Some(1), ""), "{command:?}");
+        assert!(complaints.contains("the server does not know this method; is it waywiser"));
+        assert_eq!(complaints.lines().count(), 1, "{complaints}");
+    }
     let (code, out, complaints) = run_beside(&["measure", "--server", &address, legs]).await;
     other.abort();
     assert_eq!((code, &*out), (Some(1), ""));

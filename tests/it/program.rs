@@ -1,6 +1,6 @@
 //! The program as a person runs it: output, complaints, exit status.
 
-use std::io::Read as _;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
 
@@ -161,7 +161,22 @@ async fn a_track_is_recorded_under_a_name_watched_listed_and_deleted() {
 }
 
 #[test]
-fn a_recording_needs_a_server_and_a_policy_a_recording() {
+fn a_watch_of_a_server_that_is_away_says_so_and_goes_on() {
+    let (_reserved, closed) = reserved_address();
+    let mut watch = waywiser(&["watch", "paths/a", "--server", &closed.to_string()]);
+    let mut watch = watch.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut notes = BufReader::new(watch.stderr.take().unwrap()).lines();
+    for _ in 0..3 {
+        let note = notes.next().unwrap().unwrap();
+        assert!(note.starts_with(&format!("note: no connection to {closed}: ")), "{note}");
+        assert!(note.contains("; trying again in "), "{note}");
+    }
+    watch.kill().unwrap();
+    watch.wait().unwrap();
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_as_that() {
     let folder = tempfile::tempdir().unwrap();
     let two = folder.path().join("two.gpx");
     let track =
@@ -170,16 +185,24 @@ fn a_recording_needs_a_server_and_a_policy_a_recording() {
     let two = two.to_str().unwrap();
     let (_reserved, closed) = reserved_address();
     let closed = closed.to_string();
-    for (arguments, message) in [
+    let (path, other) = ("http://127.0.0.1:50051/v1", "https://127.0.0.1:50051");
+    let address =
+        "for '--server <URL>': it should look like http://127.0.0.1:50051, without a path";
+    for (expected, arguments, message) in [
+        (2, vec!["record", "--name", "paths/a", two], "--server <URL>"),
         (
-            vec!["record", "--name", "paths/a", two],
-            "say which one, as in --server http://127.0.0.1:50051",
+            2,
+            vec!["record", "--min-step", "2", two],
+            "--min-step is for recordings; name one with --name",
         ),
-        (vec!["record", "--min-step", "2", two], "name one with --name"),
-        (vec!["paths", "list", "--server", &closed], "is a server running there?"),
+        (2, vec!["record", "--server", path, two], address),
+        (2, vec!["measure", "--server", path, two], address),
+        (2, vec!["watch", "paths/a", "--server", other], address),
+        (2, vec!["paths", "list", "--server", other], address),
+        (1, vec!["paths", "list", "--server", &closed], "is a server running there?"),
     ] {
-        let (code, _, complaints) = run(&arguments);
-        assert_eq!(code, Some(1), "{arguments:?}");
+        let (code, out, complaints) = run(&arguments);
+        assert_eq!((code, &*out), (Some(expected), ""), "{arguments:?}");
         assert!(complaints.contains(message), "{complaints}");
     }
 }

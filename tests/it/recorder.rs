@@ -205,6 +205,41 @@ async fn of_two_recorders_the_older_one_stops_and_says_so() {
 }
 
 #[tokio::test]
+async fn an_older_one_that_has_nothing_to_send_is_told_too() {
+    // Its source is silent, or ends where it is.
+    for (id, is_ended) in [("silent", false), ("ended", true)] {
+        let server = brisk().await;
+        let fixes = walk(8_000);
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let (events, mut told) = mpsc::unbounded_channel();
+        let older = recorder(server.address, id).on_event(move |event| drop(events.send(event)));
+        let call = tokio::spawn(older.record(UnboundedReceiverStream::new(receiver)));
+        fixes[..199].iter().for_each(|&fix| sender.send(fix).unwrap());
+        while told.recv().await.unwrap() != (RecordEvent::Committed { committed_points: 199 }) {}
+
+        let (events, mut told) = mpsc::unbounded_channel();
+        let newer = recorder(server.address, id).on_event(move |event| drop(events.send(event)));
+        let (more, rest) = mpsc::unbounded_channel();
+        let newer = tokio::spawn(newer.record(UnboundedReceiverStream::new(rest)));
+        fixes[..7_000].iter().for_each(|&fix| more.send(fix).unwrap());
+        while !matches!(told.recv().await.unwrap(), RecordEvent::Committed { .. }) {}
+        let sender = if is_ended {
+            drop(sender);
+            None
+        } else {
+            Some(sender)
+        };
+        let error = call.await.unwrap().unwrap_err();
+        assert!(matches!(error, RecordError::Fenced { .. }), "{error}");
+        drop(sender);
+        // The newer one goes on as if nothing had been.
+        fixes[7_000..].iter().for_each(|&fix| more.send(fix).unwrap());
+        drop(more);
+        assert_same(&newer.await.unwrap().unwrap(), &fixes);
+    }
+}
+
+#[tokio::test]
 async fn a_full_window_stops_the_source() {
     // Nothing becomes durable before there is more than the window holds.
     let server = Server::with(|config| {
@@ -217,7 +252,7 @@ async fn a_full_window_stops_the_source() {
     let source = stream::iter(walk(5_000)).inspect(move |_| {
         count.fetch_add(1, SeqCst);
     });
-    let patience = Patience { budget: Duration::from_millis(300), ..Patience::default() };
+    let patience = Patience { budget: Duration::from_secs(1), ..Patience::default() };
     let recorder = recorder(server.address, "full").window_points(1_500).patience(patience);
     let error = recorder.record(source).await.unwrap_err();
     assert!(matches!(error, RecordError::GaveUp { .. }), "{error}");

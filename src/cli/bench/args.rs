@@ -12,7 +12,7 @@ use super::target::Target;
 use super::track::{self, Track};
 use crate::cli::input::FileFormat;
 use crate::cli::report::counted;
-use crate::cli::serve;
+use crate::cli::{serve, server_url};
 
 /// Load a server with streams of points, check its replies and tell what it cost.
 ///
@@ -74,7 +74,7 @@ pub(in crate::cli) struct BenchArgs {
 #[command(next_help_heading = "Servers")]
 pub(super) struct ServerArgs {
     /// The server to drive, such as http://127.0.0.1:50051
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = server_url)]
     pub(super) server: Option<String>,
 
     /// Its process, if it runs on this machine: its CPU time and memory are told
@@ -82,7 +82,7 @@ pub(super) struct ServerArgs {
     pub(super) server_pid: Option<u32>,
 
     /// A second server, driven in turns with the first; its figures are told as ratios too
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = server_url)]
     pub(super) compare: Option<String>,
 
     /// The process of the second server
@@ -156,7 +156,7 @@ pub(super) struct LiveArgs {
     pub(super) live: Option<usize>,
 
     /// The time between two points of a stream
-    #[arg(long, value_name = "TIME", value_parser = serve::time, default_value = "1s")]
+    #[arg(long, value_name = "TIME", value_parser = some_time, default_value = "1s")]
     pub(super) interval: Duration,
 
     /// How long the streams live; at least three intervals
@@ -220,6 +220,35 @@ fn ratio(text: &str) -> Result<f64, String> {
 }
 
 impl BenchArgs {
+    /// Why the arguments do not fit together, if they do not.
+    pub(super) fn misfit(&self) -> Option<String> {
+        let stream_count = self.live.live.unwrap_or(self.load.streams);
+        if self.load.connections > stream_count {
+            let connections = self.load.connections;
+            let streams = counted(stream_count as u64, "stream");
+            return Some(format!("{streams} cannot use --connections {connections}"));
+        }
+        let calls = self.calls();
+        if calls.iter().all(|call| call.method != MethodName::RecordPath)
+            && let Some(option) = calls.iter().find_map(CallArgs::of_paths)
+        {
+            return Some(format!("{option} means something to --method record-path alone"));
+        }
+        let LiveArgs { live, interval, duration } = self.live;
+        (live.is_some() && duration < interval.saturating_mul(3)).then(|| {
+            let [duration, interval] = [duration, interval].map(humantime::format_duration);
+            format!("--duration {duration} is less than three times --interval {interval}")
+        })
+    }
+
+    /// What is called: once or, with --against, in two ways.
+    fn calls(&self) -> Vec<CallArgs> {
+        match &self.against[..] {
+            [] => vec![self.call],
+            changes => vec![self.call, self.call.with(changes)],
+        }
+    }
+
     /// The servers to drive, one or two.
     ///
     /// # Errors
@@ -241,26 +270,12 @@ impl BenchArgs {
     /// What to send them: one load or, with --against, two.
     ///
     /// # Errors
-    /// When the file cannot be read or the options do not fit together.
+    /// When the file cannot be read or is nothing to this call.
     pub(super) fn loads(
         &self,
         stream_count: usize,
         point_count: Option<u64>,
     ) -> Result<Vec<Arc<Load>>, String> {
-        if self.load.connections > stream_count {
-            let connections = self.load.connections;
-            let streams = counted(stream_count as u64, "stream");
-            return Err(format!("{streams} cannot use {connections} connections"));
-        }
-        let calls = match &self.against[..] {
-            [] => vec![self.call],
-            changes => vec![self.call, self.call.with(changes)],
-        };
-        if calls.iter().all(|call| call.method != MethodName::RecordPath)
-            && let Some(option) = calls.iter().find_map(CallArgs::of_paths)
-        {
-            return Err(format!("{option} means something to --method record-path alone"));
-        }
         let walk_points = point_count.unwrap_or(1_000_000);
         let points = match &self.file {
             Some(file) => track::read(file, self.format.map(FileFormat::format))?,
@@ -281,6 +296,6 @@ impl BenchArgs {
                 patience: self.load.patience,
             }))
         };
-        calls.iter().map(load).collect()
+        self.calls().iter().map(load).collect()
     }
 }

@@ -24,7 +24,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::runtime::{Builder, Runtime};
 
 use super::report::counted;
-use super::{Outcome, complain};
+use super::{Outcome, complain, refuse};
 pub(super) use args::BenchArgs;
 use drive::{Connections, Load};
 use live::Pace;
@@ -42,6 +42,9 @@ const BOOKING_TIME: Duration = Duration::from_millis(5);
 /// # Errors
 /// When standard output cannot be written.
 pub(super) fn run(args: &BenchArgs) -> io::Result<Outcome> {
+    if let Some(misfit) = args.misfit() {
+        return refuse(format_args!("{misfit}"));
+    }
     let runtime = Builder::new_multi_thread()
         .worker_threads(args.load.threads)
         .thread_name(CLIENT_THREADS)
@@ -267,9 +270,6 @@ impl Meter {
 /// Lets streams live, and looks at the server while all of them do.
 fn live(args: &BenchArgs, stream_count: usize, runtime: &Runtime) -> Result<LiveReport, String> {
     let pace = Pace { interval: args.live.interval, duration: args.live.duration };
-    if pace.interval.is_zero() || pace.duration < 3 * pace.interval {
-        return Err("streams live for at least three intervals of more than nothing".to_owned());
-    }
     let load = args.loads(stream_count, Some(live::points_of_a_stream(pace)))?.remove(0);
     let target = args.targets()?.remove(0);
     let memory = || Some(target.watched.as_ref()?.memory()?.now_bytes);

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use h2::server::SendResponse;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 
 use super::process::Watched;
 use crate::checkpoint::{CheckpointStore, EmbeddedStore, MemoryStore};
+use crate::client;
 use crate::server::socket::Socket;
 use crate::server::{self, Config};
 
@@ -41,12 +42,8 @@ impl Target {
     /// When `url` is no address.
     pub(super) fn at(url: &str, pid: Option<u32>) -> Result<Self, String> {
         let full = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
-        let uri = full.parse::<Uri>().ok().filter(|uri| uri.scheme_str() == Some("http"));
-        let authority = uri.as_ref().and_then(Uri::authority).ok_or_else(|| {
-            format!(
-                "{url} is not the address of a server; it should look like http://127.0.0.1:50051"
-            )
-        })?;
+        let endpoint = client::endpoint(url).map_err(|error| error.to_string())?;
+        let authority = endpoint.uri().authority().ok_or_else(|| format!("{url} has no host"))?;
         let authority = match authority.port() {
             Some(_) => authority.to_string(),
             None => format!("{authority}:80"),
@@ -183,7 +180,7 @@ mod tests {
         );
         insta::assert_snapshot!(
             at("https://example.org").unwrap_err(),
-            @"https://example.org is not the address of a server; it should look like http://127.0.0.1:50051"
+            @"https://example.org is not the address of a server; it should look like http://127.0.0.1:50051, without a path"
         );
     }
 }

@@ -2,6 +2,7 @@
 //! folds here, `remote.rs` has a server do it; `account.rs` makes the same report of what either finds.
 
 mod account;
+mod flow;
 mod local;
 mod remote;
 mod upload;
@@ -12,11 +13,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Outcome;
 use super::input::{self, ReadingArgs};
 use super::policy::{Model, PolicyArgs};
 use super::progress::Progress;
 use super::report::Style;
+use super::{Outcome, server_url};
 use crate::formats::ReadOptions;
 use crate::measure::Options;
 
@@ -38,6 +39,7 @@ use crate::measure::Options;
 ///
 /// With --server a server measures the tracks, each as a path of its own and as many at a time as the
 /// connection carries; the files are read here. Report, total and complaints are the same to the byte.
+/// A server that keeps the connection and for five minutes neither takes nor answers anything is given up.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct MeasureArgs {
@@ -46,7 +48,7 @@ pub(super) struct MeasureArgs {
     files: Vec<PathBuf>,
 
     /// Have the server measure them, such as http://127.0.0.1:50051
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = server_url)]
     server: Option<String>,
 
     /// What a leg between two points is

@@ -4,15 +4,16 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io::{self, Write};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
 
 use super::MeasureArgs;
 use super::account::{Account, AccountError};
+use super::flow::Flow;
 use super::upload::{self, Files, Ticket};
 use crate::cli::progress::Progress;
 use crate::cli::report::Track;
@@ -69,14 +70,19 @@ async fn upload(
         }
     };
     let owned_names = names.iter().map(|name| name.clone().into_owned());
+    let flow = Arc::<Flow>::default();
     let (parts, mut tickets) = upload::begin(Files {
         files: args.files.iter().cloned().zip(owned_names).collect(),
         options: args.options(),
         read_options: args.read_options(),
         progress: Arc::clone(&progress),
+        flow: Arc::clone(&flow),
     });
-    let call = client.measure_paths(ReceiverStream::new(parts));
+    let taken = Arc::clone(&flow);
+    let parts = ReceiverStream::new(parts).inspect(move |_| taken.taken());
+    let call = client.measure_paths(parts);
     let mut answers = pin!(stream::once(call).try_flatten());
+    let mut stalled = pin!(flow.stalled());
     // An answer that came before its track was read to the end.
     let mut ahead = None;
     // The tracks that were begun and not ended, and whose answers say so.
@@ -88,11 +94,13 @@ async fn upload(
             ticket = tickets.recv() => ticket,
             answer = answers.next(), if ahead.is_none() => match some(answer) {
                 Ok(answer) => {
+                    flow.answered();
                     ahead = Some(answer);
                     continue;
                 }
                 Err(error) => break Some(error),
             },
+            () = &mut stalled => break Some(ClientError::Silent),
         };
         let (path_id, number, name) = match ticket {
             None => break None,
@@ -122,7 +130,7 @@ async fn upload(
         let answer = loop {
             let answer = match ahead.take() {
                 Some(answer) => Ok(answer),
-                None => some(answers.next().await),
+                None => next(&flow, answers.as_mut(), stalled.as_mut()).await,
             };
             match answer {
                 Ok(answer) if left.front() == Some(&answer.path_id) => drop(left.pop_front()),
@@ -190,6 +198,23 @@ fn tell_rest<W: Write>(
         }
     }
     Ok(())
+}
+
+/// The answer to a path of which the server has all.
+async fn next(
+    flow: &Flow,
+    mut answers: Pin<&mut impl Stream<Item = Result<PathAnswer, ClientError>>>,
+    stalled: Pin<&mut impl Future<Output = ()>>,
+) -> Result<PathAnswer, ClientError> {
+    flow.awaited(true);
+    let answer = tokio::select! {
+        biased;
+        answer = answers.next() => some(answer),
+        () = stalled => Err(ClientError::Silent),
+    };
+    flow.answered();
+    flow.awaited(false);
+    answer
 }
 
 fn some(answer: Option<Result<PathAnswer, ClientError>>) -> Result<PathAnswer, ClientError> {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use super::flow::Flow;
 use crate::cli::input;
 use crate::cli::progress::Progress;
 use crate::client::PathPart;
@@ -31,6 +32,7 @@ pub(super) struct Files {
     pub options: Options,
     pub read_options: ReadOptions,
     pub progress: Arc<Progress>,
+    pub flow: Arc<Flow>,
 }
 
 /// What `remote.rs` is to expect or to tell, in the order of the input.
@@ -68,7 +70,8 @@ fn read(
     tickets: &mpsc::Sender<Ticket>,
     stdin: impl io::Read + Send,
 ) -> Result<(), SinkError> {
-    let mut sender = Sender { parts, tickets, options: files.options, path_count: 0 };
+    let (options, flow) = (files.options, &*files.flow);
+    let mut sender = Sender { parts, tickets, options, flow, path_count: 0 };
     let mut stdin = Some(stdin);
     for (file, name) in &files.files {
         let mut tracks = Tracks::new(&mut sender);
@@ -101,6 +104,7 @@ struct Sender<'a> {
     parts: &'a mpsc::Sender<PathPart>,
     tickets: &'a mpsc::Sender<Ticket>,
     options: Options,
+    flow: &'a Flow,
     path_count: u64,
 }
 
@@ -112,6 +116,7 @@ impl Sender<'_> {
     fn part(&self, path_id: &str, fixes: &[Fix], is_last: bool) -> Result<(), SinkError> {
         let (path_id, fixes) = (path_id.to_owned(), fixes.to_vec());
         let part = PathPart { path_id, options: self.options, fixes, is_last };
+        self.flow.offered();
         self.parts.blocking_send(part).map_err(|_| SinkError::Stop)
     }
 }
@@ -253,7 +258,8 @@ mod tests {
         let (parts, _parts) = mpsc::channel(PARTS_MAX);
         let (tickets, _tickets) = mpsc::channel(TICKETS_MAX);
         let options = Options::new(Metric::Planar);
-        let mut sender = Sender { parts: &parts, tickets: &tickets, options, path_count: 0 };
+        let (parts, tickets, flow) = (&parts, &tickets, &Flow::default());
+        let mut sender = Sender { parts, tickets, options, flow, path_count: 0 };
         let mut tracks = Tracks::new(&mut sender);
         tracks.start_track().unwrap();
         tracks.start_track().unwrap();

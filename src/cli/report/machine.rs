@@ -7,7 +7,9 @@ use std::borrow::Cow;
 
 use serde::ser::{Serialize, Serializer};
 
+use super::text::utc;
 use super::{Total, Track};
+use crate::client::StoredPath;
 use crate::measure::{Metric, PathSummary, RejectionReason, Space};
 
 /// A row: its members in their order.
@@ -17,6 +19,7 @@ enum Value<'a> {
     /// Not in the object, or an empty field.
     Missing,
     Null,
+    Flag(bool),
     Text(Cow<'a, str>),
     Count(u64),
     Number(f64),
@@ -36,6 +39,7 @@ impl Serialize for Value<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Value::Missing | Value::Null => serializer.serialize_none(),
+            Value::Flag(flag) => serializer.serialize_bool(*flag),
             Value::Text(text) => serializer.serialize_str(text),
             Value::Count(count) => serializer.serialize_u64(*count),
             Value::Number(number) => serializer.serialize_f64(*number),
@@ -140,6 +144,35 @@ pub(super) fn json_track<'a>(track: &Track<'a>) -> Row<'a> {
         ("bbox".into(), bbox.unwrap_or(Value::Null)),
     ];
     row.extend(json_more(summary, false));
+    Row(row)
+}
+
+/// A recording. Of one that the server cannot read, nothing is known but its name.
+pub(super) fn json_recording(path: &StoredPath) -> Row<'_> {
+    let name = ("name".into(), Value::Text((&*path.name).into()));
+    let Some(summary) = &path.summary else {
+        return Row(vec![name, ("damaged".into(), Value::Flag(true))]);
+    };
+    let bbox = summary.bounds.map(|b| Value::Box([b.min_x, b.min_y, b.max_x, b.max_y]));
+    let time = |unix_ms: Option<i64>| {
+        unix_ms.and_then(utc).map_or(Value::Missing, |time| Value::Text(time.into()))
+    };
+    let mut row = vec![
+        name,
+        ("complete".into(), Value::Flag(path.is_complete)),
+        ("committed_points".into(), Value::Count(path.committed_points)),
+        (named(summary.metric, "length", "m"), Value::Number(summary.length)),
+        ("model".into(), Value::Text(summary.metric.to_string().into())),
+        ("segments".into(), Value::Count(summary.segment_count)),
+        (named(summary.metric, "displacement", "m"), Value::Number(summary.displacement)),
+        ("bbox".into(), bbox.unwrap_or(Value::Null)),
+    ];
+    row.extend(json_more(summary, false));
+    row.extend([
+        ("create_time".into(), time(path.create_unix_ms)),
+        ("update_time".into(), time(path.update_unix_ms)),
+        ("expire_time".into(), time(path.expire_unix_ms)),
+    ]);
     Row(row)
 }
 

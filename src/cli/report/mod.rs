@@ -1,5 +1,6 @@
-//! What `waywiser measure` prints: aligned text for people, JSON lines and CSV for machines. One
-//! row a track as soon as it is known, and the total at the end; nothing is held back.
+//! What `waywiser measure` prints, and other commands of what was measured: aligned text for people, JSON
+//! lines and CSV for machines. One row a track as soon as it is known, and the total at the end; nothing is
+//! held back.
 
 mod machine;
 mod text;
@@ -11,6 +12,7 @@ use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
 pub(super) use self::text::{Keep, counted, fitted, grouped, harmless};
+use crate::client::StoredPath;
 use crate::measure::{Metric, PathSummary, RejectionReason, Space};
 
 /// Columns of a terminal that a file or track name may take in text.
@@ -52,8 +54,16 @@ pub(super) struct Report<W> {
     out: W,
     style: Style,
     metric: Metric,
+    /// What stands above the first two columns.
+    heads: [&'static str; 2],
     file_width: usize,
     begun: bool,
+}
+
+/// Writes all that is known of a recording as one JSON object.
+pub(super) fn json_recording(out: &mut impl Write, path: &StoredPath) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, &machine::json_recording(path))?;
+    writeln!(out)
 }
 
 impl<W: Write> Report<W> {
@@ -66,7 +76,30 @@ impl<W: Write> Report<W> {
     ) -> Self {
         let widest = files.map(|file| harmless(file).width()).max().unwrap_or_default();
         let file_width = widest.clamp("total".len(), NAME_WIDTH_MAX);
-        Self { out, style, metric, file_width, begun: false }
+        Self { out, style, metric, heads: ["file", "track"], file_width, begun: false }
+    }
+
+    /// Writes all that is known of a recording, whose summary this is, for people.
+    pub(super) fn recording(
+        out: W,
+        state: &str,
+        path: &StoredPath,
+        summary: &PathSummary,
+    ) -> io::Result<()> {
+        let report = Self::new(out, Style::Details, summary.metric, [state].into_iter());
+        let mut report = Self { heads: ["state", "recording"], ..report };
+        report.begin(summary)?;
+        report.text_rows(state, &path.name, summary, Some(summary.displacement))?;
+        for (label, unix_ms) in [
+            ("begun", path.create_unix_ms),
+            ("last grown or finished", path.update_unix_ms),
+            ("expires", path.expire_unix_ms),
+        ] {
+            if let Some(time) = unix_ms.and_then(text::utc) {
+                report.detail(label, "", &time)?;
+            }
+        }
+        report.out.flush()
     }
 
     pub(super) fn out(&mut self) -> &mut W {
@@ -118,7 +151,8 @@ impl<W: Write> Report<W> {
         }
         match self.style {
             Style::Text | Style::Details => {
-                self.text_line(["file", "track", "points", "segments", "length"])
+                let [file, track] = self.heads;
+                self.text_line([file, track, "points", "segments", "length"])
             }
             Style::Json => Ok(()),
             Style::Csv => self.csv(&machine::csv_header(summary)),
@@ -200,7 +234,15 @@ impl<W: Write> Report<W> {
     }
 
     fn detail(&mut self, label: &str, points: &str, value: &str) -> io::Result<()> {
-        self.text_line(["", &format!("  {label}"), points, "", value])
+        // There are no segments, and the value may be as long as both columns.
+        const VALUE_WIDTH: usize = SEGMENTS_WIDTH + 2 + LENGTH_WIDTH;
+        writeln!(
+            self.out,
+            "{:2$}  {}{points:>POINTS_WIDTH$} {value:>VALUE_WIDTH$}",
+            "",
+            fitted(&format!("  {label}"), NAME_WIDTH_MAX, Keep::Start),
+            self.file_width,
+        )
     }
 
     fn text_line(&mut self, [file, name, points, segments, length]: [&str; 5]) -> io::Result<()> {

@@ -2,6 +2,7 @@
 //! command line is made of.
 
 use std::borrow::Cow;
+use std::time::{Duration, UNIX_EPOCH};
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -21,6 +22,14 @@ pub(in crate::cli) fn grouped(number: &str) -> String {
         text.push(char);
     }
     text
+}
+
+/// A time as RFC 3339 has it; `None` before 1970 and behind the year 9999.
+pub(in crate::cli) fn utc(unix_ms: i64) -> Option<String> {
+    const END_MS: u64 = 253_402_300_800_000;
+    let unix_ms = u64::try_from(unix_ms).ok().filter(|&unix_ms| unix_ms < END_MS)?;
+    let time = UNIX_EPOCH + Duration::from_millis(unix_ms);
+    Some(humantime::format_rfc3339_millis(time).to_string())
 }
 
 /// A name without characters that could move the cursor or hide text: these are shown as escapes.
@@ -86,6 +95,14 @@ mod tests {
         assert_eq!(grouped("999.123456"), "999.123456");
         assert_eq!(grouped("2700.918"), "2 700.918");
         assert_eq!(grouped("1234567"), "1 234 567");
+    }
+
+    #[test]
+    fn times_are_those_of_a_calendar_or_none() {
+        assert_eq!(utc(0).unwrap(), "1970-01-01T00:00:00.000Z");
+        assert_eq!(utc(1_700_000_000_123).unwrap(), "2023-11-14T22:13:20.123Z");
+        assert_eq!(utc(253_402_300_799_999).unwrap(), "9999-12-31T23:59:59.999Z");
+        assert_eq!([-1, 253_402_300_800_000, i64::MIN, i64::MAX].map(utc), [const { None }; 4]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use tonic::transport::{Channel, Endpoint, Error};
 
 use self::session::{Break, Run};
 use super::retry::Patience;
-use super::{Client, ClientError};
+use super::{ANSWER_TIME, Client, ClientError};
 use crate::checkpoint::PathName;
 use crate::measure::{Fix, Options, PathSummary, Space};
 
@@ -32,6 +32,7 @@ pub struct Recorder {
     options: Options,
     window_points: usize,
     patience: Patience,
+    stall_time: Duration,
     on_event: Box<dyn FnMut(RecordEvent) + Send>,
 }
 
@@ -163,6 +164,7 @@ impl Client {
             options,
             window_points: 1 << 18,
             patience: Patience::default(),
+            stall_time: ANSWER_TIME,
             on_event: Box::new(|_| {}),
         }
     }
@@ -180,10 +182,12 @@ impl Recorder {
         Self { patience, ..self }
     }
 
-    /// After how long without a sign of life a connection counts as broken. Two times 15 s unless set.
+    /// After how long without a sign of life a connection counts as broken, and so does one whose other end
+    /// lives and does not answer. 30 s unless set.
     pub fn stall_time(self, time: Duration) -> Self {
         let endpoint = self.endpoint.http2_keep_alive_interval(time / 2);
-        Self { endpoint: endpoint.keep_alive_timeout(time / 2), ..self }
+        let endpoint = endpoint.keep_alive_timeout(time / 2);
+        Self { endpoint, stall_time: time, ..self }
     }
 
     /// Whom to tell how it fares. It is called from the task that records, and must not block.

@@ -5,21 +5,24 @@
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::time::Duration;
 
 use prost::Message as _;
+use tokio::time::Instant;
 use tokio_stream::Stream;
 use tonic::Code;
 use tonic::body::Body;
 use tonic::transport::Channel;
 
 use super::super::body::Tie;
+use super::super::call::{self, within};
 use super::super::columns::{self, MESSAGE_POINTS_MAX};
 use super::super::convert::{self, options_message};
 use super::super::paths::{self, Stub};
 use super::super::pieces::{Piece, PieceBody, RECORD_PATH};
 use super::super::replay::Replay;
 use super::super::retry::{Retry, is_passing};
-use super::super::{ClientError, call, innermost};
+use super::super::{ClientError, innermost};
 use super::source::Source;
 use super::{RecordError, RecordEvent, Recorded, Recorder};
 use crate::measure::Fix;
@@ -63,7 +66,7 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
         })?;
         let mut stub = Stub::new(channel.clone());
         let name = self.recorder.name.clone();
-        let stored = match paths::path(&mut stub, &name).await {
+        let stored = match within(self.answer_time(), paths::path(&mut stub, &name)).await {
             Ok(stored) => Some(stored),
             Err(ClientError::Status(status)) if status.code() == Code::NotFound => None,
             Err(error) => return Err(self.sort(error)),
@@ -80,9 +83,8 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
             return self.finished(channel).await;
         }
 
-        let request = pb::WatchPathRequest { name: name.to_string(), allow_missing: true };
-        let watch = stub.watch_path(request).await;
-        let mut watch = watch.map_err(|status| self.sort(Box::new(status).into()))?.into_inner();
+        let watch = within(self.answer_time(), paths::watch(&mut stub, &name, true)).await;
+        let mut watch = watch.map_err(|error| self.sort(error))?;
         let tie = Arc::<Tie>::default();
         let (pieces, body) = PieceBody::new(Arc::clone(&tie));
         let mut reply = pin!(call::call(channel, RECORD_PATH, Body::new(body), tie));
@@ -91,10 +93,12 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
         let mut is_first = true;
         let mut is_closed = false;
         let mut is_watching = true;
+        // Points became durable that were never here.
+        let mut is_overtaken = false;
         loop {
             // A stream of before may have had more than GetPath knew.
             sent = sent.max(self.replay.base());
-            let is_waiting = !self.replay.is_empty() || is_closed;
+            let is_waiting = !self.replay.is_empty() || is_closed || is_overtaken;
             let deadline = match is_waiting {
                 true => self.retry.deadline(),
                 // The server is there and owes nothing: a source that is silent spends no budget.
@@ -109,8 +113,13 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
                 told = watch.message(), if is_watching => match told {
                     Ok(Some(told)) => {
                         let path = told.path.unwrap_or_default();
-                        // One that is finished is told by the reply, too.
-                        self.committed(path.committed_points)?;
+                        // Before anything was sent, another may have been the writer; now it is a rival, or the
+                        // last word of one before, and the server tells which when the stream is closed.
+                        is_overtaken |= !is_first && path.committed_points > self.replay.end();
+                        if !is_overtaken {
+                            // One that is finished is told by the reply, too.
+                            self.committed(path.committed_points)?;
+                        }
                     }
                     // It ends with the recording.
                     Ok(None) => is_watching = false,
@@ -120,12 +129,18 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
                     }
                     Err(status) => return Err(self.sort(Box::new(status).into())),
                 },
-                permit = pieces.reserve(), if !is_closed && (sent < self.replay.end() || (self.source.is_exhausted && self.source.skip == 0)) => {
+                permit = pieces.reserve(), if !is_closed && (is_overtaken || sent < self.replay.end() || (self.source.is_exhausted && self.source.skip == 0)) => {
                     let Ok(permit) = permit else {
                         // The body is gone, and the reply tells why.
-                        let answer = reply.as_mut().await.map_err(|error| self.sort(error))?;
-                        return self.answered(answer);
+                        let answer = within(self.answer_time(), reply.as_mut()).await;
+                        return self.answered(answer.map_err(|error| self.sort(error))?);
                     };
+                    if is_overtaken {
+                        // Without the mark of the end: that is not for this one to say.
+                        permit.send(Piece::end());
+                        is_closed = true;
+                        continue;
+                    }
                     let fixes: Vec<Fix> = self.replay.from(sent, MESSAGE_POINTS_MAX).collect();
                     let end = sent + fixes.len() as u64;
                     is_closed = self.source.is_exhausted && end == self.replay.end();
@@ -142,7 +157,7 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
                     (sent, is_first) = (end, false);
                 }
                 filled = self.source.fill(&mut self.replay, &name, &self.recorder.options),
-                    if !self.source.is_exhausted && sent == self.replay.end() && !self.replay.is_full() =>
+                    if !is_overtaken && !self.source.is_exhausted && sent == self.replay.end() && !self.replay.is_full() =>
                 {
                     filled.map_err(Break::Over)?;
                     self.check_source()?;
@@ -153,6 +168,13 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
                 }
             }
         }
+    }
+
+    /// How long an answer may take that is owed from now on: longer than that, or than the budget lasts, nobody
+    /// tells a server that hangs from a connection that is lost.
+    fn answer_time(&mut self) -> Duration {
+        let rest = self.retry.deadline().saturating_duration_since(Instant::now());
+        self.recorder.stall_time.min(rest)
     }
 
     /// Notes that so many points are durable.
@@ -197,7 +219,8 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
         };
         // There is room for one.
         let _ = pieces.try_send(Piece::new(&message, true));
-        let answer = call::call(channel, RECORD_PATH, Body::new(body), tie).await;
+        let answer = call::call(channel, RECORD_PATH, Body::new(body), tie);
+        let answer = within(self.answer_time(), answer).await;
         let recorded = self.recorded(answer.map_err(|error| self.sort(error))?)?;
         while !self.source.is_exhausted && self.replay.is_empty() {
             let Self { source, replay, recorder, .. } = self;
