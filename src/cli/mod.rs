@@ -77,7 +77,7 @@ fn complain(message: std::fmt::Arguments<'_>) -> io::Result<Outcome> {
     Ok(Outcome::Failed)
 }
 
-/// Tells the user why the arguments make no sense together; what one alone can be wrong in, clap tells.
+/// Tells the user why the arguments make no sense where clap does not.
 fn refuse(message: std::fmt::Arguments<'_>) -> io::Result<Outcome> {
     complain(message)?;
     eprintln!("\nFor more information, try '--help'.");

@@ -5,13 +5,11 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
 use tokio::net::TcpListener;
 
-use super::report::harmless;
 use super::store::{Opened, StoreArgs};
-use super::{Outcome, complain};
+use super::{Outcome, complain, refuse};
 use crate::checkpoint::CheckpointStore;
 use crate::server::{self, Config, ConfigError};
 use crate::telemetry::{self, LogFormat};
@@ -181,7 +179,7 @@ pub(super) fn run(args: &ServeArgs) -> io::Result<Outcome> {
     let config = args.limits.config();
     if let Err(ConfigError { setting, value, bounds }) = config.check() {
         let option = setting.replace('_', "-");
-        refuse(format_args!("--{option} is {value}, and must be {bounds}"));
+        return refuse(format_args!("--{option} is {value}, and must be {bounds}"));
     }
     let format = match args.log_format {
         Format::Text => LogFormat::Text,
@@ -191,7 +189,7 @@ pub(super) fn run(args: &ServeArgs) -> io::Result<Outcome> {
         Ok(guard) => guard,
         Err(error) => {
             let log = &args.log;
-            refuse(format_args!("the log filter {log:?} (--log or RUST_LOG): {error}"));
+            return refuse(format_args!("the log filter {log:?} (--log or RUST_LOG): {error}"));
         }
     };
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
@@ -220,12 +218,6 @@ pub(super) fn run(args: &ServeArgs) -> io::Result<Outcome> {
         logged.log();
     }
     outcome
-}
-
-/// Ends the program as clap does when arguments make no sense.
-fn refuse(message: std::fmt::Arguments<'_>) -> ! {
-    let message = format!("{}\n", harmless(&message.to_string()));
-    clap::Error::raw(ErrorKind::ValueValidation, message).exit()
 }
 
 /// Listens, or tells why not and what to do.

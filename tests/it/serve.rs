@@ -25,7 +25,8 @@ fn an_option_out_of_bounds_is_named_as_it_was_typed() {
         let (code, complaints) = refused(&arguments, "");
         assert_eq!(code, Some(2), "{arguments:?}: {complaints}");
         assert!(complaints.starts_with(&format!("error: {message}")), "{complaints}");
-        assert_eq!(complaints.lines().count(), 1, "{complaints}");
+        // One line, and a hint behind an empty one.
+        assert_eq!(complaints.lines().count(), 3, "{complaints}");
     }
 }
 
