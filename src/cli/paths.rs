@@ -136,7 +136,7 @@ async fn list(server: &ServerArgs) -> Done {
         let mut written = Ok(());
         if !std::mem::replace(&mut is_headed, true) {
             let [name, points, length] = ["recording", "points", "length"];
-            written = writeln!(out, "{name:NAME_WIDTH$}{points:>13}{length:>20}  state");
+            written = writeln!(out, "{name:NAME_WIDTH$}  {points:>11}  {length:>18}  state");
         }
         let rows = |()| page.paths.iter().try_for_each(|path| row(&mut out, path, server.json));
         let written = written.and_then(rows);
@@ -231,7 +231,7 @@ fn text(path: &StoredPath) -> String {
         }
     };
     let name = fitted(&path.name, NAME_WIDTH, Keep::End);
-    format!("{name}{points:>13}{length:>20}  {}", state(path))
+    format!("{name}  {points:>11}  {length:>18}  {}", state(path))
 }
 
 fn row(out: &mut impl Write, path: &StoredPath, json: bool) -> io::Result<()> {

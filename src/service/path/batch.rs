@@ -196,11 +196,12 @@ impl Open {
         if self.stage == Stage::Failed {
             return Ok(None);
         }
-        let outcome = self.measure(piece, folder);
-        if outcome.is_err() {
+        self.measure(piece, folder).map_err(|error| {
+            // What came before it is at fault first.
+            let folded = self.fold(folder);
             self.fail(folder);
-        }
-        outcome
+            folded.err().unwrap_or(error)
+        })
     }
 
     /// Folds what is in the folder. After an error the rest of the path is passed over.

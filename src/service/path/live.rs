@@ -99,6 +99,16 @@ impl Live {
         outcome
     }
 
+    /// Commits all there is, if the store does so in time; what it does not is tried once more behind the stream.
+    pub(super) async fn settle(&mut self) {
+        if let Some(writer) = &mut self.writer
+            && !(writer.recording.is_settled() || writer.recording.is_over())
+            && let Err(error) = writer.settle().await
+        {
+            tracing::debug!(name = %writer.name, %error, "what came before an error was not committed");
+        }
+    }
+
     /// The stream was closed. Commits all there is, the end too if the sender has told it, and gives the
     /// recording; `None` if [`Live::progress`] has told before that this writer is over.
     ///

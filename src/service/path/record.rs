@@ -62,9 +62,15 @@ pub(super) async fn record_path(
         // What came before an error was taken in order, and counts.
         let folded = target.fold(&mut folder);
         body.progress().set_points(target.point_count());
-        folded.and(outcome)?;
+        if let Err(error) = folded.and(outcome) {
+            target.settle().await;
+            return Err(error);
+        }
     }
-    messages.finish()?;
+    if let Err(error) = messages.finish() {
+        target.settle().await;
+        return Err(error.into());
+    }
     target.reply().await
 }
 
@@ -205,6 +211,14 @@ impl Target {
             Self::Named { live, .. } => {
                 live.recording().map_or(0, |recording| recording.measurement().point_count())
             }
+        }
+    }
+
+    /// The stream ends with an error: whoever hears of it and asks for the offset to go on from is to hear that of
+    /// all that was taken.
+    async fn settle(&mut self) {
+        if let Self::Named { live, .. } = self {
+            live.settle().await;
         }
     }
 
