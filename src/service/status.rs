@@ -136,11 +136,39 @@ pub enum RpcError {
         /// How many points had been folded.
         point_count: u64,
     },
-    /// The server is shutting down and could not wait for the stream to end.
+    /// The client did not read the answer.
+    #[error("the client read nothing of the answer for {} s", unread_time.as_secs_f64())]
+    Unread {
+        /// The limit.
+        unread_time: Duration,
+    },
+    /// The server holds as much unread input and as many unsent replies as it may.
     #[error(
-        "the server is shutting down, {} in; send the path again, a recording from its committed_points on",
-        points(*point_count)
+        "the server has no memory left for another stream of this connection; try again later, with fewer streams at a time"
     )]
+    Overloaded,
+    /// The headers of the request are too long.
+    #[error(
+        "the metadata have {metadata_bytes} bytes, more than the {metadata_bytes_max} allowed (32 of them per field)"
+    )]
+    MetadataTooLarge {
+        /// What they have.
+        metadata_bytes: usize,
+        /// The limit.
+        metadata_bytes_max: u32,
+    },
+    /// A peer creates recordings too fast.
+    #[error(
+        "{name} was not created: this client has created recordings faster than {per_minute} a minute; try again later"
+    )]
+    CreationRate {
+        /// The recording.
+        name: String,
+        /// The limit.
+        per_minute: u32,
+    },
+    /// The server is shutting down and could not wait for the stream to end.
+    #[error("the server is shutting down{}", shutdown_advice(*point_count))]
     ShuttingDown {
         /// How many points had been folded.
         point_count: u64,
@@ -160,6 +188,17 @@ fn advice(error: &StoreError) -> &'static str {
     match error {
         StoreError::Damaged(_) => "; delete the recording and record it again",
         _ => "",
+    }
+}
+
+/// What a client does about a server that shuts down.
+fn shutdown_advice(point_count: u64) -> String {
+    match point_count {
+        0 => "; call again".to_owned(),
+        count => format!(
+            ", {} in; send the path again, a recording from its committed_points on",
+            points(count)
+        ),
     }
 }
 
@@ -242,6 +281,10 @@ impl RpcError {
             Self::UnknownMethod(_) => (Code::Unimplemented, "METHOD_UNKNOWN"),
             Self::Deadline { .. } => (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
             Self::Idle { .. } => (Code::DeadlineExceeded, "STREAM_IDLE"),
+            Self::Unread { .. } => (Code::DeadlineExceeded, "REPLY_UNREAD"),
+            Self::Overloaded => (Code::ResourceExhausted, "SERVER_MEMORY"),
+            Self::MetadataTooLarge { .. } => (Code::ResourceExhausted, "METADATA_TOO_LARGE"),
+            Self::CreationRate { .. } => (Code::ResourceExhausted, "CREATION_RATE"),
             Self::ShuttingDown { .. } => (Code::Unavailable, "SHUTTING_DOWN"),
             Self::Cut { cut: StreamCut::Reset(_) | StreamCut::Broken(_), .. } => {
                 (Code::Cancelled, "STREAM_RESET")
@@ -332,7 +375,9 @@ impl From<RpcError> for Status {
             RpcError::Recording(error @ RecordingError::AfterEnd { .. }) => {
                 details.add_bad_request_violation("points", error.to_string());
             }
-            _ if code == Code::Unavailable || reason == "STORE_FULL" => {
+            _ if code == Code::Unavailable
+                || matches!(reason, "STORE_FULL" | "SERVER_MEMORY" | "CREATION_RATE") =>
+            {
                 details.set_retry_info(Some(RETRY_DELAY));
             }
             _ => {}
