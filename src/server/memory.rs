@@ -29,10 +29,11 @@ const FRAME_BYTES: u64 = 256;
 const REFUSE_PERCENT: u64 = 80;
 /// From here on the largest consumer is ended.
 const END_PERCENT: u64 = 95;
-/// One part in this many of the budget: what a connection may hold without being refused anything above
-/// [`REFUSE_PERCENT`]. Small clients are served while large ones fill the budget, and past [`END_PERCENT`] a
-/// large one makes room.
+/// One part in this many of the budget, and at least this much: what a connection may hold without being refused
+/// anything above [`REFUSE_PERCENT`]. Small clients are served while large ones fill the budget, and past
+/// [`END_PERCENT`] a large one makes room.
 const SMALL_SHARE: u64 = 256;
+const SMALL_BYTES_MIN: u64 = 128 * 1024;
 
 /// The budget and what is used of it.
 #[derive(Debug)]
@@ -166,7 +167,7 @@ impl Usage {
     /// Whether the connection may open another stream.
     pub(super) fn admits_stream(&self) -> bool {
         !self.memory.is_above(REFUSE_PERCENT)
-            || (self.charged() <= self.memory.limit / SMALL_SHARE
+            || (self.charged() <= (self.memory.limit / SMALL_SHARE).max(SMALL_BYTES_MIN)
                 && !self.memory.is_above(END_PERCENT))
     }
 

@@ -4,6 +4,7 @@
 mod answers;
 mod bench;
 mod client;
+mod connections;
 mod cut;
 mod deadlines;
 mod drain;
