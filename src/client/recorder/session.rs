@@ -96,8 +96,10 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
         // Points became durable that were never here.
         let mut is_overtaken = false;
         loop {
-            // A stream of before may have had more than GetPath knew.
-            sent = sent.max(self.replay.base());
+            if is_first {
+                // An earlier stream may have committed more points after GetPath was answered.
+                sent = sent.max(self.replay.base());
+            }
             let is_waiting = !self.replay.is_empty() || is_closed || is_overtaken;
             let deadline = match is_waiting {
                 true => self.retry.deadline(),
@@ -113,11 +115,12 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
                 told = watch.message(), if is_watching => match told {
                     Ok(Some(told)) => {
                         let path = told.path.unwrap_or_default();
-                        // Before anything was sent, another may have been the writer; now it is a rival, or the
-                        // last word of one before, and the server tells which when the stream is closed.
-                        is_overtaken |= !is_first && path.committed_points > self.replay.end();
+                        // More points are durable than this stream has sent: another stream sent them. A stream is
+                        // one contiguous range of offsets, so this one cannot skip them. It is closed, and the reply
+                        // says whether the other stream is newer or an earlier stream's last commit.
+                        is_overtaken |= !is_first && path.committed_points > sent;
                         if !is_overtaken {
-                            // One that is finished is told by the reply, too.
+                            // The reply reports a finished path, too.
                             self.committed(path.committed_points)?;
                         }
                     }
@@ -148,7 +151,7 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
                     let message = pb::RecordPathRequest {
                         name: if is_first { name.to_string() } else { String::new() },
                         options: is_first.then(|| options_message(&self.recorder.options)),
-                        write_offset: sent,
+                        write_offset: Some(sent),
                         points: points.rows,
                         columns: points.columns,
                         finish_write: is_closed,
@@ -213,7 +216,7 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
         let message = pb::RecordPathRequest {
             name: self.recorder.name.to_string(),
             options: Some(options_message(&self.recorder.options)),
-            write_offset: stored,
+            write_offset: Some(stored),
             finish_write: true,
             ..Default::default()
         };

@@ -194,6 +194,7 @@ impl Fake {
         if plan == Plan::Glimpse {
             return End::Lost;
         }
+        let mut next = None;
         loop {
             let message: pb::RecordPathRequest = match messages.next().await {
                 Ok(Some(message)) => message,
@@ -209,7 +210,12 @@ impl Fake {
             }
             let mut kept = (*self.kept.borrow()).unwrap_or_default();
             let mut seen = self.seen();
-            let (mut x, mut offset) = (0, message.write_offset);
+            let (mut x, mut offset) =
+                (0, message.write_offset.expect("every message has an offset"));
+            assert!(
+                next.is_none_or(|next| next == offset),
+                "a message does not continue the stream"
+            );
             for difference in message.columns.unwrap_or_default().x {
                 x += difference;
                 assert_eq!(x, i64::try_from(offset).unwrap(), "a point is in another place");
@@ -220,6 +226,7 @@ impl Fake {
                 }
                 offset += 1;
             }
+            next = Some(offset);
             seen.finishes += u64::from(message.finish_write && !kept.is_complete);
             kept.is_complete |= message.finish_write;
             *self.seen.lock().unwrap() = seen;
