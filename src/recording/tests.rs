@@ -1,6 +1,8 @@
 //! Recordings as a whole: each rule by itself, and all of them under random histories of several writers
 //! with a store that does anything a store may do.
 
+mod offsets;
+
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -95,69 +97,6 @@ fn unavailable() -> StoreError {
     StoreError::Unavailable("disk full".into())
 }
 
-/// A store with a recording of so many durable points.
-fn stored(points: u64) -> Model {
-    let mut store = Model::default();
-    let mut recording = resumed(&mut store, 0);
-    send(&mut recording, 0, points, 0).unwrap();
-    store.commit(&recording.next_commit(0, true).unwrap()).unwrap();
-    store
-}
-
-#[test]
-fn durable_points_are_skipped_and_counted() {
-    let mut recording = resumed(&mut stored(10), 0);
-    // The first message and the messages after it, up to what is durable.
-    assert_eq!(send(&mut recording, 3, 2, 0), Ok(2));
-    assert_eq!(send(&mut recording, None, 1, 0), Ok(1));
-    assert_eq!(send(&mut recording, 6, 6, 0), Ok(4));
-    assert_eq!(send(&mut recording, None, 3, 0), Ok(0));
-    assert_eq!((recording.next_offset(), recording.skipped_points()), (15, 7));
-    assert_eq!(*recording.measurement(), folded(15));
-}
-
-#[test]
-fn a_gap_is_refused() {
-    let mut recording = resumed(&mut stored(12), 0);
-    let error = recording.admit(Some(13), 1).unwrap_err();
-    assert_eq!(error, RecordingError::Gap { expected: 12, got: 13, committed_points: 12 });
-    insta::assert_snapshot!(
-        error,
-        @"write_offset is 13, but the path has only 12 points; continue from write_offset 12"
-    );
-    assert!(recording.admit(Some(u64::MAX), u64::MAX).is_err());
-    assert_eq!(recording.admit(Some(12), 0), Ok(Admitted { start: 12, skip: 0 }));
-}
-
-#[test]
-fn a_stream_for_a_path_with_points_must_say_where_it_starts() {
-    let mut recording = resumed(&mut stored(12), 0);
-    let error = recording.admit(None, 0).unwrap_err();
-    assert_eq!(error, RecordingError::OffsetRequired { committed_points: 12 });
-    insta::assert_snapshot!(
-        error,
-        @"the path already has 12 points, and the first message of the stream has no write_offset; set it to 12 to continue, or to 0 to send the path again from its start"
-    );
-    assert_eq!(resumed(&mut Model::default(), 0).admit(None, 5).unwrap().start, 0);
-}
-
-#[test]
-fn a_later_message_continues_where_the_one_before_it_ended() {
-    let mut recording = resumed(&mut stored(12), 0);
-    send(&mut recording, 8, 2, 0).unwrap();
-    for got in [0, 8, 9, 11, 12, 13, u64::MAX] {
-        let error = recording.admit(Some(got), 1).unwrap_err();
-        let committed_points = 12;
-        assert_eq!(error, RecordingError::OffsetMismatch { expected: 10, got, committed_points });
-    }
-    insta::assert_snapshot!(
-        recording.admit(Some(13), 1).unwrap_err(),
-        @"write_offset is 13, but the stream continues at point 10; in a later message leave write_offset unset or set it to 10"
-    );
-    assert_eq!(send(&mut recording, 10, 5, 0), Ok(2));
-    assert_eq!(*recording.measurement(), folded(15));
-}
-
 #[test]
 fn a_finished_recording_takes_what_it_has_and_nothing_past_its_end() {
     let (mut store, now) = (Model::default(), 5);
@@ -205,17 +144,6 @@ fn a_finished_recording_takes_what_it_has_and_nothing_past_its_end() {
         @"the message ends at point 11, but an earlier message ended the path with 10 points by finish_write; set finish_write in the last message only"
     );
     assert_eq!(*again.measurement(), folded(10));
-}
-
-#[test]
-fn an_end_before_the_last_point_is_refused() {
-    let mut recording = resumed(&mut stored(10), 0);
-    send(&mut recording, 0, 9, 0).unwrap();
-    let error = recording.end_here().unwrap_err();
-    let expected = RecordingError::EndsBefore { point_count: 10, got: 9, committed_points: 10 };
-    assert_eq!((error, recording.has_end()), (expected, false));
-    send(&mut recording, None, 1, 0).unwrap();
-    assert_eq!((recording.end_here(), recording.has_end()), (Ok(()), true));
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod killed;
 mod limits;
 mod load;
 mod measure;
+mod offsets;
 mod paths;
 mod program;
 mod proxy;
