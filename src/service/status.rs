@@ -77,6 +77,17 @@ pub enum RpcError {
         /// How many points are known to be durable, if any recording was opened.
         committed_points: Option<u64>,
     },
+    /// The options of a stream are not those of the recording.
+    #[error(
+        "{name}: the options differ from those of the recording: {}; leave options unset to use those of the recording",
+        listed(.violations)
+    )]
+    OptionsDiffer {
+        /// The recording.
+        name: String,
+        /// Each field that differs, with both values; not empty.
+        violations: Vec<FieldViolation>,
+    },
     /// The recording was deleted under its writer.
     #[error("{name} was deleted while it was being written")]
     Deleted {
@@ -247,6 +258,7 @@ impl RpcError {
                 StoreError::Unavailable(_) => (Code::Unavailable, "STORE_UNAVAILABLE"),
                 StoreError::Unknown(_) => (Code::Unavailable, "STORE_UNKNOWN"),
             },
+            Self::OptionsDiffer { .. } => (Code::FailedPrecondition, "OPTIONS_DIFFER"),
             Self::Deleted { .. } => (Code::Aborted, "PATH_DELETED"),
             Self::PathNotEnded => (Code::InvalidArgument, "PATH_NOT_ENDED"),
             Self::Path { .. } => (Code::OutOfRange, "LENGTH_OUT_OF_RANGE"),
@@ -300,6 +312,12 @@ impl RpcError {
                 }
                 metadata
             }
+            Self::OptionsDiffer { name, violations } => {
+                let name = ("name".to_owned(), name.clone());
+                let field =
+                    violations.first().map(|first| ("field".to_owned(), first.field.clone()));
+                field.into_iter().chain([name]).collect()
+            }
             Self::Deleted { name } => HashMap::from([("name".to_owned(), name.clone())]),
             Self::Path { index: point_count, .. }
             | Self::Deadline { point_count }
@@ -344,6 +362,11 @@ impl From<RpcError> for Status {
             RpcError::Fields { place, violations } => {
                 for FieldViolation { field, description } in violations {
                     details.add_bad_request_violation(field, format!("{place}{description}"));
+                }
+            }
+            RpcError::OptionsDiffer { violations, .. } => {
+                for FieldViolation { field, description } in violations {
+                    details.add_bad_request_violation(field, description);
                 }
             }
             RpcError::Point { index, error } => {

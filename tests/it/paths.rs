@@ -112,6 +112,31 @@ async fn a_gap_is_refused_and_says_where_to_go_on() {
     other.options.as_mut().unwrap().min_step = 1.0;
     let status = record(&server, vec![other]).await.unwrap_err();
     assert_eq!(told(&status), (Code::FailedPrecondition, "OPTIONS_DIFFER".to_owned()));
+    insta::assert_snapshot!(
+        status.message(),
+        @"paths/gap: the options differ from those of the recording: options.min_step: it is 1 in this message and unset in the recording; leave options unset to use those of the recording"
+    );
+    let info = status.get_details_error_info().unwrap();
+    assert_eq!((&*info.metadata["name"], &*info.metadata["field"]), (name, "options.min_step"));
+    let violations = status.get_details_bad_request().unwrap().field_violations;
+    assert_eq!(violations[0].field, "options.min_step");
+}
+
+#[tokio::test]
+async fn other_options_in_a_later_message_are_named() {
+    let server = Server::start().await;
+    for name in ["", "paths/options"] {
+        let mut other = piece(name, 2..3);
+        other.options.as_mut().unwrap().min_step = 1.0;
+        let status = record(&server, vec![piece(name, 0..2), other]).await.unwrap_err();
+        assert_eq!(told(&status), (Code::InvalidArgument, "FIELD_INVALID".to_owned()));
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(
+                status.message(),
+                @"message 1: options.min_step: it is 1 in this message and unset in the stream"
+            );
+        }
+    }
 }
 
 #[tokio::test]

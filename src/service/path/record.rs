@@ -9,6 +9,7 @@ use tonic::body::Body;
 use super::convert::summary_message;
 use super::fold::Folder;
 use super::live::Live;
+use super::options_diff;
 use super::request::{self, PathPiece};
 use super::shared::{Shared, unix_ms};
 use crate::checkpoint::PathName;
@@ -96,7 +97,12 @@ impl Target {
                 _ => {}
             }
         }
-        let mut live = Live::open(shared, name.clone(), options).await?;
+        let mut live = match Live::open(shared, name.clone(), options).await {
+            Ok(live) => live,
+            Err(error) => {
+                return Err(options_diff::explain(error, shared, &name, options.as_ref()).await);
+            }
+        };
         let options = live.recording().map(|recording| *recording.measurement().options());
         let options = options.unwrap_or_else(|| Options::new(Metric::Geodesic));
         Ok(Self::Named { name, options, live: Box::new(live) })
@@ -274,6 +280,7 @@ pub(super) fn path_name(name: &str) -> Result<PathName, FieldViolation> {
     name.parse::<PathName>().map_err(|error| FieldViolation::new("name", error.to_string()))
 }
 
+/// Checks the options of a later message: they belong to the whole stream.
 fn same_options(
     piece: &PathPiece<'_>,
     sent: Option<&Options>,
@@ -281,9 +288,8 @@ fn same_options(
 ) -> Result<(), RpcError> {
     match sent {
         Some(other) if other != options => {
-            let text =
-                "they differ from those of the first message, which are for the whole stream";
-            Err(FieldViolation::new("options", text).at(piece.place()))
+            let violations = options_diff::differences(other, options, "the stream");
+            Err(RpcError::Fields { place: piece.place(), violations })
         }
         _ => Ok(()),
     }
