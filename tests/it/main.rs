@@ -13,6 +13,7 @@ mod killed;
 mod limits;
 mod load;
 mod measure;
+mod offsets;
 mod paths;
 mod program;
 mod proxy;

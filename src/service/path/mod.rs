@@ -9,6 +9,7 @@ mod batch;
 mod convert;
 mod fold;
 mod live;
+mod options_diff;
 mod record;
 mod recordings;
 mod request;
