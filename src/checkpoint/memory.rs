@@ -7,7 +7,10 @@ use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::rules::{self, Opened};
-use super::{Checkpoint, CheckpointStore, Guard, Opening, Page, PathName, StoreError, StoreFuture};
+use super::{
+    Checkpoint, CheckpointStore, Guard, Opening, Page, PathName, Removed, SWEEP_STEP, StoreError,
+    StoreFuture, Sweep, Swept,
+};
 
 /// Keeps checkpoints in memory, as many as it is told and no more.
 #[derive(Debug)]
@@ -74,6 +77,32 @@ impl MemoryStore {
     }
 }
 
+impl MemoryStore {
+    fn sweep_now(&self, sweep: &Sweep, after: Option<&PathName>) -> Swept {
+        let mut kept = self.kept();
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut recordings = kept.recordings.range((start, Bound::Unbounded));
+        let mut swept = Swept::default();
+        for (name, stored) in recordings.by_ref().take(SWEEP_STEP) {
+            swept.next = Some(name.clone());
+            let (updated, expires) = (stored.update_unix_ms, stored.expire_unix_ms);
+            if rules::is_selected(sweep, name, stored.into(), updated, expires) {
+                swept.removed.push(Removed { name: name.clone(), epoch: stored.epoch });
+                if swept.removed.len() == sweep.removals_max() {
+                    break;
+                }
+            }
+        }
+        if recordings.next().is_none() {
+            swept.next = None;
+        }
+        for Removed { name, .. } in &swept.removed {
+            kept.recordings.remove(name);
+        }
+        swept
+    }
+}
+
 impl Default for MemoryStore {
     fn default() -> Self {
         Self::new(Self::RECORDINGS_MAX)
@@ -101,20 +130,13 @@ impl CheckpointStore for MemoryStore {
         Box::pin(ready(Ok(page)))
     }
 
-    fn delete(&self, name: PathName) -> StoreFuture<'_, bool> {
-        Box::pin(ready(Ok(self.kept().recordings.remove(&name).is_some())))
+    fn delete(&self, name: PathName) -> StoreFuture<'_, Option<u64>> {
+        let removed = self.kept().recordings.remove(&name);
+        Box::pin(ready(Ok(removed.map(|stored| stored.epoch))))
     }
 
-    fn expire(&self, now_unix_ms: i64) -> StoreFuture<'_, Vec<PathName>> {
-        let mut names = Vec::new();
-        self.kept().recordings.retain(|name, stored| {
-            let stays = stored.expire_unix_ms > now_unix_ms;
-            if !stays {
-                names.push(name.clone());
-            }
-            stays
-        });
-        Box::pin(ready(Ok(names)))
+    fn sweep(&self, sweep: Sweep, after: Option<PathName>) -> StoreFuture<'_, Swept> {
+        Box::pin(ready(Ok(self.sweep_now(&sweep, after.as_ref()))))
     }
 }
 
@@ -141,7 +163,7 @@ mod tests {
             @"the store is full: it keeps 1 recordings in memory and no more: delete some, or wait until some expire"
         );
         store.open(first, opening.clone()).await.unwrap();
-        store.expire(9).await.unwrap();
+        store.sweep(Sweep::expired(9), None).await.unwrap();
         store.open(second, opening).await.unwrap();
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::measure::{Measurement, Metric, Options};
 
-use super::{Checkpoint, Guard, Opening, StoreError};
+use super::{Checkpoint, Guard, Opening, PathName, StoreError, Sweep};
 
 /// What a commit is weighed against, which a store may know without reading the fold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,4 +79,23 @@ pub(super) fn check_commit(
         return Err(StoreError::Fenced { epoch: stored.epoch });
     }
     Ok(())
+}
+
+/// Whether a sweep removes a recording.
+pub(super) fn is_selected(
+    sweep: &Sweep,
+    name: &PathName,
+    stored: Standing,
+    update_unix_ms: i64,
+    expire_unix_ms: i64,
+) -> bool {
+    if expire_unix_ms <= sweep.now_unix_ms {
+        return true;
+    }
+    sweep.abandoned.as_ref().is_some_and(|abandoned| {
+        !stored.complete
+            && stored.committed_points <= abandoned.points_max
+            && update_unix_ms <= abandoned.update_unix_ms
+            && !(abandoned.has_writer)(name)
+    })
 }

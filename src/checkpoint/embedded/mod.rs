@@ -21,7 +21,8 @@ use self::backend::Counters;
 use self::tables::{Applied, Tables};
 use self::writer::{Opener, Shelf, Task, Writer, task};
 use super::{
-    Checkpoint, CheckpointStore, Guard, Opening, Page, PathName, StoreError, StoreFuture, record,
+    Checkpoint, CheckpointStore, Guard, Opening, Page, PathName, SWEEP_STEP, StoreError,
+    StoreFuture, Sweep, Swept, record,
 };
 
 mod backend;
@@ -40,8 +41,6 @@ pub use open::StoreOpenError;
 const QUEUE: usize = 4_096;
 /// How many read at once at most: enough to keep a disk busy, and few of the threads of the runtime.
 const READERS: usize = 8;
-/// How many recordings are looked at in one go for whether they have expired.
-const EXPIRE_BATCH: usize = 1_000;
 
 /// Keeps checkpoints in a directory, for one process at a time.
 ///
@@ -199,27 +198,22 @@ impl CheckpointStore for EmbeddedStore {
         Box::pin(self.read(move |transaction| tables::list(transaction, after.as_ref(), limit)))
     }
 
-    fn delete(&self, name: PathName) -> StoreFuture<'_, bool> {
+    fn delete(&self, name: PathName) -> StoreFuture<'_, Option<u64>> {
         Box::pin(self.write(move |tables| tables.delete(&name)))
     }
 
-    fn expire(&self, now_unix_ms: i64) -> StoreFuture<'_, Vec<PathName>> {
+    fn sweep(&self, sweep: Sweep, after: Option<PathName>) -> StoreFuture<'_, Swept> {
         Box::pin(async move {
-            let (mut all, mut after) = (Vec::new(), None);
-            loop {
-                let from = after.clone();
-                let names = self.read(move |transaction| {
-                    tables::expired(transaction, from.as_ref(), EXPIRE_BATCH, now_unix_ms)
-                });
-                let names = names.await?;
-                let Some((last, _)) = names.last() else { return Ok(all) };
-                after = Some(last.clone());
-                let names: Vec<_> =
-                    names.into_iter().filter_map(|(name, is_due)| is_due.then_some(name)).collect();
-                if !names.is_empty() {
-                    all.extend(self.write(move |tables| tables.expire(&names, now_unix_ms)).await?);
-                }
+            let selects = sweep.clone();
+            let step = self.read(move |transaction| {
+                tables::select(transaction, after.as_ref(), SWEEP_STEP, &selects)
+            });
+            let (selected, next) = step.await?;
+            if selected.is_empty() {
+                return Ok(Swept { removed: Vec::new(), next });
             }
+            let removed = self.write(move |tables| tables.remove_selected(&selected, &sweep));
+            Ok(Swept { removed: removed.await?, next })
         })
     }
 }

@@ -7,7 +7,7 @@ use futures::future::join_all;
 
 use super::tables::{FORMAT_KEY, NUMBERS};
 use super::*;
-use crate::checkpoint::contract;
+use crate::checkpoint::{Removed, contract};
 use crate::measure::{Fix, Metric, Options, Point};
 
 pub(super) fn name(id: &str) -> PathName {
@@ -115,9 +115,11 @@ async fn a_damaged_record_is_lost_and_others_are_not() {
     let outcome = store.commit(name("b"), guard(&first), grown(&first)).await;
     assert_eq!(outcome, Err(damaged.clone()));
     let page = store.list(None, 9).await.unwrap();
-    assert_eq!(page, [(name("a"), Ok(first)), (name("b"), Err(damaged))]);
-    assert_eq!(store.expire(i64::MAX).await, Ok(vec![name("a")]));
-    assert_eq!(store.delete(name("b")).await, Ok(true));
+    assert_eq!(page, [(name("a"), Ok(first.clone())), (name("b"), Err(damaged))]);
+    let swept = store.sweep(Sweep::expired(i64::MAX), None).await.unwrap();
+    let last = first.epoch;
+    assert_eq!(swept.removed, [Removed { name: name("a"), epoch: last }]);
+    assert_eq!(store.delete(name("b")).await, Ok(Some(last)), "the last epoch that was assigned");
     store.open(name("b"), opening()).await.unwrap();
 }
 
