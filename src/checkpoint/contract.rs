@@ -40,6 +40,37 @@ pub async fn hold(store: &dyn CheckpointStore) {
     assert_eq!(store.list(None, 1).await, Ok(Vec::new()), "the suite has left something behind");
 }
 
+/// Runs the tests of a store that holds at most `recordings_max` recordings, at least 1. The store has to be empty,
+/// and is empty afterwards.
+///
+/// # Panics
+/// When the store does not do what it must.
+pub async fn hold_maximum(store: &dyn CheckpointStore, recordings_max: usize) {
+    let ids: Vec<_> = (0..recordings_max).map(|i| format!("held-{i}")).collect();
+    let mut held = Vec::new();
+    for id in &ids {
+        held.push(begin(store, id).await);
+    }
+    let error = store.open(name("more"), opening()).await.unwrap_err();
+    assert!(matches!(error, StoreError::Full(_)), "{error:?}");
+    assert_eq!(store.load(name("more")).await, Ok(None));
+    // What is stored can be written, and opened again.
+    commit(store, &ids[0], &held[0], &grown(&held[0], 2)).await.unwrap();
+    begin(store, &ids[0]).await;
+    // One that has expired is replaced in its place.
+    let later = Opening { now_unix_ms: 9_001, expire_unix_ms: 20_000, ..opening() };
+    let last = &ids[recordings_max - 1];
+    let replaced = store.open(name(last), later).await.unwrap();
+    assert_eq!(replaced.create_unix_ms, 9_001);
+    // Both ways of removal make space.
+    clear(store, last).await;
+    begin(store, "more").await;
+    assert!(matches!(store.open(name("again"), opening()).await, Err(StoreError::Full(_))));
+    assert_eq!(expire(store, 9_001).await.len(), recordings_max);
+    begin(store, "again").await;
+    clear(store, "again").await;
+}
+
 fn name(id: &str) -> PathName {
     format!("paths/{id}").parse().unwrap()
 }

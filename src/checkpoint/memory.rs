@@ -45,16 +45,13 @@ impl MemoryStore {
         let mut kept = self.kept();
         let epoch = kept.epoch + 1;
         let stored = kept.recordings.get(&name).cloned();
-        let (checkpoint, is_new) = match rules::open(stored, opening, epoch)? {
+        let is_stored = stored.is_some();
+        let checkpoint = match rules::open(stored, opening, epoch)? {
             Opened::Finished(checkpoint) => return Ok(checkpoint),
-            Opened::Stored { checkpoint, is_new } => (checkpoint, is_new),
+            Opened::Stored { checkpoint } => checkpoint,
         };
-        if is_new && kept.recordings.len() >= self.recordings_max {
-            let message = format!(
-                "it keeps {} recordings in memory and no more: delete some, or wait until some expire",
-                self.recordings_max
-            );
-            return Err(StoreError::Full(message));
+        if !is_stored && kept.recordings.len() >= self.recordings_max {
+            return Err(rules::full(self.recordings_max as u64));
         }
         kept.epoch = epoch;
         kept.recordings.insert(name, checkpoint.clone());
@@ -151,19 +148,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_store_refuses_new_recordings_and_keeps_the_old() {
-        let store = MemoryStore::new(1);
-        let opening = Opening { options: None, now_unix_ms: 0, expire_unix_ms: 9 };
-        let (first, second): (PathName, PathName) =
-            ("paths/first".parse().unwrap(), "paths/second".parse().unwrap());
-        store.open(first.clone(), opening.clone()).await.unwrap();
-        let error = store.open(second.clone(), opening.clone()).await.unwrap_err();
-        insta::assert_snapshot!(
-            error,
-            @"the store is full: it keeps 1 recordings in memory and no more: delete some, or wait until some expire"
-        );
-        store.open(first, opening.clone()).await.unwrap();
-        store.sweep(Sweep::expired(9), None).await.unwrap();
-        store.open(second, opening).await.unwrap();
+    async fn it_holds_its_maximum_of_recordings() {
+        contract::hold_maximum(&MemoryStore::new(3), 3).await;
     }
 }

@@ -5,6 +5,7 @@ mod answers;
 mod bench;
 mod client;
 mod cut;
+mod damage;
 mod deadlines;
 mod drain;
 mod hostile;

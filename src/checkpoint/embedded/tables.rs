@@ -1,7 +1,10 @@
 //! What is in the file: a table of recordings and one of whole numbers about all of them. Knows redb and
 //! the bytes of a record; the conditions are in `rules.rs`, when to commit is in `writer.rs`.
 
-use redb::{ReadTransaction, ReadableTable as _, Table, TableDefinition, WriteTransaction};
+use redb::{
+    ReadTransaction, ReadableTable as _, ReadableTableMetadata as _, Table, TableDefinition,
+    WriteTransaction,
+};
 
 use crate::checkpoint::record;
 use crate::checkpoint::rules::{self, Opened, Standing};
@@ -47,7 +50,12 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
-    pub(super) fn open(&mut self, name: &PathName, opening: &Opening) -> Applied<Checkpoint> {
+    pub(super) fn open(
+        &mut self,
+        name: &PathName,
+        opening: &Opening,
+        recordings_max: u64,
+    ) -> Applied<Checkpoint> {
         let stored = match self.recordings.get(name.id())? {
             Some(bytes) => match record::decode(name, bytes.value()) {
                 Ok(stored) => Some(stored),
@@ -55,12 +63,16 @@ impl<'t> Tables<'t> {
             },
             None => None,
         };
+        let is_stored = stored.is_some();
         let epoch = self.last_epoch()? + 1;
         let checkpoint = match rules::open(stored, opening, epoch) {
             Ok(Opened::Finished(checkpoint)) => return Ok(Ok(checkpoint)),
-            Ok(Opened::Stored { checkpoint, .. }) => checkpoint,
+            Ok(Opened::Stored { checkpoint }) => checkpoint,
             Err(error) => return Ok(Err(error)),
         };
+        if !is_stored && self.recordings.len()? >= recordings_max {
+            return Ok(Err(rules::full(recordings_max)));
+        }
         let bytes = match record::encode(name, &checkpoint) {
             Ok(bytes) => bytes,
             Err(error) => return Ok(Err(error.into())),
