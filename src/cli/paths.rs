@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use futures::StreamExt as _;
 
 use super::report::{self, Keep, Report, fitted, grouped};
-use super::{Outcome, complain, retry_note, server_url};
+use super::{Outcome, complain, retry_note, server_url, stderr};
 use crate::checkpoint::PathName;
 use crate::client::retry::{Retry, is_passing};
 use crate::client::{Client, ClientError, Patience, StoredPath};
@@ -202,7 +202,7 @@ async fn follow(name: &PathName, server: &ServerArgs) -> Done {
                 if written.is_err() {
                     return Ok(written);
                 }
-                eprintln!("note: {}", retry_note(&error.to_string(), wait));
+                stderr::print(format_args!("note: {}", retry_note(&error.to_string(), wait)));
                 tokio::time::sleep(wait).await;
             }
             None => return Err(error),

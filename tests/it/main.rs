@@ -4,6 +4,7 @@
 mod answers;
 mod bench;
 mod client;
+mod closed_streams;
 mod cut;
 mod deadlines;
 mod drain;
