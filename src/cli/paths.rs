@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use tokio_stream::Stream;
 
 use super::report::{self, Keep, Report, fitted, grouped};
-use super::{Outcome, complain, retry_note, server_url};
+use super::{Outcome, complain, retry_note, server_url, stderr};
 use crate::checkpoint::PathName;
 use crate::client::retry::{Retry, is_passing};
 use crate::client::{Client, ClientError, Patience, StoredPath};
@@ -220,7 +220,7 @@ where
                 if written.is_err() {
                     return Ok(written);
                 }
-                eprintln!("note: {}", retry_note(&error.to_string(), wait));
+                stderr::print(format_args!("note: {}", retry_note(&error.to_string(), wait)));
                 tokio::time::sleep(wait).await;
             }
             None => return Err(error),

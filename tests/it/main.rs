@@ -4,6 +4,7 @@
 mod answers;
 mod bench;
 mod client;
+mod closed_streams;
 mod connections;
 mod cut;
 mod damage;
