@@ -13,11 +13,8 @@ struct Injector(std::process::Child);
 
 impl Drop for Injector {
     fn drop(&mut self) {
-        // SIGINT lets it detach; a killed tracer detaches as well.
-        let _ = rustix::process::kill_process(
-            rustix::process::Pid::from_child(&self.0),
-            rustix::process::Signal::INT,
-        );
+        // The kernel detaches it from the server, which then runs on.
+        let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }

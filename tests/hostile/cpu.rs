@@ -5,7 +5,9 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use rustix::process::Signal;
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::connection::Connection;
@@ -37,30 +39,21 @@ fn rest_max() -> Duration {
     cores * Duration::from_millis(each)
 }
 
-/// Sends four streams of this frame, as fast as the server grants windows.
-fn begin(server: &Server, frame: &[u8], headers: &'static [(&str, &str)]) -> Attacker {
-    let body = [opening(), repeated(frame, STREAM_BYTES)].concat();
-    let address = server.address;
-    let task = tokio::spawn(async move {
-        let mut connection = Connection::connect(address).await.unwrap();
-        let mut bodies = Vec::new();
-        for _ in 0..STREAMS {
-            bodies.push((connection.open(RECORD_PATH, headers).await, body.clone().into()));
-        }
-        connection.send_bodies(bodies).await;
-        connection.until_closed().await;
-    });
-    Attacker(task)
-}
-
-struct Attacker(tokio::task::JoinHandle<()>);
-
-impl Attacker {
-    /// Disconnects.
-    async fn vanish(self) {
-        self.0.abort();
-        let _ = self.0.await;
+/// Sends four streams of this frame as fast as the server grants windows, each on a connection of its own, so that all
+/// threads of the server have some.
+fn begin(server: &Server, frame: &[u8], headers: &'static [(&str, &str)]) -> JoinSet<()> {
+    let body = Bytes::from([opening(), repeated(frame, STREAM_BYTES)].concat());
+    let mut streams = JoinSet::new();
+    for _ in 0..STREAMS {
+        let (address, body) = (server.address, body.clone());
+        streams.spawn(async move {
+            let mut connection = Connection::connect(address).await.unwrap();
+            let stream = connection.open(RECORD_PATH, headers).await;
+            connection.send_bodies(vec![(stream, body)]).await;
+            connection.until_closed().await;
+        });
     }
+    streams
 }
 
 async fn run(report: &mut Report, frame: Vec<u8>, headers: &'static [(&str, &str)]) {
@@ -68,7 +61,7 @@ async fn run(report: &mut Report, frame: Vec<u8>, headers: &'static [(&str, &str
     let idle_p99 = Healthy::idle_p99(&server, report).await;
     let before = server.usage();
 
-    let attacker = begin(&server, &frame, headers);
+    let mut attackers = begin(&server, &frame, headers);
     let healthy = Healthy::start(&server);
     healthy.calls(500, 5 * duration()).await;
     let outcome = healthy.stop(report).await;
@@ -78,7 +71,7 @@ async fn run(report: &mut Report, frame: Vec<u8>, headers: &'static [(&str, &str
     report.figure("CPU time during the attack", ms(server.usage().cpu - before.cpu));
     report.figure("peak memory", mib(server.usage().peak_bytes));
 
-    attacker.vanish().await;
+    attackers.shutdown().await;
     let rest = server.cpu_until_quiet(PATIENCE / 3).await;
     let text = rest.map_or("more than 20 s".to_owned(), ms);
     report.figure("CPU time after the client has gone", &text);
@@ -91,7 +84,7 @@ async fn run(report: &mut Report, frame: Vec<u8>, headers: &'static [(&str, &str
         server = Server::start(&[(DRAIN, "2s")]);
     }
     let before = server.usage().cpu;
-    let attacker = begin(&server, &frame, headers);
+    let mut attackers = begin(&server, &frame, headers);
     let began = Instant::now();
     while server.usage().cpu < before + Duration::from_millis(100) && began.elapsed() < PATIENCE / 6
     {
@@ -106,7 +99,7 @@ async fn run(report: &mut Report, frame: Vec<u8>, headers: &'static [(&str, &str
     report.figure("end after SIGTERM, with a drain time of 2 s", &text);
     let is_met = ended.is_some_and(|(time, status)| time <= 2 * DRAIN_TIME && status.success());
     report.check(is_met, format!("a drain of 2 s takes {text}"));
-    attacker.vanish().await;
+    attackers.shutdown().await;
 }
 
 #[test]

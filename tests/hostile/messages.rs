@@ -89,13 +89,17 @@ pub fn gzip_legs(legs: Legs, vary_each: usize) -> (Vec<u8>, usize) {
     (message(true, &encoder.finish().unwrap()), plain.len())
 }
 
-/// The compressed frame with the most legs for its size whose inflation ratio stays below 100, and its ratio.
+/// A compressed frame whose inflation ratio is just below this one, and its ratio.
 pub fn gzip_legs_below_ratio(ratio_max: usize, legs: Legs) -> (Vec<u8>, usize) {
-    let tries = (1..200).rev().map(|step| gzip_legs(legs, step * 32));
-    let ratio = |(frame, plain): &(Vec<u8>, usize)| plain / frame.len();
-    let best = tries.filter(|it| ratio(it) < ratio_max).max_by_key(ratio).unwrap();
-    let ratio = ratio(&best);
-    (best.0, ratio)
+    let mut vary_each = 6_400;
+    loop {
+        let (frame, plain_bytes) = gzip_legs(legs, vary_each);
+        let ratio = plain_bytes / frame.len();
+        if ratio < ratio_max {
+            return (frame, ratio);
+        }
+        vary_each = vary_each * 9 / 10;
+    }
 }
 
 /// Copies of a frame, up to this many bytes.

@@ -26,7 +26,7 @@ fn connections_survive_a_pause_of_the_server() {
             client.barrier().await;
             clients.push(client);
         }
-        // Each connection has a ping in flight: those that it has are not answered before the pause.
+        // The first ping is answered. The next one arrives and is answered only during the pause.
         for client in &mut clients {
             let seen = client.pings;
             let ping = async { while client.pings == seen && client.step().await {} };

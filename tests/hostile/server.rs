@@ -228,7 +228,7 @@ impl Server {
 /// A reply in a failure message.
 pub fn describe(reply: &Reply) -> String {
     let Reply { http, code, message, reset, is_ended, .. } = reply;
-    let bytes = reply.data.len();
+    let (bytes, message) = (reply.data.len(), message.get(..100).unwrap_or(message));
     format!(
         "http {http:?}, code {code:?} {message:?}, {bytes} bytes, reset {reset:?}, ended {is_ended}"
     )

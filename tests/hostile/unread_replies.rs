@@ -24,7 +24,9 @@ async fn record(server: &Server) -> usize {
         let mut client = Connection::with(server.address, host(number), POLITE).await.unwrap();
         let mut streams = Vec::new();
         for index in 0..1000 / usize::from(HOSTS) {
-            let first = recording(&format!("paths/{number:03}-{index:03}"), 10, true);
+            // Long names make long replies.
+            let name = format!("paths/{number:03}-{index:03}-{}", "x".repeat(110));
+            let first = recording(&name, 10, true);
             streams.push(client.ask(RECORD_PATH, &first).await);
         }
         for stream in streams {

@@ -58,7 +58,10 @@ fn every_watcher_receives_the_current_state() {
                 break; // most do not receive it, so the others need not be waited for
             }
         }
-        report.figure("watchers that received the state", format!("{received} of {WATCHERS}"));
+        report.figure(
+            "further watchers that received the state",
+            format!("{received} of {WATCHERS}"),
+        );
         report.check(received == WATCHERS, "every watcher receives the current state");
     });
 }
