@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
+use crate::frames::{self, Frame};
 use crate::hpack::{self, Headers};
-use crate::wire::{self, Frame, Wire};
+use crate::wire::Wire;
 
 /// What the server answered on a stream.
 #[derive(Clone, Debug, Default)]
@@ -83,8 +84,9 @@ impl Connection {
         manners: Manners,
     ) -> io::Result<Self> {
         let mut wire = Wire::connect(server, source).await?;
-        let settings = [(wire::HEADER_TABLE_SIZE, 0), (wire::INITIAL_WINDOW_SIZE, manners.window)];
-        wire.send(&[wire::PREFACE, &wire::settings(&settings)].concat()).await?;
+        let settings =
+            [(frames::HEADER_TABLE_SIZE, 0), (frames::INITIAL_WINDOW_SIZE, manners.window)];
+        wire.send(&[frames::PREFACE, &frames::settings(&settings)].concat()).await?;
         Ok(Self {
             wire,
             manners,
@@ -120,16 +122,17 @@ impl Connection {
     /// Opens a stream whose body follows.
     pub async fn open(&mut self, path: &str, headers: &[(&str, &str)]) -> u32 {
         let stream = self.new_stream();
-        self.send(&wire::request(stream, path, headers)).await;
+        self.send(&frames::request(stream, path, headers)).await;
         stream
     }
 
     /// Opens a stream with one message, small enough for any window.
     pub async fn ask(&mut self, path: &str, message: &impl prost::Message) -> u32 {
         let stream = self.new_stream();
-        let body = wire::message(false, &message.encode_to_vec());
+        let body = frames::message(false, &message.encode_to_vec());
         self.charge(stream, body.len());
-        let frames = [wire::request(stream, path, &[]), wire::data(stream, &body, true)].concat();
+        let frames =
+            [frames::request(stream, path, &[]), frames::data(stream, &body, true)].concat();
         self.send(&frames).await;
         stream
     }
@@ -195,7 +198,7 @@ impl Connection {
                 sent += share.len();
                 while !share.is_empty() {
                     let piece = share.split_to(share.len().min(frame_bytes));
-                    batch.extend(wire::data(*stream, &piece, false));
+                    batch.extend(frames::data(*stream, &piece, false));
                 }
             }
             if batch.is_empty() || !self.send(&batch).await {
@@ -237,7 +240,7 @@ impl Connection {
     /// Waits until the server has read everything that was sent before. `false` if it closed instead.
     pub async fn barrier(&mut self) -> bool {
         let pongs = self.pongs;
-        self.send(&wire::ping(u64::from(pongs))).await;
+        self.send(&frames::ping(u64::from(pongs))).await;
         while self.pongs == pongs {
             if !self.step().await {
                 return false;
@@ -249,36 +252,36 @@ impl Connection {
     /// Updates the state. Returns the bytes of an answer.
     fn absorb(&mut self, frame: &Frame) -> Option<Vec<u8>> {
         let number = || frame.payload.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes));
-        let is_ack = frame.flags & wire::ACK != 0;
+        let is_ack = frame.flags & frames::ACK != 0;
         match frame.kind {
-            wire::SETTINGS if !is_ack => {
+            frames::SETTINGS if !is_ack => {
                 self.apply_settings(&frame.payload);
-                return Some(wire::frame(wire::SETTINGS, wire::ACK, 0, &[]));
+                return Some(frames::frame(frames::SETTINGS, frames::ACK, 0, &[]));
             }
-            wire::PING if is_ack => self.pongs += 1,
-            wire::PING => {
+            frames::PING if is_ack => self.pongs += 1,
+            frames::PING => {
                 self.pings += 1;
-                let answer = wire::frame(wire::PING, wire::ACK, 0, &frame.payload);
+                let answer = frames::frame(frames::PING, frames::ACK, 0, &frame.payload);
                 return self.manners.answers_pings.then_some(answer);
             }
-            wire::WINDOW_UPDATE if frame.stream == 0 => self.send_window += i64::from(number()),
-            wire::WINDOW_UPDATE => {
+            frames::WINDOW_UPDATE if frame.stream == 0 => self.send_window += i64::from(number()),
+            frames::WINDOW_UPDATE => {
                 if let Some(window) = self.send_windows.get_mut(&frame.stream) {
                     *window += i64::from(number());
                 }
             }
-            wire::GOAWAY => {
+            frames::GOAWAY => {
                 let code = frame.payload.get(4..8).and_then(|bytes| bytes.try_into().ok());
                 self.goaway = code.map(u32::from_be_bytes);
             }
-            wire::RST_STREAM => {
+            frames::RST_STREAM => {
                 if let Some(reply) = self.replies.get_mut(&frame.stream) {
                     reply.reset = Some(number());
                     reply.is_ended = true;
                 }
             }
-            wire::HEADERS | wire::CONTINUATION => self.absorb_headers(frame),
-            wire::DATA => return self.absorb_data(frame),
+            frames::HEADERS | frames::CONTINUATION => self.absorb_headers(frame),
+            frames::DATA => return self.absorb_data(frame),
             _ => {}
         }
         None
@@ -288,7 +291,7 @@ impl Connection {
         for entry in payload.chunks_exact(6) {
             let id = u16::from_be_bytes([entry[0], entry[1]]);
             let value = u32::from_be_bytes([entry[2], entry[3], entry[4], entry[5]]);
-            if id == wire::INITIAL_WINDOW_SIZE {
+            if id == frames::INITIAL_WINDOW_SIZE {
                 let change = i64::from(value) - self.initial_window;
                 self.initial_window += change;
                 self.send_windows.values_mut().for_each(|window| *window += change);
@@ -298,10 +301,10 @@ impl Connection {
 
     fn absorb_headers(&mut self, frame: &Frame) {
         self.block.extend_from_slice(&frame.payload);
-        if frame.kind == wire::HEADERS {
-            self.is_last_block = frame.flags & wire::END_STREAM != 0;
+        if frame.kind == frames::HEADERS {
+            self.is_last_block = frame.flags & frames::END_STREAM != 0;
         }
-        if frame.flags & wire::END_HEADERS == 0 {
+        if frame.flags & frames::END_HEADERS == 0 {
             return;
         }
         let block = std::mem::take(&mut self.block);
@@ -324,13 +327,13 @@ impl Connection {
         if let Some(reply) = self.replies.get_mut(&frame.stream) {
             reply.data.extend_from_slice(&frame.payload);
         }
-        if frame.flags & wire::END_STREAM != 0 {
+        if frame.flags & frames::END_STREAM != 0 {
             self.end(frame.stream);
         }
         let bytes = frame.payload.len() as u32;
         let is_returned = self.manners.returns_windows && bytes > 0;
         is_returned.then(|| {
-            [wire::window_update(0, bytes), wire::window_update(frame.stream, bytes)].concat()
+            [frames::window_update(0, bytes), frames::window_update(frame.stream, bytes)].concat()
         })
     }
 

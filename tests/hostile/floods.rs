@@ -5,15 +5,15 @@ use std::time::Instant;
 use tokio::time::timeout;
 
 use crate::connection::{Connection, POLITE};
+use crate::frames::{
+    CANCEL, CONTINUATION, END_HEADERS, HEADERS, PRIORITY, SETTINGS, data, frame, goaway, ping,
+    request, reset, window_update,
+};
 use crate::healthy::Healthy;
 use crate::hpack::{self, indexed_literal};
 use crate::messages::{PATH_LENGTH, host};
 use crate::report::{PATIENCE, Report, attack, duration, mib};
 use crate::server::Server;
-use crate::wire::{
-    CANCEL, CONTINUATION, END_HEADERS, HEADERS, PRIORITY, SETTINGS, data, frame, goaway, ping,
-    request, reset, window_update,
-};
 
 const BATCH: usize = 200;
 /// What the peak memory of the server may grow by.

@@ -6,10 +6,11 @@ use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 
 use crate::connection::Connection;
+use crate::frames::{PREFACE, UNKNOWN, header};
 use crate::messages::host;
 use crate::report::{PATIENCE, Report, attack, ms};
 use crate::server::{KEEPALIVE_INTERVAL, Server};
-use crate::wire::{PREFACE, UNKNOWN, Wire, header};
+use crate::wire::Wire;
 
 const HELD: usize = 1023;
 const OTHERS: usize = 20;

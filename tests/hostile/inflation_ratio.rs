@@ -19,7 +19,7 @@ fn a_stream_that_inflates_too_much_is_refused() {
         let stream = connection.open(RECORD_PATH, &[GZIP]).await;
         let body = [opening(), repeated(&frame, 3 * frame.len())].concat();
         connection.send_bodies(vec![(stream, body.into())]).await;
-        connection.send(&crate::wire::data(stream, &[], true)).await;
+        connection.send(&crate::frames::data(stream, &[], true)).await;
         let answered = tokio::time::timeout(PATIENCE, connection.reply(stream)).await;
         let reply = answered.unwrap_or_default();
         report.check(reply.code == Some(0), format!("short stream: {}", describe(&reply)));

@@ -12,6 +12,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod connection;
+mod frames;
 mod healthy;
 mod hpack;
 mod messages;

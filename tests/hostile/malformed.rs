@@ -3,16 +3,16 @@
 use tokio::time::timeout;
 
 use crate::connection::Connection;
+use crate::frames::{
+    self, ACK, CONTINUATION, DATA, END_HEADERS, GOAWAY, HEADERS, PADDED, PING, PREFACE, PRIORITY,
+    PUSH_PROMISE, RST_STREAM, SETTINGS, data, frame, header, request, settings, window_update,
+};
 use crate::healthy::Healthy;
 use crate::hpack;
 use crate::messages::PATH_LENGTH;
 use crate::report::{PATIENCE, Report, attack, duration, is_long};
 use crate::server::Server;
-use crate::wire::{
-    self, ACK, CONTINUATION, DATA, END_HEADERS, GOAWAY, HEADERS, PADDED, PING, PREFACE, PRIORITY,
-    PUSH_PROMISE, RST_STREAM, SETTINGS, Wire, data, frame, header, request, settings,
-    window_update,
-};
+use crate::wire::Wire;
 
 /// Sequences of frames after the preface, each with a violation.
 fn violations() -> Vec<(&'static str, Vec<u8>)> {
@@ -28,7 +28,7 @@ fn violations() -> Vec<(&'static str, Vec<u8>)> {
         ("a connection window beyond 2^31", window_update(0, max)),
         ("a stream window beyond 2^31", with(window_update(1, max))),
         ("an update by zero", window_update(0, 0)),
-        ("an initial window beyond 2^31", settings(&[(wire::INITIAL_WINDOW_SIZE, u32::MAX)])),
+        ("an initial window beyond 2^31", settings(&[(frames::INITIAL_WINDOW_SIZE, u32::MAX)])),
         ("a frame size below 2^14", settings(&[(5, 1)])),
         ("push of 2", settings(&[(2, 2)])),
         ("settings of 5 bytes", frame(SETTINGS, 0, 0, &[0; 5])),

@@ -9,7 +9,7 @@ use prost::Message as _;
 use waywiser::proto::{my_package, waywiser_v1 as v1};
 
 use crate::connection::Reply;
-use crate::wire::message;
+use crate::frames::message;
 
 pub const DISPLACEMENT: &str = "/my_package.DisplacementService/computeDisplacement";
 pub const PATH_LENGTH: &str = "/my_package.DisplacementService/computePathLength";

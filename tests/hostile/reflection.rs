@@ -3,9 +3,9 @@
 use tokio::time::timeout;
 
 use crate::connection::Connection;
+use crate::frames::{data, message};
 use crate::report::{PATIENCE, attack};
 use crate::server::{Server, describe};
-use crate::wire::{data, message};
 
 const METHODS: [&str; 2] = [
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",

@@ -13,11 +13,11 @@ use tokio::time::{sleep, timeout};
 use waywiser::proto::waywiser_v1 as v1;
 
 use crate::connection::{Connection, POLITE, unread};
+use crate::frames::message;
 use crate::healthy::Healthy;
 use crate::messages::{MEASURE_PATHS, RECORD_PATH, host};
 use crate::report::{PATIENCE, Report, attack, is_long, mib, ms};
 use crate::server::{IDLE, MAX_MEMORY, Server};
-use crate::wire::message;
 
 const CONNECTIONS: u8 = 12;
 const MAX_MEMORY_BYTES: u64 = 32 << 20;

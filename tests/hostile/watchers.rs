@@ -1,10 +1,10 @@
 //! S5: only the first watcher of a recording was sent its current state.
 
 use crate::connection::Connection;
+use crate::frames::{data, message};
 use crate::messages::{RECORD_PATH, WATCH_PATH, recording};
 use crate::report::{PATIENCE, attack};
 use crate::server::Server;
-use crate::wire::{data, message};
 use prost::Message as _;
 use tokio::time::timeout;
 use waywiser::proto::waywiser_v1 as v1;
