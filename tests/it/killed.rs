@@ -1,45 +1,28 @@
 //! `waywiser record --name` killed half-way and run again, with a server that is a process of its own.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 
 use futures::StreamExt as _;
 use waywiser::client::Client;
 
 use crate::program::{run_beside, waywiser};
 use crate::proxy::{Fault, Proxy};
+use crate::serve_process::Serve;
 
-/// `waywiser serve`, which goes with the test.
-struct Serve {
-    process: Child,
-    address: SocketAddr,
-}
-
-impl Serve {
-    fn start(data: &Path) -> Self {
-        let data = data.to_str().unwrap();
-        let mut serve = waywiser(&["serve", "--data", data, "--listen", "127.0.0.1:0"]);
-        let mut process = serve.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("listening on ").unwrap().parse().unwrap();
-        Self { process, address }
-    }
-}
-
-impl Drop for Serve {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+/// Starts `waywiser serve` with its data in this directory.
+fn serve(data: &Path) -> Serve {
+    let data = data.to_str().unwrap();
+    let mut serve = waywiser(&["serve", "--data", data, "--listen", "127.0.0.1:0"]);
+    Serve::spawn(serve.stderr(Stdio::null())).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_that_is_killed_half_way_goes_on_when_it_is_run_again() {
     let data = tempfile::tempdir().unwrap();
-    let serve = Serve::start(data.path());
+    let serve = serve(data.path());
     // Part of the track gets through, and then nothing more.
     let proxy = Proxy::start(serve.address, vec![Fault::Stall(20_000)]).await;
     let file = "examples/hill-walk.gpx";
@@ -83,7 +66,7 @@ async fn a_command_that_is_killed_half_way_goes_on_when_it_is_run_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_broken_or_has_several_tracks_is_refused_before_anything_is_sent() {
     let folder = tempfile::tempdir().unwrap();
-    let serve = Serve::start(&folder.path().join("data"));
+    let serve = serve(&folder.path().join("data"));
     let url = format!("http://{}", serve.address);
     let point = "<trkpt lat='1' lon='1'/><trkpt lat='1' lon='2'/>";
     let named = format!("<trk><name>There</name><trkseg>{point}</trkseg></trk>");
@@ -128,7 +111,7 @@ async fn a_file_that_is_broken_or_has_several_tracks_is_refused_before_anything_
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_pipe_has_said_is_durable_while_it_is_silent() {
     let folder = tempfile::tempdir().unwrap();
-    let serve = Serve::start(&folder.path().join("data"));
+    let serve = serve(&folder.path().join("data"));
     let url = format!("http://{}", serve.address);
     let mut record = waywiser(&["record", "--server", &url, "--name", "paths/pipe", "-"]);
     let record = record.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());

@@ -21,6 +21,8 @@ mod program;
 mod proxy;
 mod recorder;
 mod serve;
+#[path = "../common/serve.rs"]
+mod serve_process;
 mod store;
 mod store_faults;
 mod support;

@@ -1,0 +1,130 @@
+//! S1: a client buys much CPU time with few bytes: compressed messages of long geodesic legs.
+//!
+//! Four streams of 1 MB each. Other calls must stay fast, the work must stop when the client has gone, and a drain
+//! must end in time.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rustix::process::Signal;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::connection::Connection;
+use crate::healthy::Healthy;
+use crate::messages::{
+    GZIP, Legs, RECORD_PATH, gzip_legs_below_ratio, opening, plain_legs, repeated,
+};
+use crate::report::{PATIENCE, Report, attack, duration, mib, ms};
+use crate::server::{DRAIN, Server, is_optimised};
+
+const STREAMS: usize = 4;
+const STREAM_BYTES: usize = 1_000_000;
+const DRAIN_TIME: Duration = Duration::from_secs(2);
+
+/// The bound on the p99 latency of other calls. A machine that is slow without an attack has a higher one, and a
+/// program without optimisation has units of work that take longer.
+fn p99_max(idle_p99: Duration) -> Duration {
+    if is_optimised() {
+        (5 * idle_p99).max(Duration::from_millis(20))
+    } else {
+        (20 * idle_p99).max(Duration::from_millis(500))
+    }
+}
+
+/// The bound on the CPU time after the client has gone: 100 ms on each core.
+fn rest_max() -> Duration {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from) as u32;
+    let each = if is_optimised() { 100 } else { 1000 };
+    cores * Duration::from_millis(each)
+}
+
+/// Sends four streams of this frame as fast as the server grants windows, each on a connection of its own, so that all
+/// threads of the server have some.
+fn begin(server: &Server, frame: &[u8], headers: &'static [(&str, &str)]) -> JoinSet<()> {
+    let body = Bytes::from([opening(), repeated(frame, STREAM_BYTES)].concat());
+    let mut streams = JoinSet::new();
+    for _ in 0..STREAMS {
+        let (address, body) = (server.address, body.clone());
+        streams.spawn(async move {
+            let mut connection = Connection::connect(address).await.unwrap();
+            let stream = connection.open(RECORD_PATH, headers).await;
+            connection.send_bodies(vec![(stream, body)]).await;
+            connection.until_closed().await;
+        });
+    }
+    streams
+}
+
+async fn run(report: &mut Report, frame: Vec<u8>, headers: &'static [(&str, &str)]) {
+    let mut server = Server::start(&[(DRAIN, "2s")]);
+    let idle_p99 = Healthy::idle_p99(&server, report).await;
+    let before = server.usage();
+
+    let mut attackers = begin(&server, &frame, headers);
+    let healthy = Healthy::start(&server);
+    healthy.calls(500, 5 * duration()).await;
+    let outcome = healthy.stop(report).await;
+    let (p99, max) = (outcome.percentile(99), p99_max(idle_p99));
+    report.check(p99 <= max, format!("p99 of other calls is {}, at most {}", ms(p99), ms(max)));
+    report.check(outcome.failures.is_empty(), "other calls get their answers");
+    report.figure("CPU time during the attack", ms(server.usage().cpu - before.cpu));
+    report.figure("peak memory", mib(server.usage().peak_bytes));
+
+    attackers.shutdown().await;
+    let rest = server.cpu_until_quiet(PATIENCE / 3).await;
+    let text = rest.map_or("more than 20 s".to_owned(), ms);
+    report.figure("CPU time after the client has gone", &text);
+    let max = rest_max();
+    let is_met = rest.is_some_and(|rest| rest <= max);
+    report.check(is_met, format!("work goes on for {text} without a client, at most {}", ms(max)));
+
+    // On a fresh server, so that the rest of the first attack does not count.
+    if rest.is_none() {
+        server = Server::start(&[(DRAIN, "2s")]);
+    }
+    let before = server.usage().cpu;
+    let mut attackers = begin(&server, &frame, headers);
+    let began = Instant::now();
+    while server.usage().cpu < before + Duration::from_millis(100) && began.elapsed() < PATIENCE / 6
+    {
+        sleep(Duration::from_millis(5)).await;
+    }
+    let signalled = Instant::now();
+    server.signal(Signal::TERM);
+    let ended = server.ended(signalled).await;
+    let text = ended.map_or("more than 60 s".to_owned(), |(time, status)| {
+        format!("{} with {status}", ms(time))
+    });
+    report.figure("end after SIGTERM, with a drain time of 2 s", &text);
+    let is_met = ended.is_some_and(|(time, status)| time <= 2 * DRAIN_TIME && status.success());
+    report.check(is_met, format!("a drain of 2 s takes {text}"));
+    attackers.shutdown().await;
+}
+
+#[test]
+fn compressed_legs_do_not_delay_other_calls() {
+    attack("S1 gzip, long legs", async |report| {
+        let (frame, ratio) = gzip_legs_below_ratio(100, Legs::Long);
+        report
+            .figure("bytes of a message of 6 400 legs, ratio", format!("{}, {ratio}", frame.len()));
+        run(report, frame, &[GZIP]).await;
+    });
+}
+
+#[test]
+fn compressed_antipodal_legs_do_not_delay_other_calls() {
+    attack("S1 gzip, antipodal legs", async |report| {
+        let (frame, ratio) = gzip_legs_below_ratio(100, Legs::Antipodal);
+        report
+            .figure("bytes of a message of 6 400 legs, ratio", format!("{}, {ratio}", frame.len()));
+        run(report, frame, &[GZIP]).await;
+    });
+}
+
+#[test]
+fn plain_legs_do_not_delay_other_calls() {
+    attack("S1 plain, long legs", async |report| {
+        run(report, plain_legs(Legs::Long), &[]).await;
+    });
+}

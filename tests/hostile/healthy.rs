@@ -1,0 +1,133 @@
+//! The healthy client: unary calls at a fixed rate on a connection and a thread of its own.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use crate::connection::Connection;
+use crate::messages;
+use crate::report::{PATIENCE, Report, ms};
+use crate::server::{Server, describe};
+
+const INTERVAL: Duration = Duration::from_millis(4);
+
+/// The outcome of all calls.
+#[derive(Default)]
+pub struct Outcome {
+    /// From the time when each call was due, so that a stall counts for all calls that it delays.
+    pub latencies: Vec<Duration>,
+    /// Calls that the server declined with a code that invites a retry.
+    pub refused: usize,
+    /// Calls without a right answer, and lost connections.
+    pub failures: Vec<String>,
+}
+
+pub struct Healthy {
+    thread: Option<JoinHandle<Outcome>>,
+    is_stopped: Arc<AtomicBool>,
+    calls: Arc<AtomicUsize>,
+}
+
+impl Healthy {
+    pub fn start(server: &Server) -> Self {
+        let (is_stopped, calls) = (Arc::new(AtomicBool::new(false)), Arc::default());
+        let (address, stop, count) = (server.address, is_stopped.clone(), Arc::clone(&calls));
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(run(address, &stop, &count))
+        });
+        Self { thread: Some(thread), is_stopped, calls }
+    }
+
+    /// Waits until this many further calls are answered, or for as long as `at_most`.
+    pub async fn calls(&self, count: usize, at_most: Duration) {
+        let (began, target) = (Instant::now(), self.calls.load(Relaxed) + count);
+        while self.calls.load(Relaxed) < target && began.elapsed() < at_most {
+            sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// Stops after the current call, and prints what it measured.
+    pub async fn stop(mut self, report: &Report) -> Outcome {
+        self.is_stopped.store(true, Relaxed);
+        let thread = self.thread.take().unwrap();
+        let outcome = tokio::task::spawn_blocking(|| thread.join().unwrap()).await.unwrap();
+        report.figure("healthy client", outcome.describe());
+        outcome
+    }
+
+    /// The 99th percentile of the latency without an attack.
+    pub async fn idle_p99(server: &Server, report: &Report) -> Duration {
+        let healthy = Self::start(server);
+        healthy.calls(300, PATIENCE).await;
+        healthy.is_stopped.store(true, Relaxed);
+        let p99 = healthy.stop(report).await.percentile(99);
+        report.figure("idle p99", ms(p99));
+        p99
+    }
+}
+
+impl Drop for Healthy {
+    fn drop(&mut self) {
+        self.is_stopped.store(true, Relaxed);
+    }
+}
+
+impl Outcome {
+    pub fn percentile(&self, percent: usize) -> Duration {
+        let mut sorted = self.latencies.clone();
+        sorted.sort();
+        let index = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
+        sorted.get(index).copied().unwrap_or(PATIENCE)
+    }
+
+    fn describe(&self) -> String {
+        format!(
+            "{} answers, p50 {}, p99 {}, max {}; {} refused, {} failed{}",
+            self.latencies.len(),
+            ms(self.percentile(50)),
+            ms(self.percentile(99)),
+            ms(self.percentile(100)),
+            self.refused,
+            self.failures.len(),
+            self.failures.first().map(|first| format!(" ({first})")).unwrap_or_default(),
+        )
+    }
+}
+
+async fn run(address: SocketAddr, is_stopped: &AtomicBool, calls: &AtomicUsize) -> Outcome {
+    let mut outcome = Outcome::default();
+    while !is_stopped.load(Relaxed) {
+        let mut connection = match Connection::connect(address).await {
+            Ok(connection) => connection,
+            Err(error) => {
+                outcome.failures.push(error.to_string());
+                sleep(INTERVAL).await;
+                continue;
+            }
+        };
+        let mut due = Instant::now();
+        while !is_stopped.load(Relaxed) {
+            sleep_until(due).await;
+            let request = messages::three_four();
+            let call = connection.call(messages::DISPLACEMENT, &request);
+            match timeout(PATIENCE, call).await {
+                Ok(reply) if messages::is_five(&reply) => outcome.latencies.push(due.elapsed()),
+                Ok(reply) if reply.is_refused() => outcome.refused += 1,
+                Ok(reply) => outcome.failures.push(describe(&reply)),
+                Err(_) => outcome.failures.push("no answer".to_owned()),
+            }
+            calls.fetch_add(1, Relaxed);
+            due += INTERVAL;
+            if connection.is_closed || outcome.failures.len() > 1000 {
+                sleep(INTERVAL).await;
+                break;
+            }
+        }
+    }
+    outcome
+}

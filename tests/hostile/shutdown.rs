@@ -1,0 +1,48 @@
+//! S14: a drain waits for clients that have no streams.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::report::{attack, ms};
+use crate::server::{DRAIN, Server};
+use crate::wire::Wire;
+
+const DRAIN_TIME: Duration = Duration::from_secs(10);
+
+#[test]
+fn a_drain_does_not_wait_for_idle_connections() {
+    attack("S14 drain", async |report| {
+        // Idle clients of each kind in turn: those that answer everything but never close, those that read nothing, and
+        // those that have not sent a preface.
+        for kind in ["answer pings", "read nothing", "sent no preface"] {
+            let mut server = Server::start(&[(DRAIN, "10s")]);
+            let (mut tasks, mut kept, mut silent) = (Vec::new(), Vec::new(), Vec::new());
+            for _ in 0..10 {
+                if kind == "sent no preface" {
+                    silent.push(Wire::connect(server.address, None).await.unwrap());
+                    continue;
+                }
+                let mut client = server.ordinary_call(None).await.unwrap();
+                client.barrier().await;
+                if kind == "answer pings" {
+                    tasks.push(tokio::spawn(async move { client.until_closed().await }));
+                } else {
+                    kept.push(client);
+                }
+            }
+            // A call on a further connection is served after all that came before it.
+            drop(server.ordinary_call(None).await.unwrap());
+            let signalled = Instant::now();
+            server.signal(Signal::TERM);
+            let ended = server.ended(signalled).await;
+            let text = ended.map_or("more than 60 s".to_owned(), |(time, status)| {
+                format!("{} with {status}", ms(time))
+            });
+            report.figure(format!("end with idle clients that {kind}"), &text);
+            let is_met = ended.is_some_and(|(time, _)| time <= DRAIN_TIME / 3);
+            report.check(is_met, format!("a drain with idle clients that {kind} takes {text}"));
+            drop((tasks, kept, silent));
+        }
+    });
+}
