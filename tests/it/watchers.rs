@@ -22,7 +22,7 @@ fn piece(range: std::ops::Range<usize>, finish_write: bool) -> pb::RecordPathReq
     pb::RecordPathRequest {
         name: NAME.to_owned(),
         options: Some(pb::PathOptions { model: pb::Model::Planar.into(), ..Default::default() }),
-        write_offset: range.start as u64,
+        write_offset: Some(range.start as u64),
         points: range.map(row).collect(),
         finish_write,
         ..Default::default()
