@@ -19,7 +19,7 @@ pub struct Config {
     pub connections_per_peer_max: usize,
     /// How long a connection without streams stays open; then it is closed with GOAWAY. Default 5 minutes.
     pub connection_idle_time: Duration,
-    /// Streams at one time on a connection; a client waits with further ones. A live stream costs about 11 KiB
+    /// Streams at one time on a connection; a client waits with further ones. A live stream costs about 12 KiB
     /// (`waywiser bench --live 10000 --connections 100`). Default 256.
     pub streams_per_connection_max: u32,
     /// The memory in bytes that unread input and unsent replies of all connections may take, each stream and
