@@ -18,6 +18,7 @@ mod program;
 mod proxy;
 mod recorder;
 mod serve;
+mod stale_writers;
 mod store;
 mod store_faults;
 mod support;
