@@ -23,6 +23,7 @@ mod recorder;
 mod serve;
 #[path = "../common/serve.rs"]
 mod serve_process;
+mod stale_writers;
 mod store;
 mod store_faults;
 mod support;
