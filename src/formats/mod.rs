@@ -69,7 +69,7 @@ impl Fix {
             fix = fix.with_z(z)?;
         }
         if let Some(unix_ns) = self.unix_ns {
-            fix = fix.at_unix_ns(unix_ns);
+            fix = fix.at_unix_ns(unix_ns)?;
         }
         if let Some(accuracy_m) = self.accuracy_m {
             fix = fix.with_accuracy_m(accuracy_m)?;

@@ -22,4 +22,5 @@ mod store;
 mod store_faults;
 mod support;
 mod tidy;
+mod times;
 mod writers;

@@ -289,8 +289,8 @@ impl Columns {
         tracks.enter(value(self.track)?, value(self.segment)?, sink)?;
         let at = |column: &Option<Column>| column.as_ref().map(|column| column.at);
         sink.fix(Fix { z, unix_ns, accuracy_m, ..Fix::new(x, y) }).map_err(|error| {
-            let (z, accuracy) = (at(&self.z), at(&self.accuracy));
-            Problem::Refused { error, x: self.x, y: self.y, z, accuracy }
+            let [z, time, accuracy] = [&self.z, &self.time, &self.accuracy].map(at);
+            Problem::Refused { error, x: self.x, y: self.y, z, time, accuracy }
         })
     }
 }

@@ -118,17 +118,35 @@ fn failed(error: ::csv::Error, line: u64) -> FormatError {
 
 /// What is wrong with a row, before it is known on which line that is.
 enum Problem {
-    Number { column: usize, message: String },
-    Narrow { column: usize, count: usize },
-    Wide { column: usize, count: usize },
-    Long { column: usize },
+    Number {
+        column: usize,
+        message: String,
+    },
+    Narrow {
+        column: usize,
+        count: usize,
+    },
+    Wide {
+        column: usize,
+        count: usize,
+    },
+    Long {
+        column: usize,
+    },
     Tracks,
-    Refused { error: SinkError, x: usize, y: usize, z: Option<usize>, accuracy: Option<usize> },
+    Refused {
+        error: SinkError,
+        x: usize,
+        y: usize,
+        z: Option<usize>,
+        time: Option<usize>,
+        accuracy: Option<usize>,
+    },
 }
 
 impl From<SinkError> for Problem {
     fn from(error: SinkError) -> Self {
-        Problem::Refused { error, x: 0, y: 0, z: None, accuracy: None }
+        Problem::Refused { error, x: 0, y: 0, z: None, time: None, accuracy: None }
     }
 }
 
@@ -185,8 +203,12 @@ impl Problem {
                     source,
                 }
             }
-            Problem::Refused { error: SinkError::Fix(source), z, accuracy, .. } => {
-                let at = if matches!(source, FixError::Z(_)) { z } else { accuracy };
+            Problem::Refused { error: SinkError::Fix(source), z, time, accuracy, .. } => {
+                let at = match source {
+                    FixError::Z(_) => z,
+                    FixError::Time { .. } => time,
+                    FixError::Accuracy(_) => accuracy,
+                };
                 FormatError::Fix {
                     place: Place { line, column: at.map(|column| column as u64 + 1) },
                     column: at.map(|column| names[column].clone()),

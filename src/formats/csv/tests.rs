@@ -110,12 +110,18 @@ fn a_column_that_was_guessed_wrong_is_left_out_with_a_remark() {
     the column "time" is left out: the time "09:12:40" is not like 2024-05-18T09:12:40Z or a number of seconds since 1970
     the column "accuracy" is left out: the accuracy "good" is not a number
     "#);
+    // Not a time but a date without separators.
+    insta::assert_snapshot!(remarked("lat,lon,time\n1,2,20240518091240\n", &ReadOptions::default()), @r#"
+    track / (2 1) = none
+    the column "time" is left out: time 20240518091 s since 1970 is not in the years 1678 to 2261
+    "#);
 }
 
 #[test]
 fn a_bad_value_in_a_column_that_was_named_or_was_good_is_an_error() {
     let named = ReadOptions { time_column: Some("when".into()), ..Default::default() };
     insta::assert_snapshot!(error_with(b"lat,lon,when\n1,2,noon\n", &named), @r#"2:3: the time "noon" is not like 2024-05-18T09:12:40Z or a number of seconds since 1970, in the column "when""#);
+    insta::assert_snapshot!(error_with(b"lat,lon,when\n1,2,9223372036\n", &named), @r#"2:3: time 9223372036 s since 1970 is not in the years 1678 to 2261, in the column "when""#);
     insta::assert_snapshot!(error(b"lat,lon,time\n1,2,1\n1,2,noon\n"), @r#"3:3: the time "noon" is not like 2024-05-18T09:12:40Z or a number of seconds since 1970, in the column "time""#);
     insta::assert_snapshot!(error(b"lat,lon,ele\n1,2,1\n1,2,3;4\n"), @r#"3:3: the elevation "3;4" is not a number, in the column "ele""#);
     insta::assert_snapshot!(error(b"lat,lon,ele,accuracy\n1,2,inf,1\n"), @r#"2:3: z inf is not a number between -2^40 and 2^40, in the column "ele""#);
