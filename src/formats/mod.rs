@@ -22,6 +22,7 @@ mod detect;
 mod error;
 mod geojson;
 mod gpx;
+mod rows;
 mod text;
 mod value;
 
@@ -200,7 +201,7 @@ pub fn read(
     options: &ReadOptions,
     sink: &mut dyn TrackSink,
 ) -> Result<(), FormatError> {
-    let (head, text) = text::open(input)?;
+    let (head, text) = text::open(input, options)?;
     if head.trim_ascii().is_empty() {
         return Err(FormatError::Empty);
     }

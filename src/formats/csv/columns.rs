@@ -304,13 +304,15 @@ fn coordinate_names(space: Space) -> (&'static str, &'static str) {
 }
 
 fn same(name: &str, wanted: &str) -> bool {
-    name.trim().to_lowercase() == wanted.trim().to_lowercase()
+    let words = |name: &str| name.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ");
+    words(name) == words(wanted)
 }
 
-/// A column name without case, unit and kinds of separators.
+/// A column name without case, unit and kinds of separators; line breaks are separators too.
 fn plain(name: &str) -> String {
     let name = name.split(['(', '[']).next().unwrap_or(name);
-    name.trim().to_lowercase().replace([' ', '-', '.'], "_")
+    let name = name.trim().to_lowercase().replace(['-', '.'], "_");
+    name.split_whitespace().collect::<Vec<_>>().join("_")
 }
 
 /// The unit in brackets at the end of a column name, in small letters.
