@@ -141,7 +141,8 @@ mod tests {
 
     fn fixes(count: i32) -> Vec<Fix> {
         let point = |i| Point::from_e7(460_000_000 + 700 * i, 130_000_000 - 1_000 * i).unwrap();
-        (0..count).map(|i| Fix::new(point(i)).at_unix_ns(i64::from(i) * 1_000_000_000)).collect()
+        let fix = |i| Fix::new(point(i)).at_unix_ns(i64::from(i) * 1_000_000_000).unwrap();
+        (0..count).map(fix).collect()
     }
 
     fn form(layout: Layout) -> Form {

@@ -31,7 +31,7 @@ mod totals;
 
 pub use block::Block;
 pub use bounds::Bounds;
-pub use fix::{Fix, FixError};
+pub use fix::{Fix, FixError, unix_ns};
 pub use fix_block::{ColumnError, FixBlock};
 pub use measurement::Measurement;
 pub use metric::Metric;

@@ -28,5 +28,6 @@ mod store;
 mod store_faults;
 mod support;
 mod tidy;
+mod times;
 mod watchers;
 mod writers;

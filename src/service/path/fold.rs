@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use crate::measure::{
-    ColumnError, Fix, FixBlock, FixError, Measurement, Options, Point, PointError, Space,
+    self, ColumnError, Fix, FixBlock, FixError, Measurement, Options, Point, PointError, Space,
 };
 use crate::service::status::RpcError;
 use crate::service::violation::{FieldViolation, Place};
@@ -156,12 +156,10 @@ fn push(block: &mut FixBlock, row: &Row) -> bool {
     }
     let is_z = row.z.is_none_or(|z| block.set_z_at(index, z).is_ok());
     let is_accuracy = row.accuracy_m.is_none_or(|it| block.set_accuracy_m_at(index, it).is_ok());
-    if !(is_z && is_accuracy) {
+    let is_time = unix_ns.flatten().is_none_or(|it| block.set_unix_ns_at(index, it).is_ok());
+    if !(is_z && is_accuracy && is_time) {
         block.truncate(index);
         return false;
-    }
-    if let Some(unix_ns) = unix_ns.flatten() {
-        block.set_unix_ns_at(index, unix_ns);
     }
     if row.starts_segment {
         block.start_segment_at(index);
@@ -187,7 +185,7 @@ pub(super) fn fix(
     }
     if let Some(time) = row.time {
         let unix_ns = convert::unix_ns(time).ok_or_else(|| refuse("time", bad_time(time)))?;
-        fix = fix.at_unix_ns(unix_ns);
+        fix = fix.at_unix_ns(unix_ns).map_err(|error| refuse("time", error.to_string()))?;
     }
     if let Some(accuracy_m) = row.accuracy_m {
         let with = fix.with_accuracy_m(accuracy_m);
@@ -207,10 +205,12 @@ fn axis(error: &PointError) -> &'static str {
     }
 }
 
+/// What is wrong with a time: its seconds, or else its nanoseconds.
 fn bad_time((seconds, nanos): (i64, i32)) -> String {
-    format!(
-        "{seconds} s and {nanos} ns since 1970 are not a time of the years 1678 to 2261 with 0 to 999999999 ns"
-    )
+    match measure::unix_ns(seconds, 0) {
+        Err(error) => error.to_string(),
+        Ok(_) => format!("nanos {nanos} is not a number from 0 to 999999999"),
+    }
 }
 
 /// Adds some of the points that were read to a block that has room for them.
@@ -394,7 +394,7 @@ mod tests {
         let refusal = add_message(&mut folder, &mut path, &bad, 0).unwrap_err();
         insta::assert_snapshot!(
             refusal,
-            @"point 4: columns.time_ms[2]: time_ms 4611686018427387906 is not in the years 1678 to 2261"
+            @"point 4: columns.time_ms[2]: time 4611686018427387 s since 1970 is not in the years 1678 to 2261"
         );
         assert_eq!((path.point_count(), folder.len()), (0, 4));
         add_message(&mut folder, &mut path, &columns(&plain), 0).unwrap();
@@ -426,7 +426,7 @@ mod tests {
         let message = pb::RecordPathRequest { columns: Some(columns), ..Default::default() };
         insta::assert_snapshot!(
             fold_message(&mut path, &message, 0).unwrap_err(),
-            @"point 271: columns.time_ms[270]: time_ms 9223372036854775807 is not in the years 1678 to 2261"
+            @"point 271: columns.time_ms[270]: time 9223372036854775 s since 1970 is not in the years 1678 to 2261"
         );
         assert_eq!(path.point_count(), 271);
 
