@@ -23,7 +23,8 @@ fn rich() -> Measurement {
     };
     let mut measurement = Measurement::new(options);
     for (second, lat) in [(0, -1.1), (2, -1.10001), (3, -1.100011), (4, 55.3), (3, 55.4)] {
-        let fix = Fix::new(Point::geographic(lat, -170.123).unwrap()).at_unix_ns(second << 30);
+        let point = Point::geographic(lat, -170.123).unwrap();
+        let fix = Fix::new(point).at_unix_ns(second << 30).unwrap();
         measurement.extend(&[fix.with_z(lat * 7.7).unwrap()]).unwrap();
     }
     measurement
