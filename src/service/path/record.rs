@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::FutureExt as _;
 use http::Request;
 use tonic::body::Body;
 
 use super::convert::summary_message;
-use super::fold::Folder;
+use super::fold::{Adder, Folder, first_error};
 use super::live::Live;
 use super::request::{self, PathPiece};
 use super::shared::{Shared, unix_ms};
@@ -19,6 +20,7 @@ use crate::service::StreamLimits;
 use crate::service::body::RequestBody;
 use crate::service::status::RpcError;
 use crate::service::violation::{FieldViolation, Place};
+use crate::service::work::{Step, Work};
 use crate::wire::Messages;
 
 /// Where the points of a stream go.
@@ -42,27 +44,15 @@ pub(super) async fn record_path(
     shared: Arc<Shared>,
 ) -> Result<pb::RecordPathResponse, RpcError> {
     let (mut body, encoding) = RequestBody::open(request, &limits)?;
-    let mut messages = Messages::new(encoding, limits.message_bytes_max);
+    let mut messages = limits.messages(encoding);
     let mut target = Target::Unknown;
     while let Some(chunk) = target.next_chunk(&mut body).await? {
-        let mut rest = &chunk[..];
         let mut folder = Folder::default();
-        let mut outcome = Ok(());
-        if let Target::Unknown = target {
-            let index = messages.message_count();
-            let Some(message) = messages.next(&mut rest)? else { continue };
-            let piece = request::read::<pb::RecordPathRequest>(message, index)?;
-            let options = piece.check(piece.write_offset)?;
-            target = Target::open(&shared, &piece, options.as_deref().copied()).await?;
-            outcome = target.take(&piece, options.as_deref(), &mut folder);
-        }
-        if outcome.is_ok() {
-            outcome = target.take_all(&mut messages, rest, &mut folder);
-        }
+        let taken = target.take_chunk(&shared, &mut body, &mut messages, &chunk, &mut folder).await;
         // What came before an error was taken in order, and counts.
-        let folded = target.fold(&mut folder);
+        let folded = target.fold(&mut folder, body.work());
         body.progress().set_points(target.point_count());
-        if let Err(error) = folded.and(outcome) {
+        if let Err(error) = folded.and(taken) {
             target.settle().await;
             return Err(error);
         }
@@ -111,20 +101,69 @@ impl Target {
         }
     }
 
-    /// Takes the messages of a chunk. Their points may then still be in the folder.
-    fn take_all(
+    /// Takes the messages of a chunk. Their points may then still be in the folder. Yields between blocks of points
+    /// and between steps of inflating; a caller that drops it there has folded a part of the message at most.
+    async fn take_chunk(
         &mut self,
+        shared: &Arc<Shared>,
+        body: &mut RequestBody,
         messages: &mut Messages,
         mut chunk: &[u8],
         folder: &mut Folder,
     ) -> Result<(), RpcError> {
         loop {
+            if body.work().is_spent() {
+                self.pause(body, folder).await?;
+            }
+            if let Some(step) = messages.inflate_step(&mut chunk)? {
+                body.work().add_inflated(step);
+                continue;
+            }
             let index = messages.message_count();
             let Some(message) = messages.next(&mut chunk)? else { return Ok(()) };
-            let piece = request::read::<pb::RecordPathRequest>(message, index)?;
+            let piece = match request::read::<pb::RecordPathRequest>(message, index)? {
+                Some(piece) => piece,
+                None => {
+                    if body.work().is_spent_by_recoding(message.len()) {
+                        self.pause(body, folder).await?;
+                    }
+                    request::recode::<pb::RecordPathRequest>(message, index)?
+                }
+            };
+            piece.charge(message.len(), body.work());
             let options = piece.check(self.base(&piece, folder))?;
-            self.take(&piece, options.as_deref(), folder)?;
+            if let Self::Unknown = self {
+                // Boxed, since it is larger than all else that this future keeps.
+                let open = Self::open(shared, &piece, options.as_deref().copied());
+                *self = Box::pin(open).await?;
+            }
+            let mut adder = self.admit(&piece, options.as_deref(), folder, body.work())?;
+            loop {
+                if body.work().is_spent() {
+                    self.pause(body, folder).await?;
+                }
+                if self.add(&mut adder, folder, body.work())? == Step::Done {
+                    break;
+                }
+            }
+            self.end_message(&piece, folder, body.work())?;
         }
+    }
+
+    /// Folds what was taken, so that a recording has it if this future is dropped, lets the store make progress, and
+    /// yields.
+    ///
+    /// # Errors
+    /// When a total is out of range, and when this writer is over.
+    async fn pause(&mut self, body: &mut RequestBody, folder: &mut Folder) -> Result<(), RpcError> {
+        self.fold(folder, body.work())?;
+        folder.release();
+        body.progress().set_points(self.point_count());
+        if let Self::Named { live, .. } = self {
+            live.progress().now_or_never().unwrap_or(Ok(()))?;
+        }
+        body.work().pause().await;
+        Ok(())
     }
 
     /// The offset of the first point of a message.
@@ -135,16 +174,17 @@ impl Target {
         }
     }
 
-    /// Takes a message.
-    fn take(
+    /// Checks a message against the path. Returns its points that the path does not have.
+    fn admit<'a>(
         &mut self,
-        piece: &PathPiece<'_>,
+        piece: &'a PathPiece<'_>,
         sent: Option<&Options>,
         folder: &mut Folder,
-    ) -> Result<(), RpcError> {
+        work: &mut Work,
+    ) -> Result<Adder<'a>, RpcError> {
         let count = piece.points.len();
         match self {
-            Self::Unknown => Ok(()),
+            Self::Unknown => Ok(Adder::NOTHING),
             Self::Anonymous { measurement, is_ended } => {
                 if !piece.name.is_empty() {
                     let text = "the stream began without a name; name it in the first message";
@@ -162,7 +202,7 @@ impl Target {
                     return Err(FieldViolation::new("points", text).at(Place::From(point_count)));
                 }
                 *is_ended |= piece.is_end;
-                folder.add(measurement, &piece.points, 0)
+                folder.begin(measurement, &piece.points, 0)
             }
             Self::Named { name, options, live } => {
                 if !piece.name.is_empty() && piece.name != name.as_str() {
@@ -171,35 +211,65 @@ impl Target {
                 }
                 same_options(piece, sent, options)?;
                 // Once it is over, `progress` says so before the next message.
-                let Some(recording) = live.recording() else { return Ok(()) };
+                let Some(recording) = live.recording() else { return Ok(Adder::NOTHING) };
                 let path_points = recording.measurement().point_count() + folder.len();
                 if piece.is_end || piece.write_offset != path_points {
-                    // Only what goes on where the path is may wait for more.
-                    fold(recording, folder)?;
+                    // Only what continues the path where it ends may wait for more.
+                    fold(recording, folder, work)?;
                 }
                 let skip = match folder.len() {
                     0 => recording.admit(piece.write_offset, count)?,
                     _ => 0,
                 };
                 if skip < count {
-                    folder.add(recording.measurement_mut(), &piece.points, skip)?;
+                    folder.begin(recording.measurement(), &piece.points, skip)
+                } else {
+                    Ok(Adder::NOTHING)
                 }
-                if piece.is_end {
-                    fold(recording, folder)?;
-                    recording.end_at(piece.write_offset.saturating_add(count))?;
-                }
-                Ok(())
             }
         }
     }
 
+    /// Adds points of a message that was admitted, until there are no more or the work is spent.
+    fn add(
+        &mut self,
+        adder: &mut Adder<'_>,
+        folder: &mut Folder,
+        work: &mut Work,
+    ) -> Result<Step, RpcError> {
+        match self {
+            Self::Unknown => Ok(Step::Done),
+            Self::Anonymous { measurement, .. } => folder.add(measurement, adder, work),
+            Self::Named { live, .. } => live.recording().map_or(Ok(Step::Done), |recording| {
+                folder.add(recording.measurement_mut(), adder, work)
+            }),
+        }
+    }
+
+    /// Notes the end of the path if the message, all of whose points were added, has it.
+    fn end_message(
+        &mut self,
+        piece: &PathPiece<'_>,
+        folder: &mut Folder,
+        work: &mut Work,
+    ) -> Result<(), RpcError> {
+        if let Self::Named { live, .. } = self
+            && piece.is_end
+            && let Some(recording) = live.recording()
+        {
+            fold(recording, folder, work)?;
+            recording.end_at(piece.write_offset.saturating_add(piece.points.len()))?;
+        }
+        Ok(())
+    }
+
     /// Folds what is in the folder.
-    fn fold(&mut self, folder: &mut Folder) -> Result<(), RpcError> {
+    fn fold(&mut self, folder: &mut Folder, work: &mut Work) -> Result<(), RpcError> {
         match self {
             Self::Unknown => Ok(()),
-            Self::Anonymous { measurement, .. } => folder.flush(measurement),
+            Self::Anonymous { measurement, .. } => folder.flush(measurement, work),
             Self::Named { live, .. } => {
-                live.recording().map_or(Ok(()), |recording| fold(recording, folder))
+                live.recording().map_or(Ok(()), |recording| fold(recording, folder, work))
             }
         }
     }
@@ -245,9 +315,9 @@ impl Target {
     }
 }
 
-/// Folds what is in the folder, and has the recording know.
-fn fold(recording: &mut Recording, folder: &mut Folder) -> Result<(), RpcError> {
-    let outcome = folder.flush(recording.measurement_mut());
+/// Folds what is in the folder, and notes that in the recording.
+fn fold(recording: &mut Recording, folder: &mut Folder, work: &mut Work) -> Result<(), RpcError> {
+    let outcome = folder.flush(recording.measurement_mut(), work);
     recording.folded(unix_ms());
     outcome
 }
@@ -259,10 +329,7 @@ fn refused_at_first(piece: &PathPiece<'_>, options: Options) -> Option<RpcError>
         let got = piece.write_offset;
         return Some(RecordingError::Gap { expected, got, committed_points }.into());
     }
-    let mut trial = Measurement::new(options);
-    let mut folder = Folder::default();
-    let refused = folder.add(&mut trial, &piece.points, 0).err();
-    refused.filter(|_| trial.point_count() + folder.len() == 0)
+    first_error(&piece.points, &options)
 }
 
 /// The name of a recording.
