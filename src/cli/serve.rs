@@ -94,6 +94,16 @@ struct LimitArgs {
     #[arg(long, value_name = "BYTES", default_value_t = Config::default().message_bytes_max)]
     message_bytes_max: usize,
 
+    /// How many times their size the compressed messages of a stream may inflate to, after the first 1 MiB; 1033
+    /// and more is no limit
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = Config::default().inflation_ratio_max,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    max_inflation_ratio: u32,
+
     /// The largest header list of a request, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = Config::default().header_bytes_max)]
     header_bytes_max: u32,
@@ -212,6 +222,7 @@ impl LimitArgs {
             connections_max: self.connections_max,
             streams_per_connection_max: self.streams_per_connection_max,
             message_bytes_max: self.message_bytes_max,
+            inflation_ratio_max: self.max_inflation_ratio,
             header_bytes_max: self.header_bytes_max,
             error_resets_max: self.error_resets_max,
             stream_idle_time: self.stream_idle_time,

@@ -269,6 +269,7 @@ impl RpcError {
                     (Code::ResourceExhausted, "MESSAGE_TOO_LARGE")
                 }
                 MessageError::Gzip { .. } => (Code::InvalidArgument, "MESSAGE_MALFORMED"),
+                MessageError::InflationRatio { .. } => (Code::ResourceExhausted, "INFLATION_RATIO"),
                 // The code that the gRPC compression specification prescribes for this case.
                 MessageError::Undeclared { .. } => (Code::Internal, "COMPRESSION_UNDECLARED"),
             },
