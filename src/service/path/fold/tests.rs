@@ -126,7 +126,7 @@ fn a_message_with_a_point_that_is_none_leaves_those_that_wait_as_they_are() {
     let refusal = add_message(&mut folder, &mut path, &bad, 0).unwrap_err();
     insta::assert_snapshot!(
         refusal,
-        @"point 4: columns.time_ms[2]: time_ms 4611686018427387906 is not in the years 1678 to 2261"
+        @"point 4: columns.time_ms[2]: time 4611686018427387 s since 1970 is not in the years 1678 to 2261"
     );
     assert_eq!((path.point_count(), folder.len()), (0, 4));
     add_message(&mut folder, &mut path, &columns(&plain), 0).unwrap();
@@ -158,7 +158,7 @@ fn a_point_that_is_none_is_named_and_those_before_it_are_folded() {
     let message = pb::RecordPathRequest { columns: Some(columns), ..Default::default() };
     insta::assert_snapshot!(
         fold_message(&mut path, &message, 0).unwrap_err(),
-        @"point 271: columns.time_ms[270]: time_ms 9223372036854775807 is not in the years 1678 to 2261"
+        @"point 271: columns.time_ms[270]: time 9223372036854775 s since 1970 is not in the years 1678 to 2261"
     );
     assert_eq!(path.point_count(), 271);
 
