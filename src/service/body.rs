@@ -233,4 +233,28 @@ mod tests {
             assert!(matches!(error, RpcError::Cut { point_count: 2, .. }), "{error:?}");
         }
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_pause_as_long_as_the_limit_ends_a_stream() {
+        use futures::stream::StreamExt as _;
+
+        let limits = StreamLimits { idle_time: Duration::from_secs(300), ..Default::default() };
+        let (sender, receiver) = tokio::sync::mpsc::channel::<Bytes>(1);
+        let frames = tokio_stream::wrappers::ReceiverStream::new(receiver);
+        let frames = frames.map(|data| Ok::<_, h2::Error>(Frame::data(data)));
+        let request = Request::new(Body::new(http_body_util::StreamBody::new(frames)));
+        let fold = tokio::spawn(async move {
+            fold_points(request, &limits, Metric::Planar, AxisOrder::XY).await
+        });
+        // Ten pauses that are shorter than the limit each and longer than it together.
+        for _ in 0..10 {
+            sender.send(Bytes::from_static(&[0, 0, 0, 0, 4, 0x08, 3, 0x10, 4])).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(299)).await;
+        }
+        assert!(!fold.is_finished());
+        let begun = Instant::now();
+        let error = fold.await.unwrap().unwrap_err();
+        assert!(matches!(error, RpcError::Idle { point_count: 10, .. }), "{error:?}");
+        assert_eq!(begun.elapsed().as_secs(), 1);
+    }
 }
