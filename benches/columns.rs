@@ -30,7 +30,7 @@ fn messages(walk: &[(i32, i32)]) -> Vec<Vec<u8>> {
             ..Default::default()
         };
         let request = pb::RecordPathRequest {
-            write_offset: (index * POINTS_A_MESSAGE) as u64,
+            write_offset: Some((index * POINTS_A_MESSAGE) as u64),
             columns: Some(columns),
             ..Default::default()
         };

@@ -5,11 +5,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a suite of tests, called by tests alone")]
 
+use std::sync::Arc;
+
 use futures::future::join_all;
 
 use crate::measure::{Fix, Measurement, Metric, Options, Point};
 
-use super::{Checkpoint, CheckpointStore, Guard, Opening, PathName, StoreError};
+use super::{
+    Abandoned, Checkpoint, CheckpointStore, Guard, Opening, PathName, Removed, SWEEP_STEP,
+    StoreError, Sweep,
+};
 
 /// Runs all of them. The store has to be empty, and is empty afterwards.
 ///
@@ -26,10 +31,44 @@ pub async fn hold(store: &dyn CheckpointStore) {
     a_deleted_recording_fences_its_writer_for_ever(store).await;
     pages_are_in_order_and_whole(store).await;
     what_has_expired_is_deleted_and_nothing_else(store).await;
+    a_removal_returns_the_epoch_that_it_removed(store).await;
+    a_sweep_checks_every_recording_in_steps(store).await;
+    a_sweep_removes_only_abandoned_recordings(store).await;
     of_many_openers_the_last_one_writes(store).await;
     of_many_commits_from_one_offset_one_is_done(store).await;
     many_recordings_do_not_mix(store).await;
     assert_eq!(store.list(None, 1).await, Ok(Vec::new()), "the suite has left something behind");
+}
+
+/// Runs the tests of a store that holds at most `recordings_max` recordings, at least 1. The store has to be empty,
+/// and is empty afterwards.
+///
+/// # Panics
+/// When the store does not do what it must.
+pub async fn hold_maximum(store: &dyn CheckpointStore, recordings_max: usize) {
+    let ids: Vec<_> = (0..recordings_max).map(|i| format!("held-{i}")).collect();
+    let mut held = Vec::new();
+    for id in &ids {
+        held.push(begin(store, id).await);
+    }
+    let error = store.open(name("more"), opening()).await.unwrap_err();
+    assert!(matches!(error, StoreError::Full(_)), "{error:?}");
+    assert_eq!(store.load(name("more")).await, Ok(None));
+    // What is stored can be written, and opened again.
+    commit(store, &ids[0], &held[0], &grown(&held[0], 2)).await.unwrap();
+    begin(store, &ids[0]).await;
+    // One that has expired is replaced in its place.
+    let later = Opening { now_unix_ms: 9_001, expire_unix_ms: 20_000, ..opening() };
+    let last = &ids[recordings_max - 1];
+    let replaced = store.open(name(last), later).await.unwrap();
+    assert_eq!(replaced.create_unix_ms, 9_001);
+    // Both ways of removal make space.
+    clear(store, last).await;
+    begin(store, "more").await;
+    assert!(matches!(store.open(name("again"), opening()).await, Err(StoreError::Full(_))));
+    assert_eq!(expire(store, 9_001).await.len(), recordings_max);
+    begin(store, "again").await;
+    clear(store, "again").await;
 }
 
 fn name(id: &str) -> PathName {
@@ -77,8 +116,23 @@ async fn assert_stored(store: &dyn CheckpointStore, id: &str, expected: &Checkpo
 }
 
 async fn clear(store: &dyn CheckpointStore, id: &str) {
-    assert_eq!(store.delete(name(id)).await, Ok(true), "{id} was there");
+    let deleted = store.delete(name(id)).await.unwrap();
+    assert!(deleted.is_some(), "{id} was there");
     assert_eq!(store.load(name(id)).await, Ok(None), "{id} is gone");
+}
+
+/// Removes what has expired in all steps, and returns the names in their order.
+async fn expire(store: &dyn CheckpointStore, now_unix_ms: i64) -> Vec<PathName> {
+    let (mut names, mut after) = (Vec::new(), None);
+    loop {
+        let swept = store.sweep(Sweep::expired(now_unix_ms), after).await.unwrap();
+        names.extend(swept.removed.into_iter().map(|removed| removed.name));
+        after = swept.next;
+        if after.is_none() {
+            names.sort();
+            return names;
+        }
+    }
 }
 
 async fn a_recording_is_begun_and_gone_on_with(store: &dyn CheckpointStore) {
@@ -187,7 +241,7 @@ async fn other_options_change_nothing(store: &dyn CheckpointStore) {
 async fn what_is_not_there_is_not_found(store: &dyn CheckpointStore) {
     let begun = begin(store, "there").await;
     assert_eq!(store.load(name("absent")).await, Ok(None));
-    assert_eq!(store.delete(name("absent")).await, Ok(false));
+    assert_eq!(store.delete(name("absent")).await, Ok(None));
     let next = grown(&begun, 1);
     assert_eq!(commit(store, "absent", &begun, &next).await, Err(StoreError::NotFound));
     assert_eq!(store.load(name("absent")).await, Ok(None), "a commit begins nothing");
@@ -206,7 +260,7 @@ async fn a_deleted_recording_fences_its_writer_for_ever(store: &dyn CheckpointSt
     assert_eq!(commit(store, "deleted", &ghost, &next).await, fenced);
     assert_stored(store, "deleted", &writer).await;
     // Nor does it come back by what was expired.
-    assert_eq!(store.expire(9_000).await, Ok(vec![name("deleted")]));
+    assert_eq!(expire(store, 9_000).await, [name("deleted")]);
     let third = begin(store, "deleted").await;
     assert!(third.epoch > writer.epoch);
     clear(store, "deleted").await;
@@ -255,17 +309,85 @@ async fn what_has_expired_is_deleted_and_nothing_else(store: &dyn CheckpointStor
     // A finished one expires as any other.
     let end = finished(&store.load(name("first")).await.unwrap().unwrap());
     commit(store, "first", &Checkpoint { complete: false, ..end.clone() }, &end).await.unwrap();
-    assert_eq!(store.expire(-6).await, Ok(vec![]));
-    let mut names = store.expire(10).await.unwrap();
-    names.sort();
-    assert_eq!(names, [name("first"), name("old")]);
+    assert_eq!(expire(store, -6).await, []);
+    assert_eq!(expire(store, 10).await, [name("first"), name("old")]);
     assert_eq!(store.load(name("first")).await, Ok(None));
     // A commit puts off the end.
     let second = store.load(name("second")).await.unwrap().unwrap();
     commit(store, "second", &second, &grown(&second, 1)).await.unwrap();
-    assert_eq!(store.expire(11).await, Ok(vec![]));
-    assert_eq!(store.expire(12).await, Ok(vec![name("second")]));
+    assert_eq!(expire(store, 11).await, []);
+    assert_eq!(expire(store, 12).await, [name("second")]);
     clear(store, "long").await;
+}
+
+async fn a_removal_returns_the_epoch_that_it_removed(store: &dyn CheckpointStore) {
+    begin(store, "removed").await;
+    let second = begin(store, "removed").await;
+    assert_eq!(store.delete(name("removed")).await, Ok(Some(second.epoch)));
+    let third = begin(store, "removed").await;
+    assert!(third.epoch > second.epoch);
+    let swept = store.sweep(Sweep::expired(9_000), None).await.unwrap();
+    assert_eq!(swept.removed, [Removed { name: name("removed"), epoch: third.epoch }]);
+    assert_eq!(swept.next, None, "a step that checks all recordings is the last one");
+}
+
+async fn a_sweep_checks_every_recording_in_steps(store: &dyn CheckpointStore) {
+    let count = 2 * SWEEP_STEP + 1;
+    let names: Vec<_> = (0..count).map(|i| name(&format!("sweep-{i:05}"))).collect();
+    // Every third recording expires.
+    let openings = names.iter().zip(0..).map(|(name, i)| {
+        let expire_unix_ms = if i % 3 == 0 { 10 } else { 20 };
+        store.open(name.clone(), Opening { now_unix_ms: 0, expire_unix_ms, ..opening() })
+    });
+    assert!(join_all(openings).await.into_iter().all(|opened| opened.is_ok()));
+    let first = store.sweep(Sweep::expired(10), None).await.unwrap();
+    assert_eq!(first.next.as_ref(), Some(&names[SWEEP_STEP - 1]));
+    assert_eq!(first.removed.len(), SWEEP_STEP.div_ceil(3));
+    // The rest, from a name that may have been removed.
+    let expired = |i: &usize| i % 3 == 0;
+    let rest = expire(store, 10).await;
+    let expected = (SWEEP_STEP..count).filter(expired).map(|i| names[i].clone());
+    assert_eq!(rest, expected.collect::<Vec<_>>());
+    assert_eq!(expire(store, 20).await.len(), count - (0..count).filter(expired).count());
+}
+
+async fn a_sweep_removes_only_abandoned_recordings(store: &dyn CheckpointStore) {
+    // The last number is the time of the last change.
+    for (id, points, complete, update_unix_ms) in [
+        ("abandoned", 10, false, 100),
+        ("empty", 0, false, 99),
+        ("finished", 10, true, 100),
+        ("large", 11, false, 100),
+        ("recent", 10, false, 101),
+        ("written", 10, false, 100),
+    ] {
+        let now = Opening { now_unix_ms: update_unix_ms, ..opening() };
+        let begun = store.open(name(id), now).await.unwrap();
+        let next = Checkpoint { complete, update_unix_ms, ..grown(&begun, points) };
+        commit(store, id, &begun, &next).await.unwrap();
+    }
+    let written = name("written");
+    let abandoned = Abandoned {
+        update_unix_ms: 100,
+        points_max: 10,
+        removals_max: 1,
+        has_writer: Arc::new(move |name| *name == written),
+    };
+    let sweep = Sweep { now_unix_ms: 0, abandoned: Some(abandoned) };
+    let (mut removed, mut after) = (Vec::new(), None);
+    loop {
+        let swept = store.sweep(sweep.clone(), after).await.unwrap();
+        assert!(swept.removed.len() <= 1, "the step ends when it has selected one");
+        removed.extend(swept.removed.into_iter().map(|removed| removed.name));
+        after = swept.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(removed, [name("abandoned"), name("empty")]);
+    for id in ["finished", "large", "recent", "written"] {
+        clear(store, id).await;
+    }
 }
 
 async fn of_many_openers_the_last_one_writes(store: &dyn CheckpointStore) {
@@ -308,8 +430,7 @@ async fn many_recordings_do_not_mix(store: &dyn CheckpointStore) {
     for (id, end) in ids.iter().zip(&ends) {
         assert_stored(store, id, end).await;
     }
-    let mut names = store.expire(9_001).await.unwrap();
-    names.sort();
+    let names = expire(store, 9_001).await;
     let mut expected: Vec<_> = ids.iter().map(|id| name(id)).collect();
     expected.sort();
     assert_eq!(names, expected);

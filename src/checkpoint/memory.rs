@@ -7,7 +7,10 @@ use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::rules::{self, Opened};
-use super::{Checkpoint, CheckpointStore, Guard, Opening, Page, PathName, StoreError, StoreFuture};
+use super::{
+    Checkpoint, CheckpointStore, Guard, Opening, Page, PathName, Removed, SWEEP_STEP, StoreError,
+    StoreFuture, Sweep, Swept,
+};
 
 /// Keeps checkpoints in memory, as many as it is told and no more.
 #[derive(Debug)]
@@ -42,16 +45,13 @@ impl MemoryStore {
         let mut kept = self.kept();
         let epoch = kept.epoch + 1;
         let stored = kept.recordings.get(&name).cloned();
-        let (checkpoint, is_new) = match rules::open(stored, opening, epoch)? {
+        let is_stored = stored.is_some();
+        let checkpoint = match rules::open(stored, opening, epoch)? {
             Opened::Finished(checkpoint) => return Ok(checkpoint),
-            Opened::Stored { checkpoint, is_new } => (checkpoint, is_new),
+            Opened::Stored { checkpoint } => checkpoint,
         };
-        if is_new && kept.recordings.len() >= self.recordings_max {
-            let message = format!(
-                "it keeps {} recordings in memory and no more: delete some, or wait until some expire",
-                self.recordings_max
-            );
-            return Err(StoreError::Full(message));
+        if !is_stored && kept.recordings.len() >= self.recordings_max {
+            return Err(rules::full(self.recordings_max as u64));
         }
         kept.epoch = epoch;
         kept.recordings.insert(name, checkpoint.clone());
@@ -71,6 +71,32 @@ impl MemoryStore {
             *stored = next;
         }
         Ok(())
+    }
+}
+
+impl MemoryStore {
+    fn sweep_now(&self, sweep: &Sweep, after: Option<&PathName>) -> Swept {
+        let mut kept = self.kept();
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut recordings = kept.recordings.range((start, Bound::Unbounded));
+        let mut swept = Swept::default();
+        for (name, stored) in recordings.by_ref().take(SWEEP_STEP) {
+            swept.next = Some(name.clone());
+            let (updated, expires) = (stored.update_unix_ms, stored.expire_unix_ms);
+            if rules::is_selected(sweep, name, stored.into(), updated, expires) {
+                swept.removed.push(Removed { name: name.clone(), epoch: stored.epoch });
+                if swept.removed.len() == sweep.removals_max() {
+                    break;
+                }
+            }
+        }
+        if recordings.next().is_none() {
+            swept.next = None;
+        }
+        for Removed { name, .. } in &swept.removed {
+            kept.recordings.remove(name);
+        }
+        swept
     }
 }
 
@@ -101,20 +127,13 @@ impl CheckpointStore for MemoryStore {
         Box::pin(ready(Ok(page)))
     }
 
-    fn delete(&self, name: PathName) -> StoreFuture<'_, bool> {
-        Box::pin(ready(Ok(self.kept().recordings.remove(&name).is_some())))
+    fn delete(&self, name: PathName) -> StoreFuture<'_, Option<u64>> {
+        let removed = self.kept().recordings.remove(&name);
+        Box::pin(ready(Ok(removed.map(|stored| stored.epoch))))
     }
 
-    fn expire(&self, now_unix_ms: i64) -> StoreFuture<'_, Vec<PathName>> {
-        let mut names = Vec::new();
-        self.kept().recordings.retain(|name, stored| {
-            let stays = stored.expire_unix_ms > now_unix_ms;
-            if !stays {
-                names.push(name.clone());
-            }
-            stays
-        });
-        Box::pin(ready(Ok(names)))
+    fn sweep(&self, sweep: Sweep, after: Option<PathName>) -> StoreFuture<'_, Swept> {
+        Box::pin(ready(Ok(self.sweep_now(&sweep, after.as_ref()))))
     }
 }
 
@@ -129,19 +148,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_store_refuses_new_recordings_and_keeps_the_old() {
-        let store = MemoryStore::new(1);
-        let opening = Opening { options: None, now_unix_ms: 0, expire_unix_ms: 9 };
-        let (first, second): (PathName, PathName) =
-            ("paths/first".parse().unwrap(), "paths/second".parse().unwrap());
-        store.open(first.clone(), opening.clone()).await.unwrap();
-        let error = store.open(second.clone(), opening.clone()).await.unwrap_err();
-        insta::assert_snapshot!(
-            error,
-            @"the store is full: it keeps 1 recordings in memory and no more: delete some, or wait until some expire"
-        );
-        store.open(first, opening.clone()).await.unwrap();
-        store.expire(9).await.unwrap();
-        store.open(second, opening).await.unwrap();
+    async fn it_holds_its_maximum_of_recordings() {
+        contract::hold_maximum(&MemoryStore::new(3), 3).await;
     }
 }

@@ -5,8 +5,10 @@
 //! it. [`MemoryStore`] keeps checkpoints as long as the process lives, [`EmbeddedStore`] in a file.
 //! Nothing here knows a protocol, and nobody here folds a point.
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use crate::measure::{Measurement, Options};
 
@@ -90,8 +92,8 @@ pub enum StoreError {
     /// Nothing was changed. Trying again later may help.
     #[error("the store is not available: {0}")]
     Unavailable(String),
-    /// There is no room for another recording. Nothing was changed; deleting some helps, or waiting until some
-    /// expire.
+    /// The store holds its maximum number of recordings. Nothing was changed. Delete recordings, or wait until
+    /// some expire.
     #[error("the store is full: {0}")]
     Full(String),
     /// It may or may not have been done: load the checkpoint and compare before going on.
@@ -137,9 +139,79 @@ pub trait CheckpointStore: Send + Sync + 'static {
     /// Up to `limit` recordings in the order of their names, behind `after`.
     fn list(&self, after: Option<PathName>, limit: usize) -> StoreFuture<'_, Page>;
 
-    /// Deletes a recording, damaged or not; tells whether there was one.
-    fn delete(&self, name: PathName) -> StoreFuture<'_, bool>;
+    /// Deletes a recording, damaged or not. Returns its epoch, or `None` if there was no such recording. Every
+    /// checkpoint of this name with this epoch or an older one is gone; a recording that is begun afterwards
+    /// has a newer epoch. For a damaged recording this is the last epoch that the store has assigned.
+    fn delete(&self, name: PathName) -> StoreFuture<'_, Option<u64>>;
 
-    /// Deletes what has expired by `now_unix_ms`, and tells the names.
-    fn expire(&self, now_unix_ms: i64) -> StoreFuture<'_, Vec<PathName>>;
+    /// Checks up to [`SWEEP_STEP`] recordings in the order of their names, starting after `after`, and removes
+    /// those that `sweep` selects. The caller continues from [`Swept::next`] until it is `None`. A step is one
+    /// short request, so that other requests are served between two steps.
+    fn sweep(&self, sweep: Sweep, after: Option<PathName>) -> StoreFuture<'_, Swept>;
+}
+
+/// Maximum number of recordings that one step of a sweep checks.
+pub const SWEEP_STEP: usize = 1_000;
+
+/// Selects the recordings that a sweep removes.
+#[derive(Clone, Debug)]
+pub struct Sweep {
+    /// The time, in milliseconds since 1970-01-01T00:00:00Z. Recordings that have expired by then are removed.
+    pub now_unix_ms: i64,
+    /// Abandoned recordings are removed, too, if this is set.
+    pub abandoned: Option<Abandoned>,
+}
+
+impl Sweep {
+    /// Selects the recordings that have expired by `now_unix_ms`.
+    pub fn expired(now_unix_ms: i64) -> Self {
+        Self { now_unix_ms, abandoned: None }
+    }
+
+    /// Maximum number of recordings that one step selects.
+    pub(crate) fn removals_max(&self) -> usize {
+        self.abandoned.as_ref().map_or(SWEEP_STEP, |abandoned| abandoned.removals_max.max(1))
+    }
+}
+
+/// Selects abandoned recordings: small, not finished, not grown for some time, and without a writer.
+#[derive(Clone)]
+pub struct Abandoned {
+    /// The recording last grew at this time or earlier, in milliseconds since 1970-01-01T00:00:00Z.
+    pub update_unix_ms: i64,
+    /// The recording has at most this many points.
+    pub points_max: u64,
+    /// A step ends when it has selected this many recordings, expired ones included.
+    pub removals_max: usize,
+    /// Returns whether a stream writes to this recording now. Called while the store decides, so it must
+    /// return at once.
+    pub has_writer: Arc<dyn Fn(&PathName) -> bool + Send + Sync>,
+}
+
+impl fmt::Debug for Abandoned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Abandoned")
+            .field("update_unix_ms", &self.update_unix_ms)
+            .field("points_max", &self.points_max)
+            .field("removals_max", &self.removals_max)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A recording that was removed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Removed {
+    /// Its name.
+    pub name: PathName,
+    /// Its epoch; see [`CheckpointStore::delete`].
+    pub epoch: u64,
+}
+
+/// The result of one step of a sweep.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// The recordings that were removed.
+    pub removed: Vec<Removed>,
+    /// The last name that was checked, if there may be more after it.
+    pub next: Option<PathName>,
 }

@@ -3,7 +3,7 @@
 
 use crate::measure::{Measurement, Metric, Options};
 
-use super::{Checkpoint, Guard, Opening, StoreError};
+use super::{Checkpoint, Guard, Opening, PathName, StoreError, Sweep};
 
 /// What a commit is weighed against, which a store may know without reading the fold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,8 +28,8 @@ impl From<&Checkpoint> for Standing {
 pub(super) enum Opened {
     /// It is finished and stays as it is.
     Finished(Checkpoint),
-    /// It is to be stored and then told; `is_new` if there was none before.
-    Stored { checkpoint: Checkpoint, is_new: bool },
+    /// It is to be stored and then returned.
+    Stored { checkpoint: Checkpoint },
 }
 
 /// Opens under `epoch`, which has to be greater than any that the store has given out.
@@ -50,7 +50,7 @@ pub(super) fn open(
             update_unix_ms: opening.now_unix_ms,
             expire_unix_ms: opening.expire_unix_ms,
         };
-        return Ok(Opened::Stored { checkpoint, is_new: true });
+        return Ok(Opened::Stored { checkpoint });
     };
     if opening.options.is_some_and(|options| options != *stored.measurement.options()) {
         return Err(StoreError::OptionsDiffer);
@@ -61,7 +61,7 @@ pub(super) fn open(
     // A writer that comes back at the last moment is not to lose the ground under its feet.
     let expire_unix_ms = stored.expire_unix_ms.max(opening.expire_unix_ms);
     let checkpoint = Checkpoint { epoch, expire_unix_ms, ..stored };
-    Ok(Opened::Stored { checkpoint, is_new: false })
+    Ok(Opened::Stored { checkpoint })
 }
 
 /// Whether `next` may take the place of what is stored.
@@ -79,4 +79,30 @@ pub(super) fn check_commit(
         return Err(StoreError::Fenced { epoch: stored.epoch });
     }
     Ok(())
+}
+
+/// The error of a store that holds its maximum number of recordings.
+pub(super) fn full(recordings_max: u64) -> StoreError {
+    StoreError::Full(format!(
+        "it holds {recordings_max} recordings, its maximum: delete some, wait until some expire, or raise the maximum"
+    ))
+}
+
+/// Whether a sweep removes a recording.
+pub(super) fn is_selected(
+    sweep: &Sweep,
+    name: &PathName,
+    stored: Standing,
+    update_unix_ms: i64,
+    expire_unix_ms: i64,
+) -> bool {
+    if expire_unix_ms <= sweep.now_unix_ms {
+        return true;
+    }
+    sweep.abandoned.as_ref().is_some_and(|abandoned| {
+        !stored.complete
+            && stored.committed_points <= abandoned.points_max
+            && update_unix_ms <= abandoned.update_unix_ms
+            && !(abandoned.has_writer)(name)
+    })
 }

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 
 use crate::checkpoint::{
-    Checkpoint, CheckpointStore, EmbeddedStore, Guard, Opening, Page, PathName, StoreFuture,
+    Checkpoint, CheckpointStore, EmbeddedStore, Guard, Opening, Page, PathName, StoreFuture, Sweep,
+    Swept,
 };
 
 /// A store on the disk whose commits are counted and timed.
@@ -112,12 +113,12 @@ impl CheckpointStore for LoggedStore {
         self.inner.list(after, limit)
     }
 
-    fn delete(&self, name: PathName) -> StoreFuture<'_, bool> {
+    fn delete(&self, name: PathName) -> StoreFuture<'_, Option<u64>> {
         self.inner.delete(name)
     }
 
-    fn expire(&self, now_unix_ms: i64) -> StoreFuture<'_, Vec<PathName>> {
-        self.inner.expire(now_unix_ms)
+    fn sweep(&self, sweep: Sweep, after: Option<PathName>) -> StoreFuture<'_, Swept> {
+        self.inner.sweep(sweep, after)
     }
 }
 

@@ -4,9 +4,6 @@
 //! 0 when all went well, 1 when something failed, 2 when the arguments make no sense. A
 //! new command is a new module and a line in `Command`.
 
-// The one room that speaks to a terminal.
-#![allow(clippy::print_stderr)]
-
 mod bench;
 mod input;
 mod logged_store;
@@ -18,6 +15,7 @@ mod progress;
 mod record;
 mod report;
 mod serve;
+mod stderr;
 mod store;
 
 use std::io;
@@ -61,26 +59,26 @@ pub fn run() -> ExitCode {
         // As clap has it.
         Ok(Outcome::Misused) => ExitCode::from(2),
         Ok(Outcome::Failed) => ExitCode::FAILURE,
-        // Whoever read the output has seen enough, as `head` does.
+        // The reader of standard output has closed it, as `head` does when it has enough lines.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: the output cannot be written: {error}");
+            stderr::print(format_args!("error: the output cannot be written: {error}"));
             ExitCode::FAILURE
         }
     }
 }
 
-/// Tells the user why the command failed.
+/// Prints why the command failed.
 fn complain(message: std::fmt::Arguments<'_>) -> io::Result<Outcome> {
-    // Names of files and words of servers are in it.
-    eprintln!("error: {}", report::harmless(&message.to_string()));
+    // The message contains file names and texts from servers.
+    stderr::print(format_args!("error: {}", report::harmless(&message.to_string())));
     Ok(Outcome::Failed)
 }
 
-/// Tells the user why the arguments make no sense where clap does not.
+/// Prints why the arguments are invalid, for the rules that clap does not check.
 fn refuse(message: std::fmt::Arguments<'_>) -> io::Result<Outcome> {
     complain(message)?;
-    eprintln!("\nFor more information, try '--help'.");
+    stderr::print(format_args!("\nFor more information, try '--help'."));
     Ok(Outcome::Misused)
 }
 

@@ -17,7 +17,7 @@ use tokio_stream::iter;
 use super::input;
 use super::record::RecordArgs;
 use super::report::{Report, Style, Track, counted};
-use super::{Outcome, complain, retry_note};
+use super::{Outcome, complain, retry_note, stderr};
 use crate::checkpoint::PathName;
 use crate::client::{Client, RecordEvent};
 use crate::formats::{self, ReadOptions, SinkError, TrackSink};
@@ -108,7 +108,7 @@ fn tell(bar: &ProgressBar, event: &RecordEvent) {
         RecordEvent::Retrying { wait, reason } => {
             let text = retry_note(reason, *wait);
             match bar.is_hidden() {
-                true => eprintln!("note: {text}"),
+                true => stderr::print(format_args!("note: {text}")),
                 false => bar.set_message(text),
             }
         }

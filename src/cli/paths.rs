@@ -4,9 +4,10 @@ use std::io::{self, IsTerminal, Write};
 
 use clap::{Args, Subcommand};
 use futures::StreamExt as _;
+use tokio_stream::Stream;
 
 use super::report::{self, Keep, Report, fitted, grouped};
-use super::{Outcome, complain, retry_note, server_url};
+use super::{Outcome, complain, retry_note, server_url, stderr};
 use crate::checkpoint::PathName;
 use crate::client::retry::{Retry, is_passing};
 use crate::client::{Client, ClientError, Patience, StoredPath};
@@ -160,19 +161,36 @@ async fn show(name: &PathName, server: &ServerArgs) -> Done {
 }
 
 async fn follow(name: &PathName, server: &ServerArgs) -> Done {
-    let mut retry = Retry::new(Patience::default());
+    // Opens a new connection each time, so that a failed connection is reported differently from a lost one.
+    let open = || async {
+        let client = Client::connect(&server.server).await?;
+        Ok((client.watch_path(name, true).await?, client))
+    };
     let mut out = io::stdout();
     let is_line = out.is_terminal() && !server.json;
+    print_updates(open, &mut out, is_line, server.json).await
+}
+
+/// Prints the updates of a watch and opens it again when it is lost. Returns the error when the server stays away
+/// for longer than the budget of [`Patience`].
+async fn print_updates<S, C>(
+    mut open: impl AsyncFnMut() -> Result<(S, C), ClientError>,
+    out: &mut impl Write,
+    is_line: bool,
+    json: bool,
+) -> Done
+where
+    S: Stream<Item = Result<StoredPath, ClientError>> + Unpin,
+{
+    let mut retry = Retry::new(Patience::default());
     let mut shown = None;
     loop {
-        // Each time anew, so that one that cannot be had is told from one that was lost.
-        let opened = async {
-            let client = Client::connect(&server.server).await?;
-            Ok((client.watch_path(name, true).await?, client))
-        };
-        let error = match opened.await {
-            Ok((mut told, _client)) => loop {
-                match told.next().await {
+        let error = match open().await {
+            Ok((mut updates, _client)) => loop {
+                // The server answers: a watch without updates spends no budget. A recording that does not exist yet
+                // has none.
+                retry.rest();
+                match updates.next().await {
                     Some(Ok(path)) => {
                         retry.progress();
                         let now = (path.committed_points, path.is_complete);
@@ -182,7 +200,7 @@ async fn follow(name: &PathName, server: &ServerArgs) -> Done {
                         let mut written = if is_line { write!(out, "\r\x1b[K") } else { Ok(()) };
                         written = written.and_then(|()| match is_line && !path.is_complete {
                             true => write!(out, "{}", text(&path)),
-                            false => row(&mut out, &path, server.json),
+                            false => row(out, &path, json),
                         });
                         written = written.and_then(|()| out.flush());
                         if written.is_err() || path.is_complete {
@@ -202,7 +220,7 @@ async fn follow(name: &PathName, server: &ServerArgs) -> Done {
                 if written.is_err() {
                     return Ok(written);
                 }
-                eprintln!("note: {}", retry_note(&error.to_string(), wait));
+                stderr::print(format_args!("note: {}", retry_note(&error.to_string(), wait)));
                 tokio::time::sleep(wait).await;
             }
             None => return Err(error),
@@ -252,6 +270,7 @@ mod tests {
             is_complete: false,
             committed_points: summary.as_ref().map_or(0, |summary| summary.point_count),
             summary,
+            options: None,
             create_unix_ms: Some(1_700_000_000_000),
             update_unix_ms: Some(1_700_000_060_123),
             expire_unix_ms: None,
@@ -274,6 +293,44 @@ mod tests {
         let mut out = Vec::new();
         write(&mut out).unwrap();
         String::from_utf8(out).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_outlives_any_number_of_lost_connections_that_are_opened_again() {
+        let budget = Patience::default().budget;
+        let mut connections = 0;
+        let open = async || {
+            connections += 1;
+            let number = connections;
+            // The server is away for a moment, or loses a connection that had no updates for a long time.
+            let lost = || ClientError::from(Box::new(tonic::Status::unavailable("lost")));
+            if number % 2 == 0 {
+                return Err(lost());
+            }
+            let updates = async move {
+                tokio::time::sleep(budget * 2).await;
+                match number {
+                    9 => Ok(StoredPath { is_complete: true, ..stored(Some(walk())) }),
+                    _ => Err(lost()),
+                }
+            };
+            Ok((Box::pin(futures::stream::once(updates)), ()))
+        };
+        let mut out = Vec::new();
+        print_updates(open, &mut out, false, true).await.unwrap().unwrap();
+        assert_eq!(connections, 9);
+        assert_eq!(out.iter().filter(|&&byte| byte == b'\n').count(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_ends_when_the_server_stays_away() {
+        let open = async || {
+            let status = Box::new(tonic::Status::unavailable("away"));
+            Err::<(futures::stream::Empty<_>, ()), _>(ClientError::from(status))
+        };
+        let started = tokio::time::Instant::now();
+        assert!(print_updates(open, &mut Vec::new(), false, true).await.is_err());
+        assert!(started.elapsed() <= Patience::default().budget);
     }
 
     #[test]

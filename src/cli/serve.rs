@@ -14,7 +14,7 @@ use crate::checkpoint::CheckpointStore;
 use crate::server::{self, Config, ConfigError};
 use crate::telemetry::{self, LogFormat};
 
-/// Serve the gRPC services until SIGINT or SIGTERM.
+/// Serve the gRPC services until SIGINT, SIGTERM or SIGHUP.
 ///
 /// Services: waywiser.v1.PathService, my_package.DisplacementService (computeDisplacement,
 /// computePathLength), routeguide.RouteGuide (RecordRoute), grpc.health.v1.Health, and server
@@ -61,9 +61,30 @@ pub(super) struct ServeArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits")]
 struct LimitArgs {
-    /// Connections at one time; a further one is closed at once
+    /// Connections at one time; a further one takes the place of the one that was idle longest
     #[arg(long, value_name = "N", default_value_t = Config::default().connections_max)]
     connections_max: usize,
+
+    /// Connections of one address (IPv6: /64 network) at one time; raise it behind a proxy
+    #[arg(long = "max-connections-per-peer", value_name = "N", default_value_t = Config::default().connections_per_peer_max)]
+    connections_per_peer_max: usize,
+
+    /// How long a connection without streams stays open
+    #[arg(long = "connection-idle-timeout", value_name = "TIME", value_parser = time, default_value = "5m")]
+    connection_idle_time: Duration,
+
+    /// Memory for unread input and unsent replies of all clients (64MiB, 2GiB); by default a
+    /// quarter of the memory that the process may use
+    #[arg(long = "max-memory", value_name = "SIZE", value_parser = size)]
+    memory_bytes_max: Option<u64>,
+
+    /// New recordings per minute and client address; twice as many may be created at once
+    #[arg(long = "max-new-recordings-per-minute", value_name = "N", default_value_t = Config::default().creations_per_minute)]
+    creations_per_minute: u32,
+
+    /// Log lines per second of each kind that clients cause; suppressed lines are counted
+    #[arg(long = "max-log-rate", value_name = "N", default_value_t = Config::default().log_lines_per_second)]
+    log_lines_per_second: u32,
 
     /// Streams at one time on a connection
     #[arg(long, value_name = "N", default_value_t = Config::default().streams_per_connection_max)]
@@ -81,7 +102,7 @@ struct LimitArgs {
     #[arg(long, value_name = "N", default_value_t = Config::default().error_resets_max)]
     error_resets_max: usize,
 
-    /// How long a stream may send nothing (30s, 5m, 1h)
+    /// How long a stream may send nothing, or leave a reply unread (30s, 5m, 1h)
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "5m")]
     stream_idle_time: Duration,
 
@@ -89,9 +110,13 @@ struct LimitArgs {
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "10s")]
     preface_time: Duration,
 
-    /// How often a connection is asked whether its client is still there
+    /// How long a connection may be silent before its client is pinged
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "30s")]
     keepalive_interval: Duration,
+
+    /// How long the client may take to answer a ping
+    #[arg(long, value_name = "TIME", value_parser = time, default_value = "20s")]
+    keepalive_timeout: Duration,
 
     /// How long after its first point that is not durable a recording is committed
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "1s")]
@@ -147,6 +172,23 @@ pub(super) fn time(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| format!("{error}; a time looks like 30s or 5m"))
 }
 
+/// A number of bytes with a unit.
+fn size(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u64); 7] = [
+        ("KiB", 1 << 10),
+        ("MiB", 1 << 20),
+        ("GiB", 1 << 30),
+        ("kB", 1_000),
+        ("MB", 1_000_000),
+        ("GB", 1_000_000_000),
+        ("B", 1),
+    ];
+    let unit = UNITS.iter().find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?, *bytes)));
+    let (number, unit_bytes) = unit.unwrap_or((text, 1));
+    let bytes = number.trim_end().parse::<u64>().ok().and_then(|n| n.checked_mul(unit_bytes));
+    bytes.ok_or_else(|| "a size looks like 512MiB or 2GiB".to_owned())
+}
+
 impl LimitArgs {
     fn config(&self) -> Config {
         Config {
@@ -158,6 +200,12 @@ impl LimitArgs {
             stream_idle_time: self.stream_idle_time,
             preface_time: self.preface_time,
             keepalive_interval: self.keepalive_interval,
+            keepalive_timeout: self.keepalive_timeout,
+            connections_per_peer_max: self.connections_per_peer_max,
+            connection_idle_time: self.connection_idle_time,
+            memory_bytes_max: self.memory_bytes_max,
+            creations_per_minute: self.creations_per_minute,
+            log_lines_per_second: self.log_lines_per_second,
             checkpoint_interval: self.checkpoint_interval,
             checkpoint_points: self.checkpoint_points,
             retention: self.retention,
@@ -178,7 +226,14 @@ const EVENT_INTERVAL: u32 = 16;
 pub(super) fn run(args: &ServeArgs) -> io::Result<Outcome> {
     let config = args.limits.config();
     if let Err(ConfigError { setting, value, bounds }) = config.check() {
-        let option = setting.replace('_', "-");
+        let option = match setting {
+            "connections_per_peer_max" => "max-connections-per-peer".to_owned(),
+            "connection_idle_time" => "connection-idle-timeout".to_owned(),
+            "memory_bytes_max" => "max-memory".to_owned(),
+            "creations_per_minute" => "max-new-recordings-per-minute".to_owned(),
+            "log_lines_per_second" => "max-log-rate".to_owned(),
+            setting => setting.replace('_', "-"),
+        };
         return refuse(format_args!("--{option} is {value}, and must be {bounds}"));
     }
     let format = match args.log_format {
@@ -255,12 +310,15 @@ async fn serve(
     }
 }
 
-/// SIGINT and SIGTERM, or their like.
+/// SIGINT, SIGTERM and SIGHUP, or their equivalents.
 struct Signals {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
+    /// The terminal was closed.
+    #[cfg(unix)]
+    hangup: tokio::signal::unix::Signal,
 }
 
 impl Signals {
@@ -270,6 +328,7 @@ impl Signals {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
         })
     }
 
@@ -278,6 +337,7 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            _ = self.hangup.recv() => {}
         }
     }
 

@@ -63,6 +63,7 @@ pub(super) fn stored_path(path: pb::Path) -> Result<StoredPath, ClientError> {
         name: path.name,
         is_complete: path.complete,
         committed_points: path.committed_points,
+        options: path.summary.as_ref().and_then(|summary| summary.options),
         summary: path.summary.map(summary).transpose()?,
         create_unix_ms: path.create_time.map(unix_ms),
         update_unix_ms: path.update_time.map(unix_ms),

@@ -26,8 +26,10 @@ pub struct StoredPath {
     pub is_complete: bool,
     /// How many points are durable.
     pub committed_points: u64,
-    /// What they come to; `None` if the server cannot read what it has stored.
+    /// The totals of these points; `None` if the server cannot read what it has stored.
     pub summary: Option<PathSummary>,
+    /// The options of the recording, with defaults filled in.
+    pub(crate) options: Option<pb::PathOptions>,
     /// When its first stream was opened, in milliseconds since 1970-01-01T00:00:00Z.
     pub create_unix_ms: Option<i64>,
     /// When it last grew or was finished, in the same.

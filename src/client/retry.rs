@@ -51,7 +51,7 @@ impl Retry {
         *self = Self::new(self.patience);
     }
 
-    /// Nothing is wrong and nothing is waited for: the budget is whole again. Tells the time.
+    /// The server is available and owes no answer: the whole budget is available again. Returns the time.
     pub(crate) fn rest(&mut self) -> Instant {
         self.since = None;
         Instant::now()
@@ -87,16 +87,25 @@ fn is_passing_status(status: &Status) -> bool {
     match status.code() {
         Code::Unavailable | Code::DeadlineExceeded | Code::Internal | Code::Unknown => true,
         Code::ResourceExhausted => status.get_details_retry_info().is_some(),
-        // What is durable is asked before the next try, which tells whether there is a gap.
-        Code::OutOfRange => {
-            status.get_details_error_info().is_some_and(|info| info.reason == "OFFSET_GAP")
-        }
+        // The next try asks what is durable first, and starts there.
+        Code::OutOfRange => has_reason(status, "OFFSET_GAP"),
+        // The next try creates the recording again, or finds that durable points are lost.
+        Code::Aborted => has_reason(status, "PATH_DELETED"),
         _ => false,
     }
 }
 
+/// Whether the `ErrorInfo` of a status has this reason.
+pub(super) fn has_reason(status: &Status, reason: &str) -> bool {
+    status.get_details_error_info().is_some_and(|info| info.reason == reason)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
+    use tonic_types::ErrorDetails;
+
     use super::*;
 
     #[test]
@@ -120,6 +129,24 @@ mod tests {
         ] {
             assert!(!is_passing(code), "{code:?}");
         }
+    }
+
+    #[test]
+    fn the_details_of_a_status_decide_whether_it_is_retried() {
+        let is_passing = |code, details| {
+            let status = Status::with_error_details(code, "", details);
+            is_passing(&ClientError::from(Box::new(status)))
+        };
+        let reason = |reason| ErrorDetails::with_error_info(reason, "waywiser", HashMap::new());
+        let mut full = reason("STORE_FULL");
+        assert!(!is_passing(Code::ResourceExhausted, full.clone()));
+        full.set_retry_info(Some(Duration::from_secs(1)));
+        assert!(is_passing(Code::ResourceExhausted, full));
+        assert!(!is_passing(Code::ResourceExhausted, reason("MESSAGE_TOO_LARGE")));
+        assert!(is_passing(Code::OutOfRange, reason("OFFSET_GAP")));
+        assert!(!is_passing(Code::OutOfRange, reason("LENGTH_OUT_OF_RANGE")));
+        assert!(is_passing(Code::Aborted, reason("PATH_DELETED")));
+        assert!(!is_passing(Code::Aborted, reason("WRITER_FENCED")));
     }
 
     #[tokio::test(start_paused = true)]

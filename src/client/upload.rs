@@ -78,11 +78,12 @@ impl Form {
     ) -> Option<Bytes> {
         let mut bytes = BytesMut::new();
         let mut fixes = fixes.into_iter().peekable();
-        let mut write_offset = 0;
+        let mut offset = 0;
         loop {
             let batch: Vec<_> = fixes.by_ref().take(self.points_per_message.max(1)).collect();
             let finish_write = fixes.peek().is_none();
             let message = self.message(&batch);
+            let write_offset = Some(offset);
             frame(&pb::RecordPathRequest { write_offset, finish_write, ..message }, &mut bytes);
             if bytes.len() > bytes_max {
                 return None;
@@ -90,7 +91,7 @@ impl Form {
             if finish_write {
                 return Some(bytes.freeze());
             }
-            write_offset += batch.len() as u64;
+            offset += batch.len() as u64;
         }
     }
 
@@ -181,7 +182,7 @@ mod tests {
             let messages = messages(form(layout).recording(fixes(9), usize::MAX).unwrap());
             assert_eq!(messages.iter().flat_map(read).collect::<Vec<_>>(), expected);
             let told: Vec<_> = messages.iter().map(|m| (m.write_offset, m.finish_write)).collect();
-            assert_eq!(told, [(0, false), (4, false), (8, true)]);
+            assert_eq!(told, [(Some(0), false), (Some(4), false), (Some(8), true)]);
             for message in &messages {
                 assert_eq!((&*message.name, message.options), ("", None));
                 assert_eq!(message.columns.is_some(), layout == Layout::Columns);
@@ -198,7 +199,7 @@ mod tests {
         for layout in [Layout::Rows, Layout::Columns] {
             let messages = messages(form(layout).anonymous(&fixes(9)));
             assert_eq!(messages.iter().map(|m| read(m).len()).collect::<Vec<_>>(), [4, 4, 1]);
-            assert!(messages.iter().all(|m| m.write_offset == 0 && !m.finish_write));
+            assert!(messages.iter().all(|m| m.write_offset.is_none() && !m.finish_write));
         }
     }
 

@@ -1,55 +1,101 @@
-//! Why the points of a message are not taken, with what a sender has to know to go on.
+//! Errors of the recording rules, with what a client needs to continue.
 //!
-//! It knows nothing of what becomes of it: `machine` refuses by it, and the service makes a status of it.
+//! `machine` returns them; the service makes a gRPC status of them.
 
-/// Why points are not taken. Nothing has changed, and other points may be.
+/// Why the points of a message are refused. A refused message changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordingError {
-    /// Points between the last one that was taken and the first of the message are missing.
+    /// The first message of a stream starts past the end of the path.
     #[error(
-        "a message starts at point {got} and the path goes on at {expected}: in this stream send from there, in a new one from committed_points, {committed_points}"
+        "write_offset is {got}, but the path has only {expected} points; continue from write_offset {committed_points}"
     )]
     Gap {
-        /// The offset that the path goes on at.
+        /// How many points the path has.
         expected: u64,
         /// The offset of the message.
         got: u64,
-        /// How many points are durable: from here on any sender can go on.
+        /// How many points are durable. A new stream continues from here.
         committed_points: u64,
     },
-    /// The recording is finished, and the message goes on past its end.
-    #[error("a message goes on to point {got} and the path was finished with {point_count}")]
+    /// The first message of a stream has no offset, and the path already has points.
+    #[error(
+        "the path already has {committed_points} points, and the first message of the stream has no write_offset; set it to {committed_points} to continue, or to 0 to send the path again from its start"
+    )]
+    OffsetRequired {
+        /// How many points are durable. A new stream continues from here.
+        committed_points: u64,
+    },
+    /// A later message of a stream does not start where the message before it ended.
+    #[error(
+        "write_offset is {got}, but the stream continues at point {expected}; in a later message leave write_offset unset or set it to {expected}"
+    )]
+    OffsetMismatch {
+        /// The offset at which the message before it ended.
+        expected: u64,
+        /// The offset of the message.
+        got: u64,
+        /// How many points are durable. A new stream continues from here.
+        committed_points: u64,
+    },
+    /// The path is finished, and the message has points past its end.
+    #[error("the message ends at point {got}, but the path is finished with {point_count} points")]
     PastEnd {
-        /// How many points the recording has.
+        /// How many points the path has.
         point_count: u64,
         /// How many it would have.
         got: u64,
         /// How many points are durable.
         committed_points: u64,
     },
-    /// The sender has said where the path ends, and goes on past it. The recording is not finished.
+    /// The message has points after the message with finish_write. The path is not finished.
     #[error(
-        "a message goes on to point {got} and finish_write has ended the path with {point_count} before: set it in the last message"
+        "the message ends at point {got}, but an earlier message ended the path with {point_count} points by finish_write; set finish_write in the last message only"
     )]
     AfterEnd {
-        /// How many points the recording has.
+        /// How many points the path has.
         point_count: u64,
         /// How many it would have.
         got: u64,
         /// How many points are durable.
         committed_points: u64,
     },
-    /// The path is said to end where it has points already.
+    /// finish_write is set before the last point that the path already has.
     #[error(
-        "the path is to end with point {got} and has {point_count} already: finish it at write_offset {point_count}"
+        "finish_write ends the path with {got} points, but it already has {point_count}; set finish_write at write_offset {point_count}"
     )]
     EndsBefore {
-        /// How many points the recording has.
+        /// How many points the path has.
         point_count: u64,
-        /// With how many it is to end.
+        /// With how many it would end.
         got: u64,
         /// How many points are durable.
         committed_points: u64,
     },
+}
+
+impl RecordingError {
+    /// How many points are durable.
+    pub fn committed_points(&self) -> u64 {
+        let mut error = *self;
+        *error.committed_points_mut()
+    }
+
+    /// The same error with a newer number of durable points.
+    #[must_use]
+    pub fn with_committed_points(mut self, committed_points: u64) -> Self {
+        *self.committed_points_mut() = committed_points;
+        self
+    }
+
+    fn committed_points_mut(&mut self) -> &mut u64 {
+        match self {
+            Self::Gap { committed_points, .. }
+            | Self::OffsetRequired { committed_points }
+            | Self::OffsetMismatch { committed_points, .. }
+            | Self::PastEnd { committed_points, .. }
+            | Self::AfterEnd { committed_points, .. }
+            | Self::EndsBefore { committed_points, .. } => committed_points,
+        }
+    }
 }

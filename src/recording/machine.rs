@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::error::RecordingError;
+use super::position::{Admitted, Position};
 use crate::checkpoint::{Checkpoint, Guard, StoreError};
 use crate::measure::Measurement;
 
@@ -80,6 +81,7 @@ pub struct Recording {
     pace: Pace,
     epoch: u64,
     measurement: Measurement,
+    position: Position,
     /// The sender has said that the path ends with the points that it has.
     has_end: bool,
     /// It does: the stream was closed after that.
@@ -125,6 +127,7 @@ impl Recording {
         Self {
             pace,
             epoch: checkpoint.epoch,
+            position: Position::new(checkpoint.committed_points()),
             has_end: checkpoint.complete,
             is_ended: checkpoint.complete,
             durable,
@@ -139,27 +142,43 @@ impl Recording {
         }
     }
 
-    /// How many of `count` points, of which the first is that at `write_offset`, are to be skipped before
-    /// the rest is folded.
+    /// Admits a message of `count` points and returns where they belong. The driver folds all but the skipped
+    /// ones, in order. Without `write_offset` the message continues where the message before it ended.
     ///
     /// # Errors
-    /// When points between are missing, or the recording has an end before them.
-    pub fn admit(&self, write_offset: u64, count: u64) -> Result<u64, RecordingError> {
-        let expected = self.measurement.point_count();
-        // Past 2^64 there is nothing but what is past any end.
-        let got = write_offset.saturating_add(count);
+    /// When the offset leaves out points, does not continue the stream, or is missing in the first message of a
+    /// stream for a path that has points; and when the path ends before the last of the points.
+    pub fn admit(
+        &mut self,
+        write_offset: Option<u64>,
+        count: u64,
+    ) -> Result<Admitted, RecordingError> {
         let committed_points = self.durable.points;
-        if self.has_end && got > expected {
-            let point_count = expected;
+        let start = self.position.start(write_offset, committed_points)?;
+        let point_count = self.position.point_count();
+        // The largest offset is past every end.
+        let got = start.saturating_add(count);
+        if self.has_end && got > point_count {
             return Err(match self.durable.complete {
                 true => RecordingError::PastEnd { point_count, got, committed_points },
                 false => RecordingError::AfterEnd { point_count, got, committed_points },
             });
         }
-        if write_offset > expected {
-            return Err(RecordingError::Gap { expected, got: write_offset, committed_points });
+        if start > point_count {
+            let (expected, got) = (point_count, start);
+            return Err(RecordingError::Gap { expected, got, committed_points });
         }
-        Ok(count.min(expected - write_offset))
+        Ok(self.position.advance(start, count))
+    }
+
+    /// The offset at which the next message of the stream starts; 0 before the first message.
+    pub fn next_offset(&self) -> u64 {
+        self.position.next()
+    }
+
+    /// How many points the stream sent that were durable before it was opened.
+    pub fn skipped_points(&self) -> u64 {
+        self.position.skipped()
     }
 
     /// The fold.
@@ -167,7 +186,7 @@ impl Recording {
         &self.measurement
     }
 
-    /// The fold, for points that were admitted. Tell [`Recording::folded`] afterwards, also when some of
+    /// The fold, for points that were admitted. Call [`Recording::folded`] afterwards, also when some of
     /// them could not be folded.
     pub fn measurement_mut(&mut self) -> &mut Measurement {
         &mut self.measurement
@@ -180,15 +199,16 @@ impl Recording {
         }
     }
 
-    /// Notes that the sender means the path to have `end` points. No more are taken; but a stream that is lost
-    /// after that finishes nothing, only [`Recording::finish`] does.
+    /// Notes that the path ends with the last admitted message. Later points are refused. A stream that is lost
+    /// after this does not finish the path; only [`Recording::finish`] does.
     ///
     /// # Errors
-    /// When it has more already.
-    pub fn end_at(&mut self, end: u64) -> Result<(), RecordingError> {
-        let (point_count, committed_points) = (self.measurement.point_count(), self.durable.points);
-        if end < point_count {
-            return Err(RecordingError::EndsBefore { point_count, got: end, committed_points });
+    /// When the path already has points after that message.
+    pub fn end_here(&mut self) -> Result<(), RecordingError> {
+        let (point_count, got) = (self.position.point_count(), self.position.next());
+        if got < point_count {
+            let committed_points = self.durable.points;
+            return Err(RecordingError::EndsBefore { point_count, got, committed_points });
         }
         self.has_end = true;
         Ok(())

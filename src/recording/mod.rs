@@ -6,8 +6,11 @@
 //! itself; the [`Measurement`](crate::measure::Measurement) inside is the driver's to fold into.
 //!
 //! The rules that it keeps, and where:
-//! - points that were folded before are skipped, a gap is refused, and nothing goes past the end of a
-//!   finished recording, or past the end that the stream itself has told ([`Recording::admit`]);
+//! - a stream sends one contiguous range of offsets: only its first message chooses where it starts, and that
+//!   message must say so if the path already has points ([`Recording::admit`]);
+//! - points that were durable when the stream was opened are skipped and counted
+//!   ([`Recording::skipped_points`]); a gap is refused, and so are points past the end of a finished path or past
+//!   the end that the stream itself has set;
 //! - only [`Recording::finish`] finishes, when a stream that has told the end is closed: whatever else becomes
 //!   of it, what was folded in order is committed and waits;
 //! - points count as committed when the store has said so, and never fewer than before
@@ -30,16 +33,15 @@
 //!
 //! let mut recording = Recording::resume(opened, Pace::default());
 //! let points = [Fix::new(Point::planar(0.0, 0.0)?), Fix::new(Point::planar(3.0, 4.0)?)];
-//! for write_offset in [0, 0, 1] {
-//!     // The same points again, and again, come to the same.
-//!     let message = &points[write_offset..];
-//!     let skipped = recording.admit(write_offset as u64, message.len() as u64)?;
-//!     recording.measurement_mut().extend(&message[skipped as usize..])?;
+//! // The first point, and then the second, which continues there.
+//! for (write_offset, message) in [(Some(0), &points[..1]), (None, &points[1..])] {
+//!     let admitted = recording.admit(write_offset, message.len() as u64)?;
+//!     recording.measurement_mut().extend(&message[admitted.skip as usize..])?;
 //!     recording.folded(now_unix_ms);
 //! }
-//! assert!(recording.admit(3, 1).is_err());
+//! assert!(recording.admit(Some(3), 1).is_err());
 //!
-//! recording.end_at(2)?;
+//! recording.end_here()?;
 //! recording.finish();
 //! while let Some(commit) = recording.next_commit(now_unix_ms, true) {
 //!     store.commit("paths/walk".parse()?, commit.guard, commit.checkpoint).await?;
@@ -54,8 +56,10 @@
 
 mod error;
 mod machine;
+mod position;
 #[cfg(test)]
 mod tests;
 
 pub use error::RecordingError;
 pub use machine::{Commit, Pace, Recording, Verdict};
+pub use position::Admitted;

@@ -1,6 +1,8 @@
 //! Recordings as a whole: each rule by itself, and all of them under random histories of several writers
 //! with a store that does anything a store may do.
 
+mod offsets;
+
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -73,17 +75,18 @@ fn resumed(store: &mut Model, now: i64) -> Recording {
     Recording::resume(store.open(now), PACE)
 }
 
+/// Sends a message and returns how many of its points were skipped.
 fn send(
     recording: &mut Recording,
-    offset: u64,
+    offset: impl Into<Option<u64>>,
     count: u64,
     now: i64,
 ) -> Result<u64, RecordingError> {
-    let skipped = recording.admit(offset, count)?;
-    let fixes: Vec<_> = (offset + skipped..offset + count).map(fix).collect();
+    let Admitted { start, skip } = recording.admit(offset.into(), count)?;
+    let fixes: Vec<_> = (start + skip..start + count).map(fix).collect();
     recording.measurement_mut().extend(&fixes).unwrap();
     recording.folded(now);
-    Ok(skipped)
+    Ok(skip)
 }
 
 fn unknown() -> StoreError {
@@ -95,33 +98,11 @@ fn unavailable() -> StoreError {
 }
 
 #[test]
-fn a_duplicate_is_skipped_and_a_gap_is_refused() {
-    let mut recording = resumed(&mut Model::default(), 0);
-    assert_eq!(send(&mut recording, 0, 10, 0), Ok(0));
-    assert_eq!(send(&mut recording, 0, 10, 0), Ok(10));
-    assert_eq!(send(&mut recording, 3, 2, 0), Ok(2));
-    assert_eq!(send(&mut recording, 8, 4, 0), Ok(2));
-    assert_eq!(*recording.measurement(), folded(12));
-    let error = recording.admit(13, 1).unwrap_err();
-    assert_eq!(error, RecordingError::Gap { expected: 12, got: 13, committed_points: 0 });
-    insta::assert_snapshot!(
-        error,
-        @"a message starts at point 13 and the path goes on at 12: in this stream send from there, in a new one from committed_points, 0"
-    );
-    assert!(recording.admit(u64::MAX, u64::MAX).is_err());
-    assert_eq!(recording.admit(12, 0), Ok(0));
-}
-
-#[test]
 fn a_finished_recording_takes_what_it_has_and_nothing_past_its_end() {
     let (mut store, now) = (Model::default(), 5);
     let mut recording = resumed(&mut store, now);
     send(&mut recording, 0, 10, now).unwrap();
-    assert_eq!(
-        recording.end_at(9),
-        Err(RecordingError::EndsBefore { point_count: 10, got: 9, committed_points: 0 })
-    );
-    recording.end_at(10).unwrap();
+    recording.end_here().unwrap();
     assert!(recording.has_end());
     let ended = recording.clone();
     // A stream that is lost now leaves the path open.
@@ -137,20 +118,30 @@ fn a_finished_recording_takes_what_it_has_and_nothing_past_its_end() {
     // It is not finished before the store says so.
     let after_end = RecordingError::AfterEnd { point_count: 10, got: 11, committed_points: 0 };
     let past_end = RecordingError::PastEnd { point_count: 10, got: 11, committed_points: 10 };
-    for (recording, error) in
-        [(&ended, after_end), (&ending, after_end), (&recording, past_end), (&again, past_end)]
-    {
-        assert_eq!(recording.admit(0, 10), Ok(10));
-        assert_eq!(recording.admit(5, 6), Err(error));
-        assert_eq!(recording.admit(11, 0), Err(error));
+    for (recording, error) in [(&ended, after_end), (&ending, after_end), (&recording, past_end)] {
+        let mut recording = recording.clone();
+        assert_eq!(recording.admit(None, 0), Ok(Admitted { start: 10, skip: 0 }));
+        assert_eq!(recording.admit(None, 1), Err(error));
+        assert_eq!(recording.admit(Some(10), 1), Err(error));
+        assert_eq!(recording.end_here(), Ok(()));
     }
+    for start in [5, 10, 11] {
+        let got = start + 6;
+        let past_end = RecordingError::PastEnd { point_count: 10, got, committed_points: 10 };
+        assert_eq!(again.clone().admit(Some(start), 6), Err(past_end));
+    }
+    // The whole path again: all of it is skipped.
+    let mut whole = again.clone();
+    assert_eq!(whole.admit(Some(0), 4), Ok(Admitted { start: 0, skip: 4 }));
+    assert_eq!(whole.admit(None, 6), Ok(Admitted { start: 4, skip: 6 }));
+    assert_eq!((whole.end_here(), whole.skipped_points()), (Ok(()), 10));
     insta::assert_snapshot!(
         past_end,
-        @"a message goes on to point 11 and the path was finished with 10"
+        @"the message ends at point 11, but the path is finished with 10 points"
     );
     insta::assert_snapshot!(
         after_end,
-        @"a message goes on to point 11 and finish_write has ended the path with 10 before: set it in the last message"
+        @"the message ends at point 11, but an earlier message ended the path with 10 points by finish_write; set finish_write in the last message only"
     );
     assert_eq!(*again.measurement(), folded(10));
 }
@@ -324,10 +315,10 @@ fn a_writer_that_is_over_commits_no_more() {
 #[derive(Clone, Debug)]
 enum Event {
     Open,
-    /// A message from so far behind or ahead of what was folded.
+    /// A message without an offset, or with one at this distance from where the stream is.
     Send {
         writer: usize,
-        from: i64,
+        from: Option<i64>,
         count: u64,
     },
     Finish {
@@ -378,9 +369,10 @@ fn event() -> impl Strategy<Value = Event> {
         Answer::UnknownLate,
     ]);
     let writer = 0..3_usize;
+    let from = prop_oneof![2 => Just(None), 3 => Just(Some(0)), 2 => (-20..3_i64).prop_map(Some)];
     prop_oneof![
         1 => Just(Event::Open),
-        8 => (writer.clone(), prop_oneof![3 => Just(0_i64), 2 => -20..3_i64], 0..15_u64)
+        8 => (writer.clone(), from, 0..15_u64)
             .prop_map(|(writer, from, count)| Event::Send { writer, from, count }),
         1 => writer.clone().prop_map(|writer| Event::Finish { writer }),
         4 => (-200..2_000_i64).prop_map(|ms| Event::Time { ms }),
@@ -399,6 +391,13 @@ struct Writer {
     on_its_way: Option<Commit>,
     must_load: bool,
     is_over: bool,
+    has_sent: bool,
+}
+
+impl Writer {
+    fn new(recording: Recording) -> Self {
+        Self { recording, on_its_way: None, must_load: false, is_over: false, has_sent: false }
+    }
 }
 
 impl Writer {
@@ -451,17 +450,14 @@ proptest! {
     ) {
         let prefixes = &*PREFIXES;
         let (mut store, mut now) = (Model::default(), 0);
-        let mut writers = vec![Writer {
-            recording: resumed(&mut store, now), on_its_way: None, must_load: false, is_over: false,
-        }];
+        let mut writers = vec![Writer::new(resumed(&mut store, now))];
         let mut before = store.stored.clone().unwrap();
         for event in events {
             let count = writers.len().max(1);
             match event {
-                Event::Open if writers.len() < 3 => writers.push(Writer {
-                    recording: resumed(&mut store, now),
-                    on_its_way: None, must_load: false, is_over: false,
-                }),
+                Event::Open if writers.len() < 3 => {
+                    writers.push(Writer::new(resumed(&mut store, now)));
+                }
                 Event::Open => {}
                 Event::Time { ms } => now += ms,
                 Event::Late { which } => {
@@ -487,17 +483,31 @@ proptest! {
                     }
                     match event {
                         Event::Send { from, count, .. } => {
-                            let expected = writer.recording.measurement().point_count();
-                            let offset = expected.saturating_add_signed(from).min(POINTS);
-                            let count = count.min(POINTS - offset);
+                            let had = writer.recording.measurement().point_count();
+                            let is_first = !writer.has_sent;
+                            let next = writer.recording.next_offset();
+                            let at = if is_first { had } else { next };
+                            let offset = from.map(|by| at.saturating_add_signed(by).min(POINTS));
+                            let start = offset.unwrap_or(next);
+                            let count = count.min(POINTS - start);
                             match send(&mut writer.recording, offset, count, now) {
-                                Ok(skipped) => prop_assert!(skipped <= count),
-                                Err(RecordingError::Gap { .. }) => prop_assert!(offset > expected),
-                                Err(RecordingError::EndsBefore { .. }) => unreachable!("no end is told"),
+                                Ok(skipped) => {
+                                    prop_assert_eq!(skipped, count.min(had - start));
+                                    writer.has_sent = true;
+                                }
+                                Err(RecordingError::OffsetRequired { .. }) => {
+                                    prop_assert!(is_first && offset.is_none() && had > 0);
+                                }
+                                Err(RecordingError::OffsetMismatch { expected, got, .. }) => {
+                                    prop_assert_eq!((expected, Some(got)), (next, offset));
+                                    prop_assert!(!is_first && expected != got);
+                                }
+                                Err(RecordingError::Gap { .. }) => prop_assert!(is_first && start > had),
+                                Err(RecordingError::EndsBefore { .. }) => unreachable!("no end is set"),
                                 Err(error) => {
                                     let is_past_end = matches!(error, RecordingError::PastEnd { .. });
                                     prop_assert_eq!(is_past_end, writer.recording.is_complete());
-                                    prop_assert!(offset + count > expected);
+                                    prop_assert!(start + count > had);
                                 }
                             }
                         }
@@ -534,9 +544,7 @@ proptest! {
         }
 
         // The last writer brings it to its end, whatever the store still has up its sleeve.
-        let mut last = Writer {
-            recording: resumed(&mut store, now), on_its_way: None, must_load: false, is_over: false,
-        };
+        let mut last = Writer::new(resumed(&mut store, now));
         if !last.recording.is_complete() {
             let from = last.recording.committed_points();
             send(&mut last.recording, from, POINTS - from, now).unwrap();

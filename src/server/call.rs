@@ -1,6 +1,5 @@
-//! Around every call: its deadline, the server's end, and the one line that the log has of it.
+//! Around every call: whether it is admitted, its deadline, the server's end, and its line in the log.
 
-use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -9,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use h2::RecvStream;
 use http::{HeaderMap, Request, Response};
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
@@ -19,117 +19,197 @@ use tonic::{Code, Status};
 use tower_service::Service;
 use tracing::{Instrument as _, Span};
 
-use super::Stages;
+use super::body::{IncomingBody, Input};
 use super::cutoff::Cutoff;
+use super::log_limit::{LineKind, LogLimit};
+use super::memory::{Charge, Memory, STREAM_BYTES, Usage};
+use super::message_limit::{LimitedBody, Refusal};
+use super::peer::peer_key;
 use super::routes::{AUXILIARY, MEASURING};
-use crate::service::{Progress, RpcError, WATCH_PATH, excerpt, refuse_foreign};
+use super::{Config, Stages, system_memory};
+use crate::service::{CreationLimit, Progress, RpcError, WATCH_PATH, excerpt, refuse_foreign};
+
+/// What all connections of a server have in common.
+pub(super) struct Shared {
+    pub(super) config: Config,
+    pub(super) stages: Stages,
+    pub(super) memory: Arc<Memory>,
+    pub(super) log: LogLimit,
+    pub(super) creations: Arc<CreationLimit>,
+}
+
+impl Shared {
+    pub(super) fn new(config: Config) -> Arc<Self> {
+        let memory = config.memory_bytes_max.unwrap_or_else(system_memory::default_budget);
+        Arc::new(Self {
+            stages: Stages::default(),
+            memory: Memory::new(memory),
+            log: LogLimit::new(config.log_lines_per_second),
+            creations: CreationLimit::new(config.creations_per_minute),
+            config,
+        })
+    }
+}
 
 /// The routes of one connection, each call of which ends in time and is logged.
-#[derive(Clone)]
 pub(super) struct CallService {
+    shared: Arc<Shared>,
     routes: Routes,
     peer: SocketAddr,
-    stages: Stages,
-    /// How long health and reflection may take to answer, which their clients can draw out by not
-    /// finishing the request. The measuring services watch their requests themselves.
-    answer_time: Duration,
+    usage: Arc<Usage>,
 }
+
+/// A call on its way to its answer.
+pub(super) type CallFuture = Pin<Box<dyn Future<Output = Response<CallBody>> + Send>>;
 
 impl CallService {
     pub(super) fn new(
+        shared: Arc<Shared>,
         routes: Routes,
         peer: SocketAddr,
-        stages: Stages,
-        answer_time: Duration,
+        usage: Arc<Usage>,
     ) -> Self {
-        Self { routes, peer, stages, answer_time }
-    }
-}
-
-impl Service<Request<hyper::body::Incoming>> for CallService {
-    type Response = Response<CallBody>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
+        Self { shared, routes, peer, usage }
     }
 
-    fn call(&mut self, request: Request<hyper::body::Incoming>) -> Self::Future {
+    /// Begins a call.
+    pub(super) fn call(&mut self, request: Request<RecvStream>) -> CallFuture {
         if let Some(response) = refuse_foreign(&request) {
             tracing::debug!(peer = %self.peer, method = %request.method(), "not a gRPC call");
-            return Box::pin(async { Ok(response.map(CallBody::unwatched)) });
+            return Box::pin(async { response.map(CallBody::unwatched) });
         }
         let path = request.uri().path();
         let (service, method) =
             path.strip_prefix('/').and_then(|path| path.split_once('/')).unwrap_or_default();
         let measuring = MEASURING.contains(&service);
         let known = !method.is_empty() && (measuring || AUXILIARY.contains(&service));
-        let span = tracing::info_span!("call", method = %excerpt(path), peer = %self.peer);
+        let stages = &self.shared.stages;
         let record = Record {
-            span: span.clone(),
+            span: tracing::info_span!("call", method = %excerpt(path), peer = %self.peer),
+            shared: Arc::clone(&self.shared),
             measuring,
             progress: Arc::default(),
             started: Instant::now(),
             outcome: None,
             answered: false,
-            // Who watches a recording stays as long as it grows: the drain waits for the recording.
-            _waited_for: (measuring && path != WATCH_PATH).then(|| self.stages.calls.token()),
+            _charge: self.usage.charge(STREAM_BYTES),
+            // A watch of a recording lasts as long as the recording grows: the drain waits for the recording.
+            _waited_for: (measuring && path != WATCH_PATH).then(|| stages.calls.token()),
         };
+        match self.admit(&request, known, measuring) {
+            Ok(cutoff) => self.start(request, record, cutoff, measuring),
+            Err(error) => Box::pin(async { record.refuse(error) }),
+        }
+    }
+
+    /// Decides whether a call may start.
+    ///
+    /// # Errors
+    /// Why it may not.
+    fn admit(
+        &self,
+        request: &Request<RecvStream>,
+        known: bool,
+        measuring: bool,
+    ) -> Result<Cutoff, RpcError> {
+        let config = &self.shared.config;
         if !known {
-            let error = RpcError::UnknownMethod(excerpt(path));
-            return Box::pin(async { Ok(record.refuse(error)) });
+            return Err(RpcError::UnknownMethod(excerpt(request.uri().path())));
         }
         // A client may open streams until it has read that the connection is going.
-        if measuring && self.stages.draining.is_cancelled() {
-            let error = RpcError::ShuttingDown { point_count: 0 };
-            return Box::pin(async { Ok(record.refuse(error)) });
+        if measuring && self.shared.stages.draining.is_cancelled() {
+            return Err(RpcError::ShuttingDown { point_count: 0 });
         }
-        let answer_time = (!measuring).then_some(self.answer_time);
-        let closing = self.stages.closing.clone();
-        let mut cutoff = match Cutoff::new(request.headers(), answer_time, closing) {
-            Ok(cutoff) => cutoff,
-            Err(error) => return Box::pin(async { Ok(record.refuse(error)) }),
+        let metadata_bytes = header_list_bytes(request.headers());
+        if metadata_bytes > config.header_bytes_max as usize {
+            let metadata_bytes_max = config.header_bytes_max;
+            return Err(RpcError::MetadataTooLarge { metadata_bytes, metadata_bytes_max });
+        }
+        // Health checks are small, and an operator needs their answer most when memory is short.
+        if measuring && !self.usage.admits_stream() {
+            return Err(RpcError::Overloaded);
+        }
+        // Health and reflection do not watch over their requests, whose clients may never finish them.
+        let answer_time = (!measuring).then_some(config.stream_idle_time);
+        Cutoff::new(request.headers(), answer_time, self.shared.stages.closing.clone())
+    }
+
+    fn start(
+        &mut self,
+        request: Request<RecvStream>,
+        record: Record,
+        mut cutoff: Cutoff,
+        measuring: bool,
+    ) -> CallFuture {
+        let (mut parts, stream) = request.into_parts();
+        let progress = Arc::clone(&record.progress);
+        parts.extensions.insert(Arc::clone(&progress));
+        parts.extensions.insert(self.shared.creations.of_peer(peer_key(self.peer.ip())));
+        let body = IncomingBody::new(Input::new(stream, &self.usage, progress));
+        let (body, refusal) = match measuring {
+            true => (Body::new(body), None),
+            false => {
+                let (body, refusal) = LimitedBody::new(body, self.shared.config.message_bytes_max);
+                (Body::new(body), Some(refusal))
+            }
         };
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(Arc::clone(&record.progress));
-        let mut call = Box::pin(self.routes.call(request));
+        let mut call = Box::pin(self.routes.call(Request::from_parts(parts, body)));
+        let span = record.span.clone();
         let call = async move {
             let answer = poll_fn(|cx| {
+                let answer = call.as_mut().poll(cx);
+                if let Some(error) = refusal.as_ref().and_then(|refusal| refusal.get()) {
+                    return Poll::Ready(Err(error.clone()));
+                }
                 // The call first: an answer that is ready is given, however late it is.
-                if let Poll::Ready(Ok(response)) = call.as_mut().poll(cx) {
+                if let Poll::Ready(Ok(response)) = answer {
                     return Poll::Ready(Ok(response));
                 }
                 cutoff.poll(cx, record.progress.point_count()).map(Err)
-            });
-            Ok(match answer.await {
-                Ok(response) => record.answer(response, cutoff),
-                Err(error) => record.refuse(error),
             })
+            .await;
+            match answer {
+                Ok(response) => record.answer(response, cutoff, refusal),
+                Err(error) => record.refuse(error),
+            }
         };
         Box::pin(call.instrument(span))
     }
 }
 
-/// What the log will say of a call, once, when the last of it is gone.
+/// The size of a header list as HTTP/2 counts it: RFC 9113, section 6.5.2.
+fn header_list_bytes(headers: &HeaderMap) -> usize {
+    const OVERHEAD_BYTES: usize = 32;
+    let fields = headers.iter();
+    fields.map(|(name, value)| name.as_str().len() + value.len() + OVERHEAD_BYTES).sum()
+}
+
+/// What the log says of a call, once, when the last of it is gone.
 struct Record {
     span: Span,
+    shared: Arc<Shared>,
     measuring: bool,
     progress: Arc<Progress>,
     started: Instant,
     outcome: Option<Status>,
     /// There was an answer, whether or not the client took it.
     answered: bool,
+    _charge: Charge,
     /// The drain waits until this is dropped.
     _waited_for: Option<TaskTrackerToken>,
 }
 
 impl Record {
-    fn answer(mut self, response: Response<Body>, mut cutoff: Cutoff) -> Response<CallBody> {
+    fn answer(
+        mut self,
+        response: Response<Body>,
+        mut cutoff: Cutoff,
+        refusal: Option<Refusal>,
+    ) -> Response<CallBody> {
         self.outcome = Status::from_header_map(response.headers());
         self.answered = true;
         cutoff.answered();
-        response.map(|body| CallBody { body, watch: Some(Watch { record: self, cutoff }) })
+        response.map(|body| CallBody { body, watch: Some(Watch { record: self, cutoff, refusal }) })
     }
 
     fn refuse(mut self, error: RpcError) -> Response<CallBody> {
@@ -144,12 +224,21 @@ impl Drop for Record {
         let (code, error) = match &self.outcome {
             Some(status) => (status.code(), status.message()),
             None if self.answered => {
-                (Code::Cancelled, "the stream was cut before the answer was taken")
+                (Code::Cancelled, "the stream ended before the client read the answer")
             }
-            None => (Code::Cancelled, "the stream was cut before there was an answer"),
+            None => (Code::Cancelled, "the stream ended before there was an answer"),
         };
         let fault = matches!(code, Code::Internal | Code::Unknown | Code::DataLoss);
-        // One line a call: what happened, how much of it, and for how long.
+        // Health checks come every few seconds: their lines are for debugging only.
+        let is_logged = self.measuring || fault;
+        let suppressed = match is_logged {
+            true => match self.shared.log.admit(LineKind::Call(code)) {
+                Some(suppressed) => suppressed,
+                None => return,
+            },
+            false => 0,
+        };
+        // One line per call: what happened, how much of it, and for how long.
         macro_rules! line {
             ($level:expr) => {
                 tracing::event!(
@@ -159,14 +248,14 @@ impl Drop for Record {
                     points = self.progress.point_count(),
                     bytes = self.progress.byte_count(),
                     duration_ms = self.started.elapsed().as_micros() as f64 / 1e3,
+                    suppressed = (suppressed > 0).then_some(suppressed),
                     "call ended"
                 )
             };
         }
-        self.span.in_scope(|| match (self.measuring, fault) {
+        self.span.in_scope(|| match (is_logged, fault) {
             (_, true) => line!(tracing::Level::WARN),
             (true, false) => line!(tracing::Level::INFO),
-            // Health checks come every few seconds and are nobody's news.
             (false, false) => line!(tracing::Level::DEBUG),
         });
     }
@@ -181,11 +270,41 @@ pub(super) struct CallBody {
 struct Watch {
     record: Record,
     cutoff: Cutoff,
+    refusal: Option<Refusal>,
 }
 
 impl CallBody {
     fn unwatched(body: Body) -> Self {
         Self { body, watch: None }
+    }
+
+    /// Ready when the call must end although its client reads nothing, so that no status reaches it.
+    pub(super) fn poll_cutoff(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(watch) = &mut self.watch else { return Poll::Pending };
+        let point_count = watch.record.progress.point_count();
+        let error = ready!(watch.cutoff.poll(cx, point_count));
+        watch.record.outcome = Some(error.into());
+        Poll::Ready(())
+    }
+
+    /// Has the log say that the client left the answer unread for this long.
+    pub(super) fn set_unread(&mut self, unread_time: Duration) {
+        if let Some(watch) = &mut self.watch {
+            watch.record.outcome = Some(RpcError::Unread { unread_time }.into());
+        }
+    }
+
+    /// Ends the answer with an error in place of what the service would send.
+    fn end_with(&mut self, error: RpcError) -> Frame<Bytes> {
+        let status = Status::from(error);
+        let mut trailers = HeaderMap::new();
+        // Its message and details are ours, and fit into headers.
+        let _ = status.add_header(&mut trailers);
+        if let Some(watch) = &mut self.watch {
+            watch.record.outcome = Some(status);
+        }
+        *self = Self::unwatched(Body::empty());
+        Frame::trailers(trailers)
     }
 }
 
@@ -200,6 +319,9 @@ impl http_body::Body for CallBody {
         let this = self.get_mut();
         let frame = Pin::new(&mut this.body).poll_frame(cx);
         let Some(watch) = &mut this.watch else { return frame };
+        if let Some(error) = watch.refusal.as_ref().and_then(|refusal| refusal.get()).cloned() {
+            return Poll::Ready(Some(Ok(this.end_with(error))));
+        }
         match frame {
             Poll::Ready(frame) => {
                 if let Some(Ok(frame)) = &frame
@@ -212,13 +334,8 @@ impl http_body::Body for CallBody {
             }
             Poll::Pending => {
                 let point_count = watch.record.progress.point_count();
-                let status = Status::from(ready!(watch.cutoff.poll(cx, point_count)));
-                let mut trailers = HeaderMap::new();
-                // Its message and details are ours, and fit into headers.
-                let _ = status.add_header(&mut trailers);
-                watch.record.outcome = Some(status);
-                *this = Self::unwatched(Body::empty());
-                Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+                let error = ready!(watch.cutoff.poll(cx, point_count));
+                Poll::Ready(Some(Ok(this.end_with(error))))
             }
         }
     }

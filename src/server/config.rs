@@ -10,20 +10,29 @@ use crate::service::StreamLimits;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
-    /// Connections at one time; a further one is closed at once. Each costs a file descriptor and,
-    /// while nothing is under way, a few KiB. One without streams stays as long as its client answers
-    /// pings. Default 1024.
+    /// Connections at one time. A further one takes the place of the connection that has been without streams
+    /// for the longest time; if none is without streams, it is closed at once. Each costs a file descriptor and
+    /// about 20 KiB. Default 1024.
     pub connections_max: usize,
-    /// Streams at one time on a connection; a client waits with further ones. A live stream costs
-    /// about 4 KiB (`waywiser bench --live 10000 --connections 100`). Default 256.
+    /// Connections of one peer at one time (an IPv4 address, or an IPv6 /64 network), with the same rule. A proxy
+    /// is one peer: raise it behind one. Default 512.
+    pub connections_per_peer_max: usize,
+    /// How long a connection without streams stays open; then it is closed with GOAWAY. Default 5 minutes.
+    pub connection_idle_time: Duration,
+    /// Streams at one time on a connection; a client waits with further ones. A live stream costs about 11 KiB
+    /// (`waywiser bench --live 10000 --connections 100`). Default 256.
     pub streams_per_connection_max: u32,
-    /// The largest message in bytes. A stream holds one incomplete message at most, and as much of it
-    /// as has arrived, so this times connections times streams bounds what clients that stall can
-    /// make the server hold: 16 GiB with all three at their defaults. Default 64 KiB; points need
-    /// no more than 64 bytes.
+    /// The memory in bytes that unread input and unsent replies of all connections may take, each stream and
+    /// connection with its fixed cost included. Above 80 % of it, connections that hold more than 1/256 of it
+    /// get no new streams (RESOURCE_EXHAUSTED); above 95 %, the connection that holds most is closed, of the
+    /// peer that holds most. `None`, the default, is a quarter of the memory that the process may use: the
+    /// machine's, or what a control group or resource limit allows. [`run`](super::run) logs the value.
+    pub memory_bytes_max: Option<u64>,
+    /// The largest message in bytes. A stream holds one incomplete message at most, and as much of it as has
+    /// arrived, which [`Config::memory_bytes_max`] covers. Default 64 KiB; points need no more than 64 bytes.
     pub message_bytes_max: usize,
-    /// How long a stream may send nothing before it is ended with DEADLINE_EXCEEDED. Default
-    /// 5 minutes.
+    /// How long a stream may send nothing, or leave an answer unread, before it is ended with DEADLINE_EXCEEDED.
+    /// Default 5 minutes.
     pub stream_idle_time: Duration,
     /// How long a connection may take to begin speaking HTTP/2. Default 10 s.
     pub preface_time: Duration,
@@ -40,14 +49,21 @@ pub struct Config {
     pub keepalive_interval: Duration,
     /// How long the client may take to answer that. Default 20 s.
     pub keepalive_timeout: Duration,
-    /// Bytes that a stream may have under way: the most it can make the server hold while its
-    /// points are being folded. Default 1 MiB.
+    /// Bytes of a stream that the client may send before they are read. Default 1 MiB.
     pub stream_window_bytes: u32,
-    /// The same for all streams of a connection together. It also sets how many small unread DATA
-    /// frames h2 puts up with before it closes the connection: each is charged what it lacks to 256
-    /// bytes against half of this. A client that sends a point a frame at full speed can have 60 000
-    /// of them under way in a stream window of 1 MiB, 14 MiB of charge. Default 64 MiB.
+    /// The same for all streams of a connection together. Default 4 MiB.
     pub connection_window_bytes: u32,
+    /// What small DATA frames may cost that wait to be read, before h2 closes the connection: each costs what its
+    /// payload lacks to 256 bytes, which is about what h2 allocates for it. A client that sends one point per
+    /// frame at full speed can have 60 000 of them under way in a stream window of 1 MiB, which cost 14 MiB.
+    /// Default 32 MiB.
+    pub data_frame_budget_bytes: usize,
+    /// New recordings per minute and peer; twice as many may be created at once. Further ones get
+    /// RESOURCE_EXHAUSTED. Default 6000.
+    pub creations_per_minute: u32,
+    /// Log lines per second of each kind that clients cause (calls by their status, refused connections and so
+    /// on); bursts of five seconds' worth pass, and suppressed lines are counted. Default 200.
+    pub log_lines_per_second: u32,
     /// How long after the first point that is not durable a recording is committed. The shorter, the less a
     /// killed server makes its clients send again, and the more often the disk is written to; all
     /// recordings that are due share a write. Default 1 s.
@@ -67,6 +83,9 @@ impl Default for Config {
         let stream = StreamLimits::default();
         Self {
             connections_max: 1024,
+            connections_per_peer_max: 512,
+            connection_idle_time: Duration::from_secs(300),
+            memory_bytes_max: None,
             streams_per_connection_max: 256,
             message_bytes_max: stream.message_bytes_max,
             stream_idle_time: stream.idle_time,
@@ -77,7 +96,10 @@ impl Default for Config {
             keepalive_interval: Duration::from_secs(30),
             keepalive_timeout: Duration::from_secs(20),
             stream_window_bytes: 1 << 20,
-            connection_window_bytes: 64 << 20,
+            connection_window_bytes: 4 << 20,
+            data_frame_budget_bytes: 32 << 20,
+            creations_per_minute: 6000,
+            log_lines_per_second: 200,
             checkpoint_interval: Pace::default().interval,
             checkpoint_points: Pace::default().points,
             retention: Pace::default().retention,
@@ -98,6 +120,8 @@ pub struct ConfigError {
     pub bounds: &'static str,
 }
 
+/// Less cannot hold even a handful of streams.
+const MEMORY_MIN: u64 = 1 << 20;
 /// HTTP/2's largest window.
 const WINDOW_MAX: u32 = (1 << 31) - 1;
 /// The largest message that may be allowed: what the framing can carry, and more than any stream
@@ -141,6 +165,21 @@ impl Config {
         };
         let positive = "at least 1";
         number("connections_max", self.connections_max as u64, 1, u64::MAX, positive)?;
+        let per_peer = self.connections_per_peer_max as u64;
+        number("connections_per_peer_max", per_peer, 1, u64::MAX, positive)?;
+        if let Some(memory) = self.memory_bytes_max {
+            number("memory_bytes_max", memory, MEMORY_MIN, u64::MAX, "at least 1 MiB")?;
+        }
+        let budget = self.data_frame_budget_bytes as u64;
+        number(
+            "data_frame_budget_bytes",
+            budget,
+            25_600,
+            u64::from(u32::MAX),
+            "25600 to 4 GiB - 1",
+        )?;
+        number("creations_per_minute", self.creations_per_minute.into(), 1, u64::MAX, positive)?;
+        number("log_lines_per_second", self.log_lines_per_second.into(), 1, u64::MAX, positive)?;
         let streams = u64::from(self.streams_per_connection_max);
         number("streams_per_connection_max", streams, 1, u64::MAX, positive)?;
         let message = self.message_bytes_max as u64;
@@ -157,6 +196,7 @@ impl Config {
         number("checkpoint_points", self.checkpoint_points, 1, u64::MAX, positive)?;
         for (setting, value) in [
             ("checkpoint_interval", self.checkpoint_interval),
+            ("connection_idle_time", self.connection_idle_time),
             ("stream_idle_time", self.stream_idle_time),
             ("preface_time", self.preface_time),
             ("keepalive_interval", self.keepalive_interval),

@@ -1,30 +1,47 @@
-//! The server: a listener, bounds on everything, and an end that comes in time.
+//! The server: a listener, limits on everything, and an end that comes in time.
 //!
-//! [`run`] takes the listener, the [`Config`] and the signal to stop from its caller, so that
-//! programs and tests bring their own. It accepts connections itself instead of leaving that to
-//! tonic, because three of the promises need it: no more connections than configured, no
-//! connection that never speaks, and an end of the process that waits for nobody past its bound.
+//! [`run`] takes the listener, the [`Config`] and the signal to stop from its caller, so that programs and tests
+//! bring their own. It accepts connections and drives h2 itself instead of leaving that to tonic and hyper: the
+//! limits on connections, on memory and on the time to stop need what those do not show.
 
 mod accept;
+mod body;
 mod call;
 mod config;
+mod connection;
 mod cutoff;
+mod frames;
+mod health;
+mod keepalive;
+mod log_limit;
+mod memory;
+mod message_limit;
+mod peer;
+mod preface;
 mod routes;
 pub(crate) mod socket;
+mod stream;
+mod system_memory;
+mod trim;
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tonic::service::Routes;
 
 use crate::checkpoint::CheckpointStore;
 use crate::service::PathService;
-use routes::ServingStatus;
+use call::Shared;
+use health::HealthReporter;
+use trim::Trimmer;
 
 pub use config::{Config, ConfigError};
 
@@ -74,37 +91,83 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     config.check().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-    let config = Arc::new(config);
-    let stages = Stages::default();
-    let paths = PathService::new(config.stream_limits(), store, config.pace());
-    let (routes, health) = routes::routes(&config, paths.clone());
-    health.set(ServingStatus::Serving).await;
+    let (shared, routes, paths, health) = parts(config, store);
+    health.set_serving(true);
 
     tracing::info!(address = %listener.local_addr()?, "listening");
-    let mut connections = accept::Connections::new(Arc::clone(&config), stages.clone(), routes);
+    tracing::info!(
+        bytes = shared.memory.limit(),
+        "memory limit for unread input and unsent replies (--max-memory)"
+    );
+    let mut connections = accept::Connections::new(Arc::clone(&shared), routes);
     let served = tokio::select! {
         result = connections.accept(&listener) => result,
         () = shutdown => Ok(()),
-        () = paths.expire(EXPIRY_INTERVAL) => Ok(()), // which never comes
+        // These two never complete.
+        () = paths.expire(EXPIRY_INTERVAL) => Ok(()),
+        () = housekeeping(&shared) => Ok(()),
     };
 
-    let end = Instant::now() + config.drain_time;
-    let farewell = FAREWELL_TIME.min(config.drain_time / 10);
+    let stages = &shared.stages;
+    let drain_time = shared.config.drain_time;
+    let end = Instant::now() + drain_time;
+    let farewell = FAREWELL_TIME.min(drain_time / 10);
     tracing::info!(
         connections = connections.len(),
-        drain_time_s = config.drain_time.as_secs_f64(),
+        drain_time_s = drain_time.as_secs_f64(),
         "draining"
     );
-    health.set(ServingStatus::NotServing).await;
+    health.set_serving(false);
     drop(listener);
     stages.draining.cancel();
     stages.calls.close();
-    // Not an error: the streams that are still open then are cut off, and told so.
+    // A timeout is not an error: the streams that are still open then are ended with a status.
     let _ = timeout_at(end - farewell, stages.calls.wait()).await;
     stages.closing.cancel();
     let cut = connections.close_by(end).await;
-    // What the streams that were cut had folded is committed; the commits give up by themselves.
+    // What the streams that were cut had folded is committed; the commits have a time limit of their own.
     paths.settled().await;
+    shared.log.flush();
     tracing::info!(connections_cut = cut, "stopped");
     served
+}
+
+/// Serves one connection over any byte stream, as [`run`] does for those it accepts, until it is over. For tests
+/// and fuzzing of whole connections.
+#[doc(hidden)]
+pub async fn serve_pipe<S>(io: S, config: Config, store: Arc<dyn CheckpointStore>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (shared, routes, paths, health) = parts(config, store);
+    health.set_serving(true);
+    let peer = SocketAddr::from(([127, 0, 0, 1], 0));
+    connection::serve(io, shared, routes, connection::Handle::new(peer)).await;
+    paths.settled().await;
+}
+
+/// What the connections of a server share, its routes, its recordings and its health.
+fn parts(
+    config: Config,
+    store: Arc<dyn CheckpointStore>,
+) -> (Arc<Shared>, Routes, PathService, HealthReporter) {
+    let paths = PathService::new(config.stream_limits(), store, config.pace());
+    let (routes, health) = routes::routes(&config, paths.clone());
+    (Shared::new(config), routes, paths, health)
+}
+
+/// Every second: ends the largest consumer when memory is short, returns freed memory to the system, and reports
+/// suppressed log lines. Never completes.
+async fn housekeeping(shared: &Shared) {
+    let mut trimmer = Trimmer::new();
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        shared.log.flush();
+        if trimmer.is_due(&shared.memory) {
+            // A panic in it is not possible, and nothing depends on it.
+            let _ = tokio::task::spawn_blocking(trim::trim).await;
+        }
+    }
 }

@@ -1,102 +1,122 @@
-//! The socket of a client: it must begin to speak in time, and is read a turn at a time.
+//! The byte stream of a client under HTTP/2: reads are limited per poll, and what arrives is counted.
 //!
-//! Knows how many bytes come and when, and nothing of what they say. [`super::accept`] puts it
-//! between a connection and its HTTP/2, and so does `waywiser bench` where it only counts bytes.
+//! Knows how many bytes and frames arrive, and not what they mean. [`super::connection`] puts it between a
+//! connection and its HTTP/2, and so does `waywiser bench` where it only counts bytes.
 
-use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
+use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::time::{Sleep, sleep};
 
-/// The client's connection preface (24 bytes) and the header of the SETTINGS frame that must
-/// follow it (9 bytes): RFC 9113, section 3.4.
-const PREFACE_BYTES: usize = 24 + 9;
+use super::frames::FrameCounter;
 
-/// How much is read in one go before the streams get to work on it.
+/// How much is read per poll of the connection.
 ///
-/// HTTP/2 reads for as long as there is something to read, up to all the windows: a fast client's
-/// points would be written to memory, a megabyte at a time, and read back from there. As much as
-/// this is still in the second-level cache when it is folded, and the memory it was read into is
-/// used again for what comes next. What is not read at once is read right after the
-/// others on this thread have had their turn, so no byte waits for another to come.
-const TURN_BYTES: usize = 128 * 1024;
+/// HTTP/2 reads for as long as there is something to read, up to all the windows: the points of a fast client
+/// would be written to memory, a megabyte at a time, and read back from there. This much is still in the
+/// second-level cache when it is folded, and the memory it was read into is used again for what follows. The
+/// rest is read after the other tasks of the thread have run, so no byte waits for another to arrive.
+const READ_BUDGET_BYTES: usize = 128 * 1024;
 
-/// A TCP stream whose client must send its HTTP/2 preface in time.
-pub(crate) struct Socket {
-    stream: TcpStream,
-    /// Until the preface is there.
-    waiting: Option<Waiting>,
-    spoke: Spoke,
-    /// What was read since this connection last let others have their turn.
-    unbroken_bytes: usize,
+/// A byte stream that ends each read burst after [`READ_BUDGET_BYTES`].
+pub(crate) struct Socket<S> {
+    stream: S,
+    /// Bytes that were read before HTTP/2 took over; they are read first.
+    prefix: Bytes,
+    /// What was read since the last time that a read was pending.
+    burst_bytes: usize,
+    frames: FrameCounter,
+    received: Arc<Received>,
 }
 
-struct Waiting {
-    missing_bytes: usize,
-    timer: Pin<Box<Sleep>>,
+/// What has arrived on a socket so far.
+#[derive(Debug, Default)]
+pub(crate) struct Received {
+    bytes: AtomicU64,
+    data_frames: AtomicU64,
+    /// The last read was refused because the burst was over, not because nothing was there.
+    has_paused: AtomicBool,
 }
 
-/// Whether the preface has arrived.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Spoke(Arc<AtomicBool>);
+impl Received {
+    /// Bytes, without those of the connection preface.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.load(Relaxed)
+    }
 
-impl Spoke {
-    pub(super) fn yet(&self) -> bool {
-        self.0.load(Relaxed)
+    /// DATA frames whose header has arrived.
+    pub(super) fn data_frames(&self) -> u64 {
+        self.data_frames.load(Relaxed)
+    }
+
+    /// Whether a burst ended since the last call.
+    pub(super) fn take_pause(&self) -> bool {
+        self.has_paused.swap(false, Relaxed)
     }
 }
 
-impl Socket {
-    pub(crate) fn new(stream: TcpStream, preface_time: Duration) -> Self {
-        let timer = Box::pin(sleep(preface_time));
-        let waiting = Some(Waiting { missing_bytes: PREFACE_BYTES, timer });
-        Self { stream, waiting, spoke: Spoke::default(), unbroken_bytes: 0 }
+impl<S> Socket<S> {
+    /// A socket that has not been read from.
+    pub(crate) fn new(stream: S) -> Self {
+        Self::with_prefix(stream, Bytes::new())
     }
 
-    pub(super) fn spoke(&self) -> Spoke {
-        self.spoke.clone()
+    /// A socket from which `prefix` was read already.
+    pub(super) fn with_prefix(stream: S, prefix: Bytes) -> Self {
+        Self {
+            stream,
+            prefix,
+            burst_bytes: 0,
+            frames: FrameCounter::default(),
+            received: Arc::default(),
+        }
+    }
+
+    /// The counters, which outlive the socket.
+    pub(super) fn received(&self) -> Arc<Received> {
+        Arc::clone(&self.received)
     }
 }
 
-impl AsyncRead for Socket {
+impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.unbroken_bytes >= TURN_BYTES {
-            this.unbroken_bytes = 0;
+        if !this.prefix.is_empty() {
+            let length = this.prefix.len().min(buf.remaining());
+            buf.put_slice(&this.prefix[..length]);
+            this.prefix.advance(length);
+            return Poll::Ready(Ok(()));
+        }
+        if this.burst_bytes >= READ_BUDGET_BYTES {
+            this.burst_bytes = 0;
+            this.received.has_paused.store(true, Relaxed);
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         let before = buf.filled().len();
         let result = Pin::new(&mut this.stream).poll_read(cx, buf);
-        let received = buf.filled().len() - before;
-        this.unbroken_bytes = if result.is_pending() { 0 } else { this.unbroken_bytes + received };
-        let Some(waiting) = &mut this.waiting else { return result };
-        // What has come is read, however late this task was to look.
-        if result.is_pending() && waiting.timer.as_mut().poll(cx).is_ready() {
-            let message = "no HTTP/2 preface came in time";
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, message)));
-        }
-        waiting.missing_bytes = waiting.missing_bytes.saturating_sub(received);
-        if waiting.missing_bytes == 0 {
-            this.waiting = None;
-            this.spoke.0.store(true, Relaxed);
+        let new = &buf.filled()[before..];
+        this.burst_bytes = if result.is_pending() { 0 } else { this.burst_bytes + new.len() };
+        if !new.is_empty() {
+            // One task writes: a load and a store are enough.
+            let received = &this.received;
+            received.bytes.store(received.bytes() + new.len() as u64, Relaxed);
+            let data_frames = this.frames.count(new);
+            received.data_frames.store(received.data_frames() + data_frames, Relaxed);
         }
         result
     }
 }
 
-impl AsyncWrite for Socket {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -131,13 +151,13 @@ mod tests {
     use std::future::poll_fn;
 
     use tokio::io::AsyncWriteExt as _;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
 
     #[tokio::test]
-    async fn all_is_read_and_no_more_than_a_turn_of_it_in_one_go() {
-        const BYTES: usize = 16 * TURN_BYTES;
+    async fn everything_is_read_and_no_burst_exceeds_its_budget() {
+        const BYTES: usize = 16 * READ_BUDGET_BYTES;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let client = tokio::spawn(async move {
@@ -145,11 +165,11 @@ mod tests {
             client.write_all(&vec![7; BYTES]).await.unwrap();
         });
         let (stream, _) = listener.accept().await.unwrap();
-        let mut socket = Socket::new(stream, Duration::from_secs(3600));
+        let mut socket = Socket::with_prefix(stream, Bytes::from_static(b"PRI"));
         let mut space = [0; 10_000];
-        let (mut received, mut in_one_go, mut most) = (0, 0, 0);
+        let (mut read, mut burst, mut longest) = (0, 0, 0);
         poll_fn(|cx| {
-            in_one_go = 0;
+            burst = 0;
             loop {
                 let mut buf = ReadBuf::new(&mut space);
                 match Pin::new(&mut socket).poll_read(cx, &mut buf) {
@@ -160,14 +180,15 @@ mod tests {
                 if bytes == 0 {
                     return Poll::Ready(());
                 }
-                received += bytes;
-                in_one_go += bytes;
-                most = most.max(in_one_go);
+                read += bytes;
+                burst += bytes;
+                longest = longest.max(burst);
             }
         })
         .await;
-        assert_eq!(received, BYTES);
-        assert!(most < TURN_BYTES + space.len(), "{most}");
+        assert_eq!(read, 3 + BYTES);
+        assert_eq!(socket.received().bytes(), BYTES as u64);
+        assert!(longest < READ_BUDGET_BYTES + space.len(), "{longest}");
         client.await.unwrap();
     }
 }

@@ -8,6 +8,7 @@
 //! that was cut, and all errors become a status in `status`.
 
 mod body;
+mod creations;
 mod displacement;
 mod fold;
 mod method;
@@ -19,6 +20,7 @@ mod violation;
 
 use std::time::Duration;
 
+pub use creations::{CreationLimit, Creations};
 pub use displacement::DisplacementService;
 pub(crate) use method::refuse_foreign;
 pub use path::PathService;

@@ -77,6 +77,17 @@ pub enum RpcError {
         /// How many points are known to be durable, if any recording was opened.
         committed_points: Option<u64>,
     },
+    /// The options of a stream are not those of the recording.
+    #[error(
+        "{name}: the options differ from those of the recording: {}; leave options unset to use those of the recording",
+        listed(.violations)
+    )]
+    OptionsDiffer {
+        /// The recording.
+        name: String,
+        /// Each field that differs, with both values; not empty.
+        violations: Vec<FieldViolation>,
+    },
     /// The recording was deleted under its writer.
     #[error("{name} was deleted while it was being written")]
     Deleted {
@@ -136,11 +147,39 @@ pub enum RpcError {
         /// How many points had been folded.
         point_count: u64,
     },
-    /// The server is shutting down and could not wait for the stream to end.
+    /// The client did not read the answer.
+    #[error("the client read nothing of the answer for {} s", unread_time.as_secs_f64())]
+    Unread {
+        /// The limit.
+        unread_time: Duration,
+    },
+    /// The server holds as much unread input and as many unsent replies as it may.
     #[error(
-        "the server is shutting down, {} in; send the path again, a recording from its committed_points on",
-        points(*point_count)
+        "the server has no memory left for another stream of this connection; try again later, with fewer streams at a time"
     )]
+    Overloaded,
+    /// The headers of the request are too long.
+    #[error(
+        "the metadata have {metadata_bytes} bytes, more than the {metadata_bytes_max} allowed (32 of them per field)"
+    )]
+    MetadataTooLarge {
+        /// What they have.
+        metadata_bytes: usize,
+        /// The limit.
+        metadata_bytes_max: u32,
+    },
+    /// A peer creates recordings too fast.
+    #[error(
+        "{name} was not created: this client has created recordings faster than {per_minute} a minute; try again later"
+    )]
+    CreationRate {
+        /// The recording.
+        name: String,
+        /// The limit.
+        per_minute: u32,
+    },
+    /// The server is shutting down and could not wait for the stream to end.
+    #[error("the server is shutting down{}", shutdown_advice(*point_count))]
     ShuttingDown {
         /// How many points had been folded.
         point_count: u64,
@@ -160,6 +199,17 @@ fn advice(error: &StoreError) -> &'static str {
     match error {
         StoreError::Damaged(_) => "; delete the recording and record it again",
         _ => "",
+    }
+}
+
+/// What a client does about a server that shuts down.
+fn shutdown_advice(point_count: u64) -> String {
+    match point_count {
+        0 => "; call again".to_owned(),
+        count => format!(
+            ", {} in; send the path again, a recording from its committed_points on",
+            points(count)
+        ),
     }
 }
 
@@ -194,6 +244,17 @@ pub enum StreamCut {
 }
 
 impl RpcError {
+    /// The same error with a newer number of durable points, if it reports that number.
+    pub(super) fn with_committed_points(self, points: u64) -> Self {
+        match self {
+            Self::Recording(error) => error.with_committed_points(points).into(),
+            Self::Store { name, error, committed_points: Some(_) } => {
+                Self::Store { name, error, committed_points: Some(points) }
+            }
+            other => other,
+        }
+    }
+
     /// The code, and the reason that ErrorInfo carries.
     pub(super) fn kind(&self) -> (Code, &'static str) {
         use FrameErrorKind as Frame;
@@ -222,6 +283,10 @@ impl RpcError {
                 RecordingError::PastEnd { .. } => (Code::FailedPrecondition, "PATH_COMPLETE"),
                 RecordingError::AfterEnd { .. } => (Code::InvalidArgument, "FIELD_INVALID"),
                 RecordingError::EndsBefore { .. } => (Code::FailedPrecondition, "PATH_LONGER"),
+                RecordingError::OffsetRequired { .. } => {
+                    (Code::FailedPrecondition, "OFFSET_REQUIRED")
+                }
+                RecordingError::OffsetMismatch { .. } => (Code::InvalidArgument, "OFFSET_MISMATCH"),
             },
             Self::Store { error, .. } => match error {
                 StoreError::Fenced { .. } => (Code::Aborted, "WRITER_FENCED"),
@@ -232,6 +297,7 @@ impl RpcError {
                 StoreError::Unavailable(_) => (Code::Unavailable, "STORE_UNAVAILABLE"),
                 StoreError::Unknown(_) => (Code::Unavailable, "STORE_UNKNOWN"),
             },
+            Self::OptionsDiffer { .. } => (Code::FailedPrecondition, "OPTIONS_DIFFER"),
             Self::Deleted { .. } => (Code::Aborted, "PATH_DELETED"),
             Self::PathNotEnded => (Code::InvalidArgument, "PATH_NOT_ENDED"),
             Self::Path { .. } => (Code::OutOfRange, "LENGTH_OUT_OF_RANGE"),
@@ -242,6 +308,10 @@ impl RpcError {
             Self::UnknownMethod(_) => (Code::Unimplemented, "METHOD_UNKNOWN"),
             Self::Deadline { .. } => (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
             Self::Idle { .. } => (Code::DeadlineExceeded, "STREAM_IDLE"),
+            Self::Unread { .. } => (Code::DeadlineExceeded, "REPLY_UNREAD"),
+            Self::Overloaded => (Code::ResourceExhausted, "SERVER_MEMORY"),
+            Self::MetadataTooLarge { .. } => (Code::ResourceExhausted, "METADATA_TOO_LARGE"),
+            Self::CreationRate { .. } => (Code::ResourceExhausted, "CREATION_RATE"),
             Self::ShuttingDown { .. } => (Code::Unavailable, "SHUTTING_DOWN"),
             Self::Cut { cut: StreamCut::Reset(_) | StreamCut::Broken(_), .. } => {
                 (Code::Cancelled, "STREAM_RESET")
@@ -270,24 +340,26 @@ impl RpcError {
                 ("offset".to_owned(), offset.to_string()),
                 ("point_index".to_owned(), offset.to_string()),
             ]),
-            Self::Recording(RecordingError::AfterEnd { point_count, committed_points, .. }) => {
-                HashMap::from([
-                    ("field".to_owned(), "points".to_owned()),
-                    ("offset".to_owned(), point_count.to_string()),
-                    ("committed_points".to_owned(), committed_points.to_string()),
-                ])
+            Self::Recording(error) => {
+                let mut metadata = pair("committed_points", error.committed_points());
+                if let Some((field, key, place)) = fault(error) {
+                    metadata.insert("field".to_owned(), field.to_owned());
+                    metadata.insert(key.to_owned(), place.to_string());
+                }
+                metadata
             }
-            Self::Recording(
-                RecordingError::Gap { committed_points, .. }
-                | RecordingError::PastEnd { committed_points, .. }
-                | RecordingError::EndsBefore { committed_points, .. },
-            ) => pair("committed_points", *committed_points),
             Self::Store { name, committed_points, .. } => {
                 let mut metadata = HashMap::from([("name".to_owned(), name.clone())]);
                 if let Some(points) = committed_points {
                     metadata.insert("committed_points".to_owned(), points.to_string());
                 }
                 metadata
+            }
+            Self::OptionsDiffer { name, violations } => {
+                let name = ("name".to_owned(), name.clone());
+                let field =
+                    violations.first().map(|first| ("field".to_owned(), first.field.clone()));
+                field.into_iter().chain([name]).collect()
             }
             Self::Deleted { name } => HashMap::from([("name".to_owned(), name.clone())]),
             Self::Path { index: point_count, .. }
@@ -302,6 +374,19 @@ impl RpcError {
 
 fn pair(key: &str, value: u64) -> HashMap<String, String> {
     HashMap::from([(key.to_owned(), value.to_string())])
+}
+
+/// The field that a recording error is about, and which message has it, as ErrorInfo metadata. `None` if the
+/// request is valid and only does not fit the recording.
+fn fault(error: &RecordingError) -> Option<(&'static str, &'static str, u64)> {
+    match error {
+        RecordingError::AfterEnd { point_count, .. } => Some(("points", "offset", *point_count)),
+        RecordingError::OffsetMismatch { expected, .. } => {
+            Some(("write_offset", "offset", *expected))
+        }
+        RecordingError::OffsetRequired { .. } => Some(("write_offset", "message_index", 0)),
+        _ => None,
+    }
 }
 
 /// The field of a streamed point that is wrong.
@@ -322,6 +407,11 @@ impl From<RpcError> for Status {
                     details.add_bad_request_violation(field, format!("{place}{description}"));
                 }
             }
+            RpcError::OptionsDiffer { violations, .. } => {
+                for FieldViolation { field, description } in violations {
+                    details.add_bad_request_violation(field, description);
+                }
+            }
             RpcError::Point { index, error } => {
                 details.add_bad_request_violation(axis(error), format!("point {index}: {error}"));
             }
@@ -329,10 +419,14 @@ impl From<RpcError> for Status {
                 let description = format!("point {offset}: {}", violation.description);
                 details.add_bad_request_violation(&violation.field, description);
             }
-            RpcError::Recording(error @ RecordingError::AfterEnd { .. }) => {
-                details.add_bad_request_violation("points", error.to_string());
+            RpcError::Recording(error) => {
+                if let Some((field, ..)) = fault(error) {
+                    details.add_bad_request_violation(field, error.to_string());
+                }
             }
-            _ if code == Code::Unavailable || reason == "STORE_FULL" => {
+            _ if code == Code::Unavailable
+                || matches!(reason, "STORE_FULL" | "SERVER_MEMORY" | "CREATION_RATE") =>
+            {
                 details.set_retry_info(Some(RETRY_DELAY));
             }
             _ => {}

@@ -33,8 +33,8 @@ pub struct Piece<'a> {
     pub name: &'a str,
     /// The encoded message with the options.
     pub options: Option<&'a [u8]>,
-    /// The offset of the first point; 0 where the message has no such field.
-    pub write_offset: u64,
+    /// The offset of the first point, if the message has the field.
+    pub write_offset: Option<u64>,
     /// The points in rows.
     pub rows: PackedRows<'a>,
     /// The points in columns.
@@ -53,7 +53,7 @@ impl<'a> Piece<'a> {
     ///     PieceFields { name: 1, options: 2, write_offset: Some(3), rows: 4, columns: 5, end: 6 };
     /// let message = [0x0a, 1, b'p', 0x18, 7, 0x2a, 6, 0x0a, 1, 2, 0x12, 1, 4, 0x30, 1];
     /// let piece = Piece::parse(&message, &fields).unwrap();
-    /// assert_eq!((piece.name, piece.write_offset, piece.is_end), ("p", 7, true));
+    /// assert_eq!((piece.name, piece.write_offset, piece.is_end), ("p", Some(7), true));
     /// assert_eq!(piece.columns.unwrap().len(), Ok(1));
     /// ```
     pub fn parse(message: &'a [u8], fields: &PieceFields) -> Option<Self> {
@@ -77,7 +77,7 @@ impl<'a> Piece<'a> {
             let number = small_varint(&mut rest)?;
             let number_at = |wanted: u8| field == wanted && wire_type == VARINT;
             if fields.write_offset.is_some_and(number_at) {
-                piece.write_offset = number;
+                piece.write_offset = Some(number);
             } else if number_at(fields.end) {
                 piece.is_end = number != 0;
             } else if wire_type == LENGTH_DELIMITED {
@@ -149,7 +149,7 @@ mod tests {
             ..Default::default()
         });
         let points = (prop::collection::vec(row, 0..9), prop::option::of(columns()));
-        ("[a-z/ü]{0,9}", options, any::<u64>(), points, any::<bool>()).prop_map(
+        ("[a-z/ü]{0,9}", options, any::<Option<u64>>(), points, any::<bool>()).prop_map(
             |(name, options, write_offset, (points, columns), finish_write)| {
                 pb::RecordPathRequest { name, options, write_offset, points, columns, finish_write }
             },
@@ -180,7 +180,7 @@ mod tests {
         #[test]
         fn it_reads_what_prost_writes(request in request()) {
             // An offset past 63 bits takes ten bytes.
-            let is_common = request.write_offset >> 63 == 0;
+            let is_common = request.write_offset.is_none_or(|offset| offset >> 63 == 0);
             prop_assert_eq!(agrees(&request.encode_to_vec())?, is_common);
         }
 

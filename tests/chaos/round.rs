@@ -246,7 +246,7 @@ impl Round {
             ..Default::default()
         };
         ledger.observe("RecordPath", &floor, &path);
-        last.write_offset += 1;
+        last.write_offset = Some(len as u64 - 9);
         match client.record_path(iter([last])).await {
             Err(status) if status.code() == Code::FailedPrecondition => Ok(()),
             other => Err(format!("a point past the end was answered with {other:?}")),

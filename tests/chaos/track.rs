@@ -117,7 +117,8 @@ impl Track {
     /// The points `from..to` as a message says them.
     pub fn piece(&self, from: usize, to: usize, as_columns: bool) -> pb::RecordPathRequest {
         let samples = &self.samples[from..to];
-        let mut piece = pb::RecordPathRequest { write_offset: from as u64, ..Default::default() };
+        let mut piece =
+            pb::RecordPathRequest { write_offset: Some(from as u64), ..Default::default() };
         if as_columns {
             let deltas = |of: &dyn Fn(&Sample) -> i64| {
                 let mut last = 0;

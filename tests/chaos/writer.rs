@@ -123,14 +123,14 @@ impl Writer {
         self.ledger.journal.count(|counts| counts.streams += 1);
         let (messages, receiver) = mpsc::channel(4);
         let floor = self.ledger.floor();
-        let gap = Arc::new(AtomicBool::new(false));
+        let is_wrong = Arc::new(AtomicBool::new(false));
         let sent = Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let is_calm = self.is_calm();
         let plan = Sending {
             ledger: Arc::clone(&self.ledger),
             chance: self.chance.fork(),
             is_calm: Arc::clone(&self.is_calm),
-            gap: Arc::clone(&gap),
+            is_wrong: Arc::clone(&is_wrong),
             sent: Arc::clone(&sent),
         };
         // The stream ends when the sender does, whichever way.
@@ -153,21 +153,21 @@ impl Writer {
         sending.abort();
         let reply = match reply {
             Ok(reply) => reply.into_inner(),
-            Err(status) if status.code() == Code::OutOfRange && gap.load(Ordering::Relaxed) => {
-                self.ledger.note(format_args!("gap refused: {}", status.message()));
+            Err(status) if is_wrong.load(Ordering::Relaxed) && refuses_offset(&status) => {
+                self.ledger.note(format_args!("wrong offset refused: {}", status.message()));
                 let info = status.get_details_error_info();
                 let told =
                     info.and_then(|info| info.metadata.get("committed_points")?.parse().ok());
                 match told {
                     Some(points) => self.ledger.heard(points),
-                    None => self.ledger.violated("a gap was refused without committed_points"),
+                    None => self.ledger.violated("an offset was refused without committed_points"),
                 }
                 return Ok(false);
             }
             Err(status) => return Err(status),
         };
-        // A gap that was taken was none: a stream before had got further than it had told. The summary
-        // shows whether that is so.
+        // A gap in the first message may be accepted: an earlier stream may have committed more points than it
+        // reported. The summary shows whether that is so.
         let sent = sent.load(Ordering::Relaxed) as u64;
         if reply.committed_points < sent {
             let got = reply.committed_points;
@@ -185,13 +185,23 @@ impl Writer {
     }
 }
 
+/// Whether a status refuses the offset of a message.
+fn refuses_offset(status: &Status) -> bool {
+    let reason = status.get_details_error_info().map(|info| info.reason).unwrap_or_default();
+    match status.code() {
+        Code::OutOfRange => reason == "OFFSET_GAP",
+        Code::InvalidArgument => reason == "OFFSET_MISMATCH",
+        _ => false,
+    }
+}
+
 /// What goes down one stream.
 struct Sending {
     ledger: Arc<Ledger>,
     chance: Chance,
     is_calm: Arc<AtomicBool>,
-    /// Something was left out on purpose.
-    gap: Arc<AtomicBool>,
+    /// An offset was wrong on purpose.
+    is_wrong: Arc<AtomicBool>,
     /// All points before this one were sent.
     sent: Arc<std::sync::atomic::AtomicUsize>,
 }
@@ -213,12 +223,16 @@ impl Sending {
         let mut is_first = true;
         loop {
             let mut from = next;
-            if self.chance.one_in(4) {
+            if is_first && self.chance.one_in(3) {
+                // Only the first message may send durable points again.
                 from -= self.chance.between(0, next.min(600) as u64) as usize;
             }
             if !self.is_calm() && self.chance.one_in(80) && next + 2 < len {
-                from = next + self.chance.between(1, 2) as usize;
-                self.gap.store(true, Ordering::Relaxed);
+                from = match !is_first && next > 0 && self.chance.one_in(2) {
+                    true => next - self.chance.between(1, next.min(3) as u64) as usize,
+                    false => next + self.chance.between(1, 2) as usize,
+                };
+                self.is_wrong.store(true, Ordering::Relaxed);
             }
             let count = self.chance.magnitude(1, pieces_max) as usize;
             let to = closes_at.max(from).min(from + count);
@@ -228,29 +242,31 @@ impl Sending {
                 message.name = self.ledger.name.clone();
                 message.options = Some(self.ledger.track.options_message());
             }
+            let is_right = !self.is_wrong.load(Ordering::Relaxed);
+            if !is_first && is_right && self.chance.one_in(2) {
+                // It continues where the message before it ended.
+                message.write_offset = None;
+            }
             is_first = false;
             // Sometimes the end comes in a message without points.
             let finishes = to == len && !self.chance.one_in(3);
             message.finish_write = finishes;
-            let again = self.chance.one_in(12).then(|| message.clone());
-            for message in std::iter::once(message).chain(again) {
-                self.ledger.journal.count(|counts| counts.points += to - from);
-                if messages.send(message).await.is_err() {
-                    return;
-                }
+            self.ledger.journal.count(|counts| counts.points += to - from);
+            if messages.send(message).await.is_err() {
+                return;
             }
-            if self.gap.load(Ordering::Relaxed) {
+            if self.is_wrong.load(Ordering::Relaxed) {
                 // It is refused whatever follows.
                 return;
             }
-            next = next.max(to);
+            next = to;
             self.sent.store(next, Ordering::Relaxed);
             if finishes || (next == closes_at && closes_at < len) {
                 return;
             }
             if next == len {
                 let end = pb::RecordPathRequest {
-                    write_offset: len as u64,
+                    write_offset: Some(len as u64),
                     finish_write: true,
                     ..Default::default()
                 };

@@ -79,7 +79,9 @@ async fn health_and_reflection_have_the_same_bounds() {
     assert_eq!(answer.reason.as_deref(), Some("STREAM_IDLE"));
     let mut call = raw.call("/grpc.health.v1.Health/Check");
     call.send(vec![0, 0, 0, 0, 101]);
-    assert_eq!(call.answer().await.unwrap().code, Code::OutOfRange);
+    let answer = call.answer().await.unwrap();
+    assert_eq!(answer.code, Code::ResourceExhausted);
+    assert_eq!(answer.reason.as_deref(), Some("MESSAGE_TOO_LARGE"));
 }
 
 #[tokio::test]

@@ -31,7 +31,7 @@ fn piece(name: &str, range: std::ops::Range<usize>) -> pb::RecordPathRequest {
     pb::RecordPathRequest {
         name: name.to_owned(),
         options: planar(),
-        write_offset: range.start as u64,
+        write_offset: Some(range.start as u64),
         points: points(range),
         ..Default::default()
     }
@@ -64,7 +64,7 @@ async fn a_path_without_a_name_is_folded_and_forgotten() {
         &server,
         vec![
             piece("", 0..2),
-            pb::RecordPathRequest { options: None, write_offset: 0, ..piece("", 2..5) },
+            pb::RecordPathRequest { options: None, write_offset: None, ..piece("", 2..5) },
         ],
     );
     let reply = reply.await.unwrap();
@@ -82,14 +82,15 @@ async fn a_recording_goes_on_where_it_was_left_and_ends_once() {
     assert!(!reply.complete);
     assert_eq!(reply.committed_points, 2);
 
-    // Some again, and the rest.
-    let reply = record(&server, vec![piece(name, 1..3), last(piece(name, 0..5))]).await.unwrap();
+    // One point again, and the rest.
+    let reply = record(&server, vec![piece(name, 1..3), last(piece(name, 3..5))]).await.unwrap();
     assert!(reply.complete);
+    assert_eq!(reply.skipped_points, 1);
     assert_eq!((reply.committed_points, reply.summary.clone().unwrap().length), (5, Some(20.0)));
 
     // The client whose reply was lost.
     let again = record(&server, vec![last(piece(name, 3..5))]).await.unwrap();
-    assert_eq!(again, reply);
+    assert_eq!(again, pb::RecordPathResponse { skipped_points: 2, ..reply.clone() });
     let status = record(&server, vec![piece(name, 4..6)]).await.unwrap_err();
     assert_eq!(told(&status), (Code::FailedPrecondition, "PATH_COMPLETE".to_owned()));
     let stored = path(&server, name).await.unwrap();
@@ -111,6 +112,31 @@ async fn a_gap_is_refused_and_says_where_to_go_on() {
     other.options.as_mut().unwrap().min_step = 1.0;
     let status = record(&server, vec![other]).await.unwrap_err();
     assert_eq!(told(&status), (Code::FailedPrecondition, "OPTIONS_DIFFER".to_owned()));
+    insta::assert_snapshot!(
+        status.message(),
+        @"paths/gap: the options differ from those of the recording: options.min_step: it is 1 in this message and unset in the recording; leave options unset to use those of the recording"
+    );
+    let info = status.get_details_error_info().unwrap();
+    assert_eq!((&*info.metadata["name"], &*info.metadata["field"]), (name, "options.min_step"));
+    let violations = status.get_details_bad_request().unwrap().field_violations;
+    assert_eq!(violations[0].field, "options.min_step");
+}
+
+#[tokio::test]
+async fn other_options_in_a_later_message_are_named() {
+    let server = Server::start().await;
+    for name in ["", "paths/options"] {
+        let mut other = piece(name, 2..3);
+        other.options.as_mut().unwrap().min_step = 1.0;
+        let status = record(&server, vec![piece(name, 0..2), other]).await.unwrap_err();
+        assert_eq!(told(&status), (Code::InvalidArgument, "FIELD_INVALID".to_owned()));
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(
+                status.message(),
+                @"message 1: options.min_step: it is 1 in this message and unset in the stream"
+            );
+        }
+    }
 }
 
 #[tokio::test]
@@ -264,17 +290,11 @@ async fn a_violation_says_in_which_message_of_the_stream_it_is() {
     let mut narrow = piece("", 3..4);
     narrow.options.as_mut().unwrap().max_gap = 1e13;
     let named = pb::RecordPathRequest { name: "paths/b".to_owned(), ..piece("", 3..4) };
-    let ahead = pb::RecordPathRequest { write_offset: 7, ..piece("", 3..4) };
     let mut told = Vec::new();
-    for bad in [uneven, stray, narrow, named, ahead] {
+    for bad in [uneven, stray, narrow, named] {
         for name in ["", "paths/a"] {
-            // An anonymous stream knows the offset, a named one is told it.
-            let bad = match (name, bad.write_offset) {
-                ("paths/a", 7) => continue,
-                ("paths/a", _) => pb::RecordPathRequest { write_offset: 3, ..bad.clone() },
-                (_, 3) => pb::RecordPathRequest { write_offset: 0, ..bad.clone() },
-                _ => bad.clone(),
-            };
+            // The stream knows its position without an offset.
+            let bad = pb::RecordPathRequest { write_offset: None, ..bad.clone() };
             let status = record(&server, vec![piece(name, 0..3), bad]).await.unwrap_err();
             let info = status.get_details_error_info().unwrap();
             assert_eq!((status.code(), &*info.reason), (Code::InvalidArgument, "FIELD_INVALID"));
@@ -293,7 +313,6 @@ async fn a_violation_says_in_which_message_of_the_stream_it_is() {
     [None, Some("1")] message 1: options.max_gap: it is 10000000000000, and must be a number above 0, at most 2^40
     [None, Some("1")] message 1: name: the stream began without a name; name it in the first message
     [None, Some("1")] message 1: name: the stream is about paths/a; open another for another path
-    [None, Some("1")] message 1: write_offset: it is 7, and the path goes on at 3
     "#);
 }
 

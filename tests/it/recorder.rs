@@ -15,6 +15,7 @@ use waywiser::client::{
     Client, PathPart, Patience, RecordError, RecordEvent, Recorded, Recorder, StoredPath,
 };
 use waywiser::measure::{Fix, Measurement, Metric, Options, PathSummary, Point};
+use waywiser::proto::waywiser_v1 as pb;
 
 use crate::proxy::{Fault, Proxy};
 use crate::support::{Server, reserved_address};
@@ -186,6 +187,46 @@ async fn a_recorder_that_died_is_gone_on_with_by_another() {
 }
 
 #[tokio::test]
+async fn a_recording_that_is_resumed_with_other_options_names_them_and_not_the_source() {
+    let server = brisk().await;
+    let row = |i: u32| pb::Point { x: f64::from(i) * 3.0, ..Default::default() };
+    let planar = pb::PathOptions { model: pb::Model::Planar.into(), ..Default::default() };
+    for finish_write in [false, true] {
+        let id = format!("options-{finish_write}");
+        let half = pb::RecordPathRequest {
+            name: format!("paths/{id}"),
+            options: Some(planar),
+            points: (0..1_000).map(row).collect(),
+            finish_write,
+            ..Default::default()
+        };
+        server.paths().await.record_path(stream::iter([half])).await.unwrap();
+        let fixes = |count: u32| {
+            let fix = |i| Fix::new(Point::planar(f64::from(i) * 3.0, 0.0).unwrap());
+            stream::iter((0..count).map(fix).collect::<Vec<_>>())
+        };
+        let client = Client::connect_lazy(&format!("http://{}", server.address)).unwrap();
+        let planar = Options::new(Metric::Planar);
+        for options in [Options { min_step: Some(3_000.0), ..planar }, options()] {
+            let source = match options.metric {
+                Metric::Planar => fixes(2_000).left_stream(),
+                _ => stream::iter(walk(2_000)).right_stream(),
+            };
+            let error = client.recorder(name(&id), options).record(source).await.unwrap_err();
+            let RecordError::Refused { error, .. } = error else { panic!("{error}") };
+            let field = if options.metric == Metric::Planar { "min_step" } else { "model" };
+            let text =
+                format!("the options differ from those of the recording: options.{field}: it is");
+            assert!(error.to_string().contains(&text), "{error}");
+        }
+        // The same options are accepted.
+        let count = if finish_write { 1_000 } else { 2_000 };
+        let recorded = client.recorder(name(&id), planar).record(fixes(count)).await.unwrap();
+        assert_eq!(recorded.point_count, u64::from(count));
+    }
+}
+
+#[tokio::test]
 async fn of_two_recorders_the_older_one_stops_and_says_so() {
     let server = brisk().await;
     let fixes = walk(8_000);
@@ -305,7 +346,10 @@ async fn other_options_than_those_of_the_first_stream_are_refused() {
     // The source is not waited for.
     let other = Options { min_step: None, ..options() };
     let endless = client.recorder(name("options"), other).record(stream::pending()).await;
-    assert_eq!(endless.unwrap_err().to_string(), error.to_string());
+    insta::assert_snapshot!(
+        endless.unwrap_err(),
+        @"paths/options: the server answered FailedPrecondition: paths/options: the options differ from those of the recording: options.min_step_m: it is unset in this message and 1.5 in the recording; leave options unset to use those of the recording"
+    );
 }
 
 #[tokio::test]

@@ -38,7 +38,7 @@ fn piece(range: std::ops::Range<usize>, finish_write: bool) -> pb::RecordPathReq
     pb::RecordPathRequest {
         name: NAME.to_owned(),
         options: Some(pb::PathOptions { model: pb::Model::Planar.into(), ..Default::default() }),
-        write_offset: range.start as u64,
+        write_offset: Some(range.start as u64),
         points: range.map(row).collect(),
         finish_write,
         ..Default::default()
@@ -69,7 +69,8 @@ async fn finish(server: &Server) -> (pb::RecordPathResponse, usize) {
                 continue;
             }
         };
-        let pieces = [piece(start..start.max(3), false), piece(start.min(2)..5, true)];
+        // The first message sends a durable point again.
+        let pieces = [piece(start.min(2)..start.max(3), false), piece(start.max(3)..5, true)];
         match server.paths().await.record_path(iter(pieces)).await {
             Ok(reply) => return (reply.into_inner(), streams),
             Err(status) => assert_eq!(status.code(), Code::Unavailable, "{status:?}"),

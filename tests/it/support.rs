@@ -80,6 +80,11 @@ impl Server {
         let _ = self.stop.take().unwrap().send(());
     }
 
+    /// Whether the server has ended.
+    pub fn is_finished(&self) -> bool {
+        self.served.is_finished()
+    }
+
     /// Waits until the server is gone.
     pub async fn stopped(self) {
         self.served.await.unwrap().unwrap();

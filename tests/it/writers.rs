@@ -15,13 +15,13 @@ use crate::support::{Call, Raw, Server, frame};
 const RECORD_PATH: &str = "/waywiser.v1.PathService/RecordPath";
 const NAME: &str = "paths/walk";
 
-/// Some points of a path with legs of 5.
+/// Points of a path with legs of 5.
 fn piece(range: std::ops::Range<usize>, finish_write: bool) -> pb::RecordPathRequest {
     let row = |i: usize| pb::Point { x: 3.0 * i as f64, y: 4.0 * i as f64, ..Default::default() };
     pb::RecordPathRequest {
         name: NAME.to_owned(),
         options: Some(pb::PathOptions { model: pb::Model::Planar.into(), ..Default::default() }),
-        write_offset: range.start as u64,
+        write_offset: Some(range.start as u64),
         points: range.map(row).collect(),
         finish_write,
         ..Default::default()
@@ -116,17 +116,16 @@ async fn a_stream_that_is_lost_after_its_end_was_told_finishes_nothing() {
 async fn an_end_before_the_last_point_is_refused_and_says_where_it_may_be() {
     let server = server().await;
     let only_end =
-        |at| pb::RecordPathRequest { write_offset: at, points: vec![], ..piece(0..0, true) };
-    let status = record(&server, [piece(0..3, false), only_end(0)]).await.unwrap_err();
+        |at| pb::RecordPathRequest { write_offset: Some(at), points: vec![], ..piece(0..0, true) };
+    record(&server, [piece(0..3, false)]).await.unwrap();
+    let status = record(&server, [only_end(0)]).await.unwrap_err();
     let info = status.get_details_error_info().unwrap();
     assert_eq!((status.code(), info.reason.as_str()), (Code::FailedPrecondition, "PATH_LONGER"));
     insta::assert_snapshot!(
         status.message(),
-        @"the path is to end with point 0 and has 3 already: finish it at write_offset 3"
+        @"finish_write ends the path with 0 points, but it already has 3; set finish_write at write_offset 3"
     );
-    // What was told is no more than what is durable.
-    let durable: u64 = info.metadata["committed_points"].parse().unwrap();
-    assert!(durable <= path(&server).await.unwrap().committed_points);
+    assert_eq!(info.metadata["committed_points"], "3");
     assert!(record(&server, [only_end(3)]).await.unwrap().complete);
 }
 
@@ -142,11 +141,12 @@ async fn what_is_past_the_end_is_refused_with_what_is_durable() {
     let status = record(&server, [piece(0..3, true), piece(3..4, false)]).await.unwrap_err();
     let info = status.get_details_error_info().unwrap();
     assert_eq!((status.code(), info.reason.as_str()), (Code::InvalidArgument, "FIELD_INVALID"));
-    assert_eq!(info.metadata["committed_points"], "0");
+    // The points before the error are committed first.
+    assert_eq!(info.metadata["committed_points"], "3");
     assert_eq!(status.get_details_bad_request().unwrap().field_violations[0].field, "points");
     insta::assert_snapshot!(
         status.message(),
-        @"a message goes on to point 4 and finish_write has ended the path with 3 before: set it in the last message"
+        @"the message ends at point 4, but an earlier message ended the path with 3 points by finish_write; set finish_write in the last message only"
     );
     assert!(!path(&server).await.unwrap().complete);
 

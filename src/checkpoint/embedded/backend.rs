@@ -1,5 +1,5 @@
-//! The file under the database, with a count of what is asked of the disk. It knows bytes at places and
-//! nothing of what they are.
+//! The file under the database, with counters of what is asked of the disk and checksums of its blocks. It knows
+//! offsets and bytes, and not what they mean.
 
 use std::io;
 use std::ops::Bound;
@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use redb::{BackendError, StorageBackend};
+
+use super::sums::Sums;
 
 /// What a store has done since it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,6 +35,7 @@ pub(super) struct Counters {
     pub(super) transactions: AtomicU64,
     syncs: AtomicU64,
     bytes: AtomicU64,
+    pub(super) bytes_read: AtomicU64,
     busy_ns: AtomicU64,
     longest_ns: AtomicU64,
 }
@@ -56,11 +59,12 @@ impl Counters {
     }
 }
 
-/// A backend that counts.
+/// A backend that counts, and compares what it reads with what was written.
 #[derive(Debug)]
 pub(super) struct Counted<B> {
     pub(super) inner: B,
     pub(super) counters: Arc<Counters>,
+    pub(super) sums: Arc<Sums>,
 }
 
 impl<B: StorageBackend> StorageBackend for Counted<B> {
@@ -69,21 +73,32 @@ impl<B: StorageBackend> StorageBackend for Counted<B> {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.inner.read(offset, out)
+        self.counters.bytes_read.fetch_add(out.len() as u64, Relaxed);
+        self.inner.read(offset, out)?;
+        self.sums.check(offset, out)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.inner.set_len(len)
+        self.inner.set_len(len)?;
+        self.sums.set_len(len);
+        Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {
         self.counters.syncs.fetch_add(1, Relaxed);
-        self.inner.sync_data()
+        let outcome = self.inner.sync_data();
+        self.sums.synced(outcome.is_ok());
+        outcome
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.counters.bytes.fetch_add(data.len() as u64, Relaxed);
-        self.inner.write(offset, data)
+        self.sums.write(offset, data);
+        let outcome = self.inner.write(offset, data);
+        if outcome.is_err() {
+            self.sums.forget(offset, data.len());
+        }
+        outcome
     }
 
     fn close(&self) -> io::Result<()> {

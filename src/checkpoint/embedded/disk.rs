@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use futures::future::join_all;
 use redb::{Builder, StorageBackend};
 
 use super::tests::{grown, guard, name, opening};
@@ -142,11 +143,9 @@ impl Disk {
     }
 
     fn store(&self) -> EmbeddedStore {
-        let (disk, counters) = (self.clone(), Arc::<Counters>::default());
-        let opener = {
-            let counters = Arc::clone(&counters);
-            Box::new(move || open::with_backend(disk.clone(), &counters))
-        };
+        let (disk, shared) = (self.clone(), open::Disk::default());
+        let counters = Arc::clone(&shared.counters);
+        let opener = Box::new(move |mode| open::with_backend(disk.clone(), &shared, mode));
         EmbeddedStore::start(Path::new("disk"), opener, counters, None).unwrap()
     }
 
@@ -308,7 +307,7 @@ async fn a_full_disk_refuses_and_goes_on_when_there_is_room() {
     let mut count = 0;
     let error = loop {
         let names = (0..100).map(|i| name(&format!("more-{count}-{i}")));
-        let opened = futures::future::join_all(names.map(|name| store.open(name, opening()))).await;
+        let opened = join_all(names.map(|name| store.open(name, opening()))).await;
         if let Some(error) = opened.into_iter().find_map(Result::err) {
             break error;
         }
@@ -321,4 +320,63 @@ async fn a_full_disk_refuses_and_goes_on_when_there_is_room() {
     disk.plan(|state| state.full_at = None);
     store.commit(name("first"), guard(&first), grown(&first)).await.unwrap();
     assert_eq!(store.load(name("first")).await, Ok(Some(grown(&first))));
+}
+
+/// A bit of any page changes on the disk while the store is open. No recording goes missing: it is returned as it
+/// was stored, or reported as damaged.
+#[tokio::test]
+async fn a_page_that_changes_under_an_open_store_is_detected() {
+    let begun = Disk::begun();
+    let names: Vec<_> = (0..150).map(|i| name(&format!("walk-{i}-{}", "x".repeat(90)))).collect();
+    let mut stored = Vec::new();
+    let store = begun.store();
+    for opened in join_all(names.iter().map(|name| store.open(name.clone(), opening()))).await {
+        stored.push(opened.unwrap());
+    }
+    drop(store);
+    let used: Vec<_> = {
+        let live = &begun.0.lock().unwrap().live;
+        let pages = live.chunks(4096).enumerate().skip(1);
+        let used = pages.filter(|(_, page)| page.iter().any(|&byte| byte != 0));
+        used.map(|(page, _)| page).collect()
+    };
+    assert!(used.len() > 20, "{}", used.len());
+    let (mut damaged, mut whole) = (0, 0);
+    for (round, page) in used.into_iter().enumerate() {
+        let disk = begun.copied();
+        let store = disk.store();
+        // A failure makes the store open the file again, so that its cache is empty.
+        disk.plan(|state| state.failing = Some(state.steps + 1..state.steps + 2));
+        let has_probe = store.open(name("probe"), opening()).await.is_ok();
+        disk.plan(|state| state.live[page * 4096 + (round * 37) % 4096] ^= 1 << (round % 8));
+        for (name, stored) in names.iter().zip(&stored) {
+            match store.load(name.clone()).await {
+                Ok(found) => {
+                    assert_eq!(found.as_ref(), Some(stored), "{name}, page {page}");
+                    whole += 1;
+                }
+                Err(StoreError::Damaged(_)) => damaged += 1,
+                Err(error) => panic!("{error}, page {page}"),
+            }
+        }
+        match store.list(None, 1_000).await {
+            Ok(listed) => {
+                let count = names.len() + usize::from(has_probe);
+                assert_eq!(listed.len(), count, "page {page}");
+            }
+            Err(error) => assert!(matches!(error, StoreError::Damaged(_)), "{error}"),
+        }
+        // A request that needs a damaged page fails, and one that does not is done.
+        let opened = join_all(names.iter().map(|name| store.open(name.clone(), opening()))).await;
+        for ((name, stored), opened) in names.iter().zip(&stored).zip(opened) {
+            match opened {
+                Ok(opened) => {
+                    assert_eq!(Checkpoint { epoch: stored.epoch, ..opened }, *stored, "{name}");
+                }
+                Err(StoreError::Damaged(_) | StoreError::Unknown(_)) => {}
+                Err(error) => panic!("{error}, page {page}"),
+            }
+        }
+    }
+    assert!(damaged > 0 && whole > damaged, "{damaged} damaged, {whole} whole");
 }

@@ -3,31 +3,37 @@
 //!
 //! ```text
 //! open, commit, delete ──► a bounded queue ──► one thread, one transaction for all that wait ──► answers
-//! load, list ──► a few threads beside it, which see what was last answered
+//! load, list ──► a few threads next to it, which see what was last answered
 //! ```
 //!
-//! Nobody who asks blocks a thread of the runtime, and a full queue makes them wait. `writer.rs` has what
-//! happens when the disk fails, `open.rs` how a directory is refused, `tables.rs` what is in the file.
+//! No request blocks a thread of the runtime, and a full queue makes callers wait. `writer.rs` handles disks that
+//! fail, `open.rs` opens the file, `check.rs` checks it, `sums.rs` detects damage later on, `home.rs` detects that
+//! the directory was replaced, `tables.rs` defines what is in the file.
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use redb::{Database, ReadTransaction, ReadableDatabase as _};
+use redb::{ReadTransaction, ReadableDatabase as _};
 use tokio::sync::{Semaphore, mpsc};
 
 use self::backend::Counters;
+use self::home::Home;
+use self::open::Disk;
 use self::tables::{Applied, Tables};
 use self::writer::{Opener, Shelf, Task, Writer, task};
 use super::{
-    Checkpoint, CheckpointStore, Guard, Opening, Page, PathName, StoreError, StoreFuture, record,
+    Checkpoint, CheckpointStore, Guard, Opening, Page, PathName, SWEEP_STEP, StoreError,
+    StoreFuture, Sweep, Swept, record,
 };
 
 mod backend;
+mod check;
 #[cfg(test)]
 mod disk;
+mod home;
 mod open;
+mod sums;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -40,8 +46,6 @@ pub use open::StoreOpenError;
 const QUEUE: usize = 4_096;
 /// How many read at once at most: enough to keep a disk busy, and few of the threads of the runtime.
 const READERS: usize = 8;
-/// How many recordings are looked at in one go for whether they have expired.
-const EXPIRE_BATCH: usize = 1_000;
 
 /// Keeps checkpoints in a directory, for one process at a time.
 ///
@@ -55,36 +59,49 @@ pub struct EmbeddedStore {
     shelf: Arc<Shelf>,
     readers: Arc<Semaphore>,
     counters: Arc<Counters>,
-    /// Freed last.
-    _lock: Option<File>,
+    recordings_max: u64,
+    /// Unlocked last. A store in memory has none.
+    home: Option<Arc<Home>>,
 }
 
 impl EmbeddedStore {
-    /// Opens the store in `directory`, which is made if there is none. Blocks while it reads the disk.
+    /// Maximum number of recordings by default. Each takes about 1 KiB of disk, so that the file stays below about
+    /// 2 GB, with the space that transactions need.
+    pub const RECORDINGS_MAX: u64 = 1_000_000;
+
+    /// Opens the store in `directory`, which is created if there is none, and checks all of its file. Blocks while
+    /// it reads the disk: about a second for 100 000 recordings.
     ///
     /// # Errors
-    /// When the directory is not to be had; each of them says what to do.
+    /// If the directory cannot be used, or the file is damaged. Each error says what to do.
     pub fn at(directory: impl AsRef<Path>) -> Result<Self, StoreOpenError> {
         let directory = directory.as_ref();
-        let lock = open::occupy(directory)?;
-        let path = open::file(directory)?;
-        let counters = Arc::<Counters>::default();
+        let lock = home::lock(directory)?;
+        let path = open::file(directory, &lock)?;
+        let home = Arc::new(Home::new(directory, lock)?);
+        let disk = Disk::default();
         let opener = {
-            let (path, counters) = (path.clone(), Arc::clone(&counters));
-            Box::new(move || open::database(&path, &counters))
+            let (path, home, disk) = (path.clone(), Arc::clone(&home), disk.clone());
+            Box::new(move |mode| open::database(&path, Some(&home), &disk, mode))
         };
-        Self::start(&path, opener, counters, Some(lock))
+        Self::start(&path, opener, disk.counters, Some(home))
+    }
+
+    /// Sets the maximum number of recordings; one more is [`StoreError::Full`].
+    #[must_use]
+    pub fn with_recordings_max(mut self, recordings_max: u64) -> Self {
+        self.recordings_max = recordings_max;
+        self
     }
 
     fn start(
         path: &Path,
         opener: Opener,
         counters: Arc<Counters>,
-        lock: Option<File>,
+        home: Option<Arc<Home>>,
     ) -> Result<Self, StoreOpenError> {
-        let io = |source| StoreOpenError::Io { path: path.to_owned(), source };
-        let database = open::first(path, &opener)?;
-        let turn = Self::turn(&database).map_err(|error| io(std::io::Error::other(error)))?;
+        let noted = home.as_ref().and_then(|home| home.noted());
+        let check::Checked { database, turn } = check::open(path, &opener, &counters, noted)?;
         let shelf = Arc::new(Shelf::new(Some(database)));
         let (sender, tasks) = mpsc::channel(QUEUE);
         let writer = Writer {
@@ -93,20 +110,19 @@ impl EmbeddedStore {
             tasks,
             counters: Arc::clone(&counters),
             turn,
+            home: home.clone(),
         };
         let writer = thread::Builder::new().name("store".into()).spawn(move || writer.run());
+        let io = |source| StoreOpenError::Io { path: path.to_owned(), source };
         Ok(Self {
             tasks: Some(sender),
             writer: Some(writer.map_err(io)?),
             shelf,
             readers: Arc::new(Semaphore::new(READERS)),
             counters,
-            _lock: lock,
+            recordings_max: Self::RECORDINGS_MAX,
+            home,
         })
-    }
-
-    fn turn(database: &Database) -> Result<u64, redb::Error> {
-        tables::turn(&database.begin_read()?)
     }
 
     /// What it has done so far.
@@ -128,39 +144,51 @@ impl EmbeddedStore {
         answer.await.unwrap_or_else(lost)
     }
 
-    /// Reads on a thread that may block.
+    /// Reads on a thread that may block. After a failure of the database waits until the writer has opened it
+    /// again, and reads once more: often the failure is that of another request.
     async fn read<T: Send + 'static>(
         &self,
-        act: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error> + Send + 'static,
+        act: impl Fn(&ReadTransaction) -> Result<T, redb::Error> + Send + Sync + 'static,
     ) -> Result<T, StoreError> {
-        let stopped = |message: String| StoreError::Unavailable(message);
-        let permit = Arc::clone(&self.readers).acquire_owned().await;
-        let permit = permit.map_err(|error| stopped(error.to_string()))?;
-        let shelf = Arc::clone(&self.shelf);
-        let outcome = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            let shelf = shelf.read().unwrap_or_else(PoisonError::into_inner);
-            let database = shelf.as_ref().ok_or(redb::Error::DatabaseClosed)?;
-            act(&database.begin_read()?)
-        });
-        match outcome.await {
-            Ok(Ok(read)) => Ok(read),
-            Ok(Err(error)) => {
-                self.nudge();
-                Err(writer::unavailable(&error))
-            }
-            Err(error) if error.is_panic() => {
-                Err(StoreError::Damaged("the database gave up on its page".into()))
-            }
-            Err(error) => Err(stopped(error.to_string())),
+        let act = Arc::new(act);
+        let error = match self.read_once(Arc::clone(&act)).await? {
+            Ok(read) => return Ok(read),
+            Err(error) => error,
+        };
+        // The writer opens the database again if it has failed, or says why it cannot.
+        let reopened = self.write(|_| Ok(Ok(()))).await;
+        if writer::is_damage(&error) {
+            return Err(writer::failed(&error));
         }
+        reopened?;
+        self.read_once(act).await?.map_err(|error| writer::failed(&error))
     }
 
-    /// Has the writer see whether the file is well, and open it again if not.
-    fn nudge(&self) {
-        if let Some(tasks) = &self.tasks {
-            // A full queue sees to it by itself.
-            let _ = tasks.try_send(task(|_| Ok(Ok(()))).0);
+    async fn read_once<T: Send + 'static>(
+        &self,
+        act: Arc<impl Fn(&ReadTransaction) -> Result<T, redb::Error> + Send + Sync + 'static>,
+    ) -> Result<Result<T, redb::Error>, StoreError> {
+        let permit = Arc::clone(&self.readers).acquire_owned().await;
+        let permit = permit.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        let (shelf, home) = (Arc::clone(&self.shelf), self.home.clone());
+        let outcome = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            if let Some(home) = home {
+                home.check().map_err(StoreError::Unavailable)?;
+            }
+            let shelf = shelf.read().unwrap_or_else(PoisonError::into_inner);
+            let read = || {
+                let database = shelf.as_ref().ok_or(redb::Error::DatabaseClosed)?;
+                act(&database.begin_read()?)
+            };
+            Ok(read())
+        });
+        match outcome.await {
+            Ok(outcome) => outcome,
+            Err(error) if error.is_panic() => {
+                Err(StoreError::Damaged("a page of the database file cannot be read".into()))
+            }
+            Err(error) => Err(StoreError::Unavailable(error.to_string())),
         }
     }
 }
@@ -177,7 +205,8 @@ impl Drop for EmbeddedStore {
 
 impl CheckpointStore for EmbeddedStore {
     fn open(&self, name: PathName, opening: Opening) -> StoreFuture<'_, Checkpoint> {
-        Box::pin(self.write(move |tables| tables.open(&name, &opening)))
+        let recordings_max = self.recordings_max;
+        Box::pin(self.write(move |tables| tables.open(&name, &opening, recordings_max)))
     }
 
     fn commit(&self, name: PathName, guard: Guard, next: Checkpoint) -> StoreFuture<'_, ()> {
@@ -199,27 +228,22 @@ impl CheckpointStore for EmbeddedStore {
         Box::pin(self.read(move |transaction| tables::list(transaction, after.as_ref(), limit)))
     }
 
-    fn delete(&self, name: PathName) -> StoreFuture<'_, bool> {
+    fn delete(&self, name: PathName) -> StoreFuture<'_, Option<u64>> {
         Box::pin(self.write(move |tables| tables.delete(&name)))
     }
 
-    fn expire(&self, now_unix_ms: i64) -> StoreFuture<'_, Vec<PathName>> {
+    fn sweep(&self, sweep: Sweep, after: Option<PathName>) -> StoreFuture<'_, Swept> {
         Box::pin(async move {
-            let (mut all, mut after) = (Vec::new(), None);
-            loop {
-                let from = after.clone();
-                let names = self.read(move |transaction| {
-                    tables::expired(transaction, from.as_ref(), EXPIRE_BATCH, now_unix_ms)
-                });
-                let names = names.await?;
-                let Some((last, _)) = names.last() else { return Ok(all) };
-                after = Some(last.clone());
-                let names: Vec<_> =
-                    names.into_iter().filter_map(|(name, is_due)| is_due.then_some(name)).collect();
-                if !names.is_empty() {
-                    all.extend(self.write(move |tables| tables.expire(&names, now_unix_ms)).await?);
-                }
+            let selects = sweep.clone();
+            let step = self.read(move |transaction| {
+                tables::select(transaction, after.as_ref(), SWEEP_STEP, &selects)
+            });
+            let (selected, next) = step.await?;
+            if selected.is_empty() {
+                return Ok(Swept { removed: Vec::new(), next });
             }
+            let removed = self.write(move |tables| tables.remove_selected(&selected, &sweep));
+            Ok(Swept { removed: removed.await?, next })
         })
     }
 }

@@ -1,25 +1,26 @@
-//! The directory of a store: who may have it, whether what is in it can be read, how a new one is begun.
-//! Every refusal says what to do. Nothing here is called while the store works, but opening the file again
-//! after it failed.
+//! The database file of a directory: how a new one is begun, how it is opened, and why it is refused. Every
+//! error says what to do.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use redb::backends::FileBackend;
-use redb::{Builder, Database, ReadableDatabase as _, StorageBackend, TableError};
+use redb::{Builder, Database, StorageBackend};
 
 use super::backend::{Counted, Counters};
+use super::home::{Home, clear_note};
+use super::sums::Sums;
 use super::tables::{FORMAT, FORMAT_KEY, NUMBERS, RECORDINGS};
+use super::writer::OpenMode;
 
 /// The file with everything in it.
-const FILE: &str = "recordings.redb";
+pub(super) const FILE: &str = "recordings.redb";
 /// What that is called until it is whole, so that a start that was cut short leaves nothing half done.
 const UNFINISHED: &str = "recordings.new";
-/// Held by the process that has the directory; empty.
-const LOCK: &str = "lock";
+/// Locked by the process that uses the directory; holds the number of the last transaction.
+pub(super) const LOCK: &str = "lock";
 /// What redb keeps of the file in memory: tens of thousands of recordings.
 const CACHE_BYTES: usize = 64 << 20;
 
@@ -57,6 +58,20 @@ pub enum StoreOpenError {
         /// What does not fit.
         reason: String,
     },
+    /// The file is older than the lock file says.
+    #[error(
+        "{file} ends with transaction {found}, and {noted} were stored: it is an older copy, or its header is \
+         damaged. Restore the latest copy; to use this one without the recordings that it lacks, delete the file \
+         named lock next to it"
+    )]
+    Older {
+        /// The file.
+        file: PathBuf,
+        /// Its last transaction.
+        found: u64,
+        /// The last transaction that was stored.
+        noted: u64,
+    },
     /// There is something else by that name.
     #[error("{path} is not a directory: name one, or a path at which one can be made")]
     NotADirectory {
@@ -84,7 +99,7 @@ pub enum StoreOpenError {
 }
 
 /// Says of an error of the system what it means here.
-fn at(path: &Path) -> impl Fn(io::Error) -> StoreOpenError {
+pub(super) fn at(path: &Path) -> impl Fn(io::Error) -> StoreOpenError {
     move |source| {
         let path = path.to_owned();
         match source.kind() {
@@ -99,23 +114,8 @@ fn at(path: &Path) -> impl Fn(io::Error) -> StoreOpenError {
     }
 }
 
-/// Makes the directory if there is none, and takes it for as long as the file lives that this gives.
-pub(super) fn occupy(directory: &Path) -> Result<File, StoreOpenError> {
-    fs::create_dir_all(directory).map_err(at(directory))?;
-    let path = directory.join(LOCK);
-    let mut options = OpenOptions::new();
-    let lock = options.create(true).truncate(false).write(true).open(&path).map_err(at(&path))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => {
-            Err(StoreOpenError::InUse { directory: directory.to_owned() })
-        }
-        Err(TryLockError::Error(error)) => Err(at(&path)(error)),
-    }
-}
-
-/// The file of the directory, begun if there is none. The directory has to be occupied.
-pub(super) fn file(directory: &Path) -> Result<PathBuf, StoreOpenError> {
+/// The file of the directory, begun if there is none. `lock` is the lock of the directory.
+pub(super) fn file(directory: &Path, lock: &File) -> Result<PathBuf, StoreOpenError> {
     let path = directory.join(FILE);
     if path.try_exists().map_err(at(&path))? {
         return Ok(path);
@@ -125,6 +125,7 @@ pub(super) fn file(directory: &Path) -> Result<PathBuf, StoreOpenError> {
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(true).open(&unfinished)?;
         begin(&Builder::new().create_with_backend(FileBackend::new(file)?)?)?;
+        clear_note(lock)?;
         fs::rename(&unfinished, &path)?;
         sync_directory(directory)?;
         Ok(())
@@ -147,50 +148,44 @@ pub(super) fn begin(database: &Database) -> Result<(), redb::Error> {
     Ok(())
 }
 
-/// Opens a file that is there.
-pub(super) fn database(path: &Path, counters: &Arc<Counters>) -> Result<Database, redb::Error> {
+/// What is shared by a database and the one that replaces it after a failure.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Disk {
+    pub(super) counters: Arc<Counters>,
+    pub(super) sums: Arc<Sums>,
+}
+
+/// Opens the file of a directory.
+pub(super) fn database(
+    path: &Path,
+    home: Option<&Home>,
+    disk: &Disk,
+    mode: OpenMode,
+) -> Result<Database, redb::Error> {
     let file = OpenOptions::new().read(true).write(true).open(path)?;
     // redb would begin a new database in it.
     if file.metadata()?.len() == 0 {
         return Err(redb::Error::Corrupted("it is empty".into()));
     }
-    with_backend(FileBackend::new(file)?, counters)
+    if let Some(home) = home {
+        home.check_file(&file)?;
+    }
+    with_backend(FileBackend::new(file)?, disk, mode)
 }
 
 pub(super) fn with_backend(
     inner: impl StorageBackend,
-    counters: &Arc<Counters>,
+    disk: &Disk,
+    mode: OpenMode,
 ) -> Result<Database, redb::Error> {
-    let backend = Counted { inner, counters: Arc::clone(counters) };
-    Ok(Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(backend)?)
+    let Disk { counters, sums } = disk.clone();
+    let backend = Counted { inner, counters, sums };
+    let mut builder = Builder::new();
+    builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(mode == OpenMode::Check);
+    Ok(builder.create_with_backend(backend)?)
 }
 
-/// Opens by `opener` for the first time, and sees whether what is there is ours.
-pub(super) fn first(
-    path: &Path,
-    opener: &dyn Fn() -> Result<Database, redb::Error>,
-) -> Result<Database, StoreOpenError> {
-    // redb may panic on a file that was tampered with.
-    let opened = catch_unwind(AssertUnwindSafe(|| {
-        let database = opener()?;
-        let format = match database.begin_read()?.open_table(NUMBERS) {
-            Ok(numbers) => numbers.get(FORMAT_KEY)?.map_or(0, |format| format.value()),
-            Err(TableError::Storage(error)) => return Err(error.into()),
-            Err(_) => 0,
-        };
-        Ok::<_, redb::Error>((database, format))
-    }));
-    let gave_up = |_| Err(redb::Error::Corrupted("the database gave up on it".into()));
-    let (database, found) = opened.unwrap_or_else(gave_up).map_err(|error| refusal(path, error))?;
-    let file = path.to_owned();
-    match found {
-        FORMAT => Ok(database),
-        0 => Err(StoreOpenError::Damaged { file, reason: "it has no format".into() }),
-        _ => Err(StoreOpenError::Newer { file, found, known: FORMAT }),
-    }
-}
-
-fn refusal(path: &Path, error: redb::Error) -> StoreOpenError {
+pub(super) fn refusal(path: &Path, error: redb::Error) -> StoreOpenError {
     let reason = error.to_string();
     match error {
         redb::Error::DatabaseAlreadyOpen => {

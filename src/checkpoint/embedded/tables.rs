@@ -1,11 +1,14 @@
 //! What is in the file: a table of recordings and one of whole numbers about all of them. Knows redb and
 //! the bytes of a record; the conditions are in `rules.rs`, when to commit is in `writer.rs`.
 
-use redb::{ReadTransaction, ReadableTable as _, Table, TableDefinition, WriteTransaction};
+use redb::{
+    ReadTransaction, ReadableTable as _, ReadableTableMetadata as _, Table, TableDefinition,
+    WriteTransaction,
+};
 
 use crate::checkpoint::record;
 use crate::checkpoint::rules::{self, Opened, Standing};
-use crate::checkpoint::{Checkpoint, Guard, Opening, PathName, StoreError};
+use crate::checkpoint::{Checkpoint, Guard, Opening, PathName, Removed, StoreError, Sweep};
 
 /// The layout of the file: tables, keys, what the numbers mean. The bytes of a record have a version of
 /// their own.
@@ -47,7 +50,12 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
-    pub(super) fn open(&mut self, name: &PathName, opening: &Opening) -> Applied<Checkpoint> {
+    pub(super) fn open(
+        &mut self,
+        name: &PathName,
+        opening: &Opening,
+        recordings_max: u64,
+    ) -> Applied<Checkpoint> {
         let stored = match self.recordings.get(name.id())? {
             Some(bytes) => match record::decode(name, bytes.value()) {
                 Ok(stored) => Some(stored),
@@ -55,12 +63,16 @@ impl<'t> Tables<'t> {
             },
             None => None,
         };
-        let epoch = self.numbers.get(EPOCH_KEY)?.map_or(0, |epoch| epoch.value()) + 1;
+        let is_stored = stored.is_some();
+        let epoch = self.last_epoch()? + 1;
         let checkpoint = match rules::open(stored, opening, epoch) {
             Ok(Opened::Finished(checkpoint)) => return Ok(Ok(checkpoint)),
-            Ok(Opened::Stored { checkpoint, .. }) => checkpoint,
+            Ok(Opened::Stored { checkpoint }) => checkpoint,
             Err(error) => return Ok(Err(error)),
         };
+        if !is_stored && self.recordings.len()? >= recordings_max {
+            return Ok(Err(rules::full(recordings_max)));
+        }
         let bytes = match record::encode(name, &checkpoint) {
             Ok(bytes) => bytes,
             Err(error) => return Ok(Err(error.into())),
@@ -97,34 +109,56 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
-    pub(super) fn delete(&mut self, name: &PathName) -> Applied<bool> {
-        let was_there = self.recordings.remove(name.id())?.is_some();
-        self.is_changed |= was_there;
-        Ok(Ok(was_there))
+    /// Deletes a recording and returns its epoch.
+    pub(super) fn delete(&mut self, name: &PathName) -> Applied<Option<u64>> {
+        let Some(head) = self
+            .recordings
+            .remove(name.id())?
+            .map(|bytes| record::Head::read(name, bytes.value()).ok())
+        else {
+            return Ok(Ok(None));
+        };
+        self.is_changed = true;
+        let epoch = match head {
+            Some(head) => head.standing.epoch,
+            // A damaged record has no readable epoch; it is not newer than the last one assigned.
+            None => self.last_epoch()?,
+        };
+        Ok(Ok(Some(epoch)))
     }
 
-    /// Deletes those of `names` that have still expired, and gives them.
-    pub(super) fn expire(
+    fn last_epoch(&self) -> Result<u64, redb::Error> {
+        Ok(self.numbers.get(EPOCH_KEY)?.map_or(0, |epoch| epoch.value()))
+    }
+
+    /// Removes those of `names` that `sweep` still selects.
+    pub(super) fn remove_selected(
         &mut self,
         names: &[PathName],
-        now_unix_ms: i64,
-    ) -> Applied<Vec<PathName>> {
-        let mut gone = Vec::new();
+        sweep: &Sweep,
+    ) -> Applied<Vec<Removed>> {
+        let mut removed = Vec::new();
         for name in names {
-            let bytes = self.recordings.get(name.id())?;
-            if bytes.is_some_and(|bytes| has_expired(name, bytes.value(), now_unix_ms)) {
+            let epoch = match self.recordings.get(name.id())? {
+                Some(bytes) => selected_epoch(name, bytes.value(), sweep),
+                None => None,
+            };
+            if let Some(epoch) = epoch {
                 self.recordings.remove(name.id())?;
                 self.is_changed = true;
-                gone.push(name.clone());
+                removed.push(Removed { name: name.clone(), epoch });
             }
         }
-        Ok(Ok(gone))
+        Ok(Ok(removed))
     }
 }
 
-/// A damaged record does not say when it expires: it stays until somebody deletes it.
-fn has_expired(name: &PathName, bytes: &[u8], now_unix_ms: i64) -> bool {
-    record::Head::read(name, bytes).is_ok_and(|head| head.expire_unix_ms <= now_unix_ms)
+/// The epoch of a recording that `sweep` selects. A damaged record does not say when it expires: it stays until
+/// a client deletes it.
+fn selected_epoch(name: &PathName, bytes: &[u8], sweep: &Sweep) -> Option<u64> {
+    let head = record::Head::read(name, bytes).ok()?;
+    let (updated, expires) = (head.update_unix_ms, head.expire_unix_ms);
+    rules::is_selected(sweep, name, head.standing, updated, expires).then_some(head.standing.epoch)
 }
 
 fn read(name: &PathName, bytes: &[u8]) -> Result<Checkpoint, StoreError> {
@@ -171,14 +205,31 @@ pub(super) fn list(
     scan(transaction, after, limit, read)
 }
 
-/// Up to `limit` recordings, and whether they have expired.
-pub(super) fn expired(
+/// Checks up to `limit` recordings. Returns the names that `sweep` selects, and the last name that was checked
+/// if there may be more.
+pub(super) fn select(
     transaction: &ReadTransaction,
     after: Option<&PathName>,
     limit: usize,
-    now_unix_ms: i64,
-) -> Result<Vec<(PathName, bool)>, redb::Error> {
-    scan(transaction, after, limit, |name, bytes| has_expired(name, bytes, now_unix_ms))
+    sweep: &Sweep,
+) -> Result<(Vec<PathName>, Option<PathName>), redb::Error> {
+    use std::ops::Bound::{Excluded, Unbounded};
+    let recordings = transaction.open_table(RECORDINGS)?;
+    let start = after.map_or(Unbounded, |name| Excluded(name.id()));
+    let (mut checked, mut selected, mut next) = (0, Vec::new(), None);
+    for entry in recordings.range::<&str>((start, Unbounded))? {
+        if checked == limit || selected.len() == sweep.removals_max() {
+            return Ok((selected, next));
+        }
+        checked += 1;
+        let (id, bytes) = entry?;
+        let Ok(name) = PathName::from_id(id.value()) else { continue };
+        if selected_epoch(&name, bytes.value(), sweep).is_some() {
+            selected.push(name.clone());
+        }
+        next = Some(name);
+    }
+    Ok((selected, None))
 }
 
 /// The number of the last transaction that is in the file.

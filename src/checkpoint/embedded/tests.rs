@@ -6,8 +6,9 @@ use std::fs;
 use futures::future::join_all;
 
 use super::tables::{FORMAT_KEY, NUMBERS};
+use super::writer::OpenMode;
 use super::*;
-use crate::checkpoint::contract;
+use crate::checkpoint::{Removed, contract};
 use crate::measure::{Fix, Metric, Options, Point};
 
 pub(super) fn name(id: &str) -> PathName {
@@ -98,9 +99,8 @@ async fn a_dropped_future_does_not_take_the_request_back() {
 async fn a_damaged_record_is_lost_and_others_are_not() {
     let directory = tempfile::tempdir().unwrap();
     drop(EmbeddedStore::at(directory.path()).unwrap());
-    let counters = Arc::default();
     let path = directory.path().join("recordings.redb");
-    let database = open::database(&path, &counters).unwrap();
+    let database = open::database(&path, None, &open::Disk::default(), OpenMode::Again).unwrap();
     let transaction = database.begin_write().unwrap();
     let bytes = b"not a record".as_slice();
     transaction.open_table(tables::RECORDINGS).unwrap().insert("b", bytes).unwrap();
@@ -115,9 +115,11 @@ async fn a_damaged_record_is_lost_and_others_are_not() {
     let outcome = store.commit(name("b"), guard(&first), grown(&first)).await;
     assert_eq!(outcome, Err(damaged.clone()));
     let page = store.list(None, 9).await.unwrap();
-    assert_eq!(page, [(name("a"), Ok(first)), (name("b"), Err(damaged))]);
-    assert_eq!(store.expire(i64::MAX).await, Ok(vec![name("a")]));
-    assert_eq!(store.delete(name("b")).await, Ok(true));
+    assert_eq!(page, [(name("a"), Ok(first.clone())), (name("b"), Err(damaged))]);
+    let swept = store.sweep(Sweep::expired(i64::MAX), None).await.unwrap();
+    let last = first.epoch;
+    assert_eq!(swept.removed, [Removed { name: name("a"), epoch: last }]);
+    assert_eq!(store.delete(name("b")).await, Ok(Some(last)), "the last epoch that was assigned");
     store.open(name("b"), opening()).await.unwrap();
 }
 
@@ -139,7 +141,8 @@ fn a_directory_is_refused_with_what_to_do() {
         @"DIR/held is in use by another process: stop that one, or use another directory"
     );
     drop(held);
-    let database = open::database(&at("held/recordings.redb"), &Arc::default()).unwrap();
+    let path = at("held/recordings.redb");
+    let database = open::database(&path, None, &open::Disk::default(), OpenMode::Again).unwrap();
     let transaction = database.begin_write().unwrap();
     transaction.open_table(NUMBERS).unwrap().insert(FORMAT_KEY, 2).unwrap();
     transaction.commit().unwrap();
@@ -234,4 +237,99 @@ async fn a_damaged_file_brings_nothing_down() {
         }
     }
     assert!(refused > 0 && well > 0, "{refused} files refused, {well} recordings read from others");
+}
+
+/// What may happen to the directory of an open store.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_directory_that_is_replaced_makes_the_store_unavailable() {
+    let parent = tempfile::tempdir().unwrap();
+    let (path, aside) = (parent.path().join("data"), parent.path().join("aside"));
+    let delete = |path: &Path| fs::remove_dir_all(path).unwrap();
+    let lose_lock = |path: &Path| fs::remove_file(path.join("lock")).unwrap();
+    let replace = |path: &Path| {
+        fs::rename(path, path.with_file_name("aside")).unwrap();
+        drop(EmbeddedStore::at(path).unwrap());
+    };
+    let copy = |path: &Path| {
+        // The same content in another file.
+        let (file, copied) = (path.join("recordings.redb"), path.join("copy"));
+        fs::copy(&file, &copied).unwrap();
+        fs::rename(&copied, &file).unwrap();
+    };
+    let changes: [&dyn Fn(&Path); 4] = [&delete, &lose_lock, &replace, &copy];
+    for change in changes {
+        let store = EmbeddedStore::at(&path).unwrap();
+        let begun = store.open(name("walk"), opening()).await.unwrap();
+        change(&path);
+        let commit = store.commit(name("walk"), guard(&begun), grown(&begun)).await;
+        let Err(StoreError::Unavailable(text)) = commit else { panic!("{commit:?}") };
+        let text = text.replace(&parent.path().display().to_string(), "DIR");
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(
+                text,
+                @"DIR/data was deleted, moved or replaced while the server runs, so that a restart would not find what is stored now: put it back, or restart the server"
+            );
+        }
+        assert!(matches!(store.load(name("walk")).await, Err(StoreError::Unavailable(_))));
+        assert!(matches!(store.list(None, 1).await, Err(StoreError::Unavailable(_))));
+        assert!(matches!(store.delete(name("walk")).await, Err(StoreError::Unavailable(_))));
+        assert!(store.open(name("other"), opening()).await.is_err());
+        drop(store);
+        for path in [&path, &aside] {
+            let _ = fs::remove_dir_all(path);
+        }
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_directory_that_is_put_back_is_used_again() {
+    let parent = tempfile::tempdir().unwrap();
+    let (path, aside) = (parent.path().join("data"), parent.path().join("aside"));
+    let store = EmbeddedStore::at(&path).unwrap();
+    let begun = store.open(name("walk"), opening()).await.unwrap();
+    fs::rename(&path, &aside).unwrap();
+    let commit = store.commit(name("walk"), guard(&begun), grown(&begun)).await;
+    assert!(matches!(commit, Err(StoreError::Unavailable(_))), "{commit:?}");
+    fs::rename(&aside, &path).unwrap();
+    store.commit(name("walk"), guard(&begun), grown(&begun)).await.unwrap();
+    drop(store);
+    let stored = EmbeddedStore::at(&path).unwrap().load(name("walk")).await;
+    assert_eq!(stored, Ok(Some(grown(&begun))));
+}
+
+#[tokio::test]
+async fn a_file_that_is_an_older_copy_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, older) = (directory.path().join("recordings.redb"), directory.path().join("older"));
+    let store = EmbeddedStore::at(directory.path()).unwrap();
+    store.open(name("first"), opening()).await.unwrap();
+    drop(store);
+    fs::copy(&path, &older).unwrap();
+    let store = EmbeddedStore::at(directory.path()).unwrap();
+    store.open(name("second"), opening()).await.unwrap();
+    drop(store);
+    fs::rename(&older, &path).unwrap();
+    let error = EmbeddedStore::at(directory.path()).unwrap_err();
+    assert!(matches!(error, StoreOpenError::Older { found: 1, noted: 2, .. }), "{error:?}");
+    let text = error.to_string().replace(&directory.path().display().to_string(), "DIR");
+    insta::assert_snapshot!(
+        text,
+        @"DIR/recordings.redb ends with transaction 1, and 2 were stored: it is an older copy, or its header is damaged. Restore the latest copy; to use this one without the recordings that it lacks, delete the file named lock next to it"
+    );
+    fs::remove_file(directory.path().join("lock")).unwrap();
+    let store = EmbeddedStore::at(directory.path()).unwrap();
+    assert!(store.load(name("first")).await.unwrap().is_some());
+    drop(store);
+    // A new file begins from the start.
+    fs::remove_file(&path).unwrap();
+    EmbeddedStore::at(directory.path()).unwrap();
+}
+
+#[tokio::test]
+async fn a_store_holds_its_maximum_of_recordings() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::at(directory.path()).unwrap().with_recordings_max(3);
+    contract::hold_maximum(&store, 3).await;
 }

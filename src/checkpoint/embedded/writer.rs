@@ -5,6 +5,7 @@
 //! that was full. A transaction that failed in the middle of being committed is looked up in the file by
 //! its number, so that nearly always the answer is yes or no and not that nobody knows.
 
+use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -15,6 +16,7 @@ use redb::{Database, ReadableDatabase as _};
 use tokio::sync::{mpsc, oneshot};
 
 use super::backend::Counters;
+use super::home::Home;
 use super::tables::{self, Applied, Tables};
 use crate::checkpoint::StoreError;
 
@@ -29,8 +31,17 @@ const GATHER: Duration = Duration::from_millis(5);
 /// The database while it is open. Readers hold the lock while they read, the writer while it opens anew.
 pub(super) type Shelf = RwLock<Option<Database>>;
 
-/// Opens the database again as it was opened at first.
-pub(super) type Opener = Box<dyn Fn() -> Result<Database, redb::Error> + Send>;
+/// How a database is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OpenMode {
+    /// All of it is checked.
+    Check,
+    /// It failed before, and what it reads is compared with the checksums in memory.
+    Again,
+}
+
+/// Opens the database.
+pub(super) type Opener = Box<dyn Fn(OpenMode) -> Result<Database, redb::Error> + Send>;
 
 /// A request to change something, and whoever waits for it.
 pub(super) trait Task: Send {
@@ -77,6 +88,7 @@ pub(super) struct Writer {
     pub(super) counters: Arc<Counters>,
     /// The number of the last transaction.
     pub(super) turn: u64,
+    pub(super) home: Option<Arc<Home>>,
 }
 
 /// How a transaction failed.
@@ -98,19 +110,38 @@ impl Writer {
             }
             is_crowded = tasks.len() > 1;
             let begun = Instant::now();
-            // redb may panic on a file that was tampered with. One such page must not stop the rest.
-            let fate = catch_unwind(AssertUnwindSafe(|| self.carry_out(&mut tasks)));
-            let fate = fate.unwrap_or_else(|_| {
-                self.discard();
-                Err(StoreError::Unknown("the database gave up, its file may be damaged".into()))
-            });
             self.counters.requests.fetch_add(tasks.len() as u64, Relaxed);
-            for task in tasks.drain(..) {
-                task.answer(fate.clone());
+            let outcome = self.attempt(&mut tasks);
+            let is_split = matches!(outcome, Err(StoreError::Damaged(_))) && tasks.len() > 1;
+            for mut task in tasks.drain(..) {
+                // A damaged page fails the requests that need it, and no others.
+                let outcome = match is_split {
+                    true => self.attempt(std::slice::from_mut(&mut task)),
+                    false => outcome.clone(),
+                };
+                task.answer(outcome);
             }
             self.counters.took(begun.elapsed());
         }
         self.discard();
+    }
+
+    /// Carries out requests in one transaction, in the directory that a restart would open.
+    fn attempt(&mut self, tasks: &mut [Box<dyn Task>]) -> Result<(), StoreError> {
+        self.check_home().map_err(StoreError::Unavailable)?;
+        // redb may panic on a damaged file.
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.carry_out(tasks)));
+        let outcome = outcome.unwrap_or_else(|_| {
+            self.discard();
+            Err(StoreError::Unknown(
+                "the database library has panicked: its file may be damaged".into(),
+            ))
+        });
+        outcome.and_then(|()| self.check_home().map_err(StoreError::Unknown))
+    }
+
+    fn check_home(&self) -> Result<(), String> {
+        self.home.as_ref().map_or(Ok(()), |home| home.check())
     }
 
     fn gather(&mut self, tasks: &mut Vec<Box<dyn Task>>) {
@@ -126,14 +157,14 @@ impl Writer {
     fn carry_out(&mut self, tasks: &mut [Box<dyn Task>]) -> Result<(), StoreError> {
         let mut tries = 0;
         loop {
-            self.ensure_open().map_err(|error| unavailable(&error))?;
+            self.ensure_open().map_err(|error| failed(&error))?;
             match self.transact(tasks) {
                 Ok(()) => return Ok(()),
                 // Often the failure of another before, such as that of a reader.
                 Err(Failure::Before(_)) if tries == 0 => self.discard(),
                 Err(Failure::Before(error)) => {
                     self.discard();
-                    return Err(unavailable(&error));
+                    return Err(failed(&error));
                 }
                 Err(Failure::InDoubt(error)) => return self.look_up(&error),
             }
@@ -165,6 +196,9 @@ impl Writer {
         match transaction.commit() {
             Ok(()) => {
                 self.turn += 1;
+                if let Some(home) = &self.home {
+                    home.note(self.turn);
+                }
                 self.counters.transactions.fetch_add(1, Relaxed);
                 Ok(())
             }
@@ -185,7 +219,7 @@ impl Writer {
             let message = format!("{error}; and its file could not be opened again: {second}");
             return Err(StoreError::Unknown(message));
         }
-        if self.turn == attempted { Ok(()) } else { Err(unavailable(error)) }
+        if self.turn == attempted { Ok(()) } else { Err(failed(error)) }
     }
 
     fn ensure_open(&mut self) -> Result<(), redb::Error> {
@@ -195,7 +229,7 @@ impl Writer {
         }
         let mut shelf = self.shelf.write().unwrap_or_else(PoisonError::into_inner);
         if shelf.is_none() {
-            let database = (self.opener)()?;
+            let database = (self.opener)(OpenMode::Again)?;
             self.turn = tables::turn(&database.begin_read()?)?;
             *shelf = Some(database);
         }
@@ -209,6 +243,22 @@ impl Writer {
     }
 }
 
-pub(super) fn unavailable(error: &redb::Error) -> StoreError {
-    StoreError::Unavailable(error.to_string())
+/// Whether an error means that the file is damaged.
+pub(super) fn is_damage(error: &redb::Error) -> bool {
+    match error {
+        redb::Error::Corrupted(_) => true,
+        redb::Error::Io(error) => error.kind() == ErrorKind::InvalidData,
+        _ => false,
+    }
+}
+
+/// The answer to a request after an error of the database that changed nothing.
+pub(super) fn failed(error: &redb::Error) -> StoreError {
+    match is_damage(error) {
+        true => StoreError::Damaged(format!(
+            "the database file cannot be read ({error}): stop the server, check the disk, and restore the file \
+             from a backup"
+        )),
+        false => StoreError::Unavailable(error.to_string()),
+    }
 }

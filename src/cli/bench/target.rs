@@ -125,7 +125,7 @@ async fn count(listener: TcpListener) {
 async fn count_connection(stream: TcpStream) -> Result<(), h2::Error> {
     let config = Config::default();
     let _ = stream.set_nodelay(true);
-    let stream = Socket::new(stream, config.preface_time);
+    let stream = Socket::new(stream);
     let mut connection = h2::server::Builder::new()
         .initial_window_size(config.stream_window_bytes)
         .initial_connection_window_size(config.connection_window_bytes)

@@ -65,22 +65,22 @@ impl<'a, W: Write> Account<'a, W> {
         self.progress.aside(|| report.track(track)).map_err(AccountError::Report)
     }
 
-    /// Tells what may be of interest about a file that is measured all the same.
-    pub(super) fn remark(&mut self, file: &str, remark: &str) -> io::Result<()> {
-        self.say("note", &format!("{file}: {remark}"))
+    /// Prints a note about a file that is measured.
+    pub(super) fn remark(&mut self, file: &str, remark: &str) {
+        self.say("note", &format!("{file}: {remark}"));
     }
 
-    /// Tells what went wrong.
-    pub(super) fn complain(&mut self, message: &str) -> io::Result<()> {
-        self.say("error", message)
+    /// Prints what went wrong.
+    pub(super) fn complain(&mut self, message: &str) {
+        self.say("error", message);
     }
 
-    fn say(&mut self, kind: &str, message: &str) -> io::Result<()> {
-        // What was printed so far comes first, where both go to one terminal or file.
-        self.report.out().flush()?;
+    fn say(&mut self, kind: &str, message: &str) {
+        // The report comes first, for the case that both go to one terminal or file. An error of the
+        // report returns with its next write: the message is printed in any case.
+        let _ = self.report.out().flush();
         let complaints = &mut self.complaints;
         let _ = self.progress.aside(|| writeln!(complaints, "{kind}: {}", harmless(message)));
-        Ok(())
     }
 
     /// Counts a file of which not everything was measured.
@@ -100,10 +100,25 @@ impl<'a, W: Write> Account<'a, W> {
             summary: self.total.summary(),
         };
         let report = &mut self.report;
-        self.progress.aside(|| {
+        let written = self.progress.aside(|| {
             report.total(&total)?;
             report.out().flush()
-        })?;
-        Ok(if self.failed_file_count == 0 { Outcome::Done } else { Outcome::Failed })
+        });
+        match written {
+            Err(error) => self.cut_short(error),
+            Ok(()) if self.failed_file_count == 0 => Ok(Outcome::Done),
+            Ok(()) => Ok(Outcome::Failed),
+        }
+    }
+
+    /// Ends without a total because the report cannot be written.
+    ///
+    /// # Errors
+    /// `error`, except that a closed output does not hide that a file failed before.
+    pub(super) fn cut_short(self, error: io::Error) -> io::Result<Outcome> {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe if self.failed_file_count > 0 => Ok(Outcome::Failed),
+            _ => Err(error),
+        }
     }
 }

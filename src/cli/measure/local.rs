@@ -39,14 +39,14 @@ pub(super) fn measure(
             Err(error) => Err(error),
         };
         if let Some(error) = tracks.report_failure {
-            return Err(error);
+            return account.cut_short(error);
         }
         let remarks = std::mem::take(&mut tracks.remarks);
         for remark in remarks {
-            account.remark(name, &remark)?;
+            account.remark(name, &remark);
         }
         if let Err(error) = outcome {
-            account.complain(&input::located(name, &error))?;
+            account.complain(&input::located(name, &error));
             account.file_failed();
         }
     }

@@ -1,7 +1,8 @@
-//! `waywiser measure`: the lengths of the tracks in files. The arguments, and who does the work: `local.rs`
-//! folds here, `remote.rs` has a server do it; `account.rs` makes the same report of what either finds.
+//! `waywiser measure`: the lengths of the tracks in files. This file has the arguments. `local.rs` measures
+//! in this process, `remote.rs` sends the tracks to a server; `account.rs` makes the same report of both.
 
 mod account;
+mod answers;
 mod flow;
 mod local;
 mod remote;

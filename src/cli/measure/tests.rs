@@ -7,9 +7,9 @@ use clap::Parser;
 use super::*;
 
 #[derive(Parser)]
-struct Wrapper {
+pub(super) struct Wrapper {
     #[command(flatten)]
-    args: MeasureArgs,
+    pub(super) args: MeasureArgs,
 }
 
 /// The exit outcome, standard output and standard error for arguments, in a folder of such files.

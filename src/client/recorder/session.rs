@@ -21,7 +21,7 @@ use super::super::convert::{self, options_message};
 use super::super::paths::{self, Stub};
 use super::super::pieces::{Piece, PieceBody, RECORD_PATH};
 use super::super::replay::Replay;
-use super::super::retry::{Retry, is_passing};
+use super::super::retry::{Retry, has_reason, is_passing};
 use super::super::{ClientError, innermost};
 use super::source::Source;
 use super::{RecordError, RecordEvent, Recorded, Recorder};
@@ -72,6 +72,12 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
             Err(error) => return Err(self.sort(error)),
         };
         let committed_points = stored.as_ref().map_or(0, |stored| stored.committed_points);
+        let stored_options = stored.as_ref().and_then(|stored| stored.options.as_ref());
+        if stored_options.is_some_and(|stored| *stored != options_message(&self.recorder.options)) {
+            // The bounds depend on the options, so the source cannot be compared. The server refuses the options
+            // and names the fields that differ.
+            self.open(channel.clone(), committed_points, false).await?;
+        }
         if self.told.is_none()
             && let Some(summary) = stored.as_ref().and_then(|stored| stored.summary.clone())
         {
@@ -96,8 +102,10 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
         // Points became durable that were never here.
         let mut is_overtaken = false;
         loop {
-            // A stream of before may have had more than GetPath knew.
-            sent = sent.max(self.replay.base());
+            if is_first {
+                // An earlier stream may have committed more points after GetPath was answered.
+                sent = sent.max(self.replay.base());
+            }
             let is_waiting = !self.replay.is_empty() || is_closed || is_overtaken;
             let deadline = match is_waiting {
                 true => self.retry.deadline(),
@@ -113,17 +121,19 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
                 told = watch.message(), if is_watching => match told {
                     Ok(Some(told)) => {
                         let path = told.path.unwrap_or_default();
-                        // Before anything was sent, another may have been the writer; now it is a rival, or the
-                        // last word of one before, and the server tells which when the stream is closed.
-                        is_overtaken |= !is_first && path.committed_points > self.replay.end();
+                        // More points are durable than this stream has sent: another stream sent them. A stream is
+                        // one contiguous range of offsets, so this one cannot skip them. It is closed, and the reply
+                        // says whether the other stream is newer or an earlier stream's last commit.
+                        is_overtaken |= !is_first && path.committed_points > sent;
                         if !is_overtaken {
-                            // One that is finished is told by the reply, too.
+                            // The reply reports a finished path, too.
                             self.committed(path.committed_points)?;
                         }
                     }
                     // It ends with the recording.
                     Ok(None) => is_watching = false,
-                    // It was deleted: the next connection begins it again, or says what is lost.
+                    // The recording was deleted. The reply may report it first, as PATH_DELETED; `sort` does the
+                    // same. The next connection creates the recording again, or finds that durable points are lost.
                     Err(status) if status.code() == Code::NotFound => {
                         return Err(Break::Passing(Box::new(status).into()));
                     }
@@ -148,7 +158,7 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
                     let message = pb::RecordPathRequest {
                         name: if is_first { name.to_string() } else { String::new() },
                         options: is_first.then(|| options_message(&self.recorder.options)),
-                        write_offset: sent,
+                        write_offset: Some(sent),
                         points: points.rows,
                         columns: points.columns,
                         finish_write: is_closed,
@@ -204,24 +214,35 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
         Err(Break::Over(RecordError::Source { name, stored, source_points }))
     }
 
-    /// The recording is finished. It is sent again from its end on, so that it is the server who says whether
-    /// it was recorded with these options; and the source has to end where it does.
-    async fn finished(&mut self, channel: Channel) -> Result<Recorded, Break> {
-        let stored = self.replay.base();
+    /// Opens a stream with its options, without points, and returns the reply.
+    async fn open(
+        &mut self,
+        channel: Channel,
+        write_offset: u64,
+        finish_write: bool,
+    ) -> Result<bytes::Bytes, Break> {
         let tie = Arc::<Tie>::default();
         let (pieces, body) = PieceBody::new(Arc::clone(&tie));
         let message = pb::RecordPathRequest {
             name: self.recorder.name.to_string(),
             options: Some(options_message(&self.recorder.options)),
-            write_offset: stored,
-            finish_write: true,
+            write_offset: Some(write_offset),
+            finish_write,
             ..Default::default()
         };
-        // There is room for one.
+        // The channel has capacity for one message.
         let _ = pieces.try_send(Piece::new(&message, true));
         let answer = call::call(channel, RECORD_PATH, Body::new(body), tie);
         let answer = within(self.answer_time(), answer).await;
-        let recorded = self.recorded(answer.map_err(|error| self.sort(error))?)?;
+        answer.map_err(|error| self.sort(error))
+    }
+
+    /// The recording is finished. It is sent again from its end on, so that it is the server who says whether
+    /// it was recorded with these options; and the source has to end where it does.
+    async fn finished(&mut self, channel: Channel) -> Result<Recorded, Break> {
+        let stored = self.replay.base();
+        let answer = self.open(channel, stored, true).await?;
+        let recorded = self.recorded(answer)?;
         while !self.source.is_exhausted && self.replay.is_empty() {
             let Self { source, replay, recorder, .. } = self;
             let filled = source.fill(replay, &recorder.name, &recorder.options).await;
@@ -267,15 +288,10 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
         let name = self.recorder.name.clone();
         match error {
             error if is_passing(&error) => Break::Passing(error),
-            ClientError::Status(status) if is_fenced(&status) => {
+            ClientError::Status(status) if has_reason(&status, "WRITER_FENCED") => {
                 Break::Over(RecordError::Fenced { name })
             }
             error => Break::Over(RecordError::Refused { name, error }),
         }
     }
-}
-
-fn is_fenced(status: &tonic::Status) -> bool {
-    use tonic_types::StatusExt as _;
-    status.get_details_error_info().is_some_and(|info| info.reason == "WRITER_FENCED")
 }

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
-use self::fake::{End, Fake, Kept, Plan, Seen};
+use self::fake::{End, Fake, Kept, Plan, Refusal, Seen};
 use super::*;
 use crate::measure::Point;
 
@@ -221,6 +221,43 @@ async fn the_last_word_of_a_stream_of_before_is_no_rival() {
     drop(sender);
     assert_whole(record.await.unwrap(), 1_000);
     assert_eq!(fake.seen(), Seen { connections: 2, duplicates: 0, finishes: 1 });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_is_closed_when_more_is_durable_than_it_has_sent() {
+    // An earlier stream sent 20 000 points, and GetPath knows 1 000 of them.
+    let fake = Fake::new([Plan::CutUntold(20_000), Plan::Behind(19_000)]);
+    assert_whole(fake.recorder().record(stream::iter(fixes(30_000))).await, 30_000);
+    // It does not leave out offsets: it is closed, and the next stream starts at the right one.
+    assert_eq!(*fake.ends.borrow(), [End::Lost, End::Closed, End::Closed]);
+    assert_eq!((fake.seen().connections, fake.seen().finishes), (3, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_may_pass_is_retried() {
+    for refusal in [Refusal::StoreFull, Refusal::OffsetGap] {
+        let fake = Fake::new([Plan::Cut(2_000), Plan::Refused(refusal)]);
+        assert_whole(fake.recorder().record(stream::iter(fixes(3_500))).await, 3_500);
+        assert_eq!(fake.seen(), Seen { connections: 3, duplicates: 0, finishes: 1 });
+    }
+    let fake = Fake::new([Plan::Refused(Refusal::Fenced)]);
+    let error = fake.recorder().record(stream::iter(fixes(3_500))).await.unwrap_err();
+    assert!(matches!(error, RecordError::Fenced { .. }), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deletion_has_the_same_result_whether_the_reply_or_the_watch_reports_it() {
+    for deletion in [Plan::Refused(Refusal::PathDeleted), Plan::Deleted] {
+        // No point was known to be durable: the recording starts again.
+        let fake = Fake::new([deletion]);
+        assert_whole(fake.recorder().record(stream::iter(fixes(3_500))).await, 3_500);
+        assert_eq!(fake.seen(), Seen { connections: 2, duplicates: 0, finishes: 1 });
+
+        // Durable points are lost, and the source may not have them any more.
+        let fake = Fake::new([Plan::Cut(2_000), deletion]);
+        let error = fake.recorder().record(stream::iter(fixes(3_500))).await.unwrap_err();
+        assert!(matches!(error, RecordError::Lost { durable: 2_000, got: 0, .. }), "{error}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

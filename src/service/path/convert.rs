@@ -165,7 +165,7 @@ impl Reading {
 }
 
 /// The options as a client would write them, defaults filled in.
-fn options_message(options: &Options) -> pb::PathOptions {
+pub(super) fn options_message(options: &Options) -> pb::PathOptions {
     let is_planar = options.metric.space() == Space::Planar;
     let number = |value: Option<f64>| value.unwrap_or_default();
     let in_metres = |value: Option<f64>| if is_planar { 0.0 } else { number(value) };

@@ -1,5 +1,5 @@
-//! A recording while a stream writes it: folding goes on while a commit is under way, and what was
-//! folded is committed whatever becomes of the stream.
+//! A recording while a stream writes it. Folding continues during a commit, and folded points are committed
+//! also if the stream is cut.
 //!
 //! The rules are those of [`Recording`]; this drives it with a clock, a timer and the store. It reads no
 //! stream.
@@ -12,8 +12,10 @@ use std::time::Duration;
 
 use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::shared::{Shared, unix_ms};
+use super::shared::{Shared, late, unix_ms};
+use super::writers::Writing;
 use crate::checkpoint::{Checkpoint, Opening, PathName, StoreError};
 use crate::measure::Options;
 use crate::recording::{Recording, Verdict};
@@ -37,6 +39,10 @@ struct Writer {
     timer: Pin<Box<Sleep>>,
     /// What the timer is set for.
     due_at: Option<i64>,
+    /// Excludes the recording from the sweeps for abandoned ones.
+    _writing: Writing,
+    /// The end of the server waits for this writer: hyper may drop the stream later than its connection.
+    _token: TaskTrackerToken,
 }
 
 type Request<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
@@ -64,8 +70,9 @@ impl Live {
             now_unix_ms,
             expire_unix_ms: now_unix_ms.saturating_add(retention_ms),
         };
-        let checkpoint = shared.ask(&name, shared.store.open(name.clone(), opening)).await?;
-        shared.watchers.tell(&name, &Arc::new(checkpoint.clone()));
+        let (token, writing) = (shared.commits.token(), shared.writers.enter(name.clone()));
+        let checkpoint = shared.open(&name, opening).await?;
+        shared.watchers.report_stored(&name, &Arc::new(checkpoint.clone()));
         let recording = Recording::resume(checkpoint, shared.pace);
         let writer = Writer {
             shared: Arc::clone(shared),
@@ -76,6 +83,8 @@ impl Live {
             is_retrying: false,
             timer: Box::pin(sleep(Duration::ZERO)),
             due_at: None,
+            _writing: writing,
+            _token: token,
         };
         Ok(Self { writer: Some(writer) })
     }
@@ -181,7 +190,7 @@ impl Writer {
                     self.is_retrying = outcome.is_err();
                     let Err(error) = outcome else {
                         self.recording.committed();
-                        self.shared.watchers.tell(&self.name, &checkpoint);
+                        self.shared.watchers.report_stored(&self.name, &checkpoint);
                         return Poll::Ready(Ok(()));
                     };
                     if matches!(error, StoreError::Unavailable(_) | StoreError::Unknown(_)) {
@@ -196,7 +205,7 @@ impl Writer {
                     let found = loaded.as_ref().ok().and_then(Option::as_ref).cloned();
                     let verdict = self.recording.reconcile(loaded, unix_ms());
                     if let (Verdict::GoOn, Some(found)) = (&verdict, found) {
-                        self.shared.watchers.tell(&self.name, &Arc::new(found));
+                        self.shared.watchers.report_stored(&self.name, &Arc::new(found));
                     }
                     self.is_retrying &= !self.recording.is_settled();
                     return Poll::Ready(self.follow(verdict, self.shared.pace.retry_pause()));
@@ -261,6 +270,5 @@ fn answered<T: Send + 'static>(
     })
 }
 
-fn late(time: Duration) -> String {
-    format!("it did not answer within {} s", time.as_secs_f64())
-}
+#[cfg(test)]
+mod tests;

@@ -2,18 +2,25 @@
 //!
 //! What a call goes through: `request` takes a message apart, `convert` reads options and writes
 //! summaries, `fold` checks points and folds them; `record` is a stream into one path and `live` keeps a
-//! recording durable meanwhile; `batch` is many paths down one stream; `watch` and `recordings` are the
-//! rest. The rules of exactly-once are in [`crate::recording`], what is stored in [`crate::checkpoint`].
+//! recording durable meanwhile; `batch` is many paths down one stream; `updates` orders what is known of
+//! watched recordings for `watch`; `sweep` removes expired and abandoned recordings; `recordings` has the unary
+//! methods. The rules of exactly-once are in [`crate::recording`], what is stored in [`crate::checkpoint`].
 
 mod batch;
 mod convert;
 mod fold;
 mod live;
+mod options_diff;
 mod record;
 mod recordings;
 mod request;
 mod shared;
+mod sweep;
+#[cfg(test)]
+mod testing;
+mod updates;
 mod watch;
+mod writers;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -26,13 +33,17 @@ use tower_service::Service;
 
 use super::StreamLimits;
 use super::method::{self, ResponseFuture};
-use crate::checkpoint::{CheckpointStore, StoreError};
+use crate::checkpoint::CheckpointStore;
 use crate::proto::waywiser_v1 as pb;
 use crate::recording::Pace;
 use shared::{Shared, unix_ms};
+use sweep::Expiry;
 
 /// The path of the method that lasts as long as its client likes.
 pub(crate) const WATCH_PATH: &str = "/waywiser.v1.PathService/WatchPath";
+
+/// Streams end within this time of their connections.
+const SETTLE_MARGIN: Duration = Duration::from_secs(1);
 
 /// Lengths of paths by every model, and recordings.
 #[derive(Clone)]
@@ -48,30 +59,31 @@ impl PathService {
         Self { limits, shared: Arc::new(Shared::new(store, pace)) }
     }
 
-    /// Completes when what cut streams left behind is committed or given up, which takes some seconds at
-    /// the most. To be called when there are no more streams.
+    /// Completes when no recording is open any more and the points of cut streams are committed or given up. Takes
+    /// little longer than the store has time to answer, 10 s. Call it when no more streams are accepted.
     pub async fn settled(&self) {
-        self.shared.commits.close();
-        self.shared.commits.wait().await;
-        self.shared.commits.reopen();
+        let commits = &self.shared.commits;
+        commits.close();
+        if tokio::time::timeout(self.shared.store_time + SETTLE_MARGIN, commits.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                recordings = commits.len(),
+                "the points of some recordings were not committed in time"
+            );
+        }
+        commits.reopen();
     }
 
-    /// Deletes recordings that have expired, every so often; never completes.
+    /// Deletes expired recordings, once per `interval`; never completes.
     pub async fn expire(&self, interval: Duration) {
         let mut ticks = tokio::time::interval(interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut expiry = Expiry::default();
         loop {
             ticks.tick().await;
-            let expired = self.shared.store.expire(unix_ms());
-            let late = |_| Err(StoreError::Unknown("it did not answer in time".to_owned()));
-            match tokio::time::timeout(self.shared.store_time, expired).await.unwrap_or_else(late) {
-                Ok(names) if names.is_empty() => {}
-                Ok(names) => {
-                    tracing::info!(recordings = names.len(), "deleted recordings that had expired");
-                    names.iter().for_each(|name| self.shared.watchers.gone(name));
-                }
-                Err(error) => tracing::warn!(%error, "expired recordings could not be deleted"),
-            }
+            expiry.run(&self.shared, unix_ms()).await;
         }
     }
 }

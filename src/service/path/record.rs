@@ -9,6 +9,7 @@ use tonic::body::Body;
 use super::convert::summary_message;
 use super::fold::Folder;
 use super::live::Live;
+use super::options_diff;
 use super::request::{self, PathPiece};
 use super::shared::{Shared, unix_ms};
 use crate::checkpoint::PathName;
@@ -52,7 +53,7 @@ pub(super) async fn record_path(
             let index = messages.message_count();
             let Some(message) = messages.next(&mut rest)? else { continue };
             let piece = request::read::<pb::RecordPathRequest>(message, index)?;
-            let options = piece.check(piece.write_offset)?;
+            let options = piece.check(piece.write_offset.unwrap_or_default())?;
             target = Target::open(&shared, &piece, options.as_deref().copied()).await?;
             outcome = target.take(&piece, options.as_deref(), &mut folder);
         }
@@ -63,13 +64,11 @@ pub(super) async fn record_path(
         let folded = target.fold(&mut folder);
         body.progress().set_points(target.point_count());
         if let Err(error) = folded.and(outcome) {
-            target.settle().await;
-            return Err(error);
+            return Err(target.settled(error).await);
         }
     }
     if let Err(error) = messages.finish() {
-        target.settle().await;
-        return Err(error.into());
+        return Err(target.settled(error.into()).await);
     }
     target.reply().await
 }
@@ -87,13 +86,23 @@ impl Target {
             return Ok(Self::Anonymous { measurement, is_ended: false });
         }
         let name = path_name(&piece.name).map_err(|violation| violation.at(piece.place()))?;
-        // What is refused as a whole leaves no recording behind.
-        if let Some(error) = refused_at_first(piece, begun_with)
-            && shared.stored(&name).await?.is_none()
-        {
-            return Err(error);
+        // A call that is refused at once creates no recording, and does not end another writer's stream.
+        let refused = refused_at_first(piece, begun_with);
+        if refused.is_some() || piece.write_offset.is_none() {
+            match (shared.stored(&name).await?, refused) {
+                (None, Some(error)) => return Err(error),
+                (Some(stored), _) if piece.write_offset.is_none() => {
+                    Recording::resume(stored, shared.pace).admit(None, piece.points.len())?;
+                }
+                _ => {}
+            }
         }
-        let mut live = Live::open(shared, name.clone(), options).await?;
+        let mut live = match Live::open(shared, name.clone(), options).await {
+            Ok(live) => live,
+            Err(error) => {
+                return Err(options_diff::explain(error, shared, &name, options.as_ref()).await);
+            }
+        };
         let options = live.recording().map(|recording| *recording.measurement().options());
         let options = options.unwrap_or_else(|| Options::new(Metric::Geodesic));
         Ok(Self::Named { name, options, live: Box::new(live) })
@@ -128,10 +137,14 @@ impl Target {
     }
 
     /// The offset of the first point of a message.
-    fn base(&self, piece: &PathPiece<'_>, folder: &Folder) -> u64 {
+    fn base(&mut self, piece: &PathPiece<'_>, folder: &Folder) -> u64 {
         match self {
             Self::Anonymous { measurement, .. } => measurement.point_count() + folder.len(),
-            Self::Unknown | Self::Named { .. } => piece.write_offset,
+            Self::Unknown => piece.write_offset.unwrap_or_default(),
+            Self::Named { live, .. } => {
+                let next = live.recording().map_or(0, |recording| recording.next_offset());
+                piece.write_offset.unwrap_or(next)
+            }
         }
     }
 
@@ -152,10 +165,13 @@ impl Target {
                 }
                 same_options(piece, sent, measurement.options())?;
                 let point_count = measurement.point_count() + folder.len();
-                if piece.write_offset != 0 && piece.write_offset != point_count {
-                    let got = piece.write_offset;
-                    let text = format!("it is {got}, and the path goes on at {point_count}");
-                    return Err(FieldViolation::new("write_offset", text).at(piece.place()));
+                if let Some(got) = piece.write_offset
+                    && got != point_count
+                {
+                    // Without a name no point is durable.
+                    let (expected, committed_points) = (point_count, 0);
+                    let error = RecordingError::OffsetMismatch { expected, got, committed_points };
+                    return Err(error.into());
                 }
                 if *is_ended && count > 0 {
                     let text = "finish_write has ended the path before: set it in the last message";
@@ -172,21 +188,12 @@ impl Target {
                 same_options(piece, sent, options)?;
                 // Once it is over, `progress` says so before the next message.
                 let Some(recording) = live.recording() else { return Ok(()) };
-                let path_points = recording.measurement().point_count() + folder.len();
-                if piece.is_end || piece.write_offset != path_points {
-                    // Only what goes on where the path is may wait for more.
-                    fold(recording, folder)?;
-                }
-                let skip = match folder.len() {
-                    0 => recording.admit(piece.write_offset, count)?,
-                    _ => 0,
-                };
+                let skip = recording.admit(piece.write_offset, count)?.skip;
                 if skip < count {
                     folder.add(recording.measurement_mut(), &piece.points, skip)?;
                 }
                 if piece.is_end {
-                    fold(recording, folder)?;
-                    recording.end_at(piece.write_offset.saturating_add(count))?;
+                    recording.end_here()?;
                 }
                 Ok(())
             }
@@ -214,34 +221,38 @@ impl Target {
         }
     }
 
-    /// The stream ends with an error: whoever hears of it and asks for the offset to go on from is to hear that of
-    /// all that was taken.
-    async fn settle(&mut self) {
-        if let Self::Named { live, .. } = self {
-            live.settle().await;
+    /// Commits the points that came before an error of the stream, and returns the error with the number of
+    /// points that are durable then: a client that asks for the offset to continue from gets the same number.
+    async fn settled(&mut self, error: RpcError) -> RpcError {
+        let Self::Named { live, .. } = self else { return error };
+        live.settle().await;
+        match live.recording() {
+            Some(recording) => error.with_committed_points(recording.committed_points()),
+            None => error,
         }
     }
 
     /// The stream was closed.
     async fn reply(self) -> Result<pb::RecordPathResponse, RpcError> {
-        let (name, complete, committed_points, measurement) = match self {
+        let (name, complete, committed_points, skipped_points, measurement) = match self {
             Self::Unknown => {
                 let measurement = Measurement::new(Options::new(Metric::Geodesic));
-                (String::new(), true, 0, measurement)
+                (String::new(), true, 0, 0, measurement)
             }
             Self::Anonymous { measurement, .. } => {
-                (String::new(), true, measurement.point_count(), *measurement)
+                (String::new(), true, measurement.point_count(), 0, *measurement)
             }
             Self::Named { name, live, .. } => {
                 let gone = || RpcError::Deleted { name: name.to_string() };
                 let recording = live.close().await?.ok_or_else(gone)?;
                 let measurement = recording.measurement().clone();
-                let committed_points = recording.committed_points();
-                (name.to_string(), recording.is_complete(), committed_points, measurement)
+                let points = (recording.committed_points(), recording.skipped_points());
+                (name.to_string(), recording.is_complete(), points.0, points.1, measurement)
             }
         };
         let summary = summary_message(measurement.options(), &measurement.summary());
-        Ok(pb::RecordPathResponse { name, complete, committed_points, summary: Some(summary) })
+        let summary = Some(summary);
+        Ok(pb::RecordPathResponse { name, complete, committed_points, summary, skipped_points })
     }
 }
 
@@ -254,9 +265,8 @@ fn fold(recording: &mut Recording, folder: &mut Folder) -> Result<(), RpcError> 
 
 /// Why not even the first point of a message would be taken if the recording began with it.
 fn refused_at_first(piece: &PathPiece<'_>, options: Options) -> Option<RpcError> {
-    if piece.write_offset > 0 {
+    if let Some(got @ 1..) = piece.write_offset {
         let (expected, committed_points) = (0, 0);
-        let got = piece.write_offset;
         return Some(RecordingError::Gap { expected, got, committed_points }.into());
     }
     let mut trial = Measurement::new(options);
@@ -270,6 +280,7 @@ pub(super) fn path_name(name: &str) -> Result<PathName, FieldViolation> {
     name.parse::<PathName>().map_err(|error| FieldViolation::new("name", error.to_string()))
 }
 
+/// Checks the options of a later message: they belong to the whole stream.
 fn same_options(
     piece: &PathPiece<'_>,
     sent: Option<&Options>,
@@ -277,9 +288,8 @@ fn same_options(
 ) -> Result<(), RpcError> {
     match sent {
         Some(other) if other != options => {
-            let text =
-                "they differ from those of the first message, which are for the whole stream";
-            Err(FieldViolation::new("options", text).at(piece.place()))
+            let violations = options_diff::differences(other, options, "the stream");
+            Err(RpcError::Fields { place: piece.place(), violations })
         }
         _ => Ok(()),
     }

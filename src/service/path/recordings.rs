@@ -56,10 +56,7 @@ pub(super) async fn delete_path(
     request: pb::DeletePathRequest,
 ) -> Result<pb::DeletePathResponse, RpcError> {
     let name = path_name(&request.name)?;
-    let was_there = shared.ask(&name, shared.store.delete(name.clone())).await?;
-    if was_there {
-        shared.watchers.gone(&name);
-    }
+    let was_there = shared.delete(&name).await?;
     match was_there || request.allow_missing {
         true => Ok(pb::DeletePathResponse {}),
         false => Err(not_found(&name)),

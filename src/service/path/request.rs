@@ -22,7 +22,8 @@ pub(super) struct PathPiece<'a> {
     pub name: Cow<'a, str>,
     /// Boxed, since nearly all messages have none.
     pub options: Option<Box<pb::PathOptions>>,
-    pub write_offset: u64,
+    /// The offset of the first point, if the message says it.
+    pub write_offset: Option<u64>,
     pub points: Points<'a>,
     /// Whether the path ends with these points.
     pub is_end: bool,
@@ -51,7 +52,7 @@ pub(super) trait PieceMessage: Message + Default {
 pub(super) struct Parts {
     name: String,
     options: Option<pb::PathOptions>,
-    write_offset: u64,
+    write_offset: Option<u64>,
     rows: Vec<pb::Point>,
     columns: Option<pb::PointColumns>,
     is_end: bool,
@@ -81,7 +82,7 @@ impl PieceMessage for pb::MeasurePathsRequest {
         Parts {
             name: self.path_id,
             options: self.options,
-            write_offset: 0,
+            write_offset: None,
             rows: self.points,
             columns: self.columns,
             is_end: self.end_path,
@@ -210,7 +211,7 @@ mod tests {
         let request = pb::RecordPathRequest {
             name: "paths/a".to_owned(),
             options: Some(pb::PathOptions { model: 3, ..Default::default() }),
-            write_offset: 7,
+            write_offset: Some(7),
             columns: Some(columns()),
             finish_write: true,
             ..Default::default()
@@ -220,7 +221,10 @@ mod tests {
         let odd = [&common[..], &[0x78, 1]].concat();
         for message in [&common, &odd] {
             let piece = read::<pb::RecordPathRequest>(message, 0).unwrap();
-            assert_eq!((&*piece.name, piece.write_offset, piece.is_end), ("paths/a", 7, true));
+            assert_eq!(
+                (&*piece.name, piece.write_offset, piece.is_end),
+                ("paths/a", Some(7), true)
+            );
             let options = piece.check(7).unwrap().unwrap();
             assert_eq!(options.metric, crate::measure::Metric::Planar);
             assert_eq!(piece.points.len(), 2);

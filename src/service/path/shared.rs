@@ -1,26 +1,40 @@
-//! What all calls of the service have in common: the store, those who watch it, and the commits that
+//! The state that all calls of the service share: the store, the watchers, the writers, and the commits that
 //! outlive their streams.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime};
 
-use tokio::time::timeout;
+use tokio::sync::{Mutex, Semaphore, oneshot};
+use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 
-use super::watch::Watchers;
-use crate::checkpoint::{Checkpoint, CheckpointStore, PathName, StoreError, StoreFuture};
+use super::sweep::{Reclaim, reclaim};
+use super::updates::Watchers;
+use super::writers::Writers;
+use crate::checkpoint::{Checkpoint, CheckpointStore, Opening, PathName, StoreError, StoreFuture};
 use crate::recording::Pace;
 use crate::service::status::RpcError;
 
-/// How long a call waits for the store to answer. A disk that is alive answers within it.
+/// Maximum time that a call waits for the store. A working disk answers within it.
 const STORE_TIME: Duration = Duration::from_secs(10);
+/// Maximum number of deletions that wait for the store at the same time.
+const DELETIONS_MAX: usize = 256;
+/// How often a recording is loaded again after an unknown outcome, at most.
+const RECHECKS: usize = 3;
 
 pub(super) struct Shared {
     pub store: Arc<dyn CheckpointStore>,
     pub pace: Pace,
     pub store_time: Duration,
     pub watchers: Watchers,
+    pub writers: Arc<Writers>,
+    /// Open recordings, and the commits of streams that were cut.
     pub commits: TaskTracker,
+    pub reclaim: Mutex<Reclaim>,
+    /// Number of sweeps that made space in a full store.
+    pub reclaims: AtomicU64,
+    deletions: Arc<Semaphore>,
 }
 
 impl Shared {
@@ -30,27 +44,107 @@ impl Shared {
             pace,
             store_time: STORE_TIME,
             watchers: Watchers::default(),
+            writers: Arc::default(),
             commits: TaskTracker::new(),
+            reclaim: Mutex::default(),
+            reclaims: AtomicU64::new(0),
+            deletions: Arc::new(Semaphore::new(DELETIONS_MAX)),
         }
     }
 
-    /// What is stored under a name, unless it has expired.
+    /// The stored checkpoint, unless it has expired.
     pub(super) async fn stored(&self, name: &PathName) -> Result<Option<Checkpoint>, RpcError> {
         let stored = self.ask(name, self.store.load(name.clone())).await?;
         Ok(stored.filter(|stored| !has_expired(stored)))
     }
 
-    /// Waits for the store, but not for ever.
+    /// Opens a recording. If the store is full, makes space by removing abandoned recordings and tries once more.
+    pub(super) async fn open(
+        self: &Arc<Self>,
+        name: &PathName,
+        opening: Opening,
+    ) -> Result<Checkpoint, RpcError> {
+        let request = async {
+            match self.store.open(name.clone(), opening.clone()).await {
+                Err(StoreError::Full(_)) if reclaim(self).await => {
+                    self.store.open(name.clone(), opening).await
+                }
+                outcome => outcome,
+            }
+        };
+        self.ask(name, Box::pin(request)).await
+    }
+
+    /// Loads a checkpoint and reports the outcome to watchers.
+    pub(super) async fn load_and_report(
+        &self,
+        name: &PathName,
+    ) -> Result<Option<Checkpoint>, RpcError> {
+        self.ask(name, Box::pin(self.load_now(name))).await
+    }
+
+    async fn load_now(&self, name: &PathName) -> Result<Option<Checkpoint>, StoreError> {
+        // What was reported before the load was stored before it. If the load finds nothing, it was removed.
+        let known_epoch = self.watchers.known_epoch(name);
+        let loaded = self.store.load(name.clone()).await?;
+        match (&loaded, known_epoch) {
+            (Some(stored), _) => self.watchers.report_stored(name, &Arc::new(stored.clone())),
+            (None, Some(epoch)) => self.watchers.report_removed(name, epoch),
+            (None, None) => {}
+        }
+        Ok(loaded)
+    }
+
+    /// Deletes a recording and reports that to watchers, also if the caller stops waiting. Returns whether there
+    /// was one.
+    pub(super) async fn delete(self: &Arc<Self>, name: &PathName) -> Result<bool, RpcError> {
+        let request = async {
+            let closed = |_| StoreError::Unavailable("the service is closed".to_owned());
+            let permit = Arc::clone(&self.deletions).acquire_owned().await.map_err(closed)?;
+            let (reply, answer) = oneshot::channel();
+            let (shared, name) = (Arc::clone(self), name.clone());
+            tokio::spawn(async move {
+                let _permit = permit;
+                let outcome = shared.store.delete(name.clone()).await;
+                let is_unknown = matches!(outcome, Err(StoreError::Unknown(_)));
+                if let Ok(Some(epoch)) = outcome {
+                    shared.watchers.report_removed(&name, epoch);
+                }
+                // The caller may have stopped waiting.
+                let _ = reply.send(outcome);
+                if is_unknown {
+                    shared.recheck(&name).await;
+                }
+            });
+            let lost = |_| Err(StoreError::Unknown("its task was cancelled".to_owned()));
+            answer.await.unwrap_or_else(lost)
+        };
+        let removed = self.ask(name, Box::pin(request)).await?;
+        Ok(removed.is_some())
+    }
+
+    /// Finds out for watchers whether a recording still exists, after a removal whose outcome is unknown.
+    pub(super) async fn recheck(&self, name: &PathName) {
+        for _ in 0..RECHECKS {
+            // Without watchers there is no one to report to.
+            let Some(known_epoch) = self.watchers.known_epoch(name) else { return };
+            let outcome = self.load_and_report(name).await;
+            // While nothing is known, the load of a new watcher may still be on its way.
+            if matches!(outcome, Ok(Some(_))) || (outcome.is_ok() && known_epoch > 0) {
+                return;
+            }
+            sleep(self.pace.retry_pause()).await;
+        }
+    }
+
+    /// Waits for an answer of the store, at most for `store_time`.
     pub(super) async fn ask<T>(
         &self,
         name: &PathName,
         request: StoreFuture<'_, T>,
     ) -> Result<T, RpcError> {
-        let late = || {
-            let text = format!("it did not answer within {} s", self.store_time.as_secs_f64());
-            Err(StoreError::Unknown(text))
-        };
-        let outcome = timeout(self.store_time, request).await.unwrap_or_else(|_| late());
+        let outcome = timeout(self.store_time, request).await;
+        let outcome = outcome.unwrap_or_else(|_| Err(StoreError::Unknown(late(self.store_time))));
         outcome.map_err(|error| RpcError::Store {
             name: name.to_string(),
             error,
@@ -59,7 +153,12 @@ impl Shared {
     }
 }
 
-/// Whether it is time to delete a recording: it counts as deleted from then on.
+/// The text of a store error after a timeout.
+pub(super) fn late(time: Duration) -> String {
+    format!("it did not answer within {} s", time.as_secs_f64())
+}
+
+/// Whether a recording has expired. It counts as deleted from then on.
 pub(super) fn has_expired(stored: &Checkpoint) -> bool {
     stored.expire_unix_ms <= unix_ms()
 }

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::Semaphore;
 use waywiser::checkpoint::{
-    Checkpoint, CheckpointStore, Guard, Opening, Page, PathName, StoreError, StoreFuture,
+    Checkpoint, CheckpointStore, Guard, Opening, Page, PathName, StoreError, StoreFuture, Sweep,
+    Swept,
 };
 
 /// What kind of call.
@@ -17,7 +18,7 @@ pub enum Call {
     Load,
     List,
     Delete,
-    Expire,
+    Sweep,
 }
 
 /// What becomes of a call.
@@ -173,13 +174,13 @@ impl CheckpointStore for Faulty {
         Box::pin(self.through(Call::List, real))
     }
 
-    fn delete(&self, name: PathName) -> StoreFuture<'_, bool> {
+    fn delete(&self, name: PathName) -> StoreFuture<'_, Option<u64>> {
         let real = lazily(|| self.inner.delete(name));
         Box::pin(self.through(Call::Delete, real))
     }
 
-    fn expire(&self, now_unix_ms: i64) -> StoreFuture<'_, Vec<PathName>> {
-        let real = lazily(move || self.inner.expire(now_unix_ms));
-        Box::pin(self.through(Call::Expire, real))
+    fn sweep(&self, sweep: Sweep, after: Option<PathName>) -> StoreFuture<'_, Swept> {
+        let real = lazily(move || self.inner.sweep(sweep, after));
+        Box::pin(self.through(Call::Sweep, real))
     }
 }

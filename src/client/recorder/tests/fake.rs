@@ -1,7 +1,7 @@
 //! A server of the tests' own, over pipes in memory: it keeps one path, and each of its connections fares as the
 //! test has planned. It measures nothing.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -15,8 +15,11 @@ use hyper_util::rt::TokioIo;
 use prost::Message;
 use tokio::io::DuplexStream;
 use tokio::sync::{Notify, watch};
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
 use tower_service::Service;
 
+use super::super::super::convert::options_message;
 use super::super::*;
 use crate::measure::Metric;
 use crate::proto::waywiser_v1 as pb;
@@ -48,6 +51,38 @@ pub(super) enum Plan {
     MuteWatch,
     /// The same of RecordPath, which nobody reads.
     MuteRecord,
+    /// GetPath reports this many points less than there are. WatchPath reports the right number after the first
+    /// message of the stream.
+    Behind(u64),
+    /// RecordPath is refused after its first message.
+    Refused(Refusal),
+    /// The recording is deleted after the first message, and WatchPath reports it first.
+    Deleted,
+}
+
+/// Why a call is refused.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Refusal {
+    StoreFull,
+    OffsetGap,
+    PathDeleted,
+    Fenced,
+}
+
+impl Refusal {
+    fn status(self) -> Status {
+        let (code, reason) = match self {
+            Self::StoreFull => (Code::ResourceExhausted, "STORE_FULL"),
+            Self::OffsetGap => (Code::OutOfRange, "OFFSET_GAP"),
+            Self::PathDeleted => (Code::Aborted, "PATH_DELETED"),
+            Self::Fenced => (Code::Aborted, "WRITER_FENCED"),
+        };
+        let mut details = ErrorDetails::with_error_info(reason, "waywiser", HashMap::new());
+        if self == Self::StoreFull {
+            details.set_retry_info(Some(Duration::from_secs(1)));
+        }
+        Status::with_error_details(code, reason, details)
+    }
 }
 
 /// How a RecordPath stream ended at the server.
@@ -139,7 +174,7 @@ impl Fake {
         cut: Arc<Notify>,
     ) -> Option<()> {
         let method = request.uri().path().rsplit('/').next().unwrap().to_owned();
-        let messages = Messages { body: request.into_body(), bytes: BytesMut::new() };
+        let mut messages = Messages { body: request.into_body(), bytes: BytesMut::new() };
         match &*method {
             "GetPath" if plan == Plan::MuteGet => std::future::pending().await,
             "WatchPath" if plan == Plan::MuteWatch => std::future::pending().await,
@@ -148,7 +183,7 @@ impl Fake {
                 let kept = *self.kept.borrow();
                 let mut stream = head(&mut response)?;
                 let Some(mut kept) = kept else { return status(&mut stream, 5) };
-                if let Plan::Stale(by) | Plan::Late(by) = plan {
+                if let Plan::Stale(by) | Plan::Late(by) | Plan::Behind(by) = plan {
                     kept.points -= by;
                 }
                 send(&mut stream, &pb::GetPathResponse { path: Some(path(kept)) })?;
@@ -157,6 +192,13 @@ impl Fake {
             "WatchPath" => {
                 let mut news = self.kept.subscribe();
                 let mut stream = head(&mut response)?;
+                if let Plan::Behind(_) | Plan::Deleted = plan {
+                    news.borrow_and_update();
+                    news.changed().await.ok()?;
+                }
+                if plan == Plan::Deleted {
+                    return status(&mut stream, 5);
+                }
                 loop {
                     let kept = *news.borrow_and_update();
                     let is_told = !matches!(plan, Plan::CutUntold(_) | Plan::Stale(_));
@@ -168,6 +210,21 @@ impl Fake {
                     }
                     news.changed().await.ok()?;
                 }
+            }
+            _ if plan == Plan::Deleted => {
+                messages.next::<pb::RecordPathRequest>().await.ok()?;
+                self.kept.send_replace(None);
+                std::future::pending().await
+            }
+            _ if matches!(plan, Plan::Refused(_)) => {
+                let Plan::Refused(refusal) = plan else { return None };
+                messages.next::<pb::RecordPathRequest>().await.ok()?;
+                if refusal == Refusal::PathDeleted {
+                    self.kept.send_replace(None);
+                }
+                let mut trailers = HeaderMap::new();
+                refusal.status().add_header(&mut trailers).ok()?;
+                head(&mut response)?.send_trailers(trailers).ok()
             }
             _ => {
                 let end = self.record(messages, plan, &cut).await;
@@ -194,6 +251,7 @@ impl Fake {
         if plan == Plan::Glimpse {
             return End::Lost;
         }
+        let mut next = None;
         loop {
             let message: pb::RecordPathRequest = match messages.next().await {
                 Ok(Some(message)) => message,
@@ -209,7 +267,12 @@ impl Fake {
             }
             let mut kept = (*self.kept.borrow()).unwrap_or_default();
             let mut seen = self.seen();
-            let (mut x, mut offset) = (0, message.write_offset);
+            let (mut x, mut offset) =
+                (0, message.write_offset.expect("every message has an offset"));
+            assert!(
+                next.is_none_or(|next| next == offset),
+                "a message does not continue the stream"
+            );
             for difference in message.columns.unwrap_or_default().x {
                 x += difference;
                 assert_eq!(x, i64::try_from(offset).unwrap(), "a point is in another place");
@@ -220,6 +283,7 @@ impl Fake {
                 }
                 offset += 1;
             }
+            next = Some(offset);
             seen.finishes += u64::from(message.finish_write && !kept.is_complete);
             kept.is_complete |= message.finish_write;
             *self.seen.lock().unwrap() = seen;
@@ -235,7 +299,7 @@ impl Fake {
 fn path(kept: Kept) -> pb::Path {
     let length = Some(kept.points.saturating_sub(1) as f64);
     let summary = pb::PathSummary {
-        options: Some(pb::PathOptions { model: pb::Model::Planar.into(), ..Default::default() }),
+        options: Some(options_message(&Options::new(Metric::Planar))),
         point_count: kept.points,
         length,
         raw_length: length,

@@ -1,0 +1,157 @@
+//! The directory of an open store: its lock, and whether it is still the one that a restart would open.
+//!
+//! The lock file also holds the number of the last transaction. It is written after each commit, without a sync
+//! of its own, so it is never ahead of the database. A database that is behind it is an older copy.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use super::open::{FILE, LOCK, StoreOpenError, at};
+
+/// `wayw`, the number of the transaction, and a CRC-32 of both.
+const NOTE_BYTES: usize = 16;
+const MAGIC: [u8; 4] = *b"wayw";
+
+/// The device and the number of a file.
+#[cfg(unix)]
+type Identity = (u64, u64);
+#[cfg(not(unix))]
+type Identity = ();
+
+#[cfg(unix)]
+fn identity(metadata: &fs::Metadata) -> Identity {
+    use std::os::unix::fs::MetadataExt as _;
+    (metadata.dev(), metadata.ino())
+}
+
+/// Other systems do not let a file be removed while it is open, and only its existence is checked.
+#[cfg(not(unix))]
+fn identity(_: &fs::Metadata) -> Identity {}
+
+/// The directory of a store, locked for this process as long as this lives.
+#[derive(Debug)]
+pub(super) struct Home {
+    directory: PathBuf,
+    lock: File,
+    lock_identity: Identity,
+    file_identity: Identity,
+    /// Whether the last check failed.
+    is_replaced: AtomicBool,
+}
+
+/// Creates the directory if there is none, and locks it as long as the returned file lives.
+pub(super) fn lock(directory: &Path) -> Result<File, StoreOpenError> {
+    fs::create_dir_all(directory).map_err(at(directory))?;
+    let path = directory.join(LOCK);
+    let mut options = OpenOptions::new();
+    let options = options.create(true).truncate(false).read(true).write(true);
+    let lock = options.open(&path).map_err(at(&path))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => {
+            Err(StoreOpenError::InUse { directory: directory.to_owned() })
+        }
+        Err(TryLockError::Error(error)) => Err(at(&path)(error)),
+    }
+}
+
+/// Clears the number of the last transaction, for a new database.
+pub(super) fn clear_note(lock: &File) -> io::Result<()> {
+    lock.set_len(0)?;
+    lock.sync_all()
+}
+
+impl Home {
+    /// The directory of a lock and of a database file in it.
+    pub(super) fn new(directory: &Path, lock: File) -> Result<Self, StoreOpenError> {
+        let file = directory.join(FILE);
+        let file_identity = identity(&fs::metadata(&file).map_err(at(&file))?);
+        let lock_identity = identity(&lock.metadata().map_err(at(&directory.join(LOCK)))?);
+        let directory = directory.to_owned();
+        let is_replaced = AtomicBool::new(false);
+        Ok(Self { directory, lock, lock_identity, file_identity, is_replaced })
+    }
+
+    /// Checks that the paths still lead to the files that are open. Takes two system calls.
+    ///
+    /// # Errors
+    /// What happened, and what to do. Logged when it is first noticed.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let is_same = |name: &str, expected: Identity| {
+            fs::metadata(self.directory.join(name)).is_ok_and(|found| identity(&found) == expected)
+        };
+        if is_same(LOCK, self.lock_identity) && is_same(FILE, self.file_identity) {
+            if self.is_replaced.swap(false, Relaxed) {
+                tracing::info!(directory = %self.directory.display(), "the data directory is back");
+            }
+            return Ok(());
+        }
+        let text = format!(
+            "{} was deleted, moved or replaced while the server runs, so that a restart would not find \
+             what is stored now: put it back, or restart the server",
+            self.directory.display()
+        );
+        if !self.is_replaced.swap(true, Relaxed) {
+            tracing::error!("{text}");
+        }
+        Err(text)
+    }
+
+    /// Checks that an open file is the database of this directory.
+    pub(super) fn check_file(&self, file: &File) -> io::Result<()> {
+        match identity(&file.metadata()?) == self.file_identity {
+            true => Ok(()),
+            false => Err(io::Error::other("it was replaced by another file: restart the server")),
+        }
+    }
+
+    /// Notes the number of the last transaction.
+    pub(super) fn note(&self, turn: u64) {
+        if let Err(error) = write_at_start(&self.lock, &note(turn)) {
+            tracing::debug!(%error, "the number of the last transaction was not noted");
+        }
+    }
+
+    /// The number of the last transaction that was noted, if there is one.
+    pub(super) fn noted(&self) -> Option<u64> {
+        let mut bytes = [0; NOTE_BYTES];
+        read_at_start(&self.lock, &mut bytes).ok()?;
+        let turn = u64::from_le_bytes(bytes[4..12].try_into().ok()?);
+        (bytes == note(turn)).then_some(turn)
+    }
+}
+
+fn note(turn: u64) -> [u8; NOTE_BYTES] {
+    let mut bytes = [0; NOTE_BYTES];
+    bytes[..4].copy_from_slice(&MAGIC);
+    bytes[4..12].copy_from_slice(&turn.to_le_bytes());
+    let sum = crc32fast::hash(&bytes[..12]);
+    bytes[12..].copy_from_slice(&sum.to_le_bytes());
+    bytes
+}
+
+#[cfg(unix)]
+fn write_at_start(file: &File, bytes: &[u8]) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, 0)
+}
+
+#[cfg(unix)]
+fn read_at_start(file: &File, bytes: &mut [u8]) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, bytes, 0)
+}
+
+#[cfg(not(unix))]
+fn write_at_start(mut file: &File, bytes: &[u8]) -> io::Result<()> {
+    use std::io::{Seek as _, Write as _};
+    file.rewind()?;
+    file.write_all(bytes)
+}
+
+#[cfg(not(unix))]
+fn read_at_start(mut file: &File, bytes: &mut [u8]) -> io::Result<()> {
+    use std::io::{Read as _, Seek as _};
+    file.rewind()?;
+    file.read_exact(bytes)
+}

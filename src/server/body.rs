@@ -1,0 +1,105 @@
+//! The request body of a stream: what h2 has received of it, read frame by frame.
+//!
+//! [`Input`] is shared with the connection's [`Usage`], which asks how much of it is unread. It says how the
+//! stream ended exactly as h2 does: a reset is an error, also RST_STREAM(NO_ERROR).
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::RecvStream;
+use http_body::{Frame, SizeHint};
+
+use super::memory::Usage;
+use crate::service::Progress;
+
+/// The received side of a stream.
+#[derive(Debug)]
+pub(super) struct Input {
+    state: Mutex<State>,
+    usage: Arc<Usage>,
+    progress: Arc<Progress>,
+}
+
+#[derive(Debug)]
+struct State {
+    stream: RecvStream,
+    frames_read: u64,
+    is_data_over: bool,
+}
+
+impl Input {
+    /// Takes a stream and has its unread input charged to the connection.
+    pub(super) fn new(
+        stream: RecvStream,
+        usage: &Arc<Usage>,
+        progress: Arc<Progress>,
+    ) -> Arc<Self> {
+        let state = Mutex::new(State { stream, frames_read: 0, is_data_over: false });
+        let input = Arc::new(Self { state, usage: Arc::clone(usage), progress });
+        usage.watch(&input);
+        input
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Bytes that nothing was made of yet, and how many DATA frames have been read.
+    pub(super) fn unread(&self) -> (u64, u64) {
+        let mut state = self.state();
+        let unread = state.stream.flow_control().used_capacity() as u64;
+        (unread + self.progress.buffered_bytes(), state.frames_read)
+    }
+}
+
+impl Drop for Input {
+    fn drop(&mut self) {
+        self.usage.input_ended(self.state().frames_read);
+    }
+}
+
+/// The body that a service reads.
+#[derive(Debug)]
+pub(super) struct IncomingBody(Arc<Input>);
+
+impl IncomingBody {
+    pub(super) fn new(input: Arc<Input>) -> Self {
+        Self(input)
+    }
+}
+
+impl http_body::Body for IncomingBody {
+    type Data = Bytes;
+    type Error = h2::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+        let mut state = self.0.state();
+        if !state.is_data_over {
+            match ready!(state.stream.poll_data(cx)) {
+                Some(Ok(data)) => {
+                    state.frames_read += 1;
+                    // It fails only for more than was received.
+                    let _ = state.stream.flow_control().release_capacity(data.len());
+                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                }
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => state.is_data_over = true,
+            }
+        }
+        let trailers = ready!(state.stream.poll_trailers(cx));
+        Poll::Ready(trailers.transpose().map(|trailers| trailers.map(Frame::trailers)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.state().stream.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::default()
+    }
+}

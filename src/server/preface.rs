@@ -1,0 +1,182 @@
+//! The first bytes of a connection: the HTTP/2 preface, or something else that deserves a readable answer.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::timeout;
+
+/// The client connection preface, RFC 9113, section 3.4.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// The header of the SETTINGS frame that must follow it.
+const SETTINGS_HEADER_BYTES: usize = 9;
+
+/// The longest request line of an HTTP/1 client that is recognized.
+const HTTP1_BYTES_MAX: usize = 24;
+
+const HTTP1_ANSWER: &[u8] = b"HTTP/1.1 505 HTTP Version Not Supported\r\n\
+    content-type: text/plain; charset=utf-8\r\n\
+    content-length: 140\r\n\
+    connection: close\r\n\
+    \r\n\
+    This port speaks gRPC over HTTP/2 without TLS, not HTTP/1.1.\n\
+    Use a gRPC client; for a browser, put a gRPC-Web proxy such as Envoy in front.\n";
+
+/// Why a connection does not become an HTTP/2 connection.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PrefaceError {
+    #[error("the client sent no HTTP/2 preface within {} s", .0.as_secs_f64())]
+    Late(Duration),
+    #[error("the client closed the connection before its HTTP/2 preface")]
+    Closed,
+    #[error("the client speaks HTTP/1; it was sent a 505 answer")]
+    Http1,
+    #[error("the client started a TLS handshake; this port speaks HTTP/2 without TLS")]
+    Tls,
+    #[error("the first bytes are not an HTTP/2 preface")]
+    Foreign,
+    #[error("the connection failed: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl PrefaceError {
+    /// Whether the client spoke another protocol, which the operator may want to know.
+    pub(super) fn is_foreign(&self) -> bool {
+        matches!(self, Self::Http1 | Self::Tls | Self::Foreign)
+    }
+}
+
+/// Reads the preface and the first frame header, which a client must send within `time`, and returns them.
+///
+/// # Errors
+/// When they do not arrive in time, or something else does. An HTTP/1 request is answered first.
+pub(super) async fn read<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    time: Duration,
+) -> Result<Bytes, PrefaceError> {
+    timeout(time, async {
+        let outcome = read_unbounded(stream).await;
+        if let Err(PrefaceError::Http1) = outcome {
+            answer_http1(stream).await?;
+        }
+        outcome
+    })
+    .await
+    .unwrap_or(Err(PrefaceError::Late(time)))
+}
+
+async fn read_unbounded<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Bytes, PrefaceError> {
+    let wanted = PREFACE.len() + SETTINGS_HEADER_BYTES;
+    let mut bytes = BytesMut::with_capacity(wanted);
+    while bytes.len() < wanted {
+        let missing = wanted - bytes.len();
+        let received = (&mut *stream).take(missing as u64).read_buf(&mut bytes).await?;
+        let preface = &bytes[..bytes.len().min(PREFACE.len())];
+        if !PREFACE.starts_with(preface) {
+            // A method may have arrived in part.
+            match classify(&bytes) {
+                Some(error) => return Err(error),
+                None if received > 0 => continue,
+                None => return Err(PrefaceError::Foreign),
+            }
+        }
+        if received == 0 {
+            return Err(PrefaceError::Closed);
+        }
+    }
+    Ok(bytes.freeze())
+}
+
+/// What bytes are that are not a preface; `None` while more of them are needed.
+fn classify(bytes: &[u8]) -> Option<PrefaceError> {
+    const TLS_HANDSHAKE: u8 = 0x16;
+    if bytes.first() == Some(&TLS_HANDSHAKE) {
+        return Some(PrefaceError::Tls);
+    }
+    // A method is a token of upper-case letters in every request that is sent in practice.
+    let method_bytes = bytes.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
+    match bytes.get(method_bytes) {
+        Some(b' ') if method_bytes > 0 => Some(PrefaceError::Http1),
+        None if bytes.len() < HTTP1_BYTES_MAX => None,
+        _ => Some(PrefaceError::Foreign),
+    }
+}
+
+/// Answers and reads what else the client sends, so that closing the socket does not take the answer with it.
+async fn answer_http1<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> io::Result<()> {
+    const DISCARDED_BYTES_MAX: u64 = 64 * 1024;
+    stream.write_all(HTTP1_ANSWER).await?;
+    stream.shutdown().await?;
+    let mut rest = (&mut *stream).take(DISCARDED_BYTES_MAX);
+    tokio::io::copy(&mut rest, &mut tokio::io::sink()).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::duplex;
+
+    use super::*;
+
+    /// What the reader makes of bytes that arrive in pieces of this length, and what it answers.
+    async fn outcome(bytes: &[u8], piece: usize) -> (Result<Bytes, PrefaceError>, String) {
+        let (mut client, mut server) = duplex(4096);
+        let server = async move {
+            let outcome = read(&mut server, Duration::from_secs(3600)).await;
+            drop(server);
+            outcome
+        };
+        let client = async move {
+            for piece in bytes.chunks(piece) {
+                // The reader may have closed its end.
+                let _ = client.write_all(piece).await;
+                tokio::task::yield_now().await;
+            }
+            let _ = client.shutdown().await;
+            let mut answer = String::new();
+            let _ = client.read_to_string(&mut answer).await;
+            answer
+        };
+        futures::future::join(server, client).await
+    }
+
+    #[tokio::test]
+    async fn a_preface_is_returned_with_the_first_frame_header_and_nothing_more() {
+        let bytes = [PREFACE, &[0, 0, 0, 4, 0, 0, 0, 0, 0], b"and more"].concat();
+        for piece in [1, 7, 1000] {
+            let (outcome, answer) = outcome(&bytes, piece).await;
+            assert_eq!(outcome.unwrap(), bytes[..33]);
+            assert_eq!(answer, "");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_http1_request_is_answered_with_text() {
+        for piece in [1, 3, 1000] {
+            let (outcome, answer) = outcome(b"POST /metrics HTTP/1.1\r\n\r\n", piece).await;
+            assert!(matches!(outcome, Err(PrefaceError::Http1)));
+            let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+            assert!(head.starts_with("HTTP/1.1 505 "), "{head}");
+            assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{answer}");
+            assert!(body.contains("gRPC over HTTP/2"));
+        }
+    }
+
+    #[tokio::test]
+    async fn other_protocols_are_named() {
+        let of = |bytes: &'static [u8]| async { outcome(bytes, 1000).await.0.unwrap_err() };
+        assert!(matches!(of(&[0x16, 3, 1, 2, 0, 1]).await, PrefaceError::Tls));
+        assert!(matches!(of(&[0; 99]).await, PrefaceError::Foreign));
+        assert!(matches!(of(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ").await, PrefaceError::Foreign));
+        assert!(matches!(of(b"PRI * HTTP/2.0\r\n").await, PrefaceError::Closed));
+        assert!(matches!(of(b"").await, PrefaceError::Closed));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_sends_nothing_is_late() {
+        let (_client, mut server) = duplex(64);
+        let error = read(&mut server, Duration::from_secs(10)).await.unwrap_err();
+        insta::assert_snapshot!(error, @"the client sent no HTTP/2 preface within 10 s");
+    }
+}

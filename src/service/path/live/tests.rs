@@ -1,0 +1,105 @@
+//! The end of the service and the pauses between commits that fail.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures::FutureExt as _;
+
+use super::*;
+use crate::checkpoint::{CheckpointStore, Guard, MemoryStore, Page, StoreFuture, Sweep, Swept};
+use crate::measure::{Fix, Metric, Point};
+use crate::recording::Pace;
+use crate::service::StreamLimits;
+use crate::service::path::PathService;
+
+fn name() -> PathName {
+    "paths/walk".parse().unwrap()
+}
+
+fn options() -> Option<Options> {
+    Some(Options::new(Metric::Planar))
+}
+
+fn fold(live: &mut Live, points: usize) {
+    let recording = live.recording().unwrap();
+    let fixes = vec![Fix::new(Point::planar(1.0, 2.0).unwrap()); points];
+    recording.measurement_mut().extend(&fixes).unwrap();
+    recording.folded(unix_ms());
+}
+
+#[tokio::test]
+async fn the_service_is_settled_only_when_no_recording_is_open() {
+    let store = Arc::new(MemoryStore::default());
+    let service = PathService::new(StreamLimits::default(), store.clone(), Pace::default());
+    let mut live = Live::open(&service.shared, name(), options()).await.unwrap();
+    fold(&mut live, 5);
+    // The stream is cut, and hyper has not dropped it yet.
+    let mut settled = Box::pin(service.settled());
+    assert!((&mut settled).now_or_never().is_none(), "a recording is still open");
+    drop(live);
+    settled.await;
+    let stored = store.load(name()).await.unwrap().unwrap();
+    assert_eq!(stored.committed_points(), 5);
+    assert!(!service.shared.writers.contains(&name()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recording_that_stays_open_does_not_keep_the_service() {
+    let store = Arc::new(MemoryStore::default());
+    let service = PathService::new(StreamLimits::default(), store, Pace::default());
+    let live = Live::open(&service.shared, name(), options()).await.unwrap();
+    service.settled().await;
+    drop(live);
+}
+
+/// A store that is not available for commits, and counts them.
+#[derive(Default)]
+struct Away {
+    inner: MemoryStore,
+    commits: AtomicU64,
+}
+
+impl CheckpointStore for Away {
+    fn open(&self, name: PathName, opening: Opening) -> StoreFuture<'_, Checkpoint> {
+        self.inner.open(name, opening)
+    }
+
+    fn commit(&self, _: PathName, _: Guard, _: Checkpoint) -> StoreFuture<'_, ()> {
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        Box::pin(async { Err(StoreError::Unavailable("it is away".into())) })
+    }
+
+    fn load(&self, name: PathName) -> StoreFuture<'_, Option<Checkpoint>> {
+        self.inner.load(name)
+    }
+
+    fn list(&self, after: Option<PathName>, limit: usize) -> StoreFuture<'_, Page> {
+        self.inner.list(after, limit)
+    }
+
+    fn delete(&self, name: PathName) -> StoreFuture<'_, Option<u64>> {
+        self.inner.delete(name)
+    }
+
+    fn sweep(&self, sweep: Sweep, after: Option<PathName>) -> StoreFuture<'_, Swept> {
+        self.inner.sweep(sweep, after)
+    }
+}
+
+/// A stream that is closed, or cut, commits what it has. While the store is away it pauses between its tries.
+#[tokio::test]
+async fn a_store_that_is_away_is_asked_with_pauses() {
+    let store = Arc::new(Away::default());
+    let interval = Duration::from_millis(5);
+    let pace = Pace { interval, ..Pace::default() };
+    let mut shared = Shared::new(store.clone(), pace);
+    shared.store_time = Duration::from_millis(50);
+    let shared = Arc::new(shared);
+    let mut live = Live::open(&shared, name(), options()).await.unwrap();
+    fold(&mut live, 5);
+    let begun = std::time::Instant::now();
+    live.settle().await;
+    let tries = store.commits.load(Ordering::Relaxed);
+    // One at once, and one after each pause.
+    let pauses = begun.elapsed().as_millis() as u64 / interval.as_millis() as u64;
+    assert!((1..=pauses + 1).contains(&tries), "{tries} tries in {pauses} pauses");
+}

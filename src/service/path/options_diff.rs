@@ -1,0 +1,138 @@
+//! Compares options with those of a recording or of a stream, field by field, for error messages.
+
+use std::fmt;
+
+use super::convert::options_message;
+use super::shared::Shared;
+use crate::checkpoint::{PathName, StoreError};
+use crate::measure::Options;
+use crate::proto::waywiser_v1 as pb;
+use crate::service::status::RpcError;
+use crate::service::violation::FieldViolation;
+
+/// Names the fields that differ if a recording is not opened because of its options. Returns other errors as
+/// they are, and this one too if the recording cannot be read.
+pub(super) async fn explain(
+    error: RpcError,
+    shared: &Shared,
+    name: &PathName,
+    sent: Option<&Options>,
+) -> RpcError {
+    let differ = matches!(&error, RpcError::Store { error: StoreError::OptionsDiffer, .. });
+    let Some(sent) = sent.filter(|_| differ) else { return error };
+    let Ok(Some(stored)) = shared.stored(name).await else { return error };
+    let violations = differences(sent, stored.measurement.options(), "the recording");
+    match violations.is_empty() {
+        // Another client has deleted the recording and started it again.
+        true => error,
+        false => RpcError::OptionsDiffer { name: name.to_string(), violations },
+    }
+}
+
+/// One violation for each field that has another value. `origin` says what the other options belong to.
+pub(super) fn differences(sent: &Options, other: &Options, origin: &str) -> Vec<FieldViolation> {
+    let defaults = |options: &Options| fields(&options_message(&Options::new(options.metric)));
+    let values = |options| fields(&options_message(options)).into_iter().zip(defaults(options));
+    let mut violations = Vec::new();
+    for (((name, sent), sent_default), ((_, other), other_default)) in
+        values(sent).zip(values(other))
+    {
+        // The defaults of two models may differ, and neither client has set them.
+        let is_default = sent == sent_default.1 && other == other_default.1 && name != "model";
+        if sent != other && !is_default {
+            let text = format!("it is {sent} in this message and {other} in {origin}");
+            violations.push(FieldViolation::new(format!("options.{name}"), text));
+        }
+    }
+    violations
+}
+
+/// The value of a field as text.
+fn number(value: f64) -> String {
+    if value == 0.0 { "unset".to_owned() } else { value.to_string() }
+}
+
+/// A time in full, so that two times that differ have different texts.
+fn seconds(time: &prost_types::Duration) -> String {
+    let text = format!("{}.{:09}", time.seconds, time.nanos);
+    format!("{} s", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+fn fields(options: &pb::PathOptions) -> Vec<(&'static str, String)> {
+    let text = |value: &dyn fmt::Display| value.to_string();
+    let gap_time = options.max_gap_time.as_ref();
+    vec![
+        ("model", text(&options.model().as_str_name())),
+        ("elevation_mode", text(&options.elevation_mode().as_str_name())),
+        ("xy_resolution", number(options.xy_resolution)),
+        ("z_resolution", number(options.z_resolution)),
+        ("max_gap_time", gap_time.map_or_else(|| number(0.0), seconds)),
+        ("max_gap_m", number(options.max_gap_m)),
+        ("max_gap", number(options.max_gap)),
+        ("max_speed_mps", number(options.max_speed_mps)),
+        ("max_speed", number(options.max_speed)),
+        ("reanchor_count", text(&options.reanchor_count)),
+        ("min_step_m", number(options.min_step_m)),
+        ("min_step", number(options.min_step)),
+        ("max_accuracy_m", number(options.max_accuracy_m)),
+        ("reject_backward_time", text(&options.reject_backward_time)),
+        ("stopped_speed_mps", number(options.stopped_speed_mps)),
+        ("stopped_speed", number(options.stopped_speed)),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::{Elevation, Metric};
+
+    fn listed(sent: &Options, other: &Options) -> String {
+        let violations = differences(sent, other, "the recording");
+        violations.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn every_field_that_differs_is_named_with_both_values() {
+        let planar = Options::new(Metric::Planar);
+        assert_eq!(listed(&planar, &planar), "");
+        let all = Options {
+            elevation: Elevation::ThreeDimensional,
+            xy_resolution: 0.5,
+            z_resolution: 0.25,
+            max_gap_time_ns: Some(1_500_000_000),
+            max_gap: Some(1.0),
+            max_speed: Some(2.0),
+            reanchor_count: 7,
+            min_step: Some(3.0),
+            max_accuracy_m: Some(4.0),
+            reject_backward_time: true,
+            stopped_speed: Some(5.0),
+            ..planar
+        };
+        insta::assert_snapshot!(listed(&all, &planar), @r"
+        options.elevation_mode: it is ELEVATION_MODE_THREE_DIMENSIONAL in this message and ELEVATION_MODE_IGNORED in the recording
+        options.xy_resolution: it is 0.5 in this message and 1 in the recording
+        options.z_resolution: it is 0.25 in this message and 1 in the recording
+        options.max_gap_time: it is 1.5 s in this message and unset in the recording
+        options.max_gap: it is 1 in this message and unset in the recording
+        options.max_speed: it is 2 in this message and unset in the recording
+        options.reanchor_count: it is 7 in this message and 3 in the recording
+        options.min_step: it is 3 in this message and unset in the recording
+        options.max_accuracy_m: it is 4 in this message and unset in the recording
+        options.reject_backward_time: it is true in this message and false in the recording
+        options.stopped_speed: it is 5 in this message and unset in the recording
+        ");
+        let geodesic = Options { min_step: Some(3.0), ..Options::new(Metric::Geodesic) };
+        insta::assert_snapshot!(listed(&geodesic, &planar), @r"
+        options.model: it is MODEL_WGS84_GEODESIC in this message and MODEL_PLANAR in the recording
+        options.min_step_m: it is 3 in this message and unset in the recording
+        ");
+        // One nanosecond in a century is a difference, too.
+        let gap = |ns| Options { max_gap_time_ns: Some(ns), ..planar };
+        let century_ns = 3_155_760_000_000_000_000;
+        insta::assert_snapshot!(
+            listed(&gap(century_ns), &gap(century_ns + 1)),
+            @"options.max_gap_time: it is 3155760000 s in this message and 3155760000.000000001 s in the recording"
+        );
+    }
+}

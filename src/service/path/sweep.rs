@@ -1,0 +1,176 @@
+//! Removes recordings that have expired and, when the store is full, recordings that were abandoned.
+//!
+//! A sweep runs in steps of bounded size, one at a time. Each step is a request of its own to the store, so other
+//! requests are served in between, and its removals are reported to watchers before the next step starts.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+
+use super::shared::{Shared, unix_ms};
+use crate::checkpoint::{Abandoned, PathName, StoreError, Sweep, Swept};
+
+/// A recording is abandoned if it has not grown for this long and no stream writes to it.
+const ABANDONED_TIME: Duration = Duration::from_secs(10 * 60);
+/// A recording with more points than this is never taken for abandoned.
+const ABANDONED_POINTS_MAX: u64 = 1_000;
+/// Maximum number of abandoned recordings that are removed at once, to make space for as many new ones.
+const ABANDONED_AT_ONCE: usize = 16;
+/// After a full round without an abandoned recording the next round starts no sooner than this.
+const FRUITLESS_PAUSE: Duration = Duration::from_secs(10);
+/// Minimum time between two log lines about removed recordings.
+const LOG_PAUSE: Duration = Duration::from_secs(10);
+
+/// Removes expired recordings, round by round.
+#[derive(Debug, Default)]
+pub(super) struct Expiry {
+    /// Where an interrupted round continues.
+    after: Option<PathName>,
+}
+
+impl Expiry {
+    /// Removes everything that has expired. After an error, the next call continues at the step that failed.
+    pub(super) async fn run(&mut self, shared: &Arc<Shared>, now_unix_ms: i64) {
+        let mut removed = 0;
+        loop {
+            match step(shared, Sweep::expired(now_unix_ms), self.after.clone()).await {
+                Ok(swept) => {
+                    removed += swept.removed.len();
+                    self.after = swept.next;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "expired recordings could not be deleted; the next sweep continues here");
+                    break;
+                }
+            }
+            if self.after.is_none() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        if removed > 0 {
+            tracing::info!(recordings = removed, "deleted expired recordings");
+        }
+    }
+}
+
+/// The state of the sweeps for abandoned recordings.
+#[derive(Debug, Default)]
+pub(super) struct Reclaim {
+    /// Where the next sweep starts.
+    after: Option<PathName>,
+    fruitless_until: Option<Instant>,
+    logged_at: Option<Instant>,
+    /// Removed since the last log line.
+    unlogged: usize,
+}
+
+/// Makes space in a full store: removes expired recordings and up to [`ABANDONED_AT_ONCE`] abandoned ones.
+/// Returns whether it, or another call in the meantime, removed any.
+///
+/// One call runs at a time. It checks each recording at most once.
+pub(super) async fn reclaim(shared: &Arc<Shared>) -> bool {
+    let successes = shared.reclaims.load(Relaxed);
+    let mut reclaim = shared.reclaim.lock().await;
+    if shared.reclaims.load(Relaxed) != successes {
+        return true;
+    }
+    if reclaim.fruitless_until.is_some_and(|until| Instant::now() < until) {
+        return false;
+    }
+    let writers = Arc::clone(&shared.writers);
+    let now_unix_ms = unix_ms();
+    let abandoned_ms = i64::try_from(ABANDONED_TIME.as_millis()).unwrap_or(i64::MAX);
+    let sweep = Sweep {
+        now_unix_ms,
+        abandoned: Some(Abandoned {
+            update_unix_ms: now_unix_ms.saturating_sub(abandoned_ms),
+            points_max: ABANDONED_POINTS_MAX,
+            removals_max: ABANDONED_AT_ONCE,
+            has_writer: Arc::new(move |name| writers.contains(name)),
+        }),
+    };
+    let start = reclaim.after.clone();
+    let mut has_wrapped = start.is_none();
+    loop {
+        let swept = match step(shared, sweep.clone(), reclaim.after.clone()).await {
+            Ok(swept) => swept,
+            Err(error) => {
+                tracing::warn!(%error, "abandoned recordings could not be deleted");
+                return false;
+            }
+        };
+        reclaim.after = swept.next;
+        if let Some(first) = swept.removed.first() {
+            reclaim.log(swept.removed.len(), &first.name);
+            shared.reclaims.fetch_add(1, Relaxed);
+            return true;
+        }
+        let is_round = reclaim.after.is_none() || (start.is_some() && reclaim.after >= start);
+        if has_wrapped && is_round {
+            reclaim.fruitless_until = Some(Instant::now() + FRUITLESS_PAUSE);
+            return false;
+        }
+        has_wrapped |= reclaim.after.is_none();
+    }
+}
+
+impl Reclaim {
+    fn log(&mut self, removed: usize, first: &PathName) {
+        self.unlogged += removed;
+        let now = Instant::now();
+        if self.logged_at.is_none_or(|at| now >= at + LOG_PAUSE) {
+            tracing::warn!(
+                recordings = self.unlogged,
+                %first,
+                "the store is full: deleted expired recordings, and small unfinished ones that have not \
+                 grown for 10 minutes; raise --max-recordings to keep them"
+            );
+            (self.logged_at, self.unlogged) = (Some(now), 0);
+        }
+    }
+}
+
+/// Runs one step and reports its removals to watchers, also if the caller stops waiting.
+async fn step(
+    shared: &Arc<Shared>,
+    sweep: Sweep,
+    after: Option<PathName>,
+) -> Result<Swept, StoreError> {
+    let task = {
+        let shared = Arc::clone(shared);
+        tokio::spawn(async move {
+            let swept = shared.store.sweep(sweep, after).await;
+            match &swept {
+                Ok(swept) => {
+                    for removed in &swept.removed {
+                        shared.watchers.report_removed(&removed.name, removed.epoch);
+                    }
+                }
+                // The store may have removed any of them.
+                Err(StoreError::Unknown(_)) => {
+                    for name in shared.watchers.names() {
+                        shared.recheck(&name).await;
+                    }
+                }
+                Err(_) => {}
+            }
+            swept
+        })
+    };
+    tokio::pin!(task);
+    let outcome = match timeout(shared.store_time, &mut task).await {
+        Ok(outcome) => outcome,
+        Err(_) => {
+            // No further step starts while the store works on this one.
+            tracing::warn!("the store is slow: it has not finished a step of a sweep in time");
+            task.await
+        }
+    };
+    outcome.unwrap_or_else(|error| Err(StoreError::Unknown(error.to_string())))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,116 @@
+//! Sweeps over a store in memory: every expired recording is removed and reported, and a full store makes space.
+
+use super::*;
+use crate::checkpoint::{Checkpoint, Guard, MemoryStore, Opening, SWEEP_STEP};
+use crate::measure::{Metric, Options};
+use crate::recording::Pace;
+use crate::service::path::live::Live;
+use crate::service::path::testing::measurement;
+use crate::service::path::watch::{not_found, watch_path};
+use futures::StreamExt as _;
+
+fn name(id: &str) -> PathName {
+    PathName::from_id(id).unwrap()
+}
+
+fn shared(recordings_max: usize) -> Arc<Shared> {
+    Arc::new(Shared::new(Arc::new(MemoryStore::new(recordings_max)), Pace::default()))
+}
+
+/// A recording with `points` points that last grew `age` ago.
+async fn recorded(shared: &Shared, id: &str, points: usize, age: Duration) {
+    let now_unix_ms = unix_ms() - age.as_millis() as i64;
+    let options = Some(Options::new(Metric::Planar));
+    let opening = Opening { options, now_unix_ms, expire_unix_ms: now_unix_ms + 1_000_000_000 };
+    let begun = shared.store.open(name(id), opening).await.unwrap();
+    let next = Checkpoint { measurement: measurement(points), ..begun.clone() };
+    let guard = Guard { epoch: begun.epoch, committed_points: 0 };
+    shared.store.commit(name(id), guard, next).await.unwrap();
+}
+
+#[tokio::test]
+async fn expiry_removes_and_reports_every_expired_recording() {
+    let shared = shared(usize::MAX);
+    let count = 2 * SWEEP_STEP + 5;
+    for i in 0..count {
+        recorded(&shared, &format!("walk-{i:05}"), 1, Duration::ZERO).await;
+    }
+    // The clock of the watchers is the real one, so that only the report of the sweep can end them.
+    let mut watchers = Vec::new();
+    for i in [0, SWEEP_STEP, count - 1] {
+        let watched = name(&format!("walk-{i:05}"));
+        let watcher = watch_path(Arc::clone(&shared), watched.clone(), false).await.unwrap();
+        let mut watcher = Box::pin(watcher);
+        assert!(watcher.next().await.unwrap().is_ok());
+        watchers.push((watched, watcher));
+    }
+    let mut expiry = Expiry::default();
+    expiry.run(&shared, unix_ms() + 2_000_000_000).await;
+    assert_eq!(shared.store.list(None, 1).await, Ok(vec![]));
+    for (watched, watcher) in &mut watchers {
+        assert_eq!(watcher.next().await.unwrap(), Err(not_found(watched)));
+    }
+    assert_eq!(expiry.after, None);
+}
+
+#[tokio::test]
+async fn a_full_store_removes_abandoned_recordings_and_reports_them() {
+    let (old, new) = (Duration::from_secs(601), Duration::from_secs(500));
+    let shared = shared(4);
+    recorded(&shared, "abandoned", 1_000, old).await;
+    recorded(&shared, "large", 1_001, old).await;
+    recorded(&shared, "recent", 1, new).await;
+    recorded(&shared, "written", 1, old).await;
+    let live = Live::open(&shared, name("written"), None).await.unwrap();
+    let watched = name("abandoned");
+    let watcher = watch_path(Arc::clone(&shared), watched.clone(), false).await.unwrap();
+    let mut watcher = Box::pin(watcher);
+    assert!(watcher.next().await.unwrap().is_ok());
+
+    drop(Live::open(&shared, name("first"), None).await.unwrap());
+    assert_eq!(watcher.next().await.unwrap(), Err(not_found(&watched)));
+    let listed = shared.store.list(None, 9).await.unwrap().into_iter().map(|(name, _)| name);
+    assert_eq!(listed.collect::<Vec<_>>(), ["first", "large", "recent", "written"].map(name));
+
+    // Nothing else may be removed.
+    let refused = Live::open(&shared, name("second"), None).await.err().unwrap();
+    assert!(refused.to_string().contains("the store is full"), "{refused}");
+    drop(live);
+    // Without its writer it may, as soon as the next round is allowed.
+    shared.reclaim.lock().await.fruitless_until = None;
+    drop(Live::open(&shared, name("second"), None).await.unwrap());
+    assert_eq!(shared.store.load(name("written")).await, Ok(None));
+}
+
+#[tokio::test]
+async fn a_full_store_without_abandoned_recordings_is_not_searched_at_every_call() {
+    let shared = shared(1);
+    recorded(&shared, "recent", 1, Duration::ZERO).await;
+    assert!(!reclaim(&shared).await);
+    let until = shared.reclaim.lock().await.fruitless_until;
+    assert!(until.is_some());
+    assert!(!reclaim(&shared).await);
+    assert_eq!(shared.reclaim.lock().await.fruitless_until, until, "no second search");
+}
+
+#[tokio::test]
+async fn a_search_continues_after_the_last_removal_and_wraps_around() {
+    let shared = shared(usize::MAX);
+    let count = SWEEP_STEP + 3 * ABANDONED_AT_ONCE;
+    for i in 0..count {
+        recorded(&shared, &format!("walk-{i:05}"), 1, Duration::from_secs(700)).await;
+    }
+    let mut left = count;
+    while left > 0 {
+        assert!(reclaim(&shared).await, "{left} are left");
+        let page = shared.store.list(None, count).await.unwrap();
+        assert!(left - page.len() <= ABANDONED_AT_ONCE && page.len() < left);
+        left = page.len();
+        if left == count - ABANDONED_AT_ONCE {
+            // One before the place of the cursor.
+            recorded(&shared, "a", 1, Duration::from_secs(700)).await;
+            left += 1;
+        }
+    }
+    assert!(!reclaim(&shared).await);
+}

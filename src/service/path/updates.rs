@@ -1,0 +1,230 @@
+//! The latest known state of every watched recording.
+//!
+//! Tasks report commits, loads and removals after the store has done them, so reports may arrive in any order.
+//! Epochs order them: [`Latest`] keeps the newest epoch that was removed and the newest checkpoint of a later
+//! epoch. Both are maxima, so the final state does not depend on the order of the reports.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::checkpoint::{Checkpoint, PathName};
+
+/// What is known of one name.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Latest {
+    /// Every checkpoint of this epoch or an older one was removed. Epochs start at 1.
+    removed_epoch: u64,
+    /// The newest checkpoint of a later epoch.
+    stored: Option<Arc<Checkpoint>>,
+}
+
+impl Latest {
+    /// Whether the recording that was open under `epoch` was removed.
+    pub(super) fn is_removed(&self, epoch: u64) -> bool {
+        epoch <= self.removed_epoch
+    }
+
+    /// The newest checkpoint, if there is a recording.
+    pub(super) fn stored(&self) -> Option<&Arc<Checkpoint>> {
+        self.stored.as_ref()
+    }
+
+    /// Takes in a stored checkpoint. Returns whether it is newer than what is known.
+    fn store(&mut self, next: &Arc<Checkpoint>) -> bool {
+        let key = |of: &Checkpoint| (of.epoch, of.complete, of.committed_points());
+        let is_newer = self.stored.as_ref().is_none_or(|known| key(next) > key(known));
+        let is_update = is_newer && !self.is_removed(next.epoch);
+        if is_update {
+            self.stored = Some(Arc::clone(next));
+        }
+        is_update
+    }
+
+    /// Takes in a removal. Returns whether it changes anything.
+    fn remove(&mut self, epoch: u64) -> bool {
+        if self.is_removed(epoch) {
+            return false;
+        }
+        self.removed_epoch = epoch;
+        self.stored.take_if(|stored| stored.epoch <= epoch);
+        true
+    }
+}
+
+/// The watched recordings. There is an entry for a recording only while it has watchers.
+#[derive(Debug, Default)]
+pub(super) struct Watchers {
+    watched: Mutex<HashMap<PathName, watch::Sender<Latest>>>,
+    /// Number of entries. Commits of recordings without watchers take no lock while it is 0.
+    count: AtomicUsize,
+}
+
+impl Watchers {
+    /// Reports that a checkpoint is durable.
+    pub(super) fn report_stored(&self, name: &PathName, checkpoint: &Arc<Checkpoint>) {
+        self.update(name, |latest| latest.store(checkpoint));
+    }
+
+    /// Reports that every checkpoint of `epoch` or an older one was removed.
+    pub(super) fn report_removed(&self, name: &PathName, epoch: u64) {
+        self.update(name, |latest| latest.remove(epoch));
+    }
+
+    /// The epoch of the newest known checkpoint, 0 if none is known; `None` if the recording has no watchers.
+    pub(super) fn known_epoch(&self, name: &PathName) -> Option<u64> {
+        let watched = self.watched();
+        let latest = watched.get(name)?.borrow();
+        Some(latest.stored.as_ref().map_or(0, |stored| stored.epoch))
+    }
+
+    /// The names that have watchers.
+    pub(super) fn names(&self) -> Vec<PathName> {
+        self.watched().keys().cloned().collect()
+    }
+
+    pub(super) fn subscribe(&self, name: &PathName) -> watch::Receiver<Latest> {
+        let mut watched = self.watched();
+        let updates = watched.entry(name.clone()).or_default().subscribe();
+        self.count.store(watched.len(), Ordering::Release);
+        updates
+    }
+
+    /// To be called by each receiver before it is dropped. The last one removes the entry.
+    pub(super) fn unsubscribe(&self, name: &PathName) {
+        let mut watched = self.watched();
+        if watched.get(name).is_some_and(|sender| sender.receiver_count() <= 1) {
+            watched.remove(name);
+        }
+        self.count.store(watched.len(), Ordering::Release);
+    }
+
+    fn update(&self, name: &PathName, change: impl FnOnce(&mut Latest) -> bool) {
+        if self.count.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        if let Some(sender) = self.watched().get(name) {
+            sender.send_if_modified(change);
+        }
+    }
+
+    fn watched(&self) -> MutexGuard<'_, HashMap<PathName, watch::Sender<Latest>>> {
+        // No code panics while it holds the lock.
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::service::path::testing::checkpoint;
+
+    #[test]
+    fn an_old_report_does_not_hide_a_newer_one() {
+        let mut latest = Latest::default();
+        assert!(latest.store(&checkpoint(1, 0, false)));
+        assert!(latest.store(&checkpoint(1, 100, false)));
+        assert!(!latest.store(&checkpoint(1, 50, false)), "an older commit");
+        assert!(latest.store(&checkpoint(2, 200, true)));
+        assert!(!latest.store(&checkpoint(1, 100, false)), "a fenced writer");
+        assert!(!latest.store(&checkpoint(2, 200, false)), "a commit before the last one");
+        assert!(latest.remove(2));
+        assert!(!latest.remove(2) && !latest.remove(1));
+        assert!(!latest.store(&checkpoint(2, 200, true)), "removed since");
+        assert!(latest.stored().is_none() && latest.is_removed(2) && !latest.is_removed(3));
+        assert!(latest.store(&checkpoint(3, 0, false)), "begun again");
+    }
+
+    #[test]
+    fn a_late_removal_does_not_hide_a_new_recording() {
+        let mut latest = Latest::default();
+        latest.store(&checkpoint(1, 5, false));
+        latest.store(&checkpoint(2, 0, false));
+        assert!(latest.remove(1), "it ends the watchers of the old recording");
+        assert_eq!(latest.stored().unwrap().epoch, 2);
+    }
+
+    #[test]
+    fn a_load_from_before_the_removal_is_ignored() {
+        let mut latest = Latest::default();
+        assert!(latest.remove(1));
+        assert!(!latest.store(&checkpoint(1, 5, false)));
+        assert!(latest.stored().is_none());
+    }
+
+    /// What happens to one name in the store.
+    #[derive(Clone, Copy, Debug)]
+    enum Step {
+        Open,
+        Commit,
+        Remove,
+        Load,
+    }
+
+    /// A report of the store.
+    #[derive(Clone, Debug)]
+    enum Report {
+        Stored(Arc<Checkpoint>),
+        Removed(u64),
+    }
+
+    /// Runs the steps. Returns the reports and the final state.
+    fn run(steps: &[Step]) -> (Vec<Report>, Option<Arc<Checkpoint>>) {
+        let (mut epoch, mut stored, mut reports) = (0, None::<Arc<Checkpoint>>, Vec::new());
+        for step in steps {
+            match (step, stored.clone()) {
+                (Step::Open, known) => {
+                    epoch += 1;
+                    let points = known.map_or(0, |known| known.committed_points());
+                    stored = Some(checkpoint(epoch, points as usize, false));
+                }
+                (Step::Commit, Some(known)) => {
+                    let points = known.committed_points() as usize + 1;
+                    stored = Some(checkpoint(known.epoch, points, false));
+                }
+                (Step::Remove, Some(known)) => {
+                    reports.push(Report::Removed(known.epoch));
+                    stored = None;
+                }
+                (Step::Load, _) | (_, None) => {}
+            }
+            reports.extend(stored.clone().map(Report::Stored));
+        }
+        (reports, stored)
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_of_reports_does_not_matter(
+            steps in prop::collection::vec(
+                prop::sample::select(vec![Step::Open, Step::Commit, Step::Remove, Step::Load]),
+                0..12,
+            ),
+            order in prop::collection::vec(any::<u32>(), 24),
+        ) {
+            let (reports, stored) = run(&steps);
+            let mut shuffled: Vec<_> = order.iter().cycle().zip(&reports).collect();
+            shuffled.sort_by_key(|(order, _)| **order);
+            let mut latest = Latest::default();
+            for (_, report) in &shuffled {
+                match report {
+                    Report::Stored(checkpoint) => latest.store(checkpoint),
+                    Report::Removed(epoch) => latest.remove(*epoch),
+                };
+            }
+            prop_assert_eq!(latest.stored(), stored.as_ref());
+            for report in &reports {
+                if let Report::Removed(epoch) = report {
+                    prop_assert!(latest.is_removed(*epoch));
+                }
+            }
+            if let Some(stored) = stored {
+                prop_assert!(!latest.is_removed(stored.epoch));
+            }
+        }
+    }
+}
