@@ -67,7 +67,7 @@ fn fixes(metric: Metric, walk: &[(i32, i32)], is_known: bool) -> FixBlock {
         };
         let fix = Fix::new(point.unwrap());
         let z = 500.0 + f64::from(y % 17);
-        let known = fix.at_unix_ns(second * 1_000_000_000).with_z(z).unwrap();
+        let known = fix.at_unix_ns(second * 1_000_000_000).unwrap().with_z(z).unwrap();
         block.push(if is_known { known } else { fix }).unwrap();
     }
     block

@@ -193,7 +193,7 @@ mod tests {
                 let options = Options { max_gap, ..Options::new(Metric::Haversine) };
                 let mut measurement = Measurement::new(options);
                 let fixes = points.iter().zip(0..).map(|(&(x, y), unix_ns)| {
-                    Fix::new(Point::geographic(y, x).unwrap()).at_unix_ns(unix_ns)
+                    Fix::new(Point::geographic(y, x).unwrap()).at_unix_ns(unix_ns).unwrap()
                 });
                 measurement.extend(&fixes.collect::<Vec<_>>()).unwrap();
                 Checkpoint {
@@ -306,7 +306,8 @@ mod tests {
         let mut measurement = Measurement::new(options);
         // Accepted, accepted, too short a step, too fast.
         for (second, x) in [(0, 0.0), (2, 3.0), (3, 3.5), (4, 1e3)] {
-            let fix = Fix::new(Point::planar(x, 4.0).unwrap()).at_unix_ns(second * 1_000_000_000);
+            let fix = Fix::new(Point::planar(x, 4.0).unwrap());
+            let fix = fix.at_unix_ns(second * 1_000_000_000).unwrap();
             measurement.extend(&[fix.with_z(x).unwrap()]).unwrap();
         }
         let bytes = encode(&Checkpoint { measurement, ..example() }).unwrap();

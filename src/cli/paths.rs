@@ -282,7 +282,7 @@ mod tests {
         let mut measurement = Measurement::new(options);
         let fix = |(i, latitude): (i64, f64)| {
             let fix = Fix::new(Point::geographic(latitude, 14.0).unwrap());
-            fix.at_unix_ns(i * 30_000_000_000).with_z(i as f64).unwrap()
+            fix.at_unix_ns(i * 30_000_000_000).unwrap().with_z(i as f64).unwrap()
         };
         let fixes: Vec<_> = (0..).zip([46.0, 46.0, 46.01]).map(fix).collect();
         measurement.extend(&fixes).unwrap();

@@ -94,6 +94,16 @@ struct LimitArgs {
     #[arg(long, value_name = "BYTES", default_value_t = Config::default().message_bytes_max)]
     message_bytes_max: usize,
 
+    /// How many times their size the compressed messages of a stream may inflate to, after the first 1 MiB; 1033
+    /// and more is no limit
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = Config::default().inflation_ratio_max,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    max_inflation_ratio: u32,
+
     /// The largest header list of a request, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = Config::default().header_bytes_max)]
     header_bytes_max: u32,
@@ -101,6 +111,23 @@ struct LimitArgs {
     /// Streams that a connection may lose to its own errors before it is closed
     #[arg(long, value_name = "N", default_value_t = Config::default().error_resets_max)]
     error_resets_max: usize,
+
+    /// Streams that a client may reset before the server starts them, at one time
+    #[arg(long, value_name = "N", default_value_t = Config::default().pending_resets_max)]
+    pending_resets_max: usize,
+
+    /// Bytes of a stream that a client may send before they are read
+    #[arg(long, value_name = "BYTES", default_value_t = Config::default().stream_window_bytes)]
+    stream_window_bytes: u32,
+
+    /// Bytes of all streams of a connection that a client may send before they are read
+    #[arg(long, value_name = "BYTES", default_value_t = Config::default().connection_window_bytes)]
+    connection_window_bytes: u32,
+
+    /// What small DATA frames of a connection may cost that wait to be read; each costs what its
+    /// payload lacks to 256 bytes
+    #[arg(long, value_name = "BYTES", default_value_t = Config::default().data_frame_budget_bytes)]
+    data_frame_budget_bytes: usize,
 
     /// How long a stream may send nothing, or leave a reply unread (30s, 5m, 1h)
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "5m")]
@@ -195,12 +222,17 @@ impl LimitArgs {
             connections_max: self.connections_max,
             streams_per_connection_max: self.streams_per_connection_max,
             message_bytes_max: self.message_bytes_max,
+            inflation_ratio_max: self.max_inflation_ratio,
             header_bytes_max: self.header_bytes_max,
             error_resets_max: self.error_resets_max,
             stream_idle_time: self.stream_idle_time,
             preface_time: self.preface_time,
             keepalive_interval: self.keepalive_interval,
             keepalive_timeout: self.keepalive_timeout,
+            pending_resets_max: self.pending_resets_max,
+            stream_window_bytes: self.stream_window_bytes,
+            connection_window_bytes: self.connection_window_bytes,
+            data_frame_budget_bytes: self.data_frame_budget_bytes,
             connections_per_peer_max: self.connections_per_peer_max,
             connection_idle_time: self.connection_idle_time,
             memory_bytes_max: self.memory_bytes_max,

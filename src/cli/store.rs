@@ -1,5 +1,6 @@
 //! Where `waywiser serve` keeps recordings: the directory that it is given, the usual one, or memory.
 
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -20,6 +21,12 @@ pub(super) struct StoreArgs {
     /// Keep recordings in memory: they go with the server
     #[arg(long)]
     ephemeral: bool,
+
+    /// Maximum number of recordings [default: 1000000 on disk, about 1 KiB each; 100000 in memory]. When it is
+    /// reached, unfinished recordings of up to 1000 points that have not grown for 10 minutes are deleted to
+    /// make space for new ones
+    #[arg(long, value_name = "N")]
+    max_recordings: Option<NonZeroU64>,
 }
 
 /// A store that was opened.
@@ -36,7 +43,10 @@ impl StoreArgs {
     /// Why it cannot be had, and what to do.
     pub(super) fn open(&self) -> Result<Opened, String> {
         if self.ephemeral {
-            return Ok(Opened { store: Arc::new(MemoryStore::default()), logged: None });
+            let max =
+                self.max_recordings.map(|max| usize::try_from(max.get()).unwrap_or(usize::MAX));
+            let store = MemoryStore::new(max.unwrap_or(MemoryStore::RECORDINGS_MAX));
+            return Ok(Opened { store: Arc::new(store), logged: None });
         }
         let advice = "name a directory with --data, or keep recordings in memory with --ephemeral";
         let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
@@ -48,7 +58,9 @@ impl StoreArgs {
             Some(_) => error.to_string(),
             None => format!("{error}; {advice}"),
         })?;
-        tracing::info!(directory = %directory.display(), "recordings are kept");
+        let max = self.max_recordings.map_or(EmbeddedStore::RECORDINGS_MAX, NonZeroU64::get);
+        let store = store.with_recordings_max(max);
+        tracing::info!(directory = %directory.display(), max_recordings = max, "recordings are kept");
         let logged = Arc::new(LoggedStore::new(store));
         Ok(Opened { store: Arc::clone(&logged) as _, logged: Some(logged) })
     }

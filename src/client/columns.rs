@@ -168,7 +168,8 @@ mod tests {
                     fix = fix.with_z(z).unwrap();
                 }
                 if let Some(time) = row.time {
-                    fix = fix.at_unix_ns(time.seconds * NS_PER_S + i64::from(time.nanos));
+                    let unix_ns = time.seconds * NS_PER_S + i64::from(time.nanos);
+                    fix = fix.at_unix_ns(unix_ns).unwrap();
                 }
                 if let Some(accuracy_m) = row.accuracy_m {
                     fix = fix.with_accuracy_m(accuracy_m).unwrap();
@@ -198,7 +199,7 @@ mod tests {
                 fix = fix.with_z(z as f64 / z_per_unit).unwrap();
             }
             if let Some(time_ms) = time.get(at) {
-                fix = fix.at_unix_ns(time_ms * NS_PER_MS);
+                fix = fix.at_unix_ns(time_ms * NS_PER_MS).unwrap();
             }
             if let Some(&mm) = columns.accuracy_mm.get(at) {
                 fix = fix.with_accuracy_m(f64::from(mm) / 1e3).unwrap();
@@ -232,7 +233,8 @@ mod tests {
                 }
                 if is_whole || has[1] {
                     let ns = ns / 2;
-                    fix = fix.at_unix_ns(if is_whole { ns - ns % NS_PER_MS } else { ns });
+                    let ns = if is_whole { ns - ns % NS_PER_MS } else { ns };
+                    fix = fix.at_unix_ns(ns).unwrap();
                 }
                 if is_whole || has[2] {
                     fix = fix.with_accuracy_m(round(part(accuracy).abs() * 90.0, 1e3)).unwrap();
@@ -264,7 +266,8 @@ mod tests {
     fn the_largest_message_is_below_what_a_server_takes() {
         use prost::Message as _;
         let point = Point::geographic(46.123_456_789_012, 14.123_456_789_012).unwrap();
-        let fix = Fix::new(point).at_unix_ns(-i64::MAX).with_z(0.1234).unwrap();
+        let fix = Fix::new(point).at_unix_ns(-9_214_559_999_999_999_999).unwrap();
+        let fix = fix.with_z(0.1234).unwrap();
         let fix = fix.with_accuracy_m(0.1234).unwrap().starting_segment();
         let rows = points(&[fix; MESSAGE_POINTS_MAX], &Options::new(Metric::Geodesic)).rows;
         let message = pb::RecordPathRequest { points: rows, ..Default::default() };

@@ -41,6 +41,8 @@ pub(crate) struct Form {
 pub(crate) struct Answer {
     pub is_complete: bool,
     pub committed_points: u64,
+    /// How many points were durable before the stream, and not counted again.
+    pub skipped_points: u64,
     /// How many points the summary counts.
     pub point_count: u64,
     pub length: f64,
@@ -117,6 +119,7 @@ pub(crate) fn answer(frame: Bytes) -> Result<Answer, ClientError> {
     Ok(Answer {
         is_complete: message.complete,
         committed_points: message.committed_points,
+        skipped_points: message.skipped_points,
         point_count: summary.point_count,
         length: summary.length,
     })
@@ -138,7 +141,8 @@ mod tests {
 
     fn fixes(count: i32) -> Vec<Fix> {
         let point = |i| Point::from_e7(460_000_000 + 700 * i, 130_000_000 - 1_000 * i).unwrap();
-        (0..count).map(|i| Fix::new(point(i)).at_unix_ns(i64::from(i) * 1_000_000_000)).collect()
+        let fix = |i| Fix::new(point(i)).at_unix_ns(i64::from(i) * 1_000_000_000).unwrap();
+        (0..count).map(fix).collect()
     }
 
     fn form(layout: Layout) -> Form {
@@ -225,13 +229,20 @@ mod tests {
         let message = pb::RecordPathResponse {
             complete: true,
             committed_points: 3,
+            skipped_points: 1,
             summary: Some(summary),
             ..Default::default()
         };
         let mut bytes = BytesMut::new();
         frame(&message, &mut bytes);
-        let expected =
-            Answer { is_complete: true, committed_points: 3, point_count: 3, length: 4.5 };
+        let (committed_points, skipped_points, point_count) = (3, 1, 3);
+        let expected = Answer {
+            is_complete: true,
+            committed_points,
+            skipped_points,
+            point_count,
+            length: 4.5,
+        };
         assert_eq!(answer(bytes.freeze()).unwrap(), expected);
         let nothing = answer(Bytes::from_static(&[0, 0, 0, 0, 0])).unwrap_err().to_string();
         insta::assert_snapshot!(nothing, @"the server's reply makes no sense: it has no summary");

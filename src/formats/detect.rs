@@ -4,20 +4,20 @@
 //! said which format it is.
 
 use super::error::FormatError;
-use super::{Format, ReadOptions, csv};
+use super::{Format, ReadOptions, csv, rows};
 
 const CONVERT: &str = "convert it to GPX first, for example with GPSBabel";
 
 /// The format of a text that begins with `head`.
 pub(super) fn detect(head: &[u8], options: &ReadOptions) -> Result<Format, FormatError> {
-    if let Some((found, advice)) = something_else(head) {
+    if let Some((found, advice)) = something_else(head, options) {
         return Err(FormatError::Unrecognised { found: found.to_owned(), advice });
     }
     let start = head.trim_ascii_start();
     match start.first() {
         Some(b'<') => Ok(Format::Gpx),
         Some(b'{' | b'[') => Ok(Format::GeoJson),
-        _ if options.delimiter.is_some() || csv::has_columns(start) => Ok(Format::Csv),
+        _ if options.delimiter.is_some() || csv::has_columns(start, options) => Ok(Format::Csv),
         _ => Err(FormatError::Unrecognised {
             found: "text without columns".to_owned(),
             advice: "a table needs column names in its first line; if it is one of the three, say \
@@ -27,7 +27,7 @@ pub(super) fn detect(head: &[u8], options: &ReadOptions) -> Result<Format, Forma
 }
 
 /// Files that people have and that are not ours.
-fn something_else(head: &[u8]) -> Option<(&'static str, &'static str)> {
+fn something_else(head: &[u8], options: &ReadOptions) -> Option<(&'static str, &'static str)> {
     if head.starts_with(b"\x1f\x8b") {
         return Some(("gzip-compressed data", "unpack it first, with gunzip"));
     }
@@ -40,7 +40,7 @@ fn something_else(head: &[u8]) -> Option<(&'static str, &'static str)> {
     if head.starts_with(b"SQLite format 3\0") {
         return Some(("an SQLite database, perhaps GeoPackage", "export the tracks as GPX first"));
     }
-    if is_nmea(head) {
+    if is_nmea(head, options) {
         return Some(("an NMEA log", CONVERT));
     }
     let control = |byte: &&u8| **byte < b' ' && !byte.is_ascii_whitespace();
@@ -53,8 +53,8 @@ fn something_else(head: &[u8]) -> Option<(&'static str, &'static str)> {
 }
 
 /// Whether a line is a sentence such as `$GPGGA,`; loggers put remarks before the first.
-fn is_nmea(head: &[u8]) -> bool {
-    head.split(|&byte| byte == b'\n').any(|line| match line {
+fn is_nmea(head: &[u8], options: &ReadOptions) -> bool {
+    rows::split(head, options).any(|line| match line {
         [b'$', name @ ..] if name.len() > 5 => {
             name[5] == b',' && name[..5].iter().all(u8::is_ascii_uppercase)
         }
@@ -77,7 +77,8 @@ mod tests {
     fn the_content_tells_the_format() {
         assert_eq!(detected(b"\r\n <?xml"), "GPX");
         assert_eq!(detected(b" {\"type\""), "GeoJSON");
-        for table in ["\nlat,lon\n1,2", "lat;lon", "lat\tlon", "a|b"] {
+        let quoted = "\"lat\n\n(deg)\";\"$GPGGA,\n$GPGGA,1\"";
+        for table in ["\nlat,lon\n1,2", "lat;lon", "lat\tlon", "a|b", quoted] {
             assert_eq!(detected(table.as_bytes()), "CSV");
         }
     }

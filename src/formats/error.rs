@@ -80,7 +80,7 @@ pub enum FormatError {
         /// What is wrong with it.
         source: PointError,
     },
-    /// An elevation or accuracy that is out of range.
+    /// An elevation, time or accuracy that is out of range.
     #[error("{source}{}", in_column(.column.as_deref()))]
     Fix {
         /// Where.

@@ -22,6 +22,7 @@ mod detect;
 mod error;
 mod geojson;
 mod gpx;
+mod rows;
 mod text;
 mod value;
 
@@ -69,7 +70,7 @@ impl Fix {
             fix = fix.with_z(z)?;
         }
         if let Some(unix_ns) = self.unix_ns {
-            fix = fix.at_unix_ns(unix_ns);
+            fix = fix.at_unix_ns(unix_ns)?;
         }
         if let Some(accuracy_m) = self.accuracy_m {
             fix = fix.with_accuracy_m(accuracy_m)?;
@@ -200,7 +201,7 @@ pub fn read(
     options: &ReadOptions,
     sink: &mut dyn TrackSink,
 ) -> Result<(), FormatError> {
-    let (head, text) = text::open(input)?;
+    let (head, text) = text::open(input, options)?;
     if head.trim_ascii().is_empty() {
         return Err(FormatError::Empty);
     }

@@ -10,6 +10,8 @@ use std::io::{self, BufRead, Cursor, Read};
 use encoding_rs::{Decoder, Encoding, UTF_8, UTF_16BE, UTF_16LE};
 
 use super::error::{FormatError, Place, excerpt};
+use super::rows::RowEnds;
+use super::{Format, ReadOptions};
 
 /// How much is looked at before reading begins: room for any sensible header line.
 const HEAD_BYTES: usize = 16 << 10;
@@ -19,23 +21,26 @@ const DECODED_BYTES: usize = 16 << 10;
 /// The first [`HEAD_BYTES`] of the text, or less if that is two lines, and all of it, those included.
 pub(super) fn open<'a>(
     mut input: impl BufRead + 'a,
+    options: &ReadOptions,
 ) -> Result<(Vec<u8>, Box<dyn BufRead + 'a>), FormatError> {
-    let mut head = peek(&mut input)?;
+    let mut head = peek(&mut input, options)?;
     let (encoding, mark_bytes) = encoding_of(&head)?;
     head.drain(..mark_bytes);
     if encoding == UTF_8 {
         return Ok((head.clone(), Box::new(Cursor::new(head).chain(input))));
     }
     let mut text = Decoded::new(Cursor::new(head).chain(input), encoding);
-    let head = peek(&mut text)?;
+    let head = peek(&mut text, options)?;
     Ok((head.clone(), Box::new(Cursor::new(head).chain(text))))
 }
 
-/// The names of columns and a line behind them, which is enough to tell what a text is, and no more: a pipe may be
-/// silent for long behind them.
-fn peek(input: &mut impl BufRead) -> Result<Vec<u8>, FormatError> {
+/// Reads the names of columns and the line after them, which is enough to detect the format. It reads no more,
+/// because a pipe may be silent for long after them.
+fn peek(input: &mut impl BufRead, options: &ReadOptions) -> Result<Vec<u8>, FormatError> {
     let mut head = Vec::new();
-    let (mut is_blank, mut lines) = (true, 0);
+    let mut first = None;
+    let mut row_ends = RowEnds::new(options);
+    let mut lines = 0;
     while head.len() < HEAD_BYTES && lines < 2 {
         let bytes = match input.fill_buf() {
             Ok([]) => break,
@@ -45,8 +50,16 @@ fn peek(input: &mut impl BufRead) -> Result<Vec<u8>, FormatError> {
         };
         let bytes = &bytes[..bytes.len().min(HEAD_BYTES - head.len())];
         let ends_it = |&byte: &u8| {
-            is_blank &= byte.is_ascii_whitespace();
-            lines += u32::from(byte == b'\n' && !is_blank);
+            if first.is_none() && UTF8_MARK.contains(&byte) {
+                return false;
+            }
+            let is_row_end = row_ends.ends_with(byte);
+            if !byte.is_ascii_whitespace() {
+                first.get_or_insert(byte);
+            }
+            // A line break in quotes ends no line of a table.
+            let is_end = is_row_end || !first.is_some_and(|first| may_be_table(first, options));
+            lines += u32::from(is_end && byte == b'\n' && first.is_some());
             lines == 2
         };
         let count = bytes.iter().position(ends_it).map_or(bytes.len(), |at| at + 1);
@@ -54,6 +67,19 @@ fn peek(input: &mut impl BufRead) -> Result<Vec<u8>, FormatError> {
         input.consume(count);
     }
     Ok(head)
+}
+
+/// The byte order mark of UTF-8.
+const UTF8_MARK: [u8; 3] = *b"\xef\xbb\xbf";
+
+/// Whether a text whose first visible byte is `first` may be a table in UTF-8.
+fn may_be_table(first: u8, options: &ReadOptions) -> bool {
+    match options.format {
+        // The byte order mark of UTF-16, which is decoded first.
+        _ if matches!(first, 0xff | 0xfe) => false,
+        Some(format) => format == Format::Csv,
+        None => !matches!(first, b'<' | b'{' | b'['),
+    }
 }
 
 /// The encoding, and how many bytes its mark takes.
@@ -141,7 +167,7 @@ mod tests {
     use super::*;
 
     fn text(bytes: &[u8]) -> String {
-        let (head, mut text) = open(bytes).unwrap();
+        let (head, mut text) = open(bytes, &ReadOptions::default()).unwrap();
         let mut all = String::new();
         text.read_to_string(&mut all).unwrap();
         assert!(all.as_bytes().starts_with(&head));
@@ -163,6 +189,40 @@ mod tests {
     }
 
     #[test]
+    fn no_more_than_two_rows_are_read_before_the_format_is_known() {
+        /// A pipe that is silent for ever.
+        struct Silent;
+        impl Read for Silent {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("it would wait"))
+            }
+        }
+        let head = |bytes: &[u8], format| {
+            let options = ReadOptions { format, ..Default::default() };
+            let input = io::BufReader::with_capacity(1, bytes.chain(Silent));
+            open(input, &options).map(|(head, _)| String::from_utf8(head).unwrap())
+        };
+        for rows in [
+            "lat,lon\n1,2\n",
+            "\n\r\n lat,lon\r\n1,2\r\n",
+            "\"lat\n\n(deg)\";\"lon (deg)\"\n\"1\";\"2\"\n",
+            "a,\"\"\"\n\n\"\"\",\"b\n\"\n\"\n\n\n\",1\n",
+            // Quotes that mean nothing.
+            "5\" pipe,lat\n1,2\n",
+            "<gpx>\n\"<trk>\n",
+            "{\n\"\n",
+        ] {
+            assert_eq!(head(rows.as_bytes(), None).unwrap(), rows);
+            assert_eq!(head(format!("\u{feff}{rows}").as_bytes(), None).unwrap(), rows);
+            assert_eq!(head(&rows.as_bytes()[..rows.len() - 1], None).ok(), None);
+        }
+        let rows = "{lat},\"lon\n\n\"\n1,2\n";
+        assert_eq!(head(rows.as_bytes(), Some(Format::Csv)).unwrap(), rows);
+        let rows = "\u{feff}\"lat\n\n\",\"lon\"\n1,2\n";
+        assert_eq!(head(&utf16(rows, u16::to_be_bytes), None).unwrap(), rows[3..]);
+    }
+
+    #[test]
     fn a_declared_encoding_is_obeyed_however_long_the_declaration() {
         let pad = " ".repeat(500);
         let mut file =
@@ -170,7 +230,9 @@ mod tests {
         file.push(0xe8);
         assert!(text(&file).ends_with("<n>č"));
         assert_eq!(text(b"<?xml encoding=\"utf-16\"?><gpx/>"), "<?xml encoding=\"utf-16\"?><gpx/>");
-        let Err(error) = open(&b"<?xml encoding='klingon'?>"[..]) else { panic!() };
+        let Err(error) = open(&b"<?xml encoding='klingon'?>"[..], &ReadOptions::default()) else {
+            panic!()
+        };
         insta::assert_snapshot!(error, @r#"the encoding "klingon" is not known; save the file as UTF-8"#);
     }
 }

@@ -1,10 +1,11 @@
-//! The values that a fix may have beside its place, as files write them: numbers and times, or one of the
-//! ways of saying that there is none.
+//! The values that a fix may have in addition to its position, as files write them: numbers and times, or one
+//! of the spellings of a missing value.
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::error::{coordinate, excerpt};
+use crate::measure;
 
 /// What a number is that stands where a time should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +57,8 @@ pub(super) fn number(name: &str, bytes: &[u8]) -> Result<Option<f64>, String> {
 /// allowed; without an offset it is UTC. Or it is a number of units since 1970, of seconds unless the
 /// unit is known or the number is too large for that. Fractions of a number count to the microsecond.
 ///
-/// Years that a fix cannot have are what programs write who know no time (0001-01-01): it is missing.
+/// Programs that do not know the time write the first or the last day of their calendar, 0001-01-01 or
+/// 9999-12-31: such a time is missing. Any other time that a fix cannot have is an error.
 pub(super) fn unix_ns(bytes: &[u8], unit: Option<TimeUnit>) -> Result<Option<i64>, String> {
     let bytes = bytes.trim_ascii();
     if is_missing(bytes) {
@@ -65,21 +67,36 @@ pub(super) fn unix_ns(bytes: &[u8], unit: Option<TimeUnit>) -> Result<Option<i64
     let text = std::str::from_utf8(bytes).unwrap_or("");
     if let Ok(whole) = text.parse::<i64>() {
         let unit = unit.unwrap_or_else(|| TimeUnit::guessed(whole as f64));
-        return Ok(whole.checked_mul(unit.ns()));
+        return checked(i128::from(whole) * i128::from(unit.ns()));
     }
     if let Some(value) = text.parse::<f64>().ok().filter(|value| value.is_finite()) {
         let unit = unit.unwrap_or_else(|| TimeUnit::guessed(value));
         let us = (value * (unit.ns() as f64 / 1e3)).round();
-        // The conversion saturates, and what is out of range stays so.
-        return Ok((us as i64).checked_mul(TimeUnit::Us.ns()));
+        // The conversion saturates: a value that is out of range remains so.
+        return checked(i128::from(us as i64) * i128::from(TimeUnit::Us.ns()));
     }
     match OffsetDateTime::parse(&rfc3339(text), &Rfc3339) {
-        Ok(time) => Ok(i64::try_from(time.unix_timestamp_nanos()).ok()),
+        Ok(time) => checked(time.unix_timestamp_nanos()),
         Err(_) => Err(format!(
             "the time {} is not like 2024-05-18T09:12:40Z or a number of seconds since 1970",
             excerpt(bytes)
         )),
     }
+}
+
+/// A time in nanoseconds since 1970 that a fix can have, `None` for one that stands for a missing time.
+fn checked(unix_ns: i128) -> Result<Option<i64>, String> {
+    // 0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z, each in any time zone.
+    const CALENDAR_ENDS_S: [i64; 2] = [-62_135_596_800, 253_402_300_799];
+    const DAY_S: u64 = 86_400;
+    let ns_per_s = i128::from(TimeUnit::S.ns());
+    let nanos = unix_ns.rem_euclid(ns_per_s) as u32;
+    // At most 2^63 seconds: the largest unit of an i64 is the second.
+    let unix_s = unix_ns.div_euclid(ns_per_s) as i64;
+    if CALENDAR_ENDS_S.iter().any(|end| end.abs_diff(unix_s) <= DAY_S) {
+        return Ok(None);
+    }
+    measure::unix_ns(unix_s, nanos).map(Some).map_err(|error| error.to_string())
 }
 
 /// A time with what RFC 3339 asks for where it was left out.
@@ -140,9 +157,18 @@ mod tests {
 
     #[test]
     fn what_says_that_there_is_none_is_missing() {
-        for text in
-            ["", "  ", "NaN", "null", "N/A", "0001-01-01T00:00:00Z", "1e300", "-99999999999"]
-        {
+        for text in [
+            "",
+            "  ",
+            "NaN",
+            "null",
+            "N/A",
+            "0001-01-01T00:00:00Z",
+            "0001-01-01T00:00:00+14:00",
+            "9999-12-31T23:59:59.9999999Z",
+            "-62135596800",
+            "-62135596800000",
+        ] {
             assert_eq!(time(text), None, "{text}");
         }
         assert_eq!(number("elevation", b"nan"), Ok(None));
@@ -166,6 +192,26 @@ mod tests {
             unix_ns(b"18/05/2024 9:12", None).unwrap_err(),
             @r#"the time "18/05/2024 9:12" is not like 2024-05-18T09:12:40Z or a number of seconds since 1970"#
         );
+    }
+
+    #[test]
+    fn a_time_that_a_fix_cannot_have_says_so() {
+        let why = |text: &str, unit| unix_ns(text.as_bytes(), unit).unwrap_err();
+        let s = Some(TimeUnit::S);
+        let error =
+            |unix_s: i64| format!("time {unix_s} s since 1970 is not in the years 1678 to 2261");
+        // 2262-04-11T23:47:16Z still fits 64 bits of nanoseconds.
+        assert_eq!(why("9223372036", None), error(9_223_372_036));
+        assert_eq!(why("9223372036000", None), error(9_223_372_036));
+        assert_eq!(why("9223372036.25", None), error(9_223_372_036));
+        assert_eq!(why("2262-04-11T23:47:16Z", None), error(9_223_372_036));
+        assert_eq!(why("1677-12-31T23:59:59.0001Z", None), error(-9_214_560_001));
+        assert_eq!(why("9223372036854775807", s), error(i64::MAX));
+        assert_eq!(why("-9223372036854775808", s), error(i64::MIN));
+        assert_eq!(why("1e300", s), error(i64::MAX / 1_000_000));
+        assert_eq!(why("-9214560000.000001", s), error(-9_214_560_001));
+        assert_eq!(time("-9214560000"), Some(-9_214_560_000_000_000_000));
+        assert_eq!(time("2261-12-31T23:59:59.999999999Z"), Some(9_214_646_399_999_999_999));
     }
 
     proptest! {

@@ -1,14 +1,16 @@
-//! A fix: a point and what a receiver knows of it beside its place. Checked once, here.
+//! A fix: a point and what a receiver knows about it: elevation, time, accuracy. All ranges are checked here.
+
+use std::ops::Range;
 
 use super::point::{PLANAR_MAX, Point};
 
-/// A checked fix. One that exists is in range in all it has.
+/// A checked fix: every value in it is in range.
 ///
 /// ```
 /// use waywiser::measure::{Fix, Point};
 ///
 /// let point = Point::geographic(46.4397, 13.7433)?;
-/// let fix = Fix::new(point).at_unix_ns(1_700_000_000_000_000_000).with_z(1611.0)?;
+/// let fix = Fix::new(point).at_unix_ns(1_700_000_000_000_000_000)?.with_z(1611.0)?;
 /// assert_eq!(fix.z(), Some(1611.0));
 /// assert!(fix.with_accuracy_m(-1.0).is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -32,6 +34,31 @@ pub enum FixError {
     /// A radius that is not finite or negative.
     #[error("accuracy_m {0} is not a number from 0 to 2^40")]
     Accuracy(f64),
+    /// A time before 1678-01-01T00:00:00Z, or from 2262-01-01T00:00:00Z on.
+    #[error("time {unix_s} s since 1970 is not in the years 1678 to 2261")]
+    Time {
+        /// The time in whole seconds, rounded down.
+        unix_s: i64,
+    },
+}
+
+pub(super) const NS_PER_S: i64 = 1_000_000_000;
+
+/// The times that a fix can have, in seconds since 1970: whole years that fit 64 bits of nanoseconds.
+pub(super) const UNIX_S: Range<i64> = -9_214_560_000..9_214_646_400;
+
+/// Nanoseconds since 1970-01-01T00:00:00Z of a time in the range of a [`Fix`]. `nanos` counts from
+/// the second on, below 10^9.
+///
+/// # Errors
+/// [`FixError::Time`] outside the years 1678 to 2261.
+#[inline]
+pub fn unix_ns(unix_s: i64, nanos: u32) -> Result<i64, FixError> {
+    if !UNIX_S.contains(&unix_s) {
+        return Err(FixError::Time { unix_s });
+    }
+    // More nanos than a second has cannot pass 64 bits either: 2^32 of them are below 5 s.
+    checked_unix_ns(unix_s * NS_PER_S + i64::from(nanos))
 }
 
 impl Fix {
@@ -51,12 +78,13 @@ impl Fix {
         Ok(Self { z: Some(checked_z(z)? + 0.0), ..self })
     }
 
-    /// With a time: nanoseconds since 1970-01-01T00:00:00Z. The smallest `i64`, in the year 1677, is
-    /// taken for the one after it.
+    /// With a time: nanoseconds since 1970-01-01T00:00:00Z.
+    ///
+    /// # Errors
+    /// When it is outside the years 1678 to 2261.
     #[inline]
-    pub fn at_unix_ns(self, unix_ns: i64) -> Self {
-        // Columns have the smallest where there is no time.
-        Self { unix_ns: Some(unix_ns.max(-i64::MAX)), ..self }
+    pub fn at_unix_ns(self, unix_ns: i64) -> Result<Self, FixError> {
+        Ok(Self { unix_ns: Some(checked_unix_ns(unix_ns)?), ..self })
     }
 
     /// With the radius in metres within which the receiver believes to be.
@@ -115,6 +143,15 @@ pub(super) fn checked_z(z: f64) -> Result<f64, FixError> {
     if z.abs() <= PLANAR_MAX { Ok(z) } else { Err(FixError::Z(z)) }
 }
 
+#[inline]
+pub(super) fn checked_unix_ns(unix_ns: i64) -> Result<i64, FixError> {
+    // Both bounds fit 64 bits.
+    match (UNIX_S.start * NS_PER_S..UNIX_S.end * NS_PER_S).contains(&unix_ns) {
+        true => Ok(unix_ns),
+        false => Err(FixError::Time { unix_s: unix_ns.div_euclid(NS_PER_S) }),
+    }
+}
+
 pub(super) fn checked_accuracy(accuracy_m: f64) -> Result<f64, FixError> {
     match accuracy_m {
         0.0..=PLANAR_MAX => Ok(accuracy_m),
@@ -137,6 +174,29 @@ mod tests {
         insta::assert_snapshot!(
             fix.with_accuracy_m(-1.0).unwrap_err(),
             @"accuracy_m -1 is not a number from 0 to 2^40"
+        );
+    }
+
+    #[test]
+    fn a_time_is_in_the_years_1678_to_2261() {
+        let fix = Fix::new(Point::planar(1.0, 2.0).unwrap());
+        // 1678-01-01T00:00:00Z and 2262-01-01T00:00:00Z.
+        let (first, end) = (-9_214_560_000_000_000_000, 9_214_646_400_000_000_000);
+        for good in [first, -1, 0, end - 1] {
+            assert_eq!(fix.at_unix_ns(good).unwrap().unix_ns(), Some(good));
+            let (unix_s, nanos) = (good.div_euclid(NS_PER_S), good.rem_euclid(NS_PER_S));
+            assert_eq!(unix_ns(unix_s, nanos as u32), Ok(good));
+        }
+        for bad in [i64::MIN, first - 1, end, i64::MAX] {
+            let error = fix.at_unix_ns(bad).unwrap_err();
+            let (unix_s, nanos) = (bad.div_euclid(NS_PER_S), bad.rem_euclid(NS_PER_S));
+            assert_eq!(unix_ns(unix_s, nanos as u32), Err(error));
+        }
+        assert!(unix_ns(i64::MIN, 0).is_err() && unix_ns(i64::MAX, u32::MAX).is_err());
+        assert!(unix_ns(9_214_646_399, u32::MAX).is_err());
+        insta::assert_snapshot!(
+            fix.at_unix_ns(first - 1).unwrap_err(),
+            @"time -9214560001 s since 1970 is not in the years 1678 to 2261"
         );
     }
 }

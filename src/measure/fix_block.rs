@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::block::Block;
-use super::fix::{Fix, FixError, checked_accuracy, checked_z};
+use super::fix::{Fix, FixError, UNIX_S, checked_accuracy, checked_unix_ns, checked_z};
 use super::metric::Metric;
 use super::path::PathError;
 use super::point::PointError;
@@ -83,12 +83,12 @@ pub enum ColumnError {
         source: FixError,
     },
     /// In the column of times. No value was set.
-    #[error("time_ms {time_ms} is not in the years 1678 to 2261")]
+    #[error("{source}")]
     Time {
-        /// Of the first value that is out of range.
+        /// Index of the first value that is out of range.
         index: usize,
-        /// What it was.
-        time_ms: i64,
+        /// What is wrong with it.
+        source: FixError,
     },
 }
 
@@ -161,7 +161,7 @@ impl FixBlock {
             self.extras().z_from(index)[0] = z;
         }
         if let Some(unix_ns) = fix.unix_ns() {
-            self.set_unix_ns_at(index, unix_ns);
+            self.extras().times_from(index)[0] = unix_ns;
         }
         if let Some(accuracy_m) = fix.accuracy_m() {
             self.extras().accuracy_from(index)[0] = accuracy_m;
@@ -257,19 +257,19 @@ impl FixBlock {
     /// When there are not so many points. No input can bring this about.
     pub fn set_times_ms(&mut self, from: usize, times_ms: &[i64]) -> Result<(), ColumnError> {
         const NS_PER_MS: i64 = 1_000_000;
-        // 1678-01-01 and 2262-01-01: what fits 64 bits of nanoseconds, with a year to spare.
-        const FIRST_MS: i64 = -9_214_560_000_000;
-        const LAST_MS: i64 = 9_214_646_400_000;
+        const FIRST_MS: i64 = UNIX_S.start * 1000;
+        const END_MS: i64 = UNIX_S.end * 1000;
         let range = self.range(from, times_ms.len());
         if times_ms.is_empty() {
             return Ok(());
         }
-        let fits = |time_ms: i64| (FIRST_MS..LAST_MS).contains(&time_ms);
+        let fits = |time_ms: i64| (FIRST_MS..END_MS).contains(&time_ms);
         // Counted first, so that the loop is one over lanes.
         if times_ms.iter().map(|&time_ms| u64::from(!fits(time_ms))).sum::<u64>() > 0 {
             let bad = times_ms.iter().enumerate().find(|&(_, &time_ms)| !fits(time_ms));
             if let Some((index, &time_ms)) = bad {
-                return Err(ColumnError::Time { index, time_ms });
+                let source = FixError::Time { unix_s: time_ms.div_euclid(1000) };
+                return Err(ColumnError::Time { index, source });
             }
         }
         for (out, &time_ms) in self.extras().times_from(range.start).iter_mut().zip(times_ms) {
@@ -309,12 +309,17 @@ impl FixBlock {
 
     /// Sets the time of the point with this index, as [`Fix::at_unix_ns`].
     ///
+    /// # Errors
+    /// As [`Fix::at_unix_ns`]; no time is then set.
+    ///
     /// # Panics
     /// When there is no such point. No input can bring this about.
     #[inline]
-    pub fn set_unix_ns_at(&mut self, index: usize, unix_ns: i64) {
+    pub fn set_unix_ns_at(&mut self, index: usize, unix_ns: i64) -> Result<(), FixError> {
         let range = self.range(index, 1);
+        let unix_ns = checked_unix_ns(unix_ns)?;
         self.extras().times_from(range.start)[0] = unix_ns;
+        Ok(())
     }
 
     /// Sets the accuracy of the point with this index, as [`Fix::with_accuracy_m`].

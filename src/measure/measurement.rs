@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::block::Block;
+use super::cost::{self, Cost};
 use super::fix::Fix;
 use super::fix_block::FixBlock;
 use super::options::{Elevation, Options};
@@ -75,34 +76,48 @@ impl Measurement {
     /// When the fixes are of another space or a total is out of range; path and block are then as they
     /// were.
     pub fn fold(&mut self, block: &mut FixBlock) -> Result<(), PathError> {
+        self.fold_with_cost(block).map(drop)
+    }
+
+    /// Folds a block in, empties it, and returns what that cost.
+    ///
+    /// # Errors
+    /// As [`Measurement::fold`].
+    pub fn fold_with_cost(&mut self, block: &mut FixBlock) -> Result<Cost, PathError> {
         if block.is_empty() {
-            return Ok(());
+            return Ok(Cost::default());
         }
         let is_plain = self.filter.is_none()
             && self.options.elevation == Elevation::Ignored
             && block.is_flat_and_timeless();
-        if is_plain {
-            self.raw.fold_legs(&mut block.points, &block.starts, &mut [0.0; Block::CAPACITY])?;
+        let cost = if is_plain {
+            let base = Cost::of_block(block.len(), cost::PLAIN_POINT_NS);
+            let legs = &mut [0.0; Block::CAPACITY];
+            let long = self.raw.fold_legs(&mut block.points, &block.starts, legs)?;
             self.last = Known::NOTHING;
+            base + long
         } else {
             // Several totals may pass their range, and then none may have changed.
             let mut next = self.clone();
-            next.fold_all(block)?;
+            let cost = next.fold_all(block)?;
             *self = next;
-        }
+            cost
+        };
         block.clear();
-        Ok(())
+        Ok(cost)
     }
 
-    fn fold_all(&mut self, block: &mut FixBlock) -> Result<(), PathError> {
+    fn fold_all(&mut self, block: &mut FixBlock) -> Result<Cost, PathError> {
         let (offset, before) = (self.raw.point_count(), self.raw.last());
         let is_joined = before.is_some() && !self.raw.is_broken();
         let mut legs = [0.0; Block::CAPACITY];
         let legs = &mut legs[..block.len()];
-        self.raw.fold_legs(&mut block.points, &block.starts, legs)?;
+        let long = self.raw.fold_legs(&mut block.points, &block.starts, legs)?;
         if let Some(filter) = &mut self.filter {
             let Self { options, profile, .. } = self;
-            return filter.fold(options, block, before, offset, legs, profile);
+            let base = Cost::of_block(block.len(), cost::FILTERED_POINT_NS);
+            let distances = filter.fold(options, block, before, offset, legs, profile)?;
+            return Ok(base + long + distances);
         }
         let mut profile_legs = Legs::new();
         let mut from = is_joined.then_some(self.last);
@@ -116,7 +131,7 @@ impl Measurement {
         }
         self.profile.add_sums(&self.options, &profile_legs)?;
         self.last = from.unwrap_or(Known::NOTHING);
-        Ok(())
+        Ok(Cost::of_block(block.len(), cost::PROFILE_POINT_NS) + long)
     }
 
     /// Adds fixes.

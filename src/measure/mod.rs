@@ -14,6 +14,7 @@
 
 mod block;
 mod bounds;
+mod cost;
 mod fix;
 mod fix_block;
 pub(crate) mod level;
@@ -31,7 +32,8 @@ mod totals;
 
 pub use block::Block;
 pub use bounds::Bounds;
-pub use fix::{Fix, FixError};
+pub use cost::Cost;
+pub use fix::{Fix, FixError, unix_ns};
 pub use fix_block::{ColumnError, FixBlock};
 pub use measurement::Measurement;
 pub use metric::Metric;

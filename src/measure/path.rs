@@ -3,6 +3,7 @@
 
 use super::block::Block;
 use super::bounds::{Bounds, Extent};
+use super::cost::{self, Cost};
 use super::fix_block::Starts;
 use super::level::Level;
 use super::metric::Metric;
@@ -128,13 +129,23 @@ impl Path {
     /// When the block is of another space or the total is out of range; path and block are then as
     /// they were.
     pub fn fold(&mut self, block: &mut Block) -> Result<(), PathError> {
-        self.fold_legs(block, &Starts::NONE, &mut [0.0; Block::CAPACITY])?;
+        self.fold_with_cost(block).map(drop)
+    }
+
+    /// Folds a block in, empties it, and returns what that cost.
+    ///
+    /// # Errors
+    /// As [`Path::fold`].
+    pub fn fold_with_cost(&mut self, block: &mut Block) -> Result<Cost, PathError> {
+        let base = Cost::of_block(block.len(), cost::PLAIN_POINT_NS);
+        let long = self.fold_legs(block, &Starts::NONE, &mut [0.0; Block::CAPACITY])?;
         block.clear();
-        Ok(())
+        Ok(base + long)
     }
 
     /// Folds a block in and leaves it as it is; those of its points that `starts` names start a
-    /// segment. `legs[i]` becomes the leg that ends in the point `i`, 0 where none does.
+    /// segment. `legs[i]` becomes the leg that ends in the point `i`, 0 where none does. Returns what the legs
+    /// cost that are measured one by one.
     ///
     /// # Errors
     /// As [`Path::fold`].
@@ -144,12 +155,12 @@ impl Path {
         block: &mut Block,
         starts: &Starts,
         legs: &mut [f64],
-    ) -> Result<(), PathError> {
+    ) -> Result<Cost, PathError> {
         if block.space() != self.metric.space() {
             return Err(PathError::Space { metric: self.metric, points: block.space() });
         }
         if block.is_empty() {
-            return Ok(());
+            return Ok(Cost::default());
         }
         let added = block.len();
         let joined = self.ends.filter(|_| !self.broken && !starts.contains(0));
@@ -162,7 +173,7 @@ impl Path {
         if joined.is_none() {
             legs[0] = 0.0;
         }
-        self.metric.legs(level, x, y, &mut legs[usize::from(joined.is_none())..]);
+        let cost = self.metric.legs(level, x, y, &mut legs[usize::from(joined.is_none())..]);
         let mut start_count = u64::from(joined.is_none());
         if !starts.is_empty() {
             for index in (1..added).filter(|&index| starts.contains(index)) {
@@ -175,7 +186,7 @@ impl Path {
         // Nothing fails from here on.
         self.broken_before_first |= self.ends.is_none() && starts.contains(0);
         self.take(level, x, y, added as u64, start_count);
-        Ok(())
+        Ok(cost)
     }
 
     /// Adds points whose legs were measured by the caller: each in its place, 0 for the first of a

@@ -20,9 +20,12 @@
 //! after all and starts a segment. A fix rejected for its accuracy says nothing about that either way;
 //! any other ends such a chain.
 
+use std::cell::Cell;
+
 use serde::{Deserialize, Serialize};
 
 use super::block::Block;
+use super::cost::Cost;
 use super::fix_block::FixBlock;
 use super::options::Options;
 use super::path::{Path, PathError};
@@ -93,7 +96,8 @@ impl Filter {
     }
 
     /// Judges the fixes of a block. `before` is where the fix before the block was, `offset` that of its
-    /// first fix; `legs[i]` is the raw leg that ends in fix `i`, 0 where none does.
+    /// first fix; `legs[i]` is the raw leg that ends in fix `i`, 0 where none does. Returns what the distances
+    /// cost that are not among the legs.
     ///
     /// # Errors
     /// When a total is out of range; filter and profile are then of no use.
@@ -105,7 +109,8 @@ impl Filter {
         offset: u64,
         legs: &[f64],
         profile: &mut Profile,
-    ) -> Result<(), PathError> {
+    ) -> Result<Cost, PathError> {
+        let cost = Cell::new(Cost::default());
         let (x, y) = block.points.columns();
         let mut accepted = Accepted::default();
         let mut profile_legs = Legs::new();
@@ -118,7 +123,12 @@ impl Filter {
             // A leg depends on its ends alone, so where the raw one has the same ends it is the same.
             let distance = |from: Mark| match previous {
                 Some(previous) if previous == from.at => raw_leg,
-                _ => options.metric.distance(from.at, fix.at),
+                _ => {
+                    let (distance, of_distance) =
+                        options.metric.distance_with_cost(from.at, fix.at);
+                    cost.set(cost.get() + of_distance);
+                    distance
+                }
             };
             let verdict = self.judge(options, fix, block.accuracy_m(index), distance);
             match verdict {
@@ -143,7 +153,8 @@ impl Filter {
         }
         profile.add_sums(options, &profile_legs)?;
         let Accepted { count, starts, x, y, legs } = &accepted;
-        self.accepted.add_measured(&x[..*count], &y[..*count], &legs[..*count], *starts)
+        self.accepted.add_measured(&x[..*count], &y[..*count], &legs[..*count], *starts)?;
+        Ok(cost.get())
     }
 
     #[inline]

@@ -1,21 +1,21 @@
 //! One named recording, exactly once: which points of a message are new, what is durable, when the next
 //! checkpoint is due, and what an answer of the store means.
 //!
-//! The room is pure. It knows no clock, no runtime and no protocol: the time comes in as an argument, a
-//! [`Commit`] goes out, and whoever drives it asks the store and tells the outcome. It folds nothing
-//! itself; the [`Measurement`](crate::measure::Measurement) inside is the driver's to fold into.
+//! The module is sans-IO: it knows no clock, no runtime and no protocol. The caller passes the time, sends each
+//! [`Commit`] to the store and reports the result. The caller also folds the points into the
+//! [`Measurement`](crate::measure::Measurement) inside.
 //!
-//! The rules that it keeps, and where:
+//! The rules, and where they are enforced:
 //! - a stream sends one contiguous range of offsets: only its first message chooses where it starts, and that
 //!   message must say so if the path already has points ([`Recording::admit`]);
 //! - points that were durable when the stream was opened are skipped and counted
 //!   ([`Recording::skipped_points`]); a gap is refused, and so are points past the end of a finished path or past
 //!   the end that the stream itself has set;
-//! - only [`Recording::finish`] finishes, when a stream that has told the end is closed: whatever else becomes
-//!   of it, what was folded in order is committed and waits;
+//! - only [`Recording::finish`] finishes a path, when a stream that has set the end is closed. If the stream ends
+//!   otherwise, the points that were folded are committed and the path stays open;
 //! - points count as committed when the store has said so, and never fewer than before
 //!   ([`Recording::committed_points`]);
-//! - folding never waits: one commit at a time is on its way, and the points behind it go with the next;
+//! - folding never waits: at most one commit is on its way, and points that are folded later go into the next one;
 //! - a commit whose outcome is unknown is neither done nor undone: the stored checkpoint is loaded and
 //!   compared before anything else is committed ([`Recording::reconcile`]);
 //! - a newer writer ends this one ([`Verdict::Fenced`]), and nothing is committed afterwards.

@@ -19,7 +19,7 @@ pub struct Config {
     pub connections_per_peer_max: usize,
     /// How long a connection without streams stays open; then it is closed with GOAWAY. Default 5 minutes.
     pub connection_idle_time: Duration,
-    /// Streams at one time on a connection; a client waits with further ones. A live stream costs about 11 KiB
+    /// Streams at one time on a connection; a client waits with further ones. A live stream costs about 12 KiB
     /// (`waywiser bench --live 10000 --connections 100`). Default 256.
     pub streams_per_connection_max: u32,
     /// The memory in bytes that unread input and unsent replies of all connections may take, each stream and
@@ -31,6 +31,9 @@ pub struct Config {
     /// The largest message in bytes. A stream holds one incomplete message at most, and as much of it as has
     /// arrived, which [`Config::memory_bytes_max`] covers. Default 64 KiB; points need no more than 64 bytes.
     pub message_bytes_max: usize,
+    /// How many times their size the compressed messages of a stream may inflate to, once they have inflated to
+    /// 1 MiB; see [`StreamLimits::inflation_ratio_max`]. A stream above it is refused. Default 100.
+    pub inflation_ratio_max: u32,
     /// How long a stream may send nothing, or leave an answer unread, before it is ended with DEADLINE_EXCEEDED.
     /// Default 5 minutes.
     pub stream_idle_time: Duration,
@@ -88,6 +91,7 @@ impl Default for Config {
             memory_bytes_max: None,
             streams_per_connection_max: 256,
             message_bytes_max: stream.message_bytes_max,
+            inflation_ratio_max: stream.inflation_ratio_max,
             stream_idle_time: stream.idle_time,
             preface_time: Duration::from_secs(10),
             header_bytes_max: 16 * 1024,
@@ -184,6 +188,7 @@ impl Config {
         number("streams_per_connection_max", streams, 1, u64::MAX, positive)?;
         let message = self.message_bytes_max as u64;
         number("message_bytes_max", message, 64, MESSAGE_MAX as u64, "64 bytes to 64 MiB")?;
+        number("inflation_ratio_max", self.inflation_ratio_max.into(), 1, u64::MAX, positive)?;
         let header = u64::from(self.header_bytes_max);
         number("header_bytes_max", header, 1024, 1 << 20, "1 KiB to 1 MiB")?;
         for (setting, value) in [
@@ -234,7 +239,11 @@ impl Config {
     }
 
     pub(super) fn stream_limits(&self) -> StreamLimits {
-        StreamLimits { message_bytes_max: self.message_bytes_max, idle_time: self.stream_idle_time }
+        StreamLimits {
+            message_bytes_max: self.message_bytes_max,
+            inflation_ratio_max: self.inflation_ratio_max,
+            idle_time: self.stream_idle_time,
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Reading a request body, and telling how it ended.
+//! Reading a request body, and how it ended.
 //!
 //! The one place that knows how HTTP/2 ends a stream. hyper ends a body without an error both on
 //! END_STREAM and on RST_STREAM(NO_ERROR), and tonic's own reader takes RST_STREAM(CANCEL) for a
@@ -21,6 +21,7 @@ use tonic::body::Body;
 use super::StreamLimits;
 use super::progress::Progress;
 use super::status::{RpcError, StreamCut, excerpt};
+use super::work::Work;
 use crate::wire::Encoding;
 
 /// A request body that is read chunk by chunk, in the task that polls it.
@@ -28,16 +29,13 @@ pub(super) struct RequestBody {
     body: Body,
     progress: Arc<Progress>,
     idle: Idle,
-    /// Work done since this stream last let others on its thread have their turn, in bytes.
-    unbroken_work: usize,
+    /// What this stream has done since it last yielded or waited. Thousands of small frames fit: a connection
+    /// reads that many in one poll itself, and closes when too many of them are unread (h2's budget for small
+    /// frames), so that a stream that took a few at a time would lose its client.
+    work: Work,
+    /// Bytes that the reader of this body holds of earlier chunks.
+    held_bytes: usize,
 }
-
-/// How much a stream does in one go: about a millisecond's worth. A frame costs as much as so many
-/// bytes however small it is. It must be much: a connection reads thousands of small frames in a turn
-/// itself, and closes when too many of them are unread (h2's budget for small
-/// frames), so that a stream that took a few at a time would lose its client.
-const UNBROKEN_WORK_MAX: usize = 1 << 20;
-const FRAME_WORK: usize = 64;
 
 /// The watch over a stream that sends nothing. Its timer is set once and looked at only when it
 /// fires, so that a busy stream pays nothing for it.
@@ -60,9 +58,10 @@ impl RequestBody {
         let (mut parts, body) = request.into_parts();
         let encoding = encoding(&parts.headers)?;
         let progress = parts.extensions.remove::<Arc<Progress>>().unwrap_or_default();
+        let work = Work::of_request(&mut parts.extensions);
         let timer = Box::pin(sleep(limits.idle_time));
         let idle = Idle { limit: limits.idle_time, timer, since: None };
-        Ok((Self { body, progress, idle, unbroken_work: 0 }, encoding))
+        Ok((Self { body, progress, idle, work, held_bytes: 0 }, encoding))
     }
 
     /// Where the call's points and bytes are counted.
@@ -70,23 +69,31 @@ impl RequestBody {
         &self.progress
     }
 
-    /// The next bytes, or `None` when the client has closed the stream.
+    /// Where the call's work is counted.
+    pub(super) fn work(&mut self) -> &mut Work {
+        &mut self.work
+    }
+
+    /// Notes how much memory the reader of this body holds of earlier chunks, for the memory limit of the server.
+    pub(super) fn set_held(&mut self, bytes: usize) {
+        self.held_bytes = bytes;
+    }
+
+    /// The next bytes, or `None` when the client has closed the stream. Yields first if much work was done.
     ///
     /// # Errors
     /// When the stream was cut or nothing was sent for too long.
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, RpcError> {
-        // A fast client always has a frame ready; the others on this thread want their turn too.
-        if self.unbroken_work > UNBROKEN_WORK_MAX {
-            self.unbroken_work = 0;
-            tokio::task::yield_now().await;
-        }
+        // A fast client always has a frame ready, so that waiting for one does not yield.
+        self.work.pause_if_spent().await;
+        self.progress.set_buffered(self.held_bytes);
         poll_fn(|cx| self.poll_chunk(cx)).await
     }
 
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, RpcError>> {
         loop {
             let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
-                self.unbroken_work = 0;
+                self.work.reset();
                 ready!(self.idle.poll(cx));
                 return Poll::Ready(Err(RpcError::Idle {
                     idle_time: self.idle.limit,
@@ -99,7 +106,9 @@ impl RequestBody {
                     // Trailers of a request mean nothing in gRPC; the end comes after them.
                     let Ok(data) = frame.into_data() else { continue };
                     self.progress.add_bytes(data.len());
-                    self.unbroken_work += FRAME_WORK + data.len();
+                    // The chunk is held until the next one is asked for, also while its points wait to be folded.
+                    self.progress.set_buffered(self.held_bytes + data.len());
+                    self.work.add_frame(data.len());
                     return Poll::Ready(Ok(Some(data)));
                 }
                 None if self.body.is_end_stream() => return Poll::Ready(Ok(None)),

@@ -5,6 +5,7 @@ use tonic::body::Body;
 use super::StreamLimits;
 use super::body::RequestBody;
 use super::status::RpcError;
+use super::work::{Step, Work};
 use crate::measure::{Block, Metric, Path};
 use crate::wire::{Encoding, Messages, decode_point};
 
@@ -30,9 +31,16 @@ pub(super) async fn fold_points(
     let (mut body, encoding) = RequestBody::open(request, limits)?;
     let mut fold = PointFold::new(encoding, limits, metric, axes);
     while let Some(chunk) = body.chunk().await? {
-        let outcome = fold.fold(&chunk);
-        body.progress().set_points(fold.path.point_count());
-        outcome?;
+        let mut rest = &chunk[..];
+        loop {
+            let outcome = fold.fold(&mut rest, body.work());
+            body.progress().set_points(fold.path.point_count());
+            match outcome? {
+                Step::Done => break,
+                Step::Spent => body.work().pause().await,
+            }
+        }
+        body.set_held(fold.messages.held_bytes());
     }
     fold.finish()
 }
@@ -46,19 +54,24 @@ struct PointFold {
 
 impl PointFold {
     fn new(encoding: Encoding, limits: &StreamLimits, metric: Metric, axes: AxisOrder) -> Self {
-        let messages = Messages::new(encoding, limits.message_bytes_max);
-        Self { messages, path: Path::new(metric), axes }
+        Self { messages: limits.messages(encoding), path: Path::new(metric), axes }
     }
 
-    /// Folds all points that end in this chunk. Those before an error are folded too.
-    fn fold(&mut self, mut chunk: &[u8]) -> Result<(), RpcError> {
+    /// Folds the points that end in this chunk, until it is empty or the work is spent. Those before an error
+    /// are folded too.
+    fn fold(&mut self, chunk: &mut &[u8], work: &mut Work) -> Result<Step, RpcError> {
         let mut block = Block::new(self.path.metric().space());
-        let outcome = self.fill(&mut chunk, &mut block);
-        self.flush(&mut block)?;
+        let outcome = self.fill(chunk, &mut block, work);
+        self.flush(&mut block, work)?;
         outcome
     }
 
-    fn fill(&mut self, chunk: &mut &[u8], block: &mut Block) -> Result<(), RpcError> {
+    fn fill(
+        &mut self,
+        chunk: &mut &[u8],
+        block: &mut Block,
+        work: &mut Work,
+    ) -> Result<Step, RpcError> {
         let mut columns = ([0; Block::CAPACITY], [0; Block::CAPACITY]);
         loop {
             // Most points come in one shape and are decoded in runs; any other one stops the run and
@@ -76,13 +89,23 @@ impl PointFold {
                 RpcError::Point { index, error }
             })?;
             if block.is_full() {
-                self.flush(block)?;
+                self.flush(block, work)?;
+                if work.is_spent() {
+                    return Ok(Step::Spent);
+                }
                 continue;
             }
 
+            while let Some(step) = self.messages.inflate_step(chunk).map_err(RpcError::Stream)? {
+                work.add_inflated(step);
+                if work.is_spent() {
+                    return Ok(Step::Spent);
+                }
+            }
             let index = self.messages.message_count();
             let message = self.messages.next(chunk).map_err(RpcError::Stream)?;
-            let Some(message) = message else { return Ok(()) };
+            let Some(message) = message else { return Ok(Step::Done) };
+            work.add_decoded(message.len());
             let (first, second) =
                 decode_point(message).map_err(|error| RpcError::Decode { index, error })?;
             let (x, y) = match self.axes {
@@ -91,14 +114,20 @@ impl PointFold {
             };
             block.push_i32(x, y).map_err(|error| RpcError::Point { index, error })?;
             if block.is_full() {
-                self.flush(block)?;
+                self.flush(block, work)?;
+            }
+            if work.is_spent() {
+                return Ok(Step::Spent);
             }
         }
     }
 
-    fn flush(&mut self, block: &mut Block) -> Result<(), RpcError> {
+    fn flush(&mut self, block: &mut Block, work: &mut Work) -> Result<(), RpcError> {
         let index = self.path.point_count();
-        self.path.fold(block).map_err(|error| RpcError::Path { index, error })
+        work.add_points(block.len());
+        let cost = self.path.fold_with_cost(block);
+        work.add_fold(cost.map_err(|error| RpcError::Path { index, error })?);
+        Ok(())
     }
 
     fn finish(self) -> Result<Path, RpcError> {
@@ -145,8 +174,9 @@ mod tests {
             expected.extend(&checked).unwrap();
 
             let mut fold = fold();
-            for chunk in framed(&points).chunks(piece) {
-                fold.fold(chunk).unwrap();
+            let mut work = Work::default();
+            for mut chunk in framed(&points).chunks(piece) {
+                prop_assert_eq!(fold.fold(&mut chunk, &mut work).unwrap(), Step::Done);
             }
             prop_assert_eq!(fold.finish().unwrap(), expected);
         }
@@ -157,7 +187,7 @@ mod tests {
         let mut bytes = framed(&[(0, 0), (3, 4)]);
         bytes.extend([0, 0, 0, 0, 1, 0x08]);
         let mut fold = fold();
-        let error = fold.fold(&bytes).unwrap_err();
+        let error = fold.fold(&mut &bytes[..], &mut Work::default()).unwrap_err();
         insta::assert_snapshot!(
             error,
             @"point 2, at byte 1 of the message: a varint is cut short or longer than 64 bits; send two int32 in the fields 1 and 2"
@@ -169,7 +199,7 @@ mod tests {
     fn a_stream_that_ends_inside_a_message_is_refused() {
         let bytes = framed(&[(0, 0), (3, 4)]);
         let mut fold = fold();
-        fold.fold(&bytes[..bytes.len() - 1]).unwrap();
+        fold.fold(&mut &bytes[..bytes.len() - 1], &mut Work::default()).unwrap();
         insta::assert_snapshot!(
             fold.finish().unwrap_err(),
             @"point 1, message 1, at byte 5 of the stream: the stream ended after 8 of its 9 bytes"

@@ -18,7 +18,6 @@ use super::StreamLimits;
 use super::body::RequestBody;
 use super::status::{ACCEPTED_ENCODINGS, RpcError, excerpt};
 use super::violation::Place;
-use crate::wire::Messages;
 
 /// The future of a call.
 pub(super) type ResponseFuture =
@@ -80,17 +79,24 @@ pub(super) async fn request<T: Message + Default>(
     limits: &StreamLimits,
 ) -> Result<T, RpcError> {
     let (mut body, encoding) = RequestBody::open(request, limits)?;
-    let mut messages = Messages::new(encoding, limits.message_bytes_max);
+    let mut messages = limits.messages(encoding);
     let mut decoded = None;
     while let Some(chunk) = body.chunk().await? {
         let mut chunk = &chunk[..];
-        while let Some(message) = messages.next(&mut chunk)? {
+        loop {
+            while let Some(step) = messages.inflate_step(&mut chunk)? {
+                body.work().add_inflated(step);
+                body.work().pause_if_spent().await;
+            }
+            let Some(message) = messages.next(&mut chunk)? else { break };
+            body.work().add_decoded(message.len());
             let malformed = |error| RpcError::Request { place: Place::Request, error };
             let request = T::decode(message).map_err(malformed)?;
             if decoded.replace(request).is_some() {
                 return Err(RpcError::RequestCount(messages.message_count()));
             }
         }
+        body.set_held(messages.held_bytes());
     }
     messages.finish()?;
     decoded.ok_or(RpcError::RequestCount(0))

@@ -269,6 +269,7 @@ impl RpcError {
                     (Code::ResourceExhausted, "MESSAGE_TOO_LARGE")
                 }
                 MessageError::Gzip { .. } => (Code::InvalidArgument, "MESSAGE_MALFORMED"),
+                MessageError::InflationRatio { .. } => (Code::ResourceExhausted, "INFLATION_RATIO"),
                 // The code that the gRPC compression specification prescribes for this case.
                 MessageError::Undeclared { .. } => (Code::Internal, "COMPRESSION_UNDECLARED"),
             },
@@ -324,8 +325,8 @@ impl RpcError {
     pub(super) fn metadata(&self) -> HashMap<String, String> {
         match self {
             Self::Message(error) => pair("message_index", error.message_index()),
-            Self::Stream(error) => pair("point_index", error.message_index()),
-            Self::Decode { index, .. } | Self::Point { index, .. } => pair("point_index", *index),
+            Self::Stream(error) => point(error.message_index()).into(),
+            Self::Decode { index, .. } | Self::Point { index, .. } => point(*index).into(),
             Self::Request { place, .. } => {
                 place.metadata().map_or_else(HashMap::new, |(key, value)| pair(key, value))
             }
@@ -335,11 +336,10 @@ impl RpcError {
                     violations.first().map(|first| ("field".to_owned(), first.field.clone()));
                 at.into_iter().chain(field).collect()
             }
-            Self::Fix { offset, violation } => HashMap::from([
-                ("field".to_owned(), violation.field.clone()),
-                ("offset".to_owned(), offset.to_string()),
-                ("point_index".to_owned(), offset.to_string()),
-            ]),
+            Self::Fix { offset, violation } => {
+                let field = ("field".to_owned(), violation.field.clone());
+                point(*offset).into_iter().chain([field]).collect()
+            }
             Self::Recording(error) => {
                 let mut metadata = pair("committed_points", error.committed_points());
                 if let Some((field, key, place)) = fault(error) {
@@ -370,6 +370,11 @@ impl RpcError {
             _ => HashMap::new(),
         }
     }
+}
+
+/// The index of a point. `offset` is the documented key; older clients read `point_index`.
+fn point(index: u64) -> [(String, String); 2] {
+    ["offset", "point_index"].map(|key| (key.to_owned(), index.to_string()))
 }
 
 fn pair(key: &str, value: u64) -> HashMap<String, String> {
@@ -455,7 +460,7 @@ mod tests {
         );
         let info = status.get_details_error_info().unwrap();
         assert_eq!((info.reason.as_str(), info.domain.as_str()), ("POINT_INVALID", "waywiser"));
-        assert_eq!(info.metadata["point_index"], "17");
+        assert_eq!((&*info.metadata["offset"], &*info.metadata["point_index"]), ("17", "17"));
         let violations = status.get_details_bad_request().unwrap().field_violations;
         assert_eq!(violations[0].field, "latitude");
     }

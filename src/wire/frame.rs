@@ -97,6 +97,11 @@ impl Deframer {
         }
     }
 
+    /// Bytes of memory that hold an incomplete message.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.carry.capacity()
+    }
+
     /// How many messages were handed out.
     pub fn message_count(&self) -> u64 {
         self.message_count
@@ -128,11 +133,7 @@ impl Deframer {
         &'a mut self,
         chunk: &mut &'c [u8],
     ) -> Result<Option<Frame<'a>>, FrameError> {
-        if self.carry_done {
-            self.carry_done = false;
-            self.carry.clear();
-            self.carry.shrink_to(CARRY_KEPT_BYTES);
-        }
+        self.release_carry();
         if self.carry.is_empty() {
             let whole: &'c [u8] = chunk;
             if let Some((header, rest)) = whole.split_first_chunk::<HEADER_BYTES>() {
@@ -152,16 +153,61 @@ impl Deframer {
         &'a mut self,
         chunk: &mut &'c [u8],
     ) -> Result<Option<Frame<'a>>, FrameError> {
+        let Some(compressed) = self.fill_carry(chunk)? else { return Ok(None) };
+        self.carry_done = true;
+        self.count(self.carry.len() - HEADER_BYTES);
+        Ok(Some(Frame { compressed, payload: &self.carry[HEADER_BYTES..] }))
+    }
+
+    /// Returns the next message without consuming it; [`Deframer::advance`] consumes it. May move the bytes of
+    /// a message that is cut from `chunk` into the carry buffer.
+    ///
+    /// # Errors
+    /// As [`Deframer::next`].
+    pub(super) fn peek<'a, 'c: 'a>(
+        &'a mut self,
+        chunk: &mut &'c [u8],
+    ) -> Result<Option<Frame<'a>>, FrameError> {
+        self.release_carry();
+        if self.carry.is_empty() {
+            let whole: &'c [u8] = chunk;
+            if let Some((header, rest)) = whole.split_first_chunk::<HEADER_BYTES>() {
+                let (compressed, length) = self.parse(*header)?;
+                if let Some(payload) = rest.get(..length) {
+                    return Ok(Some(Frame { compressed, payload }));
+                }
+            }
+        }
+        let Some(compressed) = self.fill_carry(chunk)? else { return Ok(None) };
+        Ok(Some(Frame { compressed, payload: &self.carry[HEADER_BYTES..] }))
+    }
+
+    /// Consumes the message that [`Deframer::peek`] returned, at the front of the same `chunk`.
+    ///
+    /// # Errors
+    /// As [`Deframer::next`].
+    pub(super) fn advance(&mut self, chunk: &mut &[u8]) -> Result<(), FrameError> {
+        self.next(chunk).map(drop)
+    }
+
+    /// Moves bytes from the chunk until the carry buffer holds a whole frame. Returns its compressed flag, or
+    /// `None` if the chunk ends before the frame does.
+    fn fill_carry(&mut self, chunk: &mut &[u8]) -> Result<Option<bool>, FrameError> {
         self.fill(chunk, HEADER_BYTES);
         let Some(header) = self.carry.first_chunk::<HEADER_BYTES>() else { return Ok(None) };
         let (compressed, length) = self.parse(*header)?;
         self.fill(chunk, HEADER_BYTES + length);
-        if self.carry.len() < HEADER_BYTES + length {
-            return Ok(None);
+        Ok((self.carry.len() == HEADER_BYTES + length).then_some(compressed))
+    }
+
+    /// Empties the carry buffer if its message was handed out.
+    #[inline]
+    fn release_carry(&mut self) {
+        if self.carry_done {
+            self.carry_done = false;
+            self.carry.clear();
+            self.carry.shrink_to(CARRY_KEPT_BYTES);
         }
-        self.carry_done = true;
-        self.count(length);
-        Ok(Some(Frame { compressed, payload: &self.carry[HEADER_BYTES..] }))
     }
 
     /// Moves bytes from the chunk until the carry buffer holds `bytes`.

@@ -1,7 +1,9 @@
 //! Messages out of chunks: framing, and decompression where the stream has it.
+//!
+//! Decompression can be done in steps, and is refused if a stream inflates to many times its size.
 
 use super::frame::{Deframer, FrameError};
-use super::gzip::{GzipError, Inflater};
+use super::gzip::{GzipError, InflateStep, Inflater};
 use super::run::{POINT_BYTES_MAX, decode_run};
 
 /// How the messages of a stream may be compressed.
@@ -19,8 +21,19 @@ pub struct Messages {
     deframer: Deframer,
     encoding: Encoding,
     payload_bytes_max: usize,
+    inflation_ratio_max: u32,
+    /// Bytes of the compressed messages, with their headers, before and after inflation.
+    compressed_bytes: u64,
+    inflated_bytes: u64,
     inflater: Inflater,
 }
+
+/// Bytes that a stream may inflate to before its ratio is limited. Short runs of equal points compress to a
+/// thousandth.
+const INFLATED_BYTES_FREE: u64 = 1 << 20;
+
+/// The header of a frame: the flag byte and the length.
+const HEADER_BYTES: u64 = 5;
 
 /// Why a stream of messages could not be read on. Nothing behind this place can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +58,22 @@ pub enum MessageError {
         /// What is wrong with it.
         kind: GzipError,
     },
+    /// The compressed messages of the stream inflate to too many times their size.
+    #[error(
+        "message {message_index}: the compressed messages so far have {compressed_bytes} bytes and inflate to \
+         {inflated_bytes}, more than {inflation_ratio_max} times as many; send them without compression, or with \
+         fewer points per message"
+    )]
+    InflationRatio {
+        /// The index of the message, counted from 0.
+        message_index: u64,
+        /// Bytes of the compressed messages up to this one, with their headers.
+        compressed_bytes: u64,
+        /// Bytes that they inflated to so far.
+        inflated_bytes: u64,
+        /// The limit.
+        inflation_ratio_max: u32,
+    },
 }
 
 impl MessageError {
@@ -53,20 +82,36 @@ impl MessageError {
         match *self {
             Self::Frame(FrameError { message_index, .. })
             | Self::Undeclared { message_index }
-            | Self::Gzip { message_index, .. } => message_index,
+            | Self::Gzip { message_index, .. }
+            | Self::InflationRatio { message_index, .. } => message_index,
         }
     }
 }
 
 impl Messages {
-    /// A reader of messages of at most `payload_bytes_max`, compressed or not.
+    /// A reader of messages of at most `payload_bytes_max`, compressed or not, without a limit on the ratio.
     pub fn new(encoding: Encoding, payload_bytes_max: usize) -> Self {
         Self {
             deframer: Deframer::new(payload_bytes_max),
             encoding,
             payload_bytes_max,
+            inflation_ratio_max: u32::MAX,
+            compressed_bytes: 0,
+            inflated_bytes: 0,
             inflater: Inflater::default(),
         }
+    }
+
+    /// Refuses a stream as soon as its compressed messages have inflated to more than 1 MiB and to more than
+    /// `inflation_ratio_max` times their size. Deflate does not reach 1033.
+    #[must_use]
+    pub fn with_inflation_ratio_max(self, inflation_ratio_max: u32) -> Self {
+        Self { inflation_ratio_max, ..self }
+    }
+
+    /// Bytes of memory that it holds between two chunks: an incomplete message, and the state of an inflater.
+    pub fn held_bytes(&self) -> usize {
+        self.deframer.held_bytes() + self.inflater.held_bytes()
     }
 
     /// How many messages were handed out or failed to inflate.
@@ -96,6 +141,57 @@ impl Messages {
         points
     }
 
+    /// Inflates a part of the next message if it is compressed and complete. Returns `None` if there is nothing to
+    /// inflate before [`Messages::next`].
+    ///
+    /// A caller that must not work for long calls it until it returns `None`, and then [`Messages::next`], which
+    /// otherwise inflates the whole message. `chunk` must be the same for both.
+    ///
+    /// # Errors
+    /// When the stream cannot be read further.
+    #[inline]
+    pub fn inflate_step(&mut self, chunk: &mut &[u8]) -> Result<Option<InflateStep>, MessageError> {
+        if self.encoding == Encoding::Identity || self.inflater.is_done() {
+            return Ok(None);
+        }
+        self.inflate_next(chunk)
+    }
+
+    fn inflate_next(&mut self, chunk: &mut &[u8]) -> Result<Option<InflateStep>, MessageError> {
+        let message_index = self.deframer.message_count();
+        let frame = match self.deframer.peek(chunk)? {
+            Some(frame) if frame.compressed => frame,
+            _ => return Ok(None),
+        };
+        if self.inflater.is_idle() {
+            self.compressed_bytes += HEADER_BYTES + frame.payload.len() as u64;
+        }
+        let outcome = self.inflater.step(frame.payload, self.payload_bytes_max);
+        let outcome = outcome.map_err(|kind| MessageError::Gzip { message_index, kind });
+        let outcome = outcome.and_then(|step| {
+            self.inflated_bytes += step.inflated_bytes as u64;
+            self.check_ratio(message_index).map(|()| step)
+        });
+        if outcome.is_err() {
+            self.deframer.advance(chunk)?;
+        }
+        outcome.map(Some)
+    }
+
+    fn check_ratio(&self, message_index: u64) -> Result<(), MessageError> {
+        let Self { compressed_bytes, inflated_bytes, inflation_ratio_max, .. } = *self;
+        let allowed = compressed_bytes.saturating_mul(inflation_ratio_max.into());
+        if inflated_bytes <= allowed.max(INFLATED_BYTES_FREE) {
+            return Ok(());
+        }
+        Err(MessageError::InflationRatio {
+            message_index,
+            compressed_bytes,
+            inflated_bytes,
+            inflation_ratio_max,
+        })
+    }
+
     /// Takes the next message from the front of `chunk`; see [`Deframer::next`].
     ///
     /// # Errors
@@ -105,6 +201,7 @@ impl Messages {
         &'a mut self,
         chunk: &mut &'c [u8],
     ) -> Result<Option<&'a [u8]>, MessageError> {
+        while self.inflate_step(chunk)?.is_some() {}
         let message_index = self.deframer.message_count();
         match self.deframer.next(chunk)? {
             None => Ok(None),
@@ -112,14 +209,11 @@ impl Messages {
             Some(_) if self.encoding == Encoding::Identity => {
                 Err(MessageError::Undeclared { message_index })
             }
-            Some(frame) => {
-                let inflated = self.inflater.inflate(frame.payload, self.payload_bytes_max);
-                Ok(Some(inflated.map_err(|kind| MessageError::Gzip { message_index, kind })?))
-            }
+            Some(_) => Ok(Some(self.inflater.take())),
         }
     }
 
-    /// Tells whether the stream may end here.
+    /// Checks that the stream may end here.
     ///
     /// # Errors
     /// When it ends inside a message.
@@ -157,5 +251,93 @@ mod tests {
             messages.next(&mut chunk).unwrap_err().to_string(),
             "message 1: it is marked as compressed, and the call names no grpc-encoding"
         );
+    }
+
+    fn gzip_frame(message: &[u8]) -> Vec<u8> {
+        use flate2::{Compression, write::GzEncoder};
+        use std::io::Write as _;
+
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(message).unwrap();
+        let payload = encoder.finish().unwrap();
+        let mut frame = vec![1];
+        frame.extend((payload.len() as u32).to_be_bytes());
+        frame.extend(payload);
+        frame
+    }
+
+    /// Bytes that hardly compress.
+    fn noise(len: usize, mask: u8) -> Vec<u8> {
+        let mut state = 1_u64;
+        let mut next = || {
+            // Knuth's MMIX constants.
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 56) as u8 & mask
+        };
+        (0..len).map(|_| next()).collect()
+    }
+
+    #[test]
+    fn a_ratio_above_the_limit_is_refused_once_a_mebibyte_was_inflated() {
+        let zeros = gzip_frame(&[0; 65_536]);
+        let read = |ratio_max: u32, frames: &[u8]| {
+            let mut messages =
+                Messages::new(Encoding::Gzip, 65_536).with_inflation_ratio_max(ratio_max);
+            let (mut chunk, mut count) = (frames, 0);
+            loop {
+                match messages.next(&mut chunk) {
+                    Ok(Some(_)) => count += 1,
+                    Ok(None) => return (count, None),
+                    Err(error) => return (count, Some(error)),
+                }
+            }
+        };
+        let (count, error) = read(100, &zeros.repeat(20));
+        assert_eq!(count, 16);
+        let error = error.unwrap();
+        assert_eq!(error.message_index(), 16);
+        let MessageError::InflationRatio { compressed_bytes, inflated_bytes, .. } = error else {
+            panic!("{error:?}")
+        };
+        assert_eq!(compressed_bytes, 17 * zeros.len() as u64);
+        assert!(inflated_bytes > 1 << 20);
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "message 16: the compressed messages so far have {compressed_bytes} bytes and inflate to \
+                 {inflated_bytes}, more than 100 times as many; send them without compression, or with fewer \
+                 points per message"
+            )
+        );
+        // Deflate cannot exceed a limit of 1033, and messages that compress less lower the ratio.
+        assert_eq!(read(1033, &zeros.repeat(20)), (20, None));
+        let mixed = [gzip_frame(&noise(8_000, 0xff)), zeros.repeat(10)].concat();
+        assert_eq!(read(100, &mixed.repeat(3)), (33, None));
+    }
+
+    #[test]
+    fn a_message_that_is_inflated_in_steps_is_the_same_however_it_is_cut() {
+        let message = noise(60_000, 0x1f);
+        let frames = [gzip_frame(&message), vec![0, 0, 0, 0, 1, 42], gzip_frame(b"")].concat();
+        for piece in [1, 7, 1000, frames.len()] {
+            let mut messages = Messages::new(Encoding::Gzip, 65_536);
+            let (mut read, mut steps) = (Vec::new(), 0);
+            for mut chunk in frames.chunks(piece) {
+                loop {
+                    while let Some(step) = messages.inflate_step(&mut chunk).unwrap() {
+                        assert!(step.inflated_bytes <= 16 * 1024);
+                        steps += 1;
+                    }
+                    let Some(message) = messages.next(&mut chunk).unwrap() else { break };
+                    read.push(message.to_vec());
+                }
+                assert!(chunk.is_empty());
+            }
+            assert_eq!(read, [message.clone(), vec![42], Vec::new()]);
+            assert!(steps > 10, "{steps} steps");
+            assert_eq!(messages.finish(), Ok(()));
+        }
     }
 }

@@ -18,7 +18,9 @@ pub use columns::{
     COLUMN_BLOCK, ColumnBlock, ColumnError, ColumnLength, ColumnReader, PackedColumns,
 };
 pub use frame::{Deframer, Frame, FrameError, FrameErrorKind};
-pub use gzip::GzipError;
+#[cfg(test)]
+pub(crate) use gzip::empty_dynamic_blocks;
+pub use gzip::{GzipError, InflateStep};
 pub use message::{Encoding, MessageError, Messages};
 pub use piece::{Piece, PieceFields};
 pub use point::{DecodeError, DecodeErrorKind, decode_point};

@@ -101,7 +101,7 @@ impl Track {
         if !self.has_extras {
             return fix;
         }
-        let fix = fix.with_z(z).unwrap().at_unix_ns(sample.time_ms * 1_000_000);
+        let fix = fix.with_z(z).unwrap().at_unix_ns(sample.time_ms * 1_000_000).unwrap();
         let fix = fix.with_accuracy_m(f64::from(sample.accuracy_mm) / 1000.0).unwrap();
         if sample.starts_segment { fix.starting_segment() } else { fix }
     }

@@ -1,15 +1,14 @@
 //! What ordinary calls are answered.
 
-use std::io::Write as _;
-
-use flate2::{Compression, write::GzEncoder};
 use tokio_stream::iter;
 use tonic::Code;
 use waywiser::client::Client;
 use waywiser::proto::{my_package as planar, routeguide};
 use waywiser::{Metric, Path, Point};
 
-use crate::support::{DISPLACEMENT, PATH_LENGTH, RECORD_ROUTE, Raw, Server, frame, frames};
+use crate::support::{
+    DISPLACEMENT, PATH_LENGTH, RECORD_ROUTE, Raw, Server, frame, frames, gzip_frame,
+};
 
 fn zigzag(n: i32) -> impl Iterator<Item = planar::Point> {
     (0..n).map(|i| planar::Point { x: 3 * i, y: 4 * (i % 2) })
@@ -104,16 +103,6 @@ async fn a_latitude_past_the_pole_names_its_point() {
     assert_eq!(status.message(), "point 2: latitude 90.0000001 is not between -90 and 90 degrees");
 }
 
-fn gzip_frame(payload: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(payload).unwrap();
-    let packed = encoder.finish().unwrap();
-    let mut bytes = vec![1];
-    bytes.extend((packed.len() as u32).to_be_bytes());
-    bytes.extend(packed);
-    bytes
-}
-
 #[tokio::test]
 async fn gzip_is_read_and_other_encodings_are_refused_with_those_that_are_read() {
     let server = Server::start().await;
@@ -138,6 +127,32 @@ async fn gzip_is_read_and_other_encodings_are_refused_with_those_that_are_read()
     let mut call = raw.call(PATH_LENGTH);
     call.send(gzip_frame(&[]));
     assert_eq!(call.answer().await.unwrap().code, Code::Internal);
+}
+
+#[tokio::test]
+async fn a_stream_that_inflates_to_many_times_its_size_is_refused() {
+    let server = Server::with(|config| config.inflation_ratio_max = 100).await;
+    let mut raw = Raw::connect(server.address).await;
+    // A field that is not known, of 60 000 zeros: the point is (0, 0).
+    let message = gzip_frame(&[&[0x1a, 0xe0, 0xd4, 0x03][..], &[0; 60_000]].concat());
+    let mut call = raw.call_with(PATH_LENGTH, &[("grpc-encoding", "gzip")]);
+    call.send(message.repeat(30));
+    let answer = call.answer().await.unwrap();
+    assert_eq!(answer.code, Code::ResourceExhausted);
+    assert_eq!(answer.reason.as_deref(), Some("INFLATION_RATIO"));
+    assert!(
+        answer.message.starts_with("point 17, message 17: the compressed"),
+        "{}",
+        answer.message
+    );
+    assert!(answer.message.ends_with("or with fewer points per message"), "{}", answer.message);
+
+    let server = Server::with(|config| config.inflation_ratio_max = 1033).await;
+    let mut raw = Raw::connect(server.address).await;
+    let mut call = raw.call_with(PATH_LENGTH, &[("grpc-encoding", "gzip")]);
+    call.send(message.repeat(30));
+    call.close();
+    assert_eq!(call.answer().await.unwrap().code, Code::Ok);
 }
 
 #[tokio::test]

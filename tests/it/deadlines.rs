@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use prost::Message as _;
 use tonic::Code;
+use waywiser::proto::waywiser_v1;
 
-use crate::support::{DISPLACEMENT, PATH_LENGTH, Raw, Server, answer, frames};
+use crate::support::{DISPLACEMENT, PATH_LENGTH, Raw, Server, answer, frames, gzip_frame};
 
 #[tokio::test]
 async fn a_deadline_answers_deadline_exceeded_and_says_how_far_it_came() {
@@ -39,6 +41,35 @@ async fn a_flood_of_points_does_not_drown_the_deadline() {
         () = flood => unreachable!(),
     };
     assert_eq!(answer.reason.as_deref(), Some("DEADLINE_EXCEEDED"));
+}
+
+#[tokio::test]
+async fn a_deadline_ends_a_call_inside_a_message() {
+    let server = Server::start().await;
+    let mut raw = Raw::connect(server.address).await;
+    let columns = waywiser_v1::PointColumns {
+        x: (0..6_400).map(|i| if i % 2 == 0 { 63 } else { -63 }).collect(),
+        y: vec![0; 6_400],
+        ..Default::default()
+    };
+    let options = waywiser_v1::PathOptions { model: 1, xy_resolution: 1.0, ..Default::default() };
+    let message = waywiser_v1::RecordPathRequest {
+        options: Some(options),
+        columns: Some(columns),
+        ..Default::default()
+    };
+    // 256 000 legs across the Earth in one DATA frame: a fifth of a second of work at least.
+    let messages = gzip_frame(&message.encode_to_vec()).repeat(40);
+    assert!(messages.len() <= 16_384, "{} bytes", messages.len());
+    let mut call = raw.call_with(
+        "/waywiser.v1.PathService/RecordPath",
+        &[("grpc-encoding", "gzip"), ("grpc-timeout", "20m")],
+    );
+    call.send(messages);
+    let answer = call.answer().await.unwrap();
+    assert_eq!(answer.reason.as_deref(), Some("DEADLINE_EXCEEDED"));
+    let folded = answer.message.split_whitespace().rev().nth(2).unwrap();
+    assert!(folded.parse::<u64>().unwrap() < 256_000, "{}", answer.message);
 }
 
 #[tokio::test]

@@ -23,9 +23,11 @@ mod recorder;
 mod serve;
 #[path = "../common/serve.rs"]
 mod serve_process;
+mod stale_writers;
 mod store;
 mod store_faults;
 mod support;
 mod tidy;
+mod times;
 mod watchers;
 mod writers;

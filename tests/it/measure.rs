@@ -84,6 +84,8 @@ async fn a_report_of_a_server_is_the_one_made_here() {
         // Those that are broken fail alone, and so does what is not there.
         "--json half.gpx table.csv empty.csv half.gpx missing.gpx lines.geojson half.gpx"
             .to_owned(),
+        // Files without a track: the server ends the call as soon as it begins.
+        "--csv empty.csv empty.csv".to_owned(),
         // Half a track, and then many files without one.
         format!("half.gpx {} lines.geojson", "empty.csv ".repeat(600)),
         "--model planar --csv --track-column bus --time-column t_s --max-speed 50 mixed.csv"
@@ -91,31 +93,6 @@ async fn a_report_of_a_server_is_the_one_made_here() {
     ] {
         assert_same(&server, folder.path(), &arguments).await;
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_path_that_the_server_refuses_fails_alone() {
-    let (server, folder) = (Server::start().await, tempfile::tempdir().unwrap());
-    let url = format!("http://{}", server.address);
-    // Files may have a time that rows of the contract have not.
-    let point = |latitude: u32, time: &str| {
-        format!("<trkpt lat='{latitude}' lon='0'><time>{time}</time></trkpt>")
-    };
-    let good = point(1, "2024-01-01T00:00:00Z") + &point(2, "2024-01-01T01:00:00Z");
-    let bad = point(3, "1677-12-31T23:59:59.0001Z") + &good.repeat(3_000);
-    let tracks = [&good, &bad, &good].map(|points| format!("<trk><trkseg>{points}</trkseg></trk>"));
-    let (some, all) = (folder.path().join("some.gpx"), folder.path().join("all.gpx"));
-    std::fs::write(&some, format!("<gpx>{}</gpx>", tracks.concat())).unwrap();
-    std::fs::write(&all, format!("<gpx>{}</gpx>", tracks[0])).unwrap();
-    let (some, all) = (some.to_str().unwrap(), all.to_str().unwrap());
-    let (code, out, complaints) =
-        run_beside(&["measure", "--server", &url, "--json", some, all]).await;
-    assert_eq!(code, Some(1));
-    assert!(complaints.contains("some.gpx: track 2: "), "{complaints}");
-    assert_eq!(complaints.lines().count(), 1, "{complaints}");
-    let tracks: Vec<_> = out.lines().filter(|line| line.contains("110575.064")).collect();
-    assert_eq!(tracks.len(), 3, "{out}");
-    assert!(out.contains(r#"{"total":{"files":2,"failed_files":1,"tracks":3,"points":6"#), "{out}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -28,7 +28,8 @@ fn walk(count: usize) -> Vec<Fix> {
         let is_whole = (i / 3000).is_multiple_of(2);
         let round = |value: f64| if is_whole { (value * 1e7).round() / 1e7 } else { value };
         let point = Point::geographic(round(latitude), round(longitude)).unwrap();
-        let fix = Fix::new(point).at_unix_ns(1_700_000_000_000_000_000 + i as i64 * 1_000_000_000);
+        let unix_ns = 1_700_000_000_000_000_000 + i as i64 * 1_000_000_000;
+        let fix = Fix::new(point).at_unix_ns(unix_ns).unwrap();
         let fix = fix.with_z((t / 90.0).cos().mul_add(300.0, 700.0)).unwrap();
         if i % 4001 == 4000 { fix.starting_segment() } else { fix }
     };

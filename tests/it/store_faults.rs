@@ -9,7 +9,7 @@ use tokio_stream::iter;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
-use waywiser::checkpoint::{MemoryStore, StoreError};
+use waywiser::checkpoint::{EmbeddedStore, MemoryStore, StoreError};
 use waywiser::proto::waywiser_v1 as pb;
 
 use crate::support::Server;
@@ -163,4 +163,49 @@ async fn reading_does_not_wait_for_the_disk() {
     let points = (count * size) as u64;
     assert_eq!((reply.complete, reply.committed_points), (true, points));
     assert_eq!(reply.summary.unwrap().length, Some(5.0 * (points - 1) as f64));
+}
+
+/// The directory is deleted, and then replaced, while a stream records.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_whose_directory_is_lost_acknowledges_nothing() {
+    for is_replaced in [false, true] {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("data");
+        let store = Arc::new(EmbeddedStore::at(&path).unwrap());
+        let server = Server::with_store(store, |config| {
+            config.checkpoint_points = 1;
+            config.checkpoint_interval = Duration::from_millis(2);
+        })
+        .await;
+        let (messages, receiver) = mpsc::channel(1);
+        let mut client = server.paths().await;
+        let call =
+            tokio::spawn(async move { client.record_path(ReceiverStream::new(receiver)).await });
+        messages.send(piece(0..2, false)).await.unwrap();
+        while stored(&server).await.map_or(0, |path| path.committed_points) < 2 {
+            tokio::task::yield_now().await;
+        }
+        std::fs::rename(&path, parent.path().join("aside")).unwrap();
+        if is_replaced {
+            drop(EmbeddedStore::at(&path).unwrap());
+        }
+        // The stream goes on, and its client is never told that the rest is durable.
+        messages.send(piece(2..5, true)).await.unwrap();
+        let status = stored(&server).await.unwrap_err();
+        assert_eq!(status.code(), Code::Unavailable);
+        let text = status.message();
+        assert!(
+            text.contains("was deleted, moved or replaced") && text.contains("restart"),
+            "{text}"
+        );
+        let refused = server.paths().await.record_path(iter([piece(0..1, false)])).await;
+        assert_eq!(refused.unwrap_err().code(), Code::Unavailable);
+        // When the directory is back, everything is stored.
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::rename(parent.path().join("aside"), &path).unwrap();
+        drop(messages);
+        let reply = call.await.unwrap().unwrap().into_inner();
+        assert_eq!((reply.complete, reply.committed_points), (true, 5));
+    }
 }

@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
+use flate2::{Compression, write::GzEncoder};
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{RecvStream, SendStream};
 use http::{HeaderMap, Request};
@@ -279,6 +281,17 @@ pub fn frame(payload: &[u8]) -> Bytes {
     bytes.put_u32(payload.len() as u32);
     bytes.put_slice(payload);
     bytes.freeze()
+}
+
+/// A message as gRPC frames it, compressed.
+pub fn gzip_frame(payload: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(payload).unwrap();
+    let packed = encoder.finish().unwrap();
+    let mut bytes = vec![1];
+    bytes.extend((packed.len() as u32).to_be_bytes());
+    bytes.extend(packed);
+    bytes
 }
 
 /// The frames of points, one a message.

@@ -237,6 +237,11 @@ impl Call {
                 let of = counted(answer.point_count, "point");
                 Err(format!("{of} were counted and {count} are durable"))
             }
+            // Every recording is new.
+            _ if answer.skipped_points > 0 => {
+                let skipped = counted(answer.skipped_points, "point");
+                Err(format!("{skipped} skipped because a recording of this name had them"))
+            }
             _ => Ok((answer.point_count, answer.length)),
         }
     }

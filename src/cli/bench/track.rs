@@ -128,7 +128,11 @@ impl Track {
 fn fixes(points: impl Iterator<Item = Point>, has_times: bool) -> impl Iterator<Item = Fix> {
     (START_UNIX_S..).zip(points).map(move |(unix_s, point)| {
         let fix = Fix::new(point);
-        if has_times { fix.at_unix_ns(unix_s * 1_000_000_000) } else { fix }
+        if !has_times {
+            return fix;
+        }
+        // Never out of range: 10^9 points are some 30 years.
+        fix.at_unix_ns(unix_s * 1_000_000_000).unwrap_or(fix)
     })
 }
 

@@ -289,8 +289,8 @@ impl Columns {
         tracks.enter(value(self.track)?, value(self.segment)?, sink)?;
         let at = |column: &Option<Column>| column.as_ref().map(|column| column.at);
         sink.fix(Fix { z, unix_ns, accuracy_m, ..Fix::new(x, y) }).map_err(|error| {
-            let (z, accuracy) = (at(&self.z), at(&self.accuracy));
-            Problem::Refused { error, x: self.x, y: self.y, z, accuracy }
+            let [z, time, accuracy] = [&self.z, &self.time, &self.accuracy].map(at);
+            Problem::Refused { error, x: self.x, y: self.y, z, time, accuracy }
         })
     }
 }
@@ -304,13 +304,15 @@ fn coordinate_names(space: Space) -> (&'static str, &'static str) {
 }
 
 fn same(name: &str, wanted: &str) -> bool {
-    name.trim().to_lowercase() == wanted.trim().to_lowercase()
+    let words = |name: &str| name.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ");
+    words(name) == words(wanted)
 }
 
-/// A column name without case, unit and kinds of separators.
+/// A column name without case, unit and kinds of separators; line breaks are separators too.
 fn plain(name: &str) -> String {
     let name = name.split(['(', '[']).next().unwrap_or(name);
-    name.trim().to_lowercase().replace([' ', '-', '.'], "_")
+    let name = name.trim().to_lowercase().replace(['-', '.'], "_");
+    name.split_whitespace().collect::<Vec<_>>().join("_")
 }
 
 /// The unit in brackets at the end of a column name, in small letters.

@@ -9,6 +9,7 @@ use std::io::{BufRead, Read};
 use ::csv::{ByteRecord, Reader, ReaderBuilder};
 
 use super::error::{FormatError, Limit, Place, SinkError, excerpt};
+use super::rows::{self, DELIMITERS};
 use super::{ReadOptions, TrackSink};
 use crate::measure::{FixError, PointError};
 
@@ -23,23 +24,17 @@ pub use columns::{
 use lines::Lines;
 use tracks::{TRACKS_MAX, Tracks};
 
-const DELIMITERS: [u8; 4] = *b",;\t|";
 /// The longest name of a track or segment in a column.
 const VALUE_BYTES_MAX: usize = 256;
 
-/// Whether the first line of `head` has any delimiter in it.
-pub(super) fn has_columns(head: &[u8]) -> bool {
-    first_line(head).iter().any(|byte| DELIMITERS.contains(byte))
+/// Whether the first row of `head` has any delimiter in it.
+pub(super) fn has_columns(head: &[u8], options: &ReadOptions) -> bool {
+    first_row(head, options).iter().any(|byte| DELIMITERS.contains(byte))
 }
 
-/// The first line that is not blank; a line break in quotes does not end it.
-fn first_line(head: &[u8]) -> &[u8] {
-    let mut in_quotes = false;
-    let is_end = |byte: &u8| {
-        in_quotes ^= *byte == b'"';
-        !in_quotes && matches!(byte, b'\n' | b'\r')
-    };
-    head.split(is_end).find(|line| !line.trim_ascii().is_empty()).unwrap_or_default()
+/// The first row that is not blank.
+fn first_row<'a>(head: &'a [u8], options: &ReadOptions) -> &'a [u8] {
+    rows::split(head, options).find(|row| !row.trim_ascii().is_empty()).unwrap_or_default()
 }
 
 /// Reads a table from UTF-8 text that begins with `head`.
@@ -49,7 +44,8 @@ pub(super) fn read(
     options: &ReadOptions,
     sink: &mut dyn TrackSink,
 ) -> Result<(), FormatError> {
-    let delimiter = options.delimiter.unwrap_or_else(|| delimiter_of(first_line(head), options));
+    let delimiter =
+        options.delimiter.unwrap_or_else(|| delimiter_of(first_row(head, options), options));
     let mut rows = ReaderBuilder::new()
         .delimiter(delimiter)
         .flexible(true)
@@ -84,7 +80,7 @@ pub(super) fn read(
 /// The delimiter under which the columns are found, or else the most frequent.
 fn delimiter_of(header: &[u8], options: &ReadOptions) -> u8 {
     let split = |delimiter| {
-        let mut rows = ReaderBuilder::new().delimiter(delimiter).from_reader(header);
+        let mut rows = ReaderBuilder::new().delimiter(delimiter).from_reader(Lines::new(header));
         rows.byte_headers().map(names_of).unwrap_or_default()
     };
     let count = |delimiter| header.iter().filter(|&&byte| byte == delimiter).count();
@@ -118,17 +114,35 @@ fn failed(error: ::csv::Error, line: u64) -> FormatError {
 
 /// What is wrong with a row, before it is known on which line that is.
 enum Problem {
-    Number { column: usize, message: String },
-    Narrow { column: usize, count: usize },
-    Wide { column: usize, count: usize },
-    Long { column: usize },
+    Number {
+        column: usize,
+        message: String,
+    },
+    Narrow {
+        column: usize,
+        count: usize,
+    },
+    Wide {
+        column: usize,
+        count: usize,
+    },
+    Long {
+        column: usize,
+    },
     Tracks,
-    Refused { error: SinkError, x: usize, y: usize, z: Option<usize>, accuracy: Option<usize> },
+    Refused {
+        error: SinkError,
+        x: usize,
+        y: usize,
+        z: Option<usize>,
+        time: Option<usize>,
+        accuracy: Option<usize>,
+    },
 }
 
 impl From<SinkError> for Problem {
     fn from(error: SinkError) -> Self {
-        Problem::Refused { error, x: 0, y: 0, z: None, accuracy: None }
+        Problem::Refused { error, x: 0, y: 0, z: None, time: None, accuracy: None }
     }
 }
 
@@ -185,8 +199,12 @@ impl Problem {
                     source,
                 }
             }
-            Problem::Refused { error: SinkError::Fix(source), z, accuracy, .. } => {
-                let at = if matches!(source, FixError::Z(_)) { z } else { accuracy };
+            Problem::Refused { error: SinkError::Fix(source), z, time, accuracy, .. } => {
+                let at = match source {
+                    FixError::Z(_) => z,
+                    FixError::Time { .. } => time,
+                    FixError::Accuracy(_) => accuracy,
+                };
                 FormatError::Fix {
                     place: Place { line, column: at.map(|column| column as u64 + 1) },
                     column: at.map(|column| names[column].clone()),

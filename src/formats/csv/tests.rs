@@ -1,5 +1,7 @@
 //! What the table reader tells, and how it complains.
 
+use proptest::prelude::*;
+
 use super::super::read as read_all;
 use super::super::tests::{Notes, error, error_with, told, told_with};
 use super::*;
@@ -19,6 +21,8 @@ fn columns_and_delimiter_are_found() {
         "\"Lng\"\t\"location-lat\"\r13.5\t46.5\r13.6\t46.5\r",
         "\n\n x | y | lat,lon\n 13.5 | 46.5 |\n\n1.36e1|+46.5|\n",
         "x,y,lon,lat\n0,0,13.5,46.5\n0,0,13.6,46.5,,\n",
+        "\"lat\n\n(deg)\";\"lon (deg)\"\n46.5;13.5\n46.5;13.6\n",
+        "\u{feff}\"GPS\r\nlatitude\"\t\"\r\n\r\nLon\r\n\"\r\n46.5\t13.5\r\n46.5\t13.6",
         "\u{feff}\"a\nb\",lat,long\n\"1\n2\",\"46.5\",13.5\n3,46.5,13.6\n",
     ] {
         assert_eq!(told(file), expected, "{file:?}");
@@ -56,6 +60,49 @@ fn errors_tell_line_field_and_column() {
     insta::assert_snapshot!(row("0,\"46,5\",0\n"), @r#"6:2: the latitude "46,5" has a decimal comma; write a decimal point, in the column "lat""#);
     insta::assert_snapshot!(row("0,46,5,13,5\n"), @"6:4: the row has 5 fields but there are 3 column names; check the delimiter, and that numbers have decimal points, not commas");
     insta::assert_snapshot!(row("\"x\ny\",46\n"), @r#"6:2: the row has 2 of 3 fields and none in the column "lon""#);
+}
+
+#[test]
+fn a_column_with_line_breaks_in_its_name_can_be_named() {
+    let named = |name: &str| ReadOptions { y_column: Some(name.into()), ..Default::default() };
+    let file = "\"North\r\n\r\n(m)\",lon\r\n1,2\r\n";
+    for name in ["North\n\n(m)", "north (m)"] {
+        insta::allow_duplicates! { insta::assert_snapshot!(told_with(file, &named(name)), @"track / (2 1) = none"); }
+    }
+    insta::assert_snapshot!(error(file.as_bytes()), @r#"no column for the latitude in the first line, which has "North\n\n(m)", "lon" (split at ','); name it latitude or the like, or say which with --y-column"#);
+}
+
+proptest! {
+    /// Quoted fields with line breaks, delimiters and quotes, anywhere in the header and in the rows.
+    #[test]
+    fn line_breaks_in_quotes_change_no_fix_and_no_place(
+        names in prop::collection::vec("[a;\t\n\"]{0,6}", 0..4),
+        at in any::<prop::sample::Index>(),
+        unit in "\n{0,3}(\\([a\n]{0,3}\\))?",
+        row_count in 1..4_usize,
+        line_end in prop::sample::select(vec!["\n", "\r\n"]),
+        delimiter in prop::sample::select(vec![',', ';', '\t', '|']),
+    ) {
+        // Names that are no column, each in quotes.
+        let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+        let row = |at: usize, fields: [&str; 2]| {
+            let mut row: Vec<_> = names.iter().map(|name| quoted(name)).collect();
+            row.insert(at, fields.map(quoted).join(&delimiter.to_string()));
+            row.join(&delimiter.to_string()) + "\n"
+        };
+        let at = at.index(names.len() + 1);
+        let header = row(at, [&format!("lat{unit}"), "lon"]);
+        let good = row(at, ["46.5", "13.5"]).repeat(row_count);
+        let bad = row(at, ["91", "0"]);
+        let line = (header.clone() + &good).matches('\n').count() + 1;
+        let file = |text: String| text.replace('\n', line_end);
+
+        let expected = format!("track /{} = none\n", " (13.5 46.5)".repeat(row_count));
+        prop_assert_eq!(told(&file(header.clone() + &good)), expected);
+        let error = error(file(header + &good + &bad).as_bytes());
+        let expected = format!("{line}:{}: latitude 91 is not between", at + 1);
+        prop_assert!(error.starts_with(&expected), "{} {}", expected, error);
+    }
 }
 
 #[test]
@@ -110,12 +157,18 @@ fn a_column_that_was_guessed_wrong_is_left_out_with_a_remark() {
     the column "time" is left out: the time "09:12:40" is not like 2024-05-18T09:12:40Z or a number of seconds since 1970
     the column "accuracy" is left out: the accuracy "good" is not a number
     "#);
+    // Not a time but a date without separators.
+    insta::assert_snapshot!(remarked("lat,lon,time\n1,2,20240518091240\n", &ReadOptions::default()), @r#"
+    track / (2 1) = none
+    the column "time" is left out: time 20240518091 s since 1970 is not in the years 1678 to 2261
+    "#);
 }
 
 #[test]
 fn a_bad_value_in_a_column_that_was_named_or_was_good_is_an_error() {
     let named = ReadOptions { time_column: Some("when".into()), ..Default::default() };
     insta::assert_snapshot!(error_with(b"lat,lon,when\n1,2,noon\n", &named), @r#"2:3: the time "noon" is not like 2024-05-18T09:12:40Z or a number of seconds since 1970, in the column "when""#);
+    insta::assert_snapshot!(error_with(b"lat,lon,when\n1,2,9223372036\n", &named), @r#"2:3: time 9223372036 s since 1970 is not in the years 1678 to 2261, in the column "when""#);
     insta::assert_snapshot!(error(b"lat,lon,time\n1,2,1\n1,2,noon\n"), @r#"3:3: the time "noon" is not like 2024-05-18T09:12:40Z or a number of seconds since 1970, in the column "time""#);
     insta::assert_snapshot!(error(b"lat,lon,ele\n1,2,1\n1,2,3;4\n"), @r#"3:3: the elevation "3;4" is not a number, in the column "ele""#);
     insta::assert_snapshot!(error(b"lat,lon,ele,accuracy\n1,2,inf,1\n"), @r#"2:3: z inf is not a number between -2^40 and 2^40, in the column "ele""#);

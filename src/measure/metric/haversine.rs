@@ -42,8 +42,11 @@ const SHORT_E7: f64 = 4_470_000.0;
 /// other coordinates are rounded, each once, and so may be the distance to the pole where it is more
 /// than an eighth of a turn: 1.8 u more, or 1.6e-15. Near the antipode, where the haversine is flat, a
 /// leg is good to about a decimetre.
-pub(super) fn legs(level: Level, x: &[f64], y: &[f64], legs: &mut [f64]) {
-    if short_legs(level, x, y, legs) > 0 {
+///
+/// Returns the number of legs that are not measured by the series.
+pub(super) fn legs(level: Level, x: &[f64], y: &[f64], legs: &mut [f64]) -> u64 {
+    let long_legs = short_legs(level, x, y, legs);
+    if long_legs > 0 {
         for (i, leg) in legs.iter_mut().enumerate() {
             let dy = (y[i + 1] - y[i]).abs();
             if dy > SHORT_E7 || (x[i + 1] - x[i]).abs() > SHORT_E7 {
@@ -52,6 +55,7 @@ pub(super) fn legs(level: Level, x: &[f64], y: &[f64], legs: &mut [f64]) {
             }
         }
     }
+    long_legs
 }
 
 /// A leg of any length, from the differences of its coordinates.

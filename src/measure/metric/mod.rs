@@ -7,6 +7,7 @@ mod planar;
 
 use std::fmt;
 
+use super::cost::{self, Cost};
 use super::level::Level;
 use super::point::{HALF_TURN_E7, Point, Space};
 
@@ -50,20 +51,35 @@ impl Metric {
     /// and `i + 1`.
     ///
     /// A leg depends on its two points alone, never on where in the columns it stands.
-    pub(super) fn legs(self, level: Level, x: &[f64], y: &[f64], legs: &mut [f64]) {
+    ///
+    /// Returns what the long legs cost, which are measured one by one.
+    pub(super) fn legs(self, level: Level, x: &[f64], y: &[f64], legs: &mut [f64]) -> Cost {
         debug_assert!(x.len() == y.len() && x.len() == legs.len() + 1);
-        match self {
-            Metric::Planar => planar::legs(level, x, y, legs),
-            Metric::Haversine => haversine::legs(level, x, y, legs),
-            Metric::Geodesic => geodesic::legs(level, x, y, legs),
-        }
+        let (long_legs, leg_ns) = match self {
+            Metric::Planar => {
+                planar::legs(level, x, y, legs);
+                (0, 0)
+            }
+            Metric::Haversine => (haversine::legs(level, x, y, legs), cost::LONG_HAVERSINE_LEG_NS),
+            Metric::Geodesic => (geodesic::legs(level, x, y, legs), cost::LONG_GEODESIC_LEG_NS),
+        };
+        Cost { ns: long_legs * leg_ns }
     }
 
     /// The distance between two points of one space, in canonical coordinates.
     pub(super) fn distance(self, a: (f64, f64), b: (f64, f64)) -> f64 {
+        self.distance_with_cost(a, b).0
+    }
+
+    /// The distance between two points of one space, in canonical coordinates, and what it costs.
+    pub(super) fn distance_with_cost(self, a: (f64, f64), b: (f64, f64)) -> (f64, Cost) {
         let mut leg = [0.0];
-        self.legs(Level::best(), &[a.0, b.0], &[a.1, b.1], &mut leg);
-        leg[0]
+        let long = self.legs(Level::best(), &[a.0, b.0], &[a.1, b.1], &mut leg);
+        let single_ns = match self {
+            Metric::Planar => cost::SINGLE_PLANAR_LEG_NS,
+            Metric::Haversine | Metric::Geodesic => cost::SINGLE_GEOGRAPHIC_LEG_NS,
+        };
+        (leg[0], long + Cost { ns: single_ns })
     }
 
     /// The distance between two points, in metres or, for [`Metric::Planar`], in the caller's unit.

@@ -8,7 +8,7 @@ use http::Request;
 use tonic::body::Body;
 
 use super::convert::summary_message;
-use super::fold::Folder;
+use super::fold::{Adder, Folder};
 use super::request::{self, PathPiece};
 use crate::measure::{Measurement, Metric, Options};
 use crate::proto::waywiser_v1 as pb;
@@ -17,6 +17,7 @@ use crate::service::StreamLimits;
 use crate::service::body::RequestBody;
 use crate::service::status::RpcError;
 use crate::service::violation::FieldViolation;
+use crate::service::work::{Step, Work};
 use crate::wire::Messages;
 
 /// The longest id of a path.
@@ -72,7 +73,7 @@ pub(super) fn measure_paths(
     let (body, encoding) = RequestBody::open(request, &limits)?;
     let batch = Batch {
         body,
-        messages: Messages::new(encoding, limits.message_bytes_max),
+        messages: limits.messages(encoding),
         chunk: Bytes::new(),
         open: None,
         answers: VecDeque::new(),
@@ -108,7 +109,8 @@ impl Batch {
                 }
                 State::Reading => {}
             }
-            self.read()?;
+            self.read().await?;
+            self.body.set_held(self.messages.held_bytes());
             if self.answers.is_empty() {
                 match self.body.chunk().await? {
                     Some(chunk) => self.chunk = chunk,
@@ -118,15 +120,34 @@ impl Batch {
         }
     }
 
-    /// Reads what has come up to the next answer.
-    fn read(&mut self) -> Result<(), RpcError> {
+    /// Reads what has arrived, up to the next answer. Yields between blocks of points and between steps of inflating.
+    async fn read(&mut self) -> Result<(), RpcError> {
         let chunk = std::mem::take(&mut self.chunk);
         let mut rest = &chunk[..];
         let mut folder = Folder::default();
         while self.answers.is_empty() {
+            if self.body.work().is_spent() {
+                self.fold_open(&mut folder);
+                folder.release();
+                self.body.work().pause().await;
+                continue;
+            }
+            if let Some(step) = self.messages.inflate_step(&mut rest)? {
+                self.body.work().add_inflated(step);
+                continue;
+            }
             let index = self.messages.message_count();
             let Some(message) = self.messages.next(&mut rest)? else { break };
-            let piece = request::read::<pb::MeasurePathsRequest>(message, index)?;
+            let piece = match request::read::<pb::MeasurePathsRequest>(message, index)? {
+                Some(piece) => piece,
+                None => {
+                    if self.body.work().is_spent_by_recoding(message.len()) {
+                        self.body.work().pause().await;
+                    }
+                    request::recode::<pb::MeasurePathsRequest>(message, index)?
+                }
+            };
+            piece.charge(message.len(), self.body.work());
             let begins_another =
                 |open: &Open| !piece.name.is_empty() && piece.name != *open.path_id;
             if self.open.as_ref().is_some_and(begins_another) {
@@ -134,8 +155,32 @@ impl Batch {
                 leave(&mut self.open, &mut self.answers);
             }
             let open = self.open.get_or_insert_with(|| Open::new(piece.name.to_string()));
-            let outcome = open.take(&piece, &mut folder);
+            let mut outcome = open.admit(&piece, &folder);
+            while let Ok(adder) = &mut outcome {
+                if self.body.work().is_spent() {
+                    if let Err(error) = open.fold(&mut folder, self.body.work()) {
+                        outcome = Err(error);
+                        break;
+                    }
+                    folder.release();
+                    self.folded += open.newly_folded();
+                    self.body.progress().set_points(self.folded);
+                    self.body.work().pause().await;
+                }
+                match open.add(adder, &mut folder, self.body.work()) {
+                    Ok(Step::Done) => break,
+                    Ok(Step::Spent) => {}
+                    Err(error) => outcome = Err(error),
+                }
+            }
+            let outcome =
+                outcome.and_then(|_| open.end_message(&piece, &mut folder, self.body.work()));
+            let outcome =
+                outcome.map_err(|error| open.failed(error, &mut folder, self.body.work()));
             self.folded += open.newly_folded();
+            if !matches!(outcome, Ok(None)) {
+                self.body.work().add_answer();
+            }
             match outcome {
                 Ok(Some(summary)) => self.answers.push_back(pb::MeasurePathsResponse {
                     path_id: open.path_id.clone(),
@@ -148,16 +193,21 @@ impl Batch {
                 self.open = None;
             }
         }
+        self.fold_open(&mut folder);
+        let taken = chunk.len() - rest.len();
+        self.chunk = chunk.slice(taken..);
+        Ok(())
+    }
+
+    /// Folds what is in the folder into the open path.
+    fn fold_open(&mut self, folder: &mut Folder) {
         if let Some(open) = &mut self.open {
-            if let Err(error) = open.fold(&mut folder) {
+            if let Err(error) = open.fold(folder, self.body.work()) {
                 self.answers.push_back(failure(open.path_id.clone(), &error));
             }
             self.folded += open.newly_folded();
         }
-        let taken = chunk.len() - rest.len();
-        self.chunk = chunk.slice(taken..);
         self.body.progress().set_points(self.folded);
-        Ok(())
     }
 }
 
@@ -186,28 +236,17 @@ impl Open {
         point_count - std::mem::replace(&mut self.counted, point_count)
     }
 
-    /// Takes a message, and gives the summary if it is the last one. After an error the rest of the path
-    /// is passed over.
-    fn take(
-        &mut self,
-        piece: &PathPiece<'_>,
-        folder: &mut Folder,
-    ) -> Result<Option<pb::PathSummary>, RpcError> {
-        if self.stage == Stage::Failed {
-            return Ok(None);
-        }
-        self.measure(piece, folder).map_err(|error| {
-            // What came before it is at fault first.
-            let folded = self.fold(folder);
-            self.fail(folder);
-            folded.err().unwrap_or(error)
-        })
+    /// The error of a message. The rest of the path is skipped, and the error of a message before comes first.
+    fn failed(&mut self, error: RpcError, folder: &mut Folder, work: &mut Work) -> RpcError {
+        let folded = self.fold(folder, work);
+        self.fail(folder);
+        folded.err().unwrap_or(error)
     }
 
-    /// Folds what is in the folder. After an error the rest of the path is passed over.
-    fn fold(&mut self, folder: &mut Folder) -> Result<(), RpcError> {
+    /// Folds what is in the folder. After an error the rest of the path is skipped.
+    fn fold(&mut self, folder: &mut Folder, work: &mut Work) -> Result<(), RpcError> {
         let Stage::Measured(measurement) = &mut self.stage else { return Ok(()) };
-        folder.flush(measurement).inspect_err(|_| self.fail(folder))
+        folder.flush(measurement, work).inspect_err(|_| self.fail(folder))
     }
 
     fn fail(&mut self, folder: &mut Folder) {
@@ -215,11 +254,15 @@ impl Open {
         folder.clear();
     }
 
-    fn measure(
+    /// Checks a message against the path. Returns its points.
+    fn admit<'a>(
         &mut self,
-        piece: &PathPiece<'_>,
-        folder: &mut Folder,
-    ) -> Result<Option<pb::PathSummary>, RpcError> {
+        piece: &'a PathPiece<'_>,
+        folder: &Folder,
+    ) -> Result<Adder<'a>, RpcError> {
+        if self.stage == Stage::Failed {
+            return Ok(Adder::NOTHING);
+        }
         let sent = piece.check(self.point_count() + folder.len())?;
         if let Stage::Begun = self.stage {
             if self.path_id.chars().count() > PATH_ID_CHARS_MAX {
@@ -230,16 +273,37 @@ impl Open {
             let options = options.unwrap_or_else(|| Options::new(Metric::Geodesic));
             self.stage = Stage::Measured(Box::new(Measurement::new(options)));
         }
-        let Stage::Measured(measurement) = &mut self.stage else { return Ok(None) };
+        let Stage::Measured(measurement) = &mut self.stage else { return Ok(Adder::NOTHING) };
         if sent.is_some_and(|sent| *sent != *measurement.options()) {
             let text = "they differ from those of the path's first message";
             return Err(FieldViolation::new("options", text).at(piece.place()));
         }
-        folder.add(measurement, &piece.points, 0)?;
+        folder.begin(measurement, &piece.points, 0)
+    }
+
+    /// Adds points of a message that was admitted, until there are no more or the work is spent.
+    fn add(
+        &mut self,
+        adder: &mut Adder<'_>,
+        folder: &mut Folder,
+        work: &mut Work,
+    ) -> Result<Step, RpcError> {
+        let Stage::Measured(measurement) = &mut self.stage else { return Ok(Step::Done) };
+        folder.add(measurement, adder, work)
+    }
+
+    /// Returns the summary if the message, all of whose points were added, is the last one of the path.
+    fn end_message(
+        &mut self,
+        piece: &PathPiece<'_>,
+        folder: &mut Folder,
+        work: &mut Work,
+    ) -> Result<Option<pb::PathSummary>, RpcError> {
+        let Stage::Measured(measurement) = &mut self.stage else { return Ok(None) };
         if !piece.is_end {
             return Ok(None);
         }
-        folder.flush(measurement)?;
+        folder.flush(measurement, work)?;
         Ok(Some(summary_message(measurement.options(), &measurement.summary())))
     }
 }

@@ -6,8 +6,8 @@ use prost_types::{Duration, Timestamp};
 
 use crate::checkpoint::{Checkpoint, PathName};
 use crate::measure::{
-    Bounds, Elevation, Metric, Options, OptionsError, PathSummary, Rejection, RejectionReason,
-    Space,
+    self, Bounds, Elevation, Metric, Options, OptionsError, PathSummary, Rejection,
+    RejectionReason, Space,
 };
 use crate::proto::waywiser_v1 as pb;
 use crate::service::violation::FieldViolation;
@@ -271,11 +271,8 @@ fn timestamp(unix_ms: i64) -> Timestamp {
 /// The time of a point in nanoseconds; `None` if it is out of range.
 #[inline]
 pub(super) fn unix_ns((seconds, nanos): (i64, i32)) -> Option<i64> {
-    // The years 1678 to 2261, as the contract has it, are what fits 64 bits with a year to spare.
-    const FIRST_S: i64 = -9_214_560_000;
-    const LAST_S: i64 = 9_214_646_400;
-    let fits = (FIRST_S..LAST_S).contains(&seconds) && (0..NS_PER_S).contains(&nanos.into());
-    fits.then(|| seconds * NS_PER_S + i64::from(nanos))
+    let nanos = u32::try_from(nanos).ok().filter(|&nanos| i64::from(nanos) < NS_PER_S)?;
+    measure::unix_ns(seconds, nanos).ok()
 }
 
 #[cfg(test)]

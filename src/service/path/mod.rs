@@ -3,12 +3,13 @@
 //! What a call goes through: `request` takes a message apart, `convert` reads options and writes
 //! summaries, `fold` checks points and folds them; `record` is a stream into one path and `live` keeps a
 //! recording durable meanwhile; `batch` is many paths down one stream; `updates` orders what is known of
-//! watched recordings for `watch`; `sweep` removes expired and abandoned recordings; `recordings` has the unary
-//! methods. The rules of exactly-once are in [`crate::recording`], what is stored in [`crate::checkpoint`].
+//! watched recordings for `watch`; `list` lists recordings; `sweep` removes expired and abandoned recordings; `recordings` has the other
+//! unary methods. The rules of exactly-once are in [`crate::recording`], what is stored in [`crate::checkpoint`].
 
 mod batch;
 mod convert;
 mod fold;
+mod list;
 mod live;
 mod options_diff;
 mod record;
@@ -127,7 +128,7 @@ impl Service<Request<Body>> for PathService {
                 recordings::delete_path(shared, method::request(request, &limits).await?).await
             }),
             "/waywiser.v1.PathService/ListPaths" => method::respond(async move {
-                recordings::list_paths(shared, method::request(request, &limits).await?).await
+                list::list_paths(shared, method::request(request, &limits).await?).await
             }),
             path => method::unknown(path),
         }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::FutureExt as _;
 use http::Request;
 use tonic::body::Body;
 
 use super::convert::summary_message;
-use super::fold::Folder;
+use super::fold::{Adder, Folder, first_error};
 use super::live::Live;
 use super::options_diff;
 use super::request::{self, PathPiece};
@@ -16,10 +17,11 @@ use crate::checkpoint::PathName;
 use crate::measure::{Measurement, Metric, Options};
 use crate::proto::waywiser_v1 as pb;
 use crate::recording::{Recording, RecordingError};
-use crate::service::StreamLimits;
 use crate::service::body::RequestBody;
 use crate::service::status::RpcError;
 use crate::service::violation::{FieldViolation, Place};
+use crate::service::work::{Step, Work};
+use crate::service::{Creations, StreamLimits};
 use crate::wire::Messages;
 
 /// Where the points of a stream go.
@@ -32,38 +34,37 @@ enum Target {
     Named { name: PathName, options: Options, live: Box<Live> },
 }
 
+/// What a stream needs to open its recording.
+#[derive(Clone, Copy)]
+struct Opener<'a> {
+    shared: &'a Arc<Shared>,
+    /// How many recordings the peer may create; without a limit if there is none.
+    creations: Option<&'a Creations>,
+}
+
 /// Folds a stream.
 ///
 /// # Errors
 /// At the first message that is wrong, and when the stream ends without being closed. What was folded of
 /// a recording before is committed all the same.
 pub(super) async fn record_path(
-    request: Request<Body>,
+    mut request: Request<Body>,
     limits: StreamLimits,
     shared: Arc<Shared>,
 ) -> Result<pb::RecordPathResponse, RpcError> {
+    let creations = request.extensions_mut().remove::<Creations>();
     let (mut body, encoding) = RequestBody::open(request, &limits)?;
-    let mut messages = Messages::new(encoding, limits.message_bytes_max);
+    let mut messages = limits.messages(encoding);
     let mut target = Target::Unknown;
     while let Some(chunk) = target.next_chunk(&mut body).await? {
-        let mut rest = &chunk[..];
         let mut folder = Folder::default();
-        let mut outcome = Ok(());
-        if let Target::Unknown = target {
-            let index = messages.message_count();
-            let Some(message) = messages.next(&mut rest)? else { continue };
-            let piece = request::read::<pb::RecordPathRequest>(message, index)?;
-            let options = piece.check(piece.write_offset.unwrap_or_default())?;
-            target = Target::open(&shared, &piece, options.as_deref().copied()).await?;
-            outcome = target.take(&piece, options.as_deref(), &mut folder);
-        }
-        if outcome.is_ok() {
-            outcome = target.take_all(&mut messages, rest, &mut folder);
-        }
+        let opener = Opener { shared: &shared, creations: creations.as_ref() };
+        let taken = target.take_chunk(opener, &mut body, &mut messages, &chunk, &mut folder).await;
         // What came before an error was taken in order, and counts.
-        let folded = target.fold(&mut folder);
+        let folded = target.fold(&mut folder, body.work());
         body.progress().set_points(target.point_count());
-        if let Err(error) = folded.and(outcome) {
+        body.set_held(messages.held_bytes());
+        if let Err(error) = folded.and(taken) {
             return Err(target.settled(error).await);
         }
     }
@@ -76,10 +77,11 @@ pub(super) async fn record_path(
 impl Target {
     /// What the first message says that the stream is about.
     async fn open(
-        shared: &Arc<Shared>,
+        opener: Opener<'_>,
         piece: &PathPiece<'_>,
         options: Option<Options>,
     ) -> Result<Self, RpcError> {
+        let shared = opener.shared;
         let begun_with = options.unwrap_or_else(|| Options::new(Metric::Geodesic));
         if piece.name.is_empty() {
             let measurement = Box::new(Measurement::new(begun_with));
@@ -97,12 +99,26 @@ impl Target {
                 _ => {}
             }
         }
+        if let Some(creations) = opener.creations
+            && !creations.may_create()
+            && shared.stored(&name).await?.is_none()
+        {
+            let per_minute = creations.per_minute();
+            return Err(RpcError::CreationRate { name: name.to_string(), per_minute });
+        }
+        let opened_unix_ms = unix_ms();
         let mut live = match Live::open(shared, name.clone(), options).await {
             Ok(live) => live,
             Err(error) => {
                 return Err(options_diff::explain(error, shared, &name, options.as_ref()).await);
             }
         };
+        let is_new = |recording: &mut Recording| recording.create_unix_ms() >= opened_unix_ms;
+        if let Some(creations) = opener.creations
+            && live.recording().is_some_and(is_new)
+        {
+            creations.created();
+        }
         let options = live.recording().map(|recording| *recording.measurement().options());
         let options = options.unwrap_or_else(|| Options::new(Metric::Geodesic));
         Ok(Self::Named { name, options, live: Box::new(live) })
@@ -120,20 +136,69 @@ impl Target {
         }
     }
 
-    /// Takes the messages of a chunk. Their points may then still be in the folder.
-    fn take_all(
+    /// Takes the messages of a chunk. Their points may then still be in the folder. Yields between blocks of points
+    /// and between steps of inflating; a caller that drops it there has folded a part of the message at most.
+    async fn take_chunk(
         &mut self,
+        opener: Opener<'_>,
+        body: &mut RequestBody,
         messages: &mut Messages,
         mut chunk: &[u8],
         folder: &mut Folder,
     ) -> Result<(), RpcError> {
         loop {
+            if body.work().is_spent() {
+                self.pause(body, folder).await?;
+            }
+            if let Some(step) = messages.inflate_step(&mut chunk)? {
+                body.work().add_inflated(step);
+                continue;
+            }
             let index = messages.message_count();
             let Some(message) = messages.next(&mut chunk)? else { return Ok(()) };
-            let piece = request::read::<pb::RecordPathRequest>(message, index)?;
+            let piece = match request::read::<pb::RecordPathRequest>(message, index)? {
+                Some(piece) => piece,
+                None => {
+                    if body.work().is_spent_by_recoding(message.len()) {
+                        self.pause(body, folder).await?;
+                    }
+                    request::recode::<pb::RecordPathRequest>(message, index)?
+                }
+            };
+            piece.charge(message.len(), body.work());
             let options = piece.check(self.base(&piece, folder))?;
-            self.take(&piece, options.as_deref(), folder)?;
+            if let Self::Unknown = self {
+                // Boxed, since it is larger than all else that this future keeps.
+                let open = Self::open(opener, &piece, options.as_deref().copied());
+                *self = Box::pin(open).await?;
+            }
+            let mut adder = self.admit(&piece, options.as_deref(), folder)?;
+            loop {
+                if body.work().is_spent() {
+                    self.pause(body, folder).await?;
+                }
+                if self.add(&mut adder, folder, body.work())? == Step::Done {
+                    break;
+                }
+            }
+            self.end_message(&piece, folder, body.work())?;
         }
+    }
+
+    /// Folds what was taken, so that a recording has it if this future is dropped, lets the store make progress, and
+    /// yields.
+    ///
+    /// # Errors
+    /// When a total is out of range, and when this writer is over.
+    async fn pause(&mut self, body: &mut RequestBody, folder: &mut Folder) -> Result<(), RpcError> {
+        self.fold(folder, body.work())?;
+        folder.release();
+        body.progress().set_points(self.point_count());
+        if let Self::Named { live, .. } = self {
+            live.progress().now_or_never().unwrap_or(Ok(()))?;
+        }
+        body.work().pause().await;
+        Ok(())
     }
 
     /// The offset of the first point of a message.
@@ -148,16 +213,16 @@ impl Target {
         }
     }
 
-    /// Takes a message.
-    fn take(
+    /// Checks a message against the path. Returns its points that the path does not have.
+    fn admit<'a>(
         &mut self,
-        piece: &PathPiece<'_>,
+        piece: &'a PathPiece<'_>,
         sent: Option<&Options>,
         folder: &mut Folder,
-    ) -> Result<(), RpcError> {
+    ) -> Result<Adder<'a>, RpcError> {
         let count = piece.points.len();
         match self {
-            Self::Unknown => Ok(()),
+            Self::Unknown => Ok(Adder::NOTHING),
             Self::Anonymous { measurement, is_ended } => {
                 if !piece.name.is_empty() {
                     let text = "the stream began without a name; name it in the first message";
@@ -178,7 +243,7 @@ impl Target {
                     return Err(FieldViolation::new("points", text).at(Place::From(point_count)));
                 }
                 *is_ended |= piece.is_end;
-                folder.add(measurement, &piece.points, 0)
+                folder.begin(measurement, &piece.points, 0)
             }
             Self::Named { name, options, live } => {
                 if !piece.name.is_empty() && piece.name != name.as_str() {
@@ -187,26 +252,57 @@ impl Target {
                 }
                 same_options(piece, sent, options)?;
                 // Once it is over, `progress` says so before the next message.
-                let Some(recording) = live.recording() else { return Ok(()) };
+                let Some(recording) = live.recording() else { return Ok(Adder::NOTHING) };
                 let skip = recording.admit(piece.write_offset, count)?.skip;
                 if skip < count {
-                    folder.add(recording.measurement_mut(), &piece.points, skip)?;
+                    folder.begin(recording.measurement(), &piece.points, skip)
+                } else {
+                    Ok(Adder::NOTHING)
                 }
-                if piece.is_end {
-                    recording.end_here()?;
-                }
-                Ok(())
             }
         }
     }
 
+    /// Adds points of a message that was admitted, until there are no more or the work is spent.
+    fn add(
+        &mut self,
+        adder: &mut Adder<'_>,
+        folder: &mut Folder,
+        work: &mut Work,
+    ) -> Result<Step, RpcError> {
+        match self {
+            Self::Unknown => Ok(Step::Done),
+            Self::Anonymous { measurement, .. } => folder.add(measurement, adder, work),
+            Self::Named { live, .. } => live.recording().map_or(Ok(Step::Done), |recording| {
+                folder.add(recording.measurement_mut(), adder, work)
+            }),
+        }
+    }
+
+    /// Notes the end of the path if the message, all of whose points were added, has it.
+    fn end_message(
+        &mut self,
+        piece: &PathPiece<'_>,
+        folder: &mut Folder,
+        work: &mut Work,
+    ) -> Result<(), RpcError> {
+        if let Self::Named { live, .. } = self
+            && piece.is_end
+            && let Some(recording) = live.recording()
+        {
+            fold(recording, folder, work)?;
+            recording.end_here()?;
+        }
+        Ok(())
+    }
+
     /// Folds what is in the folder.
-    fn fold(&mut self, folder: &mut Folder) -> Result<(), RpcError> {
+    fn fold(&mut self, folder: &mut Folder, work: &mut Work) -> Result<(), RpcError> {
         match self {
             Self::Unknown => Ok(()),
-            Self::Anonymous { measurement, .. } => folder.flush(measurement),
+            Self::Anonymous { measurement, .. } => folder.flush(measurement, work),
             Self::Named { live, .. } => {
-                live.recording().map_or(Ok(()), |recording| fold(recording, folder))
+                live.recording().map_or(Ok(()), |recording| fold(recording, folder, work))
             }
         }
     }
@@ -256,9 +352,9 @@ impl Target {
     }
 }
 
-/// Folds what is in the folder, and has the recording know.
-fn fold(recording: &mut Recording, folder: &mut Folder) -> Result<(), RpcError> {
-    let outcome = folder.flush(recording.measurement_mut());
+/// Folds what is in the folder, and notes that in the recording.
+fn fold(recording: &mut Recording, folder: &mut Folder, work: &mut Work) -> Result<(), RpcError> {
+    let outcome = folder.flush(recording.measurement_mut(), work);
     recording.folded(unix_ms());
     outcome
 }
@@ -269,10 +365,7 @@ fn refused_at_first(piece: &PathPiece<'_>, options: Options) -> Option<RpcError>
         let (expected, committed_points) = (0, 0);
         return Some(RecordingError::Gap { expected, got, committed_points }.into());
     }
-    let mut trial = Measurement::new(options);
-    let mut folder = Folder::default();
-    let refused = folder.add(&mut trial, &piece.points, 0).err();
-    refused.filter(|_| trial.point_count() + folder.len() == 0)
+    first_error(&piece.points, &options)
 }
 
 /// The name of a recording.

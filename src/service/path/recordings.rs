@@ -1,21 +1,17 @@
-//! The unary methods: a distance, and the housekeeping of recordings.
+//! The unary methods about one distance or one recording.
 
 use std::sync::Arc;
 
 use super::convert::{metric, path_message};
 use super::fold::fix;
 use super::record::path_name;
-use super::shared::{Shared, has_expired};
+use super::shared::Shared;
 use super::watch::not_found;
-use crate::checkpoint::StoreError;
 use crate::measure::Space;
 use crate::proto::waywiser_v1 as pb;
 use crate::service::status::RpcError;
 use crate::service::violation::FieldViolation;
 use crate::wire::Row;
-
-const PAGE_SIZE: usize = 50;
-const PAGE_SIZE_MAX: usize = 1000;
 
 pub(super) fn compute_displacement(
     request: &pb::ComputeDisplacementRequest,
@@ -61,50 +57,6 @@ pub(super) async fn delete_path(
         true => Ok(pb::DeletePathResponse {}),
         false => Err(not_found(&name)),
     }
-}
-
-pub(super) async fn list_paths(
-    shared: Arc<Shared>,
-    request: pb::ListPathsRequest,
-) -> Result<pb::ListPathsResponse, RpcError> {
-    let page_size = match usize::try_from(request.page_size) {
-        Ok(0) => PAGE_SIZE,
-        Ok(size) => size.min(PAGE_SIZE_MAX),
-        Err(_) => {
-            let text = format!("{} is negative; 0 is {PAGE_SIZE}", request.page_size);
-            return Err(FieldViolation::new("page_size", text).into());
-        }
-    };
-    // The token is the last name of the page before: it stays right whatever is added and deleted.
-    let after = match request.page_token.as_str() {
-        "" => None,
-        token => Some(token.parse().map_err(|_| {
-            let text = "it is none of ours; send the next_page_token of the page before as it is";
-            FieldViolation::new("page_token", text)
-        })?),
-    };
-    // One more, which tells whether there is another page.
-    let page = shared.store.list(after, page_size + 1);
-    let late = || Err(StoreError::Unknown("it did not answer in time".to_owned()));
-    let page = tokio::time::timeout(shared.store_time, page).await.unwrap_or_else(|_| late());
-    let mut page = page.map_err(|error| RpcError::Store {
-        name: "paths".to_owned(),
-        error,
-        committed_points: None,
-    })?;
-    let has_more = page.len() > page_size;
-    page.truncate(page_size);
-    let last = page.last().filter(|_| has_more);
-    let next_page_token = last.map(|(name, _)| name.to_string()).unwrap_or_default();
-    let paths = page.iter().filter_map(|(name, stored)| match stored {
-        Ok(checkpoint) => (!has_expired(checkpoint)).then(|| path_message(name, checkpoint)),
-        // It does not hide the others; GetPath says what is the matter with it.
-        Err(error) => {
-            tracing::warn!(%name, %error, "a recording cannot be read");
-            Some(pb::Path { name: name.to_string(), ..Default::default() })
-        }
-    });
-    Ok(pb::ListPathsResponse { paths: paths.collect(), next_page_token })
 }
 
 #[cfg(test)]

@@ -75,7 +75,14 @@ impl Watch {
     async fn next(&mut self) -> Option<Result<pb::WatchPathResponse, RpcError>> {
         while !self.is_over {
             // Reads the current state before it waits: a subscription starts with the current state marked as seen.
-            let latest = self.subscription.updates.borrow_and_update().clone();
+            let mut latest = self.subscription.updates.borrow_and_update().clone();
+            if self.seen_epoch.is_none() && latest.stored().is_some() {
+                if let Err(error) = self.verify().await {
+                    self.is_over = true;
+                    return Some(Err(error));
+                }
+                latest = self.subscription.updates.borrow_and_update().clone();
+            }
             if let Some(item) = self.respond(&latest) {
                 return Some(item);
             }
@@ -86,6 +93,16 @@ impl Watch {
             }
         }
         None
+    }
+
+    /// Loads the recording when the first report of it arrives. That report may be of a recording that was removed
+    /// before this watcher subscribed. The load reports what it finds.
+    async fn verify(&mut self) -> Result<(), RpcError> {
+        let Subscription { shared, name, .. } = &self.subscription;
+        let loaded = shared.load_and_report(name).await?;
+        let stored = loaded.filter(|stored| !has_expired(stored));
+        self.seen_epoch = stored.map(|stored| stored.epoch);
+        Ok(())
     }
 
     /// The response to a state, if there is anything new in it.

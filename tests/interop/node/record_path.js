@@ -22,7 +22,8 @@ const name = `paths/node-${process.pid}`;
 const options = { model: "MODEL_PLANAR" };
 const count = 1001;
 
-// Rows up to half way, columns behind: legs of 5 all along.
+// Rows in the first half, columns after it: legs of 5. Columns leave the offset out, because they continue the
+// stream.
 function rows(start, end) {
   const points = [];
   for (let i = start; i < end; i += 1) points.push({ x: 3 * i, y: 4 * i });
@@ -35,7 +36,7 @@ function columns(start, end, finish_write) {
     x.push(3);
     y.push(4);
   }
-  return { name, options, write_offset: start, columns: { x, y }, finish_write };
+  return { name, options, columns: { x, y }, finish_write };
 }
 
 function record(messages) {
@@ -78,8 +79,9 @@ async function main() {
   assert.equal(path.complete, false);
   assert.equal(path.committed_points, half);
 
-  // Some of it twice.
-  const reply = await record([rows(half - 20, half + 20), columns(half, count, true)]);
+  // Some durable points again.
+  const reply = await record([rows(half - 20, half + 20), columns(half + 20, count, true)]);
+  assert.equal(reply.skipped_points, 20);
   assert.equal(reply.complete, true);
   assert.equal(reply.committed_points, count);
   assert.equal(reply.summary.length, 5 * (count - 1));

@@ -148,10 +148,11 @@ def test_a_recording_that_is_cut_goes_on_where_it_was(address, paths, name, way)
     assert path.HasField("create_time")
     assert path.expire_time.seconds > path.update_time.seconds
 
-    # It need not go on exactly there: what the server has is skipped.
+    # The first message may start earlier: durable points are skipped.
     start = path.committed_points - 30
-    rest = [piece(name, start, 700), piece(name, 650, 1001, finish_write=True)]
+    rest = [piece(name, start, 700), piece(name, 700, 1001, finish_write=True)]
     reply = paths.RecordPath(iter(rest))
+    assert reply.skipped_points == 30
     assert (reply.name, reply.complete, reply.committed_points) == (name, True, 1001)
     assert reply.summary.length == 1000 * LEG
     whole = paths.RecordPath(iter([piece("", 0, 1001)])).summary
@@ -169,7 +170,10 @@ def test_a_finished_path_sent_again_is_answered_as_before(paths, name):
     request = piece(name, 0, 10, finish_write=True)
     reply = paths.RecordPath(iter([request]))
     assert reply.complete
-    assert paths.RecordPath(iter([request])) == reply
+    again = paths.RecordPath(iter([request]))
+    assert (reply.skipped_points, again.skipped_points) == (0, 10)
+    again.skipped_points = 0
+    assert again == reply
     error = error_of(lambda: paths.RecordPath(iter([piece(name, 5, 11)])))
     assert error.code() == grpc.StatusCode.FAILED_PRECONDITION
     assert error_info(error).reason == "PATH_COMPLETE"
@@ -193,13 +197,64 @@ def test_a_gap_is_refused_and_says_where_to_go_on(paths, name):
     assert info.metadata["committed_points"] == "10"
 
 
+def one_by_one(name, start, stop, finish_write=False):
+    """Messages of one point each, without offsets."""
+    for i in range(start, stop):
+        last = finish_write and i == stop - 1
+        yield pb.RecordPathRequest(name=name, options=PLANAR, points=points(i, i + 1), finish_write=last)
+
+
+def test_forgotten_offsets_lose_no_point(paths, name):
+    reply = paths.RecordPath(one_by_one(name, 0, 10, finish_write=True))
+    assert (reply.complete, reply.committed_points, reply.skipped_points) == (True, 10, 0)
+    assert reply.summary.length == 9 * LEG
+
+
+def test_a_stream_that_resumes_needs_an_offset(paths, name):
+    paths.RecordPath(one_by_one(name, 0, 10))
+    error = error_of(lambda: paths.RecordPath(one_by_one(name, 10, 20, finish_write=True)))
+    assert error.code() == grpc.StatusCode.FAILED_PRECONDITION
+    info = error_info(error)
+    assert (info.reason, info.metadata["committed_points"]) == ("OFFSET_REQUIRED", "10")
+    assert paths.GetPath(pb.GetPathRequest(name=name)).path.committed_points == 10
+
+    def resumed():
+        for index, message in enumerate(one_by_one(name, 10, 20, finish_write=True)):
+            if index == 0:
+                message.write_offset = int(info.metadata["committed_points"])
+            yield message
+
+    reply = paths.RecordPath(resumed())
+    assert (reply.complete, reply.committed_points, reply.summary.length) == (True, 20, 19 * LEG)
+
+
+def test_points_that_are_durable_are_skipped_and_counted(paths, name):
+    paths.RecordPath(iter([piece(name, 0, 10)]))
+    reply = paths.RecordPath(iter([piece(name, 4, 7), piece(name, 7, 12), *one_by_one(name, 12, 14)]))
+    assert (reply.committed_points, reply.skipped_points, reply.summary.length) == (14, 6, 13 * LEG)
+
+
+def test_a_message_that_does_not_continue_the_stream_is_refused(paths, name):
+    for start in 0, 5, 9, 11:
+        stream = [piece("", 0, 10), piece("", start, 20)]
+        error = error_of(lambda: paths.RecordPath(iter(stream)))
+        assert violations(error) == ["write_offset"]
+        assert error_info(error).reason == "OFFSET_MISMATCH"
+    error = error_of(lambda: paths.RecordPath(iter([piece(name, 0, 10), piece(name, 5, 20)])))
+    # The points before the error are committed first.
+    assert error_info(error).metadata["committed_points"] == "10"
+    assert paths.GetPath(pb.GetPathRequest(name=name)).path.committed_points == 10
+
+
 def test_other_options_than_the_first_are_refused(paths, name):
     paths.RecordPath(iter([piece(name, 0, 10)]))
     other = pb.RecordPathRequest(name=name, write_offset=10, points=points(10, 11))
     other.options.model = pb.MODEL_WGS84_GEODESIC
     error = error_of(lambda: paths.RecordPath(iter([other])))
     assert error.code() == grpc.StatusCode.FAILED_PRECONDITION
-    assert error_info(error).reason == "OPTIONS_DIFFER"
+    info = error_info(error)
+    assert (info.reason, info.metadata["field"]) == ("OPTIONS_DIFFER", "options.model")
+    assert "it is MODEL_WGS84_GEODESIC in this message and MODEL_PLANAR in the recording" in error.details()
 
 
 def test_the_newest_writer_wins(address, paths, name):

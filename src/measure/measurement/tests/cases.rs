@@ -8,7 +8,7 @@ fn fix(x: f64, y: f64) -> Fix {
 }
 
 fn at(seconds: i64, x: f64) -> Fix {
-    fix(x, 0.0).at_unix_ns(1_700_000_000_000_000_000 + seconds * 1_000_000_000)
+    fix(x, 0.0).at_unix_ns(1_700_000_000_000_000_000 + seconds * 1_000_000_000).unwrap()
 }
 
 /// At these places, a second from each to the next.
@@ -223,7 +223,7 @@ fn a_bad_value_in_a_column_is_named_and_sets_nothing() {
     let error = block.extend_scaled(&[1, 2, i64::MAX], &[0; 3], 0.5).unwrap_err();
     assert_eq!((error.index(), block.len()), (2, 2));
     let error = block.set_times_ms(0, &[0, i64::MAX / 1_000_000 + 1]).unwrap_err();
-    insta::assert_snapshot!(error, @"time_ms 9223372036855 is not in the years 1678 to 2261");
+    insta::assert_snapshot!(error, @"time 9223372036 s since 1970 is not in the years 1678 to 2261");
     assert_eq!(block.set_times_ms(0, &[i64::MIN]).unwrap_err().index(), 0);
     let error = block.set_z_scaled(0, &[0, 1 << 41], 1.0).unwrap_err();
     insta::assert_snapshot!(error, @"z 2199023255552 is not a number between -2^40 and 2^40");
@@ -263,7 +263,7 @@ proptest! {
                 fix = fix.with_z(decimal(format!("{z}e-3"))).unwrap();
             }
             if with[1] {
-                fix = fix.at_unix_ns(ms * 1_000_000);
+                fix = fix.at_unix_ns(ms * 1_000_000).unwrap();
             }
             if with[2] {
                 fix = fix.with_accuracy_m(decimal(format!("{mm}e-3"))).unwrap();

@@ -16,10 +16,11 @@ use geographiclib_rs::{Geodesic, InverseGeodesic};
 use super::longitude_between;
 use crate::measure::level::Level;
 
-/// Geodesic legs in metres of points in E7 units.
-pub(super) fn legs(level: Level, x: &[f64], y: &[f64], legs: &mut [f64]) {
-    if kernel::legs(level, table::table(), x, y, legs) == 0 {
-        return;
+/// Geodesic legs in metres of points in E7 units. Returns the number of those that the series does not measure.
+pub(super) fn legs(level: Level, x: &[f64], y: &[f64], legs: &mut [f64]) -> u64 {
+    let long_legs = kernel::legs(level, table::table(), x, y, legs);
+    if long_legs == 0 {
+        return 0;
     }
     for ((leg, x), y) in legs.iter_mut().zip(x.windows(2)).zip(y.windows(2)) {
         if leg.is_nan() {
@@ -27,6 +28,7 @@ pub(super) fn legs(level: Level, x: &[f64], y: &[f64], legs: &mut [f64]) {
             *leg = by_series(x, y).unwrap_or_else(|| inverse((y[0], x[0]), (y[1], x[1])));
         }
     }
+    long_legs
 }
 
 /// One leg by the series, the short way round the Earth; `None` where the series does not hold.

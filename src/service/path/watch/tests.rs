@@ -176,6 +176,22 @@ async fn a_load_that_finds_nothing_reports_a_removal_that_was_not_reported() {
     assert_eq!(ready(&mut watcher), ["NOT_FOUND", "end"]);
 }
 
+#[tokio::test]
+async fn a_report_from_before_the_watcher_does_not_revive_a_removed_recording() {
+    let shared = shared();
+    let opened = open(&shared).await;
+    // It is removed while there are no watchers, and the report of its writer is late.
+    let removed = shared.store.delete(name()).await.unwrap().unwrap();
+    shared.watchers.report_removed(&name(), removed);
+    let mut watcher = watch(&shared, true).await;
+    report(&shared, &opened);
+    assert_eq!(ready(&mut watcher), ["open"]);
+    let new = open(&shared).await;
+    report(&shared, &new);
+    report(&shared, &opened);
+    assert_eq!(ready(&mut watcher), ["0", "open"]);
+}
+
 /// What happens to the recording.
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -254,7 +270,7 @@ proptest! {
                 let last = responses.iter().rev().find(|last| *last != "open" && *last != "end");
                 match points {
                     Some(points) => assert_eq!(last, Some(&points), "{reports:?}"),
-                    None => assert!(last.is_none_or(|last| last == "NOT_FOUND"), "{reports:?}"),
+                    None => assert!(last.is_none_or(|last| last == "NOT_FOUND"), "{responses:?}, {reports:?}"),
                 }
             }
             let now = ready(&mut watch(&shared, true).await);

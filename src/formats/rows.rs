@@ -1,0 +1,94 @@
+//! Where the rows of a table end: at a line break outside quotes.
+//!
+//! Detection looks at the first rows of a text before the csv crate reads it. Spreadsheets write column names
+//! with line breaks in quotes, so every look at "a line" goes through here.
+
+use super::ReadOptions;
+
+/// The bytes between two fields that are tried when none is given.
+pub(super) const DELIMITERS: [u8; 4] = *b",;\t|";
+
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    FieldStart,
+    Field,
+    Quoted,
+    /// After a quote in a quoted field: its end, or the first half of an escaped quote.
+    Quote,
+}
+
+/// Finds the ends of rows, byte by byte. As for the csv crate, a quote has a meaning only where a field starts.
+pub(super) struct RowEnds {
+    state: State,
+    delimiter: Option<u8>,
+}
+
+impl RowEnds {
+    /// For a text that starts with the next byte.
+    pub(super) fn new(options: &ReadOptions) -> Self {
+        Self { state: State::FieldStart, delimiter: options.delimiter }
+    }
+
+    /// Whether a row ends with this byte, `\r` or `\n`. Both bytes of `\r\n` do.
+    pub(super) fn ends_with(&mut self, byte: u8) -> bool {
+        let is_delimiter = match self.delimiter {
+            Some(delimiter) => byte == delimiter,
+            None => DELIMITERS.contains(&byte),
+        };
+        let is_break = matches!(byte, b'\n' | b'\r');
+        self.state = match (self.state, byte) {
+            (State::FieldStart | State::Quote, b'"') => State::Quoted,
+            (State::Quoted, b'"') => State::Quote,
+            (State::Quoted, _) => State::Quoted,
+            _ if is_break || is_delimiter => State::FieldStart,
+            _ => State::Field,
+        };
+        is_break && self.state == State::FieldStart
+    }
+}
+
+/// The rows of a text, without their ends; blank ones too.
+pub(super) fn split<'a>(
+    text: &'a [u8],
+    options: &ReadOptions,
+) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    let mut ends = RowEnds::new(options);
+    text.split(move |&byte| ends.ends_with(byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use ::csv::ReaderBuilder;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn rows(text: &str) -> Vec<&str> {
+        let rows = split(text.as_bytes(), &ReadOptions::default());
+        rows.map(|row| std::str::from_utf8(row).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_line_break_in_quotes_ends_no_row() {
+        assert_eq!(rows("a\nb\r\nc"), ["a", "b", "", "c"]);
+        assert_eq!(rows("\"a\n\n\"\"\n\";\"\r\"\nb"), ["\"a\n\n\"\"\n\";\"\r\"", "b"]);
+        // A quote inside a field is an inch.
+        assert_eq!(rows("5\" pipe,lat\n1,2\n"), ["5\" pipe,lat", "1,2", ""]);
+        assert_eq!(rows("\"a\"b\"\nc"), ["\"a\"b\"", "c"]);
+    }
+
+    proptest! {
+        /// As the csv crate finds them. It skips blank rows.
+        #[test]
+        fn rows_end_where_the_csv_crate_ends_them(text in "[a\"\n,]{0,24}") {
+            let options = ReadOptions { delimiter: Some(b','), ..Default::default() };
+            let mut reader = ReaderBuilder::new()
+                .has_headers(false)
+                .flexible(true)
+                .from_reader(text.as_bytes());
+            let expected = reader.byte_records().count();
+            let found = split(text.as_bytes(), &options).filter(|row| !row.is_empty()).count();
+            prop_assert_eq!(found, expected);
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Points of messages into a measurement: the same bits however they are cut, and errors that name the point.
+
+use proptest::prelude::*;
+use prost::Message as _;
+use prost_types::Timestamp;
+
+use super::*;
+use crate::measure::Metric;
+use crate::proto::waywiser_v1 as pb;
+use crate::service::path::request;
+
+fn add_message(
+    folder: &mut Folder,
+    measurement: &mut Measurement,
+    message: &pb::RecordPathRequest,
+    skip: u64,
+) -> Result<(), RpcError> {
+    let bytes = message.encode_to_vec();
+    let points = request::read_any::<pb::RecordPathRequest>(&bytes, 0)?.points;
+    let mut adder = folder.begin(measurement, &points, skip)?;
+    let mut work = Work::default();
+    while folder.add(measurement, &mut adder, &mut work)? == Step::Spent {
+        work.reset();
+    }
+    Ok(())
+}
+
+fn fold_message(
+    measurement: &mut Measurement,
+    message: &pb::RecordPathRequest,
+    skip: u64,
+) -> Result<(), RpcError> {
+    let mut folder = Folder::default();
+    let outcome = add_message(&mut folder, measurement, message, skip);
+    folder.flush(measurement, &mut Work::default())?;
+    outcome
+}
+
+/// x, y, z, time in milliseconds, whether it starts a segment.
+type Sample = (i32, i32, Option<i16>, Option<i32>, bool);
+
+fn rows(points: &[Sample]) -> pb::RecordPathRequest {
+    let row = |&(x, y, z, time_ms, starts_segment): &Sample| pb::Point {
+        x: f64::from(x),
+        y: f64::from(y),
+        z: z.map(f64::from),
+        time: time_ms.map(|ms| Timestamp {
+            seconds: i64::from(ms.div_euclid(1000)),
+            nanos: ms.rem_euclid(1000) * 1_000_000,
+        }),
+        accuracy_m: None,
+        starts_segment,
+    };
+    pb::RecordPathRequest { points: points.iter().map(row).collect(), ..Default::default() }
+}
+
+fn differences(values: impl Iterator<Item = i64>) -> Vec<i64> {
+    values.scan(0, |last, value| Some(value - std::mem::replace(last, value))).collect()
+}
+
+fn columns(points: &[Sample]) -> pb::RecordPathRequest {
+    let columns = pb::PointColumns {
+        x: differences(points.iter().map(|point| point.0.into())),
+        y: differences(points.iter().map(|point| point.1.into())),
+        z: differences(points.iter().filter_map(|point| point.2.map(i64::from))),
+        time_ms: differences(points.iter().filter_map(|point| point.3.map(i64::from))),
+        accuracy_mm: Vec::new(),
+        segment_starts: (0..).zip(points).filter(|(_, point)| point.4).map(|(i, _)| i).collect(),
+    };
+    pb::RecordPathRequest { columns: Some(columns), ..Default::default() }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn rows_and_columns_fold_to_the_same_bits_however_they_are_cut(
+        points in prop::collection::vec(any::<(i32, i32, i16, i32, u8)>(), 0..700),
+        has in any::<[bool; 2]>(), piece in 1..300_usize, skip in 0..300_usize,
+        in_rows: u8, flushed: u8,
+    ) {
+        let points: Vec<_> = points
+            .into_iter()
+            .map(|(x, y, z, time, start)| {
+                (x, y, has[0].then_some(z), has[1].then_some(time), start < 3)
+            })
+            .collect();
+        let options = Options { max_gap: Some(3e9), ..Options::new(Metric::Planar) };
+        let mut whole = Measurement::new(options);
+        fold_message(&mut whole, &rows(&points), 0).unwrap();
+        let mut cut = Measurement::new(options);
+        let mut folder = Folder::default();
+        let mut from = 0;
+        for turn in (0..8).cycle() {
+            if from == points.len() {
+                break;
+            }
+            // Some that were taken before come again.
+            let again = skip.min(from);
+            // Short messages follow long ones.
+            let to = points.len().min(from + 1 + (piece - 1) * usize::from(turn % 4 == 0));
+            let message = &points[from - again..to];
+            let message = if in_rows >> turn & 1 == 1 { rows(message) } else { columns(message) };
+            add_message(&mut folder, &mut cut, &message, again as u64).unwrap();
+            from = to;
+            prop_assert_eq!(cut.point_count() + folder.len(), from as u64);
+            if flushed >> turn & 1 == 1 {
+                folder.flush(&mut cut, &mut Work::default()).unwrap();
+            }
+        }
+        folder.flush(&mut cut, &mut Work::default()).unwrap();
+        prop_assert_eq!(cut, whole);
+    }
+}
+
+#[test]
+fn a_message_with_a_point_that_is_none_leaves_those_that_wait_as_they_are() {
+    let known: Vec<Sample> = (0..5).map(|i| (i, i * i, Some(9), Some(i), i == 3)).collect();
+    let plain: Vec<Sample> = (5..9).map(|i| (i, 7, None, None, false)).collect();
+    let mut path = Measurement::new(Options::new(Metric::Planar));
+    let mut folder = Folder::default();
+    add_message(&mut folder, &mut path, &rows(&known[..2]), 0).unwrap();
+    let mut bad = columns(&known[2..]);
+    // Of x, y and z all five would do.
+    bad.columns.as_mut().unwrap().time_ms[2] = i64::MAX / 2;
+    let refusal = add_message(&mut folder, &mut path, &bad, 0).unwrap_err();
+    insta::assert_snapshot!(
+        refusal,
+        @"point 4: columns.time_ms[2]: time_ms 4611686018427387906 is not in the years 1678 to 2261"
+    );
+    assert_eq!((path.point_count(), folder.len()), (0, 4));
+    add_message(&mut folder, &mut path, &columns(&plain), 0).unwrap();
+    folder.flush(&mut path, &mut Work::default()).unwrap();
+
+    let mut expected = Measurement::new(Options::new(Metric::Planar));
+    fold_message(&mut expected, &rows(&[&known[..4], &plain].concat()), 0).unwrap();
+    assert_eq!(path, expected);
+}
+
+#[test]
+fn a_point_that_is_none_is_named_and_those_before_it_are_folded() {
+    let mut path = Measurement::new(Options::new(Metric::Geodesic));
+    let good = pb::Point { x: 1.0, y: 2.0, ..Default::default() };
+    let bad = pb::Point { y: 90.5, ..Default::default() };
+    let message = pb::RecordPathRequest { points: vec![good, good, bad], ..Default::default() };
+    insta::assert_snapshot!(
+        fold_message(&mut path, &message, 1).unwrap_err(),
+        @"point 2: points[2].y: latitude 90.5 is not between -90 and 90 degrees"
+    );
+    assert_eq!(path.point_count(), 1);
+
+    let columns = pb::PointColumns {
+        x: vec![0; 300],
+        y: [vec![0; 280], vec![900_000_001], vec![0; 19]].concat(),
+        time_ms: [vec![0; 270], vec![i64::MAX], vec![0; 29]].concat(),
+        ..Default::default()
+    };
+    let message = pb::RecordPathRequest { columns: Some(columns), ..Default::default() };
+    insta::assert_snapshot!(
+        fold_message(&mut path, &message, 0).unwrap_err(),
+        @"point 271: columns.time_ms[270]: time_ms 9223372036854775807 is not in the years 1678 to 2261"
+    );
+    assert_eq!(path.point_count(), 271);
+
+    let columns = pb::PointColumns {
+        x: [vec![0; 260], vec![i64::MAX, 1], vec![0; 38]].concat(),
+        y: vec![0; 300],
+        ..Default::default()
+    };
+    let message = pb::RecordPathRequest { columns: Some(columns), ..Default::default() };
+    insta::assert_snapshot!(
+        fold_message(&mut path, &message, 0).unwrap_err(),
+        @"point 532: columns.x[261]: the sum of the differences up to here leaves 64 bits"
+    );
+    assert_eq!(path.point_count(), 532);
+    // A point before it that is none comes first.
+    let columns = pb::PointColumns {
+        x: vec![0; 300],
+        y: [vec![0; 270], vec![i64::MAX, 1], vec![0; 28]].concat(),
+        ..Default::default()
+    };
+    let message = pb::RecordPathRequest { columns: Some(columns.clone()), ..Default::default() };
+    insta::assert_snapshot!(
+        fold_message(&mut path, &message, 0).unwrap_err(),
+        @"point 802: columns.y[270]: latitude 922337203685.4775 is not between -90 and 90 degrees"
+    );
+    assert_eq!(path.point_count(), 802);
+    let columns = pb::PointColumns { segment_starts: vec![3, 3], ..columns };
+    let message = pb::RecordPathRequest { columns: Some(columns), ..Default::default() };
+    insta::assert_snapshot!(
+        fold_message(&mut path, &message, 0).unwrap_err(),
+        @"the message from point 802 on: columns.segment_starts[1]: it is 3; the entries ascend and are below 300"
+    );
+    assert_eq!(path.point_count(), 802);
+}

@@ -1,0 +1,113 @@
+//! ListPaths: a page of recordings, limited in number and in bytes.
+
+use std::sync::Arc;
+
+use prost::Message as _;
+use tokio::time::timeout;
+
+use super::convert::path_message;
+use super::shared::{Shared, has_expired, late};
+use crate::checkpoint::{Checkpoint, PathName, StoreError};
+use crate::proto::waywiser_v1 as pb;
+use crate::service::status::RpcError;
+use crate::service::violation::FieldViolation;
+
+const PAGE_SIZE: usize = 50;
+const PAGE_SIZE_MAX: usize = 1000;
+/// Maximum size of an encoded reply. A client that does not read its replies makes the server hold them.
+const PAGE_BYTES_MAX: usize = 64 * 1024;
+/// Maximum number of recordings that are loaded at once.
+const STEP: usize = 100;
+
+pub(super) async fn list_paths(
+    shared: Arc<Shared>,
+    request: pb::ListPathsRequest,
+) -> Result<pb::ListPathsResponse, RpcError> {
+    let page_size = match usize::try_from(request.page_size) {
+        Ok(0) => PAGE_SIZE,
+        Ok(size) => size.min(PAGE_SIZE_MAX),
+        Err(_) => {
+            let text = format!("{} is negative; 0 is {PAGE_SIZE}", request.page_size);
+            return Err(FieldViolation::new("page_size", text).into());
+        }
+    };
+    // The token is the last name of the page before: it stays right whatever is added and deleted.
+    let after = match request.page_token.as_str() {
+        "" => None,
+        token => Some(token.parse::<PathName>().map_err(|_| {
+            let text = "it is not a token of this server; send next_page_token of the page before";
+            FieldViolation::new("page_token", text)
+        })?),
+    };
+    let mut page = Page { size: page_size, after, taken: 0, response: Default::default() };
+    let outcome = timeout(shared.store_time, page.fill(&shared)).await;
+    let outcome = outcome.unwrap_or_else(|_| Err(StoreError::Unknown(late(shared.store_time))));
+    outcome.map_err(|error| RpcError::Store {
+        name: "paths".to_owned(),
+        error,
+        committed_points: None,
+    })?;
+    Ok(page.response)
+}
+
+/// A page while it is filled.
+struct Page {
+    /// Maximum number of recordings, expired ones included.
+    size: usize,
+    /// The last name that was taken.
+    after: Option<PathName>,
+    taken: usize,
+    response: pb::ListPathsResponse,
+}
+
+impl Page {
+    /// Takes recordings until the page is full or there are no more.
+    async fn fill(&mut self, shared: &Shared) -> Result<(), StoreError> {
+        let mut bytes = 0;
+        loop {
+            // One more than fits tells whether there is another page.
+            let limit = STEP.min(self.size - self.taken + 1);
+            let entries = shared.store.list(self.after.clone(), limit).await?;
+            let is_end = entries.len() < limit;
+            for (name, stored) in entries {
+                let path = listed(&name, stored);
+                bytes += path.as_ref().map_or(0, field_len);
+                if self.taken == self.size || bytes + TOKEN_BYTES_MAX > PAGE_BYTES_MAX {
+                    self.response.next_page_token =
+                        self.after.as_ref().map(ToString::to_string).unwrap_or_default();
+                    return Ok(());
+                }
+                self.response.paths.extend(path);
+                self.after = Some(name);
+                self.taken += 1;
+            }
+            if is_end {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// The size of next_page_token: its tag, its length in two bytes, and `paths/` with 128 characters.
+const TOKEN_BYTES_MAX: usize = 1 + 2 + 6 + 128;
+
+/// The size of a path as an element of the reply.
+fn field_len(path: &pb::Path) -> usize {
+    let len = path.encoded_len();
+    1 + prost::length_delimiter_len(len) + len
+}
+
+/// What is listed of a recording; nothing if it has expired.
+fn listed(name: &PathName, stored: Result<Checkpoint, StoreError>) -> Option<pb::Path> {
+    match stored {
+        Ok(checkpoint) => (!has_expired(&checkpoint)).then(|| path_message(name, &checkpoint)),
+        // It does not hide the others; GetPath returns what is wrong with it.
+        Err(error) => {
+            tracing::warn!(%name, %error, "a recording cannot be read");
+            Some(pb::Path { name: name.to_string(), ..Default::default() })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+//! Pages of recordings: complete, in order, and limited.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::checkpoint::{CheckpointStore, Guard, MemoryStore, Opening, StoreFuture, Sweep, Swept};
+use crate::measure::{Fix, Measurement, Metric, Options, Point};
+use crate::recording::Pace;
+use crate::service::path::shared::unix_ms;
+
+/// A measurement whose summary has all fields that it can have.
+fn rich() -> Measurement {
+    let options = Options {
+        elevation: crate::measure::Elevation::ThreeDimensional,
+        max_gap_time_ns: Some(u64::MAX),
+        max_gap: Some(1000.5),
+        max_speed: Some(2.5),
+        min_step: Some(1.5),
+        max_accuracy_m: Some(30.5),
+        reject_backward_time: true,
+        stopped_speed: Some(0.5),
+        ..Options::new(Metric::Geodesic)
+    };
+    let mut measurement = Measurement::new(options);
+    for (second, lat) in [(0, -1.1), (2, -1.10001), (3, -1.100011), (4, 55.3), (3, 55.4)] {
+        let point = Point::geographic(lat, -170.123).unwrap();
+        let fix = Fix::new(point).at_unix_ns(second << 30).unwrap();
+        measurement.extend(&[fix.with_z(lat * 7.7).unwrap()]).unwrap();
+    }
+    measurement
+}
+
+async fn store(store: &MemoryStore, name: &PathName, measurement: Measurement, is_expired: bool) {
+    let now_unix_ms = unix_ms();
+    let expire_unix_ms = if is_expired { now_unix_ms } else { now_unix_ms + 1_000_000_000 };
+    let options = Some(*measurement.options());
+    let opening = Opening { options, now_unix_ms, expire_unix_ms };
+    let begun = store.open(name.clone(), opening).await.unwrap();
+    let guard = Guard { epoch: begun.epoch, committed_points: 0 };
+    store.commit(name.clone(), guard, Checkpoint { measurement, ..begun }).await.unwrap();
+}
+
+fn shared(store: impl CheckpointStore) -> Arc<Shared> {
+    Arc::new(Shared::new(Arc::new(store), Pace::default()))
+}
+
+/// All pages, one after another.
+async fn pages(shared: &Arc<Shared>, page_size: i32) -> Vec<pb::ListPathsResponse> {
+    let (mut pages, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let request = pb::ListPathsRequest { page_size, page_token };
+        let page = list_paths(Arc::clone(shared), request).await.unwrap();
+        page_token = page.next_page_token.clone();
+        pages.push(page);
+        if page_token.is_empty() {
+            return pages;
+        }
+    }
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(future)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn pages_are_limited_and_together_they_are_everything(
+        kinds in prop::collection::vec((any::<bool>(), any::<bool>(), prop::bool::weighted(0.1)), 0..400),
+        page_size in prop::sample::select(vec![1, 7, 99, 100, 101, 300, 1000, i32::MAX]),
+    ) {
+        block_on(async {
+            let memory = MemoryStore::default();
+            let (full, empty) = (rich(), Measurement::new(Options::new(Metric::Planar)));
+            let mut expected = Vec::new();
+            for (index, &(is_long, is_rich, is_expired)) in kinds.iter().enumerate() {
+                let filler = "x".repeat(if is_long { 124 } else { 1 });
+                let name = PathName::from_id(&format!("{index:04}{filler}")).unwrap();
+                let measurement = if is_rich { full.clone() } else { empty.clone() };
+                store(&memory, &name, measurement, is_expired).await;
+                if !is_expired {
+                    expected.push(name.to_string());
+                }
+            }
+            let pages = pages(&shared(memory), page_size).await;
+            for (index, page) in pages.iter().enumerate() {
+                assert!(page.encoded_len() <= PAGE_BYTES_MAX, "{} bytes", page.encoded_len());
+                assert!(page.paths.len() <= (page_size as usize).min(PAGE_SIZE_MAX));
+                // A page ends because it is full, not sooner.
+                let largest = pages.iter().flat_map(|page| &page.paths).map(field_len).max();
+                let is_last = index + 1 == pages.len();
+                let is_full = page.encoded_len() + largest.unwrap_or(0) + TOKEN_BYTES_MAX > PAGE_BYTES_MAX;
+                let expired = kinds.iter().filter(|kind| kind.2).count();
+                assert!(is_last || is_full || page.paths.len() + expired >= page_size as usize);
+            }
+            let listed = pages.iter().flat_map(|page| &page.paths).map(|path| path.name.clone());
+            assert_eq!(listed.collect::<Vec<_>>(), expected);
+        });
+    }
+}
+
+/// A store of damaged recordings, of which many fit into a page. Counts how many are loaded at once.
+struct Damaged {
+    count: usize,
+}
+
+impl CheckpointStore for Damaged {
+    fn open(&self, _: PathName, _: Opening) -> StoreFuture<'_, Checkpoint> {
+        unreachable!()
+    }
+
+    fn commit(&self, _: PathName, _: Guard, _: Checkpoint) -> StoreFuture<'_, ()> {
+        unreachable!()
+    }
+
+    fn load(&self, _: PathName) -> StoreFuture<'_, Option<Checkpoint>> {
+        unreachable!()
+    }
+
+    fn list(
+        &self,
+        after: Option<PathName>,
+        limit: usize,
+    ) -> StoreFuture<'_, crate::checkpoint::Page> {
+        assert!(limit <= STEP, "{limit} are loaded at once");
+        let start = after.map_or(0, |name| name.id().parse::<usize>().unwrap() + 1);
+        let page = (start..self.count).take(limit).map(|index| {
+            let name = PathName::from_id(&format!("{index:05}")).unwrap();
+            (name, Err(StoreError::Damaged("a bit".into())))
+        });
+        let page = page.collect();
+        Box::pin(async { Ok(page) })
+    }
+
+    fn delete(&self, _: PathName) -> StoreFuture<'_, Option<u64>> {
+        unreachable!()
+    }
+
+    fn sweep(&self, _: Sweep, _: Option<PathName>) -> StoreFuture<'_, Swept> {
+        unreachable!()
+    }
+}
+
+#[tokio::test]
+async fn a_page_has_at_most_1000_recordings() {
+    let shared = shared(Damaged { count: 2_500 });
+    for (page_size, expected) in [
+        (i32::MAX, vec![1_000, 1_000, 500]),
+        (1_001, vec![1_000, 1_000, 500]),
+        (1_000, vec![1_000, 1_000, 500]),
+        (999, vec![999, 999, 502]),
+        (0, vec![PAGE_SIZE; 50]),
+    ] {
+        let pages = pages(&shared, page_size).await;
+        let counts: Vec<_> = pages.iter().map(|page| page.paths.len()).collect();
+        assert_eq!(counts, expected, "page_size {page_size}");
+    }
+}
+
+#[tokio::test]
+async fn an_expired_recording_is_not_listed() {
+    let memory = MemoryStore::default();
+    let name = |id: &str| PathName::from_id(id).unwrap();
+    for (id, is_expired) in [("a", true), ("b", false), ("c", true)] {
+        store(&memory, &name(id), rich(), is_expired).await;
+    }
+    let shared = shared(memory);
+    for page_size in [1, 2, 50] {
+        let pages = pages(&shared, page_size).await;
+        let names = pages.iter().flat_map(|page| &page.paths).map(|path| path.name.as_str());
+        assert_eq!(names.collect::<Vec<_>>(), ["paths/b"]);
+    }
+}
