@@ -63,7 +63,7 @@ async fn run(report: &mut Report, frame: Vec<u8>, headers: &'static [(&str, &str
 
     let mut attackers = begin(&server, &frame, headers);
     let healthy = Healthy::start(&server);
-    healthy.calls(500, 5 * duration()).await;
+    healthy.calls(500, 10 * duration()).await;
     let outcome = healthy.stop(report).await;
     let (p99, max) = (outcome.percentile(99), p99_max(idle_p99));
     report.check(p99 <= max, format!("p99 of other calls is {}, at most {}", ms(p99), ms(max)));

@@ -114,6 +114,7 @@ pub fn recording(name: &str, points: usize, is_finished: bool) -> v1::RecordPath
     v1::RecordPathRequest {
         name: name.to_owned(),
         options: Some(options),
+        write_offset: Some(0),
         points: (0..points).map(point).collect(),
         finish_write: is_finished,
         ..Default::default()

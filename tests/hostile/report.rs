@@ -19,7 +19,7 @@ pub fn setting(name: &str) -> Option<u64> {
 
 /// How long an attack without an end of its own lasts: HOSTILE_SECONDS.
 pub fn duration() -> Duration {
-    Duration::from_secs(setting("HOSTILE_SECONDS").unwrap_or(2))
+    Duration::from_secs(setting("HOSTILE_SECONDS").unwrap_or(1))
 }
 
 /// Whether a long run is asked for, with the sizes of the measured attacks.
