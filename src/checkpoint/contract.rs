@@ -344,7 +344,7 @@ async fn a_sweep_checks_every_recording_in_steps(store: &dyn CheckpointStore) {
     assert_eq!(first.next.as_ref(), Some(&names[SWEEP_STEP - 1]));
     assert_eq!(first.removed.len(), SWEEP_STEP.div_ceil(3));
     // The rest, from a name that may have been removed.
-    let expired = |i: &usize| i % 3 == 0;
+    let expired = |i: &usize| i.is_multiple_of(3);
     let rest = expire(store, 10).await;
     let expected = (SWEEP_STEP..count).filter(expired).map(|i| names[i].clone());
     assert_eq!(rest, expected.collect::<Vec<_>>());

@@ -62,6 +62,9 @@ pub(super) fn open(
         catch_unwind(AssertUnwindSafe(|| {
             let database = opener(OpenMode::Check)?;
             let content = content(&database)?;
+            if content.format == FORMAT {
+                record_free_pages(&database)?;
+            }
             Ok::<_, redb::Error>((database, content))
         }))
     });
@@ -97,6 +100,16 @@ pub(super) fn open(
         "the database file was checked"
     );
     Ok(Checked { database, turn: content.turn })
+}
+
+/// Records the list of free pages that the check has rebuilt. Without it, redb would read the whole file whenever
+/// the file is opened again after a failure.
+fn record_free_pages(database: &Database) -> Result<(), redb::Error> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_quick_repair(true);
+    transaction.open_table(NUMBERS)?.insert(FORMAT_KEY, FORMAT)?;
+    transaction.commit()?;
+    Ok(())
 }
 
 /// Reads everything once.

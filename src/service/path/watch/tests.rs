@@ -203,7 +203,7 @@ enum Step {
 /// A report to watchers.
 #[derive(Debug)]
 enum Report {
-    Stored(Checkpoint),
+    Stored(Box<Checkpoint>),
     Removed(u64),
 }
 
@@ -212,10 +212,11 @@ async fn run(shared: &Shared, steps: &[Step]) -> Vec<Report> {
     for step in steps {
         let stored = shared.store.load(name()).await.unwrap();
         match (step, stored) {
-            (Step::Open, _) => reports.push(Report::Stored(open(shared).await)),
+            (Step::Open, _) => reports.push(Report::Stored(Box::new(open(shared).await))),
             (Step::Commit, Some(stored)) => {
                 let points = stored.committed_points() as usize + 1;
-                reports.push(Report::Stored(commit(shared, &stored, points, false).await));
+                let next = commit(shared, &stored, points, false).await;
+                reports.push(Report::Stored(Box::new(next)));
             }
             (Step::Delete, Some(_)) => {
                 let epoch = shared.store.delete(name()).await.unwrap().unwrap();
