@@ -23,4 +23,5 @@ mod store_faults;
 mod support;
 mod tidy;
 mod times;
+mod watchdog;
 mod writers;
