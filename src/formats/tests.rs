@@ -9,7 +9,7 @@ use crate::measure::{PathError, SumOverflow};
 /// Writes down what it is told, a line a track.
 #[derive(Default)]
 pub(super) struct Notes {
-    tracks: Vec<String>,
+    pub(super) tracks: Vec<String>,
     pub(super) ended: Vec<String>,
     pub(super) remarks: Vec<String>,
     current: usize,

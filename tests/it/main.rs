@@ -30,4 +30,5 @@ mod support;
 mod tidy;
 mod times;
 mod watchers;
+mod watchdog;
 mod writers;

@@ -14,11 +14,11 @@ use super::error::{FormatError, Limit, Place, excerpt};
 use super::{Fix, Format, SinkError, TrackSink};
 
 mod bounded;
-mod kept;
+mod coordinates;
 mod visit;
 
 use bounded::Bounded;
-use kept::Kept;
+use coordinates::{Kept, Lines, Pieces, Skipped};
 use visit::{Map, Seq};
 
 /// A track name is cut here.
@@ -184,6 +184,9 @@ impl<'de> visit::MapThen<'de> for Object<'_, '_> {
             }
             has_content |= is_content;
             match member {
+                Member::Type if kind.is_some() => {
+                    return Err(A::Error::custom("this object has two types"));
+                }
                 Member::Type => {
                     let text: std::borrow::Cow<'_, str> = members.next_value()?;
                     kind = Some(Kind::named(&text, role)?);
@@ -201,11 +204,9 @@ impl<'de> visit::MapThen<'de> for Object<'_, '_> {
                     has_coordinates = true;
                     match kind.map(Kind::depth) {
                         Some(Some(depth)) => {
-                            members.next_value_seed(Lines { walk, depth })?;
+                            members.next_value_seed(Pieces(&mut Lines::new(walk, depth)))?;
                         }
-                        Some(None) => {
-                            members.next_value::<IgnoredAny>()?;
-                        }
+                        Some(None) => members.next_value_seed(Pieces(&mut Skipped))?,
                         None => kept = Some(members.next_value::<Kept>()?),
                     }
                 }
@@ -219,7 +220,7 @@ impl<'de> visit::MapThen<'de> for Object<'_, '_> {
             return Err(A::Error::custom("an object without a \"type\"; this is not GeoJSON"));
         };
         if let (Some(kept), Some(depth)) = (kept, kind.depth()) {
-            kept.replay(depth, walk)?;
+            kept.replay(&mut Lines::new(walk, depth))?;
         }
         walk.other_count += u64::from(kind == Kind::Other);
         if kind.depth().is_some() && !has_coordinates {
@@ -247,59 +248,6 @@ impl<'de> visit::SeqThen<'de> for Objects<'_, '_> {
     fn seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         while list.next_element_seed(Object { walk: self.walk, role: self.role })?.is_some() {}
         Ok(())
-    }
-}
-
-/// The coordinates of one line (depth 1), or of several (depth 2).
-struct Lines<'w, 'a> {
-    walk: &'w mut Walk<'a>,
-    depth: usize,
-}
-
-impl<'de> DeserializeSeed<'de> for Lines<'_, '_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<(), D::Error> {
-        let what = if self.depth > 1 { "a list of lines" } else { "a list of positions" };
-        input.deserialize_seq(Seq { what, then: self })
-    }
-}
-
-impl<'de> visit::SeqThen<'de> for Lines<'_, '_> {
-    fn seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        if self.depth > 1 {
-            let depth = self.depth - 1;
-            while list.next_element_seed(Lines { walk: self.walk, depth })?.is_some() {}
-            return Ok(());
-        }
-        self.walk.line()?;
-        while list.next_element_seed(Position { walk: self.walk })?.is_some() {}
-        Ok(())
-    }
-}
-
-/// One position: longitude, latitude, an elevation perhaps, and whatever follows.
-struct Position<'w, 'a> {
-    walk: &'w mut Walk<'a>,
-}
-
-impl<'de> DeserializeSeed<'de> for Position<'_, '_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<(), D::Error> {
-        input.deserialize_seq(Seq { what: "a position, [longitude, latitude]", then: self })
-    }
-}
-
-impl<'de> visit::SeqThen<'de> for Position<'_, '_> {
-    fn seq<A: SeqAccess<'de>>(self, mut numbers: A) -> Result<(), A::Error> {
-        let (Some(x), Some(y)) = (numbers.next_element()?, numbers.next_element()?) else {
-            return Err(A::Error::custom("a position with fewer than two numbers"));
-        };
-        // A null is no elevation.
-        let z = numbers.next_element::<Option<f64>>()?.flatten();
-        while numbers.next_element::<IgnoredAny>()?.is_some() {}
-        self.walk.fix(Fix { z, ..Fix::new(x, y) })
     }
 }
 
