@@ -29,6 +29,6 @@ mod store_faults;
 mod support;
 mod tidy;
 mod times;
-mod watchers;
 mod watchdog;
+mod watchers;
 mod writers;
