@@ -28,7 +28,7 @@ fn p99_max(idle_p99: Duration) -> Duration {
     if is_optimised() {
         (5 * idle_p99).max(Duration::from_millis(20))
     } else {
-        (20 * idle_p99).max(Duration::from_millis(500))
+        (20 * idle_p99).max(Duration::from_secs(2))
     }
 }
 
