@@ -1,4 +1,4 @@
-//! S3: clients make the server hold requests that it cannot process: answers that nobody takes stop the reading, DATA
+//! S3: clients make the server hold requests that it cannot process: unread answers stop the reading, DATA
 //! frames are tiny, or messages never become complete.
 //!
 //! `--max-memory` bounds what all connections together can make the server hold.
