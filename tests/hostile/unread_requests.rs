@@ -139,7 +139,7 @@ fn paths(bytes: usize) -> Bytes {
     let point = v1::Point { x: 1.0, y: 1.0, ..Default::default() };
     let path = v1::MeasurePathsRequest {
         path_id: "x".repeat(20),
-        points: vec![point.clone(), point],
+        points: vec![point, point],
         end_path: true,
         ..Default::default()
     };
