@@ -84,7 +84,7 @@ pub struct Headers {
     pub fields: Vec<(String, Vec<u8>)>,
 }
 
-/// Decodes a block of a peer that was told to keep no dynamic table; `None` if it is malformed.
+/// Decodes a block of a peer whose dynamic table is disabled; `None` if it is malformed.
 pub fn decode(block: &[u8]) -> Option<Headers> {
     let mut rest = block;
     let mut headers = Headers::default();

@@ -109,21 +109,21 @@ async fn run(report: &mut Report, kind: Kind) {
 }
 
 #[test]
-fn idle_connections_that_answer_pings_block_nobody() {
+fn idle_connections_that_answer_pings_do_not_block_other_clients() {
     attack("S6 idle connections", async |report| run(report, Kind::AnswersPings).await);
 }
 
 #[test]
-fn a_byte_per_second_blocks_nobody() {
+fn connections_with_a_byte_per_second_do_not_block_other_clients() {
     attack("S6 slow frames", async |report| run(report, Kind::SlowFrame).await);
 }
 
 #[test]
-fn a_slow_preface_blocks_nobody() {
+fn slow_prefaces_do_not_block_other_clients() {
     attack("S6 slow prefaces", async |report| run(report, Kind::SlowPreface).await);
 }
 
 #[test]
-fn silent_connections_block_nobody() {
+fn silent_connections_do_not_block_other_clients() {
     attack("S6 silent connections", async |report| run(report, Kind::SendsNothing).await);
 }

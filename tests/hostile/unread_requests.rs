@@ -1,4 +1,4 @@
-//! S3: clients make the server hold requests that it cannot process: answers that nobody takes stop the reading, DATA
+//! S3: clients make the server hold requests that it cannot process: unread answers stop the reading, DATA
 //! frames are tiny, or messages never become complete.
 //!
 //! `--max-memory` bounds what all connections together can make the server hold.
@@ -139,7 +139,7 @@ fn paths(bytes: usize) -> Bytes {
     let point = v1::Point { x: 1.0, y: 1.0, ..Default::default() };
     let path = v1::MeasurePathsRequest {
         path_id: "x".repeat(20),
-        points: vec![point.clone(), point],
+        points: vec![point, point],
         end_path: true,
         ..Default::default()
     };
