@@ -1,7 +1,7 @@
 //! The directory of an open store: its lock, and whether it is still the one that a restart would open.
 //!
 //! The lock file also holds the number of the last transaction. It is written after each commit, without a sync
-//! of its own, so it is never ahead of the database. A database that is behind it is an older copy.
+//! of its own, so it is never ahead of the database. A database with a lower number is an older copy.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;

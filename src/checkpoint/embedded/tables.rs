@@ -14,7 +14,7 @@ use crate::checkpoint::{Checkpoint, Guard, Opening, PathName, Removed, StoreErro
 /// their own.
 pub(super) const FORMAT: u64 = 1;
 
-/// By the part of the name behind `paths/`, whose order is that of the names.
+/// By the part of the name after `paths/`, which has the order of the names.
 pub(super) const RECORDINGS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("recordings");
 pub(super) const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
 
@@ -173,7 +173,7 @@ pub(super) fn load(
     Ok(recordings.get(name.id())?.map(|bytes| read(name, bytes.value())))
 }
 
-/// Up to `limit` recordings behind `after`, in the order of their names.
+/// Up to `limit` recordings after `after`, in the order of their names.
 fn scan<T>(
     transaction: &ReadTransaction,
     after: Option<&PathName>,
@@ -182,9 +182,9 @@ fn scan<T>(
 ) -> Result<Vec<(PathName, T)>, redb::Error> {
     use std::ops::Bound::{Excluded, Unbounded};
     let recordings = transaction.open_table(RECORDINGS)?;
-    let behind = after.map_or(Unbounded, |name| Excluded(name.id()));
+    let start = after.map_or(Unbounded, |name| Excluded(name.id()));
     let mut found = Vec::new();
-    for entry in recordings.range::<&str>((behind, Unbounded))? {
+    for entry in recordings.range::<&str>((start, Unbounded))? {
         if found.len() >= limit {
             break;
         }

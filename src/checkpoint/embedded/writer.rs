@@ -3,7 +3,7 @@
 //!
 //! When the file fails it is closed and opened again, which is what redb asks for and what clears a disk
 //! that was full. A transaction that failed in the middle of being committed is looked up in the file by
-//! its number, so that nearly always the answer is yes or no and not that nobody knows.
+//! its number, so that the answer is nearly always yes or no, and seldom unknown.
 
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -43,7 +43,7 @@ pub(super) enum OpenMode {
 /// Opens the database.
 pub(super) type Opener = Box<dyn Fn(OpenMode) -> Result<Database, redb::Error> + Send>;
 
-/// A request to change something, and whoever waits for it.
+/// A request to change something, and the caller that waits for it.
 pub(super) trait Task: Send {
     /// Does it inside of a transaction; again if that one fell.
     fn apply(&mut self, tables: &mut Tables<'_>) -> Result<(), redb::Error>;
