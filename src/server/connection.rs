@@ -46,6 +46,10 @@ const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 const SAMPLE_BYTES: u64 = 256 * 1024;
 const SAMPLE_BYTES_PER_STREAM: u64 = 4 * 1024;
 
+/// The same in DATA frames, for input that consists of small ones.
+const SAMPLE_FRAMES: u64 = 2048;
+const SAMPLE_FRAMES_PER_STREAM: u64 = 32;
+
 /// How long a connection that is being closed may take to write its last frames, and its streams to end.
 const CLOSE_TIME: Duration = Duration::from_secs(1);
 
@@ -182,6 +186,7 @@ struct Driver<S> {
     /// What had arrived at the last look, and at the last measurement.
     seen_bytes: u64,
     sampled_bytes: u64,
+    sampled_frames: u64,
     /// Next measurement, or the moment at which the connection has been idle for too long.
     timer: Pin<Box<Sleep>>,
     is_idle: bool,
@@ -218,6 +223,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Driver<S> {
             frames: UnreadFrames::default(),
             seen_bytes: 0,
             sampled_bytes: 0,
+            sampled_frames: 0,
             timer: Box::pin(sleep(config.connection_idle_time)),
             is_idle: true,
             ended: 0,
@@ -324,8 +330,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Driver<S> {
         }
         self.usage.arrived(bytes - self.seen_bytes);
         self.seen_bytes = bytes;
-        let sample_bytes = SAMPLE_BYTES + SAMPLE_BYTES_PER_STREAM * self.streams.len() as u64;
-        if bytes - self.sampled_bytes >= sample_bytes || self.is_idle {
+        let streams = self.streams.len() as u64;
+        let new_frames = self.received.data_frames() - self.sampled_frames;
+        if bytes - self.sampled_bytes >= SAMPLE_BYTES + SAMPLE_BYTES_PER_STREAM * streams
+            || new_frames >= SAMPLE_FRAMES + SAMPLE_FRAMES_PER_STREAM * streams
+            || self.is_idle
+        {
             self.sample();
         }
         self.relieve();
@@ -333,7 +343,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Driver<S> {
 
     fn sample(&mut self) {
         self.sampled_bytes = self.seen_bytes;
-        self.usage.sample(&mut self.frames, self.received.data_frames());
+        self.sampled_frames = self.received.data_frames();
+        self.usage.sample(&mut self.frames, self.sampled_frames);
     }
 
     /// Ends the largest consumer of memory if too little is left.

@@ -22,8 +22,9 @@ pub(super) const CONNECTION_BYTES: u64 = 20 * 1024;
 /// What an open stream costs in addition to its bytes: the state of its call and of its fold, and its part in h2.
 /// 8000 streams of RecordPath on these connections added 11.6 KB each.
 pub(super) const STREAM_BYTES: u64 = 12 * 1024;
-/// What h2 allocates for each DATA frame that waits to be read, besides its payload.
-const FRAME_BYTES: u64 = 256;
+/// What h2 allocates for each DATA frame that waits to be read, in addition to its payload. The frames of all
+/// streams of a connection are in one table, which doubles when it is full and does not shrink.
+const FRAME_BYTES: u64 = 264;
 
 /// From here on new streams are refused on connections that hold more than [`SMALL_SHARE`] of the budget.
 const REFUSE_PERCENT: u64 = 80;
@@ -224,8 +225,8 @@ impl Usage {
     /// DATA frames that have arrived.
     pub(super) fn sample(&self, frames: &mut UnreadFrames, received_frames: u64) {
         let (bytes, frames_read) = self.measure();
-        let unread_frames = frames.estimate(received_frames, frames_read, bytes);
-        let unread = bytes + FRAME_BYTES * unread_frames;
+        frames.update(received_frames, frames_read, bytes);
+        let unread = bytes + FRAME_BYTES * frames.table_len();
         let before = self.unread.swap(unread, Relaxed);
         self.memory.add(unread);
         self.memory.subtract(before);
@@ -264,23 +265,31 @@ impl Drop for Charge {
     }
 }
 
-/// How many DATA frames wait to be read.
+/// How many DATA frames wait to be read, and how long the table is that holds them.
 ///
 /// Frames that a stream drops unread are not counted by it, so the difference of what has arrived and what was
 /// read only grows; whenever nothing is unread, that difference is forgotten.
 #[derive(Debug, Default)]
 pub(super) struct UnreadFrames {
     dropped: u64,
+    /// The largest number of frames that waited at a time.
+    peak: u64,
 }
 
 impl UnreadFrames {
-    fn estimate(&mut self, received: u64, read: u64, unread_bytes: u64) -> u64 {
+    fn update(&mut self, received: u64, read: u64, unread_bytes: u64) {
         let difference = received.saturating_sub(read);
         if unread_bytes == 0 {
             self.dropped = difference;
         }
         // No frame that waits is empty.
-        difference.saturating_sub(self.dropped).min(unread_bytes)
+        let unread = difference.saturating_sub(self.dropped).min(unread_bytes);
+        self.peak = self.peak.max(unread);
+    }
+
+    /// The number of entries of the table.
+    fn table_len(&self) -> u64 {
+        if self.peak == 0 { 0 } else { self.peak.next_power_of_two() }
     }
 }
 
@@ -342,11 +351,17 @@ mod tests {
     }
 
     #[test]
-    fn frames_that_were_dropped_unread_are_forgotten() {
+    fn frames_that_were_dropped_unread_are_forgotten_and_the_table_stays() {
         let mut frames = UnreadFrames::default();
-        assert_eq!(frames.estimate(10, 4, 100), 6);
-        assert_eq!(frames.estimate(10, 4, 3), 3);
-        assert_eq!(frames.estimate(10, 4, 0), 0);
-        assert_eq!(frames.estimate(12, 4, 100), 2);
+        let mut table = |received, read, unread_bytes| {
+            frames.update(received, read, unread_bytes);
+            frames.table_len()
+        };
+        assert_eq!(table(0, 0, 0), 0);
+        assert_eq!(table(10, 4, 3), 4, "no frame is empty");
+        assert_eq!(table(10, 4, 100), 8);
+        assert_eq!(table(10, 4, 0), 8, "the table does not shrink");
+        assert_eq!(table(18, 4, 100), 8, "six were dropped");
+        assert_eq!(table(1_000, 4, 10_000), 1_024);
     }
 }

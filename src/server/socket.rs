@@ -13,6 +13,7 @@ use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::frames::FrameCounter;
+use super::preface::PREFACE;
 
 /// How much is read per poll of the connection.
 ///
@@ -65,15 +66,15 @@ impl<S> Socket<S> {
         Self::with_prefix(stream, Bytes::new())
     }
 
-    /// A socket from which `prefix` was read already.
+    /// A socket from which `prefix` was read already: the connection preface, and the first bytes of the frames
+    /// after it.
     pub(super) fn with_prefix(stream: S, prefix: Bytes) -> Self {
-        Self {
-            stream,
-            prefix,
-            burst_bytes: 0,
-            frames: FrameCounter::default(),
-            received: Arc::default(),
-        }
+        let mut frames = FrameCounter::default();
+        // The prefix may end within a frame.
+        let data_frames = frames.count(prefix.get(PREFACE.len()..).unwrap_or_default());
+        let received = Arc::new(Received::default());
+        received.data_frames.store(data_frames, Relaxed);
+        Self { stream, prefix, burst_bytes: 0, frames, received }
     }
 
     /// The counters, which outlive the socket.
@@ -154,6 +155,20 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
+
+    #[tokio::test]
+    async fn data_frames_are_counted_from_the_end_of_the_preface() {
+        let settings = [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0];
+        let data = [0, 0, 1, 0, 0, 0, 0, 0, 1, 7];
+        let (head, payload) = settings.split_at(9);
+        let (mut client, server) = tokio::io::duplex(64);
+        client.write_all(&[payload, &data, &data].concat()).await.unwrap();
+        let prefix = Bytes::from([PREFACE, head].concat());
+        let mut socket = Socket::with_prefix(server, prefix);
+        let mut bytes = vec![0; PREFACE.len() + settings.len() + 2 * data.len()];
+        tokio::io::AsyncReadExt::read_exact(&mut socket, &mut bytes).await.unwrap();
+        assert_eq!(socket.received().data_frames(), 2);
+    }
 
     #[tokio::test]
     async fn everything_is_read_and_no_burst_exceeds_its_budget() {
