@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 /// How long a server that owes something may neither take nor answer anything. As patient as a recorder is:
 /// one that is slow and takes a part now and then is waited for as long as the files last.
-const STALL_TIME: Duration = Duration::from_secs(300);
+pub(super) const STALL_TIME: Duration = Duration::from_secs(300);
 /// How often it is looked at.
 const STEP: Duration = Duration::from_secs(10);
 
@@ -55,6 +55,12 @@ impl Flow {
             quiet = if is_quiet { quiet + STEP } else { Duration::ZERO };
             seen = self.moved();
         }
+    }
+
+    /// Parts that were offered and not taken.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> i64 {
+        self.offered.load(Relaxed) as i64 - self.taken.load(Relaxed) as i64
     }
 
     fn is_owed(&self) -> bool {

@@ -249,25 +249,4 @@ impl TrackSink for Tracks<'_, '_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::measure::Metric;
-
-    #[test]
-    fn mixed_tracks_are_held_up_to_a_bound() {
-        let (parts, _parts) = mpsc::channel(PARTS_MAX);
-        let (tickets, _tickets) = mpsc::channel(TICKETS_MAX);
-        let options = Options::new(Metric::Planar);
-        let (parts, tickets, flow) = (&parts, &tickets, &Flow::default());
-        let mut sender = Sender { parts, tickets, options, flow, path_count: 0 };
-        let mut tracks = Tracks::new(&mut sender);
-        tracks.start_track().unwrap();
-        tracks.start_track().unwrap();
-        let fix = formats::Fix { x: 1.0, y: 2.0, z: None, unix_ns: None, accuracy_m: None };
-        for _ in 0..HELD_MAX {
-            tracks.fix(fix).unwrap();
-        }
-        assert!(matches!(tracks.fix(fix), Err(SinkError::Stop)));
-        assert!(tracks.refusal.unwrap().ends_with("or measure it without --server"));
-    }
-}
+mod tests;
