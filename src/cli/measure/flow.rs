@@ -76,7 +76,7 @@ impl Flow {
 mod tests {
     use std::sync::Arc;
 
-    use tokio::time::Instant;
+    use tokio::time::{Instant, timeout};
 
     use super::*;
 
@@ -109,12 +109,12 @@ mod tests {
         // Now it takes nothing.
         let quiet = Instant::now();
         flow.offered();
-        stalled.await.unwrap();
+        timeout(2 * STALL_TIME, stalled).await.unwrap().unwrap();
         assert!((STALL_TIME - STEP..=STALL_TIME + STEP).contains(&quiet.elapsed()));
         // Or does not answer.
         let flow = Flow::default();
         flow.awaited(true);
-        flow.stalled().await;
+        timeout(2 * STALL_TIME, flow.stalled()).await.unwrap();
         assert!(started.elapsed() > quiet.elapsed() + STALL_TIME);
     }
 }

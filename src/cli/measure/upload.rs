@@ -9,7 +9,9 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use futures::{Stream, StreamExt as _};
 use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 
 use super::flow::Flow;
 use crate::cli::input;
@@ -50,8 +52,11 @@ pub(super) enum Ticket {
     EndOfFile,
 }
 
-/// Starts to read.
-pub(super) fn begin(files: Files) -> (mpsc::Receiver<PathPart>, mpsc::Receiver<Ticket>) {
+/// Starts to read. Returns the parts for the call, and the tickets.
+pub(super) fn begin(
+    files: Files,
+) -> (impl Stream<Item = PathPart> + Send + use<>, mpsc::Receiver<Ticket>) {
+    let flow = Arc::clone(&files.flow);
     let (parts, received_parts) = mpsc::channel(PARTS_MAX);
     let (tickets, received_tickets) = mpsc::channel(TICKETS_MAX);
     tokio::task::spawn_blocking(move || {
@@ -61,7 +66,15 @@ pub(super) fn begin(files: Files) -> (mpsc::Receiver<PathPart>, mpsc::Receiver<T
         drop(tickets);
         drop(parts);
     });
-    (received_parts, received_tickets)
+    (counted(received_parts, flow), received_tickets)
+}
+
+/// Parts that the flow counts when the connection takes them.
+fn counted(
+    parts: mpsc::Receiver<PathPart>,
+    flow: Arc<Flow>,
+) -> impl Stream<Item = PathPart> + Send + use<> {
+    ReceiverStream::new(parts).inspect(move |_| flow.taken())
 }
 
 fn read(

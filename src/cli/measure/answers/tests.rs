@@ -239,3 +239,26 @@ async fn a_server_that_has_answered_owes_nothing() {
     let outcome = report(account, "http://s", &names, tickets, answers, &Flow::default()).await;
     assert_eq!((outcome.unwrap(), complaints.len()), (Outcome::Done, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_before_its_ticket_is_progress() {
+    let args = Wrapper::parse_from(["measure", "--model", "planar", "a"]).args;
+    let (names, progress) = (args.names(), Progress::hidden());
+    let (mut out, mut complaints) = (vec![], vec![]);
+    let account = Account::new(&args, &names, &mut out, &mut complaints, &progress);
+    let (reader, tickets) = mpsc::channel(2);
+    tokio::spawn(async move {
+        tokio::time::sleep(3 * STALL_TIME / 2).await;
+        reader.send(track("1", 1)).await.unwrap();
+        reader.send(Ticket::EndOfFile).await.unwrap();
+    });
+    let later = async {
+        tokio::time::sleep(3 * STALL_TIME / 4).await;
+        answer("1")
+    };
+    let flow = Flow::default();
+    flow.offered();
+    let answers = stream::once(later).chain(stream::pending());
+    let outcome = report(account, "http://s", &names, tickets, answers, &flow).await;
+    assert_eq!((outcome.unwrap(), complaints.len()), (Outcome::Done, 0));
+}

@@ -8,7 +8,7 @@ use crate::measure::{Metric, Space};
 const FIX: formats::Fix = formats::Fix { x: 1.0, y: 2.0, z: None, unix_ns: None, accuracy_m: None };
 
 /// All parts and tickets of files with these contents. The flow counts each part as offered and as taken.
-fn sent(contents: &[&str], read_options: ReadOptions) -> (Vec<PathPart>, Vec<Ticket>) {
+async fn sent(contents: &[&str], read_options: ReadOptions) -> (Vec<PathPart>, Vec<Ticket>) {
     let folder = tempfile::tempdir().unwrap();
     let file = |(number, content): (usize, &&str)| {
         let path = folder.path().join(number.to_string());
@@ -19,29 +19,25 @@ fn sent(contents: &[&str], read_options: ReadOptions) -> (Vec<PathPart>, Vec<Tic
     let (options, progress) = (Options::new(Metric::Planar), Arc::new(Progress::hidden()));
     let flow = Arc::<Flow>::default();
     let files = Files { files, options, read_options, progress, flow: Arc::clone(&flow) };
-    let (parts, mut received) = mpsc::channel(1);
+    let (parts, received) = mpsc::channel(1);
     let (tickets, mut received_tickets) = mpsc::channel(TICKETS_MAX);
     let reader = thread::spawn(move || read(&files, &parts, &tickets, io::empty()).unwrap());
-    let mut parts = Vec::new();
-    while let Some(part) = received.blocking_recv() {
-        parts.push(part);
-        flow.taken();
-    }
+    let parts = counted(received, Arc::clone(&flow)).collect().await;
     reader.join().unwrap();
     assert_eq!(flow.waiting(), 0);
-    let tickets = std::iter::from_fn(|| received_tickets.blocking_recv()).collect();
+    let tickets = std::iter::from_fn(|| received_tickets.try_recv().ok()).collect();
     (parts, tickets)
 }
 
-#[test]
-fn each_track_is_a_path_of_its_own() {
+#[tokio::test]
+async fn each_track_is_a_path_of_its_own() {
     let options = ReadOptions {
         space: Space::Planar,
         track_column: Some("bus".to_owned()),
         ..Default::default()
     };
     let mixed = "bus,x,y\na,0,0\nb,1,0\na,0,1\nb,1,1\n";
-    let (parts, tickets) = sent(&[mixed, "", mixed], options);
+    let (parts, tickets) = sent(&[mixed, "", mixed], options).await;
     let found: Vec<_> = parts
         .iter()
         .map(|part| (&*part.path_id, part.is_last, part.fixes.iter().map(|fix| fix.point().x())))
@@ -67,11 +63,11 @@ fn each_track_is_a_path_of_its_own() {
     assert_eq!(tickets, expected);
 }
 
-#[test]
-fn a_track_that_was_begun_and_is_broken_is_left() {
+#[tokio::test]
+async fn a_track_that_was_begun_and_is_broken_is_left() {
     let bad = "lat,lon,trip\n".to_owned() + &"1,2,3\n".repeat(PART_FIXES) + "x,0,3\n";
     let options = ReadOptions::default();
-    let (parts, tickets) = sent(&[&bad, "lat,lon\n1,2\n"], options);
+    let (parts, tickets) = sent(&[&bad, "lat,lon\n1,2\n"], options).await;
     let ids: Vec<_> = parts.iter().map(|part| (&*part.path_id, part.fixes.len())).collect();
     assert_eq!(ids, [("1", PART_FIXES), ("2", 1), ("2", 0)]);
     assert!(matches!(&tickets[0], Ticket::Remark(remark) if remark.contains("--track-column")));
