@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 /// How long a server that owes something may neither take nor answer anything. As patient as a recorder is:
 /// one that is slow and takes a part now and then is waited for as long as the files last.
-const STALL_TIME: Duration = Duration::from_secs(300);
+pub(super) const STALL_TIME: Duration = Duration::from_secs(300);
 /// How often it is looked at.
 const STEP: Duration = Duration::from_secs(10);
 
@@ -57,6 +57,12 @@ impl Flow {
         }
     }
 
+    /// Parts that were offered and not taken.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> i64 {
+        self.offered.load(Relaxed) as i64 - self.taken.load(Relaxed) as i64
+    }
+
     fn is_owed(&self) -> bool {
         self.is_awaited.load(Relaxed) || self.offered.load(Relaxed) > self.taken.load(Relaxed)
     }
@@ -70,7 +76,7 @@ impl Flow {
 mod tests {
     use std::sync::Arc;
 
-    use tokio::time::Instant;
+    use tokio::time::{Instant, timeout};
 
     use super::*;
 
@@ -103,12 +109,12 @@ mod tests {
         // Now it takes nothing.
         let quiet = Instant::now();
         flow.offered();
-        stalled.await.unwrap();
+        timeout(2 * STALL_TIME, stalled).await.unwrap().unwrap();
         assert!((STALL_TIME - STEP..=STALL_TIME + STEP).contains(&quiet.elapsed()));
         // Or does not answer.
         let flow = Flow::default();
         flow.awaited(true);
-        flow.stalled().await;
+        timeout(2 * STALL_TIME, flow.stalled()).await.unwrap();
         assert!(started.elapsed() > quiet.elapsed() + STALL_TIME);
     }
 }

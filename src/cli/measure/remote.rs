@@ -4,8 +4,7 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use futures::{StreamExt as _, TryStreamExt as _, stream};
-use tokio_stream::wrappers::ReceiverStream;
+use futures::{TryStreamExt as _, stream};
 
 use super::MeasureArgs;
 use super::account::Account;
@@ -61,8 +60,6 @@ async fn upload(
         progress: Arc::clone(&progress),
         flow: Arc::clone(&flow),
     });
-    let taken = Arc::clone(&flow);
-    let parts = ReceiverStream::new(parts).inspect(move |_| taken.taken());
     let call = client.measure_paths(parts);
     answers::report(account, url, &names, tickets, stream::once(call).try_flatten(), &flow).await
 }

@@ -153,6 +153,28 @@ fn a_reader_that_has_seen_enough_ends_the_run() {
     assert!(complaints.is_empty());
 }
 
+#[test]
+fn a_message_comes_after_the_rows_that_were_found_before_it() {
+    /// Standard output and standard error, both in one file.
+    #[derive(Clone, Default)]
+    struct Shared(std::rc::Rc<std::cell::RefCell<Vec<u8>>>);
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.borrow_mut().write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let file = Shared::default();
+    let args = Wrapper::parse_from(["measure", "examples/legs.csv", "nowhere.gpx"]).args;
+    let (out, mut complaints) = (BufWriter::new(file.clone()), file.clone());
+    local::measure(&args, io::empty(), out, &mut complaints, &Progress::hidden()).unwrap();
+    let text = String::from_utf8(file.0.take()).unwrap();
+    let starts: Vec<_> = text.lines().map(|line| line.split([' ', ':']).next().unwrap()).collect();
+    assert_eq!(starts, ["file", "examples/legs.csv", "error", "total"]);
+}
+
 /// A walk at 1 m/s with a teleport, a fix at rest and two elevations.
 const WALK: &str = "x,y,z,t_s\n0,0,5,0\n1,0,,1\n900,0,,2\n3,0,9,3\n3,0,9,4\n4,0,7,5\n";
 

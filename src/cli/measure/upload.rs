@@ -9,7 +9,9 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use futures::{Stream, StreamExt as _};
 use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 
 use super::flow::Flow;
 use crate::cli::input;
@@ -50,8 +52,11 @@ pub(super) enum Ticket {
     EndOfFile,
 }
 
-/// Starts to read.
-pub(super) fn begin(files: Files) -> (mpsc::Receiver<PathPart>, mpsc::Receiver<Ticket>) {
+/// Starts to read. Returns the parts for the call, and the tickets.
+pub(super) fn begin(
+    files: Files,
+) -> (impl Stream<Item = PathPart> + Send + use<>, mpsc::Receiver<Ticket>) {
+    let flow = Arc::clone(&files.flow);
     let (parts, received_parts) = mpsc::channel(PARTS_MAX);
     let (tickets, received_tickets) = mpsc::channel(TICKETS_MAX);
     tokio::task::spawn_blocking(move || {
@@ -61,7 +66,15 @@ pub(super) fn begin(files: Files) -> (mpsc::Receiver<PathPart>, mpsc::Receiver<T
         drop(tickets);
         drop(parts);
     });
-    (received_parts, received_tickets)
+    (counted(received_parts, flow), received_tickets)
+}
+
+/// Parts that the flow counts when the connection takes them.
+fn counted(
+    parts: mpsc::Receiver<PathPart>,
+    flow: Arc<Flow>,
+) -> impl Stream<Item = PathPart> + Send + use<> {
+    ReceiverStream::new(parts).inspect(move |_| flow.taken())
 }
 
 fn read(
@@ -249,25 +262,4 @@ impl TrackSink for Tracks<'_, '_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::measure::Metric;
-
-    #[test]
-    fn mixed_tracks_are_held_up_to_a_bound() {
-        let (parts, _parts) = mpsc::channel(PARTS_MAX);
-        let (tickets, _tickets) = mpsc::channel(TICKETS_MAX);
-        let options = Options::new(Metric::Planar);
-        let (parts, tickets, flow) = (&parts, &tickets, &Flow::default());
-        let mut sender = Sender { parts, tickets, options, flow, path_count: 0 };
-        let mut tracks = Tracks::new(&mut sender);
-        tracks.start_track().unwrap();
-        tracks.start_track().unwrap();
-        let fix = formats::Fix { x: 1.0, y: 2.0, z: None, unix_ns: None, accuracy_m: None };
-        for _ in 0..HELD_MAX {
-            tracks.fix(fix).unwrap();
-        }
-        assert!(matches!(tracks.fix(fix), Err(SinkError::Stop)));
-        assert!(tracks.refusal.unwrap().ends_with("or measure it without --server"));
-    }
-}
+mod tests;

@@ -123,6 +123,25 @@ fn nothing_grows_without_bound() {
     insta::assert_snapshot!(error_with(long.as_bytes(), &by("who", "")), @r#"2:1: a value in the column "who" is longer than 256 bytes; tracks and segments need short names"#);
 }
 
+#[test]
+fn only_a_row_is_limited_not_the_table() {
+    let note = "x".repeat(1000);
+    let table = "lat,lon,note\n".to_owned() + &format!("46.5,13.5,{note}\n").repeat(3000);
+    assert_eq!(told(&table).matches("(13.5 46.5)").count(), 3000);
+}
+
+#[test]
+fn a_column_that_looks_like_tracks_is_remarked_on_unless_one_was_named() {
+    let file = "lat,lon,trip\n1,2,3\n";
+    insta::assert_snapshot!(remarked(file, &by("", "")), @r#"
+    track / (2 1) = none
+    all rows are taken for one track; if the column "trip" tells tracks apart, name it with --track-column
+    "#);
+    for options in [by("trip", ""), by("", "trip")] {
+        assert!(!remarked(file, &options).contains("--track-column"));
+    }
+}
+
 /// The same, and what was remarked.
 fn remarked(file: &str, options: &ReadOptions) -> String {
     let mut notes = Notes::default();
@@ -135,6 +154,9 @@ fn times_elevations_and_accuracies_are_found_and_may_be_missing() {
     let file = "lat,lon,Altitude (m),timestamp,hAcc\n1,2,37.5,1970-01-01 00:00:01,4\n1,2,,,\n1,2,0,2.5\n1,2,nan,null,n/a";
     insta::assert_snapshot!(told(file), @"track / (2 1 z37.5 t1 a4) (2 1) (2 1 z0 t2.5) (2 1) = none");
     // Feet are not metres, and no column is two things.
+    let vertical =
+        ReadOptions { space: Space::Planar, y_column: Some("z".into()), ..Default::default() };
+    insta::assert_snapshot!(told_with("x,z\n1,2\n", &vertical), @"track / (1 2) = none");
     insta::assert_snapshot!(told("lat,lon,alt (ft),time_ms,z\n1,2,9,1500,3\n"), @"track / (2 1 z3 t1.5) = none");
     insta::assert_snapshot!(told("lat,lon,alt (ft),Time [ms]\n1,2,9,1500\n"), @"track / (2 1 t1.5) = none");
     let planar = ReadOptions {

@@ -5,6 +5,7 @@ use std::task::Poll;
 use clap::Parser as _;
 use futures::stream;
 
+use super::super::flow::STALL_TIME;
 use super::super::tests::Wrapper;
 use super::*;
 use crate::cli::progress::Progress;
@@ -192,4 +193,72 @@ async fn an_answer_about_another_path_is_an_error_of_the_server() {
     let (outcome, _, complaints) = run(vec![track("1", 1)], vec![step]).await;
     assert_eq!(outcome, Outcome::Failed);
     assert!(complaints.contains("it is about path \"7\", not 1"), "{complaints}");
+}
+
+/// Reports one file, a, with a server that never answers, until the clock has passed twice the limit.
+async fn silent(tickets: mpsc::Receiver<Ticket>, flow: &Flow) -> Option<String> {
+    let args = Wrapper::parse_from(["measure", "--model", "planar", "a"]).args;
+    let (names, progress) = (args.names(), Progress::hidden());
+    let (mut out, mut complaints) = (vec![], vec![]);
+    let account = Account::new(&args, &names, &mut out, &mut complaints, &progress);
+    let reported = report(account, "http://s", &names, tickets, stream::pending(), flow);
+    let _ = tokio::time::timeout(2 * STALL_TIME, reported).await.ok()?;
+    Some(String::from_utf8(complaints).unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_neither_takes_nor_answers_is_a_loss() {
+    let lost = "does not answer";
+    // It does not take a part.
+    let (_reader, tickets) = mpsc::channel(1);
+    let flow = Flow::default();
+    flow.offered();
+    assert!(silent(tickets, &flow).await.unwrap().contains(lost));
+    // It does not answer about a track.
+    let (reader, tickets) = mpsc::channel(1);
+    reader.try_send(track("1", 1)).unwrap();
+    assert!(silent(tickets, &Flow::default()).await.unwrap().contains(lost));
+    // It owes nothing: the file is a pipe that is silent.
+    let (_reader, tickets) = mpsc::channel(1);
+    assert_eq!(silent(tickets, &Flow::default()).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_has_answered_owes_nothing() {
+    let args = Wrapper::parse_from(["measure", "--model", "planar", "a"]).args;
+    let (names, progress) = (args.names(), Progress::hidden());
+    let (mut out, mut complaints) = (vec![], vec![]);
+    let account = Account::new(&args, &names, &mut out, &mut complaints, &progress);
+    let (reader, tickets) = mpsc::channel(1);
+    reader.try_send(track("1", 1)).unwrap();
+    tokio::spawn(async move {
+        tokio::time::sleep(3 * STALL_TIME).await;
+        reader.send(Ticket::EndOfFile).await.unwrap();
+    });
+    let answers = stream::iter([answer("1")]).chain(stream::pending());
+    let outcome = report(account, "http://s", &names, tickets, answers, &Flow::default()).await;
+    assert_eq!((outcome.unwrap(), complaints.len()), (Outcome::Done, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_before_its_ticket_is_progress() {
+    let args = Wrapper::parse_from(["measure", "--model", "planar", "a"]).args;
+    let (names, progress) = (args.names(), Progress::hidden());
+    let (mut out, mut complaints) = (vec![], vec![]);
+    let account = Account::new(&args, &names, &mut out, &mut complaints, &progress);
+    let (reader, tickets) = mpsc::channel(2);
+    tokio::spawn(async move {
+        tokio::time::sleep(3 * STALL_TIME / 2).await;
+        reader.send(track("1", 1)).await.unwrap();
+        reader.send(Ticket::EndOfFile).await.unwrap();
+    });
+    let later = async {
+        tokio::time::sleep(3 * STALL_TIME / 4).await;
+        answer("1")
+    };
+    let flow = Flow::default();
+    flow.offered();
+    let answers = stream::once(later).chain(stream::pending());
+    let outcome = report(account, "http://s", &names, tickets, answers, &flow).await;
+    assert_eq!((outcome.unwrap(), complaints.len()), (Outcome::Done, 0));
 }
