@@ -62,6 +62,7 @@ impl Received {
 
 impl<S> Socket<S> {
     /// A socket that has not been read from.
+    #[cfg(feature = "cli")]
     pub(crate) fn new(stream: S) -> Self {
         Self::with_prefix(stream, Bytes::new())
     }
