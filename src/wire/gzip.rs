@@ -132,7 +132,7 @@ impl Inflater {
         let before = message.len();
         // One byte more than the limit shows that the message is too long.
         let room = payload_bytes_max.saturating_add(1) - before;
-        let len = (4 * input.len()).max(before).max(64).min(STEP_INFLATED_BYTES).min(room);
+        let len = (4 * input.len()).max(before).clamp(64, STEP_INFLATED_BYTES).min(room);
         if message.capacity() - before < len {
             message.reserve_exact(len.max(before).min(room));
         }
