@@ -63,11 +63,13 @@ pub(super) async fn serve(
     unread_time: Duration,
 ) -> StreamEnd {
     let answer = poll_fn(|cx| {
-        if let Poll::Ready(response) = call.as_mut().poll(cx) {
-            return Poll::Ready(Ok(response));
+        let answer = call.as_mut().poll(cx);
+        // A call that reads its request answers a reset with an error, which has no one to go to.
+        match (respond.poll_reset(cx), answer) {
+            (Poll::Ready(reset), _) => Poll::Ready(Err(reset)),
+            (Poll::Pending, Poll::Ready(response)) => Poll::Ready(Ok(response)),
+            (Poll::Pending, Poll::Pending) => Poll::Pending,
         }
-        // Only now: an answer that is ready is given, however late it is.
-        respond.poll_reset(cx).map(Err)
     });
     let (head, body) = match answer.await {
         Ok(response) => response.into_parts(),

@@ -148,6 +148,29 @@ impl Deframer {
         self.next_carried(chunk)
     }
 
+    /// Takes the next message if it lies whole at the front of `chunk`, is not compressed and has at most
+    /// `payload_bytes` bytes. Otherwise nothing is taken: [`Deframer::next`] takes it.
+    #[inline]
+    pub(super) fn next_small<'c>(
+        &mut self,
+        chunk: &mut &'c [u8],
+        payload_bytes: usize,
+    ) -> Option<&'c [u8]> {
+        if !self.is_between_messages() {
+            return None;
+        }
+        let whole: &'c [u8] = chunk;
+        let (&[flag, length @ ..], rest) = whole.split_first_chunk::<HEADER_BYTES>()?;
+        let length = usize::try_from(u32::from_be_bytes(length)).ok()?;
+        if flag != 0 || length > payload_bytes.min(self.payload_bytes_max) {
+            return None;
+        }
+        let (payload, rest) = rest.split_at_checked(length)?;
+        *chunk = rest;
+        self.count(length);
+        Some(payload)
+    }
+
     /// The same for a message that is cut by the end of a chunk.
     fn next_carried<'a, 'c: 'a>(
         &'a mut self,

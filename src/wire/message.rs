@@ -141,6 +141,17 @@ impl Messages {
         points
     }
 
+    /// Takes the next message from the front of `chunk` if it has at most `payload_bytes` bytes, is not compressed
+    /// and lies whole in the chunk. Otherwise nothing is taken: [`Messages::next`] takes it.
+    #[inline]
+    pub fn next_small<'c>(
+        &mut self,
+        chunk: &mut &'c [u8],
+        payload_bytes: usize,
+    ) -> Option<&'c [u8]> {
+        self.deframer.next_small(chunk, payload_bytes)
+    }
+
     /// Inflates a part of the next message if it is compressed and complete. Returns `None` if there is nothing to
     /// inflate before [`Messages::next`].
     ///
@@ -326,6 +337,9 @@ mod tests {
             let (mut read, mut steps) = (Vec::new(), 0);
             for mut chunk in frames.chunks(piece) {
                 loop {
+                    while let Some(message) = messages.next_small(&mut chunk, 1) {
+                        read.push(message.to_vec());
+                    }
                     while let Some(step) = messages.inflate_step(&mut chunk).unwrap() {
                         assert!(step.inflated_bytes <= 16 * 1024);
                         steps += 1;

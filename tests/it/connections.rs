@@ -232,6 +232,23 @@ async fn a_connection_that_resets_more_than_half_of_its_streams_is_closed() {
 }
 
 #[tokio::test]
+async fn resets_count_also_while_the_server_reads_the_request() {
+    // Without the limit on resets before a stream starts, which would close the connection first.
+    let server = Server::with(|config| config.pending_resets_max = 1_000_000).await;
+    let (send, connection, _) = connect(server.address, 1 << 16).await;
+    let reset = async || {
+        let mut send = send.clone().ready().await?;
+        let (_response, mut body) = send.send_request(request(PATH_LENGTH), false)?;
+        body.send_data(frames(&[(0, 0)]), false)?;
+        body.send_reset(Reason::CANCEL);
+        Ok::<_, h2::Error>(())
+    };
+    while reset().await.is_ok() {}
+    let end = connection.await.unwrap().unwrap_err();
+    assert_eq!(end.reason(), Some(Reason::ENHANCE_YOUR_CALM), "{end:?}");
+}
+
+#[tokio::test]
 async fn resets_before_the_server_gets_to_a_stream_are_limited() {
     let server = Server::with(|config| config.pending_resets_max = 8).await;
     let mut raw = TcpStream::connect(server.address).await.unwrap();

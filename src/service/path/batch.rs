@@ -17,7 +17,7 @@ use crate::service::StreamLimits;
 use crate::service::body::RequestBody;
 use crate::service::status::RpcError;
 use crate::service::violation::FieldViolation;
-use crate::service::work::{Step, Work};
+use crate::service::work::{SMALL_MESSAGE_BYTES, Step, Work};
 use crate::wire::Messages;
 
 /// The longest id of a path.
@@ -125,7 +125,11 @@ impl Batch {
         let chunk = std::mem::take(&mut self.chunk);
         let mut rest = &chunk[..];
         let mut folder = Folder::default();
-        while self.answers.is_empty() {
+        loop {
+            self.read_small(&mut rest, &mut folder)?;
+            if !self.answers.is_empty() {
+                break;
+            }
             if self.body.work().is_spent() {
                 self.fold_open(&mut folder);
                 folder.release();
@@ -138,7 +142,7 @@ impl Batch {
             }
             let index = self.messages.message_count();
             let Some(message) = self.messages.next(&mut rest)? else { break };
-            let piece = match request::read::<pb::MeasurePathsRequest>(message, index)? {
+            let piece = match request::read_in_place::<pb::MeasurePathsRequest>(message, index)? {
                 Some(piece) => piece,
                 None => {
                     if self.body.work().is_spent_by_recoding(message.len()) {
@@ -148,14 +152,10 @@ impl Batch {
                 }
             };
             piece.charge(message.len(), self.body.work());
-            let begins_another =
-                |open: &Open| !piece.name.is_empty() && piece.name != *open.path_id;
-            if self.open.as_ref().is_some_and(begins_another) {
-                folder.clear();
-                leave(&mut self.open, &mut self.answers);
-            }
-            let open = self.open.get_or_insert_with(|| Open::new(piece.name.to_string()));
-            let mut outcome = open.admit(&piece, &folder);
+            let open = current(&mut self.open, &mut self.answers, &piece, &mut folder);
+            let admitted = open.admit(&piece, &folder);
+            let mut outcome =
+                admitted.and_then(|is_admitted| open.begin(is_admitted, &piece, &folder));
             while let Ok(adder) = &mut outcome {
                 if self.body.work().is_spent() {
                     if let Err(error) = open.fold(&mut folder, self.body.work()) {
@@ -178,24 +178,30 @@ impl Batch {
             let outcome =
                 outcome.map_err(|error| open.failed(error, &mut folder, self.body.work()));
             self.folded += open.newly_folded();
-            if !matches!(outcome, Ok(None)) {
-                self.body.work().add_answer();
-            }
-            match outcome {
-                Ok(Some(summary)) => self.answers.push_back(pb::MeasurePathsResponse {
-                    path_id: open.path_id.clone(),
-                    result: Some(Answer::Summary(summary)),
-                }),
-                Ok(None) => {}
-                Err(error) => self.answers.push_back(failure(open.path_id.clone(), &error)),
-            }
-            if piece.is_end {
-                self.open = None;
-            }
+            conclude(&mut self.open, &mut self.answers, &piece, outcome, self.body.work());
         }
         self.fold_open(&mut folder);
         let taken = chunk.len() - rest.len();
         self.chunk = chunk.slice(taken..);
+        Ok(())
+    }
+
+    /// Reads messages of a few points each up to the next answer, until the work is spent or another message follows.
+    /// There is no place to yield, see `record.rs`.
+    fn read_small(&mut self, rest: &mut &[u8], folder: &mut Folder) -> Result<(), RpcError> {
+        let Self { body, messages, open, answers, folded, .. } = self;
+        while answers.is_empty() && !body.work().is_spent() {
+            let index = messages.message_count();
+            let Some(message) = messages.next_small(rest, SMALL_MESSAGE_BYTES) else { break };
+            let piece = request::read::<pb::MeasurePathsRequest>(message, index)?;
+            let work = body.work();
+            piece.charge(message.len(), work);
+            let path = current(open, answers, &piece, folder);
+            let outcome = path.take_all(&piece, folder, work);
+            let outcome = outcome.map_err(|error| path.failed(error, folder, work));
+            *folded += path.newly_folded();
+            conclude(open, answers, &piece, outcome, work);
+        }
         Ok(())
     }
 
@@ -208,6 +214,47 @@ impl Batch {
             self.folded += open.newly_folded();
         }
         self.body.progress().set_points(self.folded);
+    }
+}
+
+/// The path of a message. The one before it is left if the message begins another.
+fn current<'a>(
+    open: &'a mut Option<Open>,
+    answers: &mut VecDeque<pb::MeasurePathsResponse>,
+    piece: &PathPiece<'_>,
+    folder: &mut Folder,
+) -> &'a mut Open {
+    let begins_another = |open: &Open| !piece.name.is_empty() && piece.name != *open.path_id;
+    if open.as_ref().is_some_and(begins_another) {
+        folder.clear();
+        leave(open, answers);
+    }
+    open.get_or_insert_with(|| Open::new(piece.name.to_string()))
+}
+
+/// Answers after a message, if it ends the path or is in error.
+fn conclude(
+    open: &mut Option<Open>,
+    answers: &mut VecDeque<pb::MeasurePathsResponse>,
+    piece: &PathPiece<'_>,
+    outcome: Result<Option<pb::PathSummary>, RpcError>,
+    work: &mut Work,
+) {
+    let path_id = || open.as_ref().map(|open| open.path_id.clone()).unwrap_or_default();
+    let answer = match outcome {
+        Ok(None) => None,
+        Ok(Some(summary)) => Some(pb::MeasurePathsResponse {
+            path_id: path_id(),
+            result: Some(Answer::Summary(summary)),
+        }),
+        Err(error) => Some(failure(path_id(), &error)),
+    };
+    if let Some(answer) = answer {
+        work.add_answer();
+        answers.push_back(answer);
+    }
+    if piece.is_end {
+        *open = None;
     }
 }
 
@@ -254,14 +301,25 @@ impl Open {
         folder.clear();
     }
 
-    /// Checks a message against the path. Returns its points.
-    fn admit<'a>(
+    /// Takes a message of a few points; the summary if it is the last one.
+    fn take_all(
         &mut self,
-        piece: &'a PathPiece<'_>,
-        folder: &Folder,
-    ) -> Result<Adder<'a>, RpcError> {
+        piece: &PathPiece<'_>,
+        folder: &mut Folder,
+        work: &mut Work,
+    ) -> Result<Option<pb::PathSummary>, RpcError> {
+        if self.admit(piece, folder)?
+            && let Stage::Measured(measurement) = &mut self.stage
+        {
+            folder.add_all(measurement, &piece.points, 0, work)?;
+        }
+        self.end_message(piece, folder, work)
+    }
+
+    /// Checks a message against the path. Returns whether its points are to be added.
+    fn admit(&mut self, piece: &PathPiece<'_>, folder: &Folder) -> Result<bool, RpcError> {
         if self.stage == Stage::Failed {
-            return Ok(Adder::NOTHING);
+            return Ok(false);
         }
         let sent = piece.check(self.point_count() + folder.len())?;
         if let Stage::Begun = self.stage {
@@ -273,12 +331,27 @@ impl Open {
             let options = options.unwrap_or_else(|| Options::new(Metric::Geodesic));
             self.stage = Stage::Measured(Box::new(Measurement::new(options)));
         }
-        let Stage::Measured(measurement) = &mut self.stage else { return Ok(Adder::NOTHING) };
+        let Stage::Measured(measurement) = &mut self.stage else { return Ok(false) };
         if sent.is_some_and(|sent| *sent != *measurement.options()) {
             let text = "they differ from those of the path's first message";
             return Err(FieldViolation::new("options", text).at(piece.place()));
         }
-        folder.begin(measurement, &piece.points, 0)
+        Ok(true)
+    }
+
+    /// Prepares to add the points of a message.
+    fn begin<'a>(
+        &self,
+        is_admitted: bool,
+        piece: &'a PathPiece<'_>,
+        folder: &Folder,
+    ) -> Result<Adder<'a>, RpcError> {
+        match &self.stage {
+            Stage::Measured(measurement) if is_admitted => {
+                folder.begin(measurement, &piece.points, 0)
+            }
+            _ => Ok(Adder::NOTHING),
+        }
     }
 
     /// Adds points of a message that was admitted, until there are no more or the work is spent.

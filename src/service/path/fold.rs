@@ -60,6 +60,7 @@ impl Folder {
     ///
     /// # Errors
     /// When the segments make no sense.
+    #[inline]
     pub(super) fn begin<'a>(
         &self,
         measurement: &Measurement,
@@ -84,29 +85,68 @@ impl Folder {
     ///
     /// # Errors
     /// At the first point that is not valid; those before it were added.
+    #[inline]
     pub(super) fn add(
         &mut self,
         measurement: &mut Measurement,
         adder: &mut Adder<'_>,
         work: &mut Work,
     ) -> Result<Step, RpcError> {
-        let metric = measurement.options().metric;
         let Adder { source, skip, base } = adder;
-        if let Source::Nothing = source {
-            return Ok(Step::Done);
+        match source {
+            Source::Nothing => Ok(Step::Done),
+            Source::Columns(reader) => {
+                let buffers = self.buffers(measurement);
+                buffers.add_columns(measurement, reader, *skip, *base, work)
+            }
+            Source::Rows { rows, index } => {
+                let buffers = self.buffers(measurement);
+                buffers.add_rows(measurement, (rows, index), *skip, *base, work)
+            }
         }
+    }
+
+    /// Adds the points of a small message, without a place to stop.
+    ///
+    /// # Errors
+    /// As those of [`Folder::begin`] and [`Folder::add`].
+    pub(super) fn add_all(
+        &mut self,
+        measurement: &mut Measurement,
+        points: &Points<'_>,
+        skip: u64,
+        work: &mut Work,
+    ) -> Result<(), RpcError> {
+        let base = (measurement.point_count() + self.len()).saturating_sub(skip);
+        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+        let buffers = self.buffers(measurement);
+        match (points.columns(), points.rows()) {
+            (Some(columns), _) => {
+                let mut reader = columns.reader().map_err(|error| misfit(&error, base))?;
+                let mut add = || buffers.add_columns(measurement, &mut reader, skip, base, work);
+                while add()? == Step::Spent {}
+                Ok(())
+            }
+            (None, Some(rows)) => {
+                let (mut rows, mut index) = (rows.iter(), 0);
+                let mut add =
+                    || buffers.add_rows(measurement, (&mut rows, &mut index), skip, base, work);
+                while add()? == Step::Spent {}
+                Ok(())
+            }
+            (None, None) => Ok(()),
+        }
+    }
+
+    #[inline]
+    fn buffers(&mut self, measurement: &Measurement) -> &mut Buffers {
+        let metric = measurement.options().metric;
         let buffers = self.buffers.get_or_insert_with(|| Buffers::new(metric));
         if buffers.block.metric() != metric && buffers.block.is_empty() {
             // Another path of the same stream.
             buffers.block = FixBlock::new(metric);
         }
-        match source {
-            Source::Nothing => Ok(Step::Done),
-            Source::Columns(reader) => buffers.add_columns(measurement, reader, *skip, *base, work),
-            Source::Rows { rows, index } => {
-                buffers.add_rows(measurement, (rows, index), *skip, *base, work)
-            }
-        }
+        buffers
     }
 
     /// Folds what was added.
@@ -149,6 +189,7 @@ impl Buffers {
         Ok(())
     }
 
+    #[inline]
     fn add_rows(
         &mut self,
         measurement: &mut Measurement,

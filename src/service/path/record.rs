@@ -8,7 +8,7 @@ use http::Request;
 use tonic::body::Body;
 
 use super::convert::summary_message;
-use super::fold::{Adder, Folder, first_error};
+use super::fold::{Folder, first_error};
 use super::live::Live;
 use super::options_diff;
 use super::request::{self, PathPiece};
@@ -20,7 +20,7 @@ use crate::recording::{Recording, RecordingError};
 use crate::service::body::RequestBody;
 use crate::service::status::RpcError;
 use crate::service::violation::{FieldViolation, Place};
-use crate::service::work::{Step, Work};
+use crate::service::work::{SMALL_MESSAGE_BYTES, Step, Work};
 use crate::service::{Creations, StreamLimits};
 use crate::wire::Messages;
 
@@ -147,8 +147,10 @@ impl Target {
         folder: &mut Folder,
     ) -> Result<(), RpcError> {
         loop {
+            self.take_small(messages, &mut chunk, folder, body.work())?;
             if body.work().is_spent() {
                 self.pause(body, folder).await?;
+                continue;
             }
             if let Some(step) = messages.inflate_step(&mut chunk)? {
                 body.work().add_inflated(step);
@@ -156,7 +158,7 @@ impl Target {
             }
             let index = messages.message_count();
             let Some(message) = messages.next(&mut chunk)? else { return Ok(()) };
-            let piece = match request::read::<pb::RecordPathRequest>(message, index)? {
+            let piece = match request::read_in_place::<pb::RecordPathRequest>(message, index)? {
                 Some(piece) => piece,
                 None => {
                     if body.work().is_spent_by_recoding(message.len()) {
@@ -172,17 +174,54 @@ impl Target {
                 let open = Self::open(opener, &piece, options.as_deref().copied());
                 *self = Box::pin(open).await?;
             }
-            let mut adder = self.admit(&piece, options.as_deref(), folder)?;
-            loop {
-                if body.work().is_spent() {
-                    self.pause(body, folder).await?;
-                }
-                if self.add(&mut adder, folder, body.work())? == Step::Done {
-                    break;
+            let skip = self.admit(&piece, options.as_deref(), folder)?;
+            if let Some(skip) = skip
+                && let Some(measurement) = self.measurement()
+            {
+                let mut adder = folder.begin(measurement, &piece.points, skip)?;
+                loop {
+                    if body.work().is_spent() {
+                        self.pause(body, folder).await?;
+                    }
+                    let Some(measurement) = self.measurement() else { break };
+                    if folder.add(measurement, &mut adder, body.work())? == Step::Done {
+                        break;
+                    }
                 }
             }
             self.end_message(&piece, folder, body.work())?;
         }
+    }
+
+    /// Takes messages of a few points each until the work is spent or another message follows. Without a place to yield
+    /// the compiler keeps their parts in registers, which halves what such a message costs.
+    fn take_small(
+        &mut self,
+        messages: &mut Messages,
+        chunk: &mut &[u8],
+        folder: &mut Folder,
+        work: &mut Work,
+    ) -> Result<(), RpcError> {
+        if let Self::Unknown = self {
+            return Ok(());
+        }
+        while !work.is_spent() {
+            let index = messages.message_count();
+            let Some(message) = messages.next_small(chunk, SMALL_MESSAGE_BYTES) else {
+                return Ok(());
+            };
+            let piece = request::read::<pb::RecordPathRequest>(message, index)?;
+            piece.charge(message.len(), work);
+            let options = piece.check(self.base(&piece, folder))?;
+            let skip = self.admit(&piece, options.as_deref(), folder)?;
+            if let Some(skip) = skip
+                && let Some(measurement) = self.measurement()
+            {
+                folder.add_all(measurement, &piece.points, skip, work)?;
+            }
+            self.end_message(&piece, folder, work)?;
+        }
+        Ok(())
     }
 
     /// Folds what was taken, so that a recording has it if this future is dropped, lets the store make progress, and
@@ -213,16 +252,16 @@ impl Target {
         }
     }
 
-    /// Checks a message against the path. Returns its points that the path does not have.
-    fn admit<'a>(
+    /// Checks a message against the path. Returns how many of its points the path has, or `None` if it has all.
+    fn admit(
         &mut self,
-        piece: &'a PathPiece<'_>,
+        piece: &PathPiece<'_>,
         sent: Option<&Options>,
         folder: &mut Folder,
-    ) -> Result<Adder<'a>, RpcError> {
+    ) -> Result<Option<u64>, RpcError> {
         let count = piece.points.len();
         match self {
-            Self::Unknown => Ok(Adder::NOTHING),
+            Self::Unknown => Ok(None),
             Self::Anonymous { measurement, is_ended } => {
                 if !piece.name.is_empty() {
                     let text = "the stream began without a name; name it in the first message";
@@ -243,7 +282,7 @@ impl Target {
                     return Err(FieldViolation::new("points", text).at(Place::From(point_count)));
                 }
                 *is_ended |= piece.is_end;
-                folder.begin(measurement, &piece.points, 0)
+                Ok(Some(0))
             }
             Self::Named { name, options, live } => {
                 if !piece.name.is_empty() && piece.name != name.as_str() {
@@ -252,30 +291,19 @@ impl Target {
                 }
                 same_options(piece, sent, options)?;
                 // Once it is over, `progress` says so before the next message.
-                let Some(recording) = live.recording() else { return Ok(Adder::NOTHING) };
+                let Some(recording) = live.recording() else { return Ok(None) };
                 let skip = recording.admit(piece.write_offset, count)?.skip;
-                if skip < count {
-                    folder.begin(recording.measurement(), &piece.points, skip)
-                } else {
-                    Ok(Adder::NOTHING)
-                }
+                Ok((skip < count).then_some(skip))
             }
         }
     }
 
-    /// Adds points of a message that was admitted, until there are no more or the work is spent.
-    fn add(
-        &mut self,
-        adder: &mut Adder<'_>,
-        folder: &mut Folder,
-        work: &mut Work,
-    ) -> Result<Step, RpcError> {
+    /// The measurement that points go into.
+    fn measurement(&mut self) -> Option<&mut Measurement> {
         match self {
-            Self::Unknown => Ok(Step::Done),
-            Self::Anonymous { measurement, .. } => folder.add(measurement, adder, work),
-            Self::Named { live, .. } => live.recording().map_or(Ok(Step::Done), |recording| {
-                folder.add(recording.measurement_mut(), adder, work)
-            }),
+            Self::Unknown => None,
+            Self::Anonymous { measurement, .. } => Some(measurement),
+            Self::Named { live, .. } => live.recording().map(Recording::measurement_mut),
         }
     }
 

@@ -91,19 +91,34 @@ impl PieceMessage for pb::MeasurePathsRequest {
     }
 }
 
-/// Reads the message of a stream that has this index, where it lies; [`PathPiece::check`] checks what it says.
-/// Returns `None` if it is not encoded in the canonical way, for [`recode`].
+/// Reads the message of a stream that has this index; [`PathPiece::check`] checks what it says.
 ///
 /// # Errors
 /// When it does not decode.
-pub(super) fn read<M: PieceMessage>(
+pub(super) fn read<M: PieceMessage>(message: &[u8], index: u64) -> Result<PathPiece<'_>, RpcError> {
+    match Piece::parse(message, &M::FIELDS) {
+        Some(piece) => in_place(piece, index),
+        None => recode::<M>(message, index),
+    }
+}
+
+/// Reads a message where it lies. Returns `None` if it is not encoded in the canonical way, for [`recode`].
+///
+/// # Errors
+/// When it does not decode.
+pub(super) fn read_in_place<M: PieceMessage>(
     message: &[u8],
     index: u64,
 ) -> Result<Option<PathPiece<'_>>, RpcError> {
+    Piece::parse(message, &M::FIELDS).map(|piece| in_place(piece, index)).transpose()
+}
+
+// Inlined, since the compiler otherwise copies both structures.
+#[inline(always)]
+fn in_place(piece: Piece<'_>, index: u64) -> Result<PathPiece<'_>, RpcError> {
     let malformed = |error| RpcError::Request { place: Place::Message(index), error };
-    let Some(piece) = Piece::parse(message, &M::FIELDS) else { return Ok(None) };
     let options = piece.options.map(pb::PathOptions::decode).transpose().map_err(malformed)?;
-    Ok(Some(PathPiece {
+    Ok(PathPiece {
         index,
         name: Cow::Borrowed(piece.name),
         options: options.map(Box::new),
@@ -114,7 +129,7 @@ pub(super) fn read<M: PieceMessage>(
             None => Points::Rows(piece.rows),
         },
         is_end: piece.is_end,
-    }))
+    })
 }
 
 /// Reads a message in any encoding by prost, and encodes its points again in the canonical way. Costs up to 10 ns per
@@ -223,14 +238,6 @@ impl Points<'_> {
 }
 
 #[cfg(test)]
-pub(super) fn read_any<M: PieceMessage>(
-    message: &[u8],
-    index: u64,
-) -> Result<PathPiece<'_>, RpcError> {
-    read::<M>(message, index)?.map_or_else(|| recode::<M>(message, index), Ok)
-}
-
-#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -252,7 +259,7 @@ mod tests {
         // A field that is not known makes it another form.
         let odd = [&common[..], &[0x78, 1]].concat();
         for message in [&common, &odd] {
-            let piece = read_any::<pb::RecordPathRequest>(message, 0).unwrap();
+            let piece = read::<pb::RecordPathRequest>(message, 0).unwrap();
             assert_eq!(
                 (&*piece.name, piece.write_offset, piece.is_end),
                 ("paths/a", Some(7), true)
@@ -262,14 +269,14 @@ mod tests {
             assert_eq!(piece.points.len(), 2);
             assert_eq!(
                 piece.points.columns(),
-                read_any::<pb::RecordPathRequest>(&common, 0).unwrap().points.columns()
+                read::<pb::RecordPathRequest>(&common, 0).unwrap().points.columns()
             );
         }
     }
 
     fn complaint(request: &pb::MeasurePathsRequest) -> RpcError {
         let message = request.encode_to_vec();
-        read_any::<pb::MeasurePathsRequest>(&message, 1).unwrap().check(9).unwrap_err()
+        read::<pb::MeasurePathsRequest>(&message, 1).unwrap().check(9).unwrap_err()
     }
 
     #[test]
@@ -296,7 +303,7 @@ mod tests {
         // A name that is longer than its message; options that are none.
         let cut: &[u8] = &[0x0a, 200, 1, b'p'];
         let odd: &[u8] = &[0x12, 2, 0x08, 0x80];
-        let told = |message| read_any::<pb::RecordPathRequest>(message, 3).unwrap_err().to_string();
+        let told = |message| read::<pb::RecordPathRequest>(message, 3).unwrap_err().to_string();
         insta::assert_snapshot!([told(cut), told(odd)].join("\n"), @r"
         message 3: the request is not the message this method takes (failed to decode Protobuf message: RecordPathRequest.name: buffer underflow); see its proto
         message 3: the request is not the message this method takes (failed to decode Protobuf message: PathOptions.model: invalid varint); see its proto

@@ -16,7 +16,7 @@ fn add_message(
     skip: u64,
 ) -> Result<(), RpcError> {
     let bytes = message.encode_to_vec();
-    let points = request::read_any::<pb::RecordPathRequest>(&bytes, 0)?.points;
+    let points = request::read::<pb::RecordPathRequest>(&bytes, 0)?.points;
     let mut adder = folder.begin(measurement, &points, skip)?;
     let mut work = Work::default();
     while folder.add(measurement, &mut adder, &mut work)? == Step::Spent {
