@@ -241,6 +241,8 @@ async fn resets_count_also_while_the_server_reads_the_request() {
         let (_response, mut body) = send.send_request(request(PATH_LENGTH), false)?;
         body.send_data(frames(&[(0, 0)]), false)?;
         body.send_reset(Reason::CANCEL);
+        // Lets the connection write.
+        tokio::task::yield_now().await;
         Ok::<_, h2::Error>(())
     };
     while reset().await.is_ok() {}
