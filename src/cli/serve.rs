@@ -247,9 +247,9 @@ impl LimitArgs {
     }
 }
 
-/// After how many polls a busy thread looks at its sockets and timers: each is up to some 100 us, and
-/// others wait meanwhile. tokio's own is 61.
-const EVENT_INTERVAL: u32 = 16;
+/// After how many polls a busy thread looks at its sockets and timers; the default of tokio is 61. A poll of a
+/// stream with long legs takes up to a millisecond, and a new request waits for this many of them.
+const EVENT_INTERVAL: u32 = 4;
 
 /// Serves. Standard output gets one line, once connections are accepted.
 ///
