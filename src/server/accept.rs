@@ -14,7 +14,8 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tonic::service::Routes;
 
 use super::call::Shared;
-use super::connection::{self, Handle};
+use super::connection;
+use super::handle::Handle;
 use super::log_limit::LineKind;
 use super::peer::peer_key;
 
@@ -158,13 +159,14 @@ impl Connections {
         Ok(())
     }
 
-    /// Closes the connection that has been without streams for the longest time, of those that are eligible.
+    /// Closes the connection that has been without streams for the longest time, of those that are eligible; if
+    /// there is none, the one that has only watched for the longest time.
     fn evict(&self, is_eligible: impl Fn(&&Arc<Handle>) -> bool) -> Option<()> {
-        let idle = self.handles.values().filter(is_eligible);
-        let longest = idle
-            .filter_map(|handle| Some((handle.idle_since()?, handle)))
-            .min_by_key(|(since, _)| *since);
-        longest.map(|(_, handle)| handle.evict())
+        let eligible = self.handles.values().filter(is_eligible);
+        let first = eligible
+            .filter_map(|handle| Some((handle.eviction_order()?, handle)))
+            .min_by_key(|(order, _)| *order);
+        first.map(|(_, handle)| handle.evict())
     }
 
     /// Waits until all connections are closed, and at `end` closes the rest. Returns how many these were.

@@ -12,6 +12,7 @@ use h2::RecvStream;
 use http::{HeaderMap, Request, Response};
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tonic::body::Body;
 use tonic::service::Routes;
@@ -25,7 +26,7 @@ use super::log_limit::{LineKind, LogLimit};
 use super::memory::{Charge, Memory, STREAM_BYTES, Usage};
 use super::message_limit::{LimitedBody, Refusal};
 use super::peer::peer_key;
-use super::routes::{AUXILIARY, MEASURING};
+use super::routes::{AUXILIARY, HEALTH_WATCH, MEASURING};
 use super::{Config, Stages, system_memory};
 use crate::service::{CreationLimit, Progress, RpcError, WATCH_PATH, excerpt, refuse_foreign};
 
@@ -49,6 +50,21 @@ impl Shared {
             config,
         })
     }
+
+    /// Ends the largest consumer of memory if too little is left.
+    pub(super) fn relieve(&self) {
+        if let Some((peer, bytes)) = self.memory.relieve()
+            && let Some(suppressed) = self.log.admit(LineKind::Capacity)
+        {
+            let suppressed = (suppressed > 0).then_some(suppressed);
+            tracing::warn!(
+                %peer,
+                bytes,
+                suppressed,
+                "closed the connection that held most memory: unread input and unsent replies are at their limit"
+            );
+        }
+    }
 }
 
 /// The routes of one connection, each call of which ends in time and is logged.
@@ -57,6 +73,10 @@ pub(super) struct CallService {
     routes: Routes,
     peer: SocketAddr,
     usage: Arc<Usage>,
+    /// Ends the calls of this connection with UNAVAILABLE.
+    closing: CancellationToken,
+    /// Held by each call that only waits for updates.
+    watches: Arc<()>,
 }
 
 /// A call on its way to its answer.
@@ -68,8 +88,14 @@ impl CallService {
         routes: Routes,
         peer: SocketAddr,
         usage: Arc<Usage>,
+        closing: CancellationToken,
     ) -> Self {
-        Self { shared, routes, peer, usage }
+        Self { shared, routes, peer, usage, closing, watches: Arc::new(()) }
+    }
+
+    /// How many calls only wait for updates: watches of health or of recordings.
+    pub(super) fn watch_count(&self) -> usize {
+        Arc::strong_count(&self.watches) - 1
     }
 
     /// Begins a call.
@@ -93,6 +119,7 @@ impl CallService {
             outcome: None,
             answered: false,
             _charge: self.usage.charge(STREAM_BYTES),
+            _watch: [WATCH_PATH, HEALTH_WATCH].contains(&path).then(|| Arc::clone(&self.watches)),
             // A watch of a recording lasts as long as the recording grows: the drain waits for the recording.
             _waited_for: (measuring && path != WATCH_PATH).then(|| stages.calls.token()),
         };
@@ -131,7 +158,7 @@ impl CallService {
         }
         // Health and reflection do not watch over their requests, whose clients may never finish them.
         let answer_time = (!measuring).then_some(config.stream_idle_time);
-        Cutoff::new(request.headers(), answer_time, self.shared.stages.closing.clone())
+        Cutoff::new(request.headers(), answer_time, self.closing.clone())
     }
 
     fn start(
@@ -170,10 +197,25 @@ impl CallService {
             .await;
             match answer {
                 Ok(response) => record.answer(response, cutoff, refusal),
-                Err(error) => record.refuse(error),
+                Err(error) => {
+                    let error = record.shared.cause(error);
+                    record.refuse(error)
+                }
             }
         };
         Box::pin(call.instrument(span))
+    }
+}
+
+impl Shared {
+    /// Why a call ends, where its connection and not the server is closing.
+    fn cause(&self, error: RpcError) -> RpcError {
+        match error {
+            RpcError::ShuttingDown { .. } if !self.stages.closing.is_cancelled() => {
+                RpcError::Evicted
+            }
+            error => error,
+        }
     }
 }
 
@@ -195,6 +237,7 @@ struct Record {
     /// There was an answer, whether or not the client took it.
     answered: bool,
     _charge: Charge,
+    _watch: Option<Arc<()>>,
     /// The drain waits until this is dropped.
     _waited_for: Option<TaskTrackerToken>,
 }
@@ -335,6 +378,7 @@ impl http_body::Body for CallBody {
             Poll::Pending => {
                 let point_count = watch.record.progress.point_count();
                 let error = ready!(watch.cutoff.poll(cx, point_count));
+                let error = watch.record.shared.cause(error);
                 Poll::Ready(Some(Ok(this.end_with(error))))
             }
         }

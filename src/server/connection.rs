@@ -7,10 +7,8 @@
 //! its place, and when the server stops.
 
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -23,12 +21,14 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::service::Routes;
 
 use super::call::{CallService, Shared};
+use super::handle::{Activity, Handle};
 use super::keepalive::Keepalive;
 use super::log_limit::LineKind;
-use super::memory::{UnreadFrames, Usage};
+use super::memory::{OpenConnection, UnreadFrames, Usage};
 use super::preface;
-use super::socket::{Received, Socket};
+use super::socket::{Socket, Traffic};
 use super::stream::{self, ChargedBytes, StreamEnd};
+use super::write_stall::WriteStall;
 
 /// Frames of 64 KiB: a busy client needs few of them. Larger ones only cost memory.
 const FRAME_BYTES_MAX: u32 = 64 * 1024;
@@ -50,65 +50,21 @@ const SAMPLE_BYTES_PER_STREAM: u64 = 4 * 1024;
 const SAMPLE_FRAMES: u64 = 2048;
 const SAMPLE_FRAMES_PER_STREAM: u64 = 32;
 
+/// When a stream ends, unread input is measured if this much is charged.
+const ENDED_SAMPLE_BYTES: u64 = 64 * 1024;
+
 /// How long a connection that is being closed may take to write its last frames, and its streams to end.
 const CLOSE_TIME: Duration = Duration::from_secs(1);
 
 /// A connection that resets more than half of this many streams in a row is closed.
 const RESET_SAMPLE_STREAMS: u32 = 1000;
 
-/// What the accept loop knows of a connection.
-#[derive(Debug)]
-pub(super) struct Handle {
-    pub(super) peer: SocketAddr,
-    /// Since when the connection has no streams, in milliseconds after its start, plus one; 0 while it has some.
-    idle_since_ms: AtomicU64,
-    started: Instant,
-    /// Set to have the connection close because its place is needed.
-    evicted: CancellationToken,
-}
-
-impl Handle {
-    pub(super) fn new(peer: SocketAddr) -> Arc<Self> {
-        Arc::new(Self {
-            peer,
-            idle_since_ms: AtomicU64::new(1),
-            started: Instant::now(),
-            evicted: CancellationToken::new(),
-        })
-    }
-
-    /// Since when the connection has no streams; `None` while it has some or is already being evicted.
-    pub(super) fn idle_since(&self) -> Option<Instant> {
-        let since_ms = self.idle_since_ms.load(Relaxed).checked_sub(1)?;
-        let is_open = !self.evicted.is_cancelled();
-        is_open.then(|| self.started + Duration::from_millis(since_ms))
-    }
-
-    /// Has the connection close.
-    pub(super) fn evict(&self) {
-        self.evicted.cancel();
-    }
-
-    /// Whether [`Handle::evict`] was called.
-    pub(super) fn is_evicted(&self) -> bool {
-        self.evicted.is_cancelled()
-    }
-
-    fn set_idle(&self, is_idle: bool) {
-        let since_ms = match is_idle {
-            true => 1 + u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX - 1),
-            false => 0,
-        };
-        self.idle_since_ms.store(since_ms, Relaxed);
-    }
-}
-
 /// Why the server closes a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Close {
     /// No streams for too long, evicted, or the server stops: the client may come back at once.
     Idle,
-    /// The client answers no pings.
+    /// The client answers no pings, or does not read.
     Silent,
     /// The process needs the memory.
     Memory,
@@ -125,7 +81,7 @@ where
     let begun = tokio::select! {
         begun = preface::read(&mut io, shared.config.preface_time) => begun,
         () = shared.stages.draining.cancelled() => return,
-        () = handle.evicted.cancelled() => return,
+        () = handle.evicted().cancelled() => return,
     };
     let prefix = match begun {
         Ok(prefix) => prefix,
@@ -142,18 +98,18 @@ where
         }
     };
     let usage = shared.memory.connection(peer.ip());
+    let _open = OpenConnection(Arc::clone(&usage));
     let socket = Socket::with_prefix(io, prefix);
-    let received = socket.received();
+    let traffic = socket.traffic();
     let handshake = builder(&shared).handshake(socket);
     match timeout(shared.config.preface_time, handshake).await {
         Ok(Ok(http2)) => {
-            let driver = Driver::new(http2, received, shared, routes, handle, Arc::clone(&usage));
+            let driver = Driver::new(http2, traffic, shared, routes, handle, Arc::clone(&usage));
             driver.run().await;
         }
         Ok(Err(error)) => tracing::debug!(%peer, %error, "a connection failed in its handshake"),
         Err(_) => tracing::debug!(%peer, "a connection did not take the server's settings"),
     }
-    usage.close();
 }
 
 fn builder(shared: &Shared) -> h2::server::Builder {
@@ -177,11 +133,12 @@ struct Driver<S> {
     http2: Http2<Socket<S>, ChargedBytes>,
     calls: CallService,
     streams: JoinSet<StreamEnd>,
-    received: Arc<Received>,
+    traffic: Arc<Traffic>,
     shared: Arc<Shared>,
     handle: Arc<Handle>,
     usage: Arc<Usage>,
     keepalive: Keepalive,
+    write_stall: WriteStall,
     frames: UnreadFrames,
     /// What had arrived at the last look, and at the last measurement.
     seen_bytes: u64,
@@ -189,12 +146,15 @@ struct Driver<S> {
     sampled_frames: u64,
     /// Next measurement, or the moment at which the connection has been idle for too long.
     timer: Pin<Box<Sleep>>,
-    is_idle: bool,
+    activity: Activity,
+    /// Ends the calls of this connection with UNAVAILABLE.
+    closing: CancellationToken,
     /// Streams of the current sample of [`RESET_SAMPLE_STREAMS`], and those that the client reset.
     ended: u32,
     reset: u32,
     draining: Pin<Box<WaitForCancellationFutureOwned>>,
-    is_draining: bool,
+    /// The client was asked to open no more streams.
+    is_leaving: bool,
     evicted: Pin<Box<WaitForCancellationFutureOwned>>,
     out_of_memory: Pin<Box<WaitForCancellationFutureOwned>>,
     close: Option<Close>,
@@ -205,7 +165,7 @@ struct Driver<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Driver<S> {
     fn new(
         mut http2: Http2<Socket<S>, ChargedBytes>,
-        received: Arc<Received>,
+        traffic: Arc<Traffic>,
         shared: Arc<Shared>,
         routes: Routes,
         handle: Arc<Handle>,
@@ -214,23 +174,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Driver<S> {
         let config = &shared.config;
         let keepalive =
             Keepalive::new(http2.ping_pong(), config.keepalive_interval, config.keepalive_timeout);
+        let closing = shared.stages.closing.child_token();
         Self {
             http2,
-            calls: CallService::new(Arc::clone(&shared), routes, handle.peer, Arc::clone(&usage)),
+            calls: CallService::new(
+                Arc::clone(&shared),
+                routes,
+                handle.peer,
+                Arc::clone(&usage),
+                closing.clone(),
+            ),
             streams: JoinSet::new(),
-            received,
+            traffic,
             keepalive,
+            write_stall: WriteStall::new(config.stream_idle_time),
             frames: UnreadFrames::default(),
             seen_bytes: 0,
             sampled_bytes: 0,
             sampled_frames: 0,
             timer: Box::pin(sleep(config.connection_idle_time)),
-            is_idle: true,
+            activity: Activity::Idle,
+            closing,
             ended: 0,
             reset: 0,
             draining: Box::pin(shared.stages.draining.clone().cancelled_owned()),
-            is_draining: false,
-            evicted: Box::pin(handle.evicted.clone().cancelled_owned()),
+            is_leaving: false,
+            evicted: Box::pin(handle.evicted().clone().cancelled_owned()),
             out_of_memory: Box::pin(usage.ended().clone().cancelled_owned()),
             close: None,
             close_timer: Box::pin(sleep(CLOSE_TIME)),
@@ -241,7 +210,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Driver<S> {
     }
 
     async fn run(mut self) {
-        self.handle.set_idle(true);
+        self.handle.set_activity(Activity::Idle);
         let result = poll_fn(|cx| self.poll(cx)).await;
         self.log_end(result);
         // Streams notice the end of their connection by themselves, and say in the log how far they were.
@@ -294,7 +263,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Driver<S> {
                 Poll::Pending => return Poll::Pending,
             }
             // Another poll of h2 would read another burst before the streams have run.
-            if self.received.take_pause() {
+            if self.traffic.take_pause() {
                 break;
             }
         }
@@ -302,64 +271,66 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Driver<S> {
         Poll::Pending
     }
 
-    /// Takes note of streams that have ended.
+    /// Takes note of streams that have ended, and of what the others do.
     fn reap(&mut self, cx: &mut Context<'_>) {
+        let mut has_ended = false;
         while let Poll::Ready(Some(end)) = self.streams.poll_join_next(cx) {
+            has_ended = true;
             self.ended += 1;
             self.reset += u32::from(matches!(end, Ok(StreamEnd::ResetByClient)));
         }
-        let is_idle = self.streams.is_empty() && !self.http2.has_streams();
-        if is_idle != self.is_idle {
-            self.is_idle = is_idle;
-            self.handle.set_idle(is_idle);
+        // What a stream had not read is free when the stream has ended.
+        if has_ended && self.usage.unread() > ENDED_SAMPLE_BYTES {
+            self.sample();
+        }
+        let activity = match self.streams.len() {
+            0 if !self.http2.has_streams() => Activity::Idle,
+            count if count > 0 && self.calls.watch_count() == count => Activity::Watching,
+            _ => Activity::Busy,
+        };
+        if activity != self.activity {
+            self.activity = activity;
+            self.handle.set_activity(activity);
             self.set_timer();
+            if activity == Activity::Idle {
+                self.sample();
+            }
         }
     }
 
+    fn is_idle(&self) -> bool {
+        self.activity == Activity::Idle
+    }
+
     fn set_timer(&mut self) {
-        let wait =
-            if self.is_idle { self.shared.config.connection_idle_time } else { SAMPLE_INTERVAL };
+        let idle_time = self.shared.config.connection_idle_time;
+        let wait = if self.is_idle() { idle_time } else { SAMPLE_INTERVAL };
         self.timer.as_mut().reset(Instant::now() + wait);
     }
 
     /// Charges what has arrived, and measures it when that is due.
     fn account(&mut self) {
-        let bytes = self.received.bytes();
+        let bytes = self.traffic.bytes();
         if bytes == self.seen_bytes {
             return;
         }
         self.usage.arrived(bytes - self.seen_bytes);
         self.seen_bytes = bytes;
         let streams = self.streams.len() as u64;
-        let new_frames = self.received.data_frames() - self.sampled_frames;
+        let new_frames = self.traffic.data_frames() - self.sampled_frames;
         if bytes - self.sampled_bytes >= SAMPLE_BYTES + SAMPLE_BYTES_PER_STREAM * streams
             || new_frames >= SAMPLE_FRAMES + SAMPLE_FRAMES_PER_STREAM * streams
-            || self.is_idle
+            || self.is_idle()
         {
             self.sample();
         }
-        self.relieve();
+        self.shared.relieve();
     }
 
     fn sample(&mut self) {
         self.sampled_bytes = self.seen_bytes;
-        self.sampled_frames = self.received.data_frames();
+        self.sampled_frames = self.traffic.data_frames();
         self.usage.sample(&mut self.frames, self.sampled_frames);
-    }
-
-    /// Ends the largest consumer of memory if too little is left.
-    fn relieve(&self) {
-        if let Some((peer, bytes)) = self.shared.memory.relieve()
-            && let Some(suppressed) = self.shared.log.admit(LineKind::Capacity)
-        {
-            let suppressed = (suppressed > 0).then_some(suppressed);
-            tracing::warn!(
-                %peer,
-                bytes,
-                suppressed,
-                "closed the connection that held most memory: unread input and unsent replies are at their limit"
-            );
-        }
     }
 
     /// Why the connection must close now, if it must.
@@ -377,23 +348,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Driver<S> {
         if self.keepalive.poll(cx, self.seen_bytes).is_ready() {
             return Some(Close::Silent);
         }
-        let must_go = self.evicted.as_mut().poll(cx).is_ready();
-        if !self.is_draining && self.draining.as_mut().poll(cx).is_ready() {
-            self.is_draining = true;
-            if !self.is_idle {
+        if self.write_stall.poll(cx, &self.traffic).is_ready() {
+            return Some(Close::Silent);
+        }
+        if !self.is_leaving {
+            let is_evicted = self.evicted.as_mut().poll(cx).is_ready();
+            self.is_leaving = is_evicted || self.draining.as_mut().poll(cx).is_ready();
+            if self.is_leaving && !self.is_idle() {
                 self.http2.graceful_shutdown();
                 cx.waker().wake_by_ref();
             }
+            if is_evicted && self.activity == Activity::Watching {
+                self.closing.cancel();
+            }
         }
-        if self.is_idle && (must_go || self.is_draining) {
+        if self.is_idle() && self.is_leaving {
             return Some(Close::Idle);
         }
         if self.timer.as_mut().poll(cx).is_ready() {
-            if self.is_idle {
+            if self.is_idle() {
                 return Some(Close::Idle);
             }
             self.sample();
-            self.relieve();
+            self.shared.relieve();
             self.set_timer();
             // Registers the new deadline.
             let _ = self.timer.as_mut().poll(cx);

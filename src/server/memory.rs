@@ -232,13 +232,28 @@ impl Usage {
         self.memory.subtract(before);
     }
 
+    /// Unread input that is charged.
+    pub(super) fn unread(&self) -> u64 {
+        self.unread.load(Relaxed)
+    }
+
     /// Ends the connection's part in the budget.
-    pub(super) fn close(&self) {
+    fn close(&self) {
         self.memory.connections().remove(&self.id);
         let unread = self.unread.swap(0, Relaxed);
         self.memory.subtract(unread);
         self.steady.fetch_sub(CONNECTION_BYTES, Relaxed);
         self.memory.subtract(CONNECTION_BYTES);
+    }
+}
+
+/// Ends the part of a connection in the budget when it is dropped.
+#[derive(Debug)]
+pub(super) struct OpenConnection(pub(super) Arc<Usage>);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }
 
@@ -315,7 +330,7 @@ mod tests {
         assert_eq!(memory.used(), CONNECTION_BYTES + 450);
         connection.sample(&mut UnreadFrames::default(), 7);
         assert_eq!(memory.used(), CONNECTION_BYTES + 400, "no stream holds anything unread");
-        connection.close();
+        drop(OpenConnection(connection));
         drop(part);
         assert_eq!(memory.used(), 0);
         assert_eq!(memory.take_peak(), CONNECTION_BYTES + 1050);

@@ -11,6 +11,7 @@ mod config;
 mod connection;
 mod cutoff;
 mod frames;
+mod handle;
 mod health;
 mod keepalive;
 mod log_limit;
@@ -23,6 +24,7 @@ pub(crate) mod socket;
 mod stream;
 mod system_memory;
 mod trim;
+mod write_stall;
 
 use std::future::Future;
 use std::io;
@@ -142,7 +144,7 @@ where
     let (shared, routes, paths, health) = parts(config, store);
     health.set_serving(true);
     let peer = SocketAddr::from(([127, 0, 0, 1], 0));
-    connection::serve(io, shared, routes, connection::Handle::new(peer)).await;
+    connection::serve(io, shared, routes, handle::Handle::new(peer)).await;
     paths.settled().await;
 }
 
@@ -165,6 +167,7 @@ async fn housekeeping(shared: &Shared) {
     loop {
         ticks.tick().await;
         shared.log.flush();
+        shared.relieve();
         if trimmer.is_due(&shared.memory) {
             // A panic in it is not possible, and nothing depends on it.
             let _ = tokio::task::spawn_blocking(trim::trim).await;

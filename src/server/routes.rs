@@ -19,6 +19,9 @@ pub(super) const AUXILIARY: [&str; 3] = [
     "grpc.reflection.v1alpha.ServerReflection",
 ];
 
+/// The path of the method of health that lasts as long as its client wants.
+pub(super) const HEALTH_WATCH: &str = "/grpc.health.v1.Health/Watch";
+
 /// Returns all services, and what sets their health.
 pub(super) fn routes(config: &Config, paths: PathService) -> (Routes, HealthReporter) {
     let limits = config.stream_limits();

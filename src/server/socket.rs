@@ -31,20 +31,23 @@ pub(crate) struct Socket<S> {
     /// What was read since the last time that a read was pending.
     burst_bytes: usize,
     frames: FrameCounter,
-    received: Arc<Received>,
+    traffic: Arc<Traffic>,
 }
 
-/// What has arrived on a socket so far.
+/// What has arrived on a socket and what was written to it so far.
 #[derive(Debug, Default)]
-pub(crate) struct Received {
+pub(crate) struct Traffic {
     bytes: AtomicU64,
     data_frames: AtomicU64,
+    written_bytes: AtomicU64,
+    /// The last write found no space in the buffers of the system.
+    is_write_blocked: AtomicBool,
     /// The last read was refused because the burst was over, not because nothing was there.
     has_paused: AtomicBool,
 }
 
-impl Received {
-    /// Bytes, without those of the connection preface.
+impl Traffic {
+    /// Bytes that arrived, without those of the connection preface.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes.load(Relaxed)
     }
@@ -52,6 +55,23 @@ impl Received {
     /// DATA frames whose header has arrived.
     pub(super) fn data_frames(&self) -> u64 {
         self.data_frames.load(Relaxed)
+    }
+
+    /// Bytes that were handed to the system.
+    pub(super) fn written_bytes(&self) -> u64 {
+        self.written_bytes.load(Relaxed)
+    }
+
+    /// Whether the client, or the network to it, takes no more bytes for now.
+    pub(super) fn is_write_blocked(&self) -> bool {
+        self.is_write_blocked.load(Relaxed)
+    }
+
+    fn wrote(&self, result: &Poll<io::Result<usize>>) {
+        self.is_write_blocked.store(result.is_pending(), Relaxed);
+        if let Poll::Ready(Ok(bytes)) = result {
+            self.written_bytes.store(self.written_bytes() + *bytes as u64, Relaxed);
+        }
     }
 
     /// Whether a burst ended since the last call.
@@ -73,14 +93,14 @@ impl<S> Socket<S> {
         let mut frames = FrameCounter::default();
         // The prefix may end within a frame.
         let data_frames = frames.count(prefix.get(PREFACE.len()..).unwrap_or_default());
-        let received = Arc::new(Received::default());
-        received.data_frames.store(data_frames, Relaxed);
-        Self { stream, prefix, burst_bytes: 0, frames, received }
+        let traffic = Arc::new(Traffic::default());
+        traffic.data_frames.store(data_frames, Relaxed);
+        Self { stream, prefix, burst_bytes: 0, frames, traffic }
     }
 
     /// The counters, which outlive the socket.
-    pub(super) fn received(&self) -> Arc<Received> {
-        Arc::clone(&self.received)
+    pub(super) fn traffic(&self) -> Arc<Traffic> {
+        Arc::clone(&self.traffic)
     }
 }
 
@@ -99,7 +119,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
         }
         if this.burst_bytes >= READ_BUDGET_BYTES {
             this.burst_bytes = 0;
-            this.received.has_paused.store(true, Relaxed);
+            this.traffic.has_paused.store(true, Relaxed);
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -109,10 +129,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
         this.burst_bytes = if result.is_pending() { 0 } else { this.burst_bytes + new.len() };
         if !new.is_empty() {
             // One task writes: a load and a store are enough.
-            let received = &this.received;
-            received.bytes.store(received.bytes() + new.len() as u64, Relaxed);
+            let traffic = &this.traffic;
+            traffic.bytes.store(traffic.bytes() + new.len() as u64, Relaxed);
             let data_frames = this.frames.count(new);
-            received.data_frames.store(received.data_frames() + data_frames, Relaxed);
+            traffic.data_frames.store(traffic.data_frames() + data_frames, Relaxed);
         }
         result
     }
@@ -124,7 +144,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, buf)
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.stream).poll_write(cx, buf);
+        this.traffic.wrote(&result);
+        result
     }
 
     fn poll_write_vectored(
@@ -132,7 +155,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, bufs)
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
+        this.traffic.wrote(&result);
+        result
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -168,7 +194,7 @@ mod tests {
         let mut socket = Socket::with_prefix(server, prefix);
         let mut bytes = vec![0; PREFACE.len() + settings.len() + 2 * data.len()];
         tokio::io::AsyncReadExt::read_exact(&mut socket, &mut bytes).await.unwrap();
-        assert_eq!(socket.received().data_frames(), 2);
+        assert_eq!(socket.traffic().data_frames(), 2);
     }
 
     #[tokio::test]
@@ -203,7 +229,7 @@ mod tests {
         })
         .await;
         assert_eq!(read, 3 + BYTES);
-        assert_eq!(socket.received().bytes(), BYTES as u64);
+        assert_eq!(socket.traffic().bytes(), BYTES as u64);
         assert!(longest < READ_BUDGET_BYTES + space.len(), "{longest}");
         client.await.unwrap();
     }

@@ -44,6 +44,22 @@ impl CreationLimit {
         f64::from(self.per_minute) * BURST_MINUTES
     }
 
+    /// Forgets peers if there are too many to remember another one.
+    fn make_room(&self, peers: &mut HashMap<IpAddr, Bucket>, peer: IpAddr, now: Instant) {
+        if peers.len() < PEERS_MAX || peers.contains_key(&peer) {
+            return;
+        }
+        let burst = self.burst();
+        peers.retain(|_, bucket| self.filled(*bucket, now) < burst);
+        if peers.len() >= PEERS_MAX {
+            let fullest = peers
+                .iter()
+                .max_by(|a, b| self.filled(*a.1, now).total_cmp(&self.filled(*b.1, now)))
+                .map(|(&peer, _)| peer);
+            fullest.and_then(|peer| peers.remove(&peer));
+        }
+    }
+
     fn filled(&self, bucket: Bucket, now: Instant) -> f64 {
         let minutes = now.saturating_duration_since(bucket.filled_at).as_secs_f64() / 60.0;
         (bucket.tokens + f64::from(self.per_minute) * minutes).min(self.burst())
@@ -58,38 +74,51 @@ pub struct Creations {
 }
 
 impl Creations {
-    /// Whether the peer may create a recording now.
-    pub(super) fn may_create(&self) -> bool {
-        let peers = self.limit.peers();
-        let now = Instant::now();
-        peers.get(&self.peer).is_none_or(|&bucket| self.limit.filled(bucket, now) >= 1.0)
-    }
-
-    /// Notes that it created one.
-    pub(super) fn created(&self) {
+    /// Takes the right to create one recording, or returns `None` if the peer has none left. It is given back when
+    /// the reservation is dropped before [`Reservation::keep`].
+    pub(super) fn reserve(&self) -> Option<Reservation> {
         let limit = &self.limit;
         let mut peers = limit.peers();
         let now = Instant::now();
-        if peers.len() >= PEERS_MAX && !peers.contains_key(&self.peer) {
-            let burst = limit.burst();
-            peers.retain(|_, bucket| limit.filled(*bucket, now) < burst);
-            if peers.len() >= PEERS_MAX {
-                let fullest = peers
-                    .iter()
-                    .max_by(|a, b| limit.filled(*a.1, now).total_cmp(&limit.filled(*b.1, now)))
-                    .map(|(&peer, _)| peer);
-                fullest.and_then(|peer| peers.remove(&peer));
-            }
-        }
+        limit.make_room(&mut peers, self.peer, now);
         let full = Bucket { tokens: limit.burst(), filled_at: now };
         let bucket = peers.entry(self.peer).or_insert(full);
-        bucket.tokens = (limit.filled(*bucket, now) - 1.0).max(0.0);
-        bucket.filled_at = now;
+        let tokens = limit.filled(*bucket, now);
+        *bucket =
+            Bucket { tokens: if tokens < 1.0 { tokens } else { tokens - 1.0 }, filled_at: now };
+        (tokens >= 1.0).then(|| Reservation { creations: self.clone(), is_kept: false })
     }
 
     /// The limit, for messages.
     pub(super) fn per_minute(&self) -> u32 {
         self.limit.per_minute
+    }
+}
+
+/// The right to create one recording.
+#[derive(Debug)]
+pub(super) struct Reservation {
+    creations: Creations,
+    is_kept: bool,
+}
+
+impl Reservation {
+    /// The recording was created.
+    pub(super) fn keep(mut self) {
+        self.is_kept = true;
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if self.is_kept {
+            return;
+        }
+        let limit = &self.creations.limit;
+        // A peer that was forgotten meanwhile has a full bucket.
+        if let Some(bucket) = limit.peers().get_mut(&self.creations.peer) {
+            bucket.tokens = (bucket.tokens + 1.0).min(limit.burst());
+        }
     }
 }
 
@@ -107,30 +136,30 @@ mod tests {
     async fn a_peer_creates_a_burst_and_then_at_its_rate() {
         let limit = CreationLimit::new(60);
         let (one, other) = (limit.of_peer(peer(1)), limit.of_peer(peer(2)));
-        let create = |creations: &Creations| {
-            let may = creations.may_create();
-            if may {
-                creations.created();
-            }
-            may
-        };
+        let create = |creations: &Creations| creations.reserve().map(Reservation::keep).is_some();
         assert_eq!((0..1000).filter(|_| create(&one)).count(), 120);
         assert!(create(&other), "another peer has a bucket of its own");
         tokio::time::advance(Duration::from_secs(10)).await;
         assert_eq!((0..1000).filter(|_| create(&one)).count(), 10);
+        // Reservations count while they are held, and come back when they are dropped.
+        tokio::time::advance(Duration::from_secs(3)).await;
+        let held: Vec<_> = (0..5).map(|_| one.reserve()).collect();
+        assert_eq!(held.iter().filter(|held| held.is_some()).count(), 3);
+        drop(held);
+        assert_eq!((0..1000).filter(|_| create(&one)).count(), 3);
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_number_of_remembered_peers_is_bounded_and_a_busy_one_is_not_forgotten() {
         let limit = CreationLimit::new(10);
         let busy = limit.of_peer(peer(0));
-        while busy.may_create() {
-            busy.created();
+        while let Some(reservation) = busy.reserve() {
+            reservation.keep();
         }
         for index in 1..=PEERS_MAX as u32 {
-            limit.of_peer(peer(index)).created();
+            limit.of_peer(peer(index)).reserve().unwrap().keep();
         }
         assert_eq!(limit.peers().len(), PEERS_MAX);
-        assert!(!busy.may_create());
+        assert!(busy.reserve().is_none());
     }
 }

@@ -158,6 +158,11 @@ pub enum RpcError {
         "the server has no memory left for another stream of this connection; try again later, with fewer streams at a time"
     )]
     Overloaded,
+    /// The server closes the connection to make space for other clients.
+    #[error(
+        "the server has closed this connection, which only watched, to make space for others; call again"
+    )]
+    Evicted,
     /// The headers of the request are too long.
     #[error(
         "the metadata have {metadata_bytes} bytes, more than the {metadata_bytes_max} allowed (32 of them per field)"
@@ -310,6 +315,7 @@ impl RpcError {
             Self::Deadline { .. } => (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
             Self::Idle { .. } => (Code::DeadlineExceeded, "STREAM_IDLE"),
             Self::Unread { .. } => (Code::DeadlineExceeded, "REPLY_UNREAD"),
+            Self::Evicted => (Code::Unavailable, "CONNECTION_EVICTED"),
             Self::Overloaded => (Code::ResourceExhausted, "SERVER_MEMORY"),
             Self::MetadataTooLarge { .. } => (Code::ResourceExhausted, "METADATA_TOO_LARGE"),
             Self::CreationRate { .. } => (Code::ResourceExhausted, "CREATION_RATE"),

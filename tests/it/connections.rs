@@ -396,3 +396,133 @@ async fn health_answers_for_unknown_services_as_specified_and_its_watches_last()
     drop((raw, health, known, unknown));
     server.stopped().await;
 }
+
+#[tokio::test]
+async fn a_client_that_does_not_read_its_socket_is_closed() {
+    let server = Server::with(|config| config.stream_idle_time = Duration::from_millis(100)).await;
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(2048).unwrap();
+    let mut raw = socket.connect(server.address).await.unwrap();
+    // Settings and a window that hold back nothing: only the socket is in the way.
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    bytes.extend([0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0x7f, 0xff, 0xff, 0xff]);
+    bytes.extend([0, 0, 4, 8, 0, 0, 0, 0, 0, 0x7f, 0xff, 0, 0]);
+    raw.write_all(&bytes).await.unwrap();
+    // Each answer has the descriptors of a service, some kilobytes.
+    let symbol = b"waywiser.v1.PathService";
+    let message = frame(&[&[0x22, symbol.len() as u8], &symbol[..]].concat());
+    let mut stream = 1_u32;
+    let error = loop {
+        let mut call =
+            literal_headers(stream, "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo");
+        call.extend([0, 0, message.len() as u8, 0, 1]);
+        call.extend(stream.to_be_bytes());
+        call.extend(&message);
+        // Before it is closed, the server may stop reading.
+        if let Err(error) = raw.write_all(&call).await {
+            break error;
+        }
+        stream += 2;
+    };
+    assert_ne!(error.kind(), std::io::ErrorKind::TimedOut);
+    server.assert_well().await;
+}
+
+/// A HEADERS frame of a gRPC call, all fields as literals.
+fn literal_headers(stream: u32, path: &str) -> Vec<u8> {
+    let mut block = Vec::new();
+    for (name, value) in [
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":path", path),
+        (":authority", "localhost"),
+        ("content-type", "application/grpc"),
+    ] {
+        block.push(0);
+        for text in [name, value] {
+            block.push(text.len() as u8);
+            block.extend(text.as_bytes());
+        }
+    }
+    let mut bytes = vec![0, 0, block.len() as u8, 1, 4];
+    bytes.extend(stream.to_be_bytes());
+    bytes.extend(block);
+    bytes
+}
+
+#[tokio::test]
+async fn input_that_was_read_is_not_charged_to_idle_connections() {
+    // Less than the clients send together.
+    let server = Server::with(|config| config.memory_bytes_max = Some(2 << 20)).await;
+    let points = frames(&[(1, 1); 10_000]);
+    let mut clients = Vec::new();
+    for _ in 0..20 {
+        let mut raw = Raw::connect(server.address).await;
+        let mut call = raw.call(PATH_LENGTH);
+        assert!(call.send_within_window(points.clone()).await);
+        call.close();
+        assert_eq!(call.answer().await.unwrap().code, Code::Ok);
+        clients.push(raw);
+    }
+    for raw in &mut clients {
+        let mut call = raw.call(PATH_LENGTH);
+        call.close();
+        assert_eq!(call.answer().await.unwrap().code, Code::Ok);
+    }
+}
+
+#[tokio::test]
+async fn connections_that_only_watch_make_room_when_none_is_idle() {
+    let server = Server::with(|config| {
+        config.connections_max = 2;
+        config.connections_per_peer_max = 2;
+    })
+    .await;
+    let mut health = HealthClient::new(server.channel().await);
+    let mut first = health.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+    first.message().await.unwrap();
+    let mut paths = server.paths().await;
+    let watch = pb::WatchPathRequest { name: "paths/none".into(), allow_missing: true };
+    let mut second = paths.watch_path(watch).await.unwrap().into_inner();
+    server.assert_well().await;
+    let status = first.message().await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    assert!(status.message().contains("which only watched"), "{}", status.message());
+    // The other one still waits.
+    let next = futures::FutureExt::now_or_never(second.message());
+    assert!(next.is_none());
+}
+
+#[tokio::test]
+async fn streams_that_open_at_the_same_time_share_the_limit_on_new_recordings() {
+    let server = Server::with(|config| config.creations_per_minute = 1).await;
+    let paths = server.paths().await;
+    let record = |index: usize| {
+        let mut paths = paths.clone();
+        let message = pb::RecordPathRequest {
+            name: format!("paths/new-{index}"),
+            points: vec![pb::Point::default()],
+            ..Default::default()
+        };
+        async move { paths.record_path(tokio_stream::iter([message])).await.map(drop) }
+    };
+    let outcomes = futures::future::join_all((0..100).map(record)).await;
+    let refused: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
+    assert_eq!(refused.len(), 98, "two minutes' worth are created");
+    for status in refused {
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        let info = tonic_types::StatusExt::get_details_error_info(status).unwrap();
+        assert_eq!(info.reason, "CREATION_RATE");
+    }
+    // A recording that exists is opened all the same.
+    let created = outcomes.iter().position(Result::is_ok).unwrap();
+    let message = pb::RecordPathRequest {
+        name: format!("paths/new-{created}"),
+        write_offset: Some(1),
+        points: vec![pb::Point::default()],
+        ..Default::default()
+    };
+    let mut paths = server.paths().await;
+    let reply = paths.record_path(tokio_stream::iter([message])).await.unwrap().into_inner();
+    assert_eq!(reply.committed_points, 2);
+}

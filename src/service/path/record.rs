@@ -99,8 +99,9 @@ impl Target {
                 _ => {}
             }
         }
-        if let Some(creations) = opener.creations
-            && !creations.may_create()
+        // Taken before the recording is opened, so that streams that open at the same time count as well.
+        let reservation = opener.creations.and_then(Creations::reserve);
+        if let (Some(creations), None) = (opener.creations, &reservation)
             && shared.stored(&name).await?.is_none()
         {
             let per_minute = creations.per_minute();
@@ -114,10 +115,10 @@ impl Target {
             }
         };
         let is_new = |recording: &mut Recording| recording.create_unix_ms() >= opened_unix_ms;
-        if let Some(creations) = opener.creations
+        if let Some(reservation) = reservation
             && live.recording().is_some_and(is_new)
         {
-            creations.created();
+            reservation.keep();
         }
         let options = live.recording().map(|recording| *recording.measurement().options());
         let options = options.unwrap_or_else(|| Options::new(Metric::Geodesic));
