@@ -65,7 +65,11 @@ impl CheckpointStore for Away {
 
     fn commit(&self, _: PathName, _: Guard, _: Checkpoint) -> StoreFuture<'_, ()> {
         self.commits.fetch_add(1, Ordering::Relaxed);
-        Box::pin(async { Err(StoreError::Unavailable("it is away".into())) })
+        Box::pin(async {
+            // So that the time limit of a settling writer is seen.
+            tokio::task::yield_now().await;
+            Err(StoreError::Unavailable("it is away".into()))
+        })
     }
 
     fn load(&self, name: PathName) -> StoreFuture<'_, Option<Checkpoint>> {

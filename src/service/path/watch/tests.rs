@@ -177,6 +177,28 @@ async fn a_load_that_finds_nothing_reports_a_removal_that_was_not_reported() {
 }
 
 #[tokio::test]
+async fn a_deletion_is_reported_also_if_its_caller_stops_waiting() {
+    for is_dropped in [false, true] {
+        let shared = shared();
+        open(&shared).await;
+        let mut watcher = watch(&shared, false).await;
+        assert_eq!(ready(&mut watcher), ["0", "open"]);
+        let target = name();
+        let mut deletion = Box::pin(shared.delete(&target));
+        match is_dropped {
+            // It asks, and is dropped before the answer.
+            true => assert!((&mut deletion).now_or_never().is_none()),
+            false => assert_eq!((&mut deletion).await, Ok(true)),
+        }
+        drop(deletion);
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(ready(&mut watcher), ["NOT_FOUND", "end"]);
+    }
+}
+
+#[tokio::test]
 async fn a_report_from_before_the_watcher_does_not_revive_a_removed_recording() {
     let shared = shared();
     let opened = open(&shared).await;
