@@ -127,7 +127,7 @@ async fn a_server_that_is_not_there_or_another_one_is_told() {
     }
     let (code, out, complaints) = run_beside(&["measure", "--server", &address, legs]).await;
     other.abort();
-    assert_eq!((code, &*out), (Some(1), ""));
+    assert_eq!((code, &*out), (Some(1), ""), "{complaints}");
     let expected = "does not know waywiser.v1.PathService/MeasurePaths; use a newer one";
     assert!(complaints.contains(expected), "{complaints}");
     assert_eq!(complaints.lines().count(), 1, "{complaints}");

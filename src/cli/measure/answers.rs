@@ -109,7 +109,22 @@ async fn collect<W: Write>(
             },
         };
         let (path_id, number, name) = match ticket {
-            None => return Ok(end),
+            None => {
+                // The reader stops before the last file when the call has failed; this waits for the error.
+                while end.is_none() && standing.ended < names.len() {
+                    let answer = tokio::select! {
+                        biased;
+                        answer = answers.next() => answer,
+                        () = &mut stalled => Some(Err(ClientError::Silent)),
+                    };
+                    match answer {
+                        Some(Ok(_)) => {}
+                        Some(Err(error)) => end = Some(error),
+                        None => break,
+                    }
+                }
+                return Ok(end);
+            }
             Some(Ticket::Track { path_id, number, name }) => (path_id, number, name),
             Some(Ticket::Left { path_id }) => {
                 // Its answer comes before that of the next track, if there is one.

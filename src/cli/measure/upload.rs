@@ -96,6 +96,10 @@ fn read(
             Err(error) => Err(error),
         };
         let Tracks { remarks, refusal, begun, .. } = tracks;
+        if outcome.is_err() && refusal.is_none() && parts.is_closed() {
+            // The call has ended, which is why reading stopped. Its error is reported, not one of the file.
+            return Err(SinkError::Stop);
+        }
         for remark in remarks {
             sender.ticket(Ticket::Remark(remark))?;
         }

@@ -147,7 +147,7 @@ async fn an_end_before_the_last_answer_is_a_loss() {
     // The reader stopped by itself.
     let (_, _, complaints) = run(
         vec![broken()],
-        vec![Step { tickets: vec![], closes: true, answer: Some(answer("1")) }],
+        vec![Step { tickets: vec![], closes: true, answer: Some(answer("1")) }, end(vec![], false)],
     )
     .await;
     let unread = "error: the files were not read to the end\n";

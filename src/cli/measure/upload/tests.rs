@@ -116,3 +116,20 @@ fn fixes_that_were_sent_are_not_held() {
         assert!(tracks.held < PART_FIXES && tracks.tracks[0].fixes.len() < PART_FIXES);
     });
 }
+
+#[tokio::test]
+async fn a_file_is_not_broken_because_the_call_has_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("walk.csv");
+    std::fs::write(&path, "x,y\n0,0\n3,4\n").unwrap();
+    let (options, progress) = (Options::new(Metric::Planar), Arc::new(Progress::hidden()));
+    let read_options = ReadOptions { space: Space::Planar, ..Default::default() };
+    let files = vec![(path, "walk.csv".to_owned())];
+    let files = Files { files, options, read_options, progress, flow: Arc::default() };
+    let (parts, received) = mpsc::channel(1);
+    drop(received);
+    let (tickets, mut received_tickets) = mpsc::channel(TICKETS_MAX);
+    let reader = thread::spawn(move || read(&files, &parts, &tickets, io::empty()));
+    assert!(matches!(reader.join().unwrap(), Err(SinkError::Stop)));
+    assert_eq!(received_tickets.try_recv().ok(), None);
+}
