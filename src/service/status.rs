@@ -381,8 +381,8 @@ fn pair(key: &str, value: u64) -> HashMap<String, String> {
     HashMap::from([(key.to_owned(), value.to_string())])
 }
 
-/// The field that a recording error is about, and which message has it, as ErrorInfo metadata. `None` if the
-/// request is valid and only does not fit the recording.
+/// The field that a recording error is about, and the position of its message, as ErrorInfo metadata. `None` if
+/// the request is valid and only does not fit the recording.
 fn fault(error: &RecordingError) -> Option<(&'static str, &'static str, u64)> {
     match error {
         RecordingError::AfterEnd { point_count, .. } => Some(("points", "offset", *point_count)),
