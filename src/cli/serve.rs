@@ -1,4 +1,4 @@
-//! `waywiser serve`: the server until a signal says otherwise.
+//! `waywiser serve`: runs the server until a signal stops it.
 
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, ToSocketAddrs as _};
@@ -20,18 +20,18 @@ use crate::telemetry::{self, LogFormat};
 /// computePathLength), routeguide.RouteGuide (RecordRoute), grpc.health.v1.Health, and server
 /// reflection.
 ///
-/// Paths that clients record by name are kept on disk and survive the server, also one that was
-/// killed; one process at a time has a directory.
+/// Paths that clients record by name are stored on disk. They survive a restart, also after the process
+/// was killed. Only one process at a time can use a directory.
 ///
-/// Once it accepts connections it prints one line on standard output, "listening on ADDRESS"; the
-/// log goes to standard error, one line a stream. There is no TLS: keep it on a trusted network or
-/// behind a proxy that has it.
+/// Once it accepts connections it prints one line on standard output, "listening on ADDRESS". The
+/// log is written to standard error, one line per stream. There is no TLS: run it on a trusted network or
+/// behind a proxy that terminates TLS.
 ///
-/// When it ends, the log tells what was committed: how many commits, transactions and syncs of the
-/// disk, and how long a commit took.
+/// At exit it logs the number of commits, transactions and disk syncs, and how long a commit took.
 ///
-/// The first signal drains: health answers NOT_SERVING, nothing new is taken, open streams may go
-/// on for the drain time and are then told UNAVAILABLE. The second ends the process at once.
+/// The first of these signals, SIGHUP included, drains: health answers NOT_SERVING, no new connection or
+/// stream is accepted, and connections without streams are closed at once. Open streams may continue for
+/// the drain time and then end with UNAVAILABLE. The second signal ends the process at once.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct ServeArgs {
@@ -47,7 +47,7 @@ pub(super) struct ServeArgs {
     #[arg(long, value_enum, default_value_t = Format::Text)]
     log_format: Format,
 
-    /// What is logged, as RUST_LOG has it: info, debug, waywiser=trace,h2=debug, ...
+    /// What is logged, in the syntax of RUST_LOG: info, debug, waywiser=trace,h2=debug, ...
     #[arg(long, value_name = "FILTER", env = "RUST_LOG", default_value = "info")]
     log: String,
 
@@ -157,7 +157,7 @@ struct LimitArgs {
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "7d")]
     retention: Duration,
 
-    /// How long open streams may go on after the signal to stop
+    /// How long open streams may continue after the signal to stop
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "10s")]
     drain_time: Duration,
 }
@@ -194,7 +194,7 @@ fn threads(text: &str) -> Result<usize, String> {
     }
 }
 
-/// A time as the command line has it.
+/// Parses a time option.
 pub(super) fn time(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| format!("{error}; a time looks like 30s or 5m"))
 }
@@ -283,7 +283,7 @@ pub(super) fn run(args: &ServeArgs) -> io::Result<Outcome> {
     if args.threads > 0 {
         runtime.worker_threads(args.threads);
     }
-    // A busy connection never lets its thread sleep; sockets and timers are looked at all the same.
+    // A busy connection never lets its thread sleep; this makes the thread check sockets and timers regardless.
     runtime.event_interval(EVENT_INTERVAL);
     let runtime = match runtime.enable_all().build() {
         Ok(runtime) => runtime,
@@ -299,7 +299,7 @@ pub(super) fn run(args: &ServeArgs) -> io::Result<Outcome> {
         Err(error) => return complain(format_args!("{error}")),
     };
     let outcome = runtime.block_on(serve(listener, config, store));
-    // Whatever a handler still does finds nobody to tell.
+    // Handlers that still run have no receiver for their results.
     runtime.shutdown_background();
     if let Some(logged) = logged {
         logged.log();
@@ -307,7 +307,7 @@ pub(super) fn run(args: &ServeArgs) -> io::Result<Outcome> {
     outcome
 }
 
-/// Listens, or tells why not and what to do.
+/// Listens, or returns why that failed and what to do.
 async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
     TcpListener::bind(address).await.map_err(|error| {
         let advice = match error.kind() {
@@ -327,13 +327,13 @@ async fn serve(
     config: Config,
     store: Arc<dyn CheckpointStore>,
 ) -> io::Result<Outcome> {
-    // Before the line that says so: whoever reads it may send a signal at once.
+    // Before the line is printed: its reader may send a signal at once.
     let signals = match Signals::listen() {
         Ok(signals) => signals,
         Err(error) => return complain(format_args!("signals cannot be received: {error}")),
     };
     let mut stdout = io::stdout();
-    // Whoever started the server may not want to know.
+    // Standard output may be closed; the server runs without it.
     let _ = writeln!(stdout, "listening on {}", listener.local_addr()?);
     let _ = stdout.flush();
     match server::run(listener, config, store, signals.first()).await {

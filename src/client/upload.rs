@@ -185,8 +185,9 @@ mod tests {
         for layout in [Layout::Rows, Layout::Columns] {
             let messages = messages(form(layout).recording(fixes(9), usize::MAX).unwrap());
             assert_eq!(messages.iter().flat_map(read).collect::<Vec<_>>(), expected);
-            let told: Vec<_> = messages.iter().map(|m| (m.write_offset, m.finish_write)).collect();
-            assert_eq!(told, [(Some(0), false), (Some(4), false), (Some(8), true)]);
+            let fields: Vec<_> =
+                messages.iter().map(|m| (m.write_offset, m.finish_write)).collect();
+            assert_eq!(fields, [(Some(0), false), (Some(4), false), (Some(8), true)]);
             for message in &messages {
                 assert_eq!((&*message.name, message.options), ("", None));
                 assert_eq!(message.columns.is_some(), layout == Layout::Columns);

@@ -329,7 +329,7 @@ impl<R: BufRead> Read for Placed<R> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{error, told};
+    use super::super::tests::{error, texts};
 
     #[test]
     fn tracks_and_routes_are_told_and_waypoints_are_not() {
@@ -340,7 +340,7 @@ mod tests {
                 <trkpt lon='13.6' lat='46.5'/>
             </trkseg><trkseg/></trk>
             <rte><rtept lat="1" lon="2"/><name>late</name></rte></gpx>"#;
-        insta::assert_snapshot!(told(file), @r#"
+        insta::assert_snapshot!(texts(file), @r#"
         track / (13.5 46.5 z1) (13.6 46.5) / = "Mountain & <Valley>č"
         track / (2 1) = "late"
         "#);
@@ -354,7 +354,7 @@ mod tests {
             <trkpt lat="1" lon="2"><ele/><time>0001-01-01T00:00:00Z</time><hdop>3</hdop></trkpt>
             <trkpt lat="1" lon="2"><extensions><ele>9</ele></extensions></trkpt>
             </trkseg></trk></gpx>"#;
-        insta::assert_snapshot!(told(file), @"track / (2 1 z37.4 t1.5) (2 1 z0 t2) (2 1) (2 1) = none");
+        insta::assert_snapshot!(texts(file), @"track / (2 1 z37.4 t1.5) (2 1 z0 t2) (2 1) (2 1) = none");
         let point = |inside: &str| {
             error(format!("<gpx><trk><trkseg>\n<trkpt lat='1' lon='2'>{inside}</trkpt>").as_bytes())
         };
@@ -369,7 +369,7 @@ mod tests {
         let file = r#"<g:gpx xmlns:g="http://www.topografix.com/GPX/1/1"><g:trk><g:trkseg>
             <g:trkpt lat="1" lon="2"><g:extensions><trkpt lat="99" lon="0"/></g:extensions></g:trkpt>
             </g:trkseg><g:extensions><x:name xmlns:x="x">no</x:name></g:extensions></g:trk></g:gpx>"#;
-        insta::assert_snapshot!(told(file), @"track / (2 1) = none");
+        insta::assert_snapshot!(texts(file), @"track / (2 1) = none");
     }
 
     #[test]
@@ -402,6 +402,6 @@ mod tests {
         insta::assert_snapshot!(error(format!("<gpx>{}", "<a>".repeat(200)).as_bytes()), @"1:387: elements are nested more than 128 deep or have names of more than 1024 bytes; this is not a GPX file anybody needs");
         assert!(error(format!("<gpx><{}>", &long[..2000]).as_bytes()).contains("1024 bytes"));
         let name = format!("<gpx><trk><name>{long:.3000}</name></trk></gpx>");
-        assert!(told(&name).len() < 1100);
+        assert!(texts(&name).len() < 1100);
     }
 }

@@ -1,12 +1,11 @@
-//! What all readers have in common: a sink that writes down what it is told, and that no input
-//! whatever makes them panic.
+//! Tests of all readers: a sink that records what it receives, and that no input makes them panic.
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::measure::{PathError, SumOverflow};
 
-/// Writes down what it is told, a line a track.
+/// Records what it receives, one line per track.
 #[derive(Default)]
 pub(super) struct Notes {
     pub(super) tracks: Vec<String>,
@@ -34,15 +33,15 @@ impl TrackSink for Notes {
 
     fn fix(&mut self, fix: Fix) -> Result<(), SinkError> {
         fix.checked(Space::Geographic)?;
-        let mut told = format!(" ({} {}", fix.x, fix.y);
+        let mut text = format!(" ({} {}", fix.x, fix.y);
         for (name, value) in [
             ("z", fix.z.map(|z| z.to_string())),
             ("t", fix.unix_ns.map(|unix_ns| (unix_ns as f64 / 1e9).to_string())),
             ("a", fix.accuracy_m.map(|accuracy_m| accuracy_m.to_string())),
         ] {
-            told += &value.map_or(String::new(), |value| format!(" {name}{value}"));
+            text += &value.map_or(String::new(), |value| format!(" {name}{value}"));
         }
-        self.tracks[self.current] += &told;
+        self.tracks[self.current] += &text;
         self.tracks[self.current] += ")";
         Ok(())
     }
@@ -58,14 +57,14 @@ impl TrackSink for Notes {
     }
 }
 
-pub(super) fn told_with(file: &str, options: &ReadOptions) -> String {
+pub(super) fn texts_with(file: &str, options: &ReadOptions) -> String {
     let mut notes = Notes::default();
     read(file.as_bytes(), options, &mut notes).unwrap();
     notes.ended.concat()
 }
 
-pub(super) fn told(file: &str) -> String {
-    told_with(file, &ReadOptions::default())
+pub(super) fn texts(file: &str) -> String {
+    texts_with(file, &ReadOptions::default())
 }
 
 pub(super) fn error_with(file: &[u8], options: &ReadOptions) -> String {
@@ -257,8 +256,8 @@ proptest! {
         let by_part =
             ReadOptions { segment_column: Some("part".to_owned()), ..Default::default() };
 
-        prop_assert_eq!(&told(&gpx), &expected);
-        prop_assert_eq!(&told(&geojson.to_string()), &expected);
-        prop_assert_eq!(&told_with(&csv, &by_part), &expected);
+        prop_assert_eq!(&texts(&gpx), &expected);
+        prop_assert_eq!(&texts(&geojson.to_string()), &expected);
+        prop_assert_eq!(&texts_with(&csv, &by_part), &expected);
     }
 }

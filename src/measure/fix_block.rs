@@ -13,6 +13,7 @@ use super::path::PathError;
 use super::point::PointError;
 use super::profile::Known;
 use super::scale::Scale;
+use super::starts::Starts;
 
 /// A run of up to [`FixBlock::CAPACITY`] fixes of one space, as columns.
 ///
@@ -431,35 +432,5 @@ impl Extras {
         if self.has_accuracy {
             self.accuracy_m[range].fill(f64::NAN);
         }
-    }
-}
-
-/// A set of indices of a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Starts([u64; Block::CAPACITY / 64]);
-
-impl Starts {
-    pub(super) const NONE: Self = Self([0; Block::CAPACITY / 64]);
-
-    fn insert(&mut self, index: usize) {
-        self.0[index / 64] |= 1 << (index % 64);
-    }
-
-    /// Takes out all indices from `len` on.
-    fn truncate(&mut self, len: usize) {
-        for (word, bits) in self.0.iter_mut().zip((0..).step_by(64)) {
-            let kept = len.saturating_sub(bits).min(64);
-            *word &= u64::MAX.checked_shr(64 - kept as u32).unwrap_or(0);
-        }
-    }
-
-    #[inline]
-    pub(super) fn contains(&self, index: usize) -> bool {
-        self.0[index / 64] >> (index % 64) & 1 == 1
-    }
-
-    #[inline]
-    pub(super) fn is_empty(&self) -> bool {
-        *self == Self::NONE
     }
 }

@@ -26,6 +26,7 @@ mod point;
 mod policy;
 mod profile;
 mod scale;
+mod starts;
 mod sum;
 mod summary;
 mod totals;

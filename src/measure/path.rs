@@ -4,10 +4,10 @@
 use super::block::Block;
 use super::bounds::{Bounds, Extent};
 use super::cost::{self, Cost};
-use super::fix_block::Starts;
 use super::level::Level;
 use super::metric::Metric;
 use super::point::{Point, Space};
+use super::starts::Starts;
 use super::sum::{ExactSum, SumOverflow};
 
 /// The running measurement of one path.

@@ -130,7 +130,7 @@ impl Connections {
         }
     }
 
-    /// Sees to it that another connection of a peer fits into the limits.
+    /// Makes space for another connection of a peer.
     ///
     /// # Errors
     /// The limit that is reached by connections none of which is idle.
@@ -236,7 +236,7 @@ mod tests {
     use super::*;
     use crate::server::Config;
 
-    /// A listener that fails in these ways, then accepts one connection, then is beyond use.
+    /// A listener that fails in these ways, then accepts one connection, then becomes unusable.
     struct Failing {
         errors: Mutex<Vec<i32>>,
         accepted: Mutex<Option<DuplexStream>>,
@@ -298,7 +298,7 @@ mod tests {
         assert_eq!(evicted(&connections).len(), 1);
         take(&mut connections, peer(2, 5));
         assert_eq!(evicted(&connections).len(), 1);
-        // At the limit for all, the longest idle one goes, whoever has it.
+        // At the limit for all, the longest idle one is closed, whatever its peer.
         take(&mut connections, peer(3, 6));
         assert_eq!(evicted(&connections).len(), 2);
         assert!(!evicted(&connections).contains(&6));

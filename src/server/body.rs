@@ -46,7 +46,7 @@ impl Input {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Bytes that nothing was made of yet, and how many DATA frames have been read.
+    /// Bytes that were received and not processed, and the number of DATA frames that have been read.
     pub(super) fn unread(&self) -> (u64, u64) {
         let mut state = self.state();
         let unread = state.stream.flow_control().used_capacity() as u64;

@@ -226,7 +226,7 @@ fn header_list_bytes(headers: &HeaderMap) -> usize {
     fields.map(|(name, value)| name.as_str().len() + value.len() + OVERHEAD_BYTES).sum()
 }
 
-/// What the log says of a call, once, when the last of it is gone.
+/// The log line of a call, written when the call ends.
 struct Record {
     span: Span,
     shared: Arc<Shared>,

@@ -224,7 +224,7 @@ impl Config {
         }
         if self.drain_time < DRAIN_TIME_MIN {
             let value = readable(self.drain_time);
-            let bounds = "at least 100 ms, or nobody could be told";
+            let bounds = "at least 100 ms, so that open streams can receive their status";
             return Err(ConfigError { setting: "drain_time", value, bounds });
         }
         Ok(())
@@ -270,8 +270,8 @@ mod tests {
     fn a_time_is_told_as_a_person_writes_it() {
         let day = 86_400;
         let times = [(0, 0), (400 * day, 0), (day + 3600, 0), (90, 0), (60, 0), (0, 50_000_000)];
-        let told = times.map(|(s, ns)| readable(Duration::new(s, ns)));
-        assert_eq!(told, ["0 s", "400 d", "25 h", "90 s", "1 min", "50 ms"]);
+        let texts = times.map(|(s, ns)| readable(Duration::new(s, ns)));
+        assert_eq!(texts, ["0 s", "400 d", "25 h", "90 s", "1 min", "50 ms"]);
         assert_eq!(readable(Duration::from_nanos(1_001)), "1001 ns");
     }
 }

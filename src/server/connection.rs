@@ -213,7 +213,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Driver<S> {
         self.handle.set_activity(Activity::Idle);
         let result = poll_fn(|cx| self.poll(cx)).await;
         self.log_end(result);
-        // Streams notice the end of their connection by themselves, and say in the log how far they were.
+        // Streams notice the end of their connection by themselves, and log their point counts.
         if !matches!(self.close, Some(Close::Memory)) {
             let streams = &mut self.streams;
             let all_ended = async { while streams.join_next().await.is_some() {} };
@@ -238,7 +238,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Driver<S> {
                 Close::Memory | Close::Resets => Reason::ENHANCE_YOUR_CALM,
             };
             if close == Close::Memory {
-                // What they hold is wanted now.
+                // Frees the memory of its streams.
                 self.streams.abort_all();
             }
             self.http2.abrupt_shutdown(reason);

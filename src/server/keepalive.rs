@@ -34,7 +34,7 @@ enum State {
 }
 
 impl Keepalive {
-    /// Without `ping_pong` the client counts as alive for ever.
+    /// Without `ping_pong` the client is never pinged.
     pub(super) fn new(ping_pong: Option<PingPong>, interval: Duration, timeout: Duration) -> Self {
         let timer = Box::pin(sleep(interval));
         Self { ping_pong, interval, timeout, timer, state: State::Waiting, received_bytes: 0 }

@@ -1,4 +1,4 @@
-//! A rate limit on log lines that clients cause, each kind by itself.
+//! A rate limit on log lines that clients cause, separate for each kind.
 //!
 //! Legal requests can cause megabytes of log a second. Each kind of line has a token bucket; the next line of the
 //! kind that passes says how many were suppressed, and [`LogLimit::flush`] says so when none follows.

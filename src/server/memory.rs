@@ -1,7 +1,7 @@
 //! The memory budget of the process: unread input and unsent replies of all connections.
 //!
 //! Each connection has a [`Usage`], which is what it is charged. Replies and streams are charged when they begin
-//! and until they end. Unread input is measured: h2 knows, stream by stream, how many bytes nobody has read, and
+//! and until they end. Unread input is measured: h2 knows, stream by stream, how many bytes are unread, and
 //! [`Usage::sample`] adds them up every so often; what arrives between two samples is charged in full. Above
 //! [`REFUSE_PERCENT`] of the budget, connections that hold more than a small share get no new streams; above
 //! [`END_PERCENT`], the connection that holds most is ended.

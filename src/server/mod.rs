@@ -1,4 +1,4 @@
-//! The server: a listener, limits on everything, and an end that comes in time.
+//! The server: a listener, limits on all resources, and a shutdown within the drain time.
 //!
 //! [`run`] takes the listener, the [`Config`] and the signal to stop from its caller, so that programs and tests
 //! bring their own. It accepts connections and drives h2 itself instead of leaving that to tonic and hyper: the
@@ -47,8 +47,8 @@ use trim::Trimmer;
 
 pub use config::{Config, ConfigError};
 
-/// How long before the end of the drain time the open streams are told, so that what they are told
-/// still reaches them: this, or a tenth of the drain time where that is shorter.
+/// How long before the end of the drain time the open streams are ended with UNAVAILABLE, so that the status
+/// still reaches their clients: this, or a tenth of the drain time if that is shorter.
 const FAREWELL_TIME: Duration = Duration::from_secs(1);
 
 /// How often recordings that have expired are looked for.
@@ -65,11 +65,11 @@ struct Stages {
     calls: TaskTracker,
 }
 
-/// Serves until `shutdown` completes, then drains: health answers NOT_SERVING, no connection and
-/// no stream is taken any more, open streams may go on until shortly before
-/// [`Config::drain_time`] has passed and are then answered UNAVAILABLE. It returns when all is
-/// closed and at the latest after the drain time, whatever the clients do; if recordings are left whose
-/// points are not durable and the store does not answer, up to ten seconds later.
+/// Serves until `shutdown` completes, then drains: health answers NOT_SERVING, no new connection and no new
+/// stream is accepted, and connections without streams are closed at once. Open streams may continue until
+/// shortly before [`Config::drain_time`] has passed; then they end with UNAVAILABLE. Returns when all
+/// connections are closed, and at the latest after the drain time, whatever the clients do. If the points of
+/// recordings are not durable and the store does not answer, it returns up to ten seconds later.
 ///
 /// ```no_run
 /// use tokio::net::TcpListener;
@@ -85,7 +85,7 @@ struct Stages {
 /// ```
 ///
 /// # Errors
-/// When the configuration is not valid, or the listener is beyond use.
+/// When the configuration is not valid, or the listener becomes unusable.
 pub async fn run(
     listener: TcpListener,
     config: Config,

@@ -5,11 +5,12 @@
 //! on [`crate::server`] or on any tonic server.
 //!
 //! All methods read their request through `body`, which distinguishes a stream that was closed from one
-//! that was cut, count what they do in `work` and yield in time, and all errors become a status in `status`.
+//! that was cut, count what they do in `work` and yield in time, and all errors become a status in `status` and `error_info`.
 
 mod body;
 mod creations;
 mod displacement;
+mod error_info;
 mod fold;
 mod method;
 mod path;
@@ -23,13 +24,14 @@ use std::time::Duration;
 
 pub use creations::{CreationLimit, Creations};
 pub use displacement::DisplacementService;
+pub use error_info::DOMAIN;
 pub(crate) use method::refuse_foreign;
 pub use path::PathService;
 pub(crate) use path::WATCH_PATH;
 pub use progress::Progress;
 pub use route_guide::RouteGuide;
 pub(crate) use status::excerpt;
-pub use status::{DOMAIN, RpcError, StreamCut};
+pub use status::{RpcError, StreamCut};
 pub use violation::{FieldViolation, Place};
 
 use crate::wire::{Encoding, Messages};

@@ -43,7 +43,7 @@ const DECODED_BYTE_NS: u64 = 4;
 /// To begin a path of a batch, and to write its answer.
 const ANSWER_NS: u64 = 2_000;
 
-/// A message of so few bytes is one piece of work: its points fit into a block.
+/// A message of at most this many bytes is one piece of work: its points fit into a block.
 pub(super) const SMALL_MESSAGE_BYTES: usize = 512;
 
 /// How a piece of work ended.

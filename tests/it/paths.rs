@@ -53,7 +53,7 @@ async fn path(server: &Server, name: &str) -> Result<pb::Path, tonic::Status> {
     Ok(server.paths().await.get_path(request).await?.into_inner().path.unwrap())
 }
 
-fn told(status: &tonic::Status) -> (Code, String) {
+fn code_and_reason(status: &tonic::Status) -> (Code, String) {
     (status.code(), status.get_details_error_info().unwrap().reason)
 }
 
@@ -92,7 +92,7 @@ async fn a_recording_goes_on_where_it_was_left_and_ends_once() {
     let again = record(&server, vec![last(piece(name, 3..5))]).await.unwrap();
     assert_eq!(again, pb::RecordPathResponse { skipped_points: 2, ..reply.clone() });
     let status = record(&server, vec![piece(name, 4..6)]).await.unwrap_err();
-    assert_eq!(told(&status), (Code::FailedPrecondition, "PATH_COMPLETE".to_owned()));
+    assert_eq!(code_and_reason(&status), (Code::FailedPrecondition, "PATH_COMPLETE".to_owned()));
     let stored = path(&server, name).await.unwrap();
     assert!(stored.complete);
     assert_eq!(stored.summary, reply.summary);
@@ -104,14 +104,14 @@ async fn a_gap_is_refused_and_says_where_to_go_on() {
     let name = "paths/gap";
     record(&server, vec![piece(name, 0..2)]).await.unwrap();
     let status = record(&server, vec![piece(name, 3..5)]).await.unwrap_err();
-    assert_eq!(told(&status), (Code::OutOfRange, "OFFSET_GAP".to_owned()));
+    assert_eq!(code_and_reason(&status), (Code::OutOfRange, "OFFSET_GAP".to_owned()));
     assert_eq!(status.get_details_error_info().unwrap().metadata["committed_points"], "2");
     let other = pb::RecordPathRequest { options: None, ..piece(name, 2..3) };
     record(&server, vec![other]).await.unwrap();
     let mut other = piece(name, 3..4);
     other.options.as_mut().unwrap().min_step = 1.0;
     let status = record(&server, vec![other]).await.unwrap_err();
-    assert_eq!(told(&status), (Code::FailedPrecondition, "OPTIONS_DIFFER".to_owned()));
+    assert_eq!(code_and_reason(&status), (Code::FailedPrecondition, "OPTIONS_DIFFER".to_owned()));
     insta::assert_snapshot!(
         status.message(),
         @"paths/gap: the options differ from those of the recording: options.min_step: it is 1 in this message and unset in the recording; leave options unset to use those of the recording"
@@ -129,7 +129,7 @@ async fn other_options_in_a_later_message_are_named() {
         let mut other = piece(name, 2..3);
         other.options.as_mut().unwrap().min_step = 1.0;
         let status = record(&server, vec![piece(name, 0..2), other]).await.unwrap_err();
-        assert_eq!(told(&status), (Code::InvalidArgument, "FIELD_INVALID".to_owned()));
+        assert_eq!(code_and_reason(&status), (Code::InvalidArgument, "FIELD_INVALID".to_owned()));
         insta::allow_duplicates! {
             insta::assert_snapshot!(
                 status.message(),
@@ -146,7 +146,7 @@ async fn what_a_cut_stream_sent_in_order_is_committed() {
         let mut raw = Raw::connect(server.address).await;
         let mut call = raw.call(RECORD_PATH);
         call.send(frame(&piece(name, 0..4).encode_to_vec()));
-        // It is there as soon as a watcher is told so.
+        // It exists once a watcher receives it.
         let request = pb::WatchPathRequest { name: name.to_owned(), allow_missing: true };
         let mut watch = server.paths().await.watch_path(request).await.unwrap().into_inner();
         if cut {
@@ -209,16 +209,17 @@ async fn recordings_are_listed_watched_and_deleted() {
     }
     assert_eq!(names, ["paths/p0", "paths/p1", "paths/p2", "paths/p3", "paths/p4"]);
 
-    // A finished one is told once, and that is all.
+    // A watch of a finished recording sends one update and ends.
     let request = pb::WatchPathRequest { name: names[0].clone(), allow_missing: false };
     let watch = server.paths().await.watch_path(request).await.unwrap().into_inner();
-    let told_paths: Vec<_> = watch.map(|told| told.unwrap().path.unwrap().complete).collect().await;
-    assert_eq!(told_paths, [true]);
+    let updates: Vec<_> =
+        watch.map(|update| update.unwrap().path.unwrap().complete).collect().await;
+    assert_eq!(updates, [true]);
 
     let request = pb::DeletePathRequest { name: names[0].clone(), allow_missing: false };
     server.paths().await.delete_path(request.clone()).await.unwrap();
     let status = server.paths().await.delete_path(request).await.unwrap_err();
-    assert_eq!(told(&status), (Code::NotFound, "PATH_NOT_FOUND".to_owned()));
+    assert_eq!(code_and_reason(&status), (Code::NotFound, "PATH_NOT_FOUND".to_owned()));
     assert_eq!(path(&server, &names[0]).await.unwrap_err().code(), Code::NotFound);
     let request = pb::WatchPathRequest { name: names[0].clone(), allow_missing: false };
     let status = server.paths().await.watch_path(request).await.unwrap_err();
@@ -290,7 +291,7 @@ async fn a_violation_says_in_which_message_of_the_stream_it_is() {
     let mut narrow = piece("", 3..4);
     narrow.options.as_mut().unwrap().max_gap = 1e13;
     let named = pb::RecordPathRequest { name: "paths/b".to_owned(), ..piece("", 3..4) };
-    let mut told = Vec::new();
+    let mut messages = Vec::new();
     for bad in [uneven, stray, narrow, named] {
         for name in ["", "paths/a"] {
             // The stream knows its position without an offset.
@@ -301,10 +302,10 @@ async fn a_violation_says_in_which_message_of_the_stream_it_is() {
             let violations = status.get_details_bad_request().unwrap().field_violations;
             assert_eq!(info.metadata["field"], violations[0].field);
             let at = ["offset", "message_index"].map(|key| info.metadata.get(key).cloned());
-            told.push(format!("{at:?} {}", status.message()));
+            messages.push(format!("{at:?} {}", status.message()));
         }
     }
-    insta::assert_snapshot!(told.join("\n"), @r#"
+    insta::assert_snapshot!(messages.join("\n"), @r#"
     [Some("3"), None] the message from point 3 on: columns.y: it has 0 entries, and x has 1; every column is empty or as long as x
     [Some("3"), None] the message from point 3 on: columns.y: it has 0 entries, and x has 1; every column is empty or as long as x
     [Some("3"), None] the message from point 3 on: columns.segment_starts[0]: it is 4; the entries ascend and are below 1
@@ -338,7 +339,7 @@ async fn a_message_of_a_stream_that_is_none_is_named_by_its_index() {
 }
 
 #[tokio::test]
-async fn every_violation_is_told_with_its_field() {
+async fn every_violation_is_reported_with_its_field() {
     let server = Server::start().await;
     let violations = |status: tonic::Status| {
         assert_eq!(status.code(), Code::InvalidArgument);

@@ -190,7 +190,7 @@ async fn a_server_whose_directory_is_lost_acknowledges_nothing() {
         if is_replaced {
             drop(EmbeddedStore::at(&path).unwrap());
         }
-        // The stream goes on, and its client is never told that the rest is durable.
+        // The stream continues, and its client never learns that the rest is durable.
         messages.send(piece(2..5, true)).await.unwrap();
         let status = stored(&server).await.unwrap_err();
         assert_eq!(status.code(), Code::Unavailable);

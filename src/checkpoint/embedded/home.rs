@@ -41,7 +41,7 @@ pub(super) struct Home {
     is_replaced: AtomicBool,
 }
 
-/// Creates the directory if there is none, and locks it as long as the returned file lives.
+/// Creates the directory if it does not exist, and locks it as long as the returned file lives.
 pub(super) fn lock(directory: &Path) -> Result<File, StoreOpenError> {
     fs::create_dir_all(directory).map_err(at(directory))?;
     let path = directory.join(LOCK);

@@ -69,7 +69,7 @@ impl EmbeddedStore {
     /// 2 GB, with the space that transactions need.
     pub const RECORDINGS_MAX: u64 = 1_000_000;
 
-    /// Opens the store in `directory`, which is created if there is none, and checks all of its file. Blocks while
+    /// Opens the store in `directory`, which is created if it does not exist, and checks all of its file. Blocks while
     /// it reads the disk: about a second for 100 000 recordings.
     ///
     /// # Errors

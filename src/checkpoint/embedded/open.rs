@@ -114,7 +114,7 @@ pub(super) fn at(path: &Path) -> impl Fn(io::Error) -> StoreOpenError {
     }
 }
 
-/// The file of the directory, begun if there is none. `lock` is the lock of the directory.
+/// The file of the directory, created if it does not exist. `lock` is the lock of the directory.
 pub(super) fn file(directory: &Path, lock: &File) -> Result<PathBuf, StoreOpenError> {
     let path = directory.join(FILE);
     if path.try_exists().map_err(at(&path))? {

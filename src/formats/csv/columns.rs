@@ -164,12 +164,12 @@ impl Column {
 }
 
 impl Columns {
-    /// A word on columns that look as if they told tracks apart when none was named.
+    /// A remark about a column that looks as if it identifies tracks, if no column was named.
     pub(super) fn overlooked(&self, names: &[String]) -> Option<String> {
         let at = names.iter().position(|name| TRACK_COLUMNS.contains(&&*plain(name)))?;
         (self.track.is_none() && self.segment.is_none()).then(|| {
             let name = excerpt(names[at].as_bytes());
-            format!("all rows are taken for one track; if the column {name} tells tracks apart, name it with --track-column")
+            format!("all rows are taken for one track; if the column {name} identifies tracks, name it with --track-column")
         })
     }
 

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::super::read as read_all;
-use super::super::tests::{Notes, error, error_with, told, told_with};
+use super::super::tests::{Notes, error, error_with, texts, texts_with};
 use super::*;
 use crate::measure::Space;
 
@@ -25,28 +25,28 @@ fn columns_and_delimiter_are_found() {
         "\u{feff}\"GPS\r\nlatitude\"\t\"\r\n\r\nLon\r\n\"\r\n46.5\t13.5\r\n46.5\t13.6",
         "\u{feff}\"a\nb\",lat,long\n\"1\n2\",\"46.5\",13.5\n3,46.5,13.6\n",
     ] {
-        assert_eq!(told(file), expected, "{file:?}");
+        assert_eq!(texts(file), expected, "{file:?}");
     }
     let planar = ReadOptions { space: Space::Planar, ..Default::default() };
-    insta::assert_snapshot!(told_with("lat,lon,x,y\n0,0,1,2\n", &planar), @"track / (1 2) = none");
+    insta::assert_snapshot!(texts_with("lat,lon,x,y\n0,0,1,2\n", &planar), @"track / (1 2) = none");
     let named = ReadOptions {
         x_column: Some("East".into()),
         y_column: Some("north".into()),
         delimiter: Some(b' '),
         ..Default::default()
     };
-    insta::assert_snapshot!(told_with("north east lat lon\n1 2 3 4\n", &named), @"track / (2 1) = none");
+    insta::assert_snapshot!(texts_with("north east lat lon\n1 2 3 4\n", &named), @"track / (2 1) = none");
 }
 
 #[test]
 fn rows_are_grouped_into_tracks_and_segments() {
     let file = "who,part,lat,lon\nb,1,0,0\na,1,0,1\nb,1,0,2\nb,2,0,3\na,1,0,4\n,1,0,5\n";
-    insta::assert_snapshot!(told_with(file, &by("who", "part")), @r#"
+    insta::assert_snapshot!(texts_with(file, &by("who", "part")), @r#"
     track / (0 0) (2 0) / (3 0) = "b"
     track / (1 0) (4 0) = "a"
     track / (5 0) = none
     "#);
-    insta::assert_snapshot!(told_with(file, &by("", "who")), @"track / (0 0) / (1 0) / (2 0) (3 0) / (4 0) / (5 0) = none");
+    insta::assert_snapshot!(texts_with(file, &by("", "who")), @"track / (0 0) / (1 0) / (2 0) (3 0) / (4 0) / (5 0) = none");
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn a_column_with_line_breaks_in_its_name_can_be_named() {
     let named = |name: &str| ReadOptions { y_column: Some(name.into()), ..Default::default() };
     let file = "\"North\r\n\r\n(m)\",lon\r\n1,2\r\n";
     for name in ["North\n\n(m)", "north (m)"] {
-        insta::allow_duplicates! { insta::assert_snapshot!(told_with(file, &named(name)), @"track / (2 1) = none"); }
+        insta::allow_duplicates! { insta::assert_snapshot!(texts_with(file, &named(name)), @"track / (2 1) = none"); }
     }
     insta::assert_snapshot!(error(file.as_bytes()), @r#"no column for the latitude in the first line, which has "North\n\n(m)", "lon" (split at ','); name it latitude or the like, or say which with --y-column"#);
 }
@@ -98,7 +98,7 @@ proptest! {
         let file = |text: String| text.replace('\n', line_end);
 
         let expected = format!("track /{} = none\n", " (13.5 46.5)".repeat(row_count));
-        prop_assert_eq!(told(&file(header.clone() + &good)), expected);
+        prop_assert_eq!(texts(&file(header.clone() + &good)), expected);
         let error = error(file(header + &good + &bad).as_bytes());
         let expected = format!("{line}:{}: latitude 91 is not between", at + 1);
         prop_assert!(error.starts_with(&expected), "{} {}", expected, error);
@@ -127,7 +127,7 @@ fn nothing_grows_without_bound() {
 fn only_a_row_is_limited_not_the_table() {
     let note = "x".repeat(1000);
     let table = "lat,lon,note\n".to_owned() + &format!("46.5,13.5,{note}\n").repeat(3000);
-    assert_eq!(told(&table).matches("(13.5 46.5)").count(), 3000);
+    assert_eq!(texts(&table).matches("(13.5 46.5)").count(), 3000);
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn a_column_that_looks_like_tracks_is_remarked_on_unless_one_was_named() {
     let file = "lat,lon,trip\n1,2,3\n";
     insta::assert_snapshot!(remarked(file, &by("", "")), @r#"
     track / (2 1) = none
-    all rows are taken for one track; if the column "trip" tells tracks apart, name it with --track-column
+    all rows are taken for one track; if the column "trip" identifies tracks, name it with --track-column
     "#);
     for options in [by("trip", ""), by("", "trip")] {
         assert!(!remarked(file, &options).contains("--track-column"));
@@ -152,13 +152,13 @@ fn remarked(file: &str, options: &ReadOptions) -> String {
 #[test]
 fn times_elevations_and_accuracies_are_found_and_may_be_missing() {
     let file = "lat,lon,Altitude (m),timestamp,hAcc\n1,2,37.5,1970-01-01 00:00:01,4\n1,2,,,\n1,2,0,2.5\n1,2,nan,null,n/a";
-    insta::assert_snapshot!(told(file), @"track / (2 1 z37.5 t1 a4) (2 1) (2 1 z0 t2.5) (2 1) = none");
+    insta::assert_snapshot!(texts(file), @"track / (2 1 z37.5 t1 a4) (2 1) (2 1 z0 t2.5) (2 1) = none");
     // Feet are not metres, and no column is two things.
     let vertical =
         ReadOptions { space: Space::Planar, y_column: Some("z".into()), ..Default::default() };
-    insta::assert_snapshot!(told_with("x,z\n1,2\n", &vertical), @"track / (1 2) = none");
-    insta::assert_snapshot!(told("lat,lon,alt (ft),time_ms,z\n1,2,9,1500,3\n"), @"track / (2 1 z3 t1.5) = none");
-    insta::assert_snapshot!(told("lat,lon,alt (ft),Time [ms]\n1,2,9,1500\n"), @"track / (2 1 t1.5) = none");
+    insta::assert_snapshot!(texts_with("x,z\n1,2\n", &vertical), @"track / (1 2) = none");
+    insta::assert_snapshot!(texts("lat,lon,alt (ft),time_ms,z\n1,2,9,1500,3\n"), @"track / (2 1 z3 t1.5) = none");
+    insta::assert_snapshot!(texts("lat,lon,alt (ft),Time [ms]\n1,2,9,1500\n"), @"track / (2 1 t1.5) = none");
     let planar = ReadOptions {
         space: Space::Planar,
         y_column: Some("z".into()),
@@ -167,7 +167,7 @@ fn times_elevations_and_accuracies_are_found_and_may_be_missing() {
         z_column: Some("height".into()),
         ..Default::default()
     };
-    insta::assert_snapshot!(told_with("x,z,height,when_s,error\n1,2,3,4e9,5\n", &planar), @"track / (1 2 z3 t4000000000 a5) = none");
+    insta::assert_snapshot!(texts_with("x,z,height,when_s,error\n1,2,3,4e9,5\n", &planar), @"track / (1 2 z3 t4000000000 a5) = none");
 }
 
 #[test]

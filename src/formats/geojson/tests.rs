@@ -2,28 +2,28 @@
 
 use proptest::prelude::*;
 
-use super::super::tests::{Notes, error, told};
+use super::super::tests::{Notes, error, texts};
 use super::super::{ReadOptions, read};
 
 #[test]
 fn every_object_that_can_hold_a_line_is_read() {
     let line = r#"{"type":"LineString","coordinates":[[13.5,46.5,900],[13.6,46.5]]}"#;
-    insta::assert_snapshot!(told(line), @"track / (13.5 46.5 z900) (13.6 46.5) = none");
+    insta::assert_snapshot!(texts(line), @"track / (13.5 46.5 z900) (13.6 46.5) = none");
     let multi =
         r#"{"type":"MultiLineString","bbox":[0,0,1,1],"coordinates":[[[1,2],[3,4]],[],[[5,6]]]}"#;
-    insta::assert_snapshot!(told(multi), @"track / (1 2) (3 4) / / (5 6) = none");
+    insta::assert_snapshot!(texts(multi), @"track / (1 2) (3 4) / / (5 6) = none");
     let feature = format!(r#"{{"type":"Feature","properties":{{"Name":"a"}},"geometry":{line}}}"#);
-    insta::assert_snapshot!(told(&feature), @r#"track / (13.5 46.5 z900) (13.6 46.5) = "a""#);
+    insta::assert_snapshot!(texts(&feature), @r#"track / (13.5 46.5 z900) (13.6 46.5) = "a""#);
     let collection = format!(
         r#"{{"type":"GeometryCollection","geometries":[{multi},{{"type":"Point","coordinates":[1,1]}},{line}]}}"#
     );
-    insta::assert_snapshot!(told(&collection), @"track / (1 2) (3 4) / / (5 6) / (13.5 46.5 z900) (13.6 46.5) = none");
+    insta::assert_snapshot!(texts(&collection), @"track / (1 2) (3 4) / / (5 6) / (13.5 46.5 z900) (13.6 46.5) = none");
     let all = format!(
         r#"{{"crs":{{"type":"name"}},"type":"FeatureCollection","features":[{feature},
             {{"type":"Feature","geometry":null,"properties":null}},
             {{"geometry":{line},"type":"Feature","properties":{{"title":7,"name":" "}}}}]}}"#
     );
-    insta::assert_snapshot!(told(&all), @r#"
+    insta::assert_snapshot!(texts(&all), @r#"
     track / (13.5 46.5 z900) (13.6 46.5) = "a"
     track / (13.5 46.5 z900) (13.6 46.5) = "7"
     "#);
@@ -34,8 +34,8 @@ fn a_third_number_is_an_elevation_and_null_is_none() {
     let line = |coordinates: &str| {
         let first = format!(r#"{{"type":"LineString","coordinates":{coordinates}}}"#);
         let last = format!(r#"{{"coordinates":{coordinates},"type":"LineString"}}"#);
-        assert_eq!(told(&first), told(&last));
-        told(&first)
+        assert_eq!(texts(&first), texts(&last));
+        texts(&first)
     };
     insta::assert_snapshot!(line("[[1,2,0],[3,4],[5,6,-7.5,1e9],[7,8,null]]"), @"track / (1 2 z0) (3 4) (5 6 z-7.5) (7 8) = none");
     insta::assert_snapshot!(error(br#"{"type":"LineString","coordinates":[[1,2,1e13]]}"#), @"1:46: z 10000000000000 is not a number between -2^40 and 2^40");
@@ -43,8 +43,8 @@ fn a_third_number_is_an_elevation_and_null_is_none() {
 
 #[test]
 fn the_type_may_come_last() {
-    insta::assert_snapshot!(told(r#"{"coordinates":[[1,2,3],[3,4]],"type":"LineString"}"#), @"track / (1 2 z3) (3 4) = none");
-    insta::assert_snapshot!(told(r#"{"coordinates":[[[1,2]],[[3,4]]],"type":"MultiLineString"}"#), @"track / (1 2) / (3 4) = none");
+    insta::assert_snapshot!(texts(r#"{"coordinates":[[1,2,3],[3,4]],"type":"LineString"}"#), @"track / (1 2 z3) (3 4) = none");
+    insta::assert_snapshot!(texts(r#"{"coordinates":[[[1,2]],[[3,4]]],"type":"MultiLineString"}"#), @"track / (1 2) / (3 4) = none");
     insta::assert_snapshot!(error(br#"{"coordinates":[[1,2]],"type":"MultiLineString"}"#), @"1:48: expected a position, [longitude, latitude], found a number");
     insta::assert_snapshot!(error(br#"{"coordinates":[[1,2],[3]],"type":"LineString"}"#), @"1:47: a position with fewer than two numbers");
     let long =
@@ -59,7 +59,7 @@ fn values_after_the_elevation_are_ignored_whatever_they_are() {
             true => format!(r#"{{"type":"LineString","coordinates":{coordinates}}}"#),
             false => format!(r#"{{"coordinates":{coordinates},"type":"LineString"}}"#),
         };
-        let good = told(&line(r#"[[1,2,3,[],"x",{"a":[1]},null,[[4,5]],true],[3,4]]"#));
+        let good = texts(&line(r#"[[1,2,3,[],"x",{"a":[1]},null,[[4,5]],true],[3,4]]"#));
         let message = |coordinates: &str| {
             let error = error(line(coordinates).as_bytes());
             error.split_once(": ").unwrap().1.to_owned()

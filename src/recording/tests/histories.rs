@@ -102,7 +102,7 @@ impl Writer {
                 assert!(epoch > self.recording.epoch());
                 self.is_over = true;
             }
-            Verdict::Gone | Verdict::Lost(_) => panic!("nobody deletes or damages: {verdict:?}"),
+            Verdict::Gone | Verdict::Lost(_) => panic!("no step deletes or damages: {verdict:?}"),
         }
     }
 

@@ -59,7 +59,7 @@ impl Folder {
     /// point of the path is the one after them.
     ///
     /// # Errors
-    /// When the segments make no sense.
+    /// If `segment_starts` is not ascending or out of range.
     #[inline]
     pub(super) fn begin<'a>(
         &self,
@@ -393,7 +393,7 @@ fn fill(
     filled().inspect_err(|_| block.truncate(from))
 }
 
-/// Columns that make no sense as such, of a message whose first point has the offset `base`.
+/// The error for inconsistent columns, of a message whose first point has the offset `base`.
 fn misfit(error: &wire::ColumnError, base: u64) -> RpcError {
     match error {
         wire::ColumnError::Overflow { column, index } => {

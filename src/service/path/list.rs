@@ -65,7 +65,7 @@ impl Page {
     async fn fill(&mut self, shared: &Shared) -> Result<(), StoreError> {
         let mut bytes = 0;
         loop {
-            // One more than fits tells whether there is another page.
+            // One more than fits shows whether another page follows.
             let limit = STEP.min(self.size - self.taken + 1);
             let entries = shared.store.list(self.after.clone(), limit).await?;
             let is_end = entries.len() < limit;

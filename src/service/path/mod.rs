@@ -60,7 +60,7 @@ impl PathService {
         Self { limits, shared: Arc::new(Shared::new(store, pace)) }
     }
 
-    /// Completes when no recording is open any more and the points of cut streams are committed or given up. Takes
+    /// Completes when no recording is open any more and the points of cut streams are committed or timed out. Takes
     /// little longer than the store has time to answer, 10 s. Call it when no more streams are accepted.
     pub async fn settled(&self) {
         let commits = &self.shared.commits;

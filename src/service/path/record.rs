@@ -38,7 +38,7 @@ enum Target {
 #[derive(Clone, Copy)]
 struct Opener<'a> {
     shared: &'a Arc<Shared>,
-    /// How many recordings the peer may create; without a limit if there is none.
+    /// How many recordings the peer may create; `None` is no limit.
     creations: Option<&'a Creations>,
 }
 
@@ -225,11 +225,11 @@ impl Target {
         Ok(())
     }
 
-    /// Folds what was taken, so that a recording has it if this future is dropped, lets the store make progress, and
+    /// Folds what was taken, so that a recording contains it if this future is dropped, lets the store make progress, and
     /// yields.
     ///
     /// # Errors
-    /// When a total is out of range, and when this writer is over.
+    /// When a total is out of range, and when this writer has ended.
     async fn pause(&mut self, body: &mut RequestBody, folder: &mut Folder) -> Result<(), RpcError> {
         self.fold(folder, body.work())?;
         folder.release();
@@ -308,7 +308,7 @@ impl Target {
         }
     }
 
-    /// Notes the end of the path if the message, all of whose points were added, has it.
+    /// Notes the end of the path if the message sets it; all of its points were added.
     fn end_message(
         &mut self,
         piece: &PathPiece<'_>,

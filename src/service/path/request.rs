@@ -303,8 +303,8 @@ mod tests {
         // A name that is longer than its message; options that are none.
         let cut: &[u8] = &[0x0a, 200, 1, b'p'];
         let odd: &[u8] = &[0x12, 2, 0x08, 0x80];
-        let told = |message| read::<pb::RecordPathRequest>(message, 3).unwrap_err().to_string();
-        insta::assert_snapshot!([told(cut), told(odd)].join("\n"), @r"
+        let text = |message| read::<pb::RecordPathRequest>(message, 3).unwrap_err().to_string();
+        insta::assert_snapshot!([text(cut), text(odd)].join("\n"), @r"
         message 3: the request is not the message this method takes (failed to decode Protobuf message: RecordPathRequest.name: buffer underflow); see its proto
         message 3: the request is not the message this method takes (failed to decode Protobuf message: PathOptions.model: invalid varint); see its proto
         ");

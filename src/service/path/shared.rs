@@ -126,7 +126,7 @@ impl Shared {
     /// Finds out for watchers whether a recording still exists, after a removal whose outcome is unknown.
     pub(super) async fn recheck(&self, name: &PathName) {
         for _ in 0..RECHECKS {
-            // Without watchers there is no one to report to.
+            // Without watchers there is no receiver.
             let Some(known_epoch) = self.watchers.known_epoch(name) else { return };
             let outcome = self.load_and_report(name).await;
             // While nothing is known, the load of a new watcher may still be on its way.

@@ -173,7 +173,7 @@ fn a_point_that_is_none_is_named_and_those_before_it_are_folded() {
         @"point 532: columns.x[261]: the sum of the differences up to here leaves 64 bits"
     );
     assert_eq!(path.point_count(), 532);
-    // A point before it that is none comes first.
+    // An earlier invalid point is reported first.
     let columns = pb::PointColumns {
         x: vec![0; 300],
         y: [vec![0; 270], vec![i64::MAX, 1], vec![0; 28]].concat(),

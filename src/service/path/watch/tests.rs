@@ -283,7 +283,7 @@ proptest! {
             early_last.extend(ready(&mut early));
             let stored = shared.store.load(name()).await.unwrap();
             let points = stored.map(|stored| stored.committed_points().to_string());
-            // A watcher that was told of a deletion is over. Every other one has the stored state.
+            // A watcher that received a deletion has ended. Every other one has the stored state.
             if !early_last.contains(&"NOT_FOUND".to_owned()) {
                 let last = early_last.iter().rev().find(|last| *last != "open");
                 assert_eq!(last, points.as_ref(), "{reports:?}");

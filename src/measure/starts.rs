@@ -1,0 +1,35 @@
+//! Which fixes of a block start a segment: one bit for each.
+
+use super::block::Block;
+
+/// A set of indices of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Starts([u64; Block::CAPACITY / 64]);
+
+impl Starts {
+    pub(super) const NONE: Self = Self([0; Block::CAPACITY / 64]);
+
+    #[inline]
+    pub(super) fn insert(&mut self, index: usize) {
+        self.0[index / 64] |= 1 << (index % 64);
+    }
+
+    /// Removes all indices from `len` on.
+    #[inline]
+    pub(super) fn truncate(&mut self, len: usize) {
+        for (word, bits) in self.0.iter_mut().zip((0..).step_by(64)) {
+            let kept = len.saturating_sub(bits).min(64);
+            *word &= u64::MAX.checked_shr(64 - kept as u32).unwrap_or(0);
+        }
+    }
+
+    #[inline]
+    pub(super) fn contains(&self, index: usize) -> bool {
+        self.0[index / 64] >> (index % 64) & 1 == 1
+    }
+
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        *self == Self::NONE
+    }
+}

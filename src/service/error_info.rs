@@ -1,0 +1,184 @@
+//! The details of a gRPC status for each error: ErrorInfo with its metadata, BadRequest, and RetryInfo.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use super::status::{ACCEPTED_ENCODINGS, RpcError};
+use super::violation::FieldViolation;
+use crate::measure::PointError;
+use crate::recording::RecordingError;
+
+/// The `domain` of every ErrorInfo.
+pub const DOMAIN: &str = "waywiser";
+
+/// When a client may retry a call that can succeed later: long enough for a restart, and short for a user.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+
+impl RpcError {
+    /// Returns what a program needs in addition to the reason, as ErrorInfo metadata.
+    pub(super) fn metadata(&self) -> HashMap<String, String> {
+        match self {
+            Self::Message(error) => pair("message_index", error.message_index()),
+            Self::Stream(error) => point(error.message_index()).into(),
+            Self::Decode { index, .. } | Self::Point { index, .. } => point(*index).into(),
+            Self::Request { place, .. } => {
+                place.metadata().map_or_else(HashMap::new, |(key, value)| pair(key, value))
+            }
+            Self::Fields { place, violations } => {
+                let at = place.metadata().map(|(key, value)| (key.to_owned(), value.to_string()));
+                let field =
+                    violations.first().map(|first| ("field".to_owned(), first.field.clone()));
+                at.into_iter().chain(field).collect()
+            }
+            Self::Fix { offset, violation } => {
+                let field = ("field".to_owned(), violation.field.clone());
+                point(*offset).into_iter().chain([field]).collect()
+            }
+            Self::Recording(error) => {
+                let mut metadata = pair("committed_points", error.committed_points());
+                if let Some((field, key, place)) = fault(error) {
+                    metadata.insert("field".to_owned(), field.to_owned());
+                    metadata.insert(key.to_owned(), place.to_string());
+                }
+                metadata
+            }
+            Self::Store { name, committed_points, .. } => {
+                let mut metadata = HashMap::from([("name".to_owned(), name.clone())]);
+                if let Some(points) = committed_points {
+                    metadata.insert("committed_points".to_owned(), points.to_string());
+                }
+                metadata
+            }
+            Self::OptionsDiffer { name, violations } => {
+                let name = ("name".to_owned(), name.clone());
+                let field =
+                    violations.first().map(|first| ("field".to_owned(), first.field.clone()));
+                field.into_iter().chain([name]).collect()
+            }
+            Self::Deleted { name } => HashMap::from([("name".to_owned(), name.clone())]),
+            Self::Path { index: point_count, .. }
+            | Self::Deadline { point_count }
+            | Self::Idle { point_count, .. }
+            | Self::ShuttingDown { point_count }
+            | Self::Cut { point_count, .. } => pair("point_count", *point_count),
+            _ => HashMap::new(),
+        }
+    }
+}
+
+/// The index of a point. `offset` is the documented key; older clients read `point_index`.
+fn point(index: u64) -> [(String, String); 2] {
+    ["offset", "point_index"].map(|key| (key.to_owned(), index.to_string()))
+}
+
+fn pair(key: &str, value: u64) -> HashMap<String, String> {
+    HashMap::from([(key.to_owned(), value.to_string())])
+}
+
+/// The field that a recording error is about, and the position of its message, as ErrorInfo metadata. `None` if
+/// the request is valid and only does not fit the recording.
+fn fault(error: &RecordingError) -> Option<(&'static str, &'static str, u64)> {
+    match error {
+        RecordingError::AfterEnd { point_count, .. } => Some(("points", "offset", *point_count)),
+        RecordingError::OffsetMismatch { expected, .. } => {
+            Some(("write_offset", "offset", *expected))
+        }
+        RecordingError::OffsetRequired { .. } => Some(("write_offset", "message_index", 0)),
+        _ => None,
+    }
+}
+
+/// The field of a streamed point that is wrong.
+fn axis(error: &PointError) -> &'static str {
+    match error {
+        PointError::Latitude { .. } => "latitude",
+        PointError::NotFinite { axis, .. } | PointError::PlanarRange { axis, .. } => axis,
+    }
+}
+
+impl From<RpcError> for Status {
+    fn from(error: RpcError) -> Self {
+        let (code, reason) = error.kind();
+        let mut details = ErrorDetails::with_error_info(reason, DOMAIN, error.metadata());
+        match &error {
+            RpcError::Fields { place, violations } => {
+                for FieldViolation { field, description } in violations {
+                    details.add_bad_request_violation(field, format!("{place}{description}"));
+                }
+            }
+            RpcError::OptionsDiffer { violations, .. } => {
+                for FieldViolation { field, description } in violations {
+                    details.add_bad_request_violation(field, description);
+                }
+            }
+            RpcError::Point { index, error } => {
+                details.add_bad_request_violation(axis(error), format!("point {index}: {error}"));
+            }
+            RpcError::Fix { offset, violation } => {
+                let description = format!("point {offset}: {}", violation.description);
+                details.add_bad_request_violation(&violation.field, description);
+            }
+            RpcError::Recording(error) => {
+                if let Some((field, ..)) = fault(error) {
+                    details.add_bad_request_violation(field, error.to_string());
+                }
+            }
+            _ if code == Code::Unavailable
+                || matches!(reason, "STORE_FULL" | "SERVER_MEMORY" | "CREATION_RATE") =>
+            {
+                details.set_retry_info(Some(RETRY_DELAY));
+            }
+            _ => {}
+        }
+        let mut status = Status::with_error_details(code, error.to_string(), details);
+        if let RpcError::Encoding(_) = error {
+            let accepted = tonic::metadata::MetadataValue::from_static(ACCEPTED_ENCODINGS);
+            status.metadata_mut().insert("grpc-accept-encoding", accepted);
+        }
+        status
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::StoreError;
+
+    #[test]
+    fn every_status_carries_error_info_and_says_where() {
+        let error = crate::measure::Point::from_e7(i32::MAX, 0).unwrap_err();
+        let status = Status::from(RpcError::Point { index: 17, error });
+        assert_eq!(status.code(), Code::InvalidArgument);
+        insta::assert_snapshot!(
+            status.message(),
+            @"point 17: latitude 214.7483647 is not between -90 and 90 degrees"
+        );
+        let info = status.get_details_error_info().unwrap();
+        assert_eq!((info.reason.as_str(), info.domain.as_str()), ("POINT_INVALID", "waywiser"));
+        assert_eq!((&*info.metadata["offset"], &*info.metadata["point_index"]), ("17", "17"));
+        let violations = status.get_details_bad_request().unwrap().field_violations;
+        assert_eq!(violations[0].field, "latitude");
+    }
+
+    #[test]
+    fn a_recording_that_is_lost_says_what_to_do() {
+        let error = StoreError::Damaged("a bit is wrong".into());
+        let name = "paths/a".to_owned();
+        let status = Status::from(RpcError::Store { name, error, committed_points: None });
+        assert_eq!(status.code(), Code::DataLoss);
+        insta::assert_snapshot!(
+            status.message(),
+            @"paths/a: its checkpoint is damaged: a bit is wrong; delete the recording and record it again"
+        );
+    }
+
+    #[test]
+    fn a_refused_encoding_names_those_that_are_accepted() {
+        let status = Status::from(RpcError::Encoding("br".into()));
+        assert_eq!(status.code(), Code::Unimplemented);
+        assert_eq!(status.metadata().get("grpc-accept-encoding").unwrap(), "identity,gzip");
+    }
+}
