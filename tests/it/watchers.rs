@@ -75,7 +75,7 @@ async fn every_watcher_receives_the_current_state_at_once() {
 async fn a_watcher_of_a_recording_that_expires_receives_not_found() {
     let store = Arc::new(MemoryStore::default());
     let server = Server::with_store(Arc::clone(&store) as _, |_| {}).await;
-    // The store holds a recording that expires soon. No writer has it open, so nothing else can fail.
+    // The store holds a recording that expires soon. It has no writer whose commit could come too late.
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let now_unix_ms = since_1970.as_millis() as i64;
     let opening = Opening { options: None, now_unix_ms, expire_unix_ms: now_unix_ms + 20 };
