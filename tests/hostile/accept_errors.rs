@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::report::{PATIENCE, attack};
+use crate::report::{PATIENCE, attack, skipped};
 use crate::server::Server;
 
 /// strace, attached to the server until it is dropped.
@@ -36,7 +36,7 @@ fn a_transient_accept_error_does_not_end_the_server() {
                 .stderr(Stdio::null())
                 .spawn();
             let Ok(process) = strace else {
-                eprintln!("SKIPPED: hostile: R1: strace is not installed");
+                skipped("R1: strace is not installed");
                 return;
             };
             let mut injector = Injector(process);
@@ -51,7 +51,7 @@ fn a_transient_accept_error_does_not_end_the_server() {
             };
             while !is_traced() {
                 if injector.0.try_wait().unwrap().is_some() || began.elapsed() > PATIENCE {
-                    eprintln!("SKIPPED: hostile: R1: strace cannot attach to a process");
+                    skipped("R1: strace cannot attach to a process");
                     return;
                 }
                 sleep(Duration::from_millis(5)).await;

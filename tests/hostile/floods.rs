@@ -13,7 +13,7 @@ use crate::healthy::Healthy;
 use crate::hpack::{self, indexed_literal};
 use crate::messages::{PATH_LENGTH, host};
 use crate::report::{PATIENCE, Report, attack, duration, mib};
-use crate::server::Server;
+use crate::server::{PROCESS_MEMORY, Server};
 
 const BATCH: usize = 200;
 /// What the peak memory of the server may grow by.
@@ -22,6 +22,7 @@ const GROWTH_MAX: u64 = 150 << 20;
 /// Sends batches made by `next` for some time, on one connection after another, and never reads more than it must.
 async fn flood(report: &mut Report, mut next: impl FnMut(&mut Connection) -> Vec<u8>) {
     let mut server = Server::start(&[]);
+    server.limit_memory(PROCESS_MEMORY);
     let healthy = Healthy::start(&server);
     healthy.calls(100, PATIENCE).await;
     let idle = server.usage();

@@ -1,6 +1,7 @@
 //! One attack at a time, its figures, and all its failed checks at once.
 
 use std::fmt::Display;
+use std::io::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +16,11 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 pub fn setting(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is {text:?}; it must be a whole number")))
+}
+
+/// Reports a part that this machine cannot run, on standard error itself: libtest captures what the print macros write.
+pub fn skipped(reason: impl Display) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED: hostile: {reason}");
 }
 
 /// How long an attack without an end of its own lasts: HOSTILE_SECONDS.
@@ -68,7 +74,7 @@ fn raise_file_limit() {
     if current.is_some_and(|current| current < NEEDED) {
         let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
         if raised.is_err() || maximum.is_some_and(|maximum| maximum < NEEDED) {
-            eprintln!("SKIPPED: hostile: fewer than {NEEDED} files can be open: {maximum:?}");
+            skipped(format_args!("fewer than {NEEDED} files can be open: {maximum:?}"));
         }
     }
 }

@@ -14,7 +14,7 @@ use tokio::time::sleep;
 
 use crate::connection::{Connection, Reply};
 use crate::messages;
-use crate::report::PATIENCE;
+use crate::report::{PATIENCE, skipped};
 use crate::serve_process::Serve;
 
 /// The program under test: the one that cargo built, or the one that WAYWISER_BIN names.
@@ -47,6 +47,9 @@ pub const IDLE: &[&str] = &["--stream-idle-timeout", "--stream-idle-time"];
 pub const KEEPALIVE_INTERVAL: &[&str] = &["--keepalive-interval"];
 pub const KEEPALIVE_TIMEOUT: &[&str] = &["--keepalive-timeout"];
 pub const DATA_DIR: &[&str] = &["--data-dir", "--data"];
+
+/// A memory limit for servers whose own limits must suffice: 1 GiB.
+pub const PROCESS_MEMORY: u64 = 1 << 30;
 
 /// What the server has written to standard error.
 #[derive(Default)]
@@ -144,7 +147,7 @@ impl Server {
     pub fn limit_memory(&self, bytes: u64) {
         let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
         if let Err(error) = rustix::process::prlimit(Some(self.pid()), Resource::Data, limit) {
-            eprintln!("SKIPPED: hostile: the memory limit of the process cannot be set ({error})");
+            skipped(format_args!("the memory limit of the process cannot be set ({error})"));
         }
     }
 

@@ -12,7 +12,7 @@ use crate::connection::{Connection, POLITE, unread};
 use crate::healthy::Healthy;
 use crate::messages::{LIST_PATHS, RECORD_PATH, host, recording};
 use crate::report::{PATIENCE, attack, is_long, mib, ms};
-use crate::server::{IDLE, MAX_MEMORY, Server};
+use crate::server::{IDLE, MAX_MEMORY, PROCESS_MEMORY, Server};
 
 const HOSTS: u8 = 20;
 const STREAMS_PER_CONNECTION: usize = 250;
@@ -54,7 +54,7 @@ fn unread_replies_do_not_exhaust_the_memory() {
     attack("S2 unread replies", async |report| {
         // The long version is the measured attack; the short one is the same with a third of everything.
         let (connections, limit, memory) =
-            if is_long() { (20, 1 << 30, "512MiB") } else { (7, 320 << 20, "64MiB") };
+            if is_long() { (20, PROCESS_MEMORY, "512MiB") } else { (7, 320 << 20, "64MiB") };
         let mut server = Server::start(&[(IDLE, "2s"), (MAX_MEMORY, memory)]);
         let recorded = record(&server).await;
         report.figure("recordings", recorded);

@@ -17,7 +17,7 @@ use crate::frames::message;
 use crate::healthy::Healthy;
 use crate::messages::{MEASURE_PATHS, RECORD_PATH, host};
 use crate::report::{PATIENCE, Report, attack, is_long, mib, ms};
-use crate::server::{IDLE, MAX_MEMORY, Server};
+use crate::server::{IDLE, MAX_MEMORY, PROCESS_MEMORY, Server};
 
 const CONNECTIONS: u8 = 12;
 const MAX_MEMORY_BYTES: u64 = 32 << 20;
@@ -68,6 +68,7 @@ async fn hold(
 async fn run(report: &mut Report, flood: Flood) {
     let memory = format!("{}MiB", MAX_MEMORY_BYTES >> 20);
     let mut server = Server::start(&[(IDLE, "3s"), (MAX_MEMORY, &memory)]);
+    server.limit_memory(PROCESS_MEMORY);
     server.ordinary_call(None).await.unwrap();
     let idle = server.usage();
     let healthy = Healthy::start(&server);

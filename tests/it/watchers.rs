@@ -1,7 +1,7 @@
 //! WatchPath over sockets: what every watcher receives, also when reports are late or their caller is gone.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures::StreamExt as _;
 use prost::Message as _;
@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio_stream::iter;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
-use waywiser::checkpoint::{CheckpointStore as _, MemoryStore, PathName};
+use waywiser::checkpoint::{CheckpointStore as _, MemoryStore, Opening, PathName};
 use waywiser::proto::waywiser_v1 as pb;
 
 use crate::support::faulty::{Call, Fault, Faulty};
@@ -74,21 +74,27 @@ async fn every_watcher_receives_the_current_state_at_once() {
 #[tokio::test]
 async fn a_watcher_of_a_recording_that_expires_receives_not_found() {
     let store = Arc::new(MemoryStore::default());
-    let server = Server::with_store(store, |config| {
-        config.retention = Duration::from_millis(20);
-    })
-    .await;
-    record(&server, 0..3, true).await;
-    // It has expired by now, or does so soon.
+    let server = Server::with_store(Arc::clone(&store) as _, |_| {}).await;
+    // The store holds a recording that expires soon. It has no writer whose commit could come too late.
+    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let now_unix_ms = since_1970.as_millis() as i64;
+    let opening = Opening { options: None, now_unix_ms, expire_unix_ms: now_unix_ms + 20 };
+    store.open(NAME.parse().unwrap(), opening).await.unwrap();
+    // It expires before the watch begins, or during it.
     let request = pb::WatchPathRequest { name: NAME.to_owned(), allow_missing: false };
-    let mut client = server.paths().await;
-    let code = loop {
-        match client.watch_path(request.clone()).await {
-            Err(status) => break status.code(),
-            Ok(watch) => watch.into_inner().for_each(|_| async {}).await,
+    let status = match server.paths().await.watch_path(request).await {
+        Err(status) => status,
+        Ok(watch) => {
+            let mut watch = watch.into_inner();
+            loop {
+                match next(&mut watch).await {
+                    Ok(state) => assert_eq!(state, (0, false)),
+                    Err(status) => break status,
+                }
+            }
         }
     };
-    assert_eq!(code, Code::NotFound);
+    assert_eq!(status.code(), Code::NotFound);
 }
 
 /// The deletion is done and its answer is on its way when another writer begins the recording again.

@@ -188,8 +188,14 @@ async fn a_watch_ends_when_its_recording_expires() {
         config.retention = std::time::Duration::from_millis(300);
     })
     .await;
-    let mut watch = watch(&server).await;
-    record(&server, [piece(0..2, false)]).await.unwrap();
+    let mut watch = loop {
+        let watch = watch(&server).await;
+        match record(&server, [piece(0..2, false)]).await {
+            Ok(_) => break watch,
+            // On a slow machine it expires before its points are committed.
+            Err(status) => assert!(matches!(status.code(), Code::NotFound | Code::Aborted)),
+        }
+    };
     while told(&mut watch).await.is_ok() {}
     assert_eq!(path(&server).await.unwrap_err().code(), Code::NotFound);
 }

@@ -39,8 +39,17 @@ pub(super) async fn list_paths(
             FieldViolation::new("page_token", text)
         })?),
     };
-    let mut page = Page { size: page_size, after, taken: 0, response: Default::default() };
+    let mut page =
+        Page { size: page_size, after, taken: 0, unreadable: 0, response: Default::default() };
     let outcome = timeout(shared.store_time, page.fill(&shared)).await;
+    // One line per call: a page may have 1000 of them, and a client may ask for it again and again.
+    if page.unreadable > 0 {
+        let recordings = page.unreadable;
+        tracing::warn!(
+            recordings,
+            "recordings of a page cannot be read; their names are logged at debug"
+        );
+    }
     let outcome = outcome.unwrap_or_else(|_| Err(StoreError::Unknown(late(shared.store_time))));
     outcome.map_err(|error| RpcError::Store {
         name: "paths".to_owned(),
@@ -57,6 +66,8 @@ struct Page {
     /// The last name that was taken.
     after: Option<PathName>,
     taken: usize,
+    /// Recordings of the page that the store cannot read.
+    unreadable: usize,
     response: pb::ListPathsResponse,
 }
 
@@ -70,6 +81,7 @@ impl Page {
             let entries = shared.store.list(self.after.clone(), limit).await?;
             let is_end = entries.len() < limit;
             for (name, stored) in entries {
+                let error = stored.as_ref().err().map(ToString::to_string);
                 let path = listed(&name, stored);
                 bytes += path.as_ref().map_or(0, field_len);
                 if self.taken == self.size || bytes + TOKEN_BYTES_MAX > PAGE_BYTES_MAX {
@@ -78,6 +90,10 @@ impl Page {
                     return Ok(());
                 }
                 self.response.paths.extend(path);
+                if let Some(error) = error {
+                    tracing::debug!(%name, error, "a recording cannot be read");
+                    self.unreadable += 1;
+                }
                 self.after = Some(name);
                 self.taken += 1;
             }
@@ -102,10 +118,7 @@ fn listed(name: &PathName, stored: Result<Checkpoint, StoreError>) -> Option<pb:
     match stored {
         Ok(checkpoint) => (!has_expired(&checkpoint)).then(|| path_message(name, &checkpoint)),
         // It does not hide the others; GetPath returns what is wrong with it.
-        Err(error) => {
-            tracing::warn!(%name, %error, "a recording cannot be read");
-            Some(pb::Path { name: name.to_string(), ..Default::default() })
-        }
+        Err(_) => Some(pb::Path { name: name.to_string(), ..Default::default() }),
     }
 }
 

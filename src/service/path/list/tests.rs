@@ -1,6 +1,11 @@
 //! Pages of recordings: complete, in order, and limited.
 
+use std::sync::Mutex;
+
 use proptest::prelude::*;
+use tracing::Level;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::*;
 use crate::checkpoint::{CheckpointStore, Guard, MemoryStore, Opening, StoreFuture, Sweep, Swept};
@@ -155,6 +160,31 @@ async fn a_page_has_at_most_1000_recordings() {
         let pages = pages(&shared, page_size).await;
         let counts: Vec<_> = pages.iter().map(|page| page.paths.len()).collect();
         assert_eq!(counts, expected, "page_size {page_size}");
+    }
+}
+
+/// Counts events at each level.
+#[derive(Clone, Default)]
+struct Levels(Arc<Mutex<Vec<Level>>>);
+
+impl<S: tracing::Subscriber> Layer<S> for Levels {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        self.0.lock().unwrap().push(*event.metadata().level());
+    }
+}
+
+#[tokio::test]
+async fn a_call_logs_one_warning_however_many_recordings_are_damaged() {
+    let levels = Levels::default();
+    let _guard = tracing_subscriber::registry().with(levels.clone()).set_default();
+    let shared = shared(Damaged { count: 250 });
+    for (page_size, taken) in [(1, 1), (100, 100), (1_000, 250)] {
+        levels.0.lock().unwrap().clear();
+        let request = pb::ListPathsRequest { page_size, ..Default::default() };
+        list_paths(Arc::clone(&shared), request).await.unwrap();
+        let levels = levels.0.lock().unwrap();
+        let count = |of: Level| levels.iter().filter(|level| **level == of).count();
+        assert_eq!((count(Level::WARN), count(Level::DEBUG)), (1, taken));
     }
 }
 

@@ -105,12 +105,19 @@ async fn a_watcher_that_nothing_is_reported_to_still_receives_the_state() {
 #[tokio::test(start_paused = true)]
 async fn every_watcher_of_an_expired_recording_receives_not_found() {
     let shared = shared();
-    let now_unix_ms = unix_ms();
-    let opening = Opening { options: None, now_unix_ms, expire_unix_ms: now_unix_ms + 50 };
-    shared.store.open(name(), opening).await.unwrap();
-    let mut watchers = [watch(&shared, false).await, watch(&shared, false).await];
+    let begin = || watch_path(Arc::clone(&shared), name(), false);
+    let (expire_unix_ms, watchers) = loop {
+        let now_unix_ms = unix_ms();
+        let expire_unix_ms = now_unix_ms + 50;
+        let opening = Opening { options: None, now_unix_ms, expire_unix_ms };
+        shared.store.open(name(), opening).await.unwrap();
+        // On a slow machine it expires before both have begun.
+        if let (Ok(first), Ok(second)) = (begin().await, begin().await) {
+            break (expire_unix_ms, [first, second]);
+        }
+    };
     let mut waiting = watch(&shared, true).await;
-    for watcher in &mut watchers {
+    for watcher in watchers {
         let mut responses = pin!(watcher);
         // The state, unless the recording has expired before; then NOT_FOUND.
         while let Some(response) = responses.next().await {
@@ -120,7 +127,7 @@ async fn every_watcher_of_an_expired_recording_receives_not_found() {
             }
         }
     }
-    while unix_ms() < now_unix_ms + 50 {
+    while unix_ms() < expire_unix_ms {
         tokio::task::yield_now().await;
     }
     assert!(watch_path(Arc::clone(&shared), name(), false).await.is_err());
