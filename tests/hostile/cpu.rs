@@ -15,7 +15,7 @@ use crate::healthy::Healthy;
 use crate::messages::{
     GZIP, Legs, RECORD_PATH, gzip_legs_below_ratio, opening, plain_legs, repeated,
 };
-use crate::report::{PATIENCE, Report, attack, duration, mib, ms};
+use crate::report::{PATIENCE, Report, attack_on_latency, duration, mib, ms};
 use crate::server::{DRAIN, Server, is_optimised};
 
 const STREAMS: usize = 4;
@@ -110,7 +110,7 @@ async fn run(report: &mut Report, frame: Vec<u8>, headers: &'static [(&str, &str
 
 #[test]
 fn compressed_legs_do_not_delay_other_calls() {
-    attack("S1 gzip, long legs", async |report| {
+    attack_on_latency("S1 gzip, long legs", async |report| {
         let (frame, ratio) = gzip_legs_below_ratio(100, Legs::Long);
         report
             .figure("bytes of a message of 6 400 legs, ratio", format!("{}, {ratio}", frame.len()));
@@ -120,7 +120,7 @@ fn compressed_legs_do_not_delay_other_calls() {
 
 #[test]
 fn compressed_antipodal_legs_do_not_delay_other_calls() {
-    attack("S1 gzip, antipodal legs", async |report| {
+    attack_on_latency("S1 gzip, antipodal legs", async |report| {
         let (frame, ratio) = gzip_legs_below_ratio(100, Legs::Antipodal);
         report
             .figure("bytes of a message of 6 400 legs, ratio", format!("{}, {ratio}", frame.len()));
@@ -130,7 +130,7 @@ fn compressed_antipodal_legs_do_not_delay_other_calls() {
 
 #[test]
 fn plain_legs_do_not_delay_other_calls() {
-    attack("S1 plain, long legs", async |report| {
+    attack_on_latency("S1 plain, long legs", async |report| {
         run(report, plain_legs(Legs::Long), &[]).await;
     });
 }
