@@ -20,7 +20,7 @@ pub enum RecordingError {
     },
     /// The first message of a stream has no offset, and the path already has points.
     #[error(
-        "the path already has {committed_points} points, and the first message of the stream has no write_offset; set it to {committed_points} to continue, or to 0 to send the path again from its start"
+        "the path already has {committed_points} points, and the first message of the stream has no write_offset; set it to {committed_points} to continue, or to 0 to send the same points again, which are then skipped; a finished recording takes no further points"
     )]
     OffsetRequired {
         /// How many points are durable. A new stream continues from here.
@@ -28,7 +28,7 @@ pub enum RecordingError {
     },
     /// A later message of a stream does not start where the message before it ended.
     #[error(
-        "write_offset is {got}, but the stream continues at point {expected}; in a later message leave write_offset unset or set it to {expected}"
+        "write_offset is {got}, but the stream continues at point {expected}; leave write_offset unset or set it to {expected}"
     )]
     OffsetMismatch {
         /// The offset at which the message before it ended.

@@ -126,6 +126,8 @@ pub struct ConfigError {
 
 /// Less cannot hold even a handful of streams.
 const MEMORY_MIN: u64 = 1 << 20;
+/// A message in the budget leaves space for those of others.
+const MEMORY_MESSAGES_MIN: u64 = 16;
 /// HTTP/2's largest window.
 const WINDOW_MAX: u32 = (1 << 31) - 1;
 /// The largest message that may be allowed: what the framing can carry, and more than any stream
@@ -172,7 +174,9 @@ impl Config {
         let per_peer = self.connections_per_peer_max as u64;
         number("connections_per_peer_max", per_peer, 1, u64::MAX, positive)?;
         if let Some(memory) = self.memory_bytes_max {
-            number("memory_bytes_max", memory, MEMORY_MIN, u64::MAX, "at least 1 MiB")?;
+            let min = MEMORY_MIN.max(MEMORY_MESSAGES_MIN * self.message_bytes_max as u64);
+            let bounds = "at least 1 MiB, and 16 times message_bytes_max";
+            number("memory_bytes_max", memory, min, u64::MAX, bounds)?;
         }
         let budget = self.data_frame_budget_bytes as u64;
         number(
@@ -261,6 +265,13 @@ mod tests {
         let config = Config { connections_max: 0, ..Config::default() };
         let error = config.check().unwrap_err().to_string();
         insta::assert_snapshot!(error, @"connections_max is 0, and must be at least 1");
+        let memory_bytes_max = Some(8 << 20);
+        let config = Config { message_bytes_max: 1 << 20, memory_bytes_max, ..Config::default() };
+        let error = config.check().unwrap_err().to_string();
+        insta::assert_snapshot!(
+            error,
+            @"memory_bytes_max is 8388608, and must be at least 1 MiB, and 16 times message_bytes_max"
+        );
         let config = Config { drain_time: Duration::ZERO, ..Config::default() };
         let error = config.check().unwrap_err().to_string();
         insta::assert_snapshot!(error, @"drain_time is 0 s, and must be more than 0 s, at most a year");

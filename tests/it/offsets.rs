@@ -164,7 +164,7 @@ async fn a_message_that_does_not_continue_its_stream_is_refused() {
         insta::allow_duplicates! {
             insta::assert_snapshot!(
                 status.message(),
-                @"write_offset is 1, but the stream continues at point 2; in a later message leave write_offset unset or set it to 2"
+                @"write_offset is 1, but the stream continues at point 2; leave write_offset unset or set it to 2"
             );
         }
     }

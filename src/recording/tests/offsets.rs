@@ -45,7 +45,7 @@ fn a_stream_for_a_path_with_points_must_say_where_it_starts() {
     assert_eq!(error, RecordingError::OffsetRequired { committed_points: 12 });
     insta::assert_snapshot!(
         error,
-        @"the path already has 12 points, and the first message of the stream has no write_offset; set it to 12 to continue, or to 0 to send the path again from its start"
+        @"the path already has 12 points, and the first message of the stream has no write_offset; set it to 12 to continue, or to 0 to send the same points again, which are then skipped; a finished recording takes no further points"
     );
     assert_eq!(resumed(&mut Model::default(), 0).admit(None, 5).unwrap().start, 0);
 }
@@ -61,7 +61,7 @@ fn a_later_message_continues_where_the_one_before_it_ended() {
     }
     insta::assert_snapshot!(
         recording.admit(Some(13), 1).unwrap_err(),
-        @"write_offset is 13, but the stream continues at point 10; in a later message leave write_offset unset or set it to 10"
+        @"write_offset is 13, but the stream continues at point 10; leave write_offset unset or set it to 10"
     );
     assert_eq!(send(&mut recording, 10, 5, 0), Ok(2));
     assert_eq!(*recording.measurement(), folded(15));
