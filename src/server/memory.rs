@@ -185,7 +185,7 @@ impl Usage {
 
     /// Watches the unread input of a stream from now on.
     pub(super) fn watch(&self, input: &Arc<Input>) {
-        self.inputs().push(Arc::downgrade(input));
+        push_live(&mut self.inputs(), Arc::downgrade(input));
     }
 
     /// Notes that a stream is gone that had read this many DATA frames.
@@ -245,6 +245,14 @@ impl Usage {
         self.steady.fetch_sub(CONNECTION_BYTES, Relaxed);
         self.memory.subtract(CONNECTION_BYTES);
     }
+}
+
+/// Adds an entry, and removes those that are gone before the list grows: each keeps the memory of a stream.
+fn push_live<T>(list: &mut Vec<Weak<T>>, entry: Weak<T>) {
+    if list.len() == list.capacity() {
+        list.retain(|entry| entry.strong_count() > 0);
+    }
+    list.push(entry);
 }
 
 /// Ends the part of a connection in the budget when it is dropped.
@@ -352,6 +360,20 @@ mod tests {
         assert_eq!((ended, held), (peer(1), 96 * MIB + CONNECTION_BYTES));
         assert!(large.ended().is_cancelled() && !small.ended().is_cancelled());
         assert_eq!(memory.relieve(), None, "what the ended one holds comes back");
+    }
+
+    #[test]
+    fn a_list_of_streams_is_as_long_as_there_are_live_ones() {
+        let mut list = Vec::new();
+        let live: Vec<_> = (0..100).map(Arc::new).collect();
+        for entry in &live {
+            for short in 0..100 {
+                push_live(&mut list, Arc::downgrade(&Arc::new(short)));
+            }
+            push_live(&mut list, Arc::downgrade(entry));
+        }
+        assert!(list.capacity() < 500, "{}", list.capacity());
+        assert_eq!(list.iter().filter_map(Weak::upgrade).count(), live.len());
     }
 
     #[test]
