@@ -31,7 +31,7 @@ pub(super) struct Shared {
     pub writers: Arc<Writers>,
     /// Open recordings, and the commits of streams that were cut.
     pub commits: TaskTracker,
-    pub reclaim: Mutex<Reclaim>,
+    pub reclaim: Arc<Mutex<Reclaim>>,
     /// Number of sweeps that made space in a full store.
     pub reclaims: AtomicU64,
     deletions: Arc<Semaphore>,
@@ -46,7 +46,7 @@ impl Shared {
             watchers: Watchers::default(),
             writers: Arc::default(),
             commits: TaskTracker::new(),
-            reclaim: Mutex::default(),
+            reclaim: Arc::default(),
             reclaims: AtomicU64::new(0),
             deletions: Arc::new(Semaphore::new(DELETIONS_MAX)),
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use tokio::sync::OwnedMutexGuard;
 use tokio::time::{Instant, timeout};
 
 use super::shared::{Shared, unix_ms};
@@ -70,13 +71,20 @@ pub(super) struct Reclaim {
 /// Makes space in a full store: removes expired recordings and up to [`ABANDONED_AT_ONCE`] abandoned ones.
 /// Returns whether it, or another call in the meantime, removed any.
 ///
-/// One call runs at a time. It checks each recording at most once.
+/// One runs at a time, also after its caller has stopped waiting. It checks each recording at most once.
 pub(super) async fn reclaim(shared: &Arc<Shared>) -> bool {
     let successes = shared.reclaims.load(Relaxed);
-    let mut reclaim = shared.reclaim.lock().await;
+    let reclaim = Arc::clone(&shared.reclaim).lock_owned().await;
     if shared.reclaims.load(Relaxed) != successes {
         return true;
     }
+    // A task of its own keeps the lock while the store works, whether or not a caller waits.
+    let task = tokio::spawn(reclaim_alone(Arc::clone(shared), reclaim));
+    task.await.unwrap_or(false)
+}
+
+/// [`reclaim`] under its lock.
+async fn reclaim_alone(shared: Arc<Shared>, mut reclaim: OwnedMutexGuard<Reclaim>) -> bool {
     if reclaim.fruitless_until.is_some_and(|until| Instant::now() < until) {
         return false;
     }
@@ -95,7 +103,7 @@ pub(super) async fn reclaim(shared: &Arc<Shared>) -> bool {
     let start = reclaim.after.clone();
     let mut has_wrapped = start.is_none();
     loop {
-        let swept = match step(shared, sweep.clone(), reclaim.after.clone()).await {
+        let swept = match step(&shared, sweep.clone(), reclaim.after.clone()).await {
             Ok(swept) => swept,
             Err(error) => {
                 tracing::warn!(%error, "abandoned recordings could not be deleted");

@@ -1,7 +1,11 @@
 //! Sweeps over a store in memory: every expired recording is removed and reported, and a full store makes space.
 
 use super::*;
-use crate::checkpoint::{Checkpoint, Guard, MemoryStore, Opening, SWEEP_STEP};
+use std::sync::atomic::AtomicUsize;
+
+use crate::checkpoint::{
+    Checkpoint, CheckpointStore, Guard, MemoryStore, Opening, Page, SWEEP_STEP, StoreFuture,
+};
 use crate::measure::{Metric, Options};
 use crate::recording::Pace;
 use crate::service::path::live::Live;
@@ -114,4 +118,54 @@ async fn a_search_continues_after_the_last_removal_and_wraps_around() {
         }
     }
     assert!(!reclaim(&shared).await);
+}
+
+/// A store that never answers a sweep, and counts them.
+#[derive(Default)]
+struct Hanging {
+    store: MemoryStore,
+    sweeps: Arc<AtomicUsize>,
+}
+
+impl CheckpointStore for Hanging {
+    fn open(&self, name: PathName, opening: Opening) -> StoreFuture<'_, Checkpoint> {
+        self.store.open(name, opening)
+    }
+
+    fn commit(&self, name: PathName, guard: Guard, next: Checkpoint) -> StoreFuture<'_, ()> {
+        self.store.commit(name, guard, next)
+    }
+
+    fn load(&self, name: PathName) -> StoreFuture<'_, Option<Checkpoint>> {
+        self.store.load(name)
+    }
+
+    fn list(&self, after: Option<PathName>, limit: usize) -> StoreFuture<'_, Page> {
+        self.store.list(after, limit)
+    }
+
+    fn delete(&self, name: PathName) -> StoreFuture<'_, Option<u64>> {
+        self.store.delete(name)
+    }
+
+    fn sweep(&self, _: Sweep, _: Option<PathName>) -> StoreFuture<'_, Swept> {
+        self.sweeps.fetch_add(1, Relaxed);
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test]
+async fn callers_that_stop_waiting_leave_one_search_behind() {
+    let store = Hanging::default();
+    let sweeps = Arc::clone(&store.sweeps);
+    let shared = Arc::new(Shared::new(Arc::new(store), Pace::default()));
+    for _ in 0..10 {
+        let mut search = Box::pin(reclaim(&shared));
+        assert!(search.as_mut().now_or_never().is_none());
+        // The task of the search runs.
+        tokio::task::yield_now().await;
+        tokio::task::yield_now().await;
+        drop(search);
+    }
+    assert_eq!(sweeps.load(Relaxed), 1);
 }
