@@ -163,7 +163,15 @@ async fn unread_batch(send: &mut SendRequest<Bytes>) -> h2::SendStream<Bytes> {
 #[tokio::test]
 async fn a_connection_that_holds_most_gets_no_new_streams_and_is_ended_in_the_end() {
     // Three streams with a full window each are 84 % of this, five are more than all of it.
-    let server = Server::with(|config| config.memory_bytes_max = Some(3_800_000)).await;
+    let windows = |config: &mut waywiser::Config| {
+        config.stream_window_bytes = 1 << 20;
+        config.connection_window_bytes = 4 << 20;
+    };
+    let server = Server::with(|config| {
+        windows(config);
+        config.memory_bytes_max = Some(3_800_000);
+    })
+    .await;
     let (mut send, connection, _) = connect(server.address, 0).await;
     let mut held = Vec::new();
     for _ in 0..3 {
@@ -185,7 +193,11 @@ async fn a_connection_that_holds_most_gets_no_new_streams_and_is_ended_in_the_en
     server.assert_well().await;
     drop((held, send, connection));
 
-    let server = Server::with(|config| config.memory_bytes_max = Some(3_000_000)).await;
+    let server = Server::with(|config| {
+        windows(config);
+        config.memory_bytes_max = Some(3_000_000);
+    })
+    .await;
     let (mut send, connection, _) = connect(server.address, 0).await;
     let mut held = Vec::new();
     for _ in 0..3 {
