@@ -159,8 +159,8 @@ impl Connections {
         Ok(())
     }
 
-    /// Closes the connection that has been without streams for the longest time, of those that are eligible; if
-    /// there is none, the one that has only watched for the longest time.
+    /// Closes, of the eligible connections, the one that has been without streams for the longest time. If all have
+    /// streams, closes the one that has only watched for the longest time.
     fn evict(&self, is_eligible: impl Fn(&&Arc<Handle>) -> bool) -> Option<()> {
         let eligible = self.handles.values().filter(is_eligible);
         let first = eligible

@@ -11,11 +11,11 @@ use tokio_util::sync::CancellationToken;
 /// What the streams of a connection do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Activity {
-    /// There are none.
+    /// The connection has no streams.
     Idle,
-    /// They only wait for updates: watches of health or of recordings.
+    /// All streams only wait for updates: watches of health or of recordings.
     Watching,
-    /// At least one does something else.
+    /// At least one stream does something else.
     Busy,
 }
 
