@@ -31,24 +31,34 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-pub mod checkpoint;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod client;
 #[cfg(feature = "cli")]
 pub mod formats;
+#[cfg(feature = "cli")]
+mod load;
 pub mod measure;
 pub mod proto;
 pub mod recording;
 pub mod server;
 pub mod service;
+pub mod store;
 #[cfg(feature = "cli")]
 mod telemetry;
 pub mod wire;
 
 pub use client::{Client, ClientError};
-pub use measure::{Block, Metric, Path, PathError, Point, PointError, Space, Summary};
+pub use measure::{
+    Fix, Metric, Options, PathAccumulator, PathError, PathSummary, Point, PointError, Space,
+};
 pub use server::Config;
+
+/// Parts of the crate that its own tests, benchmarks and fuzz targets use. Not part of the public interface.
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::measure::{PointBlock, Polyline, PolylineSummary};
+}
 
 /// The examples of the README, compiled and run with the documentation's own.
 #[cfg(doctest)]

@@ -95,9 +95,10 @@ pub(super) fn summary(message: pb::PathSummary) -> Result<PathSummary, ClientErr
                 return Err(reply(format!("it rejects for the unknown reason {}", message.reason)));
             }
         };
-        let kept_out = either(message.kept_out_m, message.kept_out).unwrap_or_default();
+        let rejected_length =
+            either(message.rejected_length_m, message.rejected_length).unwrap_or_default();
         let (count, first_offset) = (message.count, message.first_offset);
-        Ok(Rejection { reason, count, first_offset, kept_out })
+        Ok(Rejection { reason, count, first_offset, rejected_length })
     };
     Ok(PathSummary {
         metric,

@@ -2,7 +2,7 @@
 
 use prost_types::{Duration, Timestamp};
 use waywiser::measure::{
-    Elevation, Fix, Measurement, Metric, Options, PathSummary, Point, RejectionReason, Space,
+    Elevation, Fix, Metric, Options, PathAccumulator, PathSummary, Point, RejectionReason, Space,
 };
 use waywiser::proto::waywiser_v1 as pb;
 
@@ -27,13 +27,13 @@ pub struct Track {
     samples: Vec<Sample>,
     options: Options,
     has_extras: bool,
-    marks: Vec<Measurement>,
+    marks: Vec<PathAccumulator>,
 }
 
 impl Track {
     /// A walk in the plane, or one on the ellipsoid with all that a receiver may know and every rule on.
     pub fn draw(chance: &mut Chance) -> Self {
-        let (options, has_extras) = match chance.between(0, 2) {
+        let (options, has_extras) = match chance.distance(0, 2) {
             0 => (Options::new(Metric::Planar), false),
             1 => (Options::new(Metric::Haversine), true),
             _ => {
@@ -63,24 +63,24 @@ impl Track {
         let mut samples = Vec::with_capacity(len);
         for _ in 0..len {
             let step = if chance.one_in(60) { 200_000 } else { 400 };
-            let mut step_by = || chance.between(0, 2 * step) as i64 - step as i64;
+            let mut step_by = || chance.distance(0, 2 * step) as i64 - step as i64;
             (at.x, at.y) = (at.x + step_by(), at.y + step_by());
-            at.z += chance.between(0, 2000) as i64 - 1000;
-            at.time_ms += match chance.between(0, 40) {
+            at.z += chance.distance(0, 2000) as i64 - 1000;
+            at.time_ms += match chance.distance(0, 40) {
                 0 => -3_000,
                 1 => 0,
                 2 => 45_000,
                 _ => 1_000,
             };
-            at.accuracy_mm = chance.between(1_000, 22_000) as u32;
+            at.accuracy_mm = chance.distance(1_000, 22_000) as u32;
             at.starts_segment = has_extras && chance.one_in(150);
             samples.push(at);
         }
         let mut track = Self { samples, options, has_extras, marks: Vec::new() };
-        let mut measurement = Measurement::new(options);
+        let mut accumulator = PathAccumulator::new(options);
         for from in (0..=len).step_by(STRIDE) {
-            track.marks.push(measurement.clone());
-            track.fold(&mut measurement, from, len.min(from + STRIDE));
+            track.marks.push(accumulator.clone());
+            track.fold(&mut accumulator, from, len.min(from + STRIDE));
         }
         track
     }
@@ -89,10 +89,10 @@ impl Track {
         self.samples.len()
     }
 
-    fn fold(&self, measurement: &mut Measurement, from: usize, to: usize) {
+    fn fold(&self, accumulator: &mut PathAccumulator, from: usize, to: usize) {
         let fixes: Vec<Fix> =
             self.samples[from..to].iter().map(|sample| self.fix(sample)).collect();
-        measurement.extend(&fixes).unwrap();
+        accumulator.extend(&fixes).unwrap();
     }
 
     fn fix(&self, sample: &Sample) -> Fix {
@@ -195,9 +195,9 @@ impl Track {
     /// What the first `len` points come to, as the contract tells it.
     pub fn summary(&self, len: usize) -> pb::PathSummary {
         let mark = len / STRIDE;
-        let mut measurement = self.marks[mark].clone();
-        self.fold(&mut measurement, mark * STRIDE, len);
-        pb::PathSummary { options: Some(self.options_message()), ..message(&measurement.summary()) }
+        let mut accumulator = self.marks[mark].clone();
+        self.fold(&mut accumulator, mark * STRIDE, len);
+        pb::PathSummary { options: Some(self.options_message()), ..message(&accumulator.summary()) }
     }
 }
 
@@ -219,8 +219,8 @@ fn message(summary: &PathSummary) -> pb::PathSummary {
         reason: reason(rejection.reason).into(),
         count: rejection.count,
         first_offset: rejection.first_offset,
-        kept_out_m: metres(Some(rejection.kept_out)),
-        kept_out: units(Some(rejection.kept_out)),
+        rejected_length_m: metres(Some(rejection.rejected_length)),
+        rejected_length: units(Some(rejection.rejected_length)),
     });
     pb::PathSummary {
         options: None,

@@ -10,12 +10,13 @@ use futures::{StreamExt as _, stream};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
-use waywiser::checkpoint::{MemoryStore, PathName};
 use waywiser::client::{
     Client, PathPart, Patience, RecordError, RecordEvent, Recorded, Recorder, StoredPath,
 };
-use waywiser::measure::{Fix, Measurement, Metric, Options, PathSummary, Point};
+use waywiser::measure::{Fix, Metric, Options, PathAccumulator, PathSummary, Point};
 use waywiser::proto::waywiser_v1 as pb;
+use waywiser::recording::RecordingName;
+use waywiser::store::MemoryStore;
 
 use crate::proxy::{Fault, Proxy};
 use crate::support::{Server, reserved_address};
@@ -41,12 +42,12 @@ fn options() -> Options {
 }
 
 fn measured(fixes: &[Fix]) -> PathSummary {
-    let mut measurement = Measurement::new(options());
-    measurement.extend(fixes).unwrap();
-    measurement.summary()
+    let mut accumulator = PathAccumulator::new(options());
+    accumulator.extend(fixes).unwrap();
+    accumulator.summary()
 }
 
-fn name(id: &str) -> PathName {
+fn name(id: &str) -> RecordingName {
     format!("paths/{id}").parse().unwrap()
 }
 
@@ -146,7 +147,7 @@ async fn a_server_may_restart_on_its_store() {
     let listener = TcpListener::bind(address).await.unwrap();
     let mut first = Server::on(listener, store.clone(), |config| {
         config.checkpoint_points = 1_000;
-        config.drain_time = Duration::from_millis(100);
+        config.drain_timeout = Duration::from_millis(100);
     });
     let (sender, receiver) = mpsc::unbounded_channel();
     let (events, mut told) = mpsc::unbounded_channel();

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use waywiser::checkpoint::{
-    Checkpoint, CheckpointStore, EmbeddedStore, Guard, MemoryStore, Opening, PathName, StoreError,
-    contract,
+use waywiser::measure::{Fix, Metric, Options, PathAccumulator, Point};
+use waywiser::recording::{
+    Checkpoint, CheckpointStore, CommitPrecondition, OpenRequest, RecordingName, StoreError,
 };
-use waywiser::measure::{Fix, Measurement, Metric, Options, Point};
-use waywiser::recording::{Pace, Recording, Verdict};
+use waywiser::recording::{CheckpointPolicy, NextStep, Recording};
+use waywiser::store::{MemoryStore, RedbStore, contract};
 
 use crate::support::faulty::{Call, Fault, Faulty, unavailable, unknown};
 
@@ -19,13 +19,13 @@ const DIRECTORY: &str = "WAYWISER_TEST_STORE";
 const RECORDINGS: u64 = 3;
 const ROUNDS: usize = 8;
 
-fn name(index: u64) -> PathName {
+fn name(index: u64) -> RecordingName {
     format!("paths/walk-{index}").parse().unwrap()
 }
 
-fn opening() -> Opening {
+fn opening() -> OpenRequest {
     let options = Some(Options::new(Metric::Geodesic));
-    Opening { options, now_unix_ms: 0, expire_unix_ms: i64::MAX }
+    OpenRequest { options, now_unix_ms: 0, expire_unix_ms: i64::MAX }
 }
 
 fn fix(recording: u64, offset: u64) -> Fix {
@@ -33,25 +33,25 @@ fn fix(recording: u64, offset: u64) -> Fix {
     Fix::new(Point::geographic((a + b * 0.37).sin() * 80.0, (b * 0.01 + a).cos() * 170.0).unwrap())
 }
 
-fn folded(recording: u64, count: u64) -> Measurement {
-    let mut measurement = Measurement::new(Options::new(Metric::Geodesic));
-    measurement
+fn folded(recording: u64, count: u64) -> PathAccumulator {
+    let mut accumulator = PathAccumulator::new(Options::new(Metric::Geodesic));
+    accumulator
         .extend(&(0..count).map(|offset| fix(recording, offset)).collect::<Vec<_>>())
         .unwrap();
-    measurement
+    accumulator
 }
 
 /// Grows each recording by a few points a commit, and says so when the store has.
 #[allow(clippy::print_stdout, reason = "the parent reads it")]
-async fn commit_for_ever(store: &EmbeddedStore, recording: u64) {
+async fn commit_for_ever(store: &RedbStore, recording: u64) {
     let mut last = store.open(name(recording), opening()).await.unwrap();
     loop {
         let from = last.committed_points();
-        let guard = Guard { epoch: last.epoch, committed_points: from };
+        let precondition = CommitPrecondition { epoch: last.epoch, committed_points: from };
         let mut next = last.clone();
         let fixes = (from..from + 1 + from % 4).map(|offset| fix(recording, offset));
-        next.measurement.extend(&fixes.collect::<Vec<_>>()).unwrap();
-        store.commit(name(recording), guard, next.clone()).await.unwrap();
+        next.accumulator.extend(&fixes.collect::<Vec<_>>()).unwrap();
+        store.commit(name(recording), precondition, next.clone()).await.unwrap();
         println!("committed {recording} {}", next.committed_points());
         last = next;
     }
@@ -61,7 +61,7 @@ async fn commit_for_ever(store: &EmbeddedStore, recording: u64) {
 #[ignore = "what `what_was_acknowledged_outlives_a_kill` starts, and nothing by itself"]
 async fn a_child_that_commits_until_it_is_killed() {
     let Some(directory) = std::env::var_os(DIRECTORY) else { return };
-    let store = EmbeddedStore::at(directory).unwrap();
+    let store = RedbStore::open(directory).unwrap();
     tokio::join!(
         commit_for_ever(&store, 0),
         commit_for_ever(&store, 1),
@@ -109,14 +109,14 @@ async fn what_was_acknowledged_outlives_a_kill() {
     let mut before = vec![0; RECORDINGS as usize];
     for round in 0..ROUNDS {
         let acknowledged = killed_child(directory.path(), 1 + round * 7);
-        let store = EmbeddedStore::at(directory.path()).unwrap();
+        let store = RedbStore::open(directory.path()).unwrap();
         for recording in 0..RECORDINGS {
             let stored = store.load(name(recording)).await.unwrap();
             let points = stored.as_ref().map_or(0, Checkpoint::committed_points);
             let least = acknowledged[recording as usize].max(before[recording as usize]);
             assert!(points >= least, "{points} of {least} points in round {round}");
             if let Some(stored) = stored {
-                assert_eq!(stored.measurement, folded(recording, points));
+                assert_eq!(stored.accumulator, folded(recording, points));
             }
             before[recording as usize] = points;
         }
@@ -142,22 +142,22 @@ async fn a_recording_gets_through_a_store_that_fails() {
         store.on(Call::Commit, 2, fault.clone());
         store.on(Call::Load, 1, Fault::Before(unavailable()));
         let opened = store.open(name(0), opening()).await.unwrap();
-        let mut recording = Recording::resume(opened, Pace::default());
+        let mut recording = Recording::resume(opened, CheckpointPolicy::default());
         for count in 1..=4 {
-            recording.measurement_mut().extend(&[fix(0, count - 1)]).unwrap();
+            recording.accumulator_mut().extend(&[fix(0, count - 1)]).unwrap();
             recording.folded(0);
             if count == 4 {
                 recording.finish();
             }
             while let Some(commit) = recording.next_commit(0, true) {
-                match store.commit(name(0), commit.guard, commit.checkpoint).await {
+                match store.commit(name(0), commit.precondition, commit.checkpoint).await {
                     Ok(()) => recording.committed(),
                     Err(error) => {
                         let mut verdict = recording.refused(error, 0);
-                        while verdict == Verdict::Load {
+                        while verdict == NextStep::Load {
                             verdict = recording.reconcile(store.load(name(0)).await, 0);
                         }
-                        assert_eq!(verdict, Verdict::GoOn, "{fault:?}");
+                        assert_eq!(verdict, NextStep::GoOn, "{fault:?}");
                     }
                 }
             }
@@ -169,7 +169,7 @@ async fn a_recording_gets_through_a_store_that_fails() {
         assert!(recording.is_complete() && recording.is_settled());
         let stored = store.open(name(0), opening()).await.unwrap();
         assert!(stored.complete);
-        assert_eq!(stored.measurement, folded(0, 4), "{fault:?}");
+        assert_eq!(stored.accumulator, folded(0, 4), "{fault:?}");
     }
 }
 

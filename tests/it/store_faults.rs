@@ -9,8 +9,9 @@ use tokio_stream::iter;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
-use waywiser::checkpoint::{EmbeddedStore, MemoryStore, StoreError};
 use waywiser::proto::waywiser_v1 as pb;
+use waywiser::recording::StoreError;
+use waywiser::store::{MemoryStore, RedbStore};
 
 use crate::support::Server;
 use crate::support::faulty::{Call, Fault, Faulty, unavailable, unknown};
@@ -172,7 +173,7 @@ async fn a_server_whose_directory_is_lost_acknowledges_nothing() {
     for is_replaced in [false, true] {
         let parent = tempfile::tempdir().unwrap();
         let path = parent.path().join("data");
-        let store = Arc::new(EmbeddedStore::at(&path).unwrap());
+        let store = Arc::new(RedbStore::open(&path).unwrap());
         let server = Server::with_store(store, |config| {
             config.checkpoint_points = 1;
             config.checkpoint_interval = Duration::from_millis(2);
@@ -188,7 +189,7 @@ async fn a_server_whose_directory_is_lost_acknowledges_nothing() {
         }
         std::fs::rename(&path, parent.path().join("aside")).unwrap();
         if is_replaced {
-            drop(EmbeddedStore::at(&path).unwrap());
+            drop(RedbStore::open(&path).unwrap());
         }
         // The stream continues, and its client never learns that the rest is durable.
         messages.send(piece(2..5, true)).await.unwrap();

@@ -10,7 +10,7 @@ use crate::cli::input;
 use crate::cli::progress::Progress;
 use crate::cli::report::Track;
 use crate::formats::{self, Fix, SinkError, TrackSink};
-use crate::measure::{FixBlock, Measurement, Options};
+use crate::measure::{FixBlock, Options, PathAccumulator};
 
 /// Measures the files of the arguments.
 ///
@@ -46,7 +46,7 @@ pub(super) fn measure(
             account.remark(name, &remark);
         }
         if let Err(error) = outcome {
-            account.complain(&input::located(name, &error));
+            account.fail(&input::located(name, &error));
             account.file_failed();
         }
     }
@@ -61,7 +61,7 @@ struct Tracks<'a, 'b, W> {
     /// Fixes of the current track that are not in its path yet.
     block: FixBlock,
     /// The tracks since none was open; `None` once ended.
-    paths: Vec<Option<Measurement>>,
+    paths: Vec<Option<PathAccumulator>>,
     /// How many tracks came before these.
     before: usize,
     open_count: usize,
@@ -101,7 +101,7 @@ impl<W: Write> TrackSink for Tracks<'_, '_, W> {
     fn start_track(&mut self) -> Result<(), SinkError> {
         self.fold()?;
         self.current = self.paths.len();
-        self.paths.push(Some(Measurement::new(self.options)));
+        self.paths.push(Some(PathAccumulator::new(self.options)));
         self.open_count += 1;
         Ok(())
     }

@@ -12,7 +12,7 @@ use super::answers;
 use super::flow::Flow;
 use super::upload::{self, Files};
 use crate::cli::progress::Progress;
-use crate::cli::{Outcome, complain, input};
+use crate::cli::{Outcome, fail, input};
 use crate::client::Client;
 
 /// Has the server at `url` measure the files of the arguments.
@@ -27,7 +27,7 @@ pub(super) fn measure(
 ) -> io::Result<Outcome> {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return complain(format_args!("no threads to work with: {error}")),
+        Err(error) => return fail(format_args!("no threads to work with: {error}")),
     };
     let outcome = runtime.block_on(upload(args, url, out, complaints));
     // The reading thread may be waiting for standard input, which may never end.
@@ -47,7 +47,7 @@ async fn upload(
     let client = match Client::connect(url).await {
         Ok(client) => client,
         Err(error) => {
-            account.complain(&error.to_string());
+            account.fail(&error.to_string());
             return Ok(Outcome::Failed);
         }
     };

@@ -66,11 +66,11 @@ pub(super) fn begin(
         drop(tickets);
         drop(parts);
     });
-    (counted(received_parts, flow), received_tickets)
+    (count_taken(received_parts, flow), received_tickets)
 }
 
 /// Parts that the flow counts when the connection takes them.
-fn counted(
+fn count_taken(
     parts: mpsc::Receiver<PathPart>,
     flow: Arc<Flow>,
 ) -> impl Stream<Item = PathPart> + Send + use<> {

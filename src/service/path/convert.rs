@@ -4,12 +4,12 @@
 
 use prost_types::{Duration, Timestamp};
 
-use crate::checkpoint::{Checkpoint, PathName};
 use crate::measure::{
     self, Bounds, Elevation, Metric, Options, OptionsError, PathSummary, Rejection,
     RejectionReason, Space,
 };
 use crate::proto::waywiser_v1 as pb;
+use crate::recording::{Checkpoint, RecordingName};
 use crate::service::violation::FieldViolation;
 
 const NS_PER_S: i64 = 1_000_000_000;
@@ -203,8 +203,8 @@ pub(super) fn summary_message(options: &Options, summary: &PathSummary) -> pb::P
         reason: reason(rejection.reason).into(),
         count: rejection.count,
         first_offset: rejection.first_offset,
-        kept_out_m: in_metres(Some(rejection.kept_out)),
-        kept_out: in_units(Some(rejection.kept_out)),
+        rejected_length_m: in_metres(Some(rejection.rejected_length)),
+        rejected_length: in_units(Some(rejection.rejected_length)),
     };
     let bounds =
         |Bounds { min_x, min_y, max_x, max_y }| pb::BoundingBox { min_x, min_y, max_x, max_y };
@@ -244,13 +244,13 @@ fn reason(reason: RejectionReason) -> pb::RejectionReason {
 }
 
 /// A recording as the contract has it.
-pub(super) fn path_message(name: &PathName, checkpoint: &Checkpoint) -> pb::Path {
-    let measurement = &checkpoint.measurement;
+pub(super) fn path_message(name: &RecordingName, checkpoint: &Checkpoint) -> pb::Path {
+    let accumulator = &checkpoint.accumulator;
     pb::Path {
         name: name.to_string(),
         complete: checkpoint.complete,
         committed_points: checkpoint.committed_points(),
-        summary: Some(summary_message(measurement.options(), &measurement.summary())),
+        summary: Some(summary_message(accumulator.options(), &accumulator.summary())),
         create_time: Some(timestamp(checkpoint.create_unix_ms)),
         update_time: Some(timestamp(checkpoint.update_unix_ms)),
         expire_time: Some(timestamp(checkpoint.expire_unix_ms)),

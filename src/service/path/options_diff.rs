@@ -4,9 +4,9 @@ use std::fmt;
 
 use super::convert::options_message;
 use super::shared::Shared;
-use crate::checkpoint::{PathName, StoreError};
 use crate::measure::Options;
 use crate::proto::waywiser_v1 as pb;
+use crate::recording::{RecordingName, StoreError};
 use crate::service::status::RpcError;
 use crate::service::violation::FieldViolation;
 
@@ -15,13 +15,13 @@ use crate::service::violation::FieldViolation;
 pub(super) async fn explain(
     error: RpcError,
     shared: &Shared,
-    name: &PathName,
+    name: &RecordingName,
     sent: Option<&Options>,
 ) -> RpcError {
     let differ = matches!(&error, RpcError::Store { error: StoreError::OptionsDiffer, .. });
     let Some(sent) = sent.filter(|_| differ) else { return error };
     let Ok(Some(stored)) = shared.stored(name).await else { return error };
-    let violations = differences(sent, stored.measurement.options(), "the recording");
+    let violations = differences(sent, stored.accumulator.options(), "the recording");
     match violations.is_empty() {
         // Another client has deleted the recording and started it again.
         true => error,

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::Semaphore;
-use waywiser::checkpoint::{
-    Checkpoint, CheckpointStore, Guard, Opening, Page, PathName, StoreError, StoreFuture, Sweep,
-    Swept,
+use waywiser::recording::{
+    Checkpoint, CheckpointStore, CommitPrecondition, OpenRequest, Page, RecordingName, StoreError,
+    StoreFuture, Sweep, Swept,
 };
 
 /// What kind of call.
@@ -57,7 +57,7 @@ struct Plan {
     calls: HashMap<Call, u64>,
     faults: HashMap<(Call, u64), Fault>,
     always: HashMap<Call, Fault>,
-    late: Vec<(PathName, Guard, Checkpoint)>,
+    late: Vec<(RecordingName, CommitPrecondition, Checkpoint)>,
 }
 
 impl Faulty {
@@ -98,8 +98,8 @@ impl Faulty {
     pub async fn deliver(&self) -> Vec<Result<(), StoreError>> {
         let late = std::mem::take(&mut self.plan.lock().unwrap().late);
         let mut outcomes = Vec::new();
-        for (name, guard, next) in late {
-            outcomes.push(self.inner.commit(name, guard, next).await);
+        for (name, precondition, next) in late {
+            outcomes.push(self.inner.commit(name, precondition, next).await);
         }
         outcomes
     }
@@ -141,12 +141,17 @@ fn lazily<'a, T: 'a>(call: impl FnOnce() -> StoreFuture<'a, T> + Send + 'a) -> S
 }
 
 impl CheckpointStore for Faulty {
-    fn open(&self, name: PathName, opening: Opening) -> StoreFuture<'_, Checkpoint> {
+    fn open(&self, name: RecordingName, opening: OpenRequest) -> StoreFuture<'_, Checkpoint> {
         let real = lazily(|| self.inner.open(name, opening));
         Box::pin(self.through(Call::Open, real))
     }
 
-    fn commit(&self, name: PathName, guard: Guard, next: Checkpoint) -> StoreFuture<'_, ()> {
+    fn commit(
+        &self,
+        name: RecordingName,
+        precondition: CommitPrecondition,
+        next: Checkpoint,
+    ) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             let nth = self.calls(Call::Commit) + 1;
             let is_late = {
@@ -156,30 +161,30 @@ impl CheckpointStore for Faulty {
             };
             if is_late {
                 self.fault(Call::Commit);
-                self.plan.lock().unwrap().late.push((name, guard, next));
+                self.plan.lock().unwrap().late.push((name, precondition, next));
                 return Err(unknown());
             }
-            let real = lazily(|| self.inner.commit(name, guard, next));
+            let real = lazily(|| self.inner.commit(name, precondition, next));
             self.through(Call::Commit, real).await
         })
     }
 
-    fn load(&self, name: PathName) -> StoreFuture<'_, Option<Checkpoint>> {
+    fn load(&self, name: RecordingName) -> StoreFuture<'_, Option<Checkpoint>> {
         let real = lazily(|| self.inner.load(name));
         Box::pin(self.through(Call::Load, real))
     }
 
-    fn list(&self, after: Option<PathName>, limit: usize) -> StoreFuture<'_, Page> {
+    fn list(&self, after: Option<RecordingName>, limit: usize) -> StoreFuture<'_, Page> {
         let real = lazily(move || self.inner.list(after, limit));
         Box::pin(self.through(Call::List, real))
     }
 
-    fn delete(&self, name: PathName) -> StoreFuture<'_, Option<u64>> {
+    fn delete(&self, name: RecordingName) -> StoreFuture<'_, Option<u64>> {
         let real = lazily(|| self.inner.delete(name));
         Box::pin(self.through(Call::Delete, real))
     }
 
-    fn sweep(&self, sweep: Sweep, after: Option<PathName>) -> StoreFuture<'_, Swept> {
+    fn sweep(&self, sweep: Sweep, after: Option<RecordingName>) -> StoreFuture<'_, Swept> {
         let real = lazily(move || self.inner.sweep(sweep, after));
         Box::pin(self.through(Call::Sweep, real))
     }
