@@ -6,7 +6,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use prost::Message as _;
 use waywiser::measure::{FixBlock, Metric, Options, PathAccumulator};
 use waywiser::proto::waywiser_v1 as pb;
-use waywiser::wire::{ColumnBlock, Piece, PieceFields};
+use waywiser::internals::wire::{ColumnBlock, Piece, PieceFields};
 
 mod inputs;
 
