@@ -4,9 +4,9 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use prost::Message as _;
+use waywiser::internals::wire::{ColumnBlock, Piece, PieceFields};
 use waywiser::measure::{FixBlock, Metric, Options, PathAccumulator};
 use waywiser::proto::waywiser_v1 as pb;
-use waywiser::internals::wire::{ColumnBlock, Piece, PieceFields};
 
 mod inputs;
 

@@ -36,12 +36,15 @@ pub mod cli;
 #[cfg(feature = "client")]
 pub mod client;
 #[cfg(feature = "formats")]
+#[deny(clippy::disallowed_methods, clippy::disallowed_types)]
 pub mod formats;
 #[cfg(feature = "cli")]
 mod load;
+#[deny(clippy::disallowed_methods, clippy::disallowed_types)]
 pub mod measure;
 #[cfg(feature = "_grpc")]
 pub mod proto;
+#[deny(clippy::disallowed_methods, clippy::disallowed_types)]
 pub mod recording;
 #[cfg(feature = "server")]
 pub mod server;
@@ -51,6 +54,7 @@ pub mod store;
 #[cfg(feature = "cli")]
 mod telemetry;
 #[cfg(feature = "_grpc")]
+#[deny(clippy::disallowed_methods, clippy::disallowed_types)]
 mod wire;
 
 #[cfg(feature = "client")]
