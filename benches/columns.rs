@@ -57,10 +57,10 @@ fn read(messages: &[Vec<u8>], mut take: impl FnMut(&ColumnBlock)) {
 
 fn fold(messages: &[Vec<u8>], options: Options) -> PathAccumulator {
     let mut path = PathAccumulator::new(options);
-    let mut fixes = FixBlock::new(options.metric);
+    let mut fixes = FixBlock::new(options.metric());
     read(messages, |block| {
         let (x, y) = (&block.x[..block.len], &block.y[..block.len]);
-        fixes.extend_scaled(x, y, options.xy_resolution).unwrap();
+        fixes.extend_scaled(x, y, options.xy_resolution()).unwrap();
         path.fold(&mut fixes).unwrap();
     });
     path

@@ -93,16 +93,17 @@ fn measure(criterion: &mut Criterion) {
             );
         });
         let none = Options::new(metric);
-        let rules = Options {
-            elevation: Elevation::ThreeDimensional,
-            max_gap_time_ns: Some(30_000_000_000),
-            max_speed: Some(1e9),
-            max_accuracy_m: Some(50.0),
-            reject_backward_time: true,
-            stopped_speed: Some(0.1),
-            ..none
-        };
-        let step = Options { min_step: Some(length / 50.0), ..rules };
+        let rules = none
+            .to_builder()
+            .elevation(Elevation::ThreeDimensional)
+            .max_gap_time_ns(30_000_000_000_u64)
+            .max_speed(1e9)
+            .max_accuracy_m(50.0)
+            .reject_backward_time(true)
+            .stopped_speed(0.1)
+            .build()
+            .unwrap();
+        let step = rules.to_builder().min_step(length / 50.0).build().unwrap();
         for (name, options, is_known) in [
             ("no policy", none, false),
             ("no policy, times and z", none, true),
@@ -114,7 +115,7 @@ fn measure(criterion: &mut Criterion) {
             path.fold(&mut full.clone()).unwrap();
             let summary = path.summary();
             assert_eq!(summary.raw_length, length);
-            assert_eq!(summary.accepted_count < 256, options.min_step.is_some());
+            assert_eq!(summary.accepted_count < 256, options.min_step().is_some());
             group.bench_function(format!("{metric}/{name}"), |bencher| {
                 bencher.iter_batched_ref(
                     || (PathAccumulator::new(options), full.clone()),

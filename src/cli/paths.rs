@@ -278,7 +278,7 @@ mod tests {
     }
 
     fn walk() -> PathSummary {
-        let options = Options { min_step: Some(1.0), ..Options::new(Metric::Geodesic) };
+        let options = Options::builder(Metric::Geodesic).min_step(1.0).build().unwrap();
         let mut accumulator = PathAccumulator::new(options);
         let fix = |(i, latitude): (i64, f64)| {
             let fix = Fix::new(Point::geographic(latitude, 14.0).unwrap());

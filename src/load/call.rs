@@ -143,7 +143,8 @@ impl CallArgs {
     /// The call. Live streams send a point a message.
     pub(crate) fn call(&self, is_live: bool) -> Call {
         let metric = match self.model {
-            None | Some(ModelName::Geodesic) => Metric::Geodesic,
+            None => Options::default().metric(),
+            Some(ModelName::Geodesic) => Metric::Geodesic,
             Some(ModelName::Haversine) => Metric::Haversine,
             Some(ModelName::Planar) => Metric::Planar,
         };
@@ -188,7 +189,7 @@ impl Call {
     pub(crate) fn metric(&self) -> Metric {
         match self {
             Self::Points(method) => method.metric(),
-            Self::Path { form, .. } => form.options.metric,
+            Self::Path { form, .. } => form.options.metric(),
         }
     }
 
@@ -269,7 +270,7 @@ impl Call {
             };
             words += &format!(", {} of ", name_of(layout));
             words += &pluralize(form.points_per_message as u64, "point");
-            words += &format!(", {}", form.options.metric);
+            words += &format!(", {}", form.options.metric());
             words += if has_times { ", times" } else { "" };
             words += if is_named { ", named" } else { "" };
         }

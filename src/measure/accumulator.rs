@@ -26,7 +26,7 @@ use super::track_stats::{FixAttributes, LegBatch, TrackStats};
 /// ```
 /// use waywiser::measure::{Fix, PathAccumulator, Metric, Options, Point};
 ///
-/// let options = Options { min_step: Some(2.0), ..Options::new(Metric::Planar) };
+/// let options = Options::builder(Metric::Planar).min_step(2.0).build()?;
 /// let mut path = PathAccumulator::new(options);
 /// for x in [0.0, 1.0, 0.0, 1.0, 3.0] {
 ///     path.extend(&[Fix::new(Point::planar(x, 0.0)?)])?;
@@ -49,7 +49,7 @@ pub struct PathAccumulator {
 }
 
 impl PathAccumulator {
-    /// A path without fixes. The options have to be checked, with [`Options::check`].
+    /// Returns a path without fixes.
     pub fn new(options: Options) -> Self {
         Self {
             options,

@@ -37,17 +37,17 @@ impl Track {
             0 => (Options::new(Metric::Planar), false),
             1 => (Options::new(Metric::Haversine), true),
             _ => {
-                let options = Options {
-                    elevation: Elevation::ThreeDimensional,
-                    max_gap_time_ns: Some(30_000_000_000),
-                    max_gap: Some(2_000.0),
-                    max_speed: Some(40.0),
-                    min_step: Some(1.5),
-                    max_accuracy_m: Some(20.0),
-                    reject_backward_time: chance.one_in(2),
-                    stopped_speed: Some(0.5),
-                    ..Options::new(Metric::Geodesic)
-                };
+                let options = Options::builder(Metric::Geodesic)
+                    .elevation(Elevation::ThreeDimensional)
+                    .max_gap_time_ns(30_000_000_000_u64)
+                    .max_gap(2_000.0)
+                    .max_speed(40.0)
+                    .min_step(1.5)
+                    .max_accuracy_m(20.0)
+                    .reject_backward_time(chance.one_in(2))
+                    .stopped_speed(0.5)
+                    .build()
+                    .unwrap();
                 (options, true)
             }
         };
@@ -97,7 +97,7 @@ impl Track {
 
     fn fix(&self, sample: &Sample) -> Fix {
         let (x, y, z) = self.numbers(sample);
-        let fix = Fix::new(Point::new(self.options.metric.space(), x, y).unwrap());
+        let fix = Fix::new(Point::new(self.options.metric().space(), x, y).unwrap());
         if !self.has_extras {
             return fix;
         }
@@ -108,7 +108,7 @@ impl Track {
 
     fn numbers(&self, sample: &Sample) -> (f64, f64, f64) {
         let (x, y, z) = (sample.x as f64, sample.y as f64, sample.z as f64);
-        match self.options.metric.space() {
+        match self.options.metric().space() {
             Space::Geographic => (x / 1e7, y / 1e7, z / 1e3),
             Space::Planar => (x, y, z),
         }
@@ -167,27 +167,27 @@ impl Track {
         let duration = |ns| Duration { seconds: (ns / 1_000_000_000) as i64, nanos: 0 };
         // No planar track has rules.
         pb::PathOptions {
-            model: match options.metric {
+            model: match options.metric() {
                 Metric::Planar => pb::Model::Planar,
                 Metric::Haversine => pb::Model::SphereHaversine,
                 _ => pb::Model::Wgs84Geodesic,
             }
             .into(),
-            elevation_mode: match options.elevation {
+            elevation_mode: match options.elevation() {
                 Elevation::Ignored => pb::ElevationMode::Ignored,
                 Elevation::ThreeDimensional => pb::ElevationMode::ThreeDimensional,
             }
             .into(),
-            xy_resolution: options.xy_resolution,
-            z_resolution: options.z_resolution,
-            max_gap_time: options.max_gap_time_ns.map(duration),
-            max_gap_m: options.max_gap.unwrap_or_default(),
-            max_speed_mps: options.max_speed.unwrap_or_default(),
-            reanchor_count: options.reanchor_count,
-            min_step_m: options.min_step.unwrap_or_default(),
-            max_accuracy_m: options.max_accuracy_m.unwrap_or_default(),
-            reject_backward_time: options.reject_backward_time,
-            stopped_speed_mps: options.stopped_speed.unwrap_or_default(),
+            xy_resolution: options.xy_resolution(),
+            z_resolution: options.z_resolution(),
+            max_gap_time: options.max_gap_time_ns().map(duration),
+            max_gap_m: options.max_gap().unwrap_or_default(),
+            max_speed_mps: options.max_speed().unwrap_or_default(),
+            reanchor_count: options.reanchor_count(),
+            min_step_m: options.min_step().unwrap_or_default(),
+            max_accuracy_m: options.max_accuracy_m().unwrap_or_default(),
+            reject_backward_time: options.reject_backward_time(),
+            stopped_speed_mps: options.stopped_speed().unwrap_or_default(),
             ..Default::default()
         }
     }

@@ -38,7 +38,7 @@ fn walk(count: usize) -> Vec<Fix> {
 }
 
 fn options() -> Options {
-    Options { max_speed: Some(30.0), min_step: Some(1.5), ..Options::new(Metric::Geodesic) }
+    Options::builder(Metric::Geodesic).max_speed(30.0).min_step(1.5).build().unwrap()
 }
 
 fn measured(fixes: &[Fix]) -> PathSummary {
@@ -209,14 +209,14 @@ async fn a_recording_that_is_resumed_with_other_options_names_them_and_not_the_s
         };
         let client = Client::connect_lazy(&format!("http://{}", server.address)).unwrap();
         let planar = Options::new(Metric::Planar);
-        for options in [Options { min_step: Some(3_000.0), ..planar }, options()] {
-            let source = match options.metric {
+        for options in [planar.to_builder().min_step(3_000.0).build().unwrap(), options()] {
+            let source = match options.metric() {
                 Metric::Planar => fixes(2_000).left_stream(),
                 _ => stream::iter(walk(2_000)).right_stream(),
             };
             let error = client.recorder(name(&id), options).record(source).await.unwrap_err();
             let RecordError::Refused { error, .. } = error else { panic!("{error}") };
-            let field = if options.metric == Metric::Planar { "min_step" } else { "model" };
+            let field = if options.metric() == Metric::Planar { "min_step" } else { "model" };
             let text =
                 format!("the options differ from those of the recording: options.{field}: it is");
             assert!(error.to_string().contains(&text), "{error}");
@@ -327,7 +327,7 @@ async fn other_options_than_those_of_the_first_stream_are_refused() {
     let fixes = walk(3_000);
     let client = Client::connect(&format!("http://{}", server.address)).await.unwrap();
     let other = || {
-        let other = Options { min_step: Some(2.5), ..options() };
+        let other = options().to_builder().min_step(2.5).build().unwrap();
         client.recorder(name("options"), other).record(stream::iter(fixes.clone()))
     };
     // Begun and not finished.
@@ -346,7 +346,7 @@ async fn other_options_than_those_of_the_first_stream_are_refused() {
     assert_same(&call.await.unwrap().unwrap(), &fixes);
     assert_eq!(other().await.unwrap_err().to_string(), error.to_string());
     // The source is not waited for.
-    let other = Options { min_step: None, ..options() };
+    let other = options().to_builder().min_step(None).build().unwrap();
     let endless = client.recorder(name("options"), other).record(stream::pending()).await;
     insta::assert_snapshot!(
         endless.unwrap_err(),

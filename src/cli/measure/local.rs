@@ -23,10 +23,16 @@ pub(super) fn measure(
     complaints: &mut dyn Write,
     progress: &Progress,
 ) -> io::Result<Outcome> {
-    let options = args.options();
     let read_options = args.read_options();
     let names = args.names();
     let mut account = Account::new(args, &names, out, complaints, progress);
+    let options = match args.options() {
+        Ok(options) => options,
+        Err(error) => {
+            account.fail(&error.to_string());
+            return Ok(Outcome::Failed);
+        }
+    };
     let mut stdin = Some(stdin);
 
     for (file, name) in args.files.iter().zip(&names) {
@@ -78,7 +84,7 @@ impl<'a, 'b, W: Write> Tracks<'a, 'b, W> {
             file,
             options,
             account,
-            block: FixBlock::new(options.metric),
+            block: FixBlock::new(options.metric()),
             paths: Vec::new(),
             before: 0,
             open_count: 0,
@@ -124,7 +130,7 @@ impl<W: Write> TrackSink for Tracks<'_, '_, W> {
         if self.block.is_full() {
             self.fold()?;
         }
-        Ok(self.block.push(fix.checked(self.options.metric.space())?)?)
+        Ok(self.block.push(fix.checked(self.options.metric().space())?)?)
     }
 
     fn remark(&mut self, remark: &str) {

@@ -44,6 +44,13 @@ async fn upload(
     let progress = Arc::new(Progress::new(input::bytes_of(&args.files)));
     let names = args.names();
     let mut account = Account::new(args, &names, out, complaints, &progress);
+    let options = match args.options() {
+        Ok(options) => options,
+        Err(error) => {
+            account.fail(&error.to_string());
+            return Ok(Outcome::Failed);
+        }
+    };
     let client = match Client::connect(url).await {
         Ok(client) => client,
         Err(error) => {
@@ -55,7 +62,7 @@ async fn upload(
     let flow = Arc::<Flow>::default();
     let (parts, tickets) = upload::begin(Files {
         files: args.files.iter().cloned().zip(owned_names).collect(),
-        options: args.options(),
+        options,
         read_options: args.read_options(),
         progress: Arc::clone(&progress),
         flow: Arc::clone(&flow),

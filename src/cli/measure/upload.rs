@@ -232,7 +232,7 @@ impl TrackSink for Tracks<'_, '_> {
     }
 
     fn fix(&mut self, fix: formats::Fix) -> Result<(), SinkError> {
-        let fix = fix.checked(self.sender.options.metric.space())?;
+        let fix = fix.checked(self.sender.options.metric().space())?;
         let is_first = self.current == self.before;
         let Some(track) = self.current() else { return Ok(()) };
         let is_break = std::mem::take(&mut track.is_break);

@@ -23,7 +23,7 @@ use super::report::{Keep, grouped, pad_or_truncate, pluralize};
 use super::{Outcome, fail, server_url, usage_error};
 use crate::client::{Client, ClientError, Route};
 use crate::formats::{self, Fix, FormatError, SinkError, TrackSink};
-use crate::measure::{Metric, Point, Space};
+use crate::measure::{Metric, Options, Point, Space};
 use crate::recording::RecordingName;
 use crate::server::{self, Config};
 use crate::store::MemoryStore;
@@ -82,7 +82,7 @@ pub(super) struct RecordArgs {
 impl RecordArgs {
     /// How a recording is measured.
     pub(super) fn metric(&self) -> Metric {
-        self.model.map_or(Metric::Geodesic, Model::metric)
+        self.model.map_or(Options::default().metric(), Model::metric)
     }
 }
 

@@ -76,7 +76,11 @@ pub(super) async fn record(
     let bar =
         if io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
     let line = bar.clone();
-    let recorder = client.recorder(name.clone(), args.policy.options(metric));
+    let options = match args.policy.options(metric) {
+        Ok(options) => options,
+        Err(error) => return fail(format_args!("{error}")),
+    };
+    let recorder = client.recorder(name.clone(), options);
     let recorder = recorder.on_event(move |event| tell(&line, &event));
     let outcome = tokio::select! {
         outcome = recorder.record(fixes.flatten()) => outcome.map_err(|error| error.to_string()),

@@ -43,9 +43,9 @@ impl<'a, S: Stream<Item = Fix>> Source<'a, S> {
 
     /// What the first fixes are to come to. Before any was taken.
     pub(super) fn expect(&mut self, stored: PathSummary, options: &Options) {
-        if stored.point_count > 0 && stored.metric == options.metric {
+        if stored.point_count > 0 && stored.metric == options.metric() {
             let (measurement, block) =
-                (PathAccumulator::new(*options), FixBlock::new(options.metric));
+                (PathAccumulator::new(*options), FixBlock::new(options.metric()));
             self.prefix = Some(Prefix { stored, measurement, block });
         }
     }
@@ -61,7 +61,7 @@ impl<'a, S: Stream<Item = Fix>> Source<'a, S> {
         name: &RecordingName,
         options: &Options,
     ) -> Result<(), RecordError> {
-        let wanted = options.metric.space();
+        let wanted = options.metric().space();
         let mut count = 0;
         poll_fn(|cx| {
             while count < MESSAGE_POINTS_MAX && !replay.is_full() {
