@@ -184,6 +184,9 @@ fn split<'a>(name: &RecordingName, bytes: &'a [u8]) -> Result<(Head, &'a [u8]), 
 }
 
 #[cfg(test)]
+mod golden;
+
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
@@ -331,6 +334,16 @@ mod tests {
         000103808080808080808080c90f010280808080808080808001010080d0acf30e0180a8d6b90701000000000000f83f
         0180808080808080808006008080d9d9fde6ec8ebe0800002e174860
         ");
+    }
+
+    #[test]
+    fn golden_records_of_all_versions_are_read() {
+        for golden in golden::records() {
+            for hex in golden.versions {
+                let checkpoint = super::decode(&golden::name(), &golden::bytes(hex));
+                assert_eq!(checkpoint.as_ref(), Ok(&golden.checkpoint));
+            }
+        }
     }
 
     #[test]
