@@ -34,6 +34,7 @@
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod client;
+mod contract;
 #[cfg(feature = "cli")]
 pub mod formats;
 #[cfg(feature = "cli")]
