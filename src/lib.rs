@@ -35,6 +35,9 @@
 pub mod cli;
 #[cfg(feature = "client")]
 pub mod client;
+#[cfg(feature = "_grpc")]
+#[deny(clippy::disallowed_methods, clippy::disallowed_types)]
+mod contract;
 #[cfg(feature = "formats")]
 #[deny(clippy::disallowed_methods, clippy::disallowed_types)]
 pub mod formats;

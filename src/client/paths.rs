@@ -7,9 +7,10 @@ use tonic::Streaming;
 use tonic::transport::Channel;
 
 use super::call::within;
-use super::columns::{self, MESSAGE_POINTS_MAX};
-use super::convert::{self, options_message, reply};
+use super::convert::{self, reply};
 use super::{ANSWER_TIME, Client, ClientError};
+use crate::contract::options;
+use crate::contract::points::{MESSAGE_POINTS_MAX, points};
 use crate::measure::{Fix, Options, PathSummary};
 use crate::proto::waywiser_v1 as pb;
 use crate::recording::RecordingName;
@@ -177,12 +178,12 @@ pub(super) async fn watch(
 }
 
 fn messages(part: PathPart) -> Vec<pb::MeasurePathsRequest> {
-    let options = options_message(&part.options);
+    let options = options::to_message(&part.options);
     let mut messages: Vec<_> = part
         .fixes
         .chunks(MESSAGE_POINTS_MAX)
         .map(|fixes| {
-            let points = columns::points(fixes, &part.options);
+            let points = points(fixes, &part.options);
             pb::MeasurePathsRequest {
                 path_id: part.path_id.clone(),
                 options: Some(options),
@@ -208,7 +209,7 @@ fn messages(part: PathPart) -> Vec<pb::MeasurePathsRequest> {
 fn path_answer(answer: pb::MeasurePathsResponse) -> Result<PathAnswer, ClientError> {
     use pb::measure_paths_response::Result::{Failure, Summary};
     let outcome = match answer.result {
-        Some(Summary(summary)) => Ok(convert::summary(summary)?),
+        Some(Summary(summary)) => Ok(convert::summary(&summary)?),
         Some(Failure(failure)) => Err(PathRefusal {
             code: failure.code.into(),
             reason: failure.reason,

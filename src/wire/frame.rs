@@ -5,7 +5,7 @@
 //! in place, one that is cut is put together in a small carry buffer.
 
 /// The flag byte and the length.
-const HEADER_BYTES: usize = 5;
+pub(crate) const HEADER_BYTES: usize = 5;
 
 /// A carry buffer larger than this is given back once its message is done, so that one large
 /// message does not burden a stream for the rest of its life.

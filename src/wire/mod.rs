@@ -17,6 +17,7 @@ mod varints;
 pub use columns::{
     COLUMN_BLOCK, ColumnBlock, ColumnError, ColumnLength, ColumnReader, PackedColumns,
 };
+pub(crate) use frame::HEADER_BYTES;
 pub use frame::{Deframer, Frame, FrameError, FrameErrorKind};
 #[cfg(test)]
 pub(crate) use gzip::empty_dynamic_blocks;

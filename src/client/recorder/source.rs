@@ -10,9 +10,9 @@ use std::task::Poll;
 use futures::StreamExt as _;
 use tokio_stream::Stream;
 
-use super::super::columns::MESSAGE_POINTS_MAX;
 use super::super::replay::Replay;
 use super::RecordError;
+use crate::contract::points::MESSAGE_POINTS_MAX;
 use crate::measure::{Fix, FixBlock, Options, PathAccumulator, PathSummary};
 use crate::recording::RecordingName;
 
