@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 use tokio::time::{interval_at, sleep_until};
-use waywiser::checkpoint::{
-    Checkpoint, CheckpointStore, EmbeddedStore, Guard, Opening, PathName, StoreStats,
+use waywiser::measure::{Fix, Metric, Options, PathAccumulator, Point};
+use waywiser::recording::{
+    Checkpoint, CheckpointStore, CommitPrecondition, OpenRequest, RecordingName,
 };
-use waywiser::measure::{Fix, Measurement, Metric, Options, Point};
+use waywiser::store::{RedbStore, StoreStats};
 
 /// The CPU time of this process so far, the recordings that grow included.
 fn cpu() -> Duration {
@@ -28,13 +29,13 @@ struct Done {
     waits: Vec<Duration>,
 }
 
-fn name(index: usize) -> PathName {
+fn name(index: usize) -> RecordingName {
     format!("paths/vehicle-{index:06}").parse().unwrap()
 }
 
-fn opening() -> Opening {
+fn opening() -> OpenRequest {
     let options = Some(Options::new(Metric::Geodesic));
-    Opening { options, now_unix_ms: 0, expire_unix_ms: i64::MAX }
+    OpenRequest { options, now_unix_ms: 0, expire_unix_ms: i64::MAX }
 }
 
 fn fix(offset: u64) -> Fix {
@@ -46,22 +47,25 @@ fn grow(last: &Checkpoint, points: u64) -> Checkpoint {
     let mut next = last.clone();
     let from = last.committed_points();
     let fixes: Vec<_> = (from..from + points).map(fix).collect();
-    next.measurement.extend(&fixes).unwrap();
+    next.accumulator.extend(&fixes).unwrap();
     next
 }
 
-async fn commit(store: &EmbeddedStore, index: usize, done: &mut Done, points: u64) {
+async fn commit(store: &RedbStore, index: usize, done: &mut Done, points: u64) {
     let next = grow(&done.last, points);
-    let guard = Guard { epoch: done.last.epoch, committed_points: done.last.committed_points() };
+    let precondition = CommitPrecondition {
+        epoch: done.last.epoch,
+        committed_points: done.last.committed_points(),
+    };
     let begun = Instant::now();
-    store.commit(name(index), guard, next.clone()).await.unwrap();
+    store.commit(name(index), precondition, next.clone()).await.unwrap();
     done.waits.push(begun.elapsed());
     done.last = next;
 }
 
 /// Runs all recordings until the end, each at its own moment of `pace`, or as fast as it can without one.
 async fn run(
-    store: &Arc<EmbeddedStore>,
+    store: &Arc<RedbStore>,
     begun: Vec<Checkpoint>,
     time: Duration,
     pace: Option<Duration>,
@@ -123,13 +127,13 @@ fn report(what: &str, all: &[Done], took: Duration, cpu: Duration, stats: StoreS
 }
 
 /// What is in the store is what was committed, and that is one uninterrupted fold.
-async fn check(store: &EmbeddedStore, all: &[Done]) {
+async fn check(store: &RedbStore, all: &[Done]) {
     for (index, done) in all.iter().enumerate().step_by(all.len().div_ceil(100)) {
         let stored = store.load(name(index)).await.unwrap().unwrap();
         assert_eq!(stored, done.last, "{index}");
-        let mut whole = Measurement::new(*stored.measurement.options());
+        let mut whole = PathAccumulator::new(*stored.accumulator.options());
         whole.extend(&(0..stored.committed_points()).map(fix).collect::<Vec<_>>()).unwrap();
-        assert_eq!(stored.measurement, whole, "{index}");
+        assert_eq!(stored.accumulator, whole, "{index}");
     }
 }
 
@@ -144,7 +148,7 @@ async fn main() {
     let (recordings, seconds) = if is_test { (100, 1) } else { (number(10_000), number(10)) };
     let points = number(10);
     let directory = tempfile::tempdir_in(parent).unwrap();
-    let store = Arc::new(EmbeddedStore::at(directory.path()).unwrap());
+    let store = Arc::new(RedbStore::open(directory.path()).unwrap());
     let time = Duration::from_secs(seconds);
 
     let start = Instant::now();
@@ -177,7 +181,7 @@ async fn main() {
     let path = directory.path().join("recordings.redb");
     let megabytes = std::fs::metadata(path).unwrap().len() as f64 / 1e6;
     let start = Instant::now();
-    let store = EmbeddedStore::at(directory.path()).unwrap();
+    let store = RedbStore::open(directory.path()).unwrap();
     let took = start.elapsed().as_secs_f64() * 1e3;
     println!("the file has {megabytes:.0} MB and is opened in {took:.1} ms");
     check(&store, &all).await;

@@ -1,4 +1,4 @@
 //! Stored bytes are refused or mean what they say, whatever they are.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| waywiser::checkpoint::record::check_any(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| waywiser::store::codec::check_any(bytes));

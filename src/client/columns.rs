@@ -57,14 +57,14 @@ impl Column {
 /// `None` where a bit would be lost.
 fn columns(fixes: &[Fix], options: &Options) -> Option<pb::PointColumns> {
     let first = *fixes.first()?;
-    let plain = Options::new(options.metric);
+    let plain = Options::new(options.metric());
     let has_z = first.z().is_some();
-    if options.xy_resolution != plain.xy_resolution
-        || (has_z && options.z_resolution != plain.z_resolution)
+    if options.xy_resolution() != plain.xy_resolution()
+        || (has_z && options.z_resolution() != plain.z_resolution())
     {
         return None;
     }
-    let z_per_unit = if options.metric == Metric::Planar { 1.0 } else { 1e3 };
+    let z_per_unit = if options.metric() == Metric::Planar { 1.0 } else { 1e3 };
     let column = |is_there: bool| Column::new(if is_there { fixes.len() } else { 0 });
     let (mut x, mut y) = (column(true), column(true));
     let mut z = column(has_z);
@@ -160,7 +160,7 @@ mod tests {
 
     /// What a server makes of the points, by the plain reading of the contract.
     fn read(points: &Points, options: &Options) -> Vec<Fix> {
-        let space = options.metric.space();
+        let space = options.metric().space();
         let Some(columns) = &points.columns else {
             let fix = |row: &pb::Point| {
                 let mut fix = Fix::new(Point::new(space, row.x, row.y).unwrap());

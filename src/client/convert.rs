@@ -15,30 +15,30 @@ const NS_PER_S: u64 = 1_000_000_000;
 
 /// Options as the contract has them, defaults filled in.
 pub(super) fn options_message(options: &Options) -> pb::PathOptions {
-    let is_planar = options.metric.space() == Space::Planar;
+    let is_planar = options.metric().space() == Space::Planar;
     let pair = |value: Option<f64>| match (is_planar, value.unwrap_or_default()) {
         (false, value) => (value, 0.0),
         (true, value) => (0.0, value),
     };
-    let model = match options.metric {
+    let model = match options.metric() {
         Metric::Geodesic => pb::Model::Wgs84Geodesic,
         Metric::Haversine => pb::Model::SphereHaversine,
         Metric::Planar => pb::Model::Planar,
     };
-    let elevation_mode = match options.elevation {
+    let elevation_mode = match options.elevation() {
         Elevation::Ignored => pb::ElevationMode::Ignored,
         Elevation::ThreeDimensional => pb::ElevationMode::ThreeDimensional,
     };
-    let (max_gap_m, max_gap) = pair(options.max_gap);
-    let (max_speed_mps, max_speed) = pair(options.max_speed);
-    let (min_step_m, min_step) = pair(options.min_step);
-    let (stopped_speed_mps, stopped_speed) = pair(options.stopped_speed);
+    let (max_gap_m, max_gap) = pair(options.max_gap());
+    let (max_speed_mps, max_speed) = pair(options.max_speed());
+    let (min_step_m, min_step) = pair(options.min_step());
+    let (stopped_speed_mps, stopped_speed) = pair(options.stopped_speed());
     pb::PathOptions {
         model: model.into(),
         elevation_mode: elevation_mode.into(),
-        xy_resolution: options.xy_resolution,
-        z_resolution: options.z_resolution,
-        max_gap_time: options.max_gap_time_ns.map(|ns| Duration {
+        xy_resolution: options.xy_resolution(),
+        z_resolution: options.z_resolution(),
+        max_gap_time: options.max_gap_time_ns().map(|ns| Duration {
             // Both fit: 2^64 ns are 584 years, and a rest is below 10^9.
             seconds: (ns / NS_PER_S) as i64,
             nanos: (ns % NS_PER_S) as i32,
@@ -47,11 +47,11 @@ pub(super) fn options_message(options: &Options) -> pb::PathOptions {
         max_gap,
         max_speed_mps,
         max_speed,
-        reanchor_count: options.reanchor_count,
+        reanchor_count: options.reanchor_count(),
         min_step_m,
         min_step,
-        max_accuracy_m: options.max_accuracy_m.unwrap_or_default(),
-        reject_backward_time: options.reject_backward_time,
+        max_accuracy_m: options.max_accuracy_m().unwrap_or_default(),
+        reject_backward_time: options.reject_backward_time(),
         stopped_speed_mps,
         stopped_speed,
     }
@@ -75,7 +75,8 @@ pub(super) fn stored_path(path: pb::Path) -> Result<StoredPath, ClientError> {
 pub(super) fn summary(message: pb::PathSummary) -> Result<PathSummary, ClientError> {
     let model = message.options.as_ref().map_or(0, |options| options.model);
     let metric = match pb::Model::try_from(model) {
-        Ok(pb::Model::Unspecified | pb::Model::Wgs84Geodesic) => Metric::Geodesic,
+        Ok(pb::Model::Unspecified) => Options::default().metric(),
+        Ok(pb::Model::Wgs84Geodesic) => Metric::Geodesic,
         Ok(pb::Model::SphereHaversine) => Metric::Haversine,
         Ok(pb::Model::Planar) => Metric::Planar,
         Err(_) => return Err(reply(format!("it has the unknown model {model}"))),
@@ -95,9 +96,10 @@ pub(super) fn summary(message: pb::PathSummary) -> Result<PathSummary, ClientErr
                 return Err(reply(format!("it rejects for the unknown reason {}", message.reason)));
             }
         };
-        let kept_out = either(message.kept_out_m, message.kept_out).unwrap_or_default();
+        let rejected_length =
+            either(message.rejected_length_m, message.rejected_length).unwrap_or_default();
         let (count, first_offset) = (message.count, message.first_offset);
-        Ok(Rejection { reason, count, first_offset, kept_out })
+        Ok(Rejection { reason, count, first_offset, rejected_length })
     };
     Ok(PathSummary {
         metric,

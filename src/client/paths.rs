@@ -10,9 +10,9 @@ use super::call::within;
 use super::columns::{self, MESSAGE_POINTS_MAX};
 use super::convert::{self, options_message, reply};
 use super::{ANSWER_TIME, Client, ClientError};
-use crate::checkpoint::PathName;
 use crate::measure::{Fix, Options, PathSummary};
 use crate::proto::waywiser_v1 as pb;
+use crate::recording::RecordingName;
 
 pub(super) type Stub = pb::path_service_client::PathServiceClient<Channel>;
 
@@ -90,7 +90,7 @@ impl Client {
     ///
     /// # Errors
     /// When there is none of that name, and when the call fails.
-    pub async fn path(&self, name: &PathName) -> Result<StoredPath, ClientError> {
+    pub async fn path(&self, name: &RecordingName) -> Result<StoredPath, ClientError> {
         within(ANSWER_TIME, path(&mut self.stub(), name)).await
     }
 
@@ -114,7 +114,7 @@ impl Client {
     ///
     /// # Errors
     /// When there is none of that name, and when the call fails.
-    pub async fn delete_path(&self, name: &PathName) -> Result<(), ClientError> {
+    pub async fn delete_path(&self, name: &RecordingName) -> Result<(), ClientError> {
         let request = pb::DeletePathRequest { name: name.to_string(), allow_missing: false };
         let mut stub = self.stub();
         let deleted = async { Ok(stub.delete_path(request).await.map_err(Box::new)?) };
@@ -130,7 +130,7 @@ impl Client {
     /// once, and how long more takes is up to the recording.
     pub async fn watch_path(
         &self,
-        name: &PathName,
+        name: &RecordingName,
         allow_missing: bool,
     ) -> Result<impl Stream<Item = Result<StoredPath, ClientError>> + Send + use<>, ClientError>
     {
@@ -160,7 +160,7 @@ impl Client {
 }
 
 /// GetPath.
-pub(super) async fn path(stub: &mut Stub, name: &PathName) -> Result<StoredPath, ClientError> {
+pub(super) async fn path(stub: &mut Stub, name: &RecordingName) -> Result<StoredPath, ClientError> {
     let request = pb::GetPathRequest { name: name.to_string() };
     let path = stub.get_path(request).await.map_err(Box::new)?.into_inner().path;
     convert::stored_path(path.ok_or_else(|| reply("it has no path".to_owned()))?)
@@ -169,7 +169,7 @@ pub(super) async fn path(stub: &mut Stub, name: &PathName) -> Result<StoredPath,
 /// WatchPath, as far as to its first answer, which says that there will be more.
 pub(super) async fn watch(
     stub: &mut Stub,
-    name: &PathName,
+    name: &RecordingName,
     allow_missing: bool,
 ) -> Result<Streaming<pb::WatchPathResponse>, ClientError> {
     let request = pb::WatchPathRequest { name: name.to_string(), allow_missing };

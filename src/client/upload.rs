@@ -11,9 +11,9 @@ use super::convert::{self, options_message, reply};
 use super::method::only_message;
 use super::pieces::frame;
 use super::{ClientError, columns};
-use crate::checkpoint::PathName;
 use crate::measure::{Fix, Options};
 use crate::proto::waywiser_v1 as pb;
+use crate::recording::RecordingName;
 
 pub(crate) use super::pieces::RECORD_PATH;
 
@@ -50,10 +50,10 @@ pub(crate) struct Answer {
 
 impl Form {
     /// The first message: options, and the name of a recording.
-    pub(crate) fn opening(&self, name: Option<&PathName>) -> Bytes {
+    pub(crate) fn opening(&self, name: Option<&RecordingName>) -> Bytes {
         let mut bytes = BytesMut::new();
         let message = pb::RecordPathRequest {
-            name: name.map(PathName::to_string).unwrap_or_default(),
+            name: name.map(RecordingName::to_string).unwrap_or_default(),
             options: Some(options_message(&self.options)),
             ..Default::default()
         };
@@ -126,7 +126,7 @@ pub(crate) fn answer(frame: Bytes) -> Result<Answer, ClientError> {
 }
 
 /// The request of `DeletePath`, for a recording that may not exist.
-pub(crate) fn deletion(name: &PathName) -> Bytes {
+pub(crate) fn deletion(name: &RecordingName) -> Bytes {
     let mut bytes = BytesMut::new();
     frame(&pb::DeletePathRequest { name: name.to_string(), allow_missing: true }, &mut bytes);
     bytes.freeze()
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn the_first_message_has_the_name_and_the_options_alone() {
-        let name: PathName = "paths/bench-1".parse().unwrap();
+        let name: RecordingName = "paths/bench-1".parse().unwrap();
         let [opening] = &messages(form(Layout::Rows).opening(Some(&name)))[..] else { panic!() };
         assert_eq!((&*opening.name, opening.points.len()), ("paths/bench-1", 0));
         assert_eq!(opening.options.unwrap().model(), pb::Model::Wgs84Geodesic);

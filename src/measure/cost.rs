@@ -60,10 +60,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::measure::{Fix, FixBlock, Measurement, Metric, Options, Path, Point, Space};
+    use crate::measure::{Fix, FixBlock, Metric, Options, PathAccumulator, Point, Polyline, Space};
 
     fn cost(options: Options, fixes: &[Fix]) -> Cost {
-        let mut path = Measurement::new(options);
+        let mut path = PathAccumulator::new(options);
         let mut block = FixBlock::new(options.metric);
         fixes.iter().for_each(|&fix| block.push(fix).unwrap());
         path.fold_with_cost(&mut block).unwrap()
@@ -110,12 +110,12 @@ mod tests {
                 .collect();
             for metric in [Metric::Haversine, Metric::Geodesic] {
                 let fixes: Vec<_> = points.iter().map(|&point| Fix::new(point)).collect();
-                let mut block = crate::measure::Block::new(metric.space());
+                let mut block = crate::measure::PointBlock::new(metric.space());
                 for point in &points {
                     let (x, y) = point.canonical();
                     block.push_canonical(x, y);
                 }
-                let by_path = Path::new(metric).fold_with_cost(&mut block).unwrap();
+                let by_path = Polyline::new(metric).fold_with_cost(&mut block).unwrap();
                 prop_assert_eq!(by_path, cost(Options::new(metric), &fixes));
                 prop_assert!(!near || by_path == Cost::of_block(points.len(), PLAIN_POINT_NS));
             }

@@ -1,26 +1,26 @@
-//! A block of fixes: the columns of a [`Block`](super::Block), and beside them what is known of time,
+//! A block of fixes: the columns of a [`PointBlock`](super::Block), and beside them what is known of time,
 //! elevation and accuracy, which costs nothing where nothing is known.
 //!
-//! Decoders and file readers fill it, a [`Measurement`](super::Measurement) folds and empties it. What
+//! Decoders and file readers fill it, a [`PathAccumulator`](super::PathAccumulator) folds and empties it. What
 //! is checked is checked here, on the way in; the policy is none of its affair.
 
 use std::ops::Range;
 
-use super::block::Block;
 use super::fix::{Fix, FixError, UNIX_S, checked_accuracy, checked_unix_ns, checked_z};
 use super::metric::Metric;
-use super::path::PathError;
 use super::point::PointError;
-use super::profile::Known;
+use super::point_block::PointBlock;
+use super::polyline::PathError;
 use super::scale::Scale;
 use super::starts::Starts;
+use super::track_stats::FixAttributes;
 
 /// A run of up to [`FixBlock::CAPACITY`] fixes of one space, as columns.
 ///
 /// Points come first, then what is known of them:
 ///
 /// ```
-/// use waywiser::measure::{FixBlock, Measurement, Metric, Options};
+/// use waywiser::measure::{FixBlock, PathAccumulator, Metric, Options};
 ///
 /// let mut block = FixBlock::new(Metric::Geodesic);
 /// let from = block.len();
@@ -28,7 +28,7 @@ use super::starts::Starts;
 /// block.set_times_ms(from, &[1_700_000_000_000, 1_700_000_004_000])?;
 /// block.set_z_scaled(from, &[1_611_000, 1_612_500], 1e-3)?;
 ///
-/// let mut path = Measurement::new(Options::new(Metric::Geodesic));
+/// let mut path = PathAccumulator::new(Options::new(Metric::Geodesic));
 /// path.fold(&mut block)?;
 /// assert_eq!(path.summary().ascent, Some(1.5));
 /// assert_eq!(path.summary().elapsed_ns, Some(4_000_000_000));
@@ -37,7 +37,7 @@ use super::starts::Starts;
 #[derive(Clone, Debug)]
 pub struct FixBlock {
     metric: Metric,
-    pub(super) points: Block,
+    pub(super) points: PointBlock,
     /// Which points start a segment.
     pub(super) starts: Starts,
     /// Made when something beside points is known for the first time.
@@ -49,13 +49,13 @@ pub struct FixBlock {
 #[derive(Clone, Debug)]
 struct Extras {
     /// NaN where missing.
-    z: [f64; Block::CAPACITY],
+    z: [f64; PointBlock::CAPACITY],
     has_z: bool,
     /// [`NO_TIME`] where missing.
-    unix_ns: [i64; Block::CAPACITY],
+    unix_ns: [i64; PointBlock::CAPACITY],
     has_time: bool,
     /// NaN where missing.
-    accuracy_m: [f64; Block::CAPACITY],
+    accuracy_m: [f64; PointBlock::CAPACITY],
     has_accuracy: bool,
 }
 
@@ -105,12 +105,12 @@ impl ColumnError {
 }
 
 impl FixBlock {
-    /// How many fixes fit: as many as in a [`Block`].
-    pub const CAPACITY: usize = Block::CAPACITY;
+    /// How many fixes fit: as many as in a [`PointBlock`].
+    pub const CAPACITY: usize = PointBlock::CAPACITY;
 
     /// An empty block for fixes of the space of `metric`.
     pub fn new(metric: Metric) -> Self {
-        let points = Block::new(metric.space());
+        let points = PointBlock::new(metric.space());
         Self { metric, points, starts: Starts::NONE, extras: None }
     }
 
@@ -135,8 +135,8 @@ impl FixBlock {
     }
 
     /// How many more fixes fit.
-    pub fn room(&self) -> usize {
-        self.points.room()
+    pub fn remaining_capacity(&self) -> usize {
+        self.points.remaining_capacity()
     }
 
     /// Adds a fix with all that is known of it.
@@ -170,10 +170,10 @@ impl FixBlock {
         Ok(())
     }
 
-    /// Adds a point of which nothing else is known, as [`Block::push_xy`].
+    /// Adds a point of which nothing else is known, as [`PointBlock::push_xy`].
     ///
     /// # Errors
-    /// As [`Block::push_xy`].
+    /// As [`PointBlock::push_xy`].
     ///
     /// # Panics
     /// When the block is full.
@@ -182,10 +182,10 @@ impl FixBlock {
         self.points.push_xy(x, y)
     }
 
-    /// Adds many points, as [`Block::extend_i32`].
+    /// Adds many points, as [`PointBlock::extend_i32`].
     ///
     /// # Errors
-    /// As [`Block::extend_i32`].
+    /// As [`PointBlock::extend_i32`].
     ///
     /// # Panics
     /// When the columns are of different lengths or longer than [`FixBlock::room`].
@@ -238,7 +238,7 @@ impl FixBlock {
             return Ok(());
         }
         let scale = Scale::new(resolution);
-        let mut values = [0.0; Block::CAPACITY];
+        let mut values = [0.0; PointBlock::CAPACITY];
         let values = &mut values[..z.len()];
         for (index, (out, &z)) in values.iter_mut().zip(z).enumerate() {
             let z = checked_z(scale.apply(z as f64));
@@ -380,10 +380,13 @@ impl FixBlock {
 
     /// What is known of the fix `index` beside its place and accuracy.
     #[inline]
-    pub(super) fn known(&self, index: usize) -> Known {
-        let Some(extras) = &self.extras else { return Known::NOTHING };
+    pub(super) fn known(&self, index: usize) -> FixAttributes {
+        let Some(extras) = &self.extras else { return FixAttributes::NOTHING };
         let (z, unix_ns) = (extras.z[index], extras.unix_ns[index]);
-        Known { z: (!z.is_nan()).then_some(z), unix_ns: (unix_ns != NO_TIME).then_some(unix_ns) }
+        FixAttributes {
+            z: (!z.is_nan()).then_some(z),
+            unix_ns: (unix_ns != NO_TIME).then_some(unix_ns),
+        }
     }
 
     /// The accuracy radius of the fix `index` in metres, NaN if it is not known.
@@ -396,11 +399,11 @@ impl FixBlock {
 impl Default for Extras {
     fn default() -> Self {
         Self {
-            z: [f64::NAN; Block::CAPACITY],
+            z: [f64::NAN; PointBlock::CAPACITY],
             has_z: false,
-            unix_ns: [NO_TIME; Block::CAPACITY],
+            unix_ns: [NO_TIME; PointBlock::CAPACITY],
             has_time: false,
-            accuracy_m: [f64::NAN; Block::CAPACITY],
+            accuracy_m: [f64::NAN; PointBlock::CAPACITY],
             has_accuracy: false,
         }
     }

@@ -51,6 +51,7 @@ impl Level {
 
     /// This level, but no wider than AVX2: for bodies that are not loops over lanes, which the
     /// compiler turns into slower code when it has the wide registers.
+    #[cfg(feature = "_grpc")]
     #[inline]
     pub(crate) fn narrow(self) -> Self {
         #[cfg(target_arch = "x86_64")]

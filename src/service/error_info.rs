@@ -145,7 +145,7 @@ impl From<RpcError> for Status {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkpoint::StoreError;
+    use crate::recording::StoreError;
 
     #[test]
     fn every_status_carries_error_info_and_says_where() {

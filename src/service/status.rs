@@ -7,9 +7,9 @@ use std::time::Duration;
 use tonic::Code;
 
 use super::violation::{FieldViolation, Place, listed};
-use crate::checkpoint::StoreError;
 use crate::measure::{PathError, PointError};
 use crate::recording::RecordingError;
+use crate::recording::StoreError;
 use crate::wire::{DecodeError, FrameErrorKind, GzipError, MessageError};
 
 /// The encodings that requests may use, as `grpc-accept-encoding` tells them.

@@ -24,7 +24,7 @@ impl Chance {
     }
 
     /// From `low` to `high`, both of them included.
-    pub fn between(&mut self, low: u64, high: u64) -> u64 {
+    pub fn distance(&mut self, low: u64, high: u64) -> u64 {
         low + self.draw() % (high - low + 1)
     }
 
@@ -39,10 +39,10 @@ impl Chance {
     }
 
     pub fn one_in(&mut self, count: u64) -> bool {
-        self.between(1, count) == 1
+        self.distance(1, count) == 1
     }
 
     pub fn millis(&mut self, low: u64, high: u64) -> Duration {
-        Duration::from_micros(self.between(low * 1000, high * 1000))
+        Duration::from_micros(self.distance(low * 1000, high * 1000))
     }
 }

@@ -42,7 +42,7 @@ impl Plan {
         if chance.one_in(3) {
             return None;
         }
-        let cut = match chance.between(0, 4) {
+        let cut = match chance.distance(0, 4) {
             0 => Cut::Fin,
             1 => Cut::FinToServer(chance.millis(10, 300)),
             2 => Cut::Stall(chance.millis(10, 300)),

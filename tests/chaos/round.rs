@@ -38,7 +38,7 @@ pub async fn run(seed: u64, folder: &Path, can_mount: bool) -> Result<Counts, St
         format!("{}ms", chance.magnitude(1, 60)),
         "--checkpoint-points".to_owned(),
         chance.magnitude(1, 5_000).to_string(),
-        "--drain-time".to_owned(),
+        "--drain-timeout".to_owned(),
         format!("{}ms", chance.magnitude(100, 600)),
     ];
     journal.note(format_args!("{options:?}, small disk: {}", disk.is_some()));
@@ -52,7 +52,7 @@ pub async fn run(seed: u64, folder: &Path, can_mount: bool) -> Result<Counts, St
     };
     round.begin(&mut chance);
     let outcome = async {
-        let calm_after = chance.between(3, 8);
+        let calm_after = chance.distance(3, 8);
         for _ in 0..calm_after {
             round.fault(&mut chance, &mut server, disk.as_ref()).await?;
         }
@@ -90,7 +90,7 @@ struct Round {
 impl Round {
     /// Everybody sets to work.
     fn begin(&mut self, chance: &mut Chance) {
-        for number in 0..chance.between(1, 4) {
+        for number in 0..chance.distance(1, 4) {
             let track_seed = chance.draw();
             let track = Track::draw(&mut Chance::new(track_seed));
             let name = format!("paths/chaos-{number}");
@@ -148,7 +148,7 @@ impl Round {
             self.journal.note("disk: free");
             return if dies { server.begin().await } else { Ok(()) };
         }
-        match chance.between(0, 5) {
+        match chance.distance(0, 5) {
             0 => {
                 self.journal.count(|counts| counts.stops += 1);
                 server.pause();

@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Whether the program keeps recordings in a folder.
 pub fn keeps_data() -> bool {
     let help = std::process::Command::new(program()).args(["serve", "--help"]).output().unwrap();
-    String::from_utf8_lossy(&help.stdout).contains("--data ")
+    String::from_utf8_lossy(&help.stdout).contains("--data-dir ")
 }
 
 pub struct Server {
@@ -63,7 +63,14 @@ impl Server {
     pub async fn begin(&mut self) -> Result<(), String> {
         let log = OpenOptions::new().create(true).append(true).open(&self.log).unwrap();
         let mut process = Command::new(program())
-            .args(["serve", "--log", "info", "--listen", &self.address.to_string(), "--data"])
+            .args([
+                "serve",
+                "--log-filter",
+                "info",
+                "--listen",
+                &self.address.to_string(),
+                "--data-dir",
+            ])
             .arg(&self.data)
             .args(&self.options)
             .stdin(Stdio::null())

@@ -2,7 +2,7 @@
 
 use prost_types::{Duration, Timestamp};
 use waywiser::measure::{
-    Elevation, Fix, Measurement, Metric, Options, PathSummary, Point, RejectionReason, Space,
+    Elevation, Fix, Metric, Options, PathAccumulator, PathSummary, Point, RejectionReason, Space,
 };
 use waywiser::proto::waywiser_v1 as pb;
 
@@ -27,27 +27,27 @@ pub struct Track {
     samples: Vec<Sample>,
     options: Options,
     has_extras: bool,
-    marks: Vec<Measurement>,
+    marks: Vec<PathAccumulator>,
 }
 
 impl Track {
     /// A walk in the plane, or one on the ellipsoid with all that a receiver may know and every rule on.
     pub fn draw(chance: &mut Chance) -> Self {
-        let (options, has_extras) = match chance.between(0, 2) {
+        let (options, has_extras) = match chance.distance(0, 2) {
             0 => (Options::new(Metric::Planar), false),
             1 => (Options::new(Metric::Haversine), true),
             _ => {
-                let options = Options {
-                    elevation: Elevation::ThreeDimensional,
-                    max_gap_time_ns: Some(30_000_000_000),
-                    max_gap: Some(2_000.0),
-                    max_speed: Some(40.0),
-                    min_step: Some(1.5),
-                    max_accuracy_m: Some(20.0),
-                    reject_backward_time: chance.one_in(2),
-                    stopped_speed: Some(0.5),
-                    ..Options::new(Metric::Geodesic)
-                };
+                let options = Options::builder(Metric::Geodesic)
+                    .elevation(Elevation::ThreeDimensional)
+                    .max_gap_time_ns(30_000_000_000_u64)
+                    .max_gap(2_000.0)
+                    .max_speed(40.0)
+                    .min_step(1.5)
+                    .max_accuracy_m(20.0)
+                    .reject_backward_time(chance.one_in(2))
+                    .stopped_speed(0.5)
+                    .build()
+                    .unwrap();
                 (options, true)
             }
         };
@@ -63,24 +63,24 @@ impl Track {
         let mut samples = Vec::with_capacity(len);
         for _ in 0..len {
             let step = if chance.one_in(60) { 200_000 } else { 400 };
-            let mut step_by = || chance.between(0, 2 * step) as i64 - step as i64;
+            let mut step_by = || chance.distance(0, 2 * step) as i64 - step as i64;
             (at.x, at.y) = (at.x + step_by(), at.y + step_by());
-            at.z += chance.between(0, 2000) as i64 - 1000;
-            at.time_ms += match chance.between(0, 40) {
+            at.z += chance.distance(0, 2000) as i64 - 1000;
+            at.time_ms += match chance.distance(0, 40) {
                 0 => -3_000,
                 1 => 0,
                 2 => 45_000,
                 _ => 1_000,
             };
-            at.accuracy_mm = chance.between(1_000, 22_000) as u32;
+            at.accuracy_mm = chance.distance(1_000, 22_000) as u32;
             at.starts_segment = has_extras && chance.one_in(150);
             samples.push(at);
         }
         let mut track = Self { samples, options, has_extras, marks: Vec::new() };
-        let mut measurement = Measurement::new(options);
+        let mut accumulator = PathAccumulator::new(options);
         for from in (0..=len).step_by(STRIDE) {
-            track.marks.push(measurement.clone());
-            track.fold(&mut measurement, from, len.min(from + STRIDE));
+            track.marks.push(accumulator.clone());
+            track.fold(&mut accumulator, from, len.min(from + STRIDE));
         }
         track
     }
@@ -89,15 +89,15 @@ impl Track {
         self.samples.len()
     }
 
-    fn fold(&self, measurement: &mut Measurement, from: usize, to: usize) {
+    fn fold(&self, accumulator: &mut PathAccumulator, from: usize, to: usize) {
         let fixes: Vec<Fix> =
             self.samples[from..to].iter().map(|sample| self.fix(sample)).collect();
-        measurement.extend(&fixes).unwrap();
+        accumulator.extend(&fixes).unwrap();
     }
 
     fn fix(&self, sample: &Sample) -> Fix {
         let (x, y, z) = self.numbers(sample);
-        let fix = Fix::new(Point::new(self.options.metric.space(), x, y).unwrap());
+        let fix = Fix::new(Point::new(self.options.metric().space(), x, y).unwrap());
         if !self.has_extras {
             return fix;
         }
@@ -108,7 +108,7 @@ impl Track {
 
     fn numbers(&self, sample: &Sample) -> (f64, f64, f64) {
         let (x, y, z) = (sample.x as f64, sample.y as f64, sample.z as f64);
-        match self.options.metric.space() {
+        match self.options.metric().space() {
             Space::Geographic => (x / 1e7, y / 1e7, z / 1e3),
             Space::Planar => (x, y, z),
         }
@@ -167,27 +167,27 @@ impl Track {
         let duration = |ns| Duration { seconds: (ns / 1_000_000_000) as i64, nanos: 0 };
         // No planar track has rules.
         pb::PathOptions {
-            model: match options.metric {
+            model: match options.metric() {
                 Metric::Planar => pb::Model::Planar,
                 Metric::Haversine => pb::Model::SphereHaversine,
                 _ => pb::Model::Wgs84Geodesic,
             }
             .into(),
-            elevation_mode: match options.elevation {
+            elevation_mode: match options.elevation() {
                 Elevation::Ignored => pb::ElevationMode::Ignored,
                 Elevation::ThreeDimensional => pb::ElevationMode::ThreeDimensional,
             }
             .into(),
-            xy_resolution: options.xy_resolution,
-            z_resolution: options.z_resolution,
-            max_gap_time: options.max_gap_time_ns.map(duration),
-            max_gap_m: options.max_gap.unwrap_or_default(),
-            max_speed_mps: options.max_speed.unwrap_or_default(),
-            reanchor_count: options.reanchor_count,
-            min_step_m: options.min_step.unwrap_or_default(),
-            max_accuracy_m: options.max_accuracy_m.unwrap_or_default(),
-            reject_backward_time: options.reject_backward_time,
-            stopped_speed_mps: options.stopped_speed.unwrap_or_default(),
+            xy_resolution: options.xy_resolution(),
+            z_resolution: options.z_resolution(),
+            max_gap_time: options.max_gap_time_ns().map(duration),
+            max_gap_m: options.max_gap().unwrap_or_default(),
+            max_speed_mps: options.max_speed().unwrap_or_default(),
+            reanchor_count: options.reanchor_count(),
+            min_step_m: options.min_step().unwrap_or_default(),
+            max_accuracy_m: options.max_accuracy_m().unwrap_or_default(),
+            reject_backward_time: options.reject_backward_time(),
+            stopped_speed_mps: options.stopped_speed().unwrap_or_default(),
             ..Default::default()
         }
     }
@@ -195,9 +195,9 @@ impl Track {
     /// What the first `len` points come to, as the contract tells it.
     pub fn summary(&self, len: usize) -> pb::PathSummary {
         let mark = len / STRIDE;
-        let mut measurement = self.marks[mark].clone();
-        self.fold(&mut measurement, mark * STRIDE, len);
-        pb::PathSummary { options: Some(self.options_message()), ..message(&measurement.summary()) }
+        let mut accumulator = self.marks[mark].clone();
+        self.fold(&mut accumulator, mark * STRIDE, len);
+        pb::PathSummary { options: Some(self.options_message()), ..message(&accumulator.summary()) }
     }
 }
 
@@ -219,8 +219,8 @@ fn message(summary: &PathSummary) -> pb::PathSummary {
         reason: reason(rejection.reason).into(),
         count: rejection.count,
         first_offset: rejection.first_offset,
-        kept_out_m: metres(Some(rejection.kept_out)),
-        kept_out: units(Some(rejection.kept_out)),
+        rejected_length_m: metres(Some(rejection.rejected_length)),
+        rejected_length: units(Some(rejection.rejected_length)),
     });
     pb::PathSummary {
         options: None,

@@ -216,7 +216,7 @@ impl Sending {
         let mut next = start;
         // It may close the stream before the end, which finishes nothing.
         let closes_at = match !self.is_calm() && self.chance.one_in(5) {
-            true => self.chance.between(start as u64, len as u64) as usize,
+            true => self.chance.distance(start as u64, len as u64) as usize,
             false => len,
         };
         let pieces_max = if self.chance.one_in(2) { 40 } else { 400 };
@@ -225,12 +225,12 @@ impl Sending {
             let mut from = next;
             if is_first && self.chance.one_in(3) {
                 // Only the first message may send durable points again.
-                from -= self.chance.between(0, next.min(600) as u64) as usize;
+                from -= self.chance.distance(0, next.min(600) as u64) as usize;
             }
             if !self.is_calm() && self.chance.one_in(80) && next + 2 < len {
                 from = match !is_first && next > 0 && self.chance.one_in(2) {
-                    true => next - self.chance.between(1, next.min(3) as u64) as usize,
-                    false => next + self.chance.between(1, 2) as usize,
+                    true => next - self.chance.distance(1, next.min(3) as u64) as usize,
+                    false => next + self.chance.distance(1, 2) as usize,
                 };
                 self.is_wrong.store(true, Ordering::Relaxed);
             }

@@ -42,11 +42,11 @@ pub fn option(names: &[&'static str]) -> Option<&'static str> {
 }
 
 pub const MAX_MEMORY: &[&str] = &["--max-memory", "--memory-max"];
-pub const DRAIN: &[&str] = &["--drain-timeout", "--drain-time"];
-pub const IDLE: &[&str] = &["--stream-idle-timeout", "--stream-idle-time"];
+pub const DRAIN: &[&str] = &["--drain-timeout", "--drain-timeout"];
+pub const IDLE: &[&str] = &["--stream-idle-timeout", "--stream-idle-timeout"];
 pub const KEEPALIVE_INTERVAL: &[&str] = &["--keepalive-interval"];
 pub const KEEPALIVE_TIMEOUT: &[&str] = &["--keepalive-timeout"];
-pub const DATA_DIR: &[&str] = &["--data-dir", "--data"];
+pub const DATA_DIR: &[&str] = &["--data-dir", "--data-dir"];
 
 /// A memory limit for servers whose own limits must suffice: 1 GiB.
 pub const PROCESS_MEMORY: u64 = 1 << 30;

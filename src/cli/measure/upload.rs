@@ -66,11 +66,11 @@ pub(super) fn begin(
         drop(tickets);
         drop(parts);
     });
-    (counted(received_parts, flow), received_tickets)
+    (count_taken(received_parts, flow), received_tickets)
 }
 
 /// Parts that the flow counts when the connection takes them.
-fn counted(
+fn count_taken(
     parts: mpsc::Receiver<PathPart>,
     flow: Arc<Flow>,
 ) -> impl Stream<Item = PathPart> + Send + use<> {
@@ -232,7 +232,7 @@ impl TrackSink for Tracks<'_, '_> {
     }
 
     fn fix(&mut self, fix: formats::Fix) -> Result<(), SinkError> {
-        let fix = fix.checked(self.sender.options.metric.space())?;
+        let fix = fix.checked(self.sender.options.metric().space())?;
         let is_first = self.current == self.before;
         let Some(track) = self.current() else { return Ok(()) };
         let is_break = std::mem::take(&mut track.is_break);

@@ -4,12 +4,12 @@
 
 use prost_types::{Duration, Timestamp};
 
-use crate::checkpoint::{Checkpoint, PathName};
 use crate::measure::{
     self, Bounds, Elevation, Metric, Options, OptionsError, PathSummary, Rejection,
     RejectionReason, Space,
 };
 use crate::proto::waywiser_v1 as pb;
+use crate::recording::{Checkpoint, RecordingName};
 use crate::service::violation::FieldViolation;
 
 const NS_PER_S: i64 = 1_000_000_000;
@@ -17,7 +17,8 @@ const NS_PER_S: i64 = 1_000_000_000;
 /// The metric of a model.
 pub(super) fn metric(model: i32, field: &str) -> Result<Metric, FieldViolation> {
     match pb::Model::try_from(model) {
-        Ok(pb::Model::Unspecified | pb::Model::Wgs84Geodesic) => Ok(Metric::Geodesic),
+        Ok(pb::Model::Unspecified) => Ok(Options::default().metric()),
+        Ok(pb::Model::Wgs84Geodesic) => Ok(Metric::Geodesic),
         Ok(pb::Model::SphereHaversine) => Ok(Metric::Haversine),
         Ok(pb::Model::Planar) => Ok(Metric::Planar),
         Err(_) => Err(FieldViolation::new(field, format!("there is no model {model}"))),
@@ -40,7 +41,7 @@ pub(super) fn options(message: &pb::PathOptions) -> Result<Options, Vec<FieldVio
     let mut reading = Reading { violations: Vec::new() };
     let metric = metric(message.model, "options.model").unwrap_or_else(|violation| {
         reading.violations.push(violation);
-        Metric::Geodesic
+        Options::default().metric()
     });
     let plain = Options::new(metric);
     let space = metric.space();
@@ -53,50 +54,44 @@ pub(super) fn options(message: &pb::PathOptions) -> Result<Options, Vec<FieldVio
             Elevation::Ignored
         }
     };
-    let options = Options {
-        elevation,
-        xy_resolution: reading
-            .number("xy_resolution", message.xy_resolution)
-            .unwrap_or(plain.xy_resolution),
-        z_resolution: reading
-            .number("z_resolution", message.z_resolution)
-            .unwrap_or(plain.z_resolution),
-        max_gap_time_ns: message.max_gap_time.as_ref().and_then(|time| reading.time(time)),
-        max_gap: reading.pair(space, ["max_gap_m", "max_gap"], message.max_gap_m, message.max_gap),
-        max_speed: reading.pair(
-            space,
-            ["max_speed_mps", "max_speed"],
-            message.max_speed_mps,
-            message.max_speed,
-        ),
-        reanchor_count: match message.reanchor_count {
-            0 => plain.reanchor_count,
-            count => count,
-        },
-        min_step: reading.pair(
-            space,
-            ["min_step_m", "min_step"],
-            message.min_step_m,
-            message.min_step,
-        ),
-        max_accuracy_m: reading.number("max_accuracy_m", message.max_accuracy_m),
-        reject_backward_time: message.reject_backward_time,
-        stopped_speed: reading.pair(
-            space,
-            ["stopped_speed_mps", "stopped_speed"],
-            message.stopped_speed_mps,
-            message.stopped_speed,
-        ),
-        ..plain
+    let xy_resolution = reading.number("xy_resolution", message.xy_resolution);
+    let z_resolution = reading.number("z_resolution", message.z_resolution);
+    let max_gap_time_ns = message.max_gap_time.as_ref().and_then(|time| reading.time(time));
+    let max_gap = reading.pair(space, ["max_gap_m", "max_gap"], message.max_gap_m, message.max_gap);
+    let names = ["max_speed_mps", "max_speed"];
+    let max_speed = reading.pair(space, names, message.max_speed_mps, message.max_speed);
+    let reanchor_count = match message.reanchor_count {
+        0 => plain.reanchor_count(),
+        count => count,
     };
-    if let (true, Err(error)) = (reading.violations.is_empty(), options.check()) {
-        let OptionsError { option, value, bounds } = error;
-        reading.refuse(field(option, space), format!("it is {value}, and must be {bounds}"));
+    let min_step =
+        reading.pair(space, ["min_step_m", "min_step"], message.min_step_m, message.min_step);
+    let max_accuracy_m = reading.number("max_accuracy_m", message.max_accuracy_m);
+    let names = ["stopped_speed_mps", "stopped_speed"];
+    let stopped_speed =
+        reading.pair(space, names, message.stopped_speed_mps, message.stopped_speed);
+    let options = plain
+        .to_builder()
+        .elevation(elevation)
+        .xy_resolution(xy_resolution.unwrap_or(plain.xy_resolution()))
+        .z_resolution(z_resolution.unwrap_or(plain.z_resolution()))
+        .max_gap_time_ns(max_gap_time_ns)
+        .max_gap(max_gap)
+        .max_speed(max_speed)
+        .reanchor_count(reanchor_count)
+        .min_step(min_step)
+        .max_accuracy_m(max_accuracy_m)
+        .reject_backward_time(message.reject_backward_time)
+        .stopped_speed(stopped_speed)
+        .build();
+    match options {
+        Ok(options) if reading.violations.is_empty() => return Ok(options),
+        Err(OptionsError { option, value, bounds, .. }) if reading.violations.is_empty() => {
+            reading.refuse(field(option, space), format!("it is {value}, and must be {bounds}"));
+        }
+        _ => {}
     }
-    match reading.violations.is_empty() {
-        true => Ok(options),
-        false => Err(reading.violations),
-    }
+    Err(reading.violations)
 }
 
 /// The field of an option that has one for each space, or one with its unit.
@@ -166,45 +161,45 @@ impl Reading {
 
 /// The options as a client would write them, defaults filled in.
 pub(super) fn options_message(options: &Options) -> pb::PathOptions {
-    let is_planar = options.metric.space() == Space::Planar;
+    let is_planar = options.metric().space() == Space::Planar;
     let number = |value: Option<f64>| value.unwrap_or_default();
     let in_metres = |value: Option<f64>| if is_planar { 0.0 } else { number(value) };
     let in_units = |value: Option<f64>| if is_planar { number(value) } else { 0.0 };
-    let elevation_mode = match options.elevation {
+    let elevation_mode = match options.elevation() {
         Elevation::Ignored => pb::ElevationMode::Ignored,
         Elevation::ThreeDimensional => pb::ElevationMode::ThreeDimensional,
     };
     pb::PathOptions {
-        model: model(options.metric).into(),
+        model: model(options.metric()).into(),
         elevation_mode: elevation_mode.into(),
-        xy_resolution: options.xy_resolution,
-        z_resolution: options.z_resolution,
-        max_gap_time: options.max_gap_time_ns.map(duration),
-        max_gap_m: in_metres(options.max_gap),
-        max_gap: in_units(options.max_gap),
-        max_speed_mps: in_metres(options.max_speed),
-        max_speed: in_units(options.max_speed),
-        reanchor_count: options.reanchor_count,
-        min_step_m: in_metres(options.min_step),
-        min_step: in_units(options.min_step),
-        max_accuracy_m: number(options.max_accuracy_m),
-        reject_backward_time: options.reject_backward_time,
-        stopped_speed_mps: in_metres(options.stopped_speed),
-        stopped_speed: in_units(options.stopped_speed),
+        xy_resolution: options.xy_resolution(),
+        z_resolution: options.z_resolution(),
+        max_gap_time: options.max_gap_time_ns().map(duration),
+        max_gap_m: in_metres(options.max_gap()),
+        max_gap: in_units(options.max_gap()),
+        max_speed_mps: in_metres(options.max_speed()),
+        max_speed: in_units(options.max_speed()),
+        reanchor_count: options.reanchor_count(),
+        min_step_m: in_metres(options.min_step()),
+        min_step: in_units(options.min_step()),
+        max_accuracy_m: number(options.max_accuracy_m()),
+        reject_backward_time: options.reject_backward_time(),
+        stopped_speed_mps: in_metres(options.stopped_speed()),
+        stopped_speed: in_units(options.stopped_speed()),
     }
 }
 
 /// A summary as the contract has it.
 pub(super) fn summary_message(options: &Options, summary: &PathSummary) -> pb::PathSummary {
-    let is_planar = options.metric.space() == Space::Planar;
+    let is_planar = options.metric().space() == Space::Planar;
     let in_metres = |value: Option<f64>| value.filter(|_| !is_planar);
     let in_units = |value: Option<f64>| value.filter(|_| is_planar);
     let rejection = |rejection: &Rejection| pb::Rejection {
         reason: reason(rejection.reason).into(),
         count: rejection.count,
         first_offset: rejection.first_offset,
-        kept_out_m: in_metres(Some(rejection.kept_out)),
-        kept_out: in_units(Some(rejection.kept_out)),
+        rejected_length_m: in_metres(Some(rejection.rejected_length)),
+        rejected_length: in_units(Some(rejection.rejected_length)),
     };
     let bounds =
         |Bounds { min_x, min_y, max_x, max_y }| pb::BoundingBox { min_x, min_y, max_x, max_y };
@@ -244,13 +239,13 @@ fn reason(reason: RejectionReason) -> pb::RejectionReason {
 }
 
 /// A recording as the contract has it.
-pub(super) fn path_message(name: &PathName, checkpoint: &Checkpoint) -> pb::Path {
-    let measurement = &checkpoint.measurement;
+pub(super) fn path_message(name: &RecordingName, checkpoint: &Checkpoint) -> pb::Path {
+    let accumulator = &checkpoint.accumulator;
     pb::Path {
         name: name.to_string(),
         complete: checkpoint.complete,
         committed_points: checkpoint.committed_points(),
-        summary: Some(summary_message(measurement.options(), &measurement.summary())),
+        summary: Some(summary_message(accumulator.options(), &accumulator.summary())),
         create_time: Some(timestamp(checkpoint.create_unix_ms)),
         update_time: Some(timestamp(checkpoint.update_unix_ms)),
         expire_time: Some(timestamp(checkpoint.expire_unix_ms)),
@@ -291,13 +286,13 @@ mod tests {
             ..Default::default()
         };
         let read = options(&message).unwrap();
-        assert_eq!(read.max_gap_time_ns, Some(30_000_000_005));
+        assert_eq!(read.max_gap_time_ns(), Some(30_000_000_005));
         let back = options_message(&read);
         assert_eq!((back.xy_resolution, back.reanchor_count), (1e-7, 3));
         assert_eq!(options(&back).unwrap(), read);
         let planar = pb::PathOptions { model: 3, min_step: 2.0, ..Default::default() };
         let read = options(&planar).unwrap();
-        assert_eq!((read.min_step, read.xy_resolution), (Some(2.0), 1.0));
+        assert_eq!((read.min_step(), read.xy_resolution()), (Some(2.0), 1.0));
         assert_eq!(options(&options_message(&read)).unwrap(), read);
     }
 
@@ -352,7 +347,7 @@ mod tests {
         let read = |seconds, nanos| {
             let max_gap_time = Some(Duration { seconds, nanos });
             let message = pb::PathOptions { max_gap_time, ..Default::default() };
-            options(&message).map(|options| options.max_gap_time_ns).ok()
+            options(&message).map(|options| options.max_gap_time_ns()).ok()
         };
         assert_eq!(read(0, 0), Some(None));
         assert_eq!(read(1, 999_999_999), Some(Some(1_999_999_999)));

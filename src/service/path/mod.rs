@@ -34,9 +34,9 @@ use tower_service::Service;
 
 use super::StreamLimits;
 use super::method::{self, ResponseFuture};
-use crate::checkpoint::CheckpointStore;
 use crate::proto::waywiser_v1 as pb;
-use crate::recording::Pace;
+use crate::recording::CheckpointPolicy;
+use crate::recording::CheckpointStore;
 use shared::{Shared, unix_ms};
 use sweep::Expiry;
 
@@ -56,7 +56,11 @@ pub struct PathService {
 impl PathService {
     /// The service, with bounds on its streams, the store of its recordings and the pace of their
     /// checkpoints.
-    pub fn new(limits: StreamLimits, store: Arc<dyn CheckpointStore>, pace: Pace) -> Self {
+    pub fn new(
+        limits: StreamLimits,
+        store: Arc<dyn CheckpointStore>,
+        pace: CheckpointPolicy,
+    ) -> Self {
         Self { limits, shared: Arc::new(Shared::new(store, pace)) }
     }
 

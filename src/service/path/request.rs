@@ -265,7 +265,7 @@ mod tests {
                 ("paths/a", Some(7), true)
             );
             let options = piece.check(7).unwrap().unwrap();
-            assert_eq!(options.metric, crate::measure::Metric::Planar);
+            assert_eq!(options.metric(), crate::measure::Metric::Planar);
             assert_eq!(piece.points.len(), 2);
             assert_eq!(
                 piece.points.columns(),

@@ -132,7 +132,7 @@ def test_a_policy_says_what_it_kept_out(paths):
     assert (summary.length, summary.raw_length, summary.accepted_count) == (4 * LEG, 4 * LEG, 3)
     (rejection,) = summary.rejections
     assert (rejection.reason, rejection.count, rejection.first_offset) == (pb.REJECTION_REASON_STEP, 2, 1)
-    assert rejection.kept_out == 2 * LEG
+    assert rejection.rejected_length == 2 * LEG
 
 
 @pytest.mark.parametrize("way", ["channel_killed", "call_cancelled"])

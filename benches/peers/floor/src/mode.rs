@@ -2,8 +2,9 @@
 
 use std::str::FromStr;
 
-use waywiser::wire::{Encoding, Messages, decode_point};
-use waywiser::{Block, Metric, Path, Space};
+use waywiser::internals::wire::{Encoding, Messages, decode_point};
+use waywiser::internals::{PointBlock, Polyline};
+use waywiser::{Metric, Space};
 
 use crate::Outcome;
 
@@ -40,9 +41,9 @@ pub struct Stream {
     messages: Messages,
     /// Every coordinate goes in here, so that the compiler cannot leave the decoding out.
     checksum: i64,
-    path: Path,
+    path: Polyline,
     /// Empty between two chunks; kept, so that it need not be cleared again for each.
-    block: Block,
+    block: PointBlock,
 }
 
 /// All points that end in a chunk, to `take` in columns of up to a block: field 1, field 2.
@@ -53,18 +54,18 @@ fn decode(
     mut chunk: &[u8],
     mut take: impl FnMut(&[i32], &[i32]) -> Outcome<()>,
 ) -> Outcome<()> {
-    let (mut first, mut second) = ([0; Block::CAPACITY], [0; Block::CAPACITY]);
+    let (mut first, mut second) = ([0; PointBlock::CAPACITY], [0; PointBlock::CAPACITY]);
     let mut len = 0;
     loop {
         len += messages.next_points(&mut chunk, &mut first[len..], &mut second[len..]);
-        if len < Block::CAPACITY {
+        if len < PointBlock::CAPACITY {
             let Some(message) = messages.next(&mut chunk)? else {
                 return take(&first[..len], &second[..len]);
             };
             (first[len], second[len]) = decode_point(message)?;
             len += 1;
         }
-        if len == Block::CAPACITY {
+        if len == PointBlock::CAPACITY {
             take(&first, &second)?;
             len = 0;
         }
@@ -72,7 +73,7 @@ fn decode(
 }
 
 /// Adds columns of at most a block to a path. The one place that knows how a block is filled.
-fn fold(path: &mut Path, block: &mut Block, first: &[i32], second: &[i32]) -> Outcome<()> {
+fn fold(path: &mut Polyline, block: &mut PointBlock, first: &[i32], second: &[i32]) -> Outcome<()> {
     let space = block.space();
     // Fields 1 and 2 are x and y, or latitude and longitude.
     let (x, y) = if space == Space::Planar { (first, second) } else { (second, first) };
@@ -87,8 +88,8 @@ impl Stream {
             mode,
             messages: Messages::new(Encoding::Identity, MESSAGE_BYTES_MAX),
             checksum: 0,
-            path: Path::new(metric),
-            block: Block::new(metric.space()),
+            path: Polyline::new(metric),
+            block: PointBlock::new(metric.space()),
         }
     }
 

@@ -22,7 +22,7 @@ async fn sent(contents: &[&str], read_options: ReadOptions) -> (Vec<PathPart>, V
     let (parts, received) = mpsc::channel(1);
     let (tickets, mut received_tickets) = mpsc::channel(TICKETS_MAX);
     let reader = thread::spawn(move || read(&files, &parts, &tickets, io::empty()).unwrap());
-    let parts = counted(received, Arc::clone(&flow)).collect().await;
+    let parts = count_taken(received, Arc::clone(&flow)).collect().await;
     reader.join().unwrap();
     assert_eq!(flow.waiting(), 0);
     let tickets = std::iter::from_fn(|| received_tickets.try_recv().ok()).collect();

@@ -1,0 +1,192 @@
+//! The accumulator of a path of fixes: what all of them come to, what the accepted ones come to, and
+//! what is known of time and elevation.
+//!
+//! It puts the parts together: the raw [`Polyline`], the filter of `policy.rs` where the options ask for
+//! one, and the profile of what was accepted.
+
+use serde::{Deserialize, Serialize};
+
+use super::cost::{self, Cost};
+use super::fix::Fix;
+use super::fix_block::FixBlock;
+use super::options::{Elevation, Options};
+use super::point_block::PointBlock;
+use super::policy::Filter;
+use super::polyline::{PathError, Polyline};
+use super::sum::ExactSum;
+use super::summary::PathSummary;
+use super::track_stats::{FixAttributes, LegBatch, TrackStats};
+
+/// The running accumulator of one path of fixes.
+///
+/// However its fixes are cut into blocks or calls, and however often it was serialised and read back
+/// in between, the summary has the same bits. What is read back is taken at its word: one that was
+/// tampered with may tell nonsense, but does not panic.
+///
+/// ```
+/// use waywiser::measure::{Fix, PathAccumulator, Metric, Options, Point};
+///
+/// let options = Options::builder(Metric::Planar).min_step(2.0).build()?;
+/// let mut path = PathAccumulator::new(options);
+/// for x in [0.0, 1.0, 0.0, 1.0, 3.0] {
+///     path.extend(&[Fix::new(Point::planar(x, 0.0)?)])?;
+/// }
+/// let summary = path.summary();
+/// assert_eq!((summary.raw_length, summary.length, summary.accepted_count), (5.0, 3.0, 2));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PathAccumulator {
+    options: Options,
+    /// All fixes, broken where they say so themselves.
+    raw: Polyline,
+    /// What is accepted, where that may be less than everything.
+    filter: Option<Filter>,
+    /// Of the accepted fixes.
+    profile: TrackStats,
+    /// What is known of the last fix; without a filter, which keeps that of the last accepted one.
+    last: FixAttributes,
+}
+
+impl PathAccumulator {
+    /// Returns a path without fixes.
+    pub fn new(options: Options) -> Self {
+        Self {
+            options,
+            raw: Polyline::new(options.metric),
+            filter: options.is_selective().then(|| Filter::new(&options)),
+            profile: TrackStats::EMPTY,
+            last: FixAttributes::NOTHING,
+        }
+    }
+
+    /// How it measures.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// How many fixes it has, rejected ones included: the offset of the next.
+    pub fn point_count(&self) -> u64 {
+        self.raw.point_count()
+    }
+
+    /// Folds a block in and empties it.
+    ///
+    /// # Errors
+    /// When the fixes are of another space or a total is out of range; path and block are then as they
+    /// were.
+    pub fn fold(&mut self, block: &mut FixBlock) -> Result<(), PathError> {
+        self.fold_with_cost(block).map(drop)
+    }
+
+    /// Folds a block in, empties it, and returns what that cost.
+    ///
+    /// # Errors
+    /// As [`PathAccumulator::fold`].
+    pub fn fold_with_cost(&mut self, block: &mut FixBlock) -> Result<Cost, PathError> {
+        if block.is_empty() {
+            return Ok(Cost::default());
+        }
+        let is_plain = self.filter.is_none()
+            && self.options.elevation == Elevation::Ignored
+            && block.is_flat_and_timeless();
+        let cost = if is_plain {
+            let base = Cost::of_block(block.len(), cost::PLAIN_POINT_NS);
+            let legs = &mut [0.0; PointBlock::CAPACITY];
+            let long = self.raw.fold_legs(&mut block.points, &block.starts, legs)?;
+            self.last = FixAttributes::NOTHING;
+            base + long
+        } else {
+            // Several totals may pass their range, and then none may have changed.
+            let mut next = self.clone();
+            let cost = next.fold_all(block)?;
+            *self = next;
+            cost
+        };
+        block.clear();
+        Ok(cost)
+    }
+
+    fn fold_all(&mut self, block: &mut FixBlock) -> Result<Cost, PathError> {
+        let (offset, before) = (self.raw.point_count(), self.raw.last());
+        let is_joined = before.is_some() && !self.raw.is_broken();
+        let mut legs = [0.0; PointBlock::CAPACITY];
+        let legs = &mut legs[..block.len()];
+        let long = self.raw.fold_legs(&mut block.points, &block.starts, legs)?;
+        if let Some(filter) = &mut self.filter {
+            let Self { options, profile, .. } = self;
+            let base = Cost::of_block(block.len(), cost::FILTERED_POINT_NS);
+            let distances = filter.fold(options, block, before, offset, legs, profile)?;
+            return Ok(base + long + distances);
+        }
+        let mut profile_legs = LegBatch::new();
+        let mut from = is_joined.then_some(self.last);
+        for (index, &leg) in legs.iter().enumerate() {
+            let to = block.known(index);
+            if let Some(from) = from.filter(|_| !block.starts.contains(index)) {
+                self.profile.add_leg(&self.options, leg, from, to, &mut profile_legs);
+            }
+            self.profile.add_fix(to);
+            from = Some(to);
+        }
+        self.profile.add_sums(&self.options, &profile_legs)?;
+        self.last = from.unwrap_or(FixAttributes::NOTHING);
+        Ok(Cost::of_block(block.len(), cost::PROFILE_POINT_NS) + long)
+    }
+
+    /// Adds fixes.
+    ///
+    /// # Errors
+    /// As [`PathAccumulator::fold`]; the fixes before the block that fails are then part of the path, and
+    /// [`PathAccumulator::point_count`] tells how many.
+    pub fn extend(&mut self, fixes: &[Fix]) -> Result<(), PathError> {
+        let mut block = FixBlock::new(self.options.metric);
+        for chunk in fixes.chunks(FixBlock::CAPACITY) {
+            for &fix in chunk {
+                block.push(fix)?;
+            }
+            self.fold(&mut block)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the segment: no leg joins what came before to what comes next.
+    pub fn start_segment(&mut self) {
+        self.raw.start_segment();
+        if let Some(filter) = &mut self.filter {
+            filter.start_segment();
+        }
+    }
+
+    /// The accepted fixes.
+    fn accepted(&self) -> &Polyline {
+        self.filter.as_ref().map_or(&self.raw, Filter::accepted)
+    }
+
+    /// What is known so far.
+    pub fn summary(&self) -> PathSummary {
+        let accepted = self.accepted().summary();
+        let climb = self.profile.climb();
+        let is_3d = self.options.elevation == Elevation::ThreeDimensional;
+        PathSummary {
+            metric: self.options.metric,
+            point_count: self.raw.point_count(),
+            accepted_count: accepted.point_count,
+            segment_count: accepted.segment_count,
+            length: accepted.length,
+            raw_length: self.raw.length().to_f64(),
+            length_3d: is_3d.then(|| self.profile.length_3d().to_f64()),
+            displacement: accepted.displacement,
+            rejections: self.filter.as_ref().map_or_else(Vec::new, Filter::rejections),
+            elapsed_ns: self.profile.elapsed_ns(),
+            moving_ns: self.profile.moving_ns(),
+            max_speed: self.profile.max_speed(),
+            ascent: climb.map(|(ascent, _)| ExactSum::to_f64(ascent)),
+            descent: climb.map(|(_, descent)| ExactSum::to_f64(descent)),
+            bounds: accepted.bounds,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
