@@ -58,7 +58,7 @@ mod tests {
         let texts: Vec<_> = violations.iter().map(ToString::to_string).collect();
         insta::assert_snapshot!(texts.join("\n"), @r"
         options.model: there is no model 9
-        options.max_accuracy_m(): -1 is not a finite number of at least 0; 0 means not set
+        options.max_accuracy_m: -1 is not a finite number of at least 0; 0 means not set
         ");
         assert_eq!(metric(3, "model"), Ok(Metric::Planar));
         assert_eq!(metric(9, "model").unwrap_err().field, "model");
