@@ -46,18 +46,24 @@ pub mod service;
 pub mod store;
 #[cfg(feature = "cli")]
 mod telemetry;
-pub mod wire;
+mod wire;
 
 pub use client::{Client, ClientError};
 pub use measure::{
-    Fix, Metric, Options, PathAccumulator, PathError, PathSummary, Point, PointError, Space,
+    Elevation, Fix, FixBlock, Metric, Options, OptionsBuilder, OptionsError, PathAccumulator,
+    PathError, PathSummary, Point, PointError, Space,
 };
 pub use server::Config;
 
 /// Parts of the crate that its own tests, benchmarks and fuzz targets use. Not part of the public interface.
 #[doc(hidden)]
 pub mod internals {
-    pub use crate::measure::{PointBlock, Polyline, PolylineSummary};
+    pub use crate::measure::point_block::PointBlock;
+    pub use crate::measure::polyline::{Polyline, PolylineSummary};
+
+    pub mod wire {
+        pub use crate::wire::*;
+    }
 }
 
 /// The examples of the README, compiled and run with the documentation's own.

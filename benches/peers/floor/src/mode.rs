@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use waywiser::wire::{Encoding, Messages, decode_point};
+use waywiser::internals::wire::{Encoding, Messages, decode_point};
 use waywiser::internals::{PointBlock, Polyline};
 use waywiser::{Metric, Space};
 
