@@ -4,7 +4,7 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use prost::Message as _;
-use waywiser::internals::wire::{ColumnBlock, Piece, PieceFields};
+use waywiser::internals::wire::{ColumnBlock, MessageFields, MessageView};
 use waywiser::measure::{FixBlock, Metric, Options, PathAccumulator};
 use waywiser::proto::waywiser_v1 as pb;
 
@@ -12,8 +12,8 @@ mod inputs;
 
 const POINTS: usize = 1_000_000;
 const POINTS_A_MESSAGE: usize = 8192;
-const FIELDS: PieceFields =
-    PieceFields { name: 1, options: 2, write_offset: Some(3), rows: 4, columns: 5, end: 6 };
+const FIELDS: MessageFields =
+    MessageFields { name: 1, options: 2, write_offset: Some(3), rows: 4, columns: 5, end: 6 };
 
 fn differences(values: impl Iterator<Item = i32>) -> Vec<i64> {
     values
@@ -43,7 +43,7 @@ fn messages(walk: &[(i32, i32)]) -> Vec<Vec<u8>> {
 fn read(messages: &[Vec<u8>], mut take: impl FnMut(&ColumnBlock)) {
     let mut block = ColumnBlock::default();
     for message in messages {
-        let columns = Piece::parse(message, &FIELDS).unwrap().columns.unwrap();
+        let columns = MessageView::parse(message, &FIELDS).unwrap().columns.unwrap();
         let mut reader = columns.reader().unwrap();
         loop {
             reader.next(&mut block).unwrap();
@@ -114,7 +114,7 @@ fn columns(criterion: &mut Criterion) {
         bencher.iter(|| {
             let mut sum = 0.0;
             for message in &rows {
-                let piece = Piece::parse(message, &FIELDS).unwrap();
+                let piece = MessageView::parse(message, &FIELDS).unwrap();
                 sum += piece.rows.iter().map(|row| row.x + row.y).sum::<f64>();
             }
             // Whole numbers: any order of the sum is exact.

@@ -63,7 +63,8 @@ mod wire;
 #[cfg(feature = "client")]
 pub use client::{Client, ClientError};
 pub use measure::{
-    Fix, Metric, Options, PathAccumulator, PathError, PathSummary, Point, PointError, Space,
+    Elevation, Fix, FixBlock, Metric, Options, OptionsBuilder, OptionsError, PathAccumulator,
+    PathError, PathSummary, Point, PointError, Space,
 };
 #[cfg(feature = "server")]
 pub use server::Config;
@@ -71,7 +72,8 @@ pub use server::Config;
 /// Parts of the crate that its own tests, benchmarks and fuzz targets use. Not part of the public interface.
 #[doc(hidden)]
 pub mod internals {
-    pub use crate::measure::{PointBlock, Polyline, PolylineSummary};
+    pub use crate::measure::point_block::PointBlock;
+    pub use crate::measure::polyline::{Polyline, PolylineSummary};
 
     #[cfg(feature = "_grpc")]
     pub mod wire {

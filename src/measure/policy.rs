@@ -25,10 +25,11 @@ use std::cell::Cell;
 use serde::{Deserialize, Serialize};
 
 use super::cost::Cost;
+use super::error::PathError;
 use super::fix_block::FixBlock;
 use super::options::Options;
 use super::point_block::PointBlock;
-use super::polyline::{PathError, Polyline};
+use super::polyline::Polyline;
 use super::sum::ExactSum;
 use super::summary::{Rejection, RejectionReason};
 use super::track_stats::{FixAttributes, LegBatch, TimeStep, TrackStats, seconds};
@@ -119,7 +120,7 @@ impl Filter {
             if block.starts.contains(index) {
                 self.start_segment();
             }
-            let fix = Mark { at: (x, y), known: block.known(index) };
+            let fix = Mark { at: (x, y), known: block.attributes_of(index) };
             // A leg depends on its ends alone, so where the raw one has the same ends it is the same.
             let distance = |from: Mark| match previous {
                 Some(previous) if previous == from.at => raw_leg,

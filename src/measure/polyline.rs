@@ -3,12 +3,13 @@
 
 use super::bounds::{Bounds, Extent};
 use super::cost::{self, Cost};
+use super::error::PathError;
 use super::level::Level;
 use super::metric::Metric;
-use super::point::{Point, Space};
+use super::point::Point;
 use super::point_block::PointBlock;
 use super::starts::Starts;
-use super::sum::{ExactSum, SumOverflow};
+use super::sum::ExactSum;
 
 /// The running accumulator of one path.
 ///
@@ -56,31 +57,6 @@ pub struct PolylineSummary {
     pub segment_count: u64,
     /// The box around all points; `None` when there is none.
     pub bounds: Option<Bounds>,
-}
-
-/// Why a path could not take something. It is then as it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PathError {
-    /// Points of another space than the metric measures.
-    #[error("{points} points on a path that is measured as {metric}")]
-    Space {
-        /// The path's metric.
-        metric: Metric,
-        /// Where the points lie.
-        points: Space,
-    },
-    /// A continuation that was measured by another metric.
-    #[error("a path measured as {other} cannot continue one measured as {metric}")]
-    Metric {
-        /// The path's metric.
-        metric: Metric,
-        /// The continuation's.
-        other: Metric,
-    },
-    /// The total is out of range.
-    #[error(transparent)]
-    Overflow(#[from] SumOverflow),
 }
 
 impl Polyline {
@@ -136,7 +112,7 @@ impl Polyline {
     ///
     /// # Errors
     /// As [`Polyline::fold`].
-    pub fn fold_with_cost(&mut self, block: &mut PointBlock) -> Result<Cost, PathError> {
+    pub(crate) fn fold_with_cost(&mut self, block: &mut PointBlock) -> Result<Cost, PathError> {
         let base = Cost::of_block(block.len(), cost::PLAIN_POINT_NS);
         let long = self.fold_legs(block, &Starts::NONE, &mut [0.0; PointBlock::CAPACITY])?;
         block.clear();

@@ -4,8 +4,8 @@
 //! measured.
 
 use super::accumulator::PathAccumulator;
+use super::error::PathError;
 use super::metric::Metric;
-use super::polyline::PathError;
 use super::sum::{ExactSum, SumOverflow};
 use super::summary::{PathSummary, Rejection};
 

@@ -17,14 +17,14 @@ const CARRY_KEPT_BYTES: usize = 1024;
 /// most one message of the size limit.
 ///
 /// ```
-/// use waywiser::wire::Deframer;
+/// use waywiser::internals::wire::Deframer;
 ///
 /// let mut deframer = Deframer::new(1024);
 /// let mut chunk: &[u8] = &[0, 0, 0, 0, 2, 8, 1, /* the next: */ 0, 0, 0];
 /// assert_eq!(deframer.next(&mut chunk)?.unwrap().payload, [8, 1]);
 /// assert_eq!(deframer.next(&mut chunk)?, None); // the second one is not complete yet
 /// assert!(deframer.finish().is_err());
-/// # Ok::<(), waywiser::wire::FrameError>(())
+/// # Ok::<(), waywiser::internals::wire::FrameError>(())
 /// ```
 #[derive(Debug)]
 pub struct Deframer {

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::measure::{Space, SumOverflow};
 
 /// A step of a path's history.
 #[derive(Clone, Copy, Debug)]
@@ -139,7 +140,10 @@ fn points_of_another_space_are_refused_and_change_nothing() {
     let mut path = fold_singly(Metric::Geodesic, &[Step::Point(1, 1), Step::Point(2, 2)]);
     let before = path.clone();
     let error = path.extend(&[point(Metric::Planar, 0, 0)]).unwrap_err();
-    assert_eq!(error.to_string(), "planar points on a path that is measured as geodesic");
+    assert_eq!(
+        error.to_string(),
+        "planar points cannot be added to a path that is measured as geodesic"
+    );
     let mut block = PointBlock::new(Space::Planar);
     block.push_i32(1, 1).unwrap();
     assert!(path.fold(&mut block).is_err());

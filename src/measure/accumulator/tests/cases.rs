@@ -227,7 +227,7 @@ fn a_bad_value_in_a_column_is_named_and_sets_nothing() {
     assert_eq!(block.set_times_ms(0, &[i64::MIN]).unwrap_err().index(), 0);
     let error = block.set_z_scaled(0, &[0, 1 << 41], 1.0).unwrap_err();
     insta::assert_snapshot!(error, @"z 2199023255552 is not a number between -2^40 and 2^40");
-    assert!(block.is_flat_and_timeless());
+    assert!(block.is_without_times_and_z());
     let mut path = PathAccumulator::new(planar());
     path.fold(&mut block).unwrap();
     assert_eq!((path.summary().length, path.summary().elapsed_ns), (0.5, None));

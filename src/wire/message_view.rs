@@ -1,17 +1,17 @@
-//! The fast path of a piece of a path: the message around its points, taken apart without a copy.
+//! The fast path of a view of a path: the message around its points, taken apart without a copy.
 //!
 //! A message of `waywiser.v1` that carries points nearly always has each field once, and its rows behind one
 //! another, in the form in which every encoder writes them. Such a message is read here; whatever looks
-//! different is left to prost ([`Piece::parse`] gives `None`), which takes every legal encoding and knows the
+//! different is left to prost ([`MessageView::parse`] gives `None`), which takes every legal encoding and knows the
 //! errors. The caller makes a canonical message of what prost gives, and comes back. `columns.rs` and `row.rs`
 //! read the numbers.
 
 use super::columns::PackedColumns;
 use super::row::PackedRows;
 
-/// The field numbers of a message that carries a piece of a path; all of them below 16.
+/// The field numbers of a message that carries a view of a path; all of them below 16.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PieceFields {
+pub struct MessageFields {
     /// A string that names the path.
     pub name: u8,
     /// The message with the options.
@@ -26,9 +26,9 @@ pub struct PieceFields {
     pub end: u8,
 }
 
-/// A piece of a path as its message has it.
+/// A view of a path as its message has it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Piece<'a> {
+pub struct MessageView<'a> {
     /// The name of the path, or nothing.
     pub name: &'a str,
     /// The encoded message with the options.
@@ -43,23 +43,23 @@ pub struct Piece<'a> {
     pub is_end: bool,
 }
 
-impl<'a> Piece<'a> {
+impl<'a> MessageView<'a> {
     /// Takes a message apart; `None` if it is for prost to read.
     ///
     /// ```
-    /// use waywiser::wire::{Piece, PieceFields};
+    /// use waywiser::internals::wire::{MessageView, MessageFields};
     ///
     /// let fields =
-    ///     PieceFields { name: 1, options: 2, write_offset: Some(3), rows: 4, columns: 5, end: 6 };
+    ///     MessageFields { name: 1, options: 2, write_offset: Some(3), rows: 4, columns: 5, end: 6 };
     /// let message = [0x0a, 1, b'p', 0x18, 7, 0x2a, 6, 0x0a, 1, 2, 0x12, 1, 4, 0x30, 1];
-    /// let piece = Piece::parse(&message, &fields).unwrap();
-    /// assert_eq!((piece.name, piece.write_offset, piece.is_end), ("p", Some(7), true));
-    /// assert_eq!(piece.columns.unwrap().len(), Ok(1));
+    /// let view = MessageView::parse(&message, &fields).unwrap();
+    /// assert_eq!((view.name, view.write_offset, view.is_end), ("p", Some(7), true));
+    /// assert_eq!(view.columns.unwrap().len(), Ok(1));
     /// ```
-    pub fn parse(message: &'a [u8], fields: &PieceFields) -> Option<Self> {
+    pub fn parse(message: &'a [u8], fields: &MessageFields) -> Option<Self> {
         const VARINT: u8 = 0;
         const LENGTH_DELIMITED: u8 = 2;
-        let mut piece = Self::default();
+        let mut view = Self::default();
         let mut seen = 0_u16;
         let mut rest = message;
         while let Some((&key, behind)) = rest.split_first() {
@@ -70,25 +70,25 @@ impl<'a> Piece<'a> {
             }
             seen |= 1 << field;
             if field == fields.rows && wire_type == LENGTH_DELIMITED {
-                (piece.rows, rest) = PackedRows::split_from(rest, key)?;
+                (view.rows, rest) = PackedRows::split_from(rest, key)?;
                 continue;
             }
             rest = behind;
             let number = small_varint(&mut rest)?;
             let number_at = |wanted: u8| field == wanted && wire_type == VARINT;
             if fields.write_offset.is_some_and(number_at) {
-                piece.write_offset = Some(number);
+                view.write_offset = Some(number);
             } else if number_at(fields.end) {
-                piece.is_end = number != 0;
+                view.is_end = number != 0;
             } else if wire_type == LENGTH_DELIMITED {
                 let (content, behind) = rest.split_at_checked(usize::try_from(number).ok()?)?;
                 rest = behind;
                 if field == fields.name {
-                    piece.name = std::str::from_utf8(content).ok()?;
+                    view.name = std::str::from_utf8(content).ok()?;
                 } else if field == fields.options {
-                    piece.options = Some(content);
+                    view.options = Some(content);
                 } else if field == fields.columns {
-                    piece.columns = Some(PackedColumns::parse(content)?);
+                    view.columns = Some(PackedColumns::parse(content)?);
                 } else {
                     return None;
                 }
@@ -96,7 +96,7 @@ impl<'a> Piece<'a> {
                 return None;
             }
         }
-        Some(piece)
+        Some(view)
     }
 }
 
@@ -121,8 +121,8 @@ mod tests {
     use super::*;
     use crate::proto::waywiser_v1 as pb;
 
-    const FIELDS: PieceFields =
-        PieceFields { name: 1, options: 2, write_offset: Some(3), rows: 4, columns: 5, end: 6 };
+    const FIELDS: MessageFields =
+        MessageFields { name: 1, options: 2, write_offset: Some(3), rows: 4, columns: 5, end: 6 };
 
     fn columns() -> impl Strategy<Value = pb::PointColumns> {
         let column = || prop::collection::vec(any::<i64>(), 0..20);
@@ -158,19 +158,19 @@ mod tests {
 
     /// What `parse` says is what prost says.
     fn agrees(message: &[u8]) -> Result<bool, TestCaseError> {
-        let Some(piece) = Piece::parse(message, &FIELDS) else { return Ok(false) };
+        let Some(view) = MessageView::parse(message, &FIELDS) else { return Ok(false) };
         let by_prost = pb::RecordPathRequest::decode(message);
         prop_assert!(by_prost.is_ok(), "prost refuses it");
         let by_prost = by_prost.unwrap();
-        prop_assert_eq!(piece.name, by_prost.name);
-        prop_assert_eq!(piece.write_offset, by_prost.write_offset);
-        prop_assert_eq!(piece.is_end, by_prost.finish_write);
-        let rows: Vec<_> = piece.rows.iter().map(|row| (row.x, row.starts_segment)).collect();
+        prop_assert_eq!(view.name, by_prost.name);
+        prop_assert_eq!(view.write_offset, by_prost.write_offset);
+        prop_assert_eq!(view.is_end, by_prost.finish_write);
+        let rows: Vec<_> = view.rows.iter().map(|row| (row.x, row.starts_segment)).collect();
         let points = by_prost.points.iter().map(|point| (point.x, point.starts_segment));
         prop_assert!(points.clone().any(|(x, _)| x.is_nan()) || points.eq(rows));
-        let options = piece.options.map(|bytes| pb::PathOptions::decode(bytes).unwrap());
+        let options = view.options.map(|bytes| pb::PathOptions::decode(bytes).unwrap());
         prop_assert_eq!(options, by_prost.options);
-        prop_assert_eq!(piece.columns.is_some(), by_prost.columns.is_some());
+        prop_assert_eq!(view.columns.is_some(), by_prost.columns.is_some());
         Ok(true)
     }
 
@@ -197,8 +197,8 @@ mod tests {
                 }
             }
             // A damaged options message is read by prost later, and refused then.
-            if Piece::parse(&message, &FIELDS).is_some_and(|piece| {
-                piece.options.is_none_or(|bytes| pb::PathOptions::decode(bytes).is_ok())
+            if MessageView::parse(&message, &FIELDS).is_some_and(|view| {
+                view.options.is_none_or(|bytes| pb::PathOptions::decode(bytes).is_ok())
             }) {
                 agrees(&message)?;
             }
@@ -218,7 +218,7 @@ mod tests {
             &[0x2a, 3, 0x0a, 1, 0x80],          // a number cut short
             &[0x80, 0x01, 0],                   // a key of two bytes
         ] {
-            assert_eq!(Piece::parse(message, &FIELDS), None, "{message:?}");
+            assert_eq!(MessageView::parse(message, &FIELDS), None, "{message:?}");
         }
     }
 }
