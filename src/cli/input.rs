@@ -137,9 +137,3 @@ pub(crate) fn open<'a>(
     }
     Ok(Box::new(input))
 }
-
-/// What is wrong with a file, behind its name and the place in it.
-pub(super) fn located(name: &str, error: &FormatError) -> String {
-    let place = error.place().map_or(String::new(), |place| format!(":{place}"));
-    format!("{name}{place}: {error}")
-}

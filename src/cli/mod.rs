@@ -16,6 +16,7 @@ pub(crate) mod report;
 mod serve;
 mod stderr;
 mod store;
+mod track_reader;
 
 use std::io;
 use std::process::ExitCode;

@@ -177,34 +177,15 @@ pub(crate) fn read(file: &FilePath, format: Option<Format>) -> Result<Vec<Point>
         let input: Box<dyn Read + Send> = input::open(file, &mut Some(io::stdin()))?;
         formats::read(input::buffered(input), &options, points)
     };
-    read(&mut points).map_err(|error| {
-        let place = error.place().map_or(String::new(), |place| format!(":{place}"));
-        format!("{}{place}: {error}", file.display())
-    })?;
+    read(&mut points).map_err(|error| error.in_file(&file.to_string_lossy()))?;
     Ok(points.0)
 }
 
 struct Points(Vec<Point>);
 
 impl TrackSink for Points {
-    fn start_track(&mut self) -> Result<(), SinkError> {
-        Ok(())
-    }
-
-    fn switch_track(&mut self, _: usize) -> Result<(), SinkError> {
-        Ok(())
-    }
-
-    fn start_segment(&mut self) -> Result<(), SinkError> {
-        Ok(())
-    }
-
-    fn fix(&mut self, fix: formats::Fix) -> Result<(), SinkError> {
-        self.0.push(Point::geographic(fix.y, fix.x)?);
-        Ok(())
-    }
-
-    fn end_track(&mut self, _: Option<&str>) -> Result<(), SinkError> {
+    fn fix(&mut self, fix: Fix) -> Result<(), SinkError> {
+        self.0.push(fix.point());
         Ok(())
     }
 }

@@ -9,8 +9,8 @@ use crate::cli::Outcome;
 use crate::cli::input;
 use crate::cli::progress::Progress;
 use crate::cli::report::Track;
-use crate::formats::{self, Fix, SinkError, TrackSink};
-use crate::measure::{FixBlock, Options, PathAccumulator};
+use crate::formats::{self, SinkError, TrackSink};
+use crate::measure::{Fix, FixBlock, Options, PathAccumulator};
 
 /// Measures the files of the arguments.
 ///
@@ -52,7 +52,7 @@ pub(super) fn measure(
             account.remark(name, &remark);
         }
         if let Err(error) = outcome {
-            account.fail(&input::located(name, &error));
+            account.fail(&error.in_file(name));
             account.file_failed();
         }
     }
@@ -130,7 +130,7 @@ impl<W: Write> TrackSink for Tracks<'_, '_, W> {
         if self.block.is_full() {
             self.fold()?;
         }
-        Ok(self.block.push(fix.checked(self.options.metric().space())?)?)
+        Ok(self.block.push(fix)?)
     }
 
     fn remark(&mut self, remark: &str) {

@@ -22,8 +22,8 @@ use super::progress::Progress;
 use super::report::{Keep, grouped, pad_or_truncate, pluralize};
 use super::{Outcome, fail, server_url, usage_error};
 use crate::client::{Client, ClientError, Route};
-use crate::formats::{self, Fix, FormatError, SinkError, TrackSink};
-use crate::measure::{Metric, Options, Point, Space};
+use crate::formats::{self, FormatError, SinkError, TrackSink};
+use crate::measure::{Fix, Metric, Options, Point, Space};
 use crate::recording::RecordingName;
 use crate::server::{self, Config};
 use crate::store::MemoryStore;
@@ -207,10 +207,7 @@ fn read(args: &RecordArgs) -> Result<mpsc::Receiver<Piece>, FormatError> {
         let input = input::buffered(progress.count(input));
         let last = match formats::read(input, &options, &mut batches) {
             Ok(()) => Piece::EndOfFile,
-            Err(error) => {
-                let place = error.place().map_or(String::new(), |place| format!(":{place}"));
-                Piece::Failed(format!("{place}: {error}"))
-            }
+            Err(error) => Piece::Failed(error.in_file("")),
         };
         // Nobody listens any more when a call has failed.
         let _ = batches.pieces.blocking_send(last);
@@ -240,22 +237,13 @@ impl Batches {
 }
 
 impl TrackSink for Batches {
-    fn start_track(&mut self) -> Result<(), SinkError> {
-        Ok(())
-    }
-
-    /// Only rows of a table with a column of tracks go from track to track, and none is asked for.
-    fn switch_track(&mut self, _: usize) -> Result<(), SinkError> {
-        Ok(())
-    }
-
     fn start_segment(&mut self) -> Result<(), SinkError> {
         self.flush()?;
         self.send(Piece::Segment)
     }
 
     fn fix(&mut self, fix: Fix) -> Result<(), SinkError> {
-        self.batch.push(Point::geographic(fix.y, fix.x)?);
+        self.batch.push(fix.point());
         if self.batch.len() == BATCH_POINTS { self.flush() } else { Ok(()) }
     }
 

@@ -48,7 +48,7 @@ pub(super) async fn record(
     let metric = args.metric();
     if args.file.metadata().is_ok_and(|metadata| metadata.is_file()) {
         let (path, options) = (args.file.clone(), args.reading.options(metric.space()));
-        let look = move || Survey::of(&path, &options, metric.space());
+        let look = move || Survey::of(&path, &options);
         let refusal = match tokio::task::spawn_blocking(look).await {
             Ok(survey) => survey.refusal(args.track),
             Err(_) => Some(": reading it stopped half-way".to_owned()),
@@ -126,7 +126,6 @@ fn tell(bar: &ProgressBar, event: &RecordEvent) {
 
 /// What a file has, as far as is needed to say which track to choose.
 struct Survey {
-    space: Space,
     /// The names of the first tracks and how many points they have.
     tracks: Vec<(Option<String>, u64)>,
     track_count: u64,
@@ -139,12 +138,12 @@ impl Survey {
     /// Tracks that are listed.
     const TRACKS_MAX: usize = 10;
 
-    fn of(file: &Path, options: &ReadOptions, space: Space) -> Self {
+    fn of(file: &Path, options: &ReadOptions) -> Self {
         let (tracks, error) = (Vec::new(), None);
-        let mut survey = Self { space, tracks, track_count: 0, point_count: 0, error };
+        let mut survey = Self { tracks, track_count: 0, point_count: 0, error };
         let outcome = input::open(file, &mut None::<io::Stdin>)
             .and_then(|input| formats::read(input::buffered(input), options, &mut survey));
-        survey.error = outcome.err().map(|error| input::located("", &error));
+        survey.error = outcome.err().map(|error| error.in_file(""));
         survey
     }
 
@@ -181,16 +180,7 @@ impl TrackSink for Survey {
         Ok(())
     }
 
-    fn switch_track(&mut self, _: usize) -> Result<(), SinkError> {
-        Ok(())
-    }
-
-    fn start_segment(&mut self) -> Result<(), SinkError> {
-        Ok(())
-    }
-
-    fn fix(&mut self, fix: formats::Fix) -> Result<(), SinkError> {
-        fix.checked(self.space)?;
+    fn fix(&mut self, _: Fix) -> Result<(), SinkError> {
         self.point_count += 1;
         Ok(())
     }
@@ -220,12 +210,11 @@ fn read(
     tokio::task::spawn_blocking(move || {
         let outbox = Rc::new(RefCell::new(Outbox { pieces, batch: Vec::new() }));
         let input = HandsOn { input, outbox: Rc::clone(&outbox) };
-        let mut sink =
-            Fixes { outbox, space, name, wanted, track: 0, is_break: false, refusal: None };
+        let mut sink = Fixes { outbox, name, wanted, track: 0, is_break: false, refusal: None };
         let read = formats::read(input::buffered(input), &options, &mut sink);
         let last = match (sink.refusal.take(), read) {
             (Some(refusal), _) => Piece::Failed(refusal),
-            (None, Err(error)) => Piece::Failed(input::located("", &error)),
+            (None, Err(error)) => Piece::Failed(error.in_file("")),
             (None, Ok(())) if sink.wanted.is_some_and(|wanted| wanted > sink.track) => {
                 Piece::Failed(too_few(sink.track))
             }
@@ -274,7 +263,6 @@ impl<R: Read> Read for HandsOn<R> {
 /// Hands on the fixes of one track.
 struct Fixes {
     outbox: Rc<RefCell<Outbox>>,
-    space: Space,
     name: RecordingName,
     /// Its count from 1; without one the file may have no other.
     wanted: Option<u64>,
@@ -300,18 +288,12 @@ impl TrackSink for Fixes {
         Ok(())
     }
 
-    /// Only rows of a table with a column of tracks go from track to track, and none is asked for.
-    fn switch_track(&mut self, _: usize) -> Result<(), SinkError> {
-        Ok(())
-    }
-
     fn start_segment(&mut self) -> Result<(), SinkError> {
         self.is_break = true;
         Ok(())
     }
 
-    fn fix(&mut self, fix: formats::Fix) -> Result<(), SinkError> {
-        let mut fix = fix.checked(self.space)?;
+    fn fix(&mut self, mut fix: Fix) -> Result<(), SinkError> {
         if self.wanted.is_some_and(|wanted| wanted != self.track) {
             return Ok(());
         }
@@ -321,9 +303,5 @@ impl TrackSink for Fixes {
         let mut outbox = self.outbox.borrow_mut();
         outbox.batch.push(fix);
         if outbox.batch.len() == BATCH_FIXES { outbox.flush() } else { Ok(()) }
-    }
-
-    fn end_track(&mut self, _: Option<&str>) -> Result<(), SinkError> {
-        Ok(())
     }
 }
