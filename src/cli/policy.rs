@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use crate::measure::{Elevation, Metric, Options, OptionsError, PLANAR_MAX, REANCHOR_COUNT};
 
 /// A metric as the command line names it.
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Model {
     /// The straight line in the plane, in the unit of the coordinates
     Planar,

@@ -108,7 +108,7 @@ fn a_server_that_is_stopped_logs_what_it_has_committed() {
     let output = serve.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0));
     let log = String::from_utf8(output.stderr).unwrap();
-    let line = log.lines().find(|line| line.contains("recordings were committed"));
+    let line = log.lines().find(|line| line.contains("committed recordings"));
     let line: serde_json::Value = serde_json::from_str(line.expect(&log)).unwrap();
     let told = |field: &str| line["fields"][field].as_f64().or(line[field].as_f64()).unwrap();
     assert!(told("commits") >= 1.0 && told("syncs") >= 1.0, "{line}");
@@ -169,7 +169,7 @@ fn a_watch_of_a_server_that_is_away_says_so_and_goes_on() {
     for _ in 0..3 {
         let note = notes.next().unwrap().unwrap();
         assert!(note.starts_with(&format!("note: no connection to {closed}: ")), "{note}");
-        assert!(note.contains("; trying again in "), "{note}");
+        assert!(note.contains("; retrying in "), "{note}");
     }
     watch.kill().unwrap();
     watch.wait().unwrap();
@@ -187,7 +187,7 @@ fn what_makes_no_sense_is_refused_as_that() {
     let closed = closed.to_string();
     let (path, other) = ("http://127.0.0.1:50051/v1", "https://127.0.0.1:50051");
     let address =
-        "for '--server <URL>': it should look like http://127.0.0.1:50051, without a path";
+        "for '--server <URL>': must be a URL such as http://127.0.0.1:50051, without a path";
     for (expected, arguments, message) in [
         (2, vec!["record", "--name", "paths/a", two], "--server <URL>"),
         (

@@ -78,7 +78,7 @@ fn json_is_one_object_a_track_and_a_total() {
 fn csv_is_the_same_as_a_table() {
     let run = run_with(&[], "- --csv --model haversine", GPX);
     insta::assert_snapshot!(run.out, @r"
-    kind,file,track,points,segments,length_m,displacement_m,model,west_deg,south_deg,east_deg,north_deg,accepted,raw_length_m,length_3d_m,elapsed_s,moving_s,max_speed_mps,ascent_m,descent_m,backward_time_count,backward_time_first_offset,backward_time_kept_out_m,accuracy_count,accuracy_first_offset,accuracy_kept_out_m,speed_count,speed_first_offset,speed_kept_out_m,step_count,step_first_offset,step_kept_out_m
+    kind,file,track,points,segments,length_m,displacement_m,model,west_deg,south_deg,east_deg,north_deg,accepted,raw_length_m,length_3d_m,elapsed_s,moving_s,max_speed_mps,ascent_m,descent_m,backward_time_count,backward_time_first_offset,backward_time_rejected_length_m,accuracy_count,accuracy_first_offset,accuracy_rejected_length_m,speed_count,speed_first_offset,speed_rejected_length_m,step_count,step_first_offset,step_rejected_length_m
     track,-,There,4,2,2223.9016046706583,112307.03103586826,haversine,13,46,13,47.01,4,2223.9016046706583,,,,,,,0,,0,0,,0,0,,0,0,,0
     track,-,2,2,1,20015114.442035925,20015114.442035925,haversine,0,0,180,0,2,20015114.442035925,,,,,,,0,,0,0,,0,0,,0,0,,0
     total,,,6,3,20017338.343640596,,haversine,,,,,6,20017338.343640596,,,,,,,0,,0,0,,0,0,,0,0,,0
@@ -193,8 +193,8 @@ fn a_policy_is_told_in_detail() {
              from first to last                                               4.000000
              ascent                                                           0.000000
              descent                                                          2.000000
-             time elapsed                                                           5s
-             time in motion                                                         5s
+             elapsed time                                                           5s
+             moving time                                                            5s
              highest speed                                                  1.000000/s
     total  1 track                                     4         1            4.000000
              all points, unfiltered                    6                  1 798.000000
@@ -203,7 +203,7 @@ fn a_policy_is_told_in_detail() {
              in three dimensions                                              5.236068
              ascent                                                           0.000000
              descent                                                          2.000000
-             time in motion                                                         5s
+             moving time                                                            5s
              highest speed                                                  1.000000/s
     ");
     assert_eq!(run.complaints, "");
@@ -214,7 +214,7 @@ fn a_policy_is_told_in_detail() {
     "#);
     let run = run_with(&[], &format!("{arguments} --csv"), WALK);
     insta::assert_snapshot!(run.out, @r"
-    kind,file,track,points,segments,length,displacement,model,min_x,min_y,max_x,max_y,accepted,raw_length,length_3d,elapsed_s,moving_s,max_speed,ascent,descent,backward_time_count,backward_time_first_offset,backward_time_kept_out,accuracy_count,accuracy_first_offset,accuracy_kept_out,speed_count,speed_first_offset,speed_kept_out,step_count,step_first_offset,step_kept_out
+    kind,file,track,points,segments,length,displacement,model,min_x,min_y,max_x,max_y,accepted,raw_length,length_3d,elapsed_s,moving_s,max_speed,ascent,descent,backward_time_count,backward_time_first_offset,backward_time_rejected_length,accuracy_count,accuracy_first_offset,accuracy_rejected_length,speed_count,speed_first_offset,speed_rejected_length,step_count,step_first_offset,step_rejected_length
     track,-,1,6,1,4,4,planar,0,0,4,0,4,1798,5.23606797749979,5,5,1,0,2,0,,0,0,,0,1,2,899,1,4,0
     total,,,6,1,4,,planar,,,,,4,1798,5.23606797749979,,5,1,0,2,0,,0,0,,0,1,,899,1,,0
     ");
@@ -232,14 +232,14 @@ fn details_may_be_asked_for_without_a_policy() {
              from first to last                                                1.113 m
              ascent                                                            1.000 m
              descent                                                           0.000 m
-             time elapsed                                                  1h 1s 500ms
-             time in motion                                                1h 1s 500ms
+             elapsed time                                                  1h 1s 500ms
+             moving time                                                   1h 1s 500ms
              highest speed                                                   0.000 m/s
     total  1 track                                     2         1             1.113 m
              all points, unfiltered                    2                       1.113 m
              ascent                                                            1.000 m
              descent                                                           0.000 m
-             time in motion                                                1h 1s 500ms
+             moving time                                                   1h 1s 500ms
              highest speed                                                   0.000 m/s
     ");
     let run = run_with(&[], "-", file);
