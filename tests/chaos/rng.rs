@@ -1,21 +1,20 @@
-//! Chance that can be repeated: a seed says all of it. SplitMix64, which is small and good enough to
-//! choose faults by.
+//! A random number generator with a seed (SplitMix64), so that a run can repeat its choices.
 
 use std::time::Duration;
 
-pub struct Chance(u64);
+pub struct Rng(u64);
 
-impl Chance {
+impl Rng {
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// Another, for a task of its own: what one draws does not change what the other does.
+    /// Returns an independent generator, so that tasks do not change each other's choices.
     pub fn fork(&mut self) -> Self {
-        Self(self.draw())
+        Self(self.next_u64())
     }
 
-    pub fn draw(&mut self) -> u64 {
+    pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -23,21 +22,23 @@ impl Chance {
         z ^ (z >> 31)
     }
 
-    /// From `low` to `high`, both of them included.
+    /// Returns a number from `low` to `high`, both included.
     pub fn between(&mut self, low: u64, high: u64) -> u64 {
-        low + self.draw() % (high - low + 1)
+        low + self.next_u64() % (high - low + 1)
     }
 
-    /// The same, as likely between 1 and 10 as between 1000 and 10 000.
+    /// Returns a number from `low` to `high` whose logarithm is uniform.
     pub fn magnitude(&mut self, low: u64, high: u64) -> u64 {
         let (low, high) = ((low as f64).ln(), (high as f64 + 1.0).ln());
         (low + self.fraction() * (high - low)).exp() as u64
     }
 
+    /// Returns a number from 0 to 1, without 1.
     pub fn fraction(&mut self) -> f64 {
-        (self.draw() >> 11) as f64 / (1_u64 << 53) as f64
+        (self.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
+    /// Returns `true` with probability `1 / count`.
     pub fn one_in(&mut self, count: u64) -> bool {
         self.between(1, count) == 1
     }
