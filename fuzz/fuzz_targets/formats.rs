@@ -1,4 +1,4 @@
-//! Arbitrary bytes as a track file: an error at the most.
+//! Reading arbitrary bytes as a track file returns an error at most.
 #![no_main]
 use waywiser::formats::{Fix, ReadOptions, SinkError, TrackSink, read};
 
