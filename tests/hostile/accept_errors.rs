@@ -1,4 +1,4 @@
-//! R1: a transient error of accept(2) ends the server. strace injects such errors into the running process.
+//! Weakness: a transient error of accept(2) ends the server. strace injects such errors into the running process.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::report::{HANG_TIMEOUT, attack};
 use crate::server::Server;
 use crate::skip::skipped;
 
-/// An strace process that is attached to the server. Dropping it ends strace.
+/// A process of strace that is attached to the server. Dropping it ends strace.
 struct Injector(std::process::Child);
 
 impl Drop for Injector {
@@ -23,7 +23,7 @@ impl Drop for Injector {
 #[test]
 #[ignore = "run by: cargo test --test hostile -- --ignored"]
 fn a_transient_accept_error_does_not_end_the_server() {
-    attack("R1 accept errors", async |report| {
+    attack("accept errors", async |report| {
         for error in ["EPROTO", "ENETDOWN", "EHOSTUNREACH", "EMFILE", "ENOBUFS", "ECONNABORTED"] {
             let mut server = Server::start(&[]);
             let folder = tempfile::tempdir().unwrap();

@@ -120,7 +120,7 @@ impl Connection {
         stream
     }
 
-    /// Opens a stream without a body.
+    /// Opens a stream. The caller sends the body.
     pub async fn open(&mut self, path: &str, headers: &[(&str, &str)]) -> u32 {
         let stream = self.new_stream();
         self.send(&frames::request(stream, path, headers)).await;

@@ -1,4 +1,4 @@
-//! S1: a client causes much CPU time with few bytes, by compressed messages of long geodesic legs.
+//! Weakness: a client causes much CPU time with few bytes, by compressed messages of long geodesic legs.
 //!
 //! Sends four streams of 1 MB. Other calls must stay fast, the work must stop when the client disconnects, and a drain
 //! must end in time.
@@ -112,7 +112,7 @@ async fn run(report: &mut Report, frame: Vec<u8>, headers: &'static [(&str, &str
 #[test]
 #[ignore = "run by: cargo test --test hostile -- --ignored"]
 fn compressed_legs_do_not_delay_other_calls() {
-    attack_on_latency("S1 gzip, long legs", async |report| {
+    attack_on_latency("gzip, long legs", async |report| {
         let (frame, ratio) = gzip_legs_below_ratio(100, Legs::Long);
         report
             .figure("bytes of a message of 6 400 legs, ratio", format!("{}, {ratio}", frame.len()));
@@ -123,7 +123,7 @@ fn compressed_legs_do_not_delay_other_calls() {
 #[test]
 #[ignore = "run by: cargo test --test hostile -- --ignored"]
 fn compressed_antipodal_legs_do_not_delay_other_calls() {
-    attack_on_latency("S1 gzip, antipodal legs", async |report| {
+    attack_on_latency("gzip, antipodal legs", async |report| {
         let (frame, ratio) = gzip_legs_below_ratio(100, Legs::Antipodal);
         report
             .figure("bytes of a message of 6 400 legs, ratio", format!("{}, {ratio}", frame.len()));
@@ -134,7 +134,7 @@ fn compressed_antipodal_legs_do_not_delay_other_calls() {
 #[test]
 #[ignore = "run by: cargo test --test hostile -- --ignored"]
 fn plain_legs_do_not_delay_other_calls() {
-    attack_on_latency("S1 plain, long legs", async |report| {
+    attack_on_latency("plain, long legs", async |report| {
         run(report, plain_legs(Legs::Long), &[]).await;
     });
 }

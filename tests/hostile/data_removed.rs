@@ -1,4 +1,4 @@
-//! S10: the server confirms commits after its data directory was deleted.
+//! Weakness: the server confirms commits after its data directory was deleted.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::server::{Server, describe};
 #[test]
 #[ignore = "run by: cargo test --test hostile -- --ignored"]
 fn a_deleted_data_directory_is_reported_as_unavailable() {
-    attack("S10 deleted data directory", async |report| {
+    attack("deleted data directory", async |report| {
         let folder = tempfile::tempdir().unwrap();
         let mut server = Server::with_data(folder.path().join("data"));
         let mut client = Connection::connect(server.address).await.unwrap();

@@ -1,4 +1,4 @@
-//! S6: one host opens 1 023 idle connections, which block all other clients.
+//! Weakness: one host opens 1 023 idle connections, which block all other clients.
 
 use std::time::Duration;
 
@@ -111,23 +111,23 @@ async fn run(report: &mut Report, kind: Kind) {
 #[test]
 #[ignore = "run by: cargo test --test hostile -- --ignored"]
 fn idle_connections_that_answer_pings_do_not_block_other_clients() {
-    attack("S6 idle connections", async |report| run(report, Kind::AnswersPings).await);
+    attack("idle connections", async |report| run(report, Kind::AnswersPings).await);
 }
 
 #[test]
 #[ignore = "run by: cargo test --test hostile -- --ignored"]
 fn connections_with_a_byte_per_second_do_not_block_other_clients() {
-    attack("S6 slow frames", async |report| run(report, Kind::SlowFrame).await);
+    attack("slow frames", async |report| run(report, Kind::SlowFrame).await);
 }
 
 #[test]
 #[ignore = "run by: cargo test --test hostile -- --ignored"]
 fn slow_prefaces_do_not_block_other_clients() {
-    attack("S6 slow prefaces", async |report| run(report, Kind::SlowPreface).await);
+    attack("slow prefaces", async |report| run(report, Kind::SlowPreface).await);
 }
 
 #[test]
 #[ignore = "run by: cargo test --test hostile -- --ignored"]
 fn silent_connections_do_not_block_other_clients() {
-    attack("S6 silent connections", async |report| run(report, Kind::SendsNothing).await);
+    attack("silent connections", async |report| run(report, Kind::SendsNothing).await);
 }

@@ -1,4 +1,4 @@
-//! S13: after a pause, the server closes connections although their answers to its pings arrived during the pause.
+//! Weakness: after a pause, the server closes connections although their answers to its pings arrived during the pause.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ const CONNECTIONS: usize = 10;
 #[test]
 #[ignore = "run by: cargo test --test hostile -- --ignored"]
 fn connections_survive_a_pause_of_the_server() {
-    attack("S13 pause", async |report| {
+    attack("pause", async |report| {
         let mut server =
             Server::start(&[("--keepalive-interval", "200ms"), ("--keepalive-timeout", "500ms")]);
         let mut clients = Vec::new();

@@ -1,4 +1,4 @@
-//! S12: reflection accepts messages beyond the size limit, and repeats the requested symbol in headers.
+//! Weakness: reflection accepts messages beyond the size limit, and repeats the requested symbol in headers.
 
 use tokio::time::timeout;
 
@@ -23,7 +23,7 @@ fn symbol(length: usize) -> Vec<u8> {
 #[test]
 #[ignore = "run by: cargo test --test hostile -- --ignored"]
 fn reflection_has_the_same_size_limit_as_other_methods() {
-    attack("S12 reflection", async |report| {
+    attack("reflection", async |report| {
         let mut server = Server::start(&[]);
         for method in METHODS {
             for (length, is_too_large) in [(60_000, false), (70_000, true), (1_000_000, true)] {

@@ -1,4 +1,4 @@
-//! S9: legal resets make the server log megabytes per second.
+//! Weakness: legal resets make the server log megabytes per second.
 
 use std::time::{Duration, Instant};
 
@@ -50,7 +50,7 @@ async fn flood(server: std::net::SocketAddr, number: u8, until: Instant) -> (usi
 #[test]
 #[ignore = "run by: cargo test --test hostile -- --ignored"]
 fn legal_resets_do_not_flood_the_log() {
-    attack("S9 legal resets", async |report| {
+    attack("legal resets", async |report| {
         let mut server = Server::start(&[]);
         // The server closes a connection that has reset more than half of 1 000 streams.
         let mut first = Connection::connect(server.address).await.unwrap();
@@ -99,7 +99,7 @@ fn legal_resets_do_not_flood_the_log() {
 #[test]
 #[ignore = "run by: cargo test --test hostile -- --ignored"]
 fn a_client_that_cancels_some_calls_keeps_its_connection() {
-    attack("S9 some resets", async |report| {
+    attack("some resets", async |report| {
         let server = Server::start(&[]);
         let mut connection = Connection::connect(server.address).await.unwrap();
         // 1 200 streams, a third of which are reset.

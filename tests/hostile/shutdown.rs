@@ -1,4 +1,4 @@
-//! S14: a drain waits for clients without open streams.
+//! Weakness: a drain waits for clients without open streams.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ const DRAIN_TIME: Duration = Duration::from_secs(10);
 #[test]
 #[ignore = "run by: cargo test --test hostile -- --ignored"]
 fn a_drain_does_not_wait_for_idle_connections() {
-    attack("S14 drain", async |report| {
+    attack("drain", async |report| {
         // Idle clients answer pings but never close, or read nothing, or have sent no preface.
         for kind in ["answer pings", "read nothing", "sent no preface"] {
             let mut server = Server::start(&[("--drain-time", "10s")]);

@@ -1,7 +1,7 @@
-//! S2: a client requests large replies with few bytes and never reads them.
+//! Weakness: a client requests large replies with few bytes and never reads them.
 //!
 //! A ListPaths request of about 160 bytes returns 1 000 recordings. With windows of 0 or 1 byte the server must hold
-//! the replies. It must survive in 1 GB of memory, serve other clients, end such replies, and free the memory (S4).
+//! the replies. It must survive in 1 GB of memory, serve other clients, end such replies, and free the memory.
 
 use std::time::{Duration, Instant};
 
@@ -53,7 +53,7 @@ async fn request_and_never_read(server: std::net::SocketAddr, number: usize) -> 
 #[test]
 #[ignore = "run by: cargo test --test hostile -- --ignored"]
 fn unread_replies_do_not_exhaust_the_memory() {
-    attack("S2 unread replies", async |report| {
+    attack("unread replies", async |report| {
         // The short run has a third of the size.
         let (connections, limit, memory) =
             if is_long() { (20, PROCESS_MEMORY, "512MiB") } else { (7, 320 << 20, "64MiB") };
@@ -114,6 +114,6 @@ fn unread_replies_do_not_exhaust_the_memory() {
         report.figure("memory after the attack", mib(server.usage().resident_bytes));
         let returned = server.memory_returns_to(idle.resident_bytes).await;
         report.figure("memory within 100 MB of idle after", format!("{:?}", returned.map(ms)));
-        report.check(returned.is_some(), "S4: the memory is freed within a minute");
+        report.check(returned.is_some(), "the memory is freed within a minute");
     });
 }

@@ -1,4 +1,4 @@
-//! S3: clients make the server hold requests that it cannot process. They do not read answers, send tiny DATA frames,
+//! Weakness: clients make the server hold requests that it cannot process. They do not read answers, send tiny DATA frames,
 //! or send incomplete messages.
 //!
 //! `--max-memory` bounds the memory of all connections together.
@@ -132,7 +132,7 @@ async fn run(report: &mut Report, flood: Flood) {
     report.figure("streams that were refused", refused);
     let returned = server.memory_returns_to(idle.resident_bytes).await;
     report.figure("memory within 100 MB of idle after", format!("{:?}", returned.map(ms)));
-    report.check(returned.is_some(), "S4: the memory is freed within a minute");
+    report.check(returned.is_some(), "the memory is freed within a minute");
     report.check(server.is_alive(), "the process survives");
 }
 
@@ -152,7 +152,7 @@ fn paths(bytes: usize) -> Bytes {
 #[test]
 #[ignore = "run by: cargo test --test hostile -- --ignored"]
 fn requests_with_unread_answers_are_bounded() {
-    attack("S3 unread answers", async |report| {
+    attack("unread answers", async |report| {
         let bytes = if is_long() { 640 << 10 } else { 160 << 10 };
         let body = paths(bytes);
         let flood =
@@ -164,7 +164,7 @@ fn requests_with_unread_answers_are_bounded() {
 #[test]
 #[ignore = "run by: cargo test --test hostile -- --ignored"]
 fn tiny_frames_are_bounded() {
-    attack("S3 tiny frames", async |report| {
+    attack("tiny frames", async |report| {
         let bytes = if is_long() { 160 << 10 } else { 20 << 10 };
         let body = paths(bytes);
         let flood =
@@ -176,7 +176,7 @@ fn tiny_frames_are_bounded() {
 #[test]
 #[ignore = "run by: cargo test --test hostile -- --ignored"]
 fn incomplete_messages_are_bounded() {
-    attack("S3 incomplete messages", async |report| {
+    attack("incomplete messages", async |report| {
         let mut body = vec![0, 0, 1, 0, 0];
         body.resize(65_000, 0x20);
         let flood = Flood {

@@ -1,4 +1,4 @@
-//! S5: only the first watcher of a recording receives its current state.
+//! Weakness: only the first watcher of a recording receives its current state.
 
 use crate::connection::Connection;
 use crate::frames::{data, message};
@@ -23,7 +23,7 @@ async fn receives_message(connection: &mut Connection, stream: u32) -> bool {
 #[test]
 #[ignore = "run by: cargo test --test hostile -- --ignored"]
 fn every_watcher_receives_the_current_state() {
-    attack("S5 watchers", async |report| {
+    attack("watchers", async |report| {
         let server = Server::start(&[]);
         let mut writer = Connection::connect(server.address).await.unwrap();
         // The stream stays open, so the recording is not finished and does not grow.
