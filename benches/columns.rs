@@ -4,9 +4,9 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use prost::Message as _;
-use waywiser::measure::{FixBlock, Measurement, Metric, Options};
+use waywiser::internals::wire::{ColumnBlock, Piece, PieceFields};
+use waywiser::measure::{FixBlock, Metric, Options, PathAccumulator};
 use waywiser::proto::waywiser_v1 as pb;
-use waywiser::wire::{ColumnBlock, Piece, PieceFields};
 
 mod inputs;
 
@@ -55,8 +55,8 @@ fn read(messages: &[Vec<u8>], mut take: impl FnMut(&ColumnBlock)) {
     }
 }
 
-fn fold(messages: &[Vec<u8>], options: Options) -> Measurement {
-    let mut path = Measurement::new(options);
+fn fold(messages: &[Vec<u8>], options: Options) -> PathAccumulator {
+    let mut path = PathAccumulator::new(options);
     let mut fixes = FixBlock::new(options.metric);
     read(messages, |block| {
         let (x, y) = (&block.x[..block.len], &block.y[..block.len]);

@@ -5,8 +5,8 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use prost::Message as _;
+use waywiser::internals::wire::{Deframer, Encoding, Messages, decode_point};
 use waywiser::proto::my_package;
-use waywiser::wire::{Deframer, Encoding, Messages, decode_point};
 
 mod inputs;
 

@@ -5,16 +5,17 @@
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use waywiser::measure::{Elevation, Fix, FixBlock, Measurement, Options};
-use waywiser::{Block, Metric, Path, Point};
+use waywiser::internals::{PointBlock, Polyline};
+use waywiser::measure::{Elevation, Fix, FixBlock, Options, PathAccumulator};
+use waywiser::{Metric, Point};
 
 mod inputs;
 
 /// This few blocks stay in the L1 cache, like the block that a server fills and folds.
 const IN_CACHE: BatchSize = BatchSize::NumIterations(4);
 
-fn block(metric: Metric, walk: &[(i32, i32)]) -> Block {
-    let mut block = Block::new(metric.space());
+fn block(metric: Metric, walk: &[(i32, i32)]) -> PointBlock {
+    let mut block = PointBlock::new(metric.space());
     for &(latitude, longitude) in walk {
         block.push_i32(longitude, latitude).unwrap();
     }
@@ -22,9 +23,9 @@ fn block(metric: Metric, walk: &[(i32, i32)]) -> Block {
 }
 
 fn fold(criterion: &mut Criterion) {
-    let walk = inputs::walk(Block::CAPACITY);
+    let walk = inputs::walk(PointBlock::CAPACITY);
     let mut group = criterion.benchmark_group("fold");
-    group.throughput(Throughput::Elements(Block::CAPACITY as u64));
+    group.throughput(Throughput::Elements(PointBlock::CAPACITY as u64));
     for metric in [Metric::Planar, Metric::Haversine, Metric::Geodesic] {
         let full = block(metric, &walk);
 
@@ -40,15 +41,15 @@ fn fold(criterion: &mut Criterion) {
                 }
             })
             .collect();
-        let legs: f64 = points.windows(2).map(|leg| metric.between(leg[0], leg[1]).unwrap()).sum();
-        let mut path = Path::new(metric);
+        let legs: f64 = points.windows(2).map(|leg| metric.distance(leg[0], leg[1]).unwrap()).sum();
+        let mut path = Polyline::new(metric);
         path.fold(&mut full.clone()).unwrap();
         let length = path.summary().length;
         assert!((length - legs).abs() < 1e-12 * legs, "{metric}: {length} is not {legs}");
 
         group.bench_function(metric.to_string(), |bencher| {
             bencher.iter_batched_ref(
-                || (Path::new(metric), full.clone()),
+                || (Polyline::new(metric), full.clone()),
                 |(path, block)| path.fold(black_box(block)).unwrap(),
                 IN_CACHE,
             );
@@ -76,17 +77,17 @@ fn fixes(metric: Metric, walk: &[(i32, i32)], has_attributes: bool) -> FixBlock 
 /// Measures the same with a measurement: without a policy, with times and elevations, with all rules, and with a step
 /// that rejects most fixes.
 fn measure(criterion: &mut Criterion) {
-    let walk = inputs::walk(Block::CAPACITY);
+    let walk = inputs::walk(PointBlock::CAPACITY);
     let mut group = criterion.benchmark_group("measure");
-    group.throughput(Throughput::Elements(Block::CAPACITY as u64));
+    group.throughput(Throughput::Elements(PointBlock::CAPACITY as u64));
     for metric in [Metric::Planar, Metric::Haversine, Metric::Geodesic] {
         let full = block(metric, &walk);
-        let mut plain = Path::new(metric);
+        let mut plain = Polyline::new(metric);
         plain.fold(&mut full.clone()).unwrap();
         let length = plain.summary().length;
         group.bench_function(format!("{metric}/plain path"), |bencher| {
             bencher.iter_batched_ref(
-                || (Path::new(metric), full.clone()),
+                || (Polyline::new(metric), full.clone()),
                 |(path, block)| path.fold(black_box(block)).unwrap(),
                 IN_CACHE,
             );
@@ -109,14 +110,14 @@ fn measure(criterion: &mut Criterion) {
             ("policy, long steps", step, true),
         ] {
             let full = fixes(metric, &walk, has_attributes);
-            let mut path = Measurement::new(options);
+            let mut path = PathAccumulator::new(options);
             path.fold(&mut full.clone()).unwrap();
             let summary = path.summary();
             assert_eq!(summary.raw_length, length);
             assert_eq!(summary.accepted_count < 256, options.min_step.is_some());
             group.bench_function(format!("{metric}/{name}"), |bencher| {
                 bencher.iter_batched_ref(
-                    || (Measurement::new(options), full.clone()),
+                    || (PathAccumulator::new(options), full.clone()),
                     |(path, block)| path.fold(black_box(block)).unwrap(),
                     IN_CACHE,
                 );

@@ -8,15 +8,16 @@ use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use geographiclib_rs::{Geodesic, InverseGeodesic};
-use waywiser::{Block, Metric, Path};
+use waywiser::Metric;
+use waywiser::internals::{PointBlock, Polyline};
 
 mod inputs;
 
 /// This few blocks stay in the L1 cache, like the block that a server fills and folds.
 const IN_CACHE: BatchSize = BatchSize::NumIterations(4);
 
-fn block(metric: Metric, walk: &[(i32, i32)]) -> Block {
-    let mut block = Block::new(metric.space());
+fn block(metric: Metric, walk: &[(i32, i32)]) -> PointBlock {
+    let mut block = PointBlock::new(metric.space());
     for &(latitude, longitude) in walk {
         block.push_i32(longitude, latitude).unwrap();
     }
@@ -25,7 +26,7 @@ fn block(metric: Metric, walk: &[(i32, i32)]) -> Block {
 
 /// Returns a track due north with steps of `step_e7`.
 fn northbound(step_e7: i32) -> Vec<(i32, i32)> {
-    (0..Block::CAPACITY as i32).map(|i| (400_000_000 + i * step_e7, 137_000_000)).collect()
+    (0..PointBlock::CAPACITY as i32).map(|i| (400_000_000 + i * step_e7, 137_000_000)).collect()
 }
 
 /// A latitude at the border of two cells: an odd multiple of 2^18 E7, near 46 degrees.
@@ -44,13 +45,13 @@ fn noisy_stay() -> Vec<(i32, i32)> {
         };
         part() + part()
     };
-    (0..Block::CAPACITY).map(|_| (BORDER_E7 + noise(), 137_000_000 + noise())).collect()
+    (0..PointBlock::CAPACITY).map(|_| (BORDER_E7 + noise(), 137_000_000 + noise())).collect()
 }
 
 /// Returns a track along the border of two cells, in which two of three legs change the cell.
 fn zigzag() -> Vec<(i32, i32)> {
     let step = |i: i32| (BORDER_E7 + [900, -300, -600][i as usize % 3], 137_000_000 + 1_500 * i);
-    (0..Block::CAPACITY as i32).map(step).collect()
+    (0..PointBlock::CAPACITY as i32).map(step).collect()
 }
 
 /// Returns tracks of one block with legs of a kilometre, one in each of 18 belts of 10 degrees of latitude. The courses
@@ -70,7 +71,7 @@ fn global_mix() -> Vec<Vec<(i32, i32)>> {
             longitude_deg += sin / 111.2 / latitude_deg.to_radians().cos();
             ((latitude_deg * 1e7) as i32, (longitude_deg * 1e7) as i32)
         };
-        (0..Block::CAPACITY).map(step).collect()
+        (0..PointBlock::CAPACITY).map(step).collect()
     };
     (0..18).map(track).collect()
 }
@@ -86,13 +87,13 @@ fn stretched(walk: &[(i32, i32)], times: i32) -> Vec<(i32, i32)> {
 
 /// Prints the ratio of the times of two folds: the median of the rounds, and the first and the last decile. The folds
 /// alternate, so that changes of the machine's speed affect both.
-fn compare(name: &str, of: (Metric, &Block), to: (Metric, &Block), rounds: usize) {
+fn compare(name: &str, of: (Metric, &PointBlock), to: (Metric, &PointBlock), rounds: usize) {
     let mut copies = [const { None }; 4];
-    let mut seconds = |(metric, full): (Metric, &Block)| -> f64 {
+    let mut seconds = |(metric, full): (Metric, &PointBlock)| -> f64 {
         let mut spent = Duration::ZERO;
         for _ in 0..1_000 {
             // The same number of copies as `IN_CACHE`, for the same reason.
-            copies.fill_with(|| Some((Path::new(metric), full.clone())));
+            copies.fill_with(|| Some((Polyline::new(metric), full.clone())));
             let start = Instant::now();
             for (path, block) in copies.iter_mut().flatten() {
                 path.fold(black_box(block)).unwrap();
@@ -114,7 +115,7 @@ fn compare(name: &str, of: (Metric, &Block), to: (Metric, &Block), rounds: usize
 
 fn geodesics(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("geodesic");
-    group.throughput(Throughput::Elements(Block::CAPACITY as u64));
+    group.throughput(Throughput::Elements(PointBlock::CAPACITY as u64));
     let wgs84 = Geodesic::wgs84();
     let by_geographiclib = |walk: &[(i32, i32)]| -> f64 {
         let deg = |e7: i32| f64::from(e7) / 1e7;
@@ -123,7 +124,7 @@ fn geodesics(criterion: &mut Criterion) {
         };
         walk.windows(2).map(|leg_of| leg(leg_of[0], leg_of[1])).sum()
     };
-    let walk = inputs::walk(Block::CAPACITY);
+    let walk = inputs::walk(PointBlock::CAPACITY);
     for (name, walk) in [
         ("walk of 15 m", walk.clone()),
         ("walk of 100 m", stretched(&walk, 7)),
@@ -134,13 +135,13 @@ fn geodesics(criterion: &mut Criterion) {
         ("zigzag on a border", zigzag()),
     ] {
         let full = block(Metric::Geodesic, &walk);
-        let mut path = Path::new(Metric::Geodesic);
+        let mut path = Polyline::new(Metric::Geodesic);
         path.fold(&mut full.clone()).unwrap();
         let (length_m, expected_m) = (path.summary().length, by_geographiclib(&walk));
         assert!((length_m - expected_m).abs() < 1e-6, "{name}: {length_m} is not {expected_m}");
         group.bench_function(name, |bencher| {
             bencher.iter_batched_ref(
-                || (Path::new(Metric::Geodesic), full.clone()),
+                || (Polyline::new(Metric::Geodesic), full.clone()),
                 |(path, block)| path.fold(black_box(block)).unwrap(),
                 IN_CACHE,
             );
@@ -159,7 +160,7 @@ fn geodesics(criterion: &mut Criterion) {
     );
     group.bench_function("walk of 15 m, planar", |bencher| {
         bencher.iter_batched_ref(
-            || (Path::new(Metric::Planar), planar.clone()),
+            || (Polyline::new(Metric::Planar), planar.clone()),
             |(path, block)| path.fold(black_box(block)).unwrap(),
             IN_CACHE,
         );
@@ -171,7 +172,7 @@ fn geodesics(criterion: &mut Criterion) {
     let mix = global_mix();
     let blocks: Vec<_> = mix.iter().map(|track| block(Metric::Geodesic, track)).collect();
     for (track, full) in mix.iter().zip(&blocks) {
-        let mut path = Path::new(Metric::Geodesic);
+        let mut path = Polyline::new(Metric::Geodesic);
         path.fold(&mut full.clone()).unwrap();
         let (length_m, expected_m) = (path.summary().length, by_geographiclib(track));
         assert!((length_m - expected_m).abs() < 1e-5, "{length_m} is not {expected_m}");
@@ -183,7 +184,7 @@ fn geodesics(criterion: &mut Criterion) {
         bencher.iter_batched_ref(
             || {
                 index = (index + 1) % blocks.len();
-                (Path::new(Metric::Geodesic), blocks[index].clone())
+                (Polyline::new(Metric::Geodesic), blocks[index].clone())
             },
             |(path, block)| path.fold(black_box(block)).unwrap(),
             IN_CACHE,

@@ -13,10 +13,11 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 use tokio::time::{interval_at, sleep_until};
-use waywiser::checkpoint::{
-    Checkpoint, CheckpointStore, EmbeddedStore, Guard, Opening, PathName, StoreStats,
+use waywiser::measure::{Fix, Metric, Options, PathAccumulator, Point};
+use waywiser::recording::{
+    Checkpoint, CheckpointStore, CommitPrecondition, OpenRequest, RecordingName,
 };
-use waywiser::measure::{Fix, Measurement, Metric, Options, Point};
+use waywiser::store::{RedbStore, StoreStats};
 
 /// Returns the CPU time of this process, which includes the work of the recordings.
 fn cpu() -> Duration {
@@ -30,13 +31,13 @@ struct Recording {
     commit_times: Vec<Duration>,
 }
 
-fn name(index: usize) -> PathName {
+fn name(index: usize) -> RecordingName {
     format!("paths/vehicle-{index:06}").parse().unwrap()
 }
 
-fn opening() -> Opening {
+fn opening() -> OpenRequest {
     let options = Some(Options::new(Metric::Geodesic));
-    Opening { options, now_unix_ms: 0, expire_unix_ms: i64::MAX }
+    OpenRequest { options, now_unix_ms: 0, expire_unix_ms: i64::MAX }
 }
 
 fn fix(offset: u64) -> Fix {
@@ -48,23 +49,24 @@ fn grow(last: &Checkpoint, points: u64) -> Checkpoint {
     let mut next = last.clone();
     let from = last.committed_points();
     let fixes: Vec<_> = (from..from + points).map(fix).collect();
-    next.measurement.extend(&fixes).unwrap();
+    next.accumulator.extend(&fixes).unwrap();
     next
 }
 
-async fn commit(store: &EmbeddedStore, index: usize, recording: &mut Recording, points: u64) {
+async fn commit(store: &RedbStore, index: usize, recording: &mut Recording, points: u64) {
     let last = &recording.last;
     let next = grow(last, points);
-    let guard = Guard { epoch: last.epoch, committed_points: last.committed_points() };
+    let precondition =
+        CommitPrecondition { epoch: last.epoch, committed_points: last.committed_points() };
     let start = Instant::now();
-    store.commit(name(index), guard, next.clone()).await.unwrap();
+    store.commit(name(index), precondition, next.clone()).await.unwrap();
     recording.commit_times.push(start.elapsed());
     recording.last = next;
 }
 
 /// Runs all recordings for `time`. Each commits once per `interval`, at its own offset, or else as often as possible.
 async fn run(
-    store: &Arc<EmbeddedStore>,
+    store: &Arc<RedbStore>,
     opened: Vec<Checkpoint>,
     time: Duration,
     interval: Option<Duration>,
@@ -128,13 +130,13 @@ fn report(name: &str, all: &[Recording], elapsed: Duration, cpu: Duration, stats
 }
 
 /// Checks that the store has the committed checkpoints, and that they equal one uninterrupted fold.
-async fn check(store: &EmbeddedStore, all: &[Recording]) {
+async fn check(store: &RedbStore, all: &[Recording]) {
     for (index, recording) in all.iter().enumerate().step_by(all.len().div_ceil(100)) {
         let stored = store.load(name(index)).await.unwrap().unwrap();
         assert_eq!(stored, recording.last, "{index}");
-        let mut whole = Measurement::new(*stored.measurement.options());
+        let mut whole = PathAccumulator::new(*stored.accumulator.options());
         whole.extend(&(0..stored.committed_points()).map(fix).collect::<Vec<_>>()).unwrap();
-        assert_eq!(stored.measurement, whole, "{index}");
+        assert_eq!(stored.accumulator, whole, "{index}");
     }
 }
 
@@ -149,7 +151,7 @@ async fn main() {
     let (recordings, seconds) = if is_test { (100, 1) } else { (number(10_000), number(10)) };
     let points = number(10);
     let directory = tempfile::tempdir_in(parent).unwrap();
-    let store = Arc::new(EmbeddedStore::at(directory.path()).unwrap());
+    let store = Arc::new(RedbStore::open(directory.path()).unwrap());
     let time = Duration::from_secs(seconds);
 
     let start = Instant::now();
@@ -182,7 +184,7 @@ async fn main() {
     let path = directory.path().join("recordings.redb");
     let megabytes = std::fs::metadata(path).unwrap().len() as f64 / 1e6;
     let start = Instant::now();
-    let store = EmbeddedStore::at(directory.path()).unwrap();
+    let store = RedbStore::open(directory.path()).unwrap();
     let opening_ms = start.elapsed().as_secs_f64() * 1e3;
     println!("the file has {megabytes:.0} MB; opening it takes {opening_ms:.1} ms");
     check(&store, &all).await;

@@ -7,8 +7,9 @@ use h2::client::SendRequest;
 use prost::Message as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
+use waywiser::internals::Polyline;
 use waywiser::proto::{my_package, routeguide};
-use waywiser::{Config, Metric, Path, Point, server};
+use waywiser::{Config, Metric, Point, server};
 
 mod inputs;
 
@@ -37,11 +38,11 @@ async fn call(send: &mut SendRequest<Bytes>, path: &str, mut body: Bytes) -> Byt
 
 fn stream(criterion: &mut Criterion) {
     let walk = inputs::walk(POINTS);
-    let mut path = Path::new(Metric::Planar);
+    let mut path = Polyline::new(Metric::Planar);
     let planar = walk.iter().map(|&(x, y)| Point::planar(x.into(), y.into()).unwrap());
     path.extend(&planar.collect::<Vec<_>>()).unwrap();
     let length = path.summary().length;
-    let mut path = Path::new(Metric::Haversine);
+    let mut path = Polyline::new(Metric::Haversine);
     let points = walk.iter().map(|&(y, x)| Point::from_e7(y, x).unwrap());
     path.extend(&points.collect::<Vec<_>>()).unwrap();
     let distance = path.summary().length.round() as i32;
@@ -51,7 +52,7 @@ fn stream(criterion: &mut Criterion) {
     let mut send = runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let store = std::sync::Arc::new(waywiser::checkpoint::MemoryStore::default());
+        let store = std::sync::Arc::new(waywiser::store::MemoryStore::default());
         tokio::spawn(server::run(listener, Config::default(), store, std::future::pending()));
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();

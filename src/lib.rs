@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`measure`] | points, metrics, the exact sum, the path: pure |
 //! | [`wire`] | gRPC messages and points out of bytes: pure |
-//! | [`formats`] | GPX, GeoJSON and CSV files: pure (feature `cli`) |
+//! | [`formats`] | readers of GPX, GeoJSON and CSV files (feature `formats`) |
 //! | [`recording`] | the rules of one named recording: pure |
 //! | [`checkpoint`] | where recordings are kept |
 //! | [`service`] | the gRPC services, as `tower` services |
@@ -31,26 +31,57 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-pub mod checkpoint;
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "client")]
 pub mod client;
-#[cfg(feature = "cli")]
+#[cfg(feature = "_grpc")]
+#[deny(clippy::disallowed_methods, clippy::disallowed_types)]
+mod contract;
+#[cfg(feature = "formats")]
+#[deny(clippy::disallowed_methods, clippy::disallowed_types)]
 pub mod formats;
+#[cfg(feature = "cli")]
+mod load;
+#[deny(clippy::disallowed_methods, clippy::disallowed_types)]
 pub mod measure;
+#[cfg(feature = "_grpc")]
 pub mod proto;
+#[deny(clippy::disallowed_methods, clippy::disallowed_types)]
 pub mod recording;
+#[cfg(feature = "server")]
 pub mod server;
+#[cfg(feature = "server")]
 pub mod service;
+pub mod store;
 #[cfg(feature = "cli")]
 mod telemetry;
-pub mod wire;
+#[cfg(feature = "_grpc")]
+#[deny(clippy::disallowed_methods, clippy::disallowed_types)]
+mod wire;
 
+#[cfg(feature = "client")]
 pub use client::{Client, ClientError};
-pub use measure::{Block, Metric, Path, PathError, Point, PointError, Space, Summary};
+pub use measure::{
+    Elevation, Fix, FixBlock, Metric, Options, OptionsBuilder, OptionsError, PathAccumulator,
+    PathError, PathSummary, Point, PointError, Space,
+};
+#[cfg(feature = "server")]
 pub use server::Config;
 
+/// Parts of the crate that its own tests, benchmarks and fuzz targets use. Not part of the public interface.
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::measure::point_block::PointBlock;
+    pub use crate::measure::polyline::{Polyline, PolylineSummary};
+
+    #[cfg(feature = "_grpc")]
+    pub mod wire {
+        pub use crate::wire::*;
+    }
+}
+
 /// The examples of the README, compiled and run with the documentation's own.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "cli"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -2,7 +2,7 @@
 #![no_main]
 use prost::Message as _;
 use waywiser::proto::waywiser_v1::RecordPathRequest;
-use waywiser::wire::{ColumnBlock, Piece, PieceFields};
+use waywiser::internals::wire::{ColumnBlock, Piece, PieceFields};
 
 const FIELDS: PieceFields =
     PieceFields { name: 1, options: 2, write_offset: Some(3), rows: 4, columns: 5, end: 6 };

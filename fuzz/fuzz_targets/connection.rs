@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex, split};
 use waywiser::Config;
-use waywiser::checkpoint::MemoryStore;
+use waywiser::store::MemoryStore;
 
 use frames::{DATA, END_STREAM, GOAWAY, HEADERS, PREFACE, RST_STREAM, next_frame, settings};
 use script::Script;
@@ -35,7 +35,7 @@ const LONG: Duration = Duration::from_secs(24 * 60 * 60);
 async fn replies(pieces: Vec<Vec<u8>>) -> Vec<u8> {
     let (client, server) = duplex(64 * 1024);
     let mut config = Config::default();
-    config.message_bytes_max = 4096;
+    config.max_message_bytes = 4096;
     let store = Arc::new(MemoryStore::default());
     let served = tokio::spawn(waywiser::server::serve_pipe(server, config, store));
     let (mut read, mut write) = split(client);

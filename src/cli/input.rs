@@ -108,7 +108,7 @@ pub(super) fn is_stdin(file: &Path) -> bool {
 }
 
 /// Buffers what is read.
-pub(super) fn buffered(input: impl Read) -> impl BufRead {
+pub(crate) fn buffered(input: impl Read) -> impl BufRead {
     BufReader::with_capacity(BUFFER_BYTES, input)
 }
 
@@ -116,7 +116,7 @@ pub(super) fn buffered(input: impl Read) -> impl BufRead {
 ///
 /// # Errors
 /// When it cannot be opened, in words for the user.
-pub(super) fn open<'a>(
+pub(crate) fn open<'a>(
     file: &Path,
     stdin: &mut Option<impl Read + Send + 'a>,
 ) -> Result<Box<dyn Read + Send + 'a>, FormatError> {
@@ -136,10 +136,4 @@ pub(super) fn open<'a>(
         return Err(failed("it is a directory; name the files in it".to_owned()));
     }
     Ok(Box::new(input))
-}
-
-/// What is wrong with a file, behind its name and the place in it.
-pub(super) fn located(name: &str, error: &FormatError) -> String {
-    let place = error.place().map_or(String::new(), |place| format!(":{place}"));
-    format!("{name}{place}: {error}")
 }

@@ -7,15 +7,16 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-use crate::checkpoint::{
-    Checkpoint, CheckpointStore, EmbeddedStore, Guard, Opening, Page, PathName, StoreFuture, Sweep,
-    Swept,
+use crate::recording::{
+    Checkpoint, CheckpointStore, CommitPrecondition, OpenRequest, Page, RecordingName, StoreFuture,
+    Sweep, Swept,
 };
+use crate::store::RedbStore;
 
 /// A store on the disk whose commits are counted and timed.
 #[derive(Debug)]
 pub(super) struct LoggedStore {
-    inner: EmbeddedStore,
+    inner: RedbStore,
     opened: Instant,
     commits: Mutex<Commits>,
 }
@@ -55,7 +56,7 @@ impl Commits {
 }
 
 impl LoggedStore {
-    pub(super) fn new(inner: EmbeddedStore) -> Self {
+    pub(super) fn new(inner: RedbStore) -> Self {
         Self { inner, opened: Instant::now(), commits: Mutex::default() }
     }
 
@@ -89,13 +90,18 @@ fn rounded(value: f64) -> f64 {
 }
 
 impl CheckpointStore for LoggedStore {
-    fn open(&self, name: PathName, opening: Opening) -> StoreFuture<'_, Checkpoint> {
+    fn open(&self, name: RecordingName, opening: OpenRequest) -> StoreFuture<'_, Checkpoint> {
         self.inner.open(name, opening)
     }
 
-    fn commit(&self, name: PathName, guard: Guard, next: Checkpoint) -> StoreFuture<'_, ()> {
+    fn commit(
+        &self,
+        name: RecordingName,
+        precondition: CommitPrecondition,
+        next: Checkpoint,
+    ) -> StoreFuture<'_, ()> {
         let begun = Instant::now();
-        let commit = self.inner.commit(name, guard, next);
+        let commit = self.inner.commit(name, precondition, next);
         Box::pin(async move {
             let outcome = commit.await;
             let mut commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
@@ -105,19 +111,19 @@ impl CheckpointStore for LoggedStore {
         })
     }
 
-    fn load(&self, name: PathName) -> StoreFuture<'_, Option<Checkpoint>> {
+    fn load(&self, name: RecordingName) -> StoreFuture<'_, Option<Checkpoint>> {
         self.inner.load(name)
     }
 
-    fn list(&self, after: Option<PathName>, limit: usize) -> StoreFuture<'_, Page> {
+    fn list(&self, after: Option<RecordingName>, limit: usize) -> StoreFuture<'_, Page> {
         self.inner.list(after, limit)
     }
 
-    fn delete(&self, name: PathName) -> StoreFuture<'_, Option<u64>> {
+    fn delete(&self, name: RecordingName) -> StoreFuture<'_, Option<u64>> {
         self.inner.delete(name)
     }
 
-    fn sweep(&self, sweep: Sweep, after: Option<PathName>) -> StoreFuture<'_, Swept> {
+    fn sweep(&self, sweep: Sweep, after: Option<RecordingName>) -> StoreFuture<'_, Swept> {
         self.inner.sweep(sweep, after)
     }
 }

@@ -4,19 +4,19 @@
 //! 0 when all went well, 1 when something failed, 2 when the arguments make no sense. A
 //! new command is a new module and a line in `Command`.
 
-mod bench;
-mod input;
+pub(crate) mod bench;
+pub(crate) mod input;
 mod logged_store;
 mod measure;
-mod named;
 mod paths;
 mod policy;
 mod progress;
 mod record;
-mod report;
+pub(crate) mod report;
 mod serve;
 mod stderr;
 mod store;
+mod track_reader;
 
 use std::io;
 use std::process::ExitCode;
@@ -69,15 +69,15 @@ pub fn run() -> ExitCode {
 }
 
 /// Prints why the command failed.
-fn complain(message: std::fmt::Arguments<'_>) -> io::Result<Outcome> {
+fn fail(message: std::fmt::Arguments<'_>) -> io::Result<Outcome> {
     // The message contains file names and texts from servers.
-    stderr::print(format_args!("error: {}", report::harmless(&message.to_string())));
+    stderr::print(format_args!("error: {}", report::escape_control(&message.to_string())));
     Ok(Outcome::Failed)
 }
 
 /// Prints why the arguments are invalid, for the rules that clap does not check.
-fn refuse(message: std::fmt::Arguments<'_>) -> io::Result<Outcome> {
-    complain(message)?;
+fn usage_error(message: std::fmt::Arguments<'_>) -> io::Result<Outcome> {
+    fail(message)?;
     stderr::print(format_args!("\nFor more information, try '--help'."));
     Ok(Outcome::Misused)
 }
@@ -92,7 +92,7 @@ fn server_url(text: &str) -> Result<String, String> {
 
 /// What is told of a call that failed and will be made again.
 fn retry_note(reason: &str, wait: Duration) -> String {
-    format!("{}; trying again in {:.1} s", report::harmless(reason), wait.as_secs_f64())
+    format!("{}; trying again in {:.1} s", report::escape_control(reason), wait.as_secs_f64())
 }
 
 /// How a command that could do its work ended.

@@ -6,12 +6,12 @@ use clap::{Args, Subcommand};
 use futures::StreamExt as _;
 use tokio_stream::Stream;
 
-use super::report::{self, Keep, Report, fitted, grouped};
-use super::{Outcome, complain, retry_note, server_url, stderr};
-use crate::checkpoint::PathName;
+use super::report::{self, Keep, Report, grouped, pad_or_truncate};
+use super::{Outcome, fail, retry_note, server_url, stderr};
 use crate::client::retry::{Retry, is_passing};
 use crate::client::{Client, ClientError, Patience, StoredPath};
 use crate::measure::Space;
+use crate::recording::RecordingName;
 
 const NAME_WIDTH: usize = 40;
 
@@ -45,14 +45,14 @@ enum Action {
     /// What is known of one recording
     Show {
         /// The recording, such as paths/morning-walk
-        name: PathName,
+        name: RecordingName,
         #[command(flatten)]
         server: ServerArgs,
     },
     /// Delete one recording; whoever writes it is told at the next commit, or when it is done
     Delete {
         /// The recording, such as paths/morning-walk
-        name: PathName,
+        name: RecordingName,
         #[command(flatten)]
         server: ServerArgs,
     },
@@ -66,7 +66,7 @@ enum Action {
 #[command(after_long_help = WATCH_EXAMPLES)]
 pub(super) struct WatchArgs {
     /// The recording, such as paths/morning-walk
-    name: PathName,
+    name: RecordingName,
 
     #[command(flatten)]
     server: ServerArgs,
@@ -119,11 +119,11 @@ type Done = Result<io::Result<()>, ClientError>;
 fn block_on(done: impl Future<Output = Done>) -> io::Result<Outcome> {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return complain(format_args!("no runtime to work with: {error}")),
+        Err(error) => return fail(format_args!("no runtime to work with: {error}")),
     };
     match runtime.block_on(done) {
         Ok(written) => written.map(|()| Outcome::Done),
-        Err(error) => complain(format_args!("{error}")),
+        Err(error) => fail(format_args!("{error}")),
     }
 }
 
@@ -151,7 +151,7 @@ async fn list(server: &ServerArgs) -> Done {
     }
 }
 
-async fn show(name: &PathName, server: &ServerArgs) -> Done {
+async fn show(name: &RecordingName, server: &ServerArgs) -> Done {
     let path = Client::connect(&server.server).await?.path(name).await?;
     let mut out = io::stdout();
     Ok(match &path.summary {
@@ -160,7 +160,7 @@ async fn show(name: &PathName, server: &ServerArgs) -> Done {
     })
 }
 
-async fn follow(name: &PathName, server: &ServerArgs) -> Done {
+async fn follow(name: &RecordingName, server: &ServerArgs) -> Done {
     // Opens a new connection each time, so that a failed connection is reported differently from a lost one.
     let open = || async {
         let client = Client::connect(&server.server).await?;
@@ -248,7 +248,7 @@ fn text(path: &StoredPath) -> String {
             (grouped(&path.committed_points.to_string()), length)
         }
     };
-    let name = fitted(&path.name, NAME_WIDTH, Keep::End);
+    let name = pad_or_truncate(&path.name, NAME_WIDTH, Keep::End);
     format!("{name}  {points:>11}  {length:>18}  {}", state(path))
 }
 
@@ -262,7 +262,7 @@ fn row(out: &mut impl Write, path: &StoredPath, json: bool) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::{Fix, Measurement, Metric, Options, PathSummary, Point};
+    use crate::measure::{Fix, Metric, Options, PathAccumulator, PathSummary, Point};
 
     fn stored(summary: Option<PathSummary>) -> StoredPath {
         StoredPath {
@@ -278,15 +278,15 @@ mod tests {
     }
 
     fn walk() -> PathSummary {
-        let options = Options { min_step: Some(1.0), ..Options::new(Metric::Geodesic) };
-        let mut measurement = Measurement::new(options);
+        let options = Options::builder(Metric::Geodesic).min_step(1.0).build().unwrap();
+        let mut accumulator = PathAccumulator::new(options);
         let fix = |(i, latitude): (i64, f64)| {
             let fix = Fix::new(Point::geographic(latitude, 14.0).unwrap());
             fix.at_unix_ns(i * 30_000_000_000).unwrap().with_z(i as f64).unwrap()
         };
         let fixes: Vec<_> = (0..).zip([46.0, 46.0, 46.01]).map(fix).collect();
-        measurement.extend(&fixes).unwrap();
-        measurement.summary()
+        accumulator.extend(&fixes).unwrap();
+        accumulator.summary()
     }
 
     fn printed(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> String {
@@ -362,6 +362,6 @@ mod tests {
                    last grown or finished                           2023-11-14T22:14:20.123Z
         ");
         let json = printed(|out| row(out, &path, true));
-        insta::assert_snapshot!(json, @r#"{"name":"paths/walk","complete":false,"committed_points":3,"length_m":1111.5141618393973,"model":"geodesic","segments":1,"displacement_m":1111.5141618393973,"bbox":[14.0,46.0,14.0,46.01],"accepted":2,"raw_length_m":1111.5141618393973,"elapsed_s":60.0,"moving_s":60.0,"max_speed_mps":18.52523603065662,"ascent_m":2.0,"descent_m":0.0,"rejections":[{"reason":"step","count":1,"first_offset":1,"kept_out_m":0.0}],"create_time":"2023-11-14T22:13:20.000Z","update_time":"2023-11-14T22:14:20.123Z"}"#);
+        insta::assert_snapshot!(json, @r#"{"name":"paths/walk","complete":false,"committed_points":3,"length_m":1111.5141618393973,"model":"geodesic","segments":1,"displacement_m":1111.5141618393973,"bbox":[14.0,46.0,14.0,46.01],"accepted":2,"raw_length_m":1111.5141618393973,"elapsed_s":60.0,"moving_s":60.0,"max_speed_mps":18.52523603065662,"ascent_m":2.0,"descent_m":0.0,"rejections":[{"reason":"step","count":1,"first_offset":1,"rejected_length_m":0.0}],"create_time":"2023-11-14T22:13:20.000Z","update_time":"2023-11-14T22:14:20.123Z"}"#);
     }
 }

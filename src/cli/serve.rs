@@ -9,8 +9,8 @@ use clap::{Args, ValueEnum};
 use tokio::net::TcpListener;
 
 use super::store::{Opened, StoreArgs};
-use super::{Outcome, complain, refuse};
-use crate::checkpoint::CheckpointStore;
+use super::{Outcome, fail, usage_error};
+use crate::recording::CheckpointStore;
 use crate::server::{self, Config, ConfigError};
 use crate::telemetry::{self, LogFormat};
 
@@ -49,7 +49,7 @@ pub(super) struct ServeArgs {
 
     /// What is logged, in the syntax of RUST_LOG: info, debug, waywiser=trace,h2=debug, ...
     #[arg(long, value_name = "FILTER", env = "RUST_LOG", default_value = "info")]
-    log: String,
+    log_filter: String,
 
     #[command(flatten)]
     store: StoreArgs,
@@ -62,59 +62,59 @@ pub(super) struct ServeArgs {
 #[command(next_help_heading = "Limits")]
 struct LimitArgs {
     /// Connections at one time; a further one takes the place of the one that was idle longest
-    #[arg(long, value_name = "N", default_value_t = Config::default().connections_max)]
-    connections_max: usize,
+    #[arg(long, value_name = "N", default_value_t = Config::default().max_connections)]
+    max_connections: usize,
 
     /// Connections of one address (IPv6: /64 network) at one time; raise it behind a proxy
-    #[arg(long = "max-connections-per-peer", value_name = "N", default_value_t = Config::default().connections_per_peer_max)]
-    connections_per_peer_max: usize,
+    #[arg(long, value_name = "N", default_value_t = Config::default().max_connections_per_peer)]
+    max_connections_per_peer: usize,
 
     /// How long a connection without streams stays open
-    #[arg(long = "connection-idle-timeout", value_name = "TIME", value_parser = time, default_value = "5m")]
-    connection_idle_time: Duration,
+    #[arg(long, value_name = "TIME", value_parser = time, default_value = "5m")]
+    connection_idle_timeout: Duration,
 
     /// Memory for unread input and unsent replies of all clients (64MiB, 2GiB); by default a
     /// quarter of the memory that the process may use
     #[arg(long = "max-memory", value_name = "SIZE", value_parser = size)]
-    memory_bytes_max: Option<u64>,
+    max_memory_bytes: Option<u64>,
 
     /// New recordings per minute and client address; twice as many may be created at once
-    #[arg(long = "max-new-recordings-per-minute", value_name = "N", default_value_t = Config::default().creations_per_minute)]
-    creations_per_minute: u32,
+    #[arg(long, value_name = "N", default_value_t = Config::default().max_new_recordings_per_minute)]
+    max_new_recordings_per_minute: u32,
 
     /// Log lines per second of each kind that clients cause; suppressed lines are counted
-    #[arg(long = "max-log-rate", value_name = "N", default_value_t = Config::default().log_lines_per_second)]
-    log_lines_per_second: u32,
+    #[arg(long, value_name = "N", default_value_t = Config::default().max_log_rate)]
+    max_log_rate: u32,
 
     /// Streams at one time on a connection
-    #[arg(long, value_name = "N", default_value_t = Config::default().streams_per_connection_max)]
-    streams_per_connection_max: u32,
+    #[arg(long, value_name = "N", default_value_t = Config::default().max_streams_per_connection)]
+    max_streams_per_connection: u32,
 
     /// The largest message, in bytes
-    #[arg(long, value_name = "BYTES", default_value_t = Config::default().message_bytes_max)]
-    message_bytes_max: usize,
+    #[arg(long, value_name = "BYTES", default_value_t = Config::default().max_message_bytes)]
+    max_message_bytes: usize,
 
     /// How many times their size the compressed messages of a stream may inflate to, after the first 1 MiB; 1033
     /// and more is no limit
     #[arg(
         long,
         value_name = "N",
-        default_value_t = Config::default().inflation_ratio_max,
+        default_value_t = Config::default().max_inflation_ratio,
         value_parser = clap::value_parser!(u32).range(1..)
     )]
     max_inflation_ratio: u32,
 
     /// The largest header list of a request, in bytes
-    #[arg(long, value_name = "BYTES", default_value_t = Config::default().header_bytes_max)]
-    header_bytes_max: u32,
+    #[arg(long, value_name = "BYTES", default_value_t = Config::default().max_header_bytes)]
+    max_header_bytes: u32,
 
     /// Streams that a connection may lose to its own errors before it is closed
-    #[arg(long, value_name = "N", default_value_t = Config::default().error_resets_max)]
-    error_resets_max: usize,
+    #[arg(long, value_name = "N", default_value_t = Config::default().max_error_resets)]
+    max_error_resets: usize,
 
     /// Streams that a client may reset before the server starts them, at one time
-    #[arg(long, value_name = "N", default_value_t = Config::default().pending_resets_max)]
-    pending_resets_max: usize,
+    #[arg(long, value_name = "N", default_value_t = Config::default().max_pending_resets)]
+    max_pending_resets: usize,
 
     /// Bytes of a stream that a client may send before they are read
     #[arg(long, value_name = "BYTES", default_value_t = Config::default().stream_window_bytes)]
@@ -131,11 +131,11 @@ struct LimitArgs {
 
     /// How long a stream may send nothing, or leave a reply unread (30s, 5m, 1h)
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "5m")]
-    stream_idle_time: Duration,
+    stream_idle_timeout: Duration,
 
     /// How long a connection may take to begin speaking HTTP/2
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "10s")]
-    preface_time: Duration,
+    handshake_timeout: Duration,
 
     /// How long a connection may be silent before its client is pinged
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "30s")]
@@ -159,14 +159,14 @@ struct LimitArgs {
 
     /// How long open streams may continue after the signal to stop
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "10s")]
-    drain_time: Duration,
+    drain_timeout: Duration,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   waywiser serve
   waywiser serve --listen 0.0.0.0:50051 --log-format json
-  waywiser serve --stream-idle-time 1h --drain-time 30s
+  waywiser serve --stream-idle-timeout 1h --drain-timeout 30s
   grpcurl -plaintext -d '{\"end\": {\"x\": 3, \"y\": 4}}' 127.0.0.1:50051 \\
       my_package.DisplacementService/computeDisplacement
 
@@ -219,29 +219,29 @@ fn size(text: &str) -> Result<u64, String> {
 impl LimitArgs {
     fn config(&self) -> Config {
         Config {
-            connections_max: self.connections_max,
-            streams_per_connection_max: self.streams_per_connection_max,
-            message_bytes_max: self.message_bytes_max,
-            inflation_ratio_max: self.max_inflation_ratio,
-            header_bytes_max: self.header_bytes_max,
-            error_resets_max: self.error_resets_max,
-            stream_idle_time: self.stream_idle_time,
-            preface_time: self.preface_time,
+            max_connections: self.max_connections,
+            max_streams_per_connection: self.max_streams_per_connection,
+            max_message_bytes: self.max_message_bytes,
+            max_inflation_ratio: self.max_inflation_ratio,
+            max_header_bytes: self.max_header_bytes,
+            max_error_resets: self.max_error_resets,
+            stream_idle_timeout: self.stream_idle_timeout,
+            handshake_timeout: self.handshake_timeout,
             keepalive_interval: self.keepalive_interval,
             keepalive_timeout: self.keepalive_timeout,
-            pending_resets_max: self.pending_resets_max,
+            max_pending_resets: self.max_pending_resets,
             stream_window_bytes: self.stream_window_bytes,
             connection_window_bytes: self.connection_window_bytes,
             data_frame_budget_bytes: self.data_frame_budget_bytes,
-            connections_per_peer_max: self.connections_per_peer_max,
-            connection_idle_time: self.connection_idle_time,
-            memory_bytes_max: self.memory_bytes_max,
-            creations_per_minute: self.creations_per_minute,
-            log_lines_per_second: self.log_lines_per_second,
+            max_connections_per_peer: self.max_connections_per_peer,
+            connection_idle_timeout: self.connection_idle_timeout,
+            max_memory_bytes: self.max_memory_bytes,
+            max_new_recordings_per_minute: self.max_new_recordings_per_minute,
+            max_log_rate: self.max_log_rate,
             checkpoint_interval: self.checkpoint_interval,
             checkpoint_points: self.checkpoint_points,
             retention: self.retention,
-            drain_time: self.drain_time,
+            drain_timeout: self.drain_timeout,
             ..Config::default()
         }
     }
@@ -259,24 +259,22 @@ pub(super) fn run(args: &ServeArgs) -> io::Result<Outcome> {
     let config = args.limits.config();
     if let Err(ConfigError { setting, value, bounds }) = config.check() {
         let option = match setting {
-            "connections_per_peer_max" => "max-connections-per-peer".to_owned(),
-            "connection_idle_time" => "connection-idle-timeout".to_owned(),
-            "memory_bytes_max" => "max-memory".to_owned(),
-            "creations_per_minute" => "max-new-recordings-per-minute".to_owned(),
-            "log_lines_per_second" => "max-log-rate".to_owned(),
+            "max_memory_bytes" => "max-memory".to_owned(),
             setting => setting.replace('_', "-"),
         };
-        return refuse(format_args!("--{option} is {value}, and must be {bounds}"));
+        return usage_error(format_args!("--{option} is {value}, and must be {bounds}"));
     }
     let format = match args.log_format {
         Format::Text => LogFormat::Text,
         Format::Json => LogFormat::Json,
     };
-    let _log = match telemetry::log_to_stderr(format, &args.log) {
+    let _log = match telemetry::log_to_stderr(format, &args.log_filter) {
         Ok(guard) => guard,
         Err(error) => {
-            let log = &args.log;
-            return refuse(format_args!("the log filter {log:?} (--log or RUST_LOG): {error}"));
+            let log = &args.log_filter;
+            return usage_error(format_args!(
+                "the log filter {log:?} (--log-filter or RUST_LOG): {error}"
+            ));
         }
     };
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
@@ -287,16 +285,16 @@ pub(super) fn run(args: &ServeArgs) -> io::Result<Outcome> {
     runtime.event_interval(EVENT_INTERVAL);
     let runtime = match runtime.enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return complain(format_args!("the server cannot start: {error}")),
+        Err(error) => return fail(format_args!("the server cannot start: {error}")),
     };
     // First: a server that cannot listen leaves no directory behind.
     let listener = match runtime.block_on(listen(args.listen)) {
         Ok(listener) => listener,
-        Err(error) => return complain(format_args!("{error}")),
+        Err(error) => return fail(format_args!("{error}")),
     };
     let Opened { store, logged } = match args.store.open() {
         Ok(store) => store,
-        Err(error) => return complain(format_args!("{error}")),
+        Err(error) => return fail(format_args!("{error}")),
     };
     let outcome = runtime.block_on(serve(listener, config, store));
     // Handlers that still run have no receiver for their results.
@@ -330,7 +328,7 @@ async fn serve(
     // Before the line is printed: its reader may send a signal at once.
     let signals = match Signals::listen() {
         Ok(signals) => signals,
-        Err(error) => return complain(format_args!("signals cannot be received: {error}")),
+        Err(error) => return fail(format_args!("signals cannot be received: {error}")),
     };
     let mut stdout = io::stdout();
     // Standard output may be closed; the server runs without it.
@@ -338,7 +336,7 @@ async fn serve(
     let _ = stdout.flush();
     match server::run(listener, config, store, signals.first()).await {
         Ok(()) => Ok(Outcome::Done),
-        Err(error) => complain(format_args!("the server stopped: {error}")),
+        Err(error) => fail(format_args!("the server stopped: {error}")),
     }
 }
 

@@ -7,16 +7,17 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::logged_store::LoggedStore;
-use crate::checkpoint::{CheckpointStore, EmbeddedStore, MemoryStore};
+use crate::recording::CheckpointStore;
+use crate::store::{MemoryStore, RedbStore};
 
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Recordings")]
 pub(super) struct StoreArgs {
-    /// The directory that recordings are kept in, made if there is none; the one that WAYWISER_DATA
+    /// The directory that recordings are kept in, made if there is none; the one that WAYWISER_DATA_DIR
     /// names unless given, or else waywiser in XDG_STATE_HOME or in ~/.local/state
     // Not by clap's `env`: that would set it against --ephemeral, and a flag wins over the environment.
     #[arg(long, value_name = "DIR", conflicts_with = "ephemeral")]
-    data: Option<PathBuf>,
+    data_dir: Option<PathBuf>,
 
     /// Keep recordings in memory: they go with the server
     #[arg(long)]
@@ -48,18 +49,19 @@ impl StoreArgs {
             let store = MemoryStore::new(max.unwrap_or(MemoryStore::RECORDINGS_MAX));
             return Ok(Opened { store: Arc::new(store), logged: None });
         }
-        let advice = "name a directory with --data, or keep recordings in memory with --ephemeral";
+        let advice =
+            "name a directory with --data-dir, or keep recordings in memory with --ephemeral";
         let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
-        let named = self.data.clone().or_else(|| named(variable));
+        let named = self.data_dir.clone().or_else(|| named(variable));
         let directory = named.clone().or_else(|| usual(variable));
         let directory = directory
             .ok_or_else(|| format!("there is no home directory for recordings: {advice}"))?;
-        let store = EmbeddedStore::at(&directory).map_err(|error| match named {
+        let store = RedbStore::open(&directory).map_err(|error| match named {
             Some(_) => error.to_string(),
             None => format!("{error}; {advice}"),
         })?;
-        let max = self.max_recordings.map_or(EmbeddedStore::RECORDINGS_MAX, NonZeroU64::get);
-        let store = store.with_recordings_max(max);
+        let max = self.max_recordings.map_or(RedbStore::RECORDINGS_MAX, NonZeroU64::get);
+        let store = store.with_max_recordings(max);
         tracing::info!(directory = %directory.display(), max_recordings = max, "recordings are kept");
         let logged = Arc::new(LoggedStore::new(store));
         Ok(Opened { store: Arc::clone(&logged) as _, logged: Some(logged) })
@@ -68,7 +70,7 @@ impl StoreArgs {
 
 /// The directory that the environment names. An empty name is none.
 fn named(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
-    variable("WAYWISER_DATA").filter(|path| !path.as_os_str().is_empty())
+    variable("WAYWISER_DATA_DIR").filter(|path| !path.as_os_str().is_empty())
 }
 
 /// Where the state of a user's programs is kept: the XDG Base Directory Specification, version 0.8.

@@ -9,6 +9,7 @@ use prost::Message;
 
 use super::encode::{BATCH_POINTS, Chunk};
 use super::{ClientError, PathLength, Route};
+use crate::contract::method;
 use crate::measure::{Metric, Point};
 use crate::proto::{my_package, routeguide};
 
@@ -24,8 +25,8 @@ pub(crate) enum Method {
 impl Method {
     pub(crate) fn path(self) -> &'static str {
         match self {
-            Self::PathLength => "/my_package.DisplacementService/computePathLength",
-            Self::RecordRoute => "/routeguide.RouteGuide/RecordRoute",
+            Self::PathLength => method::COMPUTE_PATH_LENGTH,
+            Self::RecordRoute => method::RECORD_ROUTE,
         }
     }
 

@@ -6,7 +6,6 @@
 
 mod body;
 mod call;
-mod columns;
 mod convert;
 mod encode;
 pub(crate) mod method;

@@ -7,12 +7,13 @@ use tonic::Streaming;
 use tonic::transport::Channel;
 
 use super::call::within;
-use super::columns::{self, MESSAGE_POINTS_MAX};
-use super::convert::{self, options_message, reply};
+use super::convert::{self, reply};
 use super::{ANSWER_TIME, Client, ClientError};
-use crate::checkpoint::PathName;
+use crate::contract::options;
+use crate::contract::points::{MESSAGE_POINTS_MAX, points};
 use crate::measure::{Fix, Options, PathSummary};
 use crate::proto::waywiser_v1 as pb;
+use crate::recording::RecordingName;
 
 pub(super) type Stub = pb::path_service_client::PathServiceClient<Channel>;
 
@@ -90,7 +91,7 @@ impl Client {
     ///
     /// # Errors
     /// When there is none of that name, and when the call fails.
-    pub async fn path(&self, name: &PathName) -> Result<StoredPath, ClientError> {
+    pub async fn path(&self, name: &RecordingName) -> Result<StoredPath, ClientError> {
         within(ANSWER_TIME, path(&mut self.stub(), name)).await
     }
 
@@ -114,7 +115,7 @@ impl Client {
     ///
     /// # Errors
     /// When there is none of that name, and when the call fails.
-    pub async fn delete_path(&self, name: &PathName) -> Result<(), ClientError> {
+    pub async fn delete_path(&self, name: &RecordingName) -> Result<(), ClientError> {
         let request = pb::DeletePathRequest { name: name.to_string(), allow_missing: false };
         let mut stub = self.stub();
         let deleted = async { Ok(stub.delete_path(request).await.map_err(Box::new)?) };
@@ -130,7 +131,7 @@ impl Client {
     /// once, and how long more takes is up to the recording.
     pub async fn watch_path(
         &self,
-        name: &PathName,
+        name: &RecordingName,
         allow_missing: bool,
     ) -> Result<impl Stream<Item = Result<StoredPath, ClientError>> + Send + use<>, ClientError>
     {
@@ -160,7 +161,7 @@ impl Client {
 }
 
 /// GetPath.
-pub(super) async fn path(stub: &mut Stub, name: &PathName) -> Result<StoredPath, ClientError> {
+pub(super) async fn path(stub: &mut Stub, name: &RecordingName) -> Result<StoredPath, ClientError> {
     let request = pb::GetPathRequest { name: name.to_string() };
     let path = stub.get_path(request).await.map_err(Box::new)?.into_inner().path;
     convert::stored_path(path.ok_or_else(|| reply("it has no path".to_owned()))?)
@@ -169,7 +170,7 @@ pub(super) async fn path(stub: &mut Stub, name: &PathName) -> Result<StoredPath,
 /// WatchPath, as far as to its first answer, which says that there will be more.
 pub(super) async fn watch(
     stub: &mut Stub,
-    name: &PathName,
+    name: &RecordingName,
     allow_missing: bool,
 ) -> Result<Streaming<pb::WatchPathResponse>, ClientError> {
     let request = pb::WatchPathRequest { name: name.to_string(), allow_missing };
@@ -177,12 +178,12 @@ pub(super) async fn watch(
 }
 
 fn messages(part: PathPart) -> Vec<pb::MeasurePathsRequest> {
-    let options = options_message(&part.options);
+    let options = options::to_message(&part.options);
     let mut messages: Vec<_> = part
         .fixes
         .chunks(MESSAGE_POINTS_MAX)
         .map(|fixes| {
-            let points = columns::points(fixes, &part.options);
+            let points = points(fixes, &part.options);
             pb::MeasurePathsRequest {
                 path_id: part.path_id.clone(),
                 options: Some(options),
@@ -208,7 +209,7 @@ fn messages(part: PathPart) -> Vec<pb::MeasurePathsRequest> {
 fn path_answer(answer: pb::MeasurePathsResponse) -> Result<PathAnswer, ClientError> {
     use pb::measure_paths_response::Result::{Failure, Summary};
     let outcome = match answer.result {
-        Some(Summary(summary)) => Ok(convert::summary(summary)?),
+        Some(Summary(summary)) => Ok(convert::summary(&summary)?),
         Some(Failure(failure)) => Err(PathRefusal {
             code: failure.code.into(),
             reason: failure.reason,

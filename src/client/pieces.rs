@@ -7,16 +7,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::Bytes;
 use h2::Reason;
 use http_body::{Body, Frame};
 use prost::Message;
 use tokio::sync::mpsc;
 
 use super::body::Tie;
-
-/// The method that takes the pieces of one path.
-pub(crate) const RECORD_PATH: &str = "/waywiser.v1.PathService/RecordPath";
+use crate::contract::frame;
 
 /// A message with its prefix.
 pub(super) struct Piece {
@@ -26,26 +24,13 @@ pub(super) struct Piece {
 
 impl Piece {
     pub(super) fn new(message: &impl Message, is_last: bool) -> Self {
-        let mut bytes = BytesMut::new();
-        frame(message, &mut bytes);
-        Self { bytes: bytes.freeze(), is_last }
+        Self { bytes: frame::encode(message), is_last }
     }
 
     /// The end behind what was sent before, without a message.
     pub(super) fn end() -> Self {
         Self { bytes: Bytes::new(), is_last: true }
     }
-}
-
-/// Appends a message with its prefix.
-pub(super) fn frame(message: &impl Message, bytes: &mut BytesMut) {
-    let len = message.encoded_len();
-    bytes.reserve(5 + len);
-    bytes.put_u8(0);
-    // Far below: a server takes 64 KiB unless told otherwise.
-    bytes.put_u32(u32::try_from(len).unwrap_or(u32::MAX));
-    // It has the room.
-    let _ = message.encode(bytes);
 }
 
 /// The body.

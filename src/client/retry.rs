@@ -9,6 +9,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use super::ClientError;
+use crate::contract::reason;
 
 /// How patient a client is with a server that is away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,9 +89,9 @@ fn is_passing_status(status: &Status) -> bool {
         Code::Unavailable | Code::DeadlineExceeded | Code::Internal | Code::Unknown => true,
         Code::ResourceExhausted => status.get_details_retry_info().is_some(),
         // The next try asks what is durable first, and starts there.
-        Code::OutOfRange => has_reason(status, "OFFSET_GAP"),
+        Code::OutOfRange => has_reason(status, reason::OFFSET_GAP),
         // The next try creates the recording again, or finds that durable points are lost.
-        Code::Aborted => has_reason(status, "PATH_DELETED"),
+        Code::Aborted => has_reason(status, reason::PATH_DELETED),
         _ => false,
     }
 }

@@ -7,17 +7,15 @@
 use bytes::{Bytes, BytesMut};
 use prost::Message as _;
 
-use super::convert::{self, options_message, reply};
+use super::ClientError;
+use super::convert::{self, reply};
 use super::method::only_message;
-use super::pieces::frame;
-use super::{ClientError, columns};
-use crate::checkpoint::PathName;
+use crate::contract::{frame, options, points};
 use crate::measure::{Fix, Options};
 use crate::proto::waywiser_v1 as pb;
+use crate::recording::RecordingName;
 
-pub(crate) use super::pieces::RECORD_PATH;
-
-pub(crate) const DELETE_PATH: &str = "/waywiser.v1.PathService/DeletePath";
+pub(crate) use crate::contract::method::v1::{DELETE_PATH, RECORD_PATH};
 
 /// How points lie in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,14 +48,14 @@ pub(crate) struct Answer {
 
 impl Form {
     /// The first message: options, and the name of a recording.
-    pub(crate) fn opening(&self, name: Option<&PathName>) -> Bytes {
+    pub(crate) fn opening(&self, name: Option<&RecordingName>) -> Bytes {
         let mut bytes = BytesMut::new();
         let message = pb::RecordPathRequest {
-            name: name.map(PathName::to_string).unwrap_or_default(),
-            options: Some(options_message(&self.options)),
+            name: name.map(RecordingName::to_string).unwrap_or_default(),
+            options: Some(options::to_message(&self.options)),
             ..Default::default()
         };
-        frame(&message, &mut bytes);
+        frame::append(&message, &mut bytes);
         bytes.freeze()
     }
 
@@ -66,7 +64,7 @@ impl Form {
     pub(crate) fn anonymous(&self, fixes: &[Fix]) -> Bytes {
         let mut bytes = BytesMut::new();
         for fixes in fixes.chunks(self.points_per_message.max(1)) {
-            frame(&self.message(fixes), &mut bytes);
+            frame::append(&self.message(fixes), &mut bytes);
         }
         bytes.freeze()
     }
@@ -86,7 +84,10 @@ impl Form {
             let finish_write = fixes.peek().is_none();
             let message = self.message(&batch);
             let write_offset = Some(offset);
-            frame(&pb::RecordPathRequest { write_offset, finish_write, ..message }, &mut bytes);
+            frame::append(
+                &pb::RecordPathRequest { write_offset, finish_write, ..message },
+                &mut bytes,
+            );
             if bytes.len() > bytes_max {
                 return None;
             }
@@ -99,10 +100,10 @@ impl Form {
 
     fn message(&self, fixes: &[Fix]) -> pb::RecordPathRequest {
         let points = match self.layout {
-            Layout::Rows => columns::rows(fixes),
-            Layout::Columns => columns::points(fixes, &self.options),
+            Layout::Rows => points::rows(fixes),
+            Layout::Columns => points::points(fixes, &self.options),
         };
-        let columns::Points { rows, columns } = points;
+        let points::MessagePoints { rows, columns } = points;
         pb::RecordPathRequest { points: rows, columns, ..Default::default() }
     }
 }
@@ -115,7 +116,7 @@ pub(crate) fn answer(frame: Bytes) -> Result<Answer, ClientError> {
     let message = pb::RecordPathResponse::decode(only_message(frame)?)
         .map_err(|error| reply(error.to_string()))?;
     let summary = message.summary.ok_or_else(|| reply("it has no summary".to_owned()))?;
-    let summary = convert::summary(summary)?;
+    let summary = convert::summary(&summary)?;
     Ok(Answer {
         is_complete: message.complete,
         committed_points: message.committed_points,
@@ -126,9 +127,12 @@ pub(crate) fn answer(frame: Bytes) -> Result<Answer, ClientError> {
 }
 
 /// The request of `DeletePath`, for a recording that may not exist.
-pub(crate) fn deletion(name: &PathName) -> Bytes {
+pub(crate) fn deletion(name: &RecordingName) -> Bytes {
     let mut bytes = BytesMut::new();
-    frame(&pb::DeletePathRequest { name: name.to_string(), allow_missing: true }, &mut bytes);
+    frame::append(
+        &pb::DeletePathRequest { name: name.to_string(), allow_missing: true },
+        &mut bytes,
+    );
     bytes.freeze()
 }
 
@@ -210,7 +214,7 @@ mod tests {
 
     #[test]
     fn the_first_message_has_the_name_and_the_options_alone() {
-        let name: PathName = "paths/bench-1".parse().unwrap();
+        let name: RecordingName = "paths/bench-1".parse().unwrap();
         let [opening] = &messages(form(Layout::Rows).opening(Some(&name)))[..] else { panic!() };
         assert_eq!((&*opening.name, opening.points.len()), ("paths/bench-1", 0));
         assert_eq!(opening.options.unwrap().model(), pb::Model::Wgs84Geodesic);
@@ -235,7 +239,7 @@ mod tests {
             ..Default::default()
         };
         let mut bytes = BytesMut::new();
-        frame(&message, &mut bytes);
+        frame::append(&message, &mut bytes);
         let (committed_points, skipped_points, point_count) = (3, 1, 3);
         let expected = Answer {
             is_complete: true,

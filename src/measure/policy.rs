@@ -24,27 +24,28 @@ use std::cell::Cell;
 
 use serde::{Deserialize, Serialize};
 
-use super::block::Block;
 use super::cost::Cost;
+use super::error::PathError;
 use super::fix_block::FixBlock;
 use super::options::Options;
-use super::path::{Path, PathError};
-use super::profile::{Known, Legs, Profile, TimeStep, seconds};
+use super::point_block::PointBlock;
+use super::polyline::Polyline;
 use super::sum::ExactSum;
 use super::summary::{Rejection, RejectionReason};
+use super::track_stats::{FixAttributes, LegBatch, TimeStep, TrackStats, seconds};
 
 /// A fix, as far as others are measured from it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Mark {
     at: (f64, f64),
-    known: Known,
+    known: FixAttributes,
 }
 
 /// What a policy keeps of the fixes so far.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Filter {
     /// The accepted fixes.
-    accepted: Path,
+    accepted: Polyline,
     /// The last accepted fix of the segment.
     reference: Option<Mark>,
     /// The last fix that was rejected for time or speed, and how many agree up to it.
@@ -57,7 +58,7 @@ pub(super) struct Filter {
 struct Entry {
     count: u64,
     first_offset: u64,
-    kept_out: ExactSum,
+    rejected_length: ExactSum,
 }
 
 const REASONS: [RejectionReason; 4] = [
@@ -79,14 +80,14 @@ enum Verdict {
 impl Filter {
     pub(super) fn new(options: &Options) -> Self {
         Self {
-            accepted: Path::new(options.metric),
+            accepted: Polyline::new(options.metric),
             reference: None,
             chain: None,
-            ledger: [Entry { count: 0, first_offset: 0, kept_out: ExactSum::ZERO }; 4],
+            ledger: [Entry { count: 0, first_offset: 0, rejected_length: ExactSum::ZERO }; 4],
         }
     }
 
-    pub(super) fn accepted(&self) -> &Path {
+    pub(super) fn accepted(&self) -> &Polyline {
         &self.accepted
     }
 
@@ -108,18 +109,18 @@ impl Filter {
         before: Option<(f64, f64)>,
         offset: u64,
         legs: &[f64],
-        profile: &mut Profile,
+        profile: &mut TrackStats,
     ) -> Result<Cost, PathError> {
         let cost = Cell::new(Cost::default());
         let (x, y) = block.points.columns();
         let mut accepted = Accepted::default();
-        let mut profile_legs = Legs::new();
+        let mut profile_legs = LegBatch::new();
         let mut previous = before;
         for (index, ((&x, &y), &raw_leg)) in x.iter().zip(y).zip(legs).enumerate() {
             if block.starts.contains(index) {
                 self.start_segment();
             }
-            let fix = Mark { at: (x, y), known: block.known(index) };
+            let fix = Mark { at: (x, y), known: block.attributes_of(index) };
             // A leg depends on its ends alone, so where the raw one has the same ends it is the same.
             let distance = |from: Mark| match previous {
                 Some(previous) if previous == from.at => raw_leg,
@@ -158,7 +159,7 @@ impl Filter {
     }
 
     #[inline]
-    fn accept(&mut self, fix: Mark, profile: &mut Profile) {
+    fn accept(&mut self, fix: Mark, profile: &mut TrackStats) {
         self.reference = Some(fix);
         self.chain = None;
         profile.add_fix(fix.known);
@@ -226,7 +227,7 @@ impl Filter {
             reason,
             count: entry.count,
             first_offset: entry.first_offset,
-            kept_out: entry.kept_out.to_f64(),
+            rejected_length: entry.rejected_length.to_f64(),
         });
         told.collect()
     }
@@ -248,7 +249,7 @@ impl Entry {
             self.first_offset = offset;
         }
         self.count = self.count.saturating_add(1);
-        Ok(self.kept_out.add(raw_leg)?)
+        Ok(self.rejected_length.add(raw_leg)?)
     }
 }
 
@@ -257,15 +258,15 @@ struct Accepted {
     count: usize,
     /// How many of them start a segment.
     starts: u64,
-    x: [f64; Block::CAPACITY],
-    y: [f64; Block::CAPACITY],
+    x: [f64; PointBlock::CAPACITY],
+    y: [f64; PointBlock::CAPACITY],
     /// The leg that ends in each, 0 where none does.
-    legs: [f64; Block::CAPACITY],
+    legs: [f64; PointBlock::CAPACITY],
 }
 
 impl Default for Accepted {
     fn default() -> Self {
-        let column = [0.0; Block::CAPACITY];
+        let column = [0.0; PointBlock::CAPACITY];
         Self { count: 0, starts: 0, x: column, y: column, legs: column }
     }
 }

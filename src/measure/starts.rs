@@ -1,13 +1,13 @@
 //! Which fixes of a block start a segment: one bit for each.
 
-use super::block::Block;
+use super::point_block::PointBlock;
 
 /// A set of indices of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Starts([u64; Block::CAPACITY / 64]);
+pub(super) struct Starts([u64; PointBlock::CAPACITY / 64]);
 
 impl Starts {
-    pub(super) const NONE: Self = Self([0; Block::CAPACITY / 64]);
+    pub(super) const NONE: Self = Self([0; PointBlock::CAPACITY / 64]);
 
     #[inline]
     pub(super) fn insert(&mut self, index: usize) {

@@ -1,4 +1,4 @@
-//! What is told of a path of fixes, as data. A [`Measurement`](super::Measurement) makes it; reports and
+//! What is told of a path of fixes, as data. A [`PathAccumulator`](super::PathAccumulator) makes it; reports and
 //! replies are made of it.
 
 use serde::{Deserialize, Serialize};
@@ -52,7 +52,7 @@ pub struct Rejection {
     /// The offset of the first one.
     pub first_offset: u64,
     /// The correctly rounded sum of the raw legs that end in one of them.
-    pub kept_out: f64,
+    pub rejected_length: f64,
 }
 
 /// Why a fix was rejected, in the order in which the rules apply.

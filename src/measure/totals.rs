@@ -3,9 +3,9 @@
 //! It takes what is told of a path and nothing else, so that the total is the same wherever the paths were
 //! measured.
 
-use super::measurement::Measurement;
+use super::accumulator::PathAccumulator;
+use super::error::PathError;
 use super::metric::Metric;
-use super::path::PathError;
 use super::sum::{ExactSum, SumOverflow};
 use super::summary::{PathSummary, Rejection};
 
@@ -22,7 +22,7 @@ pub struct Totals {
     length_3d: ExactSum,
     ascent: ExactSum,
     descent: ExactSum,
-    kept_out: [ExactSum; 4],
+    rejected_length: [ExactSum; 4],
     /// What needs no exact sum.
     rest: Option<PathSummary>,
 }
@@ -37,7 +37,7 @@ impl Totals {
             length_3d: ExactSum::ZERO,
             ascent: ExactSum::ZERO,
             descent: ExactSum::ZERO,
-            kept_out: [ExactSum::ZERO; 4],
+            rejected_length: [ExactSum::ZERO; 4],
             rest: None,
         }
     }
@@ -68,7 +68,7 @@ impl Totals {
         self.ascent.add(path.ascent.unwrap_or_default())?;
         self.descent.add(path.descent.unwrap_or_default())?;
         for rejection in &path.rejections {
-            self.kept_out[rejection.reason as usize].add(rejection.kept_out)?;
+            self.rejected_length[rejection.reason as usize].add(rejection.rejected_length)?;
         }
         Ok(())
     }
@@ -76,10 +76,10 @@ impl Totals {
     /// The totals, in the shape of one path. What only one path can have is left out: no displacement
     /// (it is 0), no elapsed time, no bounds; the offset of a first rejection is the smallest one.
     pub fn summary(&self) -> PathSummary {
-        let empty = || Measurement::new(super::Options::new(self.metric)).summary();
+        let empty = || PathAccumulator::new(super::Options::new(self.metric)).summary();
         let rest = self.rest.clone().unwrap_or_else(empty);
         let rejections = rest.rejections.iter().map(|rejection| Rejection {
-            kept_out: self.kept_out[rejection.reason as usize].to_f64(),
+            rejected_length: self.rejected_length[rejection.reason as usize].to_f64(),
             ..*rejection
         });
         PathSummary {

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use super::error::RecordingError;
 use super::position::{Admitted, Position};
-use crate::checkpoint::{Checkpoint, Guard, StoreError};
-use crate::measure::Measurement;
+use crate::measure::PathAccumulator;
+use crate::recording::{Checkpoint, CommitPrecondition, StoreError};
 
 /// When a checkpoint falls due, and how long recordings are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
+pub struct CheckpointPolicy {
     /// This long after the first point that is not durable.
     pub interval: Duration,
     /// As soon as so many points are not durable, but not more often than 50 times a second.
@@ -19,7 +19,7 @@ pub struct Pace {
     pub retention: Duration,
 }
 
-impl Default for Pace {
+impl Default for CheckpointPolicy {
     /// A second or 100 000 points; a week.
     fn default() -> Self {
         Self {
@@ -33,7 +33,7 @@ impl Default for Pace {
 /// A stream at full speed is not to spend its time on commits: each costs as much as some ten thousand points.
 const COMMIT_PAUSE: Duration = Duration::from_millis(20);
 
-impl Pace {
+impl CheckpointPolicy {
     /// The least time between two commits that are due by the number of points.
     fn commit_pause(&self) -> Duration {
         self.interval.min(COMMIT_PAUSE)
@@ -50,7 +50,7 @@ impl Pace {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Commit {
     /// The conditions.
-    pub guard: Guard,
+    pub precondition: CommitPrecondition,
     /// What is to be stored.
     pub checkpoint: Checkpoint,
 }
@@ -58,7 +58,7 @@ pub struct Commit {
 /// What an answer of the store means for this writer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
-pub enum Verdict {
+pub enum NextStep {
     /// Go on: [`Recording::next_commit`] and [`Recording::due_at`] say how.
     GoOn,
     /// Load the checkpoint and hand it to [`Recording::reconcile`]; nothing is committed before.
@@ -78,9 +78,9 @@ pub enum Verdict {
 /// caller's; one that goes back makes a commit due and does no other harm.
 #[derive(Clone, Debug)]
 pub struct Recording {
-    pace: Pace,
+    pace: CheckpointPolicy,
     epoch: u64,
-    measurement: Measurement,
+    accumulator: PathAccumulator,
     position: Position,
     /// The sender has said that the path ends with the points that it has.
     has_end: bool,
@@ -122,7 +122,7 @@ enum Store {
 
 impl Recording {
     /// Goes on from a checkpoint as the store has opened it.
-    pub fn resume(checkpoint: Checkpoint, pace: Pace) -> Self {
+    pub fn resume(checkpoint: Checkpoint, pace: CheckpointPolicy) -> Self {
         let durable = Mark { points: checkpoint.committed_points(), complete: checkpoint.complete };
         Self {
             pace,
@@ -135,7 +135,7 @@ impl Recording {
             update_unix_ms: checkpoint.update_unix_ms,
             expire_unix_ms: checkpoint.expire_unix_ms,
             store: if checkpoint.complete { Store::Over } else { Store::Idle },
-            measurement: checkpoint.measurement,
+            accumulator: checkpoint.accumulator,
             dirty_since: None,
             last_commit_at: None,
             retry_at: None,
@@ -182,19 +182,19 @@ impl Recording {
     }
 
     /// The fold.
-    pub fn measurement(&self) -> &Measurement {
-        &self.measurement
+    pub fn accumulator(&self) -> &PathAccumulator {
+        &self.accumulator
     }
 
     /// The fold, for points that were admitted. Call [`Recording::folded`] afterwards, also when some of
     /// them could not be folded.
-    pub fn measurement_mut(&mut self) -> &mut Measurement {
-        &mut self.measurement
+    pub fn accumulator_mut(&mut self) -> &mut PathAccumulator {
+        &mut self.accumulator
     }
 
     /// Notes that points were folded.
     pub fn folded(&mut self, now_unix_ms: i64) {
-        if self.measurement.point_count() > self.covered().points {
+        if self.accumulator.point_count() > self.covered().points {
             self.dirty_since.get_or_insert(now_unix_ms);
         }
     }
@@ -228,12 +228,12 @@ impl Recording {
     /// otherwise hear that another has taken over: load it and hand it to [`Recording::reconcile`]. `None` where
     /// a commit will tell, or nothing can change any more.
     #[must_use]
-    pub fn verify(&mut self) -> Option<Verdict> {
+    pub fn verify(&mut self) -> Option<NextStep> {
         if self.store != Store::Idle || !self.is_settled() {
             return None;
         }
         self.store = Store::Unknown;
-        Some(Verdict::Load)
+        Some(NextStep::Load)
     }
 
     /// The commit that is due, or that is forced because there is no later time for it. `None` when all is
@@ -246,7 +246,7 @@ impl Recording {
         if self.store != Store::Idle || !(force || self.is_due(now_unix_ms)) {
             return None;
         }
-        let to = Mark { points: self.measurement.point_count(), complete: self.is_ended };
+        let to = Mark { points: self.accumulator.point_count(), complete: self.is_ended };
         if to == self.durable {
             return None;
         }
@@ -257,11 +257,14 @@ impl Recording {
         (self.dirty_since, self.retry_at) = (None, None);
         self.last_commit_at = Some(now_unix_ms);
         Some(Commit {
-            guard: Guard { epoch: self.epoch, committed_points: self.durable.points },
+            precondition: CommitPrecondition {
+                epoch: self.epoch,
+                committed_points: self.durable.points,
+            },
             checkpoint: Checkpoint {
                 epoch: self.epoch,
                 complete: to.complete,
-                measurement: self.measurement.clone(),
+                accumulator: self.accumulator.clone(),
                 create_unix_ms: self.create_unix_ms,
                 update_unix_ms,
                 expire_unix_ms,
@@ -282,7 +285,7 @@ impl Recording {
         }
         let since = self.dirty_since?;
         let by_time = since.saturating_add(whole_ms(self.pace.interval));
-        let points = self.measurement.point_count() - self.durable.points;
+        let points = self.accumulator.point_count() - self.durable.points;
         if points < self.pace.points.max(1) {
             return Some(by_time);
         }
@@ -315,23 +318,23 @@ impl Recording {
     }
 
     /// The commit was refused, or nobody knows.
-    pub fn refused(&mut self, error: StoreError, now_unix_ms: i64) -> Verdict {
+    pub fn refused(&mut self, error: StoreError, now_unix_ms: i64) -> NextStep {
         match error {
             StoreError::Unavailable(_) => self.try_again(now_unix_ms),
             // Under our own epoch no other writer commits: one of ours came through whose answer was lost.
             StoreError::Fenced { epoch } if epoch != self.epoch => {
-                self.over(Verdict::Fenced { epoch })
+                self.over(NextStep::Fenced { epoch })
             }
             StoreError::Unknown(_) | StoreError::Fenced { .. } => {
                 self.store = Store::Unknown;
-                Verdict::Load
+                NextStep::Load
             }
-            StoreError::NotFound => self.over(Verdict::Gone),
-            error => self.over(Verdict::Lost(error)),
+            StoreError::NotFound => self.over(NextStep::Gone),
+            error => self.over(NextStep::Lost(error)),
         }
     }
 
-    /// Compares with what the store has, after [`Verdict::Load`].
+    /// Compares with what the store has, after [`NextStep::Load`].
     ///
     /// Whatever of ours is stored is durable, whichever commit has brought it there. A commit that is
     /// still on its way to the store can do no harm either: the next one goes on from the same offset, so
@@ -340,49 +343,49 @@ impl Recording {
         &mut self,
         loaded: Result<Option<Checkpoint>, StoreError>,
         now_unix_ms: i64,
-    ) -> Verdict {
+    ) -> NextStep {
         let stored = match loaded {
             Ok(Some(stored)) => stored,
-            Ok(None) => return self.over(Verdict::Gone),
-            Err(StoreError::Unavailable(_) | StoreError::Unknown(_)) => return Verdict::Load,
-            Err(error) => return self.over(Verdict::Lost(error)),
+            Ok(None) => return self.over(NextStep::Gone),
+            Err(StoreError::Unavailable(_) | StoreError::Unknown(_)) => return NextStep::Load,
+            Err(error) => return self.over(NextStep::Lost(error)),
         };
         if stored.epoch != self.epoch {
-            return self.over(Verdict::Fenced { epoch: stored.epoch });
+            return self.over(NextStep::Fenced { epoch: stored.epoch });
         }
         let found = Mark { points: stored.committed_points(), complete: stored.complete };
-        let is_ours = (self.durable.points..=self.measurement.point_count())
+        let is_ours = (self.durable.points..=self.accumulator.point_count())
             .contains(&found.points)
             && (self.is_ended || !found.complete);
         if !is_ours {
             let message = format!(
                 "the store has {} points under our epoch, of which {} were sent and {} durable",
                 found.points,
-                self.measurement.point_count(),
+                self.accumulator.point_count(),
                 self.durable.points
             );
-            return self.over(Verdict::Lost(StoreError::Damaged(message)));
+            return self.over(NextStep::Lost(StoreError::Damaged(message)));
         }
         self.durable = found;
         (self.update_unix_ms, self.expire_unix_ms) = (stored.update_unix_ms, stored.expire_unix_ms);
         if found.complete {
             self.store = Store::Over;
-            return Verdict::GoOn;
+            return NextStep::GoOn;
         }
         self.try_again(now_unix_ms)
     }
 
-    fn try_again(&mut self, now_unix_ms: i64) -> Verdict {
+    fn try_again(&mut self, now_unix_ms: i64) -> NextStep {
         self.store = Store::Idle;
         (self.dirty_since, self.retry_at) = (None, None);
         if !self.is_settled() {
             self.dirty_since = Some(now_unix_ms);
             self.retry_at = Some(now_unix_ms.saturating_add(whole_ms(self.pace.retry_pause())));
         }
-        Verdict::GoOn
+        NextStep::GoOn
     }
 
-    fn over(&mut self, verdict: Verdict) -> Verdict {
+    fn over(&mut self, verdict: NextStep) -> NextStep {
         self.store = Store::Over;
         verdict
     }
@@ -412,7 +415,7 @@ impl Recording {
 
     /// Whether all that was folded is durable, and the end if it has one.
     pub fn is_settled(&self) -> bool {
-        let all = Mark { points: self.measurement.point_count(), complete: self.is_ended };
+        let all = Mark { points: self.accumulator.point_count(), complete: self.is_ended };
         self.durable == all
     }
 

@@ -3,7 +3,7 @@
 //!
 //! The module is sans-IO: it knows no clock, no runtime and no protocol. The caller passes the time, sends each
 //! [`Commit`] to the store and reports the result. The caller also folds the points into the
-//! [`Measurement`](crate::measure::Measurement) inside.
+//! [`PathAccumulator`](crate::measure::PathAccumulator) inside.
 //!
 //! The rules, and where they are enforced:
 //! - a stream sends one contiguous range of offsets: only its first message chooses where it starts, and that
@@ -18,25 +18,26 @@
 //! - folding never waits: at most one commit is on its way, and points that are folded later go into the next one;
 //! - a commit whose outcome is unknown is neither done nor undone: the stored checkpoint is loaded and
 //!   compared before anything else is committed ([`Recording::reconcile`]);
-//! - a newer writer ends this one ([`Verdict::Fenced`]), and nothing is committed afterwards.
+//! - a newer writer ends this one ([`NextStep::Fenced`]), and nothing is committed afterwards.
 //!
 //! ```
-//! # use waywiser::checkpoint::{CheckpointStore, MemoryStore, Opening};
+//! # use waywiser::recording::{CheckpointStore, OpenRequest};
+//! # use waywiser::store::MemoryStore;
 //! # use waywiser::measure::{Fix, Metric, Options, Point};
-//! # use waywiser::recording::{Pace, Recording};
+//! # use waywiser::recording::{CheckpointPolicy, Recording};
 //! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 //! let (store, name) = (MemoryStore::default(), "paths/walk".parse()?);
 //! let options = Some(Options::new(Metric::Planar));
 //! let now_unix_ms = 1_700_000_000_000;
-//! let opening = Opening { options, now_unix_ms, expire_unix_ms: now_unix_ms + 1 };
+//! let opening = OpenRequest { options, now_unix_ms, expire_unix_ms: now_unix_ms + 1 };
 //! let opened = store.open(name, opening).await?;
 //!
-//! let mut recording = Recording::resume(opened, Pace::default());
+//! let mut recording = Recording::resume(opened, CheckpointPolicy::default());
 //! let points = [Fix::new(Point::planar(0.0, 0.0)?), Fix::new(Point::planar(3.0, 4.0)?)];
 //! // The first point, and then the second, which continues there.
 //! for (write_offset, message) in [(Some(0), &points[..1]), (None, &points[1..])] {
 //!     let admitted = recording.admit(write_offset, message.len() as u64)?;
-//!     recording.measurement_mut().extend(&message[admitted.skip as usize..])?;
+//!     recording.accumulator_mut().extend(&message[admitted.skip as usize..])?;
 //!     recording.folded(now_unix_ms);
 //! }
 //! assert!(recording.admit(Some(3), 1).is_err());
@@ -44,22 +45,30 @@
 //! recording.end_here()?;
 //! recording.finish();
 //! while let Some(commit) = recording.next_commit(now_unix_ms, true) {
-//!     store.commit("paths/walk".parse()?, commit.guard, commit.checkpoint).await?;
+//!     store.commit("paths/walk".parse()?, commit.precondition, commit.checkpoint).await?;
 //!     recording.committed();
 //! }
 //! assert!(recording.is_complete() && recording.is_settled());
-//! assert_eq!((recording.committed_points(), recording.measurement().summary().length), (2, 5.0));
+//! assert_eq!((recording.committed_points(), recording.accumulator().summary().length), (2, 5.0));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! # })?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod checkpoint;
 mod error;
 mod machine;
+mod name;
 mod position;
+mod store;
 #[cfg(test)]
 mod tests;
 
+pub use checkpoint::{Checkpoint, CommitPrecondition, OpenRequest};
 pub use error::RecordingError;
-pub use machine::{Commit, Pace, Recording, Verdict};
+pub use machine::{CheckpointPolicy, Commit, NextStep, Recording};
+pub use name::{RecordingName, RecordingNameError};
 pub use position::Admitted;
+pub use store::{
+    Abandoned, CheckpointStore, Page, Removed, SWEEP_STEP, StoreError, StoreFuture, Sweep, Swept,
+};

@@ -7,28 +7,29 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::*;
-use crate::checkpoint::{Checkpoint, Guard, StoreError};
-use crate::measure::{Fix, Measurement, Metric, Options, Point};
+use crate::measure::{Fix, Metric, Options, PathAccumulator, Point};
+use crate::recording::{Checkpoint, CommitPrecondition, StoreError};
 
 const POINTS: u64 = 60;
-const PACE: Pace = Pace {
+const PACE: CheckpointPolicy = CheckpointPolicy {
     interval: Duration::from_millis(1_000),
     points: 20,
     retention: Duration::from_millis(100_000),
 };
 
 /// What the first so many points come to.
-static PREFIXES: LazyLock<Vec<Measurement>> = LazyLock::new(|| (0..=POINTS).map(folded).collect());
+static PREFIXES: LazyLock<Vec<PathAccumulator>> =
+    LazyLock::new(|| (0..=POINTS).map(folded).collect());
 
 fn fix(index: u64) -> Fix {
     let x = index as f64;
     Fix::new(Point::planar((x * 0.7).sin() * x, (x * 1.3).cos() / (x + 0.1)).unwrap())
 }
 
-fn folded(count: u64) -> Measurement {
-    let mut measurement = Measurement::new(Options::new(Metric::Planar));
-    measurement.extend(&(0..count).map(fix).collect::<Vec<_>>()).unwrap();
-    measurement
+fn folded(count: u64) -> PathAccumulator {
+    let mut accumulator = PathAccumulator::new(Options::new(Metric::Planar));
+    accumulator.extend(&(0..count).map(fix).collect::<Vec<_>>()).unwrap();
+    accumulator
 }
 
 /// A store of one recording, and of commits that nobody has heard of yet.
@@ -44,7 +45,7 @@ impl Model {
         let stored = self.stored.get_or_insert_with(|| Checkpoint {
             epoch: 0,
             complete: false,
-            measurement: folded(0),
+            accumulator: folded(0),
             create_unix_ms: now,
             update_unix_ms: now,
             expire_unix_ms: now,
@@ -58,12 +59,13 @@ impl Model {
 
     fn commit(&mut self, commit: &Commit) -> Result<(), StoreError> {
         let stored = self.stored.as_mut().ok_or(StoreError::NotFound)?;
-        let guard = Guard { epoch: stored.epoch, committed_points: stored.committed_points() };
-        if stored.complete || guard != commit.guard {
+        let precondition =
+            CommitPrecondition { epoch: stored.epoch, committed_points: stored.committed_points() };
+        if stored.complete || precondition != commit.precondition {
             return Err(StoreError::Fenced { epoch: stored.epoch });
         }
-        assert!(commit.checkpoint.committed_points() >= guard.committed_points);
-        assert_eq!(commit.checkpoint.epoch, guard.epoch);
+        assert!(commit.checkpoint.committed_points() >= precondition.committed_points);
+        assert_eq!(commit.checkpoint.epoch, precondition.epoch);
         *stored = commit.checkpoint.clone();
         Ok(())
     }
@@ -82,7 +84,7 @@ fn send(
 ) -> Result<u64, RecordingError> {
     let Admitted { start, skip } = recording.admit(offset.into(), count)?;
     let fixes: Vec<_> = (start + skip..start + count).map(fix).collect();
-    recording.measurement_mut().extend(&fixes).unwrap();
+    recording.accumulator_mut().extend(&fixes).unwrap();
     recording.folded(now);
     Ok(skip)
 }
@@ -141,7 +143,7 @@ fn a_finished_recording_takes_what_it_has_and_nothing_past_its_end() {
         after_end,
         @"the message ends at point 11, but an earlier message ended the path with 10 points by finish_write; set finish_write in the last message only"
     );
-    assert_eq!(*again.measurement(), folded(10));
+    assert_eq!(*again.accumulator(), folded(10));
 }
 
 #[test]
@@ -153,8 +155,8 @@ fn a_commit_is_due_by_time_by_points_and_at_the_end() {
     assert_eq!(recording.due_at(), Some(1_100));
     assert_eq!(recording.next_commit(1_099, false), None);
     let commit = recording.next_commit(1_100, false).unwrap();
-    assert_eq!(commit.guard, Guard { epoch: 1, committed_points: 0 });
-    assert_eq!(commit.checkpoint.measurement, folded(2));
+    assert_eq!(commit.precondition, CommitPrecondition { epoch: 1, committed_points: 0 });
+    assert_eq!(commit.checkpoint.accumulator, folded(2));
     assert_eq!(
         (commit.checkpoint.update_unix_ms, commit.checkpoint.expire_unix_ms),
         (1_100, 101_100)
@@ -169,7 +171,7 @@ fn a_commit_is_due_by_time_by_points_and_at_the_end() {
 
     send(&mut recording, 3, 19, 1_600).unwrap();
     let commit = recording.next_commit(1_600, false).unwrap();
-    assert_eq!(commit.guard, Guard { epoch: 1, committed_points: 2 });
+    assert_eq!(commit.precondition, CommitPrecondition { epoch: 1, committed_points: 2 });
     recording.committed();
     assert!(recording.is_settled() && !recording.is_complete());
 
@@ -187,23 +189,23 @@ fn a_writer_with_nothing_to_commit_can_ask_whether_it_is_still_the_one() {
     store.commit(&recording.next_commit(0, true).unwrap()).unwrap();
     assert_eq!(recording.verify(), None, "a commit is on its way");
     recording.committed();
-    assert_eq!(recording.verify(), Some(Verdict::Load));
-    assert_eq!(recording.reconcile(Ok(store.stored.clone()), 1), Verdict::GoOn);
+    assert_eq!(recording.verify(), Some(NextStep::Load));
+    assert_eq!(recording.reconcile(Ok(store.stored.clone()), 1), NextStep::GoOn);
     assert!(recording.is_settled() && !recording.is_over());
     store.open(2);
-    assert_eq!(recording.verify(), Some(Verdict::Load));
-    assert_eq!(recording.reconcile(Ok(store.stored.clone()), 2), Verdict::Fenced { epoch: 2 });
+    assert_eq!(recording.verify(), Some(NextStep::Load));
+    assert_eq!(recording.reconcile(Ok(store.stored.clone()), 2), NextStep::Fenced { epoch: 2 });
     assert!(recording.is_over());
     assert_eq!(recording.verify(), None);
 }
 
 #[test]
 fn the_pause_before_another_try_does_not_grow_with_the_interval() {
-    let hour = Pace { interval: Duration::from_secs(3600), ..PACE };
+    let hour = CheckpointPolicy { interval: Duration::from_secs(3600), ..PACE };
     let mut recording = Recording::resume(Model::default().open(0), hour);
     send(&mut recording, 0, 30, 0).unwrap();
     let _ = recording.next_commit(0, false).unwrap();
-    assert_eq!(recording.refused(unavailable(), 50), Verdict::GoOn);
+    assert_eq!(recording.refused(unavailable(), 50), NextStep::GoOn);
     assert_eq!(recording.due_at(), Some(1_050));
     assert!(recording.next_commit(1_050, false).is_some());
 }
@@ -237,14 +239,14 @@ fn what_the_store_was_not_available_for_is_tried_again_after_a_pause() {
     let mut recording = resumed(&mut Model::default(), 0);
     send(&mut recording, 0, 30, 0).unwrap();
     let first = recording.next_commit(0, false).unwrap();
-    assert_eq!(recording.refused(unavailable(), 50), Verdict::GoOn);
+    assert_eq!(recording.refused(unavailable(), 50), NextStep::GoOn);
     assert_eq!(recording.due_at(), Some(1_050));
     assert_eq!(recording.next_commit(1_049, false), None, "also with many points");
     send(&mut recording, 30, 1, 1_000).unwrap();
     let second = recording.next_commit(1_050, false).unwrap();
-    assert_eq!(second.guard, first.guard);
-    assert_eq!(second.checkpoint.measurement, folded(31));
-    assert_eq!(recording.refused(unavailable(), 1_060), Verdict::GoOn);
+    assert_eq!(second.precondition, first.precondition);
+    assert_eq!(second.checkpoint.accumulator, folded(31));
+    assert_eq!(recording.refused(unavailable(), 1_060), NextStep::GoOn);
     assert!(recording.next_commit(1_060, true).is_some(), "there is no later time");
 }
 
@@ -254,29 +256,29 @@ fn an_unknown_outcome_is_looked_up_before_anything_else() {
     let mut recording = resumed(&mut store, 0);
     send(&mut recording, 0, 5, 0).unwrap();
     let commit = recording.next_commit(0, true).unwrap();
-    assert_eq!(recording.refused(unknown(), 0), Verdict::Load);
+    assert_eq!(recording.refused(unknown(), 0), NextStep::Load);
     send(&mut recording, 5, 1, 0).unwrap();
     assert_eq!((recording.next_commit(9_999, true), recording.due_at()), (None, None));
     assert!(recording.is_committing());
-    assert_eq!(recording.reconcile(Err(unavailable()), 0), Verdict::Load);
+    assert_eq!(recording.reconcile(Err(unavailable()), 0), NextStep::Load);
 
     // It was not done, or not yet.
     let mut undone = recording.clone();
-    assert_eq!(undone.reconcile(Ok(store.stored.clone()), 10), Verdict::GoOn);
+    assert_eq!(undone.reconcile(Ok(store.stored.clone()), 10), NextStep::GoOn);
     assert_eq!((undone.committed_points(), undone.due_at()), (0, Some(1_010)));
     let again = undone.next_commit(1_010, false).unwrap();
-    assert_eq!(again.guard, commit.guard);
+    assert_eq!(again.precondition, commit.precondition);
 
     // It was done.
     store.commit(&commit).unwrap();
-    assert_eq!(recording.reconcile(Ok(store.stored.clone()), 10), Verdict::GoOn);
+    assert_eq!(recording.reconcile(Ok(store.stored.clone()), 10), NextStep::GoOn);
     assert_eq!(recording.committed_points(), 5);
-    assert_eq!(recording.next_commit(1_010, false).unwrap().guard.committed_points, 5);
+    assert_eq!(recording.next_commit(1_010, false).unwrap().precondition.committed_points, 5);
 
     // It was done in the end, and has come before the one that was tried again.
     let refusal = store.commit(&again).unwrap_err();
-    assert_eq!(undone.refused(refusal, 1_020), Verdict::Load);
-    assert_eq!(undone.reconcile(Ok(store.stored.clone()), 1_020), Verdict::GoOn);
+    assert_eq!(undone.refused(refusal, 1_020), NextStep::Load);
+    assert_eq!(undone.reconcile(Ok(store.stored.clone()), 1_020), NextStep::GoOn);
     assert_eq!(undone.committed_points(), 5);
     store.commit(&undone.next_commit(1_020, true).unwrap()).unwrap();
     undone.committed();
@@ -292,18 +294,18 @@ fn a_writer_that_is_over_commits_no_more() {
     let mut unsure = ghost.clone();
     let writer = resumed(&mut store, 0);
     let refusal = store.commit(&commit).unwrap_err();
-    assert_eq!(ghost.refused(refusal, 0), Verdict::Fenced { epoch: writer.epoch() });
+    assert_eq!(ghost.refused(refusal, 0), NextStep::Fenced { epoch: writer.epoch() });
     assert_eq!((ghost.next_commit(9_999, true), ghost.due_at()), (None, None));
 
-    assert_eq!(unsure.refused(unknown(), 0), Verdict::Load);
+    assert_eq!(unsure.refused(unknown(), 0), NextStep::Load);
     let (mut gone, mut lost, mut odd) = (unsure.clone(), unsure.clone(), unsure.clone());
-    let fenced = Verdict::Fenced { epoch: writer.epoch() };
+    let fenced = NextStep::Fenced { epoch: writer.epoch() };
     assert_eq!(unsure.reconcile(Ok(store.stored.clone()), 0), fenced);
-    assert_eq!(gone.reconcile(Ok(None), 0), Verdict::Gone);
+    assert_eq!(gone.reconcile(Ok(None), 0), NextStep::Gone);
     let damaged = StoreError::Damaged("a bit is wrong".into());
-    assert_eq!(lost.reconcile(Err(damaged.clone()), 0), Verdict::Lost(damaged));
-    let other = Checkpoint { epoch: 1, measurement: folded(6), ..store.stored.clone().unwrap() };
-    assert!(matches!(odd.reconcile(Ok(Some(other)), 0), Verdict::Lost(StoreError::Damaged(_))));
+    assert_eq!(lost.reconcile(Err(damaged.clone()), 0), NextStep::Lost(damaged));
+    let other = Checkpoint { epoch: 1, accumulator: folded(6), ..store.stored.clone().unwrap() };
+    assert!(matches!(odd.reconcile(Ok(Some(other)), 0), NextStep::Lost(StoreError::Damaged(_))));
     for mut over in [unsure, gone, lost, odd] {
         assert_eq!((over.next_commit(9_999, true), over.is_settled()), (None, false));
     }

@@ -138,7 +138,7 @@ impl Connections {
         let config = &self.shared.config;
         let key = peer_key(peer.ip());
         let of_peer = self.of_peer.get(&key).copied().unwrap_or_default();
-        let (per_peer_max, max) = (config.connections_per_peer_max, config.connections_max);
+        let (per_peer_max, max) = (config.max_connections_per_peer, config.max_connections);
         // Counting those that close is needed only near a limit.
         if of_peer < per_peer_max && self.tasks.len() < max {
             return Ok(());
@@ -273,7 +273,7 @@ mod tests {
     #[tokio::test]
     async fn limits_evict_the_longest_idle_connection_and_refuse_when_none_is_idle() {
         let config =
-            Config { connections_max: 4, connections_per_peer_max: 3, ..Config::default() };
+            Config { max_connections: 4, max_connections_per_peer: 3, ..Config::default() };
         let mut connections = Connections::new(Shared::new(config), Routes::default());
         let peer = |host: u8, port| SocketAddr::from(([127, 0, 0, host], port));
         let mut clients = Vec::new();

@@ -41,12 +41,12 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(config: Config) -> Arc<Self> {
-        let memory = config.memory_bytes_max.unwrap_or_else(system_memory::default_budget);
+        let memory = config.max_memory_bytes.unwrap_or_else(system_memory::default_budget);
         Arc::new(Self {
             stages: Stages::default(),
             memory: Memory::new(memory),
-            log: LogLimit::new(config.log_lines_per_second),
-            creations: CreationLimit::new(config.creations_per_minute),
+            log: LogLimit::new(config.max_log_rate),
+            creations: CreationLimit::new(config.max_new_recordings_per_minute),
             config,
         })
     }
@@ -148,8 +148,8 @@ impl CallService {
             return Err(RpcError::ShuttingDown { point_count: 0 });
         }
         let metadata_bytes = header_list_bytes(request.headers());
-        if metadata_bytes > config.header_bytes_max as usize {
-            let metadata_bytes_max = config.header_bytes_max;
+        if metadata_bytes > config.max_header_bytes as usize {
+            let metadata_bytes_max = config.max_header_bytes;
             return Err(RpcError::MetadataTooLarge { metadata_bytes, metadata_bytes_max });
         }
         // Health checks are small, and an operator needs their answer most when memory is short.
@@ -157,7 +157,7 @@ impl CallService {
             return Err(RpcError::Overloaded);
         }
         // Health and reflection do not watch over their requests, whose clients may never finish them.
-        let answer_time = (!measuring).then_some(config.stream_idle_time);
+        let answer_time = (!measuring).then_some(config.stream_idle_timeout);
         Cutoff::new(request.headers(), answer_time, self.closing.clone())
     }
 
@@ -176,7 +176,7 @@ impl CallService {
         let (body, refusal) = match measuring {
             true => (Body::new(body), None),
             false => {
-                let (body, refusal) = LimitedBody::new(body, self.shared.config.message_bytes_max);
+                let (body, refusal) = LimitedBody::new(body, self.shared.config.max_message_bytes);
                 (Body::new(body), Some(refusal))
             }
         };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::recording::Pace;
+use crate::recording::CheckpointPolicy;
 use crate::service::StreamLimits;
 
 /// What a server grants its clients. Every bound has a default that suits a service of a few
@@ -13,41 +13,41 @@ pub struct Config {
     /// Connections at one time. A further one takes the place of the connection that has been without streams
     /// for the longest time; if none is without streams, it is closed at once. Each costs a file descriptor and
     /// about 20 KiB. Default 1024.
-    pub connections_max: usize,
+    pub max_connections: usize,
     /// Connections of one peer at one time (an IPv4 address, or an IPv6 /64 network), with the same rule. A proxy
     /// is one peer: raise it behind one. Default 512.
-    pub connections_per_peer_max: usize,
+    pub max_connections_per_peer: usize,
     /// How long a connection without streams stays open; then it is closed with GOAWAY. Default 5 minutes.
-    pub connection_idle_time: Duration,
+    pub connection_idle_timeout: Duration,
     /// Streams at one time on a connection; a client waits with further ones. A live stream costs about 12 KiB
     /// (`waywiser bench --live 10000 --connections 100`). Default 256.
-    pub streams_per_connection_max: u32,
+    pub max_streams_per_connection: u32,
     /// The memory in bytes that unread input and unsent replies of all connections may take, each stream and
     /// connection with its fixed cost included. Above 80 % of it, connections that hold more than 1/256 of it
     /// get no new streams (RESOURCE_EXHAUSTED); above 95 %, the connection that holds most is closed, of the
     /// peer that holds most. `None`, the default, is a quarter of the memory that the process may use: the
     /// machine's, or what a control group or resource limit allows. [`run`](super::run) logs the value.
-    pub memory_bytes_max: Option<u64>,
+    pub max_memory_bytes: Option<u64>,
     /// The largest message in bytes. A stream holds one incomplete message at most, and as much of it as has
-    /// arrived, which [`Config::memory_bytes_max`] covers. Default 64 KiB; points need no more than 64 bytes.
-    pub message_bytes_max: usize,
+    /// arrived, which [`Config::max_memory_bytes`] covers. Default 64 KiB; points need no more than 64 bytes.
+    pub max_message_bytes: usize,
     /// How many times their size the compressed messages of a stream may inflate to, once they have inflated to
-    /// 1 MiB; see [`StreamLimits::inflation_ratio_max`]. A stream above it is refused. Default 100.
-    pub inflation_ratio_max: u32,
+    /// 1 MiB; see [`StreamLimits::max_inflation_ratio`]. A stream above it is refused. Default 100.
+    pub max_inflation_ratio: u32,
     /// How long a stream may send nothing, or leave an answer unread, before it is ended with DEADLINE_EXCEEDED.
     /// Default 5 minutes.
-    pub stream_idle_time: Duration,
+    pub stream_idle_timeout: Duration,
     /// How long a connection may take to begin speaking HTTP/2. Default 10 s.
-    pub preface_time: Duration,
+    pub handshake_timeout: Duration,
     /// The largest header list of a request in bytes. Default 16 KiB.
-    pub header_bytes_max: u32,
+    pub max_header_bytes: u32,
     /// How many streams a connection may lose to its own protocol errors before it is closed.
     /// Without such a bound a client can keep the server busy with resets (RUSTSEC-2024-0003).
     /// Default 1024.
-    pub error_resets_max: usize,
+    pub max_error_resets: usize,
     /// How many streams a client may reset before the server got to them, before its connection is
     /// closed (CVE-2023-44487, "rapid reset"). Default 64.
-    pub pending_resets_max: usize,
+    pub max_pending_resets: usize,
     /// How often a connection is asked whether its client is still there. Default 30 s.
     pub keepalive_interval: Duration,
     /// How long the client may take to answer that. Default 20 s.
@@ -64,10 +64,10 @@ pub struct Config {
     pub data_frame_budget_bytes: usize,
     /// New recordings per minute and peer; twice as many may be created at once. Further ones get
     /// RESOURCE_EXHAUSTED. Default 6000.
-    pub creations_per_minute: u32,
+    pub max_new_recordings_per_minute: u32,
     /// Log lines per second of each kind that clients cause (calls by their status, refused connections and so
     /// on); bursts of five seconds' worth pass, and suppressed lines are counted. Default 200.
-    pub log_lines_per_second: u32,
+    pub max_log_rate: u32,
     /// How long after the first point that is not durable a recording is committed. The shorter, the less a
     /// killed server makes its clients send again, and the more often the disk is written to; all
     /// recordings that are due share a write. Default 1 s.
@@ -79,36 +79,36 @@ pub struct Config {
     pub retention: Duration,
     /// How long open streams may go on after the signal to stop; the server is gone within it. At
     /// least 100 ms. Default 10 s.
-    pub drain_time: Duration,
+    pub drain_timeout: Duration,
 }
 
 impl Default for Config {
     fn default() -> Self {
         let stream = StreamLimits::default();
         Self {
-            connections_max: 1024,
-            connections_per_peer_max: 512,
-            connection_idle_time: Duration::from_secs(300),
-            memory_bytes_max: None,
-            streams_per_connection_max: 256,
-            message_bytes_max: stream.message_bytes_max,
-            inflation_ratio_max: stream.inflation_ratio_max,
-            stream_idle_time: stream.idle_time,
-            preface_time: Duration::from_secs(10),
-            header_bytes_max: 16 * 1024,
-            error_resets_max: 1024,
-            pending_resets_max: 64,
+            max_connections: 1024,
+            max_connections_per_peer: 512,
+            connection_idle_timeout: Duration::from_secs(300),
+            max_memory_bytes: None,
+            max_streams_per_connection: 256,
+            max_message_bytes: stream.max_message_bytes,
+            max_inflation_ratio: stream.max_inflation_ratio,
+            stream_idle_timeout: stream.idle_time,
+            handshake_timeout: Duration::from_secs(10),
+            max_header_bytes: 16 * 1024,
+            max_error_resets: 1024,
+            max_pending_resets: 64,
             keepalive_interval: Duration::from_secs(30),
             keepalive_timeout: Duration::from_secs(20),
             stream_window_bytes: 512 << 10,
             connection_window_bytes: 1 << 20,
             data_frame_budget_bytes: 32 << 20,
-            creations_per_minute: 6000,
-            log_lines_per_second: 200,
-            checkpoint_interval: Pace::default().interval,
-            checkpoint_points: Pace::default().points,
-            retention: Pace::default().retention,
-            drain_time: Duration::from_secs(10),
+            max_new_recordings_per_minute: 6000,
+            max_log_rate: 200,
+            checkpoint_interval: CheckpointPolicy::default().interval,
+            checkpoint_points: CheckpointPolicy::default().points,
+            retention: CheckpointPolicy::default().retention,
+            drain_timeout: Duration::from_secs(10),
         }
     }
 }
@@ -171,13 +171,13 @@ impl Config {
             if (min..=max).contains(&value) { Ok(()) } else { Err(error) }
         };
         let positive = "at least 1";
-        number("connections_max", self.connections_max as u64, 1, u64::MAX, positive)?;
-        let per_peer = self.connections_per_peer_max as u64;
-        number("connections_per_peer_max", per_peer, 1, u64::MAX, positive)?;
-        if let Some(memory) = self.memory_bytes_max {
-            let min = MEMORY_MIN.max(MEMORY_MESSAGES_MIN * self.message_bytes_max as u64);
-            let bounds = "at least 1 MiB, and 16 times message_bytes_max";
-            number("memory_bytes_max", memory, min, u64::MAX, bounds)?;
+        number("max_connections", self.max_connections as u64, 1, u64::MAX, positive)?;
+        let per_peer = self.max_connections_per_peer as u64;
+        number("max_connections_per_peer", per_peer, 1, u64::MAX, positive)?;
+        if let Some(memory) = self.max_memory_bytes {
+            let min = MEMORY_MIN.max(MEMORY_MESSAGES_MIN * self.max_message_bytes as u64);
+            let bounds = "at least 1 MiB, and 16 times max_message_bytes";
+            number("max_memory_bytes", memory, min, u64::MAX, bounds)?;
         }
         let budget = self.data_frame_budget_bytes as u64;
         number(
@@ -187,15 +187,21 @@ impl Config {
             u64::from(u32::MAX),
             "25600 to 4 GiB - 1",
         )?;
-        number("creations_per_minute", self.creations_per_minute.into(), 1, u64::MAX, positive)?;
-        number("log_lines_per_second", self.log_lines_per_second.into(), 1, u64::MAX, positive)?;
-        let streams = u64::from(self.streams_per_connection_max);
-        number("streams_per_connection_max", streams, 1, u64::MAX, positive)?;
-        let message = self.message_bytes_max as u64;
-        number("message_bytes_max", message, 64, MESSAGE_MAX as u64, "64 bytes to 64 MiB")?;
-        number("inflation_ratio_max", self.inflation_ratio_max.into(), 1, u64::MAX, positive)?;
-        let header = u64::from(self.header_bytes_max);
-        number("header_bytes_max", header, 1024, 1 << 20, "1 KiB to 1 MiB")?;
+        number(
+            "max_new_recordings_per_minute",
+            self.max_new_recordings_per_minute.into(),
+            1,
+            u64::MAX,
+            positive,
+        )?;
+        number("max_log_rate", self.max_log_rate.into(), 1, u64::MAX, positive)?;
+        let streams = u64::from(self.max_streams_per_connection);
+        number("max_streams_per_connection", streams, 1, u64::MAX, positive)?;
+        let message = self.max_message_bytes as u64;
+        number("max_message_bytes", message, 64, MESSAGE_MAX as u64, "64 bytes to 64 MiB")?;
+        number("max_inflation_ratio", self.max_inflation_ratio.into(), 1, u64::MAX, positive)?;
+        let header = u64::from(self.max_header_bytes);
+        number("max_header_bytes", header, 1024, 1 << 20, "1 KiB to 1 MiB")?;
         for (setting, value) in [
             ("stream_window_bytes", self.stream_window_bytes),
             ("connection_window_bytes", self.connection_window_bytes),
@@ -206,12 +212,12 @@ impl Config {
         number("checkpoint_points", self.checkpoint_points, 1, u64::MAX, positive)?;
         for (setting, value) in [
             ("checkpoint_interval", self.checkpoint_interval),
-            ("connection_idle_time", self.connection_idle_time),
-            ("stream_idle_time", self.stream_idle_time),
-            ("preface_time", self.preface_time),
+            ("connection_idle_timeout", self.connection_idle_timeout),
+            ("stream_idle_timeout", self.stream_idle_timeout),
+            ("handshake_timeout", self.handshake_timeout),
             ("keepalive_interval", self.keepalive_interval),
             ("keepalive_timeout", self.keepalive_timeout),
-            ("drain_time", self.drain_time),
+            ("drain_timeout", self.drain_timeout),
         ] {
             if value.is_zero() || value > TIME_MAX {
                 let value = readable(value);
@@ -227,16 +233,16 @@ impl Config {
             let bounds = "more than 0 s, at most 100 years";
             return Err(ConfigError { setting: "retention", value, bounds });
         }
-        if self.drain_time < DRAIN_TIME_MIN {
-            let value = readable(self.drain_time);
+        if self.drain_timeout < DRAIN_TIME_MIN {
+            let value = readable(self.drain_timeout);
             let bounds = "at least 100 ms, so that open streams can receive their status";
-            return Err(ConfigError { setting: "drain_time", value, bounds });
+            return Err(ConfigError { setting: "drain_timeout", value, bounds });
         }
         Ok(())
     }
 
-    pub(super) fn pace(&self) -> Pace {
-        Pace {
+    pub(super) fn pace(&self) -> CheckpointPolicy {
+        CheckpointPolicy {
             interval: self.checkpoint_interval,
             points: self.checkpoint_points,
             retention: self.retention,
@@ -245,9 +251,9 @@ impl Config {
 
     pub(super) fn stream_limits(&self) -> StreamLimits {
         StreamLimits {
-            message_bytes_max: self.message_bytes_max,
-            inflation_ratio_max: self.inflation_ratio_max,
-            idle_time: self.stream_idle_time,
+            max_message_bytes: self.max_message_bytes,
+            max_inflation_ratio: self.max_inflation_ratio,
+            idle_time: self.stream_idle_timeout,
         }
     }
 }
@@ -263,19 +269,19 @@ mod tests {
 
     #[test]
     fn a_setting_out_of_bounds_is_named() {
-        let config = Config { connections_max: 0, ..Config::default() };
+        let config = Config { max_connections: 0, ..Config::default() };
         let error = config.check().unwrap_err().to_string();
-        insta::assert_snapshot!(error, @"connections_max is 0, and must be at least 1");
-        let memory_bytes_max = Some(8 << 20);
-        let config = Config { message_bytes_max: 1 << 20, memory_bytes_max, ..Config::default() };
+        insta::assert_snapshot!(error, @"max_connections is 0, and must be at least 1");
+        let max_memory_bytes = Some(8 << 20);
+        let config = Config { max_message_bytes: 1 << 20, max_memory_bytes, ..Config::default() };
         let error = config.check().unwrap_err().to_string();
         insta::assert_snapshot!(
             error,
-            @"memory_bytes_max is 8388608, and must be at least 1 MiB, and 16 times message_bytes_max"
+            @"max_memory_bytes is 8388608, and must be at least 1 MiB, and 16 times max_message_bytes"
         );
-        let config = Config { drain_time: Duration::ZERO, ..Config::default() };
+        let config = Config { drain_timeout: Duration::ZERO, ..Config::default() };
         let error = config.check().unwrap_err().to_string();
-        insta::assert_snapshot!(error, @"drain_time is 0 s, and must be more than 0 s, at most a year");
+        insta::assert_snapshot!(error, @"drain_timeout is 0 s, and must be more than 0 s, at most a year");
     }
 
     #[test]

@@ -79,7 +79,7 @@ where
 {
     let peer = handle.peer;
     let begun = tokio::select! {
-        begun = preface::read(&mut io, shared.config.preface_time) => begun,
+        begun = preface::read(&mut io, shared.config.handshake_timeout) => begun,
         () = shared.stages.draining.cancelled() => return,
         () = handle.evicted().cancelled() => return,
     };
@@ -102,7 +102,7 @@ where
     let socket = Socket::with_prefix(io, prefix);
     let traffic = socket.traffic();
     let handshake = builder(&shared).handshake(socket);
-    match timeout(shared.config.preface_time, handshake).await {
+    match timeout(shared.config.handshake_timeout, handshake).await {
         Ok(Ok(http2)) => {
             let driver = Driver::new(http2, traffic, shared, routes, handle, Arc::clone(&usage));
             driver.run().await;
@@ -116,11 +116,11 @@ fn builder(shared: &Shared) -> h2::server::Builder {
     let config = &shared.config;
     let mut builder = h2::server::Builder::new();
     builder
-        .max_concurrent_streams(config.streams_per_connection_max)
+        .max_concurrent_streams(config.max_streams_per_connection)
         // Somewhat larger lists are read and refused with a gRPC status; h2 refuses larger ones with 431.
-        .max_header_list_size(config.header_bytes_max.saturating_mul(2))
-        .max_local_error_reset_streams(Some(config.error_resets_max))
-        .max_pending_accept_reset_streams(config.pending_resets_max)
+        .max_header_list_size(config.max_header_bytes.saturating_mul(2))
+        .max_local_error_reset_streams(Some(config.max_error_resets))
+        .max_pending_accept_reset_streams(config.max_pending_resets)
         .initial_window_size(config.stream_window_bytes)
         .initial_connection_window_size(config.connection_window_bytes)
         .data_frame_budget(config.data_frame_budget_bytes)
@@ -140,11 +140,11 @@ struct Driver<S> {
     keepalive: Keepalive,
     write_stall: WriteStall,
     frames: UnreadFrames,
-    /// What had arrived at the last look, and at the last measurement.
+    /// What had arrived at the last look, and at the last accumulator.
     seen_bytes: u64,
     sampled_bytes: u64,
     sampled_frames: u64,
-    /// Next measurement, or the moment at which the connection has been idle for too long.
+    /// Next accumulator, or the moment at which the connection has been idle for too long.
     timer: Pin<Box<Sleep>>,
     activity: Activity,
     /// Ends the calls of this connection with UNAVAILABLE.
@@ -187,12 +187,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Driver<S> {
             streams: JoinSet::new(),
             traffic,
             keepalive,
-            write_stall: WriteStall::new(config.stream_idle_time),
+            write_stall: WriteStall::new(config.stream_idle_timeout),
             frames: UnreadFrames::default(),
             seen_bytes: 0,
             sampled_bytes: 0,
             sampled_frames: 0,
-            timer: Box::pin(sleep(config.connection_idle_time)),
+            timer: Box::pin(sleep(config.connection_idle_timeout)),
             activity: Activity::Idle,
             closing,
             ended: 0,
@@ -255,7 +255,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Driver<S> {
                 Poll::Ready(Some(Ok((request, respond)))) => {
                     let call = self.calls.call(request);
                     let usage = Arc::clone(&self.usage);
-                    let unread_time = self.shared.config.stream_idle_time;
+                    let unread_time = self.shared.config.stream_idle_timeout;
                     self.streams.spawn(stream::serve(call, respond, usage, unread_time));
                 }
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
@@ -303,7 +303,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Driver<S> {
     }
 
     fn set_timer(&mut self) {
-        let idle_time = self.shared.config.connection_idle_time;
+        let idle_time = self.shared.config.connection_idle_timeout;
         let wait = if self.is_idle() { idle_time } else { SAMPLE_INTERVAL };
         self.timer.as_mut().reset(Instant::now() + wait);
     }

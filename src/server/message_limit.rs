@@ -28,9 +28,9 @@ pub(super) struct LimitedBody<B> {
 }
 
 impl<B> LimitedBody<B> {
-    pub(super) fn new(inner: B, message_bytes_max: usize) -> (Self, Refusal) {
+    pub(super) fn new(inner: B, max_message_bytes: usize) -> (Self, Refusal) {
         let refusal = Refusal::default();
-        let deframer = Deframer::new(message_bytes_max.min(MESSAGE_BYTES_MAX));
+        let deframer = Deframer::new(max_message_bytes.min(MESSAGE_BYTES_MAX));
         (Self { inner, deframer, refusal: Arc::clone(&refusal) }, refusal)
     }
 

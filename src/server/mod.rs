@@ -39,7 +39,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 
-use crate::checkpoint::CheckpointStore;
+use crate::recording::CheckpointStore;
 use crate::service::PathService;
 use call::Shared;
 use health::HealthReporter;
@@ -67,13 +67,13 @@ struct Stages {
 
 /// Serves until `shutdown` completes, then drains: health answers NOT_SERVING, no new connection and no new
 /// stream is accepted, and connections without streams are closed at once. Open streams may continue until
-/// shortly before [`Config::drain_time`] has passed; then they end with UNAVAILABLE. Returns when all
+/// shortly before [`Config::drain_timeout`] has passed; then they end with UNAVAILABLE. Returns when all
 /// connections are closed, and at the latest after the drain time, whatever the clients do. If the points of
 /// recordings are not durable and the store does not answer, it returns up to ten seconds later.
 ///
 /// ```no_run
 /// use tokio::net::TcpListener;
-/// use waywiser::checkpoint::MemoryStore;
+/// use waywiser::store::MemoryStore;
 /// use waywiser::server::{self, Config};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -111,12 +111,12 @@ pub async fn run(
     };
 
     let stages = &shared.stages;
-    let drain_time = shared.config.drain_time;
-    let end = Instant::now() + drain_time;
-    let farewell = FAREWELL_TIME.min(drain_time / 10);
+    let drain_timeout = shared.config.drain_timeout;
+    let end = Instant::now() + drain_timeout;
+    let farewell = FAREWELL_TIME.min(drain_timeout / 10);
     tracing::info!(
         connections = connections.len(),
-        drain_time_s = drain_time.as_secs_f64(),
+        drain_time_s = drain_timeout.as_secs_f64(),
         "draining"
     );
     health.set_serving(false);

@@ -11,7 +11,7 @@ const UNKNOWN_BYTES: u64 = 1 << 30;
 const BUDGET_SHARE: u64 = 4;
 const BUDGET_BYTES_MIN: u64 = 32 << 20;
 
-/// Returns the default of [`super::Config::memory_bytes_max`] on this machine.
+/// Returns the default of [`super::Config::max_memory_bytes`] on this machine.
 pub(super) fn default_budget() -> u64 {
     (available() / BUDGET_SHARE).max(BUDGET_BYTES_MIN)
 }

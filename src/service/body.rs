@@ -174,7 +174,7 @@ mod tests {
     use http_body::Frame;
 
     use super::*;
-    use crate::measure::{Metric, Path};
+    use crate::measure::{Metric, Polyline};
     use crate::service::fold::{AxisOrder, fold_points};
 
     /// A body of two whole points that ends as it is told to.
@@ -213,7 +213,7 @@ mod tests {
         }
     }
 
-    async fn fold(end: End) -> Result<Path, RpcError> {
+    async fn fold(end: End) -> Result<Polyline, RpcError> {
         let point = Bytes::from_static(&[0, 0, 0, 0, 4, 0x08, 3, 0x10, 4]);
         let frames = VecDeque::from([point.clone(), point]);
         let request = Request::new(Body::new(Scripted { frames, end }));

@@ -11,7 +11,8 @@ use super::StreamLimits;
 use super::fold::{AxisOrder, fold_points};
 use super::method::{self, ResponseFuture};
 use super::status::RpcError;
-use crate::measure::{Metric, Path, Point};
+use crate::contract::method as paths;
+use crate::measure::{Metric, Point, Polyline};
 use crate::proto::my_package as pb;
 
 /// Lengths in the plane, in the caller's unit.
@@ -43,12 +44,8 @@ impl Service<Request<Body>> for DisplacementService {
     fn call(&mut self, request: Request<Body>) -> ResponseFuture {
         let limits = self.limits;
         match request.uri().path() {
-            "/my_package.DisplacementService/computeDisplacement" => {
-                method::respond(compute_displacement(request, limits))
-            }
-            "/my_package.DisplacementService/computePathLength" => {
-                method::respond(compute_path_length(request, limits))
-            }
+            paths::COMPUTE_DISPLACEMENT => method::respond(compute_displacement(request, limits)),
+            paths::COMPUTE_PATH_LENGTH => method::respond(compute_path_length(request, limits)),
             path => method::unknown(path),
         }
     }
@@ -61,7 +58,7 @@ async fn compute_displacement(
     let request: pb::Displacement = method::request(request, &limits).await?;
     // proto3: an absent point is one of zeros.
     let ends = [request.start.unwrap_or_default(), request.end.unwrap_or_default()];
-    let mut path = Path::new(Metric::Planar);
+    let mut path = Polyline::new(Metric::Planar);
     for (index, end) in (0..).zip(ends) {
         let point = Point::planar(end.x.into(), end.y.into())
             .map_err(|error| RpcError::Point { index, error })?;

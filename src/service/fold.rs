@@ -6,7 +6,7 @@ use super::StreamLimits;
 use super::body::RequestBody;
 use super::status::RpcError;
 use super::work::{Step, Work};
-use crate::measure::{Block, Metric, Path};
+use crate::measure::{Metric, PointBlock, Polyline};
 use crate::wire::{Encoding, Messages, decode_point};
 
 /// Which of the two fields of a point is x (or the longitude).
@@ -27,7 +27,7 @@ pub(super) async fn fold_points(
     limits: &StreamLimits,
     metric: Metric,
     axes: AxisOrder,
-) -> Result<Path, RpcError> {
+) -> Result<Polyline, RpcError> {
     let (mut body, encoding) = RequestBody::open(request, limits)?;
     let mut fold = PointFold::new(encoding, limits, metric, axes);
     while let Some(chunk) = body.chunk().await? {
@@ -48,19 +48,19 @@ pub(super) async fn fold_points(
 /// The state of the fold between two chunks: small, since thousands of idle streams hold one each.
 struct PointFold {
     messages: Messages,
-    path: Path,
+    path: Polyline,
     axes: AxisOrder,
 }
 
 impl PointFold {
     fn new(encoding: Encoding, limits: &StreamLimits, metric: Metric, axes: AxisOrder) -> Self {
-        Self { messages: limits.messages(encoding), path: Path::new(metric), axes }
+        Self { messages: limits.messages(encoding), path: Polyline::new(metric), axes }
     }
 
     /// Folds the points that end in this chunk, until it is empty or the work is spent. Those before an error
     /// are folded too.
     fn fold(&mut self, chunk: &mut &[u8], work: &mut Work) -> Result<Step, RpcError> {
-        let mut block = Block::new(self.path.metric().space());
+        let mut block = PointBlock::new(self.path.metric().space());
         let outcome = self.fill(chunk, &mut block, work);
         self.flush(&mut block, work)?;
         outcome
@@ -69,15 +69,15 @@ impl PointFold {
     fn fill(
         &mut self,
         chunk: &mut &[u8],
-        block: &mut Block,
+        block: &mut PointBlock,
         work: &mut Work,
     ) -> Result<Step, RpcError> {
-        let mut columns = ([0; Block::CAPACITY], [0; Block::CAPACITY]);
+        let mut columns = ([0; PointBlock::CAPACITY], [0; PointBlock::CAPACITY]);
         loop {
             // Most points come in one shape and are decoded in runs; any other one stops the run and
             // is read below, alone.
             let index = self.messages.message_count();
-            let room = block.room();
+            let room = block.remaining_capacity();
             let (first, second) = (&mut columns.0[..room], &mut columns.1[..room]);
             let run = self.messages.next_points(chunk, first, second);
             let (x, y) = match self.axes {
@@ -122,7 +122,7 @@ impl PointFold {
         }
     }
 
-    fn flush(&mut self, block: &mut Block, work: &mut Work) -> Result<(), RpcError> {
+    fn flush(&mut self, block: &mut PointBlock, work: &mut Work) -> Result<(), RpcError> {
         let index = self.path.point_count();
         work.add_points(block.len());
         let cost = self.path.fold_with_cost(block);
@@ -130,7 +130,7 @@ impl PointFold {
         Ok(())
     }
 
-    fn finish(self) -> Result<Path, RpcError> {
+    fn finish(self) -> Result<Polyline, RpcError> {
         self.messages.finish().map_err(RpcError::Stream)?;
         Ok(self.path)
     }
@@ -166,7 +166,7 @@ mod tests {
             points in prop::collection::vec(any::<(i32, i32)>(), 0..600),
             piece in 1_usize..5000,
         ) {
-            let mut expected = Path::new(Metric::Planar);
+            let mut expected = Polyline::new(Metric::Planar);
             let checked: Vec<_> = points
                 .iter()
                 .map(|&(x, y)| Point::planar(x.into(), y.into()).unwrap())

@@ -45,11 +45,11 @@ pub struct StreamLimits {
     /// A stream yields after about a millisecond of work, but it parses a message as a whole, which takes up to
     /// 1 us per KiB, or up to 10 us per KiB if it is not encoded in the canonical way. With messages of 64 KiB
     /// that is 0.7 ms, with messages of 1 MiB 10 ms during which other streams of the thread wait.
-    pub message_bytes_max: usize,
+    pub max_message_bytes: usize,
     /// How many times their size the compressed messages of a stream may inflate to, once they have inflated to
     /// 1 MiB. Tracks that were recorded reach 2 to 5. A receiver that repeats one position reaches 60 in messages
     /// of 1000 points and 450 in messages of 64 KiB. 1033 and more is no limit: deflate cannot reach it.
-    pub inflation_ratio_max: u32,
+    pub max_inflation_ratio: u32,
     /// How long a stream may send nothing before it is ended with DEADLINE_EXCEEDED.
     pub idle_time: Duration,
 }
@@ -57,16 +57,16 @@ pub struct StreamLimits {
 impl StreamLimits {
     /// A reader of the messages of a stream.
     fn messages(&self, encoding: Encoding) -> Messages {
-        Messages::new(encoding, self.message_bytes_max)
-            .with_inflation_ratio_max(self.inflation_ratio_max)
+        Messages::new(encoding, self.max_message_bytes)
+            .with_max_inflation_ratio(self.max_inflation_ratio)
     }
 }
 
 impl Default for StreamLimits {
     fn default() -> Self {
         Self {
-            message_bytes_max: 64 * 1024,
-            inflation_ratio_max: 100,
+            max_message_bytes: 64 * 1024,
+            max_inflation_ratio: 100,
             idle_time: Duration::from_secs(300),
         }
     }

@@ -2,9 +2,9 @@
 //!
 //! [`PackedColumns`] finds the columns and counts them, [`ColumnReader`] decodes them a block at a time,
 //! undoing the delta coding. Both know nothing of what the numbers mean. Reads what prost would read;
-//! what is encoded in another way is left to prost (see `piece.rs`).
+//! what is encoded in another way is left to prost (see `message_view.rs`).
 
-use super::piece::small_varint;
+use super::message_view::small_varint;
 use super::varints::{Cursor, count, decode};
 use crate::measure::level::Level;
 

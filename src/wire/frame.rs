@@ -5,7 +5,7 @@
 //! in place, one that is cut is put together in a small carry buffer.
 
 /// The flag byte and the length.
-const HEADER_BYTES: usize = 5;
+pub(crate) const HEADER_BYTES: usize = 5;
 
 /// A carry buffer larger than this is given back once its message is done, so that one large
 /// message does not burden a stream for the rest of its life.
@@ -17,18 +17,18 @@ const CARRY_KEPT_BYTES: usize = 1024;
 /// most one message of the size limit.
 ///
 /// ```
-/// use waywiser::wire::Deframer;
+/// use waywiser::internals::wire::Deframer;
 ///
 /// let mut deframer = Deframer::new(1024);
 /// let mut chunk: &[u8] = &[0, 0, 0, 0, 2, 8, 1, /* the next: */ 0, 0, 0];
 /// assert_eq!(deframer.next(&mut chunk)?.unwrap().payload, [8, 1]);
 /// assert_eq!(deframer.next(&mut chunk)?, None); // the second one is not complete yet
 /// assert!(deframer.finish().is_err());
-/// # Ok::<(), waywiser::wire::FrameError>(())
+/// # Ok::<(), waywiser::internals::wire::FrameError>(())
 /// ```
 #[derive(Debug)]
 pub struct Deframer {
-    payload_bytes_max: usize,
+    max_payload_bytes: usize,
     /// The start of a message whose end has not arrived, or one that was just handed out.
     carry: Vec<u8>,
     /// The message in `carry` was handed out.
@@ -68,12 +68,12 @@ pub enum FrameErrorKind {
     #[error("the compressed flag is {0}, not 0 or 1")]
     Flag(u8),
     /// The sender must send smaller messages, or the limit must be raised.
-    #[error("it has {payload_bytes} bytes, more than the {payload_bytes_max} allowed")]
+    #[error("it has {payload_bytes} bytes, more than the {max_payload_bytes} allowed")]
     TooLarge {
         /// What the header declares.
         payload_bytes: u32,
         /// The limit.
-        payload_bytes_max: usize,
+        max_payload_bytes: usize,
     },
     /// The stream ended inside a message.
     #[error("the stream ended after {received_bytes} of its {frame_bytes} bytes")]
@@ -86,10 +86,10 @@ pub enum FrameErrorKind {
 }
 
 impl Deframer {
-    /// A deframer for a stream whose messages are at most `payload_bytes_max` long.
-    pub fn new(payload_bytes_max: usize) -> Self {
+    /// A deframer for a stream whose messages are at most `max_payload_bytes` long.
+    pub fn new(max_payload_bytes: usize) -> Self {
         Self {
-            payload_bytes_max,
+            max_payload_bytes,
             carry: Vec::new(),
             carry_done: false,
             message_count: 0,
@@ -162,7 +162,7 @@ impl Deframer {
         let whole: &'c [u8] = chunk;
         let (&[flag, length @ ..], rest) = whole.split_first_chunk::<HEADER_BYTES>()?;
         let length = usize::try_from(u32::from_be_bytes(length)).ok()?;
-        if flag != 0 || length > payload_bytes.min(self.payload_bytes_max) {
+        if flag != 0 || length > payload_bytes.min(self.max_payload_bytes) {
             return None;
         }
         let (payload, rest) = rest.split_at_checked(length)?;
@@ -249,10 +249,10 @@ impl Deframer {
         if flag > 1 {
             return Err(self.error(FrameErrorKind::Flag(flag)));
         }
-        let payload_bytes_max = self.payload_bytes_max;
+        let max_payload_bytes = self.max_payload_bytes;
         match usize::try_from(payload_bytes) {
-            Ok(length) if length <= payload_bytes_max => Ok((flag == 1, length)),
-            _ => Err(self.error(FrameErrorKind::TooLarge { payload_bytes, payload_bytes_max })),
+            Ok(length) if length <= max_payload_bytes => Ok((flag == 1, length)),
+            _ => Err(self.error(FrameErrorKind::TooLarge { payload_bytes, max_payload_bytes })),
         }
     }
 

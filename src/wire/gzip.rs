@@ -13,10 +13,10 @@ pub enum GzipError {
     #[error("it is marked as gzip, and is not a complete gzip member")]
     Corrupt,
     /// The message is longer than messages may be, however short it was on the wire.
-    #[error("it inflates to more than the {payload_bytes_max} bytes allowed")]
+    #[error("it inflates to more than the {max_payload_bytes} bytes allowed")]
     TooLarge {
         /// The limit.
-        payload_bytes_max: usize,
+        max_payload_bytes: usize,
     },
 }
 
@@ -106,9 +106,9 @@ impl Inflater {
     pub(super) fn step(
         &mut self,
         payload: &[u8],
-        payload_bytes_max: usize,
+        max_payload_bytes: usize,
     ) -> Result<InflateStep, GzipError> {
-        let outcome = self.try_step(payload, payload_bytes_max);
+        let outcome = self.try_step(payload, max_payload_bytes);
         if outcome.is_err() {
             self.stage = Stage::Idle;
         }
@@ -118,7 +118,7 @@ impl Inflater {
     fn try_step(
         &mut self,
         payload: &[u8],
-        payload_bytes_max: usize,
+        max_payload_bytes: usize,
     ) -> Result<InflateStep, GzipError> {
         let mut step = InflateStep::default();
         if self.is_idle() {
@@ -138,7 +138,7 @@ impl Inflater {
         let input = &rest[..rest.len().min(STEP_COMPRESSED_BYTES)];
         let before = message.len();
         // One byte more than the limit shows that the message is too long.
-        let room = payload_bytes_max.saturating_add(1) - before;
+        let room = max_payload_bytes.saturating_add(1) - before;
         let len = (4 * input.len()).max(before).clamp(64, STEP_INFLATED_BYTES).min(room);
         if message.capacity() - before < len {
             message.reserve_exact(len.max(before).min(room));
@@ -151,8 +151,8 @@ impl Inflater {
         let read = (decompress.total_in() as usize).saturating_sub(taken);
         step.compressed_bytes += read;
         message.truncate(before + step.inflated_bytes);
-        if message.len() > payload_bytes_max {
-            return Err(GzipError::TooLarge { payload_bytes_max });
+        if message.len() > max_payload_bytes {
+            return Err(GzipError::TooLarge { max_payload_bytes });
         }
         crc.update(&message[before..]);
         if status != Status::StreamEnd {
@@ -343,7 +343,7 @@ mod tests {
         let bomb = deflate(&vec![0; 10_000_000]);
         let mut inflater = Inflater::default();
         let error = inflater.inflate(&bomb, 1000).unwrap_err();
-        assert_eq!(error, GzipError::TooLarge { payload_bytes_max: 1000 });
+        assert_eq!(error, GzipError::TooLarge { max_payload_bytes: 1000 });
         assert!(inflater.message.capacity() < 3000);
         assert_eq!(inflate(&deflate(&[0; 1000]), 1000), Ok(vec![0; 1000]));
     }

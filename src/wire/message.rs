@@ -20,8 +20,8 @@ pub enum Encoding {
 pub struct Messages {
     deframer: Deframer,
     encoding: Encoding,
-    payload_bytes_max: usize,
-    inflation_ratio_max: u32,
+    max_payload_bytes: usize,
+    max_inflation_ratio: u32,
     /// Bytes of the compressed messages, with their headers, before and after inflation.
     compressed_bytes: u64,
     inflated_bytes: u64,
@@ -61,7 +61,7 @@ pub enum MessageError {
     /// The compressed messages of the stream inflate to too many times their size.
     #[error(
         "message {message_index}: the compressed messages so far have {compressed_bytes} bytes and inflate to \
-         {inflated_bytes}, more than {inflation_ratio_max} times as many; send them without compression, or with \
+         {inflated_bytes}, more than {max_inflation_ratio} times as many; send them without compression, or with \
          fewer points per message"
     )]
     InflationRatio {
@@ -72,7 +72,7 @@ pub enum MessageError {
         /// Bytes that they inflated to so far.
         inflated_bytes: u64,
         /// The limit.
-        inflation_ratio_max: u32,
+        max_inflation_ratio: u32,
     },
 }
 
@@ -89,13 +89,13 @@ impl MessageError {
 }
 
 impl Messages {
-    /// A reader of messages of at most `payload_bytes_max`, compressed or not, without a limit on the ratio.
-    pub fn new(encoding: Encoding, payload_bytes_max: usize) -> Self {
+    /// A reader of messages of at most `max_payload_bytes`, compressed or not, without a limit on the ratio.
+    pub fn new(encoding: Encoding, max_payload_bytes: usize) -> Self {
         Self {
-            deframer: Deframer::new(payload_bytes_max),
+            deframer: Deframer::new(max_payload_bytes),
             encoding,
-            payload_bytes_max,
-            inflation_ratio_max: u32::MAX,
+            max_payload_bytes,
+            max_inflation_ratio: u32::MAX,
             compressed_bytes: 0,
             inflated_bytes: 0,
             inflater: Inflater::default(),
@@ -103,10 +103,10 @@ impl Messages {
     }
 
     /// Refuses a stream as soon as its compressed messages have inflated to more than 1 MiB and to more than
-    /// `inflation_ratio_max` times their size. Deflate does not reach 1033.
+    /// `max_inflation_ratio` times their size. Deflate does not reach 1033.
     #[must_use]
-    pub fn with_inflation_ratio_max(self, inflation_ratio_max: u32) -> Self {
-        Self { inflation_ratio_max, ..self }
+    pub fn with_max_inflation_ratio(self, max_inflation_ratio: u32) -> Self {
+        Self { max_inflation_ratio, ..self }
     }
 
     /// Bytes of memory that it holds between two chunks: an incomplete message, and the state of an inflater.
@@ -132,7 +132,7 @@ impl Messages {
         first: &mut [i32],
         second: &mut [i32],
     ) -> usize {
-        if !self.deframer.is_between_messages() || self.payload_bytes_max < POINT_BYTES_MAX {
+        if !self.deframer.is_between_messages() || self.max_payload_bytes < POINT_BYTES_MAX {
             return 0;
         }
         let (points, bytes) = decode_run(chunk, first, second);
@@ -177,7 +177,7 @@ impl Messages {
         if self.inflater.is_idle() {
             self.compressed_bytes += HEADER_BYTES + frame.payload.len() as u64;
         }
-        let outcome = self.inflater.step(frame.payload, self.payload_bytes_max);
+        let outcome = self.inflater.step(frame.payload, self.max_payload_bytes);
         let outcome = outcome.map_err(|kind| MessageError::Gzip { message_index, kind });
         let outcome = outcome.and_then(|step| {
             self.inflated_bytes += step.inflated_bytes as u64;
@@ -190,8 +190,8 @@ impl Messages {
     }
 
     fn check_ratio(&self, message_index: u64) -> Result<(), MessageError> {
-        let Self { compressed_bytes, inflated_bytes, inflation_ratio_max, .. } = *self;
-        let allowed = compressed_bytes.saturating_mul(inflation_ratio_max.into());
+        let Self { compressed_bytes, inflated_bytes, max_inflation_ratio, .. } = *self;
+        let allowed = compressed_bytes.saturating_mul(max_inflation_ratio.into());
         if inflated_bytes <= allowed.max(INFLATED_BYTES_FREE) {
             return Ok(());
         }
@@ -199,7 +199,7 @@ impl Messages {
             message_index,
             compressed_bytes,
             inflated_bytes,
-            inflation_ratio_max,
+            max_inflation_ratio,
         })
     }
 
@@ -295,7 +295,7 @@ mod tests {
         let zeros = gzip_frame(&[0; 65_536]);
         let read = |ratio_max: u32, frames: &[u8]| {
             let mut messages =
-                Messages::new(Encoding::Gzip, 65_536).with_inflation_ratio_max(ratio_max);
+                Messages::new(Encoding::Gzip, 65_536).with_max_inflation_ratio(ratio_max);
             let (mut chunk, mut count) = (frames, 0);
             loop {
                 match messages.next(&mut chunk) {

@@ -8,7 +8,7 @@ mod columns;
 mod frame;
 mod gzip;
 mod message;
-mod piece;
+mod message_view;
 mod point;
 mod row;
 mod run;
@@ -17,11 +17,12 @@ mod varints;
 pub use columns::{
     COLUMN_BLOCK, ColumnBlock, ColumnError, ColumnLength, ColumnReader, PackedColumns,
 };
+pub(crate) use frame::HEADER_BYTES;
 pub use frame::{Deframer, Frame, FrameError, FrameErrorKind};
 #[cfg(test)]
 pub(crate) use gzip::empty_dynamic_blocks;
 pub use gzip::{GzipError, InflateStep};
 pub use message::{Encoding, MessageError, Messages};
-pub use piece::{Piece, PieceFields};
+pub use message_view::{MessageFields, MessageView};
 pub use point::{DecodeError, DecodeErrorKind, decode_point};
 pub use row::{PackedRows, Row, Rows};

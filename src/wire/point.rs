@@ -8,7 +8,7 @@
 /// The fields 1 and 2 of a message; an absent one is 0.
 ///
 /// ```
-/// use waywiser::wire::decode_point;
+/// use waywiser::internals::wire::decode_point;
 ///
 /// assert_eq!(decode_point(&[0x08, 0x96, 0x01, 0x10, 0x02]), Ok((150, 2)));
 /// assert_eq!(decode_point(&[]), Ok((0, 0)));

@@ -1,7 +1,7 @@
 //! Points in rows: each a message of its own with all that is known of it, read in place.
 //!
 //! [`PackedRows`] are the rows of a message as every encoder writes them, behind one another; [`Row`] is one of
-//! them. What is encoded in another way is left to prost (see `piece.rs`). Knows nothing of what the numbers
+//! them. What is encoded in another way is left to prost (see `message_view.rs`). Knows nothing of what the numbers
 //! mean.
 
 /// The key of the field that the rows are in, as a canonical message has it.
@@ -28,7 +28,7 @@ impl Row {
     /// Reads a message; `None` if it is for prost to read.
     ///
     /// ```
-    /// use waywiser::wire::Row;
+    /// use waywiser::internals::wire::Row;
     ///
     /// let message = [0x09, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f, 0x22, 2, 0x08, 7, 0x30, 1];
     /// let row = Row::parse(&message).unwrap();

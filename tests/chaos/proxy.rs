@@ -42,7 +42,7 @@ impl Plan {
         if rng.one_in(3) {
             return None;
         }
-        let cut = match rng.between(0, 4) {
+        let cut = match rng.distance(0, 4) {
             0 => Cut::Fin,
             1 => Cut::FinToServer(rng.millis(10, 300)),
             2 => Cut::Stall(rng.millis(10, 300)),

@@ -23,7 +23,7 @@ impl Rng {
     }
 
     /// Returns a number from `low` to `high`, both included.
-    pub fn between(&mut self, low: u64, high: u64) -> u64 {
+    pub fn distance(&mut self, low: u64, high: u64) -> u64 {
         low + self.next_u64() % (high - low + 1)
     }
 
@@ -40,10 +40,10 @@ impl Rng {
 
     /// Returns `true` with probability `1 / count`.
     pub fn one_in(&mut self, count: u64) -> bool {
-        self.between(1, count) == 1
+        self.distance(1, count) == 1
     }
 
     pub fn millis(&mut self, low: u64, high: u64) -> Duration {
-        Duration::from_micros(self.between(low * 1000, high * 1000))
+        Duration::from_micros(self.distance(low * 1000, high * 1000))
     }
 }

@@ -38,7 +38,7 @@ pub async fn run(seed: u64, folder: &Path, can_mount: bool) -> Result<Counts, St
         format!("{}ms", rng.magnitude(1, 60)),
         "--checkpoint-points".to_owned(),
         rng.magnitude(1, 5_000).to_string(),
-        "--drain-time".to_owned(),
+        "--drain-timeout".to_owned(),
         format!("{}ms", rng.magnitude(100, 600)),
     ];
     events.record(format_args!("{options:?}, small disk: {}", disk.is_some()));
@@ -52,7 +52,7 @@ pub async fn run(seed: u64, folder: &Path, can_mount: bool) -> Result<Counts, St
     };
     round.start_clients(&mut rng);
     let outcome = async {
-        for _ in 0..rng.between(3, 8) {
+        for _ in 0..rng.distance(3, 8) {
             round.inject_fault(&mut rng, &mut server, disk.as_ref()).await?;
         }
         round.stop_faults().await?;
@@ -89,7 +89,7 @@ struct Round {
 impl Round {
     /// Starts the writers and watchers of all recordings.
     fn start_clients(&mut self, rng: &mut Rng) {
-        for number in 0..rng.between(1, 4) {
+        for number in 0..rng.distance(1, 4) {
             let track_seed = rng.next_u64();
             let track = Track::random(&mut Rng::new(track_seed));
             let name = format!("paths/chaos-{number}");
@@ -154,7 +154,7 @@ impl Round {
             self.events.record("disk: free");
             return if is_killed { server.spawn().await } else { Ok(()) };
         }
-        match rng.between(0, 5) {
+        match rng.distance(0, 5) {
             0 => {
                 self.events.count(|counts| counts.stops += 1);
                 server.pause();
@@ -220,7 +220,7 @@ impl Round {
                 checker.observe("WatchPath", &bound, &response.path.unwrap_or_default());
             }
             let after = get_path(&mut client, checker).await.map_err(failed)?;
-            // Opening the recording again may only extend its expiry.
+            // OpenRequest the recording again may only extend its expiry.
             let without_expiry = |path: Option<pb::Path>| {
                 format!("{:?}", path.map(|path| pb::Path { expire_time: None, ..path }))
             };

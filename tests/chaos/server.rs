@@ -51,7 +51,7 @@ impl Server {
     pub async fn spawn(&mut self) -> Result<(), String> {
         let log = OpenOptions::new().create(true).append(true).open(&self.log).unwrap();
         let address = self.address.to_string();
-        let serve = waywiser(["serve", "--log", "info", "--listen", &address, "--data"]);
+        let serve = waywiser(["serve", "--log-filter", "info", "--listen", &address, "--data-dir"]);
         let mut process = Command::from(serve)
             .arg(&self.data)
             .args(&self.options)

@@ -2,7 +2,7 @@
 
 use prost_types::{Duration, Timestamp};
 use waywiser::measure::{
-    Elevation, Fix, Measurement, Metric, Options, PathSummary, Point, RejectionReason, Space,
+    Elevation, Fix, Metric, Options, PathAccumulator, PathSummary, Point, RejectionReason, Space,
 };
 use waywiser::proto::waywiser_v1 as pb;
 
@@ -27,14 +27,14 @@ pub struct Track {
     samples: Vec<Sample>,
     options: Options,
     has_extras: bool,
-    /// The measurement of every `STRIDE`th prefix.
-    prefixes: Vec<Measurement>,
+    /// The accumulator of every `STRIDE`th prefix.
+    prefixes: Vec<PathAccumulator>,
 }
 
 impl Track {
     /// Returns a walk in the plane, on the sphere, or on the ellipsoid with all attributes and all rules.
     pub fn random(rng: &mut Rng) -> Self {
-        let (options, has_extras) = match rng.between(0, 2) {
+        let (options, has_extras) = match rng.distance(0, 2) {
             0 => (Options::new(Metric::Planar), false),
             1 => (Options::new(Metric::Haversine), true),
             _ => {
@@ -64,24 +64,24 @@ impl Track {
         let mut samples = Vec::with_capacity(len);
         for _ in 0..len {
             let step = if rng.one_in(60) { 200_000 } else { 400 };
-            let mut step_by = || rng.between(0, 2 * step) as i64 - step as i64;
+            let mut step_by = || rng.distance(0, 2 * step) as i64 - step as i64;
             (at.x, at.y) = (at.x + step_by(), at.y + step_by());
-            at.z += rng.between(0, 2000) as i64 - 1000;
-            at.time_ms += match rng.between(0, 40) {
+            at.z += rng.distance(0, 2000) as i64 - 1000;
+            at.time_ms += match rng.distance(0, 40) {
                 0 => -3_000,
                 1 => 0,
                 2 => 45_000,
                 _ => 1_000,
             };
-            at.accuracy_mm = rng.between(1_000, 22_000) as u32;
+            at.accuracy_mm = rng.distance(1_000, 22_000) as u32;
             at.starts_segment = has_extras && rng.one_in(150);
             samples.push(at);
         }
         let mut track = Self { samples, options, has_extras, prefixes: Vec::new() };
-        let mut measurement = Measurement::new(options);
+        let mut accumulator = PathAccumulator::new(options);
         for from in (0..=len).step_by(STRIDE) {
-            track.prefixes.push(measurement.clone());
-            track.fold(&mut measurement, from, len.min(from + STRIDE));
+            track.prefixes.push(accumulator.clone());
+            track.fold(&mut accumulator, from, len.min(from + STRIDE));
         }
         track
     }
@@ -90,10 +90,10 @@ impl Track {
         self.samples.len()
     }
 
-    fn fold(&self, measurement: &mut Measurement, from: usize, to: usize) {
+    fn fold(&self, accumulator: &mut PathAccumulator, from: usize, to: usize) {
         let fixes: Vec<Fix> =
             self.samples[from..to].iter().map(|sample| self.fix(sample)).collect();
-        measurement.extend(&fixes).unwrap();
+        accumulator.extend(&fixes).unwrap();
     }
 
     fn fix(&self, sample: &Sample) -> Fix {
@@ -196,11 +196,11 @@ impl Track {
     /// Returns the expected summary of the first `len` points, as a message.
     pub fn summary(&self, len: usize) -> pb::PathSummary {
         let index = len / STRIDE;
-        let mut measurement = self.prefixes[index].clone();
-        self.fold(&mut measurement, index * STRIDE, len);
+        let mut accumulator = self.prefixes[index].clone();
+        self.fold(&mut accumulator, index * STRIDE, len);
         pb::PathSummary {
             options: Some(self.options_message()),
-            ..summary_message(&measurement.summary())
+            ..summary_message(&accumulator.summary())
         }
     }
 }

@@ -221,7 +221,7 @@ impl Sender {
         let mut next = start;
         // Sometimes the stream is closed before the last point, which does not finish the path.
         let closes_at = match !self.faults_stopped() && self.rng.one_in(5) {
-            true => self.rng.between(start as u64, len as u64) as usize,
+            true => self.rng.distance(start as u64, len as u64) as usize,
             false => len,
         };
         let message_points_max = if self.rng.one_in(2) { 40 } else { 400 };
@@ -230,12 +230,12 @@ impl Sender {
             let mut from = next;
             if is_first && self.rng.one_in(3) {
                 // Only the first message may send durable points again.
-                from -= self.rng.between(0, next.min(600) as u64) as usize;
+                from -= self.rng.distance(0, next.min(600) as u64) as usize;
             }
             if !self.faults_stopped() && self.rng.one_in(80) && next + 2 < len {
                 from = match !is_first && next > 0 && self.rng.one_in(2) {
-                    true => next - self.rng.between(1, next.min(3) as u64) as usize,
-                    false => next + self.rng.between(1, 2) as usize,
+                    true => next - self.rng.distance(1, next.min(3) as u64) as usize,
+                    false => next + self.rng.distance(1, 2) as usize,
                 };
                 self.is_wrong.store(true, Ordering::Relaxed);
             }

@@ -59,7 +59,7 @@ fn begin(server: &Server, frame: &[u8], headers: &'static [(&str, &str)]) -> Joi
 }
 
 async fn run(report: &mut Report, frame: Vec<u8>, headers: &'static [(&str, &str)]) {
-    let mut server = Server::start(&[("--drain-time", "2s")]);
+    let mut server = Server::start(&[("--drain-timeout", "2s")]);
     let idle_p99 = Healthy::idle_p99(&server, report).await;
     let before = server.usage();
 
@@ -86,7 +86,7 @@ async fn run(report: &mut Report, frame: Vec<u8>, headers: &'static [(&str, &str
 
     // A new server, if the work of the first attack still runs.
     if remaining.is_none() {
-        server = Server::start(&[("--drain-time", "2s")]);
+        server = Server::start(&[("--drain-timeout", "2s")]);
     }
     let before = server.usage().cpu;
     let mut attackers = begin(&server, &frame, headers);

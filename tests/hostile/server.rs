@@ -69,7 +69,7 @@ impl Server {
             command.args([name, value]);
         }
         match &data {
-            Some(data) => command.arg("--data").arg(data),
+            Some(data) => command.arg("--data-dir").arg(data),
             None => command.arg("--ephemeral"),
         };
         let mut serve = Serve::spawn(command.stderr(Stdio::piped())).unwrap();

@@ -57,7 +57,8 @@ fn unread_replies_do_not_exhaust_the_memory() {
         // The short run has a third of the size.
         let (connections, limit, memory) =
             if is_long() { (20, PROCESS_MEMORY, "512MiB") } else { (7, 320 << 20, "64MiB") };
-        let mut server = Server::start(&[("--stream-idle-time", "2s"), ("--max-memory", memory)]);
+        let mut server =
+            Server::start(&[("--stream-idle-timeout", "2s"), ("--max-memory", memory)]);
         let recorded = record(&server).await;
         report.figure("recordings", recorded);
         assert!(recorded > 900, "{recorded}");

@@ -67,7 +67,7 @@ async fn hold(
 
 async fn run(report: &mut Report, flood: Flood) {
     let memory = format!("{}MiB", MAX_MEMORY_BYTES >> 20);
-    let mut server = Server::start(&[("--stream-idle-time", "3s"), ("--max-memory", &memory)]);
+    let mut server = Server::start(&[("--stream-idle-timeout", "3s"), ("--max-memory", &memory)]);
     server.limit_memory(PROCESS_MEMORY);
     server.ordinary_call(None).await.unwrap();
     let idle = server.usage();

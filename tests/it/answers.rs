@@ -3,8 +3,9 @@
 use tokio_stream::iter;
 use tonic::Code;
 use waywiser::client::Client;
+use waywiser::internals::Polyline;
 use waywiser::proto::{my_package as planar, routeguide};
-use waywiser::{Metric, Path, Point};
+use waywiser::{Metric, Point};
 
 use crate::support::{
     DISPLACEMENT, PATH_LENGTH, RECORD_ROUTE, Raw, Server, frame, frames, gzip_frame,
@@ -63,7 +64,7 @@ async fn a_route_has_its_haversine_length_rounded_once() {
     let position = |second| 464_000_000 + (0.9 * e7_per_m * f64::from(second)).round() as i32;
     let walk: Vec<_> =
         (0..=3600).map(|second| Point::from_e7(position(second), 0).unwrap()).collect();
-    let mut path = Path::new(Metric::Haversine);
+    let mut path = Polyline::new(Metric::Haversine);
     path.extend(&walk).unwrap();
     let client = Client::connect(&server.address.to_string()).await.unwrap();
     let route = client.record_route(iter(walk)).await.unwrap();
@@ -131,7 +132,7 @@ async fn gzip_is_read_and_other_encodings_are_refused_with_those_that_are_read()
 
 #[tokio::test]
 async fn a_stream_that_inflates_to_many_times_its_size_is_refused() {
-    let server = Server::with(|config| config.inflation_ratio_max = 100).await;
+    let server = Server::with(|config| config.max_inflation_ratio = 100).await;
     let mut raw = Raw::connect(server.address).await;
     // A field that is not known, of 60 000 zeros: the point is (0, 0).
     let message = gzip_frame(&[&[0x1a, 0xe0, 0xd4, 0x03][..], &[0; 60_000]].concat());
@@ -147,7 +148,7 @@ async fn a_stream_that_inflates_to_many_times_its_size_is_refused() {
     );
     assert!(answer.message.ends_with("or with fewer points per message"), "{}", answer.message);
 
-    let server = Server::with(|config| config.inflation_ratio_max = 1033).await;
+    let server = Server::with(|config| config.max_inflation_ratio = 1033).await;
     let mut raw = Raw::connect(server.address).await;
     let mut call = raw.call_with(PATH_LENGTH, &[("grpc-encoding", "gzip")]);
     call.send(message.repeat(30));

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use waywiser::checkpoint::{CheckpointStore as _, MemoryStore};
 use waywiser::proto::routeguide;
+use waywiser::recording::CheckpointStore as _;
+use waywiser::store::MemoryStore;
 
 use crate::support::{Server, frame};
 
@@ -125,8 +126,8 @@ async fn two_loads_on_one_server_are_told_as_a_ratio() {
     let directory = tempfile::tempdir().unwrap();
     #[rustfmt::skip]
     let report = json(&[
-        "bench", "--json", "--method", "record-path", "--data", directory.path().to_str().unwrap(), "--named",
-        "--against", "named=false,model=planar", "--against", "layout=rows", "--points", "2000", "--repeats", "3",
+        "bench", "--json", "--method", "record-path", "--data-dir", directory.path().to_str().unwrap(), "--named",
+        "--vary", "named=false,model=planar", "--vary", "layout=rows", "--points", "2000", "--repeats", "3",
     ]).await;
     let calls = [0, 1].map(|side| report["servers"][side]["call"].as_str().unwrap());
     let expected = [
@@ -196,7 +197,8 @@ async fn a_wrong_reply_ends_the_run() {
 #[tokio::test]
 async fn a_refusal_is_told_even_while_points_are_sent() {
     let server =
-        Server::with(|config| config.stream_idle_time = std::time::Duration::from_millis(1)).await;
+        Server::with(|config| config.stream_idle_timeout = std::time::Duration::from_millis(1))
+            .await;
     let url = format!("http://{}", server.address);
     // Live streams fall silent between two points; this server bears no silence.
     #[rustfmt::skip]
@@ -312,9 +314,9 @@ async fn what_does_not_fit_together_is_refused() {
     }
     for arguments in [
         ["--ceiling", "--server=http://127.0.0.1:1"],
-        ["--data=.", "--server=http://127.0.0.1:1"],
-        ["--against=named", "--live=7"],
-        ["--against=streams=7", "--json"],
+        ["--data-dir=.", "--server=http://127.0.0.1:1"],
+        ["--vary=named", "--live=7"],
+        ["--vary=streams=7", "--json"],
         ["--live=7", "--interval=0s"],
         ["--server=https://127.0.0.1:1", "--json"],
     ] {

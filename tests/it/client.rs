@@ -13,7 +13,8 @@ use tokio::task::JoinHandle;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic_types::StatusExt as _;
 use waywiser::client::{Client, ClientError};
-use waywiser::{Metric, Path, Point, Space};
+use waywiser::internals::Polyline;
+use waywiser::{Metric, Point, Space};
 
 use crate::support::{Server, frames, logged};
 
@@ -78,7 +79,7 @@ async fn settle() {
 async fn a_route_is_answered_as_it_is_measured_here() {
     let server = Server::start().await;
     let points = geographic(50_000);
-    let mut path = Path::new(Metric::Haversine);
+    let mut path = Polyline::new(Metric::Haversine);
     path.extend(&points).unwrap();
     let route = client(server.address).await.record_route(stream::iter(points)).await.unwrap();
     assert_eq!(route.point_count, 50_000);
@@ -91,7 +92,7 @@ async fn a_path_is_answered_as_it_is_measured_here() {
     let client = client(server.address).await;
     let points: Vec<_> =
         (0..50_000).map(|i| planar(f64::from(i % 977 - 400), f64::from(i % 13))).collect();
-    let mut path = Path::new(Metric::Planar);
+    let mut path = Polyline::new(Metric::Planar);
     path.extend(&points).unwrap();
     let reply = client.path_length(stream::iter(points)).await.unwrap();
     let summary = path.summary();

@@ -14,8 +14,8 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tonic::Code;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
-use waywiser::checkpoint::MemoryStore;
 use waywiser::proto::waywiser_v1 as pb;
+use waywiser::store::MemoryStore;
 
 use crate::support::{PATH_LENGTH, Raw, Server, frame, frames, logged};
 
@@ -43,7 +43,7 @@ fn request(path: &str) -> Request<()> {
 #[tokio::test]
 async fn a_connection_without_streams_is_closed_after_its_time() {
     let server =
-        Server::with(|config| config.connection_idle_time = Duration::from_millis(50)).await;
+        Server::with(|config| config.connection_idle_timeout = Duration::from_millis(50)).await;
     let (send, connection, _) = connect(server.address, 1 << 16).await;
     // It ends by GOAWAY with NO_ERROR, which a client takes for an ordinary end.
     connection.await.unwrap().unwrap();
@@ -61,8 +61,8 @@ async fn a_connection_without_streams_is_closed_after_its_time() {
 #[tokio::test]
 async fn at_the_limit_the_longest_idle_connection_makes_room() {
     let server = Server::with(|config| {
-        config.connections_max = 3;
-        config.connections_per_peer_max = 3;
+        config.max_connections = 3;
+        config.max_connections_per_peer = 3;
     })
     .await;
     let mut busy = Raw::connect(server.address).await;
@@ -115,7 +115,8 @@ fn frame_kinds(mut bytes: &[u8]) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_reply_that_is_not_read_is_ended_and_logged() {
-    let server = Server::with(|config| config.stream_idle_time = Duration::from_millis(50)).await;
+    let server =
+        Server::with(|config| config.stream_idle_timeout = Duration::from_millis(50)).await;
     for window in [0, 1] {
         let (send, _connection, peer) = connect(server.address, window).await;
         let mut send = send.ready().await.unwrap();
@@ -169,7 +170,7 @@ async fn a_connection_that_holds_most_gets_no_new_streams_and_is_ended_in_the_en
     };
     let server = Server::with(|config| {
         windows(config);
-        config.memory_bytes_max = Some(3_800_000);
+        config.max_memory_bytes = Some(3_800_000);
     })
     .await;
     let (mut send, connection, _) = connect(server.address, 0).await;
@@ -195,7 +196,7 @@ async fn a_connection_that_holds_most_gets_no_new_streams_and_is_ended_in_the_en
 
     let server = Server::with(|config| {
         windows(config);
-        config.memory_bytes_max = Some(3_000_000);
+        config.max_memory_bytes = Some(3_000_000);
     })
     .await;
     let (mut send, connection, _) = connect(server.address, 0).await;
@@ -246,7 +247,7 @@ async fn a_connection_that_resets_more_than_half_of_its_streams_is_closed() {
 #[tokio::test]
 async fn resets_count_also_while_the_server_reads_the_request() {
     // Without the limit on resets before a stream starts, which would close the connection first.
-    let server = Server::with(|config| config.pending_resets_max = 1_000_000).await;
+    let server = Server::with(|config| config.max_pending_resets = 1_000_000).await;
     let (send, connection, _) = connect(server.address, 1 << 16).await;
     let reset = async || {
         let mut send = send.clone().ready().await?;
@@ -264,7 +265,7 @@ async fn resets_count_also_while_the_server_reads_the_request() {
 
 #[tokio::test]
 async fn resets_before_the_server_gets_to_a_stream_are_limited() {
-    let server = Server::with(|config| config.pending_resets_max = 8).await;
+    let server = Server::with(|config| config.max_pending_resets = 8).await;
     let mut raw = TcpStream::connect(server.address).await.unwrap();
     let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
     for stream in (1..2001_u32).step_by(2) {
@@ -279,7 +280,7 @@ async fn resets_before_the_server_gets_to_a_stream_are_limited() {
 
 #[tokio::test]
 async fn streams_that_the_client_breaks_are_limited() {
-    let server = Server::with(|config| config.error_resets_max = 8).await;
+    let server = Server::with(|config| config.max_error_resets = 8).await;
     let mut raw = TcpStream::connect(server.address).await.unwrap();
     let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
     for stream in (1..401_u32).step_by(2) {
@@ -329,7 +330,7 @@ async fn goaway(raw: &mut TcpStream, bytes: &[u8]) -> Option<u32> {
 async fn a_drain_closes_idle_connections_and_watches_at_once() {
     // With this drain time the test would not end if the drain waited for any of them.
     let mut server =
-        Server::with(|config| config.drain_time = Duration::from_secs(24 * 60 * 60)).await;
+        Server::with(|config| config.drain_timeout = Duration::from_secs(24 * 60 * 60)).await;
     let (idle, idle_connection, _) = connect(server.address, 1 << 16).await;
     // One that answers no ping.
     let mut silent = TcpStream::connect(server.address).await.unwrap();
@@ -349,7 +350,7 @@ async fn a_drain_closes_idle_connections_and_watches_at_once() {
 
 #[tokio::test]
 async fn metadata_past_the_limit_get_a_status() {
-    let server = Server::with(|config| config.header_bytes_max = 2048).await;
+    let server = Server::with(|config| config.max_header_bytes = 2048).await;
     let mut raw = Raw::connect(server.address).await;
     let long = "x".repeat(3000);
     let answer = raw.call_with(PATH_LENGTH, &[("x-long", &long)]).answer().await.unwrap();
@@ -381,7 +382,7 @@ async fn reflection_refuses_a_long_message_and_repeats_none() {
 #[tokio::test]
 async fn health_answers_for_unknown_services_as_specified_and_its_watches_last() {
     let mut server = Server::with_store(Arc::new(MemoryStore::default()), |config| {
-        config.stream_idle_time = Duration::from_millis(50);
+        config.stream_idle_timeout = Duration::from_millis(50);
     })
     .await;
     let mut health = HealthClient::new(server.channel().await);
@@ -411,7 +412,8 @@ async fn health_answers_for_unknown_services_as_specified_and_its_watches_last()
 
 #[tokio::test]
 async fn a_client_that_does_not_read_its_socket_is_closed() {
-    let server = Server::with(|config| config.stream_idle_time = Duration::from_millis(100)).await;
+    let server =
+        Server::with(|config| config.stream_idle_timeout = Duration::from_millis(100)).await;
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(2048).unwrap();
     let mut raw = socket.connect(server.address).await.unwrap();
@@ -465,7 +467,7 @@ fn literal_headers(stream: u32, path: &str) -> Vec<u8> {
 #[tokio::test]
 async fn input_that_was_read_is_not_charged_to_idle_connections() {
     // Less than the clients send together.
-    let server = Server::with(|config| config.memory_bytes_max = Some(2 << 20)).await;
+    let server = Server::with(|config| config.max_memory_bytes = Some(2 << 20)).await;
     let points = frames(&[(1, 1); 10_000]);
     let mut clients = Vec::new();
     for _ in 0..20 {
@@ -486,8 +488,8 @@ async fn input_that_was_read_is_not_charged_to_idle_connections() {
 #[tokio::test]
 async fn connections_that_only_watch_make_room_when_none_is_idle() {
     let server = Server::with(|config| {
-        config.connections_max = 2;
-        config.connections_per_peer_max = 2;
+        config.max_connections = 2;
+        config.max_connections_per_peer = 2;
     })
     .await;
     let mut health = HealthClient::new(server.channel().await);
@@ -507,7 +509,7 @@ async fn connections_that_only_watch_make_room_when_none_is_idle() {
 
 #[tokio::test]
 async fn streams_that_open_at_the_same_time_share_the_limit_on_new_recordings() {
-    let server = Server::with(|config| config.creations_per_minute = 1).await;
+    let server = Server::with(|config| config.max_new_recordings_per_minute = 1).await;
     let paths = server.paths().await;
     let record = |index: usize| {
         let mut paths = paths.clone();

@@ -10,17 +10,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use futures::future::join_all;
-use waywiser::checkpoint::{
-    Checkpoint, CheckpointStore, EmbeddedStore, Guard, Opening, PathName, StoreError,
-};
 use waywiser::measure::{Fix, Metric, Options, Point};
+use waywiser::recording::{
+    Checkpoint, CheckpointStore, CommitPrecondition, OpenRequest, RecordingName, StoreError,
+};
+use waywiser::store::RedbStore;
 
 const FILE: &str = "recordings.redb";
 const ROUNDS: u64 = 25;
 const RECORDINGS: u64 = 600;
 const PAGE: usize = 4096;
 
-fn name(index: u64) -> PathName {
+fn name(index: u64) -> RecordingName {
     // Names of many lengths, so that branch pages hold long keys, too.
     let filler = "x".repeat((index * 7 % 90) as usize);
     format!("paths/walk-{:03}-{filler}", index * 389 % RECORDINGS).parse().unwrap()
@@ -30,23 +31,26 @@ fn grown(from: &Checkpoint, points: u64) -> Checkpoint {
     let mut next = from.clone();
     let start = from.committed_points();
     let fixes = (start..start + points).map(|i| Fix::new(Point::planar(i as f64, 0.3).unwrap()));
-    next.measurement.extend(&fixes.collect::<Vec<_>>()).unwrap();
+    next.accumulator.extend(&fixes.collect::<Vec<_>>()).unwrap();
     next
 }
 
-type Stored = BTreeMap<PathName, Checkpoint>;
+type Stored = BTreeMap<RecordingName, Checkpoint>;
 
-/// Begins or continues the recordings of a range, and commits some points to each.
-async fn record(store: &EmbeddedStore, stored: &mut Stored, range: std::ops::Range<u64>) {
+/// Opens the recordings of a range and commits some points to each.
+async fn record(store: &RedbStore, stored: &mut Stored, range: std::ops::Range<u64>) {
     let options = Some(Options::new(Metric::Planar));
-    let opening = Opening { options, now_unix_ms: 1, expire_unix_ms: i64::MAX };
+    let opening = OpenRequest { options, now_unix_ms: 1, expire_unix_ms: i64::MAX };
     let steps = range.map(|index| {
         let opening = opening.clone();
         async move {
             let opened = store.open(name(index), opening).await.unwrap();
-            let guard = Guard { epoch: opened.epoch, committed_points: opened.committed_points() };
+            let precondition = CommitPrecondition {
+                epoch: opened.epoch,
+                committed_points: opened.committed_points(),
+            };
             let next = grown(&opened, 1 + index % 5);
-            store.commit(name(index), guard, next.clone()).await.unwrap();
+            store.commit(name(index), precondition, next.clone()).await.unwrap();
             (name(index), next)
         }
     });
@@ -72,11 +76,11 @@ impl Image {
     async fn new(is_closed: bool) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut stored = Stored::new();
-        let store = EmbeddedStore::at(directory.path()).unwrap();
+        let store = RedbStore::open(directory.path()).unwrap();
         record(&store, &mut stored, 0..RECORDINGS / 2).await;
         drop(store);
         let older = fs::read(directory.path().join(FILE)).unwrap();
-        let store = EmbeddedStore::at(directory.path()).unwrap();
+        let store = RedbStore::open(directory.path()).unwrap();
         for first in 0..5 {
             record(&store, &mut stored, first * 20..RECORDINGS).await;
         }
@@ -171,9 +175,9 @@ struct Outcome {
 }
 
 /// Compares a store with what was stored. Returns how many recordings it reports as damaged or unavailable.
-async fn compare(store: &EmbeddedStore, stored: &Stored) -> Result<u64, String> {
+async fn compare(store: &RedbStore, stored: &Stored) -> Result<u64, String> {
     let mut damaged = 0;
-    let mut check = |name: &PathName, answer: Result<Checkpoint, StoreError>| match answer {
+    let mut check = |name: &RecordingName, answer: Result<Checkpoint, StoreError>| match answer {
         Ok(found) if Some(&found) == stored.get(name) => Ok(()),
         Ok(_) if !stored.contains_key(name) => Err(format!("{name} was deleted and is back")),
         Ok(_) => Err(format!("{name} has another state")),
@@ -219,7 +223,7 @@ async fn round(image: &Image, seed: u64, outcome: &mut Outcome) {
         fs::write(directory.path().join(name), bytes).unwrap();
     }
     fs::write(directory.path().join(FILE), bytes).unwrap();
-    let opened = catch_unwind(AssertUnwindSafe(|| EmbeddedStore::at(directory.path())));
+    let opened = catch_unwind(AssertUnwindSafe(|| RedbStore::open(directory.path())));
     let failure = match opened {
         Err(_) => Some("opening it panics".to_owned()),
         Ok(Err(error)) => {
@@ -246,7 +250,7 @@ async fn round(image: &Image, seed: u64, outcome: &mut Outcome) {
 
 #[tokio::test]
 #[allow(clippy::print_stdout, reason = "the summary of a long run")]
-async fn no_damage_makes_a_recording_go_missing() {
+async fn no_recording_goes_missing_in_a_damaged_file() {
     let variable = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
     let seeds = match variable("DAMAGE_SEED") {
         Some(seed) => seed..seed + 1,
@@ -259,7 +263,7 @@ async fn no_damage_makes_a_recording_go_missing() {
     }
     println!("{outcome:#?}");
     assert!(outcome.failures.is_empty(), "{:#?}", outcome.failures);
-    // The check at the start leaves nothing to be found later.
+    // The check at the start finds all damage.
     assert_eq!(outcome.partly, 0);
     assert!(outcome.refused + outcome.whole > 0);
 }

@@ -85,7 +85,8 @@ async fn a_timeout_that_is_none_is_refused() {
 
 #[tokio::test]
 async fn a_stream_that_goes_quiet_is_ended_also_inside_a_message() {
-    let server = Server::with(|config| config.stream_idle_time = Duration::from_millis(50)).await;
+    let server =
+        Server::with(|config| config.stream_idle_timeout = Duration::from_millis(50)).await;
     let mut raw = Raw::connect(server.address).await;
     let points = frames(&[(0, 0), (1, 1)]);
     for bytes in [points.slice(..0), points.slice(..), points.slice(..points.len() - 1)] {

@@ -43,7 +43,7 @@ async fn an_open_stream_may_finish_and_a_new_one_may_not_begin() {
 
 #[tokio::test]
 async fn a_stream_that_does_not_finish_is_told_unavailable() {
-    let mut server = Server::with(|config| config.drain_time = Duration::from_millis(300)).await;
+    let mut server = Server::with(|config| config.drain_timeout = Duration::from_millis(300)).await;
     let mut raw = Raw::connect(server.address).await;
     let mut call = raw.call(PATH_LENGTH);
     call.send(frames(&[(0, 0), (1, 1)]));
@@ -64,7 +64,7 @@ async fn a_stream_that_does_not_finish_is_told_unavailable() {
 
 #[tokio::test]
 async fn silent_and_stalled_clients_do_not_keep_the_server() {
-    let mut server = Server::with(|config| config.drain_time = Duration::from_millis(300)).await;
+    let mut server = Server::with(|config| config.drain_timeout = Duration::from_millis(300)).await;
     // One that never speaks, and one that speaks and then reads nothing and answers no ping.
     let mut silent = TcpStream::connect(server.address).await.unwrap();
     let stalled = TcpStream::connect(server.address).await.unwrap();

@@ -15,7 +15,7 @@ use crate::serve_process::Serve;
 /// Starts `waywiser serve` with its data in this directory.
 fn serve(data: &Path) -> Serve {
     let data = data.to_str().unwrap();
-    let mut serve = waywiser(&["serve", "--data", data, "--listen", "127.0.0.1:0"]);
+    let mut serve = waywiser(&["serve", "--data-dir", data, "--listen", "127.0.0.1:0"]);
     Serve::spawn(serve.stderr(Stdio::null())).unwrap()
 }
 

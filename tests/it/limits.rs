@@ -17,7 +17,7 @@ async fn closed(mut stream: TcpStream) {
 
 #[tokio::test]
 async fn a_connection_past_the_limit_is_closed_and_one_that_ends_makes_room() {
-    let server = Server::with(|config| config.connections_max = 1).await;
+    let server = Server::with(|config| config.max_connections = 1).await;
     let mut first = Raw::connect(server.address).await;
     let mut call = first.call(PATH_LENGTH);
     call.close();
@@ -42,7 +42,7 @@ async fn a_connection_past_the_limit_is_closed_and_one_that_ends_makes_room() {
 
 #[tokio::test]
 async fn a_connection_that_never_speaks_or_stops_in_its_preface_is_closed() {
-    let server = Server::with(|config| config.preface_time = Duration::from_millis(50)).await;
+    let server = Server::with(|config| config.handshake_timeout = Duration::from_millis(50)).await;
     for opening in ["", "PRI * HTTP/2.0\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
         let mut stream = TcpStream::connect(server.address).await.unwrap();
         stream.write_all(opening.as_bytes()).await.unwrap();
@@ -68,8 +68,8 @@ async fn other_protocols_are_turned_away() {
 #[tokio::test]
 async fn health_and_reflection_have_the_same_bounds() {
     let server = Server::with(|config| {
-        config.message_bytes_max = 100;
-        config.stream_idle_time = Duration::from_millis(50);
+        config.max_message_bytes = 100;
+        config.stream_idle_timeout = Duration::from_millis(50);
     })
     .await;
     let mut raw = Raw::connect(server.address).await;
@@ -86,7 +86,7 @@ async fn health_and_reflection_have_the_same_bounds() {
 
 #[tokio::test]
 async fn the_message_limit_is_the_one_configured() {
-    let server = Server::with(|config| config.message_bytes_max = 100).await;
+    let server = Server::with(|config| config.max_message_bytes = 100).await;
     let mut raw = Raw::connect(server.address).await;
     // Unknown fields are legal and skipped, however many there are.
     for (length, code) in [(100, Code::Ok), (101, Code::ResourceExhausted)] {
@@ -101,7 +101,7 @@ async fn the_message_limit_is_the_one_configured() {
 
 #[tokio::test]
 async fn a_header_list_past_the_limit_is_refused() {
-    let server = Server::with(|config| config.header_bytes_max = 2048).await;
+    let server = Server::with(|config| config.max_header_bytes = 2048).await;
     let mut raw = Raw::connect(server.address).await;
     let long = "x".repeat(4096);
     let mut call = raw.call_with(PATH_LENGTH, &[("x-long", &long)]);
@@ -111,7 +111,7 @@ async fn a_header_list_past_the_limit_is_refused() {
 
 #[tokio::test]
 async fn streams_past_the_limit_wait_their_turn() {
-    let server = Server::with(|config| config.streams_per_connection_max = 2).await;
+    let server = Server::with(|config| config.max_streams_per_connection = 2).await;
     let mut raw = Raw::connect(server.address).await;
     // The first answer comes after the server's settings. A client that opens many streams before
     // it has read them sees some refused, with REFUSED_STREAM, which is safe to try again.

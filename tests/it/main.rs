@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod answers;
+mod architecture;
 mod bench;
 mod client;
 mod closed_streams;
@@ -27,7 +28,7 @@ mod stale_writers;
 mod store;
 mod store_faults;
 mod support;
-mod tidy;
+
 mod times;
 mod watchdog;
 mod watchers;

@@ -177,7 +177,7 @@ async fn a_connection_that_is_lost_is_told_with_the_files_that_have_no_result() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_shuts_down_is_told() {
     let mut server =
-        Server::with(|config| config.drain_time = std::time::Duration::from_millis(100)).await;
+        Server::with(|config| config.drain_timeout = std::time::Duration::from_millis(100)).await;
     let url = format!("http://{}", server.address);
     let (run, complaints) = tokio::task::spawn_blocking(move || half_way(&url)).await.unwrap();
     server.stop();

@@ -6,7 +6,7 @@ use tokio::runtime::Runtime;
 use tokio_stream::iter;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
-use waywiser::measure::{Fix, Measurement, Metric, Options, Point};
+use waywiser::measure::{Fix, Metric, Options, PathAccumulator, Point};
 use waywiser::proto::waywiser_v1 as pb;
 
 use crate::support::Server;
@@ -41,13 +41,13 @@ type Trace = (u64, Option<f64>, Option<f64>, Option<(f64, f64, f64, f64)>);
 
 /// The trace of points with these numbers.
 fn expected(numbers: &[u64]) -> Trace {
-    let mut measurement = Measurement::new(Options::new(Metric::Planar));
+    let mut accumulator = PathAccumulator::new(Options::new(Metric::Planar));
     let fix = |&number: &u64| {
         let (x, y) = place(number);
         Fix::new(Point::planar(x, y).unwrap())
     };
-    measurement.extend(&numbers.iter().map(fix).collect::<Vec<_>>()).unwrap();
-    let summary = measurement.summary();
+    accumulator.extend(&numbers.iter().map(fix).collect::<Vec<_>>()).unwrap();
+    let summary = accumulator.summary();
     let places = || numbers.iter().map(|&number| place(number));
     let bounds = (!numbers.is_empty()).then(|| {
         let (x, y) = (places().map(|place| place.0), places().map(|place| place.1));

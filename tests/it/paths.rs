@@ -7,8 +7,8 @@ use prost::Message as _;
 use tokio_stream::iter;
 use tonic::Code;
 use tonic_types::StatusExt as _;
-use waywiser::checkpoint::MemoryStore;
 use waywiser::proto::waywiser_v1 as pb;
+use waywiser::store::MemoryStore;
 
 use crate::support::{Raw, Server, frame};
 

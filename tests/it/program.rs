@@ -94,7 +94,7 @@ fn a_server_that_is_stopped_logs_what_it_has_committed() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().to_str().unwrap();
     let mut serve =
-        waywiser(&["serve", "--data", data, "--listen", "127.0.0.1:0", "--log-format", "json"]);
+        waywiser(&["serve", "--data-dir", data, "--listen", "127.0.0.1:0", "--log-format", "json"]);
     let mut serve = serve.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut line = [0; 64];
     let read = serve.stdout.as_mut().unwrap().read(&mut line).unwrap();

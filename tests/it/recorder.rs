@@ -10,12 +10,13 @@ use futures::{StreamExt as _, stream};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
-use waywiser::checkpoint::{MemoryStore, PathName};
 use waywiser::client::{
     Client, PathPart, Patience, RecordError, RecordEvent, Recorded, Recorder, StoredPath,
 };
-use waywiser::measure::{Fix, Measurement, Metric, Options, PathSummary, Point};
+use waywiser::measure::{Fix, Metric, Options, PathAccumulator, PathSummary, Point};
 use waywiser::proto::waywiser_v1 as pb;
+use waywiser::recording::RecordingName;
+use waywiser::store::MemoryStore;
 
 use crate::proxy::{Fault, Proxy};
 use crate::support::{Server, reserved_address};
@@ -37,16 +38,16 @@ fn walk(count: usize) -> Vec<Fix> {
 }
 
 fn options() -> Options {
-    Options { max_speed: Some(30.0), min_step: Some(1.5), ..Options::new(Metric::Geodesic) }
+    Options::builder(Metric::Geodesic).max_speed(30.0).min_step(1.5).build().unwrap()
 }
 
 fn measured(fixes: &[Fix]) -> PathSummary {
-    let mut measurement = Measurement::new(options());
-    measurement.extend(fixes).unwrap();
-    measurement.summary()
+    let mut accumulator = PathAccumulator::new(options());
+    accumulator.extend(fixes).unwrap();
+    accumulator.summary()
 }
 
-fn name(id: &str) -> PathName {
+fn name(id: &str) -> RecordingName {
     format!("paths/{id}").parse().unwrap()
 }
 
@@ -146,7 +147,7 @@ async fn a_server_may_restart_on_its_store() {
     let listener = TcpListener::bind(address).await.unwrap();
     let mut first = Server::on(listener, store.clone(), |config| {
         config.checkpoint_points = 1_000;
-        config.drain_time = Duration::from_millis(100);
+        config.drain_timeout = Duration::from_millis(100);
     });
     let (sender, receiver) = mpsc::unbounded_channel();
     let (events, mut told) = mpsc::unbounded_channel();
@@ -208,14 +209,14 @@ async fn a_recording_that_is_resumed_with_other_options_names_them_and_not_the_s
         };
         let client = Client::connect_lazy(&format!("http://{}", server.address)).unwrap();
         let planar = Options::new(Metric::Planar);
-        for options in [Options { min_step: Some(3_000.0), ..planar }, options()] {
-            let source = match options.metric {
+        for options in [planar.to_builder().min_step(3_000.0).build().unwrap(), options()] {
+            let source = match options.metric() {
                 Metric::Planar => fixes(2_000).left_stream(),
                 _ => stream::iter(walk(2_000)).right_stream(),
             };
             let error = client.recorder(name(&id), options).record(source).await.unwrap_err();
             let RecordError::Refused { error, .. } = error else { panic!("{error}") };
-            let field = if options.metric == Metric::Planar { "min_step" } else { "model" };
+            let field = if options.metric() == Metric::Planar { "min_step" } else { "model" };
             let text =
                 format!("the options differ from those of the recording: options.{field}: it is");
             assert!(error.to_string().contains(&text), "{error}");
@@ -326,7 +327,7 @@ async fn other_options_than_those_of_the_first_stream_are_refused() {
     let fixes = walk(3_000);
     let client = Client::connect(&format!("http://{}", server.address)).await.unwrap();
     let other = || {
-        let other = Options { min_step: Some(2.5), ..options() };
+        let other = options().to_builder().min_step(2.5).build().unwrap();
         client.recorder(name("options"), other).record(stream::iter(fixes.clone()))
     };
     // Begun and not finished.
@@ -345,7 +346,7 @@ async fn other_options_than_those_of_the_first_stream_are_refused() {
     assert_same(&call.await.unwrap().unwrap(), &fixes);
     assert_eq!(other().await.unwrap_err().to_string(), error.to_string());
     // The source is not waited for.
-    let other = Options { min_step: None, ..options() };
+    let other = options().to_builder().min_step(None).build().unwrap();
     let endless = client.recorder(name("options"), other).record(stream::pending()).await;
     insta::assert_snapshot!(
         endless.unwrap_err(),

@@ -7,7 +7,7 @@ use crate::program::waywiser;
 /// Runs it where it cannot last, with this directory named by the environment.
 fn refused(arguments: &[&str], data: &str) -> (Option<i32>, String) {
     let mut serve = waywiser(&["serve"]);
-    let output = serve.args(arguments).env("WAYWISER_DATA", data).output().unwrap();
+    let output = serve.args(arguments).env("WAYWISER_DATA_DIR", data).output().unwrap();
     assert!(output.stdout.is_empty());
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }
@@ -16,11 +16,17 @@ fn refused(arguments: &[&str], data: &str) -> (Option<i32>, String) {
 fn an_option_out_of_bounds_is_named_as_it_was_typed() {
     for (arguments, message) in [
         (["--retention", "0s"], "--retention is 0 s, and must be more than 0 s, at most 100 years"),
-        (["--drain-time", "50ms"], "--drain-time is 50 ms, and must be at least 100 ms"),
-        (["--preface-time", "400d"], "--preface-time is 400 d, and must be more than 0 s"),
+        (["--drain-timeout", "50ms"], "--drain-timeout is 50 ms, and must be at least 100 ms"),
+        (
+            ["--handshake-timeout", "400d"],
+            "--handshake-timeout is 400 d, and must be more than 0 s",
+        ),
         (["--checkpoint-points", "0"], "--checkpoint-points is 0, and must be at least 1"),
-        (["--message-bytes-max", "0"], "--message-bytes-max is 0, and must be 64 bytes to 64 MiB"),
-        (["--log", "ffo=bar=baz"], "the log filter \"ffo=bar=baz\" (--log or RUST_LOG)"),
+        (["--max-message-bytes", "0"], "--max-message-bytes is 0, and must be 64 bytes to 64 MiB"),
+        (
+            ["--log-filter", "ffo=bar=baz"],
+            "the log filter \"ffo=bar=baz\" (--log-filter or RUST_LOG)",
+        ),
     ] {
         let (code, complaints) = refused(&arguments, "");
         assert_eq!(code, Some(2), "{arguments:?}: {complaints}");
@@ -38,7 +44,7 @@ fn a_server_that_cannot_listen_leaves_no_directory_behind() {
     for by_option in [true, false] {
         let data = folder.path().join("recordings");
         let data = data.to_str().unwrap();
-        let arguments = ["--listen", &address, "--data", data];
+        let arguments = ["--listen", &address, "--data-dir", data];
         let arguments = if by_option { &arguments[..] } else { &arguments[..2] };
         let (code, complaints) = refused(arguments, data);
         assert_eq!(code, Some(1));
@@ -55,7 +61,7 @@ fn a_flag_wins_over_the_environment() {
     let (code, complaints) = refused(&["--ephemeral", "--listen", &address], "x");
     assert_eq!(code, Some(1), "{complaints}");
     assert!(complaints.contains("cannot listen on"), "{complaints}");
-    let (code, complaints) = refused(&["--ephemeral", "--data", "x", "--listen", &address], "");
+    let (code, complaints) = refused(&["--ephemeral", "--data-dir", "x", "--listen", &address], "");
     assert_eq!(code, Some(2));
     assert!(complaints.contains("cannot be used with"), "{complaints}");
 }

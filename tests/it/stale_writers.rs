@@ -2,11 +2,11 @@
 //! done only by the newest writer, from the offset that is stored.
 
 use proptest::prelude::*;
-use waywiser::checkpoint::{
-    Checkpoint, CheckpointStore, EmbeddedStore, Guard, MemoryStore, Opening, PathName, StoreError,
-    Sweep,
-};
 use waywiser::measure::{Fix, Metric, Options, Point};
+use waywiser::recording::{
+    Checkpoint, CheckpointStore, CommitPrecondition, OpenRequest, RecordingName, StoreError, Sweep,
+};
+use waywiser::store::{MemoryStore, RedbStore};
 
 /// What happens next. A writer is an index into those that have opened the recording so far.
 #[derive(Clone, Debug)]
@@ -48,22 +48,22 @@ fn grown(from: &Checkpoint, points: u64) -> Checkpoint {
     let mut next = from.clone();
     let start = from.committed_points();
     let fixes = (start..start + points).map(|i| Fix::new(Point::planar(i as f64, 0.5).unwrap()));
-    next.measurement.extend(&fixes.collect::<Vec<_>>()).unwrap();
+    next.accumulator.extend(&fixes.collect::<Vec<_>>()).unwrap();
     next
 }
 
 async fn check(store: &dyn CheckpointStore, steps: &[Step]) {
-    let name: PathName = "paths/walk".parse().unwrap();
+    let name: RecordingName = "paths/walk".parse().unwrap();
     let options = Some(Options::new(Metric::Planar));
     // What the store has to hold, the writers with what they know, and all commits that were ever asked for.
     let mut stored = None::<Checkpoint>;
     let mut writers = Vec::<Checkpoint>::new();
-    let mut commits = Vec::<(Guard, Checkpoint)>::new();
+    let mut commits = Vec::<(CommitPrecondition, Checkpoint)>::new();
     let mut last_epoch = 0;
     for step in steps {
         let commit = match *step {
             Step::Open { expire_unix_ms } => {
-                let opening = Opening { options, now_unix_ms: 1_500, expire_unix_ms };
+                let opening = OpenRequest { options, now_unix_ms: 1_500, expire_unix_ms };
                 let opened = store.open(name.clone(), opening).await.unwrap();
                 match &stored {
                     Some(stored) if stored.complete => assert_eq!(opened, *stored),
@@ -97,10 +97,13 @@ async fn check(store: &dyn CheckpointStore, steps: &[Step]) {
             Step::Commit { writer, points, complete, is_lost } if !writers.is_empty() => {
                 let writer = writer % writers.len();
                 let from = writers[writer].clone();
-                let guard = Guard { epoch: from.epoch, committed_points: from.committed_points() };
+                let precondition = CommitPrecondition {
+                    epoch: from.epoch,
+                    committed_points: from.committed_points(),
+                };
                 let next =
                     Checkpoint { complete: from.complete || complete, ..grown(&from, points) };
-                commits.push((guard, next.clone()));
+                commits.push((precondition, next.clone()));
                 if !is_lost {
                     writers[writer] = next;
                 }
@@ -109,13 +112,13 @@ async fn check(store: &dyn CheckpointStore, steps: &[Step]) {
             Step::Late { commit } if !commits.is_empty() => commit % commits.len(),
             _ => continue,
         };
-        let (guard, next) = commits[commit].clone();
-        let outcome = store.commit(name.clone(), guard, next.clone()).await;
+        let (precondition, next) = commits[commit].clone();
+        let outcome = store.commit(name.clone(), precondition, next.clone()).await;
         let expected = match &stored {
             None => Err(StoreError::NotFound),
             Some(stored)
-                if stored.epoch == guard.epoch
-                    && stored.committed_points() == guard.committed_points
+                if stored.epoch == precondition.epoch
+                    && stored.committed_points() == precondition.committed_points
                     && !stored.complete =>
             {
                 Ok(())
@@ -150,7 +153,7 @@ proptest! {
     fn a_stale_writer_changes_nothing_on_disk(steps in steps()) {
         let directory = tempfile::tempdir().unwrap();
         block_on(async {
-            check(&EmbeddedStore::at(directory.path()).unwrap(), &steps).await;
+            check(&RedbStore::open(directory.path()).unwrap(), &steps).await;
         });
     }
 }

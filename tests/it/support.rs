@@ -17,8 +17,9 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tonic::transport::{Channel, Endpoint};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
-use waywiser::checkpoint::{CheckpointStore, MemoryStore};
 use waywiser::proto::{my_package, routeguide, waywiser_v1};
+use waywiser::recording::CheckpointStore;
+use waywiser::store::MemoryStore;
 use waywiser::{Config, server};
 
 pub mod faulty;

@@ -9,8 +9,9 @@ use tokio::sync::mpsc;
 use tokio_stream::iter;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
-use waywiser::checkpoint::{CheckpointStore as _, MemoryStore, Opening, PathName};
 use waywiser::proto::waywiser_v1 as pb;
+use waywiser::recording::{CheckpointStore as _, OpenRequest, RecordingName};
+use waywiser::store::MemoryStore;
 
 use crate::support::faulty::{Call, Fault, Faulty};
 use crate::support::{Raw, Server, frame, logged};
@@ -78,7 +79,7 @@ async fn a_watcher_of_a_recording_that_expires_receives_not_found() {
     // The store holds a recording that expires soon. It has no writer whose commit could come too late.
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let now_unix_ms = since_1970.as_millis() as i64;
-    let opening = Opening { options: None, now_unix_ms, expire_unix_ms: now_unix_ms + 20 };
+    let opening = OpenRequest { options: None, now_unix_ms, expire_unix_ms: now_unix_ms + 20 };
     store.open(NAME.parse().unwrap(), opening).await.unwrap();
     // It expires before the watch begins, or during it.
     let request = pb::WatchPathRequest { name: NAME.to_owned(), allow_missing: false };
@@ -112,7 +113,7 @@ async fn a_deletion_that_is_reported_late_does_not_hide_the_new_recording() {
     let mut client = server.paths().await;
     let request = pb::DeletePathRequest { name: NAME.to_owned(), allow_missing: false };
     let deletion = tokio::spawn(async move { client.delete_path(request).await });
-    let name: PathName = NAME.parse().unwrap();
+    let name: RecordingName = NAME.parse().unwrap();
     while store.load(name.clone()).await.unwrap().is_some() {
         tokio::task::yield_now().await;
     }
@@ -175,7 +176,7 @@ async fn a_deletion_is_reported_also_if_its_caller_stops_waiting() {
     let request = pb::DeletePathRequest { name: NAME.to_owned(), allow_missing: false };
     call.send(frame(&request.encode_to_vec()));
     call.close();
-    let name: PathName = NAME.parse().unwrap();
+    let name: RecordingName = NAME.parse().unwrap();
     while store.load(name.clone()).await.unwrap().is_some() {
         tokio::task::yield_now().await;
     }
@@ -206,7 +207,7 @@ async fn a_deletion_with_an_unknown_outcome_is_looked_up_for_watchers() {
 async fn a_cut_stream_is_committed_before_the_server_ends() {
     let store = faulty();
     let mut server = Server::with_store(Arc::clone(&store) as _, |config| {
-        config.drain_time = Duration::from_millis(200);
+        config.drain_timeout = Duration::from_millis(200);
         config.checkpoint_interval = Duration::from_secs(3_600);
     })
     .await;

@@ -7,8 +7,9 @@ use prost::Message as _;
 use tokio_stream::iter;
 use tonic::{Code, Status, Streaming};
 use tonic_types::StatusExt as _;
-use waywiser::checkpoint::{CheckpointStore, MemoryStore, Opening};
 use waywiser::proto::waywiser_v1 as pb;
+use waywiser::recording::{CheckpointStore, OpenRequest};
+use waywiser::store::MemoryStore;
 
 use crate::support::{Call, Raw, Server, frame};
 
@@ -170,7 +171,7 @@ async fn deleting_nothing_does_not_end_the_wait_for_it() {
 #[tokio::test]
 async fn a_recording_that_has_expired_is_gone_before_it_is_swept() {
     let store = Arc::new(MemoryStore::default());
-    let opening = Opening { options: None, now_unix_ms: 0, expire_unix_ms: 1 };
+    let opening = OpenRequest { options: None, now_unix_ms: 0, expire_unix_ms: 1 };
     store.open(NAME.parse().unwrap(), opening).await.unwrap();
     let server = Server::with_store(Arc::clone(&store) as _, |_| {}).await;
     assert_eq!(path(&server).await.unwrap_err().code(), Code::NotFound);

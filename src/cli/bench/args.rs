@@ -6,13 +6,13 @@ use std::time::{Duration, SystemTime};
 
 use clap::Args;
 
-use super::call::{self, CallArgs, Change, MethodName};
-use super::drive::Load;
-use super::target::Target;
-use super::track::{self, Track};
 use crate::cli::input::FileFormat;
-use crate::cli::report::counted;
+use crate::cli::report::pluralize;
 use crate::cli::{serve, server_url};
+use crate::load::call::{self, CallArgs, Change, MethodName};
+use crate::load::drive::Load;
+use crate::load::target::Target;
+use crate::load::track::{self, Track};
 
 /// Load a server with streams of points, check its replies and tell what it cost.
 ///
@@ -61,7 +61,7 @@ pub(in crate::cli) struct BenchArgs {
         value_delimiter = ',',
         conflicts_with_all = ["live", "ceiling"]
     )]
-    pub(super) against: Vec<Change>,
+    pub(super) vary: Vec<Change>,
 
     #[command(flatten)]
     pub(super) load: LoadArgs,
@@ -99,7 +99,7 @@ pub(super) struct ServerArgs {
 
     /// The directory in which a server in this process keeps recordings; memory unless given
     #[arg(long, value_name = "DIR", conflicts_with_all = ["server", "ceiling"])]
-    pub(super) data: Option<PathBuf>,
+    pub(super) data_dir: Option<PathBuf>,
 
     /// Threads of a server in this process
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = thread_count)]
@@ -176,14 +176,14 @@ Examples:
     waywiser bench --server http://127.0.0.1:50051 --server-pid 4711 \\
         --compare http://127.0.0.1:50052 --compare-pid 4712 --repeats 9
   What it costs that a path is a recording on the disk, and what geodesics cost:
-    waywiser bench --method record-path --data /tmp/recordings --named --against named=false
-    waywiser bench --method record-path --against model=planar --repeats 15
+    waywiser bench --method record-path --data-dir /tmp/recordings --named --vary named=false
+    waywiser bench --method record-path --vary model=planar --repeats 15
   What the load generator itself could do; a server near it is not the bottleneck:
     waywiser bench --ceiling
   Ten thousand trackers on a hundred connections for five minutes:
     waywiser bench --live 10000 --connections 100 --duration 5m
   The same as recordings that are committed once a second:
-    waywiser serve --data /tmp/recordings &
+    waywiser serve --data-dir /tmp/recordings &
     waywiser bench --server http://127.0.0.1:50051 --server-pid $! \\
         --live 10000 --connections 100 --method record-path --named
   One's own track, for a program to read:
@@ -191,7 +191,7 @@ Examples:
 
 Exit status: 0 when every reply was right, 1 when not, 2 when the arguments are wrong.";
 
-pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
+pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|&number| number > 0).ok_or_else(|| "it is a number from 1".to_owned())
 }
 
@@ -225,7 +225,7 @@ impl BenchArgs {
         let stream_count = self.live.live.unwrap_or(self.load.streams);
         if self.load.connections > stream_count {
             let connections = self.load.connections;
-            let streams = counted(stream_count as u64, "stream");
+            let streams = pluralize(stream_count as u64, "stream");
             return Some(format!("{streams} cannot use --connections {connections}"));
         }
         let calls = self.calls();
@@ -241,9 +241,9 @@ impl BenchArgs {
         })
     }
 
-    /// What is called: once or, with --against, in two ways.
+    /// What is called: once or, with --vary, in two ways.
     fn calls(&self) -> Vec<CallArgs> {
-        match &self.against[..] {
+        match &self.vary[..] {
             [] => vec![self.call],
             changes => vec![self.call, self.call.with(changes)],
         }
@@ -258,7 +258,7 @@ impl BenchArgs {
         let first = match &servers.server {
             Some(url) => Target::at(url, servers.server_pid)?,
             None if servers.ceiling => Target::counter(servers.server_threads)?,
-            None => Target::embedded(servers.server_threads, servers.data.as_deref())?,
+            None => Target::embedded(servers.server_threads, servers.data_dir.as_deref())?,
         };
         let mut targets = vec![first];
         if let Some(url) = &servers.compare {
@@ -267,7 +267,7 @@ impl BenchArgs {
         Ok(targets)
     }
 
-    /// What to send them: one load or, with --against, two.
+    /// What to send them: one load or, with --vary, two.
     ///
     /// # Errors
     /// When the file cannot be read or is nothing to this call.

@@ -5,15 +5,8 @@
 //! live ones (`live`), checks every reply, and tells what it cost (`process`, `stats`, `report`). All sending happens on threads of
 //! one name, so that its CPU time can be told from that of a server in the same process.
 
-mod args;
-mod call;
-mod drive;
-mod live;
-mod process;
+pub(crate) mod args;
 mod report;
-mod stats;
-mod target;
-mod track;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Arc;
@@ -23,15 +16,15 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::runtime::{Builder, Runtime};
 
-use super::report::counted;
-use super::{Outcome, complain, refuse};
+use super::report::pluralize;
+use super::{Outcome, fail, usage_error};
+use crate::load::drive::{self, Connections, Load};
+use crate::load::live::{self, Pace};
+use crate::load::process::{CpuTimes, Watched};
+use crate::load::stats::Spread;
+use crate::load::target::{CLIENT_THREADS, Target};
 pub(super) use args::BenchArgs;
-use drive::{Connections, Load};
-use live::Pace;
-use process::{CpuTimes, Watched};
 use report::{LiveReport, Quantiles, Ratios, Report, Server};
-use stats::Spread;
-use target::{CLIENT_THREADS, Target};
 
 /// What a thread that has nothing more to do takes to be off its core, so that the kernel has all
 /// its time booked; a hundred times more than that.
@@ -43,7 +36,7 @@ const BOOKING_TIME: Duration = Duration::from_millis(5);
 /// When standard output cannot be written.
 pub(super) fn run(args: &BenchArgs) -> io::Result<Outcome> {
     if let Some(misfit) = args.misfit() {
-        return refuse(format_args!("{misfit}"));
+        return usage_error(format_args!("{misfit}"));
     }
     let runtime = Builder::new_multi_thread()
         .worker_threads(args.load.threads)
@@ -52,13 +45,13 @@ pub(super) fn run(args: &BenchArgs) -> io::Result<Outcome> {
         .build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
-        Err(error) => return complain(format_args!("no threads to work with: {error}")),
+        Err(error) => return fail(format_args!("no threads to work with: {error}")),
     };
     let mut out = io::stdout();
     if let Some(stream_count) = args.live.live {
         let report = match live(args, stream_count, &runtime) {
             Ok(report) => report,
-            Err(error) => return complain(format_args!("{error}")),
+            Err(error) => return fail(format_args!("{error}")),
         };
         match args.json {
             true => report.json(&mut out)?,
@@ -67,12 +60,12 @@ pub(super) fn run(args: &BenchArgs) -> io::Result<Outcome> {
         out.flush()?;
         return match report.failed_streams {
             0 => Ok(Outcome::Done),
-            failed => complain(format_args!("{} failed", counted(failed, "stream"))),
+            failed => fail(format_args!("{} failed", pluralize(failed, "stream"))),
         };
     }
     let report = match rounds(args, &runtime) {
         Ok(report) => report,
-        Err(error) => return complain(format_args!("{error}")),
+        Err(error) => return fail(format_args!("{error}")),
     };
     match args.json {
         true => report.json(&mut out)?,

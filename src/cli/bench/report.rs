@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::stats::{Spread, Times};
-use crate::cli::report::{counted, grouped};
+use crate::cli::report::{grouped, pluralize};
+use crate::load::stats::{Spread, Times};
 
 /// Rounds at full speed.
 #[derive(Debug, Serialize)]
@@ -124,18 +124,18 @@ impl Report {
         writeln!(
             out,
             "{common}{} of {}{} on {}, chunks of {} bytes",
-            counted(self.streams, "stream"),
-            counted(self.points_per_stream, "point"),
+            pluralize(self.streams, "stream"),
+            pluralize(self.points_per_stream, "point"),
             if is_one_call { &bytes } else { "" },
-            counted(self.connections, "connection"),
+            pluralize(self.connections, "connection"),
             grouped(&self.chunk_bytes.to_string()),
         )?;
         writeln!(
             out,
             "{} after {} of warm-up, {}",
-            counted(self.rounds, "round"),
+            pluralize(self.rounds, "round"),
             self.warm_up_rounds,
-            counted(self.client_threads, "client thread"),
+            pluralize(self.client_threads, "client thread"),
         )?;
         if let Some(ceiling) = self.ceiling_points_per_s {
             let [median, min, max] = [ceiling.median, ceiling.min, ceiling.max]
@@ -188,8 +188,8 @@ impl LiveReport {
             out,
             "{}: {} on {}, a point every {} s for {} s",
             self.call,
-            counted(self.streams, "live stream"),
-            counted(self.connections, "connection"),
+            pluralize(self.streams, "live stream"),
+            pluralize(self.connections, "connection"),
             self.interval_s,
             self.duration_s,
         )?;
@@ -272,7 +272,7 @@ fn quantiles(out: &mut impl Write, label: &str, quantiles: Option<Quantiles>) ->
 /// So many bytes, in a unit that leaves something before the point.
 fn size(bytes: u64) -> String {
     match bytes {
-        0..10_000 => counted(bytes, "byte"),
+        0..10_000 => pluralize(bytes, "byte"),
         10_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
         _ => format!("{} MB", grouped(&format!("{:.1}", bytes as f64 / 1e6))),
     }

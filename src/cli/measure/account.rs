@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use super::MeasureArgs;
 use crate::cli::Outcome;
 use crate::cli::progress::Progress;
-use crate::cli::report::{Report, Total, Track, harmless};
+use crate::cli::report::{Report, Total, Track, escape_control};
 use crate::measure::{PathError, Totals};
 
 /// What has been found so far.
@@ -71,7 +71,7 @@ impl<'a, W: Write> Account<'a, W> {
     }
 
     /// Prints what went wrong.
-    pub(super) fn complain(&mut self, message: &str) {
+    pub(super) fn fail(&mut self, message: &str) {
         self.say("error", message);
     }
 
@@ -80,7 +80,7 @@ impl<'a, W: Write> Account<'a, W> {
         // report returns with its next write: the message is printed in any case.
         let _ = self.report.out().flush();
         let complaints = &mut self.complaints;
-        let _ = self.progress.aside(|| writeln!(complaints, "{kind}: {}", harmless(message)));
+        let _ = self.progress.aside(|| writeln!(complaints, "{kind}: {}", escape_control(message)));
     }
 
     /// Counts a file of which not everything was measured.

@@ -51,13 +51,13 @@ pub(super) async fn report<W: Write>(
         return account.finish();
     }
     if lost.as_ref().is_some_and(is_unknown) {
-        account.complain(&format!(
+        account.fail(&format!(
             "the server at {url} does not know waywiser.v1.PathService/MeasurePaths; use a newer one, or \
              measure without --server"
         ));
         return Ok(Outcome::Failed);
     }
-    account.complain(&match lost {
+    account.fail(&match lost {
         Some(error) => explain(url, &error),
         None => "the files were not read to the end".to_owned(),
     });
@@ -136,7 +136,7 @@ async fn collect<W: Write>(
                 continue;
             }
             Some(Ticket::Broken(why)) => {
-                account.complain(&why);
+                account.fail(&why);
                 standing.is_broken = true;
                 continue;
             }
@@ -184,7 +184,7 @@ async fn collect<W: Write>(
             }
             Err(refusal) => refusal.to_string(),
         };
-        account.complain(&format!("{file}: track {number}: {refusal}"));
+        account.fail(&format!("{file}: track {number}: {refusal}"));
         standing.is_refused = true;
     }
 }
@@ -201,9 +201,9 @@ fn report_rest<W: Write>(
         match standing.results {
             _ if is_current && standing.is_broken => {}
             results @ 1.. if is_current => {
-                account.complain(&format!("{name}: only {results} of its tracks have a result"));
+                account.fail(&format!("{name}: only {results} of its tracks have a result"));
             }
-            _ => account.complain(&format!("{name}: no result")),
+            _ => account.fail(&format!("{name}: no result")),
         }
     }
 }

@@ -9,8 +9,8 @@ use crate::cli::Outcome;
 use crate::cli::input;
 use crate::cli::progress::Progress;
 use crate::cli::report::Track;
-use crate::formats::{self, Fix, SinkError, TrackSink};
-use crate::measure::{FixBlock, Measurement, Options};
+use crate::formats::{self, SinkError, TrackSink};
+use crate::measure::{Fix, FixBlock, Options, PathAccumulator};
 
 /// Measures the files of the arguments.
 ///
@@ -23,10 +23,16 @@ pub(super) fn measure(
     complaints: &mut dyn Write,
     progress: &Progress,
 ) -> io::Result<Outcome> {
-    let options = args.options();
     let read_options = args.read_options();
     let names = args.names();
     let mut account = Account::new(args, &names, out, complaints, progress);
+    let options = match args.options() {
+        Ok(options) => options,
+        Err(error) => {
+            account.fail(&error.to_string());
+            return Ok(Outcome::Failed);
+        }
+    };
     let mut stdin = Some(stdin);
 
     for (file, name) in args.files.iter().zip(&names) {
@@ -46,7 +52,7 @@ pub(super) fn measure(
             account.remark(name, &remark);
         }
         if let Err(error) = outcome {
-            account.complain(&input::located(name, &error));
+            account.fail(&error.in_file(name));
             account.file_failed();
         }
     }
@@ -61,7 +67,7 @@ struct Tracks<'a, 'b, W> {
     /// Fixes of the current track that are not in its path yet.
     block: FixBlock,
     /// The tracks since none was open; `None` once ended.
-    paths: Vec<Option<Measurement>>,
+    paths: Vec<Option<PathAccumulator>>,
     /// How many tracks came before these.
     before: usize,
     open_count: usize,
@@ -78,7 +84,7 @@ impl<'a, 'b, W: Write> Tracks<'a, 'b, W> {
             file,
             options,
             account,
-            block: FixBlock::new(options.metric),
+            block: FixBlock::new(options.metric()),
             paths: Vec::new(),
             before: 0,
             open_count: 0,
@@ -101,7 +107,7 @@ impl<W: Write> TrackSink for Tracks<'_, '_, W> {
     fn start_track(&mut self) -> Result<(), SinkError> {
         self.fold()?;
         self.current = self.paths.len();
-        self.paths.push(Some(Measurement::new(self.options)));
+        self.paths.push(Some(PathAccumulator::new(self.options)));
         self.open_count += 1;
         Ok(())
     }
@@ -124,7 +130,7 @@ impl<W: Write> TrackSink for Tracks<'_, '_, W> {
         if self.block.is_full() {
             self.fold()?;
         }
-        Ok(self.block.push(fix.checked(self.options.metric.space())?)?)
+        Ok(self.block.push(fix)?)
     }
 
     fn remark(&mut self, remark: &str) {

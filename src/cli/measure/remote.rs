@@ -12,7 +12,7 @@ use super::answers;
 use super::flow::Flow;
 use super::upload::{self, Files};
 use crate::cli::progress::Progress;
-use crate::cli::{Outcome, complain, input};
+use crate::cli::{Outcome, fail, input};
 use crate::client::Client;
 
 /// Has the server at `url` measure the files of the arguments.
@@ -27,7 +27,7 @@ pub(super) fn measure(
 ) -> io::Result<Outcome> {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return complain(format_args!("no threads to work with: {error}")),
+        Err(error) => return fail(format_args!("no threads to work with: {error}")),
     };
     let outcome = runtime.block_on(upload(args, url, out, complaints));
     // The reading thread may be waiting for standard input, which may never end.
@@ -44,10 +44,17 @@ async fn upload(
     let progress = Arc::new(Progress::new(input::bytes_of(&args.files)));
     let names = args.names();
     let mut account = Account::new(args, &names, out, complaints, &progress);
+    let options = match args.options() {
+        Ok(options) => options,
+        Err(error) => {
+            account.fail(&error.to_string());
+            return Ok(Outcome::Failed);
+        }
+    };
     let client = match Client::connect(url).await {
         Ok(client) => client,
         Err(error) => {
-            account.complain(&error.to_string());
+            account.fail(&error.to_string());
             return Ok(Outcome::Failed);
         }
     };
@@ -55,7 +62,7 @@ async fn upload(
     let flow = Arc::<Flow>::default();
     let (parts, tickets) = upload::begin(Files {
         files: args.files.iter().cloned().zip(owned_names).collect(),
-        options: args.options(),
+        options,
         read_options: args.read_options(),
         progress: Arc::clone(&progress),
         flow: Arc::clone(&flow),

@@ -209,8 +209,8 @@ fn a_policy_is_told_in_detail() {
     assert_eq!(run.complaints, "");
     let run = run_with(&[], &format!("{arguments} --json"), WALK);
     insta::assert_snapshot!(run.out, @r#"
-    {"file":"-","track":1,"points":6,"segments":1,"length":4.0,"displacement":4.0,"model":"planar","bbox":[0.0,0.0,4.0,0.0],"accepted":4,"raw_length":1798.0,"length_3d":5.23606797749979,"elapsed_s":5.0,"moving_s":5.0,"max_speed":1.0,"ascent":0.0,"descent":2.0,"rejections":[{"reason":"speed","count":1,"first_offset":2,"kept_out":899.0},{"reason":"step","count":1,"first_offset":4,"kept_out":0.0}]}
-    {"total":{"files":1,"failed_files":0,"tracks":1,"points":6,"segments":1,"length":4.0,"model":"planar","accepted":4,"raw_length":1798.0,"length_3d":5.23606797749979,"moving_s":5.0,"max_speed":1.0,"ascent":0.0,"descent":2.0,"rejections":[{"reason":"speed","count":1,"kept_out":899.0},{"reason":"step","count":1,"kept_out":0.0}]}}
+    {"file":"-","track":1,"points":6,"segments":1,"length":4.0,"displacement":4.0,"model":"planar","bbox":[0.0,0.0,4.0,0.0],"accepted":4,"raw_length":1798.0,"length_3d":5.23606797749979,"elapsed_s":5.0,"moving_s":5.0,"max_speed":1.0,"ascent":0.0,"descent":2.0,"rejections":[{"reason":"speed","count":1,"first_offset":2,"rejected_length":899.0},{"reason":"step","count":1,"first_offset":4,"rejected_length":0.0}]}
+    {"total":{"files":1,"failed_files":0,"tracks":1,"points":6,"segments":1,"length":4.0,"model":"planar","accepted":4,"raw_length":1798.0,"length_3d":5.23606797749979,"moving_s":5.0,"max_speed":1.0,"ascent":0.0,"descent":2.0,"rejections":[{"reason":"speed","count":1,"rejected_length":899.0},{"reason":"step","count":1,"rejected_length":0.0}]}}
     "#);
     let run = run_with(&[], &format!("{arguments} --csv"), WALK);
     insta::assert_snapshot!(run.out, @r"

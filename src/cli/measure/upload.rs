@@ -66,11 +66,11 @@ pub(super) fn begin(
         drop(tickets);
         drop(parts);
     });
-    (counted(received_parts, flow), received_tickets)
+    (count_taken(received_parts, flow), received_tickets)
 }
 
 /// Parts that the flow counts when the connection takes them.
-fn counted(
+fn count_taken(
     parts: mpsc::Receiver<PathPart>,
     flow: Arc<Flow>,
 ) -> impl Stream<Item = PathPart> + Send + use<> {
@@ -105,7 +105,7 @@ fn read(
         }
         if let Err(error) = outcome {
             let why = refusal.map(|refusal| format!("{name}: {refusal}"));
-            let why = why.unwrap_or_else(|| input::located(name, &error));
+            let why = why.unwrap_or_else(|| error.in_file(name));
             sender.ticket(Ticket::Broken(why))?;
         }
         if let Some(path_id) = begun {
@@ -231,8 +231,7 @@ impl TrackSink for Tracks<'_, '_> {
         Ok(())
     }
 
-    fn fix(&mut self, fix: formats::Fix) -> Result<(), SinkError> {
-        let fix = fix.checked(self.sender.options.metric.space())?;
+    fn fix(&mut self, fix: Fix) -> Result<(), SinkError> {
         let is_first = self.current == self.before;
         let Some(track) = self.current() else { return Ok(()) };
         let is_break = std::mem::take(&mut track.is_break);

@@ -118,7 +118,10 @@ fn json_more<'a>(summary: &PathSummary, is_total: bool) -> Vec<(Cow<'static, str
             ("reason".into(), Value::Text(reason_name(rejection.reason).into())),
             ("count".into(), Value::Count(rejection.count)),
             ("first_offset".into(), first),
-            (named(summary.metric, "kept_out", "m"), Value::Number(rejection.kept_out)),
+            (
+                named(summary.metric, "rejected_length", "m"),
+                Value::Number(rejection.rejected_length),
+            ),
         ])
     });
     row.push(("rejections".into(), Value::Rows(rejections.collect())));
@@ -238,7 +241,7 @@ fn csv_row<'a>(
             (format!("{name}_first_offset").into(), first.map_or(Value::Missing, Value::Count)),
             (
                 named(metric, &format!("{name}_kept_out"), "m"),
-                Value::Number(rejection.map_or(0.0, |rejection| rejection.kept_out)),
+                Value::Number(rejection.map_or(0.0, |rejection| rejection.rejected_length)),
             ),
         ]);
     }

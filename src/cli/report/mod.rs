@@ -11,7 +11,8 @@ use std::time::Duration;
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
-pub(super) use self::text::{Keep, counted, fitted, grouped, harmless};
+pub(crate) use self::text::pluralize;
+pub(super) use self::text::{Keep, escape_control, grouped, pad_or_truncate};
 use crate::client::StoredPath;
 use crate::measure::{Metric, PathSummary, RejectionReason, Space};
 
@@ -74,7 +75,7 @@ impl<W: Write> Report<W> {
         metric: Metric,
         files: impl Iterator<Item = &'a str>,
     ) -> Self {
-        let widest = files.map(|file| harmless(file).width()).max().unwrap_or_default();
+        let widest = files.map(|file| escape_control(file).width()).max().unwrap_or_default();
         let file_width = widest.clamp("total".len(), NAME_WIDTH_MAX);
         Self { out, style, metric, heads: ["file", "track"], file_width, begun: false }
     }
@@ -132,10 +133,10 @@ impl<W: Write> Report<W> {
         self.begin(&total.summary)?;
         match self.style {
             Style::Text | Style::Details => {
-                let tracks = counted(total.track_count, "track");
+                let tracks = pluralize(total.track_count, "track");
                 let name = match total.failed_file_count {
                     0 => tracks,
-                    failed => format!("{tracks}; {} failed", counted(failed, "file")),
+                    failed => format!("{tracks}; {} failed", pluralize(failed, "file")),
                 };
                 self.text_rows("total", &name, &total.summary, None)
             }
@@ -193,7 +194,7 @@ impl<W: Write> Report<W> {
                 false => format!(", first at {}", grouped(&rejection.first_offset.to_string())),
             };
             let label = format!("- {what}{first}");
-            let length = self.length(rejection.kept_out);
+            let length = self.length(rejection.rejected_length);
             self.detail(&label, &grouped(&rejection.count.to_string()), &length)?;
         }
         if let Some(length_3d) = summary.length_3d {
@@ -240,7 +241,7 @@ impl<W: Write> Report<W> {
             self.out,
             "{:2$}  {}{points:>POINTS_WIDTH$} {value:>VALUE_WIDTH$}",
             "",
-            fitted(&format!("  {label}"), NAME_WIDTH_MAX, Keep::Start),
+            pad_or_truncate(&format!("  {label}"), NAME_WIDTH_MAX, Keep::Start),
             self.file_width,
         )
     }
@@ -249,8 +250,8 @@ impl<W: Write> Report<W> {
         writeln!(
             self.out,
             "{}  {}{points:>POINTS_WIDTH$} {segments:>SEGMENTS_WIDTH$}  {length:>LENGTH_WIDTH$}",
-            fitted(file, self.file_width, Keep::End),
-            fitted(name, NAME_WIDTH_MAX, Keep::Start),
+            pad_or_truncate(file, self.file_width, Keep::End),
+            pad_or_truncate(name, NAME_WIDTH_MAX, Keep::Start),
         )
     }
 

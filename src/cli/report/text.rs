@@ -7,7 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// `1 track`, `2 tracks`.
-pub(in crate::cli) fn counted(count: u64, what: &str) -> String {
+pub(crate) fn pluralize(count: u64, what: &str) -> String {
     format!("{} {what}{}", grouped(&count.to_string()), if count == 1 { "" } else { "s" })
 }
 
@@ -33,7 +33,7 @@ pub(in crate::cli) fn utc(unix_ms: i64) -> Option<String> {
 }
 
 /// A name without characters that could move the cursor or hide text: these are shown as escapes.
-pub(in crate::cli) fn harmless(name: &str) -> Cow<'_, str> {
+pub(in crate::cli) fn escape_control(name: &str) -> Cow<'_, str> {
     let is_harmful = |char: char| {
         char.is_control()
             // Marks and overrides of the direction of writing, line and paragraph separators.
@@ -61,9 +61,9 @@ pub(in crate::cli) enum Keep {
     End,
 }
 
-/// A name made harmless, cut or filled up to `width` columns of a terminal.
-pub(in crate::cli) fn fitted(name: &str, width: usize, keep: Keep) -> String {
-    let name = harmless(name);
+/// A name made escape_control, cut or filled up to `width` columns of a terminal.
+pub(in crate::cli) fn pad_or_truncate(name: &str, width: usize, keep: Keep) -> String {
+    let name = escape_control(name);
     if name.width() <= width {
         let missing = width - name.width();
         return format!("{name}{:missing$}", "");
@@ -107,16 +107,16 @@ mod tests {
 
     #[test]
     fn names_are_fitted_by_their_width_on_a_terminal() {
-        assert_eq!(fitted("abc", 5, Keep::Start), "abc  ");
-        assert_eq!(fitted("abcdef", 5, Keep::Start), "abcd…");
-        assert_eq!(fitted("abcdef", 5, Keep::End), "…cdef");
-        assert_eq!(fitted("山山山", 5, Keep::Start), "山山…");
-        assert_eq!(fitted("山山山", 4, Keep::Start), "山… ");
+        assert_eq!(pad_or_truncate("abc", 5, Keep::Start), "abc  ");
+        assert_eq!(pad_or_truncate("abcdef", 5, Keep::Start), "abcd…");
+        assert_eq!(pad_or_truncate("abcdef", 5, Keep::End), "…cdef");
+        assert_eq!(pad_or_truncate("山山山", 5, Keep::Start), "山山…");
+        assert_eq!(pad_or_truncate("山山山", 4, Keep::Start), "山… ");
     }
 
     #[test]
     fn a_name_cannot_drive_the_terminal() {
-        assert_eq!(harmless("Črna gora"), "Črna gora");
-        assert_eq!(harmless("\x1b[2J\u{9b}\n\u{202e}"), r"\u{1b}[2J\u{9b}\n\u{202e}");
+        assert_eq!(escape_control("Črna gora"), "Črna gora");
+        assert_eq!(escape_control("\x1b[2J\u{9b}\n\u{202e}"), r"\u{1b}[2J\u{9b}\n\u{202e}");
     }
 }

@@ -17,8 +17,8 @@ use tonic::transport::{Channel, Endpoint, Error};
 use self::session::{Break, Run};
 use super::retry::Patience;
 use super::{ANSWER_TIME, Client, ClientError};
-use crate::checkpoint::PathName;
 use crate::measure::{Fix, Options, PathSummary, Space};
+use crate::recording::RecordingName;
 
 /// How to come by a connection.
 type Connect = Box<dyn Fn(Endpoint) -> BoxFuture<'static, Result<Channel, Error>> + Send>;
@@ -28,7 +28,7 @@ pub struct Recorder {
     connect: Connect,
     endpoint: Endpoint,
     url: String,
-    name: PathName,
+    name: RecordingName,
     options: Options,
     window_points: usize,
     patience: Patience,
@@ -76,7 +76,7 @@ pub enum RecordError {
     #[error("{name}: {error}")]
     Refused {
         /// The recording.
-        name: PathName,
+        name: RecordingName,
         /// What it said.
         error: ClientError,
     },
@@ -84,7 +84,7 @@ pub enum RecordError {
     #[error("{name} is now written by another client, which goes on from what was sent so far")]
     Fenced {
         /// The recording.
-        name: PathName,
+        name: RecordingName,
     },
     /// Nothing became durable for too long.
     #[error(
@@ -93,7 +93,7 @@ pub enum RecordError {
     )]
     GaveUp {
         /// The recording.
-        name: PathName,
+        name: RecordingName,
         /// How many points are durable, as far as is known.
         committed_points: u64,
         /// The budget.
@@ -107,7 +107,7 @@ pub enum RecordError {
     )]
     Lost {
         /// The recording.
-        name: PathName,
+        name: RecordingName,
         /// How many points were durable.
         durable: u64,
         /// How many there are now.
@@ -120,7 +120,7 @@ pub enum RecordError {
     )]
     Source {
         /// The recording.
-        name: PathName,
+        name: RecordingName,
         /// How many points it has.
         stored: u64,
         /// How many the source has; `None` if more than that.
@@ -132,7 +132,7 @@ pub enum RecordError {
     )]
     Other {
         /// The recording.
-        name: PathName,
+        name: RecordingName,
         /// How many points it has.
         stored: u64,
     },
@@ -155,7 +155,7 @@ fn source_words(points: Option<u64>) -> String {
 impl Client {
     /// A recorder of one path. The options are those of the whole path: a recording that was begun with
     /// others is refused.
-    pub fn recorder(&self, name: PathName, options: Options) -> Recorder {
+    pub fn recorder(&self, name: RecordingName, options: Options) -> Recorder {
         Recorder {
             connect: Box::new(|endpoint| Box::pin(async move { endpoint.connect().await })),
             endpoint: self.endpoint.clone(),

@@ -16,15 +16,17 @@ use tonic::transport::Channel;
 
 use super::super::body::Tie;
 use super::super::call::{self, within};
-use super::super::columns::{self, MESSAGE_POINTS_MAX};
-use super::super::convert::{self, options_message};
+use super::super::convert;
 use super::super::paths::{self, Stub};
-use super::super::pieces::{Piece, PieceBody, RECORD_PATH};
+use super::super::pieces::{Piece, PieceBody};
 use super::super::replay::Replay;
 use super::super::retry::{Retry, has_reason, is_passing};
 use super::super::{ClientError, innermost};
 use super::source::Source;
 use super::{RecordError, RecordEvent, Recorded, Recorder};
+use crate::contract::method::v1::RECORD_PATH;
+use crate::contract::points::{MESSAGE_POINTS_MAX, points};
+use crate::contract::{options, reason};
 use crate::measure::Fix;
 use crate::proto::waywiser_v1 as pb;
 
@@ -73,7 +75,9 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
         };
         let committed_points = stored.as_ref().map_or(0, |stored| stored.committed_points);
         let stored_options = stored.as_ref().and_then(|stored| stored.options.as_ref());
-        if stored_options.is_some_and(|stored| *stored != options_message(&self.recorder.options)) {
+        if stored_options
+            .is_some_and(|stored| *stored != options::to_message(&self.recorder.options))
+        {
             // The bounds depend on the options, so the source cannot be compared. The server refuses the options
             // and names the fields that differ.
             self.open(channel.clone(), committed_points, false).await?;
@@ -154,10 +158,10 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
                     let fixes: Vec<Fix> = self.replay.from(sent, MESSAGE_POINTS_MAX).collect();
                     let end = sent + fixes.len() as u64;
                     is_closed = self.source.is_exhausted && end == self.replay.end();
-                    let points = columns::points(&fixes, &self.recorder.options);
+                    let points = points(&fixes, &self.recorder.options);
                     let message = pb::RecordPathRequest {
                         name: if is_first { name.to_string() } else { String::new() },
-                        options: is_first.then(|| options_message(&self.recorder.options)),
+                        options: is_first.then(|| options::to_message(&self.recorder.options)),
                         write_offset: Some(sent),
                         points: points.rows,
                         columns: points.columns,
@@ -225,7 +229,7 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
         let (pieces, body) = PieceBody::new(Arc::clone(&tie));
         let message = pb::RecordPathRequest {
             name: self.recorder.name.to_string(),
-            options: Some(options_message(&self.recorder.options)),
+            options: Some(options::to_message(&self.recorder.options)),
             write_offset: Some(write_offset),
             finish_write,
             ..Default::default()
@@ -279,7 +283,9 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
             return Err(Break::Passing(convert::reply(text)));
         }
         let summary = answer.summary.ok_or_else(|| convert::reply("it has no summary".to_owned()));
-        let summary = summary.and_then(convert::summary).map_err(|error| self.sort(error))?;
+        let summary = summary
+            .and_then(|summary| convert::summary(&summary))
+            .map_err(|error| self.sort(error))?;
         Ok(Recorded { point_count: answer.committed_points, summary })
     }
 
@@ -288,7 +294,7 @@ impl<'a, S: Stream<Item = Fix>> Run<'a, S> {
         let name = self.recorder.name.clone();
         match error {
             error if is_passing(&error) => Break::Passing(error),
-            ClientError::Status(status) if has_reason(&status, "WRITER_FENCED") => {
+            ClientError::Status(status) if has_reason(&status, reason::WRITER_FENCED) => {
                 Break::Over(RecordError::Fenced { name })
             }
             error => Break::Over(RecordError::Refused { name, error }),

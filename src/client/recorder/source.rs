@@ -10,11 +10,11 @@ use std::task::Poll;
 use futures::StreamExt as _;
 use tokio_stream::Stream;
 
-use super::super::columns::MESSAGE_POINTS_MAX;
 use super::super::replay::Replay;
 use super::RecordError;
-use crate::checkpoint::PathName;
-use crate::measure::{Fix, FixBlock, Measurement, Options, PathSummary};
+use crate::contract::points::MESSAGE_POINTS_MAX;
+use crate::measure::{Fix, FixBlock, Options, PathAccumulator, PathSummary};
+use crate::recording::RecordingName;
 
 /// Another platform may measure long legs to other last bits.
 const SAME_LENGTH: f64 = 1e-9;
@@ -32,7 +32,7 @@ pub(super) struct Source<'a, S> {
 /// What the server had before anything was taken from the source, and as much of the source.
 struct Prefix {
     stored: PathSummary,
-    measurement: Measurement,
+    measurement: PathAccumulator,
     block: FixBlock,
 }
 
@@ -43,8 +43,9 @@ impl<'a, S: Stream<Item = Fix>> Source<'a, S> {
 
     /// What the first fixes are to come to. Before any was taken.
     pub(super) fn expect(&mut self, stored: PathSummary, options: &Options) {
-        if stored.point_count > 0 && stored.metric == options.metric {
-            let (measurement, block) = (Measurement::new(*options), FixBlock::new(options.metric));
+        if stored.point_count > 0 && stored.metric == options.metric() {
+            let (measurement, block) =
+                (PathAccumulator::new(*options), FixBlock::new(options.metric()));
             self.prefix = Some(Prefix { stored, measurement, block });
         }
     }
@@ -57,10 +58,10 @@ impl<'a, S: Stream<Item = Fix>> Source<'a, S> {
     pub(super) async fn fill(
         &mut self,
         replay: &mut Replay,
-        name: &PathName,
+        name: &RecordingName,
         options: &Options,
     ) -> Result<(), RecordError> {
-        let wanted = options.metric.space();
+        let wanted = options.metric().space();
         let mut count = 0;
         poll_fn(|cx| {
             while count < MESSAGE_POINTS_MAX && !replay.is_full() {
@@ -89,7 +90,7 @@ impl<'a, S: Stream<Item = Fix>> Source<'a, S> {
         .await
     }
 
-    fn pass_over(&mut self, fix: Fix, name: &PathName) -> Result<(), RecordError> {
+    fn pass_over(&mut self, fix: Fix, name: &RecordingName) -> Result<(), RecordError> {
         let Some(Prefix { stored, measurement, block }) = &mut self.prefix else { return Ok(()) };
         let other = || RecordError::Other { name: name.clone(), stored: stored.point_count };
         block.push(fix).map_err(|_| other())?;

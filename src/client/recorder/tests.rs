@@ -67,7 +67,7 @@ async fn a_recorder_that_is_dropped_resets_the_stream_and_does_not_close_it() {
 }
 
 /// Counts the retries of a recorder.
-fn counted(recorder: Recorder) -> (Recorder, Arc<Mutex<Vec<Duration>>>) {
+fn with_counted_waits(recorder: Recorder) -> (Recorder, Arc<Mutex<Vec<Duration>>>) {
     let waits = Arc::<Mutex<Vec<Duration>>>::default();
     let noted = Arc::clone(&waits);
     let recorder = recorder.on_event(move |event| {
@@ -82,7 +82,7 @@ fn counted(recorder: Recorder) -> (Recorder, Arc<Mutex<Vec<Duration>>>) {
 async fn a_server_that_is_away_for_long_and_comes_back_is_gone_on_with() {
     let away = [Plan::Away; 12];
     let fake = Fake::new([Plan::Cut(2_000)].into_iter().chain(away).chain([Plan::Cut(4_000)]));
-    let (recorder, waits) = counted(fake.recorder());
+    let (recorder, waits) = with_counted_waits(fake.recorder());
     assert_whole(recorder.record(stream::iter(fixes(9_500))).await, 9_500);
     assert_eq!(fake.seen(), Seen { connections: 15, duplicates: 0, finishes: 1 });
     let waits = waits.lock().unwrap();
@@ -126,7 +126,7 @@ async fn a_server_that_answers_and_keeps_nothing_is_given_up_too() {
 async fn an_answer_that_does_not_come_counts_as_a_lost_connection() {
     let mute = [Plan::MuteGet, Plan::Cut(2_000), Plan::MuteWatch, Plan::MuteGet];
     let fake = Fake::new(mute);
-    let (recorder, waits) = counted(fake.recorder());
+    let (recorder, waits) = with_counted_waits(fake.recorder());
     let started = Instant::now();
     assert_whole(recorder.record(stream::iter(fixes(9_500))).await, 9_500);
     assert_eq!(fake.seen(), Seen { connections: 5, duplicates: 0, finishes: 1 });
@@ -150,7 +150,7 @@ async fn a_finished_recording_that_is_not_answered_again_is_asked_for_again() {
 async fn a_server_that_never_answers_is_given_up_when_the_budget_is_spent() {
     for mute in [Plan::MuteGet, Plan::MuteWatch] {
         let fake = Fake::new([mute; 1_000]);
-        let (recorder, waits) = counted(fake.recorder());
+        let (recorder, waits) = with_counted_waits(fake.recorder());
         let started = Instant::now();
         let error = recorder.record(stream::iter(fixes(9_500))).await.unwrap_err();
         insta::allow_duplicates! {

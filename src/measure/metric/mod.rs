@@ -67,7 +67,7 @@ impl Metric {
     }
 
     /// The distance between two points of one space, in canonical coordinates.
-    pub(super) fn distance(self, a: (f64, f64), b: (f64, f64)) -> f64 {
+    pub(super) fn canonical_distance(self, a: (f64, f64), b: (f64, f64)) -> f64 {
         self.distance_with_cost(a, b).0
     }
 
@@ -90,13 +90,13 @@ impl Metric {
     /// use waywiser::measure::{Metric, Point};
     ///
     /// let (a, b) = (Point::geographic(1.0, 1.0)?, Point::geographic(2.0, 2.0)?);
-    /// let distance_m = Metric::Geodesic.between(a, b).unwrap();
+    /// let distance_m = Metric::Geodesic.distance(a, b).unwrap();
     /// assert!((distance_m - 156_876.149).abs() < 0.001);
     /// # Ok::<(), waywiser::measure::PointError>(())
     /// ```
-    pub fn between(self, a: Point, b: Point) -> Option<f64> {
+    pub fn distance(self, a: Point, b: Point) -> Option<f64> {
         let fits = a.space() == self.space() && b.space() == self.space();
-        fits.then(|| self.distance(a.canonical(), b.canonical()))
+        fits.then(|| self.canonical_distance(a.canonical(), b.canonical()))
     }
 }
 

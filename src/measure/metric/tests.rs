@@ -11,9 +11,9 @@ use proptest::prelude::*;
 use super::haversine::MEAN_EARTH_RADIUS_M;
 use super::*;
 
-fn between(metric: Metric, from: (f64, f64), to: (f64, f64)) -> f64 {
+fn distance(metric: Metric, from: (f64, f64), to: (f64, f64)) -> f64 {
     let point = |(y, x)| Point::new(metric.space(), x, y).unwrap();
-    metric.between(point(from), point(to)).unwrap()
+    metric.distance(point(from), point(to)).unwrap()
 }
 
 fn assert_close(actual: f64, expected: f64, tolerance: f64) {
@@ -22,7 +22,7 @@ fn assert_close(actual: f64, expected: f64, tolerance: f64) {
 
 #[test]
 fn geodesic_lengths_are_those_of_geographiclib() {
-    let m = |from, to| between(Metric::Geodesic, from, to);
+    let m = |from, to| distance(Metric::Geodesic, from, to);
     let tenth_mm = 0.000_05; // the figures below are rounded to this
     assert_close(m((1.0, 1.0), (2.0, 2.0)), 156_876.149, 0.0005);
     assert_close(m((0.0, 0.0), (0.0, 1.0)), 111_319.490_8, tenth_mm);
@@ -39,13 +39,13 @@ fn geodesic_lengths_are_those_of_geographiclib() {
 fn a_near_antipodal_geodesic_converges() {
     // Karney (2013), table 4 and its text: the example for which Vincenty's method fails.
     // phi1 = -30, lambda12 = 179.8, phi2 = 29.9: s12 = 19 989 832.827 610 m.
-    let length_m = between(Metric::Geodesic, (-30.0, 0.0), (29.9, 179.8));
+    let length_m = distance(Metric::Geodesic, (-30.0, 0.0), (29.9, 179.8));
     assert_close(length_m, 19_989_832.827_610, 0.000_001);
 }
 
 #[test]
 fn haversine_lengths_are_arcs_of_the_mean_sphere() {
-    let m = |from, to| between(Metric::Haversine, from, to);
+    let m = |from, to| distance(Metric::Haversine, from, to);
     let degree_m = MEAN_EARTH_RADIUS_M * std::f64::consts::PI / 180.0;
     let nm = 1e-9;
     assert_close(m((0.0, 0.0), (0.0, 1.0)), degree_m, nm);
@@ -61,9 +61,9 @@ fn haversine_lengths_are_arcs_of_the_mean_sphere() {
 #[test]
 fn planar_lengths_hold_the_extremes_of_int32() {
     let (low, high) = (f64::from(i32::MIN), f64::from(i32::MAX));
-    assert_eq!(between(Metric::Planar, (0.0, 0.0), (4.0, 3.0)), 5.0);
+    assert_eq!(distance(Metric::Planar, (0.0, 0.0), (4.0, 3.0)), 5.0);
     // The diagonal of a square of side 2^32 - 1: the f64 nearest to (2^32 - 1) sqrt 2.
-    let diagonal = between(Metric::Planar, (low, low), (high, high));
+    let diagonal = distance(Metric::Planar, (low, low), (high, high));
     assert_eq!(diagonal, 6_074_000_998.537_886);
 }
 
@@ -123,8 +123,8 @@ fn a_leg_of_ten_metres_across_the_antimeridian_keeps_its_nanometres() {
     // By the difference of longitudes in 50 digits: 10.884519576266 m along the equator.
     let ends = ((0.0, 179.999_951_951_176_06), (0.0, -179.999_950_271_521));
     let sphere_m = 10.884_519_576_266 * MEAN_EARTH_RADIUS_M / 6_378_137.0;
-    assert_close(between(Metric::Geodesic, ends.0, ends.1), 10.884_519_576_266, 1e-12);
-    assert_close(between(Metric::Haversine, ends.0, ends.1), sphere_m, 1e-12);
+    assert_close(distance(Metric::Geodesic, ends.0, ends.1), 10.884_519_576_266, 1e-12);
+    assert_close(distance(Metric::Haversine, ends.0, ends.1), sphere_m, 1e-12);
 }
 
 proptest! {
@@ -165,7 +165,7 @@ proptest! {
                 }),
         ],
     ) {
-        let leg = exact(Metric::Planar.distance(from.into(), to.into()));
+        let leg = exact(Metric::Planar.canonical_distance(from.into(), to.into()));
         let [dx, dy] = [0, 1].map(|axis| exact(to[axis]) - exact(from[axis]));
         let is_exact = |rounded: f64, difference: &BigRational| exact(rounded) == *difference;
         let are_exact = is_exact(to[0] - from[0], &dx) && is_exact(to[1] - from[1], &dy);
@@ -180,7 +180,7 @@ proptest! {
         let is_small = square.is_integer() && square <= exact(2_f64.powi(53));
         if is_small && dx.is_integer() && dy.is_integer() && square > exact(0.0) {
             // Correctly rounded: the root is nearer to it than to its neighbours.
-            let leg = Metric::Planar.distance(from.into(), to.into());
+            let leg = Metric::Planar.canonical_distance(from.into(), to.into());
             let middle = |a: f64, b: f64| (exact(a) + exact(b)) / BigInt::from(2);
             let (low, high) = (middle(leg, leg.next_down()), middle(leg, leg.next_up()));
             prop_assert!(&low * &low <= square && square <= &high * &high);
@@ -190,11 +190,11 @@ proptest! {
     #[test]
     fn every_metric_is_symmetric_finite_and_never_negative((a, b) in pair()) {
         for metric in METRICS {
-            let there = between(metric, a, b);
-            let back = between(metric, b, a);
+            let there = distance(metric, a, b);
+            let back = distance(metric, b, a);
             prop_assert_eq!(there.to_bits(), back.to_bits(), "{}", metric);
             prop_assert!(there.is_finite() && there.is_sign_positive(), "{}: {}", metric, there);
-            prop_assert_eq!(between(metric, a, a).to_bits(), 0.0_f64.to_bits());
+            prop_assert_eq!(distance(metric, a, a).to_bits(), 0.0_f64.to_bits());
         }
     }
 
@@ -210,7 +210,7 @@ proptest! {
                 .collect();
             let (x, y): (Vec<_>, Vec<_>) = points[lead.min(points.len() - 1)..].iter().copied().unzip();
             let alone: Vec<_> = (1..x.len())
-                .map(|i| metric.distance((x[i - 1], y[i - 1]), (x[i], y[i])).to_bits())
+                .map(|i| metric.canonical_distance((x[i - 1], y[i - 1]), (x[i], y[i])).to_bits())
                 .collect();
             for level in Level::all() {
                 let mut legs = vec![0.0; x.len() - 1];
@@ -224,8 +224,8 @@ proptest! {
     #[test]
     fn the_sphere_and_the_ellipsoid_differ_by_little((a, b) in pair()) {
         // The mean sphere is off by at most 0.56 %: Earle (2006), "Sphere to spheroid comparisons".
-        let sphere = between(Metric::Haversine, a, b);
-        let ellipsoid = between(Metric::Geodesic, a, b);
+        let sphere = distance(Metric::Haversine, a, b);
+        let ellipsoid = distance(Metric::Geodesic, a, b);
         prop_assert!((sphere - ellipsoid).abs() <= 0.0057 * ellipsoid + 1e-9, "{sphere} {ellipsoid}");
     }
 }

@@ -94,15 +94,15 @@ impl Writer {
 }
 
 impl Writer {
-    fn heed(&mut self, verdict: Verdict) {
+    fn heed(&mut self, verdict: NextStep) {
         match verdict {
-            Verdict::GoOn => self.must_load = false,
-            Verdict::Load => self.must_load = true,
-            Verdict::Fenced { epoch } => {
+            NextStep::GoOn => self.must_load = false,
+            NextStep::Load => self.must_load = true,
+            NextStep::Fenced { epoch } => {
                 assert!(epoch > self.recording.epoch());
                 self.is_over = true;
             }
-            Verdict::Gone | Verdict::Lost(_) => panic!("no step deletes or damages: {verdict:?}"),
+            NextStep::Gone | NextStep::Lost(_) => panic!("no step deletes or damages: {verdict:?}"),
         }
     }
 
@@ -176,7 +176,7 @@ proptest! {
                     }
                     match event {
                         Event::Send { from, count, .. } => {
-                            let had = writer.recording.measurement().point_count();
+                            let had = writer.recording.accumulator().point_count();
                             let is_first = !writer.has_sent;
                             let next = writer.recording.next_offset();
                             let at = if is_first { had } else { next };
@@ -225,14 +225,14 @@ proptest! {
                     prop_assert!(recording.committed_points() >= had, "committed points went back");
                     prop_assert!(recording.committed_points() <= durable.committed_points());
                     prop_assert!(!recording.is_complete() || durable.complete);
-                    let count = recording.measurement().point_count();
-                    prop_assert_eq!(recording.measurement(), &prefixes[count as usize]);
+                    let count = recording.accumulator().point_count();
+                    prop_assert_eq!(recording.accumulator(), &prefixes[count as usize]);
                 }
             }
             let stored = store.stored.as_ref().unwrap();
             prop_assert!(stored.committed_points() >= before.committed_points());
             prop_assert!(!before.complete || *stored == before, "a finished recording has changed");
-            prop_assert_eq!(&stored.measurement, &prefixes[stored.committed_points() as usize]);
+            prop_assert_eq!(&stored.accumulator, &prefixes[stored.committed_points() as usize]);
             before = stored.clone();
         }
 
@@ -255,8 +255,8 @@ proptest! {
         let stored = store.stored.unwrap();
         prop_assert!(stored.complete);
         let count = if before.complete { before.committed_points() } else { POINTS };
-        prop_assert_eq!(&stored.measurement, &prefixes[count as usize]);
-        prop_assert_eq!(last.recording.measurement(), &stored.measurement);
+        prop_assert_eq!(&stored.accumulator, &prefixes[count as usize]);
+        prop_assert_eq!(last.recording.accumulator(), &stored.accumulator);
         if before.complete {
             prop_assert_eq!(stored, before);
         }

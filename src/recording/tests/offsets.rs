@@ -22,7 +22,7 @@ fn durable_points_are_skipped_and_counted() {
     assert_eq!(send(&mut recording, 6, 6, 0), Ok(4));
     assert_eq!(send(&mut recording, None, 3, 0), Ok(0));
     assert_eq!((recording.next_offset(), recording.skipped_points()), (15, 7));
-    assert_eq!(*recording.measurement(), folded(15));
+    assert_eq!(*recording.accumulator(), folded(15));
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_later_message_continues_where_the_one_before_it_ended() {
         @"write_offset is 13, but the stream continues at point 10; leave write_offset unset or set it to 10"
     );
     assert_eq!(send(&mut recording, 10, 5, 0), Ok(2));
-    assert_eq!(*recording.measurement(), folded(15));
+    assert_eq!(*recording.accumulator(), folded(15));
 }
 
 #[test]
@@ -100,11 +100,11 @@ fn message() -> impl Strategy<Value = (Offset, u64)> {
 }
 
 /// What points with these numbers sum to, in this order. Every number is another place in the plane, so that a
-/// point that is lost, doubled or moved gives another measurement.
-fn sum(numbers: &[u64]) -> Measurement {
-    let mut measurement = Measurement::new(Options::new(Metric::Planar));
-    measurement.extend(&numbers.iter().copied().map(fix).collect::<Vec<_>>()).unwrap();
-    measurement
+/// point that is lost, doubled or moved gives another accumulator.
+fn sum(numbers: &[u64]) -> PathAccumulator {
+    let mut accumulator = PathAccumulator::new(Options::new(Metric::Planar));
+    accumulator.extend(&numbers.iter().copied().map(fix).collect::<Vec<_>>()).unwrap();
+    accumulator
 }
 
 proptest! {
@@ -133,7 +133,7 @@ proptest! {
                     break;
                 };
                 let new = &points[admitted.skip as usize..];
-                recording.measurement_mut().extend(&new.iter().copied().map(fix).collect::<Vec<_>>()).unwrap();
+                recording.accumulator_mut().extend(&new.iter().copied().map(fix).collect::<Vec<_>>()).unwrap();
                 recording.folded(0);
                 start.get_or_insert(offset.unwrap_or(0));
                 next = start.unwrap_or(0) + sent.len() as u64 + count;
@@ -144,7 +144,7 @@ proptest! {
                 prop_assert!(start.unwrap() + skipped <= before, "a skipped point was not durable");
             }
             durable.extend(&sent[skipped as usize..]);
-            prop_assert_eq!(recording.measurement(), &sum(&durable), "failed: {}", has_failed);
+            prop_assert_eq!(recording.accumulator(), &sum(&durable), "failed: {}", has_failed);
             if let Some(commit) = recording.next_commit(0, true) {
                 store.commit(&commit).unwrap();
                 recording.committed();

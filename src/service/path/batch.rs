@@ -10,7 +10,7 @@ use tonic::body::Body;
 use super::convert::summary_message;
 use super::fold::{Adder, Folder};
 use super::request::{self, PathPiece};
-use crate::measure::{Measurement, Metric, Options};
+use crate::measure::PathAccumulator;
 use crate::proto::waywiser_v1 as pb;
 use crate::proto::waywiser_v1::measure_paths_response::Result as Answer;
 use crate::service::StreamLimits;
@@ -57,7 +57,7 @@ struct Open {
 #[derive(PartialEq)]
 enum Stage {
     Begun,
-    Measured(Box<Measurement>),
+    Measured(Box<PathAccumulator>),
     /// It was answered already: the rest of it is passed over.
     Failed,
 }
@@ -272,7 +272,7 @@ impl Open {
 
     fn point_count(&self) -> u64 {
         match &self.stage {
-            Stage::Measured(measurement) => measurement.point_count(),
+            Stage::Measured(accumulator) => accumulator.point_count(),
             Stage::Begun | Stage::Failed => self.counted,
         }
     }
@@ -292,8 +292,8 @@ impl Open {
 
     /// Folds what is in the folder. After an error the rest of the path is skipped.
     fn fold(&mut self, folder: &mut Folder, work: &mut Work) -> Result<(), RpcError> {
-        let Stage::Measured(measurement) = &mut self.stage else { return Ok(()) };
-        folder.flush(measurement, work).inspect_err(|_| self.fail(folder))
+        let Stage::Measured(accumulator) = &mut self.stage else { return Ok(()) };
+        folder.flush(accumulator, work).inspect_err(|_| self.fail(folder))
     }
 
     fn fail(&mut self, folder: &mut Folder) {
@@ -309,9 +309,9 @@ impl Open {
         work: &mut Work,
     ) -> Result<Option<pb::PathSummary>, RpcError> {
         if self.admit(piece, folder)?
-            && let Stage::Measured(measurement) = &mut self.stage
+            && let Stage::Measured(accumulator) = &mut self.stage
         {
-            folder.add_all(measurement, &piece.points, 0, work)?;
+            folder.add_all(accumulator, &piece.points, 0, work)?;
         }
         self.end_message(piece, folder, work)
     }
@@ -328,11 +328,11 @@ impl Open {
                 return Err(FieldViolation::new("path_id", text).at(piece.place()));
             }
             let options = sent.as_deref().copied();
-            let options = options.unwrap_or_else(|| Options::new(Metric::Geodesic));
-            self.stage = Stage::Measured(Box::new(Measurement::new(options)));
+            let options = options.unwrap_or_default();
+            self.stage = Stage::Measured(Box::new(PathAccumulator::new(options)));
         }
-        let Stage::Measured(measurement) = &mut self.stage else { return Ok(false) };
-        if sent.is_some_and(|sent| *sent != *measurement.options()) {
+        let Stage::Measured(accumulator) = &mut self.stage else { return Ok(false) };
+        if sent.is_some_and(|sent| *sent != *accumulator.options()) {
             let text = "they differ from those of the path's first message";
             return Err(FieldViolation::new("options", text).at(piece.place()));
         }
@@ -347,8 +347,8 @@ impl Open {
         folder: &Folder,
     ) -> Result<Adder<'a>, RpcError> {
         match &self.stage {
-            Stage::Measured(measurement) if is_admitted => {
-                folder.begin(measurement, &piece.points, 0)
+            Stage::Measured(accumulator) if is_admitted => {
+                folder.begin(accumulator, &piece.points, 0)
             }
             _ => Ok(Adder::NOTHING),
         }
@@ -361,8 +361,8 @@ impl Open {
         folder: &mut Folder,
         work: &mut Work,
     ) -> Result<Step, RpcError> {
-        let Stage::Measured(measurement) = &mut self.stage else { return Ok(Step::Done) };
-        folder.add(measurement, adder, work)
+        let Stage::Measured(accumulator) = &mut self.stage else { return Ok(Step::Done) };
+        folder.add(accumulator, adder, work)
     }
 
     /// Returns the summary if the message, all of whose points were added, is the last one of the path.
@@ -372,12 +372,12 @@ impl Open {
         folder: &mut Folder,
         work: &mut Work,
     ) -> Result<Option<pb::PathSummary>, RpcError> {
-        let Stage::Measured(measurement) = &mut self.stage else { return Ok(None) };
+        let Stage::Measured(accumulator) = &mut self.stage else { return Ok(None) };
         if !piece.is_end {
             return Ok(None);
         }
-        folder.flush(measurement, work)?;
-        Ok(Some(summary_message(measurement.options(), &measurement.summary())))
+        folder.flush(accumulator, work)?;
+        Ok(Some(summary_message(accumulator.options(), &accumulator.summary())))
     }
 }
 

@@ -1,11 +1,11 @@
-//! Adds the points of a message to the measurement of its path, a block at a time: checked on the way, with an
+//! Adds the points of a message to the accumulator of its path, a block at a time: checked on the way, with an
 //! error that names the first invalid one.
 
 use std::ops::Range;
 
 use crate::measure::{
-    self, ColumnError, Fix, FixBlock, FixError, Measurement, Metric, Options, Point, PointError,
-    Space,
+    self, ColumnError, Fix, FixBlock, FixError, Metric, Options, PathAccumulator, Point,
+    PointError, Space,
 };
 use crate::service::status::RpcError;
 use crate::service::violation::{FieldViolation, Place};
@@ -15,7 +15,7 @@ use crate::wire::{self, ColumnBlock, ColumnReader, Row, Rows};
 use super::convert;
 use super::request::Points;
 
-/// Points on their way into a measurement. A message may be as short as a point, and to fold a block costs
+/// Points on their way into a accumulator. A message may be as short as a point, and to fold a block costs
 /// nearly the same whether it is full or not: so the points of short messages are folded together.
 ///
 /// It holds memory once there are points, and is not to be kept while a stream waits for its next bytes.
@@ -63,11 +63,11 @@ impl Folder {
     #[inline]
     pub(super) fn begin<'a>(
         &self,
-        measurement: &Measurement,
+        accumulator: &PathAccumulator,
         points: &'a Points<'_>,
         skip: u64,
     ) -> Result<Adder<'a>, RpcError> {
-        let base = (measurement.point_count() + self.len()).saturating_sub(skip);
+        let base = (accumulator.point_count() + self.len()).saturating_sub(skip);
         let skip = usize::try_from(skip).unwrap_or(usize::MAX);
         let source = match (points.columns(), points.rows()) {
             (Some(columns), _) => {
@@ -88,7 +88,7 @@ impl Folder {
     #[inline]
     pub(super) fn add(
         &mut self,
-        measurement: &mut Measurement,
+        accumulator: &mut PathAccumulator,
         adder: &mut Adder<'_>,
         work: &mut Work,
     ) -> Result<Step, RpcError> {
@@ -96,12 +96,12 @@ impl Folder {
         match source {
             Source::Nothing => Ok(Step::Done),
             Source::Columns(reader) => {
-                let buffers = self.buffers(measurement);
-                buffers.add_columns(measurement, reader, *skip, *base, work)
+                let buffers = self.buffers(accumulator);
+                buffers.add_columns(accumulator, reader, *skip, *base, work)
             }
             Source::Rows { rows, index } => {
-                let buffers = self.buffers(measurement);
-                buffers.add_rows(measurement, (rows, index), *skip, *base, work)
+                let buffers = self.buffers(accumulator);
+                buffers.add_rows(accumulator, (rows, index), *skip, *base, work)
             }
         }
     }
@@ -112,25 +112,25 @@ impl Folder {
     /// As those of [`Folder::begin`] and [`Folder::add`].
     pub(super) fn add_all(
         &mut self,
-        measurement: &mut Measurement,
+        accumulator: &mut PathAccumulator,
         points: &Points<'_>,
         skip: u64,
         work: &mut Work,
     ) -> Result<(), RpcError> {
-        let base = (measurement.point_count() + self.len()).saturating_sub(skip);
+        let base = (accumulator.point_count() + self.len()).saturating_sub(skip);
         let skip = usize::try_from(skip).unwrap_or(usize::MAX);
-        let buffers = self.buffers(measurement);
+        let buffers = self.buffers(accumulator);
         match (points.columns(), points.rows()) {
             (Some(columns), _) => {
                 let mut reader = columns.reader().map_err(|error| misfit(&error, base))?;
-                let mut add = || buffers.add_columns(measurement, &mut reader, skip, base, work);
+                let mut add = || buffers.add_columns(accumulator, &mut reader, skip, base, work);
                 while add()? == Step::Spent {}
                 Ok(())
             }
             (None, Some(rows)) => {
                 let (mut rows, mut index) = (rows.iter(), 0);
                 let mut add =
-                    || buffers.add_rows(measurement, (&mut rows, &mut index), skip, base, work);
+                    || buffers.add_rows(accumulator, (&mut rows, &mut index), skip, base, work);
                 while add()? == Step::Spent {}
                 Ok(())
             }
@@ -139,8 +139,8 @@ impl Folder {
     }
 
     #[inline]
-    fn buffers(&mut self, measurement: &Measurement) -> &mut Buffers {
-        let metric = measurement.options().metric;
+    fn buffers(&mut self, accumulator: &PathAccumulator) -> &mut Buffers {
+        let metric = accumulator.options().metric();
         let buffers = self.buffers.get_or_insert_with(|| Buffers::new(metric));
         if buffers.block.metric() != metric && buffers.block.is_empty() {
             // Another path of the same stream.
@@ -155,10 +155,10 @@ impl Folder {
     /// When a total is out of range. Nothing is folded then, and what was added stays.
     pub(super) fn flush(
         &mut self,
-        measurement: &mut Measurement,
+        accumulator: &mut PathAccumulator,
         work: &mut Work,
     ) -> Result<(), RpcError> {
-        self.buffers.as_mut().map_or(Ok(()), |buffers| buffers.flush(measurement, work))
+        self.buffers.as_mut().map_or(Ok(()), |buffers| buffers.flush(accumulator, work))
     }
 
     /// Discards what was added.
@@ -181,10 +181,14 @@ impl Buffers {
         Box::new(Self { block: FixBlock::new(metric), read: ColumnBlock::default() })
     }
 
-    fn flush(&mut self, measurement: &mut Measurement, work: &mut Work) -> Result<(), RpcError> {
-        let index = measurement.point_count();
+    fn flush(
+        &mut self,
+        accumulator: &mut PathAccumulator,
+        work: &mut Work,
+    ) -> Result<(), RpcError> {
+        let index = accumulator.point_count();
         work.add_points(self.block.len());
-        let cost = measurement.fold_with_cost(&mut self.block);
+        let cost = accumulator.fold_with_cost(&mut self.block);
         work.add_fold(cost.map_err(|error| RpcError::Path { index, error })?);
         Ok(())
     }
@@ -192,15 +196,15 @@ impl Buffers {
     #[inline]
     fn add_rows(
         &mut self,
-        measurement: &mut Measurement,
+        accumulator: &mut PathAccumulator,
         (rows, index): (&mut Rows<'_>, &mut usize),
         skip: usize,
         base: u64,
         work: &mut Work,
     ) -> Result<Step, RpcError> {
-        let space = measurement.options().metric.space();
+        let space = accumulator.options().metric().space();
         if self.block.is_full() {
-            self.flush(measurement, work)?;
+            self.flush(accumulator, work)?;
         }
         let from = *index;
         for (at, row) in (from..).zip(rows) {
@@ -215,7 +219,7 @@ impl Buffers {
                 self.block.push(fix).map_err(|error| RpcError::Path { index: offset, error })?;
             }
             if self.block.is_full() {
-                self.flush(measurement, work)?;
+                self.flush(accumulator, work)?;
                 if work.is_spent() {
                     *index = at + 1;
                     return Ok(Step::Spent);
@@ -227,7 +231,7 @@ impl Buffers {
 
     fn add_columns(
         &mut self,
-        measurement: &mut Measurement,
+        accumulator: &mut PathAccumulator,
         reader: &mut ColumnReader<'_>,
         skip: usize,
         base: u64,
@@ -241,13 +245,13 @@ impl Buffers {
             }
             work.add_columns();
             let mut new = skip.saturating_sub(read.index).min(read.len)..read.len;
-            if new.len() > block.room() {
-                self.flush(measurement, work)?;
+            if new.len() > block.remaining_capacity() {
+                self.flush(accumulator, work)?;
             }
             let Self { block, read } = self;
             // The points before an invalid one are added: once more, without it.
             while let Err((index, field, why)) =
-                fill(block, read, new.clone(), measurement.options())
+                fill(block, read, new.clone(), accumulator.options())
             {
                 let index = new.start + index;
                 new.end = index;
@@ -270,14 +274,14 @@ pub(super) fn first_error(points: &Points<'_>, options: &Options) -> Option<RpcE
             Ok(reader) => reader,
             Err(error) => return Some(misfit(&error, 0)),
         };
-        let Buffers { block, read } = &mut *Buffers::new(options.metric);
+        let Buffers { block, read } = &mut *Buffers::new(options.metric());
         // A difference that overflows has a point before it.
         let _ = reader.next(read);
         let first = fill(block, read, 0..read.len.min(1), options);
         return first.err().map(|(_, field, why)| invalid(0, field, 0, why));
     }
     let row = points.rows()?.iter().next()?;
-    let refused = fix(options.metric.space(), &row, &"points[0]").err();
+    let refused = fix(options.metric().space(), &row, &"points[0]").err();
     refused.map(|violation| RpcError::Fix { offset: 0, violation })
 }
 
@@ -369,14 +373,14 @@ fn fill(
     let starts_segment = read.starts_segment && range.start == 0 && !range.is_empty();
     let mut filled = || {
         block
-            .extend_scaled(&read.x[range.clone()], &read.y[range.clone()], options.xy_resolution)
+            .extend_scaled(&read.x[range.clone()], &read.y[range.clone()], options.xy_resolution())
             .map_err(|error| match &error {
                 ColumnError::Point { source, .. } if axis(source) == "y" => of(error, "y"),
                 _ => of(error, "x"),
             })?;
         if read.has_z {
             let z = &read.z[range.clone()];
-            block.set_z_scaled(from, z, options.z_resolution).map_err(|error| of(error, "z"))?;
+            block.set_z_scaled(from, z, options.z_resolution()).map_err(|error| of(error, "z"))?;
         }
         if read.has_time {
             let times_ms = &read.time_ms[range.clone()];

@@ -7,8 +7,8 @@ use tokio::time::timeout;
 
 use super::convert::path_message;
 use super::shared::{Shared, has_expired, late};
-use crate::checkpoint::{Checkpoint, PathName, StoreError};
 use crate::proto::waywiser_v1 as pb;
+use crate::recording::{Checkpoint, RecordingName, StoreError};
 use crate::service::status::RpcError;
 use crate::service::violation::FieldViolation;
 
@@ -34,7 +34,7 @@ pub(super) async fn list_paths(
     // The token is the last name of the page before: it stays right whatever is added and deleted.
     let after = match request.page_token.as_str() {
         "" => None,
-        token => Some(token.parse::<PathName>().map_err(|_| {
+        token => Some(token.parse::<RecordingName>().map_err(|_| {
             let text = "it is not a token of this server; send next_page_token of the page before";
             FieldViolation::new("page_token", text)
         })?),
@@ -64,7 +64,7 @@ struct Page {
     /// Maximum number of recordings, expired ones included.
     size: usize,
     /// The last name that was taken.
-    after: Option<PathName>,
+    after: Option<RecordingName>,
     taken: usize,
     /// Recordings of the page that the store cannot read.
     unreadable: usize,
@@ -114,7 +114,7 @@ fn field_len(path: &pb::Path) -> usize {
 }
 
 /// What is listed of a recording; nothing if it has expired.
-fn listed(name: &PathName, stored: Result<Checkpoint, StoreError>) -> Option<pb::Path> {
+fn listed(name: &RecordingName, stored: Result<Checkpoint, StoreError>) -> Option<pb::Path> {
     match stored {
         Ok(checkpoint) => (!has_expired(&checkpoint)).then(|| path_message(name, &checkpoint)),
         // It does not hide the others; GetPath returns what is wrong with it.

@@ -16,9 +16,9 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::shared::{Shared, late, unix_ms};
 use super::writers::Writing;
-use crate::checkpoint::{Checkpoint, Opening, PathName, StoreError};
 use crate::measure::Options;
-use crate::recording::{Recording, Verdict};
+use crate::recording::{Checkpoint, OpenRequest, RecordingName, StoreError};
+use crate::recording::{NextStep, Recording};
 use crate::service::status::RpcError;
 
 /// A recording under a stream. Dropped before it is settled, it commits what it has in a task of its own.
@@ -29,7 +29,7 @@ pub(super) struct Live {
 /// The recording, and what the store was asked.
 struct Writer {
     shared: Arc<Shared>,
-    name: PathName,
+    name: RecordingName,
     recording: Recording,
     asked: Asked,
     /// No more points will come: whatever is not durable is due.
@@ -60,12 +60,12 @@ impl Live {
     /// When the store cannot, or the options are not those it was begun with.
     pub(super) async fn open(
         shared: &Arc<Shared>,
-        name: PathName,
+        name: RecordingName,
         options: Option<Options>,
     ) -> Result<Self, RpcError> {
         let now_unix_ms = unix_ms();
         let retention_ms = shared.pace.retention.as_millis().try_into().unwrap_or(i64::MAX);
-        let opening = Opening {
+        let opening = OpenRequest {
             options,
             now_unix_ms,
             expire_unix_ms: now_unix_ms.saturating_add(retention_ms),
@@ -204,7 +204,7 @@ impl Writer {
                     self.asked = Asked::Nothing;
                     let found = loaded.as_ref().ok().and_then(Option::as_ref).cloned();
                     let verdict = self.recording.reconcile(loaded, unix_ms());
-                    if let (Verdict::GoOn, Some(found)) = (&verdict, found) {
+                    if let (NextStep::GoOn, Some(found)) = (&verdict, found) {
                         self.shared.watchers.report_stored(&self.name, &Arc::new(found));
                     }
                     self.is_retrying &= !self.recording.is_settled();
@@ -218,7 +218,7 @@ impl Writer {
                 let checkpoint = Arc::new(commit.checkpoint.clone());
                 let (store, name) = (Arc::clone(&self.shared.store), self.name.clone());
                 let request = answered(self.shared.store_time, async move {
-                    store.commit(name, commit.guard, commit.checkpoint).await
+                    store.commit(name, commit.precondition, commit.checkpoint).await
                 });
                 self.asked = Asked::Commit(request, checkpoint);
                 continue;
@@ -235,10 +235,10 @@ impl Writer {
         }
     }
 
-    fn follow(&mut self, verdict: Verdict, pause: Duration) -> Result<(), RpcError> {
+    fn follow(&mut self, verdict: NextStep, pause: Duration) -> Result<(), RpcError> {
         match verdict {
-            Verdict::GoOn => Ok(()),
-            Verdict::Load => {
+            NextStep::GoOn => Ok(()),
+            NextStep::Load => {
                 let (store, name) = (Arc::clone(&self.shared.store), self.name.clone());
                 self.asked = Asked::Load(answered(self.shared.store_time + pause, async move {
                     sleep(pause).await;
@@ -246,9 +246,9 @@ impl Writer {
                 }));
                 Ok(())
             }
-            Verdict::Fenced { epoch } => Err(self.error(StoreError::Fenced { epoch })),
-            Verdict::Gone => Err(RpcError::Deleted { name: self.name.to_string() }),
-            Verdict::Lost(error) => Err(self.error(error)),
+            NextStep::Fenced { epoch } => Err(self.error(StoreError::Fenced { epoch })),
+            NextStep::Gone => Err(RpcError::Deleted { name: self.name.to_string() }),
+            NextStep::Lost(error) => Err(self.error(error)),
         }
     }
 

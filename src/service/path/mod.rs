@@ -34,14 +34,15 @@ use tower_service::Service;
 
 use super::StreamLimits;
 use super::method::{self, ResponseFuture};
-use crate::checkpoint::CheckpointStore;
+use crate::contract::method::v1;
 use crate::proto::waywiser_v1 as pb;
-use crate::recording::Pace;
+use crate::recording::CheckpointPolicy;
+use crate::recording::CheckpointStore;
 use shared::{Shared, unix_ms};
 use sweep::Expiry;
 
-/// The path of the method that lasts as long as its client likes.
-pub(crate) const WATCH_PATH: &str = "/waywiser.v1.PathService/WatchPath";
+/// The path of the method that runs until its client ends it.
+pub(crate) use crate::contract::method::v1::WATCH_PATH;
 
 /// Streams end within this time of their connections.
 const SETTLE_MARGIN: Duration = Duration::from_secs(1);
@@ -56,7 +57,11 @@ pub struct PathService {
 impl PathService {
     /// The service, with bounds on its streams, the store of its recordings and the pace of their
     /// checkpoints.
-    pub fn new(limits: StreamLimits, store: Arc<dyn CheckpointStore>, pace: Pace) -> Self {
+    pub fn new(
+        limits: StreamLimits,
+        store: Arc<dyn CheckpointStore>,
+        pace: CheckpointPolicy,
+    ) -> Self {
         Self { limits, shared: Arc::new(Shared::new(store, pace)) }
     }
 
@@ -106,28 +111,26 @@ impl Service<Request<Body>> for PathService {
         let limits = self.limits;
         let shared = Arc::clone(&self.shared);
         match request.uri().path() {
-            "/waywiser.v1.PathService/ComputeDisplacement" => method::respond(async move {
+            v1::COMPUTE_DISPLACEMENT => method::respond(async move {
                 let request = method::request(request, &limits).await?;
                 recordings::compute_displacement(&request)
             }),
-            "/waywiser.v1.PathService/RecordPath" => {
-                method::respond(record::record_path(request, limits, shared))
-            }
-            "/waywiser.v1.PathService/GetPath" => method::respond(async move {
+            v1::RECORD_PATH => method::respond(record::record_path(request, limits, shared)),
+            v1::GET_PATH => method::respond(async move {
                 recordings::path(shared, method::request(request, &limits).await?).await
             }),
-            WATCH_PATH => method::respond_stream(async move {
+            v1::WATCH_PATH => method::respond_stream(async move {
                 let request: pb::WatchPathRequest = method::request(request, &limits).await?;
                 let name = record::path_name(&request.name)?;
                 watch::watch_path(shared, name, request.allow_missing).await
             }),
-            "/waywiser.v1.PathService/MeasurePaths" => {
+            v1::MEASURE_PATHS => {
                 method::respond_stream(async move { batch::measure_paths(request, limits) })
             }
-            "/waywiser.v1.PathService/DeletePath" => method::respond(async move {
+            v1::DELETE_PATH => method::respond(async move {
                 recordings::delete_path(shared, method::request(request, &limits).await?).await
             }),
-            "/waywiser.v1.PathService/ListPaths" => method::respond(async move {
+            v1::LIST_PATHS => method::respond(async move {
                 list::list_paths(shared, method::request(request, &limits).await?).await
             }),
             path => method::unknown(path),

@@ -13,9 +13,9 @@ use super::live::Live;
 use super::options_diff;
 use super::request::{self, PathPiece};
 use super::shared::{Shared, unix_ms};
-use crate::checkpoint::PathName;
-use crate::measure::{Measurement, Metric, Options};
+use crate::measure::{Options, PathAccumulator};
 use crate::proto::waywiser_v1 as pb;
+use crate::recording::RecordingName;
 use crate::recording::{Recording, RecordingError};
 use crate::service::body::RequestBody;
 use crate::service::status::RpcError;
@@ -29,9 +29,9 @@ enum Target {
     /// No message has come yet.
     Unknown,
     /// No name: nothing is stored.
-    Anonymous { measurement: Box<Measurement>, is_ended: bool },
+    Anonymous { accumulator: Box<PathAccumulator>, is_ended: bool },
     /// A recording.
-    Named { name: PathName, options: Options, live: Box<Live> },
+    Named { name: RecordingName, options: Options, live: Box<Live> },
 }
 
 /// What a stream needs to open its recording.
@@ -82,10 +82,10 @@ impl Target {
         options: Option<Options>,
     ) -> Result<Self, RpcError> {
         let shared = opener.shared;
-        let begun_with = options.unwrap_or_else(|| Options::new(Metric::Geodesic));
+        let begun_with = options.unwrap_or_default();
         if piece.name.is_empty() {
-            let measurement = Box::new(Measurement::new(begun_with));
-            return Ok(Self::Anonymous { measurement, is_ended: false });
+            let accumulator = Box::new(PathAccumulator::new(begun_with));
+            return Ok(Self::Anonymous { accumulator, is_ended: false });
         }
         let name = path_name(&piece.name).map_err(|violation| violation.at(piece.place()))?;
         // A call that is refused at once creates no recording, and does not end another writer's stream.
@@ -120,8 +120,8 @@ impl Target {
         {
             reservation.keep();
         }
-        let options = live.recording().map(|recording| *recording.measurement().options());
-        let options = options.unwrap_or_else(|| Options::new(Metric::Geodesic));
+        let options = live.recording().map(|recording| *recording.accumulator().options());
+        let options = options.unwrap_or_default();
         Ok(Self::Named { name, options, live: Box::new(live) })
     }
 
@@ -177,15 +177,15 @@ impl Target {
             }
             let skip = self.admit(&piece, options.as_deref(), folder)?;
             if let Some(skip) = skip
-                && let Some(measurement) = self.measurement()
+                && let Some(accumulator) = self.accumulator()
             {
-                let mut adder = folder.begin(measurement, &piece.points, skip)?;
+                let mut adder = folder.begin(accumulator, &piece.points, skip)?;
                 loop {
                     if body.work().is_spent() {
                         self.pause(body, folder).await?;
                     }
-                    let Some(measurement) = self.measurement() else { break };
-                    if folder.add(measurement, &mut adder, body.work())? == Step::Done {
+                    let Some(accumulator) = self.accumulator() else { break };
+                    if folder.add(accumulator, &mut adder, body.work())? == Step::Done {
                         break;
                     }
                 }
@@ -216,9 +216,9 @@ impl Target {
             let options = piece.check(self.base(&piece, folder))?;
             let skip = self.admit(&piece, options.as_deref(), folder)?;
             if let Some(skip) = skip
-                && let Some(measurement) = self.measurement()
+                && let Some(accumulator) = self.accumulator()
             {
-                folder.add_all(measurement, &piece.points, skip, work)?;
+                folder.add_all(accumulator, &piece.points, skip, work)?;
             }
             self.end_message(&piece, folder, work)?;
         }
@@ -244,7 +244,7 @@ impl Target {
     /// The offset of the first point of a message.
     fn base(&mut self, piece: &PathPiece<'_>, folder: &Folder) -> u64 {
         match self {
-            Self::Anonymous { measurement, .. } => measurement.point_count() + folder.len(),
+            Self::Anonymous { accumulator, .. } => accumulator.point_count() + folder.len(),
             Self::Unknown => piece.write_offset.unwrap_or_default(),
             Self::Named { live, .. } => {
                 let next = live.recording().map_or(0, |recording| recording.next_offset());
@@ -263,13 +263,13 @@ impl Target {
         let count = piece.points.len();
         match self {
             Self::Unknown => Ok(None),
-            Self::Anonymous { measurement, is_ended } => {
+            Self::Anonymous { accumulator, is_ended } => {
                 if !piece.name.is_empty() {
                     let text = "the stream began without a name; name it in the first message";
                     return Err(FieldViolation::new("name", text).at(piece.place()));
                 }
-                same_options(piece, sent, measurement.options())?;
-                let point_count = measurement.point_count() + folder.len();
+                same_options(piece, sent, accumulator.options())?;
+                let point_count = accumulator.point_count() + folder.len();
                 if let Some(got) = piece.write_offset
                     && got != point_count
                 {
@@ -299,12 +299,12 @@ impl Target {
         }
     }
 
-    /// The measurement that points go into.
-    fn measurement(&mut self) -> Option<&mut Measurement> {
+    /// The accumulator that points go into.
+    fn accumulator(&mut self) -> Option<&mut PathAccumulator> {
         match self {
             Self::Unknown => None,
-            Self::Anonymous { measurement, .. } => Some(measurement),
-            Self::Named { live, .. } => live.recording().map(Recording::measurement_mut),
+            Self::Anonymous { accumulator, .. } => Some(accumulator),
+            Self::Named { live, .. } => live.recording().map(Recording::accumulator_mut),
         }
     }
 
@@ -329,7 +329,7 @@ impl Target {
     fn fold(&mut self, folder: &mut Folder, work: &mut Work) -> Result<(), RpcError> {
         match self {
             Self::Unknown => Ok(()),
-            Self::Anonymous { measurement, .. } => folder.flush(measurement, work),
+            Self::Anonymous { accumulator, .. } => folder.flush(accumulator, work),
             Self::Named { live, .. } => {
                 live.recording().map_or(Ok(()), |recording| fold(recording, folder, work))
             }
@@ -339,9 +339,9 @@ impl Target {
     fn point_count(&mut self) -> u64 {
         match self {
             Self::Unknown => 0,
-            Self::Anonymous { measurement, .. } => measurement.point_count(),
+            Self::Anonymous { accumulator, .. } => accumulator.point_count(),
             Self::Named { live, .. } => {
-                live.recording().map_or(0, |recording| recording.measurement().point_count())
+                live.recording().map_or(0, |recording| recording.accumulator().point_count())
             }
         }
     }
@@ -359,23 +359,23 @@ impl Target {
 
     /// The stream was closed.
     async fn reply(self) -> Result<pb::RecordPathResponse, RpcError> {
-        let (name, complete, committed_points, skipped_points, measurement) = match self {
+        let (name, complete, committed_points, skipped_points, accumulator) = match self {
             Self::Unknown => {
-                let measurement = Measurement::new(Options::new(Metric::Geodesic));
-                (String::new(), true, 0, 0, measurement)
+                let accumulator = PathAccumulator::new(Options::default());
+                (String::new(), true, 0, 0, accumulator)
             }
-            Self::Anonymous { measurement, .. } => {
-                (String::new(), true, measurement.point_count(), 0, *measurement)
+            Self::Anonymous { accumulator, .. } => {
+                (String::new(), true, accumulator.point_count(), 0, *accumulator)
             }
             Self::Named { name, live, .. } => {
                 let gone = || RpcError::Deleted { name: name.to_string() };
                 let recording = live.close().await?.ok_or_else(gone)?;
-                let measurement = recording.measurement().clone();
+                let accumulator = recording.accumulator().clone();
                 let points = (recording.committed_points(), recording.skipped_points());
-                (name.to_string(), recording.is_complete(), points.0, points.1, measurement)
+                (name.to_string(), recording.is_complete(), points.0, points.1, accumulator)
             }
         };
-        let summary = summary_message(measurement.options(), &measurement.summary());
+        let summary = summary_message(accumulator.options(), &accumulator.summary());
         let summary = Some(summary);
         Ok(pb::RecordPathResponse { name, complete, committed_points, summary, skipped_points })
     }
@@ -383,7 +383,7 @@ impl Target {
 
 /// Folds what is in the folder, and notes that in the recording.
 fn fold(recording: &mut Recording, folder: &mut Folder, work: &mut Work) -> Result<(), RpcError> {
-    let outcome = folder.flush(recording.measurement_mut(), work);
+    let outcome = folder.flush(recording.accumulator_mut(), work);
     recording.folded(unix_ms());
     outcome
 }
@@ -398,8 +398,8 @@ fn refused_at_first(piece: &PathPiece<'_>, options: Options) -> Option<RpcError>
 }
 
 /// The name of a recording.
-pub(super) fn path_name(name: &str) -> Result<PathName, FieldViolation> {
-    name.parse::<PathName>().map_err(|error| FieldViolation::new("name", error.to_string()))
+pub(super) fn path_name(name: &str) -> Result<RecordingName, FieldViolation> {
+    name.parse::<RecordingName>().map_err(|error| FieldViolation::new("name", error.to_string()))
 }
 
 /// Checks the options of a later message: they belong to the whole stream.

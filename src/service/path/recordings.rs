@@ -30,7 +30,7 @@ pub(super) fn compute_displacement(
     };
     let ends = (point(&request.start, "start")?, point(&request.end, "end")?);
     // Both are of the metric's space.
-    let distance = metric.between(ends.0, ends.1);
+    let distance = metric.distance(ends.0, ends.1);
     let is_planar = metric.space() == Space::Planar;
     Ok(pb::ComputeDisplacementResponse {
         displacement_m: distance.filter(|_| !is_planar),
@@ -78,7 +78,7 @@ mod tests {
         let reply = compute_displacement(&request).unwrap();
         assert_eq!(reply.displacement, None);
         let expected = Metric::Geodesic
-            .between(
+            .distance(
                 crate::measure::Point::geographic(1.0, 1.0).unwrap(),
                 crate::measure::Point::geographic(5.0, 4.0).unwrap(),
             )

@@ -12,8 +12,10 @@ use tokio_util::task::TaskTracker;
 use super::sweep::{Reclaim, reclaim};
 use super::updates::Watchers;
 use super::writers::Writers;
-use crate::checkpoint::{Checkpoint, CheckpointStore, Opening, PathName, StoreError, StoreFuture};
-use crate::recording::Pace;
+use crate::recording::CheckpointPolicy;
+use crate::recording::{
+    Checkpoint, CheckpointStore, OpenRequest, RecordingName, StoreError, StoreFuture,
+};
 use crate::service::status::RpcError;
 
 /// Maximum time that a call waits for the store. A working disk answers within it.
@@ -25,7 +27,7 @@ const RECHECKS: usize = 3;
 
 pub(super) struct Shared {
     pub store: Arc<dyn CheckpointStore>,
-    pub pace: Pace,
+    pub pace: CheckpointPolicy,
     pub store_time: Duration,
     pub watchers: Watchers,
     pub writers: Arc<Writers>,
@@ -38,7 +40,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(store: Arc<dyn CheckpointStore>, pace: Pace) -> Self {
+    pub(super) fn new(store: Arc<dyn CheckpointStore>, pace: CheckpointPolicy) -> Self {
         Self {
             store,
             pace,
@@ -53,7 +55,10 @@ impl Shared {
     }
 
     /// The stored checkpoint, unless it has expired.
-    pub(super) async fn stored(&self, name: &PathName) -> Result<Option<Checkpoint>, RpcError> {
+    pub(super) async fn stored(
+        &self,
+        name: &RecordingName,
+    ) -> Result<Option<Checkpoint>, RpcError> {
         let stored = self.ask(name, self.store.load(name.clone())).await?;
         Ok(stored.filter(|stored| !has_expired(stored)))
     }
@@ -61,8 +66,8 @@ impl Shared {
     /// Opens a recording. If the store is full, makes space by removing abandoned recordings and tries once more.
     pub(super) async fn open(
         self: &Arc<Self>,
-        name: &PathName,
-        opening: Opening,
+        name: &RecordingName,
+        opening: OpenRequest,
     ) -> Result<Checkpoint, RpcError> {
         let request = async {
             match self.store.open(name.clone(), opening.clone()).await {
@@ -78,12 +83,12 @@ impl Shared {
     /// Loads a checkpoint and reports the outcome to watchers.
     pub(super) async fn load_and_report(
         &self,
-        name: &PathName,
+        name: &RecordingName,
     ) -> Result<Option<Checkpoint>, RpcError> {
         self.ask(name, Box::pin(self.load_now(name))).await
     }
 
-    async fn load_now(&self, name: &PathName) -> Result<Option<Checkpoint>, StoreError> {
+    async fn load_now(&self, name: &RecordingName) -> Result<Option<Checkpoint>, StoreError> {
         // What was reported before the load was stored before it. If the load finds nothing, it was removed.
         let known_epoch = self.watchers.known_epoch(name);
         let loaded = self.store.load(name.clone()).await?;
@@ -97,7 +102,7 @@ impl Shared {
 
     /// Deletes a recording and reports that to watchers, also if the caller stops waiting. Returns whether there
     /// was one.
-    pub(super) async fn delete(self: &Arc<Self>, name: &PathName) -> Result<bool, RpcError> {
+    pub(super) async fn delete(self: &Arc<Self>, name: &RecordingName) -> Result<bool, RpcError> {
         let request = async {
             let closed = |_| StoreError::Unavailable("the service is closed".to_owned());
             let permit = Arc::clone(&self.deletions).acquire_owned().await.map_err(closed)?;
@@ -124,7 +129,7 @@ impl Shared {
     }
 
     /// Finds out for watchers whether a recording still exists, after a removal whose outcome is unknown.
-    pub(super) async fn recheck(&self, name: &PathName) {
+    pub(super) async fn recheck(&self, name: &RecordingName) {
         for _ in 0..RECHECKS {
             // Without watchers there is no receiver.
             let Some(known_epoch) = self.watchers.known_epoch(name) else { return };
@@ -140,7 +145,7 @@ impl Shared {
     /// Waits for an answer of the store, at most for `store_time`.
     pub(super) async fn ask<T>(
         &self,
-        name: &PathName,
+        name: &RecordingName,
         request: StoreFuture<'_, T>,
     ) -> Result<T, RpcError> {
         let outcome = timeout(self.store_time, request).await;

@@ -11,7 +11,7 @@ use tokio::sync::OwnedMutexGuard;
 use tokio::time::{Instant, timeout};
 
 use super::shared::{Shared, unix_ms};
-use crate::checkpoint::{Abandoned, PathName, StoreError, Sweep, Swept};
+use crate::recording::{Abandoned, RecordingName, StoreError, Sweep, Swept};
 
 /// A recording is abandoned if it has not grown for this long and no stream writes to it.
 const ABANDONED_TIME: Duration = Duration::from_secs(10 * 60);
@@ -28,7 +28,7 @@ const LOG_PAUSE: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(super) struct Expiry {
     /// Where an interrupted round continues.
-    after: Option<PathName>,
+    after: Option<RecordingName>,
 }
 
 impl Expiry {
@@ -61,7 +61,7 @@ impl Expiry {
 #[derive(Debug, Default)]
 pub(super) struct Reclaim {
     /// Where the next sweep starts.
-    after: Option<PathName>,
+    after: Option<RecordingName>,
     fruitless_until: Option<Instant>,
     logged_at: Option<Instant>,
     /// Removed since the last log line.
@@ -126,7 +126,7 @@ async fn reclaim_alone(shared: Arc<Shared>, mut reclaim: OwnedMutexGuard<Reclaim
 }
 
 impl Reclaim {
-    fn log(&mut self, removed: usize, first: &PathName) {
+    fn log(&mut self, removed: usize, first: &RecordingName) {
         self.unlogged += removed;
         let now = Instant::now();
         if self.logged_at.is_none_or(|at| now >= at + LOG_PAUSE) {
@@ -145,7 +145,7 @@ impl Reclaim {
 async fn step(
     shared: &Arc<Shared>,
     sweep: Sweep,
-    after: Option<PathName>,
+    after: Option<RecordingName>,
 ) -> Result<Swept, StoreError> {
     let task = {
         let shared = Arc::clone(shared);

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::checkpoint::Checkpoint;
-use crate::measure::{Fix, Measurement, Metric, Options, Point};
+use crate::measure::{Fix, Metric, Options, PathAccumulator, Point};
+use crate::recording::Checkpoint;
 
-/// A planar measurement of `points` equal points.
-pub(super) fn measurement(points: usize) -> Measurement {
-    let mut measurement = Measurement::new(Options::new(Metric::Planar));
-    measurement.extend(&vec![Fix::new(Point::planar(1.0, 2.0).unwrap()); points]).unwrap();
-    measurement
+/// A planar accumulator of `points` equal points.
+pub(super) fn accumulator(points: usize) -> PathAccumulator {
+    let mut accumulator = PathAccumulator::new(Options::new(Metric::Planar));
+    accumulator.extend(&vec![Fix::new(Point::planar(1.0, 2.0).unwrap()); points]).unwrap();
+    accumulator
 }
 
 /// A checkpoint that never expires.
@@ -17,7 +17,7 @@ pub(super) fn checkpoint(epoch: u64, points: usize, complete: bool) -> Arc<Check
     Arc::new(Checkpoint {
         epoch,
         complete,
-        measurement: measurement(points),
+        accumulator: accumulator(points),
         create_unix_ms: 1,
         update_unix_ms: 2,
         expire_unix_ms: i64::MAX,

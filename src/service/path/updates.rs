@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use crate::checkpoint::{Checkpoint, PathName};
+use crate::recording::{Checkpoint, RecordingName};
 
 /// What is known of one name.
 #[derive(Clone, Debug, Default)]
@@ -57,35 +57,35 @@ impl Latest {
 /// The watched recordings. There is an entry for a recording only while it has watchers.
 #[derive(Debug, Default)]
 pub(super) struct Watchers {
-    watched: Mutex<HashMap<PathName, watch::Sender<Latest>>>,
+    watched: Mutex<HashMap<RecordingName, watch::Sender<Latest>>>,
     /// Number of entries. Commits of recordings without watchers take no lock while it is 0.
     count: AtomicUsize,
 }
 
 impl Watchers {
     /// Reports that a checkpoint is durable.
-    pub(super) fn report_stored(&self, name: &PathName, checkpoint: &Arc<Checkpoint>) {
+    pub(super) fn report_stored(&self, name: &RecordingName, checkpoint: &Arc<Checkpoint>) {
         self.update(name, |latest| latest.store(checkpoint));
     }
 
     /// Reports that every checkpoint of `epoch` or an older one was removed.
-    pub(super) fn report_removed(&self, name: &PathName, epoch: u64) {
+    pub(super) fn report_removed(&self, name: &RecordingName, epoch: u64) {
         self.update(name, |latest| latest.remove(epoch));
     }
 
     /// The epoch of the newest known checkpoint, 0 if none is known; `None` if the recording has no watchers.
-    pub(super) fn known_epoch(&self, name: &PathName) -> Option<u64> {
+    pub(super) fn known_epoch(&self, name: &RecordingName) -> Option<u64> {
         let watched = self.watched();
         let latest = watched.get(name)?.borrow();
         Some(latest.stored.as_ref().map_or(0, |stored| stored.epoch))
     }
 
     /// The names that have watchers.
-    pub(super) fn names(&self) -> Vec<PathName> {
+    pub(super) fn names(&self) -> Vec<RecordingName> {
         self.watched().keys().cloned().collect()
     }
 
-    pub(super) fn subscribe(&self, name: &PathName) -> watch::Receiver<Latest> {
+    pub(super) fn subscribe(&self, name: &RecordingName) -> watch::Receiver<Latest> {
         let mut watched = self.watched();
         let updates = watched.entry(name.clone()).or_default().subscribe();
         self.count.store(watched.len(), Ordering::Release);
@@ -93,7 +93,7 @@ impl Watchers {
     }
 
     /// To be called by each receiver before it is dropped. The last one removes the entry.
-    pub(super) fn unsubscribe(&self, name: &PathName) {
+    pub(super) fn unsubscribe(&self, name: &RecordingName) {
         let mut watched = self.watched();
         if watched.get(name).is_some_and(|sender| sender.receiver_count() <= 1) {
             watched.remove(name);
@@ -101,7 +101,7 @@ impl Watchers {
         self.count.store(watched.len(), Ordering::Release);
     }
 
-    fn update(&self, name: &PathName, change: impl FnOnce(&mut Latest) -> bool) {
+    fn update(&self, name: &RecordingName, change: impl FnOnce(&mut Latest) -> bool) {
         if self.count.load(Ordering::Acquire) == 0 {
             return;
         }
@@ -110,7 +110,7 @@ impl Watchers {
         }
     }
 
-    fn watched(&self) -> MutexGuard<'_, HashMap<PathName, watch::Sender<Latest>>> {
+    fn watched(&self) -> MutexGuard<'_, HashMap<RecordingName, watch::Sender<Latest>>> {
         // No code panics while it holds the lock.
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }

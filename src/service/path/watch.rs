@@ -13,19 +13,19 @@ use tokio::time::timeout;
 use super::convert::path_message;
 use super::shared::{Shared, has_expired, unix_ms};
 use super::updates::Latest;
-use crate::checkpoint::{Checkpoint, PathName, StoreError};
 use crate::proto::waywiser_v1 as pb;
+use crate::recording::{Checkpoint, RecordingName, StoreError};
 use crate::service::status::RpcError;
 
 /// A subscription to the updates of a recording.
 struct Subscription {
     shared: Arc<Shared>,
-    name: PathName,
+    name: RecordingName,
     updates: watch::Receiver<Latest>,
 }
 
 impl Subscription {
-    fn new(shared: &Arc<Shared>, name: PathName) -> Self {
+    fn new(shared: &Arc<Shared>, name: RecordingName) -> Self {
         let updates = shared.watchers.subscribe(&name);
         Self { shared: Arc::clone(shared), name, updates }
     }
@@ -53,7 +53,7 @@ struct Watch {
 /// If there is no such recording and `allow_missing` is not set, and if the store does not answer.
 pub(super) async fn watch_path(
     shared: Arc<Shared>,
-    name: PathName,
+    name: RecordingName,
     allow_missing: bool,
 ) -> Result<impl Stream<Item = Result<pb::WatchPathResponse, RpcError>> + Send, RpcError> {
     // Subscribes before it loads, so that no update after the load is missed.
@@ -147,7 +147,7 @@ impl Watch {
     }
 }
 
-pub(super) fn not_found(name: &PathName) -> RpcError {
+pub(super) fn not_found(name: &RecordingName) -> RpcError {
     let error = StoreError::NotFound;
     RpcError::Store { name: name.to_string(), error, committed_points: None }
 }

@@ -3,27 +3,27 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::checkpoint::PathName;
+use crate::recording::RecordingName;
 
 /// Counts the writers of each recording. A fenced writer counts until its stream ends.
 #[derive(Debug, Default)]
 pub(super) struct Writers {
-    counts: Mutex<HashMap<PathName, usize>>,
+    counts: Mutex<HashMap<RecordingName, usize>>,
 }
 
 impl Writers {
     /// Counts a writer until the returned value is dropped.
-    pub(super) fn enter(self: &Arc<Self>, name: PathName) -> Writing {
+    pub(super) fn enter(self: &Arc<Self>, name: RecordingName) -> Writing {
         *self.counts().entry(name.clone()).or_default() += 1;
         Writing { writers: Arc::clone(self), name }
     }
 
     /// Whether a recording has a writer.
-    pub(super) fn contains(&self, name: &PathName) -> bool {
+    pub(super) fn contains(&self, name: &RecordingName) -> bool {
         self.counts().contains_key(name)
     }
 
-    fn counts(&self) -> MutexGuard<'_, HashMap<PathName, usize>> {
+    fn counts(&self) -> MutexGuard<'_, HashMap<RecordingName, usize>> {
         // No code panics while it holds the lock.
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -33,7 +33,7 @@ impl Writers {
 #[derive(Debug)]
 pub(super) struct Writing {
     writers: Arc<Writers>,
-    name: PathName,
+    name: RecordingName,
 }
 
 impl Drop for Writing {
@@ -55,7 +55,7 @@ mod tests {
     #[test]
     fn a_name_is_contained_until_its_last_writer_leaves() {
         let writers = Arc::new(Writers::default());
-        let name: PathName = "paths/a".parse().unwrap();
+        let name: RecordingName = "paths/a".parse().unwrap();
         let (first, second) = (writers.enter(name.clone()), writers.enter(name.clone()));
         drop(first);
         assert!(writers.contains(&name));

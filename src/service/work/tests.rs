@@ -19,11 +19,12 @@ use tonic::body::Body;
 use tower_service::Service as _;
 
 use super::*;
-use crate::checkpoint::{CheckpointStore as _, MemoryStore, PathName};
-use crate::measure::{Fix, Measurement, Metric, Options, Point};
+use crate::measure::{Fix, Metric, Options, PathAccumulator, Point};
 use crate::proto::{my_package, waywiser_v1 as pb};
-use crate::recording::Pace;
+use crate::recording::CheckpointPolicy;
+use crate::recording::{CheckpointStore as _, RecordingName};
 use crate::service::{DisplacementService, PathService, Progress, StreamLimits};
+use crate::store::MemoryStore;
 
 /// The largest piece of work that is not divided: a block of points with three long legs each.
 const PIECE_MAX_NS: u64 = 800_000;
@@ -65,7 +66,7 @@ struct Calls {
     most_ns: Arc<AtomicU64>,
     progress: Arc<Progress>,
     store: Arc<MemoryStore>,
-    pace: Pace,
+    pace: CheckpointPolicy,
 }
 
 impl Calls {
@@ -77,12 +78,12 @@ impl Calls {
             most_ns: Arc::default(),
             progress: Arc::default(),
             store: Arc::new(MemoryStore::default()),
-            pace: Pace::default(),
+            pace: CheckpointPolicy::default(),
         }
     }
 
     fn paths(&self) -> PathService {
-        let limits = StreamLimits { inflation_ratio_max: 2000, ..StreamLimits::default() };
+        let limits = StreamLimits { max_inflation_ratio: 2000, ..StreamLimits::default() };
         PathService::new(limits, self.store.clone(), self.pace)
     }
 
@@ -97,7 +98,7 @@ impl Calls {
             request.headers_mut().insert("grpc-encoding", "gzip".parse().unwrap());
         }
         if self.path.starts_with("/my_package") {
-            let limits = StreamLimits { inflation_ratio_max: 2000, ..StreamLimits::default() };
+            let limits = StreamLimits { max_inflation_ratio: 2000, ..StreamLimits::default() };
             return DisplacementService::new(limits).call(request);
         }
         self.paths().call(request)
@@ -342,9 +343,9 @@ fn recording() -> (Calls, Frames) {
     (calls, Frames { frames: vec![chunk.into()], next: 0, is_endless: false })
 }
 
-async fn committed(calls: &Calls) -> Measurement {
-    let name: PathName = "paths/a".parse().unwrap();
-    calls.store.load(name).await.unwrap().unwrap().measurement
+async fn committed(calls: &Calls) -> PathAccumulator {
+    let name: RecordingName = "paths/a".parse().unwrap();
+    calls.store.load(name).await.unwrap().unwrap().accumulator
 }
 
 #[tokio::test]
@@ -369,8 +370,8 @@ async fn a_recording_that_is_dropped_inside_a_message_keeps_the_folded_points() 
     service.settled().await;
     assert_eq!(calls.progress.point_count(), folded);
 
-    let options = Options { xy_resolution: 1.0, ..Options::new(Metric::Geodesic) };
-    let mut expected = Measurement::new(options);
+    let options = Options::builder(Metric::Geodesic).xy_resolution(1.0).build().unwrap();
+    let mut expected = PathAccumulator::new(options);
     let points = (0..folded).map(|i| Point::geographic(0.0, if i % 2 == 0 { 63.0 } else { 0.0 }));
     let fixes: Vec<_> = points.map(|point| Fix::new(point.unwrap())).collect();
     expected.extend(&fixes).unwrap();

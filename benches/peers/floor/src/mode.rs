@@ -2,8 +2,9 @@
 
 use std::str::FromStr;
 
-use waywiser::wire::{Encoding, Messages, decode_point};
-use waywiser::{Block, Metric, Path, Space};
+use waywiser::internals::wire::{Encoding, Messages, decode_point};
+use waywiser::internals::{PointBlock, Polyline};
+use waywiser::{Metric, Space};
 
 use crate::Outcome;
 
@@ -42,9 +43,9 @@ pub struct Stream {
     messages: Messages,
     /// The sum of all coordinates, so that the compiler cannot remove the decoding.
     checksum: i64,
-    path: Path,
+    path: Polyline,
     /// Reused for all chunks, because clearing a new block costs time. It is empty between two chunks.
-    block: Block,
+    block: PointBlock,
 }
 
 /// Decodes all points that end in a chunk, and calls `take` with columns of fields 1 and 2, of at most one block.
@@ -55,18 +56,18 @@ fn decode(
     mut chunk: &[u8],
     mut take: impl FnMut(&[i32], &[i32]) -> Outcome<()>,
 ) -> Outcome<()> {
-    let (mut first, mut second) = ([0; Block::CAPACITY], [0; Block::CAPACITY]);
+    let (mut first, mut second) = ([0; PointBlock::CAPACITY], [0; PointBlock::CAPACITY]);
     let mut len = 0;
     loop {
         len += messages.next_points(&mut chunk, &mut first[len..], &mut second[len..]);
-        if len < Block::CAPACITY {
+        if len < PointBlock::CAPACITY {
             let Some(message) = messages.next(&mut chunk)? else {
                 return take(&first[..len], &second[..len]);
             };
             (first[len], second[len]) = decode_point(message)?;
             len += 1;
         }
-        if len == Block::CAPACITY {
+        if len == PointBlock::CAPACITY {
             take(&first, &second)?;
             len = 0;
         }
@@ -74,7 +75,7 @@ fn decode(
 }
 
 /// Adds columns of at most one block to a path.
-fn fold(path: &mut Path, block: &mut Block, first: &[i32], second: &[i32]) -> Outcome<()> {
+fn fold(path: &mut Polyline, block: &mut PointBlock, first: &[i32], second: &[i32]) -> Outcome<()> {
     let space = block.space();
     // Fields 1 and 2 are x and y, or latitude and longitude.
     let (x, y) = if space == Space::Planar { (first, second) } else { (second, first) };
@@ -89,8 +90,8 @@ impl Stream {
             mode,
             messages: Messages::new(Encoding::Identity, MESSAGE_BYTES_MAX),
             checksum: 0,
-            path: Path::new(metric),
-            block: Block::new(metric.space()),
+            path: Polyline::new(metric),
+            block: PointBlock::new(metric.space()),
         }
     }
 

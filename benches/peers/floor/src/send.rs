@@ -3,7 +3,8 @@
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 
-use waywiser::{Metric, Path, Point};
+use waywiser::internals::{Polyline};
+use waywiser::{Metric, Point};
 
 use crate::{Outcome, inputs};
 
@@ -63,8 +64,8 @@ pub fn run(to: &str, points: usize) -> Outcome<String> {
 /// Returns the length of `rounds` walks and `rest` further points, by merging paths. It is bit-identical to the length of
 /// one fold.
 fn length(metric: Metric, walk: &[(i32, i32)], rounds: usize, rest: usize) -> Outcome<f64> {
-    let fold = |walk: &[(i32, i32)]| -> Outcome<Path> {
-        let mut path = Path::new(metric);
+    let fold = |walk: &[(i32, i32)]| -> Outcome<Polyline> {
+        let mut path = Polyline::new(metric);
         for &(first, second) in walk {
             path.extend(&[match metric {
                 Metric::Planar => Point::planar(first.into(), second.into())?,
@@ -74,7 +75,7 @@ fn length(metric: Metric, walk: &[(i32, i32)], rounds: usize, rest: usize) -> Ou
         Ok(path)
     };
     let round = fold(walk)?;
-    let mut path = Path::new(metric);
+    let mut path = Polyline::new(metric);
     for _ in 0..rounds {
         path.merge(&round)?;
     }

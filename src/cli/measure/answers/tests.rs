@@ -10,12 +10,12 @@ use super::super::tests::Wrapper;
 use super::*;
 use crate::cli::progress::Progress;
 use crate::client::PathRefusal;
-use crate::measure::{Fix, Measurement, Metric, Options, PathSummary, Point};
+use crate::measure::{Fix, Metric, Options, PathAccumulator, PathSummary, Point};
 
 type Answer = Result<PathAnswer, ClientError>;
 
 fn summary() -> PathSummary {
-    let mut path = Measurement::new(Options::new(Metric::Planar));
+    let mut path = PathAccumulator::new(Options::new(Metric::Planar));
     let points = [(0.0, 0.0), (3.0, 4.0)].map(|(x, y)| Fix::new(Point::planar(x, y).unwrap()));
     path.extend(&points).unwrap();
     path.summary()

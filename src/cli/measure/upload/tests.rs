@@ -3,9 +3,11 @@
 use std::thread;
 
 use super::*;
-use crate::measure::{Metric, Space};
+use crate::measure::{Metric, Point, Space};
 
-const FIX: formats::Fix = formats::Fix { x: 1.0, y: 2.0, z: None, unix_ns: None, accuracy_m: None };
+fn fix() -> Fix {
+    Fix::new(Point::planar(1.0, 2.0).unwrap())
+}
 
 /// All parts and tickets of files with these contents. The flow counts each part as offered and as taken.
 async fn sent(contents: &[&str], read_options: ReadOptions) -> (Vec<PathPart>, Vec<Ticket>) {
@@ -22,7 +24,7 @@ async fn sent(contents: &[&str], read_options: ReadOptions) -> (Vec<PathPart>, V
     let (parts, received) = mpsc::channel(1);
     let (tickets, mut received_tickets) = mpsc::channel(TICKETS_MAX);
     let reader = thread::spawn(move || read(&files, &parts, &tickets, io::empty()).unwrap());
-    let parts = counted(received, Arc::clone(&flow)).collect().await;
+    let parts = count_taken(received, Arc::clone(&flow)).collect().await;
     reader.join().unwrap();
     assert_eq!(flow.waiting(), 0);
     let tickets = std::iter::from_fn(|| received_tickets.try_recv().ok()).collect();
@@ -98,9 +100,9 @@ fn mixed_tracks_are_held_up_to_a_bound() {
         tracks.start_track().unwrap();
         tracks.start_track().unwrap();
         for _ in 0..HELD_MAX {
-            tracks.fix(FIX).unwrap();
+            tracks.fix(fix()).unwrap();
         }
-        assert!(matches!(tracks.fix(FIX), Err(SinkError::Stop)));
+        assert!(matches!(tracks.fix(fix()), Err(SinkError::Stop)));
         let refusal = tracks.refusal.take().unwrap();
         assert!(refusal.ends_with("or measure it without --server"), "{refusal}");
     });
@@ -111,7 +113,7 @@ fn fixes_that_were_sent_are_not_held() {
     with_tracks(|tracks| {
         tracks.start_track().unwrap();
         for _ in 0..=HELD_MAX {
-            tracks.fix(FIX).unwrap();
+            tracks.fix(fix()).unwrap();
         }
         assert!(tracks.held < PART_FIXES && tracks.tracks[0].fixes.len() < PART_FIXES);
     });

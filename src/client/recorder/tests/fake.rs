@@ -19,8 +19,8 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 use tower_service::Service;
 
-use super::super::super::convert::options_message;
 use super::super::*;
+use crate::contract::options;
 use crate::measure::Metric;
 use crate::proto::waywiser_v1 as pb;
 
@@ -299,7 +299,7 @@ impl Fake {
 fn path(kept: Kept) -> pb::Path {
     let length = Some(kept.points.saturating_sub(1) as f64);
     let summary = pb::PathSummary {
-        options: Some(options_message(&Options::new(Metric::Planar))),
+        options: Some(options::to_message(&Options::new(Metric::Planar))),
         point_count: kept.points,
         length,
         raw_length: length,

@@ -1,4 +1,4 @@
-//! Legs by the series, in blocks. It knows no longitude but as a difference: which legs cross the
+//! LegBatch by the series, in blocks. It knows no longitude but as a difference: which legs cross the
 //! antimeridian or are too long for the series it only marks.
 //!
 //! There is no fused multiply-add: the rounding of the series is a thousandth of its error, and
@@ -128,7 +128,7 @@ fn short_legs(cell: Cell, row: &Row, columns: [&[f64]; 4], legs: &mut [f64]) -> 
     (differs, long)
 }
 
-/// Legs of which each may have another cell. Short ones need so little of their row that they are fastest one by
+/// LegBatch of which each may have another cell. Short ones need so little of their row that they are fastest one by
 /// one; what follows the first that is longer goes in vectors, though its rows have to be gathered.
 #[inline(always)]
 fn single_legs(table: &Table, columns: [&[f64]; 4], legs: &mut [f64]) {

@@ -1,6 +1,6 @@
 //! The geodesic on the WGS84 ellipsoid.
 //!
-//! Legs of up to 10 km come from a series about the middle latitude, in blocks; all others, and those
+//! LegBatch of up to 10 km come from a series about the middle latitude, in blocks; all others, and those
 //! near a pole, from Karney (2013), "Algorithms for geodesics", Journal of Geodesy 87, 43-55, section 4,
 //! as implemented by geographiclib-rs, which converges everywhere. Which of the two a leg takes
 //! depends on its two points alone. `docs/geodesic.md` has the derivation, the limits and the errors.

@@ -1,4 +1,4 @@
-//! Points of messages into a measurement: the same bits however they are cut, and errors that name the point.
+//! Points of messages into a accumulator: the same bits however they are cut, and errors that name the point.
 
 use proptest::prelude::*;
 use prost::Message as _;
@@ -11,28 +11,28 @@ use crate::service::path::request;
 
 fn add_message(
     folder: &mut Folder,
-    measurement: &mut Measurement,
+    accumulator: &mut PathAccumulator,
     message: &pb::RecordPathRequest,
     skip: u64,
 ) -> Result<(), RpcError> {
     let bytes = message.encode_to_vec();
     let points = request::read::<pb::RecordPathRequest>(&bytes, 0)?.points;
-    let mut adder = folder.begin(measurement, &points, skip)?;
+    let mut adder = folder.begin(accumulator, &points, skip)?;
     let mut work = Work::default();
-    while folder.add(measurement, &mut adder, &mut work)? == Step::Spent {
+    while folder.add(accumulator, &mut adder, &mut work)? == Step::Spent {
         work.reset();
     }
     Ok(())
 }
 
 fn fold_message(
-    measurement: &mut Measurement,
+    accumulator: &mut PathAccumulator,
     message: &pb::RecordPathRequest,
     skip: u64,
 ) -> Result<(), RpcError> {
     let mut folder = Folder::default();
-    let outcome = add_message(&mut folder, measurement, message, skip);
-    folder.flush(measurement, &mut Work::default())?;
+    let outcome = add_message(&mut folder, accumulator, message, skip);
+    folder.flush(accumulator, &mut Work::default())?;
     outcome
 }
 
@@ -85,10 +85,10 @@ proptest! {
                 (x, y, has[0].then_some(z), has[1].then_some(time), start < 3)
             })
             .collect();
-        let options = Options { max_gap: Some(3e9), ..Options::new(Metric::Planar) };
-        let mut whole = Measurement::new(options);
+        let options = Options::builder(Metric::Planar).max_gap(3e9).build().unwrap();
+        let mut whole = PathAccumulator::new(options);
         fold_message(&mut whole, &rows(&points), 0).unwrap();
-        let mut cut = Measurement::new(options);
+        let mut cut = PathAccumulator::new(options);
         let mut folder = Folder::default();
         let mut from = 0;
         for turn in (0..8).cycle() {
@@ -117,7 +117,7 @@ proptest! {
 fn a_message_with_a_point_that_is_none_leaves_those_that_wait_as_they_are() {
     let known: Vec<Sample> = (0..5).map(|i| (i, i * i, Some(9), Some(i), i == 3)).collect();
     let plain: Vec<Sample> = (5..9).map(|i| (i, 7, None, None, false)).collect();
-    let mut path = Measurement::new(Options::new(Metric::Planar));
+    let mut path = PathAccumulator::new(Options::new(Metric::Planar));
     let mut folder = Folder::default();
     add_message(&mut folder, &mut path, &rows(&known[..2]), 0).unwrap();
     let mut bad = columns(&known[2..]);
@@ -132,14 +132,14 @@ fn a_message_with_a_point_that_is_none_leaves_those_that_wait_as_they_are() {
     add_message(&mut folder, &mut path, &columns(&plain), 0).unwrap();
     folder.flush(&mut path, &mut Work::default()).unwrap();
 
-    let mut expected = Measurement::new(Options::new(Metric::Planar));
+    let mut expected = PathAccumulator::new(Options::new(Metric::Planar));
     fold_message(&mut expected, &rows(&[&known[..4], &plain].concat()), 0).unwrap();
     assert_eq!(path, expected);
 }
 
 #[test]
 fn a_point_that_is_none_is_named_and_those_before_it_are_folded() {
-    let mut path = Measurement::new(Options::new(Metric::Geodesic));
+    let mut path = PathAccumulator::new(Options::new(Metric::Geodesic));
     let good = pb::Point { x: 1.0, y: 2.0, ..Default::default() };
     let bad = pb::Point { y: 90.5, ..Default::default() };
     let message = pb::RecordPathRequest { points: vec![good, good, bad], ..Default::default() };

@@ -8,45 +8,53 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::*;
-use crate::checkpoint::{CheckpointStore, Guard, MemoryStore, Opening, StoreFuture, Sweep, Swept};
-use crate::measure::{Fix, Measurement, Metric, Options, Point};
-use crate::recording::Pace;
+use crate::measure::{Fix, Metric, Options, PathAccumulator, Point};
+use crate::recording::CheckpointPolicy;
+use crate::recording::{
+    CheckpointStore, CommitPrecondition, OpenRequest, StoreFuture, Sweep, Swept,
+};
 use crate::service::path::shared::unix_ms;
+use crate::store::MemoryStore;
 
-/// A measurement whose summary has all fields that it can have.
-fn rich() -> Measurement {
-    let options = Options {
-        elevation: crate::measure::Elevation::ThreeDimensional,
-        max_gap_time_ns: Some(u64::MAX),
-        max_gap: Some(1000.5),
-        max_speed: Some(2.5),
-        min_step: Some(1.5),
-        max_accuracy_m: Some(30.5),
-        reject_backward_time: true,
-        stopped_speed: Some(0.5),
-        ..Options::new(Metric::Geodesic)
-    };
-    let mut measurement = Measurement::new(options);
+/// A accumulator whose summary has all fields that it can have.
+fn rich() -> PathAccumulator {
+    let options = Options::builder(Metric::Geodesic)
+        .elevation(crate::measure::Elevation::ThreeDimensional)
+        .max_gap_time_ns(u64::MAX)
+        .max_gap(1000.5)
+        .max_speed(2.5)
+        .min_step(1.5)
+        .max_accuracy_m(30.5)
+        .reject_backward_time(true)
+        .stopped_speed(0.5)
+        .build()
+        .unwrap();
+    let mut accumulator = PathAccumulator::new(options);
     for (second, lat) in [(0, -1.1), (2, -1.10001), (3, -1.100011), (4, 55.3), (3, 55.4)] {
         let point = Point::geographic(lat, -170.123).unwrap();
         let fix = Fix::new(point).at_unix_ns(second << 30).unwrap();
-        measurement.extend(&[fix.with_z(lat * 7.7).unwrap()]).unwrap();
+        accumulator.extend(&[fix.with_z(lat * 7.7).unwrap()]).unwrap();
     }
-    measurement
+    accumulator
 }
 
-async fn store(store: &MemoryStore, name: &PathName, measurement: Measurement, is_expired: bool) {
+async fn store(
+    store: &MemoryStore,
+    name: &RecordingName,
+    accumulator: PathAccumulator,
+    is_expired: bool,
+) {
     let now_unix_ms = unix_ms();
     let expire_unix_ms = if is_expired { now_unix_ms } else { now_unix_ms + 1_000_000_000 };
-    let options = Some(*measurement.options());
-    let opening = Opening { options, now_unix_ms, expire_unix_ms };
+    let options = Some(*accumulator.options());
+    let opening = OpenRequest { options, now_unix_ms, expire_unix_ms };
     let begun = store.open(name.clone(), opening).await.unwrap();
-    let guard = Guard { epoch: begun.epoch, committed_points: 0 };
-    store.commit(name.clone(), guard, Checkpoint { measurement, ..begun }).await.unwrap();
+    let precondition = CommitPrecondition { epoch: begun.epoch, committed_points: 0 };
+    store.commit(name.clone(), precondition, Checkpoint { accumulator, ..begun }).await.unwrap();
 }
 
 fn shared(store: impl CheckpointStore) -> Arc<Shared> {
-    Arc::new(Shared::new(Arc::new(store), Pace::default()))
+    Arc::new(Shared::new(Arc::new(store), CheckpointPolicy::default()))
 }
 
 /// All pages, one after another.
@@ -77,13 +85,13 @@ proptest! {
     ) {
         block_on(async {
             let memory = MemoryStore::default();
-            let (full, empty) = (rich(), Measurement::new(Options::new(Metric::Planar)));
+            let (full, empty) = (rich(), PathAccumulator::new(Options::new(Metric::Planar)));
             let mut expected = Vec::new();
             for (index, &(is_long, is_rich, is_expired)) in kinds.iter().enumerate() {
                 let filler = "x".repeat(if is_long { 124 } else { 1 });
-                let name = PathName::from_id(&format!("{index:04}{filler}")).unwrap();
-                let measurement = if is_rich { full.clone() } else { empty.clone() };
-                store(&memory, &name, measurement, is_expired).await;
+                let name = RecordingName::from_id(&format!("{index:04}{filler}")).unwrap();
+                let accumulator = if is_rich { full.clone() } else { empty.clone() };
+                store(&memory, &name, accumulator, is_expired).await;
                 if !is_expired {
                     expected.push(name.to_string());
                 }
@@ -111,38 +119,43 @@ struct Damaged {
 }
 
 impl CheckpointStore for Damaged {
-    fn open(&self, _: PathName, _: Opening) -> StoreFuture<'_, Checkpoint> {
+    fn open(&self, _: RecordingName, _: OpenRequest) -> StoreFuture<'_, Checkpoint> {
         unreachable!()
     }
 
-    fn commit(&self, _: PathName, _: Guard, _: Checkpoint) -> StoreFuture<'_, ()> {
+    fn commit(
+        &self,
+        _: RecordingName,
+        _: CommitPrecondition,
+        _: Checkpoint,
+    ) -> StoreFuture<'_, ()> {
         unreachable!()
     }
 
-    fn load(&self, _: PathName) -> StoreFuture<'_, Option<Checkpoint>> {
+    fn load(&self, _: RecordingName) -> StoreFuture<'_, Option<Checkpoint>> {
         unreachable!()
     }
 
     fn list(
         &self,
-        after: Option<PathName>,
+        after: Option<RecordingName>,
         limit: usize,
-    ) -> StoreFuture<'_, crate::checkpoint::Page> {
+    ) -> StoreFuture<'_, crate::recording::Page> {
         assert!(limit <= STEP, "{limit} are loaded at once");
         let start = after.map_or(0, |name| name.id().parse::<usize>().unwrap() + 1);
         let page = (start..self.count).take(limit).map(|index| {
-            let name = PathName::from_id(&format!("{index:05}")).unwrap();
+            let name = RecordingName::from_id(&format!("{index:05}")).unwrap();
             (name, Err(StoreError::Damaged("a bit".into())))
         });
         let page = page.collect();
         Box::pin(async { Ok(page) })
     }
 
-    fn delete(&self, _: PathName) -> StoreFuture<'_, Option<u64>> {
+    fn delete(&self, _: RecordingName) -> StoreFuture<'_, Option<u64>> {
         unreachable!()
     }
 
-    fn sweep(&self, _: Sweep, _: Option<PathName>) -> StoreFuture<'_, Swept> {
+    fn sweep(&self, _: Sweep, _: Option<RecordingName>) -> StoreFuture<'_, Swept> {
         unreachable!()
     }
 }
@@ -191,7 +204,7 @@ async fn a_call_logs_one_warning_however_many_recordings_are_damaged() {
 #[tokio::test]
 async fn an_expired_recording_is_not_listed() {
     let memory = MemoryStore::default();
-    let name = |id: &str| PathName::from_id(id).unwrap();
+    let name = |id: &str| RecordingName::from_id(id).unwrap();
     for (id, is_expired) in [("a", true), ("b", false), ("c", true)] {
         store(&memory, &name(id), rich(), is_expired).await;
     }

@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures::FutureExt as _;
 
 use super::*;
-use crate::checkpoint::{CheckpointStore, Guard, MemoryStore, Page, StoreFuture, Sweep, Swept};
 use crate::measure::{Fix, Metric, Point};
-use crate::recording::Pace;
+use crate::recording::CheckpointPolicy;
+use crate::recording::{CheckpointStore, CommitPrecondition, Page, StoreFuture, Sweep, Swept};
 use crate::service::StreamLimits;
 use crate::service::path::PathService;
+use crate::store::MemoryStore;
 
-fn name() -> PathName {
+fn name() -> RecordingName {
     "paths/walk".parse().unwrap()
 }
 
@@ -22,14 +23,15 @@ fn options() -> Option<Options> {
 fn fold(live: &mut Live, points: usize) {
     let recording = live.recording().unwrap();
     let fixes = vec![Fix::new(Point::planar(1.0, 2.0).unwrap()); points];
-    recording.measurement_mut().extend(&fixes).unwrap();
+    recording.accumulator_mut().extend(&fixes).unwrap();
     recording.folded(unix_ms());
 }
 
 #[tokio::test]
 async fn the_service_is_settled_only_when_no_recording_is_open() {
     let store = Arc::new(MemoryStore::default());
-    let service = PathService::new(StreamLimits::default(), store.clone(), Pace::default());
+    let service =
+        PathService::new(StreamLimits::default(), store.clone(), CheckpointPolicy::default());
     let mut live = Live::open(&service.shared, name(), options()).await.unwrap();
     fold(&mut live, 5);
     // The stream is cut, and hyper has not dropped it yet.
@@ -45,7 +47,7 @@ async fn the_service_is_settled_only_when_no_recording_is_open() {
 #[tokio::test(start_paused = true)]
 async fn a_recording_that_stays_open_does_not_keep_the_service() {
     let store = Arc::new(MemoryStore::default());
-    let service = PathService::new(StreamLimits::default(), store, Pace::default());
+    let service = PathService::new(StreamLimits::default(), store, CheckpointPolicy::default());
     let live = Live::open(&service.shared, name(), options()).await.unwrap();
     service.settled().await;
     drop(live);
@@ -59,11 +61,16 @@ struct Away {
 }
 
 impl CheckpointStore for Away {
-    fn open(&self, name: PathName, opening: Opening) -> StoreFuture<'_, Checkpoint> {
+    fn open(&self, name: RecordingName, opening: OpenRequest) -> StoreFuture<'_, Checkpoint> {
         self.inner.open(name, opening)
     }
 
-    fn commit(&self, _: PathName, _: Guard, _: Checkpoint) -> StoreFuture<'_, ()> {
+    fn commit(
+        &self,
+        _: RecordingName,
+        _: CommitPrecondition,
+        _: Checkpoint,
+    ) -> StoreFuture<'_, ()> {
         self.commits.fetch_add(1, Ordering::Relaxed);
         Box::pin(async {
             // So that the time limit of a settling writer is seen.
@@ -72,19 +79,19 @@ impl CheckpointStore for Away {
         })
     }
 
-    fn load(&self, name: PathName) -> StoreFuture<'_, Option<Checkpoint>> {
+    fn load(&self, name: RecordingName) -> StoreFuture<'_, Option<Checkpoint>> {
         self.inner.load(name)
     }
 
-    fn list(&self, after: Option<PathName>, limit: usize) -> StoreFuture<'_, Page> {
+    fn list(&self, after: Option<RecordingName>, limit: usize) -> StoreFuture<'_, Page> {
         self.inner.list(after, limit)
     }
 
-    fn delete(&self, name: PathName) -> StoreFuture<'_, Option<u64>> {
+    fn delete(&self, name: RecordingName) -> StoreFuture<'_, Option<u64>> {
         self.inner.delete(name)
     }
 
-    fn sweep(&self, sweep: Sweep, after: Option<PathName>) -> StoreFuture<'_, Swept> {
+    fn sweep(&self, sweep: Sweep, after: Option<RecordingName>) -> StoreFuture<'_, Swept> {
         self.inner.sweep(sweep, after)
     }
 }
@@ -94,7 +101,7 @@ impl CheckpointStore for Away {
 async fn a_store_that_is_away_is_asked_with_pauses() {
     let store = Arc::new(Away::default());
     let interval = Duration::from_millis(5);
-    let pace = Pace { interval, ..Pace::default() };
+    let pace = CheckpointPolicy { interval, ..CheckpointPolicy::default() };
     let mut shared = Shared::new(store.clone(), pace);
     shared.store_time = Duration::from_millis(50);
     let shared = Arc::new(shared);

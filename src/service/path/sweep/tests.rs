@@ -3,33 +3,34 @@
 use super::*;
 use std::sync::atomic::AtomicUsize;
 
-use crate::checkpoint::{
-    Checkpoint, CheckpointStore, Guard, MemoryStore, Opening, Page, SWEEP_STEP, StoreFuture,
-};
 use crate::measure::{Metric, Options};
-use crate::recording::Pace;
+use crate::recording::CheckpointPolicy;
+use crate::recording::{
+    Checkpoint, CheckpointStore, CommitPrecondition, OpenRequest, Page, SWEEP_STEP, StoreFuture,
+};
 use crate::service::path::live::Live;
-use crate::service::path::testing::measurement;
+use crate::service::path::testing::accumulator;
 use crate::service::path::watch::{not_found, watch_path};
+use crate::store::MemoryStore;
 use futures::{FutureExt as _, StreamExt as _};
 
-fn name(id: &str) -> PathName {
-    PathName::from_id(id).unwrap()
+fn name(id: &str) -> RecordingName {
+    RecordingName::from_id(id).unwrap()
 }
 
-fn shared(recordings_max: usize) -> Arc<Shared> {
-    Arc::new(Shared::new(Arc::new(MemoryStore::new(recordings_max)), Pace::default()))
+fn shared(max_recordings: usize) -> Arc<Shared> {
+    Arc::new(Shared::new(Arc::new(MemoryStore::new(max_recordings)), CheckpointPolicy::default()))
 }
 
 /// A recording with `points` points that last grew `age` ago.
 async fn recorded(shared: &Shared, id: &str, points: usize, age: Duration) {
     let now_unix_ms = unix_ms() - age.as_millis() as i64;
     let options = Some(Options::new(Metric::Planar));
-    let opening = Opening { options, now_unix_ms, expire_unix_ms: now_unix_ms + 1_000_000_000 };
+    let opening = OpenRequest { options, now_unix_ms, expire_unix_ms: now_unix_ms + 1_000_000_000 };
     let begun = shared.store.open(name(id), opening).await.unwrap();
-    let next = Checkpoint { measurement: measurement(points), ..begun.clone() };
-    let guard = Guard { epoch: begun.epoch, committed_points: 0 };
-    shared.store.commit(name(id), guard, next).await.unwrap();
+    let next = Checkpoint { accumulator: accumulator(points), ..begun.clone() };
+    let precondition = CommitPrecondition { epoch: begun.epoch, committed_points: 0 };
+    shared.store.commit(name(id), precondition, next).await.unwrap();
 }
 
 #[tokio::test]
@@ -128,27 +129,32 @@ struct Hanging {
 }
 
 impl CheckpointStore for Hanging {
-    fn open(&self, name: PathName, opening: Opening) -> StoreFuture<'_, Checkpoint> {
+    fn open(&self, name: RecordingName, opening: OpenRequest) -> StoreFuture<'_, Checkpoint> {
         self.store.open(name, opening)
     }
 
-    fn commit(&self, name: PathName, guard: Guard, next: Checkpoint) -> StoreFuture<'_, ()> {
-        self.store.commit(name, guard, next)
+    fn commit(
+        &self,
+        name: RecordingName,
+        precondition: CommitPrecondition,
+        next: Checkpoint,
+    ) -> StoreFuture<'_, ()> {
+        self.store.commit(name, precondition, next)
     }
 
-    fn load(&self, name: PathName) -> StoreFuture<'_, Option<Checkpoint>> {
+    fn load(&self, name: RecordingName) -> StoreFuture<'_, Option<Checkpoint>> {
         self.store.load(name)
     }
 
-    fn list(&self, after: Option<PathName>, limit: usize) -> StoreFuture<'_, Page> {
+    fn list(&self, after: Option<RecordingName>, limit: usize) -> StoreFuture<'_, Page> {
         self.store.list(after, limit)
     }
 
-    fn delete(&self, name: PathName) -> StoreFuture<'_, Option<u64>> {
+    fn delete(&self, name: RecordingName) -> StoreFuture<'_, Option<u64>> {
         self.store.delete(name)
     }
 
-    fn sweep(&self, _: Sweep, _: Option<PathName>) -> StoreFuture<'_, Swept> {
+    fn sweep(&self, _: Sweep, _: Option<RecordingName>) -> StoreFuture<'_, Swept> {
         self.sweeps.fetch_add(1, Relaxed);
         Box::pin(std::future::pending())
     }
@@ -158,7 +164,7 @@ impl CheckpointStore for Hanging {
 async fn callers_that_stop_waiting_leave_one_search_behind() {
     let store = Hanging::default();
     let sweeps = Arc::clone(&store.sweeps);
-    let shared = Arc::new(Shared::new(Arc::new(store), Pace::default()));
+    let shared = Arc::new(Shared::new(Arc::new(store), CheckpointPolicy::default()));
     for _ in 0..10 {
         let mut search = Box::pin(reclaim(&shared));
         assert!(search.as_mut().now_or_never().is_none());

@@ -6,32 +6,34 @@ use futures::{FutureExt as _, StreamExt as _};
 use proptest::prelude::*;
 
 use super::*;
-use crate::checkpoint::{Guard, MemoryStore, Opening};
 use crate::measure::{Metric, Options};
-use crate::recording::Pace;
-use crate::service::path::testing::measurement;
+use crate::recording::CheckpointPolicy;
+use crate::recording::{CommitPrecondition, OpenRequest};
+use crate::service::path::testing::accumulator;
+use crate::store::MemoryStore;
 
-fn name() -> PathName {
+fn name() -> RecordingName {
     "paths/walk".parse().unwrap()
 }
 
 fn shared() -> Arc<Shared> {
-    Arc::new(Shared::new(Arc::new(MemoryStore::default()), Pace::default()))
+    Arc::new(Shared::new(Arc::new(MemoryStore::default()), CheckpointPolicy::default()))
 }
 
 /// Opens the recording in the store. Nothing is reported to watchers.
 async fn open(shared: &Shared) -> Checkpoint {
     let now_unix_ms = unix_ms();
     let options = Some(Options::new(Metric::Planar));
-    let opening = Opening { options, now_unix_ms, expire_unix_ms: now_unix_ms + 1_000_000 };
+    let opening = OpenRequest { options, now_unix_ms, expire_unix_ms: now_unix_ms + 1_000_000 };
     shared.store.open(name(), opening).await.unwrap()
 }
 
 /// Commits up to `points`. Nothing is reported to watchers.
 async fn commit(shared: &Shared, from: &Checkpoint, points: usize, complete: bool) -> Checkpoint {
-    let guard = Guard { epoch: from.epoch, committed_points: from.committed_points() };
-    let next = Checkpoint { complete, measurement: measurement(points), ..from.clone() };
-    shared.store.commit(name(), guard, next.clone()).await.unwrap();
+    let precondition =
+        CommitPrecondition { epoch: from.epoch, committed_points: from.committed_points() };
+    let next = Checkpoint { complete, accumulator: accumulator(points), ..from.clone() };
+    shared.store.commit(name(), precondition, next.clone()).await.unwrap();
     next
 }
 
@@ -109,7 +111,7 @@ async fn every_watcher_of_an_expired_recording_receives_not_found() {
     let (expire_unix_ms, watchers) = loop {
         let now_unix_ms = unix_ms();
         let expire_unix_ms = now_unix_ms + 50;
-        let opening = Opening { options: None, now_unix_ms, expire_unix_ms };
+        let opening = OpenRequest { options: None, now_unix_ms, expire_unix_ms };
         shared.store.open(name(), opening).await.unwrap();
         // On a slow machine it expires before both have begun.
         if let (Ok(first), Ok(second)) = (begin().await, begin().await) {

@@ -1,0 +1,191 @@
+//! The accumulator of a path of fixes. It keeps the length of all fixes, the length of the accepted
+//! fixes, and statistics of their times and elevations.
+//!
+//! It combines three parts: the raw [`Polyline`], the filter of `policy.rs` if the options have rules,
+//! and the statistics of the accepted fixes.
+
+use serde::{Deserialize, Serialize};
+
+use super::cost::{self, Cost};
+use super::error::PathError;
+use super::fix::Fix;
+use super::fix_block::FixBlock;
+use super::options::{Elevation, Options};
+use super::point_block::PointBlock;
+use super::policy::Filter;
+use super::polyline::Polyline;
+use super::sum::ExactSum;
+use super::summary::PathSummary;
+use super::track_stats::{FixAttributes, LegBatch, TrackStats};
+
+/// Accumulates one path of fixes.
+///
+/// The summary is bit-identical for every division of the fixes into blocks or calls, and for every
+/// number of times that the accumulator was stored and read back.
+///
+/// ```
+/// use waywiser::measure::{Fix, PathAccumulator, Metric, Options, Point};
+///
+/// let options = Options::builder(Metric::Planar).min_step(2.0).build()?;
+/// let mut path = PathAccumulator::new(options);
+/// for x in [0.0, 1.0, 0.0, 1.0, 3.0] {
+///     path.extend(&[Fix::new(Point::planar(x, 0.0)?)])?;
+/// }
+/// let summary = path.summary();
+/// assert_eq!((summary.raw_length, summary.length, summary.accepted_count), (5.0, 3.0, 2));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PathAccumulator {
+    options: Options,
+    /// All fixes. Only the segment starts of the fixes themselves break it.
+    raw: Polyline,
+    /// The accepted fixes; `None` if no rule of the options can reject a fix or break a segment.
+    filter: Option<Filter>,
+    /// The statistics of the accepted fixes.
+    profile: TrackStats,
+    /// The attributes of the last fix. Unused with a filter, which keeps those of the last accepted fix.
+    last: FixAttributes,
+}
+
+impl PathAccumulator {
+    /// Returns a path without fixes.
+    pub fn new(options: Options) -> Self {
+        Self {
+            options,
+            raw: Polyline::new(options.metric),
+            filter: options.is_selective().then(|| Filter::new(&options)),
+            profile: TrackStats::EMPTY,
+            last: FixAttributes::NOTHING,
+        }
+    }
+
+    /// Returns the options of the path.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Returns the number of fixes, including the rejected ones. It is the offset of the next fix.
+    pub fn point_count(&self) -> u64 {
+        self.raw.point_count()
+    }
+
+    /// Adds the fixes of a block and clears the block.
+    ///
+    /// # Errors
+    /// Returns an error if the fixes are in another space or a total is out of range. The path and the
+    /// block are then unchanged.
+    pub fn fold(&mut self, block: &mut FixBlock) -> Result<(), PathError> {
+        self.fold_with_cost(block).map(drop)
+    }
+
+    /// Adds the fixes of a block, clears the block, and returns the estimated processor time.
+    ///
+    /// # Errors
+    /// See [`PathAccumulator::fold`].
+    pub(crate) fn fold_with_cost(&mut self, block: &mut FixBlock) -> Result<Cost, PathError> {
+        if block.is_empty() {
+            return Ok(Cost::default());
+        }
+        let is_plain = self.filter.is_none()
+            && self.options.elevation == Elevation::Ignored
+            && block.is_without_times_and_z();
+        let cost = if is_plain {
+            let base = Cost::of_block(block.len(), cost::PLAIN_POINT_NS);
+            let legs = &mut [0.0; PointBlock::CAPACITY];
+            let long = self.raw.fold_legs(&mut block.points, &block.starts, legs)?;
+            self.last = FixAttributes::NOTHING;
+            base + long
+        } else {
+            // An error in one of several totals must leave all of them unchanged.
+            let mut next = self.clone();
+            let cost = next.fold_all(block)?;
+            *self = next;
+            cost
+        };
+        block.clear();
+        Ok(cost)
+    }
+
+    fn fold_all(&mut self, block: &mut FixBlock) -> Result<Cost, PathError> {
+        let (offset, before) = (self.raw.point_count(), self.raw.last());
+        let is_joined = before.is_some() && !self.raw.is_broken();
+        let mut legs = [0.0; PointBlock::CAPACITY];
+        let legs = &mut legs[..block.len()];
+        let long = self.raw.fold_legs(&mut block.points, &block.starts, legs)?;
+        if let Some(filter) = &mut self.filter {
+            let Self { options, profile, .. } = self;
+            let base = Cost::of_block(block.len(), cost::FILTERED_POINT_NS);
+            let distances = filter.fold(options, block, before, offset, legs, profile)?;
+            return Ok(base + long + distances);
+        }
+        let mut profile_legs = LegBatch::new();
+        let mut from = is_joined.then_some(self.last);
+        for (index, &leg) in legs.iter().enumerate() {
+            let to = block.attributes_of(index);
+            if let Some(from) = from.filter(|_| !block.starts.contains(index)) {
+                self.profile.add_leg(&self.options, leg, from, to, &mut profile_legs);
+            }
+            self.profile.add_fix(to);
+            from = Some(to);
+        }
+        self.profile.add_sums(&self.options, &profile_legs)?;
+        self.last = from.unwrap_or(FixAttributes::NOTHING);
+        Ok(Cost::of_block(block.len(), cost::PROFILE_POINT_NS) + long)
+    }
+
+    /// Adds fixes.
+    ///
+    /// # Errors
+    /// See [`PathAccumulator::fold`]. The fixes are added in blocks. The blocks before the one that
+    /// fails are then part of the path; [`PathAccumulator::point_count`] returns the number of fixes.
+    pub fn extend(&mut self, fixes: &[Fix]) -> Result<(), PathError> {
+        let mut block = FixBlock::new(self.options.metric);
+        for chunk in fixes.chunks(FixBlock::CAPACITY) {
+            for &fix in chunk {
+                block.push(fix)?;
+            }
+            self.fold(&mut block)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the segment. No leg joins the last fix and the next one.
+    pub fn start_segment(&mut self) {
+        self.raw.start_segment();
+        if let Some(filter) = &mut self.filter {
+            filter.start_segment();
+        }
+    }
+
+    fn accepted(&self) -> &Polyline {
+        self.filter.as_ref().map_or(&self.raw, Filter::accepted)
+    }
+
+    /// Returns the summary of the fixes so far.
+    pub fn summary(&self) -> PathSummary {
+        let accepted = self.accepted().summary();
+        let climb = self.profile.climb();
+        let is_3d = self.options.elevation == Elevation::ThreeDimensional;
+        PathSummary {
+            metric: self.options.metric,
+            point_count: self.raw.point_count(),
+            accepted_count: accepted.point_count,
+            segment_count: accepted.segment_count,
+            length: accepted.length,
+            raw_length: self.raw.length().to_f64(),
+            length_3d: is_3d.then(|| self.profile.length_3d().to_f64()),
+            displacement: accepted.displacement,
+            rejections: self.filter.as_ref().map_or_else(Vec::new, Filter::rejections),
+            elapsed_ns: self.profile.elapsed_ns(),
+            moving_ns: self.profile.moving_ns(),
+            max_speed: self.profile.max_speed(),
+            ascent: climb.map(|(ascent, _)| ExactSum::to_f64(ascent)),
+            descent: climb.map(|(_, descent)| ExactSum::to_f64(descent)),
+            bounds: accepted.bounds,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+//! The name of a recording, checked once.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// `paths/{path}`, where `{path}` is 1 to 128 of `A-Z a-z 0-9 - _ . ~`: what a URL carries as it is.
+///
+/// ```
+/// use waywiser::recording::RecordingName;
+///
+/// let name: RecordingName = "paths/van-7_2026.11.24".parse()?;
+/// assert_eq!(name.id(), "van-7_2026.11.24");
+/// assert!("van-7".parse::<RecordingName>().is_err());
+/// # Ok::<(), waywiser::recording::RecordingNameError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordingName(Box<str>);
+
+/// The collection that all names are in.
+const PREFIX: &str = "paths/";
+const ID_BYTES_MAX: usize = 128;
+
+/// Why a text is no name of a recording.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a name is paths/ and 1 to 128 of A-Z a-z 0-9 - _ . ~ behind it, such as paths/morning-walk"
+)]
+pub struct RecordingNameError;
+
+impl RecordingName {
+    /// The part behind `paths/`.
+    pub fn id(&self) -> &str {
+        &self.0[PREFIX.len()..]
+    }
+
+    /// The name with this part behind `paths/`.
+    ///
+    /// # Errors
+    /// When it is no such part.
+    pub fn from_id(id: &str) -> Result<Self, RecordingNameError> {
+        format!("{PREFIX}{id}").parse()
+    }
+
+    /// All of it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for RecordingName {
+    type Err = RecordingNameError;
+
+    fn from_str(text: &str) -> Result<Self, RecordingNameError> {
+        let id = text.strip_prefix(PREFIX).ok_or(RecordingNameError)?;
+        let is_unreserved =
+            |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
+        let fits = (1..=ID_BYTES_MAX).contains(&id.len()) && id.bytes().all(is_unreserved);
+        if fits { Ok(Self(text.into())) } else { Err(RecordingNameError) }
+    }
+}
+
+impl fmt::Display for RecordingName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_what_a_url_carries() {
+        for good in ["paths/a", "paths/A.b-c_d~9", &format!("paths/{}", "x".repeat(128))] {
+            let name: RecordingName = good.parse().unwrap();
+            assert_eq!(name.as_str(), good);
+            assert_eq!(RecordingName::from_id(name.id()), Ok(name));
+        }
+        let long = format!("paths/{}", "x".repeat(129));
+        for bad in ["", "paths/", "a", "paths/a/b", "paths/ü", "paths/a b", "/paths/a", &long] {
+            assert!(bad.parse::<RecordingName>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,437 @@
+//! What every [`CheckpointStore`] must do, as a suite of tests that takes any of them: run [`hold`] on an
+//! empty one. It knows no store by name, and waits for nothing but the store.
+//!
+//! Public so that a store of your own can be held to it; each function asserts, and that is all.
+
+#![allow(clippy::unwrap_used, reason = "a suite of tests, called by tests alone")]
+
+use std::sync::Arc;
+
+use futures::future::join_all;
+
+use crate::measure::{Fix, Metric, Options, PathAccumulator, Point};
+
+use crate::recording::{
+    Abandoned, Checkpoint, CheckpointStore, CommitPrecondition, OpenRequest, RecordingName,
+    Removed, SWEEP_STEP, StoreError, Sweep,
+};
+
+/// Runs all of them. The store has to be empty, and is empty afterwards.
+///
+/// # Panics
+/// When the store does not do what it must.
+pub async fn hold(store: &dyn CheckpointStore) {
+    assert_eq!(store.list(None, 1).await, Ok(Vec::new()), "the store is not empty at the start");
+    a_recording_is_begun_and_gone_on_with(store).await;
+    a_ghost_is_fenced(store).await;
+    a_commit_goes_on_from_where_it_says(store).await;
+    a_finished_recording_is_final(store).await;
+    other_options_change_nothing(store).await;
+    what_is_not_there_is_not_found(store).await;
+    a_deleted_recording_fences_its_writer_for_ever(store).await;
+    pages_are_in_order_and_whole(store).await;
+    what_has_expired_is_deleted_and_nothing_else(store).await;
+    a_removal_returns_the_epoch_that_it_removed(store).await;
+    a_sweep_checks_every_recording_in_steps(store).await;
+    a_sweep_removes_only_abandoned_recordings(store).await;
+    of_many_openers_the_last_one_writes(store).await;
+    of_many_commits_from_one_offset_one_is_done(store).await;
+    many_recordings_do_not_mix(store).await;
+    assert_eq!(store.list(None, 1).await, Ok(Vec::new()), "the suite has left something behind");
+}
+
+/// Runs the tests of a store that holds at most `max_recordings` recordings, at least 1. The store has to be empty,
+/// and is empty afterwards.
+///
+/// # Panics
+/// When the store does not do what it must.
+pub async fn hold_maximum(store: &dyn CheckpointStore, max_recordings: usize) {
+    let ids: Vec<_> = (0..max_recordings).map(|i| format!("held-{i}")).collect();
+    let mut held = Vec::new();
+    for id in &ids {
+        held.push(begin(store, id).await);
+    }
+    let error = store.open(name("more"), opening()).await.unwrap_err();
+    assert!(matches!(error, StoreError::Full(_)), "{error:?}");
+    assert_eq!(store.load(name("more")).await, Ok(None));
+    // What is stored can be written, and opened again.
+    commit(store, &ids[0], &held[0], &grown(&held[0], 2)).await.unwrap();
+    begin(store, &ids[0]).await;
+    // One that has expired is replaced in its place.
+    let later = OpenRequest { now_unix_ms: 9_001, expire_unix_ms: 20_000, ..opening() };
+    let last = &ids[max_recordings - 1];
+    let replaced = store.open(name(last), later).await.unwrap();
+    assert_eq!(replaced.create_unix_ms, 9_001);
+    // Both ways of removal make space.
+    clear(store, last).await;
+    begin(store, "more").await;
+    assert!(matches!(store.open(name("again"), opening()).await, Err(StoreError::Full(_))));
+    assert_eq!(expire(store, 9_001).await.len(), max_recordings);
+    begin(store, "again").await;
+    clear(store, "again").await;
+}
+
+fn name(id: &str) -> RecordingName {
+    format!("paths/{id}").parse().unwrap()
+}
+
+fn opening() -> OpenRequest {
+    let options = Some(Options::new(Metric::Planar));
+    OpenRequest { options, now_unix_ms: 1_000, expire_unix_ms: 9_000 }
+}
+
+fn guard(checkpoint: &Checkpoint) -> CommitPrecondition {
+    CommitPrecondition { epoch: checkpoint.epoch, committed_points: checkpoint.committed_points() }
+}
+
+/// The same with `count` points more.
+fn grown(checkpoint: &Checkpoint, count: u32) -> Checkpoint {
+    let mut next = checkpoint.clone();
+    let fixes = (0..count).map(|i| Fix::new(Point::planar(f64::from(i), 0.1).unwrap()));
+    next.accumulator.extend(&fixes.collect::<Vec<_>>()).unwrap();
+    next.update_unix_ms += 1;
+    next.expire_unix_ms += 1;
+    next
+}
+
+fn finished(checkpoint: &Checkpoint) -> Checkpoint {
+    Checkpoint { complete: true, ..checkpoint.clone() }
+}
+
+async fn begin(store: &dyn CheckpointStore, id: &str) -> Checkpoint {
+    store.open(name(id), opening()).await.unwrap()
+}
+
+async fn commit(
+    store: &dyn CheckpointStore,
+    id: &str,
+    from: &Checkpoint,
+    to: &Checkpoint,
+) -> Result<(), StoreError> {
+    store.commit(name(id), guard(from), to.clone()).await
+}
+
+async fn assert_stored(store: &dyn CheckpointStore, id: &str, expected: &Checkpoint) {
+    assert_eq!(store.load(name(id)).await.unwrap().as_ref(), Some(expected), "{id}");
+}
+
+async fn clear(store: &dyn CheckpointStore, id: &str) {
+    let deleted = store.delete(name(id)).await.unwrap();
+    assert!(deleted.is_some(), "{id} was there");
+    assert_eq!(store.load(name(id)).await, Ok(None), "{id} is gone");
+}
+
+/// Removes what has expired in all steps, and returns the names in their order.
+async fn expire(store: &dyn CheckpointStore, now_unix_ms: i64) -> Vec<RecordingName> {
+    let (mut names, mut after) = (Vec::new(), None);
+    loop {
+        let swept = store.sweep(Sweep::expired(now_unix_ms), after).await.unwrap();
+        names.extend(swept.removed.into_iter().map(|removed| removed.name));
+        after = swept.next;
+        if after.is_none() {
+            names.sort();
+            return names;
+        }
+    }
+}
+
+async fn a_recording_is_begun_and_gone_on_with(store: &dyn CheckpointStore) {
+    let first = begin(store, "begun").await;
+    let expected = Checkpoint {
+        epoch: first.epoch,
+        complete: false,
+        accumulator: PathAccumulator::new(Options::new(Metric::Planar)),
+        create_unix_ms: 1_000,
+        update_unix_ms: 1_000,
+        expire_unix_ms: 9_000,
+    };
+    assert_eq!(first, expected);
+    assert_stored(store, "begun", &first).await;
+
+    let next = grown(&first, 1_000);
+    commit(store, "begun", &first, &next).await.unwrap();
+    assert_stored(store, "begun", &next).await;
+
+    // The second writer goes on by the options of the first, and puts off the end.
+    let later = OpenRequest { options: None, now_unix_ms: 8_000, expire_unix_ms: 16_000 };
+    let again = store.open(name("begun"), later).await.unwrap();
+    assert!(again.epoch > first.epoch, "{} after {}", again.epoch, first.epoch);
+    assert_eq!(again, Checkpoint { epoch: again.epoch, expire_unix_ms: 16_000, ..next });
+    assert_stored(store, "begun", &again).await;
+    let sooner = store.open(name("begun"), opening()).await.unwrap();
+    assert_eq!(sooner.expire_unix_ms, 16_000, "opening never brings the end nearer");
+    clear(store, "begun").await;
+
+    let opening = OpenRequest { options: None, ..opening() };
+    let by_default = store.open(name("begun"), opening).await.unwrap();
+    assert_eq!(*by_default.accumulator.options(), Options::default());
+    clear(store, "begun").await;
+}
+
+async fn a_ghost_is_fenced(store: &dyn CheckpointStore) {
+    let ghost = begin(store, "ghost").await;
+    let writer = begin(store, "ghost").await;
+    let fenced = Err(StoreError::Fenced { epoch: writer.epoch });
+    assert_eq!(commit(store, "ghost", &ghost, &grown(&ghost, 1)).await, fenced);
+    assert_eq!(commit(store, "ghost", &ghost, &finished(&ghost)).await, fenced);
+    assert_stored(store, "ghost", &writer).await;
+
+    // A late one, which goes on from the right offset under the wrong epoch.
+    let next = grown(&writer, 2);
+    commit(store, "ghost", &writer, &next).await.unwrap();
+    let late = Checkpoint { epoch: ghost.epoch, ..next.clone() };
+    assert_eq!(commit(store, "ghost", &late, &grown(&late, 1)).await, fenced);
+    // One that would bring its own epoch back under the right precondition.
+    let smuggled = Checkpoint { epoch: ghost.epoch, ..grown(&next, 1) };
+    assert_eq!(commit(store, "ghost", &next, &smuggled).await, fenced);
+    // An epoch that has not been given out.
+    let ahead = Checkpoint { epoch: writer.epoch + 1, ..next.clone() };
+    assert_eq!(commit(store, "ghost", &ahead, &grown(&ahead, 1)).await, fenced);
+    assert_stored(store, "ghost", &next).await;
+    clear(store, "ghost").await;
+}
+
+async fn a_commit_goes_on_from_where_it_says(store: &dyn CheckpointStore) {
+    let empty = begin(store, "offset").await;
+    let two = grown(&empty, 2);
+    commit(store, "offset", &empty, &two).await.unwrap();
+    let fenced = Err(StoreError::Fenced { epoch: empty.epoch });
+    assert_eq!(commit(store, "offset", &empty, &grown(&empty, 5)).await, fenced, "sent twice");
+    let four = grown(&two, 2);
+    assert_eq!(commit(store, "offset", &four, &grown(&four, 1)).await, fenced, "from ahead");
+    assert_eq!(commit(store, "offset", &two, &empty).await, fenced, "back to fewer points");
+    assert_stored(store, "offset", &two).await;
+    commit(store, "offset", &two, &Checkpoint { update_unix_ms: 7, ..two.clone() }).await.unwrap();
+    commit(store, "offset", &two, &four).await.unwrap();
+    assert_stored(store, "offset", &four).await;
+    clear(store, "offset").await;
+}
+
+async fn a_finished_recording_is_final(store: &dyn CheckpointStore) {
+    let begun = begin(store, "finished").await;
+    let end = finished(&grown(&begun, 3));
+    commit(store, "finished", &begun, &end).await.unwrap();
+    assert_stored(store, "finished", &end).await;
+
+    let later = OpenRequest { expire_unix_ms: 99_000, ..opening() };
+    assert_eq!(store.open(name("finished"), later).await, Ok(end.clone()), "given as it is");
+    let unfinished = Checkpoint { complete: false, ..end.clone() };
+    let fenced = Err(StoreError::Fenced { epoch: end.epoch });
+    for next in [grown(&end, 1), end.clone(), unfinished.clone(), grown(&unfinished, 1)] {
+        assert_eq!(commit(store, "finished", &end, &next).await, fenced);
+    }
+    assert_stored(store, "finished", &end).await;
+    clear(store, "finished").await;
+}
+
+async fn other_options_change_nothing(store: &dyn CheckpointStore) {
+    let begun = begin(store, "options").await;
+    let other = Options::builder(Metric::Planar).max_speed(50.0).build().unwrap();
+    let other = OpenRequest { options: Some(other), expire_unix_ms: 99_000, ..opening() };
+    let differ = Err(StoreError::OptionsDiffer);
+    assert_eq!(store.open(name("options"), other.clone()).await, differ);
+    assert_stored(store, "options", &begun).await;
+    let end = finished(&begun);
+    commit(store, "options", &begun, &end).await.unwrap();
+    assert_eq!(store.open(name("options"), other).await, differ, "also of a finished one");
+    assert_stored(store, "options", &end).await;
+    clear(store, "options").await;
+}
+
+async fn what_is_not_there_is_not_found(store: &dyn CheckpointStore) {
+    let begun = begin(store, "there").await;
+    assert_eq!(store.load(name("absent")).await, Ok(None));
+    assert_eq!(store.delete(name("absent")).await, Ok(None));
+    let next = grown(&begun, 1);
+    assert_eq!(commit(store, "absent", &begun, &next).await, Err(StoreError::NotFound));
+    assert_eq!(store.load(name("absent")).await, Ok(None), "a commit begins nothing");
+    clear(store, "there").await;
+}
+
+async fn a_deleted_recording_fences_its_writer_for_ever(store: &dyn CheckpointStore) {
+    let ghost = begin(store, "deleted").await;
+    clear(store, "deleted").await;
+    let next = grown(&ghost, 1);
+    assert_eq!(commit(store, "deleted", &ghost, &next).await, Err(StoreError::NotFound));
+    // The same name again is another recording, although it looks the same.
+    let writer = begin(store, "deleted").await;
+    assert!(writer.epoch > ghost.epoch, "{} was given out twice", ghost.epoch);
+    let fenced = Err(StoreError::Fenced { epoch: writer.epoch });
+    assert_eq!(commit(store, "deleted", &ghost, &next).await, fenced);
+    assert_stored(store, "deleted", &writer).await;
+    // Nor does it come back by what was expired.
+    assert_eq!(expire(store, 9_000).await, [name("deleted")]);
+    let third = begin(store, "deleted").await;
+    assert!(third.epoch > writer.epoch);
+    clear(store, "deleted").await;
+}
+
+async fn pages_are_in_order_and_whole(store: &dyn CheckpointStore) {
+    let longest = "z".repeat(128);
+    let ids = ["b", "a", "A", "a.b", "a-b", "_", "~", "0", &longest];
+    for id in ids {
+        begin(store, id).await;
+    }
+    let mut names = ids.map(name);
+    names.sort();
+    let told = async |after: Option<&RecordingName>, limit| {
+        let page = store.list(after.cloned(), limit).await.unwrap();
+        page.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+    };
+    assert_eq!(told(None, 100).await, names);
+    assert_eq!(told(None, 0).await, []);
+    for limit in 1..=names.len() {
+        let mut all = Vec::new();
+        loop {
+            let page = told(all.last(), limit).await;
+            assert!(page.len() <= limit);
+            if page.is_empty() {
+                break;
+            }
+            all.extend(page);
+        }
+        assert_eq!(all, names, "in pages of {limit}");
+    }
+    // A page goes on behind a name that is no longer there.
+    clear(store, "a").await;
+    assert_eq!(told(Some(&name("a")), 1).await, [name("a-b")]);
+    let page = store.list(Some(name("a-b")), 1).await.unwrap();
+    assert_eq!(page[0].1, Ok(store.load(name("a.b")).await.unwrap().unwrap()));
+    for id in ids.into_iter().filter(|&id| id != "a") {
+        clear(store, id).await;
+    }
+}
+
+async fn what_has_expired_is_deleted_and_nothing_else(store: &dyn CheckpointStore) {
+    for (id, expire_unix_ms) in [("long", i64::MAX), ("second", 11), ("first", 10), ("old", -5)] {
+        store.open(name(id), OpenRequest { expire_unix_ms, ..opening() }).await.unwrap();
+    }
+    // A finished one expires as any other.
+    let end = finished(&store.load(name("first")).await.unwrap().unwrap());
+    commit(store, "first", &Checkpoint { complete: false, ..end.clone() }, &end).await.unwrap();
+    assert_eq!(expire(store, -6).await, []);
+    assert_eq!(expire(store, 10).await, [name("first"), name("old")]);
+    assert_eq!(store.load(name("first")).await, Ok(None));
+    // A commit puts off the end.
+    let second = store.load(name("second")).await.unwrap().unwrap();
+    commit(store, "second", &second, &grown(&second, 1)).await.unwrap();
+    assert_eq!(expire(store, 11).await, []);
+    assert_eq!(expire(store, 12).await, [name("second")]);
+    clear(store, "long").await;
+}
+
+async fn a_removal_returns_the_epoch_that_it_removed(store: &dyn CheckpointStore) {
+    begin(store, "removed").await;
+    let second = begin(store, "removed").await;
+    assert_eq!(store.delete(name("removed")).await, Ok(Some(second.epoch)));
+    let third = begin(store, "removed").await;
+    assert!(third.epoch > second.epoch);
+    let swept = store.sweep(Sweep::expired(9_000), None).await.unwrap();
+    assert_eq!(swept.removed, [Removed { name: name("removed"), epoch: third.epoch }]);
+    assert_eq!(swept.next, None, "a step that checks all recordings is the last one");
+}
+
+async fn a_sweep_checks_every_recording_in_steps(store: &dyn CheckpointStore) {
+    let count = 2 * SWEEP_STEP + 1;
+    let names: Vec<_> = (0..count).map(|i| name(&format!("sweep-{i:05}"))).collect();
+    // Every third recording expires.
+    let openings = names.iter().zip(0..).map(|(name, i)| {
+        let expire_unix_ms = if i % 3 == 0 { 10 } else { 20 };
+        store.open(name.clone(), OpenRequest { now_unix_ms: 0, expire_unix_ms, ..opening() })
+    });
+    assert!(join_all(openings).await.into_iter().all(|opened| opened.is_ok()));
+    let first = store.sweep(Sweep::expired(10), None).await.unwrap();
+    assert_eq!(first.next.as_ref(), Some(&names[SWEEP_STEP - 1]));
+    assert_eq!(first.removed.len(), SWEEP_STEP.div_ceil(3));
+    // The rest, from a name that may have been removed.
+    let expired = |i: &usize| i.is_multiple_of(3);
+    let rest = expire(store, 10).await;
+    let expected = (SWEEP_STEP..count).filter(expired).map(|i| names[i].clone());
+    assert_eq!(rest, expected.collect::<Vec<_>>());
+    assert_eq!(expire(store, 20).await.len(), count - (0..count).filter(expired).count());
+}
+
+async fn a_sweep_removes_only_abandoned_recordings(store: &dyn CheckpointStore) {
+    // The last number is the time of the last change.
+    for (id, points, complete, update_unix_ms) in [
+        ("abandoned", 10, false, 100),
+        ("empty", 0, false, 99),
+        ("finished", 10, true, 100),
+        ("large", 11, false, 100),
+        ("recent", 10, false, 101),
+        ("written", 10, false, 100),
+    ] {
+        let now = OpenRequest { now_unix_ms: update_unix_ms, ..opening() };
+        let begun = store.open(name(id), now).await.unwrap();
+        let next = Checkpoint { complete, update_unix_ms, ..grown(&begun, points) };
+        commit(store, id, &begun, &next).await.unwrap();
+    }
+    let written = name("written");
+    let abandoned = Abandoned {
+        update_unix_ms: 100,
+        points_max: 10,
+        removals_max: 1,
+        has_writer: Arc::new(move |name| *name == written),
+    };
+    let sweep = Sweep { now_unix_ms: 0, abandoned: Some(abandoned) };
+    let (mut removed, mut after) = (Vec::new(), None);
+    loop {
+        let swept = store.sweep(sweep.clone(), after).await.unwrap();
+        assert!(swept.removed.len() <= 1, "the step ends when it has selected one");
+        removed.extend(swept.removed.into_iter().map(|removed| removed.name));
+        after = swept.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(removed, [name("abandoned"), name("empty")]);
+    for id in ["finished", "large", "recent", "written"] {
+        clear(store, id).await;
+    }
+}
+
+async fn of_many_openers_the_last_one_writes(store: &dyn CheckpointStore) {
+    let opened = join_all((0..16).map(|_| store.open(name("race"), opening()))).await;
+    let mut opened: Vec<_> = opened.into_iter().map(Result::unwrap).collect();
+    opened.sort_by_key(|checkpoint| checkpoint.epoch);
+    assert!(opened.is_sorted_by(|a, b| a.epoch < b.epoch), "an epoch was given out twice");
+    let last = opened.last().unwrap().clone();
+    assert_stored(store, "race", &last).await;
+    let steps: Vec<_> =
+        (1..).zip(&opened).map(|(count, from)| (from, grown(from, count))).collect();
+    let commits = steps.iter().map(|(from, next)| commit(store, "race", from, next));
+    for ((from, _), outcome) in steps.iter().zip(join_all(commits).await) {
+        let fenced = Err(StoreError::Fenced { epoch: last.epoch });
+        assert_eq!(outcome, if **from == last { Ok(()) } else { fenced });
+    }
+    assert_stored(store, "race", &steps[15].1).await;
+    clear(store, "race").await;
+}
+
+async fn of_many_commits_from_one_offset_one_is_done(store: &dyn CheckpointStore) {
+    let begun = begin(store, "commits").await;
+    let nexts: Vec<_> = (1..=16).map(|count| grown(&begun, count)).collect();
+    let commits = nexts.iter().map(|next| commit(store, "commits", &begun, next));
+    let outcomes = join_all(commits).await;
+    let done: Vec<_> = outcomes.iter().zip(&nexts).filter(|(outcome, _)| outcome.is_ok()).collect();
+    assert_eq!(done.len(), 1, "{outcomes:?}");
+    assert_stored(store, "commits", done[0].1).await;
+    clear(store, "commits").await;
+}
+
+async fn many_recordings_do_not_mix(store: &dyn CheckpointStore) {
+    let ids: Vec<_> = (0..200).map(|i| format!("many-{i}")).collect();
+    let opened = join_all(ids.iter().map(|id| store.open(name(id), opening()))).await;
+    let begun: Vec<_> = opened.into_iter().map(Result::unwrap).collect();
+    let ends: Vec<_> = (1..).zip(&begun).map(|(count, begun)| grown(begun, count)).collect();
+    let steps = ids.iter().zip(begun.iter().zip(&ends));
+    let commits = steps.map(|(id, (begun, end))| commit(store, id, begun, end));
+    assert!(join_all(commits).await.into_iter().all(|outcome| outcome.is_ok()));
+    for (id, end) in ids.iter().zip(&ends) {
+        assert_stored(store, id, end).await;
+    }
+    let names = expire(store, 9_001).await;
+    let mut expected: Vec<_> = ids.iter().map(|id| name(id)).collect();
+    expected.sort();
+    assert_eq!(names, expected);
+}

@@ -1,0 +1,163 @@
+//! A store that keeps checkpoints as long as the process lives: for tests, and for servers that are asked
+//! to keep nothing. It knows no disk and never waits.
+
+use std::collections::BTreeMap;
+use std::future::ready;
+use std::ops::Bound;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::rules::{self, Opened};
+use crate::recording::{
+    Checkpoint, CheckpointStore, CommitPrecondition, OpenRequest, Page, RecordingName, Removed,
+    SWEEP_STEP, StoreError, StoreFuture, Sweep, Swept,
+};
+
+/// Keeps checkpoints in memory, as many as it is told and no more.
+#[derive(Debug)]
+pub struct MemoryStore {
+    max_recordings: usize,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// The last one given out. One sequence for all names, so that a name that was deleted and begun
+    /// again never sees an epoch twice.
+    epoch: u64,
+    recordings: BTreeMap<RecordingName, Checkpoint>,
+}
+
+impl MemoryStore {
+    /// How many recordings are kept unless told otherwise: about 100 MB of them.
+    pub const RECORDINGS_MAX: usize = 100_000;
+
+    /// A store without recordings that keeps up to `max_recordings`.
+    pub fn new(max_recordings: usize) -> Self {
+        Self { max_recordings, kept: Mutex::default() }
+    }
+
+    /// No code panics while it holds the lock, and every change under it is whole.
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open_now(
+        &self,
+        name: RecordingName,
+        opening: &OpenRequest,
+    ) -> Result<Checkpoint, StoreError> {
+        let mut kept = self.kept();
+        let epoch = kept.epoch + 1;
+        let stored = kept.recordings.get(&name).cloned();
+        let is_stored = stored.is_some();
+        let checkpoint = match rules::open(stored, opening, epoch)? {
+            Opened::Finished(checkpoint) => return Ok(checkpoint),
+            Opened::Stored { checkpoint } => checkpoint,
+        };
+        if !is_stored && kept.recordings.len() >= self.max_recordings {
+            return Err(rules::full(self.max_recordings as u64));
+        }
+        kept.epoch = epoch;
+        kept.recordings.insert(name, checkpoint.clone());
+        Ok(checkpoint)
+    }
+
+    fn commit_now(
+        &self,
+        name: &RecordingName,
+        precondition: CommitPrecondition,
+        next: Checkpoint,
+    ) -> Result<(), StoreError> {
+        let mut kept = self.kept();
+        let stored = kept.recordings.get_mut(name);
+        rules::check_commit(stored.as_deref().map(Into::into), precondition, (&next).into())?;
+        if let Some(stored) = stored {
+            *stored = next;
+        }
+        Ok(())
+    }
+}
+
+impl MemoryStore {
+    fn sweep_now(&self, sweep: &Sweep, after: Option<&RecordingName>) -> Swept {
+        let mut kept = self.kept();
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut recordings = kept.recordings.range((start, Bound::Unbounded));
+        let mut swept = Swept::default();
+        for (name, stored) in recordings.by_ref().take(SWEEP_STEP) {
+            swept.next = Some(name.clone());
+            let (updated, expires) = (stored.update_unix_ms, stored.expire_unix_ms);
+            if rules::is_selected(sweep, name, stored.into(), updated, expires) {
+                swept.removed.push(Removed { name: name.clone(), epoch: stored.epoch });
+                if swept.removed.len() == sweep.removals_max() {
+                    break;
+                }
+            }
+        }
+        if recordings.next().is_none() {
+            swept.next = None;
+        }
+        for Removed { name, .. } in &swept.removed {
+            kept.recordings.remove(name);
+        }
+        swept
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new(Self::RECORDINGS_MAX)
+    }
+}
+
+impl CheckpointStore for MemoryStore {
+    fn open(&self, name: RecordingName, opening: OpenRequest) -> StoreFuture<'_, Checkpoint> {
+        Box::pin(ready(self.open_now(name, &opening)))
+    }
+
+    fn commit(
+        &self,
+        name: RecordingName,
+        precondition: CommitPrecondition,
+        next: Checkpoint,
+    ) -> StoreFuture<'_, ()> {
+        Box::pin(ready(self.commit_now(&name, precondition, next)))
+    }
+
+    fn load(&self, name: RecordingName) -> StoreFuture<'_, Option<Checkpoint>> {
+        Box::pin(ready(Ok(self.kept().recordings.get(&name).cloned())))
+    }
+
+    fn list(&self, after: Option<RecordingName>, limit: usize) -> StoreFuture<'_, Page> {
+        let kept = self.kept();
+        let behind = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        let page = kept.recordings.range((behind, Bound::Unbounded)).take(limit);
+        let page = page.map(|(name, checkpoint)| (name.clone(), Ok(checkpoint.clone()))).collect();
+        Box::pin(ready(Ok(page)))
+    }
+
+    fn delete(&self, name: RecordingName) -> StoreFuture<'_, Option<u64>> {
+        let removed = self.kept().recordings.remove(&name);
+        Box::pin(ready(Ok(removed.map(|stored| stored.epoch))))
+    }
+
+    fn sweep(&self, sweep: Sweep, after: Option<RecordingName>) -> StoreFuture<'_, Swept> {
+        Box::pin(ready(Ok(self.sweep_now(&sweep, after.as_ref()))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::contract;
+
+    #[tokio::test]
+    async fn it_holds_the_contract() {
+        contract::hold(&MemoryStore::default()).await;
+    }
+
+    #[tokio::test]
+    async fn it_holds_its_maximum_of_recordings() {
+        contract::hold_maximum(&MemoryStore::new(3), 3).await;
+    }
+}

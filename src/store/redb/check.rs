@@ -1,0 +1,172 @@
+//! The check of a database when a store is opened: all of it, whether it was closed or not.
+//!
+//! redb verifies the checksum of every page that is in use and rebuilds its list of free pages. A pass over the
+//! records then verifies each by its name and compares their number with the number that the table holds, and the
+//! number of the last transaction shows whether the file is an older copy. The work is bounded by the size of
+//! the file, which the maximum number of recordings bounds. Long checks log their progress.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use redb::{
+    Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, TableError,
+};
+
+use super::backend::Counters;
+use super::open::{StoreOpenError, refusal};
+use super::tables::{self, FORMAT, FORMAT_KEY, NUMBERS, RECORDINGS};
+use super::writer::{OpenMode, Opener};
+use crate::recording::RecordingName;
+use crate::store::codec::Head;
+
+/// The time between two log lines of a check.
+const PROGRESS: Duration = Duration::from_secs(5);
+/// How many damaged records are named in the log.
+const NAMED_MAX: usize = 10;
+
+/// What a check found.
+#[derive(Debug)]
+pub(super) struct Checked {
+    pub(super) database: Database,
+    /// The number of the last transaction.
+    pub(super) turn: u64,
+}
+
+/// What is in the file.
+struct Content {
+    format: u64,
+    turn: u64,
+    recordings: u64,
+    damaged: Vec<String>,
+}
+
+/// Opens a database for the first time and checks it. `noted` is the least number that its last transaction
+/// can have.
+///
+/// # Errors
+/// If it cannot be opened, is damaged, has a newer format, or is an older copy.
+pub(super) fn open(
+    path: &Path,
+    opener: &Opener,
+    counters: &Arc<Counters>,
+    noted: Option<u64>,
+) -> Result<Checked, StoreOpenError> {
+    let begun = Instant::now();
+    let opened = with_progress(path, counters, || {
+        // redb may panic on a file that was damaged.
+        catch_unwind(AssertUnwindSafe(|| {
+            let database = opener(OpenMode::Check)?;
+            let content = content(&database)?;
+            if content.format == FORMAT {
+                record_free_pages(&database)?;
+            }
+            Ok::<_, redb::Error>((database, content))
+        }))
+    });
+    let panicked = |_| Err(redb::Error::Corrupted("it makes the database library panic".into()));
+    let (database, content) =
+        opened.unwrap_or_else(panicked).map_err(|error| refusal(path, error))?;
+    let damaged = |reason: String| StoreOpenError::Damaged { file: path.to_owned(), reason };
+    match content.format {
+        FORMAT => {}
+        0 => return Err(damaged("it has no format".into())),
+        found => {
+            let file = path.to_owned();
+            return Err(StoreOpenError::Newer { file, found, known: FORMAT });
+        }
+    }
+    if let Some(noted) = noted.filter(|&noted| noted > content.turn) {
+        let (file, found) = (path.to_owned(), content.turn);
+        return Err(StoreOpenError::Older { file, found, noted });
+    }
+    if !content.damaged.is_empty() {
+        let names = content.damaged[..content.damaged.len().min(NAMED_MAX)].join(", ");
+        tracing::error!(
+            recordings = content.damaged.len(),
+            names,
+            "some recordings are damaged: delete them and record them again"
+        );
+    }
+    tracing::info!(
+        recordings = content.recordings,
+        damaged = content.damaged.len(),
+        bytes_read = counters.bytes_read.load(Relaxed),
+        duration_ms = begun.elapsed().as_millis() as u64,
+        "the database file was checked"
+    );
+    Ok(Checked { database, turn: content.turn })
+}
+
+/// Records the list of free pages that the check has rebuilt. Without it, redb would read the whole file whenever
+/// the file is opened again after a failure.
+fn record_free_pages(database: &Database) -> Result<(), redb::Error> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_quick_repair(true);
+    transaction.open_table(NUMBERS)?.insert(FORMAT_KEY, FORMAT)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Reads everything once.
+fn content(database: &Database) -> Result<Content, redb::Error> {
+    let transaction = database.begin_read()?;
+    let format = match transaction.open_table(NUMBERS) {
+        Ok(numbers) => numbers.get(FORMAT_KEY)?.map_or(0, |format| format.value()),
+        Err(TableError::Storage(error)) => return Err(error.into()),
+        Err(_) => 0,
+    };
+    let mut content = Content { format, turn: 0, recordings: 0, damaged: Vec::new() };
+    if format != FORMAT {
+        return Ok(content);
+    }
+    content.turn = tables::turn(&transaction)?;
+    let recordings = transaction.open_table(RECORDINGS)?;
+    let mut last = None::<String>;
+    for entry in recordings.iter()? {
+        let (id, bytes) = entry?;
+        content.recordings += 1;
+        if last.as_deref().is_some_and(|last| last >= id.value()) {
+            return Err(redb::Error::Corrupted("its names are not in order".into()));
+        }
+        last = Some(id.value().to_owned());
+        let name = RecordingName::from_id(id.value());
+        if !name.is_ok_and(|name| Head::read(&name, bytes.value()).is_ok()) {
+            content.damaged.push(id.value().to_owned());
+        }
+    }
+    let expected = recordings.len()?;
+    if content.recordings != expected {
+        let found = content.recordings;
+        let text = format!("it should hold {expected} recordings, and {found} are found");
+        return Err(redb::Error::Corrupted(text));
+    }
+    Ok(content)
+}
+
+/// Logs every few seconds how far the work is.
+fn with_progress<T>(path: &Path, counters: &Counters, work: impl FnOnce() -> T) -> T {
+    let file_bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    let begun = Instant::now();
+    let (done, waiting) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            while waiting.recv_timeout(PROGRESS) == Err(RecvTimeoutError::Timeout) {
+                tracing::info!(
+                    file = %path.display(),
+                    file_bytes,
+                    bytes_read = counters.bytes_read.load(Relaxed),
+                    duration_s = begun.elapsed().as_secs(),
+                    "checking the database file; it is read about three times"
+                );
+            }
+        });
+        let outcome = work();
+        drop(done);
+        outcome
+    })
+}
