@@ -1,4 +1,4 @@
-//! Our decoder of points agrees with prost on every byte string: values and rejection.
+//! The decoder of points accepts the same byte strings as prost, with the same values.
 #![no_main]
 use prost::Message as _;
 use waywiser::{internals::wire::decode_point, proto::my_package::Point};

@@ -1,4 +1,4 @@
-//! Arbitrary bytes as a stream of messages: the same outcome whole and cut in two.
+//! A stream of messages has the same result whole and cut in two, for arbitrary bytes.
 #![no_main]
 use waywiser::internals::wire::{Encoding, MessageError, Messages};
 

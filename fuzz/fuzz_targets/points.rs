@@ -1,4 +1,4 @@
-//! The fast and the slow way through a stream of points agree, on arbitrary bytes cut anywhere.
+//! The fast path and the slow path decode the same points from arbitrary bytes, cut anywhere.
 #![no_main]
 use waywiser::internals::wire::{Encoding, Messages, decode_point};
 

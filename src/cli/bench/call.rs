@@ -8,7 +8,7 @@ use crate::cli::report::pluralize;
 use crate::client::method::Method;
 use crate::client::upload::{Form, Layout};
 use crate::load::call::Call;
-use crate::measure::{Metric, Options};
+use crate::measure::Options;
 
 /// Default numbers of points per message. A message stays below the limit of 64 KiB for any coordinates.
 const ROWS_PER_MESSAGE: usize = 1000;
@@ -192,6 +192,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::measure::Metric;
 
     #[derive(Parser)]
     struct Line {
