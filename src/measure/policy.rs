@@ -1,7 +1,7 @@
 //! The filter of a path: decides which fixes are accepted, and counts the rejected fixes by reason.
 //!
 //! The reference is the last accepted fix of the segment. The rules apply to each fix in this order:
-//! 1. Segment start: a fix that starts a segment has no reference. Only rule 3 applies to it.
+//! 1. Segment start: the first fix of a segment has no reference. Only rule 3 applies to it.
 //! 2. Backward time: rejected if the options reject backward time and the fix is earlier than the
 //!    reference. An equal time passes.
 //! 3. Accuracy: rejected if the accuracy radius is above the limit. A missing radius passes.
