@@ -1,8 +1,7 @@
-//! The types that prost and tonic generate from the files in `proto/`: the messages and the plain
-//! tonic clients of both contracts.
+//! The types that prost and tonic generate from the files in `proto/`: messages, clients and servers of the
+//! three contracts.
 //!
-//! Inside the crate they stop at [`crate::service`] and at the edge of the client; nothing else
-//! knows them.
+//! In the crate, only [`crate::service`], [`crate::client`] and the load generator use them.
 #![allow(missing_docs, clippy::all, clippy::pedantic)]
 
 pub mod my_package {
@@ -17,5 +16,5 @@ pub mod waywiser_v1 {
     tonic::include_proto!("waywiser.v1");
 }
 
-/// All protos with their comments, as an encoded `FileDescriptorSet`.
+/// All proto files with their comments, as an encoded `FileDescriptorSet`.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -43,7 +43,7 @@ kernel! {
     fn extend(extent: &mut Extent, x: &[f64], y: &[f64]) = Extent::body
 }
 
-/// A minimum without a check for NaN, which no coordinate is. It takes one instruction per lane.
+/// Returns the smaller of two values that are not NaN. It takes one instruction per lane.
 #[inline(always)]
 fn min(a: f64, b: f64) -> f64 {
     if b < a { b } else { a }

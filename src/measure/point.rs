@@ -208,7 +208,8 @@ fn to_e7(degrees: f64) -> f64 {
     whole_e7(degrees).unwrap_or(degrees * E7_PER_DEG)
 }
 
-/// Returns the whole number of E7 whose nearest `f64` in degrees is `degrees`, or `None` if there is none.
+/// Returns the whole number of E7 whose nearest `f64` in degrees is `degrees`, or `None` if there is no
+/// such number.
 ///
 /// A decimal number of up to seven decimals gives such an `f64`. The product of degrees and 1e7 can miss the
 /// whole number by a rounding error, and then files and trackers would differ in the last bits. The quotient is

@@ -1,37 +1,36 @@
-//! The fast path of a view of a path: the message around its points, taken apart without a copy.
+//! Reads a message of `waywiser.v1` that carries points in place, without a copy.
 //!
-//! A message of `waywiser.v1` that carries points nearly always has each field once, and its rows behind one
-//! another, in the form in which every encoder writes them. Such a message is read here; whatever looks
-//! different is left to prost ([`MessageView::parse`] gives `None`), which takes every legal encoding and knows the
-//! errors. The caller makes a canonical message of what prost gives, and comes back. `columns.rs` and `row.rs`
-//! read the numbers.
+//! In nearly every message each field occurs once and the rows are adjacent, in the canonical encoding. This
+//! file reads such messages. For any other encoding, [`MessageView::parse`] returns `None`, and the caller
+//! decodes the message with prost, which accepts every valid encoding and reports errors. The caller then
+//! encodes the result canonically and parses it again. `columns.rs` and `row.rs` read the numbers.
 
 use super::columns::PackedColumns;
 use super::row::PackedRows;
 
-/// The field numbers of a message that carries a view of a path; all of them below 16.
+/// The field numbers of a message that carries points of a path. All must be below 16.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessageFields {
-    /// A string that names the path.
+    /// A string: the name of the path.
     pub name: u8,
-    /// The message with the options.
+    /// A message: the options.
     pub options: u8,
-    /// A `uint64`, the offset of the first point.
+    /// A `uint64`: the offset of the first point.
     pub write_offset: Option<u8>,
-    /// The messages with the points in rows.
+    /// Repeated messages: the points in rows.
     pub rows: u8,
-    /// The message with the columns.
+    /// A message: the points in columns.
     pub columns: u8,
-    /// A `bool`, whether the path ends with the points of this message.
+    /// A `bool`: whether the path ends after the points of this message.
     pub end: u8,
 }
 
-/// A view of a path as its message has it.
+/// The fields of a message that carries points of a path.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct MessageView<'a> {
-    /// The name of the path, or nothing.
+    /// The name of the path; empty if the message does not have it.
     pub name: &'a str,
-    /// The encoded message with the options.
+    /// The encoded options.
     pub options: Option<&'a [u8]>,
     /// The offset of the first point, if the message has the field.
     pub write_offset: Option<u64>,
@@ -39,15 +38,15 @@ pub struct MessageView<'a> {
     pub rows: PackedRows<'a>,
     /// The points in columns.
     pub columns: Option<PackedColumns<'a>>,
-    /// Whether the path ends with them.
+    /// Whether the path ends after these points.
     pub is_end: bool,
 }
 
 impl<'a> MessageView<'a> {
-    /// Takes a message apart; `None` if it is for prost to read.
+    /// Parses a message. Returns `None` if prost must read it.
     ///
     /// ```
-    /// use waywiser::internals::wire::{MessageView, MessageFields};
+    /// use waywiser::internals::wire::{MessageFields, MessageView};
     ///
     /// let fields =
     ///     MessageFields { name: 1, options: 2, write_offset: Some(3), rows: 4, columns: 5, end: 6 };
@@ -62,9 +61,9 @@ impl<'a> MessageView<'a> {
         let mut view = Self::default();
         let mut seen = 0_u16;
         let mut rest = message;
-        while let Some((&key, behind)) = rest.split_first() {
+        while let Some((&key, after_key)) = rest.split_first() {
             let (field, wire_type) = (key >> 3, key & 7);
-            // A field that comes twice is merged by rules of its own.
+            // Prost merges repeated fields.
             if key >= 0x80 || seen & 1 << field != 0 {
                 return None;
             }
@@ -73,16 +72,16 @@ impl<'a> MessageView<'a> {
                 (view.rows, rest) = PackedRows::split_from(rest, key)?;
                 continue;
             }
-            rest = behind;
+            rest = after_key;
             let number = small_varint(&mut rest)?;
-            let number_at = |wanted: u8| field == wanted && wire_type == VARINT;
-            if fields.write_offset.is_some_and(number_at) {
+            let is_varint_of = |wanted: u8| field == wanted && wire_type == VARINT;
+            if fields.write_offset.is_some_and(is_varint_of) {
                 view.write_offset = Some(number);
-            } else if number_at(fields.end) {
+            } else if is_varint_of(fields.end) {
                 view.is_end = number != 0;
             } else if wire_type == LENGTH_DELIMITED {
-                let (content, behind) = rest.split_at_checked(usize::try_from(number).ok()?)?;
-                rest = behind;
+                let (content, after) = rest.split_at_checked(usize::try_from(number).ok()?)?;
+                rest = after;
                 if field == fields.name {
                     view.name = std::str::from_utf8(content).ok()?;
                 } else if field == fields.options {
@@ -100,7 +99,7 @@ impl<'a> MessageView<'a> {
     }
 }
 
-/// A varint of at most nine bytes; a longer one is for prost.
+/// Reads a varint of at most nine bytes. Prost must read a longer one.
 pub(super) fn small_varint(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0;
     for (index, &byte) in bytes.iter().take(9).enumerate() {
@@ -156,11 +155,11 @@ mod tests {
         )
     }
 
-    /// What `parse` says is what prost says.
+    /// Checks that `parse` and prost agree. Returns whether `parse` reads the message.
     fn agrees(message: &[u8]) -> Result<bool, TestCaseError> {
         let Some(view) = MessageView::parse(message, &FIELDS) else { return Ok(false) };
         let by_prost = pb::RecordPathRequest::decode(message);
-        prop_assert!(by_prost.is_ok(), "prost refuses it");
+        prop_assert!(by_prost.is_ok(), "prost rejects it");
         let by_prost = by_prost.unwrap();
         prop_assert_eq!(view.name, by_prost.name);
         prop_assert_eq!(view.write_offset, by_prost.write_offset);
@@ -178,14 +177,14 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
 
         #[test]
-        fn it_reads_what_prost_writes(request in request()) {
-            // An offset past 63 bits takes ten bytes.
+        fn messages_of_prost_are_read(request in request()) {
+            // An offset of 64 bits has a varint of ten bytes.
             let is_common = request.write_offset.is_none_or(|offset| offset >> 63 == 0);
             prop_assert_eq!(agrees(&request.encode_to_vec())?, is_common);
         }
 
         #[test]
-        fn what_it_reads_prost_reads_the_same(
+        fn a_damaged_message_is_left_to_prost_or_read_like_prost(
             request in request(), at in any::<prop::sample::Index>(), byte: u8, cut: bool,
         ) {
             let mut message = request.encode_to_vec();
@@ -196,7 +195,7 @@ mod tests {
                     message.truncate(at);
                 }
             }
-            // A damaged options message is read by prost later, and refused then.
+            // Prost decodes the options later and rejects damaged ones.
             if MessageView::parse(&message, &FIELDS).is_some_and(|view| {
                 view.options.is_none_or(|bytes| pb::PathOptions::decode(bytes).is_ok())
             }) {
@@ -206,15 +205,15 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_twice_and_what_is_not_usual_is_for_prost() {
+    fn repeated_fields_and_other_encodings_are_left_to_prost() {
         for message in [
             &[0x22, 0, 0x18, 1, 0x22, 0][..],   // rows in two places
-            &[0x22, 1, 0x38],                   // a row that is not usual
+            &[0x22, 1, 0x38],                   // a row with a field that is not canonical
             &[0x30, 1, 0x30, 0],                // a field twice
             &[0x38, 1],                         // an unknown field
             &[0x2a, 3, 0x08, 2, 0][..],         // a column that is not packed
             &[0x2a, 6, 0x0a, 1, 2, 0x0a, 1, 2], // a column in two parts
-            &[0x0a, 2, 0xc3, 0x28],             // no UTF-8
+            &[0x0a, 2, 0xc3, 0x28],             // invalid UTF-8
             &[0x2a, 3, 0x0a, 1, 0x80],          // a number cut short
             &[0x80, 0x01, 0],                   // a key of two bytes
         ] {
