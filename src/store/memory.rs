@@ -186,6 +186,7 @@ impl CheckpointStore for MemoryStore {
 #[cfg(test)]
 mod tests {
     use futures::{FutureExt as _, StreamExt as _};
+    use tokio::task::unconstrained;
 
     use super::*;
     use crate::store::contract;
@@ -230,7 +231,8 @@ mod tests {
         }
         assert_eq!(events.next().await, Some(StoreEvent::Missed));
         let mut held = 0;
-        while let Some(Some(StoreEvent::Changed(_))) = events.next().now_or_never() {
+        let mut next = || unconstrained(events.next()).now_or_never();
+        while let Some(Some(StoreEvent::Changed(_))) = next() {
             held += 1;
         }
         assert_eq!(held, CHANGES_MAX);
