@@ -1,5 +1,6 @@
-//! A store that fails when it is told to: the nth call of a kind is refused, done and then denied, done
-//! late, or held back until the test lets it go. It wraps any other and keeps nothing itself.
+//! A store that fails as the test plans: the nth call of a kind is refused, done and then answered with an error, done
+//! late, or held until the test releases it. It wraps another store. It does not report the changes of that store, so
+//! that watchers receive only the reports of the server's own calls.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -10,7 +11,7 @@ use waywiser::recording::{
     StoreFuture, Sweep, Swept,
 };
 
-/// What kind of call.
+/// The kind of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Call {
     Open,
@@ -21,18 +22,18 @@ pub enum Call {
     Sweep,
 }
 
-/// What becomes of a call.
+/// The result of a call that fails.
 #[derive(Clone, Debug)]
 pub enum Fault {
-    /// It is not done, and this is the answer.
+    /// The call is not done, and this is the answer.
     Before(StoreError),
-    /// It is done, and this is the answer all the same.
+    /// The call is done, and this is the answer.
     After(StoreError),
-    /// The answer is that nobody knows, and it is done only by [`Faulty::deliver`]. Commits alone.
+    /// The answer is [`StoreError::Unknown`], and the call is done only by [`Faulty::deliver`]. For commits only.
     Late,
-    /// It waits until [`Faulty::release`] before it is done.
+    /// The call waits until [`Faulty::release`] before it is done.
     HeldBefore,
-    /// It is done, and its answer waits until [`Faulty::release`].
+    /// The call is done, and its answer waits until [`Faulty::release`].
     HeldAfter,
 }
 
@@ -41,7 +42,7 @@ pub fn unknown() -> StoreError {
     StoreError::Unknown("it did not answer in time".into())
 }
 
-/// The answer of a store that is away.
+/// The answer of a store that is not available.
 pub fn unavailable() -> StoreError {
     StoreError::Unavailable("it is away".into())
 }
@@ -65,17 +66,17 @@ impl Faulty {
         Self { inner, plan: Mutex::default(), held: Semaphore::new(0) }
     }
 
-    /// Has a call fail: `nth` counts from 1 and from the beginning.
+    /// Makes the `nth` call of a kind fail, counted from 1 since the start.
     pub fn on(&self, call: Call, nth: u64, fault: Fault) {
         self.plan.lock().unwrap().faults.insert((call, nth), fault);
     }
 
-    /// Whether every call that was to fail has come.
+    /// Returns whether every planned failure has happened.
     pub fn is_spent(&self) -> bool {
         self.plan.lock().unwrap().faults.is_empty()
     }
 
-    /// Has each call of a kind fail from now on, or none.
+    /// Makes each call of a kind fail from now on, or none.
     pub fn always(&self, call: Call, fault: Option<Fault>) {
         let mut plan = self.plan.lock().unwrap();
         match fault {
@@ -84,17 +85,17 @@ impl Faulty {
         };
     }
 
-    /// How many calls of a kind there were.
+    /// Returns the number of calls of a kind.
     pub fn calls(&self, call: Call) -> u64 {
         self.plan.lock().unwrap().calls.get(&call).copied().unwrap_or(0)
     }
 
-    /// Lets so many calls go on that are held, or will be.
+    /// Releases this number of calls that are held now or later.
     pub fn release(&self, count: usize) {
         self.held.add_permits(count);
     }
 
-    /// Does what is late, in the order in which it was asked, and tells how it went.
+    /// Does the late commits in the order in which they were requested, and returns their results.
     pub async fn deliver(&self) -> Vec<Result<(), StoreError>> {
         let late = std::mem::take(&mut self.plan.lock().unwrap().late);
         let mut outcomes = Vec::new();
