@@ -367,7 +367,7 @@ async fn a_recording_that_is_dropped_inside_a_message_keeps_the_folded_points() 
     let folded = calls.progress.point_count();
     assert!(folded < 6_400, "{folded}");
     drop(call);
-    service.settled().await;
+    service.flushed().await;
     assert_eq!(calls.progress.point_count(), folded);
 
     let options = Options::builder(Metric::Geodesic).xy_resolution(1.0).build().unwrap();
