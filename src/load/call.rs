@@ -4,10 +4,11 @@
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
 
+use super::encode::{self, Form, Layout};
 use crate::cli::bench::args::at_least_one;
 use crate::cli::report::pluralize;
 use crate::client::method::Method;
-use crate::client::upload::{self, Form, Layout};
+use crate::contract::method::v1::RECORD_PATH as RECORD_PATH_METHOD;
 use crate::measure::{Metric, Options};
 use crate::recording::RecordingName;
 
@@ -181,7 +182,7 @@ impl Call {
     pub(crate) fn path(&self) -> &'static str {
         match self {
             Self::Points(method) => method.path(),
-            Self::Path { .. } => upload::RECORD_PATH,
+            Self::Path { .. } => RECORD_PATH_METHOD,
         }
     }
 
@@ -230,7 +231,7 @@ impl Call {
         if let Self::Points(method) = self {
             return method.counted(reply).map_err(words);
         }
-        let answer = upload::answer(reply).map_err(words)?;
+        let answer = encode::answer(reply).map_err(words)?;
         match (answer.is_complete, answer.committed_points) {
             (false, _) => Err("the server says that the path is not complete".to_owned()),
             (true, count) if count != answer.point_count => {
