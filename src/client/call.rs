@@ -19,7 +19,7 @@ use super::ClientError;
 use super::method::only_message;
 use super::request_abort::RequestAbort;
 
-/// Maximum size of a reply. Replies of waywiser have up to a few KiB; another server must not fill the memory of the client.
+/// Maximum size of a reply. Replies of waywiser have a few KiB; no other server may fill the memory of the client.
 const REPLY_BYTES_MAX: usize = 64 * 1024;
 
 /// Aborts the request when the call is dropped. After the reply the rest of the request is not needed.

@@ -1,4 +1,4 @@
-//! Why a call has no result.
+//! The errors of calls.
 
 use std::error::Error;
 
@@ -7,7 +7,7 @@ use tonic::{Code, Status};
 pub use crate::contract::summary::SummaryError;
 use crate::measure::Space;
 
-/// Why a call has no result.
+/// The error of a call.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
@@ -61,7 +61,7 @@ pub enum ClientError {
     Reply(#[source] ReplyError),
 }
 
-/// What is wrong with a reply.
+/// The error of an invalid reply.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReplyError {

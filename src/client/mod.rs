@@ -11,7 +11,7 @@
 //! | `recorder` | a recording that survives lost connections |
 //! | `message_body`, `replay` | its request body, and its fixes that are not durable yet |
 //! | `retry` | whether and when a failed call is repeated |
-//! | `error` | why a call has no result |
+//! | `error` | the errors of calls |
 //!
 //! The streaming methods have a request body of their own instead of the generated client. If a source ends
 //! early, the generated client closes the stream as if it were complete. It also uses more CPU time per point.

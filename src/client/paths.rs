@@ -31,11 +31,11 @@ pub struct StoredPath {
     pub summary: Option<PathSummary>,
     /// The options of the recording, with defaults filled in.
     pub(crate) options: Option<pb::PathOptions>,
-    /// When its first stream was opened, in milliseconds since 1970-01-01T00:00:00Z.
+    /// The time at which its first stream was opened, in milliseconds since 1970-01-01T00:00:00Z.
     pub create_unix_ms: Option<i64>,
-    /// When it last grew or was finished, in milliseconds since 1970-01-01T00:00:00Z.
+    /// The time at which it last grew or was finished, in milliseconds since 1970-01-01T00:00:00Z.
     pub update_unix_ms: Option<i64>,
-    /// When it will be deleted unless it grows, in milliseconds since 1970-01-01T00:00:00Z.
+    /// The time at which it will be deleted unless it grows, in milliseconds since 1970-01-01T00:00:00Z.
     pub expire_unix_ms: Option<i64>,
 }
 
@@ -54,7 +54,7 @@ pub struct PathPage {
 pub struct PathPart {
     /// Identifies the path in the answers. Has up to 128 characters.
     pub path_id: String,
-    /// How the path is measured. All parts of a path have the same options.
+    /// The options of the measurement. All parts of a path have the same options.
     pub options: Options,
     /// Fixes in the space of the options' metric.
     pub fixes: Vec<Fix>,
@@ -68,11 +68,11 @@ pub struct PathPart {
 pub struct PathAnswer {
     /// The identifier of the path.
     pub path_id: String,
-    /// The totals of the path, or why it could not be measured.
+    /// The totals of the path, or its error.
     pub outcome: Result<PathSummary, PathRefusal>,
 }
 
-/// Why one path of a batch could not be measured.
+/// The error of one path of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 #[non_exhaustive]
@@ -81,7 +81,7 @@ pub struct PathRefusal {
     pub code: tonic::Code,
     /// The reason, in UPPER_SNAKE_CASE.
     pub reason: String,
-    /// What is wrong, and where.
+    /// The error message.
     pub message: String,
 }
 

@@ -20,8 +20,8 @@ const SLOT_BYTES: usize = POINT_BYTES_MAX + OVERHANG_BYTES;
 
 /// Minimum size of a chunk, for single points of a live tracker.
 const CHUNK_BYTES_MIN: usize = 256;
-/// Maximum size of a chunk: the fixed cost of a chunk is shared by about 4000 points. A stream that waits for the server
-/// holds at most two chunks.
+/// Maximum size of a chunk: about 4000 points share the fixed cost of a chunk. A stream that waits for the server holds
+/// at most two chunks.
 const CHUNK_BYTES_MAX: usize = 64 * 1024;
 
 /// Maximum number of points that are encoded together.
@@ -40,8 +40,7 @@ impl Chunk {
         self.len == 0
     }
 
-    /// Appends the points of two columns, at most [`BATCH_POINTS`]. Returns whether the chunk is full, so that it must be
-    /// taken.
+    /// Appends the points of two columns, at most [`BATCH_POINTS`]. Returns whether the chunk is full and must be taken.
     pub(crate) fn append(&mut self, first: &[i32], second: &[i32]) -> bool {
         let count = first.len().min(second.len()).min(BATCH_POINTS);
         if count == 0 {
@@ -83,8 +82,8 @@ impl Chunk {
     }
 }
 
-/// The encoded fields of a column. Each is one word followed by [`TAIL`]: a tag and a varint of up to ten bytes, of which
-/// the bytes after the seventh are always the same.
+/// The encoded fields of a column. Each is one word followed by [`TAIL`]: a tag and a varint of up to ten bytes, whose
+/// bytes after the seventh are always the same.
 struct Fields {
     words: [u64; BATCH_POINTS],
     /// The size of each field in bytes. A field whose value is 0 is not encoded and has size 0.
@@ -126,7 +125,7 @@ fn encode_fields_body(values: &[i32], tag: u8, fields: &mut Fields) {
     }
 }
 
-/// Writes a point and returns its size with the header. Writes whole words. Each overwrites the unused bytes of the words
+/// Writes a point and returns its size with the header. Writes full words; each overwrites the unused bytes of the words
 /// before it. The flag of the header (not compressed) and all bytes of the length except the last are zero.
 ///
 /// All numbers take the same path: a branch on the sign would be mispredicted for tracks that cross a meridian.

@@ -11,7 +11,7 @@ use tonic_types::StatusExt as _;
 use super::ClientError;
 use crate::contract::reason;
 
-/// How often and how long a client retries.
+/// The limits of retries, as exponential backoff.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -24,9 +24,9 @@ pub struct RetryPolicy {
     /// Maximum time without progress before the client stops retrying.
     pub budget: Duration,
     /// Maximum of the first wait. The maximum doubles with each retry.
-    pub wait_min: Duration,
+    pub initial_backoff: Duration,
     /// Maximum of every wait.
-    pub wait_max: Duration,
+    pub max_backoff: Duration,
 }
 
 impl Default for RetryPolicy {
@@ -34,8 +34,8 @@ impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
             budget: Duration::from_secs(300),
-            wait_min: Duration::from_millis(100),
-            wait_max: Duration::from_secs(10),
+            initial_backoff: Duration::from_millis(100),
+            max_backoff: Duration::from_secs(10),
         }
     }
 }
@@ -44,7 +44,7 @@ impl Default for RetryPolicy {
 #[derive(Debug)]
 pub(crate) struct Retry {
     policy: RetryPolicy,
-    /// When the client began to wait for progress.
+    /// The time at which the client began to wait for progress.
     since: Option<Instant>,
     tries: u32,
 }
@@ -73,10 +73,10 @@ impl Retry {
 
     /// Returns how long to wait before the next try, or `None` if that is after the deadline.
     pub(crate) fn next_wait(&mut self) -> Option<Duration> {
-        let limit = self.policy.wait_min.saturating_mul(1 << self.tries.min(20));
+        let limit = self.policy.initial_backoff.saturating_mul(1 << self.tries.min(20));
         self.tries += 1;
         // Random from 0 to the limit, so that the clients of one server do not all reconnect at the same time.
-        let wait = limit.min(self.policy.wait_max).mul_f64(fastrand::f64());
+        let wait = limit.min(self.policy.max_backoff).mul_f64(fastrand::f64());
         let deadline = self.deadline();
         (Instant::now() + wait < deadline).then_some(wait)
     }
@@ -163,16 +163,16 @@ mod tests {
     async fn waits_grow_to_a_maximum_and_end_with_the_budget() {
         let policy = RetryPolicy::default();
         let mut retry = Retry::new(policy);
-        let mut limit = policy.wait_min;
+        let mut limit = policy.initial_backoff;
         let started = Instant::now();
         while let Some(wait) = retry.next_wait() {
-            assert!(wait <= limit.min(policy.wait_max));
-            limit = (limit * 2).min(policy.wait_max);
+            assert!(wait <= limit.min(policy.max_backoff));
+            limit = (limit * 2).min(policy.max_backoff);
             tokio::time::advance(wait).await;
             assert!(started.elapsed() < policy.budget);
         }
         retry.reset();
-        assert!(retry.next_wait().unwrap() <= policy.wait_min);
+        assert!(retry.next_wait().unwrap() <= policy.initial_backoff);
         // Time in which the client does not wait for the server does not count.
         retry.pause();
         tokio::time::advance(policy.budget * 2).await;

@@ -8,12 +8,12 @@ use super::time::{duration, duration_ns};
 use crate::measure::{Elevation, Metric, Options, OptionsError, Space};
 use crate::proto::waywiser_v1 as pb;
 
-/// What is wrong with a field of the options.
+/// The error of a field of the options.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OptionViolation {
     /// The name of the field in `PathOptions`.
     pub field: &'static str,
-    /// What is wrong with it, and what it must be.
+    /// The error message.
     pub description: String,
 }
 

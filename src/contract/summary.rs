@@ -9,7 +9,7 @@ use super::time::{duration, duration_ns};
 use crate::measure::{Bounds, Options, PathSummary, Rejection, RejectionReason, Space};
 use crate::proto::waywiser_v1 as pb;
 
-/// Why a message is not a valid summary.
+/// The error of an invalid summary.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SummaryError {

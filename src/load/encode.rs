@@ -1,7 +1,7 @@
 //! Encodes whole paths as messages of `RecordPath` in advance, and reads the replies.
 //!
-//! What belongs to one stream, such as the name, is in a first message without points. All other messages are
-//! the same for every stream.
+//! The first message has the name and no points, because the name belongs to one stream. All other messages are the
+//! same for every stream.
 
 use bytes::{Bytes, BytesMut};
 use prost::Message as _;
@@ -13,7 +13,7 @@ use crate::measure::{Fix, Options};
 use crate::proto::waywiser_v1 as pb;
 use crate::recording::RecordingName;
 
-/// How the points of a message are encoded.
+/// The encoding of the points of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Layout {
     Rows,

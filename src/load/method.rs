@@ -1,5 +1,5 @@
-//! What the load generator needs of the published methods: request bodies that are encoded in advance, and the
-//! result in a reply.
+//! The published methods for the load generator: request bodies that are encoded in advance, and the results in
+//! replies.
 
 use bytes::{Bytes, BytesMut};
 

@@ -54,8 +54,9 @@ fn name(id: &str) -> RecordingName {
 
 fn recorder(address: SocketAddr, id: &str) -> Recorder {
     let client = Client::connect_lazy(&format!("http://{address}")).unwrap();
-    let wait_min = Duration::from_millis(1);
-    let policy = RetryPolicy { wait_min, wait_max: wait_min * 20, ..RetryPolicy::default() };
+    let initial_backoff = Duration::from_millis(1);
+    let max_backoff = initial_backoff * 20;
+    let policy = RetryPolicy { initial_backoff, max_backoff, ..RetryPolicy::default() };
     client.recorder(name(id), options()).retry_policy(policy)
 }
 

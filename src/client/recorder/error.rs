@@ -1,4 +1,4 @@
-//! Why a recording is not finished.
+//! The errors of a recorder.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::client::ClientError;
 use crate::measure::Space;
 use crate::recording::RecordingName;
 
-/// Why a recording is not finished. Durable points stay stored, and the recording can be resumed.
+/// The error of a recorder. Durable points stay stored, and the recording can be resumed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordError {

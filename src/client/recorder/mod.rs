@@ -11,6 +11,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -41,6 +42,19 @@ pub struct Recorder {
     on_event: Box<dyn FnMut(RecordEvent) + Send>,
 }
 
+impl fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recorder")
+            .field("url", &self.url)
+            .field("name", &self.name)
+            .field("options", &self.options)
+            .field("window_points", &self.window_points)
+            .field("retry_policy", &self.retry_policy)
+            .field("stall_timeout", &self.stall_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A progress event of a recording.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -57,9 +71,9 @@ pub enum RecordEvent {
     },
     /// The stream was lost and will be opened again.
     Retrying {
-        /// How long the recorder waits before.
+        /// The wait before that.
         wait: Duration,
-        /// Why the stream was lost.
+        /// The error of the lost stream.
         reason: String,
     },
 }
@@ -99,7 +113,7 @@ impl Recorder {
         Self { window_points, ..self }
     }
 
-    /// Sets how often and how long the recorder retries.
+    /// Sets the retry policy.
     pub fn retry_policy(self, retry_policy: RetryPolicy) -> Self {
         Self { retry_policy, ..self }
     }

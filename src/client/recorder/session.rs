@@ -12,9 +12,9 @@ use bytes::Bytes;
 use prost::Message as _;
 use tokio::time::Instant;
 use tokio_stream::Stream;
-use tonic::Code;
 use tonic::body::Body;
 use tonic::transport::Channel;
+use tonic::{Code, Streaming};
 
 use super::source::FixSource;
 use super::{RecordError, RecordEvent, Recorded, Recorder};
@@ -31,7 +31,7 @@ use crate::contract::{options, reason, summary};
 use crate::measure::Fix;
 use crate::proto::waywiser_v1 as pb;
 
-/// Why a session ended without a result.
+/// The error of a session.
 pub(super) enum SessionError {
     /// The recording has failed.
     Fatal(RecordError),
@@ -61,7 +61,7 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
         self.replay.base()
     }
 
-    /// Runs one connection, from GetPath to the reply of RecordPath.
+    /// Runs one connection: asks which points are durable, and sends the others.
     pub(super) async fn session(&mut self) -> Result<Recorded, SessionError> {
         let endpoint = self.recorder.endpoint.clone();
         let channel = (self.recorder.connect)(endpoint).await.map_err(|source| {
@@ -77,8 +77,9 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
         };
         let committed_points = stored.as_ref().map_or(0, |stored| stored.committed_points);
         let stored_options = stored.as_ref().and_then(|stored| stored.options.as_ref());
-        let own_options = options::to_message(&self.recorder.options);
-        if stored_options.is_some_and(|stored| *stored != own_options) {
+        if stored_options
+            .is_some_and(|stored| *stored != options::to_message(&self.recorder.options))
+        {
             // The bounds depend on the options, so the source cannot be compared. The server refuses the options
             // and names the fields that differ.
             self.open(channel.clone(), committed_points, false).await?;
@@ -96,7 +97,18 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
 
         let watch = paths::watch_path(&mut stub, &name, true);
         let watch = with_timeout(self.reply_timeout(), watch).await;
-        let mut watch = watch.map_err(|error| self.classify(error))?;
+        let watch = watch.map_err(|error| self.classify(error))?;
+        self.stream(channel, watch, committed_points).await
+    }
+
+    /// Sends the fixes after the durable ones and returns the result.
+    async fn stream(
+        &mut self,
+        channel: Channel,
+        mut watch: Streaming<pb::WatchPathResponse>,
+        committed_points: u64,
+    ) -> Result<Recorded, SessionError> {
+        let name = self.recorder.name.clone();
         let abort = Arc::<RequestAbort>::default();
         let (messages, body) = MessageBody::new(Arc::clone(&abort));
         let mut reply = pin!(call::call(channel, RECORD_PATH, Body::new(body), abort));
@@ -163,7 +175,7 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
                     let points = points(&fixes, &self.recorder.options);
                     let message = pb::RecordPathRequest {
                         name: if is_first { name.to_string() } else { String::new() },
-                        options: is_first.then_some(own_options),
+                        options: is_first.then(|| options::to_message(&self.recorder.options)),
                         write_offset: Some(sent),
                         points: points.rows,
                         columns: points.columns,

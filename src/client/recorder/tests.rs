@@ -90,10 +90,13 @@ async fn a_recording_resumes_after_a_long_outage_of_the_server() {
     assert_eq!(waits.len(), 14);
     let policy = RetryPolicy::default();
     for (tries, &wait) in (0..13).zip(&*waits) {
-        assert!(wait <= policy.wait_max.min(policy.wait_min * 2_u32.pow(tries)), "{waits:?}");
+        assert!(
+            wait <= policy.max_backoff.min(policy.initial_backoff * 2_u32.pow(tries)),
+            "{waits:?}"
+        );
     }
     // There was progress in between.
-    assert!(waits[13] <= policy.wait_min, "{waits:?}");
+    assert!(waits[13] <= policy.initial_backoff, "{waits:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -106,8 +109,12 @@ async fn a_recording_times_out_and_reports_the_durable_points() {
         error,
         @"paths/x: no point became durable for 300 s after the first 2000 points: no connection to http://127.0.0.1:9: connection refused; is a server running there?"
     );
-    let RetryPolicy { budget, wait_max, .. } = RetryPolicy::default();
-    assert!((budget - wait_max..=budget).contains(&started.elapsed()), "{:?}", started.elapsed());
+    let RetryPolicy { budget, max_backoff, .. } = RetryPolicy::default();
+    assert!(
+        (budget - max_backoff..=budget).contains(&started.elapsed()),
+        "{:?}",
+        started.elapsed()
+    );
     assert_eq!(fake.seen().finishes, 0);
 }
 
@@ -160,9 +167,9 @@ async fn a_recording_times_out_if_the_server_never_answers() {
                 @"paths/x: no point became durable for 300 s after the first 0 points: the connection is open, but the server does not answer; it may hang, or a proxy may have lost the connection"
             );
         }
-        let RetryPolicy { budget, wait_max, .. } = RetryPolicy::default();
+        let RetryPolicy { budget, max_backoff, .. } = RetryPolicy::default();
         let elapsed = started.elapsed();
-        assert!((budget - wait_max..budget + wait_max).contains(&elapsed), "{elapsed:?}");
+        assert!((budget - max_backoff..budget + max_backoff).contains(&elapsed), "{elapsed:?}");
         // An event reports each retry.
         assert!(waits.lock().unwrap().len() > 6);
     }

@@ -1,4 +1,4 @@
-//! A fake server over in-memory pipes. It keeps the state of one path, and each of its connections follows a plan of the
+//! A fake server over in-memory pipes. It keeps the state of one path. Each of its connections follows a plan of the
 //! test. It measures nothing.
 
 use std::collections::{HashMap, VecDeque};
@@ -24,7 +24,7 @@ use crate::contract::options;
 use crate::measure::Metric;
 use crate::proto::waywiser_v1 as pb;
 
-/// What happens to a connection.
+/// The plan of a connection.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Plan {
     /// The connection is refused.
@@ -60,7 +60,7 @@ pub(super) enum Plan {
     Deleted,
 }
 
-/// Why a call is refused.
+/// The reason for refusing a call.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Refusal {
     StoreFull,
