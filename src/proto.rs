@@ -1,7 +1,8 @@
-//! The types that prost and tonic generate from the files in `proto/`: messages, clients and servers of the
-//! three contracts.
+//! The types that prost and tonic generate from the files in `proto/`: the messages, and the plain tonic clients of all
+//! contracts.
 //!
-//! In the crate, only [`crate::service`], [`crate::client`] and the load generator use them.
+//! Inside the crate `contract`, [`crate::service`], [`crate::client`] and the load generator use them. No other module
+//! knows them.
 #![allow(missing_docs, clippy::all, clippy::pedantic)]
 
 pub mod my_package {

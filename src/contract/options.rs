@@ -8,32 +8,23 @@ use super::time::{duration, duration_ns};
 use crate::measure::{Elevation, Metric, Options, OptionsError, Space};
 use crate::proto::waywiser_v1 as pb;
 
-/// What is wrong with a field of the options.
+/// The error of a field of the options.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OptionViolation {
     /// The name of the field in `PathOptions`.
     pub field: &'static str,
-    /// What is wrong with it, and what it must be.
+    /// The error message.
     pub description: String,
 }
 
-/// A model that is not in the contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown model {0}")]
-pub struct UnknownModel(i32);
-
-/// Returns the metric of a model. The default is that of [`Options::default`].
-///
-/// # Errors
-/// The model is unknown.
-pub(crate) fn metric(model: i32) -> Result<Metric, UnknownModel> {
-    match pb::Model::try_from(model) {
-        Ok(pb::Model::Unspecified) => Ok(Options::default().metric()),
-        Ok(pb::Model::Wgs84Geodesic) => Ok(Metric::Geodesic),
-        Ok(pb::Model::SphereHaversine) => Ok(Metric::Haversine),
-        Ok(pb::Model::Planar) => Ok(Metric::Planar),
-        Err(_) => Err(UnknownModel(model)),
-    }
+/// Returns the metric of a model, or `None` if the model is unknown. The default is that of [`Options::default`].
+pub(crate) fn metric(model: i32) -> Option<Metric> {
+    Some(match pb::Model::try_from(model).ok()? {
+        pb::Model::Unspecified => Options::default().metric(),
+        pb::Model::Wgs84Geodesic => Metric::Geodesic,
+        pb::Model::SphereHaversine => Metric::Haversine,
+        pb::Model::Planar => Metric::Planar,
+    })
 }
 
 fn model(metric: Metric) -> pb::Model {
@@ -80,8 +71,8 @@ pub(crate) fn to_message(options: &Options) -> pb::PathOptions {
 /// All violations.
 pub(crate) fn from_message(message: &pb::PathOptions) -> Result<Options, Vec<OptionViolation>> {
     let mut reader = Reader { violations: Vec::new() };
-    let metric = metric(message.model).unwrap_or_else(|UnknownModel(model)| {
-        reader.add("model", format!("there is no model {model}"));
+    let metric = metric(message.model).unwrap_or_else(|| {
+        reader.add("model", format!("there is no model {}", message.model));
         Options::default().metric()
     });
     let defaults = Options::new(metric);

@@ -4,18 +4,18 @@
 
 use prost_types::Duration;
 
-use super::options::{self, UnknownModel};
+use super::options;
 use super::time::{duration, duration_ns};
 use crate::measure::{Bounds, Options, PathSummary, Rejection, RejectionReason, Space};
 use crate::proto::waywiser_v1 as pb;
 
-/// Why a message is not a valid summary.
+/// The error of an invalid summary.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SummaryError {
     /// The model is unknown.
-    #[error("its summary has the {0}")]
-    Model(#[from] UnknownModel),
+    #[error("its summary has the unknown model {0}")]
+    Model(i32),
     /// A required field is not set.
     #[error("its summary has no {0}")]
     Missing(&'static str),
@@ -72,7 +72,8 @@ pub(crate) fn to_message(options: &Options, summary: &PathSummary) -> pb::PathSu
 /// # Errors
 /// A required field is missing, or a value is unknown or out of range.
 pub(crate) fn from_message(message: &pb::PathSummary) -> Result<PathSummary, SummaryError> {
-    let metric = options::metric(message.options.as_ref().map_or(0, |options| options.model))?;
+    let model = message.options.as_ref().map_or(0, |options| options.model);
+    let metric = options::metric(model).ok_or(SummaryError::Model(model))?;
     let is_planar = metric.space() == Space::Planar;
     let either = |metres: Option<f64>, units: Option<f64>| if is_planar { units } else { metres };
     let length = |metres, units, name| either(metres, units).ok_or(SummaryError::Missing(name));

@@ -6,8 +6,8 @@ use super::args::at_least_one;
 use crate::cli::policy::Model;
 use crate::cli::report::pluralize;
 use crate::client::method::Method;
-use crate::client::upload::{Form, Layout};
 use crate::load::call::Call;
+use crate::load::encode::{Form, Layout};
 use crate::measure::Options;
 
 /// Default numbers of points per message. A message stays below the limit of 64 KiB for any coordinates.

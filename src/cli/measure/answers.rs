@@ -98,7 +98,7 @@ async fn collect<W: Write>(
                     }
                     continue;
                 }
-                () = &mut stalled => return Ok(Some(ClientError::Silent)),
+                () = &mut stalled => return Ok(Some(ClientError::Timeout)),
             },
             // The reader closes its tickets before the stream of points. So a regular end of the answers
             // finds all tickets in the queue, also those sent after the poll above.
@@ -115,7 +115,7 @@ async fn collect<W: Write>(
                     let answer = tokio::select! {
                         biased;
                         answer = answers.next() => answer,
-                        () = &mut stalled => Some(Err(ClientError::Silent)),
+                        () = &mut stalled => Some(Err(ClientError::Timeout)),
                     };
                     match answer {
                         Some(Ok(_)) => {}
@@ -167,7 +167,7 @@ async fn collect<W: Write>(
         };
         if answer.path_id != path_id {
             let text = format!("it is about path {:?}, not {path_id}", answer.path_id);
-            return Ok(Some(ClientError::Reply(text)));
+            return Ok(Some(ClientError::reply(text)));
         }
         let file = &*names[standing.ended];
         let refusal = match answer.outcome {
@@ -218,7 +218,7 @@ async fn next(
     let answer = tokio::select! {
         biased;
         answer = answers.next() => some(answer),
-        () = stalled => Err(ClientError::Silent),
+        () = stalled => Err(ClientError::Timeout),
     };
     flow.answered();
     flow.awaited(false);
@@ -226,13 +226,13 @@ async fn next(
 }
 
 fn some(answer: Option<Result<PathAnswer, ClientError>>) -> Result<PathAnswer, ClientError> {
-    let ended = || Err(ClientError::Reply("it ended before the last answer".to_owned()));
+    let ended = || Err(ClientError::reply("it ended before the last answer"));
     answer.unwrap_or_else(ended)
 }
 
 /// Why there are no more answers.
 fn explain(url: &str, error: &ClientError) -> String {
-    match error.lost() {
+    match error.transport_failure() {
         Some(reason) => format!("the connection to {url} was lost: {reason}"),
         None => format!("{url}: {error}"),
     }

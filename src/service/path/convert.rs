@@ -16,8 +16,8 @@ pub(super) use crate::contract::time::unix_ns;
 /// # Errors
 /// The model is unknown.
 pub(super) fn metric(model: i32, field: &str) -> Result<Metric, FieldViolation> {
-    let unknown = |_| FieldViolation::new(field, format!("there is no model {model}"));
-    options::metric(model).map_err(unknown)
+    options::metric(model)
+        .ok_or_else(|| FieldViolation::new(field, format!("there is no model {model}")))
 }
 
 /// Reads options whose field in the request is `options`.

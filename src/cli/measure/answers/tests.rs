@@ -109,7 +109,7 @@ async fn an_error_after_the_last_answer_is_no_loss() {
     let tickets = vec![track("1", 1)];
     let answered = Step { tickets, closes: false, answer: Some(answer("1")) };
     let tickets = vec![Ticket::EndOfFile, Ticket::EndOfFile];
-    let failed = Step { tickets, closes: true, answer: Some(Err(ClientError::Silent)) };
+    let failed = Step { tickets, closes: true, answer: Some(Err(ClientError::Timeout)) };
     let (outcome, _, complaints) = run(vec![], vec![answered, failed]).await;
     assert_eq!((outcome, complaints.as_str()), (Outcome::Done, ""));
     // Nor is a server without the method, when there is nothing to measure.
@@ -121,8 +121,7 @@ async fn an_error_after_the_last_answer_is_no_loss() {
 
 #[tokio::test]
 async fn an_end_before_the_last_answer_is_a_loss() {
-    let lost =
-        "error: http://s: the server's reply makes no sense: it ended before the last answer\n";
+    let lost = "error: http://s: the server's reply is invalid: it ended before the last answer\n";
     // While the files are read.
     let (outcome, _, complaints) = run(vec![Ticket::EndOfFile], vec![end(vec![], false)]).await;
     assert_eq!(outcome, Outcome::Failed);

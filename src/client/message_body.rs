@@ -1,7 +1,7 @@
-//! A request body of whole messages that somebody else makes: `recorder`, one at a time.
+//! A request body of whole messages, which `recorder` sends one at a time.
 //!
-//! It ends cleanly only behind a message that was marked as the last. If the sender goes before, or the
-//! caller, the stream is reset: a recording that was left is never taken for one that was closed.
+//! The body ends without an error only after a message that is marked as the last. If the sender or the caller is
+//! dropped before, the stream is reset, so that the server does not close the recording.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,44 +13,44 @@ use http_body::{Body, Frame};
 use prost::Message;
 use tokio::sync::mpsc;
 
-use super::body::Tie;
+use super::request_abort::RequestAbort;
 use crate::contract::frame;
 
-/// A message with its prefix.
-pub(super) struct Piece {
+/// A message with its header.
+pub(super) struct EncodedMessage {
     bytes: Bytes,
     is_last: bool,
 }
 
-impl Piece {
+impl EncodedMessage {
     pub(super) fn new(message: &impl Message, is_last: bool) -> Self {
         Self { bytes: frame::encode(message), is_last }
     }
 
-    /// The end behind what was sent before, without a message.
+    /// Ends the body without another message.
     pub(super) fn end() -> Self {
         Self { bytes: Bytes::new(), is_last: true }
     }
 }
 
-/// The body.
-pub(super) struct PieceBody {
-    pieces: mpsc::Receiver<Piece>,
+/// A request body whose messages come from a channel.
+pub(super) struct MessageBody {
+    messages: mpsc::Receiver<EncodedMessage>,
     is_over: bool,
-    tie: Arc<Tie>,
+    abort: Arc<RequestAbort>,
 }
 
-impl PieceBody {
-    /// A body, and where its pieces go; one waits at the most.
-    pub(super) fn new(tie: Arc<Tie>) -> (mpsc::Sender<Piece>, Self) {
-        let (sender, pieces) = mpsc::channel(1);
-        (sender, Self { pieces, is_over: false, tie })
+impl MessageBody {
+    /// Returns the sender of the messages and the body. The channel has a capacity of one message.
+    pub(super) fn new(abort: Arc<RequestAbort>) -> (mpsc::Sender<EncodedMessage>, Self) {
+        let (sender, messages) = mpsc::channel(1);
+        (sender, Self { messages, is_over: false, abort })
     }
 }
 
-impl Body for PieceBody {
+impl Body for MessageBody {
     type Data = Bytes;
-    /// Its reason becomes that of the RST_STREAM.
+    /// The reason of the error becomes the reason of the RST_STREAM.
     type Error = h2::Error;
 
     fn poll_frame(
@@ -61,12 +61,12 @@ impl Body for PieceBody {
         if this.is_over {
             return Poll::Ready(None);
         }
-        this.tie.register(cx.waker());
-        if this.tie.is_cut() {
+        this.abort.register(cx.waker());
+        if this.abort.is_aborted() {
             return Poll::Ready(Some(Err(Reason::CANCEL.into())));
         }
-        match ready!(this.pieces.poll_recv(cx)) {
-            Some(Piece { bytes, is_last }) => {
+        match ready!(this.messages.poll_recv(cx)) {
+            Some(EncodedMessage { bytes, is_last }) => {
                 this.is_over = is_last;
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
@@ -83,7 +83,7 @@ impl Body for PieceBody {
 mod tests {
     use super::*;
 
-    fn poll(body: &mut PieceBody) -> Poll<Option<Result<usize, Option<Reason>>>> {
+    fn poll(body: &mut MessageBody) -> Poll<Option<Result<usize, Option<Reason>>>> {
         let mut context = Context::from_waker(std::task::Waker::noop());
         let frame = Pin::new(body).poll_frame(&mut context);
         let frame = frame.map_ok(|frame| frame.into_data().unwrap().len());
@@ -91,28 +91,28 @@ mod tests {
     }
 
     #[test]
-    fn it_ends_behind_the_last_piece_and_nowhere_else() {
-        let (sender, mut body) = PieceBody::new(Arc::default());
-        sender.try_send(Piece::new(&17_u32, false)).unwrap();
+    fn the_body_ends_after_the_last_message_and_fails_otherwise() {
+        let (sender, mut body) = MessageBody::new(Arc::default());
+        sender.try_send(EncodedMessage::new(&17_u32, false)).unwrap();
         assert_eq!(poll(&mut body), Poll::Ready(Some(Ok(5 + 2))));
         assert_eq!(poll(&mut body), Poll::Pending);
-        sender.try_send(Piece::new(&17_u32, true)).unwrap();
+        sender.try_send(EncodedMessage::new(&17_u32, true)).unwrap();
         assert_eq!(poll(&mut body), Poll::Ready(Some(Ok(5 + 2))));
         assert!(body.is_end_stream());
         assert_eq!(poll(&mut body), Poll::Ready(None));
 
-        let (sender, mut body) = PieceBody::new(Arc::default());
-        sender.try_send(Piece::end()).unwrap();
+        let (sender, mut body) = MessageBody::new(Arc::default());
+        sender.try_send(EncodedMessage::end()).unwrap();
         assert_eq!(poll(&mut body), Poll::Ready(Some(Ok(0))));
         assert!(body.is_end_stream());
 
         let reset = Poll::Ready(Some(Err(Some(Reason::CANCEL))));
-        let (sender, mut body) = PieceBody::new(Arc::default());
+        let (sender, mut body) = MessageBody::new(Arc::default());
         drop(sender);
         assert_eq!(poll(&mut body), reset);
-        let tie = Arc::<Tie>::default();
-        let (_sender, mut body) = PieceBody::new(Arc::clone(&tie));
-        tie.cut();
+        let abort = Arc::<RequestAbort>::default();
+        let (_sender, mut body) = MessageBody::new(Arc::clone(&abort));
+        abort.abort();
         assert_eq!(poll(&mut body), reset);
     }
 }
