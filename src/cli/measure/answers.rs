@@ -30,7 +30,7 @@ struct Reported {
     is_broken: bool,
 }
 
-/// Reports the `answers` of the server at `url` to the `expected` ones, and then the total.
+/// Matches the `answers` of the server at `url` with the `expected` ones. Reports the tracks and the total.
 ///
 /// # Errors
 /// If the report cannot be written.
