@@ -192,7 +192,6 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::measure::Metric;
 
     #[derive(Parser)]
     struct Line {
