@@ -19,6 +19,7 @@ mod report;
 mod serve;
 mod stderr;
 mod store;
+mod track_reader;
 mod units;
 
 use std::io;

@@ -10,13 +10,13 @@ use tokio::time::sleep;
 
 /// How long a server that owes something may neither take nor answer anything. As patient as a recorder is:
 /// one that is slow and takes a part now and then is waited for as long as the files last.
-pub(super) const STALL_TIME: Duration = Duration::from_secs(300);
+pub(in crate::cli) const STALL_TIME: Duration = Duration::from_secs(300);
 /// How often it is looked at.
 const STEP: Duration = Duration::from_secs(10);
 
 /// What went to the server and what came of it.
 #[derive(Debug, Default)]
-pub(super) struct Flow {
+pub(in crate::cli) struct Flow {
     /// Parts that are there for it.
     offered: AtomicU64,
     /// Those of them that the connection had room for.
@@ -27,25 +27,25 @@ pub(super) struct Flow {
 }
 
 impl Flow {
-    pub(super) fn offered(&self) {
+    pub(in crate::cli) fn offered(&self) {
         self.offered.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn taken(&self) {
+    pub(in crate::cli) fn taken(&self) {
         self.taken.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn answered(&self) {
+    pub(in crate::cli) fn answered(&self) {
         self.answered.fetch_add(1, Relaxed);
     }
 
     /// Whether the answer to a whole path is waited for.
-    pub(super) fn awaited(&self, is_awaited: bool) {
+    pub(in crate::cli) fn awaited(&self, is_awaited: bool) {
         self.is_awaited.store(is_awaited, Relaxed);
     }
 
     /// Ends when the server has owed something for [`STALL_TIME`] in which nothing has moved.
-    pub(super) async fn stalled(&self) {
+    pub(in crate::cli) async fn stalled(&self) {
         let (mut seen, mut quiet) = (self.moved(), Duration::ZERO);
         while quiet < STALL_TIME {
             // By steps that are waited for here: while the report is written nobody looks, and that is no

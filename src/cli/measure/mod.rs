@@ -3,7 +3,7 @@
 
 mod account;
 mod answers;
-mod flow;
+pub(super) mod flow;
 mod local;
 mod remote;
 mod upload;
