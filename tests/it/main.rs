@@ -19,6 +19,7 @@ mod offsets;
 mod paths;
 mod program;
 mod proxy;
+mod record;
 mod recorder;
 mod serve;
 #[path = "../common/serve.rs"]

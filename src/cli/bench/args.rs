@@ -51,9 +51,6 @@ pub(in crate::cli) struct BenchArgs {
     #[arg(long)]
     pub(super) json: bool,
 
-    #[command(flatten)]
-    pub(super) servers: ServerArgs,
-
     /// Alternate with a second load that differs in these settings, and print ratios
     ///
     /// Example: --vary model=planar,layout=rows. The keys are method, model, layout, points-per-message, times and
@@ -66,6 +63,9 @@ pub(in crate::cli) struct BenchArgs {
         conflicts_with_all = ["live", "ceiling"]
     )]
     pub(super) vary: Vec<Vary>,
+
+    #[command(flatten)]
+    pub(super) servers: ServerArgs,
 
     #[command(flatten)]
     pub(super) load: LoadArgs,
