@@ -44,6 +44,8 @@ pub(in crate::cli) struct BenchArgs {
     pub(super) call: CallArgs,
 
     /// Accepted relative error of the length in a reply; inf checks only the number of points
+    ///
+    /// A server that uses another radius of the Earth needs about 1e-5.
     #[arg(long, value_name = "RATIO", value_parser = ratio, default_value = "1e-9")]
     pub(super) length_tolerance: f64,
 
