@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`measure`] | points, metrics, the exact sum, the path: pure |
 //! | [`wire`] | gRPC messages and points out of bytes: pure |
-//! | [`formats`] | GPX, GeoJSON and CSV files: pure (feature `cli`) |
+//! | [`formats`] | readers of GPX, GeoJSON and CSV files (feature `formats`) |
 //! | [`recording`] | the rules of one named recording: pure |
 //! | [`checkpoint`] | where recordings are kept |
 //! | [`service`] | the gRPC services, as `tower` services |
@@ -34,7 +34,7 @@
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod client;
-#[cfg(feature = "cli")]
+#[cfg(feature = "formats")]
 pub mod formats;
 #[cfg(feature = "cli")]
 mod load;

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use super::input;
 use super::progress::Progress;
 use crate::formats::{self, FormatError, ReadOptions, SinkError, TrackSink};
-use crate::measure::{Fix, Space};
+use crate::measure::Fix;
 
 /// The fixes and events in a batch.
 const BATCH_SIZE_MAX: usize = 1024;
@@ -85,7 +85,7 @@ impl TrackReader {
             let read = open().and_then(|input| read(input, &options, progress, &outbox));
             let last = match read {
                 Ok(()) => ReaderEvent::FileEnd,
-                Err(error) => ReaderEvent::Failed(input::located(&name, &error)),
+                Err(error) => ReaderEvent::Failed(error.in_file(&name)),
             };
             let mut outbox = outbox.borrow_mut();
             // Fails if the reader was dropped, which needs no report.
@@ -120,15 +120,8 @@ fn read(
     progress: Option<Arc<Progress>>,
     outbox: &Rc<RefCell<Outbox>>,
 ) -> Result<(), FormatError> {
-    let space = options.space;
-    let outbox_of_sink = Rc::clone(outbox);
-    let mut sink = EventSink {
-        outbox: outbox_of_sink,
-        space,
-        track_count: 0,
-        track: 0,
-        starts_segment: false,
-    };
+    let mut sink =
+        EventSink { outbox: Rc::clone(outbox), track_count: 0, track: 0, starts_segment: false };
     let input = FlushBeforeRead { input, outbox: Rc::clone(outbox) };
     match progress {
         Some(progress) => formats::read(input::buffered(progress.count(input)), options, &mut sink),
@@ -193,7 +186,6 @@ impl<R: Read> Read for FlushBeforeRead<R> {
 /// Turns the calls of a format reader into events.
 struct EventSink {
     outbox: Rc<RefCell<Outbox>>,
-    space: Space,
     track_count: usize,
     /// The current track.
     track: usize,
@@ -218,8 +210,7 @@ impl TrackSink for EventSink {
         Ok(())
     }
 
-    fn fix(&mut self, fix: formats::Fix) -> Result<(), SinkError> {
-        let fix = fix.checked(self.space)?;
+    fn fix(&mut self, fix: Fix) -> Result<(), SinkError> {
         let starts_segment = std::mem::take(&mut self.starts_segment);
         let fix = if starts_segment { fix.starting_segment() } else { fix };
         self.outbox.borrow_mut().push_fix(self.track, fix)
@@ -243,6 +234,7 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
+    use crate::measure::Space;
 
     fn start(input: impl Read + Send + 'static, track_column: Option<&str>) -> TrackReader {
         let options = ReadOptions {

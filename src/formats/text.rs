@@ -9,8 +9,9 @@ use std::io::{self, BufRead, Cursor, Read};
 
 use encoding_rs::{Decoder, Encoding, UTF_8, UTF_16BE, UTF_16LE};
 
-use super::error::{FormatError, Place, excerpt};
+use super::error::{FormatError, Position};
 use super::rows::RowEnds;
+use super::value::excerpt;
 use super::{Format, ReadOptions};
 
 /// How much is looked at before reading begins: room for any sensible header line.
@@ -98,7 +99,7 @@ fn encoding_of(head: &[u8]) -> Result<(&'static Encoding, usize), FormatError> {
         Some(encoding) if encoding == UTF_16LE || encoding == UTF_16BE => Ok((UTF_8, 0)),
         Some(encoding) => Ok((encoding, 0)),
         None => Err(FormatError::malformed(
-            Place { line: 1, column: None },
+            Position::line(1),
             format!("the encoding {} is not known; save the file as UTF-8", excerpt(label)),
         )),
     }

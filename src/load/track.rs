@@ -181,24 +181,8 @@ pub(crate) fn read(input: impl BufRead, format: Option<Format>) -> Result<Vec<Po
 struct Points(Vec<Point>);
 
 impl TrackSink for Points {
-    fn start_track(&mut self) -> Result<(), SinkError> {
-        Ok(())
-    }
-
-    fn switch_track(&mut self, _: usize) -> Result<(), SinkError> {
-        Ok(())
-    }
-
-    fn start_segment(&mut self) -> Result<(), SinkError> {
-        Ok(())
-    }
-
-    fn fix(&mut self, fix: formats::Fix) -> Result<(), SinkError> {
-        self.0.push(Point::geographic(fix.y, fix.x)?);
-        Ok(())
-    }
-
-    fn end_track(&mut self, _: Option<&str>) -> Result<(), SinkError> {
+    fn fix(&mut self, fix: Fix) -> Result<(), SinkError> {
+        self.0.push(fix.point());
         Ok(())
     }
 }

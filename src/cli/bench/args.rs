@@ -295,7 +295,7 @@ impl BenchArgs {
                 let points = input::open(file, &mut Some(io::stdin())).and_then(|input| {
                     track::read(input::buffered(input), self.format.map(FileFormat::format))
                 });
-                points.map_err(|error| input::located(&file.to_string_lossy(), &error))?
+                points.map_err(|error| error.in_file(&file.to_string_lossy()))?
             }
             None => track::walk(point_count.unwrap_or(1_000_000)),
         };

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use super::args::RecordArgs;
 use super::report::footer;
 use super::{Events, ReaderEvent};
-use crate::cli::measure::flow::Flow;
+use crate::cli::measure::stall_detector::StallDetector;
 use crate::cli::report::{Report, Style, Total, Track};
 use crate::cli::stderr;
 use crate::client::{Client, ClientError, PathAnswer, PathPart};
@@ -39,7 +39,7 @@ struct Source {
     events: Events,
     options: Options,
     file_events: mpsc::Sender<FileEvent>,
-    flow: Arc<Flow>,
+    stall_detector: Arc<StallDetector>,
     /// The connection has not taken the last part yet.
     is_offered: bool,
     file: String,
@@ -50,7 +50,7 @@ impl Source {
     /// because the end of the source would close the stream. The caller then drops the call, which resets it.
     async fn next_part(&mut self) -> Option<PathPart> {
         if std::mem::take(&mut self.is_offered) {
-            self.flow.taken();
+            self.stall_detector.part_taken();
         }
         loop {
             let (track, fixes, is_last) = match self.events.next().await {
@@ -73,7 +73,7 @@ impl Source {
                 }
             };
             let path_id = (track + 1).to_string();
-            self.flow.offered();
+            self.stall_detector.part_offered();
             self.is_offered = true;
             return Some(PathPart { path_id, options: self.options, fixes, is_last });
         }
@@ -99,13 +99,13 @@ pub(super) async fn send(
         (_, false) => Style::Details,
     };
     let mut report = Report::new(&mut *out, style, options.metric, [&*file].into_iter());
-    let flow = Arc::<Flow>::default();
+    let stall_detector = Arc::<StallDetector>::default();
     let (file_events, mut received) = mpsc::channel(1);
     let source = Source {
         events,
         options,
         file_events,
-        flow: Arc::clone(&flow),
+        stall_detector: Arc::clone(&stall_detector),
         is_offered: false,
         file: file.clone(),
     };
@@ -114,7 +114,7 @@ pub(super) async fn send(
     });
     let answers = stream::once(client.measure_paths(parts)).flat_map(flatten);
     let mut answers = pin!(answers);
-    let mut stalled = pin!(flow.stalled());
+    let mut stalled = pin!(stall_detector.stalled());
     let mut sent: VecDeque<SentTrack> = VecDeque::new();
     let mut totals = Totals::new(options.metric);
     let mut track_count = 0;
@@ -123,7 +123,7 @@ pub(super) async fn send(
         if failure.is_some() && sent.is_empty() {
             break;
         }
-        flow.awaited(!sent.is_empty());
+        stall_detector.set_awaits_answer(!sent.is_empty());
         let answer = tokio::select! {
             // The event of a track is sent before its last part, so it is received before the answer.
             biased;
@@ -143,7 +143,7 @@ pub(super) async fn send(
             None if sent.is_empty() => break,
             None => return Ok(Err(format!("{file}: the server did not answer for all tracks"))),
         };
-        flow.answered();
+        stall_detector.answer_received();
         let PathAnswer { path_id, outcome, .. } = answer;
         let Some(track) = sent.pop_front().filter(|track| track.number.to_string() == path_id)
         else {

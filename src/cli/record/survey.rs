@@ -6,11 +6,10 @@ use std::path::Path;
 use crate::cli::input;
 use crate::cli::report::pluralize;
 use crate::formats::{self, ReadOptions, SinkError, TrackSink};
-use crate::measure::Space;
+use crate::measure::Fix;
 
 /// The tracks of a file.
 pub(super) struct Survey {
-    space: Space,
     /// Names and numbers of points of the first tracks.
     tracks: Vec<(Option<String>, u64)>,
     track_count: u64,
@@ -32,11 +31,10 @@ impl Survey {
         wanted: Option<u64>,
     ) -> Result<(), String> {
         let name = file.to_string_lossy();
-        let space = options.space;
-        let mut survey = Self { space, tracks: Vec::new(), track_count: 0, point_count: 0 };
+        let mut survey = Self { tracks: Vec::new(), track_count: 0, point_count: 0 };
         input::open(file, &mut None::<io::Stdin>)
             .and_then(|input| formats::read(input::buffered(input), options, &mut survey))
-            .map_err(|error| input::located(&name, &error))?;
+            .map_err(|error| error.in_file(&name))?;
         match wanted {
             Some(wanted) if wanted > survey.track_count => {
                 Err(format!("{name}: {}", missing_track(wanted, survey.track_count)))
@@ -70,16 +68,7 @@ impl TrackSink for Survey {
         Ok(())
     }
 
-    fn switch_track(&mut self, _: usize) -> Result<(), SinkError> {
-        Ok(())
-    }
-
-    fn start_segment(&mut self) -> Result<(), SinkError> {
-        Ok(())
-    }
-
-    fn fix(&mut self, fix: formats::Fix) -> Result<(), SinkError> {
-        fix.checked(self.space)?;
+    fn fix(&mut self, _: Fix) -> Result<(), SinkError> {
         self.point_count += 1;
         Ok(())
     }

@@ -1,36 +1,40 @@
-//! Text on its way to the csv crate: one kind of line end, and no row without an end.
+//! Lines of text with one kind of line end and a limited length, for the readers of line formats.
 
 use std::io::{self, Read};
 
-use super::super::error::Limit;
+use super::error::Limit;
 
-/// The largest row: far more than any sensible one, and what an unclosed quote costs at most.
-const ROW_BYTES_MAX: usize = 1 << 20;
-
-/// Text in which every line, the last too, ends with one line feed, whatever it ended with before;
-/// and in which no row can be longer than [`ROW_BYTES_MAX`] and what is read at once.
+/// Reads text in which every line ends with one line feed, also the last.
+///
+/// Fails when a row is too long. A row is the text between two calls of [`Lines::start_row`].
 pub(super) struct Lines<R> {
     input: R,
-    /// How much was read since the last row was whole.
-    pub(super) row_bytes: usize,
+    row_bytes_max: usize,
+    /// The error for a row that is too long.
+    too_long: Limit,
+    /// The bytes that were read since the row started.
+    row_bytes: usize,
     after_return: bool,
     last: u8,
 }
 
 impl<R> Lines<R> {
-    pub(super) fn new(input: R) -> Self {
-        Self { input, row_bytes: 0, after_return: false, last: b'\n' }
+    pub(super) fn new(input: R, row_bytes_max: usize, too_long: Limit) -> Self {
+        let (row_bytes, after_return, last) = (0, false, b'\n');
+        Self { input, row_bytes_max, too_long, row_bytes, after_return, last }
+    }
+
+    /// Starts a row at the next byte that a parser needs. The bytes that it has buffered do not count.
+    pub(super) fn start_row(&mut self) {
+        self.row_bytes = 0;
     }
 }
 
 impl<R: Read> Read for Lines<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         loop {
-            if self.row_bytes > ROW_BYTES_MAX {
-                return Err(Limit(
-                    "a row that starts here is longer than 1 MiB; is a quote left open?",
-                )
-                .into_io());
+            if self.row_bytes > self.row_bytes_max {
+                return Err(self.too_long.into_io());
             }
             let read = self.input.read(out)?;
             self.row_bytes += read;
@@ -50,7 +54,7 @@ impl<R: Read> Read for Lines<R> {
 }
 
 impl<R> Lines<R> {
-    /// Turns the line ends into line feeds, in place, and tells how many bytes are left.
+    /// Replaces each line end by a line feed, in place. Returns the number of bytes after that.
     fn unify_line_ends(&mut self, bytes: &mut [u8]) -> usize {
         if !self.after_return && !bytes.contains(&b'\r') {
             return bytes.len();
@@ -77,7 +81,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn line_ends_are_unified_however_the_text_is_cut(
+        fn line_ends_are_unified_for_any_size_of_reads(
             text in "[a\\r\\n]{0,30}",
             bytes_at_once in 1..5_usize,
         ) {
@@ -85,7 +89,7 @@ mod tests {
             if !expected.is_empty() && !expected.ends_with('\n') {
                 expected.push('\n');
             }
-            let mut lines = Lines::new(text.as_bytes());
+            let mut lines = Lines::new(text.as_bytes(), usize::MAX, Limit(""));
             let mut read = Vec::new();
             let mut buffer = vec![0; bytes_at_once];
             loop {

@@ -1,5 +1,5 @@
-//! The report and the total of the tracks that are measured, and the complaints beside them: one account
-//! for both ways of measuring. It knows neither files nor servers.
+//! The report, the total and the messages of one run of `waywiser measure`. Both ways of measuring use it. It
+//! depends on neither files nor servers.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -10,80 +10,72 @@ use crate::cli::progress::Progress;
 use crate::cli::report::{Report, Total, Track, escape_control};
 use crate::measure::{PathError, Totals};
 
-/// What has been found so far.
-pub(super) struct Account<'a, W> {
+/// The state of a run.
+pub(super) struct MeasureRun<'a, W> {
     report: Report<W>,
     total: Totals,
-    complaints: &'a mut dyn Write,
+    /// The output for notes and errors.
+    messages: &'a mut dyn Write,
     progress: &'a Progress,
     file_count: u64,
     failed_file_count: u64,
     track_count: u64,
 }
 
-/// Why a track is not in the account.
+/// An error that prevents the report of a track.
 #[derive(Debug)]
-pub(super) enum AccountError {
-    /// The total would leave its range.
+pub(super) enum TrackError {
+    /// The total would be out of range.
     Total(PathError),
     /// The report cannot be written.
     Report(io::Error),
 }
 
-impl<'a, W: Write> Account<'a, W> {
-    /// Nothing yet.
+impl<'a, W: Write> MeasureRun<'a, W> {
     pub(super) fn new(
         args: &MeasureArgs,
         names: &[Cow<'_, str>],
         out: W,
-        complaints: &'a mut dyn Write,
+        messages: &'a mut dyn Write,
         progress: &'a Progress,
     ) -> Self {
         let metric = args.model.metric();
         let report = Report::new(out, args.style(), metric, names.iter().map(|name| &**name));
         let file_count = names.len() as u64;
         let total = Totals::new(metric);
-        Self {
-            report,
-            total,
-            complaints,
-            progress,
-            file_count,
-            failed_file_count: 0,
-            track_count: 0,
-        }
+        Self { report, total, messages, progress, file_count, failed_file_count: 0, track_count: 0 }
     }
 
     /// Prints a track and adds it to the total.
     ///
     /// # Errors
-    /// When either cannot be done.
-    pub(super) fn track(&mut self, track: &Track<'_>) -> Result<(), AccountError> {
-        self.total.add(&track.summary).map_err(AccountError::Total)?;
+    /// If the total would be out of range or the report cannot be written.
+    pub(super) fn track(&mut self, track: &Track<'_>) -> Result<(), TrackError> {
+        self.total.add(&track.summary).map_err(TrackError::Total)?;
         self.track_count += 1;
         let report = &mut self.report;
-        self.progress.aside(|| report.track(track)).map_err(AccountError::Report)
+        self.progress.aside(|| report.track(track)).map_err(TrackError::Report)
     }
 
     /// Prints a note about a file that is measured.
-    pub(super) fn remark(&mut self, file: &str, remark: &str) {
-        self.say("note", &format!("{file}: {remark}"));
+    pub(super) fn note(&mut self, file: &str, note: &str) {
+        self.message("note", &format!("{file}: {note}"));
     }
 
-    /// Prints what went wrong.
-    pub(super) fn fail(&mut self, message: &str) {
-        self.say("error", message);
+    /// Prints an error.
+    pub(super) fn error(&mut self, error: &str) {
+        self.message("error", error);
     }
 
-    fn say(&mut self, kind: &str, message: &str) {
-        // The report comes first, for the case that both go to one terminal or file. An error of the
-        // report returns with its next write: the message is printed in any case.
+    fn message(&mut self, kind: &str, message: &str) {
+        // Flushes the report first, because both may go to one terminal or file. The next write of the report
+        // returns an error of the flush again.
         let _ = self.report.out().flush();
-        let complaints = &mut self.complaints;
-        let _ = self.progress.aside(|| writeln!(complaints, "{kind}: {}", escape_control(message)));
+        let messages = &mut self.messages;
+        let _ = self.progress.aside(|| writeln!(messages, "{kind}: {}", escape_control(message)));
     }
 
-    /// Counts a file of which not everything was measured.
+    /// Counts a file that was not measured completely.
     pub(super) fn file_failed(&mut self) {
         self.failed_file_count += 1;
     }
@@ -91,7 +83,7 @@ impl<'a, W: Write> Account<'a, W> {
     /// Prints the total.
     ///
     /// # Errors
-    /// When the report cannot be written.
+    /// If the report cannot be written.
     pub(super) fn finish(mut self) -> io::Result<Outcome> {
         let total = Total {
             file_count: self.file_count,
@@ -105,17 +97,17 @@ impl<'a, W: Write> Account<'a, W> {
             report.out().flush()
         });
         match written {
-            Err(error) => self.cut_short(error),
+            Err(error) => self.abort(error),
             Ok(()) if self.failed_file_count == 0 => Ok(Outcome::Done),
             Ok(()) => Ok(Outcome::Failed),
         }
     }
 
-    /// Ends without a total because the report cannot be written.
+    /// Ends without a total, because the report cannot be written.
     ///
     /// # Errors
-    /// `error`, except that a closed output does not hide that a file failed before.
-    pub(super) fn cut_short(self, error: io::Error) -> io::Result<Outcome> {
+    /// Returns `error`, except for a closed output after a file has failed: then the outcome is a failure.
+    pub(super) fn abort(self, error: io::Error) -> io::Result<Outcome> {
         match error.kind() {
             io::ErrorKind::BrokenPipe if self.failed_file_count > 0 => Ok(Outcome::Failed),
             _ => Err(error),
