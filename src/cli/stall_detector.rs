@@ -1,5 +1,5 @@
-//! Detects a server that keeps the connection open but makes no progress. `upload.rs` reports the parts that
-//! it offers and that the connection takes, and `answers.rs` reports the answers.
+//! Detects a server that keeps the connection of a `MeasurePaths` call open but makes no progress. The sender of the
+//! call reports the parts that it offers and that the connection takes, and the receiver reports the answers.
 //!
 //! It does not detect a lost connection: the transport does.
 
@@ -16,7 +16,7 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Counts parts and answers.
 #[derive(Debug, Default)]
-pub(in crate::cli) struct StallDetector {
+pub(super) struct StallDetector {
     /// Parts that are ready to be sent.
     offered: AtomicU64,
     /// Those of them that the connection has taken.
@@ -27,25 +27,25 @@ pub(in crate::cli) struct StallDetector {
 }
 
 impl StallDetector {
-    pub(in crate::cli) fn part_offered(&self) {
+    pub(super) fn part_offered(&self) {
         self.offered.fetch_add(1, Relaxed);
     }
 
-    pub(in crate::cli) fn part_taken(&self) {
+    pub(super) fn part_taken(&self) {
         self.taken.fetch_add(1, Relaxed);
     }
 
-    pub(in crate::cli) fn answer_received(&self) {
+    pub(super) fn answer_received(&self) {
         self.answered.fetch_add(1, Relaxed);
     }
 
     /// Sets whether the client waits for the answer about a complete path.
-    pub(in crate::cli) fn set_awaits_answer(&self, awaits_answer: bool) {
+    pub(super) fn set_awaits_answer(&self, awaits_answer: bool) {
         self.awaits_answer.store(awaits_answer, Relaxed);
     }
 
     /// Returns when the server has made no progress for [`STALL_TIMEOUT`], while it had something to do.
-    pub(in crate::cli) async fn stalled(&self) {
+    pub(super) async fn stalled(&self) {
         let (mut seen, mut quiet) = (self.progress(), Duration::ZERO);
         while quiet < STALL_TIMEOUT {
             // Adds up intervals instead of reading a clock: while the report is being written, this future is
