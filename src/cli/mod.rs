@@ -4,8 +4,9 @@
 //! a failure, 2 for a usage error. A new command is a new module and a variant of `Command`.
 //!
 //! Commands: [`serve`] (with [`store`] and [`logged_store`]), [`measure`], [`record`], [`paths`] (also `watch`) and
-//! [`bench`]. Shared: [`input`] opens files, [`policy`] has the options of a measurement, [`units`] parses times and
-//! sizes, [`report`] formats results, [`progress`] draws the bar, and [`stderr`] prints messages.
+//! [`bench`]. Shared: [`input`] opens files and [`track_reader`] reads them on a thread, [`policy`] has the options of a
+//! measurement, [`units`] parses times and sizes, [`report`] formats results, [`progress`] draws the bar,
+//! [`stall_detector`] watches a call, and [`stderr`] prints messages.
 
 mod bench;
 mod input;
@@ -17,6 +18,7 @@ mod progress;
 mod record;
 mod report;
 mod serve;
+mod stall_detector;
 mod stderr;
 mod store;
 mod track_reader;

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use crate::measure::{Elevation, Metric, Options, OptionsError, PLANAR_MAX, REANCHOR_COUNT};
 
-/// A metric as the command line names it.
+/// A metric on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Model {
     /// Straight lines in a plane, in the unit of the coordinates

@@ -1,21 +1,20 @@
 //! `waywiser bench` as a program, with the server of this crate and with servers that send wrong replies.
 
-use std::process::{Command, Output};
+use std::process::Output;
 use std::sync::Arc;
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
 use waywiser::proto::routeguide;
 use waywiser::recording::CheckpointStore as _;
 use waywiser::store::MemoryStore;
 
+use crate::program;
 use crate::support::{Server, frame};
 
 /// Runs the program while the server of the test continues.
 async fn waywiser(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_waywiser"));
-    command.args(arguments);
+    let mut command = program::waywiser(arguments);
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
 }
 
@@ -320,8 +319,8 @@ async fn contradicting_arguments_are_refused() {
     ] {
         let output = waywiser(&[&["bench"], arguments].concat()).await;
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
-        let complaint = text(&output.stderr);
-        assert_eq!(complaint.lines().next(), Some(&*format!("error: {message}")), "{complaint}");
+        let error_line = text(&output.stderr);
+        assert_eq!(error_line.lines().next(), Some(&*format!("error: {message}")), "{error_line}");
     }
     for arguments in [
         ["--ceiling", "--server=http://127.0.0.1:1"],
@@ -334,43 +333,4 @@ async fn contradicting_arguments_are_refused() {
         let output = waywiser(&[&["bench"], &arguments[..]].concat()).await;
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
     }
-}
-
-#[tokio::test]
-async fn record_never_closes_the_stream_of_a_file_that_turns_out_broken() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let (sender, mut ended) = mpsc::unbounded_channel();
-    tokio::spawn(async move {
-        let (stream, _) = listener.accept().await.unwrap();
-        let mut connection = h2::server::handshake(stream).await.unwrap();
-        while let Some(Ok((request, respond))) = connection.accept().await {
-            let sender = sender.clone();
-            tokio::spawn(async move {
-                let _respond: h2::server::SendResponse<bytes::Bytes> = respond;
-                let mut body = request.into_body();
-                let is_closed = loop {
-                    match body.data().await {
-                        Some(Ok(data)) => {
-                            let _ = body.flow_control().release_capacity(data.len());
-                        }
-                        Some(Err(_)) => break false,
-                        None => break true,
-                    }
-                };
-                let _ = sender.send(is_closed);
-            });
-        }
-    });
-    let mut rows = String::from("lat,lon\n");
-    for row in 0..20_000 {
-        rows += &format!("46.{row:06},14\n");
-    }
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), rows + "91,0\n").unwrap();
-    let output = waywiser(&["record", "--server", &url, file.path().to_str().unwrap()]).await;
-    assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("latitude 91"), "{}", text(&output.stderr));
-    // Reset, or gone with the connection where the process ends sooner; but not closed.
-    assert!(!ended.recv().await.unwrap());
 }

@@ -22,6 +22,7 @@ mod offsets;
 mod paths;
 mod program;
 mod proxy;
+mod record;
 mod recorder;
 mod resets;
 mod serve;

@@ -44,15 +44,14 @@ pub(in crate::cli) struct BenchArgs {
     pub(super) call: CallArgs,
 
     /// Accepted relative error of the length in a reply; inf checks only the number of points
+    ///
+    /// A server that uses another radius of the Earth needs about 1e-5.
     #[arg(long, value_name = "RATIO", value_parser = ratio, default_value = "1e-9")]
     pub(super) length_tolerance: f64,
 
     /// Print one JSON object
     #[arg(long)]
     pub(super) json: bool,
-
-    #[command(flatten)]
-    pub(super) servers: ServerArgs,
 
     /// Alternate with a second load that differs in these settings, and print ratios
     ///
@@ -66,6 +65,9 @@ pub(in crate::cli) struct BenchArgs {
         conflicts_with_all = ["live", "ceiling"]
     )]
     pub(super) vary: Vec<Vary>,
+
+    #[command(flatten)]
+    pub(super) servers: ServerArgs,
 
     #[command(flatten)]
     pub(super) load: LoadArgs,

@@ -11,10 +11,10 @@ use tokio::sync::mpsc::{self, error::TryRecvError};
 use tonic::Code;
 
 use super::measure_run::{MeasureRun, TrackError};
-use super::stall_detector::StallDetector;
 use super::upload::ExpectedAnswer;
 use crate::cli::Outcome;
 use crate::cli::report::{Track, pluralize};
+use crate::cli::stall_detector::StallDetector;
 use crate::client::{ClientError, PathAnswer};
 
 /// The files and tracks that were reported.

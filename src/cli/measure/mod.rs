@@ -5,7 +5,6 @@ mod answers;
 mod local;
 mod measure_run;
 mod remote;
-mod stall_detector;
 mod upload;
 
 use std::borrow::Cow;

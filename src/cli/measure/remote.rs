@@ -9,9 +9,9 @@ use futures::{TryStreamExt as _, stream};
 use super::MeasureArgs;
 use super::answers;
 use super::measure_run::MeasureRun;
-use super::stall_detector::StallDetector;
 use super::upload::{self, Upload};
 use crate::cli::progress::Progress;
+use crate::cli::stall_detector::StallDetector;
 use crate::cli::{Outcome, fail, input};
 use crate::client::Client;
 

@@ -13,9 +13,9 @@ use futures::{Stream, StreamExt as _};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::stall_detector::StallDetector;
 use crate::cli::input;
 use crate::cli::progress::Progress;
+use crate::cli::stall_detector::StallDetector;
 use crate::cli::track_reader::{ReadRequest, ReaderEvent, TrackReader};
 use crate::client::PathPart;
 use crate::formats::ReadOptions;

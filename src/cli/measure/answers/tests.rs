@@ -5,10 +5,10 @@ use std::task::Poll;
 use clap::Parser as _;
 use futures::stream;
 
-use super::super::stall_detector::STALL_TIMEOUT;
 use super::super::tests::Wrapper;
 use super::*;
 use crate::cli::progress::Progress;
+use crate::cli::stall_detector::STALL_TIMEOUT;
 use crate::client::PathRefusal;
 use crate::measure::{Fix, Metric, Options, PathAccumulator, PathSummary, Point};
 

@@ -1,5 +1,5 @@
-//! Detects a server that keeps the connection open but makes no progress. `upload.rs` reports the parts that
-//! it offers and that the connection takes, and `answers.rs` reports the answers.
+//! Detects a server that keeps the connection of a `MeasurePaths` call open but makes no progress. The sender of the
+//! call reports the parts that it offers and that the connection takes, and the receiver reports the answers.
 //!
 //! It does not detect a lost connection: the transport does.
 
