@@ -154,7 +154,6 @@ mod tests {
         let reply: &ReplyError = error.source().unwrap().downcast_ref().unwrap();
         assert!(matches!(reply, ReplyError::Summary(SummaryError::Model(9))));
         let error = ClientError::from(Box::new(Status::aborted("x")));
-        let status: &Box<Status> = error.source().unwrap().downcast_ref().unwrap();
-        assert_eq!(status.code(), Code::Aborted);
+        assert!(error.source().unwrap().to_string().contains("aborted"));
     }
 }
