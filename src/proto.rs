@@ -1,7 +1,8 @@
-//! The types that prost and tonic generate from the files in `proto/`: messages, clients and servers of the
+//! The types that prost and tonic generate from the files in `proto/`: the messages and clients of the
 //! three contracts.
 //!
-//! In the crate, only [`crate::service`], [`crate::client`] and the load generator use them.
+//! In the crate, only [`crate::service`] and [`crate::client`] use the messages, and [`crate::server`] serves the
+//! descriptors by reflection.
 #![allow(missing_docs, clippy::all, clippy::pedantic)]
 
 pub mod my_package {
