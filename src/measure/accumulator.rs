@@ -4,8 +4,6 @@
 //! It puts the parts together: the raw [`Polyline`], the filter of `policy.rs` where the options ask for
 //! one, and the profile of what was accepted.
 
-use serde::{Deserialize, Serialize};
-
 use super::cost::{self, Cost};
 use super::fix::Fix;
 use super::fix_block::FixBlock;
@@ -13,15 +11,15 @@ use super::options::{Elevation, Options};
 use super::point_block::PointBlock;
 use super::policy::Filter;
 use super::polyline::{PathError, Polyline};
+use super::state::State;
 use super::sum::ExactSum;
 use super::summary::PathSummary;
 use super::track_stats::{FixAttributes, LegBatch, TrackStats};
 
 /// The running accumulator of one path of fixes.
 ///
-/// However its fixes are cut into blocks or calls, and however often it was serialised and read back
-/// in between, the summary has the same bits. What is read back is taken at its word: one that was
-/// tampered with may tell nonsense, but does not panic.
+/// However its fixes are cut into blocks or calls, and however often it was stored and restored in
+/// between, the summary has the same bits. [`PathAccumulator::state`] returns what has to be stored.
 ///
 /// ```
 /// use waywiser::measure::{Fix, PathAccumulator, Metric, Options, Point};
@@ -35,7 +33,7 @@ use super::track_stats::{FixAttributes, LegBatch, TrackStats};
 /// assert_eq!((summary.raw_length, summary.length, summary.accepted_count), (5.0, 3.0, 2));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PathAccumulator {
     options: Options,
     /// All fixes, broken where they say so themselves.
@@ -184,6 +182,31 @@ impl PathAccumulator {
             ascent: climb.map(|(ascent, _)| ExactSum::to_f64(ascent)),
             descent: climb.map(|(_, descent)| ExactSum::to_f64(descent)),
             bounds: accepted.bounds,
+        }
+    }
+}
+
+impl PathAccumulator {
+    /// Returns everything that the accumulator keeps, as plain data. `PathAccumulator::try_from` restores it.
+    pub fn state(&self) -> State {
+        State {
+            options: self.options,
+            raw: self.raw.state(),
+            filter: self.filter.as_ref().map(Filter::state),
+            stats: self.profile.state(),
+            last: self.last.state(),
+        }
+    }
+
+    /// Restores an accumulator from a state that was checked.
+    pub(super) fn from_checked_state(state: &State) -> Self {
+        let metric = state.options.metric;
+        Self {
+            options: state.options,
+            raw: Polyline::from_checked_state(metric, &state.raw),
+            filter: state.filter.as_ref().map(|filter| Filter::from_checked_state(metric, filter)),
+            profile: TrackStats::from_checked_state(&state.stats),
+            last: FixAttributes::from_checked_state(state.last),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::level::{Level, kernel};
 use super::point::{HALF_TURN_E7, Point, Space, TURN_E7};
+use super::state::PlacesState;
 
 /// The smallest box around the points of a path that a running minimum and maximum can tell.
 ///
@@ -25,7 +26,7 @@ pub struct Bounds {
 /// Beside the range of longitudes as they stand, it keeps the two that bound the empty part around
 /// the prime meridian; the narrower of the two boxes is the one that is told. It is the box of the
 /// points: where a path goes round the Earth, a leg of it may lie outside.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Extent {
     min_x: f64,
     max_x: f64,
@@ -144,6 +145,31 @@ impl Extent {
         let low = Point::from_canonical(space, (west, self.min_y));
         let high = Point::from_canonical(space, (east, self.max_y));
         Some(Bounds { min_x: low.x(), min_y: low.y(), max_x: high.x(), max_y: high.y() })
+    }
+}
+
+impl Extent {
+    /// Returns the extent of points as plain data, together with the first and the last point.
+    pub(super) fn state(&self, first: (f64, f64), last: (f64, f64)) -> PlacesState {
+        let has_both_sides = self.min_x < 0.0 && self.max_x >= 0.0;
+        PlacesState {
+            first: first.into(),
+            last: last.into(),
+            min: [self.min_x, self.min_y],
+            max: [self.max_x, self.max_y],
+            x_around_zero: has_both_sides.then_some([self.max_west, self.min_east]),
+        }
+    }
+
+    /// Restores the extent of points from a state that was checked.
+    pub(super) fn from_checked_state(places: &PlacesState) -> Self {
+        let ([min_x, min_y], [max_x, max_y]) = (places.min, places.max);
+        let (max_west, min_east) = match places.x_around_zero {
+            Some([below, above]) => (below, above),
+            None if min_x >= 0.0 => (Self::EMPTY.max_west, min_x),
+            None => (max_x, Self::EMPTY.min_east),
+        };
+        Self { min_x, max_x, min_y, max_y, min_east, max_west }
     }
 }
 

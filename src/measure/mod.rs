@@ -26,6 +26,7 @@ mod policy;
 mod polyline;
 mod scale;
 mod starts;
+mod state;
 mod sum;
 mod summary;
 mod totals;
@@ -42,6 +43,10 @@ pub use options::{Elevation, Options, OptionsError, REANCHOR_COUNT};
 pub use point::{PLANAR_MAX, Point, PointError, Space};
 pub use point_block::PointBlock;
 pub use polyline::{PathError, Polyline, PolylineSummary};
+pub use state::{
+    AttributesState, FilterState, FixState, PlacesState, PolylineState, RejectionState, State,
+    StateError, StatsState,
+};
 pub use sum::{ExactSum, SumOverflow};
 pub use summary::{PathSummary, Rejection, RejectionReason};
 pub use totals::Totals;

@@ -1,16 +1,13 @@
 //! How a path is measured: the metric, what is made of elevation, where segments break, and which
 //! points are rejected. Data alone; `policy.rs` acts on it.
 
-use serde::{Deserialize, Serialize};
-
 use super::metric::Metric;
 use super::point::{PLANAR_MAX, Space};
 
 /// How a path is measured. Every rule is off unless set.
 ///
 /// Distances and speeds are in metres and metres a second or, for [`Metric::Planar`], in the caller's
-/// unit and that a second. A checkpoint holds these by the order of the fields: add new ones at the
-/// end, and raise the version of the checkpoint.
+/// unit and that a second. A new option needs a new version of the checkpoint format.
 ///
 /// ```
 /// use waywiser::measure::{Metric, Options};
@@ -18,7 +15,7 @@ use super::point::{PLANAR_MAX, Space};
 /// let options = Options { max_speed: Some(50.0), ..Options::new(Metric::Geodesic) };
 /// assert!(options.check().is_ok());
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Options {
     /// What a leg is.
     pub metric: Metric,
@@ -48,7 +45,7 @@ pub struct Options {
 }
 
 /// What is made of elevations.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Elevation {
     /// Lengths are those of the map.
     #[default]

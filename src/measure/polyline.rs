@@ -8,6 +8,7 @@ use super::metric::Metric;
 use super::point::{Point, Space};
 use super::point_block::PointBlock;
 use super::starts::Starts;
+use super::state::PolylineState;
 use super::sum::{ExactSum, SumOverflow};
 
 /// The running accumulator of one path.
@@ -26,7 +27,7 @@ use super::sum::{ExactSum, SumOverflow};
 /// assert_eq!((summary.length, summary.segment_count), (6.0, 2));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Polyline {
     metric: Metric,
     sum: ExactSum,
@@ -297,6 +298,33 @@ impl Polyline {
             point_count: self.point_count,
             segment_count: self.segment_count,
             bounds: self.extent.bounds(self.metric.space()),
+        }
+    }
+}
+
+impl Polyline {
+    pub(super) fn state(&self) -> PolylineState {
+        PolylineState {
+            length: self.sum,
+            point_count: self.point_count,
+            segment_count: self.segment_count,
+            places: self.ends.map(|(first, last)| self.extent.state(first, last)),
+            is_broken: self.broken,
+            is_broken_before_first: self.broken_before_first,
+        }
+    }
+
+    /// Restores a polyline from a state that was checked.
+    pub(super) fn from_checked_state(metric: Metric, state: &PolylineState) -> Self {
+        Self {
+            metric,
+            sum: state.length,
+            point_count: state.point_count,
+            segment_count: state.segment_count,
+            extent: state.places.as_ref().map_or(Extent::EMPTY, Extent::from_checked_state),
+            ends: state.places.map(|places| (places.first.into(), places.last.into())),
+            broken: state.is_broken,
+            broken_before_first: state.is_broken_before_first,
         }
     }
 }

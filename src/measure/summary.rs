@@ -1,8 +1,6 @@
 //! What is told of a path of fixes, as data. A [`PathAccumulator`](super::PathAccumulator) makes it; reports and
 //! replies are made of it.
 
-use serde::{Deserialize, Serialize};
-
 use super::bounds::Bounds;
 use super::metric::Metric;
 
@@ -56,7 +54,7 @@ pub struct Rejection {
 }
 
 /// Why a fix was rejected, in the order in which the rules apply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RejectionReason {
     /// It is earlier than the accepted fix before it.
     BackwardTime,

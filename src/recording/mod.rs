@@ -61,6 +61,7 @@ mod machine;
 mod name;
 mod position;
 mod store;
+mod store_error;
 #[cfg(test)]
 mod tests;
 
@@ -69,6 +70,5 @@ pub use error::RecordingError;
 pub use machine::{CheckpointPolicy, Commit, NextStep, Recording};
 pub use name::{RecordingName, RecordingNameError};
 pub use position::Admitted;
-pub use store::{
-    Abandoned, CheckpointStore, Page, Removed, SWEEP_STEP, StoreError, StoreFuture, Sweep, Swept,
-};
+pub use store::{Abandoned, CheckpointStore, Page, Removed, SWEEP_STEP, StoreFuture, Sweep, Swept};
+pub use store_error::{StoreError, StoreErrorCause};

@@ -125,7 +125,7 @@ async fn what_was_acknowledged_outlives_a_kill() {
 
 #[tokio::test]
 async fn a_store_that_never_fails_holds_the_contract() {
-    contract::hold(&Faulty::new(Arc::new(MemoryStore::default()))).await;
+    contract::check_store(&Faulty::new(Arc::new(MemoryStore::default()))).await;
 }
 
 /// Whatever the store answers, the recording comes to the same.

@@ -13,9 +13,8 @@ use super::point::{HALF_TURN_E7, Point, Space};
 
 /// How a leg is measured.
 ///
-/// Every metric is symmetric to the bit, is never negative, and is 0 for two equal points. Checkpoints
-/// hold them by their order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+/// Every metric is symmetric to the bit, is never negative, and is 0 for two equal points.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Metric {
     /// The straight line in the plane, in the caller's unit.

@@ -49,7 +49,7 @@ fn inverse(a: (f64, f64), b: (f64, f64)) -> f64 {
     // Dividing is correctly rounded, so a coordinate of seven decimals is the f64 nearest to them.
     let deg = |e7: f64| e7 / 1e7;
     let length_m: f64 = WGS84.inverse(deg(a.0), deg(a.1), deg(b.0), deg(b.1));
-    // A tiny negative one is no length; NaN is that of a point out of range, which only a damaged state has.
+    // Rounding can make the length of a tiny leg negative.
     if length_m > 0.0 { length_m } else { 0.0 }
 }
 
