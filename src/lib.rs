@@ -44,12 +44,14 @@ mod load;
 pub mod measure;
 #[cfg(feature = "_grpc")]
 pub mod proto;
+#[cfg(feature = "_recording")]
 #[deny(clippy::disallowed_methods, clippy::disallowed_types)]
 pub mod recording;
 #[cfg(feature = "server")]
 pub mod server;
 #[cfg(feature = "server")]
 pub mod service;
+#[cfg(feature = "_recording")]
 pub mod store;
 #[cfg(feature = "cli")]
 mod telemetry;

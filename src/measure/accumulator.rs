@@ -4,8 +4,6 @@
 //! It combines three parts: the raw [`Polyline`], the filter of `policy.rs` if the options have rules,
 //! and the statistics of the accepted fixes.
 
-use serde::{Deserialize, Serialize};
-
 use super::cost::{self, Cost};
 use super::error::PathError;
 use super::fix::Fix;
@@ -14,6 +12,7 @@ use super::options::{Elevation, Options};
 use super::point_block::PointBlock;
 use super::policy::Filter;
 use super::polyline::Polyline;
+use super::state::State;
 use super::sum::ExactSum;
 use super::summary::PathSummary;
 use super::track_stats::{FixAttributes, LegBatch, TrackStats};
@@ -21,7 +20,7 @@ use super::track_stats::{FixAttributes, LegBatch, TrackStats};
 /// Accumulates one path of fixes.
 ///
 /// The summary is bit-identical for every division of the fixes into blocks or calls, and for every
-/// number of times that the accumulator was stored and read back.
+/// number of times that the accumulator was stored and read back. [`PathAccumulator::state`] returns what has to be stored.
 ///
 /// ```
 /// use waywiser::measure::{Fix, PathAccumulator, Metric, Options, Point};
@@ -35,7 +34,7 @@ use super::track_stats::{FixAttributes, LegBatch, TrackStats};
 /// assert_eq!((summary.raw_length, summary.length, summary.accepted_count), (5.0, 3.0, 2));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PathAccumulator {
     options: Options,
     /// All fixes. Only the segment starts of the fixes themselves break it.
@@ -183,6 +182,31 @@ impl PathAccumulator {
             ascent: climb.map(|(ascent, _)| ExactSum::to_f64(ascent)),
             descent: climb.map(|(_, descent)| ExactSum::to_f64(descent)),
             bounds: accepted.bounds,
+        }
+    }
+}
+
+impl PathAccumulator {
+    /// Returns everything that the accumulator keeps, as plain data. `PathAccumulator::try_from` restores it.
+    pub fn state(&self) -> State {
+        State {
+            options: self.options,
+            raw: self.raw.state(),
+            filter: self.filter.as_ref().map(Filter::state),
+            stats: self.profile.state(),
+            last: self.last.state(),
+        }
+    }
+
+    /// Restores an accumulator from a state that was checked.
+    pub(super) fn from_checked_state(state: &State) -> Self {
+        let metric = state.options.metric;
+        Self {
+            options: state.options,
+            raw: Polyline::from_checked_state(metric, &state.raw),
+            filter: state.filter.as_ref().map(|filter| Filter::from_checked_state(metric, filter)),
+            profile: TrackStats::from_checked_state(&state.stats),
+            last: FixAttributes::from_checked_state(state.last),
         }
     }
 }

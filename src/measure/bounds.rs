@@ -2,6 +2,7 @@
 
 use super::level::{Level, kernel};
 use super::point::{HALF_TURN_E7, Point, Space, TURN_E7};
+use super::state::PlacesState;
 
 /// The bounding box of the points of a path.
 ///
@@ -27,7 +28,7 @@ pub struct Bounds {
 /// In addition to the range of all longitudes, it keeps the two longitudes that bound the empty range
 /// around the prime meridian. [`Extent::bounds`] returns the narrower of the two boxes. The box contains
 /// the points; a leg of a path around the Earth may leave it.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Extent {
     min_x: f64,
     max_x: f64,
@@ -146,6 +147,31 @@ impl Extent {
         let low = Point::from_canonical(space, (west, self.min_y));
         let high = Point::from_canonical(space, (east, self.max_y));
         Some(Bounds { min_x: low.x(), min_y: low.y(), max_x: high.x(), max_y: high.y() })
+    }
+}
+
+impl Extent {
+    /// Returns the extent of points as plain data, together with the first and the last point.
+    pub(super) fn state(&self, first: (f64, f64), last: (f64, f64)) -> PlacesState {
+        let has_both_sides = self.min_x < 0.0 && self.max_x >= 0.0;
+        PlacesState {
+            first: first.into(),
+            last: last.into(),
+            min: [self.min_x, self.min_y],
+            max: [self.max_x, self.max_y],
+            x_around_zero: has_both_sides.then_some([self.max_west, self.min_east]),
+        }
+    }
+
+    /// Restores the extent of points from a state that was checked.
+    pub(super) fn from_checked_state(places: &PlacesState) -> Self {
+        let ([min_x, min_y], [max_x, max_y]) = (places.min, places.max);
+        let (max_west, min_east) = match places.x_around_zero {
+            Some([below, above]) => (below, above),
+            None if min_x >= 0.0 => (Self::EMPTY.max_west, min_x),
+            None => (max_x, Self::EMPTY.min_east),
+        };
+        Self { min_x, max_x, min_y, max_y, min_east, max_west }
     }
 }
 

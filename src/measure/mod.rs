@@ -33,6 +33,7 @@ mod policy;
 pub(crate) mod polyline;
 mod scale;
 mod starts;
+mod state;
 mod sum;
 mod summary;
 mod totals;
@@ -51,6 +52,10 @@ pub use options_builder::OptionsBuilder;
 pub use point::{PLANAR_MAX, Point, PointError, Space};
 pub(crate) use point_block::PointBlock;
 pub(crate) use polyline::Polyline;
+pub use state::{
+    AttributesState, FilterState, FixState, PlacesState, PolylineState, RejectionState, State,
+    StateError, StatsState,
+};
 pub use sum::{ExactSum, SumOverflow};
 pub use summary::{PathSummary, Rejection, RejectionReason};
 pub use totals::Totals;

@@ -1,8 +1,6 @@
 //! The options of a path: the metric, the use of elevations, and the rules that break segments and
 //! reject fixes. This file holds data; `policy.rs` applies the rules.
 
-use serde::{Deserialize, Serialize};
-
 use super::metric::Metric;
 use super::options_builder::OptionsBuilder;
 use super::point::{PLANAR_MAX, Space};
@@ -23,7 +21,7 @@ use super::point::{PLANAR_MAX, Space};
 /// assert_eq!(Options::default().metric(), Metric::Geodesic);
 /// # Ok::<(), waywiser::measure::OptionsError>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Options {
     pub(super) metric: Metric,
     pub(super) elevation: Elevation,
@@ -40,7 +38,7 @@ pub struct Options {
 }
 
 /// How elevations are used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Elevation {
     /// Lengths are horizontal.
     #[default]

@@ -22,27 +22,27 @@
 
 use std::cell::Cell;
 
-use serde::{Deserialize, Serialize};
-
 use super::cost::Cost;
 use super::error::PathError;
 use super::fix_block::FixBlock;
+use super::metric::Metric;
 use super::options::Options;
 use super::point_block::PointBlock;
 use super::polyline::Polyline;
+use super::state::{FilterState, FixState, RejectionState};
 use super::sum::ExactSum;
 use super::summary::{Rejection, RejectionReason};
 use super::track_stats::{FixAttributes, LegBatch, TimeStep, TrackStats, seconds};
 
 /// The values of a fix that the rules compare with later fixes.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Mark {
     at: (f64, f64),
     known: FixAttributes,
 }
 
 /// The state of the filter.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Filter {
     /// The accepted fixes.
     accepted: Polyline,
@@ -54,7 +54,7 @@ pub(super) struct Filter {
     ledger: [Entry; 4],
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Entry {
     count: u64,
     first_offset: u64,
@@ -281,5 +281,49 @@ impl Accepted {
         self.legs[self.count] = leg;
         self.starts += u64::from(starts);
         self.count += 1;
+    }
+}
+
+impl Filter {
+    pub(super) fn state(&self) -> FilterState {
+        FilterState {
+            accepted: self.accepted.state(),
+            reference: self.reference.map(Mark::state),
+            candidate: self.chain.map(|(mark, count)| (mark.state(), count)),
+            rejections: self.ledger.map(Entry::state),
+        }
+    }
+
+    /// Restores a filter from a state that was checked.
+    pub(super) fn from_checked_state(metric: Metric, state: &FilterState) -> Self {
+        Self {
+            accepted: Polyline::from_checked_state(metric, &state.accepted),
+            reference: state.reference.map(Mark::from_checked_state),
+            chain: state.candidate.map(|(fix, count)| (Mark::from_checked_state(fix), count)),
+            ledger: state.rejections.map(Entry::from_checked_state),
+        }
+    }
+}
+
+impl Mark {
+    fn state(self) -> FixState {
+        FixState { at: self.at.into(), attributes: self.known.state() }
+    }
+
+    fn from_checked_state(state: FixState) -> Self {
+        let known = FixAttributes::from_checked_state(state.attributes);
+        Self { at: state.at.into(), known }
+    }
+}
+
+impl Entry {
+    fn state(self) -> RejectionState {
+        let Self { count, first_offset, rejected_length } = self;
+        RejectionState { count, first_offset, length: rejected_length }
+    }
+
+    fn from_checked_state(state: RejectionState) -> Self {
+        let RejectionState { count, first_offset, length } = state;
+        Self { count, first_offset, rejected_length: length }
     }
 }

@@ -9,12 +9,13 @@ use super::metric::Metric;
 use super::point::Point;
 use super::point_block::PointBlock;
 use super::starts::Starts;
+use super::state::PolylineState;
 use super::sum::ExactSum;
 
 /// Accumulates one path of points.
 ///
 /// The summary is bit-identical for every division of the points into blocks, calls or partial paths.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Polyline {
     metric: Metric,
     sum: ExactSum,
@@ -261,6 +262,33 @@ impl Polyline {
             point_count: self.point_count,
             segment_count: self.segment_count,
             bounds: self.extent.bounds(self.metric.space()),
+        }
+    }
+}
+
+impl Polyline {
+    pub(super) fn state(&self) -> PolylineState {
+        PolylineState {
+            length: self.sum,
+            point_count: self.point_count,
+            segment_count: self.segment_count,
+            places: self.ends.map(|(first, last)| self.extent.state(first, last)),
+            is_broken: self.broken,
+            is_broken_before_first: self.broken_before_first,
+        }
+    }
+
+    /// Restores a polyline from a state that was checked.
+    pub(super) fn from_checked_state(metric: Metric, state: &PolylineState) -> Self {
+        Self {
+            metric,
+            sum: state.length,
+            point_count: state.point_count,
+            segment_count: state.segment_count,
+            extent: state.places.as_ref().map_or(Extent::EMPTY, Extent::from_checked_state),
+            ends: state.places.map(|places| (places.first.into(), places.last.into())),
+            broken: state.is_broken,
+            broken_before_first: state.is_broken_before_first,
         }
     }
 }

@@ -20,9 +20,7 @@ use super::level::{Level, kernel};
 /// assert_eq!(sum.to_f64(), 1.0); // a sum in f64 gives 0.9999999999999999
 /// # Ok::<(), waywiser::measure::SumOverflow>(())
 /// ```
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ExactSum(u128);
 
 /// The sum would reach 2^64, or a term is not a number from 0 to 2^64.

@@ -1,8 +1,6 @@
 //! The summary of a path of fixes, as plain data. A [`PathAccumulator`](super::PathAccumulator) returns it.
 //! Reports and replies are made from it.
 
-use serde::{Deserialize, Serialize};
-
 use super::bounds::Bounds;
 use super::metric::Metric;
 
@@ -59,7 +57,7 @@ pub struct Rejection {
 }
 
 /// The reason why a fix was rejected, in the order of the rules.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RejectionReason {
     /// The fix is earlier than the last accepted fix.
     BackwardTime,

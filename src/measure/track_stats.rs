@@ -1,15 +1,14 @@
 //! Statistics from times and elevations: duration, moving time, highest speed, ascent and descent. The
 //! caller passes the accepted legs one by one, in order.
 
-use serde::{Deserialize, Serialize};
-
 use super::level::Level;
 use super::options::{Elevation, Options};
 use super::point_block::PointBlock;
+use super::state::{AttributesState, StatsState};
 use super::sum::{ExactSum, SumOverflow};
 
 /// The elevation and the time of a fix, if known.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct FixAttributes {
     pub(super) z: Option<f64>,
     pub(super) unix_ns: Option<i64>,
@@ -63,7 +62,7 @@ pub(super) fn seconds(ns: u64) -> f64 {
 }
 
 /// The statistics of the accepted fixes of a path.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct TrackStats {
     /// The earliest and the latest time.
     times: Option<(i64, i64)>,
@@ -166,5 +165,38 @@ impl TrackStats {
 
     pub(super) fn length_3d(&self) -> ExactSum {
         self.length_3d
+    }
+}
+
+impl TrackStats {
+    pub(super) fn state(&self) -> StatsState {
+        StatsState {
+            times: self.times.map(Into::into),
+            moving_ns: self.moving_ns,
+            max_speed: self.max_speed,
+            climb: self.climb.map(Into::into),
+            length_3d: self.length_3d,
+        }
+    }
+
+    /// Restores statistics from a state that was checked.
+    pub(super) fn from_checked_state(state: &StatsState) -> Self {
+        Self {
+            times: state.times.map(Into::into),
+            moving_ns: state.moving_ns,
+            max_speed: state.max_speed,
+            climb: state.climb.map(Into::into),
+            length_3d: state.length_3d,
+        }
+    }
+}
+
+impl FixAttributes {
+    pub(super) fn state(self) -> AttributesState {
+        AttributesState { z: self.z, unix_ns: self.unix_ns }
+    }
+
+    pub(super) fn from_checked_state(state: AttributesState) -> Self {
+        Self { z: state.z, unix_ns: state.unix_ns }
     }
 }

@@ -364,7 +364,7 @@ impl Recording {
                 self.accumulator.point_count(),
                 self.durable.points
             );
-            return self.over(NextStep::Lost(StoreError::Damaged(message)));
+            return self.over(NextStep::Lost(StoreError::Damaged(message.into())));
         }
         self.durable = found;
         (self.update_unix_ms, self.expire_unix_ms) = (stored.update_unix_ms, stored.expire_unix_ms);

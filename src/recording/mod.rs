@@ -61,6 +61,7 @@ mod machine;
 mod name;
 mod position;
 mod store;
+mod store_error;
 #[cfg(test)]
 mod tests;
 
@@ -70,6 +71,7 @@ pub use machine::{CheckpointPolicy, Commit, NextStep, Recording};
 pub use name::{RecordingName, RecordingNameError};
 pub use position::Admitted;
 pub use store::{
-    Abandoned, Change, CheckpointStore, Page, Removed, SWEEP_STEP, StoreError, StoreEvent,
-    StoreEvents, StoreFuture, Sweep, Swept,
+    Abandoned, Change, CheckpointStore, Page, Removed, SWEEP_STEP, StoreEvent, StoreEvents,
+    StoreFuture, Sweep, Swept,
 };
+pub use store_error::{StoreError, StoreErrorCause};

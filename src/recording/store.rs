@@ -1,4 +1,4 @@
-//! The port for stores: what a store of checkpoints must do.
+//! The port for stores: the trait that each store of checkpoints implements.
 
 use std::fmt;
 use std::future::Future;
@@ -7,63 +7,33 @@ use std::sync::Arc;
 
 use futures::stream::{self, Stream};
 
-use super::{Checkpoint, CommitPrecondition, OpenRequest, RecordingName};
+use super::{Checkpoint, CommitPrecondition, OpenRequest, RecordingName, StoreError};
 
-/// Why a store did not do what it was asked to.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum StoreError {
-    /// Another writer has opened the recording since, or it has moved on by other hands.
-    #[error("a newer writer has taken over (epoch {epoch})")]
-    Fenced {
-        /// The epoch that is stored.
-        epoch: u64,
-    },
-    /// There is no such recording; it was deleted or has expired.
-    #[error("there is no such recording")]
-    NotFound,
-    /// The options are not those that the recording was begun with.
-    #[error("the options differ from those that the recording was begun with")]
-    OptionsDiffer,
-    /// What is stored cannot be read. The recording is lost; others are not.
-    #[error("its checkpoint is damaged: {0}")]
-    Damaged(String),
-    /// Nothing was changed. Trying again later may help.
-    #[error("the store is not available: {0}")]
-    Unavailable(String),
-    /// The store holds its maximum number of recordings. Nothing was changed. Delete recordings, or wait until
-    /// some expire.
-    #[error("the store is full: {0}")]
-    Full(String),
-    /// It may or may not have been done: load the checkpoint and compare before going on.
-    #[error("the store did not say whether it was done: {0}")]
-    Unknown(String),
-}
-
-/// What a store will answer.
+/// The future result of a request to a store.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
-/// One page of recordings; a damaged one does not hide the others.
+/// One page of recordings. A damaged recording is an error in the page and does not hide the others.
 pub type Page = Vec<(RecordingName, Result<Checkpoint, StoreError>)>;
 
-/// Keeps checkpoints. Each method is atomic, and what it has answered is durable as far as the store is.
+/// Keeps checkpoints. Each method is atomic. After a method has returned, its effect is as durable as the store is.
 ///
-/// Dropping a future does not take the request back: what was asked may still be done.
+/// Dropping a future does not cancel the request: the store may still carry it out.
 pub trait CheckpointStore: Send + Sync + 'static {
-    /// Opens a recording for writing, and begins it if there is none or it has expired. Raises the epoch, so that all
-    /// writers before are fenced; a finished recording is given as it is. Nothing else changes but that
-    /// a recording which would expire before [`OpenRequest::expire_unix_ms`] is kept until then.
+    /// Opens a recording for writing. Creates it if it does not exist or has expired. Raises the epoch, which fences
+    /// all earlier writers, and moves the expiry to [`OpenRequest::expire_unix_ms`] if that is later. A finished
+    /// recording is returned without a change.
     ///
     /// # Errors
-    /// [`StoreError::OptionsDiffer`], with nothing changed; else as any.
-    fn open(&self, name: RecordingName, opening: OpenRequest) -> StoreFuture<'_, Checkpoint>;
+    /// [`StoreError::OptionsDiffer`] if the recording has other options than the request. Nothing is changed then.
+    fn open(&self, name: RecordingName, request: OpenRequest) -> StoreFuture<'_, Checkpoint>;
 
-    /// Replaces the checkpoint if epoch and offset are still those of `guard`, it is not finished, and
-    /// `next` is of the same epoch and has no fewer points.
+    /// Replaces the checkpoint of an unfinished recording. Epoch and number of points must be those of
+    /// `precondition`. `next` must have the same epoch and no fewer points.
     ///
     /// # Errors
-    /// [`StoreError::Fenced`] if not, [`StoreError::NotFound`] if it is gone. A refusal with the epoch of
-    /// the guard means that another commit under it came first, perhaps one whose answer was lost.
+    /// [`StoreError::Fenced`] if a condition is not met, [`StoreError::NotFound`] if the recording does not exist.
+    /// `Fenced` with the epoch of `precondition` means that another commit of this writer was carried out first,
+    /// possibly one whose answer was lost.
     fn commit(
         &self,
         name: RecordingName,
@@ -71,15 +41,15 @@ pub trait CheckpointStore: Send + Sync + 'static {
         next: Checkpoint,
     ) -> StoreFuture<'_, ()>;
 
-    /// The checkpoint as it is stored.
+    /// Returns the stored checkpoint, or `None` if there is no such recording.
     fn load(&self, name: RecordingName) -> StoreFuture<'_, Option<Checkpoint>>;
 
-    /// Up to `limit` recordings in the order of their names, behind `after`.
+    /// Returns up to `limit` recordings in the order of their names, starting after `after`.
     fn list(&self, after: Option<RecordingName>, limit: usize) -> StoreFuture<'_, Page>;
 
-    /// Deletes a recording, damaged or not. Returns its epoch, or `None` if there was no such recording. Every
-    /// checkpoint of this name with this epoch or an older one is gone; a recording that is begun afterwards
-    /// has a newer epoch. For a damaged recording this is the last epoch that the store has assigned.
+    /// Deletes a recording, damaged or not. Returns its epoch, or `None` if there was no such recording. All
+    /// checkpoints of this name up to this epoch are deleted. A recording that is created afterwards has a larger
+    /// epoch. For a damaged recording this is the last epoch that the store has assigned.
     fn delete(&self, name: RecordingName) -> StoreFuture<'_, Option<u64>>;
 
     /// Checks up to [`SWEEP_STEP`] recordings in the order of their names, starting after `after`, and removes

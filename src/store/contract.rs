@@ -1,9 +1,9 @@
-//! What every [`CheckpointStore`] must do, as a suite of tests that takes any of them: run [`hold`] on an
-//! empty one. It knows no store by name, and waits for nothing but the store.
+//! A test suite for implementations of [`CheckpointStore`]. Call [`check_store`] with an empty store, and
+//! [`check_maximum`] with an empty store that has a maximum number of recordings.
 //!
-//! Public so that a store of your own can be held to it; each function asserts, and that is all.
+//! Available with the feature `store-contract`, so that other crates can test their stores.
 
-#![allow(clippy::unwrap_used, reason = "a suite of tests, called by tests alone")]
+#![allow(clippy::unwrap_used, reason = "only tests call this suite")]
 
 use std::sync::Arc;
 
@@ -16,58 +16,58 @@ use crate::recording::{
     Removed, SWEEP_STEP, StoreError, Sweep,
 };
 
-/// Runs all of them. The store has to be empty, and is empty afterwards.
+/// Runs all tests except those of a maximum. The store must be empty, and is empty afterwards.
 ///
 /// # Panics
-/// When the store does not do what it must.
-pub async fn hold(store: &dyn CheckpointStore) {
+/// If the store does not keep the contract.
+pub async fn check_store(store: &dyn CheckpointStore) {
     assert_eq!(store.list(None, 1).await, Ok(Vec::new()), "the store is not empty at the start");
-    a_recording_is_begun_and_gone_on_with(store).await;
-    a_ghost_is_fenced(store).await;
-    a_commit_goes_on_from_where_it_says(store).await;
+    a_recording_is_created_and_continued(store).await;
+    a_stale_writer_is_fenced(store).await;
+    a_commit_continues_from_its_offset(store).await;
     a_finished_recording_is_final(store).await;
     other_options_change_nothing(store).await;
-    what_is_not_there_is_not_found(store).await;
-    a_deleted_recording_fences_its_writer_for_ever(store).await;
-    pages_are_in_order_and_whole(store).await;
-    what_has_expired_is_deleted_and_nothing_else(store).await;
+    a_missing_recording_is_not_found(store).await;
+    the_writer_of_a_deleted_recording_stays_fenced(store).await;
+    pages_are_ordered_and_complete(store).await;
+    only_expired_recordings_are_removed(store).await;
     a_removal_returns_the_epoch_that_it_removed(store).await;
     a_sweep_checks_every_recording_in_steps(store).await;
     a_sweep_removes_only_abandoned_recordings(store).await;
-    of_many_openers_the_last_one_writes(store).await;
-    of_many_commits_from_one_offset_one_is_done(store).await;
+    the_last_of_many_openers_writes(store).await;
+    one_of_many_commits_from_one_offset_succeeds(store).await;
     many_recordings_do_not_mix(store).await;
-    assert_eq!(store.list(None, 1).await, Ok(Vec::new()), "the suite has left something behind");
+    assert_eq!(store.list(None, 1).await, Ok(Vec::new()), "the store is not empty at the end");
 }
 
-/// Runs the tests of a store that holds at most `max_recordings` recordings, at least 1. The store has to be empty,
-/// and is empty afterwards.
+/// Runs the tests of a store with a maximum of `max_recordings` recordings, at least 1. The store must be empty, and is
+/// empty afterwards.
 ///
 /// # Panics
-/// When the store does not do what it must.
-pub async fn hold_maximum(store: &dyn CheckpointStore, max_recordings: usize) {
+/// If the store does not keep the contract.
+pub async fn check_maximum(store: &dyn CheckpointStore, max_recordings: usize) {
     let ids: Vec<_> = (0..max_recordings).map(|i| format!("held-{i}")).collect();
     let mut held = Vec::new();
     for id in &ids {
-        held.push(begin(store, id).await);
+        held.push(create(store, id).await);
     }
-    let error = store.open(name("more"), opening()).await.unwrap_err();
+    let error = store.open(name("more"), request()).await.unwrap_err();
     assert!(matches!(error, StoreError::Full(_)), "{error:?}");
     assert_eq!(store.load(name("more")).await, Ok(None));
-    // What is stored can be written, and opened again.
+    // Stored recordings can be written and opened.
     commit(store, &ids[0], &held[0], &grown(&held[0], 2)).await.unwrap();
-    begin(store, &ids[0]).await;
-    // One that has expired is replaced in its place.
-    let later = OpenRequest { now_unix_ms: 9_001, expire_unix_ms: 20_000, ..opening() };
+    create(store, &ids[0]).await;
+    // An expired recording is replaced.
+    let later = OpenRequest { now_unix_ms: 9_001, expire_unix_ms: 20_000, ..request() };
     let last = &ids[max_recordings - 1];
     let replaced = store.open(name(last), later).await.unwrap();
     assert_eq!(replaced.create_unix_ms, 9_001);
-    // Both ways of removal make space.
+    // Deleting and sweeping make space.
     clear(store, last).await;
-    begin(store, "more").await;
-    assert!(matches!(store.open(name("again"), opening()).await, Err(StoreError::Full(_))));
+    create(store, "more").await;
+    assert!(matches!(store.open(name("again"), request()).await, Err(StoreError::Full(_))));
     assert_eq!(expire(store, 9_001).await.len(), max_recordings);
-    begin(store, "again").await;
+    create(store, "again").await;
     clear(store, "again").await;
 }
 
@@ -75,16 +75,16 @@ fn name(id: &str) -> RecordingName {
     format!("paths/{id}").parse().unwrap()
 }
 
-fn opening() -> OpenRequest {
+fn request() -> OpenRequest {
     let options = Some(Options::new(Metric::Planar));
     OpenRequest { options, now_unix_ms: 1_000, expire_unix_ms: 9_000 }
 }
 
-fn guard(checkpoint: &Checkpoint) -> CommitPrecondition {
+fn precondition(checkpoint: &Checkpoint) -> CommitPrecondition {
     CommitPrecondition { epoch: checkpoint.epoch, committed_points: checkpoint.committed_points() }
 }
 
-/// The same with `count` points more.
+/// Returns the checkpoint with `count` more points.
 fn grown(checkpoint: &Checkpoint, count: u32) -> Checkpoint {
     let mut next = checkpoint.clone();
     let fixes = (0..count).map(|i| Fix::new(Point::planar(f64::from(i), 0.1).unwrap()));
@@ -98,8 +98,8 @@ fn finished(checkpoint: &Checkpoint) -> Checkpoint {
     Checkpoint { complete: true, ..checkpoint.clone() }
 }
 
-async fn begin(store: &dyn CheckpointStore, id: &str) -> Checkpoint {
-    store.open(name(id), opening()).await.unwrap()
+async fn create(store: &dyn CheckpointStore, id: &str) -> Checkpoint {
+    store.open(name(id), request()).await.unwrap()
 }
 
 async fn commit(
@@ -108,7 +108,7 @@ async fn commit(
     from: &Checkpoint,
     to: &Checkpoint,
 ) -> Result<(), StoreError> {
-    store.commit(name(id), guard(from), to.clone()).await
+    store.commit(name(id), precondition(from), to.clone()).await
 }
 
 async fn assert_stored(store: &dyn CheckpointStore, id: &str, expected: &Checkpoint) {
@@ -117,11 +117,11 @@ async fn assert_stored(store: &dyn CheckpointStore, id: &str, expected: &Checkpo
 
 async fn clear(store: &dyn CheckpointStore, id: &str) {
     let deleted = store.delete(name(id)).await.unwrap();
-    assert!(deleted.is_some(), "{id} was there");
-    assert_eq!(store.load(name(id)).await, Ok(None), "{id} is gone");
+    assert!(deleted.is_some(), "{id} did not exist");
+    assert_eq!(store.load(name(id)).await, Ok(None), "{id} still exists");
 }
 
-/// Removes what has expired in all steps, and returns the names in their order.
+/// Removes expired recordings in steps, and returns their names in order.
 async fn expire(store: &dyn CheckpointStore, now_unix_ms: i64) -> Vec<RecordingName> {
     let (mut names, mut after) = (Vec::new(), None);
     loop {
@@ -135,8 +135,8 @@ async fn expire(store: &dyn CheckpointStore, now_unix_ms: i64) -> Vec<RecordingN
     }
 }
 
-async fn a_recording_is_begun_and_gone_on_with(store: &dyn CheckpointStore) {
-    let first = begin(store, "begun").await;
+async fn a_recording_is_created_and_continued(store: &dyn CheckpointStore) {
+    let first = create(store, "created").await;
     let expected = Checkpoint {
         epoch: first.epoch,
         complete: false,
@@ -146,53 +146,53 @@ async fn a_recording_is_begun_and_gone_on_with(store: &dyn CheckpointStore) {
         expire_unix_ms: 9_000,
     };
     assert_eq!(first, expected);
-    assert_stored(store, "begun", &first).await;
+    assert_stored(store, "created", &first).await;
 
     let next = grown(&first, 1_000);
-    commit(store, "begun", &first, &next).await.unwrap();
-    assert_stored(store, "begun", &next).await;
+    commit(store, "created", &first, &next).await.unwrap();
+    assert_stored(store, "created", &next).await;
 
-    // The second writer goes on by the options of the first, and puts off the end.
+    // The second writer continues with the options of the first, and postpones the expiry.
     let later = OpenRequest { options: None, now_unix_ms: 8_000, expire_unix_ms: 16_000 };
-    let again = store.open(name("begun"), later).await.unwrap();
+    let again = store.open(name("created"), later).await.unwrap();
     assert!(again.epoch > first.epoch, "{} after {}", again.epoch, first.epoch);
     assert_eq!(again, Checkpoint { epoch: again.epoch, expire_unix_ms: 16_000, ..next });
-    assert_stored(store, "begun", &again).await;
-    let sooner = store.open(name("begun"), opening()).await.unwrap();
-    assert_eq!(sooner.expire_unix_ms, 16_000, "opening never brings the end nearer");
-    clear(store, "begun").await;
+    assert_stored(store, "created", &again).await;
+    let sooner = store.open(name("created"), request()).await.unwrap();
+    assert_eq!(sooner.expire_unix_ms, 16_000, "opening never makes a recording expire earlier");
+    clear(store, "created").await;
 
-    let opening = OpenRequest { options: None, ..opening() };
-    let by_default = store.open(name("begun"), opening).await.unwrap();
+    let request = OpenRequest { options: None, ..request() };
+    let by_default = store.open(name("created"), request).await.unwrap();
     assert_eq!(*by_default.accumulator.options(), Options::default());
-    clear(store, "begun").await;
+    clear(store, "created").await;
 }
 
-async fn a_ghost_is_fenced(store: &dyn CheckpointStore) {
-    let ghost = begin(store, "ghost").await;
-    let writer = begin(store, "ghost").await;
+async fn a_stale_writer_is_fenced(store: &dyn CheckpointStore) {
+    let stale = create(store, "stale").await;
+    let writer = create(store, "stale").await;
     let fenced = Err(StoreError::Fenced { epoch: writer.epoch });
-    assert_eq!(commit(store, "ghost", &ghost, &grown(&ghost, 1)).await, fenced);
-    assert_eq!(commit(store, "ghost", &ghost, &finished(&ghost)).await, fenced);
-    assert_stored(store, "ghost", &writer).await;
+    assert_eq!(commit(store, "stale", &stale, &grown(&stale, 1)).await, fenced);
+    assert_eq!(commit(store, "stale", &stale, &finished(&stale)).await, fenced);
+    assert_stored(store, "stale", &writer).await;
 
-    // A late one, which goes on from the right offset under the wrong epoch.
+    // A late commit with the right offset and the wrong epoch.
     let next = grown(&writer, 2);
-    commit(store, "ghost", &writer, &next).await.unwrap();
-    let late = Checkpoint { epoch: ghost.epoch, ..next.clone() };
-    assert_eq!(commit(store, "ghost", &late, &grown(&late, 1)).await, fenced);
-    // One that would bring its own epoch back under the right precondition.
-    let smuggled = Checkpoint { epoch: ghost.epoch, ..grown(&next, 1) };
-    assert_eq!(commit(store, "ghost", &next, &smuggled).await, fenced);
-    // An epoch that has not been given out.
+    commit(store, "stale", &writer, &next).await.unwrap();
+    let late = Checkpoint { epoch: stale.epoch, ..next.clone() };
+    assert_eq!(commit(store, "stale", &late, &grown(&late, 1)).await, fenced);
+    // A commit with the right precondition whose checkpoint has the old epoch.
+    let old_epoch = Checkpoint { epoch: stale.epoch, ..grown(&next, 1) };
+    assert_eq!(commit(store, "stale", &next, &old_epoch).await, fenced);
+    // An epoch that was never assigned.
     let ahead = Checkpoint { epoch: writer.epoch + 1, ..next.clone() };
-    assert_eq!(commit(store, "ghost", &ahead, &grown(&ahead, 1)).await, fenced);
-    assert_stored(store, "ghost", &next).await;
-    clear(store, "ghost").await;
+    assert_eq!(commit(store, "stale", &ahead, &grown(&ahead, 1)).await, fenced);
+    assert_stored(store, "stale", &next).await;
+    clear(store, "stale").await;
 }
 
-async fn a_commit_goes_on_from_where_it_says(store: &dyn CheckpointStore) {
-    let empty = begin(store, "offset").await;
+async fn a_commit_continues_from_its_offset(store: &dyn CheckpointStore) {
+    let empty = create(store, "offset").await;
     let two = grown(&empty, 2);
     commit(store, "offset", &empty, &two).await.unwrap();
     let fenced = Err(StoreError::Fenced { epoch: empty.epoch });
@@ -208,13 +208,17 @@ async fn a_commit_goes_on_from_where_it_says(store: &dyn CheckpointStore) {
 }
 
 async fn a_finished_recording_is_final(store: &dyn CheckpointStore) {
-    let begun = begin(store, "finished").await;
-    let end = finished(&grown(&begun, 3));
-    commit(store, "finished", &begun, &end).await.unwrap();
+    let created = create(store, "finished").await;
+    let end = finished(&grown(&created, 3));
+    commit(store, "finished", &created, &end).await.unwrap();
     assert_stored(store, "finished", &end).await;
 
-    let later = OpenRequest { expire_unix_ms: 99_000, ..opening() };
-    assert_eq!(store.open(name("finished"), later).await, Ok(end.clone()), "given as it is");
+    let later = OpenRequest { expire_unix_ms: 99_000, ..request() };
+    assert_eq!(
+        store.open(name("finished"), later).await,
+        Ok(end.clone()),
+        "returned without a change"
+    );
     let unfinished = Checkpoint { complete: false, ..end.clone() };
     let fenced = Err(StoreError::Fenced { epoch: end.epoch });
     for next in [grown(&end, 1), end.clone(), unfinished.clone(), grown(&unfinished, 1)] {
@@ -225,65 +229,65 @@ async fn a_finished_recording_is_final(store: &dyn CheckpointStore) {
 }
 
 async fn other_options_change_nothing(store: &dyn CheckpointStore) {
-    let begun = begin(store, "options").await;
+    let created = create(store, "options").await;
     let other = Options::builder(Metric::Planar).max_speed(50.0).build().unwrap();
-    let other = OpenRequest { options: Some(other), expire_unix_ms: 99_000, ..opening() };
+    let other = OpenRequest { options: Some(other), expire_unix_ms: 99_000, ..request() };
     let differ = Err(StoreError::OptionsDiffer);
     assert_eq!(store.open(name("options"), other.clone()).await, differ);
-    assert_stored(store, "options", &begun).await;
-    let end = finished(&begun);
-    commit(store, "options", &begun, &end).await.unwrap();
-    assert_eq!(store.open(name("options"), other).await, differ, "also of a finished one");
+    assert_stored(store, "options", &created).await;
+    let end = finished(&created);
+    commit(store, "options", &created, &end).await.unwrap();
+    assert_eq!(store.open(name("options"), other).await, differ, "also of a finished recording");
     assert_stored(store, "options", &end).await;
     clear(store, "options").await;
 }
 
-async fn what_is_not_there_is_not_found(store: &dyn CheckpointStore) {
-    let begun = begin(store, "there").await;
+async fn a_missing_recording_is_not_found(store: &dyn CheckpointStore) {
+    let created = create(store, "stored").await;
     assert_eq!(store.load(name("absent")).await, Ok(None));
     assert_eq!(store.delete(name("absent")).await, Ok(None));
-    let next = grown(&begun, 1);
-    assert_eq!(commit(store, "absent", &begun, &next).await, Err(StoreError::NotFound));
-    assert_eq!(store.load(name("absent")).await, Ok(None), "a commit begins nothing");
-    clear(store, "there").await;
+    let next = grown(&created, 1);
+    assert_eq!(commit(store, "absent", &created, &next).await, Err(StoreError::NotFound));
+    assert_eq!(store.load(name("absent")).await, Ok(None), "a commit creates no recording");
+    clear(store, "stored").await;
 }
 
-async fn a_deleted_recording_fences_its_writer_for_ever(store: &dyn CheckpointStore) {
-    let ghost = begin(store, "deleted").await;
+async fn the_writer_of_a_deleted_recording_stays_fenced(store: &dyn CheckpointStore) {
+    let stale = create(store, "deleted").await;
     clear(store, "deleted").await;
-    let next = grown(&ghost, 1);
-    assert_eq!(commit(store, "deleted", &ghost, &next).await, Err(StoreError::NotFound));
-    // The same name again is another recording, although it looks the same.
-    let writer = begin(store, "deleted").await;
-    assert!(writer.epoch > ghost.epoch, "{} was given out twice", ghost.epoch);
+    let next = grown(&stale, 1);
+    assert_eq!(commit(store, "deleted", &stale, &next).await, Err(StoreError::NotFound));
+    // A recording that is created with the same name is another recording.
+    let writer = create(store, "deleted").await;
+    assert!(writer.epoch > stale.epoch, "{} was assigned twice", stale.epoch);
     let fenced = Err(StoreError::Fenced { epoch: writer.epoch });
-    assert_eq!(commit(store, "deleted", &ghost, &next).await, fenced);
+    assert_eq!(commit(store, "deleted", &stale, &next).await, fenced);
     assert_stored(store, "deleted", &writer).await;
-    // Nor does it come back by what was expired.
+    // The same holds for an expired recording.
     assert_eq!(expire(store, 9_000).await, [name("deleted")]);
-    let third = begin(store, "deleted").await;
+    let third = create(store, "deleted").await;
     assert!(third.epoch > writer.epoch);
     clear(store, "deleted").await;
 }
 
-async fn pages_are_in_order_and_whole(store: &dyn CheckpointStore) {
+async fn pages_are_ordered_and_complete(store: &dyn CheckpointStore) {
     let longest = "z".repeat(128);
     let ids = ["b", "a", "A", "a.b", "a-b", "_", "~", "0", &longest];
     for id in ids {
-        begin(store, id).await;
+        create(store, id).await;
     }
     let mut names = ids.map(name);
     names.sort();
-    let told = async |after: Option<&RecordingName>, limit| {
+    let list = async |after: Option<&RecordingName>, limit| {
         let page = store.list(after.cloned(), limit).await.unwrap();
         page.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
     };
-    assert_eq!(told(None, 100).await, names);
-    assert_eq!(told(None, 0).await, []);
+    assert_eq!(list(None, 100).await, names);
+    assert_eq!(list(None, 0).await, []);
     for limit in 1..=names.len() {
         let mut all = Vec::new();
         loop {
-            let page = told(all.last(), limit).await;
+            let page = list(all.last(), limit).await;
             assert!(page.len() <= limit);
             if page.is_empty() {
                 break;
@@ -292,9 +296,9 @@ async fn pages_are_in_order_and_whole(store: &dyn CheckpointStore) {
         }
         assert_eq!(all, names, "in pages of {limit}");
     }
-    // A page goes on behind a name that is no longer there.
+    // A page can start after a name that was deleted.
     clear(store, "a").await;
-    assert_eq!(told(Some(&name("a")), 1).await, [name("a-b")]);
+    assert_eq!(list(Some(&name("a")), 1).await, [name("a-b")]);
     let page = store.list(Some(name("a-b")), 1).await.unwrap();
     assert_eq!(page[0].1, Ok(store.load(name("a.b")).await.unwrap().unwrap()));
     for id in ids.into_iter().filter(|&id| id != "a") {
@@ -302,17 +306,17 @@ async fn pages_are_in_order_and_whole(store: &dyn CheckpointStore) {
     }
 }
 
-async fn what_has_expired_is_deleted_and_nothing_else(store: &dyn CheckpointStore) {
+async fn only_expired_recordings_are_removed(store: &dyn CheckpointStore) {
     for (id, expire_unix_ms) in [("long", i64::MAX), ("second", 11), ("first", 10), ("old", -5)] {
-        store.open(name(id), OpenRequest { expire_unix_ms, ..opening() }).await.unwrap();
+        store.open(name(id), OpenRequest { expire_unix_ms, ..request() }).await.unwrap();
     }
-    // A finished one expires as any other.
+    // A finished recording expires, too.
     let end = finished(&store.load(name("first")).await.unwrap().unwrap());
     commit(store, "first", &Checkpoint { complete: false, ..end.clone() }, &end).await.unwrap();
     assert_eq!(expire(store, -6).await, []);
     assert_eq!(expire(store, 10).await, [name("first"), name("old")]);
     assert_eq!(store.load(name("first")).await, Ok(None));
-    // A commit puts off the end.
+    // A commit postpones the expiry.
     let second = store.load(name("second")).await.unwrap().unwrap();
     commit(store, "second", &second, &grown(&second, 1)).await.unwrap();
     assert_eq!(expire(store, 11).await, []);
@@ -321,10 +325,10 @@ async fn what_has_expired_is_deleted_and_nothing_else(store: &dyn CheckpointStor
 }
 
 async fn a_removal_returns_the_epoch_that_it_removed(store: &dyn CheckpointStore) {
-    begin(store, "removed").await;
-    let second = begin(store, "removed").await;
+    create(store, "removed").await;
+    let second = create(store, "removed").await;
     assert_eq!(store.delete(name("removed")).await, Ok(Some(second.epoch)));
-    let third = begin(store, "removed").await;
+    let third = create(store, "removed").await;
     assert!(third.epoch > second.epoch);
     let swept = store.sweep(Sweep::expired(9_000), None).await.unwrap();
     assert_eq!(swept.removed, [Removed { name: name("removed"), epoch: third.epoch }]);
@@ -335,15 +339,15 @@ async fn a_sweep_checks_every_recording_in_steps(store: &dyn CheckpointStore) {
     let count = 2 * SWEEP_STEP + 1;
     let names: Vec<_> = (0..count).map(|i| name(&format!("sweep-{i:05}"))).collect();
     // Every third recording expires.
-    let openings = names.iter().zip(0..).map(|(name, i)| {
+    let requests = names.iter().zip(0..).map(|(name, i)| {
         let expire_unix_ms = if i % 3 == 0 { 10 } else { 20 };
-        store.open(name.clone(), OpenRequest { now_unix_ms: 0, expire_unix_ms, ..opening() })
+        store.open(name.clone(), OpenRequest { now_unix_ms: 0, expire_unix_ms, ..request() })
     });
-    assert!(join_all(openings).await.into_iter().all(|opened| opened.is_ok()));
+    assert!(join_all(requests).await.into_iter().all(|opened| opened.is_ok()));
     let first = store.sweep(Sweep::expired(10), None).await.unwrap();
     assert_eq!(first.next.as_ref(), Some(&names[SWEEP_STEP - 1]));
     assert_eq!(first.removed.len(), SWEEP_STEP.div_ceil(3));
-    // The rest, from a name that may have been removed.
+    // The rest: a sweep can start after a name that was removed.
     let expired = |i: &usize| i.is_multiple_of(3);
     let rest = expire(store, 10).await;
     let expected = (SWEEP_STEP..count).filter(expired).map(|i| names[i].clone());
@@ -352,7 +356,7 @@ async fn a_sweep_checks_every_recording_in_steps(store: &dyn CheckpointStore) {
 }
 
 async fn a_sweep_removes_only_abandoned_recordings(store: &dyn CheckpointStore) {
-    // The last number is the time of the last change.
+    // The columns are the ID, the number of points, whether it is finished, and the time of the last change.
     for (id, points, complete, update_unix_ms) in [
         ("abandoned", 10, false, 100),
         ("empty", 0, false, 99),
@@ -361,10 +365,10 @@ async fn a_sweep_removes_only_abandoned_recordings(store: &dyn CheckpointStore) 
         ("recent", 10, false, 101),
         ("written", 10, false, 100),
     ] {
-        let now = OpenRequest { now_unix_ms: update_unix_ms, ..opening() };
-        let begun = store.open(name(id), now).await.unwrap();
-        let next = Checkpoint { complete, update_unix_ms, ..grown(&begun, points) };
-        commit(store, id, &begun, &next).await.unwrap();
+        let now = OpenRequest { now_unix_ms: update_unix_ms, ..request() };
+        let created = store.open(name(id), now).await.unwrap();
+        let next = Checkpoint { complete, update_unix_ms, ..grown(&created, points) };
+        commit(store, id, &created, &next).await.unwrap();
     }
     let written = name("written");
     let abandoned = Abandoned {
@@ -377,7 +381,7 @@ async fn a_sweep_removes_only_abandoned_recordings(store: &dyn CheckpointStore) 
     let (mut removed, mut after) = (Vec::new(), None);
     loop {
         let swept = store.sweep(sweep.clone(), after).await.unwrap();
-        assert!(swept.removed.len() <= 1, "the step ends when it has selected one");
+        assert!(swept.removed.len() <= 1, "the step ends after one selected recording");
         removed.extend(swept.removed.into_iter().map(|removed| removed.name));
         after = swept.next;
         if after.is_none() {
@@ -390,11 +394,11 @@ async fn a_sweep_removes_only_abandoned_recordings(store: &dyn CheckpointStore) 
     }
 }
 
-async fn of_many_openers_the_last_one_writes(store: &dyn CheckpointStore) {
-    let opened = join_all((0..16).map(|_| store.open(name("race"), opening()))).await;
+async fn the_last_of_many_openers_writes(store: &dyn CheckpointStore) {
+    let opened = join_all((0..16).map(|_| store.open(name("race"), request()))).await;
     let mut opened: Vec<_> = opened.into_iter().map(Result::unwrap).collect();
     opened.sort_by_key(|checkpoint| checkpoint.epoch);
-    assert!(opened.is_sorted_by(|a, b| a.epoch < b.epoch), "an epoch was given out twice");
+    assert!(opened.is_sorted_by(|a, b| a.epoch < b.epoch), "an epoch was assigned twice");
     let last = opened.last().unwrap().clone();
     assert_stored(store, "race", &last).await;
     let steps: Vec<_> =
@@ -408,10 +412,10 @@ async fn of_many_openers_the_last_one_writes(store: &dyn CheckpointStore) {
     clear(store, "race").await;
 }
 
-async fn of_many_commits_from_one_offset_one_is_done(store: &dyn CheckpointStore) {
-    let begun = begin(store, "commits").await;
-    let nexts: Vec<_> = (1..=16).map(|count| grown(&begun, count)).collect();
-    let commits = nexts.iter().map(|next| commit(store, "commits", &begun, next));
+async fn one_of_many_commits_from_one_offset_succeeds(store: &dyn CheckpointStore) {
+    let created = create(store, "commits").await;
+    let nexts: Vec<_> = (1..=16).map(|count| grown(&created, count)).collect();
+    let commits = nexts.iter().map(|next| commit(store, "commits", &created, next));
     let outcomes = join_all(commits).await;
     let done: Vec<_> = outcomes.iter().zip(&nexts).filter(|(outcome, _)| outcome.is_ok()).collect();
     assert_eq!(done.len(), 1, "{outcomes:?}");
@@ -421,11 +425,11 @@ async fn of_many_commits_from_one_offset_one_is_done(store: &dyn CheckpointStore
 
 async fn many_recordings_do_not_mix(store: &dyn CheckpointStore) {
     let ids: Vec<_> = (0..200).map(|i| format!("many-{i}")).collect();
-    let opened = join_all(ids.iter().map(|id| store.open(name(id), opening()))).await;
-    let begun: Vec<_> = opened.into_iter().map(Result::unwrap).collect();
-    let ends: Vec<_> = (1..).zip(&begun).map(|(count, begun)| grown(begun, count)).collect();
-    let steps = ids.iter().zip(begun.iter().zip(&ends));
-    let commits = steps.map(|(id, (begun, end))| commit(store, id, begun, end));
+    let opened = join_all(ids.iter().map(|id| store.open(name(id), request()))).await;
+    let created: Vec<_> = opened.into_iter().map(Result::unwrap).collect();
+    let ends: Vec<_> = (1..).zip(&created).map(|(count, created)| grown(created, count)).collect();
+    let steps = ids.iter().zip(created.iter().zip(&ends));
+    let commits = steps.map(|(id, (created, end))| commit(store, id, created, end));
     assert!(join_all(commits).await.into_iter().all(|outcome| outcome.is_ok()));
     for (id, end) in ids.iter().zip(&ends) {
         assert_stored(store, id, end).await;

@@ -1,5 +1,5 @@
-//! A store that keeps checkpoints as long as the process lives: for tests, and for servers that are asked
-//! to keep nothing. It knows no disk and never waits.
+//! A store that keeps checkpoints in memory until the process ends: for tests, and for servers without a data
+//! directory. It uses no disk and never waits.
 
 use std::collections::BTreeMap;
 use std::future::ready;
@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use futures::stream;
 use tokio::sync::broadcast::{self, error::RecvError};
 
-use super::rules::{self, Opened};
+use super::rules::{self, OpenDecision};
 use crate::recording::{
     Change, Checkpoint, CheckpointStore, CommitPrecondition, OpenRequest, Page, RecordingName,
     Removed, SWEEP_STEP, StoreError, StoreEvent, StoreEvents, StoreFuture, Sweep, Swept,
@@ -18,36 +18,36 @@ use crate::recording::{
 /// Number of changes that a subscription holds until the subscriber reads them.
 const CHANGES_MAX: usize = 1024;
 
-/// Keeps checkpoints in memory, as many as it is told and no more.
+/// Keeps checkpoints in memory, up to a maximum number of recordings.
 #[derive(Debug)]
 pub struct MemoryStore {
     max_recordings: usize,
-    kept: Mutex<Kept>,
+    content: Mutex<Content>,
     /// Sends each change to all subscriptions, in the order of the changes.
     changes: broadcast::Sender<Change>,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
-    /// The last one given out. One sequence for all names, so that a name that was deleted and begun
-    /// again never sees an epoch twice.
+struct Content {
+    /// The last epoch that was assigned. All names share one sequence, so that a name that is deleted and created
+    /// again never gets the same epoch twice.
     epoch: u64,
     recordings: BTreeMap<RecordingName, Checkpoint>,
 }
 
 impl MemoryStore {
-    /// How many recordings are kept unless told otherwise: about 100 MB of them.
+    /// Maximum number of recordings by default. They take about 100 MB.
     pub const RECORDINGS_MAX: usize = 100_000;
 
-    /// A store without recordings that keeps up to `max_recordings`.
+    /// Creates an empty store that keeps up to `max_recordings` recordings.
     pub fn new(max_recordings: usize) -> Self {
         let (changes, _) = broadcast::channel(CHANGES_MAX);
-        Self { max_recordings, kept: Mutex::default(), changes }
+        Self { max_recordings, content: Mutex::default(), changes }
     }
 
-    /// No code panics while it holds the lock, and every change under it is whole.
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn content(&self) -> MutexGuard<'_, Content> {
+        // No code panics while it holds the lock.
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reports a change. The caller holds the lock, so that the order of the reports is that of the changes.
@@ -61,22 +61,27 @@ impl MemoryStore {
     fn open_now(
         &self,
         name: RecordingName,
-        opening: &OpenRequest,
+        request: &OpenRequest,
     ) -> Result<Checkpoint, StoreError> {
-        let mut kept = self.kept();
-        let epoch = kept.epoch + 1;
-        let stored = kept.recordings.get(&name).cloned();
-        let is_stored = stored.is_some();
-        let checkpoint = match rules::open(stored, opening, epoch)? {
-            Opened::Finished(checkpoint) => return Ok(checkpoint),
-            Opened::Stored { checkpoint } => checkpoint,
+        let mut content = self.content();
+        let epoch = content.epoch + 1;
+        let stored = content.recordings.get(&name);
+        let options = || stored.map(|stored| *stored.accumulator.options());
+        let options = || options().ok_or(StoreError::NotFound);
+        let checkpoint = match rules::open(stored.map(Into::into), options, request, epoch)? {
+            OpenDecision::Create(checkpoint) => checkpoint,
+            OpenDecision::Resume(header) => {
+                let stored = stored.cloned().ok_or(StoreError::NotFound)?;
+                Checkpoint { epoch, expire_unix_ms: header.expire_unix_ms, ..stored }
+            }
+            OpenDecision::Finished => return stored.cloned().ok_or(StoreError::NotFound),
         };
-        if !is_stored && kept.recordings.len() >= self.max_recordings {
+        if stored.is_none() && content.recordings.len() >= self.max_recordings {
             return Err(rules::full(self.max_recordings as u64));
         }
-        kept.epoch = epoch;
+        content.epoch = epoch;
         self.report(&name, epoch, false);
-        kept.recordings.insert(name, checkpoint.clone());
+        content.recordings.insert(name, checkpoint.clone());
         Ok(checkpoint)
     }
 
@@ -86,8 +91,8 @@ impl MemoryStore {
         precondition: CommitPrecondition,
         next: Checkpoint,
     ) -> Result<(), StoreError> {
-        let mut kept = self.kept();
-        let stored = kept.recordings.get_mut(name);
+        let mut content = self.content();
+        let stored = content.recordings.get_mut(name);
         rules::check_commit(stored.as_deref().map(Into::into), precondition, (&next).into())?;
         if let Some(stored) = stored {
             self.report(name, next.epoch, false);
@@ -95,18 +100,15 @@ impl MemoryStore {
         }
         Ok(())
     }
-}
 
-impl MemoryStore {
     fn sweep_now(&self, sweep: &Sweep, after: Option<&RecordingName>) -> Swept {
-        let mut kept = self.kept();
+        let mut content = self.content();
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let mut recordings = kept.recordings.range((start, Bound::Unbounded));
+        let mut recordings = content.recordings.range((start, Bound::Unbounded));
         let mut swept = Swept::default();
         for (name, stored) in recordings.by_ref().take(SWEEP_STEP) {
             swept.next = Some(name.clone());
-            let (updated, expires) = (stored.update_unix_ms, stored.expire_unix_ms);
-            if rules::is_selected(sweep, name, stored.into(), updated, expires) {
+            if rules::is_selected(sweep, name, stored.into()) {
                 swept.removed.push(Removed { name: name.clone(), epoch: stored.epoch });
                 if swept.removed.len() == sweep.removals_max() {
                     break;
@@ -117,7 +119,7 @@ impl MemoryStore {
             swept.next = None;
         }
         for Removed { name, epoch } in &swept.removed {
-            kept.recordings.remove(name);
+            content.recordings.remove(name);
             self.report(name, *epoch, true);
         }
         swept
@@ -131,8 +133,8 @@ impl Default for MemoryStore {
 }
 
 impl CheckpointStore for MemoryStore {
-    fn open(&self, name: RecordingName, opening: OpenRequest) -> StoreFuture<'_, Checkpoint> {
-        Box::pin(ready(self.open_now(name, &opening)))
+    fn open(&self, name: RecordingName, request: OpenRequest) -> StoreFuture<'_, Checkpoint> {
+        Box::pin(ready(self.open_now(name, &request)))
     }
 
     fn commit(
@@ -145,20 +147,20 @@ impl CheckpointStore for MemoryStore {
     }
 
     fn load(&self, name: RecordingName) -> StoreFuture<'_, Option<Checkpoint>> {
-        Box::pin(ready(Ok(self.kept().recordings.get(&name).cloned())))
+        Box::pin(ready(Ok(self.content().recordings.get(&name).cloned())))
     }
 
     fn list(&self, after: Option<RecordingName>, limit: usize) -> StoreFuture<'_, Page> {
-        let kept = self.kept();
-        let behind = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-        let page = kept.recordings.range((behind, Bound::Unbounded)).take(limit);
+        let content = self.content();
+        let start = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        let page = content.recordings.range((start, Bound::Unbounded)).take(limit);
         let page = page.map(|(name, checkpoint)| (name.clone(), Ok(checkpoint.clone()))).collect();
         Box::pin(ready(Ok(page)))
     }
 
     fn delete(&self, name: RecordingName) -> StoreFuture<'_, Option<u64>> {
-        let mut kept = self.kept();
-        let removed = kept.recordings.remove(&name).map(|stored| stored.epoch);
+        let mut content = self.content();
+        let removed = content.recordings.remove(&name).map(|stored| stored.epoch);
         if let Some(epoch) = removed {
             self.report(&name, epoch, true);
         }
@@ -192,8 +194,8 @@ mod tests {
     use crate::store::contract;
 
     #[tokio::test]
-    async fn it_holds_the_contract() {
-        contract::hold(&MemoryStore::default()).await;
+    async fn the_contract_is_kept() {
+        contract::check_store(&MemoryStore::default()).await;
     }
 
     fn opening(expire_unix_ms: i64) -> OpenRequest {
@@ -239,7 +241,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_holds_its_maximum_of_recordings() {
-        contract::hold_maximum(&MemoryStore::new(3), 3).await;
+    async fn the_maximum_number_of_recordings_is_kept() {
+        contract::check_maximum(&MemoryStore::new(3), 3).await;
     }
 }

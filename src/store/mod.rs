@@ -1,7 +1,14 @@
-//! Adapters of [`CheckpointStore`](crate::recording::CheckpointStore): where recordings are kept.
+//! Adapters of [`CheckpointStore`](crate::recording::CheckpointStore): places where recordings are stored.
 //!
-//! [`MemoryStore`] keeps checkpoints as long as the process lives, [`RedbStore`] in a file. [`contract`] is a
-//! test suite that every store has to pass. Stores know no protocol and fold no points.
+//! | module | content |
+//! |---|---|
+//! | [`MemoryStore`] | keeps checkpoints until the process ends |
+//! | [`RedbStore`] | keeps checkpoints in a file |
+//! | `codec` | the bytes of a stored checkpoint |
+//! | `rules` | the conditions that all stores check |
+//! | `contract` | a test suite that every store must pass (feature `store-contract`) |
+//!
+//! A store knows no protocol and folds no points.
 
 #[cfg(feature = "redb")]
 #[doc(hidden)]

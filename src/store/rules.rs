@@ -1,83 +1,98 @@
-//! The conditions of opening and committing, once for all stores. Pure: what is stored comes in, what is
-//! to be stored goes out. The stores bring the atomicity.
+//! The conditions of opening, committing and sweeping, shared by all stores. Sans-IO: each function gets what is
+//! stored and returns what has to be stored. The store makes the two atomic.
 
-use crate::measure::PathAccumulator;
+use crate::measure::{Options, PathAccumulator};
 
 use crate::recording::{
-    Checkpoint, CommitPrecondition, OpenRequest, RecordingName, StoreError, Sweep,
+    Checkpoint, CommitPrecondition, OpenRequest, RecordingName, StoreError, StoreErrorCause, Sweep,
 };
 
-/// What a commit is weighed against, which a store may know without reading the fold.
+/// The part of a checkpoint that stores decide by. A store can read it without decoding the fold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Standing {
+pub(super) struct Header {
     pub(super) epoch: u64,
     pub(super) complete: bool,
     pub(super) committed_points: u64,
+    pub(super) create_unix_ms: i64,
+    pub(super) update_unix_ms: i64,
+    pub(super) expire_unix_ms: i64,
 }
 
-impl From<&Checkpoint> for Standing {
-    fn from(stored: &Checkpoint) -> Self {
+impl From<&Checkpoint> for Header {
+    fn from(checkpoint: &Checkpoint) -> Self {
         Self {
-            epoch: stored.epoch,
-            complete: stored.complete,
-            committed_points: stored.committed_points(),
+            epoch: checkpoint.epoch,
+            complete: checkpoint.complete,
+            committed_points: checkpoint.committed_points(),
+            create_unix_ms: checkpoint.create_unix_ms,
+            update_unix_ms: checkpoint.update_unix_ms,
+            expire_unix_ms: checkpoint.expire_unix_ms,
         }
     }
 }
 
-/// What an opening comes to.
+/// The result of [`open`].
 #[derive(Debug)]
-pub(super) enum Opened {
-    /// It is finished and stays as it is.
-    Finished(Checkpoint),
-    /// It is to be stored and then returned.
-    Stored { checkpoint: Checkpoint },
+pub(super) enum OpenDecision {
+    /// Store and return this new recording. It replaces one that has expired.
+    Create(Checkpoint),
+    /// Store the recording with this header, and return it. The fold does not change.
+    Resume(Header),
+    /// Return the finished recording as it is stored.
+    Finished,
 }
 
-/// Opens under `epoch`, which has to be greater than any that the store has given out.
+/// Decides how a recording is opened. `epoch` must be larger than every epoch that the store has assigned. `options`
+/// returns the options of the stored recording. It is called only if the request has options to compare.
+///
+/// # Errors
+/// [`StoreError::OptionsDiffer`], and the errors of `options`.
 pub(super) fn open(
-    stored: Option<Checkpoint>,
-    opening: &OpenRequest,
+    stored: Option<Header>,
+    options: impl FnOnce() -> Result<Options, StoreError>,
+    request: &OpenRequest,
     epoch: u64,
-) -> Result<Opened, StoreError> {
-    // What has expired is gone, whether it has been deleted yet or not.
-    let stored = stored.filter(|stored| stored.expire_unix_ms > opening.now_unix_ms);
-    let Some(stored) = stored else {
-        let options = opening.options.unwrap_or_default();
-        let checkpoint = Checkpoint {
+) -> Result<OpenDecision, StoreError> {
+    // An expired recording counts as deleted, even if no sweep has removed it yet.
+    let Some(stored) = stored.filter(|stored| stored.expire_unix_ms > request.now_unix_ms) else {
+        let options = request.options.unwrap_or_default();
+        return Ok(OpenDecision::Create(Checkpoint {
             epoch,
             complete: false,
             accumulator: PathAccumulator::new(options),
-            create_unix_ms: opening.now_unix_ms,
-            update_unix_ms: opening.now_unix_ms,
-            expire_unix_ms: opening.expire_unix_ms,
-        };
-        return Ok(Opened::Stored { checkpoint });
+            create_unix_ms: request.now_unix_ms,
+            update_unix_ms: request.now_unix_ms,
+            expire_unix_ms: request.expire_unix_ms,
+        }));
     };
-    if opening.options.is_some_and(|options| options != *stored.accumulator.options()) {
+    if let Some(requested) = request.options
+        && requested != options()?
+    {
         return Err(StoreError::OptionsDiffer);
     }
     if stored.complete {
-        return Ok(Opened::Finished(stored));
+        return Ok(OpenDecision::Finished);
     }
-    // A writer that comes back at the last moment is not to lose the ground under its feet.
-    let expire_unix_ms = stored.expire_unix_ms.max(opening.expire_unix_ms);
-    let checkpoint = Checkpoint { epoch, expire_unix_ms, ..stored };
-    Ok(Opened::Stored { checkpoint })
+    // Without this, a recording could expire right after its writer has returned.
+    let expire_unix_ms = stored.expire_unix_ms.max(request.expire_unix_ms);
+    Ok(OpenDecision::Resume(Header { epoch, expire_unix_ms, ..stored }))
 }
 
-/// Whether `next` may take the place of what is stored.
+/// Checks that `next` may replace what is stored.
+///
+/// # Errors
+/// [`StoreError::NotFound`] or [`StoreError::Fenced`].
 pub(super) fn check_commit(
-    stored: Option<Standing>,
+    stored: Option<Header>,
     precondition: CommitPrecondition,
-    next: Standing,
+    next: Header,
 ) -> Result<(), StoreError> {
     let stored = stored.ok_or(StoreError::NotFound)?;
-    let goes_on = precondition.epoch == stored.epoch
+    let continues = precondition.epoch == stored.epoch
         && precondition.committed_points == stored.committed_points
         && next.epoch == stored.epoch
         && next.committed_points >= stored.committed_points;
-    if stored.complete || !goes_on {
+    if stored.complete || !continues {
         return Err(StoreError::Fenced { epoch: stored.epoch });
     }
     Ok(())
@@ -85,26 +100,21 @@ pub(super) fn check_commit(
 
 /// The error of a store that holds its maximum number of recordings.
 pub(super) fn full(max_recordings: u64) -> StoreError {
-    StoreError::Full(format!(
+    let text = format!(
         "it holds {max_recordings} recordings, its maximum: delete some, wait until some expire, or raise the maximum"
-    ))
+    );
+    StoreError::Full(StoreErrorCause::from(text))
 }
 
-/// Whether a sweep removes a recording.
-pub(super) fn is_selected(
-    sweep: &Sweep,
-    name: &RecordingName,
-    stored: Standing,
-    update_unix_ms: i64,
-    expire_unix_ms: i64,
-) -> bool {
-    if expire_unix_ms <= sweep.now_unix_ms {
+/// Returns whether a sweep removes a recording.
+pub(super) fn is_selected(sweep: &Sweep, name: &RecordingName, stored: Header) -> bool {
+    if stored.expire_unix_ms <= sweep.now_unix_ms {
         return true;
     }
     sweep.abandoned.as_ref().is_some_and(|abandoned| {
         !stored.complete
             && stored.committed_points <= abandoned.points_max
-            && update_unix_ms <= abandoned.update_unix_ms
+            && stored.update_unix_ms <= abandoned.update_unix_ms
             && !(abandoned.has_writer)(name)
     })
 }

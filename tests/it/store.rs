@@ -125,7 +125,7 @@ async fn acknowledged_commits_survive_a_kill() {
 
 #[tokio::test]
 async fn the_faulty_store_without_faults_passes_the_contract() {
-    contract::hold(&Faulty::new(Arc::new(MemoryStore::default()))).await;
+    contract::check_store(&Faulty::new(Arc::new(MemoryStore::default()))).await;
 }
 
 /// A recording has the same result whichever fault the store has.

@@ -14,7 +14,7 @@ use super::point::{HALF_TURN_E7, Point, Space};
 /// The definition of the length of a leg.
 ///
 /// Every metric is symmetric (bit-identical in both directions), not negative, and 0 for two equal points.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Metric {
     /// The straight line in the plane, in the caller's unit.

@@ -50,7 +50,8 @@ pub(super) async fn list_paths(
             "recordings of a page cannot be read; their names are logged at debug"
         );
     }
-    let outcome = outcome.unwrap_or_else(|_| Err(StoreError::Unknown(late(shared.store_time))));
+    let outcome =
+        outcome.unwrap_or_else(|_| Err(StoreError::Unknown(late(shared.store_time).into())));
     outcome.map_err(|error| RpcError::Store {
         name: "paths".to_owned(),
         error,

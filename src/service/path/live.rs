@@ -172,8 +172,8 @@ impl Writer {
             Err(_) => {
                 let text = late(store_time);
                 Err(self.error(match self.recording.is_committing() {
-                    true => StoreError::Unknown(text),
-                    false => StoreError::Unavailable(text),
+                    true => StoreError::Unknown(text.into()),
+                    false => StoreError::Unavailable(text.into()),
                 }))
             }
         }
@@ -265,7 +265,7 @@ fn answered<T: Send + 'static>(
     request: impl Future<Output = Result<T, StoreError>> + Send + 'static,
 ) -> Request<T> {
     Box::pin(async move {
-        let unknown = |_| Err(StoreError::Unknown(late(time)));
+        let unknown = |_| Err(StoreError::Unknown(late(time).into()));
         timeout(time, request).await.unwrap_or_else(unknown)
     })
 }

@@ -104,7 +104,7 @@ impl Shared {
     /// was one.
     pub(super) async fn delete(self: &Arc<Self>, name: &RecordingName) -> Result<bool, RpcError> {
         let request = async {
-            let closed = |_| StoreError::Unavailable("the service is closed".to_owned());
+            let closed = |_| StoreError::Unavailable("the service is closed".into());
             let permit = Arc::clone(&self.deletions).acquire_owned().await.map_err(closed)?;
             let (reply, answer) = oneshot::channel();
             let (shared, name) = (Arc::clone(self), name.clone());
@@ -121,7 +121,7 @@ impl Shared {
                     shared.recheck(&name).await;
                 }
             });
-            let lost = |_| Err(StoreError::Unknown("its task was cancelled".to_owned()));
+            let lost = |_| Err(StoreError::Unknown("its task was cancelled".into()));
             answer.await.unwrap_or_else(lost)
         };
         let removed = self.ask(name, Box::pin(request)).await?;
@@ -149,7 +149,8 @@ impl Shared {
         request: StoreFuture<'_, T>,
     ) -> Result<T, RpcError> {
         let outcome = timeout(self.store_time, request).await;
-        let outcome = outcome.unwrap_or_else(|_| Err(StoreError::Unknown(late(self.store_time))));
+        let outcome =
+            outcome.unwrap_or_else(|_| Err(StoreError::Unknown(late(self.store_time).into())));
         outcome.map_err(|error| RpcError::Store {
             name: name.to_string(),
             error,

@@ -11,7 +11,7 @@ use tokio::sync::OwnedMutexGuard;
 use tokio::time::{Instant, timeout};
 
 use super::shared::{Shared, unix_ms};
-use crate::recording::{Abandoned, RecordingName, StoreError, Sweep, Swept};
+use crate::recording::{Abandoned, RecordingName, StoreError, StoreErrorCause, Sweep, Swept};
 
 /// A recording is abandoned if it has not grown for this long and no stream writes to it.
 const ABANDONED_TIME: Duration = Duration::from_secs(10 * 60);
@@ -177,7 +177,7 @@ async fn step(
             task.await
         }
     };
-    outcome.unwrap_or_else(|error| Err(StoreError::Unknown(error.to_string())))
+    outcome.unwrap_or_else(|error| Err(StoreError::Unknown(StoreErrorCause::from_error(error))))
 }
 
 #[cfg(test)]

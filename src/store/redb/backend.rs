@@ -1,5 +1,5 @@
-//! The file under the database, with counters of what is asked of the disk and checksums of its blocks. It knows
-//! offsets and bytes, and not what they mean.
+//! The file below the database. It counts requests to the disk and verifies the checksums of blocks. It does not
+//! interpret the bytes.
 
 use std::io;
 use std::ops::Bound;
@@ -11,21 +11,21 @@ use redb::{BackendError, StorageBackend};
 
 use super::sums::Sums;
 
-/// What a store has done since it was opened.
+/// Counters of a store since it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoreStats {
-    /// Requests to change something that were answered, whatever the answer.
+    /// Write requests that were answered, with success or an error.
     pub requests: u64,
-    /// Transactions that were committed for them, each for all requests that were waiting.
+    /// Transactions that were committed. Each carries out all waiting requests.
     pub transactions: u64,
-    /// How often the disk was asked to keep what it has. There are a few more when the store is opened.
+    /// Syncs of the file, including those of opening it.
     pub syncs: u64,
     /// Bytes written.
     pub bytes: u64,
-    /// How long all transactions took together, from the first request of each to its last answer.
+    /// The total duration of all transactions, each from its first request to its last answer.
     pub busy: Duration,
-    /// How long the longest took.
+    /// The longest duration of a transaction.
     pub longest: Duration,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    pub(super) fn took(&self, time: Duration) {
+    pub(super) fn add_busy(&self, time: Duration) {
         let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self.busy_ns.fetch_add(ns, Relaxed);
         self.longest_ns.fetch_max(ns, Relaxed);
@@ -59,7 +59,7 @@ impl Counters {
     }
 }
 
-/// A backend that counts, and compares what it reads with what was written.
+/// A backend that counts requests and compares what it reads with what was written.
 #[derive(Debug)]
 pub(super) struct Counted<B> {
     pub(super) inner: B,

@@ -1,9 +1,9 @@
-//! The check of a database when a store is opened: all of it, whether it was closed or not.
+//! The check of the whole database when a store is opened, whether the store was closed properly or not.
 //!
 //! redb verifies the checksum of every page that is in use and rebuilds its list of free pages. A pass over the
-//! records then verifies each by its name and compares their number with the number that the table holds, and the
-//! number of the last transaction shows whether the file is an older copy. The work is bounded by the size of
-//! the file, which the maximum number of recordings bounds. Long checks log their progress.
+//! records then verifies each record with its name, and compares their number with the length of the table. The
+//! number of the last transaction shows whether the file is an older copy. The maximum number of recordings bounds the
+//! size of the file, and so the work. Long checks log their progress.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -22,31 +22,30 @@ use super::open::{StoreOpenError, refusal};
 use super::tables::{self, FORMAT, FORMAT_KEY, NUMBERS, RECORDINGS};
 use super::writer::{OpenMode, Opener};
 use crate::recording::RecordingName;
-use crate::store::codec::Head;
+use crate::store::codec::Record;
 
 /// The time between two log lines of a check.
 const PROGRESS: Duration = Duration::from_secs(5);
-/// How many damaged records are named in the log.
+/// Maximum number of damaged records that are named in the log.
 const NAMED_MAX: usize = 10;
 
-/// What a check found.
+/// The result of a check.
 #[derive(Debug)]
 pub(super) struct Checked {
     pub(super) database: Database,
     /// The number of the last transaction.
-    pub(super) turn: u64,
+    pub(super) last_transaction: u64,
 }
 
-/// What is in the file.
+/// The content of the file.
 struct Content {
     format: u64,
-    turn: u64,
+    last_transaction: u64,
     recordings: u64,
     damaged: Vec<String>,
 }
 
-/// Opens a database for the first time and checks it. `noted` is the least number that its last transaction
-/// can have.
+/// Opens a database for the first time and checks it. Its last transaction must have at least the number `noted`.
 ///
 /// # Errors
 /// If it cannot be opened, is damaged, has a newer format, or is an older copy.
@@ -56,9 +55,9 @@ pub(super) fn open(
     counters: &Arc<Counters>,
     noted: Option<u64>,
 ) -> Result<Checked, StoreOpenError> {
-    let begun = Instant::now();
+    let start = Instant::now();
     let opened = with_progress(path, counters, || {
-        // redb may panic on a file that was damaged.
+        // redb may panic on a damaged file.
         catch_unwind(AssertUnwindSafe(|| {
             let database = opener(OpenMode::Check)?;
             let content = content(&database)?;
@@ -68,7 +67,7 @@ pub(super) fn open(
             Ok::<_, redb::Error>((database, content))
         }))
     });
-    let panicked = |_| Err(redb::Error::Corrupted("it makes the database library panic".into()));
+    let panicked = |_| Err(redb::Error::Corrupted("the database library panics on it".into()));
     let (database, content) =
         opened.unwrap_or_else(panicked).map_err(|error| refusal(path, error))?;
     let damaged = |reason: String| StoreOpenError::Damaged { file: path.to_owned(), reason };
@@ -80,8 +79,8 @@ pub(super) fn open(
             return Err(StoreOpenError::Newer { file, found, known: FORMAT });
         }
     }
-    if let Some(noted) = noted.filter(|&noted| noted > content.turn) {
-        let (file, found) = (path.to_owned(), content.turn);
+    if let Some(noted) = noted.filter(|&noted| noted > content.last_transaction) {
+        let (file, found) = (path.to_owned(), content.last_transaction);
         return Err(StoreOpenError::Older { file, found, noted });
     }
     if !content.damaged.is_empty() {
@@ -96,10 +95,10 @@ pub(super) fn open(
         recordings = content.recordings,
         damaged = content.damaged.len(),
         bytes_read = counters.bytes_read.load(Relaxed),
-        duration_ms = begun.elapsed().as_millis() as u64,
+        duration_ms = start.elapsed().as_millis() as u64,
         "the database file was checked"
     );
-    Ok(Checked { database, turn: content.turn })
+    Ok(Checked { database, last_transaction: content.last_transaction })
 }
 
 /// Records the list of free pages that the check has rebuilt. Without it, redb would read the whole file whenever
@@ -112,7 +111,7 @@ fn record_free_pages(database: &Database) -> Result<(), redb::Error> {
     Ok(())
 }
 
-/// Reads everything once.
+/// Reads the whole file once.
 fn content(database: &Database) -> Result<Content, redb::Error> {
     let transaction = database.begin_read()?;
     let format = match transaction.open_table(NUMBERS) {
@@ -120,11 +119,11 @@ fn content(database: &Database) -> Result<Content, redb::Error> {
         Err(TableError::Storage(error)) => return Err(error.into()),
         Err(_) => 0,
     };
-    let mut content = Content { format, turn: 0, recordings: 0, damaged: Vec::new() };
+    let mut content = Content { format, last_transaction: 0, recordings: 0, damaged: Vec::new() };
     if format != FORMAT {
         return Ok(content);
     }
-    content.turn = tables::turn(&transaction)?;
+    content.last_transaction = tables::last_transaction(&transaction)?;
     let recordings = transaction.open_table(RECORDINGS)?;
     let mut last = None::<String>;
     for entry in recordings.iter()? {
@@ -135,7 +134,7 @@ fn content(database: &Database) -> Result<Content, redb::Error> {
         }
         last = Some(id.value().to_owned());
         let name = RecordingName::from_id(id.value());
-        if !name.is_ok_and(|name| Head::read(&name, bytes.value()).is_ok()) {
+        if !name.is_ok_and(|name| Record::read(&name, bytes.value()).is_ok()) {
             content.damaged.push(id.value().to_owned());
         }
     }
@@ -148,10 +147,10 @@ fn content(database: &Database) -> Result<Content, redb::Error> {
     Ok(content)
 }
 
-/// Logs every few seconds how far the work is.
+/// Logs the progress of the work every few seconds.
 fn with_progress<T>(path: &Path, counters: &Counters, work: impl FnOnce() -> T) -> T {
     let file_bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-    let begun = Instant::now();
+    let start = Instant::now();
     let (done, waiting) = mpsc::channel::<()>();
     thread::scope(|scope| {
         scope.spawn(move || {
@@ -160,7 +159,7 @@ fn with_progress<T>(path: &Path, counters: &Counters, work: impl FnOnce() -> T) 
                     file = %path.display(),
                     file_bytes,
                     bytes_read = counters.bytes_read.load(Relaxed),
-                    duration_s = begun.elapsed().as_secs(),
+                    duration_s = start.elapsed().as_secs(),
                     "checking the database file; it is read about three times"
                 );
             }

@@ -1,7 +1,7 @@
-//! The directory of an open store: its lock, and whether it is still the one that a restart would open.
+//! The directory of an open store: its lock, and the check that a restart would open the same files.
 //!
-//! The lock file also holds the number of the last transaction. It is written after each commit, without a sync
-//! of its own, so it is never ahead of the database. A database with a lower number is an older copy.
+//! The lock file also contains the number of the last transaction. It is written after each commit, without a sync
+//! of its own, so it is never ahead of the database. A database with a smaller number is an older copy.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use super::open::{FILE, LOCK, StoreOpenError, at};
 
-/// `wayw`, the number of the transaction, and a CRC-32 of both.
+/// The size of the content of the lock file: `wayw`, the number of the transaction, and a CRC-32 of both.
 const NOTE_BYTES: usize = 16;
 const MAGIC: [u8; 4] = *b"wayw";
 
@@ -26,11 +26,11 @@ fn identity(metadata: &fs::Metadata) -> Identity {
     (metadata.dev(), metadata.ino())
 }
 
-/// Other systems do not let a file be removed while it is open, and only its existence is checked.
+/// Other systems do not let an open file be removed. Only its existence is checked there.
 #[cfg(not(unix))]
 fn identity(_: &fs::Metadata) -> Identity {}
 
-/// The directory of a store, locked for this process as long as this lives.
+/// The directory of a store. It is locked for this process until this value is dropped.
 #[derive(Debug)]
 pub(super) struct Home {
     directory: PathBuf,
@@ -41,7 +41,7 @@ pub(super) struct Home {
     is_replaced: AtomicBool,
 }
 
-/// Creates the directory if it does not exist, and locks it as long as the returned file lives.
+/// Creates the directory if it does not exist, and locks it until the returned file is closed.
 pub(super) fn lock(directory: &Path) -> Result<File, StoreOpenError> {
     fs::create_dir_all(directory).map_err(at(directory))?;
     let path = directory.join(LOCK);
@@ -64,7 +64,7 @@ pub(super) fn clear_note(lock: &File) -> io::Result<()> {
 }
 
 impl Home {
-    /// The directory of a lock and of a database file in it.
+    /// Remembers the identities of the lock and of the database file in `directory`.
     pub(super) fn new(directory: &Path, lock: File) -> Result<Self, StoreOpenError> {
         let file = directory.join(FILE);
         let file_identity = identity(&fs::metadata(&file).map_err(at(&file))?);
@@ -77,14 +77,14 @@ impl Home {
     /// Checks that the paths still lead to the files that are open. Takes two system calls.
     ///
     /// # Errors
-    /// What happened, and what to do. Logged when it is first noticed.
+    /// A text for users if they do not. It is also logged once.
     pub(super) fn check(&self) -> Result<(), String> {
         let is_same = |name: &str, expected: Identity| {
             fs::metadata(self.directory.join(name)).is_ok_and(|found| identity(&found) == expected)
         };
         if is_same(LOCK, self.lock_identity) && is_same(FILE, self.file_identity) {
             if self.is_replaced.swap(false, Relaxed) {
-                tracing::info!(directory = %self.directory.display(), "the data directory is back");
+                tracing::info!(directory = %self.directory.display(), "the data directory is in its place again");
             }
             return Ok(());
         }
@@ -107,26 +107,26 @@ impl Home {
         }
     }
 
-    /// Notes the number of the last transaction.
-    pub(super) fn note(&self, turn: u64) {
-        if let Err(error) = write_at_start(&self.lock, &note(turn)) {
-            tracing::debug!(%error, "the number of the last transaction was not noted");
+    /// Writes the number of the last transaction to the lock file.
+    pub(super) fn note(&self, transaction: u64) {
+        if let Err(error) = write_at_start(&self.lock, &note(transaction)) {
+            tracing::debug!(%error, "the number of the last transaction was not written to the lock file");
         }
     }
 
-    /// The number of the last transaction that was noted, if there is one.
+    /// Returns the number of the last transaction in the lock file, if there is one.
     pub(super) fn noted(&self) -> Option<u64> {
         let mut bytes = [0; NOTE_BYTES];
         read_at_start(&self.lock, &mut bytes).ok()?;
-        let turn = u64::from_le_bytes(bytes[4..12].try_into().ok()?);
-        (bytes == note(turn)).then_some(turn)
+        let transaction = u64::from_le_bytes(bytes[4..12].try_into().ok()?);
+        (bytes == note(transaction)).then_some(transaction)
     }
 }
 
-fn note(turn: u64) -> [u8; NOTE_BYTES] {
+fn note(transaction: u64) -> [u8; NOTE_BYTES] {
     let mut bytes = [0; NOTE_BYTES];
     bytes[..4].copy_from_slice(&MAGIC);
-    bytes[4..12].copy_from_slice(&turn.to_le_bytes());
+    bytes[4..12].copy_from_slice(&transaction.to_le_bytes());
     let sum = crc32fast::hash(&bytes[..12]);
     bytes[12..].copy_from_slice(&sum.to_le_bytes());
     bytes

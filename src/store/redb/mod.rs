@@ -1,14 +1,21 @@
-//! A store in a directory of its own, on redb: what it has answered is on the disk. It knows no network
-//! and no protocol; `serve --data-dir` opens one.
+//! A store in a directory of its own, on redb. It answers a write after the change is on the disk.
+//! `serve --data-dir` uses it. Types of redb stay inside this folder.
 //!
 //! ```text
-//! open, commit, delete ──► a bounded queue ──► one thread, one transaction for all that wait ──► answers
-//! load, list ──► a few threads next to it, which see what was last answered
+//! open, commit, delete ──► bounded queue ──► one thread: one transaction for all waiting requests ──► answers
+//! load, list ──► up to eight blocking threads, which read what was committed last
 //! ```
 //!
-//! No request blocks a thread of the runtime, and a full queue makes callers wait. `writer.rs` handles disks that
-//! fail, `open.rs` opens the file, `check.rs` checks it, `sums.rs` detects damage later on, `home.rs` detects that
-//! the directory was replaced, `tables.rs` defines what is in the file.
+//! No request blocks a thread of the runtime. A full queue makes callers wait.
+//!
+//! | file | content |
+//! |---|---|
+//! | `writer.rs` | transactions, and what happens when the disk fails |
+//! | `tables.rs` | the tables of the file |
+//! | `open.rs` | opens the file |
+//! | `check.rs` | checks the whole file at the start |
+//! | `sums.rs`, `backend.rs` | detect damage later |
+//! | `home.rs` | locks the directory, and detects that it was replaced |
 
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
@@ -21,11 +28,11 @@ use self::backend::Counters;
 use self::home::Home;
 use self::open::Disk;
 use self::tables::{Applied, Tables};
-use self::writer::{Opener, Shelf, Task, Writer, task};
+use self::writer::{Opener, SharedDatabase, Task, Writer, task};
 use super::codec;
 use crate::recording::{
     Checkpoint, CheckpointStore, CommitPrecondition, OpenRequest, Page, RecordingName, SWEEP_STEP,
-    StoreError, StoreFuture, Sweep, Swept,
+    StoreError, StoreErrorCause, StoreFuture, Sweep, Swept,
 };
 
 mod backend;
@@ -43,25 +50,25 @@ mod writer;
 pub use backend::StoreStats;
 pub use open::StoreOpenError;
 
-/// How many requests wait at most; about a kilobyte each.
+/// Maximum number of waiting requests. Each takes about 1 KiB.
 const QUEUE: usize = 4_096;
-/// How many read at once at most: enough to keep a disk busy, and few of the threads of the runtime.
+/// Maximum number of concurrent reads: enough to keep a disk busy, and few of the threads of the runtime.
 const READERS: usize = 8;
 
 /// Keeps checkpoints in a directory, for one process at a time.
 ///
-/// Its methods are called on a tokio runtime. Dropping it waits until all that was asked for is on the
-/// disk, and only then is the directory free for another.
+/// Call its methods on a tokio runtime. Dropping it waits until all requests are carried out. The directory is then
+/// free for another store.
 #[derive(Debug)]
 pub struct RedbStore {
-    /// Always there but while it is dropped.
+    /// `None` only while the store is dropped.
     tasks: Option<mpsc::Sender<Box<dyn Task>>>,
     writer: Option<JoinHandle<()>>,
-    shelf: Arc<Shelf>,
+    database: Arc<SharedDatabase>,
     readers: Arc<Semaphore>,
     counters: Arc<Counters>,
     max_recordings: u64,
-    /// Unlocked last. A store in memory has none.
+    /// Unlocked last. `None` in tests that use memory instead of a file.
     home: Option<Arc<Home>>,
 }
 
@@ -102,15 +109,15 @@ impl RedbStore {
         home: Option<Arc<Home>>,
     ) -> Result<Self, StoreOpenError> {
         let noted = home.as_ref().and_then(|home| home.noted());
-        let check::Checked { database, turn } = check::open(path, &opener, &counters, noted)?;
-        let shelf = Arc::new(Shelf::new(Some(database)));
+        let checked = check::open(path, &opener, &counters, noted)?;
+        let database = Arc::new(SharedDatabase::new(Some(checked.database)));
         let (sender, tasks) = mpsc::channel(QUEUE);
         let writer = Writer {
-            shelf: Arc::clone(&shelf),
+            database: Arc::clone(&database),
             opener,
             tasks,
             counters: Arc::clone(&counters),
-            turn,
+            last_transaction: checked.last_transaction,
             home: home.clone(),
         };
         let writer = thread::Builder::new().name("store".into()).spawn(move || writer.run());
@@ -118,7 +125,7 @@ impl RedbStore {
         Ok(Self {
             tasks: Some(sender),
             writer: Some(writer.map_err(io)?),
-            shelf,
+            database,
             readers: Arc::new(Semaphore::new(READERS)),
             counters,
             max_recordings: Self::RECORDINGS_MAX,
@@ -126,70 +133,76 @@ impl RedbStore {
         })
     }
 
-    /// What it has done so far.
+    /// Returns what the store has done since it was opened.
     pub fn stats(&self) -> StoreStats {
         self.counters.stats()
     }
 
-    /// Has the writer do something, and waits for the answer.
+    /// Sends a request to the writer thread and waits for the answer.
     async fn write<T: Send + 'static>(
         &self,
-        act: impl FnMut(&mut Tables<'_>) -> Applied<T> + Send + 'static,
+        request: impl FnMut(&mut Tables<'_>) -> Applied<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         let stopped =
-            || StoreError::Unavailable("its writer has stopped: restart the server".into());
-        let (task, answer) = task(act);
+            || StoreError::Unavailable("its writer thread has stopped: restart the server".into());
+        let (task, answer) = task(request);
         let tasks = self.tasks.as_ref().ok_or_else(stopped)?;
         tasks.send(task).await.map_err(|_| stopped())?;
-        let lost = |_| Err(StoreError::Unknown("its writer has stopped".into()));
+        let lost = |_| Err(StoreError::Unknown("its writer thread has stopped".into()));
         answer.await.unwrap_or_else(lost)
     }
 
-    /// Reads on a thread that may block. After a failure of the database waits until the writer has opened it
-    /// again, and reads once more: often the failure is that of another request.
+    /// Makes the writer thread open the database again if it has failed.
+    async fn request_reopen(&self) -> Result<(), StoreError> {
+        self.write(|_| Ok(Ok(()))).await
+    }
+
+    /// Reads on a blocking thread. After a failure of the database, waits until the writer has opened it again, and
+    /// tries once more: often another request has caused the failure.
     async fn read<T: Send + 'static>(
         &self,
-        act: impl Fn(&ReadTransaction) -> Result<T, redb::Error> + Send + Sync + 'static,
+        request: impl Fn(&ReadTransaction) -> Result<T, redb::Error> + Send + Sync + 'static,
     ) -> Result<T, StoreError> {
-        let act = Arc::new(act);
-        let error = match self.read_once(Arc::clone(&act)).await? {
+        let request = Arc::new(request);
+        let error = match self.read_once(Arc::clone(&request)).await? {
             Ok(read) => return Ok(read),
             Err(error) => error,
         };
-        // The writer opens the database again if it has failed, or says why it cannot.
-        let reopened = self.write(|_| Ok(Ok(()))).await;
+        let reopened = self.request_reopen().await;
         if writer::is_damage(&error) {
-            return Err(writer::failed(&error));
+            return Err(writer::failed(error));
         }
         reopened?;
-        self.read_once(act).await?.map_err(|error| writer::failed(&error))
+        self.read_once(request).await?.map_err(writer::failed)
     }
 
     async fn read_once<T: Send + 'static>(
         &self,
-        act: Arc<impl Fn(&ReadTransaction) -> Result<T, redb::Error> + Send + Sync + 'static>,
+        request: Arc<impl Fn(&ReadTransaction) -> Result<T, redb::Error> + Send + Sync + 'static>,
     ) -> Result<Result<T, redb::Error>, StoreError> {
         let permit = Arc::clone(&self.readers).acquire_owned().await;
-        let permit = permit.map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        let (shelf, home) = (Arc::clone(&self.shelf), self.home.clone());
+        let permit =
+            permit.map_err(|error| StoreError::Unavailable(StoreErrorCause::from_error(error)))?;
+        let (database, home) = (Arc::clone(&self.database), self.home.clone());
         let outcome = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             if let Some(home) = home {
-                home.check().map_err(StoreError::Unavailable)?;
+                home.check().map_err(|text| StoreError::Unavailable(text.into()))?;
             }
-            let shelf = shelf.read().unwrap_or_else(PoisonError::into_inner);
+            let database = database.read().unwrap_or_else(PoisonError::into_inner);
             let read = || {
-                let database = shelf.as_ref().ok_or(redb::Error::DatabaseClosed)?;
-                act(&database.begin_read()?)
+                let database = database.as_ref().ok_or(redb::Error::DatabaseClosed)?;
+                request(&database.begin_read()?)
             };
             Ok(read())
         });
         match outcome.await {
             Ok(outcome) => outcome,
             Err(error) if error.is_panic() => {
-                Err(StoreError::Damaged("a page of the database file cannot be read".into()))
+                let text = "a page of the database file cannot be read";
+                Err(StoreError::Damaged(StoreErrorCause::with_source(text, error)))
             }
-            Err(error) => Err(StoreError::Unavailable(error.to_string())),
+            Err(error) => Err(StoreError::Unavailable(StoreErrorCause::from_error(error))),
         }
     }
 }
@@ -198,16 +211,20 @@ impl Drop for RedbStore {
     fn drop(&mut self) {
         drop(self.tasks.take());
         if let Some(writer) = self.writer.take() {
-            // It catches its panics.
+            // The thread catches its panics.
             let _ = writer.join();
         }
     }
 }
 
 impl CheckpointStore for RedbStore {
-    fn open(&self, name: RecordingName, opening: OpenRequest) -> StoreFuture<'_, Checkpoint> {
+    fn open(&self, name: RecordingName, request: OpenRequest) -> StoreFuture<'_, Checkpoint> {
         let max_recordings = self.max_recordings;
-        Box::pin(self.write(move |tables| tables.open(&name, &opening, max_recordings)))
+        Box::pin(async move {
+            let id = name.clone();
+            let record = self.write(move |tables| tables.open(&id, &request, max_recordings));
+            Ok(codec::decode(&name, &record.await?)?)
+        })
     }
 
     fn commit(
@@ -217,8 +234,8 @@ impl CheckpointStore for RedbStore {
         next: Checkpoint,
     ) -> StoreFuture<'_, ()> {
         Box::pin(async move {
-            // Here and not by the writer, which has the work of all.
-            let bytes = codec::encode(&name, &next)?;
+            // Encoded here and not on the writer thread, which serves all recordings.
+            let bytes = codec::encode(&name, &next);
             let next = (&next).into();
             self.write(move |tables| tables.commit(&name, precondition, next, &bytes)).await
         })

@@ -1,5 +1,4 @@
-//! The database file of a directory: how a new one is begun, how it is opened, and why it is refused. Every
-//! error says what to do.
+//! Creates and opens the database file of a directory. Every error says what to do.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -15,28 +14,28 @@ use super::sums::Sums;
 use super::tables::{FORMAT, FORMAT_KEY, NUMBERS, RECORDINGS};
 use super::writer::OpenMode;
 
-/// The file with everything in it.
+/// The database file.
 pub(super) const FILE: &str = "recordings.redb";
-/// What that is called until it is whole, so that a start that was cut short leaves nothing half done.
+/// The name of a new database file until it is complete. An interrupted start never leaves a partial database file.
 const UNFINISHED: &str = "recordings.new";
-/// Locked by the process that uses the directory; holds the number of the last transaction.
+/// The lock file. The process that uses the directory locks it. It contains the number of the last transaction.
 pub(super) const LOCK: &str = "lock";
-/// What redb keeps of the file in memory: tens of thousands of recordings.
+/// The size of the page cache of redb: tens of thousands of recordings.
 const CACHE_BYTES: usize = 64 << 20;
 
 /// Why a directory cannot be used as a store.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreOpenError {
-    /// Another process, or another store of this one, has it.
+    /// Another process, or another store in this process, uses the directory.
     #[error("{directory} is in use by another process: stop that one, or use another directory")]
     InUse {
         /// The directory.
         directory: PathBuf,
     },
-    /// A later program wrote it.
+    /// A newer program wrote the file.
     #[error(
-        "{file} has format {found} and this program knows up to {known}: use the newer program, or \
+        "{file} has format {found}, and this program reads formats up to {known}: use the newer program, or \
          another directory"
     )]
     Newer {
@@ -44,24 +43,24 @@ pub enum StoreOpenError {
         file: PathBuf,
         /// Its format.
         found: u64,
-        /// The latest that is known.
+        /// The latest format that this program reads.
         known: u64,
     },
-    /// The file is not as it was written.
+    /// The file is damaged, or another program wrote it.
     #[error(
-        "{file} is damaged or of another program ({reason}): restore it from a backup, or move it away \
-         to begin anew without the recordings in it"
+        "{file} is damaged, or it is a file of another program ({reason}): restore it from a backup, or move it away \
+         to start with an empty store"
     )]
     Damaged {
         /// The file.
         file: PathBuf,
-        /// What does not fit.
+        /// What was found.
         reason: String,
     },
-    /// The file is older than the lock file says.
+    /// The file has fewer transactions than the lock file has recorded.
     #[error(
-        "{file} ends with transaction {found}, and {noted} were stored: it is an older copy, or its header is \
-         damaged. Restore the latest copy; to use this one without the recordings that it lacks, delete the file \
+        "{file} ends with transaction {found}, but {noted} transactions were stored: it is an older copy, or its \
+         header is damaged. Restore the latest copy. To use this copy without the missing recordings, delete the file \
          named lock next to it"
     )]
     Older {
@@ -72,33 +71,33 @@ pub enum StoreOpenError {
         /// The last transaction that was stored.
         noted: u64,
     },
-    /// There is something else by that name.
-    #[error("{path} is not a directory: name one, or a path at which one can be made")]
+    /// The path is not a directory.
+    #[error("{path} is not a directory: use a directory, or a path where one can be created")]
     NotADirectory {
-        /// What there is.
+        /// The path.
         path: PathBuf,
     },
     /// The process may not write there.
     #[error(
-        "{path} cannot be written ({source}): give this process the right to, or use another directory"
+        "{path} cannot be written ({source}): give this process write permission, or use another directory"
     )]
     NotWritable {
-        /// What cannot.
+        /// The file or directory.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
     /// Something else failed.
     #[error("{path} cannot be opened: {source}")]
     Io {
-        /// What cannot.
+        /// The file or directory.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
 }
 
-/// Says of an error of the system what it means here.
+/// Converts an error of the system for `path`.
 pub(super) fn at(path: &Path) -> impl Fn(io::Error) -> StoreOpenError {
     move |source| {
         let path = path.to_owned();
@@ -114,33 +113,33 @@ pub(super) fn at(path: &Path) -> impl Fn(io::Error) -> StoreOpenError {
     }
 }
 
-/// The file of the directory, created if it does not exist. `lock` is the lock of the directory.
+/// Returns the path of the database file, which is created if it does not exist. `lock` is the lock of the directory.
 pub(super) fn file(directory: &Path, lock: &File) -> Result<PathBuf, StoreOpenError> {
     let path = directory.join(FILE);
     if path.try_exists().map_err(at(&path))? {
         return Ok(path);
     }
     let unfinished = directory.join(UNFINISHED);
-    let begun = || -> Result<(), redb::Error> {
+    let create = || -> Result<(), redb::Error> {
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(true).open(&unfinished)?;
-        begin(&Builder::new().create_with_backend(FileBackend::new(file)?)?)?;
+        create_tables(&Builder::new().create_with_backend(FileBackend::new(file)?)?)?;
         clear_note(lock)?;
         fs::rename(&unfinished, &path)?;
         sync_directory(directory)?;
         Ok(())
     };
-    begun().map_err(|error| refusal(&path, error))?;
+    create().map_err(|error| refusal(&path, error))?;
     Ok(path)
 }
 
-/// A file that was renamed is there after a crash only once its directory was synced.
+/// Makes the rename of a file durable.
 fn sync_directory(directory: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(directory)?.sync_all() } else { Ok(()) }
 }
 
-/// Puts into a new database what every one has.
-pub(super) fn begin(database: &Database) -> Result<(), redb::Error> {
+/// Creates the tables of a new database.
+pub(super) fn create_tables(database: &Database) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     transaction.open_table(RECORDINGS)?;
     transaction.open_table(NUMBERS)?.insert(FORMAT_KEY, FORMAT)?;
@@ -148,14 +147,14 @@ pub(super) fn begin(database: &Database) -> Result<(), redb::Error> {
     Ok(())
 }
 
-/// What is shared by a database and the one that replaces it after a failure.
+/// The state that stays when a database is opened again after a failure.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Disk {
     pub(super) counters: Arc<Counters>,
     pub(super) sums: Arc<Sums>,
 }
 
-/// Opens the file of a directory.
+/// Opens the database file at `path`.
 pub(super) fn database(
     path: &Path,
     home: Option<&Home>,
@@ -163,7 +162,7 @@ pub(super) fn database(
     mode: OpenMode,
 ) -> Result<Database, redb::Error> {
     let file = OpenOptions::new().read(true).write(true).open(path)?;
-    // redb would begin a new database in it.
+    // redb would create a new database in an empty file.
     if file.metadata()?.len() == 0 {
         return Err(redb::Error::Corrupted("it is empty".into()));
     }

@@ -1,8 +1,9 @@
 //! Checksums of the blocks of the database file, kept in memory.
 //!
-//! redb verifies the checksums of its pages only when it checks a whole file, so a page that changes on the disk
-//! while the store is open could make a lookup miss. Every block that is written, or read during the check at
-//! the start, leaves its checksum here, and every later read of it is compared. It takes 1/1024 of the file.
+//! redb verifies the checksums of its pages only when it checks a whole file. Without more checks, a page that changes
+//! on the disk while the store is open could make a lookup miss. This module stores the checksum of every block that
+//! is written, or read during the check at the start. Later reads are compared with it. The checksums take 1/1024 of
+//! the size of the file.
 
 use std::collections::HashSet;
 use std::io;
@@ -10,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The size of a block. The pages of redb are blocks or multiples of them.
 const BLOCK: u64 = 4096;
-/// Damaged blocks that are logged one by one.
+/// Maximum number of damaged blocks that are logged.
 const LOGGED_MAX: usize = 100;
 
 /// The checksums of a file.
@@ -21,7 +22,7 @@ pub(super) struct Sums {
 
 #[derive(Debug, Default)]
 struct State {
-    /// By block; 0 is unknown.
+    /// Checksums by block; 0 means unknown.
     sums: Vec<u32>,
     /// Blocks that were written since the last sync.
     unsynced: Vec<u64>,
@@ -43,13 +44,13 @@ impl State {
     }
 }
 
-/// A checksum that is never 0.
+/// Returns a checksum that is never 0.
 fn sum(bytes: &[u8]) -> u32 {
     crc32fast::hash(bytes).max(1)
 }
 
-/// The blocks that a range covers as a whole, with their bytes. The first block of a file is left out: it holds
-/// the header, which redb checks by itself and writes in parts.
+/// Returns the blocks that are completely inside a range, with their bytes. The first block of a file is left out: it
+/// contains the header, which redb writes in parts and verifies itself.
 fn blocks(offset: u64, bytes: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
     let skipped = offset.next_multiple_of(BLOCK) - offset;
     let whole = usize::try_from(skipped).ok().and_then(|skipped| bytes.get(skipped..));
@@ -58,13 +59,13 @@ fn blocks(offset: u64, bytes: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
     (first..).zip(chunks).filter(|(block, _)| *block > 0)
 }
 
-/// The blocks that a range touches.
+/// Returns the blocks that overlap a range.
 fn touched(offset: u64, len: usize) -> std::ops::Range<u64> {
     offset / BLOCK..(offset + len as u64).div_ceil(BLOCK)
 }
 
 impl Sums {
-    /// Notes what is written. To be called before the bytes are, and followed by [`Sums::forget`] on failure.
+    /// Stores the checksums of a write. Call it before the write, and call [`Sums::forget`] if the write fails.
     pub(super) fn write(&self, offset: u64, bytes: &[u8]) {
         let sums: Vec<_> =
             blocks(offset, bytes).map(|(block, bytes)| (block, sum(bytes))).collect();
@@ -78,19 +79,19 @@ impl Sums {
         }
     }
 
-    /// Forgets what is known of a range.
+    /// Removes the checksums of a range.
     pub(super) fn forget(&self, offset: u64, len: usize) {
         let mut state = self.state();
         touched(offset, len).for_each(|block| state.set(block, 0));
     }
 
-    /// The file has a new length.
+    /// Removes the checksums after the new end of the file.
     pub(super) fn set_len(&self, len: u64) {
         let mut state = self.state();
         state.sums.truncate(usize::try_from(len / BLOCK).unwrap_or(usize::MAX));
     }
 
-    /// A sync succeeded or failed. After a failure the disk may have lost what was written since the last one.
+    /// Reports the result of a sync. After a failure the disk may have lost everything written since the last sync.
     pub(super) fn synced(&self, is_done: bool) {
         let mut state = self.state();
         for block in std::mem::take(&mut state.unsynced) {
@@ -100,10 +101,10 @@ impl Sums {
         }
     }
 
-    /// Compares what was read with what is known, and learns the rest.
+    /// Compares the bytes of a read with the stored checksums. Stores the checksums that are unknown.
     ///
     /// # Errors
-    /// `InvalidData` if a block is not as it was written.
+    /// `InvalidData` if a block has changed.
     pub(super) fn check(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         for (block, bytes) in blocks(offset, bytes) {
             let found = sum(bytes);
@@ -149,24 +150,24 @@ mod tests {
         let error = sums.check(BLOCK, &changed).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
         assert_eq!(error.to_string(), "the page at byte 8192 is damaged");
-        // What was read first is the reference of what was not written.
+        // The first read of a block stores its checksum.
         sums.check(9 * BLOCK, &written[..PAGE]).unwrap();
         assert!(sums.check(9 * BLOCK, &changed[PAGE..]).is_err());
     }
 
     #[test]
-    fn what_is_not_known_for_certain_is_not_compared() {
+    fn blocks_with_unknown_checksums_are_not_compared() {
         let sums = Sums::default();
         let (old, new) = (vec![1; PAGE], vec![2; PAGE]);
         let known = |sums: &Sums| sums.check(BLOCK, &old).is_err();
-        // The header, and a part of a block.
+        // The header, and a write of a part of a block.
         sums.write(0, &old);
         sums.check(0, &new).unwrap();
         sums.write(BLOCK, &new);
         assert!(known(&sums));
         sums.write(BLOCK + 100, &[0; 9]);
         assert!(!known(&sums));
-        // A write that failed, a sync that failed, a file that was cut.
+        // A failed write, a failed sync, a truncated file.
         sums.write(BLOCK, &new);
         sums.forget(BLOCK, PAGE);
         assert!(!known(&sums));

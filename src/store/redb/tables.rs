@@ -1,5 +1,7 @@
-//! What is in the file: a table of recordings and one of whole numbers about all of them. Knows redb and
-//! the bytes of a record; the conditions are in `rules.rs`, when to commit is in `writer.rs`.
+//! The content of the database file: a table of recordings, and a table of numbers. Knows redb and the bytes of a
+//! record. `rules.rs` has the conditions, `writer.rs` the transactions.
+
+use std::ops::Bound::{Excluded, Unbounded};
 
 use redb::{
     ReadTransaction, ReadableTable as _, ReadableTableMetadata as _, Table, TableDefinition,
@@ -7,98 +9,89 @@ use redb::{
 };
 
 use crate::recording::{
-    Checkpoint, CommitPrecondition, OpenRequest, RecordingName, Removed, StoreError, Sweep,
+    Checkpoint, CommitPrecondition, OpenRequest, Page, RecordingName, Removed, StoreError, Sweep,
 };
-use crate::store::codec;
-use crate::store::rules::{self, Opened, Standing};
+use crate::store::codec::{self, Record};
+use crate::store::rules::{self, Header, OpenDecision};
 
-/// The layout of the file: tables, keys, what the numbers mean. The bytes of a record have a version of
+/// The version of the tables, their keys and the meaning of the numbers. The bytes of a record have a version of
 /// their own.
 pub(super) const FORMAT: u64 = 1;
 
-/// By the part of the name after `paths/`, which has the order of the names.
+/// Records by the ID of the recording. IDs have the same order as names.
 pub(super) const RECORDINGS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("recordings");
 pub(super) const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
 
-/// The layout of the file.
+/// The version of the tables.
 pub(super) const FORMAT_KEY: &str = "format";
-/// The last epoch given out.
+/// The last epoch that was assigned.
 const EPOCH_KEY: &str = "epoch";
-/// How many transactions changed something: tells whether a given one is in the file.
-const TURN_KEY: &str = "turn";
+/// The number of transactions that changed something. Shows whether a given transaction is in the file. The key is
+/// part of the file format.
+const TRANSACTION_KEY: &str = "turn";
 
-/// What comes of a request inside of a transaction: the outer error is one of the file, and with it the
-/// whole transaction falls.
+/// The result of a request inside a transaction. The outer error is an error of the database, which aborts the whole
+/// transaction.
 pub(super) type Applied<T> = Result<Result<T, StoreError>, redb::Error>;
 
-/// The tables in a transaction that may change them.
+/// The tables in a write transaction.
 pub(super) struct Tables<'t> {
     recordings: Table<'t, &'static str, &'static [u8]>,
     numbers: Table<'t, &'static str, u64>,
-    /// Whether there is anything to commit.
+    /// Whether there is a change to commit.
     pub(super) is_changed: bool,
 }
 
 impl<'t> Tables<'t> {
-    pub(super) fn of(transaction: &'t WriteTransaction) -> Result<Self, redb::Error> {
+    pub(super) fn open_in(transaction: &'t WriteTransaction) -> Result<Self, redb::Error> {
         let recordings = transaction.open_table(RECORDINGS)?;
         let numbers = transaction.open_table(NUMBERS)?;
         Ok(Self { recordings, numbers, is_changed: false })
     }
 
-    /// Makes this the transaction `turn`.
-    pub(super) fn mark(&mut self, turn: u64) -> Result<(), redb::Error> {
-        self.numbers.insert(TURN_KEY, turn)?;
+    /// Stores the number of this transaction.
+    pub(super) fn set_transaction(&mut self, transaction: u64) -> Result<(), redb::Error> {
+        self.numbers.insert(TRANSACTION_KEY, transaction)?;
         Ok(())
     }
 
+    /// Opens a recording and returns its record. The fold of an existing recording is copied and not decoded. The
+    /// caller decodes it outside of the transaction.
     pub(super) fn open(
         &mut self,
         name: &RecordingName,
-        opening: &OpenRequest,
+        request: &OpenRequest,
         max_recordings: u64,
-    ) -> Applied<Checkpoint> {
-        let stored = match self.recordings.get(name.id())? {
-            Some(bytes) => match codec::decode(name, bytes.value()) {
-                Ok(stored) => Some(stored),
-                Err(error) => return Ok(Err(error.into())),
-            },
-            None => None,
-        };
-        let is_stored = stored.is_some();
+    ) -> Applied<Vec<u8>> {
         let epoch = self.last_epoch()? + 1;
-        let checkpoint = match rules::open(stored, opening, epoch) {
-            Ok(Opened::Finished(checkpoint)) => return Ok(Ok(checkpoint)),
-            Ok(Opened::Stored { checkpoint }) => checkpoint,
-            Err(error) => return Ok(Err(error)),
-        };
-        if !is_stored && self.recordings.len()? >= max_recordings {
+        let stored = self.recordings.get(name.id())?.map(|bytes| bytes.value().to_vec());
+        if stored.is_none() && self.recordings.len()? >= max_recordings {
             return Ok(Err(rules::full(max_recordings)));
         }
-        let bytes = match codec::encode(name, &checkpoint) {
-            Ok(bytes) => bytes,
-            Err(error) => return Ok(Err(error.into())),
-        };
-        self.numbers.insert(EPOCH_KEY, epoch)?;
-        self.put(name, &bytes)?;
-        Ok(Ok(checkpoint))
+        match opened(name, stored, request, epoch) {
+            Ok(Opened::Store(bytes)) => {
+                self.numbers.insert(EPOCH_KEY, epoch)?;
+                self.put(name, &bytes)?;
+                Ok(Ok(bytes))
+            }
+            Ok(Opened::Keep(bytes)) => Ok(Ok(bytes)),
+            Err(error) => Ok(Err(error)),
+        }
     }
 
-    /// Stores `bytes`, whose standing is `next`.
+    /// Stores `bytes`, whose header is `next`.
     pub(super) fn commit(
         &mut self,
         name: &RecordingName,
         precondition: CommitPrecondition,
-        next: Standing,
+        next: Header,
         bytes: &[u8],
     ) -> Applied<()> {
         let stored = self.recordings.get(name.id())?;
-        let stored = stored.map(|bytes| codec::Head::read(name, bytes.value()));
-        let stored = match stored.transpose() {
-            Ok(head) => head.map(|head| head.standing),
-            Err(error) => return Ok(Err(error.into())),
-        };
-        if let Err(error) = rules::check_commit(stored, precondition, next) {
+        let stored = stored.map(|bytes| header(name, bytes.value()));
+        let checked =
+            stored.transpose().and_then(|stored| rules::check_commit(stored, precondition, next));
+        if let Err(error) = checked {
             return Ok(Err(error));
         }
         self.put(name, bytes)?;
@@ -113,18 +106,15 @@ impl<'t> Tables<'t> {
 
     /// Deletes a recording and returns its epoch.
     pub(super) fn delete(&mut self, name: &RecordingName) -> Applied<Option<u64>> {
-        let Some(head) = self
-            .recordings
-            .remove(name.id())?
-            .map(|bytes| codec::Head::read(name, bytes.value()).ok())
-        else {
+        let removed = self.recordings.remove(name.id())?;
+        let Some(header) = removed.map(|bytes| header(name, bytes.value())) else {
             return Ok(Ok(None));
         };
         self.is_changed = true;
-        let epoch = match head {
-            Some(head) => head.standing.epoch,
-            // A damaged record has no readable epoch; it is not newer than the last one assigned.
-            None => self.last_epoch()?,
+        let epoch = match header {
+            Ok(header) => header.epoch,
+            // A damaged record has no readable epoch. It is not newer than the last one that was assigned.
+            Err(_) => self.last_epoch()?,
         };
         Ok(Ok(Some(epoch)))
     }
@@ -155,16 +145,47 @@ impl<'t> Tables<'t> {
     }
 }
 
-/// The epoch of a recording that `sweep` selects. A damaged record does not say when it expires: it stays until
-/// a client deletes it.
-fn selected_epoch(name: &RecordingName, bytes: &[u8], sweep: &Sweep) -> Option<u64> {
-    let head = codec::Head::read(name, bytes).ok()?;
-    let (updated, expires) = (head.update_unix_ms, head.expire_unix_ms);
-    rules::is_selected(sweep, name, head.standing, updated, expires).then_some(head.standing.epoch)
+/// The record of an opened recording.
+enum Opened {
+    /// It has to be stored.
+    Store(Vec<u8>),
+    /// It is stored already.
+    Keep(Vec<u8>),
 }
 
-fn read(name: &RecordingName, bytes: &[u8]) -> Result<Checkpoint, StoreError> {
+fn opened(
+    name: &RecordingName,
+    stored: Option<Vec<u8>>,
+    request: &OpenRequest,
+    epoch: u64,
+) -> Result<Opened, StoreError> {
+    let bytes = stored.unwrap_or_default();
+    let record = match bytes.is_empty() {
+        true => None,
+        false => Some(Record::read(name, &bytes)?),
+    };
+    let stored = || record.ok_or(StoreError::NotFound);
+    let options = || Ok(stored()?.options()?);
+    match rules::open(record.map(|record| record.header()), options, request, epoch)? {
+        OpenDecision::Create(checkpoint) => Ok(Opened::Store(codec::encode(name, &checkpoint))),
+        OpenDecision::Resume(header) => Ok(Opened::Store(stored()?.with_header(name, &header)?)),
+        OpenDecision::Finished => Ok(Opened::Keep(bytes)),
+    }
+}
+
+fn header(name: &RecordingName, bytes: &[u8]) -> Result<Header, StoreError> {
+    Ok(Record::read(name, bytes)?.header())
+}
+
+fn checkpoint(name: &RecordingName, bytes: &[u8]) -> Result<Checkpoint, StoreError> {
     Ok(codec::decode(name, bytes)?)
+}
+
+/// Returns the epoch of a recording if `sweep` selects it. A damaged record has no readable expiry: it stays until
+/// a client deletes it.
+fn selected_epoch(name: &RecordingName, bytes: &[u8], sweep: &Sweep) -> Option<u64> {
+    let header = header(name, bytes).ok()?;
+    rules::is_selected(sweep, name, header).then_some(header.epoch)
 }
 
 pub(super) fn load(
@@ -172,39 +193,29 @@ pub(super) fn load(
     name: &RecordingName,
 ) -> Result<Option<Result<Checkpoint, StoreError>>, redb::Error> {
     let recordings = transaction.open_table(RECORDINGS)?;
-    Ok(recordings.get(name.id())?.map(|bytes| read(name, bytes.value())))
+    Ok(recordings.get(name.id())?.map(|bytes| checkpoint(name, bytes.value())))
 }
 
-/// Up to `limit` recordings after `after`, in the order of their names.
-fn scan<T>(
-    transaction: &ReadTransaction,
-    after: Option<&RecordingName>,
-    limit: usize,
-    read: impl Fn(&RecordingName, &[u8]) -> T,
-) -> Result<Vec<(RecordingName, T)>, redb::Error> {
-    use std::ops::Bound::{Excluded, Unbounded};
-    let recordings = transaction.open_table(RECORDINGS)?;
-    let start = after.map_or(Unbounded, |name| Excluded(name.id()));
-    let mut found = Vec::new();
-    for entry in recordings.range::<&str>((start, Unbounded))? {
-        if found.len() >= limit {
-            break;
-        }
-        let (id, bytes) = entry?;
-        // Only names were stored; what is none has been damaged.
-        let Ok(name) = RecordingName::from_id(id.value()) else { continue };
-        let read = read(&name, bytes.value());
-        found.push((name, read));
-    }
-    Ok(found)
-}
-
+/// Returns up to `limit` recordings after `after`, in the order of their names.
 pub(super) fn list(
     transaction: &ReadTransaction,
     after: Option<&RecordingName>,
     limit: usize,
-) -> Result<crate::recording::Page, redb::Error> {
-    scan(transaction, after, limit, read)
+) -> Result<Page, redb::Error> {
+    let recordings = transaction.open_table(RECORDINGS)?;
+    let start = after.map_or(Unbounded, |name| Excluded(name.id()));
+    let mut page = Page::new();
+    for entry in recordings.range::<&str>((start, Unbounded))? {
+        if page.len() >= limit {
+            break;
+        }
+        let (id, bytes) = entry?;
+        // Only valid names are stored. Another key is damage, which the check at the start has reported.
+        let Ok(name) = RecordingName::from_id(id.value()) else { continue };
+        let checkpoint = checkpoint(&name, bytes.value());
+        page.push((name, checkpoint));
+    }
+    Ok(page)
 }
 
 /// Checks up to `limit` recordings. Returns the names that `sweep` selects, and the last name that was checked
@@ -215,7 +226,6 @@ pub(super) fn select(
     limit: usize,
     sweep: &Sweep,
 ) -> Result<(Vec<RecordingName>, Option<RecordingName>), redb::Error> {
-    use std::ops::Bound::{Excluded, Unbounded};
     let recordings = transaction.open_table(RECORDINGS)?;
     let start = after.map_or(Unbounded, |name| Excluded(name.id()));
     let (mut checked, mut selected, mut next) = (0, Vec::new(), None);
@@ -234,8 +244,8 @@ pub(super) fn select(
     Ok((selected, None))
 }
 
-/// The number of the last transaction that is in the file.
-pub(super) fn turn(transaction: &ReadTransaction) -> Result<u64, redb::Error> {
+/// Returns the number of the last transaction that is in the file.
+pub(super) fn last_transaction(transaction: &ReadTransaction) -> Result<u64, redb::Error> {
     let numbers = transaction.open_table(NUMBERS)?;
-    Ok(numbers.get(TURN_KEY)?.map_or(0, |turn| turn.value()))
+    Ok(numbers.get(TRANSACTION_KEY)?.map_or(0, |number| number.value()))
 }

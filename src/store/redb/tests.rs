@@ -1,5 +1,5 @@
-//! The embedded store in a real directory: the contract, what is refused at the door, what shares a
-//! transaction. `disk.rs` has the disks that fail.
+//! The store in a real directory: the contract, refused directories, shared transactions. `disk.rs` tests disks that
+//! fail.
 
 use std::fs;
 
@@ -16,16 +16,16 @@ pub(super) fn name(id: &str) -> RecordingName {
     RecordingName::from_id(id).unwrap()
 }
 
-pub(super) fn opening() -> OpenRequest {
+pub(super) fn request() -> OpenRequest {
     let options = Some(Options::new(Metric::Planar));
     OpenRequest { options, now_unix_ms: 1_000, expire_unix_ms: 9_000 }
 }
 
-pub(super) fn guard(from: &Checkpoint) -> CommitPrecondition {
+pub(super) fn precondition(from: &Checkpoint) -> CommitPrecondition {
     CommitPrecondition { epoch: from.epoch, committed_points: from.committed_points() }
 }
 
-/// One point more; which one depends on the offset alone.
+/// Returns the checkpoint with one more point, which depends only on the offset.
 pub(super) fn grown(from: &Checkpoint) -> Checkpoint {
     let mut next = from.clone();
     let x = from.committed_points() as f64;
@@ -34,74 +34,74 @@ pub(super) fn grown(from: &Checkpoint) -> Checkpoint {
 }
 
 #[tokio::test]
-async fn it_holds_the_contract() {
+async fn the_contract_is_kept() {
     let directory = tempfile::tempdir().unwrap();
-    // Two that have to be made.
+    // Neither of the two directories exists.
     let path = directory.path().join("new/store");
     let store = RedbStore::open(&path).unwrap();
-    contract::hold(&store).await;
+    contract::check_store(&store).await;
     drop(store);
-    // And again in what is left of it.
-    contract::hold(&RedbStore::open(&path).unwrap()).await;
+    // Once more in the same directory.
+    contract::check_store(&RedbStore::open(&path).unwrap()).await;
 }
 
 #[tokio::test]
-async fn what_was_answered_is_there_after_a_restart_and_epochs_go_on() {
+async fn answered_requests_survive_a_restart_and_epochs_continue() {
     let directory = tempfile::tempdir().unwrap();
     let store = RedbStore::open(directory.path()).unwrap();
-    let begun = store.open(name("walk"), opening()).await.unwrap();
-    let next = grown(&begun);
-    store.commit(name("walk"), guard(&begun), next.clone()).await.unwrap();
-    let gone = store.open(name("gone"), opening()).await.unwrap();
+    let created = store.open(name("walk"), request()).await.unwrap();
+    let next = grown(&created);
+    store.commit(name("walk"), precondition(&created), next.clone()).await.unwrap();
+    let gone = store.open(name("gone"), request()).await.unwrap();
     store.delete(name("gone")).await.unwrap();
     drop(store);
 
     let store = RedbStore::open(directory.path()).unwrap();
     assert_eq!(store.load(name("walk")).await, Ok(Some(next)));
-    let again = store.open(name("gone"), opening()).await.unwrap();
+    let again = store.open(name("gone"), request()).await.unwrap();
     assert!(again.epoch > gone.epoch);
 }
 
 #[tokio::test]
-async fn all_that_wait_share_a_transaction() {
+async fn waiting_requests_share_a_transaction() {
     let directory = tempfile::tempdir().unwrap();
     let store = RedbStore::open(directory.path()).unwrap();
     let names: Vec<_> = (0..500).map(|i| name(&format!("many-{i}"))).collect();
-    let opened = join_all(names.iter().map(|name| store.open(name.clone(), opening()))).await;
-    let steps = names.iter().zip(opened).map(|(name, begun)| {
-        let begun = begun.unwrap();
-        store.commit(name.clone(), guard(&begun), grown(&begun))
+    let opened = join_all(names.iter().map(|name| store.open(name.clone(), request()))).await;
+    let steps = names.iter().zip(opened).map(|(name, created)| {
+        let created = created.unwrap();
+        store.commit(name.clone(), precondition(&created), grown(&created))
     });
     assert!(join_all(steps).await.into_iter().all(|outcome| outcome.is_ok()));
     let stats = store.stats();
     assert_eq!(stats.requests, 1_000);
     assert!(stats.transactions < 200, "{stats:?}");
-    // What is refused costs no transaction.
-    let ghost = CommitPrecondition { epoch: 0, committed_points: 0 };
+    // A refused request needs no transaction.
+    let stale = CommitPrecondition { epoch: 0, committed_points: 0 };
     let next = store.load(names[0].clone()).await.unwrap().unwrap();
-    store.commit(names[0].clone(), ghost, next).await.unwrap_err();
+    store.commit(names[0].clone(), stale, next).await.unwrap_err();
     assert_eq!(store.stats().transactions, stats.transactions);
 }
 
 #[tokio::test]
-async fn a_dropped_future_does_not_take_the_request_back() {
+async fn a_dropped_future_does_not_cancel_the_request() {
     let directory = tempfile::tempdir().unwrap();
     let store = RedbStore::open(directory.path()).unwrap();
-    let begun = store.open(name("walk"), opening()).await.unwrap();
-    // Polled once, which asks, and dropped.
-    let commit = store.commit(name("walk"), guard(&begun), grown(&begun));
+    let created = store.open(name("walk"), request()).await.unwrap();
+    // One poll sends the request.
+    let commit = store.commit(name("walk"), precondition(&created), grown(&created));
     let _ = futures::FutureExt::now_or_never(commit);
     drop(store);
     let store = RedbStore::open(directory.path()).unwrap();
-    assert_eq!(store.load(name("walk")).await, Ok(Some(grown(&begun))));
+    assert_eq!(store.load(name("walk")).await, Ok(Some(grown(&created))));
 }
 
 #[tokio::test]
-async fn a_damaged_record_is_lost_and_others_are_not() {
+async fn a_damaged_record_does_not_affect_others() {
     let directory = tempfile::tempdir().unwrap();
     drop(RedbStore::open(directory.path()).unwrap());
     let path = directory.path().join("recordings.redb");
-    let database = open::database(&path, None, &open::Disk::default(), OpenMode::Again).unwrap();
+    let database = open::database(&path, None, &open::Disk::default(), OpenMode::Reopen).unwrap();
     let transaction = database.begin_write().unwrap();
     let bytes = b"not a record".as_slice();
     transaction.open_table(tables::RECORDINGS).unwrap().insert("b", bytes).unwrap();
@@ -109,23 +109,24 @@ async fn a_damaged_record_is_lost_and_others_are_not() {
     drop(database);
 
     let store = RedbStore::open(directory.path()).unwrap();
-    let first = store.open(name("a"), opening()).await.unwrap();
-    let damaged = StoreError::Damaged("it is not a checkpoint or cut short (12 bytes)".into());
+    let first = store.open(name("a"), request()).await.unwrap();
+    let damaged =
+        StoreError::Damaged("it is not a checkpoint, or it is cut short (12 bytes)".into());
     assert_eq!(store.load(name("b")).await, Err(damaged.clone()));
-    assert_eq!(store.open(name("b"), opening()).await, Err(damaged.clone()));
-    let outcome = store.commit(name("b"), guard(&first), grown(&first)).await;
+    assert_eq!(store.open(name("b"), request()).await, Err(damaged.clone()));
+    let outcome = store.commit(name("b"), precondition(&first), grown(&first)).await;
     assert_eq!(outcome, Err(damaged.clone()));
     let page = store.list(None, 9).await.unwrap();
     assert_eq!(page, [(name("a"), Ok(first.clone())), (name("b"), Err(damaged))]);
     let swept = store.sweep(Sweep::expired(i64::MAX), None).await.unwrap();
     let last = first.epoch;
     assert_eq!(swept.removed, [Removed { name: name("a"), epoch: last }]);
-    assert_eq!(store.delete(name("b")).await, Ok(Some(last)), "the last epoch that was assigned");
-    store.open(name("b"), opening()).await.unwrap();
+    assert_eq!(store.delete(name("b")).await, Ok(Some(last)), "the last assigned epoch");
+    store.open(name("b"), request()).await.unwrap();
 }
 
 #[test]
-fn a_directory_is_refused_with_what_to_do() {
+fn the_error_of_a_refused_directory_says_what_to_do() {
     let directory = tempfile::tempdir().unwrap();
     let refusal = |path: &Path| {
         let error = RedbStore::open(path).unwrap_err();
@@ -134,25 +135,25 @@ fn a_directory_is_refused_with_what_to_do() {
     };
     let at = |id: &str| directory.path().join(id);
 
-    let held = RedbStore::open(at("held")).unwrap();
-    let (error, text) = refusal(&at("held"));
+    let used = RedbStore::open(at("used")).unwrap();
+    let (error, text) = refusal(&at("used"));
     assert!(matches!(error, StoreOpenError::InUse { .. }));
     insta::assert_snapshot!(
         text,
-        @"DIR/held is in use by another process: stop that one, or use another directory"
+        @"DIR/used is in use by another process: stop that one, or use another directory"
     );
-    drop(held);
-    let path = at("held/recordings.redb");
-    let database = open::database(&path, None, &open::Disk::default(), OpenMode::Again).unwrap();
+    drop(used);
+    let path = at("used/recordings.redb");
+    let database = open::database(&path, None, &open::Disk::default(), OpenMode::Reopen).unwrap();
     let transaction = database.begin_write().unwrap();
     transaction.open_table(NUMBERS).unwrap().insert(FORMAT_KEY, 2).unwrap();
     transaction.commit().unwrap();
     drop(database);
-    let (error, text) = refusal(&at("held"));
+    let (error, text) = refusal(&at("used"));
     assert!(matches!(error, StoreOpenError::Newer { found: 2, known: 1, .. }));
     insta::assert_snapshot!(
         text,
-        @"DIR/held/recordings.redb has format 2 and this program knows up to 1: use the newer program, or another directory"
+        @"DIR/used/recordings.redb has format 2, and this program reads formats up to 1: use the newer program, or another directory"
     );
 
     fs::write(at("file"), "").unwrap();
@@ -160,7 +161,7 @@ fn a_directory_is_refused_with_what_to_do() {
     assert!(matches!(error, StoreOpenError::NotADirectory { .. }), "{error:?}");
     insta::assert_snapshot!(
         text,
-        @"DIR/file is not a directory: name one, or a path at which one can be made"
+        @"DIR/file is not a directory: use a directory, or a path where one can be created"
     );
     let (error, _) = refusal(&at("file/below"));
     assert!(matches!(error, StoreOpenError::NotADirectory { .. }), "{error:?}");
@@ -173,7 +174,7 @@ fn a_directory_is_refused_with_what_to_do() {
         if bytes.is_empty() {
             insta::assert_snapshot!(
                 text,
-                @"DIR/damaged/recordings.redb is damaged or of another program (DB corrupted: it is empty): restore it from a backup, or move it away to begin anew without the recordings in it"
+                @"DIR/damaged/recordings.redb is damaged, or it is a file of another program (DB corrupted: it is empty): restore it from a backup, or move it away to start with an empty store"
             );
         }
     }
@@ -181,47 +182,47 @@ fn a_directory_is_refused_with_what_to_do() {
 
 #[cfg(unix)]
 #[test]
-#[allow(clippy::print_stderr, reason = "a test that cannot run says so")]
+#[allow(clippy::print_stderr, reason = "reports that the test is skipped")]
 fn a_directory_that_cannot_be_written_is_refused() {
     use std::os::unix::fs::PermissionsExt as _;
     let directory = tempfile::tempdir().unwrap();
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o555)).unwrap();
     if fs::write(directory.path().join("probe"), "").is_ok() {
-        eprintln!("SKIPPED: this user may write everywhere, so nothing can be read-only");
+        eprintln!("SKIPPED: this user can write to read-only directories");
         return;
     }
     let error = RedbStore::open(directory.path()).unwrap_err();
     assert!(matches!(error, StoreOpenError::NotWritable { .. }), "{error:?}");
-    assert!(error.to_string().contains("give this process the right to"), "{error}");
+    assert!(error.to_string().contains("give this process write permission"), "{error}");
 }
 
 #[tokio::test]
-async fn a_beginning_that_was_cut_short_is_begun_again() {
+async fn an_interrupted_creation_is_repeated() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("recordings.new"), "half").unwrap();
     let store = RedbStore::open(directory.path()).unwrap();
-    contract::hold(&store).await;
+    contract::check_store(&store).await;
     assert!(!directory.path().join("recordings.new").exists());
 }
 
-/// A damaged file is refused when it is opened. If it is not refused, the damage is in a place that is not used, and
-/// every recording is whole.
+/// A damaged file is refused when it is opened. Otherwise the damage is in an unused place, and every recording is
+/// readable.
 #[tokio::test]
 async fn a_damaged_file_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("recordings.redb");
     let store = RedbStore::open(directory.path()).unwrap();
     let names: Vec<_> = (0..30).map(|i| name(&format!("walk-{i}"))).collect();
-    for outcome in join_all(names.iter().map(|name| store.open(name.clone(), opening()))).await {
+    for outcome in join_all(names.iter().map(|name| store.open(name.clone(), request()))).await {
         outcome.unwrap();
     }
     drop(store);
     let lock = directory.path().join("lock");
     let (whole, note) = (fs::read(&path).unwrap(), fs::read(&lock).unwrap());
-    // Every used byte would take minutes: some of those that are not zero.
+    // Testing every used byte would take minutes. This tests some of those that are not zero.
     let used: Vec<_> = (0..whole.len()).filter(|&at| whole[at] != 0).step_by(701).collect();
     assert!(used.len() > 10, "{}", used.len());
-    let (mut refused, mut well) = (0, 0);
+    let (mut refused, mut readable) = (0, 0);
     for at in used {
         let mut bytes = whole.clone();
         bytes[at] ^= 0x55;
@@ -232,16 +233,18 @@ async fn a_damaged_file_is_refused() {
             continue;
         };
         assert_eq!(store.list(None, 100).await.unwrap().len(), names.len(), "byte {at}");
-        let opened = join_all(names.iter().map(|name| store.open(name.clone(), opening()))).await;
+        let opened = join_all(names.iter().map(|name| store.open(name.clone(), request()))).await;
         for (name, opened) in names.iter().zip(opened) {
             assert_eq!(opened.unwrap().accumulator.point_count(), 0, "{name}, byte {at}");
-            well += 1;
+            readable += 1;
         }
     }
-    assert!(refused > 0 && well > 0, "{refused} files refused, {well} recordings read from others");
+    assert!(
+        refused > 0 && readable > 0,
+        "{refused} files refused, {readable} recordings read from others"
+    );
 }
 
-/// What may happen to the directory of an open store.
 #[cfg(unix)]
 #[tokio::test]
 async fn a_directory_that_is_replaced_makes_the_store_unavailable() {
@@ -262,11 +265,11 @@ async fn a_directory_that_is_replaced_makes_the_store_unavailable() {
     let changes: [&dyn Fn(&Path); 4] = [&delete, &lose_lock, &replace, &copy];
     for change in changes {
         let store = RedbStore::open(&path).unwrap();
-        let begun = store.open(name("walk"), opening()).await.unwrap();
+        let created = store.open(name("walk"), request()).await.unwrap();
         change(&path);
-        let commit = store.commit(name("walk"), guard(&begun), grown(&begun)).await;
+        let commit = store.commit(name("walk"), precondition(&created), grown(&created)).await;
         let Err(StoreError::Unavailable(text)) = commit else { panic!("{commit:?}") };
-        let text = text.replace(&parent.path().display().to_string(), "DIR");
+        let text = text.to_string().replace(&parent.path().display().to_string(), "DIR");
         insta::allow_duplicates! {
             insta::assert_snapshot!(
                 text,
@@ -276,7 +279,7 @@ async fn a_directory_that_is_replaced_makes_the_store_unavailable() {
         assert!(matches!(store.load(name("walk")).await, Err(StoreError::Unavailable(_))));
         assert!(matches!(store.list(None, 1).await, Err(StoreError::Unavailable(_))));
         assert!(matches!(store.delete(name("walk")).await, Err(StoreError::Unavailable(_))));
-        assert!(store.open(name("other"), opening()).await.is_err());
+        assert!(store.open(name("other"), request()).await.is_err());
         drop(store);
         for path in [&path, &aside] {
             let _ = fs::remove_dir_all(path);
@@ -290,15 +293,15 @@ async fn a_directory_that_is_put_back_is_used_again() {
     let parent = tempfile::tempdir().unwrap();
     let (path, aside) = (parent.path().join("data"), parent.path().join("aside"));
     let store = RedbStore::open(&path).unwrap();
-    let begun = store.open(name("walk"), opening()).await.unwrap();
+    let created = store.open(name("walk"), request()).await.unwrap();
     fs::rename(&path, &aside).unwrap();
-    let commit = store.commit(name("walk"), guard(&begun), grown(&begun)).await;
+    let commit = store.commit(name("walk"), precondition(&created), grown(&created)).await;
     assert!(matches!(commit, Err(StoreError::Unavailable(_))), "{commit:?}");
     fs::rename(&aside, &path).unwrap();
-    store.commit(name("walk"), guard(&begun), grown(&begun)).await.unwrap();
+    store.commit(name("walk"), precondition(&created), grown(&created)).await.unwrap();
     drop(store);
     let stored = RedbStore::open(&path).unwrap().load(name("walk")).await;
-    assert_eq!(stored, Ok(Some(grown(&begun))));
+    assert_eq!(stored, Ok(Some(grown(&created))));
 }
 
 #[tokio::test]
@@ -306,11 +309,11 @@ async fn a_file_that_is_an_older_copy_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let (path, older) = (directory.path().join("recordings.redb"), directory.path().join("older"));
     let store = RedbStore::open(directory.path()).unwrap();
-    store.open(name("first"), opening()).await.unwrap();
+    store.open(name("first"), request()).await.unwrap();
     drop(store);
     fs::copy(&path, &older).unwrap();
     let store = RedbStore::open(directory.path()).unwrap();
-    store.open(name("second"), opening()).await.unwrap();
+    store.open(name("second"), request()).await.unwrap();
     drop(store);
     fs::rename(&older, &path).unwrap();
     let error = RedbStore::open(directory.path()).unwrap_err();
@@ -318,20 +321,20 @@ async fn a_file_that_is_an_older_copy_is_refused() {
     let text = error.to_string().replace(&directory.path().display().to_string(), "DIR");
     insta::assert_snapshot!(
         text,
-        @"DIR/recordings.redb ends with transaction 1, and 2 were stored: it is an older copy, or its header is damaged. Restore the latest copy; to use this one without the recordings that it lacks, delete the file named lock next to it"
+        @"DIR/recordings.redb ends with transaction 1, but 2 transactions were stored: it is an older copy, or its header is damaged. Restore the latest copy. To use this copy without the missing recordings, delete the file named lock next to it"
     );
     fs::remove_file(directory.path().join("lock")).unwrap();
     let store = RedbStore::open(directory.path()).unwrap();
     assert!(store.load(name("first")).await.unwrap().is_some());
     drop(store);
-    // A new file begins from the start.
+    // A new file starts with transaction 0, although the lock file has a larger number.
     fs::remove_file(&path).unwrap();
     RedbStore::open(directory.path()).unwrap();
 }
 
 #[tokio::test]
-async fn a_store_holds_its_maximum_of_recordings() {
+async fn the_maximum_number_of_recordings_is_kept() {
     let directory = tempfile::tempdir().unwrap();
     let store = RedbStore::open(directory.path()).unwrap().with_max_recordings(3);
-    contract::hold_maximum(&store, 3).await;
+    contract::check_maximum(&store, 3).await;
 }

@@ -1,0 +1,157 @@
+//! The state of a [`PathAccumulator`] as plain data, for code that stores it.
+//!
+//! [`PathAccumulator::state`] copies everything that the accumulator keeps. `PathAccumulator::try_from` checks every
+//! value of a state, and the values against each other, and restores the accumulator. A state that no path has
+//! is an error there. The arithmetic therefore never meets a coordinate that is out of range. `check.rs` has the
+//! checks. A state has no byte format: stores define their own.
+
+use super::accumulator::PathAccumulator;
+use super::options::Options;
+use super::sum::ExactSum;
+
+mod check;
+#[cfg(test)]
+mod tests;
+
+/// Everything that a [`PathAccumulator`] keeps.
+///
+/// Coordinates are canonical: units of 1e-7 degree for geographic metrics, the unit of the caller for
+/// [`Metric::Planar`](super::Metric::Planar). No value is a negative zero.
+///
+/// ```
+/// use waywiser::measure::{Metric, Options, PathAccumulator, Point};
+///
+/// let mut path = PathAccumulator::new(Options::new(Metric::Planar));
+/// path.extend(&[Point::planar(0.0, 0.0)?.into(), Point::planar(3.0, 4.0)?.into()])?;
+/// let mut state = path.state();
+/// assert_eq!(PathAccumulator::try_from(state.clone())?, path);
+///
+/// state.raw.segment_count = 3;
+/// assert!(PathAccumulator::try_from(state).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct State {
+    /// The options of the measurement.
+    pub options: Options,
+    /// The polyline through all fixes.
+    pub raw: PolylineState,
+    /// The filter. It is set exactly if [`Options::is_selective`] is true.
+    pub filter: Option<FilterState>,
+    /// The statistics of the accepted fixes.
+    pub stats: StatsState,
+    /// The attributes of the last fix. With a filter, they are unset.
+    pub last: AttributesState,
+}
+
+/// The state of one polyline.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PolylineState {
+    /// The exact sum of all legs.
+    pub length: ExactSum,
+    /// The number of points.
+    pub point_count: u64,
+    /// The number of segments that have points.
+    pub segment_count: u64,
+    /// The coordinates that are kept of the points. `None` if there are no points.
+    pub places: Option<PlacesState>,
+    /// Whether the next point starts a segment.
+    pub is_broken: bool,
+    /// Whether a segment was started before the first point.
+    pub is_broken_before_first: bool,
+}
+
+/// The coordinates that are kept of the points of a polyline, each as x and y.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PlacesState {
+    /// The first point.
+    pub first: [f64; 2],
+    /// The last point.
+    pub last: [f64; 2],
+    /// The smallest coordinates.
+    pub min: [f64; 2],
+    /// The largest coordinates.
+    pub max: [f64; 2],
+    /// The largest x below 0, and the smallest x that is at least 0. It is set exactly if both exist.
+    pub x_around_zero: Option<[f64; 2]>,
+}
+
+/// The state of the filter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FilterState {
+    /// The polyline through the accepted fixes.
+    pub accepted: PolylineState,
+    /// The last accepted fix of the current segment.
+    pub reference: Option<FixState>,
+    /// The last fix that was rejected for time or speed, and the number of such fixes that agree up to it.
+    pub candidate: Option<(FixState, u32)>,
+    /// The rejected fixes by reason, in the order of [`RejectionReason`](super::RejectionReason).
+    pub rejections: [RejectionState; 4],
+}
+
+/// A fix from which other fixes are measured.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FixState {
+    /// The canonical coordinates, x and y.
+    pub at: [f64; 2],
+    /// The elevation and the time.
+    pub attributes: AttributesState,
+}
+
+/// What is known of a fix in addition to its coordinates.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct AttributesState {
+    /// The elevation.
+    pub z: Option<f64>,
+    /// The time in nanoseconds since 1970-01-01T00:00:00Z.
+    pub unix_ns: Option<i64>,
+}
+
+/// The fixes that were rejected for one reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct RejectionState {
+    /// The number of fixes.
+    pub count: u64,
+    /// The offset of the first one; 0 if there are none.
+    pub first_offset: u64,
+    /// The exact sum of the raw legs that end in one of them.
+    pub length: ExactSum,
+}
+
+/// The statistics of the accepted fixes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StatsState {
+    /// The earliest and the latest time, in nanoseconds since 1970-01-01T00:00:00Z.
+    pub times: Option<[i64; 2]>,
+    /// The duration of the legs in motion, in nanoseconds. It is set once a leg has a duration.
+    pub moving_ns: Option<u128>,
+    /// The largest speed of a leg. It is set exactly if `moving_ns` is.
+    pub max_speed: Option<f64>,
+    /// The exact sums of all rises and of all falls. They are set once a leg has elevations at both ends.
+    pub climb: Option<[ExactSum; 2]>,
+    /// The exact sum of the legs in three dimensions; 0 if the options do not ask for it.
+    pub length_3d: ExactSum,
+}
+
+/// A state that no path can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("invalid state of a path: {part}: {problem}")]
+pub struct StateError {
+    /// The part of the state.
+    pub part: &'static str,
+    /// What is wrong.
+    pub problem: &'static str,
+}
+
+impl TryFrom<State> for PathAccumulator {
+    type Error = StateError;
+
+    /// Restores an accumulator. Folding continues with the same bits as without the round trip.
+    ///
+    /// # Errors
+    /// If no path has this state.
+    fn try_from(state: State) -> Result<Self, StateError> {
+        check::check(&state)?;
+        Ok(Self::from_checked_state(&state))
+    }
+}

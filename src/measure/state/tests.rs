@@ -1,0 +1,280 @@
+//! States of real paths are restored, and states that no path has are refused. `accumulator/tests.rs` restores random
+//! paths.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::measure::{Elevation, Fix, Metric, Point, Totals};
+
+const NS_PER_S: i64 = 1_000_000_000;
+
+fn fix(space: Metric, second: i64, x: f64) -> Fix {
+    let fix = Fix::new(Point::new(space.space(), x, 4.0).unwrap());
+    fix.at_unix_ns(second * NS_PER_S).unwrap().with_z(x / 2.0).unwrap()
+}
+
+/// A path with a filter, in which every field is set.
+fn filtered() -> State {
+    let options = Options {
+        elevation: Elevation::ThreeDimensional,
+        max_gap_time_ns: Some(60_000_000_000),
+        max_gap: Some(1000.0),
+        max_speed: Some(2.0),
+        min_step: Some(1.0),
+        max_accuracy_m: Some(30.0),
+        reject_backward_time: true,
+        stopped_speed: Some(0.5),
+        ..Options::new(Metric::Planar)
+    };
+    let mut path = PathAccumulator::new(options);
+    for (second, x, accuracy_m) in [
+        (0, -1.0, 1.0),
+        (2, 3.0, 1.0),
+        (3, 3.5, 1.0),
+        (1, 4.0, 1.0),
+        (4, 4.5, 31.0),
+        (5, 5.25, 1.0),
+        (6, -1e3, 1.0),
+    ] {
+        let fix = fix(Metric::Planar, second, x).with_accuracy_m(accuracy_m).unwrap();
+        path.extend(&[fix]).unwrap();
+    }
+    path.state()
+}
+
+/// A geographic path without a filter, in which every other field is set.
+fn unfiltered() -> State {
+    let mut path = PathAccumulator::new(Options::new(Metric::Geodesic));
+    path.extend(&[-2.0, 1.0, 0.5].map(|x| fix(Metric::Geodesic, (x * 10.0) as i64, x))).unwrap();
+    path.state()
+}
+
+fn restore(state: &State) -> Result<PathAccumulator, StateError> {
+    state.clone().try_into()
+}
+
+fn filter(state: &mut State) -> &mut FilterState {
+    state.filter.as_mut().unwrap()
+}
+
+fn raw(state: &mut State) -> &mut PlacesState {
+    state.raw.places.as_mut().unwrap()
+}
+
+fn accepted(state: &mut State) -> &mut PlacesState {
+    filter(state).accepted.places.as_mut().unwrap()
+}
+
+fn reference(state: &mut State) -> &mut FixState {
+    filter(state).reference.as_mut().unwrap()
+}
+
+fn candidate(state: &mut State) -> &mut FixState {
+    &mut filter(state).candidate.as_mut().unwrap().0
+}
+
+/// Sets a number of a state.
+type Set<T> = (&'static str, fn(&mut State, T));
+
+/// All coordinates and elevations of a filtered state.
+const NUMBERS: [Set<f64>; 29] = [
+    ("raw.first.x", |state, x| raw(state).first[0] = x),
+    ("raw.first.y", |state, y| raw(state).first[1] = y),
+    ("raw.last.x", |state, x| raw(state).last[0] = x),
+    ("raw.last.y", |state, y| raw(state).last[1] = y),
+    ("raw.min.x", |state, x| raw(state).min[0] = x),
+    ("raw.min.y", |state, y| raw(state).min[1] = y),
+    ("raw.max.x", |state, x| raw(state).max[0] = x),
+    ("raw.max.y", |state, y| raw(state).max[1] = y),
+    ("raw.below", |state, x| raw(state).x_around_zero.as_mut().unwrap()[0] = x),
+    ("raw.above", |state, x| raw(state).x_around_zero.as_mut().unwrap()[1] = x),
+    ("accepted.first.x", |state, x| accepted(state).first[0] = x),
+    ("accepted.first.y", |state, y| accepted(state).first[1] = y),
+    ("accepted.last.x", |state, x| accepted(state).last[0] = x),
+    ("accepted.last.y", |state, y| accepted(state).last[1] = y),
+    ("accepted.min.x", |state, x| accepted(state).min[0] = x),
+    ("accepted.min.y", |state, y| accepted(state).min[1] = y),
+    ("accepted.max.x", |state, x| accepted(state).max[0] = x),
+    ("accepted.max.y", |state, y| accepted(state).max[1] = y),
+    ("accepted.below", |state, x| accepted(state).x_around_zero.as_mut().unwrap()[0] = x),
+    ("accepted.above", |state, x| accepted(state).x_around_zero.as_mut().unwrap()[1] = x),
+    ("reference.x", |state, x| reference(state).at[0] = x),
+    ("reference.y", |state, y| reference(state).at[1] = y),
+    ("reference.z", |state, z| reference(state).attributes.z = Some(z)),
+    ("candidate.x", |state, x| candidate(state).at[0] = x),
+    ("candidate.y", |state, y| candidate(state).at[1] = y),
+    ("candidate.z", |state, z| candidate(state).attributes.z = Some(z)),
+    ("last.z", |state, z| state.last.z = Some(z)),
+    ("xy_resolution", |state, value| state.options.xy_resolution = value),
+    ("max_speed", |state, value| state.options.max_speed = Some(value)),
+];
+
+/// All counts of a filtered state.
+const COUNTS: [Set<u64>; 9] = [
+    ("raw.point_count", |state, n| state.raw.point_count = n),
+    ("raw.segment_count", |state, n| state.raw.segment_count = n),
+    ("accepted.point_count", |state, n| filter(state).accepted.point_count = n),
+    ("accepted.segment_count", |state, n| filter(state).accepted.segment_count = n),
+    ("candidate", |state, n| filter(state).candidate.as_mut().unwrap().1 = n as u32),
+    ("backward.count", |state, n| filter(state).rejections[0].count = n),
+    ("accuracy.count", |state, n| filter(state).rejections[1].count = n),
+    ("speed.count", |state, n| filter(state).rejections[2].count = n),
+    ("step.count", |state, n| filter(state).rejections[3].count = n),
+];
+
+/// All offsets.
+const OFFSETS: [Set<u64>; 4] = [
+    ("backward.first_offset", |state, n| filter(state).rejections[0].first_offset = n),
+    ("accuracy.first_offset", |state, n| filter(state).rejections[1].first_offset = n),
+    ("speed.first_offset", |state, n| filter(state).rejections[2].first_offset = n),
+    ("step.first_offset", |state, n| filter(state).rejections[3].first_offset = n),
+];
+
+/// All times.
+const TIMES: [Set<i64>; 5] = [
+    ("times.first", |state, ns| state.stats.times.as_mut().unwrap()[0] = ns),
+    ("times.last", |state, ns| state.stats.times.as_mut().unwrap()[1] = ns),
+    ("reference.time", |state, ns| reference(state).attributes.unix_ns = Some(ns)),
+    ("candidate.time", |state, ns| candidate(state).attributes.unix_ns = Some(ns)),
+    ("last.time", |state, ns| state.last.unix_ns = Some(ns)),
+];
+
+/// All exact sums.
+const SUMS: [Set<ExactSum>; 9] = [
+    ("raw.length", |state, sum| state.raw.length = sum),
+    ("accepted.length", |state, sum| filter(state).accepted.length = sum),
+    ("backward.length", |state, sum| filter(state).rejections[0].length = sum),
+    ("accuracy.length", |state, sum| filter(state).rejections[1].length = sum),
+    ("speed.length", |state, sum| filter(state).rejections[2].length = sum),
+    ("step.length", |state, sum| filter(state).rejections[3].length = sum),
+    ("ascent", |state, sum| state.stats.climb.as_mut().unwrap()[0] = sum),
+    ("descent", |state, sum| state.stats.climb.as_mut().unwrap()[1] = sum),
+    ("length_3d", |state, sum| state.stats.length_3d = sum),
+];
+
+/// Values that depend on each other.
+const CONTRADICTIONS: [Set<()>; 22] = [
+    ("no filter", |state, ()| state.filter = None),
+    ("no rule", |state, ()| state.options.min_step = None),
+    ("rules but no filter", |state, ()| state.options = Options::new(Metric::Planar)),
+    ("no 3-D", |state, ()| state.options.elevation = Elevation::Ignored),
+    ("no raw places", |state, ()| state.raw.places = None),
+    ("no accepted places", |state, ()| filter(state).accepted.places = None),
+    ("no sides", |state, ()| raw(state).x_around_zero = None),
+    ("all east", |state, ()| raw(state).min[0] = 0.0),
+    ("accepted outside", |state, ()| accepted(state).max[0] = 1e6),
+    ("accepted break", |state, ()| filter(state).accepted.is_broken = true),
+    ("accepted first break", |state, ()| filter(state).accepted.is_broken_before_first = true),
+    ("break after the reference", |state, ()| state.raw.is_broken = true),
+    ("no reference", |state, ()| filter(state).reference = None),
+    ("other reference", |state, ()| reference(state).at[0] = 3.0),
+    ("last with a filter", |state, ()| state.last.z = Some(1.0)),
+    ("no times", |state, ()| state.stats.times = None),
+    ("no moving time", |state, ()| state.stats.moving_ns = None),
+    ("much moving time", |state, ()| state.stats.moving_ns = Some(10_000_000_001)),
+    ("no speed", |state, ()| state.stats.max_speed = None),
+    ("negative speed", |state, ()| state.stats.max_speed = Some(-1.0)),
+    ("infinite speed", |state, ()| state.stats.max_speed = Some(f64::INFINITY)),
+    ("no speed number", |state, ()| state.stats.max_speed = Some(f64::NAN)),
+];
+
+fn assert_refused<T: Copy + std::fmt::Debug>(fields: &[Set<T>], values: &[T]) {
+    for (field, set) in fields {
+        for &value in values {
+            let mut state = filtered();
+            set(&mut state, value);
+            assert!(restore(&state).is_err(), "{field} is {value:?}");
+        }
+    }
+}
+
+#[test]
+fn every_field_out_of_range_is_refused() {
+    let past = 2_f64.powi(40).next_up();
+    let numbers = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, past, -past, -0.0];
+    assert_refused(&NUMBERS, &numbers);
+    assert_refused(&COUNTS, &[u64::MAX, u64::MAX / 2, 0]);
+    assert_refused(&OFFSETS, &[u64::MAX, 7]);
+    assert_refused(&TIMES, &[i64::MIN, i64::MAX]);
+    assert_refused(&SUMS, &[ExactSum::from_bytes([0xff; 16])]);
+    assert_refused(&CONTRADICTIONS, &[()]);
+}
+
+#[test]
+fn a_geographic_state_out_of_range_is_refused() {
+    let changes: [fn(&mut State); 10] = [
+        |state| raw(state).max[0] = 1_800_000_000.5,
+        |state| raw(state).min[1] = -900_000_000.5,
+        |state| raw(state).first[0] = 5e7,
+        |state| state.raw.length = ExactSum::from_bytes((1_u128 << 91).to_le_bytes()),
+        |state| state.raw.segment_count = 3,
+        |state| state.last.unix_ns = Some(11 * NS_PER_S),
+        |state| state.last.z = Some(f64::NAN),
+        |state| state.stats.length_3d = ExactSum::from_bytes([1; 16]),
+        |state| state.filter = filtered().filter,
+        |state| state.options.metric = Metric::Planar,
+    ];
+    for (index, change) in changes.iter().enumerate() {
+        let mut state = unfiltered();
+        change(&mut state);
+        // A planar path can have these coordinates.
+        let is_valid = state.options.metric == Metric::Planar;
+        assert_eq!(restore(&state).is_ok(), is_valid, "change {index}");
+    }
+    let mut state = unfiltered();
+    state.raw.segment_count = 4;
+    insta::assert_snapshot!(
+        restore(&state).unwrap_err(),
+        @"invalid state of a path: all fixes: the counts contradict each other"
+    );
+}
+
+#[test]
+fn a_path_without_points_has_nothing_else() {
+    let empty = PathAccumulator::new(Options::new(Metric::Planar));
+    assert_eq!(restore(&empty.state()), Ok(empty.clone()));
+    let changes: [fn(&mut State); 6] = [
+        |state| state.raw.point_count = 1,
+        |state| state.raw.length = ExactSum::from_bytes([1; 16]),
+        |state| state.raw.is_broken = true,
+        |state| state.stats.times = Some([0, 0]),
+        |state| state.stats.climb = Some([ExactSum::ZERO; 2]),
+        |state| state.last.unix_ns = Some(0),
+    ];
+    for (index, change) in changes.iter().enumerate() {
+        let mut state = empty.state();
+        change(&mut state);
+        assert!(restore(&state).is_err(), "change {index}");
+    }
+}
+
+proptest! {
+    /// A restored path folds, whatever changed in its state, and its results are finite.
+    #[test]
+    fn what_is_restored_is_finite(
+        numbers in prop::collection::vec((0..NUMBERS.len(), -9e12..9e12_f64), 0..2),
+        counts in prop::collection::vec((0..COUNTS.len(), 0..9_u64), 0..2),
+        times in prop::collection::vec((0..TIMES.len(), any::<i64>()), 0..2),
+        sums in prop::collection::vec((0..SUMS.len(), any::<u128>()), 0..2),
+    ) {
+        let mut state = filtered();
+        numbers.iter().for_each(|&(at, value)| NUMBERS[at].1(&mut state, value));
+        counts.iter().for_each(|&(at, value)| COUNTS[at].1(&mut state, value));
+        times.iter().for_each(|&(at, value)| TIMES[at].1(&mut state, value));
+        for &(at, value) in &sums {
+            SUMS[at].1(&mut state, ExactSum::from_bytes((value >> 60).to_le_bytes()));
+        }
+        let Ok(mut path) = restore(&state) else { return Ok(()) };
+        prop_assert_eq!(path.state(), state);
+        let _ = path.extend(&[fix(Metric::Planar, 7, 6.0), fix(Metric::Planar, 8, 8.0)]);
+        let summary = path.summary();
+        for value in [summary.length, summary.raw_length, summary.displacement] {
+            prop_assert!(value.is_finite());
+        }
+        let bounds = summary.bounds.unwrap();
+        prop_assert!([bounds.min_x, bounds.min_y, bounds.max_x, bounds.max_y].iter().all(|v| v.is_finite()));
+        let mut totals = Totals::new(Metric::Planar);
+        let _ = totals.add(&summary).and_then(|()| totals.add(&summary));
+        let _ = totals.summary();
+    }
+}

@@ -1,0 +1,246 @@
+//! The bytes of a stored checkpoint. Knows no store. Accepts any bytes: those that are not a record are an error.
+//!
+//! | bytes | content, little endian |
+//! |---|---|
+//! | 0..4 | `wayw` |
+//! | 4 | the version: 3 |
+//! | 5 | 1 if the recording is finished, else 0 |
+//! | 6..8 | 0 |
+//! | 8..16 | epoch |
+//! | 16..40 | the times of creation, of the last change, and of expiry, in milliseconds since 1970 |
+//! | 40..44 | CRC-32 of all bytes before it, followed by the ID of the recording |
+//! | 44..n | the sealed fold, with a checksum of its own |
+//!
+//! The header and the fold have separate checksums, so that a store changes the header and copies the fold.
+//! `fold.rs` defines the fold, `field.rs` the single values. `legacy.rs` reads versions 1 and 2.
+
+use self::field::{Field, take};
+use self::fold::SealedFold;
+use self::legacy::LegacyRecord;
+use super::rules::Header;
+use crate::measure::{Options, StateError};
+use crate::recording::{Checkpoint, RecordingName, StoreError, StoreErrorCause};
+
+mod field;
+mod fold;
+mod legacy;
+#[cfg(test)]
+mod tests;
+
+/// The version that is written.
+pub const VERSION: u8 = fold::VERSION;
+const MAGIC: [u8; 4] = *b"wayw";
+const HEADER_BYTES: usize = 44;
+
+/// Why bytes are not a record.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// The bytes are something else, or their end is missing.
+    #[error("it is not a checkpoint, or it is cut short ({0} bytes)")]
+    Foreign(usize),
+    /// A newer program wrote the record.
+    #[error(
+        "it has format {0}, and this program reads formats up to {VERSION}: use the newer program"
+    )]
+    Newer(u8),
+    /// The bytes have changed, or they are the record of another recording.
+    #[error(
+        "its checksum is {stored:08x}, but its bytes and its name have the checksum {computed:08x}"
+    )]
+    Checksum {
+        /// The checksum in the record.
+        stored: u32,
+        /// The checksum of the bytes.
+        computed: u32,
+    },
+    /// The checksum matches, and a part of the content is not valid.
+    #[error("its {0} is not valid")]
+    Content(&'static str),
+    /// The checksum matches, and no path has the state.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+impl From<RecordError> for StoreError {
+    fn from(error: RecordError) -> Self {
+        Self::Damaged(StoreErrorCause::from_error(error))
+    }
+}
+
+/// Encodes a checkpoint.
+pub fn encode(name: &RecordingName, checkpoint: &Checkpoint) -> Vec<u8> {
+    let mut out = Vec::with_capacity(640);
+    write_header(name, &checkpoint.into(), &mut out);
+    fold::seal(name, &checkpoint.accumulator, &mut out);
+    out
+}
+
+/// Decodes a checkpoint of any version.
+///
+/// # Errors
+/// If the bytes are not a record of this recording.
+pub fn decode(name: &RecordingName, bytes: &[u8]) -> Result<Checkpoint, RecordError> {
+    Record::read(name, bytes)?.checkpoint()
+}
+
+/// A record whose checksums were verified, and whose fold is not decoded yet.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Record<'a>(Layout<'a>);
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Layout<'a> {
+    Current { header: Header, fold: SealedFold<'a> },
+    Legacy(LegacyRecord<'a>),
+}
+
+impl<'a> Record<'a> {
+    pub(super) fn read(name: &RecordingName, bytes: &'a [u8]) -> Result<Self, RecordError> {
+        let foreign = RecordError::Foreign(bytes.len());
+        let Some((&MAGIC, [version, ..])) = bytes.split_first_chunk() else {
+            return Err(foreign);
+        };
+        match *version {
+            0 => Err(foreign),
+            1..=legacy::VERSION_MAX => {
+                LegacyRecord::read(name, *version, bytes).map(Layout::Legacy).map(Self)
+            }
+            VERSION => {
+                let (header, fold) = bytes.split_first_chunk::<HEADER_BYTES>().ok_or(foreign)?;
+                let fold = SealedFold::read(name, fold)?;
+                let header = read_header(name, header, fold.point_count)?;
+                Ok(Self(Layout::Current { header, fold }))
+            }
+            newer => Err(RecordError::Newer(newer)),
+        }
+    }
+
+    pub(super) fn header(&self) -> Header {
+        match self.0 {
+            Layout::Current { header, .. } => header,
+            Layout::Legacy(record) => record.header,
+        }
+    }
+
+    /// Returns the options of the recording. In the current version the rest of the fold is not decoded.
+    pub(super) fn options(&self) -> Result<Options, RecordError> {
+        match self.0 {
+            Layout::Current { fold, .. } => fold.options(),
+            Layout::Legacy(record) => record.accumulator().map(|path| *path.options()),
+        }
+    }
+
+    pub(super) fn checkpoint(&self) -> Result<Checkpoint, RecordError> {
+        let accumulator = match self.0 {
+            Layout::Current { fold, .. } => fold.accumulator()?,
+            Layout::Legacy(record) => record.accumulator()?,
+        };
+        let header = self.header();
+        Ok(Checkpoint {
+            epoch: header.epoch,
+            complete: header.complete,
+            accumulator,
+            create_unix_ms: header.create_unix_ms,
+            update_unix_ms: header.update_unix_ms,
+            expire_unix_ms: header.expire_unix_ms,
+        })
+    }
+
+    /// Encodes the record with another header, in the current version. The fold is copied if it has this version.
+    pub(super) fn with_header(
+        &self,
+        name: &RecordingName,
+        header: &Header,
+    ) -> Result<Vec<u8>, RecordError> {
+        let mut out = Vec::with_capacity(640);
+        write_header(name, header, &mut out);
+        match self.0 {
+            Layout::Current { fold, .. } => out.extend(fold.bytes),
+            Layout::Legacy(record) => fold::seal(name, &record.accumulator()?, &mut out),
+        }
+        Ok(out)
+    }
+}
+
+fn write_header(name: &RecordingName, header: &Header, out: &mut Vec<u8>) {
+    out.extend(MAGIC);
+    out.extend([VERSION, header.complete.into(), 0, 0]);
+    header.epoch.write(out);
+    header.create_unix_ms.write(out);
+    header.update_unix_ms.write(out);
+    header.expire_unix_ms.write(out);
+    fold::checksum(name, out).write(out);
+}
+
+fn read_header(
+    name: &RecordingName,
+    bytes: &[u8; HEADER_BYTES],
+    committed_points: u64,
+) -> Result<Header, RecordError> {
+    let Some((covered, stored)) = bytes.split_last_chunk() else {
+        return Err(RecordError::Content("header"));
+    };
+    compare_checksums(u32::from_le_bytes(*stored), fold::checksum(name, covered))?;
+    let fields = |mut input: &[u8]| {
+        let _: [u8; 5] = take(&mut input)?;
+        let complete = bool::read(&mut input)?;
+        if take(&mut input)? != [0, 0] {
+            return None;
+        }
+        Some(Header {
+            complete,
+            epoch: Field::read(&mut input)?,
+            committed_points,
+            create_unix_ms: Field::read(&mut input)?,
+            update_unix_ms: Field::read(&mut input)?,
+            expire_unix_ms: Field::read(&mut input)?,
+        })
+    };
+    fields(covered).ok_or(RecordError::Content("header"))
+}
+
+fn compare_checksums(stored: u32, computed: u32) -> Result<(), RecordError> {
+    if stored == computed { Ok(()) } else { Err(RecordError::Checksum { stored, computed }) }
+}
+
+/// Decodes arbitrary bytes, as they are and with valid checksums. What is decoded is encoded to the same bytes, or
+/// to bytes that decode to the same checkpoint if the record has an earlier version. A target for a fuzzer.
+///
+/// # Panics
+/// If this is not so.
+#[doc(hidden)]
+pub fn check_any(bytes: &[u8]) {
+    let Ok(name) = RecordingName::from_id("any") else { return };
+    for bytes in [bytes, &sealed(&name, bytes)] {
+        let Ok(checkpoint) = decode(&name, bytes) else { continue };
+        let encoded = encode(&name, &checkpoint);
+        if bytes[4] == VERSION {
+            assert_eq!(
+                encoded, bytes,
+                "a record is encoded to other bytes than it was decoded from"
+            );
+        }
+        assert_eq!(
+            decode(&name, &encoded),
+            Ok(checkpoint),
+            "a record is decoded to another checkpoint"
+        );
+    }
+}
+
+/// The bytes with valid checksums.
+fn sealed(name: &RecordingName, bytes: &[u8]) -> Vec<u8> {
+    let mut out = bytes.to_vec();
+    let checksum = match bytes.get(4) {
+        Some(1) => crc32fast::hash(bytes),
+        Some(&VERSION) if bytes.len() >= HEADER_BYTES => {
+            let (header, fold) = out.split_at_mut(HEADER_BYTES);
+            let checksum = fold::checksum(name, &header[..HEADER_BYTES - 4]);
+            header[HEADER_BYTES - 4..].copy_from_slice(&checksum.to_le_bytes());
+            fold::checksum(name, fold)
+        }
+        _ => fold::checksum(name, bytes),
+    };
+    checksum.write(&mut out);
+    out
+}

@@ -1,0 +1,261 @@
+//! Round trips of any checkpoint, damage of any byte, golden records of each version.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::measure::{Elevation, Fix, Metric, PathAccumulator, Point};
+
+mod golden;
+
+fn name() -> RecordingName {
+    RecordingName::from_id("any").unwrap()
+}
+
+fn options() -> impl Strategy<Value = Options> {
+    let limit = || prop::option::weighted(0.3, 1.0..1e6_f64);
+    let metrics = vec![Metric::Planar, Metric::Haversine, Metric::Geodesic];
+    let limits = (limit(), limit(), limit(), limit(), limit());
+    let rest = (any::<bool>(), any::<bool>(), 1..5_u32, any::<Option<u32>>());
+    (prop::sample::select(metrics), limits, rest).prop_map(|(metric, limits, rest)| {
+        Options::builder(metric)
+            .elevation(if rest.0 { Elevation::ThreeDimensional } else { Elevation::Ignored })
+            .max_gap_time_ns(rest.3.map(|ns| u64::from(ns) + 1))
+            .max_gap(limits.0)
+            .max_speed(limits.1)
+            .reanchor_count(rest.2)
+            .min_step(limits.2)
+            .max_accuracy_m(limits.3)
+            .reject_backward_time(rest.1)
+            .stopped_speed(limits.4)
+            .build()
+            .unwrap()
+    })
+}
+
+fn fix() -> impl Strategy<Value = (f64, f64, Option<f64>, Option<i32>, Option<f64>, bool)> {
+    let place = prop_oneof![3 => (-0.01..0.01_f64, -0.01..0.01_f64), 1 => (-180.0..180.0_f64, -90.0..90.0_f64)];
+    let extras = (any::<Option<i16>>(), any::<Option<i32>>(), prop::option::of(0.0..2e6_f64));
+    (place, extras, prop::bool::weighted(0.1)).prop_map(
+        |((x, y), (z, second, accuracy), starts)| {
+            (x, y, z.map(f64::from), second, accuracy, starts)
+        },
+    )
+}
+
+fn checkpoint() -> impl Strategy<Value = Checkpoint> {
+    let fixes = prop::collection::vec(fix(), 0..20);
+    let times = any::<(i64, i64, i64)>();
+    (any::<u64>(), any::<bool>(), options(), fixes, any::<bool>(), times).prop_map(
+        |(epoch, complete, options, fixes, is_broken, times)| {
+            let mut accumulator = PathAccumulator::new(options);
+            for (x, y, z, second, accuracy, starts) in fixes {
+                let mut fix = Fix::new(Point::new(options.metric().space(), x, y).unwrap());
+                if let Some(second) = second {
+                    fix = fix.at_unix_ns(i64::from(second) * 1_000_000_000).unwrap();
+                }
+                fix = z.map_or(fix, |z| fix.with_z(z).unwrap());
+                fix = accuracy.map_or(fix, |accuracy| fix.with_accuracy_m(accuracy).unwrap());
+                accumulator.extend(&[if starts { fix.starting_segment() } else { fix }]).unwrap();
+            }
+            if is_broken {
+                accumulator.start_segment();
+            }
+            Checkpoint {
+                epoch,
+                complete,
+                accumulator,
+                create_unix_ms: times.0,
+                update_unix_ms: times.1,
+                expire_unix_ms: times.2,
+            }
+        },
+    )
+}
+
+fn example() -> Checkpoint {
+    Checkpoint {
+        epoch: 3,
+        complete: true,
+        accumulator: PathAccumulator::new(Options::new(Metric::Planar)),
+        create_unix_ms: 1,
+        update_unix_ms: 2,
+        expire_unix_ms: -1,
+    }
+}
+
+fn read_header(bytes: &[u8]) -> Result<Header, RecordError> {
+    Record::read(&name(), bytes).map(|record| record.header())
+}
+
+/// The bytes with one byte changed and valid checksums.
+fn patched(bytes: &[u8], at: usize, byte: u8) -> Vec<u8> {
+    let mut bytes = bytes[..bytes.len() - 4].to_vec();
+    bytes[at] = byte;
+    sealed(&name(), &bytes)
+}
+
+proptest! {
+    #[test]
+    fn a_checkpoint_is_decoded_as_it_was_encoded(checkpoint in checkpoint()) {
+        let bytes = encode(&name(), &checkpoint);
+        let record = Record::read(&name(), &bytes).unwrap();
+        prop_assert_eq!(record.header(), Header::from(&checkpoint));
+        prop_assert_eq!(record.options(), Ok(*checkpoint.accumulator.options()));
+        let decoded = decode(&name(), &bytes).unwrap();
+        prop_assert_eq!(encode(&name(), &decoded), bytes);
+        prop_assert_eq!(decoded, checkpoint);
+    }
+
+    #[test]
+    fn folding_continues_with_the_same_bits(
+        checkpoint in checkpoint(),
+        points in prop::collection::vec((-180.0..180.0_f64, -90.0..90.0_f64), 1..9),
+    ) {
+        let mut decoded = decode(&name(), &encode(&name(), &checkpoint)).unwrap();
+        let mut checkpoint = checkpoint;
+        let space = checkpoint.accumulator.options().metric().space();
+        for (index, (x, y)) in points.into_iter().enumerate() {
+            let fix = Fix::new(Point::new(space, x, y).unwrap());
+            let fix = fix.at_unix_ns(index as i64).unwrap().with_z(x).unwrap();
+            checkpoint.accumulator.extend(&[fix]).unwrap();
+            decoded.accumulator.extend(&[fix]).unwrap();
+        }
+        prop_assert_eq!(encode(&name(), &decoded), encode(&name(), &checkpoint));
+    }
+
+    #[test]
+    fn another_header_leaves_the_fold_as_it_is(checkpoint in checkpoint(), epoch: u64, expire_unix_ms: i64) {
+        let bytes = encode(&name(), &checkpoint);
+        let record = Record::read(&name(), &bytes).unwrap();
+        let header = Header { epoch, expire_unix_ms, ..record.header() };
+        let changed = record.with_header(&name(), &header).unwrap();
+        prop_assert_eq!(&changed[HEADER_BYTES..], &bytes[HEADER_BYTES..]);
+        let expected = Checkpoint { epoch, expire_unix_ms, ..checkpoint };
+        prop_assert_eq!(decode(&name(), &changed), Ok(expected));
+    }
+
+    #[test]
+    fn a_changed_bit_or_a_missing_end_is_detected(checkpoint in checkpoint(), at: prop::sample::Index) {
+        let bytes = encode(&name(), &checkpoint);
+        let mut flipped = bytes.clone();
+        flipped[at.index(bytes.len())] ^= 1 << at.index(8);
+        prop_assert!(decode(&name(), &flipped).is_err() && read_header(&flipped).is_err());
+        prop_assert!(decode(&name(), &bytes[..at.index(bytes.len())]).is_err());
+    }
+
+    #[test]
+    fn any_bytes_are_refused_or_decoded_exactly(
+        checkpoint in checkpoint(),
+        at: prop::sample::Index,
+        patch in prop::collection::vec(any::<u8>(), 0..9),
+        any in prop::collection::vec(any::<u8>(), 0..200),
+    ) {
+        check_any(&any);
+        let versions = golden::records().into_iter().flat_map(|golden| golden.versions);
+        let records = versions.map(golden::bytes).chain([encode(&name(), &checkpoint)]);
+        for mut bytes in records {
+            bytes.truncate(bytes.len() - 4);
+            let at = at.index(bytes.len());
+            bytes.splice(at..(at + patch.len()).min(bytes.len()), patch.iter().copied());
+            check_any(&bytes);
+        }
+    }
+
+    /// Every byte of a fold is part of a value or of a structure that is checked.
+    #[test]
+    fn a_changed_fold_is_refused_or_is_another_fold(checkpoint in checkpoint(), at: prop::sample::Index, byte: u8) {
+        let bytes = encode(&name(), &checkpoint);
+        let at = HEADER_BYTES + at.index(bytes.len() - HEADER_BYTES - 4);
+        prop_assume!(bytes[at] != byte);
+        if let Ok(decoded) = decode(&name(), &patched(&bytes, at, byte)) {
+            prop_assert_ne!(encode(&name(), &decoded), bytes);
+        }
+    }
+}
+
+#[test]
+fn golden_records_of_all_versions_are_read() {
+    for golden in golden::records() {
+        for (hex, version) in golden.versions.into_iter().zip(1..) {
+            let bytes = golden::bytes(hex);
+            assert_eq!(bytes[4], version);
+            let decoded = decode(&golden::name(), &bytes).unwrap();
+            assert_eq!(decoded, golden.checkpoint);
+            let current = encode(&golden::name(), &golden.checkpoint);
+            assert_eq!(encode(&golden::name(), &decoded), current);
+            let record = Record::read(&golden::name(), &bytes).unwrap();
+            assert_eq!(record.options(), Ok(*decoded.accumulator.options()));
+            assert_eq!(record.with_header(&golden::name(), &record.header()), Ok(current));
+        }
+    }
+}
+
+#[test]
+fn a_changed_golden_record_is_detected() {
+    for golden in golden::records() {
+        for bytes in golden.versions.map(golden::bytes) {
+            for at in 0..bytes.len() {
+                let mut changed = bytes.clone();
+                changed[at] ^= 0x10;
+                assert!(decode(&golden::name(), &changed).is_err(), "byte {at}");
+                assert!(decode(&golden::name(), &bytes[..at]).is_err(), "{at} bytes");
+            }
+        }
+    }
+}
+
+/// If this fails, the format has changed: raise the version, and keep reading this one.
+#[test]
+fn version_3_does_not_change() {
+    for golden in golden::records() {
+        let [.., version_3] = golden.versions;
+        assert_eq!(encode(&golden::name(), &golden.checkpoint), golden::bytes(version_3));
+    }
+}
+
+#[test]
+fn a_record_of_another_recording_is_refused() {
+    let bytes = encode(&name(), &example());
+    let other = RecordingName::from_id("anx").unwrap();
+    assert!(matches!(decode(&other, &bytes), Err(RecordError::Checksum { .. })));
+    // A fold of another recording below a valid header.
+    let mixed = [&bytes[..HEADER_BYTES], &encode(&other, &example())[HEADER_BYTES..]].concat();
+    assert!(matches!(decode(&name(), &mixed), Err(RecordError::Checksum { .. })));
+    let [_, version_2, _] = golden::records()[0].versions.map(golden::bytes);
+    assert!(matches!(decode(&name(), &version_2), Err(RecordError::Checksum { .. })));
+}
+
+#[test]
+fn errors_say_what_is_wrong() {
+    let bytes = encode(&name(), &example());
+    let error = |at: usize, byte: u8| decode(&name(), &patched(&bytes, at, byte)).unwrap_err();
+    insta::assert_snapshot!(
+        error(4, 4),
+        @"it has format 4, and this program reads formats up to 3: use the newer program"
+    );
+    assert_eq!(error(4, 0), RecordError::Foreign(bytes.len()));
+    assert_eq!(error(0, b'W'), RecordError::Foreign(bytes.len()));
+    insta::assert_snapshot!(error(5, 2), @"its header is not valid");
+    insta::assert_snapshot!(error(7, 1), @"its header is not valid");
+    insta::assert_snapshot!(error(HEADER_BYTES, 2), @"its fold is not valid");
+    insta::assert_snapshot!(error(HEADER_BYTES + 1, 1), @"its number of points is not valid");
+    insta::assert_snapshot!(error(HEADER_BYTES + 9, 9), @"its fold is not valid");
+    // The sign of xy_resolution.
+    insta::assert_snapshot!(
+        error(HEADER_BYTES + 18, 0xbf),
+        @"invalid state of a path: options: an option is out of range"
+    );
+    insta::assert_snapshot!(
+        decode(&name(), b"wayw").unwrap_err(),
+        @"it is not a checkpoint, or it is cut short (4 bytes)"
+    );
+    let longer = sealed(&name(), &[&bytes[..bytes.len() - 4], &[0]].concat());
+    assert_eq!(decode(&name(), &longer), Err(RecordError::Content("fold")));
+    let record = patched(&bytes, HEADER_BYTES + 18, 0xbf);
+    let record = Record::read(&name(), &record).unwrap();
+    assert_eq!(record.options(), Err(RecordError::Content("options")));
+    assert_eq!(
+        StoreError::from(error(5, 2)).to_string(),
+        "its checkpoint is damaged: its header is not valid"
+    );
+}
