@@ -6,7 +6,7 @@ use super::scale::Scale;
 
 /// A run of up to [`PointBlock::CAPACITY`] points of one space, in two columns.
 ///
-/// A decoder or a file reader fills the block, and a [`Polyline`](super::Polyline) folds and clears it.
+/// A decoder or a file reader fills the block, and a `Polyline` folds and clears it.
 /// The results are bit-identical for every division of the points into blocks. So a block may be folded
 /// at any time, for example if it is full or at the end of a network frame.
 #[derive(Clone, Debug)]
