@@ -8,7 +8,7 @@ use crate::recording::CheckpointPolicy;
 use crate::recording::{
     Checkpoint, CheckpointStore, CommitPrecondition, OpenRequest, Page, SWEEP_STEP, StoreFuture,
 };
-use crate::service::path::live::Live;
+use crate::service::path::recording_writer::RecordingWriter;
 use crate::service::path::testing::accumulator;
 use crate::service::path::watch::{not_found, watch_path};
 use crate::store::MemoryStore;
@@ -67,24 +67,24 @@ async fn a_full_store_removes_abandoned_recordings_and_reports_them() {
     recorded(&shared, "large", 1_001, old).await;
     recorded(&shared, "recent", 1, new).await;
     recorded(&shared, "written", 1, old).await;
-    let live = Live::open(&shared, name("written"), None).await.unwrap();
+    let writer = RecordingWriter::open(&shared, name("written"), None).await.unwrap();
     let watched = name("abandoned");
     let watcher = watch_path(Arc::clone(&shared), watched.clone(), false).await.unwrap();
     let mut watcher = Box::pin(watcher);
     assert!(watcher.next().await.unwrap().is_ok());
 
-    drop(Live::open(&shared, name("first"), None).await.unwrap());
+    drop(RecordingWriter::open(&shared, name("first"), None).await.unwrap());
     assert_eq!(watcher.next().now_or_never(), Some(Some(Err(not_found(&watched)))));
     let listed = shared.store.list(None, 9).await.unwrap().into_iter().map(|(name, _)| name);
     assert_eq!(listed.collect::<Vec<_>>(), ["first", "large", "recent", "written"].map(name));
 
     // Nothing else may be removed.
-    let refused = Live::open(&shared, name("second"), None).await.err().unwrap();
+    let refused = RecordingWriter::open(&shared, name("second"), None).await.err().unwrap();
     assert!(refused.to_string().contains("the store is full"), "{refused}");
-    drop(live);
+    drop(writer);
     // Without its writer it may, as soon as the next round is allowed.
     shared.reclaim.lock().await.fruitless_until = None;
-    drop(Live::open(&shared, name("second"), None).await.unwrap());
+    drop(RecordingWriter::open(&shared, name("second"), None).await.unwrap());
     assert_eq!(shared.store.load(name("written")).await, Ok(None));
 }
 
