@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::measure::{ColumnError, FixBlock, Options};
 use crate::service::status::RpcError;
-use crate::service::violation::{FieldViolation, Place};
+use crate::service::violation::{FieldViolation, MessageRef};
 use crate::wire::{self, ColumnBlock};
 
 use super::fix::axis;
@@ -65,7 +65,7 @@ pub(super) fn misfit(error: &wire::ColumnError, base: u64) -> RpcError {
         wire::ColumnError::Start { index, start, points } => {
             let why = format!("it is {start}; the entries ascend and are below {points}");
             let field = format!("columns.segment_starts[{index}]");
-            FieldViolation::new(field, why).at(Place::From(base))
+            FieldViolation::new(field, why).at(MessageRef::From(base))
         }
     }
 }

@@ -9,7 +9,7 @@ use prost::Message;
 use crate::measure::Options;
 use crate::proto::waywiser_v1 as pb;
 use crate::service::status::RpcError;
-use crate::service::violation::{FieldViolation, Place};
+use crate::service::violation::{FieldViolation, MessageRef};
 use crate::service::work::Work;
 use crate::wire::{Piece as MessageView, PieceFields};
 
@@ -96,7 +96,7 @@ fn decode_options(bytes: &[u8], index: u64) -> Result<Box<pb::PathOptions>, RpcE
 }
 
 fn malformed(error: prost::DecodeError, index: u64) -> RpcError {
-    RpcError::Request { place: Place::Message(index), error }
+    RpcError::Request { place: MessageRef::Message(index), error }
 }
 
 /// Decodes a message in any encoding by prost, and encodes it again into `recoded` in the canonical way. Takes up to
@@ -117,7 +117,7 @@ pub(super) fn recode<'a, M: PathRequest>(
     // A property test of the view checks that it reads all messages that prost encodes.
     let Some(view) = MessageView::parse(recoded, &M::FIELDS) else {
         let text = "the message cannot be read; send each field once";
-        return Err(FieldViolation::new("points", text).at(Place::Message(index)));
+        return Err(FieldViolation::new("points", text).at(MessageRef::Message(index)));
     };
     Ok(PathMessage { index, view: MessageView { write_offset, ..view }, options, is_recoded: true })
 }
@@ -133,11 +133,13 @@ impl PathMessage<'_> {
         if let Some(columns) = &self.view.columns {
             if !self.view.rows.is_empty() {
                 let text = "points and columns are in one message; send either";
-                return Err(FieldViolation::new("columns", text).at(Place::From(base)));
+                return Err(FieldViolation::new("columns", text).at(MessageRef::From(base)));
             }
             if let Err(error) = columns.len() {
                 let field = format!("columns.{}", error.column);
-                return Err(FieldViolation::new(field, error.to_string()).at(Place::From(base)));
+                return Err(
+                    FieldViolation::new(field, error.to_string()).at(MessageRef::From(base))
+                );
             }
         }
         let options = self.options.as_ref().map(|options| convert::options(options));
@@ -159,13 +161,13 @@ impl PathMessage<'_> {
         if self.is_recoded || self.options.is_some() {
             work.add_recoded(bytes);
         } else {
-            work.add_piece(bytes);
+            work.add_in_place(bytes);
         }
     }
 
     /// Returns the position of the message in the stream, for errors about the whole message.
-    pub(super) fn place(&self) -> Place {
-        Place::Message(self.index)
+    pub(super) fn place(&self) -> MessageRef {
+        MessageRef::Message(self.index)
     }
 }
 

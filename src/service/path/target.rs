@@ -13,7 +13,7 @@ use crate::proto::waywiser_v1 as pb;
 use crate::recording::{Recording, RecordingError, RecordingName};
 use crate::service::Creations;
 use crate::service::status::RpcError;
-use crate::service::violation::{FieldViolation, Place};
+use crate::service::violation::{FieldViolation, MessageRef};
 use crate::service::work::Work;
 
 /// The path of a stream.
@@ -131,8 +131,10 @@ impl Target {
                     return Err(error.into());
                 }
                 if *is_ended && message.point_count() > 0 {
-                    let text = "finish_write has ended the path before: set it in the last message";
-                    return Err(FieldViolation::new("points", text).at(Place::From(point_count)));
+                    let text = "finish_write in an earlier message has ended the path; set it in the last message only";
+                    return Err(
+                        FieldViolation::new("points", text).at(MessageRef::From(point_count))
+                    );
                 }
                 *is_ended |= view.is_end;
                 Ok(Some(0))

@@ -75,7 +75,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn rows_and_columns_fold_to_the_same_bits_however_they_are_cut(
+    fn rows_and_columns_are_bit_identical_for_any_split(
         points in prop::collection::vec(any::<(i32, i32, i16, i32, u8)>(), 0..700),
         has in any::<[bool; 2]>(), piece in 1..300_usize, skip in 0..300_usize,
         in_rows: u8, flushed: u8,
@@ -92,20 +92,20 @@ proptest! {
         let mut cut = PathAccumulator::new(options);
         let mut buffer = PointBuffer::default();
         let mut from = 0;
-        for turn in (0..8).cycle() {
+        for index in (0..8).cycle() {
             if from == points.len() {
                 break;
             }
-            // Some that were taken before come again.
+            // Sends some points again.
             let again = skip.min(from);
-            // Short messages follow long ones.
-            let to = points.len().min(from + 1 + (piece - 1) * usize::from(turn % 4 == 0));
+            // Every fourth message is long.
+            let to = points.len().min(from + 1 + (piece - 1) * usize::from(index % 4 == 0));
             let message = &points[from - again..to];
-            let message = if in_rows >> turn & 1 == 1 { rows(message) } else { columns(message) };
+            let message = if in_rows >> index & 1 == 1 { rows(message) } else { columns(message) };
             add_message(&mut buffer, &mut cut, &message, again as u64).unwrap();
             from = to;
             prop_assert_eq!(cut.point_count() + buffer.len(), from as u64);
-            if flushed >> turn & 1 == 1 {
+            if flushed >> index & 1 == 1 {
                 buffer.flush(&mut cut, &mut Work::default()).unwrap();
             }
         }
@@ -115,14 +115,14 @@ proptest! {
 }
 
 #[test]
-fn a_message_with_a_point_that_is_none_leaves_those_that_wait_as_they_are() {
+fn an_invalid_point_does_not_change_the_points_in_the_buffer() {
     let known: Vec<Sample> = (0..5).map(|i| (i, i * i, Some(9), Some(i), i == 3)).collect();
     let plain: Vec<Sample> = (5..9).map(|i| (i, 7, None, None, false)).collect();
     let mut path = PathAccumulator::new(Options::new(Metric::Planar));
     let mut buffer = PointBuffer::default();
     add_message(&mut buffer, &mut path, &rows(&known[..2]), 0).unwrap();
     let mut bad = columns(&known[2..]);
-    // Of x, y and z all five would do.
+    // The other columns are valid.
     bad.columns.as_mut().unwrap().time_ms[2] = i64::MAX / 2;
     let refusal = add_message(&mut buffer, &mut path, &bad, 0).unwrap_err();
     insta::assert_snapshot!(
@@ -139,7 +139,7 @@ fn a_message_with_a_point_that_is_none_leaves_those_that_wait_as_they_are() {
 }
 
 #[test]
-fn a_point_that_is_none_is_named_and_those_before_it_are_folded() {
+fn the_error_names_the_invalid_point_and_the_points_before_it_are_folded() {
     let mut path = PathAccumulator::new(Options::new(Metric::Geodesic));
     let good = pb::Point { x: 1.0, y: 2.0, ..Default::default() };
     let bad = pb::Point { y: 90.5, ..Default::default() };
