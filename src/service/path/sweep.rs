@@ -8,16 +8,16 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tokio::sync::OwnedMutexGuard;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::shared::{Shared, unix_ms};
 use crate::recording::{Abandoned, RecordingName, StoreError, StoreErrorCause, Sweep, Swept};
 
 /// A recording is abandoned if it has not grown for this long and no stream writes to it.
 const ABANDONED_TIME: Duration = Duration::from_secs(10 * 60);
-/// A recording with more points than this is never taken for abandoned.
+/// A recording with more points than this never counts as abandoned.
 const ABANDONED_POINTS_MAX: u64 = 1_000;
-/// Maximum number of abandoned recordings that are removed at once, to make space for as many new ones.
+/// Maximum number of abandoned recordings that are removed at once, to make space for the same number of new ones.
 const ABANDONED_AT_ONCE: usize = 16;
 /// After a full round without an abandoned recording the next round starts no sooner than this.
 const FRUITLESS_PAUSE: Duration = Duration::from_secs(10);
@@ -169,15 +169,15 @@ async fn step(
         })
     };
     tokio::pin!(task);
-    let outcome = match timeout(shared.store_time, &mut task).await {
-        Ok(outcome) => outcome,
-        Err(_) => {
-            // No further step starts while the store works on this one.
-            tracing::warn!("the store is slow: it has not finished a step of a sweep in time");
+    let result = match shared.store_timeout.limit(&mut task).await {
+        Ok(result) => result,
+        Err(late) => {
+            // The caller waits, so that no further step starts while the store works on this one.
+            tracing::warn!(%late, "the store has not finished a step of a sweep");
             task.await
         }
     };
-    outcome.unwrap_or_else(|error| Err(StoreError::Unknown(StoreErrorCause::from_error(error))))
+    result.unwrap_or_else(|error| Err(StoreError::Unknown(StoreErrorCause::from_error(error))))
 }
 
 #[cfg(test)]

@@ -243,7 +243,7 @@ fn errors_say_what_is_wrong() {
     // The sign of xy_resolution.
     insta::assert_snapshot!(
         error(HEADER_BYTES + 18, 0xbf),
-        @"invalid state of a path: options: an option is out of range"
+        @"its fold is not valid"
     );
     insta::assert_snapshot!(
         decode(&name(), b"wayw").unwrap_err(),
