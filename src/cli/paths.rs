@@ -8,8 +8,8 @@ use tokio_stream::Stream;
 
 use super::report::{self, Keep, Report, grouped, pad_or_truncate};
 use super::{Outcome, fail, retry_note, server_url, stderr};
-use crate::client::retry::{Retry, is_passing};
-use crate::client::{Client, ClientError, Patience, StoredPath};
+use crate::client::retry::{Retry, is_transient};
+use crate::client::{Client, ClientError, RetryPolicy, StoredPath};
 use crate::measure::Space;
 use crate::recording::RecordingName;
 
@@ -152,7 +152,7 @@ async fn list(server: &ServerArgs) -> Done {
 }
 
 async fn show(name: &RecordingName, server: &ServerArgs) -> Done {
-    let path = Client::connect(&server.server).await?.path(name).await?;
+    let path = Client::connect(&server.server).await?.get_path(name).await?;
     let mut out = io::stdout();
     Ok(match &path.summary {
         Some(summary) if !server.json => Report::recording(out, state(&path), &path, summary),
@@ -172,7 +172,7 @@ async fn follow(name: &RecordingName, server: &ServerArgs) -> Done {
 }
 
 /// Prints the updates of a watch and opens it again when it is lost. Returns the error when the server stays unavailable
-/// for longer than the budget of [`Patience`].
+/// for longer than the budget of [`RetryPolicy`].
 async fn print_updates<S, C>(
     mut open: impl AsyncFnMut() -> Result<(S, C), ClientError>,
     out: &mut impl Write,
@@ -182,17 +182,17 @@ async fn print_updates<S, C>(
 where
     S: Stream<Item = Result<StoredPath, ClientError>> + Unpin,
 {
-    let mut retry = Retry::new(Patience::default());
+    let mut retry = Retry::new(RetryPolicy::default());
     let mut shown = None;
     loop {
         let error = match open().await {
             Ok((mut updates, _client)) => loop {
                 // The server answers: a watch without updates spends no budget. A recording that does not exist yet
                 // has none.
-                retry.rest();
+                retry.pause();
                 match updates.next().await {
                     Some(Ok(path)) => {
-                        retry.progress();
+                        retry.reset();
                         let now = (path.committed_points, path.is_complete);
                         if shown.replace(now) == Some(now) && !path.is_complete {
                             continue;
@@ -208,16 +208,12 @@ where
                         }
                     }
                     Some(Err(error)) => break error,
-                    None => {
-                        break ClientError::Reply(
-                            "the watch ended before the recording".to_owned(),
-                        );
-                    }
+                    None => break ClientError::reply("it ended before the recording"),
                 }
             },
             Err(error) => error,
         };
-        match retry.next_wait().filter(|_| is_passing(&error)) {
+        match retry.next_wait().filter(|_| is_transient(&error)) {
             Some(wait) => {
                 // The note is printed below the updated line.
                 let written = if is_line && shown.is_some() { writeln!(out) } else { Ok(()) };
@@ -282,7 +278,7 @@ mod tests {
     }
 
     fn walk() -> PathSummary {
-        let options = Options { min_step: Some(1.0), ..Options::new(Metric::Geodesic) };
+        let options = Options::builder(Metric::Geodesic).min_step(1.0).build().unwrap();
         let mut accumulator = PathAccumulator::new(options);
         let fix = |(i, latitude): (i64, f64)| {
             let fix = Fix::new(Point::geographic(latitude, 14.0).unwrap());
@@ -301,7 +297,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_watch_survives_any_number_of_lost_connections() {
-        let budget = Patience::default().budget;
+        let budget = RetryPolicy::default().budget;
         let mut connections = 0;
         let open = async || {
             connections += 1;
@@ -334,7 +330,7 @@ mod tests {
         };
         let started = tokio::time::Instant::now();
         assert!(print_updates(open, &mut Vec::new(), false, true).await.is_err());
-        assert!(started.elapsed() <= Patience::default().budget);
+        assert!(started.elapsed() <= RetryPolicy::default().budget);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use crate::measure::{Elevation, Metric, Options, PLANAR_MAX, REANCHOR_COUNT};
+use crate::measure::{Elevation, Metric, Options, OptionsError, PLANAR_MAX, REANCHOR_COUNT};
 
 /// A metric on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -90,23 +90,22 @@ pub(super) struct PolicyArgs {
 }
 
 impl PolicyArgs {
-    /// Returns the options. The parsers of the arguments have checked their ranges.
-    pub(super) fn options(&self, metric: Metric) -> Options {
-        Options {
-            elevation: match self.elevation {
+    /// Returns the options. The parsers of the arguments already check the ranges.
+    pub(super) fn options(&self, metric: Metric) -> Result<Options, OptionsError> {
+        Options::builder(metric)
+            .elevation(match self.elevation {
                 ElevationMode::Ignored => Elevation::Ignored,
                 ElevationMode::ThreeDimensional => Elevation::ThreeDimensional,
-            },
-            max_gap_time_ns: self.max_gap_time,
-            max_gap: self.max_gap,
-            max_speed: self.max_speed,
-            reanchor_count: self.reanchor_count,
-            min_step: self.min_step,
-            max_accuracy_m: self.max_accuracy,
-            reject_backward_time: self.reject_backward_time,
-            stopped_speed: self.stopped_speed,
-            ..Options::new(metric)
-        }
+            })
+            .max_gap_time_ns(self.max_gap_time)
+            .max_gap(self.max_gap)
+            .max_speed(self.max_speed)
+            .reanchor_count(self.reanchor_count)
+            .min_step(self.min_step)
+            .max_accuracy_m(self.max_accuracy)
+            .reject_backward_time(self.reject_backward_time)
+            .stopped_speed(self.stopped_speed)
+            .build()
     }
 
     /// Returns the first argument whose value is not the default.
@@ -158,29 +157,28 @@ mod tests {
     }
 
     fn parsed(arguments: &str) -> Result<Options, String> {
-        let arguments = ["x"].into_iter().chain(arguments.split_whitespace());
-        let wrapper = Wrapper::try_parse_from(arguments).map_err(|error| error.to_string())?;
-        Ok(wrapper.args.options(Metric::Geodesic))
+        let words = ["x"].into_iter().chain(arguments.split_whitespace());
+        let wrapper = Wrapper::try_parse_from(words).map_err(|error| error.to_string())?;
+        wrapper.args.options(Metric::Geodesic).map_err(|error| error.to_string())
     }
 
     #[test]
     fn every_option_has_an_argument() {
-        assert_eq!(parsed(""), Ok(Options::new(Metric::Geodesic)));
+        assert_eq!(parsed(""), Ok(Options::default()));
         let all = "--elevation 3d --max-gap-time 1m30s --max-gap 500 --max-speed 60 --reanchor-count 5 \
                    --min-step 2.5 --max-accuracy 30 --reject-backward-time --stopped-speed 0.3";
-        let expected = Options {
-            elevation: Elevation::ThreeDimensional,
-            max_gap_time_ns: Some(90_000_000_000),
-            max_gap: Some(500.0),
-            max_speed: Some(60.0),
-            reanchor_count: 5,
-            min_step: Some(2.5),
-            max_accuracy_m: Some(30.0),
-            reject_backward_time: true,
-            stopped_speed: Some(0.3),
-            ..Options::new(Metric::Geodesic)
-        };
-        assert_eq!(parsed(all), Ok(expected));
+        let expected = Options::builder(Metric::Geodesic)
+            .elevation(Elevation::ThreeDimensional)
+            .max_gap_time_ns(90_000_000_000_u64)
+            .max_gap(500.0)
+            .max_speed(60.0)
+            .reanchor_count(5)
+            .min_step(2.5)
+            .max_accuracy_m(30.0)
+            .reject_backward_time(true)
+            .stopped_speed(0.3)
+            .build();
+        assert_eq!(parsed(all), expected.map_err(|error| error.to_string()));
     }
 
     #[test]

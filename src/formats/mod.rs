@@ -5,7 +5,7 @@
 //!
 //! The steps of [`read`]:
 //! 1. `head` reads the first bytes of the input, at most 16 KiB.
-//! 2. `detect` recognises binary files from these raw bytes. A reader of a binary format starts here.
+//! 2. `detect` recognises binary files from these raw bytes. A reader of a binary format can start here.
 //! 3. `text` decodes the rest to UTF-8, from the encoding of a byte order mark or XML declaration.
 //! 4. `detect` chooses the [`Format`] from the first rows of the text.
 //! 5. `gpx`, `geojson` or `csv` parses the text and calls the sink.
@@ -24,6 +24,7 @@ mod detect;
 mod error;
 mod geojson;
 mod gpx;
+mod head;
 mod lines;
 mod rows;
 mod text;
@@ -167,17 +168,21 @@ impl Default for ReadOptions {
 /// If the input cannot be read, has no supported format, is malformed or has no track, and if the sink
 /// returns an error. Tracks that ended before the error are complete.
 pub fn read(
-    input: impl BufRead,
+    mut input: impl BufRead,
     options: &ReadOptions,
     sink: &mut dyn TrackSink,
 ) -> Result<(), FormatError> {
-    let (head, text) = text::open(input, options)?;
+    let head = head::read(&mut input, options)?;
+    if options.format.is_none() {
+        detect::binary(&head)?;
+    }
+    let (head, text) = text::decode(head, input, options)?;
     if head.trim_ascii().is_empty() {
         return Err(FormatError::Empty);
     }
     let format = match options.format {
         Some(format) => format,
-        None => detect::detect(&head, options)?,
+        None => detect::text(&head, options)?,
     };
     match format {
         Format::Gpx => gpx::read(text, options.space, sink),

@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 
+use super::encode::{self, Form, Layout};
 use crate::client::ClientError;
 use crate::client::method::Method;
-use crate::client::upload::{self, Form, Layout};
+use crate::contract::method::v1::RECORD_PATH;
 use crate::measure::Metric;
 use crate::recording::RecordingName;
 
@@ -22,14 +23,14 @@ impl Call {
     pub(crate) fn path(&self) -> &'static str {
         match self {
             Self::Points(method) => method.path(),
-            Self::Path { .. } => upload::RECORD_PATH,
+            Self::Path { .. } => RECORD_PATH,
         }
     }
 
     pub(crate) fn metric(&self) -> Metric {
         match self {
             Self::Points(method) => method.metric(),
-            Self::Path { form, .. } => form.options.metric,
+            Self::Path { form, .. } => form.options.metric(),
         }
     }
 
@@ -72,7 +73,7 @@ impl Call {
         if let Self::Points(method) = self {
             return method.counted(reply).map_err(message);
         }
-        let answer = upload::answer(reply).map_err(message)?;
+        let answer = encode::answer(reply).map_err(message)?;
         let (committed, counted) = (answer.committed_points, answer.point_count);
         if !answer.is_complete {
             return Err("the server reports that the path is not complete".to_owned());

@@ -18,9 +18,10 @@ use tokio::time::timeout;
 use tonic::{Code, Status};
 
 use super::call::Call;
+use super::encode;
 use super::target::Target;
 use super::track::Track;
-use crate::client::upload;
+use crate::contract::method::v1::DELETE_PATH;
 use crate::recording::RecordingName;
 
 /// The configuration of a load.
@@ -175,10 +176,10 @@ pub(crate) async fn delete(
         let (connections, load) = (&connections, &load);
         async move {
             let Some(name) = load.name(round, number) else { return Ok(()) };
-            let (response, mut body) = connections.call(upload::DELETE_PATH, number).await?;
+            let (response, mut body) = connections.call(DELETE_PATH, number).await?;
             let reply = async {
                 let message = |error: h2::Error| error.to_string();
-                body.send_data(upload::deletion(&name), true).map_err(message)?;
+                body.send_data(encode::deletion(&name), true).map_err(message)?;
                 receive_reply(response.await.map_err(message)?).await
             };
             let reply = timeout(load.stall_timeout, reply).await;

@@ -4,11 +4,13 @@
 //! [`track`] encodes a track once for the method that [`call`] describes. [`target`] is the server: an address, or
 //! a server in this process. [`drive`] opens connections and sends the track over many streams, round after round;
 //! [`live`] sends it point by point over streams that stay open. Both check every reply. [`process`] and [`stats`]
-//! measure the cost.
+//! measure the cost. [`encode`] and [`method`] encode requests and read replies.
 
 pub(crate) mod call;
 pub(crate) mod drive;
+pub(crate) mod encode;
 pub(crate) mod live;
+mod method;
 pub(crate) mod process;
 pub(crate) mod stats;
 pub(crate) mod target;

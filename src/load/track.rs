@@ -191,7 +191,7 @@ impl TrackSink for Points {
 mod tests {
     use super::*;
     use crate::client::method::Method;
-    use crate::client::upload::{Form, Layout};
+    use crate::load::encode::{Form, Layout};
     use crate::measure::{Metric, Options};
 
     const ROUTE: Call = Call::Points(Method::RecordRoute);

@@ -70,5 +70,6 @@ pub use machine::{CheckpointPolicy, Commit, NextStep, Recording};
 pub use name::{RecordingName, RecordingNameError};
 pub use position::Admitted;
 pub use store::{
-    Abandoned, CheckpointStore, Page, Removed, SWEEP_STEP, StoreError, StoreFuture, Sweep, Swept,
+    Abandoned, Change, CheckpointStore, Page, Removed, SWEEP_STEP, StoreError, StoreEvent,
+    StoreEvents, StoreFuture, Sweep, Swept,
 };

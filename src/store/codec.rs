@@ -184,6 +184,9 @@ fn split<'a>(name: &RecordingName, bytes: &'a [u8]) -> Result<(Head, &'a [u8]), 
 }
 
 #[cfg(test)]
+mod golden;
+
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
@@ -196,7 +199,7 @@ mod tests {
         (any::<u64>(), any::<bool>(), points, any::<Option<u32>>(), times).prop_map(
             |(epoch, complete, points, max_gap, times)| {
                 let max_gap = max_gap.map(|max_gap| f64::from(max_gap) + 1.0);
-                let options = Options { max_gap, ..Options::new(Metric::Haversine) };
+                let options = Options::builder(Metric::Haversine).max_gap(max_gap).build().unwrap();
                 let mut accumulator = PathAccumulator::new(options);
                 let fixes = points.iter().zip(0..).map(|(&(x, y), unix_ns)| {
                     Fix::new(Point::geographic(y, x).unwrap()).at_unix_ns(unix_ns).unwrap()
@@ -298,17 +301,17 @@ mod tests {
     /// read the old one too.
     #[test]
     fn version_2_stays_as_it_is() {
-        let options = Options {
-            elevation: crate::measure::Elevation::ThreeDimensional,
-            max_gap_time_ns: Some(60_000_000_000),
-            max_gap: Some(1000.0),
-            max_speed: Some(2.0),
-            min_step: Some(1.0),
-            max_accuracy_m: Some(30.0),
-            reject_backward_time: true,
-            stopped_speed: Some(0.5),
-            ..Options::new(Metric::Planar)
-        };
+        let options = Options::builder(Metric::Planar)
+            .elevation(crate::measure::Elevation::ThreeDimensional)
+            .max_gap_time_ns(60_000_000_000_u64)
+            .max_gap(1000.0)
+            .max_speed(2.0)
+            .min_step(1.0)
+            .max_accuracy_m(30.0)
+            .reject_backward_time(true)
+            .stopped_speed(0.5)
+            .build()
+            .unwrap();
         let mut accumulator = PathAccumulator::new(options);
         // Accepted, accepted, too short a step, too fast.
         for (second, x) in [(0, 0.0), (2, 3.0), (3, 3.5), (4, 1e3)] {
@@ -331,6 +334,16 @@ mod tests {
         000103808080808080808080c90f010280808080808080808001010080d0acf30e0180a8d6b90701000000000000f83f
         0180808080808080808006008080d9d9fde6ec8ebe0800002e174860
         ");
+    }
+
+    #[test]
+    fn golden_records_of_all_versions_are_read() {
+        for golden in golden::records() {
+            for hex in golden.versions {
+                let checkpoint = super::decode(&golden::name(), &golden::bytes(hex));
+                assert_eq!(checkpoint.as_ref(), Ok(&golden.checkpoint));
+            }
+        }
     }
 
     #[test]

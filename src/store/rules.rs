@@ -1,7 +1,7 @@
 //! The conditions of opening and committing, once for all stores. Pure: what is stored comes in, what is
 //! to be stored goes out. The stores bring the atomicity.
 
-use crate::measure::{Metric, Options, PathAccumulator};
+use crate::measure::PathAccumulator;
 
 use crate::recording::{
     Checkpoint, CommitPrecondition, OpenRequest, RecordingName, StoreError, Sweep,
@@ -43,7 +43,7 @@ pub(super) fn open(
     // What has expired is gone, whether it has been deleted yet or not.
     let stored = stored.filter(|stored| stored.expire_unix_ms > opening.now_unix_ms);
     let Some(stored) = stored else {
-        let options = opening.options.unwrap_or_else(|| Options::new(Metric::Geodesic));
+        let options = opening.options.unwrap_or_default();
         let checkpoint = Checkpoint {
             epoch,
             complete: false,

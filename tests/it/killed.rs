@@ -48,7 +48,7 @@ async fn a_command_that_was_killed_resumes_when_it_is_run_again() {
     // SIGKILL.
     killed.kill().unwrap();
     assert!(!killed.wait().unwrap().success());
-    let stored = client.path(&name).await.unwrap();
+    let stored = client.get_path(&name).await.unwrap();
     assert!(!stored.is_complete && (committed_points..9_448).contains(&stored.committed_points));
 
     let words = record(serve.address);
@@ -59,7 +59,7 @@ async fn a_command_that_was_killed_resumes_when_it_is_run_again() {
     let (_, measured, _) = run_beside(&measure).await;
     let track = measured.lines().next().unwrap();
     assert_eq!(recorded.trim_end(), track.replace("\"Hill walk\"", "\"paths/hill\""));
-    let stored = client.path(&name).await.unwrap();
+    let stored = client.get_path(&name).await.unwrap();
     assert!(stored.is_complete && stored.committed_points == 9_448);
 }
 
@@ -129,5 +129,5 @@ async fn points_of_a_pipe_are_durable_while_the_pipe_is_silent() {
     committed(4).await;
     drop(pipe);
     assert!(record.wait().unwrap().success());
-    assert!(client.path(&name).await.unwrap().is_complete);
+    assert!(client.get_path(&name).await.unwrap().is_complete);
 }

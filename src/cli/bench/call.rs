@@ -6,9 +6,9 @@ use super::args::at_least_one;
 use crate::cli::policy::Model;
 use crate::cli::report::pluralize;
 use crate::client::method::Method;
-use crate::client::upload::{Form, Layout};
 use crate::load::call::Call;
-use crate::measure::{Metric, Options};
+use crate::load::encode::{Form, Layout};
+use crate::measure::Options;
 
 /// Default numbers of points per message. A message stays below the limit of 64 KiB for any coordinates.
 const ROWS_PER_MESSAGE: usize = 1000;
@@ -138,7 +138,7 @@ impl CallArgs {
 
     /// Returns the call. Live streams send one point per message.
     pub(super) fn call(&self, is_live: bool) -> Call {
-        let metric = self.model.map_or(Metric::Geodesic, Model::metric);
+        let metric = self.model.map_or(Options::default().metric(), Model::metric);
         let layout = match self.layout {
             Some(LayoutName::Rows) => Layout::Rows,
             None if is_live => Layout::Rows,
@@ -180,7 +180,7 @@ pub(super) fn describe(call: &Call) -> String {
         };
         text += &format!(", {} of ", name_of(layout));
         text += &pluralize(form.points_per_message as u64, "point");
-        text += &format!(", {}", form.options.metric);
+        text += &format!(", {}", form.options.metric());
         text += if has_times { ", times" } else { "" };
         text += if is_named { ", named" } else { "" };
     }

@@ -30,7 +30,7 @@ struct Reported {
     is_broken: bool,
 }
 
-/// Reports the `answers` of the server at `url` to the `expected` ones, and then the total.
+/// Matches the `answers` of the server at `url` with the `expected` ones. Reports the tracks and the total.
 ///
 /// # Errors
 /// If the report cannot be written.
@@ -100,7 +100,7 @@ async fn collect<W: Write>(
                     }
                     continue;
                 }
-                () = &mut stalled => return Ok(Some(ClientError::Silent)),
+                () = &mut stalled => return Ok(Some(ClientError::Timeout)),
             },
             // The upload closes `expected` before the stream of parts. So after a regular end of the call all
             // expected answers are in the queue, also those sent after the poll above.
@@ -118,7 +118,7 @@ async fn collect<W: Write>(
                     let answer = tokio::select! {
                         biased;
                         answer = answers.next() => answer,
-                        () = &mut stalled => Some(Err(ClientError::Silent)),
+                        () = &mut stalled => Some(Err(ClientError::Timeout)),
                     };
                     match answer {
                         Some(Ok(_)) => {}
@@ -174,7 +174,7 @@ async fn collect<W: Write>(
         if answer.path_id != path_id {
             let text =
                 format!("the answer is about path {:?} instead of {path_id}", answer.path_id);
-            return Ok(Some(ClientError::Reply(text)));
+            return Ok(Some(ClientError::reply(text)));
         }
         let file = &*names[reported.file_count];
         let refusal = match answer.outcome {
@@ -226,7 +226,7 @@ async fn next_answer(
     let answer = tokio::select! {
         biased;
         answer = answers.next() => received(answer),
-        () = stalled => Err(ClientError::Silent),
+        () = stalled => Err(ClientError::Timeout),
     };
     stall_detector.answer_received();
     stall_detector.set_awaits_answer(false);
@@ -235,13 +235,13 @@ async fn next_answer(
 
 /// Turns the end of the answers into an error.
 fn received(answer: Option<Result<PathAnswer, ClientError>>) -> Result<PathAnswer, ClientError> {
-    let ended = || Err(ClientError::Reply("the call ended before the last answer".to_owned()));
+    let ended = || Err(ClientError::reply("the call ended before the last answer"));
     answer.unwrap_or_else(ended)
 }
 
 /// Returns the message for an error of the call.
 fn explain(url: &str, error: &ClientError) -> String {
-    match error.lost() {
+    match error.transport_failure() {
         Some(reason) => format!("the connection to {url} was lost: {reason}"),
         None => format!("{url}: {error}"),
     }

@@ -23,10 +23,16 @@ pub(super) fn measure(
     messages: &mut dyn Write,
     progress: &Progress,
 ) -> io::Result<Outcome> {
-    let options = args.options();
     let read_options = args.read_options();
     let names = args.names();
     let mut run = MeasureRun::new(args, &names, out, messages, progress);
+    let options = match args.options() {
+        Ok(options) => options,
+        Err(error) => {
+            run.error(&error.to_string());
+            return Ok(Outcome::Failed);
+        }
+    };
     let mut stdin = Some(stdin);
 
     for (file, name) in args.files.iter().zip(&names) {
@@ -78,7 +84,7 @@ impl<'a, 'b, W: Write> Tracks<'a, 'b, W> {
             file,
             options,
             run,
-            block: FixBlock::new(options.metric),
+            block: FixBlock::new(options.metric()),
             paths: Vec::new(),
             before: 0,
             open_count: 0,

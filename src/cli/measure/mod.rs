@@ -19,7 +19,7 @@ use super::progress::Progress;
 use super::report::Style;
 use super::{Outcome, server_url};
 use crate::formats::ReadOptions;
-use crate::measure::Options;
+use crate::measure::{Options, OptionsError};
 
 /// Measure the tracks and routes in GPX, GeoJSON and CSV files.
 ///
@@ -98,14 +98,12 @@ impl MeasureArgs {
         match (self.json, self.csv) {
             (true, _) => Style::Json,
             (_, true) => Style::Csv,
-            _ if self.details || self.options() != Options::new(self.model.metric()) => {
-                Style::Details
-            }
+            _ if self.details || self.policy.first_set().is_some() => Style::Details,
             _ => Style::Text,
         }
     }
 
-    fn options(&self) -> Options {
+    fn options(&self) -> Result<Options, OptionsError> {
         self.policy.options(self.model.metric())
     }
 

@@ -44,6 +44,13 @@ async fn call(
     let progress = Arc::new(Progress::new(input::bytes_of(&args.files)));
     let names = args.names();
     let mut run = MeasureRun::new(args, &names, out, messages, &progress);
+    let options = match args.options() {
+        Ok(options) => options,
+        Err(error) => {
+            run.error(&error.to_string());
+            return Ok(Outcome::Failed);
+        }
+    };
     let client = match Client::connect(url).await {
         Ok(client) => client,
         Err(error) => {
@@ -55,7 +62,7 @@ async fn call(
     let (parts, expected) = upload::start(Upload {
         files: args.files.clone(),
         stdin: Some(Box::new(io::stdin())),
-        options: args.options(),
+        options,
         read_options: args.read_options(),
         progress: Arc::clone(&progress),
         stall_detector: Arc::clone(&stall_detector),

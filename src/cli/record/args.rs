@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use crate::cli::input::ReadingArgs;
 use crate::cli::policy::{Model, PolicyArgs};
 use crate::cli::server_url;
-use crate::measure::{Metric, Options};
+use crate::measure::{Metric, Options, OptionsError};
 use crate::recording::RecordingName;
 
 /// Send the points of a track file to a server and print the lengths that it returns
@@ -98,12 +98,15 @@ impl RecordArgs {
         match (self.method, self.model) {
             (Some(method), _) => method.metric(),
             (None, Some(model)) => model.metric(),
-            (None, None) => Metric::Geodesic,
+            (None, None) => Options::default().metric(),
         }
     }
 
     /// Returns how the paths are measured.
-    pub(super) fn options(&self) -> Options {
+    ///
+    /// # Errors
+    /// When an option is out of range.
+    pub(super) fn options(&self) -> Result<Options, OptionsError> {
         self.policy.options(self.metric())
     }
 

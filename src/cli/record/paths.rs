@@ -91,8 +91,12 @@ pub(super) async fn send(
     out: &mut impl Write,
 ) -> io::Result<Result<(), String>> {
     let started = Instant::now();
-    let (options, file) = (args.options(), args.file.to_string_lossy().into_owned());
-    let is_raw = options == Options::new(options.metric);
+    let file = args.file.to_string_lossy().into_owned();
+    let options = match args.options() {
+        Ok(options) => options,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let is_raw = options == Options::new(options.metric());
     let style = match (args.json, is_raw) {
         (true, _) => Style::Json,
         (_, true) => Style::Text,
@@ -113,9 +117,9 @@ pub(super) async fn send(
     });
     let answers = stream::once(client.measure_paths(parts)).try_flatten();
     let mut run = Run {
-        report: Report::new(&mut *out, style, options.metric, [&*file].into_iter()),
+        report: Report::new(&mut *out, style, options.metric(), [&*file].into_iter()),
         file: &file,
-        totals: Totals::new(options.metric),
+        totals: Totals::new(options.metric()),
         track_count: 0,
     };
     if let Err(error) = run.report_answers(received, answers, &stall_detector).await? {
@@ -126,7 +130,7 @@ pub(super) async fn send(
     let point_count = summary.point_count;
     report.total(&Total { file_count: 1, failed_file_count: 0, track_count, summary })?;
     if !args.json {
-        let is_raw = is_raw && options.metric.space() == Space::Geographic;
+        let is_raw = is_raw && options.metric().space() == Space::Geographic;
         footer(out, point_count, started.elapsed(), is_raw)?;
     }
     Ok(Ok(()))
@@ -172,7 +176,7 @@ impl<W: Write> Run<'_, W> {
                     continue;
                 }
                 answer = answers.next() => answer,
-                () = &mut stalled => Some(Err(ClientError::Silent)),
+                () = &mut stalled => Some(Err(ClientError::Timeout)),
             };
             let error = match answer {
                 Some(Ok(answer)) => {

@@ -32,6 +32,10 @@ pub(super) async fn record(
         Ok(client) => client,
         Err(error) => return fail(format_args!("{error}")),
     };
+    let options = match args.options() {
+        Ok(options) => options,
+        Err(error) => return fail(format_args!("{error}")),
+    };
     let file = args.file.to_string_lossy();
     let metric = args.metric();
     let read_options = args.reading.options(metric.space());
@@ -61,7 +65,7 @@ pub(super) async fn record(
     let bar =
         if io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
     let line = bar.clone();
-    let recorder = client.recorder(name.clone(), args.options());
+    let recorder = client.recorder(name.clone(), options);
     let recorder = recorder.on_event(move |event| show(&line, &event));
     let outcome = tokio::select! {
         outcome = recorder.record(source.fixes()) => outcome.map_err(|error| error.to_string()),

@@ -116,7 +116,7 @@ async fn an_error_after_the_last_answer_is_ignored() {
     let expected = vec![track("1", 1)];
     let answered = Step { expected, closes: false, answer: Some(answer("1")) };
     let expected = vec![ExpectedAnswer::FileEnd, ExpectedAnswer::FileEnd];
-    let failed = Step { expected, closes: true, answer: Some(Err(ClientError::Silent)) };
+    let failed = Step { expected, closes: true, answer: Some(Err(ClientError::Timeout)) };
     let (outcome, _, messages) = run(vec![], vec![answered, failed]).await;
     assert_eq!((outcome, messages.as_str()), (Outcome::Done, ""));
     // Also that of a server without the method, if there is nothing to measure.
@@ -129,7 +129,7 @@ async fn an_error_after_the_last_answer_is_ignored() {
 
 #[tokio::test]
 async fn an_end_before_the_last_answer_is_an_error() {
-    let error = ClientError::Reply("the call ended before the last answer".to_owned());
+    let error = ClientError::reply("the call ended before the last answer");
     let lost = format!("error: http://s: {error}\n");
     // While the files are read.
     let (outcome, _, messages) = run(vec![ExpectedAnswer::FileEnd], vec![end(vec![], false)]).await;

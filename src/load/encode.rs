@@ -1,78 +1,71 @@
-//! Whole paths as the messages of `RecordPath`, encoded beforehand, and what comes back.
+//! Encodes whole paths as messages of `RecordPath` in advance, and reads the replies.
 //!
-//! Pure. For the load generator, which sends them itself and over many streams: what is of one stream
-//! alone, the name, is in a first message without points, and all the others are the same for each.
-//! `recorder` makes its messages while it sends, and keeps them until they are durable.
+//! The first message has the name and no points, because the name belongs to one stream. All other messages are the
+//! same for every stream.
 
 use bytes::{Bytes, BytesMut};
 use prost::Message as _;
 
-use super::convert::{self, options_message, reply};
-use super::method::only_message;
-use super::pieces::frame;
-use super::{ClientError, columns};
+use crate::client::ClientError;
+use crate::client::method::only_message;
+use crate::contract::{frame, options, points, summary};
 use crate::measure::{Fix, Options};
 use crate::proto::waywiser_v1 as pb;
 use crate::recording::RecordingName;
 
-pub(crate) use super::pieces::RECORD_PATH;
-
-pub(crate) const DELETE_PATH: &str = "/waywiser.v1.PathService/DeletePath";
-
-/// How points lie in a message.
+/// The encoding of the points of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Layout {
     Rows,
-    /// Whole numbers of the options' resolution. A message of which some are not has rows.
+    /// Whole multiples of the options' resolutions. A message with a point that is not such a multiple has rows.
     Columns,
 }
 
-/// What the messages of a path look like.
+/// The format of the messages of a path.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Form {
     pub options: Options,
     pub layout: Layout,
-    /// At least one.
+    /// Must be at least 1.
     pub points_per_message: usize,
 }
 
-/// What was answered.
+/// The reply of `RecordPath`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Answer {
     pub is_complete: bool,
     pub committed_points: u64,
-    /// How many points were durable before the stream, and not counted again.
+    /// The number of points of the stream that were already durable.
     pub skipped_points: u64,
-    /// How many points the summary counts.
+    /// The number of points in the summary.
     pub point_count: u64,
     pub length: f64,
 }
 
 impl Form {
-    /// The first message: options, and the name of a recording.
+    /// Encodes the first message: the options, and the name of a recording.
     pub(crate) fn opening(&self, name: Option<&RecordingName>) -> Bytes {
         let mut bytes = BytesMut::new();
         let message = pb::RecordPathRequest {
             name: name.map(RecordingName::to_string).unwrap_or_default(),
-            options: Some(options_message(&self.options)),
+            options: Some(options::to_message(&self.options)),
             ..Default::default()
         };
-        frame(&message, &mut bytes);
+        frame::append(&message, &mut bytes);
         bytes.freeze()
     }
 
-    /// All other messages of a path without a name. They do not say where in the path they belong, so
-    /// that they may be sent again and again.
+    /// Encodes all other messages of a path without a name. They have no offsets, so that they can be sent repeatedly.
     pub(crate) fn anonymous(&self, fixes: &[Fix]) -> Bytes {
         let mut bytes = BytesMut::new();
         for fixes in fixes.chunks(self.points_per_message.max(1)) {
-            frame(&self.message(fixes), &mut bytes);
+            frame::append(&self.message(fixes), &mut bytes);
         }
         bytes.freeze()
     }
 
-    /// All other messages of a recording, with their offsets; the last one finishes it. `None` if they
-    /// take more than so many bytes.
+    /// Encodes all other messages of a recording, with their offsets. The last one finishes it. Returns `None` if the
+    /// messages have more than `bytes_max` bytes.
     pub(crate) fn recording(
         &self,
         fixes: impl IntoIterator<Item = Fix>,
@@ -86,7 +79,10 @@ impl Form {
             let finish_write = fixes.peek().is_none();
             let message = self.message(&batch);
             let write_offset = Some(offset);
-            frame(&pb::RecordPathRequest { write_offset, finish_write, ..message }, &mut bytes);
+            frame::append(
+                &pb::RecordPathRequest { write_offset, finish_write, ..message },
+                &mut bytes,
+            );
             if bytes.len() > bytes_max {
                 return None;
             }
@@ -99,10 +95,10 @@ impl Form {
 
     fn message(&self, fixes: &[Fix]) -> pb::RecordPathRequest {
         let points = match self.layout {
-            Layout::Rows => columns::rows(fixes),
-            Layout::Columns => columns::points(fixes, &self.options),
+            Layout::Rows => points::rows(fixes),
+            Layout::Columns => points::points(fixes, &self.options),
         };
-        let columns::Points { rows, columns } = points;
+        let points::MessagePoints { rows, columns } = points;
         pb::RecordPathRequest { points: rows, columns, ..Default::default() }
     }
 }
@@ -110,12 +106,11 @@ impl Form {
 /// Reads the reply of `RecordPath`.
 ///
 /// # Errors
-/// When it is not one message of the method.
+/// The reply is not one message of the method.
 pub(crate) fn answer(frame: Bytes) -> Result<Answer, ClientError> {
-    let message = pb::RecordPathResponse::decode(only_message(frame)?)
-        .map_err(|error| reply(error.to_string()))?;
-    let summary = message.summary.ok_or_else(|| reply("it has no summary".to_owned()))?;
-    let summary = convert::summary(summary)?;
+    let message = pb::RecordPathResponse::decode(only_message(frame)?)?;
+    let summary = message.summary.ok_or_else(|| ClientError::reply("it has no summary"))?;
+    let summary = summary::from_message(&summary)?;
     Ok(Answer {
         is_complete: message.complete,
         committed_points: message.committed_points,
@@ -125,10 +120,13 @@ pub(crate) fn answer(frame: Bytes) -> Result<Answer, ClientError> {
     })
 }
 
-/// The request of `DeletePath`, for a recording that may not exist.
+/// Encodes a request of `DeletePath` for a recording that may not exist.
 pub(crate) fn deletion(name: &RecordingName) -> Bytes {
     let mut bytes = BytesMut::new();
-    frame(&pb::DeletePathRequest { name: name.to_string(), allow_missing: true }, &mut bytes);
+    frame::append(
+        &pb::DeletePathRequest { name: name.to_string(), allow_missing: true },
+        &mut bytes,
+    );
     bytes.freeze()
 }
 
@@ -159,7 +157,7 @@ mod tests {
         messages
     }
 
-    /// Longitude, latitude and time of each point of a message, in E7 and milliseconds.
+    /// Returns the longitude, latitude and time of each point of a message, in 1e-7 degree and milliseconds.
     fn read(message: &pb::RecordPathRequest) -> Vec<(i64, i64, i64)> {
         if let Some(columns) = &message.columns {
             assert!(message.points.is_empty());
@@ -179,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_recording_has_its_points_once_in_order_and_is_finished_by_the_last_message() {
+    fn a_recording_has_each_point_once_and_its_last_message_finishes_it() {
         let expected: Vec<_> =
             (0..9).map(|i| (130_000_000 - 1_000 * i, 460_000_000 + 700 * i, 1000 * i)).collect();
         for layout in [Layout::Rows, Layout::Columns] {
@@ -193,14 +191,14 @@ mod tests {
                 assert_eq!(message.columns.is_some(), layout == Layout::Columns);
             }
         }
-        // A whole number of messages: the last of them finishes, and there is none without points.
+        // The last full message finishes the recording. No message is empty.
         let messages = messages(form(Layout::Columns).recording(fixes(8), usize::MAX).unwrap());
         assert_eq!(messages.iter().map(|m| m.finish_write).collect::<Vec<_>>(), [false, true]);
         assert_eq!(form(Layout::Rows).recording(fixes(9), 100), None);
     }
 
     #[test]
-    fn an_anonymous_path_can_be_sent_again_and_again() {
+    fn the_messages_of_an_anonymous_path_have_no_offsets() {
         for layout in [Layout::Rows, Layout::Columns] {
             let messages = messages(form(layout).anonymous(&fixes(9)));
             assert_eq!(messages.iter().map(|m| read(m).len()).collect::<Vec<_>>(), [4, 4, 1]);
@@ -209,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_message_has_the_name_and_the_options_alone() {
+    fn the_first_message_has_the_name_and_the_options_and_no_points() {
         let name: RecordingName = "paths/bench-1".parse().unwrap();
         let [opening] = &messages(form(Layout::Rows).opening(Some(&name)))[..] else { panic!() };
         assert_eq!((&*opening.name, opening.points.len()), ("paths/bench-1", 0));
@@ -219,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_read_with_its_length() {
+    fn a_reply_is_read_with_its_length() {
         let summary = pb::PathSummary {
             point_count: 3,
             length_m: Some(4.5),
@@ -235,7 +233,7 @@ mod tests {
             ..Default::default()
         };
         let mut bytes = BytesMut::new();
-        frame(&message, &mut bytes);
+        frame::append(&message, &mut bytes);
         let (committed_points, skipped_points, point_count) = (3, 1, 3);
         let expected = Answer {
             is_complete: true,
@@ -246,6 +244,6 @@ mod tests {
         };
         assert_eq!(answer(bytes.freeze()).unwrap(), expected);
         let nothing = answer(Bytes::from_static(&[0, 0, 0, 0, 0])).unwrap_err().to_string();
-        insta::assert_snapshot!(nothing, @"the server's reply makes no sense: it has no summary");
+        insta::assert_snapshot!(nothing, @"the server's reply is invalid: it has no summary");
     }
 }

@@ -1,78 +1,77 @@
-//! Fixes to the points of a message: as columns where these hold every bit, otherwise as rows.
+//! Fixes as the points of a message: as columns if these hold every bit of the fixes, otherwise as rows.
 //!
-//! Pure. Columns have whole numbers of a resolution; a fix that is none, or a column that only some fixes
-//! of the message have, makes rows of all of them. `recorder` and `paths.rs` call it.
+//! Columns have whole multiples of a resolution. All fixes of a message become rows if one of them is not such a
+//! multiple, or if only some of them have a column.
 
-use prost_types::Timestamp;
-
+use super::time::timestamp_of_ns;
 use crate::measure::{Fix, Metric, Options, Point, Space};
 use crate::proto::waywiser_v1 as pb;
 
-/// The most points of a message: as rows of the longest kind they stay below the 64 KiB that a server
-/// takes unless told otherwise.
-pub(super) const MESSAGE_POINTS_MAX: usize = 1000;
+/// Maximum number of points in a message. As rows of the longest kind they stay below 64 KiB, the largest message
+/// that a server accepts by default.
+pub(crate) const MESSAGE_POINTS_MAX: usize = 1000;
 
 const NS_PER_MS: i64 = 1_000_000;
-const NS_PER_S: i64 = 1_000_000_000;
 
-/// The points of a message, in one of its two fields.
+/// The points of a message. One of the two fields is empty.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Points {
+pub(crate) struct MessagePoints {
     pub rows: Vec<pb::Point>,
     pub columns: Option<pb::PointColumns>,
 }
 
-/// Fixes of one space for a path with these options.
-pub(super) fn points(fixes: &[Fix], options: &Options) -> Points {
+/// Returns the fixes as columns or, if columns would lose a bit, as rows. All fixes are in the space of the options'
+/// metric.
+pub(crate) fn points(fixes: &[Fix], options: &Options) -> MessagePoints {
     match columns(fixes, options) {
-        Some(columns) => Points { rows: Vec::new(), columns: Some(columns) },
+        Some(columns) => MessagePoints { rows: Vec::new(), columns: Some(columns) },
         None => rows(fixes),
     }
 }
 
-/// Fixes as rows, whatever columns could hold.
-pub(super) fn rows(fixes: &[Fix]) -> Points {
-    Points { rows: fixes.iter().map(|&fix| row(fix)).collect(), columns: None }
+/// Returns the fixes as rows.
+pub(crate) fn rows(fixes: &[Fix]) -> MessagePoints {
+    MessagePoints { rows: fixes.iter().map(|&fix| row(fix)).collect(), columns: None }
 }
 
-/// A column that all points have or none.
+/// A delta-coded column.
 struct Column {
-    values: Vec<i64>,
-    before: i64,
+    deltas: Vec<i64>,
+    previous: i64,
 }
 
 impl Column {
     fn new(len: usize) -> Self {
-        Self { values: Vec::with_capacity(len), before: 0 }
+        Self { deltas: Vec::with_capacity(len), previous: 0 }
     }
 
-    /// `None` where the difference leaves 64 bits.
+    /// Appends a value. Returns `None` if the difference does not fit 64 bits.
     fn push(&mut self, value: i64) -> Option<()> {
-        self.values.push(value.checked_sub(self.before)?);
-        self.before = value;
+        self.deltas.push(value.checked_sub(self.previous)?);
+        self.previous = value;
         Some(())
     }
 }
 
-/// `None` where a bit would be lost.
+/// Returns the fixes as columns, or `None` if a bit would be lost.
 fn columns(fixes: &[Fix], options: &Options) -> Option<pb::PointColumns> {
     let first = *fixes.first()?;
-    let plain = Options::new(options.metric);
+    let defaults = Options::new(options.metric());
     let has_z = first.z().is_some();
-    if options.xy_resolution != plain.xy_resolution
-        || (has_z && options.z_resolution != plain.z_resolution)
+    if options.xy_resolution() != defaults.xy_resolution()
+        || (has_z && options.z_resolution() != defaults.z_resolution())
     {
         return None;
     }
-    let z_per_unit = if options.metric == Metric::Planar { 1.0 } else { 1e3 };
-    let column = |is_there: bool| Column::new(if is_there { fixes.len() } else { 0 });
+    let z_per_unit = if options.metric() == Metric::Planar { 1.0 } else { 1e3 };
+    let column = |is_used: bool| Column::new(if is_used { fixes.len() } else { 0 });
     let (mut x, mut y) = (column(true), column(true));
     let mut z = column(has_z);
     let mut time = column(first.unix_ns().is_some());
     let mut accuracy_mm = Vec::new();
     let mut segment_starts = Vec::new();
     for (index, fix) in (0..).zip(fixes) {
-        let (whole_x, whole_y) = whole(fix.point())?;
+        let (whole_x, whole_y) = whole_numbers(fix.point())?;
         x.push(whole_x)?;
         y.push(whole_y)?;
         if fix.z().is_some() != has_z
@@ -83,7 +82,7 @@ fn columns(fixes: &[Fix], options: &Options) -> Option<pb::PointColumns> {
         }
         if let Some(value) = fix.z() {
             let whole = (value * z_per_unit).round();
-            // What the other end will make of it.
+            // The receiver divides again and must get the same value.
             z.push(whole as i64).filter(|()| (whole as i64) as f64 / z_per_unit == value)?;
         }
         if let Some(unix_ns) = fix.unix_ns() {
@@ -97,12 +96,12 @@ fn columns(fixes: &[Fix], options: &Options) -> Option<pb::PointColumns> {
             segment_starts.push(index);
         }
     }
-    let (x, y, z, time_ms) = (x.values, y.values, z.values, time.values);
+    let (x, y, z, time_ms) = (x.deltas, y.deltas, z.deltas, time.deltas);
     Some(pb::PointColumns { x, y, z, time_ms, accuracy_mm, segment_starts })
 }
 
-/// x and y in the resolution that is the default of the space, if they are whole numbers of it.
-fn whole(point: Point) -> Option<(i64, i64)> {
+/// Returns x and y in units of the default resolution of the space, if they are whole multiples of it.
+fn whole_numbers(point: Point) -> Option<(i64, i64)> {
     match point.space() {
         Space::Geographic => {
             let (latitude_e7, longitude_e7) = point.to_e7()?;
@@ -110,7 +109,7 @@ fn whole(point: Point) -> Option<(i64, i64)> {
             is_whole.then_some((longitude_e7.into(), latitude_e7.into()))
         }
         Space::Planar => {
-            // Below 2^40, and so exact in both types.
+            // Coordinates are below 2^40, so the conversions are exact.
             let whole = |value: f64| Some(value as i64).filter(|&whole| whole as f64 == value);
             whole(point.x()).zip(whole(point.y()))
         }
@@ -123,30 +122,30 @@ fn row(fix: Fix) -> pb::Point {
         x,
         y,
         z: fix.z(),
-        time: fix.unix_ns().map(|ns| Timestamp {
-            seconds: ns.div_euclid(NS_PER_S),
-            nanos: ns.rem_euclid(NS_PER_S) as i32,
-        }),
+        time: fix.unix_ns().map(timestamp_of_ns),
         accuracy_m: fix.accuracy_m(),
         starts_segment: fix.starts_segment(),
     }
 }
 
-/// Coordinates of which the same point is made again. Degrees are converted to the unit in which points
-/// are kept and back, and the quotient may be off by a rounding: then a neighbour is what is meant.
+/// Returns coordinates that [`Point::new`] converts back into the same point. A point stores geographic coordinates in
+/// another unit, and the conversion to degrees may be off by a rounding error: then a neighbouring number is returned.
 fn degrees(point: Point) -> (f64, f64) {
     let (x, y) = (point.x(), point.y());
-    let near = |value: f64| {
+    let neighbours = |value: f64| {
         let (up, down) = (value.next_up(), value.next_down());
         [value, up, down, up.next_up(), down.next_down()]
     };
-    let again = |x: f64, y: f64| Point::new(point.space(), x, y);
-    let same_x = |&at: &f64| again(at, y).is_ok_and(|other| same(other, point).0);
-    let same_y = |&at: &f64| again(x, at).is_ok_and(|other| same(other, point).1);
-    (near(x).into_iter().find(same_x).unwrap_or(x), near(y).into_iter().find(same_y).unwrap_or(y))
+    let point_at = |x: f64, y: f64| Point::new(point.space(), x, y);
+    let same_x = |&at: &f64| point_at(at, y).is_ok_and(|other| same(other, point).0);
+    let same_y = |&at: &f64| point_at(x, at).is_ok_and(|other| same(other, point).1);
+    (
+        neighbours(x).into_iter().find(same_x).unwrap_or(x),
+        neighbours(y).into_iter().find(same_y).unwrap_or(y),
+    )
 }
 
-/// Whether x and y are the same, in the unit in which points are kept.
+/// Whether x and whether y are equal, in the unit that points store.
 fn same(a: Point, b: Point) -> (bool, bool) {
     let ((ax, ay), (bx, by)) = (a.canonical(), b.canonical());
     (ax == bx, ay == by)
@@ -158,9 +157,11 @@ mod tests {
 
     use super::*;
 
-    /// What a server makes of the points, by the plain reading of the contract.
-    fn read(points: &Points, options: &Options) -> Vec<Fix> {
-        let space = options.metric.space();
+    const NS_PER_S: i64 = 1_000_000_000;
+
+    /// Reads points as the contract specifies it.
+    fn read(points: &MessagePoints, options: &Options) -> Vec<Fix> {
+        let space = options.metric().space();
         let Some(columns) = &points.columns else {
             let fix = |row: &pb::Point| {
                 let mut fix = Fix::new(Point::new(space, row.x, row.y).unwrap());
@@ -209,7 +210,7 @@ mod tests {
         (0..x.len()).map(fix).collect()
     }
 
-    /// Some whole and some not, of either space.
+    /// Generates fixes of one space whose values are whole multiples of the default resolutions, or not.
     fn fixes(metric: Metric, is_whole: bool) -> impl Strategy<Value = Vec<Fix>> {
         let part = (any::<[f64; 2]>(), any::<(f64, i64, f64)>(), any::<[bool; 4]>());
         prop::collection::vec(part, 1..40).prop_map(move |parts| {
@@ -263,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_message_is_below_what_a_server_takes() {
+    fn the_largest_message_is_below_the_default_limit_of_a_server() {
         use prost::Message as _;
         let point = Point::geographic(46.123_456_789_012, 14.123_456_789_012).unwrap();
         let fix = Fix::new(point).at_unix_ns(-9_214_559_999_999_999_999).unwrap();

@@ -1,63 +1,28 @@
-//! A request body that is a stream of points: whatever the source has ready goes into one chunk.
+//! A request body that is a stream of points. Each chunk has all points that the source has ready.
 //!
-//! HTTP/2 polls it for the next chunk only when it has sent the one before, so a slow server stops
-//! the source, and no more than two chunks of a stream wait. When the source has nothing ready,
-//! what it gave so far goes out: a live tracker's point never waits for the next.
+//! HTTP/2 polls the body for the next chunk only after it has sent the previous one. A slow server therefore stops
+//! the source, and at most two chunks of a stream are buffered. When the source has no more points ready, the chunk
+//! is sent, so that the point of a live tracker does not wait for the next one.
 //!
-//! A body ends cleanly only where its source does and the caller still waits for the reply. In all
-//! other cases it fails, and the stream is reset: half a path must not be answered as a whole one.
+//! The body ends without an error only if its source ends while the caller waits for the reply. Otherwise it fails
+//! and the stream is reset, so that the server does not measure a part of a path as a complete one.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use futures::task::AtomicWaker;
 use h2::Reason;
 use http_body::{Body, Frame};
 use tokio_stream::Stream;
 
-use super::encode::{BATCH_POINTS, Chunk};
+use super::point_encoder::{BATCH_POINTS, Chunk};
+use super::request_abort::RequestAbort;
 use crate::measure::Point;
 
-/// What joins a body to the call that waits for its reply.
-#[derive(Debug, Default)]
-pub(super) struct Tie {
-    cut: AtomicBool,
-    body: AtomicWaker,
-    stray: OnceLock<(u64, Point)>,
-}
-
-impl Tie {
-    /// Resets the stream unless its end was sent already. hyper resets the stream of a call that
-    /// nobody waits for, too, but not before its own task gets to it. A source that ends in the
-    /// meantime, as a channel does whose sender goes the way of the call, would close the stream
-    /// as if it were whole.
-    pub(super) fn cut(&self) {
-        self.cut.store(true, Ordering::Release);
-        self.body.wake();
-    }
-
-    /// The point that could not be sent and its index, if there was one.
-    pub(super) fn stray(&self) -> Option<(u64, Point)> {
-        self.stray.get().copied()
-    }
-
-    /// Whether it was cut. A body that is told no calls its waker when it is.
-    pub(super) fn is_cut(&self) -> bool {
-        self.cut.load(Ordering::Acquire)
-    }
-
-    /// What to call when it is cut.
-    pub(super) fn register(&self, waker: &std::task::Waker) {
-        self.body.register(waker);
-    }
-}
-
 pin_project_lite::pin_project! {
-    /// The points of a source as an HTTP body. `to_wire` gives a point's two integers, or `None`
-    /// for a point that this call cannot carry: the stream is then reset.
+    /// The points of a source as an HTTP body. `to_wire` returns the two integers of a point, or `None` if the method
+    /// does not support the point: the stream is then reset.
     pub(super) struct PointBody<S, F> {
         #[pin]
         points: S,
@@ -65,13 +30,13 @@ pin_project_lite::pin_project! {
         index: u64,
         chunk: Chunk,
         is_over: bool,
-        tie: Arc<Tie>,
+        abort: Arc<RequestAbort>,
     }
 }
 
 impl<S, F> PointBody<S, F> {
-    pub(super) fn new(points: S, to_wire: F, tie: Arc<Tie>) -> Self {
-        Self { points, to_wire, index: 0, chunk: Chunk::default(), is_over: false, tie }
+    pub(super) fn new(points: S, to_wire: F, abort: Arc<RequestAbort>) -> Self {
+        Self { points, to_wire, index: 0, chunk: Chunk::default(), is_over: false, abort }
     }
 }
 
@@ -81,7 +46,7 @@ where
     F: Fn(Point) -> Option<(i32, i32)>,
 {
     type Data = Bytes;
-    /// Its reason becomes that of the RST_STREAM.
+    /// The reason of the error becomes the reason of the RST_STREAM.
     type Error = h2::Error;
 
     fn poll_frame(
@@ -90,8 +55,8 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
         let mut this = self.project();
         let reset = Poll::Ready(Some(Err(Reason::CANCEL.into())));
-        this.tie.register(cx.waker());
-        if this.tie.is_cut() {
+        this.abort.register(cx.waker());
+        if this.abort.is_aborted() {
             return reset;
         }
         let (mut first, mut second) = ([0; BATCH_POINTS], [0; BATCH_POINTS]);
@@ -102,15 +67,14 @@ where
                 match this.points.as_mut().poll_next(cx) {
                     Poll::Ready(Some(point)) => {
                         let Some(numbers) = (this.to_wire)(point) else {
-                            // Nobody else sets it, and nothing is polled after an error.
-                            let _ = this.tie.stray.set((*this.index + count as u64, point));
+                            this.abort.set_unsupported_point(*this.index + count as u64, point);
                             return reset;
                         };
                         (first[count], second[count]) = numbers;
                         count += 1;
                     }
-                    // Whether the caller has gone is asked once more: that may be why it ended.
-                    Poll::Ready(None) if this.tie.is_cut() => return reset,
+                    // The source may have ended because the caller was dropped.
+                    Poll::Ready(None) if this.abort.is_aborted() => return reset,
                     Poll::Ready(None) => {
                         *this.is_over = true;
                         is_ready = false;
@@ -156,9 +120,11 @@ mod tests {
 
     type ToWire = fn(Point) -> Option<(i32, i32)>;
 
-    fn body<S: Stream<Item = Point>>(points: S) -> (Pin<Box<PointBody<S, ToWire>>>, Arc<Tie>) {
-        let tie = Arc::<Tie>::default();
-        (Box::pin(PointBody::new(points, Point::to_e7 as ToWire, Arc::clone(&tie))), tie)
+    fn body<S: Stream<Item = Point>>(
+        points: S,
+    ) -> (Pin<Box<PointBody<S, ToWire>>>, Arc<RequestAbort>) {
+        let abort = Arc::<RequestAbort>::default();
+        (Box::pin(PointBody::new(points, Point::to_e7 as ToWire, Arc::clone(&abort))), abort)
     }
 
     fn point(latitude_e7: i32) -> Point {
@@ -168,7 +134,7 @@ mod tests {
     const RESET: Polled = Poll::Ready(Some(Err(Some(Reason::CANCEL))));
 
     #[test]
-    fn what_is_ready_goes_out_together_and_nothing_waits() {
+    fn points_that_are_ready_are_sent_together_and_at_once() {
         let (sender, receiver) = mpsc::unbounded_channel();
         let (mut body, _) = body(UnboundedReceiverStream::new(receiver));
         assert_eq!(poll(&mut body), Poll::Pending);
@@ -182,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_chunk_is_known_to_be_the_last() {
+    fn the_last_chunk_is_marked_as_the_last() {
         let (mut body, _) = body(stream::iter([point(1)]));
         assert!(!body.is_end_stream());
         assert!(matches!(poll(&mut body), Poll::Ready(Some(Ok(_)))));
@@ -190,33 +156,33 @@ mod tests {
     }
 
     #[test]
-    fn a_point_that_does_not_fit_resets_the_stream_and_is_named() {
+    fn an_unsupported_point_resets_the_stream_and_is_reported() {
         let planar = Point::planar(3.0, 4.0).unwrap();
-        let (mut body, tie) = body(stream::iter([point(1), point(2), planar, point(3)]));
+        let (mut body, abort) = body(stream::iter([point(1), point(2), planar, point(3)]));
         assert_eq!(poll(&mut body), RESET);
-        assert_eq!(tie.stray(), Some((2, planar)));
+        assert_eq!(abort.unsupported_point(), Some((2, planar)));
     }
 
     #[test]
-    fn a_body_that_nobody_waits_for_resets_the_stream_even_where_its_source_ends() {
-        let (mut body, tie) = body(stream::empty());
-        tie.cut();
+    fn an_aborted_body_resets_the_stream_even_if_its_source_ends() {
+        let (mut body, abort) = body(stream::empty());
+        abort.abort();
         assert_eq!(poll(&mut body), RESET);
 
-        // The caller goes while the source is being asked.
-        let tie = Arc::<Tie>::default();
-        let caller = Arc::clone(&tie);
+        // The caller aborts while the source is polled.
+        let abort = Arc::<RequestAbort>::default();
+        let caller = Arc::clone(&abort);
         let source = stream::once(async move {
-            caller.cut();
+            caller.abort();
             point(1)
         })
         .take(1);
-        let mut body = Box::pin(PointBody::new(source, Point::to_e7, tie));
+        let mut body = Box::pin(PointBody::new(source, Point::to_e7, abort));
         assert_eq!(poll(&mut body), RESET);
     }
 
     #[test]
-    fn no_more_than_a_chunk_is_asked_of_the_source() {
+    fn the_source_is_polled_for_one_chunk_only() {
         let mut taken = 0;
         let endless = stream::repeat(point(1)).inspect(|_| taken += 1);
         let mut body = Box::pin(PointBody::new(endless, Point::to_e7, Arc::default()));

@@ -1,48 +1,47 @@
-//! Points to bytes: each a gRPC message of its own, prefix and all, written straight into a chunk.
+//! Encodes points as gRPC messages, one per point, with their headers.
 //!
-//! Pure. The three point messages of our contracts have one shape on the wire (int32 fields 1 and
-//! 2), so two integers are all it knows. `body.rs` collects them in columns, of which a kernel makes
-//! the fields, several at once; the bytes are what prost would write.
+//! The module is sans-IO. The three point messages of the contracts have the same encoding (int32 fields 1 and 2), so
+//! a point is two integers here. `point_body` collects them in columns. A kernel encodes several fields at once. The
+//! bytes are identical to those of prost.
 
 use bytes::Bytes;
 
+use crate::contract::frame::HEADER_BYTES;
 use crate::measure::level::{Level, kernel};
 
-/// The longest message: two fields of a tag and a varint of 10 bytes, as negative numbers have.
+/// Maximum size of a message: two fields of a tag and a varint of 10 bytes, as for negative numbers.
 const MESSAGE_BYTES_MAX: usize = 2 * (1 + 10);
-/// The longest message with its prefix: flag and length.
-const POINT_BYTES_MAX: usize = 5 + MESSAGE_BYTES_MAX;
-/// A field is written as two whole words of eight bytes, of which only the first few may count.
+/// Maximum size of a message with its header.
+const POINT_BYTES_MAX: usize = HEADER_BYTES + MESSAGE_BYTES_MAX;
+/// A field is written as two words of eight bytes. Bytes after the end of the field are overwritten later.
 const OVERHANG_BYTES: usize = 16;
-/// Where a point is written.
-const PLACE_BYTES: usize = POINT_BYTES_MAX + OVERHANG_BYTES;
+/// The space that must be available for writing a point.
+const SLOT_BYTES: usize = POINT_BYTES_MAX + OVERHANG_BYTES;
 
-/// The smallest chunk: what a live tracker's point is sent in.
+/// Minimum size of a chunk, for single points of a live tracker.
 const CHUNK_BYTES_MIN: usize = 256;
-/// The largest: some 4000 points share what a chunk costs by itself, and a stream that the server
-/// holds up has two of them at most.
+/// Maximum size of a chunk: about 4000 points share the fixed cost of a chunk. A stream that waits for the server holds
+/// at most two chunks.
 const CHUNK_BYTES_MAX: usize = 64 * 1024;
 
-/// Points that are encoded together, at most.
-pub(super) const BATCH_POINTS: usize = 64;
+/// Maximum number of points that are encoded together.
+pub(crate) const BATCH_POINTS: usize = 64;
 
-/// A run of encoded points that grows until it is taken. Nothing is allocated per point, and
-/// nothing is held between two chunks.
+/// A buffer of encoded points. It allocates nothing per point, and holds no memory between two chunks.
 #[derive(Debug, Default)]
-pub(super) struct Chunk {
+pub(crate) struct Chunk {
     bytes: Vec<u8>,
     len: usize,
     next_bytes: usize,
 }
 
 impl Chunk {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Adds the points of two columns, [`BATCH_POINTS`] of them at most. Tells whether the chunk is
-    /// full, so that it must be taken.
-    pub(super) fn append(&mut self, first: &[i32], second: &[i32]) -> bool {
+    /// Appends the points of two columns, at most [`BATCH_POINTS`]. Returns whether the chunk is full and must be taken.
+    pub(crate) fn append(&mut self, first: &[i32], second: &[i32]) -> bool {
         let count = first.len().min(second.len()).min(BATCH_POINTS);
         if count == 0 {
             return false;
@@ -55,25 +54,25 @@ impl Chunk {
         }
         let mut fields = (Fields::EMPTY, Fields::EMPTY);
         let level = Level::best().narrow();
-        make_fields(level, first, 0x08, &mut fields.0);
-        make_fields(level, second, 0x10, &mut fields.1);
+        encode_fields(level, first, 0x08, &mut fields.0);
+        encode_fields(level, second, 0x10, &mut fields.1);
         let mut at = self.len;
         for (first, second) in fields.0.iter().zip(fields.1.iter()).take(count) {
-            // There is always room, see above.
-            let place = self.bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut);
-            let Some(place) = place else {
-                debug_assert!(false, "no room for a point");
+            // There is always enough space, see above.
+            let slot = self.bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut);
+            let Some(slot) = slot else {
+                debug_assert!(false, "no space for a point");
                 break;
             };
-            at += put_point(place, first, second);
+            at += put_point(slot, first, second);
         }
         self.len = at;
         self.len + BATCH_POINTS * POINT_BYTES_MAX + OVERHANG_BYTES > CHUNK_BYTES_MAX
     }
 
-    /// The points since the last call. The next chunk has room for twice as many: a source that
-    /// has much at once gets large chunks, one that drips holds little memory.
-    pub(super) fn take(&mut self) -> Bytes {
+    /// Returns the points since the last call. The next chunk gets twice the size: a source with many points ready gets
+    /// large chunks, and a slow source holds little memory.
+    pub(crate) fn take(&mut self) -> Bytes {
         self.next_bytes =
             (2 * self.len).next_power_of_two().clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX);
         let mut bytes = std::mem::take(&mut self.bytes);
@@ -83,18 +82,18 @@ impl Chunk {
     }
 }
 
-/// The fields of a column, which are as if each were one word and [`TAIL`]: a tag and a varint of
-/// up to ten bytes, of which all past the seventh are always the same.
+/// The encoded fields of a column. Each is one word followed by [`TAIL`]: a tag and a varint of up to ten bytes, whose
+/// bytes after the seventh are always the same.
 struct Fields {
     words: [u64; BATCH_POINTS],
-    /// How many bytes count: of a zero, which is left out, none.
+    /// The size of each field in bytes. A field whose value is 0 is not encoded and has size 0.
     lens: [u64; BATCH_POINTS],
 }
 
-/// What follows the first word of a field that is longer: the last three bytes of a negative number.
+/// The bytes after the first word of a field: the last three bytes of a negative number.
 const TAIL: u64 = 0x01_ffff;
 
-/// The word and the length of a field.
+/// The word and the size of a field.
 type Field = (u64, u64);
 
 impl Fields {
@@ -107,17 +106,17 @@ impl Fields {
 }
 
 kernel!(
-    /// Makes the fields of a column.
-    fn make_fields(values: &[i32], tag: u8, fields: &mut Fields) = make_fields_body
+    /// Encodes the fields of a column.
+    fn encode_fields(values: &[i32], tag: u8, fields: &mut Fields) = encode_fields_body
 );
 
 #[inline(always)]
-fn make_fields_body(values: &[i32], tag: u8, fields: &mut Fields) {
+fn encode_fields_body(values: &[i32], tag: u8, fields: &mut Fields) {
     for ((&value, word), len) in values.iter().zip(&mut fields.words).zip(&mut fields.lens) {
-        // Whether there is a byte past that many bits: then the one before says that it follows.
+        // 1 if the varint has a byte after this many bits: the byte before has its continuation bit set.
         let past = |bits: u32| u64::from(value >= 1 << bits);
         let more = past(7) << 7 | past(14) << 15 | past(21) << 23 | past(28) << 31;
-        // A negative number, sign-extended to 64 bits, has ten groups, with ones from bit 32 on.
+        // A negative number is sign-extended to 64 bits: it has ten groups, and all bits from bit 32 on are set.
         let negative = i64::from(value >> 31) as u64;
         let more = more | negative & 0xffff_fff0_8080_8080;
         *word = (groups(value) | more) << 8 | u64::from(tag);
@@ -126,26 +125,24 @@ fn make_fields_body(values: &[i32], tag: u8, fields: &mut Fields) {
     }
 }
 
-/// Writes a point and tells how long it is. Whole words are written, each over what hangs over of
-/// the ones before. Of the prefix, the flag (not compressed) and all but the last byte of the length
-/// are zeros.
+/// Writes a point and returns its size with the header. Writes full words; each overwrites the unused bytes of the words
+/// before it. The flag of the header (not compressed) and all bytes of the length except the last are zero.
 ///
-/// All numbers go one way: a branch on the sign would cost those who cross a meridian, and two words
-/// more cost less than they would seem to.
+/// All numbers take the same path: a branch on the sign would be mispredicted for tracks that cross a meridian.
 #[inline(always)]
-fn put_point(place: &mut [u8; PLACE_BYTES], first: Field, second: Field) -> usize {
+fn put_point(slot: &mut [u8; SLOT_BYTES], first: Field, second: Field) -> usize {
     let len = first.1 + second.1;
-    put_word(place, 0, len << 32 | first.0 << 40);
-    put_word(place, 5, first.0);
-    put_word(place, 5 + 8, TAIL);
-    // A field has eleven bytes at most, which the compiler does not know.
-    let at = 5 + (first.1 & 15) as usize;
-    put_word(place, at, second.0);
-    put_word(place, at + 8, TAIL);
-    5 + len as usize
+    put_word(slot, 0, len << 32 | first.0 << 40);
+    put_word(slot, HEADER_BYTES, first.0);
+    put_word(slot, HEADER_BYTES + 8, TAIL);
+    // A field has at most eleven bytes. The mask lets the compiler drop a bounds check.
+    let at = HEADER_BYTES + (first.1 & 15) as usize;
+    put_word(slot, at, second.0);
+    put_word(slot, at + 8, TAIL);
+    HEADER_BYTES + len as usize
 }
 
-/// The bits in groups of seven, each in a byte of its own: five groups hold 35 bits.
+/// Spreads the bits in groups of seven, one group per byte. Five groups hold 35 bits.
 #[inline(always)]
 fn groups(value: i32) -> u64 {
     let bits = u64::from(value as u32);
@@ -170,7 +167,7 @@ mod tests {
     use super::*;
     use crate::proto::{my_package, routeguide};
 
-    /// The same as prost and tonic would have it.
+    /// Encodes points with prost.
     fn by_prost(points: &[(i32, i32)]) -> Vec<u8> {
         let mut bytes = Vec::new();
         for &(x, y) in points {
@@ -197,7 +194,7 @@ mod tests {
         chunks
     }
 
-    /// Numbers of every length, and those at the borders between two lengths.
+    /// Generates numbers of every length, and the numbers at the borders between two lengths.
     fn number() -> impl Strategy<Value = i32> {
         prop_oneof![
             any::<i32>(),
@@ -210,7 +207,7 @@ mod tests {
         ]
     }
 
-    /// Points of one hemisphere or of many, as a track has them: numbers of few signs and lengths.
+    /// Generates points that are near one another, as in a track: their numbers have few signs and lengths.
     fn track() -> impl Strategy<Value = Vec<(i32, i32)>> {
         (number(), number(), 0..2000_i32).prop_flat_map(|(x, y, reach)| {
             let near =
@@ -221,19 +218,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_bytes_of_a_track_are_those_of_prost(points in track()) {
+        fn the_bytes_of_a_track_are_identical_to_those_of_prost(points in track()) {
             prop_assert_eq!(chunks(&points).concat(), by_prost(&points));
         }
 
         #[test]
-        fn the_bytes_are_those_of_prost(
+        fn the_bytes_of_any_points_are_identical_to_those_of_prost(
             points in prop::collection::vec((number(), number()), 0..600),
         ) {
             prop_assert_eq!(chunks(&points).concat(), by_prost(&points));
         }
 
         #[test]
-        fn prost_reads_what_was_written(latitude in number(), longitude in number()) {
+        fn prost_decodes_the_bytes(latitude in number(), longitude in number()) {
             let bytes = chunks(&[(latitude, longitude)]).concat();
             let point = routeguide::Point::decode(&bytes[5..]).unwrap();
             prop_assert_eq!((point.latitude, point.longitude), (latitude, longitude));
@@ -241,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn every_border_between_two_lengths_is_written_as_prost_does() {
+    fn numbers_at_the_border_of_two_lengths_are_encoded_as_in_prost() {
         let borders = (0..32).flat_map(|bit| {
             let power = (1_u32 << bit) as i32;
             [power.wrapping_sub(1), power, power.wrapping_neg()]
@@ -251,14 +248,14 @@ mod tests {
     }
 
     #[test]
-    fn every_level_makes_the_same_fields() {
+    fn every_simd_level_encodes_the_same_fields() {
         let powers = (0..32).map(|bit| (1_u32 << bit) as i32);
         let borders = powers.flat_map(|power| [power.wrapping_sub(1), power, power.wrapping_neg()]);
         let values: Vec<_> = borders.collect();
         for values in values.chunks(BATCH_POINTS) {
             let fields = |level| {
                 let mut fields = Fields::EMPTY;
-                make_fields(level, values, 0x08, &mut fields);
+                encode_fields(level, values, 0x08, &mut fields);
                 fields.iter().collect::<Vec<_>>()
             };
             for level in Level::all() {
@@ -268,14 +265,14 @@ mod tests {
     }
 
     #[test]
-    fn a_point_of_two_zeros_is_an_empty_message_wherever_it_stands() {
+    fn a_point_of_two_zeros_is_an_empty_message_at_any_position() {
         let points = [(0, 0), (-1, -1), (0, 0), (0, -1), (-1, 0), (1, 0), (0, 1), (0, 0)];
         assert_eq!(chunks(&points).concat(), by_prost(&points));
         assert_eq!(chunks(&points[..1]).concat(), [0; 5]);
     }
 
     #[test]
-    fn chunks_are_as_large_as_what_is_in_them_asks_for() {
+    fn the_size_of_chunks_follows_the_number_of_points() {
         let points = vec![(i32::MIN, i32::MIN); 10_000];
         let sizes: Vec<_> = chunks(&points).iter().map(Bytes::len).collect();
         let largest = sizes.iter().max().unwrap();
@@ -284,7 +281,7 @@ mod tests {
 
         let mut chunk = Chunk::default();
         assert!(!chunk.append(&[], &[]));
-        assert_eq!(chunk.bytes.capacity(), 0, "nothing is held for nothing");
+        assert_eq!(chunk.bytes.capacity(), 0, "an empty chunk holds no memory");
         assert!(!chunk.append(&[1], &[1]));
         assert_eq!(chunk.bytes.len(), CHUNK_BYTES_MIN);
         assert_eq!(chunk.take().len(), 9);
