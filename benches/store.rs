@@ -1,8 +1,8 @@
-//! What checkpoints cost: many recordings that each commit once a second, and as many commits as there can
-//! be. Real directories and real syncs, so the disk is part of what is measured.
+//! The cost of checkpoints: many recordings that each commit once a second, then commits at the highest rate. The
+//! directory is on a real disk, so the results include its syncs.
 //!
-//! `cargo bench --bench store`, and behind `--`: `DIRECTORY` (the system's own for temporary files unless
-//! told), `RECORDINGS` (10 000), `SECONDS` (10) and `POINTS` that each gains between two commits (10).
+//! `cargo bench --bench store -- DIRECTORY RECORDINGS SECONDS POINTS`. The defaults are the system directory for temporary
+//! files, 10 000 recordings, 10 seconds, and 10 points between two commits.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::path::PathBuf;
@@ -17,13 +17,13 @@ use waywiser::recording::{
 };
 use waywiser::store::{RedbStore, StoreStats};
 
-/// The CPU time of this process so far, the recordings that grow included.
+/// Returns the CPU time of this process, including the folding of points.
 fn cpu() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// What one recording has to show for itself.
+/// The last checkpoint of a recording, and the durations of its commits.
 struct Done {
     last: Checkpoint,
     waits: Vec<Duration>,
@@ -63,7 +63,7 @@ async fn commit(store: &RedbStore, index: usize, done: &mut Done, points: u64) {
     done.last = next;
 }
 
-/// Runs all recordings until the end, each at its own moment of `pace`, or as fast as it can without one.
+/// Runs all recordings for `time`. With `pace` they commit once per pace, evenly spread. Without it, as fast as possible.
 async fn run(
     store: &Arc<RedbStore>,
     begun: Vec<Checkpoint>,
@@ -126,7 +126,7 @@ fn report(what: &str, all: &[Done], took: Duration, cpu: Duration, stats: StoreS
     );
 }
 
-/// What is in the store is what was committed, and that is one uninterrupted fold.
+/// Checks that the store has the committed checkpoints, and that each is one uninterrupted fold.
 async fn check(store: &RedbStore, all: &[Done]) {
     for (index, done) in all.iter().enumerate().step_by(all.len().div_ceil(100)) {
         let stored = store.load(name(index)).await.unwrap().unwrap();
@@ -140,7 +140,7 @@ async fn check(store: &RedbStore, all: &[Done]) {
 #[tokio::main]
 async fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
-    // Once through, as criterion has it.
+    // `--test` runs everything once, as with criterion.
     let is_test = arguments.iter().any(|argument| argument == "--test");
     let mut arguments = arguments.into_iter().filter(|argument| !argument.starts_with("--"));
     let parent = arguments.next().map_or_else(std::env::temp_dir, PathBuf::from);

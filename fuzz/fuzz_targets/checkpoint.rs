@@ -1,4 +1,4 @@
-//! Stored bytes are refused or mean what they say, whatever they are.
+//! Any bytes are refused, or decode to a checkpoint that encodes to the same bytes.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| waywiser::store::codec::check_any(bytes));

@@ -157,7 +157,7 @@ async fn a_recording_gets_through_a_store_that_fails() {
                         while verdict == NextStep::Load {
                             verdict = recording.reconcile(store.load(name(0)).await, 0);
                         }
-                        assert_eq!(verdict, NextStep::GoOn, "{fault:?}");
+                        assert_eq!(verdict, NextStep::Continue, "{fault:?}");
                     }
                 }
             }

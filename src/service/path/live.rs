@@ -204,7 +204,7 @@ impl Writer {
                     self.asked = Asked::Nothing;
                     let found = loaded.as_ref().ok().and_then(Option::as_ref).cloned();
                     let verdict = self.recording.reconcile(loaded, unix_ms());
-                    if let (NextStep::GoOn, Some(found)) = (&verdict, found) {
+                    if let (NextStep::Continue, Some(found)) = (&verdict, found) {
                         self.shared.watchers.report_stored(&self.name, &Arc::new(found));
                     }
                     self.is_retrying &= !self.recording.is_settled();
@@ -237,7 +237,7 @@ impl Writer {
 
     fn follow(&mut self, verdict: NextStep, pause: Duration) -> Result<(), RpcError> {
         match verdict {
-            NextStep::GoOn => Ok(()),
+            NextStep::Continue => Ok(()),
             NextStep::Load => {
                 let (store, name) = (Arc::clone(&self.shared.store), self.name.clone());
                 self.asked = Asked::Load(answered(self.shared.store_time + pause, async move {
