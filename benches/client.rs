@@ -1,9 +1,8 @@
-//! What it costs a client to send a point, one a message: ours against the generated one, on CPU
-//! time of the client's thread. The server, on a thread of its own, only counts bytes.
+//! Measures the CPU time of the client's thread per point, with one point per message: `waywiser::Client` (`ours`)
+//! against the client that tonic generates. The server only counts bytes, on another thread.
 //!
-//! How a program comes by its points may cost more than to send them, so each source is told by
-//! itself; a task that feeds a channel runs on the same thread. `encoded` is what the transport
-//! alone costs: the bytes are there already.
+//! A source of points may cost more than sending them, so each source is a benchmark of its own. The task that feeds
+//! a channel runs on the same thread. `encoded` sends encoded bytes, which is the cost of the transport alone.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::future::poll_fn;
@@ -32,7 +31,7 @@ mod inputs;
 
 const POINTS: usize = 1_000_000;
 
-/// Counts the bytes of each request and gives the count as the reply's number of points.
+/// Counts the bytes of each request, and returns the count as the number of points.
 async fn count(listener: TcpListener) {
     while let Ok((stream, _)) = listener.accept().await {
         tokio::spawn(async move {
@@ -82,7 +81,7 @@ fn server() -> SocketAddr {
     address
 }
 
-/// The CPU time of this thread that `rounds` of a call take.
+/// Returns the CPU time of this thread for `rounds` calls.
 fn cpu_time(runtime: &Runtime, rounds: u64, mut call: impl AsyncFnMut()) -> Duration {
     let now = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap();
     runtime.block_on(async {
@@ -94,13 +93,13 @@ fn cpu_time(runtime: &Runtime, rounds: u64, mut call: impl AsyncFnMut()) -> Dura
     })
 }
 
-/// The points one by one; nothing is copied in advance, which would be measured too.
+/// Yields the points. Copies nothing in advance, because the copy would be measured too.
 fn source<T: Copy>(points: &Arc<[T]>) -> impl Iterator<Item = T> + use<T> {
     let points = Arc::clone(points);
     (0..points.len()).map(move |index| points[index])
 }
 
-/// A task that sends one item after the other.
+/// Returns the items from a channel that a task feeds.
 fn fed<T: Send + 'static>(
     items: impl Iterator<Item = T> + Send + 'static,
 ) -> impl Stream<Item = T> + Send + 'static {
@@ -115,7 +114,7 @@ fn fed<T: Send + 'static>(
     ReceiverStream::new(receiver)
 }
 
-/// Vectors of a thousand points each.
+/// Yields the points in vectors of a thousand.
 fn batches<T: Copy>(points: &Arc<[T]>) -> impl Iterator<Item = Vec<T>> + use<T> {
     let points = Arc::clone(points);
     (0..points.len().div_ceil(1000))
@@ -145,7 +144,7 @@ fn client(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(POINTS as u64));
     group.sample_size(10);
 
-    // A closure of each source, so that both clients are compiled for it.
+    // A macro, because each client needs its own closure of a source, with its own type of points.
     macro_rules! compare {
         ($name:expr, $source:expr) => {
             compare!($name, $source, messages, points, byte_count)
@@ -176,12 +175,12 @@ fn client(criterion: &mut Criterion) {
     })));
     compare!("channel of batches", |points| fed(batches(points)).flat_map(stream::iter));
     compare!("channel of points", |points| fed(source(points)));
-    for (place, signs) in inputs::ELSEWHERE {
+    for (quadrant, signs) in inputs::OTHER_QUADRANTS {
         let walk = inputs::mirrored(&walk, signs);
         let byte_count = inputs::body(&walk).len();
         let (messages, points): (Arc<[_]>, _) =
             (walk.iter().map(message).collect(), to_points(&walk));
-        let name = format!("iter, {place}");
+        let name = format!("iter, {quadrant}");
         compare!(name, |points| stream::iter(source(points)), messages, points, byte_count);
     }
 

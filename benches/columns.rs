@@ -1,19 +1,19 @@
-//! What a point of `waywiser.v1` costs in columns, in memory: finding and decoding them, and folding them
-//! by each model; and in rows, read in place and by prost.
+//! Measures the cost of a point of `waywiser.v1` in memory: parsing and decoding columns, folding them with each model,
+//! and reading rows in place and by prost.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use prost::Message as _;
+use waywiser::internals::wire::{ColumnBlock, MessageFields, MessageView};
 use waywiser::measure::{FixBlock, Metric, Options, PathAccumulator};
 use waywiser::proto::waywiser_v1 as pb;
-use waywiser::wire::{ColumnBlock, Piece, PieceFields};
 
 mod inputs;
 
 const POINTS: usize = 1_000_000;
-const POINTS_A_MESSAGE: usize = 8192;
-const FIELDS: PieceFields =
-    PieceFields { name: 1, options: 2, write_offset: Some(3), rows: 4, columns: 5, end: 6 };
+const POINTS_PER_MESSAGE: usize = 8192;
+const FIELDS: MessageFields =
+    MessageFields { name: 1, options: 2, write_offset: Some(3), rows: 4, columns: 5, end: 6 };
 
 fn differences(values: impl Iterator<Item = i32>) -> Vec<i64> {
     values
@@ -21,7 +21,7 @@ fn differences(values: impl Iterator<Item = i32>) -> Vec<i64> {
         .collect()
 }
 
-/// The walk as encoded messages.
+/// Returns the walk as encoded messages.
 fn messages(walk: &[(i32, i32)]) -> Vec<Vec<u8>> {
     let message = |(index, points): (usize, &[(i32, i32)])| {
         let columns = pb::PointColumns {
@@ -30,20 +30,20 @@ fn messages(walk: &[(i32, i32)]) -> Vec<Vec<u8>> {
             ..Default::default()
         };
         let request = pb::RecordPathRequest {
-            write_offset: Some((index * POINTS_A_MESSAGE) as u64),
+            write_offset: Some((index * POINTS_PER_MESSAGE) as u64),
             columns: Some(columns),
             ..Default::default()
         };
         request.encode_to_vec()
     };
-    walk.chunks(POINTS_A_MESSAGE).enumerate().map(message).collect()
+    walk.chunks(POINTS_PER_MESSAGE).enumerate().map(message).collect()
 }
 
-/// Hands every block of points on.
+/// Calls `take` with every block of points.
 fn read(messages: &[Vec<u8>], mut take: impl FnMut(&ColumnBlock)) {
     let mut block = ColumnBlock::default();
     for message in messages {
-        let columns = Piece::parse(message, &FIELDS).unwrap().columns.unwrap();
+        let columns = MessageView::parse(message, &FIELDS).unwrap().columns.unwrap();
         let mut reader = columns.reader().unwrap();
         loop {
             reader.next(&mut block).unwrap();
@@ -57,10 +57,10 @@ fn read(messages: &[Vec<u8>], mut take: impl FnMut(&ColumnBlock)) {
 
 fn fold(messages: &[Vec<u8>], options: Options) -> PathAccumulator {
     let mut path = PathAccumulator::new(options);
-    let mut fixes = FixBlock::new(options.metric);
+    let mut fixes = FixBlock::new(options.metric());
     read(messages, |block| {
         let (x, y) = (&block.x[..block.len], &block.y[..block.len]);
-        fixes.extend_scaled(x, y, options.xy_resolution).unwrap();
+        fixes.extend_scaled(x, y, options.xy_resolution()).unwrap();
         path.fold(&mut fixes).unwrap();
     });
     path
@@ -114,10 +114,10 @@ fn columns(criterion: &mut Criterion) {
         bencher.iter(|| {
             let mut sum = 0.0;
             for message in &rows {
-                let piece = Piece::parse(message, &FIELDS).unwrap();
+                let piece = MessageView::parse(message, &FIELDS).unwrap();
                 sum += piece.rows.iter().map(|row| row.x + row.y).sum::<f64>();
             }
-            // Whole numbers: any order of the sum is exact.
+            // The sum of whole numbers is exact in any order.
             assert_eq!(sum, row_sum);
         });
     });

@@ -1,16 +1,16 @@
-//! Bytes to points: framing alone, with our decoder, and with prost.
+//! Measures decoding of points from bytes: framing alone, with the decoder of waywiser, and with prost.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use prost::Message as _;
+use waywiser::internals::wire::{Deframer, Encoding, Messages, decode_point};
 use waywiser::proto::my_package;
-use waywiser::wire::{Deframer, Encoding, Messages, decode_point};
 
 mod inputs;
 
-/// Goes through a body and gives a check sum of what `decode` makes of its messages.
+/// Reads a body, and returns a checksum of the points that `decode` returns for its messages.
 fn read(body: &[u8], decode: impl Fn(&[u8]) -> (i32, i32)) -> i64 {
     let mut deframer = Deframer::new(1024);
     let mut rest = body;
@@ -23,7 +23,7 @@ fn read(body: &[u8], decode: impl Fn(&[u8]) -> (i32, i32)) -> i64 {
     sum
 }
 
-/// The same by runs of points.
+/// Reads a body in runs of points, and returns the same checksum.
 fn read_runs(body: &[u8]) -> i64 {
     let mut messages = Messages::new(Encoding::Identity, 1024);
     let mut columns = ([0; 256], [0; 256]);
@@ -70,14 +70,14 @@ fn decode(criterion: &mut Criterion) {
     group.bench_function("next_points", |bencher| {
         bencher.iter(|| assert_eq!(read_runs(black_box(&body)), expected));
     });
-    for (place, signs) in inputs::ELSEWHERE {
+    for (quadrant, signs) in inputs::OTHER_QUADRANTS {
         let walk = inputs::mirrored(&walk, signs);
         let body = inputs::body(&walk);
         let expected: i64 = walk.iter().map(|&(x, y)| i64::from(x) - i64::from(y)).sum();
-        group.bench_function(format!("prost, {place}"), |bencher| {
+        group.bench_function(format!("prost, {quadrant}"), |bencher| {
             bencher.iter(|| assert_eq!(read(black_box(&body), prost), expected));
         });
-        group.bench_function(format!("next_points, {place}"), |bencher| {
+        group.bench_function(format!("next_points, {quadrant}"), |bencher| {
             bencher.iter(|| assert_eq!(read_runs(black_box(&body)), expected));
         });
     }

@@ -1,5 +1,5 @@
-//! Folding a block of 256 points, for each metric: legs, exact sum, bounds; and what time, elevation and a
-//! policy add to that.
+//! Measures folding a block of 256 points with each metric (legs, exact sum, bounds), and the additional cost of times,
+//! elevations and a policy.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::hint::black_box;
@@ -11,7 +11,7 @@ use waywiser::{Metric, Point};
 
 mod inputs;
 
-/// So few blocks at a time stay in the first cache, as the one that a server fills and folds does.
+/// This few blocks stay in the L1 cache, like the block that a server fills and folds.
 const IN_CACHE: BatchSize = BatchSize::NumIterations(4);
 
 fn block(metric: Metric, walk: &[(i32, i32)]) -> PointBlock {
@@ -29,7 +29,7 @@ fn fold(criterion: &mut Criterion) {
     for metric in [Metric::Planar, Metric::Haversine, Metric::Geodesic] {
         let full = block(metric, &walk);
 
-        // The result, leg by leg, through the public door.
+        // The expected length, leg by leg with the public API.
         let points: Vec<_> = walk
             .iter()
             .map(|&(y, x)| {
@@ -58,8 +58,8 @@ fn fold(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// The walk as fixes, a second apart; with times and elevations, or places alone.
-fn fixes(metric: Metric, walk: &[(i32, i32)], is_known: bool) -> FixBlock {
+/// Returns the walk as fixes, with times one second apart and elevations if `has_attributes` is set.
+fn fixes(metric: Metric, walk: &[(i32, i32)], has_attributes: bool) -> FixBlock {
     let mut block = FixBlock::new(metric);
     for (second, &(y, x)) in (0..).zip(walk) {
         let point = match metric {
@@ -68,14 +68,14 @@ fn fixes(metric: Metric, walk: &[(i32, i32)], is_known: bool) -> FixBlock {
         };
         let fix = Fix::new(point.unwrap());
         let z = 500.0 + f64::from(y % 17);
-        let known = fix.at_unix_ns(second * 1_000_000_000).unwrap().with_z(z).unwrap();
-        block.push(if is_known { known } else { fix }).unwrap();
+        let full = fix.at_unix_ns(second * 1_000_000_000).unwrap().with_z(z).unwrap();
+        block.push(if has_attributes { full } else { fix }).unwrap();
     }
     block
 }
 
-/// The same through a measurement: without a policy, with times and elevations, with all rules at work,
-/// and with a step that rejects most fixes.
+/// Measures the same with a measurement: without a policy, with times and elevations, with all rules, and with a step
+/// that rejects most fixes.
 fn measure(criterion: &mut Criterion) {
     let walk = inputs::walk(PointBlock::CAPACITY);
     let mut group = criterion.benchmark_group("measure");
@@ -92,29 +92,30 @@ fn measure(criterion: &mut Criterion) {
                 IN_CACHE,
             );
         });
-        let none = Options::new(metric);
-        let rules = Options {
-            elevation: Elevation::ThreeDimensional,
-            max_gap_time_ns: Some(30_000_000_000),
-            max_speed: Some(1e9),
-            max_accuracy_m: Some(50.0),
-            reject_backward_time: true,
-            stopped_speed: Some(0.1),
-            ..none
-        };
-        let step = Options { min_step: Some(length / 50.0), ..rules };
-        for (name, options, is_known) in [
-            ("no policy", none, false),
-            ("no policy, times and z", none, true),
+        let no_policy = Options::new(metric);
+        let rules = no_policy
+            .to_builder()
+            .elevation(Elevation::ThreeDimensional)
+            .max_gap_time_ns(30_000_000_000_u64)
+            .max_speed(1e9)
+            .max_accuracy_m(50.0)
+            .reject_backward_time(true)
+            .stopped_speed(0.1)
+            .build()
+            .unwrap();
+        let step = rules.to_builder().min_step(length / 50.0).build().unwrap();
+        for (name, options, has_attributes) in [
+            ("no policy", no_policy, false),
+            ("no policy, times and z", no_policy, true),
             ("policy", rules, true),
             ("policy, long steps", step, true),
         ] {
-            let full = fixes(metric, &walk, is_known);
+            let full = fixes(metric, &walk, has_attributes);
             let mut path = PathAccumulator::new(options);
             path.fold(&mut full.clone()).unwrap();
             let summary = path.summary();
             assert_eq!(summary.raw_length, length);
-            assert_eq!(summary.accepted_count < 256, options.min_step.is_some());
+            assert_eq!(summary.accepted_count < 256, options.min_step().is_some());
             group.bench_function(format!("{metric}/{name}"), |bencher| {
                 bencher.iter_batched_ref(
                     || (PathAccumulator::new(options), full.clone()),

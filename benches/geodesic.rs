@@ -1,6 +1,6 @@
-//! Geodesics: folding a block of 256 points on tracks that stay in a cell of the table, that cross them, and
-//! all over the globe; the planar fold of the same points, also in turns with the geodesic one, and the legs by
-//! geographiclib-rs beside it.
+//! Measures geodesics: folding a block of 256 points on tracks that stay in a cell of the table, that cross cells, and
+//! in all parts of the globe. For comparison, measures the planar fold of the same points, also in alternation with the
+//! geodesic one, and the legs by geographiclib-rs.
 #![allow(missing_docs, clippy::print_stdout, clippy::unwrap_used)]
 
 use std::hint::black_box;
@@ -13,7 +13,7 @@ use waywiser::internals::{PointBlock, Polyline};
 
 mod inputs;
 
-/// So few blocks at a time stay in the first cache, as the one that a server fills and folds does.
+/// This few blocks stay in the L1 cache, like the block that a server fills and folds.
 const IN_CACHE: BatchSize = BatchSize::NumIterations(4);
 
 fn block(metric: Metric, walk: &[(i32, i32)]) -> PointBlock {
@@ -24,19 +24,19 @@ fn block(metric: Metric, walk: &[(i32, i32)]) -> PointBlock {
     block
 }
 
-/// A track due north, each step so many E7 units.
+/// Returns a track due north with steps of `step_e7`.
 fn northbound(step_e7: i32) -> Vec<(i32, i32)> {
     (0..PointBlock::CAPACITY as i32).map(|i| (400_000_000 + i * step_e7, 137_000_000)).collect()
 }
 
-/// A latitude at which the cells of two neighbours meet: an odd multiple of 2^18 E7, near 46 degrees.
+/// A latitude at the border of two cells: an odd multiple of 2^18 E7, near 46 degrees.
 const BORDER_E7: i32 = 1755 << 18;
 
-/// A receiver that stands on the border of two cells, with 3 m of noise.
+/// Returns the track of a receiver that stands on the border of two cells, with 3 m of noise.
 fn noisy_stay() -> Vec<(i32, i32)> {
     let mut state = 7_u64;
     let mut noise = move || {
-        // The sum of two is enough of a bell.
+        // The sum of two uniform numbers approximates a normal distribution.
         let mut part = || {
             state = state
                 .wrapping_mul(6_364_136_223_846_793_005)
@@ -48,26 +48,25 @@ fn noisy_stay() -> Vec<(i32, i32)> {
     (0..PointBlock::CAPACITY).map(|_| (BORDER_E7 + noise(), 137_000_000 + noise())).collect()
 }
 
-/// A track along the border of two cells, which two of three legs leave.
+/// Returns a track along the border of two cells, in which two of three legs change the cell.
 fn zigzag() -> Vec<(i32, i32)> {
     let step = |i: i32| (BORDER_E7 + [900, -300, -600][i as usize % 3], 137_000_000 + 1_500 * i);
     (0..PointBlock::CAPACITY as i32).map(step).collect()
 }
 
-/// Tracks of a block each, of legs of a kilometre, one in each of 18 belts of 10 degrees of latitude. The
-/// azimuth keeps within 60 degrees of the track's course by the golden ratio, and the courses go all the
-/// way round: so most tracks come to a new cell every six to twelve legs, towards the equator where they
-/// would meet a pole.
+/// Returns tracks of one block with legs of a kilometre, one in each of 18 belts of 10 degrees of latitude. The courses
+/// of the tracks differ by the golden angle. The azimuths of a track differ from its course by at most 60 degrees. Most
+/// tracks therefore enter a new cell every six to twelve legs. Tracks towards a pole are turned to the equator.
 fn global_mix() -> Vec<Vec<(i32, i32)>> {
     let track = |belt: i32| -> Vec<(i32, i32)> {
         let (mut latitude_deg, mut longitude_deg) =
             (f64::from(belt) * 10.0 - 85.0, f64::from(belt));
         let course_deg = f64::from(belt) * 137.507_764;
-        let homewards = -latitude_deg.signum();
+        let equatorward = -latitude_deg.signum();
         let step = |i: usize| {
             let azimuth_deg = course_deg + (i as f64 * 0.618_034).fract() * 120.0 - 60.0;
             let (sin, cos) = azimuth_deg.to_radians().sin_cos();
-            let north = if course_deg.to_radians().cos() * homewards < 0.0 { -cos } else { cos };
+            let north = if course_deg.to_radians().cos() * equatorward < 0.0 { -cos } else { cos };
             latitude_deg += north / 111.2;
             longitude_deg += sin / 111.2 / latitude_deg.to_radians().cos();
             ((latitude_deg * 1e7) as i32, (longitude_deg * 1e7) as i32)
@@ -77,7 +76,7 @@ fn global_mix() -> Vec<Vec<(i32, i32)>> {
     (0..18).map(track).collect()
 }
 
-/// The walk with steps so many times as long.
+/// Returns the walk with steps that are `times` as long.
 fn stretched(walk: &[(i32, i32)], times: i32) -> Vec<(i32, i32)> {
     let (latitude, longitude) = walk[0];
     let from_first = |&(y, x): &(i32, i32)| {
@@ -86,14 +85,14 @@ fn stretched(walk: &[(i32, i32)], times: i32) -> Vec<(i32, i32)> {
     walk.iter().map(from_first).collect()
 }
 
-/// How many times as long the first fold takes as the second. They take turns, so that a machine which changes its
-/// pace changes it for both; prints the median of the rounds and their spread from the first decile to the last.
-fn side_by_side(name: &str, of: (Metric, &PointBlock), to: (Metric, &PointBlock), rounds: usize) {
+/// Prints the ratio of the times of two folds: the median of the rounds, and the first and the last decile. The folds
+/// alternate, so that changes of the machine's speed affect both.
+fn compare(name: &str, of: (Metric, &PointBlock), to: (Metric, &PointBlock), rounds: usize) {
     let mut copies = [const { None }; 4];
     let mut seconds = |(metric, full): (Metric, &PointBlock)| -> f64 {
         let mut spent = Duration::ZERO;
         for _ in 0..1_000 {
-            // As many as criterion is told to take at a time, for the same reason.
+            // The same number of copies as `IN_CACHE`, for the same reason.
             copies.fill_with(|| Some((Polyline::new(metric), full.clone())));
             let start = Instant::now();
             for (path, block) in copies.iter_mut().flatten() {
@@ -130,7 +129,7 @@ fn geodesics(criterion: &mut Criterion) {
         ("walk of 15 m", walk.clone()),
         ("walk of 100 m", stretched(&walk, 7)),
         ("north by 15 m", northbound(1_350)),
-        // A new cell of the table every sixth leg.
+        // Every sixth leg enters a new cell of the table.
         ("north by 1 km", northbound(90_000)),
         ("stay on a border", noisy_stay()),
         ("zigzag on a border", zigzag()),
@@ -149,12 +148,12 @@ fn geodesics(criterion: &mut Criterion) {
         });
     }
     let planar = block(Metric::Planar, &walk);
-    // As criterion decides it.
+    // Criterion uses the same arguments to choose between measuring and testing.
     let has = |wanted: &str| std::env::args().any(|argument| argument == wanted);
     let rounds = if has("--bench") && !has("--test") { 200 } else { 1 };
     let geodesic = block(Metric::Geodesic, &walk);
-    side_by_side(
-        "walk of 15 m, a geodesic leg over a planar one",
+    compare(
+        "walk of 15 m, time of a geodesic leg / time of a planar leg",
         (Metric::Geodesic, &geodesic),
         (Metric::Planar, &planar),
         rounds,
@@ -180,12 +179,12 @@ fn geodesics(criterion: &mut Criterion) {
         assert!((240e3..270e3).contains(&length_m), "legs of a kilometre: {length_m}");
     }
     group.bench_function("legs of 1 km, all latitudes and azimuths", |bencher| {
-        // All tracks take turns, so that the rows of the table do as well.
-        let mut turn = 0;
+        // Alternates between all tracks, and so between the rows of the table.
+        let mut index = 0;
         bencher.iter_batched_ref(
             || {
-                turn = (turn + 1) % blocks.len();
-                (Polyline::new(Metric::Geodesic), blocks[turn].clone())
+                index = (index + 1) % blocks.len();
+                (Polyline::new(Metric::Geodesic), blocks[index].clone())
             },
             |(path, block)| path.fold(black_box(block)).unwrap(),
             IN_CACHE,

@@ -1,4 +1,4 @@
-//! A whole stream through a server on loopback: connection, HTTP/2, framing, decoding, fold, reply.
+//! Measures a whole stream to a server over loopback: HTTP/2, framing, decoding, fold and reply.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use bytes::Bytes;
@@ -16,7 +16,7 @@ mod inputs;
 const POINTS: usize = 100_000;
 const CHUNK_BYTES: usize = 16 * 1024;
 
-/// Sends a body in chunks as flow control lets it, and gives the reply's message.
+/// Sends a body in chunks, within flow control. Returns the message of the reply.
 async fn call(send: &mut SendRequest<Bytes>, path: &str, mut body: Bytes) -> Bytes {
     let request = http::Request::post(format!("http://localhost{path}"))
         .header("content-type", "application/grpc")
@@ -25,8 +25,8 @@ async fn call(send: &mut SendRequest<Bytes>, path: &str, mut body: Bytes) -> Byt
     let (response, mut stream) = send.send_request(request, false).unwrap();
     while !body.is_empty() {
         stream.reserve_capacity(body.len().min(CHUNK_BYTES));
-        let room = std::future::poll_fn(|cx| stream.poll_capacity(cx)).await.unwrap().unwrap();
-        let chunk = body.split_to(room.min(body.len()));
+        let capacity = std::future::poll_fn(|cx| stream.poll_capacity(cx)).await.unwrap().unwrap();
+        let chunk = body.split_to(capacity.min(body.len()));
         stream.send_data(chunk, body.is_empty()).unwrap();
     }
     let mut reply = response.await.unwrap().into_body();

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Makes examples/hill-walk.gpx: a simulated walk of two and a half hours, with a receiver's noise.
+"""Writes examples/hill-walk.gpx: a simulated walk of two and a half hours, with the noise of a receiver.
 
-Nobody walked it. The hill is a formula and the path a curve over it, so the true length is known,
-which no recorded track can offer. Same seed, same file, byte for byte; standard library only.
+The hill is a formula and the path is a curve on it, so the true length is known, unlike that of a recorded track.
+The seed is fixed, so the file is always byte-identical. Needs only the standard library.
 
-usage: python3 examples/make_track.py [FOLDER]     (writes FOLDER/hill-walk.gpx, prints the lengths)
+usage: python3 examples/make_track.py [FOLDER]
+
+Writes FOLDER/hill-walk.gpx and prints the lengths.
 """
 
 import datetime
@@ -15,24 +17,24 @@ import sys
 
 SEED = 20240518
 START = datetime.datetime(2024, 5, 18, 9, 12, 40, tzinfo=datetime.timezone.utc)
-# Open water west of Scotland: the hill is not there.
+# Open water west of Scotland, where no such hill exists.
 ORIGIN_LATITUDE_DEG, ORIGIN_LONGITUDE_DEG = 57.1, -7.9
 
-# A consumer receiver: an error that wanders over two minutes, and a little that is new each second.
+# The errors of a consumer receiver: one correlated over two minutes, and a smaller independent one each second.
 WANDER_M, WANDER_S = 3.0, 120.0
 WHITE_M = 0.5
 WANDER_UP_M, WHITE_UP_M = 5.0, 0.8
 
-# Rests by where they fall along the path, in metres, and how long they last.
+# The positions of rests along the path in metres, and their durations in seconds.
 RESTS = [(900, 45), (2100, 120), (3300, 75), (5600, 60)]
-# The receiver is switched off at the summit: a gap in the track, and a new segment after it.
+# The receiver is off at the summit for this time. A new segment starts after the gap.
 SUMMIT_BREAK_S = 600
 
 
 def way_points():
-    """The plan of the path in metres east and north: a track in, switchbacks up, a ridge, a loop back."""
+    """Returns way points in metres east and north (approach, switchbacks, ridge, way back) and the summit's index."""
     plan = [(0, 0), (140, 60), (290, 90), (450, 160), (600, 260), (690, 390)]
-    # Eight switchbacks, tightening with height.
+    # Eight switchbacks that become narrower with height.
     north = 460.0
     for i in range(16):
         reach = 150 - 5 * i
@@ -47,7 +49,7 @@ def way_points():
 
 
 def curve(plan, step_m):
-    """A centripetal Catmull-Rom spline through the plan, sampled about every `step_m` metres."""
+    """Returns a centripetal Catmull-Rom spline through the plan, sampled about every `step_m` metres."""
     points = [(2 * plan[0][0] - plan[1][0], 2 * plan[0][1] - plan[1][1])]
     points += plan
     points += [(2 * plan[-1][0] - plan[-2][0], 2 * plan[-1][1] - plan[-2][1])]
@@ -72,13 +74,13 @@ def curve(plan, step_m):
 
 
 def height_m(east, north):
-    """The hill: one broad rise and two ripples, in metres above the sea."""
+    """Returns the height above sea level: one broad hill and two ripples."""
     rise = 420 * math.exp(-(((east - 960) / 700) ** 2 + ((north - 1420) / 800) ** 2))
     return 35 + rise + 9 * math.sin(east / 130) * math.cos(north / 170) + 4 * math.sin(north / 47)
 
 
 class Path:
-    """The path by the distance walked along it."""
+    """The path as a function of the walked distance."""
 
     def __init__(self):
         plan, summit = way_points()
@@ -91,7 +93,7 @@ class Path:
         self._at = 0
 
     def at(self, walked_m):
-        """East and north after `walked_m` metres, which never decreases from call to call."""
+        """Returns east and north after `walked_m` metres, which must not decrease between calls."""
         while self._at < len(self.along) - 2 and self.along[self._at + 1] < walked_m:
             self._at += 1
         i = self._at
@@ -101,7 +103,7 @@ class Path:
 
 
 def walk(path):
-    """Yields (second, segment, east, north, height) once a second: where the walker truly is."""
+    """Yields the true position (second, segment, east, north, height) once per second."""
     second, segment, walked = 0, 0, 0.0
     rests = list(RESTS)
     while walked < path.length_m:
@@ -116,7 +118,7 @@ def walk(path):
         if segment == 0 and walked >= path.summit_m:
             second += SUMMIT_BREAK_S
             segment = 1
-        # Tobler's hiking function (1993): 6 km/h down a slope of 5 %, slower on any other.
+        # Tobler's hiking function (1993): 6 km/h down a slope of 5 %, slower on all other slopes.
         look = path.points[min(path._at + 10, len(path.points) - 1)]
         run = math.dist(here, look)
         slope = (height_m(*look) - height) / run if run > 1.0 else 0.0
@@ -125,7 +127,7 @@ def walk(path):
 
 
 class Wander:
-    """A first-order Gauss-Markov error: correlated over `time_s`, of standard deviation `sigma`."""
+    """A first-order Gauss-Markov error with correlation time `time_s` and standard deviation `sigma`."""
 
     def __init__(self, draw, sigma, time_s):
         self.draw, self.sigma, self.time_s = draw, sigma, time_s
@@ -138,7 +140,7 @@ class Wander:
 
 
 def metres_per_degree():
-    """Of latitude and of longitude, by the WGS 84 radii of curvature at the origin: good to 1e-3 over this hill."""
+    """Returns the lengths of a degree of latitude and of longitude at the origin, exact to 1e-3 on this hill."""
     a, f = 6_378_137.0, 1 / 298.257223563
     e2 = f * (2 - f)
     phi = math.radians(ORIGIN_LATITUDE_DEG)
@@ -153,7 +155,7 @@ def degrees(east, north):
 
 
 def fixes(truth):
-    """What the receiver writes down for each true position: (second, segment, lat, lon, ele)."""
+    """Yields the fix of the receiver for each true position: (second, segment, lat, lon, ele)."""
     draw = random.Random(SEED)
     errors = [Wander(draw, sigma, WANDER_S) for sigma in (WANDER_M, WANDER_M, WANDER_UP_M)]
     before = None
@@ -184,7 +186,7 @@ def gpx(points):
 
 
 def length_m(points):
-    """Legs within each segment, flat earth: enough to compare the walk with its fixes."""
+    """Returns the sum of all legs within segments on a flat earth, to compare the walk with its fixes."""
     per_lat, per_lon = metres_per_degree()
     legs = (
         math.hypot((q[2] - p[2]) * per_lat, (q[3] - p[3]) * per_lon)
@@ -195,7 +197,7 @@ def length_m(points):
 
 
 def thinned(points, step_m):
-    """The fixes at least `step_m` from the last one kept; a segment's first fix always stays."""
+    """Returns the first fix of each segment, and fixes that are at least `step_m` from the last one kept."""
     kept = []
     for point in points:
         if not kept or kept[-1][1] != point[1] or length_m([kept[-1], point]) >= step_m:
@@ -207,12 +209,12 @@ def main():
     folder = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parent)
     path = Path()
     truth = list(walk(path))
-    # As written: seven decimals.
+    # The file has seven decimals.
     noisy = [(s, g, round(lat, 7), round(lon, 7), ele) for s, g, lat, lon, ele in fixes(truth)]
     (folder / "hill-walk.gpx").write_text("\n".join(gpx(noisy)) + "\n", encoding="utf-8", newline="\n")
     segments = [sum(1 for p in noisy if p[1] == g) for g in (0, 1)]
     print(f"points     {len(noisy)} in segments of {segments[0]} and {segments[1]}")
-    print(f"elapsed    {noisy[-1][0]} s, of which {SUMMIT_BREAK_S} s switched off at the summit")
+    print(f"elapsed    {noisy[-1][0]} s, of which {SUMMIT_BREAK_S} s with the receiver off at the summit")
     print(f"true       {path.length_m:.1f} m")
     print(f"measured   {length_m(noisy):.1f} m through every fix")
     for step_m in (2, 5, 10, 20):

@@ -1,31 +1,28 @@
-//! waywiser measures the length of paths: points in, one exact total out.
+//! Measures the length of paths: a gRPC server, a client, a command line, and the accumulator that they use.
 //!
-//! It is a gRPC server, the accumulator inside it, and a command line. What it is not: it keeps no
-//! maps, snaps no track to a road, and smooths nothing; it measures the polyline it is given.
+//! The length is that of the polyline through the given points, and it is exact: the sum of the legs is
+//! rounded once. waywiser has no maps, does not match tracks to roads, and does not smooth positions.
 //!
-//! | room | what is in it |
+//! | module | content |
 //! |---|---|
-//! | [`measure`] | points, metrics, the exact sum, the path: pure |
-//! | [`wire`] | gRPC messages and points out of bytes: pure |
-//! | [`formats`] | GPX, GeoJSON and CSV files: pure (feature `cli`) |
-//! | [`recording`] | the rules of one named recording: pure |
-//! | [`checkpoint`] | where recordings are kept |
-//! | [`service`] | the gRPC services, as `tower` services |
-//! | [`server`] | listener, bounds, health, reflection, drain |
-//! | [`client`] | the other end |
-//! | [`cli`] | the `waywiser` program (feature `cli`) |
+//! | [`measure`] | points, metrics, the exact sum and the accumulator (sans-IO) |
+//! | `formats` | readers of GPX, GeoJSON and CSV files (sans-IO, feature `formats`) |
+//! | [`recording`] | the rules of a named recording and the port of its store (sans-IO) |
+//! | [`store`] | the stores of recordings: in memory, and in a file (feature `redb`) |
+//! | `service` | the gRPC services, as `tower` services (feature `server`) |
+//! | `server` | listener, limits, health, reflection and shutdown (feature `server`) |
+//! | `client` | the client of the services (feature `client`) |
+//! | `proto` | the generated messages of the contracts (features `client` and `server`) |
+//! | `cli` | the `waywiser` program (feature `cli`) |
 //!
-//! The length of a walk, exact however it is cut:
+//! The result does not depend on how the fixes are divided into calls:
 //!
 //! ```
-//! use waywiser::{Metric, Path, Point};
+//! use waywiser::{Fix, Options, PathAccumulator, Point};
 //!
-//! let walk = [(46.4374, 13.7503), (46.4361, 13.7512), (46.4352, 13.7498)];
-//! let points = walk.map(|(latitude, longitude)| Point::geographic(latitude, longitude));
-//!
-//! let mut path = Path::new(Metric::Geodesic);
-//! for point in points {
-//!     path.extend(&[point?])?;
+//! let mut path = PathAccumulator::new(Options::default()); // geodesic lengths on WGS84
+//! for (latitude, longitude) in [(46.4374, 13.7503), (46.4361, 13.7512), (46.4352, 13.7498)] {
+//!     path.extend(&[Fix::new(Point::geographic(latitude, longitude)?)])?;
 //! }
 //! assert_eq!(format!("{:.3} m", path.summary().length), "307.127 m");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -33,34 +30,57 @@
 
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "client")]
 pub mod client;
-#[cfg(feature = "cli")]
+#[cfg(feature = "_grpc")]
+#[deny(clippy::disallowed_methods, clippy::disallowed_types)]
+mod contract;
+#[cfg(feature = "formats")]
+#[deny(clippy::disallowed_methods, clippy::disallowed_types)]
 pub mod formats;
 #[cfg(feature = "cli")]
 mod load;
+#[deny(clippy::disallowed_methods, clippy::disallowed_types)]
 pub mod measure;
+#[cfg(feature = "_grpc")]
 pub mod proto;
+#[cfg(feature = "_recording")]
+#[deny(clippy::disallowed_methods, clippy::disallowed_types)]
 pub mod recording;
+#[cfg(feature = "server")]
 pub mod server;
+#[cfg(feature = "server")]
 pub mod service;
+#[cfg(feature = "_recording")]
 pub mod store;
 #[cfg(feature = "cli")]
 mod telemetry;
-pub mod wire;
+#[cfg(feature = "_grpc")]
+#[deny(clippy::disallowed_methods, clippy::disallowed_types)]
+mod wire;
 
+#[cfg(feature = "client")]
 pub use client::{Client, ClientError};
 pub use measure::{
-    Fix, Metric, Options, PathAccumulator, PathError, PathSummary, Point, PointError, Space,
+    Elevation, Fix, FixBlock, Metric, Options, OptionsBuilder, OptionsError, PathAccumulator,
+    PathError, PathSummary, Point, PointError, Space,
 };
+#[cfg(feature = "server")]
 pub use server::Config;
 
 /// Parts of the crate that its own tests, benchmarks and fuzz targets use. Not part of the public interface.
 #[doc(hidden)]
 pub mod internals {
-    pub use crate::measure::{PointBlock, Polyline, PolylineSummary};
+    pub use crate::measure::point_block::PointBlock;
+    pub use crate::measure::polyline::{Polyline, PolylineSummary};
+
+    #[cfg(feature = "_grpc")]
+    pub mod wire {
+        pub use crate::wire::*;
+    }
 }
 
 /// The examples of the README, compiled and run with the documentation's own.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "cli"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

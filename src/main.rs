@@ -1,5 +1,4 @@
-//! The `waywiser` program: [`waywiser::cli`] parses, runs, prints what went wrong and tells the
-//! exit code; nothing is left to do here.
+//! The `waywiser` program. [`waywiser::cli`] does all the work and returns the exit code.
 
 use std::process::ExitCode;
 

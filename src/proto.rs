@@ -1,7 +1,7 @@
-//! The types that prost and tonic generate from the files in `proto/`: the messages and the plain
-//! tonic clients of both contracts.
+//! The types that prost and tonic generate from the files in `proto/`: the messages, and the plain tonic clients of all
+//! contracts.
 //!
-//! Inside the crate they stop at [`crate::service`] and at the edge of the client; nothing else
+//! Inside the crate `contract`, [`crate::service`], [`crate::client`] and the load generator use them. No other module
 //! knows them.
 #![allow(missing_docs, clippy::all, clippy::pedantic)]
 
@@ -17,5 +17,5 @@ pub mod waywiser_v1 {
     tonic::include_proto!("waywiser.v1");
 }
 
-/// All protos with their comments, as an encoded `FileDescriptorSet`.
+/// All proto files with their comments, as an encoded `FileDescriptorSet`.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -18,9 +18,9 @@ use tracing_subscriber::fmt::time::SystemTime;
 /// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LogFormat {
-    /// For people.
+    /// Aligned text.
     Text,
-    /// For machines: one object a line.
+    /// One JSON object per line.
     Json,
 }
 
@@ -39,7 +39,7 @@ pub(crate) fn log_to_stderr(format: LogFormat, filter: &str) -> Result<LogGuard,
     let filter = EnvFilter::builder().parse(filter).map_err(|error| error.to_string())?;
     let ansi = io::stderr().is_terminal();
     let (queue, guard) = start_writer(io::stderr(), LINES_MAX, FLUSH_TIME)
-        .map_err(|error| format!("its thread cannot be started: {error}"))?;
+        .map_err(|error| format!("cannot start the log thread: {error}"))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(move || QueueWriter(Arc::clone(&queue)))
@@ -47,7 +47,7 @@ pub(crate) fn log_to_stderr(format: LogFormat, filter: &str) -> Result<LogGuard,
         .with_timer(SystemTime)
         .with_target(false)
         .with_ansi(ansi);
-    // A second call finds the log installed already, which is as good.
+    // If a log is installed already, it stays.
     let _ = match format {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
@@ -122,7 +122,7 @@ impl Drop for LogGuard {
     }
 }
 
-/// Puts what the subscriber writes, one line at a time, into the queue.
+/// Puts each line of the subscriber into the queue.
 struct QueueWriter(Arc<Queue>);
 
 impl Write for QueueWriter {
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_writer_that_is_stalled_or_fails_does_not_keep_the_guard() {
+    fn a_writer_that_stalls_or_fails_does_not_block_the_guard() {
         let (_allow, allowed) = mpsc::channel();
         let (sender, written) = mpsc::channel();
         let gate = Gate { allowed, written: sender };

@@ -1,15 +1,15 @@
-//! What the benches measure with: one walk of fixes some 15 m apart, and its bytes on the wire.
+//! The input of the benchmarks: a walk of fixes about 15 m apart, and its encoding.
 
-// Each bench is a program of its own and uses a part of this.
+// Each benchmark is a separate program and uses only some of these functions.
 #![allow(dead_code)]
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use prost::Message as _;
 use waywiser::proto::my_package;
 
-/// Positions in E7: latitude, longitude. A random walk that heads north-east, always the same one.
+/// Returns a random walk to the north-east as (latitude, longitude) in E7. The walk is always the same.
 pub fn walk(points: usize) -> Vec<(i32, i32)> {
-    // Knuth's MMIX constants; the high bits are good enough for a walk.
+    // A linear congruential generator with Knuth's MMIX constants, of which only the high bits are used.
     let mut state = 1_u64;
     let mut step = move |spread: i32| {
         state =
@@ -19,7 +19,7 @@ pub fn walk(points: usize) -> Vec<(i32, i32)> {
     let (mut latitude, mut longitude) = (464_000_000, 137_000_000);
     (0..points)
         .map(|_| {
-            // At the borders of the walk's box it starts over, far away from poles and dateline.
+            // The walk wraps around in a box far from the poles and the antimeridian.
             latitude = 460_000_000 + (latitude - 460_000_000 + 600 + step(700)) % 10_000_000;
             longitude = 130_000_000 + (longitude - 130_000_000 + 900 + step(1000)) % 10_000_000;
             (latitude, longitude)
@@ -27,17 +27,17 @@ pub fn walk(points: usize) -> Vec<(i32, i32)> {
         .collect()
 }
 
-/// Where else there are people, and the signs of latitude and longitude there: a number below zero
-/// takes ten bytes on the wire.
-pub const ELSEWHERE: [(&str, (i32, i32)); 3] =
+/// The other quadrants of the globe, with their signs of latitude and longitude. Negative numbers take ten bytes in the
+/// encoding.
+pub const OTHER_QUADRANTS: [(&str, (i32, i32)); 3] =
     [("north-west", (1, -1)), ("south-east", (-1, 1)), ("south-west", (-1, -1))];
 
-/// The mirror image of a walk in another quarter of the world.
+/// Returns the mirror image of a walk in another quadrant.
 pub fn mirrored(walk: &[(i32, i32)], signs: (i32, i32)) -> Vec<(i32, i32)> {
     walk.iter().map(|&(latitude, longitude)| (signs.0 * latitude, signs.1 * longitude)).collect()
 }
 
-/// The walk as a request body, one point a message.
+/// Returns the walk as a request body with one point per message.
 pub fn body(walk: &[(i32, i32)]) -> Bytes {
     let mut body = BytesMut::new();
     for &(x, y) in walk {
@@ -49,7 +49,7 @@ pub fn body(walk: &[(i32, i32)]) -> Bytes {
     body.freeze()
 }
 
-/// A message as gRPC frames it.
+/// Returns a message with the 5-byte prefix of gRPC.
 pub fn frame(message: &[u8]) -> Bytes {
     let mut frame = BytesMut::with_capacity(5 + message.len());
     frame.put_u8(0);

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Derives the series of docs/geodesic.md from the eikonal equation, and checks the one in use.
+"""Derives the series of docs/geodesic.md from the eikonal equation, and checks the code.
 
-Needs sympy (pip install sympy). Prints every coefficient it derived and compares it with the ones of
-docs/geodesic.md, written below, and with the expressions in src/measure/metric/geodesic/series.rs, which it reads
-from there. Then adds up, cell by cell, what the series and its table leave out, and compares it with the bounds that
-are promised. Exit status 1 when a coefficient differs or a bound does not hold.
+Needs sympy (pip install sympy). Prints every derived coefficient. Compares it with the coefficients of docs/geodesic.md,
+which are written below, and with the expressions in src/measure/metric/geodesic/series.rs, which it reads. Then adds
+the errors of the series and of its table, cell by cell, and compares the sums with the documented bounds. Exits with
+status 1 if a coefficient differs or a bound does not hold.
 
 usage: python3 docs/geodesic/derive.py
 """
@@ -22,13 +22,13 @@ CODE = pathlib.Path(__file__).parents[2] / "src/measure/metric/geodesic"
 ORDER = 6
 E = sp.symbols(f"E0:{ORDER + 1}")
 G = sp.symbols(f"G0:{ORDER + 1}")
-p, l, t = sp.symbols("p l t")  # phi2 - phi1, lambda2 - lambda1, and a bookkeeper of the order in both
+p, l, t = sp.symbols("p l t")  # phi2 - phi1, lambda2 - lambda1, and a factor that counts the order in both
 
 E0, E1, E2, E3, E4 = E[:5]
 G0, G1, G2, G3, G4 = G[:5]
 
-# What is claimed: the coefficient of p^i l^j in s^2.
-CLAIMED = {
+# The documented coefficient of p^i l^j in s^2.
+DOCUMENTED = {
     (2, 0): E0,
     (0, 2): G0,
     (4, 0): (2 * E0 * E2 - E1**2) / (48 * E0),
@@ -51,14 +51,14 @@ CLAIMED = {
 
 
 def d_mid(expression):
-    """The derivative by the mid latitude: E_n becomes E_(n+1), G_n becomes G_(n+1)."""
+    """Returns the derivative by the mid latitude: E_n becomes E_(n+1), G_n becomes G_(n+1)."""
     return sum(
         sp.diff(expression, table[n]) * table[n + 1] for table in (E, G) for n in range(ORDER)
     )
 
 
 def derive(highest):
-    """s^2 up to terms of degree `highest` in p and l, as {(i, j): coefficient of p^i l^j}.
+    """Returns s^2 up to terms of degree `highest` in p and l, as {(i, j): coefficient of p^i l^j}.
 
     S = s^2 as a function of one end (phi2, lambda2) obeys |grad S|^2 = 4 S on the surface:
 
@@ -67,13 +67,13 @@ def derive(highest):
     With the mid latitude m = phi2 - p/2 and p = phi2 - phi1 as variables, dS/dphi2 = S_m / 2 + S_x.
     Let S = S2 + S3 + S4 + ..., Sn homogeneous of degree n in p, l, S2 = E0 p^2 + G0 l^2. In degree n
     the equation reads 4 (p d/dx + l d/dy) Sn - 4 Sn + (known from lower degrees) = 0, and by Euler
-    (p d/dx + l d/dy) Sn = n Sn: so Sn = -known / (4 (n - 1)). Nothing has to be guessed or solved.
+    (p d/dx + l d/dy) Sn = n Sn: so Sn = -known / (4 (n - 1)).
     """
     def taylor(table, degree):
         return sum(table[n] * (p / 2) ** n / sp.factorial(n) for n in range(degree + 1))
 
     def inverse(table, degree):
-        """1 / taylor, up to `degree` in p."""
+        """Returns 1 / taylor, up to `degree` in p."""
         terms = [1 / table[0]]
         for n in range(1, degree + 1):
             terms.append(-sum(table[k] / 2**k / sp.factorial(k) * terms[n - k] for k in range(1, n + 1)) / table[0])
@@ -83,7 +83,7 @@ def derive(highest):
     parts = {2: E0 * p**2 + G0 * l**2}
 
     def slope_phi(n):
-        """The part of degree n of dS/dphi2: S_x comes down from degree n + 1, S_m / 2 stays."""
+        """Returns the part of degree n of dS/dphi2: S_x has degree n if S has degree n + 1, S_m / 2 keeps the degree."""
         return sp.diff(parts.get(n + 1, sp.S(0)), p) + d_mid(parts.get(n, sp.S(0))) / 2
 
     def slope_lambda(n):
@@ -111,9 +111,9 @@ def derive(highest):
 
 
 def check_code(found):
-    """The expressions of series.rs against what was derived. How many differ."""
+    """Compares the expressions of series.rs with the derived ones. Returns how many differ."""
     source = (CODE / "series.rs").read_text()
-    # Rust's numbers with a point are whole; the rest of the arithmetic is Python's as it stands.
+    # Rust's numbers with a point are whole; the rest of the arithmetic is valid Python.
     whole = re.sub(r"(\d)\.0\b", r"\1", source)
     names = dict(zip(("e0", "e1", "e2", "e3", "g0", "g1", "g2", "g3", "g4"), (E0, E1, E2, E3, G0, G1, G2, G3, G4)))
     wrong = 0
@@ -139,7 +139,7 @@ def check_code(found):
     return wrong
 
 
-# ---- What the series and the table leave out, on WGS84.
+# ---- The errors of the series and of the table, on WGS84.
 
 F = 1 / 298.257223563
 ECC2 = F * (2 - F)
@@ -148,7 +148,7 @@ RAD_PER_E7 = math.pi / 1.8e9
 
 
 def product(a, b):
-    """Of two power series, as far as both go."""
+    """Returns the product of two power series, to the length of the shorter one."""
     return [sum(a[k] * b[n - k] for k in range(n + 1)) for n in range(min(len(a), len(b)))]
 
 
@@ -160,7 +160,7 @@ def reciprocal(a):
 
 
 def metric(latitude, terms):
-    """Taylor series of E and G."""
+    """Returns the Taylor series of E and G."""
     # cos^2 = (1 + cos 2 phi) / 2
     to_pole = math.pi / 2 - latitude
     cos2 = [math.sin(to_pole) ** 2]
@@ -175,12 +175,12 @@ def metric(latitude, terms):
 
 
 def parts_of(latitude, highest):
-    """{(i, j): coefficient of p^i l^j} at one latitude up to a high degree: derive(), with numbers. Each
-    coefficient is a Taylor series in the latitude, of which a derivative takes a term off."""
+    """Returns {(i, j): coefficient of p^i l^j} at one latitude up to a high degree: derive() with numbers. Each
+    coefficient is a Taylor series in the latitude, and a derivative shortens it by one term."""
     e, g = metric(latitude, highest + 2)
 
     def over(series):
-        """1 / series(phi + p/2), the coefficient of p^k at k."""
+        """Returns 1 / series(phi + p/2), with the coefficient of p^k at k."""
         h = reciprocal(series)
         return [[math.comb(k + m, k) * h[k + m] / 2**k for m in range(len(h) - k)] for k in range(highest + 1)]
 
@@ -212,7 +212,7 @@ def parts_of(latitude, highest):
                     for (i, j), a in first.items():
                         for (s, t), b in second.items():
                             add(known, (i + s + k, j + t), product(product(a, b), overs[k]))
-        # Odd powers cancel, but for rounding.
+        # Odd powers cancel, except for rounding.
         parts[degree] = {
             key: [-it / (4 * (degree - 1)) for it in series] for key, series in known.items() if key[1] % 2 == key[0] % 2 == 0
         }
@@ -220,7 +220,7 @@ def parts_of(latitude, highest):
 
 
 def economised(taylor, half, terms):
-    """As in table.rs: the polynomial in x = distance / half a cell."""
+    """Returns the polynomial in x = distance / half a cell, as in table.rs."""
     rest = ((0, -3 / 4, 0, 0), (1 / 8, 0, -1, 0), (0, 5 / 16, 0, -5 / 4))
     scaled = [it * half**n for n, it in enumerate(taylor)]
     for n in range(len(taylor) - 1, terms - 1, -1):
@@ -230,20 +230,20 @@ def economised(taylor, half, terms):
 
 
 def constant(name):
-    """Of table.rs."""
+    """Returns a constant of table.rs."""
     (text,) = re.findall(rf"const {name}: \w+ = ([0-9_.e-]+);", (CODE / "table.rs").read_text())
     return float(text.replace("_", ""))
 
 
-# Length in metres (0: the limit), latitudes, and what is promised, in nanometres.
-PROMISED = (
+# Length in metres (0: the limit), latitudes, and the documented bound in nanometres.
+BOUNDS = (
     ("to 1 km, below 80 degrees", 1000, (0, 80), 0.2),
     ("to 10 km, below 80 degrees", 0, (0, 80), 10),
     ("to 1 km, 80 to 88 degrees", 1000, (80, 88), 1),
     ("to 10 km, 80 to 88 degrees", 0, (80, 88), 200),
 )
 SOURCES = ("degree 8 and up", "p^6", "E and G", "a, b, c linear", "d constant", "sum")
-# The same for short legs, which are the leading order alone; the cell says up to which length.
+# The same for short legs, which use the leading order alone; the cell has their greatest length.
 SHORT = (
     ("short, below 80 degrees", (0, 80), 0.2),
     ("short, 80 to 88 degrees", (80, 88), 1),
@@ -252,7 +252,7 @@ SHORT_SOURCES = ("E and G", "a, b, c and d", "sum")
 
 
 def budget(found):
-    """Prints what each approximation may cost at most, over all cells, and their sum. How many sums are too large."""
+    """Prints the greatest error of each approximation over all cells, and their sums. Returns how many are too large."""
     over_g = {(0, 4), (2, 4), (0, 6)}
     kept = [power for power in found if sum(power) >= 4 and power != (6, 0)]
     forms = {power: found[power] / (G0 if power in over_g else 1) for power in kept}
@@ -271,7 +271,7 @@ def budget(found):
     cells = int(2 * constant("SERIES_MAX_E7") / cell_e7) + 1
     spread = [k / 8 for k in range(-8, 9)]
     turns = [math.pi / 2 * k / 24 for k in range(25)]
-    worst = {name: dict.fromkeys(SOURCES, 0.0) for name, *_ in PROMISED}
+    worst = {name: dict.fromkeys(SOURCES, 0.0) for name, *_ in BOUNDS}
     worst_short = {name: dict.fromkeys(SHORT_SOURCES, 0.0) for name, *_ in SHORT}
     ends = {name: (math.inf, 0) for name, *_ in SHORT}
     omitted = None
@@ -279,7 +279,7 @@ def budget(found):
         centre = cell * 2 * half
         e, g = metric(centre, 6)
         if cell % 8 == 0:
-            # Smooth in the latitude, and dear.
+            # Smooth in the latitude, and slow to compute.
             omitted = {
                 power: it for power, it in parts_of(max(centre, 1e-9), 10).items() if sum(power) > 6 or power == (6, 0)
             }
@@ -301,8 +301,8 @@ def budget(found):
                 off[power] = max(off[power], abs(there[power] - at_centre[power] - linear))
         tan = math.tan(centre)
         limit = min(reach_m, reach_of_turn * EQUATOR_M / tan) if tan > 0 else reach_m
-        for name, length, (south, north), _ in PROMISED:
-            # A cell that lies on both sides counts for both.
+        for name, length, (south, north), _ in BOUNDS:
+            # A cell on the border counts for both sides.
             if not south <= math.degrees(centre + half) or not math.degrees(centre - half) <= north:
                 continue
             length = min(length or limit, limit)
@@ -329,7 +329,7 @@ def budget(found):
                 for source, it in zip(SOURCES, [*costs, sum(costs)]):
                     worst[name][source] = max(worst[name][source], it)
 
-        # Up to which length legs are short: as in table.rs.
+        # The greatest length of a short leg: as in table.rs.
         g0 = g[0]
         form = [at_centre[4, 0] / e[0] ** 2, at_centre[2, 2] / (2 * e[0] * g0), at_centre[0, 4] / g0]
         length = 64
@@ -358,13 +358,13 @@ def budget(found):
 
     def table(rows, sources, worst):
         nonlocal wrong
-        print(" " * 28 + "".join(f"{source:>17}" for source in sources) + f"{'promised':>10}")
-        for name, *_, promised in rows:
-            print(f"{name:28}" + "".join(f"{worst[name][source] * 1e9:17.2g}" for source in sources) + f"{promised:10}")
-            wrong += not worst[name]["sum"] * 1e9 <= promised
+        print(" " * 28 + "".join(f"{source:>17}" for source in sources) + f"{'documented':>12}")
+        for name, *_, bound in rows:
+            print(f"{name:28}" + "".join(f"{worst[name][source] * 1e9:17.2g}" for source in sources) + f"{bound:12}")
+            wrong += not worst[name]["sum"] * 1e9 <= bound
 
-    print(f"\nleft out at most, in nm, over {cells} cells:")
-    table(PROMISED, SOURCES, worst)
+    print(f"\ngreatest errors in nm over {cells} cells:")
+    table(BOUNDS, SOURCES, worst)
     print("\nby short legs:")
     table(SHORT, SHORT_SOURCES, worst_short)
     for name, (least, most) in ends.items():
@@ -376,21 +376,21 @@ def main():
     found = derive(6)
     wrong = 0
     for i, j in sorted(found, key=lambda power: (sum(power), -power[0])):
-        claimed = CLAIMED.get((i, j))
-        if claimed is None:
-            verdict = "left out, see below" if (i, j) == (6, 0) else "NOT CLAIMED"
+        documented = DOCUMENTED.get((i, j))
+        if documented is None:
+            result = "omitted, see below" if (i, j) == (6, 0) else "NOT DOCUMENTED"
         else:
-            verdict = "as claimed" if sp.simplify(found[i, j] - claimed) == 0 else "DIFFERS"
-        wrong += verdict not in ("as claimed", "left out, see below")
-        print(f"p^{i} l^{j}: {verdict}\n    {found[i, j]}")
-    wrong += any(power not in found for power in CLAIMED)
+            result = "as documented" if sp.simplify(found[i, j] - documented) == 0 else "DIFFERS"
+        wrong += result not in ("as documented", "omitted, see below")
+        print(f"p^{i} l^{j}: {result}\n    {found[i, j]}")
+    wrong += any(power not in found for power in DOCUMENTED)
     # Odd terms must vanish: the length is the same when the ends are exchanged (p, l -> -p, -l) and
-    # when east and west are (l -> -l). So it also holds at the other end.
+    # when east and west are (l -> -l). So the equation also holds at the other end.
     odd = [power for power in found if power[0] % 2 or power[1] % 2]
     print(f"odd terms: {odd or 'none'}")
     wrong += len(odd)
 
-    # The sphere, where the series can be known otherwise: hav(s) = hav(p) + cos(p1) cos(p2) hav(l).
+    # The sphere, where the series follows from the haversine formula: hav(s) = hav(p) + cos(p1) cos(p2) hav(l).
     phi = sp.symbols("phi")
     on_sphere = {E[0]: 1, **{E[n]: 0 for n in range(1, ORDER + 1)}}
     on_sphere |= {G[n]: sp.diff(sp.cos(phi) ** 2, phi, n) for n in range(ORDER + 1)}
@@ -404,22 +404,22 @@ def main():
     print(f"on the sphere it is the haversine formula: {'yes' if difference == 0 else 'NO'}")
     wrong += difference != 0
 
-    # The term that is left out, on WGS84.
+    # The omitted term, on WGS84.
     e2 = sp.Rational(1, 298257223563) * 10**9
     e2 = e2 * (2 - e2)
     meridian = 6378137**2 * (1 - e2) ** 2 / (1 - e2 * sp.sin(phi) ** 2) ** 3
-    left_out = found[6, 0].subs({E[n]: sp.diff(meridian, phi, n) for n in range(ORDER + 1)})
+    omitted_term = found[6, 0].subs({E[n]: sp.diff(meridian, phi, n) for n in range(ORDER + 1)})
     length = 10_000
-    left_out, meridian = (sp.lambdify(phi, it, "math") for it in (left_out, meridian))
+    omitted_term, meridian = (sp.lambdify(phi, it, "math") for it in (omitted_term, meridian))
     worst = 0.0
     for degrees in range(90):
         at = math.radians(degrees)
         difference_rad = length / math.sqrt(meridian(at))
-        worst = max(worst, abs(left_out(at)) * difference_rad**6 / (2 * length))
+        worst = max(worst, abs(omitted_term(at)) * difference_rad**6 / (2 * length))
     print(f"p^6 would change a leg of {length} m by at most {worst:.1e} m")
     wrong += worst > 1e-11
 
-    # The part that works with numbers, against the symbols.
+    # Compares the numeric part with the symbols.
     at = math.radians(50)
     numbers = parts_of(at, 6)
     e, g = metric(at, ORDER + 1)
@@ -430,7 +430,7 @@ def main():
 
     wrong += check_code(found)
     wrong += budget(found)
-    print("all as claimed" if not wrong else f"{wrong} WRONG")
+    print("all as documented" if not wrong else f"{wrong} WRONG")
     return 1 if wrong else 0
 
 

@@ -1,8 +1,8 @@
-//! A whole connection over a pipe in memory: the server never panics, ends when its input has ended, and sends frames.
+//! Serves a connection over an in-memory pipe. The server never panics, ends after its input, and sends whole frames.
 //!
 //! The first byte chooses between raw bytes after a valid preface and frames that the input describes: calls of every
-//! method, messages cut anywhere, compressed or not, with resets in between. The clock is virtual, so timeouts pass at
-//! once.
+//! method, compressed or uncompressed messages that are cut anywhere, and resets. The clock is virtual, so timeouts
+//! elapse immediately.
 #![no_main]
 
 use std::collections::HashSet;
@@ -26,7 +26,7 @@ mod hpack;
 #[path = "connection/script.rs"]
 mod script;
 
-/// The largest frame that a client takes which has not said otherwise.
+/// The default limit of the size of a frame.
 const FRAME_BYTES_MAX: usize = 16_384;
 /// Longer than every timeout of the server.
 const LONG: Duration = Duration::from_secs(24 * 60 * 60);
@@ -58,7 +58,7 @@ async fn replies(pieces: Vec<Vec<u8>>) -> Vec<u8> {
     received.await.unwrap_or_default()
 }
 
-/// Checks that the bytes are whole frames and, if the client kept to the protocol, that streams end once.
+/// Checks that the bytes are whole frames. If the client obeyed the protocol, also checks that streams end once.
 fn check(replies: &[u8], is_valid_client: bool) {
     let mut input = BytesMut::from(replies);
     let mut ended = HashSet::new();
@@ -87,7 +87,7 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     let is_raw = mode % 2 == 0;
     let mut pieces = vec![[PREFACE, &settings(&[])].concat()];
     if is_raw {
-        // The rest of the first byte chooses the size of what is written at a time.
+        // The other bits of the first byte choose the size of each write.
         let size = usize::from(mode / 2) * 8 + 1;
         pieces.extend(rest.chunks(size).map(<[u8]>::to_vec));
     } else {

@@ -1,7 +1,7 @@
-//! Our decoder of points agrees with prost on every byte string: values and rejection.
+//! The decoder of points accepts the same byte strings as prost, with the same values.
 #![no_main]
 use prost::Message as _;
-use waywiser::{proto::my_package::Point, wire::decode_point};
+use waywiser::{internals::wire::decode_point, proto::my_package::Point};
 
 libfuzzer_sys::fuzz_target!(|message: &[u8]| {
     let expected = Point::decode(message).ok().map(|point| (point.x, point.y));

@@ -1,6 +1,6 @@
-//! Arbitrary bytes as a stream of messages: the same outcome whole and cut in two.
+//! A stream of messages has the same result whole and cut in two, for arbitrary bytes.
 #![no_main]
-use waywiser::wire::{Encoding, MessageError, Messages};
+use waywiser::internals::wire::{Encoding, MessageError, Messages};
 
 fn read(chunks: &[&[u8]]) -> (Vec<Vec<u8>>, Result<(), MessageError>) {
     let (mut messages, mut out) = (Messages::new(Encoding::Gzip, 4096), Vec::new());

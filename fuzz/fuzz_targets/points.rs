@@ -1,6 +1,6 @@
-//! The fast and the slow way through a stream of points agree, on arbitrary bytes cut anywhere.
+//! The fast path and the slow path decode the same points from arbitrary bytes, cut anywhere.
 #![no_main]
-use waywiser::wire::{Encoding, Messages, decode_point};
+use waywiser::internals::wire::{Encoding, Messages, decode_point};
 
 fn read(chunks: &[&[u8]], fast: bool) -> (Vec<(i32, i32)>, bool) {
     let (mut messages, mut points) = (Messages::new(Encoding::Identity, 4096), Vec::new());

@@ -1,4 +1,4 @@
-//! The files that commands read: named on the command line, opened with a word on what is wrong.
+//! The input files of commands: their options on the command line, and opening them.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -9,10 +9,10 @@ use clap::{Args, ValueEnum};
 use crate::formats::{Format, FormatError, ReadOptions};
 use crate::measure::Space;
 
-/// How much is read from a file at once.
+/// The bytes of one read of a file.
 const BUFFER_BYTES: usize = 256 << 10;
 
-/// A format as the command line names it.
+/// A format on the command line.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum FileFormat {
     Gpx,
@@ -30,45 +30,44 @@ impl FileFormat {
     }
 }
 
-/// How a file is to be read, where it does not tell by itself.
+/// Options for reading files, instead of what is detected from their content.
 #[derive(Clone, Debug, Args)]
 pub(super) struct ReadingArgs {
-    /// The format, whatever the content looks like
+    /// File format [default: detected from the content]
     #[arg(long, value_enum)]
     format: Option<FileFormat>,
 
-    /// CSV: the column with the longitude, or x
+    /// CSV: column with the longitude, or x
     #[arg(long, value_name = "NAME")]
     x_column: Option<String>,
 
-    /// CSV: the column with the latitude, or y
+    /// CSV: column with the latitude, or y
     #[arg(long, value_name = "NAME")]
     y_column: Option<String>,
 
-    /// CSV: the column with the elevation in metres, or z
+    /// CSV: column with the elevation in metres, or z
     #[arg(long, value_name = "NAME")]
     z_column: Option<String>,
 
-    /// CSV: the column with the time: ISO 8601, or seconds since 1970 (milliseconds, if so named or
-    /// too large for seconds)
+    /// CSV: column with the time, as ISO 8601 or as seconds (or ms, us, ns) since 1970
     #[arg(long, value_name = "NAME")]
     time_column: Option<String>,
 
-    /// CSV: the column with the accuracy radius in metres
+    /// CSV: column with the accuracy radius in metres
     #[arg(long, value_name = "NAME")]
     accuracy_column: Option<String>,
 
-    /// CSV: the column in which a new value starts a segment
+    /// CSV: column in which a new value starts a segment
     #[arg(long, value_name = "NAME")]
     segment_column: Option<String>,
 
-    /// CSV: the character between two fields, or "tab"; found by itself among , ; | and tab
+    /// CSV: delimiter, one character or "tab" [default: detected from , ; | and tab]
     #[arg(long, value_name = "CHAR", value_parser = delimiter)]
     delimiter: Option<u8>,
 }
 
 impl ReadingArgs {
-    /// The options for a file whose coordinates lie in `space`.
+    /// Returns the options for files with coordinates in `space`.
     pub(super) fn options(&self, space: Space) -> ReadOptions {
         ReadOptions {
             format: self.format.map(FileFormat::format),
@@ -88,13 +87,13 @@ impl ReadingArgs {
 fn delimiter(text: &str) -> Result<u8, String> {
     match text.as_bytes() {
         _ if text == "tab" || text == "\\t" => Ok(b'\t'),
-        b"\"" | b"\n" | b"\r" => Err("a quote or a line break cannot be a delimiter".to_owned()),
+        b"\"" | b"\n" | b"\r" => Err("a quote or a line break cannot be the delimiter".to_owned()),
         [byte] if byte.is_ascii() => Ok(*byte),
-        _ => Err("a delimiter is one ASCII character, or tab".to_owned()),
+        _ => Err("the delimiter must be one ASCII character, or tab".to_owned()),
     }
 }
 
-/// The size of all files; `None` if one is a pipe or cannot be asked.
+/// Returns the total size of the files, or `None` if the size of one is unknown.
 pub(super) fn bytes_of(files: &[PathBuf]) -> Option<u64> {
     let size = |file: &PathBuf| {
         let metadata = file.metadata().ok().filter(|_| !is_stdin(file))?;
@@ -103,19 +102,20 @@ pub(super) fn bytes_of(files: &[PathBuf]) -> Option<u64> {
     files.iter().map(size).sum()
 }
 
+/// Returns whether the name stands for standard input.
 pub(super) fn is_stdin(file: &Path) -> bool {
     file.as_os_str() == "-"
 }
 
-/// Buffers what is read.
+/// Adds a buffer of the size for files.
 pub(crate) fn buffered(input: impl Read) -> impl BufRead {
     BufReader::with_capacity(BUFFER_BYTES, input)
 }
 
-/// Opens a file, or takes standard input for `-`, once.
+/// Opens a file. For `-` it takes standard input out of the option.
 ///
 /// # Errors
-/// When it cannot be opened, in words for the user.
+/// If the file cannot be opened or standard input was taken before.
 pub(crate) fn open<'a>(
     file: &Path,
     stdin: &mut Option<impl Read + Send + 'a>,
@@ -124,7 +124,7 @@ pub(crate) fn open<'a>(
     if is_stdin(file) {
         return match stdin.take() {
             Some(stdin) => Ok(Box::new(stdin)),
-            None => Err(failed("standard input was read already; name - once".to_owned())),
+            None => Err(failed("standard input can be read only once; name - once".to_owned())),
         };
     }
     let input = File::open(file).map_err(|error| match error.kind() {
@@ -136,10 +136,4 @@ pub(crate) fn open<'a>(
         return Err(failed("it is a directory; name the files in it".to_owned()));
     }
     Ok(Box::new(input))
-}
-
-/// What is wrong with a file, behind its name and the place in it.
-pub(super) fn located(name: &str, error: &FormatError) -> String {
-    let place = error.place().map_or(String::new(), |place| format!(":{place}"));
-    format!("{name}{place}: {error}")
 }

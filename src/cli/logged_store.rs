@@ -1,6 +1,4 @@
-//! The store of `waywiser serve` with a watch on its commits, for one line of the log when it is over.
-//!
-//! It changes nothing of what the store does, and knows no more of it than it tells of itself.
+//! A wrapper of the store on disk that counts and times commits, for one log line at exit.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,12 +6,12 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 
 use crate::recording::{
-    Checkpoint, CheckpointStore, CommitPrecondition, OpenRequest, Page, RecordingName, StoreFuture,
-    Sweep, Swept,
+    Checkpoint, CheckpointStore, CommitPrecondition, OpenRequest, Page, RecordingName, StoreEvents,
+    StoreFuture, Sweep, Swept,
 };
 use crate::store::RedbStore;
 
-/// A store on the disk whose commits are counted and timed.
+/// A store on disk that counts and times its commits.
 #[derive(Debug)]
 pub(super) struct LoggedStore {
     inner: RedbStore,
@@ -21,26 +19,26 @@ pub(super) struct LoggedStore {
     commits: Mutex<Commits>,
 }
 
-/// The commits so far, from being asked for to being answered.
+/// The commits so far. The time of a commit is that from the request to the result.
 #[derive(Debug, Default)]
 struct Commits {
-    /// In microseconds, to three digits; some kilobytes.
+    /// In microseconds, with three digits. It takes a few kilobytes.
     times: Option<Histogram<u64>>,
     count: u64,
     failed: u64,
 }
 
 impl Commits {
-    fn took(&mut self, begun: Instant, now: Instant, is_done: bool) {
+    fn record(&mut self, start: Instant, now: Instant, is_ok: bool) {
         self.count += 1;
-        self.failed += u64::from(!is_done);
+        self.failed += u64::from(!is_ok);
         if self.times.is_none() {
-            // Three digits are always to be had.
+            // Three digits are a valid precision.
             self.times = Histogram::new(3).ok();
         }
         if let Some(times) = &mut self.times {
-            let us = now.saturating_duration_since(begun).as_micros();
-            // It grows to hold any time that passes.
+            let us = now.saturating_duration_since(start).as_micros();
+            // The histogram grows to hold any time.
             let _ = times.record(u64::try_from(us).unwrap_or(u64::MAX));
         }
     }
@@ -49,7 +47,7 @@ impl Commits {
         self.times.as_ref().map_or(0.0, |times| times.value_at_quantile(quantile) as f64 / 1e3)
     }
 
-    /// How many there were in a second on the average of all the time that the store was open.
+    /// Returns the average number of commits per second while the store was open.
     fn per_second(&self, open_time: Duration) -> f64 {
         self.count as f64 / open_time.max(Duration::from_secs(1)).as_secs_f64()
     }
@@ -60,7 +58,7 @@ impl LoggedStore {
         Self { inner, opened: Instant::now(), commits: Mutex::default() }
     }
 
-    /// Logs what it has done, if that is anything.
+    /// Logs the commits, if there were any.
     pub(super) fn log(&self) {
         let commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
         if commits.count == 0 {
@@ -77,12 +75,12 @@ impl LoggedStore {
             commit_p50_ms = rounded(commits.quantile_ms(0.5)),
             commit_p99_ms = rounded(commits.quantile_ms(0.99)),
             commit_max_ms = rounded(commits.quantile_ms(1.0)),
-            "recordings were committed",
+            "committed recordings",
         );
     }
 }
 
-/// To a tenth, or what is below one to two digits.
+/// Rounds to one decimal, or to two significant digits below 1.
 fn rounded(value: f64) -> f64 {
     let digits = if value > 0.0 { (1.0 - value.log10().floor()).clamp(1.0, 9.0) } else { 1.0 };
     let scale = 10_f64.powi(digits as i32);
@@ -100,12 +98,12 @@ impl CheckpointStore for LoggedStore {
         precondition: CommitPrecondition,
         next: Checkpoint,
     ) -> StoreFuture<'_, ()> {
-        let begun = Instant::now();
+        let start = Instant::now();
         let commit = self.inner.commit(name, precondition, next);
         Box::pin(async move {
             let outcome = commit.await;
             let mut commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
-            commits.took(begun, Instant::now(), outcome.is_ok());
+            commits.record(start, Instant::now(), outcome.is_ok());
             drop(commits);
             outcome
         })
@@ -126,6 +124,10 @@ impl CheckpointStore for LoggedStore {
     fn sweep(&self, sweep: Sweep, after: Option<RecordingName>) -> StoreFuture<'_, Swept> {
         self.inner.sweep(sweep, after)
     }
+
+    fn changes(&self) -> StoreEvents {
+        self.inner.changes()
+    }
 }
 
 #[cfg(test)]
@@ -137,9 +139,9 @@ mod tests {
         let mut commits = Commits::default();
         let start = Instant::now();
         for i in 0..100 {
-            let begun = start + Duration::from_millis(20 * i);
-            let took = Duration::from_millis(if i == 98 { 400 } else { 10 });
-            commits.took(begun, begun + took, i != 3);
+            let requested = start + Duration::from_millis(20 * i);
+            let time = Duration::from_millis(if i == 98 { 400 } else { 10 });
+            commits.record(requested, requested + time, i != 3);
         }
         assert_eq!((commits.count, commits.failed), (100, 1));
         assert_eq!(rounded(commits.quantile_ms(0.5)), 10.0);
@@ -148,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rate_of_commits_is_that_of_all_the_time() {
+    fn the_rate_of_commits_is_an_average_since_the_start() {
         let of = |count, s| {
             let commits = Commits { count, ..Commits::default() };
             rounded(commits.per_second(Duration::from_secs_f64(s)))
@@ -156,7 +158,7 @@ mod tests {
         assert_eq!(of(1, 10.0), 0.1);
         assert_eq!(of(22, 600.0), 0.037);
         assert_eq!(of(30_123, 600.0), 50.2);
-        assert_eq!(of(1, 0.01), 1.0, "in less than a second there is no telling");
+        assert_eq!(of(1, 0.01), 1.0, "times below a second count as one second");
         assert_eq!(of(1, 1e12), 0.0);
         assert_eq!(rounded(0.0), 0.0);
     }

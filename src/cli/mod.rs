@@ -1,21 +1,28 @@
-//! The command line: one module a command, and what they share.
+//! The command line: one module per command, and modules that several commands share.
 //!
-//! [`run`] is the program. It parses, calls the command, and turns its outcome into an exit code:
-//! 0 when all went well, 1 when something failed, 2 when the arguments make no sense. A
-//! new command is a new module and a line in `Command`.
+//! [`run`] is the program. It parses the arguments, runs the command, and returns the exit code: 0 for success, 1 for
+//! a failure, 2 for a usage error. A new command is a new module and a variant of `Command`.
+//!
+//! Commands: [`serve`] (with [`store`] and [`logged_store`]), [`measure`], [`record`], [`paths`] (also `watch`) and
+//! [`bench`]. Shared: [`input`] opens files and [`track_reader`] reads them on a thread, [`policy`] has the options of a
+//! measurement, [`units`] parses times and sizes, [`report`] formats results, [`progress`] draws the bar,
+//! [`stall_detector`] watches a call, and [`stderr`] prints messages.
 
-pub(crate) mod bench;
-pub(crate) mod input;
+mod bench;
+mod input;
 mod logged_store;
 mod measure;
 mod paths;
 mod policy;
 mod progress;
 mod record;
-pub(crate) mod report;
+mod report;
 mod serve;
+mod stall_detector;
 mod stderr;
 mod store;
+mod track_reader;
+mod units;
 
 use std::io;
 use std::process::ExitCode;
@@ -25,7 +32,7 @@ use clap::{Parser, Subcommand};
 
 use crate::client;
 
-/// Measure the length of paths, exactly.
+/// Measure the length of paths exactly
 #[derive(Debug, Parser)]
 #[command(name = "waywiser", version, about, max_term_width = 100)]
 struct Cli {
@@ -55,10 +62,10 @@ pub fn run() -> ExitCode {
     };
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
-        // As clap has it.
+        // The same code as that of clap.
         Ok(Outcome::Misused) => ExitCode::from(2),
         Ok(Outcome::Failed) => ExitCode::FAILURE,
-        // The reader of standard output has closed it, as `head` does when it has enough lines.
+        // The reader of standard output has closed it, as `head` does.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             stderr::print(format_args!("error: the output cannot be written: {error}"));
@@ -81,26 +88,26 @@ fn usage_error(message: std::fmt::Arguments<'_>) -> io::Result<Outcome> {
     Ok(Outcome::Misused)
 }
 
-/// Reads the address of a server.
+/// Parses the URL of a server.
 fn server_url(text: &str) -> Result<String, String> {
     match client::endpoint(text) {
         Ok(_) => Ok(text.to_owned()),
-        Err(_) => Err("it should look like http://127.0.0.1:50051, without a path".to_owned()),
+        Err(_) => Err("must be a URL such as http://127.0.0.1:50051, without a path".to_owned()),
     }
 }
 
-/// What is told of a call that failed and will be made again.
+/// Returns the note about a failed call that is repeated.
 fn retry_note(reason: &str, wait: Duration) -> String {
-    format!("{}; trying again in {:.1} s", report::escape_control(reason), wait.as_secs_f64())
+    format!("{}; retrying in {:.1} s", report::escape_control(reason), wait.as_secs_f64())
 }
 
-/// How a command that could do its work ended.
+/// The result of a command whose output could be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     Done,
-    /// Something failed, and the user was told what.
+    /// Something failed, and a message was printed.
     Failed,
-    /// The arguments made no sense, and the user was told why.
+    /// The arguments are invalid, and a message was printed.
     Misused,
 }
 

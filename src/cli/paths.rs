@@ -1,4 +1,4 @@
-//! `waywiser paths` and `waywiser watch`: the recordings that a server has, and one of them growing.
+//! `waywiser paths` and `waywiser watch`: lists, shows, deletes and watches the recordings of a server.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -8,26 +8,26 @@ use tokio_stream::Stream;
 
 use super::report::{self, Keep, Report, grouped, pad_or_truncate};
 use super::{Outcome, fail, retry_note, server_url, stderr};
-use crate::client::retry::{Retry, is_passing};
-use crate::client::{Client, ClientError, Patience, StoredPath};
+use crate::client::retry::{Retry, is_transient};
+use crate::client::{Client, ClientError, RetryPolicy, StoredPath};
 use crate::measure::Space;
 use crate::recording::RecordingName;
 
 const NAME_WIDTH: usize = 40;
 
-/// Where, and how it is printed.
+/// The options that all these commands share.
 #[derive(Clone, Debug, Args)]
 struct ServerArgs {
-    /// The server
+    /// URL of the server
     #[arg(long, value_name = "URL", value_parser = server_url, default_value = "http://127.0.0.1:50051")]
     server: String,
 
-    /// Print one JSON object a line
+    /// Print one JSON object per line
     #[arg(long)]
     json: bool,
 }
 
-/// List, show and delete the recordings of a server.
+/// List, show and delete the recordings of a server
 #[derive(Debug, Args)]
 #[command(after_long_help = PATHS_EXAMPLES)]
 pub(super) struct PathsArgs {
@@ -37,35 +37,35 @@ pub(super) struct PathsArgs {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// All recordings, in the order of their names
+    /// List all recordings, ordered by name
     List {
         #[command(flatten)]
         server: ServerArgs,
     },
-    /// What is known of one recording
+    /// Show one recording
     Show {
-        /// The recording, such as paths/morning-walk
+        /// Name of the recording, such as paths/morning-walk
         name: RecordingName,
         #[command(flatten)]
         server: ServerArgs,
     },
-    /// Delete one recording; whoever writes it is told at the next commit, or when it is done
+    /// Delete one recording; a client that writes it receives an error at its next commit
     Delete {
-        /// The recording, such as paths/morning-walk
+        /// Name of the recording, such as paths/morning-walk
         name: RecordingName,
         #[command(flatten)]
         server: ServerArgs,
     },
 }
 
-/// Watch a recording grow until it is finished.
+/// Watch a recording until it is finished
 ///
-/// One line that changes on a terminal, one line a change elsewhere. A recording that does not exist yet is
-/// waited for, and a server that is away is asked again for five minutes.
+/// Prints one line that is updated on a terminal, and one line per update elsewhere. If the recording does not exist
+/// yet, the command waits for it. If the server is not available, the command retries for five minutes.
 #[derive(Debug, Args)]
 #[command(after_long_help = WATCH_EXAMPLES)]
 pub(super) struct WatchArgs {
-    /// The recording, such as paths/morning-walk
+    /// Name of the recording, such as paths/morning-walk
     name: RecordingName,
 
     #[command(flatten)]
@@ -78,16 +78,16 @@ Examples:
   waywiser paths show paths/morning-walk --json
   waywiser paths delete --server http://127.0.0.1:50051 paths/morning-walk
 
-Exit status: 0 when it was done, 1 when not, 2 when the arguments are wrong.";
+Exit status: 0 for success, 1 for a failure, 2 for a usage error.";
 
 const WATCH_EXAMPLES: &str = "\
 Examples:
   waywiser watch paths/morning-walk
   waywiser watch --server http://127.0.0.1:50051 --json paths/morning-walk
 
-Exit status: 0 when the recording is finished, 1 when it cannot be watched any more, 2 when the arguments are wrong.";
+Exit status: 0 when the recording is finished, 1 for a failure, 2 for a usage error.";
 
-/// Lists, shows or deletes.
+/// Runs `waywiser paths`.
 ///
 /// # Errors
 /// When standard output cannot be written.
@@ -105,7 +105,7 @@ pub(super) fn run(args: &PathsArgs) -> io::Result<Outcome> {
     })
 }
 
-/// Watches.
+/// Runs `waywiser watch`.
 ///
 /// # Errors
 /// When standard output cannot be written.
@@ -113,13 +113,13 @@ pub(super) fn watch(args: &WatchArgs) -> io::Result<Outcome> {
     block_on(follow(&args.name, &args.server))
 }
 
-/// What went wrong with the server, or with standard output.
+/// The outer error is one of the server, the inner one is one of standard output.
 type Done = Result<io::Result<()>, ClientError>;
 
 fn block_on(done: impl Future<Output = Done>) -> io::Result<Outcome> {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return fail(format_args!("no runtime to work with: {error}")),
+        Err(error) => return fail(format_args!("cannot start the runtime: {error}")),
     };
     match runtime.block_on(done) {
         Ok(written) => written.map(|()| Outcome::Done),
@@ -152,7 +152,7 @@ async fn list(server: &ServerArgs) -> Done {
 }
 
 async fn show(name: &RecordingName, server: &ServerArgs) -> Done {
-    let path = Client::connect(&server.server).await?.path(name).await?;
+    let path = Client::connect(&server.server).await?.get_path(name).await?;
     let mut out = io::stdout();
     Ok(match &path.summary {
         Some(summary) if !server.json => Report::recording(out, state(&path), &path, summary),
@@ -171,8 +171,8 @@ async fn follow(name: &RecordingName, server: &ServerArgs) -> Done {
     print_updates(open, &mut out, is_line, server.json).await
 }
 
-/// Prints the updates of a watch and opens it again when it is lost. Returns the error when the server stays away
-/// for longer than the budget of [`Patience`].
+/// Prints the updates of a watch and opens it again when it is lost. Returns the error when the server stays unavailable
+/// for longer than the budget of [`RetryPolicy`].
 async fn print_updates<S, C>(
     mut open: impl AsyncFnMut() -> Result<(S, C), ClientError>,
     out: &mut impl Write,
@@ -182,17 +182,17 @@ async fn print_updates<S, C>(
 where
     S: Stream<Item = Result<StoredPath, ClientError>> + Unpin,
 {
-    let mut retry = Retry::new(Patience::default());
+    let mut retry = Retry::new(RetryPolicy::default());
     let mut shown = None;
     loop {
         let error = match open().await {
             Ok((mut updates, _client)) => loop {
                 // The server answers: a watch without updates spends no budget. A recording that does not exist yet
                 // has none.
-                retry.rest();
+                retry.pause();
                 match updates.next().await {
                     Some(Ok(path)) => {
-                        retry.progress();
+                        retry.reset();
                         let now = (path.committed_points, path.is_complete);
                         if shown.replace(now) == Some(now) && !path.is_complete {
                             continue;
@@ -208,14 +208,14 @@ where
                         }
                     }
                     Some(Err(error)) => break error,
-                    None => break ClientError::Reply("it ended before the recording".to_owned()),
+                    None => break ClientError::reply("it ended before the recording"),
                 }
             },
             Err(error) => error,
         };
-        match retry.next_wait().filter(|_| is_passing(&error)) {
+        match retry.next_wait().filter(|_| is_transient(&error)) {
             Some(wait) => {
-                // The line that changes is left as it is.
+                // The note is printed below the updated line.
                 let written = if is_line && shown.is_some() { writeln!(out) } else { Ok(()) };
                 if written.is_err() {
                     return Ok(written);
@@ -230,7 +230,7 @@ where
 
 fn state(path: &StoredPath) -> &'static str {
     match &path.summary {
-        // The server cannot read it: delete it and record it again.
+        // The server cannot read it. It has to be deleted and recorded again.
         None => "damaged",
         Some(_) if path.is_complete => "finished",
         Some(_) => "growing",
@@ -278,7 +278,7 @@ mod tests {
     }
 
     fn walk() -> PathSummary {
-        let options = Options { min_step: Some(1.0), ..Options::new(Metric::Geodesic) };
+        let options = Options::builder(Metric::Geodesic).min_step(1.0).build().unwrap();
         let mut accumulator = PathAccumulator::new(options);
         let fix = |(i, latitude): (i64, f64)| {
             let fix = Fix::new(Point::geographic(latitude, 14.0).unwrap());
@@ -296,13 +296,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_watch_outlives_any_number_of_lost_connections_that_are_opened_again() {
-        let budget = Patience::default().budget;
+    async fn a_watch_survives_any_number_of_lost_connections() {
+        let budget = RetryPolicy::default().budget;
         let mut connections = 0;
         let open = async || {
             connections += 1;
             let number = connections;
-            // The server is away for a moment, or loses a connection that had no updates for a long time.
+            // The server is unavailable for a moment, or loses a connection that had no updates for a long time.
             let lost = || ClientError::from(Box::new(tonic::Status::unavailable("lost")));
             if number % 2 == 0 {
                 return Err(lost());
@@ -323,18 +323,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_watch_ends_when_the_server_stays_away() {
+    async fn a_watch_ends_when_the_server_stays_unavailable() {
         let open = async || {
             let status = Box::new(tonic::Status::unavailable("away"));
             Err::<(futures::stream::Empty<_>, ()), _>(ClientError::from(status))
         };
         let started = tokio::time::Instant::now();
         assert!(print_updates(open, &mut Vec::new(), false, true).await.is_err());
-        assert!(started.elapsed() <= Patience::default().budget);
+        assert!(started.elapsed() <= RetryPolicy::default().budget);
     }
 
     #[test]
-    fn one_that_the_server_cannot_read_is_damaged() {
+    fn a_recording_without_a_summary_is_damaged() {
         let path = stored(None);
         let text = printed(|out| row(out, &path, false));
         insta::assert_snapshot!(text, @"paths/walk                                                                 damaged");
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_known_is_shown_to_people_and_to_programs() {
+    fn a_recording_is_shown_with_its_details_as_text_and_json() {
         let path = stored(Some(walk()));
         let summary = path.summary.as_ref().unwrap();
         let text = printed(|out| Report::recording(out, state(&path), &path, summary));
@@ -355,11 +355,11 @@ mod tests {
                    from first to last                                            1 111.514 m
                    ascent                                                            2.000 m
                    descent                                                           0.000 m
-                   time elapsed                                                           1m
-                   time in motion                                                         1m
+                   elapsed time                                                           1m
+                   moving time                                                            1m
                    highest speed                                                  18.525 m/s
-                   begun                                            2023-11-14T22:13:20.000Z
-                   last grown or finished                           2023-11-14T22:14:20.123Z
+                   created                                          2023-11-14T22:13:20.000Z
+                   last changed                                     2023-11-14T22:14:20.123Z
         ");
         let json = printed(|out| row(out, &path, true));
         insta::assert_snapshot!(json, @r#"{"name":"paths/walk","complete":false,"committed_points":3,"length_m":1111.5141618393973,"model":"geodesic","segments":1,"displacement_m":1111.5141618393973,"bbox":[14.0,46.0,14.0,46.01],"accepted":2,"raw_length_m":1111.5141618393973,"elapsed_s":60.0,"moving_s":60.0,"max_speed_mps":18.52523603065662,"ascent_m":2.0,"descent_m":0.0,"rejections":[{"reason":"step","count":1,"first_offset":1,"rejected_length_m":0.0}],"create_time":"2023-11-14T22:13:20.000Z","update_time":"2023-11-14T22:14:20.123Z"}"#);

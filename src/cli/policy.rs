@@ -1,20 +1,20 @@
-//! How a path is measured, as options of the command line, in the words of [`Options`]. Any command that
-//! measures paths flattens [`PolicyArgs`] into its own, as the last of them.
+//! The options of the command line for measuring a path: its metric and its filters. A command that measures
+//! paths flattens [`PolicyArgs`] into its arguments, after the others.
 
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use crate::measure::{Elevation, Metric, Options, PLANAR_MAX, REANCHOR_COUNT};
+use crate::measure::{Elevation, Metric, Options, OptionsError, PLANAR_MAX, REANCHOR_COUNT};
 
-/// A metric as the command line names it.
-#[derive(Clone, Copy, Debug, ValueEnum)]
+/// A metric on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Model {
-    /// The straight line in the plane, in the unit of the coordinates
+    /// Straight lines in a plane, in the unit of the coordinates
     Planar,
-    /// The great circle on a sphere, in metres; up to 0.56 % off
+    /// Great circles on a sphere, in metres, with errors of up to 0.56 %
     Haversine,
-    /// The shortest line on the WGS84 ellipsoid, in metres
+    /// Shortest lines on the WGS84 ellipsoid, in metres
     Geodesic,
 }
 
@@ -28,83 +28,87 @@ impl Model {
     }
 }
 
-/// What is made of elevations.
+/// The use of elevations.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 enum ElevationMode {
-    /// Lengths are those of the map
+    /// Lengths in two dimensions only
     Ignored,
-    /// The length in three dimensions is told beside the one of the map
+    /// Also the length in three dimensions
     #[value(name = "3d")]
     ThreeDimensional,
 }
 
-/// What counts, and what is kept out. Everything is off unless set.
+/// Filters for points, and limits that start a segment. All are off by default.
 #[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Policy (in metres and metres a second, or the planar unit)")]
+#[command(
+    next_help_heading = "Filters (in metres and metres per second, or in the unit of planar coordinates)"
+)]
 pub(super) struct PolicyArgs {
-    /// What is made of elevations
+    /// Use of elevations
     #[arg(long, value_enum, value_name = "MODE", default_value_t = ElevationMode::Ignored)]
     elevation: ElevationMode,
 
-    /// Start a segment at a point this much later than the accepted one before it, such as 30s
+    /// Start a segment at a point this long after the last accepted one, such as 30s
     #[arg(long, value_name = "TIME", value_parser = gap_time, allow_hyphen_values = true)]
     max_gap_time: Option<u64>,
 
-    /// Start a segment at a point farther than this from the accepted one before it
+    /// Start a segment at a point farther than this from the last accepted one
     #[arg(long, value_name = "DISTANCE", value_parser = positive, allow_negative_numbers = true)]
     max_gap: Option<f64>,
 
-    /// Reject a point if the way to it takes a greater speed; two places at one instant do, a point
-    /// without a time does not
+    /// Reject a point if reaching it from the last accepted one needs a higher speed
+    ///
+    /// Two different positions at the same time need infinite speed. A point without a time is never rejected
+    /// for its speed.
     #[arg(long, value_name = "SPEED", value_parser = positive, allow_negative_numbers = true)]
     max_speed: Option<f64>,
 
-    /// After so many points in a row that were rejected for time or speed and agree with one another,
-    /// go on from the last of them
+    /// Accept the Nth point in a row that was rejected for time or speed, if all N are consistent
+    ///
+    /// Then the last accepted point was wrong, not these. The accepted point starts a segment.
     #[arg(
-        long, value_name = "COUNT", default_value_t = REANCHOR_COUNT,
+        long, value_name = "N", default_value_t = REANCHOR_COUNT,
         value_parser = clap::value_parser!(u32).range(1..)
     )]
     reanchor_count: u32,
 
-    /// Reject a point if it is nearer than this to the accepted one before it
+    /// Reject a point nearer than this to the last accepted one
     #[arg(long, value_name = "DISTANCE", value_parser = positive, allow_negative_numbers = true)]
     min_step: Option<f64>,
 
-    /// Reject a point if its accuracy radius, in metres, is greater than this; one without passes
+    /// Reject a point with an accuracy radius, in metres, above this
     #[arg(long, value_name = "METRES", value_parser = positive, allow_negative_numbers = true)]
     max_accuracy: Option<f64>,
 
-    /// Reject a point if it is earlier than the accepted one before it
+    /// Reject a point with a time before that of the last accepted one
     #[arg(long)]
     reject_backward_time: bool,
 
-    /// Leave slower legs out of the moving time
+    /// Exclude legs slower than this from the moving time
     #[arg(long, value_name = "SPEED", value_parser = positive, allow_negative_numbers = true)]
     stopped_speed: Option<f64>,
 }
 
 impl PolicyArgs {
-    /// The options, all in range: the parsers of the arguments have seen to it.
-    pub(super) fn options(&self, metric: Metric) -> Options {
-        Options {
-            elevation: match self.elevation {
+    /// Returns the options. The parsers of the arguments already check the ranges.
+    pub(super) fn options(&self, metric: Metric) -> Result<Options, OptionsError> {
+        Options::builder(metric)
+            .elevation(match self.elevation {
                 ElevationMode::Ignored => Elevation::Ignored,
                 ElevationMode::ThreeDimensional => Elevation::ThreeDimensional,
-            },
-            max_gap_time_ns: self.max_gap_time,
-            max_gap: self.max_gap,
-            max_speed: self.max_speed,
-            reanchor_count: self.reanchor_count,
-            min_step: self.min_step,
-            max_accuracy_m: self.max_accuracy,
-            reject_backward_time: self.reject_backward_time,
-            stopped_speed: self.stopped_speed,
-            ..Options::new(metric)
-        }
+            })
+            .max_gap_time_ns(self.max_gap_time)
+            .max_gap(self.max_gap)
+            .max_speed(self.max_speed)
+            .reanchor_count(self.reanchor_count)
+            .min_step(self.min_step)
+            .max_accuracy_m(self.max_accuracy)
+            .reject_backward_time(self.reject_backward_time)
+            .stopped_speed(self.stopped_speed)
+            .build()
     }
 
-    /// The first argument that says something else than nothing does.
+    /// Returns the first argument whose value is not the default.
     pub(super) fn first_set(&self) -> Option<&'static str> {
         let set = [
             (self.elevation != ElevationMode::Ignored, "--elevation"),
@@ -124,19 +128,19 @@ impl PolicyArgs {
 fn positive(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(value) if value > 0.0 && value <= PLANAR_MAX => Ok(value),
-        Ok(_) => Err("it must be above 0 and at most 2^40".to_owned()),
-        Err(_) => Err("it must be a number without a unit".to_owned()),
+        Ok(_) => Err("must be above 0 and at most 2^40".to_owned()),
+        Err(_) => Err("must be a number without a unit".to_owned()),
     }
 }
 
-/// In nanoseconds.
+/// Parses a time above 0. Returns nanoseconds.
 fn gap_time(text: &str) -> Result<u64, String> {
     let time: Duration = humantime::parse_duration(text)
         .map_err(|error| format!("{error}; write a time such as 30s or 5min"))?;
     match u64::try_from(time.as_nanos()) {
-        Ok(0) => Err("it must be above 0".to_owned()),
+        Ok(0) => Err("must be above 0".to_owned()),
         Ok(ns) => Ok(ns),
-        Err(_) => Err("it must be below 584 years".to_owned()),
+        Err(_) => Err("must be below 584 years".to_owned()),
     }
 }
 
@@ -155,34 +159,33 @@ mod tests {
     fn parsed(arguments: &str) -> Result<Options, String> {
         let words = ["x"].into_iter().chain(arguments.split_whitespace());
         let wrapper = Wrapper::try_parse_from(words).map_err(|error| error.to_string())?;
-        Ok(wrapper.args.options(Metric::Geodesic))
+        wrapper.args.options(Metric::Geodesic).map_err(|error| error.to_string())
     }
 
     #[test]
-    fn every_option_has_its_argument() {
-        assert_eq!(parsed(""), Ok(Options::new(Metric::Geodesic)));
+    fn every_option_has_an_argument() {
+        assert_eq!(parsed(""), Ok(Options::default()));
         let all = "--elevation 3d --max-gap-time 1m30s --max-gap 500 --max-speed 60 --reanchor-count 5 \
                    --min-step 2.5 --max-accuracy 30 --reject-backward-time --stopped-speed 0.3";
-        let expected = Options {
-            elevation: Elevation::ThreeDimensional,
-            max_gap_time_ns: Some(90_000_000_000),
-            max_gap: Some(500.0),
-            max_speed: Some(60.0),
-            reanchor_count: 5,
-            min_step: Some(2.5),
-            max_accuracy_m: Some(30.0),
-            reject_backward_time: true,
-            stopped_speed: Some(0.3),
-            ..Options::new(Metric::Geodesic)
-        };
-        assert_eq!(parsed(all), Ok(expected));
+        let expected = Options::builder(Metric::Geodesic)
+            .elevation(Elevation::ThreeDimensional)
+            .max_gap_time_ns(90_000_000_000_u64)
+            .max_gap(500.0)
+            .max_speed(60.0)
+            .reanchor_count(5)
+            .min_step(2.5)
+            .max_accuracy_m(30.0)
+            .reject_backward_time(true)
+            .stopped_speed(0.3)
+            .build();
+        assert_eq!(parsed(all), expected.map_err(|error| error.to_string()));
     }
 
     #[test]
-    fn each_argument_that_is_set_is_known() {
+    fn the_first_set_argument_is_found() {
         let first_set = |arguments: &str| {
-            let words = ["x"].into_iter().chain(arguments.split_whitespace());
-            Wrapper::parse_from(words).args.first_set()
+            let arguments = ["x"].into_iter().chain(arguments.split_whitespace());
+            Wrapper::parse_from(arguments).args.first_set()
         };
         assert_eq!(first_set("--elevation ignored"), None);
         for argument in [
@@ -201,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn values_out_of_range_are_refused() {
         for bad in [
             "--min-step 0",
             "--min-step -1",

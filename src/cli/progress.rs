@@ -1,5 +1,4 @@
-//! A progress bar for inputs that take a while, on a terminal only. Nothing is drawn during the
-//! first second, so that short runs stay quiet, and nothing ever when standard error is no terminal.
+//! A progress bar on standard error for long inputs. It appears after one second, and only on a terminal.
 
 use std::io::{self, IsTerminal, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,19 +6,19 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// How long a run must take to be worth a bar.
-const QUIET: Duration = Duration::from_secs(1);
+/// The time after which the bar appears.
+const DELAY: Duration = Duration::from_secs(1);
 
-/// How many bytes were read, and of how many if that is known.
+/// The number of bytes read, and the total if it is known.
 pub(super) struct Progress {
     bar: ProgressBar,
-    /// When the bar is to appear; `None` if it never will.
+    /// When the bar appears; `None` if standard error is not a terminal.
     appears: Option<Instant>,
     has_appeared: AtomicBool,
 }
 
 impl Progress {
-    /// Progress through `bytes` of input, drawn on standard error if that is a terminal.
+    /// Creates the progress of an input of `bytes`.
     pub(super) fn new(bytes: Option<u64>) -> Self {
         let bar = ProgressBar::with_draw_target(bytes, ProgressDrawTarget::hidden());
         let template = match bytes {
@@ -29,28 +28,28 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
-        let appears = io::stderr().is_terminal().then(|| Instant::now() + QUIET);
+        let appears = io::stderr().is_terminal().then(|| Instant::now() + DELAY);
         Self { bar, appears, has_appeared: AtomicBool::new(false) }
     }
 
-    /// Progress that is never shown.
+    /// Creates a progress that is never shown.
     #[cfg(test)]
     pub(super) fn hidden() -> Self {
         Self { bar: ProgressBar::hidden(), appears: None, has_appeared: AtomicBool::new(false) }
     }
 
-    /// `input`, counted while it is read.
+    /// Returns a reader of `input` that counts bytes.
     pub(super) fn count<'a>(&'a self, input: impl Read + 'a) -> impl Read + 'a {
         Counted { input, progress: self }
     }
 
-    /// Runs something that writes to the terminal without the bar in its way.
+    /// Hides the bar while `write` writes to the terminal.
     pub(super) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
         self.bar.suspend(write)
     }
 
     fn add(&self, bytes: u64) {
-        // One thread reads, another may write.
+        // One thread reads while another may write.
         let is_due = |at| !self.has_appeared.load(Ordering::Relaxed) && Instant::now() >= at;
         if self.appears.is_some_and(is_due) {
             self.has_appeared.store(true, Ordering::Relaxed);

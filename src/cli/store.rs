@@ -1,4 +1,4 @@
-//! Where `waywiser serve` keeps recordings: the directory that it is given, the usual one, or memory.
+//! The store of `waywiser serve`: a data directory on disk, or memory.
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -13,27 +13,28 @@ use crate::store::{MemoryStore, RedbStore};
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Recordings")]
 pub(super) struct StoreArgs {
-    /// The directory that recordings are kept in, made if there is none; the one that WAYWISER_DATA_DIR
-    /// names unless given, or else waywiser in XDG_STATE_HOME or in ~/.local/state
-    // Not by clap's `env`: that would set it against --ephemeral, and a flag wins over the environment.
+    /// Directory for recordings; it is created if it does not exist [default: WAYWISER_DATA_DIR, or waywiser in
+    /// XDG_STATE_HOME or ~/.local/state]
+    // The variable is not read by clap's `env`, because it would then conflict with --ephemeral.
     #[arg(long, value_name = "DIR", conflicts_with = "ephemeral")]
     data_dir: Option<PathBuf>,
 
-    /// Keep recordings in memory: they go with the server
+    /// Keep recordings in memory; they are lost when the server stops
     #[arg(long)]
     ephemeral: bool,
 
-    /// Maximum number of recordings [default: 1000000 on disk, about 1 KiB each; 100000 in memory]. When it is
-    /// reached, unfinished recordings of up to 1000 points that have not grown for 10 minutes are deleted to
-    /// make space for new ones
-    #[arg(long, value_name = "N")]
+    /// Maximum number of recordings [default: 1000000 on disk, 100000 in memory]
+    ///
+    /// A recording takes about 1 KiB. When the maximum is reached, unfinished recordings of up to 1000 points that
+    /// have not grown for 10 minutes are deleted to make space for new ones.
+    #[arg(long, value_name = "COUNT")]
     max_recordings: Option<NonZeroU64>,
 }
 
-/// A store that was opened.
+/// An open store.
 pub(super) struct Opened {
     pub(super) store: Arc<dyn CheckpointStore>,
-    /// The same, if it has something to log when it is over.
+    /// The same store, if it logs a summary at exit.
     pub(super) logged: Option<Arc<LoggedStore>>,
 }
 
@@ -41,7 +42,7 @@ impl StoreArgs {
     /// Opens the store. Blocks while it reads the disk.
     ///
     /// # Errors
-    /// Why it cannot be had, and what to do.
+    /// When the store cannot be opened. The message says what to do.
     pub(super) fn open(&self) -> Result<Opened, String> {
         if self.ephemeral {
             let max =
@@ -50,31 +51,31 @@ impl StoreArgs {
             return Ok(Opened { store: Arc::new(store), logged: None });
         }
         let advice =
-            "name a directory with --data-dir, or keep recordings in memory with --ephemeral";
+            "choose a directory with --data-dir, or keep recordings in memory with --ephemeral";
         let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
-        let named = self.data_dir.clone().or_else(|| named(variable));
-        let directory = named.clone().or_else(|| usual(variable));
+        let named = self.data_dir.clone().or_else(|| from_environment(variable));
+        let directory = named.clone().or_else(|| default_directory(variable));
         let directory = directory
-            .ok_or_else(|| format!("there is no home directory for recordings: {advice}"))?;
+            .ok_or_else(|| format!("there is no home directory for recordings; {advice}"))?;
         let store = RedbStore::open(&directory).map_err(|error| match named {
             Some(_) => error.to_string(),
             None => format!("{error}; {advice}"),
         })?;
         let max = self.max_recordings.map_or(RedbStore::RECORDINGS_MAX, NonZeroU64::get);
         let store = store.with_max_recordings(max);
-        tracing::info!(directory = %directory.display(), max_recordings = max, "recordings are kept");
+        tracing::info!(directory = %directory.display(), max_recordings = max, "opened the store of recordings");
         let logged = Arc::new(LoggedStore::new(store));
         Ok(Opened { store: Arc::clone(&logged) as _, logged: Some(logged) })
     }
 }
 
-/// The directory that the environment names. An empty name is none.
-fn named(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+/// Returns the directory in WAYWISER_DATA_DIR. An empty value counts as unset.
+fn from_environment(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
     variable("WAYWISER_DATA_DIR").filter(|path| !path.as_os_str().is_empty())
 }
 
-/// Where the state of a user's programs is kept: the XDG Base Directory Specification, version 0.8.
-fn usual(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+/// Returns the directory for state of the XDG Base Directory Specification, version 0.8.
+fn default_directory(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
     let absolute = |name| variable(name).filter(|path| path.is_absolute());
     let state = || Some(absolute("HOME")?.join(".local/state"));
     Some(absolute("XDG_STATE_HOME").or_else(state)?.join("waywiser"))
@@ -85,10 +86,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn recordings_are_kept_where_state_is() {
+    fn the_default_directory_follows_the_xdg_specification() {
         let with = |state: Option<&str>, home: Option<&str>| {
             let (state, home) = (state.map(PathBuf::from), home.map(PathBuf::from));
-            usual(move |name| if name == "HOME" { home.clone() } else { state.clone() })
+            default_directory(move |name| if name == "HOME" { home.clone() } else { state.clone() })
         };
         assert_eq!(with(Some("/s"), Some("/h")), Some("/s/waywiser".into()));
         assert_eq!(with(None, Some("/h")), Some("/h/.local/state/waywiser".into()));

@@ -1,7 +1,6 @@
-//! One call: a request body out, one message back, and its status.
+//! One call: sends a request body and returns the only message of the reply, or its status.
 //!
-//! The reply is read here instead of by the generated client, because the request body is our own
-//! (see `body.rs`). It knows nothing of points.
+//! The module replaces the generated client, which does not take a request body. It knows no points.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -17,39 +16,40 @@ use tonic::{Code, Status};
 use tower_service::Service as _;
 
 use super::ClientError;
-use super::body::Tie;
 use super::method::only_message;
+use super::request_abort::RequestAbort;
 
-/// The largest reply. Ours are a few dozen bytes; this keeps a server of something else from
-/// filling our memory.
+/// Maximum size of a reply. Replies of waywiser have a few KiB; no other server may fill the memory of the client.
 const REPLY_BYTES_MAX: usize = 64 * 1024;
 
-/// Cuts the request when the call is dropped before it has its reply. A call that has one needs no
-/// more of the request either.
-struct CutOnDrop(Arc<Tie>);
+/// Aborts the request when the call is dropped. After the reply the rest of the request is not needed.
+struct AbortOnDrop(Arc<RequestAbort>);
 
-impl Drop for CutOnDrop {
+impl Drop for AbortOnDrop {
     fn drop(&mut self) {
-        self.0.cut();
+        self.0.abort();
     }
 }
 
-/// An answer, if it comes in time.
-pub(super) async fn within<T>(
-    time: Duration,
-    answer: impl Future<Output = Result<T, ClientError>>,
+/// Waits for a reply.
+///
+/// # Errors
+/// [`ClientError::Timeout`] after `timeout`.
+pub(super) async fn with_timeout<T>(
+    timeout: Duration,
+    reply: impl Future<Output = Result<T, ClientError>>,
 ) -> Result<T, ClientError> {
-    tokio::time::timeout(time, answer).await.unwrap_or(Err(ClientError::Silent))
+    tokio::time::timeout(timeout, reply).await.unwrap_or(Err(ClientError::Timeout))
 }
 
-/// Calls a method and gives the one message of the reply.
+/// Calls a method and returns the only message of the reply.
 pub(super) async fn call(
     mut channel: Channel,
     path: &'static str,
     body: Body,
-    tie: Arc<Tie>,
+    abort: Arc<RequestAbort>,
 ) -> Result<Bytes, ClientError> {
-    let _cut = CutOnDrop(tie);
+    let _abort = AbortOnDrop(abort);
     let mut request = Request::new(body);
     *request.method_mut() = http::Method::POST;
     *request.uri_mut() = Uri::from_static(path);
@@ -57,19 +57,19 @@ pub(super) async fn call(
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
 
-    let broken = |error: tonic::transport::Error| Status::from_error(error.into());
-    poll_fn(|cx| channel.poll_ready(cx)).await.map_err(broken).map_err(Box::new)?;
-    let response = channel.call(request).await.map_err(broken).map_err(Box::new)?;
+    let failed = |error: tonic::transport::Error| Status::from_error(error.into());
+    poll_fn(|cx| channel.poll_ready(cx)).await.map_err(failed).map_err(Box::new)?;
+    let response = channel.call(request).await.map_err(failed).map_err(Box::new)?;
     message(response).await
 }
 
-/// The message of a response whose status is OK.
+/// Returns the message of a response whose status is OK.
 async fn message(response: Response<Body>) -> Result<Bytes, ClientError> {
     let (parts, body) = response.into_parts();
-    // A reply without a message may have its status among the headers.
+    // A reply without a message may have its status in the headers.
     if let Some(status) = Status::from_header_map(&parts.headers) {
         return match status.code() {
-            Code::Ok => Err(ClientError::Reply("it has no message".to_owned())),
+            Code::Ok => Err(ClientError::reply("it has no message")),
             _ => Err(Box::new(status).into()),
         };
     }
@@ -80,21 +80,23 @@ async fn message(response: Response<Body>) -> Result<Bytes, ClientError> {
         let frame = frame.map_err(Box::new)?;
         match frame.into_data() {
             Ok(data) if bytes.len() + data.len() > REPLY_BYTES_MAX => {
-                return Err(ClientError::Reply(format!("it is past {REPLY_BYTES_MAX} bytes")));
+                return Err(ClientError::reply(format!(
+                    "it has more than {REPLY_BYTES_MAX} bytes"
+                )));
             }
             Ok(data) => bytes.extend_from_slice(&data),
             Err(frame) => trailers.extend(frame.into_trailers().unwrap_or_default()),
         }
     }
-    let status = Status::from_header_map(&trailers).unwrap_or_else(|| unsaid(parts.status));
+    let status = Status::from_header_map(&trailers).unwrap_or_else(|| status_of_http(parts.status));
     match status.code() {
         Code::Ok => only_message(bytes.freeze()),
         _ => Err(Box::new(status).into()),
     }
 }
 
-/// What the gRPC specification takes an HTTP status for where no gRPC status was sent.
-fn unsaid(status: StatusCode) -> Status {
+/// Returns the gRPC status for an HTTP status, as the gRPC specification defines it for replies without a gRPC status.
+fn status_of_http(status: StatusCode) -> Status {
     let code = match status {
         StatusCode::BAD_REQUEST | StatusCode::OK => Code::Internal,
         StatusCode::UNAUTHORIZED => Code::Unauthenticated,
@@ -124,34 +126,34 @@ mod tests {
         Response::new(Body::new(body.with_trailers(async { Some(Ok(trailers)) })))
     }
 
-    async fn complaint(response: Response<Body>) -> String {
+    async fn error_text(response: Response<Body>) -> String {
         message(response).await.unwrap_err().to_string()
     }
 
     #[tokio::test]
-    async fn a_reply_is_one_message_and_not_more_than_we_hold() {
+    async fn a_reply_is_one_message_of_limited_size() {
         let ok = [("grpc-status", "0")];
         let reply = message(response(&[0, 0, 0, 0, 2, 8, 1], &ok)).await.unwrap();
         assert_eq!(&reply[..], [8, 1]);
         static LARGE: [u8; REPLY_BYTES_MAX + 1] = [0; REPLY_BYTES_MAX + 1];
-        let text = complaint(response(&LARGE, &ok)).await;
-        insta::assert_snapshot!(text, @"the server's reply makes no sense: it is past 65536 bytes");
+        let text = error_text(response(&LARGE, &ok)).await;
+        insta::assert_snapshot!(text, @"the server's reply is invalid: it has more than 65536 bytes");
     }
 
     #[tokio::test]
-    async fn a_status_is_taken_from_the_trailers_from_the_headers_or_from_http() {
+    async fn a_status_is_read_from_the_trailers_the_headers_or_http() {
         let trailers = [("grpc-status", "11"), ("grpc-message", "too%20far")];
-        let text = complaint(response(&[], &trailers)).await;
+        let text = error_text(response(&[], &trailers)).await;
         insta::assert_snapshot!(text, @"the server answered OutOfRange: too far");
 
         let mut headers_only = response(&[], &[]);
         headers_only.headers_mut().insert("grpc-status", HeaderValue::from_static("12"));
-        let text = complaint(headers_only).await;
+        let text = error_text(headers_only).await;
         insta::assert_snapshot!(text, @"the server does not know this method; is it waywiser, and new enough? it answered Unimplemented: ");
 
         let mut gateway = response(b"<html>", &[]);
         *gateway.status_mut() = StatusCode::BAD_GATEWAY;
-        let text = complaint(gateway).await;
+        let text = error_text(gateway).await;
         insta::assert_snapshot!(text, @"the server answered Unavailable: the reply ended without a gRPC status, with HTTP status 502 Bad Gateway");
     }
 }

@@ -1,22 +1,32 @@
-//! A client of the published contracts, for Rust programs that have points and want lengths.
+//! A client of all services, for Rust programs that have points and need lengths.
 //!
-//! It speaks checked [`Point`]s; the generated types stop in `method.rs`. The request body is our
-//! own (`body.rs`, `encode.rs`), and so the one reply is read by hand (`call.rs`): the generated
-//! client closes a stream whose source ends early as if it were whole, and it takes longer.
+//! [`Client`] speaks checked [`Point`]s and [`Fix`](crate::measure::Fix)es; no generated type is in its interface.
+//!
+//! | module | content |
+//! |---|---|
+//! | `method` | the published methods that take a stream of points |
+//! | `point_body`, `point_encoder` | their request body: one message per point |
+//! | `call`, `request_abort` | one call: a request body, and the only message of the reply |
+//! | `paths` | the methods of `waywiser.v1` that need no state |
+//! | `recorder` | a recording that survives lost connections |
+//! | `message_body`, `replay` | its request body, and its fixes that are not durable yet |
+//! | `retry` | whether and when a failed call is repeated |
+//! | `error` | the errors of calls |
+//!
+//! The streaming methods have a request body of their own instead of the generated client. If a source ends
+//! early, the generated client closes the stream as if it were complete. It also uses more CPU time per point.
 
-mod body;
 mod call;
-mod columns;
-mod convert;
-mod encode;
+mod error;
+mod message_body;
 pub(crate) mod method;
 mod paths;
-mod pieces;
+mod point_body;
+pub(crate) mod point_encoder;
 mod recorder;
 mod replay;
+mod request_abort;
 pub(crate) mod retry;
-#[cfg(feature = "cli")]
-pub(crate) mod upload;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,26 +35,27 @@ use bytes::Bytes;
 use tokio_stream::Stream;
 use tonic::body::Body;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Status};
 
-use crate::measure::{Point, Space};
-use body::{PointBody, Tie};
-use method::Method;
-pub use paths::{PathAnswer, PathPage, PathPart, PathRefusal, StoredPath};
-pub use recorder::{RecordError, RecordEvent, Recorded, Recorder};
-pub use retry::Patience;
+pub use self::error::{ClientError, ReplyError, SummaryError};
+use self::method::Method;
+pub use self::paths::{PathAnswer, PathPage, PathPart, PathRefusal, StoredPath};
+use self::point_body::PointBody;
+pub use self::recorder::{RecordError, RecordEvent, Recorded, Recorder};
+use self::request_abort::RequestAbort;
+pub use self::retry::RetryPolicy;
+use crate::measure::Point;
 
-/// How often a server that owes an answer is asked whether it is still there, and how long it may
-/// take to say so; a call to one that is not fails instead of waiting for ever.
+/// The interval of HTTP/2 pings during a call, and the timeout for their answers. A call over a dead connection fails
+/// instead of waiting forever.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How long a server may take to answer a call that asks one thing, and to begin to answer one that
-/// goes on: whoever is there, and be it a proxy before a server that hangs, may never do.
-const ANSWER_TIME: Duration = Duration::from_secs(30);
+/// The timeout of a unary call, and of the first message of a streaming reply. A server or a proxy that hangs may
+/// keep the connection alive and never answer.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a connection may take to come about.
-const CONNECT_TIME: Duration = Duration::from_secs(10);
+/// The timeout for opening a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection to a server.
 ///
@@ -63,119 +74,68 @@ const CONNECT_TIME: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub struct Client {
     channel: Channel,
-    /// How to connect once more.
+    /// Opens further connections.
     endpoint: Endpoint,
     url: String,
 }
 
-/// What `RecordRoute` says of a route.
+/// The reply of `RecordRoute`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Route {
-    /// How many points the server counted.
+    /// The number of points that the server received.
     pub point_count: u32,
     /// The haversine length in whole metres.
     pub distance_m: u32,
-    /// How long the server says it took, in whole seconds.
+    /// The duration of the stream in whole seconds, as the server measured it.
     pub elapsed: Duration,
 }
 
-/// What `computePathLength` says of a path, in the unit of its points.
+/// The reply of `computePathLength`, in the unit of the points.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct PathLength {
-    /// How many points the server counted.
+    /// The number of points that the server received.
     pub point_count: u64,
     /// The planar length.
     pub length: f64,
-    /// The straight line from the first point to the last.
+    /// The distance from the first point to the last.
     pub displacement: f64,
-}
-
-/// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ClientError {
-    /// The address is none.
-    #[error(
-        "{url} is not the address of a server; it should look like http://127.0.0.1:50051, without a path"
-    )]
-    Url {
-        /// What was given.
-        url: String,
-    },
-    /// Nobody answers there.
-    #[error("no connection to {url}: {reason}; is a server running there?")]
-    Connect {
-        /// Where to.
-        url: String,
-        /// What the system said.
-        reason: String,
-    },
-    /// The call takes points of the other space. The stream was reset.
-    #[error("point {index} is {space}, and this call takes {wanted} points")]
-    Space {
-        /// The index of the point, counted from 0.
-        index: u64,
-        /// Where it lies.
-        space: Space,
-        /// Where it should.
-        wanted: Space,
-    },
-    /// The contract has whole numbers of 32 bits, and nothing is rounded behind your back: scale
-    /// the points to a finer unit, or round them. The stream was reset.
-    #[error("point {index} is ({x}, {y}), and this call takes whole numbers of 32 bits")]
-    Whole {
-        /// The index of the point, counted from 0.
-        index: u64,
-        /// Its coordinates.
-        x: f64,
-        /// Its coordinates.
-        y: f64,
-    },
-    /// The server refused, or the connection broke.
-    #[error("{}", status_words(.0))]
-    Status(#[from] Box<Status>),
-    /// Somebody keeps the connection, and the answer did not come in time.
-    #[error(
-        "the connection is open, and the server does not answer; it may hang, or a proxy may have lost it"
-    )]
-    Silent,
-    /// The reply is none.
-    #[error("the server's reply makes no sense: {0}")]
-    Reply(String),
 }
 
 impl Client {
     /// Connects to the server at `url`, such as `http://127.0.0.1:50051`.
     ///
     /// # Errors
-    /// When `url` is no address or nobody answers there.
+    /// [`ClientError::Url`] or [`ClientError::Connect`].
     pub async fn connect(url: &str) -> Result<Self, ClientError> {
         let endpoint = endpoint(url)?;
-        let channel = endpoint.connect().await.map_err(|error| {
-            let reason = innermost(&error);
-            ClientError::Connect { url: url.to_owned(), reason }
-        })?;
+        let channel = endpoint
+            .connect()
+            .await
+            .map_err(|source| ClientError::Connect { url: url.to_owned(), source })?;
         Ok(Self { channel, endpoint, url: url.to_owned() })
     }
 
-    /// The same without connecting: the first call does, and fails where nobody answers.
+    /// Returns a client that connects at its first call. That call fails if no server answers. Must be called within a
+    /// tokio runtime.
     ///
     /// # Errors
-    /// When `url` is no address. Call it within a tokio runtime.
+    /// [`ClientError::Url`].
     pub fn connect_lazy(url: &str) -> Result<Self, ClientError> {
         let endpoint = endpoint(url)?;
         Ok(Self { channel: endpoint.connect_lazy(), endpoint, url: url.to_owned() })
     }
 
-    /// Streams positions through `routeguide.RouteGuide/RecordRoute`, rounded to 1e-7 degree, and
-    /// gives the reply.
+    /// Streams geographic points to `routeguide.RouteGuide/RecordRoute`, rounded to 1e-7 degree, and returns the
+    /// reply.
     ///
-    /// Memory is bounded: a slow server holds the stream up. What the stream has ready is sent
-    /// together, and at once when it has no more for now. Dropping the future resets the call: the
-    /// server never takes the half of a route for a whole one.
+    /// Memory is bounded: the source waits for a slow server. All points that the stream has ready are sent together.
+    /// They are sent at once when it has no more. Dropping the future resets the call, so that the server does not
+    /// measure a part of a route as a complete one.
     ///
     /// # Errors
-    /// When the call fails or a point is not geographic.
+    /// The call fails, or a point is not geographic.
     pub async fn record_route(
         &self,
         points: impl Stream<Item = Point> + Send + 'static,
@@ -183,11 +143,11 @@ impl Client {
         method::route(self.stream(Method::RecordRoute, points, Point::to_e7).await?)
     }
 
-    /// Streams points of the plane through `my_package.DisplacementService/computePathLength` and
-    /// gives the reply. It streams as [`Client::record_route`] does.
+    /// Streams planar points to `my_package.DisplacementService/computePathLength` and returns the reply. Streams as
+    /// [`Client::record_route`] does.
     ///
     /// # Errors
-    /// When the call fails, or a point is not planar or not of whole numbers of 32 bits.
+    /// The call fails, or a point is not planar or its coordinates are not whole numbers of 32 bits.
     pub async fn path_length(
         &self,
         points: impl Stream<Item = Point> + Send + 'static,
@@ -195,51 +155,25 @@ impl Client {
         method::path_length(self.stream(Method::PathLength, points, method::to_int32).await?)
     }
 
-    /// The function is generic, so that it is compiled into the loop that encodes.
+    /// Streams points, converted by `to_wire`. Generic, so that the conversion is inlined into the loop that encodes.
     async fn stream(
         &self,
         method: Method,
         points: impl Stream<Item = Point> + Send + 'static,
         to_wire: impl Fn(Point) -> Option<(i32, i32)> + Send + 'static,
     ) -> Result<Bytes, ClientError> {
-        let tie = Arc::<Tie>::default();
-        let body = Body::new(PointBody::new(points, to_wire, Arc::clone(&tie)));
-        let reply = call::call(self.channel.clone(), method.path(), body, Arc::clone(&tie)).await;
-        // A stray point is why the call failed, whatever the transport makes of it.
-        match tie.stray() {
-            Some((index, point)) => Err(method.misfit(index, point)),
+        let abort = Arc::<RequestAbort>::default();
+        let body = Body::new(PointBody::new(points, to_wire, Arc::clone(&abort)));
+        let reply = call::call(self.channel.clone(), method.path(), body, Arc::clone(&abort)).await;
+        // An unsupported point resets the stream, and the transport reports only the reset.
+        match abort.unsupported_point() {
+            Some((index, point)) => Err(method.unsupported_point(index, point)),
             None => reply,
         }
     }
 }
 
-impl ClientError {
-    /// What broke the connection, if the server did not answer because of that.
-    pub(crate) fn lost(&self) -> Option<String> {
-        match self {
-            Self::Status(status) => lost(status),
-            _ => None,
-        }
-    }
-}
-
-/// A status that has a source was made here, of an error of the transport.
-fn lost(status: &Status) -> Option<String> {
-    std::error::Error::source(status).map(innermost)
-}
-
-fn status_words(status: &Status) -> String {
-    let (code, message) = (status.code(), status.message());
-    match lost(status) {
-        Some(reason) => format!("the connection was lost: {reason}"),
-        None if code == Code::Unimplemented => format!(
-            "the server does not know this method; is it waywiser, and new enough? it answered {code:?}: {message}"
-        ),
-        None => format!("the server answered {code:?}: {message}"),
-    }
-}
-
-/// What is connected to. A path would be ignored: methods have theirs.
+/// Returns the endpoint of a server. Refuses a URL with a path, which a gRPC channel would ignore.
 pub(crate) fn endpoint(url: &str) -> Result<Endpoint, ClientError> {
     let full = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
     let endpoint = Endpoint::from_shared(full)
@@ -250,18 +184,9 @@ pub(crate) fn endpoint(url: &str) -> Result<Endpoint, ClientError> {
         })
         .ok_or_else(|| ClientError::Url { url: url.to_owned() })?;
     Ok(endpoint
-        .connect_timeout(CONNECT_TIME)
+        .connect_timeout(CONNECT_TIMEOUT)
         .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT))
-}
-
-/// What lies at the bottom of an error: transports wrap the system's word in several of their own.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
 }
 
 #[cfg(test)]
@@ -269,27 +194,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_has_a_host_and_no_path() {
+    fn a_url_has_a_host_and_no_path() {
         for good in ["http://127.0.0.1:50051", "127.0.0.1:50051", "http://[::1]:50051/", "host"] {
             assert!(endpoint(good).is_ok(), "{good}");
         }
         for bad in ["https://a", "http://a:1/b", "http://a:1/b/", "a:1?b", "http://", "", "a b"] {
             assert!(matches!(endpoint(bad), Err(ClientError::Url { .. })), "{bad}");
         }
-    }
-
-    #[test]
-    fn what_the_server_said_is_told_from_what_it_did_not() {
-        let words = |status| ClientError::from(Box::new(status)).to_string();
-        let said = words(Status::data_loss("it cannot be read"));
-        insta::assert_snapshot!(said, @"the server answered DataLoss: it cannot be read");
-        let unknown = words(Status::unimplemented("no such method"));
-        insta::assert_snapshot!(
-            unknown,
-            @"the server does not know this method; is it waywiser, and new enough? it answered Unimplemented: no such method"
-        );
-        let reset = std::io::Error::other("connection reset by peer");
-        let lost = words(Status::from_error(reset.into()));
-        insta::assert_snapshot!(lost, @"the connection was lost: connection reset by peer");
     }
 }

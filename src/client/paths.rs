@@ -1,83 +1,87 @@
-//! Recordings as they are stored, and whole paths in batches: the methods of `waywiser.v1` that need no
-//! memory of their own. Recording is in `recorder`.
+//! The methods of `waywiser.v1` that need no state in the client: recordings as they are stored, and whole paths in
+//! batches. `recorder` writes recordings.
 
 use futures::StreamExt as _;
 use tokio_stream::Stream;
 use tonic::Streaming;
 use tonic::transport::Channel;
 
-use super::call::within;
-use super::columns::{self, MESSAGE_POINTS_MAX};
-use super::convert::{self, options_message, reply};
-use super::{ANSWER_TIME, Client, ClientError};
+use super::call::with_timeout;
+use super::{Client, ClientError, REPLY_TIMEOUT};
+use crate::contract::points::{MESSAGE_POINTS_MAX, points};
+use crate::contract::time::unix_ms;
+use crate::contract::{options, summary};
 use crate::measure::{Fix, Options, PathSummary};
 use crate::proto::waywiser_v1 as pb;
 use crate::recording::RecordingName;
 
 pub(super) type Stub = pb::path_service_client::PathServiceClient<Channel>;
 
-/// A recording as far as it is durable.
+/// The durable state of a recording.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct StoredPath {
-    /// `paths/{path}`.
+    /// The name, such as `paths/morning-walk`.
     pub name: String,
-    /// Whether it is finished.
+    /// Whether the recording is finished.
     pub is_complete: bool,
-    /// How many points are durable.
+    /// The number of durable points.
     pub committed_points: u64,
-    /// The totals of these points; `None` if the server cannot read what it has stored.
+    /// The totals of these points. `None` if the server cannot read its stored state.
     pub summary: Option<PathSummary>,
     /// The options of the recording, with defaults filled in.
     pub(crate) options: Option<pb::PathOptions>,
-    /// When its first stream was opened, in milliseconds since 1970-01-01T00:00:00Z.
+    /// The time at which its first stream was opened, in milliseconds since 1970-01-01T00:00:00Z.
     pub create_unix_ms: Option<i64>,
-    /// When it last grew or was finished, in the same.
+    /// The time at which it last grew or was finished, in milliseconds since 1970-01-01T00:00:00Z.
     pub update_unix_ms: Option<i64>,
-    /// When it will be deleted unless it grows, in the same.
+    /// The time at which it will be deleted unless it grows, in milliseconds since 1970-01-01T00:00:00Z.
     pub expire_unix_ms: Option<i64>,
 }
 
-/// Recordings in the order of their names.
+/// A page of recordings in the order of their names.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct PathPage {
-    /// Some of them.
+    /// The recordings of the page.
     pub paths: Vec<StoredPath>,
-    /// For the next page; `None` on the last one.
+    /// The token of the next page. `None` on the last page.
     pub next_page_token: Option<String>,
 }
 
 /// A part of one of the paths that [`Client::measure_paths`] sends.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PathPart {
-    /// Names the path in the answers; up to 128 characters.
+    /// Identifies the path in the answers. Has up to 128 characters.
     pub path_id: String,
-    /// How the path is measured; the first part counts.
+    /// The options of the measurement. All parts of a path have the same options.
     pub options: Options,
-    /// Fixes of the space of the options' metric.
+    /// Fixes in the space of the options' metric.
     pub fixes: Vec<Fix>,
-    /// Whether the path ends with them.
+    /// Whether the path ends with these fixes.
     pub is_last: bool,
 }
 
-/// What became of one path of a batch.
+/// The answer to one path of a batch.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct PathAnswer {
-    /// As its parts have it.
+    /// The identifier of the path.
     pub path_id: String,
-    /// What it comes to, or why it could not be measured.
+    /// The totals of the path, or its error.
     pub outcome: Result<PathSummary, PathRefusal>,
 }
 
-/// Why one path of a batch could not be measured.
+/// The error of one path of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
+#[non_exhaustive]
 pub struct PathRefusal {
-    /// The code that a call with this path alone would have ended with.
+    /// The status code that a call with this path alone would return.
     pub code: tonic::Code,
-    /// The reason, in UPPER_SNAKE.
+    /// The reason, in UPPER_SNAKE_CASE.
     pub reason: String,
-    /// What was wrong and where.
+    /// The error message.
     pub message: String,
 }
 
@@ -86,26 +90,26 @@ impl Client {
         Stub::new(self.channel.clone())
     }
 
-    /// A recording as far as it is durable.
+    /// Returns the durable state of a recording.
     ///
     /// # Errors
-    /// When there is none of that name, and when the call fails.
-    pub async fn path(&self, name: &RecordingName) -> Result<StoredPath, ClientError> {
-        within(ANSWER_TIME, path(&mut self.stub(), name)).await
+    /// The recording does not exist, or the call fails.
+    pub async fn get_path(&self, name: &RecordingName) -> Result<StoredPath, ClientError> {
+        with_timeout(REPLY_TIMEOUT, get_path(&mut self.stub(), name)).await
     }
 
-    /// A page of recordings.
+    /// Returns a page of recordings. `None` requests the first page.
     ///
     /// # Errors
-    /// When the call fails.
+    /// The call fails.
     pub async fn list_paths(&self, page_token: Option<String>) -> Result<PathPage, ClientError> {
         let page_token = page_token.unwrap_or_default();
         let request = pb::ListPathsRequest { page_size: 0, page_token };
         let mut stub = self.stub();
         let page = async { Ok(stub.list_paths(request).await.map_err(Box::new)?.into_inner()) };
-        let page = within(ANSWER_TIME, page).await?;
+        let page = with_timeout(REPLY_TIMEOUT, page).await?;
         Ok(PathPage {
-            paths: page.paths.into_iter().map(convert::stored_path).collect::<Result<_, _>>()?,
+            paths: page.paths.into_iter().map(stored_path).collect::<Result<_, _>>()?,
             next_page_token: Some(page.next_page_token).filter(|token| !token.is_empty()),
         })
     }
@@ -113,39 +117,39 @@ impl Client {
     /// Deletes a recording.
     ///
     /// # Errors
-    /// When there is none of that name, and when the call fails.
+    /// The recording does not exist, or the call fails.
     pub async fn delete_path(&self, name: &RecordingName) -> Result<(), ClientError> {
         let request = pb::DeletePathRequest { name: name.to_string(), allow_missing: false };
         let mut stub = self.stub();
         let deleted = async { Ok(stub.delete_path(request).await.map_err(Box::new)?) };
-        within(ANSWER_TIME, deleted).await?;
+        with_timeout(REPLY_TIMEOUT, deleted).await?;
         Ok(())
     }
 
-    /// A recording now and each time that more of it has become durable, until it is finished. With
-    /// `allow_missing` one that does not exist yet is waited for.
+    /// Returns a stream of the durable states of a recording: the current one at once, then one whenever more points
+    /// are durable, until the recording is finished. With `allow_missing` the stream waits for a recording that does
+    /// not exist yet.
     ///
     /// # Errors
-    /// When the call fails, at the beginning or later; it can then be made again. What is there is told at
-    /// once, and how long more takes is up to the recording.
+    /// The call fails, here or in an item of the stream. It can then be repeated. Only the start of the call has a
+    /// timeout: a recording may not grow for any time.
     pub async fn watch_path(
         &self,
         name: &RecordingName,
         allow_missing: bool,
     ) -> Result<impl Stream<Item = Result<StoredPath, ClientError>> + Send + use<>, ClientError>
     {
-        let told = within(ANSWER_TIME, watch(&mut self.stub(), name, allow_missing)).await?;
-        Ok(told.map(|told| {
-            let told = told.map_err(Box::new)?.path;
-            convert::stored_path(told.ok_or_else(|| reply("it has no path".to_owned()))?)
-        }))
+        let mut stub = self.stub();
+        let watch = watch_path(&mut stub, name, allow_missing);
+        let updates = with_timeout(REPLY_TIMEOUT, watch).await?;
+        Ok(updates.map(|update| required_path(update.map_err(Box::new)?.path)))
     }
 
-    /// Sends whole paths, one after another and each in one or more parts, and gives an answer for each
-    /// as it is measured. A path that is bad fails alone. Answers have to be taken while parts are sent.
+    /// Sends whole paths, one after another, each in one or more parts. Returns a stream with one answer for each path.
+    /// A path with an error fails alone. Read the answers while the parts are sent.
     ///
     /// # Errors
-    /// When the call as a whole fails, at the beginning or later.
+    /// The call as a whole fails, here or in an item of the stream.
     pub async fn measure_paths<S>(
         &self,
         parts: S,
@@ -159,15 +163,17 @@ impl Client {
     }
 }
 
-/// GetPath.
-pub(super) async fn path(stub: &mut Stub, name: &RecordingName) -> Result<StoredPath, ClientError> {
+/// Calls GetPath.
+pub(super) async fn get_path(
+    stub: &mut Stub,
+    name: &RecordingName,
+) -> Result<StoredPath, ClientError> {
     let request = pb::GetPathRequest { name: name.to_string() };
-    let path = stub.get_path(request).await.map_err(Box::new)?.into_inner().path;
-    convert::stored_path(path.ok_or_else(|| reply("it has no path".to_owned()))?)
+    required_path(stub.get_path(request).await.map_err(Box::new)?.into_inner().path)
 }
 
-/// WatchPath, as far as to its first answer, which says that there will be more.
-pub(super) async fn watch(
+/// Calls WatchPath and waits for the start of the reply.
+pub(super) async fn watch_path(
     stub: &mut Stub,
     name: &RecordingName,
     allow_missing: bool,
@@ -176,13 +182,32 @@ pub(super) async fn watch(
     Ok(stub.watch_path(request).await.map_err(Box::new)?.into_inner())
 }
 
+/// Reads the recording of a reply that must have one.
+fn required_path(path: Option<pb::Path>) -> Result<StoredPath, ClientError> {
+    stored_path(path.ok_or_else(|| ClientError::reply("it has no path"))?)
+}
+
+fn stored_path(path: pb::Path) -> Result<StoredPath, ClientError> {
+    Ok(StoredPath {
+        name: path.name,
+        is_complete: path.complete,
+        committed_points: path.committed_points,
+        options: path.summary.as_ref().and_then(|summary| summary.options),
+        summary: path.summary.as_ref().map(summary::from_message).transpose()?,
+        create_unix_ms: path.create_time.map(unix_ms),
+        update_unix_ms: path.update_time.map(unix_ms),
+        expire_unix_ms: path.expire_time.map(unix_ms),
+    })
+}
+
+/// Converts a part into messages of limited size, at least one.
 fn messages(part: PathPart) -> Vec<pb::MeasurePathsRequest> {
-    let options = options_message(&part.options);
+    let options = options::to_message(&part.options);
     let mut messages: Vec<_> = part
         .fixes
         .chunks(MESSAGE_POINTS_MAX)
         .map(|fixes| {
-            let points = columns::points(fixes, &part.options);
+            let points = points(fixes, &part.options);
             pb::MeasurePathsRequest {
                 path_id: part.path_id.clone(),
                 options: Some(options),
@@ -208,13 +233,13 @@ fn messages(part: PathPart) -> Vec<pb::MeasurePathsRequest> {
 fn path_answer(answer: pb::MeasurePathsResponse) -> Result<PathAnswer, ClientError> {
     use pb::measure_paths_response::Result::{Failure, Summary};
     let outcome = match answer.result {
-        Some(Summary(summary)) => Ok(convert::summary(summary)?),
+        Some(Summary(message)) => Ok(summary::from_message(&message)?),
         Some(Failure(failure)) => Err(PathRefusal {
             code: failure.code.into(),
             reason: failure.reason,
             message: failure.message,
         }),
-        None => return Err(reply("it has no result".to_owned())),
+        None => return Err(ClientError::reply("it has no result")),
     };
     Ok(PathAnswer { path_id: answer.path_id, outcome })
 }

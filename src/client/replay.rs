@@ -1,29 +1,30 @@
-//! The fixes of a recording that are not known to be durable, in order, kept to be sent again.
+//! A buffer of the fixes of a recording that are not known to be durable. After a lost connection they are sent again.
 //!
-//! Pure: it knows neither the source that fills it nor the server whose word empties it. `recorder`
-//! drives it. Offsets count from the first fix of the path.
+//! The module is sans-IO: `recorder` fills the buffer from the source, and removes fixes that the server reports as
+//! durable. Offsets count from the first fix of the path.
 
 use std::collections::VecDeque;
 
 use crate::measure::Fix;
 
-/// A bounded run of fixes: [`Replay::base`] is the offset of the first, [`Replay::end`] that of the next
-/// one to be pushed.
+/// A bounded queue of fixes. [`ReplayBuffer::base`] is the offset of its first fix, [`ReplayBuffer::end`] the offset of
+/// the next fix that is pushed.
 #[derive(Debug)]
-pub(super) struct Replay {
+pub(super) struct ReplayBuffer {
     fixes: VecDeque<Fix>,
     base: u64,
     capacity: usize,
 }
 
-/// The server has fewer fixes than it once said: those between are gone.
+/// The server has fewer fixes than it reported before, so that durable fixes are lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Lost {
+pub(super) struct PointsLost {
+    /// The number of fixes that were durable.
     pub base: u64,
 }
 
-impl Replay {
-    /// Nothing yet, and room for `capacity` fixes, at least one.
+impl ReplayBuffer {
+    /// Returns an empty buffer for `capacity` fixes, at least one.
     pub(super) fn new(capacity: usize) -> Self {
         Self { fixes: VecDeque::new(), base: 0, capacity: capacity.max(1) }
     }
@@ -40,12 +41,12 @@ impl Replay {
         self.fixes.is_empty()
     }
 
-    /// Whether the source has to wait.
+    /// Returns whether the source has to wait.
     pub(super) fn is_full(&self) -> bool {
         self.fixes.len() >= self.capacity
     }
 
-    /// Takes the next fix; gives it back where there is no room.
+    /// Appends the next fix. Returns it as the error if the buffer is full.
     pub(super) fn push(&mut self, fix: Fix) -> Result<(), Fix> {
         if self.is_full() {
             return Err(fix);
@@ -54,14 +55,14 @@ impl Replay {
         Ok(())
     }
 
-    /// All fixes before `offset` are durable, and are dropped. Tells how many fixes of the source are to
-    /// be passed over because the server has them already: those past the end, if `offset` is there.
+    /// Removes all fixes before `offset`, because they are durable. If `offset` is after the end of the buffer, returns
+    /// how many further fixes of the source to skip.
     ///
     /// # Errors
-    /// When more was durable before. Nothing changes.
-    pub(super) fn committed(&mut self, offset: u64) -> Result<u64, Lost> {
+    /// More fixes were durable before. The buffer is unchanged.
+    pub(super) fn set_committed(&mut self, offset: u64) -> Result<u64, PointsLost> {
         if offset < self.base {
-            return Err(Lost { base: self.base });
+            return Err(PointsLost { base: self.base });
         }
         let end = self.end();
         let held = offset.min(end) - self.base;
@@ -70,7 +71,7 @@ impl Replay {
         Ok(offset - offset.min(end))
     }
 
-    /// Up to `count` fixes from `offset` on; none where that is out of what is held.
+    /// Returns up to `count` fixes from `offset` on. Returns none if the buffer does not hold that offset.
     pub(super) fn from(&self, offset: u64, count: usize) -> impl Iterator<Item = Fix> + '_ {
         let skip = offset.checked_sub(self.base).and_then(|skip| usize::try_from(skip).ok());
         self.fixes.range(skip.unwrap_or(usize::MAX).min(self.fixes.len())..).take(count).copied()
@@ -90,25 +91,25 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_the_part_of_the_source_between_what_is_durable_and_what_was_taken(
+        fn the_buffer_holds_the_fixes_between_the_durable_ones_and_the_next(
             capacity in 1..50_usize, steps in prop::collection::vec((any::<bool>(), 0..60_u64), 0..60),
         ) {
-            let mut replay = Replay::new(capacity);
+            let mut replay = ReplayBuffer::new(capacity);
             let (mut durable, mut taken) = (0_u64, 0_u64);
             for (is_push, count) in steps {
                 if is_push {
                     for _ in 0..count {
-                        let has_room = taken - durable < capacity as u64;
-                        prop_assert_eq!(replay.is_full(), !has_room);
-                        prop_assert_eq!(replay.push(fix(taken)).is_ok(), has_room);
-                        taken += u64::from(has_room);
+                        let has_capacity = taken - durable < capacity as u64;
+                        prop_assert_eq!(replay.is_full(), !has_capacity);
+                        prop_assert_eq!(replay.push(fix(taken)).is_ok(), has_capacity);
+                        taken += u64::from(has_capacity);
                     }
                 } else {
-                    // Now and then back, now and then past what was taken.
+                    // The offset may be before the base or after the end.
                     let offset = (durable + count).saturating_sub(5);
-                    let outcome = replay.committed(offset);
+                    let outcome = replay.set_committed(offset);
                     if offset < durable {
-                        prop_assert_eq!(outcome, Err(Lost { base: durable }));
+                        prop_assert_eq!(outcome, Err(PointsLost { base: durable }));
                     } else {
                         prop_assert_eq!(outcome, Ok(offset.saturating_sub(taken)));
                         durable = offset;

@@ -1,158 +1,238 @@
-//! Why a file could not be read, and where in it. Knows no file name: whoever opened the file
-//! puts it, and the [`Place`], in front of the message.
+//! The errors of the readers, and the positions in a file that they name.
 
 use std::fmt;
 use std::io;
 
 use super::Format;
+use super::value::excerpt;
 use crate::measure::{FixError, PathError, PointError};
 
-/// Where in a file, counted from 1.
+/// A position in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The line.
-    pub line: u64,
-    /// The byte in the line (of the text in UTF-8) or, in a table, the number of the field.
-    pub column: Option<u64>,
+#[non_exhaustive]
+pub enum Position {
+    /// A position in text.
+    Text {
+        /// The line, counted from 1.
+        line: u64,
+        /// The byte in the line (of the text in UTF-8) or, in a table, the field. Both count from 1.
+        column: Option<u64>,
+    },
+    /// The offset of a byte in a binary file, counted from 0.
+    Byte(u64),
+    /// The number of a record in a binary file, counted from 1.
+    Record(u64),
 }
 
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.line)?;
-        self.column.map_or(Ok(()), |column| write!(f, ":{column}"))
+impl Position {
+    pub(super) fn line(line: u64) -> Self {
+        Position::Text { line, column: None }
+    }
+
+    pub(super) fn column(line: u64, column: u64) -> Self {
+        Position::Text { line, column: Some(column) }
     }
 }
 
-/// Why a file could not be read to its end.
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Position::Text { line, column: None } => write!(f, "line {line}"),
+            Position::Text { line, column: Some(column) } => {
+                write!(f, "line {line}, column {column}")
+            }
+            Position::Byte(offset) => write!(f, "byte {offset}"),
+            Position::Record(number) => write!(f, "record {number}"),
+        }
+    }
+}
+
+/// An error that stopped the reading of a file.
 ///
-/// The message tells what is wrong and what to do; [`FormatError::place`] tells where.
+/// Its message does not include the file and the position. [`FormatError::in_file`] adds both.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FormatError {
-    /// The bytes did not come.
+    /// The input returned an error.
     #[error("cannot be read: {0}")]
     Io(#[source] io::Error),
-    /// There is nothing in it, or white space.
+    /// The file has no content except white space.
     #[error("the file is empty")]
     Empty,
-    /// It is something else.
+    /// The content is in no supported format.
     #[error("not GPX, GeoJSON or CSV but {found}; {advice}")]
     Unrecognised {
-        /// What it seems to be.
+        /// The format that was found.
         found: String,
-        /// What to do with it.
+        /// What the user can do.
         advice: &'static str,
     },
-    /// It is what it claims to be, but nothing in it has a length.
+    /// The file is in a supported format but has no track.
     #[error("this {format} has nothing to measure: {found}")]
     NoTracks {
-        /// What it is.
+        /// The format of the file.
         format: Format,
-        /// What is in it, and what was looked for.
+        /// The content of the file.
         found: String,
     },
-    /// A table lacks a column, or its name is not known.
+    /// A required column of a table was not found.
     #[error("{0}")]
     Column(String),
-    /// It breaks the rules of its format.
+    /// The content violates the rules of its format.
     #[error("{message}")]
     Malformed {
-        /// Where.
-        place: Option<Place>,
-        /// What is wrong.
+        /// The position of the error, if it is known.
+        position: Option<Position>,
+        /// A description of the error.
         message: String,
     },
-    /// It passes a limit that keeps memory bounded.
+    /// The content exceeds a limit of the reader.
     #[error("{message}")]
     TooLarge {
-        /// Where.
-        place: Place,
-        /// Which limit, and what to do.
+        /// The position of the error.
+        position: Position,
+        /// The limit, and what the user can do.
         message: String,
     },
-    /// Two numbers that are not a point.
+    /// Coordinates that are not a valid point.
     #[error("{source}{}", in_column(.column.as_deref()))]
     Point {
-        /// Where.
-        place: Place,
-        /// The name of the column it stands in, in a table.
+        /// The position of the point.
+        position: Position,
+        /// The name of the column, in a table.
         column: Option<String>,
-        /// What is wrong with it.
+        /// The error in the coordinates.
         source: PointError,
     },
     /// An elevation, time or accuracy that is out of range.
     #[error("{source}{}", in_column(.column.as_deref()))]
     Fix {
-        /// Where.
-        place: Place,
-        /// The name of the column it stands in, in a table.
+        /// The position of the value.
+        position: Position,
+        /// The name of the column, in a table.
         column: Option<String>,
-        /// What is wrong with it.
+        /// The error in the value.
         source: FixError,
     },
-    /// A point that the path could not take.
+    /// The sink could not add a fix to its path.
     #[error("{source}")]
     Path {
-        /// Where.
-        place: Place,
-        /// Why.
+        /// The position of the fix.
+        position: Position,
+        /// The error of the path.
         source: PathError,
     },
-    /// The sink asked to stop.
+    /// The sink stopped the reading.
     #[error("reading was stopped")]
     Stopped,
 }
 
 impl FormatError {
-    /// Where in the file, if it is one place.
-    pub fn place(&self) -> Option<Place> {
+    /// Returns the position of the error in the file, if it has one.
+    pub fn position(&self) -> Option<Position> {
         match self {
-            FormatError::Malformed { place, .. } => *place,
-            FormatError::TooLarge { place, .. }
-            | FormatError::Point { place, .. }
-            | FormatError::Fix { place, .. }
-            | FormatError::Path { place, .. } => Some(*place),
+            FormatError::Malformed { position, .. } => *position,
+            FormatError::TooLarge { position, .. }
+            | FormatError::Point { position, .. }
+            | FormatError::Fix { position, .. }
+            | FormatError::Path { position, .. } => Some(*position),
             _ => None,
         }
     }
 
-    pub(super) fn malformed(place: Place, message: impl Into<String>) -> Self {
-        FormatError::Malformed { place: Some(place), message: message.into() }
-    }
-
-    pub(super) fn refused(error: SinkError, place: Place) -> Self {
-        match error {
-            SinkError::Point(source) => FormatError::Point { place, column: None, source },
-            SinkError::Fix(source) => FormatError::Fix { place, column: None, source },
-            SinkError::Path(source) => FormatError::Path { place, source },
-            SinkError::Stop => FormatError::Stopped,
+    /// Returns the message with the name of the file and the position in front of it.
+    ///
+    /// ```
+    /// use waywiser::formats::{self, ReadOptions, SinkError, TrackSink};
+    /// # struct Ignore;
+    /// # impl TrackSink for Ignore {
+    /// #     fn fix(&mut self, _: waywiser::Fix) -> Result<(), SinkError> { Ok(()) }
+    /// # }
+    /// # let sink = &mut Ignore;
+    /// let error = formats::read(&b"lat,lon\n91,0\n"[..], &ReadOptions::default(), sink).unwrap_err();
+    /// let expected = "walk.csv:2:1: latitude 91 is not between -90 and 90 degrees, in the column \"lat\"";
+    /// assert_eq!(error.in_file("walk.csv"), expected);
+    /// ```
+    pub fn in_file(&self, name: &str) -> String {
+        match self.position() {
+            None => format!("{name}: {self}"),
+            // Editors and terminals recognise this form as a link.
+            Some(Position::Text { line, column: None }) => format!("{name}:{line}: {self}"),
+            Some(Position::Text { line, column: Some(column) }) => {
+                format!("{name}:{line}:{column}: {self}")
+            }
+            Some(position) => format!("{name}: {position}: {self}"),
         }
     }
-}
 
-/// Why a [`TrackSink`](super::TrackSink) did not take something.
-#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SinkError {
-    /// The fix is no point.
-    #[error(transparent)]
-    Point(#[from] PointError),
-    /// What is known of the fix is out of range.
-    #[error(transparent)]
-    Fix(#[from] FixError),
-    /// The path is full.
-    #[error(transparent)]
-    Path(#[from] PathError),
-    /// The sink wants no more, for a reason that it keeps to itself.
-    #[error("no more is wanted")]
-    Stop,
+    pub(super) fn malformed(position: Position, message: impl Into<String>) -> Self {
+        FormatError::Malformed { position: Some(position), message: message.into() }
+    }
+
+    /// Adds a position to an error about a value, or to one of the sink.
+    pub(super) fn at(position: Position, error: impl Into<ValueError>) -> Self {
+        let column = None;
+        match error.into() {
+            ValueError::Text(message) => Self::malformed(position, message),
+            ValueError::Point(source) => FormatError::Point { position, column, source },
+            ValueError::Fix(source) => FormatError::Fix { position, column, source },
+            ValueError::Sink(SinkError::Path(source)) => FormatError::Path { position, source },
+            ValueError::Sink(SinkError::Stop) => FormatError::Stopped,
+        }
+    }
 }
 
 fn in_column(name: Option<&str>) -> String {
     name.map_or(String::new(), |name| format!(", in the column {}", excerpt(name.as_bytes())))
 }
 
-/// The limit a reader of bytes ran into, carried through a parser inside its `io::Error`.
+/// An error that a [`TrackSink`](super::TrackSink) returns to stop the reading.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SinkError {
+    /// The path of the sink cannot take the fix.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// The sink needs no more fixes, or keeps the reason itself.
+    #[error("reading was stopped")]
+    Stop,
+}
+
+/// An error about a value or of the sink, without its position.
+#[derive(Debug)]
+pub(super) enum ValueError {
+    /// Text that is not a valid value.
+    Text(String),
+    Point(PointError),
+    Fix(FixError),
+    Sink(SinkError),
+}
+
+impl From<String> for ValueError {
+    fn from(message: String) -> Self {
+        ValueError::Text(message)
+    }
+}
+
+impl From<PointError> for ValueError {
+    fn from(error: PointError) -> Self {
+        ValueError::Point(error)
+    }
+}
+
+impl From<FixError> for ValueError {
+    fn from(error: FixError) -> Self {
+        ValueError::Fix(error)
+    }
+}
+
+impl From<SinkError> for ValueError {
+    fn from(error: SinkError) -> Self {
+        ValueError::Sink(error)
+    }
+}
+
+/// A limit that was exceeded below a parser. It passes through the parser inside an `io::Error`.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Limit(pub &'static str);
@@ -162,49 +242,13 @@ impl Limit {
         io::Error::other(self)
     }
 
-    /// The error that `error` stands for: a limit if it carries one.
-    pub(super) fn or_io(error: io::Error, place: Place) -> FormatError {
+    /// Returns [`FormatError::TooLarge`] if `error` contains a limit, and [`FormatError::Io`] otherwise.
+    pub(super) fn or_io(error: io::Error, position: Position) -> FormatError {
         match error.get_ref().and_then(|inner| inner.downcast_ref::<Limit>()) {
-            Some(limit) => FormatError::TooLarge { place, message: limit.to_string() },
+            Some(limit) => FormatError::TooLarge { position, message: limit.to_string() },
             None => FormatError::Io(error),
         }
     }
-}
-
-/// A piece of a file for a message: in quotes, on one line, without control characters, short.
-pub(super) fn excerpt(bytes: &[u8]) -> String {
-    const CHARS_MAX: usize = 40;
-    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(4 * CHARS_MAX)]);
-    let mut chars = text.chars();
-    let short: String = chars.by_ref().take(CHARS_MAX).collect();
-    let dots = if chars.next().is_some() { "…" } else { "" };
-    format!("\"{}{dots}\"", short.escape_debug())
-}
-
-/// The beginning of a text, of at most so many bytes.
-pub(super) fn cut(text: &str, bytes_max: usize) -> &str {
-    let mut end = text.len().min(bytes_max);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
-}
-
-/// A coordinate, or what is wrong with it and how to put it right.
-pub(super) fn coordinate(name: &str, bytes: &[u8]) -> Result<f64, String> {
-    let bytes = bytes.trim_ascii();
-    let text = std::str::from_utf8(bytes).unwrap_or("");
-    if let Ok(value) = text.parse() {
-        return Ok(value);
-    }
-    if bytes.is_empty() {
-        return Err(format!("the {name} is blank"));
-    }
-    let found = excerpt(bytes);
-    if text.matches(',').count() == 1 && text.replacen(',', ".", 1).parse::<f64>().is_ok() {
-        return Err(format!("the {name} {found} has a decimal comma; write a decimal point"));
-    }
-    Err(format!("the {name} {found} is not a number"))
 }
 
 #[cfg(test)]
@@ -212,18 +256,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_excerpt_is_short_and_harmless() {
-        insta::assert_snapshot!(excerpt(b"46\x1b[31m\n\"x"), @r#""46\u{1b}[31m\n\"x""#);
-        assert!(excerpt(&[b'a'; 1 << 20]).len() < 60);
-        assert!(excerpt("č".repeat(100).as_bytes()).ends_with("č…\""));
-    }
-
-    #[test]
-    fn a_coordinate_that_is_none_says_why() {
-        assert_eq!(coordinate("latitude", b" 46.5\t"), Ok(46.5));
-        let why = |text: &str| coordinate("latitude", text.as_bytes()).unwrap_err();
-        insta::assert_snapshot!(why(" "), @"the latitude is blank");
-        insta::assert_snapshot!(why("46,5"), @r#"the latitude "46,5" has a decimal comma; write a decimal point"#);
-        insta::assert_snapshot!(why("46°30'N"), @r#"the latitude "46°30\'N" is not a number"#);
+    fn a_message_starts_with_the_file_and_the_position() {
+        let message = |position| FormatError::malformed(position, "wrong").in_file("a");
+        insta::assert_snapshot!(message(Position::column(3, 12)), @"a:3:12: wrong");
+        insta::assert_snapshot!(message(Position::line(3)), @"a:3: wrong");
+        insta::assert_snapshot!(message(Position::Byte(17)), @"a: byte 17: wrong");
+        insta::assert_snapshot!(message(Position::Record(7)), @"a: record 7: wrong");
+        insta::assert_snapshot!(FormatError::Empty.in_file("a"), @"a: the file is empty");
+        insta::assert_snapshot!(Position::column(3, 12), @"line 3, column 12");
+        insta::assert_snapshot!(Position::line(3), @"line 3");
     }
 }

@@ -1,30 +1,35 @@
-//! Reading track files: bytes in, runs of fixes out.
+//! Readers of track files: bytes in, tracks of checked fixes out.
 //!
-//! The room is pure: it opens no file and prints nothing. Whoever has bytes calls [`read`] with a
-//! [`TrackSink`], which is told of tracks, segments and fixes as they come by; nothing is held that
-//! grows with the file. What a fix is worth is the sink's affair, where in the file it stood is told
-//! here.
+//! The module is sans-IO: it opens no file and prints nothing. [`read`] takes a stream of bytes and calls a
+//! [`TrackSink`] for each track, segment and fix. Memory use does not grow with the file.
 //!
-//! What happens, in the order in which it happens:
-//! 1. `text` turns the bytes into UTF-8, whatever byte order mark or XML declaration they open with;
-//! 2. `detect` looks at the first few KiB and says which [`Format`] they are;
-//! 3. `gpx`, `geojson` or `csv` walks through the text and calls the sink. A further format is a
-//!    further file beside them, one line in `detect` and one in [`read`].
+//! The steps of [`read`]:
+//! 1. `head` reads the first bytes of the input, at most 16 KiB.
+//! 2. `detect` recognises binary files from these raw bytes. A reader of a binary format can start here.
+//! 3. `text` decodes the rest to UTF-8, from the encoding of a byte order mark or XML declaration.
+//! 4. `detect` chooses the [`Format`] from the first rows of the text.
+//! 5. `gpx`, `geojson` or `csv` parses the text and calls the sink.
 //!
-//! Times, elevations and accuracies are read where they are: what is empty is missing, what is
-//! malformed is an error with its place, as in coordinates.
+//! Parts that several readers share: `xml` (elements, positions and limits of XML), `lines` and `rows` (line
+//! ends and row ends), `value` (numbers and times), `error`.
 //!
-//! A file is never trusted: the size of an XML event, a JSON token and a CSV row, the depth of
-//! nesting and the number of interleaved tracks all have limits, which are constants of each reader.
+//! An empty or missing time, elevation or accuracy is ignored. An invalid one is an error with its position,
+//! as an invalid coordinate is.
+//!
+//! Input is not trusted: each reader limits the size of an XML event, JSON token or row, the depth of nesting
+//! and the number of interleaved tracks. The limits are constants in the readers.
 
 mod csv;
 mod detect;
 mod error;
 mod geojson;
 mod gpx;
+mod head;
+mod lines;
 mod rows;
 mod text;
 mod value;
+mod xml;
 
 #[cfg(test)]
 mod tests;
@@ -32,90 +37,58 @@ mod tests;
 use std::fmt;
 use std::io::BufRead;
 
-use crate::measure::{self, Point, Space};
+use crate::measure::{Fix, Space};
 
 pub use csv::{
     ACCURACY_COLUMNS, ELEVATION_COLUMNS, LATITUDE_COLUMNS, LONGITUDE_COLUMNS, TIME_COLUMNS,
 };
-pub use error::{FormatError, Place, SinkError};
+pub use error::{FormatError, Position, SinkError};
 
-/// One recorded point as a file holds it, unchecked.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Fix {
-    /// The longitude in degrees, or planar x.
-    pub x: f64,
-    /// The latitude in degrees, or planar y.
-    pub y: f64,
-    /// The elevation in metres, or planar z.
-    pub z: Option<f64>,
-    /// Nanoseconds since 1970-01-01T00:00:00Z.
-    pub unix_ns: Option<i64>,
-    /// The radius in metres within which the receiver believes to be.
-    pub accuracy_m: Option<f64>,
-}
-
-impl Fix {
-    fn new(x: f64, y: f64) -> Self {
-        Self { x, y, z: None, unix_ns: None, accuracy_m: None }
-    }
-
-    /// The fix that this is in `space`.
-    ///
-    /// # Errors
-    /// When something in it is out of range.
-    pub fn checked(self, space: Space) -> Result<measure::Fix, SinkError> {
-        let mut fix = measure::Fix::new(Point::new(space, self.x, self.y)?);
-        if let Some(z) = self.z {
-            fix = fix.with_z(z)?;
-        }
-        if let Some(unix_ns) = self.unix_ns {
-            fix = fix.at_unix_ns(unix_ns)?;
-        }
-        if let Some(accuracy_m) = self.accuracy_m {
-            fix = fix.with_accuracy_m(accuracy_m)?;
-        }
-        Ok(fix)
-    }
-}
-
-/// Takes what a file holds, piece by piece.
+/// Receives the content of a file.
 ///
-/// For every track: `start_track`, then `start_segment` before the first fix and at every break,
-/// the fixes, `end_track`. Formats that hold a track in one piece end it before the next; rows of a
-/// table may go from track to track, and then `switch_track` says which one they go on with.
+/// For each track a reader calls `start_track`, then `start_segment` before the first fix and at each break,
+/// `fix` for each fix, and `end_track`. Most formats end a track before they start the next. The rows of a
+/// table may alternate between tracks: then `switch_track` selects the track of the next calls.
 ///
-/// Every method may refuse; [`read`] then stops and gives the refusal back with its place.
+/// Every method can return an error. [`read`] then stops and returns the error with its position.
 pub trait TrackSink {
-    /// A track begins and is the current one. Tracks are counted from 0 in this order.
-    fn start_track(&mut self) -> Result<(), SinkError>;
+    /// Starts a track and makes it the current one. Tracks are counted from 0 in the order of these calls.
+    fn start_track(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
 
-    /// An open track is the current one from here on; `index` is its count.
-    fn switch_track(&mut self, index: usize) -> Result<(), SinkError>;
+    /// Makes the track with this number the current one. It has not ended.
+    fn switch_track(&mut self, _index: usize) -> Result<(), SinkError> {
+        Ok(())
+    }
 
-    /// No leg joins what came before, in the current track, to what comes next.
-    fn start_segment(&mut self) -> Result<(), SinkError>;
+    /// Starts a segment of the current track. No leg joins the fix before it to the fix after it.
+    fn start_segment(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
 
-    /// The next fix of the current track.
+    /// Adds a fix to the current track. Its `starts_segment` is always false.
     fn fix(&mut self, fix: Fix) -> Result<(), SinkError>;
 
-    /// Something about the file that the user may want to know, though it is read all the same.
+    /// Reports a possible problem of the file that does not stop the reading.
     fn remark(&mut self, _remark: &str) {}
 
-    /// The current track is whole. Its name comes last because a file may tell it last.
-    fn end_track(&mut self, name: Option<&str>) -> Result<(), SinkError>;
+    /// Ends the current track. The name comes last, because some files contain it after the fixes.
+    fn end_track(&mut self, _name: Option<&str>) -> Result<(), SinkError> {
+        Ok(())
+    }
 }
 
-/// A file format with tracks in it.
+/// A format of track files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Format {
-    /// GPX 1.0 or 1.1: tracks and routes; waypoints are no path and are passed over.
+    /// GPX 1.0 or 1.1. Its tracks and routes are read, and its waypoints are ignored.
     Gpx,
-    /// GeoJSON (RFC 7946): a Feature, or a geometry without one, is a track; every line in it is a
-    /// segment. Points and polygons are passed over.
+    /// GeoJSON (RFC 7946). A Feature, or a geometry outside a Feature, is a track, and each line in it is a
+    /// segment. Points and polygons are ignored.
     GeoJson,
-    /// Comma-separated values or a relative of theirs, with column names in the first line.
+    /// Comma-separated values, or values with another delimiter, with column names in the first row.
     Csv,
 }
 
@@ -129,30 +102,28 @@ impl fmt::Display for Format {
     }
 }
 
-/// What the reader is told about a file beforehand. The default is to find out.
+/// Options of [`read`]. By default the reader detects everything from the content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadOptions {
-    /// The format; `None` looks at the content.
+    /// The format; `None` detects it from the content.
     pub format: Option<Format>,
-    /// What the coordinates will be taken for: decides which of a table's columns are tried first
-    /// and how they are called in messages, nothing else.
+    /// The space of the fixes. In a table it also decides which column names are tried first.
     pub space: Space,
-    /// CSV: the name of the column with the longitude or x; `None` looks for a usual one.
+    /// CSV: the name of the column with the longitude or x; `None` finds it by a common name.
     pub x_column: Option<String>,
-    /// CSV: the name of the column with the latitude or y; `None` looks for a usual one.
+    /// CSV: the name of the column with the latitude or y; `None` finds it by a common name.
     pub y_column: Option<String>,
-    /// CSV: the name of the column with the elevation in metres, or z; `None` looks for a usual one.
+    /// CSV: the name of the column with the elevation in metres, or z; `None` finds it by a common name.
     pub z_column: Option<String>,
-    /// CSV: the name of the column with the time; `None` looks for a usual one.
+    /// CSV: the name of the column with the time; `None` finds it by a common name.
     pub time_column: Option<String>,
-    /// CSV: the name of the column with the accuracy radius in metres; `None` looks for a usual one.
+    /// CSV: the name of the column with the accuracy radius in metres; `None` finds it by a common name.
     pub accuracy_column: Option<String>,
-    /// CSV: the name of a column whose value says which track a row belongs to; `None` makes the
-    /// file one track.
+    /// CSV: the name of the column with the identifier of the track; `None` makes the file one track.
     pub track_column: Option<String>,
     /// CSV: the name of a column in which a new value, within a track, starts a segment.
     pub segment_column: Option<String>,
-    /// CSV: the byte between two fields; `None` chooses among comma, semicolon, tab and `|`.
+    /// CSV: the delimiter; `None` chooses between comma, semicolon, tab and `|`.
     pub delimiter: Option<u8>,
 }
 
@@ -173,18 +144,18 @@ impl Default for ReadOptions {
     }
 }
 
-/// Reads a file to its end and tells `sink` what is in it.
+/// Reads a file to its end and passes its tracks to `sink`.
 ///
 /// ```
-/// use waywiser::formats::{self, Fix, ReadOptions, SinkError, TrackSink};
+/// use waywiser::Fix;
+/// use waywiser::formats::{self, ReadOptions, SinkError, TrackSink};
 ///
 /// struct Count(usize);
 /// impl TrackSink for Count {
-///     fn start_track(&mut self) -> Result<(), SinkError> { Ok(()) }
-///     fn switch_track(&mut self, _: usize) -> Result<(), SinkError> { Ok(()) }
-///     fn start_segment(&mut self) -> Result<(), SinkError> { Ok(()) }
-///     fn fix(&mut self, _: Fix) -> Result<(), SinkError> { self.0 += 1; Ok(()) }
-///     fn end_track(&mut self, _: Option<&str>) -> Result<(), SinkError> { Ok(()) }
+///     fn fix(&mut self, _: Fix) -> Result<(), SinkError> {
+///         self.0 += 1;
+///         Ok(())
+///     }
 /// }
 ///
 /// let mut count = Count(0);
@@ -194,24 +165,28 @@ impl Default for ReadOptions {
 /// ```
 ///
 /// # Errors
-/// When the input cannot be read, is of another format, is malformed, or holds no track, and when
-/// the sink refuses something. Tracks that were ended before the error are whole.
+/// If the input cannot be read, has no supported format, is malformed or has no track, and if the sink
+/// returns an error. Tracks that ended before the error are complete.
 pub fn read(
-    input: impl BufRead,
+    mut input: impl BufRead,
     options: &ReadOptions,
     sink: &mut dyn TrackSink,
 ) -> Result<(), FormatError> {
-    let (head, text) = text::open(input, options)?;
+    let head = head::read(&mut input, options)?;
+    if options.format.is_none() {
+        detect::binary(&head)?;
+    }
+    let (head, text) = text::decode(head, input, options)?;
     if head.trim_ascii().is_empty() {
         return Err(FormatError::Empty);
     }
     let format = match options.format {
         Some(format) => format,
-        None => detect::detect(&head, options)?,
+        None => detect::text(&head, options)?,
     };
     match format {
-        Format::Gpx => gpx::read(text, sink),
-        Format::GeoJson => geojson::read(text, sink),
+        Format::Gpx => gpx::read(text, options.space, sink),
+        Format::GeoJson => geojson::read(text, options.space, sink),
         Format::Csv => csv::read(text, &head, options, sink),
     }
 }

@@ -1,11 +1,11 @@
-//! Where the rows of a table end: at a line break outside quotes.
+//! Finds the ends of the rows of a table: the line breaks outside quotes.
 //!
-//! Detection looks at the first rows of a text before the csv crate reads it. Spreadsheets write column names
-//! with line breaks in quotes, so every look at "a line" goes through here.
+//! Detection needs the first rows of a text before the csv crate reads it. Column names from spreadsheets may
+//! contain line breaks in quotes, so detection splits text only with this module.
 
 use super::ReadOptions;
 
-/// The bytes between two fields that are tried when none is given.
+/// The delimiters that are tried by default.
 pub(super) const DELIMITERS: [u8; 4] = *b",;\t|";
 
 #[derive(Clone, Copy, PartialEq)]
@@ -13,23 +13,22 @@ enum State {
     FieldStart,
     Field,
     Quoted,
-    /// After a quote in a quoted field: its end, or the first half of an escaped quote.
+    /// After a quote in a quoted field. It is the end of the field or the first half of an escaped quote.
     Quote,
 }
 
-/// Finds the ends of rows, byte by byte. As for the csv crate, a quote has a meaning only where a field starts.
+/// Finds the ends of rows, byte by byte. As in the csv crate, a quote has a meaning only at the start of a field.
 pub(super) struct RowEnds {
     state: State,
     delimiter: Option<u8>,
 }
 
 impl RowEnds {
-    /// For a text that starts with the next byte.
     pub(super) fn new(options: &ReadOptions) -> Self {
         Self { state: State::FieldStart, delimiter: options.delimiter }
     }
 
-    /// Whether a row ends with this byte, `\r` or `\n`. Both bytes of `\r\n` do.
+    /// Returns whether a row ends with this byte, `\r` or `\n`. Both bytes of `\r\n` end a row.
     pub(super) fn ends_with(&mut self, byte: u8) -> bool {
         let is_delimiter = match self.delimiter {
             Some(delimiter) => byte == delimiter,
@@ -47,7 +46,7 @@ impl RowEnds {
     }
 }
 
-/// The rows of a text, without their ends; blank ones too.
+/// Returns the rows of a text without their ends, also the blank ones.
 pub(super) fn split<'a>(
     text: &'a [u8],
     options: &ReadOptions,
@@ -69,16 +68,16 @@ mod tests {
     }
 
     #[test]
-    fn a_line_break_in_quotes_ends_no_row() {
+    fn a_line_break_in_quotes_does_not_end_a_row() {
         assert_eq!(rows("a\nb\r\nc"), ["a", "b", "", "c"]);
         assert_eq!(rows("\"a\n\n\"\"\n\";\"\r\"\nb"), ["\"a\n\n\"\"\n\";\"\r\"", "b"]);
-        // A quote inside a field is an inch.
+        // A quote inside a field is a part of it.
         assert_eq!(rows("5\" pipe,lat\n1,2\n"), ["5\" pipe,lat", "1,2", ""]);
         assert_eq!(rows("\"a\"b\"\nc"), ["\"a\"b\"", "c"]);
     }
 
     proptest! {
-        /// As the csv crate finds them. It skips blank rows.
+        /// The csv crate skips blank rows.
         #[test]
         fn rows_end_where_the_csv_crate_ends_them(text in "[a\"\n,]{0,24}") {
             let options = ReadOptions { delimiter: Some(b','), ..Default::default() };

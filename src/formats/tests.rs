@@ -1,9 +1,9 @@
-//! Tests of all readers: a sink that records what it receives, and that no input makes them panic.
+//! Tests of all readers: round trips, and no input makes them panic. Also the sink that their tests use.
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::measure::{PathError, SumOverflow};
+use crate::measure::{PathError, Point, SumOverflow};
 
 /// Records what it receives, one line per track.
 #[derive(Default)]
@@ -32,12 +32,11 @@ impl TrackSink for Notes {
     }
 
     fn fix(&mut self, fix: Fix) -> Result<(), SinkError> {
-        fix.checked(Space::Geographic)?;
-        let mut text = format!(" ({} {}", fix.x, fix.y);
+        let mut text = format!(" ({} {}", fix.point().x(), fix.point().y());
         for (name, value) in [
-            ("z", fix.z.map(|z| z.to_string())),
-            ("t", fix.unix_ns.map(|unix_ns| (unix_ns as f64 / 1e9).to_string())),
-            ("a", fix.accuracy_m.map(|accuracy_m| accuracy_m.to_string())),
+            ("z", fix.z().map(|z| z.to_string())),
+            ("t", fix.unix_ns().map(|unix_ns| (unix_ns as f64 / 1e9).to_string())),
+            ("a", fix.accuracy_m().map(|accuracy_m| accuracy_m.to_string())),
         ] {
             text += &value.map_or(String::new(), |value| format!(" {name}{value}"));
         }
@@ -69,10 +68,7 @@ pub(super) fn texts(file: &str) -> String {
 
 pub(super) fn error_with(file: &[u8], options: &ReadOptions) -> String {
     let error = read(file, options, &mut Notes::default()).unwrap_err();
-    match error.place() {
-        Some(place) => format!("{place}: {error}"),
-        None => error.to_string(),
-    }
+    error.in_file("").trim_start_matches([':', ' ']).to_owned()
 }
 
 pub(super) fn error(file: &[u8]) -> String {
@@ -80,7 +76,7 @@ pub(super) fn error(file: &[u8]) -> String {
 }
 
 #[test]
-fn nothing_is_an_empty_file() {
+fn a_file_without_content_is_empty() {
     for file in [&b""[..], b"\xef\xbb\xbf", b" \r\n\t", b"\xff\xfe"] {
         insta::allow_duplicates! { insta::assert_snapshot!(error(file), @"the file is empty"); }
     }
@@ -96,42 +92,36 @@ fn an_encoding_other_than_utf8_gives_the_same_tracks() {
 }
 
 #[test]
-fn what_the_sink_refuses_comes_back_with_its_place() {
-    /// Full after one fix.
-    struct Full(Notes);
+fn an_error_of_the_sink_is_returned_with_its_position() {
+    /// Fails at the second fix.
+    struct Full {
+        count: u64,
+    }
     impl TrackSink for Full {
-        fn start_track(&mut self) -> Result<(), SinkError> {
-            self.0.start_track()
-        }
-        fn switch_track(&mut self, index: usize) -> Result<(), SinkError> {
-            self.0.switch_track(index)
-        }
-        fn start_segment(&mut self) -> Result<(), SinkError> {
-            self.0.start_segment()
-        }
-        fn fix(&mut self, fix: Fix) -> Result<(), SinkError> {
-            if self.0.tracks[self.0.current].contains('(') {
-                return Err(PathError::Overflow(SumOverflow).into());
-            }
-            self.0.fix(fix)
-        }
-        fn end_track(&mut self, name: Option<&str>) -> Result<(), SinkError> {
-            self.0.end_track(name)
+        fn fix(&mut self, _: Fix) -> Result<(), SinkError> {
+            self.count += 1;
+            if self.count == 1 { Ok(()) } else { Err(PathError::Overflow(SumOverflow).into()) }
         }
     }
-    let refused = |file: &str| {
-        let mut sink = Full(Notes::default());
+    let failed_at = |file: &str| {
+        let mut sink = Full { count: 0 };
         let error = read(file.as_bytes(), &ReadOptions::default(), &mut sink).unwrap_err();
         assert!(matches!(error, FormatError::Path { .. }));
-        error.place().unwrap().to_string()
+        error.position().unwrap().to_string()
     };
-    assert_eq!(refused("lat,lon\n1,1\n2,2\n"), "3");
-    assert_eq!(refused("<gpx><rte><rtept lat='1' lon='1'/>\n<rtept lat='1' lon='1'/>"), "2:1");
-    assert_eq!(refused(r#"{"type":"LineString","coordinates":[[1,1],[1,2]]}"#), "1:47");
+    assert_eq!(failed_at("lat,lon\n1,1\n2,2\n"), "line 3");
+    assert_eq!(
+        failed_at("<gpx><rte><rtept lat='1' lon='1'/>\n<rtept lat='1' lon='1'/>"),
+        "line 2, column 1"
+    );
+    assert_eq!(
+        failed_at(r#"{"type":"LineString","coordinates":[[1,1],[1,2]]}"#),
+        "line 1, column 47"
+    );
 }
 
-/// Files that look like one of ours until they do not.
-fn nearly() -> impl Strategy<Value = Vec<u8>> {
+/// Generates files that are almost in a supported format.
+fn almost_valid() -> impl Strategy<Value = Vec<u8>> {
     let pieces = prop::sample::select(vec![
         "<?xml version=\"1.0\" encoding=\"",
         "utf-8",
@@ -205,13 +195,13 @@ fn nearly() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
 }
 
-/// A reader that gives one byte at a time, as a slow pipe may.
-fn slowly(bytes: &[u8]) -> impl BufRead {
+/// Returns a reader that returns one byte per call, as a slow pipe may.
+fn slow_reader(bytes: &[u8]) -> impl BufRead {
     std::io::BufReader::with_capacity(1, bytes)
 }
 
-/// A path, and the decimals a file would hold for it.
-fn path() -> impl Strategy<Value = Vec<Vec<(f64, f64)>>> {
+/// Generates the segments of a track, as longitudes and latitudes.
+fn segments() -> impl Strategy<Value = Vec<Vec<(f64, f64)>>> {
     let position = (-180.0..=180.0_f64, -90.0..=90.0_f64);
     prop::collection::vec(prop::collection::vec(position, 1..20), 1..5)
 }
@@ -219,7 +209,7 @@ fn path() -> impl Strategy<Value = Vec<Vec<(f64, f64)>>> {
 proptest! {
     #[test]
     fn no_bytes_make_a_reader_panic(file in prop_oneof![
-        3 => nearly(),
+        3 => almost_valid(),
         1 => prop::collection::vec(any::<u8>(), 0..300),
     ]) {
         for format in [None, Some(Format::Gpx), Some(Format::GeoJson), Some(Format::Csv)] {
@@ -227,14 +217,14 @@ proptest! {
             let mut quick = Notes::default();
             let mut slow = Notes::default();
             let one = read(&file[..], &options, &mut quick).map_err(|error| error.to_string());
-            let two = read(slowly(&file), &options, &mut slow).map_err(|error| error.to_string());
+            let two = read(slow_reader(&file), &options, &mut slow).map_err(|error| error.to_string());
             prop_assert_eq!(one, two);
             prop_assert_eq!(quick.tracks, slow.tracks);
         }
     }
 
     #[test]
-    fn what_was_written_is_read_back_to_the_bit(segments in path()) {
+    fn all_formats_give_the_same_fixes(segments in segments()) {
         let mut expected = "track".to_owned();
         let mut gpx = "<gpx><trk>".to_owned();
         let mut csv = "part,lat,lon\n".to_owned();
@@ -242,7 +232,8 @@ proptest! {
             expected += " /";
             gpx += "<trkseg>";
             for (x, y) in segment {
-                expected += &format!(" ({x} {y})");
+                let point = Point::geographic(*y, *x).unwrap();
+                expected += &format!(" ({} {})", point.x(), point.y());
                 gpx += &format!("<trkpt lat='{y}' lon='{x}'/>");
                 csv += &format!("{part},{y},{x}\n");
             }

@@ -1,13 +1,52 @@
-//! The values that a fix may have in addition to its position, as files write them: numbers and times, or one
-//! of the spellings of a missing value.
+//! Parses the values of a fix from text: coordinates, optional numbers and times. Also shortens text for
+//! messages.
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::error::{coordinate, excerpt};
 use crate::measure;
 
-/// What a number is that stands where a time should.
+/// Returns a part of a file for a message: quoted, on one line, without control characters, at most 40
+/// characters.
+pub(super) fn excerpt(bytes: &[u8]) -> String {
+    const CHARS_MAX: usize = 40;
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(4 * CHARS_MAX)]);
+    let mut chars = text.chars();
+    let short: String = chars.by_ref().take(CHARS_MAX).collect();
+    let dots = if chars.next().is_some() { "…" } else { "" };
+    format!("\"{}{dots}\"", short.escape_debug())
+}
+
+/// Returns the longest prefix of a text that has at most `bytes_max` bytes.
+pub(super) fn truncate(text: &str, bytes_max: usize) -> &str {
+    let mut end = text.len().min(bytes_max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// Parses a coordinate.
+///
+/// # Errors
+/// A message that says what is wrong and, where possible, how to correct it.
+pub(super) fn coordinate(name: &str, bytes: &[u8]) -> Result<f64, String> {
+    let bytes = bytes.trim_ascii();
+    let text = std::str::from_utf8(bytes).unwrap_or("");
+    if let Ok(value) = text.parse() {
+        return Ok(value);
+    }
+    if bytes.is_empty() {
+        return Err(format!("the {name} is blank"));
+    }
+    let found = excerpt(bytes);
+    if text.matches(',').count() == 1 && text.replacen(',', ".", 1).parse::<f64>().is_ok() {
+        return Err(format!("the {name} {found} has a decimal comma; write a decimal point"));
+    }
+    Err(format!("the {name} {found} is not a number"))
+}
+
+/// The unit of a number that is a time since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TimeUnit {
     S,
@@ -17,7 +56,7 @@ pub(super) enum TimeUnit {
 }
 
 impl TimeUnit {
-    /// How many nanoseconds it has.
+    /// Returns the length of the unit in nanoseconds.
     fn ns(self) -> i64 {
         match self {
             TimeUnit::S => 1_000_000_000,
@@ -27,9 +66,9 @@ impl TimeUnit {
         }
     }
 
-    /// The unit in which a time of our days has so many digits: as seconds these would be past the year
-    /// 5000, as milliseconds before 1973.
-    fn guessed(value: f64) -> Self {
+    /// Returns the unit in which present-day times have numbers of this size. As seconds, a larger number is
+    /// after the year 5000. As milliseconds, a smaller one is before 1974.
+    fn guess(value: f64) -> Self {
         match value.abs() {
             ..1e11 => TimeUnit::S,
             ..1e14 => TimeUnit::Ms,
@@ -39,26 +78,32 @@ impl TimeUnit {
     }
 }
 
-/// Whether a value says that there is none. NaN is what some programs write for that.
+/// Returns whether the text stands for a missing value. Some programs write NaN for it.
 fn is_missing(text: &[u8]) -> bool {
-    const WORDS: [&[u8]; 5] = [b"nan", b"null", b"none", b"na", b"n/a"];
-    text.is_empty() || WORDS.iter().any(|word| text.eq_ignore_ascii_case(word))
+    const SPELLINGS: [&[u8]; 5] = [b"nan", b"null", b"none", b"na", b"n/a"];
+    text.is_empty() || SPELLINGS.iter().any(|spelling| text.eq_ignore_ascii_case(spelling))
 }
 
-/// A number that may be missing, or what is wrong with it.
+/// Parses a number that may be missing.
+///
+/// # Errors
+/// As [`coordinate`].
 pub(super) fn number(name: &str, bytes: &[u8]) -> Result<Option<f64>, String> {
     let bytes = bytes.trim_ascii();
     if is_missing(bytes) { Ok(None) } else { coordinate(name, bytes).map(Some) }
 }
 
-/// A time that may be missing, in nanoseconds since 1970-01-01T00:00:00Z, or what is wrong with it.
+/// Parses a time that may be missing. Returns nanoseconds since 1970-01-01T00:00:00Z.
 ///
-/// It is a date and time of ISO 8601 as RFC 3339 has it, with a blank for the T and a shortened offset
-/// allowed; without an offset it is UTC. Or it is a number of units since 1970, of seconds unless the
-/// unit is known or the number is too large for that. Fractions of a number count to the microsecond.
+/// Accepts a date and time as in RFC 3339, and also a blank instead of the T, a short offset, or no offset
+/// (UTC). Accepts a number since 1970 in `unit`; without a unit its size decides between seconds,
+/// milliseconds, microseconds and nanoseconds. A number with a fraction is rounded to the microsecond.
 ///
 /// Programs that do not know the time write the first or the last day of their calendar, 0001-01-01 or
-/// 9999-12-31: such a time is missing. Any other time that a fix cannot have is an error.
+/// 9999-12-31. These count as missing.
+///
+/// # Errors
+/// A message, if the text is not a time or the time is outside the range of a fix.
 pub(super) fn unix_ns(bytes: &[u8], unit: Option<TimeUnit>) -> Result<Option<i64>, String> {
     let bytes = bytes.trim_ascii();
     if is_missing(bytes) {
@@ -66,11 +111,11 @@ pub(super) fn unix_ns(bytes: &[u8], unit: Option<TimeUnit>) -> Result<Option<i64
     }
     let text = std::str::from_utf8(bytes).unwrap_or("");
     if let Ok(whole) = text.parse::<i64>() {
-        let unit = unit.unwrap_or_else(|| TimeUnit::guessed(whole as f64));
+        let unit = unit.unwrap_or_else(|| TimeUnit::guess(whole as f64));
         return checked(i128::from(whole) * i128::from(unit.ns()));
     }
     if let Some(value) = text.parse::<f64>().ok().filter(|value| value.is_finite()) {
-        let unit = unit.unwrap_or_else(|| TimeUnit::guessed(value));
+        let unit = unit.unwrap_or_else(|| TimeUnit::guess(value));
         let us = (value * (unit.ns() as f64 / 1e3)).round();
         // The conversion saturates: a value that is out of range remains so.
         return checked(i128::from(us as i64) * i128::from(TimeUnit::Us.ns()));
@@ -84,7 +129,8 @@ pub(super) fn unix_ns(bytes: &[u8], unit: Option<TimeUnit>) -> Result<Option<i64
     }
 }
 
-/// A time in nanoseconds since 1970 that a fix can have, `None` for one that stands for a missing time.
+/// Checks the range of a time in nanoseconds since 1970. Returns `None` for a time that stands for a missing
+/// one.
 fn checked(unix_ns: i128) -> Result<Option<i64>, String> {
     // 0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z, each in any time zone.
     const CALENDAR_ENDS_S: [i64; 2] = [-62_135_596_800, 253_402_300_799];
@@ -99,7 +145,7 @@ fn checked(unix_ns: i128) -> Result<Option<i64>, String> {
     measure::unix_ns(unix_s, nanos).map(Some).map_err(|error| error.to_string())
 }
 
-/// A time with what RFC 3339 asks for where it was left out.
+/// Completes a date and time to the form that RFC 3339 requires.
 fn rfc3339(text: &str) -> String {
     const DATE_LENGTH: usize = "2024-05-18".len();
     let mut full: String = text.chars().take(64).collect();
@@ -123,12 +169,28 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn an_excerpt_is_short_and_has_no_control_characters() {
+        insta::assert_snapshot!(excerpt(b"46\x1b[31m\n\"x"), @r#""46\u{1b}[31m\n\"x""#);
+        assert!(excerpt(&[b'a'; 1 << 20]).len() < 60);
+        assert!(excerpt("č".repeat(100).as_bytes()).ends_with("č…\""));
+    }
+
+    #[test]
+    fn an_invalid_coordinate_is_explained() {
+        assert_eq!(coordinate("latitude", b" 46.5\t"), Ok(46.5));
+        let message = |text: &str| coordinate("latitude", text.as_bytes()).unwrap_err();
+        insta::assert_snapshot!(message(" "), @"the latitude is blank");
+        insta::assert_snapshot!(message("46,5"), @r#"the latitude "46,5" has a decimal comma; write a decimal point"#);
+        insta::assert_snapshot!(message("46°30'N"), @r#"the latitude "46°30\'N" is not a number"#);
+    }
+
     fn time(text: &str) -> Option<i64> {
         unix_ns(text.as_bytes(), None).unwrap()
     }
 
     #[test]
-    fn times_are_read_as_they_are_written() {
+    fn times_are_parsed_in_every_supported_form() {
         let noon = 1_700_049_600_000_000_000;
         for text in [
             "2023-11-15T12:00:00Z",
@@ -151,12 +213,12 @@ mod tests {
         assert_eq!(time("1.5"), Some(1_500_000_000));
         assert_eq!(unix_ns(b"1500", Some(TimeUnit::Ms)), Ok(Some(1_500_000_000)));
         assert_eq!(unix_ns(b"-0.5", Some(TimeUnit::Ms)), Ok(Some(-500_000)));
-        // A leap second is the end of the second before it.
+        // A leap second counts as the last nanosecond of the second before it.
         assert_eq!(time("2016-12-31T23:59:60Z"), Some(1_483_228_799_999_999_999));
     }
 
     #[test]
-    fn what_says_that_there_is_none_is_missing() {
+    fn spellings_of_a_missing_value_are_missing() {
         for text in [
             "",
             "  ",
@@ -176,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_says_so() {
+    fn text_that_is_not_a_time_is_an_error() {
         for text in [
             "09:12:40",
             "18/05/2024",
@@ -195,28 +257,28 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_a_fix_cannot_have_says_so() {
-        let why = |text: &str, unit| unix_ns(text.as_bytes(), unit).unwrap_err();
+    fn a_time_out_of_range_is_an_error() {
+        let message = |text: &str, unit| unix_ns(text.as_bytes(), unit).unwrap_err();
         let s = Some(TimeUnit::S);
         let error =
             |unix_s: i64| format!("time {unix_s} s since 1970 is not in the years 1678 to 2261");
-        // 2262-04-11T23:47:16Z still fits 64 bits of nanoseconds.
-        assert_eq!(why("9223372036", None), error(9_223_372_036));
-        assert_eq!(why("9223372036000", None), error(9_223_372_036));
-        assert_eq!(why("9223372036.25", None), error(9_223_372_036));
-        assert_eq!(why("2262-04-11T23:47:16Z", None), error(9_223_372_036));
-        assert_eq!(why("1677-12-31T23:59:59.0001Z", None), error(-9_214_560_001));
-        assert_eq!(why("9223372036854775807", s), error(i64::MAX));
-        assert_eq!(why("-9223372036854775808", s), error(i64::MIN));
-        assert_eq!(why("1e300", s), error(i64::MAX / 1_000_000));
-        assert_eq!(why("-9214560000.000001", s), error(-9_214_560_001));
+        // 2262-04-11T23:47:16Z fits 64 bits of nanoseconds but is out of range.
+        assert_eq!(message("9223372036", None), error(9_223_372_036));
+        assert_eq!(message("9223372036000", None), error(9_223_372_036));
+        assert_eq!(message("9223372036.25", None), error(9_223_372_036));
+        assert_eq!(message("2262-04-11T23:47:16Z", None), error(9_223_372_036));
+        assert_eq!(message("1677-12-31T23:59:59.0001Z", None), error(-9_214_560_001));
+        assert_eq!(message("9223372036854775807", s), error(i64::MAX));
+        assert_eq!(message("-9223372036854775808", s), error(i64::MIN));
+        assert_eq!(message("1e300", s), error(i64::MAX / 1_000_000));
+        assert_eq!(message("-9214560000.000001", s), error(-9_214_560_001));
         assert_eq!(time("-9214560000"), Some(-9_214_560_000_000_000_000));
         assert_eq!(time("2261-12-31T23:59:59.999999999Z"), Some(9_214_646_399_999_999_999));
     }
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic(text in "\\PC{0,30}", date in "2024-05-18[T é+-].{0,12}") {
+        fn no_text_makes_it_panic(text in "\\PC{0,30}", date in "2024-05-18[T é+-].{0,12}") {
             let _ = (unix_ns(text.as_bytes(), None), unix_ns(date.as_bytes(), None));
         }
     }

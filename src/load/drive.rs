@@ -1,6 +1,6 @@
-//! One round: streams over connections, as fast as flow control lets them, every reply checked.
+//! One round: sends a track over all streams as fast as flow control permits, and checks every reply.
 //!
-//! HTTP/2 is spoken through h2 itself: whatever stands above it would be measured along.
+//! It uses h2 directly, because the cost of a layer above it would be part of the result.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -18,57 +18,58 @@ use tokio::time::timeout;
 use tonic::{Code, Status};
 
 use super::call::Call;
+use super::encode;
 use super::target::Target;
 use super::track::Track;
-use crate::client::upload;
+use crate::contract::method::v1::DELETE_PATH;
 use crate::recording::RecordingName;
 
-/// What is sent and how.
+/// The configuration of a load.
 #[derive(Debug)]
 pub(crate) struct Load {
     pub call: Call,
     pub track: Track,
-    /// What the names of recordings begin with, so that none was ever there before.
-    pub run: String,
+    /// Part of the names of recordings. It is unique per run, so that no recording exists already.
+    pub run_id: String,
     pub stream_count: usize,
+    /// Bytes that a stream passes to its connection at once.
     pub chunk_bytes: usize,
-    /// How far the length in a reply may be off, relative to it.
+    /// The accepted relative error of the length in a reply.
     pub length_tolerance: f64,
-    /// How long nothing at all may move.
-    pub patience: Duration,
+    /// How long all streams may make no progress before the round fails.
+    pub stall_timeout: Duration,
 }
 
 impl Load {
-    /// The recording that a stream of a round makes. All names are of one length.
+    /// Returns the name of the recording that a stream of a round creates. All names have the same length.
     fn name(&self, round: u64, stream: usize) -> Option<RecordingName> {
-        let name = || format!("paths/bench-{}-{round:08}-{stream:08}", self.run).parse().ok();
+        let name = || format!("paths/bench-{}-{round:08}-{stream:08}", self.run_id).parse().ok();
         self.call.is_named().then(name)?
     }
 
-    /// What a stream of a round begins with, before the track.
-    pub(crate) fn opening(&self, round: u64, stream: usize) -> Bytes {
-        self.call.opening(self.name(round, stream).as_ref())
+    /// Returns the first message of a stream of a round, before the track.
+    pub(crate) fn first_message(&self, round: u64, stream: usize) -> Bytes {
+        self.call.first_message(self.name(round, stream).as_ref())
     }
 
-    /// Bytes that a stream sends.
+    /// Returns the number of bytes that a stream sends.
     pub(crate) fn byte_count(&self) -> u64 {
-        self.opening(0, 0).len() as u64 + self.track.byte_count()
+        self.first_message(0, 0).len() as u64 + self.track.byte_count()
     }
 }
 
-/// What replies a connection may hold unread. Many that come at once are small frames, of which h2 bears as
-/// many as half of this has room for at 256 bytes each.
+/// The window for unread replies of a connection. h2 charges at least 256 bytes for each small frame against half
+/// of it, which bounds the number of replies that may arrive at once.
 const REPLY_WINDOW_BYTES: u32 = 16 << 20;
 
-/// How long a connection may take to come about.
-const CONNECT_TIME: Duration = Duration::from_secs(10);
+/// The timeout of a new connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What one round took.
+/// The times of one round.
 #[derive(Debug)]
 pub(crate) struct Round {
     pub elapsed: Duration,
-    /// Of each stream, from when its last bytes were handed to the connection to the end of its
-    /// reply.
+    /// Of each stream, the time from passing its last bytes to the connection to the end of its reply.
     pub latencies: Vec<Duration>,
 }
 
@@ -81,15 +82,15 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    /// Opens connections. They are closed when the last clone is gone.
+    /// Opens connections. They are closed when the last clone is dropped.
     ///
     /// # Errors
-    /// When one cannot be opened, in words for the user.
+    /// When one cannot be opened.
     pub(crate) async fn open(target: &Target, count: usize) -> Result<Self, String> {
         let mut senders = Vec::with_capacity(count);
         for _ in 0..count {
-            let late = || Err("nobody answers".to_owned());
-            let opened = timeout(CONNECT_TIME, connect(&target.authority));
+            let late = || Err("the server did not answer in time".to_owned());
+            let opened = timeout(CONNECT_TIMEOUT, connect(&target.authority));
             senders.push(opened.await.unwrap_or_else(|_| late()).map_err(|error| {
                 format!(
                     "no connection to {}: {error}; is a server running there?",
@@ -104,7 +105,7 @@ impl Connections {
     /// Opens the stream with this number.
     ///
     /// # Errors
-    /// When the connection is gone.
+    /// When the connection was closed.
     pub(crate) async fn call(
         &self,
         path: &str,
@@ -124,10 +125,10 @@ impl Connections {
         sender.send_request(request, false).map_err(lost)
     }
 
-    /// Whether a reply is the right one for so many points and bytes.
+    /// Checks the point count and the length of a reply, or its byte count.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// When the reply is wrong.
     pub(crate) fn check(&self, load: &Load, reply: Bytes) -> Result<(), String> {
         let track = &load.track;
         if self.is_counter {
@@ -139,27 +140,27 @@ impl Connections {
                 Err(format!("{expected} bytes were sent and the server counted {counted}"))
             };
         }
-        let (point_count, length) = load.call.counted(reply)?;
+        let (point_count, length) = load.call.decode_reply(reply)?;
         if point_count != track.point_count {
             let sent = track.point_count;
             return Err(format!("{sent} points were sent and the server counted {point_count}"));
         }
         let tolerance = load.call.length_rounding() + load.length_tolerance * track.length;
-        // So written that a length that is no number is wrong, unless none is asked for.
+        // NaN compares false, so a length that is not a number is wrong unless the tolerance is infinite.
         let is_right =
             load.length_tolerance.is_infinite() || (length - track.length).abs() <= tolerance;
         if !is_right {
             let expected = track.length;
-            return Err(format!("the length is {expected} and the server says {length}"));
+            return Err(format!("the length is {expected} and the server replied {length}"));
         }
         Ok(())
     }
 }
 
-/// How many recordings are being deleted at one time.
-const DELETIONS: usize = 64;
+/// Maximum number of concurrent deletions.
+const DELETIONS_MAX: usize = 64;
 
-/// Deletes the recordings of a round, if it made any.
+/// Deletes the recordings of a round, if it created any.
 ///
 /// # Errors
 /// When one cannot be deleted.
@@ -175,77 +176,79 @@ pub(crate) async fn delete(
         let (connections, load) = (&connections, &load);
         async move {
             let Some(name) = load.name(round, number) else { return Ok(()) };
-            let (response, mut body) = connections.call(upload::DELETE_PATH, number).await?;
+            let (response, mut body) = connections.call(DELETE_PATH, number).await?;
             let reply = async {
-                let words = |error: h2::Error| error.to_string();
-                body.send_data(upload::deletion(&name), true).map_err(words)?;
-                read_reply(response.await.map_err(words)?).await
+                let message = |error: h2::Error| error.to_string();
+                body.send_data(encode::deletion(&name), true).map_err(message)?;
+                receive_reply(response.await.map_err(message)?).await
             };
-            let reply = timeout(load.patience, reply).await;
-            let reply = reply.unwrap_or_else(|_| Err("it was not answered".to_owned()));
+            let reply = timeout(load.stall_timeout, reply).await;
+            let late = |_| Err("the server did not reply in time".to_owned());
+            let reply = reply.unwrap_or_else(late);
             reply.map(|_| ()).map_err(|error| format!("{name} could not be deleted: {error}"))
         }
     });
-    stream::iter(deletions).buffer_unordered(DELETIONS).try_collect().await
+    stream::iter(deletions).buffer_unordered(DELETIONS_MAX).try_collect().await
 }
 
-/// Opens one connection, and has the other end say a word of HTTP/2.
+/// Opens one connection and waits for the answer to a PING, which shows that the other end speaks HTTP/2.
 async fn connect(authority: &str) -> Result<SendRequest<Bytes>, String> {
     let stream = TcpStream::connect(authority).await.map_err(|error| error.to_string())?;
     stream.set_nodelay(true).map_err(|error| error.to_string())?;
-    let no_http2 = |error: h2::Error| format!("this is no HTTP/2 ({error})");
+    let no_http2 = |error: h2::Error| format!("the server does not speak HTTP/2 ({error})");
     let mut builder = h2::client::Builder::new();
     builder.initial_connection_window_size(REPLY_WINDOW_BYTES);
     let (sender, mut connection) = builder.handshake(stream).await.map_err(no_http2)?;
-    let mut pings = connection.ping_pong().ok_or("it cannot be asked for a sign of life")?;
+    let mut pings = connection.ping_pong().ok_or("the connection cannot send a PING")?;
     let mut connection = Box::pin(connection);
     tokio::select! {
         end = connection.as_mut() => {
-            return Err(end.err().map_or("it was closed at once".to_owned(), no_http2));
+            return Err(end.err().map_or("the server closed the connection".to_owned(), no_http2));
         }
         pong = pings.ping(Ping::opaque()) => pong.map_err(no_http2)?,
     };
-    // How it ends is told by its streams.
+    // Its streams report how it ends.
     tokio::spawn(connection);
     Ok(sender)
 }
 
-/// Runs all streams of a load, and waits for their replies. A round has a number of its own.
+/// Runs all streams of a load and waits for their replies. Each round has its own number.
 ///
 /// # Errors
-/// The first stream that failed or was answered wrong, or that nothing has moved for too long.
+/// When a stream fails or receives a wrong reply, or when no stream makes progress within the timeout.
 pub(crate) async fn round(
     connections: Connections,
     load: Arc<Load>,
     round: u64,
 ) -> Result<Round, String> {
     let start = Instant::now();
-    let moves = Arc::<AtomicU64>::default();
+    // Incremented whenever a stream sends bytes.
+    let progress = Arc::<AtomicU64>::default();
     let mut streams = JoinSet::new();
     for number in 0..load.stream_count {
         let (connections, load) = (connections.clone(), Arc::clone(&load));
-        let moves = Arc::clone(&moves);
+        let progress = Arc::clone(&progress);
         streams.spawn(async move {
             let failed = |error: String| format!("stream {number}: {error}");
             let (response, body) = connections.call(load.call.path(), number).await?;
-            let opening = load.opening(round, number);
-            let exchange = exchange(&load, opening, response, body, &moves);
+            let first = load.first_message(round, number);
+            let exchange = exchange(&load, first, response, body, &progress);
             let (reply, latency) = exchange.await.map_err(failed)?;
             connections.check(&load, reply).map_err(failed)?;
             Ok::<_, String>(latency)
         });
     }
     let mut latencies = Vec::with_capacity(load.stream_count);
-    let mut moved = 0;
+    let mut seen = 0;
     loop {
-        match timeout(load.patience, streams.join_next()).await {
+        match timeout(load.stall_timeout, streams.join_next()).await {
             Ok(Some(outcome)) => latencies.push(outcome.map_err(|error| error.to_string())??),
             Ok(None) => break,
             Err(_) => {
-                let before = std::mem::replace(&mut moved, moves.load(Ordering::Relaxed));
-                if moved == before {
-                    let patience = humantime::format_duration(load.patience);
-                    return Err(format!("it took no bytes and gave no reply for {patience}"));
+                let before = std::mem::replace(&mut seen, progress.load(Ordering::Relaxed));
+                if seen == before {
+                    let time = humantime::format_duration(load.stall_timeout);
+                    return Err(format!("the server read no bytes and sent no reply for {time}"));
                 }
             }
         }
@@ -256,19 +259,19 @@ pub(crate) async fn round(
 /// Sends the whole track and waits for the reply.
 async fn exchange(
     load: &Load,
-    opening: Bytes,
+    first: Bytes,
     mut response: ResponseFuture,
     mut body: SendStream<Bytes>,
-    moves: &AtomicU64,
+    progress: &AtomicU64,
 ) -> Result<(Bytes, Duration), String> {
     let mut early = None;
     let sent = {
-        let mut send = std::pin::pin!(send(load, opening, &mut body, moves));
+        let mut send = std::pin::pin!(send(load, first, &mut body, progress));
         loop {
             tokio::select! {
                 biased;
                 sent = send.as_mut() => break sent,
-                // Headers may come early and mean nothing, or refuse what is still being sent.
+                // The server may send headers early, or refuse the stream while it is being sent.
                 answer = &mut response, if early.is_none() => {
                     let answer = answer.map_err(|error| error.to_string())?;
                     if answer.headers().contains_key(Status::GRPC_STATUS) {
@@ -284,45 +287,47 @@ async fn exchange(
         Some(answer) => answer,
         None => response.await.map_err(|error| error.to_string())?,
     };
-    let reply = read_reply(answer).await?;
-    // A stream that was reset while the reply came says why it was only in the reply.
+    let reply = receive_reply(answer).await?;
+    // If the stream was reset, the reply has the reason.
     sent?;
     Ok((reply, sent_at.elapsed()))
 }
 
-/// Sends the track as flow control lets it.
+/// Sends the track as fast as flow control permits.
 async fn send(
     load: &Load,
-    opening: Bytes,
+    first: Bytes,
     body: &mut SendStream<Bytes>,
-    moves: &AtomicU64,
+    progress: &AtomicU64,
 ) -> Result<(), String> {
-    if !opening.is_empty() {
-        // A few bytes: they wait for no window.
-        body.send_data(opening, false).map_err(|error| error.to_string())?;
+    if !first.is_empty() {
+        // A few bytes fit into any window.
+        body.send_data(first, false).map_err(|error| error.to_string())?;
     }
     let byte_count = load.track.byte_count();
     let mut at = 0;
     while at < byte_count {
         let wanted = load.track.slice(at, load.chunk_bytes);
         body.reserve_capacity(wanted.len());
-        let room = match poll_fn(|cx| body.poll_capacity(cx)).await {
-            Some(room) => room.map_err(|error| error.to_string())?,
-            None => return Err("the server ended the stream before it was sent".to_owned()),
+        let capacity = match poll_fn(|cx| body.poll_capacity(cx)).await {
+            Some(capacity) => capacity.map_err(|error| error.to_string())?,
+            None => {
+                return Err("the server ended the stream before the end of the track".to_owned());
+            }
         };
-        let chunk = wanted.slice(..room.min(wanted.len()));
+        let chunk = wanted.slice(..capacity.min(wanted.len()));
         at += chunk.len() as u64;
         body.send_data(chunk, at == byte_count).map_err(|error| error.to_string())?;
-        moves.fetch_add(1, Ordering::Relaxed);
+        progress.fetch_add(1, Ordering::Relaxed);
     }
     Ok(())
 }
 
-/// Reads a reply to its end and gives its frame.
+/// Reads a reply to its end and returns its message with the prefix.
 ///
 /// # Errors
-/// When its status is not OK or there is none.
-pub(crate) async fn read_reply(answer: Response<RecvStream>) -> Result<Bytes, String> {
+/// When its status is missing or not OK.
+pub(crate) async fn receive_reply(answer: Response<RecvStream>) -> Result<Bytes, String> {
     if answer.headers().contains_key(Status::GRPC_STATUS) {
         return Err(refusal(answer.headers()));
     }
@@ -331,7 +336,7 @@ pub(crate) async fn read_reply(answer: Response<RecvStream>) -> Result<Bytes, St
     while let Some(data) = body.data().await {
         let data = data.map_err(|error| error.to_string())?;
         let _ = body.flow_control().release_capacity(data.len());
-        // In one piece, or it is too long to be right.
+        // A correct reply is short.
         reply = if reply.is_empty() { data } else { [reply, data].concat().into() };
         if reply.len() > 1024 {
             return Err("the reply is too long".to_owned());

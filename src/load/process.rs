@@ -1,30 +1,30 @@
-//! What the kernel knows of a process: the CPU time of its threads and its memory, from /proc.
+//! CPU time and memory of a process, read from /proc.
 //!
-//! Only Linux has that; elsewhere nothing is known, and the report says so.
+//! Only Linux has these files. On other systems the values are unknown, and the report says so.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
-/// What is watched: a process, or the threads of this one that bear a name.
+/// The threads whose CPU time and memory are measured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Watched {
     /// Another process, by its id.
     Process(u32),
-    /// Threads of this process whose names begin with one of these.
+    /// Threads of this process whose names start with one of these prefixes.
     Threads(&'static [&'static str]),
 }
 
-/// CPU time that was used up to one moment.
+/// CPU time used up to one moment.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct CpuTimes {
-    /// By thread, to the nanosecond.
+    /// By thread id, in steps of 1 ns.
     by_thread: BTreeMap<u64, Duration>,
-    /// Of the process with the threads that it no longer has, to 10 ms.
+    /// Of the process including threads that have ended, in steps of 10 ms.
     whole: Option<Duration>,
 }
 
-/// Memory that is resident, in bytes.
+/// Resident memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Memory {
     pub now_bytes: u64,
@@ -32,18 +32,18 @@ pub(crate) struct Memory {
 }
 
 impl Watched {
-    fn folder(&self) -> String {
+    fn directory(&self) -> String {
         match self {
             Self::Process(pid) => format!("/proc/{pid}"),
             Self::Threads(_) => "/proc/self".to_owned(),
         }
     }
 
-    /// The CPU time so far; `None` if nobody can tell.
+    /// Returns the CPU time so far, or `None` if it cannot be read.
     pub(crate) fn cpu(&self) -> Option<CpuTimes> {
-        let folder = self.folder();
+        let directory = self.directory();
         let mut by_thread = BTreeMap::new();
-        for thread in fs::read_dir(format!("{folder}/task")).ok()? {
+        for thread in fs::read_dir(format!("{directory}/task")).ok()? {
             let thread = thread.ok()?.path();
             if let Self::Threads(names) = self {
                 let comm = fs::read_to_string(thread.join("comm")).unwrap_or_default();
@@ -51,30 +51,31 @@ impl Watched {
                     continue;
                 }
             }
-            // A thread may end while the folder is read.
+            // A thread may end while the directory is read.
             let Ok(schedstat) = fs::read_to_string(thread.join("schedstat")) else { continue };
             let id = thread.file_name()?.to_str()?.parse().ok()?;
             by_thread
                 .insert(id, Duration::from_nanos(number(schedstat.split_whitespace().next()?)?));
         }
         let whole = match self {
-            Self::Process(_) => ticks(&fs::read_to_string(format!("{folder}/stat")).ok()?),
+            Self::Process(_) => ticks(&fs::read_to_string(format!("{directory}/stat")).ok()?),
             Self::Threads(_) => None,
         };
         Some(CpuTimes { by_thread, whole })
     }
 
-    /// Its memory; `None` if nobody can tell.
+    /// Returns the resident memory, or `None` if it cannot be read.
     pub(crate) fn memory(&self) -> Option<Memory> {
-        memory(&fs::read_to_string(format!("{}/status", self.folder())).ok()?)
+        memory(&fs::read_to_string(format!("{}/status", self.directory())).ok()?)
     }
 }
 
 impl CpuTimes {
-    /// What was used since an earlier moment.
+    /// Returns the CPU time used since an earlier moment. If a thread has ended, this is the difference of the process
+    /// times.
     pub(crate) fn since(&self, earlier: &Self) -> Duration {
-        let is_lost = |thread| !self.by_thread.contains_key(thread);
-        if earlier.by_thread.keys().any(is_lost)
+        let has_ended = |thread| !self.by_thread.contains_key(thread);
+        if earlier.by_thread.keys().any(has_ended)
             && let (Some(whole), Some(before)) = (self.whole, earlier.whole)
         {
             return whole.saturating_sub(before);
@@ -90,9 +91,9 @@ fn number(text: &str) -> Option<u64> {
     text.parse().ok()
 }
 
-/// utime and stime of /proc/PID/stat, which come in hundredths of a second on every Linux.
+/// Returns the sum of utime and stime in /proc/PID/stat. Linux reports them in units of 10 ms.
 fn ticks(stat: &str) -> Option<Duration> {
-    // The name before may hold anything, blanks and brackets too.
+    // The process name before these fields may contain blanks and brackets.
     let (_, rest) = stat.rsplit_once(')')?;
     let mut times = rest.split_whitespace().skip(11).map(number);
     Some(Duration::from_millis(10 * (times.next()?? + times.next()??)))
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn cpu_time_is_read_from_behind_a_name_with_brackets() {
+    fn cpu_time_is_read_after_a_name_with_brackets() {
         let stat = "17 (a) b (c)) S 1 17 17 0 -1 4194560 907 0 0 0 250 7 0 0 20 0 3 0 5 1 2";
         assert_eq!(ticks(stat), Some(Duration::from_millis(2570)));
         assert_eq!(ticks("17 (a) S 1"), None);
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_that_come_count_and_threads_that_went_are_in_the_whole() {
+    fn new_threads_count_and_ended_threads_are_in_the_process_time() {
         let before = times(&[(1, 100), (2, 50)], Some(1000));
         let after = times(&[(1, 110), (2, 55), (3, 7)], Some(1020));
         assert_eq!(after.since(&before), Duration::from_nanos(22));
@@ -144,10 +145,10 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn this_process_is_known() {
+    fn this_process_can_be_read() {
         let this = Watched::Process(std::process::id());
         assert!(this.cpu().is_some_and(|times| !times.by_thread.is_empty()));
         assert!(this.memory().is_some_and(|memory| memory.peak_bytes >= memory.now_bytes));
-        assert_eq!(Watched::Threads(&["of no such name"]).cpu(), Some(CpuTimes::default()));
+        assert_eq!(Watched::Threads(&["no such name"]).cpu(), Some(CpuTimes::default()));
     }
 }

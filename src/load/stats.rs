@@ -1,12 +1,12 @@
-//! Many rounds, and many more times, in a few numbers. Pure.
+//! Summaries of measured values: the spread of a few rounds, and quantiles of many times. Sans-IO.
 
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-/// The middle of some values, and their ends. A median, because one round that the machine spoilt
-/// must not count; the ends, because it may have spoilt several.
+/// The median, least and greatest of some values. One round that the machine disturbed does not change the median;
+/// the extremes show whether several were disturbed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(crate) struct Spread {
     pub median: f64,
@@ -15,7 +15,7 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    /// Of at least one value; `None` where there is none, or one is unknown.
+    /// Returns the spread of the values, or `None` if there are no values or one is unknown.
     pub(crate) fn of(values: impl IntoIterator<Item = Option<f64>>) -> Option<Self> {
         let mut values = values.into_iter().collect::<Option<Vec<_>>>()?;
         values.sort_by(f64::total_cmp);
@@ -26,7 +26,7 @@ impl Spread {
     }
 }
 
-/// Times, each to three digits. However many they are, they take less than half a megabyte.
+/// A histogram of times with three significant digits. It takes less than 500 kB for any number of times.
 #[derive(Debug)]
 pub(crate) struct Times {
     ns: Option<Histogram<u64>>,
@@ -34,7 +34,7 @@ pub(crate) struct Times {
 
 impl Default for Times {
     fn default() -> Self {
-        // Three digits are always to be had, and it grows to hold any time that passes.
+        // Three digits are a valid precision, and the histogram grows to hold any time.
         Self { ns: Histogram::new(3).ok() }
     }
 }
@@ -46,7 +46,7 @@ impl Times {
         }
     }
 
-    /// The time that this part of them did not pass; `None` where there is none.
+    /// Returns the time at a quantile from 0 to 1, or `None` if there are no times.
     pub(crate) fn at_quantile(&self, quantile: f64) -> Option<Duration> {
         let ns = self.ns.as_ref().filter(|ns| !ns.is_empty())?;
         Some(Duration::from_nanos(ns.value_at_quantile(quantile)))
@@ -66,16 +66,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_take_no_more_room_the_more_there_are() {
+    fn the_memory_of_times_does_not_grow_with_their_number() {
         let mut times = Times::default();
         assert_eq!(times.at_quantile(0.5), None);
         times.record(Duration::MAX);
-        let room = times.ns.as_ref().unwrap().distinct_values();
-        assert!(room * size_of::<u64>() < 500_000, "{room}");
+        let buckets = times.ns.as_ref().unwrap().distinct_values();
+        assert!(buckets * size_of::<u64>() < 500_000, "{buckets}");
         for us in 1..=100_000 {
             times.record(Duration::from_micros(us));
         }
-        assert_eq!(times.ns.as_ref().unwrap().distinct_values(), room);
+        assert_eq!(times.ns.as_ref().unwrap().distinct_values(), buckets);
         let median = times.at_quantile(0.5).unwrap().as_secs_f64();
         assert!((median - 0.05).abs() < 0.05 * 1e-3, "{median}");
     }
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn the_median_is_the_middle_or_the_mean_of_the_two_in_the_middle() {
+    fn the_median_is_the_middle_value_or_the_mean_of_the_two_middle_values() {
         let expected = Spread { median: 2.0, min: 1.0, max: 9.0 };
         assert_eq!(spread(&[9.0, 1.0, 2.0]), Some(expected));
         let expected = Spread { median: 2.5, min: 1.0, max: 9.0 };
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn of_nothing_nothing_is_known() {
+    fn there_is_no_spread_of_no_values_or_of_unknown_ones() {
         assert_eq!(spread(&[]), None);
         assert_eq!(Spread::of([Some(1.0), None]), None);
     }

@@ -1,4 +1,4 @@
-//! What is driven: a server somewhere, or one in this process on threads of its own.
+//! The server that receives the load: one at an address, or one in this process on threads of its own.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -17,31 +17,31 @@ use crate::server::socket::Socket;
 use crate::server::{self, Config};
 use crate::store::{MemoryStore, RedbStore};
 
-/// The names of our threads, by which their CPU time is told apart.
+/// The names of the threads. The CPU time of each side is the sum over its threads.
 pub(crate) const CLIENT_THREADS: &str = "bench-client";
 const SERVER_THREADS: &str = "bench-server";
-/// That of the store.
 const STORE_THREADS: &str = "store";
 
-/// One server.
+/// A server.
 #[derive(Debug)]
 pub(crate) struct Target {
     pub name: String,
-    /// Host and port.
+    /// `host:port`.
     pub authority: String,
+    /// Where its CPU time and memory are read; `None` if no process is known.
     pub watched: Option<Watched>,
-    /// Whether it only counts bytes, and replies with their number.
+    /// Whether it only counts bytes and replies with their number.
     pub is_counter: bool,
-    /// The server itself, if it is here; it goes with the target.
+    /// Runs a server in this process. It ends when the target is dropped.
     runtime: Option<Runtime>,
 }
 
 impl Target {
-    /// A server somewhere; its process, if it is a local one, can be watched.
+    /// A server at an address. `pid` is its process, if that runs on this machine.
     ///
     /// # Errors
-    /// When `url` is no address.
-    pub(crate) fn at(url: &str, pid: Option<u32>) -> Result<Self, String> {
+    /// When `url` is not a valid server address, or the process cannot be read.
+    pub(crate) fn remote(url: &str, pid: Option<u32>) -> Result<Self, String> {
         let full = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
         let endpoint = client::endpoint(url).map_err(|error| error.to_string())?;
         let authority = endpoint.uri().authority().ok_or_else(|| format!("{url} has no host"))?;
@@ -54,34 +54,34 @@ impl Target {
             && cfg!(target_os = "linux")
             && watched.as_ref().and_then(Watched::cpu).is_none()
         {
-            return Err(format!("there is no process {pid}, or this user may not look at it"));
+            return Err(format!("process {pid} does not exist, or this user may not read it"));
         }
         Ok(Self { name: full, authority, watched, is_counter: false, runtime: None })
     }
 
-    /// waywiser's own server, in this process, with recordings in a directory or in memory.
+    /// A waywiser server in this process. It keeps recordings in the directory `data`, or in memory.
     ///
     /// # Errors
-    /// When there is no port, no thread or no directory for it.
+    /// When the listener, the threads or the store cannot be created.
     pub(crate) fn embedded(threads: usize, data: Option<&Path>) -> Result<Self, String> {
         let store: Arc<dyn CheckpointStore> = match data {
             Some(data) => Arc::new(RedbStore::open(data).map_err(|error| error.to_string())?),
             None => Arc::new(MemoryStore::default()),
         };
-        Self::here("a server in this process", threads, false, |listener| async {
+        Self::start("a server in this process", threads, false, |listener| async {
             let _ = server::run(listener, Config::default(), store, std::future::pending()).await;
         })
     }
 
-    /// A server that only counts: what it is sent faster than that, no server can be sent.
+    /// A server in this process that only counts bytes. No server can be sent points faster than this one.
     ///
     /// # Errors
-    /// When there is no port or no thread for it.
+    /// When the listener or the threads cannot be created.
     pub(crate) fn counter(threads: usize) -> Result<Self, String> {
-        Self::here("a server that only counts bytes", threads, true, count)
+        Self::start("a server that only counts bytes", threads, true, count)
     }
 
-    fn here<F: Future<Output = ()> + Send + 'static>(
+    fn start<F: Future<Output = ()> + Send + 'static>(
         name: &str,
         threads: usize,
         is_counter: bool,
@@ -109,14 +109,14 @@ impl Target {
         })
     }
 
-    /// Whether it shares this process.
-    pub(crate) fn is_here(&self) -> bool {
+    /// Whether the server runs in this process.
+    pub(crate) fn is_embedded(&self) -> bool {
         self.runtime.is_some()
     }
 }
 
-/// Counts the bytes of every request. The windows are those of [`Config`]'s defaults and the socket
-/// is read a turn at a time, as in our own server: the difference is the work on the bytes.
+/// Counts the bytes of every request. Windows and socket reads are those of the waywiser server, so that the
+/// only difference is the work on the bytes.
 async fn count(listener: TcpListener) {
     while let Ok((stream, _)) = listener.accept().await {
         tokio::spawn(count_connection(stream));
@@ -140,7 +140,7 @@ async fn count_connection(stream: TcpStream) -> Result<(), h2::Error> {
     Ok(())
 }
 
-/// Replies with one message: the number of bytes, eight bytes of it.
+/// Replies with one message of eight bytes: the number of bytes received.
 async fn count_stream(
     mut body: h2::RecvStream,
     mut respond: SendResponse<Bytes>,
@@ -169,15 +169,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_may_lack_what_is_usual() {
-        let at = |url| Target::at(url, None).map(|target| target.authority);
+    fn scheme_and_port_of_an_address_are_optional() {
+        let at = |url| Target::remote(url, None).map(|target| target.authority);
         assert_eq!(at("http://127.0.0.1:50051").unwrap(), "127.0.0.1:50051");
         assert_eq!(at("localhost:50051").unwrap(), "localhost:50051");
         assert_eq!(at("http://[::1]").unwrap(), "[::1]:80");
         #[cfg(target_os = "linux")]
         assert_eq!(
-            Target::at("http://[::1]", Some(u32::MAX)).map(|_| ()).unwrap_err(),
-            "there is no process 4294967295, or this user may not look at it"
+            Target::remote("http://[::1]", Some(u32::MAX)).map(|_| ()).unwrap_err(),
+            "process 4294967295 does not exist, or this user may not read it"
         );
         insta::assert_snapshot!(
             at("https://example.org").unwrap_err(),

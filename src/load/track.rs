@@ -1,55 +1,52 @@
-//! What is sent: a walk or the track of a file, encoded once, and the answer it must get.
+//! The track that every stream sends, encoded once, and the length that every reply must have.
 
-use std::io::{self, Read};
-use std::path::Path as FilePath;
+use std::io::BufRead;
 
 use bytes::Bytes;
 
 use super::call::Call;
-use crate::cli::input;
-use crate::formats::{self, Format, ReadOptions, SinkError, TrackSink};
+use crate::formats::{self, Format, FormatError, ReadOptions, SinkError, TrackSink};
 use crate::measure::{Fix, Point, Polyline, Space};
 
-/// The walk repeats after this many points, so that its bytes (16 MB) are the most a load
-/// generator holds, however many it sends.
+/// The walk repeats after this many points, so that its encoded bytes take at most 16 MB.
 const WALK_POINTS_MAX: u64 = 1_000_000;
 
-/// A track with fewer points is encoded so many times over that it has as many: a chunk ends where what is
-/// encoded does, and short chunks would be measured, not points.
+/// Minimum number of points of an encoded period; a shorter track is repeated in it. A chunk ends at the end of the
+/// period, and the cost of many short chunks would distort the result.
 const PERIOD_POINTS_MIN: usize = 100_000;
 
-/// The most that a recording may take: it has its offsets in it and repeats nothing.
+/// Maximum size of an encoded recording. Its messages contain offsets, so it cannot repeat a period.
 const RECORDING_BYTES_MAX: usize = 512 << 20;
 
-/// When the first point of a track with times is passed, in seconds since 1970-01-01T00:00:00Z.
+/// The time of the first point of a track with times, in seconds since 1970-01-01T00:00:00Z.
 const START_UNIX_S: i64 = 1_700_000_000;
 
-/// A request body but for what it opens with: some encoded points, repeated, and some more.
+/// A request body without its first message: an encoded period that is repeated, and a tail.
 #[derive(Clone, Debug)]
 pub(crate) struct Track {
     period: Bytes,
-    /// Bytes of all periods.
+    /// The total bytes of all periods.
     periods_end: u64,
     tail: Bytes,
     byte_count: u64,
     pub point_count: u64,
-    /// What the server must find.
+    /// The length that the server must reply.
     pub length: f64,
 }
 
 impl Track {
-    /// `points`, again and again until there are `point_count` of them.
+    /// Encodes `points` for a call, repeated until there are `point_count` of them.
     ///
     /// # Errors
-    /// When there are no points, they are too many, or their length is out of range.
+    /// When there are no points or too many, or when the length is out of range.
     pub(crate) fn new(call: &Call, points: &[Point], point_count: u64) -> Result<Self, String> {
         let points: Vec<_> = match call.metric().space() {
-            Space::Geographic if call.has_whole_numbers() => {
-                points.iter().filter_map(|&point| on_the_grid(point)).collect()
+            Space::Geographic if call.needs_rounded_points() => {
+                points.iter().filter_map(|&point| rounded(point)).collect()
             }
             Space::Geographic => points.to_vec(),
-            // The same numbers, in a plane that has them as its unit.
-            Space::Planar => points.iter().filter_map(|&point| in_the_plane(point)).collect(),
+            // Planar coordinates are the same whole numbers of 1e-7 degree.
+            Space::Planar => points.iter().filter_map(|&point| planar(point)).collect(),
         };
         if points.is_empty() {
             return Err("there are no points to send".to_owned());
@@ -62,7 +59,7 @@ impl Track {
         };
         let (times, rest) =
             (point_count / points.len() as u64, (point_count % points.len() as u64) as usize);
-        // None is encoded that is not sent.
+        // Encodes only what is sent.
         let period = if times == 0 { &[][..] } else { &points };
         let (period, tail) = match call {
             Call::Points(method) => {
@@ -79,10 +76,13 @@ impl Track {
                 let count = usize::try_from(point_count).unwrap_or(usize::MAX);
                 let points = points.iter().copied().cycle().take(count);
                 let body = form.recording(fixes(points, *has_times), RECORDING_BYTES_MAX);
-                let most = RECORDING_BYTES_MAX >> 20;
-                let advice =
-                    || format!("a recording may take {most} MiB here; send fewer --points");
-                (Bytes::new(), body.ok_or_else(advice)?)
+                let too_large = || {
+                    let max = RECORDING_BYTES_MAX >> 20;
+                    format!(
+                        "{point_count} points of a recording take more than {max} MiB; send fewer points"
+                    )
+                };
+                (Bytes::new(), body.ok_or_else(too_large)?)
             }
         };
 
@@ -99,8 +99,8 @@ impl Track {
         Ok(Self { period, periods_end, tail, byte_count, point_count, length })
     }
 
-    /// Of this track, no more than so many bytes and at least one point's worth: for a server that
-    /// looks at neither points nor lengths.
+    /// Returns the first `bytes_max` bytes of this track, for a server that only counts bytes. It has at least one
+    /// byte and one point.
     pub(crate) fn shortened(&self, bytes_max: u64) -> Self {
         let byte_count = self.byte_count.min(bytes_max.max(1));
         let share = byte_count as f64 / self.byte_count as f64;
@@ -108,20 +108,20 @@ impl Track {
         Self { byte_count, point_count, length: 0.0, ..self.clone() }
     }
 
-    /// Bytes of the whole body.
+    /// Returns the size of the body.
     pub(crate) fn byte_count(&self) -> u64 {
         self.byte_count
     }
 
-    /// The bytes from `at` on, at most `byte_count` of them and none at the end; no more than one
-    /// piece of memory gives.
+    /// Returns up to `byte_count` bytes from the position `at`, without copying. Fewer are returned at the end of a
+    /// period, and none at the end of the track.
     pub(crate) fn slice(&self, at: u64, byte_count: usize) -> Bytes {
         let rest = usize::try_from(self.byte_count - at).unwrap_or(usize::MAX);
-        let (piece, start) = match at.checked_sub(self.periods_end) {
+        let (bytes, start) = match at.checked_sub(self.periods_end) {
             Some(start) => (&self.tail, start as usize),
             None => (&self.period, (at % self.period.len() as u64) as usize),
         };
-        piece.slice(start..start + byte_count.min(rest).min(piece.len() - start))
+        bytes.slice(start..start + byte_count.min(rest).min(bytes.len() - start))
     }
 }
 
@@ -131,26 +131,27 @@ fn fixes(points: impl Iterator<Item = Point>, has_times: bool) -> impl Iterator<
         if !has_times {
             return fix;
         }
-        // Never out of range: 10^9 points are some 30 years.
+        // In range: 10^9 points are about 30 years.
         fix.at_unix_ns(unix_s * 1_000_000_000).unwrap_or(fix)
     })
 }
 
-/// The nearest point in whole numbers of 1e-7 degree.
-fn on_the_grid(point: Point) -> Option<Point> {
+/// Returns the point rounded to 1e-7 degree.
+fn rounded(point: Point) -> Option<Point> {
     let (latitude_e7, longitude_e7) = point.to_e7()?;
     Point::from_e7(latitude_e7, longitude_e7).ok()
 }
 
-fn in_the_plane(point: Point) -> Option<Point> {
+/// Returns the planar point whose coordinates are the degrees in units of 1e-7.
+fn planar(point: Point) -> Option<Point> {
     let (latitude_e7, longitude_e7) = point.to_e7()?;
     Point::planar(longitude_e7.into(), latitude_e7.into()).ok()
 }
 
-/// A walk of fixes some 15 m apart, always the same one: it heads north-east and starts over at
+/// Returns a walk of points about 15 m apart. It is the same in each run. It heads north-east and wraps around at
 /// the borders of a box of one degree, far from poles and antimeridian.
 pub(crate) fn walk(point_count: u64) -> Vec<Point> {
-    // Knuth's MMIX constants; the high bits are good enough for a walk.
+    // Knuth's MMIX generator; its high bits are random enough for a walk.
     let mut state = 1_u64;
     let mut step = move |spread: i32| {
         state =
@@ -166,45 +167,22 @@ pub(crate) fn walk(point_count: u64) -> Vec<Point> {
     points.collect()
 }
 
-/// All points of a file, its segments joined.
+/// Reads all points of a track file and joins its segments.
 ///
 /// # Errors
-/// When it cannot be read, in words for the user.
-pub(crate) fn read(file: &FilePath, format: Option<Format>) -> Result<Vec<Point>, String> {
+/// When the file cannot be read.
+pub(crate) fn read(input: impl BufRead, format: Option<Format>) -> Result<Vec<Point>, FormatError> {
     let mut points = Points(Vec::new());
     let options = ReadOptions { format, space: Space::Geographic, ..ReadOptions::default() };
-    let read = |points: &mut Points| {
-        let input: Box<dyn Read + Send> = input::open(file, &mut Some(io::stdin()))?;
-        formats::read(input::buffered(input), &options, points)
-    };
-    read(&mut points).map_err(|error| {
-        let place = error.place().map_or(String::new(), |place| format!(":{place}"));
-        format!("{}{place}: {error}", file.display())
-    })?;
+    formats::read(input, &options, &mut points)?;
     Ok(points.0)
 }
 
 struct Points(Vec<Point>);
 
 impl TrackSink for Points {
-    fn start_track(&mut self) -> Result<(), SinkError> {
-        Ok(())
-    }
-
-    fn switch_track(&mut self, _: usize) -> Result<(), SinkError> {
-        Ok(())
-    }
-
-    fn start_segment(&mut self) -> Result<(), SinkError> {
-        Ok(())
-    }
-
-    fn fix(&mut self, fix: formats::Fix) -> Result<(), SinkError> {
-        self.0.push(Point::geographic(fix.y, fix.x)?);
-        Ok(())
-    }
-
-    fn end_track(&mut self, _: Option<&str>) -> Result<(), SinkError> {
+    fn fix(&mut self, fix: Fix) -> Result<(), SinkError> {
+        self.0.push(fix.point());
         Ok(())
     }
 }
@@ -213,7 +191,7 @@ impl TrackSink for Points {
 mod tests {
     use super::*;
     use crate::client::method::Method;
-    use crate::client::upload::{Form, Layout};
+    use crate::load::encode::{Form, Layout};
     use crate::measure::{Metric, Options};
 
     const ROUTE: Call = Call::Points(Method::RecordRoute);
@@ -242,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_track_is_repeated_to_the_point() {
+    fn a_repeated_track_has_exactly_the_wanted_points() {
         let points = walk(10);
         for call in [Call::Points(Method::RecordRoute), Call::Points(Method::PathLength)] {
             for point_count in [1, 9, 10, 11, 37, 250_003] {
@@ -266,12 +244,12 @@ mod tests {
         path.extend(&points).unwrap();
         let track = Track::new(&ROUTE, &points, 1000).unwrap();
         assert_eq!(track.length, path.summary().length);
-        // Some 15 m a step, as a receiver has it at a run or on a bicycle.
+        // About 15 m per step, as of a bicycle at one point per second.
         assert!((10_000.0..20_000.0).contains(&track.length), "{}", track.length);
     }
 
     #[test]
-    fn a_track_is_shortened_by_bytes_and_not_to_nothing() {
+    fn a_shortened_track_has_at_least_one_byte() {
         let track = Track::new(&ROUTE, &walk(10), 1000).unwrap();
         let short = track.shortened(1600);
         assert_eq!((short.byte_count(), short.point_count), (1600, 100));
@@ -281,13 +259,13 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_no_track() {
+    fn a_track_without_points_is_refused() {
         let error = Track::new(&ROUTE, &[], 5).unwrap_err();
         insta::assert_snapshot!(error, @"there are no points to send");
     }
 
     #[test]
-    fn a_path_is_repeated_by_whole_messages_and_a_recording_is_encoded_whole() {
+    fn a_path_repeats_whole_messages_and_a_recording_is_encoded_completely() {
         let points = walk(6);
         for (layout, metric) in
             [(Layout::Rows, Metric::Planar), (Layout::Columns, Metric::Geodesic)]
@@ -306,7 +284,7 @@ mod tests {
                 }
                 let expected = match is_named {
                     true => point_count.div_ceil(4),
-                    // So many for each time around.
+                    // Messages of each period, and of the tail.
                     false => point_count / 100_002 * 25_001 + (point_count % 100_002).div_ceil(4),
                 };
                 assert_eq!((messages, body.len()), (expected, 0));

@@ -1,30 +1,31 @@
-//! The accumulator of a path of fixes: what all of them come to, what the accepted ones come to, and
-//! what is known of time and elevation.
+//! The accumulator of a path of fixes. It keeps the length of all fixes, the length of the accepted
+//! fixes, and statistics of their times and elevations.
 //!
-//! It puts the parts together: the raw [`Polyline`], the filter of `policy.rs` where the options ask for
-//! one, and the profile of what was accepted.
+//! It combines three parts: the raw [`Polyline`], the filter of `policy.rs` if the options have rules,
+//! and the statistics of the accepted fixes.
 
 use super::cost::{self, Cost};
+use super::error::PathError;
 use super::fix::Fix;
 use super::fix_block::FixBlock;
 use super::options::{Elevation, Options};
 use super::point_block::PointBlock;
 use super::policy::Filter;
-use super::polyline::{PathError, Polyline};
+use super::polyline::Polyline;
 use super::state::{State, StateError};
 use super::sum::ExactSum;
 use super::summary::PathSummary;
 use super::track_stats::{FixAttributes, LegBatch, TrackStats};
 
-/// The running accumulator of one path of fixes.
+/// Accumulates one path of fixes.
 ///
-/// However its fixes are cut into blocks or calls, and however often it was stored and restored in
-/// between, the summary has the same bits. [`PathAccumulator::state`] returns what has to be stored.
+/// The summary is bit-identical for every division of the fixes into blocks or calls, and for every
+/// number of times that the accumulator was stored and read back. [`PathAccumulator::state`] returns what has to be stored.
 ///
 /// ```
 /// use waywiser::measure::{Fix, PathAccumulator, Metric, Options, Point};
 ///
-/// let options = Options { min_step: Some(2.0), ..Options::new(Metric::Planar) };
+/// let options = Options::builder(Metric::Planar).min_step(2.0).build()?;
 /// let mut path = PathAccumulator::new(options);
 /// for x in [0.0, 1.0, 0.0, 1.0, 3.0] {
 ///     path.extend(&[Fix::new(Point::planar(x, 0.0)?)])?;
@@ -36,18 +37,18 @@ use super::track_stats::{FixAttributes, LegBatch, TrackStats};
 #[derive(Clone, Debug, PartialEq)]
 pub struct PathAccumulator {
     options: Options,
-    /// All fixes, broken where they say so themselves.
+    /// All fixes. Only the segment starts of the fixes themselves break it.
     raw: Polyline,
-    /// What is accepted, where that may be less than everything.
+    /// The accepted fixes; `None` if no rule of the options can reject a fix or break a segment.
     filter: Option<Filter>,
-    /// Of the accepted fixes.
+    /// The statistics of the accepted fixes.
     profile: TrackStats,
-    /// What is known of the last fix; without a filter, which keeps that of the last accepted one.
+    /// The attributes of the last fix. Unused with a filter, which keeps those of the last accepted fix.
     last: FixAttributes,
 }
 
 impl PathAccumulator {
-    /// A path without fixes. The options have to be checked, with [`Options::check`].
+    /// Returns a path without fixes.
     pub fn new(options: Options) -> Self {
         Self {
             options,
@@ -58,36 +59,36 @@ impl PathAccumulator {
         }
     }
 
-    /// How it measures.
+    /// Returns the options of the path.
     pub fn options(&self) -> &Options {
         &self.options
     }
 
-    /// How many fixes it has, rejected ones included: the offset of the next.
+    /// Returns the number of fixes, including the rejected ones. It is the offset of the next fix.
     pub fn point_count(&self) -> u64 {
         self.raw.point_count()
     }
 
-    /// Folds a block in and empties it.
+    /// Adds the fixes of a block and clears the block.
     ///
     /// # Errors
-    /// When the fixes are of another space or a total is out of range; path and block are then as they
-    /// were.
+    /// Returns an error if the fixes are in another space or a total is out of range. The path and the
+    /// block are then unchanged.
     pub fn fold(&mut self, block: &mut FixBlock) -> Result<(), PathError> {
         self.fold_with_cost(block).map(drop)
     }
 
-    /// Folds a block in, empties it, and returns what that cost.
+    /// Adds the fixes of a block, clears the block, and returns the estimated processor time.
     ///
     /// # Errors
-    /// As [`PathAccumulator::fold`].
-    pub fn fold_with_cost(&mut self, block: &mut FixBlock) -> Result<Cost, PathError> {
+    /// See [`PathAccumulator::fold`].
+    pub(crate) fn fold_with_cost(&mut self, block: &mut FixBlock) -> Result<Cost, PathError> {
         if block.is_empty() {
             return Ok(Cost::default());
         }
         let is_plain = self.filter.is_none()
             && self.options.elevation == Elevation::Ignored
-            && block.is_flat_and_timeless();
+            && block.is_without_times_and_z();
         let cost = if is_plain {
             let base = Cost::of_block(block.len(), cost::PLAIN_POINT_NS);
             let legs = &mut [0.0; PointBlock::CAPACITY];
@@ -95,7 +96,7 @@ impl PathAccumulator {
             self.last = FixAttributes::NOTHING;
             base + long
         } else {
-            // Several totals may pass their range, and then none may have changed.
+            // An error in one of several totals must leave all of them unchanged.
             let mut next = self.clone();
             let cost = next.fold_all(block)?;
             *self = next;
@@ -120,7 +121,7 @@ impl PathAccumulator {
         let mut profile_legs = LegBatch::new();
         let mut from = is_joined.then_some(self.last);
         for (index, &leg) in legs.iter().enumerate() {
-            let to = block.known(index);
+            let to = block.attributes_of(index);
             if let Some(from) = from.filter(|_| !block.starts.contains(index)) {
                 self.profile.add_leg(&self.options, leg, from, to, &mut profile_legs);
             }
@@ -135,8 +136,8 @@ impl PathAccumulator {
     /// Adds fixes.
     ///
     /// # Errors
-    /// As [`PathAccumulator::fold`]; the fixes before the block that fails are then part of the path, and
-    /// [`PathAccumulator::point_count`] tells how many.
+    /// See [`PathAccumulator::fold`]. The fixes are added in blocks. The blocks before the one that
+    /// fails are then part of the path; [`PathAccumulator::point_count`] returns the number of fixes.
     pub fn extend(&mut self, fixes: &[Fix]) -> Result<(), PathError> {
         let mut block = FixBlock::new(self.options.metric);
         for chunk in fixes.chunks(FixBlock::CAPACITY) {
@@ -148,7 +149,7 @@ impl PathAccumulator {
         Ok(())
     }
 
-    /// Ends the segment: no leg joins what came before to what comes next.
+    /// Ends the segment. No leg joins the last fix and the next one.
     pub fn start_segment(&mut self) {
         self.raw.start_segment();
         if let Some(filter) = &mut self.filter {
@@ -156,12 +157,11 @@ impl PathAccumulator {
         }
     }
 
-    /// The accepted fixes.
     fn accepted(&self) -> &Polyline {
         self.filter.as_ref().map_or(&self.raw, Filter::accepted)
     }
 
-    /// What is known so far.
+    /// Returns the summary of the fixes so far.
     pub fn summary(&self) -> PathSummary {
         let accepted = self.accepted().summary();
         let climb = self.profile.climb();

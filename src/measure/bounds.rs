@@ -1,14 +1,16 @@
-//! The bounding box of a path, also of one that crosses the antimeridian.
+//! The bounding box of a path, including paths that cross the antimeridian.
 
 use super::level::{Level, kernel};
 use super::point::{HALF_TURN_E7, Point, Space, TURN_E7};
 use super::state::PlacesState;
 
-/// The smallest box around the points of a path that a running minimum and maximum can tell.
+/// The bounding box of the points of a path.
 ///
-/// Geographic boxes are in degrees and follow RFC 7946, section 5.2: where the path crosses the
-/// antimeridian, `min_x` (west) is larger than `max_x` (east).
+/// Geographic boxes are in degrees and follow RFC 7946, section 5.2: if the box crosses the
+/// antimeridian, `min_x` (west) is larger than `max_x` (east). It is the smallest box that a running
+/// minimum and maximum can find.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Bounds {
     /// The smallest x, or the western longitude in degrees.
     pub min_x: f64,
@@ -20,12 +22,12 @@ pub struct Bounds {
     pub max_y: f64,
 }
 
-/// What is kept of the points to tell their [`Bounds`]: minima and maxima only, so any order and
-/// grouping gives the same bits.
+/// The state from which [`Bounds`] are computed. It has minima and maxima only, so that any order and
+/// grouping of the points gives the same bits.
 ///
-/// Beside the range of longitudes as they stand, it keeps the two that bound the empty part around
-/// the prime meridian; the narrower of the two boxes is the one that is told. It is the box of the
-/// points: where a path goes round the Earth, a leg of it may lie outside.
+/// In addition to the range of all longitudes, it keeps the two longitudes that bound the empty range
+/// around the prime meridian. [`Extent::bounds`] returns the narrower of the two boxes. The box contains
+/// the points; a leg of a path around the Earth may leave it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Extent {
     min_x: f64,
@@ -42,7 +44,7 @@ kernel! {
     fn extend(extent: &mut Extent, x: &[f64], y: &[f64]) = Extent::body
 }
 
-/// A minimum that does not mind NaN, of which there are none: one instruction a lane.
+/// Returns the smaller of two values that are not NaN. It takes one instruction per lane.
 #[inline(always)]
 fn min(a: f64, b: f64) -> f64 {
     if b < a { b } else { a }
@@ -53,8 +55,8 @@ fn max(a: f64, b: f64) -> f64 {
     if b > a { b } else { a }
 }
 
-/// Folds what `map` makes of the values in lanes, which the compiler may not do by itself: it does
-/// not know that the order does not matter here.
+/// Folds the mapped values in lanes. The compiler must not reorder the operations itself, because it
+/// does not know that the order is irrelevant here.
 #[inline(always)]
 fn fold(
     values: &[f64],
@@ -73,7 +75,7 @@ fn fold(
     for (lane, &value) in lanes.iter_mut().zip(rest) {
         *lane = pick(*lane, map(value));
     }
-    // In halves: one lane after another would be a chain of sixteen steps.
+    // Combine halves: combining lane after lane would be a dependency chain of sixteen steps.
     let mut width = LANES;
     while width > 1 {
         width /= 2;
@@ -129,7 +131,7 @@ impl Extent {
         self.max_west = self.max_west.max(other.max_west);
     }
 
-    /// The box in the caller's unit; `None` before the first point.
+    /// Returns the box in the caller's unit, or `None` if there is no point.
     pub(super) fn bounds(&self, space: Space) -> Option<Bounds> {
         if self.min_x > self.max_x {
             return None;
@@ -188,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_box_takes_the_short_way_round() {
+    fn a_box_crosses_the_antimeridian_if_that_is_narrower() {
         assert_eq!(bounds(&[-1.0, 2.0]), (-1.0, 2.0));
         assert_eq!(bounds(&[179.0, -178.0]), (179.0, -178.0));
         assert_eq!(bounds(&[179.0, -178.0, 100.0]), (100.0, -178.0));
@@ -213,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn no_point_has_no_box() {
+    fn a_path_without_points_has_no_box() {
         assert_eq!(Extent::EMPTY.bounds(Space::Planar), None);
     }
 }

@@ -1,41 +1,42 @@
-//! What folding costs: an estimate of the processor time from the points alone, without a clock.
+//! Estimates the processor time of folding from the points alone, without a clock.
 //!
-//! A server has to know how long it works before it lets others work. The time that a point takes differs by a
-//! factor of 1000: a leg of a few kilometres is measured in a block in 2 ns, one across the Earth by Karney's
-//! algorithm in 1 us. So the legs that are measured one by one are counted where they are measured.
+//! The server uses the estimate to yield to other streams in time. The time per point differs by a factor of
+//! 1000: a leg of a few kilometres takes 2 ns in a block, and a leg across the Earth takes 1 us with Karney's
+//! algorithm. Therefore the metrics count the legs that they measure one by one.
 //!
-//! The constants were measured with a release build on an AMD EPYC of 2024 with AVX-512, as the least time of many
-//! runs, and rounded up. Another processor differs by a factor for all of them, which does not matter to a caller
-//! that compares sums of them.
+//! The constants were measured with a release build on an AMD EPYC of 2024 with AVX-512: the least time of many
+//! runs, rounded up. On another processor all of them change by about the same factor, which cancels out if a
+//! caller compares sums of them.
 
 use std::ops::{Add, AddAssign};
 
 /// An estimate of processor time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Cost {
-    /// In nanoseconds of a current server processor.
-    pub ns: u64,
+pub(crate) struct Cost {
+    /// Nanoseconds on a current server processor.
+    pub(crate) ns: u64,
 }
 
-/// To fold a block, however few points it has.
+/// The fixed time per block.
 pub(super) const BLOCK_NS: u64 = 150;
-/// A point of a block without a filter, times and elevations.
+/// The time per point of a block without a filter, times and elevations.
 pub(super) const PLAIN_POINT_NS: u64 = 2;
-/// A point with its time or elevation.
+/// The time per point with a time or an elevation.
 pub(super) const PROFILE_POINT_NS: u64 = 10;
-/// A point that passes through a filter, without the distances that the filter needs.
+/// The time per point with a filter, without the distances that the filter computes.
 pub(super) const FILTERED_POINT_NS: u64 = 20;
-/// A distance that a filter needs; the leg in the block may be another one.
+/// The time per planar distance that a filter computes.
 pub(super) const SINGLE_PLANAR_LEG_NS: u64 = 5;
-/// The same on the Earth.
+/// The time per geographic distance that a filter computes.
 pub(super) const SINGLE_GEOGRAPHIC_LEG_NS: u64 = 25;
-/// A leg that is too long for the series of the haversine.
+/// The additional time per leg that is too long for the series of the haversine.
 pub(super) const LONG_HAVERSINE_LEG_NS: u64 = 50;
-/// A leg by Karney's algorithm: 550 ns for 40 km, 850 ns on average across the Earth, 1250 ns at most.
+/// The additional time per leg with Karney's algorithm: 550 ns for 40 km, 850 ns on average across the Earth,
+/// 1250 ns at most.
 pub(super) const LONG_GEODESIC_LEG_NS: u64 = 1000;
 
 impl Cost {
-    /// The cost of a block of `points` points.
+    /// Returns the cost of a block of `points` points without long legs.
     pub(super) fn of_block(points: usize, point_ns: u64) -> Self {
         Self { ns: BLOCK_NS + points as u64 * point_ns }
     }
@@ -79,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn long_legs_cost_what_their_algorithm_costs() {
+    fn each_long_leg_adds_the_cost_of_its_algorithm() {
         for (metric, leg_ns) in [
             (Metric::Planar, 0),
             (Metric::Haversine, LONG_HAVERSINE_LEG_NS),
@@ -90,8 +91,9 @@ mod tests {
             assert_eq!(base, Cost::of_block(256, PROFILE_POINT_NS));
             let long = cost(options, &fixes(metric, 179.0, 256));
             assert_eq!(long.ns - base.ns, 255 * leg_ns, "{metric}");
-            // Of a filter, the distances from the last accepted fix too.
-            let options = Options { max_speed: Some(1e-3), reanchor_count: 9999, ..options };
+            // A filter adds the cost of the distances from the last accepted fix.
+            let options =
+                options.to_builder().max_speed(1e-3).reanchor_count(9999).build().unwrap();
             let filtered = cost(options, &fixes(metric, 179.0, 256));
             assert!(filtered.ns > base.ns + 255 * leg_ns, "{metric}");
         }
@@ -99,7 +101,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_path_costs_what_a_measurement_of_it_costs(
+        fn a_polyline_and_an_accumulator_have_the_same_cost(
             points in prop::collection::vec((-180_f64..180.0, -90_f64..90.0), 1..256),
             near: bool,
         ) {

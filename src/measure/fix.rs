@@ -1,10 +1,10 @@
-//! A fix: a point and what a receiver knows about it: elevation, time, accuracy. All ranges are checked here.
+//! A fix: a point with the optional elevation, time and accuracy of a receiver. This file checks their ranges.
 
 use std::ops::Range;
 
 use super::point::{PLANAR_MAX, Point};
 
-/// A checked fix: every value in it is in range.
+/// A checked fix: all its values are in range.
 ///
 /// ```
 /// use waywiser::measure::{Fix, Point};
@@ -24,17 +24,17 @@ pub struct Fix {
     starts_segment: bool,
 }
 
-/// Why something is no part of a fix.
+/// A value that is out of the range of a fix.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FixError {
-    /// An elevation that is not finite or past 2^40.
+    /// The elevation is not finite or not between -2^40 and 2^40.
     #[error("z {0} is not a number between -2^40 and 2^40")]
     Z(f64),
-    /// A radius that is not finite or negative.
+    /// The accuracy radius is not finite, negative or above 2^40.
     #[error("accuracy_m {0} is not a number from 0 to 2^40")]
     Accuracy(f64),
-    /// A time before 1678-01-01T00:00:00Z, or from 2262-01-01T00:00:00Z on.
+    /// The time is before 1678-01-01T00:00:00Z or not before 2262-01-01T00:00:00Z.
     #[error("time {unix_s} s since 1970 is not in the years 1678 to 2261")]
     Time {
         /// The time in whole seconds, rounded down.
@@ -44,89 +44,88 @@ pub enum FixError {
 
 pub(super) const NS_PER_S: i64 = 1_000_000_000;
 
-/// The times that a fix can have, in seconds since 1970: whole years that fit 64 bits of nanoseconds.
+/// The range of the time of a fix, in seconds since 1970: all whole years whose nanoseconds fit an `i64`.
 pub(super) const UNIX_S: Range<i64> = -9_214_560_000..9_214_646_400;
 
-/// Nanoseconds since 1970-01-01T00:00:00Z of a time in the range of a [`Fix`]. `nanos` counts from
-/// the second on, below 10^9.
+/// Converts seconds since 1970-01-01T00:00:00Z and `nanos`, which is below 10^9, to nanoseconds.
 ///
 /// # Errors
-/// [`FixError::Time`] outside the years 1678 to 2261.
+/// Returns [`FixError::Time`] if the time is outside the years 1678 to 2261.
 #[inline]
 pub fn unix_ns(unix_s: i64, nanos: u32) -> Result<i64, FixError> {
     if !UNIX_S.contains(&unix_s) {
         return Err(FixError::Time { unix_s });
     }
-    // More nanos than a second has cannot pass 64 bits either: 2^32 of them are below 5 s.
+    // No overflow for any `nanos`: 2^32 ns are below 5 s.
     checked_unix_ns(unix_s * NS_PER_S + i64::from(nanos))
 }
 
 impl Fix {
-    /// A point of which nothing else is known.
+    /// Returns a fix without elevation, time and accuracy.
     #[inline]
     pub fn new(point: Point) -> Self {
         Self { point, z: None, unix_ns: None, accuracy_m: None, starts_segment: false }
     }
 
-    /// With an elevation: metres or, in the plane, the caller's unit. 0 is one.
+    /// Sets the elevation, in metres or, for planar points, in the caller's unit.
     ///
     /// # Errors
-    /// When it is not finite or past 2^40.
+    /// Returns [`FixError::Z`] if `z` is not finite or not between -2^40 and 2^40.
     #[inline]
     pub fn with_z(self, z: f64) -> Result<Self, FixError> {
-        // Adding zero turns -0 into +0, so that equal fixes have equal bits.
+        // Adding zero changes -0 to +0, so that equal fixes have equal bits.
         Ok(Self { z: Some(checked_z(z)? + 0.0), ..self })
     }
 
-    /// With a time: nanoseconds since 1970-01-01T00:00:00Z.
+    /// Sets the time, in nanoseconds since 1970-01-01T00:00:00Z.
     ///
     /// # Errors
-    /// When it is outside the years 1678 to 2261.
+    /// Returns [`FixError::Time`] if the time is outside the years 1678 to 2261.
     #[inline]
     pub fn at_unix_ns(self, unix_ns: i64) -> Result<Self, FixError> {
         Ok(Self { unix_ns: Some(checked_unix_ns(unix_ns)?), ..self })
     }
 
-    /// With the radius in metres within which the receiver believes to be.
+    /// Sets the accuracy: the radius of the position error in metres, as estimated by the receiver.
     ///
     /// # Errors
-    /// When it is not finite, negative or past 2^40.
+    /// Returns [`FixError::Accuracy`] if the radius is not finite, negative or above 2^40.
     #[inline]
     pub fn with_accuracy_m(self, accuracy_m: f64) -> Result<Self, FixError> {
         Ok(Self { accuracy_m: Some(checked_accuracy(accuracy_m)? + 0.0), ..self })
     }
 
-    /// As the first of a segment: no leg joins the fix before to it.
+    /// Marks the fix as the first of a segment. No leg joins the previous fix and this one.
     #[inline]
     pub fn starting_segment(self) -> Self {
         Self { starts_segment: true, ..self }
     }
 
-    /// Where it is.
+    /// Returns the point.
     #[inline]
     pub fn point(self) -> Point {
         self.point
     }
 
-    /// The elevation in metres or, in the plane, in the caller's unit.
+    /// Returns the elevation in metres or, for planar points, in the caller's unit.
     #[inline]
     pub fn z(self) -> Option<f64> {
         self.z
     }
 
-    /// The time in nanoseconds since 1970-01-01T00:00:00Z.
+    /// Returns the time in nanoseconds since 1970-01-01T00:00:00Z.
     #[inline]
     pub fn unix_ns(self) -> Option<i64> {
         self.unix_ns
     }
 
-    /// The accuracy radius in metres.
+    /// Returns the accuracy radius in metres.
     #[inline]
     pub fn accuracy_m(self) -> Option<f64> {
         self.accuracy_m
     }
 
-    /// Whether no leg joins the fix before to it.
+    /// Returns whether the fix is marked as the first of a segment.
     #[inline]
     pub fn starts_segment(self) -> bool {
         self.starts_segment
@@ -164,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_out_of_range_is_no_part_of_a_fix() {
+    fn an_elevation_or_accuracy_out_of_range_is_refused() {
         let fix = Fix::new(Point::planar(1.0, 2.0).unwrap());
         for bad in [f64::NAN, f64::INFINITY, -2_f64.powi(41)] {
             assert!(fix.with_z(bad).is_err());
@@ -178,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_is_in_the_years_1678_to_2261() {
+    fn a_time_outside_the_years_1678_to_2261_is_refused() {
         let fix = Fix::new(Point::planar(1.0, 2.0).unwrap());
         // 1678-01-01T00:00:00Z and 2262-01-01T00:00:00Z.
         let (first, end) = (-9_214_560_000_000_000_000, 9_214_646_400_000_000_000);

@@ -1,23 +1,24 @@
-//! A block of fixes: the columns of a [`PointBlock`](super::Block), and beside them what is known of time,
-//! elevation and accuracy, which costs nothing where nothing is known.
+//! A block of fixes: a `PointBlock` with optional columns of times, elevations and accuracies. The
+//! optional columns are allocated when the first such value is set.
 //!
-//! Decoders and file readers fill it, a [`PathAccumulator`](super::PathAccumulator) folds and empties it. What
-//! is checked is checked here, on the way in; the policy is none of its affair.
+//! Decoders and file readers fill the block, which checks the values. A
+//! [`PathAccumulator`](super::PathAccumulator) folds and clears it.
 
 use std::ops::Range;
 
+use super::attribute_columns::AttributeColumns;
+use super::error::{ColumnError, PathError};
 use super::fix::{Fix, FixError, UNIX_S, checked_accuracy, checked_unix_ns, checked_z};
 use super::metric::Metric;
 use super::point::PointError;
 use super::point_block::PointBlock;
-use super::polyline::PathError;
 use super::scale::Scale;
 use super::starts::Starts;
 use super::track_stats::FixAttributes;
 
 /// A run of up to [`FixBlock::CAPACITY`] fixes of one space, as columns.
 ///
-/// Points come first, then what is known of them:
+/// Add points first, then set their attributes:
 ///
 /// ```
 /// use waywiser::measure::{FixBlock, PathAccumulator, Metric, Options};
@@ -38,114 +39,54 @@ use super::track_stats::FixAttributes;
 pub struct FixBlock {
     metric: Metric,
     pub(super) points: PointBlock,
-    /// Which points start a segment.
+    /// The points that start a segment.
     pub(super) starts: Starts,
-    /// Made when something beside points is known for the first time.
-    extras: Option<Box<Extras>>,
-}
-
-/// What is known beside the points. In each column, whatever was not set is missing; a column in which
-/// nothing was set was not touched.
-#[derive(Clone, Debug)]
-struct Extras {
-    /// NaN where missing.
-    z: [f64; PointBlock::CAPACITY],
-    has_z: bool,
-    /// [`NO_TIME`] where missing.
-    unix_ns: [i64; PointBlock::CAPACITY],
-    has_time: bool,
-    /// NaN where missing.
-    accuracy_m: [f64; PointBlock::CAPACITY],
-    has_accuracy: bool,
-}
-
-/// The one instant that a fix cannot have.
-const NO_TIME: i64 = i64::MIN;
-
-/// A value of a column that is no part of a fix. The index counts from the first value that was given
-/// along with it.
-#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ColumnError {
-    /// In the columns x and y. The points before it were added.
-    #[error("{source}")]
-    Point {
-        /// Of the first pair that is no point.
-        index: usize,
-        /// Why it is none.
-        source: PointError,
-    },
-    /// In the column z. No value was set.
-    #[error("{source}")]
-    Z {
-        /// Of the first value that is no elevation.
-        index: usize,
-        /// Why it is none.
-        source: FixError,
-    },
-    /// In the column of times. No value was set.
-    #[error("{source}")]
-    Time {
-        /// Index of the first value that is out of range.
-        index: usize,
-        /// What is wrong with it.
-        source: FixError,
-    },
-}
-
-impl ColumnError {
-    /// Which of the values that were given.
-    pub fn index(&self) -> usize {
-        match *self {
-            ColumnError::Point { index, .. }
-            | ColumnError::Z { index, .. }
-            | ColumnError::Time { index, .. } => index,
-        }
-    }
+    /// Allocated when the first attribute is set.
+    attributes: Option<Box<AttributeColumns>>,
 }
 
 impl FixBlock {
-    /// How many fixes fit: as many as in a [`PointBlock`].
+    /// The maximum number of fixes.
     pub const CAPACITY: usize = PointBlock::CAPACITY;
 
-    /// An empty block for fixes of the space of `metric`.
+    /// Returns an empty block for fixes in the space of `metric`.
     pub fn new(metric: Metric) -> Self {
         let points = PointBlock::new(metric.space());
-        Self { metric, points, starts: Starts::NONE, extras: None }
+        Self { metric, points, starts: Starts::NONE, attributes: None }
     }
 
-    /// For the space of which metric.
+    /// Returns the metric that defines the space of the fixes.
     pub fn metric(&self) -> Metric {
         self.metric
     }
 
-    /// How many fixes it holds.
+    /// Returns the number of fixes.
     pub fn len(&self) -> usize {
         self.points.len()
     }
 
-    /// Whether it holds no fix.
+    /// Returns whether the block has no fixes.
     pub fn is_empty(&self) -> bool {
         self.points.is_empty()
     }
 
-    /// Whether it takes no further fix before it is folded.
+    /// Returns whether the block has no capacity left.
     pub fn is_full(&self) -> bool {
         self.points.is_full()
     }
 
-    /// How many more fixes fit.
+    /// Returns the number of fixes that can be added.
     pub fn remaining_capacity(&self) -> usize {
         self.points.remaining_capacity()
     }
 
-    /// Adds a fix with all that is known of it.
+    /// Adds a fix with its attributes.
     ///
     /// # Errors
-    /// When it lies in another space; the block is then as it was.
+    /// Returns [`PathError::Space`] if the fix is in another space. The block is then unchanged.
     ///
     /// # Panics
-    /// When the block is full. Ask [`FixBlock::is_full`] first; no input can bring this about.
+    /// Panics if the block is full; see [`FixBlock::is_full`].
     #[inline]
     pub fn push(&mut self, fix: Fix) -> Result<(), PathError> {
         let point = fix.point();
@@ -159,55 +100,44 @@ impl FixBlock {
             self.starts.insert(index);
         }
         if let Some(z) = fix.z() {
-            self.extras().z_from(index)[0] = z;
+            self.attributes_mut().z_from(index)[0] = z;
         }
         if let Some(unix_ns) = fix.unix_ns() {
-            self.extras().times_from(index)[0] = unix_ns;
+            self.attributes_mut().times_from(index)[0] = unix_ns;
         }
         if let Some(accuracy_m) = fix.accuracy_m() {
-            self.extras().accuracy_from(index)[0] = accuracy_m;
+            self.attributes_mut().accuracy_from(index)[0] = accuracy_m;
         }
         Ok(())
     }
 
-    /// Adds a point of which nothing else is known, as [`PointBlock::push_xy`].
+    /// Adds a point without attributes: x and y in the caller's unit, or longitude and latitude in
+    /// degrees.
     ///
     /// # Errors
-    /// As [`PointBlock::push_xy`].
+    /// See [`Point::new`](super::Point::new). The block is then unchanged.
     ///
     /// # Panics
-    /// When the block is full.
+    /// Panics if the block is full; see [`FixBlock::is_full`].
     #[inline]
     pub fn push_xy(&mut self, x: f64, y: f64) -> Result<(), PointError> {
         self.points.push_xy(x, y)
     }
 
-    /// Adds many points, as [`PointBlock::extend_i32`].
-    ///
-    /// # Errors
-    /// As [`PointBlock::extend_i32`].
-    ///
-    /// # Panics
-    /// When the columns are of different lengths or longer than [`FixBlock::room`].
-    pub fn extend_i32(&mut self, x: &[i32], y: &[i32]) -> Result<(), (usize, PointError)> {
-        self.points.extend_i32(x, y)
-    }
-
     /// Adds points in whole numbers of `resolution`: x and y in the caller's unit, or longitude and
     /// latitude in degrees.
     ///
-    /// A resolution of 1e-7 degree is exact and takes every longitude, as [`Point::from_e7`] does. With
-    /// one that is a part in a whole number, a tenth or a thousandth, a value is the `f64` nearest to the
-    /// decimal number that it means.
+    /// A resolution of 1e-7 degree is exact and accepts every longitude, like [`Point::from_e7`]. If the
+    /// resolution is one divided by a whole number, such as a tenth or a thousandth, each value is the
+    /// `f64` nearest to its decimal number.
     ///
     /// [`Point::from_e7`]: super::Point::from_e7
     ///
     /// # Errors
-    /// [`ColumnError::Point`]; the points before the bad one were added.
+    /// Returns [`ColumnError::Point`] for the first invalid point. The points before it were added.
     ///
     /// # Panics
-    /// When the columns are of different lengths or longer than [`FixBlock::room`]. No input can bring
-    /// this about.
+    /// Panics if the columns differ in length or are longer than [`FixBlock::remaining_capacity`].
     pub fn extend_scaled(
         &mut self,
         x: &[i64],
@@ -219,14 +149,14 @@ impl FixBlock {
             .map_err(|(index, source)| ColumnError::Point { index, source })
     }
 
-    /// Sets the elevations of the points from the index `from` on, in whole numbers of `resolution`, as
-    /// [`FixBlock::extend_scaled`] takes coordinates.
+    /// Sets the elevations of the points from the index `from` on, in whole numbers of `resolution`; see
+    /// [`FixBlock::extend_scaled`].
     ///
     /// # Errors
-    /// [`ColumnError::Z`]; no elevation is then set.
+    /// Returns [`ColumnError::Z`] for the first elevation out of range. No elevation is then set.
     ///
     /// # Panics
-    /// When there are not so many points. No input can bring this about.
+    /// Panics if the block has fewer points.
     pub fn set_z_scaled(
         &mut self,
         from: usize,
@@ -244,7 +174,7 @@ impl FixBlock {
             let z = checked_z(scale.apply(z as f64));
             *out = z.map_err(|source| ColumnError::Z { index, source })? + 0.0;
         }
-        self.extras().z_from(range.start)[..values.len()].copy_from_slice(values);
+        self.attributes_mut().z_from(range.start)[..values.len()].copy_from_slice(values);
         Ok(())
     }
 
@@ -252,10 +182,10 @@ impl FixBlock {
     /// 1970-01-01T00:00:00Z.
     ///
     /// # Errors
-    /// [`ColumnError::Time`]; no time is then set.
+    /// Returns [`ColumnError::Time`] for the first time out of range. No time is then set.
     ///
     /// # Panics
-    /// When there are not so many points. No input can bring this about.
+    /// Panics if the block has fewer points.
     pub fn set_times_ms(&mut self, from: usize, times_ms: &[i64]) -> Result<(), ColumnError> {
         const NS_PER_MS: i64 = 1_000_000;
         const FIRST_MS: i64 = UNIX_S.start * 1000;
@@ -265,7 +195,7 @@ impl FixBlock {
             return Ok(());
         }
         let fits = |time_ms: i64| (FIRST_MS..END_MS).contains(&time_ms);
-        // Counted first, so that the loop is one over lanes.
+        // Counting first makes a loop that the compiler vectorises.
         if times_ms.iter().map(|&time_ms| u64::from(!fits(time_ms))).sum::<u64>() > 0 {
             let bad = times_ms.iter().enumerate().find(|&(_, &time_ms)| !fits(time_ms));
             if let Some((index, &time_ms)) = bad {
@@ -273,94 +203,96 @@ impl FixBlock {
                 return Err(ColumnError::Time { index, source });
             }
         }
-        for (out, &time_ms) in self.extras().times_from(range.start).iter_mut().zip(times_ms) {
+        for (out, &time_ms) in
+            self.attributes_mut().times_from(range.start).iter_mut().zip(times_ms)
+        {
             *out = time_ms * NS_PER_MS;
         }
         Ok(())
     }
 
-    /// Sets the accuracy of the points from the index `from` on, in millimetres. All are in range.
+    /// Sets the accuracies of the points from the index `from` on, in millimetres. Every value is in range.
     ///
     /// # Panics
-    /// When there are not so many points. No input can bring this about.
+    /// Panics if the block has fewer points.
     pub fn set_accuracy_mm(&mut self, from: usize, accuracy_mm: &[u32]) {
         let range = self.range(from, accuracy_mm.len());
         if accuracy_mm.is_empty() {
             return;
         }
-        let column = self.extras().accuracy_from(range.start);
+        let column = self.attributes_mut().accuracy_from(range.start);
         for (out, &accuracy_mm) in column.iter_mut().zip(accuracy_mm) {
             *out = f64::from(accuracy_mm) / 1e3;
         }
     }
 
-    /// Sets the elevation of the point with this index, as [`Fix::with_z`].
+    /// Sets the elevation of the point with this index.
     ///
     /// # Errors
-    /// As [`Fix::with_z`]; none is then set.
+    /// See [`Fix::with_z`]. No elevation is then set.
     ///
     /// # Panics
-    /// When there is no such point. No input can bring this about.
+    /// Panics if the block has no such point.
     #[inline]
     pub fn set_z_at(&mut self, index: usize, z: f64) -> Result<(), FixError> {
         let range = self.range(index, 1);
-        self.extras().z_from(range.start)[0] = checked_z(z)? + 0.0;
+        self.attributes_mut().z_from(range.start)[0] = checked_z(z)? + 0.0;
         Ok(())
     }
 
-    /// Sets the time of the point with this index, as [`Fix::at_unix_ns`].
+    /// Sets the time of the point with this index.
     ///
     /// # Errors
-    /// As [`Fix::at_unix_ns`]; no time is then set.
+    /// See [`Fix::at_unix_ns`]. No time is then set.
     ///
     /// # Panics
-    /// When there is no such point. No input can bring this about.
+    /// Panics if the block has no such point.
     #[inline]
     pub fn set_unix_ns_at(&mut self, index: usize, unix_ns: i64) -> Result<(), FixError> {
         let range = self.range(index, 1);
         let unix_ns = checked_unix_ns(unix_ns)?;
-        self.extras().times_from(range.start)[0] = unix_ns;
+        self.attributes_mut().times_from(range.start)[0] = unix_ns;
         Ok(())
     }
 
-    /// Sets the accuracy of the point with this index, as [`Fix::with_accuracy_m`].
+    /// Sets the accuracy of the point with this index.
     ///
     /// # Errors
-    /// As [`Fix::with_accuracy_m`]; none is then set.
+    /// See [`Fix::with_accuracy_m`]. No accuracy is then set.
     ///
     /// # Panics
-    /// When there is no such point. No input can bring this about.
+    /// Panics if the block has no such point.
     #[inline]
     pub fn set_accuracy_m_at(&mut self, index: usize, accuracy_m: f64) -> Result<(), FixError> {
         let range = self.range(index, 1);
-        self.extras().accuracy_from(range.start)[0] = checked_accuracy(accuracy_m)? + 0.0;
+        self.attributes_mut().accuracy_from(range.start)[0] = checked_accuracy(accuracy_m)? + 0.0;
         Ok(())
     }
 
-    /// Says that no leg joins the point before to the one with this index.
+    /// Marks the point with this index as the first of a segment. No leg joins the previous point and it.
     ///
     /// # Panics
-    /// When there is no such point. No input can bring this about.
+    /// Panics if the block has no such point.
     pub fn start_segment_at(&mut self, index: usize) {
         let _ = self.range(index, 1);
         self.starts.insert(index);
     }
 
-    /// Forgets its fixes but the first `len`.
+    /// Keeps the first `len` fixes and removes the others.
     pub fn truncate(&mut self, len: usize) {
         let (len, old_len) = (len.min(self.len()), self.len());
         self.points.truncate(len);
         self.starts.truncate(len);
-        if let Some(extras) = &mut self.extras {
-            extras.forget(len..old_len);
+        if let Some(attributes) = &mut self.attributes {
+            attributes.clear_range(len..old_len);
         }
     }
 
-    /// Forgets its fixes.
+    /// Removes all fixes.
     pub fn clear(&mut self) {
         self.truncate(0);
-        if let Some(extras) = &mut self.extras {
-            (extras.has_z, extras.has_time, extras.has_accuracy) = (false, false, false);
+        if let Some(attributes) = &mut self.attributes {
+            attributes.mark_cleared();
         }
     }
 
@@ -369,71 +301,24 @@ impl FixBlock {
         from..from + count
     }
 
-    fn extras(&mut self) -> &mut Extras {
-        self.extras.get_or_insert_with(Box::default)
+    fn attributes_mut(&mut self) -> &mut AttributeColumns {
+        self.attributes.get_or_insert_with(Box::default)
     }
 
-    /// Whether neither a time nor an elevation is known of any fix.
-    pub(super) fn is_flat_and_timeless(&self) -> bool {
-        self.extras.as_ref().is_none_or(|extras| !extras.has_z && !extras.has_time)
+    /// Whether no fix has a time or an elevation.
+    pub(super) fn is_without_times_and_z(&self) -> bool {
+        self.attributes.as_ref().is_none_or(|attributes| !attributes.has_z_or_time())
     }
 
-    /// What is known of the fix `index` beside its place and accuracy.
+    /// The elevation and the time of the fix `index`.
     #[inline]
-    pub(super) fn known(&self, index: usize) -> FixAttributes {
-        let Some(extras) = &self.extras else { return FixAttributes::NOTHING };
-        let (z, unix_ns) = (extras.z[index], extras.unix_ns[index]);
-        FixAttributes {
-            z: (!z.is_nan()).then_some(z),
-            unix_ns: (unix_ns != NO_TIME).then_some(unix_ns),
-        }
+    pub(super) fn attributes_of(&self, index: usize) -> FixAttributes {
+        self.attributes.as_ref().map_or(FixAttributes::NOTHING, |columns| columns.get(index))
     }
 
-    /// The accuracy radius of the fix `index` in metres, NaN if it is not known.
+    /// The accuracy radius of the fix `index` in metres, NaN if it is missing.
     #[inline]
     pub(super) fn accuracy_m(&self, index: usize) -> f64 {
-        self.extras.as_ref().map_or(f64::NAN, |extras| extras.accuracy_m[index])
-    }
-}
-
-impl Default for Extras {
-    fn default() -> Self {
-        Self {
-            z: [f64::NAN; PointBlock::CAPACITY],
-            has_z: false,
-            unix_ns: [NO_TIME; PointBlock::CAPACITY],
-            has_time: false,
-            accuracy_m: [f64::NAN; PointBlock::CAPACITY],
-            has_accuracy: false,
-        }
-    }
-}
-
-impl Extras {
-    fn z_from(&mut self, index: usize) -> &mut [f64] {
-        self.has_z = true;
-        &mut self.z[index..]
-    }
-
-    fn times_from(&mut self, index: usize) -> &mut [i64] {
-        self.has_time = true;
-        &mut self.unix_ns[index..]
-    }
-
-    fn accuracy_from(&mut self, index: usize) -> &mut [f64] {
-        self.has_accuracy = true;
-        &mut self.accuracy_m[index..]
-    }
-
-    fn forget(&mut self, range: Range<usize>) {
-        if self.has_z {
-            self.z[range.clone()].fill(f64::NAN);
-        }
-        if self.has_time {
-            self.unix_ns[range.clone()].fill(NO_TIME);
-        }
-        if self.has_accuracy {
-            self.accuracy_m[range].fill(f64::NAN);
-        }
+        self.attributes.as_ref().map_or(f64::NAN, |columns| columns.accuracy_m(index))
     }
 }

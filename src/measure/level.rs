@@ -1,22 +1,22 @@
-//! Which instruction set a kernel runs on.
+//! Selects the instruction set of a kernel.
 //!
-//! A kernel is one piece of plain Rust, written as a loop over columns that the compiler can
-//! vectorise, and compiled once for every level: the levels differ in how many lanes work at once
-//! and in nothing else. There is no fused multiply-add and no reassociation in any of them, so every
-//! level gives the same bits; the tests force each level and hold that.
+//! A kernel is a plain Rust function with a loop over columns that the compiler vectorises. The macro
+//! compiles its body once per level. The levels differ only in the number of lanes. None of them uses a
+//! fused multiply-add or reassociation, so every level gives bit-identical results. Tests run each level
+//! and check this.
 //!
-//! The `unsafe` in this file is all there is in the crate. Advice for a change: put new arithmetic
-//! into a kernel's body, never into one level of it.
+//! To change a computation, change the body of the kernel. Code for one level only would break this
+//! guarantee.
 
-/// An instruction set that this machine has.
+/// An instruction set that this processor supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Level(Kind);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// What every machine of the target has: two lanes on x86-64 and aarch64.
+    /// The baseline of the target: two lanes on x86-64 and aarch64.
     Portable,
-    /// Four lanes, and the bit instructions that every processor with them has.
+    /// Four lanes, and the bit-manipulation instructions BMI1 and BMI2.
     #[cfg(target_arch = "x86_64")]
     Avx2,
     /// Eight lanes.
@@ -25,8 +25,8 @@ enum Kind {
 }
 
 impl Level {
-    /// The best one of this machine; the portable one in a build with `--cfg waywiser_portable`, by which
-    /// the benches tell what it costs. The detection is cached by the standard library.
+    /// Returns the best level of this processor, or the portable level in a build with
+    /// `--cfg waywiser_portable`, which benchmarks compare. The standard library caches the detection.
     #[inline]
     pub(crate) fn best() -> Self {
         #[cfg(target_arch = "x86_64")]
@@ -36,7 +36,7 @@ impl Level {
         Self(Kind::Portable)
     }
 
-    /// All that this machine has, in any build.
+    /// Returns all levels of this processor, in any build.
     #[cfg(test)]
     pub(crate) fn all() -> Vec<Self> {
         let mut levels = vec![Self(Kind::Portable)];
@@ -49,8 +49,9 @@ impl Level {
         levels
     }
 
-    /// This level, but no wider than AVX2: for bodies that are not loops over lanes, which the
-    /// compiler turns into slower code when it has the wide registers.
+    /// Returns this level, but at most AVX2. The compiler generates slower code with AVX-512 for bodies
+    /// that are not loops over lanes.
+    #[cfg(feature = "_grpc")]
     #[inline]
     pub(crate) fn narrow(self) -> Self {
         #[cfg(target_arch = "x86_64")]
@@ -60,14 +61,14 @@ impl Level {
         self
     }
 
-    /// Whether to take the code for AVX2.
+    /// Whether to call the function compiled for AVX2.
     #[cfg(target_arch = "x86_64")]
     #[inline]
     pub(crate) fn is_avx2(self) -> bool {
         self.0 == Kind::Avx2
     }
 
-    /// Whether to take the code for AVX-512.
+    /// Whether to call the function compiled for AVX-512.
     #[cfg(target_arch = "x86_64")]
     #[inline]
     pub(crate) fn is_avx512(self) -> bool {
@@ -95,8 +96,8 @@ fn has_avx512() -> bool {
 }
 
 /// Compiles the body of a kernel for every level: `kernel!(fn name(arg: Type, …) -> Type = body)`
-/// makes `fn name(level: Level, arg: Type, …) -> Type`. The body must be `#[inline(always)]`, or it
-/// would be compiled for the portable level alone.
+/// defines `fn name(level: Level, arg: Type, …) -> Type`. The body must be `#[inline(always)]`;
+/// otherwise it is compiled for the portable level only.
 macro_rules! kernel {
     ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $result:ty)? = $body:path) => {
         $(#[$meta])*
@@ -113,9 +114,9 @@ macro_rules! kernel {
                     $body($($arg),*)
                 }
                 if level.is_avx512() {
-                    // SAFETY: the function is an ordinary one but for the instructions it may use,
-                    // and this level comes only from here, where the processor was asked for all
-                    // of them.
+                    // SAFETY: the only precondition of the function is that the processor supports
+                    // these instructions. `Level` has this value only if the detection found all of
+                    // them.
                     #[allow(unsafe_code)]
                     return unsafe { avx512($($arg),*) };
                 }

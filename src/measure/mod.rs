@@ -1,29 +1,36 @@
-//! Measuring: points in, an exact length out.
+//! The measuring core: adds points and fixes to a path and returns its exact length.
 //!
-//! The room is pure. It knows no bytes, no protocol, no clock and no files; [`crate::wire`] and the
-//! file readers bring it points, the services and the command line take its [`PolylineSummary`] away.
+//! The module is sans-IO. It uses no bytes, protocol, clock, runtime or files. [`crate::wire`] and
+//! the file readers produce points; the services and the command line use the [`PathSummary`].
 //!
-//! What happens here, in the order in which it happens:
-//! 1. a [`Point`] is checked once, when it is made, and is finite and in range ever after;
-//! 2. points gather in a [`PointBlock`] of columns;
-//! 3. a [`Metric`] turns the block into legs, one `f64` each, rounded once;
-//! 4. an [`ExactSum`] adds the legs without rounding, so that order and grouping cannot matter;
-//! 5. the [`Polyline`] keeps what a continuation needs and tells the [`PolylineSummary`] at any time;
-//! 6. where more is known than places, fixes gather in a [`FixBlock`], and a [`PathAccumulator`] tells which
-//!    of them a policy accepts, and what time and elevation add ([`PathSummary`]).
+//! The steps, in order:
+//! 1. [`Point`] and [`Fix`] check their values once, in the constructors. Every later step relies on
+//!    finite values in range.
+//! 2. A [`FixBlock`] collects up to 256 fixes in columns.
+//! 3. A [`Metric`] computes the legs of a block: one `f64` per leg, rounded once.
+//! 4. An [`ExactSum`] adds the legs without rounding, so that order and grouping do not matter.
+//! 5. A [`PathAccumulator`] applies the rules of the [`Options`], keeps the state that the next block
+//!    needs, and returns the [`PathSummary`] at any time.
+//!
+//! The two published contracts have points without attributes and rules. Their services use the
+//! smaller pair `PointBlock` and `Polyline`, which are private to the crate. The public types are
+//! built on the same pair.
 
 mod accumulator;
+mod attribute_columns;
 mod bounds;
 mod cost;
+mod error;
 mod fix;
 mod fix_block;
 pub(crate) mod level;
 mod metric;
 mod options;
+mod options_builder;
 mod point;
-mod point_block;
+pub(crate) mod point_block;
 mod policy;
-mod polyline;
+pub(crate) mod polyline;
 mod scale;
 mod starts;
 mod state;
@@ -34,15 +41,17 @@ mod track_stats;
 
 pub use accumulator::PathAccumulator;
 pub use bounds::Bounds;
-pub use cost::Cost;
+pub(crate) use cost::Cost;
+pub use error::{ColumnError, PathError};
 pub use fix::{Fix, FixError, unix_ns};
-pub use fix_block::{ColumnError, FixBlock};
+pub use fix_block::FixBlock;
 pub use metric::Metric;
 pub use metric::haversine::MEAN_EARTH_RADIUS_M;
 pub use options::{Elevation, Options, OptionsError, REANCHOR_COUNT};
+pub use options_builder::OptionsBuilder;
 pub use point::{PLANAR_MAX, Point, PointError, Space};
-pub use point_block::PointBlock;
-pub use polyline::{PathError, Polyline, PolylineSummary};
+pub(crate) use point_block::PointBlock;
+pub(crate) use polyline::Polyline;
 pub use state::{
     AttributesState, FilterState, FixState, PlacesState, PolylineState, RejectionState, State,
     StateError, StatsState,

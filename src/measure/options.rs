@@ -1,76 +1,77 @@
-//! How a path is measured: the metric, what is made of elevation, where segments break, and which
-//! points are rejected. Data alone; `policy.rs` acts on it.
+//! The options of a path: the metric, the use of elevations, and the rules that break segments and
+//! reject fixes. This file holds data; `policy.rs` applies the rules.
 
 use super::metric::Metric;
+use super::options_builder::OptionsBuilder;
 use super::point::{PLANAR_MAX, Space};
 
-/// How a path is measured. Every rule is off unless set.
+/// The checked options of a path: metric, elevation mode, resolutions and filter rules.
 ///
-/// Distances and speeds are in metres and metres a second or, for [`Metric::Planar`], in the caller's
-/// unit and that a second. A new option needs a new version of the checkpoint format.
+/// Every rule is off by default. Distances are in metres and speeds in metres per second. For
+/// [`Metric::Planar`], they are in the caller's unit and in that unit per second.
+///
+/// [`Options::new`] and [`Options::builder`] make options. A value of this type is always valid:
+/// [`OptionsBuilder::build`] checks each number.
 ///
 /// ```
 /// use waywiser::measure::{Metric, Options};
 ///
-/// let options = Options { max_speed: Some(50.0), ..Options::new(Metric::Geodesic) };
-/// assert!(options.check().is_ok());
+/// let options = Options::builder(Metric::Geodesic).max_speed(50.0).build()?;
+/// assert_eq!(options.max_speed(), Some(50.0));
+/// assert_eq!(Options::default().metric(), Metric::Geodesic);
+/// # Ok::<(), waywiser::measure::OptionsError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Options {
-    /// What a leg is.
-    pub metric: Metric,
-    /// What is made of elevations.
-    pub elevation: Elevation,
-    /// The unit of whole-number coordinates: degrees or, for planar paths, the caller's unit.
-    pub xy_resolution: f64,
-    /// The unit of whole-number elevations: metres or, for planar paths, the caller's unit.
-    pub z_resolution: f64,
-    /// A fix later than the accepted one before it by more than this starts a segment.
-    pub max_gap_time_ns: Option<u64>,
-    /// A fix farther than this from the accepted one before it starts a segment.
-    pub max_gap: Option<f64>,
-    /// A fix to which the way takes a greater speed than this is rejected.
-    pub max_speed: Option<f64>,
-    /// After so many fixes in a row that were rejected for time or speed and agree with one another,
-    /// the path goes on from the last of them.
-    pub reanchor_count: u32,
-    /// A fix nearer than this to the accepted one before it is rejected.
-    pub min_step: Option<f64>,
-    /// A fix that is less accurate than this is rejected, in metres.
-    pub max_accuracy_m: Option<f64>,
-    /// A fix earlier than the accepted one before it is rejected.
-    pub reject_backward_time: bool,
-    /// A leg slower than this is one without motion.
-    pub stopped_speed: Option<f64>,
+    pub(super) metric: Metric,
+    pub(super) elevation: Elevation,
+    pub(super) xy_resolution: f64,
+    pub(super) z_resolution: f64,
+    pub(super) max_gap_time_ns: Option<u64>,
+    pub(super) max_gap: Option<f64>,
+    pub(super) max_speed: Option<f64>,
+    pub(super) reanchor_count: u32,
+    pub(super) min_step: Option<f64>,
+    pub(super) max_accuracy_m: Option<f64>,
+    pub(super) reject_backward_time: bool,
+    pub(super) stopped_speed: Option<f64>,
 }
 
-/// What is made of elevations.
+/// How elevations are used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Elevation {
-    /// Lengths are those of the map.
+    /// Lengths are horizontal.
     #[default]
     Ignored,
-    /// The length in three dimensions is told beside the one of the map.
+    /// The summary has the length in three dimensions in addition to the horizontal length.
     ThreeDimensional,
 }
 
-/// How many rejected fixes have to agree unless set.
+/// The default of [`Options::reanchor_count`].
 pub const REANCHOR_COUNT: u32 = 3;
 
-/// An option that makes no sense.
+/// An option whose value is out of range.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[error("{option} is {value}, and must be {bounds}")]
+#[non_exhaustive]
 pub struct OptionsError {
-    /// The name of the field.
+    /// The name of the option.
     pub option: &'static str,
-    /// What it is.
+    /// The value that was set.
     pub value: f64,
-    /// What it may be.
+    /// The values that are allowed.
     pub bounds: &'static str,
 }
 
+/// Geodesic lengths on WGS84, without elevations and without filter rules.
+impl Default for Options {
+    fn default() -> Self {
+        Self::new(Metric::Geodesic)
+    }
+}
+
 impl Options {
-    /// All points count, as they are on the map.
+    /// Returns options without filter rules, which ignore elevations.
     pub fn new(metric: Metric) -> Self {
         let (xy_resolution, z_resolution) = match metric.space() {
             Space::Geographic => (1e-7, 1e-3),
@@ -92,11 +93,85 @@ impl Options {
         }
     }
 
-    /// Whether they make sense.
+    /// Returns a builder that starts from [`Options::new`].
+    pub fn builder(metric: Metric) -> OptionsBuilder {
+        Self::new(metric).to_builder()
+    }
+
+    /// Returns a builder that starts from these options.
+    pub fn to_builder(self) -> OptionsBuilder {
+        OptionsBuilder::new(self)
+    }
+
+    /// Returns the metric, which defines the length of a leg.
+    pub fn metric(&self) -> Metric {
+        self.metric
+    }
+
+    /// Returns how elevations are used.
+    pub fn elevation(&self) -> Elevation {
+        self.elevation
+    }
+
+    /// Returns the unit of whole-number coordinates: degrees or, for planar paths, the caller's unit.
+    pub fn xy_resolution(&self) -> f64 {
+        self.xy_resolution
+    }
+
+    /// Returns the unit of whole-number elevations: metres or, for planar paths, the caller's unit.
+    pub fn z_resolution(&self) -> f64 {
+        self.z_resolution
+    }
+
+    /// Returns the longest time between two fixes of a segment. A fix that is later than the last
+    /// accepted fix by more than this starts a new segment.
+    pub fn max_gap_time_ns(&self) -> Option<u64> {
+        self.max_gap_time_ns
+    }
+
+    /// Returns the longest leg of a segment. A fix that is farther than this from the last accepted
+    /// fix starts a new segment.
+    pub fn max_gap(&self) -> Option<f64> {
+        self.max_gap
+    }
+
+    /// Returns the highest speed of a leg. A fix is rejected if the leg to it exceeds this speed.
+    pub fn max_speed(&self) -> Option<f64> {
+        self.max_speed
+    }
+
+    /// Returns the number of consecutive fixes that override a rejection. If this many fixes in a row
+    /// were rejected for time or speed and are consistent with each other, the path continues from
+    /// the last of them in a new segment.
+    pub fn reanchor_count(&self) -> u32 {
+        self.reanchor_count
+    }
+
+    /// Returns the shortest leg. A fix that is nearer than this to the last accepted fix is rejected.
+    pub fn min_step(&self) -> Option<f64> {
+        self.min_step
+    }
+
+    /// Returns the largest accuracy radius in metres. A fix with a larger radius is rejected.
+    pub fn max_accuracy_m(&self) -> Option<f64> {
+        self.max_accuracy_m
+    }
+
+    /// Returns whether a fix that is earlier than the last accepted fix is rejected.
+    pub fn reject_backward_time(&self) -> bool {
+        self.reject_backward_time
+    }
+
+    /// Returns the speed below which a leg does not count as moving time.
+    pub fn stopped_speed(&self) -> Option<f64> {
+        self.stopped_speed
+    }
+
+    /// Checks that every number is in range.
     ///
     /// # Errors
-    /// The first one that does not.
-    pub fn check(&self) -> Result<(), OptionsError> {
+    /// Returns the first option that is out of range.
+    pub(super) fn check(&self) -> Result<(), OptionsError> {
         let positive = "a number above 0, at most 2^40";
         for (option, value) in [
             ("xy_resolution", Some(self.xy_resolution)),
@@ -108,7 +183,7 @@ impl Options {
             ("stopped_speed", self.stopped_speed),
         ] {
             let Some(value) = value else { continue };
-            // A NaN is neither.
+            // Both comparisons are false for NaN.
             if !(value > 0.0 && value <= PLANAR_MAX) {
                 return Err(OptionsError { option, value, bounds: positive });
             }
@@ -124,39 +199,14 @@ impl Options {
         Ok(())
     }
 
-    /// Whether some points may be rejected or some segments broken, so that what is accepted may
-    /// differ from what there is.
-    pub fn is_selective(&self) -> bool {
+    /// Whether a rule may reject fixes or break segments, so that the accepted fixes may differ from
+    /// all fixes.
+    pub(super) fn is_selective(&self) -> bool {
         self.max_gap_time_ns.is_some()
             || self.max_gap.is_some()
             || self.max_speed.is_some()
             || self.min_step.is_some()
             || self.max_accuracy_m.is_some()
             || self.reject_backward_time
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_option_that_makes_no_sense_is_named() {
-        let good = Options::new(Metric::Geodesic);
-        assert_eq!(good.check(), Ok(()));
-        let bad = Options { max_speed: Some(f64::NAN), ..good };
-        insta::assert_snapshot!(
-            bad.check().unwrap_err(),
-            @"max_speed is NaN, and must be a number above 0, at most 2^40"
-        );
-        let bad = Options { reanchor_count: 0, ..good };
-        insta::assert_snapshot!(
-            bad.check().unwrap_err(),
-            @"reanchor_count is 0, and must be at least 1"
-        );
-        for value in [0.0, -1.0, f64::INFINITY, 2_f64.powi(41)] {
-            assert!(Options { min_step: Some(value), ..good }.check().is_err());
-            assert!(Options { xy_resolution: value, ..good }.check().is_err());
-        }
     }
 }

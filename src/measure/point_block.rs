@@ -1,39 +1,39 @@
-//! A block: a short run of points as columns, the shape in which a [`Metric`](super::Metric)
-//! takes them.
+//! A block: a short run of points in columns, the input format of [`Metric`](super::Metric).
 
 use super::level::{Level, kernel};
 use super::point::{E7_DEG, HALF_TURN_E7, PLANAR_MAX, POLE_E7, Point, PointError, Space};
 use super::scale::Scale;
 
-/// A run of up to [`PointBlock::CAPACITY`] points of one space, held as two columns.
+/// A run of up to [`PointBlock::CAPACITY`] points of one space, in two columns.
 ///
-/// Whoever makes points (a decoder, a file reader) pushes them here, and a
-/// [`Polyline`](super::Path) folds and empties it. How a run is cut into blocks changes no bit of the
-/// result, so a block may be folded when it is full, at the end of a network frame, or whenever.
+/// A decoder or a file reader fills the block, and a [`Polyline`](super::Polyline) folds and clears it.
+/// The results are bit-identical for every division of the points into blocks. So a block may be folded
+/// at any time, for example if it is full or at the end of a network frame.
 #[derive(Clone, Debug)]
 pub struct PointBlock {
     space: Space,
     len: usize,
-    /// Slot 0 is room for the point before the block, which the path fills in when it folds: the
-    /// columns it hands to the metric are then one unbroken run.
+    /// The first element is reserved for the point before the block, which the path writes when it folds.
+    /// The metric then receives one contiguous column.
     x: [f64; PointBlock::CAPACITY + 1],
     y: [f64; PointBlock::CAPACITY + 1],
 }
 
 kernel! {
-    /// Integers as `f64`, which is exact. Gives 0, the number of those that want a second look.
+    /// Converts integers to `f64`, exactly. Returns 0, the number of values out of range.
     fn convert(x: &[i32], y: &[i32], x_out: &mut [f64], y_out: &mut [f64]) -> u64 = convert_body
 }
 
 kernel! {
-    /// The same for E7 positions; gives the number of those out of range, which are not to be used.
+    /// Converts E7 coordinates to `f64`. Returns the number of values out of range. The output is valid only if
+    /// it is 0.
     fn convert_geographic(x: &[i32], y: &[i32], x_out: &mut [f64], y_out: &mut [f64]) -> u64 =
         convert_geographic_body
 }
 
 kernel! {
-    /// Whole numbers on some scale, to be at most `limits` of x and of y either way; gives the number of
-    /// those that want a second look, and are not to be used.
+    /// Converts whole numbers on a scale to `f64`. Returns the number of values that are inexact or whose
+    /// magnitude is above `limits` (of x and of y). The output is valid only if it is 0.
     fn convert_scaled(
         x: &[i64], y: &[i64], scale: Scale, limits: (f64, f64), x_out: &mut [f64], y_out: &mut [f64],
     ) -> u64 = convert_scaled_body
@@ -74,7 +74,7 @@ fn convert_scaled_body(
     x_out: &mut [f64],
     y_out: &mut [f64],
 ) -> u64 {
-    // A loop for each scale, in which nothing is left to decide.
+    // One loop per scale, so that the loops have no branches.
     match scale {
         Scale::Over(parts) => {
             scaled(x, limits.0, x_out, |value| value / parts)
@@ -89,8 +89,8 @@ fn convert_scaled_body(
 
 #[inline(always)]
 fn scaled(values: &[i64], limit: f64, out: &mut [f64], scale: impl Fn(f64) -> f64) -> u64 {
-    /// 1.5 * 2^52: added to the bits, a whole number up to 2^51 lands in the last bits of this `f64`.
-    /// Few processors have an instruction that converts lanes of 64 bits.
+    /// 1.5 * 2^52. Adding a whole number of magnitude up to 2^51 to the bits of this `f64` adds it to its
+    /// value. Few processors have an instruction that converts lanes of 64 bits.
     const MAGIC: f64 = (3_u64 << 51) as f64;
     const EXACT: u64 = 1 << 51;
     let mut odd = 0;
@@ -104,43 +104,43 @@ fn scaled(values: &[i64], limit: f64, out: &mut [f64], scale: impl Fn(f64) -> f6
 }
 
 impl PointBlock {
-    /// How many points fit: 256, two columns of 2 KiB, which stay in the first-level cache
-    /// together with their legs.
+    /// The maximum number of points. Two columns of 256 points have 2 KiB each and stay in the first-level
+    /// cache, together with their legs.
     pub const CAPACITY: usize = 256;
 
-    /// An empty block for points of `space`.
+    /// Returns an empty block for points of `space`.
     pub fn new(space: Space) -> Self {
         Self { space, len: 0, x: [0.0; Self::CAPACITY + 1], y: [0.0; Self::CAPACITY + 1] }
     }
 
-    /// The space its points lie in.
+    /// Returns the space of the points.
     pub fn space(&self) -> Space {
         self.space
     }
 
-    /// How many points it holds.
+    /// Returns the number of points.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether it holds no point.
+    /// Returns whether the block has no points.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Whether it takes no further point before it is folded.
+    /// Returns whether the block has no capacity left.
     pub fn is_full(&self) -> bool {
         self.len == Self::CAPACITY
     }
 
-    /// Adds a pair of `int32`: x and y of the published contract in a planar block, longitude and
-    /// latitude in E7 in a geographic one.
+    /// Adds a point from a pair of `int32`: x and y in a planar block, longitude and latitude in E7 in a
+    /// geographic block.
     ///
     /// # Errors
-    /// As [`Point::from_e7`]; every pair of `int32` is a planar point.
+    /// See [`Point::from_e7`]. Every pair is a valid planar point.
     ///
     /// # Panics
-    /// When the block is full. Ask [`PointBlock::is_full`] first; no input can bring this about.
+    /// Panics if the block is full; see [`PointBlock::is_full`].
     #[inline]
     pub fn push_i32(&mut self, x: i32, y: i32) -> Result<(), PointError> {
         let (x, y) = match self.space {
@@ -151,14 +151,13 @@ impl PointBlock {
         Ok(())
     }
 
-    /// Adds what [`Point::new`] takes: x and y in the caller's unit, or longitude and latitude in
-    /// degrees.
+    /// Adds a point: x and y in the caller's unit, or longitude and latitude in degrees.
     ///
     /// # Errors
-    /// As [`Point::new`]; the block is then as it was.
+    /// See [`Point::new`]. The block is then unchanged.
     ///
     /// # Panics
-    /// When the block is full, as [`PointBlock::push_i32`].
+    /// Panics if the block is full; see [`PointBlock::is_full`].
     #[inline]
     pub fn push_xy(&mut self, x: f64, y: f64) -> Result<(), PointError> {
         let (x, y) = Point::new(self.space, x, y)?.canonical();
@@ -166,20 +165,19 @@ impl PointBlock {
         Ok(())
     }
 
-    /// How many more points fit.
+    /// Returns the number of points that can be added.
     #[inline]
     pub fn remaining_capacity(&self) -> usize {
         Self::CAPACITY - self.len
     }
 
-    /// Adds many pairs, as [`PointBlock::push_i32`] adds one.
+    /// Adds points from columns of `int32`; see [`PointBlock::push_i32`].
     ///
     /// # Errors
-    /// The index of the first pair that is no point, and why. Those before it were added.
+    /// Returns the index of the first invalid pair and the error. The pairs before it were added.
     ///
     /// # Panics
-    /// When the columns are of different lengths or longer than [`PointBlock::room`]. No input can bring
-    /// this about.
+    /// Panics if the columns differ in length or are longer than [`PointBlock::remaining_capacity`].
     pub fn extend_i32(&mut self, x: &[i32], y: &[i32]) -> Result<(), (usize, PointError)> {
         self.extend_at(Level::best(), x, y)
     }
@@ -197,21 +195,21 @@ impl PointBlock {
             self.len += x.len();
             return Ok(());
         }
-        // A longitude to wrap or a latitude to refuse: one by one.
+        // Slow path: some longitude must be wrapped or some latitude is invalid.
         for (index, (&x, &y)) in x.iter().zip(y).enumerate() {
             self.push_i32(x, y).map_err(|error| (index, error))?;
         }
         Ok(())
     }
 
-    /// Adds many pairs of whole numbers of `resolution`: x and y in the caller's unit, or longitude and
-    /// latitude in degrees. See [`FixBlock::extend_scaled`](super::FixBlock::extend_scaled).
+    /// Adds points from columns of whole numbers of `resolution`; see
+    /// [`FixBlock::extend_scaled`](super::FixBlock::extend_scaled).
     ///
     /// # Errors
-    /// The index of the first pair that is no point, and why. Those before it were added.
+    /// Returns the index of the first invalid pair and the error. The pairs before it were added.
     ///
     /// # Panics
-    /// As [`PointBlock::extend_i32`].
+    /// See [`PointBlock::extend_i32`].
     pub fn extend_scaled(
         &mut self,
         x: &[i64],
@@ -241,7 +239,7 @@ impl PointBlock {
                 return Ok(());
             }
         }
-        // Degrees that take a rounding, a longitude to wrap, or something to refuse: one by one.
+        // Slow path: degrees that need rounding, a longitude that must be wrapped, or an invalid point.
         for (index, (&x, &y)) in x.iter().zip(y).enumerate() {
             let point = if is_e7 {
                 Point::from_wide_e7(y, x)
@@ -254,7 +252,7 @@ impl PointBlock {
         Ok(())
     }
 
-    /// Adds coordinates in the canonical unit that were checked by whoever made them.
+    /// Adds checked coordinates in the canonical unit.
     #[inline]
     pub(super) fn push_canonical(&mut self, x: f64, y: f64) {
         debug_assert!(self.space == Space::Planar || x.abs() <= HALF_TURN_E7);
@@ -263,113 +261,27 @@ impl PointBlock {
         self.y[self.len] = y;
     }
 
-    /// The columns of the points alone.
+    /// Returns the columns of the points.
     pub(super) fn columns(&self) -> (&[f64], &[f64]) {
         (&self.x[1..=self.len], &self.y[1..=self.len])
     }
 
-    /// The columns with `before` put in front of them.
+    /// Returns the columns of the points, with the point `before` as the first element.
     pub(super) fn columns_after(&mut self, before: (f64, f64)) -> (&[f64], &[f64]) {
         (self.x[0], self.y[0]) = before;
         (&self.x[..=self.len], &self.y[..=self.len])
     }
 
-    /// Forgets its points but the first `len`.
+    /// Keeps the first `len` points and removes the others.
     pub(super) fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
     }
 
-    /// Forgets its points.
+    /// Removes all points.
     pub(super) fn clear(&mut self) {
         self.len = 0;
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn many_pairs_are_added_as_one_by_one_on_every_level(
-            pairs in prop::collection::vec(
-                (prop_oneof![any::<i32>(), -1_800_000_001..=1_800_000_001_i32],
-                 prop_oneof![20 => -900_000_000..=900_000_000_i32, 1 => any::<i32>()]),
-                0..=PointBlock::CAPACITY,
-            ),
-            space in prop::sample::select(vec![Space::Planar, Space::Geographic]),
-        ) {
-            let (x, y): (Vec<_>, Vec<_>) = pairs.iter().copied().unzip();
-            let mut singly = PointBlock::new(space);
-            let expected = (0..)
-                .zip(&pairs)
-                .try_for_each(|(i, &(x, y))| singly.push_i32(x, y).map_err(|error| (i, error)));
-            for level in Level::all() {
-                let mut block = PointBlock::new(space);
-                prop_assert_eq!(block.extend_at(level, &x, &y), expected);
-                prop_assert_eq!(block.columns(), singly.columns());
-            }
-        }
-    }
-
-    /// What stands in columns and near their limits.
-    fn whole() -> impl Strategy<Value = i64> {
-        prop_oneof![
-            8 => -2_000_000_000..=2_000_000_000_i64,
-            1 => any::<i64>(),
-            1 => (-2..=2_i64, -1..=1_i64).prop_map(|(high, low)| (high << 51) + low),
-            1 => (-2..=2_i64, -1..=1_i64).prop_map(|(high, low)| high * 900_000_000 + low),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn many_whole_numbers_are_added_as_the_points_they_mean_on_every_level(
-            pairs in prop::collection::vec(
-                (whole(), prop_oneof![20 => -900_000_000..=900_000_000_i64, 1 => whole()]),
-                0..=40,
-            ),
-            space in prop::sample::select(vec![Space::Planar, Space::Geographic]),
-            resolution in prop::sample::select(vec![1e-7, 1e-6, 1e-3, 1.0, 0.3, 2.5, 1e300]),
-        ) {
-            let (x, y): (Vec<_>, Vec<_>) = pairs.iter().copied().unzip();
-            let mut singly = PointBlock::new(space);
-            let scale = Scale::new(resolution);
-            let expected: Result<(), (usize, PointError)> = (0_usize..).zip(&pairs).try_for_each(|(i, &(x, y))| {
-                let (x_scaled, y_scaled) = (scale.apply(x as f64), scale.apply(y as f64));
-                let point = if (space, resolution) == (Space::Geographic, 1e-7) {
-                    let whole_turns = (x as i128 + 1_800_000_000).div_euclid(3_600_000_000);
-                    let wrapped = (x as i128 - whole_turns * 3_600_000_000) as i32;
-                    let is_antimeridian = wrapped == -1_800_000_000 && x > 0;
-                    let wrapped = if is_antimeridian { -wrapped } else { wrapped };
-                    match i32::try_from(y) {
-                        Ok(y) => Point::from_e7(y, wrapped),
-                        Err(_) => Err(PointError::Latitude { latitude_deg: y as f64 / 1e7 }),
-                    }
-                } else {
-                    Point::new(space, x_scaled, y_scaled)
-                };
-                let (x, y) = point.map_err(|error| (i, error))?.canonical();
-                singly.push_canonical(x, y);
-                Ok(())
-            });
-            for level in Level::all() {
-                let mut block = PointBlock::new(space);
-                let outcome = block.extend_scaled_at(level, &x, &y, resolution);
-                prop_assert_eq!(format!("{outcome:?}"), format!("{expected:?}"));
-                prop_assert_eq!(block.columns(), singly.columns());
-            }
-        }
-    }
-
-    #[test]
-    fn coordinates_are_checked_on_their_way_in() {
-        let mut block = PointBlock::new(Space::Geographic);
-        block.push_xy(190.0, 46.0).unwrap();
-        assert!(block.push_xy(0.0, 91.0).is_err());
-        assert!(block.push_xy(f64::NAN, 0.0).is_err());
-        assert_eq!(block.columns(), (&[-170.0e7][..], &[46.0e7][..]));
-    }
-}
+mod tests;

@@ -1,55 +1,56 @@
-//! The policy: which fixes of a path are accepted, and a ledger of those that are not.
+//! The filter of a path: decides which fixes are accepted, and counts the rejected fixes by reason.
 //!
-//! For each fix, in this order:
-//! 0. One that starts a segment leaves the fixes before it behind: it has no reference.
-//! 1. Time: it is rejected if it is earlier than the reference and the options ask for that. Equal is not
-//!    earlier.
-//! 2. Accuracy: it is rejected if its radius is greater than the limit. A missing one passes.
-//! 3. Speed: it is rejected if the way from the reference is longer than the greatest speed allows. Two
-//!    places at one instant are too fast. A missing time passes, and so does one that goes backwards and
-//!    was not rejected for that.
-//! 4. Gaps: it is accepted and starts a segment if it is too much later than the reference or too far
-//!    from it.
-//! 5. Step: it is rejected if it is too near to the reference.
-//! 6. It is accepted: the leg from the reference counts, and it is the reference of what follows.
+//! The reference is the last accepted fix of the segment. The rules apply to each fix in this order:
+//! 1. Segment start: the first fix of a segment has no reference. Only rule 3 applies to it.
+//! 2. Backward time: rejected if the options reject backward time and the fix is earlier than the
+//!    reference. An equal time passes.
+//! 3. Accuracy: rejected if the accuracy radius is above the limit. A missing radius passes.
+//! 4. Speed: rejected if the speed from the reference to the fix is above the limit. Two different places
+//!    at one instant exceed any limit. A missing time passes, and so does a backward time that rule 2 did
+//!    not reject.
+//! 5. Gap: accepted as the start of a segment if the time or the distance from the reference is above its
+//!    limit.
+//! 6. Step: rejected if the distance from the reference is below the limit.
+//! 7. Otherwise accepted: the leg from the reference counts.
 //!
-//! The reference is the last accepted fix of the segment; without one, rule 2 alone applies. A rejected
-//! fix never becomes it, so slow motion adds up to a step. But fixes that were rejected for time or speed
-//! and agree with one another (each passes both rules as seen from the one before) may be right, and the
-//! reference wrong: when so many follow on one another as the options say, the last of them is accepted
-//! after all and starts a segment. A fix rejected for its accuracy says nothing about that either way;
-//! any other ends such a chain.
+//! An accepted fix becomes the reference. A rejected fix does not, so slow motion adds up to a step.
+//!
+//! The reference itself can be wrong. Therefore the filter counts consecutive fixes that were rejected by
+//! rule 2 or 4 and are consistent: each passes rules 2 and 4 relative to the one before. If the count
+//! reaches [`Options::reanchor_count`], the last of them is accepted as the start of a segment. A fix that
+//! is rejected by rule 3 does not change the count. Every other fix resets it.
 
 use std::cell::Cell;
 
 use super::cost::Cost;
+use super::error::PathError;
 use super::fix_block::FixBlock;
 use super::metric::Metric;
 use super::options::Options;
 use super::point_block::PointBlock;
-use super::polyline::{PathError, Polyline};
+use super::polyline::Polyline;
 use super::state::{FilterState, FixState, RejectionState};
 use super::sum::ExactSum;
 use super::summary::{Rejection, RejectionReason};
 use super::track_stats::{FixAttributes, LegBatch, TimeStep, TrackStats, seconds};
 
-/// A fix, as far as others are measured from it.
+/// The values of a fix that the rules compare with later fixes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Mark {
     at: (f64, f64),
     known: FixAttributes,
 }
 
-/// What a policy keeps of the fixes so far.
+/// The state of the filter.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Filter {
     /// The accepted fixes.
     accepted: Polyline,
     /// The last accepted fix of the segment.
     reference: Option<Mark>,
-    /// The last fix that was rejected for time or speed, and how many agree up to it.
+    /// The last of the consistent fixes that were rejected for time or speed, and their count.
     chain: Option<(Mark, u32)>,
-    /// By [`RejectionReason`].
+    /// The rejected fixes, indexed by [`RejectionReason`].
     ledger: [Entry; 4],
 }
 
@@ -67,11 +68,11 @@ const REASONS: [RejectionReason; 4] = [
     RejectionReason::Step,
 ];
 
-/// What becomes of a fix.
-enum Verdict {
-    /// The leg of this length counts.
+/// The decision on a fix.
+enum Decision {
+    /// Accepted, with the length of the leg from the reference.
     Accepted(f64),
-    /// It is the first of a segment.
+    /// Accepted as the first of a segment.
     StartsSegment,
     Rejected(RejectionReason),
 }
@@ -95,12 +96,14 @@ impl Filter {
         self.chain = None;
     }
 
-    /// Judges the fixes of a block. `before` is where the fix before the block was, `offset` that of its
-    /// first fix; `legs[i]` is the raw leg that ends in fix `i`, 0 where none does. Returns what the distances
-    /// cost that are not among the legs.
+    /// Applies the rules to the fixes of a block.
+    ///
+    /// `before` is the position of the fix before the block, and `offset` is the index of the first fix in
+    /// the path. `legs[i]` is the raw leg to fix `i`, or 0 if there is none. Returns the cost of the
+    /// distances that are not among the raw legs.
     ///
     /// # Errors
-    /// When a total is out of range; filter and profile are then of no use.
+    /// Returns an error if a total is out of range. The filter and the profile are then unusable.
     pub(super) fn fold(
         &mut self,
         options: &Options,
@@ -119,8 +122,8 @@ impl Filter {
             if block.starts.contains(index) {
                 self.start_segment();
             }
-            let fix = Mark { at: (x, y), known: block.known(index) };
-            // A leg depends on its ends alone, so where the raw one has the same ends it is the same.
+            let fix = Mark { at: (x, y), known: block.attributes_of(index) };
+            // A leg depends only on its two ends. If the raw leg has the same ends, its length is reused.
             let distance = |from: Mark| match previous {
                 Some(previous) if previous == from.at => raw_leg,
                 _ => {
@@ -130,13 +133,13 @@ impl Filter {
                     distance
                 }
             };
-            let verdict = self.judge(options, fix, block.accuracy_m(index), distance);
-            match verdict {
-                Verdict::Rejected(reason) => {
+            let decision = self.decide(options, fix, block.accuracy_m(index), distance);
+            match decision {
+                Decision::Rejected(reason) => {
                     let offset = offset.saturating_add(index as u64);
                     self.ledger[reason as usize].add(offset, raw_leg)?;
                 }
-                Verdict::Accepted(leg) => {
+                Decision::Accepted(leg) => {
                     if let Some(reference) = self.reference {
                         let (from, to) = (reference.known, fix.known);
                         profile.add_leg(options, leg, from, to, &mut profile_legs);
@@ -144,7 +147,7 @@ impl Filter {
                     self.accept(fix, profile);
                     accepted.push(fix, leg, false);
                 }
-                Verdict::StartsSegment => {
+                Decision::StartsSegment => {
                     self.accept(fix, profile);
                     accepted.push(fix, 0.0, true);
                 }
@@ -165,78 +168,79 @@ impl Filter {
     }
 
     #[inline]
-    fn judge(
+    fn decide(
         &mut self,
         options: &Options,
         fix: Mark,
         accuracy_m: f64,
         distance: impl Fn(Mark) -> f64,
-    ) -> Verdict {
+    ) -> Decision {
         let time = self.reference.and_then(|reference| reference.known.time_to(fix.known));
         if options.reject_backward_time && time == Some(TimeStep::Backward) {
-            return self.suspect(options, fix, RejectionReason::BackwardTime, distance);
+            return self.reject_or_reanchor(options, fix, RejectionReason::BackwardTime, distance);
         }
         if options.max_accuracy_m.is_some_and(|limit| accuracy_m > limit) {
-            return Verdict::Rejected(RejectionReason::Accuracy);
+            return Decision::Rejected(RejectionReason::Accuracy);
         }
-        let Some(reference) = self.reference else { return Verdict::StartsSegment };
+        let Some(reference) = self.reference else { return Decision::StartsSegment };
         let leg = distance(reference);
         if is_too_fast(options, leg, time) {
-            return self.suspect(options, fix, RejectionReason::Speed, distance);
+            return self.reject_or_reanchor(options, fix, RejectionReason::Speed, distance);
         }
         let is_late = matches!(
             (options.max_gap_time_ns, time),
             (Some(limit), Some(TimeStep::Forward { ns })) if ns > limit
         );
         if is_late || options.max_gap.is_some_and(|limit| leg > limit) {
-            return Verdict::StartsSegment;
+            return Decision::StartsSegment;
         }
         if options.min_step.is_some_and(|limit| leg < limit) {
             self.chain = None;
-            return Verdict::Rejected(RejectionReason::Step);
+            return Decision::Rejected(RejectionReason::Step);
         }
-        Verdict::Accepted(leg)
+        Decision::Accepted(leg)
     }
 
-    /// Rejects a fix for time or speed, unless it is the one that shows the reference to be wrong.
+    /// Rejects a fix for time or speed. If it completes the required number of consistent fixes, it starts a
+    /// segment instead.
     #[cold]
-    fn suspect(
+    fn reject_or_reanchor(
         &mut self,
         options: &Options,
         fix: Mark,
         reason: RejectionReason,
         distance: impl Fn(Mark) -> f64,
-    ) -> Verdict {
-        let agreeing = self.chain.filter(|(candidate, _)| {
+    ) -> Decision {
+        let consistent = self.chain.filter(|(candidate, _)| {
             let time = candidate.known.time_to(fix.known);
             let is_backward = options.reject_backward_time && time == Some(TimeStep::Backward);
             !is_backward && !is_too_fast(options, distance(*candidate), time)
         });
-        let count = agreeing.map_or(1, |(_, count)| count.saturating_add(1));
+        let count = consistent.map_or(1, |(_, count)| count.saturating_add(1));
         if count >= options.reanchor_count {
-            return Verdict::StartsSegment;
+            return Decision::StartsSegment;
         }
         self.chain = Some((fix, count));
-        Verdict::Rejected(reason)
+        Decision::Rejected(reason)
     }
 
     pub(super) fn rejections(&self) -> Vec<Rejection> {
         let applied = REASONS.into_iter().zip(&self.ledger).filter(|(_, entry)| entry.count > 0);
-        let told = applied.map(|(reason, entry)| Rejection {
+        let rejections = applied.map(|(reason, entry)| Rejection {
             reason,
             count: entry.count,
             first_offset: entry.first_offset,
             rejected_length: entry.rejected_length.to_f64(),
         });
-        told.collect()
+        rejections.collect()
     }
 }
 
-/// Whether a leg takes a greater speed than is allowed.
+/// Whether the speed of a leg is above the limit.
 #[inline]
 fn is_too_fast(options: &Options, leg: f64, time: Option<TimeStep>) -> bool {
     match (options.max_speed, time) {
-        // At one instant every way is too long.
+        // With a duration of 0, every distance above 0 exceeds the limit.
         (Some(limit), Some(TimeStep::Forward { ns })) => leg > limit * seconds(ns),
         _ => false,
     }
@@ -255,11 +259,11 @@ impl Entry {
 /// The accepted fixes of a block.
 struct Accepted {
     count: usize,
-    /// How many of them start a segment.
+    /// The number of fixes that start a segment.
     starts: u64,
     x: [f64; PointBlock::CAPACITY],
     y: [f64; PointBlock::CAPACITY],
-    /// The leg that ends in each, 0 where none does.
+    /// The leg to each fix, 0 if there is none.
     legs: [f64; PointBlock::CAPACITY],
 }
 

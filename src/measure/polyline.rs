@@ -1,32 +1,20 @@
-//! The accumulator: a path that grows by blocks, breaks into segments, merges with its
-//! continuation, and tells its summary at any time.
+//! The accumulator of points without attributes. It adds blocks of points, breaks the path into
+//! segments, merges with a following path, and returns a summary at any time.
 
 use super::bounds::{Bounds, Extent};
 use super::cost::{self, Cost};
+use super::error::PathError;
 use super::level::Level;
 use super::metric::Metric;
-use super::point::{Point, Space};
+use super::point::Point;
 use super::point_block::PointBlock;
 use super::starts::Starts;
 use super::state::PolylineState;
-use super::sum::{ExactSum, SumOverflow};
+use super::sum::ExactSum;
 
-/// The running accumulator of one path.
+/// Accumulates one path of points.
 ///
-/// However its points are cut into blocks, calls or partial paths, the summary has the same bits.
-///
-/// ```
-/// use waywiser::measure::{Metric, Polyline, Point};
-///
-/// let mut path = Polyline::new(Metric::Planar);
-/// path.extend(&[Point::planar(0.0, 0.0)?, Point::planar(3.0, 4.0)?])?;
-/// path.start_segment(); // no leg crosses a break
-/// path.extend(&[Point::planar(10.0, 0.0)?, Point::planar(10.0, 1.0)?])?;
-///
-/// let summary = path.summary();
-/// assert_eq!((summary.length, summary.segment_count), (6.0, 2));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
+/// The summary is bit-identical for every division of the points into blocks, calls or partial paths.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Polyline {
     metric: Metric,
@@ -36,56 +24,31 @@ pub struct Polyline {
     extent: Extent,
     /// The first and the last point, in canonical coordinates.
     ends: Option<((f64, f64), (f64, f64))>,
-    /// A segment was started after the last point, or before the first.
+    /// The next point starts a segment, although there may be points before it.
     broken: bool,
-    /// A segment was started before the first point: a merge must not join this path to another.
+    /// A segment was started before the first point, so that a merge does not join this path to the one before.
     broken_before_first: bool,
 }
 
-/// What is known of a path so far.
+/// The summary of a path of points.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PolylineSummary {
-    /// What a leg is.
+    /// The metric of the legs.
     pub metric: Metric,
-    /// The correctly rounded sum of all legs: metres or, for [`Metric::Planar`], the caller's unit.
+    /// The correctly rounded sum of all legs, in metres or, for [`Metric::Planar`], in the caller's unit.
     pub length: f64,
     /// The distance from the first point to the last, in the same unit; 0 for fewer than two points.
     pub displacement: f64,
-    /// How many points there are.
+    /// The number of points.
     pub point_count: u64,
-    /// How many unbroken runs of points there are.
+    /// The number of segments.
     pub segment_count: u64,
-    /// The box around all points; `None` when there is none.
+    /// The bounding box of all points; `None` if there are no points.
     pub bounds: Option<Bounds>,
 }
 
-/// Why a path could not take something. It is then as it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PathError {
-    /// Points of another space than the metric measures.
-    #[error("{points} points on a path that is measured as {metric}")]
-    Space {
-        /// The path's metric.
-        metric: Metric,
-        /// Where the points lie.
-        points: Space,
-    },
-    /// A continuation that was measured by another metric.
-    #[error("a path measured as {other} cannot continue one measured as {metric}")]
-    Metric {
-        /// The path's metric.
-        metric: Metric,
-        /// The continuation's.
-        other: Metric,
-    },
-    /// The total is out of range.
-    #[error(transparent)]
-    Overflow(#[from] SumOverflow),
-}
-
 impl Polyline {
-    /// A path without points.
+    /// Returns a path without points.
     pub fn new(metric: Metric) -> Self {
         Self {
             metric,
@@ -99,57 +62,57 @@ impl Polyline {
         }
     }
 
-    /// How its legs are measured.
+    /// Returns the metric of the legs.
     pub fn metric(&self) -> Metric {
         self.metric
     }
 
-    /// How many points it has.
+    /// Returns the number of points.
     pub fn point_count(&self) -> u64 {
         self.point_count
     }
 
-    /// The exact sum of its legs.
+    /// Returns the exact sum of the legs.
     pub(super) fn length(&self) -> ExactSum {
         self.sum
     }
 
-    /// The last point, in canonical coordinates.
+    /// Returns the last point, in canonical coordinates.
     pub(super) fn last(&self) -> Option<(f64, f64)> {
         self.ends.map(|(_, last)| last)
     }
 
-    /// Whether the next point starts a segment though there are points before it.
+    /// Whether [`Polyline::start_segment`] was called after the last point.
     pub(super) fn is_broken(&self) -> bool {
         self.broken
     }
 
-    /// Folds a block in and empties it.
+    /// Adds the points of a block and clears the block.
     ///
     /// # Errors
-    /// When the block is of another space or the total is out of range; path and block are then as
-    /// they were.
+    /// Returns an error if the block is in another space or the total is out of range. The path and the
+    /// block are then unchanged.
     pub fn fold(&mut self, block: &mut PointBlock) -> Result<(), PathError> {
         self.fold_with_cost(block).map(drop)
     }
 
-    /// Folds a block in, empties it, and returns what that cost.
+    /// Adds the points of a block, clears the block, and returns the estimated processor time.
     ///
     /// # Errors
-    /// As [`Polyline::fold`].
-    pub fn fold_with_cost(&mut self, block: &mut PointBlock) -> Result<Cost, PathError> {
+    /// See [`Polyline::fold`].
+    pub(crate) fn fold_with_cost(&mut self, block: &mut PointBlock) -> Result<Cost, PathError> {
         let base = Cost::of_block(block.len(), cost::PLAIN_POINT_NS);
         let long = self.fold_legs(block, &Starts::NONE, &mut [0.0; PointBlock::CAPACITY])?;
         block.clear();
         Ok(base + long)
     }
 
-    /// Folds a block in and leaves it as it is; those of its points that `starts` names start a
-    /// segment. `legs[i]` becomes the leg that ends in the point `i`, 0 where none does. Returns what the legs
-    /// cost that are measured one by one.
+    /// Adds the points of a block without clearing it. The points in `starts` start a segment. Sets
+    /// `legs[i]` to the leg to point `i`, or to 0 if there is none. Returns the cost of the legs that are
+    /// measured one by one.
     ///
     /// # Errors
-    /// As [`Polyline::fold`].
+    /// See [`Polyline::fold`].
     #[inline]
     pub(super) fn fold_legs(
         &mut self,
@@ -184,17 +147,17 @@ impl Polyline {
         }
         self.sum.add_block(level, legs)?;
 
-        // Nothing fails from here on.
+        // No error is possible from here on.
         self.broken_before_first |= self.ends.is_none() && starts.contains(0);
-        self.take(level, x, y, added as u64, start_count);
+        self.add_points(level, x, y, added as u64, start_count);
         Ok(cost)
     }
 
-    /// Adds points whose legs were measured by the caller: each in its place, 0 for the first of a
-    /// segment; `start_count` points are one.
+    /// Adds points whose legs the caller measured. `legs[i]` is the leg to point `i`, or 0 if the point
+    /// starts a segment; `start_count` points do.
     ///
     /// # Errors
-    /// When the total is out of range; the path is then as it was.
+    /// Returns an error if the total is out of range. The path is then unchanged.
     pub(super) fn add_measured(
         &mut self,
         x: &[f64],
@@ -207,14 +170,14 @@ impl Polyline {
         }
         let level = Level::best();
         self.sum.add_block(level, legs)?;
-        self.take(level, x, y, x.len() as u64, start_count);
+        self.add_points(level, x, y, x.len() as u64, start_count);
         Ok(())
     }
 
-    /// All that is kept of points beside their legs. The point before a block may be among them: it is
-    /// counted among the bounds already, and once more does no harm.
+    /// Updates everything except the sum. The columns may begin with the point before the block, which is
+    /// already in the bounds; adding it again does not change them.
     #[inline]
-    fn take(&mut self, level: Level, x: &[f64], y: &[f64], added: u64, start_count: u64) {
+    fn add_points(&mut self, level: Level, x: &[f64], y: &[f64], added: u64, start_count: u64) {
         self.extent.extend(level, x, y);
         self.point_count = self.point_count.saturating_add(added);
         self.segment_count = self.segment_count.saturating_add(start_count);
@@ -227,8 +190,9 @@ impl Polyline {
     /// Adds points.
     ///
     /// # Errors
-    /// When a point is of another space or the total is out of range. The points of whole blocks
-    /// before the failing one are then part of the path; [`Polyline::point_count`] tells how many.
+    /// Returns an error if a point is in another space or the total is out of range. The points are added
+    /// in blocks. The blocks before the one that fails are then part of the path;
+    /// [`Polyline::point_count`] returns the number of points.
     pub fn extend(&mut self, points: &[Point]) -> Result<(), PathError> {
         let space = self.metric.space();
         if let Some(stray) = points.iter().find(|point| point.space() != space) {
@@ -245,17 +209,17 @@ impl Polyline {
         Ok(())
     }
 
-    /// Ends the segment: no leg joins what came before to what comes next. Two breaks in a row are
-    /// one.
+    /// Ends the segment. No leg joins the last point and the next one. A second call without points in
+    /// between has no effect.
     pub fn start_segment(&mut self) {
         self.broken = true;
         self.broken_before_first |= self.ends.is_none();
     }
 
-    /// Appends the accumulator of what follows, as if its points had been added here one by one.
+    /// Appends the path `next`. The result is the same as if its points were added one by one.
     ///
     /// # Errors
-    /// When the two are measured differently or the total is out of range.
+    /// Returns an error if the metrics differ or the total is out of range. The path is then unchanged.
     pub fn merge(&mut self, next: &Polyline) -> Result<(), PathError> {
         if next.metric != self.metric {
             return Err(PathError::Metric { metric: self.metric, other: next.metric });
@@ -287,7 +251,7 @@ impl Polyline {
         Ok(())
     }
 
-    /// What is known so far.
+    /// Returns the summary of the points so far.
     pub fn summary(&self) -> PolylineSummary {
         let displacement =
             self.ends.map_or(0.0, |(first, last)| self.metric.canonical_distance(first, last));

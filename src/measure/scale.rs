@@ -1,13 +1,13 @@
-//! Whole numbers times a resolution, rounded once where that is possible.
+//! The conversion of whole numbers with a resolution to `f64`, with one rounding where possible.
 
-/// How whole numbers of a resolution become numbers.
+/// The operation that converts whole numbers of a resolution.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Scale {
-    /// The resolution is one part in a whole number, by which to divide: the quotient is the `f64`
-    /// nearest to the decimal number that is meant, as it is written in files; a product would be off it
-    /// by a rounding every now and then.
+    /// Division by a whole number, if the resolution is one divided by it. The quotient is the `f64`
+    /// nearest to the decimal number, the same value as from a text file. A product would sometimes
+    /// differ by a rounding error.
     Over(f64),
-    /// Any other resolution.
+    /// Multiplication by the resolution, in all other cases.
     Times(f64),
 }
 
@@ -39,7 +39,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_decimal_resolution_gives_the_number_that_is_written(
+        fn a_decimal_resolution_gives_the_parsed_decimal_number(
             value in -(1_i64 << 53)..=1 << 53, digits in 0..12_i32,
         ) {
             let written = |value: i64| format!("{value}e-{digits}").parse::<f64>().unwrap();

@@ -1,4 +1,4 @@
-//! Which fixes of a block start a segment: one bit for each.
+//! The set of fixes of a block that start a segment: one bit per fix.
 
 use super::point_block::PointBlock;
 
@@ -14,7 +14,7 @@ impl Starts {
         self.0[index / 64] |= 1 << (index % 64);
     }
 
-    /// Removes all indices from `len` on.
+    /// Removes the indices from `len` on.
     #[inline]
     pub(super) fn truncate(&mut self, len: usize) {
         for (word, bits) in self.0.iter_mut().zip((0..).step_by(64)) {

@@ -1,67 +1,70 @@
-//! What is told of a path of fixes, as data. A [`PathAccumulator`](super::PathAccumulator) makes it; reports and
-//! replies are made of it.
+//! The summary of a path of fixes, as plain data. A [`PathAccumulator`](super::PathAccumulator) returns it.
+//! Reports and replies are made from it.
 
 use super::bounds::Bounds;
 use super::metric::Metric;
 
-/// What is known of a path of fixes so far. Lengths are in metres or, for [`Metric::Planar`], in the
-/// caller's unit.
+/// The summary of a path of fixes. Lengths are in metres or, for [`Metric::Planar`], in the caller's
+/// unit.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct PathSummary {
-    /// What a leg is.
+    /// The metric of the legs.
     pub metric: Metric,
-    /// All fixes.
+    /// The number of fixes.
     pub point_count: u64,
-    /// Those that were not rejected.
+    /// The number of fixes that were not rejected.
     pub accepted_count: u64,
-    /// Unbroken runs of accepted fixes.
+    /// The number of segments of accepted fixes.
     pub segment_count: u64,
     /// The correctly rounded sum of the accepted legs.
     pub length: f64,
-    /// The correctly rounded sum of all legs but those across breaks that the fixes themselves tell.
+    /// The correctly rounded sum of all legs, without filter rules. Only segment starts in the input break it.
     pub raw_length: f64,
-    /// `length` in three dimensions, if asked for.
+    /// The length of the accepted legs in three dimensions, if the options request it.
     pub length_3d: Option<f64>,
-    /// From the first accepted fix to the last.
+    /// The distance from the first accepted fix to the last.
     pub displacement: f64,
-    /// Why fixes were rejected, in the order in which the rules apply; none that never applied.
+    /// The rejected fixes by reason, in the order of the rules. Reasons without fixes are omitted.
     pub rejections: Vec<Rejection>,
-    /// From the earliest to the latest time of an accepted fix.
+    /// The time from the earliest to the latest accepted fix.
     pub elapsed_ns: Option<u64>,
-    /// The time of the accepted legs that are not slower than [`Options::stopped_speed`](super::Options::stopped_speed).
+    /// The total time of the accepted legs that are not slower than
+    /// [`Options::stopped_speed`](super::Options::stopped_speed).
     pub moving_ns: Option<u64>,
-    /// The greatest speed of an accepted leg, a second.
+    /// The highest speed of an accepted leg, per second.
     pub max_speed: Option<f64>,
-    /// The sum of all rises along accepted legs.
+    /// The sum of all rises of accepted legs.
     pub ascent: Option<f64>,
-    /// The sum of all falls, not negative.
+    /// The sum of all falls of accepted legs, as a positive number.
     pub descent: Option<f64>,
-    /// The box around the accepted fixes.
+    /// The bounding box of the accepted fixes.
     pub bounds: Option<Bounds>,
 }
 
 /// The fixes that were rejected for one reason.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Rejection {
     /// The reason.
     pub reason: RejectionReason,
-    /// How many there are.
+    /// The number of fixes.
     pub count: u64,
-    /// The offset of the first one.
+    /// The index of the first of them in the path.
     pub first_offset: u64,
-    /// The correctly rounded sum of the raw legs that end in one of them.
+    /// The correctly rounded sum of the raw legs to these fixes.
     pub rejected_length: f64,
 }
 
-/// Why a fix was rejected, in the order in which the rules apply.
+/// The reason why a fix was rejected, in the order of the rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RejectionReason {
-    /// It is earlier than the accepted fix before it.
+    /// The fix is earlier than the last accepted fix.
     BackwardTime,
-    /// It is not accurate enough.
+    /// The accuracy radius is above the limit.
     Accuracy,
-    /// The way to it takes too great a speed.
+    /// The speed from the last accepted fix is above the limit.
     Speed,
-    /// It is too near to the accepted fix before it.
+    /// The distance from the last accepted fix is below the limit.
     Step,
 }

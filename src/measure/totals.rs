@@ -1,19 +1,18 @@
-//! Adding up what many paths come to: the total of a command that measures files, here or on a server.
+//! The totals of many paths, for commands that measure several files locally or on a server.
 //!
-//! It takes what is told of a path and nothing else, so that the total is the same wherever the paths were
-//! measured.
+//! The totals depend only on the summaries, so that they are the same wherever the paths were measured.
 
 use super::accumulator::PathAccumulator;
+use super::error::PathError;
 use super::metric::Metric;
-use super::polyline::PathError;
 use super::sum::{ExactSum, SumOverflow};
 use super::summary::{PathSummary, Rejection};
 
-/// What many paths come to together. No leg joins one to another.
+/// The totals of many paths. No leg joins two paths.
 ///
-/// Lengths and climbs are exact sums of those that the paths have by themselves, rounded once: what whoever
-/// adds up the rows of a report exactly would get, to the bit, and within one unit in the last place of the
-/// sum of all legs. The order of the paths changes no bit.
+/// Lengths, ascent and descent are exact sums of the values of the paths, rounded once. An exact sum of the
+/// rows of a report is bit-identical. The difference from the sum of all legs is at most one unit in the
+/// last place. The order of the paths does not matter.
 #[derive(Clone, Debug)]
 pub struct Totals {
     metric: Metric,
@@ -23,12 +22,12 @@ pub struct Totals {
     ascent: ExactSum,
     descent: ExactSum,
     rejected_length: [ExactSum; 4],
-    /// What needs no exact sum.
+    /// The values that need no exact sum.
     rest: Option<PathSummary>,
 }
 
 impl Totals {
-    /// No path yet, of those that are measured by `metric`.
+    /// Returns totals without paths, for paths measured with `metric`.
     pub fn new(metric: Metric) -> Self {
         Self {
             metric,
@@ -45,8 +44,8 @@ impl Totals {
     /// Adds a path.
     ///
     /// # Errors
-    /// When it is measured by another metric or a total is out of range; the totals are then as they
-    /// were.
+    /// Returns an error if the path was measured with another metric or a total is out of range. The totals
+    /// are then unchanged.
     pub fn add(&mut self, path: &PathSummary) -> Result<(), PathError> {
         if path.metric != self.metric {
             return Err(PathError::Metric { metric: self.metric, other: path.metric });
@@ -55,7 +54,7 @@ impl Totals {
         next.add_sums(path)?;
         next.rest = Some(match next.rest.take() {
             None => path.clone(),
-            Some(rest) => together(rest, path.clone()),
+            Some(rest) => combined(rest, path.clone()),
         });
         *self = next;
         Ok(())
@@ -73,8 +72,8 @@ impl Totals {
         Ok(())
     }
 
-    /// The totals, in the shape of one path. What only one path can have is left out: no displacement
-    /// (it is 0), no elapsed time, no bounds; the offset of a first rejection is the smallest one.
+    /// Returns the totals as a summary. Values of single paths are missing: the displacement is 0, and there
+    /// is no elapsed time and no bounding box. The offset of the first rejection is the smallest of all paths.
     pub fn summary(&self) -> PathSummary {
         let empty = || PathAccumulator::new(super::Options::new(self.metric)).summary();
         let rest = self.rest.clone().unwrap_or_else(empty);
@@ -97,8 +96,8 @@ impl Totals {
     }
 }
 
-/// Counts, times and speeds of two.
-fn together(a: PathSummary, b: PathSummary) -> PathSummary {
+/// Combines the counts, times and speeds of two summaries.
+fn combined(a: PathSummary, b: PathSummary) -> PathSummary {
     let mut rejections = a.rejections;
     for new in b.rejections {
         match rejections.iter_mut().find(|old| old.reason == new.reason) {

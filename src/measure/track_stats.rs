@@ -1,5 +1,5 @@
-//! What time and elevation tell of a path: how long it took, how fast it was, how much it rose. Takes
-//! the accepted legs one by one, in order; which ones these are is decided elsewhere.
+//! Statistics from times and elevations: duration, moving time, highest speed, ascent and descent. The
+//! caller passes the accepted legs one by one, in order.
 
 use super::level::Level;
 use super::options::{Elevation, Options};
@@ -7,7 +7,7 @@ use super::point_block::PointBlock;
 use super::state::{AttributesState, StatsState};
 use super::sum::{ExactSum, SumOverflow};
 
-/// What is known of a fix beside its place and accuracy.
+/// The elevation and the time of a fix, if known.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct FixAttributes {
     pub(super) z: Option<f64>,
@@ -17,11 +17,11 @@ pub(super) struct FixAttributes {
 impl FixAttributes {
     pub(super) const NOTHING: Self = Self { z: None, unix_ns: None };
 
-    /// How long it is from here to `next`, if both times are known.
+    /// Returns the time from this fix to `next`, if both times are known.
     #[inline]
     pub(super) fn time_to(self, next: Self) -> Option<TimeStep> {
         let (from, to) = (self.unix_ns?, next.unix_ns?);
-        // The difference of two i64 may need 64 bits beside its sign, which the comparison is.
+        // The magnitude of the difference of two `i64` fits a `u64`. The comparison is its sign.
         Some(if to >= from {
             TimeStep::Forward { ns: to.wrapping_sub(from) as u64 }
         } else {
@@ -30,11 +30,11 @@ impl FixAttributes {
     }
 }
 
-/// What goes into sums of the accepted legs of a block, as columns: these are added much faster than one
-/// by one.
+/// The terms of the exact sums of a block, in columns. Adding a column is much faster than adding single
+/// terms.
 pub(super) struct LegBatch {
     count: usize,
-    /// 0 where it does not rise or is not known to.
+    /// 0 if the leg falls or an elevation is missing.
     rises: [f64; PointBlock::CAPACITY],
     falls: [f64; PointBlock::CAPACITY],
     lengths_3d: [f64; PointBlock::CAPACITY],
@@ -48,28 +48,28 @@ impl LegBatch {
     }
 }
 
-/// From one time to another.
+/// The time from one fix to another.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum TimeStep {
     Backward,
     Forward { ns: u64 },
 }
 
-/// Nanoseconds in seconds, rounded: the one formula, for rules and for speeds.
+/// Converts nanoseconds to seconds, rounded. The speed rule and the reported speeds use this function.
 #[inline]
 pub(super) fn seconds(ns: u64) -> f64 {
     ns as f64 / 1e9
 }
 
-/// The running profile of the accepted fixes of a path.
+/// The statistics of the accepted fixes of a path.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct TrackStats {
     /// The earliest and the latest time.
     times: Option<(i64, i64)>,
-    /// The time of the legs in motion, once a leg has any.
+    /// The moving time; `None` until a leg has times at both ends.
     moving_ns: Option<u128>,
     max_speed: Option<f64>,
-    /// Rises and falls, once a leg has elevations at both ends.
+    /// Ascent and descent; `None` until a leg has elevations at both ends.
     climb: Option<(ExactSum, ExactSum)>,
     length_3d: ExactSum,
 }
@@ -83,7 +83,7 @@ impl TrackStats {
         length_3d: ExactSum::ZERO,
     };
 
-    /// Takes an accepted fix.
+    /// Adds an accepted fix.
     #[inline]
     pub(super) fn add_fix(&mut self, fix: FixAttributes) {
         if let Some(unix_ns) = fix.unix_ns {
@@ -92,7 +92,7 @@ impl TrackStats {
         }
     }
 
-    /// Takes an accepted leg, of this length on the map. What of it goes into sums is left in `legs`, for
+    /// Adds an accepted leg with this horizontal length. Writes the terms of the exact sums to `legs`, for
     /// [`TrackStats::add_sums`].
     #[inline]
     pub(super) fn add_leg(
@@ -124,10 +124,10 @@ impl TrackStats {
         }
     }
 
-    /// Adds up what the legs of a block left.
+    /// Adds the terms of a block to the exact sums.
     ///
     /// # Errors
-    /// When a total is out of range; the profile is then of no use.
+    /// Returns an error if a total is out of range. The statistics are then unusable.
     pub(super) fn add_sums(
         &mut self,
         options: &Options,
@@ -149,7 +149,7 @@ impl TrackStats {
         self.times.map(|(first, last)| last.wrapping_sub(first) as u64)
     }
 
-    /// `u64::MAX` stands for more: 584 years.
+    /// Returns the moving time, at most `u64::MAX` (584 years).
     pub(super) fn moving_ns(&self) -> Option<u64> {
         self.moving_ns.map(|ns| u64::try_from(ns).unwrap_or(u64::MAX))
     }
@@ -158,7 +158,7 @@ impl TrackStats {
         self.max_speed
     }
 
-    /// Ascent and descent.
+    /// Returns ascent and descent.
     pub(super) fn climb(&self) -> Option<(ExactSum, ExactSum)> {
         self.climb
     }

@@ -75,5 +75,8 @@ pub use machine::{Commit, NextStep, Recording};
 pub use name::{RecordingName, RecordingNameError};
 pub use policy::CheckpointPolicy;
 pub use position::Admitted;
-pub use store::{Abandoned, CheckpointStore, Page, Removed, SWEEP_STEP, StoreFuture, Sweep, Swept};
+pub use store::{
+    Abandoned, Change, CheckpointStore, Page, Removed, SWEEP_STEP, StoreEvent, StoreEvents,
+    StoreFuture, Sweep, Swept,
+};
 pub use store_error::{StoreError, StoreErrorCause};

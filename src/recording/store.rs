@@ -5,6 +5,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use futures::stream::{self, Stream};
+
 use super::{Checkpoint, CommitPrecondition, OpenRequest, RecordingName, StoreError};
 
 /// The future result of a request to a store.
@@ -54,6 +56,40 @@ pub trait CheckpointStore: Send + Sync + 'static {
     /// those that `sweep` selects. The caller continues from [`Swept::next`] until it is `None`. A step is one
     /// short request, so that other requests are served between two steps.
     fn sweep(&self, sweep: Sweep, after: Option<RecordingName>) -> StoreFuture<'_, Swept>;
+
+    /// Subscribes to the changes that other users of the same store make. A server reads them so that its watchers
+    /// receive the commits of other servers.
+    ///
+    /// The stream starts with the changes after this call and never ends. It holds a bounded number of events; if the
+    /// subscriber is too slow, [`StoreEvent::Missed`] replaces the oldest ones. A store that cannot distinguish its
+    /// users may also report the subscriber's own changes. By default the stream yields nothing, for stores that only
+    /// one server can use.
+    fn changes(&self) -> StoreEvents {
+        Box::pin(stream::pending())
+    }
+}
+
+/// A subscription to the changes of a store.
+pub type StoreEvents = Pin<Box<dyn Stream<Item = StoreEvent> + Send>>;
+
+/// An event of a subscription.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreEvent {
+    /// A recording has changed.
+    Changed(Change),
+    /// Changes were lost, so any recording may have changed.
+    Missed,
+}
+
+/// A change of a recording that is durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The name of the recording.
+    pub name: RecordingName,
+    /// The epoch of the checkpoint that was stored or removed.
+    pub epoch: u64,
+    /// Whether the recording was removed. Every checkpoint with this epoch or an older one is gone then.
+    pub removed: bool,
 }
 
 /// Maximum number of recordings that one step of a sweep checks.

@@ -1,87 +1,72 @@
-//! Accepting connections: up to the limits, and past them in place of the one that has been idle longest.
+//! The accept loop. At the limits, a new connection takes the place of the one that has been idle longest.
 
 use std::collections::HashMap;
-use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, sleep, timeout_at};
 use tonic::service::Routes;
 
-use super::call::Shared;
+use super::acceptor::{Acceptor, ByteStream};
 use super::connection;
 use super::handle::Handle;
+use super::listener::{AcceptError, Listener, classify};
 use super::log_limit::LineKind;
 use super::peer::peer_key;
+use super::shared::Shared;
 
-/// How long to wait when the system cannot accept for reasons of its own, such as no free file descriptor.
+/// The pause after a failure of the system, such as a lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How many connections may be closing at a time, in addition to those that are open.
+/// Maximum number of connections that are closing at the same time, in addition to those that are open.
 const CLOSING_MAX: usize = 64;
 
-/// Where connections come from.
-pub(super) trait Listener {
-    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
-
-    fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
-}
-
-impl Listener for TcpListener {
-    type Stream = TcpStream;
-
-    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let (stream, peer) = TcpListener::accept(self).await?;
-        // Replies are small and waited for. Where the option cannot be set the connection is dead.
-        let _ = stream.set_nodelay(true);
-        Ok((stream, peer))
-    }
-}
-
 /// The connections that are open.
-pub(super) struct Connections {
+pub(super) struct Connections<A> {
     shared: Arc<Shared>,
     routes: Routes,
+    acceptor: Arc<A>,
     tasks: JoinSet<()>,
     handles: HashMap<Id, Arc<Handle>>,
     of_peer: HashMap<IpAddr, usize>,
 }
 
-impl Connections {
-    pub(super) fn new(shared: Arc<Shared>, routes: Routes) -> Self {
+impl<A> Connections<A> {
+    pub(super) fn new(shared: Arc<Shared>, routes: Routes, acceptor: A) -> Self {
         let (tasks, handles, of_peer) = Default::default();
-        Self { shared, routes, tasks, handles, of_peer }
+        Self { shared, routes, acceptor: Arc::new(acceptor), tasks, handles, of_peer }
     }
 
-    /// How many are open.
+    /// Returns the number of open connections.
     pub(super) fn len(&self) -> usize {
         self.tasks.len()
     }
 
-    /// Accepts connections and never completes while the listener works.
+    /// Accepts connections. Does not complete while the listener works.
     ///
     /// # Errors
-    /// When the listener is unusable.
-    pub(super) async fn accept(&mut self, listener: &impl Listener) -> io::Result<()> {
+    /// If the listener is unusable.
+    pub(super) async fn accept<L: Listener>(&mut self, listener: &L) -> io::Result<()>
+    where
+        A: Acceptor<L::Stream>,
+    {
         loop {
             tokio::select! {
-                // Ended connections first, so that they are not counted against the limit.
+                // Removes ended connections first, so that they do not count against the limit.
                 biased;
                 Some(ended) = self.tasks.join_next_with_id() => {
                     self.remove(ended.map_or_else(|error| error.id(), |(id, ())| id));
                 }
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, peer)) => self.take(stream, peer),
+                    Ok((stream, peer)) => self.add(stream, peer),
                     Err(error) => match classify(&error) {
                         AcceptError::Connection => {
-                            tracing::debug!(%error, "a connection was gone before it was accepted");
+                            tracing::debug!(%error, "a connection failed before it was accepted");
                         }
-                        AcceptError::Passing => {
+                        AcceptError::Transient => {
                             if let Some(suppressed) = self.shared.log.admit(LineKind::Capacity) {
                                 let suppressed = (suppressed > 0).then_some(suppressed);
                                 tracing::warn!(%error, suppressed, "no connection can be accepted now");
@@ -95,11 +80,11 @@ impl Connections {
         }
     }
 
-    fn take<S>(&mut self, stream: S, peer: SocketAddr)
+    fn add<IO: ByteStream>(&mut self, stream: IO, peer: SocketAddr)
     where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        A: Acceptor<IO>,
     {
-        if let Err(limit) = self.make_room(peer) {
+        if let Err(limit) = self.make_space(peer) {
             // Dropping the stream closes it.
             if let Some(suppressed) = self.shared.log.admit(LineKind::Capacity) {
                 let suppressed = (suppressed > 0).then_some(suppressed);
@@ -110,6 +95,7 @@ impl Connections {
         let handle = Handle::new(peer);
         let connection = connection::serve(
             stream,
+            Arc::clone(&self.acceptor),
             Arc::clone(&self.shared),
             self.routes.clone(),
             Arc::clone(&handle),
@@ -133,13 +119,13 @@ impl Connections {
     /// Makes space for another connection of a peer.
     ///
     /// # Errors
-    /// The limit that is reached by connections none of which is idle.
-    fn make_room(&self, peer: SocketAddr) -> Result<(), &'static str> {
+    /// The name of the limit, if no connection that counts against it is idle.
+    fn make_space(&self, peer: SocketAddr) -> Result<(), &'static str> {
         let config = &self.shared.config;
         let key = peer_key(peer.ip());
         let of_peer = self.of_peer.get(&key).copied().unwrap_or_default();
         let (per_peer_max, max) = (config.max_connections_per_peer, config.max_connections);
-        // Counting those that close is needed only near a limit.
+        // Only near a limit is it necessary to count the connections that are closing.
         if of_peer < per_peer_max && self.tasks.len() < max {
             return Ok(());
         }
@@ -169,61 +155,13 @@ impl Connections {
         first.map(|(_, handle)| handle.evict())
     }
 
-    /// Waits until all connections are closed, and at `end` closes the rest. Returns how many these were.
+    /// Waits until all connections are closed, and closes the rest at `end`. Returns the number of the latter.
     pub(super) async fn close_by(mut self, end: Instant) -> usize {
         let all_closed = async { while self.tasks.join_next().await.is_some() {} };
         let _ = timeout_at(end, all_closed).await;
         let cut = self.tasks.len();
         self.tasks.shutdown().await;
         cut
-    }
-}
-
-/// What an error of `accept` is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum AcceptError {
-    /// The connection that was to be accepted.
-    Connection,
-    /// The state of the system, which may change.
-    Passing,
-    /// The listener itself.
-    Listener,
-}
-
-fn classify(error: &io::Error) -> AcceptError {
-    const EBADF: i32 = 9;
-    const EINVAL: i32 = 22;
-    const ENONET: i32 = 64;
-    const EPROTO: i32 = 71;
-    const ENOTSOCK: i32 = 88;
-    const ENOPROTOOPT: i32 = 92;
-    const EOPNOTSUPP: i32 = 95;
-    const ENETDOWN: i32 = 100;
-    const ENETUNREACH: i32 = 101;
-    const EHOSTDOWN: i32 = 112;
-    const EHOSTUNREACH: i32 = 113;
-    use io::ErrorKind as Kind;
-    match (error.raw_os_error(), error.kind()) {
-        (Some(EBADF | EINVAL | ENOTSOCK), _) => AcceptError::Listener,
-        // Linux passes network errors of the new socket on: accept(2), "Error handling".
-        (
-            Some(
-                ENONET | EPROTO | ENOPROTOOPT | EOPNOTSUPP | ENETDOWN | ENETUNREACH | EHOSTDOWN
-                | EHOSTUNREACH,
-            ),
-            _,
-        )
-        | (
-            _,
-            Kind::ConnectionAborted
-            | Kind::ConnectionRefused
-            | Kind::ConnectionReset
-            | Kind::Interrupted
-            | Kind::PermissionDenied
-            | Kind::TimedOut
-            | Kind::WouldBlock,
-        ) => AcceptError::Connection,
-        _ => AcceptError::Passing,
     }
 }
 
@@ -234,7 +172,8 @@ mod tests {
     use tokio::io::DuplexStream;
 
     use super::*;
-    use crate::server::Config;
+    use crate::server::acceptor::PlainAcceptor;
+    use crate::server::config::Config;
 
     /// A listener that fails in these ways, then accepts one connection, then becomes unusable.
     struct Failing {
@@ -257,36 +196,39 @@ mod tests {
         }
     }
 
+    fn connections(config: Config) -> Connections<PlainAcceptor> {
+        Connections::new(Shared::new(config, Vec::new()), Routes::default(), PlainAcceptor)
+    }
+
     #[tokio::test(start_paused = true)]
     async fn only_an_unusable_listener_ends_the_loop() {
         // EPROTO, ECONNABORTED, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPERM, EHOSTUNREACH, EIO.
         let errors = Mutex::new(vec![71, 103, 24, 23, 105, 12, 1, 113, 5]);
         let (_client, accepted) = tokio::io::duplex(64);
         let listener = Failing { errors, accepted: Mutex::new(Some(accepted)) };
-        let shared = Shared::new(Config::default());
-        let mut connections = Connections::new(shared, Routes::default());
+        let mut connections = connections(Config::default());
         let error = connections.accept(&listener).await.unwrap_err();
         assert_eq!(error.raw_os_error(), Some(9));
         assert_eq!(connections.len(), 1);
     }
 
     #[tokio::test]
-    async fn limits_evict_the_longest_idle_connection_and_refuse_when_none_is_idle() {
+    async fn limits_evict_the_longest_idle_connection_and_refuse_if_none_is_idle() {
         let config =
             Config { max_connections: 4, max_connections_per_peer: 3, ..Config::default() };
-        let mut connections = Connections::new(Shared::new(config), Routes::default());
+        let mut connections = connections(config);
         let peer = |host: u8, port| SocketAddr::from(([127, 0, 0, host], port));
         let mut clients = Vec::new();
-        let mut take = |connections: &mut Connections, peer| {
+        let mut add = |connections: &mut Connections<PlainAcceptor>, peer| {
             let (client, server) = tokio::io::duplex(64);
             clients.push(client);
-            connections.take(server, peer);
+            connections.add(server, peer);
             connections.len()
         };
         for port in 1..=3 {
-            take(&mut connections, peer(1, port));
+            add(&mut connections, peer(1, port));
         }
-        let evicted = |connections: &Connections| {
+        let evicted = |connections: &Connections<PlainAcceptor>| {
             let handles = connections.handles.values().filter(|handle| handle.is_evicted());
             let mut ports: Vec<_> = handles.map(|handle| handle.peer.port()).collect();
             ports.sort_unstable();
@@ -294,21 +236,13 @@ mod tests {
         };
         assert_eq!(evicted(&connections), [0; 0]);
         // A fourth of the same peer takes the place of one of the three, a first of another does not.
-        assert_eq!(take(&mut connections, peer(1, 4)), 4);
+        assert_eq!(add(&mut connections, peer(1, 4)), 4);
         assert_eq!(evicted(&connections).len(), 1);
-        take(&mut connections, peer(2, 5));
+        add(&mut connections, peer(2, 5));
         assert_eq!(evicted(&connections).len(), 1);
-        // At the limit for all, the longest idle one is closed, whatever its peer.
-        take(&mut connections, peer(3, 6));
+        // At the limit for all peers, the longest idle connection of any peer is closed.
+        add(&mut connections, peer(3, 6));
         assert_eq!(evicted(&connections).len(), 2);
         assert!(!evicted(&connections).contains(&6));
-    }
-
-    #[test]
-    fn errors_of_the_listener_are_told_from_those_of_a_connection_and_of_the_system() {
-        let of = |code| classify(&io::Error::from_raw_os_error(code));
-        assert_eq!([of(9), of(22), of(88)], [AcceptError::Listener; 3]);
-        assert_eq!([of(71), of(103), of(4), of(113)], [AcceptError::Connection; 4]);
-        assert_eq!([of(23), of(24), of(105), of(12), of(5)], [AcceptError::Passing; 5]);
     }
 }

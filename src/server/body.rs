@@ -1,7 +1,7 @@
-//! The request body of a stream: what h2 has received of it, read frame by frame.
+//! The request body of a stream, read frame by frame from h2.
 //!
-//! [`Input`] is shared with the connection's [`Usage`], which asks how much of it is unread. It says how the
-//! stream ended exactly as h2 does: a reset is an error, also RST_STREAM(NO_ERROR).
+//! [`Input`] is shared with the connection's [`Usage`], which asks for the number of unread bytes. It reports the end of
+//! the stream as h2 does: a reset is an error, also RST_STREAM(NO_ERROR).
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,7 @@ use http_body::{Frame, SizeHint};
 use super::memory::Usage;
 use crate::service::Progress;
 
-/// The received side of a stream.
+/// The receiving side of a stream.
 #[derive(Debug)]
 pub(super) struct Input {
     state: Mutex<State>,
@@ -30,7 +30,7 @@ struct State {
 }
 
 impl Input {
-    /// Takes a stream and has its unread input charged to the connection.
+    /// Takes a stream, and registers it so that its unread input is charged to the connection.
     pub(super) fn new(
         stream: RecvStream,
         usage: &Arc<Usage>,
@@ -46,7 +46,7 @@ impl Input {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Bytes that were received and not processed, and the number of DATA frames that have been read.
+    /// Returns the bytes that were received and not processed, and the number of DATA frames that were read.
     pub(super) fn unread(&self) -> (u64, u64) {
         let mut state = self.state();
         let unread = state.stream.flow_control().used_capacity() as u64;
@@ -83,7 +83,7 @@ impl http_body::Body for IncomingBody {
             match ready!(state.stream.poll_data(cx)) {
                 Some(Ok(data)) => {
                     state.frames_read += 1;
-                    // It fails only for more than was received.
+                    // This fails only for more bytes than were received.
                     let _ = state.stream.flow_control().release_capacity(data.len());
                     return Poll::Ready(Some(Ok(Frame::data(data))));
                 }

@@ -1,84 +1,83 @@
-//! The settings of the server: every bound, its default, and what it costs.
+//! The settings of the server: each limit, its default, and the cost of a higher value.
 
 use std::time::Duration;
 
 use crate::recording::CheckpointPolicy;
 use crate::service::StreamLimits;
 
-/// What a server grants its clients. Every bound has a default that suits a service of a few
-/// hundred trackers; the comments say what raising it costs.
+/// The limits of a server. The defaults suit a service of a few hundred trackers; the comments state the cost of a
+/// higher value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
-    /// Connections at one time. A further one takes the place of the connection that has been without streams
-    /// for the longest time; if none is without streams, it is closed at once. Each costs a file descriptor and
-    /// about 20 KiB. Default 1024.
+    /// Maximum number of connections at the same time. Another one takes the place of the connection that has been
+    /// without streams for the longest time. If all have streams, it is closed at once. Each costs a file descriptor
+    /// and about 20 KiB. Default 1024.
     pub max_connections: usize,
-    /// Connections of one peer at one time (an IPv4 address, or an IPv6 /64 network), with the same rule. A proxy
-    /// is one peer: raise it behind one. Default 512.
+    /// The same limit for one peer: an IPv4 address, or an IPv6 /64 network. A proxy is one peer, so raise the limit
+    /// for a server behind a proxy. Default 512.
     pub max_connections_per_peer: usize,
-    /// How long a connection without streams stays open; then it is closed with GOAWAY. Default 5 minutes.
+    /// A connection without streams is closed with GOAWAY after this time. Default 5 minutes.
     pub connection_idle_timeout: Duration,
-    /// Streams at one time on a connection; a client waits with further ones. A live stream costs about 12 KiB
-    /// (`waywiser bench --live 10000 --connections 100`). Default 256.
+    /// Maximum number of streams of a connection at the same time. The client delays further streams. A live stream
+    /// costs about 12 KiB (`waywiser bench --live 10000 --connections 100`). Default 256.
     pub max_streams_per_connection: u32,
-    /// The memory in bytes that unread input and unsent replies of all connections may take, each stream and
-    /// connection with its fixed cost included. Above 80 % of it, connections that hold more than 1/256 of it
-    /// get no new streams (RESOURCE_EXHAUSTED); above 95 %, the connection that holds most is closed, of the
-    /// peer that holds most. `None`, the default, is a quarter of the memory that the process may use: the
-    /// machine's, or what a control group or resource limit allows. [`run`](super::run) logs the value.
+    /// Memory limit in bytes for the unread input and the unsent replies of all connections, including a fixed cost
+    /// per stream and connection. Above 80 % of it, connections that hold more than 1/256 of it get no new streams
+    /// (RESOURCE_EXHAUSTED). Above 95 %, the connection that holds most is closed, of the peer that holds most.
+    /// `None`, the default, is a quarter of the memory that the process may use: that of the machine, or the limit of
+    /// a control group or a resource limit. [`run`](super::run) logs the value.
     pub max_memory_bytes: Option<u64>,
-    /// The largest message in bytes. A stream holds one incomplete message at most, and as much of it as has
-    /// arrived, which [`Config::max_memory_bytes`] covers. Default 64 KiB; points need no more than 64 bytes.
+    /// Maximum size of a message in bytes. A stream holds at most one incomplete message, which counts against
+    /// [`Config::max_memory_bytes`]. Default 64 KiB; a point needs at most 64 bytes.
     pub max_message_bytes: usize,
-    /// How many times their size the compressed messages of a stream may inflate to, once they have inflated to
-    /// 1 MiB; see [`StreamLimits::max_inflation_ratio`]. A stream above it is refused. Default 100.
+    /// Maximum ratio of inflated to compressed size of the messages of a stream, once they have inflated to 1 MiB; see
+    /// [`StreamLimits::max_inflation_ratio`]. A stream above it is refused. Default 100.
     pub max_inflation_ratio: u32,
-    /// How long a stream may send nothing, or leave an answer unread, before it is ended with DEADLINE_EXCEEDED.
+    /// A stream ends with DEADLINE_EXCEEDED if its client sends nothing, or leaves an answer unread, for this time.
     /// Default 5 minutes.
     pub stream_idle_timeout: Duration,
-    /// How long a connection may take to begin speaking HTTP/2. Default 10 s.
+    /// Time limit for the start of a connection, up to the HTTP/2 preface and settings. Default 10 s.
     pub handshake_timeout: Duration,
-    /// The largest header list of a request in bytes. Default 16 KiB.
+    /// Maximum size of the header list of a request in bytes. Default 16 KiB.
     pub max_header_bytes: u32,
-    /// How many streams a connection may lose to its own protocol errors before it is closed.
-    /// Without such a bound a client can keep the server busy with resets (RUSTSEC-2024-0003).
-    /// Default 1024.
+    /// Maximum number of streams reset because of client errors before the connection is closed. Without such a limit
+    /// a client can keep the server busy with resets (RUSTSEC-2024-0003). Default 1024.
     pub max_error_resets: usize,
-    /// How many streams a client may reset before the server got to them, before its connection is
-    /// closed (CVE-2023-44487, "rapid reset"). Default 64.
+    /// Maximum number of streams that a client may reset before the server has accepted them. Above it, the connection
+    /// is closed (CVE-2023-44487, "rapid reset"). Default 64.
     pub max_pending_resets: usize,
-    /// How often a connection is asked whether its client is still there. Default 30 s.
+    /// The server sends a ping after this time without input. Default 30 s.
     pub keepalive_interval: Duration,
-    /// How long the client may take to answer that. Default 20 s.
+    /// The connection is closed if nothing arrives within this time after a ping. Default 20 s.
     pub keepalive_timeout: Duration,
-    /// Bytes of a stream that the client may send before they are read. A stream sends at most this much per round
-    /// trip: 5.2 MB/s with the default and 100 ms. Default 512 KiB.
+    /// Maximum number of unread bytes of a stream. A stream sends at most this number per round trip: 5.2 MB/s with
+    /// the default and 100 ms. Default 512 KiB.
     pub stream_window_bytes: u32,
-    /// The same for all streams of a connection together. Default 1 MiB.
+    /// The same limit for all streams of a connection together. Default 1 MiB.
     pub connection_window_bytes: u32,
-    /// What small DATA frames may cost that wait to be read, before h2 closes the connection: each costs what its
-    /// payload lacks to 256 bytes, which is about what h2 allocates for it. A client that sends one point per
-    /// frame at full speed can have 65 000 of them under way in a connection window of 1 MiB, which cost 15 MiB:
-    /// raise both together. Default 32 MiB.
+    /// Maximum cost of the small DATA frames that wait to be read, before h2 closes the connection. A frame costs the
+    /// difference of its payload to 256 bytes, which is about what h2 allocates for it. A client that sends one point
+    /// per frame at full speed can have 65 000 frames in a connection window of 1 MiB, which cost 15 MiB. Raise both
+    /// limits together. Default 32 MiB.
     pub data_frame_budget_bytes: usize,
-    /// New recordings per minute and peer; twice as many may be created at once. Further ones get
+    /// Maximum number of new recordings per minute and peer. Twice as many may be created at once. Further ones get
     /// RESOURCE_EXHAUSTED. Default 6000.
     pub max_new_recordings_per_minute: u32,
-    /// Log lines per second of each kind that clients cause (calls by their status, refused connections and so
-    /// on); bursts of five seconds' worth pass, and suppressed lines are counted. Default 200.
+    /// Maximum number of log lines per second of each kind that clients cause: calls by status, refused connections,
+    /// and others. Bursts of five times as many pass, and suppressed lines are counted. Default 200.
     pub max_log_rate: u32,
-    /// How long after the first point that is not durable a recording is committed. The shorter, the less a
-    /// killed server makes its clients send again, and the more often the disk is written to; all
-    /// recordings that are due share a write. Default 1 s.
+    /// A recording is committed this long after its first point that is not durable. With a shorter time, clients of a
+    /// killed server send fewer points again, and the server writes to the disk more often. All recordings that are
+    /// due share a write. Default 1 s.
     pub checkpoint_interval: Duration,
-    /// After how many points that are not durable a recording is committed at once. Default 100 000.
+    /// A recording is committed at once when this many points are not durable. Default 100 000.
     pub checkpoint_points: u64,
-    /// How long a recording is kept after it last grew or was finished. Each takes about 1 KiB of disk.
-    /// Default 7 days.
+    /// A recording is deleted this long after it last grew or was finished. Each takes about 1 KiB of disk. Default
+    /// 7 days.
     pub retention: Duration,
-    /// How long open streams may go on after the signal to stop; the server is gone within it. At
-    /// least 100 ms. Default 10 s.
+    /// Time limit of a shutdown. Open streams may continue until shortly before it has passed. At least 100 ms.
+    /// Default 10 s.
     pub drain_timeout: Duration,
 }
 
@@ -113,37 +112,36 @@ impl Default for Config {
     }
 }
 
-/// A setting that no server can work with.
+/// A setting that is out of its bounds.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{setting} is {value}, and must be {bounds}")]
 pub struct ConfigError {
     /// The name of the field.
     pub setting: &'static str,
-    /// What it is.
+    /// The value of the setting.
     pub value: String,
-    /// What it may be.
+    /// The valid values.
     pub bounds: &'static str,
 }
 
-/// Less cannot hold even a handful of streams.
+/// A smaller budget cannot hold more than a few streams.
 const MEMORY_MIN: u64 = 1 << 20;
-/// A message in the budget leaves space for those of others.
+/// The budget must hold at least this many messages, so that one stream does not fill it.
 const MEMORY_MESSAGES_MIN: u64 = 16;
-/// HTTP/2's largest window.
+/// The maximum window of HTTP/2.
 const WINDOW_MAX: u32 = (1 << 31) - 1;
-/// The largest message that may be allowed: what the framing can carry, and more than any stream
-/// of points has use for.
+/// The largest message limit. Streams of points need far smaller messages.
 const MESSAGE_MAX: usize = 64 << 20;
-/// A tenth of it is left for the farewell to reach the clients.
+/// A tenth of the drain timeout must be enough for the last status to reach the clients.
 const DRAIN_TIME_MIN: Duration = Duration::from_millis(100);
-/// A year; longer times overflow somewhere.
+/// A year. Longer times could overflow.
 const TIME_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// As good as for ever.
+/// 100 years.
 const RETENTION_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-/// A time as a person writes it: in the greatest unit of which it is a whole number.
-fn readable(time: Duration) -> String {
+/// Formats a time in the largest unit of which it is a whole number.
+fn format_time(time: Duration) -> String {
     const UNITS_NS: [(u128, &str); 6] = [
         (86_400_000_000_000, "d"),
         (3_600_000_000_000, "h"),
@@ -161,10 +159,10 @@ fn readable(time: Duration) -> String {
 }
 
 impl Config {
-    /// Whether a server can work with these settings.
+    /// Checks that all settings are within their bounds.
     ///
     /// # Errors
-    /// The first setting that is out of bounds.
+    /// The first setting that is out of its bounds.
     pub fn check(&self) -> Result<(), ConfigError> {
         let number = |setting, value: u64, min: u64, max: u64, bounds| {
             let error = ConfigError { setting, value: value.to_string(), bounds };
@@ -220,7 +218,7 @@ impl Config {
             ("drain_timeout", self.drain_timeout),
         ] {
             if value.is_zero() || value > TIME_MAX {
-                let value = readable(value);
+                let value = format_time(value);
                 return Err(ConfigError {
                     setting,
                     value,
@@ -229,19 +227,19 @@ impl Config {
             }
         }
         if self.retention.is_zero() || self.retention > RETENTION_MAX {
-            let value = readable(self.retention);
+            let value = format_time(self.retention);
             let bounds = "more than 0 s, at most 100 years";
             return Err(ConfigError { setting: "retention", value, bounds });
         }
         if self.drain_timeout < DRAIN_TIME_MIN {
-            let value = readable(self.drain_timeout);
+            let value = format_time(self.drain_timeout);
             let bounds = "at least 100 ms, so that open streams can receive their status";
             return Err(ConfigError { setting: "drain_timeout", value, bounds });
         }
         Ok(())
     }
 
-    pub(super) fn pace(&self) -> CheckpointPolicy {
+    pub(super) fn checkpoint_policy(&self) -> CheckpointPolicy {
         CheckpointPolicy {
             interval: self.checkpoint_interval,
             points: self.checkpoint_points,
@@ -268,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_out_of_bounds_is_named() {
+    fn a_setting_out_of_bounds_is_reported_by_name() {
         let config = Config { max_connections: 0, ..Config::default() };
         let error = config.check().unwrap_err().to_string();
         insta::assert_snapshot!(error, @"max_connections is 0, and must be at least 1");
@@ -285,11 +283,11 @@ mod tests {
     }
 
     #[test]
-    fn a_time_is_told_as_a_person_writes_it() {
+    fn a_time_is_formatted_in_its_largest_whole_unit() {
         let day = 86_400;
         let times = [(0, 0), (400 * day, 0), (day + 3600, 0), (90, 0), (60, 0), (0, 50_000_000)];
-        let texts = times.map(|(s, ns)| readable(Duration::new(s, ns)));
+        let texts = times.map(|(s, ns)| format_time(Duration::new(s, ns)));
         assert_eq!(texts, ["0 s", "400 d", "25 h", "90 s", "1 min", "50 ms"]);
-        assert_eq!(readable(Duration::from_nanos(1_001)), "1001 ns");
+        assert_eq!(format_time(Duration::from_nanos(1_001)), "1001 ns");
     }
 }

@@ -1,10 +1,9 @@
 //! One connection: HTTP/2 by h2, a task per stream, and the events that end it.
 //!
-//! h2 is driven here and not through hyper, because the limits need what hyper does not show: how much of each
-//! stream is unread, the budget for small DATA frames, whether a connection has streams, and the moment at which
-//! a reply was written. A connection ends when its client closes it, when it has been without streams for too
-//! long, when the client answers no ping, when it resets too many streams, when the server needs its memory or
-//! its place, and when the server stops.
+//! This module drives h2 directly, because the limits need state that hyper does not expose: the unread bytes of each
+//! stream, the budget for small DATA frames, whether a connection has streams, and when a reply was written. A
+//! connection ends when its client closes it, when it has been without streams for too long, when the client answers no
+//! ping, when it resets too many streams, when the server needs its memory or its place, and when the server stops.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -14,57 +13,48 @@ use std::time::Duration;
 
 use h2::Reason;
 use h2::server::Connection as Http2;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::service::Routes;
 
-use super::call::{CallService, Shared};
+use super::acceptor::{Acceptor, ByteStream, PeerInfo};
+use super::call::CallService;
 use super::handle::{Activity, Handle};
+use super::handshake::{self, Established};
+use super::input_meter::InputMeter;
 use super::keepalive::Keepalive;
 use super::log_limit::LineKind;
-use super::memory::{OpenConnection, UnreadFrames, Usage};
-use super::preface;
+use super::memory::{OpenConnection, Usage};
+use super::shared::Shared;
 use super::socket::{Socket, Traffic};
 use super::stream::{self, ChargedBytes, StreamEnd};
 use super::write_stall::WriteStall;
 
-/// Frames of 64 KiB: a busy client needs few of them. Larger ones only cost memory.
+/// The largest frame that a client may send. A busy client needs few of this size; larger ones only cost memory.
 const FRAME_BYTES_MAX: u32 = 64 * 1024;
 
-/// What h2 may buffer of the answers of a stream after flow control has let them through.
+/// Maximum number of bytes that h2 buffers of the answer of a stream, within the window of the client.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
 
-/// How many streams are taken per poll.
+/// Maximum number of streams that are accepted per poll.
 const ACCEPTS_PER_POLL: usize = 32;
 
-/// How often the unread input of a connection is measured while nothing arrives.
+/// The interval between two measurements of unread input while nothing arrives.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How much may arrive between two measurements, and how much more for each stream that must be asked.
-const SAMPLE_BYTES: u64 = 256 * 1024;
-const SAMPLE_BYTES_PER_STREAM: u64 = 4 * 1024;
-
-/// The same in DATA frames, for input that consists of small ones.
-const SAMPLE_FRAMES: u64 = 2048;
-const SAMPLE_FRAMES_PER_STREAM: u64 = 32;
-
-/// When a stream ends, unread input is measured if this much is charged.
-const ENDED_SAMPLE_BYTES: u64 = 64 * 1024;
-
-/// How long a connection that is being closed may take to write its last frames, and its streams to end.
+/// The time for a closing connection to write its last frames, and for its streams to end.
 const CLOSE_TIME: Duration = Duration::from_secs(1);
 
 /// A connection that resets more than half of this many streams in a row is closed.
 const RESET_SAMPLE_STREAMS: u32 = 1000;
 
-/// Why the server closes a connection.
+/// The reason for which the server closes a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Close {
-    /// No streams for too long, evicted, or the server stops: the client may come back at once.
+    /// No streams for too long, evicted, or the server stops. The client may reconnect at once.
     Idle,
-    /// The client answers no pings, or does not read.
+    /// The client answers no pings, or does not read its socket.
     Silent,
     /// The process needs the memory.
     Memory,
@@ -72,19 +62,23 @@ enum Close {
     Resets,
 }
 
-/// Serves a connection until it is over and all of its streams have ended.
-pub(super) async fn serve<S>(mut io: S, shared: Arc<Shared>, routes: Routes, handle: Arc<Handle>)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+/// Serves a connection until it has ended with all of its streams.
+pub(super) async fn serve<IO: ByteStream, A: Acceptor<IO>>(
+    io: IO,
+    acceptor: Arc<A>,
+    shared: Arc<Shared>,
+    routes: Routes,
+    handle: Arc<Handle>,
+) {
     let peer = handle.peer;
-    let begun = tokio::select! {
-        begun = preface::read(&mut io, shared.config.handshake_timeout) => begun,
+    let limit = shared.config.handshake_timeout;
+    let established = tokio::select! {
+        established = handshake::establish(io, peer, &*acceptor, limit) => established,
         () = shared.stages.draining.cancelled() => return,
         () = handle.evicted().cancelled() => return,
     };
-    let prefix = match begun {
-        Ok(prefix) => prefix,
+    let Established { stream, peer: info, prefix } = match established {
+        Ok(established) => established,
         Err(error) if error.is_foreign() => {
             if let Some(suppressed) = shared.log.admit(LineKind::Preface) {
                 let suppressed = (suppressed > 0).then_some(suppressed);
@@ -99,16 +93,18 @@ where
     };
     let usage = shared.memory.connection(peer.ip());
     let _open = OpenConnection(Arc::clone(&usage));
-    let socket = Socket::with_prefix(io, prefix);
+    let socket = Socket::with_prefix(stream, prefix);
     let traffic = socket.traffic();
     let handshake = builder(&shared).handshake(socket);
-    match timeout(shared.config.handshake_timeout, handshake).await {
+    match timeout(limit, handshake).await {
         Ok(Ok(http2)) => {
-            let driver = Driver::new(http2, traffic, shared, routes, handle, Arc::clone(&usage));
+            let driver = Driver::new(http2, info, traffic, shared, routes, handle, usage);
             driver.run().await;
         }
         Ok(Err(error)) => tracing::debug!(%peer, %error, "a connection failed in its handshake"),
-        Err(_) => tracing::debug!(%peer, "a connection did not take the server's settings"),
+        Err(_) => {
+            tracing::debug!(%peer, "a connection did not acknowledge the settings of the server")
+        }
     }
 }
 
@@ -117,7 +113,7 @@ fn builder(shared: &Shared) -> h2::server::Builder {
     let mut builder = h2::server::Builder::new();
     builder
         .max_concurrent_streams(config.max_streams_per_connection)
-        // Somewhat larger lists are read and refused with a gRPC status; h2 refuses larger ones with 431.
+        // Lists of up to twice the limit are refused with a gRPC status. h2 refuses larger ones with 431.
         .max_header_list_size(config.max_header_bytes.saturating_mul(2))
         .max_local_error_reset_streams(Some(config.max_error_resets))
         .max_pending_accept_reset_streams(config.max_pending_resets)
@@ -134,17 +130,13 @@ struct Driver<S> {
     calls: CallService,
     streams: JoinSet<StreamEnd>,
     traffic: Arc<Traffic>,
+    input: InputMeter,
     shared: Arc<Shared>,
     handle: Arc<Handle>,
     usage: Arc<Usage>,
     keepalive: Keepalive,
     write_stall: WriteStall,
-    frames: UnreadFrames,
-    /// What had arrived at the last look, and at the last accumulator.
-    seen_bytes: u64,
-    sampled_bytes: u64,
-    sampled_frames: u64,
-    /// Next accumulator, or the moment at which the connection has been idle for too long.
+    /// The time of the next measurement of unread input, or of the end of an idle connection.
     timer: Pin<Box<Sleep>>,
     activity: Activity,
     /// Ends the calls of this connection with UNAVAILABLE.
@@ -153,18 +145,19 @@ struct Driver<S> {
     ended: u32,
     reset: u32,
     draining: Pin<Box<WaitForCancellationFutureOwned>>,
-    /// The client was asked to open no more streams.
+    /// A GOAWAY frame has announced the end of the connection.
     is_leaving: bool,
     evicted: Pin<Box<WaitForCancellationFutureOwned>>,
     out_of_memory: Pin<Box<WaitForCancellationFutureOwned>>,
     close: Option<Close>,
-    /// When a connection that is closing must be gone.
+    /// The time at which a connection that is closing is dropped.
     close_timer: Pin<Box<Sleep>>,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Driver<S> {
+impl<S: ByteStream> Driver<S> {
     fn new(
         mut http2: Http2<Socket<S>, ChargedBytes>,
+        peer: PeerInfo,
         traffic: Arc<Traffic>,
         shared: Arc<Shared>,
         routes: Routes,
@@ -180,18 +173,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Driver<S> {
             calls: CallService::new(
                 Arc::clone(&shared),
                 routes,
-                handle.peer,
+                peer,
                 Arc::clone(&usage),
                 closing.clone(),
             ),
             streams: JoinSet::new(),
+            input: InputMeter::new(Arc::clone(&traffic), Arc::clone(&usage)),
             traffic,
             keepalive,
             write_stall: WriteStall::new(config.stream_idle_timeout),
-            frames: UnreadFrames::default(),
-            seen_bytes: 0,
-            sampled_bytes: 0,
-            sampled_frames: 0,
             timer: Box::pin(sleep(config.connection_idle_timeout)),
             activity: Activity::Idle,
             closing,
@@ -213,7 +203,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Driver<S> {
         self.handle.set_activity(Activity::Idle);
         let result = poll_fn(|cx| self.poll(cx)).await;
         self.log_end(result);
-        // Streams notice the end of their connection by themselves, and log their point counts.
+        // Streams observe the end of their connection, and report their point counts.
         if !matches!(self.close, Some(Close::Memory)) {
             let streams = &mut self.streams;
             let all_ended = async { while streams.join_next().await.is_some() {} };
@@ -228,7 +218,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Driver<S> {
                 return Poll::Ready(result);
             }
             self.reap(cx);
-            self.account();
+            if self.input.charge_arrived(self.streams.len(), self.is_idle()) {
+                self.shared.relieve();
+            }
             if self.close.is_some() {
                 return self.close_timer.as_mut().poll(cx).map(|()| Ok(()));
             }
@@ -244,11 +236,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Driver<S> {
             self.http2.abrupt_shutdown(reason);
             self.close = Some(close);
             self.close_timer.as_mut().reset(Instant::now() + CLOSE_TIME);
-            // h2 sends its GOAWAY when it is polled.
+            // The next poll of h2 sends the GOAWAY frame.
         }
     }
 
-    /// Reads, writes, and starts the streams that have come.
+    /// Reads, writes, and starts new streams.
     fn poll_http2(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
         for _ in 0..ACCEPTS_PER_POLL {
             match self.http2.poll_accept(cx) {
@@ -262,7 +254,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Driver<S> {
                 Poll::Ready(None) => return Poll::Ready(Ok(())),
                 Poll::Pending => return Poll::Pending,
             }
-            // Another poll of h2 would read another burst before the streams have run.
+            // Another poll of h2 would read another burst before the streams have processed this one.
             if self.traffic.take_pause() {
                 break;
             }
@@ -271,7 +263,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Driver<S> {
         Poll::Pending
     }
 
-    /// Takes note of streams that have ended, and of what the others do.
+    /// Counts the streams that have ended, and updates the activity of the connection.
     fn reap(&mut self, cx: &mut Context<'_>) {
         let mut has_ended = false;
         while let Poll::Ready(Some(end)) = self.streams.poll_join_next(cx) {
@@ -279,9 +271,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Driver<S> {
             self.ended += 1;
             self.reset += u32::from(matches!(end, Ok(StreamEnd::ResetByClient)));
         }
-        // What a stream had not read is free when the stream has ended.
-        if has_ended && self.usage.unread() > ENDED_SAMPLE_BYTES {
-            self.sample();
+        if has_ended {
+            self.input.stream_ended();
         }
         let activity = match self.streams.len() {
             0 if !self.http2.has_streams() => Activity::Idle,
@@ -293,7 +284,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Driver<S> {
             self.handle.set_activity(activity);
             self.set_timer();
             if activity == Activity::Idle {
-                self.sample();
+                self.input.sample();
             }
         }
     }
@@ -308,32 +299,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Driver<S> {
         self.timer.as_mut().reset(Instant::now() + wait);
     }
 
-    /// Charges what has arrived, and measures it when that is due.
-    fn account(&mut self) {
-        let bytes = self.traffic.bytes();
-        if bytes == self.seen_bytes {
-            return;
-        }
-        self.usage.arrived(bytes - self.seen_bytes);
-        self.seen_bytes = bytes;
-        let streams = self.streams.len() as u64;
-        let new_frames = self.traffic.data_frames() - self.sampled_frames;
-        if bytes - self.sampled_bytes >= SAMPLE_BYTES + SAMPLE_BYTES_PER_STREAM * streams
-            || new_frames >= SAMPLE_FRAMES + SAMPLE_FRAMES_PER_STREAM * streams
-            || self.is_idle()
-        {
-            self.sample();
-        }
-        self.shared.relieve();
-    }
-
-    fn sample(&mut self) {
-        self.sampled_bytes = self.seen_bytes;
-        self.sampled_frames = self.traffic.data_frames();
-        self.usage.sample(&mut self.frames, self.sampled_frames);
-    }
-
-    /// Why the connection must close now, if it must.
+    /// Returns the reason to close the connection now, if there is one.
     fn due_close(&mut self, cx: &mut Context<'_>) -> Option<Close> {
         if self.out_of_memory.as_mut().poll(cx).is_ready() {
             return Some(Close::Memory);
@@ -345,7 +311,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Driver<S> {
                 return Some(Close::Resets);
             }
         }
-        if self.keepalive.poll(cx, self.seen_bytes).is_ready() {
+        if self.keepalive.poll(cx, self.input.charged_bytes()).is_ready() {
             return Some(Close::Silent);
         }
         if self.write_stall.poll(cx, &self.traffic).is_ready() {
@@ -369,7 +335,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Driver<S> {
             if self.is_idle() {
                 return Some(Close::Idle);
             }
-            self.sample();
+            self.input.sample();
             self.shared.relieve();
             self.set_timer();
             // Registers the new deadline.
@@ -393,7 +359,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Driver<S> {
                 }
             }
             (Some(close), _) => tracing::debug!(%peer, ?close, "closed a connection"),
-            // The client broke a limit or the protocol, which its operator may want to know.
+            // The client violated a limit or the protocol, which the operator may want to know.
             (None, Err(error)) if error.is_library() => {
                 if let Some(suppressed) = admit() {
                     let suppressed = (suppressed > 0).then_some(suppressed);

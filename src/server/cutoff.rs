@@ -1,4 +1,4 @@
-//! What ends a call from outside: its deadline, and the server's end.
+//! The events that end a call early: its deadline, and the shutdown of the server.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,27 +12,27 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::service::{RpcError, excerpt};
 
-/// The events that end a call before it has answered.
+/// The events that end a call before its answer is complete.
 pub(super) struct Cutoff {
-    deadline: Option<Unhindered<Sleep>>,
-    /// When the answer must have begun; for methods that do not watch their request themselves.
-    answer: Option<(Duration, Unhindered<Sleep>)>,
-    closing: Unhindered<WaitForCancellationFutureOwned>,
+    deadline: Option<OutsideCoopBudget<Sleep>>,
+    /// The time limit until the answer begins, for methods that set no time limit on their request.
+    answer: Option<(Duration, OutsideCoopBudget<Sleep>)>,
+    closing: OutsideCoopBudget<WaitForCancellationFutureOwned>,
 }
 
-/// A timer in a busy task: the call before it may have used up the task's budget, and a timer that
-/// asks for budget would then never look at the clock.
-type Unhindered<T> = Unconstrained<Pin<Box<T>>>;
+/// A future that is polled outside the cooperative budget of tokio. In a busy task, the call may have used up the
+/// budget, and a timer within the budget would then never check the clock.
+type OutsideCoopBudget<T> = Unconstrained<Pin<Box<T>>>;
 
-fn unhindered<T: Future>(future: T) -> Unhindered<T> {
+fn outside_coop_budget<T: Future>(future: T) -> OutsideCoopBudget<T> {
     unconstrained(Box::pin(future))
 }
 
 impl Cutoff {
-    /// The cut-off of a call with these headers.
+    /// Returns the cutoff of a call with these headers.
     ///
     /// # Errors
-    /// When the headers carry a `grpc-timeout` that is none or has passed.
+    /// If the headers have a `grpc-timeout` that is not valid or is zero.
     pub(super) fn new(
         headers: &HeaderMap,
         answer_time: Option<Duration>,
@@ -47,19 +47,19 @@ impl Cutoff {
                 if timeout.is_zero() {
                     return Err(RpcError::Deadline { point_count: 0 });
                 }
-                Some(unhindered(sleep(timeout)))
+                Some(outside_coop_budget(sleep(timeout)))
             }
         };
-        let answer = answer_time.map(|time| (time, unhindered(sleep(time))));
-        Ok(Self { deadline, answer, closing: unhindered(closing.cancelled_owned()) })
+        let answer = answer_time.map(|time| (time, outside_coop_budget(sleep(time))));
+        Ok(Self { deadline, answer, closing: outside_coop_budget(closing.cancelled_owned()) })
     }
 
-    /// The answer has begun; it may take its time.
+    /// Removes the time limit for the begin of the answer, because it has begun.
     pub(super) fn answered(&mut self) {
         self.answer = None;
     }
 
-    /// Ready with the reason once the call must end, `point_count` points in.
+    /// Ready with the error when the call must end. `point_count` is the number of its points so far.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, point_count: u64) -> Poll<RpcError> {
         let passed = self.deadline.as_mut().is_some_and(|at| Pin::new(at).poll(cx).is_ready());
         if passed {
@@ -74,7 +74,7 @@ impl Cutoff {
     }
 }
 
-/// A `grpc-timeout`: at most eight digits and a unit, as "gRPC over HTTP2" has it.
+/// Parses a `grpc-timeout`: one to eight digits and a unit, as "gRPC over HTTP2" specifies.
 fn parse_timeout(value: &[u8]) -> Option<Duration> {
     let (unit, digits) = value.split_last()?;
     if !(1..=8).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn timeouts_are_read_as_the_specification_has_them() {
+    fn timeouts_are_parsed_as_specified() {
         let read = |text: &str| parse_timeout(text.as_bytes());
         assert_eq!(read("250m"), Some(Duration::from_millis(250)));
         assert_eq!(read("99999999H"), Some(Duration::from_secs(99_999_999 * 3600)));

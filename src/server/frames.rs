@@ -1,8 +1,8 @@
-//! Counts the DATA frames in the bytes that a client sends, by the frame headers alone.
+//! Counts the DATA frames in the bytes that a client sends, from the frame headers alone.
 //!
 //! HTTP/2 flow control counts payload bytes. Each frame that waits to be read also costs memory of its own, so
-//! [`super::memory`] needs their number. This file knows the nine bytes of a frame header (RFC 9113, section
-//! 4.1) and nothing else; h2 checks the frames.
+//! [`super::memory`] needs their number. This file reads only the nine bytes of a frame header (RFC 9113, section 4.1);
+//! h2 checks the frames.
 
 const HEADER_BYTES: usize = 9;
 const DATA: u8 = 0;
@@ -10,7 +10,7 @@ const DATA: u8 = 0;
 /// The state between two reads.
 #[derive(Debug, Default)]
 pub(super) struct FrameCounter {
-    /// The first bytes of a header that the last read cut.
+    /// The first bytes of a header that did not arrive as a whole.
     header: [u8; HEADER_BYTES],
     header_bytes: usize,
     /// Payload bytes of the current frame that have not arrived.
@@ -18,7 +18,7 @@ pub(super) struct FrameCounter {
 }
 
 impl FrameCounter {
-    /// Returns how many DATA frames begin in `bytes`, which follow those of the last call.
+    /// Returns the number of DATA frames that begin in `bytes`, which follow the bytes of the last call.
     pub(super) fn count(&mut self, mut bytes: &[u8]) -> u64 {
         let mut data_frames = 0;
         loop {
@@ -52,7 +52,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn frames_are_counted_however_the_bytes_are_cut(
+        fn the_count_does_not_depend_on_how_the_bytes_are_split(
             frames in prop::collection::vec((0..3_u8, 0..40_usize), 0..40),
             piece in 1..60_usize,
         ) {

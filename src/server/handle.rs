@@ -1,4 +1,4 @@
-//! What the accept loop knows of a connection: whether it may be closed to make space, and the way to close it.
+//! The accept loop's handle of a connection: its activity, and a token to close it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// What the streams of a connection do.
+/// The activity of the streams of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Activity {
     /// The connection has no streams.
@@ -19,14 +19,14 @@ pub(super) enum Activity {
     Busy,
 }
 
-/// A connection as the accept loop sees it.
+/// The accept loop's view of a connection.
 #[derive(Debug)]
 pub(super) struct Handle {
     pub(super) peer: SocketAddr,
     started: Instant,
-    /// The activity in the two lowest bits, and since when in milliseconds after the start.
+    /// The activity in the two lowest bits; above them the time of its last change, in milliseconds after the start.
     state: AtomicU64,
-    /// Set to have the connection close because its place is needed.
+    /// Cancelled to close the connection because its place is needed.
     evicted: CancellationToken,
 }
 
@@ -40,14 +40,14 @@ impl Handle {
         })
     }
 
-    /// Notes what the streams do from now on.
+    /// Sets the activity from now on.
     pub(super) fn set_activity(&self, activity: Activity) {
         let since_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or_default();
         self.state.store(since_ms << 2 | activity as u64, Relaxed);
     }
 
-    /// What to compare connections by when one must be closed: the least goes first. `None` if the connection is
-    /// busy or is being closed already.
+    /// Returns the key by which connections are compared when one must be closed; the smallest is closed first.
+    /// Returns `None` if the connection is busy or is already being closed.
     pub(super) fn eviction_order(&self) -> Option<(Activity, Instant)> {
         let state = self.state.load(Relaxed);
         let activity = match state & 0b11 {
@@ -59,17 +59,17 @@ impl Handle {
         (!self.is_evicted()).then_some((activity, since))
     }
 
-    /// Has the connection close.
+    /// Makes the connection close.
     pub(super) fn evict(&self) {
         self.evicted.cancel();
     }
 
-    /// Whether [`Handle::evict`] was called.
+    /// Returns whether [`Handle::evict`] was called.
     pub(super) fn is_evicted(&self) -> bool {
         self.evicted.is_cancelled()
     }
 
-    /// Completes when [`Handle::evict`] is called.
+    /// Returns the token that [`Handle::evict`] cancels.
     pub(super) fn evicted(&self) -> &CancellationToken {
         &self.evicted
     }
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn idle_connections_go_before_watching_ones_and_busy_ones_stay() {
+    async fn idle_connections_are_evicted_before_watching_ones_and_busy_ones_stay() {
         let handle = || Handle::new(SocketAddr::from(([127, 0, 0, 1], 1)));
         let (watching, idle, later, busy) = (handle(), handle(), handle(), handle());
         watching.set_activity(Activity::Watching);

@@ -1,7 +1,7 @@
 //! `grpc.health.v1.Health`: one status for the server and all of its services.
 //!
-//! Implemented here because a Watch of a service that does not exist must answer SERVICE_UNKNOWN and stay open,
-//! as the protocol specifies, where the service of tonic-health ends the call.
+//! Implemented here because the protocol specifies that a Watch of an unknown service answers SERVICE_UNKNOWN and stays
+//! open. The service of tonic-health ends the call instead.
 
 use std::pin::Pin;
 
@@ -25,11 +25,11 @@ impl HealthReporter {
     }
 }
 
-/// The service.
+/// The health service.
 #[derive(Clone, Debug)]
 pub(super) struct HealthService(watch::Receiver<bool>);
 
-/// The service, which reports NOT_SERVING until its reporter says otherwise.
+/// Returns the service and its reporter. The service reports NOT_SERVING until the reporter changes that.
 pub(super) fn health() -> (HealthReporter, HealthService) {
     let (sender, receiver) = watch::channel(false);
     (HealthReporter(sender), HealthService(receiver))
@@ -54,9 +54,7 @@ impl health_server::Health for HealthService {
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<HealthCheckResponse>, Status> {
         if !is_known(&request.get_ref().service) {
-            return Err(Status::not_found(
-                "there is no such service; reflection lists all services",
-            ));
+            return Err(Status::not_found("unknown service; reflection lists all services"));
         }
         Ok(Response::new(status(*self.0.borrow())))
     }
@@ -68,7 +66,7 @@ impl health_server::Health for HealthService {
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         if !is_known(&request.get_ref().service) {
-            // The set of services is fixed, so no update follows; the watch stays open as specified.
+            // The set of services is fixed, so no update follows. The watch stays open, as specified.
             let unknown = stream::once(async { Ok(response(ServingStatus::ServiceUnknown)) });
             return Ok(Response::new(Box::pin(unknown.chain(stream::pending()))));
         }

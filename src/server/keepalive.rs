@@ -1,4 +1,4 @@
-//! Whether a client is still there: a ping after a silence, and an answer in time.
+//! Detects clients that do not respond: sends a ping after a silence and expects an answer in time.
 
 use std::future::Future as _;
 use std::pin::Pin;
@@ -8,18 +8,18 @@ use std::time::Duration;
 use h2::{Ping, PingPong};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// How long the answer is looked for once more after its time. A process that was stopped for longer than the
-/// timeout finds its timer expired and the answer in its socket; this lets it read the socket first.
+/// Extra time to read the socket after the timeout. A process that was stopped for longer than the timeout finds its
+/// timer expired and the answer in its socket, so it must read the socket first.
 const GRACE: Duration = Duration::from_millis(200);
 
-/// Sends pings and judges the silence after them.
+/// Sends pings, and times out if no bytes follow.
 pub(super) struct Keepalive {
     ping_pong: Option<PingPong>,
     interval: Duration,
     timeout: Duration,
     timer: Pin<Box<Sleep>>,
     state: State,
-    /// What had been received when the state began.
+    /// The number of bytes that had been received when the state began.
     received_bytes: u64,
 }
 
@@ -30,22 +30,23 @@ enum State {
     /// A ping was sent.
     Pinged,
     /// The timeout has passed; the socket is read once more.
-    LastLook,
+    LastRead,
 }
 
 impl Keepalive {
-    /// Without `ping_pong` the client is never pinged.
+    /// Returns a keepalive. It sends no pings if `ping_pong` is `None`.
     pub(super) fn new(ping_pong: Option<PingPong>, interval: Duration, timeout: Duration) -> Self {
         let timer = Box::pin(sleep(interval));
         Self { ping_pong, interval, timeout, timer, state: State::Waiting, received_bytes: 0 }
     }
 
-    /// Ready when the client is gone. To be called after the connection was polled until it was pending;
-    /// `received_bytes` is what the socket has received so far: anything at all shows that the client is alive.
+    /// Ready when the client does not respond. Call it after the connection was polled until it was pending.
+    /// `received_bytes` is the number of bytes that the socket has received; any new byte shows that the client is
+    /// alive.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, received_bytes: u64) -> Poll<()> {
         let Some(ping_pong) = &mut self.ping_pong else { return Poll::Pending };
         loop {
-            // The answer itself is among the received bytes; this lets h2 take the next ping.
+            // The answer is among the received bytes. Polling lets h2 accept the next ping.
             let has_answer = ping_pong.poll_pong(cx).is_ready();
             let is_alive = has_answer || received_bytes > self.received_bytes;
             if self.state != State::Waiting && is_alive {
@@ -58,18 +59,18 @@ impl Keepalive {
             let wait = match self.state {
                 State::Waiting if received_bytes > self.received_bytes => self.interval,
                 State::Waiting => {
-                    // It fails while a ping is in flight whose answer may still come.
+                    // This fails while a ping is in flight, whose answer may still arrive.
                     let _ = ping_pong.send_ping(Ping::opaque());
                     self.state = State::Pinged;
-                    // h2 sends it when the connection is polled.
+                    // h2 sends the ping when the connection is polled.
                     cx.waker().wake_by_ref();
                     self.timeout
                 }
                 State::Pinged => {
-                    self.state = State::LastLook;
+                    self.state = State::LastRead;
                     GRACE
                 }
-                State::LastLook => return Poll::Ready(()),
+                State::LastRead => return Poll::Ready(()),
             };
             self.received_bytes = received_bytes;
             self.timer.as_mut().reset(Instant::now() + wait);

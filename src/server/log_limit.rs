@@ -1,7 +1,7 @@
 //! A rate limit on log lines that clients cause, separate for each kind.
 //!
-//! Legal requests can cause megabytes of log a second. Each kind of line has a token bucket; the next line of the
-//! kind that passes says how many were suppressed, and [`LogLimit::flush`] says so when none follows.
+//! Valid requests can cause megabytes of log per second. Each kind of line has a token bucket. The next line that passes
+//! contains the number of suppressed lines; [`LogLimit::flush`] logs that number if no line follows.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tonic::Code;
 
-/// What a line is about.
+/// The kind of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LineKind {
     /// A call that ended with this code.
@@ -18,7 +18,7 @@ pub(super) enum LineKind {
     Connection,
     /// A connection that did not become an HTTP/2 connection.
     Preface,
-    /// A connection that was refused or closed to make room.
+    /// A connection that was refused, or closed to free its place or its memory.
     Capacity,
 }
 
@@ -45,7 +45,7 @@ impl LineKind {
     }
 }
 
-/// The buckets.
+/// The token buckets of all kinds.
 #[derive(Debug)]
 pub(super) struct LogLimit {
     lines_per_second: f64,
@@ -54,14 +54,14 @@ pub(super) struct LogLimit {
 
 #[derive(Debug, Default)]
 struct Bucket {
-    /// Lines that may be logged at once.
+    /// Number of lines that may be logged now.
     tokens: f64,
     filled_at: Option<Instant>,
     suppressed: u64,
 }
 
 impl LogLimit {
-    /// A limit for each kind; bursts of five seconds' worth pass.
+    /// Returns a limit that allows this rate for each kind, with bursts of five times as many lines.
     pub(super) fn new(lines_per_second: u32) -> Self {
         Self {
             lines_per_second: lines_per_second.into(),
@@ -87,7 +87,7 @@ impl LogLimit {
         Some(std::mem::take(&mut bucket.suppressed))
     }
 
-    /// Logs how many lines of each kind were suppressed and not reported yet.
+    /// Logs the number of suppressed lines of each kind that was not reported yet.
     pub(super) fn flush(&self) {
         for (index, bucket) in self.buckets.iter().enumerate() {
             let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_flood_of_one_kind_is_counted_and_other_kinds_pass() {
+    async fn a_flood_of_one_kind_is_limited_and_other_kinds_pass() {
         let limit = LogLimit::new(10);
         let ok = LineKind::Call(Code::Ok);
         let passed = (0..1000).filter(|_| limit.admit(ok).is_some()).count();
@@ -118,6 +118,6 @@ mod tests {
         assert_eq!(passed, 9);
         limit.flush();
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!(limit.admit(ok), Some(0), "flush has reported them");
+        assert_eq!(limit.admit(ok), Some(0), "flush has reported the suppressed lines");
     }
 }

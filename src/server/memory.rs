@@ -1,9 +1,9 @@
 //! The memory budget of the process: unread input and unsent replies of all connections.
 //!
-//! Each connection has a [`Usage`], which is what it is charged. Replies and streams are charged when they begin
-//! and until they end. Unread input is measured: h2 knows, stream by stream, how many bytes are unread, and
-//! [`Usage::sample`] adds them up every so often; what arrives between two samples is charged in full. Above
-//! [`REFUSE_PERCENT`] of the budget, connections that hold more than a small share get no new streams; above
+//! Each connection has a [`Usage`], which counts the bytes that it is charged. Replies and streams are charged from
+//! their start to their end. Unread input is measured: h2 knows the unread bytes of each stream, and
+//! [`Usage::sample`] adds them up at intervals. Bytes that arrive between two samples are charged in full. Above
+//! [`REFUSE_PERCENT`] of the budget, connections that hold more than a small share get no new streams. Above
 //! [`END_PERCENT`], the connection that holds most is ended.
 
 use std::collections::HashMap;
@@ -15,28 +15,29 @@ use tokio_util::sync::CancellationToken;
 
 use super::body::Input;
 use super::peer::peer_key;
+use super::unread_frames::UnreadFrames;
 
-/// What a connection costs without streams: its task, the buffers of h2, header tables; kernel buffers not
-/// included. 2000 idle connections added 20 KB each to the resident memory of a release build.
+/// The cost of a connection without streams: its task, the buffers of h2, and the header tables, without kernel
+/// buffers. 2000 idle connections added 20 KB each to the resident memory of a release build.
 pub(super) const CONNECTION_BYTES: u64 = 20 * 1024;
-/// What an open stream costs in addition to its bytes: the state of its call and of its fold, and its part in h2.
+/// The cost of an open stream in addition to its bytes: the state of its call and its fold, and its part in h2.
 /// 8000 streams of RecordPath on these connections added 11.6 KB each.
 pub(super) const STREAM_BYTES: u64 = 12 * 1024;
-/// What h2 allocates for each DATA frame that waits to be read, in addition to its payload. The frames of all
-/// streams of a connection are in one table, which doubles when it is full and does not shrink.
+/// The bytes that h2 allocates for each DATA frame that waits to be read, in addition to its payload. The frames of
+/// all streams of a connection are in one table, which doubles when it is full and does not shrink.
 const FRAME_BYTES: u64 = 264;
 
-/// From here on new streams are refused on connections that hold more than [`SMALL_SHARE`] of the budget.
+/// Above this share, new streams are refused on connections that hold more than [`SMALL_SHARE`] of the budget.
 const REFUSE_PERCENT: u64 = 80;
-/// From here on the largest consumer is ended.
+/// Above this share, the largest consumer is ended.
 const END_PERCENT: u64 = 95;
-/// One part in this many of the budget, and at least this much: what a connection may hold without being refused
-/// anything above [`REFUSE_PERCENT`]. Small clients are served while large ones fill the budget, and past
-/// [`END_PERCENT`] a large one makes room.
+/// A connection that holds at most the budget divided by this number, or [`SMALL_BYTES_MIN`], gets new streams also
+/// above [`REFUSE_PERCENT`]. Small clients are served while large ones fill the budget. Above [`END_PERCENT`], a large
+/// one is ended.
 const SMALL_SHARE: u64 = 256;
 const SMALL_BYTES_MIN: u64 = 128 * 1024;
 
-/// The budget and what is used of it.
+/// The budget, and the bytes of it that are in use.
 #[derive(Debug)]
 pub(super) struct Memory {
     limit: u64,
@@ -58,17 +59,17 @@ impl Memory {
         })
     }
 
-    /// The budget in bytes.
+    /// Returns the budget in bytes.
     pub(super) fn limit(&self) -> u64 {
         self.limit
     }
 
-    /// Bytes that are charged.
+    /// Returns the bytes that are charged.
     pub(super) fn used(&self) -> u64 {
         self.used.load(Relaxed)
     }
 
-    /// The highest use since the last call.
+    /// Returns the highest use since the last call.
     pub(super) fn take_peak(&self) -> u64 {
         self.peak.swap(self.used(), Relaxed)
     }
@@ -108,8 +109,8 @@ impl Memory {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends the largest consumer if use is above the limit for that: of the peer that holds most, the connection
-    /// that holds most. Returns what it held.
+    /// Ends the largest consumer if use is above [`END_PERCENT`]: of the peer that holds most, the connection that
+    /// holds most. Returns its peer and the bytes that it held.
     pub(super) fn relieve(&self) -> Option<(IpAddr, u64)> {
         if !self.is_above(END_PERCENT) {
             return None;
@@ -120,7 +121,7 @@ impl Memory {
         for usage in open() {
             *by_peer.entry(usage.peer).or_default() += usage.charged();
         }
-        // Connections that were ended are on their way out: what they hold comes back soon.
+        // Connections that were ended release their memory soon.
         let leaving: u64 = connections
             .values()
             .filter(|usage| usage.ended.is_cancelled())
@@ -136,7 +137,7 @@ impl Memory {
     }
 }
 
-/// What one connection is charged.
+/// The bytes that one connection is charged.
 #[derive(Debug)]
 pub(super) struct Usage {
     memory: Arc<Memory>,
@@ -144,28 +145,28 @@ pub(super) struct Usage {
     peer: IpAddr,
     /// The connection, its streams, its unsent replies.
     steady: AtomicU64,
-    /// Unread input, by the last sample and what has arrived since.
+    /// Unread input at the last sample, and the bytes that have arrived since.
     unread: AtomicU64,
     /// The streams that may hold unread input.
     inputs: Mutex<Vec<Weak<Input>>>,
-    /// DATA frames that streams have read, of those that are gone.
+    /// DATA frames that were read by streams that have ended.
     frames_read: AtomicU64,
-    /// Set when the connection must end to make room.
+    /// Cancelled when the connection must end to free memory.
     ended: CancellationToken,
 }
 
 impl Usage {
-    /// Bytes that the connection is charged.
+    /// Returns the bytes that the connection is charged.
     fn charged(&self) -> u64 {
         self.steady.load(Relaxed) + self.unread.load(Relaxed)
     }
 
-    /// Completes when the connection must end because the process has no memory left for it.
+    /// Returns the token that is cancelled when the connection must end because memory is short.
     pub(super) fn ended(&self) -> &CancellationToken {
         &self.ended
     }
 
-    /// Whether the connection may open another stream.
+    /// Returns whether the connection may open another stream.
     pub(super) fn admits_stream(&self) -> bool {
         !self.memory.is_above(REFUSE_PERCENT)
             || (self.charged() <= (self.memory.limit / SMALL_SHARE).max(SMALL_BYTES_MIN)
@@ -183,12 +184,12 @@ impl Usage {
         self.memory.add(bytes);
     }
 
-    /// Watches the unread input of a stream from now on.
+    /// Includes the unread input of a stream in later samples.
     pub(super) fn watch(&self, input: &Arc<Input>) {
         push_live(&mut self.inputs(), Arc::downgrade(input));
     }
 
-    /// Notes that a stream is gone that had read this many DATA frames.
+    /// Records the end of a stream that had read this many DATA frames.
     pub(super) fn input_ended(&self, frames_read: u64) {
         self.frames_read.fetch_add(frames_read, Relaxed);
     }
@@ -203,12 +204,11 @@ impl Usage {
         self.memory.add(bytes);
     }
 
-    /// Measures the unread input of all streams and charges it in place of what was charged before. Returns it
-    /// with the number of DATA frames that have been read.
+    /// Returns the unread bytes of all streams, and the number of DATA frames that have been read.
     fn measure(&self) -> (u64, u64) {
         let mut inputs = self.inputs();
         let (mut bytes, mut frames_read) = (0, 0);
-        // Streams that are gone drop out here, and the locks are held for a few instructions each.
+        // Removes streams that have ended. Each lock is held for a few instructions.
         inputs.retain(|input| match input.upgrade() {
             Some(input) => {
                 let (unread, frames) = input.unread();
@@ -221,8 +221,8 @@ impl Usage {
         (bytes, frames_read + self.frames_read.load(Relaxed))
     }
 
-    /// Measures and charges unread input. `frames` is the state between samples, `received_frames` counts all
-    /// DATA frames that have arrived.
+    /// Measures unread input and charges it in place of the previous charge. `frames` is the state between samples;
+    /// `received_frames` counts all DATA frames that have arrived.
     pub(super) fn sample(&self, frames: &mut UnreadFrames, received_frames: u64) {
         let (bytes, frames_read) = self.measure();
         frames.update(received_frames, frames_read, bytes);
@@ -232,12 +232,12 @@ impl Usage {
         self.memory.subtract(before);
     }
 
-    /// Unread input that is charged.
+    /// Returns the bytes of unread input that are charged.
     pub(super) fn unread(&self) -> u64 {
         self.unread.load(Relaxed)
     }
 
-    /// Ends the connection's part in the budget.
+    /// Removes the connection from the budget.
     fn close(&self) {
         self.memory.connections().remove(&self.id);
         let unread = self.unread.swap(0, Relaxed);
@@ -247,7 +247,7 @@ impl Usage {
     }
 }
 
-/// Adds an entry, and removes those that are gone before the list grows: each keeps the memory of a stream.
+/// Adds an entry. Removes dead entries before the list grows, because each keeps the memory of a stream.
 fn push_live<T>(list: &mut Vec<Weak<T>>, entry: Weak<T>) {
     if list.len() == list.capacity() {
         list.retain(|entry| entry.strong_count() > 0);
@@ -255,7 +255,7 @@ fn push_live<T>(list: &mut Vec<Weak<T>>, entry: Weak<T>) {
     list.push(entry);
 }
 
-/// Ends the part of a connection in the budget when it is dropped.
+/// Removes a connection from the budget when it is dropped.
 #[derive(Debug)]
 pub(super) struct OpenConnection(pub(super) Arc<Usage>);
 
@@ -288,34 +288,6 @@ impl Drop for Charge {
     }
 }
 
-/// How many DATA frames wait to be read, and how long the table is that holds them.
-///
-/// Frames that a stream drops unread are not counted by it, so the difference of what has arrived and what was
-/// read only grows; whenever nothing is unread, that difference is forgotten.
-#[derive(Debug, Default)]
-pub(super) struct UnreadFrames {
-    dropped: u64,
-    /// The largest number of frames that waited at a time.
-    peak: u64,
-}
-
-impl UnreadFrames {
-    fn update(&mut self, received: u64, read: u64, unread_bytes: u64) {
-        let difference = received.saturating_sub(read);
-        if unread_bytes == 0 {
-            self.dropped = difference;
-        }
-        // No frame that waits is empty.
-        let unread = difference.saturating_sub(self.dropped).min(unread_bytes);
-        self.peak = self.peak.max(unread);
-    }
-
-    /// The number of entries of the table.
-    fn table_len(&self) -> u64 {
-        if self.peak == 0 { 0 } else { self.peak.next_power_of_two() }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -327,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn charges_are_taken_back_when_they_end() {
+    fn a_charge_ends_when_it_is_dropped() {
         let memory = Memory::new(MIB);
         let connection = memory.connection(peer(1));
         let mut charge = connection.charge(1000);
@@ -359,11 +331,11 @@ mod tests {
         let (ended, held) = memory.relieve().unwrap();
         assert_eq!((ended, held), (peer(1), 96 * MIB + CONNECTION_BYTES));
         assert!(large.ended().is_cancelled() && !small.ended().is_cancelled());
-        assert_eq!(memory.relieve(), None, "what the ended one holds comes back");
+        assert_eq!(memory.relieve(), None, "the ended connection releases its memory");
     }
 
     #[test]
-    fn a_list_of_streams_is_as_long_as_there_are_live_ones() {
+    fn dead_streams_are_removed_before_the_list_grows() {
         let mut list = Vec::new();
         let live: Vec<_> = (0..100).map(Arc::new).collect();
         for entry in &live {
@@ -385,20 +357,5 @@ mod tests {
         let _many: Vec<_> = many.iter().map(|usage| usage.charge(8 * MIB)).collect();
         assert_eq!(memory.relieve().map(|ended| ended.0), Some(peer(2)));
         assert!(!single.ended().is_cancelled());
-    }
-
-    #[test]
-    fn frames_that_were_dropped_unread_are_forgotten_and_the_table_stays() {
-        let mut frames = UnreadFrames::default();
-        let mut table = |received, read, unread_bytes| {
-            frames.update(received, read, unread_bytes);
-            frames.table_len()
-        };
-        assert_eq!(table(0, 0, 0), 0);
-        assert_eq!(table(10, 4, 3), 4, "no frame is empty");
-        assert_eq!(table(10, 4, 100), 8);
-        assert_eq!(table(10, 4, 0), 8, "the table does not shrink");
-        assert_eq!(table(18, 4, 100), 8, "six were dropped");
-        assert_eq!(table(1_000, 4, 10_000), 1_024);
     }
 }

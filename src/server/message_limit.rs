@@ -1,7 +1,7 @@
-//! Our limit on the messages of services that a library implements: health and reflection.
+//! The message limit of the services that a library implements: health and reflection.
 //!
-//! The libraries end an oversized reflection call with OK and repeat long names in their errors. This body
-//! refuses such a message before they see it, with the same error as the measuring services.
+//! The libraries end an oversized reflection call with OK and repeat long names in their errors. This body rejects such
+//! a message before the library receives it, with the same error as the measuring services.
 
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -17,10 +17,10 @@ use crate::wire::{Deframer, MessageError};
 /// The largest request to health or reflection: a service or symbol name, and a host name.
 pub(super) const MESSAGE_BYTES_MAX: usize = 1024;
 
-/// Why a body was refused. The call's answer is made of it, whatever the library answers.
+/// The error for which a body was refused. It replaces the answer of the library.
 pub(super) type Refusal = Arc<OnceLock<RpcError>>;
 
-/// A request body whose messages are checked as they pass.
+/// A request body that checks the size of each message.
 pub(super) struct LimitedBody<B> {
     inner: B,
     deframer: Deframer,
@@ -58,7 +58,7 @@ impl<B: Body<Data = Bytes, Error = h2::Error> + Unpin> Body for LimitedBody<B> {
             && let Err(error) = this.check(data)
         {
             let status = Status::from(error.clone());
-            // The first refusal ends the body.
+            // Fails only if it was set before, and the first refusal ends the body.
             let _ = this.refusal.set(error);
             return Poll::Ready(Some(Err(status)));
         }

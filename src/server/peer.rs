@@ -1,9 +1,9 @@
-//! Who counts as one peer for limits per address.
+//! The definition of one peer, for the limits per peer.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// The address that connections of one peer have in common: an IPv4 address, or the /64 network of an IPv6
-/// address, within which one host may choose any address.
+/// Returns the key that connections of one peer have in common: an IPv4 address, or the /64 network of an IPv6
+/// address. One host may choose any address within such a network.
 pub(super) fn peer_key(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),

@@ -1,18 +1,17 @@
-//! The first bytes of a connection: the HTTP/2 preface, or something else that deserves a readable answer.
+//! Reads the first bytes of a connection: the HTTP/2 preface. A client that speaks HTTP/1 gets a readable answer.
 
 use std::io;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::time::timeout;
 
-/// The client connection preface, RFC 9113, section 3.4.
+/// The client connection preface: RFC 9113, section 3.4.
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// The header of the SETTINGS frame that must follow it.
 const SETTINGS_HEADER_BYTES: usize = 9;
 
-/// The longest request line of an HTTP/1 client that is recognized.
+/// Maximum number of bytes in which the method of an HTTP/1 request must end.
 const HTTP1_BYTES_MAX: usize = 24;
 
 const HTTP1_ANSWER: &[u8] = b"HTTP/1.1 505 HTTP Version Not Supported\r\n\
@@ -23,7 +22,7 @@ const HTTP1_ANSWER: &[u8] = b"HTTP/1.1 505 HTTP Version Not Supported\r\n\
     This port speaks gRPC over HTTP/2 without TLS, not HTTP/1.1.\n\
     Use a gRPC client; for a browser, put a gRPC-Web proxy such as Envoy in front.\n";
 
-/// Why a connection does not become an HTTP/2 connection.
+/// The reason why a connection does not become an HTTP/2 connection.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PrefaceError {
     #[error("the client sent no HTTP/2 preface within {} s", .0.as_secs_f64())]
@@ -41,32 +40,27 @@ pub(super) enum PrefaceError {
 }
 
 impl PrefaceError {
-    /// Whether the client spoke another protocol, which the operator may want to know.
+    /// Returns whether the client spoke another protocol, which the operator may want to know.
     pub(super) fn is_foreign(&self) -> bool {
         matches!(self, Self::Http1 | Self::Tls | Self::Foreign)
     }
 }
 
-/// Reads the preface and the first frame header, which a client must send within `time`, and returns them.
+/// Reads and returns the preface and the first frame header. The caller limits the time.
 ///
 /// # Errors
-/// When they do not arrive in time, or something else does. An HTTP/1 request is answered first.
+/// If the stream ends or other bytes arrive. An HTTP/1 request is answered first.
 pub(super) async fn read<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
-    time: Duration,
 ) -> Result<Bytes, PrefaceError> {
-    timeout(time, async {
-        let outcome = read_unbounded(stream).await;
-        if let Err(PrefaceError::Http1) = outcome {
-            answer_http1(stream).await?;
-        }
-        outcome
-    })
-    .await
-    .unwrap_or(Err(PrefaceError::Late(time)))
+    let result = read_preface(stream).await;
+    if let Err(PrefaceError::Http1) = result {
+        answer_http1(stream).await?;
+    }
+    result
 }
 
-async fn read_unbounded<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Bytes, PrefaceError> {
+async fn read_preface<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Bytes, PrefaceError> {
     let wanted = PREFACE.len() + SETTINGS_HEADER_BYTES;
     let mut bytes = BytesMut::with_capacity(wanted);
     while bytes.len() < wanted {
@@ -74,7 +68,7 @@ async fn read_unbounded<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Bytes, P
         let received = (&mut *stream).take(missing as u64).read_buf(&mut bytes).await?;
         let preface = &bytes[..bytes.len().min(PREFACE.len())];
         if !PREFACE.starts_with(preface) {
-            // A method may have arrived in part.
+            // The method of an HTTP/1 request may have arrived in part.
             match classify(&bytes) {
                 Some(error) => return Err(error),
                 None if received > 0 => continue,
@@ -88,13 +82,13 @@ async fn read_unbounded<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Bytes, P
     Ok(bytes.freeze())
 }
 
-/// What bytes are that are not a preface; `None` while more of them are needed.
+/// Classifies bytes that are not a preface. Returns `None` while more bytes are needed.
 fn classify(bytes: &[u8]) -> Option<PrefaceError> {
     const TLS_HANDSHAKE: u8 = 0x16;
     if bytes.first() == Some(&TLS_HANDSHAKE) {
         return Some(PrefaceError::Tls);
     }
-    // A method is a token of upper-case letters in every request that is sent in practice.
+    // All methods in use consist of upper-case letters.
     let method_bytes = bytes.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
     match bytes.get(method_bytes) {
         Some(b' ') if method_bytes > 0 => Some(PrefaceError::Http1),
@@ -103,7 +97,7 @@ fn classify(bytes: &[u8]) -> Option<PrefaceError> {
     }
 }
 
-/// Answers and reads what else the client sends, so that closing the socket does not take the answer with it.
+/// Answers, then reads the rest of the request: closing a socket with unread input could discard the answer.
 async fn answer_http1<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> io::Result<()> {
     const DISCARDED_BYTES_MAX: u64 = 64 * 1024;
     stream.write_all(HTTP1_ANSWER).await?;
@@ -119,11 +113,11 @@ mod tests {
 
     use super::*;
 
-    /// What the reader makes of bytes that arrive in pieces of this length, and what it answers.
+    /// Returns the result of reading bytes that arrive in pieces of this length, and the answer to the client.
     async fn outcome(bytes: &[u8], piece: usize) -> (Result<Bytes, PrefaceError>, String) {
         let (mut client, mut server) = duplex(4096);
         let server = async move {
-            let outcome = read(&mut server, Duration::from_secs(3600)).await;
+            let outcome = read(&mut server).await;
             drop(server);
             outcome
         };
@@ -142,7 +136,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_preface_is_returned_with_the_first_frame_header_and_nothing_more() {
+    async fn a_preface_is_returned_with_exactly_the_first_frame_header() {
         let bytes = [PREFACE, &[0, 0, 0, 4, 0, 0, 0, 0, 0], b"and more"].concat();
         for piece in [1, 7, 1000] {
             let (outcome, answer) = outcome(&bytes, piece).await;
@@ -164,19 +158,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn other_protocols_are_named() {
+    async fn other_protocols_are_recognized() {
         let of = |bytes: &'static [u8]| async { outcome(bytes, 1000).await.0.unwrap_err() };
         assert!(matches!(of(&[0x16, 3, 1, 2, 0, 1]).await, PrefaceError::Tls));
         assert!(matches!(of(&[0; 99]).await, PrefaceError::Foreign));
         assert!(matches!(of(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ").await, PrefaceError::Foreign));
         assert!(matches!(of(b"PRI * HTTP/2.0\r\n").await, PrefaceError::Closed));
         assert!(matches!(of(b"").await, PrefaceError::Closed));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_client_that_sends_nothing_is_late() {
-        let (_client, mut server) = duplex(64);
-        let error = read(&mut server, Duration::from_secs(10)).await.unwrap_err();
-        insta::assert_snapshot!(error, @"the client sent no HTTP/2 preface within 10 s");
     }
 }

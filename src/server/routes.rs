@@ -1,28 +1,28 @@
-//! What is served: the measuring services, health, and reflection.
+//! The services of the server: measuring, health, and reflection.
 
 use tonic::server::NamedService;
 use tonic::service::Routes;
 use tonic_health::pb::health_server::HealthServer;
 
-use super::Config;
+use super::config::Config;
 use super::health::{HealthReporter, health};
 use crate::service::{DisplacementService, PathService, RouteGuide};
 
-/// The services whose calls the drain waits for.
+/// The services that measure paths. The drain waits for their calls.
 pub(super) const MEASURING: [&str; 3] =
     [DisplacementService::NAME, RouteGuide::NAME, PathService::NAME];
 
-/// The services of operations: short calls, or watches that last as long as the server.
+/// The services for operators: short calls, or watches that last as long as the server.
 pub(super) const AUXILIARY: [&str; 3] = [
     "grpc.health.v1.Health",
     "grpc.reflection.v1.ServerReflection",
     "grpc.reflection.v1alpha.ServerReflection",
 ];
 
-/// The path of the method of health that lasts as long as its client wants.
+/// The path of the health method that lasts as long as its client wants.
 pub(super) const HEALTH_WATCH: &str = "/grpc.health.v1.Health/Watch";
 
-/// Returns all services, and what sets their health.
+/// Returns all services, and the reporter of their health.
 pub(super) fn routes(config: &Config, paths: PathService) -> (Routes, HealthReporter) {
     let limits = config.stream_limits();
     let (reporter, health) = health();
@@ -36,10 +36,10 @@ pub(super) fn routes(config: &Config, paths: PathService) -> (Routes, HealthRepo
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(crate::proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            // ErrorInfo, so that clients can show what an error carries.
+            // ErrorInfo, so that clients can decode the details of an error.
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
-    // The descriptors are compiled in; a test holds that they are whole.
+    // The descriptors are compiled in. A test checks that they are complete.
     match (reflection().build_v1(), reflection().build_v1alpha()) {
         (Ok(v1), Ok(v1alpha)) => {
             builder.add_service(v1).add_service(v1alpha);

@@ -1,7 +1,7 @@
-//! The byte stream of a client under HTTP/2: reads are limited per poll, and what arrives is counted.
+//! The byte stream between a connection and HTTP/2. It limits reads per poll and counts bytes and frames.
 //!
-//! Knows how many bytes and frames arrive, and not what they mean. [`super::connection`] puts it between a
-//! connection and its HTTP/2, and so does `waywiser bench` where it only counts bytes.
+//! It does not interpret the bytes. [`super::connection`] uses it below HTTP/2, and `waywiser bench` uses it where it
+//! only counts bytes.
 
 use std::io;
 use std::pin::Pin;
@@ -15,26 +15,26 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::frames::FrameCounter;
 use super::preface::PREFACE;
 
-/// How much is read per poll of the connection.
+/// Maximum number of bytes that are read per poll of the connection.
 ///
-/// HTTP/2 reads for as long as there is something to read, up to all the windows: the points of a fast client
-/// would be written to memory, a megabyte at a time, and read back from there. This much is still in the
-/// second-level cache when it is folded, and the memory it was read into is used again for what follows. The
-/// rest is read after the other tasks of the thread have run, so no byte waits for another to arrive.
+/// HTTP/2 reads as long as bytes are available, up to its windows. With a fast client, a megabyte of points would be
+/// written to main memory and read back from there. This number of bytes is still in the second-level cache when its
+/// points are folded, and its buffers are reused for the following bytes. The rest is read after the other tasks of
+/// the thread have run, so no byte waits for another one to arrive.
 const READ_BUDGET_BYTES: usize = 128 * 1024;
 
 /// A byte stream that ends each read burst after [`READ_BUDGET_BYTES`].
 pub(crate) struct Socket<S> {
     stream: S,
-    /// Bytes that were read before HTTP/2 took over; they are read first.
+    /// Bytes that were read before HTTP/2 started. They are returned first.
     prefix: Bytes,
-    /// What was read since the last time that a read was pending.
+    /// Bytes that were read since a read was last pending.
     burst_bytes: usize,
     frames: FrameCounter,
     traffic: Arc<Traffic>,
 }
 
-/// What has arrived on a socket and what was written to it so far.
+/// Counts the bytes that were read from and written to a socket.
 #[derive(Debug, Default)]
 pub(crate) struct Traffic {
     bytes: AtomicU64,
@@ -42,52 +42,52 @@ pub(crate) struct Traffic {
     written_bytes: AtomicU64,
     /// The last write found no space in the buffers of the system.
     is_write_blocked: AtomicBool,
-    /// The last read was refused because the burst was over, not because nothing was there.
+    /// The last read was pending because the burst had reached its budget, not for lack of input.
     has_paused: AtomicBool,
 }
 
 impl Traffic {
-    /// Bytes that arrived, without those of the connection preface.
+    /// Returns the bytes that arrived, without the connection preface.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes.load(Relaxed)
     }
 
-    /// DATA frames whose header has arrived.
+    /// Returns the number of DATA frames whose header has arrived.
     pub(super) fn data_frames(&self) -> u64 {
         self.data_frames.load(Relaxed)
     }
 
-    /// Bytes that were handed to the system.
+    /// Returns the bytes that were written to the system.
     pub(super) fn written_bytes(&self) -> u64 {
         self.written_bytes.load(Relaxed)
     }
 
-    /// Whether the client, or the network to it, takes no more bytes for now.
+    /// Returns whether the buffers of the system are full, because the client or the network is slow.
     pub(super) fn is_write_blocked(&self) -> bool {
         self.is_write_blocked.load(Relaxed)
     }
 
-    fn wrote(&self, result: &Poll<io::Result<usize>>) {
+    fn record_write(&self, result: &Poll<io::Result<usize>>) {
         self.is_write_blocked.store(result.is_pending(), Relaxed);
         if let Poll::Ready(Ok(bytes)) = result {
             self.written_bytes.store(self.written_bytes() + *bytes as u64, Relaxed);
         }
     }
 
-    /// Whether a burst ended since the last call.
+    /// Returns whether a burst reached its budget since the last call.
     pub(super) fn take_pause(&self) -> bool {
         self.has_paused.swap(false, Relaxed)
     }
 }
 
 impl<S> Socket<S> {
-    /// A socket that has not been read from.
+    /// Wraps a stream from which nothing was read.
     #[cfg(feature = "cli")]
     pub(crate) fn new(stream: S) -> Self {
         Self::with_prefix(stream, Bytes::new())
     }
 
-    /// A socket from which `prefix` was read already: the connection preface, and the first bytes of the frames
+    /// Wraps a stream from which `prefix` was already read: the connection preface, and the first bytes of the frames
     /// after it.
     pub(super) fn with_prefix(stream: S, prefix: Bytes) -> Self {
         let mut frames = FrameCounter::default();
@@ -98,7 +98,7 @@ impl<S> Socket<S> {
         Self { stream, prefix, burst_bytes: 0, frames, traffic }
     }
 
-    /// The counters, which outlive the socket.
+    /// Returns the counters, which outlive the socket.
     pub(super) fn traffic(&self) -> Arc<Traffic> {
         Arc::clone(&self.traffic)
     }
@@ -128,7 +128,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
         let new = &buf.filled()[before..];
         this.burst_bytes = if result.is_pending() { 0 } else { this.burst_bytes + new.len() };
         if !new.is_empty() {
-            // One task writes: a load and a store are enough.
+            // Only one task writes, so a load and a store are enough.
             let traffic = &this.traffic;
             traffic.bytes.store(traffic.bytes() + new.len() as u64, Relaxed);
             let data_frames = this.frames.count(new);
@@ -146,7 +146,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let result = Pin::new(&mut this.stream).poll_write(cx, buf);
-        this.traffic.wrote(&result);
+        this.traffic.record_write(&result);
         result
     }
 
@@ -157,7 +157,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let result = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
-        this.traffic.wrote(&result);
+        this.traffic.record_write(&result);
         result
     }
 

@@ -1,10 +1,10 @@
-//! One stream: its call, and the answer sent as fast as the client reads it.
+//! One stream: runs its call and sends the answer as fast as the client reads it.
 //!
-//! The task of a stream ends when the answer is with h2, when the client resets the stream, when it does not read
-//! the answer for too long, and when the connection is gone. It hands h2 only what flow control lets it send, so
-//! an answer that is not read stays here, is charged to the connection, and is dropped with the stream.
+//! The task of a stream ends when h2 has the whole answer, when the client resets the stream or does not read the answer
+//! for too long, and when the connection ends. It passes h2 only the bytes that flow control permits. An answer that is
+//! not read stays here, is charged to the connection, and is dropped with the stream.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -17,13 +17,14 @@ use http::Response;
 use http_body::Body as _;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::call::CallBody;
+use super::call::CallFuture;
+use super::call_body::CallBody;
 use super::memory::{Charge, Usage};
 
-/// How much of an answer is handed to h2 at a time.
+/// Maximum number of bytes of an answer that are passed to h2 at a time.
 const PART_BYTES_MAX: usize = 16 * 1024;
 
-/// Bytes on their way to a client, charged until h2 has written or dropped them.
+/// Bytes of an answer. They are charged until h2 has written or dropped them.
 #[derive(Debug)]
 pub(super) struct ChargedBytes {
     bytes: Bytes,
@@ -44,27 +45,27 @@ impl Buf for ChargedBytes {
     }
 }
 
-/// How a stream ended.
+/// The end of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StreamEnd {
-    /// All of the answer is with h2.
+    /// h2 has the whole answer.
     Answered,
     /// The client reset the stream.
     ResetByClient,
-    /// The server gave up: the client did not read, or the connection failed.
+    /// The client did not read, or the connection failed.
     Aborted,
 }
 
-/// Runs a call and sends its answer. `unread_time` is how long the client may leave a part of it unread.
+/// Runs a call and sends its answer. The client may leave a part of it unread for at most `unread_time`.
 pub(super) async fn serve(
-    mut call: Pin<Box<dyn Future<Output = Response<CallBody>> + Send>>,
+    mut call: CallFuture,
     mut respond: SendResponse<ChargedBytes>,
     usage: Arc<Usage>,
     unread_time: Duration,
 ) -> StreamEnd {
     let answer = poll_fn(|cx| {
         let answer = call.as_mut().poll(cx);
-        // A call that reads its request answers a reset with an error, which has no one to go to.
+        // A call that reads its request answers a reset with an error, which no client receives.
         match (respond.poll_reset(cx), answer) {
             (Poll::Ready(reset), _) => Poll::Ready(Err(reset)),
             (Poll::Pending, Poll::Ready(response)) => Poll::Ready(Ok(response)),
@@ -94,16 +95,16 @@ pub(super) async fn serve(
     }
 }
 
-/// The body of an answer on its way.
+/// The body of an answer while it is sent.
 struct Reply {
     body: CallBody,
     stream: SendStream<ChargedBytes>,
     usage: Arc<Usage>,
-    /// What the client's window has no room for yet.
+    /// Bytes that exceed the window of the client.
     pending: Option<(Bytes, Charge)>,
     unread_time: Duration,
     timer: Pin<Box<Sleep>>,
-    /// Since when the client has read nothing of what is pending.
+    /// The time since which the client has read none of the pending bytes.
     since: Option<Instant>,
 }
 
@@ -162,10 +163,10 @@ impl Reply {
         }
     }
 
-    /// Hands h2 as much of what is pending as the client has room for; ready when something was handed over.
+    /// Passes h2 as many of the pending bytes as the window permits. Ready when some were passed.
     fn poll_pending(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamEnd>> {
         let Some((bytes, charge)) = &mut self.pending else { return Poll::Ready(Ok(())) };
-        // A small claim: large ones of many streams would hold the connection's window for streams that wait.
+        // Reserves a small part only, so that streams that wait do not occupy the window of the connection.
         self.stream.reserve_capacity(bytes.len().min(PART_BYTES_MAX));
         while self.stream.capacity() == 0 {
             match self.stream.poll_capacity(cx) {

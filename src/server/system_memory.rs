@@ -1,13 +1,13 @@
-//! How much memory the process may use: the machine's, or less where a control group or a resource limit says so.
+//! The memory that the process may use: that of the machine, or less if a control group or resource limit applies.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What is assumed where the system does not say.
+/// The memory that is assumed if the system does not report it.
 const UNKNOWN_BYTES: u64 = 1 << 30;
 
-/// The share of the available memory that unread input and unsent replies may take by default: a quarter. The
-/// allocator, the store's cache and the working memory of the streams need the rest.
+/// The available memory is divided by this number for the default budget. The allocator, the cache of the store and
+/// the working memory of the streams need the rest.
 const BUDGET_SHARE: u64 = 4;
 const BUDGET_BYTES_MIN: u64 = 32 << 20;
 
@@ -31,14 +31,14 @@ fn available() -> u64 {
     machine.into_iter().chain(limits).chain(group).min().unwrap_or(UNKNOWN_BYTES)
 }
 
-/// The total memory in /proc/meminfo.
+/// Reads the total memory from /proc/meminfo.
 fn mem_total(text: &str) -> Option<u64> {
     let value = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     let kib: u64 = value.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kib.checked_mul(1024)
 }
 
-/// The smaller of the soft limits on address space and data in /proc/self/limits, if there is one.
+/// Reads the smaller of the soft limits on address space and data from /proc/self/limits.
 fn resource_limit(text: &str) -> Option<u64> {
     let of = |name: &str| {
         let value = text.lines().find_map(|line| line.strip_prefix(name))?;
@@ -47,7 +47,7 @@ fn resource_limit(text: &str) -> Option<u64> {
     of("Max address space").into_iter().chain(of("Max data size")).min()
 }
 
-/// The files with the limits of the control groups of the process and of all groups around them, of both versions.
+/// Returns the files with the limits of the process's control groups and of all their parents, for both versions.
 fn control_group_files(groups: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for line in groups.lines() {
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn the_smaller_resource_limit_counts() {
+    fn the_smaller_resource_limit_applies() {
         let text = "\
 Limit                     Soft Limit           Hard Limit           Units
 Max data size             unlimited            unlimited            bytes

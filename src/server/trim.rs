@@ -1,7 +1,7 @@
 //! Returns freed memory to the system after a peak.
 //!
-//! glibc keeps the memory of many small allocations; after an attack that was most of the resident memory. A trim
-//! walks the free lists of the heap, which takes milliseconds, so it happens only after use has fallen.
+//! glibc keeps the memory of many small allocations. After an attack, that was most of the resident memory. A trim walks
+//! the free lists of the heap, which takes milliseconds, so it runs only after use has fallen.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use tokio::time::Instant;
 
 use super::memory::Memory;
 
-/// A fall of use by this much is worth a trim soon, and one by less a trim at leisure.
+/// A large fall of use causes a trim after [`SOON`], a small one after [`LATER`].
 const LARGE_FALL_BYTES: u64 = 16 << 20;
 const SMALL_FALL_BYTES: u64 = 1 << 20;
 const SOON: Duration = Duration::from_secs(5);
-const AT_LEISURE: Duration = Duration::from_secs(20);
+const LATER: Duration = Duration::from_secs(20);
 
 /// Decides when to trim.
 #[derive(Debug)]
@@ -27,13 +27,13 @@ impl Trimmer {
         Self { last: Instant::now(), peak: 0 }
     }
 
-    /// Whether a trim is due. To be called every second or so.
+    /// Returns whether a trim is due. Call it about once per second.
     pub(super) fn is_due(&mut self, memory: &Memory) -> bool {
         self.peak = self.peak.max(memory.take_peak());
         let fall = self.peak.saturating_sub(memory.used());
         let since = self.last.elapsed();
         let is_due = (fall >= LARGE_FALL_BYTES && since >= SOON)
-            || (fall >= SMALL_FALL_BYTES && since >= AT_LEISURE);
+            || (fall >= SMALL_FALL_BYTES && since >= LATER);
         if is_due {
             (self.last, self.peak) = (Instant::now(), memory.used());
         }
@@ -41,7 +41,7 @@ impl Trimmer {
     }
 }
 
-/// Gives free memory back to the system. Blocks for some milliseconds.
+/// Returns free memory to the system. Blocks for some milliseconds.
 pub(super) fn trim() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_trim_follows_a_fall_and_not_a_steady_use() {
+    async fn a_trim_is_due_after_a_fall_and_not_during_steady_use() {
         let memory = Memory::new(u64::MAX);
         let connection = memory.connection([127, 0, 0, 1].into());
         let mut trimmer = Trimmer::new();
@@ -73,7 +73,7 @@ mod tests {
         }
         drop(charge);
         assert!(trimmer.is_due(&memory));
-        tokio::time::advance(AT_LEISURE).await;
+        tokio::time::advance(LATER).await;
         assert!(!trimmer.is_due(&memory));
     }
 }

@@ -1,4 +1,4 @@
-//! A connection whose client takes no bytes: not because of HTTP/2 windows, but because it does not read its socket.
+//! Detects a client that does not read its socket, as opposed to one that only keeps its HTTP/2 windows closed.
 
 use std::future::Future as _;
 use std::pin::Pin;
@@ -9,11 +9,11 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::socket::Traffic;
 
-/// The time since the system took the last bytes, while there are more.
+/// Measures the time since the system last accepted bytes, while more are waiting.
 pub(super) struct WriteStall {
     limit: Duration,
     timer: Pin<Box<Sleep>>,
-    /// What had been written when the writes began to block.
+    /// The number of bytes that had been written when writes began to block.
     written_bytes: Option<u64>,
 }
 
@@ -22,8 +22,7 @@ impl WriteStall {
         Self { limit, timer: Box::pin(sleep(limit)), written_bytes: None }
     }
 
-    /// Ready when bytes have waited for as long as the limit without any being taken. To be called after the
-    /// connection was polled.
+    /// Ready when the system has accepted no bytes for as long as the limit. Call it after the connection was polled.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, traffic: &Traffic) -> Poll<()> {
         if !traffic.is_write_blocked() {
             self.written_bytes = None;

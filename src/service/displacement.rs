@@ -11,6 +11,7 @@ use super::StreamLimits;
 use super::fold::{AxisOrder, fold_points};
 use super::method::{self, ResponseFuture};
 use super::status::RpcError;
+use crate::contract::method as paths;
 use crate::measure::{Metric, Point, Polyline};
 use crate::proto::my_package as pb;
 
@@ -43,12 +44,8 @@ impl Service<Request<Body>> for DisplacementService {
     fn call(&mut self, request: Request<Body>) -> ResponseFuture {
         let limits = self.limits;
         match request.uri().path() {
-            "/my_package.DisplacementService/computeDisplacement" => {
-                method::respond(compute_displacement(request, limits))
-            }
-            "/my_package.DisplacementService/computePathLength" => {
-                method::respond(compute_path_length(request, limits))
-            }
+            paths::COMPUTE_DISPLACEMENT => method::respond(compute_displacement(request, limits)),
+            paths::COMPUTE_PATH_LENGTH => method::respond(compute_path_length(request, limits)),
             path => method::unknown(path),
         }
     }

@@ -11,8 +11,7 @@ use super::violation::FieldViolation;
 use crate::measure::PointError;
 use crate::recording::RecordingError;
 
-/// The `domain` of every ErrorInfo.
-pub const DOMAIN: &str = "waywiser";
+pub use crate::contract::reason::DOMAIN;
 
 /// When a client may retry a call that can succeed later: long enough for a restart, and short for a user.
 const RETRY_DELAY: Duration = Duration::from_secs(1);

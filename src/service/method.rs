@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::future::{Future, ready};
 use std::pin::Pin;
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::Bytes;
 use futures::stream::{self, Stream, StreamExt as _};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Frame;
@@ -18,6 +18,7 @@ use super::StreamLimits;
 use super::body::RequestBody;
 use super::status::{ACCEPTED_ENCODINGS, RpcError, excerpt};
 use super::violation::Place;
+use crate::contract::frame;
 
 /// The future of a call.
 pub(super) type ResponseFuture =
@@ -104,7 +105,8 @@ pub(super) async fn request<T: Message + Default>(
 
 /// A response of one message and the trailers that say OK.
 fn reply<T: Message>(message: &T) -> Response<Body> {
-    let body = Full::<Bytes>::from(frame(message)).with_trailers(async { Some(Ok(ok_trailers())) });
+    let body = Full::<Bytes>::from(frame::encode(message))
+        .with_trailers(async { Some(Ok(ok_trailers())) });
     response(Body::new(body))
 }
 
@@ -128,23 +130,13 @@ where
                     return ready(None);
                 }
                 ready(Some(Ok::<_, Infallible>(match message {
-                    Some(Ok(message)) => Frame::data(frame(&message)),
+                    Some(Ok(message)) => Frame::data(frame::encode(&message)),
                     Some(Err(error)) => Frame::trailers(trailers_of(error)),
                     None => Frame::trailers(ok_trailers()),
                 })))
             });
         Ok(response(Body::new(StreamBody::new(frames))))
     })
-}
-
-/// A message with its prefix.
-fn frame(message: &impl Message) -> Bytes {
-    let length = message.encoded_len();
-    let mut frame = BytesMut::with_capacity(5 + length);
-    frame.put_u8(0);
-    frame.put_u32(length as u32); // our replies are a few KiB, a page of a list a few hundred
-    message.encode_raw(&mut frame);
-    frame.freeze()
 }
 
 fn ok_trailers() -> HeaderMap {

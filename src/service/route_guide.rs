@@ -12,6 +12,7 @@ use super::StreamLimits;
 use super::fold::{AxisOrder, fold_points};
 use super::method::{self, ResponseFuture};
 use super::status::RpcError;
+use crate::contract::method::RECORD_ROUTE;
 use crate::measure::Metric;
 use crate::proto::routeguide as pb;
 
@@ -44,7 +45,7 @@ impl Service<Request<Body>> for RouteGuide {
     fn call(&mut self, request: Request<Body>) -> ResponseFuture {
         let limits = self.limits;
         match request.uri().path() {
-            "/routeguide.RouteGuide/RecordRoute" => method::respond(record_route(request, limits)),
+            RECORD_ROUTE => method::respond(record_route(request, limits)),
             path => method::unknown(path),
         }
     }

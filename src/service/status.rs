@@ -7,6 +7,7 @@ use std::time::Duration;
 use tonic::Code;
 
 use super::violation::{FieldViolation, Place, listed};
+use crate::contract::reason;
 use crate::measure::{PathError, PointError};
 use crate::recording::RecordingError;
 use crate::recording::StoreError;
@@ -278,7 +279,7 @@ impl RpcError {
             Self::Fields { .. } => (Code::InvalidArgument, "FIELD_INVALID"),
             Self::Fix { .. } => (Code::InvalidArgument, "POINT_INVALID"),
             Self::Recording(error) => match error {
-                RecordingError::Gap { .. } => (Code::OutOfRange, "OFFSET_GAP"),
+                RecordingError::Gap { .. } => (Code::OutOfRange, reason::OFFSET_GAP),
                 RecordingError::PastEnd { .. } => (Code::FailedPrecondition, "PATH_COMPLETE"),
                 RecordingError::AfterEnd { .. } => (Code::InvalidArgument, "FIELD_INVALID"),
                 RecordingError::EndsBefore { .. } => (Code::FailedPrecondition, "PATH_LONGER"),
@@ -288,7 +289,7 @@ impl RpcError {
                 RecordingError::OffsetMismatch { .. } => (Code::InvalidArgument, "OFFSET_MISMATCH"),
             },
             Self::Store { error, .. } => match error {
-                StoreError::Fenced { .. } => (Code::Aborted, "WRITER_FENCED"),
+                StoreError::Fenced { .. } => (Code::Aborted, reason::WRITER_FENCED),
                 StoreError::NotFound => (Code::NotFound, "PATH_NOT_FOUND"),
                 StoreError::OptionsDiffer => (Code::FailedPrecondition, "OPTIONS_DIFFER"),
                 StoreError::Damaged(_) => (Code::DataLoss, "CHECKPOINT_DAMAGED"),
@@ -297,7 +298,7 @@ impl RpcError {
                 StoreError::Unknown(_) => (Code::Unavailable, "STORE_UNKNOWN"),
             },
             Self::OptionsDiffer { .. } => (Code::FailedPrecondition, "OPTIONS_DIFFER"),
-            Self::Deleted { .. } => (Code::Aborted, "PATH_DELETED"),
+            Self::Deleted { .. } => (Code::Aborted, reason::PATH_DELETED),
             Self::PathNotEnded => (Code::InvalidArgument, "PATH_NOT_ENDED"),
             Self::Path { .. } => (Code::OutOfRange, "LENGTH_OUT_OF_RANGE"),
             Self::RequestCount(_) => (Code::InvalidArgument, "REQUEST_COUNT"),

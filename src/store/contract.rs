@@ -164,7 +164,7 @@ async fn a_recording_is_created_and_continued(store: &dyn CheckpointStore) {
 
     let request = OpenRequest { options: None, ..request() };
     let by_default = store.open(name("created"), request).await.unwrap();
-    assert_eq!(*by_default.accumulator.options(), Options::new(Metric::Geodesic));
+    assert_eq!(*by_default.accumulator.options(), Options::default());
     clear(store, "created").await;
 }
 
@@ -230,7 +230,7 @@ async fn a_finished_recording_is_final(store: &dyn CheckpointStore) {
 
 async fn other_options_change_nothing(store: &dyn CheckpointStore) {
     let created = create(store, "options").await;
-    let other = Options { max_speed: Some(50.0), ..Options::new(Metric::Planar) };
+    let other = Options::builder(Metric::Planar).max_speed(50.0).build().unwrap();
     let other = OpenRequest { options: Some(other), expire_unix_ms: 99_000, ..request() };
     let differ = Err(StoreError::OptionsDiffer);
     assert_eq!(store.open(name("options"), other.clone()).await, differ);

@@ -6,17 +6,25 @@ use std::future::ready;
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use futures::stream;
+use tokio::sync::broadcast::{self, error::RecvError};
+
 use super::rules::{self, OpenDecision};
 use crate::recording::{
-    Checkpoint, CheckpointStore, CommitPrecondition, OpenRequest, Page, RecordingName, Removed,
-    SWEEP_STEP, StoreError, StoreFuture, Sweep, Swept,
+    Change, Checkpoint, CheckpointStore, CommitPrecondition, OpenRequest, Page, RecordingName,
+    Removed, SWEEP_STEP, StoreError, StoreEvent, StoreEvents, StoreFuture, Sweep, Swept,
 };
+
+/// Number of changes that a subscription holds until the subscriber reads them.
+const CHANGES_MAX: usize = 1024;
 
 /// Keeps checkpoints in memory, up to a maximum number of recordings.
 #[derive(Debug)]
 pub struct MemoryStore {
     max_recordings: usize,
     content: Mutex<Content>,
+    /// Sends each change to all subscriptions, in the order of the changes.
+    changes: broadcast::Sender<Change>,
 }
 
 #[derive(Debug, Default)]
@@ -33,12 +41,21 @@ impl MemoryStore {
 
     /// Creates an empty store that keeps up to `max_recordings` recordings.
     pub fn new(max_recordings: usize) -> Self {
-        Self { max_recordings, content: Mutex::default() }
+        let (changes, _) = broadcast::channel(CHANGES_MAX);
+        Self { max_recordings, content: Mutex::default(), changes }
     }
 
     fn content(&self) -> MutexGuard<'_, Content> {
         // No code panics while it holds the lock.
         self.content.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reports a change. The caller holds the lock, so that the order of the reports is that of the changes.
+    fn report(&self, name: &RecordingName, epoch: u64, removed: bool) {
+        if self.changes.receiver_count() > 0 {
+            // Fails only if the last subscription has just ended.
+            let _ = self.changes.send(Change { name: name.clone(), epoch, removed });
+        }
     }
 
     fn open_now(
@@ -63,6 +80,7 @@ impl MemoryStore {
             return Err(rules::full(self.max_recordings as u64));
         }
         content.epoch = epoch;
+        self.report(&name, epoch, false);
         content.recordings.insert(name, checkpoint.clone());
         Ok(checkpoint)
     }
@@ -77,6 +95,7 @@ impl MemoryStore {
         let stored = content.recordings.get_mut(name);
         rules::check_commit(stored.as_deref().map(Into::into), precondition, (&next).into())?;
         if let Some(stored) = stored {
+            self.report(name, next.epoch, false);
             *stored = next;
         }
         Ok(())
@@ -99,8 +118,9 @@ impl MemoryStore {
         if recordings.next().is_none() {
             swept.next = None;
         }
-        for Removed { name, .. } in &swept.removed {
+        for Removed { name, epoch } in &swept.removed {
             content.recordings.remove(name);
+            self.report(name, *epoch, true);
         }
         swept
     }
@@ -139,23 +159,85 @@ impl CheckpointStore for MemoryStore {
     }
 
     fn delete(&self, name: RecordingName) -> StoreFuture<'_, Option<u64>> {
-        let removed = self.content().recordings.remove(&name);
-        Box::pin(ready(Ok(removed.map(|stored| stored.epoch))))
+        let mut content = self.content();
+        let removed = content.recordings.remove(&name).map(|stored| stored.epoch);
+        if let Some(epoch) = removed {
+            self.report(&name, epoch, true);
+        }
+        Box::pin(ready(Ok(removed)))
     }
 
     fn sweep(&self, sweep: Sweep, after: Option<RecordingName>) -> StoreFuture<'_, Swept> {
         Box::pin(ready(Ok(self.sweep_now(&sweep, after.as_ref()))))
     }
+
+    /// Reports the changes of all users of this store, also those of the subscriber.
+    fn changes(&self) -> StoreEvents {
+        Box::pin(stream::unfold(self.changes.subscribe(), |mut changes| async {
+            let event = match changes.recv().await {
+                Ok(change) => StoreEvent::Changed(change),
+                Err(RecvError::Lagged(_)) => StoreEvent::Missed,
+                // The store is gone, so nothing changes any more.
+                Err(RecvError::Closed) => std::future::pending().await,
+            };
+            Some((event, changes))
+        }))
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures::{FutureExt as _, StreamExt as _};
+    use tokio::task::unconstrained;
+
     use super::*;
     use crate::store::contract;
 
     #[tokio::test]
     async fn the_contract_is_kept() {
         contract::check_store(&MemoryStore::default()).await;
+    }
+
+    fn opening(expire_unix_ms: i64) -> OpenRequest {
+        OpenRequest { options: None, now_unix_ms: 1, expire_unix_ms }
+    }
+
+    #[tokio::test]
+    async fn a_subscription_reports_each_change_in_order() {
+        let store = MemoryStore::default();
+        let name: RecordingName = "paths/a".parse().unwrap();
+        store.open(name.clone(), opening(100)).await.unwrap();
+        let mut events = store.changes();
+        let opened = store.open(name.clone(), opening(100)).await.unwrap();
+        let precondition = CommitPrecondition { epoch: 2, committed_points: 0 };
+        let next = Checkpoint { complete: true, ..opened };
+        store.commit(name.clone(), precondition, next).await.unwrap();
+        store.delete(name.clone()).await.unwrap();
+        store.delete(name.clone()).await.unwrap();
+        store.open(name.clone(), opening(100)).await.unwrap();
+        store.sweep(Sweep::expired(100), None).await.unwrap();
+        for (epoch, removed) in [(2, false), (2, false), (2, true), (3, false), (3, true)] {
+            let change = Change { name: name.clone(), epoch, removed };
+            assert_eq!(events.next().await, Some(StoreEvent::Changed(change)));
+        }
+        assert_eq!(events.next().now_or_never(), None);
+    }
+
+    #[tokio::test]
+    async fn a_subscription_holds_a_bounded_number_of_changes() {
+        let store = MemoryStore::default();
+        let name: RecordingName = "paths/a".parse().unwrap();
+        let mut events = store.changes();
+        for _ in 0..2 * CHANGES_MAX {
+            store.open(name.clone(), opening(100)).await.unwrap();
+        }
+        assert_eq!(events.next().await, Some(StoreEvent::Missed));
+        let mut held = 0;
+        let mut next = || unconstrained(events.next()).now_or_never();
+        while let Some(Some(StoreEvent::Changed(_))) = next() {
+            held += 1;
+        }
+        assert_eq!(held, CHANGES_MAX);
     }
 
     #[tokio::test]

@@ -10,13 +10,16 @@
 //!
 //! A store knows no protocol and folds no points.
 
+#[cfg(feature = "redb")]
 #[doc(hidden)]
 pub mod codec;
 #[cfg(any(test, feature = "store-contract"))]
 pub mod contract;
 mod memory;
+#[cfg(feature = "redb")]
 mod redb;
 mod rules;
 
 pub use memory::MemoryStore;
+#[cfg(feature = "redb")]
 pub use redb::{RedbStore, StoreOpenError, StoreStats};

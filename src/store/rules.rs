@@ -1,7 +1,8 @@
 //! The conditions of opening, committing and sweeping, shared by all stores. Sans-IO: each function gets what is
 //! stored and returns what has to be stored. The store makes the two atomic.
 
-use crate::measure::{Metric, Options, PathAccumulator};
+use crate::measure::{Options, PathAccumulator};
+
 use crate::recording::{
     Checkpoint, CommitPrecondition, OpenRequest, RecordingName, StoreError, StoreErrorCause, Sweep,
 };
@@ -54,7 +55,7 @@ pub(super) fn open(
 ) -> Result<OpenDecision, StoreError> {
     // An expired recording counts as deleted, even if no sweep has removed it yet.
     let Some(stored) = stored.filter(|stored| stored.expire_unix_ms > request.now_unix_ms) else {
-        let options = request.options.unwrap_or_else(|| Options::new(Metric::Geodesic));
+        let options = request.options.unwrap_or_default();
         return Ok(OpenDecision::Create(Checkpoint {
             epoch,
             complete: false,

@@ -1,24 +1,24 @@
-//! Columns of numbers out of a packed `PointColumns`: whole messages of points at a few nanoseconds each.
+//! Decodes the columns of a packed `PointColumns` message, at a few nanoseconds per point.
 //!
-//! [`PackedColumns`] finds the columns and counts them, [`ColumnReader`] decodes them a block at a time,
-//! undoing the delta coding. Both know nothing of what the numbers mean. Reads what prost would read;
-//! what is encoded in another way is left to prost (see `piece.rs`).
+//! [`PackedColumns`] finds the columns and counts their entries. [`ColumnReader`] decodes a block at a time
+//! and reverses the delta coding. The results equal those of prost. Messages in a different encoding are
+//! left to prost; see `message_view.rs`.
 
-use super::piece::small_varint;
+use super::message_view::small_varint;
 use super::varints::{Cursor, count, decode};
 use crate::measure::level::Level;
 
-/// How many points a [`ColumnBlock`] holds at the most.
+/// The maximum number of points in a [`ColumnBlock`].
 pub const COLUMN_BLOCK: usize = 256;
 
-/// The columns of one message, found and counted.
+/// The columns of one message, with their lengths.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct PackedColumns<'a> {
     /// By field number: x, y, z, time_ms, accuracy_mm, segment_starts.
     columns: [Column<'a>; COLUMNS.len()],
 }
 
-/// The names of the columns in the order of their field numbers, which begin at 1.
+/// The names of the columns in the order of their field numbers, which start at 1.
 const COLUMNS: [&str; 6] = ["x", "y", "z", "time_ms", "accuracy_mm", "segment_starts"];
 const X: usize = 0;
 const Y: usize = 1;
@@ -33,50 +33,51 @@ struct Column<'a> {
     len: usize,
 }
 
-/// Columns that do not fit together.
+/// A column whose length differs from the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 #[error("it has {len} entries, and x has {points}; every column is empty or as long as x")]
 pub struct ColumnLength {
-    /// The name of the column that is too long or too short.
+    /// The name of the column.
     pub column: &'static str,
-    /// How many entries it has.
+    /// The number of its entries.
     pub len: usize,
-    /// How many entries x has.
+    /// The number of entries of x.
     pub points: usize,
 }
 
-/// Numbers that cannot be what they stand for, by column and index in it.
+/// An invalid entry of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ColumnError {
-    /// The running sum of the differences leaves 64 bits.
-    #[error("{column}[{index}]: the sum of the differences up to here leaves 64 bits")]
+    /// The running sum of the differences overflows 64 bits.
+    #[error("{column}[{index}]: the sum of the differences up to here overflows 64 bits")]
     Overflow {
         /// The name of the column.
         column: &'static str,
-        /// The index of its entry.
+        /// The index of the entry.
         index: usize,
     },
-    /// A segment starts at no point, or not behind the one before it.
-    #[error("segment_starts[{index}] is {start}; the entries ascend and are below {points}")]
+    /// The index of a segment start is not the index of a point, or not larger than the one before.
+    #[error("segment_starts[{index}] is {start}; the entries must ascend and be below {points}")]
     Start {
         /// The index of the entry.
         index: usize,
         /// The entry.
         start: u64,
-        /// How many points there are.
+        /// The number of points.
         points: usize,
     },
 }
 
 impl<'a> PackedColumns<'a> {
-    /// Finds the columns; `None` if they are for prost to read.
+    /// Finds the columns. Returns `None` if prost must read the message.
     pub fn parse(message: &'a [u8]) -> Option<Self> {
         let mut found = Self::default();
         let mut seen = 0_u16;
         let mut rest = message;
-        while let Some((&key, behind)) = rest.split_first() {
-            rest = behind;
+        while let Some((&key, after_key)) = rest.split_first() {
+            rest = after_key;
             let field = usize::from(key >> 3);
             let is_packed = key & 7 == 2 && (1..=COLUMNS.len()).contains(&field);
             if !is_packed || seen & 1 << field != 0 {
@@ -84,48 +85,48 @@ impl<'a> PackedColumns<'a> {
             }
             seen |= 1 << field;
             let length = usize::try_from(small_varint(&mut rest)?).ok()?;
-            let (bytes, behind) = rest.split_at_checked(length)?;
-            rest = behind;
+            let (bytes, after) = rest.split_at_checked(length)?;
+            rest = after;
             found.columns[field - 1] = Column { bytes, len: count(bytes)? };
         }
         Some(found)
     }
 
-    /// How many points there are.
+    /// Returns the number of points.
     ///
     /// # Errors
-    /// When the columns are of different lengths.
+    /// Returns an error if the lengths of the columns differ.
     pub fn len(&self) -> Result<usize, ColumnLength> {
         let points = self.columns[X].len;
         for (index, column) in self.columns.iter().enumerate() {
-            let is_free = index == STARTS || (column.len == 0 && index > Y);
-            if column.len != points && !is_free {
+            let may_differ = index == STARTS || (column.len == 0 && index > Y);
+            if column.len != points && !may_differ {
                 return Err(ColumnLength { column: COLUMNS[index], len: column.len, points });
             }
         }
         Ok(points)
     }
 
-    /// Whether there is no entry in any column.
+    /// Returns whether all columns are empty.
     pub fn is_empty(&self) -> bool {
         self.columns.iter().all(|column| column.len == 0)
     }
 
-    /// Reads the points. The columns must fit together, see [`PackedColumns::len`]; where they do not,
-    /// there are fewer.
+    /// Returns a reader of the points. Call [`PackedColumns::len`] first to check that the lengths of the
+    /// columns are equal. If they differ, the reader returns fewer points.
     ///
     /// # Errors
-    /// When the segment starts make no sense.
+    /// Returns an error if the segment starts do not ascend or are not indices of points.
     pub fn reader(&self) -> Result<ColumnReader<'a>, ColumnError> {
         let points = self.columns[X].len.min(self.columns[Y].len);
         let mut starts = Cursor::new(self.columns[STARTS].bytes);
-        let mut before = None;
+        let mut previous = None;
         for index in 0..self.columns[STARTS].len {
             let start = starts.varint() & u64::from(u32::MAX);
-            if start >= points as u64 || before.is_some_and(|before| start <= before) {
+            if start >= points as u64 || previous.is_some_and(|previous| start <= previous) {
                 return Err(ColumnError::Start { index, start, points });
             }
-            before = Some(start);
+            previous = Some(start);
         }
         let cursor = |column: usize| {
             let Column { bytes, len } = self.columns[column];
@@ -150,27 +151,27 @@ impl<'a> PackedColumns<'a> {
 /// Up to [`COLUMN_BLOCK`] points of one segment.
 #[derive(Clone, Debug)]
 pub struct ColumnBlock {
-    /// The index of the first one in its message.
+    /// The index of the first point in the message.
     pub index: usize,
-    /// How many there are.
+    /// The number of points.
     pub len: usize,
-    /// Whether the first one starts a segment.
+    /// Whether the first point starts a segment.
     pub starts_segment: bool,
-    /// Which of the columns below are there.
+    /// Whether the message has elevations.
     pub has_z: bool,
-    /// See `has_z`.
+    /// Whether the message has times.
     pub has_time: bool,
-    /// See `has_z`.
+    /// Whether the message has accuracies.
     pub has_accuracy: bool,
-    /// The numbers of the first `len` points.
+    /// The first coordinates. In this and the other columns, the first `len` elements are valid.
     pub x: [i64; COLUMN_BLOCK],
-    /// See `x`.
+    /// The second coordinates.
     pub y: [i64; COLUMN_BLOCK],
-    /// See `x`.
+    /// The elevations, if `has_z`.
     pub z: [i64; COLUMN_BLOCK],
-    /// See `x`.
+    /// The times, if `has_time`.
     pub time_ms: [i64; COLUMN_BLOCK],
-    /// See `x`.
+    /// The accuracies, if `has_accuracy`.
     pub accuracy_mm: [u32; COLUMN_BLOCK],
 }
 
@@ -192,7 +193,7 @@ impl Default for ColumnBlock {
     }
 }
 
-/// Reads the points of a message, a block at a time.
+/// Reads the points of a message in blocks.
 #[derive(Clone, Debug)]
 pub struct ColumnReader<'a> {
     x: Cursor<'a>,
@@ -207,11 +208,11 @@ pub struct ColumnReader<'a> {
 }
 
 impl ColumnReader<'_> {
-    /// Fills `block` with the next points, none once all were read.
+    /// Fills `block` with the next points. At the end, the block is empty.
     ///
     /// # Errors
-    /// When a sum of differences leaves 64 bits; the block then has the points before that one, and there are
-    /// no more.
+    /// Returns an error if a sum of differences overflows 64 bits. The block then has the points before this
+    /// entry, and the next block is empty.
     pub fn next(&mut self, block: &mut ColumnBlock) -> Result<(), ColumnError> {
         block.index = self.index;
         block.starts_segment = self.next_start == Some(self.index as u64);
@@ -221,7 +222,7 @@ impl ColumnReader<'_> {
         let end = self.next_start.map_or(self.len, |start| self.len.min(start as usize));
         let len = (end - self.index).min(COLUMN_BLOCK);
         block.len = len;
-        let begun = self.clone();
+        let start = self.clone();
         self.index += len;
         let level = Level::best().narrow();
         let mut overflow = decode(level, &mut self.x, &mut block.x[..len]);
@@ -238,11 +239,11 @@ impl ColumnReader<'_> {
         block.has_accuracy = self.accuracy_mm.is_some();
         if let Some(cursor) = &mut self.accuracy_mm {
             for out in &mut block.accuracy_mm[..len] {
-                *out = cursor.varint() as u32; // as prost has it: the low half
+                *out = cursor.varint() as u32; // prost also uses the low half
             }
         }
         if overflow < 0
-            && let Some((index, column)) = begun.first_overflow(len)
+            && let Some((index, column)) = start.first_overflow(len)
         {
             (block.len, self.len) = (index, self.index);
             let index = block.index + index;
@@ -251,172 +252,22 @@ impl ColumnReader<'_> {
         Ok(())
     }
 
-    /// Which of the next `len` points is the first with a sum that leaves 64 bits, and in which column.
+    /// Returns the index and the column of the first sum that overflows 64 bits, among the next `len` points.
     #[cold]
     fn first_overflow(self, len: usize) -> Option<(usize, usize)> {
         let columns = [(X, Some(self.x)), (Y, Some(self.y)), (Z, self.z), (TIME, self.time_ms)];
         let first = |(column, cursor): (usize, Option<Cursor<'_>>)| {
             let mut cursor = cursor?;
-            let leaves = |_: &usize| {
+            let overflows = |_: &usize| {
                 let mut overflow = 0;
                 cursor.next_sum(&mut overflow);
                 overflow < 0
             };
-            Some(((0..len).find(leaves)?, column))
+            Some(((0..len).find(overflows)?, column))
         };
         columns.into_iter().filter_map(first).min()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use prost::Message as _;
-
-    use super::*;
-    use crate::proto::waywiser_v1 as pb;
-
-    /// All points as a reader gives them: x, y, z, time_ms, accuracy_mm, whether a segment starts.
-    type Row = (i64, i64, Option<i64>, Option<i64>, Option<u32>, bool);
-
-    fn read(message: &[u8]) -> Option<Result<Vec<Row>, ColumnError>> {
-        let columns = PackedColumns::parse(message)?;
-        columns.len().ok()?;
-        let mut reader = match columns.reader() {
-            Ok(reader) => reader,
-            Err(error) => return Some(Err(error)),
-        };
-        let mut block = ColumnBlock::default();
-        let mut rows = Vec::new();
-        loop {
-            if let Err(error) = reader.next(&mut block) {
-                return Some(Err(error));
-            }
-            if block.len == 0 {
-                return Some(Ok(rows));
-            }
-            assert_eq!(block.index, rows.len());
-            for i in 0..block.len {
-                rows.push((
-                    block.x[i],
-                    block.y[i],
-                    block.has_z.then_some(block.z[i]),
-                    block.has_time.then_some(block.time_ms[i]),
-                    block.has_accuracy.then_some(block.accuracy_mm[i]),
-                    block.starts_segment && i == 0,
-                ));
-            }
-        }
-    }
-
-    /// The same from what prost decodes.
-    fn rows(columns: &pb::PointColumns) -> Option<Vec<Row>> {
-        let sums = |column: &[i64]| {
-            column
-                .iter()
-                .scan(0_i64, |sum, &difference| {
-                    *sum = sum.checked_add(difference).unwrap_or(i64::MIN + 7);
-                    Some(*sum)
-                })
-                .collect::<Vec<_>>()
-        };
-        let (x, y) = (sums(&columns.x), sums(&columns.y));
-        let (z, time_ms) = (sums(&columns.z), sums(&columns.time_ms));
-        (0..x.len())
-            .map(|i| {
-                let start = columns.segment_starts.iter().any(|&start| start as usize == i);
-                let accuracy = columns.accuracy_mm.get(i).copied();
-                Some((x[i], y[i], z.get(i).copied(), time_ms.get(i).copied(), accuracy, start))
-            })
-            .collect()
-    }
-
-    /// The differences of a column: of every length of varint, or of one or two lengths throughout. Sums stay
-    /// inside 64 bits.
-    fn differences(len: usize) -> impl Strategy<Value = Vec<i64>> {
-        let column = |shifts: std::ops::Range<u32>| {
-            let difference = (any::<i64>(), shifts).prop_map(|(value, shift)| value >> shift);
-            prop::collection::vec(difference, len)
-        };
-        prop_oneof![column(10..64), column(50..51), column(50..60), column(57..58), column(58..64)]
-    }
-
-    fn columns() -> impl Strategy<Value = pb::PointColumns> {
-        (0..700_usize, any::<[bool; 3]>()).prop_flat_map(|(len, has)| {
-            let column = |has: bool| differences(if has { len } else { 0 });
-            let accuracy = prop::collection::vec(any::<u32>(), if has[2] { len } else { 0 });
-            let starts = prop::collection::btree_set(0..len.max(1) as u32, 0..5);
-            (column(true), column(true), column(has[0]), column(has[1]), accuracy, starts).prop_map(
-                move |(x, y, z, time_ms, accuracy_mm, starts)| pb::PointColumns {
-                    x,
-                    y,
-                    z,
-                    time_ms,
-                    accuracy_mm,
-                    segment_starts: starts.into_iter().filter(|_| len > 0).collect(),
-                },
-            )
-        })
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(500))]
-
-        #[test]
-        fn it_reads_what_prost_writes(columns in columns()) {
-            let message = columns.encode_to_vec();
-            prop_assert_eq!(read(&message).unwrap().unwrap(), rows(&columns).unwrap());
-        }
-
-        #[test]
-        fn what_it_takes_prost_takes_to_the_same_numbers(
-            columns in columns(), damage in any::<[(prop::sample::Index, u8); 3]>(),
-        ) {
-            let mut message = columns.encode_to_vec();
-            for (at, byte) in damage {
-                if !message.is_empty() {
-                    let at = at.index(message.len());
-                    message[at] = byte;
-                }
-            }
-            if let Some(Ok(read)) = read(&message) {
-                let by_prost = pb::PointColumns::decode(&message[..]);
-                prop_assert!(by_prost.is_ok());
-                prop_assert_eq!(read, rows(&by_prost.unwrap()).unwrap());
-            }
-        }
-    }
-
-    #[test]
-    fn columns_that_do_not_fit_together_are_named() {
-        let fitting = |columns: &pb::PointColumns| {
-            PackedColumns::parse(&columns.encode_to_vec()).unwrap().len()
-        };
-        let columns = pb::PointColumns { x: vec![1, 2], y: vec![1, 2], ..Default::default() };
-        assert_eq!(fitting(&columns), Ok(2));
-        insta::assert_snapshot!(
-            fitting(&pb::PointColumns { z: vec![1], ..columns.clone() }).unwrap_err(),
-            @"it has 1 entries, and x has 2; every column is empty or as long as x"
-        );
-        let bad = fitting(&pb::PointColumns { y: vec![], ..columns }).unwrap_err();
-        assert_eq!((bad.column, bad.len, bad.points), ("y", 0, 2));
-    }
-
-    #[test]
-    fn numbers_that_make_no_sense_are_refused() {
-        let columns = |x: Vec<i64>, segment_starts| {
-            let y = vec![0; x.len()];
-            read(&pb::PointColumns { x, y, segment_starts, ..Default::default() }.encode_to_vec())
-        };
-        let refused =
-            |outcome: Option<Result<Vec<Row>, ColumnError>>| outcome.unwrap().unwrap_err();
-        let error = refused(columns(vec![i64::MAX, 1], vec![]));
-        assert_eq!(error, ColumnError::Overflow { column: "x", index: 1 });
-        for starts in [vec![2], vec![1, 1], vec![1, 0]] {
-            let error = refused(columns(vec![0, 0], starts));
-            assert!(matches!(error, ColumnError::Start { points: 2, .. }), "{error}");
-        }
-        assert!(columns(vec![i64::MAX, i64::MIN, i64::MIN], vec![0, 2]).unwrap().is_err());
-        assert!(columns(vec![i64::MIN, i64::MAX, i64::MAX], vec![]).unwrap().is_ok());
-    }
-}
+mod tests;

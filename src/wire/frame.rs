@@ -1,76 +1,76 @@
 //! gRPC length-prefixed framing: a flag byte, a length of four bytes, and the message.
 //!
-//! See "gRPC over HTTP2", section "Length-Prefixed-Message". The chunks in which a body arrives
-//! have nothing to do with the messages in it; a message that lies whole in one chunk is handed out
-//! in place, one that is cut is put together in a small carry buffer.
+//! See "gRPC over HTTP2", section "Length-Prefixed-Message". The chunks of a body are independent of the
+//! messages in it. A message that is complete in one chunk is returned in place. A message that is cut is
+//! assembled in a small carry buffer.
 
 /// The flag byte and the length.
-const HEADER_BYTES: usize = 5;
+pub(crate) const HEADER_BYTES: usize = 5;
 
-/// A carry buffer larger than this is given back once its message is done, so that one large
-/// message does not burden a stream for the rest of its life.
+/// A carry buffer larger than this is shrunk after its message, so that one large message does not use memory
+/// until the end of the stream.
 const CARRY_KEPT_BYTES: usize = 1024;
 
-/// Finds the messages in a stream of bytes that arrives in arbitrary chunks.
+/// Finds the messages in a stream of bytes that arrives in chunks of any size.
 ///
-/// Memory follows the bytes that have arrived, never the length that a header declares, and is at
-/// most one message of the size limit.
+/// The memory grows with the received bytes, not with the length in a header. It is at most one message of
+/// the size limit.
 ///
 /// ```
-/// use waywiser::wire::Deframer;
+/// use waywiser::internals::wire::Deframer;
 ///
 /// let mut deframer = Deframer::new(1024);
-/// let mut chunk: &[u8] = &[0, 0, 0, 0, 2, 8, 1, /* the next: */ 0, 0, 0];
+/// let mut chunk: &[u8] = &[0, 0, 0, 0, 2, 8, 1, /* the next message: */ 0, 0, 0];
 /// assert_eq!(deframer.next(&mut chunk)?.unwrap().payload, [8, 1]);
-/// assert_eq!(deframer.next(&mut chunk)?, None); // the second one is not complete yet
+/// assert_eq!(deframer.next(&mut chunk)?, None); // the second message is incomplete
 /// assert!(deframer.finish().is_err());
-/// # Ok::<(), waywiser::wire::FrameError>(())
+/// # Ok::<(), waywiser::internals::wire::FrameError>(())
 /// ```
 #[derive(Debug)]
 pub struct Deframer {
     max_payload_bytes: usize,
-    /// The start of a message whose end has not arrived, or one that was just handed out.
+    /// An incomplete frame, or the frame that was returned last.
     carry: Vec<u8>,
-    /// The message in `carry` was handed out.
+    /// Whether the message in `carry` was returned.
     carry_done: bool,
-    /// Messages handed out.
+    /// The number of returned messages.
     message_count: u64,
-    /// Bytes of the messages handed out, headers included.
+    /// The bytes of the returned messages, including their headers.
     byte_count: u64,
 }
 
-/// One message as it was framed.
+/// One framed message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame<'a> {
-    /// Whether the flag says that the payload is compressed.
+    /// Whether the payload is compressed, according to the flag.
     pub compressed: bool,
-    /// The message.
+    /// The message, possibly compressed.
     pub payload: &'a [u8],
 }
 
-/// Why bytes are not a stream of messages, and where.
+/// An error in the framing, with its position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("message {message_index}, at byte {byte_offset} of the stream: {kind}")]
 pub struct FrameError {
     /// The index of the message, counted from 0.
     pub message_index: u64,
-    /// Where its frame begins in the stream, counted from 0.
+    /// The index of the first byte of its frame in the stream, counted from 0.
     pub byte_offset: u64,
-    /// What is wrong.
+    /// The kind of the error.
     pub kind: FrameErrorKind,
 }
 
-/// What can be wrong with a frame.
+/// The kinds of framing errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrameErrorKind {
-    /// The sender does not speak gRPC, or lost its place.
+    /// The flag byte is invalid: the sender does not use gRPC framing, or the stream is out of step.
     #[error("the compressed flag is {0}, not 0 or 1")]
     Flag(u8),
-    /// The sender must send smaller messages, or the limit must be raised.
+    /// The message is longer than the limit.
     #[error("it has {payload_bytes} bytes, more than the {max_payload_bytes} allowed")]
     TooLarge {
-        /// What the header declares.
+        /// The length in the header.
         payload_bytes: u32,
         /// The limit.
         max_payload_bytes: usize,
@@ -78,15 +78,15 @@ pub enum FrameErrorKind {
     /// The stream ended inside a message.
     #[error("the stream ended after {received_bytes} of its {frame_bytes} bytes")]
     Truncated {
-        /// How much of the frame arrived.
+        /// The received bytes of the frame.
         received_bytes: usize,
-        /// How long it is, as far as that is known: at least its header.
+        /// The length of the frame, or that of the header if the header is incomplete.
         frame_bytes: usize,
     },
 }
 
 impl Deframer {
-    /// A deframer for a stream whose messages are at most `max_payload_bytes` long.
+    /// Returns a deframer for messages of at most `max_payload_bytes`.
     pub fn new(max_payload_bytes: usize) -> Self {
         Self {
             max_payload_bytes,
@@ -97,23 +97,23 @@ impl Deframer {
         }
     }
 
-    /// Bytes of memory that hold an incomplete message.
+    /// Returns the bytes of memory for an incomplete message.
     pub(super) fn held_bytes(&self) -> usize {
         self.carry.capacity()
     }
 
-    /// How many messages were handed out.
+    /// Returns the number of returned messages.
     pub fn message_count(&self) -> u64 {
         self.message_count
     }
 
-    /// Whether the next byte begins a frame.
+    /// Whether the next byte is the first byte of a frame.
     #[inline]
     pub(super) fn is_between_messages(&self) -> bool {
         self.carry_done || self.carry.is_empty()
     }
 
-    /// Counts whole messages that were read by other means.
+    /// Counts complete messages that the caller read directly.
     #[inline]
     pub(super) fn skip(&mut self, messages: usize, bytes: usize) {
         debug_assert!(self.is_between_messages());
@@ -121,13 +121,14 @@ impl Deframer {
         self.byte_count += bytes as u64;
     }
 
-    /// Takes the next message from the front of `chunk`, or all of it when no message is complete.
+    /// Removes the next message from the front of `chunk` and returns it. If no message is complete, removes all
+    /// bytes and returns `None`.
     ///
-    /// Call it until it gives `None`, then with the next chunk.
+    /// Call it until it returns `None`, and then with the next chunk.
     ///
     /// # Errors
-    /// When the bytes are not a frame or the message is too long; the stream cannot be read
-    /// further.
+    /// Returns an error if the framing is invalid or the message is too long. The rest of the stream cannot be
+    /// read then.
     #[inline]
     pub fn next<'a, 'c: 'a>(
         &'a mut self,
@@ -148,8 +149,8 @@ impl Deframer {
         self.next_carried(chunk)
     }
 
-    /// Takes the next message if it lies whole at the front of `chunk`, is not compressed and has at most
-    /// `payload_bytes` bytes. Otherwise nothing is taken: [`Deframer::next`] takes it.
+    /// Removes and returns the next message if it is complete in `chunk`, is not compressed and has at most
+    /// `payload_bytes` bytes. Otherwise it removes no bytes; call [`Deframer::next`] then.
     #[inline]
     pub(super) fn next_small<'c>(
         &mut self,
@@ -171,7 +172,7 @@ impl Deframer {
         Some(payload)
     }
 
-    /// The same for a message that is cut by the end of a chunk.
+    /// Returns the next message if it is cut by the end of a chunk.
     fn next_carried<'a, 'c: 'a>(
         &'a mut self,
         chunk: &mut &'c [u8],
@@ -186,7 +187,7 @@ impl Deframer {
     /// a message that is cut from `chunk` into the carry buffer.
     ///
     /// # Errors
-    /// As [`Deframer::next`].
+    /// See [`Deframer::next`].
     pub(super) fn peek<'a, 'c: 'a>(
         &'a mut self,
         chunk: &mut &'c [u8],
@@ -208,7 +209,7 @@ impl Deframer {
     /// Consumes the message that [`Deframer::peek`] returned, at the front of the same `chunk`.
     ///
     /// # Errors
-    /// As [`Deframer::next`].
+    /// See [`Deframer::next`].
     pub(super) fn advance(&mut self, chunk: &mut &[u8]) -> Result<(), FrameError> {
         self.next(chunk).map(drop)
     }
@@ -223,7 +224,7 @@ impl Deframer {
         Ok((self.carry.len() == HEADER_BYTES + length).then_some(compressed))
     }
 
-    /// Empties the carry buffer if its message was handed out.
+    /// Clears the carry buffer if its message was returned.
     #[inline]
     fn release_carry(&mut self) {
         if self.carry_done {
@@ -241,7 +242,7 @@ impl Deframer {
         *chunk = rest;
     }
 
-    /// Flag and length, both checked.
+    /// Returns the checked flag and length.
     #[inline]
     fn parse(&self, header: [u8; HEADER_BYTES]) -> Result<(bool, usize), FrameError> {
         let [flag, length @ ..] = header;
@@ -267,10 +268,10 @@ impl Deframer {
         FrameError { message_index: self.message_count, byte_offset: self.byte_count, kind }
     }
 
-    /// Tells whether the stream may end here.
+    /// Checks that the stream may end here.
     ///
     /// # Errors
-    /// When it ends inside a message.
+    /// Returns an error if the stream ends inside a message.
     pub fn finish(&self) -> Result<(), FrameError> {
         if self.is_between_messages() {
             return Ok(());
@@ -287,103 +288,4 @@ impl Deframer {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn framed(messages: &[(bool, Vec<u8>)]) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        for (compressed, payload) in messages {
-            bytes.push(u8::from(*compressed));
-            bytes.extend((payload.len() as u32).to_be_bytes());
-            bytes.extend(payload);
-        }
-        bytes
-    }
-
-    type Outcome = (Vec<(bool, Vec<u8>)>, Result<(), FrameError>);
-
-    /// Everything that comes out of `bytes` when they arrive in chunks that end at `cuts`.
-    fn read(bytes: &[u8], cuts: &[usize], max: usize) -> Outcome {
-        let mut deframer = Deframer::new(max);
-        let mut messages = Vec::new();
-        let mut from = 0;
-        for &cut in cuts.iter().chain([&bytes.len()]) {
-            let mut chunk = &bytes[from..cut];
-            from = cut;
-            loop {
-                match deframer.next(&mut chunk) {
-                    Ok(Some(frame)) => messages.push((frame.compressed, frame.payload.to_vec())),
-                    Ok(None) => break,
-                    Err(error) => return (messages, Err(error)),
-                }
-            }
-            assert!(chunk.is_empty());
-            assert!(deframer.carry.len() <= max + HEADER_BYTES);
-        }
-        let end = deframer.finish();
-        (messages, end)
-    }
-
-    fn cuts(indices: &[prop::sample::Index], len: usize) -> Vec<usize> {
-        let mut cuts: Vec<_> = indices.iter().map(|index| index.index(len + 1)).collect();
-        cuts.sort_unstable();
-        cuts
-    }
-
-    proptest! {
-        #[test]
-        fn messages_survive_any_cutting(
-            messages in prop::collection::vec((any::<bool>(), prop::collection::vec(any::<u8>(), 0..40)), 0..20),
-            at in prop::collection::vec(any::<prop::sample::Index>(), 0..30),
-        ) {
-            let bytes = framed(&messages);
-            prop_assert_eq!(read(&bytes, &cuts(&at, bytes.len()), 40), (messages, Ok(())));
-        }
-
-        #[test]
-        fn any_bytes_give_the_same_outcome_however_they_are_cut(
-            bytes in prop::collection::vec(prop_oneof![4 => Just(0_u8), 1 => 0..4_u8, 1 => any::<u8>()], 0..200),
-            at in prop::collection::vec(any::<prop::sample::Index>(), 0..30),
-        ) {
-            prop_assert_eq!(read(&bytes, &cuts(&at, bytes.len()), 64), read(&bytes, &[], 64));
-        }
-    }
-
-    #[test]
-    fn errors_say_what_and_where() {
-        let mut bytes = framed(&[(false, vec![1, 2, 3])]);
-        let error = |bytes: &[u8]| read(bytes, &[], 16).1.unwrap_err().to_string();
-        bytes.extend([7, 0]);
-        // A flag is not judged before its header is complete.
-        assert_eq!(
-            error(&bytes),
-            "message 1, at byte 8 of the stream: the stream ended after 2 of its 5 bytes"
-        );
-        bytes.extend([0, 0, 1]);
-        assert_eq!(
-            error(&bytes),
-            "message 1, at byte 8 of the stream: the compressed flag is 7, not 0 or 1"
-        );
-        assert_eq!(
-            error(&[0, 255, 255, 255, 255]),
-            "message 0, at byte 0 of the stream: it has 4294967295 bytes, more than the 16 allowed"
-        );
-        assert_eq!(
-            error(&[0, 0, 0, 0, 9, 1]),
-            "message 0, at byte 0 of the stream: the stream ended after 6 of its 14 bytes"
-        );
-    }
-
-    #[test]
-    fn a_large_message_leaves_no_large_buffer_behind() {
-        let bytes = framed(&[(false, vec![0; 60_000]), (false, vec![1])]);
-        let mut deframer = Deframer::new(60_000);
-        for mut chunk in bytes.chunks(1000) {
-            while deframer.next(&mut chunk).unwrap().is_some() {}
-        }
-        assert_eq!(deframer.message_count(), 2);
-        assert!(deframer.carry.capacity() <= CARRY_KEPT_BYTES);
-    }
-}
+mod tests;

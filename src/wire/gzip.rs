@@ -1,18 +1,18 @@
-//! Inflating one gzip-compressed message in steps, with a bound on what comes out.
+//! Inflates a gzip-compressed message in steps, up to a maximum size.
 //!
 //! A step reads and writes a limited number of bytes, so that a caller can do other work between two steps. A
-//! deflate block costs about 2 us however few bytes it has, so that a step is limited by its input as well.
+//! deflate block costs about 2 us even if it has few bytes. Therefore the input of a step is limited as well.
 
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 
-/// Why a compressed message could not be inflated.
+/// An error in a compressed message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GzipError {
-    /// The payload is not one whole gzip member.
-    #[error("it is marked as gzip, and is not a complete gzip member")]
+    /// The payload is not one complete gzip member.
+    #[error("it is marked as gzip, but is not a complete gzip member")]
     Corrupt,
-    /// The message is longer than messages may be, however short it was on the wire.
+    /// The inflated message is longer than the limit.
     #[error("it inflates to more than the {max_payload_bytes} bytes allowed")]
     TooLarge {
         /// The limit.
@@ -23,16 +23,16 @@ pub enum GzipError {
 /// A message buffer larger than this is released before the next message.
 const MESSAGE_KEPT_BYTES: usize = 1024;
 
-/// Maximum number of compressed bytes that a step reads. The worst input, empty blocks with a table of their own,
-/// costs 170 ns per byte.
+/// Maximum number of compressed bytes that a step reads. The most expensive input, empty blocks with a table of
+/// their own, costs 170 ns per byte.
 const STEP_COMPRESSED_BYTES: usize = 1024;
 /// Maximum number of bytes that a step writes, at 3 ns per byte or less.
 const STEP_INFLATED_BYTES: usize = 16 * 1024;
 
-/// What one step of inflating a message did.
+/// The result of one step of inflating a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InflateStep {
-    /// Whether the step began the message.
+    /// Whether this is the first step of the message.
     pub is_first: bool,
     /// Number of compressed bytes that were read, including the header and the trailer of the member.
     pub compressed_bytes: usize,
@@ -40,8 +40,8 @@ pub struct InflateStep {
     pub inflated_bytes: usize,
 }
 
-/// Inflates the messages of one stream, one after another, with one set of buffers: a stream of
-/// points has millions of messages of a few bytes.
+/// Inflates the messages of one stream, one after another. It reuses its buffers, because a stream of points has
+/// millions of messages of a few bytes.
 #[derive(Default)]
 pub(super) struct Inflater {
     /// Allocated when the first compressed message arrives: it holds a window of 32 KiB.
@@ -53,18 +53,18 @@ pub(super) struct Inflater {
 struct Machine {
     decompress: Decompress,
     crc: Crc,
-    /// Where the deflated bytes begin in the payload.
+    /// The index of the first deflated byte in the payload.
     deflated_at: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Stage {
-    /// Between two messages.
+    /// No message was started.
     #[default]
     Idle,
     /// A part of the message was inflated.
     Running,
-    /// The whole message was inflated and not taken yet.
+    /// The complete message was inflated and not taken yet.
     Done,
 }
 
@@ -75,19 +75,19 @@ impl std::fmt::Debug for Inflater {
 }
 
 impl Inflater {
-    /// Bytes of memory that it holds.
+    /// Returns the bytes of memory of the buffers.
     pub(super) fn held_bytes(&self) -> usize {
         /// The state of miniz_oxide's inflater with its window.
         const DECOMPRESS_BYTES: usize = 43 * 1024;
         self.message.capacity() + if self.machine.is_some() { DECOMPRESS_BYTES } else { 0 }
     }
 
-    /// Whether no message was begun.
+    /// Whether no message was started.
     pub(super) fn is_idle(&self) -> bool {
         self.stage == Stage::Idle
     }
 
-    /// Whether a whole message waits for [`Inflater::take`].
+    /// Whether a complete message is ready for [`Inflater::take`].
     pub(super) fn is_done(&self) -> bool {
         self.stage == Stage::Done
     }
@@ -98,11 +98,12 @@ impl Inflater {
         &self.message
     }
 
-    /// Inflates the next part of `payload`, which must be one gzip member and nothing else, and the same in every
+    /// Inflates the next part of `payload`, which must be exactly one gzip member. Pass the same payload in every
     /// step until [`Inflater::is_done`].
     ///
     /// # Errors
-    /// When it is not a gzip member or inflates to too many bytes. The message is discarded.
+    /// Returns an error if the payload is not a gzip member or is too long when inflated. The message is then
+    /// discarded.
     pub(super) fn step(
         &mut self,
         payload: &[u8],
@@ -138,10 +139,10 @@ impl Inflater {
         let input = &rest[..rest.len().min(STEP_COMPRESSED_BYTES)];
         let before = message.len();
         // One byte more than the limit shows that the message is too long.
-        let room = max_payload_bytes.saturating_add(1) - before;
-        let len = (4 * input.len()).max(before).clamp(64, STEP_INFLATED_BYTES).min(room);
+        let remaining = max_payload_bytes.saturating_add(1) - before;
+        let len = (4 * input.len()).max(before).clamp(64, STEP_INFLATED_BYTES).min(remaining);
         if message.capacity() - before < len {
-            message.reserve_exact(len.max(before).min(room));
+            message.reserve_exact(len.max(before).min(remaining));
         }
         message.resize(before + len, 0);
         let out = &mut message[before..];
@@ -157,12 +158,12 @@ impl Inflater {
         crc.update(&message[before..]);
         if status != Status::StreamEnd {
             *stage = Stage::Running;
-            // There was input or space, and no progress: the payload ends too early.
+            // There was input and output space, but no progress: the payload ends too early.
             let is_stuck = read == 0 && step.inflated_bytes == 0;
             return if is_stuck { Err(GzipError::Corrupt) } else { Ok(step) };
         }
         let expected = [crc.sum().to_le_bytes(), crc.amount().to_le_bytes()].concat();
-        // Bytes after the member belong to no message.
+        // Bytes after the member are invalid.
         if decompress.total_in() as usize != deflated.len() || trailer[..] != expected {
             return Err(GzipError::Corrupt);
         }
@@ -188,7 +189,7 @@ impl Inflater {
 
 const TRAILER_BYTES: usize = 8;
 
-/// Where the deflated bytes of a gzip member begin, after its header, and their number: RFC 1952, section 2.3.
+/// Returns the index of the first deflated byte of a gzip member, and their number; see RFC 1952, section 2.3.
 fn member(payload: &[u8]) -> Option<(usize, usize)> {
     const HEADER_CRC: u8 = 1 << 1;
     const EXTRA: u8 = 1 << 2;
@@ -216,10 +217,10 @@ fn member(payload: &[u8]) -> Option<(usize, usize)> {
     Some((payload.len() - rest.len(), rest.len().checked_sub(TRAILER_BYTES)?))
 }
 
-/// A gzip member of `count` deflate blocks that have tables of their own and no content.
+/// Returns a gzip member of `count` deflate blocks with tables of their own and without content.
 #[cfg(test)]
 pub(crate) fn empty_dynamic_blocks(count: usize) -> Vec<u8> {
-    // Type 2, 257 + 1 codes, 18 code lengths: 18 takes one bit, 0 and 1 take two.
+    // Type 2, 257 + 1 codes, 18 code lengths. The symbol 18 has one bit; 0 and 1 have two bits.
     let mut fields = vec![(2_u32, 2), (0, 5), (0, 5), (14, 4)];
     fields.extend((0..18).map(|at| {
         (
@@ -231,7 +232,8 @@ pub(crate) fn empty_dynamic_blocks(count: usize) -> Vec<u8> {
             3,
         )
     }));
-    // One for the literal 0, 138 + 117 zeros, one for the end of the block, none for distances; the end.
+    // Length 1 for the literal 0, 138 + 117 zeros, length 1 for the end of the block, length 0 for distances; then
+    // the end of the block.
     fields.extend([(3, 2), (0, 1), (127, 7), (0, 1), (106, 7), (3, 2), (1, 2), (1, 1)]);
     let mut bits = Vec::new();
     for block in 1..=count {
@@ -250,113 +252,4 @@ pub(crate) fn empty_dynamic_blocks(count: usize) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Write as _;
-
-    use flate2::{Compression, GzBuilder, write::GzEncoder};
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn deflate(message: &[u8]) -> Vec<u8> {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-        encoder.write_all(message).unwrap();
-        encoder.finish().unwrap()
-    }
-
-    impl Inflater {
-        fn inflate(&mut self, payload: &[u8], max: usize) -> Result<&[u8], GzipError> {
-            while !self.is_done() {
-                let step = self.step(payload, max)?;
-                assert!(step.compressed_bytes <= STEP_COMPRESSED_BYTES + payload.len().min(100));
-                assert!(step.inflated_bytes <= STEP_INFLATED_BYTES);
-            }
-            Ok(self.take())
-        }
-    }
-
-    fn inflate(payload: &[u8], max: usize) -> Result<Vec<u8>, GzipError> {
-        Inflater::default().inflate(payload, max).map(<[u8]>::to_vec)
-    }
-
-    #[test]
-    fn blocks_without_content_are_inflated_in_many_steps() {
-        let member = empty_dynamic_blocks(4_000);
-        let mut inflater = Inflater::default();
-        let mut steps = 0;
-        while !inflater.is_done() {
-            let step = inflater.step(&member, 64).unwrap();
-            assert!(step.compressed_bytes <= 2_048, "{step:?}");
-            steps += 1;
-        }
-        assert!(steps > 20, "{steps} steps");
-        assert_eq!(inflater.take(), b"");
-    }
-
-    proptest! {
-        #[test]
-        fn what_was_deflated_comes_back_from_one_inflater(
-            messages in prop::collection::vec(prop::collection::vec(0..4_u8, 0..3000), 1..8),
-        ) {
-            let mut inflater = Inflater::default();
-            for message in messages {
-                // An error does not affect the next message.
-                prop_assert!(inflater.inflate(&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0, 3], 3000).is_err());
-                prop_assert_eq!(inflater.inflate(&deflate(&message), 3000).unwrap(), &message[..]);
-            }
-        }
-
-        #[test]
-        fn arbitrary_bytes_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            let _ = inflate(&bytes, 300);
-            let _ = inflate(&[&[0x1f, 0x8b, 8][..], &bytes].concat(), 300);
-        }
-
-        #[test]
-        fn it_agrees_with_the_reader_of_flate2(
-            message in prop::collection::vec(0..4_u8, 0..100), at in any::<prop::sample::Index>(), byte: u8,
-        ) {
-            let mut payload = deflate(&message);
-            let at = at.index(payload.len());
-            payload[at] = byte;
-            let mut theirs = Vec::new();
-            let mut reader = flate2::bufread::GzDecoder::new(&payload[..]);
-            let whole = std::io::Read::read_to_end(&mut reader, &mut theirs).is_ok();
-            if whole && reader.get_ref().is_empty() && payload[3] < 1 << 5 {
-                prop_assert_eq!(inflate(&payload, 1 << 20), Ok(theirs));
-            } else {
-                prop_assert_eq!(inflate(&payload, 1 << 20), Err(GzipError::Corrupt));
-            }
-        }
-    }
-
-    #[test]
-    fn every_part_of_a_header_is_skipped() {
-        let builder = GzBuilder::new().extra(vec![1, 2, 3]).filename("name").comment("comment");
-        let mut encoder = builder.write(Vec::new(), Compression::default());
-        encoder.write_all(b"points").unwrap();
-        assert_eq!(inflate(&encoder.finish().unwrap(), 100), Ok(b"points".to_vec()));
-    }
-
-    #[test]
-    fn a_bomb_is_stopped_at_the_limit() {
-        let bomb = deflate(&vec![0; 10_000_000]);
-        let mut inflater = Inflater::default();
-        let error = inflater.inflate(&bomb, 1000).unwrap_err();
-        assert_eq!(error, GzipError::TooLarge { max_payload_bytes: 1000 });
-        assert!(inflater.message.capacity() < 3000);
-        assert_eq!(inflate(&deflate(&[0; 1000]), 1000), Ok(vec![0; 1000]));
-    }
-
-    #[test]
-    fn a_cut_a_damaged_and_a_trailed_member_are_corrupt() {
-        let whole = deflate(b"eight by eight by eight");
-        let mut damaged = whole.clone();
-        *damaged.last_mut().unwrap() ^= 1;
-        let mut trailed = whole.clone();
-        trailed.push(0);
-        for bytes in [&whole[..whole.len() - 1], &damaged, &trailed, &[]] {
-            assert_eq!(inflate(bytes, 1000), Err(GzipError::Corrupt));
-        }
-    }
-}
+mod tests;

@@ -1,50 +1,51 @@
-//! Messages out of chunks: framing, and decompression where the stream has it.
+//! Reads messages from chunks: framing and, if the stream is compressed, decompression.
 //!
-//! Decompression can be done in steps, and is refused if a stream inflates to many times its size.
+//! A caller can decompress in steps. A stream is refused if it inflates to too many times its size.
 
 use super::frame::{Deframer, FrameError};
 use super::gzip::{GzipError, InflateStep, Inflater};
 use super::run::{POINT_BYTES_MAX, decode_run};
 
-/// How the messages of a stream may be compressed.
+/// The compression of the messages of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
-    /// Not at all.
+    /// No message is compressed.
     Identity,
-    /// Each message, or some of them, as a gzip member.
+    /// Messages can be gzip members; the flag of each frame defines it.
     Gzip,
 }
 
-/// Finds and, where need be, inflates the messages of a stream.
+/// Finds the messages of a stream and inflates the compressed ones.
 #[derive(Debug)]
 pub struct Messages {
     deframer: Deframer,
     encoding: Encoding,
     max_payload_bytes: usize,
     max_inflation_ratio: u32,
-    /// Bytes of the compressed messages, with their headers, before and after inflation.
+    /// Bytes of the compressed messages so far, including their headers.
     compressed_bytes: u64,
+    /// Bytes of the same messages after inflation.
     inflated_bytes: u64,
     inflater: Inflater,
 }
 
-/// Bytes that a stream may inflate to before its ratio is limited. Short runs of equal points compress to a
-/// thousandth.
+/// The number of inflated bytes of a stream up to which its ratio is not limited. Short runs of equal points
+/// compress to a thousandth.
 const INFLATED_BYTES_FREE: u64 = 1 << 20;
 
 /// The header of a frame: the flag byte and the length.
 const HEADER_BYTES: u64 = 5;
 
-/// Why a stream of messages could not be read on. Nothing behind this place can be read.
+/// An error in a stream of messages. The rest of the stream cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MessageError {
-    /// The framing is wrong.
+    /// The framing is invalid.
     #[error(transparent)]
     Frame(#[from] FrameError),
     /// A message is marked as compressed in a stream that declared no compression.
     #[error(
-        "message {message_index}: it is marked as compressed, and the call names no grpc-encoding"
+        "message {message_index}: it is marked as compressed, but the call has no grpc-encoding header"
     )]
     Undeclared {
         /// The index of the message, counted from 0.
@@ -55,10 +56,11 @@ pub enum MessageError {
     Gzip {
         /// The index of the message, counted from 0.
         message_index: u64,
-        /// What is wrong with it.
+        /// The cause.
+        #[source]
         kind: GzipError,
     },
-    /// The compressed messages of the stream inflate to too many times their size.
+    /// The ratio of inflated to compressed bytes is above the limit.
     #[error(
         "message {message_index}: the compressed messages so far have {compressed_bytes} bytes and inflate to \
          {inflated_bytes}, more than {max_inflation_ratio} times as many; send them without compression, or with \
@@ -67,9 +69,9 @@ pub enum MessageError {
     InflationRatio {
         /// The index of the message, counted from 0.
         message_index: u64,
-        /// Bytes of the compressed messages up to this one, with their headers.
+        /// Bytes of the compressed messages up to this one, including their headers.
         compressed_bytes: u64,
-        /// Bytes that they inflated to so far.
+        /// Inflated bytes of these messages so far.
         inflated_bytes: u64,
         /// The limit.
         max_inflation_ratio: u32,
@@ -77,7 +79,7 @@ pub enum MessageError {
 }
 
 impl MessageError {
-    /// The index of the message that could not be read, counted from 0.
+    /// Returns the index of the message that could not be read, counted from 0.
     pub fn message_index(&self) -> u64 {
         match *self {
             Self::Frame(FrameError { message_index, .. })
@@ -89,7 +91,7 @@ impl MessageError {
 }
 
 impl Messages {
-    /// A reader of messages of at most `max_payload_bytes`, compressed or not, without a limit on the ratio.
+    /// Returns a reader of messages of at most `max_payload_bytes`, without a limit on the ratio.
     pub fn new(encoding: Encoding, max_payload_bytes: usize) -> Self {
         Self {
             deframer: Deframer::new(max_payload_bytes),
@@ -102,29 +104,29 @@ impl Messages {
         }
     }
 
-    /// Refuses a stream as soon as its compressed messages have inflated to more than 1 MiB and to more than
-    /// `max_inflation_ratio` times their size. Deflate does not reach 1033.
+    /// Sets the largest ratio of inflated to compressed bytes. The limit applies when the compressed messages have
+    /// inflated to more than 1 MiB. The ratio of deflate is always below 1033.
     #[must_use]
     pub fn with_max_inflation_ratio(self, max_inflation_ratio: u32) -> Self {
         Self { max_inflation_ratio, ..self }
     }
 
-    /// Bytes of memory that it holds between two chunks: an incomplete message, and the state of an inflater.
+    /// Returns the bytes of memory between two chunks: an incomplete message and the state of an inflater.
     pub fn held_bytes(&self) -> usize {
         self.deframer.held_bytes() + self.inflater.held_bytes()
     }
 
-    /// How many messages were handed out or failed to inflate.
+    /// Returns the number of messages that were returned or could not be inflated.
     pub fn message_count(&self) -> u64 {
         self.deframer.message_count()
     }
 
-    /// Decodes points from the front of `chunk` into the columns, field 1 and field 2 of each, as far
-    /// as they come in the shape that nearly every encoder gives them. Gives their number.
+    /// Decodes points from the front of `chunk` into the columns: field 1 into `first` and field 2 into `second`.
+    /// It stops at the first message that is not in the common encoding. Returns the number of points.
     ///
-    /// It is a short cut for [`Messages::next`] and [`decode_point`](super::decode_point) that reads
-    /// what they would read, several times as fast, and may stop anywhere: whoever calls it goes on
-    /// with them, and comes back.
+    /// The result equals that of [`Messages::next`] and [`decode_point`](super::decode_point), and is several times
+    /// as fast. The function can stop at any message. The caller reads the next message with those two functions and
+    /// then calls this function again.
     #[inline]
     pub fn next_points(
         &mut self,
@@ -141,8 +143,8 @@ impl Messages {
         points
     }
 
-    /// Takes the next message from the front of `chunk` if it has at most `payload_bytes` bytes, is not compressed
-    /// and lies whole in the chunk. Otherwise nothing is taken: [`Messages::next`] takes it.
+    /// Removes and returns the next message of `chunk` if it has at most `payload_bytes` bytes, is not compressed
+    /// and is complete in the chunk. Otherwise it removes no bytes; call [`Messages::next`] then.
     #[inline]
     pub fn next_small<'c>(
         &mut self,
@@ -152,14 +154,14 @@ impl Messages {
         self.deframer.next_small(chunk, payload_bytes)
     }
 
-    /// Inflates a part of the next message if it is compressed and complete. Returns `None` if there is nothing to
+    /// Inflates a part of the next message if it is compressed and complete. Returns `None` if there is no more to
     /// inflate before [`Messages::next`].
     ///
-    /// A caller that must not work for long calls it until it returns `None`, and then [`Messages::next`], which
-    /// otherwise inflates the whole message. `chunk` must be the same for both.
+    /// A caller that must yield in time calls this function until it returns `None`, and then [`Messages::next`],
+    /// which otherwise inflates the complete message. Pass the same `chunk` to both.
     ///
     /// # Errors
-    /// When the stream cannot be read further.
+    /// Returns an error if the rest of the stream cannot be read.
     #[inline]
     pub fn inflate_step(&mut self, chunk: &mut &[u8]) -> Result<Option<InflateStep>, MessageError> {
         if self.encoding == Encoding::Identity || self.inflater.is_done() {
@@ -203,10 +205,10 @@ impl Messages {
         })
     }
 
-    /// Takes the next message from the front of `chunk`; see [`Deframer::next`].
+    /// Removes the next message from the front of `chunk` and returns it; see [`Deframer::next`].
     ///
     /// # Errors
-    /// When the stream cannot be read further.
+    /// Returns an error if the rest of the stream cannot be read.
     #[inline]
     pub fn next<'a, 'c: 'a>(
         &'a mut self,
@@ -227,131 +229,11 @@ impl Messages {
     /// Checks that the stream may end here.
     ///
     /// # Errors
-    /// When it ends inside a message.
+    /// Returns an error if the stream ends inside a message.
     pub fn finish(&self) -> Result<(), MessageError> {
         Ok(self.deframer.finish()?)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_gzip_stream_may_mix_compressed_and_plain_messages() {
-        use flate2::{Compression, write::GzEncoder};
-        use std::io::Write as _;
-
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-        encoder.write_all(&[8, 1]).unwrap();
-        let packed = encoder.finish().unwrap();
-        let mut bytes = vec![0, 0, 0, 0, 1, 42, 1, 0, 0, 0, packed.len() as u8];
-        bytes.extend(packed);
-
-        let mut chunk = &bytes[..];
-        let mut messages = Messages::new(Encoding::Gzip, 100);
-        assert_eq!(messages.next(&mut chunk).unwrap(), Some(&[42][..]));
-        assert_eq!(messages.next(&mut chunk).unwrap(), Some(&[8, 1][..]));
-        assert_eq!(messages.next(&mut chunk).unwrap(), None);
-        assert_eq!(messages.finish(), Ok(()));
-
-        let mut chunk = &bytes[..];
-        let mut messages = Messages::new(Encoding::Identity, 100);
-        messages.next(&mut chunk).unwrap();
-        assert_eq!(
-            messages.next(&mut chunk).unwrap_err().to_string(),
-            "message 1: it is marked as compressed, and the call names no grpc-encoding"
-        );
-    }
-
-    fn gzip_frame(message: &[u8]) -> Vec<u8> {
-        use flate2::{Compression, write::GzEncoder};
-        use std::io::Write as _;
-
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-        encoder.write_all(message).unwrap();
-        let payload = encoder.finish().unwrap();
-        let mut frame = vec![1];
-        frame.extend((payload.len() as u32).to_be_bytes());
-        frame.extend(payload);
-        frame
-    }
-
-    /// Bytes that hardly compress.
-    fn noise(len: usize, mask: u8) -> Vec<u8> {
-        let mut state = 1_u64;
-        let mut next = || {
-            // Knuth's MMIX constants.
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            (state >> 56) as u8 & mask
-        };
-        (0..len).map(|_| next()).collect()
-    }
-
-    #[test]
-    fn a_ratio_above_the_limit_is_refused_once_a_mebibyte_was_inflated() {
-        let zeros = gzip_frame(&[0; 65_536]);
-        let read = |ratio_max: u32, frames: &[u8]| {
-            let mut messages =
-                Messages::new(Encoding::Gzip, 65_536).with_max_inflation_ratio(ratio_max);
-            let (mut chunk, mut count) = (frames, 0);
-            loop {
-                match messages.next(&mut chunk) {
-                    Ok(Some(_)) => count += 1,
-                    Ok(None) => return (count, None),
-                    Err(error) => return (count, Some(error)),
-                }
-            }
-        };
-        let (count, error) = read(100, &zeros.repeat(20));
-        assert_eq!(count, 16);
-        let error = error.unwrap();
-        assert_eq!(error.message_index(), 16);
-        let MessageError::InflationRatio { compressed_bytes, inflated_bytes, .. } = error else {
-            panic!("{error:?}")
-        };
-        assert_eq!(compressed_bytes, 17 * zeros.len() as u64);
-        assert!(inflated_bytes > 1 << 20);
-        assert_eq!(
-            error.to_string(),
-            format!(
-                "message 16: the compressed messages so far have {compressed_bytes} bytes and inflate to \
-                 {inflated_bytes}, more than 100 times as many; send them without compression, or with fewer \
-                 points per message"
-            )
-        );
-        // Deflate cannot exceed a limit of 1033, and messages that compress less lower the ratio.
-        assert_eq!(read(1033, &zeros.repeat(20)), (20, None));
-        let mixed = [gzip_frame(&noise(8_000, 0xff)), zeros.repeat(10)].concat();
-        assert_eq!(read(100, &mixed.repeat(3)), (33, None));
-    }
-
-    #[test]
-    fn a_message_that_is_inflated_in_steps_is_the_same_however_it_is_cut() {
-        let message = noise(60_000, 0x1f);
-        let frames = [gzip_frame(&message), vec![0, 0, 0, 0, 1, 42], gzip_frame(b"")].concat();
-        for piece in [1, 7, 1000, frames.len()] {
-            let mut messages = Messages::new(Encoding::Gzip, 65_536);
-            let (mut read, mut steps) = (Vec::new(), 0);
-            for mut chunk in frames.chunks(piece) {
-                loop {
-                    while let Some(message) = messages.next_small(&mut chunk, 1) {
-                        read.push(message.to_vec());
-                    }
-                    while let Some(step) = messages.inflate_step(&mut chunk).unwrap() {
-                        assert!(step.inflated_bytes <= 16 * 1024);
-                        steps += 1;
-                    }
-                    let Some(message) = messages.next(&mut chunk).unwrap() else { break };
-                    read.push(message.to_vec());
-                }
-                assert!(chunk.is_empty());
-            }
-            assert_eq!(read, [message.clone(), vec![42], Vec::new()]);
-            assert!(steps > 10, "{steps} steps");
-            assert_eq!(messages.finish(), Ok(()));
-        }
-    }
-}
+mod tests;

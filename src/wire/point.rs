@@ -1,14 +1,14 @@
-//! The protobuf of one point: two `int32` in the fields 1 and 2, as both published contracts have
-//! it (x and y; latitude and longitude).
+//! Decodes one point of the published contracts: two `int32` in the fields 1 and 2 (x and y, or latitude and
+//! longitude).
 //!
-//! It takes and refuses exactly what prost does, and gives the same values: fields in any order or
-//! absent, repeated (the last one counts), unknown fields of every kind, varints of up to ten
-//! bytes. A property test and a fuzz target hold it to that.
+//! It accepts and rejects the same messages as prost and returns the same values. Fields can be in any order,
+//! absent or repeated (the last one counts). Unknown fields of every kind and varints of up to ten bytes are
+//! valid. A property test and a fuzz target check this.
 
-/// The fields 1 and 2 of a message; an absent one is 0.
+/// Returns the fields 1 and 2 of a message. An absent field is 0.
 ///
 /// ```
-/// use waywiser::wire::decode_point;
+/// use waywiser::internals::wire::decode_point;
 ///
 /// assert_eq!(decode_point(&[0x08, 0x96, 0x01, 0x10, 0x02]), Ok((150, 2)));
 /// assert_eq!(decode_point(&[]), Ok((0, 0)));
@@ -16,7 +16,7 @@
 /// ```
 ///
 /// # Errors
-/// When the bytes are not a protobuf message, or field 1 or 2 in it is no varint.
+/// Returns an error if the bytes are not a protobuf message, or if field 1 or 2 is not a varint.
 #[inline]
 pub fn decode_point(message: &[u8]) -> Result<(i32, i32), DecodeError> {
     let mut cursor = Cursor { message, position: 0 };
@@ -25,7 +25,7 @@ pub fn decode_point(message: &[u8]) -> Result<(i32, i32), DecodeError> {
         let start = cursor.position;
         let (field, wire_type) = cursor.key()?;
         match (field, wire_type) {
-            // An int32 is the low half of its varint: negative ones are ten bytes long.
+            // An `int32` is the low half of its varint. The varint of a negative number has ten bytes.
             (1, VARINT) => point.0 = cursor.varint()? as i32,
             (2, VARINT) => point.1 = cursor.varint()? as i32,
             (1 | 2, _) => {
@@ -46,44 +46,44 @@ const START_GROUP: u8 = 3;
 const END_GROUP: u8 = 4;
 const FIXED_32: u8 = 5;
 
-/// How deep groups may nest, as in prost.
+/// The maximum depth of nested groups, as in prost.
 const GROUP_DEPTH_MAX: u32 = 100;
 
-/// Why bytes are not a point, and at which byte of the message.
+/// An error in the encoding of a point, with its position in the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("at byte {byte_offset} of the message: {kind}")]
 pub struct DecodeError {
-    /// Where the field or value that is wrong begins.
+    /// The index of the first byte of the invalid field or value.
     pub byte_offset: usize,
-    /// What is wrong with it.
+    /// The kind of the error.
     pub kind: DecodeErrorKind,
 }
 
-/// What can be wrong with the bytes of a point.
+/// The kinds of errors in the encoding of a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeErrorKind {
-    /// A number that does not end, or does not fit 64 bits.
+    /// A varint is incomplete or does not fit 64 bits.
     #[error("a varint is cut short or longer than 64 bits")]
     Varint,
-    /// A field number of 0, a number past 2^29 - 1, or a wire type that does not exist.
+    /// The field number is 0 or above 2^29 - 1, or the wire type does not exist.
     #[error("a field has the invalid key {0}")]
     Key(u64),
-    /// A coordinate in another wire type than a varint.
+    /// The wire type of a coordinate is not varint.
     #[error("field {field} has wire type {wire_type}, an int32 has wire type 0")]
     WireType {
-        /// The field's number.
+        /// The field number.
         field: u32,
-        /// The wire type it came in.
+        /// The wire type in the message.
         wire_type: u8,
     },
-    /// An unknown field that is longer than the message.
+    /// A field is longer than the rest of the message.
     #[error("a field is longer than the rest of the message")]
     Length,
-    /// The end of a group that was not begun.
-    #[error("a group ends that was not begun")]
+    /// A group ends that did not start.
+    #[error("a group ends that did not start")]
     Group,
-    /// Unknown groups inside one another.
+    /// Unknown groups are nested too deep.
     #[error("groups are nested more than {GROUP_DEPTH_MAX} deep")]
     Depth,
 }
@@ -113,7 +113,7 @@ impl Cursor<'_> {
         for (index, &byte) in self.message[start..].iter().take(10).enumerate() {
             value |= u64::from(byte & 0x7f) << (7 * index);
             if byte < 0x80 {
-                // The tenth byte has one bit left of the 64.
+                // The tenth byte can have one bit, the last of the 64.
                 if index == 9 && byte > 1 {
                     break;
                 }
@@ -124,7 +124,7 @@ impl Cursor<'_> {
         Err(DecodeError { byte_offset: start, kind: DecodeErrorKind::Varint })
     }
 
-    /// Passes over the value of an unknown field whose key began at `start`.
+    /// Skips the value of an unknown field whose key starts at `start`.
     fn skip(
         &mut self,
         field: u32,
@@ -174,7 +174,7 @@ mod tests {
         Point::decode(message).ok().map(|point| (point.x, point.y))
     }
 
-    /// Bytes that look like fields: arbitrary ones are refused at the first byte too often.
+    /// Bytes similar to fields. Arbitrary bytes are usually rejected at the first byte.
     fn fields() -> impl Strategy<Value = Vec<u8>> {
         let key = (0..4_u8, 0..8_u8).prop_map(|(field, wire_type)| vec![field << 3 | wire_type]);
         let varint = any::<u64>().prop_map(|value| {
@@ -189,28 +189,28 @@ mod tests {
         });
         let noise = prop::collection::vec(any::<u8>(), 0..6);
         let group = prop::sample::select(vec![vec![0x1b], vec![0x1c], vec![0x23], vec![0x24]]);
-        let piece = prop_oneof![4 => key, 2 => varint, 1 => padded, 1 => noise, 2 => group];
-        prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+        let part = prop_oneof![4 => key, 2 => varint, 1 => padded, 1 => noise, 2 => group];
+        prop::collection::vec(part, 0..12).prop_map(|parts| parts.concat())
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(20_000))]
 
         #[test]
-        fn it_agrees_with_prost_on_every_byte_string(
+        fn it_agrees_with_prost_on_arbitrary_bytes(
             message in prop_oneof![fields(), prop::collection::vec(any::<u8>(), 0..24)],
         ) {
             prop_assert_eq!(decode_point(&message).ok(), prost_point(&message));
         }
 
         #[test]
-        fn it_reads_what_prost_writes(x: i32, y: i32) {
+        fn points_of_prost_are_read(x: i32, y: i32) {
             prop_assert_eq!(decode_point(&Point { x, y }.encode_to_vec()), Ok((x, y)));
         }
     }
 
     #[test]
-    fn groups_nest_as_deep_as_in_prost_and_no_deeper() {
+    fn the_depth_limit_of_groups_equals_that_of_prost() {
         for depth in 95..105 {
             let mut message = vec![0x1b; depth];
             message.extend(vec![0x1c; depth]);
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_say_what_and_where() {
+    fn errors_have_the_position_and_the_cause() {
         let error = |bytes: &[u8]| decode_point(bytes).unwrap_err().to_string();
         assert_eq!(
             error(&[0x08, 0x01, 0x15, 0, 0, 0, 0]),
@@ -235,6 +235,6 @@ mod tests {
             "at byte 0 of the message: a field is longer than the rest of the message"
         );
         assert_eq!(error(&[0x00]), "at byte 0 of the message: a field has the invalid key 0");
-        assert_eq!(error(&[0x1c]), "at byte 0 of the message: a group ends that was not begun");
+        assert_eq!(error(&[0x1c]), "at byte 0 of the message: a group ends that did not start");
     }
 }

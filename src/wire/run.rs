@@ -1,37 +1,36 @@
-//! The fast path: runs of points as nearly every encoder writes them.
+//! The fast path of the published contracts: decodes runs of points in the common encoding.
 //!
-//! A point nearly always comes as an uncompressed frame that holds field 1, then field 2, each a
-//! varint of the fewest bytes. Such a message is read here with a few eight-byte loads and no loop over
-//! its bytes. Whatever looks different, in any way, is left to [`super::decode_point`] and
-//! [`super::Deframer`], which take every legal encoding and know the errors: this file has none, it
-//! only stops. It decides nothing that they would decide otherwise, which a property test and the fuzz
-//! target `points` hold.
+//! Nearly every point is an uncompressed frame with field 1 and then field 2, each a varint of minimum length.
+//! This file reads such a message with a few eight-byte loads and without a loop over its bytes. It stops
+//! before any other message. The caller reads that message with [`super::Deframer`] and
+//! [`super::decode_point`], which accept every valid encoding and report errors. A property test and the fuzz
+//! target `points` check that both paths return the same values.
 //!
-//! Advice for a change: a new shape may be added only if the slow path would read it to the same
-//! values; everything else must stop the run in front of the message.
+//! To support another encoding here, the slow path must read it with the same values. The run must stop
+//! before every other message.
 
 use crate::measure::level::{Level, kernel};
 
-/// The flag byte and the length.
+/// The size of a frame header: the flag byte and the length.
 const HEADER_BYTES: usize = 5;
-/// How many bytes from the start of a message are looked at, at the most: a header of 5, and two
-/// fields of a key and ten bytes make 27.
+/// The number of bytes that are loaded from the start of a frame. A header of 5 bytes and two fields, each with a
+/// key and up to ten bytes, have at most 27.
 const LOOK_AHEAD_BYTES: usize = 32;
 
-/// The longest message that is read here: two fields of a key and ten bytes.
+/// The longest message that this file reads: two fields, each with a key and ten bytes.
 pub(super) const POINT_BYTES_MAX: usize = 22;
 
-/// How many points are decoded at once.
+/// The number of points that are decoded together.
 const GROUP: usize = 8;
 
-/// The bit that says that a varint goes on, in each of eight bytes.
+/// The continuation bit of a varint, in each of eight bytes.
 const CONTINUED: u64 = 0x8080_8080_8080_8080;
 
-/// Decodes points from the front of `chunk`, which must begin at a frame, into the columns: field 1
-/// into `first`, field 2 into `second`.
+/// Decodes points from the front of `chunk`, which must start with a frame: field 1 into `first` and field 2 into
+/// `second`.
 ///
-/// Gives the number of points and of bytes they took. It stops when a column is full, close to the
-/// end of the chunk, and in front of the first message of another shape.
+/// Returns the number of points and the number of their bytes. It stops when a column is full, near the end of
+/// the chunk, and before the first message in another encoding.
 pub(super) fn decode_run(chunk: &[u8], first: &mut [i32], second: &mut [i32]) -> (usize, usize) {
     decode_at(Level::best().narrow(), chunk, first, second)
 }
@@ -42,19 +41,19 @@ kernel! {
 
 #[inline(always)]
 fn decode_body(chunk: &[u8], first: &mut [i32], second: &mut [i32]) -> (usize, usize) {
-    // Of one length: what follows works on groups of both.
-    let room = first.len().min(second.len());
-    let (first, second) = (&mut first[..room], &mut second[..room]);
+    // Cut both to the same length, because the code below uses groups of both.
+    let capacity = first.len().min(second.len());
+    let (first, second) = (&mut first[..capacity], &mut second[..capacity]);
     let (mut points, mut at) = (0, 0);
     let mut lengths = (0, 0);
-    while points < room {
+    while points < capacity {
         let Some(window) = chunk[at..].first_chunk::<LOOK_AHEAD_BYTES>() else { break };
         let Some(point) = decode_one(window) else { break };
         (first[points], second[points]) = (point.x, point.y);
         points += 1;
         at += point.bytes;
-        // Neighbours on a path nearly always take equally many bytes. Two that do are worth a look
-        // at whether more follow.
+        // Consecutive points of a path nearly always have the same lengths. If two do, try to decode a run of
+        // points with these lengths.
         let same = lengths == (point.x_bytes, point.y_bytes);
         lengths = (point.x_bytes, point.y_bytes);
         if same {
@@ -67,21 +66,21 @@ fn decode_body(chunk: &[u8], first: &mut [i32], second: &mut [i32]) -> (usize, u
     (points, at)
 }
 
-/// A point, and how it was written.
+/// A point and the lengths of its encoding.
 struct Decoded {
     x: i32,
     y: i32,
-    /// What the varints take.
+    /// The lengths of the varints.
     x_bytes: usize,
     y_bytes: usize,
-    /// What the whole frame takes.
+    /// The length of the frame.
     bytes: usize,
 }
 
-/// Where the first varint begins.
+/// The index of the first varint in a frame.
 const X_AT: usize = HEADER_BYTES + 1;
 
-/// One framed point of the common shape.
+/// Decodes one framed point in the common encoding.
 #[inline(always)]
 fn decode_one(window: &[u8; LOOK_AHEAD_BYTES]) -> Option<Decoded> {
     // Flag 0, a length below 256, and the key of field 1 as varint.
@@ -97,11 +96,12 @@ fn decode_one(window: &[u8; LOOK_AHEAD_BYTES]) -> Option<Decoded> {
     is_point.then_some(Decoded { x, y, x_bytes, y_bytes, bytes: HEADER_BYTES + length })
 }
 
-/// The bytes in which points with varints of the same lengths agree: a point that agrees in them too
-/// is read with constant offsets.
+/// The bits that are equal in all frames with varints of the same lengths. A frame with these bits is decoded with
+/// constant offsets.
 struct Shape {
-    /// The bits that are looked at, and what they must be.
+    /// The bits that are compared.
     mask: [u64; LOOK_AHEAD_BYTES / 8],
+    /// The required values of these bits.
     expected: [u64; LOOK_AHEAD_BYTES / 8],
     y_at: usize,
     x_mask: u64,
@@ -119,7 +119,7 @@ impl Shape {
         let key_2 = X_AT + point.x_bytes;
         (mask[key_2], expected[key_2]) = (0xff, 0x10);
         for (at, bytes) in [(X_AT, point.x_bytes), (key_2 + 1, point.y_bytes)] {
-            // All go on but the last one, which in a varint of ten bytes has one bit only.
+            // All bytes except the last have the continuation bit. The tenth byte of a varint has one value bit.
             mask[at..at + bytes].fill(0x80);
             expected[at..at + bytes - 1].fill(0x80);
             if bytes == 10 {
@@ -138,11 +138,10 @@ impl Shape {
         }
     }
 
-    /// Decodes points of this shape, and gives their number.
+    /// Decodes points of this shape and returns their number.
     ///
-    /// They are taken in groups, so that the work on one byte of a varint is done for several
-    /// points at once; the points behind the last whole group, or in front of another shape, one by
-    /// one.
+    /// It decodes groups, so that the operations on a byte of a varint run for several points at once. The
+    /// points after the last complete group, or before another shape, are decoded one by one.
     #[inline(always)]
     fn decode(&self, chunk: &[u8], first: &mut [i32], second: &mut [i32]) -> usize {
         let mut points = 0;
@@ -159,8 +158,8 @@ impl Shape {
         points + self.decode_singly(rest, first_rest, second_rest)
     }
 
-    /// Decodes a group from the front of `chunk` and gives what follows it; `None`, with nothing
-    /// decoded that counts, when a point has another shape or is close to the end.
+    /// Decodes a group from the front of `chunk` and returns the bytes after it. Returns `None` if a point has
+    /// another shape or is near the end of the chunk; the output is then invalid.
     #[inline(always)]
     fn decode_group<'a>(
         &self,
@@ -217,7 +216,7 @@ impl Shape {
     }
 }
 
-/// Eight bytes, the first one lowest.
+/// Loads eight bytes, the first one as the lowest.
 #[inline(always)]
 fn load(window: &[u8; LOOK_AHEAD_BYTES], at: usize) -> u64 {
     let mut bytes = [0; 8];
@@ -225,13 +224,13 @@ fn load(window: &[u8; LOOK_AHEAD_BYTES], at: usize) -> u64 {
     u64::from_le_bytes(bytes)
 }
 
-/// An `int32` and how many bytes its varint takes; `None` for one that is not legal.
+/// Returns an `int32` and the length of its varint, or `None` if the varint is invalid.
 #[inline(always)]
 fn varint(window: &[u8; LOOK_AHEAD_BYTES], at: usize) -> Option<(i32, usize)> {
     let word = load(window, at);
     let ends = !word & CONTINUED;
     if ends != 0 {
-        // Everything up to and including the lowest byte that does not go on.
+        // The bytes up to and including the first one without the continuation bit.
         let value = word & (ends ^ (ends - 1));
         return Some((low_32_bits(value), ends.trailing_zeros() as usize / 8 + 1));
     }
@@ -243,12 +242,12 @@ fn varint(window: &[u8; LOOK_AHEAD_BYTES], at: usize) -> Option<(i32, usize)> {
     }
 }
 
-/// The low 32 bits of a varint: its first five groups of seven bits. An `int32` is no more than
-/// that, however long its varint is.
+/// Returns the low 32 bits of a varint, from its first five groups of seven bits. They are the value of an
+/// `int32` for every length of the varint.
 #[inline(always)]
 fn low_32_bits(word: u64) -> i32 {
-    // Pairs of groups first, then the two pairs, then the four bits that are left: in 32 bits each,
-    // so that twice as many fit side by side.
+    // Combine pairs of groups, then the two pairs, then the last four bits. All operations use 32 bits, so that a
+    // vector has twice as many lanes.
     let (low, high) = (word as u32, (word >> 32) as u32);
     let pairs = (low & 0x007f_007f) | ((low & 0x7f00_7f00) >> 1);
     let low_28 = (pairs & 0x3fff) | ((pairs & 0x3fff_0000) >> 2);
@@ -256,131 +255,4 @@ fn low_32_bits(word: u64) -> i32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use prost::Message as _;
-
-    use super::*;
-    use crate::proto::my_package::Point;
-    use crate::wire::{Deframer, decode_point};
-
-    fn framed(message: &[u8]) -> Vec<u8> {
-        let mut bytes = vec![0];
-        bytes.extend((message.len() as u32).to_be_bytes());
-        bytes.extend(message);
-        bytes
-    }
-
-    /// What the slow path makes of the same bytes: points until it meets an error.
-    fn slowly(mut chunk: &[u8]) -> Vec<(i32, i32)> {
-        let mut deframer = Deframer::new(1 << 20);
-        let mut points = Vec::new();
-        while let Ok(Some(frame)) = deframer.next(&mut chunk) {
-            match decode_point(frame.payload) {
-                Ok(point) if !frame.compressed => points.push(point),
-                _ => break,
-            }
-        }
-        points
-    }
-
-    /// The same on every level.
-    fn quickly(chunk: &[u8]) -> (Vec<(i32, i32)>, usize) {
-        let mut outcomes = Level::all().into_iter().map(|level| {
-            let (mut first, mut second) = ([0; 64], [0; 64]);
-            let (points, bytes) = decode_at(level, chunk, &mut first, &mut second);
-            (first.into_iter().zip(second).take(points).collect(), bytes)
-        });
-        let outcome = outcomes.next().unwrap();
-        assert!(outcomes.all(|other| other == outcome));
-        outcome
-    }
-
-    /// Points whose varints tend to be of equal lengths, of every length.
-    fn points() -> impl Strategy<Value = Vec<(i32, i32)>> {
-        let near = (any::<i32>(), any::<i32>(), 0..31_u32).prop_flat_map(|(x, y, shift)| {
-            let near = move |centre: i32| {
-                (centre >> shift).saturating_sub(40)..(centre >> shift).saturating_add(40)
-            };
-            prop::collection::vec((near(x), near(y)), 1..30)
-        });
-        prop_oneof![near, prop::collection::vec((any::<i32>(), any::<i32>()), 1..60)]
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(5_000))]
-
-        #[test]
-        fn it_reads_what_prost_writes_up_to_the_last_few_bytes(
-            points in points(),
-        ) {
-            let mut bytes = Vec::new();
-            for &(x, y) in &points {
-                // A zero is not written: another shape, for the slow path.
-                let (x, y) = (if x == 0 { 1 } else { x }, if y == 0 { 1 } else { y });
-                bytes.extend(framed(&Point { x, y }.encode_to_vec()));
-            }
-            let whole = bytes.len();
-            bytes.resize(whole + LOOK_AHEAD_BYTES, 0xff);
-            let (read, taken) = quickly(&bytes);
-            prop_assert_eq!(&read, &slowly(&bytes[..whole]));
-            prop_assert_eq!(taken, whole);
-        }
-
-        #[test]
-        fn on_arbitrary_messages_it_agrees_with_the_slow_path_as_far_as_it_goes(
-            pieces in prop::collection::vec(prop_oneof![
-                3 => points().prop_map(|points| {
-                    points.into_iter().map(|(x, y)| Point { x, y }.encode_to_vec()).collect()
-                }),
-                1 => prop::collection::vec(
-                    prop_oneof![Just(0x08_u8), Just(0x10), Just(0x80), Just(0xff), 0..3_u8], 0..24)
-                    .prop_map(|message| vec![message]),
-            ], 0..4),
-            damage in any::<(prop::sample::Index, u8)>(),
-        ) {
-            let messages = pieces.concat();
-            let mut bytes: Vec<u8> = messages.iter().flat_map(|message| framed(message)).collect();
-            bytes.extend([0; LOOK_AHEAD_BYTES]);
-            let at = damage.0.index(bytes.len());
-            bytes[at] = damage.1;
-            let (read, taken) = quickly(&bytes);
-            let expected = slowly(&bytes);
-            prop_assert_eq!(&read[..], &expected[..read.len()]);
-            prop_assert_eq!(slowly(&bytes[..taken]), read);
-        }
-    }
-
-    #[test]
-    fn the_shorter_column_says_how_many_points_there_is_room_for() {
-        let points: Vec<_> = (0..40).map(|i| (1000 + i, 2000 - i)).collect();
-        let mut bytes: Vec<u8> =
-            points.iter().flat_map(|&(x, y)| framed(&Point { x, y }.encode_to_vec())).collect();
-        bytes.extend([0; LOOK_AHEAD_BYTES]);
-        for level in Level::all() {
-            for (long, short) in [(20, 12), (33, 17), (9, 8)] {
-                let (mut first, mut second) = (vec![0; long], vec![0; short]);
-                let (read, _) = decode_at(level, &bytes, &mut first, &mut second);
-                let read: Vec<_> = first.into_iter().zip(second).take(read).collect();
-                assert_eq!(read, points[..short]);
-            }
-        }
-    }
-
-    #[test]
-    fn it_stops_in_front_of_what_is_not_the_common_shape() {
-        let good = framed(&[0x08, 1, 0x10, 2]);
-        for odd in [
-            framed(&[0x10, 2, 0x08, 1]),          // another order
-            framed(&[0x08, 1]),                   // a field absent
-            framed(&[0x08, 1, 0x10, 2, 0x18, 3]), // a field too many
-            framed(&[]),
-            [&[1][..], &good[1..]].concat(), // compressed
-            [&[7][..], &good[1..]].concat(), // no flag at all
-            vec![0; 100],
-        ] {
-            let bytes = [&good[..], &odd, &[0; LOOK_AHEAD_BYTES]].concat();
-            assert_eq!(quickly(&bytes), (vec![(1, 2)], good.len()), "{odd:?}");
-        }
-    }
-}
+mod tests;

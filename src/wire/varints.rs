@@ -1,23 +1,23 @@
-//! Packed columns of varints, and of differences between numbers, decoded in bulk.
+//! Decodes packed columns of varints and of differences in bulk, for `columns.rs`.
 //!
-//! The place of a varint is known only when the one before it was read, which keeps a processor waiting. So the
-//! ends of all varints in 64 bytes are found first, as the bits of a mask; then the numbers are read from known
-//! places. Runs of one length, as tracks have them, are plain loops over lanes. It knows neither messages nor
-//! what the numbers mean; `columns.rs` calls it.
+//! The position of a varint depends on the length of the one before, which stalls the processor. Therefore the
+//! code first finds the ends of all varints in 64 bytes, as a bit mask, and then reads the numbers from known
+//! positions. Runs of varints of one length, which are common in tracks, are decoded with loops over lanes.
 
 use crate::measure::level::{Level, kernel};
 
-/// The longest varint.
+/// The maximum length of a varint.
 const VARINT_BYTES_MAX: usize = 10;
 
-/// The bit that says that a varint goes on, in each of eight bytes.
+/// The continuation bit of a varint, in each of eight bytes.
 const CONTINUED: u64 = 0x8080_8080_8080_8080;
 
-/// How many bytes are looked at together, and how many of the last varint may lie behind them.
+/// The number of bytes that are examined together.
 const WINDOW: usize = 64;
+/// The number of bytes after the window that are loaded with the last varint.
 const OVERHANG: usize = 8;
 
-/// A place in a column whose varints have been found to be whole.
+/// A position in a column. [`count`] must have checked that all its varints are complete.
 #[derive(Clone, Debug)]
 pub(super) struct Cursor<'a> {
     bytes: &'a [u8],
@@ -31,12 +31,12 @@ impl<'a> Cursor<'a> {
         Self { bytes, at: 0, sum: 0 }
     }
 
-    /// The next number, if there is one.
+    /// Returns the next 32-bit number, or `None` at the end.
     pub(super) fn next_number(&mut self) -> Option<u64> {
         (self.at < self.bytes.len()).then(|| self.varint() & u64::from(u32::MAX))
     }
 
-    /// The next varint; 0 behind the last one.
+    /// Returns the next varint, or 0 at the end.
     #[inline(always)]
     pub(super) fn varint(&mut self) -> u64 {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
@@ -52,7 +52,7 @@ impl<'a> Cursor<'a> {
         groups(word & (ends ^ (ends - 1)))
     }
 
-    /// One of nine or ten bytes.
+    /// Reads a varint of nine or ten bytes.
     #[cold]
     fn long_varint(&mut self, word: u64) -> u64 {
         let byte = |at: usize| u64::from(self.bytes.get(at).copied().unwrap_or_default());
@@ -66,18 +66,18 @@ impl<'a> Cursor<'a> {
         low | tenth << 63
     }
 
-    /// The next sum. The sign of what is added to `overflow` tells whether it left 64 bits.
+    /// Returns the next sum. Makes `overflow` negative if the sum overflows 64 bits.
     #[inline(always)]
     pub(super) fn next_sum(&mut self, overflow: &mut i64) -> i64 {
         let difference = unzigzag(self.varint());
         self.sum_with(difference, overflow)
     }
 
-    /// See [`Cursor::next_sum`].
+    /// Adds a difference to the sum; see [`Cursor::next_sum`].
     #[inline(always)]
     fn sum_with(&mut self, difference: i64, overflow: &mut i64) -> i64 {
         let sum = self.sum.wrapping_add(difference);
-        // Two summands of one sign and a sum of the other.
+        // Overflow: both summands have the same sign and the sum has the other.
         *overflow |= (self.sum ^ sum) & (difference ^ sum);
         self.sum = sum;
         sum
@@ -85,20 +85,20 @@ impl<'a> Cursor<'a> {
 }
 
 kernel! {
-    /// The next sums of the differences. Negative if one left 64 bits.
+    /// Decodes the next sums of the differences. Returns a negative number if a sum overflows 64 bits.
     pub(super) fn decode(cursor: &mut Cursor<'_>, out: &mut [i64]) -> i64 = decode_body
 }
 
 #[inline(always)]
 fn decode_body(cursor: &mut Cursor<'_>, out: &mut [i64]) -> i64 {
-    // In a local, so that it stays in registers.
+    // A local copy stays in registers.
     let mut local = cursor.clone();
     let mut overflow = 0;
     let mut done = 0;
     while done < out.len() {
         let out = &mut out[done..];
         let rest = local.bytes.get(local.at..).unwrap_or_default();
-        // No closure: it would be a function of its own, compiled for the portable level.
+        // Not a closure, because a closure is a separate function that is compiled for the portable level.
         let count = match rest.first_chunk::<{ WINDOW + OVERHANG }>() {
             Some(bytes) => local.window(bytes, out, &mut overflow),
             None => 0,
@@ -113,8 +113,8 @@ fn decode_body(cursor: &mut Cursor<'_>, out: &mut [i64]) -> i64 {
 }
 
 impl Cursor<'_> {
-    /// The next sums, as many as have their varints in the window; tells how many. None if the first is longer
-    /// than a word.
+    /// Decodes the sums whose varints are complete in the window. Returns their number. It is 0 if the first
+    /// varint is longer than eight bytes.
     #[inline(always)]
     fn window(
         &mut self,
@@ -123,9 +123,9 @@ impl Cursor<'_> {
         overflow: &mut i64,
     ) -> usize {
         let ends = ends(bytes);
-        // Runs of small differences leave 64 bits only from the edge of them.
-        let is_inside = self.sum.unsigned_abs() < 1 << 62;
-        if ends == ENDS_OF_TWO && is_inside && out.len() >= WINDOW / 2 {
+        // A sum in this range cannot overflow with a run of small differences.
+        let is_far_from_overflow = self.sum.unsigned_abs() < 1 << 62;
+        if ends == ENDS_OF_TWO && is_far_from_overflow && out.len() >= WINDOW / 2 {
             let mut differences = [0; WINDOW / 2];
             let (pairs, _) = bytes.as_chunks::<2>();
             for (difference, pair) in differences.iter_mut().zip(pairs) {
@@ -134,7 +134,7 @@ impl Cursor<'_> {
             }
             return self.add(&differences, out);
         }
-        if ends == ENDS_OF_ONE && is_inside && out.len() >= WINDOW {
+        if ends == ENDS_OF_ONE && is_far_from_overflow && out.len() >= WINDOW {
             let mut differences = [0; WINDOW];
             for (difference, &byte) in differences.iter_mut().zip(bytes) {
                 *difference = unzigzag(byte.into());
@@ -145,7 +145,7 @@ impl Cursor<'_> {
         for out in out {
             let end = ends.trailing_zeros() as usize;
             let len = (end + 1).saturating_sub(start);
-            // The window ends, or this one is longer than a word.
+            // The window ends, or the varint is longer than eight bytes.
             if end >= WINDOW || len > 8 {
                 break;
             }
@@ -161,7 +161,7 @@ impl Cursor<'_> {
         done
     }
 
-    /// Adds differences of which no sum can leave 64 bits, one or two bytes each.
+    /// Adds differences from varints of one or two bytes. No sum can overflow.
     #[inline(always)]
     fn add<const N: usize>(&mut self, differences: &[i64; N], out: &mut [i64]) -> usize {
         for (out, difference) in out.iter_mut().zip(differences) {
@@ -173,17 +173,18 @@ impl Cursor<'_> {
     }
 }
 
-/// What [`ends`] finds where every varint has one byte, or two.
+/// The result of [`ends`] if every varint has one byte.
 const ENDS_OF_ONE: u64 = u64::MAX;
+/// The result of [`ends`] if every varint has two bytes.
 const ENDS_OF_TWO: u64 = 0xaaaa_aaaa_aaaa_aaaa;
 
-/// A bit for each byte of the window that ends a varint, the first byte's lowest.
+/// Returns a mask with a bit for each byte of the window that ends a varint. The lowest bit is the first byte.
 #[inline(always)]
 fn ends(bytes: &[u8; WINDOW + OVERHANG]) -> u64 {
     let (words, _) = bytes.as_chunks::<8>();
     let mut mask = 0;
     for (index, word) in words[..WINDOW / 8].iter().enumerate() {
-        // The highest bits of eight bytes, drawn together in the highest byte.
+        // Collect the highest bits of eight bytes in the highest byte.
         let continued = u64::from_le_bytes(*word) & CONTINUED;
         mask |= (continued.wrapping_mul(0x0002_0408_1020_4081) >> 56) << (8 * index);
     }
@@ -195,7 +196,7 @@ fn unzigzag(number: u64) -> i64 {
     (number >> 1) as i64 ^ -((number & 1) as i64)
 }
 
-/// The last bytes of a column, with zeros behind them.
+/// Loads the last bytes of a column, padded with zeros.
 #[cold]
 fn tail(rest: &[u8]) -> u64 {
     let mut bytes = [0; 8];
@@ -205,7 +206,7 @@ fn tail(rest: &[u8]) -> u64 {
     u64::from_le_bytes(bytes)
 }
 
-/// Eight groups of seven bits, drawn together.
+/// Combines eight groups of seven bits.
 #[inline(always)]
 fn groups(word: u64) -> u64 {
     let word = (word & 0x007f_007f_007f_007f) | ((word & 0x7f00_7f00_7f00_7f00) >> 1);
@@ -213,9 +214,9 @@ fn groups(word: u64) -> u64 {
     (word & 0x0fff_ffff) | ((word & 0x0fff_ffff_0000_0000) >> 4)
 }
 
-/// How many varints there are; `None` if one is cut short or too long.
+/// Returns the number of varints, or `None` if one is incomplete or too long.
 pub(super) fn count(bytes: &[u8]) -> Option<usize> {
-    // The first one is a whole value and long; the others are differences and nearly always short.
+    // The first number is an absolute value and long. The others are differences and nearly always short.
     let first = varint_len(bytes)?;
     let rest = &bytes[first..];
     let (ends, has_long) = survey(Level::best(), rest);
@@ -230,19 +231,19 @@ pub(super) fn count(bytes: &[u8]) -> Option<usize> {
     Some(usize::from(first > 0) + ends as usize)
 }
 
-/// How long the varint in front is: 0 of nothing, `None` if it is none.
+/// Returns the length of the first varint: 0 if there are no bytes, `None` if the varint is invalid.
 fn varint_len(bytes: &[u8]) -> Option<usize> {
     if bytes.is_empty() {
         return Some(0);
     }
     let end = bytes.iter().take(VARINT_BYTES_MAX).position(|&byte| byte < 0x80)?;
-    // The tenth byte has one bit left of the 64.
+    // The tenth byte can have one bit, the last of the 64.
     (end + 1 < VARINT_BYTES_MAX || bytes[end] <= 1).then_some(end + 1)
 }
 
 kernel! {
-    /// How many bytes end a varint, and whether there are four in a row that do not, as there must be
-    /// in one of more than ten bytes, wherever it lies.
+    /// Returns the number of bytes that end a varint, and whether an aligned group of four bytes has no end. Every
+    /// varint of more than ten bytes contains such a group.
     fn survey(bytes: &[u8]) -> (u64, bool) = survey_body
 }
 
@@ -251,7 +252,7 @@ fn survey_body(bytes: &[u8]) -> (u64, bool) {
     let (words, rest) = bytes.as_chunks::<4>();
     let mut ends = 0_u64;
     let mut long = 0_u32;
-    // A counter of 32 bits a lane, emptied long before it is full.
+    // One 32-bit counter per lane, added to the total before it can overflow.
     for words in words.chunks(1 << 20) {
         let mut count = 0_u32;
         for word in words {
@@ -266,65 +267,4 @@ fn survey_body(bytes: &[u8]) -> (u64, bool) {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn every_level_surveys_the_same(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            let surveys: Vec<_> = Level::all().into_iter().map(|level| survey(level, &bytes)).collect();
-            prop_assert!(surveys.iter().all(|survey| *survey == surveys[0]));
-            prop_assert_eq!(surveys[0].0, bytes.iter().filter(|&&byte| byte < 0x80).count() as u64);
-        }
-
-        #[test]
-        fn a_count_is_that_of_whole_varints(
-            pieces in prop::collection::vec((0..13_usize, any::<u8>()), 0..20),
-        ) {
-            let mut bytes = Vec::new();
-            let mut is_good = true;
-            for &(continued, last) in &pieces {
-                bytes.extend(vec![0xff; continued]);
-                bytes.push(last & 0x7f);
-                is_good &= continued < 9 || (continued == 9 && last & 0x7f <= 1);
-            }
-            prop_assert_eq!(count(&bytes), is_good.then_some(pieces.len()));
-            bytes.push(0x80);
-            prop_assert_eq!(count(&bytes), None);
-        }
-
-        #[test]
-        fn every_level_decodes_the_same_as_one_by_one(
-            bytes in prop::collection::vec(any::<u8>(), 0..400), shape in 0..4_u8, cut in 0..300_usize,
-        ) {
-            // Of all lengths, of one, of two, of up to two.
-            let shaped = bytes.iter().enumerate().map(|(index, byte)| match shape {
-                0 => *byte,
-                1 => byte & 0x7f,
-                2 => byte & 0x7f | if index % 2 == 0 { 0x80 } else { 0 },
-                _ => byte & if index % 2 == 0 { 0xff } else { 0x7f },
-            });
-            let mut bytes: Vec<_> = shaped.collect();
-            // Whole varints, as those are that were counted.
-            while count(&bytes).is_none() {
-                bytes.pop();
-            }
-            let len = count(&bytes).unwrap_or_default();
-            let mut expected = vec![0; len];
-            let (mut cursor, mut expected_overflow) = (Cursor::new(&bytes), 0);
-            for out in &mut expected {
-                *out = cursor.next_sum(&mut expected_overflow);
-            }
-            for level in Level::all() {
-                let (mut cursor, mut out) = (Cursor::new(&bytes), vec![0; len]);
-                let (first, second) = out.split_at_mut(cut.min(len));
-                let overflow = decode(level, &mut cursor, first) | decode(level, &mut cursor, second);
-                prop_assert_eq!(&out, &expected);
-                prop_assert_eq!(overflow < 0, expected_overflow < 0);
-                prop_assert_eq!(cursor.at, bytes.len());
-            }
-        }
-    }
-}
+mod tests;

@@ -1,75 +1,80 @@
-//! Exactly once, shown: real processes and real sockets, and everything that can be lost is lost.
+//! Checks that recordings are stored exactly once while processes, connections and disks fail.
 //!
-//! In each round some recordings are streamed, each by one client or by two that fight for it, while the
-//! server is killed, stopped, continued and told to drain, its disk fills up, clients are killed, and a
-//! proxy cuts connections anywhere. Afterwards every summary has the bits of one uninterrupted fold, and nothing that
-//! was ever told may turn out not to be so: offsets never went back, what was acknowledged is there,
-//! what was finished has not changed.
+//! `cargo test` does not run this test, because it takes long and fills disks only as root. Run it with:
 //!
-//!     CHAOS_ROUNDS=500 cargo test --release --test chaos -- --nocapture
+//!     cargo test --test chaos -- --ignored --nocapture
+//!     CHAOS_ROUNDS=500 cargo test --release --test chaos -- --ignored --nocapture
 //!
-//! CHAOS_SEED repeats the choices of a run; which moment they hit is up to the machine. CHAOS_HISTORY
-//! set to anything prints what happened. Delays here choose when a fault comes, and no check depends on
-//! them.
+//! In each round one or two clients write to each recording. Meanwhile the server is killed, stopped, continued and
+//! drained, its disk fills up, clients are killed, and a proxy cuts connections. At the end every summary must be
+//! bit-identical to one uninterrupted fold. All answers must have been consistent: offsets never decreased,
+//! acknowledged points are stored, and finished paths did not change.
+//!
+//! * `CHAOS_ROUNDS`: the number of rounds. By default 20, or as many as fit into 45 seconds.
+//! * `CHAOS_SEED`: repeats the choices of a run, but not their timing.
+//! * `CHAOS_HISTORY`: if set, prints the events of each round.
+//! * `WAYWISER_BIN`: the binary to test instead of the one that cargo built.
+//!
+//! Delays choose the time of a fault. No check depends on them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
-mod chance;
-mod ledger;
+#[path = "../common/binary.rs"]
+mod binary;
+mod checker;
 mod process;
 mod proxy;
+mod rng;
 mod round;
 mod server;
+#[path = "../common/skip.rs"]
+mod skip;
 mod track;
 mod watcher;
 mod writer;
 
 use std::time::{Instant, SystemTime};
 
-use chance::Chance;
-use ledger::Counts;
+use checker::Counts;
+use rng::Rng;
+use skip::skipped;
 
-/// Without CHAOS_ROUNDS: so many, or as many as there is time for.
+/// The limits without CHAOS_ROUNDS.
 const ROUNDS: u64 = 20;
 const SECONDS: u64 = 45;
 
 fn setting(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name} is {text:?}, and must be a whole number")))
+    Some(text.parse().unwrap_or_else(|_| panic!("{name} is {text:?}; it must be a whole number")))
 }
 
 #[test]
-fn recordings_survive_anything() {
-    if !server::keeps_data() {
-        eprintln!(
-            "SKIPPED: chaos: `waywiser serve` keeps no recordings in a folder: nothing to survive"
-        );
-        return;
-    }
+#[ignore = "run by: cargo test --test chaos -- --ignored"]
+fn recordings_survive_faults() {
     let clock =
         || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_micros() as u64;
     let seed = setting("CHAOS_SEED").unwrap_or_else(clock);
-    let asked = setting("CHAOS_ROUNDS");
-    let rounds = asked.unwrap_or(ROUNDS);
+    let requested = setting("CHAOS_ROUNDS");
+    let rounds = requested.unwrap_or(ROUNDS);
     eprintln!("chaos: CHAOS_SEED={seed} CHAOS_ROUNDS={rounds}");
     let probe = tempfile::tempdir().unwrap();
     let mounted = server::SmallDisk::mount(&probe.path().join("disk"));
     if let Err(error) = &mounted {
-        eprintln!("SKIPPED: chaos: no disk fills up, since none can be mounted ({error})");
+        skipped(format_args!("chaos: full disks, because a disk cannot be mounted: {error}"));
     }
     let can_mount = mounted.is_ok();
     drop(mounted);
 
     let began = Instant::now();
-    let mut chance = Chance::new(seed);
+    let mut rng = Rng::new(seed);
     let mut total = Counts::default();
     let mut done = 0;
     for round in 0..rounds {
-        if asked.is_none() && began.elapsed().as_secs() >= SECONDS {
+        if requested.is_none() && began.elapsed().as_secs() >= SECONDS {
             break;
         }
-        // The seed of a later round alone is of use, too: with CHAOS_ROUNDS=1 it is the first.
-        let seed = if round == 0 { seed } else { chance.draw() };
+        // Each round has its own seed, so that CHAOS_ROUNDS=1 can repeat a later round.
+        let seed = if round == 0 { seed } else { rng.next_u64() };
         let folder = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         let outcome = runtime.block_on(round::run(seed, folder.path(), can_mount));
@@ -84,7 +89,9 @@ fn recordings_survive_anything() {
                 }
             }
             Err(report) => {
-                panic!("round {round} of seed (CHAOS_SEED={seed} CHAOS_ROUNDS=1): {report}")
+                panic!(
+                    "round {round} failed (repeat it with CHAOS_SEED={seed} CHAOS_ROUNDS=1): {report}"
+                )
             }
         }
     }
@@ -94,9 +101,9 @@ fn recordings_survive_anything() {
     );
 }
 
-/// What a client that can be killed runs.
+/// The client process that rounds start and kill. It does nothing without its environment variable.
 #[test]
-#[ignore = "the rounds run it, in processes of their own"]
+#[ignore = "run by the chaos test, as a child process"]
 fn client_process() {
     process::client();
 }

@@ -1,5 +1,7 @@
-//! A client as a process of its own, so that it can be killed as such: this program once more, told by
-//! its environment what to record. What it is told of the path, it hands on by its standard output.
+//! Runs a writer in a child process that can be killed.
+//!
+//! The child is this test program. An environment variable holds its arguments. It prints durable offsets and
+//! violations to standard output.
 
 use std::net::SocketAddr;
 use std::process::Stdio;
@@ -11,107 +13,109 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::Command;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::chance::Chance;
-use crate::ledger::{Journal, Ledger};
+use crate::checker::{Checker, EventLog};
+use crate::rng::Rng;
 use crate::track::Track;
 use crate::writer::Writer;
 
 const VARIABLE: &str = "CHAOS_CLIENT";
-const TOLD: &str = "chaos told ";
+const COMMITTED: &str = "chaos committed ";
 const VIOLATION: &str = "chaos violation ";
 
-/// Records in a process that is killed now and then, and started again, until the path is finished.
+/// Records in a process that is killed and restarted until the path is finished.
 pub async fn record(
-    ledger: Arc<Ledger>,
+    checker: Arc<Checker>,
     track_seed: u64,
-    mut chance: Chance,
+    mut rng: Rng,
     address: SocketAddr,
-    is_calm: Arc<AtomicBool>,
+    faults_stopped: Arc<AtomicBool>,
 ) {
-    while !ledger.is_complete() && ledger.journal.violation().is_none() {
-        let told = format!("{address} {} {track_seed} {}", ledger.name, chance.draw());
+    while !checker.is_complete() && checker.events.violation().is_none() {
+        let arguments = format!("{address} {} {track_seed} {}", checker.name, rng.next_u64());
         let mut process = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "client_process", "--ignored", "--nocapture"])
-            .env(VARIABLE, told)
+            .env(VARIABLE, arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        // It is calm when its input ends.
+        // The end of its input tells the process that no more faults occur.
         let mut input = process.stdin.take();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let dies_at = Instant::now() + chance.millis(50, 2_000);
+        let killed_at = Instant::now() + rng.millis(50, 2_000);
         loop {
-            if is_calm.load(Ordering::Relaxed) {
+            if faults_stopped.load(Ordering::Relaxed) {
                 input = None;
             }
             let line = tokio::select! {
                 line = lines.next_line() => line,
-                () = sleep_until(dies_at), if input.is_some() => {
-                    ledger.note("client process: SIGKILL");
-                    ledger.journal.count(|counts| counts.killed_clients += 1);
+                () = sleep_until(killed_at), if input.is_some() => {
+                    checker.record("client process: SIGKILL");
+                    checker.events.count(|counts| counts.killed_clients += 1);
                     let _ = process.kill().await;
                     break;
                 }
                 () = sleep(Duration::from_millis(50)) => continue,
             };
             let Ok(Some(line)) = line else { break };
-            if let Some(points) = line.strip_prefix(TOLD).and_then(|points| points.parse().ok()) {
-                ledger.note(format_args!("client process: was told {points}"));
-                ledger.heard(points);
+            if let Some(points) =
+                line.strip_prefix(COMMITTED).and_then(|points| points.parse().ok())
+            {
+                checker.record(format_args!("client process: {points} points are durable"));
+                checker.observe_offset(points);
             } else if let Some(what) = line.strip_prefix(VIOLATION) {
-                ledger.violated(format_args!("client process: {what}"));
+                checker.report_violation(format_args!("client process: {what}"));
             }
         }
         let _ = process.wait().await;
     }
 }
 
-/// What the process does.
+/// Runs the client process.
 pub fn client() {
-    let Ok(told) = std::env::var(VARIABLE) else { return };
-    let told: Vec<_> = told.split(' ').collect();
+    let Ok(arguments) = std::env::var(VARIABLE) else { return };
+    let arguments: Vec<_> = arguments.split(' ').collect();
     let number = |text: &str| text.parse::<u64>().unwrap();
-    let journal = Journal::new();
-    let track = Track::draw(&mut Chance::new(number(told[2])));
-    let ledger = Ledger::new(told[1].to_owned(), track, Arc::clone(&journal));
-    let is_calm = Arc::new(AtomicBool::new(false));
+    let events = EventLog::new();
+    let track = Track::random(&mut Rng::new(number(arguments[2])));
+    let checker = Checker::new(arguments[1].to_owned(), track, Arc::clone(&events));
+    let faults_stopped = Arc::new(AtomicBool::new(false));
     let writer = Writer {
-        ledger: Arc::clone(&ledger),
-        chance: Chance::new(number(told[3])),
-        address: told[0].parse().unwrap(),
-        is_calm: Arc::clone(&is_calm),
-        is_rival: false,
+        checker: Arc::clone(&checker),
+        rng: Rng::new(number(arguments[3])),
+        address: arguments[0].parse().unwrap(),
+        faults_stopped: Arc::clone(&faults_stopped),
+        is_second_writer: false,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let tell = async {
+        let report = async {
             loop {
-                let news = journal.news.notified();
-                if let Some(what) = journal.violation() {
-                    println!("{VIOLATION}{}", what.replace('\n', " "));
-                } else if let Some(points) = ledger.floor().committed_points() {
-                    println!("{TOLD}{points}");
-                }
-                news.await;
+                let changed = events.changed.notified();
+                print_state(&checker);
+                changed.await;
             }
         };
-        let calm = async {
-            let mut nothing = [0];
-            while tokio::io::stdin().read(&mut nothing).await.is_ok_and(|count| count > 0) {}
-            is_calm.store(true, Ordering::Relaxed);
+        let input_end = async {
+            let mut buffer = [0];
+            while tokio::io::stdin().read(&mut buffer).await.is_ok_and(|count| count > 0) {}
+            faults_stopped.store(true, Ordering::Relaxed);
             std::future::pending::<()>().await;
         };
-        tokio::select! { () = writer.run() => {}, () = tell => {}, () = calm => {} }
+        tokio::select! { () = writer.run() => {}, () = report => {}, () = input_end => {} }
     });
-    // Whatever was told last.
-    if let Some(what) = journal.violation() {
-        println!("{VIOLATION}{}", what.replace('\n', " "));
-    } else if let Some(points) = ledger.floor().committed_points() {
-        println!("{TOLD}{points}");
-    }
-    // The thread that reads the input would hold up the runtime's end.
+    print_state(&checker);
+    // Dropping the runtime would wait for the thread that reads the input.
     runtime.shutdown_background();
+}
+
+/// Prints the first violation, or else the number of durable points.
+fn print_state(checker: &Checker) {
+    if let Some(violation) = checker.events.violation() {
+        println!("{VIOLATION}{}", violation.replace('\n', " "));
+    } else if let Some(points) = checker.bound().committed_points() {
+        println!("{COMMITTED}{points}");
+    }
 }

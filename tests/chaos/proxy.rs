@@ -1,5 +1,5 @@
-//! A TCP proxy that loses connections: after a random number of bytes it closes them, resets them, or
-//! stalls and then resets them, until there is calm.
+//! A TCP proxy that cuts connections: after a random number of bytes it closes them, resets them, or stalls and then
+//! resets them, until faults are stopped.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,83 +12,83 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::chance::Chance;
-use crate::ledger::Journal;
+use crate::checker::EventLog;
+use crate::rng::Rng;
 
 #[derive(Clone, Copy, Debug)]
 enum Cut {
-    /// Closed on both sides, as by a process that ends.
+    /// Closes both sides, like a process that ends.
     Fin,
-    /// Closed to the server alone; the client goes on talking to nobody for a while.
+    /// Closes only the server's side, and discards what the client sends for this time.
     FinToServer(Duration),
-    /// Reset on both sides.
+    /// Resets both sides.
     Reset,
-    /// Nothing goes through for a while, then it is reset.
+    /// Forwards nothing for this time, then resets both sides.
     Stall(Duration),
 }
 
-/// What becomes of a connection.
+/// How and when a connection is cut.
 #[derive(Clone, Copy, Debug)]
 struct Plan {
     cut: Cut,
-    /// After so many bytes.
+    /// The number of bytes that are forwarded first.
     bytes: u64,
-    /// Counted on the way to the server, or on the way back.
+    /// Whether bytes to the server are counted, rather than bytes to the client.
     is_upward: bool,
 }
 
 impl Plan {
-    fn draw(chance: &mut Chance) -> Option<Self> {
-        if chance.one_in(3) {
+    fn random(rng: &mut Rng) -> Option<Self> {
+        if rng.one_in(3) {
             return None;
         }
-        let cut = match chance.distance(0, 4) {
+        let cut = match rng.between(0, 4) {
             0 => Cut::Fin,
-            1 => Cut::FinToServer(chance.millis(10, 300)),
-            2 => Cut::Stall(chance.millis(10, 300)),
+            1 => Cut::FinToServer(rng.millis(10, 300)),
+            2 => Cut::Stall(rng.millis(10, 300)),
             _ => Cut::Reset,
         };
-        let is_upward = !chance.one_in(4);
-        let bytes = chance.magnitude(10, if is_upward { 200_000 } else { 4_000 });
+        let is_upward = !rng.one_in(4);
+        let bytes = rng.magnitude(10, if is_upward { 200_000 } else { 4_000 });
         Some(Self { cut, bytes, is_upward })
     }
 }
 
 pub struct Proxy {
     pub address: SocketAddr,
-    is_calm: Arc<AtomicBool>,
-    /// Ends with the proxy, and all connections with it.
+    faults_stopped: Arc<AtomicBool>,
+    /// Dropping it closes the listener and all connections.
     _connections: JoinSet<()>,
 }
 
 impl Proxy {
-    pub async fn start(server: SocketAddr, mut chance: Chance, journal: Arc<Journal>) -> Self {
+    pub async fn start(server: SocketAddr, mut rng: Rng, events: Arc<EventLog>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let is_calm = Arc::new(AtomicBool::new(false));
+        let faults_stopped = Arc::new(AtomicBool::new(false));
         let mut connections = JoinSet::new();
-        let calm = Arc::clone(&is_calm);
+        let stopped = Arc::clone(&faults_stopped);
         connections.spawn(async move {
             let mut open = JoinSet::new();
             loop {
                 let Ok((client, _)) = listener.accept().await else { continue };
-                let plan = Plan::draw(&mut chance).filter(|_| !calm.load(Ordering::Relaxed));
+                let plan = Plan::random(&mut rng).filter(|_| !stopped.load(Ordering::Relaxed));
                 open.spawn(connection(
                     client,
                     server,
                     plan,
-                    Arc::clone(&calm),
-                    Arc::clone(&journal),
+                    Arc::clone(&stopped),
+                    Arc::clone(&events),
                 ));
                 while open.try_join_next().is_some() {}
             }
         });
-        Self { address, is_calm, _connections: connections }
+        Self { address, faults_stopped, _connections: connections }
     }
 
-    /// From now on nothing is cut.
-    pub fn calm(&self) {
-        self.is_calm.store(true, Ordering::Relaxed);
+    /// Cuts no further connections.
+    pub fn stop_faults(&self) {
+        self.faults_stopped.store(true, Ordering::Relaxed);
     }
 }
 
@@ -96,8 +96,8 @@ async fn connection(
     client: TcpStream,
     server: SocketAddr,
     plan: Option<Plan>,
-    calm: Arc<AtomicBool>,
-    journal: Arc<Journal>,
+    faults_stopped: Arc<AtomicBool>,
+    events: Arc<EventLog>,
 ) {
     let Ok(server) = TcpStream::connect(server).await else {
         let _ = client.set_zero_linger();
@@ -112,15 +112,15 @@ async fn connection(
     let (mut from_server, mut to_server) = server.into_split();
     let (up_bytes, down_bytes) = (bytes_of(true), bytes_of(false));
     let is_cut = {
-        let up = pipe(&mut from_client, &mut to_server, up_bytes, &calm);
-        let down = pipe(&mut from_server, &mut to_client, down_bytes, &calm);
+        let up = pipe(&mut from_client, &mut to_server, up_bytes, &faults_stopped);
+        let down = pipe(&mut from_server, &mut to_client, down_bytes, &faults_stopped);
         tokio::pin!(up, down);
-        // The end of one direction is that of both: HTTP/2 has no use for half a connection.
+        // HTTP/2 does not use half-closed connections, so the end of one direction ends both.
         tokio::select! { is_cut = &mut up => is_cut, is_cut = &mut down => is_cut }
     };
     let Some(plan) = plan.filter(|_| is_cut) else { return };
-    journal.note(format_args!("proxy: {plan:?}"));
-    journal.count(|counts| counts.cuts += 1);
+    events.record(format_args!("proxy: {plan:?}"));
+    events.count(|counts| counts.cuts += 1);
     let reset = || {
         for half in [&to_client, &to_server] {
             let _ = half.as_ref().set_zero_linger();
@@ -131,9 +131,9 @@ async fn connection(
         Cut::FinToServer(time) => {
             let _ = to_server.shutdown().await;
             let mut buffer = [0; 4096];
-            let listen =
+            let discard =
                 async { while from_client.read(&mut buffer).await.is_ok_and(|count| count > 0) {} };
-            let _ = timeout(time, listen).await;
+            let _ = timeout(time, discard).await;
         }
         Cut::Reset => reset(),
         Cut::Stall(time) => {
@@ -143,17 +143,17 @@ async fn connection(
     }
 }
 
-/// Hands bytes on; tells whether it stopped because so many had gone through.
+/// Forwards bytes. Returns whether it stopped because it had forwarded `bytes`.
 async fn pipe(
     from: &mut OwnedReadHalf,
     to: &mut OwnedWriteHalf,
     bytes: Option<u64>,
-    calm: &AtomicBool,
+    faults_stopped: &AtomicBool,
 ) -> bool {
     let mut buffer = vec![0; 16 * 1024];
     let mut left = bytes.unwrap_or(u64::MAX);
     loop {
-        if left == 0 && calm.load(Ordering::Relaxed) {
+        if left == 0 && faults_stopped.load(Ordering::Relaxed) {
             left = u64::MAX;
         }
         if left == 0 {

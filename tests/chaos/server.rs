@@ -1,7 +1,5 @@
-//! The server as a process: started, stopped, continued, told to drain, killed, started again on the
-//! same port and the same data.
+//! A server process that can be stopped, continued, drained, killed, and restarted on the same port and data.
 
-use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,29 +13,19 @@ use tokio::net::TcpSocket;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use crate::ledger::Journal;
+use crate::binary::waywiser;
+use crate::checker::EventLog;
 
-/// The program under test: the one that was built along, unless CHAOS_PROGRAM names another.
-fn program() -> OsString {
-    std::env::var_os("CHAOS_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_waywiser").into())
-}
-
-/// A machine that is busy takes its time; only a server that hangs takes this long.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Whether the program keeps recordings in a folder.
-pub fn keeps_data() -> bool {
-    let help = std::process::Command::new(program()).args(["serve", "--help"]).output().unwrap();
-    String::from_utf8_lossy(&help.stdout).contains("--data-dir ")
-}
+/// How long a server may take to start or to drain, on a busy machine.
+const SERVER_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub struct Server {
     data: PathBuf,
     log: PathBuf,
     options: Vec<String>,
-    journal: Arc<Journal>,
+    events: Arc<EventLog>,
     process: Option<Child>,
-    /// Keeps the port from being given to anybody else while no server listens there.
+    /// Reserves the port while no server listens on it.
     _reserved: TcpSocket,
     pub address: SocketAddr,
 }
@@ -47,47 +35,40 @@ impl Server {
         folder: &Path,
         data: &Path,
         options: Vec<String>,
-        journal: Arc<Journal>,
+        events: Arc<EventLog>,
     ) -> Result<Self, String> {
         let reserved = TcpSocket::new_v4().unwrap();
         reserved.set_reuseaddr(true).unwrap();
         reserved.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let address = reserved.local_addr().unwrap();
         let (data, log, process) = (data.to_owned(), folder.join("server.log"), None);
-        let mut server =
-            Self { data, log, options, journal, process, _reserved: reserved, address };
-        server.begin().await?;
+        let mut server = Self { data, log, options, events, process, _reserved: reserved, address };
+        server.spawn().await?;
         Ok(server)
     }
 
-    pub async fn begin(&mut self) -> Result<(), String> {
+    /// Starts the process and waits until it accepts connections.
+    pub async fn spawn(&mut self) -> Result<(), String> {
         let log = OpenOptions::new().create(true).append(true).open(&self.log).unwrap();
-        let mut process = Command::new(program())
-            .args([
-                "serve",
-                "--log-filter",
-                "info",
-                "--listen",
-                &self.address.to_string(),
-                "--data-dir",
-            ])
+        let address = self.address.to_string();
+        let serve = waywiser(["serve", "--log-filter", "info", "--listen", &address, "--data-dir"]);
+        let mut process = Command::from(serve)
             .arg(&self.data)
             .args(&self.options)
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
             .kill_on_drop(true)
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let line = timeout(PATIENCE, lines.next_line()).await;
+        let line = timeout(SERVER_TIMEOUT, lines.next_line()).await;
         let line = line.map_err(|_| "the server did not start in time".to_owned())?;
         let line = line.ok().flatten().unwrap_or_default();
         if line != format!("listening on {}", self.address) {
             return Err(format!("the server did not start: {line:?}"));
         }
         self.process = Some(process);
-        self.journal.note("server: started");
+        self.events.record("server: started");
         Ok(())
     }
 
@@ -98,38 +79,42 @@ impl Server {
     }
 
     pub fn pause(&self) {
-        self.journal.note("server: SIGSTOP");
+        self.events.record("server: SIGSTOP");
         self.signal(Signal::STOP);
     }
 
-    pub fn go_on(&self) {
-        self.journal.note("server: SIGCONT");
+    pub fn resume(&self) {
+        self.events.record("server: SIGCONT");
         self.signal(Signal::CONT);
     }
 
-    /// SIGKILL, also of one that is stopped.
+    /// Sends SIGKILL, which also ends a stopped process.
+    ///
+    /// # Errors
+    /// Returns an error if the process has ended before.
     pub async fn kill(&mut self) -> Result<(), String> {
         let Some(mut process) = self.process.take() else { return Ok(()) };
         if let Ok(Some(status)) = process.try_wait() {
-            return Err(format!("the server had ended by itself, {status}"));
+            return Err(format!("the server had ended before it was killed: {status}"));
         }
-        self.journal.note("server: SIGKILL");
+        self.events.record("server: SIGKILL");
         process.kill().await.map_err(|error| error.to_string())
     }
 
-    /// SIGTERM, and the way to the exit.
+    /// Sends SIGTERM and waits for a successful exit.
     pub async fn drain(&mut self) -> Result<(), String> {
-        self.journal.note("server: SIGTERM");
+        self.events.record("server: SIGTERM");
         self.signal(Signal::TERM);
         let Some(mut process) = self.process.take() else { return Ok(()) };
-        let status = timeout(PATIENCE, process.wait()).await;
+        let status = timeout(SERVER_TIMEOUT, process.wait()).await;
         let status = status.map_err(|_| "the server did not drain in time".to_owned())?;
         let status = status.map_err(|error| error.to_string())?;
-        self.journal.note(format_args!("server: drained, {status}"));
+        self.events.record(format_args!("server: drained, {status}"));
         if status.success() { Ok(()) } else { Err(format!("the server drained with {status}")) }
     }
 
-    /// A panic of the server, if its log has one. Those of redb are caught, and tell of the disk.
+    /// Returns the first panic in the log. Panics of redb do not count: the server catches them, and full disks cause
+    /// them.
     pub fn panic(&self) -> Option<String> {
         let text = fs::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
@@ -138,7 +123,7 @@ impl Server {
         panic.map(|line| format!("the server panicked: {line}"))
     }
 
-    /// The end of its log.
+    /// Returns the end of the log.
     pub fn log(&self) -> String {
         let text = fs::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
@@ -147,12 +132,13 @@ impl Server {
     }
 }
 
-/// A small disk of its own, if this process may mount one.
+/// A small file system that only the server uses.
 pub struct SmallDisk {
     folder: PathBuf,
 }
 
 impl SmallDisk {
+    /// Mounts the file system, which takes root.
     pub fn mount(folder: &Path) -> Result<Self, String> {
         use rustix::mount::{MountFlags, mount};
         fs::create_dir_all(folder).unwrap();
@@ -166,7 +152,7 @@ impl SmallDisk {
         self.folder.join("filler")
     }
 
-    /// Writes until there is no room.
+    /// Fills the file system.
     pub fn fill(&self) {
         use std::io::Write as _;
         let mut file = File::create(self.filler()).unwrap();
@@ -176,6 +162,7 @@ impl SmallDisk {
         }
     }
 
+    /// Makes its space available again.
     pub fn free(&self) {
         let _ = fs::remove_file(self.filler());
     }

@@ -1,4 +1,4 @@
-//! The paths that are recorded, and what each of their beginnings comes to, by one fold in this process.
+//! Random paths, and the expected summary of each prefix, by one fold in this process.
 
 use prost_types::{Duration, Timestamp};
 use waywiser::measure::{
@@ -6,9 +6,9 @@ use waywiser::measure::{
 };
 use waywiser::proto::waywiser_v1 as pb;
 
-use crate::chance::Chance;
+use crate::rng::Rng;
 
-/// Measurements are kept this many points apart, so that any beginning is a short fold away.
+/// The distance in points between stored measurements, from which the summary of any prefix is computed.
 const STRIDE: usize = 128;
 
 /// One point, in the units of columns.
@@ -22,36 +22,37 @@ struct Sample {
     starts_segment: bool,
 }
 
-/// A path, how it is measured, and what it comes to.
+/// A path, its options, and its measurements.
 pub struct Track {
     samples: Vec<Sample>,
     options: Options,
     has_extras: bool,
-    marks: Vec<PathAccumulator>,
+    /// The accumulator of every `STRIDE`th prefix.
+    prefixes: Vec<PathAccumulator>,
 }
 
 impl Track {
-    /// A walk in the plane, or one on the ellipsoid with all that a receiver may know and every rule on.
-    pub fn draw(chance: &mut Chance) -> Self {
-        let (options, has_extras) = match chance.distance(0, 2) {
+    /// Returns a walk in the plane, on the sphere, or on the ellipsoid with all attributes and all rules.
+    pub fn random(rng: &mut Rng) -> Self {
+        let (options, has_extras) = match rng.between(0, 2) {
             0 => (Options::new(Metric::Planar), false),
             1 => (Options::new(Metric::Haversine), true),
             _ => {
-                let options = Options {
-                    elevation: Elevation::ThreeDimensional,
-                    max_gap_time_ns: Some(30_000_000_000),
-                    max_gap: Some(2_000.0),
-                    max_speed: Some(40.0),
-                    min_step: Some(1.5),
-                    max_accuracy_m: Some(20.0),
-                    reject_backward_time: chance.one_in(2),
-                    stopped_speed: Some(0.5),
-                    ..Options::new(Metric::Geodesic)
-                };
+                let options = Options::builder(Metric::Geodesic)
+                    .elevation(Elevation::ThreeDimensional)
+                    .max_gap_time_ns(30_000_000_000_u64)
+                    .max_gap(2_000.0)
+                    .max_speed(40.0)
+                    .min_step(1.5)
+                    .max_accuracy_m(20.0)
+                    .reject_backward_time(rng.one_in(2))
+                    .stopped_speed(0.5)
+                    .build()
+                    .unwrap();
                 (options, true)
             }
         };
-        let len = chance.magnitude(1_000, 20_000) as usize;
+        let len = rng.magnitude(1_000, 20_000) as usize;
         let mut at = Sample {
             x: 137_433_000,
             y: 464_397_000,
@@ -62,24 +63,24 @@ impl Track {
         };
         let mut samples = Vec::with_capacity(len);
         for _ in 0..len {
-            let step = if chance.one_in(60) { 200_000 } else { 400 };
-            let mut step_by = || chance.distance(0, 2 * step) as i64 - step as i64;
+            let step = if rng.one_in(60) { 200_000 } else { 400 };
+            let mut step_by = || rng.between(0, 2 * step) as i64 - step as i64;
             (at.x, at.y) = (at.x + step_by(), at.y + step_by());
-            at.z += chance.distance(0, 2000) as i64 - 1000;
-            at.time_ms += match chance.distance(0, 40) {
+            at.z += rng.between(0, 2000) as i64 - 1000;
+            at.time_ms += match rng.between(0, 40) {
                 0 => -3_000,
                 1 => 0,
                 2 => 45_000,
                 _ => 1_000,
             };
-            at.accuracy_mm = chance.distance(1_000, 22_000) as u32;
-            at.starts_segment = has_extras && chance.one_in(150);
+            at.accuracy_mm = rng.between(1_000, 22_000) as u32;
+            at.starts_segment = has_extras && rng.one_in(150);
             samples.push(at);
         }
-        let mut track = Self { samples, options, has_extras, marks: Vec::new() };
+        let mut track = Self { samples, options, has_extras, prefixes: Vec::new() };
         let mut accumulator = PathAccumulator::new(options);
         for from in (0..=len).step_by(STRIDE) {
-            track.marks.push(accumulator.clone());
+            track.prefixes.push(accumulator.clone());
             track.fold(&mut accumulator, from, len.min(from + STRIDE));
         }
         track
@@ -96,8 +97,8 @@ impl Track {
     }
 
     fn fix(&self, sample: &Sample) -> Fix {
-        let (x, y, z) = self.numbers(sample);
-        let fix = Fix::new(Point::new(self.options.metric.space(), x, y).unwrap());
+        let (x, y, z) = self.coordinates(sample);
+        let fix = Fix::new(Point::new(self.options.metric().space(), x, y).unwrap());
         if !self.has_extras {
             return fix;
         }
@@ -106,18 +107,18 @@ impl Track {
         if sample.starts_segment { fix.starting_segment() } else { fix }
     }
 
-    fn numbers(&self, sample: &Sample) -> (f64, f64, f64) {
+    fn coordinates(&self, sample: &Sample) -> (f64, f64, f64) {
         let (x, y, z) = (sample.x as f64, sample.y as f64, sample.z as f64);
-        match self.options.metric.space() {
+        match self.options.metric().space() {
             Space::Geographic => (x / 1e7, y / 1e7, z / 1e3),
             Space::Planar => (x, y, z),
         }
     }
 
-    /// The points `from..to` as a message says them.
-    pub fn piece(&self, from: usize, to: usize, as_columns: bool) -> pb::RecordPathRequest {
+    /// Returns a message with the points `from..to`.
+    pub fn message(&self, from: usize, to: usize, as_columns: bool) -> pb::RecordPathRequest {
         let samples = &self.samples[from..to];
-        let mut piece =
+        let mut message =
             pb::RecordPathRequest { write_offset: Some(from as u64), ..Default::default() };
         if as_columns {
             let deltas = |of: &dyn Fn(&Sample) -> i64| {
@@ -137,15 +138,15 @@ impl Track {
                 let starts = samples.iter().enumerate().filter(|(_, sample)| sample.starts_segment);
                 columns.segment_starts = starts.map(|(index, _)| index as u32).collect();
             }
-            piece.columns = Some(columns);
+            message.columns = Some(columns);
         } else {
-            piece.points = samples.iter().map(|sample| self.row(sample)).collect();
+            message.points = samples.iter().map(|sample| self.row(sample)).collect();
         }
-        piece
+        message
     }
 
     fn row(&self, sample: &Sample) -> pb::Point {
-        let (x, y, z) = self.numbers(sample);
+        let (x, y, z) = self.coordinates(sample);
         if !self.has_extras {
             return pb::Point { x, y, ..Default::default() };
         }
@@ -165,43 +166,46 @@ impl Track {
     pub fn options_message(&self) -> pb::PathOptions {
         let options = &self.options;
         let duration = |ns| Duration { seconds: (ns / 1_000_000_000) as i64, nanos: 0 };
-        // No planar track has rules.
+        // Rules are set for geographic tracks only, so their limits are in metres.
         pb::PathOptions {
-            model: match options.metric {
+            model: match options.metric() {
                 Metric::Planar => pb::Model::Planar,
                 Metric::Haversine => pb::Model::SphereHaversine,
                 _ => pb::Model::Wgs84Geodesic,
             }
             .into(),
-            elevation_mode: match options.elevation {
+            elevation_mode: match options.elevation() {
                 Elevation::Ignored => pb::ElevationMode::Ignored,
                 Elevation::ThreeDimensional => pb::ElevationMode::ThreeDimensional,
             }
             .into(),
-            xy_resolution: options.xy_resolution,
-            z_resolution: options.z_resolution,
-            max_gap_time: options.max_gap_time_ns.map(duration),
-            max_gap_m: options.max_gap.unwrap_or_default(),
-            max_speed_mps: options.max_speed.unwrap_or_default(),
-            reanchor_count: options.reanchor_count,
-            min_step_m: options.min_step.unwrap_or_default(),
-            max_accuracy_m: options.max_accuracy_m.unwrap_or_default(),
-            reject_backward_time: options.reject_backward_time,
-            stopped_speed_mps: options.stopped_speed.unwrap_or_default(),
+            xy_resolution: options.xy_resolution(),
+            z_resolution: options.z_resolution(),
+            max_gap_time: options.max_gap_time_ns().map(duration),
+            max_gap_m: options.max_gap().unwrap_or_default(),
+            max_speed_mps: options.max_speed().unwrap_or_default(),
+            reanchor_count: options.reanchor_count(),
+            min_step_m: options.min_step().unwrap_or_default(),
+            max_accuracy_m: options.max_accuracy_m().unwrap_or_default(),
+            reject_backward_time: options.reject_backward_time(),
+            stopped_speed_mps: options.stopped_speed().unwrap_or_default(),
             ..Default::default()
         }
     }
 
-    /// What the first `len` points come to, as the contract tells it.
+    /// Returns the expected summary of the first `len` points, as a message.
     pub fn summary(&self, len: usize) -> pb::PathSummary {
-        let mark = len / STRIDE;
-        let mut accumulator = self.marks[mark].clone();
-        self.fold(&mut accumulator, mark * STRIDE, len);
-        pb::PathSummary { options: Some(self.options_message()), ..message(&accumulator.summary()) }
+        let index = len / STRIDE;
+        let mut accumulator = self.prefixes[index].clone();
+        self.fold(&mut accumulator, index * STRIDE, len);
+        pb::PathSummary {
+            options: Some(self.options_message()),
+            ..summary_message(&accumulator.summary())
+        }
     }
 }
 
-fn message(summary: &PathSummary) -> pb::PathSummary {
+fn summary_message(summary: &PathSummary) -> pb::PathSummary {
     let is_planar = summary.metric == Metric::Planar;
     let metres = |value: Option<f64>| value.filter(|_| !is_planar);
     let units = |value: Option<f64>| value.filter(|_| is_planar);

@@ -1,4 +1,4 @@
-//! Those who only look: one watches a recording and asks for it now and then, as long as it takes.
+//! A client that watches a recording until it is finished, and reads it from time to time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,17 +7,17 @@ use tokio::time::{sleep, timeout};
 use tonic::{Code, Status};
 use waywiser::proto::waywiser_v1 as pb;
 
-use crate::chance::Chance;
-use crate::ledger::Ledger;
-use crate::writer::{ask, bounded, connect};
+use crate::checker::Checker;
+use crate::rng::Rng;
+use crate::writer::{bounded, connect, get_path};
 
-/// A watch that says nothing for so long is begun anew: a connection may have been lost without a sign.
+/// A watch without a message for this time is started again, because the connection may be lost.
 const QUIET_TIME: Duration = Duration::from_secs(1);
 
-/// Watches until the path is finished. Only lost connections are endured.
-pub async fn watch(ledger: Arc<Ledger>, mut chance: Chance, address: std::net::SocketAddr) {
-    while !ledger.is_complete() && ledger.journal.violation().is_none() {
-        if let Err(status) = watch_once(&ledger, &mut chance, address).await {
+/// Watches until the path is finished. Any error other than a lost connection is a violation.
+pub async fn watch(checker: Arc<Checker>, mut rng: Rng, address: std::net::SocketAddr) {
+    while !checker.is_complete() && checker.events.violation().is_none() {
+        if let Err(status) = watch_once(&checker, &mut rng, address).await {
             let is_expected = matches!(
                 status.code(),
                 Code::Unavailable
@@ -27,40 +27,43 @@ pub async fn watch(ledger: Arc<Ledger>, mut chance: Chance, address: std::net::S
                     | Code::DeadlineExceeded
             );
             if !is_expected {
-                ledger.violated(format_args!("a watcher was told {status:?}"));
+                checker.report_violation(format_args!("a watcher received {status:?}"));
             }
         }
-        sleep(chance.millis(0, 40)).await;
+        sleep(rng.millis(0, 40)).await;
     }
 }
 
 async fn watch_once(
-    ledger: &Ledger,
-    chance: &mut Chance,
+    checker: &Checker,
+    rng: &mut Rng,
     address: std::net::SocketAddr,
 ) -> Result<(), Status> {
     let mut client = bounded(connect(address)).await?;
-    ask(&mut client, ledger).await?;
-    let mut floor = ledger.floor();
-    let request = pb::WatchPathRequest { name: ledger.name.clone(), allow_missing: true };
+    get_path(&mut client, checker).await?;
+    let mut bound = checker.bound();
+    let request = pb::WatchPathRequest { name: checker.name.clone(), allow_missing: true };
     let mut watch = bounded(client.watch_path(request)).await?.into_inner();
     let mut is_first = true;
-    while let Ok(told) = timeout(QUIET_TIME, watch.message()).await {
-        let Some(told) = told? else {
-            if !ledger.is_complete() {
-                ledger.violated("a watch ended before the path did");
+    while let Ok(response) = timeout(QUIET_TIME, watch.message()).await {
+        let Some(response) = response? else {
+            if !checker.is_complete() {
+                checker.report_violation("a watch ended before the path was finished");
             }
             return Ok(());
         };
-        let path = told.path.unwrap_or_default();
-        ledger.observe("WatchPath", &floor, &path);
-        // What comes later may be older than what others have been told, but not than what this one has.
-        if !is_first && Some(path.committed_points) == floor.committed_points() && !path.complete {
-            ledger.violated(format_args!("a watch told {} twice", path.committed_points));
+        let path = response.path.unwrap_or_default();
+        checker.observe("WatchPath", &bound, &path);
+        // A message may be older than what other clients received, but not older than the last one of this watch.
+        if !is_first && Some(path.committed_points) == bound.committed_points() && !path.complete {
+            checker.report_violation(format_args!(
+                "a watch reported {} points twice",
+                path.committed_points
+            ));
         }
         is_first = false;
-        floor = floor.seen(&path);
-        if chance.one_in(40) {
+        bound = bound.seen(&path);
+        if rng.one_in(40) {
             break;
         }
     }

@@ -1,5 +1,5 @@
-//! A client that records: it asks what is durable, goes on from there, sends some things twice, leaves
-//! in the middle, and comes back until the path is finished.
+//! A client that records a path: it reads the durable offset, continues there, repeats some points, drops calls, and
+//! retries until the path is finished.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,40 +14,39 @@ use tonic_types::StatusExt as _;
 use waywiser::proto::waywiser_v1 as pb;
 use waywiser::proto::waywiser_v1::path_service_client::PathServiceClient;
 
-use crate::chance::Chance;
-use crate::ledger::Ledger;
+use crate::checker::Checker;
+use crate::rng::Rng;
 
 pub type Client = PathServiceClient<Channel>;
 
-/// How long a call may take before the client takes the connection for lost. It has to be longer than a
-/// server that is busy takes.
-const CALL_TIME: Duration = Duration::from_secs(4);
+/// The timeout of a call, after which the client treats the connection as lost. A busy server answers sooner.
+const CALL_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// A client with a connection of its own.
+/// Returns a client on a new connection.
 pub async fn connect(address: std::net::SocketAddr) -> Result<Client, Status> {
     let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
-    let channel = endpoint.connect_timeout(CALL_TIME).connect().await;
+    let channel = endpoint.connect_timeout(CALL_TIMEOUT).connect().await;
     channel.map(PathServiceClient::new).map_err(|error| Status::unavailable(error.to_string()))
 }
 
-/// Waits for an answer, but not for ever.
+/// Waits for an answer for at most `CALL_TIMEOUT`.
 pub async fn bounded<T>(call: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
-    let late = |_| Err(Status::deadline_exceeded("no answer: the connection is taken for lost"));
-    timeout(CALL_TIME, call).await.unwrap_or_else(late)
+    let no_answer = |_| Err(Status::deadline_exceeded("no answer within the timeout"));
+    timeout(CALL_TIMEOUT, call).await.unwrap_or_else(no_answer)
 }
 
-/// Asks for the recording; `None` if there is none.
-pub async fn ask(client: &mut Client, ledger: &Ledger) -> Result<Option<pb::Path>, Status> {
-    let floor = ledger.floor();
-    let request = pb::GetPathRequest { name: ledger.name.clone() };
+/// Reads the recording. Returns `None` if it does not exist.
+pub async fn get_path(client: &mut Client, checker: &Checker) -> Result<Option<pb::Path>, Status> {
+    let bound = checker.bound();
+    let request = pb::GetPathRequest { name: checker.name.clone() };
     match bounded(client.get_path(request)).await {
         Ok(reply) => {
             let path = reply.into_inner().path.unwrap_or_default();
-            ledger.observe("GetPath", &floor, &path);
+            checker.observe("GetPath", &bound, &path);
             Ok(Some(path))
         }
         Err(status) if status.code() == Code::NotFound => {
-            ledger.missing("GetPath", &floor);
+            checker.observe_missing("GetPath", &bound);
             Ok(None)
         }
         Err(status) => Err(status),
@@ -55,48 +54,50 @@ pub async fn ask(client: &mut Client, ledger: &Ledger) -> Result<Option<pb::Path
 }
 
 pub struct Writer {
-    pub ledger: Arc<Ledger>,
-    pub chance: Chance,
+    pub checker: Arc<Checker>,
+    pub rng: Rng,
     pub address: std::net::SocketAddr,
-    /// No more mischief.
-    pub is_calm: Arc<AtomicBool>,
-    /// Leaves when there is calm, instead of finishing.
-    pub is_rival: bool,
+    /// Set when no more faults occur; then the client makes no more errors on purpose.
+    pub faults_stopped: Arc<AtomicBool>,
+    /// Whether this is the second writer of the path, which stops with the faults instead of finishing.
+    pub is_second_writer: bool,
 }
 
 impl Writer {
-    fn is_calm(&self) -> bool {
-        self.is_calm.load(Ordering::Relaxed)
+    fn faults_stopped(&self) -> bool {
+        self.faults_stopped.load(Ordering::Relaxed)
     }
 
-    /// Until the path is finished, or something is told that cannot be true.
+    /// Records until the path is finished or a violation is found.
     pub async fn run(mut self) {
         loop {
-            if self.ledger.journal.violation().is_some() || (self.is_rival && self.is_calm()) {
+            if self.checker.events.violation().is_some()
+                || (self.is_second_writer && self.faults_stopped())
+            {
                 return;
             }
             match self.attempt().await {
                 Ok(true) => return,
                 Ok(false) => {}
-                Err(status) => self.judge(&status),
+                Err(status) => self.check_status(&status),
             }
-            let pause = self.chance.millis(0, if self.is_rival { 60 } else { 25 });
+            let pause = self.rng.millis(0, if self.is_second_writer { 60 } else { 25 });
             sleep(pause).await;
         }
     }
 
-    /// Whether a client may be told so.
-    fn judge(&self, status: &Status) {
+    /// Checks that a client may receive this status.
+    fn check_status(&self, status: &Status) {
         let details = status.get_details_error_info();
         let reason = details.as_ref().map(|info| info.reason.as_str()).unwrap_or_default();
         let text = format!("{:?} {reason} {}", status.code(), status.message());
-        self.ledger.note(&text);
-        let told = details.as_ref().and_then(|info| info.metadata.get("committed_points"));
-        if let Some(points) = told.and_then(|points| points.parse().ok()) {
-            self.ledger.heard(points);
+        self.checker.record(&text);
+        let committed = details.as_ref().and_then(|info| info.metadata.get("committed_points"));
+        if let Some(points) = committed.and_then(|points| points.parse().ok()) {
+            self.checker.observe_offset(points);
         }
         if status.code() == Code::Aborted {
-            self.ledger.journal.count(|counts| counts.fenced += 1);
+            self.checker.events.count(|counts| counts.fenced += 1);
         }
         let is_expected = match status.code() {
             Code::Unavailable
@@ -108,44 +109,44 @@ impl Writer {
             _ => false,
         };
         if !is_expected {
-            self.ledger.violated(text);
+            self.checker.report_violation(text);
         }
     }
 
-    /// One connection and one stream; whether the path is finished.
+    /// Opens one connection and one stream. Returns whether the path is finished.
     async fn attempt(&mut self) -> Result<bool, Status> {
         let mut client = bounded(connect(self.address)).await?;
-        let stored = ask(&mut client, &self.ledger).await?;
+        let stored = get_path(&mut client, &self.checker).await?;
         if stored.as_ref().is_some_and(|path| path.complete) {
             return Ok(true);
         }
         let start = stored.map_or(0, |path| path.committed_points) as usize;
-        self.ledger.journal.count(|counts| counts.streams += 1);
+        self.checker.events.count(|counts| counts.streams += 1);
         let (messages, receiver) = mpsc::channel(4);
-        let floor = self.ledger.floor();
+        let bound = self.checker.bound();
         let is_wrong = Arc::new(AtomicBool::new(false));
         let sent = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-        let is_calm = self.is_calm();
-        let plan = Sending {
-            ledger: Arc::clone(&self.ledger),
-            chance: self.chance.fork(),
-            is_calm: Arc::clone(&self.is_calm),
+        let faults_stopped = self.faults_stopped();
+        let sender = Sender {
+            checker: Arc::clone(&self.checker),
+            rng: self.rng.fork(),
+            faults_stopped: Arc::clone(&self.faults_stopped),
             is_wrong: Arc::clone(&is_wrong),
             sent: Arc::clone(&sent),
         };
-        // The stream ends when the sender does, whichever way.
-        let sending = tokio::spawn(plan.run(start, messages));
+        // The stream ends when the sender ends.
+        let sending = tokio::spawn(sender.run(start, messages));
         let reply = {
             let call = bounded(client.record_path(ReceiverStream::new(receiver)));
-            // The client may be killed: its call is dropped, and its connection with it.
-            let life = self.chance.millis(1, 400);
-            let leaves = !is_calm && self.chance.one_in(5);
+            // Sometimes the client drops its call and its connection.
+            let lifetime = self.rng.millis(1, 400);
+            let drops_call = !faults_stopped && self.rng.one_in(5);
             tokio::select! {
                 reply = call => reply,
-                () = sleep(life), if leaves => {
+                () = sleep(lifetime), if drops_call => {
                     sending.abort();
-                    self.ledger.note("client: dropped the call");
-                    self.ledger.journal.count(|counts| counts.dropped += 1);
+                    self.checker.record("client: dropped the call");
+                    self.checker.events.count(|counts| counts.dropped += 1);
                     return Ok(false);
                 }
             }
@@ -154,13 +155,15 @@ impl Writer {
         let reply = match reply {
             Ok(reply) => reply.into_inner(),
             Err(status) if is_wrong.load(Ordering::Relaxed) && refuses_offset(&status) => {
-                self.ledger.note(format_args!("wrong offset refused: {}", status.message()));
+                self.checker.record(format_args!("wrong offset refused: {}", status.message()));
                 let info = status.get_details_error_info();
-                let told =
+                let committed =
                     info.and_then(|info| info.metadata.get("committed_points")?.parse().ok());
-                match told {
-                    Some(points) => self.ledger.heard(points),
-                    None => self.ledger.violated("an offset was refused without committed_points"),
+                match committed {
+                    Some(points) => self.checker.observe_offset(points),
+                    None => self.checker.report_violation(
+                        "an offset was refused without committed_points in the details",
+                    ),
                 }
                 return Ok(false);
             }
@@ -171,7 +174,9 @@ impl Writer {
         let sent = sent.load(Ordering::Relaxed) as u64;
         if reply.committed_points < sent {
             let got = reply.committed_points;
-            self.ledger.violated(format_args!("{sent} points were sent, and {got} are durable"));
+            self.checker.report_violation(format_args!(
+                "{sent} points were sent, but only {got} are durable"
+            ));
         }
         let path = pb::Path {
             name: reply.name,
@@ -180,12 +185,12 @@ impl Writer {
             summary: reply.summary,
             ..Default::default()
         };
-        self.ledger.observe("RecordPath", &floor, &path);
+        self.checker.observe("RecordPath", &bound, &path);
         Ok(path.complete)
     }
 }
 
-/// Whether a status refuses the offset of a message.
+/// Returns whether a status refuses the offset of a message.
 fn refuses_offset(status: &Status) -> bool {
     let reason = status.get_details_error_info().map(|info| info.reason).unwrap_or_default();
     match status.code() {
@@ -195,68 +200,68 @@ fn refuses_offset(status: &Status) -> bool {
     }
 }
 
-/// What goes down one stream.
-struct Sending {
-    ledger: Arc<Ledger>,
-    chance: Chance,
-    is_calm: Arc<AtomicBool>,
-    /// An offset was wrong on purpose.
+/// Sends the messages of one stream.
+struct Sender {
+    checker: Arc<Checker>,
+    rng: Rng,
+    faults_stopped: Arc<AtomicBool>,
+    /// Set when a wrong offset was sent on purpose.
     is_wrong: Arc<AtomicBool>,
-    /// All points before this one were sent.
+    /// The offset after the last point that was sent.
     sent: Arc<std::sync::atomic::AtomicUsize>,
 }
 
-impl Sending {
-    fn is_calm(&self) -> bool {
-        self.is_calm.load(Ordering::Relaxed)
+impl Sender {
+    fn faults_stopped(&self) -> bool {
+        self.faults_stopped.load(Ordering::Relaxed)
     }
 
     async fn run(mut self, start: usize, messages: mpsc::Sender<pb::RecordPathRequest>) {
-        let len = self.ledger.track.len();
+        let len = self.checker.track.len();
         let mut next = start;
-        // It may close the stream before the end, which finishes nothing.
-        let closes_at = match !self.is_calm() && self.chance.one_in(5) {
-            true => self.chance.distance(start as u64, len as u64) as usize,
+        // Sometimes the stream is closed before the last point, which does not finish the path.
+        let closes_at = match !self.faults_stopped() && self.rng.one_in(5) {
+            true => self.rng.between(start as u64, len as u64) as usize,
             false => len,
         };
-        let pieces_max = if self.chance.one_in(2) { 40 } else { 400 };
+        let message_points_max = if self.rng.one_in(2) { 40 } else { 400 };
         let mut is_first = true;
         loop {
             let mut from = next;
-            if is_first && self.chance.one_in(3) {
+            if is_first && self.rng.one_in(3) {
                 // Only the first message may send durable points again.
-                from -= self.chance.distance(0, next.min(600) as u64) as usize;
+                from -= self.rng.between(0, next.min(600) as u64) as usize;
             }
-            if !self.is_calm() && self.chance.one_in(80) && next + 2 < len {
-                from = match !is_first && next > 0 && self.chance.one_in(2) {
-                    true => next - self.chance.distance(1, next.min(3) as u64) as usize,
-                    false => next + self.chance.distance(1, 2) as usize,
+            if !self.faults_stopped() && self.rng.one_in(80) && next + 2 < len {
+                from = match !is_first && next > 0 && self.rng.one_in(2) {
+                    true => next - self.rng.between(1, next.min(3) as u64) as usize,
+                    false => next + self.rng.between(1, 2) as usize,
                 };
                 self.is_wrong.store(true, Ordering::Relaxed);
             }
-            let count = self.chance.magnitude(1, pieces_max) as usize;
+            let count = self.rng.magnitude(1, message_points_max) as usize;
             let to = closes_at.max(from).min(from + count);
-            let as_columns = !self.chance.one_in(3);
-            let mut message = self.ledger.track.piece(from, to, as_columns);
-            if is_first || self.chance.one_in(10) {
-                message.name = self.ledger.name.clone();
-                message.options = Some(self.ledger.track.options_message());
+            let as_columns = !self.rng.one_in(3);
+            let mut message = self.checker.track.message(from, to, as_columns);
+            if is_first || self.rng.one_in(10) {
+                message.name = self.checker.name.clone();
+                message.options = Some(self.checker.track.options_message());
             }
             let is_right = !self.is_wrong.load(Ordering::Relaxed);
-            if !is_first && is_right && self.chance.one_in(2) {
-                // It continues where the message before it ended.
+            if !is_first && is_right && self.rng.one_in(2) {
+                // Without an offset, the message continues the previous one.
                 message.write_offset = None;
             }
             is_first = false;
-            // Sometimes the end comes in a message without points.
-            let finishes = to == len && !self.chance.one_in(3);
+            // Sometimes the path is finished by a message without points.
+            let finishes = to == len && !self.rng.one_in(3);
             message.finish_write = finishes;
-            self.ledger.journal.count(|counts| counts.points += to - from);
+            self.checker.events.count(|counts| counts.points += to - from);
             if messages.send(message).await.is_err() {
                 return;
             }
             if self.is_wrong.load(Ordering::Relaxed) {
-                // It is refused whatever follows.
+                // The server refuses the stream, whatever follows.
                 return;
             }
             next = to;
@@ -273,8 +278,8 @@ impl Sending {
                 let _ = messages.send(end).await;
                 return;
             }
-            if !self.is_calm() && self.chance.one_in(2) {
-                sleep(self.chance.millis(0, 25)).await;
+            if !self.faults_stopped() && self.rng.one_in(2) {
+                sleep(self.rng.millis(0, 25)).await;
             }
         }
     }

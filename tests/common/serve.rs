@@ -1,4 +1,4 @@
-//! A server as a child process, ended by its process id when the test ends.
+//! Runs a server as a child process. Dropping it kills the process.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -11,16 +11,16 @@ pub struct Serve {
 }
 
 impl Serve {
-    /// Runs the command and waits for the line with the address.
+    /// Runs the command and waits until it prints its address.
     ///
     /// # Errors
-    /// If the process ends before it accepts connections.
+    /// Returns what the process printed if it ends before it accepts connections.
     pub fn spawn(command: &mut Command) -> Result<Self, String> {
         let mut process = command.stdout(Stdio::piped()).spawn().map_err(|e| e.to_string())?;
         let mut line = String::new();
         let read = process.stdout.take().map(|out| BufReader::new(out).read_line(&mut line));
         let address = line.trim().strip_prefix("listening on ").and_then(|text| text.parse().ok());
-        // Dropped on the error path, so that a failed start leaves no process.
+        // Built on the error path too: dropping it ends the process of a failed start.
         let unset = SocketAddr::from(([127, 0, 0, 1], 0));
         let serve = Self { process, address: address.unwrap_or(unset) };
         match address {

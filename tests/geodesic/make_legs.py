@@ -1,29 +1,30 @@
 #!/usr/bin/env python3
-"""Makes tests/geodesic/legs.bin: the true lengths of 136 000 geodesics on WGS84, to judge ours by.
+"""Writes tests/geodesic/legs.bin: the true lengths of 136 000 geodesics on WGS84, with which tests compare.
 
-Only lengths are stored: f64, little-endian, in metres, in the order of the generators below, which
-src/measure/metric/geodesic/tests/generator.rs repeats. The first 112 000 legs are from under 1 mm to 20 000 km,
-of all azimuths and latitudes, at the borders of the table's cells, at the limits of the series, at the poles, along
-the equator, across the antimeridian, and between nearly antipodal points. The other 24 000 have ends
-with all the bits of an f64, which degrees have when they are multiplied: half of those legs go across the
-antimeridian, and the other half are aimed at what the series does worst, the longest legs of each bound
-at the borders of cells and at the limits.
+The file contains only lengths: f64, little-endian, in metres, in the order of the generators below, which
+src/measure/metric/geodesic/tests/generator.rs repeats. The first 112 000 legs have lengths from under 1 mm to
+20 000 km, and all azimuths and latitudes. They include the borders of the table's cells, the limits of the series,
+the poles, the equator, the antimeridian, and nearly antipodal points. The ends of the other 24 000 legs use all bits
+of an f64, like degrees that were multiplied. Half of these legs cross the antimeridian. The other half are those with
+the largest errors of the series: the longest legs of each bound, at the borders of cells and at the limits.
 
-How a length is found has nothing in common with the series it judges. In 50 digits (MPFR), a trial
-geodesic leaves the first point on the auxiliary sphere (Bessel 1825; Karney 2013, eqs. 7-12) with an
-azimuth and an arc; the two integrals that give its length and longitude,
+The method is independent of the series under test. With 50 digits (MPFR), a trial geodesic starts at the first
+point on the auxiliary sphere (Bessel 1825; Karney 2013, eqs. 7-12) with an azimuth and an arc. Its length and
+longitude are two integrals:
 
     s / b  =  integral of sqrt(1 + k^2 sin^2 sigma)
     lambda =  omega - f sin(alpha0) integral of (2 - f) / (1 + (1 - f) sqrt(1 + k^2 sin^2 sigma)),
 
-are taken by Gauss-Legendre quadrature, whose own error is below 1e-24; and azimuth and arc are corrected by
-where it ends until it ends within 1e-22 m of the second point. GeographicLib in f64 only says where
-to start, and so which of two geodesics near the antipode is the shortest.
+Gauss-Legendre quadrature computes them with an error below 1e-24. The script corrects azimuth and arc until the
+geodesic ends within 1e-22 m of the second point. GeographicLib in f64 gives only the initial values, and with them the
+choice of the shortest of two geodesics near the antipode.
 
-Needs gmpy2 and geographiclib (pip install gmpy2 geographiclib). Takes some minutes on
-two processors. The same file, byte for byte, whatever the machine.
+Needs gmpy2 and geographiclib (pip install gmpy2 geographiclib). Takes some minutes on two processors. The file is
+byte-identical on all machines.
 
-usage: python3 tests/geodesic/make_legs.py [--check N]    (N legs spread over the file, against it)
+usage: python3 tests/geodesic/make_legs.py [--check N]
+
+    --check N   computes N legs, spread over the file, and compares them with it
 """
 
 import math
@@ -47,7 +48,7 @@ HALF_TURN = 2 * POLE
 
 
 class Lcg:
-    """Knuth's MMIX constants."""
+    """A linear congruential generator with Knuth's MMIX constants."""
 
     def __init__(self, seed):
         self.state = seed
@@ -57,7 +58,7 @@ class Lcg:
         return (self.state >> 33) % n
 
     def wide(self, n):
-        """Below n, for n past 2^31."""
+        """Returns a number below n, for n above 2^31."""
         high = self.below(1 << 31)
         return ((high << 31) | self.below(1 << 31)) % n
 
@@ -65,7 +66,7 @@ class Lcg:
         return 1 - 2 * self.below(2)
 
     def around(self, n):
-        """Between -n and n."""
+        """Returns a number between -n and n."""
         return self.wide(2 * n + 1) - n
 
 
@@ -92,7 +93,7 @@ def log_uniform(lcg, low, high):
 
 
 def leg(lcg):
-    """(latitude, longitude, latitude, longitude)"""
+    """Returns (latitude, longitude, latitude, longitude)."""
     middle = middle_latitude(lcg)
     longitude = lcg.sign() * (HALF_TURN - lcg.wide(1 << 24)) if lcg.below(4) == 0 else lcg.around(HALF_TURN)
     kind = lcg.below(8)
@@ -103,18 +104,18 @@ def leg(lcg):
     elif kind == 3:
         length = log_uniform(lcg, 26, 30)  # to 12 km and more
     elif kind == 4:
-        # The upper half of what is held to 1 km and to 10 km.
+        # The longer half of the legs with a limit of 1 km and of 10 km.
         length = (46_000_000 + lcg.below(46_000_000)) * (1 if lcg.below(2) else 10)
     else:
         length = log_uniform(lcg, 30, 40)
     if kind <= 5:
-        # Somewhere on a square around the point, a right angle one time in four.
+        # The difference is on a square around the point, and parallel to an axis one time in four.
         other = (lcg.around(length), 0, lcg.around(length), lcg.around(length))[lcg.below(4)]
         dx, dy = (lcg.sign() * length, other) if lcg.below(2) else (other, lcg.sign() * length)
-        # About the cosine of the latitude, and whole numbers all the way.
+        # Approximates the cosine of the latitude with integers.
         shrink = 900_000_000**2 - (abs(middle) // UNIT) ** 2
-        wide = min(abs(dx) * 900_000_000**2 // shrink, HALF_TURN) if shrink else HALF_TURN
-        dx = wide if dx >= 0 else -wide
+        width = min(abs(dx) * 900_000_000**2 // shrink, HALF_TURN) if shrink else HALF_TURN
+        dx = width if dx >= 0 else -width
         first = middle - (abs(dy) // 2 if dy >= 0 else -(abs(dy) // 2))
         ends = [first, longitude, first + dy, longitude + dx]
     elif kind == 6:
@@ -125,7 +126,7 @@ def leg(lcg):
     whole = lcg.below(2) == 0
     for at in range(4):
         if whole:
-            ends[at] = ends[at] // UNIT * UNIT  # downwards
+            ends[at] = ends[at] // UNIT * UNIT  # rounds down
         if at % 2 == 0:
             ends[at] = max(-POLE, min(POLE, ends[at]))
         else:
@@ -143,16 +144,16 @@ FINE_HALF_TURN = 2 * FINE_POLE
 
 
 def cosine(latitude):
-    """Of a latitude in fine units, in units of 2^-30, good to some 1e-4."""
+    """Returns the cosine of a latitude in fine units, as a multiple of 2^-30 with an error of about 1e-4."""
     x2 = (latitude // 900_000_000) ** 2 // FINE
-    # cos(x pi/2) / (1 - x^2), which is 1 at the equator and pi/4 at a pole.
+    # Approximates cos(x pi/2) / (1 - x^2), which is 1 at the equator and pi/4 at a pole.
     ratio = FINE - 250_935_051 * x2 // FINE + 20_508_674 * x2 // FINE * x2 // FINE
     return (FINE - x2) * ratio // FINE
 
 
 def fine_leg(lcg):
-    """(latitude, longitude, latitude, longitude)"""
-    aimed = lcg.below(2) == 0
+    """Returns (latitude, longitude, latitude, longitude)."""
+    is_worst_case = lcg.below(2) == 0
     # The middle latitude.
     kind = lcg.below(6)
     if kind == 0:
@@ -167,13 +168,13 @@ def fine_leg(lcg):
         middle = 879_500_000 * FINE + lcg.wide(500_000 * FINE)
     else:
         middle = 853_500_000 * FINE + lcg.wide(3_000_000 * FINE)
-    if aimed and lcg.below(2) == 0:
-        # The border of a cell: the nearest odd multiple of 2^18.
+    if is_worst_case and lcg.below(2) == 0:
+        # The nearest border of a cell, which is an odd multiple of 2^18.
         border = 1 << 48
         middle = (middle // (2 * border)) * (2 * border) + border + lcg.around(1 << 20)
     middle = min(middle, FINE_POLE)
-    # The length, as so many units of latitude.
-    if aimed:
+    # The length in units of latitude.
+    if is_worst_case:
         longest = (900_000, 90_000, 23_000, (FINE_POLE - middle) // (50 * FINE))[lcg.below(4)]
         length = longest * (FINE // 1024) * (900 + lcg.below(128))
     else:
@@ -186,8 +187,8 @@ def fine_leg(lcg):
     east = length * 2048 * t // (1024**2 + t**2)
     east = min(east * FINE // max(cosine(middle), 1), FINE_HALF_TURN)
     longitude = lcg.around(FINE_HALF_TURN)
-    if not aimed:
-        # The antimeridian somewhere along it.
+    if not is_worst_case:
+        # Places the antimeridian at a random position along the leg.
         longitude = FINE_HALF_TURN - east * lcg.below(1024) // 1024
     sign, first = lcg.sign(), middle - north // 2
     ends = [sign * first, longitude, sign * (first + north), longitude + east]
@@ -198,19 +199,19 @@ def fine_leg(lcg):
             ends[at] = max(-FINE_POLE, min(FINE_POLE, ends[at]))
         elif not -FINE_HALF_TURN <= ends[at] <= FINE_HALF_TURN:
             ends[at] -= 2 * FINE_HALF_TURN * (1 if ends[at] > 0 else -1)
-        # The f64 nearest to a whole number is whole.
+        # Rounds to f64, which keeps whole numbers whole.
         ends[at] = int(float(ends[at]))
     return tuple(ends)
 
 
 def legs():
-    """In fine units, in which all are whole."""
+    """Returns all legs in fine units, in which all coordinates are whole numbers."""
     coarse, fine = Lcg(20130143), Lcg(18461938)
     first = [tuple(end * (FINE // UNIT) for end in leg(coarse)) for _ in range(COARSE_LEGS)]
     return first + [fine_leg(fine) for _ in range(FINE_LEGS)]
 
 
-# ---- The truth. It takes fine units.
+# ---- True lengths. All coordinates are in fine units.
 
 gmpy2.get_context().precision = 168
 PI = gmpy2.const_pi()
@@ -222,7 +223,7 @@ RAD = PI / FINE_HALF_TURN
 
 
 def legendre(n, z):
-    """The polynomial and its derivative."""
+    """Returns the Legendre polynomial of degree n and its derivative."""
     before, value = mpfr(1), z
     for k in range(2, n + 1):
         before, value = value, ((2 * k - 1) * z * value - (k - 1) * before) / k
@@ -230,7 +231,7 @@ def legendre(n, z):
 
 
 def gauss_legendre(n):
-    """Nodes and weights on [-1, 1]."""
+    """Returns nodes and weights on [-1, 1]."""
     rule = []
     for k in range(1, n + 1):
         node = gmpy2.cos(PI * (k - mpfr("0.25")) / (n + mpfr("0.5")))
@@ -246,7 +247,7 @@ SHORT, LONG = gauss_legendre(10), gauss_legendre(24)
 
 
 def integrals(sigma1, arc, k2):
-    """Of length and of longitude, from sigma1 over `arc`; and the first integrand at the end."""
+    """Returns the integrals of length and longitude from sigma1 over `arc`, and the first integrand at the end."""
     half = arc / 2
     centre = sigma1 + half
     length = longitude = mpfr(0)
@@ -258,14 +259,15 @@ def integrals(sigma1, arc, k2):
 
 
 def reduced(latitude):
-    """Sine and cosine of the reduced latitude."""
+    """Returns the sine and cosine of the reduced latitude."""
     angle = latitude * RAD
     sine, cosine = (1 - F) * gmpy2.sin(angle), gmpy2.sin((FINE_POLE - abs(latitude)) * RAD)
     norm = gmpy2.sqrt(sine**2 + cosine**2)
     return sine / norm, cosine / norm
 
 
-def short_way(angle):
+def wrapped(angle):
+    """Returns the angle in the range from -pi to pi."""
     return angle - 2 * PI * gmpy2.rint(angle / (2 * PI))
 
 
@@ -277,7 +279,7 @@ def true_length(ends):
     sb1, cb1 = reduced(lat1)
     sb2, cb2 = reduced(lat2)
     if FINE_POLE in (abs(lat1), abs(lat2)):
-        # Along a meridian.
+        # The geodesic is part of a meridian.
         beta1, beta2 = gmpy2.atan2(sb1, cb1), gmpy2.atan2(sb2, cb2)
         return B * abs(integrals(beta1, beta2 - beta1, EP2)[0])
     if lat1 == lat2 == 0 and abs(dlon) * RAD <= (1 - F) * PI:
@@ -301,21 +303,21 @@ def true_length(ends):
         k2 = EP2 * ca0**2
         length, longitude, slope = integrals(sigma1, arc, k2)
         dlon_now = omega2 - omega1 - F * sa0 * longitude
-        # What is missing at the end, in metres: north and east, then along and across.
+        # The distance from the end to the second point in metres: north and east, then along and across.
         north = (sb2 * cb - cb2 * sb) * B * gmpy2.sqrt(1 + EP2 * sb**2)
-        east = short_way(target_dlon - dlon_now) * A * cb2
+        east = wrapped(target_dlon - dlon_now) * A * cb2
         sa2, ca2 = sa0 / cb, ca0 * c2 / cb
         along, across = north * ca2 + east * sa2, east * ca2 - north * sa2
-        miss = abs(along) + abs(across)
-        if miss < 1e-22:
+        error = abs(along) + abs(across)
+        if error < 1e-22:
             return B * length
         alpha1 += across / m12
         arc += along / (B * slope)
-    raise ArithmeticError(f"{ends}: misses by {float(miss)} m")
+    raise ArithmeticError(f"{ends}: does not converge, the error is {float(error)} m")
 
 
-def lengths(some):
-    return [float(true_length(ends)) for ends in some]
+def lengths(batch):
+    return [float(true_length(ends)) for ends in batch]
 
 
 def main():
@@ -324,7 +326,7 @@ def main():
         stored = struct.unpack(f"<{LEGS}d", FILE.read_bytes())
         chosen = range(0, LEGS, LEGS // int(sys.argv[2]))
         wrong = [at for at in chosen if float(true_length(todo[at])) != stored[at]]
-        print(f"{len(chosen)} legs made again, {len(wrong)} differ from {FILE.name}")
+        print(f"{len(chosen)} legs computed, {len(wrong)} differ from {FILE.name}")
         return 1 if wrong else 0
     with multiprocessing.Pool() as pool:
         parts = pool.map(lengths, [todo[at : at + 500] for at in range(0, LEGS, 500)], chunksize=1)

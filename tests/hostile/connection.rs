@@ -1,4 +1,4 @@
-//! A client connection over [`Wire`]: windows, replies, acknowledgements. Each courtesy can be switched off.
+//! A client connection over [`Wire`] that handles windows, replies and acknowledgements. Each of them can be disabled.
 
 use std::collections::HashMap;
 use std::io;
@@ -10,7 +10,7 @@ use crate::frames::{self, Frame};
 use crate::hpack::{self, Headers};
 use crate::wire::Wire;
 
-/// What the server answered on a stream.
+/// The answer of the server on a stream.
 #[derive(Clone, Debug, Default)]
 pub struct Reply {
     /// The HTTP status.
@@ -20,7 +20,7 @@ pub struct Reply {
     /// The gRPC status message, percent-encoded.
     pub message: String,
     pub data: Vec<u8>,
-    /// Bytes of all its header blocks.
+    /// The size of all its header blocks.
     pub header_bytes: usize,
     /// The error code of RST_STREAM.
     pub reset: Option<u32>,
@@ -28,16 +28,16 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// Whether the server declined to do the work now, in a way that invites a retry.
+    /// Returns whether the server refused the call with a code that permits a retry.
     pub fn is_refused(&self) -> bool {
         const REFUSED_STREAM: u32 = 7;
         matches!(self.code, Some(8 | 14)) || self.reset == Some(REFUSED_STREAM)
     }
 }
 
-/// How a client differs from a polite one.
+/// How a client behaves in the parts that attacks change.
 #[derive(Clone, Copy)]
-pub struct Manners {
+pub struct Behaviour {
     /// The window that each stream grants the server.
     pub window: u32,
     /// Whether received bytes are returned to the windows.
@@ -45,51 +45,52 @@ pub struct Manners {
     pub answers_pings: bool,
 }
 
-pub const POLITE: Manners = Manners { window: 65_535, returns_windows: true, answers_pings: true };
+pub const STANDARD: Behaviour =
+    Behaviour { window: 65_535, returns_windows: true, answers_pings: true };
 
-/// A client that does not read replies beyond `window` bytes of each.
-pub fn unread(window: u32) -> Manners {
-    Manners { window, returns_windows: false, answers_pings: true }
+/// Returns the behaviour of a client that reads at most `window` bytes of each reply.
+pub fn unread(window: u32) -> Behaviour {
+    Behaviour { window, returns_windows: false, answers_pings: true }
 }
 
 pub struct Connection {
     wire: Wire,
-    manners: Manners,
+    behaviour: Behaviour,
     next_stream: u32,
     send_window: i64,
     /// The stream window that the server grants.
     initial_window: i64,
     send_windows: HashMap<u32, i64>,
     replies: HashMap<u32, Reply>,
-    /// The header block that is not complete, and whether it ends its stream.
+    /// The incomplete header block, and whether it ends its stream.
     block: Vec<u8>,
     is_last_block: bool,
     /// The error code of GOAWAY.
     pub goaway: Option<u32>,
     pub is_closed: bool,
-    /// Pings that the server sent, and those of ours that it answered.
+    /// The number of pings that the server sent, and of its answers to our pings.
     pub pings: u32,
     pub pongs: u32,
 }
 
 impl Connection {
     pub async fn connect(server: SocketAddr) -> io::Result<Self> {
-        Self::with(server, None, POLITE).await
+        Self::with(server, None, STANDARD).await
     }
 
     /// Connects and sends the preface.
     pub async fn with(
         server: SocketAddr,
         source: Option<SocketAddr>,
-        manners: Manners,
+        behaviour: Behaviour,
     ) -> io::Result<Self> {
         let mut wire = Wire::connect(server, source).await?;
         let settings =
-            [(frames::HEADER_TABLE_SIZE, 0), (frames::INITIAL_WINDOW_SIZE, manners.window)];
+            [(frames::HEADER_TABLE_SIZE, 0), (frames::INITIAL_WINDOW_SIZE, behaviour.window)];
         wire.send(&[frames::PREFACE, &frames::settings(&settings)].concat()).await?;
         Ok(Self {
             wire,
-            manners,
+            behaviour,
             next_stream: 1,
             send_window: 65_535,
             initial_window: 65_535,
@@ -104,13 +105,13 @@ impl Connection {
         })
     }
 
-    /// Sends any bytes. `false` once the connection is closed.
+    /// Sends any bytes. Returns `false` if the connection is closed.
     pub async fn send(&mut self, bytes: &[u8]) -> bool {
         self.is_closed |= self.wire.send(bytes).await.is_err();
         !self.is_closed
     }
 
-    /// The id of a new stream, for frames that the test makes by itself.
+    /// Returns the id of a new stream, for frames that the test builds itself.
     pub fn new_stream(&mut self) -> u32 {
         let stream = self.next_stream;
         self.next_stream += 2;
@@ -119,38 +120,38 @@ impl Connection {
         stream
     }
 
-    /// Opens a stream whose body follows.
+    /// Opens a stream. The caller sends the body.
     pub async fn open(&mut self, path: &str, headers: &[(&str, &str)]) -> u32 {
         let stream = self.new_stream();
         self.send(&frames::request(stream, path, headers)).await;
         stream
     }
 
-    /// Opens a stream with one message, small enough for any window.
-    pub async fn ask(&mut self, path: &str, message: &impl prost::Message) -> u32 {
+    /// Opens a stream with one message, which must fit into the windows.
+    pub async fn send_request(&mut self, path: &str, message: &impl prost::Message) -> u32 {
         let stream = self.new_stream();
         let body = frames::message(false, &message.encode_to_vec());
-        self.charge(stream, body.len());
+        self.reduce_windows(stream, body.len());
         let frames =
             [frames::request(stream, path, &[]), frames::data(stream, &body, true)].concat();
         self.send(&frames).await;
         stream
     }
 
-    /// A whole call with one message.
+    /// Makes a call with one message.
     pub async fn call(&mut self, path: &str, message: &impl prost::Message) -> Reply {
-        let stream = self.ask(path, message).await;
+        let stream = self.send_request(path, message).await;
         self.reply(stream).await
     }
 
-    /// Waits for the end of a stream, or of the connection, and forgets the stream.
+    /// Waits for the end of a stream or of the connection. Removes the stream and returns its reply.
     pub async fn reply(&mut self, stream: u32) -> Reply {
         while !self.is_ended(stream) && self.step().await {}
         self.send_windows.remove(&stream);
         self.replies.remove(&stream).unwrap_or_default()
     }
 
-    pub fn so_far(&self, stream: u32) -> Option<&Reply> {
+    pub fn partial_reply(&self, stream: u32) -> Option<&Reply> {
         self.replies.get(&stream)
     }
 
@@ -162,26 +163,26 @@ impl Connection {
         self.replies.get(&stream).is_none_or(|reply| reply.is_ended)
     }
 
-    /// Whether the server ended everything that this connection asked for.
-    pub fn is_over(&self) -> bool {
+    /// Returns whether the server has ended all streams or the connection.
+    pub fn is_finished(&self) -> bool {
         self.is_closed || self.replies.values().all(|reply| reply.is_ended)
     }
 
-    fn charge(&mut self, stream: u32, bytes: usize) {
+    fn reduce_windows(&mut self, stream: u32, bytes: usize) {
         self.send_window -= bytes as i64;
         if let Some(window) = self.send_windows.get_mut(&stream) {
             *window -= bytes as i64;
         }
     }
 
-    /// How much of this stream's body the windows permit now.
+    /// Returns how many bytes of this stream's body the windows permit.
     fn capacity(&self, stream: u32) -> usize {
         let window = self.send_windows.get(&stream).map_or(0, |window| *window);
         self.send_window.min(window).max(0) as usize
     }
 
-    /// Sends as much of these bodies as the windows permit, in frames of at most `frame_bytes`; all streams take part.
-    /// Returns the number of bytes.
+    /// Sends as much of all these bodies as the windows permit, in frames of at most `frame_bytes`. Returns the number
+    /// of bytes.
     pub async fn send_what_fits(
         &mut self,
         bodies: &mut [(u32, Bytes)],
@@ -194,7 +195,7 @@ impl Connection {
             for (stream, body) in bodies.iter_mut() {
                 let capacity = if self.is_ended(*stream) { 0 } else { self.capacity(*stream) };
                 let mut share = body.split_to(capacity.min(body.len()).min(BATCH_BYTES));
-                self.charge(*stream, share.len());
+                self.reduce_windows(*stream, share.len());
                 sent += share.len();
                 while !share.is_empty() {
                     let piece = share.split_to(share.len().min(frame_bytes));
@@ -207,7 +208,7 @@ impl Connection {
         }
     }
 
-    /// Sends these bodies and waits for windows where needed, until all is sent or their streams have ended.
+    /// Sends these bodies, waiting for window updates, until all bytes are sent or their streams have ended.
     pub async fn send_bodies(&mut self, mut bodies: Vec<(u32, Bytes)>) {
         const FRAME_BYTES: usize = 16 << 10;
         loop {
@@ -219,14 +220,14 @@ impl Connection {
         }
     }
 
-    /// Receives one frame and does what it asks for. `false` once the connection is closed.
+    /// Receives one frame and answers it if needed. Returns `false` if the connection is closed.
     pub async fn step(&mut self) -> bool {
         let frame = if self.is_closed { None } else { self.wire.receive().await };
         let Some(frame) = frame else {
             self.is_closed = true;
             return false;
         };
-        if let Some(answer) = self.absorb(&frame) {
+        if let Some(answer) = self.handle(&frame) {
             self.send(&answer).await;
         }
         true
@@ -237,7 +238,7 @@ impl Connection {
         while self.step().await {}
     }
 
-    /// Waits until the server has read everything that was sent before. `false` if it closed instead.
+    /// Waits until the server has read everything that was sent before. Returns `false` if it closed the connection.
     pub async fn barrier(&mut self) -> bool {
         let pongs = self.pongs;
         self.send(&frames::ping(u64::from(pongs))).await;
@@ -249,8 +250,8 @@ impl Connection {
         true
     }
 
-    /// Updates the state. Returns the bytes of an answer.
-    fn absorb(&mut self, frame: &Frame) -> Option<Vec<u8>> {
+    /// Updates the state. Returns the bytes of an answer if the frame requires one.
+    fn handle(&mut self, frame: &Frame) -> Option<Vec<u8>> {
         let number = || frame.payload.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes));
         let is_ack = frame.flags & frames::ACK != 0;
         match frame.kind {
@@ -262,7 +263,7 @@ impl Connection {
             frames::PING => {
                 self.pings += 1;
                 let answer = frames::frame(frames::PING, frames::ACK, 0, &frame.payload);
-                return self.manners.answers_pings.then_some(answer);
+                return self.behaviour.answers_pings.then_some(answer);
             }
             frames::WINDOW_UPDATE if frame.stream == 0 => self.send_window += i64::from(number()),
             frames::WINDOW_UPDATE => {
@@ -280,8 +281,8 @@ impl Connection {
                     reply.is_ended = true;
                 }
             }
-            frames::HEADERS | frames::CONTINUATION => self.absorb_headers(frame),
-            frames::DATA => return self.absorb_data(frame),
+            frames::HEADERS | frames::CONTINUATION => self.handle_headers(frame),
+            frames::DATA => return self.handle_data(frame),
             _ => {}
         }
         None
@@ -299,7 +300,7 @@ impl Connection {
         }
     }
 
-    fn absorb_headers(&mut self, frame: &Frame) {
+    fn handle_headers(&mut self, frame: &Frame) {
         self.block.extend_from_slice(&frame.payload);
         if frame.kind == frames::HEADERS {
             self.is_last_block = frame.flags & frames::END_STREAM != 0;
@@ -323,7 +324,7 @@ impl Connection {
         reply.is_ended |= self.is_last_block;
     }
 
-    fn absorb_data(&mut self, frame: &Frame) -> Option<Vec<u8>> {
+    fn handle_data(&mut self, frame: &Frame) -> Option<Vec<u8>> {
         if let Some(reply) = self.replies.get_mut(&frame.stream) {
             reply.data.extend_from_slice(&frame.payload);
         }
@@ -331,7 +332,7 @@ impl Connection {
             self.end(frame.stream);
         }
         let bytes = frame.payload.len() as u32;
-        let is_returned = self.manners.returns_windows && bytes > 0;
+        let is_returned = self.behaviour.returns_windows && bytes > 0;
         is_returned.then(|| {
             [frames::window_update(0, bytes), frames::window_update(frame.stream, bytes)].concat()
         })

@@ -1,6 +1,4 @@
-//! HTTP/2 frames by hand (RFC 9113), and the messages of gRPC in them.
-//!
-//! Nothing here follows the protocol by itself: a caller makes whichever frames it likes.
+//! Builds HTTP/2 frames (RFC 9113) and gRPC messages, valid or not.
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
@@ -40,14 +38,14 @@ pub struct Frame {
     pub payload: Bytes,
 }
 
-/// Any frame.
+/// Returns a frame of any kind.
 pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let mut bytes = header(kind, flags, stream, payload.len()).to_vec();
     bytes.extend_from_slice(payload);
     bytes
 }
 
-/// The header of a frame whose payload has this length.
+/// Returns the header of a frame whose payload has this length.
 pub fn header(kind: u8, flags: u8, stream: u32, length: usize) -> [u8; 9] {
     let [_, a, b, c] = (length as u32).to_be_bytes();
     let [s, t, u, v] = stream.to_be_bytes();
@@ -63,7 +61,7 @@ pub fn settings(values: &[(u16, u32)]) -> Vec<u8> {
     frame(SETTINGS, 0, 0, &payload)
 }
 
-/// The HEADERS frame of a gRPC request whose body follows.
+/// Returns the HEADERS frame of a gRPC request that does not end the stream.
 pub fn request(stream: u32, path: &str, more: &[(&str, &str)]) -> Vec<u8> {
     frame(HEADERS, END_HEADERS, stream, &hpack::request(path, more))
 }
@@ -88,7 +86,7 @@ pub fn goaway(last_stream: u32, code: u32) -> Vec<u8> {
     frame(GOAWAY, 0, 0, &[last_stream.to_be_bytes(), code.to_be_bytes()].concat())
 }
 
-/// One message as gRPC frames it.
+/// Returns a message with the 5-byte prefix of gRPC.
 pub fn message(is_compressed: bool, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![u8::from(is_compressed)];
     bytes.extend((payload.len() as u32).to_be_bytes());
@@ -96,7 +94,7 @@ pub fn message(is_compressed: bool, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Takes the next frame from the input, if all of it has arrived.
+/// Removes the next frame from the input. Returns `None` if it is incomplete.
 pub fn next_frame(input: &mut BytesMut) -> Option<Frame> {
     let (head, tail) = input.split_first_chunk::<9>()?;
     let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;

@@ -1,4 +1,4 @@
-//! The healthy client: unary calls at a fixed rate on connections and a thread of its own.
+//! The healthy client: makes unary calls at a fixed rate, on its own connections and thread.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,22 +10,22 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::connection::Connection;
 use crate::messages;
-use crate::report::{PATIENCE, Report, ms};
+use crate::report::{HANG_TIMEOUT, Report, ms};
 use crate::server::{Server, describe, is_optimised};
 
-/// How often each connection calls: not more often than an answer may take, or calls would queue.
+/// The interval of calls on each connection. It is longer than an answer takes, so that calls do not queue.
 const INTERVAL: Duration = Duration::from_millis(20);
 const CONNECTIONS: u32 = 5;
 
 /// The outcome of all calls.
 #[derive(Default)]
 pub struct Outcome {
-    /// From the time when each call was due, so that a stall counts for all calls that it delays (if the program is
-    /// optimised).
+    /// Measured from the time when each call was due, so that a stall counts for all calls that it delays. Unoptimised
+    /// binaries are measured from the actual start of the call.
     pub latencies: Vec<Duration>,
-    /// Calls that the server declined with a code that invites a retry.
+    /// Calls that the server refused with a code that permits a retry.
     pub refused: usize,
-    /// Calls without a right answer, and lost connections.
+    /// Calls with a wrong answer or none, and lost connections.
     pub failures: Vec<String>,
 }
 
@@ -50,7 +50,7 @@ impl Healthy {
         Self { thread: Some(thread), is_stopped, calls }
     }
 
-    /// Waits until this many further calls are answered, or for as long as `at_most`.
+    /// Waits until this many further calls are answered, but at most for `at_most`.
     pub async fn calls(&self, count: usize, at_most: Duration) {
         let (began, target) = (Instant::now(), self.calls.load(Relaxed) + count);
         while self.calls.load(Relaxed) < target && began.elapsed() < at_most {
@@ -58,7 +58,7 @@ impl Healthy {
         }
     }
 
-    /// Stops after the current call, and prints what it measured.
+    /// Stops after the current call and prints its measurements.
     pub async fn stop(mut self, report: &Report) -> Outcome {
         self.is_stopped.store(true, Relaxed);
         let thread = self.thread.take().unwrap();
@@ -67,10 +67,10 @@ impl Healthy {
         outcome
     }
 
-    /// The 99th percentile of the latency without an attack.
+    /// Measures the 99th percentile of the latency without an attack.
     pub async fn idle_p99(server: &Server, report: &Report) -> Duration {
         let healthy = Self::start(server);
-        healthy.calls(300, PATIENCE).await;
+        healthy.calls(300, HANG_TIMEOUT).await;
         healthy.is_stopped.store(true, Relaxed);
         let p99 = healthy.stop(report).await.percentile(99);
         report.figure("idle p99", ms(p99));
@@ -89,7 +89,7 @@ impl Outcome {
         let mut sorted = self.latencies.clone();
         sorted.sort();
         let index = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
-        sorted.get(index).copied().unwrap_or(PATIENCE)
+        sorted.get(index).copied().unwrap_or(HANG_TIMEOUT)
     }
 
     fn merge(mut self, other: Self) -> Self {
@@ -112,7 +112,7 @@ impl Outcome {
     }
 }
 
-/// Calls on one connection, for the first time after `delay`.
+/// Makes calls on one connection, the first one after `delay`.
 async fn run(
     address: SocketAddr,
     delay: Duration,
@@ -133,11 +133,11 @@ async fn run(
         let mut due = Instant::now();
         while !is_stopped.load(Relaxed) {
             sleep_until(due).await;
-            // A program without optimisation may not answer at this rate at all; then calls must not queue.
+            // An unoptimised binary may not answer at this rate; its calls must not queue.
             let due_at = if is_optimised() { due } else { Instant::now() };
             let request = messages::three_four();
             let call = connection.call(messages::DISPLACEMENT, &request);
-            match timeout(PATIENCE, call).await {
+            match timeout(HANG_TIMEOUT, call).await {
                 Ok(reply) if messages::is_five(&reply) => outcome.latencies.push(due_at.elapsed()),
                 Ok(reply) if reply.is_refused() => outcome.refused += 1,
                 Ok(reply) => outcome.failures.push(describe(&reply)),

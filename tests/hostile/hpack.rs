@@ -1,4 +1,4 @@
-//! HPACK (RFC 7541) as far as a test needs it: literal encoding, and decoding without a dynamic table.
+//! A part of HPACK (RFC 7541): literal encoding, and decoding without a dynamic table.
 
 use std::sync::LazyLock;
 
@@ -25,7 +25,7 @@ static SYMBOLS: LazyLock<Vec<u8>> = LazyLock::new(|| {
 /// The values of `:status` in the static table, from index 8.
 const STATUSES: [u16; 7] = [200, 204, 206, 304, 400, 404, 500];
 
-/// An integer with a prefix of this many bits.
+/// Appends an integer with a prefix of this many bits.
 fn integer(out: &mut Vec<u8>, prefix_bits: u32, first: u8, mut value: usize) {
     let max = (1 << prefix_bits) - 1;
     if value < max {
@@ -46,21 +46,21 @@ fn text(out: &mut Vec<u8>, text: &[u8]) {
     out.extend_from_slice(text);
 }
 
-/// A header as a literal that no table keeps.
+/// Appends a header as a literal without indexing.
 pub fn literal(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.push(0);
     text(out, name.as_bytes());
     text(out, value);
 }
 
-/// A header as a literal that enters the dynamic table.
+/// Appends a header as a literal that is added to the dynamic table.
 pub fn indexed_literal(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.push(0x40);
     text(out, name.as_bytes());
     text(out, value);
 }
 
-/// The header block of a gRPC request.
+/// Returns the header block of a gRPC request.
 pub fn request(path: &str, more: &[(&str, &str)]) -> Vec<u8> {
     let mut out = Vec::new();
     let fixed = [
@@ -84,7 +84,7 @@ pub struct Headers {
     pub fields: Vec<(String, Vec<u8>)>,
 }
 
-/// Decodes a block of a peer whose dynamic table is disabled; `None` if it is malformed.
+/// Decodes a block of a peer whose dynamic table is disabled. Returns `None` if the block is malformed.
 pub fn decode(block: &[u8]) -> Option<Headers> {
     let mut rest = block;
     let mut headers = Headers::default();
@@ -141,7 +141,7 @@ fn huffman(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     let mut bits = bytes.iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1));
     'symbols: loop {
-        // `first` is the smallest code of the current length, `index` the place of its symbol.
+        // `first` is the smallest code of the current length, `index` the position of its symbol.
         let (mut code, mut first, mut index) = (0_u32, 0_u32, 0);
         for length in 1..=30 {
             let Some(bit) = bits.next() else { return Some(out) }; // padding

@@ -1,10 +1,11 @@
-//! An HTTP/1.1 client on the port gets an answer that it can read.
+//! An HTTP/1.1 client gets an HTTP/1.1 answer that explains the protocol of the port.
 
-use crate::report::{PATIENCE, attack};
+use crate::report::{HANG_TIMEOUT, attack};
 use crate::server::Server;
 use crate::wire::Wire;
 
 #[test]
+#[ignore = "run by: cargo test --test hostile -- --ignored"]
 fn an_http1_request_gets_a_readable_answer() {
     attack("HTTP/1.1", async |report| {
         let mut server = Server::start(&[]);
@@ -16,7 +17,7 @@ fn an_http1_request_gets_a_readable_answer() {
             let mut wire = Wire::connect(server.address, None).await.unwrap();
             wire.send(request.as_bytes()).await.unwrap();
             // The server closes, not the client.
-            let answer = tokio::time::timeout(PATIENCE / 3, wire.rest()).await;
+            let answer = tokio::time::timeout(HANG_TIMEOUT / 3, wire.rest()).await;
             let is_closed = answer.is_ok();
             let answer = String::from_utf8_lossy(&answer.unwrap_or_default()).into_owned();
             let line = answer.lines().next().unwrap_or_default();
@@ -32,6 +33,7 @@ fn an_http1_request_gets_a_readable_answer() {
             );
             report.check(is_closed, "the server closes the connection");
         }
-        report.check(server.is_alive() && server.ordinary_call(None).await.is_ok(), "served");
+        let is_served = server.is_alive() && server.ordinary_call(None).await.is_ok();
+        report.check(is_served, "the server answers gRPC calls");
     });
 }

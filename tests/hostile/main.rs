@@ -1,16 +1,25 @@
-//! Hostile clients on raw sockets against a real server process, with a healthy client in parallel.
+//! Attacks a server process with hostile clients on raw sockets, while a healthy client calls it.
 //!
-//! Each attack is a file whose comment names the weakness. An attack prints its figures and then checks the limits on
-//! the latency of the healthy client, on the memory and the CPU time of the server, and on its end. Attacks run one at
-//! a time. `cargo test` runs a short version; the long one repeats each attack, with larger sizes:
+//! `cargo test` does not run the attacks, because they measure time and memory. Run them with:
 //!
-//!     HOSTILE_SECONDS=20 HOSTILE_ROUNDS=3 cargo test --release --test hostile -- --nocapture
+//!     cargo test --release --test hostile -- --ignored --nocapture
+//!     HOSTILE_SECONDS=20 HOSTILE_ROUNDS=3 cargo test --release --test hostile -- --ignored --nocapture
 //!
-//! WAYWISER_BIN names another program to attack, which is taken to be optimised. Delays in these tests choose the
-//! moment and the pace of an attack; time limits are those that the server promises, with a margin for a busy machine.
+//! Each attack is a file whose comment names the weakness that the server must not have. An attack prints its figures and then checks the limits on
+//! the latency of the healthy client, on the memory and the CPU time of the server, and on its exit. Attacks run one
+//! at a time.
+//!
+//! * `HOSTILE_SECONDS`: the duration of attacks without an end of their own. If set, attacks also have larger sizes.
+//! * `HOSTILE_ROUNDS`: how often each attack is repeated.
+//! * `WAYWISER_BIN`: the binary to attack. It is assumed to be optimised unless its path contains `/debug/`.
+//!
+//! Delays in these tests choose the time and the rate of an attack. Time limits are those that the server promises,
+//! with a margin for a busy machine.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+#[path = "../common/binary.rs"]
+mod binary;
 mod connection;
 mod frames;
 mod healthy;
@@ -20,6 +29,8 @@ mod report;
 #[path = "../common/serve.rs"]
 mod serve_process;
 mod server;
+#[path = "../common/skip.rs"]
+mod skip;
 mod wire;
 
 mod accept_errors;

@@ -1,4 +1,4 @@
-//! Method names, and messages that are ordinary or as expensive as the contract permits.
+//! Method names, ordinary messages, and the most expensive messages that the contract permits.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ pub const GET_PATH: &str = "/waywiser.v1.PathService/GetPath";
 
 pub const GZIP: (&str, &str) = ("grpc-encoding", "gzip");
 
-/// A loopback address other than 127.0.0.1; each number is another client host.
+/// Returns a loopback address other than 127.0.0.1. Each number is another client host.
 pub fn host(number: u8) -> Option<SocketAddr> {
     Some(SocketAddr::from(([127, 0, 1, number], 0)))
 }
@@ -35,8 +35,8 @@ pub fn is_five(reply: &Reply) -> bool {
     reply.code == Some(0) && reply.data == message(false, &answer.encode_to_vec())
 }
 
-/// The first message of a path without a name.
-pub fn opening() -> Vec<u8> {
+/// Returns the first message of a path without a name.
+pub fn first_message() -> Vec<u8> {
     let options = v1::PathOptions {
         model: v1::Model::Wgs84Geodesic.into(),
         xy_resolution: 1.0,
@@ -46,17 +46,17 @@ pub fn opening() -> Vec<u8> {
     message(false, &first.encode_to_vec())
 }
 
-/// How the legs of a message lie. All take Karney's algorithm.
+/// The kind of legs in a message. All of them need Karney's algorithm.
 #[derive(Clone, Copy, Debug)]
 pub enum Legs {
-    /// A sixth of the equator each, in two bytes.
+    /// Each is a sixth of the equator long, in two bytes.
     Long,
-    /// Nearly to the antipode, in three bytes.
+    /// Each ends near the antipode, in three bytes.
     Antipodal,
 }
 
-/// A message of legs in columns with a unit of one degree. Every `vary_each`-th leg differs a little from the others,
-/// which sets how well the message compresses.
+/// Returns a message of legs in columns with a unit of one degree. Every `vary_each`-th leg differs slightly from the
+/// others, which sets the compression ratio.
 fn columns(legs: Legs, count: usize, vary_each: usize) -> Vec<u8> {
     let mut state = 1_u32;
     let mut x = vec![0];
@@ -75,13 +75,13 @@ fn columns(legs: Legs, count: usize, vary_each: usize) -> Vec<u8> {
     v1::RecordPathRequest { columns: Some(columns), ..Default::default() }.encode_to_vec()
 }
 
-/// A frame of legs without compression, as large as the default limit permits.
+/// Returns an uncompressed frame of legs, as large as the default limit permits.
 pub fn plain_legs(legs: Legs) -> Vec<u8> {
     let bytes_per_leg = if matches!(legs, Legs::Long) { 2 } else { 3 };
     message(false, &columns(legs, 65_000 / bytes_per_leg, 1))
 }
 
-/// A compressed frame of 6 400 legs, and the number of bytes that it inflates to.
+/// Returns a compressed frame of 6 400 legs, and its uncompressed size.
 pub fn gzip_legs(legs: Legs, vary_each: usize) -> (Vec<u8>, usize) {
     let plain = columns(legs, 6_400, vary_each);
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
@@ -89,7 +89,7 @@ pub fn gzip_legs(legs: Legs, vary_each: usize) -> (Vec<u8>, usize) {
     (message(true, &encoder.finish().unwrap()), plain.len())
 }
 
-/// A compressed frame whose inflation ratio is just below this one, and its ratio.
+/// Returns a compressed frame whose inflation ratio is just below `ratio_max`, and its ratio.
 pub fn gzip_legs_below_ratio(ratio_max: usize, legs: Legs) -> (Vec<u8>, usize) {
     let mut vary_each = 6_400;
     loop {
@@ -102,12 +102,12 @@ pub fn gzip_legs_below_ratio(ratio_max: usize, legs: Legs) -> (Vec<u8>, usize) {
     }
 }
 
-/// Copies of a frame, up to this many bytes.
+/// Returns copies of a frame, with this many bytes at most.
 pub fn repeated(frame: &[u8], bytes: usize) -> Vec<u8> {
     frame.repeat((bytes / frame.len()).max(1))
 }
 
-/// The first message of a recording.
+/// Returns the first message of a recording.
 pub fn recording(name: &str, points: usize, is_finished: bool) -> v1::RecordPathRequest {
     let options = v1::PathOptions { model: v1::Model::Planar.into(), ..v1::PathOptions::default() };
     let point = |index| v1::Point { x: index as f64, y: 0.0, ..Default::default() };

@@ -1,16 +1,17 @@
-//! One attack at a time, its figures, and all its failed checks at once.
+//! Runs one attack at a time, prints its figures, and reports all its failed checks together.
 
 use std::fmt::Display;
-use std::io::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The guard against hanging. A loaded machine is slow; only a server that hangs takes this long.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+use crate::skip::skipped;
 
-/// Attacks measure latency, CPU time and memory, so two never run at the same time.
+/// The time after which the server is considered to hang, on a loaded machine.
+pub const HANG_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Held during an attack, because attacks measure latency, CPU time and memory.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 pub fn setting(name: &str) -> Option<u64> {
@@ -18,17 +19,12 @@ pub fn setting(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is {text:?}; it must be a whole number")))
 }
 
-/// Reports a part that this machine cannot run, on standard error itself: libtest captures what the print macros write.
-pub fn skipped(reason: impl Display) {
-    let _ = writeln!(std::io::stderr(), "SKIPPED: hostile: {reason}");
-}
-
-/// How long an attack without an end of its own lasts: HOSTILE_SECONDS.
+/// Returns the duration of an attack that has no end of its own: HOSTILE_SECONDS, or 1 second.
 pub fn duration() -> Duration {
     Duration::from_secs(setting("HOSTILE_SECONDS").unwrap_or(1))
 }
 
-/// Whether a long run is asked for, with the sizes of the measured attacks.
+/// Returns whether attacks run with their full sizes, because HOSTILE_SECONDS or HOSTILE_ROUNDS is set.
 pub fn is_long() -> bool {
     ["HOSTILE_SECONDS", "HOSTILE_ROUNDS"].iter().any(|name| setting(name).is_some())
 }
@@ -45,7 +41,7 @@ impl Report {
         eprintln!("hostile: {}: {name}: {value}", self.attack);
     }
 
-    /// Notes a failure, so that the attack still yields its other figures.
+    /// Collects a failure, so that the attack still prints its other figures.
     pub fn check(&mut self, is_met: bool, requirement: impl Display) {
         if !is_met {
             eprintln!("hostile: {}: NOT MET: {requirement}", self.attack);
@@ -59,8 +55,8 @@ pub fn attack(name: &'static str, run: impl AsyncFn(&mut Report)) {
     attack_with(1, name, run);
 }
 
-/// The same for an attack that measures latency, which other work on the machine raises as well: a round fails when it
-/// fails three times in a row.
+/// Runs an attack that measures latency. Other work on the machine raises the latency too, so a round fails only after
+/// three failed attempts.
 pub fn attack_on_latency(name: &'static str, run: impl AsyncFn(&mut Report)) {
     attack_with(3, name, run);
 }
@@ -84,14 +80,16 @@ fn attack_with(attempts: usize, name: &'static str, run: impl AsyncFn(&mut Repor
     }
 }
 
-/// Raises the limit of open files, which a server inherits, to what the system permits.
+/// Raises the limit of open files to the maximum. The server process inherits it.
 fn raise_file_limit() {
     const NEEDED: u64 = 4096;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current.is_some_and(|current| current < NEEDED) {
         let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
         if raised.is_err() || maximum.is_some_and(|maximum| maximum < NEEDED) {
-            skipped(format_args!("fewer than {NEEDED} files can be open: {maximum:?}"));
+            skipped(format_args!(
+                "hostile: the full number of connections, because only {maximum:?} files can be open, not {NEEDED}"
+            ));
         }
     }
 }

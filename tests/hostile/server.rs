@@ -1,57 +1,36 @@
-//! The server under attack: a process, its options, its log, and what the system says about its use of CPU and memory.
+//! The server process under attack: its options, its log, and its CPU time and memory as the kernel reports them.
 
-use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Command, ExitStatus, Stdio};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 use tokio::time::sleep;
 
+use crate::binary::{BINARY, waywiser};
 use crate::connection::{Connection, Reply};
 use crate::messages;
-use crate::report::{PATIENCE, skipped};
+use crate::report::HANG_TIMEOUT;
 use crate::serve_process::Serve;
+use crate::skip::skipped;
 
-/// The program under test: the one that cargo built, or the one that WAYWISER_BIN names.
-fn program() -> OsString {
-    std::env::var_os("WAYWISER_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_waywiser").into())
-}
-
-/// Whether the program under test is optimised. One that WAYWISER_BIN names is, unless it comes from a debug directory.
+/// Returns whether the binary is optimised. A binary that `WAYWISER_BIN` names is assumed to be optimised, unless it
+/// comes from a debug directory.
 pub fn is_optimised() -> bool {
-    match std::env::var("WAYWISER_BIN") {
+    match std::env::var(BINARY) {
         Ok(path) => !path.contains("/debug/"),
         Err(_) => !cfg!(debug_assertions),
     }
 }
 
-static HELP: LazyLock<String> = LazyLock::new(|| {
-    let help = Command::new(program()).args(["serve", "--help"]).output().unwrap();
-    String::from_utf8_lossy(&help.stdout).into_owned()
-});
-
-/// The first of these names that the program has as an option; older versions have other names or none.
-pub fn option(names: &[&'static str]) -> Option<&'static str> {
-    let has = |name: &&&str| HELP.split([' ', '\n']).any(|word| word == **name);
-    names.iter().find(has).copied()
-}
-
-pub const MAX_MEMORY: &[&str] = &["--max-memory", "--memory-max"];
-pub const DRAIN: &[&str] = &["--drain-timeout", "--drain-timeout"];
-pub const IDLE: &[&str] = &["--stream-idle-timeout", "--stream-idle-timeout"];
-pub const KEEPALIVE_INTERVAL: &[&str] = &["--keepalive-interval"];
-pub const KEEPALIVE_TIMEOUT: &[&str] = &["--keepalive-timeout"];
-pub const DATA_DIR: &[&str] = &["--data-dir", "--data-dir"];
-
-/// A memory limit for servers whose own limits must suffice: 1 GiB.
+/// The memory limit of a server process whose own limits must be sufficient: 1 GiB.
 pub const PROCESS_MEMORY: u64 = 1 << 30;
 
-/// What the server has written to standard error.
+/// The standard error output of the server.
 #[derive(Default)]
 struct Log {
     bytes: u64,
@@ -74,8 +53,8 @@ pub struct Usage {
 }
 
 impl Server {
-    /// Starts a server that keeps recordings in memory. Options that the program does not have are left out.
-    pub fn start(options: &[(&[&'static str], &str)]) -> Self {
+    /// Starts a server that keeps recordings in memory.
+    pub fn start(options: &[(&str, &str)]) -> Self {
         Self::start_with(options, None)
     }
 
@@ -84,20 +63,16 @@ impl Server {
         Self::start_with(&[], Some(data))
     }
 
-    fn start_with(options: &[(&[&'static str], &str)], data: Option<PathBuf>) -> Self {
-        let mut command = Command::new(program());
-        command.args(["serve", "--listen", "127.0.0.1:0"]).env_remove("RUST_LOG");
-        for (names, value) in options {
-            match option(names) {
-                Some(name) => drop(command.args([name, value])),
-                None => eprintln!("hostile: the program has no option {}", names[0]),
-            }
+    fn start_with(options: &[(&str, &str)], data: Option<PathBuf>) -> Self {
+        let mut command = waywiser(["serve", "--listen", "127.0.0.1:0"]);
+        for (name, value) in options {
+            command.args([name, value]);
         }
         match &data {
-            Some(data) => drop(command.arg(option(DATA_DIR).unwrap()).arg(data)),
-            None => drop(command.arg("--ephemeral")),
-        }
-        let mut serve = Serve::spawn(command.stdin(Stdio::null()).stderr(Stdio::piped())).unwrap();
+            Some(data) => command.arg("--data-dir").arg(data),
+            None => command.arg("--ephemeral"),
+        };
+        let mut serve = Serve::spawn(command.stderr(Stdio::piped())).unwrap();
         let log = Arc::new(Mutex::new(Log::default()));
         let stderr = BufReader::new(serve.process.stderr.take().unwrap());
         let sink = Arc::clone(&log);
@@ -123,7 +98,7 @@ impl Server {
         Pid::from_child(&self.serve.process)
     }
 
-    /// Whether the process runs.
+    /// Returns whether the process runs.
     pub fn is_alive(&mut self) -> bool {
         self.serve.process.try_wait().unwrap().is_none()
     }
@@ -132,9 +107,9 @@ impl Server {
         let _ = rustix::process::kill_process(self.pid(), signal);
     }
 
-    /// Waits until the process has ended; the time since `since`. `None` if it does not end.
-    pub async fn ended(&mut self, since: Instant) -> Option<(Duration, ExitStatus)> {
-        while since.elapsed() < PATIENCE {
+    /// Waits until the process has exited, and returns the time since `since`. Returns `None` if it does not exit.
+    pub async fn exit_since(&mut self, since: Instant) -> Option<(Duration, ExitStatus)> {
+        while since.elapsed() < HANG_TIMEOUT {
             if let Some(status) = self.serve.process.try_wait().unwrap() {
                 return Some((since.elapsed(), status));
             }
@@ -143,22 +118,24 @@ impl Server {
         None
     }
 
-    /// Limits the private memory of the process. Allocations beyond it fail, and the process aborts.
+    /// Limits the private memory of the process, which aborts when an allocation exceeds the limit.
     pub fn limit_memory(&self, bytes: u64) {
         let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
         if let Err(error) = rustix::process::prlimit(Some(self.pid()), Resource::Data, limit) {
-            skipped(format_args!("the memory limit of the process cannot be set ({error})"));
+            skipped(format_args!(
+                "hostile: the memory limit of the process, which cannot be set: {error}"
+            ));
         }
     }
 
-    /// Zero for a process that has ended.
+    /// Returns the current usage, and zeros for a process that has exited.
     pub fn usage(&self) -> Usage {
-        /// What Linux reports to user space on every architecture.
+        /// The unit of CPU time that Linux reports to user space on every architecture.
         const TICKS_PER_SECOND: u64 = 100;
         let pid = self.pid();
         let read = |file| fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
         let stat = read("stat");
-        // The fields from the third on; the second may contain spaces.
+        // Skips to the third field, because the second one may contain spaces.
         let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
         let ticks: u64 = fields.skip(11).take(2).filter_map(|n| n.parse::<u64>().ok()).sum();
         let status = read("status");
@@ -174,12 +151,12 @@ impl Server {
         }
     }
 
-    /// Waits until the server uses no CPU time, and returns how much it used until then. `None` if it does not stop.
-    pub async fn cpu_until_quiet(&self, patience: Duration) -> Option<Duration> {
+    /// Waits until the server uses no CPU time, and returns the CPU time until then. Returns `None` after `timeout`.
+    pub async fn cpu_until_quiet(&self, timeout: Duration) -> Option<Duration> {
         const QUIET: Duration = Duration::from_millis(200);
         let (began, first) = (Instant::now(), self.usage().cpu);
         let mut last = first;
-        while began.elapsed() < patience {
+        while began.elapsed() < timeout {
             sleep(QUIET).await;
             let now = self.usage().cpu;
             if now.saturating_sub(last) <= Duration::from_millis(10) {
@@ -190,7 +167,7 @@ impl Server {
         None
     }
 
-    /// Waits until the resident memory is within 100 MB of this value, for at most a minute.
+    /// Waits at most a minute until the resident memory is within 100 MB of this value.
     pub async fn memory_returns_to(&self, idle_bytes: u64) -> Option<Duration> {
         const MARGIN_BYTES: u64 = 100_000_000;
         const MINUTE: Duration = Duration::from_secs(60);
@@ -204,31 +181,31 @@ impl Server {
         Some(began.elapsed())
     }
 
-    /// Bytes of log so far.
+    /// Returns the size of the log.
     pub fn log_bytes(&self) -> u64 {
         self.log.lock().unwrap().bytes
     }
 
-    /// The log lines that contain a word.
+    /// Returns the log lines that contain this text.
     pub fn log_lines(&self, word: &str) -> Vec<String> {
         let log = self.log.lock().unwrap();
         log.lines.iter().filter(|line| line.contains(word)).cloned().collect()
     }
 
-    /// One ordinary call on a new connection, from this address or from any.
+    /// Makes one ordinary call on a new connection, from this address or from any.
     pub async fn ordinary_call(&self, source: Option<SocketAddr>) -> Result<Connection, String> {
         let call = async {
-            let connection = Connection::with(self.address, source, crate::connection::POLITE);
+            let connection = Connection::with(self.address, source, crate::connection::STANDARD);
             let mut connection = connection.await.map_err(|error| error.to_string())?;
             let reply = connection.call(messages::DISPLACEMENT, &messages::three_four()).await;
             if messages::is_five(&reply) { Ok(connection) } else { Err(describe(&reply)) }
         };
-        let answered = tokio::time::timeout(PATIENCE / 4, call).await;
+        let answered = tokio::time::timeout(HANG_TIMEOUT / 4, call).await;
         answered.unwrap_or_else(|_| Err("no answer".to_owned()))
     }
 }
 
-/// A reply in a failure message.
+/// Describes a reply for a failure message.
 pub fn describe(reply: &Reply) -> String {
     let Reply { http, code, message, reset, is_ended, .. } = reply;
     let (bytes, message) = (reply.data.len(), message.get(..100).unwrap_or(message));

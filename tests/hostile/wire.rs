@@ -27,7 +27,7 @@ impl Wire {
         Ok(Self { stream, input: BytesMut::new() })
     }
 
-    /// Sends the bytes, and meanwhile receives up to 4 MiB, so that two full socket buffers do not block both ends.
+    /// Sends the bytes. Receives up to 4 MiB at the same time, so that full socket buffers do not block both ends.
     pub async fn send(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         const INPUT_BYTES_MAX: usize = 4 << 20;
         let (mut read, mut write) = self.stream.split();
@@ -45,7 +45,7 @@ impl Wire {
         Ok(())
     }
 
-    /// The next frame; `None` when the connection is closed or reset.
+    /// Returns the next frame, or `None` if the connection is closed or reset.
     pub async fn receive(&mut self) -> Option<Frame> {
         loop {
             if let Some(frame) = next_frame(&mut self.input) {
@@ -58,9 +58,8 @@ impl Wire {
         }
     }
 
-    /// All bytes until the server closes.
+    /// Returns all bytes until the server closes or resets the connection.
     pub async fn rest(&mut self) -> Vec<u8> {
-        // A reset is a close as well.
         while self.stream.read_buf(&mut self.input).await.is_ok_and(|count| count > 0) {}
         self.input.to_vec()
     }

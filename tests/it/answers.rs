@@ -1,4 +1,4 @@
-//! What ordinary calls are answered.
+//! Replies to ordinary calls of all services.
 
 use tokio_stream::iter;
 use tonic::Code;
@@ -16,7 +16,7 @@ fn zigzag(n: i32) -> impl Iterator<Item = planar::Point> {
 }
 
 #[tokio::test]
-async fn a_hundred_thousand_points_have_the_length_of_their_legs() {
+async fn the_length_of_100_000_points_is_the_sum_of_their_legs() {
     let server = Server::start().await;
     let reply = server.planar().await.compute_path_length(iter(zigzag(100_000))).await.unwrap();
     let reply = reply.into_inner();
@@ -26,7 +26,7 @@ async fn a_hundred_thousand_points_have_the_length_of_their_legs() {
 }
 
 #[tokio::test]
-async fn no_point_and_one_point_have_no_length() {
+async fn paths_of_no_point_and_of_one_point_have_length_0() {
     let server = Server::start().await;
     for n in [0, 1] {
         let reply = server.planar().await.compute_path_length(iter(zigzag(n))).await.unwrap();
@@ -39,7 +39,7 @@ async fn no_point_and_one_point_have_no_length() {
 }
 
 #[tokio::test]
-async fn the_published_unary_method_answers_as_it_always_did() {
+async fn the_published_unary_method_returns_the_distance() {
     let server = Server::start().await;
     let mut client = server.planar().await;
     let point = |x, y| Some(planar::Point { x, y });
@@ -57,9 +57,9 @@ async fn the_published_unary_method_answers_as_it_always_did() {
 }
 
 #[tokio::test]
-async fn a_route_has_its_haversine_length_rounded_once() {
+async fn the_haversine_length_of_a_route_is_rounded_once() {
     let server = Server::start().await;
-    // An hour's walk at 0.9 m/s, a point a second: truncating each leg would measure 0 m.
+    // A walk of one hour at 0.9 m/s, with a point per second. Truncating each leg would measure 0 m.
     let e7_per_m = 1.8e9 / (std::f64::consts::PI * waywiser::measure::MEAN_EARTH_RADIUS_M);
     let position = |second| 464_000_000 + (0.9 * e7_per_m * f64::from(second)).round() as i32;
     let walk: Vec<_> =
@@ -74,7 +74,7 @@ async fn a_route_has_its_haversine_length_rounded_once() {
 }
 
 #[tokio::test]
-async fn a_planar_point_is_no_part_of_a_route() {
+async fn a_planar_point_in_a_route_is_refused() {
     let server = Server::start().await;
     let client = Client::connect(&server.address.to_string()).await.unwrap();
     let points = [Point::geographic(1.0, 1.0).unwrap(), Point::planar(1.0, 1.0).unwrap()];
@@ -85,7 +85,7 @@ async fn a_planar_point_is_no_part_of_a_route() {
 #[tokio::test]
 async fn a_route_longer_than_an_int32_is_refused() {
     let server = Server::start().await;
-    // 20 015 km a leg from pole to pole: 108 of them pass 2^31 m.
+    // A leg from pole to pole has 20 015 km. 108 of them are longer than 2^31 m.
     let poles = (0..110).map(|i| routeguide::Point {
         latitude: if i % 2 == 0 { 900_000_000 } else { -900_000_000 },
         longitude: 0,
@@ -96,7 +96,7 @@ async fn a_route_longer_than_an_int32_is_refused() {
 }
 
 #[tokio::test]
-async fn a_latitude_past_the_pole_names_its_point() {
+async fn an_invalid_latitude_is_reported_with_the_index_of_its_point() {
     let server = Server::start().await;
     let points = [0, 1, 900_000_001].map(|latitude| routeguide::Point { latitude, longitude: 0 });
     let status = server.routes().await.record_route(iter(points)).await.unwrap_err();
@@ -105,7 +105,7 @@ async fn a_latitude_past_the_pole_names_its_point() {
 }
 
 #[tokio::test]
-async fn gzip_is_read_and_other_encodings_are_refused_with_those_that_are_read() {
+async fn gzip_is_accepted_and_other_encodings_are_refused_with_a_list() {
     let server = Server::start().await;
     let mut raw = Raw::connect(server.address).await;
 
@@ -131,10 +131,10 @@ async fn gzip_is_read_and_other_encodings_are_refused_with_those_that_are_read()
 }
 
 #[tokio::test]
-async fn a_stream_that_inflates_to_many_times_its_size_is_refused() {
+async fn a_stream_with_a_high_inflation_ratio_is_refused() {
     let server = Server::with(|config| config.max_inflation_ratio = 100).await;
     let mut raw = Raw::connect(server.address).await;
-    // A field that is not known, of 60 000 zeros: the point is (0, 0).
+    // An unknown field of 60 000 zeros. The point is (0, 0).
     let message = gzip_frame(&[&[0x1a, 0xe0, 0xd4, 0x03][..], &[0; 60_000]].concat());
     let mut call = raw.call_with(PATH_LENGTH, &[("grpc-encoding", "gzip")]);
     call.send(message.repeat(30));
@@ -157,7 +157,7 @@ async fn a_stream_that_inflates_to_many_times_its_size_is_refused() {
 }
 
 #[tokio::test]
-async fn every_wrong_message_is_told_by_its_index() {
+async fn an_invalid_message_is_reported_with_its_index() {
     let server = Server::start().await;
     let mut raw = Raw::connect(server.address).await;
     let good = frames(&[(0, 0), (1, 1)]);
@@ -172,19 +172,19 @@ async fn every_wrong_message_is_told_by_its_index() {
         (&[0, 0, 1, 0, 1], Code::ResourceExhausted, "MESSAGE_TOO_LARGE", "point 2, message 2"),
         (&[0, 0, 0, 0, 9, 0x08], Code::InvalidArgument, "MESSAGE_TRUNCATED", "point 2, message 2"),
     ];
-    for (bytes, code, reason, place) in cases {
+    for (bytes, code, reason, position) in cases {
         let mut call = raw.call(PATH_LENGTH);
         call.send(good.clone());
         call.send(bytes.to_vec());
         call.close();
         let answer = call.answer().await.unwrap();
         assert_eq!((answer.code, answer.reason.as_deref()), (code, Some(reason)));
-        assert!(answer.message.starts_with(place), "{}", answer.message);
+        assert!(answer.message.starts_with(position), "{}", answer.message);
     }
 }
 
 #[tokio::test]
-async fn a_unary_method_takes_one_message() {
+async fn a_unary_method_requires_exactly_one_message() {
     let server = Server::start().await;
     let mut raw = Raw::connect(server.address).await;
     for count in [0, 2] {
@@ -203,7 +203,7 @@ async fn a_unary_method_takes_one_message() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_unimplemented() {
+async fn an_unknown_method_is_unimplemented() {
     let server = Server::start().await;
     let mut raw = Raw::connect(server.address).await;
     for path in [

@@ -1,22 +1,20 @@
-//! `waywiser bench` as a program: against our server, against servers that answer wrong, and
-//! `waywiser record` where it gives up.
+//! `waywiser bench` as a program, with the server of this crate and with servers that send wrong replies.
 
-use std::process::{Command, Output};
+use std::process::Output;
 use std::sync::Arc;
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
 use waywiser::proto::routeguide;
 use waywiser::recording::CheckpointStore as _;
 use waywiser::store::MemoryStore;
 
+use crate::program;
 use crate::support::{Server, frame};
 
-/// Runs the program while the test's server goes on.
+/// Runs the program while the server of the test continues.
 async fn waywiser(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_waywiser"));
-    command.args(arguments);
+    let mut command = program::waywiser(arguments);
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
 }
 
@@ -30,7 +28,7 @@ async fn json(arguments: &[&str]) -> serde_json::Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// A server that answers every stream, once it is read, with a count of points.
+/// A server that reads every stream to its end and replies with this number of points.
 async fn counting(point_count: i32) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -92,7 +90,7 @@ async fn paths_are_sent_in_both_layouts_by_every_model_with_and_without_a_name()
             let mut arguments = vec![
                 "bench", "--json", "--server", &url, "--method", "record-path", "--layout", layout, "--model", model,
                 "--points", "5000", "--streams", "3", "--connections", "2", "--chunk-bytes", "1000", "--repeats", "2",
-                // It is our own server: to the last bit.
+                // The length of this server is bit-identical.
                 "--length-tolerance", "0",
             ];
             arguments.extend(extra);
@@ -104,12 +102,12 @@ async fn paths_are_sent_in_both_layouts_by_every_model_with_and_without_a_name()
             assert!(report["ceiling_points_per_s"]["median"].as_f64().unwrap() > 0.0);
         }
     }
-    // The recordings are gone again.
+    // The recordings were deleted.
     assert!(store.list(None, 10).await.unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn a_track_that_goes_round_is_checked_too() {
+async fn the_length_of_a_repeated_track_is_checked() {
     // More points than the file has, and messages that do not divide it.
     for extra in ["--times", "--named"] {
         #[rustfmt::skip]
@@ -122,7 +120,7 @@ async fn a_track_that_goes_round_is_checked_too() {
 }
 
 #[tokio::test]
-async fn two_loads_on_one_server_are_told_as_a_ratio() {
+async fn two_loads_on_one_server_are_compared_by_ratios() {
     let directory = tempfile::tempdir().unwrap();
     #[rustfmt::skip]
     let report = json(&[
@@ -143,7 +141,7 @@ async fn two_loads_on_one_server_are_told_as_a_ratio() {
 }
 
 #[tokio::test]
-async fn without_a_server_one_in_the_process_is_driven() {
+async fn without_a_server_the_load_goes_to_one_in_the_process() {
     let output = waywiser(&["bench", "--points", "2000", "--warm-up", "0", "--repeats", "1"]).await;
     assert!(output.status.success(), "{}", text(&output.stderr));
     let report = text(&output.stdout);
@@ -161,7 +159,7 @@ async fn the_ceiling_is_that_of_a_server_that_counts_bytes() {
 }
 
 #[tokio::test]
-async fn two_servers_are_told_as_a_ratio() {
+async fn two_servers_are_compared_by_ratios() {
     let (first, second) = (Server::start().await, Server::start().await);
     let (first, second) =
         (format!("http://{}", first.address), format!("http://{}", second.address));
@@ -171,7 +169,7 @@ async fn two_servers_are_told_as_a_ratio() {
     ]).await;
     assert_eq!(report["servers"].as_array().unwrap().len(), 2);
     assert!(report["second_to_first"]["points_per_s"]["median"].as_f64().unwrap() > 0.0);
-    // No process was named, so nothing is claimed.
+    // Without a process id, the CPU time is unknown.
     assert!(report["second_to_first"]["server_cpu_per_point"].is_null());
 }
 
@@ -187,20 +185,20 @@ async fn a_wrong_reply_ends_the_run() {
     let url = counting(8).await;
     let output = waywiser(&["bench", "--server", &url, "--points", "8"]).await;
     let error = text(&output.stderr);
-    assert!(error.contains("and the server says 0"), "{error}");
-    // Where the length is nobody's concern, the count will do.
+    assert!(error.contains("and the server replied 0"), "{error}");
+    // With an infinite tolerance, only the number of points is checked.
     let url = counting(8).await;
     let arguments = ["bench", "--server", &url, "--points", "8", "--length-tolerance", "inf"];
     assert!(waywiser(&arguments).await.status.success());
 }
 
 #[tokio::test]
-async fn a_refusal_is_told_even_while_points_are_sent() {
+async fn a_refusal_is_reported_while_points_are_sent() {
     let server =
         Server::with(|config| config.stream_idle_timeout = std::time::Duration::from_millis(1))
             .await;
     let url = format!("http://{}", server.address);
-    // Live streams fall silent between two points; this server bears no silence.
+    // Live streams send nothing between two points, for longer than the idle timeout of this server.
     #[rustfmt::skip]
     let output = waywiser(&[
         "bench", "--json", "--server", &url, "--live", "4", "--connections", "2", "--interval", "300ms", "--duration", "900ms",
@@ -212,7 +210,7 @@ async fn a_refusal_is_told_even_while_points_are_sent() {
 }
 
 #[tokio::test]
-async fn live_streams_send_a_point_an_interval_and_are_answered() {
+async fn live_streams_send_one_point_per_interval_and_receive_a_reply() {
     let server = Server::start().await;
     let url = format!("http://{}", server.address);
     #[rustfmt::skip]
@@ -241,7 +239,7 @@ async fn live_streams_can_be_recordings() {
 }
 
 #[tokio::test]
-async fn a_server_that_speaks_no_http2_is_told_before_anything_is_sent() {
+async fn a_server_that_does_not_speak_http2_is_reported_before_points_are_sent() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
@@ -251,11 +249,15 @@ async fn a_server_that_speaks_no_http2_is_told_before_anything_is_sent() {
     });
     let output = waywiser(&["bench", "--server", &url]).await;
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("this is no HTTP/2"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("the server does not speak HTTP/2"),
+        "{}",
+        text(&output.stderr)
+    );
 }
 
 #[tokio::test]
-async fn a_server_that_falls_silent_is_not_waited_for_for_ever() {
+async fn a_server_that_stops_answering_times_out() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
@@ -270,47 +272,55 @@ async fn a_server_that_falls_silent_is_not_waited_for_for_ever() {
             });
         }
     });
-    // Both where all fits into the window and where it does not.
+    // With points that fit into the window, and with points that do not.
     for points in ["10", "100000"] {
         #[rustfmt::skip]
         let output = waywiser(&[
-            "bench", "--server", &url, "--points", points, "--patience", "50ms",
+            "bench", "--server", &url, "--points", points, "--stall-timeout", "50ms",
         ]).await;
         assert_eq!(
             text(&output.stderr),
-            format!("error: {url}: it took no bytes and gave no reply for 50ms\n")
+            format!("error: {url}: the server read no bytes and sent no reply for 50ms\n")
         );
     }
     #[rustfmt::skip]
     let output = waywiser(&[
-        "bench", "--server", &url, "--live", "2", "--interval", "10ms", "--duration", "50ms", "--patience", "50ms",
+        "bench", "--server", &url, "--live", "2", "--interval", "10ms", "--duration", "50ms", "--stall-timeout", "50ms",
     ]).await;
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stdout).contains("it was not answered"), "{}", text(&output.stdout));
+    assert!(
+        text(&output.stdout).contains("the server did not reply in time"),
+        "{}",
+        text(&output.stdout)
+    );
 }
 
 #[tokio::test]
-async fn a_process_that_is_not_there_is_told() {
+async fn a_process_that_does_not_exist_is_reported() {
     if cfg!(target_os = "linux") {
         #[rustfmt::skip]
         let output = waywiser(&[
             "bench", "--server", "http://127.0.0.1:1", "--server-pid", "4294967295",
         ]).await;
-        assert!(text(&output.stderr).contains("no process 4294967295"), "{}", text(&output.stderr));
+        assert!(
+            text(&output.stderr).contains("process 4294967295 does not exist"),
+            "{}",
+            text(&output.stderr)
+        );
     }
 }
 
 #[tokio::test]
-async fn what_does_not_fit_together_is_refused() {
+async fn contradicting_arguments_are_refused() {
     for (arguments, message) in [
-        (&["--connections", "2"][..], "1 stream cannot use --connections 2"),
-        (&["--named"], "--named means something to --method record-path alone"),
+        (&["--connections", "2"][..], "--connections 2 is more than the 1 stream"),
+        (&["--named"], "--named needs --method record-path"),
         (&["--live=10", "--duration=2s"], "--duration 2s is less than three times --interval 1s"),
     ] {
         let output = waywiser(&[&["bench"], arguments].concat()).await;
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
-        let complaint = text(&output.stderr);
-        assert_eq!(complaint.lines().next(), Some(&*format!("error: {message}")), "{complaint}");
+        let error_line = text(&output.stderr);
+        assert_eq!(error_line.lines().next(), Some(&*format!("error: {message}")), "{error_line}");
     }
     for arguments in [
         ["--ceiling", "--server=http://127.0.0.1:1"],
@@ -323,43 +333,4 @@ async fn what_does_not_fit_together_is_refused() {
         let output = waywiser(&[&["bench"], &arguments[..]].concat()).await;
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
     }
-}
-
-#[tokio::test]
-async fn record_never_closes_the_stream_of_a_file_that_turns_out_broken() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let (sender, mut ended) = mpsc::unbounded_channel();
-    tokio::spawn(async move {
-        let (stream, _) = listener.accept().await.unwrap();
-        let mut connection = h2::server::handshake(stream).await.unwrap();
-        while let Some(Ok((request, respond))) = connection.accept().await {
-            let sender = sender.clone();
-            tokio::spawn(async move {
-                let _respond: h2::server::SendResponse<bytes::Bytes> = respond;
-                let mut body = request.into_body();
-                let is_closed = loop {
-                    match body.data().await {
-                        Some(Ok(data)) => {
-                            let _ = body.flow_control().release_capacity(data.len());
-                        }
-                        Some(Err(_)) => break false,
-                        None => break true,
-                    }
-                };
-                let _ = sender.send(is_closed);
-            });
-        }
-    });
-    let mut rows = String::from("lat,lon\n");
-    for row in 0..20_000 {
-        rows += &format!("46.{row:06},14\n");
-    }
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), rows + "91,0\n").unwrap();
-    let output = waywiser(&["record", "--server", &url, file.path().to_str().unwrap()]).await;
-    assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("latitude 91"), "{}", text(&output.stderr));
-    // Reset, or gone with the connection where the process ends sooner; but not closed.
-    assert!(!ended.recv().await.unwrap());
 }

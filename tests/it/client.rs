@@ -1,4 +1,4 @@
-//! Our client: what it is answered, and what the other end sees of it, down to the frame.
+//! The client: the replies that it returns, and the frames that it sends.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use waywiser::client::{Client, ClientError};
 use waywiser::internals::Polyline;
 use waywiser::{Metric, Point, Space};
 
-use crate::support::{Server, frames, logged};
+use crate::support::{Server, frames};
 
 async fn client(address: SocketAddr) -> Client {
     Client::connect(&format!("http://{address}")).await.unwrap()
@@ -31,7 +31,7 @@ fn planar(x: f64, y: f64) -> Point {
     Point::planar(x, y).unwrap()
 }
 
-/// The other end of a client, without a mind of its own: the test reads the request.
+/// An HTTP/2 server that only accepts requests. The test reads and answers them.
 struct Listener {
     address: SocketAddr,
     requests: mpsc::UnboundedReceiver<(RecvStream, h2::server::SendResponse<Bytes>)>,
@@ -53,7 +53,7 @@ impl Listener {
     }
 }
 
-/// Reads a request to its end: the bytes, and the reason if it was reset.
+/// Reads a request to its end. Returns the number of bytes, and the reason if it was reset.
 async fn read(body: &mut RecvStream) -> (usize, Option<Reason>) {
     let mut byte_count = 0;
     while let Some(data) = body.data().await {
@@ -68,7 +68,7 @@ async fn read(body: &mut RecvStream) -> (usize, Option<Reason>) {
     (byte_count, None)
 }
 
-/// Lets everything that can go on without the outside go on. Tests run on one thread.
+/// Lets all other tasks run until they wait for an event. Tests run on one thread.
 async fn settle() {
     for _ in 0..1000 {
         tokio::task::yield_now().await;
@@ -76,7 +76,7 @@ async fn settle() {
 }
 
 #[tokio::test]
-async fn a_route_is_answered_as_it_is_measured_here() {
+async fn a_route_has_the_length_that_is_measured_locally() {
     let server = Server::start().await;
     let points = geographic(50_000);
     let mut path = Polyline::new(Metric::Haversine);
@@ -87,7 +87,7 @@ async fn a_route_is_answered_as_it_is_measured_here() {
 }
 
 #[tokio::test]
-async fn a_path_is_answered_as_it_is_measured_here() {
+async fn a_planar_path_has_the_length_that_is_measured_locally() {
     let server = Server::start().await;
     let client = client(server.address).await;
     let points: Vec<_> =
@@ -104,7 +104,7 @@ async fn a_path_is_answered_as_it_is_measured_here() {
 }
 
 #[tokio::test]
-async fn no_point_at_all_is_a_path_too() {
+async fn a_path_without_points_has_length_0() {
     let server = Server::start().await;
     let reply = client(server.address).await.path_length(stream::empty()).await.unwrap();
     assert_eq!((reply.point_count, reply.length), (0, 0.0));
@@ -113,7 +113,7 @@ async fn no_point_at_all_is_a_path_too() {
 #[tokio::test]
 async fn a_refusal_keeps_its_error_info() {
     let server = Server::start().await;
-    // Half the Earth's girth a leg: past what the reply can hold.
+    // Each leg is half the circumference of the Earth. The sum does not fit the reply.
     let far = (0..200).map(|i| Point::from_e7(0, if i % 2 == 0 { 0 } else { 1_800_000_000 }));
     let far = stream::iter(far.map(Result::unwrap).collect::<Vec<_>>());
     let error = client(server.address).await.record_route(far).await.unwrap_err();
@@ -124,7 +124,7 @@ async fn a_refusal_keeps_its_error_info() {
 }
 
 #[tokio::test]
-async fn a_point_that_the_call_cannot_carry_resets_the_stream_and_is_named() {
+async fn an_unsupported_point_resets_the_stream_and_is_reported() {
     let position = Point::from_e7(1, 2).unwrap();
     let cases = [
         (
@@ -159,15 +159,15 @@ async fn a_point_that_the_call_cannot_carry_resets_the_stream_and_is_named() {
             }
         });
         assert_eq!(call.await.unwrap().unwrap_err().to_string(), expected);
-        // The request may have been reset before it was ever sent: then nothing came at all.
+        // The request may have been reset before it was sent. Then no request arrives.
         if let Some((mut body, _)) = listener.requests.recv().await {
             assert_eq!(read(&mut body).await.1, Some(Reason::CANCEL), "{expected}");
         }
     }
 }
 
-/// A source that the test feeds, and a call that streams it.
-async fn fed(
+/// Starts a call whose source is the returned sender.
+async fn call_with_channel(
     address: SocketAddr,
 ) -> (mpsc::UnboundedSender<Point>, JoinHandle<Result<(), ClientError>>) {
     let client = client(address).await;
@@ -177,9 +177,9 @@ async fn fed(
 }
 
 #[tokio::test]
-async fn a_live_point_goes_out_at_once_and_by_itself() {
+async fn a_live_point_is_sent_at_once() {
     let mut listener = Listener::start().await;
-    let (sender, _call) = fed(listener.address).await;
+    let (sender, _call) = call_with_channel(listener.address).await;
     let (mut body, _respond) = listener.requests.recv().await.unwrap();
     for i in 0..3 {
         sender.send(Point::from_e7(i, 7).unwrap()).unwrap();
@@ -194,14 +194,14 @@ async fn a_server_that_does_not_read_stops_the_source() {
     let mut listener = Listener::start().await;
     let client = client(listener.address).await;
     let taken = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&taken);
+    let counter = Arc::clone(&taken);
     let endless = stream::repeat(Point::from_e7(460_000_000, 140_000_000).unwrap());
     let endless = endless.inspect(move |_| {
-        counted.fetch_add(1, Relaxed);
+        counter.fetch_add(1, Relaxed);
     });
     let call = tokio::spawn(async move { client.record_route(endless).await });
     let (mut body, _respond) = listener.requests.recv().await.unwrap();
-    // The window that HTTP/2 begins with; no byte of it is given back.
+    // The initial window of HTTP/2. The test releases no capacity.
     let mut received = 0;
     while received < 65_535 {
         received += body.data().await.unwrap().unwrap().len();
@@ -209,19 +209,19 @@ async fn a_server_that_does_not_read_stops_the_source() {
     settle().await;
     let point_bytes = frames(&[(460_000_000, 140_000_000)]).len();
     let held = taken.load(Relaxed) * point_bytes - received;
-    assert!(held <= 3 * 64 * 1024, "{held} bytes wait");
+    assert!(held <= 3 * 64 * 1024, "{held} bytes are buffered");
 
-    // A call that is stuck there can still be given up.
+    // A call that waits for the server can be aborted.
     call.abort();
     assert!(call.await.unwrap_err().is_cancelled());
     assert_eq!(read(&mut body).await, (0, Some(Reason::CANCEL)));
 }
 
 #[tokio::test]
-async fn a_call_that_is_dropped_is_reset_even_where_its_source_ends_with_it() {
+async fn a_dropped_call_is_reset_even_if_its_source_ends_at_the_same_time() {
     for _ in 0..20 {
         let mut listener = Listener::start().await;
-        let (sender, call) = fed(listener.address).await;
+        let (sender, call) = call_with_channel(listener.address).await;
         let (mut body, _respond) = listener.requests.recv().await.unwrap();
         sender.send(Point::from_e7(1, 7).unwrap()).unwrap();
         assert!(body.data().await.unwrap().is_ok());
@@ -233,11 +233,11 @@ async fn a_call_that_is_dropped_is_reset_even_where_its_source_ends_with_it() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_dropped_while_its_reply_comes_is_reset() {
+async fn a_call_that_is_dropped_after_the_response_headers_is_reset() {
     let mut listener = Listener::start().await;
-    let (_sender, call) = fed(listener.address).await;
+    let (_sender, call) = call_with_channel(listener.address).await;
     let (mut body, mut respond) = listener.requests.recv().await.unwrap();
-    // Some servers send their headers at once.
+    // Some servers send their headers before they read the request.
     let _reply = respond.send_response(http::Response::new(()), false).unwrap();
     settle().await;
     call.abort();
@@ -246,9 +246,9 @@ async fn a_call_that_is_dropped_while_its_reply_comes_is_reset() {
 }
 
 #[tokio::test]
-async fn an_early_refusal_reaches_a_caller_who_still_sends() {
+async fn an_early_refusal_ends_a_call_that_is_still_sending() {
     let mut listener = Listener::start().await;
-    let (_sender, call) = fed(listener.address).await;
+    let (_sender, call) = call_with_channel(listener.address).await;
     let (mut body, mut respond) = listener.requests.recv().await.unwrap();
     let refusal = http::Response::builder().header("grpc-status", "8").body(()).unwrap();
     respond.send_response(refusal, true).unwrap();
@@ -259,25 +259,26 @@ async fn an_early_refusal_reaches_a_caller_who_still_sends() {
 }
 
 #[tokio::test]
-async fn our_server_logs_a_call_that_was_dropped_as_cancelled() {
+async fn our_server_reports_a_call_that_was_dropped_as_cancelled() {
     let server = Server::start().await;
-    // In between, to learn the address that the log has for the client.
+    // A relay, to learn the address that the server reports for the client.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let between = listener.local_addr().unwrap();
+    let address = server.address;
     let relayed = tokio::spawn(async move {
         let (mut near, _) = listener.accept().await.unwrap();
-        let mut far = TcpStream::connect(server.address).await.unwrap();
+        let mut far = TcpStream::connect(address).await.unwrap();
         let peer = far.local_addr().unwrap();
         tokio::spawn(async move { tokio::io::copy_bidirectional(&mut near, &mut far).await });
         peer
     });
-    let (sender, call) = fed(between).await;
+    let (sender, call) = call_with_channel(between).await;
     let peer = relayed.await.unwrap();
     sender.send(Point::from_e7(1, 7).unwrap()).unwrap();
     settle().await;
     call.abort();
     let _ = call.await;
     drop(sender);
-    let line = &logged(peer, 1).await[0];
-    assert!(line.contains("outcome=Cancelled"), "{line}");
+    let call = &server.ended_calls(peer, 1).await[0];
+    assert_eq!(call.code, tonic::Code::Cancelled, "{call:?}");
 }

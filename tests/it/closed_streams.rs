@@ -94,7 +94,7 @@ async fn help_and_usage_errors() {
         (0, &["measure", "--help"]),
         (2, &[]),
         (2, &["measure"]),
-        (2, &["record", "--min-step", "2", "examples/legs.csv"]),
+        (2, &["record", "--method", "record-route", "--json", "examples/legs.csv"]),
         (2, &["watch", "paths/a", "--server", "http://127.0.0.1:50051/v1"]),
         (2, &["paths", "show"]),
         (2, &["bench", "--json", "--live", "0"]),
@@ -120,6 +120,8 @@ async fn commands_that_succeed_and_that_fail() {
         (1, &["measure", "--server", url, legs, "nowhere.gpx"]),
         (1, &["measure", "--server", unused, legs]),
         (0, &["record", legs]),
+        (0, &["record", "--method", "record-route", legs]),
+        (0, &["record", "--json", "--server", url, hill]),
         (1, &["record", "nowhere.gpx"]),
         (0, &["record", "--server", url, "--name", "paths/hill", hill]),
         (1, &["record", "--server", url, "--name", "paths/hill", legs]),
@@ -204,6 +206,6 @@ async fn a_server_that_runs_until_a_signal() {
         let is_out = matches!(closed, Closed::Stdout | Closed::StdoutReader);
         assert_eq!(out.starts_with("listening on "), !is_out, "{closed:?}: {out}");
         let is_log = matches!(closed, Closed::Stderr | Closed::StderrReader);
-        assert_eq!(log.contains("RecordRoute"), !is_log, "{closed:?}: {log}");
+        assert_eq!(log.contains("MeasurePaths"), !is_log, "{closed:?}: {log}");
     }
 }

@@ -1,18 +1,20 @@
-//! Streams that end without having been closed: never answered as if they had.
+//! Streams that end without having been closed. They are never answered as if they were closed.
 
 use bytes::Bytes;
 use h2::Reason;
 
-use crate::support::{PATH_LENGTH, RECORD_ROUTE, Raw, Server, frames, logged};
+use tonic::Code;
 
-/// What is on its way when the stream is cut: nothing, whole points, or a part of one.
+use crate::support::{PATH_LENGTH, RECORD_ROUTE, Raw, Server, frames};
+
+/// The bytes that are sent before the stream is cut: nothing, whole points, or a part of one.
 fn openings() -> [Bytes; 3] {
     let points = frames(&[(0, 0), (3, 4)]);
     [Bytes::new(), points.clone(), points.slice(..points.len() - 3)]
 }
 
 #[tokio::test]
-async fn a_reset_stream_is_cancelled_whatever_the_reason_of_the_reset() {
+async fn a_reset_stream_is_cancelled_for_any_reset_code() {
     let server = Server::start().await;
     for path in [PATH_LENGTH, RECORD_ROUTE] {
         for opening in openings() {
@@ -21,8 +23,8 @@ async fn a_reset_stream_is_cancelled_whatever_the_reason_of_the_reset() {
                 let mut call = raw.call(path);
                 call.send(opening.clone());
                 call.body.send_reset(reason);
-                let line = &logged(raw.peer, 1).await[0];
-                assert!(line.contains("outcome=Cancelled"), "{path} {reason:?}: {line}");
+                let call = &server.ended_calls(raw.peer, 1).await[0];
+                assert_eq!(call.code, Code::Cancelled, "{path} {reason:?}: {call:?}");
             }
         }
     }
@@ -30,20 +32,19 @@ async fn a_reset_stream_is_cancelled_whatever_the_reason_of_the_reset() {
 }
 
 #[tokio::test]
-async fn a_reset_after_points_were_folded_is_cancelled_too() {
+async fn a_stream_that_is_reset_after_points_is_cancelled_too() {
     let server = Server::start().await;
     for reason in [Reason::CANCEL, Reason::NO_ERROR] {
         let mut raw = Raw::connect(server.address).await;
         let mut call = raw.call(PATH_LENGTH);
         call.send(frames(&[(0, 0), (3, 4)]));
-        // A second call that is answered shows that the server has read what came before it.
+        // A second call that is answered shows that the server has read the bytes before it.
         let mut other = raw.call(PATH_LENGTH);
         other.close();
         other.answer().await.unwrap();
         call.body.send_reset(reason);
-        let line = &logged(raw.peer, 2).await[1];
-        assert!(line.contains("outcome=Cancelled"), "{reason:?}: {line}");
-        assert!(line.contains("points=2 "), "{reason:?}: {line}");
+        let call = &server.ended_calls(raw.peer, 2).await[1];
+        assert_eq!((call.code, call.points), (Code::Cancelled, 2), "{reason:?}: {call:?}");
     }
 }
 
@@ -55,13 +56,13 @@ async fn a_client_that_disappears_gets_no_answer() {
         let peer = raw.peer;
         let mut call = raw.call(PATH_LENGTH);
         call.send(opening);
-        // As above: the call is known to have begun before the connection goes.
+        // As above, this shows that the call has begun before the connection ends.
         let mut other = raw.call(PATH_LENGTH);
         other.close();
         other.answer().await.unwrap();
         raw.vanish().await;
-        let line = &logged(peer, 2).await[1];
-        assert!(!line.contains("outcome=Ok"), "{line}");
+        let call = &server.ended_calls(peer, 2).await[1];
+        assert_ne!(call.code, Code::Ok, "{call:?}");
     }
     server.assert_well().await;
 }

@@ -37,7 +37,7 @@ fn grown(from: &Checkpoint, points: u64) -> Checkpoint {
 
 type Stored = BTreeMap<RecordingName, Checkpoint>;
 
-/// Begins or continues the recordings of a range, and commits some points to each.
+/// Opens the recordings of a range and commits some points to each.
 async fn record(store: &RedbStore, stored: &mut Stored, range: std::ops::Range<u64>) {
     let options = Some(Options::new(Metric::Planar));
     let opening = OpenRequest { options, now_unix_ms: 1, expire_unix_ms: i64::MAX };
@@ -250,7 +250,7 @@ async fn round(image: &Image, seed: u64, outcome: &mut Outcome) {
 
 #[tokio::test]
 #[allow(clippy::print_stdout, reason = "the summary of a long run")]
-async fn no_damage_makes_a_recording_go_missing() {
+async fn no_recording_goes_missing_in_a_damaged_file() {
     let variable = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
     let seeds = match variable("DAMAGE_SEED") {
         Some(seed) => seed..seed + 1,
@@ -263,7 +263,7 @@ async fn no_damage_makes_a_recording_go_missing() {
     }
     println!("{outcome:#?}");
     assert!(outcome.failures.is_empty(), "{:#?}", outcome.failures);
-    // The check at the start leaves nothing to be found later.
+    // The check at the start finds all damage.
     assert_eq!(outcome.partly, 0);
     assert!(outcome.refused + outcome.whole > 0);
 }

@@ -1,4 +1,4 @@
-//! `waywiser record --name` killed half-way and run again, with a server that is a process of its own.
+//! `waywiser record --name` with a server in another process: killed and run again, and with files that it refuses.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -20,10 +20,10 @@ fn serve(data: &Path) -> Serve {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_that_is_killed_half_way_goes_on_when_it_is_run_again() {
+async fn a_command_that_was_killed_resumes_when_it_is_run_again() {
     let data = tempfile::tempdir().unwrap();
     let serve = serve(data.path());
-    // Part of the track gets through, and then nothing more.
+    // The proxy forwards part of the track, and then nothing more.
     let proxy = Proxy::start(serve.address, vec![Fault::Stall(20_000)]).await;
     let file = "examples/hill-walk.gpx";
     let policy = ["--min-step", "1.5", "--max-speed", "12", "--elevation", "3d"];
@@ -40,26 +40,26 @@ async fn a_command_that_is_killed_half_way_goes_on_when_it_is_run_again() {
     let name = "paths/hill".parse().unwrap();
     let mut watch = Box::pin(client.watch_path(&name, true).await.unwrap());
     let committed_points = loop {
-        let told = watch.next().await.unwrap().unwrap();
-        if told.committed_points > 0 {
-            break told.committed_points;
+        let update = watch.next().await.unwrap().unwrap();
+        if update.committed_points > 0 {
+            break update.committed_points;
         }
     };
     // SIGKILL.
     killed.kill().unwrap();
     assert!(!killed.wait().unwrap().success());
-    let stored = client.path(&name).await.unwrap();
+    let stored = client.get_path(&name).await.unwrap();
     assert!(!stored.is_complete && (committed_points..9_448).contains(&stored.committed_points));
 
     let words = record(serve.address);
     let words: Vec<_> = words.iter().map(String::as_str).collect();
-    let (code, recorded, complaints) = run_beside(&words).await;
-    assert_eq!((code, &*complaints), (Some(0), ""));
+    let (code, recorded, errors) = run_beside(&words).await;
+    assert_eq!((code, &*errors), (Some(0), ""));
     let measure = [&["measure", "--json"], &policy[..], &[file]].concat();
     let (_, measured, _) = run_beside(&measure).await;
     let track = measured.lines().next().unwrap();
     assert_eq!(recorded.trim_end(), track.replace("\"Hill walk\"", "\"paths/hill\""));
-    let stored = client.path(&name).await.unwrap();
+    let stored = client.get_path(&name).await.unwrap();
     assert!(stored.is_complete && stored.committed_points == 9_448);
 }
 
@@ -75,41 +75,41 @@ async fn a_file_that_is_broken_or_has_several_tracks_is_refused_before_anything_
         let file = folder.path().join("tracks.gpx");
         std::fs::write(&file, format!("<gpx>{content}</gpx>")).unwrap();
         let record = ["record", "--server", &url, "--name", "paths/a"];
-        let (code, out, complaints) =
+        let (code, out, errors) =
             run_beside(&[&record, more, &[file.to_str().unwrap()]].concat()).await;
-        let complaints = complaints.replace(&format!("{}/", folder.path().display()), "");
-        (code, out, complaints)
+        let errors = errors.replace(&format!("{}/", folder.path().display()), "");
+        (code, out, errors)
     };
-    let (code, out, complaints) = record(format!("{named}{nameless}"), &[]).await;
+    let (code, out, errors) = record(format!("{named}{nameless}"), &[]).await;
     assert_eq!((code, &*out), (Some(1), ""));
     insta::assert_snapshot!(
-        complaints.trim_end(),
-        @"error: tracks.gpx: it has 2 tracks, and a recording is one; choose one: --track 1 (There, 2 points), --track 2 (4 points)"
+        errors.trim_end(),
+        @"error: tracks.gpx: the file has 2 tracks, and a recording has one; choose a track with --track 1 (There, 2 points), --track 2 (4 points)"
     );
-    let (_, _, complaints) = record(named.repeat(12), &[]).await;
-    assert!(
-        complaints.ends_with("--track 10 (There, 2 points), or one of 2 more\n"),
-        "{complaints}"
-    );
+    let (_, _, errors) = record(named.repeat(12), &[]).await;
+    assert!(errors.ends_with("--track 10 (There, 2 points), or one of 2 more\n"), "{errors}");
     let broken = named.clone() + "<trk><trkseg><trkpt lat='91' lon='1'/></trkseg></trk>";
-    // Whichever track is chosen.
+    // An error is reported for any choice of a track.
     for more in [&[][..], &["--track", "1"], &["--track", "2"]] {
-        let (code, _, complaints) = record(broken.clone(), more).await;
+        let (code, _, errors) = record(broken.clone(), more).await;
         assert_eq!(code, Some(1));
-        assert!(complaints.contains("latitude 91 is not between"), "{complaints}");
+        assert!(errors.contains("latitude 91 is not between"), "{errors}");
     }
-    let (code, _, complaints) = record(named.clone(), &["--track", "2"]).await;
-    assert_eq!((code, &*complaints), (Some(1), "error: tracks.gpx: it has 1 track only\n"));
+    let (code, _, errors) = record(named.clone(), &["--track", "2"]).await;
+    assert_eq!(
+        (code, &*errors),
+        (Some(1), "error: tracks.gpx: there is no track 2; the file has 1 track\n")
+    );
 
     let client = Client::connect(&url).await.unwrap();
     assert_eq!(client.list_paths(None).await.unwrap().paths, []);
-    let (code, out, complaints) = record(format!("{named}{nameless}"), &["--track", "2"]).await;
-    assert_eq!((code, &*complaints), (Some(0), ""));
+    let (code, out, errors) = record(format!("{named}{nameless}"), &["--track", "2"]).await;
+    assert_eq!((code, &*errors), (Some(0), ""));
     assert!(out.contains("all points, unfiltered                    4"), "{out}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_pipe_has_said_is_durable_while_it_is_silent() {
+async fn points_of_a_pipe_are_durable_while_the_pipe_is_silent() {
     let folder = tempfile::tempdir().unwrap();
     let serve = serve(&folder.path().join("data"));
     let url = format!("http://{}", serve.address);
@@ -129,5 +129,5 @@ async fn what_a_pipe_has_said_is_durable_while_it_is_silent() {
     committed(4).await;
     drop(pipe);
     assert!(record.wait().unwrap().success());
-    assert!(client.path(&name).await.unwrap().is_complete);
+    assert!(client.get_path(&name).await.unwrap().is_complete);
 }

@@ -1,22 +1,23 @@
-//! The server's bounds, each met from outside.
+//! The limits of the server, tested from outside.
 
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tonic::Code;
+use waywiser::proto::waywiser_v1 as pb;
 
-use crate::support::{PATH_LENGTH, Raw, Server, frame, frames, logged};
+use crate::support::{PATH_LENGTH, Raw, Server, frame, frames};
 
 /// Waits until the other side has closed.
 async fn closed(mut stream: TcpStream) {
     let mut rest = Vec::new();
-    // A reset is a close as well.
+    // A reset closes the connection, too.
     let _ = stream.read_to_end(&mut rest).await;
 }
 
 #[tokio::test]
-async fn a_connection_past_the_limit_is_closed_and_one_that_ends_makes_room() {
+async fn a_connection_above_the_limit_is_closed_until_another_one_ends() {
     let server = Server::with(|config| config.max_connections = 1).await;
     let mut first = Raw::connect(server.address).await;
     let mut call = first.call(PATH_LENGTH);
@@ -24,7 +25,7 @@ async fn a_connection_past_the_limit_is_closed_and_one_that_ends_makes_room() {
     call.answer().await.unwrap();
     closed(TcpStream::connect(server.address).await.unwrap()).await;
     first.vanish().await;
-    // The server notices in its own time: try until there is room.
+    // The server detects the end with some delay, so the test tries again.
     loop {
         let stream = TcpStream::connect(server.address).await.unwrap();
         let Ok((send, connection)) = h2::client::handshake(stream).await else { continue };
@@ -41,7 +42,7 @@ async fn a_connection_past_the_limit_is_closed_and_one_that_ends_makes_room() {
 }
 
 #[tokio::test]
-async fn a_connection_that_never_speaks_or_stops_in_its_preface_is_closed() {
+async fn a_connection_without_a_complete_preface_is_closed() {
     let server = Server::with(|config| config.handshake_timeout = Duration::from_millis(50)).await;
     for opening in ["", "PRI * HTTP/2.0\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
         let mut stream = TcpStream::connect(server.address).await.unwrap();
@@ -52,7 +53,7 @@ async fn a_connection_that_never_speaks_or_stops_in_its_preface_is_closed() {
 }
 
 #[tokio::test]
-async fn other_protocols_are_turned_away() {
+async fn other_protocols_are_refused() {
     let server = Server::start().await;
     for opening in
         [&b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"[..], &[0x16, 3, 1, 2, 0, 1], &[0; 99]]
@@ -66,7 +67,7 @@ async fn other_protocols_are_turned_away() {
 }
 
 #[tokio::test]
-async fn health_and_reflection_have_the_same_bounds() {
+async fn health_and_reflection_have_the_same_limits() {
     let server = Server::with(|config| {
         config.max_message_bytes = 100;
         config.stream_idle_timeout = Duration::from_millis(50);
@@ -74,7 +75,7 @@ async fn health_and_reflection_have_the_same_bounds() {
     .await;
     let mut raw = Raw::connect(server.address).await;
     let mut call = raw.call("/grpc.health.v1.Health/Check");
-    call.send(vec![0, 0, 0, 0, 9]); // and never the message
+    call.send(vec![0, 0, 0, 0, 9]); // The message does not follow.
     let answer = call.answer().await.unwrap();
     assert_eq!(answer.reason.as_deref(), Some("STREAM_IDLE"));
     let mut call = raw.call("/grpc.health.v1.Health/Check");
@@ -85,10 +86,10 @@ async fn health_and_reflection_have_the_same_bounds() {
 }
 
 #[tokio::test]
-async fn the_message_limit_is_the_one_configured() {
+async fn the_message_limit_is_configurable() {
     let server = Server::with(|config| config.max_message_bytes = 100).await;
     let mut raw = Raw::connect(server.address).await;
-    // Unknown fields are legal and skipped, however many there are.
+    // Unknown fields are valid and are skipped.
     for (length, code) in [(100, Code::Ok), (101, Code::ResourceExhausted)] {
         let mut payload = vec![0x1a, length - 2];
         payload.resize(length.into(), 0);
@@ -100,7 +101,7 @@ async fn the_message_limit_is_the_one_configured() {
 }
 
 #[tokio::test]
-async fn a_header_list_past_the_limit_is_refused() {
+async fn a_header_list_above_the_limit_is_refused() {
     let server = Server::with(|config| config.max_header_bytes = 2048).await;
     let mut raw = Raw::connect(server.address).await;
     let long = "x".repeat(4096);
@@ -110,17 +111,17 @@ async fn a_header_list_past_the_limit_is_refused() {
 }
 
 #[tokio::test]
-async fn streams_past_the_limit_wait_their_turn() {
+async fn streams_above_the_limit_wait() {
     let server = Server::with(|config| config.max_streams_per_connection = 2).await;
     let mut raw = Raw::connect(server.address).await;
-    // The first answer comes after the server's settings. A client that opens many streams before
-    // it has read them sees some refused, with REFUSED_STREAM, which is safe to try again.
+    // The first answer follows the settings of the server. A client that opens many streams before it has read the
+    // settings gets REFUSED_STREAM for some, which it may retry safely.
     let mut calls = vec![raw.call(PATH_LENGTH)];
     calls[0].close();
     calls[0].answer().await.unwrap();
     calls = vec![raw.call(PATH_LENGTH), raw.call(PATH_LENGTH)];
     let mut third = raw.call(PATH_LENGTH);
-    // The third has said all it has to say, and is not answered before one of the others.
+    // The third stream is complete, but it is not answered before one of the others has ended.
     third.close();
     for call in &mut calls {
         call.send(frames(&[(0, 0)]));
@@ -128,12 +129,12 @@ async fn streams_past_the_limit_wait_their_turn() {
         assert_eq!(call.answer().await.unwrap().code, Code::Ok);
     }
     assert_eq!(third.answer().await.unwrap().code, Code::Ok);
-    let lines = logged(raw.peer, 4).await;
-    assert!(lines[1].contains("points=1 "), "{lines:?}");
+    let calls = server.ended_calls(raw.peer, 4).await;
+    assert_eq!(calls[1].points, 1, "{calls:?}");
 }
 
 #[tokio::test]
-async fn what_is_no_grpc_call_gets_an_http_status_and_a_word() {
+async fn a_request_that_is_not_a_grpc_call_gets_an_http_status_and_a_text() {
     let server = Server::start().await;
     let mut raw = Raw::connect(server.address).await;
     assert_eq!(raw.plain("GET", "text/html").await, (405, true));
@@ -141,4 +142,69 @@ async fn what_is_no_grpc_call_gets_an_http_status_and_a_word() {
     assert_eq!(raw.plain("POST", "application/grpcx").await, (415, true));
     assert_eq!(raw.plain("POST", "application/grpc+json").await, (415, true));
     assert_eq!(raw.plain("POST", "application/grpc+proto").await, (200, false));
+}
+
+#[tokio::test]
+async fn metadata_above_the_limit_get_a_status() {
+    let server = Server::with(|config| config.max_header_bytes = 2048).await;
+    let mut raw = Raw::connect(server.address).await;
+    let long = "x".repeat(3000);
+    let answer = raw.call_with(PATH_LENGTH, &[("x-long", &long)]).answer().await.unwrap();
+    assert_eq!(answer.code, Code::ResourceExhausted);
+    assert_eq!(answer.reason.as_deref(), Some("METADATA_TOO_LARGE"));
+    server.assert_well().await;
+}
+
+#[tokio::test]
+async fn reflection_refuses_a_long_message_without_repeating_it() {
+    let server = Server::start().await;
+    let mut raw = Raw::connect(server.address).await;
+    for version in ["v1", "v1alpha"] {
+        let path = format!("/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo");
+        let mut call = raw.call(&path);
+        // A ServerReflectionRequest with a file_containing_symbol of 60 KB.
+        let symbol = "x".repeat(60_000);
+        let mut message = vec![0x22, 0xe0, 0xd4, 0x03];
+        message.extend(symbol.as_bytes());
+        call.send(frame(&message));
+        let answer = call.answer().await.unwrap();
+        assert_eq!(answer.code, Code::ResourceExhausted);
+        assert_eq!(answer.reason.as_deref(), Some("MESSAGE_TOO_LARGE"));
+        assert!(answer.message.len() < 200, "{}", answer.message);
+    }
+    server.assert_well().await;
+}
+
+#[tokio::test]
+async fn streams_that_open_at_the_same_time_share_the_limit_on_new_recordings() {
+    let server = Server::with(|config| config.max_new_recordings_per_minute = 1).await;
+    let paths = server.paths().await;
+    let record = |index: usize| {
+        let mut paths = paths.clone();
+        let message = pb::RecordPathRequest {
+            name: format!("paths/new-{index}"),
+            points: vec![pb::Point::default()],
+            ..Default::default()
+        };
+        async move { paths.record_path(tokio_stream::iter([message])).await.map(drop) }
+    };
+    let outcomes = futures::future::join_all((0..100).map(record)).await;
+    let refused: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
+    assert_eq!(refused.len(), 98, "the recordings of two minutes are created");
+    for status in refused {
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        let info = tonic_types::StatusExt::get_details_error_info(status).unwrap();
+        assert_eq!(info.reason, "CREATION_RATE");
+    }
+    // A recording that exists can still be opened.
+    let created = outcomes.iter().position(Result::is_ok).unwrap();
+    let message = pb::RecordPathRequest {
+        name: format!("paths/new-{created}"),
+        write_offset: Some(1),
+        points: vec![pb::Point::default()],
+        ..Default::default()
+    };
+    let mut paths = server.paths().await;
+    let reply = paths.record_path(tokio_stream::iter([message])).await.unwrap().into_inner();
+    assert_eq!(reply.committed_points, 2);
 }

@@ -1,4 +1,4 @@
-//! Many streams at once, slow ones and stalled ones among them.
+//! Many concurrent streams, among them slow and stalled ones.
 
 use futures::future::join_all;
 use waywiser::proto::my_package::Point;
@@ -6,7 +6,7 @@ use waywiser::proto::my_package::Point;
 use crate::support::{PATH_LENGTH, Raw, Server, frames};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_hundred_streams_at_once_are_all_answered_right() {
+async fn two_hundred_concurrent_streams_get_correct_answers() {
     let server = Server::start().await;
     let client = server.planar().await;
     let calls = (0..200).map(|stream| {
@@ -25,23 +25,23 @@ async fn two_hundred_streams_at_once_are_all_answered_right() {
 }
 
 #[tokio::test]
-async fn a_stalled_stream_holds_nobody_up() {
+async fn a_stalled_stream_does_not_delay_others() {
     let server = Server::start().await;
     let mut raw = Raw::connect(server.address).await;
     let points = frames(&[(0, 0), (3, 4)]);
     let mut stalled = raw.call(PATH_LENGTH);
     stalled.send(points.slice(..points.len() - 1));
-    let mut brisk = raw.call(PATH_LENGTH);
-    brisk.send(points.clone());
-    brisk.close();
-    assert_eq!(brisk.answer().await.unwrap().code, tonic::Code::Ok);
+    let mut active = raw.call(PATH_LENGTH);
+    active.send(points.clone());
+    active.close();
+    assert_eq!(active.answer().await.unwrap().code, tonic::Code::Ok);
     stalled.send(points.slice(points.len() - 1..));
     stalled.close();
     assert_eq!(stalled.answer().await.unwrap().code, tonic::Code::Ok);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_point_a_frame_at_full_speed_does_not_cost_the_connection() {
+async fn a_point_per_frame_at_full_speed_keeps_the_connection() {
     let server = Server::start().await;
     let mut raw = Raw::connect(server.address).await;
     let mut call = raw.call(PATH_LENGTH);
@@ -60,7 +60,7 @@ async fn a_point_a_frame_at_full_speed_does_not_cost_the_connection() {
 }
 
 #[tokio::test]
-async fn one_byte_a_frame_is_as_good_as_any_other_cut() {
+async fn one_byte_per_frame_is_accepted() {
     let server = Server::start().await;
     let mut raw = Raw::connect(server.address).await;
     let mut call = raw.call(PATH_LENGTH);

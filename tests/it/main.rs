@@ -1,7 +1,8 @@
-//! The server as its clients meet it: real sockets, real HTTP/2. One module a behaviour.
+//! Tests of the server over real sockets and real HTTP/2. Each module tests one behaviour.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod answers;
+mod architecture;
 mod bench;
 mod client;
 mod closed_streams;
@@ -10,16 +11,20 @@ mod cut;
 mod damage;
 mod deadlines;
 mod drain;
+mod health;
 mod hostile;
 mod killed;
 mod limits;
 mod load;
 mod measure;
+mod memory;
 mod offsets;
 mod paths;
 mod program;
 mod proxy;
+mod record;
 mod recorder;
+mod resets;
 mod serve;
 #[path = "../common/serve.rs"]
 mod serve_process;
@@ -27,7 +32,7 @@ mod stale_writers;
 mod store;
 mod store_faults;
 mod support;
-mod tidy;
+
 mod times;
 mod watchdog;
 mod watchers;

@@ -1,5 +1,5 @@
-//! `waywiser measure --server`: what a server measures is reported as what is measured here, byte for byte,
-//! and whatever fails is told by its name.
+//! `waywiser measure --server`: the output is byte-identical to that without a server, and errors name the files
+//! without a result.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::program::{run_beside, waywiser};
 use crate::proxy::Proxy;
 use crate::support::{Server, reserved_address};
 
-/// Files of every kind, good and bad.
+/// Creates a folder with valid and invalid files of all formats.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let mut table = String::from("lat,lon,ele,time,accuracy,run\n");
@@ -62,31 +62,31 @@ async fn assert_same(server: &Server, folder: &Path, arguments: &str) {
     };
     let words: Vec<_> = arguments.split_whitespace().map(files).collect();
     let words: Vec<_> = words.iter().map(String::as_str).collect();
-    let here = run_beside(&[&["measure"], &words[..]].concat()).await;
+    let local = run_beside(&[&["measure"], &words[..]].concat()).await;
     let url = format!("http://{}", server.address);
-    let there = run_beside(&[&["measure", "--server", &url], &words[..]].concat()).await;
-    assert!(here.1.lines().count() > 1, "{}", here.2);
-    assert!(there == here, "{arguments}\n{there:?}\n{here:?}");
+    let remote = run_beside(&[&["measure", "--server", &url], &words[..]].concat()).await;
+    assert!(local.1.lines().count() > 1, "{}", local.2);
+    assert!(remote == local, "{arguments}\n{remote:?}\n{local:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_report_of_a_server_is_the_one_made_here() {
+async fn the_report_with_a_server_is_identical() {
     let (server, folder) = (Server::start().await, folder());
-    let policy = "--max-speed 30 --min-step 1.5 --max-gap-time 5min --max-gap 400 --max-accuracy 30 \
+    let filters = "--max-speed 30 --min-step 1.5 --max-gap-time 5min --max-gap 400 --max-accuracy 30 \
                   --reanchor-count 2 --reject-backward-time --stopped-speed 0.5 --elevation 3d";
     for arguments in [
         "table.csv long.gpx lines.geojson".to_owned(),
         "--json table.csv long.gpx lines.geojson long.gpx".to_owned(),
         "--csv --segment-column run table.csv lines.geojson".to_owned(),
         "--details long.gpx table.csv".to_owned(),
-        format!("{policy} table.csv long.gpx lines.geojson"),
-        format!("{policy} --json --model haversine --segment-column run table.csv long.gpx"),
-        // Those that are broken fail alone, and so does what is not there.
+        format!("{filters} table.csv long.gpx lines.geojson"),
+        format!("{filters} --json --model haversine --segment-column run table.csv long.gpx"),
+        // A broken or missing file does not fail the others.
         "--json half.gpx table.csv empty.csv half.gpx missing.gpx lines.geojson half.gpx"
             .to_owned(),
-        // Files without a track: the server ends the call as soon as it begins.
+        // Without a track the server ends the call at once.
         "--csv empty.csv empty.csv".to_owned(),
-        // Half a track, and then many files without one.
+        // A track without an end, and then many files without a track.
         format!("half.gpx {} lines.geojson", "empty.csv ".repeat(600)),
         "--model planar --csv --track-column bus --time-column t_s --max-speed 50 mixed.csv"
             .to_owned(),
@@ -96,13 +96,13 @@ async fn a_report_of_a_server_is_the_one_made_here() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_not_there_or_another_one_is_told() {
+async fn a_missing_server_and_another_server_are_errors() {
     let (_reserved, closed) = reserved_address();
     let legs = "examples/legs.csv";
-    let (code, out, complaints) =
+    let (code, out, messages) =
         run_beside(&["measure", "--server", &closed.to_string(), legs]).await;
     assert_eq!((code, &*out), (Some(1), ""));
-    assert!(complaints.contains("is a server running there?"), "{complaints}");
+    assert!(messages.contains("is a server running there?"), "{messages}");
 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -119,47 +119,46 @@ async fn a_server_that_is_not_there_or_another_one_is_told() {
         &["record", legs, "--name", "paths/a"],
     ];
     for command in commands {
-        let (code, out, complaints) =
-            run_beside(&[command, &["--server", &address]].concat()).await;
+        let (code, out, messages) = run_beside(&[command, &["--server", &address]].concat()).await;
         assert_eq!((code, &*out), (Some(1), ""), "{command:?}");
-        assert!(complaints.contains("the server does not know this method; is it waywiser"));
-        assert_eq!(complaints.lines().count(), 1, "{complaints}");
+        assert!(messages.contains("the server does not know this method; is it waywiser"));
+        assert_eq!(messages.lines().count(), 1, "{messages}");
     }
-    let (code, out, complaints) = run_beside(&["measure", "--server", &address, legs]).await;
+    let (code, out, messages) = run_beside(&["measure", "--server", &address, legs]).await;
     other.abort();
-    assert_eq!((code, &*out), (Some(1), ""), "{complaints}");
-    let expected = "does not know waywiser.v1.PathService/MeasurePaths; use a newer one";
-    assert!(complaints.contains(expected), "{complaints}");
-    assert_eq!(complaints.lines().count(), 1, "{complaints}");
+    assert_eq!((code, &*out), (Some(1), ""), "{messages}");
+    let expected = "does not implement waywiser.v1.PathService/MeasurePaths; use a newer server";
+    assert!(messages.contains(expected), "{messages}");
+    assert_eq!(messages.lines().count(), 1, "{messages}");
 }
 
-/// A run that has measured `legs.csv` and is in the middle of its standard input.
-fn half_way(url: &str) -> (Child, BufReader<std::process::ChildStderr>) {
+/// Starts a run and waits until it has measured `legs.csv` and reads its standard input.
+fn start_run(url: &str) -> (Child, BufReader<std::process::ChildStderr>) {
     let files = ["examples/legs.csv", "nowhere.gpx", "-", "examples/legs.geojson"];
     let mut run = waywiser(&[&["measure", "--server", url], &files[..]].concat());
     let run = run.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut run = run.spawn().unwrap();
     run.stdin.as_mut().unwrap().write_all(b"lat,lon\n1,1\n1,2\n").unwrap();
-    let mut complaints = BufReader::new(run.stderr.take().unwrap());
+    let mut messages = BufReader::new(run.stderr.take().unwrap());
     let mut line = String::new();
-    complaints.read_line(&mut line).unwrap();
-    // Complaints come in the order of the input: the file before has its result.
+    messages.read_line(&mut line).unwrap();
+    // The messages have the order of the input, so the first file has its result.
     assert_eq!(line, "error: nowhere.gpx: cannot be read: there is no such file\n");
-    (run, complaints)
+    (run, messages)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_is_lost_is_told_with_the_files_that_have_no_result() {
+async fn a_lost_connection_is_an_error_and_the_files_without_a_result_are_named() {
     let server = Server::start().await;
     let proxy = Proxy::start(server.address, vec![]).await;
     let url = format!("http://{}", proxy.address);
-    let (run, complaints) = tokio::task::spawn_blocking(move || half_way(&url)).await.unwrap();
+    let (run, messages) = tokio::task::spawn_blocking(move || start_run(&url)).await.unwrap();
     proxy.cut();
     let ended = tokio::task::spawn_blocking(move || {
         let mut run = run;
-        // It is not waited for.
+        // The run does not wait for its standard input.
         let stdin = run.stdin.take();
-        let lines: Vec<_> = complaints.lines().map(Result::unwrap).collect();
+        let lines: Vec<_> = messages.lines().map(Result::unwrap).collect();
         let output = run.wait_with_output().unwrap();
         drop(stdin);
         (output, lines)
@@ -175,43 +174,44 @@ async fn a_connection_that_is_lost_is_told_with_the_files_that_have_no_result() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_shuts_down_is_told() {
+async fn the_shutdown_of_the_server_is_an_error() {
     let mut server =
         Server::with(|config| config.drain_timeout = std::time::Duration::from_millis(100)).await;
     let url = format!("http://{}", server.address);
-    let (run, complaints) = tokio::task::spawn_blocking(move || half_way(&url)).await.unwrap();
+    let (run, messages) = tokio::task::spawn_blocking(move || start_run(&url)).await.unwrap();
     server.stop();
     let ended = tokio::task::spawn_blocking(move || {
         let mut run = run;
         let stdin = run.stdin.take();
-        let lines: Vec<_> = complaints.lines().map(Result::unwrap).collect();
+        let lines: Vec<_> = messages.lines().map(Result::unwrap).collect();
         let code = run.wait().unwrap().code();
         drop(stdin);
         (code, lines)
     });
     let (code, lines) = ended.await.unwrap();
     assert_eq!(code, Some(1));
-    // It says so and closes the connection, of which either may be seen first.
-    let is_said = lines[0].contains("the server answered Unavailable: the server is shutting down");
-    assert!(is_said || lines[0].contains(" was lost: "), "{lines:?}");
+    // The server sends an error and closes the connection. The client may see either first.
+    let has_status =
+        lines[0].contains("the server answered Unavailable: the server is shutting down");
+    assert!(has_status || lines[0].contains(" was lost: "), "{lines:?}");
     assert_eq!(lines.len(), 3, "{lines:?}");
     server.stopped().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[cfg(unix)]
-async fn an_interrupt_ends_it_at_once() {
+async fn an_interrupt_ends_the_run_at_once() {
     use std::os::unix::process::ExitStatusExt as _;
     let server = Server::start().await;
     let url = format!("http://{}", server.address);
     let ended = tokio::task::spawn_blocking(move || {
-        let (mut run, complaints) = half_way(&url);
+        let (mut run, messages) = start_run(&url);
         let id = rustix::process::Pid::from_child(&run);
         rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
         let stdin = run.stdin.take();
         let status = run.wait().unwrap();
         drop(stdin);
-        (status.signal(), complaints.lines().count())
+        (status.signal(), messages.lines().count())
     });
     assert_eq!(ended.await.unwrap(), (Some(2), 0));
     server.assert_well().await;

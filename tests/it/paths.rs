@@ -1,4 +1,4 @@
-//! waywiser.v1 as its clients meet it: recordings, batches, watching, housekeeping.
+//! `waywiser.v1` through a generated client: recordings, batches, watches, lists and deletions.
 
 use std::sync::Arc;
 
@@ -22,12 +22,12 @@ fn row(x: f64, y: f64) -> pb::Point {
     pb::Point { x, y, ..Default::default() }
 }
 
-/// Points 0 to 4 of a path with legs of 5, 5, 5 and 5.
+/// Returns points of a path whose legs have length 5.
 fn points(range: std::ops::Range<usize>) -> Vec<pb::Point> {
     range.map(|i| row(3.0 * i as f64, 4.0 * i as f64)).collect()
 }
 
-fn piece(name: &str, range: std::ops::Range<usize>) -> pb::RecordPathRequest {
+fn message(name: &str, range: std::ops::Range<usize>) -> pb::RecordPathRequest {
     pb::RecordPathRequest {
         name: name.to_owned(),
         options: planar(),
@@ -37,15 +37,16 @@ fn piece(name: &str, range: std::ops::Range<usize>) -> pb::RecordPathRequest {
     }
 }
 
-fn last(piece: pb::RecordPathRequest) -> pb::RecordPathRequest {
-    pb::RecordPathRequest { finish_write: true, ..piece }
+/// Returns a message that finishes the path.
+fn last(message: pb::RecordPathRequest) -> pb::RecordPathRequest {
+    pb::RecordPathRequest { finish_write: true, ..message }
 }
 
 async fn record(
     server: &Server,
-    pieces: Vec<pb::RecordPathRequest>,
+    messages: Vec<pb::RecordPathRequest>,
 ) -> Result<pb::RecordPathResponse, tonic::Status> {
-    Ok(server.paths().await.record_path(iter(pieces)).await?.into_inner())
+    Ok(server.paths().await.record_path(iter(messages)).await?.into_inner())
 }
 
 async fn path(server: &Server, name: &str) -> Result<pb::Path, tonic::Status> {
@@ -58,13 +59,13 @@ fn code_and_reason(status: &tonic::Status) -> (Code, String) {
 }
 
 #[tokio::test]
-async fn a_path_without_a_name_is_folded_and_forgotten() {
+async fn a_path_without_a_name_is_measured_and_not_stored() {
     let server = Server::start().await;
     let reply = record(
         &server,
         vec![
-            piece("", 0..2),
-            pb::RecordPathRequest { options: None, write_offset: None, ..piece("", 2..5) },
+            message("", 0..2),
+            pb::RecordPathRequest { options: None, write_offset: None, ..message("", 2..5) },
         ],
     );
     let reply = reply.await.unwrap();
@@ -75,23 +76,24 @@ async fn a_path_without_a_name_is_folded_and_forgotten() {
 }
 
 #[tokio::test]
-async fn a_recording_goes_on_where_it_was_left_and_ends_once() {
+async fn a_recording_is_resumed_and_finished_once() {
     let server = Server::start().await;
     let name = "paths/walk";
-    let reply = record(&server, vec![piece(name, 0..2)]).await.unwrap();
+    let reply = record(&server, vec![message(name, 0..2)]).await.unwrap();
     assert!(!reply.complete);
     assert_eq!(reply.committed_points, 2);
 
-    // One point again, and the rest.
-    let reply = record(&server, vec![piece(name, 1..3), last(piece(name, 3..5))]).await.unwrap();
+    // One durable point again, and the remaining points.
+    let reply =
+        record(&server, vec![message(name, 1..3), last(message(name, 3..5))]).await.unwrap();
     assert!(reply.complete);
     assert_eq!(reply.skipped_points, 1);
     assert_eq!((reply.committed_points, reply.summary.clone().unwrap().length), (5, Some(20.0)));
 
-    // The client whose reply was lost.
-    let again = record(&server, vec![last(piece(name, 3..5))]).await.unwrap();
+    // A client that lost the reply sends the end again.
+    let again = record(&server, vec![last(message(name, 3..5))]).await.unwrap();
     assert_eq!(again, pb::RecordPathResponse { skipped_points: 2, ..reply.clone() });
-    let status = record(&server, vec![piece(name, 4..6)]).await.unwrap_err();
+    let status = record(&server, vec![message(name, 4..6)]).await.unwrap_err();
     assert_eq!(code_and_reason(&status), (Code::FailedPrecondition, "PATH_COMPLETE".to_owned()));
     let stored = path(&server, name).await.unwrap();
     assert!(stored.complete);
@@ -99,16 +101,16 @@ async fn a_recording_goes_on_where_it_was_left_and_ends_once() {
 }
 
 #[tokio::test]
-async fn a_gap_is_refused_and_says_where_to_go_on() {
+async fn a_gap_is_refused_with_the_offset_to_resume_from() {
     let server = Server::start().await;
     let name = "paths/gap";
-    record(&server, vec![piece(name, 0..2)]).await.unwrap();
-    let status = record(&server, vec![piece(name, 3..5)]).await.unwrap_err();
+    record(&server, vec![message(name, 0..2)]).await.unwrap();
+    let status = record(&server, vec![message(name, 3..5)]).await.unwrap_err();
     assert_eq!(code_and_reason(&status), (Code::OutOfRange, "OFFSET_GAP".to_owned()));
     assert_eq!(status.get_details_error_info().unwrap().metadata["committed_points"], "2");
-    let other = pb::RecordPathRequest { options: None, ..piece(name, 2..3) };
+    let other = pb::RecordPathRequest { options: None, ..message(name, 2..3) };
     record(&server, vec![other]).await.unwrap();
-    let mut other = piece(name, 3..4);
+    let mut other = message(name, 3..4);
     other.options.as_mut().unwrap().min_step = 1.0;
     let status = record(&server, vec![other]).await.unwrap_err();
     assert_eq!(code_and_reason(&status), (Code::FailedPrecondition, "OPTIONS_DIFFER".to_owned()));
@@ -123,12 +125,12 @@ async fn a_gap_is_refused_and_says_where_to_go_on() {
 }
 
 #[tokio::test]
-async fn other_options_in_a_later_message_are_named() {
+async fn other_options_in_a_later_message_are_reported() {
     let server = Server::start().await;
     for name in ["", "paths/options"] {
-        let mut other = piece(name, 2..3);
+        let mut other = message(name, 2..3);
         other.options.as_mut().unwrap().min_step = 1.0;
-        let status = record(&server, vec![piece(name, 0..2), other]).await.unwrap_err();
+        let status = record(&server, vec![message(name, 0..2), other]).await.unwrap_err();
         assert_eq!(code_and_reason(&status), (Code::InvalidArgument, "FIELD_INVALID".to_owned()));
         insta::allow_duplicates! {
             insta::assert_snapshot!(
@@ -140,12 +142,12 @@ async fn other_options_in_a_later_message_are_named() {
 }
 
 #[tokio::test]
-async fn what_a_cut_stream_sent_in_order_is_committed() {
+async fn the_valid_points_of_a_cut_stream_are_committed() {
     let server = Server::start().await;
     for (name, cut) in [("paths/reset", true), ("paths/vanished", false)] {
         let mut raw = Raw::connect(server.address).await;
         let mut call = raw.call(RECORD_PATH);
-        call.send(frame(&piece(name, 0..4).encode_to_vec()));
+        call.send(frame(&message(name, 0..4).encode_to_vec()));
         // It exists once a watcher receives it.
         let request = pb::WatchPathRequest { name: name.to_owned(), allow_missing: true };
         let mut watch = server.paths().await.watch_path(request).await.unwrap().into_inner();
@@ -164,7 +166,7 @@ async fn what_a_cut_stream_sent_in_order_is_committed() {
                 break;
             }
         }
-        let reply = record(&server, vec![last(piece(name, 4..5))]).await.unwrap();
+        let reply = record(&server, vec![last(message(name, 4..5))]).await.unwrap();
         assert_eq!(reply.summary.unwrap().length, Some(20.0));
     }
 }
@@ -174,17 +176,18 @@ async fn the_newest_writer_wins() {
     let server = Server::with(|config| config.checkpoint_points = 1).await;
     let name = "paths/two";
     let mut raw = Raw::connect(server.address).await;
-    let mut ghost = raw.call(RECORD_PATH);
-    ghost.send(frame(&piece(name, 0..2).encode_to_vec()));
+    let mut stale = raw.call(RECORD_PATH);
+    stale.send(frame(&message(name, 0..2).encode_to_vec()));
     let request = pb::WatchPathRequest { name: name.to_owned(), allow_missing: true };
     let mut watch = server.paths().await.watch_path(request).await.unwrap().into_inner();
     while watch.next().await.unwrap().unwrap().path.unwrap().committed_points < 2 {}
 
-    let reply = record(&server, vec![piece(name, 2..4)]).await.unwrap();
+    let reply = record(&server, vec![message(name, 2..4)]).await.unwrap();
     assert_eq!(reply.committed_points, 4);
-    ghost
-        .send(frame(&pb::RecordPathRequest { options: None, ..piece(name, 2..3) }.encode_to_vec()));
-    let answer = ghost.answer().await.unwrap();
+    stale.send(frame(
+        &pb::RecordPathRequest { options: None, ..message(name, 2..3) }.encode_to_vec(),
+    ));
+    let answer = stale.answer().await.unwrap();
     assert_eq!((answer.code, answer.reason.as_deref()), (Code::Aborted, Some("WRITER_FENCED")));
     assert_eq!(path(&server, name).await.unwrap().committed_points, 4);
 }
@@ -194,7 +197,7 @@ async fn recordings_are_listed_watched_and_deleted() {
     let store = Arc::new(MemoryStore::default());
     let server = Server::with_store(store, |_| {}).await;
     for id in 0..5 {
-        record(&server, vec![last(piece(&format!("paths/p{id}"), 0..3))]).await.unwrap();
+        record(&server, vec![last(message(&format!("paths/p{id}"), 0..3))]).await.unwrap();
     }
     let mut names = Vec::new();
     let mut page_token = String::new();
@@ -228,7 +231,7 @@ async fn recordings_are_listed_watched_and_deleted() {
 }
 
 #[tokio::test]
-async fn a_bad_path_of_a_batch_fails_alone() {
+async fn an_invalid_path_of_a_batch_fails_alone() {
     let server = Server::start().await;
     let columns = |x: Vec<i64>, y: Vec<i64>| Some(pb::PointColumns { x, y, ..Default::default() });
     let begin = |path_id: &str| pb::MeasurePathsRequest {
@@ -282,21 +285,21 @@ async fn a_bad_path_of_a_batch_fails_alone() {
 }
 
 #[tokio::test]
-async fn a_violation_says_in_which_message_of_the_stream_it_is() {
+async fn a_violation_is_reported_with_the_position_of_its_message() {
     let server = Server::start().await;
     let columns = pb::PointColumns { x: vec![9], y: vec![12], ..Default::default() };
     let sent = |columns| pb::RecordPathRequest { columns: Some(columns), ..Default::default() };
     let uneven = sent(pb::PointColumns { y: vec![], ..columns.clone() });
     let stray = sent(pb::PointColumns { segment_starts: vec![4], ..columns });
-    let mut narrow = piece("", 3..4);
+    let mut narrow = message("", 3..4);
     narrow.options.as_mut().unwrap().max_gap = 1e13;
-    let named = pb::RecordPathRequest { name: "paths/b".to_owned(), ..piece("", 3..4) };
+    let named = pb::RecordPathRequest { name: "paths/b".to_owned(), ..message("", 3..4) };
     let mut messages = Vec::new();
     for bad in [uneven, stray, narrow, named] {
         for name in ["", "paths/a"] {
-            // The stream knows its position without an offset.
+            // Without an offset the message continues where the previous one ended.
             let bad = pb::RecordPathRequest { write_offset: None, ..bad.clone() };
-            let status = record(&server, vec![piece(name, 0..3), bad]).await.unwrap_err();
+            let status = record(&server, vec![message(name, 0..3), bad]).await.unwrap_err();
             let info = status.get_details_error_info().unwrap();
             assert_eq!((status.code(), &*info.reason), (Code::InvalidArgument, "FIELD_INVALID"));
             let violations = status.get_details_bad_request().unwrap().field_violations;
@@ -318,7 +321,7 @@ async fn a_violation_says_in_which_message_of_the_stream_it_is() {
 }
 
 #[tokio::test]
-async fn a_message_of_a_stream_that_is_none_is_named_by_its_index() {
+async fn an_invalid_message_of_a_stream_is_reported_with_its_index() {
     let server = Server::start().await;
     let mut raw = Raw::connect(server.address).await;
     for path in [RECORD_PATH, "/waywiser.v1.PathService/MeasurePaths"] {
@@ -346,18 +349,18 @@ async fn every_violation_is_reported_with_its_field() {
         let violations = status.get_details_bad_request().unwrap().field_violations;
         violations.into_iter().map(|violation| violation.field).collect::<Vec<_>>()
     };
-    let mut bad = piece("", 0..1);
+    let mut bad = message("", 0..1);
     bad.options =
         Some(pb::PathOptions { max_speed: 1.0, stopped_speed_mps: -1.0, ..Default::default() });
     let status = record(&server, vec![bad]).await.unwrap_err();
     assert_eq!(violations(status), ["options.max_speed", "options.stopped_speed_mps"]);
-    let status = record(&server, vec![piece("paths/ü", 0..1)]).await.unwrap_err();
+    let status = record(&server, vec![message("paths/ü", 0..1)]).await.unwrap_err();
     assert_eq!(violations(status), ["name"]);
-    let mut bad = piece("paths/bad", 0..3);
+    let mut bad = message("paths/bad", 0..3);
     bad.points[2].z = Some(f64::INFINITY);
     let status = record(&server, vec![bad]).await.unwrap_err();
     assert_eq!(violations(status), ["points[2].z"]);
-    // Those before it were in order, and stay.
+    // The valid points before it are committed.
     let request = pb::WatchPathRequest { name: "paths/bad".to_owned(), allow_missing: true };
     let mut watch = server.paths().await.watch_path(request).await.unwrap().into_inner();
     while watch.next().await.unwrap().unwrap().path.unwrap().committed_points < 2 {}

@@ -1,4 +1,4 @@
-//! The program as a person runs it: output, complaints, exit status.
+//! The program as a user runs it: output, error messages, exit status.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;
@@ -13,65 +13,25 @@ pub fn waywiser(arguments: &[&str]) -> Command {
     command
 }
 
-fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
+pub fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
     let Output { status, stdout, stderr } = waywiser(arguments).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (status.code(), text(stdout), text(stderr))
 }
 
 #[test]
-fn the_example_track_is_recorded_by_a_server_in_the_process() {
-    let (code, out, complaints) = run(&["record", "examples/hill-walk.gpx"]);
-    assert_eq!((code, complaints.as_str()), (Some(0), ""), "{out}");
-    let total = out.lines().find(|line| line.starts_with("total")).unwrap();
-    assert_eq!(total.split_whitespace().collect::<Vec<_>>().join(" "), "total 2 9 448 12 358 m");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_track_is_recorded_by_a_server_elsewhere() {
-    let server = Server::start().await;
-    let url = format!("http://{}", server.address);
-    let arguments = ["record", "--server", &url, "examples/legs.geojson"].map(str::to_owned);
-    let run = move || run(&arguments.each_ref().map(String::as_str));
-    let (code, out, _) = tokio::task::spawn_blocking(run).await.unwrap();
-    assert_eq!(code, Some(0));
-    assert!(out.contains("222 390 m"), "{out}");
-}
-
-#[test]
-fn what_cannot_be_recorded_is_told() {
-    let folder = tempfile::tempdir().unwrap();
-    let bad = folder.path().join("bad.csv");
-    std::fs::write(&bad, "lat,lon\n1,1\n91,2\n").unwrap();
-    let bad = bad.to_str().unwrap();
-    let (_reserved, closed) = reserved_address();
-    let closed = closed.to_string();
-    for (arguments, message) in [
-        (vec!["record", bad], "bad.csv:3:1: latitude 91 is not between -90 and 90 degrees"),
-        (vec!["record", "examples"], "examples: cannot be read: it is a directory"),
-        (vec!["record", "nowhere.gpx"], "nowhere.gpx: cannot be read: there is no such file"),
-        (vec!["record", "--server", &closed, "examples/legs.csv"], "is a server running there?"),
-    ] {
-        let (code, _, complaints) = run(&arguments);
-        assert_eq!(code, Some(1), "{arguments:?}");
-        assert!(complaints.contains(message), "{complaints}");
-        assert_eq!(complaints.lines().count(), 1, "{complaints}");
-    }
-}
-
-#[test]
-fn a_port_in_use_is_told_with_what_to_do() {
+fn the_error_of_a_port_in_use_says_what_to_do() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let (code, out, complaints) = run(&["serve", "--ephemeral", "--listen", &address]);
+    let (code, out, errors) = run(&["serve", "--ephemeral", "--listen", &address]);
     assert_eq!((code, out.as_str()), (Some(1), ""));
-    assert!(complaints.contains("cannot listen on"), "{complaints}");
-    assert!(complaints.contains("choose a port with --listen"), "{complaints}");
+    assert!(errors.contains("cannot listen on"), "{errors}");
+    assert!(errors.contains("choose a port with --listen"), "{errors}");
 }
 
 #[test]
 #[cfg(unix)]
-fn a_log_that_nobody_reads_does_not_harm_the_server() {
+fn a_closed_log_does_not_harm_the_server() {
     let mut serve = waywiser(&["serve", "--ephemeral", "--listen", "127.0.0.1:0"]);
     let mut serve = serve.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(serve.stderr.take());
@@ -80,8 +40,8 @@ fn a_log_that_nobody_reads_does_not_harm_the_server() {
     let line = std::str::from_utf8(&line[..read]).unwrap().trim();
     let address = line.strip_prefix("listening on ").unwrap();
     for _ in 0..3 {
-        let (code, _, complaints) = run(&["record", "--server", address, "examples/legs.csv"]);
-        assert_eq!((code, complaints.as_str()), (Some(0), ""));
+        let (code, _, errors) = run(&["record", "--server", address, "examples/legs.csv"]);
+        assert_eq!((code, errors.as_str()), (Some(0), ""));
     }
     let id = serve.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
@@ -90,7 +50,7 @@ fn a_log_that_nobody_reads_does_not_harm_the_server() {
 
 #[test]
 #[cfg(unix)]
-fn a_server_that_is_stopped_logs_what_it_has_committed() {
+fn a_server_that_stops_logs_its_commits() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().to_str().unwrap();
     let mut serve =
@@ -100,23 +60,23 @@ fn a_server_that_is_stopped_logs_what_it_has_committed() {
     let read = serve.stdout.as_mut().unwrap().read(&mut line).unwrap();
     let line = std::str::from_utf8(&line[..read]).unwrap().trim();
     let address = line.strip_prefix("listening on ").unwrap();
-    let (code, _, complaints) =
+    let (code, _, errors) =
         run(&["record", "--server", address, "--name", "paths/legs", "examples/legs.csv"]);
-    assert_eq!((code, complaints.as_str()), (Some(0), ""));
+    assert_eq!((code, errors.as_str()), (Some(0), ""));
     let id = serve.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
     let output = serve.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0));
     let log = String::from_utf8(output.stderr).unwrap();
-    let line = log.lines().find(|line| line.contains("recordings were committed"));
+    let line = log.lines().find(|line| line.contains("committed recordings"));
     let line: serde_json::Value = serde_json::from_str(line.expect(&log)).unwrap();
-    let told = |field: &str| line["fields"][field].as_f64().or(line[field].as_f64()).unwrap();
-    assert!(told("commits") >= 1.0 && told("syncs") >= 1.0, "{line}");
-    assert_eq!(told("failed"), 0.0);
-    assert!(told("commit_p99_ms") >= told("commit_p50_ms"), "{line}");
+    let value = |field: &str| line["fields"][field].as_f64().or(line[field].as_f64()).unwrap();
+    assert!(value("commits") >= 1.0 && value("syncs") >= 1.0, "{line}");
+    assert_eq!(value("failed"), 0.0);
+    assert!(value("commit_p99_ms") >= value("commit_p50_ms"), "{line}");
 }
 
-/// Runs the program beside a server in the test.
+/// Runs the program while a server of the test continues.
 pub async fn run_beside(arguments: &[&str]) -> (Option<i32>, String, String) {
     let arguments: Vec<_> = arguments.iter().map(|&argument| argument.to_owned()).collect();
     let run = move || run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
@@ -129,9 +89,9 @@ async fn a_track_is_recorded_under_a_name_watched_listed_and_deleted() {
     let url = format!("http://{}", server.address);
     let record =
         ["record", "--server", &url, "--name", "paths/hill", "--json", "examples/hill-walk.gpx"];
-    let (code, first, complaints) = run_beside(&record).await;
-    assert_eq!((code, complaints.as_str()), (Some(0), ""));
-    // As it is measured here, to the bit.
+    let (code, first, errors) = run_beside(&record).await;
+    assert_eq!((code, errors.as_str()), (Some(0), ""));
+    // The length is bit-identical to that of `measure`.
     let (_, measured, _) = run_beside(&["measure", "--json", "examples/hill-walk.gpx"]).await;
     let length = |json: &str| {
         let at = json.find("\"length_m\":").unwrap();
@@ -142,9 +102,9 @@ async fn a_track_is_recorded_under_a_name_watched_listed_and_deleted() {
     assert_eq!((code, &again), (Some(0), &first));
 
     let other = ["record", "--server", &url, "--name", "paths/hill", "examples/legs.csv"];
-    let (code, _, complaints) = run_beside(&other).await;
+    let (code, _, errors) = run_beside(&other).await;
     assert_eq!(code, Some(1));
-    assert!(complaints.contains("paths/hill has 9448 points already"), "{complaints}");
+    assert!(errors.contains("paths/hill has 9448 points already"), "{errors}");
 
     let (_, listed, _) = run_beside(&["paths", "list", "--server", &url]).await;
     assert!(listed.contains("paths/hill") && listed.contains("finished"), "{listed}");
@@ -155,13 +115,13 @@ async fn a_track_is_recorded_under_a_name_watched_listed_and_deleted() {
     assert!(watched.contains("\"complete\":true") && watched.contains("9448"), "{watched}");
     let delete = ["paths", "delete", "paths/hill", "--server", &url];
     assert_eq!(run_beside(&delete).await.0, Some(0));
-    let (code, _, complaints) = run_beside(&delete).await;
+    let (code, _, errors) = run_beside(&delete).await;
     assert_eq!(code, Some(1));
-    assert!(complaints.contains("NotFound"), "{complaints}");
+    assert!(errors.contains("NotFound"), "{errors}");
 }
 
 #[test]
-fn a_watch_of_a_server_that_is_away_says_so_and_goes_on() {
+fn a_watch_of_an_unavailable_server_prints_notes_and_continues() {
     let (_reserved, closed) = reserved_address();
     let mut watch = waywiser(&["watch", "paths/a", "--server", &closed.to_string()]);
     let mut watch = watch.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
@@ -169,14 +129,14 @@ fn a_watch_of_a_server_that_is_away_says_so_and_goes_on() {
     for _ in 0..3 {
         let note = notes.next().unwrap().unwrap();
         assert!(note.starts_with(&format!("note: no connection to {closed}: ")), "{note}");
-        assert!(note.contains("; trying again in "), "{note}");
+        assert!(note.contains("; retrying in "), "{note}");
     }
     watch.kill().unwrap();
     watch.wait().unwrap();
 }
 
 #[test]
-fn what_makes_no_sense_is_refused_as_that() {
+fn usage_errors_and_failures_have_different_exit_codes() {
     let folder = tempfile::tempdir().unwrap();
     let two = folder.path().join("two.gpx");
     let track =
@@ -187,13 +147,13 @@ fn what_makes_no_sense_is_refused_as_that() {
     let closed = closed.to_string();
     let (path, other) = ("http://127.0.0.1:50051/v1", "https://127.0.0.1:50051");
     let address =
-        "for '--server <URL>': it should look like http://127.0.0.1:50051, without a path";
+        "for '--server <URL>': must be a URL such as http://127.0.0.1:50051, without a path";
     for (expected, arguments, message) in [
         (2, vec!["record", "--name", "paths/a", two], "--server <URL>"),
         (
             2,
-            vec!["record", "--min-step", "2", two],
-            "--min-step is for recordings; name one with --name",
+            vec!["record", "--method", "record-route", "--min-step", "2", two],
+            "--min-step cannot be used with --method",
         ),
         (2, vec!["record", "--server", path, two], address),
         (2, vec!["measure", "--server", path, two], address),
@@ -201,8 +161,8 @@ fn what_makes_no_sense_is_refused_as_that() {
         (2, vec!["paths", "list", "--server", other], address),
         (1, vec!["paths", "list", "--server", &closed], "is a server running there?"),
     ] {
-        let (code, out, complaints) = run(&arguments);
+        let (code, out, errors) = run(&arguments);
         assert_eq!((code, &*out), (Some(expected), ""), "{arguments:?}");
-        assert!(complaints.contains(message), "{complaints}");
+        assert!(errors.contains(message), "{errors}");
     }
 }

@@ -1,4 +1,4 @@
-//! A TCP proxy that harms connections: it cuts them after so many bytes, or goes silent.
+//! A TCP proxy with injected faults: it closes a connection after a number of bytes, or stops forwarding.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,23 +9,22 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// What becomes of a connection.
+/// The fault of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing.
+    /// No fault.
     None,
-    /// After so many bytes from the client, both ends are closed as a process that exits does.
+    /// After this many bytes from the client, closes both ends as an exiting process does.
     Fin(usize),
-    /// The same, with a reset.
+    /// After this many bytes from the client, resets both ends.
     Rst(usize),
-    /// After so many bytes from the client, nothing goes through any more, either way.
+    /// After this many bytes from the client, forwards nothing in either direction.
     Stall(usize),
-    /// The client's bytes go through, and after so many of them nothing comes back: then, a reset.
+    /// Forwards all bytes of the client. After this many of them, drops the next bytes of the server and resets both ends.
     Mute(usize),
 }
 
-/// A proxy on a port of its own. Each connection takes the next of its faults, and none when there are no
-/// more.
+/// A proxy on its own port. Each connection takes the next fault of the list; further connections have no fault.
 pub struct Proxy {
     pub address: SocketAddr,
     connections: Arc<AtomicUsize>,
@@ -58,19 +57,19 @@ impl Proxy {
         Self { address, connections, cuts }
     }
 
-    /// Cuts all connections that there are.
+    /// Closes all open connections.
     pub fn cut(&self) {
         self.cuts.send_replace(());
     }
 
-    /// How many connections there were.
+    /// Returns the number of connections so far.
     pub fn connections(&self) -> usize {
         self.connections.load(SeqCst)
     }
 }
 
 async fn relay(near: TcpStream, target: SocketAddr, fault: Fault) {
-    // A server that is away: the client sees its connection closed.
+    // Without a server, the client's connection is closed.
     let Ok(far) = TcpStream::connect(target).await else { return };
     let _ = near.set_nodelay(true);
     let _ = far.set_nodelay(true);
@@ -90,39 +89,39 @@ async fn relay(near: TcpStream, target: SocketAddr, fault: Fault) {
     let downward = down(&mut far_read, &mut near_write, trips, is_mute);
     tokio::select! {
         is_cut = upward => if is_cut && matches!(fault, Fault::Stall(_)) {
-            // Both connections stay open, and nobody reads them.
+            // Both connections stay open and are not read.
             std::future::pending::<()>().await;
         },
         () = downward => {}
     }
 }
 
-/// Client to server. Tells whether the limit was reached; otherwise one of the ends is gone.
+/// Forwards bytes from the client to the server. Returns whether the limit was reached; if not, one end has closed.
 async fn up(
     from: &mut OwnedReadHalf,
     to: &mut OwnedWriteHalf,
     mut left: usize,
-    goes_on: bool,
+    continues: bool,
     tripped: watch::Sender<bool>,
 ) -> bool {
     let mut buffer = vec![0; 16 * 1024];
     loop {
         let Ok(read @ 1..) = from.read(&mut buffer).await else { return false };
-        let part = if goes_on { read } else { read.min(left) };
+        let part = if continues { read } else { read.min(left) };
         if to.write_all(&buffer[..part]).await.is_err() {
             return false;
         }
         left = left.saturating_sub(read);
         if left == 0 {
             tripped.send_replace(true);
-            if !goes_on {
+            if !continues {
                 return true;
             }
         }
     }
 }
 
-/// Server to client. A mute proxy swallows the first bytes after the limit, and ends.
+/// Forwards bytes from the server to the client. A mute proxy drops the first bytes after the limit and returns.
 async fn down(
     from: &mut OwnedReadHalf,
     to: &mut OwnedWriteHalf,

@@ -1,5 +1,5 @@
-//! A recording through everything that can happen to its connection: the summary has the bits of one
-//! uninterrupted fold, or the recorder says why not.
+//! Recordings over connections that fail: the summary is bit-identical to that of one uninterrupted fold, or the
+//! recorder reports why there is none.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use waywiser::client::{
-    Client, PathPart, Patience, RecordError, RecordEvent, Recorded, Recorder, StoredPath,
+    Client, PathPart, RecordError, RecordEvent, Recorded, Recorder, RetryPolicy, StoredPath,
 };
 use waywiser::measure::{Fix, Metric, Options, PathAccumulator, PathSummary, Point};
 use waywiser::proto::waywiser_v1 as pb;
@@ -21,7 +21,8 @@ use waywiser::store::MemoryStore;
 use crate::proxy::{Fault, Proxy};
 use crate::support::{Server, reserved_address};
 
-/// A walk with everything: every bit counts, some fixes are whole numbers and some are not.
+/// Returns a walk of fixes with time, elevation and segments. Some coordinates are whole multiples of 1e-7 degree, and
+/// some are not.
 fn walk(count: usize) -> Vec<Fix> {
     let fix = |i: usize| {
         let t = i as f64;
@@ -38,7 +39,7 @@ fn walk(count: usize) -> Vec<Fix> {
 }
 
 fn options() -> Options {
-    Options { max_speed: Some(30.0), min_step: Some(1.5), ..Options::new(Metric::Geodesic) }
+    Options::builder(Metric::Geodesic).max_speed(30.0).min_step(1.5).build().unwrap()
 }
 
 fn measured(fixes: &[Fix]) -> PathSummary {
@@ -53,14 +54,15 @@ fn name(id: &str) -> RecordingName {
 
 fn recorder(address: SocketAddr, id: &str) -> Recorder {
     let client = Client::connect_lazy(&format!("http://{address}")).unwrap();
-    let wait_min = Duration::from_millis(1);
-    let patience = Patience { wait_min, wait_max: wait_min * 20, ..Patience::default() };
-    client.recorder(name(id), options()).patience(patience)
+    let initial_backoff = Duration::from_millis(1);
+    let max_backoff = initial_backoff * 20;
+    let policy = RetryPolicy { initial_backoff, max_backoff, ..RetryPolicy::default() };
+    client.recorder(name(id), options()).retry_policy(policy)
 }
 
 async fn stored(server: &Server, id: &str) -> StoredPath {
     let client = Client::connect(&format!("http://{}", server.address)).await.unwrap();
-    client.path(&name(id)).await.unwrap()
+    client.get_path(&name(id)).await.unwrap()
 }
 
 fn assert_same(recorded: &Recorded, fixes: &[Fix]) {
@@ -69,52 +71,52 @@ fn assert_same(recorded: &Recorded, fixes: &[Fix]) {
     assert_eq!(recorded.summary.length.to_bits(), measured(fixes).length.to_bits());
 }
 
-/// Commits often, so that there is something to go on from.
-async fn brisk() -> Server {
+/// Starts a server that commits often, so that recordings can be resumed in the middle.
+async fn server_with_frequent_commits() -> Server {
     Server::with(|config| config.checkpoint_points = 2_000).await
 }
 
 #[tokio::test]
-async fn a_path_is_recorded_to_the_bits_of_a_fold() {
-    let server = brisk().await;
+async fn a_recorded_path_is_bit_identical_to_a_fold() {
+    let server = server_with_frequent_commits().await;
     let fixes = walk(20_000);
     let recorded = recorder(server.address, "plain").record(stream::iter(fixes.clone())).await;
     assert_same(&recorded.unwrap(), &fixes);
-    // Again, by a client that never had its answer.
+    // A client that lost the reply records the path again.
     let recorded = recorder(server.address, "plain").record(stream::iter(fixes.clone())).await;
     assert_same(&recorded.unwrap(), &fixes);
-    // Another path.
+    // A path with another number of points.
     for count in [19_999, 20_001] {
         let other = stream::iter(walk(count));
         let error = recorder(server.address, "plain").record(other).await.unwrap_err();
-        assert!(matches!(error, RecordError::Source { stored: 20_000, .. }), "{error}");
+        assert!(matches!(error, RecordError::SourceLength { stored: 20_000, .. }), "{error}");
     }
     let empty = recorder(server.address, "empty").record(stream::empty()).await.unwrap();
     assert_same(&empty, &[]);
 }
 
 #[tokio::test]
-async fn cuts_anywhere_change_no_bit() {
+async fn lost_connections_do_not_change_a_bit() {
     let fixes = walk(20_000);
     let kinds: [fn(usize) -> Fault; 3] = [Fault::Fin, Fault::Rst, Fault::Mute];
     for (round, kind) in kinds.into_iter().enumerate() {
-        let server = brisk().await;
-        // From the preface to the last messages; the connection that is left has none.
+        let server = server_with_frequent_commits().await;
+        // Faults from the preface to the last messages. The last connection has no fault.
         let faults: Vec<_> = (0..24).map(|i| kind(1 + i * i * 700 + i * 13)).collect();
         let proxy = Proxy::start(server.address, faults).await;
         let id = format!("cut-{round}");
         let retries = Arc::new(AtomicUsize::new(0));
-        let (count, told) = (Arc::clone(&retries), Mutex::new(0));
+        let (count, reported) = (Arc::clone(&retries), Mutex::new(0));
         let recorder = recorder(proxy.address, &id).window_points(6_000).on_event(move |event| {
-            let mut told = told.lock().unwrap();
+            let mut reported = reported.lock().unwrap();
             match event {
                 RecordEvent::Retrying { .. } => {
                     count.fetch_add(1, SeqCst);
                 }
                 RecordEvent::Connected { committed_points }
                 | RecordEvent::Committed { committed_points } => {
-                    assert!(committed_points >= *told);
-                    *told = committed_points;
+                    assert!(committed_points >= *reported);
+                    *reported = committed_points;
                 }
                 _ => {}
             }
@@ -128,19 +130,19 @@ async fn cuts_anywhere_change_no_bit() {
 }
 
 #[tokio::test]
-async fn a_connection_that_goes_silent_is_given_up() {
-    let server = brisk().await;
+async fn a_silent_connection_is_replaced() {
+    let server = server_with_frequent_commits().await;
     let fixes = walk(20_000);
     let proxy = Proxy::start(server.address, vec![Fault::Stall(60_000), Fault::Stall(300)]).await;
-    let recorder = recorder(proxy.address, "stall").stall_time(Duration::from_millis(800));
+    let recorder = recorder(proxy.address, "stall").stall_timeout(Duration::from_millis(800));
     let recorded = recorder.record(stream::iter(fixes.clone())).await.unwrap();
     assert_same(&recorded, &fixes);
-    // Slow machines may take a live connection for a silent one, too.
+    // A slow machine may also replace a live connection.
     assert!(proxy.connections() >= 3);
 }
 
 #[tokio::test]
-async fn a_server_may_restart_on_its_store() {
+async fn a_recording_resumes_after_a_restart_of_the_server() {
     let fixes = walk(20_000);
     let store = Arc::new(MemoryStore::default());
     let (_reserved, address) = reserved_address();
@@ -150,18 +152,19 @@ async fn a_server_may_restart_on_its_store() {
         config.drain_timeout = Duration::from_millis(100);
     });
     let (sender, receiver) = mpsc::unbounded_channel();
-    let (events, mut told) = mpsc::unbounded_channel();
-    let recorder = recorder(address, "restart").on_event(move |event| drop(events.send(event)));
+    let (sender_of_events, mut events) = mpsc::unbounded_channel();
+    let recorder =
+        recorder(address, "restart").on_event(move |event| drop(sender_of_events.send(event)));
     let call = tokio::spawn(recorder.record(UnboundedReceiverStream::new(receiver)));
     fixes[..9_000].iter().for_each(|&fix| sender.send(fix).unwrap());
     while !matches!(
-        told.recv().await.unwrap(),
+        events.recv().await.unwrap(),
         RecordEvent::Committed { committed_points } if committed_points > 5_000
     ) {}
     first.stop();
     first.stopped().await;
-    // Nobody is there.
-    while !matches!(told.recv().await.unwrap(), RecordEvent::Retrying { .. }) {}
+    // No server is running.
+    while !matches!(events.recv().await.unwrap(), RecordEvent::Retrying { .. }) {}
     fixes[9_000..].iter().for_each(|&fix| sender.send(fix).unwrap());
     drop(sender);
     let listener = TcpListener::bind(address).await.unwrap();
@@ -170,27 +173,28 @@ async fn a_server_may_restart_on_its_store() {
 }
 
 #[tokio::test]
-async fn a_recorder_that_died_is_gone_on_with_by_another() {
-    let server = brisk().await;
+async fn another_recorder_resumes_a_recording_after_the_first_one_has_stopped() {
+    let server = server_with_frequent_commits().await;
     let fixes = walk(20_000);
     let (sender, receiver) = mpsc::unbounded_channel();
-    let (events, mut told) = mpsc::unbounded_channel();
-    let first = recorder(server.address, "heir").on_event(move |event| drop(events.send(event)));
+    let (sender_of_events, mut events) = mpsc::unbounded_channel();
+    let first = recorder(server.address, "resumed")
+        .on_event(move |event| drop(sender_of_events.send(event)));
     let call = tokio::spawn(first.record(UnboundedReceiverStream::new(receiver)));
     fixes[..7_000].iter().for_each(|&fix| sender.send(fix).unwrap());
-    while !matches!(told.recv().await.unwrap(), RecordEvent::Committed { .. }) {}
+    while !matches!(events.recv().await.unwrap(), RecordEvent::Committed { .. }) {}
     call.abort();
     assert!(call.await.unwrap_err().is_cancelled());
-    let path = stored(&server, "heir").await;
+    let path = stored(&server, "resumed").await;
     assert!(!path.is_complete && path.committed_points >= 2_000);
 
-    let recorded = recorder(server.address, "heir").record(stream::iter(fixes.clone())).await;
+    let recorded = recorder(server.address, "resumed").record(stream::iter(fixes.clone())).await;
     assert_same(&recorded.unwrap(), &fixes);
 }
 
 #[tokio::test]
 async fn a_recording_that_is_resumed_with_other_options_names_them_and_not_the_source() {
-    let server = brisk().await;
+    let server = server_with_frequent_commits().await;
     let row = |i: u32| pb::Point { x: f64::from(i) * 3.0, ..Default::default() };
     let planar = pb::PathOptions { model: pb::Model::Planar.into(), ..Default::default() };
     for finish_write in [false, true] {
@@ -209,14 +213,14 @@ async fn a_recording_that_is_resumed_with_other_options_names_them_and_not_the_s
         };
         let client = Client::connect_lazy(&format!("http://{}", server.address)).unwrap();
         let planar = Options::new(Metric::Planar);
-        for options in [Options { min_step: Some(3_000.0), ..planar }, options()] {
-            let source = match options.metric {
+        for options in [planar.to_builder().min_step(3_000.0).build().unwrap(), options()] {
+            let source = match options.metric() {
                 Metric::Planar => fixes(2_000).left_stream(),
                 _ => stream::iter(walk(2_000)).right_stream(),
             };
             let error = client.recorder(name(&id), options).record(source).await.unwrap_err();
-            let RecordError::Refused { error, .. } = error else { panic!("{error}") };
-            let field = if options.metric == Metric::Planar { "min_step" } else { "model" };
+            let RecordError::Refused { source: error, .. } = error else { panic!("{error}") };
+            let field = if options.metric() == Metric::Planar { "min_step" } else { "model" };
             let text =
                 format!("the options differ from those of the recording: options.{field}: it is");
             assert!(error.to_string().contains(&text), "{error}");
@@ -229,43 +233,46 @@ async fn a_recording_that_is_resumed_with_other_options_names_them_and_not_the_s
 }
 
 #[tokio::test]
-async fn of_two_recorders_the_older_one_stops_and_says_so() {
-    let server = brisk().await;
+async fn of_two_recorders_the_older_one_fails() {
+    let server = server_with_frequent_commits().await;
     let fixes = walk(8_000);
     let (sender, receiver) = mpsc::unbounded_channel();
-    let (events, mut told) = mpsc::unbounded_channel();
-    let older = recorder(server.address, "two").on_event(move |event| drop(events.send(event)));
+    let (sender_of_events, mut events) = mpsc::unbounded_channel();
+    let older =
+        recorder(server.address, "two").on_event(move |event| drop(sender_of_events.send(event)));
     let call = tokio::spawn(older.record(UnboundedReceiverStream::new(receiver)));
     fixes[..3_000].iter().for_each(|&fix| sender.send(fix).unwrap());
-    while !matches!(told.recv().await.unwrap(), RecordEvent::Committed { .. }) {}
+    while !matches!(events.recv().await.unwrap(), RecordEvent::Committed { .. }) {}
 
     let newer = recorder(server.address, "two").record(stream::iter(fixes.clone())).await;
     assert_same(&newer.unwrap(), &fixes);
-    // The older one learns of it when it sends more.
+    // The server refuses the next points of the older one.
     let _ = sender.send(fixes[3_000]);
     let error = call.await.unwrap().unwrap_err();
-    insta::assert_snapshot!(error, @"paths/two is now written by another client, which goes on from what was sent so far");
+    insta::assert_snapshot!(error, @"paths/two is now written by another client, which continues after the points that were sent so far");
 }
 
 #[tokio::test]
-async fn an_older_one_that_has_nothing_to_send_is_told_too() {
-    // Its source is silent, or ends where it is.
+async fn an_older_recorder_without_points_to_send_fails_too() {
+    // The source of the older one has no more fixes ready, or ends.
     for (id, is_ended) in [("silent", false), ("ended", true)] {
-        let server = brisk().await;
+        let server = server_with_frequent_commits().await;
         let fixes = walk(8_000);
         let (sender, receiver) = mpsc::unbounded_channel();
-        let (events, mut told) = mpsc::unbounded_channel();
-        let older = recorder(server.address, id).on_event(move |event| drop(events.send(event)));
+        let (sender_of_events, mut events) = mpsc::unbounded_channel();
+        let older =
+            recorder(server.address, id).on_event(move |event| drop(sender_of_events.send(event)));
         let call = tokio::spawn(older.record(UnboundedReceiverStream::new(receiver)));
         fixes[..199].iter().for_each(|&fix| sender.send(fix).unwrap());
-        while told.recv().await.unwrap() != (RecordEvent::Committed { committed_points: 199 }) {}
+        while events.recv().await.unwrap() != (RecordEvent::Committed { committed_points: 199 }) {}
 
-        let (events, mut told) = mpsc::unbounded_channel();
-        let newer = recorder(server.address, id).on_event(move |event| drop(events.send(event)));
+        let (sender_of_events, mut events) = mpsc::unbounded_channel();
+        let newer =
+            recorder(server.address, id).on_event(move |event| drop(sender_of_events.send(event)));
         let (more, rest) = mpsc::unbounded_channel();
         let newer = tokio::spawn(newer.record(UnboundedReceiverStream::new(rest)));
         fixes[..7_000].iter().for_each(|&fix| more.send(fix).unwrap());
-        while !matches!(told.recv().await.unwrap(), RecordEvent::Committed { .. }) {}
+        while !matches!(events.recv().await.unwrap(), RecordEvent::Committed { .. }) {}
         let sender = if is_ended {
             drop(sender);
             None
@@ -275,7 +282,7 @@ async fn an_older_one_that_has_nothing_to_send_is_told_too() {
         let error = call.await.unwrap().unwrap_err();
         assert!(matches!(error, RecordError::Fenced { .. }), "{error}");
         drop(sender);
-        // The newer one goes on as if nothing had been.
+        // The newer one is not disturbed.
         fixes[7_000..].iter().for_each(|&fix| more.send(fix).unwrap());
         drop(more);
         assert_same(&newer.await.unwrap().unwrap(), &fixes);
@@ -284,7 +291,7 @@ async fn an_older_one_that_has_nothing_to_send_is_told_too() {
 
 #[tokio::test]
 async fn a_full_window_stops_the_source() {
-    // Nothing becomes durable before there is more than the window holds.
+    // Nothing becomes durable before the window is full.
     let server = Server::with(|config| {
         config.checkpoint_points = 1_000_000;
         config.checkpoint_interval = Duration::from_secs(3600);
@@ -295,21 +302,21 @@ async fn a_full_window_stops_the_source() {
     let source = stream::iter(walk(5_000)).inspect(move |_| {
         count.fetch_add(1, SeqCst);
     });
-    let patience = Patience { budget: Duration::from_secs(1), ..Patience::default() };
-    let recorder = recorder(server.address, "full").window_points(1_500).patience(patience);
+    let policy = RetryPolicy { budget: Duration::from_secs(1), ..RetryPolicy::default() };
+    let recorder = recorder(server.address, "full").window_points(1_500).retry_policy(policy);
     let error = recorder.record(source).await.unwrap_err();
-    assert!(matches!(error, RecordError::GaveUp { .. }), "{error}");
+    assert!(matches!(error, RecordError::TimedOut { .. }), "{error}");
     assert_eq!(taken.load(SeqCst), 1_500);
 }
 
 #[tokio::test]
-async fn what_cannot_pass_is_told_at_once() {
-    let server = brisk().await;
+async fn a_fix_of_the_other_space_is_refused_and_recordings_are_listed_and_deleted() {
+    let server = server_with_frequent_commits().await;
     let fixes = walk(100);
     let planar = Fix::new(Point::planar(0.0, 0.0).unwrap());
     let source = stream::iter(fixes.clone().into_iter().chain([planar]));
     let error = recorder(server.address, "space").record(source).await.unwrap_err();
-    insta::assert_snapshot!(error, @"fix 100 is planar, and the metric takes geographic ones");
+    insta::assert_snapshot!(error, @"fix 100 is planar, and the metric takes geographic fixes");
 
     recorder(server.address, "done").record(stream::iter(fixes.clone())).await.unwrap();
     let client = Client::connect(&format!("http://{}", server.address)).await.unwrap();
@@ -318,35 +325,36 @@ async fn what_cannot_pass_is_told_at_once() {
         page.paths.iter().map(|path| (path.name.as_str(), path.is_complete)).collect();
     assert!(names.contains(&("paths/done", true)), "{names:?}");
     client.delete_path(&name("done")).await.unwrap();
-    assert!(client.path(&name("done")).await.is_err());
+    assert!(client.get_path(&name("done")).await.is_err());
 }
 
 #[tokio::test]
 async fn other_options_than_those_of_the_first_stream_are_refused() {
-    let server = brisk().await;
+    let server = server_with_frequent_commits().await;
     let fixes = walk(3_000);
     let client = Client::connect(&format!("http://{}", server.address)).await.unwrap();
     let other = || {
-        let other = Options { min_step: Some(2.5), ..options() };
+        let other = options().to_builder().min_step(2.5).build().unwrap();
         client.recorder(name("options"), other).record(stream::iter(fixes.clone()))
     };
-    // Begun and not finished.
+    // The recording is not finished.
     let (sender, receiver) = mpsc::unbounded_channel();
-    let (events, mut told) = mpsc::unbounded_channel();
-    let first = recorder(server.address, "options").on_event(move |event| drop(events.send(event)));
+    let (sender_of_events, mut events) = mpsc::unbounded_channel();
+    let first = recorder(server.address, "options")
+        .on_event(move |event| drop(sender_of_events.send(event)));
     let call = tokio::spawn(first.record(UnboundedReceiverStream::new(receiver)));
     fixes.iter().for_each(|&fix| sender.send(fix).unwrap());
-    while !matches!(told.recv().await.unwrap(), RecordEvent::Committed { .. }) {}
+    while !matches!(events.recv().await.unwrap(), RecordEvent::Committed { .. }) {}
     let refused = "paths/options: the server answered FailedPrecondition: ";
     let error = other().await.unwrap_err();
     assert!(matches!(error, RecordError::Refused { .. }), "{error:?}");
     assert!(error.to_string().starts_with(refused), "{error}");
-    // Finished.
+    // The recording is finished.
     drop(sender);
     assert_same(&call.await.unwrap().unwrap(), &fixes);
     assert_eq!(other().await.unwrap_err().to_string(), error.to_string());
-    // The source is not waited for.
-    let other = Options { min_step: None, ..options() };
+    // The recorder does not wait for the source.
+    let other = options().to_builder().min_step(None).build().unwrap();
     let endless = client.recorder(name("options"), other).record(stream::pending()).await;
     insta::assert_snapshot!(
         endless.unwrap_err(),
@@ -356,20 +364,20 @@ async fn other_options_than_those_of_the_first_stream_are_refused() {
 
 #[tokio::test]
 async fn a_recording_is_watched_until_it_is_finished() {
-    let server = brisk().await;
+    let server = server_with_frequent_commits().await;
     let client = Client::connect(&format!("http://{}", server.address)).await.unwrap();
     let watch = client.watch_path(&name("watched"), true).await.unwrap();
     let fixes = walk(9_000);
     let record = recorder(server.address, "watched").record(stream::iter(fixes.clone()));
-    let (told, recorded) = tokio::join!(watch.collect::<Vec<_>>(), record);
-    let last = told.last().unwrap().as_ref().unwrap();
+    let (updates, recorded) = tokio::join!(watch.collect::<Vec<_>>(), record);
+    let last = updates.last().unwrap().as_ref().unwrap();
     assert!(last.is_complete);
     assert_eq!(last.summary, Some(recorded.unwrap().summary));
 }
 
 #[tokio::test]
 async fn whole_paths_are_measured_in_a_batch() {
-    let server = brisk().await;
+    let server = server_with_frequent_commits().await;
     let client = Client::connect(&format!("http://{}", server.address)).await.unwrap();
     let fixes = walk(6_000);
     let part = |path_id: &str, fixes: &[Fix], is_last| PathPart {

@@ -1,11 +1,11 @@
-//! `waywiser serve` as it begins: what it refuses, by which exit status, and what it then leaves behind.
+//! The start of `waywiser serve`: the settings that it refuses, its exit status, and the files that it creates.
 
 use std::net::TcpListener;
 
 use crate::program::waywiser;
 
-/// Runs it where it cannot last, with this directory named by the environment.
-fn refused(arguments: &[&str], data: &str) -> (Option<i32>, String) {
+/// Runs a server that cannot start, with this directory in the environment. Returns exit status and error.
+fn run_serve(arguments: &[&str], data: &str) -> (Option<i32>, String) {
     let mut serve = waywiser(&["serve"]);
     let output = serve.args(arguments).env("WAYWISER_DATA_DIR", data).output().unwrap();
     assert!(output.stdout.is_empty());
@@ -13,7 +13,7 @@ fn refused(arguments: &[&str], data: &str) -> (Option<i32>, String) {
 }
 
 #[test]
-fn an_option_out_of_bounds_is_named_as_it_was_typed() {
+fn an_option_out_of_bounds_is_reported_under_its_name() {
     for (arguments, message) in [
         (["--retention", "0s"], "--retention is 0 s, and must be more than 0 s, at most 100 years"),
         (["--drain-timeout", "50ms"], "--drain-timeout is 50 ms, and must be at least 100 ms"),
@@ -25,19 +25,19 @@ fn an_option_out_of_bounds_is_named_as_it_was_typed() {
         (["--max-message-bytes", "0"], "--max-message-bytes is 0, and must be 64 bytes to 64 MiB"),
         (
             ["--log-filter", "ffo=bar=baz"],
-            "the log filter \"ffo=bar=baz\" (--log-filter or RUST_LOG)",
+            "the log filter \"ffo=bar=baz\" (--log-filter or RUST_LOG) is invalid",
         ),
     ] {
-        let (code, complaints) = refused(&arguments, "");
-        assert_eq!(code, Some(2), "{arguments:?}: {complaints}");
-        assert!(complaints.starts_with(&format!("error: {message}")), "{complaints}");
-        // One line, and a hint behind an empty one.
-        assert_eq!(complaints.lines().count(), 3, "{complaints}");
+        let (code, errors) = run_serve(&arguments, "");
+        assert_eq!(code, Some(2), "{arguments:?}: {errors}");
+        assert!(errors.starts_with(&format!("error: {message}")), "{errors}");
+        // One line, an empty line and a hint.
+        assert_eq!(errors.lines().count(), 3, "{errors}");
     }
 }
 
 #[test]
-fn a_server_that_cannot_listen_leaves_no_directory_behind() {
+fn a_server_that_cannot_listen_creates_no_directory() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let folder = tempfile::tempdir().unwrap();
@@ -46,33 +46,33 @@ fn a_server_that_cannot_listen_leaves_no_directory_behind() {
         let data = data.to_str().unwrap();
         let arguments = ["--listen", &address, "--data-dir", data];
         let arguments = if by_option { &arguments[..] } else { &arguments[..2] };
-        let (code, complaints) = refused(arguments, data);
+        let (code, errors) = run_serve(arguments, data);
         assert_eq!(code, Some(1));
-        assert!(complaints.contains("choose a port with --listen"), "{complaints}");
-        assert_eq!(complaints.lines().count(), 1, "{complaints}");
+        assert!(errors.contains("choose a port with --listen"), "{errors}");
+        assert_eq!(errors.lines().count(), 1, "{errors}");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }
 
 #[test]
-fn a_flag_wins_over_the_environment() {
+fn an_option_has_precedence_over_the_environment() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let (code, complaints) = refused(&["--ephemeral", "--listen", &address], "x");
-    assert_eq!(code, Some(1), "{complaints}");
-    assert!(complaints.contains("cannot listen on"), "{complaints}");
-    let (code, complaints) = refused(&["--ephemeral", "--data-dir", "x", "--listen", &address], "");
+    let (code, errors) = run_serve(&["--ephemeral", "--listen", &address], "x");
+    assert_eq!(code, Some(1), "{errors}");
+    assert!(errors.contains("cannot listen on"), "{errors}");
+    let (code, errors) = run_serve(&["--ephemeral", "--data-dir", "x", "--listen", &address], "");
     assert_eq!(code, Some(2));
-    assert!(complaints.contains("cannot be used with"), "{complaints}");
+    assert!(errors.contains("cannot be used with"), "{errors}");
 }
 
 #[test]
-fn the_environment_names_the_directory_where_no_option_does() {
+fn the_environment_is_used_without_an_option() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("a-file");
     std::fs::write(&file, "").unwrap();
     let file = file.to_str().unwrap();
-    let (code, complaints) = refused(&["--listen", "127.0.0.1:0"], file);
-    assert_eq!(code, Some(1), "{complaints}");
-    assert!(complaints.contains("a-file"), "{complaints}");
+    let (code, errors) = run_serve(&["--listen", "127.0.0.1:0"], file);
+    assert_eq!(code, Some(1), "{errors}");
+    assert!(errors.contains("a-file"), "{errors}");
 }

@@ -1,4 +1,4 @@
-//! Stores from outside: a process that commits until it is killed, and a store that fails on purpose.
+//! Stores under failure: a process that commits until it is killed, and a store with injected faults.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -14,7 +14,7 @@ use waywiser::store::{MemoryStore, RedbStore, contract};
 
 use crate::support::faulty::{Call, Fault, Faulty, unavailable, unknown};
 
-/// Where the child keeps its recordings; without it, it is nobody's child.
+/// Environment variable with the directory of the child's recordings.
 const DIRECTORY: &str = "WAYWISER_TEST_STORE";
 const RECORDINGS: u64 = 3;
 const ROUNDS: usize = 8;
@@ -41,9 +41,9 @@ fn folded(recording: u64, count: u64) -> PathAccumulator {
     accumulator
 }
 
-/// Grows each recording by a few points a commit, and says so when the store has.
+/// Adds a few points to a recording per commit, and prints each commit that the store acknowledged.
 #[allow(clippy::print_stdout, reason = "the parent reads it")]
-async fn commit_for_ever(store: &RedbStore, recording: u64) {
+async fn commit_until_killed(store: &RedbStore, recording: u64) {
     let mut last = store.open(name(recording), opening()).await.unwrap();
     loop {
         let from = last.committed_points();
@@ -58,18 +58,18 @@ async fn commit_for_ever(store: &RedbStore, recording: u64) {
 }
 
 #[tokio::test]
-#[ignore = "what `what_was_acknowledged_outlives_a_kill` starts, and nothing by itself"]
+#[ignore = "started by `acknowledged_commits_survive_a_kill` as a child process"]
 async fn a_child_that_commits_until_it_is_killed() {
     let Some(directory) = std::env::var_os(DIRECTORY) else { return };
     let store = RedbStore::open(directory).unwrap();
     tokio::join!(
-        commit_for_ever(&store, 0),
-        commit_for_ever(&store, 1),
-        commit_for_ever(&store, 2)
+        commit_until_killed(&store, 0),
+        commit_until_killed(&store, 1),
+        commit_until_killed(&store, 2)
     );
 }
 
-/// Kills a child after it has acknowledged `lines` commits, and gives the last acknowledged offsets.
+/// Kills a child after it has acknowledged `lines` commits. Returns the last acknowledged offsets.
 fn killed_child(directory: &Path, lines: usize) -> Vec<u64> {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--ignored", "--exact", "store::a_child_that_commits_until_it_is_killed"])
@@ -83,7 +83,7 @@ fn killed_child(directory: &Path, lines: usize) -> Vec<u64> {
     let mut seen = 0;
     for line in BufReader::new(child.stdout.take().unwrap()).lines() {
         let line = line.unwrap();
-        // A line that the kill cut short is one that nobody was told.
+        // The kill may cut the last line. A cut line acknowledges nothing.
         let words: Vec<_> = line.split(' ').collect();
         let ["committed", recording, points] = words[..] else { continue };
         if seen == lines {
@@ -93,18 +93,18 @@ fn killed_child(directory: &Path, lines: usize) -> Vec<u64> {
         let (Ok(recording), Ok(points)) = (recording.parse::<usize>(), points.parse()) else {
             continue;
         };
-        // What it said before the kill counts, also what was still in the pipe; a number may be cut.
+        // Lines that were in the pipe before the kill count. Later ones may end with a cut number.
         if seen <= lines {
             acknowledged[recording] = points;
         }
     }
     child.wait().unwrap();
-    assert!(seen >= lines, "the child has stopped by itself after {seen} commits");
+    assert!(seen >= lines, "the child stopped by itself after {seen} commits");
     acknowledged
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_outlives_a_kill() {
+async fn acknowledged_commits_survive_a_kill() {
     let directory = tempfile::tempdir().unwrap();
     let mut before = vec![0; RECORDINGS as usize];
     for round in 0..ROUNDS {
@@ -124,13 +124,13 @@ async fn what_was_acknowledged_outlives_a_kill() {
 }
 
 #[tokio::test]
-async fn a_store_that_never_fails_holds_the_contract() {
+async fn the_faulty_store_without_faults_passes_the_contract() {
     contract::check_store(&Faulty::new(Arc::new(MemoryStore::default()))).await;
 }
 
-/// Whatever the store answers, the recording comes to the same.
+/// A recording has the same result whichever fault the store has.
 #[tokio::test]
-async fn a_recording_gets_through_a_store_that_fails() {
+async fn a_recording_finishes_in_a_store_with_faults() {
     let faults = [
         Fault::Before(unavailable()),
         Fault::Before(unknown()),
@@ -153,15 +153,15 @@ async fn a_recording_gets_through_a_store_that_fails() {
                 match store.commit(name(0), commit.precondition, commit.checkpoint).await {
                     Ok(()) => recording.committed(),
                     Err(error) => {
-                        let mut verdict = recording.refused(error, 0);
-                        while verdict == NextStep::Load {
-                            verdict = recording.reconcile(store.load(name(0)).await, 0);
+                        let mut next_step = recording.refused(error, 0);
+                        while next_step == NextStep::Load {
+                            next_step = recording.reconcile(store.load(name(0)).await, 0);
                         }
-                        assert_eq!(verdict, NextStep::Continue, "{fault:?}");
+                        assert_eq!(next_step, NextStep::Continue, "{fault:?}");
                     }
                 }
             }
-            // What comes late comes in vain.
+            // Late commits are fenced.
             for outcome in store.deliver().await {
                 assert!(matches!(outcome, Err(StoreError::Fenced { .. })), "{outcome:?}");
             }
@@ -174,7 +174,7 @@ async fn a_recording_gets_through_a_store_that_fails() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_away_refuses_until_it_is_back() {
+async fn an_unavailable_store_refuses_until_it_is_available() {
     let store = Faulty::new(Arc::new(MemoryStore::default()));
     store.always(Call::Open, Some(Fault::Before(unavailable())));
     for _ in 0..3 {

@@ -1,5 +1,5 @@
-//! The service over a store that fails on purpose: whatever becomes of a call to it, a recording ends
-//! with the same bits, once.
+//! The service with a store that has injected faults. Whatever the result of a call to the store is, a recording
+//! finishes once and with the same bits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,8 +30,8 @@ fn faulty() -> Arc<Faulty> {
     Arc::new(Faulty::new(Arc::new(MemoryStore::default())))
 }
 
-/// Points of a path with legs of 5.
-fn piece(range: std::ops::Range<usize>, finish_write: bool) -> pb::RecordPathRequest {
+/// A message with points of a path whose legs have length 5.
+fn message(range: std::ops::Range<usize>, finish_write: bool) -> pb::RecordPathRequest {
     let row = |i: usize| {
         let (x, y) = (3.0 * i as f64, 4.0 * i as f64);
         pb::Point { x, y, ..Default::default() }
@@ -51,15 +51,15 @@ async fn stored(server: &Server) -> Result<pb::Path, Status> {
     Ok(server.paths().await.get_path(request).await?.into_inner().path.unwrap())
 }
 
-/// The fault may not have come yet: then it comes now.
-async fn stored_at_last(server: &Server) -> pb::Path {
+/// Loads the path. Repeats a call that has the injected fault.
+async fn stored_with_retry(server: &Server) -> pb::Path {
     match stored(server).await {
         Ok(path) => path,
         Err(_) => stored(server).await.unwrap(),
     }
 }
 
-/// Sends all but what is durable until the path is finished, and tells how often that took a stream.
+/// Sends the points that are not durable until the path is finished. Returns the number of streams that this took.
 async fn finish(server: &Server) -> (pb::RecordPathResponse, usize) {
     for streams in 1..=10 {
         let start = match stored(server).await {
@@ -71,17 +71,17 @@ async fn finish(server: &Server) -> (pb::RecordPathResponse, usize) {
             }
         };
         // The first message sends a durable point again.
-        let pieces = [piece(start.min(2)..start.max(3), false), piece(start.max(3)..5, true)];
-        match server.paths().await.record_path(iter(pieces)).await {
+        let messages = [message(start.min(2)..start.max(3), false), message(start.max(3)..5, true)];
+        match server.paths().await.record_path(iter(messages)).await {
             Ok(reply) => return (reply.into_inner(), streams),
             Err(status) => assert_eq!(status.code(), Code::Unavailable, "{status:?}"),
         }
     }
-    panic!("the store failed once, and the path is not finished after ten streams");
+    panic!("the store failed once, but the path is not finished after ten streams");
 }
 
 #[tokio::test]
-async fn whatever_becomes_of_a_call_the_path_ends_once_with_the_same_bits() {
+async fn a_path_finishes_once_with_the_same_bits_after_any_store_fault() {
     let faults = [
         Fault::Before(unknown()),
         Fault::After(unknown()),
@@ -100,7 +100,7 @@ async fn whatever_becomes_of_a_call_the_path_ends_once_with_the_same_bits() {
                 let server = start(&store).await;
                 let what = format!("{fault:?} at {call:?} {nth}");
                 if let Err(status) =
-                    server.paths().await.record_path(iter([piece(0..2, false)])).await
+                    server.paths().await.record_path(iter([message(0..2, false)])).await
                 {
                     assert_eq!(status.code(), Code::Unavailable, "{what}: {status:?}");
                 }
@@ -108,30 +108,30 @@ async fn whatever_becomes_of_a_call_the_path_ends_once_with_the_same_bits() {
                 assert!(reply.complete, "{what}");
                 assert_eq!(reply.committed_points, 5, "{what}");
                 assert_eq!(reply.summary.as_ref().unwrap().length, Some(20.0), "{what}");
-                let path = stored_at_last(&server).await;
+                let path = stored_with_retry(&server).await;
                 assert_eq!((path.complete, &path.summary), (true, &reply.summary), "{what}");
-                // What comes too late comes to nothing.
+                // Late commits change nothing.
                 for outcome in store.deliver().await {
                     assert!(
                         matches!(outcome, Err(StoreError::Fenced { .. })),
                         "{what}: {outcome:?}"
                     );
                 }
-                assert_eq!(stored_at_last(&server).await, path, "{what}");
-                assert!(store.is_spent(), "{what}: it was not asked so often");
+                assert_eq!(stored_with_retry(&server).await, path, "{what}");
+                assert!(store.is_spent(), "{what}: the faulty call did not happen");
             }
         }
     }
 }
 
 #[tokio::test]
-async fn a_store_that_is_away_is_told_as_such() {
+async fn an_unavailable_store_is_reported_as_unavailable() {
     let store = faulty();
     for call in [Call::Open, Call::Load] {
         store.always(call, Some(Fault::Before(unavailable())));
     }
     let server = start(&store).await;
-    let refused = server.paths().await.record_path(iter([piece(0..3, false)])).await.unwrap_err();
+    let refused = server.paths().await.record_path(iter([message(0..3, false)])).await.unwrap_err();
     for status in [refused, stored(&server).await.unwrap_err()] {
         let info = status.get_details_error_info().unwrap();
         assert_eq!((status.code(), info.domain.as_str()), (Code::Unavailable, "waywiser"));
@@ -151,10 +151,10 @@ async fn reading_does_not_wait_for_the_disk() {
     let (messages, receiver) = mpsc::channel(1);
     let mut client = server.paths().await;
     let call = tokio::spawn(async move { client.record_path(ReceiverStream::new(receiver)).await });
-    // Far more than fits into the windows: it is read while the first commit is still on its way.
+    // More than fits into the windows, so the server reads while the first commit is pending.
     let (count, size) = (100, 2000);
     for at in 0..count {
-        messages.send(piece(at * size..(at + 1) * size, at + 1 == count)).await.unwrap();
+        messages.send(message(at * size..(at + 1) * size, at + 1 == count)).await.unwrap();
     }
     assert_eq!(store.calls(Call::Commit), 1);
     assert_eq!(stored(&server).await.unwrap().committed_points, 0);
@@ -183,7 +183,7 @@ async fn a_server_whose_directory_is_lost_acknowledges_nothing() {
         let mut client = server.paths().await;
         let call =
             tokio::spawn(async move { client.record_path(ReceiverStream::new(receiver)).await });
-        messages.send(piece(0..2, false)).await.unwrap();
+        messages.send(message(0..2, false)).await.unwrap();
         while stored(&server).await.map_or(0, |path| path.committed_points) < 2 {
             tokio::task::yield_now().await;
         }
@@ -192,7 +192,7 @@ async fn a_server_whose_directory_is_lost_acknowledges_nothing() {
             drop(RedbStore::open(&path).unwrap());
         }
         // The stream continues, and its client never learns that the rest is durable.
-        messages.send(piece(2..5, true)).await.unwrap();
+        messages.send(message(2..5, true)).await.unwrap();
         let status = stored(&server).await.unwrap_err();
         assert_eq!(status.code(), Code::Unavailable);
         let text = status.message();
@@ -200,7 +200,7 @@ async fn a_server_whose_directory_is_lost_acknowledges_nothing() {
             text.contains("was deleted, moved or replaced") && text.contains("restart"),
             "{text}"
         );
-        let refused = server.paths().await.record_path(iter([piece(0..1, false)])).await;
+        let refused = server.paths().await.record_path(iter([message(0..1, false)])).await;
         assert_eq!(refused.unwrap_err().code(), Code::Unavailable);
         // When the directory is back, everything is stored.
         let _ = std::fs::remove_dir_all(&path);

@@ -1,10 +1,8 @@
-//! A server on port 0, clients down to the frame, and what the server's log said of a call.
+//! A server on port 0, clients that send single HTTP/2 frames, and the calls that the server reports as ended.
 
-use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::Arc;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use flate2::{Compression, write::GzEncoder};
@@ -13,16 +11,20 @@ use h2::{RecvStream, SendStream};
 use http::{HeaderMap, Request};
 use prost::Message as _;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::transport::{Channel, Endpoint};
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+use waywiser::Config;
 use waywiser::proto::{my_package, routeguide, waywiser_v1};
 use waywiser::recording::CheckpointStore;
+use waywiser::server;
 use waywiser::store::MemoryStore;
-use waywiser::{Config, server};
 
+use ended_calls::{EndedCall, EndedCalls};
+
+mod ended_calls;
 pub mod faulty;
+pub mod window;
 
 pub const PATH_LENGTH: &str = "/my_package.DisplacementService/computePathLength";
 pub const DISPLACEMENT: &str = "/my_package.DisplacementService/computeDisplacement";
@@ -30,12 +32,13 @@ pub const RECORD_ROUTE: &str = "/routeguide.RouteGuide/RecordRoute";
 
 pub struct Server {
     pub address: SocketAddr,
+    ended_calls: Arc<EndedCalls>,
     stop: Option<oneshot::Sender<()>>,
     served: JoinHandle<std::io::Result<()>>,
 }
 
-/// An address whose port nobody else is given while the socket lives, and where nobody is until a test
-/// listens there.
+/// Reserves an address: the port is not assigned to another socket while this one exists, and connections to it fail
+/// until the test listens there.
 pub fn reserved_address() -> (TcpSocket, SocketAddr) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_reuseaddr(true).unwrap();
@@ -61,21 +64,29 @@ impl Server {
         Self::on(listener, store, configure)
     }
 
-    /// On a listener of the test's.
+    /// Starts a server on this listener.
     pub fn on(
         listener: TcpListener,
         store: Arc<dyn CheckpointStore>,
         configure: impl FnOnce(&mut Config),
     ) -> Self {
-        LazyLock::force(&LOG);
         let mut config = Config::default();
         configure(&mut config);
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let served = tokio::spawn(server::run(listener, config, store, async {
+        let ended_calls = Arc::new(EndedCalls::default());
+        let server =
+            server::Server::new(config, store).with_observer(Arc::clone(&ended_calls) as _);
+        let served = tokio::spawn(server.run(listener, async {
             let _ = stopped.await;
         }));
-        Self { address, stop: Some(stop), served }
+        Self { address, ended_calls, stop: Some(stop), served }
+    }
+
+    /// Waits until `count` calls of this client have ended, and returns them in the order of their ends. Each call is
+    /// returned once.
+    pub async fn ended_calls(&self, peer: SocketAddr, count: usize) -> Vec<EndedCall> {
+        self.ended_calls.take(peer, count).await
     }
 
     /// Begins the drain.
@@ -83,12 +94,12 @@ impl Server {
         let _ = self.stop.take().unwrap().send(());
     }
 
-    /// Whether the server has ended.
+    /// Returns whether the server has ended.
     pub fn is_finished(&self) -> bool {
         self.served.is_finished()
     }
 
-    /// Waits until the server is gone.
+    /// Waits until the server has ended.
     pub async fn stopped(self) {
         self.served.await.unwrap().unwrap();
     }
@@ -114,7 +125,7 @@ impl Server {
         waywiser_v1::path_service_client::PathServiceClient::new(self.channel().await)
     }
 
-    /// Shows that nothing before has harmed the server: an ordinary call gets its ordinary answer.
+    /// Checks that the server still works: a normal call gets the expected answer.
     pub async fn assert_well(&self) {
         let points = [(0, 0), (3, 4), (3, 10)].map(|(x, y)| my_package::Point { x, y });
         let reply = self.planar().await.compute_path_length(tokio_stream::iter(points)).await;
@@ -123,10 +134,10 @@ impl Server {
     }
 }
 
-/// An HTTP/2 connection whose frames the test decides.
+/// An HTTP/2 connection on which the test controls each frame.
 pub struct Raw {
     send: SendRequest<Bytes>,
-    /// The address that the server's log has for it.
+    /// The address of the client, as the server reports it.
     pub peer: SocketAddr,
     connection: JoinHandle<()>,
 }
@@ -136,8 +147,6 @@ impl Raw {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
         let peer = stream.local_addr().unwrap();
-        // The port may have been another test's client's before.
-        LOG.send_modify(|log| drop(log.remove(&peer.to_string())));
         let (send, connection) = h2::client::handshake(stream).await.unwrap();
         let connection = tokio::spawn(async {
             let _ = connection.await;
@@ -162,7 +171,7 @@ impl Raw {
         Call { body, response: Some(response) }
     }
 
-    /// A call that is none: the HTTP status, and whether the body says what is spoken here.
+    /// Sends a request that is not a gRPC call. Returns the HTTP status, and whether the body names gRPC.
     pub async fn plain(&mut self, method: &str, content_type: &str) -> (u16, bool) {
         let request = Request::builder()
             .method(method)
@@ -180,7 +189,10 @@ impl Raw {
         (status, String::from_utf8_lossy(&text).contains("this is a gRPC server"))
     }
 
-    /// A whole call without points; an error when the connection takes none any more.
+    /// Performs a call without points.
+    ///
+    /// # Errors
+    /// If the connection accepts no new streams.
     pub async fn try_call(&mut self, path: &str) -> Result<Answer, h2::Error> {
         let request = Request::post(format!("http://localhost{path}"))
             .header("content-type", "application/grpc")
@@ -190,7 +202,7 @@ impl Raw {
         answer(response).await
     }
 
-    /// Drops the connection without a word, as a killed client does.
+    /// Drops the connection without closing it, like a client that was killed.
     pub async fn vanish(self) {
         self.connection.abort();
         let _ = self.connection.await;
@@ -203,7 +215,7 @@ pub struct Call {
     response: Option<ResponseFuture>,
 }
 
-/// What a call was answered: grpc-status, grpc-message, and the messages in between.
+/// The answer of a call: grpc-status, grpc-message, the reason, the body and the headers.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Answer {
     pub code: tonic::Code,
@@ -222,7 +234,7 @@ impl Call {
         self.body.send_data(Bytes::new(), true).unwrap();
     }
 
-    /// The HTTP status, or `None` when the stream was reset.
+    /// Returns the HTTP status, or `None` if the stream was reset.
     pub async fn response_status(&mut self) -> Option<u16> {
         let response = self.response.take().unwrap().await;
         response.ok().map(|response| response.status().as_u16())
@@ -236,13 +248,13 @@ impl Call {
         self.response.take().unwrap()
     }
 
-    /// Sends all of it as flow control makes room. `false` when the stream is over.
+    /// Sends all bytes as flow control permits. Returns `false` if the stream has ended.
     pub async fn send_within_window(&mut self, mut bytes: Bytes) -> bool {
         while !bytes.is_empty() {
             self.body.reserve_capacity(bytes.len());
-            let room = std::future::poll_fn(|cx| self.body.poll_capacity(cx)).await;
-            let Some(Ok(room)) = room else { return false };
-            let part = bytes.split_to(room.min(bytes.len()));
+            let capacity = std::future::poll_fn(|cx| self.body.poll_capacity(cx)).await;
+            let Some(Ok(capacity)) = capacity else { return false };
+            let part = bytes.split_to(capacity.min(bytes.len()));
             if !part.is_empty() && self.body.send_data(part, false).is_err() {
                 return false;
             }
@@ -275,7 +287,7 @@ pub async fn answer(response: ResponseFuture) -> Result<Answer, h2::Error> {
     })
 }
 
-/// The frame of one message.
+/// Frames a message.
 pub fn frame(payload: &[u8]) -> Bytes {
     let mut bytes = BytesMut::with_capacity(5 + payload.len());
     bytes.put_u8(0);
@@ -284,7 +296,7 @@ pub fn frame(payload: &[u8]) -> Bytes {
     bytes.freeze()
 }
 
-/// A message as gRPC frames it, compressed.
+/// Compresses and frames a message.
 pub fn gzip_frame(payload: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(payload).unwrap();
@@ -295,82 +307,11 @@ pub fn gzip_frame(payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The frames of points, one a message.
+/// Encodes points, one per message, with their framing.
 pub fn frames(points: &[(i32, i32)]) -> Bytes {
     let mut bytes = BytesMut::new();
     for &(x, y) in points {
         bytes.extend_from_slice(&frame(&my_package::Point { x, y }.encode_to_vec()));
     }
     bytes.freeze()
-}
-
-/// What the server's log says about calls, by the address of the client.
-static LOG: LazyLock<watch::Sender<HashMap<String, Vec<String>>>> = LazyLock::new(|| {
-    let subscriber = tracing_subscriber::registry().with(CallLog::default());
-    tracing::subscriber::set_global_default(subscriber).unwrap();
-    watch::channel(HashMap::new()).0
-});
-
-/// The log's lines on the calls of this client. Waits until `count` of them have ended.
-pub async fn logged(peer: SocketAddr, count: usize) -> Vec<String> {
-    let mut log = LOG.subscribe();
-    let peer = peer.to_string();
-    let enough =
-        |log: &HashMap<String, Vec<String>>| log.get(&peer).is_some_and(|l| l.len() >= count);
-    let lines = log.wait_for(enough).await.unwrap();
-    lines[&peer].clone()
-}
-
-#[derive(Default)]
-struct CallLog {
-    peers: Mutex<HashMap<u64, String>>,
-}
-
-/// The fields of a span or an event as text.
-#[derive(Default)]
-struct Fields {
-    peer: Option<String>,
-    text: String,
-}
-
-impl tracing::field::Visit for Fields {
-    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
-        match field.name() {
-            "peer" => self.peer = Some(format!("{value:?}")),
-            "duration_ms" => {}
-            name => write!(self.text, "{name}={value:?} ").unwrap(),
-        }
-    }
-}
-
-impl<S> Layer<S> for CallLog
-where
-    S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
-{
-    fn enabled(&self, metadata: &tracing::Metadata<'_>, _: Context<'_, S>) -> bool {
-        metadata.target().starts_with("waywiser")
-    }
-
-    fn on_new_span(
-        &self,
-        attributes: &tracing::span::Attributes<'_>,
-        id: &tracing::span::Id,
-        _: Context<'_, S>,
-    ) {
-        let mut fields = Fields::default();
-        attributes.record(&mut fields);
-        if let Some(peer) = fields.peer {
-            self.peers.lock().unwrap().insert(id.into_u64(), peer);
-        }
-    }
-
-    fn on_event(&self, event: &tracing::Event<'_>, context: Context<'_, S>) {
-        let Some(span) = context.event_span(event) else { return };
-        let Some(peer) = self.peers.lock().unwrap().get(&span.id().into_u64()).cloned() else {
-            return;
-        };
-        let mut fields = Fields::default();
-        event.record(&mut fields);
-        LOG.send_modify(|log| log.entry(peer).or_default().push(fields.text.trim().to_owned()));
-    }
 }

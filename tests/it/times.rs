@@ -1,4 +1,4 @@
-//! The range of times, 1678 to 2261, from every source: files, rows and columns, here and with a server.
+//! The range of times, 1678 to 2261: in files with and without a server, and in the rows and columns of requests.
 
 use prost_types::Timestamp;
 use waywiser::measure::{Fix, Point};
@@ -7,7 +7,7 @@ use waywiser::proto::waywiser_v1 as pb;
 use crate::program::run_beside;
 use crate::support::Server;
 
-/// The first seconds out of range, and the last one that fits 64 bits of nanoseconds, each with a name in ISO 8601.
+/// The first seconds out of range, and the last second that fits 64 bits of nanoseconds. Each also in ISO 8601.
 const OUT_OF_RANGE: [(i64, &str); 3] = [
     (-9_214_560_001, "1677-12-31T23:59:59.0001Z"),
     (9_214_646_400, "2262-01-01T00:00:00Z"),
@@ -21,9 +21,8 @@ fn message(unix_s: i64) -> String {
     error
 }
 
-/// A time that a path cannot have is the same error in every format, here and with a server.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_time_out_of_range_is_the_same_error_with_a_server() {
+async fn a_time_out_of_range_is_the_same_error_in_all_formats() {
     let (server, folder) = (Server::start().await, tempfile::tempdir().unwrap());
     let url = format!("http://{}", server.address);
     let gpx = |time: &str| {
@@ -43,12 +42,12 @@ async fn a_time_out_of_range_is_the_same_error_with_a_server() {
             let file = file.to_str().unwrap();
             let words = ["--time-column", "at", file, "examples/legs.csv"];
             let words = if name == "walk.gpx" { &words[2..] } else { &words[..3] };
-            let here = run_beside(&[&["measure"], words].concat()).await;
-            let there = run_beside(&[&["measure", "--server", &url], words].concat()).await;
-            assert_eq!(here, there);
-            assert_eq!(here.0, Some(1));
+            let local = run_beside(&[&["measure"], words].concat()).await;
+            let remote = run_beside(&[&["measure", "--server", &url], words].concat()).await;
+            assert_eq!(local, remote);
+            assert_eq!(local.0, Some(1));
             let expected = format!("error: {file}{place}: {}", message(unix_s));
-            assert!(here.2.starts_with(&expected), "{expected}\n{}", here.2);
+            assert!(local.2.starts_with(&expected), "{expected}\n{}", local.2);
         }
     }
 }
@@ -56,7 +55,7 @@ async fn a_time_out_of_range_is_the_same_error_with_a_server() {
 #[tokio::test]
 async fn a_time_out_of_range_is_the_same_error_in_rows_and_columns() {
     let server = Server::start().await;
-    let refusal = async |request: pb::RecordPathRequest| {
+    let error_of = async |request: pb::RecordPathRequest| {
         let call = server.paths().await.record_path(tokio_stream::iter([request])).await;
         call.unwrap_err().message().to_owned()
     };
@@ -67,12 +66,12 @@ async fn a_time_out_of_range_is_the_same_error_in_rows_and_columns() {
     };
     for (unix_s, _) in OUT_OF_RANGE {
         let text = message(unix_s);
-        assert_eq!(refusal(rows(unix_s, 0)).await, format!("point 0: points[0].time: {text}"));
+        assert_eq!(error_of(rows(unix_s, 0)).await, format!("point 0: points[0].time: {text}"));
         let (x, y, time_ms) = (vec![0], vec![0], vec![unix_s * 1000]);
         let columns = Some(pb::PointColumns { x, y, time_ms, ..Default::default() });
         let columns = pb::RecordPathRequest { columns, ..Default::default() };
-        assert_eq!(refusal(columns).await, format!("point 0: columns.time_ms[0]: {text}"));
+        assert_eq!(error_of(columns).await, format!("point 0: columns.time_ms[0]: {text}"));
     }
-    let text = refusal(rows(1, -1)).await;
+    let text = error_of(rows(1, -1)).await;
     assert_eq!(text, "point 0: points[0].time: nanos -1 is not a number from 0 to 999999999");
 }

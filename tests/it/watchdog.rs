@@ -1,4 +1,4 @@
-//! A test that hangs, for the proof in `.ci/run` that the watchdog ends and names it.
+//! A test that hangs. `.ci/run` uses it to check that the watchdog ends and names such a test.
 
 #[test]
 #[ignore = "it never ends; .ci/run runs it under .ci/watchdog"]

@@ -1,4 +1,5 @@
-//! WatchPath over sockets: what every watcher receives, also when reports are late or their caller is gone.
+//! WatchPath over sockets: each watcher receives every state, also if reports are late, their caller has left, or
+//! another server makes the commit.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -14,7 +15,7 @@ use waywiser::recording::{CheckpointStore as _, OpenRequest, RecordingName};
 use waywiser::store::MemoryStore;
 
 use crate::support::faulty::{Call, Fault, Faulty};
-use crate::support::{Raw, Server, frame, logged};
+use crate::support::{Raw, Server, frame};
 
 const NAME: &str = "paths/walk";
 
@@ -72,6 +73,32 @@ async fn every_watcher_receives_the_current_state_at_once() {
     }
 }
 
+/// Two servers in one process use one store.
+#[tokio::test]
+async fn a_watcher_receives_the_commits_and_the_deletion_of_another_server() {
+    let store = Arc::new(MemoryStore::default());
+    let watched = Server::with_store(Arc::clone(&store) as _, |_| {}).await;
+    let written = Server::with_store(store, |_| {}).await;
+    let mut from_the_start = watch(&watched, true).await;
+    record(&written, 0..3, false).await;
+    while next(&mut from_the_start).await.unwrap() != (3, false) {}
+    let mut later = watch(&watched, false).await;
+    assert_eq!(next(&mut later).await.unwrap(), (3, false));
+    record(&written, 3..5, false).await;
+    for watch in [&mut from_the_start, &mut later] {
+        while next(watch).await.unwrap() != (5, false) {}
+    }
+    let request = pb::DeletePathRequest { name: NAME.to_owned(), allow_missing: false };
+    written.paths().await.delete_path(request).await.unwrap();
+    for watch in [&mut from_the_start, &mut later] {
+        assert_eq!(next(watch).await.unwrap_err().code(), Code::NotFound);
+    }
+    let mut again = watch(&watched, true).await;
+    record(&written, 0..2, true).await;
+    while next(&mut again).await.unwrap() != (2, true) {}
+    assert!(again.next().await.is_none());
+}
+
 #[tokio::test]
 async fn a_watcher_of_a_recording_that_expires_receives_not_found() {
     let store = Arc::new(MemoryStore::default());
@@ -98,7 +125,7 @@ async fn a_watcher_of_a_recording_that_expires_receives_not_found() {
     assert_eq!(status.code(), Code::NotFound);
 }
 
-/// The deletion is done and its answer is on its way when another writer begins the recording again.
+/// The store has done the deletion, and its answer is delayed while another writer begins the recording again.
 #[tokio::test]
 async fn a_deletion_that_is_reported_late_does_not_hide_the_new_recording() {
     let store = faulty();
@@ -138,7 +165,7 @@ async fn a_deletion_that_is_reported_late_does_not_hide_the_new_recording() {
     writer.await.unwrap().unwrap();
 }
 
-/// The load of a new watcher is on its way while the recording is deleted.
+/// The answer to the load of a new watcher is delayed while the recording is deleted.
 #[tokio::test]
 async fn a_load_that_is_reported_after_the_deletion_is_ignored() {
     let store = faulty();
@@ -162,7 +189,7 @@ async fn a_load_that_is_reported_after_the_deletion_is_ignored() {
     assert_eq!(status.code(), Code::NotFound);
 }
 
-/// The client of a deletion is gone before the store answers.
+/// The client of a deletion has left before the store answers.
 #[tokio::test]
 async fn a_deletion_is_reported_also_if_its_caller_stops_waiting() {
     let store = faulty();
@@ -181,7 +208,7 @@ async fn a_deletion_is_reported_also_if_its_caller_stops_waiting() {
         tokio::task::yield_now().await;
     }
     call.body.send_reset(h2::Reason::CANCEL);
-    logged(raw.peer, 1).await;
+    server.ended_calls(raw.peer, 1).await;
     store.release(1);
     assert_eq!(next(&mut watch).await.unwrap_err().code(), Code::NotFound);
 }

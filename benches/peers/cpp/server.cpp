@@ -1,8 +1,8 @@
-// The services of waywiser as one writes them with gRPC C++: the synchronous API, a loop over
-// ServerReader::Read, libm, default settings everywhere.
+// The services of waywiser in plain gRPC C++: the synchronous API, a loop over ServerReader::Read, libm, and default
+// settings.
 //
-// It is a yardstick. Nothing in it is tuned; legs are summed as doubles and rounded once, so that
-// its answers can be compared.
+// The server is a reference for benchmarks and is not tuned. It sums legs as doubles and rounds once, so that its
+// answers can be compared.
 //
 // usage: server [--listen ADDRESS]
 
@@ -31,7 +31,7 @@ double Radians(int e7) {
     return e7 / 1e7 * (M_PI / 180);
 }
 
-// The haversine distance in metres, with atan2 as in the RouteGuide examples.
+// Returns the haversine distance in metres, with atan2 as in the RouteGuide examples.
 double HaversineM(const routeguide::Point& from, const routeguide::Point& to) {
     const double from_latitude = Radians(from.latitude());
     const double to_latitude = Radians(to.latitude());
@@ -42,7 +42,7 @@ double HaversineM(const routeguide::Point& from, const routeguide::Point& to) {
     return 2 * kEarthRadiusM * std::atan2(std::sqrt(a), std::sqrt(1 - a));
 }
 
-// The straight line, in the unit of the points.
+// Returns the straight distance, in the unit of the points.
 double Planar(const my_package::Point& from, const my_package::Point& to) {
     const double x = static_cast<double>(to.x()) - from.x();
     const double y = static_cast<double>(to.y()) - from.y();

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Asks a server of the published contracts for answers that are known, over a real client.
+"""Compares the answers of a server of the published contracts with known ones.
 
 usage: check.py ADDRESS
 """
@@ -17,7 +17,7 @@ route_guide_pb2, route_guide_pb2_grpc = grpc.protos_and_services("routeguide/rou
 
 def equal(what, got, expected):
     if got != expected:
-        sys.exit(f"{what}: {got}, not {expected}")
+        sys.exit(f"{what}: got {got}, expected {expected}")
 
 
 def check(address):
@@ -52,15 +52,15 @@ def check(address):
             return reply.point_count, reply.distance
 
         equal("no position", route([]), (0, 0))
-        # A quarter of a great circle of 6 371 008.8 m, eastward, and as much northward.
+        # Two quarters of a great circle with a radius of 6 371 008.8 m: to the east and to the north.
         quarter = math.pi / 2 * 6_371_008.8
         equal("two quarters", route([(0, 0), (0, 900_000_000), (900_000_000, 900_000_000)]), (3, round(2 * quarter)))
-        # Steps of 0.9 m northward: truncated leg by leg they would be 0 m.
+        # Steps of 0.9 m to the north. Truncation of each leg would return 0 m.
         step_e7 = 81
         hour = [(464_000_000 + step_e7 * index, 137_000_000) for index in range(3601)]
         expected = round(math.radians(3600 * step_e7 / 1e7) * 6_371_008.8)
-        equal("an hour's walk", route(hour), (3601, expected))
+        equal("a walk of an hour", route(hour), (3601, expected))
 
 
 check(sys.argv[1])
-print(f"{sys.argv[1]} answers as it should")
+print(f"{sys.argv[1]}: all answers are correct")

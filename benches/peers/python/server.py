@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""The services of waywiser as one writes them with grpcio: servicers of generated stubs on a thread pool.
+"""The services of waywiser in plain grpcio: servicers of generated stubs on a thread pool.
 
-The stubs are generated when it starts (grpcio-tools). Nothing is tuned; legs are summed as floats and rounded once,
-so that its answers can be compared.
+grpcio-tools generates the stubs at the start. The server is not tuned. It sums legs as floats and rounds once, so that
+its answers can be compared.
 """
 
 import argparse
@@ -23,7 +23,7 @@ EARTH_RADIUS_M = 6_371_008.8
 
 
 def haversine_m(start, end):
-    """The haversine distance in metres, with atan2 as in the RouteGuide examples."""
+    """Returns the haversine distance in metres, with atan2 as in the RouteGuide examples."""
     start_latitude = math.radians(start.latitude / 1e7)
     end_latitude = math.radians(end.latitude / 1e7)
     half_latitude = (end_latitude - start_latitude) / 2
@@ -33,7 +33,7 @@ def haversine_m(start, end):
 
 
 def planar(start, end):
-    """The straight line, in the unit of the points."""
+    """Returns the straight distance, in the unit of the points."""
     return math.hypot(end.x - start.x, end.y - start.y)
 
 

@@ -1,4 +1,4 @@
-//! Protos to Rust code through protox: no protoc to install.
+//! Generates Rust code from the proto files with protox, which needs no protoc.
 
 use std::error::Error;
 

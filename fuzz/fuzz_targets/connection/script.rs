@@ -1,4 +1,4 @@
-//! Reads arbitrary bytes as a list of steps of a client that keeps to HTTP/2, whatever it sends in its messages.
+//! Interprets arbitrary bytes as the steps of a client that obeys HTTP/2. Its messages may have any content.
 
 use std::io::Write as _;
 
@@ -48,7 +48,7 @@ impl<'a> Script<'a> {
         Self { input, streams: Vec::new(), window: WINDOW_BYTES }
     }
 
-    /// What the client writes, piece by piece.
+    /// Returns the writes of the client.
     pub fn pieces(mut self) -> Vec<Vec<u8>> {
         let (mut pieces, mut piece) = (Vec::new(), Vec::new());
         while !self.input.is_empty() {
@@ -78,7 +78,7 @@ impl<'a> Script<'a> {
         *first
     }
 
-    /// Up to 255 bytes of the input as they are.
+    /// Returns the next bytes of the input, at most 255.
     fn bytes(&mut self) -> Vec<u8> {
         let length = usize::from(self.byte()).min(self.input.len());
         let (bytes, rest) = self.input.split_at(length);
@@ -111,7 +111,7 @@ impl<'a> Script<'a> {
         request(id, PATHS[method], &headers)
     }
 
-    /// The stream that the next byte chooses, if it is open.
+    /// Returns the stream that the next byte chooses, if it is open.
     fn stream(&mut self) -> Option<&mut Stream> {
         let index = usize::from(self.byte()).checked_rem(self.streams.len())?;
         Some(&mut self.streams[index]).filter(|stream| stream.is_open)
@@ -127,7 +127,7 @@ impl<'a> Script<'a> {
     fn control(&mut self) -> Vec<u8> {
         match self.byte() % 4 {
             0 => ping(u64::from(self.byte())),
-            // Small windows for replies, and their updates.
+            // Small windows for replies, and window updates.
             1 => settings(&[(4, u32::from(self.byte()))]),
             2 => window_update(0, 1 + u32::from(self.byte())),
             _ => {
@@ -137,7 +137,7 @@ impl<'a> Script<'a> {
         }
     }
 
-    /// Sends the bytes on a stream, cut into DATA frames by the input; or ends the stream.
+    /// Returns DATA frames with the payload, whose size the input chooses, and ends the stream if `is_end` is set.
     fn send(&mut self, payload: Option<&[u8]>, is_end: bool) -> Vec<u8> {
         let (cut, total) = (usize::from(self.byte()) + 1, self.window);
         let Some(stream) = self.stream() else { return Vec::new() };
@@ -157,7 +157,7 @@ impl<'a> Script<'a> {
         frames
     }
 
-    /// A message of the kind that the method of the last opened stream takes.
+    /// Returns a message for the method of the stream that was opened last.
     fn payload(&mut self) -> Option<Vec<u8>> {
         let stream = self.streams.last()?;
         let (method, is_gzip) = (stream.method, stream.is_gzip);

@@ -1,11 +1,10 @@
-//! `waywiser bench`: a load generator for the streaming methods.
+//! `waywiser bench`: runs the load generator (`crate::load`) and measures its cost and that of the server.
 //!
-//! It encodes a track once (`track`) for what is called (`call`), opens connections to a server
-//! (`target`), sends the track over many streams round after round (`drive`) or point by point over
-//! live ones (`live`), checks every reply, and tells what it cost (`process`, `stats`, `report`). All sending happens on threads of
-//! one name, so that its CPU time can be told from that of a server in the same process.
+//! `args` and `call` have the arguments, `report` has the output. This file has the rounds and the live streams. All
+//! sending happens on threads of one name, which separates its CPU time from that of a server in the same process.
 
-pub(crate) mod args;
+mod args;
+mod call;
 mod report;
 
 use std::io::{self, IsTerminal as _, Write as _};
@@ -19,24 +18,24 @@ use tokio::runtime::{Builder, Runtime};
 use super::report::pluralize;
 use super::{Outcome, fail, usage_error};
 use crate::load::drive::{self, Connections, Load};
-use crate::load::live::{self, Pace};
+use crate::load::live;
 use crate::load::process::{CpuTimes, Watched};
 use crate::load::stats::Spread;
 use crate::load::target::{CLIENT_THREADS, Target};
 pub(super) use args::BenchArgs;
 use report::{LiveReport, Quantiles, Ratios, Report, Server};
 
-/// What a thread that has nothing more to do takes to be off its core, so that the kernel has all
-/// its time booked; a hundred times more than that.
-const BOOKING_TIME: Duration = Duration::from_millis(5);
+/// The kernel accounts the CPU time of a thread when the thread leaves its core. An idle thread needs about a
+/// hundredth of this time for that.
+const ACCOUNTING_TIME: Duration = Duration::from_millis(5);
 
-/// Runs the load and prints what it cost.
+/// Runs the load and prints the report.
 ///
 /// # Errors
 /// When standard output cannot be written.
 pub(super) fn run(args: &BenchArgs) -> io::Result<Outcome> {
-    if let Some(misfit) = args.misfit() {
-        return usage_error(format_args!("{misfit}"));
+    if let Some(contradiction) = args.contradiction() {
+        return usage_error(format_args!("{contradiction}"));
     }
     let runtime = Builder::new_multi_thread()
         .worker_threads(args.load.threads)
@@ -45,7 +44,7 @@ pub(super) fn run(args: &BenchArgs) -> io::Result<Outcome> {
         .build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
-        Err(error) => return fail(format_args!("no threads to work with: {error}")),
+        Err(error) => return fail(format_args!("cannot start threads: {error}")),
     };
     let mut out = io::stdout();
     if let Some(stream_count) = args.live.live {
@@ -75,7 +74,7 @@ pub(super) fn run(args: &BenchArgs) -> io::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// One round of one server.
+/// The result of one round.
 struct Sample {
     points_per_s: f64,
     mb_per_s: f64,
@@ -83,18 +82,18 @@ struct Sample {
     server_cpu_ns: Option<f64>,
 }
 
-/// A load and the server that it is for, by its index.
+/// A load and the index of the server that receives it.
 struct Side {
     target: usize,
     load: Arc<Load>,
 }
 
-/// Drives the servers in turns, or one with two loads in turns.
+/// Runs all rounds. Two servers, or two loads of one server, alternate.
 fn rounds(args: &BenchArgs, runtime: &Runtime) -> Result<Report, String> {
     let loads = args.loads(args.load.streams, args.load.points)?;
     let targets = args.targets()?;
     let (Some(load), Some(last_load)) = (loads.first(), loads.last()) else {
-        return Err("there is nothing to send".to_owned());
+        return Err("there is no load to send".to_owned());
     };
     let mut sides = vec![Side { target: 0, load: Arc::clone(load) }];
     if targets.len() > 1 || loads.len() > 1 {
@@ -109,26 +108,26 @@ fn rounds(args: &BenchArgs, runtime: &Runtime) -> Result<Report, String> {
     let mut samples: Vec<Vec<Sample>> = sides.iter().map(|_| Vec::new()).collect();
     let mut latencies: Vec<Vec<Duration>> = sides.iter().map(|_| Vec::new()).collect();
     for number in 0..round_count {
-        // Each goes first in half of the rounds: what the machine does meanwhile falls on both.
-        let mut turns: Vec<usize> = (0..sides.len()).collect();
+        // Each side is first in half of the rounds, so that a disturbance of the machine affects both.
+        let mut order: Vec<usize> = (0..sides.len()).collect();
         if number % 2 == 1 {
-            turns.reverse();
+            order.reverse();
         }
-        for turn in turns {
-            let Side { target, load } = &sides[turn];
+        for side in order {
+            let Side { target, load } = &sides[side];
             let (target, connections) = (&targets[*target], &connections[*target]);
-            let round_id = (number * sides.len() + turn) as u64;
+            let round_id = (number * sides.len() + side) as u64;
             let (sample, mut times) = round(runtime, target, connections, load, round_id)
                 .map_err(|error| format!("{}: {error}", target.name))?;
             if number >= args.load.warm_up {
-                samples[turn].push(sample);
-                latencies[turn].append(&mut times);
+                samples[side].push(sample);
+                latencies[side].append(&mut times);
             }
             progress.inc(1);
         }
     }
     progress.finish_and_clear();
-    // Behind the rounds that count, so that nothing of it is in their memory; it is worth no failure.
+    // Runs after the measured rounds, so that it does not change their memory. An error leaves the ceiling unknown.
     let ceiling = match args.servers.ceiling || args.servers.no_ceiling {
         true => None,
         false => ceiling(args, runtime, load).unwrap_or_default(),
@@ -138,11 +137,12 @@ fn rounds(args: &BenchArgs, runtime: &Runtime) -> Result<Report, String> {
         let spread = |of: fn(&Sample) -> Option<f64>| Spread::of(samples.iter().map(of));
         Ok(Server {
             server: target.name.clone(),
-            call: side.load.call.words(),
+            call: call::describe(&side.load.call),
             bytes_per_stream: side.load.byte_count(),
-            shares_process: target.is_here(),
-            points_per_s: spread(|sample| Some(sample.points_per_s)).ok_or("there was no round")?,
-            mb_per_s: spread(|sample| Some(sample.mb_per_s)).ok_or("there was no round")?,
+            shares_process: target.is_embedded(),
+            points_per_s: spread(|sample| Some(sample.points_per_s))
+                .ok_or("no round was measured")?,
+            mb_per_s: spread(|sample| Some(sample.mb_per_s)).ok_or("no round was measured")?,
             client_cpu_ns_per_point: spread(|sample| sample.client_cpu_ns),
             server_cpu_ns_per_point: spread(|sample| sample.server_cpu_ns),
             reply_latency: Quantiles::of(times),
@@ -154,7 +154,7 @@ fn rounds(args: &BenchArgs, runtime: &Runtime) -> Result<Report, String> {
         })
     });
     Ok(Report {
-        method: load.call.method_name(),
+        method: call::method_name(&load.call),
         streams: load.stream_count as u64,
         connections: args.load.connections as u64,
         points_per_stream: load.track.point_count,
@@ -169,17 +169,17 @@ fn rounds(args: &BenchArgs, runtime: &Runtime) -> Result<Report, String> {
     })
 }
 
-/// Rounds against a server that only counts, of which the first does not.
+/// Rounds to a server that only counts bytes. The first is a warm-up.
 const CEILING_ROUNDS: u64 = 4;
-/// Bytes that all streams of such a round send together, at most: it shall cost no time.
+/// Maximum number of bytes that all streams of such a round send together, which keeps it short.
 const CEILING_BYTES_MAX: u64 = 64_000_000;
 
-/// How many points a second the load generator itself can send in this way.
+/// Measures how many points per second this load generator can send to a server that only counts bytes.
 fn ceiling(args: &BenchArgs, runtime: &Runtime, load: &Load) -> Result<Option<Spread>, String> {
     let target = Target::counter(args.servers.server_threads)?;
     let connections = runtime.block_on(Connections::open(&target, args.load.connections))?;
     let track = load.track.shortened(CEILING_BYTES_MAX / load.stream_count as u64);
-    let load = Arc::new(Load { track, run: load.run.clone(), ..*load });
+    let load = Arc::new(Load { track, run_id: load.run_id.clone(), ..*load });
     let mut rates = Vec::new();
     for number in 0..CEILING_ROUNDS {
         let (sample, _) = round(runtime, &target, &connections, &load, number)
@@ -189,7 +189,7 @@ fn ceiling(args: &BenchArgs, runtime: &Runtime, load: &Load) -> Result<Option<Sp
     Ok(Spread::of(rates.into_iter().skip(1)))
 }
 
-/// Runs one round, measures it, and has the server forget it.
+/// Runs and measures one round, and deletes its recordings.
 fn round(
     runtime: &Runtime,
     target: &Target,
@@ -198,12 +198,12 @@ fn round(
     number: u64,
 ) -> Result<(Sample, Vec<Duration>), String> {
     let meter = Meter::start(target);
-    // Spawned, so that it runs on the threads whose time is measured.
+    // The round runs on the threads whose CPU time is measured.
     let round = runtime.spawn(drive::round(connections.clone(), Arc::clone(load), number));
     let round = runtime.block_on(round).map_err(|error| error.to_string())?;
     let used = meter.used(target);
     let deletion = runtime.block_on(drive::delete(connections.clone(), Arc::clone(load), number));
-    // Where the round failed, that is what is told.
+    // An error of the round is reported before one of the deletion.
     let round = round?;
     deletion?;
     let points = (load.track.point_count * load.stream_count as u64) as f64;
@@ -231,7 +231,7 @@ fn ratios(samples: &[Vec<Sample>]) -> Option<Ratios> {
     })
 }
 
-/// CPU time of both sides from one moment to another.
+/// The CPU times of both sides at one moment.
 struct Meter {
     client: Option<CpuTimes>,
     server: Option<CpuTimes>,
@@ -244,7 +244,7 @@ struct Used {
 
 impl Meter {
     fn start(target: &Target) -> Self {
-        thread::sleep(BOOKING_TIME);
+        thread::sleep(ACCOUNTING_TIME);
         Self {
             client: Watched::Threads(&[CLIENT_THREADS]).cpu(),
             server: target.watched.as_ref().and_then(Watched::cpu),
@@ -260,22 +260,22 @@ impl Meter {
     }
 }
 
-/// Lets streams live, and looks at the server while all of them do.
+/// Runs live streams, and measures the server while all of them are open.
 fn live(args: &BenchArgs, stream_count: usize, runtime: &Runtime) -> Result<LiveReport, String> {
-    let pace = Pace { interval: args.live.interval, duration: args.live.duration };
-    let load = args.loads(stream_count, Some(live::points_of_a_stream(pace)))?.remove(0);
+    let schedule = args.schedule();
+    let load = args.loads(stream_count, Some(schedule.points_per_stream()))?.remove(0);
     let target = args.targets()?.remove(0);
     let memory = || Some(target.watched.as_ref()?.memory()?.now_bytes);
     let memory_before = memory();
     let connections = runtime.block_on(Connections::open(&target, args.load.connections))?;
-    let progress = progress(pace.duration.as_secs() as usize, "{bar:40} {pos} s of {len} s");
+    let progress = progress(schedule.duration.as_secs() as usize, "{bar:40} {pos} s of {len} s");
     progress.enable_steady_tick(Duration::from_secs(1));
 
-    let streams = runtime.spawn(live::live(connections.clone(), Arc::clone(&load), pace));
-    // All are open after one interval, and none ends before the last.
-    thread::sleep(pace.interval);
+    let streams = runtime.spawn(live::live(connections.clone(), Arc::clone(&load), schedule));
+    // All streams are open after the first interval, and the first of them ends in the last interval.
+    thread::sleep(schedule.interval);
     let meter = Meter::start(&target);
-    let watched_time = pace.duration - 2 * pace.interval;
+    let watched_time = schedule.duration - 2 * schedule.interval;
     wait(watched_time, &progress);
     let used = meter.used(&target);
     let memory_live = memory();
@@ -292,14 +292,14 @@ fn live(args: &BenchArgs, stream_count: usize, runtime: &Runtime) -> Result<Live
     };
     let grown = memory_live.zip(memory_before).map(|(live, before)| live as f64 - before as f64);
     Ok(LiveReport {
-        method: load.call.method_name(),
-        call: load.call.words(),
+        method: call::method_name(&load.call),
+        call: call::describe(&load.call),
         server: target.name.clone(),
-        shares_process: target.is_here(),
+        shares_process: target.is_embedded(),
         streams: stream_count as u64,
         connections: args.load.connections as u64,
-        interval_s: pace.interval.as_secs_f64(),
-        duration_s: pace.duration.as_secs_f64(),
+        interval_s: schedule.interval.as_secs_f64(),
+        duration_s: schedule.duration.as_secs_f64(),
         points: outcome.point_count,
         answered_streams: outcome.answered as u64,
         failed_streams: outcome.failure_count as u64,
@@ -309,12 +309,12 @@ fn live(args: &BenchArgs, stream_count: usize, runtime: &Runtime) -> Result<Live
         memory_bytes_per_stream: grown.map(|bytes| bytes / stream_count as f64),
         memory_bytes_before: memory_before,
         memory_bytes_live: memory_live,
-        reply_latency: Quantiles::of_any(&outcome.latencies),
-        send_lateness: Quantiles::of_any(&outcome.lateness),
+        reply_latency: Quantiles::of_histogram(&outcome.latencies),
+        send_lateness: Quantiles::of_histogram(&outcome.lateness),
     })
 }
 
-/// Waits and shows that it does.
+/// Waits and updates the progress bar.
 fn wait(time: Duration, progress: &ProgressBar) {
     let end = std::time::Instant::now() + time;
     loop {
@@ -327,7 +327,7 @@ fn wait(time: Duration, progress: &ProgressBar) {
     }
 }
 
-/// A bar on standard error, if that is a terminal.
+/// Returns a progress bar on standard error, hidden if that is not a terminal.
 fn progress(len: usize, template: &str) -> ProgressBar {
     let target = match io::stderr().is_terminal() {
         true => ProgressDrawTarget::stderr(),
@@ -345,7 +345,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ratios_are_of_rounds_that_belong_together() {
+    fn a_ratio_compares_the_two_loads_of_a_round() {
         let sample = |points_per_s, server_cpu_ns| Sample {
             points_per_s,
             mb_per_s: 0.0,

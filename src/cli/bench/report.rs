@@ -1,4 +1,4 @@
-//! What a run found: for people, aligned and with units, or as one JSON object.
+//! The report of a run: aligned text with units, or one JSON object.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::load::stats::{Spread, Times};
 /// Rounds at full speed.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
-    /// Of the first load, as is what it sends.
+    /// The method of the first load.
     pub method: String,
     pub streams: u64,
     pub connections: u64,
@@ -21,12 +21,11 @@ pub(super) struct Report {
     pub client_threads: u64,
     pub warm_up_rounds: u64,
     pub rounds: u64,
-    /// What the load generator sends to a server that only counts bytes; absent where that is the
-    /// server.
+    /// The throughput to a server that only counts bytes; absent if that is the measured server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ceiling_points_per_s: Option<Spread>,
     pub servers: Vec<Server>,
-    /// Round by round, the second server's figure divided by the first's.
+    /// The figures of the second load divided by those of the first, per round.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub second_to_first: Option<Ratios>,
 }
@@ -34,17 +33,17 @@ pub(super) struct Report {
 #[derive(Debug, Serialize)]
 pub(super) struct Server {
     pub server: String,
-    /// What is called there and how, in words.
+    /// The method and the form of its messages.
     pub call: String,
     pub bytes_per_stream: u64,
-    /// It runs in the process of the load generator, on threads of its own.
+    /// The server runs in the process of the load generator, on its own threads.
     pub shares_process: bool,
     pub points_per_s: Spread,
     pub mb_per_s: Spread,
     pub client_cpu_ns_per_point: Option<Spread>,
     pub server_cpu_ns_per_point: Option<Spread>,
     pub reply_latency: Quantiles,
-    /// Of the process, so with the load generator's where they share it.
+    /// Of the process; it includes the load generator if both share the process.
     pub memory_peak_bytes: Option<u64>,
 }
 
@@ -58,7 +57,7 @@ pub(super) struct Ratios {
 #[derive(Debug, Serialize)]
 pub(super) struct LiveReport {
     pub method: String,
-    /// What is called and how, in words.
+    /// The method and the form of its messages.
     pub call: String,
     pub server: String,
     pub shares_process: bool,
@@ -70,15 +69,15 @@ pub(super) struct LiveReport {
     pub answered_streams: u64,
     pub failed_streams: u64,
     pub failures: Vec<String>,
-    /// Cores' worth of CPU for 10 000 streams, while all were open.
+    /// CPU time per time for 10 000 streams, while all were open.
     pub server_cores_per_10000_streams: Option<f64>,
     pub client_cores_per_10000_streams: Option<f64>,
-    /// What memory grew by a stream, its part of the connection included.
+    /// The growth of memory per stream, including its part of the connection.
     pub memory_bytes_per_stream: Option<f64>,
     pub memory_bytes_before: Option<u64>,
     pub memory_bytes_live: Option<u64>,
     pub reply_latency: Option<Quantiles>,
-    /// How late the load generator was in sending a point.
+    /// How late the load generator sent points.
     pub send_lateness: Option<Quantiles>,
 }
 
@@ -90,15 +89,15 @@ pub(super) struct Quantiles {
 }
 
 impl Quantiles {
-    /// Of times that may be none.
-    pub(super) fn of_any(times: &Times) -> Option<Self> {
+    /// Returns the quantiles, or `None` if there are no times.
+    pub(super) fn of_histogram(times: &Times) -> Option<Self> {
         let us = |quantile| Some(times.at_quantile(quantile)?.as_nanos() as f64 / 1e3);
         Some(Self { p50_us: us(0.5)?, p99_us: us(0.99)?, max_us: us(1.0)? })
     }
 
-    /// The same of times that there are.
+    /// Returns the quantiles, which are zero if there are no times.
     pub(super) fn of(times: &[Duration]) -> Self {
-        Self::of_any(&times.iter().copied().collect()).unwrap_or_default()
+        Self::of_histogram(&times.iter().copied().collect()).unwrap_or_default()
     }
 }
 
@@ -113,7 +112,7 @@ impl Report {
 
     pub(super) fn text(&self, out: &mut impl Write) -> io::Result<()> {
         let calls: Vec<_> = self.servers.iter().map(|server| &*server.call).collect();
-        // What all have in common is said once.
+        // A call that is the same for all servers is printed once.
         let (common, is_one_call) = match &calls[..] {
             [call, rest @ ..] if rest.iter().all(|other| other == call) => {
                 (format!("{call}: "), true)
@@ -158,7 +157,7 @@ impl Report {
             writeln!(out, "\n{} / {}", name(second), name(first))?;
             head(out)?;
             spread(out, "points/s", ratios.points_per_s, 2)?;
-            spread(out, "server CPU a point", ratios.server_cpu_per_point, 2)?;
+            spread(out, "server CPU per point", ratios.server_cpu_per_point, 2)?;
         }
         Ok(())
     }
@@ -169,8 +168,8 @@ impl Server {
         head(out)?;
         spread(out, "points/s", Some(self.points_per_s), 0)?;
         spread(out, "MB/s", Some(self.mb_per_s), 1)?;
-        spread(out, "client CPU, ns a point", self.client_cpu_ns_per_point, 1)?;
-        spread(out, "server CPU, ns a point", self.server_cpu_ns_per_point, 1)?;
+        spread(out, "client CPU, ns per point", self.client_cpu_ns_per_point, 1)?;
+        spread(out, "server CPU, ns per point", self.server_cpu_ns_per_point, 1)?;
         memory(out, "peak memory, MiB", self.memory_peak_bytes)?;
         quantiles(out, "last point to reply, µs", Some(self.reply_latency))?;
         sharing(out, self.shares_process)
@@ -186,7 +185,7 @@ impl LiveReport {
     pub(super) fn text(&self, out: &mut impl Write) -> io::Result<()> {
         writeln!(
             out,
-            "{}: {} on {}, a point every {} s for {} s",
+            "{}: {} on {}, one point every {} s for {} s",
             self.call,
             pluralize(self.streams, "live stream"),
             pluralize(self.connections, "connection"),
@@ -196,7 +195,7 @@ impl LiveReport {
         writeln!(out, "\n{}", self.server)?;
         let count = |count: u64| grouped(&count.to_string());
         line(out, "points sent", &count(self.points))?;
-        line(out, "streams answered right", &count(self.answered_streams))?;
+        line(out, "streams answered", &count(self.answered_streams))?;
         line(out, "streams failed", &count(self.failed_streams))?;
         let percent =
             |cores: Option<f64>| known(cores.map(|cores| format!("{:.2}", 100.0 * cores)));
@@ -205,12 +204,12 @@ impl LiveReport {
         let label = "client CPU, % of a core";
         line(out, label, &percent(self.client_cores_per_10000_streams))?;
         let bytes = self.memory_bytes_per_stream.map(|bytes| grouped(&format!("{bytes:.0}")));
-        line(out, "memory, bytes a stream", &known(bytes))?;
+        line(out, "memory, bytes per stream", &known(bytes))?;
         memory(out, "memory before, MiB", self.memory_bytes_before)?;
         memory(out, "memory live, MiB", self.memory_bytes_live)?;
         quantiles(out, "end to reply, µs", self.reply_latency)?;
         quantiles(out, "sent late by, µs", self.send_lateness)?;
-        writeln!(out, "  CPU is for 10 000 streams.")?;
+        writeln!(out, "  CPU values are per 10 000 streams.")?;
         sharing(out, self.shares_process)?;
         for failure in &self.failures {
             writeln!(out, "  {failure}")?;
@@ -223,7 +222,7 @@ fn sharing(out: &mut impl Write, shares_process: bool) -> io::Result<()> {
     if shares_process {
         writeln!(
             out,
-            "  Client and server share this process: CPU is told apart by threads, memory is of both."
+            "  Client and server share this process: CPU is separate per side, memory is the sum."
         )?;
     }
     Ok(())
@@ -269,7 +268,7 @@ fn quantiles(out: &mut impl Write, label: &str, quantiles: Option<Quantiles>) ->
     writeln!(out, "  {label:width$}{p50:>VALUE_WIDTH$}{p99:>VALUE_WIDTH$}{max:>VALUE_WIDTH$}")
 }
 
-/// So many bytes, in a unit that leaves something before the point.
+/// Formats a number of bytes in a suitable unit.
 fn size(bytes: u64) -> String {
     match bytes {
         0..10_000 => pluralize(bytes, "byte"),
@@ -333,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn figures_are_aligned_and_have_their_units() {
+    fn figures_are_aligned_and_have_units() {
         insta::assert_snapshot!(text(|out| report().text(out)), @r#"
         record-route: 4 streams of 1 000 000 points (16.0 MB) on 2 connections, chunks of 65 536 bytes
         5 rounds after 1 of warm-up, 1 client thread
@@ -343,8 +342,8 @@ mod tests {
                                                 median           least        greatest
           points/s                          12 345 678       6 172 839      18 518 517
           MB/s                                   197.5            98.8           296.2
-          client CPU, ns a point                  10.0             5.0            15.0
-          server CPU, ns a point                  23.0            11.5            34.5
+          client CPU, ns per point                10.0             5.0            15.0
+          server CPU, ns per point                23.0            11.5            34.5
           peak memory, MiB                        12.0
           last point to reply, µs              p50 200       p99 4 002       max 4 002
 
@@ -352,20 +351,20 @@ mod tests {
                                                 median           least        greatest
           points/s                          12 345 678       6 172 839      18 518 517
           MB/s                                   197.5            98.8           296.2
-          client CPU, ns a point                  10.0             5.0            15.0
-          server CPU, ns a point               unknown
+          client CPU, ns per point                10.0             5.0            15.0
+          server CPU, ns per point             unknown
           peak memory, MiB                        12.0
           last point to reply, µs              p50 200       p99 4 002       max 4 002
 
         http://127.0.0.1:50052 / http://127.0.0.1:50051
                                                 median           least        greatest
           points/s                                0.10            0.05            0.15
-          server CPU a point                   unknown
+          server CPU per point                 unknown
         "#);
     }
 
     #[test]
-    fn two_calls_are_told_where_they_differ() {
+    fn calls_are_printed_per_server_where_they_differ() {
         let mut report = report();
         let second = &mut report.servers[1];
         second.server = "http://127.0.0.1:50051".to_owned();
@@ -393,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_is_one_line_of_json() {
+    fn a_report_in_json_is_one_line() {
         let mut report = report();
         report.servers.truncate(1);
         report.second_to_first = None;
@@ -401,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn live_streams_have_their_own_report() {
+    fn live_streams_have_a_report() {
         let report = LiveReport {
             method: "record-route".to_owned(),
             call: "record-route".to_owned(),
@@ -414,32 +413,32 @@ mod tests {
             points: 599_940,
             answered_streams: 9_999,
             failed_streams: 1,
-            failures: vec!["stream 7: it was answered early".to_owned()],
+            failures: vec!["stream 7: the server replied before the end of the stream".to_owned()],
             server_cores_per_10000_streams: Some(0.0512),
             client_cores_per_10000_streams: None,
             memory_bytes_per_stream: Some(5_120.4),
             memory_bytes_before: Some(10 << 20),
             memory_bytes_live: Some(60 << 20),
-            reply_latency: Quantiles::of_any(&Times::default()),
-            send_lateness: Quantiles::of_any(&Times::from_iter([Duration::from_millis(2)])),
+            reply_latency: Quantiles::of_histogram(&Times::default()),
+            send_lateness: Quantiles::of_histogram(&Times::from_iter([Duration::from_millis(2)])),
         };
         insta::assert_snapshot!(text(|out| report.text(out)), @r#"
-        record-route: 10 000 live streams on 100 connections, a point every 1 s for 60 s
+        record-route: 10 000 live streams on 100 connections, one point every 1 s for 60 s
 
         a server in this process
           points sent                          599 940
-          streams answered right                 9 999
+          streams answered                       9 999
           streams failed                             1
           server CPU, % of a core                 5.12
           client CPU, % of a core              unknown
-          memory, bytes a stream                 5 120
+          memory, bytes per stream               5 120
           memory before, MiB                      10.0
           memory live, MiB                        60.0
           end to reply, µs                     unknown
           sent late by, µs                   p50 2 001       p99 2 001       max 2 001
-          CPU is for 10 000 streams.
-          Client and server share this process: CPU is told apart by threads, memory is of both.
-          stream 7: it was answered early
+          CPU values are per 10 000 streams.
+          Client and server share this process: CPU is separate per side, memory is the sum.
+          stream 7: the server replied before the end of the stream
         "#);
     }
 }

@@ -1,5 +1,5 @@
-//! Matches the answers of a server with the tracks that they are about, in the order of the input, and puts
-//! them into the account. `upload.rs` sends the tickets, `remote.rs` makes the call.
+//! Matches the answers of a server with the expected ones, in the order of the input, and reports them.
+//! `upload.rs` sends the expected answers, and `remote.rs` makes the call.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -10,112 +10,115 @@ use futures::{Stream, StreamExt as _};
 use tokio::sync::mpsc::{self, error::TryRecvError};
 use tonic::Code;
 
-use super::account::{Account, AccountError};
-use super::flow::Flow;
-use super::upload::Ticket;
+use super::measure_run::{MeasureRun, TrackError};
+use super::upload::ExpectedAnswer;
 use crate::cli::Outcome;
-use crate::cli::report::Track;
+use crate::cli::report::{Track, pluralize};
+use crate::cli::stall_detector::StallDetector;
 use crate::client::{ClientError, PathAnswer};
 
-/// How many files and tracks were reported.
+/// The files and tracks that were reported.
 #[derive(Default)]
-struct Standing {
-    /// Files that are reported completely.
-    ended: usize,
-    /// Tracks of the next file that have a result.
-    results: u64,
-    /// One of its tracks was refused.
-    is_refused: bool,
-    /// It cannot be read further, and that was reported.
+struct Reported {
+    /// The files that were reported completely.
+    file_count: usize,
+    /// The tracks of the current file that have a result.
+    track_count: u64,
+    /// Whether the server refused a track of the current file.
+    has_refusal: bool,
+    /// Whether the current file could not be read. The error was printed.
     is_broken: bool,
 }
 
-/// Reports the tracks of `tickets` with their `answers` from the server at `url`, and at last the total.
+/// Matches the `answers` of the server at `url` with the `expected` ones. Reports the tracks and the total.
 ///
 /// # Errors
-/// When the report cannot be written.
+/// If the report cannot be written.
 pub(super) async fn report<W: Write>(
-    mut account: Account<'_, W>,
+    mut run: MeasureRun<'_, W>,
     url: &str,
     names: &[Cow<'_, str>],
-    tickets: mpsc::Receiver<Ticket>,
+    expected: mpsc::Receiver<ExpectedAnswer>,
     answers: impl Stream<Item = Result<PathAnswer, ClientError>>,
-    flow: &Flow,
+    stall_detector: &StallDetector,
 ) -> io::Result<Outcome> {
-    let mut standing = Standing::default();
-    let lost = match collect(&mut account, &mut standing, names, tickets, answers, flow).await {
-        Ok(lost) => lost,
-        Err(error) => return account.cut_short(error),
+    let mut reported = Reported::default();
+    let collected =
+        collect(&mut run, &mut reported, names, expected, answers, stall_detector).await;
+    let error = match collected {
+        Ok(error) => error,
+        Err(error) => return run.abort(error),
     };
-    if standing.ended == names.len() {
-        return account.finish();
+    if reported.file_count == names.len() {
+        return run.finish();
     }
-    if lost.as_ref().is_some_and(is_unknown) {
-        account.fail(&format!(
-            "the server at {url} does not know waywiser.v1.PathService/MeasurePaths; use a newer one, or \
-             measure without --server"
+    if error.as_ref().is_some_and(is_unimplemented) {
+        run.error(&format!(
+            "the server at {url} does not implement waywiser.v1.PathService/MeasurePaths; use a newer server, \
+             or measure without --server"
         ));
         return Ok(Outcome::Failed);
     }
-    account.fail(&match lost {
+    run.error(&match error {
         Some(error) => explain(url, &error),
-        None => "the files were not read to the end".to_owned(),
+        None => "reading the files stopped unexpectedly".to_owned(),
     });
-    report_rest(&mut account, names, &standing);
-    account.finish()
+    report_missing(&mut run, names, &reported);
+    run.finish()
 }
 
-/// Reports tickets until there are no more, or until an answer is missing. Returns how the answers ended, if
-/// they did.
+/// Reports the expected answers until there are no more, or until the call ends before an answer. Returns the
+/// error of the call, if it has ended.
 async fn collect<W: Write>(
-    account: &mut Account<'_, W>,
-    standing: &mut Standing,
+    run: &mut MeasureRun<'_, W>,
+    reported: &mut Reported,
     names: &[Cow<'_, str>],
-    mut tickets: mpsc::Receiver<Ticket>,
+    mut expected: mpsc::Receiver<ExpectedAnswer>,
     answers: impl Stream<Item = Result<PathAnswer, ClientError>>,
-    flow: &Flow,
+    stall_detector: &StallDetector,
 ) -> io::Result<Option<ClientError>> {
     let mut answers = pin!(answers);
-    let mut stalled = pin!(flow.stalled());
-    // An answer that arrived before the ticket of its track.
-    let mut ahead = None;
-    // Tracks that were begun and not ended; the answers about them are refusals.
-    let mut left = VecDeque::new();
-    // How the answers ended.
+    let mut stalled = pin!(stall_detector.stalled());
+    // An answer that arrived before it was expected.
+    let mut early = None;
+    // The paths of tracks without an end. The answers about them are refusals.
+    let mut unfinished = VecDeque::new();
+    // The error or the regular end of the call.
     let mut end = None;
     loop {
-        let ticket = match end {
+        let item = match end {
             None => tokio::select! {
                 biased;
-                ticket = tickets.recv() => ticket,
-                answer = answers.next(), if ahead.is_none() => {
-                    match some(answer) {
+                answer = expected.recv() => answer,
+                answer = answers.next(), if early.is_none() => {
+                    match received(answer) {
                         Ok(answer) => {
-                            flow.answered();
-                            ahead = Some(answer);
+                            stall_detector.answer_received();
+                            early = Some(answer);
                         }
                         Err(error) => end = Some(error),
                     }
                     continue;
                 }
-                () = &mut stalled => return Ok(Some(ClientError::Silent)),
+                () = &mut stalled => return Ok(Some(ClientError::Timeout)),
             },
-            // The reader closes its tickets before the stream of points. So a regular end of the answers
-            // finds all tickets in the queue, also those sent after the poll above.
-            Some(_) => match tickets.try_recv() {
-                Ok(ticket) => Some(ticket),
+            // The upload closes `expected` before the stream of parts. So after a regular end of the call all
+            // expected answers are in the queue, also those sent after the poll above.
+            Some(_) => match expected.try_recv() {
+                Ok(answer) => Some(answer),
                 Err(TryRecvError::Disconnected) => None,
                 Err(TryRecvError::Empty) => return Ok(end),
             },
         };
-        let (path_id, number, name) = match ticket {
+        let (path_id, number, name) = match item {
             None => {
-                // The reader stops before the last file when the call has failed; this waits for the error.
-                while end.is_none() && standing.ended < names.len() {
+                // The upload has stopped before the last file, because the call has failed. Waits for the
+                // error of the call.
+                while end.is_none() && reported.file_count < names.len() {
                     let answer = tokio::select! {
                         biased;
                         answer = answers.next() => answer,
-                        () = &mut stalled => Some(Err(ClientError::Silent)),
+                        () = &mut stalled => Some(Err(ClientError::Timeout)),
                     };
                     match answer {
                         Some(Ok(_)) => {}
@@ -125,120 +128,126 @@ async fn collect<W: Write>(
                 }
                 return Ok(end);
             }
-            Some(Ticket::Track { path_id, number, name }) => (path_id, number, name),
-            Some(Ticket::Left { path_id }) => {
-                // Its answer comes before that of the next track, if there is one.
-                left.push_back(path_id);
+            Some(ExpectedAnswer::Track { path_id, number, name }) => (path_id, number, name),
+            Some(ExpectedAnswer::Unfinished { path_id }) => {
+                // If there is an answer about it, it comes before that of the next track.
+                unfinished.push_back(path_id);
                 continue;
             }
-            Some(Ticket::Remark(remark)) => {
-                account.remark(&names[standing.ended], &remark);
+            Some(ExpectedAnswer::Remark(remark)) => {
+                run.note(&names[reported.file_count], &remark);
                 continue;
             }
-            Some(Ticket::Broken(why)) => {
-                account.fail(&why);
-                standing.is_broken = true;
+            Some(ExpectedAnswer::FileFailed(message)) => {
+                run.error(&message);
+                reported.is_broken = true;
                 continue;
             }
-            Some(Ticket::EndOfFile) => {
-                if standing.is_refused || standing.is_broken {
-                    account.file_failed();
+            Some(ExpectedAnswer::FileEnd) => {
+                if reported.has_refusal || reported.is_broken {
+                    run.file_failed();
                 }
-                *standing = Standing { ended: standing.ended + 1, ..Standing::default() };
+                let file_count = reported.file_count + 1;
+                *reported = Reported { file_count, ..Reported::default() };
                 continue;
             }
         };
         let answer = loop {
-            let answer = match (ahead.take(), end.take()) {
+            let answer = match (early.take(), end.take()) {
                 (Some(answer), ended) => {
                     end = ended;
                     answer
                 }
                 (None, Some(error)) => return Ok(Some(error)),
-                (None, None) => match next(flow, answers.as_mut(), stalled.as_mut()).await {
-                    Ok(answer) => answer,
-                    Err(error) => return Ok(Some(error)),
-                },
+                (None, None) => {
+                    match next_answer(stall_detector, answers.as_mut(), stalled.as_mut()).await {
+                        Ok(answer) => answer,
+                        Err(error) => return Ok(Some(error)),
+                    }
+                }
             };
-            if left.front() != Some(&answer.path_id) {
+            if unfinished.front() != Some(&answer.path_id) {
                 break answer;
             }
-            left.pop_front();
+            unfinished.pop_front();
         };
         if answer.path_id != path_id {
-            let text = format!("it is about path {:?}, not {path_id}", answer.path_id);
-            return Ok(Some(ClientError::Reply(text)));
+            let text =
+                format!("the answer is about path {:?} instead of {path_id}", answer.path_id);
+            return Ok(Some(ClientError::reply(text)));
         }
-        let file = &*names[standing.ended];
+        let file = &*names[reported.file_count];
         let refusal = match answer.outcome {
             Ok(summary) => {
                 let track = Track { file, number, name: name.as_deref(), summary };
-                match account.track(&track) {
+                match run.track(&track) {
                     Ok(()) => {
-                        standing.results += 1;
+                        reported.track_count += 1;
                         continue;
                     }
-                    Err(AccountError::Report(error)) => return Err(error),
-                    Err(AccountError::Total(error)) => error.to_string(),
+                    Err(TrackError::Report(error)) => return Err(error),
+                    Err(TrackError::Total(error)) => error.to_string(),
                 }
             }
             Err(refusal) => refusal.to_string(),
         };
-        account.fail(&format!("{file}: track {number}: {refusal}"));
-        standing.is_refused = true;
+        run.error(&format!("{file}: track {number}: {refusal}"));
+        reported.has_refusal = true;
     }
 }
 
-/// Reports and counts the files that do not have all results.
-fn report_rest<W: Write>(
-    account: &mut Account<'_, W>,
+/// Prints and counts the files without all results.
+fn report_missing<W: Write>(
+    run: &mut MeasureRun<'_, W>,
     names: &[Cow<'_, str>],
-    standing: &Standing,
+    reported: &Reported,
 ) {
-    for (file, name) in names.iter().enumerate().skip(standing.ended) {
-        account.file_failed();
-        let is_current = file == standing.ended;
-        match standing.results {
-            _ if is_current && standing.is_broken => {}
-            results @ 1.. if is_current => {
-                account.fail(&format!("{name}: only {results} of its tracks have a result"));
+    for (file, name) in names.iter().enumerate().skip(reported.file_count) {
+        run.file_failed();
+        let is_current = file == reported.file_count;
+        match reported.track_count {
+            _ if is_current && reported.is_broken => {}
+            track_count @ 1.. if is_current => {
+                let tracks = pluralize(track_count, "track");
+                run.error(&format!("{name}: results of only {tracks}"));
             }
-            _ => account.fail(&format!("{name}: no result")),
+            _ => run.error(&format!("{name}: no result")),
         }
     }
 }
 
-/// The answer to a path that was sent completely.
-async fn next(
-    flow: &Flow,
+/// Waits for the answer about a path that was sent completely.
+async fn next_answer(
+    stall_detector: &StallDetector,
     mut answers: Pin<&mut impl Stream<Item = Result<PathAnswer, ClientError>>>,
     stalled: Pin<&mut impl Future<Output = ()>>,
 ) -> Result<PathAnswer, ClientError> {
-    flow.awaited(true);
+    stall_detector.set_awaits_answer(true);
     let answer = tokio::select! {
         biased;
-        answer = answers.next() => some(answer),
-        () = stalled => Err(ClientError::Silent),
+        answer = answers.next() => received(answer),
+        () = stalled => Err(ClientError::Timeout),
     };
-    flow.answered();
-    flow.awaited(false);
+    stall_detector.answer_received();
+    stall_detector.set_awaits_answer(false);
     answer
 }
 
-fn some(answer: Option<Result<PathAnswer, ClientError>>) -> Result<PathAnswer, ClientError> {
-    let ended = || Err(ClientError::Reply("it ended before the last answer".to_owned()));
+/// Turns the end of the answers into an error.
+fn received(answer: Option<Result<PathAnswer, ClientError>>) -> Result<PathAnswer, ClientError> {
+    let ended = || Err(ClientError::reply("the call ended before the last answer"));
     answer.unwrap_or_else(ended)
 }
 
-/// Why there are no more answers.
+/// Returns the message for an error of the call.
 fn explain(url: &str, error: &ClientError) -> String {
-    match error.lost() {
+    match error.transport_failure() {
         Some(reason) => format!("the connection to {url} was lost: {reason}"),
         None => format!("{url}: {error}"),
     }
 }
 
-fn is_unknown(error: &ClientError) -> bool {
+fn is_unimplemented(error: &ClientError) -> bool {
     matches!(error, ClientError::Status(status) if status.code() == Code::Unimplemented)
 }
 

@@ -1,36 +1,42 @@
-//! Measuring here: opens the files and gives each track of [`formats`] a path of its own, whose row is
-//! printed when it is whole. It knows no server.
+//! Measures in this process: reads the files and folds each track into a path of its own. A track is reported
+//! when it ends.
 
 use std::io::{self, Read, Write};
 
 use super::MeasureArgs;
-use super::account::{Account, AccountError};
+use super::measure_run::{MeasureRun, TrackError};
 use crate::cli::Outcome;
 use crate::cli::input;
 use crate::cli::progress::Progress;
 use crate::cli::report::Track;
-use crate::formats::{self, Fix, SinkError, TrackSink};
-use crate::measure::{FixBlock, Options, PathAccumulator};
+use crate::formats::{self, SinkError, TrackSink};
+use crate::measure::{Fix, FixBlock, Options, PathAccumulator};
 
 /// Measures the files of the arguments.
 ///
 /// # Errors
-/// When the report cannot be written.
+/// If the report cannot be written.
 pub(super) fn measure(
     args: &MeasureArgs,
     stdin: impl Read + Send,
     out: impl Write,
-    complaints: &mut dyn Write,
+    messages: &mut dyn Write,
     progress: &Progress,
 ) -> io::Result<Outcome> {
-    let options = args.options();
     let read_options = args.read_options();
     let names = args.names();
-    let mut account = Account::new(args, &names, out, complaints, progress);
+    let mut run = MeasureRun::new(args, &names, out, messages, progress);
+    let options = match args.options() {
+        Ok(options) => options,
+        Err(error) => {
+            run.error(&error.to_string());
+            return Ok(Outcome::Failed);
+        }
+    };
     let mut stdin = Some(stdin);
 
     for (file, name) in args.files.iter().zip(&names) {
-        let mut tracks = Tracks::new(name, options, &mut account);
+        let mut tracks = Tracks::new(name, options, &mut run);
         let outcome = match input::open(file, &mut stdin) {
             Ok(input) => {
                 let input = input::buffered(progress.count(input));
@@ -39,46 +45,46 @@ pub(super) fn measure(
             Err(error) => Err(error),
         };
         if let Some(error) = tracks.report_failure {
-            return account.cut_short(error);
+            return run.abort(error);
         }
         let remarks = std::mem::take(&mut tracks.remarks);
         for remark in remarks {
-            account.remark(name, &remark);
+            run.note(name, &remark);
         }
         if let Err(error) = outcome {
-            account.fail(&input::located(name, &error));
-            account.file_failed();
+            run.error(&error.in_file(name));
+            run.file_failed();
         }
     }
-    account.finish()
+    run.finish()
 }
 
-/// The tracks of one file: measures each, adds it to the total and reports it.
+/// Measures and reports the tracks of one file.
 struct Tracks<'a, 'b, W> {
     file: &'a str,
     options: Options,
-    account: &'a mut Account<'b, W>,
-    /// Fixes of the current track that are not in its path yet.
+    run: &'a mut MeasureRun<'b, W>,
+    /// Fixes of the current track that are not folded into its path yet.
     block: FixBlock,
-    /// The tracks since none was open; `None` once ended.
+    /// The tracks since the last time that no track was open; `None` if ended.
     paths: Vec<Option<PathAccumulator>>,
-    /// How many tracks came before these.
+    /// The number of tracks before `paths`.
     before: usize,
     open_count: usize,
     current: usize,
-    /// What the reader remarked on; a reader does so a few times at the most.
+    /// The remarks of the reader, a few at most.
     remarks: Vec<String>,
-    /// Why a row could not be written, if that is why reading stopped.
+    /// The error of the report, if it has stopped the reading.
     report_failure: Option<io::Error>,
 }
 
 impl<'a, 'b, W: Write> Tracks<'a, 'b, W> {
-    fn new(file: &'a str, options: Options, account: &'a mut Account<'b, W>) -> Self {
+    fn new(file: &'a str, options: Options, run: &'a mut MeasureRun<'b, W>) -> Self {
         Self {
             file,
             options,
-            account,
-            block: FixBlock::new(options.metric),
+            run,
+            block: FixBlock::new(options.metric()),
             paths: Vec::new(),
             before: 0,
             open_count: 0,
@@ -88,7 +94,7 @@ impl<'a, 'b, W: Write> Tracks<'a, 'b, W> {
         }
     }
 
-    /// Puts the points at hand into the path they belong to.
+    /// Folds the fixes of the block into the path of the current track.
     fn fold(&mut self) -> Result<(), SinkError> {
         if let Some(Some(path)) = self.paths.get_mut(self.current) {
             path.fold(&mut self.block)?;
@@ -124,7 +130,7 @@ impl<W: Write> TrackSink for Tracks<'_, '_, W> {
         if self.block.is_full() {
             self.fold()?;
         }
-        Ok(self.block.push(fix.checked(self.options.metric.space())?)?)
+        Ok(self.block.push(fix)?)
     }
 
     fn remark(&mut self, remark: &str) {
@@ -138,10 +144,10 @@ impl<W: Write> TrackSink for Tracks<'_, '_, W> {
         };
         let number = (self.before + self.current) as u64 + 1;
         let track = Track { file: self.file, number, name, summary: path.summary() };
-        match self.account.track(&track) {
+        match self.run.track(&track) {
             Ok(()) => {}
-            Err(AccountError::Total(error)) => return Err(error.into()),
-            Err(AccountError::Report(error)) => {
+            Err(TrackError::Total(error)) => return Err(error.into()),
+            Err(TrackError::Report(error)) => {
                 self.report_failure = Some(error);
                 return Err(SinkError::Stop);
             }

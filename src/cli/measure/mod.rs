@@ -1,10 +1,9 @@
-//! `waywiser measure`: the lengths of the tracks in files. This file has the arguments. `local.rs` measures
-//! in this process, `remote.rs` sends the tracks to a server; `account.rs` makes the same report of both.
+//! `waywiser measure`: the lengths of the tracks in files. This file defines the arguments. `local.rs` measures
+//! in this process, and `remote.rs` sends the tracks to a server. Both report through `measure_run.rs`.
 
-mod account;
 mod answers;
-mod flow;
 mod local;
+mod measure_run;
 mod remote;
 mod upload;
 
@@ -20,27 +19,27 @@ use super::progress::Progress;
 use super::report::Style;
 use super::{Outcome, server_url};
 use crate::formats::ReadOptions;
-use crate::measure::Options;
+use crate::measure::{Options, OptionsError};
 
 /// Measure the tracks and routes in GPX, GeoJSON and CSV files.
 ///
-/// Prints one line a track and their total. Each segment is measured by itself, from point to
-/// point, in the two dimensions of the map; no leg joins the end of one segment or track to the
-/// beginning of the next. A policy may keep points out; what they would have added is told beside. Lengths are in metres, except with --model planar: then they are in the
-/// unit of the coordinates.
+/// Prints one line per track, and the total. The length of a segment is the sum of the legs between its
+/// points, in two dimensions. No leg joins two segments or two tracks. Filters may reject points; the length
+/// of all points is then printed next to the length of the accepted ones. Lengths are in metres, or with
+/// --model planar in the unit of the coordinates.
 ///
-/// GPX: tracks and routes; waypoints are passed over. GeoJSON: every Feature (or geometry without
-/// one) that has a LineString or MultiLineString; points and polygons are passed over. CSV: one
-/// row a point, with column names in the first line; the columns are found by their usual names
-/// (lat, latitude, y; lon, lng, longitude, x; time, timestamp; ele, altitude, z; accuracy; ...). The format is told from the content, not from
-/// the name of the file.
+/// GPX: reads tracks and routes, and ignores waypoints. GeoJSON: reads each Feature (or geometry outside a
+/// Feature) with a LineString or MultiLineString, and ignores points and polygons. CSV: reads one point per
+/// row, with column names in the first row. Columns are found by their common names (lat, latitude, y; lon,
+/// lng, longitude, x; time, timestamp; ele, altitude, z; accuracy; ...). The format is detected from the
+/// content, not from the file name.
 ///
-/// A file that is broken is reported with line and column, and the others are still measured; of a
-/// broken file, the tracks before the broken one count.
+/// An error in a file is reported with line and column. The other files are still measured, and so are the
+/// tracks before the error.
 ///
-/// With --server a server measures the tracks, each as a path of its own and as many at a time as the
-/// connection carries; the files are read here. Report, total and complaints are the same to the byte.
-/// A server that keeps the connection and for five minutes neither takes nor answers anything is given up.
+/// With --server a server measures the tracks. The files are read here, and each track is sent as one path.
+/// The output is byte-identical. The command fails if the server keeps the connection open but makes no
+/// progress for five minutes.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct MeasureArgs {
@@ -48,15 +47,15 @@ pub(super) struct MeasureArgs {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 
-    /// Have the server measure them, such as http://127.0.0.1:50051
+    /// Server that measures the files, such as http://127.0.0.1:50051
     #[arg(long, value_name = "URL", value_parser = server_url)]
     server: Option<String>,
 
-    /// What a leg between two points is
+    /// How to measure the leg between two points
     #[arg(long, value_enum, default_value_t = Model::Geodesic)]
     model: Model,
 
-    /// Print one JSON object a line: the tracks in the order of the input, then {"total": ...}
+    /// Print one JSON object per line: the tracks in the order of the input, then {"total": ...}
     #[arg(long, conflicts_with = "csv")]
     json: bool,
 
@@ -64,19 +63,18 @@ pub(super) struct MeasureArgs {
     #[arg(long)]
     csv: bool,
 
-    /// Print all that is known of each track: what was kept out and why, climb, time and speed
+    /// Print details of each track: rejected points, ascent, descent, time and speed
     ///
-    /// The first row of a track tells the points and legs that were accepted. Below stand all points
-    /// with all legs, and of those that were rejected for one reason how many there are, the place of
-    /// the first, counted from 0, and the sum of the legs that led to them. On by itself where a policy
-    /// is set.
+    /// The first row of a track has its accepted points and legs. The next row has all points and legs. Then
+    /// comes one row per reason of rejection: the number of points, the offset of the first one (from 0), and
+    /// the sum of the legs to them. Default if a filter is set.
     #[arg(long, conflicts_with_all = ["json", "csv"])]
     details: bool,
 
     #[command(flatten)]
     reading: ReadingArgs,
 
-    /// CSV: the column that says which track a row belongs to; rows may come in any order
+    /// CSV: column with the identifier of the track; rows of different tracks may be mixed
     #[arg(long, value_name = "NAME")]
     track_column: Option<String>,
 
@@ -93,21 +91,19 @@ Examples:
   waywiser measure --server http://127.0.0.1:50051 --min-step 5 *.gpx
   waywiser measure --track-column bus --x-column px --y-column py --model planar buses.csv
 
-Exit status: 0 when every file was measured, 1 when one was not, 2 when the arguments are wrong.";
+Exit status: 0 if all files were measured, 1 if a file failed, 2 if the arguments are invalid.";
 
 impl MeasureArgs {
     fn style(&self) -> Style {
         match (self.json, self.csv) {
             (true, _) => Style::Json,
             (_, true) => Style::Csv,
-            _ if self.details || self.options() != Options::new(self.model.metric()) => {
-                Style::Details
-            }
+            _ if self.details || self.policy.first_set().is_some() => Style::Details,
             _ => Style::Text,
         }
     }
 
-    fn options(&self) -> Options {
+    fn options(&self) -> Result<Options, OptionsError> {
         self.policy.options(self.model.metric())
     }
 
@@ -118,16 +114,16 @@ impl MeasureArgs {
         }
     }
 
-    /// The files as they are named in the report.
+    /// Returns the names of the files in the report.
     fn names(&self) -> Vec<Cow<'_, str>> {
         self.files.iter().map(|file| file.to_string_lossy()).collect()
     }
 }
 
-/// Measures the files and prints the report on standard output, complaints on standard error.
+/// Measures the files. Prints the report on standard output and messages on standard error.
 ///
 /// # Errors
-/// When the report cannot be written.
+/// If the report cannot be written.
 pub(super) fn run(args: &MeasureArgs) -> io::Result<Outcome> {
     let stdout = io::stdout();
     match stdout.is_terminal() {
@@ -137,12 +133,12 @@ pub(super) fn run(args: &MeasureArgs) -> io::Result<Outcome> {
 }
 
 fn measure(args: &MeasureArgs, out: impl Write) -> io::Result<Outcome> {
-    let complaints = &mut io::stderr();
+    let messages = &mut io::stderr();
     match &args.server {
-        Some(url) => remote::measure(args, url, out, complaints),
+        Some(url) => remote::measure(args, url, out, messages),
         None => {
             let progress = Progress::new(input::bytes_of(&args.files));
-            local::measure(args, io::stdin(), out, complaints, &progress)
+            local::measure(args, io::stdin(), out, messages, &progress)
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Measuring by a server: every track is a path of one MeasurePaths call. `upload.rs` reads the files and
-//! sends their points, `answers.rs` reports the answers.
+//! Measures with a server: every track is a path of one MeasurePaths call. `upload.rs` reads the files and
+//! sends their points, and `answers.rs` reports the answers.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -7,59 +7,66 @@ use std::sync::Arc;
 use futures::{TryStreamExt as _, stream};
 
 use super::MeasureArgs;
-use super::account::Account;
 use super::answers;
-use super::flow::Flow;
-use super::upload::{self, Files};
+use super::measure_run::MeasureRun;
+use super::upload::{self, Upload};
 use crate::cli::progress::Progress;
+use crate::cli::stall_detector::StallDetector;
 use crate::cli::{Outcome, fail, input};
 use crate::client::Client;
 
-/// Has the server at `url` measure the files of the arguments.
+/// Measures the files of the arguments with the server at `url`.
 ///
 /// # Errors
-/// When the report cannot be written.
+/// If the report cannot be written.
 pub(super) fn measure(
     args: &MeasureArgs,
     url: &str,
     out: impl Write,
-    complaints: &mut dyn Write,
+    messages: &mut dyn Write,
 ) -> io::Result<Outcome> {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return fail(format_args!("no threads to work with: {error}")),
+        Err(error) => return fail(format_args!("the threads cannot be started: {error}")),
     };
-    let outcome = runtime.block_on(upload(args, url, out, complaints));
-    // The reading thread may be waiting for standard input, which may never end.
+    let outcome = runtime.block_on(call(args, url, out, messages));
+    // Does not wait for the reading thread, which may be waiting for standard input.
     runtime.shutdown_background();
     outcome
 }
 
-async fn upload(
+async fn call(
     args: &MeasureArgs,
     url: &str,
     out: impl Write,
-    complaints: &mut dyn Write,
+    messages: &mut dyn Write,
 ) -> io::Result<Outcome> {
     let progress = Arc::new(Progress::new(input::bytes_of(&args.files)));
     let names = args.names();
-    let mut account = Account::new(args, &names, out, complaints, &progress);
-    let client = match Client::connect(url).await {
-        Ok(client) => client,
+    let mut run = MeasureRun::new(args, &names, out, messages, &progress);
+    let options = match args.options() {
+        Ok(options) => options,
         Err(error) => {
-            account.fail(&error.to_string());
+            run.error(&error.to_string());
             return Ok(Outcome::Failed);
         }
     };
-    let owned_names = names.iter().map(|name| name.clone().into_owned());
-    let flow = Arc::<Flow>::default();
-    let (parts, tickets) = upload::begin(Files {
-        files: args.files.iter().cloned().zip(owned_names).collect(),
-        options: args.options(),
+    let client = match Client::connect(url).await {
+        Ok(client) => client,
+        Err(error) => {
+            run.error(&error.to_string());
+            return Ok(Outcome::Failed);
+        }
+    };
+    let stall_detector = Arc::<StallDetector>::default();
+    let (parts, expected) = upload::start(Upload {
+        files: args.files.clone(),
+        stdin: Some(Box::new(io::stdin())),
+        options,
         read_options: args.read_options(),
         progress: Arc::clone(&progress),
-        flow: Arc::clone(&flow),
+        stall_detector: Arc::clone(&stall_detector),
     });
-    let call = client.measure_paths(parts);
-    answers::report(account, url, &names, tickets, stream::once(call).try_flatten(), &flow).await
+    let answers = stream::once(client.measure_paths(parts)).try_flatten();
+    answers::report(run, url, &names, expected, answers, &stall_detector).await
 }

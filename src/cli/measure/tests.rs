@@ -1,4 +1,4 @@
-//! What `waywiser measure` prints, word for word.
+//! Tests of the output of `waywiser measure`.
 
 use std::io::{self, Write};
 
@@ -12,11 +12,11 @@ pub(super) struct Wrapper {
     pub(super) args: MeasureArgs,
 }
 
-/// The exit outcome, standard output and standard error for arguments, in a folder of such files.
+/// The outcome and the output of a run.
 struct Run {
     outcome: Outcome,
     out: String,
-    complaints: String,
+    messages: String,
 }
 
 fn run_with(files: &[(&str, &str)], arguments: &str, stdin: &str) -> Run {
@@ -30,15 +30,15 @@ fn run_with(files: &[(&str, &str)], arguments: &str, stdin: &str) -> Run {
             *file = folder.path().join(&*file);
         }
     }
-    let (mut out, mut complaints) = (vec![], vec![]);
+    let (mut out, mut messages) = (vec![], vec![]);
     let outcome =
-        local::measure(&args, stdin.as_bytes(), &mut out, &mut complaints, &Progress::hidden())
+        local::measure(&args, stdin.as_bytes(), &mut out, &mut messages, &Progress::hidden())
             .unwrap();
     let shown = |bytes| {
         let text = String::from_utf8(bytes).unwrap();
         text.replace(&format!("{}/", folder.path().display()), "")
     };
-    Run { outcome, out: shown(out), complaints: shown(complaints) }
+    Run { outcome, out: shown(out), messages: shown(messages) }
 }
 
 const GPX: &str = r#"<gpx><trk><name>There</name>
@@ -47,7 +47,7 @@ const GPX: &str = r#"<gpx><trk><name>There</name>
 <rte><rtept lat="0" lon="0"/><rtept lat="0" lon="180"/></rte></gpx>"#;
 
 #[test]
-fn text_is_one_aligned_line_a_track_and_a_total() {
+fn text_is_one_aligned_line_per_track_and_a_total() {
     let run = run_with(&[], "-", GPX);
     assert_eq!(run.outcome, Outcome::Done);
     insta::assert_snapshot!(run.out, @r"
@@ -56,11 +56,11 @@ fn text_is_one_aligned_line_a_track_and_a_total() {
     -      2                                           2         1    20 003 931.459 m
     total  2 tracks                                    6         3    20 006 154.682 m
     ");
-    assert_eq!(run.complaints, "");
+    assert_eq!(run.messages, "");
 }
 
 #[test]
-fn json_is_one_object_a_track_and_a_total() {
+fn json_is_one_object_per_track_and_a_total() {
     let run = run_with(&[], "- --json", GPX);
     insta::assert_snapshot!(run.out, @r#"
     {"file":"-","track":"There","points":4,"segments":2,"length_m":2223.223552166184,"displacement_m":112272.79189415753,"model":"geodesic","bbox":[13.0,46.0,13.0,47.01],"accepted":4,"raw_length_m":2223.223552166184,"rejections":[]}
@@ -75,10 +75,10 @@ fn json_is_one_object_a_track_and_a_total() {
 }
 
 #[test]
-fn csv_is_the_same_as_a_table() {
+fn csv_is_one_row_per_track_and_a_total() {
     let run = run_with(&[], "- --csv --model haversine", GPX);
     insta::assert_snapshot!(run.out, @r"
-    kind,file,track,points,segments,length_m,displacement_m,model,west_deg,south_deg,east_deg,north_deg,accepted,raw_length_m,length_3d_m,elapsed_s,moving_s,max_speed_mps,ascent_m,descent_m,backward_time_count,backward_time_first_offset,backward_time_kept_out_m,accuracy_count,accuracy_first_offset,accuracy_kept_out_m,speed_count,speed_first_offset,speed_kept_out_m,step_count,step_first_offset,step_kept_out_m
+    kind,file,track,points,segments,length_m,displacement_m,model,west_deg,south_deg,east_deg,north_deg,accepted,raw_length_m,length_3d_m,elapsed_s,moving_s,max_speed_mps,ascent_m,descent_m,backward_time_count,backward_time_first_offset,backward_time_rejected_length_m,accuracy_count,accuracy_first_offset,accuracy_rejected_length_m,speed_count,speed_first_offset,speed_rejected_length_m,step_count,step_first_offset,step_rejected_length_m
     track,-,There,4,2,2223.9016046706583,112307.03103586826,haversine,13,46,13,47.01,4,2223.9016046706583,,,,,,,0,,0,0,,0,0,,0,0,,0
     track,-,2,2,1,20015114.442035925,20015114.442035925,haversine,0,0,180,0,2,20015114.442035925,,,,,,,0,,0,0,,0,0,,0,0,,0
     total,,,6,3,20017338.343640596,,haversine,,,,,6,20017338.343640596,,,,,,,0,,0,0,,0,0,,0,0,,0
@@ -86,7 +86,7 @@ fn csv_is_the_same_as_a_table() {
 }
 
 #[test]
-fn rows_of_a_table_are_measured_by_track_in_any_order() {
+fn mixed_rows_are_measured_by_track() {
     let table = "who,x,y\nb,0,0\na,0,0\nb,0,1\na,5,0\nb,0,3\n";
     let run = run_with(&[], "--model planar --track-column who -", table);
     insta::assert_snapshot!(run.out, @r"
@@ -98,20 +98,20 @@ fn rows_of_a_table_are_measured_by_track_in_any_order() {
 }
 
 #[test]
-fn a_bad_file_is_reported_and_the_others_are_measured() {
+fn a_broken_file_is_reported_and_the_others_are_measured() {
     let good = "lat,lon\n0,0\n0,1\n";
     let half = r#"<gpx><rte><rtept lat="0" lon="0"/></rte><trk><trkseg>
         <trkpt lat="91" lon="0"/></trkseg></trk></gpx>"#;
     let files = [("a.csv", good), ("half.gpx", half), ("nan.csv", "lat;lon\n1;NaN"), ("empty", "")];
     let run = run_with(&files, "--json a.csv half.gpx nan.csv empty missing . - -", good);
     assert_eq!(run.outcome, Outcome::Failed);
-    insta::assert_snapshot!(run.complaints, @r#"
+    insta::assert_snapshot!(run.messages, @r#"
     error: half.gpx:2:9: latitude 91 is not between -90 and 90 degrees
     error: nan.csv:2:2: longitude NaN is not a finite number, in the column "lon"
     error: empty: the file is empty
     error: missing: cannot be read: there is no such file
     error: .: cannot be read: it is a directory; name the files in it
-    error: -: cannot be read: standard input was read already; name - once
+    error: -: cannot be read: standard input can be read only once; name - once
     "#);
     insta::assert_snapshot!(run.out, @r#"
     {"file":"a.csv","track":1,"points":2,"segments":1,"length_m":111319.49079327357,"displacement_m":111319.49079327357,"model":"geodesic","bbox":[0.0,0.0,1.0,0.0],"accepted":2,"raw_length_m":111319.49079327357,"rejections":[]}
@@ -135,7 +135,7 @@ fn the_total_is_the_exact_sum_and_no_leg_joins_two_tracks() {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_ends_the_run() {
+fn a_closed_output_ends_the_run() {
     struct Closed;
     impl Write for Closed {
         fn write(&mut self, _: &[u8]) -> io::Result<usize> {
@@ -146,15 +146,14 @@ fn a_reader_that_has_seen_enough_ends_the_run() {
         }
     }
     let args = Wrapper::parse_from(["measure", "-"]).args;
-    let mut complaints = vec![];
-    let outcome =
-        local::measure(&args, GPX.as_bytes(), Closed, &mut complaints, &Progress::hidden());
+    let mut messages = vec![];
+    let outcome = local::measure(&args, GPX.as_bytes(), Closed, &mut messages, &Progress::hidden());
     assert_eq!(outcome.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
-    assert!(complaints.is_empty());
+    assert!(messages.is_empty());
 }
 
 #[test]
-fn a_message_comes_after_the_rows_that_were_found_before_it() {
+fn a_message_comes_after_the_rows_before_it() {
     /// Standard output and standard error, both in one file.
     #[derive(Clone, Default)]
     struct Shared(std::rc::Rc<std::cell::RefCell<Vec<u8>>>);
@@ -168,18 +167,18 @@ fn a_message_comes_after_the_rows_that_were_found_before_it() {
     }
     let file = Shared::default();
     let args = Wrapper::parse_from(["measure", "examples/legs.csv", "nowhere.gpx"]).args;
-    let (out, mut complaints) = (BufWriter::new(file.clone()), file.clone());
-    local::measure(&args, io::empty(), out, &mut complaints, &Progress::hidden()).unwrap();
+    let (out, mut messages) = (BufWriter::new(file.clone()), file.clone());
+    local::measure(&args, io::empty(), out, &mut messages, &Progress::hidden()).unwrap();
     let text = String::from_utf8(file.0.take()).unwrap();
     let starts: Vec<_> = text.lines().map(|line| line.split([' ', ':']).next().unwrap()).collect();
     assert_eq!(starts, ["file", "examples/legs.csv", "error", "total"]);
 }
 
-/// A walk at 1 m/s with a teleport, a fix at rest and two elevations.
+/// A walk at 1 m/s with an outlier, a stop and some elevations.
 const WALK: &str = "x,y,z,t_s\n0,0,5,0\n1,0,,1\n900,0,,2\n3,0,9,3\n3,0,9,4\n4,0,7,5\n";
 
 #[test]
-fn a_policy_is_told_in_detail() {
+fn the_effect_of_filters_is_printed() {
     let arguments = "--model planar --time-column t_s --max-speed 10 --min-step 0.5 --elevation 3d \
                      --stopped-speed 0.1 -";
     let run = run_with(&[], arguments, WALK);
@@ -193,8 +192,8 @@ fn a_policy_is_told_in_detail() {
              from first to last                                               4.000000
              ascent                                                           0.000000
              descent                                                          2.000000
-             time elapsed                                                           5s
-             time in motion                                                         5s
+             elapsed time                                                           5s
+             moving time                                                            5s
              highest speed                                                  1.000000/s
     total  1 track                                     4         1            4.000000
              all points, unfiltered                    6                  1 798.000000
@@ -203,10 +202,10 @@ fn a_policy_is_told_in_detail() {
              in three dimensions                                              5.236068
              ascent                                                           0.000000
              descent                                                          2.000000
-             time in motion                                                         5s
+             moving time                                                            5s
              highest speed                                                  1.000000/s
     ");
-    assert_eq!(run.complaints, "");
+    assert_eq!(run.messages, "");
     let run = run_with(&[], &format!("{arguments} --json"), WALK);
     insta::assert_snapshot!(run.out, @r#"
     {"file":"-","track":1,"points":6,"segments":1,"length":4.0,"displacement":4.0,"model":"planar","bbox":[0.0,0.0,4.0,0.0],"accepted":4,"raw_length":1798.0,"length_3d":5.23606797749979,"elapsed_s":5.0,"moving_s":5.0,"max_speed":1.0,"ascent":0.0,"descent":2.0,"rejections":[{"reason":"speed","count":1,"first_offset":2,"rejected_length":899.0},{"reason":"step","count":1,"first_offset":4,"rejected_length":0.0}]}
@@ -214,14 +213,14 @@ fn a_policy_is_told_in_detail() {
     "#);
     let run = run_with(&[], &format!("{arguments} --csv"), WALK);
     insta::assert_snapshot!(run.out, @r"
-    kind,file,track,points,segments,length,displacement,model,min_x,min_y,max_x,max_y,accepted,raw_length,length_3d,elapsed_s,moving_s,max_speed,ascent,descent,backward_time_count,backward_time_first_offset,backward_time_kept_out,accuracy_count,accuracy_first_offset,accuracy_kept_out,speed_count,speed_first_offset,speed_kept_out,step_count,step_first_offset,step_kept_out
+    kind,file,track,points,segments,length,displacement,model,min_x,min_y,max_x,max_y,accepted,raw_length,length_3d,elapsed_s,moving_s,max_speed,ascent,descent,backward_time_count,backward_time_first_offset,backward_time_rejected_length,accuracy_count,accuracy_first_offset,accuracy_rejected_length,speed_count,speed_first_offset,speed_rejected_length,step_count,step_first_offset,step_rejected_length
     track,-,1,6,1,4,4,planar,0,0,4,0,4,1798,5.23606797749979,5,5,1,0,2,0,,0,0,,0,1,2,899,1,4,0
     total,,,6,1,4,,planar,,,,,4,1798,5.23606797749979,,5,1,0,2,0,,0,0,,0,1,,899,1,,0
     ");
 }
 
 #[test]
-fn details_may_be_asked_for_without_a_policy() {
+fn details_can_be_printed_without_a_filter() {
     let file = "<gpx><trk><trkseg><trkpt lat='0' lon='0'><ele>1</ele><time>2024-05-18T09:12:40Z</time></trkpt>
         <trkpt lat='0' lon='0.00001'><ele>2</ele><time>2024-05-18T10:12:41.5Z</time></trkpt></trkseg></trk></gpx>";
     let run = run_with(&[], "--details -", file);
@@ -232,14 +231,14 @@ fn details_may_be_asked_for_without_a_policy() {
              from first to last                                                1.113 m
              ascent                                                            1.000 m
              descent                                                           0.000 m
-             time elapsed                                                  1h 1s 500ms
-             time in motion                                                1h 1s 500ms
+             elapsed time                                                  1h 1s 500ms
+             moving time                                                   1h 1s 500ms
              highest speed                                                   0.000 m/s
     total  1 track                                     2         1             1.113 m
              all points, unfiltered                    2                       1.113 m
              ascent                                                            1.000 m
              descent                                                           0.000 m
-             time in motion                                                1h 1s 500ms
+             moving time                                                   1h 1s 500ms
              highest speed                                                   0.000 m/s
     ");
     let run = run_with(&[], "-", file);

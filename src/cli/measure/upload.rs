@@ -1,11 +1,11 @@
-//! Files on their way to a server: a thread reads them, cuts their tracks into parts, and says which answers
-//! are to come. It knows no connection; `remote.rs` has both ends of it meet.
+//! Sends the tracks of files to a server. Turns the events of the track reader into parts of paths, and lists
+//! the answers to expect. It knows no connection: `remote.rs` makes the call.
 //!
-//! A server takes one path after another. Rows of a table may go from track to track, so the first track that
-//! is open is on its way and further ones are held until it ends, as many fixes as [`HELD_MAX`].
+//! A server receives one path after another, but the rows of a table may alternate between tracks. So the fixes
+//! of the first open track are sent, and those of later tracks wait for its end, up to [`QUEUED_FIXES_MAX`].
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,255 +13,230 @@ use futures::{Stream, StreamExt as _};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::flow::Flow;
 use crate::cli::input;
 use crate::cli::progress::Progress;
+use crate::cli::stall_detector::StallDetector;
+use crate::cli::track_reader::{ReadRequest, ReaderEvent, TrackReader};
 use crate::client::PathPart;
-use crate::formats::{self, ReadOptions, SinkError, TrackSink};
+use crate::formats::ReadOptions;
 use crate::measure::{Fix, Options};
 
-/// Fixes in a part, and parts that may wait for the connection.
+/// The fixes in a part.
 const PART_FIXES: usize = 1000;
+/// The parts that wait for the connection.
 const PARTS_MAX: usize = 4;
-/// Tracks that may be on their way, or measured and not reported yet.
-const TICKETS_MAX: usize = 1024;
-/// Fixes of mixed tracks that are held: some 80 MB.
-const HELD_MAX: usize = 1 << 20;
+/// The tracks that were sent and not reported yet.
+const EXPECTED_MAX: usize = 1024;
+/// The fixes of mixed tracks that wait: about 80 MB.
+const QUEUED_FIXES_MAX: usize = 1 << 20;
 
-/// What is to be uploaded, and how it is to be read.
-pub(super) struct Files {
-    pub files: Vec<(PathBuf, String)>,
+/// Files to send, and how to read and measure them.
+pub(super) struct Upload {
+    pub files: Vec<PathBuf>,
+    pub stdin: Option<Box<dyn Read + Send>>,
     pub options: Options,
     pub read_options: ReadOptions,
     pub progress: Arc<Progress>,
-    pub flow: Arc<Flow>,
+    pub stall_detector: Arc<StallDetector>,
 }
 
-/// What `remote.rs` is to expect or to tell, in the order of the input.
+/// An answer to expect, or a message to print between answers, in the order of the input.
 #[derive(Debug, PartialEq)]
-pub(super) enum Ticket {
-    /// An answer about a whole track.
-    Track { path_id: String, number: u64, name: Option<String> },
-    /// At some time an answer about a track that was begun and is not ended, because its file is broken.
-    Left { path_id: String },
+pub(super) enum ExpectedAnswer {
+    /// An answer about a complete track.
+    Track {
+        path_id: String,
+        number: u64,
+        name: Option<String>,
+    },
+    /// An answer, at any later time, about a track that has no end because its file is broken.
+    Unfinished {
+        path_id: String,
+    },
     /// A remark on the file.
     Remark(String),
-    /// Why the file could not be read on.
-    Broken(String),
-    /// The next file follows, or none.
-    EndOfFile,
+    /// The file could not be read completely, for this reason.
+    FileFailed(String),
+    FileEnd,
 }
 
-/// Starts to read. Returns the parts for the call, and the tickets.
-pub(super) fn begin(
-    files: Files,
-) -> (impl Stream<Item = PathPart> + Send + use<>, mpsc::Receiver<Ticket>) {
-    let flow = Arc::clone(&files.flow);
+/// The call has ended, so nothing more can be sent. The receiver of the answers reports the reason.
+#[derive(Debug)]
+struct CallEnded;
+
+/// Starts to send files. Returns the parts for the call, and the answers to expect.
+pub(super) fn start(
+    upload: Upload,
+) -> (impl Stream<Item = PathPart> + Send + use<>, mpsc::Receiver<ExpectedAnswer>) {
+    let stall_detector = Arc::clone(&upload.stall_detector);
     let (parts, received_parts) = mpsc::channel(PARTS_MAX);
-    let (tickets, received_tickets) = mpsc::channel(TICKETS_MAX);
-    tokio::task::spawn_blocking(move || {
-        // Nobody listens any more when the call has failed; that is told where it is known.
-        let _ = read(&files, &parts, &tickets, io::stdin());
-        // The stream is closed last, so that nobody takes its end for a loss.
-        drop(tickets);
+    let (expected, received_expected) = mpsc::channel(EXPECTED_MAX);
+    tokio::spawn(async move {
+        let _ = send_files(upload, &parts, &expected).await;
+        // The stream of parts ends last: when the call ends regularly, all expected answers are known.
+        drop(expected);
         drop(parts);
     });
-    (count_taken(received_parts, flow), received_tickets)
+    (count_taken(received_parts, stall_detector), received_expected)
 }
 
-/// Parts that the flow counts when the connection takes them.
+/// Reports each part to the stall detector when the connection takes it.
 fn count_taken(
     parts: mpsc::Receiver<PathPart>,
-    flow: Arc<Flow>,
+    stall_detector: Arc<StallDetector>,
 ) -> impl Stream<Item = PathPart> + Send + use<> {
-    ReceiverStream::new(parts).inspect(move |_| flow.taken())
+    ReceiverStream::new(parts).inspect(move |_| stall_detector.part_taken())
 }
 
-fn read(
-    files: &Files,
+async fn send_files(
+    upload: Upload,
     parts: &mpsc::Sender<PathPart>,
-    tickets: &mpsc::Sender<Ticket>,
-    stdin: impl io::Read + Send,
-) -> Result<(), SinkError> {
-    let (options, flow) = (files.options, &*files.flow);
-    let mut sender = Sender { parts, tickets, options, flow, path_count: 0 };
-    let mut stdin = Some(stdin);
-    for (file, name) in &files.files {
-        let mut tracks = Tracks::new(&mut sender);
-        let outcome = match input::open(file, &mut stdin) {
-            Ok(input) => {
-                let input = input::buffered(files.progress.count(input));
-                formats::read(input, &files.read_options, &mut tracks)
-            }
-            Err(error) => Err(error),
-        };
-        let Tracks { remarks, refusal, begun, .. } = tracks;
-        if outcome.is_err() && refusal.is_none() && parts.is_closed() {
-            // The call has ended, which is why reading stopped. Its error is reported, not one of the file.
-            return Err(SinkError::Stop);
-        }
-        for remark in remarks {
-            sender.ticket(Ticket::Remark(remark))?;
-        }
-        if let Err(error) = outcome {
-            let why = refusal.map(|refusal| format!("{name}: {refusal}"));
-            let why = why.unwrap_or_else(|| input::located(name, &error));
-            sender.ticket(Ticket::Broken(why))?;
-        }
-        if let Some(path_id) = begun {
-            sender.ticket(Ticket::Left { path_id })?;
-        }
-        sender.ticket(Ticket::EndOfFile)?;
+    expected: &mpsc::Sender<ExpectedAnswer>,
+) -> Result<(), CallEnded> {
+    let Upload { files, mut stdin, options, read_options, progress, stall_detector } = upload;
+    let mut sender = Sender { parts, expected, options, stall_detector, path_count: 0 };
+    for file in files {
+        let name = file.to_string_lossy().into_owned();
+        let stdin = if input::is_stdin(&file) { stdin.take() } else { None };
+        let (options, progress) = (read_options.clone(), Some(Arc::clone(&progress)));
+        let reader = TrackReader::start(ReadRequest { file, stdin, options, progress });
+        sender.send_file(reader, &name).await?;
     }
     Ok(())
 }
 
-/// Where parts and tickets go.
+/// The sending ends of both channels.
 struct Sender<'a> {
     parts: &'a mpsc::Sender<PathPart>,
-    tickets: &'a mpsc::Sender<Ticket>,
+    expected: &'a mpsc::Sender<ExpectedAnswer>,
     options: Options,
-    flow: &'a Flow,
+    stall_detector: Arc<StallDetector>,
     path_count: u64,
 }
 
 impl Sender<'_> {
-    fn ticket(&self, ticket: Ticket) -> Result<(), SinkError> {
-        self.tickets.blocking_send(ticket).map_err(|_| SinkError::Stop)
+    async fn send_file(&mut self, mut reader: TrackReader, name: &str) -> Result<(), CallEnded> {
+        let (mut queue, mut remarks) = (TrackQueue::default(), Vec::new());
+        let failure = loop {
+            match reader.next().await {
+                ReaderEvent::TrackStart { .. } => queue.tracks.push_back(QueuedTrack::default()),
+                ReaderEvent::Fixes { track, fixes } => {
+                    queue.add(track, fixes);
+                    self.send_ready(&mut queue).await?;
+                    if queue.fix_count > QUEUED_FIXES_MAX {
+                        break Some(format!(
+                            "{name}: rows of different tracks are mixed, and more than {QUEUED_FIXES_MAX} \
+                             points must wait; sort the file by track, or measure it without --server"
+                        ));
+                    }
+                }
+                ReaderEvent::TrackEnd { track, name } => {
+                    queue.end(track, name);
+                    self.send_ready(&mut queue).await?;
+                }
+                ReaderEvent::Remark(remark) => remarks.push(remark),
+                ReaderEvent::FileEnd => break None,
+                // The error of the call is reported instead of that of the file.
+                ReaderEvent::Failed(_) if self.parts.is_closed() => return Err(CallEnded),
+                ReaderEvent::Failed(message) => break Some(message),
+            }
+        };
+        // Stops the reading of a file with too many mixed tracks.
+        drop(reader);
+        for remark in remarks {
+            self.expect(ExpectedAnswer::Remark(remark)).await?;
+        }
+        if let Some(message) = failure {
+            self.expect(ExpectedAnswer::FileFailed(message)).await?;
+        }
+        if let Some(path_id) = queue.sent_path_id {
+            self.expect(ExpectedAnswer::Unfinished { path_id }).await?;
+        }
+        self.expect(ExpectedAnswer::FileEnd).await
     }
 
-    fn part(&self, path_id: &str, fixes: &[Fix], is_last: bool) -> Result<(), SinkError> {
+    /// Sends the full parts of the first track and, after its end, the rest of it and the next track.
+    async fn send_ready(&mut self, queue: &mut TrackQueue) -> Result<(), CallEnded> {
+        while let Some(track) = queue.tracks.front_mut() {
+            let ready = match track.is_ended {
+                true => track.fixes.len(),
+                false => track.fixes.len() - track.fixes.len() % PART_FIXES,
+            };
+            if ready == 0 && !track.is_ended {
+                break;
+            }
+            let path_id = queue.sent_path_id.get_or_insert_with(|| {
+                self.path_count += 1;
+                self.path_count.to_string()
+            });
+            queue.fix_count -= ready;
+            for fixes in track.fixes[..ready].chunks(PART_FIXES) {
+                self.part(path_id, fixes, false).await?;
+            }
+            track.fixes.drain(..ready);
+            if !track.is_ended {
+                break;
+            }
+            self.part(path_id, &[], true).await?;
+            let (path_id, name) = (std::mem::take(path_id), track.name.take());
+            queue.sent_path_id = None;
+            queue.tracks.pop_front();
+            queue.ended_count += 1;
+            let number = queue.ended_count as u64;
+            self.expect(ExpectedAnswer::Track { path_id, number, name }).await?;
+        }
+        Ok(())
+    }
+
+    async fn part(&self, path_id: &str, fixes: &[Fix], is_last: bool) -> Result<(), CallEnded> {
         let (path_id, fixes) = (path_id.to_owned(), fixes.to_vec());
         let part = PathPart { path_id, options: self.options, fixes, is_last };
-        self.flow.offered();
-        self.parts.blocking_send(part).map_err(|_| SinkError::Stop)
+        self.stall_detector.part_offered();
+        self.parts.send(part).await.map_err(|_| CallEnded)
+    }
+
+    async fn expect(&self, answer: ExpectedAnswer) -> Result<(), CallEnded> {
+        self.expected.send(answer).await.map_err(|_| CallEnded)
     }
 }
 
-/// The tracks of one file.
-struct Tracks<'a, 'b> {
-    sender: &'a mut Sender<'b>,
-    /// Those that are open, or wait for one before them.
-    tracks: VecDeque<Held>,
-    /// How many came before these.
-    before: usize,
-    /// The count of the current one.
-    current: usize,
-    held: usize,
-    /// The id of the path that was begun and is not ended.
-    begun: Option<String>,
-    remarks: Vec<String>,
-    /// Why the file is not for this command.
-    refusal: Option<String>,
+/// The tracks of a file that are not sent completely.
+#[derive(Default)]
+struct TrackQueue {
+    tracks: VecDeque<QueuedTrack>,
+    /// The tracks of the file that were sent completely. They come before the queue.
+    ended_count: usize,
+    /// The fixes in the queue.
+    fix_count: usize,
+    /// The path of the first track, if a part of it was sent.
+    sent_path_id: Option<String>,
 }
 
-/// A track, and its fixes that were not sent.
+/// A track, and its fixes that are not sent.
 #[derive(Default)]
-struct Held {
+struct QueuedTrack {
     fixes: Vec<Fix>,
-    /// The next fix starts a segment.
-    is_break: bool,
     is_ended: bool,
     name: Option<String>,
 }
 
-impl<'a, 'b> Tracks<'a, 'b> {
-    fn new(sender: &'a mut Sender<'b>) -> Self {
-        Self {
-            sender,
-            tracks: VecDeque::new(),
-            before: 0,
-            current: 0,
-            held: 0,
-            begun: None,
-            remarks: Vec::new(),
-            refusal: None,
+impl TrackQueue {
+    fn get(&mut self, track: usize) -> Option<&mut QueuedTrack> {
+        self.tracks.get_mut(track.checked_sub(self.ended_count)?)
+    }
+
+    fn add(&mut self, track: usize, mut fixes: Vec<Fix>) {
+        let fix_count = fixes.len();
+        if let Some(track) = self.get(track) {
+            track.fixes.append(&mut fixes);
+            self.fix_count += fix_count;
         }
     }
 
-    fn current(&mut self) -> Option<&mut Held> {
-        self.tracks.get_mut(self.current.checked_sub(self.before)?)
-    }
-
-    /// Sends what can be sent: the fixes of the first track, and after its end those of the next.
-    fn send(&mut self) -> Result<(), SinkError> {
-        while let Some(track) = self.tracks.front_mut() {
-            if track.fixes.is_empty() && !track.is_ended {
-                break;
-            }
-            let path_id = self.begun.get_or_insert_with(|| {
-                self.sender.path_count += 1;
-                self.sender.path_count.to_string()
-            });
-            let fixes = std::mem::take(&mut track.fixes);
-            self.held -= fixes.len();
-            for part in fixes.chunks(PART_FIXES) {
-                self.sender.part(path_id, part, false)?;
-            }
-            if !track.is_ended {
-                break;
-            }
-            let (number, name) = (self.before as u64 + 1, track.name.take());
-            self.sender.part(path_id, &[], true)?;
-            let path_id = std::mem::take(path_id);
-            (self.begun, self.before) = (None, self.before + 1);
-            self.tracks.pop_front();
-            self.sender.ticket(Ticket::Track { path_id, number, name })?;
+    fn end(&mut self, track: usize, name: Option<String>) {
+        if let Some(track) = self.get(track) {
+            (track.is_ended, track.name) = (true, name);
         }
-        Ok(())
-    }
-}
-
-impl TrackSink for Tracks<'_, '_> {
-    fn start_track(&mut self) -> Result<(), SinkError> {
-        self.current = self.before + self.tracks.len();
-        self.tracks.push_back(Held::default());
-        Ok(())
-    }
-
-    fn switch_track(&mut self, index: usize) -> Result<(), SinkError> {
-        self.current = index;
-        Ok(())
-    }
-
-    fn start_segment(&mut self) -> Result<(), SinkError> {
-        if let Some(track) = self.current() {
-            track.is_break = true;
-        }
-        Ok(())
-    }
-
-    fn fix(&mut self, fix: formats::Fix) -> Result<(), SinkError> {
-        let fix = fix.checked(self.sender.options.metric.space())?;
-        let is_first = self.current == self.before;
-        let Some(track) = self.current() else { return Ok(()) };
-        let is_break = std::mem::take(&mut track.is_break);
-        track.fixes.push(if is_break { fix.starting_segment() } else { fix });
-        let is_due = is_first && track.fixes.len() >= PART_FIXES;
-        self.held += 1;
-        if is_due {
-            return self.send();
-        }
-        if self.held > HELD_MAX {
-            self.refusal = Some(format!(
-                "its tracks are mixed, and more than {HELD_MAX} points would have to be held to send one \
-                 after another; sort it by track, or measure it without --server"
-            ));
-            return Err(SinkError::Stop);
-        }
-        Ok(())
-    }
-
-    fn remark(&mut self, remark: &str) {
-        self.remarks.push(remark.to_owned());
-    }
-
-    fn end_track(&mut self, name: Option<&str>) -> Result<(), SinkError> {
-        if let Some(track) = self.current() {
-            track.is_ended = true;
-            track.name = name.map(str::to_owned);
-        }
-        self.send()
     }
 }
 

@@ -1,7 +1,7 @@
-//! The rows of a report that machines read: JSON objects and the columns of a CSV table, under names that
-//! tell the unit. Lengths and speeds of planar paths are in the caller's unit, under names without one.
+//! The rows of a report for programs: JSON objects and rows of a CSV table. Names contain the unit. Lengths and speeds
+//! of planar paths are in the caller's unit, and their names contain no unit.
 //!
-//! Names are for ever: new ones go to the end.
+//! Existing names never change. New ones are added at the end.
 
 use std::borrow::Cow;
 
@@ -12,11 +12,11 @@ use super::{Total, Track};
 use crate::client::StoredPath;
 use crate::measure::{Metric, PathSummary, RejectionReason, Space};
 
-/// A row: its members in their order.
+/// A row: its members in order.
 pub(super) struct Row<'a>(Vec<(Cow<'static, str>, Value<'a>)>);
 
 enum Value<'a> {
-    /// Not in the object, or an empty field.
+    /// Not in the object; an empty field of a table.
     Missing,
     Null,
     Flag(bool),
@@ -59,7 +59,7 @@ impl Value<'_> {
         Self::number(ns.map(|ns| ns as f64 / 1e9))
     }
 
-    /// As a field of a table.
+    /// Formats the value as a field of a table.
     fn field(&self) -> String {
         match self {
             Value::Text(text) => text.to_string(),
@@ -86,7 +86,7 @@ fn reason_name(reason: RejectionReason) -> &'static str {
     }
 }
 
-/// A name with the unit that it has unless the path is planar.
+/// Appends the unit to a name, except for planar paths.
 fn named(metric: Metric, name: &str, unit: &str) -> Cow<'static, str> {
     match metric.space() {
         Space::Planar => name.to_owned().into(),
@@ -94,7 +94,7 @@ fn named(metric: Metric, name: &str, unit: &str) -> Cow<'static, str> {
     }
 }
 
-/// What tracks and totals have in common and came after the first names.
+/// Returns the members that tracks and totals share after their first ones.
 fn more<'a>(summary: &PathSummary) -> Vec<(Cow<'static, str>, Value<'a>)> {
     let metric = summary.metric;
     vec![
@@ -109,7 +109,7 @@ fn more<'a>(summary: &PathSummary) -> Vec<(Cow<'static, str>, Value<'a>)> {
     ]
 }
 
-/// A total has no offsets.
+/// Returns the same members for JSON. A total has no offsets.
 fn json_more<'a>(summary: &PathSummary, is_total: bool) -> Vec<(Cow<'static, str>, Value<'a>)> {
     let mut row = more(summary);
     let rejections = summary.rejections.iter().map(|rejection| {
@@ -150,7 +150,7 @@ pub(super) fn json_track<'a>(track: &Track<'a>) -> Row<'a> {
     Row(row)
 }
 
-/// A recording. Of one that the server cannot read, nothing is known but its name.
+/// Returns the row of a recording. A damaged one has only its name.
 pub(super) fn json_recording(path: &StoredPath) -> Row<'_> {
     let name = ("name".into(), Value::Text((&*path.name).into()));
     let Some(summary) = &path.summary else {
@@ -194,7 +194,7 @@ pub(super) fn json_total(total: &Total) -> Row<'static> {
     Row(vec![("total".into(), Value::Row(Row(row)))])
 }
 
-/// A track or, without one, the total, as a row of the table with its names.
+/// Returns the names and values of a row of the table: of a track, or of the total.
 fn csv_row<'a>(
     track: Option<&Track<'a>>,
     summary: &PathSummary,
@@ -240,7 +240,7 @@ fn csv_row<'a>(
             ),
             (format!("{name}_first_offset").into(), first.map_or(Value::Missing, Value::Count)),
             (
-                named(metric, &format!("{name}_kept_out"), "m"),
+                named(metric, &format!("{name}_rejected_length"), "m"),
                 Value::Number(rejection.map_or(0.0, |rejection| rejection.rejected_length)),
             ),
         ]);

@@ -1,6 +1,7 @@
-//! What `waywiser measure` prints, and other commands of what was measured: aligned text for people, JSON
-//! lines and CSV for machines. One row a track as soon as it is known, and the total at the end; nothing is
-//! held back.
+//! The report of measured tracks: aligned text for people, JSON lines and CSV for programs. Each track is one row,
+//! written at once, and the total is the last row.
+//!
+//! `machine` has the rows for programs, and `text` formats numbers and names for a terminal.
 
 mod machine;
 mod text;
@@ -11,23 +12,22 @@ use std::time::Duration;
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
-pub(crate) use self::text::pluralize;
-pub(super) use self::text::{Keep, escape_control, grouped, pad_or_truncate};
+pub(super) use self::text::{Keep, escape_control, grouped, pad_or_truncate, pluralize};
 use crate::client::StoredPath;
 use crate::measure::{Metric, PathSummary, RejectionReason, Space};
 
-/// Columns of a terminal that a file or track name may take in text.
+/// Maximum width of the name of a file or track.
 const NAME_WIDTH_MAX: usize = 32;
 const POINTS_WIDTH: usize = 13;
 const SEGMENTS_WIDTH: usize = 9;
 const LENGTH_WIDTH: usize = 18;
 
-/// How the report looks.
+/// The format of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Style {
-    /// One row a track.
+    /// One row per track.
     Text,
-    /// All that is known of each, in rows under the track's own.
+    /// Further rows under each track: filters, climb, times and speed.
     Details,
     Json,
     Csv,
@@ -36,13 +36,13 @@ pub(super) enum Style {
 /// One measured track.
 pub(super) struct Track<'a> {
     pub file: &'a str,
-    /// Its count in the file, from 1.
+    /// The number of the track in its file, from 1.
     pub number: u64,
     pub name: Option<&'a str>,
     pub summary: PathSummary,
 }
 
-/// All tracks together.
+/// The total of all tracks.
 pub(super) struct Total {
     pub file_count: u64,
     pub failed_file_count: u64,
@@ -55,20 +55,20 @@ pub(super) struct Report<W> {
     out: W,
     style: Style,
     metric: Metric,
-    /// What stands above the first two columns.
+    /// The headers of the first two columns.
     heads: [&'static str; 2],
     file_width: usize,
-    begun: bool,
+    has_header: bool,
 }
 
-/// Writes all that is known of a recording as one JSON object.
+/// Writes a recording as one JSON object.
 pub(super) fn json_recording(out: &mut impl Write, path: &StoredPath) -> io::Result<()> {
     serde_json::to_writer(&mut *out, &machine::json_recording(path))?;
     writeln!(out)
 }
 
 impl<W: Write> Report<W> {
-    /// A report on these files; their names decide how wide the first column is.
+    /// Creates a report on these files. Their names determine the width of the first column.
     pub(super) fn new<'a>(
         out: W,
         style: Style,
@@ -77,10 +77,10 @@ impl<W: Write> Report<W> {
     ) -> Self {
         let widest = files.map(|file| escape_control(file).width()).max().unwrap_or_default();
         let file_width = widest.clamp("total".len(), NAME_WIDTH_MAX);
-        Self { out, style, metric, heads: ["file", "track"], file_width, begun: false }
+        Self { out, style, metric, heads: ["file", "track"], file_width, has_header: false }
     }
 
-    /// Writes all that is known of a recording, whose summary this is, for people.
+    /// Writes the details of a recording as text. `summary` is that of `path`.
     pub(super) fn recording(
         out: W,
         state: &str,
@@ -92,8 +92,8 @@ impl<W: Write> Report<W> {
         report.begin(summary)?;
         report.text_rows(state, &path.name, summary, Some(summary.displacement))?;
         for (label, unix_ms) in [
-            ("begun", path.create_unix_ms),
-            ("last grown or finished", path.update_unix_ms),
+            ("created", path.create_unix_ms),
+            ("last changed", path.update_unix_ms),
             ("expires", path.expire_unix_ms),
         ] {
             if let Some(time) = unix_ms.and_then(text::utc) {
@@ -128,7 +128,7 @@ impl<W: Write> Report<W> {
         }
     }
 
-    /// Writes the last line.
+    /// Writes the total.
     pub(super) fn total(&mut self, total: &Total) -> io::Result<()> {
         self.begin(&total.summary)?;
         match self.style {
@@ -147,7 +147,7 @@ impl<W: Write> Report<W> {
 
     /// Writes the header, once.
     fn begin(&mut self, summary: &PathSummary) -> io::Result<()> {
-        if std::mem::replace(&mut self.begun, true) {
+        if std::mem::replace(&mut self.has_header, true) {
             return Ok(());
         }
         match self.style {
@@ -160,8 +160,7 @@ impl<W: Write> Report<W> {
         }
     }
 
-    /// The row of a track or total and, in detail, those on what of it counts.
-    /// A total has no displacement.
+    /// Writes the row of a track or total, and the rows of its details. A total has no displacement.
     fn text_rows(
         &mut self,
         file: &str,
@@ -171,7 +170,7 @@ impl<W: Write> Report<W> {
     ) -> io::Result<()> {
         let is_detailed = self.style == Style::Details;
         let is_total = displacement.is_none();
-        // The points stand for the length beside them.
+        // The points that the length in the same row is made of.
         let points = if is_detailed { summary.accepted_count } else { summary.point_count };
         let segments = grouped(&summary.segment_count.to_string());
         let length = self.length(summary.length);
@@ -212,10 +211,10 @@ impl<W: Write> Report<W> {
             }
         }
         for (label, time_ns) in
-            [("time elapsed", summary.elapsed_ns), ("time in motion", summary.moving_ns)]
+            [("elapsed time", summary.elapsed_ns), ("moving time", summary.moving_ns)]
         {
             if let Some(time_ns) = time_ns {
-                // To the millisecond, which is what receivers tell.
+                // Receivers record times in milliseconds.
                 let time = Duration::from_millis(time_ns / 1_000_000);
                 self.detail(label, "", &humantime::format_duration(time).to_string())?;
             }
@@ -235,7 +234,7 @@ impl<W: Write> Report<W> {
     }
 
     fn detail(&mut self, label: &str, points: &str, value: &str) -> io::Result<()> {
-        // There are no segments, and the value may be as long as both columns.
+        // The value may take the columns of the segments and the length.
         const VALUE_WIDTH: usize = SEGMENTS_WIDTH + 2 + LENGTH_WIDTH;
         writeln!(
             self.out,

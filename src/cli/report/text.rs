@@ -1,5 +1,5 @@
-//! Text for a terminal: numbers in groups, names that fit and do no harm. What every report of the
-//! command line is made of.
+//! Text for a terminal, shared by all reports: grouped numbers, and names without control characters that fit into a
+//! column.
 
 use std::borrow::Cow;
 use std::time::{Duration, UNIX_EPOCH};
@@ -7,11 +7,11 @@ use std::time::{Duration, UNIX_EPOCH};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// `1 track`, `2 tracks`.
-pub(crate) fn pluralize(count: u64, what: &str) -> String {
+pub(in crate::cli) fn pluralize(count: u64, what: &str) -> String {
     format!("{} {what}{}", grouped(&count.to_string()), if count == 1 { "" } else { "s" })
 }
 
-/// A decimal number with a space between groups of three digits before the point.
+/// Separates the digits before the decimal point into groups of three.
 pub(in crate::cli) fn grouped(number: &str) -> String {
     let whole = number.find('.').unwrap_or(number.len());
     let mut text = String::with_capacity(number.len() + number.len() / 3);
@@ -24,7 +24,7 @@ pub(in crate::cli) fn grouped(number: &str) -> String {
     text
 }
 
-/// A time as RFC 3339 has it; `None` before 1970 and behind the year 9999.
+/// Formats a time as in RFC 3339. Returns `None` before 1970 and after the year 9999.
 pub(in crate::cli) fn utc(unix_ms: i64) -> Option<String> {
     const END_MS: u64 = 253_402_300_800_000;
     let unix_ms = u64::try_from(unix_ms).ok().filter(|&unix_ms| unix_ms < END_MS)?;
@@ -32,19 +32,19 @@ pub(in crate::cli) fn utc(unix_ms: i64) -> Option<String> {
     Some(humantime::format_rfc3339_millis(time).to_string())
 }
 
-/// A name without characters that could move the cursor or hide text: these are shown as escapes.
+/// Replaces characters that could move the cursor or hide text by escapes.
 pub(in crate::cli) fn escape_control(name: &str) -> Cow<'_, str> {
-    let is_harmful = |char: char| {
+    let is_control = |char: char| {
         char.is_control()
-            // Marks and overrides of the direction of writing, line and paragraph separators.
+            // Marks and overrides of the text direction, line and paragraph separators.
             || matches!(char, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
-    if !name.contains(is_harmful) {
+    if !name.contains(is_control) {
         return Cow::Borrowed(name);
     }
     let mut text = String::new();
     for char in name.chars() {
-        match is_harmful(char) {
+        match is_control(char) {
             true => text.extend(char.escape_default()),
             false => text.push(char),
         }
@@ -52,23 +52,23 @@ pub(in crate::cli) fn escape_control(name: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// Which end of a name is cut off when it is too long.
+/// The part of a name that is kept when it is truncated.
 #[derive(Clone, Copy)]
 pub(in crate::cli) enum Keep {
-    /// Of a track's name, the beginning says most.
+    /// The start, for names of tracks.
     Start,
-    /// Of a path, the end does.
+    /// The end, for paths of files.
     End,
 }
 
-/// A name made escape_control, cut or filled up to `width` columns of a terminal.
+/// Escapes a name, and pads or truncates it to `width` columns of a terminal.
 pub(in crate::cli) fn pad_or_truncate(name: &str, width: usize, keep: Keep) -> String {
     let name = escape_control(name);
     if name.width() <= width {
         let missing = width - name.width();
         return format!("{name}{:missing$}", "");
     }
-    let mut taken = 1; // the dots
+    let mut taken = 1; // The ellipsis.
     let fits = |char: &char| {
         taken += char.width().unwrap_or_default();
         taken <= width
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_those_of_a_calendar_or_none() {
+    fn times_outside_the_calendar_are_not_formatted() {
         assert_eq!(utc(0).unwrap(), "1970-01-01T00:00:00.000Z");
         assert_eq!(utc(1_700_000_000_123).unwrap(), "2023-11-14T22:13:20.123Z");
         assert_eq!(utc(253_402_300_799_999).unwrap(), "9999-12-31T23:59:59.999Z");
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_fitted_by_their_width_on_a_terminal() {
+    fn names_are_padded_or_truncated_to_their_width_on_a_terminal() {
         assert_eq!(pad_or_truncate("abc", 5, Keep::Start), "abc  ");
         assert_eq!(pad_or_truncate("abcdef", 5, Keep::Start), "abcd…");
         assert_eq!(pad_or_truncate("abcdef", 5, Keep::End), "…cdef");
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_cannot_drive_the_terminal() {
+    fn a_name_cannot_control_the_terminal() {
         assert_eq!(escape_control("Črna gora"), "Črna gora");
         assert_eq!(escape_control("\x1b[2J\u{9b}\n\u{202e}"), r"\u{1b}[2J\u{9b}\n\u{202e}");
     }

@@ -1,12 +1,17 @@
-//! A recording that goes on through lost connections, restarted servers and restarted clients.
+//! A recording that survives lost connections, restarted servers and restarted clients.
 //!
-//! Every fix is kept (`replay.rs`) until the server has told by WatchPath that it is durable. When a
-//! stream is lost, GetPath tells where to go on, and what is kept is sent again: `session.rs` is one
-//! connection, and here is who begins the next. It knows no file and no terminal.
+//! Every fix stays in a buffer ([`ReplayBuffer`](super::replay::ReplayBuffer)) until WatchPath reports it as
+//! durable. After a lost connection GetPath returns the offset to resume from, and the fixes in the buffer are sent
+//! again. `session` handles one connection, `source` the fixes of the caller. This file opens the next connection.
+//! The module knows no file and no terminal.
 
+mod error;
 mod session;
 mod source;
+#[cfg(test)]
+mod tests;
 
+use std::fmt;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -14,16 +19,17 @@ use futures::future::BoxFuture;
 use tokio_stream::Stream;
 use tonic::transport::{Channel, Endpoint, Error};
 
-use self::session::{Break, Run};
-use super::retry::Patience;
-use super::{ANSWER_TIME, Client, ClientError};
-use crate::measure::{Fix, Options, PathSummary, Space};
+pub use self::error::RecordError;
+use self::session::{ActiveRecording, SessionError};
+use super::retry::RetryPolicy;
+use super::{Client, REPLY_TIMEOUT};
+use crate::measure::{Fix, Options, PathSummary};
 use crate::recording::RecordingName;
 
-/// How to come by a connection.
+/// Opens a connection.
 type Connect = Box<dyn Fn(Endpoint) -> BoxFuture<'static, Result<Channel, Error>> + Send>;
 
-/// Records one path under a name. Made by [`Client::recorder`].
+/// Records one path under a name. [`Client::recorder`] creates it, and its methods configure it.
 pub struct Recorder {
     connect: Connect,
     endpoint: Endpoint,
@@ -31,130 +37,60 @@ pub struct Recorder {
     name: RecordingName,
     options: Options,
     window_points: usize,
-    patience: Patience,
-    stall_time: Duration,
+    retry_policy: RetryPolicy,
+    stall_timeout: Duration,
     on_event: Box<dyn FnMut(RecordEvent) + Send>,
 }
 
-/// How a recording fares.
+impl fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recorder")
+            .field("url", &self.url)
+            .field("name", &self.name)
+            .field("options", &self.options)
+            .field("window_points", &self.window_points)
+            .field("retry_policy", &self.retry_policy)
+            .field("stall_timeout", &self.stall_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A progress event of a recording.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum RecordEvent {
-    /// A stream is about to go on from what is durable.
+    /// A stream is about to continue after the durable points.
     Connected {
-        /// How many points that is.
+        /// The number of durable points.
         committed_points: u64,
     },
-    /// More has become durable.
+    /// More points are durable.
     Committed {
-        /// How many points are.
+        /// The number of durable points.
         committed_points: u64,
     },
     /// The stream was lost and will be opened again.
     Retrying {
-        /// After how long.
+        /// The wait before that.
         wait: Duration,
-        /// Why.
+        /// The error of the lost stream.
         reason: String,
     },
 }
 
-/// A recording that is finished.
+/// A finished recording.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Recorded {
-    /// How many points it has.
+    /// The number of points.
     pub point_count: u64,
-    /// What they come to: the same bits whatever happened on the way.
+    /// The totals of the points. They are bit-identical however often the stream was lost.
     pub summary: PathSummary,
 }
 
-/// Why a recording is not finished. What was durable stays, and can be gone on with.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RecordError {
-    /// The server refused, and would again.
-    #[error("{name}: {error}")]
-    Refused {
-        /// The recording.
-        name: RecordingName,
-        /// What it said.
-        error: ClientError,
-    },
-    /// Another client has begun to write the recording.
-    #[error("{name} is now written by another client, which goes on from what was sent so far")]
-    Fenced {
-        /// The recording.
-        name: RecordingName,
-    },
-    /// Nothing became durable for too long.
-    #[error(
-        "{name}: nothing became durable for {} s behind the first {committed_points} points: {error}",
-        budget.as_secs_f64()
-    )]
-    GaveUp {
-        /// The recording.
-        name: RecordingName,
-        /// How many points are durable, as far as is known.
-        committed_points: u64,
-        /// The budget.
-        budget: Duration,
-        /// What went wrong last.
-        error: ClientError,
-    },
-    /// The server has less than it had said was durable: it was deleted, or its disk was lost.
-    #[error(
-        "{name}: the server has {got} points, and had {durable}; it was deleted or lost, record it again from the start"
-    )]
-    Lost {
-        /// The recording.
-        name: RecordingName,
-        /// How many points were durable.
-        durable: u64,
-        /// How many there are now.
-        got: u64,
-    },
-    /// The source is not the one that the recording was begun with.
-    #[error(
-        "{name} has {stored} points already, and the source {}; record another path under another name",
-        source_words(*source_points)
-    )]
-    Source {
-        /// The recording.
-        name: RecordingName,
-        /// How many points it has.
-        stored: u64,
-        /// How many the source has; `None` if more than that.
-        source_points: Option<u64>,
-    },
-    /// The first fixes of the source are not those that the recording has.
-    #[error(
-        "{name} has {stored} points already, and the first {stored} of the source are others; record another path under another name"
-    )]
-    Other {
-        /// The recording.
-        name: RecordingName,
-        /// How many points it has.
-        stored: u64,
-    },
-    /// A fix lies in the other space than the metric's.
-    #[error("fix {offset} is {space}, and the metric takes {wanted} ones")]
-    Space {
-        /// Its offset.
-        offset: u64,
-        /// Where it lies.
-        space: Space,
-        /// Where it should.
-        wanted: Space,
-    },
-}
-
-fn source_words(points: Option<u64>) -> String {
-    points.map_or_else(|| "has more".to_owned(), |points| format!("has {points}"))
-}
-
 impl Client {
-    /// A recorder of one path. The options are those of the whole path: a recording that was begun with
-    /// others is refused.
+    /// Returns a recorder of one path. The options apply to the whole path: the server refuses other options than those
+    /// of the first stream.
     pub fn recorder(&self, name: RecordingName, options: Options) -> Recorder {
         Recorder {
             connect: Box::new(|endpoint| Box::pin(async move { endpoint.connect().await })),
@@ -163,78 +99,78 @@ impl Client {
             name,
             options,
             window_points: 1 << 18,
-            patience: Patience::default(),
-            stall_time: ANSWER_TIME,
+            retry_policy: RetryPolicy::default(),
+            stall_timeout: REPLY_TIMEOUT,
             on_event: Box::new(|_| {}),
         }
     }
 }
 
 impl Recorder {
-    /// How many points that are not durable it keeps at the most; the source waits when there are so
-    /// many. Each takes about 80 bytes. 262 144 unless set.
+    /// Sets the maximum number of points in memory that are not durable, 262 144 by default. The source waits when it
+    /// is reached. Each point takes about 80 bytes.
     pub fn window_points(self, window_points: usize) -> Self {
         Self { window_points, ..self }
     }
 
-    /// How long it puts up with a server that is away.
-    pub fn patience(self, patience: Patience) -> Self {
-        Self { patience, ..self }
+    /// Sets the retry policy.
+    pub fn retry_policy(self, retry_policy: RetryPolicy) -> Self {
+        Self { retry_policy, ..self }
     }
 
-    /// After how long without a sign of life a connection counts as broken, and so does one whose other end
-    /// lives and does not answer. 30 s unless set.
-    pub fn stall_time(self, time: Duration) -> Self {
-        let endpoint = self.endpoint.http2_keep_alive_interval(time / 2);
-        let endpoint = endpoint.keep_alive_timeout(time / 2);
-        Self { endpoint, stall_time: time, ..self }
+    /// Sets the timeout after which a connection counts as lost, 30 s by default: without any data from the server, or
+    /// without a reply that is due.
+    pub fn stall_timeout(self, timeout: Duration) -> Self {
+        let endpoint = self.endpoint.http2_keep_alive_interval(timeout / 2);
+        let endpoint = endpoint.keep_alive_timeout(timeout / 2);
+        Self { endpoint, stall_timeout: timeout, ..self }
     }
 
-    /// Whom to tell how it fares. It is called from the task that records, and must not block.
+    /// Sets a callback for progress events. The recording task calls it, so it must not block.
     pub fn on_event(self, on_event: impl FnMut(RecordEvent) + Send + 'static) -> Self {
         Self { on_event: Box::new(on_event), ..self }
     }
 
-    /// Records the fixes of a source and finishes the path where the source ends.
+    /// Records the fixes of a source and finishes the path when the source ends.
     ///
-    /// The source is the whole path from its first fix on. If the server has the first n of them, from
-    /// this process or one before, these are taken from the source and passed over; that they come to the
-    /// same length and bounds is checked. A recording that is finished already is answered as it is stored if
-    /// the source has as many fixes.
+    /// The source yields the whole path from its first fix on. If the server already has the first n fixes, from this
+    /// process or an earlier one, the recorder takes them from the source and does not send them. It checks that their
+    /// length and bounds equal those of the recording. If the recording is already finished, the recorder returns the
+    /// stored result, provided that the source has the same number of fixes.
     ///
-    /// Dropping the future resets the stream: what the server had is kept there, unfinished unless the end was
-    /// on its way.
+    /// Dropping the future resets the stream. The server keeps the points that it has received. The recording stays
+    /// unfinished unless its end was already sent.
     ///
     /// # Errors
-    /// When the server refuses, another client writes the recording, or the budget is spent.
+    /// The server refuses the recording, another client writes it, the source is not the path of the recording, or the
+    /// budget of the retry policy is spent.
     pub async fn record(
         self,
         fixes: impl Stream<Item = Fix> + Send,
     ) -> Result<Recorded, RecordError> {
         let fixes = pin!(fixes);
-        let mut run = Run::new(self, fixes);
+        let mut recording = ActiveRecording::new(self, fixes);
         loop {
-            let error = match run.session().await {
+            let error = match recording.session().await {
                 Ok(recorded) => return Ok(recorded),
-                Err(Break::Over(error)) => return Err(error),
-                Err(Break::Passing(error)) => error,
+                Err(SessionError::Fatal(error)) => return Err(error),
+                Err(SessionError::Transient(error)) => error,
             };
-            match run.retry.next_wait() {
+            match recording.retry.next_wait() {
                 Some(wait) => {
                     let reason = error.to_string();
-                    (run.recorder.on_event)(RecordEvent::Retrying { wait, reason });
+                    (recording.recorder.on_event)(RecordEvent::Retrying { wait, reason });
                     tokio::time::sleep(wait).await;
                 }
                 None => {
-                    let Patience { budget, .. } = run.recorder.patience;
-                    let committed_points = run.committed_points();
-                    let name = run.recorder.name;
-                    return Err(RecordError::GaveUp { name, committed_points, budget, error });
+                    return Err(RecordError::TimedOut {
+                        committed_points: recording.committed_points(),
+                        budget: recording.recorder.retry_policy.budget,
+                        name: recording.recorder.name,
+                        source: error,
+                    });
                 }
             }
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,7 +1,7 @@
-//! The source of a recording: whole from its first fix on, however much the server has. It passes over that
-//! part, after it has been compared with what the server says it comes to.
+//! The source of a recording: all fixes of the path, whatever the server already has.
 //!
-//! It knows no connection; `session.rs` asks it for fixes.
+//! The module skips the fixes that the server has, after a comparison with the summary of the server. It knows no
+//! connection; `session` reads fixes from it.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -10,58 +10,59 @@ use std::task::Poll;
 use futures::StreamExt as _;
 use tokio_stream::Stream;
 
-use super::super::columns::MESSAGE_POINTS_MAX;
-use super::super::replay::Replay;
 use super::RecordError;
+use crate::client::replay::ReplayBuffer;
+use crate::contract::points::MESSAGE_POINTS_MAX;
 use crate::measure::{Fix, FixBlock, Options, PathAccumulator, PathSummary};
 use crate::recording::RecordingName;
 
-/// Another platform may measure long legs to other last bits.
-const SAME_LENGTH: f64 = 1e-9;
+/// The relative tolerance for equal lengths. Another platform may compute other last bits of long legs.
+const LENGTH_TOLERANCE: f64 = 1e-9;
 
-/// The fixes of a path, and how much of them was taken.
-pub(super) struct Source<'a, S> {
+/// The fixes of a path.
+pub(super) struct FixSource<'a, S> {
     fixes: Pin<&'a mut S>,
-    /// Fixes that it has yet to give and the server has.
+    /// The number of next fixes to skip, because the server has them.
     pub(super) skip: u64,
-    /// It has ended.
+    /// Whether the source has ended.
     pub(super) is_exhausted: bool,
     prefix: Option<Prefix>,
 }
 
-/// What the server had before anything was taken from the source, and as much of the source.
+/// The summary of the points that the server had before the first fix was read, and the same number of fixes measured
+/// here.
 struct Prefix {
     stored: PathSummary,
-    measurement: PathAccumulator,
+    accumulator: PathAccumulator,
     block: FixBlock,
 }
 
-impl<'a, S: Stream<Item = Fix>> Source<'a, S> {
+impl<'a, S: Stream<Item = Fix>> FixSource<'a, S> {
     pub(super) fn new(fixes: Pin<&'a mut S>) -> Self {
         Self { fixes, skip: 0, is_exhausted: false, prefix: None }
     }
 
-    /// What the first fixes are to come to. Before any was taken.
-    pub(super) fn expect(&mut self, stored: PathSummary, options: &Options) {
-        if stored.point_count > 0 && stored.metric == options.metric {
-            let (measurement, block) =
-                (PathAccumulator::new(*options), FixBlock::new(options.metric));
-            self.prefix = Some(Prefix { stored, measurement, block });
+    /// Sets the expected summary of the first fixes. Must be called before the first fix is read.
+    pub(super) fn expect_prefix(&mut self, stored: PathSummary, options: &Options) {
+        if stored.point_count > 0 && stored.metric == options.metric() {
+            let (accumulator, block) =
+                (PathAccumulator::new(*options), FixBlock::new(options.metric()));
+            self.prefix = Some(Prefix { stored, accumulator, block });
         }
     }
 
-    /// Takes what is ready, at least one fix, as far as there is room; no more at a time than goes into a
-    /// message. Cancel-safe.
+    /// Moves the fixes that are ready into the buffer, until the buffer is full or a message is. Waits for the first
+    /// fix. Cancel-safe.
     ///
     /// # Errors
-    /// When a fix is none of this path, or those that were passed over are not those that the server has.
+    /// A fix is in the other space, or the skipped fixes differ from those of the server.
     pub(super) async fn fill(
         &mut self,
-        replay: &mut Replay,
+        replay: &mut ReplayBuffer,
         name: &RecordingName,
         options: &Options,
     ) -> Result<(), RecordError> {
-        let wanted = options.metric.space();
+        let wanted = options.metric().space();
         let mut count = 0;
         poll_fn(|cx| {
             while count < MESSAGE_POINTS_MAX && !replay.is_full() {
@@ -72,9 +73,9 @@ impl<'a, S: Stream<Item = Fix>> Source<'a, S> {
                     }
                     Poll::Ready(Some(fix)) if self.skip > 0 => {
                         self.skip -= 1;
-                        self.pass_over(fix, name)?;
+                        self.skip_fix(fix, name)?;
                     }
-                    // There is room.
+                    // The buffer is not full.
                     Poll::Ready(Some(fix)) => drop(replay.push(fix)),
                     Poll::Ready(None) => {
                         self.is_exhausted = true;
@@ -90,17 +91,19 @@ impl<'a, S: Stream<Item = Fix>> Source<'a, S> {
         .await
     }
 
-    fn pass_over(&mut self, fix: Fix, name: &RecordingName) -> Result<(), RecordError> {
-        let Some(Prefix { stored, measurement, block }) = &mut self.prefix else { return Ok(()) };
-        let other = || RecordError::Other { name: name.clone(), stored: stored.point_count };
-        block.push(fix).map_err(|_| other())?;
-        let count = measurement.point_count() + block.len() as u64;
+    /// Measures a skipped fix. After the last one, compares the result with the summary of the server.
+    fn skip_fix(&mut self, fix: Fix, name: &RecordingName) -> Result<(), RecordError> {
+        let Some(Prefix { stored, accumulator, block }) = &mut self.prefix else { return Ok(()) };
+        let differs =
+            || RecordError::SourceDiffers { name: name.clone(), stored: stored.point_count };
+        block.push(fix).map_err(|_| differs())?;
+        let count = accumulator.point_count() + block.len() as u64;
         if block.is_full() || count == stored.point_count {
-            measurement.fold(block).map_err(|_| other())?;
+            accumulator.fold(block).map_err(|_| differs())?;
         }
         if count == stored.point_count {
-            if !is_same(stored, &measurement.summary()) {
-                return Err(other());
+            if !is_same(stored, &accumulator.summary()) {
+                return Err(differs());
             }
             self.prefix = None;
         }
@@ -108,11 +111,11 @@ impl<'a, S: Stream<Item = Fix>> Source<'a, S> {
     }
 }
 
-/// Whether two paths are the same as far as their summaries tell. Coordinates are kept to the bit, and so are
-/// the bounds; lengths are as good as the platform's functions.
+/// Returns whether two summaries can be of the same path. Coordinates, and so the bounds, are bit-identical on all
+/// platforms. Lengths have a tolerance.
 fn is_same(stored: &PathSummary, measured: &PathSummary) -> bool {
     let difference = (stored.raw_length - measured.raw_length).abs();
     stored.point_count == measured.point_count
         && (stored.bounds.is_none() || stored.bounds == measured.bounds)
-        && difference <= SAME_LENGTH * measured.raw_length
+        && difference <= LENGTH_TOLERANCE * measured.raw_length
 }

@@ -1,26 +1,26 @@
-//! Which track and segment a row belongs to, when a table says so in columns.
+//! The tracks and segments of the rows, from the track column and the segment column.
 
 use std::collections::HashMap;
 
-use super::super::error::{FormatError, Place};
+use super::super::error::{FormatError, Position};
 use super::super::{Format, TrackSink};
-use super::Problem;
+use super::problem::Problem;
 
-/// How many tracks a track column may tell apart: some 100 MB at the very most.
+/// The number of tracks in a file: at most about 100 MB of memory.
 pub(super) const TRACKS_MAX: usize = 100_000;
 
-/// The tracks that rows have shown so far, by the value in their column.
+/// The tracks of the rows so far, by their identifier.
 #[derive(Default)]
 pub(super) struct Tracks {
     by_name: HashMap<Box<[u8]>, usize>,
-    /// The value of the segment column in the last row of each.
+    /// The value of the segment column in the last row of each track.
     segments: Vec<Vec<u8>>,
     current: usize,
     current_name: Vec<u8>,
 }
 
 impl Tracks {
-    /// Makes `name` the current track, and starts a segment if this one is new.
+    /// Makes `name` the current track, and starts a segment if the value of the segment column changes.
     pub(super) fn enter(
         &mut self,
         name: &[u8],
@@ -42,7 +42,7 @@ impl Tracks {
         Ok(())
     }
 
-    /// Whether the track is new.
+    /// Switches to another track. Returns whether it is new.
     fn switch(&mut self, name: &[u8], sink: &mut dyn TrackSink) -> Result<bool, Problem> {
         self.current_name.clear();
         self.current_name.extend_from_slice(name);
@@ -60,8 +60,12 @@ impl Tracks {
         Ok(true)
     }
 
-    /// Ends all tracks, in the order of their first rows.
-    pub(super) fn end(self, sink: &mut dyn TrackSink, place: Place) -> Result<(), FormatError> {
+    /// Ends all tracks, in the order of their first rows. Called after the last row.
+    pub(super) fn end(
+        self,
+        sink: &mut dyn TrackSink,
+        position: Position,
+    ) -> Result<(), FormatError> {
         if self.segments.is_empty() {
             let found = "it has column names but no rows".to_owned();
             return Err(FormatError::NoTracks { format: Format::Csv, found });
@@ -73,7 +77,7 @@ impl Tracks {
             let name = Some(&*name).filter(|name| !name.is_empty());
             sink.switch_track(index)
                 .and_then(|()| sink.end_track(name))
-                .map_err(|error| FormatError::refused(error, place))?;
+                .map_err(|error| FormatError::at(position, error))?;
         }
         Ok(())
     }

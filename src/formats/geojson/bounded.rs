@@ -1,16 +1,16 @@
-//! Bytes of JSON on their way to the parser, watched so that nothing in them can make it hold much:
-//! it keeps a whole string or number, and an entry for every open bracket.
+//! Limits the memory of the JSON parser, which stores a whole string or number and an entry for each open
+//! bracket.
 
 use std::io::{self, Read};
 
 use super::super::error::Limit;
 
-/// The longest string or number: 4 MiB, room for a picture in a property.
+/// The largest string or number: enough for a picture in a property.
 const TOKEN_BYTES_MAX: usize = 4 << 20;
-/// How deep objects and lists may nest; serde_json stops at 128 too, but not in what is skipped.
+/// The depth of nested objects and lists. serde_json has the same limit, but not in ignored values.
 const DEPTH_MAX: usize = 128;
 
-/// A reader that fails where a token grows too long or the nesting too deep.
+/// Reads JSON, and fails if a string or number is too long or the nesting is too deep.
 pub(super) struct Bounded<R> {
     input: R,
     depth: usize,
@@ -25,10 +25,10 @@ impl<R> Bounded<R> {
     }
 
     #[inline]
-    fn watch(&mut self, byte: u8) -> Result<(), Limit> {
+    fn check(&mut self, byte: u8) -> Result<(), Limit> {
         self.token_bytes += 1;
         if self.token_bytes > TOKEN_BYTES_MAX {
-            return Err(Limit("a string or number is longer than 4 MiB; take it out"));
+            return Err(Limit("a string or number is longer than 4 MiB; remove it"));
         }
         if self.in_string {
             let ends = byte == b'"' && !self.escaped;
@@ -41,7 +41,7 @@ impl<R> Bounded<R> {
             b'[' | b'{' => {
                 self.depth += 1;
                 if self.depth > DEPTH_MAX {
-                    return Err(Limit("lists and objects are nested more than 128 deep"));
+                    return Err(Limit("lists and objects are nested more than 128 levels deep"));
                 }
             }
             b']' | b'}' => self.depth = self.depth.saturating_sub(1),
@@ -58,7 +58,7 @@ impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let read = self.input.read(out)?;
         for &byte in &out[..read] {
-            self.watch(byte).map_err(Limit::into_io)?;
+            self.check(byte).map_err(Limit::into_io)?;
         }
         Ok(read)
     }

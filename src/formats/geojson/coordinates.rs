@@ -1,8 +1,8 @@
-//! The value of `coordinates`, as a sequence of pieces: brackets, numbers and other values.
+//! The value of `coordinates`, as a sequence of tokens: brackets, numbers and other values.
 //!
-//! One visitor makes the pieces. [`Lines`] checks their shape and calls the sink. It receives them while they
-//! are parsed if the `type` came before, and from [`Kept`] if it came after: both orders of the members have
-//! the same checks.
+//! [`Tokens`] parses the value, and [`Lines`] checks the shape and calls the sink. If the `type` of the object
+//! comes first, [`Lines`] receives the tokens while they are parsed. Otherwise [`Stored`] stores them until the
+//! type is known. So both orders of the members have the same checks.
 
 use std::fmt;
 
@@ -10,86 +10,85 @@ use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
 
-use super::{Fix, Walk};
+use super::Walk;
 
-/// How many pieces are kept: 64 MiB of memory, about a million positions.
-const PIECES_MAX: usize = 4 << 20;
+/// The tokens that are stored: 64 MiB of memory, about a million positions.
+const TOKENS_MAX: usize = 4 << 20;
 
 #[derive(Clone, Copy)]
-pub(super) enum Piece {
+pub(super) enum Token {
     Open,
     Close,
     Number(f64),
     Null,
-    /// A value that no coordinate can be.
+    /// Any other value, with its name for messages.
     Other(&'static str),
 }
 
-impl Piece {
+impl Token {
     fn name(self) -> &'static str {
         match self {
-            Piece::Open | Piece::Close => "a list",
-            Piece::Number(_) => "a number",
-            Piece::Null => "null",
-            Piece::Other(name) => name,
+            Token::Open | Token::Close => "a list",
+            Token::Number(_) => "a number",
+            Token::Null => "null",
+            Token::Other(name) => name,
         }
     }
 }
 
-/// Receives pieces.
+/// Receives tokens.
 pub(super) trait Take {
-    fn take<E: Error>(&mut self, piece: Piece) -> Result<(), E>;
+    fn take<E: Error>(&mut self, token: Token) -> Result<(), E>;
 }
 
-/// Coordinates without a line: each piece is parsed and dropped.
+/// Ignores coordinates that are not of a line.
 pub(super) struct Skipped;
 
 impl Take for Skipped {
-    fn take<E: Error>(&mut self, _: Piece) -> Result<(), E> {
+    fn take<E: Error>(&mut self, _: Token) -> Result<(), E> {
         Ok(())
     }
 }
 
-/// Coordinates that came before the `type` that says what they are: kept up to a limit.
+/// Stores coordinates until the type of their object is known, up to a limit.
 #[derive(Default)]
-pub(super) struct Kept(Vec<Piece>);
+pub(super) struct Stored(Vec<Token>);
 
-impl Kept {
-    /// Passes the pieces on. Errors carry the place where the object ends.
+impl Stored {
+    /// Passes the tokens to `lines`. Errors have the position of the end of the object.
     pub(super) fn replay<E: Error>(&self, lines: &mut Lines<'_, '_>) -> Result<(), E> {
-        self.0.iter().try_for_each(|&piece| lines.take(piece))
+        self.0.iter().try_for_each(|&token| lines.take(token))
     }
 }
 
-impl Take for Kept {
-    fn take<E: Error>(&mut self, piece: Piece) -> Result<(), E> {
-        if self.0.len() == PIECES_MAX {
+impl Take for Stored {
+    fn take<E: Error>(&mut self, token: Token) -> Result<(), E> {
+        if self.0.len() == TOKENS_MAX {
             return Err(E::custom(
-                "coordinates before their \"type\" must be kept, and these are too many; write \
-                 \"type\" first",
+                "too many coordinates before their \"type\", which must be stored; write \"type\" first",
             ));
         }
-        self.0.push(piece);
+        self.0.push(token);
         Ok(())
     }
 }
 
-impl<'de> Deserialize<'de> for Kept {
+impl<'de> Deserialize<'de> for Stored {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        let mut kept = Kept::default();
-        Pieces(&mut kept).deserialize(input)?;
-        Ok(kept)
+        let mut stored = Stored::default();
+        Tokens(&mut stored).deserialize(input)?;
+        Ok(stored)
     }
 }
 
-/// The coordinates of one line, or of several: checks the shape and calls the sink for each position.
+/// Checks the shape of the coordinates of lines, and passes each position to the sink.
 pub(super) struct Lines<'w, 'a> {
     walk: &'w mut Walk<'a>,
-    /// Lists around a position: 1 for a line, 2 for several.
+    /// The number of lists around a position: 1 for a line, 2 for several lines.
     line_depth: usize,
-    /// Lists that are open.
+    /// The number of open lists.
     depth: usize,
-    /// Values in the current position.
+    /// The number of values in the current position.
     count: usize,
     position: [f64; 2],
     z: Option<f64>,
@@ -100,16 +99,15 @@ impl<'w, 'a> Lines<'w, 'a> {
         Self { walk, line_depth, depth: 0, count: 0, position: [0.0; 2], z: None }
     }
 
-    /// A value of a position: longitude, latitude, an elevation or null, and then any values, which are
-    /// ignored.
-    fn value<E: Error>(&mut self, piece: Piece) -> Result<(), E> {
-        match (self.count, piece) {
-            (0 | 1, Piece::Number(number)) => self.position[self.count] = number,
-            (2, Piece::Number(number)) => self.z = Some(number),
-            (2, Piece::Null) => {}
-            (0 | 1, piece) => return Err(misfit("a number", piece)),
-            (2, piece) => return Err(misfit("a number or null", piece)),
-            (_, Piece::Open) => self.depth += 1,
+    /// Handles a value of a position: longitude, latitude, an elevation or null. Further values are ignored.
+    fn value<E: Error>(&mut self, token: Token) -> Result<(), E> {
+        match (self.count, token) {
+            (0 | 1, Token::Number(number)) => self.position[self.count] = number,
+            (2, Token::Number(number)) => self.z = Some(number),
+            (2, Token::Null) => {}
+            (0 | 1, token) => return Err(unexpected("a number", token)),
+            (2, token) => return Err(unexpected("a number or null", token)),
+            (_, Token::Open) => self.depth += 1,
             _ => {}
         }
         self.count += 1;
@@ -118,14 +116,13 @@ impl<'w, 'a> Lines<'w, 'a> {
 
     fn end_position<E: Error>(&mut self) -> Result<(), E> {
         if self.count < 2 {
-            return Err(E::custom("a position with fewer than two numbers"));
+            return Err(E::custom("a position has fewer than two numbers"));
         }
         self.depth -= 1;
-        let [x, y] = self.position;
-        self.walk.fix(Fix { z: self.z, ..Fix::new(x, y) })
+        self.walk.fix(self.position, self.z)
     }
 
-    /// What stands in the lists that are open now.
+    /// Returns the kind of value that is expected next, for messages.
     fn expected(&self) -> &'static str {
         match self.line_depth - self.depth {
             0 => "a position, [longitude, latitude]",
@@ -135,26 +132,26 @@ impl<'w, 'a> Lines<'w, 'a> {
     }
 }
 
-fn misfit<E: Error>(expected: &str, found: Piece) -> E {
+fn unexpected<E: Error>(expected: &str, found: Token) -> E {
     E::custom(format!("expected {expected}, found {}", found.name()))
 }
 
 impl Take for Lines<'_, '_> {
     #[inline]
-    fn take<E: Error>(&mut self, piece: Piece) -> Result<(), E> {
+    fn take<E: Error>(&mut self, token: Token) -> Result<(), E> {
         let position_depth = self.line_depth + 1;
-        match piece {
-            Piece::Close if self.depth == position_depth => return self.end_position(),
-            piece if self.depth == position_depth => return self.value(piece),
-            Piece::Close => self.depth -= 1,
-            Piece::Open => self.depth += 1,
-            // In a list that is ignored.
+        match token {
+            Token::Close if self.depth == position_depth => return self.end_position(),
+            token if self.depth == position_depth => return self.value(token),
+            Token::Close => self.depth -= 1,
+            Token::Open => self.depth += 1,
+            // A value in a list that is ignored.
             _ if self.depth > position_depth => {}
-            piece => return Err(misfit(self.expected(), piece)),
+            token => return Err(unexpected(self.expected(), token)),
         }
-        match piece {
-            Piece::Open if self.depth == self.line_depth => self.walk.line(),
-            Piece::Open if self.depth == position_depth => {
+        match token {
+            Token::Open if self.depth == self.line_depth => self.walk.line(),
+            Token::Open if self.depth == position_depth => {
                 (self.count, self.z) = (0, None);
                 Ok(())
             }
@@ -163,10 +160,10 @@ impl Take for Lines<'_, '_> {
     }
 }
 
-/// Parses any JSON value and passes its pieces on.
-pub(super) struct Pieces<'t, T>(pub(super) &'t mut T);
+/// Parses any JSON value and passes its tokens to the receiver.
+pub(super) struct Tokens<'t, T>(pub(super) &'t mut T);
 
-impl<'de, T: Take> DeserializeSeed<'de> for Pieces<'_, T> {
+impl<'de, T: Take> DeserializeSeed<'de> for Tokens<'_, T> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<(), D::Error> {
@@ -174,7 +171,7 @@ impl<'de, T: Take> DeserializeSeed<'de> for Pieces<'_, T> {
     }
 }
 
-impl<'de, T: Take> Visitor<'de> for Pieces<'_, T> {
+impl<'de, T: Take> Visitor<'de> for Tokens<'_, T> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -182,7 +179,7 @@ impl<'de, T: Take> Visitor<'de> for Pieces<'_, T> {
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<(), E> {
-        self.0.take(Piece::Number(number))
+        self.0.take(Token::Number(number))
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<(), E> {
@@ -194,25 +191,25 @@ impl<'de, T: Take> Visitor<'de> for Pieces<'_, T> {
     }
 
     fn visit_unit<E: Error>(self) -> Result<(), E> {
-        self.0.take(Piece::Null)
+        self.0.take(Token::Null)
     }
 
     fn visit_bool<E: Error>(self, value: bool) -> Result<(), E> {
-        self.0.take(Piece::Other(if value { "true" } else { "false" }))
+        self.0.take(Token::Other(if value { "true" } else { "false" }))
     }
 
     fn visit_str<E: Error>(self, _: &str) -> Result<(), E> {
-        self.0.take(Piece::Other("a string"))
+        self.0.take(Token::Other("a string"))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        self.0.take(Piece::Open)?;
-        while list.next_element_seed(Pieces(&mut *self.0))?.is_some() {}
-        self.0.take(Piece::Close)
+        self.0.take(Token::Open)?;
+        while list.next_element_seed(Tokens(&mut *self.0))?.is_some() {}
+        self.0.take(Token::Close)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        self.0.take(Piece::Other("an object"))
+        self.0.take(Token::Other("an object"))
     }
 }

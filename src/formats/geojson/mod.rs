@@ -1,38 +1,43 @@
-//! GeoJSON (RFC 7946), streamed with serde_json's visitors.
+//! The reader of GeoJSON (RFC 7946), with serde_json as a streaming parser.
 //!
-//! The geojson crate holds a whole geometry, one allocation a position, and has lost the place of a
-//! position by the time it is checked; here every position goes to the sink as it is parsed, and an
-//! error raised in a visitor gets its line and column from serde_json. Only coordinates that stand
-//! before the `type` which says what they are must be kept, up to a limit.
+//! Each position goes to the sink while it is parsed. An error that a visitor returns gets its line and
+//! column from serde_json. Only coordinates in front of the `type` of their object are stored, up to a limit.
+//! The geojson crate is not used, because it stores whole geometries and its errors have no positions.
 
 use std::io::{BufRead, BufReader};
 
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess};
 
-use super::error::{FormatError, Limit, Place, excerpt};
-use super::{Fix, Format, SinkError, TrackSink};
+use super::error::{FormatError, Limit, Position, ValueError};
+use super::value::excerpt;
+use super::{Format, TrackSink};
+use crate::measure::{Fix, Point, Space};
 
 mod bounded;
 mod coordinates;
 mod visit;
 
 use bounded::Bounded;
-use coordinates::{Kept, Lines, Pieces, Skipped};
+use coordinates::{Lines, Stored, Tokens};
 use visit::{Map, Seq};
 
-/// A track name is cut here.
+/// The bytes of a track name that are stored.
 const NAME_BYTES_MAX: usize = 1 << 10;
 
 /// Reads GeoJSON from UTF-8 text.
-pub(super) fn read(text: impl BufRead, sink: &mut dyn TrackSink) -> Result<(), FormatError> {
-    let mut walk = Walk { sink, refusal: None, open: false, track_count: 0, other_count: 0 };
+pub(super) fn read(
+    text: impl BufRead,
+    space: Space,
+    sink: &mut dyn TrackSink,
+) -> Result<(), FormatError> {
+    let mut walk = Walk { space, sink, failure: None, open: false, track_count: 0, other_count: 0 };
     let input = Bounded::new(BufReader::new(text));
     let mut json = serde_json::Deserializer::from_reader(input);
     let end = Object { walk: &mut walk, role: Role::Document }
         .deserialize(&mut json)
         .and_then(|()| json.end());
-    end.map_err(|error| explain(error, walk.refusal.take()))?;
+    end.map_err(|error| explain(error, walk.failure.take()))?;
     if walk.track_count == 0 {
         let found = match walk.other_count {
             0 => "it holds no LineString and no MultiLineString".to_owned(),
@@ -43,54 +48,55 @@ pub(super) fn read(text: impl BufRead, sink: &mut dyn TrackSink) -> Result<(), F
     Ok(())
 }
 
-/// What is known while walking through the document.
+/// The state of the reader.
 struct Walk<'a> {
+    space: Space,
     sink: &'a mut dyn TrackSink,
-    /// What the sink refused, kept aside while serde_json gives the error its place.
-    refusal: Option<SinkError>,
-    /// A track is open: a Feature has shown a line.
+    /// The error of a value or of the sink. It stays here while serde_json determines the position.
+    failure: Option<ValueError>,
+    /// Whether the current Feature has started a track.
     open: bool,
     track_count: u64,
     other_count: u64,
 }
 
 impl Walk<'_> {
-    fn told<E: serde::de::Error>(&mut self, outcome: Result<(), SinkError>) -> Result<(), E> {
-        outcome.map_err(|refusal| {
-            self.refusal = Some(refusal);
-            E::custom("refused")
-        })
+    /// Keeps the error and returns a placeholder for serde_json.
+    fn failed<E: serde::de::Error>(&mut self, error: impl Into<ValueError>) -> E {
+        self.failure = Some(error.into());
+        E::custom("failed")
     }
 
-    /// A line begins: a segment of the open track, or the first of a new one.
+    /// Starts a line: a segment of the open track or of a new one.
     fn line<E: serde::de::Error>(&mut self) -> Result<(), E> {
         if !self.open {
             self.open = true;
             self.track_count += 1;
-            let outcome = self.sink.start_track();
-            self.told(outcome)?;
+            self.sink.start_track().map_err(|error| self.failed(error))?;
         }
-        let outcome = self.sink.start_segment();
-        self.told(outcome)
+        self.sink.start_segment().map_err(|error| self.failed(error))
     }
 
-    fn fix<E: serde::de::Error>(&mut self, fix: Fix) -> Result<(), E> {
-        let outcome = self.sink.fix(fix);
-        self.told(outcome)
+    fn fix<E: serde::de::Error>(&mut self, [x, y]: [f64; 2], z: Option<f64>) -> Result<(), E> {
+        let point = Point::new(self.space, x, y).map_err(|error| self.failed(error))?;
+        let mut fix = Fix::new(point);
+        if let Some(z) = z {
+            fix = fix.with_z(z).map_err(|error| self.failed(error))?;
+        }
+        self.sink.fix(fix).map_err(|error| self.failed(error))
     }
 
-    /// A Feature, or a geometry without one, is whole.
+    /// Ends a Feature, or a geometry outside a Feature.
     fn end<E: serde::de::Error>(&mut self, name: Option<&str>) -> Result<(), E> {
         if !self.open {
             return Ok(());
         }
         self.open = false;
-        let outcome = self.sink.end_track(name);
-        self.told(outcome)
+        self.sink.end_track(name).map_err(|error| self.failed(error))
     }
 }
 
-/// Where an object stands, which says what it may be.
+/// The role of an object, which determines the types that it can have.
 #[derive(Clone, Copy, PartialEq)]
 enum Role {
     Document,
@@ -98,7 +104,7 @@ enum Role {
     Geometry,
 }
 
-/// What `type` says.
+/// The type of an object.
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
     FeatureCollection,
@@ -121,16 +127,18 @@ impl Kind {
             "Point" | "MultiPoint" | "Polygon" | "MultiPolygon" => Kind::Other,
             _ => {
                 let found = excerpt(name.as_bytes());
-                return Err(E::custom(format!("the type {found} is not GeoJSON, or not here")));
+                return Err(E::custom(format!(
+                    "the type {found} is not a GeoJSON type, or not allowed here"
+                )));
             }
         };
         if role == Role::Feature && kind != Kind::Feature {
-            return Err(E::custom("a FeatureCollection holds something that is no Feature"));
+            return Err(E::custom("a FeatureCollection contains an object that is not a Feature"));
         }
         Ok(kind)
     }
 
-    /// How many lists lie around a position; `None` where there is no line to measure.
+    /// Returns the number of lists around a position, or `None` for a type without lines.
     fn depth(self) -> Option<usize> {
         match self {
             Kind::LineString => Some(1),
@@ -140,7 +148,7 @@ impl Kind {
     }
 }
 
-/// The members that matter.
+/// The names of members.
 #[derive(Deserialize)]
 #[serde(field_identifier, rename_all = "lowercase")]
 enum Member {
@@ -172,7 +180,7 @@ impl<'de> DeserializeSeed<'de> for Object<'_, '_> {
 impl<'de> visit::MapThen<'de> for Object<'_, '_> {
     fn map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         let Object { walk, role } = self;
-        let (mut kind, mut name, mut kept) = (None, None, None);
+        let (mut kind, mut name, mut stored) = (None, None, None);
         let (mut has_coordinates, mut has_content) = (false, false);
         while let Some(member) = members.next_key()? {
             let is_content =
@@ -204,10 +212,10 @@ impl<'de> visit::MapThen<'de> for Object<'_, '_> {
                     has_coordinates = true;
                     match kind.map(Kind::depth) {
                         Some(Some(depth)) => {
-                            members.next_value_seed(Pieces(&mut Lines::new(walk, depth)))?;
+                            members.next_value_seed(Tokens(&mut Lines::new(walk, depth)))?;
                         }
-                        Some(None) => members.next_value_seed(Pieces(&mut Skipped))?,
-                        None => kept = Some(members.next_value::<Kept>()?),
+                        Some(None) => members.next_value_seed(Tokens(&mut coordinates::Skipped))?,
+                        None => stored = Some(members.next_value::<Stored>()?),
                     }
                 }
                 Member::Properties => name = members.next_value_seed(Properties)?.or(name),
@@ -217,14 +225,14 @@ impl<'de> visit::MapThen<'de> for Object<'_, '_> {
             }
         }
         let Some(kind) = kind else {
-            return Err(A::Error::custom("an object without a \"type\"; this is not GeoJSON"));
+            return Err(A::Error::custom("an object has no \"type\"; this is not GeoJSON"));
         };
-        if let (Some(kept), Some(depth)) = (kept, kind.depth()) {
-            kept.replay(&mut Lines::new(walk, depth))?;
+        if let (Some(stored), Some(depth)) = (stored, kind.depth()) {
+            stored.replay(&mut Lines::new(walk, depth))?;
         }
         walk.other_count += u64::from(kind == Kind::Other);
         if kind.depth().is_some() && !has_coordinates {
-            return Err(A::Error::custom("a line without \"coordinates\""));
+            return Err(A::Error::custom("a line has no \"coordinates\""));
         }
         if role == Role::Geometry { Ok(()) } else { walk.end(name.as_deref()) }
     }
@@ -251,7 +259,7 @@ impl<'de> visit::SeqThen<'de> for Objects<'_, '_> {
     }
 }
 
-/// The properties of a Feature: of these, its name.
+/// The properties of a Feature, of which only the name is used.
 struct Properties;
 
 impl<'de> DeserializeSeed<'de> for Properties {
@@ -262,28 +270,28 @@ impl<'de> DeserializeSeed<'de> for Properties {
     }
 }
 
-fn explain(error: serde_json::Error, refusal: Option<SinkError>) -> FormatError {
-    let place = Place { line: error.line() as u64, column: Some(error.column() as u64) };
-    if let Some(refusal) = refusal {
-        return FormatError::refused(refusal, place);
+fn explain(error: serde_json::Error, failure: Option<ValueError>) -> FormatError {
+    let position = Position::column(error.line() as u64, error.column() as u64);
+    if let Some(failure) = failure {
+        return FormatError::at(position, failure);
     }
     if error.is_io() {
-        return Limit::or_io(error.into(), place);
+        return Limit::or_io(error.into(), position);
     }
     if error.is_eof() {
-        return FormatError::malformed(place, "the file ends in the middle: it was cut short");
+        return FormatError::malformed(position, "the file ends too early; it is incomplete");
     }
     let at = format!(" at line {} column {}", error.line(), error.column());
     let message = error.to_string();
     let message = message.strip_suffix(&at).unwrap_or(&message);
     let message: String = message.chars().take(200).collect();
     if message == "trailing characters" {
-        let advice = "more follows the end of the JSON text; newline-delimited GeoJSON is not read: \
-                      put its features into one FeatureCollection";
-        return FormatError::malformed(place, advice);
+        let advice = "more text follows the JSON value; newline-delimited GeoJSON is not supported: put \
+                      its features into one FeatureCollection";
+        return FormatError::malformed(position, advice);
     }
     let prefix = if error.is_syntax() { "not JSON: " } else { "" };
-    FormatError::malformed(place, format!("{prefix}{message}"))
+    FormatError::malformed(position, format!("{prefix}{message}"))
 }
 
 #[cfg(test)]

@@ -1,17 +1,17 @@
-//! The serde visitors behind the walk: a list, an object, a name. They know JSON, not GeoJSON.
+//! The serde visitors of the reader: a list, an object, a name. They do not depend on GeoJSON.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::super::error::cut;
+use super::super::value::truncate;
 
-/// What to do with a list.
+/// Handles the elements of a list.
 pub(super) trait SeqThen<'de> {
     fn seq<A: SeqAccess<'de>>(self, list: A) -> Result<(), A::Error>;
 }
 
-/// Expects a list and hands it on.
+/// Expects a list and passes it to `then`.
 pub(super) struct Seq<T> {
     pub what: &'static str,
     pub then: T,
@@ -29,12 +29,12 @@ impl<'de, T: SeqThen<'de>> Visitor<'de> for Seq<T> {
     }
 }
 
-/// What to do with an object.
+/// Handles the members of an object.
 pub(super) trait MapThen<'de> {
     fn map<A: MapAccess<'de>>(self, members: A) -> Result<(), A::Error>;
 }
 
-/// Expects an object, or also `null`, and hands it on.
+/// Expects an object, and optionally `null`, and passes it to `then`.
 pub(super) struct Map<T> {
     pub or_null: bool,
     pub what: &'static str,
@@ -60,8 +60,7 @@ impl<'de, T: MapThen<'de>> Visitor<'de> for Map<T> {
     }
 }
 
-/// Finds the `name` of an object, or else its `title`, in any case of letters; anything that is no
-/// object has none.
+/// Finds the `name` of an object, or else its `title`. The case of the letters is ignored. `null` has no name.
 pub(super) struct Name {
     pub bytes_max: usize,
 }
@@ -89,14 +88,14 @@ impl<'de> Visitor<'de> for Name {
                 }
             };
             if let Text(Some(text)) = members.next_value()? {
-                *slot = Some(cut(&text, self.bytes_max).to_owned());
+                *slot = Some(truncate(&text, self.bytes_max).to_owned());
             }
         }
         Ok(name.or(title))
     }
 }
 
-/// A text or a number as text; `None` for anything else and for blanks.
+/// A string or a number as text; `None` for other values and for a blank string.
 struct Text(Option<String>);
 
 impl<'de> Deserialize<'de> for Text {

@@ -1,5 +1,5 @@
-//! The properties of a accumulator: against a plain reading of the policy, over any cutting, and after
-//! being stored anywhere. What particular tracks come to is in `cases.rs`.
+//! Property tests of the accumulator: it equals a simple implementation of the rules, and its bits do not
+//! depend on cuts or on storing it in between. `cases.rs` has the tests of single tracks.
 
 use proptest::prelude::*;
 
@@ -7,8 +7,11 @@ use super::*;
 use crate::measure::{Metric, Point, Rejection, RejectionReason, Space, SumOverflow, Totals};
 
 mod cases;
+mod reference;
 
-/// A step of a path's history.
+use reference::reference_summary;
+
+/// One call on a path.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Fix(Fix),
@@ -17,7 +20,7 @@ enum Step {
 
 const METRICS: [Metric; 3] = [Metric::Planar, Metric::Haversine, Metric::Geodesic];
 
-/// Fixes a few units apart, seconds apart, so that every rule finds some on both sides of its limit.
+/// Fixes a few units and seconds apart, so that the values are on both sides of the limit of every rule.
 fn fixes(metric: Metric) -> impl Strategy<Value = Fix> {
     let place = prop_oneof![
         30 => (-6..=6_i32, -6..=6_i32),
@@ -47,12 +50,12 @@ fn fixes(metric: Metric) -> impl Strategy<Value = Fix> {
     )
 }
 
-/// With `plain` fixes only: points that go through the short cut.
+/// Runs of fixes with attributes and breaks, and runs of plain points, which take the fast path.
 fn steps(metric: Metric, count: usize) -> impl Strategy<Value = Vec<Step>> {
     let plain = fixes(metric).prop_map(|fix| Step::Fix(Fix::new(fix.point())));
-    let known = prop_oneof![20 => fixes(metric).prop_map(Step::Fix), 1 => Just(Step::Break)];
+    let full = prop_oneof![20 => fixes(metric).prop_map(Step::Fix), 1 => Just(Step::Break)];
     let runs = prop_oneof![
-        3 => prop::collection::vec(known, 0..count),
+        3 => prop::collection::vec(full, 0..count),
         1 => prop::collection::vec(plain, 0..count),
     ];
     prop::collection::vec(runs, 1..4).prop_map(|runs| runs.concat())
@@ -84,12 +87,12 @@ fn options(metric: Metric) -> impl Strategy<Value = Options> {
         })
 }
 
-fn anything(count: usize) -> impl Strategy<Value = (Options, Vec<Step>)> {
+fn paths(count: usize) -> impl Strategy<Value = (Options, Vec<Step>)> {
     prop::sample::select(METRICS.to_vec())
         .prop_flat_map(move |metric| (options(metric), steps(metric, count)))
 }
 
-/// One fix a call.
+/// Adds one fix per call.
 fn fold_singly(options: Options, steps: &[Step]) -> PathAccumulator {
     let mut path = PathAccumulator::new(options);
     for step in steps {
@@ -101,7 +104,7 @@ fn fold_singly(options: Options, steps: &[Step]) -> PathAccumulator {
     path
 }
 
-/// Blocks of up to `batch` fixes; breaks are marked in the block where a fix follows.
+/// Adds blocks of up to `batch` fixes. A break before a fix is marked in the block.
 fn fold_in_blocks(mut path: PathAccumulator, steps: &[Step], batch: usize) -> PathAccumulator {
     let mut block = FixBlock::new(path.options().metric);
     let mut is_broken = false;
@@ -130,162 +133,7 @@ fn stored(path: &PathAccumulator) -> PathAccumulator {
     path.state().try_into().unwrap()
 }
 
-/// The policy as it is told to people, over lists of everything.
-fn plainly(options: &Options, steps: &[Step]) -> PathSummary {
-    let metric = options.metric;
-    let mut fixes: Vec<Fix> = vec![];
-    let mut is_broken = false;
-    for step in steps {
-        match *step {
-            Step::Break => is_broken = true,
-            Step::Fix(fix) => {
-                let starts = std::mem::take(&mut is_broken);
-                fixes.push(if starts { fix.starting_segment() } else { fix });
-            }
-        }
-    }
-    let distance =
-        |a: usize, b: usize| metric.distance(fixes[a].point(), fixes[b].point()).unwrap();
-    // In nanoseconds; i128 holds every difference.
-    let time = |a: usize, b: usize| {
-        let (from, to) = (fixes[a].unix_ns()?, fixes[b].unix_ns()?);
-        Some(i128::from(to) - i128::from(from))
-    };
-    let raw: Vec<f64> = (0..fixes.len())
-        .map(|i| if i == 0 || fixes[i].starts_segment() { 0.0 } else { distance(i - 1, i) })
-        .collect();
-    let is_backward =
-        |a, b| options.reject_backward_time && time(a, b).is_some_and(|time| time < 0);
-    let is_fast = |a, b| match (options.max_speed, time(a, b)) {
-        (Some(_), Some(0)) => distance(a, b) > 0.0,
-        (Some(limit), Some(ns @ 1..)) => distance(a, b) > limit * (ns as f64 / 1e9),
-        _ => false,
-    };
-
-    // Each accepted fix with the one before it in its segment; each rejected one with its reason.
-    let mut accepted: Vec<(Option<usize>, usize)> = vec![];
-    let mut rejected: Vec<(RejectionReason, usize)> = vec![];
-    let mut reference: Option<usize> = None;
-    let mut chain: Vec<usize> = vec![];
-    for (i, fix) in fixes.iter().enumerate() {
-        if fix.starts_segment() {
-            (reference, chain) = (None, vec![]);
-        }
-        let is_inaccurate = match (options.max_accuracy_m, fix.accuracy_m()) {
-            (Some(limit), Some(accuracy)) => accuracy > limit,
-            _ => false,
-        };
-        let mut suspicion = None;
-        if reference.is_some_and(|r| is_backward(r, i)) {
-            suspicion = Some(RejectionReason::BackwardTime);
-        } else if is_inaccurate {
-            rejected.push((RejectionReason::Accuracy, i));
-            continue;
-        } else if reference.is_some_and(|r| is_fast(r, i)) {
-            suspicion = Some(RejectionReason::Speed);
-        }
-        if let Some(reason) = suspicion {
-            let agrees = chain.last().is_some_and(|&c| !is_backward(c, i) && !is_fast(c, i));
-            if !agrees {
-                chain.clear();
-            }
-            chain.push(i);
-            if chain.len() < options.reanchor_count as usize {
-                rejected.push((reason, i));
-                continue;
-            }
-            reference = None;
-        }
-        chain.clear();
-        let Some(r) = reference else {
-            accepted.push((None, i));
-            reference = Some(i);
-            continue;
-        };
-        let is_late = match (options.max_gap_time_ns, time(r, i)) {
-            (Some(limit), Some(ns)) => ns > limit.into(),
-            _ => false,
-        };
-        let is_far = options.max_gap.is_some_and(|limit| distance(r, i) > limit);
-        if is_late || is_far {
-            accepted.push((None, i));
-        } else if options.min_step.is_some_and(|limit| distance(r, i) < limit) {
-            rejected.push((RejectionReason::Step, i));
-            continue;
-        } else {
-            accepted.push((Some(r), i));
-        }
-        reference = Some(i);
-    }
-
-    let sum = |terms: &mut dyn Iterator<Item = f64>| {
-        let mut sum = ExactSum::ZERO;
-        terms.for_each(|term| sum.add(term).unwrap());
-        sum.to_f64()
-    };
-    let legs: Vec<_> = accepted.iter().filter_map(|&(r, i)| Some((r?, i))).collect();
-    let rise = |&(a, b): &(usize, usize)| Some(fixes[b].z()? - fixes[a].z()?);
-    let timed = |&(a, b): &(usize, usize)| time(a, b).filter(|&ns| ns > 0);
-    let speed = |&(a, b): &(usize, usize)| Some(distance(a, b) / (timed(&(a, b))? as f64 / 1e9));
-    let has_rise = legs.iter().any(|leg| rise(leg).is_some());
-    let has_time = legs.iter().any(|leg| timed(leg).is_some());
-    let times = || accepted.iter().filter_map(|&(_, i)| fixes[i].unix_ns());
-    let is_moving = |leg: &(usize, usize)| match options.stopped_speed {
-        Some(limit) => speed(leg).is_some_and(|speed| speed >= limit),
-        None => true,
-    };
-    let moving_ns: i128 = legs.iter().filter(|leg| is_moving(leg)).filter_map(timed).sum();
-    let mut bounds = Polyline::new(metric);
-    for &(_, i) in &accepted {
-        bounds.extend(&[fixes[i].point()]).unwrap();
-    }
-    let reasons = [
-        RejectionReason::BackwardTime,
-        RejectionReason::Accuracy,
-        RejectionReason::Speed,
-        RejectionReason::Step,
-    ];
-    let rejections = reasons.into_iter().filter_map(|reason| {
-        let those: Vec<_> = rejected.iter().filter(|(other, _)| *other == reason).collect();
-        Some(Rejection {
-            reason,
-            count: those.len() as u64,
-            first_offset: those.first()?.1 as u64,
-            rejected_length: sum(&mut those.iter().map(|(_, i)| raw[*i])),
-        })
-    });
-    PathSummary {
-        metric,
-        point_count: fixes.len() as u64,
-        accepted_count: accepted.len() as u64,
-        segment_count: accepted.iter().filter(|(r, _)| r.is_none()).count() as u64,
-        length: sum(&mut legs.iter().map(|&(a, b)| distance(a, b))),
-        raw_length: sum(&mut raw.iter().copied()),
-        length_3d: (options.elevation == Elevation::ThreeDimensional).then(|| {
-            sum(&mut legs.iter().map(|leg| {
-                let d = distance(leg.0, leg.1);
-                rise(leg).map_or(d, |rise| (d * d + rise * rise).sqrt())
-            }))
-        }),
-        displacement: match (accepted.first(), accepted.last()) {
-            (Some(&(_, first)), Some(&(_, last))) => distance(first, last),
-            _ => 0.0,
-        },
-        rejections: rejections.collect(),
-        elapsed_ns: times()
-            .max()
-            .zip(times().min())
-            .map(|(last, first)| (i128::from(last) - i128::from(first)) as u64),
-        moving_ns: has_time.then(|| u64::try_from(moving_ns).unwrap_or(u64::MAX)),
-        max_speed: legs.iter().filter_map(speed).reduce(f64::max),
-        ascent: has_rise.then(|| sum(&mut legs.iter().filter_map(rise).map(|rise| rise.max(0.0)))),
-        descent: has_rise
-            .then(|| sum(&mut legs.iter().filter_map(rise).map(|rise| (-rise).max(0.0)))),
-        bounds: bounds.summary().bounds,
-    }
-}
-
-/// Equal to the last bit: -0 is not 0, and the debug form of an `f64` gives all of it.
+/// Compares all bits: the debug format of an `f64` is exact and has the sign of -0.
 fn assert_same(a: &PathSummary, b: &PathSummary) {
     assert_eq!(format!("{a:?}"), format!("{b:?}"));
 }
@@ -294,9 +142,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn the_policy_is_what_is_told_of_it((options, steps) in anything(60)) {
+    fn the_rules_equal_their_simple_implementation((options, steps) in paths(60)) {
         prop_assert_eq!(options.check(), Ok(()));
-        assert_same(&fold_singly(options, &steps).summary(), &plainly(&options, &steps));
+        assert_same(&fold_singly(options, &steps).summary(), &reference_summary(&options, &steps));
     }
 }
 
@@ -305,7 +153,7 @@ proptest! {
 
     #[test]
     fn any_cutting_and_storing_gives_the_same_bits(
-        (options, steps) in anything(400),
+        (options, steps) in paths(400),
         batch in 1_usize..300,
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..5),
     ) {
@@ -327,8 +175,8 @@ proptest! {
     }
 
     #[test]
-    fn totals_are_those_of_the_paths_one_behind_the_other(
-        (options, steps) in anything(100),
+    fn totals_equal_one_path_of_all_segments(
+        (options, steps) in paths(100),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
     ) {
         let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(steps.len() + 1)).collect();
@@ -347,7 +195,7 @@ proptest! {
             from = cut;
         }
         let (totals, whole) = (totals.summary(), whole.summary());
-        // Each length was rounded when its path was told of.
+        // The length of each path was rounded in its summary.
         let sum = |length: &dyn Fn(&PathSummary) -> f64| {
             let mut sum = ExactSum::ZERO;
             paths.iter().for_each(|path| sum.add(length(path)).unwrap());
@@ -368,7 +216,7 @@ proptest! {
             displacement: 0.0,
             elapsed_ns: None,
             bounds: None,
-            // The offsets are those in their paths.
+            // The offsets count from the start of each path.
             rejections: whole.rejections.iter().zip(&totals.rejections).map(|(whole, total)| {
                 let rejected_length = rejected_length(whole.reason);
                 Rejection { first_offset: total.first_offset, rejected_length, ..*whole }
@@ -388,7 +236,7 @@ fn a_total_out_of_range_is_refused_and_changes_nothing() {
         ..Options::new(Metric::Planar)
     };
     let mut path = PathAccumulator::new(options);
-    // LegBatch that no path has, for a sum short of 2^64 by 2^13.
+    // Add impossible legs directly, so that the sum is 2^64 - 2^13.
     for length in [2_f64.powi(63), 2_f64.powi(63) - 2_f64.powi(13)] {
         let mut legs = LegBatch::new();
         path.profile.add_leg(
@@ -413,7 +261,7 @@ fn a_total_out_of_range_is_refused_and_changes_nothing() {
 }
 
 #[test]
-fn what_does_not_belong_is_refused_and_changes_nothing() {
+fn fixes_and_totals_of_another_space_are_refused_and_change_nothing() {
     let mut path = PathAccumulator::new(Options::new(Metric::Geodesic));
     let planar = Fix::new(Point::planar(1.0, 1.0).unwrap());
     assert!(path.extend(&[planar]).is_err());

@@ -1,7 +1,7 @@
 //! The great circle on a sphere, by the haversine formula.
 //!
-//! Sinnott (1984), "Virtues of the Haversine", Sky and Telescope 68(2), 159. It keeps its digits
-//! for short legs, where the law of cosines loses them all.
+//! Sinnott (1984), "Virtues of the Haversine", Sky and Telescope 68(2), 159. The formula is accurate for
+//! short legs, for which the spherical law of cosines loses all digits.
 
 use super::longitude_between;
 use crate::measure::level::{Level, kernel};
@@ -14,36 +14,37 @@ pub const MEAN_EARTH_RADIUS_M: f64 = 6_371_008.8;
 /// Radians in an E7 unit.
 const RAD_PER_E7: f64 = std::f64::consts::PI / 1_800_000_000.0;
 
-/// Up to which difference in latitude and longitude the series holds: 2^-7 rad, about 0.45 degree
-/// or 50 km, in E7 units.
+/// The largest difference in latitude or longitude for which the series is valid: 2^-7 rad, about 0.45
+/// degree or 50 km, in E7 units.
 const SHORT_E7: f64 = 4_470_000.0;
 
-/// Great-circle legs in metres of points in E7 units.
+/// Computes the great-circle legs in metres of points in E7 units.
 ///
-/// Differences are taken in E7, where they are exact for integers, and only then turned into
-/// radians. Consecutive fixes are metres apart, so sines and arc sines of small angles are what is
-/// needed: short power series, which vectorise. A leg past 0.447 degree in either coordinate goes
-/// through the platform's `sin` and `atan2`; which of the two a leg takes depends on its points alone.
-/// The block takes a leg across the antimeridian for a long one, which is then measured again, the
-/// short way round.
+/// The differences are computed in E7, where they are exact for integers, and then converted to
+/// radians. Consecutive fixes are metres apart, so the angles are small. Short power series for sine and
+/// arc sine are enough, and the compiler vectorises them. If a difference is above 0.447 degree, the leg
+/// uses the `sin` and `atan2` of the platform. The choice depends only on the two points of the leg. A
+/// leg across the antimeridian has a large difference of longitudes; it is measured again with the
+/// smaller difference.
 ///
-/// Short legs are within a relative 2e-15 of the formula in exact arithmetic. With u = 2^-53 =
-/// 1.1e-16, what one rounding may be off, and all errors in one direction:
+/// The relative difference between a short leg and the formula in exact arithmetic is at most 2e-15. The
+/// table has the errors in units of u = 2^-53 = 1.1e-16, the largest error of one rounding, with all
+/// errors in the same direction:
 ///
-/// | | u | of it |
+/// | value | error in u | explanation |
 /// |---|---|---|
 /// | a squared sine | 3.7 | see [`sin_squared`] |
 /// | the two cosines | 11.6 | 5.8 each, see [`cos_of_latitude`] |
-/// | their product, that with the squared sine, the sum | 3 | the haversine: 18.3 |
-/// | the root of that | 10.2 | half of it, and a rounding |
-/// | the series and its product with the root | 2 | its smaller terms are below 2^-17 of it |
+/// | their product, its product with the squared sine, the sum | 3 | the haversine: 18.3 |
+/// | the root of the haversine | 10.2 | half of 18.3, and one rounding |
+/// | the series and its product with the root | 2 | the smaller terms are below 2^-17 of it |
 ///
-/// That is 12.2 u or 1.4e-15 where the differences are exact, as those of whole E7 are. Those of
-/// other coordinates are rounded, each once, and so may be the distance to the pole where it is more
-/// than an eighth of a turn: 1.8 u more, or 1.6e-15. Near the antipode, where the haversine is flat, a
-/// leg is good to about a decimetre.
+/// The total is 12.2 u or 1.4e-15 if the differences are exact, as those of whole E7 are. Differences of
+/// other coordinates are rounded once, and so is the distance to the pole if it is more than an eighth
+/// of a turn. This adds 1.8 u, which gives 1.6e-15. Near the antipode, where the haversine is flat, the
+/// error of a leg is about a decimetre.
 ///
-/// Returns the number of legs that are not measured by the series.
+/// Returns the number of legs that the series does not measure.
 pub(super) fn legs(level: Level, x: &[f64], y: &[f64], legs: &mut [f64]) -> u64 {
     let long_legs = short_legs(level, x, y, legs);
     if long_legs > 0 {
@@ -51,15 +52,15 @@ pub(super) fn legs(level: Level, x: &[f64], y: &[f64], legs: &mut [f64]) -> u64 
             let dy = (y[i + 1] - y[i]).abs();
             if dy > SHORT_E7 || (x[i + 1] - x[i]).abs() > SHORT_E7 {
                 let dx = longitude_between(x[i], x[i + 1]);
-                *leg = leg_alone(dx, dy, [y[i], y[i + 1]]);
+                *leg = single_leg(dx, dy, [y[i], y[i + 1]]);
             }
         }
     }
     long_legs
 }
 
-/// A leg of any length, from the differences of its coordinates.
-fn leg_alone(dx: f64, dy: f64, y: [f64; 2]) -> f64 {
+/// Computes a single leg of any length from the differences of its coordinates.
+fn single_leg(dx: f64, dy: f64, y: [f64; 2]) -> f64 {
     match short_leg(dx, dy, cos_of_latitude(y[0]) * cos_of_latitude(y[1])) {
         (leg, 0) => leg,
         _ => long_leg(dx, dy, y),
@@ -67,8 +68,8 @@ fn leg_alone(dx: f64, dy: f64, y: [f64; 2]) -> f64 {
 }
 
 kernel! {
-    /// All legs by the series; gives the number of those that are too long for it, which are then
-    /// meaningless.
+    /// Computes all legs with the series. Returns the number of legs that are too long for it, whose results
+    /// are invalid.
     fn short_legs(x: &[f64], y: &[f64], legs: &mut [f64]) -> u64 = short_body
 }
 
@@ -76,8 +77,8 @@ kernel! {
 fn short_body(x: &[f64], y: &[f64], legs: &mut [f64]) -> u64 {
     let n = legs.len();
     let (x0, x1, y0, y1) = (&x[..n], &x[1..=n], &y[..n], &y[1..=n]);
-    // The cosine of each leg's first point, in the place of the leg, which takes it over: the second
-    // point's is still next to it then.
+    // First store the cosine of the first point of each leg in `legs`. The loop below replaces it by the leg
+    // after reading the cosine of the second point from the next element.
     for (cosine, &y) in legs.iter_mut().zip(y0) {
         *cosine = cos_of_latitude(y);
     }
@@ -96,8 +97,8 @@ fn short_body(x: &[f64], y: &[f64], legs: &mut [f64]) -> u64 {
     too_long + long
 }
 
-/// A leg by the series from the magnitudes of its differences and the product of the cosines of its
-/// latitudes, and 1 if it is too long for it.
+/// Computes a leg with the series, from the magnitudes of its differences and the product of the cosines of
+/// its latitudes. The second value is 1 if the leg is too long for the series.
 #[inline(always)]
 fn short_leg(dx: f64, dy: f64, cosines: f64) -> (f64, u64) {
     let larger = if dx > dy { dx } else { dy };
@@ -108,11 +109,11 @@ fn short_leg(dx: f64, dy: f64, cosines: f64) -> (f64, u64) {
     (hav.sqrt() * series, u64::from(larger > SHORT_E7))
 }
 
-/// The squared sine of half of a small difference in E7: a^2 - a^4/3 + 2 a^6/45 with a <= 2^-8,
-/// which leaves a relative 2^-56. The unit of `a` is in the coefficients.
+/// Returns the squared sine of half of a small difference in E7: a^2 - a^4/3 + 2 a^6/45 with a <= 2^-8. The
+/// omitted terms are below a relative 2^-56. The coefficients include the unit of `a`.
 ///
-/// It is good to 3.7 u: 0.6 for A2 as it is rounded, three for the square, the difference and the
-/// product, 0.1 for the terms left out, and what the smaller terms add is less than 2^-16 of that.
+/// The error is at most 3.7 u: 0.6 for the rounding of A2, 3 for the square, the difference and the product,
+/// and 0.1 for the omitted terms. The errors of the smaller terms are less than 2^-16 of this.
 #[inline(always)]
 fn sin_squared(difference_e7: f64) -> f64 {
     // (RAD_PER_E7 / 2)^2, rounded once.
@@ -121,25 +122,25 @@ fn sin_squared(difference_e7: f64) -> f64 {
     d2 * (A2 - d2 * (A2 * A2 / 3.0 - d2 * (A2 * A2 * A2 * 2.0 / 45.0)))
 }
 
-/// The cosine of a latitude, as the sine of its distance to the nearer pole: that difference is
-/// exact in E7, and so the cosine keeps its digits up to the pole.
+/// Returns the cosine of a latitude, as the sine of its distance to the nearer pole. This distance is exact
+/// in E7, so that the cosine is accurate up to the pole.
 ///
-/// An odd polynomial of degree 15, the one whose largest relative error over the quarter turn is
-/// least (Remez's algorithm, carried out with 60 digits, coefficients then rounded). Its relative
-/// error, at the most and each in u = 2^-53:
+/// The sine is an odd polynomial of degree 15 with the smallest maximum relative error over the quarter
+/// turn, from Remez's algorithm with 60 digits; the coefficients were rounded afterwards. The table has the
+/// largest relative errors in u = 2^-53:
 ///
-/// | | u | |
+/// | source | error in u | error |
 /// |---|---|---|
-/// | the polynomial as in [`SINE`], in exact arithmetic | 1.7 | 1.9e-16 |
-/// | the same as in [`SINE_OF_E7`], whose scaling is rounded | 2.0 | 2.2e-16 |
-/// | the last product and the last sum, a rounding each | 2 | |
+/// | the polynomial with [`SINE`], in exact arithmetic | 1.7 | 1.9e-16 |
+/// | the same with [`SINE_OF_E7`], whose scaling is rounded | 2.0 | 2.2e-16 |
+/// | the last product and the last sum, one rounding each | 2 | |
 /// | the product and the sum before: 0.57 of the result at the equator | 1.15 | |
-/// | those before: 0.075, 0.005, 0.0002, ... of it | 0.16 | |
-/// | the square, of which the result is the power -0.5 at the equator | 0.5 | |
+/// | those before: 0.075, 0.005, 0.0002, ... of the result | 0.16 | |
+/// | the square, whose power of -0.5 is the result at the equator | 0.5 | |
 ///
-/// The first two are computed with 60 digits, at 4000 angles; the roundings are counted. 3.8 of them
-/// and the 2.0 are 5.8 u or 6.4e-16, at the equator; it is less nearer to the poles, where all but
-/// the last product and sum go to nothing.
+/// The first two rows were computed with 60 digits at 4000 angles. The roundings are counted: 3.8 u. With
+/// the 2.0 u of the second row, the error is at most 5.8 u or 6.4e-16 at the equator. It is smaller near the
+/// poles, where all roundings except the last product and sum vanish.
 #[inline(always)]
 fn cos_of_latitude(y: f64) -> f64 {
     let to_pole = POLE_E7 - y.abs();
@@ -163,7 +164,7 @@ const SINE: [f64; 8] = [
     1.0,
 ];
 
-/// The same for an angle in E7 units: no multiplication to make it radians first.
+/// The same coefficients for an angle in E7 units, which saves the conversion to radians.
 const SINE_OF_E7: [f64; 8] = {
     let mut scaled = SINE;
     let mut scale = RAD_PER_E7;
@@ -176,9 +177,9 @@ const SINE_OF_E7: [f64; 8] = {
     scaled
 };
 
-/// A leg of any length. The arc comes from `atan2`, whose second root is clamped: at the antipode
-/// rounding may take the haversine past 1. The cosines are the platform's too: there, a unit in the last
-/// place of theirs is a decimetre.
+/// Computes a leg of any length with the functions of the platform. The argument of the second root is
+/// clamped, because rounding can make the haversine larger than 1 at the antipode. The cosines use the
+/// platform's `sin`, because an error of one unit in their last place is a decimetre at the antipode.
 fn long_leg(dx: f64, dy: f64, y: [f64; 2]) -> f64 {
     let [cosine_0, cosine_1] = y.map(|y| ((POLE_E7 - y.abs()) * RAD_PER_E7).sin());
     let sin_dy = (dy * (0.5 * RAD_PER_E7)).sin();
@@ -194,17 +195,18 @@ mod tests {
     use super::*;
     use crate::measure::point::HALF_TURN_E7;
 
-    /// The formula with the platform's functions throughout.
+    /// The formula with the functions of the platform for all legs.
     fn plain(x: [f64; 2], y: [f64; 2]) -> f64 {
         long_leg(longitude_between(x[0], x[1]), (y[1] - y[0]).abs(), y)
     }
 
-    /// How far apart a leg by the series and one by the formula may be. They see the same differences,
-    /// so the series is off by 12.2 u. The formula is off by 14, where the platform's functions are
-    /// good to a unit in the last place, 2 u: a sine with its angle by 3.2, its square by 7.4, two
-    /// cosines and their product by 7.4, the haversine with its product and its sum by 16.8, its root
-    /// by 9.4, the quotient of the roots by 11, the arc by 13 and the length by 14. 26.2 u are 2.9e-15.
-    const BETWEEN_THE_TWO: f64 = 3e-15;
+    /// The largest relative difference between a leg with the series and a leg with the formula. Both have
+    /// the same differences of coordinates, so the error of the series is 12.2 u. The error of the formula
+    /// is 14 u, if the error of the platform's functions is one unit in the last place, 2 u: a sine with its
+    /// angle 3.2, its square 7.4, two cosines and their product 7.4, the haversine with its product and its
+    /// sum 16.8, its root 9.4, the quotient of the roots 11, the arc 13 and the length 14. The sum is 26.2 u
+    /// or 2.9e-15.
+    const MAX_DIFFERENCE: f64 = 3e-15;
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(5_000))]
@@ -220,14 +222,14 @@ mod tests {
             let mut leg = [0.0];
             legs(Level::best(), &x, &y, &mut leg);
             let expected = plain(x, y);
-            let tolerance = expected * BETWEEN_THE_TWO;
+            let tolerance = expected * MAX_DIFFERENCE;
             prop_assert!((leg[0] - expected).abs() <= tolerance, "{} {}", leg[0], expected);
         }
     }
 
     proptest! {
         #[test]
-        fn a_leg_across_the_antimeridian_has_the_bits_of_one_elsewhere(
+        fn a_leg_across_the_antimeridian_is_bit_identical_to_one_elsewhere(
             y in -900_000_000..=900_000_000_i32, dy in -5_000_000..=5_000_000_i32,
             east in 0..=3_000_000_i32, west in 1..=3_000_000_i32,
         ) {
@@ -244,12 +246,11 @@ mod tests {
         }
     }
 
-    /// The cosine itself is off by 6.4e-16 at the most. What it is compared with, by a rounding of the
-    /// angle, of which the sine takes less and less towards the equator, and by a unit in the last
-    /// place, which is 1 u at the equator and 2 u at most. The sum is largest close to the equator:
-    /// 6.8 u or 7.5e-16.
+    /// The error of the cosine is at most 6.4e-16. The expected value has two errors: the rounding of the
+    /// angle, whose effect on the sine decreases towards the equator, and one unit in the last place, which
+    /// is 1 u at the equator and 2 u at most. The sum is largest near the equator: 6.8 u or 7.5e-16.
     #[test]
-    fn the_cosine_is_that_of_the_platform_to_a_few_units_in_the_last_place() {
+    fn the_cosine_differs_from_the_platform_by_a_few_units_in_the_last_place() {
         for i in -90_000..=90_000 {
             let y = f64::from(i) * 10_000.0;
             let expected = ((POLE_E7 - y.abs()) * RAD_PER_E7).sin();

@@ -1,5 +1,5 @@
-//! Metrics: what the distance between two points is. One file a metric; each works on columns of
-//! points and knows nothing of where they come from.
+//! The metrics, which define the distance between two points. Each has a file of its own and computes the
+//! legs of columns of points.
 
 mod geodesic;
 pub(super) mod haversine;
@@ -11,34 +11,34 @@ use super::cost::{self, Cost};
 use super::level::Level;
 use super::point::{HALF_TURN_E7, Point, Space};
 
-/// How a leg is measured.
+/// The definition of the length of a leg.
 ///
-/// Every metric is symmetric to the bit, is never negative, and is 0 for two equal points.
+/// Every metric is symmetric (bit-identical in both directions), not negative, and 0 for two equal points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Metric {
     /// The straight line in the plane, in the caller's unit.
     Planar,
-    /// The great circle on a sphere of [`MEAN_EARTH_RADIUS_M`](super::MEAN_EARTH_RADIUS_M), in
-    /// metres: off by up to 0.56 % of the true length.
+    /// The great circle on a sphere of [`MEAN_EARTH_RADIUS_M`](super::MEAN_EARTH_RADIUS_M), in metres. It
+    /// differs from the length on the ellipsoid by up to 0.56 %.
     Haversine,
     /// The geodesic on the WGS84 ellipsoid, in metres.
     ///
-    /// Between latitudes of 80 degrees a leg of up to 1 km is within 0.2 nm of its true length, one of
-    /// up to 10 km within 10 nm. On to 88 degrees it is 1 nm and 0.2 um. All that a series does not
-    /// measure is within 15 nm: legs past 88 degrees, longer ones, and some that are just under 10 km,
-    /// since the limit is on the leading order of the length. A test holds this against 136 000 lengths
-    /// that were computed in 50 digits by another method.
+    /// Up to a latitude of 80 degrees, the error of a leg of up to 1 km is at most 0.2 nm, and that of a leg
+    /// of up to 10 km is at most 10 nm. Up to 88 degrees, the bounds are 1 nm and 0.2 um. These legs are
+    /// measured with a series. The error of all other legs is at most 15 nm: legs beyond 88 degrees, longer
+    /// legs, and some legs just below 10 km, because the limit applies to the leading order of the length. A
+    /// test checks these bounds against 136 000 lengths with 50 digits from another method.
     ///
-    /// That is the error for the coordinates as they are kept: those in E7 and those of up to seven decimals
-    /// exactly, others rounded once, by at most 1.4 nm. The length is that of the line through the points,
-    /// on the ellipsoid: noise of a receiver lengthens it, sparse sampling shortens it, and height is
-    /// not in it.
+    /// The bounds apply to the stored coordinates. Coordinates in E7 or with up to seven decimals are stored
+    /// exactly. Others are rounded once, by at most 1.4 nm. The length is that of the line through the
+    /// points on the ellipsoid, without heights. Receiver noise makes it longer, and sparse sampling makes
+    /// it shorter.
     Geodesic,
 }
 
 impl Metric {
-    /// The space whose points it measures.
+    /// Returns the space of the points.
     pub fn space(self) -> Space {
         match self {
             Metric::Planar => Space::Planar,
@@ -46,12 +46,12 @@ impl Metric {
         }
     }
 
-    /// The legs of a run of points in canonical coordinates: `legs[i]` lies between the points `i`
-    /// and `i + 1`.
+    /// Computes the legs of a run of points in canonical coordinates: `legs[i]` is the distance between the
+    /// points `i` and `i + 1`.
     ///
-    /// A leg depends on its two points alone, never on where in the columns it stands.
+    /// A leg depends only on its two points, not on its position in the columns.
     ///
-    /// Returns what the long legs cost, which are measured one by one.
+    /// Returns the cost of the long legs, which are measured one by one.
     pub(super) fn legs(self, level: Level, x: &[f64], y: &[f64], legs: &mut [f64]) -> Cost {
         debug_assert!(x.len() == y.len() && x.len() == legs.len() + 1);
         let (long_legs, leg_ns) = match self {
@@ -65,12 +65,12 @@ impl Metric {
         Cost { ns: long_legs * leg_ns }
     }
 
-    /// The distance between two points of one space, in canonical coordinates.
+    /// Returns the distance between two points of one space, in canonical coordinates.
     pub(super) fn canonical_distance(self, a: (f64, f64), b: (f64, f64)) -> f64 {
         self.distance_with_cost(a, b).0
     }
 
-    /// The distance between two points of one space, in canonical coordinates, and what it costs.
+    /// Returns the distance between two points of one space, in canonical coordinates, and its cost.
     pub(super) fn distance_with_cost(self, a: (f64, f64), b: (f64, f64)) -> (f64, Cost) {
         let mut leg = [0.0];
         let long = self.legs(Level::best(), &[a.0, b.0], &[a.1, b.1], &mut leg);
@@ -81,9 +81,8 @@ impl Metric {
         (leg[0], long + Cost { ns: single_ns })
     }
 
-    /// The distance between two points, in metres or, for [`Metric::Planar`], in the caller's unit.
-    ///
-    /// `None` when a point is not of the metric's [`Space`].
+    /// Returns the distance between two points, in metres or, for [`Metric::Planar`], in the caller's unit.
+    /// Returns `None` if a point is not in the [`Space`] of the metric.
     ///
     /// ```
     /// use waywiser::measure::{Metric, Point};
@@ -109,11 +108,11 @@ impl fmt::Display for Metric {
     }
 }
 
-/// The difference of two longitudes in E7 units, the short way round: 0 to half a turn.
+/// Returns the smaller difference of two longitudes in E7 units, from 0 to half a turn.
 ///
-/// Across the antimeridian it is taken from there to either side, which is exact up to a quarter turn.
-/// A whole turn less the difference would not be: a difference of nearly a turn has fewer bits after the
-/// point than either longitude.
+/// Across the antimeridian it adds the distances of both longitudes to the antimeridian, which is exact up to
+/// a quarter turn. A whole turn minus the difference is not exact, because a difference of nearly a turn has
+/// fewer fraction bits than either longitude.
 #[inline]
 fn longitude_between(a: f64, b: f64) -> f64 {
     let difference = (a - b).abs();

@@ -3,17 +3,19 @@
 use crate::measure::level::kernel;
 
 kernel! {
-    /// `sqrt(dx^2 + dy^2)` in `f64`, without fused multiply-add, which every target has to the same
-    /// bits.
+    /// Computes `sqrt(dx^2 + dy^2)` in `f64`, without fused multiply-add. The result is bit-identical on
+    /// every target.
     ///
-    /// Where the differences are exact, as those of `int32` are (33 bits), the squares, their sum and the
-    /// root are rounded: each square and the sum by a factor of 1 + u at most, which the root halves,
-    /// and the root by another, with u = 2^-53 / (1 + 2^-53). So a leg is off by at most
-    /// (1 + u)^2 - 1 < 2^-52 of it. Differences that are rounded too, as those of any `f64` may be, add a
-    /// factor: (1 + u)^3 - 1 < 3 * 2^-53. Where the differences are whole numbers and the sum of their
-    /// squares is at most 2^53, nothing but the root is rounded, and the leg is the `f64` nearest to its
-    /// true length. Coordinates are at most 2^40, so nothing overflows; only legs below 2^-480, whose
-    /// squares underflow, are past the bound.
+    /// The rounding error, with u = 2^-53 / (1 + 2^-53): each square and the sum are rounded by a factor of
+    /// at most 1 + u. The root halves these errors and adds a factor of at most 1 + u.
+    /// - If the differences are exact, as those of `int32` are (33 bits), the relative error of a leg is at
+    ///   most (1 + u)^2 - 1 < 2^-52.
+    /// - If the differences are rounded, it is at most (1 + u)^3 - 1 < 3 * 2^-53.
+    /// - If the differences are whole numbers and the sum of their squares is at most 2^53, only the root is
+    ///   rounded, and the leg is the `f64` nearest to the true length.
+    ///
+    /// Coordinates are at most 2^40, so nothing overflows. The bounds do not hold for legs below 2^-480,
+    /// whose squares underflow.
     pub(super) fn legs(x: &[f64], y: &[f64], legs: &mut [f64]) = body
 }
 

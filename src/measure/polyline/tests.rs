@@ -1,10 +1,11 @@
-//! The properties of the accumulator: cuts, batches, merges and breaks.
+//! Property tests of the accumulator of points: cuts, batches, merges and breaks.
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::measure::{Space, SumOverflow};
 
-/// A step of a path's history.
+/// One call on a path.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Point(i32, i32),
@@ -29,7 +30,7 @@ fn point(metric: Metric, y: i32, x: i32) -> Point {
     }
 }
 
-/// One point a call.
+/// Adds one point per call.
 fn fold_singly(metric: Metric, steps: &[Step]) -> Polyline {
     let mut path = Polyline::new(metric);
     for step in steps {
@@ -41,7 +42,7 @@ fn fold_singly(metric: Metric, steps: &[Step]) -> Polyline {
     path
 }
 
-/// Blocks that are folded when `batch` points are in them, full or at a break.
+/// Folds a block when it has `batch` points, when it is full, and at a break.
 fn fold_in_blocks(metric: Metric, steps: &[Step], batch: usize) -> Polyline {
     let mut path = Polyline::new(metric);
     let mut block = PointBlock::new(metric.space());
@@ -90,7 +91,7 @@ proptest! {
     }
 
     #[test]
-    fn a_path_is_the_sum_of_its_segments_legs(steps in steps()) {
+    fn the_length_is_the_sum_of_the_legs_of_all_segments(steps in steps()) {
         let metric = Metric::Planar;
         let mut sum = ExactSum::ZERO;
         let mut segments = 0;
@@ -109,12 +110,12 @@ proptest! {
 }
 
 #[test]
-fn no_point_and_one_point_measure_zero() {
+fn paths_of_no_point_and_of_one_point_have_length_zero() {
     for metric in [Metric::Planar, Metric::Haversine, Metric::Geodesic] {
         let mut path = Polyline::new(metric);
-        let none = path.summary();
-        assert_eq!((none.length, none.displacement, none.point_count), (0.0, 0.0, 0));
-        assert_eq!((none.segment_count, none.bounds), (0, None));
+        let empty = path.summary();
+        assert_eq!((empty.length, empty.displacement, empty.point_count), (0.0, 0.0, 0));
+        assert_eq!((empty.segment_count, empty.bounds), (0, None));
         path.extend(&[point(metric, 7, 9)]).unwrap();
         let one = path.summary();
         assert_eq!((one.length, one.displacement, one.point_count), (0.0, 0.0, 1));
@@ -124,7 +125,7 @@ fn no_point_and_one_point_measure_zero() {
 }
 
 #[test]
-fn a_walk_there_and_back_has_length_and_no_displacement() {
+fn a_round_trip_has_a_length_and_displacement_zero() {
     let mut path = Polyline::new(Metric::Planar);
     let home = point(Metric::Planar, 0, 0);
     path.extend(&[home, point(Metric::Planar, 30, 40), home]).unwrap();
@@ -139,7 +140,10 @@ fn points_of_another_space_are_refused_and_change_nothing() {
     let mut path = fold_singly(Metric::Geodesic, &[Step::Point(1, 1), Step::Point(2, 2)]);
     let before = path.clone();
     let error = path.extend(&[point(Metric::Planar, 0, 0)]).unwrap_err();
-    assert_eq!(error.to_string(), "planar points on a path that is measured as geodesic");
+    assert_eq!(
+        error.to_string(),
+        "planar points cannot be added to a path that is measured as geodesic"
+    );
     let mut block = PointBlock::new(Space::Planar);
     block.push_i32(1, 1).unwrap();
     assert!(path.fold(&mut block).is_err());

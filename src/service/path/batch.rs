@@ -10,7 +10,7 @@ use tonic::body::Body;
 use super::convert::summary_message;
 use super::fold::{Adder, Folder};
 use super::request::{self, PathPiece};
-use crate::measure::{Metric, Options, PathAccumulator};
+use crate::measure::PathAccumulator;
 use crate::proto::waywiser_v1 as pb;
 use crate::proto::waywiser_v1::measure_paths_response::Result as Answer;
 use crate::service::StreamLimits;
@@ -328,7 +328,7 @@ impl Open {
                 return Err(FieldViolation::new("path_id", text).at(piece.place()));
             }
             let options = sent.as_deref().copied();
-            let options = options.unwrap_or_else(|| Options::new(Metric::Geodesic));
+            let options = options.unwrap_or_default();
             self.stage = Stage::Measured(Box::new(PathAccumulator::new(options)));
         }
         let Stage::Measured(accumulator) = &mut self.stage else { return Ok(false) };

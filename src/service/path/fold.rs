@@ -140,7 +140,7 @@ impl Folder {
 
     #[inline]
     fn buffers(&mut self, accumulator: &PathAccumulator) -> &mut Buffers {
-        let metric = accumulator.options().metric;
+        let metric = accumulator.options().metric();
         let buffers = self.buffers.get_or_insert_with(|| Buffers::new(metric));
         if buffers.block.metric() != metric && buffers.block.is_empty() {
             // Another path of the same stream.
@@ -202,7 +202,7 @@ impl Buffers {
         base: u64,
         work: &mut Work,
     ) -> Result<Step, RpcError> {
-        let space = accumulator.options().metric.space();
+        let space = accumulator.options().metric().space();
         if self.block.is_full() {
             self.flush(accumulator, work)?;
         }
@@ -274,14 +274,14 @@ pub(super) fn first_error(points: &Points<'_>, options: &Options) -> Option<RpcE
             Ok(reader) => reader,
             Err(error) => return Some(misfit(&error, 0)),
         };
-        let Buffers { block, read } = &mut *Buffers::new(options.metric);
+        let Buffers { block, read } = &mut *Buffers::new(options.metric());
         // A difference that overflows has a point before it.
         let _ = reader.next(read);
         let first = fill(block, read, 0..read.len.min(1), options);
         return first.err().map(|(_, field, why)| invalid(0, field, 0, why));
     }
     let row = points.rows()?.iter().next()?;
-    let refused = fix(options.metric.space(), &row, &"points[0]").err();
+    let refused = fix(options.metric().space(), &row, &"points[0]").err();
     refused.map(|violation| RpcError::Fix { offset: 0, violation })
 }
 
@@ -373,14 +373,14 @@ fn fill(
     let starts_segment = read.starts_segment && range.start == 0 && !range.is_empty();
     let mut filled = || {
         block
-            .extend_scaled(&read.x[range.clone()], &read.y[range.clone()], options.xy_resolution)
+            .extend_scaled(&read.x[range.clone()], &read.y[range.clone()], options.xy_resolution())
             .map_err(|error| match &error {
                 ColumnError::Point { source, .. } if axis(source) == "y" => of(error, "y"),
                 _ => of(error, "x"),
             })?;
         if read.has_z {
             let z = &read.z[range.clone()];
-            block.set_z_scaled(from, z, options.z_resolution).map_err(|error| of(error, "z"))?;
+            block.set_z_scaled(from, z, options.z_resolution()).map_err(|error| of(error, "z"))?;
         }
         if read.has_time {
             let times_ms = &read.time_ms[range.clone()];

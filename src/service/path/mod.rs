@@ -1,14 +1,16 @@
 //! `waywiser.v1.PathService`: recordings that survive, batches of whole paths, and single distances.
 //!
-//! What a call goes through: `request` takes a message apart, `convert` reads options and writes
-//! summaries, `fold` checks points and folds them; `record` is a stream into one path and `live` keeps a
-//! recording durable meanwhile; `batch` is many paths down one stream; `updates` orders what is known of
-//! watched recordings for `watch`; `list` lists recordings; `sweep` removes expired and abandoned recordings; `recordings` has the other
-//! unary methods. The rules of exactly-once are in [`crate::recording`], what is stored in [`crate::checkpoint`].
+//! `request` parses messages, `convert` converts options and summaries, and `fold` checks points and folds them. `record`
+//! is the stream into one path; `target` is the path that it writes to, and `writer` commits its points meanwhile.
+//! `batch` measures many paths in one stream. `updates` orders the reports about watched recordings for `watch`, and
+//! `follow` adds the changes of other servers. `list` lists recordings, `sweep` removes expired and abandoned ones, and
+//! `recordings` has the other unary methods. All calls of the store have a time limit, see `store_time`. The rules of
+//! exactly-once are in [`crate::recording`].
 
 mod batch;
 mod convert;
 mod fold;
+mod follow;
 mod list;
 mod live;
 mod options_diff;
@@ -34,19 +36,20 @@ use tower_service::Service;
 
 use super::StreamLimits;
 use super::method::{self, ResponseFuture};
+use crate::contract::method::v1;
 use crate::proto::waywiser_v1 as pb;
 use crate::recording::CheckpointPolicy;
 use crate::recording::CheckpointStore;
 use shared::{Shared, unix_ms};
 use sweep::Expiry;
 
-/// The path of the method that lasts as long as its client likes.
-pub(crate) const WATCH_PATH: &str = "/waywiser.v1.PathService/WatchPath";
+/// The path of the method that runs until its client ends it.
+pub(crate) use crate::contract::method::v1::WATCH_PATH;
 
-/// Streams end within this time of their connections.
-const SETTLE_MARGIN: Duration = Duration::from_secs(1);
+/// Streams end within this time after their connections.
+const FLUSH_MARGIN: Duration = Duration::from_secs(1);
 
-/// Lengths of paths by every model, and recordings.
+/// Measures paths by every model, and keeps recordings.
 #[derive(Clone)]
 pub struct PathService {
     limits: StreamLimits,
@@ -54,22 +57,22 @@ pub struct PathService {
 }
 
 impl PathService {
-    /// The service, with bounds on its streams, the store of its recordings and the pace of their
+    /// Returns the service, with limits for its streams, the store of its recordings, and the policy for their
     /// checkpoints.
     pub fn new(
         limits: StreamLimits,
         store: Arc<dyn CheckpointStore>,
-        pace: CheckpointPolicy,
+        policy: CheckpointPolicy,
     ) -> Self {
-        Self { limits, shared: Arc::new(Shared::new(store, pace)) }
+        Self { limits, shared: Arc::new(Shared::new(store, policy)) }
     }
 
-    /// Completes when no recording is open any more and the points of cut streams are committed or timed out. Takes
-    /// little longer than the store has time to answer, 10 s. Call it when no more streams are accepted.
-    pub async fn settled(&self) {
+    /// Completes when no recording is open any more, and the points of cut streams are committed or their commits have
+    /// timed out. Takes little longer than the time limit of the store, 10 s. Call it when no more streams are accepted.
+    pub async fn flushed(&self) {
         let commits = &self.shared.commits;
         commits.close();
-        if tokio::time::timeout(self.shared.store_time + SETTLE_MARGIN, commits.wait())
+        if tokio::time::timeout(self.shared.store_time + FLUSH_MARGIN, commits.wait())
             .await
             .is_err()
         {
@@ -81,7 +84,12 @@ impl PathService {
         commits.reopen();
     }
 
-    /// Deletes expired recordings, once per `interval`; never completes.
+    /// Reports the changes that other servers make in the same store, so that watchers receive them. Never completes.
+    pub async fn follow_store(&self) {
+        follow::follow(&self.shared).await;
+    }
+
+    /// Deletes expired recordings, once per `interval`. Never completes.
     pub async fn expire(&self, interval: Duration) {
         let mut ticks = tokio::time::interval(interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -110,28 +118,26 @@ impl Service<Request<Body>> for PathService {
         let limits = self.limits;
         let shared = Arc::clone(&self.shared);
         match request.uri().path() {
-            "/waywiser.v1.PathService/ComputeDisplacement" => method::respond(async move {
+            v1::COMPUTE_DISPLACEMENT => method::respond(async move {
                 let request = method::request(request, &limits).await?;
                 recordings::compute_displacement(&request)
             }),
-            "/waywiser.v1.PathService/RecordPath" => {
-                method::respond(record::record_path(request, limits, shared))
-            }
-            "/waywiser.v1.PathService/GetPath" => method::respond(async move {
+            v1::RECORD_PATH => method::respond(record::record_path(request, limits, shared)),
+            v1::GET_PATH => method::respond(async move {
                 recordings::path(shared, method::request(request, &limits).await?).await
             }),
-            WATCH_PATH => method::respond_stream(async move {
+            v1::WATCH_PATH => method::respond_stream(async move {
                 let request: pb::WatchPathRequest = method::request(request, &limits).await?;
                 let name = record::path_name(&request.name)?;
                 watch::watch_path(shared, name, request.allow_missing).await
             }),
-            "/waywiser.v1.PathService/MeasurePaths" => {
+            v1::MEASURE_PATHS => {
                 method::respond_stream(async move { batch::measure_paths(request, limits) })
             }
-            "/waywiser.v1.PathService/DeletePath" => method::respond(async move {
+            v1::DELETE_PATH => method::respond(async move {
                 recordings::delete_path(shared, method::request(request, &limits).await?).await
             }),
-            "/waywiser.v1.PathService/ListPaths" => method::respond(async move {
+            v1::LIST_PATHS => method::respond(async move {
                 list::list_paths(shared, method::request(request, &limits).await?).await
             }),
             path => method::unknown(path),

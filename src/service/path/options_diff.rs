@@ -2,16 +2,16 @@
 
 use std::fmt;
 
-use super::convert::options_message;
 use super::shared::Shared;
+use crate::contract::options;
 use crate::measure::Options;
 use crate::proto::waywiser_v1 as pb;
 use crate::recording::{RecordingName, StoreError};
 use crate::service::status::RpcError;
 use crate::service::violation::FieldViolation;
 
-/// Names the fields that differ if a recording is not opened because of its options. Returns other errors as
-/// they are, and this one too if the recording cannot be read.
+/// Adds the fields that differ to the error of a recording that was not opened because of its options. Returns
+/// other errors unchanged, and this one too if the recording cannot be read.
 pub(super) async fn explain(
     error: RpcError,
     shared: &Shared,
@@ -29,15 +29,16 @@ pub(super) async fn explain(
     }
 }
 
-/// One violation for each field that has another value. `origin` says what the other options belong to.
+/// Returns one violation for each field whose values differ. `origin` says to what the other options belong.
 pub(super) fn differences(sent: &Options, other: &Options, origin: &str) -> Vec<FieldViolation> {
-    let defaults = |options: &Options| fields(&options_message(&Options::new(options.metric)));
-    let values = |options| fields(&options_message(options)).into_iter().zip(defaults(options));
+    let defaults =
+        |options: &Options| fields(&options::to_message(&Options::new(options.metric())));
+    let values = |options| fields(&options::to_message(options)).into_iter().zip(defaults(options));
     let mut violations = Vec::new();
     for (((name, sent), sent_default), ((_, other), other_default)) in
         values(sent).zip(values(other))
     {
-        // The defaults of two models may differ, and neither client has set them.
+        // The defaults of two models may differ although neither client has set them.
         let is_default = sent == sent_default.1 && other == other_default.1 && name != "model";
         if sent != other && !is_default {
             let text = format!("it is {sent} in this message and {other} in {origin}");
@@ -47,17 +48,18 @@ pub(super) fn differences(sent: &Options, other: &Options, origin: &str) -> Vec<
     violations
 }
 
-/// The value of a field as text.
+/// Returns the value of a field as text.
 fn number(value: f64) -> String {
     if value == 0.0 { "unset".to_owned() } else { value.to_string() }
 }
 
-/// A time in full, so that two times that differ have different texts.
+/// Returns a time with all its digits, so that different times have different texts.
 fn seconds(time: &prost_types::Duration) -> String {
     let text = format!("{}.{:09}", time.seconds, time.nanos);
     format!("{} s", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
+/// Returns all fields with their values as text.
 fn fields(options: &pb::PathOptions) -> Vec<(&'static str, String)> {
     let text = |value: &dyn fmt::Display| value.to_string();
     let gap_time = options.max_gap_time.as_ref();
@@ -92,23 +94,24 @@ mod tests {
     }
 
     #[test]
-    fn every_field_that_differs_is_named_with_both_values() {
+    fn every_field_that_differs_is_reported_with_both_values() {
         let planar = Options::new(Metric::Planar);
         assert_eq!(listed(&planar, &planar), "");
-        let all = Options {
-            elevation: Elevation::ThreeDimensional,
-            xy_resolution: 0.5,
-            z_resolution: 0.25,
-            max_gap_time_ns: Some(1_500_000_000),
-            max_gap: Some(1.0),
-            max_speed: Some(2.0),
-            reanchor_count: 7,
-            min_step: Some(3.0),
-            max_accuracy_m: Some(4.0),
-            reject_backward_time: true,
-            stopped_speed: Some(5.0),
-            ..planar
-        };
+        let all = planar
+            .to_builder()
+            .elevation(Elevation::ThreeDimensional)
+            .xy_resolution(0.5)
+            .z_resolution(0.25)
+            .max_gap_time_ns(1_500_000_000_u64)
+            .max_gap(1.0)
+            .max_speed(2.0)
+            .reanchor_count(7)
+            .min_step(3.0)
+            .max_accuracy_m(4.0)
+            .reject_backward_time(true)
+            .stopped_speed(5.0)
+            .build()
+            .unwrap();
         insta::assert_snapshot!(listed(&all, &planar), @r"
         options.elevation_mode: it is ELEVATION_MODE_THREE_DIMENSIONAL in this message and ELEVATION_MODE_IGNORED in the recording
         options.xy_resolution: it is 0.5 in this message and 1 in the recording
@@ -122,13 +125,13 @@ mod tests {
         options.reject_backward_time: it is true in this message and false in the recording
         options.stopped_speed: it is 5 in this message and unset in the recording
         ");
-        let geodesic = Options { min_step: Some(3.0), ..Options::new(Metric::Geodesic) };
+        let geodesic = Options::builder(Metric::Geodesic).min_step(3.0).build().unwrap();
         insta::assert_snapshot!(listed(&geodesic, &planar), @r"
         options.model: it is MODEL_WGS84_GEODESIC in this message and MODEL_PLANAR in the recording
         options.min_step_m: it is 3 in this message and unset in the recording
         ");
-        // One nanosecond in a century is a difference, too.
-        let gap = |ns| Options { max_gap_time_ns: Some(ns), ..planar };
+        // One nanosecond in a century is a difference.
+        let gap = |ns: u64| planar.to_builder().max_gap_time_ns(ns).build().unwrap();
         let century_ns = 3_155_760_000_000_000_000;
         insta::assert_snapshot!(
             listed(&gap(century_ns), &gap(century_ns + 1)),

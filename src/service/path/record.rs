@@ -13,7 +13,7 @@ use super::live::Live;
 use super::options_diff;
 use super::request::{self, PathPiece};
 use super::shared::{Shared, unix_ms};
-use crate::measure::{Metric, Options, PathAccumulator};
+use crate::measure::{Options, PathAccumulator};
 use crate::proto::waywiser_v1 as pb;
 use crate::recording::RecordingName;
 use crate::recording::{Recording, RecordingError};
@@ -82,7 +82,7 @@ impl Target {
         options: Option<Options>,
     ) -> Result<Self, RpcError> {
         let shared = opener.shared;
-        let begun_with = options.unwrap_or_else(|| Options::new(Metric::Geodesic));
+        let begun_with = options.unwrap_or_default();
         if piece.name.is_empty() {
             let accumulator = Box::new(PathAccumulator::new(begun_with));
             return Ok(Self::Anonymous { accumulator, is_ended: false });
@@ -121,7 +121,7 @@ impl Target {
             reservation.keep();
         }
         let options = live.recording().map(|recording| *recording.accumulator().options());
-        let options = options.unwrap_or_else(|| Options::new(Metric::Geodesic));
+        let options = options.unwrap_or_default();
         Ok(Self::Named { name, options, live: Box::new(live) })
     }
 
@@ -361,7 +361,7 @@ impl Target {
     async fn reply(self) -> Result<pb::RecordPathResponse, RpcError> {
         let (name, complete, committed_points, skipped_points, accumulator) = match self {
             Self::Unknown => {
-                let accumulator = PathAccumulator::new(Options::new(Metric::Geodesic));
+                let accumulator = PathAccumulator::new(Options::default());
                 (String::new(), true, 0, 0, accumulator)
             }
             Self::Anonymous { accumulator, .. } => {

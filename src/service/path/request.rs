@@ -10,7 +10,7 @@ use crate::proto::waywiser_v1 as pb;
 use crate::service::status::RpcError;
 use crate::service::violation::{FieldViolation, Place};
 use crate::service::work::Work;
-use crate::wire::{PackedColumns, PackedRows, Piece, PieceFields};
+use crate::wire::{MessageFields, MessageView, PackedColumns, PackedRows};
 
 use super::convert;
 
@@ -45,7 +45,7 @@ pub(super) enum Points<'a> {
 
 /// A message with a piece of a path.
 pub(super) trait PieceMessage: Message + Default {
-    const FIELDS: PieceFields;
+    const FIELDS: MessageFields;
     fn into_parts(self) -> Parts;
 }
 
@@ -60,8 +60,8 @@ pub(super) struct Parts {
 }
 
 impl PieceMessage for pb::RecordPathRequest {
-    const FIELDS: PieceFields =
-        PieceFields { name: 1, options: 2, write_offset: Some(3), rows: 4, columns: 5, end: 6 };
+    const FIELDS: MessageFields =
+        MessageFields { name: 1, options: 2, write_offset: Some(3), rows: 4, columns: 5, end: 6 };
 
     fn into_parts(self) -> Parts {
         Parts {
@@ -76,8 +76,8 @@ impl PieceMessage for pb::RecordPathRequest {
 }
 
 impl PieceMessage for pb::MeasurePathsRequest {
-    const FIELDS: PieceFields =
-        PieceFields { name: 1, options: 2, write_offset: None, rows: 3, columns: 4, end: 5 };
+    const FIELDS: MessageFields =
+        MessageFields { name: 1, options: 2, write_offset: None, rows: 3, columns: 4, end: 5 };
 
     fn into_parts(self) -> Parts {
         Parts {
@@ -96,7 +96,7 @@ impl PieceMessage for pb::MeasurePathsRequest {
 /// # Errors
 /// When it does not decode.
 pub(super) fn read<M: PieceMessage>(message: &[u8], index: u64) -> Result<PathPiece<'_>, RpcError> {
-    match Piece::parse(message, &M::FIELDS) {
+    match MessageView::parse(message, &M::FIELDS) {
         Some(piece) => in_place(piece, index),
         None => recode::<M>(message, index),
     }
@@ -110,12 +110,12 @@ pub(super) fn read_in_place<M: PieceMessage>(
     message: &[u8],
     index: u64,
 ) -> Result<Option<PathPiece<'_>>, RpcError> {
-    Piece::parse(message, &M::FIELDS).map(|piece| in_place(piece, index)).transpose()
+    MessageView::parse(message, &M::FIELDS).map(|piece| in_place(piece, index)).transpose()
 }
 
 // Inlined, since the compiler otherwise copies both structures.
 #[inline(always)]
-fn in_place(piece: Piece<'_>, index: u64) -> Result<PathPiece<'_>, RpcError> {
+fn in_place(piece: MessageView<'_>, index: u64) -> Result<PathPiece<'_>, RpcError> {
     let malformed = |error| RpcError::Request { place: Place::Message(index), error };
     let options = piece.options.map(pb::PathOptions::decode).transpose().map_err(malformed)?;
     Ok(PathPiece {
@@ -265,7 +265,7 @@ mod tests {
                 ("paths/a", Some(7), true)
             );
             let options = piece.check(7).unwrap().unwrap();
-            assert_eq!(options.metric, crate::measure::Metric::Planar);
+            assert_eq!(options.metric(), crate::measure::Metric::Planar);
             assert_eq!(piece.points.len(), 2);
             assert_eq!(
                 piece.points.columns(),

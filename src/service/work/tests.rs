@@ -367,10 +367,10 @@ async fn a_recording_that_is_dropped_inside_a_message_keeps_the_folded_points() 
     let folded = calls.progress.point_count();
     assert!(folded < 6_400, "{folded}");
     drop(call);
-    service.settled().await;
+    service.flushed().await;
     assert_eq!(calls.progress.point_count(), folded);
 
-    let options = Options { xy_resolution: 1.0, ..Options::new(Metric::Geodesic) };
+    let options = Options::builder(Metric::Geodesic).xy_resolution(1.0).build().unwrap();
     let mut expected = PathAccumulator::new(options);
     let points = (0..folded).map(|i| Point::geographic(0.0, if i % 2 == 0 { 63.0 } else { 0.0 }));
     let fixes: Vec<_> = points.map(|point| Fix::new(point.unwrap())).collect();

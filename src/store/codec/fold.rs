@@ -67,9 +67,7 @@ impl<'a> SealedFold<'a> {
 
     /// Decodes the options and nothing else.
     pub(super) fn options(&self) -> Result<Options, RecordError> {
-        let options = Options::read(&mut &*self.state);
-        let options = options.filter(|options| options.check().is_ok());
-        options.ok_or(RecordError::Content("options"))
+        Options::read(&mut &*self.state).ok_or(RecordError::Content("options"))
     }
 
     /// Decodes and validates the accumulator.
@@ -90,20 +88,40 @@ pub(super) fn restore(state: State, point_count: u64) -> Result<PathAccumulator,
 
 fields!(State { options, raw, filter, stats, last });
 
-fields!(Options {
-    metric,
-    elevation,
-    xy_resolution,
-    z_resolution,
-    max_gap_time_ns,
-    max_gap,
-    max_speed,
-    reanchor_count,
-    min_step,
-    max_accuracy_m,
-    reject_backward_time,
-    stopped_speed,
-});
+impl Field for Options {
+    fn write(&self, out: &mut Vec<u8>) {
+        self.metric().write(out);
+        self.elevation().write(out);
+        self.xy_resolution().write(out);
+        self.z_resolution().write(out);
+        self.max_gap_time_ns().write(out);
+        self.max_gap().write(out);
+        self.max_speed().write(out);
+        self.reanchor_count().write(out);
+        self.min_step().write(out);
+        self.max_accuracy_m().write(out);
+        self.reject_backward_time().write(out);
+        self.stopped_speed().write(out);
+    }
+
+    /// Reads options. Their ranges are checked when they are built.
+    fn read(input: &mut &[u8]) -> Option<Self> {
+        let options = Options::builder(Field::read(input)?)
+            .elevation(Field::read(input)?)
+            .xy_resolution(Field::read(input)?)
+            .z_resolution(Field::read(input)?)
+            .max_gap_time_ns(<Option<u64>>::read(input)?)
+            .max_gap(<Option<f64>>::read(input)?)
+            .max_speed(<Option<f64>>::read(input)?)
+            .reanchor_count(Field::read(input)?)
+            .min_step(<Option<f64>>::read(input)?)
+            .max_accuracy_m(<Option<f64>>::read(input)?)
+            .reject_backward_time(Field::read(input)?)
+            .stopped_speed(<Option<f64>>::read(input)?)
+            .build();
+        options.ok()
+    }
+}
 
 fields!(PolylineState {
     length,

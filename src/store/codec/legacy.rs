@@ -133,7 +133,7 @@ impl Postcard<'_> {
 
     fn state(&mut self) -> Option<State> {
         let options = self.options()?;
-        let metric = options.metric;
+        let metric = options.metric();
         Some(State {
             options,
             raw: self.polyline(metric)?,
@@ -144,20 +144,20 @@ impl Postcard<'_> {
     }
 
     fn options(&mut self) -> Option<Options> {
-        Some(Options {
-            metric: fold::metric(self.u32()?)?,
-            elevation: fold::elevation(self.u32()?)?,
-            xy_resolution: self.f64()?,
-            z_resolution: self.f64()?,
-            max_gap_time_ns: self.option(Self::u64)?,
-            max_gap: self.option(Self::f64)?,
-            max_speed: self.option(Self::f64)?,
-            reanchor_count: self.u32()?,
-            min_step: self.option(Self::f64)?,
-            max_accuracy_m: self.option(Self::f64)?,
-            reject_backward_time: self.bool()?,
-            stopped_speed: self.option(Self::f64)?,
-        })
+        let options = Options::builder(fold::metric(self.u32()?)?)
+            .elevation(fold::elevation(self.u32()?)?)
+            .xy_resolution(self.f64()?)
+            .z_resolution(self.f64()?)
+            .max_gap_time_ns(self.option(Self::u64)?)
+            .max_gap(self.option(Self::f64)?)
+            .max_speed(self.option(Self::f64)?)
+            .reanchor_count(self.u32()?)
+            .min_step(self.option(Self::f64)?)
+            .max_accuracy_m(self.option(Self::f64)?)
+            .reject_backward_time(self.bool()?)
+            .stopped_speed(self.option(Self::f64)?)
+            .build();
+        options.ok()
     }
 
     /// A polyline, which repeats the metric of the options.

@@ -16,17 +16,19 @@ fn options() -> impl Strategy<Value = Options> {
     let metrics = vec![Metric::Planar, Metric::Haversine, Metric::Geodesic];
     let limits = (limit(), limit(), limit(), limit(), limit());
     let rest = (any::<bool>(), any::<bool>(), 1..5_u32, any::<Option<u32>>());
-    (prop::sample::select(metrics), limits, rest).prop_map(|(metric, limits, rest)| Options {
-        elevation: if rest.0 { Elevation::ThreeDimensional } else { Elevation::Ignored },
-        max_gap_time_ns: rest.3.map(|ns| u64::from(ns) + 1),
-        max_gap: limits.0,
-        max_speed: limits.1,
-        reanchor_count: rest.2,
-        min_step: limits.2,
-        max_accuracy_m: limits.3,
-        reject_backward_time: rest.1,
-        stopped_speed: limits.4,
-        ..Options::new(metric)
+    (prop::sample::select(metrics), limits, rest).prop_map(|(metric, limits, rest)| {
+        Options::builder(metric)
+            .elevation(if rest.0 { Elevation::ThreeDimensional } else { Elevation::Ignored })
+            .max_gap_time_ns(rest.3.map(|ns| u64::from(ns) + 1))
+            .max_gap(limits.0)
+            .max_speed(limits.1)
+            .reanchor_count(rest.2)
+            .min_step(limits.2)
+            .max_accuracy_m(limits.3)
+            .reject_backward_time(rest.1)
+            .stopped_speed(limits.4)
+            .build()
+            .unwrap()
     })
 }
 
@@ -47,7 +49,7 @@ fn checkpoint() -> impl Strategy<Value = Checkpoint> {
         |(epoch, complete, options, fixes, is_broken, times)| {
             let mut accumulator = PathAccumulator::new(options);
             for (x, y, z, second, accuracy, starts) in fixes {
-                let mut fix = Fix::new(Point::new(options.metric.space(), x, y).unwrap());
+                let mut fix = Fix::new(Point::new(options.metric().space(), x, y).unwrap());
                 if let Some(second) = second {
                     fix = fix.at_unix_ns(i64::from(second) * 1_000_000_000).unwrap();
                 }
@@ -111,7 +113,7 @@ proptest! {
     ) {
         let mut decoded = decode(&name(), &encode(&name(), &checkpoint)).unwrap();
         let mut checkpoint = checkpoint;
-        let space = checkpoint.accumulator.options().metric.space();
+        let space = checkpoint.accumulator.options().metric().space();
         for (index, (x, y)) in points.into_iter().enumerate() {
             let fix = Fix::new(Point::new(space, x, y).unwrap());
             let fix = fix.at_unix_ns(index as i64).unwrap().with_z(x).unwrap();

@@ -1,4 +1,4 @@
-// waywiser.v1 from Node: a recording that is cancelled half way, asked for, and finished.
+// waywiser.v1 from Node: starts a recording, cancels it, reads its state, and finishes it.
 //
 // usage: node record_path.js ADDRESS PROTO_FOLDER
 "use strict";
@@ -22,8 +22,7 @@ const name = `paths/node-${process.pid}`;
 const options = { model: "MODEL_PLANAR" };
 const count = 1001;
 
-// Rows in the first half, columns after it: legs of 5. Columns leave the offset out, because they continue the
-// stream.
+// Each leg has a length of 5. Messages of columns have no offset, because they continue the stream.
 function rows(start, end) {
   const points = [];
   for (let i = start; i < end; i += 1) points.push({ x: 3 * i, y: 4 * i });
@@ -47,7 +46,8 @@ function record(messages) {
   });
 }
 
-function isDurable(points) {
+// Resolves when this many points are durable.
+function untilDurable(points) {
   return new Promise((resolve, reject) => {
     const watch = client.WatchPath({ name, allow_missing: true });
     let last = 0;
@@ -69,7 +69,7 @@ async function main() {
   const cancelled = new Promise((resolve) => {
     const call = client.RecordPath((error) => resolve(error));
     for (let at = 0; at < half; at += 100) call.write(rows(at, at + 100));
-    isDurable(half).then(() => call.cancel());
+    untilDurable(half).then(() => call.cancel());
   });
   assert.equal((await cancelled).code, grpc.status.CANCELLED);
 
@@ -79,13 +79,13 @@ async function main() {
   assert.equal(path.complete, false);
   assert.equal(path.committed_points, half);
 
-  // Some durable points again.
+  // Sends 20 durable points again.
   const reply = await record([rows(half - 20, half + 20), columns(half + 20, count, true)]);
   assert.equal(reply.skipped_points, 20);
   assert.equal(reply.complete, true);
   assert.equal(reply.committed_points, count);
   assert.equal(reply.summary.length, 5 * (count - 1));
-  console.log(`node: cut at ${half}, finished at ${count} points, ${reply.summary.length}`);
+  console.log(`node: cancelled after ${half} points, finished with ${count} points, length ${reply.summary.length}`);
   client.close();
 }
 

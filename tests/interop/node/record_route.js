@@ -1,4 +1,4 @@
-// RecordRoute from Node: @grpc/grpc-js streams a route and reads one reply.
+// RecordRoute from Node: streams a route with @grpc/grpc-js and checks the reply.
 //
 // usage: node record_route.js ADDRESS PROTO_FOLDER
 "use strict";
@@ -16,7 +16,7 @@ const definition = loader.loadSync("routeguide/route_guide.proto", {
 const { routeguide } = grpc.loadPackageDefinition(definition);
 const client = new routeguide.RouteGuide(address, grpc.credentials.createInsecure());
 
-// A quarter of a meridian in 9 000 legs of 0.01 degree: its length needs no oracle.
+// A quarter of a meridian in 9 000 legs of 0.01 degree, whose length is known.
 const count = 9001;
 const expected = Math.round((Math.PI / 2) * 6371008.8);
 

@@ -1,5 +1,5 @@
-// What the server itself puts on the wire, seen with Node's own HTTP/2 and no gRPC library:
-// a library ends a call at its deadline, and hides some headers, before the server is heard.
+// Checks the HTTP/2 frames of the server with Node's HTTP/2 client. A gRPC library would end a call at its deadline
+// before the server answers, and would hide some headers.
 //
 // usage: node wire.js ADDRESS
 "use strict";
@@ -16,7 +16,7 @@ const PATH_LENGTH = "/my_package.DisplacementService/computePathLength";
 const [address] = process.argv.slice(2);
 const session = http2.connect(`http://${address}`);
 
-// A length-prefixed message.
+// Returns a length-prefixed message.
 function frame(message, compressed = 0) {
   const header = Buffer.alloc(5);
   header.writeUInt8(compressed, 0);
@@ -24,22 +24,22 @@ function frame(message, compressed = 0) {
   return Buffer.concat([header, message]);
 }
 
-// Sends the frames; closes the stream after them only if told to. Resolves to the headers and
-// trailers the server answers with.
+// Sends the frames, and then closes the stream if `close` is set. Resolves to the body, and to the headers and
+// trailers as `fields`.
 function call(path, headers, frames, { close }) {
   return new Promise((resolve, reject) => {
     const stream = session.request(
       { ":method": "POST", ":path": path, "content-type": "application/grpc", te: "trailers", ...headers },
       { endStream: false },
     );
-    const told = {};
+    const fields = {};
     const body = [];
-    stream.on("response", (fields) => Object.assign(told, fields));
-    stream.on("trailers", (fields) => Object.assign(told, fields));
+    stream.on("response", (headers) => Object.assign(fields, headers));
+    stream.on("trailers", (trailers) => Object.assign(fields, trailers));
     stream.on("data", (chunk) => body.push(chunk));
     stream.on("end", () => {
       stream.close();
-      resolve({ told, body: Buffer.concat(body) });
+      resolve({ fields, body: Buffer.concat(body) });
     });
     stream.on("error", reject);
     for (const each of frames) stream.write(each);
@@ -48,24 +48,24 @@ function call(path, headers, frames, { close }) {
 }
 
 const point = (x, y) => Buffer.from([0x08, x, 0x10, y]);
-// The reply's `double length = 1`.
+// Returns the field `double length = 1` of a reply.
 const length = (body) => (assert.equal(body[5], 0x09), body.readDoubleLE(6));
 
 async function main() {
-  // The server keeps the deadline, even of a client that does not.
-  let { told } = await call(PATH_LENGTH, { "grpc-timeout": "200m" }, [frame(point(1, 2))], { close: false });
-  assert.equal(told["grpc-status"], DEADLINE_EXCEEDED);
-  const details = Buffer.from(told["grpc-status-details-bin"], "base64").toString("latin1");
+  // The server enforces the deadline, although this client does not.
+  let { fields } = await call(PATH_LENGTH, { "grpc-timeout": "200m" }, [frame(point(1, 2))], { close: false });
+  assert.equal(fields["grpc-status"], DEADLINE_EXCEEDED);
+  const details = Buffer.from(fields["grpc-status-details-bin"], "base64").toString("latin1");
   assert.match(details, /google\.rpc\.ErrorInfo/);
   assert.match(details, /waywiser/);
 
-  // A refused encoding comes with the ones that are understood.
+  // The refusal of an encoding lists the supported encodings.
   const deflated = frame(zlib.deflateSync(point(1, 2)), 1);
-  ({ told } = await call(PATH_LENGTH, { "grpc-encoding": "deflate" }, [deflated], { close: true }));
-  assert.equal(told["grpc-status"], UNIMPLEMENTED);
-  assert.match(told["grpc-accept-encoding"], /\bgzip\b/);
+  ({ fields } = await call(PATH_LENGTH, { "grpc-encoding": "deflate" }, [deflated], { close: true }));
+  assert.equal(fields["grpc-status"], UNIMPLEMENTED);
+  assert.match(fields["grpc-accept-encoding"], /\bgzip\b/);
 
-  // Frames cut anywhere, compressed or not, are one stream of points.
+  // Messages may be cut anywhere and be compressed or not.
   const bytes = Buffer.concat([
     frame(point(0, 0)),
     frame(zlib.gzipSync(point(3, 4)), 1),
@@ -76,11 +76,11 @@ async function main() {
     const pieces = [];
     for (let at = 0; at < bytes.length; at += size) pieces.push(bytes.subarray(at, at + size));
     const answer = await call(PATH_LENGTH, { "grpc-encoding": "gzip" }, pieces, { close: true });
-    assert.equal(answer.told["grpc-status"], OK, answer.told["grpc-message"]);
+    assert.equal(answer.fields["grpc-status"], OK, answer.fields["grpc-message"]);
     assert.equal(length(answer.body), 18);
   }
 
-  console.log("wire: the server keeps deadlines, names its encodings, takes frames however they are cut");
+  console.log("wire: the server enforces deadlines, lists its encodings, and reads messages however they are cut");
   session.close();
 }
 

@@ -1,8 +1,11 @@
-"""What the tests share: a channel to the server under test, and servers of a test's own.
+"""Fixtures of all tests: a channel to the shared server, and servers for a single test.
 
-`tests/interop/run` starts the server, generates the stubs and tells where they are:
-WAYWISER_ADDRESS is the server, WAYWISER the program, WAYWISER_SERVE the command that serves without
-leaving anything behind, PYTHONPATH holds the stubs.
+`tests/interop/run` starts the shared server, generates the stubs, and sets these variables:
+
+* WAYWISER_ADDRESS: the address of the shared server
+* WAYWISER: the program
+* WAYWISER_SERVE: the arguments of a server that stores nothing on disk
+* PYTHONPATH: the directory of the stubs
 """
 
 import contextlib
@@ -33,7 +36,7 @@ def channel(address):
 
 @pytest.fixture
 def healthy(channel):
-    """Asks the server, over the test's own connection, whether it still serves."""
+    """Returns a function that asks the server for its health over the connection of the test."""
     from grpc_health.v1 import health_pb2, health_pb2_grpc
 
     def ask():
@@ -44,7 +47,7 @@ def healthy(channel):
 
 
 class Server:
-    """A server of a test's own: started, asked where it listens, stopped by its pid."""
+    """A server for a single test."""
 
     def __init__(self, listen):
         command = [os.environ["WAYWISER"], *os.environ["WAYWISER_SERVE"].split(), "--listen", listen]
@@ -53,15 +56,15 @@ class Server:
         found = re.fullmatch(r"listening on (\S+:\d+)\n", line)
         if not found:
             self.kill()
-            pytest.fail(f"the server's first line should tell where it listens, was {line!r}")
+            pytest.fail(f"the first line of the server should be its address, but is {line!r}")
         self.address = found[1]
 
     def terminate(self):
-        """SIGTERM: drain, then exit."""
+        """Sends SIGTERM, after which the server drains and exits."""
         self.process.send_signal(signal.SIGTERM)
 
     def wait(self):
-        """The exit status; stdout must have held the one line and no more."""
+        """Returns the exit status, and checks that stdout had only one line."""
         rest = self.process.stdout.read()
         status = self.process.wait()
         assert rest == "", f"more than one line on stdout: {rest!r}"
@@ -83,14 +86,14 @@ def own_server(listen="127.0.0.1:0"):
 
 
 def error_of(call):
-    """The grpc.RpcError that `call()` raises."""
+    """Returns the grpc.RpcError that `call()` raises."""
     with pytest.raises(grpc.RpcError) as raised:
         call()
     return raised.value
 
 
 def error_info(error):
-    """The google.rpc.ErrorInfo in an error's details, decoded by grpcio-status and checked."""
+    """Returns the google.rpc.ErrorInfo of an error, decoded by grpcio-status, and checks its form."""
     status = rpc_status.from_call(error)
     assert status is not None, f"no grpc-status-details-bin in {error!r}"
     assert status.message == error.details()

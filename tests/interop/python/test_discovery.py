@@ -1,4 +1,4 @@
-"""How a client finds out what is there and whether it is well: reflection, health, and the way to the exit."""
+"""Tests of reflection, health, and shutdown."""
 
 import queue
 import threading
@@ -34,7 +34,7 @@ def test_reflection_lists_the_services_and_resolves_every_method(channel):
 
 
 def test_reflection_v1_lists_what_v1alpha_lists(channel):
-    # Only the name of the service differs between the two: the messages are the same on the wire.
+    # The two versions have the same messages and differ only in the name of the service.
     listing = reflection_pb2.ServerReflectionRequest(list_services="")
     answers = []
     for version in "v1alpha", "v1":
@@ -45,12 +45,12 @@ def test_reflection_v1_lists_what_v1alpha_lists(channel):
         )
         (answer,) = ask(iter([listing]))
         names = {service.name for service in answer.list_services_response.service}
-        # Each lists itself and need not know the other.
+        # Each version lists itself, but not necessarily the other one.
         answers.append({name for name in names if not name.startswith("grpc.reflection.")})
     assert answers[0] == answers[1] >= {"my_package.DisplacementService", "routeguide.RouteGuide"}
 
 
-def test_reflection_tells_the_fields_of_the_published_contract(channel):
+def test_reflection_returns_the_fields_of_the_published_contract(channel):
     pool = descriptor_pool.DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
     for ours in displacement_pb2.DESCRIPTOR.message_types_by_name.values():
         theirs = pool.FindMessageTypeByName(ours.full_name)
@@ -58,7 +58,7 @@ def test_reflection_tells_the_fields_of_the_published_contract(channel):
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_health_is_told_for_the_server_and_each_service(channel, service):
+def test_health_is_serving_for_the_server_and_each_service(channel, service):
     stub = health_pb2_grpc.HealthStub(channel)
     assert stub.Check(health_pb2.HealthCheckRequest(service=service)).status == SERVING
     watch = stub.Watch(health_pb2.HealthCheckRequest(service=service))
@@ -72,23 +72,23 @@ def test_health_of_an_unknown_service_is_not_found(channel):
     assert error.code() == grpc.StatusCode.NOT_FOUND
 
 
-def test_a_server_told_to_stop_says_so_finishes_its_streams_and_exits_0():
+def test_a_stopping_server_reports_it_finishes_its_streams_and_exits_with_0():
     with own_server() as server, grpc.insecure_channel(server.address) as channel:
         watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
         assert next(watch).status == SERVING
 
-        points, taken = queue.SimpleQueue(), threading.Semaphore(0)
+        points, sent = queue.SimpleQueue(), threading.Semaphore(0)
 
         def stream():
             while (point := points.get()) is not None:
                 yield displacement_pb2.Point(x=point[0], y=point[1])
-                taken.release()  # the next one is asked for: this one is with the transport
+                sent.release()  # the transport has taken this point and requests the next one
 
         call = displacement_pb2_grpc.DisplacementServiceStub(channel).computePathLength.future(stream())
         points.put((0, 0))
         points.put((3, 4))
-        taken.acquire()
-        # Answered over the same connection, after the stream was opened on it.
+        sent.acquire()
+        # The answer on the same connection shows that the server has opened the stream.
         health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
 
         server.terminate()

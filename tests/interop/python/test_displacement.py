@@ -35,7 +35,7 @@ def displacement(channel, start=None, end=None):
         ((INT32_MIN, 0), (INT32_MAX, 0)),
     ],
 )
-def test_the_distance_is_the_double_rounded_to_float_once(channel, start, end):
+def test_the_distance_is_the_double_rounded_once_to_float(channel, start, end):
     exact = math.sqrt((end[0] - start[0]) ** 2 + (end[1] - start[1]) ** 2)
     assert displacement(channel, start, end) == float32(exact)
 

@@ -1,4 +1,4 @@
-"""Calls that go wrong, and what the client is told: status codes, details, and a server still well afterwards."""
+"""Tests of failing calls: status codes, error details, and a server that works afterwards."""
 
 import threading
 
@@ -11,20 +11,20 @@ DISPLACEMENT = "/my_package.DisplacementService/computeDisplacement"
 PATH_LENGTH = "/my_package.DisplacementService/computePathLength"
 RECORD_ROUTE = "/routeguide.RouteGuide/RecordRoute"
 
-# A point whose x is sent over and over: valid, since the last value counts, and compressible,
-# since a message that compression does not shorten is sent as it is.
+# A point that repeats its x. It is valid, because the last value counts. It is compressible, because clients send
+# messages uncompressed if compression does not shorten them.
 REPETITIVE_POINT = b"\x08\x01" * 1000 + b"\x08\x03\x10\x04"
 
 
 def raw_unary(channel, method, message, **options):
-    """A unary call with bytes of our own choice for a message."""
+    """Makes a unary call whose message is these bytes."""
     return channel.unary_unary(method, request_serializer=lambda m: m, response_deserializer=lambda m: m)(
         message, **options
     )
 
 
 def raw_stream(channel, method, messages, **options):
-    """A client-streaming call with bytes of our own choice for messages."""
+    """Makes a client-streaming call whose messages are these bytes."""
     return channel.stream_unary(method, request_serializer=lambda m: m, response_deserializer=lambda m: m)(
         iter(messages), **options
     )
@@ -36,7 +36,7 @@ def works(channel):
 
 
 class Endless:
-    """Points without end: some at once, then none until released."""
+    """A stream that sends some points and then stays open until it is released."""
 
     def __init__(self, count):
         self.count = count
@@ -50,7 +50,7 @@ class Endless:
         self.released.wait()
 
 
-def test_cancelling_mid_stream_leaves_the_server_well(channel, healthy):
+def test_the_server_works_after_a_cancelled_stream(channel, healthy):
     for count in 0, 1, 10_000:
         points = Endless(count)
         call = displacement_pb2_grpc.DisplacementServiceStub(channel).computePathLength.future(iter(points))
@@ -72,7 +72,7 @@ def test_a_stream_that_never_closes_ends_with_its_deadline(channel, healthy):
     assert works(channel)
 
 
-def test_gzip_is_understood_for_a_call_and_for_a_channel(address, channel):
+def test_gzip_is_accepted_for_a_call_and_for_a_channel(address, channel):
     gzip = grpc.Compression.Gzip
     unary = b"\x12" + bytes([0xD4, 0x0F]) + REPETITIVE_POINT  # Displacement.end
     assert len(REPETITIVE_POINT) == 0x7D4
@@ -112,7 +112,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("message", MALFORMED.values(), ids=MALFORMED.keys())
-def test_malformed_messages_are_the_callers_fault(channel, message):
+def test_malformed_messages_are_invalid_arguments(channel, message):
     for call in (
         lambda: raw_unary(channel, DISPLACEMENT, message),
         lambda: raw_stream(channel, PATH_LENGTH, [b"\x08\x01", message]),
@@ -124,10 +124,10 @@ def test_malformed_messages_are_the_callers_fault(channel, message):
     assert works(channel)
 
 
-def test_a_message_too_large_is_refused_for_its_size(channel):
+def test_a_message_over_the_size_limit_is_refused(channel):
     point = b"\x08\x01" * (512 * 1024)
     displacement = b"\x12\x80\x80\x40" + point
-    displacement_pb2.Displacement.FromString(displacement)  # nothing else is wrong with it
+    displacement_pb2.Displacement.FromString(displacement)  # the message is valid except for its size
     for call in (
         lambda: raw_unary(channel, DISPLACEMENT, displacement),
         lambda: raw_stream(channel, PATH_LENGTH, [b"\x08\x01", point]),

@@ -1,4 +1,4 @@
-"""my_package.DisplacementService/computePathLength from Python: a generator goes up, one reply comes down."""
+"""my_package.DisplacementService/computePathLength from Python: streams from a generator."""
 
 import math
 import random
@@ -21,22 +21,22 @@ def measure(channel, path):
 
 
 def squares_of_legs(path):
-    """Squared legs, as exact integers."""
+    """Returns the squared lengths of the legs as exact integers."""
     return [(bx - ax) ** 2 + (by - ay) ** 2 for (ax, ay), (bx, by) in zip(path, path[1:])]
 
 
 def summed_legs(path):
-    """Legs in double precision, their sum correctly rounded: what the contract promises."""
+    """Returns the length that the contract defines: legs in double precision, and their sum correctly rounded."""
     return math.fsum(math.sqrt(square) for square in squares_of_legs(path))
 
 
 def true_length(path):
-    """The length with no floating point at all: each root to 2^-64 in integers, then a Fraction."""
+    """Returns the length without floating-point arithmetic: integer roots to 2^-64, summed as a Fraction."""
     return sum((Fraction(math.isqrt(square << 128), 2**64) for square in squares_of_legs(path)), Fraction(0))
 
 
 def walk(seed, count, step):
-    """A random walk in integers that stays within int32 and, now and then, stands still."""
+    """Yields a random walk of integers within int32, which sometimes repeats a point."""
     draw = random.Random(seed)
     x = y = 0
     for _ in range(count):
@@ -45,13 +45,13 @@ def walk(seed, count, step):
         y = min(max(y + draw.randint(-step, step), INT32_MIN), INT32_MAX)
 
 
-def test_a_hundred_thousand_points_add_up_to_the_last_bit(channel):
+def test_the_length_of_a_hundred_thousand_points_is_bit_identical(channel):
     path = list(walk(seed=1, count=100_000, step=1000))
     reply = measure(channel, path)
     assert reply.point_count == 100_000
     assert reply.length == summed_legs(path)
     assert reply.displacement == math.sqrt((path[-1][0] - path[0][0]) ** 2 + (path[-1][1] - path[0][1]) ** 2)
-    # A correctly rounded leg is off by 2^-53 of itself at most, and so is the rounded total.
+    # The relative error of a correctly rounded leg is at most 2^-53, and so is that of the rounded total.
     assert abs(Fraction(reply.length) - true_length(path)) <= Fraction(reply.length) * Fraction(2, 2**53)
 
 
@@ -71,14 +71,14 @@ def test_the_corners_of_int32_do_not_overflow(channel):
     path = [(INT32_MIN, INT32_MIN), (INT32_MAX, INT32_MAX)] * 50
     reply = measure(channel, path)
     assert reply.point_count == 100
-    # The squares need 66 bits: rounding them to double before the root moves a leg by an ulp at most.
+    # The squares need 66 bits. Rounding them to double before the root changes a leg by at most one ulp.
     assert math.isclose(reply.length, float(true_length(path)), rel_tol=2**-51)
     assert math.isclose(reply.displacement, math.dist(path[0], path[-1]), rel_tol=2**-51)
 
 
 def test_fifty_streams_at_once_do_not_mix(channel):
     paths = [list(walk(seed=100 + i, count=200 + i, step=50 * (i + 1))) for i in range(50)]
-    # No stream goes on before all fifty have sent their first point.
+    # Each stream waits until all fifty have sent their first point.
     all_open = threading.Barrier(len(paths))
 
     def points(path):

@@ -1,4 +1,4 @@
-"""waywiser.v1 from Python: rows and columns, recordings that are cut and go on, watching, batches, housekeeping."""
+"""waywiser.v1 from Python: rows and columns, interrupted recordings, watching, batches, listing and deleting."""
 
 import itertools
 import os
@@ -25,7 +25,7 @@ def paths(channel):
 
 @pytest.fixture
 def name():
-    """A recording that no test before has begun; the server may be older than this run."""
+    """A recording name that is unique, also if the server has recordings of earlier runs."""
     return f"paths/python-{os.getpid()}-{next(numbers)}"
 
 
@@ -33,7 +33,7 @@ def points(start, stop):
     return [pb.Point(x=3 * i, y=4 * i) for i in range(start, stop)]
 
 
-def piece(name, start, stop, finish_write=False):
+def message(name, start, stop, finish_write=False):
     return pb.RecordPathRequest(
         name=name, options=PLANAR, write_offset=start, points=points(start, stop), finish_write=finish_write
     )
@@ -49,8 +49,8 @@ def columns(start, stop):
     )
 
 
-class Cut:
-    """Messages that never end, on a channel of their own, which is closed when all of them are durable."""
+class InterruptedCall:
+    """A RecordPath call on its own channel, whose stream stays open until the call is interrupted."""
 
     def __init__(self, address, messages):
         self.channel = grpc.insecure_channel(address)
@@ -62,29 +62,29 @@ class Cut:
 
         self.call = path_pb2_grpc.PathServiceStub(self.channel).RecordPath.future(stream())
 
-    def channel_killed(self):
+    def close_channel(self):
         self.channel.close()
         self.released.set()
 
-    def call_cancelled(self):
+    def cancel_call(self):
         self.call.cancel()
         self.released.set()
 
 
 def wait_for(paths, name, committed_points):
-    """WatchPath until so much is durable; what it told on the way."""
+    """Watches until this many points are durable. Returns the number of durable points in each response."""
     watch = paths.WatchPath(pb.WatchPathRequest(name=name, allow_missing=True))
-    told = []
-    for answer in watch:
-        told.append(answer.path.committed_points)
-        if told[-1] >= committed_points:
+    counts = []
+    for response in watch:
+        counts.append(response.path.committed_points)
+        if counts[-1] >= committed_points:
             break
     watch.cancel()
-    return told
+    return counts
 
 
 def violations(error):
-    """The fields that a google.rpc.BadRequest names."""
+    """Returns the fields in the google.rpc.BadRequest of an error."""
     assert error.code() == grpc.StatusCode.INVALID_ARGUMENT, error.details()
     error_info(error)
     for detail in rpc_status.from_call(error).details:
@@ -95,18 +95,18 @@ def violations(error):
     pytest.fail(f"no BadRequest in {error!r}")
 
 
-def test_rows_and_columns_come_to_the_same(paths):
-    rows = paths.RecordPath(iter([piece("", 0, 40), piece("", 40, 100)]))
+def test_rows_and_columns_have_the_same_summary(paths):
+    rows = paths.RecordPath(iter([message("", 0, 40), message("", 40, 100)]))
     assert rows.complete
     assert rows.name == ""
     assert (rows.committed_points, rows.summary.length, rows.summary.displacement) == (100, 99 * LEG, 99 * LEG)
     mixed = paths.RecordPath(
-        iter([pb.RecordPathRequest(options=PLANAR, columns=columns(0, 70)), piece("", 70, 100)])
+        iter([pb.RecordPathRequest(options=PLANAR, columns=columns(0, 70)), message("", 70, 100)])
     )
     assert mixed.summary.SerializeToString(deterministic=True) == rows.summary.SerializeToString(deterministic=True)
 
 
-def test_what_a_receiver_knows_is_told(paths):
+def test_elevation_time_and_accuracy_are_summarized(paths):
     fixes = pb.PointColumns(
         x=deltas([137_433_000, 137_434_000, 137_435_000]),
         y=deltas([464_397_000, 464_398_000, 464_399_000]),
@@ -125,7 +125,7 @@ def test_what_a_receiver_knows_is_told(paths):
     assert summary.bounds.max_y == pytest.approx(46.4399)
 
 
-def test_a_policy_says_what_it_kept_out(paths):
+def test_a_policy_reports_the_length_that_it_rejects(paths):
     options = pb.PathOptions(model=pb.MODEL_PLANAR, min_step=10)
     request = pb.RecordPathRequest(options=options, points=points(0, 5))
     summary = paths.RecordPath(iter([request])).summary
@@ -135,12 +135,12 @@ def test_a_policy_says_what_it_kept_out(paths):
     assert rejection.rejected_length == 2 * LEG
 
 
-@pytest.mark.parametrize("way", ["channel_killed", "call_cancelled"])
-def test_a_recording_that_is_cut_goes_on_where_it_was(address, paths, name, way):
-    cut = Cut(address, (piece(name, at, at + 10) for at in range(0, 500, 10)))
-    told = wait_for(paths, name, 500)
-    assert told == sorted(told)
-    getattr(cut, way)()
+@pytest.mark.parametrize("interrupt", ["close_channel", "cancel_call"])
+def test_an_interrupted_recording_resumes_at_its_durable_offset(address, paths, name, interrupt):
+    call = InterruptedCall(address, (message(name, at, at + 10) for at in range(0, 500, 10)))
+    counts = wait_for(paths, name, 500)
+    assert counts == sorted(counts)
+    getattr(call, interrupt)()
 
     path = paths.GetPath(pb.GetPathRequest(name=name)).path
     assert (path.name, path.complete, path.committed_points) == (name, False, 500)
@@ -148,49 +148,49 @@ def test_a_recording_that_is_cut_goes_on_where_it_was(address, paths, name, way)
     assert path.HasField("create_time")
     assert path.expire_time.seconds > path.update_time.seconds
 
-    # The first message may start earlier: durable points are skipped.
+    # The first message may start earlier. The server skips durable points.
     start = path.committed_points - 30
-    rest = [piece(name, start, 700), piece(name, 700, 1001, finish_write=True)]
+    rest = [message(name, start, 700), message(name, 700, 1001, finish_write=True)]
     reply = paths.RecordPath(iter(rest))
     assert reply.skipped_points == 30
     assert (reply.name, reply.complete, reply.committed_points) == (name, True, 1001)
     assert reply.summary.length == 1000 * LEG
-    whole = paths.RecordPath(iter([piece("", 0, 1001)])).summary
+    whole = paths.RecordPath(iter([message("", 0, 1001)])).summary
     assert reply.summary.SerializeToString(deterministic=True) == whole.SerializeToString(deterministic=True)
 
 
-def test_closing_the_stream_finishes_nothing(paths, name):
-    reply = paths.RecordPath(iter([piece(name, 0, 3)]))
+def test_closing_the_stream_does_not_finish_the_path(paths, name):
+    reply = paths.RecordPath(iter([message(name, 0, 3)]))
     assert (reply.complete, reply.committed_points) == (False, 3)
     reply = paths.RecordPath(iter([pb.RecordPathRequest(name=name, write_offset=3, finish_write=True)]))
     assert (reply.complete, reply.committed_points, reply.summary.length) == (True, 3, 2 * LEG)
 
 
-def test_a_finished_path_sent_again_is_answered_as_before(paths, name):
-    request = piece(name, 0, 10, finish_write=True)
+def test_a_finished_path_sent_again_gets_the_same_reply(paths, name):
+    request = message(name, 0, 10, finish_write=True)
     reply = paths.RecordPath(iter([request]))
     assert reply.complete
     again = paths.RecordPath(iter([request]))
     assert (reply.skipped_points, again.skipped_points) == (0, 10)
     again.skipped_points = 0
     assert again == reply
-    error = error_of(lambda: paths.RecordPath(iter([piece(name, 5, 11)])))
+    error = error_of(lambda: paths.RecordPath(iter([message(name, 5, 11)])))
     assert error.code() == grpc.StatusCode.FAILED_PRECONDITION
     assert error_info(error).reason == "PATH_COMPLETE"
     assert paths.GetPath(pb.GetPathRequest(name=name)).path.summary == reply.summary
 
 
-def test_what_goes_on_past_its_own_end_is_not_finished(paths, name):
-    stream = [piece(name, 0, 3, finish_write=True), piece(name, 3, 4)]
+def test_points_after_the_end_are_refused_and_do_not_finish_the_path(paths, name):
+    stream = [message(name, 0, 3, finish_write=True), message(name, 3, 4)]
     error = error_of(lambda: paths.RecordPath(iter(stream)))
     assert violations(error) == ["points"]
     assert error_info(error).reason == "FIELD_INVALID"
     assert not paths.GetPath(pb.GetPathRequest(name=name)).path.complete
 
 
-def test_a_gap_is_refused_and_says_where_to_go_on(paths, name):
-    paths.RecordPath(iter([piece(name, 0, 10)]))
-    error = error_of(lambda: paths.RecordPath(iter([piece(name, 11, 20)])))
+def test_a_gap_is_refused_with_the_durable_offset(paths, name):
+    paths.RecordPath(iter([message(name, 0, 10)]))
+    error = error_of(lambda: paths.RecordPath(iter([message(name, 11, 20)])))
     assert error.code() == grpc.StatusCode.OUT_OF_RANGE
     info = error_info(error)
     assert info.reason == "OFFSET_GAP"
@@ -198,13 +198,13 @@ def test_a_gap_is_refused_and_says_where_to_go_on(paths, name):
 
 
 def one_by_one(name, start, stop, finish_write=False):
-    """Messages of one point each, without offsets."""
+    """Yields messages of one point each, without offsets."""
     for i in range(start, stop):
         last = finish_write and i == stop - 1
         yield pb.RecordPathRequest(name=name, options=PLANAR, points=points(i, i + 1), finish_write=last)
 
 
-def test_forgotten_offsets_lose_no_point(paths, name):
+def test_a_stream_without_offsets_loses_no_point(paths, name):
     reply = paths.RecordPath(one_by_one(name, 0, 10, finish_write=True))
     assert (reply.complete, reply.committed_points, reply.skipped_points) == (True, 10, 0)
     assert reply.summary.length == 9 * LEG
@@ -229,25 +229,25 @@ def test_a_stream_that_resumes_needs_an_offset(paths, name):
 
 
 def test_points_that_are_durable_are_skipped_and_counted(paths, name):
-    paths.RecordPath(iter([piece(name, 0, 10)]))
-    reply = paths.RecordPath(iter([piece(name, 4, 7), piece(name, 7, 12), *one_by_one(name, 12, 14)]))
+    paths.RecordPath(iter([message(name, 0, 10)]))
+    reply = paths.RecordPath(iter([message(name, 4, 7), message(name, 7, 12), *one_by_one(name, 12, 14)]))
     assert (reply.committed_points, reply.skipped_points, reply.summary.length) == (14, 6, 13 * LEG)
 
 
 def test_a_message_that_does_not_continue_the_stream_is_refused(paths, name):
     for start in 0, 5, 9, 11:
-        stream = [piece("", 0, 10), piece("", start, 20)]
+        stream = [message("", 0, 10), message("", start, 20)]
         error = error_of(lambda: paths.RecordPath(iter(stream)))
         assert violations(error) == ["write_offset"]
         assert error_info(error).reason == "OFFSET_MISMATCH"
-    error = error_of(lambda: paths.RecordPath(iter([piece(name, 0, 10), piece(name, 5, 20)])))
+    error = error_of(lambda: paths.RecordPath(iter([message(name, 0, 10), message(name, 5, 20)])))
     # The points before the error are committed first.
     assert error_info(error).metadata["committed_points"] == "10"
     assert paths.GetPath(pb.GetPathRequest(name=name)).path.committed_points == 10
 
 
 def test_other_options_than_the_first_are_refused(paths, name):
-    paths.RecordPath(iter([piece(name, 0, 10)]))
+    paths.RecordPath(iter([message(name, 0, 10)]))
     other = pb.RecordPathRequest(name=name, write_offset=10, points=points(10, 11))
     other.options.model = pb.MODEL_WGS84_GEODESIC
     error = error_of(lambda: paths.RecordPath(iter([other])))
@@ -261,35 +261,35 @@ def test_the_newest_writer_wins(address, paths, name):
     more = threading.Event()
 
     def messages():
-        yield piece(name, 0, 10)
+        yield message(name, 0, 10)
         more.wait()
-        yield piece(name, 10, 20)
+        yield message(name, 10, 20)
 
-    ghost = Cut(address, messages())
+    stale = InterruptedCall(address, messages())
     wait_for(paths, name, 10)
-    assert paths.RecordPath(iter([piece(name, 10, 15)])).committed_points == 15
+    assert paths.RecordPath(iter([message(name, 10, 15)])).committed_points == 15
     more.set()
-    error = error_of(ghost.call.result)
-    ghost.channel_killed()
+    error = error_of(stale.call.result)
+    stale.close_channel()
     assert error.code() == grpc.StatusCode.ABORTED
     assert error_info(error).reason == "WRITER_FENCED"
     assert paths.GetPath(pb.GetPathRequest(name=name)).path.committed_points == 15
 
 
-def test_watching_ends_with_the_path(paths, name):
+def test_a_watch_ends_when_the_path_is_finished(paths, name):
     error = error_of(lambda: next(paths.WatchPath(pb.WatchPathRequest(name=name))))
     assert error.code() == grpc.StatusCode.NOT_FOUND
     watch = paths.WatchPath(pb.WatchPathRequest(name=name, allow_missing=True))
-    paths.RecordPath(iter([piece(name, 0, 10)]))
-    paths.RecordPath(iter([piece(name, 10, 20, finish_write=True)]))
-    told = [answer.path for answer in watch]
-    counts = [path.committed_points for path in told]
+    paths.RecordPath(iter([message(name, 0, 10)]))
+    paths.RecordPath(iter([message(name, 10, 20, finish_write=True)]))
+    states = [response.path for response in watch]
+    counts = [path.committed_points for path in states]
     assert counts == sorted(counts)
-    assert [path.complete for path in told] == [False] * (len(told) - 1) + [True]
-    assert (counts[-1], told[-1].summary.length) == (20, 19 * LEG)
+    assert [path.complete for path in states] == [False] * (len(states) - 1) + [True]
+    assert (counts[-1], states[-1].summary.length) == (20, 19 * LEG)
 
 
-def test_a_bad_path_of_a_batch_fails_alone(paths):
+def test_an_invalid_path_does_not_fail_the_rest_of_the_batch(paths):
     def batch():
         for number in range(5):
             path_id = f"path {number}"
@@ -314,7 +314,7 @@ def test_a_bad_path_of_a_batch_fails_alone(paths):
 def test_recordings_are_listed_and_deleted(paths, name):
     names = [f"{name}-{i}" for i in range(5)]
     for each in names:
-        paths.RecordPath(iter([piece(each, 0, 2, finish_write=True)]))
+        paths.RecordPath(iter([message(each, 0, 2, finish_write=True)]))
 
     found, token = [], ""
     while True:
@@ -354,14 +354,14 @@ def test_every_violation_names_its_field(paths):
     error = error_of(lambda: paths.RecordPath(iter([uneven])))
     assert violations(error)[0].startswith("columns.")
 
-    # The offset in the message, and the offset in the path.
+    # The error has the index in the message and the offset in the path.
     bad = pb.RecordPathRequest(points=[pb.Point(), pb.Point(y=91)])
     error = error_of(lambda: paths.RecordPath(iter([pb.RecordPathRequest(points=[pb.Point()] * 3), bad])))
     assert violations(error) == ["points[1].y"]
     assert error_info(error).metadata["point_index"] == "4"
     assert (error_info(error).metadata["field"], error_info(error).metadata["offset"]) == ("points[1].y", "4")
 
-    # What is about no point, by the index of its message.
+    # An error about another field has the index of its message.
     again = pb.RecordPathRequest(name="paths/other", points=points(1, 2))
     error = error_of(lambda: paths.RecordPath(iter([pb.RecordPathRequest(points=[pb.Point()]), again])))
     assert violations(error) == ["name"]
@@ -382,10 +382,10 @@ def test_a_distance_is_in_the_unit_of_its_model(paths):
     assert 550_000 < reply.displacement_m < 560_000
 
 
-def test_gzip_is_understood(address, name):
+def test_gzip_is_accepted(address, name):
     with grpc.insecure_channel(address, compression=grpc.Compression.Gzip) as compressing:
         paths = path_pb2_grpc.PathServiceStub(compressing)
-        reply = paths.RecordPath(iter([piece(name, 0, 500), piece(name, 500, 1001, finish_write=True)]))
+        reply = paths.RecordPath(iter([message(name, 0, 500), message(name, 500, 1001, finish_write=True)]))
         assert (reply.complete, reply.summary.length) == (True, 1000 * LEG)
         batch = [pb.MeasurePathsRequest(path_id="a", options=PLANAR, columns=columns(0, 1000), end_path=True)]
         (answer,) = paths.MeasurePaths(iter(batch))

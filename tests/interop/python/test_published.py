@@ -1,6 +1,6 @@
-"""Clients built from the first published contract, before it had a second method, keep working unmodified.
+"""Checks that clients of the first published contract, which has one method, still work.
 
-They run as processes of their own: two contracts of one package cannot be loaded into one.
+They run as child processes, because a process cannot load two contracts of the same package.
 """
 
 import pathlib

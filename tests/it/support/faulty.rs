@@ -1,5 +1,5 @@
-//! A store that fails when it is told to: the nth call of a kind is refused, done and then denied, done
-//! late, or held back until the test lets it go. It wraps any other and keeps nothing itself.
+//! A store with injected faults, around another store. The nth call of a kind is refused, executed but reported as
+//! failed, executed late, or delayed until the test releases it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use waywiser::recording::{
     StoreFuture, Sweep, Swept,
 };
 
-/// What kind of call.
+/// The kind of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Call {
     Open,
@@ -21,27 +21,27 @@ pub enum Call {
     Sweep,
 }
 
-/// What becomes of a call.
+/// The fault of a call.
 #[derive(Clone, Debug)]
 pub enum Fault {
-    /// It is not done, and this is the answer.
+    /// Returns this error and does not execute the call.
     Before(StoreError),
-    /// It is done, and this is the answer all the same.
+    /// Executes the call and returns this error.
     After(StoreError),
-    /// The answer is that nobody knows, and it is done only by [`Faulty::deliver`]. Commits alone.
+    /// Returns [`StoreError::Unknown`]; [`Faulty::deliver`] executes the call. For commits only.
     Late,
-    /// It waits until [`Faulty::release`] before it is done.
+    /// Waits for [`Faulty::release`], then executes the call.
     HeldBefore,
-    /// It is done, and its answer waits until [`Faulty::release`].
+    /// Executes the call, then waits for [`Faulty::release`].
     HeldAfter,
 }
 
-/// The answer of a store that has timed out.
+/// Returns the error of a store that timed out.
 pub fn unknown() -> StoreError {
     StoreError::Unknown("it did not answer in time".into())
 }
 
-/// The answer of a store that is away.
+/// Returns the error of an unavailable store.
 pub fn unavailable() -> StoreError {
     StoreError::Unavailable("it is away".into())
 }
@@ -65,17 +65,17 @@ impl Faulty {
         Self { inner, plan: Mutex::default(), held: Semaphore::new(0) }
     }
 
-    /// Has a call fail: `nth` counts from 1 and from the beginning.
+    /// Injects a fault into the `nth` call of a kind, counted from 1 since the store was made.
     pub fn on(&self, call: Call, nth: u64, fault: Fault) {
         self.plan.lock().unwrap().faults.insert((call, nth), fault);
     }
 
-    /// Whether every call that was to fail has come.
+    /// Returns whether all faults of single calls have happened.
     pub fn is_spent(&self) -> bool {
         self.plan.lock().unwrap().faults.is_empty()
     }
 
-    /// Has each call of a kind fail from now on, or none.
+    /// Injects a fault into every further call of a kind, or into none.
     pub fn always(&self, call: Call, fault: Option<Fault>) {
         let mut plan = self.plan.lock().unwrap();
         match fault {
@@ -84,17 +84,17 @@ impl Faulty {
         };
     }
 
-    /// How many calls of a kind there were.
+    /// Returns the number of calls of a kind so far.
     pub fn calls(&self, call: Call) -> u64 {
         self.plan.lock().unwrap().calls.get(&call).copied().unwrap_or(0)
     }
 
-    /// Lets so many calls go on that are held, or will be.
+    /// Releases this many calls that are delayed now or later.
     pub fn release(&self, count: usize) {
         self.held.add_permits(count);
     }
 
-    /// Does what is late, in the order in which it was asked, and tells how it went.
+    /// Executes the late commits in their order. Returns their results.
     pub async fn deliver(&self) -> Vec<Result<(), StoreError>> {
         let late = std::mem::take(&mut self.plan.lock().unwrap().late);
         let mut outcomes = Vec::new();
@@ -116,7 +116,7 @@ impl Faulty {
         self.held.acquire().await.unwrap().forget();
     }
 
-    async fn through<T>(&self, call: Call, real: StoreFuture<'_, T>) -> Result<T, StoreError> {
+    async fn call<T>(&self, call: Call, real: StoreFuture<'_, T>) -> Result<T, StoreError> {
         match self.fault(call) {
             None => real.await,
             Some(Fault::Before(error)) => Err(error),
@@ -135,7 +135,7 @@ impl Faulty {
     }
 }
 
-/// Futures do nothing until they are polled, also those of a store that acts when it is called.
+/// Returns a future that makes the call when it is first polled.
 fn lazily<'a, T: 'a>(call: impl FnOnce() -> StoreFuture<'a, T> + Send + 'a) -> StoreFuture<'a, T> {
     Box::pin(async move { call().await })
 }
@@ -143,7 +143,7 @@ fn lazily<'a, T: 'a>(call: impl FnOnce() -> StoreFuture<'a, T> + Send + 'a) -> S
 impl CheckpointStore for Faulty {
     fn open(&self, name: RecordingName, opening: OpenRequest) -> StoreFuture<'_, Checkpoint> {
         let real = lazily(|| self.inner.open(name, opening));
-        Box::pin(self.through(Call::Open, real))
+        Box::pin(self.call(Call::Open, real))
     }
 
     fn commit(
@@ -165,27 +165,27 @@ impl CheckpointStore for Faulty {
                 return Err(unknown());
             }
             let real = lazily(|| self.inner.commit(name, precondition, next));
-            self.through(Call::Commit, real).await
+            self.call(Call::Commit, real).await
         })
     }
 
     fn load(&self, name: RecordingName) -> StoreFuture<'_, Option<Checkpoint>> {
         let real = lazily(|| self.inner.load(name));
-        Box::pin(self.through(Call::Load, real))
+        Box::pin(self.call(Call::Load, real))
     }
 
     fn list(&self, after: Option<RecordingName>, limit: usize) -> StoreFuture<'_, Page> {
         let real = lazily(move || self.inner.list(after, limit));
-        Box::pin(self.through(Call::List, real))
+        Box::pin(self.call(Call::List, real))
     }
 
     fn delete(&self, name: RecordingName) -> StoreFuture<'_, Option<u64>> {
         let real = lazily(|| self.inner.delete(name));
-        Box::pin(self.through(Call::Delete, real))
+        Box::pin(self.call(Call::Delete, real))
     }
 
     fn sweep(&self, sweep: Sweep, after: Option<RecordingName>) -> StoreFuture<'_, Swept> {
         let real = lazily(move || self.inner.sweep(sweep, after));
-        Box::pin(self.through(Call::Sweep, real))
+        Box::pin(self.call(Call::Sweep, real))
     }
 }

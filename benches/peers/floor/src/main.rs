@@ -1,5 +1,5 @@
-//! The floor under every server of these contracts: the same framed messages over raw TCP, no
-//! HTTP/2, no runtime, one blocking thread; then the decoder and the maths of waywiser.
+//! Measures the minimum cost of a server of these contracts: the same framed messages over raw TCP, without HTTP/2 and
+//! without a runtime, on one blocking thread, with the decoder and the arithmetic of waywiser.
 //!
 //! ```text
 //! floor serve --mode discard|decode|planar|haversine [--listen ADDRESS] [--read-kib N]
@@ -7,10 +7,9 @@
 //! floor cpu PID
 //! ```
 //!
-//! `serve` takes one connection after another, reads it to its half-close and replies one line:
-//! what it counted, what it measured, and the CPU time of its thread meanwhile. `send` is its
-//! client: it checks the reply and prints the line. `cpu` tells the CPU time of any process in
-//! nanoseconds, its ended threads included, which is how `run` measures the peers.
+//! `serve` reads one connection after another up to its half-close. It replies with one line: the counts, the result, and
+//! the CPU time of its thread. `send` is its client, which checks the reply and prints the line. `cpu` prints the CPU time
+//! of a process in nanoseconds, including ended threads. `run` measures the peers with it.
 
 use std::error::Error;
 use std::io;
@@ -31,7 +30,7 @@ usage: floor serve --mode discard|decode|planar|haversine [--listen ADDRESS] [--
        floor send --to ADDRESS --points N
        floor cpu PID";
 
-/// The value behind `name` among the arguments.
+/// Returns the argument after `name`.
 fn option<'a>(args: &'a [String], name: &str) -> Option<&'a str> {
     let at = args.iter().position(|arg| arg == name)?;
     args.get(at + 1).map(String::as_str)

@@ -1,8 +1,8 @@
-//! What is done with the bytes of a stream, step by step more of the job.
+//! The modes of the server: each does one more step with the bytes of a stream.
 
 use std::str::FromStr;
 
-use waywiser::wire::{Encoding, Messages, decode_point};
+use waywiser::internals::wire::{Encoding, Messages, decode_point};
 use waywiser::internals::{PointBlock, Polyline};
 use waywiser::{Metric, Space};
 
@@ -10,11 +10,11 @@ use crate::Outcome;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Bytes are read and forgotten: the cost of TCP.
+    /// Discards the bytes, which is the cost of TCP.
     Discard,
-    /// Points are decoded and forgotten.
+    /// Decodes the points and discards them.
     Decode,
-    /// Points are decoded and folded.
+    /// Decodes and folds the points.
     Fold(Metric),
 }
 
@@ -27,28 +27,30 @@ impl FromStr for Mode {
             "decode" => Ok(Self::Decode),
             "planar" => Ok(Self::Fold(Metric::Planar)),
             "haversine" => Ok(Self::Fold(Metric::Haversine)),
-            _ => Err(format!("no mode {name}: discard, decode, planar or haversine")),
+            _ => Err(format!(
+                "unknown mode {name}; the modes are discard, decode, planar and haversine"
+            )),
         }
     }
 }
 
-/// The longest message, as in the server.
+/// The limit of the size of a message, as in the server.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 
-/// A stream while it is read.
+/// The state of a stream.
 pub struct Stream {
     mode: Mode,
     messages: Messages,
-    /// Every coordinate goes in here, so that the compiler cannot leave the decoding out.
+    /// The sum of all coordinates, so that the compiler cannot remove the decoding.
     checksum: i64,
     path: Polyline,
-    /// Empty between two chunks; kept, so that it need not be cleared again for each.
+    /// Reused for all chunks, because clearing a new block costs time. It is empty between two chunks.
     block: PointBlock,
 }
 
-/// All points that end in a chunk, to `take` in columns of up to a block: field 1, field 2.
+/// Decodes all points that end in a chunk, and calls `take` with columns of fields 1 and 2, of at most one block.
 ///
-/// The one place that knows the decoder: it follows `waywiser::service`, step for step.
+/// This does the same steps as `waywiser::service`.
 fn decode(
     messages: &mut Messages,
     mut chunk: &[u8],
@@ -72,7 +74,7 @@ fn decode(
     }
 }
 
-/// Adds columns of at most a block to a path. The one place that knows how a block is filled.
+/// Adds columns of at most one block to a path.
 fn fold(path: &mut Polyline, block: &mut PointBlock, first: &[i32], second: &[i32]) -> Outcome<()> {
     let space = block.space();
     // Fields 1 and 2 are x and y, or latitude and longitude.
@@ -93,7 +95,7 @@ impl Stream {
         }
     }
 
-    /// Takes the next bytes of the stream, in whatever pieces they come.
+    /// Takes the next bytes of the stream, which may be cut anywhere.
     pub fn chunk(&mut self, chunk: &[u8]) -> Outcome<()> {
         let Self { mode, messages, checksum, path, block } = self;
         match mode {
@@ -108,7 +110,7 @@ impl Stream {
         }
     }
 
-    /// The reply without the CPU time: what was counted and what it came to.
+    /// Returns the reply without the CPU time: the counts and the result.
     pub fn finish(&self) -> Outcome<String> {
         self.messages.finish()?;
         let points = self.messages.message_count();

@@ -1,4 +1,4 @@
-//! The sending side: the walk of the benches, encoded once, sent over and over, the reply checked.
+//! The client: encodes the walk of the benchmarks once, sends it repeatedly, and checks the reply.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
@@ -8,13 +8,13 @@ use waywiser::{Metric, Point};
 
 use crate::{Outcome, inputs};
 
-/// Points that are encoded; a longer stream goes round again. 1.6 MB of bytes.
+/// The number of encoded points (1.6 MB). A longer stream repeats them.
 const WALK_POINTS: usize = 100_000;
 
 /// Sends `points` points to a `floor serve`.
 ///
 /// # Errors
-/// When the reply is not what this process measures itself: to the bit, since sums are exact.
+/// Returns an error if the reply is not bit-identical to the result of this process.
 pub fn run(to: &str, points: usize) -> Outcome<String> {
     let walk = inputs::walk(WALK_POINTS);
     let round = inputs::body(&walk);
@@ -61,8 +61,8 @@ pub fn run(to: &str, points: usize) -> Outcome<String> {
     Ok(reply.to_owned())
 }
 
-/// The length of the walk, `rounds` times and once more its first `rest` points, by joining what is
-/// folded once: it has the bits of the whole fold.
+/// Returns the length of `rounds` walks and `rest` further points, by merging paths. It is bit-identical to the length of
+/// one fold.
 fn length(metric: Metric, walk: &[(i32, i32)], rounds: usize, rest: usize) -> Outcome<f64> {
     let fold = |walk: &[(i32, i32)]| -> Outcome<Polyline> {
         let mut path = Polyline::new(metric);

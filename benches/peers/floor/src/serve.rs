@@ -1,4 +1,4 @@
-//! The receiving side: one thread, blocking reads into one buffer.
+//! The server: one thread with blocking reads into one buffer.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -6,17 +6,17 @@ use std::net::{TcpListener, TcpStream};
 use crate::mode::{Mode, Stream};
 use crate::{Outcome, cpu};
 
-/// How much is read at once, at the most, unless told otherwise.
+/// The default size of the read buffer in KiB.
 pub const READ_KIB: usize = 256;
 
-/// Serves one connection after another, for ever.
+/// Serves one connection after another, until the process ends.
 pub fn run(listener: &TcpListener, mode: Mode, read_bytes: usize) -> Outcome<()> {
     let mut buffer = vec![0; read_bytes];
     loop {
         let (mut socket, _) = listener.accept()?;
         let reply =
             read(&mut socket, mode, &mut buffer).unwrap_or_else(|error| format!("error={error}"));
-        // A client that has gone away does not end the server.
+        // A client that has disconnected must not end the server.
         let _ = writeln!(socket, "{reply}");
     }
 }

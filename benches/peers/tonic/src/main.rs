@@ -1,8 +1,8 @@
-//! The services of waywiser as one writes them with tonic and prost: generated server traits, a
-//! loop over the messages of the stream, libm, default settings everywhere.
+//! The services of waywiser in plain tonic and prost: generated server traits, a loop over the messages of the stream,
+//! libm, and default settings.
 //!
-//! It is a yardstick. Nothing in it is tuned, and nothing in it is made slow: legs are summed in
-//! `f64` and rounded once, so that its answers can be compared.
+//! The server is a reference for benchmarks and is not tuned. It sums legs in `f64` and rounds once, so that its answers
+//! can be compared.
 //!
 //! usage: peer-tonic [--listen ADDRESS] [--threads N]
 
@@ -28,7 +28,7 @@ use routeguide::route_guide_server::{RouteGuide, RouteGuideServer};
 /// The mean radius (2a + b) / 3 of WGS84, in metres.
 const EARTH_RADIUS_M: f64 = 6_371_008.8;
 
-/// The haversine distance in metres, with atan2 as in the RouteGuide examples.
+/// Returns the haversine distance in metres, with atan2 as in the RouteGuide examples.
 fn haversine_m(from: &routeguide::Point, to: &routeguide::Point) -> f64 {
     let radians = |e7: i32| (f64::from(e7) / 1e7).to_radians();
     let (from_latitude, to_latitude) = (radians(from.latitude), radians(to.latitude));
@@ -39,7 +39,7 @@ fn haversine_m(from: &routeguide::Point, to: &routeguide::Point) -> f64 {
     2.0 * EARTH_RADIUS_M * a.sqrt().atan2((1.0 - a).sqrt())
 }
 
-/// The straight line, in the unit of the points.
+/// Returns the straight distance, in the unit of the points.
 fn planar(from: &my_package::Point, to: &my_package::Point) -> f64 {
     let x = f64::from(to.x) - f64::from(from.x);
     let y = f64::from(to.y) - f64::from(from.y);
@@ -110,7 +110,7 @@ impl DisplacementService for Displacements {
 }
 
 async fn serve(listen: &str) -> Result<(), Box<dyn Error>> {
-    // What `Server::serve` does, in two steps, to know the port. It sets TCP_NODELAY as well.
+    // The same as `Server::serve`, in two steps to get the port. It also sets TCP_NODELAY.
     let incoming = TcpIncoming::bind(listen.parse()?)?.with_nodelay(Some(true));
     println!("listening on {}", incoming.local_addr()?);
     Server::builder()

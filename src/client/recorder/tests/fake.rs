@@ -1,5 +1,5 @@
-//! A server of the tests' own, over pipes in memory: it keeps one path, and each of its connections fares as the
-//! test has planned. It measures nothing.
+//! A fake server over in-memory pipes. It keeps the state of one path. Each of its connections follows a plan of the
+//! test. It measures nothing.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -19,39 +19,39 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 use tower_service::Service;
 
-use super::super::super::convert::options_message;
 use super::super::*;
+use crate::contract::options;
 use crate::measure::Metric;
 use crate::proto::waywiser_v1 as pb;
 
-/// What happens to a connection.
+/// The plan of a connection.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Plan {
-    /// Nobody is there.
-    Away,
-    /// All goes well.
+    /// The connection is refused.
+    Unavailable,
+    /// Nothing fails.
     Good,
-    /// It is cut when so many points are durable.
+    /// The connection is cut when this many points are durable.
     Cut(u64),
-    /// The same, and nobody was told that they are.
-    CutUntold(u64),
-    /// It is cut in the place of the reply.
+    /// As `Cut`, and WatchPath does not report the durable points.
+    CutUnreported(u64),
+    /// The connection is cut instead of the reply.
     LoseReply,
-    /// It is cut before a point was read.
-    Glimpse,
-    /// GetPath tells so many points less than there are, and nobody else how many.
+    /// The connection is cut before a point is read.
+    CutAtOnce,
+    /// GetPath reports this many points fewer than are durable. WatchPath reports nothing.
     Stale(u64),
-    /// The same, and WatchPath tells how many there are.
+    /// GetPath reports this many points fewer than are durable. WatchPath reports the right number.
     Late(u64),
-    /// What is sent is read, and never becomes durable.
+    /// Points are read and never become durable.
     Forgetful,
-    /// GetPath is not answered, and the connection lives.
+    /// GetPath is not answered, and the connection stays open.
     MuteGet,
-    /// The same of WatchPath.
+    /// WatchPath is not answered, and the connection stays open.
     MuteWatch,
-    /// The same of RecordPath, which nobody reads.
+    /// RecordPath is neither read nor answered, and the connection stays open.
     MuteRecord,
-    /// GetPath reports this many points less than there are. WatchPath reports the right number after the first
+    /// GetPath reports this many points fewer than are durable. WatchPath reports the right number after the first
     /// message of the stream.
     Behind(u64),
     /// RecordPath is refused after its first message.
@@ -60,7 +60,7 @@ pub(super) enum Plan {
     Deleted,
 }
 
-/// Why a call is refused.
+/// The reason for refusing a call.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Refusal {
     StoreFull,
@@ -85,7 +85,7 @@ impl Refusal {
     }
 }
 
-/// How a RecordPath stream ended at the server.
+/// The end of a RecordPath stream at the server.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum End {
     Closed,
@@ -99,16 +99,16 @@ pub(super) struct Kept {
     pub(super) is_complete: bool,
 }
 
-/// How often something happened.
+/// Counters of the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Seen {
     pub(super) connections: u64,
     pub(super) duplicates: u64,
-    /// How often the path became complete.
+    /// The number of times that the path became complete.
     pub(super) finishes: u64,
 }
 
-/// A server that keeps the path of the points (0, 0), (1, 0), ... and notes what it sees. All that it has is
+/// A server that keeps the path of the points (0, 0), (1, 0), ... and counts events. All points that it has are
 /// durable.
 pub(super) struct Fake {
     pub(super) kept: watch::Sender<Option<Kept>>,
@@ -118,7 +118,7 @@ pub(super) struct Fake {
 }
 
 impl Fake {
-    /// After these connections come good ones.
+    /// Returns a server whose connections follow these plans. Later connections do not fail.
     pub(super) fn new(plans: impl IntoIterator<Item = Plan>) -> Arc<Self> {
         Arc::new(Self {
             kept: watch::Sender::default(),
@@ -132,7 +132,7 @@ impl Fake {
         *self.seen.lock().unwrap()
     }
 
-    /// A recorder of which this is the server.
+    /// Returns a recorder that connects to this server.
     pub(super) fn recorder(self: &Arc<Self>) -> Recorder {
         let client = Client::connect_lazy("http://127.0.0.1:9").unwrap();
         let recorder = client.recorder("paths/x".parse().unwrap(), Options::new(Metric::Planar));
@@ -144,7 +144,7 @@ impl Fake {
         Recorder { connect, ..recorder }
     }
 
-    /// A client of which this is the server.
+    /// Returns a client that is connected to this server.
     pub(super) async fn client(self: &Arc<Self>) -> Client {
         let client = Client::connect_lazy("http://127.0.0.1:9").unwrap();
         let dial = Dial(Arc::clone(self));
@@ -165,7 +165,7 @@ impl Fake {
         }
     }
 
-    /// Gives up where the connection is gone.
+    /// Answers a call. Returns `None` if the connection is lost.
     async fn answer(
         self: Arc<Self>,
         request: Request<RecvStream>,
@@ -190,25 +190,25 @@ impl Fake {
                 status(&mut stream, 0)
             }
             "WatchPath" => {
-                let mut news = self.kept.subscribe();
+                let mut updates = self.kept.subscribe();
                 let mut stream = head(&mut response)?;
                 if let Plan::Behind(_) | Plan::Deleted = plan {
-                    news.borrow_and_update();
-                    news.changed().await.ok()?;
+                    updates.borrow_and_update();
+                    updates.changed().await.ok()?;
                 }
                 if plan == Plan::Deleted {
                     return status(&mut stream, 5);
                 }
                 loop {
-                    let kept = *news.borrow_and_update();
-                    let is_told = !matches!(plan, Plan::CutUntold(_) | Plan::Stale(_));
-                    if let Some(kept) = kept.filter(|_| is_told) {
+                    let kept = *updates.borrow_and_update();
+                    let is_reported = !matches!(plan, Plan::CutUnreported(_) | Plan::Stale(_));
+                    if let Some(kept) = kept.filter(|_| is_reported) {
                         send(&mut stream, &pb::WatchPathResponse { path: Some(path(kept)) })?;
                         if kept.is_complete {
                             return status(&mut stream, 0);
                         }
                     }
-                    news.changed().await.ok()?;
+                    updates.changed().await.ok()?;
                 }
             }
             _ if plan == Plan::Deleted => {
@@ -248,7 +248,7 @@ impl Fake {
     }
 
     async fn record(&self, mut messages: Messages, plan: Plan, cut: &Notify) -> End {
-        if plan == Plan::Glimpse {
+        if plan == Plan::CutAtOnce {
             return End::Lost;
         }
         let mut next = None;
@@ -275,7 +275,7 @@ impl Fake {
             );
             for difference in message.columns.unwrap_or_default().x {
                 x += difference;
-                assert_eq!(x, i64::try_from(offset).unwrap(), "a point is in another place");
+                assert_eq!(x, i64::try_from(offset).unwrap(), "a point has the wrong offset");
                 assert!(offset <= kept.points, "points are missing");
                 match offset < kept.points {
                     true => seen.duplicates += 1,
@@ -288,7 +288,8 @@ impl Fake {
             kept.is_complete |= message.finish_write;
             *self.seen.lock().unwrap() = seen;
             self.kept.send_replace(Some(kept));
-            if matches!(plan, Plan::Cut(limit) | Plan::CutUntold(limit) if kept.points >= limit) {
+            if matches!(plan, Plan::Cut(limit) | Plan::CutUnreported(limit) if kept.points >= limit)
+            {
                 cut.notify_one();
                 return End::Lost;
             }
@@ -299,7 +300,7 @@ impl Fake {
 fn path(kept: Kept) -> pb::Path {
     let length = Some(kept.points.saturating_sub(1) as f64);
     let summary = pb::PathSummary {
-        options: Some(options_message(&Options::new(Metric::Planar))),
+        options: Some(options::to_message(&Options::new(Metric::Planar))),
         point_count: kept.points,
         length,
         raw_length: length,
@@ -356,7 +357,7 @@ impl Messages {
     }
 }
 
-/// Makes a pipe and has the other end served.
+/// Connects to the fake server through an in-memory pipe.
 struct Dial(Arc<Fake>);
 
 impl Service<Uri> for Dial {
@@ -373,7 +374,7 @@ impl Service<Uri> for Dial {
         let plan = fake.plans.lock().unwrap().pop_front().unwrap_or(Plan::Good);
         fake.seen.lock().unwrap().connections += 1;
         Box::pin(async move {
-            if plan == Plan::Away {
+            if plan == Plan::Unavailable {
                 return Err(io::ErrorKind::ConnectionRefused.into());
             }
             let (near, far) = tokio::io::duplex(1 << 16);

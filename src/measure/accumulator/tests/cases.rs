@@ -1,5 +1,5 @@
-//! What particular tracks come to, with numbers that can be argued by hand. All are planar, in metres,
-//! a second from fix to fix, unless they say otherwise.
+//! Tests of single tracks with results that can be computed by hand. The tracks are planar, in metres, with
+//! one second between fixes, unless a test states otherwise.
 
 use super::*;
 
@@ -11,7 +11,7 @@ fn at(seconds: i64, x: f64) -> Fix {
     fix(x, 0.0).at_unix_ns(1_700_000_000_000_000_000 + seconds * 1_000_000_000).unwrap()
 }
 
-/// At these places, a second from each to the next.
+/// Fixes at these positions, one second apart.
 fn walk(x: &[f64]) -> Vec<Fix> {
     (0..).zip(x).map(|(second, &x)| at(second, x)).collect()
 }
@@ -30,56 +30,56 @@ fn speed_limit() -> Options {
     Options { max_speed: Some(10.0), ..planar() }
 }
 
-/// Reason, count, first offset, kept out.
-fn ledger(summary: &PathSummary) -> Vec<(RejectionReason, u64, u64, f64)> {
+/// Returns reason, count, first offset and rejected length.
+fn rejections(summary: &PathSummary) -> Vec<(RejectionReason, u64, u64, f64)> {
     let row = |r: &Rejection| (r.reason, r.count, r.first_offset, r.rejected_length);
     summary.rejections.iter().map(row).collect()
 }
 
 #[test]
-fn a_receiver_at_rest_adds_noise_that_a_step_keeps_out() {
-    // To and fro by a metre, for ten seconds.
+fn a_minimum_step_removes_the_noise_of_a_receiver_at_rest() {
+    // Back and forth by a metre, for ten seconds.
     let noise = walk(&[0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0]);
     let unfiltered = measured(Options { stopped_speed: Some(1.5), ..planar() }, &noise);
     assert_eq!((unfiltered.length, unfiltered.elapsed_ns), (10.0, Some(10_000_000_000)));
-    // All legs have 1 m/s: slower than the limit, so there was no motion, which is known.
+    // All legs have 1 m/s, which is below the limit. So the moving time is 0, not missing.
     assert_eq!((unfiltered.moving_ns, unfiltered.max_speed), (Some(0), Some(1.0)));
 
     let filtered = measured(Options { min_step: Some(3.0), ..planar() }, &noise);
     assert_eq!((filtered.length, filtered.raw_length, filtered.accepted_count), (0.0, 10.0, 1));
-    assert_eq!(ledger(&filtered), [(RejectionReason::Step, 10, 1, 10.0)]);
-    // There is no accepted leg that could tell.
+    assert_eq!(rejections(&filtered), [(RejectionReason::Step, 10, 1, 10.0)]);
+    // Without an accepted leg, the moving time is missing.
     assert_eq!((filtered.elapsed_ns, filtered.moving_ns), (Some(0), None));
 }
 
 #[test]
-fn slow_walking_adds_up_to_steps() {
-    // A quarter of a metre a second; every fourth fix is a step of a metre.
+fn slow_motion_adds_up_to_steps() {
+    // A quarter of a metre per second: every fourth fix is a step of a metre.
     let slow: Vec<_> = (0..=40).map(|i| at(i, i as f64 / 4.0)).collect();
     let summary = measured(Options { min_step: Some(1.0), ..planar() }, &slow);
     assert_eq!((summary.length, summary.accepted_count), (10.0, 11));
-    assert_eq!(ledger(&summary), [(RejectionReason::Step, 30, 1, 7.5)]);
+    assert_eq!(rejections(&summary), [(RejectionReason::Step, 30, 1, 7.5)]);
     assert_eq!((summary.moving_ns, summary.max_speed), (Some(40_000_000_000), Some(0.25)));
 }
 
 #[test]
-fn a_teleport_is_kept_out_and_the_walk_goes_on() {
+fn a_jump_is_rejected_and_the_walk_continues() {
     let summary = measured(speed_limit(), &walk(&[0.0, 1.0, 2.0, 1000.0, 4.0, 5.0]));
-    // From 2 to 4 are two metres in two seconds.
+    // The leg from 2 to 4 has two metres in two seconds.
     assert_eq!((summary.length, summary.segment_count, summary.max_speed), (5.0, 1, Some(1.0)));
     assert_eq!(summary.raw_length, 1.0 + 1.0 + 998.0 + 996.0 + 1.0);
-    assert_eq!(ledger(&summary), [(RejectionReason::Speed, 1, 3, 998.0)]);
+    assert_eq!(rejections(&summary), [(RejectionReason::Speed, 1, 3, 998.0)]);
 }
 
 #[test]
-fn three_that_agree_show_that_it_was_no_teleport() {
+fn three_consistent_fixes_after_a_jump_are_accepted() {
     let jump = walk(&[0.0, 1.0, 2.0, 1000.0, 1001.0, 1002.0, 1003.0]);
     let summary = measured(speed_limit(), &jump);
-    // The third of them is the anchor: the leg from 1002 to 1003 counts again.
+    // The third of them starts a segment, so the leg from 1002 to 1003 counts.
     assert_eq!((summary.length, summary.segment_count, summary.accepted_count), (3.0, 2, 5));
-    assert_eq!(ledger(&summary), [(RejectionReason::Speed, 2, 3, 998.0 + 1.0)]);
+    assert_eq!(rejections(&summary), [(RejectionReason::Speed, 2, 3, 998.0 + 1.0)]);
 
-    // Two that agree, one that disagrees, and so on: never three in a row.
+    // There are never three consistent fixes in a row.
     let erratic = walk(&[0.0, 1000.0, 1001.0, 5000.0, 5001.0, 9000.0, 9001.0, 7.0]);
     let summary = measured(speed_limit(), &erratic);
     assert_eq!((summary.length, summary.segment_count), (7.0, 1));
@@ -87,18 +87,18 @@ fn three_that_agree_show_that_it_was_no_teleport() {
 }
 
 #[test]
-fn a_bad_first_fix_does_not_reject_the_rest() {
+fn a_wrong_first_fix_does_not_reject_the_rest() {
     let summary = measured(speed_limit(), &walk(&[5000.0, 0.0, 1.0, 2.0, 3.0, 4.0]));
     assert_eq!((summary.length, summary.segment_count, summary.accepted_count), (2.0, 2, 4));
-    // The leg that leads back from the bad fix is kept out, and so is one of the good ones.
-    assert_eq!(ledger(&summary), [(RejectionReason::Speed, 2, 1, 5000.0 + 1.0)]);
+    // The leg from the wrong fix and one correct leg are rejected.
+    assert_eq!(rejections(&summary), [(RejectionReason::Speed, 2, 1, 5000.0 + 1.0)]);
     assert_eq!(summary.displacement, 4996.0);
 }
 
 #[test]
-fn what_was_accepted_or_too_near_ends_a_row_of_rejections_and_accuracy_does_not() {
+fn an_accepted_or_near_fix_resets_the_count_of_consistent_fixes_and_an_inaccurate_one_does_not() {
     let limits = Options { min_step: Some(0.5), max_accuracy_m: Some(20.0), ..speed_limit() };
-    // Two far away, one at rest, one far away: the third is not the third in a row.
+    // Two fixes far away, one at rest, one far away: the last is not the third in a row.
     let at_rest = walk(&[0.0, 1000.0, 1001.0, 0.0, 1003.0, 4.0]);
     let summary = measured(limits, &at_rest);
     assert_eq!((summary.length, summary.segment_count), (4.0, 1));
@@ -107,45 +107,45 @@ fn what_was_accepted_or_too_near_ends_a_row_of_rejections_and_accuracy_does_not(
     inaccurate[3] = inaccurate[3].with_accuracy_m(50.0).unwrap();
     let summary = measured(limits, &inaccurate);
     assert_eq!((summary.length, summary.segment_count), (1.0, 2));
-    let reasons: Vec<_> = ledger(&summary).iter().map(|row| (row.0, row.1)).collect();
+    let reasons: Vec<_> = rejections(&summary).iter().map(|row| (row.0, row.1)).collect();
     assert_eq!(reasons, [(RejectionReason::Accuracy, 1), (RejectionReason::Speed, 2)]);
 }
 
 #[test]
-fn two_places_at_one_instant_are_a_teleport_and_one_place_is_a_duplicate() {
+fn two_positions_at_one_instant_are_a_jump_and_equal_positions_are_a_duplicate() {
     let fixes = [at(0, 0.0), at(1, 1.0), at(1, 1.0), at(1, 1.25), at(2, 2.0)];
     let summary = measured(speed_limit(), &fixes);
     assert_eq!((summary.length, summary.accepted_count), (2.0, 4));
-    assert_eq!(ledger(&summary), [(RejectionReason::Speed, 1, 3, 0.25)]);
-    // Without a limit it counts for length, and has no speed.
+    assert_eq!(rejections(&summary), [(RejectionReason::Speed, 1, 3, 0.25)]);
+    // Without a limit, the leg counts for the length and has no speed.
     let summary = measured(planar(), &fixes);
     assert_eq!((summary.length, summary.max_speed), (2.0, Some(1.0)));
 }
 
 #[test]
-fn time_that_goes_backwards_is_rejected_if_asked_for_and_has_no_speed_otherwise() {
+fn a_backward_time_is_rejected_if_requested_and_otherwise_has_no_speed() {
     let fixes = [at(0, 0.0), at(10, 10.0), at(4, 11.0), at(11, 12.0)];
-    let asked = Options { reject_backward_time: true, ..planar() };
-    let summary = measured(asked, &fixes);
-    assert_eq!(ledger(&summary), [(RejectionReason::BackwardTime, 1, 2, 1.0)]);
+    let rejecting = Options { reject_backward_time: true, ..planar() };
+    let summary = measured(rejecting, &fixes);
+    assert_eq!(rejections(&summary), [(RejectionReason::BackwardTime, 1, 2, 1.0)]);
     assert_eq!((summary.length, summary.max_speed), (12.0, Some(2.0)));
 
     let summary = measured(speed_limit(), &fixes);
     assert_eq!((summary.length, summary.rejections.len()), (12.0, 0));
-    // 10 s and 7 s; the leg back in time has none.
+    // 10 s and 7 s; the leg with a backward time has no duration.
     assert_eq!(
         (summary.moving_ns, summary.elapsed_ns),
         (Some(17_000_000_000), Some(11_000_000_000))
     );
 
-    // A clock that was set back: three that agree with one another are believed.
+    // The clock was set back: three consistent fixes are accepted.
     let set_back = [at(100, 0.0), at(1, 1.0), at(2, 2.0), at(3, 3.0), at(4, 4.0)];
-    let summary = measured(asked, &set_back);
+    let summary = measured(rejecting, &set_back);
     assert_eq!((summary.length, summary.segment_count), (1.0, 2));
 }
 
 #[test]
-fn no_leg_crosses_a_tunnel() {
+fn no_leg_crosses_a_gap() {
     let fixes = [at(0, 0.0), at(1, 1.0), at(61, 1501.0), at(62, 1502.0)];
     for options in [
         Options { max_gap_time_ns: Some(30_000_000_000), ..planar() },
@@ -157,13 +157,14 @@ fn no_leg_crosses_a_tunnel() {
         assert_eq!(summary.elapsed_ns, Some(62_000_000_000));
         assert_eq!(summary.moving_ns, Some(2_000_000_000));
     }
-    // Limits are not passed by being met.
-    let met = Options { max_gap_time_ns: Some(60_000_000_000), max_gap: Some(1500.0), ..planar() };
-    assert_eq!(measured(met, &fixes).segment_count, 1);
+    // A value equal to the limit is not a gap.
+    let equal =
+        Options { max_gap_time_ns: Some(60_000_000_000), max_gap: Some(1500.0), ..planar() };
+    assert_eq!(measured(equal, &fixes).segment_count, 1);
 }
 
 #[test]
-fn a_missing_elevation_makes_its_legs_flat_and_zero_is_an_elevation() {
+fn a_leg_with_a_missing_elevation_is_flat_and_zero_is_an_elevation() {
     let z = |x: f64, z: f64| fix(x, 0.0).with_z(z).unwrap();
     let options = Options { elevation: Elevation::ThreeDimensional, ..planar() };
     let summary = measured(options, &[z(0.0, 10.0), fix(3.0, 0.0), z(6.0, 4.0), z(9.0, 0.0)]);
@@ -175,27 +176,27 @@ fn a_missing_elevation_makes_its_legs_flat_and_zero_is_an_elevation() {
 }
 
 #[test]
-fn a_break_has_no_leg_no_rise_and_no_speed() {
+fn a_break_has_no_leg_no_ascent_and_no_speed() {
     let rise = [at(0, 0.0), at(1, 5.0).starting_segment()];
     let rise = [rise[0].with_z(0.0).unwrap(), rise[1].with_z(9.0).unwrap()];
     let summary = measured(planar(), &rise);
     assert_eq!((summary.length, summary.raw_length, summary.segment_count), (0.0, 0.0, 2));
     assert_eq!((summary.ascent, summary.max_speed), (None, None));
     assert_eq!(summary.elapsed_ns, Some(1_000_000_000));
-    // An inaccurate fix that would start a segment leaves that to the next one.
+    // If an inaccurate fix is marked as the start of a segment, the next fix starts the segment.
     let options = Options { max_accuracy_m: Some(20.0), ..planar() };
     let inaccurate = at(1, 5.0).with_accuracy_m(50.0).unwrap().starting_segment();
     let summary = measured(options, &[at(0, 0.0), inaccurate, at(2, 6.0), at(3, 8.0)]);
     assert_eq!((summary.length, summary.segment_count, summary.raw_length), (2.0, 2, 3.0));
-    assert_eq!(ledger(&summary), [(RejectionReason::Accuracy, 1, 1, 0.0)]);
+    assert_eq!(rejections(&summary), [(RejectionReason::Accuracy, 1, 1, 0.0)]);
 }
 
 #[test]
-fn a_walk_over_the_antimeridian_is_no_teleport() {
+fn a_walk_across_the_antimeridian_is_not_a_jump() {
     let options =
         Options { max_speed: Some(2.0), max_gap: Some(5.0), ..Options::new(Metric::Geodesic) };
     let mut block = FixBlock::new(Metric::Geodesic);
-    // 20 units of E7 are 0.22 m of the equator; a whole turn on top of one changes nothing.
+    // 20 E7 units are 0.22 m on the equator. Whole turns do not change a longitude.
     let x = [1_799_999_990, 1_800_000_010, -1_799_999_970 + 3_600_000_000 * 7];
     block.extend_scaled(&x, &[0; 3], 1e-7).unwrap();
     block.set_times_ms(0, &[0, 1000, 2000]).unwrap();
@@ -203,12 +204,12 @@ fn a_walk_over_the_antimeridian_is_no_teleport() {
     path.fold(&mut block).unwrap();
     let summary = path.summary();
     assert_eq!((summary.accepted_count, summary.segment_count), (3, 1));
-    // 40e-7 degree of the equator: a * pi / 180 * 4e-6.
+    // 40e-7 degrees on the equator: a * pi / 180 * 4e-6.
     assert!((summary.length - 6_378_137.0 * std::f64::consts::PI / 180.0 * 4e-6).abs() < 1e-8);
 }
 
 #[test]
-fn what_is_no_number_never_becomes_a_fix() {
+fn nan_is_refused_everywhere() {
     let fix = fix(0.0, 0.0);
     assert!(fix.with_z(f64::NAN).is_err() && fix.with_accuracy_m(f64::NAN).is_err());
     let mut block = FixBlock::new(Metric::Planar);
@@ -218,7 +219,7 @@ fn what_is_no_number_never_becomes_a_fix() {
 }
 
 #[test]
-fn a_bad_value_in_a_column_is_named_and_sets_nothing() {
+fn an_invalid_value_in_a_column_is_reported_with_its_index_and_sets_nothing() {
     let mut block = FixBlock::new(Metric::Planar);
     let error = block.extend_scaled(&[1, 2, i64::MAX], &[0; 3], 0.5).unwrap_err();
     assert_eq!((error.index(), block.len()), (2, 2));
@@ -227,7 +228,7 @@ fn a_bad_value_in_a_column_is_named_and_sets_nothing() {
     assert_eq!(block.set_times_ms(0, &[i64::MIN]).unwrap_err().index(), 0);
     let error = block.set_z_scaled(0, &[0, 1 << 41], 1.0).unwrap_err();
     insta::assert_snapshot!(error, @"z 2199023255552 is not a number between -2^40 and 2^40");
-    assert!(block.is_flat_and_timeless());
+    assert!(block.is_without_times_and_z());
     let mut path = PathAccumulator::new(planar());
     path.fold(&mut block).unwrap();
     assert_eq!((path.summary().length, path.summary().elapsed_ns), (0.5, None));
@@ -237,7 +238,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn columns_measure_as_the_rows_that_they_mean(
+    fn columns_and_rows_of_the_same_fixes_are_bit_identical(
         rows in prop::collection::vec(
             (-5000..5000_i64, -5000..5000_i64, -90_000..90_000_i64, 0..90_000_i64, 0..40_000_u32,
              prop::bool::weighted(0.1)),
@@ -255,7 +256,7 @@ proptest! {
         let mut by_rows = PathAccumulator::new(options);
         let mut by_columns = PathAccumulator::new(options);
         for &(x, y, z, ms, mm, starts) in &rows {
-            // The decimals as a client would write them.
+            // The decimal numbers as a client would write them.
             let decimal = |text: String| text.parse::<f64>().unwrap();
             let (x, y) = (decimal(format!("{x}e-7")), decimal(format!("{y}e-7")));
             let mut fix = Fix::new(Point::geographic(y, x).unwrap());
@@ -270,7 +271,7 @@ proptest! {
             }
             by_rows.extend(&[if starts { fix.starting_segment() } else { fix }]).unwrap();
         }
-        // A decoder that has some points of a batch after others.
+        // Like a decoder that receives a batch in parts.
         let mut block = FixBlock::new(options.metric);
         for rows in rows.chunks(batch) {
             for rows in rows.chunks(100) {

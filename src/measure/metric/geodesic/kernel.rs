@@ -1,23 +1,23 @@
-//! LegBatch by the series, in blocks. It knows no longitude but as a difference: which legs cross the
-//! antimeridian or are too long for the series it only marks.
+//! The series for the legs of a block. The kernel uses differences of longitudes only. It marks legs that
+//! cross the antimeridian or are too long for the series with NaN.
 //!
-//! There is no fused multiply-add: the rounding of the series is a thousandth of its error, and
-//! without one the portable level is fast and has the same bits.
+//! The kernel has no fused multiply-add. The rounding error is a thousandth of the error of the series, and
+//! without it the portable level is fast and gives identical bits.
 
 use super::table::{Cell, Row, Table};
 use crate::measure::level::kernel;
 
-/// So many legs are looked at together to find where a run ends; a run of fewer in one cell is not worth
-/// its preparation.
+/// The number of legs that are compared together to find the end of a run. For shorter runs in one cell, the
+/// vector code is slower than single legs.
 const SCAN: usize = 16;
-/// The longest run that is looked at in one go.
+/// The maximum length of a run.
 const RUN_MAX: usize = 128;
-/// The most lanes of any level. A run is measured in whole vectors: what that writes past its end is
-/// written again, by the next run.
+/// The largest number of lanes of any level. A run is measured in whole vectors. The next run overwrites the
+/// results past the end of the run.
 const LANES: usize = 8;
 
 kernel! {
-    /// All legs by the series, and NaN where it does not hold. Gives 0 if it holds for all.
+    /// Computes all legs with the series, or NaN if it is not valid for a leg. Returns the number of these legs.
     pub(super) fn legs(table: &Table, x: &[f64], y: &[f64], legs: &mut [f64]) -> u64 = body
 }
 
@@ -40,7 +40,7 @@ fn body(table: &Table, x: &[f64], y: &[f64], legs: &mut [f64]) -> u64 {
         let mut end = n.min(at + RUN_MAX);
         let mut run = end - at;
         if cell.differs(Cell::of(y0[end - 1] + y1[end - 1])) != 0 {
-            // What is computed past the end of a run is wasted: find it first.
+            // Find the end of the run first, because results past the end are discarded.
             run = run_length(cell, &y0[at..end], &y1[at..end]);
             end = n.min(at + run.next_multiple_of(LANES));
         }
@@ -53,7 +53,7 @@ fn body(table: &Table, x: &[f64], y: &[f64], legs: &mut [f64]) -> u64 {
     past
 }
 
-/// 0 if all the legs are in `cell`.
+/// Returns 0 if all legs are in `cell`.
 #[inline(always)]
 fn differs(cell: Cell, y0: &[f64], y1: &[f64]) -> u64 {
     let mut differs = 0;
@@ -63,7 +63,7 @@ fn differs(cell: Cell, y0: &[f64], y1: &[f64]) -> u64 {
     differs
 }
 
-/// How many legs from the first on are in `cell`.
+/// Returns the number of leading legs that are in `cell`.
 #[inline(always)]
 fn run_length(cell: Cell, y0: &[f64], y1: &[f64]) -> usize {
     let mut length = 0;
@@ -77,10 +77,11 @@ fn run_length(cell: Cell, y0: &[f64], y1: &[f64]) -> usize {
     length
 }
 
-/// The legs from the first on that are in `cell`: `run` of them, or less if it says all; gives how many
-/// there are, and for how many the series does not hold.
+/// Computes the leading legs that are in `cell`. There are `run` of them, or fewer if `run` is the number of all
+/// legs. Returns their number, and the number of legs for which the series is not valid.
 ///
-/// Most tracks have legs of one kind: if the first is short, all are taken for short, until they are seen not to be.
+/// The legs of a track are usually similar. If the first leg is short, the function computes all legs as short
+/// legs, and repeats the computation if one is not.
 #[inline(always)]
 fn run_of_legs(
     cell: Cell,
@@ -110,8 +111,8 @@ fn run_of_legs(
     (run, count_nan(&legs[..run]))
 }
 
-/// The leading order of all legs, which is the length of those that are short. Gives 0 if all of them are in
-/// `cell`, and 0 if all are short.
+/// Computes the leading order of all legs, which is the length of short legs. Returns 0 as the first value if all
+/// legs are in `cell`, and 0 as the second value if all legs are short.
 #[inline(always)]
 fn short_legs(cell: Cell, row: &Row, columns: [&[f64]; 4], legs: &mut [f64]) -> (u64, u64) {
     let n = legs.len();
@@ -128,8 +129,8 @@ fn short_legs(cell: Cell, row: &Row, columns: [&[f64]; 4], legs: &mut [f64]) -> 
     (differs, long)
 }
 
-/// LegBatch of which each may have another cell. Short ones need so little of their row that they are fastest one by
-/// one; what follows the first that is longer goes in vectors, though its rows have to be gathered.
+/// Computes legs that may be in different cells. Short legs need few values of their row, so that single
+/// computations are fastest. From the first longer leg on, vector code is faster, although it gathers the rows.
 #[inline(always)]
 fn single_legs(table: &Table, columns: [&[f64]; 4], legs: &mut [f64]) {
     let n = legs.len();
@@ -156,15 +157,15 @@ fn count_nan(legs: &[f64]) -> u64 {
     count
 }
 
-/// One leg from the differences of its longitudes and latitudes and the sum of its latitudes, all in
-/// E7: its length in metres, or NaN where the series does not hold.
+/// Returns the length of one leg in metres, or NaN if the series is not valid for it. The arguments are the
+/// differences of longitudes and latitudes and the sum of the latitudes, in E7.
 #[inline(always)]
 pub(super) fn single(table: &Table, dx: f64, dy: f64, sum: f64) -> f64 {
     let cell = Cell::of(sum);
     any(cell.row(table), sum - cell.centre_e7(), dx, dy).sqrt()
 }
 
-/// The same, if it is short.
+/// Returns the length of one leg if it is short.
 #[inline(always)]
 fn short(table: &Table, dx: f64, dy: f64, sum: f64) -> Option<f64> {
     let cell = Cell::of(sum);
@@ -173,12 +174,12 @@ fn short(table: &Table, dx: f64, dy: f64, sum: f64) -> Option<f64> {
     leading.is_short(row).then(|| leading.square.sqrt())
 }
 
-/// A leg in the leading order.
+/// The leading order of the series for one leg.
 struct Leading {
-    /// The squares of the differences of latitude and longitude.
+    /// The squares of the differences: `u` of the latitudes, `v` of the longitudes.
     u: f64,
     v: f64,
-    /// The part of the squared length that is along the parallel.
+    /// The part of the squared length along the parallel.
     w: f64,
     square: f64,
 }
@@ -191,7 +192,7 @@ impl Leading {
         Self { u, v, w, square: u * row.e(d) + w }
     }
 
-    /// What the squared length has beside the leading order.
+    /// Returns the terms of the squared length above the leading order.
     #[inline(always)]
     fn higher(&self, row: &Row, d: f64) -> f64 {
         let (u, v) = (self.u, self.v);
@@ -207,20 +208,21 @@ impl Leading {
     }
 }
 
-/// The squared length of any leg; NaN where the series does not hold.
+/// Returns the squared length of a leg, or NaN if the series is not valid for it.
 #[inline(always)]
 fn any(row: &Row, d: f64, dx: f64, dy: f64) -> f64 {
     let leading = Leading::of(row, d, dx, dy);
     let (square, higher) = (leading.square, leading.higher(row, d));
-    // Computed for all, short or not, and chosen by bits: of a loop without branches the compiler makes vectors.
-    let length = square + f64::from_bits(higher.to_bits() & ones(!leading.is_short(row)));
-    f64::from_bits(length.to_bits() | ones(square > row.reach2_m2))
+    // The higher terms are computed for all legs and masked for short legs: the compiler vectorises loops without
+    // branches.
+    let length = square + f64::from_bits(higher.to_bits() & mask(!leading.is_short(row)));
+    f64::from_bits(length.to_bits() | mask(square > row.reach2_m2))
 }
 
-/// All bits if it is so, which are also those of a NaN.
+/// Returns all one bits if `condition` is true, otherwise 0. All one bits are also a NaN.
 #[inline(always)]
-fn ones(is_so: bool) -> u64 {
-    u64::from(is_so).wrapping_neg()
+fn mask(condition: bool) -> u64 {
+    u64::from(condition).wrapping_neg()
 }
 
 #[cfg(test)]
@@ -229,7 +231,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_leg_that_is_barely_short_is_off_by_a_tenth_of_a_nanometre_at_most() {
+    fn the_error_of_the_longest_short_legs_is_at_most_a_tenth_of_a_nanometre() {
         let half_cell_e7 = f64::from(1 << 19);
         let mut largest_m = 0.0_f64;
         for cell in -1678..=1678 {
@@ -249,7 +251,7 @@ mod tests {
                 }
             }
         }
-        // A bound that is far from what there is would hold nothing.
+        // The lower limit checks that the bound is tight.
         assert!((0.07e-9..0.1e-9).contains(&largest_m), "{largest_m}");
     }
 }

@@ -1,8 +1,8 @@
-//! The coefficients of the series for short geodesics, at one latitude: derivatives of the metric
-//! of WGS84, and what they make. It knows no cells and no units but radians and metres.
+//! The coefficients of the series for short geodesics at one latitude, from the derivatives of the metric
+//! tensor of WGS84. All units are radians and metres.
 //!
-//! `docs/geodesic.md` has the derivation and `docs/geodesic/derive.py` repeats it. Everything here
-//! is + - * /, without a call into a library, so that the table is the same on every machine.
+//! `docs/geodesic.md` has the derivation and `docs/geodesic/derive.py` computes it. The code uses only
+//! + - * / and no library functions, so that the table is identical on every machine.
 
 use std::ops::{Add, Div, Mul, Sub};
 
@@ -12,17 +12,17 @@ const FLATTENING: f64 = 1.0 / 298.257_223_563;
 /// The squared eccentricity.
 const E2: f64 = FLATTENING * (2.0 - FLATTENING);
 
-/// How many coefficients of a Taylor series are kept.
+/// The number of coefficients of a Taylor series.
 pub(super) const TERMS: usize = 6;
 
-/// A power series in the distance to the latitude at which it was taken, in radians.
+/// A Taylor series: powers of the distance from the latitude of expansion, in radians.
 pub(super) type Taylor = [f64; TERMS];
 
 fn product(a: &Taylor, b: &Taylor) -> Taylor {
     std::array::from_fn(|n| (0..=n).map(|k| a[k] * b[n - k]).sum())
 }
 
-/// 1 / a.
+/// Returns 1 / a.
 fn reciprocal(a: &Taylor) -> Taylor {
     let mut inverse = [0.0; TERMS];
     inverse[0] = 1.0 / a[0];
@@ -33,11 +33,11 @@ fn reciprocal(a: &Taylor) -> Taylor {
     inverse
 }
 
-/// E and G of ds^2 = E dphi^2 + G dlambda^2: the squares of the radius of curvature of the meridian
+/// Returns E and G of ds^2 = E dphi^2 + G dlambda^2: the squares of the radius of curvature of the meridian
 /// and of the radius of the parallel.
 ///
-/// Takes the sine and the cosine of the latitude. Near a pole G is as accurate, relatively, as the
-/// cosine.
+/// The arguments are the sine and the cosine of the latitude. Near a pole, the relative error of G is that
+/// of the cosine.
 pub(super) fn metric(sine: f64, cosine: f64) -> (Taylor, Taylor) {
     // cos^2 is (1 + cos 2 phi) / 2, whose derivatives are sines and cosines of 2 phi.
     let (sine2, cosine2) = (2.0 * sine * cosine, (cosine - sine) * (cosine + sine));
@@ -60,7 +60,7 @@ pub(super) fn metric(sine: f64, cosine: f64) -> (Taylor, Taylor) {
     (e, g)
 }
 
-/// A value and its derivative by the latitude.
+/// A value and its derivative with respect to the latitude.
 #[derive(Clone, Copy)]
 pub(super) struct Dual(pub(super) f64, pub(super) f64);
 
@@ -100,7 +100,7 @@ impl Mul<Dual> for f64 {
     }
 }
 
-/// What stands beside E and G in the series; c, d12 and d03 are divided by G.
+/// The coefficients of the series other than E and G; c, d12 and d03 are divided by G.
 pub(super) struct Higher {
     pub(super) a: Dual,
     pub(super) b: Dual,
@@ -110,7 +110,7 @@ pub(super) struct Higher {
     pub(super) d03: f64,
 }
 
-/// The coefficients of the fourth and sixth order, as the script derives them.
+/// Returns the coefficients of the fourth and sixth order, as derived by the script.
 pub(super) fn higher(e: &Taylor, g: &Taylor) -> Higher {
     const FACTORIAL: [f64; TERMS] = [1.0, 1.0, 2.0, 6.0, 24.0, 120.0];
     let derivatives = |taylor: &Taylor| -> [Dual; TERMS - 1] {
@@ -125,8 +125,8 @@ pub(super) fn higher(e: &Taylor, g: &Taylor) -> Higher {
     Higher { a, b, c, d21, d12, d03 }
 }
 
-/// d21, d12 / G, d03 / G. In terms of the logarithmic derivatives of G, which stay moderate near a pole
-/// where G itself goes to zero.
+/// Returns d21, d12 / G and d03 / G. It uses the logarithmic derivatives of G, which stay moderate near a
+/// pole, where G approaches zero.
 fn sixth_order(e: [f64; 5], g: [f64; 5]) -> (f64, f64, f64) {
     let [e0, e1, e2, e3, _] = e;
     let [g0, g1, g2, g3, g4] = g;

@@ -1,49 +1,48 @@
-//! The table of the series: its coefficients for every cell of latitude, in the units of the kernel.
-//! It knows how a cell is found and what its row holds, and nothing of legs.
-//!
-//! Built once, at the first geodesic leg.
+//! The table of the series: the coefficients for every cell of latitude, in the units of the kernel. The
+//! table is built once, at the first geodesic leg.
 
 use std::sync::LazyLock;
 
 use super::series::{self, Dual, EQUATORIAL_RADIUS_M, TERMS, Taylor};
 use crate::measure::point::POLE_E7;
 
-/// The width of a cell in the sum of two latitudes, in E7: 2^20, which is 0.052 degrees or 5.8 km of
+/// The width of a cell, in the sum of two latitudes in E7: 2^20, which is 0.052 degrees or 5.8 km of the
 /// middle latitude.
 const CELL_E7: f64 = (1_u64 << CELL_BITS) as f64;
 const CELL_BITS: i32 = 20;
 
-/// Cells north of the one that the equator halves, and as many south of it.
+/// The number of cells north of the cell that is centred on the equator, and also the number south of it.
 const CELLS_TO_POLE: usize = ((2.0 * POLE_E7) / CELL_E7) as usize + 1;
 const CELLS: usize = 2 * CELLS_TO_POLE + 1;
 
-/// Past this latitude there is no series.
+/// The largest latitude for which the series is used.
 const SERIES_MAX_E7: f64 = 880_000_000.0;
-/// No leg longer than this is measured by the series.
+/// The longest leg that the series measures.
 const REACH_M: f64 = 10_000.0;
-/// Nor one longer than this part of the radius of the parallel's curvature on the surface, a / tan.
+/// The longest leg relative to a / tan(latitude), the radius of geodesic curvature of the parallel.
 const REACH_OF_TURN: f64 = 0.02;
 
-/// What a leg may be off for being short, in metres.
+/// The largest error of a short leg that comes from leaving out the higher terms, in metres.
 const SHORT_ERROR_M: f64 = 1e-10;
 
 /// Radians in an E7 unit.
 const RAD_PER_E7: f64 = std::f64::consts::PI / 1_800_000_000.0;
 
-/// The series in one cell. With u and v the squares of the differences of latitude and longitude in
-/// E7, and d the distance of the sum of the latitudes from the cell's centre:
+/// The series in one cell. u and v are the squares of the differences of latitude and longitude in E7, and d is
+/// the distance of the sum of the latitudes from the centre of the cell:
 ///
 /// s^2 = u (e + a u + b v) + v g (1 + c v)
 ///
-/// in metres, where e, g, a, b, c are polynomials in d, and b and c also have terms in u and v. The leading order
-/// is u e + v g without the cubic term of e.
+/// in metres. e, g, a, b, c are polynomials in d; b and c also have terms in u and v. The leading order is
+/// u e + v g without the cubic term of e.
 #[derive(Clone, Copy)]
 pub(super) struct Row {
     pub(super) e: [f64; 3],
     pub(super) g: [f64; 4],
-    /// The square of the length, in the leading order, up to which that is all there is.
+    /// The largest squared length of a short leg, in the leading order. Negative if there is no series.
     pub(super) short2_m2: f64,
-    /// The same, up to which the series holds. Both are negative where it never does.
+    /// The largest squared length for which the series is valid, in the leading order. Negative if there is no
+    /// series.
     pub(super) reach2_m2: f64,
     pub(super) a: [f64; 2],
     pub(super) b: [f64; 2],
@@ -51,13 +50,13 @@ pub(super) struct Row {
     pub(super) b_u: f64,
     pub(super) c_u: f64,
     pub(super) c_v: f64,
-    /// The cubic term of e. Short legs can do without.
+    /// The cubic term of e, which short legs do not need.
     pub(super) e_cubic: f64,
 }
 
 pub(super) type Table = [Row; CELLS];
 
-/// Half a megabyte, of which a track uses a few lines.
+/// Returns the table. It has half a megabyte; a track uses a few cache lines of it.
 pub(super) fn table() -> &'static Table {
     static TABLE: LazyLock<Box<Table>> = LazyLock::new(|| {
         let mut rows = vec![Row::NEVER; CELLS].into_boxed_slice();
@@ -71,16 +70,16 @@ pub(super) fn table() -> &'static Table {
     &TABLE
 }
 
-/// Adding this rounds a sum of latitudes to a whole number of cells, ties to even, and leaves that
-/// number in the last bits.
+/// Adding this rounds a sum of latitudes to a whole number of cells, ties to even, and puts that number into
+/// the low bits.
 const ROUND: f64 = 1.5 * CELL_E7 * (1_u64 << 52) as f64;
 
-/// The cell of a leg, which the sum of its latitudes decides and nothing else.
+/// The cell of a leg. It depends only on the sum of the latitudes.
 #[derive(Clone, Copy)]
 pub(super) struct Cell(f64);
 
 impl Cell {
-    /// 0 if it is the same cell.
+    /// Returns 0 if both are the same cell.
     #[inline(always)]
     pub(super) fn differs(self, other: Self) -> u64 {
         self.0.to_bits() ^ other.0.to_bits()
@@ -91,7 +90,7 @@ impl Cell {
         Self(sum_e7 + ROUND)
     }
 
-    /// The sum of latitudes at the centre; exact.
+    /// Returns the sum of latitudes at the centre, exactly.
     #[inline(always)]
     pub(super) fn centre_e7(self) -> f64 {
         self.0 - ROUND
@@ -101,7 +100,7 @@ impl Cell {
     pub(super) fn row(self, table: &Table) -> &Row {
         let first = ROUND.to_bits() - CELLS_TO_POLE as u64;
         let index = self.0.to_bits().wrapping_sub(first) as usize;
-        // A sum of two latitudes never lies past the last.
+        // A sum of two latitudes is never beyond the last cell.
         &table[index.min(CELLS - 1)]
     }
 }
@@ -131,8 +130,8 @@ impl Row {
         (self.g[0] + d * self.g[1]) + (d * d) * (self.g[2] + d * self.g[3])
     }
 
-    /// What is missing in `e` of the polynomial of degree 3, which is so many times the Chebyshev polynomial of
-    /// that degree: the economisation took it off.
+    /// Returns the difference between `e` and the polynomial of degree 3. It is a multiple of the Chebyshev
+    /// polynomial of degree 3, which the economisation removed.
     #[inline(always)]
     pub(super) fn e_rest(&self, d: f64) -> f64 {
         const LINEAR: f64 = 3.0 / 4.0 * (CELL_E7 / 2.0) * (CELL_E7 / 2.0);
@@ -146,7 +145,7 @@ impl Row {
             return Self::NEVER;
         }
         let sine = sine(latitude_e7 * RAD_PER_E7);
-        // The distance to the pole is exact, so that the cosine keeps its digits.
+        // The distance to the pole is exact, so that the relative error of the cosine is small.
         let cosine = self::sine((POLE_E7 - latitude_e7) * RAD_PER_E7);
         let (e, g) = series::metric(sine, cosine);
         let higher = series::higher(&e, &g);
@@ -163,7 +162,7 @@ impl Row {
             reach2_m2: reach_m * reach_m,
             a: linear(higher.a),
             b: linear(higher.b),
-            // Over G, which brings its own r^2.
+            // Divided by G, which has the factor r^2 itself.
             c: linear(higher.c).map(|term| term / r2),
             b_u: higher.d21 * (r2 * r2 * r2),
             c_u: higher.d12 * (r2 * r2),
@@ -174,8 +173,8 @@ impl Row {
         Self { short2_m2: short_m * short_m, ..row }
     }
 
-    /// The row of the cell on the other side of the equator: every coefficient is an even function of the
-    /// latitude.
+    /// Returns the row of the cell on the other side of the equator. Every coefficient is an even function of
+    /// the latitude.
     fn mirrored(mut self) -> Self {
         let polynomials: [&mut [f64]; 5] =
             [&mut self.e, &mut self.g, &mut self.a, &mut self.b, &mut self.c];
@@ -186,10 +185,10 @@ impl Row {
         self
     }
 
-    /// Up to which length it costs at most [`SHORT_ERROR_M`] to leave out all but the leading order.
+    /// Returns the largest length for which the error of the leading order is at most [`SHORT_ERROR_M`].
     fn short_m(&self) -> f64 {
-        // a u^2 + b u v + c g v^2 over s^4 is a quadratic form in the parts of s^2 that lie in the meridian and
-        // in the parallel. As a Bernstein polynomial it is never larger than the largest of its coefficients.
+        // (a u^2 + b u v + c g v^2) / s^4 is a quadratic form in the parts of s^2 along the meridian and along the
+        // parallel. As a Bernstein polynomial, it is at most the largest of its coefficients.
         let (e, g) = (self.e[0], self.g[0]);
         let fourth = (self.a[0].abs() / (e * e))
             .max(self.b[0].abs() / (2.0 * e * g))
@@ -203,9 +202,10 @@ impl Row {
     }
 }
 
-/// A Taylor series in radians as a polynomial of `N` terms in the distance from the centre of the
-/// cell in the unit of the sum (half an E7), nearly the best one over the cell: the higher terms go
-/// one by one, each replaced by what a Chebyshev polynomial makes of it (Lanczos 1938).
+/// Converts a Taylor series in radians to a polynomial of `N` terms in the distance from the centre of the
+/// cell, in the unit of the sum (half an E7). The polynomial is close to the best approximation over the cell.
+/// The function removes the higher terms one by one and replaces each by the lower terms of a Chebyshev
+/// polynomial: economisation (Lanczos 1938).
 fn economised<const N: usize>(taylor: &Taylor) -> [f64; N] {
     // T_n without its leading term, over 2^(n - 1), for n = 3, 4, 5.
     const REST: [[f64; 4]; 3] = [
@@ -225,7 +225,7 @@ fn economised<const N: usize>(taylor: &Taylor) -> [f64; N] {
             terms[k] -= terms[n] * REST[n - 3][k];
         }
     }
-    // Powers of two: exact.
+    // The factors are powers of two, so the products are exact.
     let mut scale = 1.0;
     std::array::from_fn(|n| {
         let term = terms[n] * scale;
@@ -234,7 +234,7 @@ fn economised<const N: usize>(taylor: &Taylor) -> [f64; N] {
     })
 }
 
-/// The sine of an angle between 0 and a right one, by its Taylor series; the rest is below 2e-20.
+/// Returns the sine of an angle between 0 and pi/2 from its Taylor series. The omitted terms are below 2e-20.
 fn sine(angle: f64) -> f64 {
     let square = angle * angle;
     let mut sum = 1.0;
@@ -249,7 +249,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_polynomials_are_those_of_the_metric() {
+    fn the_polynomials_approximate_the_metric_tensor() {
         let mut off = [0.0_f64; 3];
         for cell in (-1678..=1678).step_by(7) {
             let centre_e7 = f64::from(cell) * CELL_E7;
@@ -266,7 +266,7 @@ mod tests {
                 off = std::array::from_fn(|i| off[i].max(errors[i].abs()));
             }
         }
-        // Of degree 2, 3 and 3.
+        // The degrees are 2, 3 and 3.
         let [short, whole, g] = off;
         assert!(short > 1e-13 && short < 4e-13 && whole < 5e-15 && g < 2e-13, "{off:?}");
     }

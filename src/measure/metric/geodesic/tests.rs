@@ -1,6 +1,6 @@
-//! The bound on the error, held against true lengths; and that levels, cuts and directions agree.
+//! Tests of the error bounds against true lengths, and of equal results for all levels, cuts and directions.
 //!
-//! The true lengths are those of tests/geodesic/make_legs.py, which says how they were found.
+//! The true lengths are from tests/geodesic/make_legs.py, which describes the method.
 
 use proptest::prelude::*;
 
@@ -19,7 +19,7 @@ struct Worst {
 }
 
 impl Worst {
-    fn see(&mut self, error_m: f64) {
+    fn add(&mut self, error_m: f64) {
         assert!(error_m.is_finite());
         self.nm = self.nm.max(error_m.abs() * 1e9);
         self.legs += 1;
@@ -46,23 +46,23 @@ fn every_leg_is_within_the_bound_of_its_true_length() {
             (true, true) => &mut km_high,
             (true, false) => &mut km_10_high,
         };
-        kind.see(error_m);
+        kind.add(error_m);
         let series_m = if below_80 { 10_000.0 } else { 10_050.0 };
         assert!(std::ptr::eq(kind, &fallback) || length_m < series_m, "{leg:?} of {length_m} m");
     }
     let all = [km, km_10, km_high, km_10_high, fallback];
     let figures = all.each_ref().map(|kind| (kind.legs, kind.nm));
     for ((legs, nm), bound_nm) in figures.into_iter().zip([0.2, 10.0, 1.0, 200.0, 15.0]) {
-        assert!(legs > 2_000 && nm <= bound_nm, "past {bound_nm} nm: {figures:?}");
+        assert!(legs > 2_000 && nm <= bound_nm, "above {bound_nm} nm: {figures:?}");
     }
 }
 
-/// One leg alone, without the kernel for blocks.
+/// Computes one leg without the kernel for blocks.
 fn alone(x: [f64; 2], y: [f64; 2]) -> f64 {
     by_series(x, y).unwrap_or_else(|| inverse((y[0], x[0]), (y[1], x[1])))
 }
 
-/// A track of steps that are mostly short, often near the border of a cell or a limit of the series.
+/// Tracks with mostly short steps, often near the border of a cell or a limit of the series.
 fn track() -> impl Strategy<Value = (Vec<f64>, Vec<f64>)> {
     let border =
         (-6_800..6_800_i32).prop_map(|half_cells| f64::from(half_cells) * f64::from(1 << 17));
@@ -99,7 +99,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
-    fn a_block_has_the_bits_of_its_legs_on_every_level_cut_anywhere(
+    fn a_block_is_bit_identical_to_single_legs_on_every_level_for_every_cut(
         (x, y) in track(), cut in 0_usize..300,
     ) {
         let n = x.len() - 1;
@@ -114,7 +114,7 @@ proptest! {
     }
 
     #[test]
-    fn a_track_has_the_same_bits_there_and_back_and_those_of_the_series_in_all_hemispheres((x, y) in track()) {
+    fn a_track_is_bit_identical_in_reverse_and_in_all_hemispheres((x, y) in track()) {
         let measure = |x: &[f64], y: &[f64]| {
             let mut measured = vec![0.0; x.len() - 1];
             legs(Level::best(), x, y, &mut measured);
@@ -132,7 +132,7 @@ proptest! {
                 if by_series([x[i], x[i + 1]], [y[i], y[i + 1]]).is_some() {
                     prop_assert_eq!(leg.to_bits(), mirrored.to_bits());
                 } else {
-                    // The fallback promises nanometres only, and keeps the order of the ends.
+                    // The fallback is accurate to nanometres only, and it depends on the order of the ends.
                     prop_assert!((leg - mirrored).abs() <= 30e-9, "{} {}", leg, mirrored);
                 }
             }
@@ -140,7 +140,7 @@ proptest! {
     }
 
     #[test]
-    fn the_antimeridian_is_a_meridian_like_another(
+    fn a_leg_across_the_antimeridian_equals_one_at_greenwich(
         y in -879_000_000..=879_000_000_i32, dx in -1000..=1000_i32, dy in -1000..=1000_i32,
     ) {
         let y = [f64::from(y), f64::from(y + dy)];
@@ -152,10 +152,10 @@ proptest! {
 }
 
 #[test]
-fn runs_of_any_length_on_both_sides_of_a_border_have_the_bits_of_their_legs() {
-    // Where two cells meet: an odd multiple of 2^18.
+fn runs_of_any_length_at_a_border_are_bit_identical_to_single_legs() {
+    // A border of two cells is an odd multiple of 2^18.
     let border_e7 = f64::from(1755_i32 << 18);
-    // Short legs, and longer ones.
+    // With a stretch of 1 the legs are short, with 20 they are longer.
     for (run, stretch) in (1..=140_usize).flat_map(|run| [(run, 1.0), (run, 20.0)]) {
         let side = |i: usize| if (i / run).is_multiple_of(2) { 300.0 } else { -300.0 };
         let y: Vec<_> = (0..300).map(|i| border_e7 + side(i) + i as f64 / 8.0).collect();
@@ -183,7 +183,7 @@ fn the_series_ends_at_ten_kilometres_and_at_eighty_eight_degrees() {
 }
 
 #[test]
-fn no_length_is_no_length_everywhere() {
+fn equal_points_have_distance_zero_everywhere() {
     for y in [-9e8, -8.9e8, -8.8e8, -1.0, 0.0, 4.64397e8, 8.8e8, 9e8] {
         for x in [-1.8e9, 0.0, 1.8e9] {
             assert_eq!(alone([x, x], [y, y]).to_bits(), 0.0_f64.to_bits());

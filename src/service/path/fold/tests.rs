@@ -85,7 +85,7 @@ proptest! {
                 (x, y, has[0].then_some(z), has[1].then_some(time), start < 3)
             })
             .collect();
-        let options = Options { max_gap: Some(3e9), ..Options::new(Metric::Planar) };
+        let options = Options::builder(Metric::Planar).max_gap(3e9).build().unwrap();
         let mut whole = PathAccumulator::new(options);
         fold_message(&mut whole, &rows(&points), 0).unwrap();
         let mut cut = PathAccumulator::new(options);

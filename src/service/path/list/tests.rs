@@ -18,17 +18,17 @@ use crate::store::MemoryStore;
 
 /// A accumulator whose summary has all fields that it can have.
 fn rich() -> PathAccumulator {
-    let options = Options {
-        elevation: crate::measure::Elevation::ThreeDimensional,
-        max_gap_time_ns: Some(u64::MAX),
-        max_gap: Some(1000.5),
-        max_speed: Some(2.5),
-        min_step: Some(1.5),
-        max_accuracy_m: Some(30.5),
-        reject_backward_time: true,
-        stopped_speed: Some(0.5),
-        ..Options::new(Metric::Geodesic)
-    };
+    let options = Options::builder(Metric::Geodesic)
+        .elevation(crate::measure::Elevation::ThreeDimensional)
+        .max_gap_time_ns(u64::MAX)
+        .max_gap(1000.5)
+        .max_speed(2.5)
+        .min_step(1.5)
+        .max_accuracy_m(30.5)
+        .reject_backward_time(true)
+        .stopped_speed(0.5)
+        .build()
+        .unwrap();
     let mut accumulator = PathAccumulator::new(options);
     for (second, lat) in [(0, -1.1), (2, -1.10001), (3, -1.100011), (4, 55.3), (3, 55.4)] {
         let point = Point::geographic(lat, -170.123).unwrap();

@@ -35,7 +35,7 @@ async fn the_service_is_settled_only_when_no_recording_is_open() {
     let mut live = Live::open(&service.shared, name(), options()).await.unwrap();
     fold(&mut live, 5);
     // The stream is cut, and hyper has not dropped it yet.
-    let mut settled = Box::pin(service.settled());
+    let mut settled = Box::pin(service.flushed());
     assert!((&mut settled).now_or_never().is_none(), "a recording is still open");
     drop(live);
     settled.await;
@@ -49,7 +49,7 @@ async fn a_recording_that_stays_open_does_not_keep_the_service() {
     let store = Arc::new(MemoryStore::default());
     let service = PathService::new(StreamLimits::default(), store, CheckpointPolicy::default());
     let live = Live::open(&service.shared, name(), options()).await.unwrap();
-    service.settled().await;
+    service.flushed().await;
     drop(live);
 }
 

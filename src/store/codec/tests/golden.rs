@@ -39,7 +39,7 @@ fn plain() -> Checkpoint {
 
 /// No rule rejects points. Times and elevations are known in part.
 fn timed() -> Checkpoint {
-    let options = Options { stopped_speed: Some(0.25), ..Options::new(Metric::Geodesic) };
+    let options = Options::builder(Metric::Geodesic).stopped_speed(0.25).build().unwrap();
     let mut accumulator = PathAccumulator::new(options);
     for (step, z) in [(0, Some(310.5)), (1, None), (2, Some(-3.25)), (3, Some(12.0))] {
         let offset = f64::from(step) * 1e-4;
@@ -53,17 +53,17 @@ fn timed() -> Checkpoint {
 
 /// All rules are set, each of them has rejected a point, and a rejected point waits for others that agree with it.
 fn filtered() -> Checkpoint {
-    let options = Options {
-        elevation: Elevation::ThreeDimensional,
-        max_gap_time_ns: Some(60_000_000_000),
-        max_gap: Some(1000.0),
-        max_speed: Some(2.0),
-        min_step: Some(1.0),
-        max_accuracy_m: Some(30.0),
-        reject_backward_time: true,
-        stopped_speed: Some(0.5),
-        ..Options::new(Metric::Planar)
-    };
+    let options = Options::builder(Metric::Planar)
+        .elevation(Elevation::ThreeDimensional)
+        .max_gap_time_ns(60_000_000_000_u64)
+        .max_gap(1000.0)
+        .max_speed(2.0)
+        .min_step(1.0)
+        .max_accuracy_m(30.0)
+        .reject_backward_time(true)
+        .stopped_speed(0.5)
+        .build()
+        .unwrap();
     let mut accumulator = PathAccumulator::new(options);
     // Accepted, accepted, too short a step, earlier, inaccurate, accepted, too fast.
     for (second, x, accuracy_m) in [

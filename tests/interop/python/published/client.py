@@ -1,4 +1,4 @@
-"""A client of the contract as it was first published, with one unary method. It knows nothing newer.
+"""A client of the first published contract, which has one unary method.
 
 usage: client.py ADDRESS X1 Y1 X2 Y2
 """

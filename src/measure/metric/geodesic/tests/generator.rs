@@ -1,5 +1,5 @@
-//! The legs whose true lengths are in tests/geodesic/legs.bin: the generators of make_legs.py, step for
-//! step, in whole numbers. The script says what each kind of leg is for.
+//! Generates the legs whose true lengths are in tests/geodesic/legs.bin. The generators repeat make_legs.py
+//! step by step in whole numbers. The script describes the purpose of each kind of leg.
 
 const COARSE_LEGS: usize = 112_000;
 const FINE_LEGS: usize = 24_000;
@@ -51,8 +51,8 @@ impl Lcg {
             5 => 850_000_000 * UNIT + self.wide(50_000_000 * UNIT),
             6 => {
                 let border = self.below(13_600) * (1 << 16) * UNIT;
-                let beside = self.around(3);
-                border + beside * (1 << (3 * self.below(4)))
+                let offset = self.around(3);
+                border + offset * (1 << (3 * self.below(4)))
             }
             _ => {
                 let limit = if self.below(2) != 0 { 880_000_000 } else { 854_000_000 };
@@ -61,7 +61,7 @@ impl Lcg {
         }
     }
 
-    /// Latitude, longitude, latitude, longitude.
+    /// Returns latitude, longitude, latitude, longitude.
     fn leg(&mut self) -> [i64; 4] {
         let middle = self.middle_latitude();
         let longitude = if self.below(4) == 0 {
@@ -96,7 +96,7 @@ impl Lcg {
                 let wide = i128::from(dx.abs()) * square(900_000_000) / shrink;
                 wide.min(i128::from(HALF_TURN)) as i64
             };
-            // Division of whole numbers goes towards zero.
+            // Integer division rounds towards zero.
             let first = middle - dy / 2;
             [first, longitude, first + dy, longitude + if dx >= 0 { wide } else { -wide }]
         } else if kind == 6 {
@@ -121,12 +121,12 @@ impl Lcg {
     }
 }
 
-/// Those of the second are whole numbers of 2^-30 E7, rounded to `f64`.
+/// Coordinates of the second generator are whole numbers of 2^-30 E7, rounded to `f64`.
 const FINE: i64 = 1 << 30;
 const FINE_POLE: i64 = 900_000_000 * FINE;
 const FINE_HALF_TURN: i64 = 2 * FINE_POLE;
 
-/// Of a latitude in fine units, in units of 2^-30.
+/// Returns the cosine of a latitude in fine units, in units of 2^-30.
 fn cosine(latitude: i64) -> i64 {
     let x = latitude / 900_000_000;
     let x2 = x * x / FINE;
@@ -146,7 +146,7 @@ impl Lcg {
         }
     }
 
-    /// Latitude, longitude, latitude, longitude, in E7.
+    /// Returns latitude, longitude, latitude, longitude, in E7.
     fn fine_leg(&mut self) -> [f64; 4] {
         let aimed = self.below(2) == 0;
         let mut middle = self.fine_middle_latitude();
@@ -194,7 +194,7 @@ impl Lcg {
     }
 }
 
-/// Latitude, longitude, latitude, longitude, in E7.
+/// Returns latitude, longitude, latitude, longitude of each leg, in E7.
 pub(super) fn legs() -> impl Iterator<Item = [f64; 4]> {
     let (mut coarse, mut fine) = (Lcg(20_130_143), Lcg(18_461_938));
     let coarse = (0..COARSE_LEGS).map(move |_| coarse.leg().map(|end| end as f64 / UNIT as f64));

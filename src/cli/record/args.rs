@@ -1,0 +1,158 @@
+//! The arguments of `waywiser record`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use crate::cli::input::ReadingArgs;
+use crate::cli::policy::{Model, PolicyArgs};
+use crate::cli::server_url;
+use crate::measure::{Metric, Options, OptionsError};
+use crate::recording::RecordingName;
+
+/// Send the points of a track file to a server and print the lengths that it returns
+///
+/// Sends each track and route of a GPX, GeoJSON or CSV file as a path of waywiser.v1.PathService/MeasurePaths.
+/// Nothing is rounded. The lengths are those of waywiser measure, and the options that filter points work in the
+/// same way. Without --server, the server runs in this process on a free loopback port.
+///
+/// With --name, the track becomes a recording on the server, which survives lost connections and restarts. If the
+/// command is interrupted, the same command on the same file resumes the recording.
+///
+/// With --method, the points are sent through a published contract, with one stream per segment.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(in crate::cli) struct RecordArgs {
+    /// GPX, GeoJSON or CSV file to send; - for standard input
+    pub(super) file: PathBuf,
+
+    /// URL of the server, such as http://127.0.0.1:50051 [default: a server in this process]
+    #[arg(long, value_name = "URL", value_parser = server_url)]
+    pub(super) server: Option<String>,
+
+    /// Store the track on the server as a recording with this name
+    #[arg(long, value_name = "paths/NAME", requires = "server")]
+    pub(super) name: Option<RecordingName>,
+
+    /// Number of the track in the file, from 1; required with --name if the file has several tracks
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        requires = "name",
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
+    pub(super) track: Option<u64>,
+
+    /// Send the points through a published contract
+    #[arg(long, value_enum, conflicts_with = "name")]
+    pub(super) method: Option<PublishedMethod>,
+
+    /// Model of the distance between two points [default: geodesic]
+    #[arg(long, value_enum)]
+    pub(super) model: Option<Model>,
+
+    /// Print one JSON object per line
+    #[arg(long)]
+    pub(super) json: bool,
+
+    #[command(flatten)]
+    pub(super) reading: ReadingArgs,
+
+    #[command(flatten)]
+    pub(super) policy: PolicyArgs,
+}
+
+/// A method that takes one point per message and returns only a length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum PublishedMethod {
+    /// routeguide.RouteGuide/RecordRoute: positions rounded to 1e-7 degree (1.1 cm), great-circle lengths in whole
+    /// metres
+    RecordRoute,
+    /// my_package.DisplacementService/computePathLength: planar points whose coordinates are whole numbers of 32 bits
+    PathLength,
+}
+
+impl PublishedMethod {
+    /// Returns the metric of the contract.
+    pub(super) fn metric(self) -> Metric {
+        match self {
+            Self::RecordRoute => Metric::Haversine,
+            Self::PathLength => Metric::Planar,
+        }
+    }
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  waywiser record examples/hill-walk.gpx
+  waywiser record --min-step 10 examples/hill-walk.gpx
+  waywiser record --server http://127.0.0.1:50051 walk.gpx
+  waywiser record --server http://127.0.0.1:50051 --name paths/walk walk.gpx
+  waywiser record --method record-route walk.gpx
+
+Exit status: 0 if everything was sent and answered, 1 if not, 2 for a usage error.";
+
+impl RecordArgs {
+    /// Returns the metric of the lengths, which also determines the space of the coordinates.
+    pub(super) fn metric(&self) -> Metric {
+        match (self.method, self.model) {
+            (Some(method), _) => method.metric(),
+            (None, Some(model)) => model.metric(),
+            (None, None) => Options::default().metric(),
+        }
+    }
+
+    /// Returns how the paths are measured.
+    ///
+    /// # Errors
+    /// When an option is out of range.
+    pub(super) fn options(&self) -> Result<Options, OptionsError> {
+        self.policy.options(self.metric())
+    }
+
+    /// Returns the first given option that published contracts do not support.
+    pub(super) fn unsupported_option(&self) -> Option<&'static str> {
+        let given = [(self.model.is_some(), "--model"), (self.json, "--json")];
+        let given = given.into_iter().find_map(|(is_given, option)| is_given.then_some(option));
+        self.method.and(given.or_else(|| self.policy.first_set()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        record: RecordArgs,
+    }
+
+    fn parse(line: &str) -> Option<RecordArgs> {
+        let words = ["record"].into_iter().chain(line.split_whitespace());
+        Line::try_parse_from(words).ok().map(|line| line.record)
+    }
+
+    #[test]
+    fn published_contracts_have_their_own_metric_and_no_options() {
+        let metric = |line| parse(line).unwrap().metric();
+        assert_eq!(metric("f"), Metric::Geodesic);
+        assert_eq!(metric("f --model planar"), Metric::Planar);
+        assert_eq!(metric("f --method record-route"), Metric::Haversine);
+        let unsupported = |line| parse(line).unwrap().unsupported_option();
+        assert_eq!(unsupported("f --model planar --json --min-step 2"), None);
+        assert_eq!(unsupported("f --method path-length"), None);
+        assert_eq!(unsupported("f --method path-length --json"), Some("--json"));
+        assert_eq!(unsupported("f --method record-route --min-step 2"), Some("--min-step"));
+    }
+
+    #[test]
+    fn a_recording_needs_a_server_and_no_published_method() {
+        assert!(parse("f --name paths/a").is_none());
+        assert!(parse("f --name paths/a --server http://h").is_some());
+        assert!(parse("f --name paths/a --server http://h --method record-route").is_none());
+        assert!(parse("f --track 1").is_none());
+    }
+}

@@ -1,0 +1,195 @@
+//! Sends each track of a file as one path of a `MeasurePaths` call, and reports the answers like `waywiser measure`.
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::{Stream, StreamExt as _, stream};
+use tokio::sync::mpsc;
+
+use super::args::RecordArgs;
+use super::report::footer;
+use super::{Events, ReaderEvent};
+use crate::cli::report::{Report, Style, Total, Track};
+use crate::cli::stall_detector::StallDetector;
+use crate::cli::stderr;
+use crate::client::{Client, ClientError, PathAnswer, PathPart};
+use crate::measure::{Options, Space, Totals};
+
+/// Maximum number of tracks that were sent and have no answer yet.
+const TRACKS_MAX: usize = 1024;
+
+/// What the source of points reports about the file, in the order of the file.
+enum FileEvent {
+    /// A track was sent completely.
+    Sent(SentTrack),
+    /// The file cannot be read further.
+    Failed(String),
+}
+
+struct SentTrack {
+    number: u64,
+    name: Option<String>,
+}
+
+/// The source of points of the call.
+struct Source {
+    events: Events,
+    options: Options,
+    file_events: mpsc::Sender<FileEvent>,
+    stall_detector: Arc<StallDetector>,
+    /// The connection has not taken the last part yet.
+    is_offered: bool,
+    file: String,
+}
+
+impl Source {
+    /// Returns the next part of a path, or `None` at the end of the file. If the file is broken, this never returns,
+    /// because the end of the source would close the stream. The caller then drops the call, which resets it.
+    async fn next_part(&mut self) -> Option<PathPart> {
+        if std::mem::take(&mut self.is_offered) {
+            self.stall_detector.part_taken();
+        }
+        loop {
+            let (track, fixes, is_last) = match self.events.next().await {
+                ReaderEvent::TrackStart { .. } => continue,
+                ReaderEvent::Remark(remark) => {
+                    stderr::print(format_args!("note: {}: {remark}", self.file));
+                    continue;
+                }
+                ReaderEvent::Fixes { track, fixes } => (track, fixes, false),
+                ReaderEvent::TrackEnd { track, name } => {
+                    let sent = SentTrack { number: track as u64 + 1, name };
+                    // Fails if the call has ended, which ends this future too.
+                    let _ = self.file_events.send(FileEvent::Sent(sent)).await;
+                    (track, Vec::new(), true)
+                }
+                ReaderEvent::FileEnd => return None,
+                ReaderEvent::Failed(error) => {
+                    let _ = self.file_events.send(FileEvent::Failed(error)).await;
+                    std::future::pending().await
+                }
+            };
+            let path_id = (track + 1).to_string();
+            self.stall_detector.part_offered();
+            self.is_offered = true;
+            return Some(PathPart { path_id, options: self.options, fixes, is_last });
+        }
+    }
+}
+
+/// Sends the tracks and prints the report. The inner error is that of the file or the server.
+///
+/// # Errors
+/// When `out` cannot be written.
+pub(super) async fn send(
+    client: &Client,
+    args: &RecordArgs,
+    events: Events,
+    out: &mut impl Write,
+) -> io::Result<Result<(), String>> {
+    let started = Instant::now();
+    let file = args.file.to_string_lossy().into_owned();
+    let options = match args.options() {
+        Ok(options) => options,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let is_raw = options == Options::new(options.metric());
+    let style = match (args.json, is_raw) {
+        (true, _) => Style::Json,
+        (_, true) => Style::Text,
+        (_, false) => Style::Details,
+    };
+    let mut report = Report::new(&mut *out, style, options.metric(), [&*file].into_iter());
+    let stall_detector = Arc::<StallDetector>::default();
+    let (file_events, mut received) = mpsc::channel(1);
+    let source = Source {
+        events,
+        options,
+        file_events,
+        stall_detector: Arc::clone(&stall_detector),
+        is_offered: false,
+        file: file.clone(),
+    };
+    let parts = stream::unfold(source, |mut source| async move {
+        source.next_part().await.map(|part| (part, source))
+    });
+    let answers = stream::once(client.measure_paths(parts)).flat_map(flatten);
+    let mut answers = pin!(answers);
+    let mut stalled = pin!(stall_detector.stalled());
+    let mut sent: VecDeque<SentTrack> = VecDeque::new();
+    let mut totals = Totals::new(options.metric());
+    let mut track_count = 0;
+    let mut failure = None;
+    loop {
+        if failure.is_some() && sent.is_empty() {
+            break;
+        }
+        stall_detector.set_awaits_answer(!sent.is_empty());
+        let answer = tokio::select! {
+            // The event of a track is sent before its last part, so it is received before the answer.
+            biased;
+            Some(event) = received.recv(), if sent.len() < TRACKS_MAX => {
+                match event {
+                    FileEvent::Sent(track) => sent.push_back(track),
+                    FileEvent::Failed(error) => failure = Some(error),
+                }
+                continue;
+            }
+            answer = answers.next() => answer,
+            () = &mut stalled => Some(Err(ClientError::Timeout)),
+        };
+        let answer = match answer {
+            Some(Ok(answer)) => answer,
+            Some(Err(error)) => return Ok(Err(format!("{file}: {error}"))),
+            None if sent.is_empty() => break,
+            None => return Ok(Err(format!("{file}: the server did not answer for all tracks"))),
+        };
+        stall_detector.answer_received();
+        let PathAnswer { path_id, outcome, .. } = answer;
+        let Some(track) = sent.pop_front().filter(|track| track.number.to_string() == path_id)
+        else {
+            return Ok(Err(format!(
+                "{file}: the server sent an answer for the unknown path {path_id}"
+            )));
+        };
+        let number = track.number;
+        let summary = match outcome {
+            Ok(summary) => summary,
+            Err(refusal) => return Ok(Err(format!("{file}: track {number}: {refusal}"))),
+        };
+        if let Err(error) = totals.add(&summary) {
+            return Ok(Err(format!(
+                "{file}: track {number}: the total cannot be computed: {error}"
+            )));
+        }
+        track_count += 1;
+        report.track(&Track { file: &file, number, name: track.name.as_deref(), summary })?;
+    }
+    if let Some(error) = failure {
+        return Ok(Err(error));
+    }
+    let summary = totals.summary();
+    let point_count = summary.point_count;
+    report.total(&Total { file_count: 1, failed_file_count: 0, track_count, summary })?;
+    if !args.json {
+        let is_raw = is_raw && options.metric().space() == Space::Geographic;
+        footer(out, point_count, started.elapsed(), is_raw)?;
+    }
+    Ok(Ok(()))
+}
+
+/// Returns the answers of a call, or its error.
+fn flatten<S>(
+    call: Result<S, ClientError>,
+) -> impl Stream<Item = Result<PathAnswer, ClientError>> + Send
+where
+    S: Stream<Item = Result<PathAnswer, ClientError>> + Send,
+{
+    match call {
+        Ok(answers) => answers.left_stream(),
+        Err(error) => stream::once(std::future::ready(Err(error))).right_stream(),
+    }
+}

@@ -1,0 +1,160 @@
+//! Sends each segment of a file through a published contract, as one stream of points.
+
+use std::io::{self, Write};
+use std::time::Instant;
+
+use futures::{Stream, StreamExt as _, stream};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::args::{PublishedMethod, RecordArgs};
+use super::report::{SegmentTable, footer};
+use super::{Events, ReaderEvent};
+use crate::cli::stderr;
+use crate::client::{Client, ClientError};
+use crate::measure::Point;
+
+/// The reply to a segment.
+struct Reply {
+    point_count: u64,
+    length: f64,
+}
+
+/// A segment that is being sent.
+struct Upload {
+    batches: mpsc::Sender<Vec<Point>>,
+    reply: JoinHandle<Result<Reply, ClientError>>,
+    sent: u64,
+}
+
+impl Upload {
+    fn start(client: &Client, method: PublishedMethod) -> Self {
+        let (batches, received) = mpsc::channel(1);
+        let client = client.clone();
+        let reply = tokio::spawn(async move { call(&client, method, points(received)).await });
+        Self { batches, reply, sent: 0 }
+    }
+
+    /// Passes a batch to the stream. Returns whether the call is still open.
+    async fn send(&mut self, batch: Vec<Point>) -> bool {
+        self.sent += batch.len() as u64;
+        self.batches.send(batch).await.is_ok()
+    }
+
+    /// Resets the stream. The source is dropped after the call, because its end would close the stream.
+    async fn reset(self) {
+        self.reply.abort();
+        let _ = self.reply.await;
+        drop(self.batches);
+    }
+
+    /// Closes the stream and waits for the reply.
+    async fn finish(self) -> Result<Reply, String> {
+        drop(self.batches);
+        let reply = match self.reply.await {
+            Ok(Ok(reply)) => reply,
+            Ok(Err(error)) => return Err(error.to_string()),
+            Err(error) => return Err(format!("the stream ended without a reply: {error}")),
+        };
+        match reply.point_count == self.sent {
+            true => Ok(reply),
+            false => Err(format!(
+                "{} points were sent and the server counted {}",
+                self.sent, reply.point_count
+            )),
+        }
+    }
+}
+
+async fn call(
+    client: &Client,
+    method: PublishedMethod,
+    points: impl Stream<Item = Point> + Send + 'static,
+) -> Result<Reply, ClientError> {
+    Ok(match method {
+        PublishedMethod::RecordRoute => {
+            let route = client.record_route(points).await?;
+            Reply { point_count: route.point_count.into(), length: route.distance_m.into() }
+        }
+        PublishedMethod::PathLength => {
+            let path = client.path_length(points).await?;
+            Reply { point_count: path.point_count, length: path.length }
+        }
+    })
+}
+
+fn points(batches: mpsc::Receiver<Vec<Point>>) -> impl Stream<Item = Point> + Send + 'static {
+    ReceiverStream::new(batches).flat_map(stream::iter)
+}
+
+/// Sends the segments one after another and prints their replies. The inner error is that of the file or the server.
+///
+/// # Errors
+/// When `out` cannot be written.
+pub(super) async fn send(
+    client: &Client,
+    args: &RecordArgs,
+    method: PublishedMethod,
+    mut events: Events,
+    out: &mut impl Write,
+) -> io::Result<Result<(), String>> {
+    let started = Instant::now();
+    let file = args.file.display();
+    let mut table = SegmentTable::new(&mut *out, method.metric().space())?;
+    // The replies to the segments of the current track. Its name is known at its end.
+    let mut replies: Vec<Reply> = Vec::new();
+    let (mut segment_count, mut point_count, mut length) = (0, 0, 0.0);
+    let mut upload: Option<Upload> = None;
+    loop {
+        let event = events.next().await;
+        let ends_segment = match &event {
+            ReaderEvent::Fixes { fixes, .. } => {
+                fixes.first().is_some_and(|fix| fix.starts_segment())
+            }
+            ReaderEvent::TrackEnd { .. } | ReaderEvent::FileEnd => true,
+            _ => false,
+        };
+        if ends_segment && let Some(upload) = upload.take() {
+            match upload.finish().await {
+                Ok(reply) => replies.push(reply),
+                Err(error) => return Ok(Err(format!("{file}: {error}"))),
+            }
+        }
+        match event {
+            ReaderEvent::TrackStart { .. } => {}
+            ReaderEvent::Remark(remark) => stderr::print(format_args!("note: {file}: {remark}")),
+            ReaderEvent::Fixes { fixes, .. } => {
+                let batch = fixes.into_iter().map(|fix| fix.point()).collect();
+                let current = upload.get_or_insert_with(|| Upload::start(client, method));
+                if !current.send(batch).await
+                    && let Some(upload) = upload.take()
+                {
+                    let error = upload.finish().await.err();
+                    let early = || "the server replied before the end of the segment".to_owned();
+                    return Ok(Err(format!("{file}: {}", error.unwrap_or_else(early))));
+                }
+            }
+            ReaderEvent::TrackEnd { track, name } => {
+                let name = name.unwrap_or_else(|| (track + 1).to_string());
+                for (number, reply) in (1..).zip(replies.drain(..)) {
+                    table.row(&name, number, reply.point_count, reply.length)?;
+                    segment_count += 1;
+                    point_count += reply.point_count;
+                    length += reply.length;
+                }
+            }
+            ReaderEvent::FileEnd => break,
+            ReaderEvent::Failed(error) => {
+                // The stream is reset, not closed: half a segment must not be answered as a whole one.
+                if let Some(upload) = upload {
+                    upload.reset().await;
+                }
+                return Ok(Err(error));
+            }
+        }
+    }
+    table.row("total", segment_count, point_count, length)?;
+    footer(out, point_count, started.elapsed(), false)?;
+    Ok(Ok(()))
+}

@@ -1,0 +1,159 @@
+//! The errors of calls.
+
+use std::error::Error;
+
+use tonic::{Code, Status};
+
+pub use crate::contract::summary::SummaryError;
+use crate::measure::Space;
+
+/// The error of a call.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The URL is not a valid server address.
+    #[error(
+        "{url} is not the address of a server; it should look like http://127.0.0.1:50051, without a path"
+    )]
+    Url {
+        /// The URL.
+        url: String,
+    },
+    /// The connection could not be opened.
+    #[error("no connection to {url}: {}; is a server running there?", root_cause(.source))]
+    Connect {
+        /// The URL of the server.
+        url: String,
+        /// The error of the transport.
+        source: tonic::transport::Error,
+    },
+    /// A point is not in the space of the method. The stream was reset.
+    #[error("point {index} is {space}, and this call takes {wanted} points")]
+    Space {
+        /// The index of the point, counted from 0.
+        index: u64,
+        /// The space of the point.
+        space: Space,
+        /// The space of the method.
+        wanted: Space,
+    },
+    /// A coordinate is not a whole number of 32 bits, and the method rounds nothing. Scale the points to a finer unit,
+    /// or round them. The stream was reset.
+    #[error("point {index} is ({x}, {y}), and this call takes whole numbers of 32 bits")]
+    NotInt32 {
+        /// The index of the point, counted from 0.
+        index: u64,
+        /// Its x.
+        x: f64,
+        /// Its y.
+        y: f64,
+    },
+    /// The server refused the call, or the connection was lost.
+    #[error("{}", status_text(.0))]
+    Status(#[from] Box<Status>),
+    /// The connection is alive, but the server did not answer within the timeout.
+    #[error(
+        "the connection is open, but the server does not answer; it may hang, or a proxy may have lost the connection"
+    )]
+    Timeout,
+    /// The reply is not valid.
+    #[error("the server's reply is invalid: {0}")]
+    Reply(#[source] ReplyError),
+}
+
+/// The error of an invalid reply.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplyError {
+    /// The reply does not follow the contract.
+    #[error("{0}")]
+    Contract(String),
+    /// The bytes are not a message of the method.
+    #[error(transparent)]
+    Decode(#[from] prost::DecodeError),
+    /// The summary of a path is not valid.
+    #[error(transparent)]
+    Summary(#[from] SummaryError),
+}
+
+impl ClientError {
+    /// Returns the error for a reply that does not follow the contract.
+    pub(crate) fn reply(text: impl Into<String>) -> Self {
+        Self::Reply(ReplyError::Contract(text.into()))
+    }
+
+    /// Returns the root cause if the transport failed. Returns `None` if the server sent a status.
+    pub(crate) fn transport_failure(&self) -> Option<String> {
+        match self {
+            Self::Status(status) => transport_failure(status),
+            _ => None,
+        }
+    }
+}
+
+impl From<prost::DecodeError> for ClientError {
+    fn from(error: prost::DecodeError) -> Self {
+        Self::Reply(error.into())
+    }
+}
+
+impl From<SummaryError> for ClientError {
+    fn from(error: SummaryError) -> Self {
+        Self::Reply(error.into())
+    }
+}
+
+/// A status with a source was made in this process from an error of the transport.
+fn transport_failure(status: &Status) -> Option<String> {
+    status.source().map(root_cause)
+}
+
+fn status_text(status: &Status) -> String {
+    let (code, message) = (status.code(), status.message());
+    match transport_failure(status) {
+        Some(reason) => format!("the connection was lost: {reason}"),
+        None if code == Code::Unimplemented => format!(
+            "the server does not know this method; is it waywiser, and new enough? it answered {code:?}: {message}"
+        ),
+        None => format!("the server answered {code:?}: {message}"),
+    }
+}
+
+/// Returns the text of the innermost source. Transports wrap the error of the operating system several times.
+fn root_cause(error: &dyn Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_transport_differs_from_a_status_of_the_server() {
+        let text = |status| ClientError::from(Box::new(status)).to_string();
+        let answered = text(Status::data_loss("it cannot be read"));
+        insta::assert_snapshot!(answered, @"the server answered DataLoss: it cannot be read");
+        let unknown = text(Status::unimplemented("no such method"));
+        insta::assert_snapshot!(
+            unknown,
+            @"the server does not know this method; is it waywiser, and new enough? it answered Unimplemented: no such method"
+        );
+        let reset = std::io::Error::other("connection reset by peer");
+        let lost = text(Status::from_error(reset.into()));
+        insta::assert_snapshot!(lost, @"the connection was lost: connection reset by peer");
+    }
+
+    #[test]
+    fn an_error_keeps_its_source() {
+        let error = ClientError::from(SummaryError::Model(9));
+        insta::assert_snapshot!(error, @"the server's reply is invalid: its summary has the unknown model 9");
+        let reply: &ReplyError = error.source().unwrap().downcast_ref().unwrap();
+        assert!(matches!(reply, ReplyError::Summary(SummaryError::Model(9))));
+        let error = ClientError::from(Box::new(Status::aborted("x")));
+        assert!(error.source().unwrap().to_string().contains("aborted"));
+    }
+}

@@ -1,0 +1,93 @@
+//! The errors of a recorder.
+
+use std::time::Duration;
+
+use crate::client::ClientError;
+use crate::measure::Space;
+use crate::recording::RecordingName;
+
+/// The error of a recorder. Durable points stay stored, and the recording can be resumed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// The server refused the recording, and a retry cannot succeed.
+    #[error("{name}: {source}")]
+    Refused {
+        /// The recording.
+        name: RecordingName,
+        /// The error of the call.
+        source: ClientError,
+    },
+    /// Another client has begun to write the recording.
+    #[error(
+        "{name} is now written by another client, which continues after the points that were sent so far"
+    )]
+    Fenced {
+        /// The recording.
+        name: RecordingName,
+    },
+    /// No point became durable within the budget of the [`RetryPolicy`](crate::client::RetryPolicy).
+    #[error(
+        "{name}: no point became durable for {} s after the first {committed_points} points: {source}",
+        budget.as_secs_f64()
+    )]
+    TimedOut {
+        /// The recording.
+        name: RecordingName,
+        /// The number of points that are known to be durable.
+        committed_points: u64,
+        /// The budget.
+        budget: Duration,
+        /// The last error.
+        source: ClientError,
+    },
+    /// The server has fewer points than it had reported as durable: the recording was deleted, or the disk was lost.
+    #[error(
+        "{name}: the server has {got} points, and had {durable}; it was deleted or lost, record it again from the start"
+    )]
+    PointsLost {
+        /// The recording.
+        name: RecordingName,
+        /// The number of points that were durable.
+        durable: u64,
+        /// The number of points that the server has now.
+        got: u64,
+    },
+    /// The source has another number of fixes than the recording.
+    #[error(
+        "{name} has {stored} points already, and the source {}; record another path under another name",
+        source_length(*source_points)
+    )]
+    SourceLength {
+        /// The recording.
+        name: RecordingName,
+        /// The number of points of the recording.
+        stored: u64,
+        /// The number of fixes of the source. `None` if the source has more than the recording.
+        source_points: Option<u64>,
+    },
+    /// The first fixes of the source differ from those of the recording.
+    #[error(
+        "{name} has {stored} points already, and the first {stored} of the source are different; record another path under another name"
+    )]
+    SourceDiffers {
+        /// The recording.
+        name: RecordingName,
+        /// The number of points of the recording.
+        stored: u64,
+    },
+    /// A fix is not in the space of the metric.
+    #[error("fix {offset} is {space}, and the metric takes {wanted} fixes")]
+    Space {
+        /// The offset of the fix.
+        offset: u64,
+        /// The space of the fix.
+        space: Space,
+        /// The space of the metric.
+        wanted: Space,
+    },
+}
+
+fn source_length(points: Option<u64>) -> String {
+    points.map_or_else(|| "has more".to_owned(), |points| format!("has {points}"))
+}

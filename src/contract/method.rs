@@ -1,0 +1,16 @@
+//! The paths of the gRPC methods.
+
+pub(crate) const COMPUTE_DISPLACEMENT: &str = "/my_package.DisplacementService/computeDisplacement";
+pub(crate) const COMPUTE_PATH_LENGTH: &str = "/my_package.DisplacementService/computePathLength";
+pub(crate) const RECORD_ROUTE: &str = "/routeguide.RouteGuide/RecordRoute";
+
+/// The methods of `waywiser.v1.PathService`.
+pub(crate) mod v1 {
+    pub(crate) const COMPUTE_DISPLACEMENT: &str = "/waywiser.v1.PathService/ComputeDisplacement";
+    pub(crate) const RECORD_PATH: &str = "/waywiser.v1.PathService/RecordPath";
+    pub(crate) const GET_PATH: &str = "/waywiser.v1.PathService/GetPath";
+    pub(crate) const WATCH_PATH: &str = "/waywiser.v1.PathService/WatchPath";
+    pub(crate) const MEASURE_PATHS: &str = "/waywiser.v1.PathService/MeasurePaths";
+    pub(crate) const DELETE_PATH: &str = "/waywiser.v1.PathService/DeletePath";
+    pub(crate) const LIST_PATHS: &str = "/waywiser.v1.PathService/ListPaths";
+}

@@ -1,0 +1,267 @@
+//! `PathOptions` to and from [`Options`].
+//!
+//! Geographic paths use the fields with a unit, planar paths the fields without one.
+
+use prost_types::Duration;
+
+use super::time::{duration, duration_ns};
+use crate::measure::{Elevation, Metric, Options, OptionsError, Space};
+use crate::proto::waywiser_v1 as pb;
+
+/// The error of a field of the options.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OptionViolation {
+    /// The name of the field in `PathOptions`.
+    pub field: &'static str,
+    /// The error message.
+    pub description: String,
+}
+
+/// Returns the metric of a model, or `None` if the model is unknown. The default is that of [`Options::default`].
+pub(crate) fn metric(model: i32) -> Option<Metric> {
+    Some(match pb::Model::try_from(model).ok()? {
+        pb::Model::Unspecified => Options::default().metric(),
+        pb::Model::Wgs84Geodesic => Metric::Geodesic,
+        pb::Model::SphereHaversine => Metric::Haversine,
+        pb::Model::Planar => Metric::Planar,
+    })
+}
+
+fn model(metric: Metric) -> pb::Model {
+    match metric {
+        Metric::Geodesic => pb::Model::Wgs84Geodesic,
+        Metric::Haversine => pb::Model::SphereHaversine,
+        Metric::Planar => pb::Model::Planar,
+    }
+}
+
+/// Converts options into a message in which all defaults are filled in.
+pub(crate) fn to_message(options: &Options) -> pb::PathOptions {
+    let is_planar = options.metric().space() == Space::Planar;
+    let number = |value: Option<f64>| value.unwrap_or_default();
+    let in_metres = |value: Option<f64>| if is_planar { 0.0 } else { number(value) };
+    let in_units = |value: Option<f64>| if is_planar { number(value) } else { 0.0 };
+    let elevation_mode = match options.elevation() {
+        Elevation::Ignored => pb::ElevationMode::Ignored,
+        Elevation::ThreeDimensional => pb::ElevationMode::ThreeDimensional,
+    };
+    pb::PathOptions {
+        model: model(options.metric()).into(),
+        elevation_mode: elevation_mode.into(),
+        xy_resolution: options.xy_resolution(),
+        z_resolution: options.z_resolution(),
+        max_gap_time: options.max_gap_time_ns().map(duration),
+        max_gap_m: in_metres(options.max_gap()),
+        max_gap: in_units(options.max_gap()),
+        max_speed_mps: in_metres(options.max_speed()),
+        max_speed: in_units(options.max_speed()),
+        reanchor_count: options.reanchor_count(),
+        min_step_m: in_metres(options.min_step()),
+        min_step: in_units(options.min_step()),
+        max_accuracy_m: number(options.max_accuracy_m()),
+        reject_backward_time: options.reject_backward_time(),
+        stopped_speed_mps: in_metres(options.stopped_speed()),
+        stopped_speed: in_units(options.stopped_speed()),
+    }
+}
+
+/// Reads options and fills in the defaults.
+///
+/// # Errors
+/// All violations.
+pub(crate) fn from_message(message: &pb::PathOptions) -> Result<Options, Vec<OptionViolation>> {
+    let mut reader = Reader { violations: Vec::new() };
+    let metric = metric(message.model).unwrap_or_else(|| {
+        reader.add("model", format!("there is no model {}", message.model));
+        Options::default().metric()
+    });
+    let defaults = Options::new(metric);
+    let space = metric.space();
+    let elevation = match pb::ElevationMode::try_from(message.elevation_mode) {
+        Ok(pb::ElevationMode::ThreeDimensional) => Elevation::ThreeDimensional,
+        Ok(_) => Elevation::Ignored,
+        Err(_) => {
+            reader.add("elevation_mode", format!("there is no mode {}", message.elevation_mode));
+            Elevation::Ignored
+        }
+    };
+    let xy_resolution = reader.number("xy_resolution", message.xy_resolution);
+    let z_resolution = reader.number("z_resolution", message.z_resolution);
+    let max_gap_time_ns = message.max_gap_time.as_ref().and_then(|time| reader.time(time));
+    let max_gap = reader.pair(space, ["max_gap_m", "max_gap"], message.max_gap_m, message.max_gap);
+    let fields = ["max_speed_mps", "max_speed"];
+    let max_speed = reader.pair(space, fields, message.max_speed_mps, message.max_speed);
+    let reanchor_count = match message.reanchor_count {
+        0 => defaults.reanchor_count(),
+        count => count,
+    };
+    let fields = ["min_step_m", "min_step"];
+    let min_step = reader.pair(space, fields, message.min_step_m, message.min_step);
+    let max_accuracy_m = reader.number("max_accuracy_m", message.max_accuracy_m);
+    let fields = ["stopped_speed_mps", "stopped_speed"];
+    let stopped_speed =
+        reader.pair(space, fields, message.stopped_speed_mps, message.stopped_speed);
+    if !reader.violations.is_empty() {
+        return Err(reader.violations);
+    }
+    let options = defaults
+        .to_builder()
+        .elevation(elevation)
+        .xy_resolution(xy_resolution.unwrap_or(defaults.xy_resolution()))
+        .z_resolution(z_resolution.unwrap_or(defaults.z_resolution()))
+        .max_gap_time_ns(max_gap_time_ns)
+        .max_gap(max_gap)
+        .max_speed(max_speed)
+        .reanchor_count(reanchor_count)
+        .min_step(min_step)
+        .max_accuracy_m(max_accuracy_m)
+        .reject_backward_time(message.reject_backward_time)
+        .stopped_speed(stopped_speed)
+        .build();
+    options.map_err(|OptionsError { option, value, bounds, .. }| {
+        let description = format!("it is {value}, and must be {bounds}");
+        vec![OptionViolation { field: field(option, space), description }]
+    })
+}
+
+/// Returns the field of an option.
+fn field(option: &'static str, space: Space) -> &'static str {
+    match (option, space) {
+        ("max_gap_time_ns", _) => "max_gap_time",
+        ("max_gap", Space::Geographic) => "max_gap_m",
+        ("max_speed", Space::Geographic) => "max_speed_mps",
+        ("min_step", Space::Geographic) => "min_step_m",
+        ("stopped_speed", Space::Geographic) => "stopped_speed_mps",
+        (option, _) => option,
+    }
+}
+
+/// Collects all violations, so that one error reports all of them.
+struct Reader {
+    violations: Vec<OptionViolation>,
+}
+
+impl Reader {
+    fn add(&mut self, field: &'static str, description: String) {
+        self.violations.push(OptionViolation { field, description });
+    }
+
+    /// Reads a number. 0 means that it is not set.
+    fn number(&mut self, field: &'static str, value: f64) -> Option<f64> {
+        if value.is_finite() && value >= 0.0 {
+            return Some(value).filter(|&value| value > 0.0);
+        }
+        self.add(field, format!("{value} is not a finite number of at least 0; 0 means not set"));
+        None
+    }
+
+    /// Reads an option that has a field for each space.
+    fn pair(
+        &mut self,
+        space: Space,
+        fields: [&'static str; 2],
+        geographic: f64,
+        planar: f64,
+    ) -> Option<f64> {
+        let ((field, value), (other_field, other_value)) = match space {
+            Space::Geographic => ((fields[0], geographic), (fields[1], planar)),
+            Space::Planar => ((fields[1], planar), (fields[0], geographic)),
+        };
+        if other_value != 0.0 {
+            self.add(other_field, format!("it does not apply to {space} paths; set {field}"));
+        }
+        self.number(field, value)
+    }
+
+    /// Reads a duration in nanoseconds. 0 means that it is not set.
+    fn time(&mut self, time: &Duration) -> Option<u64> {
+        let ns = duration_ns(time);
+        if ns.is_none() {
+            let Duration { seconds, nanos } = time;
+            let text = format!(
+                "{seconds} s and {nanos} ns are not a time from 0 s to 584 years with 0 to 999999999 ns"
+            );
+            self.add("max_gap_time", text);
+        }
+        ns.filter(|&ns| ns > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn violations(message: &pb::PathOptions) -> Vec<String> {
+        let text =
+            |violation: &OptionViolation| format!("{}: {}", violation.field, violation.description);
+        from_message(message).unwrap_err().iter().map(text).collect()
+    }
+
+    #[test]
+    fn options_survive_a_round_trip_with_defaults_filled_in() {
+        let message = pb::PathOptions {
+            max_speed_mps: 50.0,
+            max_gap_time: Some(Duration { seconds: 30, nanos: 5 }),
+            ..Default::default()
+        };
+        let read = from_message(&message).unwrap();
+        assert_eq!(read.max_gap_time_ns(), Some(30_000_000_005));
+        let written = to_message(&read);
+        assert_eq!((written.xy_resolution, written.reanchor_count), (1e-7, 3));
+        assert_eq!(from_message(&written).unwrap(), read);
+        let planar = pb::PathOptions { model: 3, min_step: 2.0, ..Default::default() };
+        let read = from_message(&planar).unwrap();
+        assert_eq!((read.min_step(), read.xy_resolution()), (Some(2.0), 1.0));
+        assert_eq!(from_message(&to_message(&read)).unwrap(), read);
+        // A duration of 0 means not set.
+        let zero = Some(Duration::default());
+        let read = from_message(&pb::PathOptions { max_gap_time: zero, ..planar }).unwrap();
+        assert_eq!(read.max_gap_time_ns(), None);
+    }
+
+    #[test]
+    fn all_violations_are_reported_together() {
+        let message = pb::PathOptions {
+            model: 9,
+            max_speed: 3.0,
+            min_step_m: f64::NAN,
+            max_accuracy_m: -1.0,
+            max_gap_time: Some(Duration { seconds: -1, nanos: 0 }),
+            ..Default::default()
+        };
+        insta::assert_snapshot!(violations(&message).join("\n"), @r"
+        model: there is no model 9
+        max_gap_time: -1 s and 0 ns are not a time from 0 s to 584 years with 0 to 999999999 ns
+        max_speed: it does not apply to geographic paths; set max_speed_mps
+        min_step_m: NaN is not a finite number of at least 0; 0 means not set
+        max_accuracy_m: -1 is not a finite number of at least 0; 0 means not set
+        ");
+        let message = pb::PathOptions { xy_resolution: 1e13, ..Default::default() };
+        insta::assert_snapshot!(
+            violations(&message).join("\n"),
+            @"xy_resolution: it is 10000000000000, and must be a number above 0, at most 2^40"
+        );
+    }
+
+    #[test]
+    fn a_violation_names_the_field_of_the_space() {
+        let far = 1e13;
+        for (message, field) in [
+            (pb::PathOptions { max_gap_m: far, ..Default::default() }, "max_gap_m"),
+            (pb::PathOptions { max_speed_mps: far, ..Default::default() }, "max_speed_mps"),
+            (pb::PathOptions { min_step_m: far, ..Default::default() }, "min_step_m"),
+            (pb::PathOptions { stopped_speed_mps: far, ..Default::default() }, "stopped_speed_mps"),
+            (pb::PathOptions { max_accuracy_m: far, ..Default::default() }, "max_accuracy_m"),
+            (pb::PathOptions { max_gap: far, model: 3, ..Default::default() }, "max_gap"),
+            (pb::PathOptions { max_speed: far, model: 3, ..Default::default() }, "max_speed"),
+            (pb::PathOptions { min_step: far, model: 3, ..Default::default() }, "min_step"),
+            (
+                pb::PathOptions { stopped_speed: far, model: 3, ..Default::default() },
+                "stopped_speed",
+            ),
+        ] {
+            let text = "it is 10000000000000, and must be a number above 0, at most 2^40";
+            assert_eq!(violations(&message), [format!("{field}: {text}")]);
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Fixes as the points of a message: as columns if these hold every bit of the fixes, otherwise as rows.
+//!
+//! Columns have whole multiples of a resolution. All fixes of a message become rows if one of them is not such a
+//! multiple, or if only some of them have a column.
+
+use super::time::timestamp_of_ns;
+use crate::measure::{Fix, Metric, Options, Point, Space};
+use crate::proto::waywiser_v1 as pb;
+
+/// Maximum number of points in a message. As rows of the longest kind they stay below 64 KiB, the largest message
+/// that a server accepts by default.
+pub(crate) const MESSAGE_POINTS_MAX: usize = 1000;
+
+const NS_PER_MS: i64 = 1_000_000;
+
+/// The points of a message. One of the two fields is empty.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct MessagePoints {
+    pub rows: Vec<pb::Point>,
+    pub columns: Option<pb::PointColumns>,
+}
+
+/// Returns the fixes as columns or, if columns would lose a bit, as rows. All fixes are in the space of the options'
+/// metric.
+pub(crate) fn points(fixes: &[Fix], options: &Options) -> MessagePoints {
+    match columns(fixes, options) {
+        Some(columns) => MessagePoints { rows: Vec::new(), columns: Some(columns) },
+        None => rows(fixes),
+    }
+}
+
+/// Returns the fixes as rows.
+pub(crate) fn rows(fixes: &[Fix]) -> MessagePoints {
+    MessagePoints { rows: fixes.iter().map(|&fix| row(fix)).collect(), columns: None }
+}
+
+/// A delta-coded column.
+struct Column {
+    deltas: Vec<i64>,
+    previous: i64,
+}
+
+impl Column {
+    fn new(len: usize) -> Self {
+        Self { deltas: Vec::with_capacity(len), previous: 0 }
+    }
+
+    /// Appends a value. Returns `None` if the difference does not fit 64 bits.
+    fn push(&mut self, value: i64) -> Option<()> {
+        self.deltas.push(value.checked_sub(self.previous)?);
+        self.previous = value;
+        Some(())
+    }
+}
+
+/// Returns the fixes as columns, or `None` if a bit would be lost.
+fn columns(fixes: &[Fix], options: &Options) -> Option<pb::PointColumns> {
+    let first = *fixes.first()?;
+    let defaults = Options::new(options.metric());
+    let has_z = first.z().is_some();
+    if options.xy_resolution() != defaults.xy_resolution()
+        || (has_z && options.z_resolution() != defaults.z_resolution())
+    {
+        return None;
+    }
+    let z_per_unit = if options.metric() == Metric::Planar { 1.0 } else { 1e3 };
+    let column = |is_used: bool| Column::new(if is_used { fixes.len() } else { 0 });
+    let (mut x, mut y) = (column(true), column(true));
+    let mut z = column(has_z);
+    let mut time = column(first.unix_ns().is_some());
+    let mut accuracy_mm = Vec::new();
+    let mut segment_starts = Vec::new();
+    for (index, fix) in (0..).zip(fixes) {
+        let (whole_x, whole_y) = whole_numbers(fix.point())?;
+        x.push(whole_x)?;
+        y.push(whole_y)?;
+        if fix.z().is_some() != has_z
+            || fix.unix_ns().is_some() != first.unix_ns().is_some()
+            || fix.accuracy_m().is_some() != first.accuracy_m().is_some()
+        {
+            return None;
+        }
+        if let Some(value) = fix.z() {
+            let whole = (value * z_per_unit).round();
+            // The receiver divides again and must get the same value.
+            z.push(whole as i64).filter(|()| (whole as i64) as f64 / z_per_unit == value)?;
+        }
+        if let Some(unix_ns) = fix.unix_ns() {
+            time.push(unix_ns / NS_PER_MS).filter(|()| unix_ns % NS_PER_MS == 0)?;
+        }
+        if let Some(accuracy_m) = fix.accuracy_m() {
+            let whole = (accuracy_m * 1e3).round() as u32;
+            accuracy_mm.push(Some(whole).filter(|&mm| f64::from(mm) / 1e3 == accuracy_m)?);
+        }
+        if fix.starts_segment() {
+            segment_starts.push(index);
+        }
+    }
+    let (x, y, z, time_ms) = (x.deltas, y.deltas, z.deltas, time.deltas);
+    Some(pb::PointColumns { x, y, z, time_ms, accuracy_mm, segment_starts })
+}
+
+/// Returns x and y in units of the default resolution of the space, if they are whole multiples of it.
+fn whole_numbers(point: Point) -> Option<(i64, i64)> {
+    match point.space() {
+        Space::Geographic => {
+            let (latitude_e7, longitude_e7) = point.to_e7()?;
+            let is_whole = Point::from_e7(latitude_e7, longitude_e7) == Ok(point);
+            is_whole.then_some((longitude_e7.into(), latitude_e7.into()))
+        }
+        Space::Planar => {
+            // Coordinates are below 2^40, so the conversions are exact.
+            let whole = |value: f64| Some(value as i64).filter(|&whole| whole as f64 == value);
+            whole(point.x()).zip(whole(point.y()))
+        }
+    }
+}
+
+fn row(fix: Fix) -> pb::Point {
+    let (x, y) = degrees(fix.point());
+    pb::Point {
+        x,
+        y,
+        z: fix.z(),
+        time: fix.unix_ns().map(timestamp_of_ns),
+        accuracy_m: fix.accuracy_m(),
+        starts_segment: fix.starts_segment(),
+    }
+}
+
+/// Returns coordinates that [`Point::new`] converts back into the same point. A point stores geographic coordinates in
+/// another unit, and the conversion to degrees may be off by a rounding error: then a neighbouring number is returned.
+fn degrees(point: Point) -> (f64, f64) {
+    let (x, y) = (point.x(), point.y());
+    let neighbours = |value: f64| {
+        let (up, down) = (value.next_up(), value.next_down());
+        [value, up, down, up.next_up(), down.next_down()]
+    };
+    let point_at = |x: f64, y: f64| Point::new(point.space(), x, y);
+    let same_x = |&at: &f64| point_at(at, y).is_ok_and(|other| same(other, point).0);
+    let same_y = |&at: &f64| point_at(x, at).is_ok_and(|other| same(other, point).1);
+    (
+        neighbours(x).into_iter().find(same_x).unwrap_or(x),
+        neighbours(y).into_iter().find(same_y).unwrap_or(y),
+    )
+}
+
+/// Whether x and whether y are equal, in the unit that points store.
+fn same(a: Point, b: Point) -> (bool, bool) {
+    let ((ax, ay), (bx, by)) = (a.canonical(), b.canonical());
+    (ax == bx, ay == by)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NS_PER_S: i64 = 1_000_000_000;
+
+    /// Reads points as the contract specifies it.
+    fn read(points: &MessagePoints, options: &Options) -> Vec<Fix> {
+        let space = options.metric().space();
+        let Some(columns) = &points.columns else {
+            let fix = |row: &pb::Point| {
+                let mut fix = Fix::new(Point::new(space, row.x, row.y).unwrap());
+                if let Some(z) = row.z {
+                    fix = fix.with_z(z).unwrap();
+                }
+                if let Some(time) = row.time {
+                    let unix_ns = time.seconds * NS_PER_S + i64::from(time.nanos);
+                    fix = fix.at_unix_ns(unix_ns).unwrap();
+                }
+                if let Some(accuracy_m) = row.accuracy_m {
+                    fix = fix.with_accuracy_m(accuracy_m).unwrap();
+                }
+                if row.starts_segment { fix.starting_segment() } else { fix }
+            };
+            return points.rows.iter().map(fix).collect();
+        };
+        let sums = |column: &[i64]| {
+            let mut sum = 0;
+            let add = |difference: &i64| {
+                sum += difference;
+                sum
+            };
+            column.iter().map(add).collect::<Vec<i64>>()
+        };
+        let [x, y, z, time] =
+            [&columns.x, &columns.y, &columns.z, &columns.time_ms].map(|column| sums(column));
+        let fix = |at: usize| {
+            let point = match space {
+                Space::Geographic => Point::from_e7(y[at] as i32, x[at] as i32).unwrap(),
+                Space::Planar => Point::planar(x[at] as f64, y[at] as f64).unwrap(),
+            };
+            let z_per_unit = if space == Space::Planar { 1.0 } else { 1e3 };
+            let mut fix = Fix::new(point);
+            if let Some(&z) = z.get(at) {
+                fix = fix.with_z(z as f64 / z_per_unit).unwrap();
+            }
+            if let Some(time_ms) = time.get(at) {
+                fix = fix.at_unix_ns(time_ms * NS_PER_MS).unwrap();
+            }
+            if let Some(&mm) = columns.accuracy_mm.get(at) {
+                fix = fix.with_accuracy_m(f64::from(mm) / 1e3).unwrap();
+            }
+            if columns.segment_starts.contains(&(at as u32)) { fix.starting_segment() } else { fix }
+        };
+        (0..x.len()).map(fix).collect()
+    }
+
+    /// Generates fixes of one space whose values are whole multiples of the default resolutions, or not.
+    fn fixes(metric: Metric, is_whole: bool) -> impl Strategy<Value = Vec<Fix>> {
+        let part = (any::<[f64; 2]>(), any::<(f64, i64, f64)>(), any::<[bool; 4]>());
+        prop::collection::vec(part, 1..40).prop_map(move |parts| {
+            let fix = |(xy, (z, ns, accuracy), has): ([f64; 2], (f64, i64, f64), [bool; 4])| {
+                let part = |value: f64| if value.is_finite() { value.sin() } else { 0.5 };
+                let round = |value: f64, unit: f64| match is_whole {
+                    true => (value * unit).round() / unit,
+                    false => value,
+                };
+                let [x, y] = xy.map(part);
+                let point = match metric {
+                    Metric::Planar => {
+                        Point::planar(round(x * 1e9, 1.0), round(y * 1e9, 1.0)).unwrap()
+                    }
+                    _ => Point::geographic(round(y * 90.0, 1e7), round(x * 180.0, 1e7)).unwrap(),
+                };
+                let z_unit = if metric == Metric::Planar { 1.0 } else { 1e3 };
+                let mut fix = Fix::new(point);
+                if is_whole || has[0] {
+                    fix = fix.with_z(round(part(z) * 4e3, z_unit)).unwrap();
+                }
+                if is_whole || has[1] {
+                    let ns = ns / 2;
+                    let ns = if is_whole { ns - ns % NS_PER_MS } else { ns };
+                    fix = fix.at_unix_ns(ns).unwrap();
+                }
+                if is_whole || has[2] {
+                    fix = fix.with_accuracy_m(round(part(accuracy).abs() * 90.0, 1e3)).unwrap();
+                }
+                if has[3] { fix.starting_segment() } else { fix }
+            };
+            parts.into_iter().map(fix).collect()
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+
+        #[test]
+        fn no_bit_of_a_fix_is_lost(
+            (metric, is_whole, fixes) in (any::<bool>(), any::<bool>()).prop_flat_map(|(is_planar, is_whole)| {
+                let metric = if is_planar { Metric::Planar } else { Metric::Geodesic };
+                (Just(metric), Just(is_whole), fixes(metric, is_whole))
+            }),
+        ) {
+            let options = Options::new(metric);
+            let points = points(&fixes, &options);
+            prop_assert!(!is_whole || points.columns.is_some());
+            prop_assert_eq!(read(&points, &options), fixes);
+        }
+    }
+
+    #[test]
+    fn the_largest_message_is_below_the_default_limit_of_a_server() {
+        use prost::Message as _;
+        let point = Point::geographic(46.123_456_789_012, 14.123_456_789_012).unwrap();
+        let fix = Fix::new(point).at_unix_ns(-9_214_559_999_999_999_999).unwrap();
+        let fix = fix.with_z(0.1234).unwrap();
+        let fix = fix.with_accuracy_m(0.1234).unwrap().starting_segment();
+        let rows = points(&[fix; MESSAGE_POINTS_MAX], &Options::new(Metric::Geodesic)).rows;
+        let message = pb::RecordPathRequest { points: rows, ..Default::default() };
+        assert!(message.encoded_len() < 63 * 1024, "{}", message.encoded_len());
+    }
+}

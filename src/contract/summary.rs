@@ -1,0 +1,223 @@
+//! `PathSummary` of the contract to and from [`PathSummary`].
+//!
+//! Geographic paths use the fields with a unit, planar paths the fields without one.
+
+use prost_types::Duration;
+
+use super::options;
+use super::time::{duration, duration_ns};
+use crate::measure::{Bounds, Options, PathSummary, Rejection, RejectionReason, Space};
+use crate::proto::waywiser_v1 as pb;
+
+/// The error of an invalid summary.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SummaryError {
+    /// The model is unknown.
+    #[error("its summary has the unknown model {0}")]
+    Model(i32),
+    /// A required field is not set.
+    #[error("its summary has no {0}")]
+    Missing(&'static str),
+    /// A duration is negative or too long.
+    #[error("the {0} of its summary is not a duration from 0 s to 584 years")]
+    Duration(&'static str),
+    /// The reason of a rejection is unknown.
+    #[error("its summary has the unknown rejection reason {0}")]
+    RejectionReason(i32),
+}
+
+/// Converts a summary into a message.
+pub(crate) fn to_message(options: &Options, summary: &PathSummary) -> pb::PathSummary {
+    let is_planar = options.metric().space() == Space::Planar;
+    let in_metres = |value: Option<f64>| value.filter(|_| !is_planar);
+    let in_units = |value: Option<f64>| value.filter(|_| is_planar);
+    let rejection = |rejection: &Rejection| pb::Rejection {
+        reason: reason_to_message(rejection.reason).into(),
+        count: rejection.count,
+        first_offset: rejection.first_offset,
+        rejected_length_m: in_metres(Some(rejection.rejected_length)),
+        rejected_length: in_units(Some(rejection.rejected_length)),
+    };
+    let bounds =
+        |Bounds { min_x, min_y, max_x, max_y }| pb::BoundingBox { min_x, min_y, max_x, max_y };
+    pb::PathSummary {
+        options: Some(options::to_message(options)),
+        point_count: summary.point_count,
+        accepted_count: summary.accepted_count,
+        segment_count: summary.segment_count,
+        length_m: in_metres(Some(summary.length)),
+        raw_length_m: in_metres(Some(summary.raw_length)),
+        length_3d_m: in_metres(summary.length_3d),
+        displacement_m: in_metres(Some(summary.displacement)),
+        length: in_units(Some(summary.length)),
+        raw_length: in_units(Some(summary.raw_length)),
+        length_3d: in_units(summary.length_3d),
+        displacement: in_units(Some(summary.displacement)),
+        rejections: summary.rejections.iter().map(rejection).collect(),
+        elapsed_time: summary.elapsed_ns.map(duration),
+        moving_time: summary.moving_ns.map(duration),
+        max_speed_mps: in_metres(summary.max_speed),
+        max_speed: in_units(summary.max_speed),
+        ascent_m: in_metres(summary.ascent),
+        descent_m: in_metres(summary.descent),
+        ascent: in_units(summary.ascent),
+        descent: in_units(summary.descent),
+        bounds: summary.bounds.map(bounds),
+    }
+}
+
+/// Reads a summary.
+///
+/// # Errors
+/// A required field is missing, or a value is unknown or out of range.
+pub(crate) fn from_message(message: &pb::PathSummary) -> Result<PathSummary, SummaryError> {
+    let model = message.options.as_ref().map_or(0, |options| options.model);
+    let metric = options::metric(model).ok_or(SummaryError::Model(model))?;
+    let is_planar = metric.space() == Space::Planar;
+    let either = |metres: Option<f64>, units: Option<f64>| if is_planar { units } else { metres };
+    let length = |metres, units, name| either(metres, units).ok_or(SummaryError::Missing(name));
+    let time = |time: &Option<Duration>, name| match time {
+        None => Ok(None),
+        Some(time) => duration_ns(time).map(Some).ok_or(SummaryError::Duration(name)),
+    };
+    let rejection = |message: &pb::Rejection| {
+        Ok(Rejection {
+            reason: reason_from_message(message.reason)?,
+            count: message.count,
+            first_offset: message.first_offset,
+            rejected_length: either(message.rejected_length_m, message.rejected_length)
+                .unwrap_or_default(),
+        })
+    };
+    Ok(PathSummary {
+        metric,
+        point_count: message.point_count,
+        accepted_count: message.accepted_count,
+        segment_count: message.segment_count,
+        length: length(message.length_m, message.length, "length")?,
+        raw_length: length(message.raw_length_m, message.raw_length, "raw length")?,
+        length_3d: either(message.length_3d_m, message.length_3d),
+        displacement: length(message.displacement_m, message.displacement, "displacement")?,
+        rejections: message
+            .rejections
+            .iter()
+            .map(rejection)
+            .collect::<Result<_, SummaryError>>()?,
+        elapsed_ns: time(&message.elapsed_time, "elapsed time")?,
+        moving_ns: time(&message.moving_time, "moving time")?,
+        max_speed: either(message.max_speed_mps, message.max_speed),
+        ascent: either(message.ascent_m, message.ascent),
+        descent: either(message.descent_m, message.descent),
+        bounds: message.bounds.map(|bounds| Bounds {
+            min_x: bounds.min_x,
+            min_y: bounds.min_y,
+            max_x: bounds.max_x,
+            max_y: bounds.max_y,
+        }),
+    })
+}
+
+fn reason_to_message(reason: RejectionReason) -> pb::RejectionReason {
+    match reason {
+        RejectionReason::BackwardTime => pb::RejectionReason::BackwardTime,
+        RejectionReason::Accuracy => pb::RejectionReason::Accuracy,
+        RejectionReason::Speed => pb::RejectionReason::Speed,
+        RejectionReason::Step => pb::RejectionReason::Step,
+    }
+}
+
+fn reason_from_message(reason: i32) -> Result<RejectionReason, SummaryError> {
+    match pb::RejectionReason::try_from(reason) {
+        Ok(pb::RejectionReason::BackwardTime) => Ok(RejectionReason::BackwardTime),
+        Ok(pb::RejectionReason::Accuracy) => Ok(RejectionReason::Accuracy),
+        Ok(pb::RejectionReason::Speed) => Ok(RejectionReason::Speed),
+        Ok(pb::RejectionReason::Step) => Ok(RejectionReason::Step),
+        Ok(pb::RejectionReason::Unspecified) | Err(_) => Err(SummaryError::RejectionReason(reason)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::Metric;
+
+    fn full(metric: Metric) -> PathSummary {
+        let rejection = |(index, reason)| Rejection {
+            reason,
+            count: index,
+            first_offset: 2 * index,
+            rejected_length: index as f64 / 3.0,
+        };
+        let reasons = [
+            RejectionReason::BackwardTime,
+            RejectionReason::Accuracy,
+            RejectionReason::Speed,
+            RejectionReason::Step,
+        ];
+        PathSummary {
+            metric,
+            point_count: 9,
+            accepted_count: 8,
+            segment_count: 7,
+            length: 6.5,
+            raw_length: 7.5,
+            length_3d: Some(8.5),
+            displacement: 3.25,
+            rejections: (1..).zip(reasons).map(rejection).collect(),
+            elapsed_ns: Some(u64::MAX),
+            moving_ns: Some(0),
+            max_speed: Some(4.5),
+            ascent: Some(1.5),
+            descent: Some(2.5),
+            bounds: Some(Bounds { min_x: 1.0, min_y: 2.0, max_x: 3.0, max_y: 4.0 }),
+        }
+    }
+
+    #[test]
+    fn a_summary_survives_a_round_trip() {
+        for metric in [Metric::Geodesic, Metric::Haversine, Metric::Planar] {
+            let least = PathSummary {
+                length_3d: None,
+                rejections: Vec::new(),
+                elapsed_ns: None,
+                moving_ns: None,
+                max_speed: None,
+                ascent: None,
+                descent: None,
+                bounds: None,
+                ..full(metric)
+            };
+            for summary in [full(metric), least] {
+                let message = to_message(&Options::new(metric), &summary);
+                assert_eq!(from_message(&message).unwrap(), summary);
+                // Of each pair of fields, one is set.
+                assert_eq!(message.length.is_some(), metric == Metric::Planar);
+                assert_eq!(message.length_m.is_some(), metric != Metric::Planar);
+            }
+        }
+    }
+
+    #[test]
+    fn an_invalid_summary_is_refused() {
+        let good = || to_message(&Options::new(Metric::Planar), &full(Metric::Planar));
+        let error = |edit: fn(&mut pb::PathSummary)| {
+            let mut message = good();
+            edit(&mut message);
+            from_message(&message).unwrap_err().to_string()
+        };
+        insta::assert_snapshot!(error(|message| message.length = None), @"its summary has no length");
+        insta::assert_snapshot!(
+            error(|message| message.rejections[1].reason = 77),
+            @"its summary has the unknown rejection reason 77"
+        );
+        insta::assert_snapshot!(
+            error(|message| message.elapsed_time = Some(Duration { seconds: -1, nanos: 0 })),
+            @"the elapsed time of its summary is not a duration from 0 s to 584 years"
+        );
+        insta::assert_snapshot!(
+            error(|message| message.options = Some(pb::PathOptions { model: 9, ..Default::default() })),
+            @"its summary has the unknown model 9"
+        );
+    }
+}

@@ -1,0 +1,75 @@
+//! The errors of paths and of columns of values.
+
+use super::fix::FixError;
+use super::metric::Metric;
+use super::point::{PointError, Space};
+use super::sum::SumOverflow;
+
+/// An input that a path does not accept. The path is unchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PathError {
+    /// The points are in another space than the metric measures.
+    #[error("{points} points cannot be added to a path that is measured as {metric}")]
+    Space {
+        /// The metric of the path.
+        metric: Metric,
+        /// The space of the points.
+        points: Space,
+    },
+    /// The other path was measured with another metric.
+    #[error("a path measured as {other} cannot be added to one measured as {metric}")]
+    Metric {
+        /// The metric of this path.
+        metric: Metric,
+        /// The metric of the other path.
+        other: Metric,
+    },
+    /// A total is out of range.
+    #[error(transparent)]
+    Overflow(#[from] SumOverflow),
+}
+
+/// A value in a column that is out of range. The index counts from the first value of the same call.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ColumnError {
+    /// In the columns x and y. The points before this one were added.
+    #[error("{source}")]
+    Point {
+        /// Index of the first invalid pair.
+        index: usize,
+        /// What is wrong with it.
+        #[source]
+        source: PointError,
+    },
+    /// In the column z. No elevation was set.
+    #[error("{source}")]
+    Z {
+        /// Index of the first elevation that is out of range.
+        index: usize,
+        /// What is wrong with it.
+        #[source]
+        source: FixError,
+    },
+    /// In the column of times. No time was set.
+    #[error("{source}")]
+    Time {
+        /// Index of the first time that is out of range.
+        index: usize,
+        /// What is wrong with it.
+        #[source]
+        source: FixError,
+    },
+}
+
+impl ColumnError {
+    /// Returns the index of the value, counted from the first value of the call.
+    pub fn index(&self) -> usize {
+        match *self {
+            ColumnError::Point { index, .. }
+            | ColumnError::Z { index, .. }
+            | ColumnError::Time { index, .. } => index,
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Turns an accepted byte stream into the stream of a connection.
+//!
+//! The plain acceptor passes the stream on. An acceptor for TLS performs its handshake here and adds the identity
+//! of the client to [`PeerInfo`]. [`super::handshake`] calls the acceptor in the task of the connection, so that a
+//! slow handshake delays no other client.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// The bounds of a stream that carries a connection.
+pub(super) trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> ByteStream for S {}
+
+/// The client of a connection, as far as the acceptor knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PeerInfo {
+    pub(super) address: SocketAddr,
+}
+
+/// Makes the stream of a connection out of an accepted stream of type `IO`.
+pub(super) trait Acceptor<IO>: Send + Sync + 'static {
+    type Stream: ByteStream;
+
+    /// Performs the handshake of the transport, which must end within the handshake timeout.
+    ///
+    /// # Errors
+    /// If the handshake fails. The connection is then closed.
+    fn accept(
+        &self,
+        io: IO,
+        address: SocketAddr,
+    ) -> impl Future<Output = io::Result<(Self::Stream, PeerInfo)>> + Send;
+}
+
+/// Uses the accepted stream as it is, without encryption and without authentication.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PlainAcceptor;
+
+impl<IO: ByteStream> Acceptor<IO> for PlainAcceptor {
+    type Stream = IO;
+
+    async fn accept(&self, io: IO, address: SocketAddr) -> io::Result<(IO, PeerInfo)> {
+        Ok((io, PeerInfo { address }))
+    }
+}

@@ -1,0 +1,136 @@
+//! The log of calls: one line for each call that ended.
+
+use std::sync::Arc;
+
+use tonic::Code;
+use tracing::Level;
+
+use super::log_limit::{LineKind, LogLimit};
+use super::observer::{CallKind, CallObserver, CallReport};
+
+/// Logs the end of each call, within the span of the call that names its method and its peer.
+#[derive(Debug)]
+pub(super) struct LogObserver {
+    limit: Arc<LogLimit>,
+}
+
+impl LogObserver {
+    pub(super) fn new(limit: Arc<LogLimit>) -> Self {
+        Self { limit }
+    }
+}
+
+impl CallObserver for LogObserver {
+    fn call_ended(&self, report: &CallReport<'_>) {
+        let is_fault = matches!(report.code, Code::Internal | Code::Unknown | Code::DataLoss);
+        // Health checks come every few seconds, so their lines are for debugging only.
+        let is_limited = report.call.kind == CallKind::Measuring || is_fault;
+        let suppressed = match is_limited {
+            true => match self.limit.admit(LineKind::Call(report.code)) {
+                Some(suppressed) => suppressed,
+                None => return,
+            },
+            false => 0,
+        };
+        macro_rules! line {
+            ($level:expr) => {
+                tracing::event!(
+                    $level,
+                    outcome = ?report.code,
+                    error = (report.code != Code::Ok).then_some(report.message),
+                    points = report.points,
+                    bytes = report.bytes,
+                    duration_ms = report.duration.as_micros() as f64 / 1e3,
+                    suppressed = (suppressed > 0).then_some(suppressed),
+                    "call ended"
+                )
+            };
+        }
+        match (is_limited, is_fault) {
+            (_, true) => line!(Level::WARN),
+            (true, false) => line!(Level::INFO),
+            (false, false) => line!(Level::DEBUG),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+    use std::net::SocketAddr;
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use tracing::field::{Field, Visit};
+    use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+
+    use super::*;
+    use crate::server::observer::CallInfo;
+
+    /// Collects log lines as text.
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<String>>>);
+
+    struct Text(String);
+
+    impl Visit for Text {
+        fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+            write!(self.0, " {}={value:?}", field.name()).unwrap();
+        }
+    }
+
+    impl<S: tracing::Subscriber> Layer<S> for Lines {
+        fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+            let mut text = Text(event.metadata().level().to_string());
+            event.record(&mut text);
+            self.0.lock().unwrap().push(text.0);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_line_has_the_result_and_its_level_depends_on_code_and_service() {
+        let lines = Lines::default();
+        let observer = LogObserver::new(Arc::new(LogLimit::new(1)));
+        let log = |kind, code, message| {
+            let peer = SocketAddr::from(([192, 0, 2, 1], 7));
+            let call = CallInfo { method: "/a/B", kind, peer };
+            let duration = Duration::from_micros(1_500);
+            let report = CallReport { call, code, message, points: 3, bytes: 60, duration };
+            observer.call_ended(&report);
+        };
+        let subscriber = tracing_subscriber::registry().with(lines.clone());
+        tracing::subscriber::with_default(subscriber, || {
+            log(CallKind::Measuring, Code::Ok, "");
+            log(CallKind::Measuring, Code::DataLoss, "a bit is wrong");
+            log(CallKind::Auxiliary, Code::Ok, "");
+            log(CallKind::Auxiliary, Code::Internal, "a fault");
+        });
+        insta::assert_snapshot!(lines.0.lock().unwrap().join("\n"), @r#"
+        INFO message=call ended outcome=Ok points=3 bytes=60 duration_ms=1.5
+        WARN message=call ended outcome=DataLoss error="a bit is wrong" points=3 bytes=60 duration_ms=1.5
+        DEBUG message=call ended outcome=Ok points=3 bytes=60 duration_ms=1.5
+        WARN message=call ended outcome=Internal error="a fault" points=3 bytes=60 duration_ms=1.5
+        "#);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lines_above_the_rate_limit_are_counted_instead_of_logged() {
+        let lines = Lines::default();
+        let limit = Arc::new(LogLimit::new(1));
+        let observer = LogObserver::new(Arc::clone(&limit));
+        let peer = SocketAddr::from(([192, 0, 2, 1], 7));
+        let call = CallInfo { method: "/a/B", kind: CallKind::Measuring, peer };
+        let (duration, code, message) = (Duration::ZERO, Code::Ok, "");
+        let report = CallReport { call, code, message, points: 0, bytes: 0, duration };
+        let subscriber = tracing_subscriber::registry().with(lines.clone());
+        tracing::subscriber::with_default(subscriber, || {
+            for _ in 0..100 {
+                observer.call_ended(&report);
+            }
+            limit.flush();
+        });
+        let lines = lines.0.lock().unwrap();
+        assert_eq!(lines.len(), 6, "a burst of five, and one line with the count");
+        assert!(lines[5].contains("suppressed=95"), "{lines:?}");
+    }
+}

@@ -1,0 +1,132 @@
+//! The record of one call, from which observers receive a report when the call ends.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::Response;
+use tokio::time::Instant;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+use tonic::body::Body;
+use tonic::{Code, Status};
+use tracing::Span;
+
+use super::memory::Charge;
+use super::observer::{CallInfo, CallKind, CallReport};
+use super::shared::Shared;
+use crate::service::{Progress, RpcError};
+
+/// The record of a call. Reports the end of the call when it is dropped, so that no path out of a call skips it.
+pub(super) struct CallRecord {
+    shared: Arc<Shared>,
+    span: Span,
+    method: String,
+    kind: CallKind,
+    peer: SocketAddr,
+    progress: Arc<Progress>,
+    started: Instant,
+    status: Option<Status>,
+    /// An answer exists, whether or not the client has read it.
+    is_answered: bool,
+    _held: Held,
+}
+
+/// What a call holds until it has ended.
+pub(super) struct Held {
+    /// The memory of the stream.
+    pub(super) _charge: Charge,
+    /// Counts the call as one that only waits for updates.
+    pub(super) _watch: Option<Arc<()>>,
+    /// Makes the drain wait for the call.
+    pub(super) _drain: Option<TaskTrackerToken>,
+}
+
+impl CallRecord {
+    /// Starts the record of a call and reports the start.
+    pub(super) fn start(
+        shared: &Arc<Shared>,
+        method: String,
+        kind: CallKind,
+        peer: SocketAddr,
+        held: Held,
+    ) -> Self {
+        let span = tracing::info_span!("call", %method, %peer);
+        let record = Self {
+            shared: Arc::clone(shared),
+            span,
+            method,
+            kind,
+            peer,
+            progress: Arc::default(),
+            started: Instant::now(),
+            status: None,
+            is_answered: false,
+            _held: held,
+        };
+        let call = record.info();
+        record.span.in_scope(|| {
+            for observer in &shared.observers {
+                observer.call_started(&call);
+            }
+        });
+        record
+    }
+
+    fn info(&self) -> CallInfo<'_> {
+        CallInfo { method: &self.method, kind: self.kind, peer: self.peer }
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    pub(super) fn span(&self) -> &Span {
+        &self.span
+    }
+
+    pub(super) fn progress(&self) -> &Arc<Progress> {
+        &self.progress
+    }
+
+    /// Sets the status that is reported.
+    pub(super) fn set_status(&mut self, status: Status) {
+        self.status = Some(status);
+    }
+
+    /// Notes that there is an answer, and its status if the headers contain one.
+    pub(super) fn set_answer<B>(&mut self, response: &Response<B>) {
+        self.status = Status::from_header_map(response.headers());
+        self.is_answered = true;
+    }
+
+    /// Ends the call with an error.
+    pub(super) fn refuse(mut self, error: RpcError) -> Response<Body> {
+        let status = Status::from(error);
+        self.status = Some(status.clone());
+        status.into_http()
+    }
+}
+
+impl Drop for CallRecord {
+    fn drop(&mut self) {
+        let (code, message) = match &self.status {
+            Some(status) => (status.code(), status.message()),
+            None if self.is_answered => {
+                (Code::Cancelled, "the stream ended before the client read the answer")
+            }
+            None => (Code::Cancelled, "the stream ended before there was an answer"),
+        };
+        let report = CallReport {
+            call: self.info(),
+            code,
+            message,
+            points: self.progress.point_count(),
+            bytes: self.progress.byte_count(),
+            duration: self.started.elapsed(),
+        };
+        self.span.in_scope(|| {
+            for observer in &self.shared.observers {
+                observer.call_ended(&report);
+            }
+        });
+    }
+}

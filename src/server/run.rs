@@ -1,0 +1,220 @@
+//! The life of a server: it accepts connections until the signal to stop, then drains within the drain timeout.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::time::{Instant, timeout_at};
+use tonic::service::Routes;
+
+use super::accept::Connections;
+use super::acceptor::{Acceptor, PlainAcceptor};
+use super::config::Config;
+use super::connection;
+use super::handle::Handle;
+use super::health::HealthReporter;
+use super::listener::Listener;
+use super::observer::CallObserver;
+use super::routes;
+use super::shared::Shared;
+use super::trim::{self, Trimmer};
+use crate::recording::CheckpointStore;
+use crate::service::PathService;
+
+/// Open streams end with UNAVAILABLE this long before the end of the drain timeout, so that the status still
+/// reaches their clients. A tenth of the drain timeout applies if that is shorter.
+const FAREWELL_TIME: Duration = Duration::from_secs(1);
+
+/// The interval between two searches for recordings that have expired.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(10 * 60);
+
+/// A server that is ready to run.
+///
+/// ```no_run
+/// use std::sync::Arc;
+/// use tokio::net::TcpListener;
+/// use waywiser::server::{CallObserver, CallReport, Config, Server};
+/// use waywiser::store::MemoryStore;
+///
+/// struct Errors(std::sync::atomic::AtomicU64);
+///
+/// impl CallObserver for Errors {
+///     fn call_ended(&self, report: &CallReport<'_>) {
+///         if report.code != tonic::Code::Ok {
+///             self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+///         }
+///     }
+/// }
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let errors = Arc::new(Errors(0.into()));
+/// let listener = TcpListener::bind("127.0.0.1:50051").await?;
+/// let store = Arc::new(MemoryStore::default());
+/// Server::new(Config::default(), store)
+///     .with_observer(errors)
+///     .run(listener, std::future::pending())
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Server {
+    config: Config,
+    store: Arc<dyn CheckpointStore>,
+    observers: Vec<Arc<dyn CallObserver>>,
+}
+
+impl Server {
+    /// Returns a server with these settings that keeps its recordings in `store`.
+    pub fn new(config: Config, store: Arc<dyn CheckpointStore>) -> Self {
+        Self { config, store, observers: Vec::new() }
+    }
+
+    /// Adds an observer of calls. The server logs calls in any case.
+    #[must_use]
+    pub fn with_observer(mut self, observer: Arc<dyn CallObserver>) -> Self {
+        self.observers.push(observer);
+        self
+    }
+
+    /// Serves until `shutdown` completes, then drains: health answers NOT_SERVING, no new connection and no new
+    /// stream is accepted, and connections without streams are closed at once. Open streams may continue until
+    /// shortly before [`Config::drain_timeout`] has passed; then they end with UNAVAILABLE. Returns when all
+    /// connections are closed, and at the latest after the drain timeout, whatever the clients do. If the points of
+    /// recordings are not durable and the store does not answer, it returns up to ten seconds later.
+    ///
+    /// # Errors
+    /// If the configuration is not valid, or the listener becomes unusable.
+    pub async fn run(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<()> {
+        let address = listener.local_addr()?;
+        self.run_with(listener, address, PlainAcceptor, shutdown).await
+    }
+
+    async fn run_with<L: Listener, A: Acceptor<L::Stream>>(
+        self,
+        listener: L,
+        address: SocketAddr,
+        acceptor: A,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<()> {
+        self.config.check().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let Parts { shared, routes, paths, health } = self.into_parts();
+        health.set_serving(true);
+
+        tracing::info!(%address, "listening");
+        tracing::info!(
+            bytes = shared.memory.limit(),
+            "memory limit for unread input and unsent replies (--max-memory)"
+        );
+        let mut connections = Connections::new(Arc::clone(&shared), routes, acceptor);
+        let result = tokio::select! {
+            result = connections.accept(&listener) => result,
+            () = shutdown => Ok(()),
+            // These never complete.
+            () = paths.expire(EXPIRY_INTERVAL) => Ok(()),
+            () = paths.follow_store() => Ok(()),
+            () = housekeeping(&shared) => Ok(()),
+        };
+
+        let stages = &shared.stages;
+        let drain_timeout = shared.config.drain_timeout;
+        let end = Instant::now() + drain_timeout;
+        let farewell = FAREWELL_TIME.min(drain_timeout / 10);
+        tracing::info!(
+            connections = connections.len(),
+            drain_time_s = drain_timeout.as_secs_f64(),
+            "draining"
+        );
+        health.set_serving(false);
+        drop(listener);
+        stages.draining.cancel();
+        stages.calls.close();
+        // A timeout is not an error: the streams that are still open then end with a status.
+        let _ = timeout_at(end - farewell, stages.calls.wait()).await;
+        stages.closing.cancel();
+        let cut = connections.close_by(end).await;
+        // Commits the points of streams that were cut. The commits have a time limit of their own.
+        paths.flushed().await;
+        shared.log.flush();
+        tracing::info!(connections_cut = cut, "stopped");
+        result
+    }
+
+    fn into_parts(self) -> Parts {
+        let Self { config, store, observers } = self;
+        let paths = PathService::new(config.stream_limits(), store, config.checkpoint_policy());
+        let (routes, health) = routes::routes(&config, paths.clone());
+        Parts { shared: Shared::new(config, observers), routes, paths, health }
+    }
+}
+
+/// The state that the connections of a server share, its routes, its recordings and its health.
+struct Parts {
+    shared: Arc<Shared>,
+    routes: Routes,
+    paths: PathService,
+    health: HealthReporter,
+}
+
+/// Runs a [`Server`] without additional observers.
+///
+/// ```no_run
+/// use tokio::net::TcpListener;
+/// use waywiser::store::MemoryStore;
+/// use waywiser::server::{self, Config};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let listener = TcpListener::bind("127.0.0.1:50051").await?;
+/// let store = std::sync::Arc::new(MemoryStore::default());
+/// server::run(listener, Config::default(), store, std::future::pending()).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// If the configuration is not valid, or the listener becomes unusable.
+pub async fn run(
+    listener: TcpListener,
+    config: Config,
+    store: Arc<dyn CheckpointStore>,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    Server::new(config, store).run(listener, shutdown).await
+}
+
+/// Serves one connection over any byte stream until it ends. For tests and fuzzing of whole connections.
+#[doc(hidden)]
+pub async fn serve_pipe<S>(io: S, config: Config, store: Arc<dyn CheckpointStore>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let Parts { shared, routes, paths, health } = Server::new(config, store).into_parts();
+    health.set_serving(true);
+    let peer = SocketAddr::from(([127, 0, 0, 1], 0));
+    connection::serve(io, Arc::new(PlainAcceptor), shared, routes, Handle::new(peer)).await;
+    paths.flushed().await;
+}
+
+/// Every second: ends the largest consumer when memory is short, returns freed memory to the system, and reports
+/// suppressed log lines. Never completes.
+async fn housekeeping(shared: &Shared) {
+    let mut trimmer = Trimmer::new();
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        shared.log.flush();
+        shared.relieve();
+        if trimmer.is_due(&shared.memory) {
+            // Trimming cannot panic, and nothing depends on its result.
+            let _ = tokio::task::spawn_blocking(trim::trim).await;
+        }
+    }
+}

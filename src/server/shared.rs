@@ -1,0 +1,76 @@
+//! The state that all connections of a server share.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::call_log::LogObserver;
+use super::config::Config;
+use super::log_limit::{LineKind, LogLimit};
+use super::memory::Memory;
+use super::observer::CallObserver;
+use super::system_memory;
+use crate::service::{CreationLimit, RpcError};
+
+/// The stages of a shutdown, as every connection and call observes them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stages {
+    /// Cancelled when no new streams are accepted any more.
+    pub(super) draining: CancellationToken,
+    /// Cancelled when open streams end with UNAVAILABLE.
+    pub(super) closing: CancellationToken,
+    /// The calls that the drain waits for: all except watches and reflection.
+    pub(super) calls: TaskTracker,
+}
+
+pub(super) struct Shared {
+    pub(super) config: Config,
+    pub(super) stages: Stages,
+    pub(super) memory: Arc<Memory>,
+    pub(super) log: Arc<LogLimit>,
+    pub(super) creations: Arc<CreationLimit>,
+    /// The log of calls, and the observers that the caller has added.
+    pub(super) observers: Vec<Arc<dyn CallObserver>>,
+}
+
+impl Shared {
+    pub(super) fn new(config: Config, observers: Vec<Arc<dyn CallObserver>>) -> Arc<Self> {
+        let memory = config.max_memory_bytes.unwrap_or_else(system_memory::default_budget);
+        let log = Arc::new(LogLimit::new(config.max_log_rate));
+        let call_log: Arc<dyn CallObserver> = Arc::new(LogObserver::new(Arc::clone(&log)));
+        Arc::new(Self {
+            stages: Stages::default(),
+            memory: Memory::new(memory),
+            log,
+            creations: CreationLimit::new(config.max_new_recordings_per_minute),
+            observers: std::iter::once(call_log).chain(observers).collect(),
+            config,
+        })
+    }
+
+    /// Ends the largest consumer of memory if too little is left.
+    pub(super) fn relieve(&self) {
+        if let Some((peer, bytes)) = self.memory.relieve()
+            && let Some(suppressed) = self.log.admit(LineKind::Capacity)
+        {
+            let suppressed = (suppressed > 0).then_some(suppressed);
+            tracing::warn!(
+                %peer,
+                bytes,
+                suppressed,
+                "closed the connection that held most memory: unread input and unsent replies are at their limit"
+            );
+        }
+    }
+
+    /// The error of a call that the server ends: [`RpcError::Evicted`] if only its connection is closing.
+    pub(super) fn end_error(&self, error: RpcError) -> RpcError {
+        match error {
+            RpcError::ShuttingDown { .. } if !self.stages.closing.is_cancelled() => {
+                RpcError::Evicted
+            }
+            error => error,
+        }
+    }
+}
