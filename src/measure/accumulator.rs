@@ -12,7 +12,7 @@ use super::options::{Elevation, Options};
 use super::point_block::PointBlock;
 use super::policy::Filter;
 use super::polyline::Polyline;
-use super::state::State;
+use super::state::{State, StateError};
 use super::sum::ExactSum;
 use super::summary::PathSummary;
 use super::track_stats::{FixAttributes, LegBatch, TrackStats};
@@ -197,17 +197,25 @@ impl PathAccumulator {
             last: self.last.state(),
         }
     }
+}
 
-    /// Restores an accumulator from a state that was checked.
-    pub(super) fn from_checked_state(state: &State) -> Self {
+impl TryFrom<State> for PathAccumulator {
+    type Error = StateError;
+
+    /// Restores an accumulator. Folding continues with the same bits as without the round trip.
+    ///
+    /// # Errors
+    /// If no path has this state.
+    fn try_from(state: State) -> Result<Self, StateError> {
+        state.check()?;
         let metric = state.options.metric;
-        Self {
+        Ok(Self {
             options: state.options,
             raw: Polyline::from_checked_state(metric, &state.raw),
             filter: state.filter.as_ref().map(|filter| Filter::from_checked_state(metric, filter)),
             profile: TrackStats::from_checked_state(&state.stats),
             last: FixAttributes::from_checked_state(state.last),
-        }
+        })
     }
 }
 

@@ -1,49 +1,50 @@
-//! What a store keeps of a recording, and what a writer sends to open and to commit one.
+//! The stored data of a recording, and the requests to open it and to commit to it.
 
 use crate::measure::{Options, PathAccumulator};
 
-/// All there is of a recording: what its fold holds, and who may go on with it.
+/// Everything that a store keeps of a recording.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
-    /// Rises each time a writer opens the recording, and is never given out twice, not even after the
-    /// recording was deleted and begun again; a commit under an older one is refused.
+    /// The epoch of the current writer. Each opening assigns a larger one. No epoch is assigned twice, even if the
+    /// recording is deleted and created again. A commit with an older epoch is refused.
     pub epoch: u64,
-    /// Whether it is finished.
+    /// Whether the recording is finished.
     pub complete: bool,
-    /// The fold with its options; its point count is the committed offset.
+    /// The accumulator with its options. Its number of points is the committed offset.
     pub accumulator: PathAccumulator,
-    /// Milliseconds since 1970-01-01T00:00:00Z: when its first stream was opened.
+    /// When the first stream was opened, in milliseconds since 1970-01-01T00:00:00Z.
     pub create_unix_ms: i64,
-    /// When it last grew or was finished.
+    /// When the recording last grew or was finished.
     pub update_unix_ms: i64,
-    /// From when on it may be deleted.
+    /// When the recording expires. It may be deleted from then on.
     pub expire_unix_ms: i64,
 }
 
 impl Checkpoint {
-    /// The offset of the first point that is not durable.
+    /// Returns the number of committed points, which is the offset of the next point.
     pub fn committed_points(&self) -> u64 {
         self.accumulator.point_count()
     }
 }
 
-/// What a writer brings when it opens a recording.
+/// A request to open a recording for writing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OpenRequest {
-    /// How it measures, or nothing to go on as the recording was begun; a new recording is then
-    /// measured by the default model.
+    /// The options of the measurement. `None` keeps the options of an existing recording, and uses the default
+    /// options for a new one.
     pub options: Option<Options>,
     /// The time, in milliseconds since 1970-01-01T00:00:00Z.
     pub now_unix_ms: i64,
-    /// From when on a recording may be deleted that is new or would expire before.
+    /// The expiry of a new recording. An existing recording expires at this time or at its stored expiry, whichever is
+    /// later.
     pub expire_unix_ms: i64,
 }
 
-/// What a commit takes for granted, and is refused without.
+/// The condition of a commit. The store refuses the commit if the stored checkpoint has other values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CommitPrecondition {
-    /// The epoch under which the recording was opened.
+    /// The epoch that the writer got when it opened the recording.
     pub epoch: u64,
-    /// The committed offset that the commit goes on from.
+    /// The committed offset from which the commit continues.
     pub committed_points: u64,
 }

@@ -1,131 +1,93 @@
-//! The state machine of one writer of one recording. Between opening the recording and being told that it
-//! is over, it is driven by whoever holds the stream; `mod.rs` has the rules.
-
-use std::time::Duration;
+//! The state machine of one writer of one recording. The code that serves the stream drives it from the opening of the
+//! recording until the writer has ended. `mod.rs` has the rules.
 
 use super::error::RecordingError;
+use super::policy::{CheckpointPolicy, whole_ms};
 use super::position::{Admitted, Position};
+use super::{Checkpoint, CommitPrecondition, StoreError};
 use crate::measure::PathAccumulator;
-use crate::recording::{Checkpoint, CommitPrecondition, StoreError};
 
-/// When a checkpoint falls due, and how long recordings are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CheckpointPolicy {
-    /// This long after the first point that is not durable.
-    pub interval: Duration,
-    /// As soon as so many points are not durable, but not more often than 50 times a second.
-    pub points: u64,
-    /// How long after a commit the recording expires.
-    pub retention: Duration,
-}
-
-impl Default for CheckpointPolicy {
-    /// A second or 100 000 points; a week.
-    fn default() -> Self {
-        Self {
-            interval: Duration::from_secs(1),
-            points: 100_000,
-            retention: Duration::from_secs(7 * 24 * 60 * 60),
-        }
-    }
-}
-
-/// A stream at full speed is not to spend its time on commits: each costs as much as some ten thousand points.
-const COMMIT_PAUSE: Duration = Duration::from_millis(20);
-
-impl CheckpointPolicy {
-    /// The least time between two commits that are due by the number of points.
-    fn commit_pause(&self) -> Duration {
-        self.interval.min(COMMIT_PAUSE)
-    }
-
-    /// The pause before a commit is tried again that the store was not available for: the interval, but
-    /// no more than a second, however seldom checkpoints are wanted.
-    pub fn retry_pause(&self) -> Duration {
-        self.interval.min(Duration::from_secs(1))
-    }
-}
-
-/// What the store is to be asked to do.
+/// A commit that the caller has to send to the store.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Commit {
     /// The conditions.
     pub precondition: CommitPrecondition,
-    /// What is to be stored.
+    /// The checkpoint to store.
     pub checkpoint: Checkpoint,
 }
 
-/// What an answer of the store means for this writer.
+/// What the caller has to do after an answer of the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum NextStep {
-    /// Go on: [`Recording::next_commit`] and [`Recording::due_at`] say how.
-    GoOn,
-    /// Load the checkpoint and hand it to [`Recording::reconcile`]; nothing is committed before.
+    /// Continue with [`Recording::next_commit`] and [`Recording::due_at`].
+    Continue,
+    /// Load the checkpoint and pass it to [`Recording::reconcile`]. No commit is returned before.
     Load,
-    /// A newer writer has taken over, under this epoch. This one is over.
+    /// A newer writer has taken over. This writer has ended.
     Fenced {
-        /// The epoch that is stored.
+        /// The stored epoch.
         epoch: u64,
     },
-    /// The recording was deleted or has expired. This writer is over.
+    /// The recording was deleted or has expired. This writer has ended.
     Gone,
-    /// What is stored cannot be gone on with. This writer is over.
+    /// The stored checkpoint cannot be continued. This writer has ended.
     Lost(StoreError),
 }
 
-/// One writer of one recording. All times are milliseconds since 1970-01-01T00:00:00Z by a clock of the
-/// caller's; one that goes back makes a commit due and does no other harm.
+/// One writer of one recording. All times are milliseconds since 1970-01-01T00:00:00Z, from a clock of the caller. If
+/// the clock goes back, a commit is due early. There is no other effect.
 #[derive(Clone, Debug)]
 pub struct Recording {
-    pace: CheckpointPolicy,
+    policy: CheckpointPolicy,
     epoch: u64,
     accumulator: PathAccumulator,
     position: Position,
-    /// The sender has said that the path ends with the points that it has.
+    /// Whether the client has set the end of the path after its current points.
     has_end: bool,
-    /// It does: the stream was closed after that.
+    /// Whether the stream was closed after the end was set.
     is_ended: bool,
-    /// What the store has said that it has.
-    durable: Mark,
+    /// What the store has confirmed.
+    durable: Progress,
     create_unix_ms: i64,
     update_unix_ms: i64,
     expire_unix_ms: i64,
-    store: Store,
-    /// When the first point was folded that neither the store nor a commit on its way has.
+    store: StoreState,
+    /// When the first point was folded that is neither durable nor part of the pending commit.
     dirty_since: Option<i64>,
-    /// When the last commit was handed out.
+    /// When the last commit was returned to the caller.
     last_commit_at: Option<i64>,
-    /// A commit was refused and may be tried again from then on.
+    /// When a failed commit may be tried again.
     retry_at: Option<i64>,
 }
 
-/// How far a recording has got.
+/// The progress of a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Mark {
+struct Progress {
     points: u64,
     complete: bool,
 }
 
-/// What is known of the store.
+/// The state of the store as this writer knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Store {
-    /// It has been asked nothing that it has not answered.
+enum StoreState {
+    /// It has answered all requests.
     Idle,
-    /// A commit is on its way.
-    Committing { to: Mark, update_unix_ms: i64, expire_unix_ms: i64 },
-    /// It may or may not have done a commit.
+    /// A commit is pending.
+    Committing { to: Progress, update_unix_ms: i64, expire_unix_ms: i64 },
+    /// It may have carried out a commit or not.
     Unknown,
-    /// There is nothing more to ask.
-    Over,
+    /// This writer has ended. It sends no more requests.
+    Ended,
 }
 
 impl Recording {
-    /// Goes on from a checkpoint as the store has opened it.
-    pub fn resume(checkpoint: Checkpoint, pace: CheckpointPolicy) -> Self {
-        let durable = Mark { points: checkpoint.committed_points(), complete: checkpoint.complete };
+    /// Continues from the checkpoint that the store returned when it opened the recording.
+    pub fn resume(checkpoint: Checkpoint, policy: CheckpointPolicy) -> Self {
+        let durable =
+            Progress { points: checkpoint.committed_points(), complete: checkpoint.complete };
         Self {
-            pace,
+            policy,
             epoch: checkpoint.epoch,
             position: Position::new(checkpoint.committed_points()),
             has_end: checkpoint.complete,
@@ -134,7 +96,7 @@ impl Recording {
             create_unix_ms: checkpoint.create_unix_ms,
             update_unix_ms: checkpoint.update_unix_ms,
             expire_unix_ms: checkpoint.expire_unix_ms,
-            store: if checkpoint.complete { Store::Over } else { Store::Idle },
+            store: if checkpoint.complete { StoreState::Ended } else { StoreState::Idle },
             accumulator: checkpoint.accumulator,
             dirty_since: None,
             last_commit_at: None,
@@ -142,12 +104,12 @@ impl Recording {
         }
     }
 
-    /// Admits a message of `count` points and returns where they belong. The driver folds all but the skipped
-    /// ones, in order. Without `write_offset` the message continues where the message before it ended.
+    /// Admits a message of `count` points and returns where they belong. The caller then folds all points except
+    /// the skipped ones, in order. Without `write_offset` the message continues where the message before it ended.
     ///
     /// # Errors
-    /// When the offset leaves out points, does not continue the stream, or is missing in the first message of a
-    /// stream for a path that has points; and when the path ends before the last of the points.
+    /// If the offset leaves out points, does not continue the stream, or is missing in the first message of a
+    /// stream for a path that has points. Also if the path ends before the last of the points.
     pub fn admit(
         &mut self,
         write_offset: Option<u64>,
@@ -156,7 +118,6 @@ impl Recording {
         let committed_points = self.durable.points;
         let start = self.position.start(write_offset, committed_points)?;
         let point_count = self.position.point_count();
-        // The largest offset is past every end.
         let got = start.saturating_add(count);
         if self.has_end && got > point_count {
             return Err(match self.durable.complete {
@@ -171,39 +132,39 @@ impl Recording {
         Ok(self.position.advance(start, count))
     }
 
-    /// The offset at which the next message of the stream starts; 0 before the first message.
+    /// Returns the offset at which the next message of the stream starts; 0 before the first message.
     pub fn next_offset(&self) -> u64 {
         self.position.next()
     }
 
-    /// How many points the stream sent that were durable before it was opened.
+    /// Returns the number of points that the stream sent, and that were durable before it was opened.
     pub fn skipped_points(&self) -> u64 {
         self.position.skipped()
     }
 
-    /// The fold.
+    /// Returns the accumulator.
     pub fn accumulator(&self) -> &PathAccumulator {
         &self.accumulator
     }
 
-    /// The fold, for points that were admitted. Call [`Recording::folded`] afterwards, also when some of
-    /// them could not be folded.
+    /// Returns the accumulator, to fold admitted points into it. Call [`Recording::folded`] afterwards, also if
+    /// folding has failed.
     pub fn accumulator_mut(&mut self) -> &mut PathAccumulator {
         &mut self.accumulator
     }
 
-    /// Notes that points were folded.
+    /// Records that points were folded.
     pub fn folded(&mut self, now_unix_ms: i64) {
         if self.accumulator.point_count() > self.covered().points {
             self.dirty_since.get_or_insert(now_unix_ms);
         }
     }
 
-    /// Notes that the path ends with the last admitted message. Later points are refused. A stream that is lost
-    /// after this does not finish the path; only [`Recording::finish`] does.
+    /// Sets the end of the path after the last admitted message. Later points are refused. A stream that is lost
+    /// after this does not finish the path. Only [`Recording::finish`] does.
     ///
     /// # Errors
-    /// When the path already has points after that message.
+    /// If the path already has points after that message.
     pub fn end_here(&mut self) -> Result<(), RecordingError> {
         let (point_count, got) = (self.position.point_count(), self.position.next());
         if got < point_count {
@@ -214,46 +175,45 @@ impl Recording {
         Ok(())
     }
 
-    /// Whether the sender has said that the path ends with the points that it has.
+    /// Returns whether the client has set the end of the path.
     pub fn has_end(&self) -> bool {
         self.has_end
     }
 
-    /// The path ends here; a commit that says so is due at once.
+    /// Finishes the path with its current points. A commit is due at once.
     pub fn finish(&mut self) {
         (self.has_end, self.is_ended) = (true, true);
     }
 
-    /// Asks for the stored checkpoint to be compared, where this writer has nothing to commit and would not
-    /// otherwise hear that another has taken over: load it and hand it to [`Recording::reconcile`]. `None` where
-    /// a commit will tell, or nothing can change any more.
+    /// Requests a comparison with the stored checkpoint: load it and pass it to [`Recording::reconcile`]. A writer
+    /// without points to commit detects by this that another writer has taken over. Returns `None` if a commit will
+    /// detect it, or if this writer has ended.
     #[must_use]
     pub fn verify(&mut self) -> Option<NextStep> {
-        if self.store != Store::Idle || !self.is_settled() {
+        if self.store != StoreState::Idle || !self.is_settled() {
             return None;
         }
-        self.store = Store::Unknown;
+        self.store = StoreState::Unknown;
         Some(NextStep::Load)
     }
 
-    /// The commit that is due, or that is forced because there is no later time for it. `None` when all is
-    /// on its way or durable, when the store has to be asked something else first, and when this writer
-    /// is over.
+    /// Returns the commit that is due. With `force`, returns it early. Returns `None` if everything is durable or
+    /// part of the pending commit, if the stored checkpoint has to be loaded first, or if this writer has ended.
     ///
-    /// Tell its outcome by [`Recording::committed`] or [`Recording::refused`]. A forced commit does not
-    /// wait for a store that was not available: bound the number of tries.
+    /// Report the result with [`Recording::committed`] or [`Recording::refused`]. A forced commit does not wait for
+    /// [`CheckpointPolicy::retry_pause`], so the caller must bound the number of attempts.
     pub fn next_commit(&mut self, now_unix_ms: i64, force: bool) -> Option<Commit> {
-        if self.store != Store::Idle || !(force || self.is_due(now_unix_ms)) {
+        if self.store != StoreState::Idle || !(force || self.is_due(now_unix_ms)) {
             return None;
         }
-        let to = Mark { points: self.accumulator.point_count(), complete: self.is_ended };
+        let to = Progress { points: self.accumulator.point_count(), complete: self.is_ended };
         if to == self.durable {
             return None;
         }
         let update_unix_ms = self.update_unix_ms.max(now_unix_ms);
         let expire_unix_ms =
-            self.expire_unix_ms.max(update_unix_ms.saturating_add(whole_ms(self.pace.retention)));
-        self.store = Store::Committing { to, update_unix_ms, expire_unix_ms };
+            self.expire_unix_ms.max(update_unix_ms.saturating_add(whole_ms(self.policy.retention)));
+        self.store = StoreState::Committing { to, update_unix_ms, expire_unix_ms };
         (self.dirty_since, self.retry_at) = (None, None);
         self.last_commit_at = Some(now_unix_ms);
         Some(Commit {
@@ -272,9 +232,9 @@ impl Recording {
         })
     }
 
-    /// When [`Recording::next_commit`] will have one, if nothing else happens; it may be in the past.
+    /// Returns when the next commit is due if nothing else happens. The time can be in the past.
     pub fn due_at(&self) -> Option<i64> {
-        if self.store != Store::Idle {
+        if self.store != StoreState::Idle {
             return None;
         }
         if self.retry_at.is_some() {
@@ -284,61 +244,60 @@ impl Recording {
             return Some(self.dirty_since.unwrap_or(self.update_unix_ms));
         }
         let since = self.dirty_since?;
-        let by_time = since.saturating_add(whole_ms(self.pace.interval));
+        let by_time = since.saturating_add(whole_ms(self.policy.interval));
         let points = self.accumulator.point_count() - self.durable.points;
-        if points < self.pace.points.max(1) {
+        if points < self.policy.points.max(1) {
             return Some(by_time);
         }
-        let pause = whole_ms(self.pace.commit_pause());
+        let pause = whole_ms(self.policy.commit_pause());
         let by_points = self.last_commit_at.map_or(since, |last| last.saturating_add(pause));
         Some(by_points.min(by_time))
     }
 
-    /// Whether the path has an end that is not durable.
+    /// Returns whether the path has an end that is not durable.
     fn is_end_due(&self) -> bool {
         self.is_ended != self.durable.complete
     }
 
     fn is_due(&self, now_unix_ms: i64) -> bool {
         let Some(due_at) = self.due_at() else { return false };
-        let is_at_once = self.retry_at.is_none() && self.is_end_due();
-        let begun_at = due_at.saturating_sub(whole_ms(self.pace.interval));
-        is_at_once || now_unix_ms >= due_at || now_unix_ms < begun_at
+        let is_immediate = self.retry_at.is_none() && self.is_end_due();
+        let earliest_start = due_at.saturating_sub(whole_ms(self.policy.interval));
+        is_immediate || now_unix_ms >= due_at || now_unix_ms < earliest_start
     }
 
-    /// The commit was done.
+    /// Records that the pending commit was carried out.
     pub fn committed(&mut self) {
-        let Store::Committing { to, update_unix_ms, expire_unix_ms } = self.store else {
-            debug_assert!(false, "no commit was on its way");
+        let StoreState::Committing { to, update_unix_ms, expire_unix_ms } = self.store else {
+            debug_assert!(false, "no commit is pending");
             return;
         };
         self.durable = to;
         (self.update_unix_ms, self.expire_unix_ms) = (update_unix_ms, expire_unix_ms);
-        self.store = if to.complete { Store::Over } else { Store::Idle };
+        self.store = if to.complete { StoreState::Ended } else { StoreState::Idle };
     }
 
-    /// The commit was refused, or nobody knows.
+    /// Records that the pending commit failed, or that its result is unknown.
     pub fn refused(&mut self, error: StoreError, now_unix_ms: i64) -> NextStep {
         match error {
-            StoreError::Unavailable(_) => self.try_again(now_unix_ms),
-            // Under our own epoch no other writer commits: one of ours came through whose answer was lost.
+            StoreError::Unavailable(_) => self.retry_later(now_unix_ms),
+            // No other writer commits with our epoch: a commit of ours was carried out, and its answer was lost.
             StoreError::Fenced { epoch } if epoch != self.epoch => {
-                self.over(NextStep::Fenced { epoch })
+                self.end(NextStep::Fenced { epoch })
             }
             StoreError::Unknown(_) | StoreError::Fenced { .. } => {
-                self.store = Store::Unknown;
+                self.store = StoreState::Unknown;
                 NextStep::Load
             }
-            StoreError::NotFound => self.over(NextStep::Gone),
-            error => self.over(NextStep::Lost(error)),
+            StoreError::NotFound => self.end(NextStep::Gone),
+            error => self.end(NextStep::Lost(error)),
         }
     }
 
-    /// Compares with what the store has, after [`NextStep::Load`].
+    /// Compares the stored checkpoint with the points of this writer, after [`NextStep::Load`].
     ///
-    /// Whatever of ours is stored is durable, whichever commit has brought it there. A commit that is
-    /// still on its way to the store can do no harm either: the next one goes on from the same offset, so
-    /// that of the two only the first is done.
+    /// Stored points of this writer are durable, whichever commit has stored them. An earlier commit may still arrive
+    /// at the store. The next commit continues from the same offset, so only the first of the two is carried out.
     pub fn reconcile(
         &mut self,
         loaded: Result<Option<Checkpoint>, StoreError>,
@@ -346,105 +305,101 @@ impl Recording {
     ) -> NextStep {
         let stored = match loaded {
             Ok(Some(stored)) => stored,
-            Ok(None) => return self.over(NextStep::Gone),
+            Ok(None) => return self.end(NextStep::Gone),
             Err(StoreError::Unavailable(_) | StoreError::Unknown(_)) => return NextStep::Load,
-            Err(error) => return self.over(NextStep::Lost(error)),
+            Err(error) => return self.end(NextStep::Lost(error)),
         };
         if stored.epoch != self.epoch {
-            return self.over(NextStep::Fenced { epoch: stored.epoch });
+            return self.end(NextStep::Fenced { epoch: stored.epoch });
         }
-        let found = Mark { points: stored.committed_points(), complete: stored.complete };
+        let found = Progress { points: stored.committed_points(), complete: stored.complete };
         let is_ours = (self.durable.points..=self.accumulator.point_count())
             .contains(&found.points)
             && (self.is_ended || !found.complete);
         if !is_ours {
             let message = format!(
-                "the store has {} points under our epoch, of which {} were sent and {} durable",
+                "it has {} points with the epoch of this writer, which has {} points, {} of them durable",
                 found.points,
                 self.accumulator.point_count(),
                 self.durable.points
             );
-            return self.over(NextStep::Lost(StoreError::Damaged(message.into())));
+            return self.end(NextStep::Lost(StoreError::Damaged(message.into())));
         }
         self.durable = found;
         (self.update_unix_ms, self.expire_unix_ms) = (stored.update_unix_ms, stored.expire_unix_ms);
         if found.complete {
-            self.store = Store::Over;
-            return NextStep::GoOn;
+            self.store = StoreState::Ended;
+            return NextStep::Continue;
         }
-        self.try_again(now_unix_ms)
+        self.retry_later(now_unix_ms)
     }
 
-    fn try_again(&mut self, now_unix_ms: i64) -> NextStep {
-        self.store = Store::Idle;
+    fn retry_later(&mut self, now_unix_ms: i64) -> NextStep {
+        self.store = StoreState::Idle;
         (self.dirty_since, self.retry_at) = (None, None);
         if !self.is_settled() {
             self.dirty_since = Some(now_unix_ms);
-            self.retry_at = Some(now_unix_ms.saturating_add(whole_ms(self.pace.retry_pause())));
+            self.retry_at = Some(now_unix_ms.saturating_add(whole_ms(self.policy.retry_pause())));
         }
-        NextStep::GoOn
+        NextStep::Continue
     }
 
-    fn over(&mut self, verdict: NextStep) -> NextStep {
-        self.store = Store::Over;
-        verdict
+    fn end(&mut self, step: NextStep) -> NextStep {
+        self.store = StoreState::Ended;
+        step
     }
 
-    /// What is durable or on its way to be.
-    fn covered(&self) -> Mark {
+    /// Returns what is durable or part of the pending commit.
+    fn covered(&self) -> Progress {
         match self.store {
-            Store::Committing { to, .. } => to,
+            StoreState::Committing { to, .. } => to,
             _ => self.durable,
         }
     }
 
-    /// Under which this writer commits.
+    /// Returns the epoch of this writer.
     pub fn epoch(&self) -> u64 {
         self.epoch
     }
 
-    /// How many points are durable.
+    /// Returns the number of durable points.
     pub fn committed_points(&self) -> u64 {
         self.durable.points
     }
 
-    /// Whether it is finished, durably.
+    /// Returns whether the recording is finished and its end is durable.
     pub fn is_complete(&self) -> bool {
         self.durable.complete
     }
 
-    /// Whether all that was folded is durable, and the end if it has one.
+    /// Returns whether all folded points are durable, and the end of the path if it is finished.
     pub fn is_settled(&self) -> bool {
-        let all = Mark { points: self.accumulator.point_count(), complete: self.is_ended };
+        let all = Progress { points: self.accumulator.point_count(), complete: self.is_ended };
         self.durable == all
     }
 
-    /// Whether there is nothing that this writer could still commit.
+    /// Returns whether this writer has ended. It then commits nothing more.
     pub fn is_over(&self) -> bool {
-        self.store == Store::Over
+        self.store == StoreState::Ended
     }
 
-    /// Whether a commit is on its way or its outcome unknown.
+    /// Returns whether a commit is pending or its result is unknown.
     pub fn is_committing(&self) -> bool {
-        matches!(self.store, Store::Committing { .. } | Store::Unknown)
+        matches!(self.store, StoreState::Committing { .. } | StoreState::Unknown)
     }
 
-    /// When its first stream was opened.
+    /// Returns when the first stream of the recording was opened.
     pub fn create_unix_ms(&self) -> i64 {
         self.create_unix_ms
     }
 
-    /// When it last grew or was finished, durably.
+    /// Returns when the recording last changed, as far as it is durable.
     pub fn update_unix_ms(&self) -> i64 {
         self.update_unix_ms
     }
 
-    /// From when on it may be deleted, as the store has it.
+    /// Returns when the recording expires, as far as it is durable.
     pub fn expire_unix_ms(&self) -> i64 {
         self.expire_unix_ms
     }
-}
-
-fn whole_ms(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

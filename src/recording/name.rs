@@ -1,9 +1,10 @@
-//! The name of a recording, checked once.
+//! The name of a recording.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// `paths/{path}`, where `{path}` is 1 to 128 of `A-Z a-z 0-9 - _ . ~`: what a URL carries as it is.
+/// A valid name of a recording: `paths/{id}`, where `{id}` has 1 to 128 characters of `A-Z a-z 0-9 - _ . ~`. A URL
+/// can contain these characters without escapes.
 ///
 /// ```
 /// use waywiser::recording::RecordingName;
@@ -16,32 +17,32 @@ use std::str::FromStr;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordingName(Box<str>);
 
-/// The collection that all names are in.
+/// The prefix of all names.
 const PREFIX: &str = "paths/";
 const ID_BYTES_MAX: usize = 128;
 
-/// Why a text is no name of a recording.
+/// A text is not a valid name of a recording.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a name is paths/ and 1 to 128 of A-Z a-z 0-9 - _ . ~ behind it, such as paths/morning-walk"
+    "a name is paths/ followed by 1 to 128 characters of A-Z a-z 0-9 - _ . ~, such as paths/morning-walk"
 )]
 pub struct RecordingNameError;
 
 impl RecordingName {
-    /// The part behind `paths/`.
+    /// Returns the part after `paths/`.
     pub fn id(&self) -> &str {
         &self.0[PREFIX.len()..]
     }
 
-    /// The name with this part behind `paths/`.
+    /// Returns the name with this part after `paths/`.
     ///
     /// # Errors
-    /// When it is no such part.
+    /// If the part is not valid.
     pub fn from_id(id: &str) -> Result<Self, RecordingNameError> {
         format!("{PREFIX}{id}").parse()
     }
 
-    /// All of it.
+    /// Returns the whole name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -70,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_what_a_url_carries() {
+    fn a_name_has_only_characters_that_a_url_does_not_escape() {
         for good in ["paths/a", "paths/A.b-c_d~9", &format!("paths/{}", "x".repeat(128))] {
             let name: RecordingName = good.parse().unwrap();
             assert_eq!(name.as_str(), good);

@@ -1,6 +1,6 @@
 //! The position of one stream in its path: the offset of its next message, and which of its points are new.
 //!
-//! It knows no fold, no store and no end of the path: `machine` adds those rules.
+//! `machine.rs` adds the rules about stores and about the end of the path.
 
 use super::error::RecordingError;
 
@@ -48,8 +48,8 @@ impl Position {
     /// Returns the offset of the first point of a message. Only the first message chooses it.
     ///
     /// # Errors
-    /// When the first message has no offset and the path has points, and when a later message has another
-    /// offset than the end of the message before it.
+    /// If the first message has no offset and the path has points, or if a later message has another offset than
+    /// the end of the message before it.
     pub(super) fn start(
         &self,
         write_offset: Option<u64>,

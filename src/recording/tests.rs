@@ -1,4 +1,4 @@
-//! Each rule of a recording alone, and a model of a store for all tests.
+//! Tests of single rules, and a model of a store for all tests of recordings.
 
 mod histories;
 mod offsets;
@@ -8,16 +8,15 @@ use std::time::Duration;
 
 use super::*;
 use crate::measure::{Fix, Metric, Options, PathAccumulator, Point};
-use crate::recording::{Checkpoint, CommitPrecondition, StoreError};
 
 const POINTS: u64 = 60;
-const PACE: CheckpointPolicy = CheckpointPolicy {
+const POLICY: CheckpointPolicy = CheckpointPolicy {
     interval: Duration::from_millis(1_000),
     points: 20,
     retention: Duration::from_millis(100_000),
 };
 
-/// What the first so many points come to.
+/// The accumulators by number of points.
 static PREFIXES: LazyLock<Vec<PathAccumulator>> =
     LazyLock::new(|| (0..=POINTS).map(folded).collect());
 
@@ -32,7 +31,7 @@ fn folded(count: u64) -> PathAccumulator {
     accumulator
 }
 
-/// A store of one recording, and of commits that nobody has heard of yet.
+/// A store of one recording, and the commits that have not reached it yet.
 #[derive(Default)]
 struct Model {
     epoch: u64,
@@ -72,7 +71,7 @@ impl Model {
 }
 
 fn resumed(store: &mut Model, now: i64) -> Recording {
-    Recording::resume(store.open(now), PACE)
+    Recording::resume(store.open(now), POLICY)
 }
 
 /// Sends a message and returns how many of its points were skipped.
@@ -98,14 +97,14 @@ fn unavailable() -> StoreError {
 }
 
 #[test]
-fn a_finished_recording_takes_what_it_has_and_nothing_past_its_end() {
+fn a_finished_recording_accepts_no_points_after_its_end() {
     let (mut store, now) = (Model::default(), 5);
     let mut recording = resumed(&mut store, now);
     send(&mut recording, 0, 10, now).unwrap();
     recording.end_here().unwrap();
     assert!(recording.has_end());
     let ended = recording.clone();
-    // A stream that is lost now leaves the path open.
+    // If the stream is lost now, the path stays open.
     assert!(!recording.clone().next_commit(now, true).unwrap().checkpoint.complete);
     recording.finish();
     let ending = recording.clone();
@@ -115,7 +114,7 @@ fn a_finished_recording_takes_what_it_has_and_nothing_past_its_end() {
     assert_eq!(recording.next_commit(now, true), None);
     let again = resumed(&mut store, now);
     assert!(again.is_complete() && again.is_settled());
-    // It is not finished before the store says so.
+    // It is not finished before the store has confirmed the commit.
     let after_end = RecordingError::AfterEnd { point_count: 10, got: 11, committed_points: 0 };
     let past_end = RecordingError::PastEnd { point_count: 10, got: 11, committed_points: 10 };
     for (recording, error) in [(&ended, after_end), (&ending, after_end), (&recording, past_end)] {
@@ -130,7 +129,7 @@ fn a_finished_recording_takes_what_it_has_and_nothing_past_its_end() {
         let past_end = RecordingError::PastEnd { point_count: 10, got, committed_points: 10 };
         assert_eq!(again.clone().admit(Some(start), 6), Err(past_end));
     }
-    // The whole path again: all of it is skipped.
+    // All points of the path are sent again, and all are skipped.
     let mut whole = again.clone();
     assert_eq!(whole.admit(Some(0), 4), Ok(Admitted { start: 0, skip: 4 }));
     assert_eq!(whole.admit(None, 6), Ok(Admitted { start: 4, skip: 6 }));
@@ -162,7 +161,7 @@ fn a_commit_is_due_by_time_by_points_and_at_the_end() {
         (1_100, 101_100)
     );
 
-    // What is folded meanwhile waits its turn, from when it was folded.
+    // Points that are folded during a commit are due later, counted from when they were folded.
     send(&mut recording, 2, 1, 1_500).unwrap();
     assert_eq!((recording.due_at(), recording.next_commit(9_999, true)), (None, None));
     assert_eq!(recording.committed_points(), 0);
@@ -181,16 +180,16 @@ fn a_commit_is_due_by_time_by_points_and_at_the_end() {
 }
 
 #[test]
-fn a_writer_with_nothing_to_commit_can_ask_whether_it_is_still_the_one() {
+fn a_writer_without_new_points_detects_a_newer_writer() {
     let mut store = Model::default();
     let mut recording = resumed(&mut store, 0);
     send(&mut recording, 0, 1, 0).unwrap();
-    assert_eq!(recording.verify(), None, "the commit will tell");
+    assert_eq!(recording.verify(), None, "the commit detects a newer writer");
     store.commit(&recording.next_commit(0, true).unwrap()).unwrap();
-    assert_eq!(recording.verify(), None, "a commit is on its way");
+    assert_eq!(recording.verify(), None, "a commit is pending");
     recording.committed();
     assert_eq!(recording.verify(), Some(NextStep::Load));
-    assert_eq!(recording.reconcile(Ok(store.stored.clone()), 1), NextStep::GoOn);
+    assert_eq!(recording.reconcile(Ok(store.stored.clone()), 1), NextStep::Continue);
     assert!(recording.is_settled() && !recording.is_over());
     store.open(2);
     assert_eq!(recording.verify(), Some(NextStep::Load));
@@ -200,18 +199,18 @@ fn a_writer_with_nothing_to_commit_can_ask_whether_it_is_still_the_one() {
 }
 
 #[test]
-fn the_pause_before_another_try_does_not_grow_with_the_interval() {
-    let hour = CheckpointPolicy { interval: Duration::from_secs(3600), ..PACE };
+fn the_pause_before_a_retry_does_not_grow_with_the_interval() {
+    let hour = CheckpointPolicy { interval: Duration::from_secs(3600), ..POLICY };
     let mut recording = Recording::resume(Model::default().open(0), hour);
     send(&mut recording, 0, 30, 0).unwrap();
     let _ = recording.next_commit(0, false).unwrap();
-    assert_eq!(recording.refused(unavailable(), 50), NextStep::GoOn);
+    assert_eq!(recording.refused(unavailable(), 50), NextStep::Continue);
     assert_eq!(recording.due_at(), Some(1_050));
     assert!(recording.next_commit(1_050, false).is_some());
 }
 
 #[test]
-fn a_stream_at_full_speed_is_committed_fifty_times_a_second() {
+fn a_fast_stream_is_committed_fifty_times_a_second() {
     let mut recording = resumed(&mut Model::default(), 0);
     send(&mut recording, 0, 20, 100).unwrap();
     assert!(recording.next_commit(100, false).is_some(), "at once");
@@ -230,28 +229,28 @@ fn a_clock_that_goes_back_makes_a_commit_due() {
     recording.committed();
     send(&mut recording, 1, 1, 5).unwrap();
     let commit = recording.next_commit(6, true).unwrap();
-    assert_eq!(commit.checkpoint.update_unix_ms, 10, "a recording never gets younger");
+    assert_eq!(commit.checkpoint.update_unix_ms, 10, "the time of the last change never goes back");
     assert_eq!(commit.checkpoint.expire_unix_ms, 100_010);
 }
 
 #[test]
-fn what_the_store_was_not_available_for_is_tried_again_after_a_pause() {
+fn a_commit_is_tried_again_after_a_pause_if_the_store_was_not_available() {
     let mut recording = resumed(&mut Model::default(), 0);
     send(&mut recording, 0, 30, 0).unwrap();
     let first = recording.next_commit(0, false).unwrap();
-    assert_eq!(recording.refused(unavailable(), 50), NextStep::GoOn);
+    assert_eq!(recording.refused(unavailable(), 50), NextStep::Continue);
     assert_eq!(recording.due_at(), Some(1_050));
-    assert_eq!(recording.next_commit(1_049, false), None, "also with many points");
+    assert_eq!(recording.next_commit(1_049, false), None, "the number of points does not matter");
     send(&mut recording, 30, 1, 1_000).unwrap();
     let second = recording.next_commit(1_050, false).unwrap();
     assert_eq!(second.precondition, first.precondition);
     assert_eq!(second.checkpoint.accumulator, folded(31));
-    assert_eq!(recording.refused(unavailable(), 1_060), NextStep::GoOn);
-    assert!(recording.next_commit(1_060, true).is_some(), "there is no later time");
+    assert_eq!(recording.refused(unavailable(), 1_060), NextStep::Continue);
+    assert!(recording.next_commit(1_060, true).is_some(), "the commit is forced");
 }
 
 #[test]
-fn an_unknown_outcome_is_looked_up_before_anything_else() {
+fn the_checkpoint_is_loaded_after_an_unknown_result() {
     let mut store = Model::default();
     let mut recording = resumed(&mut store, 0);
     send(&mut recording, 0, 5, 0).unwrap();
@@ -262,51 +261,55 @@ fn an_unknown_outcome_is_looked_up_before_anything_else() {
     assert!(recording.is_committing());
     assert_eq!(recording.reconcile(Err(unavailable()), 0), NextStep::Load);
 
-    // It was not done, or not yet.
-    let mut undone = recording.clone();
-    assert_eq!(undone.reconcile(Ok(store.stored.clone()), 10), NextStep::GoOn);
-    assert_eq!((undone.committed_points(), undone.due_at()), (0, Some(1_010)));
-    let again = undone.next_commit(1_010, false).unwrap();
+    // The commit was not carried out, or not yet.
+    let mut pending = recording.clone();
+    assert_eq!(pending.reconcile(Ok(store.stored.clone()), 10), NextStep::Continue);
+    assert_eq!((pending.committed_points(), pending.due_at()), (0, Some(1_010)));
+    let again = pending.next_commit(1_010, false).unwrap();
     assert_eq!(again.precondition, commit.precondition);
 
-    // It was done.
+    // The commit was carried out.
     store.commit(&commit).unwrap();
-    assert_eq!(recording.reconcile(Ok(store.stored.clone()), 10), NextStep::GoOn);
+    assert_eq!(recording.reconcile(Ok(store.stored.clone()), 10), NextStep::Continue);
     assert_eq!(recording.committed_points(), 5);
     assert_eq!(recording.next_commit(1_010, false).unwrap().precondition.committed_points, 5);
 
-    // It was done in the end, and has come before the one that was tried again.
+    // The first commit was carried out before the second.
     let refusal = store.commit(&again).unwrap_err();
-    assert_eq!(undone.refused(refusal, 1_020), NextStep::Load);
-    assert_eq!(undone.reconcile(Ok(store.stored.clone()), 1_020), NextStep::GoOn);
-    assert_eq!(undone.committed_points(), 5);
-    store.commit(&undone.next_commit(1_020, true).unwrap()).unwrap();
-    undone.committed();
-    assert!(undone.is_settled());
+    assert_eq!(pending.refused(refusal, 1_020), NextStep::Load);
+    assert_eq!(pending.reconcile(Ok(store.stored.clone()), 1_020), NextStep::Continue);
+    assert_eq!(pending.committed_points(), 5);
+    store.commit(&pending.next_commit(1_020, true).unwrap()).unwrap();
+    pending.committed();
+    assert!(pending.is_settled());
 }
 
 #[test]
-fn a_writer_that_is_over_commits_no_more() {
+fn a_writer_that_has_ended_commits_nothing() {
     let mut store = Model::default();
-    let mut ghost = resumed(&mut store, 0);
-    send(&mut ghost, 0, 5, 0).unwrap();
-    let commit = ghost.next_commit(0, true).unwrap();
-    let mut unsure = ghost.clone();
+    let mut stale = resumed(&mut store, 0);
+    send(&mut stale, 0, 5, 0).unwrap();
+    let commit = stale.next_commit(0, true).unwrap();
+    let mut uncertain = stale.clone();
     let writer = resumed(&mut store, 0);
     let refusal = store.commit(&commit).unwrap_err();
-    assert_eq!(ghost.refused(refusal, 0), NextStep::Fenced { epoch: writer.epoch() });
-    assert_eq!((ghost.next_commit(9_999, true), ghost.due_at()), (None, None));
+    assert_eq!(stale.refused(refusal, 0), NextStep::Fenced { epoch: writer.epoch() });
+    assert_eq!((stale.next_commit(9_999, true), stale.due_at()), (None, None));
 
-    assert_eq!(unsure.refused(unknown(), 0), NextStep::Load);
-    let (mut gone, mut lost, mut odd) = (unsure.clone(), unsure.clone(), unsure.clone());
+    assert_eq!(uncertain.refused(unknown(), 0), NextStep::Load);
+    let (mut gone, mut lost, mut other_points) =
+        (uncertain.clone(), uncertain.clone(), uncertain.clone());
     let fenced = NextStep::Fenced { epoch: writer.epoch() };
-    assert_eq!(unsure.reconcile(Ok(store.stored.clone()), 0), fenced);
+    assert_eq!(uncertain.reconcile(Ok(store.stored.clone()), 0), fenced);
     assert_eq!(gone.reconcile(Ok(None), 0), NextStep::Gone);
     let damaged = StoreError::Damaged("a bit is wrong".into());
     assert_eq!(lost.reconcile(Err(damaged.clone()), 0), NextStep::Lost(damaged));
     let other = Checkpoint { epoch: 1, accumulator: folded(6), ..store.stored.clone().unwrap() };
-    assert!(matches!(odd.reconcile(Ok(Some(other)), 0), NextStep::Lost(StoreError::Damaged(_))));
-    for mut over in [unsure, gone, lost, odd] {
-        assert_eq!((over.next_commit(9_999, true), over.is_settled()), (None, false));
+    assert!(matches!(
+        other_points.reconcile(Ok(Some(other)), 0),
+        NextStep::Lost(StoreError::Damaged(_))
+    ));
+    for mut ended in [uncertain, gone, lost, other_points] {
+        assert_eq!((ended.next_commit(9_999, true), ended.is_settled()), (None, false));
     }
 }

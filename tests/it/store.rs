@@ -157,7 +157,7 @@ async fn a_recording_finishes_in_a_store_with_faults() {
                         while next_step == NextStep::Load {
                             next_step = recording.reconcile(store.load(name(0)).await, 0);
                         }
-                        assert_eq!(next_step, NextStep::GoOn, "{fault:?}");
+                        assert_eq!(next_step, NextStep::Continue, "{fault:?}");
                     }
                 }
             }

@@ -1,11 +1,10 @@
-//! The state of a [`PathAccumulator`] as plain data, for code that stores it.
+//! The state of a [`PathAccumulator`](super::PathAccumulator) as plain data, for code that stores it.
 //!
-//! [`PathAccumulator::state`] copies everything that the accumulator keeps. `PathAccumulator::try_from` checks every
+//! `PathAccumulator::state` copies everything that the accumulator keeps. `PathAccumulator::try_from` checks every
 //! value of a state, and the values against each other, and restores the accumulator. A state that no path has
 //! is an error there. The arithmetic therefore never meets a coordinate that is out of range. `check.rs` has the
 //! checks. A state has no byte format: stores define their own.
 
-use super::accumulator::PathAccumulator;
 use super::options::Options;
 use super::sum::ExactSum;
 
@@ -13,7 +12,7 @@ mod check;
 #[cfg(test)]
 mod tests;
 
-/// Everything that a [`PathAccumulator`] keeps.
+/// Everything that a [`PathAccumulator`](super::PathAccumulator) keeps.
 ///
 /// Coordinates are canonical: units of 1e-7 degree for geographic metrics, the unit of the caller for
 /// [`Metric::Planar`](super::Metric::Planar). No value is a negative zero.
@@ -143,15 +142,12 @@ pub struct StateError {
     pub problem: &'static str,
 }
 
-impl TryFrom<State> for PathAccumulator {
-    type Error = StateError;
-
-    /// Restores an accumulator. Folding continues with the same bits as without the round trip.
+impl State {
+    /// Checks all values.
     ///
     /// # Errors
     /// If no path has this state.
-    fn try_from(state: State) -> Result<Self, StateError> {
-        check::check(&state)?;
-        Ok(Self::from_checked_state(&state))
+    pub(super) fn check(&self) -> Result<(), StateError> {
+        check::check(self)
     }
 }

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::measure::{Elevation, Fix, Metric, Point, Totals};
+use crate::measure::{Elevation, Fix, Metric, PathAccumulator, Point, Totals};
 
 const NS_PER_S: i64 = 1_000_000_000;
 

@@ -1,4 +1,4 @@
-//! All rules together: random histories of several writers, with a store that fails in every way it may.
+//! Random histories of several writers, with a store that fails in every possible way.
 
 use proptest::prelude::*;
 
@@ -8,7 +8,7 @@ use super::*;
 #[derive(Clone, Debug)]
 enum Event {
     Open,
-    /// A message without an offset, or with one at this distance from where the stream is.
+    /// A message without an offset, or with an offset at this distance from the position of the stream.
     Send {
         writer: usize,
         from: Option<i64>,
@@ -20,17 +20,17 @@ enum Event {
     Time {
         ms: i64,
     },
-    /// A commit is handed out, if one is due, and stays on its way.
+    /// A commit becomes pending, if one is due.
     Commit {
         writer: usize,
         force: bool,
     },
-    /// What was on its way arrives, or not, and is answered, or not.
+    /// The pending commit is carried out or not, and its result is reported or not.
     Answer {
         writer: usize,
         how: Answer,
     },
-    /// A commit of long ago arrives.
+    /// An old commit reaches the store.
     Late {
         which: usize,
     },
@@ -45,20 +45,20 @@ enum Event {
 
 #[derive(Clone, Copy, Debug)]
 enum Answer {
-    Done,
+    Committed,
     Unavailable,
-    UnknownDone,
-    UnknownUndone,
+    UnknownCommitted,
+    UnknownLost,
     UnknownLate,
 }
 
 fn event() -> impl Strategy<Value = Event> {
     let answer = prop::sample::select(vec![
-        Answer::Done,
-        Answer::Done,
+        Answer::Committed,
+        Answer::Committed,
         Answer::Unavailable,
-        Answer::UnknownDone,
-        Answer::UnknownUndone,
+        Answer::UnknownCommitted,
+        Answer::UnknownLost,
         Answer::UnknownLate,
     ]);
     let writer = 0..3_usize;
@@ -81,38 +81,38 @@ fn event() -> impl Strategy<Value = Event> {
 
 struct Writer {
     recording: Recording,
-    on_its_way: Option<Commit>,
+    pending: Option<Commit>,
     must_load: bool,
-    is_over: bool,
+    has_ended: bool,
     has_sent: bool,
 }
 
 impl Writer {
     fn new(recording: Recording) -> Self {
-        Self { recording, on_its_way: None, must_load: false, is_over: false, has_sent: false }
+        Self { recording, pending: None, must_load: false, has_ended: false, has_sent: false }
     }
 }
 
 impl Writer {
-    fn heed(&mut self, verdict: NextStep) {
-        match verdict {
-            NextStep::GoOn => self.must_load = false,
+    fn apply(&mut self, step: NextStep) {
+        match step {
+            NextStep::Continue => self.must_load = false,
             NextStep::Load => self.must_load = true,
             NextStep::Fenced { epoch } => {
                 assert!(epoch > self.recording.epoch());
-                self.is_over = true;
+                self.has_ended = true;
             }
-            NextStep::Gone | NextStep::Lost(_) => panic!("no step deletes or damages: {verdict:?}"),
+            NextStep::Gone | NextStep::Lost(_) => panic!("no step deletes or damages: {step:?}"),
         }
     }
 
     fn answer(&mut self, store: &mut Model, how: Answer, now: i64) {
-        let Some(commit) = self.on_its_way.take() else { return };
+        let Some(commit) = self.pending.take() else { return };
         let outcome = match how {
-            Answer::Done => store.commit(&commit),
+            Answer::Committed => store.commit(&commit),
             Answer::Unavailable => Err(unavailable()),
-            Answer::UnknownDone => store.commit(&commit).and(Err(unknown())),
-            Answer::UnknownUndone => Err(unknown()),
+            Answer::UnknownCommitted => store.commit(&commit).and(Err(unknown())),
+            Answer::UnknownLost => Err(unknown()),
             Answer::UnknownLate => {
                 store.late.push(commit);
                 Err(unknown())
@@ -121,8 +121,8 @@ impl Writer {
         match outcome {
             Ok(()) => self.recording.committed(),
             Err(error) => {
-                let verdict = self.recording.refused(error, now);
-                self.heed(verdict);
+                let step = self.recording.refused(error, now);
+                self.apply(step);
             }
         }
     }
@@ -130,15 +130,15 @@ impl Writer {
     fn load(&mut self, store: &Model, fails: bool, now: i64) {
         if self.must_load {
             let loaded = if fails { Err(unknown()) } else { Ok(store.stored.clone()) };
-            let verdict = self.recording.reconcile(loaded, now);
-            self.heed(verdict);
+            let step = self.recording.reconcile(loaded, now);
+            self.apply(step);
         }
     }
 }
 
 proptest! {
     #[test]
-    fn whatever_happens_a_recording_is_one_uninterrupted_fold(
+    fn a_recording_is_always_one_uninterrupted_fold(
         events in prop::collection::vec(event(), 0..120),
     ) {
         let prefixes = &*PREFIXES;
@@ -161,16 +161,16 @@ proptest! {
                 }
                 Event::Crash { writer } => {
                     if !writers.is_empty() {
-                        // What was on its way may arrive all the same.
+                        // The pending commit may still reach the store.
                         let writer = writers.remove(writer % count);
-                        store.late.extend(writer.on_its_way);
+                        store.late.extend(writer.pending);
                     }
                 }
                 Event::Send { writer, .. } | Event::Finish { writer } | Event::Commit { writer, .. }
                 | Event::Answer { writer, .. } | Event::Load { writer, .. } => {
                     let Some(writer) = writers.get_mut(writer % count) else { continue };
                     let had = writer.recording.committed_points();
-                    if writer.is_over {
+                    if writer.has_ended {
                         prop_assert_eq!(writer.recording.next_commit(now, true), None);
                         continue;
                     }
@@ -209,11 +209,11 @@ proptest! {
                             let due_at = writer.recording.due_at();
                             let commit = writer.recording.next_commit(now, force);
                             if commit.is_none() && due_at.is_some_and(|due_at| due_at <= now) {
-                                prop_assert!(false, "due at {:?} and not handed out", due_at);
+                                prop_assert!(false, "due at {:?} and not returned", due_at);
                             }
                             if commit.is_some() {
-                                prop_assert!(writer.on_its_way.is_none(), "two on their way");
-                                writer.on_its_way = commit;
+                                prop_assert!(writer.pending.is_none(), "two commits are pending");
+                                writer.pending = commit;
                             }
                         }
                         Event::Answer { how, .. } => writer.answer(&mut store, how, now),
@@ -222,7 +222,7 @@ proptest! {
                     }
                     let recording = &writer.recording;
                     let durable = store.stored.as_ref().unwrap();
-                    prop_assert!(recording.committed_points() >= had, "committed points went back");
+                    prop_assert!(recording.committed_points() >= had, "the number of committed points has decreased");
                     prop_assert!(recording.committed_points() <= durable.committed_points());
                     prop_assert!(!recording.is_complete() || durable.complete);
                     let count = recording.accumulator().point_count();
@@ -236,14 +236,14 @@ proptest! {
             before = stored.clone();
         }
 
-        // The last writer brings it to its end, whatever the store still has up its sleeve.
+        // The last writer finishes the recording, although late commits and unknown results are left.
         let mut last = Writer::new(resumed(&mut store, now));
         if !last.recording.is_complete() {
             let from = last.recording.committed_points();
             send(&mut last.recording, from, POINTS - from, now).unwrap();
             last.recording.finish();
-            for how in [Answer::UnknownLate, Answer::UnknownDone, Answer::Done, Answer::Done] {
-                last.on_its_way = last.recording.next_commit(now, true);
+            for how in [Answer::UnknownLate, Answer::UnknownCommitted, Answer::Committed, Answer::Committed] {
+                last.pending = last.recording.next_commit(now, true);
                 last.answer(&mut store, how, now);
                 last.load(&store, false, now);
                 for late in std::mem::take(&mut store.late) {

@@ -1,10 +1,10 @@
-//! Which offsets a stream may send: each rule alone, and the property that no point is lost without an error.
+//! The rules for offsets, and the property that no point is lost without an error.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// A store with a recording of this many durable points.
+/// Returns a store with a recording of this many durable points.
 fn stored(points: u64) -> Model {
     let mut store = Model::default();
     let mut recording = resumed(&mut store, 0);
@@ -16,7 +16,7 @@ fn stored(points: u64) -> Model {
 #[test]
 fn durable_points_are_skipped_and_counted() {
     let mut recording = resumed(&mut stored(10), 0);
-    // The first message and the messages after it, up to what is durable.
+    // Durable points are skipped in the first message and in later ones.
     assert_eq!(send(&mut recording, 3, 2, 0), Ok(2));
     assert_eq!(send(&mut recording, None, 1, 0), Ok(1));
     assert_eq!(send(&mut recording, 6, 6, 0), Ok(4));
@@ -78,14 +78,14 @@ fn an_end_before_the_last_point_is_refused() {
     assert_eq!((recording.end_here(), recording.has_end()), (Ok(()), true));
 }
 
-/// The offset that a client sends, right or wrong.
+/// The offset that a client sends, valid or not.
 #[derive(Clone, Debug)]
 enum Offset {
     Unset,
     At(u64),
-    /// At this distance from what is durable.
+    /// At this distance from the number of durable points.
     Durable(i64),
-    /// At this distance from the end of the message before.
+    /// At this distance from the end of the message before it.
     Next(i64),
 }
 
@@ -99,9 +99,9 @@ fn message() -> impl Strategy<Value = (Offset, u64)> {
     (offset, 0..5_u64)
 }
 
-/// What points with these numbers sum to, in this order. Every number is another place in the plane, so that a
-/// point that is lost, doubled or moved gives another accumulator.
-fn sum(numbers: &[u64]) -> PathAccumulator {
+/// Returns the accumulator of points with these numbers, in this order. Every number is another place in the plane, so
+/// a point that is lost, doubled or moved gives another accumulator.
+fn accumulated(numbers: &[u64]) -> PathAccumulator {
     let mut accumulator = PathAccumulator::new(Options::new(Metric::Planar));
     accumulator.extend(&numbers.iter().copied().map(fix).collect::<Vec<_>>()).unwrap();
     accumulator
@@ -144,7 +144,7 @@ proptest! {
                 prop_assert!(start.unwrap() + skipped <= before, "a skipped point was not durable");
             }
             durable.extend(&sent[skipped as usize..]);
-            prop_assert_eq!(recording.accumulator(), &sum(&durable), "failed: {}", has_failed);
+            prop_assert_eq!(recording.accumulator(), &accumulated(&durable), "failed: {}", has_failed);
             if let Some(commit) = recording.next_commit(0, true) {
                 store.commit(&commit).unwrap();
                 recording.committed();

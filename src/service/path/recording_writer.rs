@@ -202,7 +202,7 @@ impl Session {
                     self.pending = Pending::Nothing;
                     let found = loaded.as_ref().ok().and_then(Option::as_ref).cloned();
                     let step = self.recording.reconcile(loaded, unix_ms());
-                    if let (NextStep::GoOn, Some(found)) = (&step, found) {
+                    if let (NextStep::Continue, Some(found)) = (&step, found) {
                         self.shared.watchers.report_stored(&self.name, &Arc::new(found));
                     }
                     self.is_retrying &= !self.recording.is_settled();
@@ -240,7 +240,7 @@ impl Session {
     /// If the writer has ended.
     fn apply(&mut self, step: NextStep, pause: Duration) -> Result<(), RpcError> {
         match step {
-            NextStep::GoOn => Ok(()),
+            NextStep::Continue => Ok(()),
             NextStep::Load => {
                 let (store, name) = (Arc::clone(&self.shared.store), self.name.clone());
                 let request = self.shared.store_timeout.plus(pause).call(async move {
