@@ -17,7 +17,7 @@ use http_body::Body as _;
 use tokio::time::{Instant, Sleep, sleep};
 use tonic::body::Body;
 
-use super::StreamLimits;
+use super::limits::StreamLimits;
 use super::progress::Progress;
 use super::status::{RpcError, StreamCut, excerpt};
 use super::work::Work;

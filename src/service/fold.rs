@@ -2,8 +2,8 @@
 
 use tonic::body::Body;
 
-use super::StreamLimits;
 use super::body::RequestBody;
+use super::limits::StreamLimits;
 use super::status::RpcError;
 use super::work::{Step, Work};
 use crate::measure::{Metric, PointBlock, Polyline};

@@ -13,8 +13,8 @@ use prost::Message;
 use tonic::Status;
 use tonic::body::Body;
 
-use super::StreamLimits;
 use super::body::RequestBody;
+use super::limits::StreamLimits;
 use super::status::{ACCEPTED_ENCODINGS, RpcError, excerpt};
 use super::violation::MessageRef;
 use crate::contract::frame;

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use tonic::body::Body;
 use tower_service::Service;
 
-use super::StreamLimits;
 use super::fold::{AxisOrder, fold_points};
+use super::limits::StreamLimits;
 use super::method::{self, ResponseFuture};
 use super::status::RpcError;
 use crate::contract::method::RECORD_ROUTE;

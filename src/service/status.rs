@@ -241,6 +241,20 @@ pub enum StreamCut {
     Lost(String),
 }
 
+impl FieldViolation {
+    /// Converts the violation to the error of a call, about this message.
+    pub(super) fn at(self, place: MessageRef) -> RpcError {
+        RpcError::Fields { place, violations: vec![self] }
+    }
+}
+
+/// For a call with one request.
+impl From<FieldViolation> for RpcError {
+    fn from(violation: FieldViolation) -> Self {
+        violation.at(MessageRef::Request)
+    }
+}
+
 impl RpcError {
     /// Replaces the number of durable points, if the error reports it.
     pub(super) fn with_committed_points(self, points: u64) -> Self {

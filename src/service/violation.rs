@@ -4,8 +4,6 @@
 
 use std::fmt;
 
-use super::status::RpcError;
-
 /// The message of a call that an error is about. Indices and offsets count from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -52,18 +50,6 @@ pub struct FieldViolation {
 impl FieldViolation {
     pub(super) fn new(field: impl Into<String>, description: impl Into<String>) -> Self {
         Self { field: field.into(), description: description.into() }
-    }
-
-    /// Converts it to the error of a call, about this message.
-    pub(super) fn at(self, place: MessageRef) -> RpcError {
-        RpcError::Fields { place, violations: vec![self] }
-    }
-}
-
-/// For a call with one request.
-impl From<FieldViolation> for RpcError {
-    fn from(violation: FieldViolation) -> Self {
-        violation.at(MessageRef::Request)
     }
 }
 

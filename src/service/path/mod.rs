@@ -1,12 +1,13 @@
 //! `waywiser.v1.PathService`: recordings that survive, batches of whole paths, and single distances.
 //!
-//! `request` parses messages and `convert` converts options and summaries. `point_buffer`, `fix` and `column_fill` check
-//! points and fold them. `record` reads a stream of one path; `target` is that path, and `recording_writer` commits its
-//! points meanwhile.
-//! `batch` measures many paths in one stream. `updates` orders the reports about watched recordings for `watch`, and
-//! `follow` adds the changes of other servers. `list` lists recordings, `sweep` removes expired and abandoned ones, and
-//! `recordings` has the other unary methods. All calls of the store have a time limit, see `store_timeout`. The rules of
-//! exactly-once are in [`crate::recording`].
+//! - `request` parses messages, and `convert` converts options and summaries.
+//! - `point_buffer`, `fix` and `column_fill` check points and fold them.
+//! - `record` reads a stream of one path. `target` is that path, and `recording_writer` commits its points meanwhile.
+//! - `batch` measures many paths in one stream.
+//! - `updates` orders the reports about watched recordings for `watch`; `follow` adds the changes of other servers.
+//! - `list` lists recordings, `sweep` removes expired and abandoned ones, and `recordings` has the other unary methods.
+//!
+//! All calls of the store have the time limit of `store_timeout`. [`crate::recording`] has the rules of exactly-once.
 
 mod batch;
 mod column_fill;
@@ -16,6 +17,7 @@ mod follow;
 mod list;
 mod options_diff;
 mod point_buffer;
+mod reclaim_state;
 mod record;
 mod recording_writer;
 mod recordings;
@@ -39,7 +41,7 @@ use http::{Request, Response};
 use tonic::body::Body;
 use tower_service::Service;
 
-use super::StreamLimits;
+use super::limits::StreamLimits;
 use super::method::{self, ResponseFuture};
 use crate::contract::method::v1;
 use crate::proto::waywiser_v1 as pb;

@@ -14,6 +14,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::shared::{Shared, unix_ms};
+use super::sweep;
 use super::writers::Writing;
 use crate::measure::Options;
 use crate::recording::{Checkpoint, NextStep, OpenRequest, Recording, RecordingName, StoreError};
@@ -71,7 +72,7 @@ impl RecordingWriter {
             expire_unix_ms: now_unix_ms.saturating_add(retention_ms),
         };
         let (token, writing) = (shared.commits.token(), shared.writers.enter(name.clone()));
-        let checkpoint = shared.open(&name, request).await?;
+        let checkpoint = sweep::open(shared, &name, request).await?;
         shared.watchers.report_stored(&name, &Arc::new(checkpoint.clone()));
         let recording = Recording::resume(checkpoint, shared.policy);
         let session = Session {

@@ -9,13 +9,12 @@ use tokio::sync::{Mutex, Semaphore, oneshot};
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 
+use super::reclaim_state::ReclaimState;
 use super::store_timeout::StoreTimeout;
-use super::sweep::{Reclaim, reclaim};
 use super::updates::Watchers;
 use super::writers::Writers;
 use crate::recording::{
-    Checkpoint, CheckpointPolicy, CheckpointStore, OpenRequest, RecordingName, StoreError,
-    StoreFuture,
+    Checkpoint, CheckpointPolicy, CheckpointStore, RecordingName, StoreError, StoreFuture,
 };
 use crate::service::status::RpcError;
 
@@ -32,7 +31,7 @@ pub(super) struct Shared {
     pub writers: Arc<Writers>,
     /// Open recordings, and the commits of streams that were cut.
     pub commits: TaskTracker,
-    pub reclaim: Arc<Mutex<Reclaim>>,
+    pub reclaim: Arc<Mutex<ReclaimState>>,
     /// Number of sweeps that made space in a full store.
     pub reclaims: AtomicU64,
     deletions: Arc<Semaphore>,
@@ -60,23 +59,6 @@ impl Shared {
     ) -> Result<Option<Checkpoint>, RpcError> {
         let stored = self.call(name, self.store.load(name.clone())).await?;
         Ok(stored.filter(|stored| !has_expired(stored)))
-    }
-
-    /// Opens a recording. If the store is full, makes space by removing abandoned recordings and tries once more.
-    pub(super) async fn open(
-        self: &Arc<Self>,
-        name: &RecordingName,
-        request: OpenRequest,
-    ) -> Result<Checkpoint, RpcError> {
-        let opened = async {
-            match self.store.open(name.clone(), request.clone()).await {
-                Err(StoreError::Full(_)) if reclaim(self).await => {
-                    self.store.open(name.clone(), request).await
-                }
-                result => result,
-            }
-        };
-        self.call(name, Box::pin(opened)).await
     }
 
     /// Loads a checkpoint and reports the result to watchers.

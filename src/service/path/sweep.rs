@@ -10,8 +10,12 @@ use std::time::Duration;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 
+use super::reclaim_state::ReclaimState;
 use super::shared::{Shared, unix_ms};
-use crate::recording::{Abandoned, RecordingName, StoreError, StoreErrorCause, Sweep, Swept};
+use crate::recording::{
+    Abandoned, Checkpoint, OpenRequest, RecordingName, StoreError, StoreErrorCause, Sweep, Swept,
+};
+use crate::service::status::RpcError;
 
 /// A recording is abandoned if it has not grown for this long and no stream writes to it.
 const ABANDONED_TIME: Duration = Duration::from_secs(10 * 60);
@@ -21,13 +25,10 @@ const ABANDONED_POINTS_MAX: u64 = 1_000;
 const ABANDONED_AT_ONCE: usize = 16;
 /// After a full round without an abandoned recording the next round starts no sooner than this.
 const FRUITLESS_PAUSE: Duration = Duration::from_secs(10);
-/// Minimum time between two log lines about removed recordings.
-const LOG_PAUSE: Duration = Duration::from_secs(10);
-
 /// Removes expired recordings, round by round.
 #[derive(Debug, Default)]
 pub(super) struct Expiry {
-    /// Where an interrupted round continues.
+    /// The name after which an interrupted round continues.
     after: Option<RecordingName>,
 }
 
@@ -57,15 +58,24 @@ impl Expiry {
     }
 }
 
-/// The state of the sweeps for abandoned recordings.
-#[derive(Debug, Default)]
-pub(super) struct Reclaim {
-    /// Where the next sweep starts.
-    after: Option<RecordingName>,
-    fruitless_until: Option<Instant>,
-    logged_at: Option<Instant>,
-    /// Removed since the last log line.
-    unlogged: usize,
+/// Opens a recording. If the store is full, makes space by removing abandoned recordings and tries once more.
+///
+/// # Errors
+/// If the store fails, or the options differ from those of the recording.
+pub(super) async fn open(
+    shared: &Arc<Shared>,
+    name: &RecordingName,
+    request: OpenRequest,
+) -> Result<Checkpoint, RpcError> {
+    let opened = async {
+        match shared.store.open(name.clone(), request.clone()).await {
+            Err(StoreError::Full(_)) if reclaim(shared).await => {
+                shared.store.open(name.clone(), request).await
+            }
+            result => result,
+        }
+    };
+    shared.call(name, Box::pin(opened)).await
 }
 
 /// Makes space in a full store: removes expired recordings and up to [`ABANDONED_AT_ONCE`] abandoned ones.
@@ -84,7 +94,7 @@ pub(super) async fn reclaim(shared: &Arc<Shared>) -> bool {
 }
 
 /// [`reclaim`] under its lock.
-async fn reclaim_alone(shared: Arc<Shared>, mut reclaim: OwnedMutexGuard<Reclaim>) -> bool {
+async fn reclaim_alone(shared: Arc<Shared>, mut reclaim: OwnedMutexGuard<ReclaimState>) -> bool {
     if reclaim.fruitless_until.is_some_and(|until| Instant::now() < until) {
         return false;
     }
@@ -122,22 +132,6 @@ async fn reclaim_alone(shared: Arc<Shared>, mut reclaim: OwnedMutexGuard<Reclaim
             return false;
         }
         has_wrapped |= reclaim.after.is_none();
-    }
-}
-
-impl Reclaim {
-    fn log(&mut self, removed: usize, first: &RecordingName) {
-        self.unlogged += removed;
-        let now = Instant::now();
-        if self.logged_at.is_none_or(|at| now >= at + LOG_PAUSE) {
-            tracing::warn!(
-                recordings = self.unlogged,
-                %first,
-                "the store is full: deleted expired recordings, and small unfinished ones that have not \
-                 grown for 10 minutes; raise --max-recordings to keep them"
-            );
-            (self.logged_at, self.unlogged) = (Some(now), 0);
-        }
     }
 }
 

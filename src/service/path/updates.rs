@@ -157,7 +157,7 @@ mod tests {
         assert!(latest.stored().is_none());
     }
 
-    /// What happens to one name in the store.
+    /// A step of one name in the store.
     #[derive(Clone, Copy, Debug)]
     enum Step {
         Open,

@@ -18,7 +18,7 @@ impl Writers {
         Writing { writers: Arc::clone(self), name }
     }
 
-    /// Whether a recording has a writer.
+    /// Returns whether a recording has a writer.
     pub(super) fn contains(&self, name: &RecordingName) -> bool {
         self.counts().contains_key(name)
     }
