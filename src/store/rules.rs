@@ -33,6 +33,7 @@ impl From<&Checkpoint> for Header {
 
 /// The result of [`open`].
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "a decision is matched at once and never stored")]
 pub(super) enum OpenDecision {
     /// Store and return this new recording. It replaces one that has expired.
     Create(Checkpoint),

@@ -25,7 +25,7 @@ mod field;
 mod fold;
 mod legacy;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 /// The version that is written.
 pub const VERSION: u8 = fold::VERSION;

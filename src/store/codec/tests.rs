@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::measure::{Elevation, Fix, Metric, PathAccumulator, Point};
 
-mod golden;
+pub(in crate::store) mod golden;
 
 fn name() -> RecordingName {
     RecordingName::from_id("any").unwrap()
@@ -241,9 +241,14 @@ fn errors_say_what_is_wrong() {
     insta::assert_snapshot!(error(HEADER_BYTES + 1, 1), @"its number of points is not valid");
     insta::assert_snapshot!(error(HEADER_BYTES + 9, 9), @"its fold is not valid");
     // The sign of xy_resolution.
+    insta::assert_snapshot!(error(HEADER_BYTES + 18, 0xbf), @"its fold is not valid");
+    let (record, mut state) = (&bytes[..HEADER_BYTES + 9], example().accumulator.state());
+    state.raw.segment_count = 1;
+    let mut record = record.to_vec();
+    state.write(&mut record);
     insta::assert_snapshot!(
-        error(HEADER_BYTES + 18, 0xbf),
-        @"its fold is not valid"
+        decode(&name(), &sealed(&name(), &record)).unwrap_err(),
+        @"invalid state of a path: all fixes: there are counts or a length, but no coordinates"
     );
     insta::assert_snapshot!(
         decode(&name(), b"wayw").unwrap_err(),

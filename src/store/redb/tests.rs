@@ -10,6 +10,7 @@ use super::writer::OpenMode;
 use super::*;
 use crate::measure::{Fix, Metric, Options, Point};
 use crate::recording::Removed;
+use crate::store::codec::tests::golden;
 use crate::store::contract;
 
 pub(super) fn name(id: &str) -> RecordingName {
@@ -123,6 +124,56 @@ async fn a_damaged_record_does_not_affect_others() {
     assert_eq!(swept.removed, [Removed { name: name("a"), epoch: last }]);
     assert_eq!(store.delete(name("b")).await, Ok(Some(last)), "the last assigned epoch");
     store.open(name("b"), request()).await.unwrap();
+}
+
+/// Returns the record of the only recording in a closed store.
+fn record(directory: &Path) -> Vec<u8> {
+    let path = directory.join("recordings.redb");
+    let database = open::database(&path, None, &open::Disk::default(), OpenMode::Reopen).unwrap();
+    let recordings = database.begin_read().unwrap().open_table(tables::RECORDINGS).unwrap();
+    recordings.get(golden::name().id()).unwrap().unwrap().value().to_vec()
+}
+
+#[tokio::test]
+async fn a_recording_of_an_earlier_version_is_continued() {
+    let request = OpenRequest { options: None, now_unix_ms: -2, expire_unix_ms: i64::MAX };
+    for golden in golden::records().into_iter().filter(|golden| !golden.checkpoint.complete) {
+        for (hex, version) in golden.versions.into_iter().zip(1..) {
+            let directory = tempfile::tempdir().unwrap();
+            drop(RedbStore::open(directory.path()).unwrap());
+            let path = directory.path().join("recordings.redb");
+            let database =
+                open::database(&path, None, &open::Disk::default(), OpenMode::Reopen).unwrap();
+            let transaction = database.begin_write().unwrap();
+            let stored = golden::bytes(hex);
+            transaction
+                .open_table(tables::RECORDINGS)
+                .unwrap()
+                .insert(golden::name().id(), stored.as_slice())
+                .unwrap();
+            transaction.commit().unwrap();
+            drop(database);
+
+            let store = RedbStore::open(directory.path()).unwrap();
+            assert_eq!(store.load(golden::name()).await, Ok(Some(golden.checkpoint.clone())));
+            let options = Options::builder(Metric::Planar).max_gap(7.5).build().unwrap();
+            let other = OpenRequest { options: Some(options), ..request.clone() };
+            assert_eq!(store.open(golden::name(), other).await, Err(StoreError::OptionsDiffer));
+            let opened = store.open(golden::name(), request.clone()).await.unwrap();
+            let expected =
+                Checkpoint { epoch: 1, expire_unix_ms: i64::MAX, ..golden.checkpoint.clone() };
+            assert_eq!(opened, expected);
+            drop(store);
+            // Opening writes the current version. It copies a fold that has this version.
+            let opened = record(directory.path());
+            assert_eq!(opened[4], 3);
+            assert!(version < 3 || opened[44..] == stored[44..]);
+            let store = RedbStore::open(directory.path()).unwrap();
+            let end = Checkpoint { complete: true, ..expected.clone() };
+            store.commit(golden::name(), precondition(&expected), end.clone()).await.unwrap();
+            assert_eq!(store.load(golden::name()).await, Ok(Some(end)));
+        }
+    }
 }
 
 #[test]

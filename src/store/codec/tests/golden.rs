@@ -5,7 +5,7 @@ use crate::measure::{Elevation, Fix, Metric, Options, PathAccumulator, Point};
 use crate::recording::{Checkpoint, RecordingName};
 
 /// The name of all golden recordings.
-pub(super) fn name() -> RecordingName {
+pub(in crate::store) fn name() -> RecordingName {
     RecordingName::from_id("golden").unwrap()
 }
 
@@ -84,12 +84,12 @@ fn filtered() -> Checkpoint {
 }
 
 /// A golden record: its checkpoint, and its bytes in hexadecimal digits, in versions 1, 2 and 3.
-pub(super) struct Golden {
-    pub(super) checkpoint: Checkpoint,
-    pub(super) versions: [&'static str; 3],
+pub(in crate::store) struct Golden {
+    pub(in crate::store) checkpoint: Checkpoint,
+    pub(in crate::store) versions: [&'static str; 3],
 }
 
-pub(super) fn records() -> [Golden; 4] {
+pub(in crate::store) fn records() -> [Golden; 4] {
     [
         Golden { checkpoint: empty(), versions: EMPTY },
         Golden { checkpoint: plain(), versions: PLAIN },
@@ -99,7 +99,7 @@ pub(super) fn records() -> [Golden; 4] {
 }
 
 /// The bytes of a record.
-pub(super) fn bytes(hex: &str) -> Vec<u8> {
+pub(in crate::store) fn bytes(hex: &str) -> Vec<u8> {
     let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
     let text = String::from_utf8(digits).unwrap();
     (0..text.len())
