@@ -25,6 +25,8 @@ const TRACKS_MAX: usize = 1024;
 enum FileEvent {
     /// A track was sent completely.
     Sent(SentTrack),
+    /// The file was sent completely.
+    Complete,
     /// The file cannot be read further.
     Failed(String),
 }
@@ -66,7 +68,10 @@ impl Source {
                     let _ = self.file_events.send(FileEvent::Sent(sent)).await;
                     (track, Vec::new(), true)
                 }
-                ReaderEvent::FileEnd => return None,
+                ReaderEvent::FileEnd => {
+                    let _ = self.file_events.send(FileEvent::Complete).await;
+                    return None;
+                }
                 ReaderEvent::Failed(error) => {
                     let _ = self.file_events.send(FileEvent::Failed(error)).await;
                     std::future::pending().await
@@ -155,7 +160,7 @@ impl<W: Write> Run<'_, W> {
     ) -> io::Result<Result<(), String>> {
         let (mut answers, mut stalled) = (pin!(answers), pin!(stall_detector.stalled()));
         let mut sent: VecDeque<SentTrack> = VecDeque::new();
-        let (mut is_complete, mut failure) = (false, None);
+        let (mut is_reading, mut is_complete, mut failure) = (true, false, None);
         loop {
             if sent.is_empty()
                 && let Some(error) = failure
@@ -164,14 +169,15 @@ impl<W: Write> Run<'_, W> {
             }
             stall_detector.set_awaits_answer(!sent.is_empty());
             let answer = tokio::select! {
-                // The event of a track is sent before its last part, so it is received before the answer. The channel
-                // is closed at the end of the file, before the stream of parts.
+                // The event of a track is sent before its last part, so it is received before the answer. The call
+                // drops the sender when it ends.
                 biased;
-                event = file_events.recv(), if !is_complete && sent.len() < TRACKS_MAX => {
+                event = file_events.recv(), if is_reading && sent.len() < TRACKS_MAX => {
                     match event {
                         Some(FileEvent::Sent(track)) => sent.push_back(track),
                         Some(FileEvent::Failed(error)) => failure = Some(error),
-                        None => is_complete = true,
+                        Some(FileEvent::Complete) => is_complete = true,
+                        None => is_reading = false,
                     }
                     continue;
                 }
