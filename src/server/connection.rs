@@ -103,7 +103,7 @@ pub(super) async fn serve<IO: ByteStream, A: Acceptor<IO>>(
         }
         Ok(Err(error)) => tracing::debug!(%peer, %error, "a connection failed in its handshake"),
         Err(_) => {
-            tracing::debug!(%peer, "a connection did not acknowledge the settings of the server")
+            tracing::debug!(%peer, "a connection did not acknowledge the settings of the server");
         }
     }
 }
