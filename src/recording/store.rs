@@ -62,8 +62,8 @@ pub trait CheckpointStore: Send + Sync + 'static {
     ///
     /// The stream starts with the changes after this call and never ends. It holds a bounded number of events; if the
     /// subscriber is too slow, [`StoreEvent::Missed`] replaces the oldest ones. A store that cannot distinguish its
-    /// users may also report the subscriber's own changes. By default the stream yields nothing, for stores that only
-    /// one server can use.
+    /// users may also report the subscriber's own changes. A store that wraps another one forwards this call. By default
+    /// the stream yields nothing, for stores that only one server can use.
     fn changes(&self) -> StoreEvents {
         Box::pin(stream::pending())
     }

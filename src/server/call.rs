@@ -24,7 +24,7 @@ use super::observer::CallKind;
 use super::peer::peer_key;
 use super::service_names::{AUXILIARY, HEALTH_WATCH, MEASURING};
 use super::shared::Shared;
-use crate::service::{RpcError, WATCH_PATH, excerpt, refuse_foreign};
+use crate::service::{RpcError, WATCH_PATH, excerpt, refuse_non_grpc};
 
 /// The routes of one connection. Each of its calls ends in time and is reported to observers.
 pub(super) struct CallService {
@@ -60,7 +60,7 @@ impl CallService {
     /// Begins a call.
     pub(super) fn call(&mut self, request: Request<RecvStream>) -> CallFuture {
         let address = self.peer.address;
-        if let Some(response) = refuse_foreign(&request) {
+        if let Some(response) = refuse_non_grpc(&request) {
             tracing::debug!(peer = %address, method = %request.method(), "not a gRPC call");
             return Box::pin(async { response.map(CallBody::finished) });
         }

@@ -79,7 +79,7 @@ pub(super) async fn serve<IO: ByteStream, A: Acceptor<IO>>(
     };
     let Established { stream, peer: info, prefix } = match established {
         Ok(established) => established,
-        Err(error) if error.is_foreign() => {
+        Err(error) if error.is_other_protocol() => {
             if let Some(suppressed) = shared.log.admit(LineKind::Preface) {
                 let suppressed = (suppressed > 0).then_some(suppressed);
                 tracing::warn!(%peer, %error, suppressed, "refused a connection");
@@ -103,7 +103,7 @@ pub(super) async fn serve<IO: ByteStream, A: Acceptor<IO>>(
         }
         Ok(Err(error)) => tracing::debug!(%peer, %error, "a connection failed in its handshake"),
         Err(_) => {
-            tracing::debug!(%peer, "a connection did not acknowledge the settings of the server")
+            tracing::debug!(%peer, "a connection did not acknowledge the settings of the server");
         }
     }
 }
@@ -217,7 +217,7 @@ impl<S: ByteStream> Driver<S> {
             if let Poll::Ready(result) = self.poll_http2(cx) {
                 return Poll::Ready(result);
             }
-            self.reap(cx);
+            self.count_ended(cx);
             if self.input.charge_arrived(self.streams.len(), self.is_idle()) {
                 self.shared.relieve();
             }
@@ -264,7 +264,7 @@ impl<S: ByteStream> Driver<S> {
     }
 
     /// Counts the streams that have ended, and updates the activity of the connection.
-    fn reap(&mut self, cx: &mut Context<'_>) {
+    fn count_ended(&mut self, cx: &mut Context<'_>) {
         let mut has_ended = false;
         while let Poll::Ready(Some(end)) = self.streams.poll_join_next(cx) {
             has_ended = true;

@@ -34,15 +34,15 @@ pub(super) enum PrefaceError {
     #[error("the client started a TLS handshake; this port speaks HTTP/2 without TLS")]
     Tls,
     #[error("the first bytes are not an HTTP/2 preface")]
-    Foreign,
+    NotHttp2,
     #[error("the connection failed: {0}")]
     Io(#[from] io::Error),
 }
 
 impl PrefaceError {
     /// Returns whether the client spoke another protocol, which the operator may want to know.
-    pub(super) fn is_foreign(&self) -> bool {
-        matches!(self, Self::Http1 | Self::Tls | Self::Foreign)
+    pub(super) fn is_other_protocol(&self) -> bool {
+        matches!(self, Self::Http1 | Self::Tls | Self::NotHttp2)
     }
 }
 
@@ -72,7 +72,7 @@ async fn read_preface<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Bytes, Pre
             match classify(&bytes) {
                 Some(error) => return Err(error),
                 None if received > 0 => continue,
-                None => return Err(PrefaceError::Foreign),
+                None => return Err(PrefaceError::NotHttp2),
             }
         }
         if received == 0 {
@@ -93,7 +93,7 @@ fn classify(bytes: &[u8]) -> Option<PrefaceError> {
     match bytes.get(method_bytes) {
         Some(b' ') if method_bytes > 0 => Some(PrefaceError::Http1),
         None if bytes.len() < HTTP1_BYTES_MAX => None,
-        _ => Some(PrefaceError::Foreign),
+        _ => Some(PrefaceError::NotHttp2),
     }
 }
 
@@ -161,8 +161,8 @@ mod tests {
     async fn other_protocols_are_recognized() {
         let of = |bytes: &'static [u8]| async { outcome(bytes, 1000).await.0.unwrap_err() };
         assert!(matches!(of(&[0x16, 3, 1, 2, 0, 1]).await, PrefaceError::Tls));
-        assert!(matches!(of(&[0; 99]).await, PrefaceError::Foreign));
-        assert!(matches!(of(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ").await, PrefaceError::Foreign));
+        assert!(matches!(of(&[0; 99]).await, PrefaceError::NotHttp2));
+        assert!(matches!(of(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ").await, PrefaceError::NotHttp2));
         assert!(matches!(of(b"PRI * HTTP/2.0\r\n").await, PrefaceError::Closed));
         assert!(matches!(of(b"").await, PrefaceError::Closed));
     }

@@ -27,7 +27,7 @@ use crate::service::PathService;
 
 /// Open streams end with UNAVAILABLE this long before the end of the drain timeout, so that the status still
 /// reaches their clients. A tenth of the drain timeout applies if that is shorter.
-const FAREWELL_TIME: Duration = Duration::from_secs(1);
+const STATUS_MARGIN: Duration = Duration::from_secs(1);
 
 /// The interval between two searches for recordings that have expired.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(10 * 60);
@@ -126,7 +126,7 @@ impl Server {
         let stages = &shared.stages;
         let drain_timeout = shared.config.drain_timeout;
         let end = Instant::now() + drain_timeout;
-        let farewell = FAREWELL_TIME.min(drain_timeout / 10);
+        let margin = STATUS_MARGIN.min(drain_timeout / 10);
         tracing::info!(
             connections = connections.len(),
             drain_time_s = drain_timeout.as_secs_f64(),
@@ -137,7 +137,7 @@ impl Server {
         stages.draining.cancel();
         stages.calls.close();
         // A timeout is not an error: the streams that are still open then end with a status.
-        let _ = timeout_at(end - farewell, stages.calls.wait()).await;
+        let _ = timeout_at(end - margin, stages.calls.wait()).await;
         stages.closing.cancel();
         let cut = connections.close_by(end).await;
         // Commits the points of streams that were cut. The commits have a time limit of their own.

@@ -45,7 +45,7 @@ pub(super) fn unknown(path: &str) -> ResponseFuture {
 
 /// Refuses a request that is not a gRPC call, with the HTTP status that the gRPC specification defines and a text.
 /// Returns `None` for a gRPC call.
-pub(crate) fn refuse_foreign<B>(request: &Request<B>) -> Option<Response<Body>> {
+pub(crate) fn refuse_non_grpc<B>(request: &Request<B>) -> Option<Response<Body>> {
     let content_type = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
     let is_grpc = content_type.is_some_and(|value| {
         let rest = value.strip_prefix(b"application/grpc");

@@ -25,7 +25,7 @@ pub use creations::{CreationLimit, Creations};
 pub use displacement::DisplacementService;
 pub use error_info::DOMAIN;
 pub use limits::StreamLimits;
-pub(crate) use method::refuse_foreign;
+pub(crate) use method::refuse_non_grpc;
 pub use path::PathService;
 pub(crate) use path::WATCH_PATH;
 pub use progress::Progress;

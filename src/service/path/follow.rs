@@ -28,7 +28,7 @@ pub(super) async fn follow(shared: &Shared) {
             }
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Loads a recording and reports it, if it has watchers.
