@@ -49,7 +49,10 @@ pub(super) struct ReadingArgs {
     #[arg(long, value_name = "NAME")]
     z_column: Option<String>,
 
-    /// CSV: column with the time, as ISO 8601 or as seconds (or ms, us, ns) since 1970
+    /// CSV: column with the time: ISO 8601, or seconds since 1970
+    ///
+    /// Numbers are milliseconds, microseconds or nanoseconds if the name of the column contains that unit, or
+    /// if they are too large for seconds.
     #[arg(long, value_name = "NAME")]
     time_column: Option<String>,
 
@@ -61,7 +64,9 @@ pub(super) struct ReadingArgs {
     #[arg(long, value_name = "NAME")]
     segment_column: Option<String>,
 
-    /// CSV: delimiter, one character or "tab" [default: detected from , ; | and tab]
+    /// CSV: character between two fields, or "tab" [default: detected]
+    ///
+    /// Comma, semicolon, tab and | are detected.
     #[arg(long, value_name = "CHAR", value_parser = delimiter)]
     delimiter: Option<u8>,
 }

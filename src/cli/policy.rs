@@ -40,32 +40,36 @@ enum ElevationMode {
 
 /// Filters for points, and limits that start a segment. All are off by default.
 #[derive(Clone, Debug, Args)]
-#[command(
-    next_help_heading = "Filters (in metres and metres per second, or in the unit of planar coordinates)"
-)]
+#[command(next_help_heading = "Filters (in metres and m/s, or in the unit of planar coordinates)")]
 pub(super) struct PolicyArgs {
     /// Use of elevations
     #[arg(long, value_enum, value_name = "MODE", default_value_t = ElevationMode::Ignored)]
     elevation: ElevationMode,
 
-    /// Start a segment at a point this long after the last accepted one, such as 30s
+    /// Start a segment after a gap in time longer than this, such as 30s
+    ///
+    /// The gap is the time between a point and the last accepted one before it.
     #[arg(long, value_name = "TIME", value_parser = gap_time, allow_hyphen_values = true)]
     max_gap_time: Option<u64>,
 
-    /// Start a segment at a point farther than this from the last accepted one
+    /// Start a segment after a gap in distance longer than this
+    ///
+    /// The gap is the distance between a point and the last accepted one before it.
     #[arg(long, value_name = "DISTANCE", value_parser = positive, allow_negative_numbers = true)]
     max_gap: Option<f64>,
 
-    /// Reject a point if reaching it from the last accepted one needs a higher speed
+    /// Reject a point that can only be reached at a higher speed
     ///
-    /// Two different positions at the same time need infinite speed. A point without a time is never rejected
+    /// The speed is that from the last accepted point. Two different positions at the same time need infinite speed. A point without a time is never rejected
     /// for its speed.
     #[arg(long, value_name = "SPEED", value_parser = positive, allow_negative_numbers = true)]
     max_speed: Option<f64>,
 
-    /// Accept the Nth point in a row that was rejected for time or speed, if all N are consistent
+    /// Accept the Nth of consistent rejected points in a row
     ///
-    /// Then the last accepted point was wrong, not these. The accepted point starts a segment.
+    /// Points that were rejected for time or speed are consistent if each one passes both filters relative to
+    /// the one before it. Then they are right, and the last accepted point was wrong. The Nth point starts a
+    /// segment.
     #[arg(
         long, value_name = "N", default_value_t = REANCHOR_COUNT,
         value_parser = clap::value_parser!(u32).range(1..)

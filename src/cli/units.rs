@@ -49,6 +49,12 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
     bytes.ok_or_else(|| "must be a size such as 512MiB or 2GiB".to_owned())
 }
 
+/// Parses a whole number of at least 1.
+pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|&number| number > 0);
+    number.ok_or_else(|| "must be a whole number of at least 1".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

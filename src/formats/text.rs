@@ -160,6 +160,6 @@ mod tests {
         let rows = "\u{feff}\"lat\n\n\",\"lon\"\n1,2\n";
         let bytes = utf16(&(rows.to_owned() + "3,4\n"), u16::to_be_bytes);
         let (head, _) = decoded(&bytes).unwrap();
-        assert_eq!(head, rows[3..].as_bytes());
+        assert_eq!(head, &rows.as_bytes()[3..]);
     }
 }

@@ -55,7 +55,7 @@ fn max(a: f64, b: f64) -> f64 {
     if b > a { b } else { a }
 }
 
-/// Folds the mapped values in lanes. The compiler must not reorder the operations itself, because it
+/// Folds the mapped values in lanes. The compiler does not reorder the operations itself, because it
 /// does not know that the order is irrelevant here.
 #[inline(always)]
 fn fold(

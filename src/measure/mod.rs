@@ -1,7 +1,7 @@
 //! The measuring core: adds points and fixes to a path and returns its exact length.
 //!
-//! The module is sans-IO. It uses no bytes, protocol, clock, runtime or files. [`crate::wire`] and
-//! the file readers produce points; the services and the command line use the [`PathSummary`].
+//! The module is sans-IO. It uses no bytes, protocol, clock, runtime or files. `wire` and the file
+//! readers produce points; the services and the command line use the [`PathSummary`].
 //!
 //! The steps, in order:
 //! 1. [`Point`] and [`Fix`] check their values once, in the constructors. Every later step relies on

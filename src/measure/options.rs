@@ -2,7 +2,6 @@
 //! reject fixes. This file holds data; `policy.rs` applies the rules.
 
 use super::metric::Metric;
-use super::options_builder::OptionsBuilder;
 use super::point::{PLANAR_MAX, Space};
 
 /// The checked options of a path: metric, elevation mode, resolutions and filter rules.
@@ -11,7 +10,7 @@ use super::point::{PLANAR_MAX, Space};
 /// [`Metric::Planar`], they are in the caller's unit and in that unit per second.
 ///
 /// [`Options::new`] and [`Options::builder`] make options. A value of this type is always valid:
-/// [`OptionsBuilder::build`] checks each number.
+/// [`OptionsBuilder::build`](super::OptionsBuilder::build) checks each number.
 ///
 /// ```
 /// use waywiser::measure::{Metric, Options};
@@ -91,16 +90,6 @@ impl Options {
             reject_backward_time: false,
             stopped_speed: None,
         }
-    }
-
-    /// Returns a builder that starts from [`Options::new`].
-    pub fn builder(metric: Metric) -> OptionsBuilder {
-        Self::new(metric).to_builder()
-    }
-
-    /// Returns a builder that starts from these options.
-    pub fn to_builder(self) -> OptionsBuilder {
-        OptionsBuilder::new(self)
     }
 
     /// Returns the metric, which defines the length of a leg.

@@ -1,5 +1,6 @@
 //! The builder of [`Options`]: sets one option per call and checks all of them at the end.
 
+use super::metric::Metric;
 use super::options::{Elevation, Options, OptionsError};
 
 /// Sets options one by one; [`OptionsBuilder::build`] checks them.
@@ -12,11 +13,19 @@ pub struct OptionsBuilder {
     options: Options,
 }
 
-impl OptionsBuilder {
-    pub(super) fn new(options: Options) -> Self {
-        Self { options }
+impl Options {
+    /// Returns a builder that starts from [`Options::new`].
+    pub fn builder(metric: Metric) -> OptionsBuilder {
+        Self::new(metric).to_builder()
     }
 
+    /// Returns a builder that starts from these options.
+    pub fn to_builder(self) -> OptionsBuilder {
+        OptionsBuilder { options: self }
+    }
+}
+
+impl OptionsBuilder {
     /// Sets [`Options::elevation`].
     pub fn elevation(mut self, elevation: Elevation) -> Self {
         self.options.elevation = elevation;
@@ -97,7 +106,6 @@ impl OptionsBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::Metric;
 
     #[test]
     fn an_option_that_is_out_of_range_is_named() {

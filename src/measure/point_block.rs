@@ -6,7 +6,7 @@ use super::scale::Scale;
 
 /// A run of up to [`PointBlock::CAPACITY`] points of one space, in two columns.
 ///
-/// A decoder or a file reader fills the block, and a [`Polyline`](super::Polyline) folds and clears it.
+/// A decoder or a file reader fills the block, and a `Polyline` folds and clears it.
 /// The results are bit-identical for every division of the points into blocks. So a block may be folded
 /// at any time, for example if it is full or at the end of a network frame.
 #[derive(Clone, Debug)]
@@ -55,14 +55,14 @@ fn convert_geographic_body(x: &[i32], y: &[i32], x_out: &mut [f64], y_out: &mut 
     const POLE: i32 = POLE_E7 as i32;
     const HALF_TURN: i32 = HALF_TURN_E7 as i32;
     convert_body(x, y, x_out, y_out);
-    let mut odd = 0;
+    let mut invalid = 0;
     for &value in x {
-        odd += u32::from(value > HALF_TURN) | u32::from(value < -HALF_TURN);
+        invalid += u32::from(value > HALF_TURN) | u32::from(value < -HALF_TURN);
     }
     for &value in y {
-        odd += u32::from(value > POLE) | u32::from(value < -POLE);
+        invalid += u32::from(value > POLE) | u32::from(value < -POLE);
     }
-    odd.into()
+    invalid.into()
 }
 
 #[inline(always)]
@@ -93,14 +93,14 @@ fn scaled(values: &[i64], limit: f64, out: &mut [f64], scale: impl Fn(f64) -> f6
     /// value. Few processors have an instruction that converts lanes of 64 bits.
     const MAGIC: f64 = (3_u64 << 51) as f64;
     const EXACT: u64 = 1 << 51;
-    let mut odd = 0;
+    let mut invalid = 0;
     for (out, &value) in out.iter_mut().zip(values) {
         let near = f64::from_bits((value as u64).wrapping_add(MAGIC.to_bits()));
         *out = scale(near - MAGIC) + 0.0;
-        odd += u64::from((value as u64).wrapping_add(EXACT) > 2 * EXACT);
-        odd += u64::from(out.abs() > limit) | u64::from(out.is_nan());
+        invalid += u64::from((value as u64).wrapping_add(EXACT) > 2 * EXACT);
+        invalid += u64::from(out.abs() > limit) | u64::from(out.is_nan());
     }
-    odd
+    invalid
 }
 
 impl PointBlock {
@@ -187,11 +187,11 @@ impl PointBlock {
         let from = self.len + 1;
         let to = from + x.len();
         let columns = (&mut self.x[from..to], &mut self.y[from..to]);
-        let odd = match self.space {
+        let invalid = match self.space {
             Space::Planar => convert(level, x, y, columns.0, columns.1),
             Space::Geographic => convert_geographic(level, x, y, columns.0, columns.1),
         };
-        if odd == 0 {
+        if invalid == 0 {
             self.len += x.len();
             return Ok(());
         }

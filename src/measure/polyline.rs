@@ -195,8 +195,8 @@ impl Polyline {
     /// [`Polyline::point_count`] returns the number of points.
     pub fn extend(&mut self, points: &[Point]) -> Result<(), PathError> {
         let space = self.metric.space();
-        if let Some(stray) = points.iter().find(|point| point.space() != space) {
-            return Err(PathError::Space { metric: self.metric, points: stray.space() });
+        if let Some(other) = points.iter().find(|point| point.space() != space) {
+            return Err(PathError::Space { metric: self.metric, points: other.space() });
         }
         let mut block = PointBlock::new(space);
         for chunk in points.chunks(PointBlock::CAPACITY) {

@@ -51,8 +51,8 @@ mod tests {
     fn other_resolutions_multiply() {
         assert_eq!(Scale::new(2.5), Scale::Times(2.5));
         assert_eq!(Scale::new(0.3).apply(2.0), 0.6);
-        for odd in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-            assert!(matches!(Scale::new(odd), Scale::Times(_)));
+        for resolution in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert!(matches!(Scale::new(resolution), Scale::Times(_)));
         }
     }
 }

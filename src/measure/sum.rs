@@ -109,8 +109,8 @@ const BLOCK_MAX: usize = 1 << 10;
 /// of Dekker and Knuth, with a fixed split position. Both roundings use ties to even, like [`to_fixed`]:
 /// a whole number of units of 2^-20 is an even number of units of 2^-64.
 fn block_sum(level: Level, legs: &[f64]) -> Option<u128> {
-    let (high, low, odd) = split_sums(level, legs);
-    if odd >> 63 != 0 {
+    let (high, low, unsplittable) = split_sums(level, legs);
+    if unsplittable >> 63 != 0 {
         return None;
     }
     let n = legs.len() as u64;
@@ -132,7 +132,7 @@ kernel! {
 
 #[inline(always)]
 fn split_body(legs: &[f64]) -> (u64, u64, u64) {
-    let (mut high, mut low, mut odd) = (0_u64, 0_u64, 0_u64);
+    let (mut high, mut low, mut unsplittable) = (0_u64, 0_u64, 0_u64);
     for &leg in legs {
         let top = leg + HIGH;
         let rest = leg - (top - HIGH);
@@ -141,9 +141,9 @@ fn split_body(legs: &[f64]) -> (u64, u64, u64) {
         // The bit patterns of positive numbers have the order of the numbers. A negative number or -0 sets
         // the top bit with its sign. For a number that is too large or NaN, the difference sets it.
         let bits = leg.to_bits();
-        odd |= bits | (LARGE.to_bits() - 1).wrapping_sub(bits);
+        unsplittable |= bits | (LARGE.to_bits() - 1).wrapping_sub(bits);
     }
-    (high, low, odd)
+    (high, low, unsplittable)
 }
 
 /// Converts `value` to units of 2^-64, rounded to the nearest, ties to even.

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use h2::RecvStream;
 use http_body::{Frame, SizeHint};
 
-use super::memory::Usage;
+use super::memory::{UnreadInput, Usage};
 use crate::service::Progress;
 
 /// The receiving side of a stream.
@@ -38,16 +38,18 @@ impl Input {
     ) -> Arc<Self> {
         let state = Mutex::new(State { stream, frames_read: 0, is_data_over: false });
         let input = Arc::new(Self { state, usage: Arc::clone(usage), progress });
-        usage.watch(&input);
+        let unread = Arc::downgrade(&input);
+        usage.watch(unread);
         input
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    /// Returns the bytes that were received and not processed, and the number of DATA frames that were read.
-    pub(super) fn unread(&self) -> (u64, u64) {
+impl UnreadInput for Input {
+    fn unread(&self) -> (u64, u64) {
         let mut state = self.state();
         let unread = state.stream.flow_control().used_capacity() as u64;
         (unread + self.progress.buffered_bytes(), state.frames_read)

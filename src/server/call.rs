@@ -22,7 +22,7 @@ use super::memory::{STREAM_BYTES, Usage};
 use super::message_limit::LimitedBody;
 use super::observer::CallKind;
 use super::peer::peer_key;
-use super::routes::{AUXILIARY, HEALTH_WATCH, MEASURING};
+use super::service_names::{AUXILIARY, HEALTH_WATCH, MEASURING};
 use super::shared::Shared;
 use crate::service::{RpcError, WATCH_PATH, excerpt, refuse_foreign};
 

@@ -63,7 +63,7 @@ impl CallBody {
         }
     }
 
-    /// Ends the answer with an error in place of what the service would send.
+    /// Ends the answer with an error instead of the rest of the service's answer.
     fn end_with(&mut self, error: RpcError) -> Frame<Bytes> {
         let status = Status::from(error);
         let mut trailers = HeaderMap::new();

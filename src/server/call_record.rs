@@ -30,7 +30,7 @@ pub(super) struct CallRecord {
     _held: Held,
 }
 
-/// What a call holds until it has ended.
+/// Resources that a call holds until it has ended.
 pub(super) struct Held {
     /// The memory of the stream.
     pub(super) _charge: Charge,

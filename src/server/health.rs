@@ -12,7 +12,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_server;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
-use super::routes::{AUXILIARY, MEASURING};
+use super::service_names::{AUXILIARY, MEASURING};
 
 /// Sets the status that the service reports.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! Listeners, and what an error of `accept` means for the accept loop.
+//! Listeners, and the classification of their errors for the accept loop.
 
 use std::future::Future;
 use std::io;
@@ -26,7 +26,7 @@ impl Listener for TcpListener {
     }
 }
 
-/// What an error of `accept` is about.
+/// The subject of an error of `accept`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AcceptError {
     /// The connection that was to be accepted.

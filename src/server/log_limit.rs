@@ -14,7 +14,7 @@ use tonic::Code;
 pub(super) enum LineKind {
     /// A call that ended with this code.
     Call(Code),
-    /// A connection that was closed because of what its client did.
+    /// A connection that was closed because of an error or a flood of its client.
     Connection,
     /// A connection that did not become an HTTP/2 connection.
     Preface,

@@ -7,13 +7,13 @@
 //! [`END_PERCENT`], the connection that holds most is ended.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio_util::sync::CancellationToken;
 
-use super::body::Input;
 use super::peer::peer_key;
 use super::unread_frames::UnreadFrames;
 
@@ -137,6 +137,12 @@ impl Memory {
     }
 }
 
+/// A stream that may hold unread input.
+pub(super) trait UnreadInput: fmt::Debug + Send + Sync {
+    /// Returns the bytes that were received and not processed, and the number of DATA frames that were read.
+    fn unread(&self) -> (u64, u64);
+}
+
 /// The bytes that one connection is charged.
 #[derive(Debug)]
 pub(super) struct Usage {
@@ -148,7 +154,7 @@ pub(super) struct Usage {
     /// Unread input at the last sample, and the bytes that have arrived since.
     unread: AtomicU64,
     /// The streams that may hold unread input.
-    inputs: Mutex<Vec<Weak<Input>>>,
+    inputs: Mutex<Vec<Weak<dyn UnreadInput>>>,
     /// DATA frames that were read by streams that have ended.
     frames_read: AtomicU64,
     /// Cancelled when the connection must end to free memory.
@@ -185,8 +191,8 @@ impl Usage {
     }
 
     /// Includes the unread input of a stream in later samples.
-    pub(super) fn watch(&self, input: &Arc<Input>) {
-        push_live(&mut self.inputs(), Arc::downgrade(input));
+    pub(super) fn watch(&self, input: Weak<dyn UnreadInput>) {
+        push_live(&mut self.inputs(), input);
     }
 
     /// Records the end of a stream that had read this many DATA frames.
@@ -194,7 +200,7 @@ impl Usage {
         self.frames_read.fetch_add(frames_read, Relaxed);
     }
 
-    fn inputs(&self) -> MutexGuard<'_, Vec<Weak<Input>>> {
+    fn inputs(&self) -> MutexGuard<'_, Vec<Weak<dyn UnreadInput>>> {
         self.inputs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -248,7 +254,7 @@ impl Usage {
 }
 
 /// Adds an entry. Removes dead entries before the list grows, because each keeps the memory of a stream.
-fn push_live<T>(list: &mut Vec<Weak<T>>, entry: Weak<T>) {
+fn push_live<T: ?Sized>(list: &mut Vec<Weak<T>>, entry: Weak<T>) {
     if list.len() == list.capacity() {
         list.retain(|entry| entry.strong_count() > 0);
     }

@@ -7,7 +7,7 @@
 //! The way of a connection: `listener` and `accept` admit it, `acceptor` and `handshake` make an HTTP/2 stream of it,
 //! `socket` counts its bytes, and `connection` drives h2. The way of a call: `call` admits it, `body` reads its
 //! request, `call_body` and `stream` send its answer, and `call_record` reports it to the observers in `observer`,
-//! one of which is the log in `call_log`. `memory` limits what all of them hold.
+//! one of which is the log in `call_log`. `memory` limits the bytes that all of them hold.
 
 mod accept;
 mod acceptor;
@@ -34,6 +34,7 @@ mod peer;
 mod preface;
 mod routes;
 mod run;
+mod service_names;
 mod shared;
 pub(crate) mod socket;
 mod stream;

@@ -1,26 +1,11 @@
 //! The services of the server: measuring, health, and reflection.
 
-use tonic::server::NamedService;
 use tonic::service::Routes;
 use tonic_health::pb::health_server::HealthServer;
 
 use super::config::Config;
 use super::health::{HealthReporter, health};
 use crate::service::{DisplacementService, PathService, RouteGuide};
-
-/// The services that measure paths. The drain waits for their calls.
-pub(super) const MEASURING: [&str; 3] =
-    [DisplacementService::NAME, RouteGuide::NAME, PathService::NAME];
-
-/// The services for operators: short calls, or watches that last as long as the server.
-pub(super) const AUXILIARY: [&str; 3] = [
-    "grpc.health.v1.Health",
-    "grpc.reflection.v1.ServerReflection",
-    "grpc.reflection.v1alpha.ServerReflection",
-];
-
-/// The path of the health method that lasts as long as its client wants.
-pub(super) const HEALTH_WATCH: &str = "/grpc.health.v1.Health/Watch";
 
 /// Returns all services, and the reporter of their health.
 pub(super) fn routes(config: &Config, paths: PathService) -> (Routes, HealthReporter) {

@@ -83,7 +83,7 @@ impl Server {
     /// Serves until `shutdown` completes, then drains: health answers NOT_SERVING, no new connection and no new
     /// stream is accepted, and connections without streams are closed at once. Open streams may continue until
     /// shortly before [`Config::drain_timeout`] has passed; then they end with UNAVAILABLE. Returns when all
-    /// connections are closed, and at the latest after the drain timeout, whatever the clients do. If the points of
+    /// connections are closed, and at the latest after the drain timeout. If the points of
     /// recordings are not durable and the store does not answer, it returns up to ten seconds later.
     ///
     /// # Errors

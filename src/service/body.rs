@@ -1,9 +1,8 @@
-//! Reading a request body, and how it ended.
+//! Reads a request body and distinguishes its ends.
 //!
-//! The one place that knows how HTTP/2 ends a stream. hyper ends a body without an error both on
-//! END_STREAM and on RST_STREAM(NO_ERROR), and tonic's own reader takes RST_STREAM(CANCEL) for a
-//! clean end too; an aggregator that trusted either would report half a path as a whole one. Here
-//! a body is over when the stream says that its END_STREAM was seen, and in no other case.
+//! hyper ends a body without an error on END_STREAM and on RST_STREAM(NO_ERROR), and the reader of tonic also accepts
+//! RST_STREAM(CANCEL) as a normal end. An aggregator that relied on either would report a part of a path as the whole
+//! path. Here a body is complete only if the stream has received END_STREAM.
 
 use std::error::Error;
 use std::future::{Future as _, poll_fn};
@@ -18,7 +17,7 @@ use http_body::Body as _;
 use tokio::time::{Instant, Sleep, sleep};
 use tonic::body::Body;
 
-use super::StreamLimits;
+use super::limits::StreamLimits;
 use super::progress::Progress;
 use super::status::{RpcError, StreamCut, excerpt};
 use super::work::Work;
@@ -29,28 +28,28 @@ pub(super) struct RequestBody {
     body: Body,
     progress: Arc<Progress>,
     idle: Idle,
-    /// What this stream has done since it last yielded or waited. Thousands of small frames fit: a connection
-    /// reads that many in one poll itself, and closes when too many of them are unread (h2's budget for small
-    /// frames), so that a stream that took a few at a time would lose its client.
+    /// The work of this stream since it last yielded or waited. Its budget permits thousands of small frames: a
+    /// connection reads that many in one poll, and closes when too many are unread (the budget of h2 for small frames).
+    /// A stream that read fewer per poll would lose its client.
     work: Work,
-    /// Bytes that the reader of this body holds of earlier chunks.
+    /// Bytes of earlier chunks that the reader of this body holds.
     held_bytes: usize,
 }
 
-/// The watch over a stream that sends nothing. Its timer is set once and looked at only when it
-/// fires, so that a busy stream pays nothing for it.
+/// The idle timeout of a stream. Its timer is checked only while there is nothing to read and reset only when it
+/// fires, so that a busy stream has no cost.
 struct Idle {
     limit: Duration,
     timer: Pin<Box<Sleep>>,
-    /// Since when there has been nothing to read.
+    /// The time since which there is nothing to read.
     since: Option<Instant>,
 }
 
 impl RequestBody {
-    /// The body of a request, and how its messages are encoded.
+    /// Returns the body of a request and the encoding of its messages.
     ///
     /// # Errors
-    /// When the encoding is not one we read.
+    /// If the encoding is not supported.
     pub(super) fn open(
         request: Request<Body>,
         limits: &StreamLimits,
@@ -64,27 +63,28 @@ impl RequestBody {
         Ok((Self { body, progress, idle, work, held_bytes: 0 }, encoding))
     }
 
-    /// Where the call's points and bytes are counted.
+    /// Returns the counters of points and bytes of the call.
     pub(super) fn progress(&self) -> &Progress {
         &self.progress
     }
 
-    /// Where the call's work is counted.
+    /// Returns the counter of the work of the call.
     pub(super) fn work(&mut self) -> &mut Work {
         &mut self.work
     }
 
-    /// Notes how much memory the reader of this body holds of earlier chunks, for the memory limit of the server.
+    /// Sets the number of bytes of earlier chunks that the reader of this body holds, for the memory limit.
     pub(super) fn set_held(&mut self, bytes: usize) {
         self.held_bytes = bytes;
     }
 
-    /// The next bytes, or `None` when the client has closed the stream. Yields first if much work was done.
+    /// Returns the next bytes, or `None` when the client has closed the stream. Yields first if the work budget is
+    /// spent.
     ///
     /// # Errors
-    /// When the stream was cut or nothing was sent for too long.
+    /// If the stream was cut, or the client sent nothing for too long.
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, RpcError> {
-        // A fast client always has a frame ready, so that waiting for one does not yield.
+        // With a fast client a frame is always ready, so that waiting for it does not yield.
         self.work.pause_if_spent().await;
         self.progress.set_buffered(self.held_bytes);
         poll_fn(|cx| self.poll_chunk(cx)).await
@@ -103,10 +103,10 @@ impl RequestBody {
             self.idle.since = None;
             match frame {
                 Some(Ok(frame)) => {
-                    // Trailers of a request mean nothing in gRPC; the end comes after them.
+                    // Trailers of a request have no meaning in gRPC. The end follows them.
                     let Ok(data) = frame.into_data() else { continue };
                     self.progress.add_bytes(data.len());
-                    // The chunk is held until the next one is asked for, also while its points wait to be folded.
+                    // The chunk is held until the next one is requested, also while its points wait to be folded.
                     self.progress.set_buffered(self.held_bytes + data.len());
                     self.work.add_frame(data.len());
                     return Poll::Ready(Ok(Some(data)));
@@ -124,13 +124,12 @@ impl RequestBody {
 }
 
 impl Idle {
-    /// Ready when nothing came for as long as the limit. To be asked only while there is nothing
-    /// to read.
+    /// Ready when nothing has arrived for as long as the limit. Call it only while there is nothing to read.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let since = *self.since.get_or_insert_with(Instant::now);
         loop {
             ready!(self.timer.as_mut().poll(cx));
-            // A limit beyond the end of time is none.
+            // A limit that overflows the clock never expires.
             let Some(end) = since.checked_add(self.limit) else { return Poll::Pending };
             if self.timer.deadline() >= end {
                 return Poll::Ready(());
@@ -140,7 +139,7 @@ impl Idle {
     }
 }
 
-/// The encoding that the headers declare.
+/// Returns the encoding that the headers declare.
 fn encoding(headers: &HeaderMap) -> Result<Encoding, RpcError> {
     match headers.get("grpc-encoding").map(|value| value.as_bytes()) {
         None | Some(b"identity") => Ok(Encoding::Identity),
@@ -149,7 +148,7 @@ fn encoding(headers: &HeaderMap) -> Result<Encoding, RpcError> {
     }
 }
 
-/// What an error of the body says about the stream.
+/// Classifies an error of the body.
 fn cause(error: &(dyn Error + 'static)) -> StreamCut {
     let mut source = Some(error);
     while let Some(error) = source {
@@ -177,7 +176,7 @@ mod tests {
     use crate::measure::{Metric, Polyline};
     use crate::service::fold::{AxisOrder, fold_points};
 
-    /// A body of two whole points that ends as it is told to.
+    /// A body of two complete points with one of these ends.
     struct Scripted {
         frames: VecDeque<Bytes>,
         end: End,
@@ -186,7 +185,7 @@ mod tests {
     #[derive(Clone, Copy, PartialEq)]
     enum End {
         Stream,
-        /// What hyper makes of RST_STREAM(NO_ERROR): no more frames, and no END_STREAM.
+        /// The form of RST_STREAM(NO_ERROR) in hyper: no more frames, and no END_STREAM.
         Silence,
         Reset(h2::Reason),
     }
@@ -235,7 +234,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn only_a_pause_as_long_as_the_limit_ends_a_stream() {
+    async fn a_stream_ends_only_after_a_pause_as_long_as_the_limit() {
         use futures::stream::StreamExt as _;
 
         let limits = StreamLimits { idle_time: Duration::from_secs(300), ..Default::default() };
@@ -246,7 +245,7 @@ mod tests {
         let fold = tokio::spawn(async move {
             fold_points(request, &limits, Metric::Planar, AxisOrder::XY).await
         });
-        // Ten pauses that are shorter than the limit each and longer than it together.
+        // Ten pauses, each shorter than the limit, and together longer.
         for _ in 0..10 {
             sender.send(Bytes::from_static(&[0, 0, 0, 0, 4, 0x08, 3, 0x10, 4])).await.unwrap();
             tokio::time::sleep(Duration::from_secs(299)).await;

@@ -1,4 +1,4 @@
-//! How fast one peer may create recordings, so that one client cannot fill the store with names.
+//! Limits the rate at which one peer creates recordings, so that one client cannot fill the store with names.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -19,19 +19,19 @@ struct Bucket {
     filled_at: Instant,
 }
 
-/// How many peers are remembered. Beyond it the fullest buckets are forgotten, which forgives those peers least.
+/// Maximum number of buckets. Above it the fullest buckets are removed, because their peers gain least by that.
 const PEERS_MAX: usize = 16 * 1024;
 
-/// A bucket holds this many minutes' worth.
+/// A bucket holds the tokens of this many minutes.
 const BURST_MINUTES: f64 = 2.0;
 
 impl CreationLimit {
-    /// A limit of this many new recordings per minute and peer; a peer may create two minutes' worth at once.
+    /// Returns a limit of this many new recordings per minute and peer. A peer may create twice as many at once.
     pub fn new(per_minute: u32) -> Arc<Self> {
         Arc::new(Self { per_minute, peers: Mutex::default() })
     }
 
-    /// The share of a peer.
+    /// Returns the limit of a peer.
     pub fn of_peer(self: &Arc<Self>, peer: IpAddr) -> Creations {
         Creations { limit: Arc::clone(self), peer }
     }
@@ -44,8 +44,8 @@ impl CreationLimit {
         f64::from(self.per_minute) * BURST_MINUTES
     }
 
-    /// Forgets peers if there are too many to remember another one.
-    fn make_room(&self, peers: &mut HashMap<IpAddr, Bucket>, peer: IpAddr, now: Instant) {
+    /// Removes buckets if there is no space for another one.
+    fn make_space(&self, peers: &mut HashMap<IpAddr, Bucket>, peer: IpAddr, now: Instant) {
         if peers.len() < PEERS_MAX || peers.contains_key(&peer) {
             return;
         }
@@ -74,13 +74,13 @@ pub struct Creations {
 }
 
 impl Creations {
-    /// Takes the right to create one recording, or returns `None` if the peer has none left. It is given back when
-    /// the reservation is dropped before [`Reservation::keep`].
+    /// Reserves a token for one recording, or returns `None` if the peer has none. Dropping the reservation returns the
+    /// token, unless [`Reservation::keep`] was called.
     pub(super) fn reserve(&self) -> Option<Reservation> {
         let limit = &self.limit;
         let mut peers = limit.peers();
         let now = Instant::now();
-        limit.make_room(&mut peers, self.peer, now);
+        limit.make_space(&mut peers, self.peer, now);
         let full = Bucket { tokens: limit.burst(), filled_at: now };
         let bucket = peers.entry(self.peer).or_insert(full);
         let tokens = limit.filled(*bucket, now);
@@ -89,13 +89,13 @@ impl Creations {
         (tokens >= 1.0).then(|| Reservation { creations: self.clone(), is_kept: false })
     }
 
-    /// The limit, for messages.
+    /// Returns the limit, for error messages.
     pub(super) fn per_minute(&self) -> u32 {
         self.limit.per_minute
     }
 }
 
-/// The right to create one recording.
+/// A token for one new recording.
 #[derive(Debug)]
 pub(super) struct Reservation {
     creations: Creations,
@@ -103,7 +103,7 @@ pub(super) struct Reservation {
 }
 
 impl Reservation {
-    /// The recording was created.
+    /// Uses up the token, because the recording was created.
     pub(super) fn keep(mut self) {
         self.is_kept = true;
     }
@@ -115,7 +115,7 @@ impl Drop for Reservation {
             return;
         }
         let limit = &self.creations.limit;
-        // A peer that was forgotten meanwhile has a full bucket.
+        // A peer whose bucket was removed meanwhile has a full bucket.
         if let Some(bucket) = limit.peers().get_mut(&self.creations.peer) {
             bucket.tokens = (bucket.tokens + 1.0).min(limit.burst());
         }
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_peer_creates_a_burst_and_then_at_its_rate() {
+    async fn a_peer_creates_a_burst_and_then_at_the_rate_of_the_limit() {
         let limit = CreationLimit::new(60);
         let (one, other) = (limit.of_peer(peer(1)), limit.of_peer(peer(2)));
         let create = |creations: &Creations| creations.reserve().map(Reservation::keep).is_some();
@@ -141,7 +141,7 @@ mod tests {
         assert!(create(&other), "another peer has a bucket of its own");
         tokio::time::advance(Duration::from_secs(10)).await;
         assert_eq!((0..1000).filter(|_| create(&one)).count(), 10);
-        // Reservations count while they are held, and come back when they are dropped.
+        // Reservations count while they exist, and return their token when they are dropped.
         tokio::time::advance(Duration::from_secs(3)).await;
         let held: Vec<_> = (0..5).map(|_| one.reserve()).collect();
         assert_eq!(held.iter().filter(|held| held.is_some()).count(), 3);
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_number_of_remembered_peers_is_bounded_and_a_busy_one_is_not_forgotten() {
+    async fn the_number_of_buckets_is_bounded_and_that_of_a_busy_peer_stays() {
         let limit = CreationLimit::new(10);
         let busy = limit.of_peer(peer(0));
         while let Some(reservation) = busy.reserve() {

@@ -1,4 +1,4 @@
-//! `my_package.DisplacementService`: the published contract, and the streaming method beside it.
+//! `my_package.DisplacementService`: the published contract, and the streaming method in the same service.
 
 use std::convert::Infallible;
 use std::task::{Context, Poll};
@@ -7,22 +7,22 @@ use http::{Request, Response};
 use tonic::body::Body;
 use tower_service::Service;
 
-use super::StreamLimits;
 use super::fold::{AxisOrder, fold_points};
+use super::limits::StreamLimits;
 use super::method::{self, ResponseFuture};
 use super::status::RpcError;
 use crate::contract::method as paths;
 use crate::measure::{Metric, Point, Polyline};
 use crate::proto::my_package as pb;
 
-/// Lengths in the plane, in the caller's unit.
+/// Measures lengths in the plane, in the unit of the caller.
 #[derive(Clone, Debug, Default)]
 pub struct DisplacementService {
     limits: StreamLimits,
 }
 
 impl DisplacementService {
-    /// The service, with bounds on its streams.
+    /// Returns the service with limits for its streams.
     pub fn new(limits: StreamLimits) -> Self {
         Self { limits }
     }
@@ -56,7 +56,7 @@ async fn compute_displacement(
     limits: StreamLimits,
 ) -> Result<pb::DisplacementResponse, RpcError> {
     let request: pb::Displacement = method::request(request, &limits).await?;
-    // proto3: an absent point is one of zeros.
+    // In proto3 a missing point has zeros for coordinates.
     let ends = [request.start.unwrap_or_default(), request.end.unwrap_or_default()];
     let mut path = Polyline::new(Metric::Planar);
     for (index, end) in (0..).zip(ends) {
@@ -64,7 +64,7 @@ async fn compute_displacement(
             .map_err(|error| RpcError::Point { index, error })?;
         path.extend(&[point]).map_err(|error| RpcError::Path { index, error })?;
     }
-    // The contract's float: rounded here, once.
+    // The contract has a float, so the result is rounded here, and only here.
     Ok(pb::DisplacementResponse { distance: path.summary().displacement as f32 })
 }
 

@@ -13,11 +13,11 @@ use crate::recording::RecordingError;
 
 pub use crate::contract::reason::DOMAIN;
 
-/// When a client may retry a call that can succeed later: long enough for a restart, and short for a user.
+/// The delay after which a client may retry a call that can succeed later: long enough for a restart, short for a user.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 impl RpcError {
-    /// Returns what a program needs in addition to the reason, as ErrorInfo metadata.
+    /// Returns the ErrorInfo metadata, which programs read in addition to the reason.
     pub(super) fn metadata(&self) -> HashMap<String, String> {
         match self {
             Self::Message(error) => pair("message_index", error.message_index()),
@@ -90,7 +90,7 @@ fn fault(error: &RecordingError) -> Option<(&'static str, &'static str, u64)> {
     }
 }
 
-/// The field of a streamed point that is wrong.
+/// Returns the field of an invalid point of a stream.
 fn axis(error: &PointError) -> &'static str {
     match error {
         PointError::Latitude { .. } => "latitude",
@@ -147,7 +147,7 @@ mod tests {
     use crate::recording::StoreError;
 
     #[test]
-    fn every_status_carries_error_info_and_says_where() {
+    fn every_status_has_error_info_with_the_position() {
         let error = crate::measure::Point::from_e7(i32::MAX, 0).unwrap_err();
         let status = Status::from(RpcError::Point { index: 17, error });
         assert_eq!(status.code(), Code::InvalidArgument);
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_recording_that_is_lost_says_what_to_do() {
+    fn the_error_of_a_damaged_recording_has_advice() {
         let error = StoreError::Damaged("a bit is wrong".into());
         let name = "paths/a".to_owned();
         let status = Status::from(RpcError::Store { name, error, committed_points: None });

@@ -1,15 +1,15 @@
-//! Folding a stream of points: chunks of bytes in, a measured path out.
+//! Folds a stream of points with two integer coordinates into a path, for the published contracts.
 
 use tonic::body::Body;
 
-use super::StreamLimits;
 use super::body::RequestBody;
+use super::limits::StreamLimits;
 use super::status::RpcError;
 use super::work::{Step, Work};
 use crate::measure::{Metric, PointBlock, Polyline};
 use crate::wire::{Encoding, Messages, decode_point};
 
-/// Which of the two fields of a point is x (or the longitude).
+/// The order of the two coordinates of a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AxisOrder {
     /// Field 1 is x, field 2 is y.
@@ -18,10 +18,10 @@ pub(super) enum AxisOrder {
     LatitudeLongitude,
 }
 
-/// Folds the points of a request, one a message, until the client closes the stream.
+/// Folds the points of a request, one per message, until the client closes the stream.
 ///
 /// # Errors
-/// At the first message or point that is wrong, and when the stream ends without being closed.
+/// At the first message or point that is not valid, and if the stream ends without being closed.
 pub(super) async fn fold_points(
     request: http::Request<Body>,
     limits: &StreamLimits,
@@ -33,9 +33,9 @@ pub(super) async fn fold_points(
     while let Some(chunk) = body.chunk().await? {
         let mut rest = &chunk[..];
         loop {
-            let outcome = fold.fold(&mut rest, body.work());
+            let result = fold.fold(&mut rest, body.work());
             body.progress().set_points(fold.path.point_count());
-            match outcome? {
+            match result? {
                 Step::Done => break,
                 Step::Spent => body.work().pause().await,
             }
@@ -45,7 +45,7 @@ pub(super) async fn fold_points(
     fold.finish()
 }
 
-/// The state of the fold between two chunks: small, since thousands of idle streams hold one each.
+/// The state of the fold between two chunks. It is small, since thousands of idle streams have one each.
 struct PointFold {
     messages: Messages,
     path: Polyline,
@@ -57,13 +57,13 @@ impl PointFold {
         Self { messages: limits.messages(encoding), path: Polyline::new(metric), axes }
     }
 
-    /// Folds the points that end in this chunk, until it is empty or the work is spent. Those before an error
-    /// are folded too.
+    /// Folds the points that end in this chunk, until it is empty or the work budget is spent. Points before an error
+    /// are folded, too.
     fn fold(&mut self, chunk: &mut &[u8], work: &mut Work) -> Result<Step, RpcError> {
         let mut block = PointBlock::new(self.path.metric().space());
-        let outcome = self.fill(chunk, &mut block, work);
+        let result = self.fill(chunk, &mut block, work);
         self.flush(&mut block, work)?;
-        outcome
+        result
     }
 
     fn fill(
@@ -74,11 +74,11 @@ impl PointFold {
     ) -> Result<Step, RpcError> {
         let mut columns = ([0; PointBlock::CAPACITY], [0; PointBlock::CAPACITY]);
         loop {
-            // Most points come in one shape and are decoded in runs; any other one stops the run and
-            // is read below, alone.
+            // Most points have the same encoding and are decoded in runs. Any other point ends the run and is decoded
+            // below.
             let index = self.messages.message_count();
-            let room = block.remaining_capacity();
-            let (first, second) = (&mut columns.0[..room], &mut columns.1[..room]);
+            let capacity = block.remaining_capacity();
+            let (first, second) = (&mut columns.0[..capacity], &mut columns.1[..capacity]);
             let run = self.messages.next_points(chunk, first, second);
             let (x, y) = match self.axes {
                 AxisOrder::XY => (&first[..run], &second[..run]),
@@ -162,7 +162,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_stream_folds_to_the_bits_of_its_points_however_it_is_cut(
+        fn the_sum_is_bit_identical_for_any_split_of_the_stream(
             points in prop::collection::vec(any::<(i32, i32)>(), 0..600),
             piece in 1_usize..5000,
         ) {
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn the_points_before_an_error_are_folded_and_the_error_names_its_point() {
+    fn points_before_an_error_are_folded_and_the_error_names_its_point() {
         let mut bytes = framed(&[(0, 0), (3, 4)]);
         bytes.extend([0, 0, 0, 0, 1, 0x08]);
         let mut fold = fold();

@@ -1,5 +1,4 @@
-//! What the methods of all services have in common: the call as HTTP/2 carries it, the one request
-//! of a unary method, and the reply.
+//! The parts that the methods of all services share: responses, the request of a unary method, and rejections.
 
 use std::convert::Infallible;
 use std::future::{Future, ready};
@@ -14,10 +13,10 @@ use prost::Message;
 use tonic::Status;
 use tonic::body::Body;
 
-use super::StreamLimits;
 use super::body::RequestBody;
+use super::limits::StreamLimits;
 use super::status::{ACCEPTED_ENCODINGS, RpcError, excerpt};
-use super::violation::Place;
+use super::violation::MessageRef;
 use crate::contract::frame;
 
 /// The future of a call.
@@ -26,7 +25,7 @@ pub(super) type ResponseFuture =
 
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 
-/// Runs a method and turns what it gives into a response.
+/// Runs a method and converts its result to a response.
 pub(super) fn respond<T: Message>(
     method: impl Future<Output = Result<T, RpcError>> + Send + 'static,
 ) -> ResponseFuture {
@@ -38,14 +37,14 @@ pub(super) fn respond<T: Message>(
     })
 }
 
-/// The answer to a method that the service does not have.
+/// Returns the answer to an unknown method.
 pub(super) fn unknown(path: &str) -> ResponseFuture {
     let error = RpcError::UnknownMethod(excerpt(path));
     Box::pin(async { Ok(Status::from(error).into_http()) })
 }
 
-/// Refuses what is no gRPC call with the HTTP status that the gRPC specification has for it, and
-/// a word on what is spoken here.
+/// Refuses a request that is not a gRPC call, with the HTTP status that the gRPC specification defines and a text.
+/// Returns `None` for a gRPC call.
 pub(crate) fn refuse_foreign<B>(request: &Request<B>) -> Option<Response<Body>> {
     let content_type = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
     let is_grpc = content_type.is_some_and(|value| {
@@ -71,10 +70,10 @@ pub(crate) fn refuse_foreign<B>(request: &Request<B>) -> Option<Response<Body>> 
     Some(response)
 }
 
-/// Reads the one request of a unary method, to the end of its stream.
+/// Reads the request of a unary method, up to the end of its stream.
 ///
 /// # Errors
-/// When it is not one message, does not decode, or the stream is not closed.
+/// If the stream does not have exactly one message, the message does not decode, or the stream is not closed.
 pub(super) async fn request<T: Message + Default>(
     request: Request<Body>,
     limits: &StreamLimits,
@@ -91,7 +90,7 @@ pub(super) async fn request<T: Message + Default>(
             }
             let Some(message) = messages.next(&mut chunk)? else { break };
             body.work().add_decoded(message.len());
-            let malformed = |error| RpcError::Request { place: Place::Request, error };
+            let malformed = |error| RpcError::Request { place: MessageRef::Request, error };
             let request = T::decode(message).map_err(malformed)?;
             if decoded.replace(request).is_some() {
                 return Err(RpcError::RequestCount(messages.message_count()));
@@ -103,14 +102,14 @@ pub(super) async fn request<T: Message + Default>(
     decoded.ok_or(RpcError::RequestCount(0))
 }
 
-/// A response of one message and the trailers that say OK.
+/// Returns a response of one message and the status OK.
 fn reply<T: Message>(message: &T) -> Response<Body> {
     let body = Full::<Bytes>::from(frame::encode(message))
         .with_trailers(async { Some(Ok(ok_trailers())) });
     response(Body::new(body))
 }
 
-/// Runs a method that answers with many messages: each goes out when the one before was taken.
+/// Runs a method that answers with many messages. Each is encoded when the previous one was sent.
 pub(super) fn respond_stream<T, S>(
     method: impl Future<Output = Result<S, RpcError>> + Send + 'static,
 ) -> ResponseFuture
@@ -123,7 +122,7 @@ where
             Ok(messages) => messages,
             Err(error) => return Ok(Status::from(error).into_http()),
         };
-        // The trailers say how it went, once: behind the last message or in place of it.
+        // The trailers with the status follow the last message, or replace the first error.
         let frames =
             messages.map(Some).chain(stream::once(ready(None))).scan(false, |is_over, message| {
                 if std::mem::replace(is_over, !matches!(message, Some(Ok(_)))) {
@@ -145,7 +144,7 @@ fn ok_trailers() -> HeaderMap {
 
 fn trailers_of(error: RpcError) -> HeaderMap {
     let mut trailers = HeaderMap::new();
-    // Its message and details are ours, and fit into headers.
+    // The message and the details of our own errors always fit into headers.
     let _ = Status::from(error).add_header(&mut trailers);
     trailers
 }

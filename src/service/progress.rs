@@ -1,11 +1,10 @@
-//! The progress of a stream, for those who observe it from outside.
+//! The progress of a call, for the server and its observers.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Points and bytes of one call so far.
+/// Counts the points and bytes of one call.
 ///
-/// An observer, such as the server's log, puts an `Arc<Progress>` into the extensions of the request; the
-/// service counts in it.
+/// The server puts an `Arc<Progress>` into the extensions of the request, and the service updates it.
 #[derive(Debug, Default)]
 pub struct Progress {
     point_count: AtomicU64,
@@ -14,22 +13,22 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Points folded; a unary method folds none.
+    /// Returns the number of folded points; 0 for a unary method.
     pub fn point_count(&self) -> u64 {
         self.point_count.load(Relaxed)
     }
 
-    /// Bytes of the request body, framing included.
+    /// Returns the number of bytes of the request body, including framing.
     pub fn byte_count(&self) -> u64 {
         self.byte_count.load(Relaxed)
     }
 
-    /// Bytes that were read from the stream and wait for the rest of their message.
+    /// Returns the number of bytes that were read from the stream and are not processed.
     pub fn buffered_bytes(&self) -> u64 {
         self.buffered_bytes.load(Relaxed)
     }
 
-    /// One task writes; a plain store is enough.
+    // Only one task writes, so a plain store is enough.
     pub(super) fn set_points(&self, point_count: u64) {
         self.point_count.store(point_count, Relaxed);
     }

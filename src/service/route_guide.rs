@@ -1,4 +1,4 @@
-//! `routeguide.RouteGuide`: the method that every gRPC quick-start client already streams to.
+//! `routeguide.RouteGuide`: the client-streaming method of the gRPC quick start.
 
 use std::convert::Infallible;
 use std::task::{Context, Poll};
@@ -8,22 +8,22 @@ use tokio::time::Instant;
 use tonic::body::Body;
 use tower_service::Service;
 
-use super::StreamLimits;
 use super::fold::{AxisOrder, fold_points};
+use super::limits::StreamLimits;
 use super::method::{self, ResponseFuture};
 use super::status::RpcError;
 use crate::contract::method::RECORD_ROUTE;
 use crate::measure::Metric;
 use crate::proto::routeguide as pb;
 
-/// Lengths of routes on the mean sphere, in metres.
+/// Measures routes on the mean sphere, in metres.
 #[derive(Clone, Debug, Default)]
 pub struct RouteGuide {
     limits: StreamLimits,
 }
 
 impl RouteGuide {
-    /// The service, with bounds on its streams.
+    /// Returns the service with limits for its streams.
     pub fn new(limits: StreamLimits) -> Self {
         Self { limits }
     }
@@ -67,10 +67,13 @@ async fn record_route(
     })
 }
 
-/// A whole number as the `int32` of the reply, never wrapped.
+/// Converts a whole number to the `int32` of the reply.
+///
+/// # Errors
+/// If it is out of range.
 fn to_int32(what: &'static str, value: f64) -> Result<i32, RpcError> {
     if value <= f64::from(i32::MAX) {
-        Ok(value as i32) // never negative, and whole
+        Ok(value as i32) // The value is whole and not negative.
     } else {
         Err(RpcError::ReplyRange { what, value })
     }
@@ -81,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_does_not_fit_an_int32_is_refused_not_wrapped() {
+    fn a_value_above_the_range_of_int32_is_an_error() {
         assert_eq!(to_int32("distance in metres", 2_147_483_647.0), Ok(i32::MAX));
         insta::assert_snapshot!(
             to_int32("distance in metres", 2_147_483_648.0).unwrap_err(),

@@ -1,22 +1,22 @@
 //! The errors of calls: the message of each, its code, and its reason.
 //!
-//! [`super::error_info`] makes gRPC statuses with details of them.
+//! [`super::error_info`] converts them to gRPC statuses with details.
 
 use std::time::Duration;
 
 use tonic::Code;
 
-use super::violation::{FieldViolation, Place, listed};
+use super::violation::{FieldViolation, MessageRef, listed};
 use crate::contract::reason;
 use crate::measure::{PathError, PointError};
 use crate::recording::RecordingError;
 use crate::recording::StoreError;
 use crate::wire::{DecodeError, FrameErrorKind, GzipError, MessageError};
 
-/// The encodings that requests may use, as `grpc-accept-encoding` tells them.
+/// The supported encodings of requests, as in the header `grpc-accept-encoding`.
 pub(super) const ACCEPTED_ENCODINGS: &str = "identity,gzip";
 
-/// Why a call is not answered with a result. "Point" counts from 0.
+/// The error of a call. Indices of points count from 0.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RpcError {
@@ -31,7 +31,7 @@ pub enum RpcError {
     Decode {
         /// The index of the point.
         index: u64,
-        /// What is wrong with its bytes.
+        /// The error of its bytes.
         error: DecodeError,
     },
     /// A point is out of range.
@@ -39,36 +39,36 @@ pub enum RpcError {
     Point {
         /// The index of the point.
         index: u64,
-        /// What is wrong with it.
+        /// The reason.
         error: PointError,
     },
-    /// Fields of a request are not what they must be.
+    /// Fields of a request are not valid.
     #[error("{place}{}", listed(.violations))]
     Fields {
-        /// Which message of the call it is about.
-        place: Place,
-        /// What is wrong; not empty.
+        /// The message that the error is about.
+        place: MessageRef,
+        /// The invalid fields; not empty.
         violations: Vec<FieldViolation>,
     },
-    /// A point of a request is none.
+    /// A point of a request is not valid.
     #[error("point {offset}: {violation}")]
     Fix {
         /// Its offset in the path.
         offset: u64,
-        /// The field, and what is wrong with it.
+        /// The invalid field.
         violation: FieldViolation,
     },
-    /// The stream does not fit the recording that it names.
+    /// The stream does not continue the recording that it names.
     #[error("{0}")]
     Recording(#[from] RecordingError),
-    /// The store could not do what the call needs.
+    /// The store has failed.
     #[error("{name}: {error}{}", advice(.error))]
     Store {
         /// The recording.
         name: String,
-        /// What it said.
+        /// The error of the store.
         error: StoreError,
-        /// How many points are known to be durable, if any recording was opened.
+        /// Number of points that are known to be durable, if the recording was opened.
         committed_points: Option<u64>,
     },
     /// The options of a stream are not those of the recording.
@@ -82,7 +82,7 @@ pub enum RpcError {
         /// Each field that differs, with both values; not empty.
         violations: Vec<FieldViolation>,
     },
-    /// The recording was deleted under its writer.
+    /// The recording was deleted while it was written.
     #[error("{name} was deleted while it was being written")]
     Deleted {
         /// The recording.
@@ -91,78 +91,78 @@ pub enum RpcError {
     /// A path of a batch was not ended.
     #[error("the path was not ended: set end_path in its last message")]
     PathNotEnded,
-    /// The path's total is out of range.
+    /// The total of the path is out of range.
     #[error("at or soon after point {index}: {error}")]
     Path {
-        /// How many points were part of it before.
+        /// Number of points that were part of the path before.
         index: u64,
-        /// What is wrong.
+        /// The reason.
         error: PathError,
     },
     /// A request does not decode.
     #[error("{place}the request is not the message this method takes ({error}); see its proto")]
     Request {
-        /// Which message of the call it is.
-        place: Place,
-        /// What is wrong with its bytes.
+        /// The message that does not decode.
+        place: MessageRef,
+        /// The error of its bytes.
         error: prost::DecodeError,
     },
-    /// A unary method got no request or several.
+    /// A unary method received no request or several.
     #[error("this method takes one request message, and {0} were sent")]
     RequestCount(u64),
     /// A result does not fit its field.
     #[error("the {what} {value} does not fit the int32 of the reply")]
     ReplyRange {
-        /// Which result.
+        /// The name of the result.
         what: &'static str,
-        /// What it is.
+        /// The value of the result.
         value: f64,
     },
-    /// The request's `grpc-encoding` is not one we read.
+    /// The `grpc-encoding` of the request is not supported.
     #[error("grpc-encoding {0} is not supported; use one of {ACCEPTED_ENCODINGS}")]
     Encoding(String),
-    /// The `grpc-timeout` cannot be read.
+    /// The `grpc-timeout` is not valid.
     #[error("grpc-timeout {0} is not a number of at most 8 digits and one of H, M, S, m, u, n")]
     Timeout(String),
-    /// The service or method does not exist here.
-    #[error("there is no method {0}; reflection lists what there is")]
+    /// The server does not have this service or method.
+    #[error("unknown method {0}; reflection lists all methods")]
     UnknownMethod(String),
-    /// The caller's deadline has passed.
-    #[error("the deadline of the call has passed, {} in", points(*point_count))]
+    /// The deadline of the caller has passed.
+    #[error("the deadline of the call passed after {}", points(*point_count))]
     Deadline {
-        /// How many points had been folded.
+        /// Number of points that were folded.
         point_count: u64,
     },
     /// The client sent nothing for too long.
-    #[error("nothing was sent for {} s, {} in", idle_time.as_secs_f64(), points(*point_count))]
+    #[error("the client sent nothing for {} s after {}", idle_time.as_secs_f64(), points(*point_count))]
     Idle {
         /// The limit.
         idle_time: Duration,
-        /// How many points had been folded.
+        /// Number of points that were folded.
         point_count: u64,
     },
     /// The client did not read the answer.
-    #[error("the client read nothing of the answer for {} s", unread_time.as_secs_f64())]
+    #[error("the client did not read the answer for {} s", unread_time.as_secs_f64())]
     Unread {
         /// The limit.
         unread_time: Duration,
     },
-    /// The server holds as much unread input and as many unsent replies as it may.
+    /// The unread input and the unsent replies of the server have reached their limit.
     #[error(
         "the server has no memory left for another stream of this connection; try again later, with fewer streams at a time"
     )]
     Overloaded,
     /// The server closes the connection to make space for other clients.
     #[error(
-        "the server has closed this connection, which only watched, to make space for others; call again"
+        "the server has closed this connection to make space for others, because it only watched; call again"
     )]
     Evicted,
-    /// The headers of the request are too long.
+    /// The headers of the request are too large.
     #[error(
-        "the metadata have {metadata_bytes} bytes, more than the {metadata_bytes_max} allowed (32 of them per field)"
+        "the metadata have {metadata_bytes} bytes, more than the limit of {metadata_bytes_max}; each field adds 32 bytes to its text"
     )]
     MetadataTooLarge {
-        /// What they have.
+        /// The size of the metadata.
         metadata_bytes: usize,
         /// The limit.
         metadata_bytes_max: u32,
@@ -177,23 +177,23 @@ pub enum RpcError {
         /// The limit.
         per_minute: u32,
     },
-    /// The server is shutting down and could not wait for the stream to end.
+    /// The server is shutting down and cannot wait for the end of the stream.
     #[error("the server is shutting down{}", shutdown_advice(*point_count))]
     ShuttingDown {
-        /// How many points had been folded.
+        /// Number of points that were folded.
         point_count: u64,
     },
     /// The stream ended without having been closed.
-    #[error("the stream was cut, {} in: {cut}", points(*point_count))]
+    #[error("the stream was cut after {}: {cut}", points(*point_count))]
     Cut {
-        /// How many points had been folded.
+        /// Number of points that were folded.
         point_count: u64,
-        /// How it ended.
+        /// The end of the stream.
         cut: StreamCut,
     },
 }
 
-/// What to do about an answer of the store that does not say it.
+/// Returns the advice to a client for an error of the store.
 fn advice(error: &StoreError) -> &'static str {
     match error {
         StoreError::Damaged(_) => "; delete the recording and record it again",
@@ -201,19 +201,18 @@ fn advice(error: &StoreError) -> &'static str {
     }
 }
 
-/// What a client does about a server that shuts down.
+/// Returns the advice to a client of a server that shuts down.
 fn shutdown_advice(point_count: u64) -> String {
     match point_count {
         0 => "; call again".to_owned(),
         count => format!(
-            ", {} in; send the path again, a recording from its committed_points on",
+            " after {}; send the path again, or a recording from its committed_points",
             points(count)
         ),
     }
 }
 
-/// The beginning of a text that a client sent, for a message: what it sends is not to come back in
-/// full.
+/// Returns the beginning of a text that a client sent. Messages do not repeat such a text in full.
 pub(crate) fn excerpt(text: &str) -> String {
     const CHARS_MAX: usize = 64;
     match text.char_indices().nth(CHARS_MAX) {
@@ -222,28 +221,42 @@ pub(crate) fn excerpt(text: &str) -> String {
     }
 }
 
-/// `1 point`, `2 points`.
+/// Formats a number of points: `1 point`, `2 points`.
 fn points(count: u64) -> String {
     format!("{count} point{}", if count == 1 { "" } else { "s" })
 }
 
-/// How a stream ended that was not closed by END_STREAM. A reply finds nobody any more.
+/// The end of a stream that was not closed by END_STREAM. No client receives the error.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StreamCut {
-    /// The client took the call back: RST_STREAM.
+    /// The client cancelled the call by RST_STREAM.
     #[error("the client reset it ({0})")]
     Reset(String),
-    /// The client broke the rules of HTTP/2, and the server reset the stream.
-    #[error("it broke the protocol and was reset ({0})")]
+    /// The client violated HTTP/2, and the server reset the stream.
+    #[error("the client violated the protocol, and the server reset it ({0})")]
     Broken(String),
-    /// The connection went away.
+    /// The connection was lost.
     #[error("the connection was lost ({0})")]
     Lost(String),
 }
 
+impl FieldViolation {
+    /// Converts the violation to the error of a call, about this message.
+    pub(super) fn at(self, place: MessageRef) -> RpcError {
+        RpcError::Fields { place, violations: vec![self] }
+    }
+}
+
+/// For a call with one request.
+impl From<FieldViolation> for RpcError {
+    fn from(violation: FieldViolation) -> Self {
+        violation.at(MessageRef::Request)
+    }
+}
+
 impl RpcError {
-    /// The same error with a newer number of durable points, if it reports that number.
+    /// Replaces the number of durable points, if the error reports it.
     pub(super) fn with_committed_points(self, points: u64) -> Self {
         match self {
             Self::Recording(error) => error.with_committed_points(points).into(),
@@ -254,7 +267,7 @@ impl RpcError {
         }
     }
 
-    /// The code, and the reason that ErrorInfo carries.
+    /// Returns the status code, and the reason for ErrorInfo.
     pub(super) fn kind(&self) -> (Code, &'static str) {
         use FrameErrorKind as Frame;
         match self {

@@ -1,24 +1,22 @@
-//! What is wrong with the fields of a request, and where in its stream that request is.
+//! Errors about the fields of a request, and the position of that request in its stream.
 //!
-//! It does not know what is right: `path` finds that out, field by field. `status` makes a status of it.
+//! The modules that check requests create them; `status` and `error_info` convert them to a status.
 
 use std::fmt;
 
-use super::status::RpcError;
-
-/// Which message of a call an error is about. Indices and offsets count from 0.
+/// The message of a call that an error is about. Indices and offsets count from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Place {
-    /// The only one.
+pub enum MessageRef {
+    /// The only message.
     Request,
-    /// The one with this index.
+    /// The message with this index.
     Message(u64),
-    /// The one whose first point has this offset in its path.
+    /// The message whose first point has this offset in its path.
     From(u64),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for MessageRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Request => Ok(()),
@@ -28,8 +26,8 @@ impl fmt::Display for Place {
     }
 }
 
-impl Place {
-    /// It as ErrorInfo metadata.
+impl MessageRef {
+    /// Returns the position as ErrorInfo metadata.
     pub(super) fn metadata(self) -> Option<(&'static str, u64)> {
         match self {
             Self::Request => None,
@@ -39,13 +37,13 @@ impl Place {
     }
 }
 
-/// What is wrong with a field, by its path in the request.
+/// An invalid field of a request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {description}")]
 pub struct FieldViolation {
     /// The path of the field, such as `points[3].y`.
     pub field: String,
-    /// What is wrong with it, and what it must be.
+    /// The error, and the valid values.
     pub description: String,
 }
 
@@ -53,21 +51,9 @@ impl FieldViolation {
     pub(super) fn new(field: impl Into<String>, description: impl Into<String>) -> Self {
         Self { field: field.into(), description: description.into() }
     }
-
-    /// The same as the error of a stream.
-    pub(super) fn at(self, place: Place) -> RpcError {
-        RpcError::Fields { place, violations: vec![self] }
-    }
 }
 
-/// Of a call with one request.
-impl From<FieldViolation> for RpcError {
-    fn from(violation: FieldViolation) -> Self {
-        violation.at(Place::Request)
-    }
-}
-
-/// All of them in one line.
+/// Formats all violations in one line.
 pub(super) fn listed(violations: &[FieldViolation]) -> String {
     violations.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }

@@ -1,14 +1,14 @@
-//! How long a stream works before other streams have the thread: a count of the work, and a yield when it is spent.
+//! Counts the work of a stream, so that it yields to other streams of the thread when its budget is spent.
 //!
-//! Work is counted in nanoseconds of a current server processor, estimated from the input alone: no clock is read,
-//! and a test counts the same on any machine. The constants were measured with a release build on an AMD EPYC of 2024,
-//! as the least time of many runs. Each is that of the worst input of its kind, unless its comment says otherwise; what
-//! folding costs is counted by what was done, see [`Cost`].
+//! Work is counted in nanoseconds of a current server processor, estimated from the input alone. No clock is read, so a
+//! test counts the same on any machine. The constants were measured with a release build on an AMD EPYC of 2024, as the
+//! minimum of many runs. Each is that of the worst input of its kind, unless its comment differs. The cost of folding
+//! depends on the legs, see [`Cost`].
 //!
-//! A stream yields after about a quarter of a millisecond. It finishes the piece that it works on: a block of 256
-//! points (0.2 ms of legs across the Earth, 0.7 ms with a filter in the worst case), a step of inflating (0.2 ms), or a
-//! message that has to be decoded and encoded again (0.7 ms for 64 KiB). Each time the future of its call returns
-//! `Poll::Pending`, so that the server sees resets, deadlines and its own end.
+//! A stream yields after about a quarter of a millisecond. It first finishes the current step: a block of 256 points
+//! (0.2 ms with legs across the Earth, 0.7 ms with a filter in the worst case), a step of inflating (0.2 ms), or a message
+//! that is decoded and encoded again (0.7 ms for 64 KiB). At each yield the future of the call returns `Poll::Pending`,
+//! so that the server handles resets, deadlines and its own shutdown.
 
 use crate::measure::Cost;
 use crate::wire::InflateStep;
@@ -16,42 +16,42 @@ use crate::wire::InflateStep;
 /// Work after which a stream yields.
 const WORK_MAX_NS: u64 = 250_000;
 
-/// To receive a DATA frame, and eight of its bytes.
+/// Cost to receive a DATA frame, and the number of its bytes that cost a nanosecond more.
 const FRAME_NS: u64 = 100;
 const FRAME_BYTES_PER_NS: u64 = 8;
-/// To find a message in a chunk and to decode what is around its fields.
+/// Cost to find a message in a chunk and to decode its framing.
 const MESSAGE_NS: u64 = 20;
-/// To read a message with a piece of a path in place, and to check it against the path.
-const PIECE_NS: u64 = 50;
-/// Bytes of it that are read in a nanosecond: 0.6 to 40, and 2 of the numbers and rows that tracks have.
-const PIECE_BYTES_PER_NS: u64 = 2;
-/// To decode a run of up to 256 points of one segment from columns.
+/// Cost to read a message of a path in place, and to check it against the path.
+const IN_PLACE_NS: u64 = 50;
+/// Number of its bytes that are read per nanosecond: 0.6 to 40, and 2 for typical tracks.
+const IN_PLACE_BYTES_PER_NS: u64 = 2;
+/// Cost to decode a run of up to 256 points of one segment from columns.
 const COLUMNS_NS: u64 = 150;
-/// To decode a point and check it. Its bytes are counted apart.
+/// Cost to decode a point and check it. Its bytes are counted separately.
 const POINT_NS: u64 = 3;
-/// To reset the inflater, and for the tables of a first block.
+/// Cost to reset the inflater, and to read the tables of the first block.
 const INFLATE_NS: u64 = 1_000;
-/// To inflate, per byte before. A block without content costs 170 ns per byte, points cost 4 ns: this is between, so that
-/// an honest stream does not yield every few microseconds and a hostile one works for 1 ms.
+/// Cost to inflate, per compressed byte. A block without content costs 170 ns per byte, points cost 4 ns. With a value
+/// in between, a normal stream does not yield every few microseconds, and a hostile one works for at most 1 ms.
 const COMPRESSED_BYTE_NS: u64 = 40;
-/// To inflate, per byte after.
+/// Cost to inflate, per inflated byte.
 const INFLATED_BYTE_NS: u64 = 1;
-/// To decode a byte by prost, to encode it again, and to parse that.
+/// Cost per byte to decode by prost, to encode again, and to parse the result.
 const RECODED_BYTE_NS: u64 = 10;
-/// To decode a byte of a message that is not read in place, such as a unary request or a point with unknown fields.
+/// Cost per byte to decode a message that is not read in place, such as a unary request or a point with unknown fields.
 const DECODED_BYTE_NS: u64 = 4;
-/// To begin a path of a batch, and to write its answer.
+/// Cost to begin a path of a batch, and to write its answer.
 const ANSWER_NS: u64 = 2_000;
 
-/// A message of at most this many bytes is one piece of work: its points fit into a block.
+/// A message of at most this many bytes is read without a yield: its points fit into a block.
 pub(super) const SMALL_MESSAGE_BYTES: usize = 512;
 
-/// How a piece of work ended.
+/// The result of a step of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// Nothing is left to do.
     Done,
-    /// It is time to yield; the same call continues the work.
+    /// The budget is spent. The same call continues the work after a yield.
     Spent,
 }
 
@@ -71,9 +71,9 @@ impl Default for Work {
 }
 
 impl Work {
-    /// The work of a request that begins.
+    /// Returns the counter of a request that begins.
     pub(super) fn of_request(extensions: &mut http::Extensions) -> Self {
-        // A test sets its own maximum, and sees what was counted.
+        // A test sets its own maximum, and reads the counter.
         let set_by_test = if cfg!(test) { extensions.remove() } else { None };
         set_by_test.unwrap_or_default()
     }
@@ -91,82 +91,82 @@ impl Work {
         self.spent_ns = self.spent_ns.saturating_add(ns);
     }
 
-    /// A DATA frame of this many bytes was received.
+    /// Adds a received DATA frame of this many bytes.
     pub(super) fn add_frame(&mut self, bytes: usize) {
         self.add(FRAME_NS + bytes as u64 / FRAME_BYTES_PER_NS);
     }
 
-    /// A message of this many bytes, with a piece of a path, was read in place.
-    pub(super) fn add_piece(&mut self, bytes: usize) {
-        self.add(PIECE_NS + bytes as u64 / PIECE_BYTES_PER_NS);
+    /// Adds a message of a path that was read in place.
+    pub(super) fn add_in_place(&mut self, bytes: usize) {
+        self.add(IN_PLACE_NS + bytes as u64 / IN_PLACE_BYTES_PER_NS);
     }
 
-    /// A message of this many bytes was decoded, and not in place.
+    /// Adds a message of this many bytes that was decoded, not in place.
     pub(super) fn add_decoded(&mut self, bytes: usize) {
         self.add(MESSAGE_NS + DECODED_BYTE_NS * bytes as u64);
     }
 
-    /// A message of this many bytes was decoded by prost and encoded again.
+    /// Adds a message of this many bytes that was decoded by prost and encoded again.
     pub(super) fn add_recoded(&mut self, bytes: usize) {
-        self.add(PIECE_NS + RECODED_BYTE_NS * bytes as u64);
+        self.add(IN_PLACE_NS + RECODED_BYTE_NS * bytes as u64);
     }
 
-    /// Points were decoded and checked.
+    /// Adds points that were decoded and checked.
     pub(super) fn add_points(&mut self, count: usize) {
         self.add(POINT_NS * count as u64);
     }
 
-    /// A run of points was decoded from columns.
+    /// Adds a run of points that was decoded from columns.
     pub(super) fn add_columns(&mut self) {
         self.add(COLUMNS_NS);
     }
 
-    /// A part of a message was inflated.
+    /// Adds a step of inflating a message.
     pub(super) fn add_inflated(&mut self, step: InflateStep) {
         let bytes = COMPRESSED_BYTE_NS * step.compressed_bytes as u64
             + INFLATED_BYTE_NS * step.inflated_bytes as u64;
         self.add(bytes + if step.is_first { INFLATE_NS } else { 0 });
     }
 
-    /// A block was folded.
+    /// Adds a block that was folded.
     pub(super) fn add_fold(&mut self, cost: Cost) {
         self.add(cost.ns);
     }
 
-    /// An answer to a path of a batch was made.
+    /// Adds an answer to a path of a batch.
     pub(super) fn add_answer(&mut self) {
         self.add(ANSWER_NS);
     }
 
-    /// Whether it is time to yield.
+    /// Returns whether the budget is spent.
     #[inline]
     pub(super) fn is_spent(&self) -> bool {
         self.spent_ns >= self.max_ns
     }
 
-    /// Whether to yield before a message of this many bytes is recoded, which is one piece of work.
+    /// Returns whether recoding a message of this many bytes, which cannot yield, would exceed the budget.
     pub(super) fn is_spent_by_recoding(&self, bytes: usize) -> bool {
         self.spent_ns.saturating_add(RECODED_BYTE_NS * bytes as u64) >= self.max_ns
     }
 
-    /// The stream waits, so that other streams have the thread.
+    /// Restarts the count, because the stream waits and other streams use the thread.
     pub(super) fn reset(&mut self) {
         #[cfg(test)]
         self.most_ns.fetch_max(self.spent_ns, std::sync::atomic::Ordering::Relaxed);
         self.spent_ns = 0;
     }
 
-    /// Yields if it is time to.
+    /// Yields if the budget is spent.
     pub(super) async fn pause_if_spent(&mut self) {
         if self.is_spent() {
             self.pause().await;
         }
     }
 
-    /// Lets other tasks, sockets and timers have the thread once, and begins anew. A caller that drops this future
-    /// has not yielded, and yields the next time.
+    /// Yields to other tasks, sockets and timers, and restarts the count. If the caller drops this future, the budget
+    /// stays spent, and the next call yields.
     pub(super) async fn pause(&mut self) {
-        // The runtime wakes this task only after it has looked at its sockets and timers.
+        // The runtime polls this task again only after it has checked its sockets and timers.
         tokio::task::yield_now().await;
         self.reset();
     }

@@ -4,8 +4,7 @@
 //! and reverses the delta coding. The results equal those of prost. Messages in a different encoding are
 //! left to prost; see `message_view.rs`.
 
-use super::message_view::small_varint;
-use super::varints::{Cursor, count, decode};
+use super::varints::{Cursor, count, decode, small_varint};
 use crate::measure::level::Level;
 
 /// The maximum number of points in a [`ColumnBlock`].

@@ -7,6 +7,7 @@
 
 use super::columns::PackedColumns;
 use super::row::PackedRows;
+use super::varints::small_varint;
 
 /// The field numbers of a message that carries points of a path. All must be below 16.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,19 +98,6 @@ impl<'a> MessageView<'a> {
         }
         Some(view)
     }
-}
-
-/// Reads a varint of at most nine bytes. Prost must read a longer one.
-pub(super) fn small_varint(bytes: &mut &[u8]) -> Option<u64> {
-    let mut value = 0;
-    for (index, &byte) in bytes.iter().take(9).enumerate() {
-        value |= u64::from(byte & 0x7f) << (7 * index);
-        if byte < 0x80 {
-            *bytes = &bytes[index + 1..];
-            return Some(value);
-        }
-    }
-    None
 }
 
 #[cfg(test)]

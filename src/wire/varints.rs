@@ -214,6 +214,19 @@ fn groups(word: u64) -> u64 {
     (word & 0x0fff_ffff) | ((word & 0x0fff_ffff_0000_0000) >> 4)
 }
 
+/// Reads a varint of at most nine bytes. Prost must read a longer one.
+pub(super) fn small_varint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for (index, &byte) in bytes.iter().take(9).enumerate() {
+        value |= u64::from(byte & 0x7f) << (7 * index);
+        if byte < 0x80 {
+            *bytes = &bytes[index + 1..];
+            return Some(value);
+        }
+    }
+    None
+}
+
 /// Returns the number of varints, or `None` if one is incomplete or too long.
 pub(super) fn count(bytes: &[u8]) -> Option<usize> {
     // The first number is an absolute value and long. The others are differences and nearly always short.

@@ -18,7 +18,7 @@ const MAY_IMPORT: [(&str, &[&str]); 14] = [
     ("store", &["recording", "measure"]),
     ("contract", &["recording", "proto", "wire", "measure"]),
     ("service", &["contract", "recording", "proto", "wire", "measure"]),
-    ("server", &["service", "contract", "recording", "proto"]),
+    ("server", &["service", "contract", "recording", "proto", "wire"]),
     ("client", &["contract", "recording", "proto", "wire", "measure"]),
     (
         "load",
@@ -43,7 +43,7 @@ const MAY_IMPORT: [(&str, &[&str]); 14] = [
 const MUST_NOT_IMPORT: [(&[&str], &[&str]); 2] = [
     (
         &["measure", "wire", "formats", "recording"],
-        &["tokio", "tonic", "h2", "http", "redb", "tracing", "fastrand", "futures"],
+        &["tokio", "tonic", "h2", "http", "redb", "tracing", "fastrand"],
     ),
     (&["store"], &["tonic", "prost", "h2", "http", "fastrand"]),
 ];

@@ -77,7 +77,7 @@ async fn a_client_that_answers_no_ping_is_closed() {
     assert_eq!(call.answer().await.unwrap().code, Code::Ok);
 }
 
-/// The types of the HTTP/2 frames in these bytes.
+/// Returns the types of the HTTP/2 frames in these bytes.
 fn frame_kinds(mut bytes: &[u8]) -> Vec<u8> {
     let mut kinds = Vec::new();
     while let Some((&[a, b, c, kind, ..], rest)) = bytes.split_first_chunk::<9>() {
@@ -108,7 +108,7 @@ async fn a_call_whose_reply_is_not_read_ends_and_is_reported() {
         assert_eq!(end.reason(), Some(Reason::CANCEL), "window {window}");
         let call = &server.ended_calls(peer, 1).await[0];
         assert_eq!(call.code, Code::DeadlineExceeded, "{call:?}");
-        assert!(call.message.contains("read nothing of the answer for 0.05 s"), "{call:?}");
+        assert!(call.message.contains("did not read the answer for 0.05 s"), "{call:?}");
     }
     server.assert_well().await;
 }
@@ -167,7 +167,7 @@ async fn a_client_that_does_not_read_its_socket_is_closed() {
     server.assert_well().await;
 }
 
-/// A HEADERS frame of a gRPC call, all fields as literals.
+/// Returns a HEADERS frame of a gRPC call with all fields as literals.
 fn literal_headers(stream: u32, path: &str) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in [
@@ -205,7 +205,7 @@ async fn a_connection_that_only_watches_is_closed_if_none_is_idle() {
     server.assert_well().await;
     let status = first.message().await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
-    assert!(status.message().contains("which only watched"), "{}", status.message());
+    assert!(status.message().contains("because it only watched"), "{}", status.message());
     // The other watch is still open.
     let next = futures::FutureExt::now_or_never(second.message());
     assert!(next.is_none());

@@ -1,4 +1,4 @@
-//! The end of a server: in good order, and in time, whatever its clients do.
+//! The shutdown of a server: open streams finish, and clients cannot delay the end beyond the drain timeout.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use crate::support::{PATH_LENGTH, Raw, Server, frames};
 
 #[tokio::test]
-async fn an_open_stream_may_finish_and_a_new_one_may_not_begin() {
+async fn an_open_stream_may_finish_and_a_new_one_is_refused() {
     let mut server = Server::start().await;
     let mut raw = Raw::connect(server.address).await;
     let mut call = raw.call(PATH_LENGTH);
@@ -21,13 +21,13 @@ async fn an_open_stream_may_finish_and_a_new_one_may_not_begin() {
     assert_eq!(watch.message().await.unwrap().unwrap().status, 1);
 
     server.stop();
-    // NOT_SERVING is told first; by then the listener is gone or about to go.
+    // The watch receives NOT_SERVING first. The listener closes at about the same time.
     assert_eq!(watch.message().await.unwrap().unwrap().status, 2);
     while TcpStream::connect(server.address).await.is_ok() {
         tokio::task::yield_now().await;
     }
 
-    // On a connection that is open already a new stream is refused, by GOAWAY or by its answer.
+    // On an open connection a new stream is refused, by GOAWAY or by its answer.
     if let Ok(answer) = raw.try_call(PATH_LENGTH).await {
         assert_eq!(answer.reason.as_deref(), Some("SHUTTING_DOWN"));
     }
@@ -35,14 +35,14 @@ async fn an_open_stream_may_finish_and_a_new_one_may_not_begin() {
     call.close();
     let answer = call.answer().await.unwrap();
     assert_eq!(answer.code, Code::Ok, "{}", answer.message);
-    // With the last path measured nothing is waited for, the watch least of all.
+    // After the last measured path the drain waits for nothing, so the watch ends.
     assert_eq!(watch.message().await.unwrap_err().code(), Code::Unavailable);
     drop((raw, watch, health));
     server.stopped().await;
 }
 
 #[tokio::test]
-async fn a_stream_that_does_not_finish_is_told_unavailable() {
+async fn a_stream_that_does_not_finish_ends_with_unavailable() {
     let mut server = Server::with(|config| config.drain_timeout = Duration::from_millis(300)).await;
     let mut raw = Raw::connect(server.address).await;
     let mut call = raw.call(PATH_LENGTH);
@@ -57,22 +57,22 @@ async fn a_stream_that_does_not_finish_is_told_unavailable() {
     assert_eq!(answer.reason.as_deref(), Some("SHUTTING_DOWN"));
     assert_eq!(
         answer.message,
-        "the server is shutting down, 2 points in; send the path again, a recording from its committed_points on"
+        "the server is shutting down after 2 points; send the path again, or a recording from its committed_points"
     );
     server.stopped().await;
 }
 
 #[tokio::test]
-async fn silent_and_stalled_clients_do_not_keep_the_server() {
+async fn silent_and_stalled_clients_do_not_delay_the_end() {
     let mut server = Server::with(|config| config.drain_timeout = Duration::from_millis(300)).await;
-    // One that never speaks, and one that speaks and then reads nothing and answers no ping.
+    // One client sends nothing. The other one performs the handshake, then reads nothing and answers no ping.
     let mut silent = TcpStream::connect(server.address).await.unwrap();
     let stalled = TcpStream::connect(server.address).await.unwrap();
     let (send, connection) = h2::client::handshake(stalled).await.unwrap();
     server.assert_well().await;
     server.stop();
     server.stopped().await;
-    // What comes before the end is the server's own SETTINGS; a reset is an end as well.
+    // The connection has ended, also if it was reset.
     let _ = silent.read_to_end(&mut Vec::new()).await;
     drop((send, connection));
 }

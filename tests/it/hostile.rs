@@ -1,4 +1,4 @@
-//! Any bytes on any method: a clear status, and the server goes on.
+//! Any bytes on any method: the call gets a status, and the server still works.
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -17,7 +17,7 @@ const PATHS: [&str; 8] = [
     "/",
 ];
 
-/// Bodies from noise to nearly right.
+/// Request bodies: random bytes, and frames of bytes that are nearly valid.
 fn body() -> impl Strategy<Value = Vec<u8>> {
     let noise = prop::collection::vec(any::<u8>(), 0..300);
     let framed = prop::collection::vec(
@@ -52,7 +52,7 @@ fn any_bytes_on_any_method_get_a_status() {
                 let mut raw = Raw::connect(server.address).await;
                 let mut call = raw.call_with(path, &[("grpc-encoding", encoding)]);
                 let (head, tail) = bytes.split_at(cut.index(bytes.len() + 1));
-                // Once it has answered, the server resets what the client still wants to send.
+                // After its answer, the server resets the rest of the request, so sending may fail.
                 let _ = call.body.send_data(head.to_vec().into(), false);
                 let _ = call.body.send_data(tail.to_vec().into(), true);
                 let answer = call.answer().await.unwrap();

@@ -56,17 +56,17 @@ fn folder() -> TempDir {
 }
 
 async fn assert_same(server: &Server, folder: &Path, arguments: &str) {
-    let files = |word: &str| match word.contains('.') && word.parse::<f64>().is_err() {
-        true => folder.join(word).to_str().unwrap().to_owned(),
-        false => word.to_owned(),
+    let files = |argument: &str| match argument.contains('.') && argument.parse::<f64>().is_err() {
+        true => folder.join(argument).to_str().unwrap().to_owned(),
+        false => argument.to_owned(),
     };
-    let words: Vec<_> = arguments.split_whitespace().map(files).collect();
-    let words: Vec<_> = words.iter().map(String::as_str).collect();
-    let local = run_beside(&[&["measure"], &words[..]].concat()).await;
+    let arguments: Vec<_> = arguments.split_whitespace().map(files).collect();
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let local = run_beside(&[&["measure"], &arguments[..]].concat()).await;
     let url = format!("http://{}", server.address);
-    let remote = run_beside(&[&["measure", "--server", &url], &words[..]].concat()).await;
+    let remote = run_beside(&[&["measure", "--server", &url], &arguments[..]].concat()).await;
     assert!(local.1.lines().count() > 1, "{}", local.2);
-    assert!(remote == local, "{arguments}\n{remote:?}\n{local:?}");
+    assert!(remote == local, "{arguments:?}\n{remote:?}\n{local:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! Offsets of RecordPath over a real connection: a forgotten or wrong offset never loses a point without an error.
+//! Offsets of RecordPath over a real connection: a missing or wrong offset never loses a point without an error.
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -11,16 +11,16 @@ use waywiser::proto::waywiser_v1 as pb;
 
 use crate::support::Server;
 
-/// The place of the point with this number. Every number is another place, so that a point that is lost, doubled
-/// or moved gives another length.
-fn place(number: u64) -> (f64, f64) {
+/// Returns the position of the point with this number. Each number has another position, so that a point that is lost,
+/// doubled or moved changes the length.
+fn position(number: u64) -> (f64, f64) {
     let number = number as f64;
     ((number * 0.7).sin() * (number + 1.0), (number * 1.3).cos() * 40.0)
 }
 
 fn message(name: &str, offset: Option<u64>, numbers: &[u64]) -> pb::RecordPathRequest {
     let row = |&number: &u64| {
-        let (x, y) = place(number);
+        let (x, y) = position(number);
         pb::Point { x, y, ..Default::default() }
     };
     pb::RecordPathRequest {
@@ -36,21 +36,21 @@ fn finishing(message: pb::RecordPathRequest) -> pb::RecordPathRequest {
     pb::RecordPathRequest { finish_write: true, ..message }
 }
 
-/// What a summary says about which points it has, and in which order.
+/// The values of a summary that depend on its points and their order.
 type Trace = (u64, Option<f64>, Option<f64>, Option<(f64, f64, f64, f64)>);
 
-/// The trace of points with these numbers.
+/// Returns the trace of points with these numbers.
 fn expected(numbers: &[u64]) -> Trace {
     let mut accumulator = PathAccumulator::new(Options::new(Metric::Planar));
     let fix = |&number: &u64| {
-        let (x, y) = place(number);
+        let (x, y) = position(number);
         Fix::new(Point::planar(x, y).unwrap())
     };
     accumulator.extend(&numbers.iter().map(fix).collect::<Vec<_>>()).unwrap();
     let summary = accumulator.summary();
-    let places = || numbers.iter().map(|&number| place(number));
+    let positions = || numbers.iter().map(|&number| position(number));
     let bounds = (!numbers.is_empty()).then(|| {
-        let (x, y) = (places().map(|place| place.0), places().map(|place| place.1));
+        let (x, y) = (positions().map(|at| at.0), positions().map(|at| at.1));
         (
             x.clone().fold(f64::INFINITY, f64::min),
             y.clone().fold(f64::INFINITY, f64::min),
@@ -80,7 +80,7 @@ async fn path(server: &Server, name: &str) -> Result<pb::Path, Status> {
     Ok(server.paths().await.get_path(request).await?.into_inner().path.unwrap())
 }
 
-/// The code, the reason and the durable points of an error.
+/// Returns the code, the reason and the number of durable points of an error.
 fn refusal(status: &Status) -> (Code, String, Option<u64>) {
     let info = status.get_details_error_info().unwrap();
     let points = info.metadata.get("committed_points").map(|points| points.parse().unwrap());
@@ -152,7 +152,7 @@ async fn a_message_that_does_not_continue_its_stream_is_refused() {
     for (name, durable) in [("", 0), ("paths/mismatch", 2)] {
         let messages = vec![message(name, Some(0), &[0, 1]), message(name, Some(1), &[2])];
         let status = record(&server, messages).await.unwrap_err();
-        // The points before it are committed first.
+        // The points before the refused message are committed first.
         let reason = "OFFSET_MISMATCH".to_owned();
         assert_eq!(refusal(&status), (Code::InvalidArgument, reason, Some(durable)));
         let info = status.get_details_error_info().unwrap();
@@ -173,7 +173,7 @@ async fn a_message_that_does_not_continue_its_stream_is_refused() {
 }
 
 #[tokio::test]
-async fn a_recording_sent_again_is_skipped_and_answered() {
+async fn a_recording_that_is_sent_again_is_skipped_and_answered() {
     let server = Server::start().await;
     let name = "paths/again";
     let messages =
@@ -190,14 +190,14 @@ async fn a_recording_sent_again_is_skipped_and_answered() {
     assert_eq!(refusal(&status), complete);
 }
 
-/// The offset that a client sends, right or wrong.
+/// The offset that a client sends, correct or not.
 #[derive(Clone, Debug)]
 enum Offset {
     Unset,
     At(u64),
-    /// At this distance from what is durable.
+    /// At this distance from the number of durable points.
     Durable(i64),
-    /// At this distance from the end of the message before.
+    /// At this distance from the end of the previous message.
     Next(i64),
 }
 
@@ -211,7 +211,7 @@ fn stream() -> impl Strategy<Value = Vec<(Offset, u64)>> {
     prop::collection::vec((offset, 0..5_u64), 1..6)
 }
 
-/// Sends one stream. `durable` has the numbers of the points that are durable before and after.
+/// Sends one stream. Updates `durable`, the numbers of the points that are durable.
 async fn send(
     server: &Server,
     name: &str,
@@ -247,7 +247,7 @@ async fn send(
             prop_assert_eq!(trace(reply.summary), expected(durable));
         }
         Err(status) => {
-            // A prefix of what is new may be durable.
+            // A prefix of the new points may be durable.
             let (code, reason, points) = refusal(&status);
             prop_assert!(reason.starts_with("OFFSET_"), "{:?} {}", code, reason);
             let stored = path(server, name).await.map_or(0, |path| path.committed_points);
@@ -271,7 +271,7 @@ fn every_point_is_in_the_total_or_skipped_as_durable_or_the_call_fails() {
     let mut runner = TestRunner::new(config);
     let case = std::cell::Cell::new(0);
     let streams = prop::collection::vec(stream(), 1..6);
-    let outcome = runner.run(&streams, |streams| {
+    let result = runner.run(&streams, |streams| {
         case.set(case.get() + 1);
         let name = format!("paths/case-{}", case.get());
         runtime.block_on(async {
@@ -282,5 +282,5 @@ fn every_point_is_in_the_total_or_skipped_as_durable_or_the_call_fails() {
             Ok(())
         })
     });
-    outcome.unwrap();
+    result.unwrap();
 }

@@ -158,3 +158,25 @@ async fn the_stream_of_a_broken_file_is_never_closed() {
         assert!(!ended.recv().await.unwrap());
     }
 }
+
+#[tokio::test]
+async fn a_server_that_ends_the_call_early_is_reported() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut connection = h2::server::handshake(stream).await.unwrap();
+        while let Some(Ok((_request, mut respond))) = connection.accept().await {
+            let mut response = http::Response::new(());
+            let headers = response.headers_mut();
+            headers.insert("content-type", "application/grpc".parse().unwrap());
+            headers.insert("grpc-status", "0".parse().unwrap());
+            respond.send_response(response, true).unwrap();
+        }
+    });
+    let (code, out, errors) =
+        run_beside(&["record", "--server", &url, "examples/hill-walk.gpx"]).await;
+    assert_eq!(code, Some(1), "{out}");
+    assert!(errors.starts_with("error: examples/hill-walk.gpx: "), "{errors}");
+    assert!(!out.contains("total"), "{out}");
+}

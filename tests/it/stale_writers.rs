@@ -1,5 +1,5 @@
-//! Stale writers of a recording that others open, finish, delete and begin again: whatever the order, a commit is
-//! done only by the newest writer, from the offset that is stored.
+//! Stale writers of a recording that others open, finish, delete and begin again. In any order of these steps, only the
+//! newest writer commits, and only from the stored offset.
 
 use proptest::prelude::*;
 use waywiser::measure::{Fix, Metric, Options, Point};
@@ -8,13 +8,13 @@ use waywiser::recording::{
 };
 use waywiser::store::{MemoryStore, RedbStore};
 
-/// What happens next. A writer is an index into those that have opened the recording so far.
+/// A step. A writer is an index into the list of those that have opened the recording.
 #[derive(Clone, Debug)]
 enum Step {
     Open {
         expire_unix_ms: i64,
     },
-    /// The writer commits from what it knows. It learns of the answer, or the answer is lost.
+    /// The writer commits from the state that it knows. It receives the answer, or the answer is lost.
     Commit {
         writer: usize,
         points: u64,
@@ -55,7 +55,7 @@ fn grown(from: &Checkpoint, points: u64) -> Checkpoint {
 async fn check(store: &dyn CheckpointStore, steps: &[Step]) {
     let name: RecordingName = "paths/walk".parse().unwrap();
     let options = Some(Options::new(Metric::Planar));
-    // What the store has to hold, the writers with what they know, and all commits that were ever asked for.
+    // The expected stored state, the known state of each writer, and all commits that were requested.
     let mut stored = None::<Checkpoint>;
     let mut writers = Vec::<Checkpoint>::new();
     let mut commits = Vec::<(CommitPrecondition, Checkpoint)>::new();
@@ -113,7 +113,7 @@ async fn check(store: &dyn CheckpointStore, steps: &[Step]) {
             _ => continue,
         };
         let (precondition, next) = commits[commit].clone();
-        let outcome = store.commit(name.clone(), precondition, next.clone()).await;
+        let result = store.commit(name.clone(), precondition, next.clone()).await;
         let expected = match &stored {
             None => Err(StoreError::NotFound),
             Some(stored)
@@ -125,8 +125,8 @@ async fn check(store: &dyn CheckpointStore, steps: &[Step]) {
             }
             Some(stored) => Err(StoreError::Fenced { epoch: stored.epoch }),
         };
-        assert_eq!(outcome, expected, "{step:?}");
-        if outcome.is_ok() {
+        assert_eq!(result, expected, "{step:?}");
+        if result.is_ok() {
             stored = Some(next);
         }
         assert_eq!(store.load(name.clone()).await.unwrap(), stored, "{step:?}");

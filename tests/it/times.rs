@@ -40,10 +40,10 @@ async fn a_time_out_of_range_is_the_same_error_in_all_formats() {
             let file = folder.path().join(name);
             std::fs::write(&file, content).unwrap();
             let file = file.to_str().unwrap();
-            let words = ["--time-column", "at", file, "examples/legs.csv"];
-            let words = if name == "walk.gpx" { &words[2..] } else { &words[..3] };
-            let local = run_beside(&[&["measure"], words].concat()).await;
-            let remote = run_beside(&[&["measure", "--server", &url], words].concat()).await;
+            let arguments = ["--time-column", "at", file, "examples/legs.csv"];
+            let arguments = if name == "walk.gpx" { &arguments[2..] } else { &arguments[..3] };
+            let local = run_beside(&[&["measure"], arguments].concat()).await;
+            let remote = run_beside(&[&["measure", "--server", &url], arguments].concat()).await;
             assert_eq!(local, remote);
             assert_eq!(local.0, Some(1));
             let expected = format!("error: {file}{place}: {}", message(unix_s));

@@ -54,7 +54,7 @@ fn faulty() -> Arc<Faulty> {
 async fn every_watcher_receives_the_current_state_at_once() {
     let server = Server::start().await;
     record(&server, 0..3, false).await;
-    // The recording does not grow while these begin.
+    // The recording does not grow while these watches begin.
     let mut watches = Vec::new();
     for _ in 0..4 {
         let mut watch = watch(&server, false).await;
@@ -103,12 +103,12 @@ async fn a_watcher_receives_the_commits_and_the_deletion_of_another_server() {
 async fn a_watcher_of_a_recording_that_expires_receives_not_found() {
     let store = Arc::new(MemoryStore::default());
     let server = Server::with_store(Arc::clone(&store) as _, |_| {}).await;
-    // The store holds a recording that expires soon. It has no writer whose commit could come too late.
+    // The store has a recording that expires soon. It has no writer, whose commit could be too late.
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let now_unix_ms = since_1970.as_millis() as i64;
     let opening = OpenRequest { options: None, now_unix_ms, expire_unix_ms: now_unix_ms + 20 };
     store.open(NAME.parse().unwrap(), opening).await.unwrap();
-    // It expires before the watch begins, or during it.
+    // The recording expires before the watch begins, or during it.
     let request = pb::WatchPathRequest { name: NAME.to_owned(), allow_missing: false };
     let status = match server.paths().await.watch_path(request).await {
         Err(status) => status,
@@ -154,7 +154,7 @@ async fn a_deletion_that_is_reported_late_does_not_hide_the_new_recording() {
     store.release(1);
     deletion.await.unwrap().unwrap();
     assert_eq!(next(&mut old).await.unwrap_err().code(), Code::NotFound);
-    // The late report changes nothing for the new recording.
+    // The late report has no effect on the new recording.
     let mut later = watch(&server, false).await;
     assert_eq!(next(&mut later).await.unwrap(), (2, false));
     messages.send(piece(2..3, true)).await.unwrap();
@@ -242,7 +242,7 @@ async fn a_cut_stream_is_committed_before_the_server_ends() {
     let mut client = server.paths().await;
     let call = tokio::spawn(async move { client.record_path(ReceiverStream::new(receiver)).await });
     messages.send(piece(0..4, false)).await.unwrap();
-    // The points are in the server, and none is durable.
+    // The server has the points, and none of them is durable.
     let mut watch = watch(&server, true).await;
     assert_eq!(next(&mut watch).await.unwrap(), (0, false));
     store.always(Call::Commit, Some(Fault::HeldBefore));

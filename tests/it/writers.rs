@@ -1,4 +1,4 @@
-//! Writers of a recording that are overtaken, lost or late, and recordings that go while somebody looks.
+//! Writers of a recording that are fenced, cut or late, and recordings that are deleted or expire during a call.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::support::{Call, Raw, Server, frame};
 const RECORD_PATH: &str = "/waywiser.v1.PathService/RecordPath";
 const NAME: &str = "paths/walk";
 
-/// Points of a path with legs of 5.
+/// Returns a message with points of a path whose legs have the length 5.
 fn piece(range: std::ops::Range<usize>, finish_write: bool) -> pb::RecordPathRequest {
     let row = |i: usize| pb::Point { x: 3.0 * i as f64, y: 4.0 * i as f64, ..Default::default() };
     pb::RecordPathRequest {
@@ -50,22 +50,22 @@ async fn watch(server: &Server) -> Streaming<pb::WatchPathResponse> {
     server.paths().await.watch_path(request).await.unwrap().into_inner()
 }
 
-async fn told(watch: &mut Streaming<pb::WatchPathResponse>) -> Result<(u64, bool), Status> {
+async fn next_state(watch: &mut Streaming<pb::WatchPathResponse>) -> Result<(u64, bool), Status> {
     let path = watch.next().await.unwrap()?.path.unwrap();
     Ok((path.committed_points, path.complete))
 }
 
-/// A stream that has sent some points, which are durable, and is open.
+/// Opens a stream and sends some points. They are durable when it returns.
 async fn writer(server: &Server, raw: &mut Raw, points: usize) -> Call {
     let mut watch = watch(server).await;
     let mut writer = raw.call(RECORD_PATH);
     writer.send(frame(&piece(0..points, false).encode_to_vec()));
-    while told(&mut watch).await.unwrap().0 < points as u64 {}
+    while next_state(&mut watch).await.unwrap().0 < points as u64 {}
     writer
 }
 
 #[tokio::test]
-async fn an_idle_writer_hears_that_it_was_overtaken_when_it_closes() {
+async fn an_idle_writer_that_was_fenced_gets_the_error_when_it_closes() {
     let server = server().await;
     let mut raw = Raw::connect(server.address).await;
     let mut idle = writer(&server, &mut raw, 2).await;
@@ -76,16 +76,16 @@ async fn an_idle_writer_hears_that_it_was_overtaken_when_it_closes() {
 }
 
 #[tokio::test]
-async fn a_writer_hears_that_its_recording_was_deleted() {
+async fn a_writer_of_a_deleted_recording_gets_an_error() {
     for is_idle in [true, false] {
         let server = server().await;
         let mut raw = Raw::connect(server.address).await;
         let mut writer = writer(&server, &mut raw, 2).await;
         let mut watch = watch(&server).await;
-        assert_eq!(told(&mut watch).await.unwrap(), (2, false));
+        assert_eq!(next_state(&mut watch).await.unwrap(), (2, false));
         let request = pb::DeletePathRequest { name: NAME.to_owned(), ..Default::default() };
         server.paths().await.delete_path(request).await.unwrap();
-        assert_eq!(told(&mut watch).await.unwrap_err().code(), Code::NotFound);
+        assert_eq!(next_state(&mut watch).await.unwrap_err().code(), Code::NotFound);
         if !is_idle {
             writer.send(frame(&piece(2..3, false).encode_to_vec()));
         }
@@ -97,16 +97,16 @@ async fn a_writer_hears_that_its_recording_was_deleted() {
 }
 
 #[tokio::test]
-async fn a_stream_that_is_lost_after_its_end_was_told_finishes_nothing() {
+async fn a_stream_that_is_cut_after_finish_write_finishes_nothing() {
     let server = server().await;
     let mut raw = Raw::connect(server.address).await;
     let mut watch = watch(&server).await;
     let mut lost = raw.call(RECORD_PATH);
     lost.send(frame(&piece(0..3, true).encode_to_vec()));
-    while told(&mut watch).await.unwrap().0 < 3 {}
+    while next_state(&mut watch).await.unwrap().0 < 3 {}
     lost.body.send_reset(h2::Reason::CANCEL);
 
-    // Another goes on, which fences the one that was lost.
+    // Another writer continues, which fences the one that was cut.
     let reply = record(&server, [piece(3..4, false)]).await.unwrap();
     assert_eq!((reply.committed_points, reply.complete), (4, false));
     let reply = record(&server, [piece(4..5, true)]).await.unwrap();
@@ -114,7 +114,7 @@ async fn a_stream_that_is_lost_after_its_end_was_told_finishes_nothing() {
 }
 
 #[tokio::test]
-async fn an_end_before_the_last_point_is_refused_and_says_where_it_may_be() {
+async fn an_end_before_the_last_point_is_refused_with_the_right_offset() {
     let server = server().await;
     let only_end =
         |at| pb::RecordPathRequest { write_offset: Some(at), points: vec![], ..piece(0..0, true) };
@@ -131,14 +131,14 @@ async fn an_end_before_the_last_point_is_refused_and_says_where_it_may_be() {
 }
 
 #[tokio::test]
-async fn what_is_past_the_end_is_refused_with_what_is_durable() {
+async fn points_after_the_end_are_refused_with_the_number_of_durable_points() {
     let store = Arc::new(MemoryStore::default());
-    // Nothing falls due while the stream is open.
+    // No commit is due while the stream is open.
     let server = Server::with_store(store, |config| {
         config.checkpoint_interval = std::time::Duration::from_secs(3600);
     })
     .await;
-    // The end was told, and the path is not finished.
+    // The client has set the end, but the stream fails, so the path is not finished.
     let status = record(&server, [piece(0..3, true), piece(3..4, false)]).await.unwrap_err();
     let info = status.get_details_error_info().unwrap();
     assert_eq!((status.code(), info.reason.as_str()), (Code::InvalidArgument, "FIELD_INVALID"));
@@ -159,17 +159,17 @@ async fn what_is_past_the_end_is_refused_with_what_is_durable() {
 }
 
 #[tokio::test]
-async fn deleting_nothing_does_not_end_the_wait_for_it() {
+async fn deleting_a_missing_recording_does_not_end_the_wait_for_it() {
     let server = server().await;
     let mut watch = watch(&server).await;
     let request = pb::DeletePathRequest { name: NAME.to_owned(), allow_missing: true };
     server.paths().await.delete_path(request).await.unwrap();
     record(&server, [piece(0..2, true)]).await.unwrap();
-    while told(&mut watch).await.unwrap() != (2, true) {}
+    while next_state(&mut watch).await.unwrap() != (2, true) {}
 }
 
 #[tokio::test]
-async fn a_recording_that_has_expired_is_gone_before_it_is_swept() {
+async fn an_expired_recording_counts_as_deleted_before_it_is_removed() {
     let store = Arc::new(MemoryStore::default());
     let opening = OpenRequest { options: None, now_unix_ms: 0, expire_unix_ms: 1 };
     store.open(NAME.parse().unwrap(), opening).await.unwrap();
@@ -177,7 +177,7 @@ async fn a_recording_that_has_expired_is_gone_before_it_is_swept() {
     assert_eq!(path(&server).await.unwrap_err().code(), Code::NotFound);
     let page = server.paths().await.list_paths(pb::ListPathsRequest::default()).await.unwrap();
     assert!(page.into_inner().paths.is_empty());
-    // Begun again, by other options.
+    // The recording begins again, with other options.
     let reply = record(&server, [piece(0..2, true)]).await.unwrap();
     assert_eq!((reply.committed_points, reply.complete), (2, true));
 }
@@ -193,16 +193,16 @@ async fn a_watch_ends_when_its_recording_expires() {
         let watch = watch(&server).await;
         match record(&server, [piece(0..2, false)]).await {
             Ok(_) => break watch,
-            // On a slow machine it expires before its points are committed.
+            // On a slow machine the recording expires before its points are committed.
             Err(status) => assert!(matches!(status.code(), Code::NotFound | Code::Aborted)),
         }
     };
-    while told(&mut watch).await.is_ok() {}
+    while next_state(&mut watch).await.is_ok() {}
     assert_eq!(path(&server).await.unwrap_err().code(), Code::NotFound);
 }
 
 #[tokio::test]
-async fn a_path_with_too_long_a_name_fails_once() {
+async fn a_path_with_an_id_that_is_too_long_fails_once() {
     let server = server().await;
     let long = |end_path| pb::MeasurePathsRequest {
         path_id: "p".repeat(129),
@@ -217,7 +217,7 @@ async fn a_path_with_too_long_a_name_fails_once() {
 }
 
 #[tokio::test]
-async fn what_is_refused_as_a_whole_leaves_no_recording_behind() {
+async fn a_stream_that_is_refused_at_its_first_point_creates_no_recording() {
     let server = server().await;
     let status = record(&server, [piece(2..3, false)]).await.unwrap_err();
     assert_eq!(status.code(), Code::OutOfRange);
@@ -227,7 +227,7 @@ async fn what_is_refused_as_a_whole_leaves_no_recording_behind() {
     let status = record(&server, [bad]).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
     assert_eq!(path(&server).await.unwrap_err().code(), Code::NotFound);
-    // One without options is measured as the recording was begun, whatever that is.
+    // A stream without options uses those of the recording.
     record(&server, [piece(0..2, false)]).await.unwrap();
     let mut far = pb::RecordPathRequest { options: None, ..piece(0..3, true) };
     far.points[0].y = 1e6;

@@ -11,7 +11,7 @@ use super::call::{CallArgs, MethodName, Vary};
 use crate::cli::input::{self, FileFormat};
 use crate::cli::report::pluralize;
 use crate::cli::server_url;
-use crate::cli::units::{Time, positive_time};
+use crate::cli::units::{Time, at_least_one, positive_time};
 use crate::load::drive::Load;
 use crate::load::live::Schedule;
 use crate::load::target::Target;
@@ -206,11 +206,6 @@ Examples:
     waywiser bench examples/hill-walk.gpx --points 5000000 --json
 
 Exit status: 0 if every reply was right, 1 if not, 2 for a usage error.";
-
-pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
-    let number = text.parse().ok().filter(|&number| number > 0);
-    number.ok_or_else(|| "must be a whole number of at least 1".to_owned())
-}
 
 /// Maximum number of threads; a system may not allow more.
 const THREADS_MAX: usize = 256;

@@ -2,9 +2,9 @@
 
 use clap::{Args, ValueEnum};
 
-use super::args::at_least_one;
 use crate::cli::policy::Model;
 use crate::cli::report::pluralize;
+use crate::cli::units::at_least_one;
 use crate::client::method::Method;
 use crate::load::call::Call;
 use crate::load::encode::{Form, Layout};

@@ -55,15 +55,15 @@ pub(super) struct MeasureArgs {
     #[arg(long, value_enum, default_value_t = Model::Geodesic)]
     model: Model,
 
-    /// Print one JSON object per line: the tracks in the order of the input, then {"total": ...}
+    /// Print one JSON object per track and line, and then {"total": ...}
     #[arg(long, conflicts_with = "csv")]
     json: bool,
 
-    /// Print a CSV table: the tracks in the order of the input, then the total
+    /// Print a CSV table: one row per track, and then the total
     #[arg(long)]
     csv: bool,
 
-    /// Print details of each track: rejected points, ascent, descent, time and speed
+    /// Print also rejected points, ascent, descent, time and speed
     ///
     /// The first row of a track has its accepted points and legs. The next row has all points and legs. Then
     /// comes one row per reason of rejection: the number of points, the offset of the first one (from 0), and
@@ -74,7 +74,9 @@ pub(super) struct MeasureArgs {
     #[command(flatten)]
     reading: ReadingArgs,
 
-    /// CSV: column with the identifier of the track; rows of different tracks may be mixed
+    /// CSV: column with the identifier of the track
+    ///
+    /// The rows of different tracks may be mixed.
     #[arg(long, value_name = "NAME")]
     track_column: Option<String>,
 

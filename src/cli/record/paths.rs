@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures::{Stream, StreamExt as _, stream};
+use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::mpsc;
 
 use super::args::RecordArgs;
@@ -102,9 +102,8 @@ pub(super) async fn send(
         (_, true) => Style::Text,
         (_, false) => Style::Details,
     };
-    let mut report = Report::new(&mut *out, style, options.metric(), [&*file].into_iter());
     let stall_detector = Arc::<StallDetector>::default();
-    let (file_events, mut received) = mpsc::channel(1);
+    let (file_events, received) = mpsc::channel(1);
     let source = Source {
         events,
         options,
@@ -116,61 +115,17 @@ pub(super) async fn send(
     let parts = stream::unfold(source, |mut source| async move {
         source.next_part().await.map(|part| (part, source))
     });
-    let answers = stream::once(client.measure_paths(parts)).flat_map(flatten);
-    let mut answers = pin!(answers);
-    let mut stalled = pin!(stall_detector.stalled());
-    let mut sent: VecDeque<SentTrack> = VecDeque::new();
-    let mut totals = Totals::new(options.metric());
-    let mut track_count = 0;
-    let mut failure = None;
-    loop {
-        if failure.is_some() && sent.is_empty() {
-            break;
-        }
-        stall_detector.set_awaits_answer(!sent.is_empty());
-        let answer = tokio::select! {
-            // The event of a track is sent before its last part, so it is received before the answer.
-            biased;
-            Some(event) = received.recv(), if sent.len() < TRACKS_MAX => {
-                match event {
-                    FileEvent::Sent(track) => sent.push_back(track),
-                    FileEvent::Failed(error) => failure = Some(error),
-                }
-                continue;
-            }
-            answer = answers.next() => answer,
-            () = &mut stalled => Some(Err(ClientError::Timeout)),
-        };
-        let answer = match answer {
-            Some(Ok(answer)) => answer,
-            Some(Err(error)) => return Ok(Err(format!("{file}: {error}"))),
-            None if sent.is_empty() => break,
-            None => return Ok(Err(format!("{file}: the server did not answer for all tracks"))),
-        };
-        stall_detector.answer_received();
-        let PathAnswer { path_id, outcome, .. } = answer;
-        let Some(track) = sent.pop_front().filter(|track| track.number.to_string() == path_id)
-        else {
-            return Ok(Err(format!(
-                "{file}: the server sent an answer for the unknown path {path_id}"
-            )));
-        };
-        let number = track.number;
-        let summary = match outcome {
-            Ok(summary) => summary,
-            Err(refusal) => return Ok(Err(format!("{file}: track {number}: {refusal}"))),
-        };
-        if let Err(error) = totals.add(&summary) {
-            return Ok(Err(format!(
-                "{file}: track {number}: the total cannot be computed: {error}"
-            )));
-        }
-        track_count += 1;
-        report.track(&Track { file: &file, number, name: track.name.as_deref(), summary })?;
-    }
-    if let Some(error) = failure {
+    let answers = stream::once(client.measure_paths(parts)).try_flatten();
+    let mut run = Run {
+        report: Report::new(&mut *out, style, options.metric(), [&*file].into_iter()),
+        file: &file,
+        totals: Totals::new(options.metric()),
+        track_count: 0,
+    };
+    if let Err(error) = run.report_answers(received, answers, &stall_detector).await? {
         return Ok(Err(error));
     }
+    let Run { mut report, totals, track_count, .. } = run;
     let summary = totals.summary();
     let point_count = summary.point_count;
     report.total(&Total { file_count: 1, failed_file_count: 0, track_count, summary })?;
@@ -181,15 +136,86 @@ pub(super) async fn send(
     Ok(Ok(()))
 }
 
-/// Returns the answers of a call, or its error.
-fn flatten<S>(
-    call: Result<S, ClientError>,
-) -> impl Stream<Item = Result<PathAnswer, ClientError>> + Send
-where
-    S: Stream<Item = Result<PathAnswer, ClientError>> + Send,
-{
-    match call {
-        Ok(answers) => answers.left_stream(),
-        Err(error) => stream::once(std::future::ready(Err(error))).right_stream(),
+/// The report so far.
+struct Run<'a, W> {
+    report: Report<W>,
+    file: &'a str,
+    totals: Totals,
+    track_count: u64,
+}
+
+impl<W: Write> Run<'_, W> {
+    /// Reports the answers until all tracks of the file are answered, or the file or the call fails. In the first
+    /// case and after an error of the file, all tracks that were sent completely are in the report.
+    async fn report_answers(
+        &mut self,
+        mut file_events: mpsc::Receiver<FileEvent>,
+        answers: impl Stream<Item = Result<PathAnswer, ClientError>>,
+        stall_detector: &StallDetector,
+    ) -> io::Result<Result<(), String>> {
+        let (mut answers, mut stalled) = (pin!(answers), pin!(stall_detector.stalled()));
+        let mut sent: VecDeque<SentTrack> = VecDeque::new();
+        let (mut is_complete, mut failure) = (false, None);
+        loop {
+            if sent.is_empty()
+                && let Some(error) = failure
+            {
+                return Ok(Err(error));
+            }
+            stall_detector.set_awaits_answer(!sent.is_empty());
+            let answer = tokio::select! {
+                // The event of a track is sent before its last part, so it is received before the answer. The channel
+                // is closed at the end of the file, before the stream of parts.
+                biased;
+                event = file_events.recv(), if !is_complete && sent.len() < TRACKS_MAX => {
+                    match event {
+                        Some(FileEvent::Sent(track)) => sent.push_back(track),
+                        Some(FileEvent::Failed(error)) => failure = Some(error),
+                        None => is_complete = true,
+                    }
+                    continue;
+                }
+                answer = answers.next() => answer,
+                () = &mut stalled => Some(Err(ClientError::Timeout)),
+            };
+            let error = match answer {
+                Some(Ok(answer)) => {
+                    stall_detector.answer_received();
+                    self.answer(sent.pop_front(), answer)?.err()
+                }
+                Some(Err(error)) => Some(error.to_string()),
+                None if is_complete && sent.is_empty() => return Ok(Ok(())),
+                None => {
+                    Some("the server ended the call before it answered for all tracks".to_owned())
+                }
+            };
+            if let Some(error) = error {
+                return Ok(Err(format!("{}: {error}", self.file)));
+            }
+        }
+    }
+
+    /// Reports the answer to a track.
+    fn answer(
+        &mut self,
+        track: Option<SentTrack>,
+        answer: PathAnswer,
+    ) -> io::Result<Result<(), String>> {
+        let PathAnswer { path_id, outcome, .. } = answer;
+        let Some(track) = track.filter(|track| track.number.to_string() == path_id) else {
+            return Ok(Err(format!("the server sent an answer for the unknown path {path_id:?}")));
+        };
+        let number = track.number;
+        let summary = match outcome {
+            Ok(summary) => summary,
+            Err(refusal) => return Ok(Err(format!("track {number}: {refusal}"))),
+        };
+        if let Err(error) = self.totals.add(&summary) {
+            return Ok(Err(format!("track {number}: the total cannot be computed: {error}")));
+        }
+        self.track_count += 1;
+        let (file, name) = (self.file, track.name.as_deref());
+        self.report.track(&Track { file, number, name, summary })?;
+        Ok(Ok(()))
     }
 }

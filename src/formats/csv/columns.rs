@@ -12,12 +12,9 @@ use super::names::{
     ACCURACY_COLUMNS, ELEVATION_COLUMNS, LATITUDE_COLUMNS, LONGITUDE_COLUMNS, METRES, TIME_COLUMNS,
     TIME_UNITS, TRACK_COLUMNS, plain, same, time_unit, unit,
 };
-use super::problem::Problem;
+use super::problem::{Problem, VALUE_BYTES_MAX};
 use super::tracks::Tracks;
 use crate::measure::{Fix, Point, PointError, Space};
-
-/// The length of the identifier of a track or segment.
-pub(super) const VALUE_BYTES_MAX: usize = 256;
 
 /// The positions of the columns in a row.
 pub(super) struct Columns {

@@ -2,9 +2,12 @@
 
 use super::super::error::{FormatError, Position, SinkError};
 use super::super::value::excerpt;
-use super::columns::VALUE_BYTES_MAX;
-use super::tracks::TRACKS_MAX;
 use crate::measure::{FixError, PointError};
+
+/// Maximum length of the identifier of a track or segment, in bytes.
+pub(super) const VALUE_BYTES_MAX: usize = 256;
+/// Maximum number of tracks in a file, which take about 100 MB of memory.
+pub(super) const TRACKS_MAX: usize = 100_000;
 
 /// An error in a row. Columns are counted from 0.
 pub(super) enum Problem {

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::super::read as read_all;
 use super::super::tests::{Notes, error, error_with, texts, texts_with};
-use super::tracks::TRACKS_MAX;
+use super::problem::TRACKS_MAX;
 use super::*;
 use crate::measure::Space;
 

@@ -4,10 +4,7 @@ use std::collections::HashMap;
 
 use super::super::error::{FormatError, Position};
 use super::super::{Format, TrackSink};
-use super::problem::Problem;
-
-/// The number of tracks in a file: at most about 100 MB of memory.
-pub(super) const TRACKS_MAX: usize = 100_000;
+use super::problem::{Problem, TRACKS_MAX};
 
 /// The tracks of the rows so far, by their identifier.
 #[derive(Default)]

@@ -91,18 +91,18 @@ proptest::proptest! {
             -1e17..1e17_f64,
         ].prop_filter("a number", |degrees| degrees.is_finite()),
     ) {
-        let (kept, _) = Point::geographic(0.0, degrees).unwrap().canonical();
+        let (stored, _) = Point::geographic(0.0, degrees).unwrap().canonical();
         // The error, modulo a turn.
         let exact = |value: f64| BigRational::from_float(value).unwrap();
         let turn = exact(TURN_E7);
-        let turned = exact(degrees) * exact(1e7) - exact(kept);
-        let error = &turned - (&turned / &turn).round() * &turn;
-        if kept == kept.trunc() && ((kept / 1e7 == degrees) || degrees.abs() > 180.0) {
+        let difference = exact(degrees) * exact(1e7) - exact(stored);
+        let error = &difference - (&difference / &turn).round() * &turn;
+        if stored == stored.trunc() && ((stored / 1e7 == degrees) || degrees.abs() > 180.0) {
             // `degrees` is the `f64` nearest to a number of seven decimals.
             let ulp = degrees.abs().next_up() - degrees.abs();
-            proptest::prop_assert!(magnitude(&error) <= exact(ulp / 2.0) * exact(1e7), "{} {}", degrees, kept);
+            proptest::prop_assert!(magnitude(&error) <= exact(ulp / 2.0) * exact(1e7), "{} {}", degrees, stored);
         } else {
-            proptest::prop_assert!(magnitude(&error) <= exact(2_f64.powi(-23)), "{} {}", degrees, kept);
+            proptest::prop_assert!(magnitude(&error) <= exact(2_f64.powi(-23)), "{} {}", degrees, stored);
         }
     }
 }

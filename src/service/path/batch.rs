@@ -1,4 +1,4 @@
-//! MeasurePaths: whole paths, one after another, each answered by itself.
+//! MeasurePaths: one path after another in a stream, with one answer for each.
 
 use std::collections::VecDeque;
 
@@ -8,9 +8,9 @@ use http::Request;
 use tonic::body::Body;
 
 use super::convert::summary_message;
-use super::fold::{Adder, Folder};
-use super::request::{self, PathPiece};
-use crate::measure::PathAccumulator;
+use super::point_buffer::{Adder, PointBuffer};
+use super::request::{self, PathMessage};
+use crate::measure::{Metric, Options, PathAccumulator};
 use crate::proto::waywiser_v1 as pb;
 use crate::proto::waywiser_v1::measure_paths_response::Result as Answer;
 use crate::service::StreamLimits;
@@ -20,20 +20,20 @@ use crate::service::violation::FieldViolation;
 use crate::service::work::{SMALL_MESSAGE_BYTES, Step, Work};
 use crate::wire::Messages;
 
-/// The longest id of a path.
+/// Maximum length of the id of a path.
 const PATH_ID_CHARS_MAX: usize = 128;
 
 /// A stream of paths.
 struct Batch {
     body: RequestBody,
     messages: Messages,
-    /// What has come and was not read yet.
+    /// Received bytes that were not read yet.
     chunk: Bytes,
-    /// The path whose end has not come.
+    /// The path that has not ended.
     open: Option<Open>,
-    /// Those that were not taken yet: two at the most.
+    /// Answers that were not sent yet, at most two.
     answers: VecDeque<pb::MeasurePathsResponse>,
-    /// Points of all paths.
+    /// Number of folded points of all paths.
     folded: u64,
     state: State,
 }
@@ -41,7 +41,7 @@ struct Batch {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     Reading,
-    /// The client has closed its side.
+    /// The client has closed the stream.
     Closed,
     Over,
 }
@@ -50,7 +50,7 @@ enum State {
 struct Open {
     path_id: String,
     stage: Stage,
-    /// Points of it that are among those of the stream.
+    /// Number of its points that are counted in [`Batch::folded`].
     counted: u64,
 }
 
@@ -58,14 +58,14 @@ struct Open {
 enum Stage {
     Begun,
     Measured(Box<PathAccumulator>),
-    /// It was answered already: the rest of it is passed over.
+    /// The error was sent as the answer. The rest of the path is skipped.
     Failed,
 }
 
-/// Measures the paths of a stream; an answer each, in their order.
+/// Measures the paths of a stream. Returns one answer for each, in their order.
 ///
 /// # Errors
-/// When the encoding is not one we read.
+/// If the encoding is not supported.
 pub(super) fn measure_paths(
     request: Request<Body>,
     limits: StreamLimits,
@@ -90,10 +90,10 @@ pub(super) fn measure_paths(
 }
 
 impl Batch {
-    /// The next answer; `None` behind the last one.
+    /// Returns the next answer, or `None` after the last one.
     ///
     /// # Errors
-    /// When the stream cannot be read on.
+    /// If the rest of the stream cannot be read.
     async fn next(&mut self) -> Result<Option<pb::MeasurePathsResponse>, RpcError> {
         loop {
             if let Some(answer) = self.answers.pop_front() {
@@ -104,7 +104,7 @@ impl Batch {
                 State::Closed => {
                     self.messages.finish()?;
                     self.state = State::Over;
-                    leave(&mut self.open, &mut self.answers);
+                    end_unfinished(&mut self.open, &mut self.answers);
                     continue;
                 }
                 State::Reading => {}
@@ -120,19 +120,19 @@ impl Batch {
         }
     }
 
-    /// Reads what has arrived, up to the next answer. Yields between blocks of points and between steps of inflating.
+    /// Reads the received bytes up to the next answer. Yields between blocks of points and between steps of inflating.
     async fn read(&mut self) -> Result<(), RpcError> {
         let chunk = std::mem::take(&mut self.chunk);
         let mut rest = &chunk[..];
-        let mut folder = Folder::default();
+        let mut buffer = PointBuffer::default();
         loop {
-            self.read_small(&mut rest, &mut folder)?;
+            self.read_small(&mut rest, &mut buffer)?;
             if !self.answers.is_empty() {
                 break;
             }
             if self.body.work().is_spent() {
-                self.fold_open(&mut folder);
-                folder.release();
+                self.fold_open(&mut buffer);
+                buffer.release();
                 self.body.work().pause().await;
                 continue;
             }
@@ -141,74 +141,76 @@ impl Batch {
                 continue;
             }
             let index = self.messages.message_count();
-            let Some(message) = self.messages.next(&mut rest)? else { break };
-            let piece = match request::read_in_place::<pb::MeasurePathsRequest>(message, index)? {
-                Some(piece) => piece,
+            let Some(bytes) = self.messages.next(&mut rest)? else { break };
+            let mut recoded = Vec::new();
+            let message = match request::read_in_place::<pb::MeasurePathsRequest>(bytes, index)? {
+                Some(message) => message,
                 None => {
-                    if self.body.work().is_spent_by_recoding(message.len()) {
+                    if self.body.work().is_spent_by_recoding(bytes.len()) {
                         self.body.work().pause().await;
                     }
-                    request::recode::<pb::MeasurePathsRequest>(message, index)?
+                    request::recode::<pb::MeasurePathsRequest>(bytes, index, &mut recoded)?
                 }
             };
-            piece.charge(message.len(), self.body.work());
-            let open = current(&mut self.open, &mut self.answers, &piece, &mut folder);
-            let admitted = open.admit(&piece, &folder);
-            let mut outcome =
-                admitted.and_then(|is_admitted| open.begin(is_admitted, &piece, &folder));
-            while let Ok(adder) = &mut outcome {
+            message.charge(bytes.len(), self.body.work());
+            let open = current(&mut self.open, &mut self.answers, &message, &mut buffer);
+            let admitted = open.admit(&message, &buffer);
+            let mut result =
+                admitted.and_then(|is_admitted| open.begin(is_admitted, &message, &buffer));
+            while let Ok(adder) = &mut result {
                 if self.body.work().is_spent() {
-                    if let Err(error) = open.fold(&mut folder, self.body.work()) {
-                        outcome = Err(error);
+                    if let Err(error) = open.fold(&mut buffer, self.body.work()) {
+                        result = Err(error);
                         break;
                     }
-                    folder.release();
+                    buffer.release();
                     self.folded += open.newly_folded();
                     self.body.progress().set_points(self.folded);
                     self.body.work().pause().await;
                 }
-                match open.add(adder, &mut folder, self.body.work()) {
+                match open.add(adder, &mut buffer, self.body.work()) {
                     Ok(Step::Done) => break,
                     Ok(Step::Spent) => {}
-                    Err(error) => outcome = Err(error),
+                    Err(error) => result = Err(error),
                 }
             }
-            let outcome =
-                outcome.and_then(|_| open.end_message(&piece, &mut folder, self.body.work()));
-            let outcome =
-                outcome.map_err(|error| open.failed(error, &mut folder, self.body.work()));
+            let result =
+                result.and_then(|_| open.end_message(&message, &mut buffer, self.body.work()));
+            let result = result.map_err(|error| open.failed(error, &mut buffer, self.body.work()));
             self.folded += open.newly_folded();
-            conclude(&mut self.open, &mut self.answers, &piece, outcome, self.body.work());
+            conclude(&mut self.open, &mut self.answers, &message, result, self.body.work());
         }
-        self.fold_open(&mut folder);
+        self.fold_open(&mut buffer);
         let taken = chunk.len() - rest.len();
         self.chunk = chunk.slice(taken..);
         Ok(())
     }
 
-    /// Reads messages of a few points each up to the next answer, until the work is spent or another message follows.
-    /// There is no place to yield, see `record.rs`.
-    fn read_small(&mut self, rest: &mut &[u8], folder: &mut Folder) -> Result<(), RpcError> {
+    /// Reads messages of a few points each up to the next answer, until the work budget is spent or another message
+    /// follows.
+    /// Does not yield; `record.rs` explains why.
+    fn read_small(&mut self, rest: &mut &[u8], buffer: &mut PointBuffer) -> Result<(), RpcError> {
         let Self { body, messages, open, answers, folded, .. } = self;
+        let mut recoded = Vec::new();
         while answers.is_empty() && !body.work().is_spent() {
             let index = messages.message_count();
-            let Some(message) = messages.next_small(rest, SMALL_MESSAGE_BYTES) else { break };
-            let piece = request::read::<pb::MeasurePathsRequest>(message, index)?;
+            let Some(bytes) = messages.next_small(rest, SMALL_MESSAGE_BYTES) else { break };
+            let message = request::read::<pb::MeasurePathsRequest>(bytes, index, &mut recoded)?;
             let work = body.work();
-            piece.charge(message.len(), work);
-            let path = current(open, answers, &piece, folder);
-            let outcome = path.take_all(&piece, folder, work);
-            let outcome = outcome.map_err(|error| path.failed(error, folder, work));
+            message.charge(bytes.len(), work);
+            let path = current(open, answers, &message, buffer);
+            let result = path.take_all(&message, buffer, work);
+            let result = result.map_err(|error| path.failed(error, buffer, work));
             *folded += path.newly_folded();
-            conclude(open, answers, &piece, outcome, work);
+            conclude(open, answers, &message, result, work);
         }
         Ok(())
     }
 
-    /// Folds what is in the folder into the open path.
-    fn fold_open(&mut self, folder: &mut Folder) {
+    /// Folds the points in the buffer into the open path.
+    fn fold_open(&mut self, buffer: &mut PointBuffer) {
         if let Some(open) = &mut self.open {
-            if let Err(error) = open.fold(folder, self.body.work()) {
+            if let Err(error) = open.fold(buffer, self.body.work()) {
                 self.answers.push_back(failure(open.path_id.clone(), &error));
             }
             self.folded += open.newly_folded();
@@ -217,31 +219,32 @@ impl Batch {
     }
 }
 
-/// The path of a message. The one before it is left if the message begins another.
+/// Returns the path of a message. If the message begins another path, the current one ends with an error.
 fn current<'a>(
     open: &'a mut Option<Open>,
     answers: &mut VecDeque<pb::MeasurePathsResponse>,
-    piece: &PathPiece<'_>,
-    folder: &mut Folder,
+    message: &PathMessage<'_>,
+    buffer: &mut PointBuffer,
 ) -> &'a mut Open {
-    let begins_another = |open: &Open| !piece.name.is_empty() && piece.name != *open.path_id;
+    let name = message.view.name;
+    let begins_another = |open: &Open| !name.is_empty() && name != open.path_id;
     if open.as_ref().is_some_and(begins_another) {
-        folder.clear();
-        leave(open, answers);
+        buffer.clear();
+        end_unfinished(open, answers);
     }
-    open.get_or_insert_with(|| Open::new(piece.name.to_string()))
+    open.get_or_insert_with(|| Open::new(name.to_owned()))
 }
 
-/// Answers after a message, if it ends the path or is in error.
+/// Adds the answer to a message that ends its path or has an error.
 fn conclude(
     open: &mut Option<Open>,
     answers: &mut VecDeque<pb::MeasurePathsResponse>,
-    piece: &PathPiece<'_>,
-    outcome: Result<Option<pb::PathSummary>, RpcError>,
+    message: &PathMessage<'_>,
+    result: Result<Option<pb::PathSummary>, RpcError>,
     work: &mut Work,
 ) {
     let path_id = || open.as_ref().map(|open| open.path_id.clone()).unwrap_or_default();
-    let answer = match outcome {
+    let answer = match result {
         Ok(None) => None,
         Ok(Some(summary)) => Some(pb::MeasurePathsResponse {
             path_id: path_id(),
@@ -253,13 +256,13 @@ fn conclude(
         work.add_answer();
         answers.push_back(answer);
     }
-    if piece.is_end {
+    if message.view.is_end {
         *open = None;
     }
 }
 
-/// The open path gets no more messages.
-fn leave(open: &mut Option<Open>, answers: &mut VecDeque<pb::MeasurePathsResponse>) {
+/// Ends the open path, because another one begins or the stream was closed.
+fn end_unfinished(open: &mut Option<Open>, answers: &mut VecDeque<pb::MeasurePathsResponse>) {
     if let Some(open) = open.take().filter(|open| open.stage != Stage::Failed) {
         answers.push_back(failure(open.path_id, &RpcError::PathNotEnded));
     }
@@ -277,64 +280,63 @@ impl Open {
         }
     }
 
-    /// How many points were folded since the last call.
+    /// Returns the number of points that were folded since the last call.
     fn newly_folded(&mut self) -> u64 {
         let point_count = self.point_count();
         point_count - std::mem::replace(&mut self.counted, point_count)
     }
 
-    /// The error of a message. The rest of the path is skipped, and the error of a message before comes first.
-    fn failed(&mut self, error: RpcError, folder: &mut Folder, work: &mut Work) -> RpcError {
-        let folded = self.fold(folder, work);
-        self.fail(folder);
+    /// Returns the error of a message, or that of an earlier message. The rest of the path is skipped.
+    fn failed(&mut self, error: RpcError, buffer: &mut PointBuffer, work: &mut Work) -> RpcError {
+        let folded = self.fold(buffer, work);
+        self.fail(buffer);
         folded.err().unwrap_or(error)
     }
 
-    /// Folds what is in the folder. After an error the rest of the path is skipped.
-    fn fold(&mut self, folder: &mut Folder, work: &mut Work) -> Result<(), RpcError> {
+    /// Folds the points in the buffer. After an error the rest of the path is skipped.
+    fn fold(&mut self, buffer: &mut PointBuffer, work: &mut Work) -> Result<(), RpcError> {
         let Stage::Measured(accumulator) = &mut self.stage else { return Ok(()) };
-        folder.flush(accumulator, work).inspect_err(|_| self.fail(folder))
+        buffer.flush(accumulator, work).inspect_err(|_| self.fail(buffer))
     }
 
-    fn fail(&mut self, folder: &mut Folder) {
+    fn fail(&mut self, buffer: &mut PointBuffer) {
         self.stage = Stage::Failed;
-        folder.clear();
+        buffer.clear();
     }
 
-    /// Takes a message of a few points; the summary if it is the last one.
+    /// Adds the points of a small message. Returns the summary if it is the last one of the path.
     fn take_all(
         &mut self,
-        piece: &PathPiece<'_>,
-        folder: &mut Folder,
+        message: &PathMessage<'_>,
+        buffer: &mut PointBuffer,
         work: &mut Work,
     ) -> Result<Option<pb::PathSummary>, RpcError> {
-        if self.admit(piece, folder)?
+        if self.admit(message, buffer)?
             && let Stage::Measured(accumulator) = &mut self.stage
         {
-            folder.add_all(accumulator, &piece.points, 0, work)?;
+            buffer.add_all(accumulator, &message.view, 0, work)?;
         }
-        self.end_message(piece, folder, work)
+        self.end_message(message, buffer, work)
     }
 
     /// Checks a message against the path. Returns whether its points are to be added.
-    fn admit(&mut self, piece: &PathPiece<'_>, folder: &Folder) -> Result<bool, RpcError> {
+    fn admit(&mut self, message: &PathMessage<'_>, buffer: &PointBuffer) -> Result<bool, RpcError> {
         if self.stage == Stage::Failed {
             return Ok(false);
         }
-        let sent = piece.check(self.point_count() + folder.len())?;
+        let sent = message.check(self.point_count() + buffer.len())?;
         if let Stage::Begun = self.stage {
             if self.path_id.chars().count() > PATH_ID_CHARS_MAX {
                 let text = format!("it is longer than {PATH_ID_CHARS_MAX} characters");
-                return Err(FieldViolation::new("path_id", text).at(piece.place()));
+                return Err(FieldViolation::new("path_id", text).at(message.place()));
             }
-            let options = sent.as_deref().copied();
-            let options = options.unwrap_or_default();
+            let options = sent.unwrap_or_else(|| Options::new(Metric::Geodesic));
             self.stage = Stage::Measured(Box::new(PathAccumulator::new(options)));
         }
         let Stage::Measured(accumulator) = &mut self.stage else { return Ok(false) };
-        if sent.is_some_and(|sent| *sent != *accumulator.options()) {
+        if sent.is_some_and(|sent| sent != *accumulator.options()) {
             let text = "they differ from those of the path's first message";
-            return Err(FieldViolation::new("options", text).at(piece.place()));
+            return Err(FieldViolation::new("options", text).at(message.place()));
         }
         Ok(true)
     }
@@ -343,40 +345,41 @@ impl Open {
     fn begin<'a>(
         &self,
         is_admitted: bool,
-        piece: &'a PathPiece<'_>,
-        folder: &Folder,
+        message: &PathMessage<'a>,
+        buffer: &PointBuffer,
     ) -> Result<Adder<'a>, RpcError> {
         match &self.stage {
             Stage::Measured(accumulator) if is_admitted => {
-                folder.begin(accumulator, &piece.points, 0)
+                buffer.begin(accumulator, &message.view, 0)
             }
             _ => Ok(Adder::NOTHING),
         }
     }
 
-    /// Adds points of a message that was admitted, until there are no more or the work is spent.
+    /// Adds points of a message that was admitted, until there are no more or the work budget is
+    /// spent.
     fn add(
         &mut self,
         adder: &mut Adder<'_>,
-        folder: &mut Folder,
+        buffer: &mut PointBuffer,
         work: &mut Work,
     ) -> Result<Step, RpcError> {
         let Stage::Measured(accumulator) = &mut self.stage else { return Ok(Step::Done) };
-        folder.add(accumulator, adder, work)
+        buffer.add(accumulator, adder, work)
     }
 
     /// Returns the summary if the message, all of whose points were added, is the last one of the path.
     fn end_message(
         &mut self,
-        piece: &PathPiece<'_>,
-        folder: &mut Folder,
+        message: &PathMessage<'_>,
+        buffer: &mut PointBuffer,
         work: &mut Work,
     ) -> Result<Option<pb::PathSummary>, RpcError> {
         let Stage::Measured(accumulator) = &mut self.stage else { return Ok(None) };
-        if !piece.is_end {
+        if !message.view.is_end {
             return Ok(None);
         }
-        folder.flush(accumulator, work)?;
+        buffer.flush(accumulator, work)?;
         Ok(Some(summary_message(accumulator.options(), &accumulator.summary())))
     }
 }
@@ -389,7 +392,7 @@ fn failure(path_id: String, error: &RpcError) -> pb::MeasurePathsResponse {
         reason: reason.to_owned(),
         metadata: error.metadata(),
     };
-    // One that is too long is told as far as it may go.
+    // An id that is too long is cut.
     let path_id = path_id.chars().take(PATH_ID_CHARS_MAX).collect();
     pb::MeasurePathsResponse { path_id, result: Some(Answer::Failure(failure)) }
 }

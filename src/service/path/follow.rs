@@ -41,6 +41,6 @@ async fn refresh(shared: &Shared, name: &RecordingName) {
             Ok(_) => return,
             Err(error) => tracing::debug!(%name, %error, "a changed recording was not loaded"),
         }
-        sleep(shared.pace.retry_pause()).await;
+        sleep(shared.policy.retry_pause()).await;
     }
 }

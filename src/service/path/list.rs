@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use prost::Message as _;
-use tokio::time::timeout;
 
 use super::convert::path_message;
-use super::shared::{Shared, has_expired, late};
+use super::shared::{Shared, has_expired};
 use crate::proto::waywiser_v1 as pb;
 use crate::recording::{Checkpoint, RecordingName, StoreError};
 use crate::service::status::RpcError;
@@ -31,18 +30,19 @@ pub(super) async fn list_paths(
             return Err(FieldViolation::new("page_size", text).into());
         }
     };
-    // The token is the last name of the page before: it stays right whatever is added and deleted.
+    // The token is the last name of the previous page, so it stays valid when recordings are added or deleted.
     let after = match request.page_token.as_str() {
         "" => None,
         token => Some(token.parse::<RecordingName>().map_err(|_| {
-            let text = "it is not a token of this server; send next_page_token of the page before";
+            let text =
+                "it is not a token of this server; send next_page_token of the previous page";
             FieldViolation::new("page_token", text)
         })?),
     };
     let mut page =
         Page { size: page_size, after, taken: 0, unreadable: 0, response: Default::default() };
-    let outcome = timeout(shared.store_time, page.fill(&shared)).await;
-    // One line per call: a page may have 1000 of them, and a client may ask for it again and again.
+    let result = shared.store_timeout.call(page.fill(&shared)).await;
+    // One line per call: a page may have 1000 such recordings, and a client may request it repeatedly.
     if page.unreadable > 0 {
         let recordings = page.unreadable;
         tracing::warn!(
@@ -50,9 +50,7 @@ pub(super) async fn list_paths(
             "recordings of a page cannot be read; their names are logged at debug"
         );
     }
-    let outcome =
-        outcome.unwrap_or_else(|_| Err(StoreError::Unknown(late(shared.store_time).into())));
-    outcome.map_err(|error| RpcError::Store {
+    result.map_err(|error| RpcError::Store {
         name: "paths".to_owned(),
         error,
         committed_points: None,
@@ -64,7 +62,7 @@ pub(super) async fn list_paths(
 struct Page {
     /// Maximum number of recordings, expired ones included.
     size: usize,
-    /// The last name that was taken.
+    /// The last name that was added.
     after: Option<RecordingName>,
     taken: usize,
     /// Recordings of the page that the store cannot read.
@@ -73,11 +71,11 @@ struct Page {
 }
 
 impl Page {
-    /// Takes recordings until the page is full or there are no more.
+    /// Adds recordings until the page is full or there are no more.
     async fn fill(&mut self, shared: &Shared) -> Result<(), StoreError> {
         let mut bytes = 0;
         loop {
-            // One more than fits shows whether another page follows.
+            // Loads one more than fits, to determine whether another page follows.
             let limit = STEP.min(self.size - self.taken + 1);
             let entries = shared.store.list(self.after.clone(), limit).await?;
             let is_end = entries.len() < limit;
@@ -114,11 +112,11 @@ fn field_len(path: &pb::Path) -> usize {
     1 + prost::length_delimiter_len(len) + len
 }
 
-/// What is listed of a recording; nothing if it has expired.
+/// Returns the list entry of a recording, or `None` if it has expired.
 fn listed(name: &RecordingName, stored: Result<Checkpoint, StoreError>) -> Option<pb::Path> {
     match stored {
         Ok(checkpoint) => (!has_expired(&checkpoint)).then(|| path_message(name, &checkpoint)),
-        // It does not hide the others; GetPath returns what is wrong with it.
+        // A damaged recording does not hide the others. GetPath returns its error.
         Err(_) => Some(pb::Path { name: name.to_string(), ..Default::default() }),
     }
 }

@@ -1,24 +1,31 @@
 //! `waywiser.v1.PathService`: recordings that survive, batches of whole paths, and single distances.
 //!
-//! `request` parses messages, `convert` converts options and summaries, and `fold` checks points and folds them. `record`
-//! is the stream into one path; `target` is the path that it writes to, and `writer` commits its points meanwhile.
-//! `batch` measures many paths in one stream. `updates` orders the reports about watched recordings for `watch`, and
-//! `follow` adds the changes of other servers. `list` lists recordings, `sweep` removes expired and abandoned ones, and
-//! `recordings` has the other unary methods. All calls of the store have a time limit, see `store_time`. The rules of
-//! exactly-once are in [`crate::recording`].
+//! - `request` parses messages, and `convert` converts options and summaries.
+//! - `point_buffer`, `fix` and `column_fill` check points and fold them.
+//! - `record` reads a stream of one path. `target` is that path, and `recording_writer` commits its points meanwhile.
+//! - `batch` measures many paths in one stream.
+//! - `updates` orders the reports about watched recordings for `watch`; `follow` adds the changes of other servers.
+//! - `list` lists recordings, `sweep` removes expired and abandoned ones, and `recordings` has the other unary methods.
+//!
+//! All calls of the store have the time limit of `store_timeout`. [`crate::recording`] has the rules of exactly-once.
 
 mod batch;
+mod column_fill;
 mod convert;
-mod fold;
+mod fix;
 mod follow;
 mod list;
-mod live;
 mod options_diff;
+mod point_buffer;
+mod reclaim_state;
 mod record;
+mod recording_writer;
 mod recordings;
 mod request;
 mod shared;
+mod store_timeout;
 mod sweep;
+mod target;
 #[cfg(test)]
 mod testing;
 mod updates;
@@ -34,7 +41,7 @@ use http::{Request, Response};
 use tonic::body::Body;
 use tower_service::Service;
 
-use super::StreamLimits;
+use super::limits::StreamLimits;
 use super::method::{self, ResponseFuture};
 use crate::contract::method::v1;
 use crate::proto::waywiser_v1 as pb;
@@ -72,10 +79,8 @@ impl PathService {
     pub async fn flushed(&self) {
         let commits = &self.shared.commits;
         commits.close();
-        if tokio::time::timeout(self.shared.store_time + FLUSH_MARGIN, commits.wait())
-            .await
-            .is_err()
-        {
+        let timeout = self.shared.store_timeout.plus(FLUSH_MARGIN);
+        if timeout.limit(commits.wait()).await.is_err() {
             tracing::warn!(
                 recordings = commits.len(),
                 "the points of some recordings were not committed in time"
@@ -128,7 +133,7 @@ impl Service<Request<Body>> for PathService {
             }),
             v1::WATCH_PATH => method::respond_stream(async move {
                 let request: pb::WatchPathRequest = method::request(request, &limits).await?;
-                let name = record::path_name(&request.name)?;
+                let name = target::path_name(&request.name)?;
                 watch::watch_path(shared, name, request.allow_missing).await
             }),
             v1::MEASURE_PATHS => {

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::convert::{metric, path_message};
-use super::fold::fix;
-use super::record::path_name;
+use super::fix::fix;
 use super::shared::Shared;
+use super::target::path_name;
 use super::watch::not_found;
 use crate::measure::Space;
 use crate::proto::waywiser_v1 as pb;
@@ -29,7 +29,7 @@ pub(super) fn compute_displacement(
         Ok::<_, FieldViolation>(fix(metric.space(), &row, &at)?.point())
     };
     let ends = (point(&request.start, "start")?, point(&request.end, "end")?);
-    // Both are of the metric's space.
+    // Both points are in the space of the metric, so there is a distance.
     let distance = metric.distance(ends.0, ends.1);
     let is_planar = metric.space() == Space::Planar;
     Ok(pb::ComputeDisplacementResponse {

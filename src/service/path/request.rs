@@ -1,309 +1,260 @@
-//! A piece of a path out of the bytes of its message: by the fast path where it fits, by prost
-//! where not.
-
-use std::borrow::Cow;
+//! Reads the messages of the two methods that take points.
+//!
+//! Nearly all messages are encoded in the canonical way and are read in place by [`MessageView`]. prost decodes any
+//! other message; [`recode`] then encodes its points again in the canonical way, so that the code after it reads one
+//! form only.
 
 use prost::Message;
 
 use crate::measure::Options;
 use crate::proto::waywiser_v1 as pb;
 use crate::service::status::RpcError;
-use crate::service::violation::{FieldViolation, Place};
+use crate::service::violation::{FieldViolation, MessageRef};
 use crate::service::work::Work;
-use crate::wire::{MessageFields, MessageView, PackedColumns, PackedRows};
+use crate::wire::{MessageFields, MessageView};
 
 use super::convert;
 
-/// What a message says of a path, in either of the two methods that take points.
+/// A message of a stream.
 #[derive(Debug)]
-pub(super) struct PathPiece<'a> {
-    /// Which message of the stream it is.
+pub(super) struct PathMessage<'a> {
+    /// The index of the message in the stream.
     pub index: u64,
-    /// The name of the recording, or the id of the path in a batch; empty if not given.
-    pub name: Cow<'a, str>,
+    /// The fields of the message. [`PathMessage::check`] decodes the options.
+    pub view: MessageView<'a>,
     /// Boxed, since nearly all messages have none.
-    pub options: Option<Box<pb::PathOptions>>,
-    /// The offset of the first point, if the message says it.
-    pub write_offset: Option<u64>,
-    pub points: Points<'a>,
-    /// Whether the path ends with these points.
-    pub is_end: bool,
+    options: Option<Box<pb::PathOptions>>,
+    is_recoded: bool,
 }
 
-/// The points of a message.
-#[derive(Debug)]
-pub(super) enum Points<'a> {
-    Rows(PackedRows<'a>),
-    Columns(PackedColumns<'a>),
-    /// Rows that were not encoded as usual, encoded again as usual.
-    RecodedRows(Vec<u8>),
-    /// Columns that were not encoded as usual, encoded again as usual.
-    RecodedColumns(Vec<u8>),
-    /// Rows and columns, which do not go together.
-    Mixed,
-}
-
-/// A message with a piece of a path.
-pub(super) trait PieceMessage: Message + Default {
+/// A request that carries points.
+pub(super) trait PathRequest: Message + Default {
     const FIELDS: MessageFields;
-    fn into_parts(self) -> Parts;
+    fn take_options(&mut self) -> Option<pb::PathOptions>;
+    fn take_write_offset(&mut self) -> Option<u64>;
 }
 
-/// The fields of a decoded message.
-pub(super) struct Parts {
-    name: String,
-    options: Option<pb::PathOptions>,
-    write_offset: Option<u64>,
-    rows: Vec<pb::Point>,
-    columns: Option<pb::PointColumns>,
-    is_end: bool,
-}
-
-impl PieceMessage for pb::RecordPathRequest {
+impl PathRequest for pb::RecordPathRequest {
     const FIELDS: MessageFields =
         MessageFields { name: 1, options: 2, write_offset: Some(3), rows: 4, columns: 5, end: 6 };
 
-    fn into_parts(self) -> Parts {
-        Parts {
-            name: self.name,
-            options: self.options,
-            write_offset: self.write_offset,
-            rows: self.points,
-            columns: self.columns,
-            is_end: self.finish_write,
-        }
+    fn take_options(&mut self) -> Option<pb::PathOptions> {
+        self.options.take()
+    }
+
+    fn take_write_offset(&mut self) -> Option<u64> {
+        self.write_offset.take()
     }
 }
 
-impl PieceMessage for pb::MeasurePathsRequest {
+impl PathRequest for pb::MeasurePathsRequest {
     const FIELDS: MessageFields =
         MessageFields { name: 1, options: 2, write_offset: None, rows: 3, columns: 4, end: 5 };
 
-    fn into_parts(self) -> Parts {
-        Parts {
-            name: self.path_id,
-            options: self.options,
-            write_offset: None,
-            rows: self.points,
-            columns: self.columns,
-            is_end: self.end_path,
-        }
+    fn take_options(&mut self) -> Option<pb::PathOptions> {
+        self.options.take()
+    }
+
+    fn take_write_offset(&mut self) -> Option<u64> {
+        None
     }
 }
 
-/// Reads the message of a stream that has this index; [`PathPiece::check`] checks what it says.
+/// Reads the message with this index in any encoding; see [`read_in_place`] and [`recode`].
 ///
 /// # Errors
-/// When it does not decode.
-pub(super) fn read<M: PieceMessage>(message: &[u8], index: u64) -> Result<PathPiece<'_>, RpcError> {
-    match MessageView::parse(message, &M::FIELDS) {
-        Some(piece) => in_place(piece, index),
-        None => recode::<M>(message, index),
-    }
-}
-
-/// Reads a message where it lies. Returns `None` if it is not encoded in the canonical way, for [`recode`].
-///
-/// # Errors
-/// When it does not decode.
-pub(super) fn read_in_place<M: PieceMessage>(
-    message: &[u8],
+/// If the message or its options do not decode.
+#[inline]
+pub(super) fn read<'a, M: PathRequest>(
+    message: &'a [u8],
     index: u64,
-) -> Result<Option<PathPiece<'_>>, RpcError> {
-    MessageView::parse(message, &M::FIELDS).map(|piece| in_place(piece, index)).transpose()
+    recoded: &'a mut Vec<u8>,
+) -> Result<PathMessage<'a>, RpcError> {
+    match read_in_place::<M>(message, index)? {
+        Some(message) => Ok(message),
+        None => recode::<M>(message, index, recoded),
+    }
 }
 
-// Inlined, since the compiler otherwise copies both structures.
+/// Reads a message without a copy. Returns `None` if it is not encoded in the canonical way; use [`recode`] then.
+///
+/// # Errors
+/// If the options do not decode.
+// Inlined, since the compiler otherwise copies the view.
 #[inline(always)]
-fn in_place(piece: MessageView<'_>, index: u64) -> Result<PathPiece<'_>, RpcError> {
-    let malformed = |error| RpcError::Request { place: Place::Message(index), error };
-    let options = piece.options.map(pb::PathOptions::decode).transpose().map_err(malformed)?;
-    Ok(PathPiece {
-        index,
-        name: Cow::Borrowed(piece.name),
-        options: options.map(Box::new),
-        write_offset: piece.write_offset,
-        points: match piece.columns {
-            Some(_) if !piece.rows.is_empty() => Points::Mixed,
-            Some(columns) => Points::Columns(columns),
-            None => Points::Rows(piece.rows),
-        },
-        is_end: piece.is_end,
-    })
-}
-
-/// Reads a message in any encoding by prost, and encodes its points again in the canonical way. Costs up to 10 ns per
-/// byte in one piece, so a stream yields before it.
-///
-/// # Errors
-/// When it does not decode.
-pub(super) fn recode<M: PieceMessage>(
+pub(super) fn read_in_place<M: PathRequest>(
     message: &[u8],
     index: u64,
-) -> Result<PathPiece<'static>, RpcError> {
-    let malformed = |error| RpcError::Request { place: Place::Message(index), error };
-    let parts = M::decode(message).map_err(malformed)?.into_parts();
-    let points = match parts.columns {
-        Some(_) if !parts.rows.is_empty() => Points::Mixed,
-        Some(columns) => Points::RecodedColumns(columns.encode_to_vec()),
-        None => {
-            let rows = pb::RecordPathRequest { points: parts.rows, ..Default::default() };
-            Points::RecodedRows(rows.encode_to_vec())
-        }
-    };
-    Ok(PathPiece {
-        index,
-        name: Cow::Owned(parts.name),
-        options: parts.options.map(Box::new),
-        write_offset: parts.write_offset,
-        points,
-        is_end: parts.is_end,
-    })
+) -> Result<Option<PathMessage<'_>>, RpcError> {
+    let Some(view) = MessageView::parse(message, &M::FIELDS) else { return Ok(None) };
+    let options = view.options.map(|bytes| decode_options(bytes, index)).transpose()?;
+    Ok(Some(PathMessage { index, view, options, is_recoded: false }))
 }
 
-impl PathPiece<'_> {
-    /// Whether the points can be read, and the options if there are some. The first point has the offset `base`.
+fn decode_options(bytes: &[u8], index: u64) -> Result<Box<pb::PathOptions>, RpcError> {
+    pb::PathOptions::decode(bytes).map(Box::new).map_err(|error| malformed(error, index))
+}
+
+fn malformed(error: prost::DecodeError, index: u64) -> RpcError {
+    RpcError::Request { place: MessageRef::Message(index), error }
+}
+
+/// Decodes a message in any encoding by prost, and encodes it again into `recoded` in the canonical way. Takes up to
+/// 10 ns per byte without a yield, so a stream yields before it.
+///
+/// # Errors
+/// If the message does not decode.
+pub(super) fn recode<'a, M: PathRequest>(
+    message: &[u8],
+    index: u64,
+    recoded: &'a mut Vec<u8>,
+) -> Result<PathMessage<'a>, RpcError> {
+    let mut request = M::decode(message).map_err(|error| malformed(error, index))?;
+    let options = request.take_options().map(Box::new);
+    // An offset of 2^63 or more has no canonical form, so it is not encoded again.
+    let write_offset = request.take_write_offset();
+    *recoded = request.encode_to_vec();
+    // A property test of the view checks that it reads all messages that prost encodes.
+    let Some(view) = MessageView::parse(recoded, &M::FIELDS) else {
+        let text = "the message cannot be read; send each field once";
+        return Err(FieldViolation::new("points", text).at(MessageRef::Message(index)));
+    };
+    Ok(PathMessage { index, view: MessageView { write_offset, ..view }, options, is_recoded: true })
+}
+
+impl PathMessage<'_> {
+    /// Checks that the points can be read, and returns the options if there are any. The first point has the offset
+    /// `base`.
     ///
     /// # Errors
-    /// What is wrong with them.
-    pub(super) fn check(&self, base: u64) -> Result<Option<Box<Options>>, RpcError> {
-        if let Points::Mixed = self.points {
-            let text = "points and columns are in one message; send either";
-            return Err(FieldViolation::new("columns", text).at(Place::From(base)));
+    /// If the message has both rows and columns, its columns differ in length, or its options are not valid.
+    #[inline]
+    pub(super) fn check(&self, base: u64) -> Result<Option<Options>, RpcError> {
+        if let Some(columns) = &self.view.columns {
+            if !self.view.rows.is_empty() {
+                let text = "points and columns are in one message; send either";
+                return Err(FieldViolation::new("columns", text).at(MessageRef::From(base)));
+            }
+            if let Err(error) = columns.len() {
+                let field = format!("columns.{}", error.column);
+                return Err(
+                    FieldViolation::new(field, error.to_string()).at(MessageRef::From(base))
+                );
+            }
         }
-        if let Some(Err(error)) = self.points.columns().map(|columns| columns.len()) {
-            let field = format!("columns.{}", error.column);
-            return Err(FieldViolation::new(field, error.to_string()).at(Place::From(base)));
-        }
-        let options = self.options.as_ref().map(|options| convert::options(options).map(Box::new));
+        let options = self.options.as_ref().map(|options| convert::options(options));
         options
             .transpose()
             .map_err(|violations| RpcError::Fields { place: self.place(), violations })
     }
 
-    /// Counts what it costs to read this message of `bytes` bytes.
+    /// Returns the number of points.
+    pub(super) fn point_count(&self) -> u64 {
+        match &self.view.columns {
+            Some(columns) => columns.len().unwrap_or_default() as u64,
+            None => self.view.rows.len() as u64,
+        }
+    }
+
+    /// Adds the cost of reading this message of `bytes` bytes.
     pub(super) fn charge(&self, bytes: usize, work: &mut Work) {
-        match self.points {
-            Points::Rows(_) | Points::Columns(_) if self.options.is_none() => work.add_piece(bytes),
-            _ => work.add_recoded(bytes),
+        if self.is_recoded || self.options.is_some() {
+            work.add_recoded(bytes);
+        } else {
+            work.add_in_place(bytes);
         }
     }
 
-    /// Where in the stream it is, for what is wrong with all of it.
-    pub(super) fn place(&self) -> Place {
-        Place::Message(self.index)
-    }
-}
-
-/// The columns that prost wrote, which is the common form: a property test in `wire/columns.rs` holds
-/// that.
-fn packed_columns(bytes: &[u8]) -> PackedColumns<'_> {
-    PackedColumns::parse(bytes).unwrap_or_default()
-}
-
-/// The same of rows, and of `wire/row.rs`.
-fn packed_rows(bytes: &[u8]) -> PackedRows<'_> {
-    PackedRows::parse(bytes).unwrap_or_default()
-}
-
-impl Points<'_> {
-    /// How many there are.
-    pub(super) fn len(&self) -> u64 {
-        match self {
-            Self::Mixed => 0,
-            Self::Rows(rows) => rows.len() as u64,
-            Self::RecodedRows(bytes) => packed_rows(bytes).len() as u64,
-            Self::Columns(columns) => columns.len().unwrap_or_default() as u64,
-            Self::RecodedColumns(bytes) => packed_columns(bytes).len().unwrap_or_default() as u64,
-        }
-    }
-
-    /// The points as columns, if that is how they came.
-    pub(super) fn columns(&self) -> Option<Cow<'_, PackedColumns<'_>>> {
-        match self {
-            Self::Rows(_) | Self::RecodedRows(_) | Self::Mixed => None,
-            Self::Columns(columns) => Some(Cow::Borrowed(columns)),
-            Self::RecodedColumns(bytes) => Some(Cow::Owned(packed_columns(bytes))),
-        }
-    }
-
-    /// The points as rows, if that is how they came.
-    pub(super) fn rows(&self) -> Option<PackedRows<'_>> {
-        match self {
-            Self::Columns(_) | Self::RecodedColumns(_) | Self::Mixed => None,
-            Self::Rows(rows) => Some(*rows),
-            Self::RecodedRows(bytes) => Some(packed_rows(bytes)),
-        }
+    /// Returns the position of the message in the stream, for errors about the whole message.
+    pub(super) fn place(&self) -> MessageRef {
+        MessageRef::Message(self.index)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn columns() -> pb::PointColumns {
         pb::PointColumns { x: vec![1, 2], y: vec![3, 4], ..Default::default() }
     }
 
-    #[test]
-    fn both_ways_through_a_message_say_the_same() {
-        let request = pb::RecordPathRequest {
-            name: "paths/a".to_owned(),
-            options: Some(pb::PathOptions { model: 3, ..Default::default() }),
-            write_offset: Some(7),
-            columns: Some(columns()),
-            finish_write: true,
-            ..Default::default()
-        };
-        let common = request.encode_to_vec();
-        // A field that is not known makes it another form.
-        let odd = [&common[..], &[0x78, 1]].concat();
-        for message in [&common, &odd] {
-            let piece = read::<pb::RecordPathRequest>(message, 0).unwrap();
-            assert_eq!(
-                (&*piece.name, piece.write_offset, piece.is_end),
-                ("paths/a", Some(7), true)
-            );
-            let options = piece.check(7).unwrap().unwrap();
-            assert_eq!(options.metric(), crate::measure::Metric::Planar);
-            assert_eq!(piece.points.len(), 2);
-            assert_eq!(
-                piece.points.columns(),
-                read::<pb::RecordPathRequest>(&common, 0).unwrap().points.columns()
-            );
+    proptest! {
+        #[test]
+        fn a_recoded_message_equals_one_that_is_read_in_place(
+            name in "[a-z]{0,9}",
+            write_offset in any::<Option<u64>>(),
+            rows in prop::collection::vec(any::<(f64, f64, Option<f64>, bool)>(), 0..9),
+            x in prop::collection::vec(any::<i64>(), 0..9),
+            in_columns: bool,
+            finish_write: bool,
+        ) {
+            let row = |(x, y, z, starts_segment)| pb::Point { x, y, z, starts_segment, ..Default::default() };
+            let columns = pb::PointColumns { y: x.clone(), x, ..Default::default() };
+            let request = pb::RecordPathRequest {
+                name,
+                options: Some(pb::PathOptions { model: 3, ..Default::default() }),
+                write_offset,
+                points: if in_columns { Vec::new() } else { rows.into_iter().map(row).collect() },
+                columns: in_columns.then_some(columns),
+                finish_write,
+            };
+            let bytes = request.encode_to_vec();
+            // A field with an unknown number makes the encoding another one.
+            let odd = [&bytes[..], &[0x78, 1]].concat();
+            prop_assert!(read_in_place::<pb::RecordPathRequest>(&odd, 0).unwrap().is_none());
+            let (mut first, mut second) = (Vec::new(), Vec::new());
+            let recoded = read::<pb::RecordPathRequest>(&odd, 0, &mut first).unwrap();
+            prop_assert_eq!(recoded.view.write_offset, write_offset);
+            let plain = read::<pb::RecordPathRequest>(&bytes, 0, &mut second).unwrap();
+            let of = |message: &PathMessage<'_>| {
+                let MessageView { name, write_offset, columns, is_end, .. } = message.view;
+                // Compares the bits, as a coordinate may not be a number.
+                let bits = |row: crate::wire::Row| (row.x.to_bits(), row.y.to_bits(), row.z.map(f64::to_bits), row.starts_segment);
+                let rows: Vec<_> = message.view.rows.iter().map(bits).collect();
+                (name.to_owned(), write_offset, format!("{columns:?}"), is_end, rows, message.point_count())
+            };
+            prop_assert_eq!(of(&recoded), of(&plain));
+            prop_assert_eq!(recoded.check(7).unwrap(), plain.check(7).unwrap());
         }
     }
 
-    fn complaint(request: &pb::MeasurePathsRequest) -> RpcError {
+    fn refusal(request: &pb::MeasurePathsRequest) -> RpcError {
         let message = request.encode_to_vec();
-        read::<pb::MeasurePathsRequest>(&message, 1).unwrap().check(9).unwrap_err()
+        let mut recoded = Vec::new();
+        let message = read::<pb::MeasurePathsRequest>(&message, 1, &mut recoded).unwrap();
+        message.check(9).unwrap_err()
     }
 
     #[test]
-    fn rows_and_columns_do_not_go_together() {
+    fn a_message_with_rows_and_columns_or_uneven_columns_is_refused() {
         let request = pb::MeasurePathsRequest {
             points: vec![pb::Point::default()],
             columns: Some(columns()),
             ..Default::default()
         };
         insta::assert_snapshot!(
-            complaint(&request),
+            refusal(&request),
             @"the message from point 9 on: columns: points and columns are in one message; send either"
         );
         let uneven = pb::PointColumns { z: vec![1], ..columns() };
         let request = pb::MeasurePathsRequest { columns: Some(uneven), ..Default::default() };
         insta::assert_snapshot!(
-            complaint(&request),
+            refusal(&request),
             @"the message from point 9 on: columns.z: it has 1 entries, and x has 2; every column is empty or as long as x"
         );
     }
 
     #[test]
-    fn what_is_no_request_is_named_by_its_index_and_in_full() {
-        // A name that is longer than its message; options that are none.
+    fn a_message_that_does_not_decode_is_reported_with_its_index() {
+        // A name that is longer than its message, and options that end within a number.
         let cut: &[u8] = &[0x0a, 200, 1, b'p'];
         let odd: &[u8] = &[0x12, 2, 0x08, 0x80];
-        let text = |message| read::<pb::RecordPathRequest>(message, 3).unwrap_err().to_string();
+        let text = |message| {
+            read::<pb::RecordPathRequest>(message, 3, &mut Vec::new()).unwrap_err().to_string()
+        };
         insta::assert_snapshot!([text(cut), text(odd)].join("\n"), @r"
         message 3: the request is not the message this method takes (failed to decode Protobuf message: RecordPathRequest.name: buffer underflow); see its proto
         message 3: the request is not the message this method takes (failed to decode Protobuf message: PathOptions.model: invalid varint); see its proto
@@ -311,7 +262,7 @@ mod tests {
         let bad = pb::PathOptions { min_step: 1.0, ..Default::default() };
         let request = pb::MeasurePathsRequest { options: Some(bad), ..Default::default() };
         insta::assert_snapshot!(
-            complaint(&request),
+            refusal(&request),
             @"message 1: options.min_step: it does not apply to geographic paths; set min_step_m"
         );
     }

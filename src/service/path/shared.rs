@@ -1,50 +1,48 @@
-//! The state that all calls of the service share: the store, the watchers, the writers, and the commits that
-//! outlive their streams.
+//! The state that all calls of the service share: the store, the watchers, the writers, and the commits that outlive
+//! their streams.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use tokio::sync::{Mutex, Semaphore, oneshot};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 
-use super::sweep::{Reclaim, reclaim};
+use super::reclaim_state::ReclaimState;
+use super::store_timeout::StoreTimeout;
 use super::updates::Watchers;
 use super::writers::Writers;
-use crate::recording::CheckpointPolicy;
 use crate::recording::{
-    Checkpoint, CheckpointStore, OpenRequest, RecordingName, StoreError, StoreFuture,
+    Checkpoint, CheckpointPolicy, CheckpointStore, RecordingName, StoreError, StoreFuture,
 };
 use crate::service::status::RpcError;
 
-/// Maximum time that a call waits for the store. A working disk answers within it.
-const STORE_TIME: Duration = Duration::from_secs(10);
 /// Maximum number of deletions that wait for the store at the same time.
 const DELETIONS_MAX: usize = 256;
-/// How often a recording is loaded again after an unknown outcome, at most.
+/// Maximum number of times that a recording is loaded after an unknown result.
 const RECHECKS: usize = 3;
 
 pub(super) struct Shared {
     pub store: Arc<dyn CheckpointStore>,
-    pub pace: CheckpointPolicy,
-    pub store_time: Duration,
+    pub policy: CheckpointPolicy,
+    pub store_timeout: StoreTimeout,
     pub watchers: Watchers,
     pub writers: Arc<Writers>,
     /// Open recordings, and the commits of streams that were cut.
     pub commits: TaskTracker,
-    pub reclaim: Arc<Mutex<Reclaim>>,
+    pub reclaim: Arc<Mutex<ReclaimState>>,
     /// Number of sweeps that made space in a full store.
     pub reclaims: AtomicU64,
     deletions: Arc<Semaphore>,
 }
 
 impl Shared {
-    pub(super) fn new(store: Arc<dyn CheckpointStore>, pace: CheckpointPolicy) -> Self {
+    pub(super) fn new(store: Arc<dyn CheckpointStore>, policy: CheckpointPolicy) -> Self {
         Self {
             store,
-            pace,
-            store_time: STORE_TIME,
+            policy,
+            store_timeout: StoreTimeout::default(),
             watchers: Watchers::default(),
             writers: Arc::default(),
             commits: TaskTracker::new(),
@@ -54,42 +52,26 @@ impl Shared {
         }
     }
 
-    /// The stored checkpoint, unless it has expired.
+    /// Returns the stored checkpoint, unless it has expired.
     pub(super) async fn stored(
         &self,
         name: &RecordingName,
     ) -> Result<Option<Checkpoint>, RpcError> {
-        let stored = self.ask(name, self.store.load(name.clone())).await?;
+        let stored = self.call(name, self.store.load(name.clone())).await?;
         Ok(stored.filter(|stored| !has_expired(stored)))
     }
 
-    /// Opens a recording. If the store is full, makes space by removing abandoned recordings and tries once more.
-    pub(super) async fn open(
-        self: &Arc<Self>,
-        name: &RecordingName,
-        opening: OpenRequest,
-    ) -> Result<Checkpoint, RpcError> {
-        let request = async {
-            match self.store.open(name.clone(), opening.clone()).await {
-                Err(StoreError::Full(_)) if reclaim(self).await => {
-                    self.store.open(name.clone(), opening).await
-                }
-                outcome => outcome,
-            }
-        };
-        self.ask(name, Box::pin(request)).await
-    }
-
-    /// Loads a checkpoint and reports the outcome to watchers.
+    /// Loads a checkpoint and reports the result to watchers.
     pub(super) async fn load_and_report(
         &self,
         name: &RecordingName,
     ) -> Result<Option<Checkpoint>, RpcError> {
-        self.ask(name, Box::pin(self.load_now(name))).await
+        self.call(name, Box::pin(self.load_now(name))).await
     }
 
     async fn load_now(&self, name: &RecordingName) -> Result<Option<Checkpoint>, StoreError> {
-        // What was reported before the load was stored before it. If the load finds nothing, it was removed.
+        // A checkpoint that was reported before the load was also stored before it. If the load finds nothing, the
+        // checkpoint was removed.
         let known_epoch = self.watchers.known_epoch(name);
         let loaded = self.store.load(name.clone()).await?;
         match (&loaded, known_epoch) {
@@ -100,8 +82,8 @@ impl Shared {
         Ok(loaded)
     }
 
-    /// Deletes a recording and reports that to watchers, also if the caller stops waiting. Returns whether there
-    /// was one.
+    /// Deletes a recording and reports that to watchers, also if the caller stops waiting. Returns whether the
+    /// recording existed.
     pub(super) async fn delete(self: &Arc<Self>, name: &RecordingName) -> Result<bool, RpcError> {
         let request = async {
             let closed = |_| StoreError::Unavailable("the service is closed".into());
@@ -110,13 +92,13 @@ impl Shared {
             let (shared, name) = (Arc::clone(self), name.clone());
             tokio::spawn(async move {
                 let _permit = permit;
-                let outcome = shared.store.delete(name.clone()).await;
-                let is_unknown = matches!(outcome, Err(StoreError::Unknown(_)));
-                if let Ok(Some(epoch)) = outcome {
+                let result = shared.store.delete(name.clone()).await;
+                let is_unknown = matches!(result, Err(StoreError::Unknown(_)));
+                if let Ok(Some(epoch)) = result {
                     shared.watchers.report_removed(&name, epoch);
                 }
                 // The caller may have stopped waiting.
-                let _ = reply.send(outcome);
+                let _ = reply.send(result);
                 if is_unknown {
                     shared.recheck(&name).await;
                 }
@@ -124,34 +106,33 @@ impl Shared {
             let lost = |_| Err(StoreError::Unknown("its task was cancelled".into()));
             answer.await.unwrap_or_else(lost)
         };
-        let removed = self.ask(name, Box::pin(request)).await?;
+        let removed = self.call(name, Box::pin(request)).await?;
         Ok(removed.is_some())
     }
 
-    /// Finds out for watchers whether a recording still exists, after a removal whose outcome is unknown.
+    /// Loads a recording for its watchers, after a removal whose result is unknown.
     pub(super) async fn recheck(&self, name: &RecordingName) {
         for _ in 0..RECHECKS {
-            // Without watchers there is no receiver.
             let Some(known_epoch) = self.watchers.known_epoch(name) else { return };
-            let outcome = self.load_and_report(name).await;
-            // While nothing is known, the load of a new watcher may still be on its way.
-            if matches!(outcome, Ok(Some(_))) || (outcome.is_ok() && known_epoch > 0) {
+            let result = self.load_and_report(name).await;
+            // While no epoch is known, the load of a new watcher may still be pending.
+            if matches!(result, Ok(Some(_))) || (result.is_ok() && known_epoch > 0) {
                 return;
             }
-            sleep(self.pace.retry_pause()).await;
+            sleep(self.policy.retry_pause()).await;
         }
     }
 
-    /// Waits for an answer of the store, at most for `store_time`.
-    pub(super) async fn ask<T>(
+    /// Waits for the answer of the store, within its time limit.
+    ///
+    /// # Errors
+    /// The error of the store for this recording.
+    pub(super) async fn call<T>(
         &self,
         name: &RecordingName,
         request: StoreFuture<'_, T>,
     ) -> Result<T, RpcError> {
-        let outcome = timeout(self.store_time, request).await;
-        let outcome =
-            outcome.unwrap_or_else(|_| Err(StoreError::Unknown(late(self.store_time).into())));
-        outcome.map_err(|error| RpcError::Store {
+        self.store_timeout.call(request).await.map_err(|error| RpcError::Store {
             name: name.to_string(),
             error,
             committed_points: None,
@@ -159,17 +140,12 @@ impl Shared {
     }
 }
 
-/// The text of a store error after a timeout.
-pub(super) fn late(time: Duration) -> String {
-    format!("it did not answer within {} s", time.as_secs_f64())
-}
-
-/// Whether a recording has expired. It counts as deleted from then on.
+/// Returns whether a recording has expired. An expired recording counts as deleted.
 pub(super) fn has_expired(stored: &Checkpoint) -> bool {
     stored.expire_unix_ms <= unix_ms()
 }
 
-/// The time, in milliseconds since 1970-01-01T00:00:00Z.
+/// Returns the time in milliseconds since 1970-01-01T00:00:00Z.
 pub(super) fn unix_ms() -> i64 {
     match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
         Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),

@@ -8,26 +8,27 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tokio::sync::OwnedMutexGuard;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
+use super::reclaim_state::ReclaimState;
 use super::shared::{Shared, unix_ms};
-use crate::recording::{Abandoned, RecordingName, StoreError, StoreErrorCause, Sweep, Swept};
+use crate::recording::{
+    Abandoned, Checkpoint, OpenRequest, RecordingName, StoreError, StoreErrorCause, Sweep, Swept,
+};
+use crate::service::status::RpcError;
 
 /// A recording is abandoned if it has not grown for this long and no stream writes to it.
 const ABANDONED_TIME: Duration = Duration::from_secs(10 * 60);
-/// A recording with more points than this is never taken for abandoned.
+/// A recording with more points than this never counts as abandoned.
 const ABANDONED_POINTS_MAX: u64 = 1_000;
-/// Maximum number of abandoned recordings that are removed at once, to make space for as many new ones.
+/// Maximum number of abandoned recordings that are removed at once, to make space for the same number of new ones.
 const ABANDONED_AT_ONCE: usize = 16;
 /// After a full round without an abandoned recording the next round starts no sooner than this.
 const FRUITLESS_PAUSE: Duration = Duration::from_secs(10);
-/// Minimum time between two log lines about removed recordings.
-const LOG_PAUSE: Duration = Duration::from_secs(10);
-
 /// Removes expired recordings, round by round.
 #[derive(Debug, Default)]
 pub(super) struct Expiry {
-    /// Where an interrupted round continues.
+    /// The name after which an interrupted round continues.
     after: Option<RecordingName>,
 }
 
@@ -57,15 +58,24 @@ impl Expiry {
     }
 }
 
-/// The state of the sweeps for abandoned recordings.
-#[derive(Debug, Default)]
-pub(super) struct Reclaim {
-    /// Where the next sweep starts.
-    after: Option<RecordingName>,
-    fruitless_until: Option<Instant>,
-    logged_at: Option<Instant>,
-    /// Removed since the last log line.
-    unlogged: usize,
+/// Opens a recording. If the store is full, makes space by removing abandoned recordings and tries once more.
+///
+/// # Errors
+/// If the store fails, or the options differ from those of the recording.
+pub(super) async fn open(
+    shared: &Arc<Shared>,
+    name: &RecordingName,
+    request: OpenRequest,
+) -> Result<Checkpoint, RpcError> {
+    let opened = async {
+        match shared.store.open(name.clone(), request.clone()).await {
+            Err(StoreError::Full(_)) if reclaim(shared).await => {
+                shared.store.open(name.clone(), request).await
+            }
+            result => result,
+        }
+    };
+    shared.call(name, Box::pin(opened)).await
 }
 
 /// Makes space in a full store: removes expired recordings and up to [`ABANDONED_AT_ONCE`] abandoned ones.
@@ -84,7 +94,7 @@ pub(super) async fn reclaim(shared: &Arc<Shared>) -> bool {
 }
 
 /// [`reclaim`] under its lock.
-async fn reclaim_alone(shared: Arc<Shared>, mut reclaim: OwnedMutexGuard<Reclaim>) -> bool {
+async fn reclaim_alone(shared: Arc<Shared>, mut reclaim: OwnedMutexGuard<ReclaimState>) -> bool {
     if reclaim.fruitless_until.is_some_and(|until| Instant::now() < until) {
         return false;
     }
@@ -125,22 +135,6 @@ async fn reclaim_alone(shared: Arc<Shared>, mut reclaim: OwnedMutexGuard<Reclaim
     }
 }
 
-impl Reclaim {
-    fn log(&mut self, removed: usize, first: &RecordingName) {
-        self.unlogged += removed;
-        let now = Instant::now();
-        if self.logged_at.is_none_or(|at| now >= at + LOG_PAUSE) {
-            tracing::warn!(
-                recordings = self.unlogged,
-                %first,
-                "the store is full: deleted expired recordings, and small unfinished ones that have not \
-                 grown for 10 minutes; raise --max-recordings to keep them"
-            );
-            (self.logged_at, self.unlogged) = (Some(now), 0);
-        }
-    }
-}
-
 /// Runs one step and reports its removals to watchers, also if the caller stops waiting.
 async fn step(
     shared: &Arc<Shared>,
@@ -169,15 +163,15 @@ async fn step(
         })
     };
     tokio::pin!(task);
-    let outcome = match timeout(shared.store_time, &mut task).await {
-        Ok(outcome) => outcome,
-        Err(_) => {
-            // No further step starts while the store works on this one.
-            tracing::warn!("the store is slow: it has not finished a step of a sweep in time");
+    let result = match shared.store_timeout.limit(&mut task).await {
+        Ok(result) => result,
+        Err(late) => {
+            // The caller waits, so that no further step starts while the store works on this one.
+            tracing::warn!(%late, "the store has not finished a step of a sweep");
             task.await
         }
     };
-    outcome.unwrap_or_else(|error| Err(StoreError::Unknown(StoreErrorCause::from_error(error))))
+    result.unwrap_or_else(|error| Err(StoreError::Unknown(StoreErrorCause::from_error(error))))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! The latest known state of every watched recording.
+//! The latest known state of each watched recording.
 //!
 //! Tasks report commits, loads and removals after the store has done them, so reports may arrive in any order.
-//! Epochs order them: [`Latest`] keeps the newest epoch that was removed and the newest checkpoint of a later
+//! Epochs order them: [`WatchState`] keeps the newest epoch that was removed and the newest checkpoint of a later
 //! epoch. Both are maxima, so the final state does not depend on the order of the reports.
 
 use std::collections::HashMap;
@@ -12,27 +12,27 @@ use tokio::sync::watch;
 
 use crate::recording::{Checkpoint, RecordingName};
 
-/// What is known of one name.
+/// The known state of one name.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Latest {
+pub(super) struct WatchState {
     /// Every checkpoint of this epoch or an older one was removed. Epochs start at 1.
     removed_epoch: u64,
     /// The newest checkpoint of a later epoch.
     stored: Option<Arc<Checkpoint>>,
 }
 
-impl Latest {
-    /// Whether the recording that was open under `epoch` was removed.
+impl WatchState {
+    /// Returns whether the recording that was open with `epoch` was removed.
     pub(super) fn is_removed(&self, epoch: u64) -> bool {
         epoch <= self.removed_epoch
     }
 
-    /// The newest checkpoint, if there is a recording.
+    /// Returns the newest checkpoint, if there is a recording.
     pub(super) fn stored(&self) -> Option<&Arc<Checkpoint>> {
         self.stored.as_ref()
     }
 
-    /// Takes in a stored checkpoint. Returns whether it is newer than what is known.
+    /// Applies a stored checkpoint. Returns whether it is newer than the known state.
     fn store(&mut self, next: &Arc<Checkpoint>) -> bool {
         let key = |of: &Checkpoint| (of.epoch, of.complete, of.committed_points());
         let is_newer = self.stored.as_ref().is_none_or(|known| key(next) > key(known));
@@ -43,7 +43,7 @@ impl Latest {
         is_update
     }
 
-    /// Takes in a removal. Returns whether it changes anything.
+    /// Applies a removal. Returns whether it changes the state.
     fn remove(&mut self, epoch: u64) -> bool {
         if self.is_removed(epoch) {
             return false;
@@ -57,7 +57,7 @@ impl Latest {
 /// The watched recordings. There is an entry for a recording only while it has watchers.
 #[derive(Debug, Default)]
 pub(super) struct Watchers {
-    watched: Mutex<HashMap<RecordingName, watch::Sender<Latest>>>,
+    watched: Mutex<HashMap<RecordingName, watch::Sender<WatchState>>>,
     /// Number of entries. Commits of recordings without watchers take no lock while it is 0.
     count: AtomicUsize,
 }
@@ -73,26 +73,27 @@ impl Watchers {
         self.update(name, |latest| latest.remove(epoch));
     }
 
-    /// The epoch of the newest known checkpoint, 0 if none is known; `None` if the recording has no watchers.
+    /// Returns the epoch of the newest known checkpoint, or 0 if no checkpoint is known. Returns `None` if the recording
+    /// has no watchers.
     pub(super) fn known_epoch(&self, name: &RecordingName) -> Option<u64> {
         let watched = self.watched();
         let latest = watched.get(name)?.borrow();
         Some(latest.stored.as_ref().map_or(0, |stored| stored.epoch))
     }
 
-    /// The names that have watchers.
+    /// Returns the names that have watchers.
     pub(super) fn names(&self) -> Vec<RecordingName> {
         self.watched().keys().cloned().collect()
     }
 
-    pub(super) fn subscribe(&self, name: &RecordingName) -> watch::Receiver<Latest> {
+    pub(super) fn subscribe(&self, name: &RecordingName) -> watch::Receiver<WatchState> {
         let mut watched = self.watched();
         let updates = watched.entry(name.clone()).or_default().subscribe();
         self.count.store(watched.len(), Ordering::Release);
         updates
     }
 
-    /// To be called by each receiver before it is dropped. The last one removes the entry.
+    /// Ends a subscription. Each receiver calls it before it is dropped; the last one removes the entry.
     pub(super) fn unsubscribe(&self, name: &RecordingName) {
         let mut watched = self.watched();
         if watched.get(name).is_some_and(|sender| sender.receiver_count() <= 1) {
@@ -101,7 +102,7 @@ impl Watchers {
         self.count.store(watched.len(), Ordering::Release);
     }
 
-    fn update(&self, name: &RecordingName, change: impl FnOnce(&mut Latest) -> bool) {
+    fn update(&self, name: &RecordingName, change: impl FnOnce(&mut WatchState) -> bool) {
         if self.count.load(Ordering::Acquire) == 0 {
             return;
         }
@@ -110,7 +111,7 @@ impl Watchers {
         }
     }
 
-    fn watched(&self) -> MutexGuard<'_, HashMap<RecordingName, watch::Sender<Latest>>> {
+    fn watched(&self) -> MutexGuard<'_, HashMap<RecordingName, watch::Sender<WatchState>>> {
         // No code panics while it holds the lock.
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -125,7 +126,7 @@ mod tests {
 
     #[test]
     fn an_old_report_does_not_hide_a_newer_one() {
-        let mut latest = Latest::default();
+        let mut latest = WatchState::default();
         assert!(latest.store(&checkpoint(1, 0, false)));
         assert!(latest.store(&checkpoint(1, 100, false)));
         assert!(!latest.store(&checkpoint(1, 50, false)), "an older commit");
@@ -141,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_late_removal_does_not_hide_a_new_recording() {
-        let mut latest = Latest::default();
+        let mut latest = WatchState::default();
         latest.store(&checkpoint(1, 5, false));
         latest.store(&checkpoint(2, 0, false));
         assert!(latest.remove(1), "it ends the watchers of the old recording");
@@ -150,13 +151,13 @@ mod tests {
 
     #[test]
     fn a_load_from_before_the_removal_is_ignored() {
-        let mut latest = Latest::default();
+        let mut latest = WatchState::default();
         assert!(latest.remove(1));
         assert!(!latest.store(&checkpoint(1, 5, false)));
         assert!(latest.stored().is_none());
     }
 
-    /// What happens to one name in the store.
+    /// A step of one name in the store.
     #[derive(Clone, Copy, Debug)]
     enum Step {
         Open,
@@ -209,7 +210,7 @@ mod tests {
             let (reports, stored) = run(&steps);
             let mut shuffled: Vec<_> = order.iter().cycle().zip(&reports).collect();
             shuffled.sort_by_key(|(order, _)| **order);
-            let mut latest = Latest::default();
+            let mut latest = WatchState::default();
             for (_, report) in &shuffled {
                 match report {
                     Report::Stored(checkpoint) => latest.store(checkpoint),

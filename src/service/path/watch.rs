@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::convert::path_message;
 use super::shared::{Shared, has_expired, unix_ms};
-use super::updates::Latest;
+use super::updates::WatchState;
 use crate::proto::waywiser_v1 as pb;
 use crate::recording::{Checkpoint, RecordingName, StoreError};
 use crate::service::status::RpcError;
@@ -21,7 +21,7 @@ use crate::service::status::RpcError;
 struct Subscription {
     shared: Arc<Shared>,
     name: RecordingName,
-    updates: watch::Receiver<Latest>,
+    updates: watch::Receiver<WatchState>,
 }
 
 impl Subscription {
@@ -105,14 +105,14 @@ impl Watch {
         Ok(())
     }
 
-    /// The response to a state, if there is anything new in it.
-    fn respond(&mut self, latest: &Latest) -> Option<Result<pb::WatchPathResponse, RpcError>> {
+    /// Returns the response to a state that differs from the last one.
+    fn respond(&mut self, latest: &WatchState) -> Option<Result<pb::WatchPathResponse, RpcError>> {
         if self.seen_epoch.is_some_and(|epoch| latest.is_removed(epoch)) {
             return Some(self.end());
         }
         let checkpoint = latest.stored()?;
         if has_expired(checkpoint) {
-            // An expired recording counts as removed. A watcher that has seen none keeps waiting for one.
+            // An expired recording counts as removed. A watcher that has seen no recording waits for the next one.
             return self.seen_epoch.is_some().then(|| self.end());
         }
         let points = checkpoint.committed_points();
@@ -139,7 +139,7 @@ impl Watch {
         Err(not_found(&self.subscription.name))
     }
 
-    /// The time until the recording expires, and some milliseconds more.
+    /// Returns the time until the recording has expired, plus some milliseconds.
     fn time_left(&self) -> Duration {
         let expire_unix_ms = self.sent.as_ref().map_or(i64::MAX, |sent| sent.expire_unix_ms);
         let left_ms = expire_unix_ms.saturating_sub(unix_ms()).saturating_add(10);

@@ -18,7 +18,7 @@ impl Writers {
         Writing { writers: Arc::clone(self), name }
     }
 
-    /// Whether a recording has a writer.
+    /// Returns whether a recording has a writer.
     pub(super) fn contains(&self, name: &RecordingName) -> bool {
         self.counts().contains_key(name)
     }
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_contained_until_its_last_writer_leaves() {
+    fn a_name_is_contained_until_its_last_writer_ends() {
         let writers = Arc::new(Writers::default());
         let name: RecordingName = "paths/a".parse().unwrap();
         let (first, second) = (writers.enter(name.clone()), writers.enter(name.clone()));

@@ -26,10 +26,10 @@ use crate::recording::{CheckpointStore as _, RecordingName};
 use crate::service::{DisplacementService, PathService, Progress, StreamLimits};
 use crate::store::MemoryStore;
 
-/// The largest piece of work that is not divided: a block of points with three long legs each.
+/// The largest work without a yield: a block of points with three long legs each.
 const PIECE_MAX_NS: u64 = 800_000;
 
-/// A request body whose frames are all there. Without an end, its last frame comes again and again.
+/// A request body whose frames are all available. Without an end, it repeats its last frame.
 struct Frames {
     frames: Vec<Bytes>,
     next: usize,
@@ -66,7 +66,7 @@ struct Calls {
     most_ns: Arc<AtomicU64>,
     progress: Arc<Progress>,
     store: Arc<MemoryStore>,
-    pace: CheckpointPolicy,
+    policy: CheckpointPolicy,
 }
 
 impl Calls {
@@ -78,13 +78,13 @@ impl Calls {
             most_ns: Arc::default(),
             progress: Arc::default(),
             store: Arc::new(MemoryStore::default()),
-            pace: CheckpointPolicy::default(),
+            policy: CheckpointPolicy::default(),
         }
     }
 
     fn paths(&self) -> PathService {
         let limits = StreamLimits { max_inflation_ratio: 2000, ..StreamLimits::default() };
-        PathService::new(limits, self.store.clone(), self.pace)
+        PathService::new(limits, self.store.clone(), self.policy)
     }
 
     fn call(&self, frames: Frames) -> crate::service::method::ResponseFuture {
@@ -104,7 +104,7 @@ impl Calls {
         self.paths().call(request)
     }
 
-    /// The answer in full, and the most work between two yields.
+    /// Returns the whole answer, and the most work between two yields.
     async fn answer(&self, bytes: &[u8], chunk: usize) -> ((Bytes, HeaderMap, HeaderMap), u64) {
         let frames = bytes.chunks(chunk).map(Bytes::copy_from_slice).collect();
         let response = self.call(Frames { frames, next: 0, is_endless: false }).await.unwrap();
@@ -129,7 +129,7 @@ fn framed(message: &[u8], is_gzip: bool) -> Vec<u8> {
     frame
 }
 
-/// How the points of a message are encoded.
+/// The encoding of the points of a message.
 #[derive(Clone, Copy, Debug)]
 enum Form {
     Rows,
@@ -138,7 +138,7 @@ enum Form {
     Odd,
 }
 
-/// Which legs a path has, in whole degrees or in units of 1e-4 degree.
+/// The legs of a path, in whole degrees or in units of 1e-4 degree.
 fn position(i: usize, is_far: bool) -> (i64, i64) {
     let i = i as i64;
     if is_far { (i % 2 * 179 - i % 7, i % 3 - 1) } else { (i * 3 % 1000, i * 7 % 500) }
@@ -184,7 +184,7 @@ fn pieces(
         .collect()
 }
 
-/// Messages of one path as a request body of RecordPath or MeasurePaths.
+/// Encodes messages of one path as a request body of RecordPath or MeasurePaths.
 fn body(path: &str, pieces: &[pb::RecordPathRequest], form: Form, is_gzip: bool) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (index, piece) in pieces.iter().enumerate() {
@@ -266,7 +266,7 @@ proptest! {
     }
 }
 
-/// A gzip message of 200 bytes and 6 400 legs across the Earth.
+/// Returns a gzip message of 200 bytes with 6 400 legs across the Earth.
 fn worst_message(path: &str) -> Vec<u8> {
     let options = pb::PathOptions { model: 1, xy_resolution: 1.0, ..Default::default() };
     let x = (0..6_400).map(|i| if i % 2 == 0 { 63 } else { -63 }).collect();
@@ -330,10 +330,10 @@ async fn timers_and_other_tasks_run_while_a_stream_always_has_work() {
     }
 }
 
-/// A recording whose commits are due at once, and its body of one chunk.
+/// Returns a recording whose commits are due at once, and its body of one chunk.
 fn recording() -> (Calls, Frames) {
     let mut calls = Calls::new(RECORD, true, WORK_MAX_NS);
-    calls.pace.interval = Duration::ZERO;
+    calls.policy.interval = Duration::ZERO;
     let opening = pb::RecordPathRequest { name: "paths/a".to_owned(), ..Default::default() };
     let opening = pb::RecordPathRequest {
         options: Some(pb::PathOptions { model: 1, xy_resolution: 1.0, ..Default::default() }),
@@ -351,7 +351,7 @@ async fn committed(calls: &Calls) -> PathAccumulator {
 #[tokio::test]
 async fn a_recording_that_is_dropped_inside_a_message_keeps_the_folded_points() {
     let (mut calls, frames) = recording();
-    calls.pace.interval = Duration::from_secs(1000);
+    calls.policy.interval = Duration::from_secs(1000);
     let service = calls.paths();
     let mut call = {
         let mut service = service.clone();
@@ -382,7 +382,7 @@ async fn a_recording_that_is_dropped_inside_a_message_keeps_the_folded_points() 
 async fn a_recording_is_committed_inside_a_message() {
     let (calls, frames) = recording();
     let mut call = calls.call(frames);
-    // All points come in one chunk, so that what is durable before the end was committed inside it.
+    // All points are in one chunk, so points that are durable before the end were committed inside it.
     loop {
         assert!(poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx).is_pending())).await);
         assert!(calls.progress.point_count() < 6_400);

@@ -18,7 +18,7 @@ use redb::{
 };
 
 use super::backend::Counters;
-use super::open::{StoreOpenError, refusal};
+use super::error::{StoreOpenError, refusal};
 use super::tables::{self, FORMAT, FORMAT_KEY, NUMBERS, RECORDINGS};
 use super::writer::{OpenMode, Opener};
 use crate::recording::RecordingName;

@@ -8,7 +8,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use super::open::{FILE, LOCK, StoreOpenError, at};
+use super::error::{StoreOpenError, at};
+
+/// The database file.
+pub(super) const FILE: &str = "recordings.redb";
+/// The lock file. The process that uses the directory locks it. It contains the number of the last transaction.
+pub(super) const LOCK: &str = "lock";
 
 /// The size of the content of the lock file: `wayw`, the number of the transaction, and a CRC-32 of both.
 const NOTE_BYTES: usize = 16;

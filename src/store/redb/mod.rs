@@ -39,6 +39,7 @@ mod backend;
 mod check;
 #[cfg(test)]
 mod disk;
+mod error;
 mod home;
 mod open;
 mod sums;
@@ -48,7 +49,7 @@ mod tests;
 mod writer;
 
 pub use backend::StoreStats;
-pub use open::StoreOpenError;
+pub use error::StoreOpenError;
 
 /// Maximum number of waiting requests. Each takes about 1 KiB.
 const QUEUE: usize = 4_096;

@@ -113,7 +113,7 @@ fn the_shorter_column_limits_the_number_of_points() {
 #[test]
 fn it_stops_before_another_encoding() {
     let good = framed(&[0x08, 1, 0x10, 2]);
-    for odd in [
+    for other in [
         framed(&[0x10, 2, 0x08, 1]),          // another order
         framed(&[0x08, 1]),                   // a missing field
         framed(&[0x08, 1, 0x10, 2, 0x18, 3]), // an additional field
@@ -122,7 +122,7 @@ fn it_stops_before_another_encoding() {
         [&[7][..], &good[1..]].concat(), // an invalid flag
         vec![0; 100],
     ] {
-        let bytes = [&good[..], &odd, &[0; LOOK_AHEAD_BYTES]].concat();
-        assert_eq!(fast_path(&bytes), (vec![(1, 2)], good.len()), "{odd:?}");
+        let bytes = [&good[..], &other, &[0; LOOK_AHEAD_BYTES]].concat();
+        assert_eq!(fast_path(&bytes), (vec![(1, 2)], good.len()), "{other:?}");
     }
 }

@@ -25,7 +25,7 @@ kernel! {
 fn body(table: &Table, x: &[f64], y: &[f64], legs: &mut [f64]) -> u64 {
     let n = legs.len();
     let (x0, x1, y0, y1) = (&x[..n], &x[1..=n], &y[..n], &y[1..=n]);
-    let (mut past, mut at) = (0, 0);
+    let (mut invalid, mut at) = (0, 0);
     while at < n {
         let cell = Cell::of(y0[at] + y1[at]);
         let scan = y0[at..].first_chunk::<SCAN>().zip(y1[at..].first_chunk::<SCAN>());
@@ -33,7 +33,7 @@ fn body(table: &Table, x: &[f64], y: &[f64], legs: &mut [f64]) -> u64 {
             let scanned = at..n.min(at + SCAN);
             let columns = [&x0, &x1, &y0, &y1].map(|column| &column[scanned.clone()]);
             single_legs(table, columns, &mut legs[scanned.clone()]);
-            past += count_nan(&legs[scanned.clone()]);
+            invalid += count_nan(&legs[scanned.clone()]);
             at = scanned.end;
             continue;
         }
@@ -45,12 +45,12 @@ fn body(table: &Table, x: &[f64], y: &[f64], legs: &mut [f64]) -> u64 {
             end = n.min(at + run.next_multiple_of(LANES));
         }
         let columns = [&x0[at..end], &x1[at..end], &y0[at..end], &y1[at..end]];
-        let (run, past_in_run) =
+        let (run, invalid_in_run) =
             run_of_legs(cell, cell.row(table), run, columns, &mut legs[at..end]);
-        past += past_in_run;
+        invalid += invalid_in_run;
         at += run;
     }
-    past
+    invalid
 }
 
 /// Returns 0 if all legs are in `cell`.

@@ -16,7 +16,7 @@ use crate::recording::{
 use crate::service::path::shared::unix_ms;
 use crate::store::MemoryStore;
 
-/// A accumulator whose summary has all fields that it can have.
+/// Returns an accumulator whose summary has all optional fields.
 fn rich() -> PathAccumulator {
     let options = Options::builder(Metric::Geodesic)
         .elevation(crate::measure::Elevation::ThreeDimensional)
@@ -57,7 +57,7 @@ fn shared(store: impl CheckpointStore) -> Arc<Shared> {
     Arc::new(Shared::new(Arc::new(store), CheckpointPolicy::default()))
 }
 
-/// All pages, one after another.
+/// Returns all pages in order.
 async fn pages(shared: &Arc<Shared>, page_size: i32) -> Vec<pb::ListPathsResponse> {
     let (mut pages, mut page_token) = (Vec::new(), String::new());
     loop {
@@ -100,7 +100,7 @@ proptest! {
             for (index, page) in pages.iter().enumerate() {
                 assert!(page.encoded_len() <= PAGE_BYTES_MAX, "{} bytes", page.encoded_len());
                 assert!(page.paths.len() <= (page_size as usize).min(PAGE_SIZE_MAX));
-                // A page ends because it is full, not sooner.
+                // A page ends only because it is full.
                 let largest = pages.iter().flat_map(|page| &page.paths).map(field_len).max();
                 let is_last = index + 1 == pages.len();
                 let is_full = page.encoded_len() + largest.unwrap_or(0) + TOKEN_BYTES_MAX > PAGE_BYTES_MAX;
@@ -113,7 +113,7 @@ proptest! {
     }
 }
 
-/// A store of damaged recordings, of which many fit into a page. Counts how many are loaded at once.
+/// A store of damaged recordings. Many fit into a page. Counts how many are loaded at once.
 struct Damaged {
     count: usize,
 }
@@ -187,7 +187,7 @@ impl<S: tracing::Subscriber> Layer<S> for Levels {
 }
 
 #[tokio::test]
-async fn a_call_logs_one_warning_however_many_recordings_are_damaged() {
+async fn a_call_logs_one_warning_for_any_number_of_damaged_recordings() {
     let levels = Levels::default();
     let _guard = tracing_subscriber::registry().with(levels.clone()).set_default();
     let shared = shared(Damaged { count: 250 });

@@ -8,7 +8,7 @@ use crate::recording::CheckpointPolicy;
 use crate::recording::{
     Checkpoint, CheckpointStore, CommitPrecondition, OpenRequest, Page, SWEEP_STEP, StoreFuture,
 };
-use crate::service::path::live::Live;
+use crate::service::path::recording_writer::RecordingWriter;
 use crate::service::path::testing::accumulator;
 use crate::service::path::watch::{not_found, watch_path};
 use crate::store::MemoryStore;
@@ -22,7 +22,7 @@ fn shared(max_recordings: usize) -> Arc<Shared> {
     Arc::new(Shared::new(Arc::new(MemoryStore::new(max_recordings)), CheckpointPolicy::default()))
 }
 
-/// A recording with `points` points that last grew `age` ago.
+/// Stores a recording with `points` points that last grew `age` ago.
 async fn recorded(shared: &Shared, id: &str, points: usize, age: Duration) {
     let now_unix_ms = unix_ms() - age.as_millis() as i64;
     let options = Some(Options::new(Metric::Planar));
@@ -40,7 +40,7 @@ async fn expiry_removes_and_reports_every_expired_recording() {
     for i in 0..count {
         recorded(&shared, &format!("walk-{i:05}"), 1, Duration::ZERO).await;
     }
-    // The clock of the watchers is the real one, so that only the report of the sweep can end them.
+    // The watchers use the real clock, so that only the report of the sweep can end them.
     let mut watchers = Vec::new();
     for i in [0, SWEEP_STEP, count - 1] {
         let watched = name(&format!("walk-{i:05}"));
@@ -53,7 +53,7 @@ async fn expiry_removes_and_reports_every_expired_recording() {
     expiry.run(&shared, unix_ms() + 2_000_000_000).await;
     assert_eq!(shared.store.list(None, 1).await, Ok(vec![]));
     for (watched, watcher) in &mut watchers {
-        // The removal is reported by now.
+        // The removal was reported.
         assert_eq!(watcher.next().now_or_never(), Some(Some(Err(not_found(watched)))));
     }
     assert_eq!(expiry.after, None);
@@ -67,24 +67,24 @@ async fn a_full_store_removes_abandoned_recordings_and_reports_them() {
     recorded(&shared, "large", 1_001, old).await;
     recorded(&shared, "recent", 1, new).await;
     recorded(&shared, "written", 1, old).await;
-    let live = Live::open(&shared, name("written"), None).await.unwrap();
+    let writer = RecordingWriter::open(&shared, name("written"), None).await.unwrap();
     let watched = name("abandoned");
     let watcher = watch_path(Arc::clone(&shared), watched.clone(), false).await.unwrap();
     let mut watcher = Box::pin(watcher);
     assert!(watcher.next().await.unwrap().is_ok());
 
-    drop(Live::open(&shared, name("first"), None).await.unwrap());
+    drop(RecordingWriter::open(&shared, name("first"), None).await.unwrap());
     assert_eq!(watcher.next().now_or_never(), Some(Some(Err(not_found(&watched)))));
     let listed = shared.store.list(None, 9).await.unwrap().into_iter().map(|(name, _)| name);
     assert_eq!(listed.collect::<Vec<_>>(), ["first", "large", "recent", "written"].map(name));
 
-    // Nothing else may be removed.
-    let refused = Live::open(&shared, name("second"), None).await.err().unwrap();
+    // The store removes nothing else.
+    let refused = RecordingWriter::open(&shared, name("second"), None).await.err().unwrap();
     assert!(refused.to_string().contains("the store is full"), "{refused}");
-    drop(live);
-    // Without its writer it may, as soon as the next round is allowed.
+    drop(writer);
+    // Without a writer the recording is removed in the next round.
     shared.reclaim.lock().await.fruitless_until = None;
-    drop(Live::open(&shared, name("second"), None).await.unwrap());
+    drop(RecordingWriter::open(&shared, name("second"), None).await.unwrap());
     assert_eq!(shared.store.load(name("written")).await, Ok(None));
 }
 
@@ -113,7 +113,7 @@ async fn a_search_continues_after_the_last_removal_and_wraps_around() {
         assert!(left - page.len() <= ABANDONED_AT_ONCE && page.len() < left);
         left = page.len();
         if left == count - ABANDONED_AT_ONCE {
-            // One before the place of the cursor.
+            // A recording before the position of the cursor.
             recorded(&shared, "a", 1, Duration::from_secs(700)).await;
             left += 1;
         }
@@ -121,7 +121,7 @@ async fn a_search_continues_after_the_last_removal_and_wraps_around() {
     assert!(!reclaim(&shared).await);
 }
 
-/// A store that never answers a sweep, and counts them.
+/// A store that never answers a sweep, and counts the sweeps.
 #[derive(Default)]
 struct Hanging {
     store: MemoryStore,
@@ -161,14 +161,14 @@ impl CheckpointStore for Hanging {
 }
 
 #[tokio::test]
-async fn callers_that_stop_waiting_leave_one_search_behind() {
+async fn callers_that_stop_waiting_leave_one_search_running() {
     let store = Hanging::default();
     let sweeps = Arc::clone(&store.sweeps);
     let shared = Arc::new(Shared::new(Arc::new(store), CheckpointPolicy::default()));
     for _ in 0..10 {
         let mut search = Box::pin(reclaim(&shared));
         assert!(search.as_mut().now_or_never().is_none());
-        // The task of the search runs.
+        // Lets the task of the search run.
         tokio::task::yield_now().await;
         tokio::task::yield_now().await;
         drop(search);

@@ -1,4 +1,4 @@
-//! Watchers against a store in memory: what each of them receives, whatever the order of the reports.
+//! Watchers of a store in memory: the responses to each of them, for any order of the reports.
 
 use std::pin::pin;
 
@@ -48,7 +48,7 @@ async fn watch(shared: &Arc<Shared>, allow_missing: bool) -> Responses {
     Box::pin(watch_path(Arc::clone(shared), name(), allow_missing).await.unwrap().fuse())
 }
 
-/// The responses that are ready: numbers of points, then how the stream stands.
+/// Returns the responses that are ready: numbers of points, then the state of the stream.
 fn ready(responses: &mut Responses) -> Vec<String> {
     let mut all = Vec::new();
     loop {
@@ -92,9 +92,9 @@ async fn every_watcher_receives_the_current_state_at_once() {
 }
 
 #[tokio::test]
-async fn a_watcher_that_nothing_is_reported_to_still_receives_the_state() {
+async fn a_watcher_without_reports_receives_the_state() {
     let shared = shared();
-    // Both watch before the recording exists. It is begun, and never grows.
+    // Both watch before the recording exists. It is created and never grows.
     let (mut first, mut second) = (watch(&shared, true).await, watch(&shared, true).await);
     assert_eq!((ready(&mut first), ready(&mut second)), (vec!["open".into()], vec!["open".into()]));
     open(&shared).await;
@@ -113,7 +113,7 @@ async fn every_watcher_of_an_expired_recording_receives_not_found() {
         let expire_unix_ms = now_unix_ms + 50;
         let opening = OpenRequest { options: None, now_unix_ms, expire_unix_ms };
         shared.store.open(name(), opening).await.unwrap();
-        // On a slow machine it expires before both have begun.
+        // On a slow machine the recording expires before both watches have begun.
         if let (Ok(first), Ok(second)) = (begin().await, begin().await) {
             break (expire_unix_ms, [first, second]);
         }
@@ -121,7 +121,7 @@ async fn every_watcher_of_an_expired_recording_receives_not_found() {
     let mut waiting = watch(&shared, true).await;
     for watcher in watchers {
         let mut responses = pin!(watcher);
-        // The state, unless the recording has expired before; then NOT_FOUND.
+        // The state, or NOT_FOUND if the recording has already expired.
         while let Some(response) = responses.next().await {
             match response {
                 Ok(response) => assert_eq!(response.path.unwrap().committed_points, 0),
@@ -195,7 +195,7 @@ async fn a_deletion_is_reported_also_if_its_caller_stops_waiting() {
         let target = name();
         let mut deletion = Box::pin(shared.delete(&target));
         match is_dropped {
-            // It asks, and is dropped before the answer.
+            // Sends the request, and is dropped before the answer.
             true => assert!((&mut deletion).now_or_never().is_none()),
             false => assert_eq!((&mut deletion).await, Ok(true)),
         }
@@ -211,7 +211,7 @@ async fn a_deletion_is_reported_also_if_its_caller_stops_waiting() {
 async fn a_report_from_before_the_watcher_does_not_revive_a_removed_recording() {
     let shared = shared();
     let opened = open(&shared).await;
-    // It is removed while there are no watchers, and the report of its writer is late.
+    // The recording is removed while there are no watchers, and the report of its writer is late.
     let removed = shared.store.delete(name()).await.unwrap().unwrap();
     shared.watchers.report_removed(&name(), removed);
     let mut watcher = watch(&shared, true).await;
@@ -223,7 +223,7 @@ async fn a_report_from_before_the_watcher_does_not_revive_a_removed_recording() 
     assert_eq!(ready(&mut watcher), ["0", "open"]);
 }
 
-/// What happens to the recording.
+/// A step of the recording.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Open,

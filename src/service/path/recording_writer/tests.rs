@@ -10,6 +10,7 @@ use crate::recording::CheckpointPolicy;
 use crate::recording::{CheckpointStore, CommitPrecondition, Page, StoreFuture, Sweep, Swept};
 use crate::service::StreamLimits;
 use crate::service::path::PathService;
+use crate::service::path::store_timeout::StoreTimeout;
 use crate::store::MemoryStore;
 
 fn name() -> RecordingName {
@@ -20,47 +21,47 @@ fn options() -> Option<Options> {
     Some(Options::new(Metric::Planar))
 }
 
-fn fold(live: &mut Live, points: usize) {
-    let recording = live.recording().unwrap();
+fn fold(writer: &mut RecordingWriter, points: usize) {
+    let recording = writer.recording().unwrap();
     let fixes = vec![Fix::new(Point::planar(1.0, 2.0).unwrap()); points];
     recording.accumulator_mut().extend(&fixes).unwrap();
     recording.folded(unix_ms());
 }
 
 #[tokio::test]
-async fn the_service_is_settled_only_when_no_recording_is_open() {
+async fn the_service_is_flushed_only_when_no_recording_is_open() {
     let store = Arc::new(MemoryStore::default());
     let service =
         PathService::new(StreamLimits::default(), store.clone(), CheckpointPolicy::default());
-    let mut live = Live::open(&service.shared, name(), options()).await.unwrap();
-    fold(&mut live, 5);
-    // The stream is cut, and hyper has not dropped it yet.
-    let mut settled = Box::pin(service.flushed());
-    assert!((&mut settled).now_or_never().is_none(), "a recording is still open");
-    drop(live);
-    settled.await;
+    let mut writer = RecordingWriter::open(&service.shared, name(), options()).await.unwrap();
+    fold(&mut writer, 5);
+    // The stream is cut, but it is not dropped yet.
+    let mut flushed = Box::pin(service.flushed());
+    assert!((&mut flushed).now_or_never().is_none(), "a recording is still open");
+    drop(writer);
+    flushed.await;
     let stored = store.load(name()).await.unwrap().unwrap();
     assert_eq!(stored.committed_points(), 5);
     assert!(!service.shared.writers.contains(&name()));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_recording_that_stays_open_does_not_keep_the_service() {
+async fn a_recording_that_stays_open_does_not_block_the_service() {
     let store = Arc::new(MemoryStore::default());
     let service = PathService::new(StreamLimits::default(), store, CheckpointPolicy::default());
-    let live = Live::open(&service.shared, name(), options()).await.unwrap();
+    let writer = RecordingWriter::open(&service.shared, name(), options()).await.unwrap();
     service.flushed().await;
-    drop(live);
+    drop(writer);
 }
 
 /// A store that is not available for commits, and counts them.
 #[derive(Default)]
-struct Away {
+struct Unavailable {
     inner: MemoryStore,
     commits: AtomicU64,
 }
 
-impl CheckpointStore for Away {
+impl CheckpointStore for Unavailable {
     fn open(&self, name: RecordingName, opening: OpenRequest) -> StoreFuture<'_, Checkpoint> {
         self.inner.open(name, opening)
     }
@@ -73,9 +74,9 @@ impl CheckpointStore for Away {
     ) -> StoreFuture<'_, ()> {
         self.commits.fetch_add(1, Ordering::Relaxed);
         Box::pin(async {
-            // So that the time limit of a settling writer is seen.
+            // Yields, so that the time limit of the flush is checked.
             tokio::task::yield_now().await;
-            Err(StoreError::Unavailable("it is away".into()))
+            Err(StoreError::Unavailable("it is not available".into()))
         })
     }
 
@@ -96,21 +97,21 @@ impl CheckpointStore for Away {
     }
 }
 
-/// A stream that is closed, or cut, commits what it has. While the store is away it pauses between its tries.
+/// A stream that was closed or cut commits its points. While the store is not available, it pauses between attempts.
 #[tokio::test]
-async fn a_store_that_is_away_is_asked_with_pauses() {
-    let store = Arc::new(Away::default());
+async fn commits_that_fail_are_retried_with_pauses() {
+    let store = Arc::new(Unavailable::default());
     let interval = Duration::from_millis(5);
-    let pace = CheckpointPolicy { interval, ..CheckpointPolicy::default() };
-    let mut shared = Shared::new(store.clone(), pace);
-    shared.store_time = Duration::from_millis(50);
+    let policy = CheckpointPolicy { interval, ..CheckpointPolicy::default() };
+    let mut shared = Shared::new(store.clone(), policy);
+    shared.store_timeout = StoreTimeout::new(Duration::from_millis(50));
     let shared = Arc::new(shared);
-    let mut live = Live::open(&shared, name(), options()).await.unwrap();
-    fold(&mut live, 5);
+    let mut writer = RecordingWriter::open(&shared, name(), options()).await.unwrap();
+    fold(&mut writer, 5);
     let begun = std::time::Instant::now();
-    live.settle().await;
+    writer.flush().await;
     let tries = store.commits.load(Ordering::Relaxed);
-    // One at once, and one after each pause.
+    // One attempt at once, and one after each pause.
     let pauses = begun.elapsed().as_millis() as u64 / interval.as_millis() as u64;
-    assert!((1..=pauses + 1).contains(&tries), "{tries} tries in {pauses} pauses");
+    assert!((1..=pauses + 1).contains(&tries), "{tries} attempts in {pauses} pauses");
 }

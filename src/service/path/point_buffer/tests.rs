@@ -1,4 +1,4 @@
-//! Points of messages into a accumulator: the same bits however they are cut, and errors that name the point.
+//! The sums are bit-identical for any split of the points into messages, and errors name the invalid point.
 
 use proptest::prelude::*;
 use prost::Message as _;
@@ -10,16 +10,17 @@ use crate::proto::waywiser_v1 as pb;
 use crate::service::path::request;
 
 fn add_message(
-    folder: &mut Folder,
+    buffer: &mut PointBuffer,
     accumulator: &mut PathAccumulator,
     message: &pb::RecordPathRequest,
     skip: u64,
 ) -> Result<(), RpcError> {
     let bytes = message.encode_to_vec();
-    let points = request::read::<pb::RecordPathRequest>(&bytes, 0)?.points;
-    let mut adder = folder.begin(accumulator, &points, skip)?;
+    let mut recoded = Vec::new();
+    let view = request::read::<pb::RecordPathRequest>(&bytes, 0, &mut recoded)?.view;
+    let mut adder = buffer.begin(accumulator, &view, skip)?;
     let mut work = Work::default();
-    while folder.add(accumulator, &mut adder, &mut work)? == Step::Spent {
+    while buffer.add(accumulator, &mut adder, &mut work)? == Step::Spent {
         work.reset();
     }
     Ok(())
@@ -30,9 +31,9 @@ fn fold_message(
     message: &pb::RecordPathRequest,
     skip: u64,
 ) -> Result<(), RpcError> {
-    let mut folder = Folder::default();
-    let outcome = add_message(&mut folder, accumulator, message, skip);
-    folder.flush(accumulator, &mut Work::default())?;
+    let mut buffer = PointBuffer::default();
+    let outcome = add_message(&mut buffer, accumulator, message, skip);
+    buffer.flush(accumulator, &mut Work::default())?;
     outcome
 }
 
@@ -74,7 +75,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn rows_and_columns_fold_to_the_same_bits_however_they_are_cut(
+    fn rows_and_columns_are_bit_identical_for_any_split(
         points in prop::collection::vec(any::<(i32, i32, i16, i32, u8)>(), 0..700),
         has in any::<[bool; 2]>(), piece in 1..300_usize, skip in 0..300_usize,
         in_rows: u8, flushed: u8,
@@ -89,48 +90,48 @@ proptest! {
         let mut whole = PathAccumulator::new(options);
         fold_message(&mut whole, &rows(&points), 0).unwrap();
         let mut cut = PathAccumulator::new(options);
-        let mut folder = Folder::default();
+        let mut buffer = PointBuffer::default();
         let mut from = 0;
-        for turn in (0..8).cycle() {
+        for index in (0..8).cycle() {
             if from == points.len() {
                 break;
             }
-            // Some that were taken before come again.
+            // Sends some points again.
             let again = skip.min(from);
-            // Short messages follow long ones.
-            let to = points.len().min(from + 1 + (piece - 1) * usize::from(turn % 4 == 0));
+            // Every fourth message is long.
+            let to = points.len().min(from + 1 + (piece - 1) * usize::from(index % 4 == 0));
             let message = &points[from - again..to];
-            let message = if in_rows >> turn & 1 == 1 { rows(message) } else { columns(message) };
-            add_message(&mut folder, &mut cut, &message, again as u64).unwrap();
+            let message = if in_rows >> index & 1 == 1 { rows(message) } else { columns(message) };
+            add_message(&mut buffer, &mut cut, &message, again as u64).unwrap();
             from = to;
-            prop_assert_eq!(cut.point_count() + folder.len(), from as u64);
-            if flushed >> turn & 1 == 1 {
-                folder.flush(&mut cut, &mut Work::default()).unwrap();
+            prop_assert_eq!(cut.point_count() + buffer.len(), from as u64);
+            if flushed >> index & 1 == 1 {
+                buffer.flush(&mut cut, &mut Work::default()).unwrap();
             }
         }
-        folder.flush(&mut cut, &mut Work::default()).unwrap();
+        buffer.flush(&mut cut, &mut Work::default()).unwrap();
         prop_assert_eq!(cut, whole);
     }
 }
 
 #[test]
-fn a_message_with_a_point_that_is_none_leaves_those_that_wait_as_they_are() {
+fn an_invalid_point_does_not_change_the_points_in_the_buffer() {
     let known: Vec<Sample> = (0..5).map(|i| (i, i * i, Some(9), Some(i), i == 3)).collect();
     let plain: Vec<Sample> = (5..9).map(|i| (i, 7, None, None, false)).collect();
     let mut path = PathAccumulator::new(Options::new(Metric::Planar));
-    let mut folder = Folder::default();
-    add_message(&mut folder, &mut path, &rows(&known[..2]), 0).unwrap();
+    let mut buffer = PointBuffer::default();
+    add_message(&mut buffer, &mut path, &rows(&known[..2]), 0).unwrap();
     let mut bad = columns(&known[2..]);
-    // Of x, y and z all five would do.
+    // The other columns are valid.
     bad.columns.as_mut().unwrap().time_ms[2] = i64::MAX / 2;
-    let refusal = add_message(&mut folder, &mut path, &bad, 0).unwrap_err();
+    let refusal = add_message(&mut buffer, &mut path, &bad, 0).unwrap_err();
     insta::assert_snapshot!(
         refusal,
         @"point 4: columns.time_ms[2]: time 4611686018427387 s since 1970 is not in the years 1678 to 2261"
     );
-    assert_eq!((path.point_count(), folder.len()), (0, 4));
-    add_message(&mut folder, &mut path, &columns(&plain), 0).unwrap();
-    folder.flush(&mut path, &mut Work::default()).unwrap();
+    assert_eq!((path.point_count(), buffer.len()), (0, 4));
+    add_message(&mut buffer, &mut path, &columns(&plain), 0).unwrap();
+    buffer.flush(&mut path, &mut Work::default()).unwrap();
 
     let mut expected = PathAccumulator::new(Options::new(Metric::Planar));
     fold_message(&mut expected, &rows(&[&known[..4], &plain].concat()), 0).unwrap();
@@ -138,7 +139,7 @@ fn a_message_with_a_point_that_is_none_leaves_those_that_wait_as_they_are() {
 }
 
 #[test]
-fn a_point_that_is_none_is_named_and_those_before_it_are_folded() {
+fn the_error_names_the_invalid_point_and_the_points_before_it_are_folded() {
     let mut path = PathAccumulator::new(Options::new(Metric::Geodesic));
     let good = pb::Point { x: 1.0, y: 2.0, ..Default::default() };
     let bad = pb::Point { y: 90.5, ..Default::default() };

@@ -1,0 +1,19 @@
+//! The names of the services, by kind.
+
+use tonic::server::NamedService as _;
+
+use crate::service::{DisplacementService, PathService, RouteGuide};
+
+/// The services that measure paths. The drain waits for their calls.
+pub(super) const MEASURING: [&str; 3] =
+    [DisplacementService::NAME, RouteGuide::NAME, PathService::NAME];
+
+/// The services for operators: short calls, or watches that last as long as the server.
+pub(super) const AUXILIARY: [&str; 3] = [
+    "grpc.health.v1.Health",
+    "grpc.reflection.v1.ServerReflection",
+    "grpc.reflection.v1alpha.ServerReflection",
+];
+
+/// The path of the health method that lasts as long as its client wants.
+pub(super) const HEALTH_WATCH: &str = "/grpc.health.v1.Health/Watch";

@@ -1,0 +1,281 @@
+//! Checks the points of messages and adds them to the accumulator of their path, one block at a time.
+
+use crate::measure::{FixBlock, Metric, Options, PathAccumulator};
+use crate::service::status::RpcError;
+use crate::service::work::{Step, Work};
+use crate::wire::{ColumnBlock, ColumnReader, MessageView, Rows};
+
+use super::column_fill::{fill, invalid, misfit};
+use super::fix::{fix, push};
+
+/// Collects points until they fill a block. Folding a block costs nearly the same whether it is full or not, so the
+/// points of short messages are folded together.
+///
+/// It allocates memory with the first point. A stream does not keep it while it waits for its next bytes.
+#[derive(Default)]
+pub(super) struct PointBuffer {
+    blocks: Option<Box<Blocks>>,
+}
+
+struct Blocks {
+    /// Checked points that are not folded yet.
+    block: FixBlock,
+    /// Decoded columns that are not checked yet.
+    read: ColumnBlock,
+}
+
+/// Adds the points of one message, in several steps.
+pub(super) struct Adder<'a> {
+    source: Source<'a>,
+    /// Number of points at the start of the message that the path already has.
+    skip: usize,
+    /// The offset of the first point of the message in the path.
+    base: u64,
+}
+
+enum Source<'a> {
+    Nothing,
+    Rows { rows: Rows<'a>, index: usize },
+    Columns(ColumnReader<'a>),
+}
+
+impl Adder<'_> {
+    /// Adds no points.
+    pub(super) const NOTHING: Self = Self { source: Source::Nothing, skip: 0, base: 0 };
+}
+
+impl PointBuffer {
+    /// Returns the number of points that were added and are not folded.
+    pub(super) fn len(&self) -> u64 {
+        self.blocks.as_ref().map_or(0, |blocks| blocks.block.len() as u64)
+    }
+
+    /// Prepares to add the points of a message, without the first `skip`, which the path already has.
+    ///
+    /// # Errors
+    /// If `segment_starts` is not ascending or out of range.
+    #[inline]
+    pub(super) fn begin<'a>(
+        &self,
+        accumulator: &PathAccumulator,
+        view: &MessageView<'a>,
+        skip: u64,
+    ) -> Result<Adder<'a>, RpcError> {
+        let base = (accumulator.point_count() + self.len()).saturating_sub(skip);
+        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+        let source = match &view.columns {
+            Some(columns) => {
+                let reader = columns.reader().map_err(|error| misfit(&error, base))?;
+                Source::Columns(reader)
+            }
+            None => Source::Rows { rows: view.rows.iter(), index: 0 },
+        };
+        Ok(Adder { source, skip, base })
+    }
+
+    /// Adds points until the message has no more or the work budget is spent. Folds the block whenever it is full;
+    /// [`PointBuffer::flush`] folds the rest.
+    ///
+    /// # Errors
+    /// At the first point that is not valid. The points before it were added.
+    #[inline]
+    pub(super) fn add(
+        &mut self,
+        accumulator: &mut PathAccumulator,
+        adder: &mut Adder<'_>,
+        work: &mut Work,
+    ) -> Result<Step, RpcError> {
+        let Adder { source, skip, base } = adder;
+        match source {
+            Source::Nothing => Ok(Step::Done),
+            Source::Columns(reader) => {
+                let blocks = self.blocks(accumulator);
+                blocks.add_columns(accumulator, reader, *skip, *base, work)
+            }
+            Source::Rows { rows, index } => {
+                let blocks = self.blocks(accumulator);
+                blocks.add_rows(accumulator, (rows, index), *skip, *base, work)
+            }
+        }
+    }
+
+    /// Adds all points of a small message at once.
+    ///
+    /// # Errors
+    /// The same as those of [`PointBuffer::begin`] and [`PointBuffer::add`].
+    pub(super) fn add_all(
+        &mut self,
+        accumulator: &mut PathAccumulator,
+        view: &MessageView<'_>,
+        skip: u64,
+        work: &mut Work,
+    ) -> Result<(), RpcError> {
+        let base = (accumulator.point_count() + self.len()).saturating_sub(skip);
+        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+        let blocks = self.blocks(accumulator);
+        match &view.columns {
+            Some(columns) => {
+                let mut reader = columns.reader().map_err(|error| misfit(&error, base))?;
+                let mut add = || blocks.add_columns(accumulator, &mut reader, skip, base, work);
+                while add()? == Step::Spent {}
+                Ok(())
+            }
+            None => {
+                let (mut rows, mut index) = (view.rows.iter(), 0);
+                let mut add =
+                    || blocks.add_rows(accumulator, (&mut rows, &mut index), skip, base, work);
+                while add()? == Step::Spent {}
+                Ok(())
+            }
+        }
+    }
+
+    #[inline]
+    fn blocks(&mut self, accumulator: &PathAccumulator) -> &mut Blocks {
+        let metric = accumulator.options().metric();
+        let blocks = self.blocks.get_or_insert_with(|| Blocks::new(metric));
+        if blocks.block.metric() != metric && blocks.block.is_empty() {
+            // Another path of the same stream.
+            blocks.block = FixBlock::new(metric);
+        }
+        blocks
+    }
+
+    /// Folds the points that were added.
+    ///
+    /// # Errors
+    /// If a total is out of range. Then no point is folded, and the points stay in the buffer.
+    pub(super) fn flush(
+        &mut self,
+        accumulator: &mut PathAccumulator,
+        work: &mut Work,
+    ) -> Result<(), RpcError> {
+        self.blocks.as_mut().map_or(Ok(()), |blocks| blocks.flush(accumulator, work))
+    }
+
+    /// Discards the points that are not folded.
+    pub(super) fn clear(&mut self) {
+        if let Some(blocks) = &mut self.blocks {
+            blocks.block.clear();
+        }
+    }
+
+    /// Releases the memory if all points are folded.
+    pub(super) fn release(&mut self) {
+        if self.len() == 0 {
+            self.blocks = None;
+        }
+    }
+}
+
+impl Blocks {
+    fn new(metric: Metric) -> Box<Self> {
+        Box::new(Self { block: FixBlock::new(metric), read: ColumnBlock::default() })
+    }
+
+    fn flush(
+        &mut self,
+        accumulator: &mut PathAccumulator,
+        work: &mut Work,
+    ) -> Result<(), RpcError> {
+        let index = accumulator.point_count();
+        work.add_points(self.block.len());
+        let cost = accumulator.fold_with_cost(&mut self.block);
+        work.add_fold(cost.map_err(|error| RpcError::Path { index, error })?);
+        Ok(())
+    }
+
+    #[inline]
+    fn add_rows(
+        &mut self,
+        accumulator: &mut PathAccumulator,
+        (rows, index): (&mut Rows<'_>, &mut usize),
+        skip: usize,
+        base: u64,
+        work: &mut Work,
+    ) -> Result<Step, RpcError> {
+        let space = accumulator.options().metric().space();
+        if self.block.is_full() {
+            self.flush(accumulator, work)?;
+        }
+        let from = *index;
+        for (at, row) in (from..).zip(rows) {
+            if at < skip {
+                continue;
+            }
+            if !push(&mut self.block, &row) {
+                // Slow path: repeat the checks to build the error message.
+                let offset = base + at as u64;
+                let fix = fix(space, &row, &format_args!("points[{at}]"))
+                    .map_err(|violation| RpcError::Fix { offset, violation })?;
+                self.block.push(fix).map_err(|error| RpcError::Path { index: offset, error })?;
+            }
+            if self.block.is_full() {
+                self.flush(accumulator, work)?;
+                if work.is_spent() {
+                    *index = at + 1;
+                    return Ok(Step::Spent);
+                }
+            }
+        }
+        Ok(Step::Done)
+    }
+
+    fn add_columns(
+        &mut self,
+        accumulator: &mut PathAccumulator,
+        reader: &mut ColumnReader<'_>,
+        skip: usize,
+        base: u64,
+        work: &mut Work,
+    ) -> Result<Step, RpcError> {
+        loop {
+            let Self { block, read } = self;
+            let mut refusal = reader.next(read).map_err(|error| misfit(&error, base)).err();
+            if read.len == 0 && refusal.is_none() {
+                return Ok(Step::Done);
+            }
+            work.add_columns();
+            let mut new = skip.saturating_sub(read.index).min(read.len)..read.len;
+            if new.len() > block.remaining_capacity() {
+                self.flush(accumulator, work)?;
+            }
+            let Self { block, read } = self;
+            // After an invalid point, add only the points before it.
+            while let Err((index, field, why)) =
+                fill(block, read, new.clone(), accumulator.options())
+            {
+                let index = new.start + index;
+                new.end = index;
+                refusal = Some(invalid(base, field, read.index + index, why));
+            }
+            if let Some(refusal) = refusal {
+                return Err(refusal);
+            }
+            if work.is_spent() {
+                return Ok(Step::Spent);
+            }
+        }
+    }
+}
+
+/// Returns the error of the first point of a message that begins a path. Without one, at least that point is valid.
+pub(super) fn first_error(view: &MessageView<'_>, options: &Options) -> Option<RpcError> {
+    if let Some(columns) = &view.columns {
+        let mut reader = match columns.reader() {
+            Ok(reader) => reader,
+            Err(error) => return Some(misfit(&error, 0)),
+        };
+        let Blocks { block, read } = &mut *Blocks::new(options.metric());
+        // A difference that overflows is never the first entry.
+        let _ = reader.next(read);
+        let first = fill(block, read, 0..read.len.min(1), options);
+        return first.err().map(|(_, field, why)| invalid(0, field, 0, why));
+    }
+    let row = view.rows.iter().next()?;
+    let refused = fix(options.metric().space(), &row, &"points[0]").err();
+    refused.map(|violation| RpcError::Fix { offset: 0, violation })
+}
+
+#[cfg(test)]
+mod tests;
