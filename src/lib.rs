@@ -32,7 +32,9 @@
 pub mod cli;
 #[cfg(feature = "client")]
 pub mod client;
+// Each side uses a part of it.
 #[cfg(feature = "_grpc")]
+#[cfg_attr(not(all(feature = "client", feature = "server")), allow(dead_code))]
 #[deny(clippy::disallowed_methods, clippy::disallowed_types)]
 mod contract;
 #[cfg(feature = "formats")]

@@ -41,6 +41,7 @@ mod track_stats;
 
 pub use accumulator::PathAccumulator;
 pub use bounds::Bounds;
+#[cfg(feature = "server")]
 pub(crate) use cost::Cost;
 pub use error::{ColumnError, PathError};
 pub use fix::{Fix, FixError, unix_ns};
@@ -50,7 +51,9 @@ pub use metric::haversine::MEAN_EARTH_RADIUS_M;
 pub use options::{Elevation, Options, OptionsError, REANCHOR_COUNT};
 pub use options_builder::OptionsBuilder;
 pub use point::{PLANAR_MAX, Point, PointError, Space};
+#[cfg(feature = "server")]
 pub(crate) use point_block::PointBlock;
+#[cfg(feature = "server")]
 pub(crate) use polyline::Polyline;
 pub use state::{
     AttributesState, FilterState, FixState, PlacesState, PolylineState, RejectionState, State,
