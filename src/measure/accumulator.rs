@@ -149,6 +149,42 @@ impl PathAccumulator {
         Ok(())
     }
 
+    /// Appends the path `next`. The result is bit-identical to that of a path to which the fixes of `next` were
+    /// added one by one, so that parts of a path can be measured in parallel.
+    ///
+    /// ```
+    /// use waywiser::measure::{Metric, Options, PathAccumulator, Point};
+    ///
+    /// let part = |x: [f64; 2]| -> Result<_, Box<dyn std::error::Error>> {
+    ///     let mut path = PathAccumulator::new(Options::new(Metric::Planar));
+    ///     path.extend(&[Point::planar(x[0], 0.0)?.into(), Point::planar(x[1], 0.0)?.into()])?;
+    ///     Ok(path)
+    /// };
+    /// let mut path = part([0.0, 3.0])?;
+    /// path.merge(&part([5.0, 6.0])?)?;
+    /// assert_eq!(path.summary().length, 6.0); // with the leg from 3 to 5
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Returns an error if the options differ, if a path has a filter, elevations or times, or if the total is out of
+    /// range. The path is then unchanged. The results of filters depend on the fixes before, and a path does not
+    /// keep the elevation and the time of its first fix.
+    pub fn merge(&mut self, next: &Self) -> Result<(), PathError> {
+        let is_plain = |path: &Self| {
+            path.filter.is_none()
+                && path.options.elevation == Elevation::Ignored
+                && path.profile == TrackStats::EMPTY
+                && path.last == FixAttributes::NOTHING
+        };
+        if self.options.metric == next.options.metric
+            && !(self.options == next.options && is_plain(self) && is_plain(next))
+        {
+            return Err(PathError::NotMergeable);
+        }
+        self.raw.merge(&next.raw)
+    }
+
     /// Ends the segment. No leg joins the last fix and the next one.
     pub fn start_segment(&mut self) {
         self.raw.start_segment();

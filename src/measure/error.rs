@@ -25,6 +25,11 @@ pub enum PathError {
         /// The metric of the other path.
         other: Metric,
     },
+    /// One of the paths has a filter, elevations or times, or their options differ.
+    #[error(
+        "only paths with equal options and without filters, elevations and times can be merged"
+    )]
+    NotMergeable,
     /// A total is out of range.
     #[error(transparent)]
     Overflow(#[from] SumOverflow),

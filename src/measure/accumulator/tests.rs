@@ -142,6 +142,28 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
+    fn merged_parts_equal_the_whole_path(
+        (options, steps) in paths(60),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
+    ) {
+        let options = Options::new(options.metric);
+        let plain = |step: &Step| match *step {
+            Step::Fix(fix) if fix.starts_segment() => Step::Fix(Fix::new(fix.point()).starting_segment()),
+            Step::Fix(fix) => Step::Fix(Fix::new(fix.point())),
+            Step::Break => Step::Break,
+        };
+        let steps: Vec<_> = steps.iter().map(plain).collect();
+        let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(steps.len() + 1)).collect();
+        cuts.extend([0, steps.len()]);
+        cuts.sort_unstable();
+        let mut merged = PathAccumulator::new(options);
+        for cut in cuts.windows(2) {
+            merged.merge(&fold_singly(options, &steps[cut[0]..cut[1]])).unwrap();
+        }
+        prop_assert_eq!(merged, fold_singly(options, &steps));
+    }
+
+    #[test]
     fn the_rules_equal_their_simple_implementation((options, steps) in paths(60)) {
         prop_assert_eq!(options.check(), Ok(()));
         assert_same(&fold_singly(options, &steps).summary(), &reference_summary(&options, &steps));
@@ -270,4 +292,29 @@ fn fixes_and_totals_of_another_space_are_refused_and_change_nothing() {
     assert!(path.fold(&mut block).is_err());
     assert_eq!((path.point_count(), block.len()), (0, 1));
     assert!(Totals::new(Metric::Planar).add(&path.summary()).is_err());
+}
+
+#[test]
+fn paths_whose_parts_do_not_add_up_are_not_merged() {
+    let plain = Options::new(Metric::Planar);
+    let fix = Fix::new(Point::planar(1.0, 2.0).unwrap());
+    let path = |options, fix: Fix| {
+        let mut path = PathAccumulator::new(options);
+        path.extend(&[fix]).unwrap();
+        path
+    };
+    let rejected = [
+        path(plain.to_builder().min_step(1.0).build().unwrap(), fix),
+        path(plain.to_builder().elevation(Elevation::ThreeDimensional).build().unwrap(), fix),
+        path(plain, fix.with_z(3.0).unwrap()),
+        path(plain, fix.at_unix_ns(0).unwrap()),
+    ];
+    for other in rejected {
+        let mut same = other.clone();
+        assert_eq!(same.merge(&other), Err(PathError::NotMergeable));
+        assert_eq!(same, other);
+        assert_eq!(path(plain, fix).merge(&other), Err(PathError::NotMergeable));
+    }
+    let haversine = PathAccumulator::new(Options::new(Metric::Haversine));
+    assert!(matches!(path(plain, fix).merge(&haversine), Err(PathError::Metric { .. })));
 }
