@@ -32,7 +32,7 @@
 pub mod cli;
 #[cfg(feature = "client")]
 pub mod client;
-// Each side uses a part of it.
+// With only one of `client` and `server`, a part of this module is unused.
 #[cfg(feature = "_grpc")]
 #[cfg_attr(not(all(feature = "client", feature = "server")), allow(dead_code))]
 #[deny(clippy::disallowed_methods, clippy::disallowed_types)]
@@ -82,7 +82,7 @@ pub mod internals {
     }
 }
 
-/// The examples of the README, compiled and run with the documentation's own.
+/// Runs the Rust examples of the README as documentation tests.
 #[cfg(all(doctest, feature = "cli"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -76,7 +76,7 @@ pub use name::{RecordingName, RecordingNameError};
 pub use policy::CheckpointPolicy;
 pub use position::Admitted;
 pub use store::{
-    Abandoned, Change, CheckpointStore, Page, Removed, SWEEP_STEP, StoreEvent, StoreEvents,
-    StoreFuture, Sweep, Swept,
+    Abandoned, CheckpointStore, Page, Removed, SWEEP_STEP, StoreEvent, StoreEvents, StoreFuture,
+    Sweep, Swept,
 };
 pub use store_error::{StoreError, StoreErrorCause};

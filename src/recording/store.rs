@@ -72,24 +72,25 @@ pub trait CheckpointStore: Send + Sync + 'static {
 /// A subscription to the changes of a store.
 pub type StoreEvents = Pin<Box<dyn Stream<Item = StoreEvent> + Send>>;
 
-/// An event of a subscription.
+/// An event of a subscription. The change that it reports is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StoreEvent {
-    /// A recording has changed.
-    Changed(Change),
+    /// A checkpoint was stored.
+    Stored {
+        /// The name of the recording.
+        name: RecordingName,
+        /// The epoch of the checkpoint.
+        epoch: u64,
+        /// The number of points of the checkpoint.
+        committed_points: u64,
+        /// Whether the recording is finished.
+        complete: bool,
+    },
+    /// A recording was removed. Every checkpoint with its epoch or an older one is gone.
+    Removed(Removed),
     /// Changes were lost, so any recording may have changed.
     Missed,
-}
-
-/// A change of a recording that is durable.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// The name of the recording.
-    pub name: RecordingName,
-    /// The epoch of the checkpoint that was stored or removed.
-    pub epoch: u64,
-    /// Whether the recording was removed. Every checkpoint with this epoch or an older one is gone then.
-    pub removed: bool,
 }
 
 /// Maximum number of recordings that one step of a sweep checks.

@@ -7,8 +7,14 @@ use crate::service::StreamLimits;
 
 /// The limits of a server. The defaults suit a service of a few hundred trackers; the comments state the cost of a
 /// higher value.
+///
+/// ```
+/// use waywiser::server::Config;
+///
+/// let config = Config { max_connections: 100, ..Config::default() };
+/// assert!(config.check().is_ok());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Config {
     /// Maximum number of connections at the same time. Another one takes the place of the connection that has been
     /// without streams for the longest time. If all have streams, it is closed at once. Each costs a file descriptor

@@ -87,7 +87,7 @@ pub(super) async fn serve<IO: ByteStream, A: Acceptor<IO>>(
             return;
         }
         Err(error) => {
-            tracing::debug!(%peer, %error, "a connection ended before its preface");
+            tracing::debug!(%peer, %error, "a connection ended before HTTP/2 started");
             return;
         }
     };

@@ -54,7 +54,7 @@ impl Cutoff {
         Ok(Self { deadline, answer, closing: outside_coop_budget(closing.cancelled_owned()) })
     }
 
-    /// Removes the time limit for the begin of the answer, because it has begun.
+    /// Removes the time limit for the start of the answer, because it has started.
     pub(super) fn answered(&mut self) {
         self.answer = None;
     }

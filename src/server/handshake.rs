@@ -97,6 +97,6 @@ mod tests {
         assert!(matches!(error, PrefaceError::Late(LIMIT)), "{error:?}");
         let (_client, server) = tokio::io::duplex(64);
         let error = establish(server, address(), &PlainAcceptor, LIMIT).await.err().unwrap();
-        insta::assert_snapshot!(error, @"the client sent no HTTP/2 preface within 10 s");
+        insta::assert_snapshot!(error, @"the connection did not start HTTP/2 within 10 s");
     }
 }

@@ -25,7 +25,7 @@ const HTTP1_ANSWER: &[u8] = b"HTTP/1.1 505 HTTP Version Not Supported\r\n\
 /// The reason why a connection does not become an HTTP/2 connection.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PrefaceError {
-    #[error("the client sent no HTTP/2 preface within {} s", .0.as_secs_f64())]
+    #[error("the connection did not start HTTP/2 within {} s", .0.as_secs_f64())]
     Late(Duration),
     #[error("the client closed the connection before its HTTP/2 preface")]
     Closed,

@@ -129,7 +129,7 @@ impl Server {
         let margin = STATUS_MARGIN.min(drain_timeout / 10);
         tracing::info!(
             connections = connections.len(),
-            drain_time_s = drain_timeout.as_secs_f64(),
+            drain_timeout_s = drain_timeout.as_secs_f64(),
             "draining"
         );
         health.set_serving(false);

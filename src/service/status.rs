@@ -73,7 +73,7 @@ pub enum RpcError {
     },
     /// The options of a stream are not those of the recording.
     #[error(
-        "{name}: the options differ from those of the recording: {}; leave options unset to use those of the recording",
+        "{name}: the options differ from those of the recording: {}; send the options of the recording, or none",
         listed(.violations)
     )]
     OptionsDiffer {

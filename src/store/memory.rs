@@ -11,8 +11,8 @@ use tokio::sync::broadcast::{self, error::RecvError};
 
 use super::rules::{self, OpenDecision};
 use crate::recording::{
-    Change, Checkpoint, CheckpointStore, CommitPrecondition, OpenRequest, Page, RecordingName,
-    Removed, SWEEP_STEP, StoreError, StoreEvent, StoreEvents, StoreFuture, Sweep, Swept,
+    Checkpoint, CheckpointStore, CommitPrecondition, OpenRequest, Page, RecordingName, Removed,
+    SWEEP_STEP, StoreError, StoreEvent, StoreEvents, StoreFuture, Sweep, Swept,
 };
 
 /// Number of changes that a subscription holds until the subscriber reads them.
@@ -24,7 +24,7 @@ pub struct MemoryStore {
     max_recordings: usize,
     content: Mutex<Content>,
     /// Sends each change to all subscriptions, in the order of the changes.
-    changes: broadcast::Sender<Change>,
+    changes: broadcast::Sender<StoreEvent>,
 }
 
 #[derive(Debug, Default)]
@@ -50,11 +50,25 @@ impl MemoryStore {
         self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reports a change. The caller holds the lock, so that the order of the reports is that of the changes.
-    fn report(&self, name: &RecordingName, epoch: u64, removed: bool) {
+    /// Reports a stored checkpoint. The caller holds the lock, so that the order of the reports is that of the changes.
+    fn report_stored(&self, name: &RecordingName, checkpoint: &Checkpoint) {
+        self.report(|| StoreEvent::Stored {
+            name: name.clone(),
+            epoch: checkpoint.epoch,
+            committed_points: checkpoint.committed_points(),
+            complete: checkpoint.complete,
+        });
+    }
+
+    /// Reports a removal. The caller holds the lock.
+    fn report_removed(&self, name: &RecordingName, epoch: u64) {
+        self.report(|| StoreEvent::Removed(Removed { name: name.clone(), epoch }));
+    }
+
+    fn report(&self, event: impl FnOnce() -> StoreEvent) {
         if self.changes.receiver_count() > 0 {
             // Fails only if the last subscription has just ended.
-            let _ = self.changes.send(Change { name: name.clone(), epoch, removed });
+            let _ = self.changes.send(event());
         }
     }
 
@@ -80,7 +94,7 @@ impl MemoryStore {
             return Err(rules::full(self.max_recordings as u64));
         }
         content.epoch = epoch;
-        self.report(&name, epoch, false);
+        self.report_stored(&name, &checkpoint);
         content.recordings.insert(name, checkpoint.clone());
         Ok(checkpoint)
     }
@@ -95,7 +109,7 @@ impl MemoryStore {
         let stored = content.recordings.get_mut(name);
         rules::check_commit(stored.as_deref().map(Into::into), precondition, (&next).into())?;
         if let Some(stored) = stored {
-            self.report(name, next.epoch, false);
+            self.report_stored(name, &next);
             *stored = next;
         }
         Ok(())
@@ -120,7 +134,7 @@ impl MemoryStore {
         }
         for Removed { name, epoch } in &swept.removed {
             content.recordings.remove(name);
-            self.report(name, *epoch, true);
+            self.report_removed(name, *epoch);
         }
         swept
     }
@@ -162,7 +176,7 @@ impl CheckpointStore for MemoryStore {
         let mut content = self.content();
         let removed = content.recordings.remove(&name).map(|stored| stored.epoch);
         if let Some(epoch) = removed {
-            self.report(&name, epoch, true);
+            self.report_removed(&name, epoch);
         }
         Box::pin(ready(Ok(removed)))
     }
@@ -175,7 +189,7 @@ impl CheckpointStore for MemoryStore {
     fn changes(&self) -> StoreEvents {
         Box::pin(stream::unfold(self.changes.subscribe(), |mut changes| async {
             let event = match changes.recv().await {
-                Ok(change) => StoreEvent::Changed(change),
+                Ok(event) => event,
                 Err(RecvError::Lagged(_)) => StoreEvent::Missed,
                 // The store is gone, so nothing changes any more.
                 Err(RecvError::Closed) => std::future::pending().await,
@@ -216,9 +230,15 @@ mod tests {
         store.delete(name.clone()).await.unwrap();
         store.open(name.clone(), opening(100)).await.unwrap();
         store.sweep(Sweep::expired(100), None).await.unwrap();
-        for (epoch, removed) in [(2, false), (2, false), (2, true), (3, false), (3, true)] {
-            let change = Change { name: name.clone(), epoch, removed };
-            assert_eq!(events.next().await, Some(StoreEvent::Changed(change)));
+        let stored = |epoch, complete| {
+            let name = name.clone();
+            StoreEvent::Stored { name, epoch, committed_points: 0, complete }
+        };
+        let removed = |epoch| StoreEvent::Removed(Removed { name: name.clone(), epoch });
+        let expected =
+            [stored(2, false), stored(2, true), removed(2), stored(3, false), removed(3)];
+        for event in expected {
+            assert_eq!(events.next().await, Some(event));
         }
         assert_eq!(events.next().now_or_never(), None);
     }
@@ -234,7 +254,7 @@ mod tests {
         assert_eq!(events.next().await, Some(StoreEvent::Missed));
         let mut held = 0;
         let mut next = || unconstrained(events.next()).now_or_never();
-        while let Some(Some(StoreEvent::Changed(_))) = next() {
+        while let Some(Some(StoreEvent::Stored { .. })) = next() {
             held += 1;
         }
         assert_eq!(held, CHANGES_MAX);

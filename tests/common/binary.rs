@@ -1,16 +1,20 @@
 //! Finds the `waywiser` binary. Every test that runs the binary gets its command here.
 
 use std::ffi::OsStr;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// The environment variable that names another binary to test.
 pub const BINARY: &str = "WAYWISER_BIN";
 
-/// Returns a command that runs the binary with these arguments: the one that cargo built, or the one that
-/// `WAYWISER_BIN` names. It reads no input and ignores `RUST_LOG`.
+/// Returns the path of the binary: the one that cargo built, or the one that `WAYWISER_BIN` names.
+pub fn path() -> PathBuf {
+    std::env::var_os(BINARY).unwrap_or_else(|| env!("CARGO_BIN_EXE_waywiser").into()).into()
+}
+
+/// Returns a command that runs the binary with these arguments. It reads no input and ignores `RUST_LOG`.
 pub fn waywiser(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
-    let path = std::env::var_os(BINARY).unwrap_or_else(|| env!("CARGO_BIN_EXE_waywiser").into());
-    let mut command = Command::new(path);
+    let mut command = Command::new(path());
     command.args(arguments).stdin(Stdio::null()).env_remove("RUST_LOG");
     command
 }

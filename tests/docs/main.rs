@@ -3,20 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
+#[path = "../common/binary.rs"]
+mod binary;
 mod console;
 mod markdown;
 
 use console::Session;
 use markdown::{Block, Document};
-
-/// The binary that cargo built, or the one that `WAYWISER_BIN` names.
-fn binary() -> PathBuf {
-    let named = std::env::var_os("WAYWISER_BIN").map(PathBuf::from);
-    named.unwrap_or_else(|| env!("CARGO_BIN_EXE_waywiser").into())
-}
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -41,7 +36,7 @@ fn every_command_prints_what_the_documents_show() {
     let mut examples = 0;
     let mut failures = Vec::new();
     for document in documents() {
-        let mut session = Session::new(&binary(), &repository().join("examples"));
+        let mut session = Session::new(&binary::path(), &repository().join("examples"));
         for block in document.blocks().iter().filter(|block| block.language == "console") {
             for example in console::examples(block) {
                 examples += 1;
@@ -142,7 +137,7 @@ const FOREIGN_FLAGS: [&str; 5] = ["--path", "--release", "--open", "--python", "
 fn every_flag_is_documented_and_every_documented_flag_exists() {
     let mut flags = BTreeSet::new();
     for command in COMMANDS {
-        let output = Command::new(binary()).args(command).arg("--help").output().unwrap();
+        let output = binary::waywiser(command).arg("--help").output().unwrap();
         assert!(output.status.success(), "{command:?} --help failed");
         for line in String::from_utf8(output.stdout).unwrap().lines() {
             let line = line.trim_start();

@@ -42,7 +42,7 @@ const MAY_IMPORT: [(&str, &[&str]); 14] = [
 /// External crates that a module must not import.
 const MUST_NOT_IMPORT: [(&[&str], &[&str]); 2] = [
     (
-        &["measure", "wire", "formats", "recording"],
+        &["measure", "wire", "formats", "recording", "contract"],
         &["tokio", "tonic", "h2", "http", "redb", "tracing", "fastrand"],
     ),
     (&["store"], &["tonic", "prost", "h2", "http", "fastrand"]),

@@ -4,6 +4,8 @@
 mod answers;
 mod architecture;
 mod bench;
+#[path = "../common/binary.rs"]
+mod binary;
 mod client;
 mod closed_streams;
 mod connections;

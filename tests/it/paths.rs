@@ -116,7 +116,7 @@ async fn a_gap_is_refused_with_the_offset_to_resume_from() {
     assert_eq!(code_and_reason(&status), (Code::FailedPrecondition, "OPTIONS_DIFFER".to_owned()));
     insta::assert_snapshot!(
         status.message(),
-        @"paths/gap: the options differ from those of the recording: options.min_step: it is 1 in this message and unset in the recording; leave options unset to use those of the recording"
+        @"paths/gap: the options differ from those of the recording: options.min_step: it is 1 in this message and unset in the recording; send the options of the recording, or none"
     );
     let info = status.get_details_error_info().unwrap();
     assert_eq!((&*info.metadata["name"], &*info.metadata["field"]), (name, "options.min_step"));
@@ -316,7 +316,7 @@ async fn a_violation_is_reported_with_the_position_of_its_message() {
     [None, Some("1")] message 1: options.max_gap: it is 10000000000000, and must be a number above 0, at most 2^40
     [None, Some("1")] message 1: options.max_gap: it is 10000000000000, and must be a number above 0, at most 2^40
     [None, Some("1")] message 1: name: the stream began without a name; name it in the first message
-    [None, Some("1")] message 1: name: the stream is about paths/a; open another for another path
+    [None, Some("1")] message 1: name: this stream writes paths/a; open another stream for another recording
     "#);
 }
 

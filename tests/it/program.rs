@@ -4,12 +4,12 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
 
+use crate::binary;
 use crate::support::{Server, reserved_address};
 
 pub fn waywiser(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_waywiser"));
-    command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null());
-    command.env_remove("RUST_LOG");
+    let mut command = binary::waywiser(arguments);
+    command.current_dir(env!("CARGO_MANIFEST_DIR"));
     command
 }
 

@@ -26,7 +26,7 @@ fn the_example_track_is_measured_by_a_server_in_the_process() {
     let (code, out, errors) = run(&["record", "examples/hill-walk.gpx"]);
     assert_eq!((code, errors.as_str()), (Some(0), ""), "{out}");
     assert_eq!(total(&out), "total 1 track 9 448 2 12 391.620 m");
-    let note = "This is the raw length: GPS noise makes it longer than the walk.";
+    let note = "\nRaw length: GPS noise makes it longer than the true path;";
     assert!(out.contains("\nsent 9 448 points in ") && out.contains(note), "{out}");
 }
 
@@ -54,7 +54,7 @@ async fn the_report_is_that_of_measure() {
         let (_, recorded, _) = run_beside(&[&["record", file], options].concat()).await;
         let (_, measured, _) = run_beside(&[&["measure", file], options].concat()).await;
         assert!(recorded.contains(&measured), "{recorded}\n{measured}");
-        let has_note = recorded.contains("This is the raw length");
+        let has_note = recorded.contains("Raw length: ");
         assert_eq!(has_note, options.is_empty() || options.contains(&"haversine"), "{recorded}");
     }
 }

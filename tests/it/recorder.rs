@@ -358,7 +358,7 @@ async fn other_options_than_those_of_the_first_stream_are_refused() {
     let endless = client.recorder(name("options"), other).record(stream::pending()).await;
     insta::assert_snapshot!(
         endless.unwrap_err(),
-        @"paths/options: the server answered FailedPrecondition: paths/options: the options differ from those of the recording: options.min_step_m: it is unset in this message and 1.5 in the recording; leave options unset to use those of the recording"
+        @"paths/options: the server answered FailedPrecondition: paths/options: the options differ from those of the recording: options.min_step_m: it is unset in this message and 1.5 in the recording; send the options of the recording, or none"
     );
 }
 

@@ -172,8 +172,10 @@ async fn collect<W: Write>(
             unfinished.pop_front();
         };
         if answer.path_id != path_id {
-            let text =
-                format!("the answer is about path {:?} instead of {path_id}", answer.path_id);
+            let text = format!(
+                "the server answered path {:?}, but path {path_id} is next",
+                answer.path_id
+            );
             return Ok(Some(ClientError::reply(text)));
         }
         let file = &*names[reported.file_count];

@@ -79,7 +79,7 @@ async fn record(args: &RecordArgs) -> io::Result<Outcome> {
     let mut out = io::stdout();
     if !args.json {
         let server = if embedded.is_some() { "a server in this process" } else { "the server" };
-        writeln!(out, "recording {} with {server} at {url}\n", args.file.display())?;
+        writeln!(out, "sending {} to {server} at {url}\n", args.file.display())?;
     }
     let outcome = match args.method {
         None => paths::send(&client, args, events, &mut out).await?,

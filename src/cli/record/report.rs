@@ -7,7 +7,8 @@ use crate::cli::report::{Keep, grouped, pad_or_truncate, pluralize};
 use crate::measure::Space;
 
 /// Explains why a length without filters is not the length of the walk.
-const RAW_LENGTH_NOTE: &str = "This is the raw length: GPS noise makes it longer than the walk. Filter noise with --min-step 10.";
+const RAW_LENGTH_NOTE: &str =
+    "Raw length: GPS noise makes it longer than the true path; try --min-step 10.";
 
 /// Writes the throughput, and the explanation of raw lengths if they are raw.
 pub(super) fn footer(
@@ -70,7 +71,7 @@ mod tests {
         insta::assert_snapshot!(String::from_utf8(out).unwrap(), @"
 
         sent 3 points in 0.500 s, 6 points/s
-        This is the raw length: GPS noise makes it longer than the walk. Filter noise with --min-step 10.
+        Raw length: GPS noise makes it longer than the true path; try --min-step 10.
         ");
     }
 

@@ -18,7 +18,7 @@ pub enum RecordError {
         /// The error of the call.
         source: ClientError,
     },
-    /// Another client has begun to write the recording.
+    /// Another client has started to write the recording.
     #[error(
         "{name} is now written by another client, which continues after the points that were sent so far"
     )]
@@ -43,7 +43,7 @@ pub enum RecordError {
     },
     /// The server has fewer points than it had reported as durable: the recording was deleted, or the disk was lost.
     #[error(
-        "{name}: the server has {got} points, and had {durable}; it was deleted or lost, record it again from the start"
+        "{name}: the server has {got} points, and had {durable}; the recording was deleted or lost: record it again from the start"
     )]
     PointsLost {
         /// The recording.

@@ -10,7 +10,7 @@ use tonic::body::Body;
 use super::convert::summary_message;
 use super::point_buffer::{Adder, PointBuffer};
 use super::request::{self, PathMessage};
-use crate::measure::{Metric, Options, PathAccumulator};
+use crate::measure::PathAccumulator;
 use crate::proto::waywiser_v1 as pb;
 use crate::proto::waywiser_v1::measure_paths_response::Result as Answer;
 use crate::service::StreamLimits;
@@ -330,7 +330,7 @@ impl Open {
                 let text = format!("it is longer than {PATH_ID_CHARS_MAX} characters");
                 return Err(FieldViolation::new("path_id", text).at(message.place()));
             }
-            let options = sent.unwrap_or_else(|| Options::new(Metric::Geodesic));
+            let options = sent.unwrap_or_default();
             self.stage = Stage::Measured(Box::new(PathAccumulator::new(options)));
         }
         let Stage::Measured(accumulator) = &mut self.stage else { return Ok(false) };

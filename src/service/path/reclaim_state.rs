@@ -15,7 +15,7 @@ pub(super) struct ReclaimState {
     /// The name after which the next sweep starts.
     pub(super) after: Option<RecordingName>,
     /// No search starts before this time, because the last one found nothing.
-    pub(super) fruitless_until: Option<Instant>,
+    pub(super) retry_after: Option<Instant>,
     logged_at: Option<Instant>,
     /// Number of recordings that were removed since the last log line.
     unlogged: usize,

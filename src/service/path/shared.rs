@@ -110,7 +110,7 @@ impl Shared {
         Ok(removed.is_some())
     }
 
-    /// Loads a recording for its watchers, after a removal whose result is unknown.
+    /// Loads a recording for its watchers, after a removal whose result is unknown or a change by another server.
     pub(super) async fn recheck(&self, name: &RecordingName) {
         for _ in 0..RECHECKS {
             let Some(known_epoch) = self.watchers.known_epoch(name) else { return };

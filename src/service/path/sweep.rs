@@ -24,7 +24,8 @@ const ABANDONED_POINTS_MAX: u64 = 1_000;
 /// Maximum number of abandoned recordings that are removed at once, to make space for the same number of new ones.
 const ABANDONED_AT_ONCE: usize = 16;
 /// After a full round without an abandoned recording the next round starts no sooner than this.
-const FRUITLESS_PAUSE: Duration = Duration::from_secs(10);
+const EMPTY_ROUND_PAUSE: Duration = Duration::from_secs(10);
+
 /// Removes expired recordings, round by round.
 #[derive(Debug, Default)]
 pub(super) struct Expiry {
@@ -95,7 +96,7 @@ pub(super) async fn reclaim(shared: &Arc<Shared>) -> bool {
 
 /// [`reclaim`] under its lock.
 async fn reclaim_alone(shared: Arc<Shared>, mut reclaim: OwnedMutexGuard<ReclaimState>) -> bool {
-    if reclaim.fruitless_until.is_some_and(|until| Instant::now() < until) {
+    if reclaim.retry_after.is_some_and(|until| Instant::now() < until) {
         return false;
     }
     let writers = Arc::clone(&shared.writers);
@@ -128,7 +129,7 @@ async fn reclaim_alone(shared: Arc<Shared>, mut reclaim: OwnedMutexGuard<Reclaim
         }
         let is_round = reclaim.after.is_none() || (start.is_some() && reclaim.after >= start);
         if has_wrapped && is_round {
-            reclaim.fruitless_until = Some(Instant::now() + FRUITLESS_PAUSE);
+            reclaim.retry_after = Some(Instant::now() + EMPTY_ROUND_PAUSE);
             return false;
         }
         has_wrapped |= reclaim.after.is_none();

@@ -8,7 +8,7 @@ use super::point_buffer::{PointBuffer, first_error};
 use super::recording_writer::RecordingWriter;
 use super::request::PathMessage;
 use super::shared::{Shared, unix_ms};
-use crate::measure::{Metric, Options, PathAccumulator};
+use crate::measure::{Options, PathAccumulator};
 use crate::proto::waywiser_v1 as pb;
 use crate::recording::{Recording, RecordingError, RecordingName};
 use crate::service::Creations;
@@ -40,7 +40,7 @@ impl Opener {
     pub(super) async fn open(&self, message: &PathMessage<'_>) -> Result<Target, RpcError> {
         let (shared, view) = (&self.shared, &message.view);
         let options = message.check(view.write_offset.unwrap_or_default())?;
-        let first_options = options.unwrap_or_else(|| Options::new(Metric::Geodesic));
+        let first_options = options.unwrap_or_default();
         if view.name.is_empty() {
             let accumulator = Box::new(PathAccumulator::new(first_options));
             return Ok(Target::Anonymous { accumulator, is_ended: false });
@@ -78,7 +78,7 @@ impl Opener {
             reservation.keep();
         }
         let options = writer.recording().map(|recording| *recording.accumulator().options());
-        let options = options.unwrap_or_else(|| Options::new(Metric::Geodesic));
+        let options = options.unwrap_or_default();
         Ok(Target::Named { name, options, writer: Box::new(writer) })
     }
 }
@@ -143,7 +143,9 @@ impl Target {
                 let next_offset = writer.recording().map_or(0, |recording| recording.next_offset());
                 let sent = message.check(view.write_offset.unwrap_or(next_offset))?;
                 if !view.name.is_empty() && view.name != name.as_str() {
-                    let text = format!("the stream is about {name}; open another for another path");
+                    let text = format!(
+                        "this stream writes {name}; open another stream for another recording"
+                    );
                     return Err(FieldViolation::new("name", text).at(message.place()));
                 }
                 same_options(message, sent, options)?;
@@ -231,7 +233,7 @@ impl Target {
 
 /// Returns the reply to a stream without messages.
 pub(super) fn empty_reply() -> pb::RecordPathResponse {
-    let accumulator = PathAccumulator::new(Options::new(Metric::Geodesic));
+    let accumulator = PathAccumulator::new(Options::default());
     let summary = Some(summary_message(accumulator.options(), &accumulator.summary()));
     pb::RecordPathResponse { complete: true, summary, ..Default::default() }
 }

@@ -21,6 +21,13 @@ pub(super) struct WatchState {
     stored: Option<Arc<Checkpoint>>,
 }
 
+/// Orders the checkpoints of a recording: the epoch, whether it is finished, the number of points.
+type Version = (u64, bool, u64);
+
+fn version(checkpoint: &Checkpoint) -> Version {
+    (checkpoint.epoch, checkpoint.complete, checkpoint.committed_points())
+}
+
 impl WatchState {
     /// Returns whether the recording that was open with `epoch` was removed.
     pub(super) fn is_removed(&self, epoch: u64) -> bool {
@@ -32,10 +39,14 @@ impl WatchState {
         self.stored.as_ref()
     }
 
+    /// Returns whether a checkpoint of this version is newer than the known state.
+    fn is_newer(&self, next: Version) -> bool {
+        self.stored.as_ref().is_none_or(|known| next > version(known))
+    }
+
     /// Applies a stored checkpoint. Returns whether it is newer than the known state.
     fn store(&mut self, next: &Arc<Checkpoint>) -> bool {
-        let key = |of: &Checkpoint| (of.epoch, of.complete, of.committed_points());
-        let is_newer = self.stored.as_ref().is_none_or(|known| key(next) > key(known));
+        let is_newer = self.is_newer(version(next));
         let is_update = is_newer && !self.is_removed(next.epoch);
         if is_update {
             self.stored = Some(Arc::clone(next));
@@ -79,6 +90,16 @@ impl Watchers {
         let watched = self.watched();
         let latest = watched.get(name)?.borrow();
         Some(latest.stored.as_ref().map_or(0, |stored| stored.epoch))
+    }
+
+    /// Returns whether a recording has watchers that have not received a checkpoint of this version.
+    pub(super) fn misses(&self, name: &RecordingName, version: Version) -> bool {
+        if self.count.load(Ordering::Acquire) == 0 {
+            return false;
+        }
+        let watched = self.watched();
+        let Some(latest) = watched.get(name).map(watch::Sender::borrow) else { return false };
+        latest.is_newer(version) && !latest.is_removed(version.0)
     }
 
     /// Returns the names that have watchers.

@@ -203,7 +203,7 @@ async fn an_answer_about_another_path_is_an_error_of_the_server() {
     let step = Step { expected: vec![], closes: false, answer: Some(answer("7")) };
     let (outcome, _, messages) = run(vec![track("1", 1)], vec![step]).await;
     assert_eq!(outcome, Outcome::Failed);
-    assert!(messages.contains("the answer is about path \"7\" instead of 1"), "{messages}");
+    assert!(messages.contains("the server answered path \"7\", but path 1 is next"), "{messages}");
 }
 
 /// Reports the file a with a server that never answers. Returns the messages, or `None` if the run does not end

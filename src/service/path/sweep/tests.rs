@@ -83,7 +83,7 @@ async fn a_full_store_removes_abandoned_recordings_and_reports_them() {
     assert!(refused.to_string().contains("the store is full"), "{refused}");
     drop(writer);
     // Without a writer the recording is removed in the next round.
-    shared.reclaim.lock().await.fruitless_until = None;
+    shared.reclaim.lock().await.retry_after = None;
     drop(RecordingWriter::open(&shared, name("second"), None).await.unwrap());
     assert_eq!(shared.store.load(name("written")).await, Ok(None));
 }
@@ -93,10 +93,10 @@ async fn a_full_store_without_abandoned_recordings_is_not_searched_at_every_call
     let shared = shared(1);
     recorded(&shared, "recent", 1, Duration::ZERO).await;
     assert!(!reclaim(&shared).await);
-    let until = shared.reclaim.lock().await.fruitless_until;
+    let until = shared.reclaim.lock().await.retry_after;
     assert!(until.is_some());
     assert!(!reclaim(&shared).await);
-    assert_eq!(shared.reclaim.lock().await.fruitless_until, until, "no second search");
+    assert_eq!(shared.reclaim.lock().await.retry_after, until, "no second search");
 }
 
 #[tokio::test]
