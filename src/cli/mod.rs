@@ -1,12 +1,12 @@
 //! The command line: one module per command, and modules that several commands share.
 //!
-//! [`run`] is the program. It parses the arguments, runs the command, and returns the exit code: 0 for success, 1 for
+//! `run` is the program. It parses the arguments, runs the command, and returns the exit code: 0 for success, 1 for
 //! a failure, 2 for a usage error. A new command is a new module and a variant of `Command`.
 //!
-//! Commands: [`serve`] (with [`store`] and [`logged_store`]), [`measure`], [`record`], [`paths`] (also `watch`) and
-//! [`bench`]. Shared: [`input`] opens files and [`track_reader`] reads them on a thread, [`policy`] has the options of a
-//! measurement, [`units`] parses times and sizes, [`report`] formats results, [`progress`] draws the bar,
-//! [`stall_detector`] watches a call, and [`stderr`] prints messages.
+//! Commands: `serve` (with `store` and `logged_store`), `measure`, `record`, `paths` (also `watch`) and
+//! `bench`. Shared: `input` opens files and `track_reader` reads them on a thread, `policy` has the options of a
+//! measurement, `units` parses times and sizes, `report` formats results, `progress` draws the bar,
+//! `stall_detector` watches a call, and `stderr` prints messages.
 
 mod bench;
 mod input;

@@ -35,7 +35,7 @@ pub struct State {
     pub options: Options,
     /// The polyline through all fixes.
     pub raw: PolylineState,
-    /// The filter. It is set exactly if [`Options::is_selective`] is true.
+    /// The filter. It is set exactly if the options have a rule that can reject fixes.
     pub filter: Option<FilterState>,
     /// The statistics of the accepted fixes.
     pub stats: StatsState,
