@@ -76,6 +76,11 @@ pub mod internals {
     pub use crate::measure::point_block::PointBlock;
     pub use crate::measure::polyline::{Polyline, PolylineSummary};
 
+    #[cfg(feature = "server")]
+    pub use crate::server::run::serve_pipe;
+    #[cfg(feature = "redb")]
+    pub use crate::store::codec::check_any as check_any_checkpoint;
+
     #[cfg(feature = "_grpc")]
     pub mod wire {
         pub use crate::wire::*;

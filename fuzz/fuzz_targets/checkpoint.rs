@@ -1,4 +1,4 @@
 //! Arbitrary stored bytes are refused, or decode to a checkpoint that encoding and decoding preserve.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| waywiser::store::codec::check_any(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| waywiser::internals::check_any_checkpoint(bytes));

@@ -37,7 +37,7 @@ async fn replies(pieces: Vec<Vec<u8>>) -> Vec<u8> {
     let mut config = Config::default();
     config.max_message_bytes = 4096;
     let store = Arc::new(MemoryStore::default());
-    let served = tokio::spawn(waywiser::server::serve_pipe(server, config, store));
+    let served = tokio::spawn(waywiser::internals::serve_pipe(server, config, store));
     let (mut read, mut write) = split(client);
     let received = tokio::spawn(async move {
         let mut bytes = Vec::new();

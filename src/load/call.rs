@@ -71,7 +71,7 @@ impl Call {
     pub(crate) fn decode_reply(&self, reply: Bytes) -> Result<(u64, f64), String> {
         let message = |error: ClientError| error.to_string();
         if let Self::Points(method) = self {
-            return method.counted(reply).map_err(message);
+            return method.read_reply(reply).map_err(message);
         }
         let answer = encode::answer(reply).map_err(message)?;
         let (committed, counted) = (answer.committed_points, answer.point_count);

@@ -49,7 +49,7 @@ impl Method {
     ///
     /// # Errors
     /// The reply is not one message of the method.
-    pub(crate) fn counted(self, reply: Bytes) -> Result<(u64, f64), ClientError> {
+    pub(crate) fn read_reply(self, reply: Bytes) -> Result<(u64, f64), ClientError> {
         let message = method::only_message(reply)?;
         match self {
             Self::PathLength => {

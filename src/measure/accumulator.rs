@@ -42,7 +42,7 @@ pub struct PathAccumulator {
     /// The accepted fixes; `None` if no rule of the options can reject a fix or break a segment.
     filter: Option<Filter>,
     /// The statistics of the accepted fixes.
-    profile: TrackStats,
+    stats: TrackStats,
     /// The attributes of the last fix. Unused with a filter, which keeps those of the last accepted fix.
     last: FixAttributes,
 }
@@ -54,7 +54,7 @@ impl PathAccumulator {
             options,
             raw: Polyline::new(options.metric),
             filter: options.is_selective().then(|| Filter::new(&options)),
-            profile: TrackStats::EMPTY,
+            stats: TrackStats::EMPTY,
             last: FixAttributes::NOTHING,
         }
     }
@@ -113,22 +113,22 @@ impl PathAccumulator {
         let legs = &mut legs[..block.len()];
         let long = self.raw.fold_legs(&mut block.points, &block.starts, legs)?;
         if let Some(filter) = &mut self.filter {
-            let Self { options, profile, .. } = self;
+            let Self { options, stats, .. } = self;
             let base = Cost::of_block(block.len(), cost::FILTERED_POINT_NS);
-            let distances = filter.fold(options, block, before, offset, legs, profile)?;
+            let distances = filter.fold(options, block, before, offset, legs, stats)?;
             return Ok(base + long + distances);
         }
-        let mut profile_legs = LegBatch::new();
+        let mut leg_batch = LegBatch::new();
         let mut from = is_joined.then_some(self.last);
         for (index, &leg) in legs.iter().enumerate() {
             let to = block.attributes_of(index);
             if let Some(from) = from.filter(|_| !block.starts.contains(index)) {
-                self.profile.add_leg(&self.options, leg, from, to, &mut profile_legs);
+                self.stats.add_leg(&self.options, leg, from, to, &mut leg_batch);
             }
-            self.profile.add_fix(to);
+            self.stats.add_fix(to);
             from = Some(to);
         }
-        self.profile.add_sums(&self.options, &profile_legs)?;
+        self.stats.add_sums(&self.options, &leg_batch)?;
         self.last = from.unwrap_or(FixAttributes::NOTHING);
         Ok(Cost::of_block(block.len(), cost::PROFILE_POINT_NS) + long)
     }
@@ -174,7 +174,7 @@ impl PathAccumulator {
         let is_plain = |path: &Self| {
             path.filter.is_none()
                 && path.options.elevation == Elevation::Ignored
-                && path.profile == TrackStats::EMPTY
+                && path.stats == TrackStats::EMPTY
                 && path.last == FixAttributes::NOTHING
         };
         if self.options.metric == next.options.metric
@@ -200,7 +200,7 @@ impl PathAccumulator {
     /// Returns the summary of the fixes so far.
     pub fn summary(&self) -> PathSummary {
         let accepted = self.accepted().summary();
-        let climb = self.profile.climb();
+        let climb = self.stats.climb();
         let is_3d = self.options.elevation == Elevation::ThreeDimensional;
         PathSummary {
             metric: self.options.metric,
@@ -209,12 +209,12 @@ impl PathAccumulator {
             segment_count: accepted.segment_count,
             length: accepted.length,
             raw_length: self.raw.length().to_f64(),
-            length_3d: is_3d.then(|| self.profile.length_3d().to_f64()),
+            length_3d: is_3d.then(|| self.stats.length_3d().to_f64()),
             displacement: accepted.displacement,
             rejections: self.filter.as_ref().map_or_else(Vec::new, Filter::rejections),
-            elapsed_ns: self.profile.elapsed_ns(),
-            moving_ns: self.profile.moving_ns(),
-            max_speed: self.profile.max_speed(),
+            elapsed_ns: self.stats.elapsed_ns(),
+            moving_ns: self.stats.moving_ns(),
+            max_speed: self.stats.max_speed(),
             ascent: climb.map(|(ascent, _)| ExactSum::to_f64(ascent)),
             descent: climb.map(|(_, descent)| ExactSum::to_f64(descent)),
             bounds: accepted.bounds,
@@ -229,7 +229,7 @@ impl PathAccumulator {
             options: self.options,
             raw: self.raw.state(),
             filter: self.filter.as_ref().map(Filter::state),
-            stats: self.profile.state(),
+            stats: self.stats.state(),
             last: self.last.state(),
         }
     }
@@ -249,7 +249,7 @@ impl TryFrom<State> for PathAccumulator {
             options: state.options,
             raw: Polyline::from_checked_state(metric, &state.raw),
             filter: state.filter.as_ref().map(|filter| Filter::from_checked_state(metric, filter)),
-            profile: TrackStats::from_checked_state(&state.stats),
+            stats: TrackStats::from_checked_state(&state.stats),
             last: FixAttributes::from_checked_state(state.last),
         })
     }

@@ -36,9 +36,9 @@ use super::track_stats::{FixAttributes, LegBatch, TimeStep, TrackStats, seconds}
 
 /// The values of a fix that the rules compare with later fixes.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Mark {
+struct ReferenceFix {
     at: (f64, f64),
-    known: FixAttributes,
+    attributes: FixAttributes,
 }
 
 /// The state of the filter.
@@ -47,15 +47,15 @@ pub(super) struct Filter {
     /// The accepted fixes.
     accepted: Polyline,
     /// The last accepted fix of the segment.
-    reference: Option<Mark>,
+    reference: Option<ReferenceFix>,
     /// The last of the consistent fixes that were rejected for time or speed, and their count.
-    chain: Option<(Mark, u32)>,
+    candidate: Option<(ReferenceFix, u32)>,
     /// The rejected fixes, indexed by [`RejectionReason`].
-    ledger: [Entry; 4],
+    rejections: [RejectionCount; 4],
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Entry {
+struct RejectionCount {
     count: u64,
     first_offset: u64,
     rejected_length: ExactSum,
@@ -82,8 +82,12 @@ impl Filter {
         Self {
             accepted: Polyline::new(options.metric),
             reference: None,
-            chain: None,
-            ledger: [Entry { count: 0, first_offset: 0, rejected_length: ExactSum::ZERO }; 4],
+            candidate: None,
+            rejections: [RejectionCount {
+                count: 0,
+                first_offset: 0,
+                rejected_length: ExactSum::ZERO,
+            }; 4],
         }
     }
 
@@ -93,7 +97,7 @@ impl Filter {
 
     pub(super) fn start_segment(&mut self) {
         self.reference = None;
-        self.chain = None;
+        self.candidate = None;
     }
 
     /// Applies the rules to the fixes of a block.
@@ -103,7 +107,7 @@ impl Filter {
     /// distances that are not among the raw legs.
     ///
     /// # Errors
-    /// Returns an error if a total is out of range. The filter and the profile are then unusable.
+    /// Returns an error if a total is out of range. The filter and the statistics are then unusable.
     pub(super) fn fold(
         &mut self,
         options: &Options,
@@ -111,20 +115,20 @@ impl Filter {
         before: Option<(f64, f64)>,
         offset: u64,
         legs: &[f64],
-        profile: &mut TrackStats,
+        stats: &mut TrackStats,
     ) -> Result<Cost, PathError> {
         let cost = Cell::new(Cost::default());
         let (x, y) = block.points.columns();
         let mut accepted = Accepted::default();
-        let mut profile_legs = LegBatch::new();
+        let mut leg_batch = LegBatch::new();
         let mut previous = before;
         for (index, ((&x, &y), &raw_leg)) in x.iter().zip(y).zip(legs).enumerate() {
             if block.starts.contains(index) {
                 self.start_segment();
             }
-            let fix = Mark { at: (x, y), known: block.attributes_of(index) };
+            let fix = ReferenceFix { at: (x, y), attributes: block.attributes_of(index) };
             // A leg depends only on its two ends. If the raw leg has the same ends, its length is reused.
-            let distance = |from: Mark| match previous {
+            let distance = |from: ReferenceFix| match previous {
                 Some(previous) if previous == from.at => raw_leg,
                 _ => {
                     let (distance, of_distance) =
@@ -137,45 +141,46 @@ impl Filter {
             match decision {
                 Decision::Rejected(reason) => {
                     let offset = offset.saturating_add(index as u64);
-                    self.ledger[reason as usize].add(offset, raw_leg)?;
+                    self.rejections[reason as usize].add(offset, raw_leg)?;
                 }
                 Decision::Accepted(leg) => {
                     if let Some(reference) = self.reference {
-                        let (from, to) = (reference.known, fix.known);
-                        profile.add_leg(options, leg, from, to, &mut profile_legs);
+                        let (from, to) = (reference.attributes, fix.attributes);
+                        stats.add_leg(options, leg, from, to, &mut leg_batch);
                     }
-                    self.accept(fix, profile);
+                    self.accept(fix, stats);
                     accepted.push(fix, leg, false);
                 }
                 Decision::StartsSegment => {
-                    self.accept(fix, profile);
+                    self.accept(fix, stats);
                     accepted.push(fix, 0.0, true);
                 }
             }
             previous = Some(fix.at);
         }
-        profile.add_sums(options, &profile_legs)?;
+        stats.add_sums(options, &leg_batch)?;
         let Accepted { count, starts, x, y, legs } = &accepted;
         self.accepted.add_measured(&x[..*count], &y[..*count], &legs[..*count], *starts)?;
         Ok(cost.get())
     }
 
     #[inline]
-    fn accept(&mut self, fix: Mark, profile: &mut TrackStats) {
+    fn accept(&mut self, fix: ReferenceFix, stats: &mut TrackStats) {
         self.reference = Some(fix);
-        self.chain = None;
-        profile.add_fix(fix.known);
+        self.candidate = None;
+        stats.add_fix(fix.attributes);
     }
 
     #[inline]
     fn decide(
         &mut self,
         options: &Options,
-        fix: Mark,
+        fix: ReferenceFix,
         accuracy_m: f64,
-        distance: impl Fn(Mark) -> f64,
+        distance: impl Fn(ReferenceFix) -> f64,
     ) -> Decision {
-        let time = self.reference.and_then(|reference| reference.known.time_to(fix.known));
+        let time =
+            self.reference.and_then(|reference| reference.attributes.time_to(fix.attributes));
         if options.reject_backward_time && time == Some(TimeStep::Backward) {
             return self.reject_or_reanchor(options, fix, RejectionReason::BackwardTime, distance);
         }
@@ -195,7 +200,7 @@ impl Filter {
             return Decision::StartsSegment;
         }
         if options.min_step.is_some_and(|limit| leg < limit) {
-            self.chain = None;
+            self.candidate = None;
             return Decision::Rejected(RejectionReason::Step);
         }
         Decision::Accepted(leg)
@@ -207,12 +212,12 @@ impl Filter {
     fn reject_or_reanchor(
         &mut self,
         options: &Options,
-        fix: Mark,
+        fix: ReferenceFix,
         reason: RejectionReason,
-        distance: impl Fn(Mark) -> f64,
+        distance: impl Fn(ReferenceFix) -> f64,
     ) -> Decision {
-        let consistent = self.chain.filter(|(candidate, _)| {
-            let time = candidate.known.time_to(fix.known);
+        let consistent = self.candidate.filter(|(candidate, _)| {
+            let time = candidate.attributes.time_to(fix.attributes);
             let is_backward = options.reject_backward_time && time == Some(TimeStep::Backward);
             !is_backward && !is_too_fast(options, distance(*candidate), time)
         });
@@ -220,12 +225,13 @@ impl Filter {
         if count >= options.reanchor_count {
             return Decision::StartsSegment;
         }
-        self.chain = Some((fix, count));
+        self.candidate = Some((fix, count));
         Decision::Rejected(reason)
     }
 
     pub(super) fn rejections(&self) -> Vec<Rejection> {
-        let applied = REASONS.into_iter().zip(&self.ledger).filter(|(_, entry)| entry.count > 0);
+        let applied =
+            REASONS.into_iter().zip(&self.rejections).filter(|(_, entry)| entry.count > 0);
         let rejections = applied.map(|(reason, entry)| Rejection {
             reason,
             count: entry.count,
@@ -246,7 +252,7 @@ fn is_too_fast(options: &Options, leg: f64, time: Option<TimeStep>) -> bool {
     }
 }
 
-impl Entry {
+impl RejectionCount {
     fn add(&mut self, offset: u64, raw_leg: f64) -> Result<(), PathError> {
         if self.count == 0 {
             self.first_offset = offset;
@@ -276,7 +282,7 @@ impl Default for Accepted {
 
 impl Accepted {
     #[inline]
-    fn push(&mut self, fix: Mark, leg: f64, starts: bool) {
+    fn push(&mut self, fix: ReferenceFix, leg: f64, starts: bool) {
         (self.x[self.count], self.y[self.count]) = fix.at;
         self.legs[self.count] = leg;
         self.starts += u64::from(starts);
@@ -288,9 +294,9 @@ impl Filter {
     pub(super) fn state(&self) -> FilterState {
         FilterState {
             accepted: self.accepted.state(),
-            reference: self.reference.map(Mark::state),
-            candidate: self.chain.map(|(mark, count)| (mark.state(), count)),
-            rejections: self.ledger.map(Entry::state),
+            reference: self.reference.map(ReferenceFix::state),
+            candidate: self.candidate.map(|(fix, count)| (fix.state(), count)),
+            rejections: self.rejections.map(RejectionCount::state),
         }
     }
 
@@ -298,25 +304,27 @@ impl Filter {
     pub(super) fn from_checked_state(metric: Metric, state: &FilterState) -> Self {
         Self {
             accepted: Polyline::from_checked_state(metric, &state.accepted),
-            reference: state.reference.map(Mark::from_checked_state),
-            chain: state.candidate.map(|(fix, count)| (Mark::from_checked_state(fix), count)),
-            ledger: state.rejections.map(Entry::from_checked_state),
+            reference: state.reference.map(ReferenceFix::from_checked_state),
+            candidate: state
+                .candidate
+                .map(|(fix, count)| (ReferenceFix::from_checked_state(fix), count)),
+            rejections: state.rejections.map(RejectionCount::from_checked_state),
         }
     }
 }
 
-impl Mark {
+impl ReferenceFix {
     fn state(self) -> FixState {
-        FixState { at: self.at.into(), attributes: self.known.state() }
+        FixState { at: self.at.into(), attributes: self.attributes.state() }
     }
 
     fn from_checked_state(state: FixState) -> Self {
-        let known = FixAttributes::from_checked_state(state.attributes);
-        Self { at: state.at.into(), known }
+        let attributes = FixAttributes::from_checked_state(state.attributes);
+        Self { at: state.at.into(), attributes }
     }
 }
 
-impl Entry {
+impl RejectionCount {
     fn state(self) -> RejectionState {
         let Self { count, first_offset, rejected_length } = self;
         RejectionState { count, first_offset, length: rejected_length }

@@ -38,7 +38,7 @@ pub(super) struct CallService {
     watches: Arc<()>,
 }
 
-/// A call whose answer has not begun.
+/// A call whose answer has not started.
 pub(super) type CallFuture = Pin<Box<dyn Future<Output = Response<CallBody>> + Send>>;
 
 impl CallService {
@@ -86,7 +86,7 @@ impl CallService {
         match self.admit(&request, kind) {
             Ok(cutoff) => self.start(request, record, cutoff, is_measuring),
             Err(error) => {
-                let response = record.refuse(error);
+                let response = record.end_with_error(error);
                 Box::pin(async { response.map(CallBody::finished) })
             }
         }
@@ -162,7 +162,7 @@ impl CallService {
                 Ok(response) => CallBody::answer(record, response, cutoff, refusal),
                 Err(error) => {
                     let error = record.shared().end_error(error);
-                    record.refuse(error).map(CallBody::finished)
+                    record.end_with_error(error).map(CallBody::finished)
                 }
             }
         };

@@ -99,7 +99,7 @@ impl CallRecord {
     }
 
     /// Ends the call with an error.
-    pub(super) fn refuse(mut self, error: RpcError) -> Response<Body> {
+    pub(super) fn end_with_error(mut self, error: RpcError) -> Response<Body> {
         let status = Status::from(error);
         self.status = Some(status.clone());
         status.into_http()

@@ -98,7 +98,7 @@ impl Default for Config {
             max_streams_per_connection: 256,
             max_message_bytes: stream.max_message_bytes,
             max_inflation_ratio: stream.max_inflation_ratio,
-            stream_idle_timeout: stream.idle_time,
+            stream_idle_timeout: stream.idle_timeout,
             handshake_timeout: Duration::from_secs(10),
             max_header_bytes: 16 * 1024,
             max_error_resets: 1024,
@@ -257,7 +257,7 @@ impl Config {
         StreamLimits {
             max_message_bytes: self.max_message_bytes,
             max_inflation_ratio: self.max_inflation_ratio,
-            idle_time: self.stream_idle_timeout,
+            idle_timeout: self.stream_idle_timeout,
         }
     }
 }

@@ -294,8 +294,8 @@ impl<S: ByteStream> Driver<S> {
     }
 
     fn set_timer(&mut self) {
-        let idle_time = self.shared.config.connection_idle_timeout;
-        let wait = if self.is_idle() { idle_time } else { SAMPLE_INTERVAL };
+        let idle_timeout = self.shared.config.connection_idle_timeout;
+        let wait = if self.is_idle() { idle_timeout } else { SAMPLE_INTERVAL };
         self.timer.as_mut().reset(Instant::now() + wait);
     }
 

@@ -65,10 +65,10 @@ impl Cutoff {
         if passed {
             return Poll::Ready(RpcError::Deadline { point_count });
         }
-        if let Some((idle_time, at)) = &mut self.answer
+        if let Some((idle_timeout, at)) = &mut self.answer
             && Pin::new(at).poll(cx).is_ready()
         {
-            return Poll::Ready(RpcError::Idle { idle_time: *idle_time, point_count });
+            return Poll::Ready(RpcError::Idle { idle_timeout: *idle_timeout, point_count });
         }
         Pin::new(&mut self.closing).poll(cx).map(|()| RpcError::ShuttingDown { point_count })
     }

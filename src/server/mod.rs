@@ -33,7 +33,7 @@ mod observer;
 mod peer;
 mod preface;
 mod routes;
-mod run;
+pub(crate) mod run;
 mod service_names;
 mod shared;
 pub(crate) mod socket;
@@ -45,4 +45,4 @@ mod write_stall;
 
 pub use config::{Config, ConfigError};
 pub use observer::{CallInfo, CallKind, CallObserver, CallReport};
-pub use run::{Server, run, serve_pipe};
+pub use run::{Server, run};

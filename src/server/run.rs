@@ -190,7 +190,6 @@ pub async fn run(
 }
 
 /// Serves one connection over any byte stream until it ends. For tests and fuzzing of whole connections.
-#[doc(hidden)]
 pub async fn serve_pipe<S>(io: S, config: Config, store: Arc<dyn CheckpointStore>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,

@@ -58,8 +58,8 @@ impl RequestBody {
         let encoding = encoding(&parts.headers)?;
         let progress = parts.extensions.remove::<Arc<Progress>>().unwrap_or_default();
         let work = Work::of_request(&mut parts.extensions);
-        let timer = Box::pin(sleep(limits.idle_time));
-        let idle = Idle { limit: limits.idle_time, timer, since: None };
+        let timer = Box::pin(sleep(limits.idle_timeout));
+        let idle = Idle { limit: limits.idle_timeout, timer, since: None };
         Ok((Self { body, progress, idle, work, held_bytes: 0 }, encoding))
     }
 
@@ -96,7 +96,7 @@ impl RequestBody {
                 self.work.reset();
                 ready!(self.idle.poll(cx));
                 return Poll::Ready(Err(RpcError::Idle {
-                    idle_time: self.idle.limit,
+                    idle_timeout: self.idle.limit,
                     point_count: self.progress.point_count(),
                 }));
             };
@@ -237,7 +237,7 @@ mod tests {
     async fn a_stream_ends_only_after_a_pause_as_long_as_the_limit() {
         use futures::stream::StreamExt as _;
 
-        let limits = StreamLimits { idle_time: Duration::from_secs(300), ..Default::default() };
+        let limits = StreamLimits { idle_timeout: Duration::from_secs(300), ..Default::default() };
         let (sender, receiver) = tokio::sync::mpsc::channel::<Bytes>(1);
         let frames = tokio_stream::wrappers::ReceiverStream::new(receiver);
         let frames = frames.map(|data| Ok::<_, h2::Error>(Frame::data(data)));
@@ -251,9 +251,9 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(299)).await;
         }
         assert!(!fold.is_finished());
-        let begun = Instant::now();
+        let started = Instant::now();
         let error = fold.await.unwrap().unwrap_err();
         assert!(matches!(error, RpcError::Idle { point_count: 10, .. }), "{error:?}");
-        assert_eq!(begun.elapsed().as_secs(), 1);
+        assert_eq!(started.elapsed().as_secs(), 1);
     }
 }

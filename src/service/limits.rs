@@ -19,7 +19,7 @@ pub struct StreamLimits {
     /// in messages of 64 KiB. Deflate cannot reach 1033, so that value disables the limit.
     pub max_inflation_ratio: u32,
     /// A stream ends with DEADLINE_EXCEEDED if its client sends nothing for this time.
-    pub idle_time: Duration,
+    pub idle_timeout: Duration,
 }
 
 impl StreamLimits {
@@ -35,7 +35,7 @@ impl Default for StreamLimits {
         Self {
             max_message_bytes: 64 * 1024,
             max_inflation_ratio: 100,
-            idle_time: Duration::from_secs(300),
+            idle_timeout: Duration::from_secs(300),
         }
     }
 }

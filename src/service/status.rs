@@ -134,10 +134,10 @@ pub enum RpcError {
         point_count: u64,
     },
     /// The client sent nothing for too long.
-    #[error("the client sent nothing for {} s after {}", idle_time.as_secs_f64(), points(*point_count))]
+    #[error("the client sent nothing for {} s after {}", idle_timeout.as_secs_f64(), points(*point_count))]
     Idle {
         /// The limit.
-        idle_time: Duration,
+        idle_timeout: Duration,
         /// Number of points that were folded.
         point_count: u64,
     },

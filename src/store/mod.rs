@@ -11,8 +11,7 @@
 //! A store knows no protocol and folds no points.
 
 #[cfg(feature = "redb")]
-#[doc(hidden)]
-pub mod codec;
+pub(crate) mod codec;
 #[cfg(any(test, feature = "store-contract"))]
 pub mod contract;
 mod memory;

@@ -187,7 +187,7 @@ async fn a_call_to_a_server_that_never_answers_times_out() {
     let error = client.watch_path(&name, true).await.map(drop).unwrap_err();
     assert!(matches!(error, ClientError::Timeout), "{error}");
     assert_eq!(started.elapsed().as_secs(), 2 * REPLY_TIMEOUT.as_secs());
-    // A watch that has begun has no timeout between its updates.
+    // A watch that has started has no timeout between its updates.
     let fake = Fake::new([]);
     let mut updates = Box::pin(fake.client().await.watch_path(&name, true).await.unwrap());
     let update = tokio::spawn(async move { futures::StreamExt::next(&mut updates).await });

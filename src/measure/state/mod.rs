@@ -97,7 +97,7 @@ pub struct FixState {
     pub attributes: AttributesState,
 }
 
-/// What is known of a fix in addition to its coordinates.
+/// The elevation and the time of a fix.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct AttributesState {
     /// The elevation.

@@ -56,7 +56,7 @@ struct Open {
 
 #[derive(PartialEq)]
 enum Stage {
-    Begun,
+    Started,
     Measured(Box<PathAccumulator>),
     /// The error was sent as the answer. The rest of the path is skipped.
     Failed,
@@ -270,13 +270,13 @@ fn end_unfinished(open: &mut Option<Open>, answers: &mut VecDeque<pb::MeasurePat
 
 impl Open {
     fn new(path_id: String) -> Self {
-        Self { path_id, stage: Stage::Begun, counted: 0 }
+        Self { path_id, stage: Stage::Started, counted: 0 }
     }
 
     fn point_count(&self) -> u64 {
         match &self.stage {
             Stage::Measured(accumulator) => accumulator.point_count(),
-            Stage::Begun | Stage::Failed => self.counted,
+            Stage::Started | Stage::Failed => self.counted,
         }
     }
 
@@ -325,7 +325,7 @@ impl Open {
             return Ok(false);
         }
         let sent = message.check(self.point_count() + buffer.len())?;
-        if let Stage::Begun = self.stage {
+        if let Stage::Started = self.stage {
             if self.path_id.chars().count() > PATH_ID_CHARS_MAX {
                 let text = format!("it is longer than {PATH_ID_CHARS_MAX} characters");
                 return Err(FieldViolation::new("path_id", text).at(message.place()));

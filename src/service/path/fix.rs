@@ -36,20 +36,20 @@ pub(super) fn fix(
     row: &Row,
     at: &dyn std::fmt::Display,
 ) -> Result<Fix, FieldViolation> {
-    let refuse = |field: &str, why: String| FieldViolation::new(format!("{at}.{field}"), why);
-    let point =
-        Point::new(space, row.x, row.y).map_err(|error| refuse(axis(&error), error.to_string()))?;
+    let violation = |field: &str, why: String| FieldViolation::new(format!("{at}.{field}"), why);
+    let point = Point::new(space, row.x, row.y)
+        .map_err(|error| violation(axis(&error), error.to_string()))?;
     let mut fix = Fix::new(point);
     if let Some(z) = row.z {
-        fix = fix.with_z(z).map_err(|error| refuse("z", error.to_string()))?;
+        fix = fix.with_z(z).map_err(|error| violation("z", error.to_string()))?;
     }
     if let Some(time) = row.time {
-        let unix_ns = convert::unix_ns(time).ok_or_else(|| refuse("time", bad_time(time)))?;
-        fix = fix.at_unix_ns(unix_ns).map_err(|error| refuse("time", error.to_string()))?;
+        let unix_ns = convert::unix_ns(time).ok_or_else(|| violation("time", bad_time(time)))?;
+        fix = fix.at_unix_ns(unix_ns).map_err(|error| violation("time", error.to_string()))?;
     }
     if let Some(accuracy_m) = row.accuracy_m {
         let with = fix.with_accuracy_m(accuracy_m);
-        fix = with.map_err(|error: FixError| refuse("accuracy_m", error.to_string()))?;
+        fix = with.map_err(|error: FixError| violation("accuracy_m", error.to_string()))?;
     }
     Ok(if row.starts_segment { fix.starting_segment() } else { fix })
 }

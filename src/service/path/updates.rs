@@ -158,7 +158,7 @@ mod tests {
         assert!(!latest.remove(2) && !latest.remove(1));
         assert!(!latest.store(&checkpoint(2, 200, true)), "removed since");
         assert!(latest.stored().is_none() && latest.is_removed(2) && !latest.is_removed(3));
-        assert!(latest.store(&checkpoint(3, 0, false)), "begun again");
+        assert!(latest.store(&checkpoint(3, 0, false)), "started again");
     }
 
     #[test]

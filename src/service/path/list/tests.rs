@@ -48,9 +48,9 @@ async fn store(
     let expire_unix_ms = if is_expired { now_unix_ms } else { now_unix_ms + 1_000_000_000 };
     let options = Some(*accumulator.options());
     let opening = OpenRequest { options, now_unix_ms, expire_unix_ms };
-    let begun = store.open(name.clone(), opening).await.unwrap();
-    let precondition = CommitPrecondition { epoch: begun.epoch, committed_points: 0 };
-    store.commit(name.clone(), precondition, Checkpoint { accumulator, ..begun }).await.unwrap();
+    let opened = store.open(name.clone(), opening).await.unwrap();
+    let precondition = CommitPrecondition { epoch: opened.epoch, committed_points: 0 };
+    store.commit(name.clone(), precondition, Checkpoint { accumulator, ..opened }).await.unwrap();
 }
 
 fn shared(store: impl CheckpointStore) -> Arc<Shared> {

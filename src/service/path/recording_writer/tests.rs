@@ -108,10 +108,10 @@ async fn commits_that_fail_are_retried_with_pauses() {
     let shared = Arc::new(shared);
     let mut writer = RecordingWriter::open(&shared, name(), options()).await.unwrap();
     fold(&mut writer, 5);
-    let begun = std::time::Instant::now();
+    let started = std::time::Instant::now();
     writer.flush().await;
     let tries = store.commits.load(Ordering::Relaxed);
     // One attempt at once, and one after each pause.
-    let pauses = begun.elapsed().as_millis() as u64 / interval.as_millis() as u64;
+    let pauses = started.elapsed().as_millis() as u64 / interval.as_millis() as u64;
     assert!((1..=pauses + 1).contains(&tries), "{tries} attempts in {pauses} pauses");
 }

@@ -27,9 +27,9 @@ async fn recorded(shared: &Shared, id: &str, points: usize, age: Duration) {
     let now_unix_ms = unix_ms() - age.as_millis() as i64;
     let options = Some(Options::new(Metric::Planar));
     let opening = OpenRequest { options, now_unix_ms, expire_unix_ms: now_unix_ms + 1_000_000_000 };
-    let begun = shared.store.open(name(id), opening).await.unwrap();
-    let next = Checkpoint { accumulator: accumulator(points), ..begun.clone() };
-    let precondition = CommitPrecondition { epoch: begun.epoch, committed_points: 0 };
+    let opened = shared.store.open(name(id), opening).await.unwrap();
+    let next = Checkpoint { accumulator: accumulator(points), ..opened.clone() };
+    let precondition = CommitPrecondition { epoch: opened.epoch, committed_points: 0 };
     shared.store.commit(name(id), precondition, next).await.unwrap();
 }
 

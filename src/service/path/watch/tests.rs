@@ -113,7 +113,7 @@ async fn every_watcher_of_an_expired_recording_receives_not_found() {
         let expire_unix_ms = now_unix_ms + 50;
         let opening = OpenRequest { options: None, now_unix_ms, expire_unix_ms };
         shared.store.open(name(), opening).await.unwrap();
-        // On a slow machine the recording expires before both watches have begun.
+        // On a slow machine the recording expires before both watches have started.
         if let (Ok(first), Ok(second)) = (begin().await, begin().await) {
             break (expire_unix_ms, [first, second]);
         }
