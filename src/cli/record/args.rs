@@ -16,10 +16,11 @@ use crate::recording::RecordingName;
 /// Nothing is rounded. The lengths are those of waywiser measure, and the options that filter points work in the
 /// same way. Without --server, the server runs in this process on a free loopback port.
 ///
-/// With --name, the track becomes a recording on the server, which survives lost connections and restarts. If the
+/// With --name and --server, the track becomes a recording on the server, which survives lost connections and restarts. If the
 /// command is interrupted, the same command on the same file resumes the recording.
 ///
-/// With --method, the points are sent through a published contract, with one stream per segment.
+/// With --method, the points are sent through a published contract, with one stream per segment. It has no filters,
+/// models or JSON output.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(in crate::cli) struct RecordArgs {
@@ -30,7 +31,7 @@ pub(in crate::cli) struct RecordArgs {
     #[arg(long, value_name = "URL", value_parser = server_url)]
     pub(super) server: Option<String>,
 
-    /// Store the track on the server as a recording with this name
+    /// Store the track as a recording with this name; needs --server
     #[arg(long, value_name = "paths/NAME", requires = "server")]
     pub(super) name: Option<RecordingName>,
 

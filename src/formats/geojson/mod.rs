@@ -271,7 +271,7 @@ impl<'de> DeserializeSeed<'de> for Properties {
 }
 
 fn explain(error: serde_json::Error, failure: Option<ValueError>) -> FormatError {
-    let position = Position::column(error.line() as u64, error.column() as u64);
+    let position = Position::column(error.line() as u64, error.column().max(1) as u64);
     if let Some(failure) = failure {
         return FormatError::at(position, failure);
     }

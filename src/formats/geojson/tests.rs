@@ -135,6 +135,11 @@ fn errors_have_positions() {
     insta::assert_snapshot!(line("[1,NaN]]}"), @"2:20: not JSON: expected value");
     insta::assert_snapshot!(line("[1,1e999]]}"), @"2:25: not JSON: number out of range");
     insta::assert_snapshot!(line("[1,2],["), @"2:23: the file ends too early; it is incomplete");
+    // Columns count from 1, also after the last line break.
+    insta::assert_snapshot!(
+        error(b"{\"type\": \"LineString\",\n"),
+        @"2:1: the file ends too early; it is incomplete"
+    );
     insta::assert_snapshot!(line("[1,2]]} {}"), @"2:25: more text follows the JSON value; newline-delimited GeoJSON is not supported: put its features into one FeatureCollection");
     insta::assert_snapshot!(error(b"[1]"), @"1:2: invalid type: sequence, expected a GeoJSON object");
     insta::assert_snapshot!(error(br#"{"a":1}"#), @r#"1:7: an object has no "type"; this is not GeoJSON"#);
