@@ -134,7 +134,6 @@ impl LimitArgs {
             checkpoint_points: self.checkpoint_points,
             retention: self.retention.0,
             drain_timeout: self.drain_timeout.0,
-            ..Config::default()
         }
     }
 }
