@@ -64,7 +64,7 @@ pub struct FrameError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrameErrorKind {
-    /// The flag byte is invalid: the sender does not use gRPC framing, or the stream is out of step.
+    /// The flag byte is invalid: the sender does not use gRPC framing, or the position is wrong.
     #[error("the compressed flag is {0}, not 0 or 1")]
     Flag(u8),
     /// The message is longer than the limit.
@@ -107,7 +107,7 @@ impl Deframer {
         self.message_count
     }
 
-    /// Whether the next byte is the first byte of a frame.
+    /// Returns whether the next byte is the first byte of a frame.
     #[inline]
     pub(super) fn is_between_messages(&self) -> bool {
         self.carry_done || self.carry.is_empty()

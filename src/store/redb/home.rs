@@ -82,7 +82,7 @@ impl Home {
     /// Checks that the paths still lead to the files that are open. Takes two system calls.
     ///
     /// # Errors
-    /// A text for users if they do not. It is also logged once.
+    /// A message for users if they do not. It is also logged once.
     pub(super) fn check(&self) -> Result<(), String> {
         let is_same = |name: &str, expected: Identity| {
             fs::metadata(self.directory.join(name)).is_ok_and(|found| identity(&found) == expected)
