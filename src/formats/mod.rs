@@ -1,7 +1,7 @@
 //! Readers of track files: bytes in, tracks of checked fixes out.
 //!
 //! The module is sans-IO: it opens no file and prints nothing. [`read`] takes a stream of bytes and calls a
-//! [`TrackSink`] for each track, segment and fix. Memory use does not grow with the file.
+//! [`TrackSink`] for each track, segment and fix. Memory use is bounded.
 //!
 //! The steps of [`read`]:
 //! 1. `head` reads the first bytes of the input, at most 16 KiB.

@@ -5,7 +5,7 @@ use super::metric::Metric;
 use super::point::{PointError, Space};
 use super::sum::SumOverflow;
 
-/// An input that a path does not accept. The path is unchanged.
+/// An input that a path does not accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PathError {

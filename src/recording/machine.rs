@@ -36,7 +36,7 @@ pub enum NextStep {
 }
 
 /// One writer of one recording. All times are milliseconds since 1970-01-01T00:00:00Z, from a clock of the caller. If
-/// the clock goes back, a commit is due early. There is no other effect.
+/// the clock goes back, a commit is due earlier or later, by at most the interval.
 #[derive(Clone, Debug)]
 pub struct Recording {
     policy: CheckpointPolicy,

@@ -13,8 +13,8 @@ const CARRY_KEPT_BYTES: usize = 1024;
 
 /// Finds the messages in a stream of bytes that arrives in chunks of any size.
 ///
-/// The memory grows with the received bytes, not with the length in a header. It is at most one message of
-/// the size limit.
+/// The memory grows with the received bytes, not with the length in a header. The buffer holds at most
+/// one message.
 ///
 /// ```
 /// use waywiser::internals::wire::Deframer;

@@ -35,7 +35,7 @@ pub struct State {
     pub options: Options,
     /// The polyline through all fixes.
     pub raw: PolylineState,
-    /// The filter. It is set exactly if the options have a rule that can reject fixes.
+    /// The filter. It is set exactly if a rule of the options can reject fixes or break segments.
     pub filter: Option<FilterState>,
     /// The statistics of the accepted fixes.
     pub stats: StatsState,

@@ -8,8 +8,8 @@ use crate::measure::{Elevation, Fix, Metric, PathAccumulator, Point, Totals};
 
 const NS_PER_S: i64 = 1_000_000_000;
 
-fn fix(space: Metric, second: i64, x: f64) -> Fix {
-    let fix = Fix::new(Point::new(space.space(), x, 4.0).unwrap());
+fn fix(metric: Metric, second: i64, x: f64) -> Fix {
+    let fix = Fix::new(Point::new(metric.space(), x, 4.0).unwrap());
     fix.at_unix_ns(second * NS_PER_S).unwrap().with_z(x / 2.0).unwrap()
 }
 

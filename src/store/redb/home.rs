@@ -31,7 +31,7 @@ fn identity(metadata: &fs::Metadata) -> Identity {
     (metadata.dev(), metadata.ino())
 }
 
-/// Other systems do not let an open file be removed. Only its existence is checked there.
+/// Other systems refuse to remove an open file. Only its existence is checked there.
 #[cfg(not(unix))]
 fn identity(_: &fs::Metadata) -> Identity {}
 

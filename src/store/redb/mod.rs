@@ -69,7 +69,7 @@ pub struct RedbStore {
     readers: Arc<Semaphore>,
     counters: Arc<Counters>,
     max_recordings: u64,
-    /// Unlocked last. `None` in tests that use memory instead of a file.
+    /// Dropped last, which unlocks the directory. `None` in tests that use memory instead of a file.
     home: Option<Arc<Home>>,
 }
 

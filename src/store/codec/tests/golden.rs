@@ -4,7 +4,7 @@
 use crate::measure::{Elevation, Fix, Metric, Options, PathAccumulator, Point};
 use crate::recording::{Checkpoint, RecordingName};
 
-/// The name of all golden recordings.
+/// Returns the name of all golden recordings.
 pub(in crate::store) fn name() -> RecordingName {
     RecordingName::from_id("golden").unwrap()
 }
@@ -25,7 +25,7 @@ fn empty() -> Checkpoint {
     checkpoint(true, PathAccumulator::new(Options::new(Metric::Planar)))
 }
 
-/// Returns two segments across the antimeridian, and a segment break at the end.
+/// Returns a segment across the antimeridian, with segment breaks before and after it.
 fn plain() -> Checkpoint {
     let mut accumulator = PathAccumulator::new(Options::new(Metric::Haversine));
     accumulator.start_segment();
