@@ -1,8 +1,7 @@
 //! The types that prost and tonic generate from the files in `proto/`: the messages, and the plain tonic clients of all
 //! contracts.
 //!
-//! Inside the crate `contract`, [`crate::service`], [`crate::client`] and the load generator use them. No other module
-//! knows them.
+//! Inside the crate `contract`, [`crate::service`], [`crate::client`] and the load generator use them.
 #![allow(missing_docs, clippy::all, clippy::pedantic)]
 
 pub mod my_package {

@@ -109,7 +109,7 @@ fn whole_numbers(point: Point) -> Option<(i64, i64)> {
             is_whole.then_some((longitude_e7.into(), latitude_e7.into()))
         }
         Space::Planar => {
-            // Coordinates are below 2^40, so the conversions are exact.
+            // Coordinates are at most 2^40, so the conversions are exact.
             let whole = |value: f64| Some(value as i64).filter(|&whole| whole as f64 == value);
             whole(point.x()).zip(whole(point.y()))
         }
@@ -145,7 +145,7 @@ fn degrees(point: Point) -> (f64, f64) {
     )
 }
 
-/// Whether x and whether y are equal, in the unit that points store.
+/// Returns whether x and whether y are equal, in the unit that points store.
 fn same(a: Point, b: Point) -> (bool, bool) {
     let ((ax, ay), (bx, by)) = (a.canonical(), b.canonical());
     (ax == bx, ay == by)
@@ -159,7 +159,7 @@ mod tests {
 
     const NS_PER_S: i64 = 1_000_000_000;
 
-    /// Reads points as the contract specifies it.
+    /// Reads points as the contract specifies.
     fn read(points: &MessagePoints, options: &Options) -> Vec<Fix> {
         let space = options.metric().space();
         let Some(columns) = &points.columns else {

@@ -64,7 +64,7 @@ pub enum FormatError {
     Unrecognised {
         /// The format that was found.
         found: String,
-        /// What the user can do.
+        /// The advice to the user.
         advice: &'static str,
     },
     /// The file is in a supported format but has no track.
@@ -91,7 +91,7 @@ pub enum FormatError {
     TooLarge {
         /// The position of the error.
         position: Position,
-        /// The limit, and what the user can do.
+        /// The limit, and the advice to the user.
         message: String,
     },
     /// Coordinates that are not a valid point.

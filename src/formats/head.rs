@@ -6,7 +6,7 @@ use super::error::FormatError;
 use super::rows::RowEnds;
 use super::{Format, ReadOptions};
 
-/// The most bytes that are read: enough for the header of any table.
+/// Maximum number of bytes that are read.
 const HEAD_BYTES: usize = 16 << 10;
 /// The bytes that identify a binary file.
 const MAGIC_BYTES: usize = 16;
@@ -92,7 +92,7 @@ mod tests {
 
     use super::*;
 
-    /// Fails when it is read: in place of a pipe without data.
+    /// Fails when it is read. It represents a pipe without data.
     struct Silent;
 
     impl Read for Silent {

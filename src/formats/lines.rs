@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use super::error::Limit;
 
-/// Reads text in which every line ends with one line feed, also the last.
+/// Reads text and makes every line, also the last, end with one line feed.
 ///
 /// Fails when a row is too long. A row is the text between two calls of [`Lines::start_row`].
 pub(super) struct Lines<R> {

@@ -1,7 +1,7 @@
 //! Readers of track files: bytes in, tracks of checked fixes out.
 //!
 //! The module is sans-IO: it opens no file and prints nothing. [`read`] takes a stream of bytes and calls a
-//! [`TrackSink`] for each track, segment and fix. Memory use does not grow with the file.
+//! [`TrackSink`] for each track, segment and fix. Memory use is bounded.
 //!
 //! The steps of [`read`]:
 //! 1. `head` reads the first bytes of the input, at most 16 KiB.
@@ -14,7 +14,7 @@
 //! ends and row ends), `value` (numbers and times), `error`.
 //!
 //! An empty or missing time, elevation or accuracy is ignored. An invalid one is an error with its position,
-//! as an invalid coordinate is.
+//! except for the first value of a CSV column that the user did not name.
 //!
 //! Input is not trusted: each reader limits the size of an XML event, JSON token or row, the depth of nesting
 //! and the number of interleaved tracks. The limits are constants in the readers.

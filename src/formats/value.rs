@@ -137,7 +137,7 @@ fn checked(unix_ns: i128) -> Result<Option<i64>, String> {
     const DAY_S: u64 = 86_400;
     let ns_per_s = i128::from(TimeUnit::S.ns());
     let nanos = unix_ns.rem_euclid(ns_per_s) as u32;
-    // At most 2^63 seconds: the largest unit of an i64 is the second.
+    // It fits: the largest input is an `i64` of seconds.
     let unix_s = unix_ns.div_euclid(ns_per_s) as i64;
     if CALENDAR_ENDS_S.iter().any(|end| end.abs_diff(unix_s) <= DAY_S) {
         return Ok(None);

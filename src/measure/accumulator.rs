@@ -37,7 +37,7 @@ use super::track_stats::{FixAttributes, LegBatch, TrackStats};
 #[derive(Clone, Debug, PartialEq)]
 pub struct PathAccumulator {
     options: Options,
-    /// All fixes. Only the segment starts of the fixes themselves break it.
+    /// All fixes. Only segment starts in the input break it.
     raw: Polyline,
     /// The accepted fixes; `None` if no rule of the options can reject a fix or break a segment.
     filter: Option<Filter>,

@@ -39,28 +39,28 @@ impl Default for AttributeColumns {
 }
 
 impl AttributeColumns {
-    /// The elevations from `index` on, to be set.
+    /// Returns the elevations from `index` on, to be set.
     #[inline]
     pub(super) fn z_from(&mut self, index: usize) -> &mut [f64] {
         self.has_z = true;
         &mut self.z[index..]
     }
 
-    /// The times from `index` on, to be set.
+    /// Returns the times from `index` on, to be set.
     #[inline]
     pub(super) fn times_from(&mut self, index: usize) -> &mut [i64] {
         self.has_time = true;
         &mut self.unix_ns[index..]
     }
 
-    /// The accuracies from `index` on, to be set.
+    /// Returns the accuracies from `index` on, to be set.
     #[inline]
     pub(super) fn accuracy_from(&mut self, index: usize) -> &mut [f64] {
         self.has_accuracy = true;
         &mut self.accuracy_m[index..]
     }
 
-    /// Whether an elevation or a time was set since the last [`AttributeColumns::mark_cleared`].
+    /// Returns whether an elevation or a time was set since the last [`AttributeColumns::mark_cleared`].
     pub(super) fn has_z_or_time(&self) -> bool {
         self.has_z || self.has_time
     }
@@ -74,7 +74,7 @@ impl AttributeColumns {
         }
     }
 
-    /// The accuracy radius in metres, NaN if it is missing.
+    /// Returns the accuracy radius in metres, NaN if it is missing.
     #[inline]
     pub(super) fn accuracy_m(&self, index: usize) -> f64 {
         self.accuracy_m[index]

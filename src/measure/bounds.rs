@@ -44,7 +44,7 @@ kernel! {
     fn extend(extent: &mut Extent, x: &[f64], y: &[f64]) = Extent::body
 }
 
-/// Returns the smaller of two values that are not NaN. It takes one instruction per lane.
+/// Returns the smaller of two values that are not NaN. It compiles to one vector instruction.
 #[inline(always)]
 fn min(a: f64, b: f64) -> f64 {
     if b < a { b } else { a }

@@ -5,7 +5,7 @@ use super::metric::Metric;
 use super::point::{PointError, Space};
 use super::sum::SumOverflow;
 
-/// An input that a path does not accept. The path is unchanged.
+/// An input that a path does not accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PathError {
@@ -39,30 +39,30 @@ pub enum PathError {
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ColumnError {
-    /// In the columns x and y. The points before this one were added.
+    /// A pair of x and y is not a valid point. The points before it were added.
     #[error("{source}")]
     Point {
         /// Index of the first invalid pair.
         index: usize,
-        /// What is wrong with it.
+        /// The error in the pair.
         #[source]
         source: PointError,
     },
-    /// In the column z. No elevation was set.
+    /// An elevation is out of range. No elevation was set.
     #[error("{source}")]
     Z {
         /// Index of the first elevation that is out of range.
         index: usize,
-        /// What is wrong with it.
+        /// The error in the value.
         #[source]
         source: FixError,
     },
-    /// In the column of times. No time was set.
+    /// A time is out of range. No time was set.
     #[error("{source}")]
     Time {
         /// Index of the first time that is out of range.
         index: usize,
-        /// What is wrong with it.
+        /// The error in the value.
         #[source]
         source: FixError,
     },

@@ -305,18 +305,18 @@ impl FixBlock {
         self.attributes.get_or_insert_with(Box::default)
     }
 
-    /// Whether no fix has a time or an elevation.
+    /// Returns whether no fix has a time or an elevation.
     pub(super) fn is_without_times_and_z(&self) -> bool {
         self.attributes.as_ref().is_none_or(|attributes| !attributes.has_z_or_time())
     }
 
-    /// The elevation and the time of the fix `index`.
+    /// Returns the elevation and the time of the fix `index`.
     #[inline]
     pub(super) fn attributes_of(&self, index: usize) -> FixAttributes {
         self.attributes.as_ref().map_or(FixAttributes::NOTHING, |columns| columns.get(index))
     }
 
-    /// The accuracy radius of the fix `index` in metres, NaN if it is missing.
+    /// Returns the accuracy radius of the fix `index` in metres, NaN if it is missing.
     #[inline]
     pub(super) fn accuracy_m(&self, index: usize) -> f64 {
         self.attributes.as_ref().map_or(f64::NAN, |columns| columns.accuracy_m(index))

@@ -61,14 +61,14 @@ impl Level {
         self
     }
 
-    /// Whether to call the function compiled for AVX2.
+    /// Returns whether to call the function compiled for AVX2.
     #[cfg(target_arch = "x86_64")]
     #[inline]
     pub(crate) fn is_avx2(self) -> bool {
         self.0 == Kind::Avx2
     }
 
-    /// Whether to call the function compiled for AVX-512.
+    /// Returns whether to call the function compiled for AVX-512.
     #[cfg(target_arch = "x86_64")]
     #[inline]
     pub(crate) fn is_avx512(self) -> bool {

@@ -36,7 +36,7 @@ pub struct Options {
     pub(super) stopped_speed: Option<f64>,
 }
 
-/// How elevations are used.
+/// The use of elevations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Elevation {
     /// Lengths are horizontal.
@@ -62,7 +62,7 @@ pub struct OptionsError {
     pub bounds: &'static str,
 }
 
-/// Geodesic lengths on WGS84, without elevations and without filter rules.
+/// The default is geodesic lengths on WGS84, without elevations and without filter rules.
 impl Default for Options {
     fn default() -> Self {
         Self::new(Metric::Geodesic)
@@ -97,7 +97,7 @@ impl Options {
         self.metric
     }
 
-    /// Returns how elevations are used.
+    /// Returns the use of elevations.
     pub fn elevation(&self) -> Elevation {
         self.elevation
     }
@@ -188,7 +188,7 @@ impl Options {
         Ok(())
     }
 
-    /// Whether a rule may reject fixes or break segments, so that the accepted fixes may differ from
+    /// Returns whether a rule may reject fixes or break segments, so that the accepted fixes may differ from
     /// all fixes.
     pub(super) fn is_selective(&self) -> bool {
         self.max_gap_time_ns.is_some()

@@ -123,7 +123,7 @@ impl Point {
         Ok(Self::checked(Space::Geographic, x, y))
     }
 
-    /// Returns the same for 64-bit numbers.
+    /// Returns a position on the Earth from 64-bit units of 1e-7 degree.
     ///
     /// # Errors
     /// See [`Point::from_e7`].
@@ -154,7 +154,7 @@ impl Point {
         }
     }
 
-    /// Adding zero changes -0 to +0, so that equal points have equal bits.
+    /// Makes a point. Adding zero changes -0 to +0, so that equal points have equal bits.
     #[inline]
     fn checked(space: Space, x: f64, y: f64) -> Self {
         Self { space, x: x + 0.0, y: y + 0.0 }

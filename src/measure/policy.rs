@@ -242,7 +242,7 @@ impl Filter {
     }
 }
 
-/// Whether the speed of a leg is above the limit.
+/// Returns whether the speed of a leg is above the limit.
 #[inline]
 fn is_too_fast(options: &Options, leg: f64, time: Option<TimeStep>) -> bool {
     match (options.max_speed, time) {

@@ -24,9 +24,9 @@ pub struct Polyline {
     extent: Extent,
     /// The first and the last point, in canonical coordinates.
     ends: Option<((f64, f64), (f64, f64))>,
-    /// The next point starts a segment, although there may be points before it.
+    /// Whether the next point starts a segment, although there may be points before it.
     broken: bool,
-    /// A segment was started before the first point, so that a merge does not join this path to the one before.
+    /// Whether a segment was started before the first point. A merge then does not join this path to the one before.
     broken_before_first: bool,
 }
 
@@ -82,7 +82,7 @@ impl Polyline {
         self.ends.map(|(_, last)| last)
     }
 
-    /// Whether [`Polyline::start_segment`] was called after the last point.
+    /// Returns whether [`Polyline::start_segment`] was called after the last point.
     pub(super) fn is_broken(&self) -> bool {
         self.broken
     }

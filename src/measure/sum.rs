@@ -74,7 +74,7 @@ impl ExactSum {
     /// Adds another sum. The result is the same as if its terms were added one by one.
     ///
     /// # Errors
-    /// Returns [`SumOverflow`] if the sum or a term is out of range. The sum is then unchanged.
+    /// Returns [`SumOverflow`] if the sum is out of range. The sum is then unchanged.
     pub fn merge(&mut self, other: &Self) -> Result<(), SumOverflow> {
         self.0 = self.0.checked_add(other.0).ok_or(SumOverflow)?;
         Ok(())
@@ -97,7 +97,7 @@ impl ExactSum {
     }
 }
 
-/// The largest number of legs below 2^31 that cannot overflow 64-bit lanes: 2^10 times 2^51 units of 2^-20.
+/// Maximum number of legs of a block sum. 2^10 legs of 2^51 units of 2^-20 do not overflow 64-bit lanes.
 const BLOCK_MAX: usize = 1 << 10;
 
 /// Returns the sum of legs below 2^31 in units of 2^-64, or `None` if a leg is larger, negative or NaN.

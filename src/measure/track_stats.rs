@@ -66,7 +66,7 @@ pub(super) fn seconds(ns: u64) -> f64 {
 pub(super) struct TrackStats {
     /// The earliest and the latest time.
     times: Option<(i64, i64)>,
-    /// The moving time; `None` until a leg has times at both ends.
+    /// The moving time; `None` until a leg has a duration above 0.
     moving_ns: Option<u128>,
     max_speed: Option<f64>,
     /// Ascent and descent; `None` until a leg has elevations at both ends.

@@ -12,11 +12,11 @@ pub struct Checkpoint {
     pub complete: bool,
     /// The accumulator with its options. Its number of points is the committed offset.
     pub accumulator: PathAccumulator,
-    /// When the first stream was opened, in milliseconds since 1970-01-01T00:00:00Z.
+    /// The time when the first stream was opened, in milliseconds since 1970-01-01T00:00:00Z.
     pub create_unix_ms: i64,
-    /// When the recording last grew or was finished.
+    /// The time when the recording last grew or was finished.
     pub update_unix_ms: i64,
-    /// When the recording expires. It may be deleted from then on.
+    /// The time when the recording expires. It may be deleted from then on.
     pub expire_unix_ms: i64,
 }
 
@@ -30,7 +30,7 @@ impl Checkpoint {
 /// A request to open a recording for writing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OpenRequest {
-    /// The options of the measurement. `None` keeps the options of an existing recording, and uses the default
+    /// The options of the path. `None` keeps the options of an existing recording, and uses the default
     /// options for a new one.
     pub options: Option<Options>,
     /// The time, in milliseconds since 1970-01-01T00:00:00Z.

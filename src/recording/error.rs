@@ -2,7 +2,7 @@
 //!
 //! `machine.rs` returns them, and the service converts them to a gRPC status.
 
-/// Why the points of a message are refused. A refused message changes nothing.
+/// The reason why the points of a message are refused. A refused message changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordingError {

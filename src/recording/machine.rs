@@ -16,7 +16,7 @@ pub struct Commit {
     pub checkpoint: Checkpoint,
 }
 
-/// What the caller has to do after an answer of the store.
+/// The next action of the caller after an answer of the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum NextStep {
@@ -36,7 +36,7 @@ pub enum NextStep {
 }
 
 /// One writer of one recording. All times are milliseconds since 1970-01-01T00:00:00Z, from a clock of the caller. If
-/// the clock goes back, a commit is due early. There is no other effect.
+/// the clock goes back, a commit is due earlier or later, by at most the interval.
 #[derive(Clone, Debug)]
 pub struct Recording {
     policy: CheckpointPolicy,
@@ -47,17 +47,17 @@ pub struct Recording {
     has_end: bool,
     /// Whether the stream was closed after the end was set.
     is_ended: bool,
-    /// What the store has confirmed.
+    /// The progress that the store has confirmed.
     durable: Progress,
     create_unix_ms: i64,
     update_unix_ms: i64,
     expire_unix_ms: i64,
     store: StoreState,
-    /// When the first point was folded that is neither durable nor part of the pending commit.
+    /// The time when the first point was folded that is neither durable nor part of the pending commit.
     dirty_since: Option<i64>,
-    /// When the last commit was returned to the caller.
+    /// The time when the last commit was returned to the caller.
     last_commit_at: Option<i64>,
-    /// When a failed commit may be tried again.
+    /// The time when a failed commit may be tried again.
     retry_at: Option<i64>,
 }
 
@@ -75,7 +75,7 @@ enum StoreState {
     Idle,
     /// A commit is pending.
     Committing { to: Progress, update_unix_ms: i64, expire_unix_ms: i64 },
-    /// It may have carried out a commit or not.
+    /// It may or may not have carried out a commit.
     Unknown,
     /// This writer has ended. It sends no more requests.
     Ended,
@@ -186,8 +186,8 @@ impl Recording {
     }
 
     /// Requests a comparison with the stored checkpoint: load it and pass it to [`Recording::reconcile`]. A writer
-    /// without points to commit detects by this that another writer has taken over. Returns `None` if a commit will
-    /// detect it, or if this writer has ended.
+    /// without points to commit detects by this that another writer has taken over. Returns `None` if a commit or a
+    /// requested comparison will detect it, or if this writer has ended.
     #[must_use]
     pub fn verify(&mut self) -> Option<NextStep> {
         if self.store != StoreState::Idle || !self.is_settled() {
@@ -197,8 +197,8 @@ impl Recording {
         Some(NextStep::Load)
     }
 
-    /// Returns the commit that is due. With `force`, returns it early. Returns `None` if everything is durable or
-    /// part of the pending commit, if the stored checkpoint has to be loaded first, or if this writer has ended.
+    /// Returns the commit that is due. With `force`, returns it early. Returns `None` if everything is durable, if a
+    /// commit is pending, if the stored checkpoint has to be loaded first, or if this writer has ended.
     ///
     /// Report the result with [`Recording::committed`] or [`Recording::refused`]. A forced commit does not wait for
     /// [`CheckpointPolicy::retry_pause`], so the caller must bound the number of attempts.
@@ -281,10 +281,10 @@ impl Recording {
     pub fn refused(&mut self, error: StoreError, now_unix_ms: i64) -> NextStep {
         match error {
             StoreError::Unavailable(_) => self.retry_later(now_unix_ms),
-            // No other writer commits with our epoch: a commit of ours was carried out, and its answer was lost.
             StoreError::Fenced { epoch } if epoch != self.epoch => {
                 self.end(NextStep::Fenced { epoch })
             }
+            // `Fenced` with the same epoch: a commit of this writer was carried out, and its answer was lost.
             StoreError::Unknown(_) | StoreError::Fenced { .. } => {
                 self.store = StoreState::Unknown;
                 NextStep::Load
@@ -349,7 +349,7 @@ impl Recording {
         step
     }
 
-    /// Returns what is durable or part of the pending commit.
+    /// Returns the progress that is durable or part of the pending commit.
     fn covered(&self) -> Progress {
         match self.store {
             StoreState::Committing { to, .. } => to,

@@ -6,11 +6,11 @@
 //!
 //! The module is sans-IO: it knows no clock, no runtime and no protocol. The caller passes the time, sends each
 //! [`Commit`] to the store and reports the result. The caller also folds the points into the
-//! [`PathAccumulator`](crate::measure::PathAccumulator) inside.
+//! [`PathAccumulator`](crate::measure::PathAccumulator) of the recording.
 //!
 //! The rules, and the methods that apply them:
 //! - a stream sends one contiguous range of offsets: only its first message chooses where it starts, and that
-//!   message must say so if the path already has points ([`Recording::admit`]);
+//!   message must have an offset if the path already has points ([`Recording::admit`]);
 //! - points that were durable when the stream was opened are skipped and counted
 //!   ([`Recording::skipped_points`]); a gap is refused, and so are points past the end of a finished path or past
 //!   the end that the stream itself has set;

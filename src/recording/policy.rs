@@ -1,8 +1,8 @@
-//! When checkpoints are due.
+//! The policy that decides when checkpoints are due.
 
 use std::time::Duration;
 
-/// When checkpoints are due, and how long recordings are kept.
+/// Defines when checkpoints are due, and how long recordings are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CheckpointPolicy {
     /// A checkpoint is due this long after the first point that is not durable.
@@ -41,7 +41,7 @@ impl CheckpointPolicy {
     }
 }
 
-/// A duration in whole milliseconds.
+/// Returns a duration in whole milliseconds.
 pub(super) fn whole_ms(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

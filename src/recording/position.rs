@@ -4,7 +4,7 @@
 
 use super::error::RecordingError;
 
-/// Where the points of an admitted message belong.
+/// The position of an admitted message in its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Admitted {
     /// The offset of the first point of the message.
@@ -25,22 +25,22 @@ pub(super) struct Position {
 }
 
 impl Position {
-    /// The position of a stream that is opened for a path of `point_count` durable points.
+    /// Returns the position of a stream that is opened for a path of `point_count` durable points.
     pub(super) fn new(point_count: u64) -> Self {
         Self { next: None, point_count, skipped: 0 }
     }
 
-    /// Number of points of the path, including admitted points that are not folded yet.
+    /// Returns the number of points of the path, including admitted points that are not folded yet.
     pub(super) fn point_count(&self) -> u64 {
         self.point_count
     }
 
-    /// The offset of the next message; 0 before the first message.
+    /// Returns the offset of the next message; 0 before the first message.
     pub(super) fn next(&self) -> u64 {
         self.next.unwrap_or_default()
     }
 
-    /// Number of points that this stream sent and that were skipped.
+    /// Returns the number of points that this stream sent and that were skipped.
     pub(super) fn skipped(&self) -> u64 {
         self.skipped
     }

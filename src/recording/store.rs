@@ -111,7 +111,7 @@ impl Sweep {
         Self { now_unix_ms, abandoned: None }
     }
 
-    /// Maximum number of recordings that one step selects.
+    /// Returns the maximum number of recordings that one step selects.
     pub(crate) fn removals_max(&self) -> usize {
         self.abandoned.as_ref().map_or(SWEEP_STEP, |abandoned| abandoned.removals_max.max(1))
     }

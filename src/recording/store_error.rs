@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-/// Why a store did not carry out a request.
+/// The error of a request to a store.
 ///
 /// [`Error::source`] returns the error of the database or of the system if there is one. The text of this error already
 /// contains its message.
@@ -71,12 +71,12 @@ pub struct StoreErrorCause {
 }
 
 impl StoreErrorCause {
-    /// Makes a cause of an underlying error, with its message.
+    /// Makes a cause from an underlying error, with its message.
     pub fn from_error(source: impl Error + Send + Sync + 'static) -> Self {
         Self::with_source(source.to_string(), source)
     }
 
-    /// Makes a cause of an underlying error, with another message.
+    /// Makes a cause from an underlying error, with another message.
     pub fn with_source(
         message: impl Into<String>,
         source: impl Error + Send + Sync + 'static,

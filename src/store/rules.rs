@@ -1,5 +1,5 @@
-//! The conditions of opening, committing and sweeping, shared by all stores. Sans-IO: each function gets what is
-//! stored and returns what has to be stored. The store makes the two atomic.
+//! The conditions of opening, committing and sweeping, shared by all stores. Sans-IO: each function gets the stored
+//! data and returns the data to store. The store reads and writes them atomically.
 
 use crate::measure::{Options, PathAccumulator};
 
@@ -7,7 +7,7 @@ use crate::recording::{
     Checkpoint, CommitPrecondition, OpenRequest, RecordingName, StoreError, StoreErrorCause, Sweep,
 };
 
-/// The part of a checkpoint that stores decide by. A store can read it without decoding the fold.
+/// The part of a checkpoint on which the rules depend. A store can read it without decoding the fold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) epoch: u64,
@@ -99,7 +99,7 @@ pub(super) fn check_commit(
     Ok(())
 }
 
-/// The error of a store that holds its maximum number of recordings.
+/// Returns the error of a store that holds its maximum number of recordings.
 pub(super) fn full(max_recordings: u64) -> StoreError {
     let text = format!(
         "it holds {max_recordings} recordings, its maximum: delete some, wait until some expire, or raise the maximum"

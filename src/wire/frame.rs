@@ -13,8 +13,8 @@ const CARRY_KEPT_BYTES: usize = 1024;
 
 /// Finds the messages in a stream of bytes that arrives in chunks of any size.
 ///
-/// The memory grows with the received bytes, not with the length in a header. It is at most one message of
-/// the size limit.
+/// The memory grows with the received bytes, not with the length in a header. The buffer holds at most
+/// one message.
 ///
 /// ```
 /// use waywiser::internals::wire::Deframer;
@@ -64,7 +64,7 @@ pub struct FrameError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrameErrorKind {
-    /// The flag byte is invalid: the sender does not use gRPC framing, or the stream is out of step.
+    /// The flag byte is invalid: the sender does not use gRPC framing, or the position is wrong.
     #[error("the compressed flag is {0}, not 0 or 1")]
     Flag(u8),
     /// The message is longer than the limit.
@@ -107,7 +107,7 @@ impl Deframer {
         self.message_count
     }
 
-    /// Whether the next byte is the first byte of a frame.
+    /// Returns whether the next byte is the first byte of a frame.
     #[inline]
     pub(super) fn is_between_messages(&self) -> bool {
         self.carry_done || self.carry.is_empty()

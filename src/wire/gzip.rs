@@ -82,12 +82,12 @@ impl Inflater {
         self.message.capacity() + if self.machine.is_some() { DECOMPRESS_BYTES } else { 0 }
     }
 
-    /// Whether no message was started.
+    /// Returns whether no message was started.
     pub(super) fn is_idle(&self) -> bool {
         self.stage == Stage::Idle
     }
 
-    /// Whether a complete message is ready for [`Inflater::take`].
+    /// Returns whether a complete message is ready for [`Inflater::take`].
     pub(super) fn is_done(&self) -> bool {
         self.stage == Stage::Done
     }

@@ -1,4 +1,4 @@
-//! Reads a message of `waywiser.v1` that carries points in place, without a copy.
+//! Reads messages of `waywiser.v1` with points, without a copy.
 //!
 //! In nearly every message each field occurs once and the rows are adjacent, in the canonical encoding. This
 //! file reads such messages. For any other encoding, [`MessageView::parse`] returns `None`, and the caller

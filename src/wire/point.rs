@@ -174,7 +174,7 @@ mod tests {
         Point::decode(message).ok().map(|point| (point.x, point.y))
     }
 
-    /// Bytes similar to fields. Arbitrary bytes are usually rejected at the first byte.
+    /// Generates bytes similar to fields. Arbitrary bytes are usually rejected at the first byte.
     fn fields() -> impl Strategy<Value = Vec<u8>> {
         let key = (0..4_u8, 0..8_u8).prop_map(|(field, wire_type)| vec![field << 3 | wire_type]);
         let varint = any::<u64>().prop_map(|value| {

@@ -63,7 +63,7 @@ pub const ELEVATION_COLUMNS: &[&str] = &[
 ];
 
 /// The names of a column with the time, as [`LATITUDE_COLUMNS`]. A name may end with the unit of its numbers
-/// (`time_ms`), or have it in brackets. Other numbers are seconds since 1970 or, if they are too large,
+/// (`time_ms`), or contain it in brackets. Other numbers are seconds since 1970 or, if they are too large,
 /// milliseconds, microseconds or nanoseconds.
 pub const TIME_COLUMNS: &[&str] = &[
     "time",

@@ -12,7 +12,7 @@ use serde::de::{
 
 use super::Walk;
 
-/// The tokens that are stored: 64 MiB of memory, about a million positions.
+/// Maximum number of tokens that are stored: 96 MiB of memory, about a million positions.
 const TOKENS_MAX: usize = 4 << 20;
 
 #[derive(Clone, Copy)]

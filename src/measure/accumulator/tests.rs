@@ -20,7 +20,7 @@ enum Step {
 
 const METRICS: [Metric; 3] = [Metric::Planar, Metric::Haversine, Metric::Geodesic];
 
-/// Fixes a few units and seconds apart, so that the values are on both sides of the limit of every rule.
+/// Generates fixes a few units and seconds apart, so that the values are on both sides of the limit of every rule.
 fn fixes(metric: Metric) -> impl Strategy<Value = Fix> {
     let place = prop_oneof![
         30 => (-6..=6_i32, -6..=6_i32),
@@ -50,7 +50,7 @@ fn fixes(metric: Metric) -> impl Strategy<Value = Fix> {
     )
 }
 
-/// Runs of fixes with attributes and breaks, and runs of plain points, which take the fast path.
+/// Generates runs of fixes with attributes and breaks, and runs of plain points, which take the fast path.
 fn steps(metric: Metric, count: usize) -> impl Strategy<Value = Vec<Step>> {
     let plain = fixes(metric).prop_map(|fix| Step::Fix(Fix::new(fix.point())));
     let full = prop_oneof![20 => fixes(metric).prop_map(Step::Fix), 1 => Just(Step::Break)];

@@ -195,7 +195,7 @@ mod tests {
     use super::*;
     use crate::measure::point::HALF_TURN_E7;
 
-    /// The formula with the functions of the platform for all legs.
+    /// Computes any leg by the formula, with the functions of the platform.
     fn plain(x: [f64; 2], y: [f64; 2]) -> f64 {
         long_leg(longitude_between(x[0], x[1]), (y[1] - y[0]).abs(), y)
     }

@@ -69,7 +69,7 @@ fn planar_lengths_are_exact_at_the_limits_of_int32() {
 
 const METRICS: [Metric; 3] = [Metric::Planar, Metric::Haversine, Metric::Geodesic];
 
-/// Positions in degrees, many at a limit and many in whole E7.
+/// Generates positions in degrees, many at a limit and many in whole E7.
 fn position() -> impl Strategy<Value = (f64, f64)> {
     let latitude = prop_oneof![
         -90.0..=90.0_f64,
@@ -84,7 +84,7 @@ fn position() -> impl Strategy<Value = (f64, f64)> {
     (latitude, longitude)
 }
 
-/// Pairs of positions; the second is anywhere, near the first, or near its antipode.
+/// Generates pairs of positions; the second is anywhere, near the first, or near its antipode.
 fn pair() -> impl Strategy<Value = ((f64, f64), (f64, f64))> {
     (position(), position(), -1e-4..1e-4_f64, -1e-4..1e-4_f64, 0..3).prop_map(
         |(a, anywhere, dy, dx, kind)| {
@@ -107,7 +107,7 @@ fn magnitude(value: BigRational) -> BigRational {
     if value < exact(0.0) { -value } else { value }
 }
 
-/// Longitudes in E7 with all bits of an `f64`, many of them on both sides of the antimeridian.
+/// Generates longitudes in E7 with all bits of an `f64`, many of them on both sides of the antimeridian.
 fn longitudes() -> impl Strategy<Value = (f64, f64)> {
     let half = HALF_TURN_E7;
     let distance = prop_oneof![Just(0.0), 0.0..1.0_f64, 0.0..1e6_f64, 0.0..9e8_f64];

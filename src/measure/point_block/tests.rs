@@ -27,7 +27,7 @@ proptest! {
     }
 }
 
-/// Coordinates, many of them near the limits.
+/// Generates coordinates, many of them near the limits.
 fn whole() -> impl Strategy<Value = i64> {
     prop_oneof![
         8 => -2_000_000_000..=2_000_000_000_i64,

@@ -1,6 +1,6 @@
 //! The checks of a [`State`]: ranges of single values first, then values that depend on each other.
 //!
-//! Every bound is one that each real path keeps, so a stored path is never refused. Sums are bounded by the number
+//! Every real path is within all bounds, so a stored path is never refused. Sums are bounded by the number
 //! of legs times the longest possible leg.
 
 use super::{
@@ -61,7 +61,7 @@ impl Part {
     }
 }
 
-/// A sum in units of 2^-64.
+/// Returns a sum in units of 2^-64.
 fn units(sum: ExactSum) -> u128 {
     u128::from_le_bytes(sum.to_bytes())
 }
@@ -70,7 +70,7 @@ fn is_time(unix_ns: i64) -> bool {
     checked_unix_ns(unix_ns).is_ok()
 }
 
-/// The number of legs of a polyline that was checked.
+/// Returns the number of legs of a polyline that was checked.
 fn legs(polyline: &PolylineState) -> u64 {
     polyline.point_count.saturating_sub(polyline.segment_count)
 }

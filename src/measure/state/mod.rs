@@ -1,8 +1,8 @@
 //! The state of a [`PathAccumulator`](super::PathAccumulator) as plain data, for code that stores it.
 //!
 //! `PathAccumulator::state` copies everything that the accumulator keeps. `PathAccumulator::try_from` checks every
-//! value of a state, and the values against each other, and restores the accumulator. A state that no path has
-//! is an error there. The arithmetic therefore never meets a coordinate that is out of range. `check.rs` has the
+//! value of a state, and the values against each other, and restores the accumulator. A state that no path can
+//! have is an error. The arithmetic therefore never meets a coordinate that is out of range. `check.rs` has the
 //! checks. A state has no byte format: stores define their own.
 
 use super::options::Options;
@@ -31,11 +31,11 @@ mod tests;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
-    /// The options of the measurement.
+    /// The options of the path.
     pub options: Options,
     /// The polyline through all fixes.
     pub raw: PolylineState,
-    /// The filter. It is set exactly if the options have a rule that can reject fixes.
+    /// The filter. It is set exactly if a rule of the options can reject fixes or break segments.
     pub filter: Option<FilterState>,
     /// The statistics of the accepted fixes.
     pub stats: StatsState,
@@ -82,7 +82,7 @@ pub struct FilterState {
     pub accepted: PolylineState,
     /// The last accepted fix of the current segment.
     pub reference: Option<FixState>,
-    /// The last fix that was rejected for time or speed, and the number of such fixes that agree up to it.
+    /// The last fix that was rejected for time or speed, and the number of consistent ones up to it.
     pub candidate: Option<(FixState, u32)>,
     /// The rejected fixes by reason, in the order of [`RejectionReason`](super::RejectionReason).
     pub rejections: [RejectionState; 4],
@@ -128,7 +128,7 @@ pub struct StatsState {
     pub max_speed: Option<f64>,
     /// The exact sums of all rises and of all falls. They are set once a leg has elevations at both ends.
     pub climb: Option<[ExactSum; 2]>,
-    /// The exact sum of the legs in three dimensions; 0 if the options do not ask for it.
+    /// The exact sum of the legs in three dimensions; 0 if the options do not request it.
     pub length_3d: ExactSum,
 }
 
@@ -138,7 +138,7 @@ pub struct StatsState {
 pub struct StateError {
     /// The part of the state.
     pub part: &'static str,
-    /// What is wrong.
+    /// A description of the problem.
     pub problem: &'static str,
 }
 

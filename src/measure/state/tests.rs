@@ -8,12 +8,12 @@ use crate::measure::{Elevation, Fix, Metric, PathAccumulator, Point, Totals};
 
 const NS_PER_S: i64 = 1_000_000_000;
 
-fn fix(space: Metric, second: i64, x: f64) -> Fix {
-    let fix = Fix::new(Point::new(space.space(), x, 4.0).unwrap());
+fn fix(metric: Metric, second: i64, x: f64) -> Fix {
+    let fix = Fix::new(Point::new(metric.space(), x, 4.0).unwrap());
     fix.at_unix_ns(second * NS_PER_S).unwrap().with_z(x / 2.0).unwrap()
 }
 
-/// A path with a filter, in which every field is set.
+/// Returns the state of a path with a filter, in which every field is set.
 fn filtered() -> State {
     let options = Options {
         elevation: Elevation::ThreeDimensional,
@@ -42,7 +42,7 @@ fn filtered() -> State {
     path.state()
 }
 
-/// A geographic path without a filter, in which every other field is set.
+/// Returns the state of a geographic path without a filter, in which every other field is set.
 fn unfiltered() -> State {
     let mut path = PathAccumulator::new(Options::new(Metric::Geodesic));
     path.extend(&[-2.0, 1.0, 0.5].map(|x| fix(Metric::Geodesic, (x * 10.0) as i64, x))).unwrap();

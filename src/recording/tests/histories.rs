@@ -1,4 +1,4 @@
-//! Random histories of several writers, with a store that fails in every possible way.
+//! Random histories of several writers, with a store whose answers fail or are lost.
 
 use proptest::prelude::*;
 

@@ -16,8 +16,8 @@ use crate::measure::ExactSum;
 pub(super) trait Field: Sized {
     fn write(&self, out: &mut Vec<u8>);
 
-    /// Reads a value from the start of `input` and moves `input` past it. `None` if the bytes are not the encoding of a
-    /// value.
+    /// Reads a value from the start of `input` and moves `input` past it. Returns `None` if the bytes are not the
+    /// encoding of a value.
     fn read(input: &mut &[u8]) -> Option<Self>;
 }
 

@@ -43,7 +43,7 @@ pub(super) fn seal(name: &RecordingName, accumulator: &PathAccumulator, out: &mu
     checksum.write(out);
 }
 
-/// CRC-32 of `bytes` followed by the ID of the recording.
+/// Returns the CRC-32 of `bytes` followed by the ID of the recording.
 pub(super) fn checksum(name: &RecordingName, bytes: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(bytes);
@@ -78,7 +78,7 @@ impl<'a> SealedFold<'a> {
     }
 }
 
-/// Validates a state that was stored together with a number of points.
+/// Validates and restores a state that was stored together with a number of points.
 pub(super) fn restore(state: State, point_count: u64) -> Result<PathAccumulator, RecordError> {
     if state.raw.point_count != point_count {
         return Err(RecordError::Content("number of points"));
@@ -171,7 +171,7 @@ impl Field for Elevation {
     }
 }
 
-/// The metric with this number, in every version.
+/// Returns the metric with this number, in every version.
 pub(super) fn metric(number: u32) -> Option<Metric> {
     match number {
         0 => Some(Metric::Planar),
@@ -181,7 +181,7 @@ pub(super) fn metric(number: u32) -> Option<Metric> {
     }
 }
 
-/// The treatment of elevations with this number, in every version.
+/// Returns the use of elevations with this number, in every version.
 pub(super) fn elevation(number: u32) -> Option<Elevation> {
     match number {
         0 => Some(Elevation::Ignored),

@@ -160,7 +160,7 @@ impl Postcard<'_> {
         options.ok()
     }
 
-    /// A polyline, which repeats the metric of the options.
+    /// Reads a polyline, which repeats the metric of the options.
     fn polyline(&mut self, metric: Metric) -> Option<PolylineState> {
         if fold::metric(self.u32()?)? != metric {
             return None;

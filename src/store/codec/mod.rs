@@ -1,4 +1,4 @@
-//! The bytes of a stored checkpoint. Knows no store. Accepts any bytes: those that are not a record are an error.
+//! The bytes of a stored checkpoint. The module knows no store. Bytes that are not a record are an error.
 //!
 //! | bytes | content, little endian |
 //! |---|---|
@@ -32,7 +32,7 @@ pub const VERSION: u8 = fold::VERSION;
 const MAGIC: [u8; 4] = *b"wayw";
 const HEADER_BYTES: usize = 44;
 
-/// Why bytes are not a record.
+/// The reason why bytes are not a record.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordError {
@@ -203,11 +203,11 @@ fn compare_checksums(stored: u32, computed: u32) -> Result<(), RecordError> {
     if stored == computed { Ok(()) } else { Err(RecordError::Checksum { stored, computed }) }
 }
 
-/// Decodes arbitrary bytes, as they are and with valid checksums. What is decoded is encoded to the same bytes, or
+/// Decodes arbitrary bytes, as they are and with valid checksums. A checkpoint is encoded to the same bytes, or
 /// to bytes that decode to the same checkpoint if the record has an earlier version. A target for a fuzzer.
 ///
 /// # Panics
-/// If this is not so.
+/// If the bytes or the checkpoint differ.
 #[doc(hidden)]
 pub fn check_any(bytes: &[u8]) {
     let Ok(name) = RecordingName::from_id("any") else { return };
@@ -228,7 +228,7 @@ pub fn check_any(bytes: &[u8]) {
     }
 }
 
-/// The bytes with valid checksums.
+/// Returns the bytes with valid checksums.
 fn sealed(name: &RecordingName, bytes: &[u8]) -> Vec<u8> {
     let mut out = bytes.to_vec();
     let checksum = match bytes.get(4) {

@@ -87,7 +87,7 @@ fn read_header(bytes: &[u8]) -> Result<Header, RecordError> {
     Record::read(&name(), bytes).map(|record| record.header())
 }
 
-/// The bytes with one byte changed and valid checksums.
+/// Returns the bytes with one byte changed and valid checksums.
 fn patched(bytes: &[u8], at: usize, byte: u8) -> Vec<u8> {
     let mut bytes = bytes[..bytes.len() - 4].to_vec();
     bytes[at] = byte;

@@ -1,4 +1,4 @@
-//! The file below the database. It counts requests to the disk and verifies the checksums of blocks. It does not
+//! The storage backend of the database. It counts requests to the disk and verifies the checksums of blocks. It does not
 //! interpret the bytes.
 
 use std::io;

@@ -111,7 +111,7 @@ fn record_free_pages(database: &Database) -> Result<(), redb::Error> {
     Ok(())
 }
 
-/// Reads the whole file once.
+/// Reads and verifies all records.
 fn content(database: &Database) -> Result<Content, redb::Error> {
     let transaction = database.begin_read()?;
     let format = match transaction.open_table(NUMBERS) {

@@ -1,5 +1,5 @@
 //! Tests of the store on a simulated disk that fails at chosen steps and loses unsynced writes in a power failure.
-//! Acknowledged commits are never lost, and each answer is true.
+//! Acknowledged commits are never lost, and each answer is correct.
 
 use std::io;
 use std::path::Path;
@@ -222,7 +222,7 @@ async fn folds(initial: &Disk) -> Vec<Checkpoint> {
     folds
 }
 
-/// One step of the disk fails. Each answer is success or failure, never unknown, and it is true. Acknowledged commits
+/// One step of the disk fails. Each answer is success or failure, never unknown, and it is correct. Acknowledged commits
 /// survive a power failure.
 #[tokio::test]
 async fn every_answer_is_true_if_the_disk_fails_once() {

@@ -1,9 +1,9 @@
-//! The error of opening a directory as a store. Every message says what to do.
+//! The error of opening a directory as a store. Every message except that of `Io` says what to do.
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-/// Why a directory cannot be used as a store.
+/// The reason why a directory cannot be used as a store.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreOpenError {
@@ -34,7 +34,7 @@ pub enum StoreOpenError {
     Damaged {
         /// The file.
         file: PathBuf,
-        /// What was found.
+        /// A description of the damage.
         reason: String,
     },
     /// The file has fewer transactions than the lock file has recorded.

@@ -31,7 +31,7 @@ fn identity(metadata: &fs::Metadata) -> Identity {
     (metadata.dev(), metadata.ino())
 }
 
-/// Other systems do not let an open file be removed. Only its existence is checked there.
+/// Other systems refuse to remove an open file. Only its existence is checked there.
 #[cfg(not(unix))]
 fn identity(_: &fs::Metadata) -> Identity {}
 
@@ -82,7 +82,7 @@ impl Home {
     /// Checks that the paths still lead to the files that are open. Takes two system calls.
     ///
     /// # Errors
-    /// A text for users if they do not. It is also logged once.
+    /// A message for users if they do not. It is also logged once.
     pub(super) fn check(&self) -> Result<(), String> {
         let is_same = |name: &str, expected: Identity| {
             fs::metadata(self.directory.join(name)).is_ok_and(|found| identity(&found) == expected)

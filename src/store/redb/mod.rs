@@ -69,7 +69,7 @@ pub struct RedbStore {
     readers: Arc<Semaphore>,
     counters: Arc<Counters>,
     max_recordings: u64,
-    /// Unlocked last. `None` in tests that use memory instead of a file.
+    /// Dropped last, which unlocks the directory. `None` in tests that use memory instead of a file.
     home: Option<Arc<Home>>,
 }
 
@@ -82,7 +82,7 @@ impl RedbStore {
     /// it reads the disk: about a second for 100 000 recordings.
     ///
     /// # Errors
-    /// If the directory cannot be used, or the file is damaged. Each error says what to do.
+    /// If the directory cannot be used, or the file is damaged.
     pub fn open(directory: impl AsRef<Path>) -> Result<Self, StoreOpenError> {
         let directory = directory.as_ref();
         let lock = home::lock(directory)?;

@@ -1,4 +1,4 @@
-//! Creates and opens the database file of a directory. Every error says what to do.
+//! Creates and opens the database file of a directory.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;

@@ -1,5 +1,5 @@
-//! The content of the database file: a table of recordings, and a table of numbers. Knows redb and the bytes of a
-//! record. `rules.rs` has the conditions, `writer.rs` the transactions.
+//! The content of the database file: a table of recordings, and a table of numbers. This file knows redb and the bytes of
+//! a record. `rules.rs` has the conditions, `writer.rs` the transactions.
 
 use std::ops::Bound::{Excluded, Unbounded};
 

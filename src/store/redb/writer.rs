@@ -23,7 +23,7 @@ use crate::recording::{StoreError, StoreErrorCause};
 /// Maximum number of requests in a transaction. It bounds how long the first request waits for the last.
 const BATCH_MAX: usize = 4_096;
 
-/// How long the first request waits for others, if the last transaction had several. A transaction costs two syncs and
+/// The time that the first request waits for others, if the last transaction had several. A transaction costs two syncs and
 /// a few pages of its own. With ten thousand recordings that commit once a second, this delay saves six of ten
 /// syncs. A single request does not wait.
 const GROUP_COMMIT_DELAY: Duration = Duration::from_millis(5);
@@ -32,7 +32,7 @@ const GROUP_COMMIT_DELAY: Duration = Duration::from_millis(5);
 /// lock to open or close the database.
 pub(super) type SharedDatabase = RwLock<Option<Database>>;
 
-/// How the database is opened.
+/// The mode of opening the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OpenMode {
     /// The whole file is checked.
@@ -92,11 +92,11 @@ pub(super) struct Writer {
     pub(super) home: Option<Arc<Home>>,
 }
 
-/// How a transaction failed.
+/// The failure of a transaction.
 enum Failure {
-    /// Before the commit: nothing was changed.
+    /// It failed before the commit: nothing was changed.
     BeforeCommit(redb::Error),
-    /// During the commit: the change may be in the file.
+    /// It failed during the commit: the change may be in the file.
     DuringCommit(redb::Error),
 }
 

@@ -39,7 +39,7 @@ fn read(message: &[u8]) -> Option<Result<Vec<Row>, ColumnError>> {
     }
 }
 
-/// The same points from a message decoded by prost.
+/// Returns the same points from a message decoded by prost.
 fn rows(columns: &pb::PointColumns) -> Option<Vec<Row>> {
     let sums = |column: &[i64]| {
         column
@@ -61,7 +61,7 @@ fn rows(columns: &pb::PointColumns) -> Option<Vec<Row>> {
         .collect()
 }
 
-/// The differences of a column, with varints of all lengths or of one or two lengths. The sums fit 64
+/// Generates the differences of a column, with varints of all lengths or of one or two lengths. The sums fit 64
 /// bits.
 fn differences(len: usize) -> impl Strategy<Value = Vec<i64>> {
     let column = |shifts: std::ops::Range<u32>| {

@@ -39,7 +39,7 @@ fn fast_path(chunk: &[u8]) -> (Vec<(i32, i32)>, usize) {
     outcome
 }
 
-/// Points with varints of all lengths, many of them with equal lengths in a row.
+/// Generates points with varints of all lengths, many of them with equal lengths in a row.
 fn points() -> impl Strategy<Value = Vec<(i32, i32)>> {
     let near = (any::<i32>(), any::<i32>(), 0..31_u32).prop_flat_map(|(x, y, shift)| {
         let near = move |centre: i32| {

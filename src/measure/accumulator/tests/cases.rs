@@ -11,7 +11,7 @@ fn at(seconds: i64, x: f64) -> Fix {
     fix(x, 0.0).at_unix_ns(1_700_000_000_000_000_000 + seconds * 1_000_000_000).unwrap()
 }
 
-/// Fixes at these positions, one second apart.
+/// Returns fixes at these positions, one second apart.
 fn walk(x: &[f64]) -> Vec<Fix> {
     (0..).zip(x).map(|(second, &x)| at(second, x)).collect()
 }

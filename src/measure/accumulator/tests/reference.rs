@@ -3,7 +3,7 @@
 
 use super::*;
 
-/// A simple implementation of the documented rules on lists of all fixes.
+/// Returns the summary from a simple implementation of the documented rules.
 pub(super) fn reference_summary(options: &Options, steps: &[Step]) -> PathSummary {
     let metric = options.metric;
     let mut fixes: Vec<Fix> = vec![];

@@ -62,7 +62,7 @@ fn alone(x: [f64; 2], y: [f64; 2]) -> f64 {
     by_series(x, y).unwrap_or_else(|| inverse((y[0], x[0]), (y[1], x[1])))
 }
 
-/// Tracks with mostly short steps, often near the border of a cell or a limit of the series.
+/// Generates tracks with mostly short steps, often near the border of a cell or a limit of the series.
 fn track() -> impl Strategy<Value = (Vec<f64>, Vec<f64>)> {
     let border =
         (-6_800..6_800_i32).prop_map(|half_cells| f64::from(half_cells) * f64::from(1 << 17));

@@ -1,10 +1,10 @@
-//! Golden records of all format versions, and the checkpoints in them. Programs of the time wrote those of versions 1
+//! Golden records of all format versions, and the checkpoints in them. Earlier programs wrote those of versions 1
 //! and 2. Never change one: a stored recording must stay readable.
 
 use crate::measure::{Elevation, Fix, Metric, Options, PathAccumulator, Point};
 use crate::recording::{Checkpoint, RecordingName};
 
-/// The name of all golden recordings.
+/// Returns the name of all golden recordings.
 pub(in crate::store) fn name() -> RecordingName {
     RecordingName::from_id("golden").unwrap()
 }
@@ -20,12 +20,12 @@ fn checkpoint(complete: bool, accumulator: PathAccumulator) -> Checkpoint {
     }
 }
 
-/// A path without points.
+/// Returns a path without points.
 fn empty() -> Checkpoint {
     checkpoint(true, PathAccumulator::new(Options::new(Metric::Planar)))
 }
 
-/// Two segments across the antimeridian, and a segment break at the end.
+/// Returns a segment across the antimeridian, with segment breaks before and after it.
 fn plain() -> Checkpoint {
     let mut accumulator = PathAccumulator::new(Options::new(Metric::Haversine));
     accumulator.start_segment();
@@ -37,7 +37,7 @@ fn plain() -> Checkpoint {
     checkpoint(false, accumulator)
 }
 
-/// No rule rejects points. Times and elevations are known in part.
+/// Returns a path without filter rules. One fix has no elevation.
 fn timed() -> Checkpoint {
     let options = Options::builder(Metric::Geodesic).stopped_speed(0.25).build().unwrap();
     let mut accumulator = PathAccumulator::new(options);
@@ -51,7 +51,7 @@ fn timed() -> Checkpoint {
     checkpoint(false, accumulator)
 }
 
-/// All rules are set, each of them has rejected a point, and a rejected point waits for others that agree with it.
+/// Returns a path with all rules. Each rule that rejects points has rejected one. The last point is a candidate.
 fn filtered() -> Checkpoint {
     let options = Options::builder(Metric::Planar)
         .elevation(Elevation::ThreeDimensional)
@@ -98,7 +98,7 @@ pub(in crate::store) fn records() -> [Golden; 4] {
     ]
 }
 
-/// The bytes of a record.
+/// Returns the bytes of a record.
 pub(in crate::store) fn bytes(hex: &str) -> Vec<u8> {
     let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
     let text = String::from_utf8(digits).unwrap();
