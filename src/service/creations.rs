@@ -74,7 +74,7 @@ pub struct Creations {
 }
 
 impl Creations {
-    /// Reserves a token for one recording, or returns `None` if the peer has none. Dropping the reservation returns the
+    /// Reserves a token for one recording, or returns `None` if the bucket is empty. Dropping the reservation returns the
     /// token, unless [`Reservation::keep`] was called.
     pub(super) fn reserve(&self) -> Option<Reservation> {
         let limit = &self.limit;

@@ -7,7 +7,7 @@
 //! - `updates` orders the reports about watched recordings for `watch`; `follow` adds the changes of other servers.
 //! - `list` lists recordings, `sweep` removes expired and abandoned ones, and `recordings` has the other unary methods.
 //!
-//! All calls of the store have the time limit of `store_timeout`. [`crate::recording`] has the rules of exactly-once.
+//! All calls of the store have the time limit of `store_timeout`. [`crate::recording`] defines the rules of exactly-once commits.
 
 mod batch;
 mod column_fill;
