@@ -62,7 +62,7 @@ pub fn run() -> ExitCode {
     };
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
-        // The same code as that of clap.
+        // clap returns the same code.
         Ok(Outcome::Misused) => ExitCode::from(2),
         Ok(Outcome::Failed) => ExitCode::FAILURE,
         // The reader of standard output has closed it, as `head` does.

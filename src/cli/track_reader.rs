@@ -217,7 +217,7 @@ impl TrackSink for EventSink {
     }
 
     fn remark(&mut self, remark: &str) {
-        // If the consumer is gone, the next call returns the error.
+        // If the consumer was dropped, the next call returns the error.
         let _ = self.outbox.borrow_mut().push(ReaderEvent::Remark(remark.to_owned()));
     }
 

@@ -1,4 +1,4 @@
-//! The accept loop. At the limits, a new connection takes the place of the one that has been idle longest.
+//! The accept loop. At the limits, a new connection replaces the one that has been idle longest.
 
 use std::collections::HashMap;
 use std::io;

@@ -63,9 +63,9 @@ pub struct Config {
     /// The same limit for all streams of a connection together. Default 1 MiB.
     pub connection_window_bytes: u32,
     /// Maximum cost of the small DATA frames that wait to be read, before h2 closes the connection. A frame costs the
-    /// difference between its payload and 256 bytes, which is about what h2 allocates for it. A client that sends one point
-    /// per frame at full speed can have 65 000 frames in a connection window of 1 MiB, which cost 15 MiB. Raise both
-    /// limits together. Default 32 MiB.
+    /// difference between its payload and 256 bytes, which is about what h2 allocates for it. A client that sends one
+    /// point per frame at full speed can have 65 000 frames in a connection window of 1 MiB, which cost 15 MiB. Raise
+    /// both limits together. Default 32 MiB.
     pub data_frame_budget_bytes: usize,
     /// Maximum number of new recordings per minute and peer. Twice as many may be created at once. Further ones get
     /// RESOURCE_EXHAUSTED. Default 6000.
