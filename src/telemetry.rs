@@ -2,7 +2,7 @@
 //! events; a program that embeds it installs its own subscriber.
 //!
 //! Lines go through a bounded queue to a writer thread. When standard error is full, closed or stalled,
-//! lines are lost, but no call waits and nothing panics. The queue is our own because the guard of
+//! lines are lost, but no call waits and nothing panics. The module has its own queue because the guard of
 //! `tracing-appender` prints to standard output when its queue is full at the end, and panics if that
 //! is closed.
 
@@ -26,15 +26,15 @@ pub(crate) enum LogFormat {
 
 /// Maximum number of lines in the queue: about a megabyte.
 const LINES_MAX: usize = 4096;
-/// How long the end of the program waits for the queue to be written.
+/// Maximum time that the program waits at its end until the queue is written.
 const FLUSH_TIME: Duration = Duration::from_secs(1);
 
 /// Sends the log to standard error. `filter` has the syntax of `RUST_LOG`: `info`, `waywiser=debug`.
 ///
-/// Dropping the guard writes the lines that are queued, and waits for that at most one second.
+/// Dropping the guard waits at most one second until the queued lines are written.
 ///
 /// # Errors
-/// When the filter is invalid or the writer thread cannot be started; the message says why.
+/// If the filter is not valid or the writer thread cannot be started.
 pub(crate) fn log_to_stderr(format: LogFormat, filter: &str) -> Result<LogGuard, String> {
     let filter = EnvFilter::builder().parse(filter).map_err(|error| error.to_string())?;
     let ansi = io::stderr().is_terminal();
@@ -47,7 +47,7 @@ pub(crate) fn log_to_stderr(format: LogFormat, filter: &str) -> Result<LogGuard,
         .with_timer(SystemTime)
         .with_target(false)
         .with_ansi(ansi);
-    // If a log is installed already, it stays.
+    // A subscriber that is already installed stays in use.
     let _ = match format {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
@@ -55,7 +55,7 @@ pub(crate) fn log_to_stderr(format: LogFormat, filter: &str) -> Result<LogGuard,
     Ok(guard)
 }
 
-/// Lines between the threads that log and the thread that writes.
+/// The queue of lines between the threads that log and the thread that writes.
 struct Queue {
     state: Mutex<State>,
     /// Signals each change of `state`.
@@ -77,7 +77,7 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for the next line; `None` when the queue is closed and empty.
+    /// Waits for the next line. Returns `None` when the queue is closed and empty.
     fn next(&self) -> Option<Vec<u8>> {
         let is_idle = |state: &mut State| state.lines.is_empty() && !state.is_closed;
         let waited = self.changed.wait_while(self.lock(), is_idle);
@@ -85,7 +85,7 @@ impl Queue {
     }
 }
 
-/// Starts the thread that writes queued lines to `out`, and ignores write errors.
+/// Starts the thread that writes queued lines to `out`. The thread ignores write errors.
 fn start_writer(
     mut out: impl Write + Send + 'static,
     lines_max: usize,

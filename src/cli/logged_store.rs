@@ -22,7 +22,7 @@ pub(super) struct LoggedStore {
 /// The commits so far. The time of a commit is that from the request to the result.
 #[derive(Debug, Default)]
 struct Commits {
-    /// In microseconds, with three digits. It takes a few kilobytes.
+    /// Times in microseconds, with three digits. They take a few kilobytes.
     times: Option<Histogram<u64>>,
     count: u64,
     failed: u64,

@@ -62,7 +62,7 @@ pub fn run() -> ExitCode {
     };
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
-        // The same code as that of clap.
+        // clap returns the same code.
         Ok(Outcome::Misused) => ExitCode::from(2),
         Ok(Outcome::Failed) => ExitCode::FAILURE,
         // The reader of standard output has closed it, as `head` does.
@@ -74,14 +74,14 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// Prints why the command failed.
+/// Prints the error message of the command.
 fn fail(message: std::fmt::Arguments<'_>) -> io::Result<Outcome> {
     // The message contains file names and texts from servers.
     stderr::print(format_args!("error: {}", report::escape_control(&message.to_string())));
     Ok(Outcome::Failed)
 }
 
-/// Prints why the arguments are invalid, for the rules that clap does not check.
+/// Prints the error message of arguments that violate a rule that clap does not check.
 fn usage_error(message: std::fmt::Arguments<'_>) -> io::Result<Outcome> {
     fail(message)?;
     stderr::print(format_args!("\nFor more information, try '--help'."));

@@ -90,7 +90,7 @@ Exit status: 0 when the recording is finished, 1 for a failure, 2 for a usage er
 /// Runs `waywiser paths`.
 ///
 /// # Errors
-/// When standard output cannot be written.
+/// If standard output cannot be written.
 pub(super) fn run(args: &PathsArgs) -> io::Result<Outcome> {
     block_on(async {
         match &args.action {
@@ -108,7 +108,7 @@ pub(super) fn run(args: &PathsArgs) -> io::Result<Outcome> {
 /// Runs `waywiser watch`.
 ///
 /// # Errors
-/// When standard output cannot be written.
+/// If standard output cannot be written.
 pub(super) fn watch(args: &WatchArgs) -> io::Result<Outcome> {
     block_on(follow(&args.name, &args.server))
 }
@@ -187,8 +187,8 @@ where
     loop {
         let error = match open().await {
             Ok((mut updates, _client)) => loop {
-                // The server answers: a watch without updates spends no budget. A recording that does not exist yet
-                // has none.
+                // The server answers, so a watch without updates spends no budget. A recording that does not exist
+                // yet has no updates.
                 retry.pause();
                 match updates.next().await {
                     Some(Ok(path)) => {

@@ -60,8 +60,8 @@ pub(super) struct PolicyArgs {
 
     /// Reject a point that can only be reached at a higher speed
     ///
-    /// The speed is that from the last accepted point. Two different positions at the same time need infinite speed. A point without a time is never rejected
-    /// for its speed.
+    /// The speed is that from the last accepted point. Two different positions at the same time need infinite
+    /// speed. A point without a time is never rejected for its speed.
     #[arg(long, value_name = "SPEED", value_parser = positive, allow_negative_numbers = true)]
     max_speed: Option<f64>,
 

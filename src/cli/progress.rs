@@ -12,7 +12,7 @@ const DELAY: Duration = Duration::from_secs(1);
 /// The number of bytes read, and the total if it is known.
 pub(super) struct Progress {
     bar: ProgressBar,
-    /// When the bar appears; `None` if standard error is not a terminal.
+    /// The time at which the bar appears; `None` if standard error is not a terminal.
     appears: Option<Instant>,
     has_appeared: AtomicBool,
 }

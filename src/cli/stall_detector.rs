@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-/// The time without progress after which a server counts as stalled. It is as long as that of a recorder. A
+/// The time without progress after which a server counts as stalled. It is as long as the retry budget of a recorder. A
 /// server that takes a part now and then never counts as stalled.
 pub(super) const STALL_TIMEOUT: Duration = Duration::from_secs(300);
 /// The time between two checks.
@@ -44,7 +44,7 @@ impl StallDetector {
         self.awaits_answer.store(awaits_answer, Relaxed);
     }
 
-    /// Returns when the server has made no progress for [`STALL_TIMEOUT`], while it had something to do.
+    /// Completes when the server has made no progress for [`STALL_TIMEOUT`], while it had something to do.
     pub(super) async fn stalled(&self) {
         let (mut seen, mut quiet) = (self.progress(), Duration::ZERO);
         while quiet < STALL_TIMEOUT {

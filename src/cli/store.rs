@@ -42,7 +42,7 @@ impl StoreArgs {
     /// Opens the store. Blocks while it reads the disk.
     ///
     /// # Errors
-    /// When the store cannot be opened. The message says what to do.
+    /// If the store cannot be opened. The message says what to do.
     pub(super) fn open(&self) -> Result<Opened, String> {
         if self.ephemeral {
             let max =

@@ -17,9 +17,9 @@ use super::progress::Progress;
 use crate::formats::{self, FormatError, ReadOptions, SinkError, TrackSink};
 use crate::measure::Fix;
 
-/// The fixes and events in a batch.
+/// Maximum number of fixes and events in a batch.
 const BATCH_SIZE_MAX: usize = 1024;
-/// The batches that wait for the consumer.
+/// Maximum number of batches that wait for the consumer.
 const BATCHES_MAX: usize = 4;
 
 /// A file to read.
@@ -94,9 +94,9 @@ impl TrackReader {
         reader
     }
 
-    /// Returns the next event. Not to be called after the last event of the file.
+    /// Returns the next event. Must not be called after the last event of the file.
     ///
-    /// Cancel safe: if the future is dropped, no event is lost.
+    /// Cancel-safe: if the future is dropped, no event is lost.
     pub(super) async fn next(&mut self) -> ReaderEvent {
         loop {
             if let Some(event) = self.batch.next() {
@@ -217,7 +217,7 @@ impl TrackSink for EventSink {
     }
 
     fn remark(&mut self, remark: &str) {
-        // If the consumer is gone, the next call returns the error.
+        // If the consumer was dropped, the next call returns the error.
         let _ = self.outbox.borrow_mut().push(ReaderEvent::Remark(remark.to_owned()));
     }
 

@@ -103,7 +103,7 @@ impl From<SummaryError> for ClientError {
     }
 }
 
-/// A status with a source was made in this process from an error of the transport.
+/// Returns the root cause of a status that this process made from an error of the transport.
 fn transport_failure(status: &Status) -> Option<String> {
     status.source().map(root_cause)
 }

@@ -132,7 +132,7 @@ impl Client {
     ///
     /// # Errors
     /// The call fails, here or in an item of the stream. It can then be repeated. Only the start of the call has a
-    /// timeout: a recording may not grow for any time.
+    /// timeout, because the time between two updates has no limit.
     pub async fn watch_path(
         &self,
         name: &RecordingName,

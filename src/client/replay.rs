@@ -71,7 +71,7 @@ impl ReplayBuffer {
         Ok(offset - offset.min(end))
     }
 
-    /// Returns up to `count` fixes from `offset` on. Returns none if the buffer does not hold that offset.
+    /// Returns up to `count` fixes from `offset` on. Returns no fixes if the buffer does not hold that offset.
     pub(super) fn from(&self, offset: u64, count: usize) -> impl Iterator<Item = Fix> + '_ {
         let skip = offset.checked_sub(self.base).and_then(|skip| usize::try_from(skip).ok());
         self.fixes.range(skip.unwrap_or(usize::MAX).min(self.fixes.len())..).take(count).copied()

@@ -1,4 +1,4 @@
-//! Whether a failed call is repeated, and after which wait: exponential backoff with full jitter, within a budget.
+//! Decides whether and when a failed call is repeated: exponential backoff with full jitter, within a budget.
 //!
 //! `recorder` uses it, and the command line for watches.
 
@@ -30,7 +30,7 @@ pub struct RetryPolicy {
 }
 
 impl Default for RetryPolicy {
-    /// A budget of five minutes, and waits of up to 100 ms, 200 ms and so on to 10 s.
+    /// Returns a budget of five minutes, and waits of up to 100 ms, 200 ms and so on to 10 s.
     fn default() -> Self {
         Self {
             budget: Duration::from_secs(300),
@@ -66,12 +66,12 @@ impl Retry {
         Instant::now()
     }
 
-    /// Returns when the budget is spent if there is no progress before. Starts to use the budget.
+    /// Returns the time at which the budget is spent without progress. Starts to use the budget.
     pub(crate) fn deadline(&mut self) -> Instant {
         *self.since.get_or_insert_with(Instant::now) + self.policy.budget
     }
 
-    /// Returns how long to wait before the next try, or `None` if that is after the deadline.
+    /// Returns the wait before the next try, or `None` if the try would be after the deadline.
     pub(crate) fn next_wait(&mut self) -> Option<Duration> {
         let limit = self.policy.initial_backoff.saturating_mul(1 << self.tries.min(20));
         self.tries += 1;

@@ -19,7 +19,7 @@ pub(crate) enum Call {
 }
 
 impl Call {
-    /// The path of the method in the request.
+    /// Returns the path of the method in the request.
     pub(crate) fn path(&self) -> &'static str {
         match self {
             Self::Points(method) => method.path(),
@@ -34,12 +34,12 @@ impl Call {
         }
     }
 
-    /// Whether each stream creates a recording on the server.
+    /// Returns whether each stream creates a recording on the server.
     pub(crate) fn is_named(&self) -> bool {
         matches!(self, Self::Path { is_named: true, .. })
     }
 
-    /// Whether the track must be rounded to 1e-7 degree before it is encoded. The encoders of the published
+    /// Returns whether the track must be rounded to 1e-7 degree before it is encoded. The encoders of the published
     /// contracts round on their own.
     pub(crate) fn needs_rounded_points(&self) -> bool {
         match self {
@@ -48,7 +48,7 @@ impl Call {
         }
     }
 
-    /// The first message of a stream, before its track. Empty for the published contracts.
+    /// Returns the first message of a stream, before its track. It is empty for the published contracts.
     pub(crate) fn first_message(&self, name: Option<&RecordingName>) -> Bytes {
         match self {
             Self::Points(_) => Bytes::new(),
@@ -56,7 +56,7 @@ impl Call {
         }
     }
 
-    /// The rounding error of the length in a reply, in the unit of the metric.
+    /// Returns the rounding error of the length in a reply, in the unit of the metric.
     pub(crate) fn length_rounding(&self) -> f64 {
         match self {
             Self::Points(method) => method.length_rounding(),
@@ -67,7 +67,7 @@ impl Call {
     /// Reads the number of points and the length from a reply.
     ///
     /// # Errors
-    /// When the reply is malformed, or the path in it is not complete and durable.
+    /// If the reply is malformed, or the path in it is not complete and durable.
     pub(crate) fn decode_reply(&self, reply: Bytes) -> Result<(u64, f64), String> {
         let message = |error: ClientError| error.to_string();
         if let Self::Points(method) = self {

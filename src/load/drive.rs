@@ -36,7 +36,7 @@ pub(crate) struct Load {
     pub chunk_bytes: usize,
     /// The accepted relative error of the length in a reply.
     pub length_tolerance: f64,
-    /// How long all streams may make no progress before the round fails.
+    /// Time without progress of any stream after which the round fails.
     pub stall_timeout: Duration,
 }
 
@@ -69,7 +69,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Round {
     pub elapsed: Duration,
-    /// Of each stream, the time from passing its last bytes to the connection to the end of its reply.
+    /// The time of each stream from passing its last bytes to the connection to the end of its reply.
     pub latencies: Vec<Duration>,
 }
 
@@ -85,7 +85,7 @@ impl Connections {
     /// Opens connections. They are closed when the last clone is dropped.
     ///
     /// # Errors
-    /// When one cannot be opened.
+    /// If one cannot be opened.
     pub(crate) async fn open(target: &Target, count: usize) -> Result<Self, String> {
         let mut senders = Vec::with_capacity(count);
         for _ in 0..count {
@@ -105,7 +105,7 @@ impl Connections {
     /// Opens the stream with this number.
     ///
     /// # Errors
-    /// When the connection was closed.
+    /// If the connection was closed.
     pub(crate) async fn call(
         &self,
         path: &str,
@@ -128,7 +128,7 @@ impl Connections {
     /// Checks the point count and the length of a reply, or its byte count.
     ///
     /// # Errors
-    /// When the reply is wrong.
+    /// If the reply is wrong.
     pub(crate) fn check(&self, load: &Load, reply: Bytes) -> Result<(), String> {
         let track = &load.track;
         if self.is_counter {
@@ -163,7 +163,7 @@ const DELETIONS_MAX: usize = 64;
 /// Deletes the recordings of a round, if it created any.
 ///
 /// # Errors
-/// When one cannot be deleted.
+/// If one cannot be deleted.
 pub(crate) async fn delete(
     connections: Connections,
     load: Arc<Load>,
@@ -207,7 +207,7 @@ async fn connect(authority: &str) -> Result<SendRequest<Bytes>, String> {
         }
         pong = pings.ping(Ping::opaque()) => pong.map_err(no_http2)?,
     };
-    // Its streams report how it ends.
+    // The streams report an error of the connection.
     tokio::spawn(connection);
     Ok(sender)
 }
@@ -215,7 +215,7 @@ async fn connect(authority: &str) -> Result<SendRequest<Bytes>, String> {
 /// Runs all streams of a load and waits for their replies. Each round has its own number.
 ///
 /// # Errors
-/// When a stream fails or receives a wrong reply, or when no stream makes progress within the timeout.
+/// If a stream fails or receives a wrong reply, or if no stream makes progress within the timeout.
 pub(crate) async fn round(
     connections: Connections,
     load: Arc<Load>,
@@ -326,7 +326,7 @@ async fn send(
 /// Reads a reply to its end and returns its message with the prefix.
 ///
 /// # Errors
-/// When its status is missing or not OK.
+/// If its status is missing or not OK.
 pub(crate) async fn receive_reply(answer: Response<RecvStream>) -> Result<Bytes, String> {
     if answer.headers().contains_key(Status::GRPC_STATUS) {
         return Err(refusal(answer.headers()));

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use super::drive::{Connections, Load, receive_reply};
 use super::stats::Times;
 
-/// How often the streams send, and for how long.
+/// The interval between the points of a stream, and the duration of all streams.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Schedule {
     pub interval: Duration,
@@ -20,7 +20,7 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// The number of points of each stream. All streams send the same points, so that one length checks all
+    /// Returns the number of points of each stream. All streams send the same points, so that one length checks all
     /// replies.
     pub(crate) fn points_per_stream(self) -> u64 {
         // The last point of a stream is due one interval before the end at the latest, and closes the stream.
@@ -36,8 +36,8 @@ pub(crate) struct Outcome {
     pub answered: usize,
     /// Points of these streams.
     pub point_count: u64,
-    /// How late each point was sent because this process was busy. A load generator that is late measures
-    /// itself.
+    /// The delay of each point that this process caused, because it was busy. With large delays, the load generator
+    /// measures itself.
     pub lateness: Times,
     /// The time from the end of each stream to its reply.
     pub latencies: Times,

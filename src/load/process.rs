@@ -18,9 +18,9 @@ pub(crate) enum Watched {
 /// CPU time used up to one moment.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct CpuTimes {
-    /// By thread id, in steps of 1 ns.
+    /// Time of each thread by its id, in steps of 1 ns.
     by_thread: BTreeMap<u64, Duration>,
-    /// Of the process including threads that have ended, in steps of 10 ms.
+    /// Time of the process, including threads that have ended, in steps of 10 ms.
     whole: Option<Duration>,
 }
 

@@ -28,7 +28,7 @@ pub(crate) struct Target {
     pub name: String,
     /// `host:port`.
     pub authority: String,
-    /// Where its CPU time and memory are read; `None` if no process is known.
+    /// The source of its CPU time and memory; `None` if no process is known.
     pub watched: Option<Watched>,
     /// Whether it only counts bytes and replies with their number.
     pub is_counter: bool,
@@ -37,10 +37,10 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// A server at an address. `pid` is its process, if that runs on this machine.
+    /// Returns a server at an address. `pid` is its process, if that runs on this machine.
     ///
     /// # Errors
-    /// When `url` is not a valid server address, or the process cannot be read.
+    /// If `url` is not a valid server address, or the process cannot be read.
     pub(crate) fn remote(url: &str, pid: Option<u32>) -> Result<Self, String> {
         let full = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
         let endpoint = client::endpoint(url).map_err(|error| error.to_string())?;
@@ -59,10 +59,10 @@ impl Target {
         Ok(Self { name: full, authority, watched, is_counter: false, runtime: None })
     }
 
-    /// A waywiser server in this process. It keeps recordings in the directory `data`, or in memory.
+    /// Starts a waywiser server in this process. It keeps recordings in the directory `data`, or in memory.
     ///
     /// # Errors
-    /// When the listener, the threads or the store cannot be created.
+    /// If the listener, the threads or the store cannot be created.
     pub(crate) fn embedded(threads: usize, data: Option<&Path>) -> Result<Self, String> {
         let store: Arc<dyn CheckpointStore> = match data {
             Some(data) => Arc::new(RedbStore::open(data).map_err(|error| error.to_string())?),
@@ -73,10 +73,10 @@ impl Target {
         })
     }
 
-    /// A server in this process that only counts bytes. No server can be sent points faster than this one.
+    /// Starts a server in this process that only counts bytes. No other server can receive points faster.
     ///
     /// # Errors
-    /// When the listener or the threads cannot be created.
+    /// If the listener or the threads cannot be created.
     pub(crate) fn counter(threads: usize) -> Result<Self, String> {
         Self::start("a server that only counts bytes", threads, true, count)
     }
@@ -109,7 +109,7 @@ impl Target {
         })
     }
 
-    /// Whether the server runs in this process.
+    /// Returns whether the server runs in this process.
     pub(crate) fn is_embedded(&self) -> bool {
         self.runtime.is_some()
     }

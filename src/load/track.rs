@@ -38,7 +38,7 @@ impl Track {
     /// Encodes `points` for a call, repeated until there are `point_count` of them.
     ///
     /// # Errors
-    /// When there are no points or too many, or when the length is out of range.
+    /// If there are no points or too many, or if the length is out of range.
     pub(crate) fn new(call: &Call, points: &[Point], point_count: u64) -> Result<Self, String> {
         let points: Vec<_> = match call.metric().space() {
             Space::Geographic if call.needs_rounded_points() => {
@@ -170,7 +170,7 @@ pub(crate) fn walk(point_count: u64) -> Vec<Point> {
 /// Reads all points of a track file and joins its segments.
 ///
 /// # Errors
-/// When the file cannot be read.
+/// If the file cannot be read.
 pub(crate) fn read(input: impl BufRead, format: Option<Format>) -> Result<Vec<Point>, FormatError> {
     let mut points = Points(Vec::new());
     let options = ReadOptions { format, space: Space::Geographic, ..ReadOptions::default() };

@@ -1,4 +1,4 @@
-//! The accept loop. At the limits, a new connection takes the place of the one that has been idle longest.
+//! The accept loop. At the limits, a new connection replaces the one that has been idle longest.
 
 use std::collections::HashMap;
 use std::io;
@@ -145,8 +145,8 @@ impl<A> Connections<A> {
         Ok(())
     }
 
-    /// Closes, of the eligible connections, the one that has been without streams for the longest time. If all have
-    /// streams, closes the one that has only watched for the longest time.
+    /// Closes the eligible connection that has been without streams for the longest time. If all have streams, closes
+    /// the one that has only watched for the longest time.
     fn evict(&self, is_eligible: impl Fn(&&Arc<Handle>) -> bool) -> Option<()> {
         let eligible = self.handles.values().filter(is_eligible);
         let first = eligible
@@ -155,7 +155,7 @@ impl<A> Connections<A> {
         first.map(|(_, handle)| handle.evict())
     }
 
-    /// Waits until all connections are closed, and closes the rest at `end`. Returns the number of the latter.
+    /// Waits until all connections are closed, and closes the rest at `end`. Returns the size of the rest.
     pub(super) async fn close_by(mut self, end: Instant) -> usize {
         let all_closed = async { while self.tasks.join_next().await.is_some() {} };
         let _ = timeout_at(end, all_closed).await;
@@ -235,7 +235,7 @@ mod tests {
             ports
         };
         assert_eq!(evicted(&connections), [0; 0]);
-        // A fourth of the same peer takes the place of one of the three, a first of another does not.
+        // A fourth connection of a peer replaces one of its three. The first connection of another peer does not.
         assert_eq!(add(&mut connections, peer(1, 4)), 4);
         assert_eq!(evicted(&connections).len(), 1);
         add(&mut connections, peer(2, 5));

@@ -30,7 +30,7 @@ struct OpenCall {
 }
 
 impl CallBody {
-    /// The body of a call that has ended: nothing ends it early.
+    /// Returns the body of a call that has ended. No cutoff ends it early.
     pub(super) fn finished(body: Body) -> Self {
         Self { body, call: None }
     }
@@ -47,7 +47,7 @@ impl CallBody {
         response.map(|body| Self { body, call: Some(OpenCall { record, cutoff, refusal }) })
     }
 
-    /// Ready when the call must end although its client reads nothing. No status reaches the client then.
+    /// Completes when the call must end although its client reads nothing. No status reaches the client then.
     pub(super) fn poll_cutoff(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(call) = &mut self.call else { return Poll::Pending };
         let point_count = call.record.progress().point_count();

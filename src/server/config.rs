@@ -16,8 +16,8 @@ use crate::service::StreamLimits;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Maximum number of connections at the same time. Another one takes the place of the connection that has been
-    /// without streams for the longest time. If all have streams, it is closed at once. Each costs a file descriptor
+    /// Maximum number of connections at the same time. Another one replaces the connection that has been idle for the
+    /// longest time, or that has only watched. If there is none, it is closed at once. Each costs a file descriptor
     /// and about 20 KiB. Default 1024.
     pub max_connections: usize,
     /// The same limit for one peer: an IPv4 address, or an IPv6 /64 network. A proxy is one peer, so raise the limit
@@ -63,9 +63,9 @@ pub struct Config {
     /// The same limit for all streams of a connection together. Default 1 MiB.
     pub connection_window_bytes: u32,
     /// Maximum cost of the small DATA frames that wait to be read, before h2 closes the connection. A frame costs the
-    /// difference of its payload to 256 bytes, which is about what h2 allocates for it. A client that sends one point
-    /// per frame at full speed can have 65 000 frames in a connection window of 1 MiB, which cost 15 MiB. Raise both
-    /// limits together. Default 32 MiB.
+    /// difference between its payload and 256 bytes, which is about what h2 allocates for it. A client that sends one
+    /// point per frame at full speed can have 65 000 frames in a connection window of 1 MiB, which cost 15 MiB. Raise
+    /// both limits together. Default 32 MiB.
     pub data_frame_budget_bytes: usize,
     /// Maximum number of new recordings per minute and peer. Twice as many may be created at once. Further ones get
     /// RESOURCE_EXHAUSTED. Default 6000.

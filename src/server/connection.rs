@@ -46,7 +46,7 @@ const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 /// The time for a closing connection to write its last frames, and for its streams to end.
 const CLOSE_TIME: Duration = Duration::from_secs(1);
 
-/// A connection that resets more than half of this many streams in a row is closed.
+/// A connection that resets more than half of this many consecutive streams is closed.
 const RESET_SAMPLE_STREAMS: u32 = 1000;
 
 /// The reason for which the server closes a connection.

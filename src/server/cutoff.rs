@@ -59,7 +59,7 @@ impl Cutoff {
         self.answer = None;
     }
 
-    /// Ready with the error when the call must end. `point_count` is the number of its points so far.
+    /// Completes with the error when the call must end. `point_count` is the number of its points so far.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, point_count: u64) -> Poll<RpcError> {
         let passed = self.deadline.as_mut().is_some_and(|at| Pin::new(at).poll(cx).is_ready());
         if passed {

@@ -1,6 +1,6 @@
 //! `grpc.health.v1.Health`: one status for the server and all of its services.
 //!
-//! Implemented here because the protocol specifies that a Watch of an unknown service answers SERVICE_UNKNOWN and stays
+//! The module exists because the protocol specifies that a Watch of an unknown service answers SERVICE_UNKNOWN and stays
 //! open. The service of tonic-health ends the call instead.
 
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! Charges the received bytes of a connection to the memory budget, and measures at times which of them are unread.
+//! Charges the received bytes of a connection to the memory budget, and measures at intervals which of them are unread.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::unread_frames::UnreadFrames;
 const SAMPLE_BYTES: u64 = 256 * 1024;
 const SAMPLE_BYTES_PER_STREAM: u64 = 4 * 1024;
 
-/// The same in DATA frames, for input that consists of small ones.
+/// The same limits in DATA frames, for input of small frames.
 const SAMPLE_FRAMES: u64 = 2048;
 const SAMPLE_FRAMES_PER_STREAM: u64 = 32;
 

@@ -25,7 +25,7 @@ pub(super) struct Keepalive {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Until the interval has passed.
+    /// The interval has not passed.
     Waiting,
     /// A ping was sent.
     Pinged,
@@ -40,7 +40,7 @@ impl Keepalive {
         Self { ping_pong, interval, timeout, timer, state: State::Waiting, received_bytes: 0 }
     }
 
-    /// Ready when the client does not respond. Call it after the connection was polled until it was pending.
+    /// Completes when the client does not respond. Call it after the connection was polled until it was pending.
     /// `received_bytes` is the number of bytes that the socket has received; any new byte shows that the client is
     /// alive.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, received_bytes: u64) -> Poll<()> {

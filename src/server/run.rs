@@ -83,8 +83,8 @@ impl Server {
     /// Serves until `shutdown` completes, then drains: health answers NOT_SERVING, no new connection and no new
     /// stream is accepted, and connections without streams are closed at once. Open streams may continue until
     /// shortly before [`Config::drain_timeout`] has passed; then they end with UNAVAILABLE. Returns when all
-    /// connections are closed, and at the latest after the drain timeout. If the points of
-    /// recordings are not durable and the store does not answer, it returns up to ten seconds later.
+    /// connections are closed, and at the latest after the drain timeout. If the points of recordings are not durable
+    /// and the store does not answer, it returns up to ten seconds later.
     ///
     /// # Errors
     /// If the configuration is not valid, or the listener becomes unusable.
@@ -201,8 +201,8 @@ where
     paths.flushed().await;
 }
 
-/// Every second: ends the largest consumer when memory is short, returns freed memory to the system, and reports
-/// suppressed log lines. Never completes.
+/// Ends the largest consumer when memory is short, returns freed memory to the system, and reports suppressed log
+/// lines. Runs every second and never completes.
 async fn housekeeping(shared: &Shared) {
     let mut trimmer = Trimmer::new();
     let mut ticks = tokio::time::interval(Duration::from_secs(1));

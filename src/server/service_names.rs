@@ -4,7 +4,7 @@ use tonic::server::NamedService as _;
 
 use crate::service::{DisplacementService, PathService, RouteGuide};
 
-/// The services that measure paths. The drain waits for their calls.
+/// The services that measure paths. The drain waits for their calls, except watches.
 pub(super) const MEASURING: [&str; 3] =
     [DisplacementService::NAME, RouteGuide::NAME, PathService::NAME];
 

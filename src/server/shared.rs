@@ -20,7 +20,7 @@ pub(super) struct Stages {
     pub(super) draining: CancellationToken,
     /// Cancelled when open streams end with UNAVAILABLE.
     pub(super) closing: CancellationToken,
-    /// The calls that the drain waits for: all except watches and reflection.
+    /// The calls that the drain waits for: those of the measuring services, except watches.
     pub(super) calls: TaskTracker,
 }
 
@@ -64,7 +64,7 @@ impl Shared {
         }
     }
 
-    /// The error of a call that the server ends: [`RpcError::Evicted`] if only its connection is closing.
+    /// Returns the error of a call that the server ends: [`RpcError::Evicted`] if only its connection is closing.
     pub(super) fn end_error(&self, error: RpcError) -> RpcError {
         match error {
             RpcError::ShuttingDown { .. } if !self.stages.closing.is_cancelled() => {

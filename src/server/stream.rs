@@ -163,7 +163,7 @@ impl Reply {
         }
     }
 
-    /// Passes h2 as many of the pending bytes as the window permits. Ready when some were passed.
+    /// Passes h2 as many of the pending bytes as the window permits. Completes when some were passed.
     fn poll_pending(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamEnd>> {
         let Some((bytes, charge)) = &mut self.pending else { return Poll::Ready(Ok(())) };
         // Reserves a small part only, so that streams that wait do not occupy the window of the connection.
@@ -189,7 +189,7 @@ impl Reply {
         Poll::Ready(self.stream.send_data(part, false).map_err(|_| StreamEnd::Aborted))
     }
 
-    /// Ready when the client has left the answer unread for too long, or the call must end for another reason.
+    /// Completes when the client has left the answer unread for too long, or the call must end for another reason.
     fn poll_unread(&mut self, cx: &mut Context<'_>) -> Poll<StreamEnd> {
         if self.body.poll_cutoff(cx).is_ready() {
             return Poll::Ready(StreamEnd::Aborted);

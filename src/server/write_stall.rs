@@ -22,7 +22,7 @@ impl WriteStall {
         Self { limit, timer: Box::pin(sleep(limit)), written_bytes: None }
     }
 
-    /// Ready when the system has accepted no bytes for as long as the limit. Call it after the connection was polled.
+    /// Completes when the system has accepted no bytes for the limit. Call it after the connection was polled.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, traffic: &Traffic) -> Poll<()> {
         if !traffic.is_write_blocked() {
             self.written_bytes = None;

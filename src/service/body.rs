@@ -124,7 +124,7 @@ impl RequestBody {
 }
 
 impl Idle {
-    /// Ready when nothing has arrived for as long as the limit. Call it only while there is nothing to read.
+    /// Completes when nothing has arrived for as long as the limit. Call it only while there is nothing to read.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let since = *self.since.get_or_insert_with(Instant::now);
         loop {

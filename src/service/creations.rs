@@ -74,8 +74,8 @@ pub struct Creations {
 }
 
 impl Creations {
-    /// Reserves a token for one recording, or returns `None` if the peer has none. Dropping the reservation returns the
-    /// token, unless [`Reservation::keep`] was called.
+    /// Reserves a token for one recording, or returns `None` if the bucket is empty. Dropping the reservation returns
+    /// the token, unless [`Reservation::keep`] was called.
     pub(super) fn reserve(&self) -> Option<Reservation> {
         let limit = &self.limit;
         let mut peers = limit.peers();
@@ -115,7 +115,7 @@ impl Drop for Reservation {
             return;
         }
         let limit = &self.creations.limit;
-        // A peer whose bucket was removed meanwhile has a full bucket.
+        // If the bucket of a peer was removed, its next bucket is full.
         if let Some(bucket) = limit.peers().get_mut(&self.creations.peer) {
             bucket.tokens = (bucket.tokens + 1.0).min(limit.burst());
         }

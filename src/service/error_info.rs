@@ -68,7 +68,7 @@ impl RpcError {
     }
 }
 
-/// The index of a point. `offset` is the documented key; older clients read `point_index`.
+/// Returns the index of a point as metadata. `offset` is the documented key; older clients read `point_index`.
 fn point(index: u64) -> [(String, String); 2] {
     ["offset", "point_index"].map(|key| (key.to_owned(), index.to_string()))
 }
@@ -77,8 +77,8 @@ fn pair(key: &str, value: u64) -> HashMap<String, String> {
     HashMap::from([(key.to_owned(), value.to_string())])
 }
 
-/// The field that a recording error is about, and the position of its message, as ErrorInfo metadata. `None` if
-/// the request is valid and only does not fit the recording.
+/// Returns the field that a recording error is about, and the position of its message, as ErrorInfo metadata. Returns
+/// `None` if the request is valid and only does not fit the recording.
 fn fault(error: &RecordingError) -> Option<(&'static str, &'static str, u64)> {
     match error {
         RecordingError::AfterEnd { point_count, .. } => Some(("points", "offset", *point_count)),

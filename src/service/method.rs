@@ -109,7 +109,7 @@ fn reply<T: Message>(message: &T) -> Response<Body> {
     response(Body::new(body))
 }
 
-/// Runs a method that answers with many messages. Each is encoded when the previous one was sent.
+/// Runs a method that answers with many messages. Encodes each message when the previous one was sent.
 pub(super) fn respond_stream<T, S>(
     method: impl Future<Output = Result<S, RpcError>> + Send + 'static,
 ) -> ResponseFuture

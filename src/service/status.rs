@@ -248,7 +248,7 @@ impl FieldViolation {
     }
 }
 
-/// For a call with one request.
+/// Converts a violation in the only request of a call.
 impl From<FieldViolation> for RpcError {
     fn from(violation: FieldViolation) -> Self {
         violation.at(MessageRef::Request)

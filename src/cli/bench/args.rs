@@ -225,7 +225,7 @@ fn ratio(text: &str) -> Result<f64, String> {
 }
 
 impl BenchArgs {
-    /// Returns why the arguments contradict each other, if they do.
+    /// Returns the error message if the arguments contradict each other.
     pub(super) fn contradiction(&self) -> Option<String> {
         let stream_count = self.live.live.unwrap_or(self.load.streams);
         if self.load.connections > stream_count {
@@ -261,7 +261,7 @@ impl BenchArgs {
     /// Returns one or two servers, and starts those that run in this process.
     ///
     /// # Errors
-    /// When a URL is not a valid server address, or a server cannot start.
+    /// If a URL is not a valid server address, or a server cannot start.
     pub(super) fn targets(&self) -> Result<Vec<Target>, String> {
         let servers = &self.servers;
         let first = match &servers.server {
@@ -279,7 +279,7 @@ impl BenchArgs {
     /// Returns one load, or two with `--vary`.
     ///
     /// # Errors
-    /// When the file cannot be read or its track cannot be sent by the call.
+    /// If the file cannot be read or its track cannot be sent by the call.
     pub(super) fn loads(
         &self,
         stream_count: usize,

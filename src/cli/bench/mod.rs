@@ -24,7 +24,7 @@ pub(super) use args::BenchArgs;
 /// Runs the load and prints the report.
 ///
 /// # Errors
-/// When standard output cannot be written.
+/// If standard output cannot be written.
 pub(super) fn run(args: &BenchArgs) -> io::Result<Outcome> {
     if let Some(contradiction) = args.contradiction() {
         return usage_error(format_args!("{contradiction}"));

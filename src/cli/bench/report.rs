@@ -21,7 +21,7 @@ pub(super) struct Report {
     pub client_threads: u64,
     pub warm_up_rounds: u64,
     pub rounds: u64,
-    /// The throughput to a server that only counts bytes; absent if that is the measured server.
+    /// The throughput to a server that only counts bytes; absent if it was not measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ceiling_points_per_s: Option<Spread>,
     pub servers: Vec<Server>,
@@ -43,7 +43,7 @@ pub(super) struct Server {
     pub client_cpu_ns_per_point: Option<Spread>,
     pub server_cpu_ns_per_point: Option<Spread>,
     pub reply_latency: Quantiles,
-    /// Of the process; it includes the load generator if both share the process.
+    /// The peak of the process, which includes the load generator if both share it.
     pub memory_peak_bytes: Option<u64>,
 }
 
@@ -69,7 +69,7 @@ pub(super) struct LiveReport {
     pub answered_streams: u64,
     pub failed_streams: u64,
     pub failures: Vec<String>,
-    /// CPU time per time for 10 000 streams, while all were open.
+    /// The number of cores that 10 000 streams use while all are open.
     pub server_cores_per_10000_streams: Option<f64>,
     pub client_cores_per_10000_streams: Option<f64>,
     /// The growth of memory per stream, including its part of the connection.
@@ -77,7 +77,7 @@ pub(super) struct LiveReport {
     pub memory_bytes_before: Option<u64>,
     pub memory_bytes_live: Option<u64>,
     pub reply_latency: Option<Quantiles>,
-    /// How late the load generator sent points.
+    /// The delays of points that the load generator caused.
     pub send_lateness: Option<Quantiles>,
 }
 

@@ -21,13 +21,13 @@ use crate::client::PathPart;
 use crate::formats::ReadOptions;
 use crate::measure::{Fix, Options};
 
-/// The fixes in a part.
+/// Number of fixes in a part.
 const PART_FIXES: usize = 1000;
-/// The parts that wait for the connection.
+/// Maximum number of parts that wait for the connection.
 const PARTS_MAX: usize = 4;
-/// The tracks that were sent and not reported yet.
+/// Maximum number of tracks that were sent and not reported yet.
 const EXPECTED_MAX: usize = 1024;
-/// The fixes of mixed tracks that wait: about 80 MB.
+/// Maximum number of fixes of mixed tracks that wait: about 80 MB.
 const QUEUED_FIXES_MAX: usize = 1 << 20;
 
 /// Files to send, and how to read and measure them.

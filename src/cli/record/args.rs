@@ -16,8 +16,8 @@ use crate::recording::RecordingName;
 /// Nothing is rounded. The lengths are those of waywiser measure, and the options that filter points work in the
 /// same way. Without --server, the server runs in this process on a free loopback port.
 ///
-/// With --name and --server, the track becomes a recording on the server, which survives lost connections and restarts. If the
-/// command is interrupted, the same command on the same file resumes the recording.
+/// With --name and --server, the track becomes a recording on the server, which survives lost connections and
+/// restarts. If the command is interrupted, the same command on the same file resumes the recording.
 ///
 /// With --method, the points are sent through a published contract, with one stream per segment. It has no filters,
 /// models or JSON output.
@@ -103,10 +103,10 @@ impl RecordArgs {
         }
     }
 
-    /// Returns how the paths are measured.
+    /// Returns the options of the measurement.
     ///
     /// # Errors
-    /// When an option is out of range.
+    /// If an option is out of range.
     pub(super) fn options(&self) -> Result<Options, OptionsError> {
         self.policy.options(self.metric())
     }

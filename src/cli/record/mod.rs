@@ -27,7 +27,7 @@ pub(super) use args::RecordArgs;
 /// Sends the file and prints the lengths.
 ///
 /// # Errors
-/// When standard output cannot be written.
+/// If standard output cannot be written.
 pub(super) fn run(args: &RecordArgs) -> io::Result<Outcome> {
     if let Some(option) = args.unsupported_option() {
         return usage_error(format_args!("{option} cannot be used with --method"));

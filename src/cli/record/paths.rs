@@ -21,9 +21,9 @@ use crate::measure::{Options, Space, Totals};
 /// Maximum number of tracks that were sent and have no answer yet.
 const TRACKS_MAX: usize = 1024;
 
-/// What the source of points reports about the file, in the order of the file.
+/// An event of the file that the source of points reports, in the order of the file.
 enum FileEvent {
-    /// A track was sent completely.
+    /// All fixes of a track were sent. Its last part follows.
     Sent(SentTrack),
     /// The file was sent completely.
     Complete,
@@ -88,7 +88,7 @@ impl Source {
 /// Sends the tracks and prints the report. The inner error is that of the file or the server.
 ///
 /// # Errors
-/// When `out` cannot be written.
+/// If `out` cannot be written.
 pub(super) async fn send(
     client: &Client,
     args: &RecordArgs,

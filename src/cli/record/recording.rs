@@ -22,7 +22,7 @@ use crate::recording::RecordingName;
 /// Records the file and prints the summary.
 ///
 /// # Errors
-/// When standard output cannot be written.
+/// If standard output cannot be written.
 pub(super) async fn record(
     args: &RecordArgs,
     name: &RecordingName,

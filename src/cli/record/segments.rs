@@ -91,7 +91,7 @@ fn points(batches: mpsc::Receiver<Vec<Point>>) -> impl Stream<Item = Point> + Se
 /// Sends the segments one after another and prints their replies. The inner error is that of the file or the server.
 ///
 /// # Errors
-/// When `out` cannot be written.
+/// If `out` cannot be written.
 pub(super) async fn send(
     client: &Client,
     args: &RecordArgs,
@@ -146,7 +146,7 @@ pub(super) async fn send(
             }
             ReaderEvent::FileEnd => break,
             ReaderEvent::Failed(error) => {
-                // The stream is reset, not closed: half a segment must not be answered as a whole one.
+                // Resets the stream, so that the server does not measure a part of a segment as a complete one.
                 if let Some(upload) = upload {
                     upload.reset().await;
                 }

@@ -24,7 +24,7 @@ impl Survey {
     /// Reads a file and checks that the track `wanted` exists. Without it, the file must have at most one track.
     ///
     /// # Errors
-    /// When the file cannot be read or has no such track. The message contains the name of the file.
+    /// If the file cannot be read or has no such track. The message contains the name of the file.
     pub(super) fn check(
         file: &Path,
         options: &ReadOptions,

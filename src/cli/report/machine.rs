@@ -16,7 +16,7 @@ use crate::measure::{Metric, PathSummary, RejectionReason, Space};
 pub(super) struct Row<'a>(Vec<(Cow<'static, str>, Value<'a>)>);
 
 enum Value<'a> {
-    /// Not in the object; an empty field of a table.
+    /// An absent member of an object, or an empty field of a table.
     Missing,
     Null,
     Flag(bool),

@@ -170,7 +170,7 @@ impl<W: Write> Report<W> {
     ) -> io::Result<()> {
         let is_detailed = self.style == Style::Details;
         let is_total = displacement.is_none();
-        // The points that the length in the same row is made of.
+        // The points whose legs add up to the length in the same row.
         let points = if is_detailed { summary.accepted_count } else { summary.point_count };
         let segments = grouped(&summary.segment_count.to_string());
         let length = self.length(summary.length);

@@ -6,7 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// `1 track`, `2 tracks`.
+/// Formats a number and a noun: `1 track`, `2 tracks`.
 pub(in crate::cli) fn pluralize(count: u64, what: &str) -> String {
     format!("{} {what}{}", grouped(&count.to_string()), if count == 1 { "" } else { "s" })
 }

@@ -97,7 +97,7 @@ const EVENT_INTERVAL: u32 = 4;
 /// Runs the server. Prints one line on standard output when connections are accepted.
 ///
 /// # Errors
-/// When the address of the listener cannot be read.
+/// If the address of the listener cannot be read.
 pub(super) fn run(args: &ServeArgs) -> io::Result<Outcome> {
     let config = args.limits.config();
     if let Err(error) = config.check() {
@@ -144,7 +144,7 @@ pub(super) fn run(args: &ServeArgs) -> io::Result<Outcome> {
     outcome
 }
 
-/// Listens, or returns why that failed and what to do.
+/// Opens the listener. The error message says what to do.
 async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
     TcpListener::bind(address).await.map_err(|error| {
         let advice = match error.kind() {
@@ -164,7 +164,7 @@ async fn serve(
     config: Config,
     store: Arc<dyn CheckpointStore>,
 ) -> io::Result<Outcome> {
-    // Before the line is printed: its reader may send a signal at once.
+    // Signals are registered before the line is printed, because its reader may send a signal at once.
     let signals = match Signals::listen() {
         Ok(signals) => signals,
         Err(error) => return fail(format_args!("signals cannot be received: {error}")),

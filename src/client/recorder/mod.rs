@@ -71,7 +71,7 @@ pub enum RecordEvent {
     },
     /// The stream was lost and will be opened again.
     Retrying {
-        /// The wait before that.
+        /// The wait before the next stream is opened.
         wait: Duration,
         /// The error of the lost stream.
         reason: String,

@@ -1,4 +1,4 @@
-//! The source of a recording: all fixes of the path, whatever the server already has.
+//! The source of a recording: all fixes of the path, also those that the server already has.
 //!
 //! The module skips the fixes that the server has, after a comparison with the summary of the server. It knows no
 //! connection; `session` reads fixes from it.

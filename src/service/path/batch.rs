@@ -187,8 +187,7 @@ impl Batch {
     }
 
     /// Reads messages of a few points each up to the next answer, until the work budget is spent or another message
-    /// follows.
-    /// Does not yield; `record.rs` explains why.
+    /// follows. Does not yield; `record.rs` explains why.
     fn read_small(&mut self, rest: &mut &[u8], buffer: &mut PointBuffer) -> Result<(), RpcError> {
         let Self { body, messages, open, answers, folded, .. } = self;
         let mut recoded = Vec::new();
@@ -356,8 +355,7 @@ impl Open {
         }
     }
 
-    /// Adds points of a message that was admitted, until there are no more or the work budget is
-    /// spent.
+    /// Adds points of a message that was admitted, until there are no more or the work budget is spent.
     fn add(
         &mut self,
         adder: &mut Adder<'_>,

@@ -2,12 +2,13 @@
 //!
 //! - `request` parses messages, and `convert` converts options and summaries.
 //! - `point_buffer`, `fix` and `column_fill` check points and fold them.
-//! - `record` reads a stream of one path. `target` is that path, and `recording_writer` commits its points meanwhile.
+//! - `record` reads a stream of one path. `target` is that path, and `recording_writer` commits its points.
 //! - `batch` measures many paths in one stream.
 //! - `updates` orders the reports about watched recordings for `watch`; `follow` adds the changes of other servers.
 //! - `list` lists recordings, `sweep` removes expired and abandoned ones, and `recordings` has the other unary methods.
 //!
-//! All calls of the store have the time limit of `store_timeout`. [`crate::recording`] has the rules of exactly-once.
+//! All calls of the store have the time limit of `store_timeout`. [`crate::recording`] defines the rules of
+//! exactly-once commits.
 
 mod batch;
 mod column_fill;

@@ -29,7 +29,7 @@ pub(super) async fn explain(
     }
 }
 
-/// Returns one violation for each field whose values differ. `origin` says to what the other options belong.
+/// Returns one violation for each field whose values differ. `origin` names the owner of the other options.
 pub(super) fn differences(sent: &Options, other: &Options, origin: &str) -> Vec<FieldViolation> {
     let defaults =
         |options: &Options| fields(&options::to_message(&Options::new(options.metric())));

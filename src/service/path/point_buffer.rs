@@ -102,7 +102,7 @@ impl PointBuffer {
     /// Adds all points of a small message at once.
     ///
     /// # Errors
-    /// The same as those of [`PointBuffer::begin`] and [`PointBuffer::add`].
+    /// The errors of [`PointBuffer::begin`] and [`PointBuffer::add`].
     pub(super) fn add_all(
         &mut self,
         accumulator: &mut PathAccumulator,

@@ -81,7 +81,7 @@ impl RecordStream {
         self.messages.finish().map_err(|error| StreamError::Message(error.into()))
     }
 
-    /// Returns the next bytes of the stream. The commits of a recording proceed meanwhile, and the stream does not
+    /// Returns the next bytes of the stream. Commits of a recording proceed during the wait, and the stream does not
     /// wait for them.
     async fn next_chunk(&mut self) -> Result<Option<Bytes>, RpcError> {
         let writer = self.target.as_mut().and_then(Target::writer);

@@ -1,7 +1,7 @@
 //! A recording while a stream writes it. Folding continues during a commit, and the points of a stream that is cut are
 //! committed, too.
 //!
-//! [`Recording`] has the rules; this file drives it with a clock, a timer and the store. It reads no stream.
+//! [`Recording`] defines the rules; this file drives it with a clock, a timer and the store. It reads no stream.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -178,7 +178,7 @@ impl Session {
         }
     }
 
-    /// Ready when the store has answered a request, and with an error if the writer has ended.
+    /// Completes when the store has answered a request, and with an error if the writer has ended.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), RpcError>> {
         loop {
             match &mut self.pending {

@@ -17,7 +17,7 @@ pub(super) struct StoreTimeout(Duration);
 pub(super) struct StoreLate(Duration);
 
 impl Default for StoreTimeout {
-    /// A working disk answers within this time.
+    /// Returns the limit of ten seconds, within which a working disk answers.
     fn default() -> Self {
         Self(Duration::from_secs(10))
     }

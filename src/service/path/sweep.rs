@@ -94,7 +94,7 @@ pub(super) async fn reclaim(shared: &Arc<Shared>) -> bool {
     task.await.unwrap_or(false)
 }
 
-/// [`reclaim`] under its lock.
+/// Runs [`reclaim`] while its lock is held.
 async fn reclaim_alone(shared: Arc<Shared>, mut reclaim: OwnedMutexGuard<ReclaimState>) -> bool {
     if reclaim.retry_after.is_some_and(|until| Instant::now() < until) {
         return false;

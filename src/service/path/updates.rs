@@ -17,7 +17,7 @@ use crate::recording::{Checkpoint, RecordingName};
 pub(super) struct WatchState {
     /// Every checkpoint of this epoch or an older one was removed. Epochs start at 1.
     removed_epoch: u64,
-    /// The newest checkpoint of a later epoch.
+    /// The newest checkpoint whose epoch is later than `removed_epoch`.
     stored: Option<Arc<Checkpoint>>,
 }
 

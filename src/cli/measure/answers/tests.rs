@@ -98,7 +98,7 @@ async fn a_regular_end_between_two_polls_is_not_an_error() {
         assert_eq!(messages, "error: a: nothing to measure\n".repeat(2), "{first}");
         assert!(out.contains("0 tracks; 2 files failed"), "{out}");
     }
-    // The same after an answer.
+    // The call also ends regularly after an answer.
     let first = vec![track("1", 1)];
     let answered = Step { expected: vec![], closes: false, answer: Some(answer("1")) };
     let rest = vec![
@@ -119,7 +119,7 @@ async fn an_error_after_the_last_answer_is_ignored() {
     let failed = Step { expected, closes: true, answer: Some(Err(ClientError::Timeout)) };
     let (outcome, _, messages) = run(vec![], vec![answered, failed]).await;
     assert_eq!((outcome, messages.as_str()), (Outcome::Done, ""));
-    // Also that of a server without the method, if there is nothing to measure.
+    // An error of a server without the method is ignored, too, if there is nothing to measure.
     let expected =
         vec![file_failed(), ExpectedAnswer::FileEnd, file_failed(), ExpectedAnswer::FileEnd];
     let failed = Step { expected, closes: true, answer: Some(unimplemented()) };
@@ -131,11 +131,11 @@ async fn an_error_after_the_last_answer_is_ignored() {
 async fn an_end_before_the_last_answer_is_an_error() {
     let error = ClientError::reply("the call ended before the last answer");
     let lost = format!("error: http://s: {error}\n");
-    // While the files are read.
+    // The call ends while the files are read.
     let (outcome, _, messages) = run(vec![ExpectedAnswer::FileEnd], vec![end(vec![], false)]).await;
     assert_eq!(outcome, Outcome::Failed);
     assert_eq!(messages, format!("{lost}error: b: no result\n"));
-    // After they were read, with a track that has no answer.
+    // It ends after they were read, with a track that has no answer.
     for first in [vec![], vec![track("1", 1)]] {
         let mut rest = vec![ExpectedAnswer::FileEnd, ExpectedAnswer::FileEnd];
         if first.is_empty() {
@@ -145,7 +145,7 @@ async fn an_end_before_the_last_answer_is_an_error() {
         assert_eq!(messages, format!("{lost}error: a: no result\nerror: b: no result\n"));
         assert!(out.contains("0 tracks; 2 files failed"), "{out}");
     }
-    // After the first of two tracks of a file.
+    // It ends after the first of two tracks of a file.
     let answered = Step { expected: vec![], closes: false, answer: Some(answer("1")) };
     let first = vec![track("1", 1), track("2", 2), ExpectedAnswer::FileEnd];
     let (_, out, messages) = run(first, vec![answered, end(vec![], true)]).await;
@@ -178,7 +178,7 @@ async fn a_refused_path_does_not_fail_the_others() {
         step(answer("1")),
         step(refusal("2")),
         step(answer("3")),
-        // About a track of a broken file.
+        // This answer is about a track of a broken file.
         step(refusal("4")),
         step(answer("5")),
         end(vec![], true),

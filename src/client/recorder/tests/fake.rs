@@ -33,7 +33,7 @@ pub(super) enum Plan {
     Good,
     /// The connection is cut when this many points are durable.
     Cut(u64),
-    /// As `Cut`, and WatchPath does not report the durable points.
+    /// The connection is cut as in `Cut`, and WatchPath does not report the durable points.
     CutUnreported(u64),
     /// The connection is cut instead of the reply.
     LoseReply,
