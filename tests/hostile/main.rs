@@ -5,9 +5,9 @@
 //!     cargo test --release --test hostile -- --ignored --nocapture
 //!     HOSTILE_SECONDS=20 HOSTILE_ROUNDS=3 cargo test --release --test hostile -- --ignored --nocapture
 //!
-//! Each attack is a file whose comment names the weakness that the server must not have. An attack prints its figures and then checks the limits on
-//! the latency of the healthy client, on the memory and the CPU time of the server, and on its exit. Attacks run one
-//! at a time.
+//! Each attack is a file. Its comment describes the attack, or the weakness that the server must not have. An attack
+//! prints its figures. Then it checks the limits on the latency of the healthy client, on the memory and the CPU time
+//! of the server, and on its exit. Attacks run one at a time.
 //!
 //! * `HOSTILE_SECONDS`: the duration of attacks without an end of their own. If set, attacks also have larger sizes.
 //! * `HOSTILE_ROUNDS`: how often each attack is repeated.
