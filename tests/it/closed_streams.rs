@@ -57,7 +57,7 @@ async fn run(arguments: &[&str], closed: Closed) -> (Option<i32>, String, String
     tokio::task::spawn_blocking(run).await.unwrap()
 }
 
-/// Returns the part of an output that is the same in each run: no ports and rates, and no numbers of `bench`.
+/// Returns the part of an output that is the same in each run, without ports, rates and the numbers of `bench`.
 fn stable(command: &str, text: &str) -> String {
     let is_stable = |line: &&str| !line.contains("http://") && !line.contains("points/s");
     let lines: Vec<_> = text.lines().filter(is_stable).collect();

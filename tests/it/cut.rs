@@ -49,7 +49,7 @@ async fn a_stream_that_is_reset_after_points_is_cancelled_too() {
 }
 
 #[tokio::test]
-async fn a_client_that_disappears_gets_no_answer() {
+async fn a_client_that_disconnects_gets_no_answer() {
     let server = Server::start().await;
     for opening in openings() {
         let mut raw = Raw::connect(server.address).await;

@@ -67,7 +67,7 @@ async fn other_protocols_are_refused() {
 }
 
 #[tokio::test]
-async fn health_and_reflection_have_the_same_limits() {
+async fn health_checks_are_limited_in_size_and_time() {
     let server = Server::with(|config| {
         config.max_message_bytes = 100;
         config.stream_idle_timeout = Duration::from_millis(50);

@@ -1,5 +1,5 @@
-//! WatchPath over sockets: each watcher receives every state, also if reports are late, their caller disconnects, or
-//! another server makes the commit.
+//! WatchPath over sockets: each watcher receives the latest state, also if reports are late, their caller disconnects,
+//! or another server makes the commit.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
