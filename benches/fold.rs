@@ -1,5 +1,5 @@
 //! Measures folding a block of 256 points with each metric (legs, exact sum, bounds), and the additional cost of times,
-//! elevations and a policy.
+//! elevations and filters.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::hint::black_box;
@@ -74,8 +74,8 @@ fn fixes(metric: Metric, walk: &[(i32, i32)], has_attributes: bool) -> FixBlock 
     block
 }
 
-/// Measures the same with a measurement: without a policy, with times and elevations, with all rules, and with a step
-/// that rejects most fixes.
+/// Measures the same with a `PathAccumulator`: without filters, with times and elevations, with all filters, and with a
+/// step that rejects most fixes.
 fn measure(criterion: &mut Criterion) {
     let walk = inputs::walk(PointBlock::CAPACITY);
     let mut group = criterion.benchmark_group("measure");

@@ -29,7 +29,7 @@ struct Inner {
     counts: Counts,
 }
 
-/// How often each event occurred.
+/// The number of occurrences of each event.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
     pub kills: usize,
@@ -120,7 +120,7 @@ struct Observed {
     complete: Option<pb::Path>,
 }
 
-/// What earlier answers reported before a request was sent.
+/// The state that earlier answers had reported when a request was sent.
 #[derive(Clone)]
 pub struct LowerBound {
     committed_points: Option<u64>,

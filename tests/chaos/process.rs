@@ -41,7 +41,7 @@ pub async fn record(
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        // The end of its input tells the process that no more faults occur.
+        // The end of its input notifies the process that no more faults occur.
         let mut input = process.stdin.take();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let killed_at = Instant::now() + rng.millis(50, 2_000);

@@ -27,7 +27,7 @@ enum Cut {
     Stall(Duration),
 }
 
-/// How and when a connection is cut.
+/// The kind and the time of a cut.
 #[derive(Clone, Copy, Debug)]
 struct Plan {
     cut: Cut,

@@ -21,7 +21,7 @@ use crate::track::Track;
 use crate::watcher::watch;
 use crate::writer::{Client, Writer, connect, get_path};
 
-/// How long clients may take to finish after the last fault, on a busy machine.
+/// The time that clients have to finish after the last fault, on a busy machine.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Runs a round in a folder.
@@ -220,7 +220,7 @@ impl Round {
                 checker.observe("WatchPath", &bound, &response.path.unwrap_or_default());
             }
             let after = get_path(&mut client, checker).await.map_err(failed)?;
-            // OpenRequest the recording again may only extend its expiry.
+            // Opening the recording again may only extend its expiry.
             let without_expiry = |path: Option<pb::Path>| {
                 format!("{:?}", path.map(|path| pb::Path { expire_time: None, ..path }))
             };

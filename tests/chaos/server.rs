@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use crate::binary::waywiser;
 use crate::checker::EventLog;
 
-/// How long a server may take to start or to drain, on a busy machine.
+/// The time that a server has to start or to drain, on a busy machine.
 const SERVER_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub struct Server {
@@ -138,7 +138,7 @@ pub struct SmallDisk {
 }
 
 impl SmallDisk {
-    /// Mounts the file system, which takes root.
+    /// Mounts the file system, which requires root.
     pub fn mount(folder: &Path) -> Result<Self, String> {
         use rustix::mount::{MountFlags, mount};
         fs::create_dir_all(folder).unwrap();

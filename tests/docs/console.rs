@@ -47,8 +47,10 @@ impl Session {
         Self { directory, server: None }
     }
 
+    /// Runs an example.
+    ///
     /// # Errors
-    /// If the output differs from that of the example.
+    /// Returns an error if the output differs from that of the example.
     pub fn run(&mut self, example: &Example) -> Result<(), String> {
         let command = example.command.replace("cargo run --release -- ", "waywiser ");
         let is_server =

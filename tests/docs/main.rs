@@ -17,7 +17,7 @@ fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The README and all documents in `docs/`.
+/// Returns the README and all documents in `docs/`.
 fn documents() -> Vec<Document> {
     let entries = std::fs::read_dir(repository().join("docs")).unwrap();
     let mut paths = vec!["README.md".to_owned()];

@@ -47,7 +47,7 @@ impl Document {
         blocks
     }
 
-    /// The text without code blocks.
+    /// Returns the text without code blocks.
     fn prose(&self) -> String {
         let mut is_code = false;
         let is_prose = |line: &&str| {
@@ -58,14 +58,14 @@ impl Document {
         self.text.lines().filter(is_prose).collect::<Vec<_>>().join("\n")
     }
 
-    /// The targets of links to files and headings.
+    /// Returns the targets of links to files and headings.
     pub fn links(&self) -> Vec<String> {
         let prose = self.prose();
         let targets = prose.split("](").skip(1).filter_map(|rest| rest.split(')').next());
         targets.filter(|target| !target.contains("://")).map(str::to_owned).collect()
     }
 
-    /// Paths of source files in backticks, such as `src/lib.rs`, `tests/chaos` or `measure/sum.rs`.
+    /// Returns the paths of source files in backticks, such as `src/lib.rs`, `tests/chaos` or `measure/sum.rs`.
     pub fn source_paths(&self) -> Vec<String> {
         let prose = self.prose();
         let quoted = prose.split('`').skip(1).step_by(2);
@@ -80,7 +80,7 @@ impl Document {
     }
 }
 
-/// The long flags in a text: `--` and lower-case words.
+/// Returns the long flags in a text: `--` and lower-case words.
 pub fn flags(text: &str) -> Vec<String> {
     let mut flags = Vec::new();
     let mut before = ' ';
@@ -105,7 +105,7 @@ pub fn flags(text: &str) -> Vec<String> {
     flags
 }
 
-/// The anchors that GitHub makes of the headings of a document.
+/// Returns the anchors that GitHub makes of the headings of a document.
 pub fn anchors(text: &str) -> Vec<String> {
     let headings = text.lines().filter(|line| line.starts_with('#'));
     let anchor = |heading: &str| {

@@ -35,7 +35,7 @@ impl Reply {
     }
 }
 
-/// How a client behaves in the parts that attacks change.
+/// The behaviour of a client in the parts that attacks change.
 #[derive(Clone, Copy)]
 pub struct Behaviour {
     /// The window that each stream grants the server.

@@ -15,7 +15,7 @@ use crate::wire::Wire;
 const HELD: usize = 1023;
 const OTHERS: usize = 20;
 
-/// How a connection stays open.
+/// The way in which a connection stays open.
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
     AnswersPings,

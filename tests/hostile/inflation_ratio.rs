@@ -1,5 +1,5 @@
-//! Weakness: small compressed messages inflate to many bytes. The server refuses a stream whose inflation ratio is above
-//! 100 after 1 MB of inflated bytes.
+//! Weakness: small compressed messages inflate to many bytes. The server refuses a stream whose inflation ratio is
+//! above 100 after 1 MiB of inflated bytes.
 
 use crate::connection::Connection;
 use crate::messages::{GZIP, Legs, RECORD_PATH, first_message, gzip_legs, repeated};

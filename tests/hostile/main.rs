@@ -5,12 +5,12 @@
 //!     cargo test --release --test hostile -- --ignored --nocapture
 //!     HOSTILE_SECONDS=20 HOSTILE_ROUNDS=3 cargo test --release --test hostile -- --ignored --nocapture
 //!
-//! Each attack is a file whose comment names the weakness that the server must not have. An attack prints its figures and then checks the limits on
-//! the latency of the healthy client, on the memory and the CPU time of the server, and on its exit. Attacks run one
-//! at a time.
+//! Each file has attacks of one kind. Its comment names them, or the weakness that the server must not have. An attack
+//! prints its figures. Then it checks the limits on the latency of the healthy client, on the memory and the CPU time
+//! of the server, and on its exit. Attacks run one at a time.
 //!
-//! * `HOSTILE_SECONDS`: the duration of attacks without an end of their own. If set, attacks also have larger sizes.
-//! * `HOSTILE_ROUNDS`: how often each attack is repeated.
+//! * `HOSTILE_SECONDS`: the duration of attacks without an end of their own.
+//! * `HOSTILE_ROUNDS`: the number of runs of each attack. If one of the two is set, attacks have larger sizes.
 //! * `WAYWISER_BIN`: the binary to attack. It is assumed to be optimised unless its path contains `/debug/`.
 //!
 //! Delays in these tests choose the time and the rate of an attack. Time limits are those that the server promises,

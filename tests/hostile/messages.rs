@@ -49,7 +49,7 @@ pub fn first_message() -> Vec<u8> {
 /// The kind of legs in a message. All of them need Karney's algorithm.
 #[derive(Clone, Copy, Debug)]
 pub enum Legs {
-    /// Each is a sixth of the equator long, in two bytes.
+    /// Each spans 60 degrees of longitude and of latitude, in two bytes.
     Long,
     /// Each ends near the antipode, in three bytes.
     Antipodal,

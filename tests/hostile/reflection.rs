@@ -22,7 +22,7 @@ fn symbol(length: usize) -> Vec<u8> {
 
 #[test]
 #[ignore = "run by: cargo test --test hostile -- --ignored"]
-fn reflection_has_the_same_size_limit_as_other_methods() {
+fn reflection_refuses_large_messages_with_short_headers() {
     attack("reflection", async |report| {
         let mut server = Server::start(&[]);
         for method in METHODS {

@@ -1,7 +1,7 @@
 //! Weakness: a client requests large replies with few bytes and never reads them.
 //!
-//! A ListPaths request of about 160 bytes returns 1 000 recordings. With windows of 0 or 1 byte the server must hold
-//! the replies. It must survive in 1 GB of memory, serve other clients, end such replies, and free the memory.
+//! A ListPaths request of about 160 bytes returns a page of up to 64 KiB. With windows of 0 or 1 byte the server must
+//! hold the replies. It must survive with limited memory, serve other clients, end such replies, and free the memory.
 
 use std::time::{Duration, Instant};
 

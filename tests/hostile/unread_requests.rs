@@ -1,5 +1,5 @@
-//! Weakness: clients make the server hold requests that it cannot process. They do not read answers, send tiny DATA frames,
-//! or send incomplete messages.
+//! Weakness: clients make the server hold requests that it cannot process. They do not read answers, send tiny DATA
+//! frames, or send incomplete messages.
 //!
 //! `--max-memory` bounds the memory of all connections together.
 

@@ -85,7 +85,7 @@ async fn a_planar_point_in_a_route_is_refused() {
 #[tokio::test]
 async fn a_route_longer_than_an_int32_is_refused() {
     let server = Server::start().await;
-    // A leg from pole to pole has 20 015 km. 108 of them are longer than 2^31 m.
+    // A leg from pole to pole is 20 015 km long. 108 of them are longer than 2^31 m.
     let poles = (0..110).map(|i| routeguide::Point {
         latitude: if i % 2 == 0 { 900_000_000 } else { -900_000_000 },
         longitude: 0,

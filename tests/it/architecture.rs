@@ -136,12 +136,12 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Whether a file is a module of tests: `tests.rs` or a file in a folder `tests`, and helpers of such modules.
+/// Returns whether a file is a module of tests: `tests.rs` or a file in a folder `tests`, and helpers of such modules.
 fn is_test_file(path: &[String]) -> bool {
     path.iter().any(|name| name == "tests" || name == "testing")
 }
 
-/// All modules of the crate that are not tests.
+/// Returns all modules of the crate that are not tests.
 fn modules() -> Vec<Module> {
     let root = source_folder();
     let mut modules = Vec::new();
@@ -187,7 +187,7 @@ fn absolute(module: &[String], import: &[String]) -> Vec<String> {
     start.chain(rest.iter().cloned()).collect()
 }
 
-/// The module of the crate, the first level of its tree.
+/// Returns the top-level module.
 fn top(module: &Module) -> Option<&str> {
     module.path.first().map(String::as_str)
 }
@@ -246,7 +246,7 @@ fn modules_without_io_import_no_runtime_and_no_protocol() {
     assert!(violations.is_empty(), "{violations:#?}");
 }
 
-/// The modules that the imports of `module` name, among the files of the crate.
+/// Returns the files of the crate that the imports of `module` name.
 fn targets<'a>(module: &Module, by_path: &'a BTreeMap<String, usize>) -> BTreeSet<&'a usize> {
     let own = module.path.join("::");
     let mut targets = BTreeSet::new();
@@ -266,8 +266,8 @@ fn targets<'a>(module: &Module, by_path: &'a BTreeMap<String, usize>) -> BTreeSe
     targets
 }
 
-/// A module imports from its children, and children import types that their parent defines or re-exports. Apart from these
-/// pairs of parent and child, no two files import each other, directly or through others.
+/// A module imports from its children, and children import types that their parent defines or re-exports. Apart from
+/// these pairs of parent and child, no two files import each other, directly or through others.
 #[test]
 fn files_do_not_import_each_other_in_a_circle() {
     let modules = modules();

@@ -8,7 +8,7 @@ use crate::program::waywiser;
 use crate::proxy::{Fault, Proxy};
 use crate::support::{Server, reserved_address};
 
-/// How an output stream of the program is closed.
+/// The way in which an output stream of the program is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Closed {
     Nothing,
@@ -45,7 +45,7 @@ fn start(arguments: &[&str], closed: Closed) -> Child {
     command.spawn().unwrap()
 }
 
-/// Runs the program to its end: exit status (`None` for a signal), standard output, standard error.
+/// Runs the program. Returns the exit status (`None` for a signal), standard output and standard error.
 async fn run(arguments: &[&str], closed: Closed) -> (Option<i32>, String, String) {
     let arguments: Vec<_> = arguments.iter().map(|&argument| argument.to_owned()).collect();
     let run = move || {
@@ -57,7 +57,7 @@ async fn run(arguments: &[&str], closed: Closed) -> (Option<i32>, String, String
     tokio::task::spawn_blocking(run).await.unwrap()
 }
 
-/// The part of an output that is the same in each run: no ports, no rates, and of a bench no numbers.
+/// Returns the part of an output that is the same in each run, without ports, rates and the numbers of `bench`.
 fn stable(command: &str, text: &str) -> String {
     let is_stable = |line: &&str| !line.contains("http://") && !line.contains("points/s");
     let lines: Vec<_> = text.lines().filter(is_stable).collect();
@@ -87,7 +87,7 @@ async fn assert_same(expected: i32, arguments: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn help_and_usage_errors() {
+async fn help_and_usage_errors_work_with_closed_streams() {
     for (expected, arguments) in [
         (0, &["--help"][..]),
         (0, &["--version"]),
@@ -105,7 +105,7 @@ async fn help_and_usage_errors() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn commands_that_succeed_and_that_fail() {
+async fn successes_and_failures_work_with_closed_streams() {
     let server = Server::start().await;
     let url = &*format!("http://{}", server.address);
     let (_reserved, unused) = reserved_address();
@@ -150,7 +150,7 @@ async fn commands_that_succeed_and_that_fail() {
 
 /// The notes about a lost connection go to standard error while the command continues.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_that_reconnects() {
+async fn a_command_reconnects_with_closed_streams() {
     let server = Server::start().await;
     let direct = format!("http://{}", server.address);
     let legs = "examples/legs.csv";
@@ -182,7 +182,7 @@ async fn a_command_that_reconnects() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_runs_until_a_signal() {
+async fn a_server_runs_until_a_signal_with_closed_streams() {
     for closed in ALL {
         let (_reserved, address) = reserved_address();
         let address = &*address.to_string();

@@ -45,7 +45,7 @@ async fn at_the_limit_the_longest_idle_connection_is_closed() {
     let (first, first_connection, _) = connect(server.address, 1 << 16).await;
     for _ in 0..5 {
         // Each takes the place of the previous one, which is idle.
-        server.assert_well().await;
+        server.assert_works().await;
     }
     first_connection.await.unwrap().unwrap();
     drop(first);
@@ -110,7 +110,7 @@ async fn a_call_whose_reply_is_not_read_ends_and_is_reported() {
         assert_eq!(call.code, Code::DeadlineExceeded, "{call:?}");
         assert!(call.message.contains("did not read the answer for 0.05 s"), "{call:?}");
     }
-    server.assert_well().await;
+    server.assert_works().await;
 }
 
 #[tokio::test]
@@ -125,7 +125,7 @@ async fn a_drain_closes_idle_connections_and_watches_at_once() {
     let mut paths = server.paths().await;
     let watch = pb::WatchPathRequest { name: "paths/none".into(), allow_missing: true };
     let mut watch = paths.watch_path(watch).await.unwrap().into_inner();
-    server.assert_well().await;
+    server.assert_works().await;
     server.stop();
     let status = watch.message().await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
@@ -164,7 +164,7 @@ async fn a_client_that_does_not_read_its_socket_is_closed() {
         stream += 2;
     };
     assert_ne!(error.kind(), std::io::ErrorKind::TimedOut);
-    server.assert_well().await;
+    server.assert_works().await;
 }
 
 /// Returns a HEADERS frame of a gRPC call with all fields as literals.
@@ -202,7 +202,7 @@ async fn a_connection_that_only_watches_is_closed_if_none_is_idle() {
     let mut paths = server.paths().await;
     let watch = pb::WatchPathRequest { name: "paths/none".into(), allow_missing: true };
     let mut second = paths.watch_path(watch).await.unwrap().into_inner();
-    server.assert_well().await;
+    server.assert_works().await;
     let status = first.message().await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
     assert!(status.message().contains("because it only watched"), "{}", status.message());

@@ -28,7 +28,7 @@ async fn a_reset_stream_is_cancelled_for_any_reset_code() {
             }
         }
     }
-    server.assert_well().await;
+    server.assert_works().await;
 }
 
 #[tokio::test]
@@ -49,22 +49,22 @@ async fn a_stream_that_is_reset_after_points_is_cancelled_too() {
 }
 
 #[tokio::test]
-async fn a_client_that_disappears_gets_no_answer() {
+async fn a_client_that_disconnects_gets_no_answer() {
     let server = Server::start().await;
     for opening in openings() {
         let mut raw = Raw::connect(server.address).await;
         let peer = raw.peer;
         let mut call = raw.call(PATH_LENGTH);
         call.send(opening);
-        // As above, this shows that the call has begun before the connection ends.
+        // An answered call shows that the first one has begun before the connection ends.
         let mut other = raw.call(PATH_LENGTH);
         other.close();
         other.answer().await.unwrap();
-        raw.vanish().await;
+        raw.abort().await;
         let call = &server.ended_calls(peer, 2).await[1];
         assert_ne!(call.code, Code::Ok, "{call:?}");
     }
-    server.assert_well().await;
+    server.assert_works().await;
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ async fn a_deadline_ends_a_call_with_its_number_of_points() {
         let folded = if path == PATH_LENGTH { "1 point" } else { "0 points" };
         assert_eq!(answer.message, format!("the deadline of the call passed after {folded}"));
     }
-    server.assert_well().await;
+    server.assert_works().await;
 }
 
 #[tokio::test]

@@ -69,7 +69,7 @@ async fn silent_and_stalled_clients_do_not_delay_the_end() {
     let mut silent = TcpStream::connect(server.address).await.unwrap();
     let stalled = TcpStream::connect(server.address).await.unwrap();
     let (send, connection) = h2::client::handshake(stalled).await.unwrap();
-    server.assert_well().await;
+    server.assert_works().await;
     server.stop();
     server.stopped().await;
     // The connection has ended, also if it was reset.

@@ -65,5 +65,5 @@ fn any_bytes_on_any_method_get_a_status() {
             Ok(())
         })
         .unwrap();
-    runtime.block_on(server.assert_well());
+    runtime.block_on(server.assert_works());
 }

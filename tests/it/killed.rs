@@ -8,7 +8,7 @@ use std::process::Stdio;
 use futures::StreamExt as _;
 use waywiser::client::Client;
 
-use crate::program::{run_beside, waywiser};
+use crate::program::{run_async, waywiser};
 use crate::proxy::{Fault, Proxy};
 use crate::serve_process::Serve;
 
@@ -53,10 +53,10 @@ async fn a_command_that_was_killed_resumes_when_it_is_run_again() {
 
     let words = record(serve.address);
     let words: Vec<_> = words.iter().map(String::as_str).collect();
-    let (code, recorded, errors) = run_beside(&words).await;
+    let (code, recorded, errors) = run_async(&words).await;
     assert_eq!((code, &*errors), (Some(0), ""));
     let measure = [&["measure", "--json"], &policy[..], &[file]].concat();
-    let (_, measured, _) = run_beside(&measure).await;
+    let (_, measured, _) = run_async(&measure).await;
     let track = measured.lines().next().unwrap();
     assert_eq!(recorded.trim_end(), track.replace("\"Hill walk\"", "\"paths/hill\""));
     let stored = client.get_path(&name).await.unwrap();
@@ -76,7 +76,7 @@ async fn a_file_that_is_broken_or_has_several_tracks_is_refused_before_anything_
         std::fs::write(&file, format!("<gpx>{content}</gpx>")).unwrap();
         let record = ["record", "--server", &url, "--name", "paths/a"];
         let (code, out, errors) =
-            run_beside(&[&record, more, &[file.to_str().unwrap()]].concat()).await;
+            run_async(&[&record, more, &[file.to_str().unwrap()]].concat()).await;
         let errors = errors.replace(&format!("{}/", folder.path().display()), "");
         (code, out, errors)
     };

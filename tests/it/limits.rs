@@ -24,7 +24,7 @@ async fn a_connection_above_the_limit_is_closed_until_another_one_ends() {
     call.close();
     call.answer().await.unwrap();
     closed(TcpStream::connect(server.address).await.unwrap()).await;
-    first.vanish().await;
+    first.abort().await;
     // The server detects the end with some delay, so the test tries again.
     loop {
         let stream = TcpStream::connect(server.address).await.unwrap();
@@ -49,7 +49,7 @@ async fn a_connection_without_a_complete_preface_is_closed() {
         stream.write_all(opening.as_bytes()).await.unwrap();
         closed(stream).await;
     }
-    server.assert_well().await;
+    server.assert_works().await;
 }
 
 #[tokio::test]
@@ -63,11 +63,11 @@ async fn other_protocols_are_refused() {
         stream.shutdown().await.unwrap();
         closed(stream).await;
     }
-    server.assert_well().await;
+    server.assert_works().await;
 }
 
 #[tokio::test]
-async fn health_and_reflection_have_the_same_limits() {
+async fn health_checks_are_limited_in_size_and_time() {
     let server = Server::with(|config| {
         config.max_message_bytes = 100;
         config.stream_idle_timeout = Duration::from_millis(50);
@@ -107,7 +107,7 @@ async fn a_header_list_above_the_limit_is_refused() {
     let long = "x".repeat(4096);
     let mut call = raw.call_with(PATH_LENGTH, &[("x-long", &long)]);
     assert_eq!(call.response_status().await, Some(431));
-    server.assert_well().await;
+    server.assert_works().await;
 }
 
 #[tokio::test]
@@ -145,14 +145,14 @@ async fn a_request_that_is_not_a_grpc_call_gets_an_http_status_and_a_text() {
 }
 
 #[tokio::test]
-async fn metadata_above_the_limit_get_a_status() {
+async fn metadata_above_the_limit_is_refused_with_a_status() {
     let server = Server::with(|config| config.max_header_bytes = 2048).await;
     let mut raw = Raw::connect(server.address).await;
     let long = "x".repeat(3000);
     let answer = raw.call_with(PATH_LENGTH, &[("x-long", &long)]).answer().await.unwrap();
     assert_eq!(answer.code, Code::ResourceExhausted);
     assert_eq!(answer.reason.as_deref(), Some("METADATA_TOO_LARGE"));
-    server.assert_well().await;
+    server.assert_works().await;
 }
 
 #[tokio::test]
@@ -172,7 +172,7 @@ async fn reflection_refuses_a_long_message_without_repeating_it() {
         assert_eq!(answer.reason.as_deref(), Some("MESSAGE_TOO_LARGE"));
         assert!(answer.message.len() < 200, "{}", answer.message);
     }
-    server.assert_well().await;
+    server.assert_works().await;
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Tests of the server over real sockets and real HTTP/2. Each module tests one behaviour.
+//! Tests of the server over real sockets and real HTTP/2, of the program, and of the architecture.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod answers;

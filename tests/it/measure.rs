@@ -9,7 +9,7 @@ use futures::{StreamExt as _, stream};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-use crate::program::{run_beside, waywiser};
+use crate::program::{run_async, waywiser};
 use crate::proxy::Proxy;
 use crate::support::{Server, reserved_address};
 
@@ -62,9 +62,9 @@ async fn assert_same(server: &Server, folder: &Path, arguments: &str) {
     };
     let arguments: Vec<_> = arguments.split_whitespace().map(files).collect();
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-    let local = run_beside(&[&["measure"], &arguments[..]].concat()).await;
+    let local = run_async(&[&["measure"], &arguments[..]].concat()).await;
     let url = format!("http://{}", server.address);
-    let remote = run_beside(&[&["measure", "--server", &url], &arguments[..]].concat()).await;
+    let remote = run_async(&[&["measure", "--server", &url], &arguments[..]].concat()).await;
     assert!(local.1.lines().count() > 1, "{}", local.2);
     assert!(remote == local, "{arguments:?}\n{remote:?}\n{local:?}");
 }
@@ -100,7 +100,7 @@ async fn a_missing_server_and_another_server_are_errors() {
     let (_reserved, closed) = reserved_address();
     let legs = "examples/legs.csv";
     let (code, out, messages) =
-        run_beside(&["measure", "--server", &closed.to_string(), legs]).await;
+        run_async(&["measure", "--server", &closed.to_string(), legs]).await;
     assert_eq!((code, &*out), (Some(1), ""));
     assert!(messages.contains("is a server running there?"), "{messages}");
 
@@ -119,12 +119,12 @@ async fn a_missing_server_and_another_server_are_errors() {
         &["record", legs, "--name", "paths/a"],
     ];
     for command in commands {
-        let (code, out, messages) = run_beside(&[command, &["--server", &address]].concat()).await;
+        let (code, out, messages) = run_async(&[command, &["--server", &address]].concat()).await;
         assert_eq!((code, &*out), (Some(1), ""), "{command:?}");
         assert!(messages.contains("the server does not know this method; is it waywiser"));
         assert_eq!(messages.lines().count(), 1, "{messages}");
     }
-    let (code, out, messages) = run_beside(&["measure", "--server", &address, legs]).await;
+    let (code, out, messages) = run_async(&["measure", "--server", &address, legs]).await;
     other.abort();
     assert_eq!((code, &*out), (Some(1), ""), "{messages}");
     let expected = "does not implement waywiser.v1.PathService/MeasurePaths; use a newer server";
@@ -170,7 +170,7 @@ async fn a_lost_connection_is_an_error_and_the_files_without_a_result_are_named(
     assert_eq!(lines[1..], ["error: -: no result", "error: examples/legs.geojson: no result"]);
     let out = String::from_utf8(output.stdout).unwrap();
     assert!(out.contains("221 893.879 m") && out.contains("1 track; 3 files failed"), "{out}");
-    server.assert_well().await;
+    server.assert_works().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -214,5 +214,5 @@ async fn an_interrupt_ends_the_run_at_once() {
         (status.signal(), messages.lines().count())
     });
     assert_eq!(ended.await.unwrap(), (Some(2), 0));
-    server.assert_well().await;
+    server.assert_works().await;
 }

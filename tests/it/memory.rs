@@ -1,4 +1,4 @@
-//! The memory limit: connections that hold much unread input get no new streams, and end if memory is short.
+//! The memory limit: connections that hold much unread input get no new streams, and are closed if memory is short.
 
 use bytes::Bytes;
 use h2::Reason;
@@ -35,7 +35,7 @@ async fn unread_batch(send: &mut SendRequest<Bytes>) -> h2::SendStream<Bytes> {
 }
 
 #[tokio::test]
-async fn a_connection_that_holds_most_memory_gets_no_new_streams_and_then_ends() {
+async fn a_connection_that_holds_most_memory_gets_no_new_streams_and_is_closed() {
     // Three streams with a full window each hold 84 % of the first limit, and more than the second one.
     let windows = |config: &mut waywiser::Config| {
         config.stream_window_bytes = 1 << 20;
@@ -64,7 +64,7 @@ async fn a_connection_that_holds_most_memory_gets_no_new_streams_and_then_ends()
     let info = tonic_types::StatusExt::get_details_error_info(&refused).unwrap();
     assert_eq!(info.reason, "SERVER_MEMORY");
     // Other connections still get streams.
-    server.assert_well().await;
+    server.assert_works().await;
     drop((held, send, connection));
 
     let server = Server::with(|config| {
@@ -79,7 +79,7 @@ async fn a_connection_that_holds_most_memory_gets_no_new_streams_and_then_ends()
     }
     let end = connection.await.unwrap().unwrap_err();
     assert_eq!(end.reason(), Some(Reason::ENHANCE_YOUR_CALM), "{end:?}");
-    server.assert_well().await;
+    server.assert_works().await;
 }
 
 #[tokio::test]

@@ -144,7 +144,7 @@ async fn other_options_in_a_later_message_are_reported() {
 #[tokio::test]
 async fn the_valid_points_of_a_cut_stream_are_committed() {
     let server = Server::start().await;
-    for (name, cut) in [("paths/reset", true), ("paths/vanished", false)] {
+    for (name, cut) in [("paths/reset", true), ("paths/aborted", false)] {
         let mut raw = Raw::connect(server.address).await;
         let mut call = raw.call(RECORD_PATH);
         call.send(frame(&message(name, 0..4).encode_to_vec()));
@@ -156,7 +156,7 @@ async fn the_valid_points_of_a_cut_stream_are_committed() {
             call.body.send_reset(h2::Reason::CANCEL);
         } else {
             watch.next().await.unwrap().unwrap();
-            raw.vanish().await;
+            raw.abort().await;
         }
         loop {
             let path = watch.next().await.unwrap().unwrap().path.unwrap();

@@ -31,7 +31,7 @@ fn the_error_of_a_port_in_use_says_what_to_do() {
 
 #[test]
 #[cfg(unix)]
-fn a_closed_log_does_not_harm_the_server() {
+fn a_server_works_with_a_closed_log() {
     let mut serve = waywiser(&["serve", "--ephemeral", "--listen", "127.0.0.1:0"]);
     let mut serve = serve.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(serve.stderr.take());
@@ -50,7 +50,7 @@ fn a_closed_log_does_not_harm_the_server() {
 
 #[test]
 #[cfg(unix)]
-fn a_server_that_stops_logs_its_commits() {
+fn a_server_logs_its_commits_when_it_stops() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().to_str().unwrap();
     let mut serve =
@@ -77,7 +77,7 @@ fn a_server_that_stops_logs_its_commits() {
 }
 
 /// Runs the program while a server of the test continues.
-pub async fn run_beside(arguments: &[&str]) -> (Option<i32>, String, String) {
+pub async fn run_async(arguments: &[&str]) -> (Option<i32>, String, String) {
     let arguments: Vec<_> = arguments.iter().map(|&argument| argument.to_owned()).collect();
     let run = move || run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
     tokio::task::spawn_blocking(run).await.unwrap()
@@ -89,33 +89,33 @@ async fn a_track_is_recorded_under_a_name_watched_listed_and_deleted() {
     let url = format!("http://{}", server.address);
     let record =
         ["record", "--server", &url, "--name", "paths/hill", "--json", "examples/hill-walk.gpx"];
-    let (code, first, errors) = run_beside(&record).await;
+    let (code, first, errors) = run_async(&record).await;
     assert_eq!((code, errors.as_str()), (Some(0), ""));
     // The length is bit-identical to that of `measure`.
-    let (_, measured, _) = run_beside(&["measure", "--json", "examples/hill-walk.gpx"]).await;
+    let (_, measured, _) = run_async(&["measure", "--json", "examples/hill-walk.gpx"]).await;
     let length = |json: &str| {
         let at = json.find("\"length_m\":").unwrap();
         json[at..].split([',', '}']).next().unwrap().to_owned()
     };
     assert_eq!(length(&first), length(&measured));
-    let (code, again, _) = run_beside(&record).await;
+    let (code, again, _) = run_async(&record).await;
     assert_eq!((code, &again), (Some(0), &first));
 
     let other = ["record", "--server", &url, "--name", "paths/hill", "examples/legs.csv"];
-    let (code, _, errors) = run_beside(&other).await;
+    let (code, _, errors) = run_async(&other).await;
     assert_eq!(code, Some(1));
     assert!(errors.contains("paths/hill has 9448 points already"), "{errors}");
 
-    let (_, listed, _) = run_beside(&["paths", "list", "--server", &url]).await;
+    let (_, listed, _) = run_async(&["paths", "list", "--server", &url]).await;
     assert!(listed.contains("paths/hill") && listed.contains("finished"), "{listed}");
-    let (_, shown, _) = run_beside(&["paths", "show", "paths/hill", "--server", &url]).await;
+    let (_, shown, _) = run_async(&["paths", "show", "paths/hill", "--server", &url]).await;
     assert!(shown.contains("12 391.620 m"), "{shown}");
-    let (code, watched, _) = run_beside(&["watch", "paths/hill", "--server", &url, "--json"]).await;
+    let (code, watched, _) = run_async(&["watch", "paths/hill", "--server", &url, "--json"]).await;
     assert_eq!(code, Some(0));
     assert!(watched.contains("\"complete\":true") && watched.contains("9448"), "{watched}");
     let delete = ["paths", "delete", "paths/hill", "--server", &url];
-    assert_eq!(run_beside(&delete).await.0, Some(0));
-    let (code, _, errors) = run_beside(&delete).await;
+    assert_eq!(run_async(&delete).await.0, Some(0));
+    let (code, _, errors) = run_async(&delete).await;
     assert_eq!(code, Some(1));
     assert!(errors.contains("NotFound"), "{errors}");
 }

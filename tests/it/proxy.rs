@@ -20,7 +20,7 @@ pub enum Fault {
     Rst(usize),
     /// After this many bytes from the client, forwards nothing in either direction.
     Stall(usize),
-    /// Forwards all bytes of the client. After this many of them, drops the next bytes of the server and resets both ends.
+    /// Forwards all bytes of the client. After this many, drops the next bytes of the server and resets both ends.
     Mute(usize),
 }
 

@@ -3,7 +3,7 @@
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use crate::program::{run, run_beside};
+use crate::program::{run, run_async};
 use crate::support::{Server, reserved_address};
 
 /// Returns the words of the row of the total.
@@ -47,12 +47,12 @@ async fn the_report_is_that_of_measure() {
     ] {
         let json = [&["--json", file], options].concat();
         let record = [&["record", "--server", &url], &json[..]].concat();
-        let (code, recorded, errors) = run_beside(&record).await;
+        let (code, recorded, errors) = run_async(&record).await;
         assert_eq!((code, &*errors), (Some(0), ""), "{record:?}");
-        assert_eq!(recorded, run_beside(&[&["measure"], &json[..]].concat()).await.1);
+        assert_eq!(recorded, run_async(&[&["measure"], &json[..]].concat()).await.1);
 
-        let (_, recorded, _) = run_beside(&[&["record", file], options].concat()).await;
-        let (_, measured, _) = run_beside(&[&["measure", file], options].concat()).await;
+        let (_, recorded, _) = run_async(&[&["record", file], options].concat()).await;
+        let (_, measured, _) = run_async(&[&["measure", file], options].concat()).await;
         assert!(recorded.contains(&measured), "{recorded}\n{measured}");
         let has_note = recorded.contains("Raw length: ");
         assert_eq!(has_note, options.is_empty() || options.contains(&"haversine"), "{recorded}");
@@ -105,7 +105,7 @@ async fn the_tracks_before_an_error_in_the_file_are_reported() {
     let track = "<trk><trkseg><trkpt lat='0' lon='1'/><trkpt lat='0' lon='2'/></trkseg></trk>";
     let broken = track.replace("lat='0' lon='2'", "lat='91' lon='2'");
     let (_directory, tracks) = file("tracks.gpx", &format!("<gpx>{track}{track}{broken}</gpx>"));
-    let (code, out, errors) = run_beside(&["record", &tracks]).await;
+    let (code, out, errors) = run_async(&["record", &tracks]).await;
     assert_eq!(code, Some(1));
     assert_eq!(out.matches("111 319.491 m").count(), 2, "{out}");
     assert!(!out.contains("total"), "{out}");
@@ -151,7 +151,7 @@ async fn the_stream_of_a_broken_file_is_never_closed() {
     for method in [&[][..], &["--method", "record-route"]] {
         let (url, mut ended) = reading_server().await;
         let record = [&["record", "--server", &url, &broken], method].concat();
-        let (code, _, errors) = run_beside(&record).await;
+        let (code, _, errors) = run_async(&record).await;
         assert_eq!(code, Some(1));
         assert!(errors.contains("latitude 91"), "{errors}");
         // The stream is reset, or lost with the connection if the process ends first.
@@ -175,7 +175,7 @@ async fn a_server_that_ends_the_call_early_is_reported() {
         }
     });
     let (code, out, errors) =
-        run_beside(&["record", "--server", &url, "examples/hill-walk.gpx"]).await;
+        run_async(&["record", "--server", &url, "examples/hill-walk.gpx"]).await;
     assert_eq!(code, Some(1), "{out}");
     assert!(errors.starts_with("error: examples/hill-walk.gpx: "), "{errors}");
     assert!(!out.contains("total"), "{out}");

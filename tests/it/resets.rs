@@ -78,7 +78,7 @@ async fn resets_before_the_server_accepts_a_stream_are_limited() {
         bytes.extend(8_u32.to_be_bytes()); // CANCEL
     }
     assert_eq!(goaway(&mut raw, &bytes).await, Some(11), "ENHANCE_YOUR_CALM");
-    server.assert_well().await;
+    server.assert_works().await;
 }
 
 #[tokio::test]
@@ -96,7 +96,7 @@ async fn streams_with_protocol_errors_are_limited() {
         bytes.push(0);
     }
     assert_eq!(goaway(&mut raw, &bytes).await, Some(11), "ENHANCE_YOUR_CALM");
-    server.assert_well().await;
+    server.assert_works().await;
 }
 
 /// Returns a HEADERS frame with POST, http and the path /, by index in the static table.

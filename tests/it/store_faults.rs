@@ -191,7 +191,7 @@ async fn a_server_whose_directory_is_lost_acknowledges_nothing() {
         if is_replaced {
             drop(RedbStore::open(&path).unwrap());
         }
-        // The stream continues, and its client never learns that the rest is durable.
+        // The stream continues, and the rest is not reported as durable while the directory is lost.
         messages.send(message(2..5, true)).await.unwrap();
         let status = stored(&server).await.unwrap_err();
         assert_eq!(status.code(), Code::Unavailable);

@@ -126,7 +126,7 @@ impl Server {
     }
 
     /// Checks that the server still works: a normal call gets the expected answer.
-    pub async fn assert_well(&self) {
+    pub async fn assert_works(&self) {
         let points = [(0, 0), (3, 4), (3, 10)].map(|(x, y)| my_package::Point { x, y });
         let reply = self.planar().await.compute_path_length(tokio_stream::iter(points)).await;
         let reply = reply.unwrap().into_inner();
@@ -192,7 +192,7 @@ impl Raw {
     /// Performs a call without points.
     ///
     /// # Errors
-    /// If the connection accepts no new streams.
+    /// Returns an error if the connection accepts no new streams.
     pub async fn try_call(&mut self, path: &str) -> Result<Answer, h2::Error> {
         let request = Request::post(format!("http://localhost{path}"))
             .header("content-type", "application/grpc")
@@ -203,7 +203,7 @@ impl Raw {
     }
 
     /// Drops the connection without closing it, like a client that was killed.
-    pub async fn vanish(self) {
+    pub async fn abort(self) {
         self.connection.abort();
         let _ = self.connection.await;
     }

@@ -4,10 +4,10 @@ use prost_types::Timestamp;
 use waywiser::measure::{Fix, Point};
 use waywiser::proto::waywiser_v1 as pb;
 
-use crate::program::run_beside;
+use crate::program::run_async;
 use crate::support::Server;
 
-/// The first seconds out of range, and the last second that fits 64 bits of nanoseconds. Each also in ISO 8601.
+/// The first seconds out of range, and the last second that fits 64 bits of nanoseconds, also in ISO 8601.
 const OUT_OF_RANGE: [(i64, &str); 3] = [
     (-9_214_560_001, "1677-12-31T23:59:59.0001Z"),
     (9_214_646_400, "2262-01-01T00:00:00Z"),
@@ -42,8 +42,8 @@ async fn a_time_out_of_range_is_the_same_error_in_all_formats() {
             let file = file.to_str().unwrap();
             let arguments = ["--time-column", "at", file, "examples/legs.csv"];
             let arguments = if name == "walk.gpx" { &arguments[2..] } else { &arguments[..3] };
-            let local = run_beside(&[&["measure"], arguments].concat()).await;
-            let remote = run_beside(&[&["measure", "--server", &url], arguments].concat()).await;
+            let local = run_async(&[&["measure"], arguments].concat()).await;
+            let remote = run_async(&[&["measure", "--server", &url], arguments].concat()).await;
             assert_eq!(local, remote);
             assert_eq!(local.0, Some(1));
             let expected = format!("error: {file}{place}: {}", message(unix_s));

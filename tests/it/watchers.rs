@@ -1,5 +1,5 @@
-//! WatchPath over sockets: each watcher receives every state, also if reports are late, their caller has left, or
-//! another server makes the commit.
+//! WatchPath over sockets: each watcher receives the latest state, also if reports are late, their caller disconnects,
+//! or another server makes the commit.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -189,7 +189,7 @@ async fn a_load_that_is_reported_after_the_deletion_is_ignored() {
     assert_eq!(status.code(), Code::NotFound);
 }
 
-/// The client of a deletion has left before the store answers.
+/// The client of a deletion disconnects before the store answers.
 #[tokio::test]
 async fn a_deletion_is_reported_also_if_its_caller_stops_waiting() {
     let store = faulty();

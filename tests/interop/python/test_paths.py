@@ -125,7 +125,7 @@ def test_elevation_time_and_accuracy_are_summarized(paths):
     assert summary.bounds.max_y == pytest.approx(46.4399)
 
 
-def test_a_policy_reports_the_length_that_it_rejects(paths):
+def test_a_filter_reports_the_length_that_it_rejects(paths):
     options = pb.PathOptions(model=pb.MODEL_PLANAR, min_step=10)
     request = pb.RecordPathRequest(options=options, points=points(0, 5))
     summary = paths.RecordPath(iter([request])).summary

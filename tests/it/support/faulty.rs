@@ -43,7 +43,7 @@ pub fn unknown() -> StoreError {
 
 /// Returns the error of an unavailable store.
 pub fn unavailable() -> StoreError {
-    StoreError::Unavailable("it is away".into())
+    StoreError::Unavailable("it does not respond".into())
 }
 
 pub struct Faulty {

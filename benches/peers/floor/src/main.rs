@@ -7,9 +7,9 @@
 //! floor cpu PID
 //! ```
 //!
-//! `serve` reads one connection after another up to its half-close. It replies with one line: the counts, the result, and
-//! the CPU time of its thread. `send` is its client, which checks the reply and prints the line. `cpu` prints the CPU time
-//! of a process in nanoseconds, including ended threads. `run` measures the peers with it.
+//! `serve` reads one connection after another up to its half-close. It replies with one line: the counts, the result,
+//! and the CPU time of its thread. `send` is its client, which checks the reply and prints the line. `cpu` prints the
+//! CPU time of a process in nanoseconds, including ended threads. `run` measures the peers with it.
 
 use std::error::Error;
 use std::io;

@@ -61,8 +61,8 @@ pub fn run(to: &str, points: usize) -> Outcome<String> {
     Ok(reply.to_owned())
 }
 
-/// Returns the length of `rounds` walks and `rest` further points, by merging paths. It is bit-identical to the length of
-/// one fold.
+/// Returns the length of `rounds` walks and `rest` further points, by merging paths. It is bit-identical to the length
+/// of one fold.
 fn length(metric: Metric, walk: &[(i32, i32)], rounds: usize, rest: usize) -> Outcome<f64> {
     let fold = |walk: &[(i32, i32)]| -> Outcome<Polyline> {
         let mut path = Polyline::new(metric);

@@ -1,8 +1,8 @@
 //! The services of waywiser in plain tonic and prost: generated server traits, a loop over the messages of the stream,
 //! libm, and default settings.
 //!
-//! The server is a reference for benchmarks and is not tuned. It sums legs in `f64` and rounds once, so that its answers
-//! can be compared.
+//! The server is a reference for benchmarks and is not tuned. It sums legs in `f64` and rounds once, so that its
+//! answers can be compared.
 //!
 //! usage: peer-tonic [--listen ADDRESS] [--threads N]
 
