@@ -130,7 +130,7 @@ impl PathAccumulator {
         }
         self.stats.add_sums(&self.options, &leg_batch)?;
         self.last = from.unwrap_or(FixAttributes::NOTHING);
-        Ok(Cost::of_block(block.len(), cost::PROFILE_POINT_NS) + long)
+        Ok(Cost::of_block(block.len(), cost::STATS_POINT_NS) + long)
     }
 
     /// Adds fixes.

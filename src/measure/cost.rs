@@ -22,7 +22,7 @@ pub(super) const BLOCK_NS: u64 = 150;
 /// The time per point of a block without a filter, times and elevations.
 pub(super) const PLAIN_POINT_NS: u64 = 2;
 /// The time per point with a time or an elevation.
-pub(super) const PROFILE_POINT_NS: u64 = 10;
+pub(super) const STATS_POINT_NS: u64 = 10;
 /// The time per point with a filter, without the distances that the filter computes.
 pub(super) const FILTERED_POINT_NS: u64 = 20;
 /// The time per planar distance that a filter computes.
@@ -88,7 +88,7 @@ mod tests {
         ] {
             let options = Options::new(metric);
             let base = cost(options, &fixes(metric, 0.001, 256));
-            assert_eq!(base, Cost::of_block(256, PROFILE_POINT_NS));
+            assert_eq!(base, Cost::of_block(256, STATS_POINT_NS));
             let long = cost(options, &fixes(metric, 179.0, 256));
             assert_eq!(long.ns - base.ns, 255 * leg_ns, "{metric}");
             // A filter adds the cost of the distances from the last accepted fix.

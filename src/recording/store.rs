@@ -24,7 +24,8 @@ pub trait CheckpointStore: Send + Sync + 'static {
     /// recording is returned without a change.
     ///
     /// # Errors
-    /// [`StoreError::OptionsDiffer`] if the recording has other options than the request. Nothing is changed then.
+    /// [`StoreError::OptionsDiffer`] if the recording has other options than the request, [`StoreError::Full`] if a new
+    /// recording would exceed the maximum. Nothing is changed then.
     fn open(&self, name: RecordingName, request: OpenRequest) -> StoreFuture<'_, Checkpoint>;
 
     /// Replaces the checkpoint of an unfinished recording. Epoch and number of points must be those of

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use super::args::RecordArgs;
 use super::survey::{Survey, missing_track};
+use crate::cli::input;
 use crate::cli::report::{Report, Style, Track, pluralize};
 use crate::cli::track_reader::{ReadRequest, ReaderEvent, TrackReader};
 use crate::cli::{Outcome, fail, retry_note, stderr};
@@ -39,7 +40,8 @@ pub(super) async fn record(
     let file = args.file.to_string_lossy();
     let metric = args.metric();
     let read_options = args.reading.options(metric.space());
-    if args.file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+    let is_file = args.file.metadata().is_ok_and(|metadata| metadata.is_file());
+    if is_file && !input::is_stdin(&args.file) {
         let (path, options, wanted) = (args.file.clone(), read_options.clone(), args.track);
         let check = move || Survey::check(&path, &options, wanted);
         let stopped = |_| Err(format!("{file}: reading stopped unexpectedly"));
