@@ -36,6 +36,25 @@ struct SentTrack {
     name: Option<String>,
 }
 
+/// The events of the file so far.
+#[derive(Default)]
+struct FileProgress {
+    /// The tracks that were sent and have no answer yet.
+    sent: VecDeque<SentTrack>,
+    is_complete: bool,
+    failure: Option<String>,
+}
+
+impl FileProgress {
+    fn apply(&mut self, event: FileEvent) {
+        match event {
+            FileEvent::Sent(track) => self.sent.push_back(track),
+            FileEvent::Failed(error) => self.failure = Some(error),
+            FileEvent::Complete => self.is_complete = true,
+        }
+    }
+}
+
 /// The source of points of the call.
 struct Source {
     events: Events,
@@ -159,24 +178,21 @@ impl<W: Write> Run<'_, W> {
         stall_detector: &StallDetector,
     ) -> io::Result<Result<(), String>> {
         let (mut answers, mut stalled) = (pin!(answers), pin!(stall_detector.stalled()));
-        let mut sent: VecDeque<SentTrack> = VecDeque::new();
-        let (mut is_reading, mut is_complete, mut failure) = (true, false, None);
+        let mut file = FileProgress::default();
+        let mut is_reading = true;
         loop {
-            if sent.is_empty()
-                && let Some(error) = failure
+            if file.sent.is_empty()
+                && let Some(error) = file.failure
             {
                 return Ok(Err(error));
             }
-            stall_detector.set_awaits_answer(!sent.is_empty());
+            stall_detector.set_awaits_answer(!file.sent.is_empty());
             let answer = tokio::select! {
-                // The event of a track is sent before its last part, so it is received before the answer. The call
-                // drops the sender when it ends.
+                // The call drops the sender when it ends.
                 biased;
-                event = file_events.recv(), if is_reading && sent.len() < TRACKS_MAX => {
+                event = file_events.recv(), if is_reading && file.sent.len() < TRACKS_MAX => {
                     match event {
-                        Some(FileEvent::Sent(track)) => sent.push_back(track),
-                        Some(FileEvent::Failed(error)) => failure = Some(error),
-                        Some(FileEvent::Complete) => is_complete = true,
+                        Some(event) => file.apply(event),
                         None => is_reading = false,
                     }
                     continue;
@@ -184,13 +200,20 @@ impl<W: Write> Run<'_, W> {
                 answer = answers.next() => answer,
                 () = &mut stalled => Some(Err(ClientError::Timeout)),
             };
+            // The event of a track is sent before its last part, and that of the end before the end of the call. Both
+            // may have been sent after the channel was polled above.
+            if file.sent.is_empty()
+                && let Ok(event) = file_events.try_recv()
+            {
+                file.apply(event);
+            }
             let error = match answer {
                 Some(Ok(answer)) => {
                     stall_detector.answer_received();
-                    self.answer(sent.pop_front(), answer)?.err()
+                    self.answer(file.sent.pop_front(), answer)?.err()
                 }
                 Some(Err(error)) => Some(error.to_string()),
-                None if is_complete && sent.is_empty() => return Ok(Ok(())),
+                None if file.is_complete && file.sent.is_empty() => return Ok(Ok(())),
                 None => {
                     Some("the server ended the call before it answered for all tracks".to_owned())
                 }
@@ -223,5 +246,35 @@ impl<W: Write> Run<'_, W> {
         let (file, name) = (self.file, track.name.as_deref());
         self.report.track(&Track { file, number, name, summary })?;
         Ok(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::{Metric, PathAccumulator};
+
+    /// The last part of a track, and the end of the file, may be sent while the call is polled.
+    #[tokio::test]
+    async fn an_answer_that_arrives_with_its_event_belongs_to_its_track() {
+        let (events, received) = mpsc::channel(1);
+        let answers = stream::unfold((events, 0), |(events, step)| async move {
+            let sent = SentTrack { number: 1, name: None };
+            let event = if step == 0 { FileEvent::Sent(sent) } else { FileEvent::Complete };
+            assert!(events.try_send(event).is_ok());
+            let summary = PathAccumulator::new(Options::default()).summary();
+            let answer = PathAnswer { path_id: "1".to_owned(), outcome: Ok(summary) };
+            (step == 0).then_some((Ok(answer), (events, step + 1)))
+        });
+        let (mut out, file) = (Vec::new(), "walk.gpx");
+        let mut run = Run {
+            report: Report::new(&mut out, Style::Json, Metric::Geodesic, [file].into_iter()),
+            file,
+            totals: Totals::new(Metric::Geodesic),
+            track_count: 0,
+        };
+        let stall_detector = StallDetector::default();
+        let result = run.report_answers(received, answers, &stall_detector).await.unwrap();
+        assert_eq!((result, run.track_count), (Ok(()), 1));
     }
 }
