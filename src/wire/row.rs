@@ -13,11 +13,11 @@ pub struct Row {
     pub x: f64,
     /// The second coordinate.
     pub y: f64,
-    /// The elevation, if the message has it.
+    /// The elevation, if present.
     pub z: Option<f64>,
-    /// Seconds and nanoseconds of the `Timestamp`, unchecked, if the message has it.
+    /// Seconds and nanoseconds of the `Timestamp`, unchecked, if present.
     pub time: Option<(i64, i32)>,
-    /// The accuracy, if the message has it.
+    /// The accuracy, if present.
     pub accuracy_m: Option<f64>,
     /// Whether the point starts a segment.
     pub starts_segment: bool,
