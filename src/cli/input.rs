@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
 use crate::formats::{Format, FormatError, ReadOptions};
@@ -13,20 +14,31 @@ use crate::measure::Space;
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// A format on the command line.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum FileFormat {
-    Gpx,
-    Geojson,
-    Csv,
-}
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FileFormat(Format);
 
 impl FileFormat {
     pub(super) fn format(self) -> Format {
-        match self {
-            FileFormat::Gpx => Format::Gpx,
-            FileFormat::Geojson => Format::GeoJson,
-            FileFormat::Csv => Format::Csv,
-        }
+        self.0
+    }
+}
+
+impl ValueEnum for FileFormat {
+    fn value_variants<'a>() -> &'a [Self] {
+        const VARIANTS: [FileFormat; Format::ALL.len()] = {
+            let mut variants = [FileFormat(Format::Gpx); Format::ALL.len()];
+            let mut at = 0;
+            while at < variants.len() {
+                variants[at] = FileFormat(Format::ALL[at]);
+                at += 1;
+            }
+            variants
+        };
+        &VARIANTS
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.0.id()))
     }
 }
 
@@ -82,9 +94,9 @@ impl ReadingArgs {
             z_column: self.z_column.clone(),
             time_column: self.time_column.clone(),
             accuracy_column: self.accuracy_column.clone(),
-            track_column: None,
             segment_column: self.segment_column.clone(),
             delimiter: self.delimiter,
+            ..ReadOptions::default()
         }
     }
 }

@@ -14,7 +14,9 @@ use tokio::sync::mpsc;
 
 use super::input;
 use super::progress::Progress;
-use crate::formats::{self, FormatError, ReadOptions, SinkError, TrackSink};
+use crate::formats::{
+    self, FormatError, Note, ReadOptions, SinkError, TrackInfo, TrackKind, TrackSink,
+};
 use crate::measure::Fix;
 
 /// Maximum number of fixes and events in a batch.
@@ -38,6 +40,7 @@ pub(super) struct ReadRequest {
 pub(super) enum ReaderEvent {
     TrackStart {
         track: usize,
+        kind: TrackKind,
     },
     /// The next fixes of a track, at least one. Only the first can start a segment, and the first fix of a
     /// track always does ([`Fix::starts_segment`]).
@@ -47,10 +50,10 @@ pub(super) enum ReaderEvent {
     },
     TrackEnd {
         track: usize,
-        name: Option<String>,
+        info: Box<TrackInfo>,
     },
-    /// A possible problem of the file that does not stop the reading.
-    Remark(String),
+    /// Something that was ignored, guessed, skipped or assumed.
+    Note(Box<Note>),
     /// The last event of a file that was read completely.
     FileEnd,
     /// The last event of another file: an error message with the name of the file and the position.
@@ -194,10 +197,10 @@ struct EventSink {
 }
 
 impl TrackSink for EventSink {
-    fn start_track(&mut self) -> Result<(), SinkError> {
+    fn start_track(&mut self, kind: TrackKind) -> Result<(), SinkError> {
         self.track = self.track_count;
         self.track_count += 1;
-        self.outbox.borrow_mut().push(ReaderEvent::TrackStart { track: self.track })
+        self.outbox.borrow_mut().push(ReaderEvent::TrackStart { track: self.track, kind })
     }
 
     fn switch_track(&mut self, index: usize) -> Result<(), SinkError> {
@@ -216,14 +219,17 @@ impl TrackSink for EventSink {
         self.outbox.borrow_mut().push_fix(self.track, fix)
     }
 
-    fn remark(&mut self, remark: &str) {
-        // If the consumer was dropped, the next call returns the error.
-        let _ = self.outbox.borrow_mut().push(ReaderEvent::Remark(remark.to_owned()));
+    fn invalid_point(&mut self) -> Result<(), SinkError> {
+        self.fix(Fix::without_position())
     }
 
-    fn end_track(&mut self, name: Option<&str>) -> Result<(), SinkError> {
-        let name = name.map(str::to_owned);
-        self.outbox.borrow_mut().push(ReaderEvent::TrackEnd { track: self.track, name })
+    fn note(&mut self, note: &Note) -> Result<(), SinkError> {
+        self.outbox.borrow_mut().push(ReaderEvent::Note(Box::new(note.clone())))
+    }
+
+    fn end_track(&mut self, info: &TrackInfo) -> Result<(), SinkError> {
+        let info = Box::new(info.clone());
+        self.outbox.borrow_mut().push(ReaderEvent::TrackEnd { track: self.track, info })
     }
 }
 
@@ -234,12 +240,14 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
+    use crate::formats::TrackColumn;
     use crate::measure::Space;
 
     fn start(input: impl Read + Send + 'static, track_column: Option<&str>) -> TrackReader {
         let options = ReadOptions {
             space: Space::Planar,
-            track_column: track_column.map(str::to_owned),
+            track_column: track_column
+                .map_or(TrackColumn::None, |name| TrackColumn::Named(name.to_owned())),
             ..Default::default()
         };
         TrackReader::start_with("f".to_owned(), options, None, move || Ok(Box::new(input)))
@@ -254,7 +262,7 @@ mod tests {
             text += &match &event {
                 ReaderEvent::Fixes { track, fixes } => {
                     let starts = if fixes[0].starts_segment() { "starts" } else { "continues" };
-                    let x: Vec<_> = fixes.iter().map(|fix| fix.point().x()).collect();
+                    let x: Vec<_> = fixes.iter().map(|fix| fix.point().unwrap().x()).collect();
                     format!("track {track} {starts} {x:?}\n")
                 }
                 event => format!("{event:?}\n"),
@@ -316,7 +324,10 @@ mod tests {
         let (alive, ended) = oneshot::channel();
         let mut reader = start(Pipe(received, alive), None);
         bytes.send(b"x,y\n1,0\n2,0\n").unwrap();
-        assert_eq!(reader.next().await, ReaderEvent::TrackStart { track: 0 });
+        assert_eq!(
+            reader.next().await,
+            ReaderEvent::TrackStart { track: 0, kind: TrackKind::Track }
+        );
         // The input waits now: the sender is still open.
         let ReaderEvent::Fixes { fixes, .. } = reader.next().await else { panic!() };
         assert_eq!(fixes.len(), 2);

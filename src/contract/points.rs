@@ -71,7 +71,7 @@ fn columns(fixes: &[Fix], options: &Options) -> Option<pb::PointColumns> {
     let mut accuracy_mm = Vec::new();
     let mut segment_starts = Vec::new();
     for (index, fix) in (0..).zip(fixes) {
-        let (whole_x, whole_y) = whole_numbers(fix.point())?;
+        let (whole_x, whole_y) = whole_numbers(fix.point()?)?;
         x.push(whole_x)?;
         y.push(whole_y)?;
         if fix.z().is_some() != has_z
@@ -117,7 +117,8 @@ fn whole_numbers(point: Point) -> Option<(i64, i64)> {
 }
 
 fn row(fix: Fix) -> pb::Point {
-    let (x, y) = degrees(fix.point());
+    // A receiver counts a point that is not a number as one without a position.
+    let (x, y) = fix.point().map_or((f64::NAN, f64::NAN), degrees);
     pb::Point {
         x,
         y,

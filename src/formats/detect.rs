@@ -2,7 +2,9 @@
 //! that names the format where possible.
 
 use super::error::FormatError;
-use super::{Format, ReadOptions, csv, rows};
+use super::format::Format;
+use super::options::ReadOptions;
+use super::{csv, igc, nmea, plt, polyline, wkt};
 
 const CONVERT: &str = "convert it to GPX first, for example with GPSBabel";
 
@@ -10,11 +12,11 @@ fn unrecognised<T>(found: &str, advice: &'static str) -> Result<T, FormatError> 
     Err(FormatError::Unrecognised { found: found.to_owned(), advice })
 }
 
-/// Detects binary files from the raw bytes.
+/// Detects a binary format from the raw bytes. Returns `None` for text.
 ///
 /// # Errors
-/// [`FormatError::Unrecognised`] for a known binary format. None of them is supported.
-pub(super) fn binary(head: &[u8]) -> Result<(), FormatError> {
+/// [`FormatError::Unrecognised`] for a known binary format that is not supported.
+pub(super) fn binary(head: &[u8]) -> Result<Option<Format>, FormatError> {
     if head.starts_with(b"\x1f\x8b") {
         return unrecognised("gzip-compressed data", "unpack it first, with gunzip");
     }
@@ -22,13 +24,16 @@ pub(super) fn binary(head: &[u8]) -> Result<(), FormatError> {
         return unrecognised("a zip archive, perhaps KMZ", "unpack it first, with unzip");
     }
     if head.get(8..12) == Some(b".FIT") {
-        return unrecognised("a Garmin FIT file", CONVERT);
+        return Ok(Some(Format::Fit));
+    }
+    if head.starts_with(b"PAR1") {
+        return Ok(Some(Format::Parquet));
     }
     if head.starts_with(b"SQLite format 3\0") {
         let advice = "export the tracks as GPX first";
         return unrecognised("an SQLite database, perhaps GeoPackage", advice);
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Returns the format of a text that starts with `head`.
@@ -36,8 +41,15 @@ pub(super) fn binary(head: &[u8]) -> Result<(), FormatError> {
 /// # Errors
 /// [`FormatError::Unrecognised`] if the text is in no supported format.
 pub(super) fn text(head: &[u8], options: &ReadOptions) -> Result<Format, FormatError> {
-    if is_nmea(head, options) {
-        return unrecognised("an NMEA log", CONVERT);
+    let line_formats: [(fn(&[u8]) -> bool, Format); 5] = [
+        (nmea::matches, Format::Nmea),
+        (igc::matches, Format::Igc),
+        (plt::matches, Format::Plt),
+        (wkt::matches, Format::Wkt),
+        (polyline::matches, Format::Polyline),
+    ];
+    if let Some((_, format)) = line_formats.iter().find(|(matches, _)| matches(head)) {
+        return Ok(*format);
     }
     let start = head.trim_ascii_start();
     match start.first() {
@@ -56,22 +68,15 @@ pub(super) fn text(head: &[u8], options: &ReadOptions) -> Result<Format, FormatE
     }
 }
 
-/// Returns whether a line is a sentence such as `$GPGGA,`. Loggers write remarks before the first one.
-fn is_nmea(head: &[u8], options: &ReadOptions) -> bool {
-    rows::split(head, options).any(|line| match line {
-        [b'$', name @ ..] if name.len() > 5 => {
-            name[5] == b',' && name[..5].iter().all(u8::is_ascii_uppercase)
-        }
-        _ => false,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn detected(head: &[u8]) -> String {
-        match binary(head).and_then(|()| text(head, &ReadOptions::default())) {
+        match binary(head).and_then(|format| match format {
+            Some(format) => Ok(format),
+            None => text(head, &ReadOptions::default()),
+        }) {
             Ok(format) => format.to_string(),
             Err(error) => error.to_string(),
         }

@@ -3,9 +3,8 @@
 use std::fmt;
 use std::io;
 
-use super::Format;
-use super::value::excerpt;
-use crate::measure::{FixError, PathError, PointError};
+use super::format::Format;
+use crate::measure::PathError;
 
 /// A position in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,25 +93,13 @@ pub enum FormatError {
         /// The limit, and the advice to the user.
         message: String,
     },
-    /// Coordinates that are not a valid point.
-    #[error("{source}{}", in_column(.column.as_deref()))]
-    Point {
-        /// The position of the point.
-        position: Position,
-        /// The name of the column, in a table.
-        column: Option<String>,
-        /// The error in the coordinates.
-        source: PointError,
-    },
-    /// An elevation, time or accuracy that is out of range.
-    #[error("{source}{}", in_column(.column.as_deref()))]
-    Fix {
-        /// The position of the value.
-        position: Position,
-        /// The name of the column, in a table.
-        column: Option<String>,
-        /// The error in the value.
-        source: FixError,
+    /// A note that [`ReadOptions::is_strict`](super::ReadOptions::is_strict) makes an error.
+    #[error("{message}; --strict makes this an error")]
+    Strict {
+        /// The position, if there is one.
+        position: Option<Position>,
+        /// The message of the note.
+        message: String,
     },
     /// The sink could not add a fix to its path.
     #[error("{source}")]
@@ -131,11 +118,12 @@ impl FormatError {
     /// Returns the position of the error in the file, if it has one.
     pub fn position(&self) -> Option<Position> {
         match self {
-            FormatError::Malformed { position, .. } => *position,
-            FormatError::TooLarge { position, .. }
-            | FormatError::Point { position, .. }
-            | FormatError::Fix { position, .. }
-            | FormatError::Path { position, .. } => Some(*position),
+            FormatError::Malformed { position, .. } | FormatError::Strict { position, .. } => {
+                *position
+            }
+            FormatError::TooLarge { position, .. } | FormatError::Path { position, .. } => {
+                Some(*position)
+            }
             _ => None,
         }
     }
@@ -149,9 +137,10 @@ impl FormatError {
     /// #     fn fix(&mut self, _: waywiser::Fix) -> Result<(), SinkError> { Ok(()) }
     /// # }
     /// # let sink = &mut Ignore;
-    /// let error = formats::read(&b"lat,lon\n91,0\n"[..], &ReadOptions::default(), sink).unwrap_err();
-    /// let expected = "walk.csv:2:1: latitude 91 is not between -90 and 90 degrees, in the column \"lat\"";
-    /// assert_eq!(error.in_file("walk.csv"), expected);
+    /// let file = &b"<gpx><trk>\n</gpx>"[..];
+    /// let error = formats::read(file, &ReadOptions::default(), sink).unwrap_err();
+    /// let expected = "walk.gpx:2:1: not well-formed XML: expected `</trk>`, but `</gpx>` was found";
+    /// assert_eq!(error.in_file("walk.gpx"), expected);
     /// ```
     pub fn in_file(&self, name: &str) -> String {
         match self.position() {
@@ -169,21 +158,13 @@ impl FormatError {
         FormatError::Malformed { position: Some(position), message: message.into() }
     }
 
-    /// Adds a position to an error about a value, or to one of the sink.
-    pub(super) fn at(position: Position, error: impl Into<ValueError>) -> Self {
-        let column = None;
-        match error.into() {
-            ValueError::Text(message) => Self::malformed(position, message),
-            ValueError::Point(source) => FormatError::Point { position, column, source },
-            ValueError::Fix(source) => FormatError::Fix { position, column, source },
-            ValueError::Sink(SinkError::Path(source)) => FormatError::Path { position, source },
-            ValueError::Sink(SinkError::Stop) => FormatError::Stopped,
+    /// Adds a position to an error of the sink.
+    pub(super) fn at(position: Position, error: SinkError) -> Self {
+        match error {
+            SinkError::Path(source) => FormatError::Path { position, source },
+            SinkError::Stop => FormatError::Stopped,
         }
     }
-}
-
-fn in_column(name: Option<&str>) -> String {
-    name.map_or(String::new(), |name| format!(", in the column {}", excerpt(name.as_bytes())))
 }
 
 /// An error that a [`TrackSink`](super::TrackSink) returns to stop the reading.
@@ -196,40 +177,6 @@ pub enum SinkError {
     /// The sink needs no more fixes, or keeps the reason itself.
     #[error("reading was stopped")]
     Stop,
-}
-
-/// An error about a value or of the sink, without its position.
-#[derive(Debug)]
-pub(super) enum ValueError {
-    /// Text that is not a valid value.
-    Text(String),
-    Point(PointError),
-    Fix(FixError),
-    Sink(SinkError),
-}
-
-impl From<String> for ValueError {
-    fn from(message: String) -> Self {
-        ValueError::Text(message)
-    }
-}
-
-impl From<PointError> for ValueError {
-    fn from(error: PointError) -> Self {
-        ValueError::Point(error)
-    }
-}
-
-impl From<FixError> for ValueError {
-    fn from(error: FixError) -> Self {
-        ValueError::Fix(error)
-    }
-}
-
-impl From<SinkError> for ValueError {
-    fn from(error: SinkError) -> Self {
-        ValueError::Sink(error)
-    }
 }
 
 /// A limit that was exceeded below a parser. It passes through the parser inside an `io::Error`.

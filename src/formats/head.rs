@@ -3,8 +3,9 @@
 use std::io::{self, BufRead};
 
 use super::error::FormatError;
+use super::format::Format;
+use super::options::ReadOptions;
 use super::rows::RowEnds;
-use super::{Format, ReadOptions};
 
 /// Maximum number of bytes that are read.
 const HEAD_BYTES: usize = 16 << 10;

@@ -8,13 +8,17 @@
 //! 2. `detect` recognises binary files from these raw bytes. A reader of a binary format can start here.
 //! 3. `text` decodes the rest to UTF-8, from the encoding of a byte order mark or XML declaration.
 //! 4. `detect` chooses the [`Format`] from the first rows of the text.
-//! 5. `gpx`, `geojson` or `csv` parses the text and calls the sink.
+//! 5. The reader of the format parses the text and passes points to `track_writer`, which calls the sink.
 //!
 //! Parts that several readers share: `xml` (elements, positions and limits of XML), `lines` and `rows` (line
 //! ends and row ends), `value` (numbers and times), `error`.
 //!
-//! An empty or missing time, elevation or accuracy is ignored. An invalid one is an error with its position,
-//! except for the first value of a CSV column that the user did not name.
+//! Three rules apply to every format:
+//! - Whatever is ignored, guessed, skipped or assumed is reported as a [`Note`].
+//! - A bad value does not cost the rest of the file. With [`ReadOptions::is_strict`] each note is an error.
+//! - The length needs positions alone. An invalid time, elevation or accuracy is a missing value, with a note.
+//!
+//! `track_writer` applies these rules: readers pass unchecked points to it, and it calls the sink.
 //!
 //! Input is not trusted: each reader limits the size of an XML event, JSON token or row, the depth of nesting
 //! and the number of interleaved tracks. The limits are constants in the readers.
@@ -22,127 +26,40 @@
 mod csv;
 mod detect;
 mod error;
+mod fit;
+mod format;
 mod geojson;
-mod gpx;
 mod head;
+mod igc;
 mod lines;
+mod nmea;
+mod note;
+mod options;
+mod parquet;
+mod plt;
+mod polyline;
 mod rows;
+mod sink;
 mod text;
+mod track_writer;
 mod value;
+mod wkt;
 mod xml;
 
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
-use std::io::BufRead;
-
-use crate::measure::{Fix, Space};
+use std::io::{BufRead, Cursor, Read as _};
 
 pub use csv::{
     ACCURACY_COLUMNS, ELEVATION_COLUMNS, LATITUDE_COLUMNS, LONGITUDE_COLUMNS, TIME_COLUMNS,
 };
 pub use error::{FormatError, Position, SinkError};
-
-/// Receives the content of a file.
-///
-/// For each track a reader calls `start_track`, then `start_segment` before the first fix and at each break,
-/// `fix` for each fix, and `end_track`. Most formats end a track before they start the next. The rows of a
-/// table may alternate between tracks: then `switch_track` selects the track of the next calls.
-///
-/// Every method can return an error. [`read`] then stops and returns the error with its position.
-pub trait TrackSink {
-    /// Starts a track and makes it the current one. Tracks are counted from 0 in the order of these calls.
-    fn start_track(&mut self) -> Result<(), SinkError> {
-        Ok(())
-    }
-
-    /// Makes the track with this number the current one. It has not ended.
-    fn switch_track(&mut self, _index: usize) -> Result<(), SinkError> {
-        Ok(())
-    }
-
-    /// Starts a segment of the current track. No leg joins the fix before it to the fix after it.
-    fn start_segment(&mut self) -> Result<(), SinkError> {
-        Ok(())
-    }
-
-    /// Adds a fix to the current track. Its `starts_segment` is always false.
-    fn fix(&mut self, fix: Fix) -> Result<(), SinkError>;
-
-    /// Reports a possible problem of the file that does not stop the reading.
-    fn remark(&mut self, _remark: &str) {}
-
-    /// Ends the current track. The name comes last, because some files contain it after the fixes.
-    fn end_track(&mut self, _name: Option<&str>) -> Result<(), SinkError> {
-        Ok(())
-    }
-}
-
-/// A format of track files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Format {
-    /// GPX 1.0 or 1.1. Its tracks and routes are read, and its waypoints are ignored.
-    Gpx,
-    /// GeoJSON (RFC 7946). A Feature, or a geometry outside a Feature, is a track, and each line in it is a
-    /// segment. Points and polygons are ignored.
-    GeoJson,
-    /// Comma-separated values, or values with another delimiter, with column names in the first row.
-    Csv,
-}
-
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Format::Gpx => "GPX",
-            Format::GeoJson => "GeoJSON",
-            Format::Csv => "CSV",
-        })
-    }
-}
-
-/// Options of [`read`]. By default the reader detects everything from the content.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReadOptions {
-    /// The format; `None` detects it from the content.
-    pub format: Option<Format>,
-    /// The space of the fixes. In a table it also decides which column names are tried first.
-    pub space: Space,
-    /// CSV: the name of the column with the longitude or x; `None` finds it by a common name.
-    pub x_column: Option<String>,
-    /// CSV: the name of the column with the latitude or y; `None` finds it by a common name.
-    pub y_column: Option<String>,
-    /// CSV: the name of the column with the elevation in metres, or z; `None` finds it by a common name.
-    pub z_column: Option<String>,
-    /// CSV: the name of the column with the time; `None` finds it by a common name.
-    pub time_column: Option<String>,
-    /// CSV: the name of the column with the accuracy radius in metres; `None` finds it by a common name.
-    pub accuracy_column: Option<String>,
-    /// CSV: the name of the column with the identifier of the track; `None` makes the file one track.
-    pub track_column: Option<String>,
-    /// CSV: the name of a column in which a new value, within a track, starts a segment.
-    pub segment_column: Option<String>,
-    /// CSV: the delimiter; `None` chooses between comma, semicolon, tab and `|`.
-    pub delimiter: Option<u8>,
-}
-
-impl Default for ReadOptions {
-    fn default() -> Self {
-        Self {
-            format: None,
-            space: Space::Geographic,
-            x_column: None,
-            y_column: None,
-            z_column: None,
-            time_column: None,
-            accuracy_column: None,
-            track_column: None,
-            segment_column: None,
-            delimiter: None,
-        }
-    }
-}
+pub use format::Format;
+pub use note::{Note, NoteKind};
+pub use options::{OnInvalid, PointsMode, ReadOptions, TrackColumn};
+pub use sink::{TrackInfo, TrackKind, TrackSink};
+use track_writer::TrackWriter;
 
 /// Reads a file to its end and passes its tracks to `sink`.
 ///
@@ -166,15 +83,33 @@ impl Default for ReadOptions {
 ///
 /// # Errors
 /// If the input cannot be read, has no supported format, is malformed or has no track, and if the sink
-/// returns an error. Tracks that ended before the error are complete.
+/// returns an error. Tracks that ended before the error are complete, and the others are ended as incomplete.
 pub fn read(
-    mut input: impl BufRead,
+    input: impl BufRead,
     options: &ReadOptions,
     sink: &mut dyn TrackSink,
 ) -> Result<(), FormatError> {
+    let mut out = TrackWriter::new(options, sink);
+    let outcome = read_tracks(input, options, &mut out);
+    out.finish(outcome)
+}
+
+fn read_tracks(
+    mut input: impl BufRead,
+    options: &ReadOptions,
+    out: &mut TrackWriter<'_>,
+) -> Result<(), FormatError> {
     let head = head::read(&mut input, options)?;
-    if options.format.is_none() {
-        detect::binary(&head)?;
+    let binary = match options.format {
+        Some(format) => Some(format),
+        None => detect::binary(&head)?,
+    };
+    match binary {
+        Some(Format::Fit) => return fit::read(Cursor::new(head).chain(input), options, out),
+        Some(Format::Parquet) => {
+            return parquet::read(Cursor::new(head).chain(input), options, out);
+        }
+        _ => {}
     }
     let (head, text) = text::decode(head, input, options)?;
     if head.trim_ascii().is_empty() {
@@ -185,8 +120,15 @@ pub fn read(
         None => detect::text(&head, options)?,
     };
     match format {
-        Format::Gpx => gpx::read(text, options.space, sink),
-        Format::GeoJson => geojson::read(text, options.space, sink),
-        Format::Csv => csv::read(text, &head, options, sink),
+        Format::Gpx | Format::Tcx | Format::Kml => xml::read(text, out),
+        Format::GeoJson | Format::GoogleTimeline | Format::Overland | Format::OwnTracks => {
+            geojson::read(text, out)
+        }
+        Format::Nmea => nmea::read(text, options, out),
+        Format::Igc => igc::read(text, options, out),
+        Format::Plt => plt::read(text, options, out),
+        Format::Polyline => polyline::read(text, options, out),
+        Format::Wkt => wkt::read(text, options, out),
+        Format::Csv | Format::Fit | Format::Parquet => csv::read(text, &head, options, out),
     }
 }

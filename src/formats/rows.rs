@@ -3,7 +3,7 @@
 //! Detection needs the first rows of a text before the csv crate reads it. Column names from spreadsheets may
 //! contain line breaks in quotes, so detection splits text only with this module.
 
-use super::ReadOptions;
+use super::options::ReadOptions;
 
 /// The delimiters that are tried by default.
 pub(super) const DELIMITERS: [u8; 4] = *b",;\t|";

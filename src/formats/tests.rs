@@ -3,19 +3,19 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::measure::{PathError, Point, SumOverflow};
+use crate::measure::{Fix, PathError, Point, SumOverflow};
 
 /// Records what it receives, one line per track.
 #[derive(Default)]
-pub(super) struct Notes {
+pub(super) struct Recorded {
     pub(super) tracks: Vec<String>,
     pub(super) ended: Vec<String>,
-    pub(super) remarks: Vec<String>,
+    pub(super) notes: Vec<String>,
     current: usize,
 }
 
-impl TrackSink for Notes {
-    fn start_track(&mut self) -> Result<(), SinkError> {
+impl TrackSink for Recorded {
+    fn start_track(&mut self, _: TrackKind) -> Result<(), SinkError> {
         self.current = self.tracks.len();
         self.tracks.push("track".to_owned());
         Ok(())
@@ -32,7 +32,7 @@ impl TrackSink for Notes {
     }
 
     fn fix(&mut self, fix: Fix) -> Result<(), SinkError> {
-        let mut text = format!(" ({} {}", fix.point().x(), fix.point().y());
+        let mut text = format!(" ({} {}", fix.point().unwrap().x(), fix.point().unwrap().y());
         for (name, value) in [
             ("z", fix.z().map(|z| z.to_string())),
             ("t", fix.unix_ns().map(|unix_ns| (unix_ns as f64 / 1e9).to_string())),
@@ -45,21 +45,29 @@ impl TrackSink for Notes {
         Ok(())
     }
 
-    fn remark(&mut self, remark: &str) {
-        self.remarks.push(format!("{remark}\n"));
+    fn invalid_point(&mut self) -> Result<(), SinkError> {
+        self.tracks[self.current] += " (invalid)";
+        Ok(())
     }
 
-    fn end_track(&mut self, name: Option<&str>) -> Result<(), SinkError> {
-        let name = name.map_or("none".to_owned(), |name| format!("{name:?}"));
+    fn note(&mut self, note: &Note) -> Result<(), SinkError> {
+        let position = note.position.map_or("-".to_owned(), |position| position.to_string());
+        self.notes.push(format!("{}, {position}: {note}\n", note.kind.id()));
+        Ok(())
+    }
+
+    fn end_track(&mut self, track: &TrackInfo) -> Result<(), SinkError> {
+        let name = track.name.as_ref().map_or("none".to_owned(), |name| format!("{name:?}"));
+        let name = name + if track.is_incomplete { " (incomplete)" } else { "" };
         self.ended.push(format!("{} = {name}\n", self.tracks[self.current]));
         Ok(())
     }
 }
 
 pub(super) fn texts_with(file: &str, options: &ReadOptions) -> String {
-    let mut notes = Notes::default();
+    let mut notes = Recorded::default();
     read(file.as_bytes(), options, &mut notes).unwrap();
-    notes.ended.concat()
+    notes.ended.concat() + &notes.notes.concat()
 }
 
 pub(super) fn texts(file: &str) -> String {
@@ -67,7 +75,7 @@ pub(super) fn texts(file: &str) -> String {
 }
 
 pub(super) fn error_with(file: &[u8], options: &ReadOptions) -> String {
-    let error = read(file, options, &mut Notes::default()).unwrap_err();
+    let error = read(file, options, &mut Recorded::default()).unwrap_err();
     error.in_file("").trim_start_matches([':', ' ']).to_owned()
 }
 
@@ -86,7 +94,7 @@ fn a_file_without_content_is_empty() {
 fn an_encoding_other_than_utf8_gives_the_same_tracks() {
     let file = r#"<?xml version="1.0" encoding="windows-1250"?><gpx><trk><name>Črna</name><trkseg><trkpt lat="1" lon="2"/></trkseg></trk></gpx>"#;
     let (bytes, _, _) = encoding_rs::WINDOWS_1250.encode(file);
-    let mut notes = Notes::default();
+    let mut notes = Recorded::default();
     read(&*bytes, &ReadOptions::default(), &mut notes).unwrap();
     insta::assert_snapshot!(notes.ended.concat(), @r#"track / (2 1) = "Črna""#);
 }
@@ -214,8 +222,8 @@ proptest! {
     ]) {
         for format in [None, Some(Format::Gpx), Some(Format::GeoJson), Some(Format::Csv)] {
             let options = ReadOptions { format, ..Default::default() };
-            let mut quick = Notes::default();
-            let mut slow = Notes::default();
+            let mut quick = Recorded::default();
+            let mut slow = Recorded::default();
             let one = read(&file[..], &options, &mut quick).map_err(|error| error.to_string());
             let two = read(slow_reader(&file), &options, &mut slow).map_err(|error| error.to_string());
             prop_assert_eq!(one, two);

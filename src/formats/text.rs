@@ -8,8 +8,9 @@ use std::io::{self, BufRead, Cursor, Read};
 use encoding_rs::{Decoder, Encoding, UTF_8, UTF_16BE, UTF_16LE};
 
 use super::error::{FormatError, Position};
+use super::head;
+use super::options::ReadOptions;
 use super::value::excerpt;
-use super::{ReadOptions, head};
 
 /// The output buffer of the decoder.
 const DECODED_BYTES: usize = 16 << 10;

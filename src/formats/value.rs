@@ -78,19 +78,13 @@ impl TimeUnit {
     }
 }
 
-/// Returns whether the text stands for a missing value. Some programs write NaN for it.
-fn is_missing(text: &[u8]) -> bool {
-    const SPELLINGS: [&[u8]; 5] = [b"nan", b"null", b"none", b"na", b"n/a"];
-    text.is_empty() || SPELLINGS.iter().any(|spelling| text.eq_ignore_ascii_case(spelling))
-}
-
 /// Parses a number that may be missing.
 ///
 /// # Errors
 /// As [`coordinate`].
 pub(super) fn number(name: &str, bytes: &[u8]) -> Result<Option<f64>, String> {
     let bytes = bytes.trim_ascii();
-    if is_missing(bytes) { Ok(None) } else { coordinate(name, bytes).map(Some) }
+    if bytes.is_empty() { Ok(None) } else { coordinate(name, bytes).map(Some) }
 }
 
 /// Parses a time that may be missing. Returns nanoseconds since 1970-01-01T00:00:00Z.
@@ -106,7 +100,7 @@ pub(super) fn number(name: &str, bytes: &[u8]) -> Result<Option<f64>, String> {
 /// A message, if the text is not a time or the time is outside the range of a fix.
 pub(super) fn unix_ns(bytes: &[u8], unit: Option<TimeUnit>) -> Result<Option<i64>, String> {
     let bytes = bytes.trim_ascii();
-    if is_missing(bytes) {
+    if bytes.is_empty() {
         return Ok(None);
     }
     let text = std::str::from_utf8(bytes).unwrap_or("");

@@ -182,7 +182,7 @@ struct Points(Vec<Point>);
 
 impl TrackSink for Points {
     fn fix(&mut self, fix: Fix) -> Result<(), SinkError> {
-        self.0.push(fix.point());
+        self.0.extend(fix.point());
         Ok(())
     }
 }

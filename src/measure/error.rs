@@ -30,6 +30,9 @@ pub enum PathError {
         "only paths with equal options and without filters, elevations and times can be merged"
     )]
     NotMergeable,
+    /// The fix has no valid position.
+    #[error("the point has no valid position")]
+    InvalidPoint,
     /// A total is out of range.
     #[error(transparent)]
     Overflow(#[from] SumOverflow),

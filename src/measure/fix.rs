@@ -17,7 +17,7 @@ use super::point::{PLANAR_MAX, Point};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Fix {
-    point: Point,
+    point: Option<Point>,
     z: Option<f64>,
     unix_ns: Option<i64>,
     accuracy_m: Option<f64>,
@@ -64,7 +64,15 @@ impl Fix {
     /// Returns a fix without elevation, time and accuracy.
     #[inline]
     pub fn new(point: Point) -> Self {
-        Self { point, z: None, unix_ns: None, accuracy_m: None, starts_segment: false }
+        Self { point: Some(point), ..Self::without_position() }
+    }
+
+    /// Returns a fix of a receiver that had no valid position.
+    ///
+    /// A path skips and counts it if [`Options::invalid_points`](super::Options::invalid_points) allows that.
+    #[inline]
+    pub fn without_position() -> Self {
+        Self { point: None, z: None, unix_ns: None, accuracy_m: None, starts_segment: false }
     }
 
     /// Sets the elevation, in metres or, for planar points, in the caller's unit.
@@ -101,9 +109,9 @@ impl Fix {
         Self { starts_segment: true, ..self }
     }
 
-    /// Returns the point.
+    /// Returns the point; `None` if the receiver had no valid position.
     #[inline]
-    pub fn point(self) -> Point {
+    pub fn point(self) -> Option<Point> {
         self.point
     }
 

@@ -83,13 +83,14 @@ impl FixBlock {
     /// Adds a fix with its attributes.
     ///
     /// # Errors
-    /// Returns [`PathError::Space`] if the fix is in another space. The block is then unchanged.
+    /// Returns [`PathError::Space`] if the fix is in another space, and [`PathError::InvalidPoint`] if it has no
+    /// position. The block is then unchanged.
     ///
     /// # Panics
     /// Panics if the block is full; see [`FixBlock::is_full`].
     #[inline]
     pub fn push(&mut self, fix: Fix) -> Result<(), PathError> {
-        let point = fix.point();
+        let point = fix.point().ok_or(PathError::InvalidPoint)?;
         if point.space() != self.points.space() {
             return Err(PathError::Space { metric: self.metric, points: point.space() });
         }

@@ -9,7 +9,7 @@ use crate::cli::Outcome;
 use crate::cli::input;
 use crate::cli::progress::Progress;
 use crate::cli::report::Track;
-use crate::formats::{self, SinkError, TrackSink};
+use crate::formats::{self, Note, SinkError, TrackInfo, TrackKind, TrackSink};
 use crate::measure::{Fix, FixBlock, Options, PathAccumulator};
 
 /// Measures the files of the arguments.
@@ -104,7 +104,7 @@ impl<'a, 'b, W: Write> Tracks<'a, 'b, W> {
 }
 
 impl<W: Write> TrackSink for Tracks<'_, '_, W> {
-    fn start_track(&mut self) -> Result<(), SinkError> {
+    fn start_track(&mut self, _: TrackKind) -> Result<(), SinkError> {
         self.fold()?;
         self.current = self.paths.len();
         self.paths.push(Some(PathAccumulator::new(self.options)));
@@ -133,11 +133,13 @@ impl<W: Write> TrackSink for Tracks<'_, '_, W> {
         Ok(self.block.push(fix)?)
     }
 
-    fn remark(&mut self, remark: &str) {
-        self.remarks.push(remark.to_owned());
+    fn note(&mut self, note: &Note) -> Result<(), SinkError> {
+        self.remarks.push(note.to_string());
+        Ok(())
     }
 
-    fn end_track(&mut self, name: Option<&str>) -> Result<(), SinkError> {
+    fn end_track(&mut self, info: &TrackInfo) -> Result<(), SinkError> {
+        let name = info.name.as_deref();
         self.fold()?;
         let Some(path) = self.paths.get_mut(self.current).and_then(Option::take) else {
             return Ok(());

@@ -18,7 +18,7 @@ use super::policy::{Model, PolicyArgs};
 use super::progress::Progress;
 use super::report::Style;
 use super::{Outcome, server_url};
-use crate::formats::ReadOptions;
+use crate::formats::{ReadOptions, TrackColumn};
 use crate::measure::{Options, OptionsError};
 
 /// Measure the tracks and routes in GPX, GeoJSON and CSV files.
@@ -111,7 +111,10 @@ impl MeasureArgs {
 
     fn read_options(&self) -> ReadOptions {
         ReadOptions {
-            track_column: self.track_column.clone(),
+            track_column: match &self.track_column {
+                None => TrackColumn::Auto,
+                Some(name) => TrackColumn::Named(name.clone()),
+            },
             ..self.reading.options(self.model.metric().space())
         }
     }

@@ -130,11 +130,11 @@ impl Sender<'_> {
                         ));
                     }
                 }
-                ReaderEvent::TrackEnd { track, name } => {
-                    queue.end(track, name);
+                ReaderEvent::TrackEnd { track, info } => {
+                    queue.end(track, info.name);
                     self.send_ready(&mut queue).await?;
                 }
-                ReaderEvent::Remark(remark) => remarks.push(remark),
+                ReaderEvent::Note(note) => remarks.push(note.to_string()),
                 ReaderEvent::FileEnd => break None,
                 // The error of the call is reported instead of that of the file.
                 ReaderEvent::Failed(_) if self.parts.is_closed() => return Err(CallEnded),

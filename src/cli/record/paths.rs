@@ -76,12 +76,13 @@ impl Source {
         loop {
             let (track, fixes, is_last) = match self.events.next().await {
                 ReaderEvent::TrackStart { .. } => continue,
-                ReaderEvent::Remark(remark) => {
+                ReaderEvent::Note(remark) => {
                     stderr::print(format_args!("note: {}: {remark}", self.file));
                     continue;
                 }
                 ReaderEvent::Fixes { track, fixes } => (track, fixes, false),
-                ReaderEvent::TrackEnd { track, name } => {
+                ReaderEvent::TrackEnd { track, info } => {
+                    let name = info.name;
                     let sent = SentTrack { number: track as u64 + 1, name };
                     // Fails if the call has ended, which ends this future too.
                     let _ = self.file_events.send(FileEvent::Sent(sent)).await;

@@ -155,7 +155,7 @@ impl Source {
                     }
                 }
                 ReaderEvent::TrackEnd { .. } => {}
-                ReaderEvent::Remark(remark) => {
+                ReaderEvent::Note(remark) => {
                     stderr::print(format_args!("note: {}: {remark}", self.file));
                 }
                 ReaderEvent::FileEnd => {

@@ -13,7 +13,7 @@ use super::report::{SegmentTable, footer};
 use super::{Events, ReaderEvent};
 use crate::cli::stderr;
 use crate::client::{Client, ClientError};
-use crate::measure::Point;
+use crate::measure::{Fix, Point};
 
 /// The reply to a segment.
 struct Reply {
@@ -123,9 +123,9 @@ pub(super) async fn send(
         }
         match event {
             ReaderEvent::TrackStart { .. } => {}
-            ReaderEvent::Remark(remark) => stderr::print(format_args!("note: {file}: {remark}")),
+            ReaderEvent::Note(note) => stderr::print(format_args!("note: {file}: {note}")),
             ReaderEvent::Fixes { fixes, .. } => {
-                let batch = fixes.into_iter().map(|fix| fix.point()).collect();
+                let batch = fixes.into_iter().filter_map(Fix::point).collect();
                 let current = upload.get_or_insert_with(|| Upload::start(client, method));
                 if !current.send(batch).await
                     && let Some(upload) = upload.take()
@@ -135,8 +135,8 @@ pub(super) async fn send(
                     return Ok(Err(format!("{file}: {}", error.unwrap_or_else(early))));
                 }
             }
-            ReaderEvent::TrackEnd { track, name } => {
-                let name = name.unwrap_or_else(|| (track + 1).to_string());
+            ReaderEvent::TrackEnd { track, info } => {
+                let name = info.name.unwrap_or_else(|| (track + 1).to_string());
                 for (number, reply) in (1..).zip(replies.drain(..)) {
                     table.row(&name, number, reply.point_count, reply.length)?;
                     segment_count += 1;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::cli::input;
 use crate::cli::report::pluralize;
-use crate::formats::{self, ReadOptions, SinkError, TrackSink};
+use crate::formats::{self, ReadOptions, SinkError, TrackInfo, TrackKind, TrackSink};
 use crate::measure::Fix;
 
 /// The tracks of a file.
@@ -62,7 +62,7 @@ impl Survey {
 }
 
 impl TrackSink for Survey {
-    fn start_track(&mut self) -> Result<(), SinkError> {
+    fn start_track(&mut self, _: TrackKind) -> Result<(), SinkError> {
         self.track_count += 1;
         self.point_count = 0;
         Ok(())
@@ -73,9 +73,9 @@ impl TrackSink for Survey {
         Ok(())
     }
 
-    fn end_track(&mut self, name: Option<&str>) -> Result<(), SinkError> {
+    fn end_track(&mut self, track: &TrackInfo) -> Result<(), SinkError> {
         if self.tracks.len() < Self::TRACKS_MAX {
-            self.tracks.push((name.map(str::to_owned), self.point_count));
+            self.tracks.push((track.name.clone(), self.point_count));
         }
         Ok(())
     }

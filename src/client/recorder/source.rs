@@ -67,8 +67,11 @@ impl<'a, S: Stream<Item = Fix>> FixSource<'a, S> {
         poll_fn(|cx| {
             while count < MESSAGE_POINTS_MAX && !replay.is_full() {
                 match self.fixes.poll_next_unpin(cx) {
-                    Poll::Ready(Some(fix)) if fix.point().space() != wanted => {
-                        let (offset, space) = (replay.end() - self.skip, fix.point().space());
+                    Poll::Ready(Some(fix))
+                        if let Some(space) = fix.point().map(|point| point.space())
+                            && space != wanted =>
+                    {
+                        let offset = replay.end() - self.skip;
                         return Poll::Ready(Err(RecordError::Space { offset, space, wanted }));
                     }
                     Poll::Ready(Some(fix)) if self.skip > 0 => {

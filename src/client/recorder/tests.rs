@@ -271,7 +271,7 @@ async fn a_source_that_differs_from_the_recording_is_refused() {
     for is_complete in [false, true] {
         let fake = Fake::new([]);
         fake.kept.send_replace(Some(Kept { points: 700, is_complete }));
-        let other = fixes(700).map(|fix| match fix.point().x() {
+        let other = fixes(700).map(|fix| match fix.point().unwrap().x() {
             699.0 => Fix::new(Point::planar(699.5, 0.0).unwrap()),
             _ => fix,
         });

@@ -5,16 +5,17 @@
 
 use ::csv::ByteRecord;
 
-use super::super::error::FormatError;
+use super::super::error::{FormatError, Position};
+use super::super::options::{ReadOptions, TrackColumn};
+use super::super::track_writer::{Attribute, RawFix, TrackWriter};
 use super::super::value::{TimeUnit, coordinate, excerpt, number, unix_ns};
-use super::super::{ReadOptions, TrackSink};
 use super::names::{
     ACCURACY_COLUMNS, ELEVATION_COLUMNS, LATITUDE_COLUMNS, LONGITUDE_COLUMNS, METRES, TIME_COLUMNS,
     TIME_UNITS, TRACK_COLUMNS, plain, same, time_unit, unit,
 };
 use super::problem::{Problem, VALUE_BYTES_MAX};
 use super::tracks::Tracks;
-use crate::measure::{Fix, Point, PointError, Space};
+use crate::measure::Space;
 
 /// The positions of the columns in a row.
 pub(super) struct Columns {
@@ -32,35 +33,28 @@ pub(super) struct Columns {
 /// A column of an optional value.
 struct Column {
     at: usize,
-    /// Whether the column was found by its name and has not had a valid value yet.
-    is_guess: bool,
     unit: Option<TimeUnit>,
 }
 
 impl Column {
-    /// Returns the value in a row and its column. Stops using a guessed column, with a remark, if its first
-    /// value is invalid.
+    /// Returns the value in a row. An invalid value is a missing value, with a note.
     fn value<T>(
-        slot: &mut Option<Self>,
+        slot: Option<&Self>,
         row: &ByteRecord,
         names: &[String],
-        sink: &mut dyn TrackSink,
+        line: u64,
+        attribute: Attribute,
+        out: &mut TrackWriter<'_>,
         read: impl Fn(&[u8], Option<TimeUnit>) -> Result<Option<T>, String>,
-    ) -> Result<Option<(usize, T)>, Problem> {
-        let Some(Column { at, is_guess, unit }) = slot else { return Ok(None) };
-        match read(row.get(*at).unwrap_or_default(), *unit) {
-            Ok(None) => Ok(None),
-            Ok(Some(value)) => {
-                *is_guess = false;
-                Ok(Some((*at, value)))
-            }
-            Err(message) if *is_guess => {
-                let name = excerpt(names[*at].as_bytes());
-                sink.remark(&format!("the column {name} is ignored: {message}"));
-                *slot = None;
+    ) -> Result<Option<T>, Problem> {
+        let Some(&Column { at, unit }) = slot else { return Ok(None) };
+        match read(row.get(at).unwrap_or_default(), unit) {
+            Ok(value) => Ok(value),
+            Err(message) => {
+                let message = format!("{message}, in the column {}", excerpt(names[at].as_bytes()));
+                out.invalid_value(attribute, Position::column(line, at as u64 + 1), message)?;
                 Ok(None)
             }
-            Err(message) => Err(Problem::Value { column: *at, message }),
         }
     }
 }
@@ -120,7 +114,11 @@ impl Columns {
         };
         let y = find(&options.y_column, "--y-column", LATITUDE_COLUMNS, y_what)?;
         let x = find(&options.x_column, "--x-column", LONGITUDE_COLUMNS, x_what)?;
-        let track = named(&options.track_column, "--track-column")?;
+        let track_column = match &options.track_column {
+            TrackColumn::Named(name) => Some(name.clone()),
+            _ => None,
+        };
+        let track = named(&track_column, "--track-column")?;
         let segment = named(&options.segment_column, "--segment-column")?;
         let used = [Some(x), Some(y), track, segment];
         let optional = |name: &Option<String>, flag: &str, known: &[&str], units: &[&str]| {
@@ -135,7 +133,7 @@ impl Columns {
                 })
             };
             let at = chosen.or_else(common);
-            Ok(at.map(|at| Column { at, is_guess: chosen.is_none(), unit: time_unit(&names[at]) }))
+            Ok(at.map(|at| Column { at, unit: time_unit(&names[at]) }))
         };
         Ok(Self {
             count: names.len(),
@@ -155,54 +153,49 @@ impl Columns {
         })
     }
 
-    /// Passes the fix of a row to the sink.
+    /// Passes the point of a row on.
     pub(super) fn row(
-        &mut self,
+        &self,
         row: &ByteRecord,
+        line: u64,
         names: &[String],
         tracks: &mut Tracks,
-        sink: &mut dyn TrackSink,
+        out: &mut TrackWriter<'_>,
     ) -> Result<(), Problem> {
         if let Some(stray) = row.iter().skip(self.count).position(|field| !field.is_empty()) {
             return Err(Problem::Wide { column: self.count + stray, count: row.len() });
         }
+        let (track, segment) = (identifier(row, self.track)?, identifier(row, self.segment)?);
+        tracks.enter(track, segment, Position::line(line), out)?;
         let (x_what, y_what) = coordinate_names(self.space);
         let required = |column: usize, what| match row.get(column) {
-            Some(field) => {
-                coordinate(what, field).map_err(|message| Problem::Value { column, message })
-            }
-            None => Err(Problem::Narrow { column, count: row.len() }),
+            Some(field) => coordinate(what, field).map_err(|message| {
+                format!("{message}, in the column {}", excerpt(names[column].as_bytes()))
+            }),
+            None => Err(format!("the row has no {what}")),
         };
-        let y = required(self.y, y_what)?;
-        let x = required(self.x, x_what)?;
-        let point = Point::new(self.space, x, y)
-            .map_err(|source| Problem::Point { column: self.invalid_axis(source), source })?;
-        let mut fix = Fix::new(point);
-        let failed = |column| move |source| Problem::Fix { column, source };
+        let (x, y) = match (required(self.x, x_what), required(self.y, y_what)) {
+            (Ok(x), Ok(y)) => (x, y),
+            (_, Err(message)) => {
+                let position = Position::column(line, self.y as u64 + 1);
+                return Ok(out.invalid_point(position, message)?);
+            }
+            (Err(message), _) => {
+                let position = Position::column(line, self.x as u64 + 1);
+                return Ok(out.invalid_point(position, message)?);
+            }
+        };
+        let mut raw = RawFix::new(Position::column(line, self.y as u64 + 1), x, y);
         let z_what = if self.space == Space::Planar { "z" } else { "elevation" };
         let read = |text: &[u8], _| number(z_what, text);
-        if let Some((column, z)) = Column::value(&mut self.z, row, names, sink, read)? {
-            fix = fix.with_z(z).map_err(failed(column))?;
-        }
-        if let Some((column, time)) = Column::value(&mut self.time, row, names, sink, unix_ns)? {
-            fix = fix.at_unix_ns(time).map_err(failed(column))?;
-        }
+        let z = self.z.as_ref();
+        raw.z = Column::value(z, row, names, line, Attribute::Elevation, out, read)?;
+        let time = self.time.as_ref();
+        raw.unix_ns = Column::value(time, row, names, line, Attribute::Time, out, unix_ns)?;
         let read = |text: &[u8], _| number("accuracy", text);
-        if let Some((column, radius)) = Column::value(&mut self.accuracy, row, names, sink, read)? {
-            fix = fix.with_accuracy_m(radius).map_err(failed(column))?;
-        }
-        tracks.enter(identifier(row, self.track)?, identifier(row, self.segment)?, sink)?;
-        Ok(sink.fix(fix)?)
-    }
-
-    /// Returns the column with the coordinate that the error is about.
-    fn invalid_axis(&self, error: PointError) -> usize {
-        match error {
-            PointError::NotFinite { axis, .. } | PointError::PlanarRange { axis, .. } => {
-                if matches!(axis, "latitude" | "y") { self.y } else { self.x }
-            }
-            _ => self.y,
-        }
+        let accuracy = self.accuracy.as_ref();
+        raw.accuracy_m = Column::value(accuracy, row, names, line, Attribute::Accuracy, out, read)?;
+        Ok(out.point(&raw)?)
     }
 }
 

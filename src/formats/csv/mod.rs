@@ -9,8 +9,10 @@ use ::csv::{ByteRecord, Reader, ReaderBuilder};
 
 use super::error::{FormatError, Limit, Position};
 use super::lines::Lines;
+use super::note::NoteKind;
+use super::options::ReadOptions;
 use super::rows::{self, DELIMITERS};
-use super::{ReadOptions, TrackSink};
+use super::track_writer::TrackWriter;
 
 mod columns;
 mod names;
@@ -43,7 +45,7 @@ pub(super) fn read(
     text: impl BufRead,
     head: &[u8],
     options: &ReadOptions,
-    sink: &mut dyn TrackSink,
+    out: &mut TrackWriter<'_>,
 ) -> Result<(), FormatError> {
     let delimiter =
         options.delimiter.unwrap_or_else(|| delimiter_of(first_row(head, options), options));
@@ -56,9 +58,9 @@ pub(super) fn read(
         Ok(names) => names_of(names),
         Err(error) => return Err(failed(error, 1)),
     };
-    let mut columns = Columns::find(&names, delimiter, options)?;
+    let columns = Columns::find(&names, delimiter, options)?;
     if let Some(remark) = columns.track_remark(&names) {
-        sink.remark(&remark);
+        out.file_note(NoteKind::UngroupedRows, Some(Position::line(1)), remark)?;
     }
     let mut tracks = Tracks::default();
     let mut row = ByteRecord::new();
@@ -70,11 +72,12 @@ pub(super) fn read(
             Ok(false) => break,
             Err(error) => return Err(failed(error, line)),
         }
-        if let Err(problem) = columns.row(&row, &names, &mut tracks, sink) {
-            return Err(problem.explain(&names, line_of(&row, &rows)));
+        let line = line_of(&row, &rows);
+        if let Err(problem) = columns.row(&row, line, &names, &mut tracks, out) {
+            return Err(problem.explain(&names, line));
         }
     }
-    tracks.end(sink, Position::line(rows.position().line()))
+    tracks.end(out, Position::line(rows.position().line()))
 }
 
 /// Returns the delimiter with which the columns are found, or else the most frequent one.

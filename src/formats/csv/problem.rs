@@ -1,8 +1,7 @@
 //! The errors of a row, before its line is known.
 
-use super::super::error::{FormatError, Position, SinkError};
+use super::super::error::{FormatError, Position};
 use super::super::value::excerpt;
-use crate::measure::{FixError, PointError};
 
 /// Maximum length of the identifier of a track or segment, in bytes.
 pub(super) const VALUE_BYTES_MAX: usize = 256;
@@ -11,8 +10,6 @@ pub(super) const TRACKS_MAX: usize = 100_000;
 
 /// An error in a row. Columns are counted from 0.
 pub(super) enum Problem {
-    /// A field is not a valid number or time.
-    Value { column: usize, message: String },
     /// The row has too few fields.
     Narrow { column: usize, count: usize },
     /// The row has more fields than there are column names.
@@ -21,17 +18,13 @@ pub(super) enum Problem {
     Long { column: usize },
     /// The file has too many tracks.
     Tracks,
-    /// The coordinates are not a valid point.
-    Point { column: usize, source: PointError },
-    /// An elevation, time or accuracy is out of range.
-    Fix { column: usize, source: FixError },
-    /// The sink returned an error.
-    Sink(SinkError),
+    /// Another error.
+    Other(FormatError),
 }
 
-impl From<SinkError> for Problem {
-    fn from(error: SinkError) -> Self {
-        Problem::Sink(error)
+impl From<FormatError> for Problem {
+    fn from(error: FormatError) -> Self {
+        Problem::Other(error)
     }
 }
 
@@ -41,10 +34,6 @@ impl Problem {
         let position = |column: usize| Position::column(line, column as u64 + 1);
         let name = |column: usize| excerpt(names[column].as_bytes());
         match self {
-            Problem::Value { column, message } => FormatError::malformed(
-                position(column),
-                format!("{message}, in the column {}", name(column)),
-            ),
             Problem::Narrow { column, count } => FormatError::malformed(
                 position(count.saturating_sub(1)),
                 format!(
@@ -75,17 +64,7 @@ impl Problem {
                     "more than {TRACKS_MAX} tracks in one file; split it, or check --track-column"
                 ),
             },
-            Problem::Point { column, source } => FormatError::Point {
-                position: position(column),
-                column: Some(names[column].clone()),
-                source,
-            },
-            Problem::Fix { column, source } => FormatError::Fix {
-                position: position(column),
-                column: Some(names[column].clone()),
-                source,
-            },
-            Problem::Sink(error) => FormatError::at(Position::line(line), error),
+            Problem::Other(error) => error,
         }
     }
 }

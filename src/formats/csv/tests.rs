@@ -2,15 +2,20 @@
 
 use proptest::prelude::*;
 
+use super::super::options::TrackColumn;
 use super::super::read as read_all;
-use super::super::tests::{Notes, error, error_with, texts, texts_with};
+use super::super::tests::{Recorded, error, error_with, texts, texts_with};
 use super::problem::TRACKS_MAX;
 use super::*;
 use crate::measure::Space;
 
 fn by(track: &str, segment: &str) -> ReadOptions {
     let name = |name: &str| (!name.is_empty()).then(|| name.to_owned());
-    ReadOptions { track_column: name(track), segment_column: name(segment), ..Default::default() }
+    ReadOptions {
+        track_column: name(track).map_or(TrackColumn::None, TrackColumn::Named),
+        segment_column: name(segment),
+        ..Default::default()
+    }
 }
 
 #[test]
@@ -145,9 +150,9 @@ fn a_column_that_may_identify_tracks_causes_a_remark() {
 
 /// Returns the tracks and the remarks of a file.
 fn remarked(file: &str, options: &ReadOptions) -> String {
-    let mut notes = Notes::default();
+    let mut notes = Recorded::default();
     read_all(file.as_bytes(), options, &mut notes).unwrap();
-    notes.ended.concat() + &notes.remarks.concat()
+    notes.ended.concat() + &notes.notes.concat()
 }
 
 #[test]

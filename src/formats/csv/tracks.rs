@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use super::super::error::{FormatError, Position};
-use super::super::{Format, TrackSink};
+use super::super::format::Format;
+use super::super::sink::TrackKind;
+use super::super::track_writer::TrackWriter;
 use super::problem::{Problem, TRACKS_MAX};
 
 /// The tracks of the rows so far, by their identifier.
@@ -22,17 +24,18 @@ impl Tracks {
         &mut self,
         name: &[u8],
         segment: &[u8],
-        sink: &mut dyn TrackSink,
+        position: Position,
+        out: &mut TrackWriter<'_>,
     ) -> Result<(), Problem> {
         let known = !self.segments.is_empty() && self.current_name == name;
-        if !known && self.switch(name, sink)? {
-            sink.start_segment()?;
+        if !known && self.switch(name, position, out)? {
+            out.start_segment();
             self.segments.push(segment.to_vec());
             return Ok(());
         }
         let last = &mut self.segments[self.current];
         if *last != segment {
-            sink.start_segment()?;
+            out.start_segment();
             last.clear();
             last.extend_from_slice(segment);
         }
@@ -40,12 +43,17 @@ impl Tracks {
     }
 
     /// Switches to another track. Returns whether it is new.
-    fn switch(&mut self, name: &[u8], sink: &mut dyn TrackSink) -> Result<bool, Problem> {
+    fn switch(
+        &mut self,
+        name: &[u8],
+        position: Position,
+        out: &mut TrackWriter<'_>,
+    ) -> Result<bool, Problem> {
         self.current_name.clear();
         self.current_name.extend_from_slice(name);
         if let Some(&index) = self.by_name.get(name) {
             self.current = index;
-            sink.switch_track(index)?;
+            out.switch_track(index);
             return Ok(false);
         }
         self.current = self.segments.len();
@@ -53,14 +61,14 @@ impl Tracks {
             return Err(Problem::Tracks);
         }
         self.by_name.insert(name.into(), self.current);
-        sink.start_track()?;
+        out.start_track(TrackKind::Track, position)?;
         Ok(true)
     }
 
     /// Ends all tracks, in the order of their first rows. Called after the last row.
     pub(super) fn end(
         self,
-        sink: &mut dyn TrackSink,
+        out: &mut TrackWriter<'_>,
         position: Position,
     ) -> Result<(), FormatError> {
         if self.segments.is_empty() {
@@ -71,10 +79,9 @@ impl Tracks {
         tracks.sort_unstable_by_key(|&(_, index)| index);
         for (name, index) in tracks {
             let name = String::from_utf8_lossy(&name);
-            let name = Some(&*name).filter(|name| !name.is_empty());
-            sink.switch_track(index)
-                .and_then(|()| sink.end_track(name))
-                .map_err(|error| FormatError::at(position, error))?;
+            out.switch_track(index);
+            out.set_name(&name);
+            out.end_track(position)?;
         }
         Ok(())
     }

@@ -56,7 +56,7 @@ pub(super) struct Stored(Vec<Token>);
 
 impl Stored {
     /// Passes the tokens to `lines`. Errors have the position of the end of the object.
-    pub(super) fn replay<E: Error>(&self, lines: &mut Lines<'_, '_>) -> Result<(), E> {
+    pub(super) fn replay<E: Error>(&self, lines: &mut Lines<'_, '_, '_>) -> Result<(), E> {
         self.0.iter().try_for_each(|&token| lines.take(token))
     }
 }
@@ -82,8 +82,8 @@ impl<'de> Deserialize<'de> for Stored {
 }
 
 /// Checks the shape of the coordinates of lines, and passes each position to the sink.
-pub(super) struct Lines<'w, 'a> {
-    walk: &'w mut Walk<'a>,
+pub(super) struct Lines<'w, 'a, 'b> {
+    walk: &'w mut Walk<'a, 'b>,
     /// The number of lists around a position: 1 for a line, 2 for several lines.
     line_depth: usize,
     /// The number of open lists.
@@ -94,8 +94,8 @@ pub(super) struct Lines<'w, 'a> {
     z: Option<f64>,
 }
 
-impl<'w, 'a> Lines<'w, 'a> {
-    pub(super) fn new(walk: &'w mut Walk<'a>, line_depth: usize) -> Self {
+impl<'w, 'a, 'b> Lines<'w, 'a, 'b> {
+    pub(super) fn new(walk: &'w mut Walk<'a, 'b>, line_depth: usize) -> Self {
         Self { walk, line_depth, depth: 0, count: 0, position: [0.0; 2], z: None }
     }
 
@@ -136,7 +136,7 @@ fn unexpected<E: Error>(expected: &str, found: Token) -> E {
     E::custom(format!("expected {expected}, found {}", found.name()))
 }
 
-impl Take for Lines<'_, '_> {
+impl Take for Lines<'_, '_, '_> {
     #[inline]
     fn take<E: Error>(&mut self, token: Token) -> Result<(), E> {
         let position_depth = self.line_depth + 1;

@@ -9,16 +9,17 @@ use std::io::{BufRead, BufReader};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess};
 
-use super::error::{FormatError, Limit, Position, ValueError};
+use super::error::{FormatError, Limit, Position};
+use super::format::Format;
+use super::sink::TrackKind;
+use super::track_writer::{RawFix, TrackWriter};
 use super::value::excerpt;
-use super::{Format, TrackSink};
-use crate::measure::{Fix, Point, Space};
 
 mod bounded;
 mod coordinates;
 mod visit;
 
-use bounded::Bounded;
+use bounded::{Bounded, InputPosition};
 use coordinates::{Lines, Stored, Tokens};
 use visit::{Map, Seq};
 
@@ -26,13 +27,17 @@ use visit::{Map, Seq};
 const NAME_BYTES_MAX: usize = 1 << 10;
 
 /// Reads GeoJSON from UTF-8 text.
-pub(super) fn read(
-    text: impl BufRead,
-    space: Space,
-    sink: &mut dyn TrackSink,
-) -> Result<(), FormatError> {
-    let mut walk = Walk { space, sink, failure: None, open: false, track_count: 0, other_count: 0 };
-    let input = Bounded::new(BufReader::new(text));
+pub(super) fn read(text: impl BufRead, out: &mut TrackWriter<'_>) -> Result<(), FormatError> {
+    let position = InputPosition::default();
+    let mut walk = Walk {
+        out,
+        position: position.clone(),
+        failure: None,
+        open: false,
+        track_count: 0,
+        other_count: 0,
+    };
+    let input = Bounded::new(BufReader::new(text), position);
     let mut json = serde_json::Deserializer::from_reader(input);
     let end = Object { walk: &mut walk, role: Role::Document }
         .deserialize(&mut json)
@@ -49,21 +54,21 @@ pub(super) fn read(
 }
 
 /// The state of the reader.
-struct Walk<'a> {
-    space: Space,
-    sink: &'a mut dyn TrackSink,
-    /// The error of a value or of the sink. It stays here while serde_json determines the position.
-    failure: Option<ValueError>,
+struct Walk<'a, 'b> {
+    out: &'a mut TrackWriter<'b>,
+    position: InputPosition,
+    /// An error of `out`. It stays here while serde_json returns.
+    failure: Option<FormatError>,
     /// Whether the current Feature has started a track.
     open: bool,
     track_count: u64,
     other_count: u64,
 }
 
-impl Walk<'_> {
+impl Walk<'_, '_> {
     /// Keeps the error and returns a placeholder for serde_json.
-    fn failed<E: serde::de::Error>(&mut self, error: impl Into<ValueError>) -> E {
-        self.failure = Some(error.into());
+    fn failed<E: serde::de::Error>(&mut self, error: FormatError) -> E {
+        self.failure = Some(error);
         E::custom("failed")
     }
 
@@ -72,18 +77,17 @@ impl Walk<'_> {
         if !self.open {
             self.open = true;
             self.track_count += 1;
-            self.sink.start_track().map_err(|error| self.failed(error))?;
+            let position = self.position.get();
+            let started = self.out.start_track(TrackKind::Track, position);
+            started.map_err(|error| self.failed(error))?;
         }
-        self.sink.start_segment().map_err(|error| self.failed(error))
+        self.out.start_segment();
+        Ok(())
     }
 
     fn fix<E: serde::de::Error>(&mut self, [x, y]: [f64; 2], z: Option<f64>) -> Result<(), E> {
-        let point = Point::new(self.space, x, y).map_err(|error| self.failed(error))?;
-        let mut fix = Fix::new(point);
-        if let Some(z) = z {
-            fix = fix.with_z(z).map_err(|error| self.failed(error))?;
-        }
-        self.sink.fix(fix).map_err(|error| self.failed(error))
+        let raw = RawFix { z, ..RawFix::new(self.position.get(), x, y) };
+        self.out.point(&raw).map_err(|error| self.failed(error))
     }
 
     /// Ends a Feature, or a geometry outside a Feature.
@@ -92,7 +96,9 @@ impl Walk<'_> {
             return Ok(());
         }
         self.open = false;
-        self.sink.end_track(name).map_err(|error| self.failed(error))
+        self.out.set_name(name.unwrap_or_default());
+        let position = self.position.get();
+        self.out.end_track(position).map_err(|error| self.failed(error))
     }
 }
 
@@ -163,12 +169,12 @@ enum Member {
 }
 
 /// A GeoJSON object.
-struct Object<'w, 'a> {
-    walk: &'w mut Walk<'a>,
+struct Object<'w, 'a, 'b> {
+    walk: &'w mut Walk<'a, 'b>,
     role: Role,
 }
 
-impl<'de> DeserializeSeed<'de> for Object<'_, '_> {
+impl<'de> DeserializeSeed<'de> for Object<'_, '_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<(), D::Error> {
@@ -177,7 +183,7 @@ impl<'de> DeserializeSeed<'de> for Object<'_, '_> {
     }
 }
 
-impl<'de> visit::MapThen<'de> for Object<'_, '_> {
+impl<'de> visit::MapThen<'de> for Object<'_, '_, '_> {
     fn map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         let Object { walk, role } = self;
         let (mut kind, mut name, mut stored) = (None, None, None);
@@ -239,12 +245,12 @@ impl<'de> visit::MapThen<'de> for Object<'_, '_> {
 }
 
 /// A list of objects: Features or geometries.
-struct Objects<'w, 'a> {
-    walk: &'w mut Walk<'a>,
+struct Objects<'w, 'a, 'b> {
+    walk: &'w mut Walk<'a, 'b>,
     role: Role,
 }
 
-impl<'de> DeserializeSeed<'de> for Objects<'_, '_> {
+impl<'de> DeserializeSeed<'de> for Objects<'_, '_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<(), D::Error> {
@@ -252,7 +258,7 @@ impl<'de> DeserializeSeed<'de> for Objects<'_, '_> {
     }
 }
 
-impl<'de> visit::SeqThen<'de> for Objects<'_, '_> {
+impl<'de> visit::SeqThen<'de> for Objects<'_, '_, '_> {
     fn seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         while list.next_element_seed(Object { walk: self.walk, role: self.role })?.is_some() {}
         Ok(())
@@ -270,10 +276,10 @@ impl<'de> DeserializeSeed<'de> for Properties {
     }
 }
 
-fn explain(error: serde_json::Error, failure: Option<ValueError>) -> FormatError {
+fn explain(error: serde_json::Error, failure: Option<FormatError>) -> FormatError {
     let position = Position::column(error.line() as u64, error.column().max(1) as u64);
     if let Some(failure) = failure {
-        return FormatError::at(position, failure);
+        return failure;
     }
     if error.is_io() {
         return Limit::or_io(error.into(), position);

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::tests::{Notes, error, texts};
+use super::super::tests::{Recorded, error, texts};
 use super::super::{ReadOptions, read};
 
 #[test]
@@ -109,7 +109,7 @@ proptest! {
         kind in prop::sample::select(vec!["LineString", "MultiLineString", "Point", "Feature"]),
     ) {
         let outcome = |file: String| {
-            let mut notes = Notes::default();
+            let mut notes = Recorded::default();
             let error = read(file.as_bytes(), &ReadOptions::default(), &mut notes).err();
             (error.map(|error| error.to_string()), notes.tracks, notes.ended)
         };

@@ -52,7 +52,7 @@ fn fixes(metric: Metric) -> impl Strategy<Value = Fix> {
 
 /// Generates runs of fixes with attributes and breaks, and runs of plain points, which take the fast path.
 fn steps(metric: Metric, count: usize) -> impl Strategy<Value = Vec<Step>> {
-    let plain = fixes(metric).prop_map(|fix| Step::Fix(Fix::new(fix.point())));
+    let plain = fixes(metric).prop_map(|fix| Step::Fix(Fix::new(fix.point().unwrap())));
     let full = prop_oneof![20 => fixes(metric).prop_map(Step::Fix), 1 => Just(Step::Break)];
     let runs = prop_oneof![
         3 => prop::collection::vec(full, 0..count),
@@ -148,8 +148,8 @@ proptest! {
     ) {
         let options = Options::new(options.metric);
         let plain = |step: &Step| match *step {
-            Step::Fix(fix) if fix.starts_segment() => Step::Fix(Fix::new(fix.point()).starting_segment()),
-            Step::Fix(fix) => Step::Fix(Fix::new(fix.point())),
+            Step::Fix(fix) if fix.starts_segment() => Step::Fix(Fix::new(fix.point().unwrap()).starting_segment()),
+            Step::Fix(fix) => Step::Fix(Fix::new(fix.point().unwrap())),
             Step::Break => Step::Break,
         };
         let steps: Vec<_> = steps.iter().map(plain).collect();

@@ -30,7 +30,7 @@ pub(super) fn compute_displacement(
     };
     let ends = (point(&request.start, "start")?, point(&request.end, "end")?);
     // Both points are in the space of the metric, so there is a distance.
-    let distance = metric.distance(ends.0, ends.1);
+    let distance = ends.0.zip(ends.1).and_then(|(start, end)| metric.distance(start, end));
     let is_planar = metric.space() == Space::Planar;
     Ok(pb::ComputeDisplacementResponse {
         displacement_m: distance.filter(|_| !is_planar),

@@ -1,6 +1,7 @@
 //! Tests of the parts and the expected answers of files, without a connection.
 
 use super::*;
+use crate::formats::TrackColumn;
 use crate::measure::{Metric, Point, Space};
 
 fn upload(files: Vec<PathBuf>, read_options: ReadOptions) -> Upload {
@@ -43,14 +44,16 @@ async fn send(
 async fn each_track_is_a_path_of_its_own() {
     let options = ReadOptions {
         space: Space::Planar,
-        track_column: Some("bus".to_owned()),
+        track_column: TrackColumn::Named("bus".to_owned()),
         ..Default::default()
     };
     let mixed = "bus,x,y\na,0,0\nb,1,0\na,0,1\nb,1,1\n";
     let (parts, answers) = send(&[mixed, "", mixed], options).await;
     let found: Vec<_> = parts
         .iter()
-        .map(|part| (&*part.path_id, part.is_last, part.fixes.iter().map(|fix| fix.point().x())))
+        .map(|part| {
+            (&*part.path_id, part.is_last, part.fixes.iter().map(|fix| fix.point().unwrap().x()))
+        })
         .map(|(id, is_last, x)| (id, is_last, x.collect::<Vec<_>>()))
         .collect();
     let path = |id, x| [(id, false, vec![x, x]), (id, true, vec![])];
@@ -97,7 +100,7 @@ async fn mixed_tracks_wait_up_to_a_limit() {
     let table = "id,x,y\na,0,0\n".to_owned() + &"b,1,1\n".repeat(rows);
     let options = ReadOptions {
         space: Space::Planar,
-        track_column: Some("id".to_owned()),
+        track_column: TrackColumn::Named("id".to_owned()),
         ..Default::default()
     };
     let (parts, answers) = send(&[&table, "id,x,y\na,0,0\n"], options).await;

@@ -17,8 +17,9 @@ pub(super) fn reference_summary(options: &Options, steps: &[Step]) -> PathSummar
             }
         }
     }
-    let distance =
-        |a: usize, b: usize| metric.distance(fixes[a].point(), fixes[b].point()).unwrap();
+    let distance = |a: usize, b: usize| {
+        metric.distance(fixes[a].point().unwrap(), fixes[b].point().unwrap()).unwrap()
+    };
     // In nanoseconds. An `i128` holds every difference.
     let time = |a: usize, b: usize| {
         let (from, to) = (fixes[a].unix_ns()?, fixes[b].unix_ns()?);
@@ -110,7 +111,7 @@ pub(super) fn reference_summary(options: &Options, steps: &[Step]) -> PathSummar
     let moving_ns: i128 = legs.iter().filter(|leg| is_moving(leg)).filter_map(timed).sum();
     let mut bounds = Polyline::new(metric);
     for &(_, i) in &accepted {
-        bounds.extend(&[fixes[i].point()]).unwrap();
+        bounds.extend(&[fixes[i].point().unwrap()]).unwrap();
     }
     let reasons = [
         RejectionReason::BackwardTime,

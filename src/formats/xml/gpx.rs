@@ -1,16 +1,16 @@
-//! The reader of GPX 1.0 and 1.1, on top of [`xml`](super::xml).
+//! The reader of GPX 1.0 and 1.1.
 //!
 //! Elements are identified by their local name and parent, and the namespace prefix is ignored. So tracks of
 //! both versions are found, and elements of the same name in extensions are not. The gpx crate is not used,
 //! because it builds the whole file in memory and its errors have no positions.
 
-use std::io::BufRead;
-
-use super::error::{FormatError, Position, SinkError, ValueError};
-use super::value::{coordinate, excerpt, number, truncate, unix_ns};
-use super::xml::{Element, XmlEvent, XmlReader};
-use super::{Format, TrackSink};
-use crate::measure::{Fix, Point, Space};
+use super::super::error::{FormatError, Position};
+use super::super::format::Format;
+use super::super::sink::TrackKind;
+use super::super::track_writer::{Attribute, RawFix, TrackWriter};
+use super::super::value::{coordinate, number, truncate, unix_ns};
+use super::Document;
+use super::reader::Element;
 
 /// The bytes of an elevation or time that are kept. Valid ones are shorter.
 const VALUE_BYTES_MAX: usize = 128;
@@ -31,47 +31,25 @@ enum Tag {
     Other,
 }
 
-/// Reads GPX from UTF-8 text.
-pub(super) fn read(
-    text: impl BufRead,
-    space: Space,
-    sink: &mut dyn TrackSink,
-) -> Result<(), FormatError> {
-    let mut xml = XmlReader::new(text, Format::Gpx);
-    let mut document = Document::new(space, sink);
-    loop {
-        let (event, position) = xml.next()?;
-        match event {
-            XmlEvent::Start(element) => document.start(&element, position)?,
-            XmlEvent::Text(text) => document.text(&text),
-            XmlEvent::End => document.end(position)?,
-            XmlEvent::Other => {}
-            XmlEvent::Eof => return document.finish(),
-        }
-    }
-}
-
 /// The state of the reader.
-struct Document<'a> {
-    space: Space,
-    sink: &'a mut dyn TrackSink,
+pub(super) struct Gpx<'a, 'b> {
+    out: &'a mut TrackWriter<'b>,
     /// The open elements, outermost first.
     open: Vec<Tag>,
     /// The name of the current track.
     name: Option<String>,
     /// The open point and its position.
-    point: Option<(Fix, Position)>,
+    point: Option<Result<RawFix, (Position, String)>>,
     /// The text of the open elevation or time, and its position.
     value: (String, Position),
     track_count: u64,
     waypoint_count: u64,
 }
 
-impl<'a> Document<'a> {
-    fn new(space: Space, sink: &'a mut dyn TrackSink) -> Self {
+impl<'a, 'b> Gpx<'a, 'b> {
+    pub(super) fn new(out: &'a mut TrackWriter<'b>) -> Self {
         Self {
-            space,
-            sink,
+            out,
             open: vec![],
             name: None,
             point: None,
@@ -81,13 +59,35 @@ impl<'a> Document<'a> {
         }
     }
 
+    fn start_track(&mut self, is_route: bool, position: Position) -> Result<(), FormatError> {
+        self.track_count += 1;
+        self.name = None;
+        let kind = if is_route { TrackKind::Route } else { TrackKind::Track };
+        self.out.start_track(kind, position)
+    }
+
+    /// Adds the elevation or time to the open point.
+    fn end_value(&mut self, tag: Tag) -> Result<(), FormatError> {
+        let (text, position) = (self.value.0.as_bytes(), self.value.1);
+        let Some(Ok(raw)) = &mut self.point else { return Ok(()) };
+        let (attribute, result) = match tag {
+            Tag::Elevation => (Attribute::Elevation, number("elevation", text).map(|z| raw.z = z)),
+            _ => (Attribute::Time, unix_ns(text, None).map(|unix_ns| raw.unix_ns = unix_ns)),
+        };
+        match result {
+            Ok(()) => Ok(()),
+            Err(message) => self.out.invalid_value(attribute, position, message),
+        }
+    }
+}
+
+impl Document for Gpx<'_, '_> {
     fn start(&mut self, element: &Element<'_>, position: Position) -> Result<(), FormatError> {
         let local = element.local_name();
-        let failed = |error| FormatError::at(position, error);
         let tag = match (self.open.last(), local) {
-            (None, _) => root(local)?,
+            (None, _) => Tag::Gpx,
             (Some(Tag::Gpx), "trk" | "rte") => {
-                self.start_track(local == "rte").map_err(failed)?;
+                self.start_track(local == "rte", position)?;
                 if local == "rte" { Tag::Route } else { Tag::Track }
             }
             (Some(Tag::Gpx), "wpt") => {
@@ -95,7 +95,7 @@ impl<'a> Document<'a> {
                 Tag::Other
             }
             (Some(Tag::Track), "trkseg") => {
-                self.sink.start_segment().map_err(failed)?;
+                self.out.start_segment();
                 Tag::Segment
             }
             (Some(Tag::Track | Tag::Route), "name") => {
@@ -103,9 +103,11 @@ impl<'a> Document<'a> {
                 Tag::Name
             }
             (Some(Tag::Segment), "trkpt") | (Some(Tag::Route), "rtept") => {
-                let point =
-                    point(element, self.space).map_err(|error| FormatError::at(position, error))?;
-                self.point = Some((Fix::new(point), position));
+                self.point = Some(
+                    point(element)
+                        .map(|(x, y)| RawFix::new(position, x, y))
+                        .map_err(|message| (position, message)),
+                );
                 Tag::Point
             }
             (Some(Tag::Point), "ele" | "time") => {
@@ -119,13 +121,6 @@ impl<'a> Document<'a> {
         Ok(())
     }
 
-    fn start_track(&mut self, is_route: bool) -> Result<(), SinkError> {
-        self.track_count += 1;
-        self.name = None;
-        self.sink.start_track()?;
-        if is_route { self.sink.start_segment() } else { Ok(()) }
-    }
-
     fn text(&mut self, text: &str) {
         let (kept, bytes_max) = match (self.open.last(), &mut self.name) {
             (Some(Tag::Name), Some(name)) => (name, TRACK_NAME_BYTES_MAX),
@@ -137,35 +132,19 @@ impl<'a> Document<'a> {
 
     fn end(&mut self, position: Position) -> Result<(), FormatError> {
         match self.open.pop() {
-            Some(Tag::Track | Tag::Route) => {
-                let name = self.name.as_deref().map(str::trim).filter(|name| !name.is_empty());
-                self.sink.end_track(name).map_err(|error| FormatError::at(position, error))
+            Some(Tag::Track | Tag::Route) => self.out.end_track(position),
+            Some(Tag::Name) => {
+                self.out.set_name(self.name.as_deref().unwrap_or_default());
+                Ok(())
             }
             Some(Tag::Point) => match self.point.take() {
-                Some((fix, start)) => {
-                    self.sink.fix(fix).map_err(|error| FormatError::at(start, error))
-                }
+                Some(Ok(raw)) => self.out.point(&raw),
+                Some(Err((position, message))) => self.out.invalid_point(position, message),
                 None => Ok(()),
             },
-            Some(tag @ (Tag::Elevation | Tag::Time)) => {
-                self.end_value(tag).map_err(|error| FormatError::at(self.value.1, error))
-            }
+            Some(tag @ (Tag::Elevation | Tag::Time)) => self.end_value(tag),
             _ => Ok(()),
         }
-    }
-
-    /// Adds the elevation or time to the open point.
-    fn end_value(&mut self, tag: Tag) -> Result<(), ValueError> {
-        let text = self.value.0.as_bytes();
-        let Some((fix, _)) = &mut self.point else { return Ok(()) };
-        if tag == Tag::Elevation {
-            if let Some(z) = number("elevation", text)? {
-                *fix = fix.with_z(z)?;
-            }
-        } else if let Some(unix_ns) = unix_ns(text, None)? {
-            *fix = fix.at_unix_ns(unix_ns)?;
-        }
-        Ok(())
     }
 
     fn finish(self) -> Result<(), FormatError> {
@@ -180,26 +159,8 @@ impl<'a> Document<'a> {
     }
 }
 
-fn root(local: &str) -> Result<Tag, FormatError> {
-    if local == "gpx" {
-        return Ok(Tag::Gpx);
-    }
-    let is_html = local.eq_ignore_ascii_case("html");
-    let found = match local {
-        "TrainingCenterDatabase" => "a TCX file".to_owned(),
-        "kml" => "a KML file".to_owned(),
-        _ if is_html => "a web page".to_owned(),
-        _ => format!("XML with the root element {}", excerpt(local.as_bytes())),
-    };
-    let advice = match is_html {
-        true => "download the track itself",
-        false => "convert it to GPX first, for example with GPSBabel",
-    };
-    Err(FormatError::Unrecognised { found, advice })
-}
-
-/// Returns the point of a `trkpt` or `rtept`.
-fn point(element: &Element<'_>, space: Space) -> Result<Point, ValueError> {
+/// Returns the coordinates of a `trkpt` or `rtept`.
+fn point(element: &Element<'_>) -> Result<(f64, f64), String> {
     let (mut x, mut y) = (None, None);
     for attribute in element.attributes() {
         match attribute? {
@@ -209,14 +170,12 @@ fn point(element: &Element<'_>, space: Space) -> Result<Point, ValueError> {
         }
     }
     let missing = |name| format!("this <{}> has no \"{name}\" attribute", element.local_name());
-    let x = x.ok_or_else(|| missing("lon"))?;
-    let y = y.ok_or_else(|| missing("lat"))?;
-    Ok(Point::new(space, x, y)?)
+    Ok((x.ok_or_else(|| missing("lon"))?, y.ok_or_else(|| missing("lat"))?))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{error, texts};
+    use super::super::super::tests::{error, texts};
 
     #[test]
     fn tracks_and_routes_are_read_and_waypoints_are_ignored() {

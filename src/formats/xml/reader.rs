@@ -1,4 +1,4 @@
-//! The base of the readers of XML formats: events of quick-xml with positions and limits.
+//! The XML reader of all XML formats: events of quick-xml with positions and limits.
 //!
 //! quick-xml holds one event and the names of the open elements. [`XmlReader`] limits the size of an event,
 //! the depth of elements and the length of their names, so that memory is bounded. Character references and
@@ -11,9 +11,8 @@ use quick_xml::Reader;
 use quick_xml::escape::resolve_xml_entity;
 use quick_xml::events::{BytesStart, Event};
 
-use super::Format;
-use super::error::{FormatError, Limit, Position};
-use super::value::excerpt;
+use super::super::error::{FormatError, Limit, Position};
+use super::super::value::excerpt;
 
 /// The largest tag, comment or text: enough for a photo in an extension.
 const EVENT_BYTES_MAX: usize = 4 << 20;
@@ -26,8 +25,6 @@ const NAME_BYTES_MAX: usize = 1 << 10;
 pub(super) struct XmlReader<R> {
     reader: Reader<Positioned<R>>,
     buffer: Vec<u8>,
-    /// The format of the document, for messages.
-    format: Format,
     root: Option<String>,
     depth: usize,
 }
@@ -46,11 +43,11 @@ pub(super) enum XmlEvent<'a> {
 
 impl<R: BufRead> XmlReader<R> {
     /// Creates a reader of UTF-8 text.
-    pub(super) fn new(text: R, format: Format) -> Self {
+    pub(super) fn new(text: R) -> Self {
         let mut reader = Reader::from_reader(Positioned::new(text));
         // An empty element comes as a start and an end.
         reader.config_mut().expand_empty_elements = true;
-        Self { reader, buffer: Vec::new(), format, root: None, depth: 0 }
+        Self { reader, buffer: Vec::new(), root: None, depth: 0 }
     }
 
     /// Returns the next event and the position where it starts.
@@ -64,7 +61,7 @@ impl<R: BufRead> XmlReader<R> {
                 let element = Element(start);
                 if self.depth == 0 {
                     if self.root.is_some() {
-                        return Err(second_root(&element, self.format, position));
+                        return Err(second_root(&element, position));
                     }
                     self.root = Some(excerpt_name(element.local_name()));
                 }
@@ -135,10 +132,10 @@ fn check_limits(
     Err(FormatError::TooLarge { position, message })
 }
 
-fn second_root(element: &Element<'_>, format: Format, position: Position) -> FormatError {
+fn second_root(element: &Element<'_>, position: Position) -> FormatError {
     let name = excerpt(element.local_name().as_bytes());
     let message = format!(
-        "a second root element {name} follows the end of the document; keep one {format} document per file"
+        "a second root element {name} follows the end of the document; keep one document per file"
     );
     FormatError::malformed(position, message)
 }
