@@ -110,7 +110,7 @@ async fn collect<W: Write>(
                 Err(TryRecvError::Empty) => return Ok(end),
             },
         };
-        let (path_id, number, name) = match item {
+        let (path_id, number, info) = match item {
             None => {
                 // The upload has stopped before the last file, because the call has failed. Waits for the
                 // error of the call.
@@ -128,7 +128,7 @@ async fn collect<W: Write>(
                 }
                 return Ok(end);
             }
-            Some(ExpectedAnswer::Track { path_id, number, name }) => (path_id, number, name),
+            Some(ExpectedAnswer::Track { path_id, number, info }) => (path_id, number, info),
             Some(ExpectedAnswer::Unfinished { path_id }) => {
                 // If there is an answer about it, it comes before that of the next track.
                 unfinished.push_back(path_id);
@@ -181,7 +181,7 @@ async fn collect<W: Write>(
         let file = &*names[reported.file_count];
         let refusal = match answer.outcome {
             Ok(summary) => {
-                let track = Track { file, number, name: name.as_deref(), summary };
+                let track = Track { file, number, info: &info, summary, notes: &[] };
                 match run.track(&track) {
                     Ok(()) => {
                         reported.track_count += 1;

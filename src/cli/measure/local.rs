@@ -139,13 +139,12 @@ impl<W: Write> TrackSink for Tracks<'_, '_, W> {
     }
 
     fn end_track(&mut self, info: &TrackInfo) -> Result<(), SinkError> {
-        let name = info.name.as_deref();
         self.fold()?;
         let Some(path) = self.paths.get_mut(self.current).and_then(Option::take) else {
             return Ok(());
         };
         let number = (self.before + self.current) as u64 + 1;
-        let track = Track { file: self.file, number, name, summary: path.summary() };
+        let track = Track { file: self.file, number, info, summary: path.summary(), notes: &[] };
         match self.run.track(&track) {
             Ok(()) => {}
             Err(TrackError::Total(error)) => return Err(error.into()),

@@ -40,7 +40,7 @@ impl<'a, W: Write> MeasureRun<'a, W> {
         progress: &'a Progress,
     ) -> Self {
         let metric = args.model.metric();
-        let report = Report::new(out, args.style(), metric, names.iter().map(|name| &**name));
+        let report = Report::new(out, args.report_options(), names.iter().map(|name| &**name));
         let file_count = names.len() as u64;
         let total = Totals::new(metric);
         Self { report, total, messages, progress, file_count, failed_file_count: 0, track_count: 0 }
@@ -90,6 +90,8 @@ impl<'a, W: Write> MeasureRun<'a, W> {
             failed_file_count: self.failed_file_count,
             track_count: self.track_count,
             summary: self.total.summary(),
+            notes: &[],
+            more_note_count: 0,
         };
         let report = &mut self.report;
         let written = self.progress.aside(|| {

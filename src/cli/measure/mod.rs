@@ -16,7 +16,7 @@ use clap::Args;
 use super::input::{self, ReadingArgs};
 use super::policy::{Model, PolicyArgs};
 use super::progress::Progress;
-use super::report::Style;
+use super::report::{ReportOptions, Style, Units};
 use super::{Outcome, server_url};
 use crate::formats::{ReadOptions, TrackColumn};
 use crate::measure::{Options, OptionsError};
@@ -103,6 +103,10 @@ impl MeasureArgs {
             _ if self.details || self.policy.first_set().is_some() => Style::Details,
             _ => Style::Text,
         }
+    }
+
+    fn report_options(&self) -> ReportOptions {
+        ReportOptions { style: self.style(), metric: self.model.metric(), units: Units::default() }
     }
 
     fn options(&self) -> Result<Options, OptionsError> {

@@ -18,7 +18,7 @@ use crate::cli::progress::Progress;
 use crate::cli::stall_detector::StallDetector;
 use crate::cli::track_reader::{ReadRequest, ReaderEvent, TrackReader};
 use crate::client::PathPart;
-use crate::formats::ReadOptions;
+use crate::formats::{ReadOptions, TrackInfo};
 use crate::measure::{Fix, Options};
 
 /// Number of fixes in a part.
@@ -47,7 +47,7 @@ pub(super) enum ExpectedAnswer {
     Track {
         path_id: String,
         number: u64,
-        name: Option<String>,
+        info: Box<TrackInfo>,
     },
     /// An answer, at any later time, about a track that has no end because its file is broken.
     Unfinished {
@@ -131,7 +131,7 @@ impl Sender<'_> {
                     }
                 }
                 ReaderEvent::TrackEnd { track, info } => {
-                    queue.end(track, info.name);
+                    queue.end(track, info);
                     self.send_ready(&mut queue).await?;
                 }
                 ReaderEvent::Note(note) => remarks.push(note.to_string()),
@@ -178,12 +178,12 @@ impl Sender<'_> {
                 break;
             }
             self.part(path_id, &[], true).await?;
-            let (path_id, name) = (std::mem::take(path_id), track.name.take());
+            let (path_id, info) = (std::mem::take(path_id), std::mem::take(&mut track.info));
             queue.sent_path_id = None;
             queue.tracks.pop_front();
             queue.ended_count += 1;
             let number = queue.ended_count as u64;
-            self.expect(ExpectedAnswer::Track { path_id, number, name }).await?;
+            self.expect(ExpectedAnswer::Track { path_id, number, info }).await?;
         }
         Ok(())
     }
@@ -217,7 +217,7 @@ struct TrackQueue {
 struct QueuedTrack {
     fixes: Vec<Fix>,
     is_ended: bool,
-    name: Option<String>,
+    info: Box<TrackInfo>,
 }
 
 impl TrackQueue {
@@ -233,9 +233,9 @@ impl TrackQueue {
         }
     }
 
-    fn end(&mut self, track: usize, name: Option<String>) {
+    fn end(&mut self, track: usize, info: Box<TrackInfo>) {
         if let Some(track) = self.get(track) {
-            (track.is_ended, track.name) = (true, name);
+            (track.is_ended, track.info) = (true, info);
         }
     }
 }

@@ -12,10 +12,11 @@ use tokio::sync::mpsc;
 use super::args::RecordArgs;
 use super::report::footer;
 use super::{Events, ReaderEvent};
-use crate::cli::report::{Report, Style, Total, Track};
+use crate::cli::report::{Report, ReportOptions, Style, Total, Track, Units};
 use crate::cli::stall_detector::StallDetector;
 use crate::cli::stderr;
 use crate::client::{Client, ClientError, PathAnswer, PathPart};
+use crate::formats::TrackInfo;
 use crate::measure::{Options, Space, Totals};
 
 /// Maximum number of tracks that were sent and have no answer yet.
@@ -33,7 +34,7 @@ enum FileEvent {
 
 struct SentTrack {
     number: u64,
-    name: Option<String>,
+    info: Box<TrackInfo>,
 }
 
 /// The events of the file so far.
@@ -82,8 +83,7 @@ impl Source {
                 }
                 ReaderEvent::Fixes { track, fixes } => (track, fixes, false),
                 ReaderEvent::TrackEnd { track, info } => {
-                    let name = info.name;
-                    let sent = SentTrack { number: track as u64 + 1, name };
+                    let sent = SentTrack { number: track as u64 + 1, info };
                     // Fails if the call has ended, which ends this future too.
                     let _ = self.file_events.send(FileEvent::Sent(sent)).await;
                     (track, Vec::new(), true)
@@ -142,7 +142,11 @@ pub(super) async fn send(
     });
     let answers = stream::once(client.measure_paths(parts)).try_flatten();
     let mut run = Run {
-        report: Report::new(&mut *out, style, options.metric(), [&*file].into_iter()),
+        report: Report::new(
+            &mut *out,
+            ReportOptions { style, metric: options.metric(), units: Units::default() },
+            [&*file].into_iter(),
+        ),
         file: &file,
         totals: Totals::new(options.metric()),
         track_count: 0,
@@ -153,7 +157,14 @@ pub(super) async fn send(
     let Run { mut report, totals, track_count, .. } = run;
     let summary = totals.summary();
     let point_count = summary.point_count;
-    report.total(&Total { file_count: 1, failed_file_count: 0, track_count, summary })?;
+    report.total(&Total {
+        file_count: 1,
+        failed_file_count: 0,
+        track_count,
+        summary,
+        notes: &[],
+        more_note_count: 0,
+    })?;
     if !args.json {
         let is_raw = is_raw && options.metric().space() == Space::Geographic;
         footer(out, point_count, started.elapsed(), is_raw)?;
@@ -244,8 +255,8 @@ impl<W: Write> Run<'_, W> {
             return Ok(Err(format!("track {number}: the total cannot be computed: {error}")));
         }
         self.track_count += 1;
-        let (file, name) = (self.file, track.name.as_deref());
-        self.report.track(&Track { file, number, name, summary })?;
+        let (file, info) = (self.file, &track.info);
+        self.report.track(&Track { file, number, info, summary, notes: &[] })?;
         Ok(Ok(()))
     }
 }
@@ -260,7 +271,7 @@ mod tests {
     async fn an_answer_that_arrives_with_its_event_belongs_to_its_track() {
         let (events, received) = mpsc::channel(1);
         let answers = stream::unfold((events, 0), |(events, step)| async move {
-            let sent = SentTrack { number: 1, name: None };
+            let sent = SentTrack { number: 1, info: Box::default() };
             let event = if step == 0 { FileEvent::Sent(sent) } else { FileEvent::Complete };
             assert!(events.try_send(event).is_ok());
             let summary = PathAccumulator::new(Options::default()).summary();
@@ -269,7 +280,15 @@ mod tests {
         });
         let (mut out, file) = (Vec::new(), "walk.gpx");
         let mut run = Run {
-            report: Report::new(&mut out, Style::Json, Metric::Geodesic, [file].into_iter()),
+            report: Report::new(
+                &mut out,
+                ReportOptions {
+                    style: Style::Json,
+                    metric: Metric::Geodesic,
+                    units: Units::default(),
+                },
+                [file].into_iter(),
+            ),
             file,
             totals: Totals::new(Metric::Geodesic),
             track_count: 0,

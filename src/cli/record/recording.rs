@@ -13,10 +13,11 @@ use tokio::sync::mpsc;
 use super::args::RecordArgs;
 use super::survey::{Survey, missing_track};
 use crate::cli::input;
-use crate::cli::report::{Report, Style, Track, pluralize};
+use crate::cli::report::{Report, ReportOptions, Style, Track, Units, pluralize};
 use crate::cli::track_reader::{ReadRequest, ReaderEvent, TrackReader};
 use crate::cli::{Outcome, fail, retry_note, stderr};
 use crate::client::{Client, RecordEvent};
+use crate::formats::TrackInfo;
 use crate::measure::Fix;
 use crate::recording::RecordingName;
 
@@ -79,9 +80,11 @@ pub(super) async fn record(
         Ok(recorded) => {
             let mut out = io::stdout();
             let style = if args.json { Style::Json } else { Style::Details };
-            let mut report = Report::new(&mut out, style, metric, [&*file].into_iter());
+            let options = ReportOptions { style, metric, units: Units::default() };
+            let mut report = Report::new(&mut out, options, [&*file].into_iter());
             let summary = recorded.summary;
-            report.track(&Track { file: &file, number: 1, name: Some(name.as_str()), summary })?;
+            let info = TrackInfo { name: Some(name.as_str().to_owned()), ..TrackInfo::default() };
+            report.track(&Track { file: &file, number: 1, info: &info, summary, notes: &[] })?;
             out.flush()?;
             Ok(Outcome::Done)
         }

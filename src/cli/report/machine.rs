@@ -7,9 +7,10 @@ use std::borrow::Cow;
 
 use serde::ser::{Serialize, Serializer};
 
-use super::text::utc;
-use super::{Total, Track};
+use super::text::{rfc3339, utc};
+use super::{FileNote, Total, Track, Units};
 use crate::client::StoredPath;
+use crate::formats::{Note, Position};
 use crate::measure::{Metric, PathSummary, RejectionReason, Space};
 
 /// A row: its members in order.
@@ -63,6 +64,7 @@ impl Value<'_> {
     fn field(&self) -> String {
         match self {
             Value::Text(text) => text.to_string(),
+            Value::Flag(flag) => flag.to_string(),
             Value::Count(count) => count.to_string(),
             Value::Number(number) => number.to_string(),
             _ => String::new(),
@@ -128,10 +130,10 @@ fn json_more<'a>(summary: &PathSummary, is_total: bool) -> Vec<(Cow<'static, str
     row
 }
 
-pub(super) fn json_track<'a>(track: &Track<'a>) -> Row<'a> {
+pub(super) fn json_track<'a>(track: &Track<'a>, units: Units) -> Row<'a> {
     let summary = &track.summary;
-    let name = match track.name {
-        Some(name) => Value::Text(name.into()),
+    let name = match &track.info.name {
+        Some(name) => Value::Text(name.as_str().into()),
         None => Value::Count(track.number),
     };
     // West, south, east, north, as in RFC 7946, section 5; or the least and largest x and y.
@@ -147,6 +149,9 @@ pub(super) fn json_track<'a>(track: &Track<'a>) -> Row<'a> {
         ("bbox".into(), bbox.unwrap_or(Value::Null)),
     ];
     row.extend(json_more(summary, false));
+    row.extend(of_file(track));
+    row.extend(in_units(summary, units));
+    row.push(("notes".into(), Value::Rows(track.notes.iter().map(json_note).collect())));
     Row(row)
 }
 
@@ -179,7 +184,54 @@ pub(super) fn json_recording(path: &StoredPath) -> Row<'_> {
     Row(row)
 }
 
-pub(super) fn json_total(total: &Total) -> Row<'static> {
+/// Returns the members about the content of the file.
+fn of_file<'a>(track: &Track<'a>) -> Vec<(Cow<'static, str>, Value<'a>)> {
+    let info = track.info;
+    let time = |unix_ns: Option<i64>| {
+        unix_ns.and_then(rfc3339).map_or(Value::Missing, |time| Value::Text(time.into()))
+    };
+    vec![
+        ("kind".into(), Value::Text(info.kind.id().into())),
+        ("start_time".into(), time(info.start_unix_ns)),
+        ("end_time".into(), time(info.end_unix_ns)),
+        ("device_length_m".into(), Value::number(info.device_length_m)),
+        ("incomplete".into(), Value::Flag(info.is_incomplete)),
+    ]
+}
+
+/// Returns the length in other units than metres, if the report has them.
+fn in_units<'a>(summary: &PathSummary, units: Units) -> Option<(Cow<'static, str>, Value<'a>)> {
+    (units != Units::M && summary.metric.space() == Space::Geographic).then(|| {
+        let name = format!("length_{}", units.symbol());
+        (name.into(), Value::Number(units.length(summary.length)))
+    })
+}
+
+fn json_note<'a>(note: &Note) -> Row<'a> {
+    let mut row = vec![
+        ("kind".into(), Value::Text(note.kind.id().into())),
+        ("message".into(), Value::Text(note.message.clone().into())),
+        ("count".into(), Value::Count(note.count)),
+    ];
+    match note.position {
+        Some(Position::Text { line, column }) => {
+            row.push(("line".into(), Value::Count(line)));
+            row.push(("column".into(), column.map_or(Value::Missing, Value::Count)));
+        }
+        Some(Position::Byte(offset)) => row.push(("byte".into(), Value::Count(offset))),
+        Some(Position::Record(number)) => row.push(("record".into(), Value::Count(number))),
+        None => {}
+    }
+    Row(row)
+}
+
+fn json_file_note<'a>(note: &FileNote) -> Row<'a> {
+    let Row(members) = json_note(&note.note);
+    let file = ("file".into(), Value::Text(note.file.clone().into()));
+    Row([file].into_iter().chain(members).collect())
+}
+
+pub(super) fn json_total(total: &Total<'_>, units: Units) -> Row<'static> {
     let summary = &total.summary;
     let mut row = vec![
         ("files".into(), Value::Count(total.file_count)),
@@ -191,6 +243,10 @@ pub(super) fn json_total(total: &Total) -> Row<'static> {
         ("model".into(), Value::Text(summary.metric.to_string().into())),
     ];
     row.extend(json_more(summary, true));
+    row.extend(in_units(summary, units));
+    let notes = total.notes.iter().map(json_file_note).collect();
+    row.push(("notes".into(), Value::Rows(notes)));
+    row.push(("more_notes".into(), Value::Count(total.more_note_count)));
     Row(vec![("total".into(), Value::Row(Row(row)))])
 }
 
@@ -198,13 +254,14 @@ pub(super) fn json_total(total: &Total) -> Row<'static> {
 fn csv_row<'a>(
     track: Option<&Track<'a>>,
     summary: &PathSummary,
+    units: Units,
 ) -> Vec<(Cow<'static, str>, Value<'a>)> {
     let metric = summary.metric;
     let text = |text: fn(&Track<'a>) -> Cow<'a, str>| {
         track.map_or(Value::Missing, |track| Value::Text(text(track)))
     };
-    let name = |track: &Track<'a>| match track.name {
-        Some(name) => name.into(),
+    let name = |track: &Track<'a>| match &track.info.name {
+        Some(name) => name.as_str().into(),
         None => track.number.to_string().into(),
     };
     let bounds = summary.bounds.filter(|_| track.is_some());
@@ -213,7 +270,7 @@ fn csv_row<'a>(
         Space::Geographic => ["west_deg", "south_deg", "east_deg", "north_deg"],
     };
     let displacement = track.map(|_| summary.displacement);
-    let kind = if track.is_some() { "track" } else { "total" };
+    let kind = track.map_or("total", |track| track.info.kind.id());
     let mut row = vec![
         ("kind".into(), Value::Text(kind.into())),
         ("file".into(), text(|track| track.file.into())),
@@ -245,13 +302,28 @@ fn csv_row<'a>(
             ),
         ]);
     }
+    // The kind is the first column.
+    row.extend(track.map_or_else(missing_of_file, |track| of_file(track).split_off(1)));
+    let note_count = track.map_or(0, |track| track.notes.len() as u64);
+    row.push(("notes".into(), Value::Count(note_count)));
+    row.extend(in_units(summary, units));
     row
 }
 
-pub(super) fn csv_header(summary: &PathSummary) -> Vec<String> {
-    csv_row(None, summary).into_iter().map(|(name, _)| name.into_owned()).collect()
+fn missing_of_file<'a>() -> Vec<(Cow<'static, str>, Value<'a>)> {
+    ["start_time", "end_time", "device_length_m", "incomplete"]
+        .map(|name| (name.into(), Value::Missing))
+        .into()
 }
 
-pub(super) fn csv_fields(track: Option<&Track<'_>>, summary: &PathSummary) -> Vec<String> {
-    csv_row(track, summary).iter().map(|(_, value)| value.field()).collect()
+pub(super) fn csv_header(summary: &PathSummary, units: Units) -> Vec<String> {
+    csv_row(None, summary, units).into_iter().map(|(name, _)| name.into_owned()).collect()
+}
+
+pub(super) fn csv_fields(
+    track: Option<&Track<'_>>,
+    summary: &PathSummary,
+    units: Units,
+) -> Vec<String> {
+    csv_row(track, summary, units).iter().map(|(_, value)| value.field()).collect()
 }

@@ -32,6 +32,13 @@ pub(in crate::cli) fn utc(unix_ms: i64) -> Option<String> {
     Some(humantime::format_rfc3339_millis(time).to_string())
 }
 
+/// Formats a time in nanoseconds since 1970 as in RFC 3339, without a fraction if it is zero. Returns `None` before
+/// 1970.
+pub(in crate::cli) fn rfc3339(unix_ns: i64) -> Option<String> {
+    let time = UNIX_EPOCH + Duration::from_nanos(u64::try_from(unix_ns).ok()?);
+    Some(humantime::format_rfc3339(time).to_string())
+}
+
 /// Replaces characters that could move the cursor or hide text by escapes.
 pub(in crate::cli) fn escape_control(name: &str) -> Cow<'_, str> {
     let is_control = |char: char| {

@@ -36,7 +36,7 @@ fn unimplemented() -> Answer {
 }
 
 fn track(path_id: &str, number: u64) -> ExpectedAnswer {
-    ExpectedAnswer::Track { path_id: path_id.to_owned(), number, name: None }
+    ExpectedAnswer::Track { path_id: path_id.to_owned(), number, info: Default::default() }
 }
 
 fn file_failed() -> ExpectedAnswer {

@@ -1,7 +1,7 @@
 //! Tests of the parts and the expected answers of files, without a connection.
 
 use super::*;
-use crate::formats::TrackColumn;
+use crate::formats::{TrackColumn, TrackInfo};
 use crate::measure::{Metric, Point, Space};
 
 fn upload(files: Vec<PathBuf>, read_options: ReadOptions) -> Upload {
@@ -61,7 +61,11 @@ async fn each_track_is_a_path_of_its_own() {
     let track = |path_id: &str, number, name: &str| ExpectedAnswer::Track {
         path_id: path_id.to_owned(),
         number,
-        name: Some(name.to_owned()),
+        info: Box::new(TrackInfo {
+            name: Some(name.to_owned()),
+            point_count: 2000,
+            ..TrackInfo::default()
+        }),
     };
     let expected = [
         track("1", 1, "a"),
