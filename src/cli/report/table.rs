@@ -13,7 +13,7 @@ use crate::measure::{PathSummary, RejectionReason, Space};
 /// The width of the names of a file and a track, without the gap between them.
 const NAMES_WIDTH: usize = 42;
 /// Maximum width of the name of a file.
-const FILE_WIDTH_MAX: usize = 20;
+const FILE_WIDTH_MAX: usize = 24;
 const POINTS_WIDTH: usize = 11;
 const SEGMENTS_WIDTH: usize = 9;
 const LENGTH_WIDTH: usize = 16;
