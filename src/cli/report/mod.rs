@@ -186,6 +186,7 @@ impl<W: Write> Report<W> {
                 RejectionReason::Accuracy => "inaccurate",
                 RejectionReason::Speed => "too fast",
                 RejectionReason::Step => "too near",
+                RejectionReason::InvalidPosition => "without a position",
             };
             // A total has no offsets.
             let first = match is_total {
