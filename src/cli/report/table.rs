@@ -120,6 +120,7 @@ impl Table {
                 RejectionReason::Accuracy => "inaccurate",
                 RejectionReason::Speed => "too fast",
                 RejectionReason::Step => "too near",
+                RejectionReason::InvalidPosition => "without a valid position",
             };
             // A total has no offsets.
             let first = match is_total {
