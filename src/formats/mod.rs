@@ -31,6 +31,7 @@ mod format;
 mod geojson;
 mod head;
 mod igc;
+mod line_reader;
 mod lines;
 mod nmea;
 mod note;
