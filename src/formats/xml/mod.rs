@@ -3,10 +3,16 @@
 //! `reader` returns elements and text with their positions, and limits their size. Each format is a
 //! [`Document`] in a file of its own.
 
+mod coordinates;
+mod element;
 mod gpx;
 mod kml;
+mod messages;
 mod reader;
+mod repair;
+mod structure;
 mod tcx;
+mod window;
 
 use std::io::BufRead;
 
@@ -29,6 +35,11 @@ trait Document {
     /// Handles the end of the current element.
     fn end(&mut self, position: Position) -> Result<(), FormatError>;
 
+    /// Handles the end of the events before the end of the document, because it is damaged or ends early.
+    fn interrupt(&mut self) -> Result<(), FormatError> {
+        Ok(())
+    }
+
     /// Handles the end of a complete document.
     fn finish(self) -> Result<(), FormatError>;
 }
@@ -36,25 +47,56 @@ trait Document {
 /// Reads a document from UTF-8 text.
 pub(super) fn read(text: impl BufRead, out: &mut TrackWriter<'_>) -> Result<(), FormatError> {
     let mut xml = XmlReader::new(text);
-    let (name, position) = loop {
-        if let (XmlEvent::Start(element), position) = xml.next()? {
-            break (element.local_name().to_owned(), position);
-        }
-    };
-    match &*name {
-        "gpx" => read_document(xml, Gpx::new(out)),
-        "TrainingCenterDatabase" => read_document(xml, Tcx::new(out)),
-        "kml" => read_document(xml, Kml::new(out)),
-        _ => Err(unrecognised(&name, position)),
-    }
+    let outcome = read_root(&mut xml, out);
+    let reported = xml.repairs().report(out);
+    outcome.and(reported)
 }
 
-fn read_document(
-    mut xml: XmlReader<impl BufRead>,
-    mut document: impl Document,
+fn read_root(
+    xml: &mut XmlReader<impl BufRead>,
+    out: &mut TrackWriter<'_>,
 ) -> Result<(), FormatError> {
     loop {
         let (event, position) = xml.next()?;
+        let XmlEvent::Start(root) = event else { continue };
+        return match root.local_name() {
+            "gpx" => {
+                let gpx = started(Gpx::new(out), &root, position)?;
+                xml.read_several_roots();
+                read_document(xml, gpx)
+            }
+            "TrainingCenterDatabase" => {
+                let tcx = started(Tcx::new(out), &root, position)?;
+                read_document(xml, tcx)
+            }
+            "kml" => {
+                let kml = started(Kml::new(out), &root, position)?;
+                read_document(xml, kml)
+            }
+            name => Err(unrecognised(name, position)),
+        };
+    }
+}
+
+/// Passes the root element to a document.
+fn started<D: Document>(
+    mut document: D,
+    root: &Element<'_>,
+    position: Position,
+) -> Result<D, FormatError> {
+    document.start(root, position)?;
+    Ok(document)
+}
+
+fn read_document(
+    xml: &mut XmlReader<impl BufRead>,
+    mut document: impl Document,
+) -> Result<(), FormatError> {
+    loop {
+        let (event, position) = match xml.next() {
+            Ok(next) => next,
+            Err(error) => return document.interrupt().and(Err(error)),
+        };
         match event {
             XmlEvent::Start(element) => document.start(&element, position)?,
             XmlEvent::Text(text) => document.text(&text),
