@@ -32,18 +32,22 @@ pub(super) fn read(element: &Element<'_>) -> Result<Coordinates, String> {
 /// latitude and longitude.
 #[inline]
 fn plain(text: &str) -> Option<(f64, f64)> {
-    let is_latitude_first = text.starts_with(" lat=\"");
-    let (first, second) = match is_latitude_first {
-        true => (" lat=\"", " lon=\""),
-        false => (" lon=\"", " lat=\""),
-    };
-    let (first, rest) = text.strip_prefix(first)?.split_once('"')?;
-    let (second, rest) = rest.strip_prefix(second)?.split_once('"')?;
-    if !matches!(rest, "" | " ") {
+    if let Some(rest) = text.strip_prefix(" lat=\"") {
+        let (y, rest) = rest.split_once('"')?;
+        let (x, rest) = rest.strip_prefix(" lon=\"")?.split_once('"')?;
+        return plain_pair(y, x, rest);
+    }
+    let (x, rest) = text.strip_prefix(" lon=\"")?.split_once('"')?;
+    let (y, rest) = rest.strip_prefix(" lat=\"")?.split_once('"')?;
+    plain_pair(y, x, rest)
+}
+
+#[inline]
+fn plain_pair(y: &str, x: &str, rest: &str) -> Option<(f64, f64)> {
+    if !matches!(rest.as_bytes(), [] | [b' ']) {
         return None;
     }
-    let (first, second) = (first.parse().ok()?, second.parse().ok()?);
-    Some(if is_latitude_first { (first, second) } else { (second, first) })
+    Some((y.parse().ok()?, x.parse().ok()?))
 }
 
 /// Reads attributes in any form.

@@ -331,6 +331,11 @@ impl Document for Gpx<'_, '_> {
         }
     }
 
+    #[inline]
+    fn needs_end_position(&self) -> bool {
+        matches!(self.open.last(), Some(Tag::Gpx | Tag::Track | Tag::Route))
+    }
+
     fn end(&mut self, position: Position) -> Result<(), FormatError> {
         match self.open.pop() {
             Some(Tag::Gpx) => self.end_outside_track(position),

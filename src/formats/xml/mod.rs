@@ -21,7 +21,7 @@ use super::track_writer::TrackWriter;
 use super::value::excerpt;
 use gpx::Gpx;
 use kml::Kml;
-use reader::{Element, XmlEvent, XmlReader};
+use reader::{Element, Kind, XmlEvent, XmlReader};
 use tcx::Tcx;
 
 /// A format: handles the elements of a document in their order.
@@ -31,6 +31,11 @@ trait Document {
 
     /// Handles a part of the text of the current element.
     fn text(&mut self, text: &str);
+
+    /// Returns whether [`Document::end`] needs the position for the current element.
+    fn needs_end_position(&self) -> bool {
+        true
+    }
 
     /// Handles the end of the current element.
     fn end(&mut self, position: Position) -> Result<(), FormatError>;
@@ -93,16 +98,36 @@ fn read_document(
     mut document: impl Document,
 ) -> Result<(), FormatError> {
     loop {
-        let (event, position) = match xml.next() {
-            Ok(next) => next,
-            Err(error) => return document.interrupt().and(Err(error)),
-        };
-        match event {
-            XmlEvent::Start(element) => document.start(&element, position)?,
-            XmlEvent::Text(text) => document.text(&text),
-            XmlEvent::End => document.end(position)?,
-            XmlEvent::Other => {}
-            XmlEvent::Eof => return document.finish(),
+        let found = xml.find();
+        match found.kind {
+            Kind::Start | Kind::Empty => {
+                let position = xml.position();
+                match xml.start(found, position) {
+                    Ok(element) => document.start(&element, position)?,
+                    Err(error) => return document.interrupt().and(Err(error)),
+                }
+            }
+            Kind::Text => document.text(xml.text(found)),
+            Kind::End => {
+                // Counting lines is a large part of the cost of an end tag.
+                let position = match document.needs_end_position() {
+                    true => xml.position(),
+                    false => Position::line(1),
+                };
+                xml.end(found);
+                document.end(position)?;
+            }
+            _ => {
+                let position = xml.position();
+                match xml.other(found, position) {
+                    Ok(XmlEvent::Start(element)) => document.start(&element, position)?,
+                    Ok(XmlEvent::Text(text)) => document.text(&text),
+                    Ok(XmlEvent::End) => document.end(position)?,
+                    Ok(XmlEvent::Other) => {}
+                    Ok(XmlEvent::Eof) => return document.finish(),
+                    Err(error) => return document.interrupt().and(Err(error)),
+                }
+            }
         }
     }
 }

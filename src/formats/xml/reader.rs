@@ -9,7 +9,7 @@
 //! are never expanded. Text that is not well-formed but has a clear meaning is read, with a [`Repair`].
 
 use std::borrow::Cow;
-use std::io::BufRead;
+use std::io::{self, BufRead};
 
 use memchr::memchr2;
 use quick_xml::Reader;
@@ -22,6 +22,7 @@ pub(super) use super::element::Element;
 use super::messages::explain;
 use super::repair::{Repair, Repairs};
 use super::structure::Structure;
+pub(super) use super::structure::XmlEvent;
 use super::window::Window;
 
 /// The largest tag or comment: enough for a photo in an extension.
@@ -37,47 +38,46 @@ pub(super) struct XmlReader<R> {
     pending: usize,
     /// Whether the next event is the end of an empty element.
     ends_empty: bool,
+    /// The error of the input.
+    error: Option<io::Error>,
     /// The event that quick-xml has read.
     buffer: Vec<u8>,
     /// The event with replacements for bytes that are not UTF-8.
     repaired: String,
 }
 
-/// A part of a document.
-pub(super) enum XmlEvent<'a> {
-    Start(Element<'a>),
-    /// A part of the text of the current element. One text may come in several parts.
-    Text(Cow<'a, str>),
-    End,
-    /// A comment, declaration, processing instruction, or text outside the root element.
-    Other,
-    /// The end of a complete document.
-    Eof,
-}
-
-/// The next event in the window.
-#[derive(Clone, Copy)]
-enum Found {
-    Start {
-        content_bytes: usize,
-        is_empty: bool,
-    },
+/// The kind of the next event.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Kind {
+    Start,
+    /// A start tag that is also the end of its element.
+    Empty,
     /// An end tag with the name of the current element, or the end of an empty element.
-    End {
-        bytes: usize,
-    },
-    Text {
-        bytes: usize,
-    },
+    End,
+    /// Text in valid UTF-8.
+    Text,
     /// Bytes that are not UTF-8.
-    Invalid {
-        bytes: usize,
-    },
+    Invalid,
     /// An event for quick-xml.
     Other,
     Eof,
     /// The window is empty or has only a part of a tag.
     Incomplete,
+    /// The input returned an error.
+    Failed,
+}
+
+/// The next event and its length. It has no payload that does not fit in two registers, because this is the inner loop.
+#[derive(Clone, Copy)]
+pub(super) struct Found {
+    pub kind: Kind,
+    bytes: usize,
+}
+
+impl Found {
+    fn new(kind: Kind, bytes: usize) -> Self {
+        Self { kind, bytes }
+    }
 }
 
 impl<R: BufRead> XmlReader<R> {
@@ -88,6 +88,7 @@ impl<R: BufRead> XmlReader<R> {
             structure: Structure::default(),
             pending: 0,
             ends_empty: false,
+            error: None,
             buffer: Vec::new(),
             repaired: String::new(),
         }
@@ -104,86 +105,136 @@ impl<R: BufRead> XmlReader<R> {
     }
 
     /// Returns the next event and the position where it starts.
-    #[inline]
     pub(super) fn next(&mut self) -> Result<(XmlEvent<'_>, Position), FormatError> {
-        let found = self.find()?;
-        let position = self.window.position();
-        let event = match found {
-            Found::Start { content_bytes, is_empty } => {
-                self.pending = 1 + content_bytes + usize::from(is_empty) + 1;
-                self.ends_empty = is_empty;
-                let element = Element::from_content(&self.window.text()[1..=content_bytes]);
-                self.structure.start(&element, position)?;
-                XmlEvent::Start(element)
-            }
-            Found::End { bytes } => {
-                self.pending = bytes;
-                self.ends_empty = false;
-                self.structure.end();
+        let found = self.find();
+        let position = self.position();
+        let event = match found.kind {
+            Kind::Start | Kind::Empty => XmlEvent::Start(self.start(found, position)?),
+            Kind::End => {
+                self.end(found);
                 XmlEvent::End
             }
-            Found::Text { bytes } => {
-                self.pending = bytes;
-                let text = &self.window.text()[..bytes];
-                match self.structure.text(text, position) {
-                    true => XmlEvent::Text(Cow::Borrowed(text)),
-                    false => XmlEvent::Other,
-                }
-            }
-            Found::Invalid { bytes } => {
-                self.window.consume_raw(bytes);
-                self.structure.repairs.add(Repair::NotUtf8, position);
-                match self.structure.text(REPLACEMENT, position) {
-                    true => XmlEvent::Text(Cow::Borrowed(REPLACEMENT)),
-                    false => XmlEvent::Other,
-                }
-            }
-            Found::Eof => {
-                self.structure.finish(position)?;
-                XmlEvent::Eof
-            }
-            Found::Other | Found::Incomplete => self.read_with_quick_xml(position)?,
+            Kind::Text => XmlEvent::Text(Cow::Borrowed(self.text(found))),
+            _ => self.other(found, position)?,
         };
         Ok((event, position))
     }
 
-    /// Consumes the last event and finds the next one.
+    /// Consumes the last event and finds the next one. One of `start`, `end`, `text` and `other` reads it.
     #[inline]
-    fn find(&mut self) -> Result<Found, FormatError> {
+    pub(super) fn find(&mut self) -> Found {
         self.window.consume_text(std::mem::take(&mut self.pending));
         if self.ends_empty {
-            return Ok(Found::End { bytes: 0 });
+            return Found::new(Kind::End, 0);
         }
-        match find(self.window.text(), self.structure.current()) {
-            Found::Incomplete => self.read_and_find(),
-            found => Ok(found),
+        let found = find(self.window.text(), self.structure.current());
+        match found.kind {
+            Kind::Incomplete => self.read_and_find(),
+            Kind::Text if self.structure.is_outside() => Found::new(Kind::Other, found.bytes),
+            _ => found,
         }
+    }
+
+    /// Returns the position of the event that was found.
+    #[inline]
+    pub(super) fn position(&mut self) -> Position {
+        self.window.position()
+    }
+
+    /// Reads a start tag that was found.
+    #[inline]
+    pub(super) fn start(
+        &mut self,
+        found: Found,
+        position: Position,
+    ) -> Result<Element<'_>, FormatError> {
+        self.pending = found.bytes;
+        self.ends_empty = found.kind == Kind::Empty;
+        let content_end = found.bytes - 1 - usize::from(self.ends_empty);
+        let element = Element::from_content(&self.window.text()[1..content_end]);
+        self.structure.start(&element, position)?;
+        Ok(element)
+    }
+
+    /// Reads an end tag that was found.
+    #[inline]
+    pub(super) fn end(&mut self, found: Found) {
+        self.pending = found.bytes;
+        self.ends_empty = false;
+        self.structure.end();
+    }
+
+    /// Reads text in the root element that was found.
+    #[inline]
+    pub(super) fn text(&mut self, found: Found) -> &str {
+        self.pending = found.bytes;
+        let text = &self.window.text()[..found.bytes];
+        self.structure.is_after_nul = text.ends_with('\0');
+        text
+    }
+
+    /// Reads an event of another kind that was found.
+    #[cold]
+    pub(super) fn other(
+        &mut self,
+        found: Found,
+        position: Position,
+    ) -> Result<XmlEvent<'_>, FormatError> {
+        Ok(match found.kind {
+            Kind::Invalid => {
+                self.window.consume_raw(found.bytes);
+                self.structure.repairs.add(Repair::NotUtf8, position);
+                self.structure.text(Cow::Borrowed(REPLACEMENT), position)
+            }
+            Kind::Eof => {
+                self.structure.finish(position)?;
+                XmlEvent::Eof
+            }
+            Kind::Failed => match self.error.take() {
+                Some(error) => return Err(Limit::or_io(error, position)),
+                None => XmlEvent::Other,
+            },
+            _ if !self.window.text().starts_with(['<', '&']) => {
+                self.pending = found.bytes;
+                let text = Cow::Borrowed(&self.window.text()[..found.bytes]);
+                self.structure.text(text, position)
+            }
+            _ => self.read_with_quick_xml(position)?,
+        })
     }
 
     /// Reads more input, because the window has no complete event, and finds the next event.
     #[cold]
-    fn read_and_find(&mut self) -> Result<Found, FormatError> {
+    fn read_and_find(&mut self) -> Found {
         loop {
             let is_tag = !self.window.text().is_empty();
             let invalid_bytes = self.window.invalid_bytes();
             if !is_tag && invalid_bytes > 0 {
-                return Ok(Found::Invalid { bytes: invalid_bytes });
+                return Found::new(Kind::Invalid, invalid_bytes);
             }
-            let position = self.window.position();
-            let has_read =
-                self.window.read_more().map_err(|error| Limit::or_io(error, position))?;
-            match find(self.window.text(), self.structure.current()) {
-                // quick-xml reads long tags part by part.
-                Found::Incomplete if is_tag => return Ok(Found::Other),
-                Found::Incomplete if !has_read => {
-                    return Ok(match self.window.raw_bytes() {
-                        0 => Found::Eof,
-                        // An incomplete character at the end of the file.
-                        bytes => Found::Invalid { bytes },
-                    });
+            let has_read = match self.window.read_more() {
+                Ok(has_read) => has_read,
+                Err(error) => {
+                    self.error = Some(error);
+                    return Found::new(Kind::Failed, 0);
                 }
-                Found::Incomplete => {}
-                found => return Ok(found),
+            };
+            let found = find(self.window.text(), self.structure.current());
+            match found.kind {
+                // quick-xml reads long tags part by part.
+                Kind::Incomplete if is_tag => return Found::new(Kind::Other, 0),
+                Kind::Incomplete if !has_read => {
+                    return match self.window.raw_bytes() {
+                        0 => Found::new(Kind::Eof, 0),
+                        // An incomplete character at the end of the file.
+                        bytes => Found::new(Kind::Invalid, bytes),
+                    };
+                }
+                Kind::Incomplete => {}
+                Kind::Text if self.structure.is_outside() => {
+                    return Found::new(Kind::Other, found.bytes);
+                }
+                _ => return found,
             }
         }
     }
@@ -235,24 +286,15 @@ impl<R: BufRead> XmlReader<R> {
                 if text == REPLACEMENT {
                     structure.repairs.add(Repair::Entity, position);
                 }
-                match structure.text(&text, position) {
-                    true => XmlEvent::Text(text),
-                    false => XmlEvent::Other,
-                }
+                structure.text(text, position)
             }
             Event::Text(text) => {
                 if is_reference {
                     structure.repairs.add(Repair::Ampersand, position);
                 }
-                match structure.text(&text, position) {
-                    true => XmlEvent::Text(text.into_inner()),
-                    false => XmlEvent::Other,
-                }
+                structure.text(text.into_inner(), position)
             }
-            Event::CData(text) => match structure.text(&text, position) {
-                true => XmlEvent::Text(text.into_inner()),
-                false => XmlEvent::Other,
-            },
+            Event::CData(text) => structure.text(text.into_inner(), position),
             Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) | Event::Eof => {
                 XmlEvent::Other
             }
@@ -274,23 +316,21 @@ fn find(text: &str, current: Option<&str>) -> Found {
     let bytes = text.as_bytes();
     match bytes {
         [b'<', b'/', rest @ ..] => {
-            // An end tag with another spelling is not an error: it may have white space after the name.
+            // An end tag with another spelling is not always an error: white space may follow the name.
             let after = current.and_then(|name| rest.strip_prefix(name.as_bytes()));
             match after {
-                Some([b'>', after @ ..]) => Found::End { bytes: bytes.len() - after.len() },
-                Some([]) => Found::Incomplete,
-                _ => Found::Other,
+                Some([b'>', after @ ..]) => Found::new(Kind::End, bytes.len() - after.len()),
+                Some([]) => Found::new(Kind::Incomplete, 0),
+                _ => Found::new(Kind::Other, 0),
             }
         }
-        [b'<', b'!' | b'?', ..] | [b'&', ..] => Found::Other,
+        [b'<', b'!' | b'?', ..] | [b'&', ..] => Found::new(Kind::Other, 0),
         [b'<', rest @ ..] => match ElementParser::Outside.feed(rest) {
-            Some(end) => {
-                let is_empty = end > 0 && rest[end - 1] == b'/';
-                Found::Start { content_bytes: end - usize::from(is_empty), is_empty }
-            }
-            None => Found::Incomplete,
+            Some(end) if end > 0 && rest[end - 1] == b'/' => Found::new(Kind::Empty, end + 2),
+            Some(end) => Found::new(Kind::Start, end + 2),
+            None => Found::new(Kind::Incomplete, 0),
         },
-        [] => Found::Incomplete,
-        _ => Found::Text { bytes: memchr2(b'<', b'&', bytes).unwrap_or(bytes.len()) },
+        [] => Found::new(Kind::Incomplete, 0),
+        _ => Found::new(Kind::Text, memchr2(b'<', b'&', bytes).unwrap_or(bytes.len())),
     }
 }

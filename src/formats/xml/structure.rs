@@ -1,5 +1,7 @@
 //! The structure of a document: its open elements and its root, and what is outside of them.
 
+use std::borrow::Cow;
+
 use quick_xml::Error;
 use quick_xml::errors::IllFormedError;
 
@@ -16,6 +18,18 @@ const NAME_BYTES_MAX: usize = 1 << 10;
 /// The mark of UTF-8 at the start of a text.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
+/// A part of a document.
+pub(super) enum XmlEvent<'a> {
+    Start(Element<'a>),
+    /// A part of the text of the current element. One text may come in several parts.
+    Text(Cow<'a, str>),
+    End,
+    /// A comment, declaration, processing instruction, or text outside the root element.
+    Other,
+    /// The end of a complete document.
+    Eof,
+}
+
 /// The open elements and the root of a document.
 #[derive(Default)]
 pub(super) struct Structure {
@@ -29,7 +43,7 @@ pub(super) struct Structure {
     /// Whether the text outside the root element since the last tag was reported.
     outside_is_reported: bool,
     /// Whether the last text ends with a NUL byte.
-    is_after_nul: bool,
+    pub(super) is_after_nul: bool,
     pub(super) repairs: Repairs,
 }
 
@@ -125,12 +139,11 @@ impl Structure {
         Err(explain(Error::IllFormed(error), position))
     }
 
-    /// Handles text. Returns whether it is inside the root element.
-    #[inline]
-    pub(super) fn text(&mut self, text: &str, position: Position) -> bool {
+    /// Handles text, which is an event if it is inside the root element.
+    pub(super) fn text<'t>(&mut self, text: Cow<'t, str>, position: Position) -> XmlEvent<'t> {
         self.is_after_nul = text.ends_with('\0');
-        if !self.starts.is_empty() {
-            return true;
+        if !self.is_outside() {
+            return XmlEvent::Text(text);
         }
         let is_blank = |char: char| char.is_whitespace() || char == BYTE_ORDER_MARK;
         if !self.outside_is_reported && !text.chars().all(is_blank) {
@@ -139,7 +152,7 @@ impl Structure {
             let repair = if is_nul { Repair::NulOutside } else { Repair::TextOutside };
             self.repairs.add(repair, position);
         }
-        false
+        XmlEvent::Other
     }
 
     /// Handles the end of the file.
