@@ -11,6 +11,7 @@ mod tcx;
 use std::io::BufRead;
 
 use super::error::{FormatError, Position};
+use super::options::PointsMode;
 use super::track_writer::TrackWriter;
 use super::value::excerpt;
 use gpx::Gpx;
@@ -39,7 +40,11 @@ trait Document {
 }
 
 /// Reads a document from UTF-8 text.
-pub(super) fn read(text: impl BufRead, out: &mut TrackWriter<'_>) -> Result<(), FormatError> {
+pub(super) fn read(
+    text: impl BufRead,
+    points: PointsMode,
+    out: &mut TrackWriter<'_>,
+) -> Result<(), FormatError> {
     let mut xml = XmlReader::new(text);
     let (name, position) = loop {
         if let (XmlEvent::Start(element), position) = xml.next()? {
@@ -49,7 +54,7 @@ pub(super) fn read(text: impl BufRead, out: &mut TrackWriter<'_>) -> Result<(), 
     match &*name {
         "gpx" => read_document(xml, Gpx::new(out)),
         "TrainingCenterDatabase" => read_document(xml, Tcx::new(out)),
-        "kml" => read_document(xml, Kml::new(out)),
+        "kml" => read_document(xml, Kml::new(out, points)),
         _ => Err(unrecognised(&name, position)),
     }
 }
