@@ -162,7 +162,7 @@ fn read_content(
         None => detect::text(&head, options)?,
     };
     match format {
-        Format::Gpx | Format::Tcx | Format::Kml => xml::read(text, out),
+        Format::Gpx | Format::Tcx | Format::Kml => xml::read(text, options.points, out),
         Format::GeoJson | Format::GoogleTimeline | Format::Overland | Format::OwnTracks => {
             geojson::read(text, out)
         }

@@ -17,6 +17,7 @@ mod window;
 use std::io::BufRead;
 
 use super::error::{FormatError, Position};
+use super::options::PointsMode;
 use super::track_writer::TrackWriter;
 use super::value::excerpt;
 use gpx::Gpx;
@@ -55,15 +56,20 @@ trait Document {
 }
 
 /// Reads a document from UTF-8 text.
-pub(super) fn read(text: impl BufRead, out: &mut TrackWriter<'_>) -> Result<(), FormatError> {
+pub(super) fn read(
+    text: impl BufRead,
+    points: PointsMode,
+    out: &mut TrackWriter<'_>,
+) -> Result<(), FormatError> {
     let mut xml = XmlReader::new(text);
-    let outcome = read_root(&mut xml, out);
+    let outcome = read_root(&mut xml, points, out);
     let reported = xml.repairs().report(out);
     outcome.and(reported)
 }
 
 fn read_root(
     xml: &mut XmlReader<impl BufRead>,
+    points: PointsMode,
     out: &mut TrackWriter<'_>,
 ) -> Result<(), FormatError> {
     loop {
@@ -80,7 +86,7 @@ fn read_root(
                 read_document(xml, tcx)
             }
             "kml" => {
-                let kml = started(Kml::new(out), &root, position)?;
+                let kml = started(Kml::new(out, points), &root, position)?;
                 read_document(xml, kml)
             }
             name => Err(unrecognised(name, position)),
