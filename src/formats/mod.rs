@@ -25,6 +25,7 @@
 
 mod archive;
 mod compressed;
+mod calendar;
 mod csv;
 mod detect;
 mod error;
@@ -61,12 +62,16 @@ use compressed::{ByteCount, Failure};
 pub use csv::{
     ACCURACY_COLUMNS, ELEVATION_COLUMNS, LATITUDE_COLUMNS, LONGITUDE_COLUMNS, TIME_COLUMNS,
 };
+use error::Limit;
 pub use error::{FormatError, Position, SinkError};
 pub use format::Format;
 pub use note::{Note, NoteKind};
 pub use options::{OnInvalid, PointsMode, ReadOptions, TrackColumn};
 pub use sink::{TrackInfo, TrackKind, TrackSink};
 use track_writer::TrackWriter;
+
+/// The bytes from which a format is detected if the first rows are not enough.
+const LONG_HEAD_BYTES: u64 = 16 << 10;
 
 /// Reads a file to its end and passes its tracks to `sink`.
 ///
@@ -153,13 +158,23 @@ fn read_content(
         }
         _ => {}
     }
-    let (head, text) = text::decode(head, input, options)?;
+    let (mut head, mut text) = text::decode(head, input, options)?;
     if head.trim_ascii().is_empty() {
         return Err(FormatError::Empty);
     }
     let format = match options.format {
         Some(format) => format,
-        None => detect::text(&head, options)?,
+        None => match detect::text(&head, options) {
+            Ok(format) if detect::is_certain(&head, format, options) => format,
+            Ok(_) | Err(FormatError::Unrecognised { .. }) => {
+                head.clear();
+                let longer = text.by_ref().take(LONG_HEAD_BYTES).read_to_end(&mut head);
+                longer.map_err(|error| Limit::or_io(error, Position::line(1)))?;
+                text = Box::new(Cursor::new(head.clone()).chain(text));
+                detect::text(&head, options)?
+            }
+            Err(error) => return Err(error),
+        },
     };
     match format {
         Format::Gpx | Format::Tcx | Format::Kml => xml::read(text, options.points, out),
