@@ -4,7 +4,7 @@
 use super::error::FormatError;
 use super::format::Format;
 use super::options::ReadOptions;
-use super::{csv, igc, nmea, plt, polyline, wkt};
+use super::{csv, igc, json, nmea, plt, polyline, wkt};
 
 const CONVERT: &str = "convert it to GPX first, for example with GPSBabel";
 
@@ -55,7 +55,8 @@ pub(super) fn text(head: &[u8], options: &ReadOptions) -> Result<Format, FormatE
     match start.first() {
         // The readers of XML and JSON report control characters with their positions.
         Some(b'<') => Ok(Format::Gpx),
-        Some(b'{' | b'[') => Ok(Format::GeoJson),
+        Some(b'{' | b'[' | 0x1e) => Ok(Format::GeoJson),
+        _ if json::matches_rec(start) => Ok(Format::OwnTracks),
         _ if head.iter().any(|byte| *byte < b' ' && !byte.is_ascii_whitespace()) => {
             unrecognised("binary data", CONVERT)
         }

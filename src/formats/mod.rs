@@ -28,9 +28,9 @@ mod detect;
 mod error;
 mod fit;
 mod format;
-mod geojson;
 mod head;
 mod igc;
+mod json;
 mod lines;
 mod nmea;
 mod note;
@@ -122,7 +122,7 @@ fn read_tracks(
     match format {
         Format::Gpx | Format::Tcx | Format::Kml => xml::read(text, out),
         Format::GeoJson | Format::GoogleTimeline | Format::Overland | Format::OwnTracks => {
-            geojson::read(text, out)
+            json::read(text, options, out)
         }
         Format::Nmea => nmea::read(text, options, out),
         Format::Igc => igc::read(text, options, out),
