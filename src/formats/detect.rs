@@ -86,7 +86,11 @@ mod tests {
     #[test]
     fn the_format_is_detected_from_the_content() {
         assert_eq!(detected(b"\r\n <?xml"), "GPX");
-        assert_eq!(detected(b" {\"type\""), "GeoJSON");
+        for json in ["\n {\"type\"", "[", "\u{1e}{"] {
+            assert_eq!(detected(json.as_bytes()), "GeoJSON");
+        }
+        let rec = "2024-01-01T10:00:00Z\t*                 \t{\"_type\":\"location\"}\n";
+        assert_eq!(detected(rec.as_bytes()), "OwnTracks");
         let quoted = "\"lat\n\n(deg)\";\"$GPGGA,\n$GPGGA,1\"";
         for table in ["\nlat,lon\n1,2", "lat;lon", "lat\tlon", "a|b", quoted] {
             assert_eq!(detected(table.as_bytes()), "CSV");

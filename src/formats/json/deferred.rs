@@ -214,8 +214,8 @@ pub(super) fn end(walk: &mut Walk<'_, '_>) -> Result<(), FormatError> {
         return Ok(());
     }
     let message = match walk.deferred.content {
-        Content::PointFeatures => format!("{count} points next to lines are ignored"),
-        Content::RawSignals => format!("{count} raw signals next to paths are ignored"),
+        Content::PointFeatures => format!("points next to lines are ignored ({count})"),
+        Content::RawSignals => format!("raw signals next to paths are ignored ({count})"),
     };
     walk.out.file_note(NoteKind::IgnoredContent, first.or(walk.deferred.first_ignored), message)
 }

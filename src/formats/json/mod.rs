@@ -49,7 +49,13 @@ pub(super) fn read(
     match values::read(&mut input, &mut walk) {
         Ok(()) => walk.end(),
         Err(error) => {
-            walk.cut()?;
+            if matches!(
+                error,
+                FormatError::Io(_) | FormatError::Malformed { .. } | FormatError::TooLarge { .. }
+            ) {
+                // The first error is the one to report.
+                let _ = walk.cut();
+            }
             Err(error)
         }
     }
@@ -92,6 +98,8 @@ struct Walk<'a, 'b> {
     polygon_count: u64,
     visit_count: u64,
     has_corrected_e7: bool,
+    /// Whether the coordinates are not those of the space, so that nothing more is measured.
+    is_rejected: bool,
     /// The number of positions that are degrees, and of those that are too large for degrees.
     degrees_count: u64,
     projected_count: u64,
@@ -118,6 +126,7 @@ impl<'a, 'b> Walk<'a, 'b> {
             polygon_count: 0,
             visit_count: 0,
             has_corrected_e7: false,
+            is_rejected: false,
             degrees_count: 0,
             projected_count: 0,
         }
@@ -170,10 +179,11 @@ impl<'a, 'b> Walk<'a, 'b> {
     }
 
     /// Returns an error if there were only projected coordinates.
-    fn check_projected(&self, position: Position) -> Result<(), FormatError> {
+    fn check_projected(&mut self, position: Position) -> Result<(), FormatError> {
         if self.degrees_count > 0 || self.projected_count == 0 {
             return Ok(());
         }
+        self.is_rejected = true;
         let message = "no position is in degrees: these look like projected coordinates; use --model \
                        planar to measure in their plane, or convert the file to WGS 84";
         Err(FormatError::malformed(position, message))
@@ -219,7 +229,10 @@ impl<'a, 'b> Walk<'a, 'b> {
         }
         let Some(format) = self.format else {
             return Err(FormatError::Unrecognised {
-                found: self.unknown.take().unwrap_or_else(|| "JSON without members".to_owned()),
+                found: self
+                    .unknown
+                    .take()
+                    .unwrap_or_else(|| "JSON without a known member".to_owned()),
                 advice: "GeoJSON, Google location history, OwnTracks and Overland are the supported JSON \
                          formats; convert it to one of them first",
             });
@@ -247,6 +260,9 @@ impl<'a, 'b> Walk<'a, 'b> {
 
     /// Passes on what was read of a file that cannot be read to its end. The open tracks stay open.
     fn cut(&mut self) -> Result<(), FormatError> {
+        if self.is_rejected {
+            return Ok(());
+        }
         geojson::cut(self)?;
         google::phone::end(self)?;
         deferred::cut(self)?;

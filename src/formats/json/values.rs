@@ -101,7 +101,7 @@ fn read_value<R: BufRead>(
     let outcome = ItemSeed { walk, role: Role::Document }.deserialize(&mut json);
     match outcome {
         Ok(_) => Ok(()),
-        Err(error) => Err(explain(error, walk)),
+        Err(error) => Err(explain(error, walk, mode)),
     }
 }
 
@@ -114,9 +114,13 @@ fn recover<R: BufRead>(
     error: FormatError,
     is_end: bool,
 ) -> Result<(), FormatError> {
-    let position = error.position().unwrap_or(walk.position.get());
-    let message = error.to_string();
     let end = walk.position.line_and_column();
+    let position = match end.1 {
+        // The parser has read the end of the line.
+        0 => Position::line(start),
+        _ => error.position().unwrap_or(walk.position.get()),
+    };
+    let message = error.to_string();
     let is_sequence = match *mode {
         Mode::Values => return Err(error),
         Mode::Separated => {
@@ -149,7 +153,7 @@ fn recover<R: BufRead>(
     walk.out.file_note(NoteKind::SkippedLines, Some(position), message)
 }
 
-fn explain(error: serde_json::Error, walk: &mut Walk<'_, '_>) -> Problem {
+fn explain(error: serde_json::Error, walk: &mut Walk<'_, '_>, mode: Mode) -> Problem {
     let position = walk.position.get();
     if let Some(failure) = walk.failure.take() {
         return Problem::File(failure);
@@ -158,8 +162,11 @@ fn explain(error: serde_json::Error, walk: &mut Walk<'_, '_>) -> Problem {
         return Problem::File(Limit::or_io(error.into(), position));
     }
     if error.is_eof() {
-        let error = FormatError::malformed(position, "the file ends too early; it is incomplete");
-        return Problem::Value { error, is_end: true };
+        let message = match mode {
+            Mode::First | Mode::Values => "the file ends too early; it is incomplete",
+            _ => "the JSON value ends too early; it is incomplete",
+        };
+        return Problem::Value { error: FormatError::malformed(position, message), is_end: true };
     }
     Problem::Value { error: malformed(&error, position), is_end: false }
 }
@@ -168,6 +175,10 @@ fn malformed(error: &serde_json::Error, position: Position) -> FormatError {
     let at = format!(" at line {} column {}", error.line(), error.column());
     let message = error.to_string();
     let message = message.strip_suffix(&at).unwrap_or(&message);
+    if message == "recursion limit exceeded" {
+        let message = "lists and objects are nested too deep".to_owned();
+        return FormatError::TooLarge { position, message };
+    }
     let message: String = message.chars().take(200).collect();
     FormatError::malformed(position, format!("not JSON: {message}"))
 }

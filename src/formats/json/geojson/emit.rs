@@ -50,7 +50,7 @@ pub(super) fn event(
         _ if depth > expected => Ok(()),
         Event::Open => invalid(walk, kind, Fault::Found("a list"), position),
         Event::Empty => invalid(walk, kind, Fault::TooShort, position),
-        Event::Position(_) => invalid(walk, kind, Fault::Found("no list"), position),
+        Event::Position(_) => invalid(walk, kind, Fault::NoList, position),
         Event::NotPosition(fault) | Event::Value(fault) => invalid(walk, kind, fault, position),
     }
 }

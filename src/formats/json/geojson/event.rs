@@ -22,6 +22,8 @@ pub(super) enum Event {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Fault {
     TooShort,
+    /// A position is in place of a list of positions.
+    NoList,
     /// A value of another type, with its name.
     Found(&'static str),
 }
@@ -30,6 +32,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Fault::TooShort => f.write_str("a position has fewer than two numbers"),
+            Fault::NoList => f.write_str("a position is in place of a list of positions"),
             Fault::Found(name) => write!(f, "a position has {name} in place of a number"),
         }
     }

@@ -89,7 +89,11 @@ impl Object {
         match self.kind {
             Some(_) if walk.feature.is_overland => walk.claim(Format::Overland),
             Some(_) => walk.claim(Format::GeoJson),
-            None => self.other_type = Some(name),
+            None => {
+                let found = format!("JSON of the type {}", excerpt(name.as_bytes()));
+                walk.unknown.get_or_insert(found);
+                self.other_type = Some(name);
+            }
         }
         if let (Some(index), Some(kind)) = (self.untyped.take(), self.kind) {
             pending::set_kind(walk, index, Some(kind));
@@ -166,8 +170,8 @@ impl Object {
                 None => "an object without a \"type\" is ignored".to_owned(),
             };
             walk.file_note(NoteKind::IgnoredContent, message)?;
-        } else if let Some(name) = self.other_type {
-            walk.unknown.get_or_insert(format!("JSON of the type {}", excerpt(name.as_bytes())));
+        } else if self.has_coordinates && self.other_type.is_none() {
+            walk.unknown.get_or_insert("JSON with coordinates and without a \"type\"".to_owned());
         }
         if role == Role::Geometry {
             return Ok(());
@@ -216,9 +220,11 @@ fn check_crs(walk: &mut Walk<'_, '_>, name: Option<String>) -> Result<(), Format
                 _ => "; the lengths of the tracks in front of this position are wrong",
             };
             let message = format!(
-                "the file has projected coordinates or another reference system than WGS 84, {shown}; use \
-                 --model planar to measure in its plane, or convert the file to WGS 84{results}"
+                "the coordinates have the reference system {shown}, not WGS 84, and may be projected \
+                 coordinates; use --model planar to measure in their plane, or convert the file to WGS \
+                 84{results}"
             );
+            walk.is_rejected = true;
             Err(FormatError::malformed(walk.position.get(), message))
         }
     }

@@ -77,8 +77,8 @@ impl Times {
                 "the Feature has {times} times for {positions} positions; they are assigned in order"
             ),
             false => format!(
-                "the Feature has {times} times for {positions} positions; they are assigned in the order \
-                 of each line"
+                "the Feature has {times} times for {positions} positions, and the lists do not have the \
+                 lengths of the lines; they are assigned in the order of each line"
             ),
         })
     }

@@ -282,7 +282,7 @@ pub(in super::super) fn end(walk: &mut Walk<'_, '_>) -> Result<(), FormatError> 
         return Ok(());
     }
     let message = format!(
-        "{count} activities are ignored, because they have only a start and an end, and the file has the \
+        "activities are ignored ({count}), because they have only a start and an end, and the file has \
          paths"
     );
     walk.out.file_note(NoteKind::IgnoredContent, walk.activities.first_ignored, message)
