@@ -31,10 +31,10 @@ mod detect;
 mod error;
 mod fit;
 mod format;
-mod geojson;
 mod gzip;
 mod head;
 mod igc;
+mod json;
 mod line_reader;
 mod lines;
 mod nmea;
@@ -179,7 +179,7 @@ fn read_content(
     match format {
         Format::Gpx | Format::Tcx | Format::Kml => xml::read(text, options.points, out),
         Format::GeoJson | Format::GoogleTimeline | Format::Overland | Format::OwnTracks => {
-            geojson::read(text, out)
+            json::read(text, options, out)
         }
         Format::Nmea => nmea::read(text, options, out),
         Format::Igc => igc::read(text, options, out),
