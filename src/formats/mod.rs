@@ -10,8 +10,8 @@
 //! 4. `detect` chooses the [`Format`] from the first rows of the text.
 //! 5. The reader of the format parses the text and passes points to `track_writer`, which calls the sink.
 //!
-//! Parts that several readers share: `xml` (elements, positions and limits of XML), `lines` and `rows` (line
-//! ends and row ends), `value` (numbers and times), `error`.
+//! Parts that several readers share: `xml` (elements, positions and limits of XML), `rows` (ends of rows),
+//! `value` (numbers), `time` (dates, times and zones), `error`.
 //!
 //! Three rules apply to every format:
 //! - Whatever is ignored, guessed, skipped or assumed is reported as a [`Note`].
@@ -31,7 +31,6 @@ mod format;
 mod geojson;
 mod head;
 mod igc;
-mod lines;
 mod nmea;
 mod note;
 mod options;
@@ -41,6 +40,7 @@ mod polyline;
 mod rows;
 mod sink;
 mod text;
+mod time;
 mod track_writer;
 mod value;
 mod wkt;
@@ -52,7 +52,8 @@ mod tests;
 use std::io::{BufRead, Cursor, Read as _};
 
 pub use csv::{
-    ACCURACY_COLUMNS, ELEVATION_COLUMNS, LATITUDE_COLUMNS, LONGITUDE_COLUMNS, TIME_COLUMNS,
+    ACCURACY_COLUMNS, DATE_COLUMNS, ELEVATION_COLUMNS, LATITUDE_COLUMNS, LONGITUDE_COLUMNS,
+    TIME_COLUMNS,
 };
 pub use error::{FormatError, Position, SinkError};
 pub use format::Format;
@@ -104,6 +105,9 @@ fn read_tracks(
         Some(format) => Some(format),
         None => detect::binary(&head)?,
     };
+    if binary.is_some_and(|format| format != Format::Csv) {
+        csv::note_unused_options(options, out)?;
+    }
     match binary {
         Some(Format::Fit) => return fit::read(Cursor::new(head).chain(input), options, out),
         Some(Format::Parquet) => {
@@ -119,6 +123,9 @@ fn read_tracks(
         Some(format) => format,
         None => detect::text(&head, options)?,
     };
+    if binary.is_none() && format != Format::Csv {
+        csv::note_unused_options(options, out)?;
+    }
     match format {
         Format::Gpx | Format::Tcx | Format::Kml => xml::read(text, out),
         Format::GeoJson | Format::GoogleTimeline | Format::Overland | Format::OwnTracks => {
@@ -129,6 +136,6 @@ fn read_tracks(
         Format::Plt => plt::read(text, options, out),
         Format::Polyline => polyline::read(text, options, out),
         Format::Wkt => wkt::read(text, options, out),
-        Format::Csv | Format::Fit | Format::Parquet => csv::read(text, &head, options, out),
+        Format::Csv | Format::Fit | Format::Parquet => csv::read(text, options, out),
     }
 }
