@@ -4,7 +4,7 @@
 use super::error::FormatError;
 use super::format::Format;
 use super::options::ReadOptions;
-use super::{csv, igc, nmea, plt, polyline, wkt};
+use super::{csv, igc, nmea, plt, polyline, rows, wkt};
 
 const CONVERT: &str = "convert it to GPX first, for example with GPSBabel";
 
@@ -66,6 +66,21 @@ pub(super) fn text(head: &[u8], options: &ReadOptions) -> Result<Format, FormatE
              choose it with --format",
         ),
     }
+}
+
+/// Returns whether the first rows of a text decide its format.
+///
+/// In a table both rows have as many fields. In other text with commas, records of a line format may follow.
+pub(super) fn is_certain(head: &[u8], format: Format, options: &ReadOptions) -> bool {
+    if format != Format::Csv || options.delimiter.is_some() {
+        return true;
+    }
+    let mut rows = rows::split(head, options).filter(|row| !row.trim_ascii().is_empty());
+    let (Some(first), Some(second)) = (rows.next(), rows.next()) else { return true };
+    let count = |row: &[u8], delimiter| row.iter().filter(|byte| **byte == delimiter).count();
+    rows::DELIMITERS.into_iter().any(|delimiter| {
+        count(first, delimiter) > 0 && count(first, delimiter) == count(second, delimiter)
+    })
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@
 //! Input is not trusted: each reader limits the size of an XML event, JSON token or row, the depth of nesting
 //! and the number of interleaved tracks. The limits are constants in the readers.
 
+mod calendar;
 mod csv;
 mod detect;
 mod error;
@@ -31,6 +32,7 @@ mod format;
 mod geojson;
 mod head;
 mod igc;
+mod line_reader;
 mod nmea;
 mod note;
 mod options;
@@ -55,12 +57,16 @@ pub use csv::{
     ACCURACY_COLUMNS, DATE_COLUMNS, ELEVATION_COLUMNS, LATITUDE_COLUMNS, LONGITUDE_COLUMNS,
     TIME_COLUMNS,
 };
+use error::Limit;
 pub use error::{FormatError, Position, SinkError};
 pub use format::Format;
 pub use note::{Note, NoteKind};
 pub use options::{OnInvalid, PointsMode, ReadOptions, TrackColumn};
 pub use sink::{TrackInfo, TrackKind, TrackSink};
 use track_writer::TrackWriter;
+
+/// The bytes from which a format is detected if the first rows are not enough.
+const LONG_HEAD_BYTES: u64 = 16 << 10;
 
 /// Reads a file to its end and passes its tracks to `sink`.
 ///
@@ -115,13 +121,23 @@ fn read_tracks(
         }
         _ => {}
     }
-    let (head, text) = text::decode(head, input, options)?;
+    let (mut head, mut text) = text::decode(head, input, options)?;
     if head.trim_ascii().is_empty() {
         return Err(FormatError::Empty);
     }
     let format = match options.format {
         Some(format) => format,
-        None => detect::text(&head, options)?,
+        None => match detect::text(&head, options) {
+            Ok(format) if detect::is_certain(&head, format, options) => format,
+            Ok(_) | Err(FormatError::Unrecognised { .. }) => {
+                head.clear();
+                let longer = text.by_ref().take(LONG_HEAD_BYTES).read_to_end(&mut head);
+                longer.map_err(|error| Limit::or_io(error, Position::line(1)))?;
+                text = Box::new(Cursor::new(head.clone()).chain(text));
+                detect::text(&head, options)?
+            }
+            Err(error) => return Err(error),
+        },
     };
     if binary.is_none() && format != Format::Csv {
         csv::note_unused_options(options, out)?;
