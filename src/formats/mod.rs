@@ -10,8 +10,8 @@
 //! 4. `detect` chooses the [`Format`] from the first rows of the text.
 //! 5. The reader of the format parses the text and passes points to `track_writer`, which calls the sink.
 //!
-//! Parts that several readers share: `xml` (elements, positions and limits of XML), `lines` and `rows` (line
-//! ends and row ends), `value` (numbers and times), `error`.
+//! Parts that several readers share: `xml` (elements, positions and limits of XML), `rows` (ends of rows),
+//! `value` (numbers), `time` (dates, times and zones), `error`.
 //!
 //! Three rules apply to every format:
 //! - Whatever is ignored, guessed, skipped or assumed is reported as a [`Note`].
@@ -36,7 +36,6 @@ mod head;
 mod igc;
 mod json;
 mod line_reader;
-mod lines;
 mod nmea;
 mod note;
 mod options;
@@ -47,6 +46,7 @@ mod rfc3339;
 mod rows;
 mod sink;
 mod text;
+mod time;
 mod track_writer;
 mod value;
 mod wkt;
@@ -60,7 +60,8 @@ use std::io::{self, BufRead, Cursor, Read as _};
 pub use archive::{ArchiveSink, Member, is_archive, read_archive};
 use compressed::{ByteCount, Failure};
 pub use csv::{
-    ACCURACY_COLUMNS, ELEVATION_COLUMNS, LATITUDE_COLUMNS, LONGITUDE_COLUMNS, TIME_COLUMNS,
+    ACCURACY_COLUMNS, DATE_COLUMNS, ELEVATION_COLUMNS, LATITUDE_COLUMNS, LONGITUDE_COLUMNS,
+    TIME_COLUMNS,
 };
 use error::Limit;
 pub use error::{FormatError, Position, SinkError};
@@ -151,6 +152,9 @@ fn read_content(
         Some(format) => Some(format),
         None => detect::binary(&head)?,
     };
+    if binary.is_some_and(|format| format != Format::Csv) {
+        csv::note_unused_options(options, out)?;
+    }
     match binary {
         Some(Format::Fit) => return fit::read(Cursor::new(head).chain(input), options, out),
         Some(Format::Parquet) => {
@@ -176,6 +180,9 @@ fn read_content(
             Err(error) => return Err(error),
         },
     };
+    if binary.is_none() && format != Format::Csv {
+        csv::note_unused_options(options, out)?;
+    }
     match format {
         Format::Gpx | Format::Tcx | Format::Kml => xml::read(text, options.points, out),
         Format::GeoJson | Format::GoogleTimeline | Format::Overland | Format::OwnTracks => {
@@ -186,6 +193,6 @@ fn read_content(
         Format::Plt => plt::read(text, options, out),
         Format::Polyline => polyline::read(text, options, out),
         Format::Wkt => wkt::read(text, options, out),
-        Format::Csv | Format::Fit | Format::Parquet => csv::read(text, &head, options, out),
+        Format::Csv | Format::Fit | Format::Parquet => csv::read(text, options, out),
     }
 }
