@@ -64,8 +64,8 @@ mod wire;
 #[cfg(feature = "client")]
 pub use client::{Client, ClientError};
 pub use measure::{
-    Elevation, Fix, FixBlock, Metric, Options, OptionsBuilder, OptionsError, PathAccumulator,
-    PathError, PathSummary, Point, PointError, Space,
+    Elevation, Fix, FixBlock, InvalidPoints, Metric, Options, OptionsBuilder, OptionsError,
+    PathAccumulator, PathError, PathSummary, Point, PointError, Space,
 };
 #[cfg(feature = "server")]
 pub use server::Config;

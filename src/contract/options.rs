@@ -5,7 +5,7 @@
 use prost_types::Duration;
 
 use super::time::{duration, duration_ns};
-use crate::measure::{Elevation, Metric, Options, OptionsError, Space};
+use crate::measure::{Elevation, InvalidPoints, Metric, Options, OptionsError, Space};
 use crate::proto::waywiser_v1 as pb;
 
 /// The error of a field of the options.
@@ -45,6 +45,11 @@ pub(crate) fn to_message(options: &Options) -> pb::PathOptions {
         Elevation::Ignored => pb::ElevationMode::Ignored,
         Elevation::ThreeDimensional => pb::ElevationMode::ThreeDimensional,
     };
+    let invalid_points = match options.invalid_points() {
+        InvalidPoints::RejectCall => pb::InvalidPoints::RejectCall,
+        InvalidPoints::Skip => pb::InvalidPoints::Skip,
+        InvalidPoints::Split => pb::InvalidPoints::Split,
+    };
     pb::PathOptions {
         model: model(options.metric()).into(),
         elevation_mode: elevation_mode.into(),
@@ -62,6 +67,7 @@ pub(crate) fn to_message(options: &Options) -> pb::PathOptions {
         reject_backward_time: options.reject_backward_time(),
         stopped_speed_mps: in_metres(options.stopped_speed()),
         stopped_speed: in_units(options.stopped_speed()),
+        invalid_points: invalid_points.into(),
     }
 }
 
@@ -83,6 +89,15 @@ pub(crate) fn from_message(message: &pb::PathOptions) -> Result<Options, Vec<Opt
         Err(_) => {
             reader.add("elevation_mode", format!("there is no mode {}", message.elevation_mode));
             Elevation::Ignored
+        }
+    };
+    let invalid_points = match pb::InvalidPoints::try_from(message.invalid_points) {
+        Ok(pb::InvalidPoints::Skip) => InvalidPoints::Skip,
+        Ok(pb::InvalidPoints::Split) => InvalidPoints::Split,
+        Ok(_) => InvalidPoints::RejectCall,
+        Err(_) => {
+            reader.add("invalid_points", format!("there is no mode {}", message.invalid_points));
+            InvalidPoints::RejectCall
         }
     };
     let xy_resolution = reader.number("xy_resolution", message.xy_resolution);
@@ -117,6 +132,7 @@ pub(crate) fn from_message(message: &pb::PathOptions) -> Result<Options, Vec<Opt
         .max_accuracy_m(max_accuracy_m)
         .reject_backward_time(message.reject_backward_time)
         .stopped_speed(stopped_speed)
+        .invalid_points(invalid_points)
         .build();
     options.map_err(|OptionsError { option, value, bounds, .. }| {
         let description = format!("it is {value}, and must be {bounds}");

@@ -124,6 +124,7 @@ fn reason_to_message(reason: RejectionReason) -> pb::RejectionReason {
         RejectionReason::Accuracy => pb::RejectionReason::Accuracy,
         RejectionReason::Speed => pb::RejectionReason::Speed,
         RejectionReason::Step => pb::RejectionReason::Step,
+        RejectionReason::InvalidPosition => pb::RejectionReason::InvalidPosition,
     }
 }
 
@@ -133,6 +134,7 @@ fn reason_from_message(reason: i32) -> Result<RejectionReason, SummaryError> {
         Ok(pb::RejectionReason::Accuracy) => Ok(RejectionReason::Accuracy),
         Ok(pb::RejectionReason::Speed) => Ok(RejectionReason::Speed),
         Ok(pb::RejectionReason::Step) => Ok(RejectionReason::Step),
+        Ok(pb::RejectionReason::InvalidPosition) => Ok(RejectionReason::InvalidPosition),
         Ok(pb::RejectionReason::Unspecified) | Err(_) => Err(SummaryError::RejectionReason(reason)),
     }
 }
@@ -154,6 +156,7 @@ mod tests {
             RejectionReason::Accuracy,
             RejectionReason::Speed,
             RejectionReason::Step,
+            RejectionReason::InvalidPosition,
         ];
         PathSummary {
             metric,

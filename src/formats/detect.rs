@@ -17,12 +17,6 @@ fn unrecognised<T>(found: &str, advice: &'static str) -> Result<T, FormatError> 
 /// # Errors
 /// [`FormatError::Unrecognised`] for a known binary format that is not supported.
 pub(super) fn binary(head: &[u8]) -> Result<Option<Format>, FormatError> {
-    if head.starts_with(b"\x1f\x8b") {
-        return unrecognised("gzip-compressed data", "unpack it first, with gunzip");
-    }
-    if head.starts_with(b"PK\x03\x04") {
-        return unrecognised("a zip archive, perhaps KMZ", "unpack it first, with unzip");
-    }
     if head.get(8..12) == Some(b".FIT") {
         return Ok(Some(Format::Fit));
     }

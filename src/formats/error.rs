@@ -93,6 +93,9 @@ pub enum FormatError {
         /// The limit, and the advice to the user.
         message: String,
     },
+    /// The file is an archive, or a member of an archive that cannot be read.
+    #[error("{0}")]
+    Archive(String),
     /// A note that [`ReadOptions::is_strict`](super::ReadOptions::is_strict) makes an error.
     #[error("{message}; --strict makes this an error")]
     Strict {

@@ -29,7 +29,9 @@ pub(super) fn read(
             Ok([]) => break,
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(FormatError::Io(error)),
+            Err(error) if head.is_empty() => return Err(FormatError::Io(error)),
+            // The reader of the format parses what was read, and then gets the error again.
+            Err(_) => break,
         };
         let bytes = &bytes[..bytes.len().min(HEAD_BYTES - head.len())];
         let end = bytes.iter().position(|&byte| scan.is_complete_with(byte));

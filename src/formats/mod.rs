@@ -23,14 +23,18 @@
 //! Input is not trusted: each reader limits the size of an XML event, JSON token or row, the depth of nesting
 //! and the number of interleaved tracks. The limits are constants in the readers.
 
+mod archive;
+mod compressed;
 mod csv;
 mod detect;
 mod error;
 mod fit;
 mod format;
 mod geojson;
+mod gzip;
 mod head;
 mod igc;
+mod line_reader;
 mod lines;
 mod nmea;
 mod note;
@@ -49,8 +53,10 @@ mod xml;
 #[cfg(test)]
 mod tests;
 
-use std::io::{BufRead, Cursor, Read as _};
+use std::io::{self, BufRead, Cursor, Read as _};
 
+pub use archive::{ArchiveSink, Member, is_archive, read_archive};
+use compressed::{ByteCount, Failure};
 pub use csv::{
     ACCURACY_COLUMNS, ELEVATION_COLUMNS, LATITUDE_COLUMNS, LONGITUDE_COLUMNS, TIME_COLUMNS,
 };
@@ -90,16 +96,51 @@ pub fn read(
     sink: &mut dyn TrackSink,
 ) -> Result<(), FormatError> {
     let mut out = TrackWriter::new(options, sink);
-    let outcome = read_tracks(input, options, &mut out);
+    let outcome = read_tracks(input, None, options, &mut out);
     out.finish(outcome)
+}
+
+/// Reads a member of an archive, of which `count` bytes were consumed. `failure` has the error of its decoder.
+fn read_compressed(
+    input: &mut impl BufRead,
+    count: ByteCount,
+    options: &ReadOptions,
+    sink: &mut dyn TrackSink,
+    failure: &Failure,
+) -> Result<(), FormatError> {
+    let mut out = TrackWriter::new(options, sink);
+    let outcome = read_tracks(&mut *input, Some(count), options, &mut out).and_then(|()| {
+        // The checksum is compared at the end.
+        io::copy(input, &mut io::sink()).map_err(FormatError::Io).map(drop)
+    });
+    out.finish(failure.or(outcome))
 }
 
 fn read_tracks(
     mut input: impl BufRead,
+    outer: Option<ByteCount>,
     options: &ReadOptions,
     out: &mut TrackWriter<'_>,
 ) -> Result<(), FormatError> {
     let head = head::read(&mut input, options)?;
+    match gzip::matches(&head) {
+        true => gzip::read(Cursor::new(head).chain(input), outer, options, out),
+        false => read_content(head, input, options, out),
+    }
+}
+
+/// Reads a file that is not compressed. It starts with the bytes `head` and continues with `input`.
+fn read_content(
+    head: Vec<u8>,
+    input: impl BufRead,
+    options: &ReadOptions,
+    out: &mut TrackWriter<'_>,
+) -> Result<(), FormatError> {
+    if is_archive(&head) {
+        let message = "a zip archive can only be read from a file, because its directory is at the end; \
+                       save it to a file, or unpack it";
+        return Err(FormatError::Archive(message.to_owned()));
+    }
     let binary = match options.format {
         Some(format) => Some(format),
         None => detect::binary(&head)?,

@@ -8,13 +8,14 @@ use super::cost::{self, Cost};
 use super::error::PathError;
 use super::fix::Fix;
 use super::fix_block::FixBlock;
-use super::options::{Elevation, Options};
+use super::index_set::IndexSet;
+use super::options::{Elevation, InvalidPoints, Options};
 use super::point_block::PointBlock;
-use super::policy::Filter;
+use super::policy::{Filter, PlacedBlock};
 use super::polyline::Polyline;
-use super::state::{State, StateError};
+use super::state::{InvalidPointsState, State, StateError};
 use super::sum::ExactSum;
-use super::summary::PathSummary;
+use super::summary::{PathSummary, Rejection, RejectionReason};
 use super::track_stats::{FixAttributes, LegBatch, TrackStats};
 
 /// Accumulates one path of fixes.
@@ -37,7 +38,7 @@ use super::track_stats::{FixAttributes, LegBatch, TrackStats};
 #[derive(Clone, Debug, PartialEq)]
 pub struct PathAccumulator {
     options: Options,
-    /// All fixes. Only segment starts in the input break it.
+    /// All fixes with a position. Only segment starts in the input break it.
     raw: Polyline,
     /// The accepted fixes; `None` if no rule of the options can reject a fix or break a segment.
     filter: Option<Filter>,
@@ -45,6 +46,8 @@ pub struct PathAccumulator {
     stats: TrackStats,
     /// The attributes of the last fix. Unused with a filter, which keeps those of the last accepted fix.
     last: FixAttributes,
+    /// The fixes without a position.
+    invalid_points: InvalidPointsState,
 }
 
 impl PathAccumulator {
@@ -56,6 +59,7 @@ impl PathAccumulator {
             filter: options.is_selective().then(|| Filter::new(&options)),
             stats: TrackStats::EMPTY,
             last: FixAttributes::NOTHING,
+            invalid_points: InvalidPointsState::default(),
         }
     }
 
@@ -66,14 +70,14 @@ impl PathAccumulator {
 
     /// Returns the number of fixes, including the rejected ones. It is the offset of the next fix.
     pub fn point_count(&self) -> u64 {
-        self.raw.point_count()
+        self.raw.point_count().saturating_add(self.invalid_points.count)
     }
 
     /// Adds the fixes of a block and clears the block.
     ///
     /// # Errors
-    /// Returns an error if the fixes are in another space or a total is out of range. The path and the
-    /// block are then unchanged.
+    /// Returns an error if the fixes are in another space, a total is out of range, or a fix has no position and
+    /// [`Options::invalid_points`] is [`InvalidPoints::RejectCall`]. The path and the block are then unchanged.
     pub fn fold(&mut self, block: &mut FixBlock) -> Result<(), PathError> {
         self.fold_with_cost(block).map(drop)
     }
@@ -86,43 +90,84 @@ impl PathAccumulator {
         if block.is_empty() {
             return Ok(Cost::default());
         }
-        let is_plain = self.filter.is_none()
-            && self.options.elevation == Elevation::Ignored
-            && block.is_without_times_and_z();
-        let cost = if is_plain {
-            let base = Cost::of_block(block.len(), cost::PLAIN_POINT_NS);
-            let legs = &mut [0.0; PointBlock::CAPACITY];
-            let long = self.raw.fold_legs(&mut block.points, &block.starts, legs)?;
-            self.last = FixAttributes::NOTHING;
-            base + long
+        let cost = if block.without_position_count() == 0 {
+            let starts = block.starts;
+            self.fold_positions(block, &starts)?
         } else {
-            // An error in one of several totals must leave all of them unchanged.
-            let mut next = self.clone();
-            let cost = next.fold_all(block)?;
-            *self = next;
-            cost
+            self.fold_some_without_position(block)?
         };
         block.clear();
         Ok(cost)
     }
 
-    fn fold_all(&mut self, block: &mut FixBlock) -> Result<Cost, PathError> {
-        let (offset, before) = (self.raw.point_count(), self.raw.last());
+    /// Adds a block in which some fixes have no position.
+    #[cold]
+    fn fold_some_without_position(&mut self, block: &mut FixBlock) -> Result<Cost, PathError> {
+        let splits = match self.options.invalid_points {
+            InvalidPoints::RejectCall => return Err(PathError::InvalidPoint),
+            InvalidPoints::Skip => false,
+            InvalidPoints::Split => true,
+        };
+        let (starts, starts_next) = block.starting_slots(splits);
+        // An error in one of several totals must leave all of them unchanged.
+        let mut next = self.clone();
+        let mut cost = Cost::of_block(block.without_position_count(), cost::INVALID_POINT_NS);
+        if !block.points.is_empty() {
+            cost += next.fold_positions(block, &starts)?;
+        }
+        let first_offset = self.point_count().saturating_add(block.first_without_position() as u64);
+        next.invalid_points.add(first_offset, block.without_position_count() as u64);
+        if starts_next {
+            next.start_segment();
+        }
+        *self = next;
+        Ok(cost)
+    }
+
+    /// Adds the fixes of a block that have a position, at least one. `starts` has the slots of those that start a
+    /// segment.
+    #[inline]
+    fn fold_positions(
+        &mut self,
+        block: &mut FixBlock,
+        starts: &IndexSet,
+    ) -> Result<Cost, PathError> {
+        let is_plain = self.filter.is_none()
+            && self.options.elevation == Elevation::Ignored
+            && block.is_without_times_and_z();
+        if is_plain {
+            let base = Cost::of_block(block.points.len(), cost::PLAIN_POINT_NS);
+            let legs = &mut [0.0; PointBlock::CAPACITY];
+            let long = self.raw.fold_legs(&mut block.points, starts, legs)?;
+            self.last = FixAttributes::NOTHING;
+            return Ok(base + long);
+        }
+        // An error in one of several totals must leave all of them unchanged.
+        let mut next = self.clone();
+        let cost = next.fold_all(block, starts)?;
+        *self = next;
+        Ok(cost)
+    }
+
+    fn fold_all(&mut self, block: &mut FixBlock, starts: &IndexSet) -> Result<Cost, PathError> {
+        let (offset, before) = (self.point_count(), self.raw.last());
         let is_joined = before.is_some() && !self.raw.is_broken();
+        let count = block.points.len();
         let mut legs = [0.0; PointBlock::CAPACITY];
-        let legs = &mut legs[..block.len()];
-        let long = self.raw.fold_legs(&mut block.points, &block.starts, legs)?;
+        let legs = &mut legs[..count];
+        let long = self.raw.fold_legs(&mut block.points, starts, legs)?;
         if let Some(filter) = &mut self.filter {
             let Self { options, stats, .. } = self;
-            let base = Cost::of_block(block.len(), cost::FILTERED_POINT_NS);
-            let distances = filter.fold(options, block, before, offset, legs, stats)?;
+            let base = Cost::of_block(count, cost::FILTERED_POINT_NS);
+            let placed = PlacedBlock { block, starts, before, offset };
+            let distances = filter.fold(options, placed, legs, stats)?;
             return Ok(base + long + distances);
         }
         let mut leg_batch = LegBatch::new();
         let mut from = is_joined.then_some(self.last);
         for (index, &leg) in legs.iter().enumerate() {
             let to = block.attributes_of(index);
-            if let Some(from) = from.filter(|_| !block.starts.contains(index)) {
+            if let Some(from) = from.filter(|_| !starts.contains(index)) {
                 self.stats.add_leg(&self.options, leg, from, to, &mut leg_batch);
             }
             self.stats.add_fix(to);
@@ -130,7 +175,7 @@ impl PathAccumulator {
         }
         self.stats.add_sums(&self.options, &leg_batch)?;
         self.last = from.unwrap_or(FixAttributes::NOTHING);
-        Ok(Cost::of_block(block.len(), cost::STATS_POINT_NS) + long)
+        Ok(Cost::of_block(count, cost::STATS_POINT_NS) + long)
     }
 
     /// Adds fixes.
@@ -182,7 +227,11 @@ impl PathAccumulator {
         {
             return Err(PathError::NotMergeable);
         }
-        self.raw.merge(&next.raw)
+        let next_offset = self.point_count();
+        self.raw.merge(&next.raw)?;
+        let InvalidPointsState { count, first_offset } = next.invalid_points;
+        self.invalid_points.add(next_offset.saturating_add(first_offset), count);
+        Ok(())
     }
 
     /// Ends the segment. No leg joins the last fix and the next one.
@@ -202,16 +251,22 @@ impl PathAccumulator {
         let accepted = self.accepted().summary();
         let climb = self.stats.climb();
         let is_3d = self.options.elevation == Elevation::ThreeDimensional;
+        let mut rejections = self.filter.as_ref().map_or_else(Vec::new, Filter::rejections);
+        let InvalidPointsState { count, first_offset } = self.invalid_points;
+        if count > 0 {
+            let reason = RejectionReason::InvalidPosition;
+            rejections.push(Rejection { reason, count, first_offset, rejected_length: 0.0 });
+        }
         PathSummary {
             metric: self.options.metric,
-            point_count: self.raw.point_count(),
+            point_count: self.point_count(),
             accepted_count: accepted.point_count,
             segment_count: accepted.segment_count,
             length: accepted.length,
             raw_length: self.raw.length().to_f64(),
             length_3d: is_3d.then(|| self.stats.length_3d().to_f64()),
             displacement: accepted.displacement,
-            rejections: self.filter.as_ref().map_or_else(Vec::new, Filter::rejections),
+            rejections,
             elapsed_ns: self.stats.elapsed_ns(),
             moving_ns: self.stats.moving_ns(),
             max_speed: self.stats.max_speed(),
@@ -219,6 +274,16 @@ impl PathAccumulator {
             descent: climb.map(|(_, descent)| ExactSum::to_f64(descent)),
             bounds: accepted.bounds,
         }
+    }
+}
+
+impl InvalidPointsState {
+    /// Adds `count` fixes, the first of which has this offset.
+    fn add(&mut self, first_offset: u64, count: u64) {
+        if self.count == 0 && count > 0 {
+            self.first_offset = first_offset;
+        }
+        self.count = self.count.saturating_add(count);
     }
 }
 
@@ -231,6 +296,7 @@ impl PathAccumulator {
             filter: self.filter.as_ref().map(Filter::state),
             stats: self.stats.state(),
             last: self.last.state(),
+            invalid_points: self.invalid_points,
         }
     }
 }
@@ -251,6 +317,7 @@ impl TryFrom<State> for PathAccumulator {
             filter: state.filter.as_ref().map(|filter| Filter::from_checked_state(metric, filter)),
             stats: TrackStats::from_checked_state(&state.stats),
             last: FixAttributes::from_checked_state(state.last),
+            invalid_points: state.invalid_points,
         })
     }
 }

@@ -25,6 +25,8 @@ pub(super) const PLAIN_POINT_NS: u64 = 2;
 pub(super) const STATS_POINT_NS: u64 = 10;
 /// The time per point with a filter, without the distances that the filter computes.
 pub(super) const FILTERED_POINT_NS: u64 = 20;
+/// The time per point without a valid position.
+pub(super) const INVALID_POINT_NS: u64 = 5;
 /// The time per planar distance that a filter computes.
 pub(super) const SINGLE_PLANAR_LEG_NS: u64 = 5;
 /// The time per geographic distance that a filter computes.

@@ -30,8 +30,8 @@ pub enum PathError {
         "only paths with equal options and without filters, elevations and times can be merged"
     )]
     NotMergeable,
-    /// The fix has no valid position.
-    #[error("the point has no valid position")]
+    /// A fix has no valid position, and the options do not skip such fixes.
+    #[error("a point has no valid position, and invalid_points is not set to skip it")]
     InvalidPoint,
     /// A total is out of range.
     #[error(transparent)]

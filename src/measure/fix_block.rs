@@ -1,5 +1,6 @@
 //! A block of fixes: a `PointBlock` with optional columns of times, elevations and accuracies. The
-//! optional columns are allocated when the first such value is set.
+//! optional columns are allocated when the first such value is set. Fixes without a position are
+//! only marked, so that they do not slow down the others.
 //!
 //! Decoders and file readers fill the block, which checks the values. A
 //! [`PathAccumulator`](super::PathAccumulator) folds and clears it.
@@ -9,11 +10,11 @@ use std::ops::Range;
 use super::attribute_columns::AttributeColumns;
 use super::error::{ColumnError, PathError};
 use super::fix::{Fix, FixError, UNIX_S, checked_accuracy, checked_unix_ns, checked_z};
+use super::index_set::IndexSet;
 use super::metric::Metric;
 use super::point::PointError;
 use super::point_block::PointBlock;
 use super::scale::Scale;
-use super::starts::Starts;
 use super::track_stats::FixAttributes;
 
 /// A run of up to [`FixBlock::CAPACITY`] fixes of one space, as columns.
@@ -38,9 +39,13 @@ use super::track_stats::FixAttributes;
 #[derive(Clone, Debug)]
 pub struct FixBlock {
     metric: Metric,
+    /// The positions of the fixes that have one.
     pub(super) points: PointBlock,
-    /// The points that start a segment.
-    pub(super) starts: Starts,
+    /// The fixes that start a segment.
+    pub(super) starts: IndexSet,
+    /// The fixes without a position.
+    without_position: IndexSet,
+    without_position_count: usize,
     /// Allocated when the first attribute is set.
     attributes: Option<Box<AttributeColumns>>,
 }
@@ -52,7 +57,14 @@ impl FixBlock {
     /// Returns an empty block for fixes in the space of `metric`.
     pub fn new(metric: Metric) -> Self {
         let points = PointBlock::new(metric.space());
-        Self { metric, points, starts: Starts::NONE, attributes: None }
+        Self {
+            metric,
+            points,
+            starts: IndexSet::EMPTY,
+            without_position: IndexSet::EMPTY,
+            without_position_count: 0,
+            attributes: None,
+        }
     }
 
     /// Returns the metric that defines the space of the fixes.
@@ -60,56 +72,73 @@ impl FixBlock {
         self.metric
     }
 
-    /// Returns the number of fixes.
+    /// Returns the number of fixes, with or without a position.
+    #[inline]
     pub fn len(&self) -> usize {
-        self.points.len()
+        self.points.len() + self.without_position_count
     }
 
     /// Returns whether the block has no fixes.
     pub fn is_empty(&self) -> bool {
-        self.points.is_empty()
+        self.len() == 0
     }
 
     /// Returns whether the block has no capacity left.
+    #[inline]
     pub fn is_full(&self) -> bool {
-        self.points.is_full()
+        self.len() == Self::CAPACITY
     }
 
     /// Returns the number of fixes that can be added.
+    #[inline]
     pub fn remaining_capacity(&self) -> usize {
-        self.points.remaining_capacity()
+        Self::CAPACITY - self.len()
     }
 
-    /// Adds a fix with its attributes.
+    /// Adds a fix with its attributes. Those of a fix without a position are ignored.
     ///
     /// # Errors
-    /// Returns [`PathError::Space`] if the fix is in another space, and [`PathError::InvalidPoint`] if it has no
-    /// position. The block is then unchanged.
+    /// Returns [`PathError::Space`] if the fix is in another space. The block is then unchanged.
     ///
     /// # Panics
     /// Panics if the block is full; see [`FixBlock::is_full`].
     #[inline]
     pub fn push(&mut self, fix: Fix) -> Result<(), PathError> {
-        let point = fix.point().ok_or(PathError::InvalidPoint)?;
+        let Some(point) = fix.point() else {
+            self.push_without_position(fix.starts_segment());
+            return Ok(());
+        };
         if point.space() != self.points.space() {
             return Err(PathError::Space { metric: self.metric, points: point.space() });
         }
-        let index = self.len();
+        assert!(!self.is_full());
+        if fix.starts_segment() {
+            self.starts.insert(self.len());
+        }
+        let slot = self.points.len();
         let (x, y) = point.canonical();
         self.points.push_canonical(x, y);
-        if fix.starts_segment() {
-            self.starts.insert(index);
-        }
         if let Some(z) = fix.z() {
-            self.attributes_mut().z_from(index)[0] = z;
+            self.attributes_mut().z_from(slot)[0] = z;
         }
         if let Some(unix_ns) = fix.unix_ns() {
-            self.attributes_mut().times_from(index)[0] = unix_ns;
+            self.attributes_mut().times_from(slot)[0] = unix_ns;
         }
         if let Some(accuracy_m) = fix.accuracy_m() {
-            self.attributes_mut().accuracy_from(index)[0] = accuracy_m;
+            self.attributes_mut().accuracy_from(slot)[0] = accuracy_m;
         }
         Ok(())
+    }
+
+    #[cold]
+    fn push_without_position(&mut self, starts_segment: bool) {
+        assert!(!self.is_full());
+        let index = self.len();
+        self.without_position.insert(index);
+        self.without_position_count += 1;
+        if starts_segment {
+            self.starts.insert(index);
+        }
     }
 
     /// Adds a point without attributes: x and y in the caller's unit, or longitude and latitude in
@@ -122,6 +151,7 @@ impl FixBlock {
     /// Panics if the block is full; see [`FixBlock::is_full`].
     #[inline]
     pub fn push_xy(&mut self, x: f64, y: f64) -> Result<(), PointError> {
+        assert!(!self.is_full());
         self.points.push_xy(x, y)
     }
 
@@ -145,6 +175,7 @@ impl FixBlock {
         y: &[i64],
         resolution: f64,
     ) -> Result<(), ColumnError> {
+        assert!(x.len() <= self.remaining_capacity());
         self.points
             .extend_scaled(x, y, resolution)
             .map_err(|(index, source)| ColumnError::Point { index, source })
@@ -157,7 +188,7 @@ impl FixBlock {
     /// Returns [`ColumnError::Z`] for the first elevation out of range. No elevation is then set.
     ///
     /// # Panics
-    /// Panics if the block has fewer points.
+    /// Panics if the block has fewer points, or if one of these has no position.
     pub fn set_z_scaled(
         &mut self,
         from: usize,
@@ -186,7 +217,7 @@ impl FixBlock {
     /// Returns [`ColumnError::Time`] for the first time out of range. No time is then set.
     ///
     /// # Panics
-    /// Panics if the block has fewer points.
+    /// Panics if the block has fewer points, or if one of these has no position.
     pub fn set_times_ms(&mut self, from: usize, times_ms: &[i64]) -> Result<(), ColumnError> {
         const NS_PER_MS: i64 = 1_000_000;
         const FIRST_MS: i64 = UNIX_S.start * 1000;
@@ -215,7 +246,7 @@ impl FixBlock {
     /// Sets the accuracies of the points from the index `from` on, in millimetres. Every value is in range.
     ///
     /// # Panics
-    /// Panics if the block has fewer points.
+    /// Panics if the block has fewer points, or if one of these has no position.
     pub fn set_accuracy_mm(&mut self, from: usize, accuracy_mm: &[u32]) {
         let range = self.range(from, accuracy_mm.len());
         if accuracy_mm.is_empty() {
@@ -233,7 +264,7 @@ impl FixBlock {
     /// See [`Fix::with_z`]. No elevation is then set.
     ///
     /// # Panics
-    /// Panics if the block has no such point.
+    /// Panics if the block has no such point, or if it has no position.
     #[inline]
     pub fn set_z_at(&mut self, index: usize, z: f64) -> Result<(), FixError> {
         let range = self.range(index, 1);
@@ -247,7 +278,7 @@ impl FixBlock {
     /// See [`Fix::at_unix_ns`]. No time is then set.
     ///
     /// # Panics
-    /// Panics if the block has no such point.
+    /// Panics if the block has no such point, or if it has no position.
     #[inline]
     pub fn set_unix_ns_at(&mut self, index: usize, unix_ns: i64) -> Result<(), FixError> {
         let range = self.range(index, 1);
@@ -262,7 +293,7 @@ impl FixBlock {
     /// See [`Fix::with_accuracy_m`]. No accuracy is then set.
     ///
     /// # Panics
-    /// Panics if the block has no such point.
+    /// Panics if the block has no such point, or if it has no position.
     #[inline]
     pub fn set_accuracy_m_at(&mut self, index: usize, accuracy_m: f64) -> Result<(), FixError> {
         let range = self.range(index, 1);
@@ -275,17 +306,22 @@ impl FixBlock {
     /// # Panics
     /// Panics if the block has no such point.
     pub fn start_segment_at(&mut self, index: usize) {
-        let _ = self.range(index, 1);
+        assert!(index < self.len());
         self.starts.insert(index);
     }
 
     /// Keeps the first `len` fixes and removes the others.
     pub fn truncate(&mut self, len: usize) {
-        let (len, old_len) = (len.min(self.len()), self.len());
-        self.points.truncate(len);
+        let old_slots = self.points.len();
+        let slots = len.min(self.len()) - self.without_position_before(len);
+        self.points.truncate(slots);
         self.starts.truncate(len);
+        if self.without_position_count > 0 {
+            self.without_position.truncate(len);
+            self.without_position_count = self.without_position.len();
+        }
         if let Some(attributes) = &mut self.attributes {
-            attributes.clear_range(len..old_len);
+            attributes.clear_range(slots..old_slots);
         }
     }
 
@@ -297,9 +333,13 @@ impl FixBlock {
         }
     }
 
+    /// Returns the slots of the `count` fixes from the index `from` on, all of which have a position.
+    #[inline]
     fn range(&self, from: usize, count: usize) -> Range<usize> {
         assert!(from <= self.len() && count <= self.len() - from);
-        from..from + count
+        let before = self.without_position_before(from);
+        assert!(before == self.without_position_before(from + count));
+        from - before..from - before + count
     }
 
     fn attributes_mut(&mut self) -> &mut AttributeColumns {
@@ -311,15 +351,66 @@ impl FixBlock {
         self.attributes.as_ref().is_none_or(|attributes| !attributes.has_z_or_time())
     }
 
-    /// Returns the elevation and the time of the fix `index`.
+    /// Returns the elevation and the time of the fix in this slot.
     #[inline]
-    pub(super) fn attributes_of(&self, index: usize) -> FixAttributes {
-        self.attributes.as_ref().map_or(FixAttributes::NOTHING, |columns| columns.get(index))
+    pub(super) fn attributes_of(&self, slot: usize) -> FixAttributes {
+        self.attributes.as_ref().map_or(FixAttributes::NOTHING, |columns| columns.get(slot))
     }
 
-    /// Returns the accuracy radius of the fix `index` in metres, NaN if it is missing.
+    /// Returns the accuracy radius of the fix in this slot in metres, NaN if it is missing.
     #[inline]
-    pub(super) fn accuracy_m(&self, index: usize) -> f64 {
-        self.attributes.as_ref().map_or(f64::NAN, |columns| columns.accuracy_m(index))
+    pub(super) fn accuracy_m(&self, slot: usize) -> f64 {
+        self.attributes.as_ref().map_or(f64::NAN, |columns| columns.accuracy_m(slot))
+    }
+}
+
+/// Fixes with a position are stored in slots without gaps. The slot of a fix is its index among them.
+impl FixBlock {
+    /// Returns the number of fixes without a position.
+    #[inline]
+    pub(super) fn without_position_count(&self) -> usize {
+        self.without_position_count
+    }
+
+    /// Returns the number of fixes without a position among the first `end`.
+    #[inline]
+    fn without_position_before(&self, end: usize) -> usize {
+        match self.without_position_count {
+            0 => 0,
+            _ => self.without_position.count_before(end),
+        }
+    }
+
+    /// Returns the index of the first fix without a position, or the number of fixes.
+    pub(super) fn first_without_position(&self) -> usize {
+        let mut indices = 0..self.len();
+        indices.find(|&index| self.without_position.contains(index)).unwrap_or(self.len())
+    }
+
+    /// Returns the index of the fix in this slot.
+    #[cold]
+    pub(super) fn index_of_slot(&self, slot: usize) -> usize {
+        let mut with_position =
+            (0..self.len()).filter(|&index| !self.without_position.contains(index));
+        with_position.nth(slot).unwrap_or(slot)
+    }
+
+    /// Returns the slots of the fixes that start a segment, and whether the fix after the block does. A start that
+    /// is marked at a fix without a position moves to the next fix with one. If `splits` is set, each fix without a
+    /// position is such a mark.
+    pub(super) fn starting_slots(&self, splits: bool) -> (IndexSet, bool) {
+        let (mut slots, mut slot, mut is_start) = (IndexSet::EMPTY, 0, false);
+        for index in 0..self.len() {
+            is_start |= self.starts.contains(index);
+            if self.without_position.contains(index) {
+                is_start |= splits;
+            } else {
+                if std::mem::take(&mut is_start) {
+                    slots.insert(slot);
+                }
+                slot += 1;
+            }
+        }
+        (slots, is_start)
     }
 }

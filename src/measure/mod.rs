@@ -23,6 +23,7 @@ mod cost;
 mod error;
 mod fix;
 mod fix_block;
+mod index_set;
 pub(crate) mod level;
 mod metric;
 mod options;
@@ -32,7 +33,6 @@ pub(crate) mod point_block;
 mod policy;
 pub(crate) mod polyline;
 mod scale;
-mod starts;
 mod state;
 mod sum;
 mod summary;
@@ -48,7 +48,7 @@ pub use fix::{Fix, FixError, unix_ns};
 pub use fix_block::FixBlock;
 pub use metric::Metric;
 pub use metric::haversine::MEAN_EARTH_RADIUS_M;
-pub use options::{Elevation, Options, OptionsError, REANCHOR_COUNT};
+pub use options::{Elevation, InvalidPoints, Options, OptionsError, REANCHOR_COUNT};
 pub use options_builder::OptionsBuilder;
 pub use point::{PLANAR_MAX, Point, PointError, Space};
 #[cfg(feature = "server")]
@@ -56,8 +56,8 @@ pub(crate) use point_block::PointBlock;
 #[cfg(feature = "server")]
 pub(crate) use polyline::Polyline;
 pub use state::{
-    AttributesState, FilterState, FixState, PlacesState, PolylineState, RejectionState, State,
-    StateError, StatsState,
+    AttributesState, FilterState, FixState, InvalidPointsState, PlacesState, PolylineState,
+    RejectionState, State, StateError, StatsState,
 };
 pub use sum::{ExactSum, SumOverflow};
 pub use summary::{PathSummary, Rejection, RejectionReason};

@@ -34,6 +34,7 @@ pub struct Options {
     pub(super) max_accuracy_m: Option<f64>,
     pub(super) reject_backward_time: bool,
     pub(super) stopped_speed: Option<f64>,
+    pub(super) invalid_points: InvalidPoints,
 }
 
 /// The use of elevations.
@@ -44,6 +45,23 @@ pub enum Elevation {
     Ignored,
     /// The summary has the length in three dimensions in addition to the horizontal length.
     ThreeDimensional,
+}
+
+/// The treatment of points without a valid position: not a number, infinite or out of range.
+///
+/// Receivers send such points while they have no fix.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum InvalidPoints {
+    /// Such a point is an error.
+    #[default]
+    RejectCall,
+    /// Such a point is counted, and listed as [`RejectionReason::InvalidPosition`]. A leg joins the points before
+    /// and after it. If it is marked as the first of a segment, the next point with a position starts the segment.
+    ///
+    /// [`RejectionReason::InvalidPosition`]: super::RejectionReason::InvalidPosition
+    Skip,
+    /// As [`InvalidPoints::Skip`], and the next point with a position starts a segment.
+    Split,
 }
 
 /// The default of [`Options::reanchor_count`].
@@ -89,6 +107,7 @@ impl Options {
             max_accuracy_m: None,
             reject_backward_time: false,
             stopped_speed: None,
+            invalid_points: InvalidPoints::RejectCall,
         }
     }
 
@@ -112,7 +131,7 @@ impl Options {
         self.z_resolution
     }
 
-    /// Returns the longest time between two fixes of a segment. A fix that is later than the last
+    /// Returns the longest time between two fixes of a segment. A fix whose time differs from that of the last
     /// accepted fix by more than this starts a new segment.
     pub fn max_gap_time_ns(&self) -> Option<u64> {
         self.max_gap_time_ns
@@ -154,6 +173,11 @@ impl Options {
     /// Returns the speed below which a leg does not count as moving time.
     pub fn stopped_speed(&self) -> Option<f64> {
         self.stopped_speed
+    }
+
+    /// Returns the treatment of points without a valid position.
+    pub fn invalid_points(&self) -> InvalidPoints {
+        self.invalid_points
     }
 
     /// Checks that every number is in range.

@@ -1,7 +1,7 @@
 //! The builder of [`Options`]: sets one option per call and checks all of them at the end.
 
 use super::metric::Metric;
-use super::options::{Elevation, Options, OptionsError};
+use super::options::{Elevation, InvalidPoints, Options, OptionsError};
 
 /// Sets options one by one; [`OptionsBuilder::build`] checks them.
 ///
@@ -89,6 +89,12 @@ impl OptionsBuilder {
     /// Sets [`Options::stopped_speed`].
     pub fn stopped_speed(mut self, stopped_speed: impl Into<Option<f64>>) -> Self {
         self.options.stopped_speed = stopped_speed.into();
+        self
+    }
+
+    /// Sets [`Options::invalid_points`].
+    pub fn invalid_points(mut self, invalid_points: InvalidPoints) -> Self {
+        self.options.invalid_points = invalid_points;
         self
     }
 

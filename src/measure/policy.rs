@@ -3,11 +3,11 @@
 //! The reference is the last accepted fix of the segment. The rules apply to each fix in this order:
 //! 1. Segment start: the first fix of a segment has no reference. Only rule 3 applies to it.
 //! 2. Backward time: rejected if the options reject backward time and the fix is earlier than the
-//!    reference. An equal time passes.
+//!    reference. An equal time passes. The other rules use the magnitude of the time difference, so that they
+//!    give the same results for a path in the reverse order.
 //! 3. Accuracy: rejected if the accuracy radius is above the limit. A missing radius passes.
 //! 4. Speed: rejected if the speed from the reference to the fix is above the limit. Two different places
-//!    at one instant exceed any limit. A missing time passes, and so does a backward time that rule 2 did
-//!    not reject.
+//!    at one instant exceed any limit. A missing time passes.
 //! 5. Gap: accepted as the start of a segment if the time or the distance from the reference is above its
 //!    limit.
 //! 6. Step: rejected if the distance from the reference is below the limit.
@@ -25,6 +25,7 @@ use std::cell::Cell;
 use super::cost::Cost;
 use super::error::PathError;
 use super::fix_block::FixBlock;
+use super::index_set::IndexSet;
 use super::metric::Metric;
 use super::options::Options;
 use super::point_block::PointBlock;
@@ -51,7 +52,7 @@ pub(super) struct Filter {
     /// The last of the consistent fixes that were rejected for time or speed, and their count.
     candidate: Option<(ReferenceFix, u32)>,
     /// The rejected fixes, indexed by [`RejectionReason`].
-    rejections: [RejectionCount; 4],
+    rejections: [RejectionCount; REASONS.len()],
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -61,12 +62,25 @@ struct RejectionCount {
     rejected_length: ExactSum,
 }
 
+/// The reasons of the rules of the filter.
 const REASONS: [RejectionReason; 4] = [
     RejectionReason::BackwardTime,
     RejectionReason::Accuracy,
     RejectionReason::Speed,
     RejectionReason::Step,
 ];
+
+/// A block, and its place in the path.
+#[derive(Clone, Copy)]
+pub(super) struct PlacedBlock<'a> {
+    pub(super) block: &'a FixBlock,
+    /// The slots of the fixes that start a segment.
+    pub(super) starts: &'a IndexSet,
+    /// The last position before the block.
+    pub(super) before: Option<(f64, f64)>,
+    /// The index in the path of the first fix of the block.
+    pub(super) offset: u64,
+}
 
 /// The decision on a fix.
 enum Decision {
@@ -87,7 +101,7 @@ impl Filter {
                 count: 0,
                 first_offset: 0,
                 rejected_length: ExactSum::ZERO,
-            }; 4],
+            }; REASONS.len()],
         }
     }
 
@@ -100,10 +114,9 @@ impl Filter {
         self.candidate = None;
     }
 
-    /// Applies the rules to the fixes of a block.
+    /// Applies the rules to the fixes of a block that have a position.
     ///
-    /// `before` is the position of the fix before the block, and `offset` is the index of the first fix in
-    /// the path. `legs[i]` is the raw leg to fix `i`, or 0 if there is none. Returns the cost of the
+    /// `legs[i]` is the raw leg to the fix in slot `i`, or 0 if there is none. Returns the cost of the
     /// distances that are not among the raw legs.
     ///
     /// # Errors
@@ -111,19 +124,18 @@ impl Filter {
     pub(super) fn fold(
         &mut self,
         options: &Options,
-        block: &FixBlock,
-        before: Option<(f64, f64)>,
-        offset: u64,
+        placed: PlacedBlock<'_>,
         legs: &[f64],
         stats: &mut TrackStats,
     ) -> Result<Cost, PathError> {
+        let PlacedBlock { block, starts, before, offset } = placed;
         let cost = Cell::new(Cost::default());
         let (x, y) = block.points.columns();
         let mut accepted = Accepted::default();
         let mut leg_batch = LegBatch::new();
         let mut previous = before;
         for (index, ((&x, &y), &raw_leg)) in x.iter().zip(y).zip(legs).enumerate() {
-            if block.starts.contains(index) {
+            if starts.contains(index) {
                 self.start_segment();
             }
             let fix = ReferenceFix { at: (x, y), attributes: block.attributes_of(index) };
@@ -140,7 +152,10 @@ impl Filter {
             let decision = self.decide(options, fix, block.accuracy_m(index), distance);
             match decision {
                 Decision::Rejected(reason) => {
-                    let offset = offset.saturating_add(index as u64);
+                    let offset = || match block.without_position_count() {
+                        0 => offset.saturating_add(index as u64),
+                        _ => offset.saturating_add(block.index_of_slot(index) as u64),
+                    };
                     self.rejections[reason as usize].add(offset, raw_leg)?;
                 }
                 Decision::Accepted(leg) => {
@@ -181,7 +196,7 @@ impl Filter {
     ) -> Decision {
         let time =
             self.reference.and_then(|reference| reference.attributes.time_to(fix.attributes));
-        if options.reject_backward_time && time == Some(TimeStep::Backward) {
+        if options.reject_backward_time && time.is_some_and(|time| time.is_backward) {
             return self.reject_or_reanchor(options, fix, RejectionReason::BackwardTime, distance);
         }
         if options.max_accuracy_m.is_some_and(|limit| accuracy_m > limit) {
@@ -194,7 +209,7 @@ impl Filter {
         }
         let is_late = matches!(
             (options.max_gap_time_ns, time),
-            (Some(limit), Some(TimeStep::Forward { ns })) if ns > limit
+            (Some(limit), Some(time)) if time.ns > limit
         );
         if is_late || options.max_gap.is_some_and(|limit| leg > limit) {
             return Decision::StartsSegment;
@@ -218,7 +233,8 @@ impl Filter {
     ) -> Decision {
         let consistent = self.candidate.filter(|(candidate, _)| {
             let time = candidate.attributes.time_to(fix.attributes);
-            let is_backward = options.reject_backward_time && time == Some(TimeStep::Backward);
+            let is_backward =
+                options.reject_backward_time && time.is_some_and(|time| time.is_backward);
             !is_backward && !is_too_fast(options, distance(*candidate), time)
         });
         let count = consistent.map_or(1, |(_, count)| count.saturating_add(1));
@@ -247,15 +263,15 @@ impl Filter {
 fn is_too_fast(options: &Options, leg: f64, time: Option<TimeStep>) -> bool {
     match (options.max_speed, time) {
         // With a duration of 0, every distance above 0 exceeds the limit.
-        (Some(limit), Some(TimeStep::Forward { ns })) => leg > limit * seconds(ns),
+        (Some(limit), Some(time)) => leg > limit * seconds(time.ns),
         _ => false,
     }
 }
 
 impl RejectionCount {
-    fn add(&mut self, offset: u64, raw_leg: f64) -> Result<(), PathError> {
+    fn add(&mut self, offset: impl Fn() -> u64, raw_leg: f64) -> Result<(), PathError> {
         if self.count == 0 {
-            self.first_offset = offset;
+            self.first_offset = offset();
         }
         self.count = self.count.saturating_add(1);
         Ok(self.rejected_length.add(raw_leg)?)

@@ -4,11 +4,11 @@
 use super::bounds::{Bounds, Extent};
 use super::cost::{self, Cost};
 use super::error::PathError;
+use super::index_set::IndexSet;
 use super::level::Level;
 use super::metric::Metric;
 use super::point::Point;
 use super::point_block::PointBlock;
-use super::starts::Starts;
 use super::state::PolylineState;
 use super::sum::ExactSum;
 
@@ -102,7 +102,7 @@ impl Polyline {
     /// See [`Polyline::fold`].
     pub(crate) fn fold_with_cost(&mut self, block: &mut PointBlock) -> Result<Cost, PathError> {
         let base = Cost::of_block(block.len(), cost::PLAIN_POINT_NS);
-        let long = self.fold_legs(block, &Starts::NONE, &mut [0.0; PointBlock::CAPACITY])?;
+        let long = self.fold_legs(block, &IndexSet::EMPTY, &mut [0.0; PointBlock::CAPACITY])?;
         block.clear();
         Ok(base + long)
     }
@@ -117,7 +117,7 @@ impl Polyline {
     pub(super) fn fold_legs(
         &mut self,
         block: &mut PointBlock,
-        starts: &Starts,
+        starts: &IndexSet,
         legs: &mut [f64],
     ) -> Result<Cost, PathError> {
         if block.space() != self.metric.space() {

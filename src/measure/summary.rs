@@ -11,7 +11,7 @@ use super::metric::Metric;
 pub struct PathSummary {
     /// The metric of the legs.
     pub metric: Metric,
-    /// The number of fixes.
+    /// The number of fixes, including those that were rejected.
     pub point_count: u64,
     /// The number of fixes that were not rejected.
     pub accepted_count: u64,
@@ -25,7 +25,8 @@ pub struct PathSummary {
     pub length_3d: Option<f64>,
     /// The distance from the first accepted fix to the last.
     pub displacement: f64,
-    /// The rejected fixes by reason, in the order of the rules. Reasons without fixes are omitted.
+    /// The rejected fixes by reason, in the order of [`RejectionReason`]. Reasons without fixes are omitted. Accepted and
+    /// rejected fixes are all fixes.
     pub rejections: Vec<Rejection>,
     /// The time from the earliest to the latest accepted fix.
     pub elapsed_ns: Option<u64>,
@@ -56,7 +57,7 @@ pub struct Rejection {
     pub rejected_length: f64,
 }
 
-/// The reason why a fix was rejected, in the order of the rules.
+/// The reason why a fix was rejected. The first four are in the order of the rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RejectionReason {
     /// The fix is earlier than the last accepted fix.
@@ -67,4 +68,11 @@ pub enum RejectionReason {
     Speed,
     /// The distance from the last accepted fix is below the limit.
     Step,
+    /// The fix has no valid position. No leg ends in it, so that the length of these rejections is 0.
+    InvalidPosition,
+}
+
+impl RejectionReason {
+    /// The number of reasons.
+    pub(super) const COUNT: usize = 5;
 }

@@ -6,7 +6,7 @@ use super::accumulator::PathAccumulator;
 use super::error::PathError;
 use super::metric::Metric;
 use super::sum::{ExactSum, SumOverflow};
-use super::summary::{PathSummary, Rejection};
+use super::summary::{PathSummary, Rejection, RejectionReason};
 
 /// The totals of many paths. No leg joins two paths.
 ///
@@ -21,7 +21,7 @@ pub struct Totals {
     length_3d: ExactSum,
     ascent: ExactSum,
     descent: ExactSum,
-    rejected_length: [ExactSum; 4],
+    rejected_length: [ExactSum; RejectionReason::COUNT],
     /// The values that need no exact sum.
     rest: Option<PathSummary>,
 }
@@ -36,7 +36,7 @@ impl Totals {
             length_3d: ExactSum::ZERO,
             ascent: ExactSum::ZERO,
             descent: ExactSum::ZERO,
-            rejected_length: [ExactSum::ZERO; 4],
+            rejected_length: [ExactSum::ZERO; RejectionReason::COUNT],
             rest: None,
         }
     }

@@ -21,12 +21,7 @@ impl FixAttributes {
     #[inline]
     pub(super) fn time_to(self, next: Self) -> Option<TimeStep> {
         let (from, to) = (self.unix_ns?, next.unix_ns?);
-        // The magnitude of the difference of two `i64` fits a `u64`. The comparison is its sign.
-        Some(if to >= from {
-            TimeStep::Forward { ns: to.wrapping_sub(from) as u64 }
-        } else {
-            TimeStep::Backward
-        })
+        Some(TimeStep { ns: to.abs_diff(from), is_backward: to < from })
     }
 }
 
@@ -50,9 +45,11 @@ impl LegBatch {
 
 /// The time from one fix to another.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum TimeStep {
-    Backward,
-    Forward { ns: u64 },
+pub(super) struct TimeStep {
+    /// The magnitude.
+    pub(super) ns: u64,
+    /// Whether the second fix is earlier.
+    pub(super) is_backward: bool,
 }
 
 /// Converts nanoseconds to seconds, rounded. The speed rule and the reported speeds use this function.
@@ -66,7 +63,7 @@ pub(super) fn seconds(ns: u64) -> f64 {
 pub(super) struct TrackStats {
     /// The earliest and the latest time.
     times: Option<(i64, i64)>,
-    /// The moving time; `None` until a leg has a duration above 0.
+    /// The sum of the durations of the legs in motion; `None` until a leg has a duration above 0.
     moving_ns: Option<u128>,
     max_speed: Option<f64>,
     /// Ascent and descent; `None` until a leg has elevations at both ends.
@@ -115,7 +112,7 @@ impl TrackStats {
                 legs.lengths_3d[slot] = (length * length + rise * rise).sqrt();
             }
         }
-        if let Some(TimeStep::Forward { ns: ns @ 1.. }) = from.time_to(to) {
+        if let Some(TimeStep { ns: ns @ 1.., .. }) = from.time_to(to) {
             let speed = length / seconds(ns);
             let is_stopped = options.stopped_speed.is_some_and(|limit| speed < limit);
             let moving_ns = self.moving_ns.get_or_insert_default();
@@ -149,9 +146,11 @@ impl TrackStats {
         self.times.map(|(first, last)| last.wrapping_sub(first) as u64)
     }
 
-    /// Returns the moving time, at most `u64::MAX` (584 years).
+    /// Returns the moving time. Legs that are back and forth in time add up to more than the elapsed time, which is
+    /// the limit.
     pub(super) fn moving_ns(&self) -> Option<u64> {
-        self.moving_ns.map(|ns| u64::try_from(ns).unwrap_or(u64::MAX))
+        let elapsed_ns = self.elapsed_ns().unwrap_or_default();
+        self.moving_ns.map(|ns| u64::try_from(ns).map_or(elapsed_ns, |ns| ns.min(elapsed_ns)))
     }
 
     pub(super) fn max_speed(&self) -> Option<f64> {

@@ -218,6 +218,7 @@ fn summary_message(summary: &PathSummary) -> pb::PathSummary {
         RejectionReason::Accuracy => pb::RejectionReason::Accuracy,
         RejectionReason::Speed => pb::RejectionReason::Speed,
         RejectionReason::Step => pb::RejectionReason::Step,
+        RejectionReason::InvalidPosition => pb::RejectionReason::InvalidPosition,
     };
     let rejections = summary.rejections.iter().map(|rejection| pb::Rejection {
         reason: reason(rejection.reason).into(),

@@ -85,6 +85,7 @@ fn reason_name(reason: RejectionReason) -> &'static str {
         RejectionReason::Accuracy => "accuracy",
         RejectionReason::Speed => "speed",
         RejectionReason::Step => "step",
+        RejectionReason::InvalidPosition => "invalid_position",
     }
 }
 

@@ -13,7 +13,7 @@ use crate::measure::{PathSummary, RejectionReason, Space};
 /// The width of the names of a file and a track, without the gap between them.
 const NAMES_WIDTH: usize = 42;
 /// Maximum width of the name of a file.
-const FILE_WIDTH_MAX: usize = 20;
+const FILE_WIDTH_MAX: usize = 24;
 const POINTS_WIDTH: usize = 11;
 const SEGMENTS_WIDTH: usize = 9;
 const LENGTH_WIDTH: usize = 16;
@@ -120,6 +120,7 @@ impl Table {
                 RejectionReason::Accuracy => "inaccurate",
                 RejectionReason::Speed => "too fast",
                 RejectionReason::Step => "too near",
+                RejectionReason::InvalidPosition => "without a valid position",
             };
             // A total has no offsets.
             let first = match is_total {

@@ -121,13 +121,14 @@ impl Document for Gpx<'_, '_> {
         Ok(())
     }
 
-    fn text(&mut self, text: &str) {
+    fn text(&mut self, text: &str, _: Position) -> Result<(), FormatError> {
         let (kept, bytes_max) = match (self.open.last(), &mut self.name) {
             (Some(Tag::Name), Some(name)) => (name, TRACK_NAME_BYTES_MAX),
             (Some(Tag::Elevation | Tag::Time), _) => (&mut self.value.0, VALUE_BYTES_MAX),
-            _ => return,
+            _ => return Ok(()),
         };
         kept.push_str(truncate(text, bytes_max - kept.len()));
+        Ok(())
     }
 
     fn end(&mut self, position: Position) -> Result<(), FormatError> {

@@ -23,7 +23,9 @@ impl Document for Kml<'_, '_> {
         Ok(())
     }
 
-    fn text(&mut self, _: &str) {}
+    fn text(&mut self, _: &str, _: Position) -> Result<(), FormatError> {
+        Ok(())
+    }
 
     fn end(&mut self, _: Position) -> Result<(), FormatError> {
         Ok(())

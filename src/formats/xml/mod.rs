@@ -23,11 +23,16 @@ trait Document {
     /// Handles a start tag. The first one is the root element.
     fn start(&mut self, element: &Element<'_>, position: Position) -> Result<(), FormatError>;
 
-    /// Handles a part of the text of the current element.
-    fn text(&mut self, text: &str);
+    /// Handles a part of the text of the current element, which starts at `position`.
+    fn text(&mut self, text: &str, position: Position) -> Result<(), FormatError>;
 
     /// Handles the end of the current element.
     fn end(&mut self, position: Position) -> Result<(), FormatError>;
+
+    /// Passes on what is stored when the document cannot be read to its end.
+    fn interrupt(&mut self) -> Result<(), FormatError> {
+        Ok(())
+    }
 
     /// Handles the end of a complete document.
     fn finish(self) -> Result<(), FormatError>;
@@ -54,10 +59,13 @@ fn read_document(
     mut document: impl Document,
 ) -> Result<(), FormatError> {
     loop {
-        let (event, position) = xml.next()?;
+        let (event, position) = match xml.next() {
+            Ok(next) => next,
+            Err(error) => return document.interrupt().and(Err(error)),
+        };
         match event {
             XmlEvent::Start(element) => document.start(&element, position)?,
-            XmlEvent::Text(text) => document.text(&text),
+            XmlEvent::Text(text) => document.text(&text, position)?,
             XmlEvent::End => document.end(position)?,
             XmlEvent::Other => {}
             XmlEvent::Eof => return document.finish(),

@@ -50,15 +50,38 @@ fn fixes(metric: Metric) -> impl Strategy<Value = Fix> {
     )
 }
 
+/// Generates runs of fixes without a position, some of which are marked as the start of a segment.
+fn runs_without_position() -> impl Strategy<Value = Vec<Step>> {
+    let fix = prop::bool::weighted(0.1).prop_map(|starts| {
+        let fix = Fix::without_position().at_unix_ns(7).unwrap();
+        Step::Fix(if starts { fix.starting_segment() } else { fix })
+    });
+    prop_oneof![
+        6 => prop::collection::vec(fix.clone(), 1..4),
+        1 => prop::collection::vec(fix, 250..600),
+    ]
+}
+
 /// Generates runs of fixes with attributes and breaks, and runs of plain points, which take the fast path.
 fn steps(metric: Metric, count: usize) -> impl Strategy<Value = Vec<Step>> {
-    let plain = fixes(metric).prop_map(|fix| Step::Fix(Fix::new(fix.point().unwrap())));
-    let full = prop_oneof![20 => fixes(metric).prop_map(Step::Fix), 1 => Just(Step::Break)];
-    let runs = prop_oneof![
-        3 => prop::collection::vec(full, 0..count),
-        1 => prop::collection::vec(plain, 0..count),
+    let plain = fixes(metric).prop_map(|fix| vec![Step::Fix(Fix::new(fix.point().unwrap()))]);
+    let full = prop_oneof![
+        20 => fixes(metric).prop_map(|fix| vec![Step::Fix(fix)]),
+        1 => Just(vec![Step::Break]),
     ];
-    prop::collection::vec(runs, 1..4).prop_map(|runs| runs.concat())
+    let mixed = |run: BoxedStrategy<Vec<Step>>| {
+        prop_oneof![
+            prop::collection::vec(run.clone(), 0..count),
+            prop::collection::vec(prop_oneof![12 => run, 1 => runs_without_position()], 0..count),
+        ]
+    };
+    let runs = prop_oneof![3 => mixed(full.boxed()), 1 => mixed(plain.boxed())];
+    prop::collection::vec(runs, 1..4).prop_map(|runs| runs.concat().concat())
+}
+
+/// Generates the modes in which fixes without a position are no error.
+fn invalid_points() -> impl Strategy<Value = InvalidPoints> {
+    prop::sample::select(vec![InvalidPoints::Skip, InvalidPoints::Split])
 }
 
 fn options(metric: Metric) -> impl Strategy<Value = Options> {
@@ -66,11 +89,11 @@ fn options(metric: Metric) -> impl Strategy<Value = Options> {
     (
         (any::<bool>(), maybe(1.0..30.0), maybe(1.0..30.0), maybe(0.1..8.0), 1..5_u32),
         (maybe(0.5..12.0), maybe(1.0..30.0), any::<bool>(), maybe(0.1..8.0)),
-        prop::bool::weighted(0.2),
+        (prop::bool::weighted(0.2), invalid_points()),
     )
-        .prop_map(move |(a, b, plain)| {
+        .prop_map(move |(a, b, (plain, invalid_points))| {
             if plain {
-                return Options { stopped_speed: b.3, ..Options::new(metric) };
+                return Options { stopped_speed: b.3, invalid_points, ..Options::new(metric) };
             }
             Options {
                 elevation: if a.0 { Elevation::ThreeDimensional } else { Elevation::Ignored },
@@ -82,6 +105,7 @@ fn options(metric: Metric) -> impl Strategy<Value = Options> {
                 max_accuracy_m: b.1,
                 reject_backward_time: b.2,
                 stopped_speed: b.3,
+                invalid_points,
                 ..Options::new(metric)
             }
         })
@@ -146,10 +170,12 @@ proptest! {
         (options, steps) in paths(60),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
     ) {
-        let options = Options::new(options.metric);
+        let options = Options { invalid_points: options.invalid_points, ..Options::new(options.metric) };
         let plain = |step: &Step| match *step {
-            Step::Fix(fix) if fix.starts_segment() => Step::Fix(Fix::new(fix.point().unwrap()).starting_segment()),
-            Step::Fix(fix) => Step::Fix(Fix::new(fix.point().unwrap())),
+            Step::Fix(fix) => {
+                let plain = fix.point().map_or(Fix::without_position(), Fix::new);
+                Step::Fix(if fix.starts_segment() { plain.starting_segment() } else { plain })
+            }
             Step::Break => Step::Break,
         };
         let steps: Vec<_> = steps.iter().map(plain).collect();
@@ -166,7 +192,27 @@ proptest! {
     #[test]
     fn the_rules_equal_their_simple_implementation((options, steps) in paths(60)) {
         prop_assert_eq!(options.check(), Ok(()));
-        assert_same(&fold_singly(options, &steps).summary(), &reference_summary(&options, &steps));
+        let summary = fold_singly(options, &steps).summary();
+        assert_same(&summary, &reference_summary(&options, &steps));
+        let rejected: u64 = summary.rejections.iter().map(|rejection| rejection.count).sum();
+        prop_assert_eq!(summary.point_count, summary.accepted_count + rejected);
+        prop_assert!(summary.moving_ns <= summary.elapsed_ns);
+    }
+
+    /// Only the rule about backward time depends on the direction.
+    #[test]
+    fn a_path_in_reverse_time_has_the_same_totals((options, steps) in paths(60)) {
+        let options = Options { reject_backward_time: false, ..options };
+        // All times are between -9 214 560 000 s and 9 214 646 399 s, and remain there.
+        let in_reverse = |fix: Fix| match fix.unix_ns() {
+            Some(unix_ns) => fix.at_unix_ns(86_399_000_000_000 - unix_ns).unwrap(),
+            None => fix,
+        };
+        let reversed: Vec<_> = steps.iter().map(|step| match *step {
+            Step::Fix(fix) => Step::Fix(in_reverse(fix)),
+            Step::Break => Step::Break,
+        }).collect();
+        assert_same(&fold_singly(options, &steps).summary(), &fold_singly(options, &reversed).summary());
     }
 }
 
@@ -237,6 +283,8 @@ proptest! {
             descent: whole.descent.map(|_| sum(&|path| path.descent.unwrap_or(0.0))),
             displacement: 0.0,
             elapsed_ns: None,
+            // The moving time of each path is at most its elapsed time.
+            moving_ns: whole.moving_ns.map(|_| paths.iter().filter_map(|path| path.moving_ns).fold(0, u64::saturating_add)),
             bounds: None,
             // The offsets count from the start of each path.
             rejections: whole.rejections.iter().zip(&totals.rejections).map(|(whole, total)| {

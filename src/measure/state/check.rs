@@ -4,11 +4,11 @@
 //! of legs times the longest possible leg.
 
 use super::{
-    AttributesState, FilterState, FixState, PlacesState, PolylineState, RejectionState, State,
-    StateError, StatsState,
+    AttributesState, FilterState, FixState, InvalidPointsState, PlacesState, PolylineState,
+    RejectionState, State, StateError, StatsState,
 };
 use crate::measure::fix::{checked_unix_ns, checked_z};
-use crate::measure::options::{Elevation, Options};
+use crate::measure::options::{Elevation, InvalidPoints, Options};
 use crate::measure::point::{HALF_TURN_E7, PLANAR_MAX, POLE_E7, Space};
 use crate::measure::sum::ExactSum;
 
@@ -79,11 +79,12 @@ pub(super) fn check(state: &State) -> Result<(), StateError> {
     let options = &state.options;
     Part("options").require(options.check().is_ok(), "an option is out of range")?;
     check_polyline(Part("all fixes"), options, &state.raw)?;
+    check_invalid_points(Part("fixes without a position"), state)?;
     let part = Part("filter");
     part.require(state.filter.is_some() == options.is_selective(), "the options differ")?;
     let accepted = match &state.filter {
         Some(filter) => {
-            check_filter(part, options, &state.raw, filter)?;
+            check_filter(part, state, filter)?;
             &filter.accepted
         }
         None => &state.raw,
@@ -146,12 +147,30 @@ fn check_places(part: Part, space: Space, places: &PlacesState) -> Result<(), St
     part.require(is_valid, "the coordinates around 0 contradict the bounds")
 }
 
-fn check_filter(
-    part: Part,
-    options: &Options,
-    raw: &PolylineState,
-    filter: &FilterState,
-) -> Result<(), StateError> {
+fn check_invalid_points(part: Part, state: &State) -> Result<(), StateError> {
+    let InvalidPointsState { count, first_offset } = state.invalid_points;
+    if count == 0 {
+        return part.require(first_offset == 0, "there is an offset, but no fix");
+    }
+    let raw = &state.raw;
+    let is_allowed = state.options.invalid_points != InvalidPoints::RejectCall;
+    part.require(is_allowed, "the options do not allow them")?;
+    // All fixes before the first one without a position have one.
+    let is_valid = raw.point_count.checked_add(count).is_some() && first_offset <= raw.point_count;
+    part.require(is_valid, "the counts are not possible")?;
+    if state.options.invalid_points == InvalidPoints::Split {
+        let is_split = match first_offset {
+            0 => raw.is_broken_before_first,
+            offset if offset == raw.point_count => raw.is_broken,
+            _ => raw.segment_count > 1,
+        };
+        part.require(is_split, "they did not end the segment")?;
+    }
+    Ok(())
+}
+
+fn check_filter(part: Part, state: &State, filter: &FilterState) -> Result<(), StateError> {
+    let State { options, raw, .. } = state;
     let accepted = &filter.accepted;
     check_polyline(Part("accepted fixes"), options, accepted)?;
     let is_broken = accepted.is_broken || accepted.is_broken_before_first;
@@ -160,7 +179,7 @@ fn check_filter(
         let is_inside = (0..2).all(|i| all.min[i] <= some.min[i] && some.max[i] <= all.max[i]);
         part.require(is_inside, "an accepted fix is outside the bounds of all fixes")?;
     }
-    check_rejections(part, options, raw, filter)?;
+    check_rejections(part, state, filter)?;
     let space = options.metric.space();
     if let Some(FixState { at, attributes }) = filter.reference {
         part.attributes(attributes)?;
@@ -180,12 +199,9 @@ fn check_filter(
     Ok(())
 }
 
-fn check_rejections(
-    part: Part,
-    options: &Options,
-    raw: &PolylineState,
-    filter: &FilterState,
-) -> Result<(), StateError> {
+fn check_rejections(part: Part, state: &State, filter: &FilterState) -> Result<(), StateError> {
+    let State { options, raw, .. } = state;
+    let point_count = raw.point_count.saturating_add(state.invalid_points.count);
     let rules = [
         options.reject_backward_time,
         options.max_accuracy_m.is_some(),
@@ -198,7 +214,7 @@ fn check_rejections(
         let RejectionState { count, first_offset, length: rejected } = *entry;
         let is_valid = match count {
             0 => first_offset == 0 && units(rejected) == 0,
-            _ => has_rule && first_offset.saturating_add(count) <= raw.point_count,
+            _ => has_rule && first_offset.saturating_add(count) <= point_count,
         };
         part.require(is_valid, "the rejections of a rule are not possible")?;
         fixes += u128::from(count);

@@ -33,7 +33,7 @@ mod tests;
 pub struct State {
     /// The options of the path.
     pub options: Options,
-    /// The polyline through all fixes.
+    /// The polyline through all fixes that have a position.
     pub raw: PolylineState,
     /// The filter. It is set exactly if a rule of the options can reject fixes or break segments.
     pub filter: Option<FilterState>,
@@ -41,6 +41,17 @@ pub struct State {
     pub stats: StatsState,
     /// The attributes of the last fix. With a filter, they are unset.
     pub last: AttributesState,
+    /// The fixes without a position.
+    pub invalid_points: InvalidPointsState,
+}
+
+/// The fixes without a valid position.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct InvalidPointsState {
+    /// The number of fixes.
+    pub count: u64,
+    /// The offset of the first one; 0 if there are none.
+    pub first_offset: u64,
 }
 
 /// The state of one polyline.
@@ -84,7 +95,7 @@ pub struct FilterState {
     pub reference: Option<FixState>,
     /// The last fix that was rejected for time or speed, and the number of consistent ones up to it.
     pub candidate: Option<(FixState, u32)>,
-    /// The rejected fixes by reason, in the order of [`RejectionReason`](super::RejectionReason).
+    /// The fixes that a rule rejected by reason, in the order of [`RejectionReason`](super::RejectionReason).
     pub rejections: [RejectionState; 4],
 }
 
@@ -122,7 +133,7 @@ pub struct RejectionState {
 pub struct StatsState {
     /// The earliest and the latest time, in nanoseconds since 1970-01-01T00:00:00Z.
     pub times: Option<[i64; 2]>,
-    /// The duration of the legs in motion, in nanoseconds. It is set once a leg has a duration.
+    /// The sum of the durations of the legs in motion, in nanoseconds. It is set once a leg has a duration.
     pub moving_ns: Option<u128>,
     /// The largest speed of a leg. It is set exactly if `moving_ns` is.
     pub max_speed: Option<f64>,

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::measure::{Elevation, Fix, Metric, PathAccumulator, Point, Totals};
+use crate::measure::{Elevation, Fix, InvalidPoints, Metric, PathAccumulator, Point, Totals};
 
 const NS_PER_S: i64 = 1_000_000_000;
 
@@ -227,6 +227,45 @@ fn a_geographic_state_out_of_range_is_refused() {
         restore(&state).unwrap_err(),
         @"invalid state of a path: all fixes: the counts contradict each other"
     );
+}
+
+#[test]
+fn fixes_without_a_position_that_are_not_possible_are_refused() {
+    let path = |invalid_points, fixes: &[Fix]| {
+        let mut path =
+            PathAccumulator::new(Options { invalid_points, ..Options::new(Metric::Planar) });
+        path.extend(fixes).unwrap();
+        path
+    };
+    let (some, none) = (fix(Metric::Planar, 0, 1.0), Fix::without_position());
+    let skipped = path(InvalidPoints::Skip, &[some, none, none, some]);
+    assert_eq!(restore(&skipped.state()), Ok(skipped.clone()));
+    let changes: [fn(&mut State); 5] = [
+        |state| state.options.invalid_points = InvalidPoints::RejectCall,
+        // They would have ended the segment.
+        |state| state.options.invalid_points = InvalidPoints::Split,
+        |state| state.invalid_points.first_offset = 3,
+        |state| state.invalid_points.count = u64::MAX - 1,
+        |state| state.invalid_points.count = 0,
+    ];
+    for (index, change) in changes.iter().enumerate() {
+        let mut state = skipped.state();
+        change(&mut state);
+        assert!(restore(&state).is_err(), "change {index}");
+    }
+    for (fixes, change) in
+        [(&[none, some][..], 0), (&[some, none], 1), (&[some, none, some], 2), (&[none], 0)]
+    {
+        let split = path(InvalidPoints::Split, fixes);
+        assert_eq!(restore(&split.state()), Ok(split.clone()));
+        let mut state = split.state();
+        match change {
+            0 => state.raw.is_broken_before_first = false,
+            1 => state.raw.is_broken = false,
+            _ => state.raw.segment_count = 1,
+        }
+        assert!(restore(&state).is_err(), "{fixes:?}");
+    }
 }
 
 #[test]

@@ -80,13 +80,14 @@ fn fields(options: &pb::PathOptions) -> Vec<(&'static str, String)> {
         ("reject_backward_time", text(&options.reject_backward_time)),
         ("stopped_speed_mps", number(options.stopped_speed_mps)),
         ("stopped_speed", number(options.stopped_speed)),
+        ("invalid_points", text(&options.invalid_points().as_str_name())),
     ]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::{Elevation, Metric};
+    use crate::measure::{Elevation, InvalidPoints, Metric};
 
     fn listed(sent: &Options, other: &Options) -> String {
         let violations = differences(sent, other, "the recording");
@@ -110,6 +111,7 @@ mod tests {
             .max_accuracy_m(4.0)
             .reject_backward_time(true)
             .stopped_speed(5.0)
+            .invalid_points(InvalidPoints::Split)
             .build()
             .unwrap();
         insta::assert_snapshot!(listed(&all, &planar), @r"
@@ -124,6 +126,7 @@ mod tests {
         options.max_accuracy_m: it is 4 in this message and unset in the recording
         options.reject_backward_time: it is true in this message and false in the recording
         options.stopped_speed: it is 5 in this message and unset in the recording
+        options.invalid_points: it is INVALID_POINTS_SPLIT in this message and INVALID_POINTS_REJECT_CALL in the recording
         ");
         let geodesic = Options::builder(Metric::Geodesic).min_step(3.0).build().unwrap();
         insta::assert_snapshot!(listed(&geodesic, &planar), @r"

@@ -1,31 +1,38 @@
-//! The sealed fold of version 3: the bytes of an accumulator with its number of points and a checksum.
+//! The sealed fold of versions 3 and 4: the bytes of an accumulator with its number of points and a checksum.
 //!
 //! A store can keep these bytes next to epoch, times and completeness, and change those without reading the fold.
 //!
 //! | bytes | content, little endian |
 //! |---|---|
-//! | 0 | the version: 3 |
+//! | 0 | the version: 4, or 3 in older records |
 //! | 1..9 | the number of points |
 //! | 9..n-4 | the state: the options, then the fields of [`State`] in the order of the lists in this file |
 //! | n-4..n | CRC-32 of all bytes before it, followed by the ID of the recording |
 //!
-//! `field.rs` defines the bytes of single values.
+//! Version 3 has no `invalid_points`, neither in the options nor in the state. `field.rs` defines the bytes of single
+//! values.
 
 use super::RecordError;
 use super::field::{Field, fields, take};
 use crate::measure::{
-    AttributesState, Elevation, FilterState, FixState, Metric, Options, PathAccumulator,
-    PlacesState, PolylineState, RejectionState, State, StatsState,
+    AttributesState, Elevation, FilterState, FixState, InvalidPoints, InvalidPointsState, Metric,
+    Options, OptionsBuilder, PathAccumulator, PlacesState, PolylineState, RejectionState, State,
+    StatsState,
 };
 use crate::recording::RecordingName;
 
 /// The format version. Raise it when a list in this file changes, and keep reading the old version.
-pub(super) const VERSION: u8 = 3;
+pub(super) const VERSION: u8 = 4;
+/// The first version of this layout.
+pub(super) const VERSION_MIN: u8 = 3;
+/// The last version without `invalid_points`.
+const VERSION_WITHOUT_INVALID_POINTS: u8 = 3;
 const CHECKSUM_BYTES: usize = 4;
 
 /// A sealed fold whose checksum was verified.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct SealedFold<'a> {
+    pub(super) version: u8,
     pub(super) point_count: u64,
     /// The state, without the checksum.
     state: &'a [u8],
@@ -53,40 +60,85 @@ pub(super) fn checksum(name: &RecordingName, bytes: &[u8]) -> u32 {
 
 impl<'a> SealedFold<'a> {
     /// Verifies version and checksum.
-    pub(super) fn read(name: &RecordingName, bytes: &'a [u8]) -> Result<Self, RecordError> {
+    pub(super) fn read(
+        name: &RecordingName,
+        version: u8,
+        bytes: &'a [u8],
+    ) -> Result<Self, RecordError> {
         let invalid = RecordError::Content("fold");
         let (mut input, stored) =
             bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(invalid.clone())?;
         super::compare_checksums(u32::from_le_bytes(*stored), checksum(name, input))?;
-        if take(&mut input) != Some([VERSION]) {
+        if take(&mut input) != Some([version]) {
             return Err(invalid);
         }
         let point_count = u64::read(&mut input).ok_or(invalid)?;
-        Ok(Self { point_count, state: input, bytes })
+        Ok(Self { version, point_count, state: input, bytes })
     }
 
     /// Decodes the options and nothing else.
     pub(super) fn options(&self) -> Result<Options, RecordError> {
-        Options::read(&mut &*self.state).ok_or(RecordError::Content("options"))
+        read_options(self.version, &mut &*self.state).ok_or(RecordError::Content("options"))
     }
 
     /// Decodes and validates the accumulator.
     pub(super) fn accumulator(&self) -> Result<PathAccumulator, RecordError> {
         let mut input = self.state;
-        let state = State::read(&mut input).filter(|_| input.is_empty());
+        let state = read_state(self.version, &mut input).filter(|_| input.is_empty());
         restore(state.ok_or(RecordError::Content("fold"))?, self.point_count)
     }
 }
 
 /// Validates and restores a state that was stored together with a number of points.
 pub(super) fn restore(state: State, point_count: u64) -> Result<PathAccumulator, RecordError> {
-    if state.raw.point_count != point_count {
-        return Err(RecordError::Content("number of points"));
+    let accumulator = PathAccumulator::try_from(state)?;
+    match accumulator.point_count() == point_count {
+        true => Ok(accumulator),
+        false => Err(RecordError::Content("number of points")),
     }
-    Ok(PathAccumulator::try_from(state)?)
 }
 
-fields!(State { options, raw, filter, stats, last });
+fields!(State { options, raw, filter, stats, last, invalid_points });
+
+/// Reads a state of this version.
+fn read_state(version: u8, input: &mut &[u8]) -> Option<State> {
+    if version > VERSION_WITHOUT_INVALID_POINTS {
+        return Field::read(input);
+    }
+    Some(State {
+        options: read_options(version, input)?,
+        raw: Field::read(input)?,
+        filter: Field::read(input)?,
+        stats: Field::read(input)?,
+        last: Field::read(input)?,
+        invalid_points: InvalidPointsState::default(),
+    })
+}
+
+/// Reads options of this version.
+fn read_options(version: u8, input: &mut &[u8]) -> Option<Options> {
+    match version {
+        ..=VERSION_WITHOUT_INVALID_POINTS => read_first_options(input)?.build().ok(),
+        _ => Field::read(input),
+    }
+}
+
+/// Reads the options that all versions of this layout have.
+fn read_first_options(input: &mut &[u8]) -> Option<OptionsBuilder> {
+    let options = Options::builder(Field::read(input)?)
+        .elevation(Field::read(input)?)
+        .xy_resolution(Field::read(input)?)
+        .z_resolution(Field::read(input)?)
+        .max_gap_time_ns(<Option<u64>>::read(input)?)
+        .max_gap(<Option<f64>>::read(input)?)
+        .max_speed(<Option<f64>>::read(input)?)
+        .reanchor_count(Field::read(input)?)
+        .min_step(<Option<f64>>::read(input)?)
+        .max_accuracy_m(<Option<f64>>::read(input)?)
+        .reject_backward_time(Field::read(input)?)
+        .stopped_speed(<Option<f64>>::read(input)?);
+    Some(options)
+}
 
 impl Field for Options {
     fn write(&self, out: &mut Vec<u8>) {
@@ -102,26 +154,16 @@ impl Field for Options {
         self.max_accuracy_m().write(out);
         self.reject_backward_time().write(out);
         self.stopped_speed().write(out);
+        self.invalid_points().write(out);
     }
 
     /// Reads options. Their ranges are checked when they are built.
     fn read(input: &mut &[u8]) -> Option<Self> {
-        let options = Options::builder(Field::read(input)?)
-            .elevation(Field::read(input)?)
-            .xy_resolution(Field::read(input)?)
-            .z_resolution(Field::read(input)?)
-            .max_gap_time_ns(<Option<u64>>::read(input)?)
-            .max_gap(<Option<f64>>::read(input)?)
-            .max_speed(<Option<f64>>::read(input)?)
-            .reanchor_count(Field::read(input)?)
-            .min_step(<Option<f64>>::read(input)?)
-            .max_accuracy_m(<Option<f64>>::read(input)?)
-            .reject_backward_time(Field::read(input)?)
-            .stopped_speed(<Option<f64>>::read(input)?)
-            .build();
-        options.ok()
+        read_first_options(input)?.invalid_points(Field::read(input)?).build().ok()
     }
 }
+
+fields!(InvalidPointsState { count, first_offset });
 
 fields!(PolylineState {
     length,
@@ -168,6 +210,25 @@ impl Field for Elevation {
 
     fn read(input: &mut &[u8]) -> Option<Self> {
         elevation(u8::read(input)?.into())
+    }
+}
+
+impl Field for InvalidPoints {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.push(match self {
+            InvalidPoints::RejectCall => 0,
+            InvalidPoints::Skip => 1,
+            InvalidPoints::Split => 2,
+        });
+    }
+
+    fn read(input: &mut &[u8]) -> Option<Self> {
+        match u8::read(input)? {
+            0 => Some(InvalidPoints::RejectCall),
+            1 => Some(InvalidPoints::Skip),
+            2 => Some(InvalidPoints::Split),
+            _ => None,
+        }
     }
 }
 

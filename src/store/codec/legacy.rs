@@ -18,8 +18,8 @@
 use super::field::{Field, take};
 use super::{Header, RecordError, compare_checksums, fold};
 use crate::measure::{
-    AttributesState, ExactSum, FilterState, FixState, Metric, Options, PathAccumulator,
-    PlacesState, PolylineState, RejectionState, State, StatsState,
+    AttributesState, ExactSum, FilterState, FixState, InvalidPointsState, Metric, Options,
+    PathAccumulator, PlacesState, PolylineState, RejectionState, State, StatsState,
 };
 use crate::recording::RecordingName;
 
@@ -140,6 +140,7 @@ impl Postcard<'_> {
             filter: self.option(|input| input.filter(metric))?,
             stats: self.stats()?,
             last: self.attributes()?,
+            invalid_points: InvalidPointsState::default(),
         })
     }
 

@@ -3,7 +3,7 @@
 //! | bytes | content, little endian |
 //! |---|---|
 //! | 0..4 | `wayw` |
-//! | 4 | the version: 3 |
+//! | 4 | the version: 4, or 3 in older records |
 //! | 5 | 1 if the recording is finished, else 0 |
 //! | 6..8 | 0 |
 //! | 8..16 | epoch |
@@ -105,9 +105,9 @@ impl<'a> Record<'a> {
             1..=legacy::VERSION_MAX => {
                 LegacyRecord::read(name, *version, bytes).map(Layout::Legacy).map(Self)
             }
-            VERSION => {
+            fold::VERSION_MIN..=VERSION => {
                 let (header, fold) = bytes.split_first_chunk::<HEADER_BYTES>().ok_or(foreign)?;
-                let fold = SealedFold::read(name, fold)?;
+                let fold = SealedFold::read(name, *version, fold)?;
                 let header = read_header(name, header, fold.point_count)?;
                 Ok(Self(Layout::Current { header, fold }))
             }
@@ -122,7 +122,7 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// Returns the options of the recording. In the current version the rest of the fold is not decoded.
+    /// Returns the options of the recording. In the current layout the rest of the fold is not decoded.
     pub(super) fn options(&self) -> Result<Options, RecordError> {
         match self.0 {
             Layout::Current { fold, .. } => fold.options(),
@@ -155,7 +155,8 @@ impl<'a> Record<'a> {
         let mut out = Vec::with_capacity(640);
         write_header(name, header, &mut out);
         match self.0 {
-            Layout::Current { fold, .. } => out.extend(fold.bytes),
+            Layout::Current { fold, .. } if fold.version == VERSION => out.extend(fold.bytes),
+            Layout::Current { fold, .. } => fold::seal(name, &fold.accumulator()?, &mut out),
             Layout::Legacy(record) => fold::seal(name, &record.accumulator()?, &mut out),
         }
         Ok(out)
@@ -233,7 +234,7 @@ fn sealed(name: &RecordingName, bytes: &[u8]) -> Vec<u8> {
     let mut out = bytes.to_vec();
     let checksum = match bytes.get(4) {
         Some(1) => crc32fast::hash(bytes),
-        Some(&VERSION) if bytes.len() >= HEADER_BYTES => {
+        Some(&(fold::VERSION_MIN..=VERSION)) if bytes.len() >= HEADER_BYTES => {
             let (header, fold) = out.split_at_mut(HEADER_BYTES);
             let checksum = fold::checksum(name, &header[..HEADER_BYTES - 4]);
             header[HEADER_BYTES - 4..].copy_from_slice(&checksum.to_le_bytes());

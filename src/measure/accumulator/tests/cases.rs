@@ -123,7 +123,7 @@ fn two_positions_at_one_instant_are_a_jump_and_equal_positions_are_a_duplicate()
 }
 
 #[test]
-fn a_backward_time_is_rejected_if_requested_and_otherwise_has_no_speed() {
+fn a_backward_time_is_rejected_only_if_requested() {
     let fixes = [at(0, 0.0), at(10, 10.0), at(4, 11.0), at(11, 12.0)];
     let rejecting = Options { reject_backward_time: true, ..planar() };
     let summary = measured(rejecting, &fixes);
@@ -132,10 +132,10 @@ fn a_backward_time_is_rejected_if_requested_and_otherwise_has_no_speed() {
 
     let summary = measured(speed_limit(), &fixes);
     assert_eq!((summary.length, summary.rejections.len()), (12.0, 0));
-    // 10 s and 7 s; the leg with a backward time has no duration.
+    // The legs take 10 s, 6 s and 7 s, more than the elapsed time.
     assert_eq!(
         (summary.moving_ns, summary.elapsed_ns),
-        (Some(17_000_000_000), Some(11_000_000_000))
+        (Some(11_000_000_000), Some(11_000_000_000))
     );
 
     // The clock was set back: three consistent fixes are accepted.
@@ -302,4 +302,124 @@ proptest! {
         by_columns.fold(&mut block).unwrap();
         prop_assert_eq!(by_columns, by_rows);
     }
+}
+
+#[test]
+fn a_point_without_a_position_is_an_error_by_default() {
+    let mut path = PathAccumulator::new(planar());
+    path.extend(&walk(&[0.0, 1.0])).unwrap();
+    let before = path.clone();
+    let mut block = FixBlock::new(Metric::Planar);
+    block.push(at(2, 2.0)).unwrap();
+    block.push(Fix::without_position()).unwrap();
+    assert_eq!(path.fold(&mut block), Err(PathError::InvalidPoint));
+    assert_eq!((path, block.len()), (before, 2));
+}
+
+#[test]
+fn points_without_a_position_are_counted_and_skipped_or_end_the_segment() {
+    let none = Fix::without_position();
+    let fixes = [at(0, 0.0), none, none, at(1, 3.0), at(2, 103.0), at(3, 7.0), none];
+    let options = Options { invalid_points: InvalidPoints::Skip, ..speed_limit() };
+    let skipped = measured(options, &fixes);
+    assert_eq!((skipped.point_count, skipped.accepted_count, skipped.segment_count), (7, 3, 1));
+    // The raw legs are 3, 100 and 96. The speed limit rejects the fix at 103, whose offset is 4.
+    assert_eq!((skipped.length, skipped.raw_length), (7.0, 199.0));
+    let by_speed = (RejectionReason::Speed, 1, 4, 100.0);
+    let by_position = (RejectionReason::InvalidPosition, 3, 1, 0.0);
+    assert_eq!(rejections(&skipped), [by_speed, by_position]);
+
+    let options = Options { invalid_points: InvalidPoints::Split, ..options };
+    let split = measured(options, &fixes);
+    assert_eq!((split.length, split.raw_length, split.segment_count), (4.0, 196.0, 2));
+    assert_eq!(rejections(&split), [by_speed, by_position]);
+    // The last fix has ended the segment, too.
+    let longer = measured(options, &[&fixes[..], &[at(4, 8.0)]].concat());
+    assert_eq!((longer.length, longer.segment_count), (4.0, 3));
+}
+
+#[test]
+fn a_segment_start_without_a_position_moves_to_the_next_fix() {
+    let fixes = [at(0, 0.0), Fix::without_position().starting_segment(), at(1, 3.0), at(2, 5.0)];
+    let options = Options { invalid_points: InvalidPoints::Skip, ..planar() };
+    let summary = measured(options, &fixes);
+    assert_eq!((summary.length, summary.raw_length, summary.segment_count), (2.0, 2.0, 2));
+}
+
+#[test]
+fn a_path_that_begins_with_points_without_a_position_is_merged_like_a_whole_path() {
+    let options = Options { invalid_points: InvalidPoints::Split, ..planar() };
+    let path = |fixes: &[Fix]| {
+        let mut path = PathAccumulator::new(options);
+        path.extend(fixes).unwrap();
+        path
+    };
+    let none = Fix::without_position();
+    let mut first = path(&[fix(0.0, 0.0), fix(1.0, 0.0)]);
+    first.merge(&path(&[none, fix(4.0, 0.0), none])).unwrap();
+    first.merge(&path(&[none])).unwrap();
+    let whole = [fix(0.0, 0.0), fix(1.0, 0.0), none, fix(4.0, 0.0), none, none];
+    assert_eq!(first, path(&whole));
+    assert_eq!(rejections(&first.summary()), [(RejectionReason::InvalidPosition, 3, 2, 0.0)]);
+}
+
+#[test]
+fn a_block_that_is_cut_keeps_its_fixes_without_a_position() {
+    let options = Options { invalid_points: InvalidPoints::Skip, ..planar() };
+    let mut block = FixBlock::new(Metric::Planar);
+    for fix in [at(0, 0.0), Fix::without_position().starting_segment(), at(1, 3.0), at(2, 9.0)] {
+        block.push(fix).unwrap();
+    }
+    block.push(Fix::without_position()).unwrap();
+    block.truncate(3);
+    assert_eq!((block.len(), block.remaining_capacity()), (3, FixBlock::CAPACITY - 3));
+    // The index of an attribute counts all fixes.
+    block.push(fix(4.0, 0.0)).unwrap();
+    block.set_unix_ns_at(3, at(3, 0.0).unix_ns().unwrap()).unwrap();
+    block.set_z_scaled(2, &[5, 6], 1.0).unwrap();
+    let mut path = PathAccumulator::new(options);
+    path.fold(&mut block).unwrap();
+    let summary = path.summary();
+    assert_eq!((summary.length, summary.segment_count, summary.point_count), (1.0, 2, 4));
+    assert_eq!((summary.elapsed_ns, summary.ascent), (Some(3_000_000_000), Some(1.0)));
+    assert!(block.is_empty());
+}
+
+#[test]
+fn a_speed_limit_rejects_the_same_fix_in_both_directions_of_time() {
+    // The fix at 5000 is half a second from its neighbours.
+    let mut fixes = walk(&[0.0, 1.0, 2.0, 3.0]);
+    fixes.insert(2, fix(5000.0, 0.0).at_unix_ns(1_700_000_001_500_000_000).unwrap());
+    let oldest_first = measured(speed_limit(), &fixes);
+    fixes.reverse();
+    let newest_first = measured(speed_limit(), &fixes);
+    for summary in [oldest_first, newest_first] {
+        assert_eq!((summary.length, summary.max_speed), (3.0, Some(1.0)));
+        assert_eq!(rejections(&summary)[0].1, 1);
+        assert_eq!(
+            (summary.elapsed_ns, summary.moving_ns),
+            (Some(3_000_000_000), Some(3_000_000_000))
+        );
+    }
+}
+
+#[test]
+fn a_long_time_between_fixes_is_a_gap_in_both_directions_of_time() {
+    let options = Options { max_gap_time_ns: Some(5_000_000_000), ..planar() };
+    for seconds in [[0, 5, 11], [11, 6, 0]] {
+        let fixes = [0, 1, 2].map(|i| at(seconds[i], i as f64));
+        let summary = measured(options, &fixes);
+        assert_eq!((summary.length, summary.segment_count), (1.0, 2));
+    }
+}
+
+#[test]
+fn the_moving_time_of_times_back_and_forth_is_at_most_the_elapsed_time() {
+    let fixes = [(0, 0.0), (10, 1.0), (0, 2.0), (10, 3.0)].map(|(second, x)| at(second, x));
+    let summary = measured(planar(), &fixes);
+    assert_eq!(
+        (summary.elapsed_ns, summary.moving_ns),
+        (Some(10_000_000_000), Some(10_000_000_000))
+    );
+    assert_eq!(summary.max_speed, Some(0.1));
 }

@@ -6,14 +6,25 @@ use super::*;
 /// Returns the summary from a simple implementation of the documented rules.
 pub(super) fn reference_summary(options: &Options, steps: &[Step]) -> PathSummary {
     let metric = options.metric;
+    // The fixes with a position, and their offsets.
     let mut fixes: Vec<Fix> = vec![];
+    let mut offsets: Vec<u64> = vec![];
+    let mut invalid_offsets: Vec<u64> = vec![];
     let mut is_broken = false;
+    let mut offset = 0;
     for step in steps {
         match *step {
             Step::Break => is_broken = true,
+            Step::Fix(fix) if fix.point().is_none() => {
+                is_broken |= fix.starts_segment() || options.invalid_points == InvalidPoints::Split;
+                invalid_offsets.push(offset);
+                offset += 1;
+            }
             Step::Fix(fix) => {
                 let starts = std::mem::take(&mut is_broken);
                 fixes.push(if starts { fix.starting_segment() } else { fix });
+                offsets.push(offset);
+                offset += 1;
             }
         }
     }
@@ -32,7 +43,7 @@ pub(super) fn reference_summary(options: &Options, steps: &[Step]) -> PathSummar
         |a, b| options.reject_backward_time && time(a, b).is_some_and(|time| time < 0);
     let is_fast = |a, b| match (options.max_speed, time(a, b)) {
         (Some(_), Some(0)) => distance(a, b) > 0.0,
-        (Some(limit), Some(ns @ 1..)) => distance(a, b) > limit * (ns as f64 / 1e9),
+        (Some(limit), Some(ns)) => distance(a, b) > limit * (ns.abs() as f64 / 1e9),
         _ => false,
     };
 
@@ -77,7 +88,7 @@ pub(super) fn reference_summary(options: &Options, steps: &[Step]) -> PathSummar
             continue;
         };
         let is_late = match (options.max_gap_time_ns, time(r, i)) {
-            (Some(limit), Some(ns)) => ns > limit.into(),
+            (Some(limit), Some(ns)) => ns.abs() > limit.into(),
             _ => false,
         };
         let is_far = options.max_gap.is_some_and(|limit| distance(r, i) > limit);
@@ -99,7 +110,7 @@ pub(super) fn reference_summary(options: &Options, steps: &[Step]) -> PathSummar
     };
     let legs: Vec<_> = accepted.iter().filter_map(|&(r, i)| Some((r?, i))).collect();
     let rise = |&(a, b): &(usize, usize)| Some(fixes[b].z()? - fixes[a].z()?);
-    let timed = |&(a, b): &(usize, usize)| time(a, b).filter(|&ns| ns > 0);
+    let timed = |&(a, b): &(usize, usize)| time(a, b).map(i128::abs).filter(|&ns| ns > 0);
     let speed = |&(a, b): &(usize, usize)| Some(distance(a, b) / (timed(&(a, b))? as f64 / 1e9));
     let has_rise = legs.iter().any(|leg| rise(leg).is_some());
     let has_time = legs.iter().any(|leg| timed(leg).is_some());
@@ -124,13 +135,23 @@ pub(super) fn reference_summary(options: &Options, steps: &[Step]) -> PathSummar
         Some(Rejection {
             reason,
             count: fixes.len() as u64,
-            first_offset: fixes.first()?.1 as u64,
+            first_offset: offsets[fixes.first()?.1],
             rejected_length: sum(&mut fixes.iter().map(|(_, i)| raw[*i])),
         })
     });
+    let invalid = invalid_offsets.first().map(|&first_offset| Rejection {
+        reason: RejectionReason::InvalidPosition,
+        count: invalid_offsets.len() as u64,
+        first_offset,
+        rejected_length: 0.0,
+    });
+    let elapsed_ns = times()
+        .max()
+        .zip(times().min())
+        .map(|(last, first)| (i128::from(last) - i128::from(first)) as u64);
     PathSummary {
         metric,
-        point_count: fixes.len() as u64,
+        point_count: offset,
         accepted_count: accepted.len() as u64,
         segment_count: accepted.iter().filter(|(r, _)| r.is_none()).count() as u64,
         length: sum(&mut legs.iter().map(|&(a, b)| distance(a, b))),
@@ -145,12 +166,9 @@ pub(super) fn reference_summary(options: &Options, steps: &[Step]) -> PathSummar
             (Some(&(_, first)), Some(&(_, last))) => distance(first, last),
             _ => 0.0,
         },
-        rejections: rejections.collect(),
-        elapsed_ns: times()
-            .max()
-            .zip(times().min())
-            .map(|(last, first)| (i128::from(last) - i128::from(first)) as u64),
-        moving_ns: has_time.then(|| u64::try_from(moving_ns).unwrap_or(u64::MAX)),
+        rejections: rejections.chain(invalid).collect(),
+        elapsed_ns,
+        moving_ns: has_time.then(|| moving_ns.min(elapsed_ns.unwrap().into()) as u64),
         max_speed: legs.iter().filter_map(speed).reduce(f64::max),
         ascent: has_rise.then(|| sum(&mut legs.iter().filter_map(rise).map(|rise| rise.max(0.0)))),
         descent: has_rise

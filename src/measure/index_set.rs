@@ -1,13 +1,13 @@
-//! The set of fixes of a block that start a segment: one bit per fix.
+//! A set of fixes of a block: one bit per fix.
 
 use super::point_block::PointBlock;
 
 /// A set of indices of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Starts([u64; PointBlock::CAPACITY / 64]);
+pub(super) struct IndexSet([u64; PointBlock::CAPACITY / 64]);
 
-impl Starts {
-    pub(super) const NONE: Self = Self([0; PointBlock::CAPACITY / 64]);
+impl IndexSet {
+    pub(super) const EMPTY: Self = Self([0; PointBlock::CAPACITY / 64]);
 
     #[inline]
     pub(super) fn insert(&mut self, index: usize) {
@@ -30,6 +30,18 @@ impl Starts {
 
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        *self == Self::NONE
+        *self == Self::EMPTY
+    }
+
+    /// Returns the number of indices.
+    pub(super) fn len(&self) -> usize {
+        self.0.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
+    /// Returns the number of indices that are less than `end`.
+    pub(super) fn count_before(&self, end: usize) -> usize {
+        let mut before = *self;
+        before.truncate(end);
+        before.len()
     }
 }
