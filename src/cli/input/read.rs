@@ -1,11 +1,14 @@
 //! Reads one input with all files in it, and passes them to a [`FileSink`].
 
 use std::fs::{File, Metadata};
-use std::io::{self, Read};
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
 
 use super::{Content, Input, Opened, Stdin, buffered, open};
 use crate::cli::progress::Progress;
-use crate::formats::{self, FormatError, ReadOptions, SinkError, TrackSink};
+use crate::formats::{self, ArchiveSink, FormatError, Member, ReadOptions, SinkError, TrackSink};
+
+/// The bytes that are enough to recognise an archive.
+const HEAD_BYTES: u64 = 8;
 
 /// Receives the files of an input, one after another. The calls for the content of a file are between
 /// `start_file` and `end_file`.
@@ -50,7 +53,7 @@ impl From<SinkError> for Stopped {
     }
 }
 
-/// Reads an input.
+/// Reads an input. Each file of an archive is a file of its own, with the name of the archive in front of its name.
 ///
 /// # Errors
 /// If the sink stops the reading between two files.
@@ -59,20 +62,63 @@ pub(in crate::cli) fn read(
     reading: &Reading<'_>,
     sink: &mut impl FileSink,
 ) -> Result<(), Stopped> {
-    sink.start_file(&input.name)?;
+    let name = &input.name;
     let end = match &input.content {
-        Content::File => match open(&input.path, reading.stdin) {
-            Ok(opened) => read_opened(input, opened, reading, sink),
-            Err(error) => FileEnd::Failed(error.in_file(&input.name)),
-        },
+        Content::File => {
+            match open(&input.path, reading.stdin).and_then(|opened| find_content(opened, reading))
+            {
+                Ok(Found::Archive(archive)) => return read_archive(input, archive, reading, sink),
+                Ok(Found::Other(head, opened)) => {
+                    sink.start_file(name)?;
+                    let end = read_file(input, head, opened, reading, sink);
+                    return Ok(sink.end_file(end)?);
+                }
+                Err(error) => FileEnd::Failed(error.in_file(name)),
+            }
+        }
         Content::Skipped(reason) => FileEnd::Skipped(reason.clone()),
-        Content::Problem(reason) => FileEnd::Failed(format!("{}: {reason}", input.name)),
+        Content::Problem(reason) => FileEnd::Failed(format!("{name}: {reason}")),
     };
+    sink.start_file(name)?;
     Ok(sink.end_file(end)?)
 }
 
-fn read_opened(
+/// The content of an open input.
+enum Found {
+    Archive(File),
+    /// Any other file, of which these bytes were read already.
+    Other(Vec<u8>, Opened),
+}
+
+/// Finds out whether the input is an archive. An archive that is read from a pipe is copied to a temporary file, because
+/// its directory is at the end.
+fn find_content(mut opened: Opened, reading: &Reading<'_>) -> Result<Found, FormatError> {
+    let mut head = Vec::new();
+    opened.by_ref().take(HEAD_BYTES).read_to_end(&mut head).map_err(FormatError::Io)?;
+    if !formats::is_archive(&head) {
+        return Ok(Found::Other(head, opened));
+    }
+    match opened {
+        Opened::File(file) => Ok(Found::Archive(file)),
+        Opened::Stream(stream) => {
+            let copied = tempfile::tempfile().and_then(|mut file| {
+                let stream = Counted { input: stream, reading };
+                io::copy(&mut Cursor::new(head).chain(stream), &mut file)?;
+                Ok(file)
+            });
+            match copied {
+                Ok(file) => Ok(Found::Archive(file)),
+                Err(error) => Err(FormatError::Archive(format!(
+                    "the archive cannot be copied to a temporary file: {error}"
+                ))),
+            }
+        }
+    }
+}
+
+fn read_file(
     input: &Input,
+    head: Vec<u8>,
     opened: Opened,
     reading: &Reading<'_>,
     sink: &mut impl FileSink,
@@ -82,18 +128,85 @@ fn read_opened(
         Opened::Stream(_) => None,
     };
     let mut counted = Counted { input: opened, reading };
-    let outcome = formats::read(buffered(&mut counted), reading.options, sink);
+    let content = buffered(Cursor::new(head).chain(&mut counted));
+    let outcome = formats::read(content, reading.options, sink);
     match end_of(&input.name, outcome, input.is_in_folder) {
         FileEnd::Complete => match (&counted.input, before) {
             (Opened::File(file), Some(before)) if has_changed(file, &before) => {
-                let name = &input.name;
-                FileEnd::Failed(format!(
-                    "{name}: the file was changed while it was read; measure it again"
-                ))
+                changed(&input.name)
             }
             _ => FileEnd::Complete,
         },
         end => end,
+    }
+}
+
+fn changed(name: &str) -> FileEnd {
+    FileEnd::Failed(format!("{name}: the file was changed while it was read; measure it again"))
+}
+
+fn read_archive(
+    input: &Input,
+    mut archive: File,
+    reading: &Reading<'_>,
+    sink: &mut impl FileSink,
+) -> Result<(), Stopped> {
+    let name = &input.name;
+    let before = archive.metadata();
+    let mut members = Members { archive: name, sink, is_stopped: false };
+    let outcome = archive.rewind().map_err(FormatError::Io).and_then(|()| {
+        let content = Counted { input: &archive, reading };
+        formats::read_archive(content, reading.options, &mut members)
+    });
+    if members.is_stopped {
+        return Err(Stopped);
+    }
+    let end = match end_of(name, outcome, false) {
+        FileEnd::Complete if before.is_ok_and(|before| has_changed(&archive, &before)) => {
+            changed(name)
+        }
+        end => end,
+    };
+    if end == FileEnd::Complete {
+        return Ok(());
+    }
+    sink.start_file(name)?;
+    Ok(sink.end_file(end)?)
+}
+
+/// Turns the members of an archive into files.
+struct Members<'a, S> {
+    archive: &'a str,
+    sink: &'a mut S,
+    is_stopped: bool,
+}
+
+impl<S: FileSink> Members<'_, S> {
+    fn name(&self, member: &Member) -> String {
+        format!("{}/{}", self.archive, member.name)
+    }
+}
+
+impl<S: FileSink> ArchiveSink for Members<'_, S> {
+    fn start_member(&mut self, member: &Member) -> Option<&mut dyn TrackSink> {
+        let name = self.name(member);
+        self.is_stopped |= self.sink.start_file(&name).is_err();
+        match self.is_stopped {
+            // The remaining members are skipped.
+            true => None,
+            false => Some(self.sink),
+        }
+    }
+
+    fn end_member(
+        &mut self,
+        member: &Member,
+        result: Result<(), FormatError>,
+    ) -> Result<(), SinkError> {
+        let end = end_of(&self.name(member), result, true);
+        let ended = self.sink.end_file(end);
+        self.is_stopped |= ended.is_err();
+        ended
     }
 }
 
@@ -128,5 +241,11 @@ impl<R: Read> Read for Counted<'_, R> {
         let read = self.input.read(bytes)?;
         self.reading.progress.add(read as u64);
         Ok(read)
+    }
+}
+
+impl<R: Seek> Seek for Counted<'_, R> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.input.seek(to)
     }
 }

@@ -155,7 +155,7 @@ impl MeasureArgs {
     }
 
     fn options(&self) -> Result<Options, OptionsError> {
-        self.policy.options(self.model.metric())
+        self.policy.options_for_files(self.model.metric())
     }
 
     fn read_options(&self) -> ReadOptions {

@@ -98,6 +98,10 @@ impl TrackSink for Files {
         Ok(self.block.push(fix)?)
     }
 
+    fn invalid_point(&mut self) -> Result<(), SinkError> {
+        self.fix(Fix::without_position())
+    }
+
     fn note(&mut self, note: &Note) -> Result<(), SinkError> {
         match note.track {
             Some(_) => {

@@ -109,7 +109,7 @@ impl RecordArgs {
     /// # Errors
     /// If an option is out of range.
     pub(super) fn options(&self) -> Result<Options, OptionsError> {
-        self.policy.options(self.metric())
+        self.policy.options_for_files(self.metric())
     }
 
     /// Returns the options of the readers.

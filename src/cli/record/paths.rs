@@ -152,7 +152,7 @@ pub(super) async fn send(
         Ok(options) => options,
         Err(error) => return Ok(Err(error.to_string())),
     };
-    let is_raw = options == Options::new(options.metric());
+    let is_raw = args.policy.first_set().is_none();
     let style = match (args.json, is_raw) {
         (true, _) => Style::Json,
         (_, true) => Style::Text,

@@ -6,7 +6,7 @@ use super::*;
 use crate::cli::input;
 use crate::cli::track_queue::QUEUED_FIXES_MAX;
 use crate::formats::{TrackColumn, TrackInfo};
-use crate::measure::{Metric, Point, Space};
+use crate::measure::{Metric, Space};
 
 fn upload(files: &[PathBuf], read_options: ReadOptions) -> Upload {
     let (options, progress) = (Options::new(Metric::Planar), Arc::new(Progress::hidden()));
@@ -143,5 +143,7 @@ async fn a_file_does_not_fail_because_the_call_has_ended() {
     drop(received);
     let (expected, mut received_expected) = mpsc::channel(EXPECTED_MAX);
     assert!(matches!(send_files(upload, &parts, &expected).await, Err(CallEnded)));
+    let start = received_expected.try_recv().ok();
+    assert!(matches!(start, Some(ExpectedAnswer::FileStart(_))), "{start:?}");
     assert_eq!(received_expected.try_recv().ok(), None);
 }
