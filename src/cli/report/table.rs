@@ -193,13 +193,9 @@ impl Table {
     ) -> io::Result<()> {
         // The value may take the columns of the segments and the length.
         const VALUE_WIDTH: usize = SEGMENTS_WIDTH + 1 + LENGTH_WIDTH;
-        writeln!(
-            out,
-            "{:2$}  {}{points:>POINTS_WIDTH$} {value:>VALUE_WIDTH$}",
-            "",
-            pad_or_truncate(&format!("  {label}"), self.name_width(), Keep::Start),
-            self.file_width,
-        )
+        // The label may take the columns of both names.
+        let label = pad_or_truncate(&format!("    {label}"), NAMES_WIDTH + 2, Keep::Start);
+        writeln!(out, "{label}{points:>POINTS_WIDTH$} {value:>VALUE_WIDTH$}")
     }
 
     fn line(
