@@ -215,7 +215,8 @@ fn end_of(name: &str, outcome: Result<(), FormatError>, is_found: bool) -> FileE
     match outcome {
         Ok(()) => FileEnd::Complete,
         Err(FormatError::Unrecognised { .. }) if is_found => FileEnd::Unsupported,
-        Err(error @ FormatError::NoTracks { .. }) if is_found => {
+        // The first line of any text with commas looks like the column names of a table.
+        Err(error @ (FormatError::NoTracks { .. } | FormatError::Column(_))) if is_found => {
             FileEnd::Skipped(error.to_string())
         }
         Err(error) => FileEnd::Failed(error.in_file(name)),

@@ -110,9 +110,9 @@ fn mixed_rows_are_measured_by_track() {
 fn a_broken_file_is_reported_and_the_others_are_measured() {
     let good = "lat,lon\n0,0\n0,1\n";
     let half = r#"<gpx><rte><rtept lat="0" lon="0"/></rte><trk><trkseg>
-        <trkpt lat="91" lon="0"/></trkseg></trk></gpx>"#;
+        <trkpt lat="91" lon="0"/><trkpt lat="1" lon="0"/></trk"#;
     let files = [("a.csv", good), ("half.gpx", half), ("nan.csv", "lat;lon\n1;NaN"), ("empty", "")];
-    let run = run_with(&files, "--json a.csv half.gpx nan.csv empty missing . - -", good);
+    let run = run_with(&files, "--json a.csv half.gpx nan.csv empty missing - -", good);
     assert_eq!(run.outcome, Outcome::Failed);
     insta::assert_snapshot!(run.messages, @r#"
     error: half.gpx:2:9: latitude 91 is not between -90 and 90 degrees

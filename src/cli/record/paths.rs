@@ -29,6 +29,8 @@ const FILE_NOTES_MAX: usize = 1000;
 enum FileEvent {
     /// All fixes of a track were sent. Its last part follows.
     Sent(SentTrack),
+    /// The notes on a track that is not sent completely, because its file is broken.
+    Incomplete(SentTrack),
     /// A note on a file.
     Note(FileNote),
     /// A file was sent completely, or was skipped.
@@ -83,6 +85,13 @@ impl Source {
                 }
                 ReaderEvent::TrackStart { .. } => self.queue.start(),
                 ReaderEvent::Fixes { track, fixes } => self.queue.add(track, fixes),
+                // The last part is not sent, so that the server does not measure a part of a track as a complete one.
+                ReaderEvent::TrackEnd { track, info, notes } if info.is_incomplete => {
+                    let (path_id, file) = (String::new(), Arc::clone(&self.file));
+                    let (number, end) = (track as u64 + 1, TrackEnd { info, notes });
+                    let track = SentTrack { path_id, file, number, end };
+                    self.report(FileEvent::Incomplete(track)).await;
+                }
                 ReaderEvent::TrackEnd { track, info, notes } => {
                     self.queue.end(track, TrackEnd { info, notes });
                 }
@@ -294,6 +303,10 @@ impl<W: Write> Run<'_, W> {
     fn apply(&mut self, event: FileEvent) -> Option<InputEnd> {
         match event {
             FileEvent::Sent(track) => self.sent.push_back(track),
+            FileEvent::Incomplete(SentTrack { file, number, end, .. }) => {
+                let label = track_label(number, &end.info);
+                self.printed_notes.add_all(&file, Some(&label), &end.notes);
+            }
             FileEvent::Note(note) => {
                 self.printed_notes.add(notes::text(&note.file, None, &note.note));
                 if self.file_notes.len() < FILE_NOTES_MAX {
