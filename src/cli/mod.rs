@@ -4,23 +4,27 @@
 //! a failure, 2 for a usage error. A new command is a new module and a variant of `Command`.
 //!
 //! Commands: `serve` (with `store` and `logged_store`), `measure`, `record`, `paths` (also `watch`) and
-//! `bench`. Shared: `input` opens files and `track_reader` reads them on a thread, `policy` has the options of a
-//! measurement, `units` parses times and sizes, `report` formats results, `progress` draws the bar,
-//! `stall_detector` watches a call, and `stderr` prints messages.
+//! `bench`. Shared: `reading` has the options of the readers, `input` finds and reads files, `track_reader` reads
+//! them on a thread, `track_queue` orders their points by track, `policy` has the options of a measurement, `units` parses times and sizes, `report` formats
+//! results, `notes` formats notes, `progress` draws the bar, `stall_detector` watches a call, and `stderr` prints
+//! messages.
 
 mod bench;
 mod input;
 mod logged_store;
 mod measure;
+mod notes;
 mod paths;
 mod policy;
 mod progress;
+mod reading;
 mod record;
 mod report;
 mod serve;
 mod stall_detector;
 mod stderr;
 mod store;
+mod track_queue;
 mod track_reader;
 mod units;
 

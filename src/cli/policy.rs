@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use crate::measure::{Elevation, Metric, Options, OptionsError, PLANAR_MAX, REANCHOR_COUNT};
+use crate::measure::{
+    Elevation, InvalidPoints, Metric, Options, OptionsError, PLANAR_MAX, REANCHOR_COUNT,
+};
 
 /// A metric on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -94,6 +96,15 @@ pub(super) struct PolicyArgs {
 }
 
 impl PolicyArgs {
+    /// Returns the options for the points of a file. The reader decides about points without a valid position, so they
+    /// are counted and cause no error.
+    ///
+    /// # Errors
+    /// If an option is out of range.
+    pub(super) fn options_for_files(&self, metric: Metric) -> Result<Options, OptionsError> {
+        self.options(metric)?.to_builder().invalid_points(InvalidPoints::Skip).build()
+    }
+
     /// Returns the options. The parsers of the arguments already check the ranges.
     pub(super) fn options(&self, metric: Metric) -> Result<Options, OptionsError> {
         Options::builder(metric)

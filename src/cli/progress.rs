@@ -1,7 +1,7 @@
 //! A progress bar on standard error for long inputs. It appears after one second, and only on a terminal.
 
-use std::io::{self, IsTerminal, Read};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io::{self, IsTerminal};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -9,38 +9,43 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 /// The time after which the bar appears.
 const DELAY: Duration = Duration::from_secs(1);
 
-/// The number of bytes read, and the total if it is known.
+/// The number of files and bytes read, and the totals if they are known.
 pub(super) struct Progress {
     bar: ProgressBar,
+    file_total: u64,
+    file_count: AtomicU64,
     /// The time at which the bar appears; `None` if standard error is not a terminal.
     appears: Option<Instant>,
     has_appeared: AtomicBool,
 }
 
 impl Progress {
-    /// Creates the progress of an input of `bytes`.
-    pub(super) fn new(bytes: Option<u64>) -> Self {
+    /// Creates the progress of `files` with `bytes` in total.
+    pub(super) fn new(files: usize, bytes: Option<u64>) -> Self {
         let bar = ProgressBar::with_draw_target(bytes, ProgressDrawTarget::hidden());
         let template = match bytes {
-            Some(_) => "{bar:40} {decimal_bytes} of {decimal_total_bytes}, {eta} to go",
-            None => "{spinner} {decimal_bytes} read, {decimal_bytes_per_sec}",
+            Some(_) => {
+                "{bar:20} {msg}{decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left"
+            }
+            None => "{spinner} {msg}{decimal_bytes} read, {decimal_bytes_per_sec}",
         };
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
         let appears = io::stderr().is_terminal().then(|| Instant::now() + DELAY);
-        Self { bar, appears, has_appeared: AtomicBool::new(false) }
+        let progress = Self::with(bar, files as u64, appears);
+        progress.show_files(0);
+        progress
     }
 
     /// Creates a progress that is never shown.
-    #[cfg(test)]
     pub(super) fn hidden() -> Self {
-        Self { bar: ProgressBar::hidden(), appears: None, has_appeared: AtomicBool::new(false) }
+        Self::with(ProgressBar::hidden(), 0, None)
     }
 
-    /// Returns a reader of `input` that counts bytes.
-    pub(super) fn count<'a>(&'a self, input: impl Read + 'a) -> impl Read + 'a {
-        Counted { input, progress: self }
+    fn with(bar: ProgressBar, file_total: u64, appears: Option<Instant>) -> Self {
+        let (file_count, has_appeared) = (AtomicU64::new(0), AtomicBool::new(false));
+        Self { bar, file_total, file_count, appears, has_appeared }
     }
 
     /// Hides the bar while `write` writes to the terminal.
@@ -48,8 +53,21 @@ impl Progress {
         self.bar.suspend(write)
     }
 
-    fn add(&self, bytes: u64) {
-        // One thread reads while another may write.
+    /// Counts a file that was read.
+    pub(super) fn file_done(&self) {
+        let file_count = self.file_count.fetch_add(1, Ordering::Relaxed) + 1;
+        self.show_files(file_count);
+    }
+
+    fn show_files(&self, file_count: u64) {
+        if self.file_total > 1 && self.appears.is_some() {
+            self.bar.set_message(format!("{file_count} of {} files, ", self.file_total));
+        }
+    }
+
+    /// Counts bytes that were read.
+    pub(super) fn add(&self, bytes: u64) {
+        // Several threads may read.
         let is_due = |at| !self.has_appeared.load(Ordering::Relaxed) && Instant::now() >= at;
         if self.appears.is_some_and(is_due) {
             self.has_appeared.store(true, Ordering::Relaxed);
@@ -62,18 +80,5 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
-    }
-}
-
-struct Counted<'a, R> {
-    input: R,
-    progress: &'a Progress,
-}
-
-impl<R: Read> Read for Counted<'_, R> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let read = self.input.read(out)?;
-        self.progress.add(read as u64);
-        Ok(read)
     }
 }

@@ -1,22 +1,19 @@
-//! Reads a track file on a thread and passes its content through a bounded channel.
+//! Reads an input on a thread and passes its content through a bounded channel.
 //!
 //! Every command that sends tracks to a server uses this reader. A slow consumer slows the reading down, and
 //! a consumer that drops the [`TrackReader`] stops it. The file is never in memory as a whole.
 
 use std::cell::RefCell;
-use std::io::{self, Read};
-use std::path::PathBuf;
+use std::collections::VecDeque;
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::vec;
 
 use tokio::sync::mpsc;
 
-use super::input;
+use super::input::{self, FileEnd, FileSink, Input, Reading, Stdin};
 use super::progress::Progress;
-use crate::formats::{
-    self, FormatError, Note, ReadOptions, SinkError, TrackInfo, TrackKind, TrackSink,
-};
+use crate::formats::{Note, ReadOptions, SinkError, TrackInfo, TrackKind, TrackSink};
 use crate::measure::Fix;
 
 /// Maximum number of fixes and events in a batch.
@@ -24,26 +21,26 @@ const BATCH_SIZE_MAX: usize = 1024;
 /// Maximum number of batches that wait for the consumer.
 const BATCHES_MAX: usize = 4;
 
-/// A file to read.
+/// An input to read.
 pub(super) struct ReadRequest {
-    /// The file; `-` is standard input.
-    pub file: PathBuf,
-    /// Standard input, or `None` if another request has used it.
-    pub stdin: Option<Box<dyn Read + Send>>,
+    pub input: Input,
+    pub stdin: Stdin,
     pub options: ReadOptions,
     /// Counts the bytes that are read.
-    pub progress: Option<Arc<Progress>>,
+    pub progress: Arc<Progress>,
 }
 
-/// A part of the content of a file. Tracks are counted from 0.
+/// A part of the content of an input. The tracks of each file are counted from 0.
 #[derive(Debug, PartialEq)]
 pub(super) enum ReaderEvent {
+    /// The start of a file. An input has several files if it is an archive.
+    FileStart(String),
     TrackStart {
         track: usize,
         kind: TrackKind,
     },
     /// The next fixes of a track, at least one. Only the first can start a segment, and the first fix of a
-    /// track always does ([`Fix::starts_segment`]).
+    /// track with a valid position always does ([`Fix::starts_segment`]).
     Fixes {
         track: usize,
         fixes: Vec<Fix>,
@@ -51,85 +48,80 @@ pub(super) enum ReaderEvent {
     TrackEnd {
         track: usize,
         info: Box<TrackInfo>,
+        /// The notes on the track.
+        notes: Vec<Note>,
     },
-    /// Something that was ignored, guessed, skipped or assumed.
+    /// A note on the file.
     Note(Box<Note>),
-    /// The last event of a file that was read completely.
-    FileEnd,
-    /// The last event of another file: an error message with the name of the file and the position.
-    Failed(String),
+    FileEnd(FileEnd),
+    /// The last event.
+    InputEnd,
 }
 
-/// The receiving end of a file that is being read.
+/// The receiving end of an input that is being read.
 pub(super) struct TrackReader {
     name: String,
     batches: mpsc::Receiver<Vec<ReaderEvent>>,
-    batch: vec::IntoIter<ReaderEvent>,
+    batch: VecDeque<ReaderEvent>,
+    is_in_file: bool,
 }
 
 impl TrackReader {
-    /// Starts to open and read the file on a blocking thread of the current runtime.
+    /// Starts to open and read the input on a blocking thread of the current runtime.
     pub(super) fn start(request: ReadRequest) -> Self {
-        let ReadRequest { file, mut stdin, options, progress } = request;
-        let name = file.to_string_lossy().into_owned();
-        Self::start_with(name, options, progress, move || input::open(&file, &mut stdin))
-    }
-
-    fn start_with(
-        name: String,
-        options: ReadOptions,
-        progress: Option<Arc<Progress>>,
-        open: impl FnOnce() -> Result<Box<dyn Read + Send>, FormatError> + Send + 'static,
-    ) -> Self {
         let (sender, batches) = mpsc::channel(BATCHES_MAX);
-        let reader = Self { name: name.clone(), batches, batch: Vec::new().into_iter() };
-        tokio::task::spawn_blocking(move || {
-            let outbox = Rc::new(RefCell::new(Outbox { sender, batch: Vec::new(), size: 0 }));
-            let read = open().and_then(|input| read(input, &options, progress, &outbox));
-            let last = match read {
-                Ok(()) => ReaderEvent::FileEnd,
-                Err(error) => ReaderEvent::Failed(error.in_file(&name)),
-            };
-            let mut outbox = outbox.borrow_mut();
-            // Fails if the reader was dropped, which needs no report.
-            let _ = outbox.push(last).and_then(|()| outbox.flush());
-        });
+        let name = request.input.name().to_owned();
+        let reader = Self { name, batches, batch: VecDeque::new(), is_in_file: false };
+        tokio::task::spawn_blocking(move || read(&request, sender));
         reader
     }
 
-    /// Returns the next event. Must not be called after the last event of the file.
+    /// Returns the next event. Must not be called after the last event of the input.
     ///
     /// Cancel-safe: if the future is dropped, no event is lost.
     pub(super) async fn next(&mut self) -> ReaderEvent {
         loop {
-            if let Some(event) = self.batch.next() {
+            if let Some(event) = self.batch.pop_front() {
+                match event {
+                    ReaderEvent::FileStart(_) => self.is_in_file = true,
+                    ReaderEvent::FileEnd(_) => self.is_in_file = false,
+                    _ => {}
+                }
                 return event;
             }
             match self.batches.recv().await {
-                Some(batch) => self.batch = batch.into_iter(),
+                Some(batch) => self.batch = batch.into(),
                 // The thread has panicked, or the last event was received before.
                 None => {
-                    let message = format!("{}: reading stopped unexpectedly", self.name);
-                    return ReaderEvent::Failed(message);
+                    let name = &self.name;
+                    if !self.is_in_file {
+                        self.batch.push_back(ReaderEvent::FileStart(name.clone()));
+                    }
+                    let message = format!("{name}: reading stopped unexpectedly");
+                    self.batch.push_back(ReaderEvent::FileEnd(FileEnd::Failed(message)));
+                    self.batch.push_back(ReaderEvent::InputEnd);
                 }
             }
         }
     }
 }
 
-fn read(
-    input: impl Read,
-    options: &ReadOptions,
-    progress: Option<Arc<Progress>>,
-    outbox: &Rc<RefCell<Outbox>>,
-) -> Result<(), FormatError> {
-    let mut sink =
-        EventSink { outbox: Rc::clone(outbox), track_count: 0, track: 0, starts_segment: false };
-    let input = FlushBeforeRead { input, outbox: Rc::clone(outbox) };
-    match progress {
-        Some(progress) => formats::read(input::buffered(progress.count(input)), options, &mut sink),
-        None => formats::read(input::buffered(input), options, &mut sink),
-    }
+fn read(request: &ReadRequest, sender: mpsc::Sender<Vec<ReaderEvent>>) {
+    let outbox = Rc::new(RefCell::new(Outbox { sender, batch: Vec::new(), size: 0 }));
+    let mut sink = EventSink::new(Rc::clone(&outbox));
+    let reading = Reading {
+        options: &request.options,
+        stdin: &request.stdin,
+        progress: &request.progress,
+        // A pipe may be silent for a long time.
+        before_read: &|| outbox.borrow_mut().flush().map_err(io::Error::other),
+    };
+    // Fails if the reader was dropped, which needs no report.
+    let _ = input::read(&request.input, &reading, &mut sink).map(|()| {
+        request.progress.file_done();
+        let mut outbox = outbox.borrow_mut();
+        outbox.push(ReaderEvent::InputEnd).and_then(|()| outbox.flush())
+    });
 }
 
 /// Collects events and sends them in batches.
@@ -173,19 +165,6 @@ impl Outbox {
     }
 }
 
-/// Sends the collected events before each read, because a pipe may be silent for a long time.
-struct FlushBeforeRead<R> {
-    input: R,
-    outbox: Rc<RefCell<Outbox>>,
-}
-
-impl<R: Read> Read for FlushBeforeRead<R> {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        self.outbox.borrow_mut().flush().map_err(io::Error::other)?;
-        self.input.read(bytes)
-    }
-}
-
 /// Turns the calls of a format reader into events.
 struct EventSink {
     outbox: Rc<RefCell<Outbox>>,
@@ -194,6 +173,14 @@ struct EventSink {
     track: usize,
     /// Whether the next fix starts a segment.
     starts_segment: bool,
+    /// The notes on the track that ends next.
+    notes: Vec<Note>,
+}
+
+impl EventSink {
+    fn new(outbox: Rc<RefCell<Outbox>>) -> Self {
+        Self { outbox, track_count: 0, track: 0, starts_segment: false, notes: Vec::new() }
+    }
 }
 
 impl TrackSink for EventSink {
@@ -220,21 +207,40 @@ impl TrackSink for EventSink {
     }
 
     fn invalid_point(&mut self) -> Result<(), SinkError> {
-        self.fix(Fix::without_position())
+        // The next fix starts the segment.
+        self.outbox.borrow_mut().push_fix(self.track, Fix::without_position())
     }
 
     fn note(&mut self, note: &Note) -> Result<(), SinkError> {
+        if note.track.is_some() {
+            self.notes.push(note.clone());
+            return Ok(());
+        }
         self.outbox.borrow_mut().push(ReaderEvent::Note(Box::new(note.clone())))
     }
 
     fn end_track(&mut self, info: &TrackInfo) -> Result<(), SinkError> {
-        let info = Box::new(info.clone());
-        self.outbox.borrow_mut().push(ReaderEvent::TrackEnd { track: self.track, info })
+        let (track, info) = (self.track, Box::new(info.clone()));
+        let notes = std::mem::take(&mut self.notes);
+        self.outbox.borrow_mut().push(ReaderEvent::TrackEnd { track, info, notes })
+    }
+}
+
+impl FileSink for EventSink {
+    fn start_file(&mut self, name: &str) -> Result<(), SinkError> {
+        *self = Self::new(Rc::clone(&self.outbox));
+        self.outbox.borrow_mut().push(ReaderEvent::FileStart(name.to_owned()))
+    }
+
+    fn end_file(&mut self, end: FileEnd) -> Result<(), SinkError> {
+        self.outbox.borrow_mut().push(ReaderEvent::FileEnd(end))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+    use std::path::Path;
     use std::sync::mpsc as blocking;
 
     use tokio::sync::oneshot;
@@ -250,7 +256,12 @@ mod tests {
                 .map_or(TrackColumn::None, |name| TrackColumn::Named(name.to_owned())),
             ..Default::default()
         };
-        TrackReader::start_with("f".to_owned(), options, None, move || Ok(Box::new(input)))
+        TrackReader::start(ReadRequest {
+            input: Input::named(Path::new("-")),
+            stdin: Stdin::new(input),
+            options,
+            progress: Arc::new(Progress::hidden()),
+        })
     }
 
     /// Returns the events of a table up to the last one, as text.
@@ -258,72 +269,113 @@ mod tests {
         let mut reader = start(table.as_bytes(), track_column);
         let mut text = String::new();
         loop {
-            let event = reader.next().await;
-            text += &match &event {
+            text += &match reader.next().await {
                 ReaderEvent::Fixes { track, fixes } => {
                     let starts = if fixes[0].starts_segment() { "starts" } else { "continues" };
-                    let x: Vec<_> = fixes.iter().map(|fix| fix.point().unwrap().x()).collect();
+                    let x: Vec<_> =
+                        fixes.iter().map(|fix| fix.point().map(|point| point.x())).collect();
                     format!("track {track} {starts} {x:?}\n")
                 }
+                ReaderEvent::TrackEnd { track, info, notes } => {
+                    let notes: Vec<_> = notes.iter().map(|note| note.kind.id()).collect();
+                    format!("end of track {track} {:?} {notes:?}\n", info.name)
+                }
+                ReaderEvent::Note(note) => format!("note: {note}\n"),
+                ReaderEvent::InputEnd => return text,
                 event => format!("{event:?}\n"),
             };
-            if matches!(event, ReaderEvent::FileEnd | ReaderEvent::Failed(_)) {
-                return text;
-            }
         }
     }
 
     #[tokio::test]
     async fn rows_of_mixed_tracks_become_events_of_each_track() {
         insta::assert_snapshot!(events("id,x,y\nb,1,0\nb,2,0\na,3,0\nb,4,0\n", Some("id")).await, @r#"
-        TrackStart { track: 0 }
-        track 0 starts [1.0, 2.0]
-        TrackStart { track: 1 }
-        track 1 starts [3.0]
-        track 0 continues [4.0]
-        TrackEnd { track: 0, name: Some("b") }
-        TrackEnd { track: 1, name: Some("a") }
-        FileEnd
+        FileStart("-")
+        TrackStart { track: 0, kind: Track }
+        track 0 starts [Some(1.0), Some(2.0)]
+        TrackStart { track: 1, kind: Track }
+        track 1 starts [Some(3.0)]
+        track 0 continues [Some(4.0)]
+        end of track 0 Some("b") []
+        end of track 1 Some("a") []
+        FileEnd(Complete)
+        "#);
+    }
+
+    #[tokio::test]
+    async fn a_point_without_a_position_keeps_its_place() {
+        insta::assert_snapshot!(events("x,y\n,0\n1,0\n-,9\n2,0\n", None).await, @r#"
+        FileStart("-")
+        TrackStart { track: 0, kind: Track }
+        track 0 continues [None]
+        track 0 starts [Some(1.0), None, Some(2.0)]
+        end of track 0 None ["invalid_position"]
+        FileEnd(Complete)
         "#);
     }
 
     #[tokio::test]
     async fn an_error_comes_after_the_fixes_before_it() {
-        insta::assert_snapshot!(events("x,y,trip\n1,0,9\n2,-,9\n", None).await, @r#"
-        Remark("all rows are read as one track; if the column \"trip\" identifies tracks, add --track-column \"trip\"")
-        TrackStart { track: 0 }
-        track 0 starts [1.0]
-        Failed("f:3:2: the y \"-\" is not a number, in the column \"y\"")
-        "#);
+        let cut = "<gpx><trk><trkseg><trkpt lat='0' lon='1'/>\n<trk";
+        let events = events(cut, None).await;
+        let lines: Vec<_> = events.lines().collect();
+        assert_eq!(lines[2..4], ["track 0 starts [Some(1.0)]", "end of track 0 None []"]);
+        assert!(lines[4].starts_with("FileEnd(Failed(\"-:2:"), "{events}");
+        assert_eq!(lines.len(), 5);
     }
 
     #[tokio::test]
     async fn a_file_that_cannot_be_opened_is_an_error() {
-        let file = PathBuf::from("nowhere.gpx");
-        let options = ReadOptions::default();
-        let mut reader =
-            TrackReader::start(ReadRequest { file, stdin: None, options, progress: None });
+        let mut reader = TrackReader::start(ReadRequest {
+            input: Input::named(Path::new("nowhere.gpx")),
+            stdin: Stdin::new(io::empty()),
+            options: ReadOptions::default(),
+            progress: Arc::new(Progress::hidden()),
+        });
+        assert_eq!(reader.next().await, ReaderEvent::FileStart("nowhere.gpx".to_owned()));
         let message = "nowhere.gpx: cannot be read: there is no such file".to_owned();
-        assert_eq!(reader.next().await, ReaderEvent::Failed(message));
+        assert_eq!(reader.next().await, ReaderEvent::FileEnd(FileEnd::Failed(message)));
+        assert_eq!(reader.next().await, ReaderEvent::InputEnd);
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_panics_is_an_error() {
+        struct Panics;
+        impl Read for Panics {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                panic!("a fault of the reader")
+            }
+        }
+        let mut reader = start(Panics, None);
+        assert_eq!(reader.next().await, ReaderEvent::FileStart("-".to_owned()));
+        let message = "-: reading stopped unexpectedly".to_owned();
+        assert_eq!(reader.next().await, ReaderEvent::FileEnd(FileEnd::Failed(message)));
+        assert_eq!(reader.next().await, ReaderEvent::InputEnd);
     }
 
     /// Returns the bytes that it receives, and waits for them. Drops its sender with itself.
-    struct Pipe(blocking::Receiver<&'static [u8]>, #[allow(dead_code)] oneshot::Sender<()>);
+    struct Pipe {
+        received: blocking::Receiver<&'static [u8]>,
+        rest: &'static [u8],
+        _alive: oneshot::Sender<()>,
+    }
 
     impl Read for Pipe {
         fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-            let bytes = self.0.recv().unwrap_or_default();
-            out[..bytes.len()].copy_from_slice(bytes);
-            Ok(bytes.len())
+            if self.rest.is_empty() {
+                self.rest = self.received.recv().unwrap_or_default();
+            }
+            self.rest.read(out)
         }
     }
 
     #[tokio::test]
     async fn fixes_are_sent_before_the_input_waits_and_a_dropped_reader_stops() {
         let (bytes, received) = blocking::channel::<&[u8]>();
-        let (alive, ended) = oneshot::channel();
-        let mut reader = start(Pipe(received, alive), None);
+        let (_alive, ended) = oneshot::channel();
+        let mut reader = start(Pipe { received, rest: b"", _alive }, None);
         bytes.send(b"x,y\n1,0\n2,0\n").unwrap();
+        assert_eq!(reader.next().await, ReaderEvent::FileStart("-".to_owned()));
         assert_eq!(
             reader.next().await,
             ReaderEvent::TrackStart { track: 0, kind: TrackKind::Track }

@@ -13,6 +13,8 @@ mod cut;
 mod damage;
 mod deadlines;
 mod drain;
+#[cfg(unix)]
+mod files;
 mod health;
 mod hostile;
 mod killed;

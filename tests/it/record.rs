@@ -87,8 +87,11 @@ fn a_file_that_cannot_be_recorded_is_reported_in_one_line() {
     let closed = closed.to_string();
     for method in [&[][..], &["--method", "record-route"]] {
         for (arguments, message) in [
-            (vec![&*bad], "bad.csv:3:1: latitude 91 is not between -90 and 90 degrees"),
-            (vec!["examples"], "examples: cannot be read: it is a directory"),
+            (
+                vec!["--on-invalid", "error", &*bad],
+                "bad.csv:3:1: latitude 91 is not between -90 and 90 degrees",
+            ),
+            (vec!["examples"], "examples: cannot be read: it is a folder; name one file in it"),
             (vec!["nowhere.gpx"], "nowhere.gpx: cannot be read: there is no such file"),
             (vec!["--server", &closed, "examples/legs.csv"], "is a server running there?"),
         ] {
@@ -105,7 +108,7 @@ async fn the_tracks_before_an_error_in_the_file_are_reported() {
     let track = "<trk><trkseg><trkpt lat='0' lon='1'/><trkpt lat='0' lon='2'/></trkseg></trk>";
     let broken = track.replace("lat='0' lon='2'", "lat='91' lon='2'");
     let (_directory, tracks) = file("tracks.gpx", &format!("<gpx>{track}{track}{broken}</gpx>"));
-    let (code, out, errors) = run_async(&["record", &tracks]).await;
+    let (code, out, errors) = run_async(&["record", "--on-invalid", "error", &tracks]).await;
     assert_eq!(code, Some(1));
     assert_eq!(out.matches("111 319.491 m").count(), 2, "{out}");
     assert!(!out.contains("total"), "{out}");
@@ -150,7 +153,8 @@ async fn the_stream_of_a_broken_file_is_never_closed() {
     let (_directory, broken) = file("broken.csv", &(rows + "91,0\n"));
     for method in [&[][..], &["--method", "record-route"]] {
         let (url, mut ended) = reading_server().await;
-        let record = [&["record", "--server", &url, &broken], method].concat();
+        let record = ["record", "--server", &url, "--on-invalid", "error", &broken];
+        let record = [&record, method].concat();
         let (code, _, errors) = run_async(&record).await;
         assert_eq!(code, Some(1));
         assert!(errors.contains("latitude 91"), "{errors}");

@@ -1,6 +1,5 @@
 //! The arguments of `waywiser bench`, and the servers and loads that they describe.
 
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -8,7 +7,8 @@ use std::time::{Duration, SystemTime};
 use clap::Args;
 
 use super::call::{CallArgs, MethodName, Vary};
-use crate::cli::input::{self, FileFormat};
+use crate::cli::input::{self, Stdin};
+use crate::cli::reading::FileFormat;
 use crate::cli::report::pluralize;
 use crate::cli::server_url;
 use crate::cli::units::{Time, at_least_one, positive_time};
@@ -287,7 +287,7 @@ impl BenchArgs {
     ) -> Result<Vec<Arc<Load>>, String> {
         let points = match &self.file {
             Some(file) => {
-                let points = input::open(file, &mut Some(io::stdin())).and_then(|input| {
+                let points = input::open(file, &Stdin::of_process()).and_then(|input| {
                     track::read(input::buffered(input), self.format.map(FileFormat::format))
                 });
                 points.map_err(|error| error.in_file(&file.to_string_lossy()))?

@@ -1,7 +1,6 @@
 //! Matches the answers of a server with the expected ones, in the order of the input, and reports them.
 //! `upload.rs` sends the expected answers, and `remote.rs` makes the call.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::pin::{Pin, pin};
@@ -10,24 +9,24 @@ use futures::{Stream, StreamExt as _};
 use tokio::sync::mpsc::{self, error::TryRecvError};
 use tonic::Code;
 
-use super::measure_run::{MeasureRun, TrackError};
+use super::measure_run::{MeasureRun, MeasuredTrack};
 use super::upload::ExpectedAnswer;
 use crate::cli::Outcome;
-use crate::cli::report::{Track, pluralize};
+use crate::cli::input::{FileEnd, Input};
+use crate::cli::report::pluralize;
 use crate::cli::stall_detector::StallDetector;
 use crate::client::{ClientError, PathAnswer};
 
-/// The files and tracks that were reported.
+/// The inputs, files and tracks that were reported.
 #[derive(Default)]
 struct Reported {
-    /// The files that were reported completely.
+    /// The inputs that were reported completely.
+    input_count: usize,
+    /// The files of the current input that were reported completely.
     file_count: usize,
+    is_in_file: bool,
     /// The tracks of the current file that have a result.
     track_count: u64,
-    /// Whether the server refused a track of the current file.
-    has_refusal: bool,
-    /// Whether the current file could not be read. The error was printed.
-    is_broken: bool,
 }
 
 /// Matches the `answers` of the server at `url` with the `expected` ones. Reports the tracks and the total.
@@ -37,19 +36,19 @@ struct Reported {
 pub(super) async fn report<W: Write>(
     mut run: MeasureRun<'_, W>,
     url: &str,
-    names: &[Cow<'_, str>],
+    inputs: &[Input],
     expected: mpsc::Receiver<ExpectedAnswer>,
     answers: impl Stream<Item = Result<PathAnswer, ClientError>>,
     stall_detector: &StallDetector,
 ) -> io::Result<Outcome> {
     let mut reported = Reported::default();
     let collected =
-        collect(&mut run, &mut reported, names, expected, answers, stall_detector).await;
+        collect(&mut run, &mut reported, inputs.len(), expected, answers, stall_detector).await;
     let error = match collected {
         Ok(error) => error,
         Err(error) => return run.abort(error),
     };
-    if reported.file_count == names.len() {
+    if reported.input_count == inputs.len() {
         return run.finish();
     }
     if error.as_ref().is_some_and(is_unimplemented) {
@@ -63,7 +62,7 @@ pub(super) async fn report<W: Write>(
         Some(error) => explain(url, &error),
         None => "reading the files stopped unexpectedly".to_owned(),
     });
-    report_missing(&mut run, names, &reported);
+    report_missing(&mut run, inputs, &reported);
     run.finish()
 }
 
@@ -72,7 +71,7 @@ pub(super) async fn report<W: Write>(
 async fn collect<W: Write>(
     run: &mut MeasureRun<'_, W>,
     reported: &mut Reported,
-    names: &[Cow<'_, str>],
+    input_count: usize,
     mut expected: mpsc::Receiver<ExpectedAnswer>,
     answers: impl Stream<Item = Result<PathAnswer, ClientError>>,
     stall_detector: &StallDetector,
@@ -110,11 +109,11 @@ async fn collect<W: Write>(
                 Err(TryRecvError::Empty) => return Ok(end),
             },
         };
-        let (path_id, number, info) = match item {
+        let (path_id, number, info, notes) = match item {
             None => {
                 // The upload has stopped before the last file, because the call has failed. Waits for the
                 // error of the call.
-                while end.is_none() && reported.file_count < names.len() {
+                while end.is_none() && reported.input_count < input_count {
                     let answer = tokio::select! {
                         biased;
                         answer = answers.next() => answer,
@@ -128,27 +127,32 @@ async fn collect<W: Write>(
                 }
                 return Ok(end);
             }
-            Some(ExpectedAnswer::Track { path_id, number, info }) => (path_id, number, info),
+            Some(ExpectedAnswer::FileStart(name)) => {
+                run.start_file(&name);
+                (reported.is_in_file, reported.track_count) = (true, 0);
+                continue;
+            }
+            Some(ExpectedAnswer::Track { path_id, number, info, notes }) => {
+                (path_id, number, info, notes)
+            }
             Some(ExpectedAnswer::Unfinished { path_id }) => {
                 // If there is an answer about it, it comes before that of the next track.
                 unfinished.push_back(path_id);
                 continue;
             }
-            Some(ExpectedAnswer::Remark(remark)) => {
-                run.note(&names[reported.file_count], &remark);
+            Some(ExpectedAnswer::Note(note)) => {
+                run.file_note(*note);
                 continue;
             }
-            Some(ExpectedAnswer::FileFailed(message)) => {
-                run.error(&message);
-                reported.is_broken = true;
+            Some(ExpectedAnswer::FileEnd(end)) => {
+                run.end_file(end);
+                reported.file_count += 1;
+                reported.is_in_file = false;
                 continue;
             }
-            Some(ExpectedAnswer::FileEnd) => {
-                if reported.has_refusal || reported.is_broken {
-                    run.file_failed();
-                }
-                let file_count = reported.file_count + 1;
-                *reported = Reported { file_count, ..Reported::default() };
+            Some(ExpectedAnswer::InputEnd) => {
+                let input_count = reported.input_count + 1;
+                *reported = Reported { input_count, ..Reported::default() };
                 continue;
             }
         };
@@ -178,43 +182,41 @@ async fn collect<W: Write>(
             );
             return Ok(Some(ClientError::reply(text)));
         }
-        let file = &*names[reported.file_count];
-        let refusal = match answer.outcome {
+        match answer.outcome {
             Ok(summary) => {
-                let track = Track { file, number, info: &info, summary, notes: &[] };
-                match run.track(&track) {
-                    Ok(()) => {
-                        reported.track_count += 1;
-                        continue;
-                    }
-                    Err(TrackError::Report(error)) => return Err(error),
-                    Err(TrackError::Total(error)) => error.to_string(),
-                }
+                run.track(MeasuredTrack { number, info, summary, notes })?;
+                reported.track_count += 1;
             }
-            Err(refusal) => refusal.to_string(),
-        };
-        run.error(&format!("{file}: track {number}: {refusal}"));
-        reported.has_refusal = true;
+            Err(refusal) => {
+                let message = format!("{}: track {number}: {refusal}", run.file());
+                run.track_failed(&message);
+            }
+        }
     }
 }
 
-/// Prints and counts the files without all results.
-fn report_missing<W: Write>(
-    run: &mut MeasureRun<'_, W>,
-    names: &[Cow<'_, str>],
-    reported: &Reported,
-) {
-    for (file, name) in names.iter().enumerate().skip(reported.file_count) {
-        run.file_failed();
-        let is_current = file == reported.file_count;
-        match reported.track_count {
-            _ if is_current && reported.is_broken => {}
-            track_count @ 1.. if is_current => {
-                let tracks = pluralize(track_count, "track");
-                run.error(&format!("{name}: results of only {tracks}"));
-            }
-            _ => run.error(&format!("{name}: no result")),
-        }
+/// Prints and counts the inputs without all results.
+fn report_missing<W: Write>(run: &mut MeasureRun<'_, W>, inputs: &[Input], reported: &Reported) {
+    let mut missing = inputs[reported.input_count.min(inputs.len())..].iter();
+    if reported.is_in_file {
+        missing.next();
+        let name = run.file();
+        let message = match reported.track_count {
+            0 => format!("{name}: no result"),
+            track_count => format!("{name}: results of only {}", pluralize(track_count, "track")),
+        };
+        run.end_file(FileEnd::Failed(message));
+    } else if reported.file_count > 0
+        && let Some(input) = missing.next()
+    {
+        let name = input.name();
+        run.start_file(name);
+        run.end_file(FileEnd::Failed(format!("{name}: results of only a part of its files")));
+    }
+    for input in missing {
+        let name = input.name();
+        run.start_file(name);
+        run.end_file(FileEnd::Failed(format!("{name}: no result")));
     }
 }
 

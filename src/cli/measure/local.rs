@@ -1,163 +1,162 @@
-//! Measures in this process: reads the files and folds each track into a path of its own. A track is reported
-//! when it ends.
+//! Measures in this process: threads measure the inputs, and this thread reports the results in the order of the
+//! inputs.
+//!
+//! The threads take the inputs in their order, and each input has a bounded channel for its results. So the input that
+//! is reported next is always being measured, its results are reported while it is read, and the others wait when
+//! their channels are full.
 
-use std::io::{self, Read, Write};
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::num::NonZeroUsize;
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 use super::MeasureArgs;
-use super::measure_run::{MeasureRun, TrackError};
+use super::measure_run::MeasureRun;
+use super::worker::{self, FileResult};
 use crate::cli::Outcome;
-use crate::cli::input;
+use crate::cli::input::{FileEnd, Input, Reading, Stdin};
 use crate::cli::progress::Progress;
-use crate::cli::report::Track;
-use crate::formats::{self, Note, SinkError, TrackInfo, TrackKind, TrackSink};
-use crate::measure::{Fix, FixBlock, Options, PathAccumulator};
+use crate::formats::ReadOptions;
+use crate::measure::Options;
 
-/// Measures the files of the arguments.
+/// Maximum number of results of one input that wait.
+const RESULTS_MAX: usize = 64;
+/// Maximum number of inputs per thread that are started or wait to be started.
+const INPUTS_AHEAD: usize = 32;
+
+/// An input to measure, and the receiver of its results.
+struct Job {
+    input: Input,
+    results: SyncSender<FileResult>,
+}
+
+/// What every thread needs.
+struct Shared {
+    read_options: ReadOptions,
+    options: Options,
+    stdin: Stdin,
+    progress: Arc<Progress>,
+    jobs: Mutex<Receiver<Job>>,
+}
+
+/// Measures the inputs.
 ///
 /// # Errors
 /// If the report cannot be written.
 pub(super) fn measure(
     args: &MeasureArgs,
-    stdin: impl Read + Send,
+    inputs: &[Input],
+    stdin: Stdin,
     out: impl Write,
     messages: &mut dyn Write,
-    progress: &Progress,
+    progress: Arc<Progress>,
 ) -> io::Result<Outcome> {
-    let read_options = args.read_options();
-    let names = args.names();
-    let mut run = MeasureRun::new(args, &names, out, messages, progress);
     let options = match args.options() {
         Ok(options) => options,
         Err(error) => {
-            run.error(&error.to_string());
+            writeln!(messages, "error: {error}")?;
             return Ok(Outcome::Failed);
         }
     };
-    let mut stdin = Some(stdin);
-
-    for (file, name) in args.files.iter().zip(&names) {
-        let mut tracks = Tracks::new(name, options, &mut run);
-        let outcome = match input::open(file, &mut stdin) {
-            Ok(input) => {
-                let input = input::buffered(progress.count(input));
-                formats::read(input, &read_options, &mut tracks)
-            }
-            Err(error) => Err(error),
-        };
-        if let Some(error) = tracks.report_failure {
+    let shown = Arc::clone(&progress);
+    let mut run = MeasureRun::new(args, inputs, options, out, messages, &shown);
+    let (sender, jobs) = mpsc::channel();
+    let read_options = args.read_options();
+    let shared = Shared { read_options, options, stdin, progress, jobs: Mutex::new(jobs) };
+    let thread_count = match start_threads(thread_count(args, inputs), shared) {
+        Ok(thread_count) => thread_count,
+        Err(error) => {
+            run.error(&format!("the threads cannot be started: {error}"));
+            return Ok(Outcome::Failed);
+        }
+    };
+    let mut waiting = inputs.iter();
+    let mut started = VecDeque::new();
+    loop {
+        while started.len() < thread_count.saturating_mul(INPUTS_AHEAD)
+            && let Some(input) = waiting.next()
+        {
+            let (results, received) = mpsc::sync_channel(RESULTS_MAX);
+            // Without a receiver, the result of the input is missing, which is reported below.
+            let _ = sender.send(Job { input: input.clone(), results });
+            started.push_back((input, received));
+        }
+        let Some((input, results)) = started.pop_front() else { break };
+        // A return drops the receivers, which stops the threads. It does not wait for a thread that reads standard
+        // input.
+        if let Err(error) = report(&mut run, input, results) {
             return run.abort(error);
-        }
-        let remarks = std::mem::take(&mut tracks.remarks);
-        for remark in remarks {
-            run.note(name, &remark);
-        }
-        if let Err(error) = outcome {
-            run.error(&error.in_file(name));
-            run.file_failed();
         }
     }
     run.finish()
 }
 
-/// Measures and reports the tracks of one file.
-struct Tracks<'a, 'b, W> {
-    file: &'a str,
-    options: Options,
-    run: &'a mut MeasureRun<'b, W>,
-    /// Fixes of the current track that are not folded into its path yet.
-    block: FixBlock,
-    /// The tracks since the last time that no track was open; `None` if ended.
-    paths: Vec<Option<PathAccumulator>>,
-    /// The number of tracks before `paths`.
-    before: usize,
-    open_count: usize,
-    current: usize,
-    /// The remarks of the reader, a few at most.
-    remarks: Vec<String>,
-    /// The error of the report, if it has stopped the reading.
-    report_failure: Option<io::Error>,
+/// Returns the number of threads: at most one for each input.
+fn thread_count(args: &MeasureArgs, inputs: &[Input]) -> usize {
+    let cores = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    args.jobs.map_or_else(cores, NonZeroUsize::get).clamp(1, inputs.len().max(1))
 }
 
-impl<'a, 'b, W: Write> Tracks<'a, 'b, W> {
-    fn new(file: &'a str, options: Options, run: &'a mut MeasureRun<'b, W>) -> Self {
-        Self {
-            file,
-            options,
-            run,
-            block: FixBlock::new(options.metric()),
-            paths: Vec::new(),
-            before: 0,
-            open_count: 0,
-            current: 0,
-            remarks: Vec::new(),
-            report_failure: None,
+/// Starts threads that measure inputs until the sender of the jobs is dropped. Returns the number of threads that could
+/// be started.
+///
+/// # Errors
+/// If no thread could be started.
+fn start_threads(count: usize, shared: Shared) -> io::Result<usize> {
+    let shared = Arc::new(shared);
+    for started in 0..count {
+        let shared = Arc::clone(&shared);
+        match thread::Builder::new().name("measure".to_owned()).spawn(move || work(&shared)) {
+            Ok(_) => {}
+            Err(error) if started == 0 => return Err(error),
+            Err(_) => return Ok(started),
         }
     }
+    Ok(count)
+}
 
-    /// Folds the fixes of the block into the path of the current track.
-    fn fold(&mut self) -> Result<(), SinkError> {
-        if let Some(Some(path)) = self.paths.get_mut(self.current) {
-            path.fold(&mut self.block)?;
-        }
-        Ok(())
+fn work(shared: &Shared) {
+    let reading = Reading {
+        options: &shared.read_options,
+        stdin: &shared.stdin,
+        progress: &shared.progress,
+        before_read: &|| Ok(()),
+    };
+    loop {
+        let job = shared.jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(Job { input, results }) = job else { return };
+        worker::measure(&input, &reading, shared.options, results);
+        shared.progress.file_done();
     }
 }
 
-impl<W: Write> TrackSink for Tracks<'_, '_, W> {
-    fn start_track(&mut self, _: TrackKind) -> Result<(), SinkError> {
-        self.fold()?;
-        self.current = self.paths.len();
-        self.paths.push(Some(PathAccumulator::new(self.options)));
-        self.open_count += 1;
-        Ok(())
-    }
-
-    fn switch_track(&mut self, index: usize) -> Result<(), SinkError> {
-        self.fold()?;
-        self.current = index - self.before;
-        Ok(())
-    }
-
-    fn start_segment(&mut self) -> Result<(), SinkError> {
-        self.fold()?;
-        if let Some(Some(path)) = self.paths.get_mut(self.current) {
-            path.start_segment();
-        }
-        Ok(())
-    }
-
-    fn fix(&mut self, fix: Fix) -> Result<(), SinkError> {
-        if self.block.is_full() {
-            self.fold()?;
-        }
-        Ok(self.block.push(fix)?)
-    }
-
-    fn note(&mut self, note: &Note) -> Result<(), SinkError> {
-        self.remarks.push(note.to_string());
-        Ok(())
-    }
-
-    fn end_track(&mut self, info: &TrackInfo) -> Result<(), SinkError> {
-        self.fold()?;
-        let Some(path) = self.paths.get_mut(self.current).and_then(Option::take) else {
-            return Ok(());
-        };
-        let number = (self.before + self.current) as u64 + 1;
-        let track = Track { file: self.file, number, info, summary: path.summary(), notes: &[] };
-        match self.run.track(&track) {
-            Ok(()) => {}
-            Err(TrackError::Total(error)) => return Err(error.into()),
-            Err(TrackError::Report(error)) => {
-                self.report_failure = Some(error);
-                return Err(SinkError::Stop);
+/// Reports the results of an input.
+fn report<W: Write>(
+    run: &mut MeasureRun<'_, W>,
+    input: &Input,
+    results: Receiver<FileResult>,
+) -> io::Result<()> {
+    let mut is_open = true;
+    for result in results {
+        match result {
+            FileResult::Start(name) => {
+                run.start_file(&name);
+                is_open = true;
+            }
+            FileResult::Track(track) => run.track(*track)?,
+            FileResult::Note(note) => run.file_note(*note),
+            FileResult::End(end) => {
+                run.end_file(end);
+                is_open = false;
             }
         }
-        self.open_count -= 1;
-        if self.open_count == 0 {
-            self.before += self.paths.len();
-            self.paths.clear();
-        }
-        Ok(())
     }
+    if is_open {
+        let name = input.name();
+        run.start_file(name);
+        run.end_file(FileEnd::Failed(format!("{name}: reading stopped unexpectedly")));
+    }
+    Ok(())
 }

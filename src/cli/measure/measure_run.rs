@@ -1,68 +1,233 @@
 //! The report, the total and the messages of one run of `waywiser measure`. Both ways of measuring use it. It
 //! depends on neither files nor servers.
 
-use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::io::{self, Write};
 
-use super::MeasureArgs;
+use super::{MeasureArgs, SortKey};
 use crate::cli::Outcome;
+use crate::cli::input::{FileEnd, Input};
+use crate::cli::notes::{self, NoteList, track_label};
 use crate::cli::progress::Progress;
-use crate::cli::report::{Report, Total, Track, escape_control};
-use crate::measure::{PathError, Totals};
+use crate::cli::report::{FileNote, Report, Total, Track, escape_control, pluralize};
+use crate::formats::{Note, NoteKind, TrackInfo};
+use crate::measure::{Options, PathSummary, Totals};
+
+/// Maximum number of notes on files in the total.
+const FILE_NOTES_MAX: usize = 1000;
+/// Maximum number of files that are named in a list at the end.
+const LISTED_MAX: usize = 10;
+/// Maximum number of tracks that can be sorted.
+const SORTED_MAX: usize = 1 << 17;
+
+/// A measured track of the current file.
+#[derive(Debug)]
+pub(super) struct MeasuredTrack {
+    /// The number of the track in its file, from 1.
+    pub number: u64,
+    pub info: Box<TrackInfo>,
+    pub summary: PathSummary,
+    /// The notes of the reader.
+    pub notes: Vec<Note>,
+}
+
+/// A row that waits to be sorted.
+struct SortedRow {
+    file: String,
+    track: MeasuredTrack,
+}
 
 /// The state of a run.
 pub(super) struct MeasureRun<'a, W> {
     report: Report<W>,
+    options: Options,
+    is_strict: bool,
+    sort: Option<SortKey>,
+    rows: Vec<SortedRow>,
     total: Totals,
     /// The output for notes and errors.
     messages: &'a mut dyn Write,
     progress: &'a Progress,
+    file: CurrentFile,
+    input_count: u64,
     file_count: u64,
     failed_file_count: u64,
     track_count: u64,
+    file_notes: Vec<FileNote>,
+    more_file_note_count: u64,
+    /// Whether files were found in folders.
+    finds_files: bool,
+    failed: FileList,
+    unsupported: FileList,
+    /// Whether something failed that is not a file.
+    has_failed: bool,
 }
 
-/// An error that prevents the report of a track.
-#[derive(Debug)]
-pub(super) enum TrackError {
-    /// The total would be out of range.
-    Total(PathError),
-    /// The report cannot be written.
-    Report(io::Error),
+/// The file whose tracks are reported.
+#[derive(Default)]
+struct CurrentFile {
+    name: String,
+    /// Printed at the end of the file.
+    notes: NoteList,
+    has_failed: bool,
+}
+
+/// Names of files, up to a limit.
+#[derive(Default)]
+struct FileList {
+    names: Vec<String>,
+    count: u64,
+}
+
+impl FileList {
+    fn add(&mut self, name: &str) {
+        self.count += 1;
+        if self.names.len() < LISTED_MAX {
+            self.names.push(name.to_owned());
+        }
+    }
+
+    fn text(&self) -> String {
+        let names = self.names.join(", ");
+        match self.count - self.names.len() as u64 {
+            0 => names,
+            more => format!("{names} and {more} more"),
+        }
+    }
 }
 
 impl<'a, W: Write> MeasureRun<'a, W> {
     pub(super) fn new(
         args: &MeasureArgs,
-        names: &[Cow<'_, str>],
+        inputs: &[Input],
+        options: Options,
         out: W,
         messages: &'a mut dyn Write,
         progress: &'a Progress,
     ) -> Self {
-        let metric = args.model.metric();
-        let report = Report::new(out, args.report_options(), names.iter().map(|name| &**name));
-        let file_count = names.len() as u64;
-        let total = Totals::new(metric);
-        Self { report, total, messages, progress, file_count, failed_file_count: 0, track_count: 0 }
+        let report = Report::new(out, args.report_options(), inputs.iter().map(Input::name));
+        Self {
+            report,
+            options,
+            is_strict: args.read_options().is_strict,
+            sort: args.output.sort,
+            rows: Vec::new(),
+            total: Totals::new(options.metric()),
+            messages,
+            progress,
+            file: CurrentFile::default(),
+            input_count: inputs.len() as u64,
+            file_count: 0,
+            failed_file_count: 0,
+            track_count: 0,
+            file_notes: Vec::new(),
+            more_file_note_count: 0,
+            finds_files: inputs.iter().any(Input::is_in_folder),
+            failed: FileList::default(),
+            unsupported: FileList::default(),
+            has_failed: false,
+        }
+    }
+
+    /// Starts a file. The tracks and notes up to its end belong to it.
+    pub(super) fn start_file(&mut self, name: &str) {
+        self.file = CurrentFile { name: name.to_owned(), ..CurrentFile::default() };
+    }
+
+    /// Returns the name of the current file.
+    pub(super) fn file(&self) -> &str {
+        &self.file.name
     }
 
     /// Prints a track and adds it to the total.
     ///
     /// # Errors
-    /// If the total would be out of range or the report cannot be written.
-    pub(super) fn track(&mut self, track: &Track<'_>) -> Result<(), TrackError> {
-        self.total.add(&track.summary).map_err(TrackError::Total)?;
+    /// If the report cannot be written.
+    pub(super) fn track(&mut self, mut track: MeasuredTrack) -> io::Result<()> {
+        let label = track_label(track.number, &track.info);
+        self.file.notes.add_all(&self.file.name, Some(&label), &track.notes);
+        let index = track.number.saturating_sub(1) as usize;
+        for note in notes::unused_options(Some(index), &track.info, &self.options) {
+            let text = notes::text(&self.file.name, Some(&label), &note);
+            match self.is_strict {
+                true => self.track_failed(&format!("{text}; --strict makes this an error")),
+                false => self.file.notes.add(text),
+            }
+            track.notes.push(note);
+        }
+        if let Err(error) = self.total.add(&track.summary) {
+            let file = &self.file.name;
+            let message = format!("{file}: track {label}: the total cannot be computed: {error}");
+            self.track_failed(&message);
+            return Ok(());
+        }
         self.track_count += 1;
+        if self.sort.is_none() {
+            let file = self.file.name.clone();
+            return self.write_track(&SortedRow { file, track });
+        }
+        if self.rows.len() < SORTED_MAX {
+            self.rows.push(SortedRow { file: self.file.name.clone(), track });
+        }
+        Ok(())
+    }
+
+    fn write_track(&mut self, row: &SortedRow) -> io::Result<()> {
+        let MeasuredTrack { number, info, summary, notes } = &row.track;
+        let track =
+            Track { file: &row.file, number: *number, info, summary: summary.clone(), notes };
         let report = &mut self.report;
-        self.progress.aside(|| report.track(track)).map_err(TrackError::Report)
+        self.progress.aside(|| report.track(&track))
     }
 
-    /// Prints a note about a file that is measured.
-    pub(super) fn note(&mut self, file: &str, note: &str) {
-        self.message("note", &format!("{file}: {note}"));
+    /// Prints an error about a track of the current file. The file has failed.
+    pub(super) fn track_failed(&mut self, message: &str) {
+        self.error(message);
+        self.file.has_failed = true;
     }
 
-    /// Prints an error.
+    /// Adds a note on the current file.
+    pub(super) fn file_note(&mut self, note: Note) {
+        self.file.notes.add(notes::text(&self.file.name, None, &note));
+        if self.file_notes.len() < FILE_NOTES_MAX {
+            self.file_notes.push(FileNote { file: self.file.name.clone(), note });
+        } else {
+            self.more_file_note_count += 1;
+        }
+    }
+
+    /// Ends the current file, and prints its notes and its error.
+    pub(super) fn end_file(&mut self, end: FileEnd) {
+        match &end {
+            FileEnd::Unsupported => self.unsupported.add(&self.file.name.clone()),
+            FileEnd::Skipped(reason) if !self.is_strict => {
+                let (kind, message) = (NoteKind::IgnoredContent, format!("skipped: {reason}"));
+                self.file_note(Note { kind, message, position: None, count: 1, track: None });
+            }
+            _ => {}
+        }
+        let CurrentFile { name, mut notes, has_failed } = std::mem::take(&mut self.file);
+        for note in notes.take(&name) {
+            self.message("note", &note);
+        }
+        let error = match end {
+            FileEnd::Failed(error) => Some(error),
+            FileEnd::Skipped(reason) if self.is_strict => {
+                Some(format!("{name}: skipped: {reason}; --strict makes this an error"))
+            }
+            FileEnd::Skipped(_) | FileEnd::Unsupported => return,
+            FileEnd::Complete => None,
+        };
+        self.file_count += 1;
+        if let Some(error) = &error {
+            self.error(error);
+        }
+        if has_failed || error.is_some() {
+            self.file_failed(&name);
+        }
+    }
+
+    /// Prints an error that is not about the current file.
     pub(super) fn error(&mut self, error: &str) {
         self.message("error", error);
     }
@@ -75,34 +240,90 @@ impl<'a, W: Write> MeasureRun<'a, W> {
         let _ = self.progress.aside(|| writeln!(messages, "{kind}: {}", escape_control(message)));
     }
 
-    /// Counts a file that was not measured completely.
-    pub(super) fn file_failed(&mut self) {
+    fn file_failed(&mut self, name: &str) {
         self.failed_file_count += 1;
+        self.failed.add(name);
     }
 
-    /// Prints the total.
+    /// Prints the sorted tracks, the lists of files, and the total.
     ///
     /// # Errors
     /// If the report cannot be written.
     pub(super) fn finish(mut self) -> io::Result<Outcome> {
+        let written = self.write_end();
+        match written {
+            Err(error) => self.abort(error),
+            Ok(()) if self.failed_file_count == 0 && !self.has_failed => Ok(Outcome::Done),
+            Ok(()) => Ok(Outcome::Failed),
+        }
+    }
+
+    fn write_end(&mut self) -> io::Result<()> {
+        self.write_sorted()?;
+        if self.unsupported.count > 0 {
+            let count = self.unsupported.count;
+            let (files, were) = (pluralize(count, "file"), if count == 1 { "was" } else { "were" });
+            let list = self.unsupported.text();
+            let message = format!("{files} of no supported format {were} skipped: {list}");
+            match self.is_strict {
+                true => {
+                    self.error(&format!("{message}; --strict makes this an error"));
+                    self.has_failed = true;
+                }
+                false => self.message("note", &message),
+            }
+        }
+        let finds_files = self.finds_files || self.file_count > self.input_count;
+        if finds_files && self.failed.count > 0 {
+            let message = format!(
+                "{} of {} could not be measured completely: {}",
+                self.failed.count,
+                pluralize(self.file_count, "file"),
+                self.failed.text()
+            );
+            self.error(&message);
+        }
         let total = Total {
             file_count: self.file_count,
             failed_file_count: self.failed_file_count,
             track_count: self.track_count,
             summary: self.total.summary(),
-            notes: &[],
-            more_note_count: 0,
+            notes: &self.file_notes,
+            more_note_count: self.more_file_note_count,
         };
         let report = &mut self.report;
-        let written = self.progress.aside(|| {
+        self.progress.aside(|| {
             report.total(&total)?;
             report.out().flush()
-        });
-        match written {
-            Err(error) => self.abort(error),
-            Ok(()) if self.failed_file_count == 0 => Ok(Outcome::Done),
-            Ok(()) => Ok(Outcome::Failed),
+        })
+    }
+
+    fn write_sorted(&mut self) -> io::Result<()> {
+        let Some(sort) = self.sort else { return Ok(()) };
+        if self.track_count > self.rows.len() as u64 {
+            self.error(&format!(
+                "only the first {SORTED_MAX} of {} can be sorted and printed; measure fewer files, or sort the \
+                 output of --csv",
+                pluralize(self.track_count, "track")
+            ));
+            self.has_failed = true;
         }
+        let mut rows = std::mem::take(&mut self.rows);
+        match sort {
+            SortKey::Length => {
+                rows.sort_by(|a, b| b.track.summary.length.total_cmp(&a.track.summary.length))
+            }
+            // Tracks without a time come last.
+            SortKey::Date => rows.sort_by_key(|row| {
+                let start = row.track.info.start_unix_ns;
+                (Reverse(start.is_some()), start)
+            }),
+            SortKey::Name => rows.sort_by_cached_key(|row| {
+                let name = row.track.info.name.clone();
+                (name.is_none(), name, row.track.number)
+            }),
+        }
+        rows.iter().try_for_each(|row| self.write_track(row))
     }
 
     /// Ends without a total, because the report cannot be written.

@@ -1,41 +1,67 @@
 //! `waywiser measure`: the lengths of the tracks in files. This file defines the arguments. `local.rs` measures
-//! in this process, and `remote.rs` sends the tracks to a server. Both report through `measure_run.rs`.
+//! in this process, with a `worker.rs` on each thread, and `remote.rs` sends the tracks to a server. Both report
+//! through `measure_run.rs`.
 
 mod answers;
 mod local;
 mod measure_run;
 mod remote;
 mod upload;
+mod worker;
 
-use std::borrow::Cow;
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
-use super::input::{self, ReadingArgs};
+use super::input::{self, Stdin};
 use super::policy::{Model, PolicyArgs};
 use super::progress::Progress;
+use super::reading::ReadingArgs;
 use super::report::{ReportOptions, Style, Units};
 use super::{Outcome, server_url};
-use crate::formats::{ReadOptions, TrackColumn};
+use crate::formats::ReadOptions;
 use crate::measure::{Options, OptionsError};
 
-/// Measure the tracks and routes in GPX, GeoJSON and CSV files.
+/// The order of the rows of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum SortKey {
+    /// The longest track first
+    Length,
+    /// The earliest track first, and tracks without a time last
+    Date,
+    /// By name, and tracks without a name last
+    Name,
+}
+
+/// Measure the tracks and routes in files and folders.
 ///
 /// Prints one line per track, and the total. The length of a segment is the sum of the legs between its
 /// points, in two dimensions. No leg joins two segments or two tracks. Filters may reject points; the length
 /// of all points is then printed next to the length of the accepted ones. Lengths are in metres, or with
 /// --model planar in the unit of the coordinates.
 ///
-/// GPX: reads tracks and routes, and ignores waypoints. GeoJSON: reads each Feature (or geometry outside a
-/// Feature) with a LineString or MultiLineString, and ignores points and polygons. CSV: reads one point per
-/// row, with column names in the first row. Columns are found by their common names (lat, latitude, y; lon,
-/// lng, longitude, x; time, timestamp; ele, altitude, z; accuracy; ...). The format is detected from the
-/// content, not from the file name.
+/// Formats, which are detected from the content and not from the file name:
 ///
-/// An error in a file is reported with line and column. The other files are still measured, and so are the
-/// tracks before the error.
+///   GPS devices and apps   GPX, TCX, FIT, KML, NMEA 0183, IGC, OziExplorer PLT
+///
+///   Location histories     Google Timeline, OwnTracks, Overland
+///
+///   Maps and databases     GeoJSON, WKT, encoded polylines
+///
+///   Tables                 CSV with one point per row, Parquet
+///
+///   Compressed files       gzip, zip, KMZ
+///
+/// docs/formats.md lists what is read from each format.
+///
+/// A folder stands for all files in it and in the folders in it, sorted by name. Hidden files and files of other
+/// formats are skipped. Each file of an archive is measured like a file in a folder.
+///
+/// Notes on standard error report what was ignored, guessed, skipped or assumed. An error in a file is reported
+/// with its position. The other files are still measured, and so is everything before the error.
 ///
 /// With --server a server measures the tracks. The files are read here, and each track is sent as one path.
 /// The output is byte-identical. The command fails if the server keeps the connection open but makes no
@@ -43,8 +69,8 @@ use crate::measure::{Options, OptionsError};
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct MeasureArgs {
-    /// Files to measure; - is standard input
-    #[arg(required = true, value_name = "FILE")]
+    /// Files and folders to measure; - is standard input
+    #[arg(required = true, value_name = "PATH")]
     files: Vec<PathBuf>,
 
     /// Server that measures the files, such as http://127.0.0.1:50051
@@ -55,6 +81,26 @@ pub(super) struct MeasureArgs {
     #[arg(long, value_enum, default_value_t = Model::Geodesic)]
     model: Model,
 
+    /// Number of files that are measured at the same time [default: number of cores]
+    ///
+    /// The output is the same for any number.
+    #[arg(long, value_name = "N", conflicts_with = "server")]
+    jobs: Option<NonZeroUsize>,
+
+    #[command(flatten)]
+    output: OutputArgs,
+
+    #[command(flatten)]
+    reading: ReadingArgs,
+
+    #[command(flatten)]
+    policy: PolicyArgs,
+}
+
+/// Options for the report.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Output")]
+struct OutputArgs {
     /// Print one JSON object per track and line, and then {"total": ...}
     #[arg(long, conflicts_with = "csv")]
     json: bool,
@@ -71,23 +117,22 @@ pub(super) struct MeasureArgs {
     #[arg(long, conflicts_with_all = ["json", "csv"])]
     details: bool,
 
-    #[command(flatten)]
-    reading: ReadingArgs,
+    /// Unit of lengths; speeds are in m/s, km/h, mph, knots or ft/s
+    #[arg(long, value_enum, value_name = "UNIT", default_value_t = Units::M)]
+    units: Units,
 
-    /// CSV: column with the identifier of the track
+    /// Sort the tracks of all files, instead of the order of the input
     ///
-    /// The rows of different tracks may be mixed.
-    #[arg(long, value_name = "NAME")]
-    track_column: Option<String>,
-
-    #[command(flatten)]
-    policy: PolicyArgs,
+    /// All tracks are then kept in memory until the end, at most 131072.
+    #[arg(long, value_enum, value_name = "KEY")]
+    sort: Option<SortKey>,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   waywiser measure walk.gpx
   waywiser measure --min-step 5 --max-speed 15 --max-gap-time 5min walk.gpx
+  waywiser measure --units km --sort length Tracks/
   waywiser measure --json *.gpx | jq 'select(.track).length_m'
   curl -s https://example.org/tracks.geojson | waywiser measure -
   waywiser measure --server http://127.0.0.1:50051 --min-step 5 *.gpx
@@ -97,35 +142,24 @@ Exit status: 0 if all files were measured, 1 if a file failed, 2 if the argument
 
 impl MeasureArgs {
     fn style(&self) -> Style {
-        match (self.json, self.csv) {
+        match (self.output.json, self.output.csv) {
             (true, _) => Style::Json,
             (_, true) => Style::Csv,
-            _ if self.details || self.policy.first_set().is_some() => Style::Details,
+            _ if self.output.details || self.policy.first_set().is_some() => Style::Details,
             _ => Style::Text,
         }
     }
 
     fn report_options(&self) -> ReportOptions {
-        ReportOptions { style: self.style(), metric: self.model.metric(), units: Units::default() }
+        ReportOptions { style: self.style(), metric: self.model.metric(), units: self.output.units }
     }
 
     fn options(&self) -> Result<Options, OptionsError> {
-        self.policy.options(self.model.metric())
+        self.policy.options_for_files(self.model.metric())
     }
 
     fn read_options(&self) -> ReadOptions {
-        ReadOptions {
-            track_column: match &self.track_column {
-                None => TrackColumn::Auto,
-                Some(name) => TrackColumn::Named(name.clone()),
-            },
-            ..self.reading.options(self.model.metric().space())
-        }
-    }
-
-    /// Returns the names of the files in the report.
-    fn names(&self) -> Vec<Cow<'_, str>> {
-        self.files.iter().map(|file| file.to_string_lossy()).collect()
+        self.reading.options(self.model.metric().space())
     }
 }
 
@@ -143,12 +177,11 @@ pub(super) fn run(args: &MeasureArgs) -> io::Result<Outcome> {
 
 fn measure(args: &MeasureArgs, out: impl Write) -> io::Result<Outcome> {
     let messages = &mut io::stderr();
+    let inputs = input::expand(&args.files);
+    let progress = Arc::new(Progress::new(inputs.len(), input::bytes_of(&inputs)));
     match &args.server {
-        Some(url) => remote::measure(args, url, out, messages),
-        None => {
-            let progress = Progress::new(input::bytes_of(&args.files));
-            local::measure(args, io::stdin(), out, messages, &progress)
-        }
+        Some(url) => remote::measure(args, &inputs, url, out, messages, progress),
+        None => local::measure(args, &inputs, Stdin::of_process(), out, messages, progress),
     }
 }
 

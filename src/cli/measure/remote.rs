@@ -10,26 +10,29 @@ use super::MeasureArgs;
 use super::answers;
 use super::measure_run::MeasureRun;
 use super::upload::{self, Upload};
+use crate::cli::input::{Input, Stdin};
 use crate::cli::progress::Progress;
 use crate::cli::stall_detector::StallDetector;
-use crate::cli::{Outcome, fail, input};
+use crate::cli::{Outcome, fail};
 use crate::client::Client;
 
-/// Measures the files of the arguments with the server at `url`.
+/// Measures the inputs with the server at `url`.
 ///
 /// # Errors
 /// If the report cannot be written.
 pub(super) fn measure(
     args: &MeasureArgs,
+    inputs: &[Input],
     url: &str,
     out: impl Write,
     messages: &mut dyn Write,
+    progress: Arc<Progress>,
 ) -> io::Result<Outcome> {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(format_args!("the threads cannot be started: {error}")),
     };
-    let outcome = runtime.block_on(call(args, url, out, messages));
+    let outcome = runtime.block_on(call(args, inputs, url, out, messages, progress));
     // Does not wait for the reading thread, which may be waiting for standard input.
     runtime.shutdown_background();
     outcome
@@ -37,20 +40,21 @@ pub(super) fn measure(
 
 async fn call(
     args: &MeasureArgs,
+    inputs: &[Input],
     url: &str,
     out: impl Write,
     messages: &mut dyn Write,
+    progress: Arc<Progress>,
 ) -> io::Result<Outcome> {
-    let progress = Arc::new(Progress::new(input::bytes_of(&args.files)));
-    let names = args.names();
-    let mut run = MeasureRun::new(args, &names, out, messages, &progress);
     let options = match args.options() {
         Ok(options) => options,
         Err(error) => {
-            run.error(&error.to_string());
+            writeln!(messages, "error: {error}")?;
             return Ok(Outcome::Failed);
         }
     };
+    let shown = Arc::clone(&progress);
+    let mut run = MeasureRun::new(args, inputs, options, out, messages, &shown);
     let client = match Client::connect(url).await {
         Ok(client) => client,
         Err(error) => {
@@ -60,13 +64,13 @@ async fn call(
     };
     let stall_detector = Arc::<StallDetector>::default();
     let (parts, expected) = upload::start(Upload {
-        files: args.files.clone(),
-        stdin: Some(Box::new(io::stdin())),
+        inputs: inputs.to_vec(),
+        stdin: Stdin::of_process(),
         options,
         read_options: args.read_options(),
-        progress: Arc::clone(&progress),
+        progress,
         stall_detector: Arc::clone(&stall_detector),
     });
     let answers = stream::once(client.measure_paths(parts)).try_flatten();
-    answers::report(run, url, &names, expected, answers, &stall_detector).await
+    answers::report(run, url, inputs, expected, answers, &stall_detector).await
 }

@@ -19,6 +19,17 @@ struct Run {
     messages: String,
 }
 
+fn measure_locally(
+    args: &MeasureArgs,
+    stdin: &str,
+    out: impl Write,
+    messages: &mut dyn Write,
+) -> io::Result<Outcome> {
+    let inputs = input::expand(&args.files);
+    let stdin = Stdin::new(io::Cursor::new(stdin.to_owned()));
+    local::measure(args, &inputs, stdin, out, messages, Arc::new(Progress::hidden()))
+}
+
 fn run_with(files: &[(&str, &str)], arguments: &str, stdin: &str) -> Run {
     let folder = tempfile::tempdir().unwrap();
     for (name, content) in files {
@@ -26,14 +37,12 @@ fn run_with(files: &[(&str, &str)], arguments: &str, stdin: &str) -> Run {
     }
     let mut args = Wrapper::parse_from(["measure"].into_iter().chain(arguments.split(' '))).args;
     for file in &mut args.files {
-        if !input::is_stdin(file) {
+        if file.as_os_str() != "-" {
             *file = folder.path().join(&*file);
         }
     }
     let (mut out, mut messages) = (vec![], vec![]);
-    let outcome =
-        local::measure(&args, stdin.as_bytes(), &mut out, &mut messages, &Progress::hidden())
-            .unwrap();
+    let outcome = measure_locally(&args, stdin, &mut out, &mut messages).unwrap();
     let shown = |bytes| {
         let text = String::from_utf8(bytes).unwrap();
         text.replace(&format!("{}/", folder.path().display()), "")
@@ -101,9 +110,9 @@ fn mixed_rows_are_measured_by_track() {
 fn a_broken_file_is_reported_and_the_others_are_measured() {
     let good = "lat,lon\n0,0\n0,1\n";
     let half = r#"<gpx><rte><rtept lat="0" lon="0"/></rte><trk><trkseg>
-        <trkpt lat="91" lon="0"/></trkseg></trk></gpx>"#;
+        <trkpt lat="91" lon="0"/><trkpt lat="1" lon="0"/></trk"#;
     let files = [("a.csv", good), ("half.gpx", half), ("nan.csv", "lat;lon\n1;NaN"), ("empty", "")];
-    let run = run_with(&files, "--json a.csv half.gpx nan.csv empty missing . - -", good);
+    let run = run_with(&files, "--json a.csv half.gpx nan.csv empty missing - -", good);
     assert_eq!(run.outcome, Outcome::Failed);
     insta::assert_snapshot!(run.messages, @r#"
     error: half.gpx:2:9: latitude 91 is not between -90 and 90 degrees
@@ -147,7 +156,7 @@ fn a_closed_output_ends_the_run() {
     }
     let args = Wrapper::parse_from(["measure", "-"]).args;
     let mut messages = vec![];
-    let outcome = local::measure(&args, GPX.as_bytes(), Closed, &mut messages, &Progress::hidden());
+    let outcome = measure_locally(&args, GPX, Closed, &mut messages);
     assert_eq!(outcome.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
     assert!(messages.is_empty());
 }
@@ -168,7 +177,7 @@ fn a_message_comes_after_the_rows_before_it() {
     let file = Shared::default();
     let args = Wrapper::parse_from(["measure", "examples/legs.csv", "nowhere.gpx"]).args;
     let (out, mut messages) = (BufWriter::new(file.clone()), file.clone());
-    local::measure(&args, io::empty(), out, &mut messages, &Progress::hidden()).unwrap();
+    measure_locally(&args, "", out, &mut messages).unwrap();
     let text = String::from_utf8(file.0.take()).unwrap();
     let starts: Vec<_> = text.lines().map(|line| line.split([' ', ':']).next().unwrap()).collect();
     assert_eq!(starts, ["file", "examples/legs.csv", "error", "total"]);

@@ -4,17 +4,18 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::cli::input::ReadingArgs;
 use crate::cli::policy::{Model, PolicyArgs};
+use crate::cli::reading::ReadingArgs;
 use crate::cli::server_url;
+use crate::formats::ReadOptions;
 use crate::measure::{Metric, Options, OptionsError};
 use crate::recording::RecordingName;
 
 /// Send the points of a track file to a server and print the lengths that it returns
 ///
-/// Sends each track and route of a GPX, GeoJSON or CSV file as a path of waywiser.v1.PathService/MeasurePaths.
-/// Nothing is rounded. The lengths are those of waywiser measure, and the options that filter points work in the
-/// same way. Without --server, the server runs in this process on a free loopback port.
+/// Sends each track and route of a file as a path of waywiser.v1.PathService/MeasurePaths. Nothing is rounded. The
+/// formats, the notes and the lengths are those of waywiser measure, and the options that filter points work in the
+/// same way. The tracks of all files in an archive are sent. Without --server, the server runs in this process on a free loopback port.
 ///
 /// With --name and --server, the track becomes a recording on the server, which survives lost connections and
 /// restarts. If the command is interrupted, the same command on the same file resumes the recording.
@@ -24,7 +25,7 @@ use crate::recording::RecordingName;
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(in crate::cli) struct RecordArgs {
-    /// GPX, GeoJSON or CSV file to send; - for standard input
+    /// Track file to send; - for standard input
     pub(super) file: PathBuf,
 
     /// URL of the server, such as http://127.0.0.1:50051 [default: a server in this process]
@@ -108,7 +109,12 @@ impl RecordArgs {
     /// # Errors
     /// If an option is out of range.
     pub(super) fn options(&self) -> Result<Options, OptionsError> {
-        self.policy.options(self.metric())
+        self.policy.options_for_files(self.metric())
+    }
+
+    /// Returns the options of the readers.
+    pub(super) fn read_options(&self) -> ReadOptions {
+        self.reading.options(self.metric().space())
     }
 
     /// Returns the first given option that published contracts do not support.

@@ -14,13 +14,16 @@ mod report;
 mod segments;
 mod survey;
 
+use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::Arc;
 
 use self::embedded::EmbeddedServer;
+use super::input::{self, FileEnd, Input, Stdin};
 use super::progress::Progress;
+use super::report::escape_control;
 use super::track_reader::{ReadRequest, ReaderEvent, TrackReader};
-use super::{Outcome, fail, input, usage_error};
+use super::{Outcome, fail, stderr, usage_error};
 use crate::client::Client;
 pub(super) use args::RecordArgs;
 
@@ -50,19 +53,23 @@ pub(super) fn run(args: &RecordArgs) -> io::Result<Outcome> {
 
 /// Sends all tracks of the file to a server.
 async fn record(args: &RecordArgs) -> io::Result<Outcome> {
-    let progress_bytes = input::bytes_of(std::slice::from_ref(&args.file));
-    let mut reader = TrackReader::start(ReadRequest {
-        file: args.file.clone(),
-        stdin: Some(Box::new(io::stdin())),
-        options: args.reading.options(args.metric().space()),
-        progress: Some(Arc::new(Progress::new(progress_bytes))),
+    let input = Input::named(&args.file);
+    let progress = Progress::new(1, input::bytes_of(std::slice::from_ref(&input)));
+    let reader = TrackReader::start(ReadRequest {
+        input,
+        stdin: Stdin::of_process(),
+        options: args.read_options(),
+        progress: Arc::new(progress),
     });
-    // A file that cannot be read needs no server.
-    let first = reader.next().await;
-    if let ReaderEvent::Failed(error) = first {
-        return fail(format_args!("{error}"));
+    let mut events = Events { early: VecDeque::new(), reader };
+    // A file that cannot be read needs no server. The first event is the start of the file.
+    for _ in 0..2 {
+        let event = events.reader.next().await;
+        if let ReaderEvent::FileEnd(FileEnd::Failed(error)) = event {
+            return fail(format_args!("{error}"));
+        }
+        events.early.push_back(event);
     }
-    let events = Events { first: Some(first), reader };
     let (url, embedded) = match &args.server {
         Some(url) => (url.clone(), None),
         None => match EmbeddedServer::start().await {
@@ -79,7 +86,11 @@ async fn record(args: &RecordArgs) -> io::Result<Outcome> {
     let mut out = io::stdout();
     if !args.json {
         let server = if embedded.is_some() { "a server in this process" } else { "the server" };
-        writeln!(out, "sending {} to {server} at {url}\n", args.file.display())?;
+        writeln!(
+            out,
+            "sending {} to {server} at {url}\n",
+            escape_control(&input::display_name(&args.file))
+        )?;
     }
     let outcome = match args.method {
         None => paths::send(&client, args, events, &mut out).await?,
@@ -96,17 +107,39 @@ async fn record(args: &RecordArgs) -> io::Result<Outcome> {
     }
 }
 
-/// The events of a file, of which the first was read already.
+/// The events of an input, of which the first were read already.
 struct Events {
-    first: Option<ReaderEvent>,
+    early: VecDeque<ReaderEvent>,
     reader: TrackReader,
 }
 
 impl Events {
     async fn next(&mut self) -> ReaderEvent {
-        match self.first.take() {
+        match self.early.pop_front() {
             Some(event) => event,
             None => self.reader.next().await,
         }
     }
+}
+
+/// Returns the error message if the end of a file fails the command. Prints the note about a file that is skipped.
+fn file_failure(file: &str, end: FileEnd, is_strict: bool) -> Option<String> {
+    let reason = match end {
+        FileEnd::Complete => return None,
+        FileEnd::Failed(error) => return Some(error),
+        FileEnd::Unsupported => "it is in no supported format".to_owned(),
+        FileEnd::Skipped(reason) => reason,
+    };
+    let message = format!("{file}: skipped: {reason}");
+    if is_strict {
+        return Some(format!("{message}; --strict makes this an error"));
+    }
+    note(&message);
+    None
+}
+
+/// Prints a note.
+fn note(text: &str) {
+    // The note contains names and values of files.
+    stderr::print(format_args!("note: {}", escape_control(text)));
 }

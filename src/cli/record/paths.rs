@@ -12,48 +12,41 @@ use tokio::sync::mpsc;
 use super::args::RecordArgs;
 use super::report::footer;
 use super::{Events, ReaderEvent};
-use crate::cli::report::{Report, ReportOptions, Style, Total, Track, Units};
+use crate::cli::input::{self, FileEnd};
+use crate::cli::notes::{self, NoteList, track_label};
+use crate::cli::report::{FileNote, Report, ReportOptions, Style, Total, Track, Units};
 use crate::cli::stall_detector::StallDetector;
-use crate::cli::stderr;
+use crate::cli::track_queue::{QueuedPart, TrackEnd, TrackQueue};
 use crate::client::{Client, ClientError, PathAnswer, PathPart};
-use crate::formats::TrackInfo;
 use crate::measure::{Options, Space, Totals};
 
 /// Maximum number of tracks that were sent and have no answer yet.
 const TRACKS_MAX: usize = 1024;
+/// Maximum number of notes on files in the total.
+const FILE_NOTES_MAX: usize = 1000;
 
-/// An event of the file that the source of points reports, in the order of the file.
+/// An event of the input that the source of points reports, in the order of the input.
 enum FileEvent {
     /// All fixes of a track were sent. Its last part follows.
     Sent(SentTrack),
-    /// The file was sent completely.
+    /// The notes on a track that is not sent completely, because its file is broken.
+    Incomplete(SentTrack),
+    /// A note on a file.
+    Note(FileNote),
+    /// A file was sent completely, or was skipped.
+    FileEnd(Arc<str>, FileEnd),
+    /// The input was sent completely.
     Complete,
-    /// The file cannot be read further.
+    /// The input cannot be read further.
     Failed(String),
 }
 
 struct SentTrack {
+    path_id: String,
+    file: Arc<str>,
+    /// The number of the track in its file, from 1.
     number: u64,
-    info: Box<TrackInfo>,
-}
-
-/// The events of the file so far.
-#[derive(Default)]
-struct FileProgress {
-    /// The tracks that were sent and have no answer yet.
-    sent: VecDeque<SentTrack>,
-    is_complete: bool,
-    failure: Option<String>,
-}
-
-impl FileProgress {
-    fn apply(&mut self, event: FileEvent) {
-        match event {
-            FileEvent::Sent(track) => self.sent.push_back(track),
-            FileEvent::Failed(error) => self.failure = Some(error),
-            FileEvent::Complete => self.is_complete = true,
-        }
-    }
+    end: TrackEnd,
 }
 
 /// The source of points of the call.
@@ -64,44 +57,91 @@ struct Source {
     stall_detector: Arc<StallDetector>,
     /// The connection has not taken the last part yet.
     is_offered: bool,
-    file: String,
+    /// The current file.
+    file: Arc<str>,
+    queue: TrackQueue,
+    path_count: u64,
+    /// The path of the first track in the queue, if a part of it was sent.
+    sent_path_id: Option<String>,
 }
 
 impl Source {
-    /// Returns the next part of a path, or `None` at the end of the file. If the file is broken, this never returns,
+    /// Returns the next part of a path, or `None` at the end of the input. If a file is broken, this never returns,
     /// because the end of the source would close the stream. The caller then drops the call, which resets it.
     async fn next_part(&mut self) -> Option<PathPart> {
         if std::mem::take(&mut self.is_offered) {
             self.stall_detector.part_taken();
         }
         loop {
-            let (track, fixes, is_last) = match self.events.next().await {
-                ReaderEvent::TrackStart { .. } => continue,
-                ReaderEvent::Note(remark) => {
-                    stderr::print(format_args!("note: {}: {remark}", self.file));
-                    continue;
+            if let Some(part) = self.queue.take_part(1) {
+                return Some(self.part(part).await);
+            }
+            if let Some(error) = self.queue.overflow(&self.file) {
+                self.fail(error).await;
+            }
+            match self.events.next().await {
+                ReaderEvent::FileStart(file) => {
+                    (self.file, self.queue) = (file.into(), TrackQueue::default());
                 }
-                ReaderEvent::Fixes { track, fixes } => (track, fixes, false),
-                ReaderEvent::TrackEnd { track, info } => {
-                    let sent = SentTrack { number: track as u64 + 1, info };
-                    // Fails if the call has ended, which ends this future too.
-                    let _ = self.file_events.send(FileEvent::Sent(sent)).await;
-                    (track, Vec::new(), true)
+                ReaderEvent::TrackStart { .. } => self.queue.start(),
+                ReaderEvent::Fixes { track, fixes } => self.queue.add(track, fixes),
+                // The last part is not sent, so that the server does not measure a part of a track as a complete one.
+                ReaderEvent::TrackEnd { track, info, notes } if info.is_incomplete => {
+                    let (path_id, file) = (String::new(), Arc::clone(&self.file));
+                    let (number, end) = (track as u64 + 1, TrackEnd { info, notes });
+                    let track = SentTrack { path_id, file, number, end };
+                    self.report(FileEvent::Incomplete(track)).await;
                 }
-                ReaderEvent::FileEnd => {
-                    let _ = self.file_events.send(FileEvent::Complete).await;
+                ReaderEvent::TrackEnd { track, info, notes } => {
+                    self.queue.end(track, TrackEnd { info, notes });
+                }
+                ReaderEvent::Note(note) => {
+                    let note = FileNote { file: self.file.to_string(), note: *note };
+                    self.report(FileEvent::Note(note)).await;
+                }
+                ReaderEvent::FileEnd(FileEnd::Failed(error)) => self.fail(error).await,
+                ReaderEvent::FileEnd(end) => {
+                    let event = FileEvent::FileEnd(Arc::clone(&self.file), end);
+                    self.report(event).await;
+                }
+                ReaderEvent::InputEnd => {
+                    self.report(FileEvent::Complete).await;
                     return None;
                 }
-                ReaderEvent::Failed(error) => {
-                    let _ = self.file_events.send(FileEvent::Failed(error)).await;
-                    std::future::pending().await
-                }
-            };
-            let path_id = (track + 1).to_string();
-            self.stall_detector.part_offered();
-            self.is_offered = true;
-            return Some(PathPart { path_id, options: self.options, fixes, is_last });
+            }
         }
+    }
+
+    async fn part(&mut self, part: QueuedPart) -> PathPart {
+        let path_id = match &self.sent_path_id {
+            Some(path_id) => path_id.clone(),
+            None => {
+                self.path_count += 1;
+                self.path_count.to_string()
+            }
+        };
+        let (fixes, is_last) = match part {
+            QueuedPart::Fixes(fixes) => (fixes, false),
+            QueuedPart::End(number, end) => {
+                let (path_id, file) = (path_id.clone(), Arc::clone(&self.file));
+                self.report(FileEvent::Sent(SentTrack { path_id, file, number, end })).await;
+                (Vec::new(), true)
+            }
+        };
+        self.sent_path_id = (!is_last).then(|| path_id.clone());
+        self.stall_detector.part_offered();
+        self.is_offered = true;
+        PathPart { path_id, options: self.options, fixes, is_last }
+    }
+
+    async fn report(&self, event: FileEvent) {
+        // Fails if the call has ended, which ends this future too.
+        let _ = self.file_events.send(event).await;
+    }
+
+    async fn fail(&self, error: String) {
+        self.report(FileEvent::Failed(error)).await;
+        std::future::pending().await
     }
 }
 
@@ -116,12 +156,12 @@ pub(super) async fn send(
     out: &mut impl Write,
 ) -> io::Result<Result<(), String>> {
     let started = Instant::now();
-    let file = args.file.to_string_lossy().into_owned();
+    let file = input::display_name(&args.file);
     let options = match args.options() {
         Ok(options) => options,
         Err(error) => return Ok(Err(error.to_string())),
     };
-    let is_raw = options == Options::new(options.metric());
+    let is_raw = args.policy.first_set().is_none();
     let style = match (args.json, is_raw) {
         (true, _) => Style::Json,
         (_, true) => Style::Text,
@@ -135,34 +175,42 @@ pub(super) async fn send(
         file_events,
         stall_detector: Arc::clone(&stall_detector),
         is_offered: false,
-        file: file.clone(),
+        file: file.as_str().into(),
+        queue: TrackQueue::default(),
+        path_count: 0,
+        sent_path_id: None,
     };
     let parts = stream::unfold(source, |mut source| async move {
         source.next_part().await.map(|part| (part, source))
     });
     let answers = stream::once(client.measure_paths(parts)).try_flatten();
+    let report_options = ReportOptions { style, metric: options.metric(), units: Units::default() };
     let mut run = Run {
-        report: Report::new(
-            &mut *out,
-            ReportOptions { style, metric: options.metric(), units: Units::default() },
-            [&*file].into_iter(),
-        ),
+        report: Report::new(&mut *out, report_options, [&*file].into_iter()),
         file: &file,
+        options,
+        is_strict: args.read_options().is_strict,
         totals: Totals::new(options.metric()),
+        file_count: 0,
         track_count: 0,
+        sent: VecDeque::new(),
+        printed_notes: NoteList::default(),
+        file_notes: Vec::new(),
     };
-    if let Err(error) = run.report_answers(received, answers, &stall_detector).await? {
+    let outcome = run.report_answers(received, answers, &stall_detector).await?;
+    run.print_notes();
+    if let Err(error) = outcome {
         return Ok(Err(error));
     }
-    let Run { mut report, totals, track_count, .. } = run;
+    let Run { mut report, totals, track_count, file_count, file_notes, .. } = run;
     let summary = totals.summary();
     let point_count = summary.point_count;
     report.total(&Total {
-        file_count: 1,
+        file_count,
         failed_file_count: 0,
         track_count,
         summary,
-        notes: &[],
+        notes: &file_notes,
         more_note_count: 0,
     })?;
     if !args.json {
@@ -176,13 +224,26 @@ pub(super) async fn send(
 struct Run<'a, W> {
     report: Report<W>,
     file: &'a str,
+    options: Options,
+    is_strict: bool,
     totals: Totals,
+    file_count: u64,
     track_count: u64,
+    /// The tracks that were sent and have no answer yet.
+    sent: VecDeque<SentTrack>,
+    printed_notes: NoteList,
+    file_notes: Vec<FileNote>,
+}
+
+/// The end of the input.
+enum InputEnd {
+    Complete,
+    Failed(String),
 }
 
 impl<W: Write> Run<'_, W> {
-    /// Reports the answers until all tracks of the file are answered, or the file or the call fails. In the first
-    /// case and after an error of the file, all tracks that were sent completely are in the report.
+    /// Reports the answers until all tracks of the input are answered, or the input or the call fails. In the first
+    /// case and after an error of a file, all tracks that were sent completely are in the report.
     async fn report_answers(
         &mut self,
         mut file_events: mpsc::Receiver<FileEvent>,
@@ -190,21 +251,21 @@ impl<W: Write> Run<'_, W> {
         stall_detector: &StallDetector,
     ) -> io::Result<Result<(), String>> {
         let (mut answers, mut stalled) = (pin!(answers), pin!(stall_detector.stalled()));
-        let mut file = FileProgress::default();
+        let mut end = None;
         let mut is_reading = true;
         loop {
-            if file.sent.is_empty()
-                && let Some(error) = file.failure
+            if self.sent.is_empty()
+                && let Some(InputEnd::Failed(error)) = end
             {
                 return Ok(Err(error));
             }
-            stall_detector.set_awaits_answer(!file.sent.is_empty());
+            stall_detector.set_awaits_answer(!self.sent.is_empty());
             let answer = tokio::select! {
                 // The call drops the sender when it ends.
                 biased;
-                event = file_events.recv(), if is_reading && file.sent.len() < TRACKS_MAX => {
+                event = file_events.recv(), if is_reading && self.sent.len() < TRACKS_MAX => {
                     match event {
-                        Some(event) => file.apply(event),
+                        Some(event) => end = self.apply(event).or(end),
                         None => is_reading = false,
                     }
                     continue;
@@ -214,18 +275,20 @@ impl<W: Write> Run<'_, W> {
             };
             // The event of a track is sent before its last part, and that of the end before the end of the call. Both
             // may have been sent after the channel was polled above.
-            if file.sent.is_empty()
+            while self.sent.is_empty()
                 && let Ok(event) = file_events.try_recv()
             {
-                file.apply(event);
+                end = self.apply(event).or(end);
             }
             let error = match answer {
                 Some(Ok(answer)) => {
                     stall_detector.answer_received();
-                    self.answer(file.sent.pop_front(), answer)?.err()
+                    self.answer(answer)?.err()
                 }
                 Some(Err(error)) => Some(error.to_string()),
-                None if file.is_complete && file.sent.is_empty() => return Ok(Ok(())),
+                None if matches!(end, Some(InputEnd::Complete)) && self.sent.is_empty() => {
+                    return Ok(Ok(()));
+                }
                 None => {
                     Some("the server ended the call before it answered for all tracks".to_owned())
                 }
@@ -236,17 +299,38 @@ impl<W: Write> Run<'_, W> {
         }
     }
 
-    /// Reports the answer to a track.
-    fn answer(
-        &mut self,
-        track: Option<SentTrack>,
-        answer: PathAnswer,
-    ) -> io::Result<Result<(), String>> {
+    /// Applies an event. Returns the end of the input if it is one.
+    fn apply(&mut self, event: FileEvent) -> Option<InputEnd> {
+        match event {
+            FileEvent::Sent(track) => self.sent.push_back(track),
+            FileEvent::Incomplete(SentTrack { file, number, end, .. }) => {
+                let label = track_label(number, &end.info);
+                self.printed_notes.add_all(&file, Some(&label), &end.notes);
+            }
+            FileEvent::Note(note) => {
+                self.printed_notes.add(notes::text(&note.file, None, &note.note));
+                if self.file_notes.len() < FILE_NOTES_MAX {
+                    self.file_notes.push(note);
+                }
+            }
+            FileEvent::FileEnd(file, end) => {
+                self.file_count += u64::from(end == FileEnd::Complete);
+                let failure = super::file_failure(&file, end, self.is_strict);
+                return failure.map(InputEnd::Failed);
+            }
+            FileEvent::Complete => return Some(InputEnd::Complete),
+            FileEvent::Failed(error) => return Some(InputEnd::Failed(error)),
+        }
+        None
+    }
+
+    /// Reports the answer to the track that was sent first.
+    fn answer(&mut self, answer: PathAnswer) -> io::Result<Result<(), String>> {
         let PathAnswer { path_id, outcome, .. } = answer;
-        let Some(track) = track.filter(|track| track.number.to_string() == path_id) else {
+        let Some(track) = self.sent.pop_front().filter(|track| track.path_id == path_id) else {
             return Ok(Err(format!("the server sent an answer for the unknown path {path_id:?}")));
         };
-        let number = track.number;
+        let SentTrack { file, number, end: TrackEnd { info, mut notes }, .. } = track;
         let summary = match outcome {
             Ok(summary) => summary,
             Err(refusal) => return Ok(Err(format!("track {number}: {refusal}"))),
@@ -254,10 +338,24 @@ impl<W: Write> Run<'_, W> {
         if let Err(error) = self.totals.add(&summary) {
             return Ok(Err(format!("track {number}: the total cannot be computed: {error}")));
         }
+        let unused = notes::unused_options(Some(number as usize - 1), &info, &self.options);
+        if self.is_strict
+            && let Some(note) = unused.first()
+        {
+            let place = format!("track {}", track_label(number, &info));
+            let message = format!("{place}: {}; --strict makes this an error", note.message);
+            return Ok(Err(message));
+        }
+        notes.extend(unused);
+        self.printed_notes.add_all(&file, Some(&track_label(number, &info)), &notes);
         self.track_count += 1;
-        let (file, info) = (self.file, &track.info);
-        self.report.track(&Track { file, number, info, summary, notes: &[] })?;
+        self.report.track(&Track { file: &file, number, info: &info, summary, notes: &notes })?;
         Ok(Ok(()))
+    }
+
+    fn print_notes(&mut self) {
+        let _ = self.report.out().flush();
+        self.printed_notes.take(self.file).iter().for_each(|text| super::note(text));
     }
 }
 
@@ -271,7 +369,8 @@ mod tests {
     async fn an_answer_that_arrives_with_its_event_belongs_to_its_track() {
         let (events, received) = mpsc::channel(1);
         let answers = stream::unfold((events, 0), |(events, step)| async move {
-            let sent = SentTrack { number: 1, info: Box::default() };
+            let end = TrackEnd { info: Box::default(), notes: Vec::new() };
+            let sent = SentTrack { path_id: "1".to_owned(), file: "f".into(), number: 1, end };
             let event = if step == 0 { FileEvent::Sent(sent) } else { FileEvent::Complete };
             assert!(events.try_send(event).is_ok());
             let summary = PathAccumulator::new(Options::default()).summary();
@@ -290,8 +389,14 @@ mod tests {
                 [file].into_iter(),
             ),
             file,
+            options: Options::default(),
+            is_strict: false,
             totals: Totals::new(Metric::Geodesic),
+            file_count: 0,
             track_count: 0,
+            sent: VecDeque::new(),
+            printed_notes: NoteList::default(),
+            file_notes: Vec::new(),
         };
         let stall_detector = StallDetector::default();
         let result = run.report_answers(received, answers, &stall_detector).await.unwrap();

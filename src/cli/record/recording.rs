@@ -5,6 +5,7 @@
 //! recording stays unfinished if the input is broken or has more than one track.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
 
 use futures::{Stream, StreamExt as _, stream};
 use indicatif::ProgressBar;
@@ -12,13 +13,15 @@ use tokio::sync::mpsc;
 
 use super::args::RecordArgs;
 use super::survey::{Survey, missing_track};
-use crate::cli::input;
+use crate::cli::input::{self, Input, Stdin};
+use crate::cli::notes::{self, NoteList, track_label};
+use crate::cli::progress::Progress;
 use crate::cli::report::{Report, ReportOptions, Style, Track, Units, pluralize};
 use crate::cli::track_reader::{ReadRequest, ReaderEvent, TrackReader};
 use crate::cli::{Outcome, fail, retry_note, stderr};
 use crate::client::{Client, RecordEvent};
-use crate::formats::TrackInfo;
-use crate::measure::Fix;
+use crate::formats::{Note, TrackInfo};
+use crate::measure::{Fix, Options};
 use crate::recording::RecordingName;
 
 /// Records the file and prints the summary.
@@ -38,31 +41,36 @@ pub(super) async fn record(
         Ok(options) => options,
         Err(error) => return fail(format_args!("{error}")),
     };
-    let file = args.file.to_string_lossy();
+    let input = Input::named(&args.file);
+    let file = input::display_name(&args.file);
     let metric = args.metric();
-    let read_options = args.reading.options(metric.space());
-    let is_file = args.file.metadata().is_ok_and(|metadata| metadata.is_file());
-    if is_file && !input::is_stdin(&args.file) {
-        let (path, options, wanted) = (args.file.clone(), read_options.clone(), args.track);
-        let check = move || Survey::check(&path, &options, wanted);
+    let read_options = args.read_options();
+    if input.is_regular_file() {
+        let (input, options, wanted) = (input.clone(), read_options.clone(), args.track);
+        let check = move || Survey::check(&input, &options, wanted);
         let stopped = |_| Err(format!("{file}: reading stopped unexpectedly"));
         if let Err(error) = tokio::task::spawn_blocking(check).await.unwrap_or_else(stopped) {
             return fail(format_args!("{error}"));
         }
     }
+    let is_strict = read_options.is_strict;
     let reader = TrackReader::start(ReadRequest {
-        file: args.file.clone(),
-        stdin: Some(Box::new(io::stdin())),
+        input,
+        stdin: Stdin::of_process(),
         options: read_options,
-        progress: None,
+        progress: Arc::new(Progress::hidden()),
     });
     let (failed, mut failures) = mpsc::channel(1);
     let source = Source {
         reader,
-        file: file.clone().into_owned(),
+        file: file.clone(),
+        options,
+        is_strict,
+        notes: NoteList::default(),
         name: name.clone(),
         wanted: args.track,
         track_count: 0,
+        file_track: 0,
         failed,
     };
     let bar =
@@ -117,11 +125,17 @@ fn show(bar: &ProgressBar, event: &RecordEvent) {
 /// The fixes of one track of a file.
 struct Source {
     reader: TrackReader,
+    /// The current file.
     file: String,
+    options: Options,
+    is_strict: bool,
+    notes: NoteList,
     name: RecordingName,
     /// The number of the track, from 1. Without it, the file must have only one track.
     wanted: Option<u64>,
     track_count: u64,
+    /// The number of tracks in the files before the current one.
+    file_track: u64,
     /// Receives the error of the file.
     failed: mpsc::Sender<String>,
 }
@@ -146,22 +160,33 @@ impl Source {
     async fn next_batch(&mut self) -> Result<Option<Vec<Fix>>, String> {
         loop {
             match self.reader.next().await {
+                ReaderEvent::FileStart(file) => {
+                    (self.file, self.file_track) = (file, self.track_count);
+                }
                 ReaderEvent::TrackStart { .. } => {
                     self.track_count += 1;
                     if self.track_count > 1 && self.wanted.is_none() {
                         return Err(self.several_tracks());
                     }
                 }
-                ReaderEvent::Fixes { fixes, .. } => {
-                    if self.wanted.is_none_or(|wanted| wanted == self.track_count) {
+                ReaderEvent::Fixes { track, fixes } => {
+                    if self.is_wanted(track) {
                         return Ok(Some(fixes));
                     }
                 }
-                ReaderEvent::TrackEnd { .. } => {}
-                ReaderEvent::Note(remark) => {
-                    stderr::print(format_args!("note: {}: {remark}", self.file));
+                ReaderEvent::TrackEnd { track, info, notes } => {
+                    if self.is_wanted(track) {
+                        self.add_notes(track, &info, &notes)?;
+                    }
                 }
-                ReaderEvent::FileEnd => {
+                ReaderEvent::Note(note) => self.notes.add(notes::text(&self.file, None, &note)),
+                ReaderEvent::FileEnd(end) => {
+                    self.notes.take(&self.file).iter().for_each(|text| super::note(text));
+                    if let Some(error) = super::file_failure(&self.file, end, self.is_strict) {
+                        return Err(error);
+                    }
+                }
+                ReaderEvent::InputEnd => {
                     return match self.wanted {
                         Some(wanted) if wanted > self.track_count => {
                             let message = missing_track(wanted, self.track_count);
@@ -170,9 +195,31 @@ impl Source {
                         _ => Ok(None),
                     };
                 }
-                ReaderEvent::Failed(error) => return Err(error),
             }
         }
+    }
+
+    /// Returns whether a track of the current file is recorded.
+    fn is_wanted(&self, track: usize) -> bool {
+        self.wanted.is_none_or(|wanted| wanted == self.file_track + track as u64 + 1)
+    }
+
+    /// Adds the notes on the recorded track.
+    ///
+    /// # Errors
+    /// With --strict, if a filter has no effect.
+    fn add_notes(&mut self, track: usize, info: &TrackInfo, notes: &[Note]) -> Result<(), String> {
+        let label = track_label(track as u64 + 1, info);
+        self.notes.add_all(&self.file, Some(&label), notes);
+        let unused = notes::unused_options(Some(track), info, &self.options);
+        if self.is_strict
+            && let Some(note) = unused.first()
+        {
+            let text = notes::text(&self.file, Some(&label), note);
+            return Err(format!("{text}; --strict makes this an error"));
+        }
+        self.notes.add_all(&self.file, Some(&label), &unused);
+        Ok(())
     }
 
     fn several_tracks(&self) -> String {

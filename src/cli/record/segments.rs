@@ -11,7 +11,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::args::{PublishedMethod, RecordArgs};
 use super::report::{SegmentTable, footer};
 use super::{Events, ReaderEvent};
-use crate::cli::stderr;
+use crate::cli::input;
+use crate::cli::notes::{self, NoteList, track_label};
 use crate::client::{Client, ClientError};
 use crate::measure::{Fix, Point};
 
@@ -100,7 +101,9 @@ pub(super) async fn send(
     out: &mut impl Write,
 ) -> io::Result<Result<(), String>> {
     let started = Instant::now();
-    let file = args.file.display();
+    let mut file = input::display_name(&args.file);
+    let is_strict = args.read_options().is_strict;
+    let mut notes = NoteList::default();
     let mut table = SegmentTable::new(&mut *out, method.metric().space())?;
     // The replies to the segments of the current track. Its name is known at its end.
     let mut replies: Vec<Reply> = Vec::new();
@@ -112,7 +115,8 @@ pub(super) async fn send(
             ReaderEvent::Fixes { fixes, .. } => {
                 fixes.first().is_some_and(|fix| fix.starts_segment())
             }
-            ReaderEvent::TrackEnd { .. } | ReaderEvent::FileEnd => true,
+            // The last segment of an incomplete track may be incomplete too.
+            ReaderEvent::TrackEnd { info, .. } => !info.is_incomplete,
             _ => false,
         };
         if ends_segment && let Some(upload) = upload.take() {
@@ -122,10 +126,15 @@ pub(super) async fn send(
             }
         }
         match event {
+            ReaderEvent::FileStart(name) => file = name,
             ReaderEvent::TrackStart { .. } => {}
-            ReaderEvent::Note(note) => stderr::print(format_args!("note: {file}: {note}")),
+            ReaderEvent::Note(note) => notes.add(notes::text(&file, None, &note)),
             ReaderEvent::Fixes { fixes, .. } => {
-                let batch = fixes.into_iter().filter_map(Fix::point).collect();
+                // Published contracts have no points without a position.
+                let batch: Vec<_> = fixes.into_iter().filter_map(Fix::point).collect();
+                if batch.is_empty() {
+                    continue;
+                }
                 let current = upload.get_or_insert_with(|| Upload::start(client, method));
                 if !current.send(batch).await
                     && let Some(upload) = upload.take()
@@ -135,7 +144,8 @@ pub(super) async fn send(
                     return Ok(Err(format!("{file}: {}", error.unwrap_or_else(early))));
                 }
             }
-            ReaderEvent::TrackEnd { track, info } => {
+            ReaderEvent::TrackEnd { track, info, notes: of_track } => {
+                notes.add_all(&file, Some(&track_label(track as u64 + 1, &info)), &of_track);
                 let name = info.name.unwrap_or_else(|| (track + 1).to_string());
                 for (number, reply) in (1..).zip(replies.drain(..)) {
                     table.row(&name, number, reply.point_count, reply.length)?;
@@ -144,14 +154,17 @@ pub(super) async fn send(
                     length += reply.length;
                 }
             }
-            ReaderEvent::FileEnd => break,
-            ReaderEvent::Failed(error) => {
-                // Resets the stream, so that the server does not measure a part of a segment as a complete one.
-                if let Some(upload) = upload {
-                    upload.reset().await;
+            ReaderEvent::FileEnd(end) => {
+                notes.take(&file).iter().for_each(|text| super::note(text));
+                if let Some(error) = super::file_failure(&file, end, is_strict) {
+                    // Resets the stream, so that the server does not measure a part of a segment as a complete one.
+                    if let Some(upload) = upload {
+                        upload.reset().await;
+                    }
+                    return Ok(Err(error));
                 }
-                return Ok(Err(error));
             }
+            ReaderEvent::InputEnd => break,
         }
     }
     table.row("total", segment_count, point_count, length)?;

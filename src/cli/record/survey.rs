@@ -1,11 +1,11 @@
 //! Reads a file before it is recorded, to find errors and the number of its tracks before anything is sent.
 
 use std::io;
-use std::path::Path;
 
-use crate::cli::input;
+use crate::cli::input::{self, FileEnd, FileSink, Input, Reading, Stdin};
+use crate::cli::progress::Progress;
 use crate::cli::report::pluralize;
-use crate::formats::{self, ReadOptions, SinkError, TrackInfo, TrackKind, TrackSink};
+use crate::formats::{ReadOptions, SinkError, TrackInfo, TrackKind, TrackSink};
 use crate::measure::Fix;
 
 /// The tracks of a file.
@@ -13,8 +13,8 @@ pub(super) struct Survey {
     /// Names and numbers of points of the first tracks.
     tracks: Vec<(Option<String>, u64)>,
     track_count: u64,
-    /// The number of points of the current track.
-    point_count: u64,
+    /// The first error message of a file.
+    failure: Option<String>,
 }
 
 impl Survey {
@@ -26,15 +26,23 @@ impl Survey {
     /// # Errors
     /// If the file cannot be read or has no such track. The message contains the name of the file.
     pub(super) fn check(
-        file: &Path,
+        input: &Input,
         options: &ReadOptions,
         wanted: Option<u64>,
     ) -> Result<(), String> {
-        let name = file.to_string_lossy();
-        let mut survey = Self { tracks: Vec::new(), track_count: 0, point_count: 0 };
-        input::open(file, &mut None::<io::Stdin>)
-            .and_then(|input| formats::read(input::buffered(input), options, &mut survey))
-            .map_err(|error| error.in_file(&name))?;
+        let name = input.name();
+        let mut survey = Self { tracks: Vec::new(), track_count: 0, failure: None };
+        let reading = Reading {
+            options,
+            stdin: &Stdin::new(io::empty()),
+            progress: &Progress::hidden(),
+            before_read: &|| Ok(()),
+        };
+        // Stops only after a failure.
+        let _ = input::read(input, &reading, &mut survey);
+        if let Some(error) = survey.failure {
+            return Err(error);
+        }
         match wanted {
             Some(wanted) if wanted > survey.track_count => {
                 Err(format!("{name}: {}", missing_track(wanted, survey.track_count)))
@@ -64,20 +72,34 @@ impl Survey {
 impl TrackSink for Survey {
     fn start_track(&mut self, _: TrackKind) -> Result<(), SinkError> {
         self.track_count += 1;
-        self.point_count = 0;
         Ok(())
     }
 
     fn fix(&mut self, _: Fix) -> Result<(), SinkError> {
-        self.point_count += 1;
         Ok(())
     }
 
     fn end_track(&mut self, track: &TrackInfo) -> Result<(), SinkError> {
         if self.tracks.len() < Self::TRACKS_MAX {
-            self.tracks.push((track.name.clone(), self.point_count));
+            self.tracks.push((track.name.clone(), track.point_count));
         }
         Ok(())
+    }
+}
+
+impl FileSink for Survey {
+    fn start_file(&mut self, _: &str) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn end_file(&mut self, end: FileEnd) -> Result<(), SinkError> {
+        match end {
+            FileEnd::Failed(error) => {
+                self.failure = Some(error);
+                Err(SinkError::Stop)
+            }
+            _ => Ok(()),
+        }
     }
 }
 

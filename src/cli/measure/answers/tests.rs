@@ -7,6 +7,7 @@ use futures::stream;
 
 use super::super::tests::Wrapper;
 use super::*;
+use crate::cli::input;
 use crate::cli::progress::Progress;
 use crate::cli::stall_detector::STALL_TIMEOUT;
 use crate::client::PathRefusal;
@@ -36,11 +37,32 @@ fn unimplemented() -> Answer {
 }
 
 fn track(path_id: &str, number: u64) -> ExpectedAnswer {
-    ExpectedAnswer::Track { path_id: path_id.to_owned(), number, info: Default::default() }
+    ExpectedAnswer::Track {
+        path_id: path_id.to_owned(),
+        number,
+        info: Box::default(),
+        notes: Vec::new(),
+    }
 }
 
-fn file_failed() -> ExpectedAnswer {
-    ExpectedAnswer::FileFailed("a: nothing to measure".to_owned())
+fn start(name: &str) -> ExpectedAnswer {
+    ExpectedAnswer::FileStart(name.to_owned())
+}
+
+/// Returns the end of a file that was sent completely.
+fn ends() -> Vec<ExpectedAnswer> {
+    vec![ExpectedAnswer::FileEnd(FileEnd::Complete), ExpectedAnswer::InputEnd]
+}
+
+/// Returns a file that cannot be read.
+fn fails() -> Vec<ExpectedAnswer> {
+    let end = FileEnd::Failed("a: nothing to measure".to_owned());
+    vec![start("a"), ExpectedAnswer::FileEnd(end), ExpectedAnswer::InputEnd]
+}
+
+/// Returns a file with these tracks.
+fn file(name: &str, tracks: Vec<ExpectedAnswer>) -> Vec<ExpectedAnswer> {
+    [vec![start(name)], tracks, ends()].into_iter().flatten().collect()
 }
 
 /// The result of one poll of the answers, and the expected answers that are sent before it returns.
@@ -73,11 +95,12 @@ async fn run(first: Vec<ExpectedAnswer>, steps: Vec<Step>) -> (Outcome, String, 
         Poll::Ready(step.answer)
     });
     let args = Wrapper::parse_from(["measure", "--model", "planar", "a", "b"]).args;
-    let (names, progress) = (args.names(), Progress::hidden());
+    let (inputs, progress) = (input::expand(&args.files), Progress::hidden());
     let (mut out, mut messages) = (vec![], vec![]);
-    let measure_run = MeasureRun::new(&args, &names, &mut out, &mut messages, &progress);
+    let options = args.options().unwrap();
+    let measure_run = MeasureRun::new(&args, &inputs, options, &mut out, &mut messages, &progress);
     let outcome =
-        report(measure_run, "http://s", &names, expected, answers, &StallDetector::default())
+        report(measure_run, "http://s", &inputs, expected, answers, &StallDetector::default())
             .await
             .unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -88,10 +111,9 @@ async fn run(first: Vec<ExpectedAnswer>, steps: Vec<Step>) -> (Outcome, String, 
 async fn a_regular_end_between_two_polls_is_not_an_error() {
     // `expected` is polled and empty. Before `answers` is polled, the upload sends the expected answers and the
     // server ends the call.
-    let expected =
-        || vec![file_failed(), ExpectedAnswer::FileEnd, file_failed(), ExpectedAnswer::FileEnd];
-    for first in 0..=4 {
-        let mut later = expected();
+    let expected = || fails().into_iter().chain(fails());
+    for first in 0..=6 {
+        let mut later: Vec<_> = expected().collect();
         let rest = later.split_off(first);
         let (outcome, out, messages) = run(later, vec![end(rest, true)]).await;
         assert_eq!(outcome, Outcome::Failed);
@@ -99,13 +121,10 @@ async fn a_regular_end_between_two_polls_is_not_an_error() {
         assert!(out.contains("0 tracks; 2 files failed"), "{out}");
     }
     // The call also ends regularly after an answer.
-    let first = vec![track("1", 1)];
+    let first = vec![start("a"), track("1", 1)];
     let answered = Step { expected: vec![], closes: false, answer: Some(answer("1")) };
-    let rest = vec![
-        ExpectedAnswer::FileEnd,
-        ExpectedAnswer::Unfinished { path_id: "2".to_owned() },
-        ExpectedAnswer::FileEnd,
-    ];
+    let unfinished = ExpectedAnswer::Unfinished { path_id: "2".to_owned() };
+    let rest = ends().into_iter().chain(file("b", vec![unfinished])).collect();
     let (outcome, out, messages) = run(first, vec![answered, end(rest, true)]).await;
     assert_eq!((outcome, messages.as_str()), (Outcome::Done, ""));
     assert!(out.contains("5.000000"), "{out}");
@@ -113,15 +132,14 @@ async fn a_regular_end_between_two_polls_is_not_an_error() {
 
 #[tokio::test]
 async fn an_error_after_the_last_answer_is_ignored() {
-    let expected = vec![track("1", 1)];
+    let expected = vec![start("a"), track("1", 1)];
     let answered = Step { expected, closes: false, answer: Some(answer("1")) };
-    let expected = vec![ExpectedAnswer::FileEnd, ExpectedAnswer::FileEnd];
+    let expected = ends().into_iter().chain(file("b", vec![])).collect();
     let failed = Step { expected, closes: true, answer: Some(Err(ClientError::Timeout)) };
     let (outcome, _, messages) = run(vec![], vec![answered, failed]).await;
     assert_eq!((outcome, messages.as_str()), (Outcome::Done, ""));
     // An error of a server without the method is ignored, too, if there is nothing to measure.
-    let expected =
-        vec![file_failed(), ExpectedAnswer::FileEnd, file_failed(), ExpectedAnswer::FileEnd];
+    let expected = fails().into_iter().chain(fails()).collect();
     let failed = Step { expected, closes: true, answer: Some(unimplemented()) };
     let (_, _, messages) = run(vec![], vec![failed]).await;
     assert_eq!(messages, "error: a: nothing to measure\n".repeat(2));
@@ -132,29 +150,28 @@ async fn an_end_before_the_last_answer_is_an_error() {
     let error = ClientError::reply("the call ended before the last answer");
     let lost = format!("error: http://s: {error}\n");
     // The call ends while the files are read.
-    let (outcome, _, messages) = run(vec![ExpectedAnswer::FileEnd], vec![end(vec![], false)]).await;
+    let (outcome, _, messages) = run(file("a", vec![]), vec![end(vec![], false)]).await;
     assert_eq!(outcome, Outcome::Failed);
     assert_eq!(messages, format!("{lost}error: b: no result\n"));
     // It ends after they were read, with a track that has no answer.
-    for first in [vec![], vec![track("1", 1)]] {
-        let mut rest = vec![ExpectedAnswer::FileEnd, ExpectedAnswer::FileEnd];
-        if first.is_empty() {
-            rest.insert(0, track("1", 1));
-        }
+    for first in 0..=2 {
+        let mut first_file = file("a", vec![track("1", 1)]);
+        let rest = first_file.split_off(first).into_iter().chain(file("b", vec![])).collect();
+        let first = first_file;
         let (_, out, messages) = run(first, vec![end(rest, true)]).await;
         assert_eq!(messages, format!("{lost}error: a: no result\nerror: b: no result\n"));
         assert!(out.contains("0 tracks; 2 files failed"), "{out}");
     }
     // It ends after the first of two tracks of a file.
     let answered = Step { expected: vec![], closes: false, answer: Some(answer("1")) };
-    let first = vec![track("1", 1), track("2", 2), ExpectedAnswer::FileEnd];
+    let first = file("a", vec![track("1", 1), track("2", 2)]);
     let (_, out, messages) = run(first, vec![answered, end(vec![], true)]).await;
     let some = "error: a: results of only 1 track\n";
     assert_eq!(messages, format!("{lost}{some}error: b: no result\n"));
     assert!(out.contains("1 track; 2 files failed"), "{out}");
     // The upload has stopped without an error of the call.
     let (_, _, messages) = run(
-        vec![file_failed()],
+        fails(),
         vec![
             Step { expected: vec![], closes: true, answer: Some(answer("1")) },
             end(vec![], false),
@@ -183,15 +200,9 @@ async fn a_refused_path_does_not_fail_the_others() {
         step(answer("5")),
         end(vec![], true),
     ];
-    let first = vec![
-        track("1", 1),
-        track("2", 2),
-        track("3", 3),
-        ExpectedAnswer::FileEnd,
-        ExpectedAnswer::Unfinished { path_id: "4".to_owned() },
-        track("5", 1),
-        ExpectedAnswer::FileEnd,
-    ];
+    let unfinished = ExpectedAnswer::Unfinished { path_id: "4".to_owned() };
+    let first = file("a", vec![track("1", 1), track("2", 2), track("3", 3), unfinished]);
+    let first = first.into_iter().chain(file("b", vec![track("5", 1)])).collect();
     let (outcome, out, messages) = run(first, steps).await;
     assert_eq!(outcome, Outcome::Failed);
     assert_eq!(messages, "error: a: track 2: an invalid point\n");
@@ -201,7 +212,7 @@ async fn a_refused_path_does_not_fail_the_others() {
 #[tokio::test]
 async fn an_answer_about_another_path_is_an_error_of_the_server() {
     let step = Step { expected: vec![], closes: false, answer: Some(answer("7")) };
-    let (outcome, _, messages) = run(vec![track("1", 1)], vec![step]).await;
+    let (outcome, _, messages) = run(vec![start("a"), track("1", 1)], vec![step]).await;
     assert_eq!(outcome, Outcome::Failed);
     assert!(messages.contains("the server answered path \"7\", but path 1 is next"), "{messages}");
 }
@@ -213,10 +224,11 @@ async fn run_without_answers(
     detector: &StallDetector,
 ) -> Option<String> {
     let args = Wrapper::parse_from(["measure", "--model", "planar", "a"]).args;
-    let (names, progress) = (args.names(), Progress::hidden());
+    let (inputs, progress) = (input::expand(&args.files), Progress::hidden());
     let (mut out, mut messages) = (vec![], vec![]);
-    let measure_run = MeasureRun::new(&args, &names, &mut out, &mut messages, &progress);
-    let reported = report(measure_run, "http://s", &names, expected, stream::pending(), detector);
+    let options = args.options().unwrap();
+    let measure_run = MeasureRun::new(&args, &inputs, options, &mut out, &mut messages, &progress);
+    let reported = report(measure_run, "http://s", &inputs, expected, stream::pending(), detector);
     let _ = tokio::time::timeout(2 * STALL_TIMEOUT, reported).await.ok()?;
     Some(String::from_utf8(messages).unwrap())
 }
@@ -243,32 +255,39 @@ async fn a_stalled_server_is_an_error() {
 #[tokio::test(start_paused = true)]
 async fn a_server_without_work_does_not_stall() {
     let args = Wrapper::parse_from(["measure", "--model", "planar", "a"]).args;
-    let (names, progress) = (args.names(), Progress::hidden());
+    let (inputs, progress) = (input::expand(&args.files), Progress::hidden());
     let (mut out, mut messages) = (vec![], vec![]);
-    let measure_run = MeasureRun::new(&args, &names, &mut out, &mut messages, &progress);
+    let options = args.options().unwrap();
+    let measure_run = MeasureRun::new(&args, &inputs, options, &mut out, &mut messages, &progress);
     let (sender, expected) = mpsc::channel(1);
     sender.try_send(track("1", 1)).unwrap();
     tokio::spawn(async move {
         tokio::time::sleep(3 * STALL_TIMEOUT).await;
-        sender.send(ExpectedAnswer::FileEnd).await.unwrap();
+        for event in ends() {
+            sender.send(event).await.unwrap();
+        }
     });
     let answers = stream::iter([answer("1")]).chain(stream::pending());
     let outcome =
-        report(measure_run, "http://s", &names, expected, answers, &StallDetector::default()).await;
+        report(measure_run, "http://s", &inputs, expected, answers, &StallDetector::default())
+            .await;
     assert_eq!((outcome.unwrap(), messages.len()), (Outcome::Done, 0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_early_answer_is_progress() {
     let args = Wrapper::parse_from(["measure", "--model", "planar", "a"]).args;
-    let (names, progress) = (args.names(), Progress::hidden());
+    let (inputs, progress) = (input::expand(&args.files), Progress::hidden());
     let (mut out, mut messages) = (vec![], vec![]);
-    let measure_run = MeasureRun::new(&args, &names, &mut out, &mut messages, &progress);
+    let options = args.options().unwrap();
+    let measure_run = MeasureRun::new(&args, &inputs, options, &mut out, &mut messages, &progress);
     let (sender, expected) = mpsc::channel(2);
     tokio::spawn(async move {
         tokio::time::sleep(3 * STALL_TIMEOUT / 2).await;
         sender.send(track("1", 1)).await.unwrap();
-        sender.send(ExpectedAnswer::FileEnd).await.unwrap();
+        for event in ends() {
+            sender.send(event).await.unwrap();
+        }
     });
     let later = async {
         tokio::time::sleep(3 * STALL_TIMEOUT / 4).await;
@@ -277,6 +296,6 @@ async fn an_early_answer_is_progress() {
     let detector = StallDetector::default();
     detector.part_offered();
     let answers = stream::once(later).chain(stream::pending());
-    let outcome = report(measure_run, "http://s", &names, expected, answers, &detector).await;
+    let outcome = report(measure_run, "http://s", &inputs, expected, answers, &detector).await;
     assert_eq!((outcome.unwrap(), messages.len()), (Outcome::Done, 0));
 }

@@ -1,0 +1,148 @@
+//! Measures the tracks of one input, and sends the results through a bounded channel. `local.rs` runs one worker per
+//! thread.
+
+use std::sync::mpsc::SyncSender;
+
+use super::measure_run::MeasuredTrack;
+use crate::cli::input::{self, FileEnd, FileSink, Input, Reading};
+use crate::formats::{Note, SinkError, TrackInfo, TrackKind, TrackSink};
+use crate::measure::{Fix, FixBlock, Options, PathAccumulator};
+
+/// A part of the result of an input. The parts of a file are between its start and its end.
+pub(super) enum FileResult {
+    Start(String),
+    Track(Box<MeasuredTrack>),
+    /// A note on the file.
+    Note(Box<Note>),
+    End(FileEnd),
+}
+
+/// Measures the files of an input, and sends the results until the receiver is dropped.
+pub(super) fn measure(
+    input: &Input,
+    reading: &Reading<'_>,
+    options: Options,
+    results: SyncSender<FileResult>,
+) {
+    let mut files = Files {
+        options,
+        results,
+        block: FixBlock::new(options.metric()),
+        paths: Vec::new(),
+        before: 0,
+        open_count: 0,
+        current: 0,
+        notes: Vec::new(),
+    };
+    // It stops only if the receiver was dropped, which needs no report.
+    let _ = input::read(input, reading, &mut files);
+}
+
+/// Measures the tracks of one file after another.
+struct Files {
+    options: Options,
+    results: SyncSender<FileResult>,
+    /// Fixes of the current track that are not folded into its path yet.
+    block: FixBlock,
+    /// The tracks since the last time that no track was open; `None` if ended.
+    paths: Vec<Option<PathAccumulator>>,
+    /// The number of tracks before `paths`.
+    before: usize,
+    open_count: usize,
+    current: usize,
+    /// The notes on the track that ends next.
+    notes: Vec<Note>,
+}
+
+impl Files {
+    fn send(&self, result: FileResult) -> Result<(), SinkError> {
+        self.results.send(result).map_err(|_| SinkError::Stop)
+    }
+
+    /// Folds the fixes of the block into the path of the current track.
+    fn fold(&mut self) -> Result<(), SinkError> {
+        if let Some(Some(path)) = self.paths.get_mut(self.current) {
+            path.fold(&mut self.block)?;
+        }
+        Ok(())
+    }
+}
+
+impl TrackSink for Files {
+    fn start_track(&mut self, _: TrackKind) -> Result<(), SinkError> {
+        self.fold()?;
+        self.current = self.paths.len();
+        self.paths.push(Some(PathAccumulator::new(self.options)));
+        self.open_count += 1;
+        Ok(())
+    }
+
+    fn switch_track(&mut self, index: usize) -> Result<(), SinkError> {
+        self.fold()?;
+        self.current = index - self.before;
+        Ok(())
+    }
+
+    fn start_segment(&mut self) -> Result<(), SinkError> {
+        self.fold()?;
+        if let Some(Some(path)) = self.paths.get_mut(self.current) {
+            path.start_segment();
+        }
+        Ok(())
+    }
+
+    fn fix(&mut self, fix: Fix) -> Result<(), SinkError> {
+        if self.block.is_full() {
+            self.fold()?;
+        }
+        Ok(self.block.push(fix)?)
+    }
+
+    fn invalid_point(&mut self) -> Result<(), SinkError> {
+        self.fix(Fix::without_position())
+    }
+
+    fn note(&mut self, note: &Note) -> Result<(), SinkError> {
+        match note.track {
+            Some(_) => {
+                self.notes.push(note.clone());
+                Ok(())
+            }
+            None => self.send(FileResult::Note(Box::new(note.clone()))),
+        }
+    }
+
+    fn end_track(&mut self, info: &TrackInfo) -> Result<(), SinkError> {
+        self.fold()?;
+        let Some(path) = self.paths.get_mut(self.current).and_then(Option::take) else {
+            return Ok(());
+        };
+        let track = MeasuredTrack {
+            number: (self.before + self.current) as u64 + 1,
+            info: Box::new(info.clone()),
+            summary: path.summary(),
+            notes: std::mem::take(&mut self.notes),
+        };
+        self.send(FileResult::Track(Box::new(track)))?;
+        self.open_count -= 1;
+        if self.open_count == 0 {
+            self.before += self.paths.len();
+            self.paths.clear();
+        }
+        Ok(())
+    }
+}
+
+impl FileSink for Files {
+    fn start_file(&mut self, name: &str) -> Result<(), SinkError> {
+        self.block.clear();
+        self.paths.clear();
+        self.notes.clear();
+        (self.before, self.open_count, self.current) = (0, 0, 0);
+        self.send(FileResult::Start(name.to_owned()))
+    }
+
+    fn end_file(&mut self, end: FileEnd) -> Result<(), SinkError> {
+        self.send(FileResult::End(end))
+    }
+}
