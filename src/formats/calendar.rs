@@ -1,6 +1,10 @@
 //! Dates and times of day of receivers that write them separately: NMEA and IGC.
 
+use jiff::civil::{Date, date};
+
 use crate::measure;
+
+const EPOCH: Date = date(1970, 1, 1);
 
 pub(super) const S_NS: i64 = 1_000_000_000;
 pub(super) const DAY_NS: i64 = 86_400 * S_NS;
@@ -9,18 +13,9 @@ const ROLL_OVER_NS: i64 = 3_600 * S_NS;
 
 /// Returns the number of a day, counted from 1970-01-01; `None` if there is no such day.
 pub(super) fn day(year: i64, month: i64, day: i64) -> Option<i64> {
-    const MONTH_DAYS: [i64; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let index = usize::try_from(month.checked_sub(1)?).ok()?;
-    let month_days = MONTH_DAYS.get(index)? + i64::from(is_leap && month == 2);
-    if !(1..=9999).contains(&year) || !(1..=month_days).contains(&day) {
-        return None;
-    }
-    // Years that start in March have their leap day at the end.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days_before = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5;
-    const DAYS_BEFORE_1970: i64 = 719_469;
-    Some(days_before + day - DAYS_BEFORE_1970)
+    let date = Date::new(year.try_into().ok()?, month.try_into().ok()?, day.try_into().ok()?);
+    let days = date.ok().filter(|date| date.year() > 0)?.duration_since(EPOCH).as_hours() / 24;
+    Some(days)
 }
 
 /// Parses a date of six digits, `ddmmyy`. The years are 1980 to 2079, because GPS time starts in 1980.
@@ -103,21 +98,20 @@ pub(super) fn unix_ns(day: i64, ns_of_day: i64) -> Result<i64, String> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-    use time::{Date, Month};
-
     use super::*;
 
-    proptest! {
-        #[test]
-        fn days_are_those_of_the_time_crate(year in -1..10_001_i64, month in 0..14_i64, of_month in 0..33_i64) {
-            let expected = Month::try_from(month as u8)
-                .and_then(|month| Date::from_calendar_date(year as i32, month, of_month as u8))
-                .ok()
-                .filter(|_| (1..=9999).contains(&year))
-                .map(|date| i64::from(date.to_julian_day()) - 2_440_588);
-            prop_assert_eq!(day(year, month, of_month), expected);
+    #[test]
+    fn days_are_counted_from_1970() {
+        assert_eq!(day(1970, 1, 1), Some(0));
+        assert_eq!(day(1969, 12, 31), Some(-1));
+        // 2024-02-29 is 1709164800 s after 1970, from `date -u -d 2024-02-29 +%s`.
+        assert_eq!(day(2024, 2, 29), Some(1_709_164_800 / 86_400));
+        for (year, month, of_month) in
+            [(2023, 2, 29), (2024, 13, 1), (2024, 0, 1), (2024, 1, 0), (0, 1, 1), (10_000, 1, 1)]
+        {
+            assert_eq!(day(year, month, of_month), None);
         }
+        assert_eq!(day(i64::MAX, 1, 1), None);
     }
 
     #[test]

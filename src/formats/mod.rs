@@ -24,8 +24,8 @@
 //! and the number of interleaved tracks. The limits are constants in the readers.
 
 mod archive;
-mod compressed;
 mod calendar;
+mod compressed;
 mod csv;
 mod detect;
 mod error;
