@@ -15,6 +15,7 @@ mod deadlines;
 mod drain;
 mod health;
 mod hostile;
+mod invalid_points;
 mod killed;
 mod limits;
 mod load;
