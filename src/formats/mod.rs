@@ -24,6 +24,7 @@
 //! and the number of interleaved tracks. The limits are constants in the readers.
 
 mod csv;
+mod decimal;
 mod detect;
 mod error;
 mod fit;
