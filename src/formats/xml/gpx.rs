@@ -1,8 +1,9 @@
 //! The reader of GPX 1.0 and 1.1.
 //!
-//! Elements are identified by their local name and parent, and the namespace prefix is ignored. So tracks of
-//! both versions are found, and elements of the same name in extensions are not. The gpx crate is not used,
-//! because it builds the whole file in memory and its errors have no positions.
+//! Elements are identified by their local name and parent, and the namespace is ignored. So tracks of both
+//! versions are found, and elements of the same name in extensions are not. A name, elevation or time must have
+//! the namespace prefix of its track or point, because GPX 1.0 allows extensions there. The gpx crate is not
+//! used, because it builds the whole file in memory and its errors have no positions.
 //!
 //! Three kinds of extensions are read: the accuracy of a point in metres, the length of a track that a Garmin
 //! device has computed, and the shaping points of a Garmin route, which are a part of its path.
