@@ -27,6 +27,7 @@ mod archive;
 mod calendar;
 mod compressed;
 mod csv;
+mod decimal;
 mod detect;
 mod error;
 mod fit;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use quick_xml::escape::unescape;
 
+use super::super::decimal::parse_f64;
 use super::super::value::{coordinate, number};
 use super::reader::Element;
 
@@ -32,22 +33,33 @@ pub(super) fn read(element: &Element<'_>) -> Result<Coordinates, String> {
 /// latitude and longitude.
 #[inline]
 fn plain(text: &str) -> Option<(f64, f64)> {
-    if let Some(rest) = text.strip_prefix(" lat=\"") {
-        let (y, rest) = rest.split_once('"')?;
-        let (x, rest) = rest.strip_prefix(" lon=\"")?.split_once('"')?;
-        return plain_pair(y, x, rest);
+    let bytes = text.as_bytes();
+    if bytes.starts_with(b" lat=\"") {
+        let (y, rest) = quoted(text, " lat=\"".len())?;
+        let (x, end) = quoted(text, after(bytes, rest, b" lon=\"")?)?;
+        return is_end(bytes, end).then_some((y, x));
     }
-    let (x, rest) = text.strip_prefix(" lon=\"")?.split_once('"')?;
-    let (y, rest) = rest.strip_prefix(" lat=\"")?.split_once('"')?;
-    plain_pair(y, x, rest)
+    let (x, rest) = quoted(text, after(bytes, 0, b" lon=\"")?)?;
+    let (y, end) = quoted(text, after(bytes, rest, b" lat=\"")?)?;
+    is_end(bytes, end).then_some((y, x))
+}
+
+/// Returns the index after `expected`, if it is at `start`.
+#[inline]
+fn after(bytes: &[u8], start: usize, expected: &[u8; 6]) -> Option<usize> {
+    bytes[start..].starts_with(expected).then_some(start + expected.len())
+}
+
+/// Parses the number at `start` in quotes. Returns it and the index after the closing quote.
+#[inline]
+fn quoted(text: &str, start: usize) -> Option<(f64, usize)> {
+    let length = text.as_bytes()[start..].iter().position(|&byte| byte == b'"')?;
+    Some((parse_f64(&text[start..start + length])?, start + length + 1))
 }
 
 #[inline]
-fn plain_pair(y: &str, x: &str, rest: &str) -> Option<(f64, f64)> {
-    if !matches!(rest.as_bytes(), [] | [b' ']) {
-        return None;
-    }
-    Some((y.parse().ok()?, x.parse().ok()?))
+fn is_end(bytes: &[u8], end: usize) -> bool {
+    matches!(bytes[end..], [] | [b' '])
 }
 
 /// Reads attributes in any form.
@@ -78,8 +90,8 @@ pub(super) fn number_with_comma(
     text: &str,
     has_decimal_comma: &mut bool,
 ) -> Result<Option<f64>, String> {
-    match text.parse() {
-        Ok(value) if f64::is_finite(value) => Ok(Some(value)),
+    match parse_f64(text) {
+        Some(value) if value.is_finite() => Ok(Some(value)),
         _ => number(name, with_decimal_point(text, has_decimal_comma).as_bytes()),
     }
 }

@@ -36,6 +36,13 @@ impl<'a> Element<'a> {
         }
     }
 
+    /// Returns whether the name has the namespace prefix, which includes its colon or is empty.
+    #[inline]
+    pub(super) fn has_prefix(&self, prefix: &str) -> bool {
+        let own = self.prefix();
+        own.len() == prefix.len() && (own.is_empty() || own == prefix)
+    }
+
     /// Returns the namespace prefix with its colon, or an empty text.
     #[inline]
     pub(super) fn prefix(&self) -> &str {

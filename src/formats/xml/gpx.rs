@@ -1,8 +1,9 @@
 //! The reader of GPX 1.0 and 1.1.
 //!
-//! Elements are identified by their local name and parent, and the namespace prefix is ignored. So tracks of
-//! both versions are found, and elements of the same name in extensions are not. The gpx crate is not used,
-//! because it builds the whole file in memory and its errors have no positions.
+//! Elements are identified by their local name and parent, and the namespace is ignored. So tracks of both
+//! versions are found, and elements of the same name in extensions are not. A name, elevation or time must have
+//! the namespace prefix of its track or point, because GPX 1.0 allows extensions there. The gpx crate is not
+//! used, because it builds the whole file in memory and its errors have no positions.
 //!
 //! Three kinds of extensions are read: the accuracy of a point in metres, the length of a track that a Garmin
 //! device has computed, and the shaping points of a Garmin route, which are a part of its path.
@@ -211,26 +212,26 @@ impl<'a, 'b> Gpx<'a, 'b> {
         position: Position,
     ) -> Result<Tag, FormatError> {
         let local = element.local_name();
-        let tag = match (parent, local) {
-            (Tag::Point, "ele") if self.has_prefix(element) => Tag::Elevation,
-            (Tag::Point, "time") if self.has_prefix(element) => Tag::Time,
-            (Tag::Point, "extensions") => return Ok(Tag::PointExtensions),
-            (Tag::Point | Tag::PointExtensions, "accuracy") => Tag::Accuracy,
+        let tag = match (parent, local.as_bytes()) {
+            (Tag::Point, b"ele") if self.has_prefix(element) => Tag::Elevation,
+            (Tag::Point, b"time") if self.has_prefix(element) => Tag::Time,
+            (Tag::Point, b"extensions") => return Ok(Tag::PointExtensions),
+            (Tag::Point | Tag::PointExtensions, b"accuracy") => Tag::Accuracy,
             (Tag::Point | Tag::PointExtensions | Tag::PointExtension, _) if is_accuracy(local) => {
                 Tag::Accuracy
             }
-            (Tag::PointExtensions, "RoutePointExtension") if self.open.contains(&Tag::Route) => {
+            (Tag::PointExtensions, b"RoutePointExtension") if self.open.contains(&Tag::Route) => {
                 return Ok(Tag::ShapingPoints);
             }
             (Tag::PointExtensions, _) => return Ok(Tag::PointExtension),
-            (Tag::ShapingPoints, "rpt") => {
+            (Tag::ShapingPoints, b"rpt") => {
                 self.end_point()?;
                 self.start_point(element, position)?;
                 self.end_point()?;
                 return Ok(Tag::Other);
             }
-            (Tag::TrackExtensions, "TrackStatsExtension") => return Ok(Tag::TrackStats),
-            (Tag::TrackStats, "Distance") => Tag::DeviceLength,
+            (Tag::TrackExtensions, b"TrackStatsExtension") => return Ok(Tag::TrackStats),
+            (Tag::TrackStats, b"Distance") => Tag::DeviceLength,
             _ => return Ok(Tag::Other),
         };
         self.value.0.clear();
@@ -285,26 +286,31 @@ impl<'a, 'b> Gpx<'a, 'b> {
     }
 
     fn set_prefix(&mut self, element: &Element<'_>) {
-        self.prefix.clear();
-        self.prefix.push_str(element.prefix());
+        if !element.has_prefix(&self.prefix) {
+            self.prefix.clear();
+            self.prefix.push_str(element.prefix());
+        }
     }
 
     /// Returns whether an element has the namespace prefix of its track or point. If not, it is an extension.
     fn has_prefix(&self, element: &Element<'_>) -> bool {
-        element.prefix() == self.prefix
+        element.has_prefix(&self.prefix)
     }
 }
 
 /// Returns whether an extension of a point is its horizontal accuracy in metres: `hAcc` of Apple Health, `hacc`
 /// of Trails, `accuracy_horizontal` of OpenTracks. `<hdop>` has no unit.
 fn is_accuracy(local: &str) -> bool {
-    matches!(local, "hAcc" | "hacc" | "accuracy_horizontal")
+    matches!(local.as_bytes(), b"hAcc" | b"hacc" | b"accuracy_horizontal")
 }
 
 impl Document for Gpx<'_, '_> {
     fn start(&mut self, element: &Element<'_>, position: Position) -> Result<(), FormatError> {
         let tag = match self.open.last() {
             None => Tag::Gpx,
+            Some(Tag::Segment) if element.local_name().as_bytes() == b"trkpt" => {
+                self.start_point(element, position)?
+            }
             Some(&parent @ (Tag::Gpx | Tag::Track | Tag::Route | Tag::Segment)) => {
                 self.start_path(parent, element, position)?
             }

@@ -14,6 +14,9 @@ mod structure;
 mod tcx;
 mod window;
 
+#[cfg(test)]
+mod tests;
+
 use std::io::BufRead;
 
 use super::error::{FormatError, Position};

@@ -11,7 +11,7 @@
 use std::borrow::Cow;
 use std::io::{self, BufRead};
 
-use memchr::memchr2;
+use memchr::{memchr, memchr2};
 use quick_xml::Reader;
 use quick_xml::escape::resolve_xml_entity;
 use quick_xml::events::Event;
@@ -67,7 +67,7 @@ pub(super) enum Kind {
     Failed,
 }
 
-/// The next event and its length. It has no payload that does not fit in two registers, because this is the inner loop.
+/// The next event and its length. It fits in two registers, which matters in the inner loop.
 #[derive(Clone, Copy)]
 pub(super) struct Found {
     pub kind: Kind,
@@ -317,20 +317,50 @@ fn find(text: &str, current: Option<&str>) -> Found {
     match bytes {
         [b'<', b'/', rest @ ..] => {
             // An end tag with another spelling is not always an error: white space may follow the name.
-            let after = current.and_then(|name| rest.strip_prefix(name.as_bytes()));
-            match after {
-                Some([b'>', after @ ..]) => Found::new(Kind::End, bytes.len() - after.len()),
-                Some([]) => Found::new(Kind::Incomplete, 0),
-                _ => Found::new(Kind::Other, 0),
+            let name = current.unwrap_or_default().as_bytes();
+            match rest.split_at_checked(name.len()) {
+                // A loop is faster than `memcmp` for names of this length.
+                Some((start, [b'>', ..])) if current.is_some() && start.iter().eq(name) => {
+                    Found::new(Kind::End, "</>".len() + name.len())
+                }
+                Some((_, [_, ..])) => Found::new(Kind::Other, 0),
+                _ => Found::new(Kind::Incomplete, 0),
             }
         }
         [b'<', b'!' | b'?', ..] | [b'&', ..] => Found::new(Kind::Other, 0),
-        [b'<', rest @ ..] => match ElementParser::Outside.feed(rest) {
+        [b'<', rest @ ..] => match tag_end(rest) {
             Some(end) if end > 0 && rest[end - 1] == b'/' => Found::new(Kind::Empty, end + 2),
             Some(end) => Found::new(Kind::Start, end + 2),
             None => Found::new(Kind::Incomplete, 0),
         },
         [] => Found::new(Kind::Incomplete, 0),
-        _ => Found::new(Kind::Text, memchr2(b'<', b'&', bytes).unwrap_or(bytes.len())),
+        _ => Found::new(Kind::Text, text_end(bytes)),
     }
+}
+
+/// Returns the length of the text before the next tag or reference.
+#[inline]
+fn text_end(bytes: &[u8]) -> usize {
+    // Most texts are short white space between two tags, for which a call of `memchr2` takes longer.
+    const SHORT_BYTES: usize = 16;
+    let is_other = |byte: &u8| !matches!(byte, b' ' | b'\n' | b'\t' | b'\r');
+    match bytes.iter().take(SHORT_BYTES).position(is_other) {
+        Some(end) if bytes[end] == b'<' => end,
+        _ => memchr2(b'<', b'&', bytes).unwrap_or(bytes.len()),
+    }
+}
+
+/// Returns the index of the first `>` that is not in quotes.
+#[inline]
+fn tag_end(bytes: &[u8]) -> Option<usize> {
+    let end = memchr(b'>', bytes)?;
+    let (mut double_count, mut has_single) = (0_u8, false);
+    for &byte in &bytes[..end] {
+        double_count = double_count.wrapping_add(u8::from(byte == b'"'));
+        has_single |= byte == b'\'';
+    }
+    if !has_single && double_count % 2 == 0 {
+        return Some(end);
+    }
+    ElementParser::Outside.feed(bytes)
 }

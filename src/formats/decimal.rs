@@ -1,0 +1,103 @@
+//! Parses short decimal numbers quickly and exactly.
+
+/// The powers of ten that divide without an error.
+const POWERS: [f64; 16] =
+    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+
+/// Parses a number in the form `-46.123`. Returns what [`str::parse`] returns for the same text.
+///
+/// The digits are a whole number, which a number of at most 15 digits represents exactly, and so is the power of ten.
+/// The one division rounds once. So the result is the nearest number, as with `parse`, which is called for
+/// every other text.
+#[inline]
+pub(super) fn parse_f64(text: &str) -> Option<f64> {
+    short(text.as_bytes()).or_else(|| text.parse().ok())
+}
+
+#[inline]
+fn short(bytes: &[u8]) -> Option<f64> {
+    let (is_negative, digits) = match bytes {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    // 15 digits and the point.
+    if !(1..=16).contains(&digits.len()) {
+        return None;
+    }
+    let (mut mantissa, mut point) = (0_u64, None);
+    for (at, &byte) in digits.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' => mantissa = 10 * mantissa + u64::from(byte - b'0'),
+            b'.' if point.is_none() => point = Some(at),
+            _ => return None,
+        }
+    }
+    let digit_count = digits.len() - usize::from(point.is_some());
+    if !(1..=15).contains(&digit_count) {
+        return None;
+    }
+    let fraction_digits = point.map_or(0, |at| digits.len() - at - 1);
+    let value = mantissa as f64 / POWERS[fraction_digits];
+    Some(if is_negative { -value } else { value })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str) {
+        let expected = text.parse::<f64>().ok();
+        assert_eq!(parse_f64(text).map(f64::to_bits), expected.map(f64::to_bits), "{text}");
+    }
+
+    #[test]
+    fn the_result_is_that_of_parse() {
+        for text in [
+            "",
+            "-",
+            ".",
+            "-.",
+            "+1",
+            "-0",
+            "-0.0",
+            "0",
+            "5.",
+            ".5",
+            "-.5",
+            "1..2",
+            "1.2.3",
+            "1e5",
+            "999999999999999",
+            "9999999999999999",
+            "0.000000000000001",
+            "0.0000000000000001",
+            "nan",
+            "-inf",
+            "46.1234567",
+            "13.123456789012345678901234567890",
+            " 1",
+            "1 ",
+            "--1",
+            "١",
+        ] {
+            check(text);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn the_result_is_that_of_parse_for_any_decimal(text in "[+-]?[0-9]{0,16}(\\.[0-9]{0,17})?") {
+            check(&text);
+        }
+
+        #[test]
+        fn the_result_is_that_of_parse_for_any_text(text in "[-+.e0-9naif]{0,8}") {
+            check(&text);
+        }
+    }
+}
