@@ -41,6 +41,7 @@ mod options;
 mod parquet;
 mod plt;
 mod polyline;
+mod rfc3339;
 mod rows;
 mod sink;
 mod text;
