@@ -109,7 +109,7 @@ fn check(entry: &Entry) -> Result<(), FormatError> {
         STORED | DEFLATE => return Ok(()),
         method => {
             let name = match method {
-                1..=5 | 6 => " (an old method of PKZIP)",
+                1..=6 => " (an old method of PKZIP)",
                 9 => " (Deflate64)",
                 12 => " (bzip2)",
                 14 => " (LZMA)",
