@@ -6,6 +6,15 @@ use super::format::Format;
 use super::options::ReadOptions;
 use super::{csv, igc, json, nmea, plt, polyline, rows, wkt};
 
+/// The first bytes of archives and compressed files that are not read.
+const OTHER_ARCHIVES: [(&[u8], &str); 4] = [
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
+    (b"Rar!\x1a\x07", "a RAR archive"),
+    (b"\xfd7zXZ\0", "xz-compressed data"),
+    (b"\x28\xb5\x2f\xfd", "Zstandard-compressed data"),
+];
+/// The offset of the signature in a tar archive.
+const TAR_MAGIC_OFFSET: usize = 257;
 const CONVERT: &str = "convert it to GPX first, for example with GPSBabel";
 
 fn unrecognised<T>(found: &str, advice: &'static str) -> Result<T, FormatError> {
@@ -22,6 +31,18 @@ pub(super) fn binary(head: &[u8]) -> Result<Option<Format>, FormatError> {
     }
     if head.starts_with(b"PAR1") {
         return Ok(Some(Format::Parquet));
+    }
+    for (magic, found) in OTHER_ARCHIVES {
+        if head.starts_with(magic) {
+            return unrecognised(found, "unpack it first");
+        }
+    }
+    // A digit is between the two parts.
+    if head.starts_with(b"BZh") && head.get(4..10) == Some(b"1AY&SY") {
+        return unrecognised("bzip2-compressed data", "unpack it first");
+    }
+    if head.get(TAR_MAGIC_OFFSET..).is_some_and(|rest| rest.starts_with(b"ustar")) {
+        return unrecognised("a tar archive", "unpack it first, with tar -xf");
     }
     if head.starts_with(b"SQLite format 3\0") {
         let advice = "export the tracks as GPX first";
@@ -107,8 +128,19 @@ mod tests {
     }
 
     #[test]
+    fn other_archives_are_named() {
+        insta::assert_snapshot!(detected(b"7z\xbc\xaf\x27\x1c\0\x04"), @"not GPX, GeoJSON or CSV but a 7-Zip archive; unpack it first");
+        insta::assert_snapshot!(detected(b"Rar!\x1a\x07\x01\0"), @"not GPX, GeoJSON or CSV but a RAR archive; unpack it first");
+        insta::assert_snapshot!(detected(b"\xfd7zXZ\0\0\x04"), @"not GPX, GeoJSON or CSV but xz-compressed data; unpack it first");
+        insta::assert_snapshot!(detected(b"BZh51AY&SY"), @"not GPX, GeoJSON or CSV but bzip2-compressed data; unpack it first");
+        insta::assert_snapshot!(detected(b"\x28\xb5\x2f\xfd\x04"), @"not GPX, GeoJSON or CSV but Zstandard-compressed data; unpack it first");
+        let tar = [&[b'a'; TAR_MAGIC_OFFSET][..], b"ustar\0"].concat();
+        insta::assert_snapshot!(detected(&tar), @"not GPX, GeoJSON or CSV but a tar archive; unpack it first, with tar -xf");
+        assert_eq!(detected(b"BZh,lat,lon\n1,2,3\n"), "CSV");
+    }
+
+    #[test]
     fn other_formats_are_named() {
-        insta::assert_snapshot!(detected(b"\x1f\x8b\x08"), @"not GPX, GeoJSON or CSV but gzip-compressed data; unpack it first, with gunzip");
         insta::assert_snapshot!(detected(b"\x0e\x10\0\0\0\0\0\0.FIT"), @"not GPX, GeoJSON or CSV but a Garmin FIT file; convert it to GPX first, for example with GPSBabel");
         insta::assert_snapshot!(detected(b"A log\n$GPGGA,1,2\n"), @"not GPX, GeoJSON or CSV but an NMEA log; convert it to GPX first, for example with GPSBabel");
         insta::assert_snapshot!(detected(b"a\0b,c"), @"not GPX, GeoJSON or CSV but binary data; convert it to GPX first, for example with GPSBabel");

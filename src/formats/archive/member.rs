@@ -20,16 +20,44 @@ const HEADER_BYTES: usize = 30;
 const STORED: u16 = 0;
 const DEFLATE: u16 = 8;
 
-/// The number of bytes that the members of an archive may have together. Members may overlap, so that each one
-/// alone is not a decompression bomb.
+/// The output of all members for which the ratio is not limited.
+const FREE_BYTES: u64 = 1 << 30;
+
+/// The bytes of all members so far.
+///
+/// Each member may have a large part of the output that one archive may have, and members of a hostile archive
+/// may share their data. So the sums are limited too.
 pub(super) struct Budget {
     archive_bytes: u64,
+    compressed_bytes: u64,
     expanded_bytes: u64,
 }
 
 impl Budget {
     pub(super) fn new(archive_bytes: u64) -> Self {
-        Self { archive_bytes, expanded_bytes: 0 }
+        Self { archive_bytes, compressed_bytes: 0, expanded_bytes: 0 }
+    }
+
+    fn expand(&mut self, bytes: usize) -> Result<(), String> {
+        self.expanded_bytes = self.expanded_bytes.saturating_add(bytes as u64);
+        let is_free = self.expanded_bytes <= FREE_BYTES;
+        match is_free || self.expanded_bytes / RATIO_MAX <= self.archive_bytes {
+            true => Ok(()),
+            false => Err(format!(
+                "the members so far are more than {RATIO_MAX} times as large as the archive; if that is \
+                 intended, unpack it first"
+            )),
+        }
+    }
+
+    fn compress(&mut self, bytes: u64) -> Result<(), String> {
+        self.compressed_bytes = self.compressed_bytes.saturating_add(bytes);
+        match self.compressed_bytes <= self.archive_bytes {
+            true => Ok(()),
+            false => {
+                Err("this member shares its data with others; the archive is damaged".to_owned())
+            }
+        }
     }
 }
 
@@ -50,7 +78,15 @@ pub(super) fn read(
         STORED => Data::Stored(input),
         _ => Data::Deflate(DeflateDecoder::new(input)),
     };
-    let checked = Checked { data, entry, budget, count: count.clone(), bytes: 0, crc: Crc::new() };
+    let checked = Checked {
+        data,
+        entry,
+        budget,
+        count: count.clone(),
+        budgeted: 0,
+        bytes: 0,
+        crc: Crc::new(),
+    };
     let mut content = Expanded::new(checked, failure.clone());
     if content.fill_buf().is_ok_and(is_archive) {
         let message = "this member is a zip archive itself; unpack the outer archive first";
@@ -73,7 +109,7 @@ fn check(entry: &Entry) -> Result<(), FormatError> {
         STORED | DEFLATE => return Ok(()),
         method => {
             let name = match method {
-                1..=5 | 6 => " (an old method of PKZIP)",
+                1..=6 => " (an old method of PKZIP)",
                 9 => " (Deflate64)",
                 12 => " (bzip2)",
                 14 => " (LZMA)",
@@ -123,6 +159,8 @@ struct Checked<'e, R: BufRead> {
     entry: &'e Entry,
     budget: &'e mut Budget,
     count: ByteCount,
+    /// The compressed bytes that the budget includes.
+    budgeted: u64,
     bytes: u64,
     crc: Crc,
 }
@@ -143,16 +181,15 @@ impl<R: BufRead> Decode for Checked<'_, R> {
         };
         self.crc.update(&out[..length]);
         self.bytes = self.bytes.saturating_add(length as u64);
-        self.budget.expanded_bytes = self.budget.expanded_bytes.saturating_add(length as u64);
-        if compressed::is_bomb(self.count.get(), self.bytes)
-            || compressed::is_bomb(self.budget.archive_bytes, self.budget.expanded_bytes)
-        {
-            let message = format!(
-                "the data is more than {RATIO_MAX} times as large as the archive or its part; if that is \
+        if compressed::is_bomb(self.count.get(), self.bytes) {
+            return Err(failed(format!(
+                "the data is more than {RATIO_MAX} times as large as its part of the archive; if that is \
                  intended, unpack the archive first"
-            );
-            return Err(DecodeError::Format(FormatError::Archive(message)));
+            )));
         }
+        let consumed = self.count.get() - self.budgeted;
+        self.budgeted += consumed;
+        self.budget.compress(consumed).and_then(|()| self.budget.expand(length)).map_err(failed)?;
         Ok(length)
     }
 }
@@ -173,8 +210,26 @@ impl<R: BufRead> Checked<'_, R> {
 
     fn damaged(&self, message: &str) -> DecodeError {
         let at = self.entry.offset.saturating_add(self.count.get());
-        let message =
-            format!("{message}, at about byte {at} of the archive; the archive is damaged");
-        DecodeError::Format(FormatError::Archive(message))
+        failed(format!("{message}, at about byte {at} of the archive; the archive is damaged"))
+    }
+}
+
+fn failed(message: String) -> DecodeError {
+    DecodeError::Format(FormatError::Archive(message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_size_of_all_members_is_limited() {
+        let mut budget = Budget::new(10 << 20);
+        // 200 times 10 MiB.
+        assert!((0..2000).all(|_| budget.expand(1 << 20).is_ok()));
+        assert!(budget.expand(1 << 20).is_err());
+        let mut small = Budget::new(1);
+        assert!((0..1024).all(|_| small.expand(1 << 20).is_ok()));
+        assert!(small.expand(1).is_err());
     }
 }

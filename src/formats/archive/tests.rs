@@ -35,8 +35,8 @@ impl ArchiveSink for Members {
         member: &Member,
         result: Result<(), FormatError>,
     ) -> Result<(), SinkError> {
-        let Member { name, size, .. } = member;
-        self.text += &format!("{name:.100?} ({size} bytes):\n{}", self.current.ended.concat());
+        let name: String = member.name.chars().take(60).collect();
+        self.text += &format!("{name:?} ({} bytes):\n{}", member.size, self.current.ended.concat());
         self.text += &self.current.notes.concat();
         if let Err(error) = result {
             self.text += &format!("{}\n", error.in_file("error"));
@@ -65,10 +65,23 @@ const CSV: &[u8] = b"lat,lon\n1,2\n";
 #[test]
 fn the_archives_of_other_programs_are_read() {
     for archive in [&include_bytes!("tests/infozip.zip")[..], include_bytes!("tests/zip64.zip")] {
-        insta::allow_duplicates! { insta::assert_snapshot!(members(archive), @""); }
+        insta::allow_duplicates! { insta::assert_snapshot!(members(archive), @r#"
+        "tracks/a.csv" (12 bytes):
+        track / (2 1) = none
+        "b.gpx" (77 bytes):
+        track / (2 1) = "b"
+        "#); }
     }
-    insta::assert_snapshot!(members(include_bytes!("tests/zip64-stream.zip")), @"");
-    insta::assert_snapshot!(members(include_bytes!("tests/stream.kmz")), @"");
+    insta::assert_snapshot!(members(include_bytes!("tests/zip64-stream.zip")), @r#"
+    "-" (77 bytes):
+    track / (2 1) = "b"
+    "#);
+    insta::assert_snapshot!(members(include_bytes!("tests/stream.kmz")), @r#"
+    "doc.kml" (107 bytes):
+    track / (2 1) (3 1) = "k"
+    "files/icon.png" (16 bytes):
+    error: not GPX, GeoJSON or CSV but binary data; convert it to GPX first, for example with GPSBabel
+    "#);
 }
 
 #[test]
@@ -83,7 +96,17 @@ fn members_are_read_in_the_order_of_the_directory() {
     // The same name twice, and a name that is not a path in the archive.
     zip.add(Part { name: b"z.csv", content: b"lat,lon\n3,4\n", ..Part::default() });
     zip.add(Part { name: b"../../etc/a.csv", content: CSV, ..Part::default() });
-    insta::assert_snapshot!(members(&zip.finish()), @"");
+    insta::assert_snapshot!(members(&zip.finish()), @r#"
+    "z.csv" (12 bytes):
+    track / (2 1) = none
+    skip
+    "folder/a.gpx" (63 bytes):
+    track / (2 1) = none
+    "z.csv" (12 bytes):
+    track / (4 3) = none
+    "../../etc/a.csv" (12 bytes):
+    track / (2 1) = none
+    "#);
 }
 
 #[test]
@@ -92,15 +115,19 @@ fn the_bytes_around_an_archive_are_skipped() {
     zip.add(Part { name: b"a.csv", content: CSV, ..Part::default() });
     let archive = zip.finish();
     let expected = members(&archive);
-    insta::assert_snapshot!(expected, @"");
+    insta::assert_snapshot!(expected, @r#"
+    "a.csv" (12 bytes):
+    track / (2 1) = none
+    "#);
     assert_eq!(members(&[b"#!/bin/sh\n", &archive[..]].concat()), expected);
     assert_eq!(members(&[&archive[..], b"\0\0\0"].concat()), expected);
     // A comment that contains the signature of the end record.
-    let mut commented = archive.clone();
+    let comment = b"a PK\x05\x06 signature in a comment";
+    let mut commented = archive;
     let length = commented.len();
-    commented[length - 2] = 30;
-    commented.extend(b"a PK\x05\x06 signature in a comment");
-    assert_eq!(members(&commented[..length + 30]), expected);
+    commented[length - 2] = comment.len() as u8;
+    commented.extend(comment);
+    assert_eq!(members(&commented), expected);
 }
 
 #[test]
@@ -109,7 +136,12 @@ fn a_compressed_member_is_read() {
     zip.add(Part { name: b"a.gpx.gz", content: &gzip(GPX), ..Part::default() });
     let damaged = &gzip(GPX)[..30];
     zip.add(Part { name: b"b.gpx.gz", content: damaged, ..Part::default() });
-    insta::assert_snapshot!(members(&zip.finish()), @"");
+    insta::assert_snapshot!(members(&zip.finish()), @r#"
+    "a.gpx.gz" (73 bytes):
+    track / (2 1) = none
+    "b.gpx.gz" (30 bytes):
+    error: byte 30: the gzip data ends early; the file is incomplete
+    "#);
 }
 
 #[test]
@@ -155,7 +187,7 @@ fn an_archive_is_recognised_and_refused_as_a_stream() {
         is_archive(b"PK\x07\x08PK\x03\x04") && !is_archive(b"PK,lat,lon\n") && !is_archive(b"")
     );
     let error = super::super::tests::error(include_bytes!("tests/infozip.zip"));
-    insta::assert_snapshot!(error, @"");
+    insta::assert_snapshot!(error, @"a zip archive can only be read from a file, because its directory is at the end; save it to a file, or unpack it");
 }
 
 proptest! {

@@ -14,10 +14,10 @@ use super::super::note::NoteKind;
 use super::super::rfc3339::utc_unix_ns;
 use super::super::sink::TrackKind;
 use super::super::track_writer::{Attribute, RawFix, TrackWriter};
-use super::super::value::{truncate, unix_ns};
-use super::Document;
+use super::super::value::unix_ns;
 use super::coordinates::{self, Coordinates, number_with_comma};
 use super::reader::Element;
+use super::{Document, append};
 
 #[cfg(test)]
 mod tests;
@@ -329,12 +329,7 @@ impl Document for Gpx<'_, '_> {
             }
             _ => return Ok(()),
         };
-        let start = truncate(text, bytes_max.saturating_sub(kept.len()));
-        kept.push_str(start);
-        // A part of a number is another number.
-        if kept.len() <= bytes_max && !text[start.len()..].trim_ascii().is_empty() {
-            kept.push('…');
-        }
+        append(kept, text, bytes_max);
         Ok(())
     }
 

@@ -22,9 +22,9 @@ use super::super::note::NoteKind;
 use super::super::options::PointsMode;
 use super::super::sink::TrackKind;
 use super::super::track_writer::{Attribute, RawFix, TrackWriter};
-use super::super::value::{truncate, unix_ns};
-use super::Document;
+use super::super::value::unix_ns;
 use super::reader::Element;
+use super::{Document, append};
 use gx_track::GxTrack;
 use points::{Points, Remark};
 use tag::{Tag, Value};
@@ -236,6 +236,10 @@ impl Document for Kml<'_, '_> {
         Ok(())
     }
 
+    fn needs_text_position(&self) -> bool {
+        self.open.last() == Some(&Tag::Value(Value::Coordinates))
+    }
+
     fn text(&mut self, text: &str, position: Position) -> Result<(), FormatError> {
         match self.open.last() {
             Some(Tag::Value(Value::Coordinates)) => {
@@ -247,8 +251,7 @@ impl Document for Kml<'_, '_> {
                 }
             }
             Some(Tag::Value(_)) => {
-                let value = &mut self.value.0;
-                value.push_str(truncate(text, VALUE_BYTES_MAX - value.len()));
+                append(&mut self.value.0, text, VALUE_BYTES_MAX);
             }
             _ => {}
         }

@@ -22,7 +22,7 @@ use std::io::BufRead;
 use super::error::{FormatError, Position};
 use super::options::PointsMode;
 use super::track_writer::TrackWriter;
-use super::value::excerpt;
+use super::value::{excerpt, truncate};
 use gpx::Gpx;
 use kml::Kml;
 use reader::{Element, Kind, XmlEvent, XmlReader};
@@ -32,6 +32,11 @@ use tcx::Tcx;
 trait Document {
     /// Handles a start tag. The first one is the root element.
     fn start(&mut self, element: &Element<'_>, position: Position) -> Result<(), FormatError>;
+
+    /// Returns whether [`Document::text`] needs the position for the current element.
+    fn needs_text_position(&self) -> bool {
+        false
+    }
 
     /// Handles a part of the text of the current element, which starts at `position`.
     fn text(&mut self, text: &str, position: Position) -> Result<(), FormatError>;
@@ -149,6 +154,19 @@ fn read_document(
                 }
             }
         }
+    }
+}
+
+/// Appends a part of the text of a value, up to `bytes_max` bytes. A value that is cut ends with an ellipsis,
+/// because a part of a number is another number.
+fn append(value: &mut String, text: &str, bytes_max: usize) {
+    if value.len() > bytes_max {
+        return;
+    }
+    let start = truncate(text, bytes_max - value.len());
+    value.push_str(start);
+    if !text[start.len()..].trim_ascii().is_empty() {
+        value.push('…');
     }
 }
 

@@ -11,9 +11,9 @@ use super::super::format::Format;
 use super::super::note::NoteKind;
 use super::super::sink::TrackKind;
 use super::super::track_writer::{Attribute, RawFix, TrackWriter};
-use super::super::value::{coordinate, number, truncate, unix_ns};
-use super::Document;
+use super::super::value::{coordinate, number, unix_ns};
 use super::reader::Element;
+use super::{Document, append};
 
 /// The bytes of a value that are kept. Names are longest.
 const VALUE_BYTES_MAX: usize = 1 << 10;
@@ -239,8 +239,7 @@ impl Document for Tcx<'_, '_> {
 
     fn text(&mut self, text: &str, _: Position) -> Result<(), FormatError> {
         if let Some(Tag::Value(_)) = self.open.last() {
-            let value = &mut self.value.0;
-            value.push_str(truncate(text, VALUE_BYTES_MAX - value.len()));
+            append(&mut self.value.0, text, VALUE_BYTES_MAX);
         }
         Ok(())
     }

@@ -190,8 +190,16 @@ mod tests {
 
     #[test]
     fn invalid_positions_are_explained() {
-        insta::assert_snapshot!(texts("1,x 1 ,5 1,2,3,4 1,2,high"), @"");
-        insta::assert_snapshot!(texts(&format!("{} 1,2", "9".repeat(1 << 10))), @"");
+        insta::assert_snapshot!(texts("1,x 1 ,5 1,2,3,4 1,2,high"), @r#"
+        the latitude "x" is not a number
+        1 5
+        a position has more than 3 values; white space must separate positions
+        the altitude "high" is not a number
+        "#);
+        insta::assert_snapshot!(texts(&format!("{} 1,2", "9".repeat(1 << 10))), @"
+        a position is longer than 256 bytes
+        1 2
+        ");
     }
 
     #[test]
