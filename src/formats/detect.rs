@@ -4,7 +4,7 @@
 use super::error::FormatError;
 use super::format::Format;
 use super::options::ReadOptions;
-use super::{csv, igc, nmea, plt, polyline, wkt};
+use super::{csv, igc, json, nmea, plt, polyline, rows, wkt};
 
 const CONVERT: &str = "convert it to GPX first, for example with GPSBabel";
 
@@ -49,7 +49,8 @@ pub(super) fn text(head: &[u8], options: &ReadOptions) -> Result<Format, FormatE
     match start.first() {
         // The readers of XML and JSON report control characters with their positions.
         Some(b'<') => Ok(Format::Gpx),
-        Some(b'{' | b'[') => Ok(Format::GeoJson),
+        Some(b'{' | b'[' | 0x1e) => Ok(Format::GeoJson),
+        _ if json::matches_rec(start) => Ok(Format::OwnTracks),
         _ if head.iter().any(|byte| *byte < b' ' && !byte.is_ascii_whitespace()) => {
             unrecognised("binary data", CONVERT)
         }
@@ -60,6 +61,21 @@ pub(super) fn text(head: &[u8], options: &ReadOptions) -> Result<Format, FormatE
              choose it with --format",
         ),
     }
+}
+
+/// Returns whether the first rows of a text decide its format.
+///
+/// In a table both rows have as many fields. In other text with commas, records of a line format may follow.
+pub(super) fn is_certain(head: &[u8], format: Format, options: &ReadOptions) -> bool {
+    if format != Format::Csv || options.delimiter.is_some() {
+        return true;
+    }
+    let mut rows = rows::split(head, options).filter(|row| !row.trim_ascii().is_empty());
+    let (Some(first), Some(second)) = (rows.next(), rows.next()) else { return true };
+    let count = |row: &[u8], delimiter| row.iter().filter(|byte| **byte == delimiter).count();
+    rows::DELIMITERS.into_iter().any(|delimiter| {
+        count(first, delimiter) > 0 && count(first, delimiter) == count(second, delimiter)
+    })
 }
 
 #[cfg(test)]
@@ -79,7 +95,11 @@ mod tests {
     #[test]
     fn the_format_is_detected_from_the_content() {
         assert_eq!(detected(b"\r\n <?xml"), "GPX");
-        assert_eq!(detected(b" {\"type\""), "GeoJSON");
+        for json in ["\n {\"type\"", "[", "\u{1e}{"] {
+            assert_eq!(detected(json.as_bytes()), "GeoJSON");
+        }
+        let rec = "2024-01-01T10:00:00Z\t*                 \t{\"_type\":\"location\"}\n";
+        assert_eq!(detected(rec.as_bytes()), "OwnTracks");
         let quoted = "\"lat\n\n(deg)\";\"$GPGGA,\n$GPGGA,1\"";
         for table in ["\nlat,lon\n1,2", "lat;lon", "lat\tlon", "a|b", quoted] {
             assert_eq!(detected(table.as_bytes()), "CSV");

@@ -77,6 +77,9 @@ pub enum FormatError {
     /// A required column of a table was not found.
     #[error("{0}")]
     Column(String),
+    /// An option has a value that is not valid.
+    #[error("{0}")]
+    Option(String),
     /// The content violates the rules of its format.
     #[error("{message}")]
     Malformed {

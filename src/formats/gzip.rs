@@ -152,3 +152,6 @@ impl<R> Members<R> {
         DecodeError::Format(FormatError::malformed(self.position(), message))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,16 +5,18 @@ use std::io::{self, BufRead};
 use super::error::FormatError;
 use super::format::Format;
 use super::options::ReadOptions;
-use super::rows::RowEnds;
+use super::rows::{RowEnds, is_comment};
 
 /// Maximum number of bytes that are read.
 const HEAD_BYTES: usize = 16 << 10;
 /// The bytes that identify a binary file.
 const MAGIC_BYTES: usize = 16;
+/// The bytes of a row that identify a comment.
+const ROW_START_BYTES: usize = 2;
 /// The byte order mark of UTF-8.
 const UTF8_MARK: [u8; 3] = *b"\xef\xbb\xbf";
 
-/// Reads the column names and the row after them, at most [`HEAD_BYTES`].
+/// Reads the column names and the row after them, at most [`HEAD_BYTES`]. Comment lines do not count as rows.
 ///
 /// That is enough to detect the format. It reads no more, because a pipe may be silent after these rows.
 pub(super) fn read(
@@ -50,6 +52,8 @@ struct Scan<'o> {
     /// The first byte that is not white space or part of the byte order mark.
     first: Option<u8>,
     row_count: u32,
+    /// The first bytes of the row, without blanks.
+    row_start: Vec<u8>,
     byte_count: usize,
     /// Whether there was a byte that text does not contain.
     is_binary: bool,
@@ -58,7 +62,8 @@ struct Scan<'o> {
 impl<'o> Scan<'o> {
     fn new(options: &'o ReadOptions) -> Self {
         let row_ends = RowEnds::new(options);
-        Self { options, row_ends, first: None, row_count: 0, byte_count: 0, is_binary: false }
+        let (row_count, byte_count, row_start) = (0, 0, Vec::new());
+        Self { options, row_ends, first: None, row_count, row_start, byte_count, is_binary: false }
     }
 
     fn is_complete_with(&mut self, byte: u8) -> bool {
@@ -70,11 +75,17 @@ impl<'o> Scan<'o> {
         if !byte.is_ascii_whitespace() {
             self.first.get_or_insert(byte);
             self.is_binary |= byte < b' ';
+            if self.row_start.len() < ROW_START_BYTES {
+                self.row_start.push(byte);
+            }
         }
         let Some(first) = self.first else { return false };
         // In a table, a line break in quotes does not end a row.
         let is_end = byte == b'\n' && (is_row_end || !self.may_be_table(first));
-        self.row_count += u32::from(is_end);
+        if is_end {
+            self.row_count += u32::from(!is_comment(&self.row_start));
+            self.row_start.clear();
+        }
         self.row_count >= 2 && (self.byte_count >= MAGIC_BYTES || !self.is_binary)
     }
 
@@ -119,6 +130,7 @@ mod tests {
             "a,\"\"\"\n\n\"\"\",\"b\n\"\n\"\n\n\n\",1\n",
             // Quotes without a meaning.
             "5\" pipe,lat\n1,2\n",
+            "# a, b\n// c\n % d\nlat,lon\n# e\n1,2\n",
             "<gpx>\n\"<trk>\n",
             "{\n\"\n",
         ] {

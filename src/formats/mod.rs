@@ -10,8 +10,8 @@
 //! 4. `detect` chooses the [`Format`] from the first rows of the text.
 //! 5. The reader of the format parses the text and passes points to `track_writer`, which calls the sink.
 //!
-//! Parts that several readers share: `xml` (elements, positions and limits of XML), `lines` and `rows` (line
-//! ends and row ends), `value` (numbers and times), `error`.
+//! Parts that several readers share: `xml` (elements, positions and limits of XML), `rows` (ends of rows),
+//! `value` (numbers), `time` (dates, times and zones), `error`.
 //!
 //! Three rules apply to every format:
 //! - Whatever is ignored, guessed, skipped or assumed is reported as a [`Note`].
@@ -24,27 +24,29 @@
 //! and the number of interleaved tracks. The limits are constants in the readers.
 
 mod archive;
+mod calendar;
 mod compressed;
 mod csv;
 mod detect;
 mod error;
 mod fit;
 mod format;
-mod geojson;
 mod gzip;
 mod head;
 mod igc;
+mod json;
 mod line_reader;
-mod lines;
 mod nmea;
 mod note;
 mod options;
 mod parquet;
 mod plt;
 mod polyline;
+mod rfc3339;
 mod rows;
 mod sink;
 mod text;
+mod time;
 mod track_writer;
 mod value;
 mod wkt;
@@ -58,14 +60,19 @@ use std::io::{self, BufRead, Cursor, Read as _};
 pub use archive::{ArchiveSink, Member, is_archive, read_archive};
 use compressed::{ByteCount, Failure};
 pub use csv::{
-    ACCURACY_COLUMNS, ELEVATION_COLUMNS, LATITUDE_COLUMNS, LONGITUDE_COLUMNS, TIME_COLUMNS,
+    ACCURACY_COLUMNS, DATE_COLUMNS, ELEVATION_COLUMNS, LATITUDE_COLUMNS, LONGITUDE_COLUMNS,
+    TIME_COLUMNS,
 };
+use error::Limit;
 pub use error::{FormatError, Position, SinkError};
 pub use format::Format;
 pub use note::{Note, NoteKind};
 pub use options::{OnInvalid, PointsMode, ReadOptions, TrackColumn};
 pub use sink::{TrackInfo, TrackKind, TrackSink};
 use track_writer::TrackWriter;
+
+/// The bytes from which a format is detected if the first rows are not enough.
+const LONG_HEAD_BYTES: u64 = 16 << 10;
 
 /// Reads a file to its end and passes its tracks to `sink`.
 ///
@@ -145,6 +152,9 @@ fn read_content(
         Some(format) => Some(format),
         None => detect::binary(&head)?,
     };
+    if binary.is_some_and(|format| format != Format::Csv) {
+        csv::note_unused_options(options, out)?;
+    }
     match binary {
         Some(Format::Fit) => return fit::read(Cursor::new(head).chain(input), options, out),
         Some(Format::Parquet) => {
@@ -152,24 +162,37 @@ fn read_content(
         }
         _ => {}
     }
-    let (head, text) = text::decode(head, input, options)?;
+    let (mut head, mut text) = text::decode(head, input, options)?;
     if head.trim_ascii().is_empty() {
         return Err(FormatError::Empty);
     }
     let format = match options.format {
         Some(format) => format,
-        None => detect::text(&head, options)?,
+        None => match detect::text(&head, options) {
+            Ok(format) if detect::is_certain(&head, format, options) => format,
+            Ok(_) | Err(FormatError::Unrecognised { .. }) => {
+                head.clear();
+                let longer = text.by_ref().take(LONG_HEAD_BYTES).read_to_end(&mut head);
+                longer.map_err(|error| Limit::or_io(error, Position::line(1)))?;
+                text = Box::new(Cursor::new(head.clone()).chain(text));
+                detect::text(&head, options)?
+            }
+            Err(error) => return Err(error),
+        },
     };
+    if binary.is_none() && format != Format::Csv {
+        csv::note_unused_options(options, out)?;
+    }
     match format {
-        Format::Gpx | Format::Tcx | Format::Kml => xml::read(text, out),
+        Format::Gpx | Format::Tcx | Format::Kml => xml::read(text, options.points, out),
         Format::GeoJson | Format::GoogleTimeline | Format::Overland | Format::OwnTracks => {
-            geojson::read(text, out)
+            json::read(text, options, out)
         }
         Format::Nmea => nmea::read(text, options, out),
         Format::Igc => igc::read(text, options, out),
         Format::Plt => plt::read(text, options, out),
         Format::Polyline => polyline::read(text, options, out),
         Format::Wkt => wkt::read(text, options, out),
-        Format::Csv | Format::Fit | Format::Parquet => csv::read(text, &head, options, out),
+        Format::Csv | Format::Fit | Format::Parquet => csv::read(text, options, out),
     }
 }

@@ -8,6 +8,24 @@ use super::options::ReadOptions;
 /// The delimiters that are tried by default.
 pub(super) const DELIMITERS: [u8; 4] = *b",;\t|";
 
+/// Returns whether a row is a comment.
+pub(super) fn is_comment(row: &[u8]) -> bool {
+    let row = row.trim_ascii_start();
+    row.starts_with(b"#") || row.starts_with(b"//") || row.starts_with(b"%")
+}
+
+/// Returns the delimiter of a line such as `sep=;`, which spreadsheets write.
+pub(super) fn separator_line(row: &[u8]) -> Option<u8> {
+    let row = row.trim_ascii_end();
+    let row = row.strip_prefix(b"\"").and_then(|row| row.strip_suffix(b"\"")).unwrap_or(row);
+    match row {
+        [s, e, p, b'=', delimiter] if [*s, *e, *p].eq_ignore_ascii_case(b"sep") => Some(*delimiter),
+        // The end of the line was trimmed.
+        [s, e, p, b'='] if [*s, *e, *p].eq_ignore_ascii_case(b"sep") => Some(b'\t'),
+        _ => None,
+    }
+}
+
 #[derive(Clone, Copy, PartialEq)]
 enum State {
     FieldStart,

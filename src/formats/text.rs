@@ -37,10 +37,8 @@ fn encoding_of(head: &[u8]) -> Result<(&'static Encoding, usize), FormatError> {
     if let Some(found) = Encoding::for_bom(head) {
         return Ok(found);
     }
-    match head {
-        [b'<', 0, ..] => return Ok((UTF_16LE, 0)),
-        [0, b'<', ..] => return Ok((UTF_16BE, 0)),
-        _ => {}
+    if let Some(encoding) = unmarked_utf16(head) {
+        return Ok((encoding, 0));
     }
     let Some(label) = declared_encoding(head) else { return Ok((UTF_8, 0)) };
     match Encoding::for_label(label) {
@@ -51,6 +49,17 @@ fn encoding_of(head: &[u8]) -> Result<(&'static Encoding, usize), FormatError> {
             Position::line(1),
             format!("the encoding {} is unknown; save the file as UTF-8", excerpt(label)),
         )),
+    }
+}
+
+/// Returns the encoding of a text in UTF-16 without a byte order mark that starts with ASCII characters.
+fn unmarked_utf16(head: &[u8]) -> Option<&'static Encoding> {
+    let is_ascii = |byte: u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
+    let pairs = || head.chunks_exact(2).take(4).map(|pair| (pair[0], pair[1]));
+    match head {
+        [_, 0, ..] if pairs().all(|(low, high)| high == 0 && is_ascii(low)) => Some(UTF_16LE),
+        [0, ..] if pairs().all(|(high, low)| high == 0 && is_ascii(low)) => Some(UTF_16BE),
+        _ => None,
     }
 }
 
@@ -141,7 +150,11 @@ mod tests {
         let long = "\u{feff}lat;lon;č\u{1f6b2}\n".to_owned() + &"46;13;x\n".repeat(10_000);
         assert_eq!(text(&utf16(&long, u16::to_le_bytes)), long[3..]);
         assert_eq!(text(&utf16(&long, u16::to_be_bytes)), long[3..]);
-        assert_eq!(text(&utf16("<?xml?><gpx/>", u16::to_be_bytes)), "<?xml?><gpx/>");
+        for text_without_mark in ["<?xml?><gpx/>", "lat;lon\n46;13\n"] {
+            for to_bytes in [u16::to_be_bytes, u16::to_le_bytes] {
+                assert_eq!(text(&utf16(text_without_mark, to_bytes)), text_without_mark);
+            }
+        }
     }
 
     #[test]

@@ -1,9 +1,7 @@
 //! Parses the values of a fix from text: coordinates, optional numbers and times. Also shortens text for
 //! messages.
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-
+use super::time::civil::{self, Fault};
 use crate::measure;
 
 /// Returns a part of a file for a message: quoted, on one line, without control characters, at most 40
@@ -26,20 +24,59 @@ pub(super) fn truncate(text: &str, bytes_max: usize) -> &str {
     &text[..end]
 }
 
+/// Parses a number. The result is that of `str::parse`, to the bit.
+pub(super) fn parse_f64(bytes: &[u8]) -> Option<f64> {
+    short_f64(bytes).or_else(|| std::str::from_utf8(bytes).ok()?.parse().ok())
+}
+
+/// Parses a number of at most 19 bytes: digits with a sign and a point. Such a number is an integer below 2^53,
+/// divided by a power of ten; both are exact, so the quotient is rounded once, as in `str::parse`.
+fn short_f64(bytes: &[u8]) -> Option<f64> {
+    const POWERS: [f64; 20] = [
+        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+        1e17, 1e18, 1e19,
+    ];
+    let (is_negative, digits) = match bytes {
+        [b'-', rest @ ..] => (true, rest),
+        _ => (false, bytes),
+    };
+    if digits.len() > 19 || !digits.first()?.is_ascii_digit() {
+        return None;
+    }
+    let mut mantissa: u64 = 0;
+    let mut decimals = None;
+    for &byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        if digit < 10 {
+            mantissa = 10 * mantissa + u64::from(digit);
+            decimals = decimals.map(|count: usize| count + 1);
+        } else if byte == b'.' && decimals.is_none() {
+            decimals = Some(0);
+        } else {
+            return None;
+        }
+    }
+    if mantissa >= 1 << 53 {
+        return None;
+    }
+    let value = mantissa as f64 / POWERS[decimals.unwrap_or(0)];
+    Some(if is_negative { -value } else { value })
+}
+
 /// Parses a coordinate.
 ///
 /// # Errors
 /// A message that says what is wrong and, where possible, how to correct it.
 pub(super) fn coordinate(name: &str, bytes: &[u8]) -> Result<f64, String> {
     let bytes = bytes.trim_ascii();
-    let text = std::str::from_utf8(bytes).unwrap_or("");
-    if let Ok(value) = text.parse() {
+    if let Some(value) = parse_f64(bytes) {
         return Ok(value);
     }
     if bytes.is_empty() {
         return Err(format!("the {name} is blank"));
     }
     let found = excerpt(bytes);
+    let text = std::str::from_utf8(bytes).unwrap_or("");
     if text.matches(',').count() == 1 && text.replacen(',', ".", 1).parse::<f64>().is_ok() {
         return Err(format!("the {name} {found} has a decimal comma; write a decimal point"));
     }
@@ -89,9 +126,9 @@ pub(super) fn number(name: &str, bytes: &[u8]) -> Result<Option<f64>, String> {
 
 /// Parses a time that may be missing. Returns nanoseconds since 1970-01-01T00:00:00Z.
 ///
-/// Accepts a date and time as in RFC 3339, and also a blank instead of the T, a short offset, or no offset
-/// (UTC). Accepts a number since 1970 in `unit`; without a unit its size decides between seconds,
-/// milliseconds, microseconds and nanoseconds. A number with a fraction is rounded to the microsecond.
+/// Accepts the dates and times of [`civil`], in UTC if they have no zone, and a number since 1970 in `unit`;
+/// without a unit its size decides between seconds, milliseconds, microseconds and nanoseconds. A number with a
+/// fraction is rounded to the microsecond.
 ///
 /// Programs that do not know the time write the first or the last day of their calendar, 0001-01-01 or
 /// 9999-12-31. These count as missing.
@@ -103,29 +140,55 @@ pub(super) fn unix_ns(bytes: &[u8], unit: Option<TimeUnit>) -> Result<Option<i64
     if bytes.is_empty() {
         return Ok(None);
     }
-    let text = std::str::from_utf8(bytes).unwrap_or("");
+    if let Some(number) = number_unix_ns(bytes, unit) {
+        return number;
+    }
+    let civil = civil::parse(bytes).map_err(|fault| not_a_time(bytes, fault))?;
+    let local_ns = civil.local_ns(None).ok_or_else(|| not_a_time(bytes, Fault::Other))?;
+    let offset_s = i128::from(civil.offset_s.unwrap_or(0));
+    checked_unix_ns(local_ns - offset_s * i128::from(TimeUnit::S.ns()))
+}
+
+/// Parses a time that is a number. Returns `None` for other text, and for a date and time of 14 digits.
+pub(super) fn number_unix_ns(
+    bytes: &[u8],
+    unit: Option<TimeUnit>,
+) -> Option<Result<Option<i64>, String>> {
+    // As milliseconds, a number of 14 digits from 19000101000000 on is after the year 2500.
+    let is_date = bytes.len() == 14 && matches!(bytes[0], b'1' | b'2');
+    if is_date && unit.is_none() && bytes.iter().all(u8::is_ascii_digit) && bytes >= &b"19"[..] {
+        return None;
+    }
+    let text = std::str::from_utf8(bytes).ok()?;
     if let Ok(whole) = text.parse::<i64>() {
         let unit = unit.unwrap_or_else(|| TimeUnit::guess(whole as f64));
-        return checked(i128::from(whole) * i128::from(unit.ns()));
+        return Some(checked_unix_ns(i128::from(whole) * i128::from(unit.ns())));
     }
-    if let Some(value) = text.parse::<f64>().ok().filter(|value| value.is_finite()) {
-        let unit = unit.unwrap_or_else(|| TimeUnit::guess(value));
-        let us = (value * (unit.ns() as f64 / 1e3)).round();
-        // The conversion saturates: a value that is out of range remains so.
-        return checked(i128::from(us as i64) * i128::from(TimeUnit::Us.ns()));
-    }
-    match OffsetDateTime::parse(&rfc3339(text), &Rfc3339) {
-        Ok(time) => checked(time.unix_timestamp_nanos()),
-        Err(_) => Err(format!(
-            "the time {} is not like 2024-05-18T09:12:40Z or a number of seconds since 1970",
-            excerpt(bytes)
-        )),
+    let value = text.parse::<f64>().ok().filter(|value| value.is_finite())?;
+    let unit = unit.unwrap_or_else(|| TimeUnit::guess(value));
+    let us = (value * (unit.ns() as f64 / 1e3)).round();
+    // The conversion saturates: a value that is out of range remains so.
+    Some(checked_unix_ns(i128::from(us as i64) * i128::from(TimeUnit::Us.ns())))
+}
+
+/// Returns the message for a text that is not a time.
+pub(super) fn not_a_time(bytes: &[u8], fault: Fault) -> String {
+    let found = excerpt(bytes);
+    match fault {
+        Fault::NoDate => format!("the time {found} has no date"),
+        Fault::NoTime => format!("the date {found} has no time of day"),
+        Fault::Other => format!(
+            "the time {found} is not like 2024-05-18T09:12:40Z or a number of seconds since 1970"
+        ),
     }
 }
 
 /// Checks the range of a time in nanoseconds since 1970. Returns `None` for a time that stands for a missing
 /// one.
-fn checked(unix_ns: i128) -> Result<Option<i64>, String> {
+///
+/// # Errors
+/// A message, if the time is outside the range of a fix.
+pub(super) fn checked_unix_ns(unix_ns: i128) -> Result<Option<i64>, String> {
     // 0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z, each in any time zone.
     const CALENDAR_ENDS_S: [i64; 2] = [-62_135_596_800, 253_402_300_799];
     const DAY_S: u64 = 86_400;
@@ -137,24 +200,6 @@ fn checked(unix_ns: i128) -> Result<Option<i64>, String> {
         return Ok(None);
     }
     measure::unix_ns(unix_s, nanos).map(Some).map_err(|error| error.to_string())
-}
-
-/// Completes a date and time to the form that RFC 3339 requires.
-fn rfc3339(text: &str) -> String {
-    const DATE_LENGTH: usize = "2024-05-18".len();
-    let mut full: String = text.chars().take(64).collect();
-    if full.as_bytes().get(DATE_LENGTH) == Some(&b' ') {
-        full.replace_range(DATE_LENGTH..=DATE_LENGTH, "T");
-    }
-    let offset = full.rfind(['+', '-']).filter(|&at| at > DATE_LENGTH);
-    match offset.map(|at| full.len() - at) {
-        // +02 and +0200.
-        Some(3) => full.push_str(":00"),
-        Some(5) if full.is_char_boundary(full.len() - 2) => full.insert(full.len() - 2, ':'),
-        None if full.ends_with(|end: char| end.is_ascii_digit()) => full.push('Z'),
-        _ => {}
-    }
-    full
 }
 
 #[cfg(test)]
@@ -212,13 +257,10 @@ mod tests {
     }
 
     #[test]
-    fn spellings_of_a_missing_value_are_missing() {
+    fn blank_values_and_the_ends_of_calendars_are_missing() {
         for text in [
             "",
             "  ",
-            "NaN",
-            "null",
-            "N/A",
             "0001-01-01T00:00:00Z",
             "0001-01-01T00:00:00+14:00",
             "9999-12-31T23:59:59.9999999Z",
@@ -227,7 +269,7 @@ mod tests {
         ] {
             assert_eq!(time(text), None, "{text}");
         }
-        assert_eq!(number("elevation", b"nan"), Ok(None));
+        assert_eq!(number("elevation", b" "), Ok(None));
         assert_eq!(number("elevation", b" -0.5"), Ok(Some(-0.5)));
     }
 
@@ -235,18 +277,22 @@ mod tests {
     fn text_that_is_not_a_time_is_an_error() {
         for text in [
             "09:12:40",
+            "NaN",
+            "null",
+            "N/A",
+            "-",
             "18/05/2024",
+            "01/02/2024 10:00",
             "2024-05-18",
             "2024-13-18T09:12:40Z",
-            "2024-05-18T09:12",
             "inf",
             "é",
         ] {
             assert!(unix_ns(text.as_bytes(), None).is_err(), "{text}");
         }
         insta::assert_snapshot!(
-            unix_ns(b"18/05/2024 9:12", None).unwrap_err(),
-            @r#"the time "18/05/2024 9:12" is not like 2024-05-18T09:12:40Z or a number of seconds since 1970"#
+            unix_ns(b"18/05/24 9:12", None).unwrap_err(),
+            @r#"the time "18/05/24 9:12" is not like 2024-05-18T09:12:40Z or a number of seconds since 1970"#
         );
     }
 
@@ -271,6 +317,18 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn numbers_are_those_of_the_standard_library(
+            digits in "-?[0-9]{1,12}(\\.[0-9]{0,9})?",
+            other in "[+-]?[0-9.]{0,22}(e-?[0-9]{1,3})?",
+            value in any::<f64>(),
+        ) {
+            for text in [digits, other, value.to_string()] {
+                let expected = text.parse::<f64>().ok().map(f64::to_bits);
+                prop_assert_eq!(parse_f64(text.as_bytes()).map(f64::to_bits), expected, "{}", text);
+            }
+        }
+
         #[test]
         fn no_text_makes_it_panic(text in "\\PC{0,30}", date in "2024-05-18[T é+-].{0,12}") {
             let _ = (unix_ns(text.as_bytes(), None), unix_ns(date.as_bytes(), None));

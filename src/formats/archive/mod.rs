@@ -8,6 +8,9 @@ mod directory;
 mod member;
 mod name;
 
+#[cfg(test)]
+mod tests;
+
 use std::io::{BufReader, Read, Seek};
 
 use super::error::{FormatError, SinkError};

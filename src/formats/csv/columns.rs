@@ -1,211 +1,123 @@
-//! The columns of a table, and the fix in a row.
-//!
-//! An optional column that was found by its name is used if its first value is valid. Otherwise it is ignored,
-//! with a remark. An invalid value is an error if the user named the column, or after a first valid value.
+//! Finds the columns of a table by their names, or by the names and numbers of the options.
 
-use ::csv::ByteRecord;
-
-use super::super::error::{FormatError, Position};
+use super::super::error::FormatError;
 use super::super::options::{ReadOptions, TrackColumn};
-use super::super::track_writer::{Attribute, RawFix, TrackWriter};
-use super::super::value::{TimeUnit, coordinate, excerpt, number, unix_ns};
+use super::super::value::{TimeUnit, excerpt};
+use super::angle::{EAST_OR_WEST, NORTH_OR_SOUTH};
 use super::names::{
-    ACCURACY_COLUMNS, ELEVATION_COLUMNS, LATITUDE_COLUMNS, LONGITUDE_COLUMNS, METRES, TIME_COLUMNS,
-    TIME_UNITS, TRACK_COLUMNS, plain, same, time_unit, unit,
+    ACCURACY_COLUMNS, DATE_COLUMNS, EAST_WEST, ELEVATION_COLUMNS, Grouping, LATITUDE_COLUMNS,
+    LONGITUDE_COLUMNS, NORTH_SOUTH, TIME_COLUMNS, TIME_UNITS, coordinate_divisor, grouping, key,
+    metres, same, time_unit, unit,
 };
-use super::problem::{Problem, VALUE_BYTES_MAX};
-use super::tracks::Tracks;
 use crate::measure::Space;
 
-/// The positions of the columns in a row.
+/// The columns of a table. Positions in a row count from 0.
+#[derive(Clone)]
 pub(super) struct Columns {
-    count: usize,
-    x: usize,
-    y: usize,
-    z: Option<Column>,
-    time: Option<Column>,
-    accuracy: Option<Column>,
-    track: Option<usize>,
-    segment: Option<usize>,
-    space: Space,
+    pub names: Vec<String>,
+    pub x: Axis,
+    pub y: Axis,
+    pub z: Option<Length>,
+    pub accuracy: Option<Length>,
+    /// The columns that may have the time, in order of preference.
+    pub times: Vec<TimeSource>,
+    /// The columns that may identify tracks, in order of preference.
+    pub groups: Vec<Group>,
+    /// The track column of the options.
+    pub track: Option<usize>,
+    pub segment: Option<usize>,
+    /// What was ignored.
+    pub ignored: Vec<String>,
 }
 
-/// A column of an optional value.
-struct Column {
-    at: usize,
-    unit: Option<TimeUnit>,
+/// The columns of a coordinate.
+#[derive(Clone)]
+pub(super) struct Axis {
+    pub what: &'static str,
+    pub at: usize,
+    /// The number by which integers are divided; 1 for degrees.
+    pub divisor: f64,
+    /// The column with the hemisphere.
+    pub hemisphere: Option<usize>,
+    /// The letters of the hemispheres; `None` for planar coordinates.
+    pub letters: Option<[char; 2]>,
 }
 
-impl Column {
-    /// Returns the value in a row. An invalid value is a missing value, with a note.
-    fn value<T>(
-        slot: Option<&Self>,
-        row: &ByteRecord,
-        names: &[String],
-        line: u64,
-        attribute: Attribute,
-        out: &mut TrackWriter<'_>,
-        read: impl Fn(&[u8], Option<TimeUnit>) -> Result<Option<T>, String>,
-    ) -> Result<Option<T>, Problem> {
-        let Some(&Column { at, unit }) = slot else { return Ok(None) };
-        match read(row.get(at).unwrap_or_default(), unit) {
-            Ok(value) => Ok(value),
-            Err(message) => {
-                let message = format!("{message}, in the column {}", excerpt(names[at].as_bytes()));
-                out.invalid_value(attribute, Position::column(line, at as u64 + 1), message)?;
-                Ok(None)
-            }
-        }
-    }
+/// A column of lengths.
+#[derive(Clone, Copy)]
+pub(super) struct Length {
+    pub at: usize,
+    /// The unit of the values.
+    pub metres: f64,
+}
+
+/// A column of times, or a column of dates and one of times of day.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) struct TimeSource {
+    pub date: Option<usize>,
+    pub at: usize,
+    pub unit: Option<TimeUnit>,
+    /// Whether its name is that of a date.
+    pub is_date: bool,
+}
+
+/// A column that may identify tracks.
+#[derive(Clone, Copy)]
+pub(super) struct Group {
+    pub at: usize,
+    pub kind: Grouping,
+    /// Whether the column is not the number of a row.
+    pub is_sure: bool,
 }
 
 impl Columns {
-    /// Returns a remark about a column that may identify tracks, if the user named no such column.
-    pub(super) fn track_remark(&self, names: &[String]) -> Option<String> {
-        let at = names.iter().position(|name| TRACK_COLUMNS.contains(&&*plain(name)))?;
-        (self.track.is_none() && self.segment.is_none()).then(|| {
-            let name = excerpt(names[at].as_bytes());
-            format!("all rows are read as one track; if the column {name} identifies tracks, add --track-column {name}")
-        })
-    }
-
     /// Finds the columns of the options, or those with a common name.
     pub(super) fn find(
-        names: &[String],
+        names: Vec<String>,
         delimiter: u8,
         options: &ReadOptions,
     ) -> Result<Self, FormatError> {
-        let (x_what, y_what) = coordinate_names(options.space);
-        let missing = |what: &str, advice: &str| {
-            let delimiter = match delimiter {
-                b'\t' => "tabs".to_owned(),
-                other => format!("'{}'", char::from(other).escape_debug()),
-            };
-            let found: Vec<_> = names.iter().take(8).map(|name| excerpt(name.as_bytes())).collect();
-            let more = if names.len() > found.len() { ", …" } else { "" };
-            FormatError::Column(format!(
-                "no column {what} in the first row, which has {}{more} (split at {delimiter}); {advice}",
-                found.join(", ")
-            ))
-        };
-        let named = |name: &Option<String>, flag: &str| match name {
-            None => Ok(None),
-            Some(name) => match names.iter().position(|other| same(other, name)) {
-                Some(at) => Ok(Some(at)),
-                None => Err(missing(
-                    &format!("named {}", excerpt(name.as_bytes())),
-                    &format!("use one of these with {flag}"),
-                )),
-            },
-        };
-        let common = |known: &[&str]| {
-            let position = |name: &&str| names.iter().position(|other| plain(other) == **name);
-            match options.space {
-                Space::Geographic => known.iter().find_map(position),
-                Space::Planar => known.iter().rev().find_map(position),
-            }
-        };
-        let find = |name: &Option<String>, flag: &str, known, what: &str| match named(name, flag)? {
-            Some(at) => Ok(at),
-            None => common(known).ok_or_else(|| {
-                let advice = format!("name it {}, or choose a column with {flag}", known[0]);
-                missing(&format!("for the {what}"), &advice)
-            }),
-        };
-        let y = find(&options.y_column, "--y-column", LATITUDE_COLUMNS, y_what)?;
-        let x = find(&options.x_column, "--x-column", LONGITUDE_COLUMNS, x_what)?;
-        let track_column = match &options.track_column {
+        let search = Search { names: &names, delimiter, options };
+        let mut ignored = Vec::new();
+        let (x, y) = search.axes(&mut ignored)?;
+        let named_track = match &options.track_column {
             TrackColumn::Named(name) => Some(name.clone()),
             _ => None,
         };
-        let track = named(&track_column, "--track-column")?;
-        let segment = named(&options.segment_column, "--segment-column")?;
-        let used = [Some(x), Some(y), track, segment];
-        let optional = |name: &Option<String>, flag: &str, known: &[&str], units: &[&str]| {
-            let chosen = named(name, flag)?;
-            let is_free = |at: usize| !used.contains(&Some(at));
-            let common = || {
-                known.iter().find_map(|known| {
-                    let has_unit =
-                        |name: &str| unit(name).is_none_or(|unit| units.contains(&&*unit));
-                    let is_match = |name: &String| plain(name) == **known && has_unit(name);
-                    (0..names.len()).find(|&at| is_free(at) && is_match(&names[at]))
-                })
-            };
-            let at = chosen.or_else(common);
-            Ok(at.map(|at| Column { at, unit: time_unit(&names[at]) }))
+        let track = search.named(&named_track, "--track-column")?;
+        let segment = search.named(&options.segment_column, "--segment-column")?;
+        let mut used: Vec<usize> =
+            [Some(x.at), Some(y.at), track, segment].into_iter().flatten().collect();
+        let z = search.length(
+            &options.z_column,
+            "--z-column",
+            ELEVATION_COLUMNS,
+            &used,
+            &mut ignored,
+        )?;
+        used.extend(z.map(|column| column.at));
+        let accuracy = search.length(
+            &options.accuracy_column,
+            "--accuracy-column",
+            ACCURACY_COLUMNS,
+            &used,
+            &mut ignored,
+        )?;
+        used.extend(accuracy.map(|column| column.at));
+        let times = search.times(&used)?;
+        let groups = match options.track_column {
+            TrackColumn::Auto => search.groups(segment),
+            _ => Vec::new(),
         };
-        Ok(Self {
-            count: names.len(),
-            y,
-            x,
-            z: optional(&options.z_column, "--z-column", ELEVATION_COLUMNS, &METRES)?,
-            time: optional(&options.time_column, "--time-column", TIME_COLUMNS, &TIME_UNITS)?,
-            accuracy: optional(
-                &options.accuracy_column,
-                "--accuracy-column",
-                ACCURACY_COLUMNS,
-                &METRES,
-            )?,
-            track,
-            segment,
-            space: options.space,
-        })
+        used.extend(times.iter().flat_map(|source| [Some(source.at), source.date]).flatten());
+        used.extend(groups.iter().map(|group| group.at));
+        ignored.extend(search.duplicates(&used));
+        Ok(Self { x, y, z, accuracy, times, groups, track, segment, ignored, names })
     }
 
-    /// Passes the point of a row on.
-    pub(super) fn row(
-        &self,
-        row: &ByteRecord,
-        line: u64,
-        names: &[String],
-        tracks: &mut Tracks,
-        out: &mut TrackWriter<'_>,
-    ) -> Result<(), Problem> {
-        if let Some(stray) = row.iter().skip(self.count).position(|field| !field.is_empty()) {
-            return Err(Problem::Wide { column: self.count + stray, count: row.len() });
-        }
-        let (track, segment) = (identifier(row, self.track)?, identifier(row, self.segment)?);
-        tracks.enter(track, segment, Position::line(line), out)?;
-        let (x_what, y_what) = coordinate_names(self.space);
-        let required = |column: usize, what| match row.get(column) {
-            Some(field) => coordinate(what, field).map_err(|message| {
-                format!("{message}, in the column {}", excerpt(names[column].as_bytes()))
-            }),
-            None => Err(format!("the row has no {what}")),
-        };
-        let (x, y) = match (required(self.x, x_what), required(self.y, y_what)) {
-            (Ok(x), Ok(y)) => (x, y),
-            (_, Err(message)) => {
-                let position = Position::column(line, self.y as u64 + 1);
-                return Ok(out.invalid_point(position, message)?);
-            }
-            (Err(message), _) => {
-                let position = Position::column(line, self.x as u64 + 1);
-                return Ok(out.invalid_point(position, message)?);
-            }
-        };
-        let mut raw = RawFix::new(Position::column(line, self.y as u64 + 1), x, y);
-        let z_what = if self.space == Space::Planar { "z" } else { "elevation" };
-        let read = |text: &[u8], _| number(z_what, text);
-        let z = self.z.as_ref();
-        raw.z = Column::value(z, row, names, line, Attribute::Elevation, out, read)?;
-        let time = self.time.as_ref();
-        raw.unix_ns = Column::value(time, row, names, line, Attribute::Time, out, unix_ns)?;
-        let read = |text: &[u8], _| number("accuracy", text);
-        let accuracy = self.accuracy.as_ref();
-        raw.accuracy_m = Column::value(accuracy, row, names, line, Attribute::Accuracy, out, read)?;
-        Ok(out.point(&raw)?)
-    }
-}
-
-/// Returns the identifier of the track or segment of a row; it is empty without such a column.
-fn identifier(row: &ByteRecord, column: Option<usize>) -> Result<&[u8], Problem> {
-    let Some(column) = column else { return Ok(b"") };
-    match row.get(column) {
-        None => Err(Problem::Narrow { column, count: row.len() }),
-        Some(value) if value.len() > VALUE_BYTES_MAX => Err(Problem::Long { column }),
-        Some(value) => Ok(value.trim_ascii()),
+    /// Returns the name of a column for a message.
+    pub(super) fn name(&self, at: usize) -> String {
+        excerpt(self.names.get(at).map_or(&b""[..], |name| name.as_bytes()))
     }
 }
 
@@ -214,5 +126,233 @@ fn coordinate_names(space: Space) -> (&'static str, &'static str) {
     match space {
         Space::Planar => ("x", "y"),
         Space::Geographic => ("longitude", "latitude"),
+    }
+}
+
+struct Search<'a> {
+    names: &'a [String],
+    delimiter: u8,
+    options: &'a ReadOptions,
+}
+
+impl Search<'_> {
+    fn missing(&self, what: &str, advice: &str) -> FormatError {
+        let delimiter = match self.delimiter {
+            b'\t' => "tabs".to_owned(),
+            other => format!("'{}'", char::from(other).escape_debug()),
+        };
+        let found: Vec<_> =
+            self.names.iter().take(8).map(|name| excerpt(name.as_bytes())).collect();
+        let more = if self.names.len() > found.len() { ", …" } else { "" };
+        FormatError::Column(format!(
+            "no column {what} in the first row, which has {}{more} (split at {delimiter}); {advice}",
+            found.join(", ")
+        ))
+    }
+
+    /// Finds the column with a name or, if no column has this name, a number from 1.
+    fn named(&self, name: &Option<String>, flag: &str) -> Result<Option<usize>, FormatError> {
+        let Some(name) = name else { return Ok(None) };
+        if let Some(at) = self.names.iter().position(|other| same(other, name)) {
+            return Ok(Some(at));
+        }
+        let missing = |what: String, advice: String| Err(self.missing(&what, &advice));
+        match name.trim().parse::<usize>() {
+            Ok(number) if (1..=self.names.len()).contains(&number) => Ok(Some(number - 1)),
+            Ok(number) => missing(
+                format!("{number}"),
+                format!("use a number from 1 to {} with {flag}", self.names.len()),
+            ),
+            Err(_) => missing(
+                format!("named {}", excerpt(name.as_bytes())),
+                format!("use one of these with {flag}"),
+            ),
+        }
+    }
+
+    /// Returns a remark for each column that is not used because one before it has the same name.
+    fn duplicates(&self, used: &[usize]) -> Vec<String> {
+        let names = self.names;
+        let is_repeated =
+            |at: usize| used.iter().any(|used| *used < at && same(&names[*used], &names[at]));
+        let remark = |at: usize| {
+            let name = excerpt(names[at].as_bytes());
+            format!("the name {name} occurs twice; the first column is used")
+        };
+        (0..names.len()).filter(|at| is_repeated(*at)).map(remark).take(8).collect()
+    }
+
+    fn axes(&self, ignored: &mut Vec<String>) -> Result<(Axis, Axis), FormatError> {
+        let options = self.options;
+        let (x_what, y_what) = coordinate_names(options.space);
+        let is_geographic = options.space == Space::Geographic;
+        let hemisphere = |known: &[&str], at: usize| {
+            let found = self.names.iter().position(|name| known.contains(&&*key(name)));
+            found.filter(|found| *found != at && is_geographic)
+        };
+        let (y, y_divisor) =
+            self.coordinate(&options.y_column, "--y-column", LATITUDE_COLUMNS, y_what, ignored)?;
+        let (x, x_divisor) =
+            self.coordinate(&options.x_column, "--x-column", LONGITUDE_COLUMNS, x_what, ignored)?;
+        let axis = |what, at, divisor, known, letters| Axis {
+            what,
+            at,
+            divisor,
+            hemisphere: hemisphere(known, at),
+            letters: is_geographic.then_some(letters),
+        };
+        Ok((
+            axis(x_what, x, x_divisor, EAST_WEST, EAST_OR_WEST),
+            axis(y_what, y, y_divisor, NORTH_SOUTH, NORTH_OR_SOUTH),
+        ))
+    }
+
+    /// Finds the column of a coordinate and its divisor.
+    fn coordinate(
+        &self,
+        name: &Option<String>,
+        flag: &str,
+        known: &[&str],
+        what: &str,
+        ignored: &mut Vec<String>,
+    ) -> Result<(usize, f64), FormatError> {
+        let is_geographic = self.options.space == Space::Geographic;
+        let divisor = |at: usize, known: &str| {
+            coordinate_divisor(&self.names[at], known)
+                .filter(|divisor| *divisor == 1.0 || is_geographic)
+        };
+        let matches = |known: &str| -> Vec<(usize, f64)> {
+            let columns = 0..self.names.len();
+            let mut found: Vec<_> =
+                columns.filter_map(|at| Some((at, divisor(at, known)?))).collect();
+            found.sort_by_key(|(_, divisor)| *divisor != 1.0);
+            found
+        };
+        if let Some(at) = self.named(name, flag)? {
+            let divisor = known.iter().find_map(|known| divisor(at, known));
+            return Ok((at, divisor.unwrap_or(1.0)));
+        }
+        let candidates: Vec<(usize, f64)> = match is_geographic {
+            true => known.iter().flat_map(|known| matches(known)).collect(),
+            false => known.iter().rev().flat_map(|known| matches(known)).collect(),
+        };
+        let Some(&(at, divisor)) = candidates.first() else {
+            let advice = format!("name it {}, or choose a column with {flag}", known[0]);
+            return Err(self.missing(&format!("for the {what}"), &advice));
+        };
+        // A name such as x or y has coordinates in another system.
+        let rivals = candidates[1..].iter().map(|(at, _)| *at);
+        let rivals: Vec<usize> =
+            rivals.filter(|rival| key(&self.names[*rival]).len() > 1 && is_geographic).collect();
+        self.remark(what, at, &rivals, ignored);
+        Ok((at, divisor))
+    }
+
+    /// Adds a remark on columns that are not used because another one is.
+    fn remark(&self, what: &str, used: usize, rivals: &[usize], ignored: &mut Vec<String>) {
+        let name = |at: usize| excerpt(self.names[at].as_bytes());
+        let is_same = |rival: usize| same(&self.names[rival], &self.names[used]);
+        let names: Vec<String> = rivals
+            .iter()
+            .filter(|rival| !is_same(**rival))
+            .take(8)
+            .map(|rival| name(*rival))
+            .collect();
+        if !names.is_empty() {
+            ignored.push(format!(
+                "the {what} is in the column {}; ignored: {}",
+                name(used),
+                names.join(", ")
+            ));
+        }
+    }
+
+    /// Finds a column of lengths that is not used.
+    fn length(
+        &self,
+        name: &Option<String>,
+        flag: &str,
+        known: &[&str],
+        used: &[usize],
+        ignored: &mut Vec<String>,
+    ) -> Result<Option<Length>, FormatError> {
+        if let Some(at) = self.named(name, flag)? {
+            let metres = known.iter().find_map(|known| metres(&self.names[at], known));
+            return Ok(Some(Length { at, metres: metres.flatten().unwrap_or(1.0) }));
+        }
+        let mut found: Vec<Length> = Vec::new();
+        for known in known {
+            for at in (0..self.names.len()).filter(|at| !used.contains(at)) {
+                match metres(&self.names[at], known) {
+                    Some(Some(metres)) => found.push(Length { at, metres }),
+                    Some(None) => ignored.push(format!(
+                        "the column {} is ignored, because its unit is unknown; use {flag} to read metres",
+                        excerpt(self.names[at].as_bytes())
+                    )),
+                    None => {}
+                }
+            }
+        }
+        let Some(&first) = found.first() else { return Ok(None) };
+        let rivals: Vec<usize> = found[1..].iter().map(|column| column.at).collect();
+        self.remark(known[0], first.at, &rivals, ignored);
+        Ok(Some(first))
+    }
+
+    /// Finds the columns that may have times.
+    fn times(&self, used: &[usize]) -> Result<Vec<TimeSource>, FormatError> {
+        let source = |at: usize, is_date: bool| TimeSource {
+            date: None,
+            at,
+            unit: time_unit(&self.names[at]),
+            is_date,
+        };
+        let find = |known: &[&str]| -> Vec<usize> {
+            let is_usable = |at: usize| {
+                !used.contains(&at)
+                    && unit(&self.names[at]).is_none_or(|unit| TIME_UNITS.contains(&&*unit))
+            };
+            let with_name = |known: &&str| {
+                let known = key(known);
+                let columns = 0..self.names.len();
+                columns
+                    .filter(|at| key(&self.names[*at]) == known && is_usable(*at))
+                    .collect::<Vec<_>>()
+            };
+            // Names that differ in separators only are equal.
+            let mut found: Vec<usize> = Vec::new();
+            for at in known.iter().flat_map(with_name) {
+                if !found.contains(&at) {
+                    found.push(at);
+                }
+            }
+            found
+        };
+        let dates = find(DATE_COLUMNS);
+        let pairs = |at: usize| {
+            let date = dates.first().copied().filter(|date| *date != at);
+            date.map(|date| TimeSource { date: Some(date), at, unit: None, is_date: false })
+        };
+        if let Some(at) = self.named(&self.options.time_column, "--time-column")? {
+            return Ok([pairs(at), Some(source(at, false))].into_iter().flatten().collect());
+        }
+        let times = find(TIME_COLUMNS);
+        // With a date next to it, a number such as 100000 is a time of day.
+        let pairs = times.iter().filter_map(|at| pairs(*at));
+        let singles = times.iter().map(|at| source(*at, false));
+        Ok(pairs.chain(singles).chain(dates.iter().map(|at| source(*at, true))).collect())
+    }
+
+    /// Finds the columns that may identify tracks.
+    fn groups(&self, segment: Option<usize>) -> Vec<Group> {
+        let mut found: Vec<(usize, Group)> = (0..self.names.len())
+            .filter(|at| Some(*at) != segment)
+            .filter_map(|at| {
+                let (kind, rank, is_sure) = grouping(&self.names[at])?;
+                Some((rank, Group { at, kind, is_sure }))
+            })
+            .collect();
+        found.sort_by_key(|(rank, _)| *rank);
+        found.into_iter().map(|(_, group)| group).take(16).collect()
     }
 }

@@ -1,121 +1,161 @@
-//! The reader of tables: CSV and formats with other delimiters, with the csv crate and one reused record.
+//! The reader of tables: CSV and formats with other delimiters.
 //!
-//! Columns are found by their names, and one row is one fix. With a track column, rows of different tracks may
-//! be mixed in any order. Then the reader stores one entry per track, and limits the number of tracks.
+//! One row is one point. The steps:
+//! 1. `header` finds the delimiter and the column names in the first rows, and `columns` the meaning of each
+//!    column, with the synonyms in `names`.
+//! 2. `decide` decides from the first rows what names leave open. It stores them as long as something is open.
+//! 3. `splitter` splits the rows, and `row_reader` reads the point of each, with `angle` for coordinates.
+//! 4. `tracks` divides the rows into tracks and segments. Rows of different tracks may be mixed in any order;
+//!    the reader stores one entry per track, and limits the number of tracks.
 
-use std::io::{BufRead, Read};
+use std::io::BufRead;
 
-use ::csv::{ByteRecord, Reader, ReaderBuilder};
-
-use super::error::{FormatError, Limit, Position};
-use super::lines::Lines;
+use super::error::{FormatError, Position};
 use super::note::NoteKind;
-use super::options::ReadOptions;
-use super::rows::{self, DELIMITERS};
+use super::options::{ReadOptions, TrackColumn};
+use super::rows::{self, DELIMITERS, is_comment};
+use super::time::TimeReader;
 use super::track_writer::TrackWriter;
 
+mod angle;
 mod columns;
+mod decide;
+mod header;
 mod names;
-mod problem;
+mod row_reader;
+mod splitter;
 mod tracks;
 
-use columns::Columns;
+use decide::Decider;
 pub use names::{
-    ACCURACY_COLUMNS, ELEVATION_COLUMNS, LATITUDE_COLUMNS, LONGITUDE_COLUMNS, TIME_COLUMNS,
+    ACCURACY_COLUMNS, DATE_COLUMNS, ELEVATION_COLUMNS, LATITUDE_COLUMNS, LONGITUDE_COLUMNS,
+    TIME_COLUMNS,
 };
-use tracks::Tracks;
+use row_reader::RowReader;
+use splitter::{Rows, StoredRow};
 
-/// The largest row. It also limits the text after a quote that is not closed.
-const ROW_BYTES_MAX: usize = 1 << 20;
-const ROW_TOO_LONG: Limit =
-    Limit("the row that starts here is longer than 1 MiB; is a quote not closed?");
-
-/// Returns whether the first row of `head` contains a delimiter.
+/// Returns whether the first row of `head` that is not a comment contains a delimiter.
 pub(super) fn has_columns(head: &[u8], options: &ReadOptions) -> bool {
-    first_row(head, options).iter().any(|byte| DELIMITERS.contains(byte))
+    let is_content = |row: &&[u8]| !row.trim_ascii().is_empty() && !is_comment(row);
+    let first = rows::split(head, options).find(is_content).unwrap_or_default();
+    first.iter().any(|byte| DELIMITERS.contains(byte)) || rows::separator_line(first).is_some()
 }
 
-/// Returns the first row that is not blank.
-fn first_row<'a>(head: &'a [u8], options: &ReadOptions) -> &'a [u8] {
-    rows::split(head, options).find(|row| !row.trim_ascii().is_empty()).unwrap_or_default()
-}
-
-/// Reads a table from UTF-8 text that begins with `head`.
-pub(super) fn read(
-    text: impl BufRead,
-    head: &[u8],
+/// Adds a note for the options of tables, for a file in another format.
+pub(super) fn note_unused_options(
     options: &ReadOptions,
     out: &mut TrackWriter<'_>,
 ) -> Result<(), FormatError> {
-    let delimiter =
-        options.delimiter.unwrap_or_else(|| delimiter_of(first_row(head, options), options));
-    let mut rows = ReaderBuilder::new()
-        .delimiter(delimiter)
-        .flexible(true)
-        .buffer_capacity(64 << 10)
-        .from_reader(Lines::new(text, ROW_BYTES_MAX, ROW_TOO_LONG));
-    let names: Vec<String> = match rows.byte_headers() {
-        Ok(names) => names_of(names),
-        Err(error) => return Err(failed(error, 1)),
-    };
-    let columns = Columns::find(&names, delimiter, options)?;
-    if let Some(remark) = columns.track_remark(&names) {
-        out.file_note(NoteKind::UngroupedRows, Some(Position::line(1)), remark)?;
+    let flags = [
+        ("--x-column", options.x_column.is_some()),
+        ("--y-column", options.y_column.is_some()),
+        ("--z-column", options.z_column.is_some()),
+        ("--time-column", options.time_column.is_some()),
+        ("--accuracy-column", options.accuracy_column.is_some()),
+        ("--track-column", options.track_column != TrackColumn::Auto),
+        ("--segment-column", options.segment_column.is_some()),
+        ("--delimiter", options.delimiter.is_some()),
+    ];
+    let given: Vec<&str> =
+        flags.iter().filter(|(_, is_given)| *is_given).map(|(flag, _)| *flag).collect();
+    if given.is_empty() {
+        return Ok(());
     }
-    let mut tracks = Tracks::default();
-    let mut row = ByteRecord::new();
-    loop {
-        rows.get_mut().start_row();
-        let line = rows.position().line();
-        match rows.read_byte_record(&mut row) {
-            Ok(true) => {}
-            Ok(false) => break,
-            Err(error) => return Err(failed(error, line)),
+    let message = format!("{} had no effect: the file is not a table", given.join(", "));
+    out.file_note(NoteKind::UnusedOption, None, message)
+}
+
+/// Reads a table from UTF-8 text.
+pub(super) fn read(
+    text: impl BufRead,
+    options: &ReadOptions,
+    out: &mut TrackWriter<'_>,
+) -> Result<(), FormatError> {
+    let times = TimeReader::new(options)?;
+    let mut rows = Rows::new(text, b',');
+    let mut header = header::read(&mut rows, options)?;
+    rows.set_delimiter(header.delimiter);
+    for (position, reason) in &header.skipped {
+        out.file_note(NoteKind::SkippedLines, Some(*position), *reason)?;
+    }
+    let (stored, decider, failure) = first_rows(&mut rows, &mut header, &times);
+    let decisions = decider.apply(&mut header.columns);
+    for remark in &header.columns.ignored {
+        out.file_note(NoteKind::IgnoredColumn, None, remark.clone())?;
+    }
+    for &at in &decisions.row_numbers {
+        let name = header.columns.name(at);
+        let message = format!(
+            "the column {name} has another value in each row, so it does not divide the rows into tracks; use \
+             --track-column {name} if it identifies tracks, and --track-column none if not"
+        );
+        out.file_note(NoteKind::UngroupedRows, None, message)?;
+    }
+    let mut reader = RowReader::new(header.columns, times, decisions);
+    note_oddities(&mut rows, out)?;
+    for row in &stored {
+        reader.read(row.as_row(), out)?;
+    }
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    drop(stored);
+    while let Some(row) = rows.next_row()? {
+        reader.read(row, out)?;
+        if rows.oddities.is_any() {
+            note_oddities(&mut rows, out)?;
         }
-        let line = line_of(&row, &rows);
-        if let Err(problem) = columns.row(&row, line, &names, &mut tracks, out) {
-            return Err(problem.explain(&names, line));
+    }
+    note_oddities(&mut rows, out)?;
+    reader.end(out, rows.line())
+}
+
+/// Reads rows until they decide what the names of the columns leave open. Returns the rows, and the error that
+/// ends them.
+fn first_rows<R: std::io::Read>(
+    rows: &mut Rows<R>,
+    header: &mut header::Header,
+    times: &TimeReader,
+) -> (Vec<StoredRow>, Decider, Option<FormatError>) {
+    let mut decider = Decider::new(&header.columns);
+    let mut stored = std::mem::take(&mut header.rows);
+    let mut byte_count = 0;
+    for row in &stored {
+        decider.observe(row.as_row(), &header.columns, times);
+    }
+    while !decider.is_decided(&header.columns)
+        && stored.len() < decide::ROWS_MAX
+        && byte_count < decide::BYTES_MAX
+    {
+        match rows.next_row() {
+            Ok(Some(row)) => {
+                decider.observe(row, &header.columns, times);
+                let row = StoredRow::new(row);
+                byte_count += row.byte_count();
+                stored.push(row);
+            }
+            Ok(None) => break,
+            Err(failure) => return (stored, decider, Some(failure)),
         }
     }
-    tracks.end(out, Position::line(rows.position().line()))
+    (stored, decider, None)
 }
 
-/// Returns the delimiter with which the columns are found, or else the most frequent one.
-fn delimiter_of(header: &[u8], options: &ReadOptions) -> u8 {
-    let split = |delimiter| {
-        let lines = Lines::new(header, ROW_BYTES_MAX, ROW_TOO_LONG);
-        let mut rows = ReaderBuilder::new().delimiter(delimiter).from_reader(lines);
-        rows.byte_headers().map(names_of).unwrap_or_default()
-    };
-    let count = |delimiter| header.iter().filter(|&&byte| byte == delimiter).count();
-    DELIMITERS
-        .into_iter()
-        .find(|&delimiter| Columns::find(&split(delimiter), delimiter, options).is_ok())
-        .or_else(|| DELIMITERS.into_iter().rev().max_by_key(|&delimiter| count(delimiter)))
-        .unwrap_or(b',')
-}
-
-/// Returns the line on which the row starts.
-///
-/// It is counted back from the end of the row, because the csv crate reports the position before the blank
-/// lines that it skips. Every row ends with one line feed, because [`Lines`] adds a missing one, and quoted
-/// fields may contain more.
-fn line_of<R: Read>(row: &ByteRecord, rows: &Reader<R>) -> u64 {
-    let inside = row.as_slice().iter().filter(|&&byte| byte == b'\n').count() as u64;
-    rows.position().line().saturating_sub(1 + inside).max(1)
-}
-
-fn names_of(header: &ByteRecord) -> Vec<String> {
-    header.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect()
-}
-
-/// Returns the error for the row that starts on this line.
-fn failed(error: ::csv::Error, line: u64) -> FormatError {
-    let position = Position::line(line);
-    match error.into_kind() {
-        ::csv::ErrorKind::Io(error) => Limit::or_io(error, position),
-        kind => FormatError::malformed(position, format!("not a table: {kind:?}")),
+/// Adds notes on text that was not read as rows.
+fn note_oddities<R: std::io::Read>(
+    rows: &mut Rows<R>,
+    out: &mut TrackWriter<'_>,
+) -> Result<(), FormatError> {
+    let oddities = std::mem::take(&mut rows.oddities);
+    if let Some(line) = oddities.open_quotes {
+        let message = "a quote that is not closed is read as a part of its value";
+        out.file_note(NoteKind::AssumedNotation, Some(Position::line(line)), message)?;
     }
+    if let Some(line) = oddities.nul_bytes {
+        let message = "it has NUL bytes";
+        out.file_note(NoteKind::SkippedLines, Some(Position::line(line)), message)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -3,11 +3,14 @@
 use proptest::prelude::*;
 
 use super::super::options::TrackColumn;
-use super::super::read as read_all;
-use super::super::tests::{Recorded, error, error_with, texts, texts_with};
-use super::problem::TRACKS_MAX;
+use super::super::tests::{error, error_with, texts, texts_with};
+use super::tracks::TRACKS_MAX;
 use super::*;
 use crate::measure::Space;
+
+mod layout;
+mod times;
+mod values;
 
 fn by(track: &str, segment: &str) -> ReadOptions {
     let name = |name: &str| (!name.is_empty()).then(|| name.to_owned());
@@ -52,20 +55,41 @@ fn rows_are_grouped_into_tracks_and_segments() {
     track / (1 0) (4 0) = "a"
     track / (5 0) = none
     "#);
-    insta::assert_snapshot!(texts_with(file, &by("", "who")), @"track / (0 0) / (1 0) / (2 0) (3 0) / (4 0) / (5 0) = none");
+    insta::assert_snapshot!(texts_with(file, &by("", "who")), @r"
+    track / (0 0) / (1 0) / (2 0) (3 0) / (4 0) / (5 0) = none
+    single_point_segments, line 8: most segments have one point, and no leg joins two segments; use --join-segments if the points are one path
+    ");
 }
 
 #[test]
-fn errors_have_the_line_the_field_and_the_column_name() {
-    let row = |row: &str| error(format!("t,lat,lon\r\n\r\n\"a\r\nb\",1,2\r\n\r\n{row}").as_bytes());
-    insta::assert_snapshot!(row("0,91,0"), @r#"6:2: latitude 91 is not between -90 and 90 degrees, in the column "lat""#);
-    insta::assert_snapshot!(row("0,1,NaN\n"), @r#"6:3: longitude NaN is not a finite number, in the column "lon""#);
-    insta::assert_snapshot!(row("0,1,-inf\n"), @r#"6:3: longitude -inf is not a finite number, in the column "lon""#);
-    insta::assert_snapshot!(row("0, ,0\n"), @r#"6:2: the latitude is blank, in the column "lat""#);
-    insta::assert_snapshot!(row("0,N46,0\n"), @r#"6:2: the latitude "N46" is not a number, in the column "lat""#);
-    insta::assert_snapshot!(row("0,\"46,5\",0\n"), @r#"6:2: the latitude "46,5" has a decimal comma; write a decimal point, in the column "lat""#);
-    insta::assert_snapshot!(row("0,46,5,13,5\n"), @"6:4: the row has 5 fields but there are 3 column names; check the delimiter, and that numbers have decimal points, not commas");
-    insta::assert_snapshot!(row("\"x\ny\",46\n"), @r#"6:2: the row has 2 of 3 fields; the column "lon" is missing"#);
+fn a_point_that_cannot_be_read_has_a_position_and_costs_no_other() {
+    let row = |row: &str| {
+        let file = format!("t,lat,lon\r\n\r\n\"a\r\nb\",1,2\r\n\r\n{row}\n0,3,4\n");
+        let text = texts(&file);
+        let tracks = "track / (2 1) (invalid) (4 3) = none\ninvalid_position, line 6, column ";
+        text.strip_prefix(tracks)
+            .unwrap_or(&text)
+            .replace("1 point without a valid position is skipped: ", "")
+    };
+    insta::assert_snapshot!(row("0,91,181"), @"2: latitude 91 is not between -90 and 90 degrees");
+    insta::assert_snapshot!(row("0,1,NaN"), @"2: longitude NaN is not a finite number");
+    insta::assert_snapshot!(row("0,1,-inf"), @"2: longitude -inf is not a finite number");
+    insta::assert_snapshot!(row("0, ,0"), @r#"2: the latitude is blank, in the column "lat""#);
+    insta::assert_snapshot!(row("0,1,null"), @r#"3: the longitude "null" is not a number, in the column "lon""#);
+    insta::assert_snapshot!(row("0,4807.038,0"), @"2: latitude 4807.038 is not between -90 and 90 degrees");
+    insta::assert_snapshot!(row("0,46,5,13,5"), @"4: the row has 5 fields but there are 3 columns; check the delimiter, and that numbers have decimal points, not commas");
+    insta::assert_snapshot!(row("\"x\ny\",46"), @r#"3: the row is too short and has no longitude, in the column "lon""#);
+    insta::assert_snapshot!(row("0"), @r#"2: the row is too short and has no latitude, in the column "lat""#);
+    insta::assert_snapshot!(row(",,"), @r#"2: the latitude is blank, in the column "lat""#);
+}
+
+#[test]
+fn rows_with_too_many_fields_are_an_error_if_most_are_so() {
+    insta::assert_snapshot!(texts("lat,lon\n1,2,\n3,4, ,\n5,6,x\n"), @r"
+    track / (2 1) (4 3) (invalid) = none
+    invalid_position, line 4, column 3: 1 point without a valid position is skipped: the row has 3 fields but there are 2 columns; check the delimiter, and that numbers have decimal points, not commas
+    ");
+    insta::assert_snapshot!(error(b"lat,lon\n46,5,13,5\n46,5,13,6\n1,2\n"), @"2:3: the row has 4 fields but there are 2 columns; check the delimiter, and that numbers have decimal points, not commas");
 }
 
 #[test]
@@ -105,15 +129,15 @@ proptest! {
 
         let expected = format!("track /{} = none\n", " (13.5 46.5)".repeat(row_count));
         prop_assert_eq!(texts(&file(header.clone() + &good)), expected);
-        let error = error(file(header + &good + &bad).as_bytes());
-        let expected = format!("{line}:{}: latitude 91 is not between", at + 1);
-        prop_assert!(error.starts_with(&expected), "{} {}", expected, error);
+        let text = texts(&file(header + &good + &bad));
+        let expected = format!("invalid_position, line {line}, column {}: ", at + 1);
+        prop_assert!(text.contains(&expected), "{} {}", expected, text);
     }
 }
 
 #[test]
 fn a_missing_column_is_an_error() {
-    insta::assert_snapshot!(error(b"46.5,13.5\n46.5,13.6\n"), @r#"no column for the latitude in the first row, which has "46.5", "13.5" (split at ','); name it latitude, or choose a column with --y-column"#);
+    insta::assert_snapshot!(error(b"46.5,13.5\n46.5,13.6\n"), @r#"the first row looks like data, not like column names: column 1 is "46.5", 2 is "13.5"; add a row of names, or choose the columns by number, for example --x-column 1 --y-column 2 if column 1 is x, the longitude"#);
     insta::assert_snapshot!(error(b"lat\tnorth\n"), @r#"no column for the longitude in the first row, which has "lat", "north" (split at tabs); name it longitude, or choose a column with --x-column"#);
     insta::assert_snapshot!(error_with(b"lat,lon\n1,1\n", &by("who", "")), @r#"no column named "who" in the first row, which has "lat", "lon" (split at ','); use one of these with --track-column"#);
     insta::assert_snapshot!(error(b"lat,lon\n"), @"this CSV has nothing to measure: it has column names but no rows");
@@ -121,12 +145,15 @@ fn a_missing_column_is_an_error() {
 
 #[test]
 fn sizes_and_counts_are_limited() {
-    let open = format!("lat,lon\n1,2\n\"1{}", ",2\n".repeat(1 << 20));
-    insta::assert_snapshot!(error(open.as_bytes()), @"3: the row that starts here is longer than 1 MiB; is a quote not closed?");
+    let long_row = format!("lat,lon\n1,2\n1,{}\n", "2".repeat(2 << 20));
+    insta::assert_snapshot!(error(long_row.as_bytes()), @"3: the row that starts here is longer than 1 MiB");
     let many: String = (0..=TRACKS_MAX).map(|track| format!("{track},1,1\n")).collect();
     insta::assert_snapshot!(error_with(format!("who,lat,lon\n{many}").as_bytes(), &by("who", "")), @"100002: more than 100000 tracks in one file; split it, or check --track-column");
-    let long = format!("who,lat,lon\n{},1,1\n", "x".repeat(300));
-    insta::assert_snapshot!(error_with(long.as_bytes(), &by("who", "")), @r#"2:1: a value in the column "who" is longer than 256 bytes; use shorter names for tracks and segments"#);
+    let long = format!("who,lat,lon\na,1,1\n{},1,1\na,1,2\n", "x".repeat(300));
+    insta::assert_snapshot!(texts_with(&long, &by("who", "")), @r#"
+    track / (1 1) (invalid) (2 1) = "a"
+    invalid_position, line 3: 1 point without a valid position is skipped: the identifier of the track or segment is longer than 256 bytes
+    "#);
 }
 
 #[test]
@@ -137,69 +164,71 @@ fn the_size_of_a_table_is_not_limited() {
 }
 
 #[test]
-fn a_column_that_may_identify_tracks_causes_a_remark() {
-    let file = "lat,lon,trip\n1,2,3\n";
-    insta::assert_snapshot!(remarked(file, &by("", "")), @r#"
-    track / (2 1) = none
-    all rows are read as one track; if the column "trip" identifies tracks, add --track-column "trip"
-    "#);
-    for options in [by("trip", ""), by("", "trip")] {
-        assert!(!remarked(file, &options).contains("--track-column"));
+fn rows_are_divided_by_a_column_of_movers_or_trips() {
+    for name in [
+        "trip_id",
+        "tripid",
+        "Vehicle ID",
+        "MMSI",
+        "individual-local-identifier",
+        "deviceName",
+        "uid",
+        "track",
+    ] {
+        let file = format!("lat,lon,{name}\n1,1,a\n2,1,b\n1,2,a\n2,2,b\n");
+        let text = texts(&file);
+        let note = format!(
+            "grouped_rows, -: the rows are divided into tracks by the column \"{name}\"; use --track-column none to \
+             read one track\n"
+        );
+        assert_eq!(
+            text,
+            format!("track / (1 1) (2 1) = \"a\"\ntrack / (1 2) (2 2) = \"b\"\n{note}")
+        );
+        let joined = texts_with(&file, &by("", ""));
+        assert_eq!(joined, "track / (1 1) (1 2) (2 1) (2 2) = none\n");
+        let named = texts_with(&file, &by(name, ""));
+        assert_eq!(named, text.replace(&note, ""));
+    }
+    insta::assert_snapshot!(texts("lat,lon,trip\n1,2,morning\n1,3,morning\n"), @r#"track / (2 1) (3 1) = "morning""#);
+    for name in ["id", "name", "row", "fid", "device time", "tracked"] {
+        let file = format!("lat,lon,{name}\n1,1,a\n2,1,b\n1,2,a\n");
+        assert_eq!(texts(&file), "track / (1 1) (1 2) (2 1) = none\n", "{name}");
     }
 }
 
-/// Returns the tracks and the remarks of a file.
-fn remarked(file: &str, options: &ReadOptions) -> String {
-    let mut notes = Recorded::default();
-    read_all(file.as_bytes(), options, &mut notes).unwrap();
-    notes.ended.concat() + &notes.notes.concat()
-}
-
 #[test]
-fn times_elevations_and_accuracies_are_found_and_may_be_missing() {
-    let file = "lat,lon,Altitude (m),timestamp,hAcc\n1,2,37.5,1970-01-01 00:00:01,4\n1,2,,,\n1,2,0,2.5\n1,2,nan,null,n/a";
-    insta::assert_snapshot!(texts(file), @"track / (2 1 z37.5 t1 a4) (2 1) (2 1 z0 t2.5) (2 1) = none");
-    // A column in feet is ignored, and a column is not used twice.
-    let vertical =
-        ReadOptions { space: Space::Planar, y_column: Some("z".into()), ..Default::default() };
-    insta::assert_snapshot!(texts_with("x,z\n1,2\n", &vertical), @"track / (1 2) = none");
-    insta::assert_snapshot!(texts("lat,lon,alt (ft),time_ms,z\n1,2,9,1500,3\n"), @"track / (2 1 z3 t1.5) = none");
-    insta::assert_snapshot!(texts("lat,lon,alt (ft),Time [ms]\n1,2,9,1500\n"), @"track / (2 1 t1.5) = none");
-    let planar = ReadOptions {
-        space: Space::Planar,
-        y_column: Some("z".into()),
-        time_column: Some("when_s".into()),
-        accuracy_column: Some("error".into()),
-        z_column: Some("height".into()),
-        ..Default::default()
-    };
-    insta::assert_snapshot!(texts_with("x,z,height,when_s,error\n1,2,3,4e9,5\n", &planar), @"track / (1 2 z3 t4000000000 a5) = none");
-}
-
-#[test]
-fn a_guessed_column_with_an_invalid_value_is_ignored_with_a_remark() {
-    let file = "lat,lon,time,z,accuracy\n1,2,,-,\n1,2,09:12:40,1,good\n1,2,x,y,z\n";
-    insta::assert_snapshot!(remarked(file, &ReadOptions::default()), @r#"
-    track / (2 1) (2 1) (2 1) = none
-    the column "z" is ignored: the elevation "-" is not a number
-    the column "time" is ignored: the time "09:12:40" is not like 2024-05-18T09:12:40Z or a number of seconds since 1970
-    the column "accuracy" is ignored: the accuracy "good" is not a number
+fn a_trip_of_a_mover_is_a_track() {
+    let file = "user,trip,device,lat,lon\n7,1,a,1,1\n8,1,b,2,1\n7,1,a,1,2\n7,2,a,1,3\n";
+    insta::assert_snapshot!(texts(file), @r#"
+    track / (1 1) (2 1) = "a, 1"
+    track / (1 2) = "b, 1"
+    track / (3 1) = "a, 2"
+    grouped_rows, -: the rows are divided into tracks by the columns "device" and "trip"; use --track-column none to read one track
     "#);
-    // A date without separators is not a time.
-    insta::assert_snapshot!(remarked("lat,lon,time\n1,2,20240518091240\n", &ReadOptions::default()), @r#"
-    track / (2 1) = none
-    the column "time" is ignored: time 20240518091 s since 1970 is not in the years 1678 to 2261
+    // The finest column of movers is used. Another one must not change within a track.
+    insta::assert_snapshot!(texts("mmsi,callsign,lat,lon\n1,,1,1\n1,A,1,2\n2,B,2,1\n1,A,1,3\n"), @r#"
+    track / (1 1) (2 1) (3 1) = "1"
+    track / (1 2) = "2"
+    grouped_rows, -: the rows are divided into tracks by the column "mmsi"; use --track-column none to read one track
+    "#);
+    insta::assert_snapshot!(texts("device,user,lat,lon\n1,A,1,1\n1,A,1,2\n1,B,2,1\n1,A,1,3\n"), @r#"
+    track / (1 1) (2 1) (1 2) (3 1) = "1"
+    ungrouped_rows, line 4: the column "user" has several values in one track; if it identifies tracks, add --track-column "user"
     "#);
 }
 
 #[test]
-fn an_invalid_value_in_a_named_or_used_column_is_an_error() {
-    let named = ReadOptions { time_column: Some("when".into()), ..Default::default() };
-    insta::assert_snapshot!(error_with(b"lat,lon,when\n1,2,noon\n", &named), @r#"2:3: the time "noon" is not like 2024-05-18T09:12:40Z or a number of seconds since 1970, in the column "when""#);
-    insta::assert_snapshot!(error_with(b"lat,lon,when\n1,2,9223372036\n", &named), @r#"2:3: time 9223372036 s since 1970 is not in the years 1678 to 2261, in the column "when""#);
-    insta::assert_snapshot!(error(b"lat,lon,time\n1,2,1\n1,2,noon\n"), @r#"3:3: the time "noon" is not like 2024-05-18T09:12:40Z or a number of seconds since 1970, in the column "time""#);
-    insta::assert_snapshot!(error(b"lat,lon,ele\n1,2,1\n1,2,3;4\n"), @r#"3:3: the elevation "3;4" is not a number, in the column "ele""#);
-    insta::assert_snapshot!(error(b"lat,lon,ele,accuracy\n1,2,inf,1\n"), @r#"2:3: z inf is not a number between -2^40 and 2^40, in the column "ele""#);
-    insta::assert_snapshot!(error(b"lat,lon,ele,accuracy\n1,2,1,-1\n"), @r#"2:4: accuracy_m -1 is not a number from 0 to 2^40, in the column "accuracy""#);
-    insta::assert_snapshot!(error_with(b"lat,lon,time\n1,2,1\n", &named), @r#"no column named "when" in the first row, which has "lat", "lon", "time" (split at ','); use one of these with --time-column"#);
+fn a_column_with_another_value_in_each_row_divides_nothing() {
+    insta::assert_snapshot!(texts("track_id,lat,lon\n1,1,1\n2,1,2\n3,1,3\n"), @r#"
+    track / (1 1) (2 1) (3 1) = none
+    ungrouped_rows, -: the column "track_id" has another value in each row, so it does not divide the rows into tracks; use --track-column "track_id" if it identifies tracks, and --track-column none if not
+    "#);
+    // A course in degrees.
+    insta::assert_snapshot!(texts("track,lat,lon\n90.0,1,1\n90.0,1,2\n91.5,1,3\n"), @"track / (1 1) (2 1) (3 1) = none");
+    // The first thousand rows decide.
+    let rows: String = (0..2000).map(|row| format!("{},1,1\n", row.min(1500))).collect();
+    assert_eq!(texts(&format!("trip,lat,lon\n{rows}")).matches("track /").count(), 1);
+    // An identifier of ships cannot be the number of a row.
+    assert_eq!(texts(&format!("mmsi,lat,lon\n{rows}")).matches("track /").count(), 1501);
 }

@@ -1,4 +1,4 @@
-//! The tracks and segments of the rows, from the track column and the segment column.
+//! The tracks and segments of the rows, from the columns that identify them.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,10 @@ use super::super::error::{FormatError, Position};
 use super::super::format::Format;
 use super::super::sink::TrackKind;
 use super::super::track_writer::TrackWriter;
-use super::problem::{Problem, TRACKS_MAX};
+use super::angle::decode;
+
+/// Maximum number of tracks in a file, which take about 100 MB of memory.
+pub(super) const TRACKS_MAX: usize = 100_000;
 
 /// The tracks of the rows so far, by their identifier.
 #[derive(Default)]
@@ -19,19 +22,24 @@ pub(super) struct Tracks {
 }
 
 impl Tracks {
-    /// Makes `name` the current track, and starts a segment if the value of the segment column changes.
+    pub(super) fn count(&self) -> usize {
+        self.segments.len()
+    }
+
+    /// Makes `name` the current track, and starts a segment if the value of the segment column changes. Returns
+    /// whether the track is the same as before.
     pub(super) fn enter(
         &mut self,
         name: &[u8],
         segment: &[u8],
         position: Position,
         out: &mut TrackWriter<'_>,
-    ) -> Result<(), Problem> {
-        let known = !self.segments.is_empty() && self.current_name == name;
-        if !known && self.switch(name, position, out)? {
+    ) -> Result<bool, FormatError> {
+        let is_same = !self.segments.is_empty() && self.current_name == name;
+        if !is_same && self.switch(name, position, out)? {
             out.start_segment();
             self.segments.push(segment.to_vec());
-            return Ok(());
+            return Ok(false);
         }
         let last = &mut self.segments[self.current];
         if *last != segment {
@@ -39,7 +47,7 @@ impl Tracks {
             last.clear();
             last.extend_from_slice(segment);
         }
-        Ok(())
+        Ok(is_same)
     }
 
     /// Switches to another track. Returns whether it is new.
@@ -48,20 +56,26 @@ impl Tracks {
         name: &[u8],
         position: Position,
         out: &mut TrackWriter<'_>,
-    ) -> Result<bool, Problem> {
-        self.current_name.clear();
-        self.current_name.extend_from_slice(name);
+    ) -> Result<bool, FormatError> {
         if let Some(&index) = self.by_name.get(name) {
+            self.current_name.clear();
+            self.current_name.extend_from_slice(name);
             self.current = index;
             out.switch_track(index);
             return Ok(false);
         }
-        self.current = self.segments.len();
-        if self.current == TRACKS_MAX {
-            return Err(Problem::Tracks);
+        if self.segments.len() == TRACKS_MAX {
+            let message = format!(
+                "more than {TRACKS_MAX} tracks in one file; split it, or check --track-column"
+            );
+            return Err(FormatError::TooLarge { position, message });
         }
-        self.by_name.insert(name.into(), self.current);
         out.start_track(TrackKind::Track, position)?;
+        self.current_name.clear();
+        self.current_name.extend_from_slice(name);
+        self.current = self.segments.len();
+        self.by_name.insert(name.into(), self.current);
+        out.set_name(&decode(name));
         Ok(true)
     }
 
@@ -75,12 +89,8 @@ impl Tracks {
             let found = "it has column names but no rows".to_owned();
             return Err(FormatError::NoTracks { format: Format::Csv, found });
         }
-        let mut tracks: Vec<_> = self.by_name.into_iter().collect();
-        tracks.sort_unstable_by_key(|&(_, index)| index);
-        for (name, index) in tracks {
-            let name = String::from_utf8_lossy(&name);
+        for index in 0..self.segments.len() {
             out.switch_track(index);
-            out.set_name(&name);
             out.end_track(position)?;
         }
         Ok(())

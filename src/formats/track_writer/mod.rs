@@ -312,6 +312,11 @@ impl<'a> TrackWriter<'a> {
         self.end(Some(position), false)
     }
 
+    /// Ends the current track, which is damaged in front of its end.
+    pub(super) fn end_incomplete_track(&mut self, position: Position) -> Result<(), FormatError> {
+        self.end(Some(position), true)
+    }
+
     fn end(&mut self, position: Option<Position>, is_incomplete: bool) -> Result<(), FormatError> {
         let at = position.unwrap_or(Position::line(1));
         self.write_sorted(at)?;

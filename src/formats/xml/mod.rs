@@ -3,19 +3,26 @@
 //! `reader` returns elements and text with their positions, and limits their size. Each format is a
 //! [`Document`] in a file of its own.
 
+mod coordinates;
+mod element;
 mod gpx;
 mod kml;
+mod messages;
 mod reader;
+mod repair;
+mod structure;
 mod tcx;
+mod window;
 
 use std::io::BufRead;
 
 use super::error::{FormatError, Position};
+use super::options::PointsMode;
 use super::track_writer::TrackWriter;
 use super::value::excerpt;
 use gpx::Gpx;
 use kml::Kml;
-use reader::{Element, XmlEvent, XmlReader};
+use reader::{Element, Kind, XmlEvent, XmlReader};
 use tcx::Tcx;
 
 /// A format: handles the elements of a document in their order.
@@ -25,6 +32,16 @@ trait Document {
 
     /// Handles a part of the text of the current element, which starts at `position`.
     fn text(&mut self, text: &str, position: Position) -> Result<(), FormatError>;
+
+    /// Returns whether [`Document::text`] needs the position for the current element.
+    fn needs_text_position(&self) -> bool {
+        true
+    }
+
+    /// Returns whether [`Document::end`] needs the position for the current element.
+    fn needs_end_position(&self) -> bool {
+        true
+    }
 
     /// Handles the end of the current element.
     fn end(&mut self, position: Position) -> Result<(), FormatError>;
@@ -39,36 +56,95 @@ trait Document {
 }
 
 /// Reads a document from UTF-8 text.
-pub(super) fn read(text: impl BufRead, out: &mut TrackWriter<'_>) -> Result<(), FormatError> {
+pub(super) fn read(
+    text: impl BufRead,
+    points: PointsMode,
+    out: &mut TrackWriter<'_>,
+) -> Result<(), FormatError> {
     let mut xml = XmlReader::new(text);
-    let (name, position) = loop {
-        if let (XmlEvent::Start(element), position) = xml.next()? {
-            break (element.local_name().to_owned(), position);
-        }
-    };
-    match &*name {
-        "gpx" => read_document(xml, Gpx::new(out)),
-        "TrainingCenterDatabase" => read_document(xml, Tcx::new(out)),
-        "kml" => read_document(xml, Kml::new(out)),
-        _ => Err(unrecognised(&name, position)),
+    let outcome = read_root(&mut xml, points, out);
+    let reported = xml.repairs().report(out);
+    outcome.and(reported)
+}
+
+fn read_root(
+    xml: &mut XmlReader<impl BufRead>,
+    points: PointsMode,
+    out: &mut TrackWriter<'_>,
+) -> Result<(), FormatError> {
+    loop {
+        let (event, position) = xml.next()?;
+        let XmlEvent::Start(root) = event else { continue };
+        return match root.local_name() {
+            "gpx" => {
+                let gpx = started(Gpx::new(out), &root, position)?;
+                xml.read_several_roots();
+                read_document(xml, gpx)
+            }
+            "TrainingCenterDatabase" => {
+                let tcx = started(Tcx::new(out), &root, position)?;
+                read_document(xml, tcx)
+            }
+            "kml" => {
+                let kml = started(Kml::new(out, points), &root, position)?;
+                read_document(xml, kml)
+            }
+            name => Err(unrecognised(name, position)),
+        };
     }
 }
 
+/// Passes the root element to a document.
+fn started<D: Document>(
+    mut document: D,
+    root: &Element<'_>,
+    position: Position,
+) -> Result<D, FormatError> {
+    document.start(root, position)?;
+    Ok(document)
+}
+
 fn read_document(
-    mut xml: XmlReader<impl BufRead>,
+    xml: &mut XmlReader<impl BufRead>,
     mut document: impl Document,
 ) -> Result<(), FormatError> {
     loop {
-        let (event, position) = match xml.next() {
-            Ok(next) => next,
-            Err(error) => return document.interrupt().and(Err(error)),
-        };
-        match event {
-            XmlEvent::Start(element) => document.start(&element, position)?,
-            XmlEvent::Text(text) => document.text(&text, position)?,
-            XmlEvent::End => document.end(position)?,
-            XmlEvent::Other => {}
-            XmlEvent::Eof => return document.finish(),
+        let found = xml.find();
+        match found.kind {
+            Kind::Start | Kind::Empty => {
+                let position = xml.position();
+                match xml.start(found, position) {
+                    Ok(element) => document.start(&element, position)?,
+                    Err(error) => return document.interrupt().and(Err(error)),
+                }
+            }
+            Kind::Text => {
+                let position = match document.needs_text_position() {
+                    true => xml.position(),
+                    false => Position::line(1),
+                };
+                document.text(xml.text(found), position)?;
+            }
+            Kind::End => {
+                // Counting lines is a large part of the cost of an end tag.
+                let position = match document.needs_end_position() {
+                    true => xml.position(),
+                    false => Position::line(1),
+                };
+                xml.end(found);
+                document.end(position)?;
+            }
+            _ => {
+                let position = xml.position();
+                match xml.other(found, position) {
+                    Ok(XmlEvent::Start(element)) => document.start(&element, position)?,
+                    Ok(XmlEvent::Text(text)) => document.text(&text, position)?,
+                    Ok(XmlEvent::End) => document.end(position)?,
+                    Ok(XmlEvent::Other) => {}
+                    Ok(XmlEvent::Eof) => return document.finish(),
+                    Err(error) => return document.interrupt().and(Err(error)),
+                }
+            }
         }
     }
 }

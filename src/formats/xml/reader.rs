@@ -1,224 +1,336 @@
-//! The XML reader of all XML formats: events of quick-xml with positions and limits.
+//! The XML reader of all XML formats: events with positions and limits.
 //!
-//! quick-xml holds one event and the names of the open elements. [`XmlReader`] limits the size of an event,
-//! the depth of elements and the length of their names, so that memory is bounded. Character references and
-//! the five predefined entities are resolved. External and declared entities are never expanded.
+//! Tags and text without anything unusual are found in the text in memory ([`Window`]). quick-xml reads
+//! everything else, one event at a time: comments, CDATA, references, declarations and long tags. Both ways
+//! give the same events, and a test compares them. Events in memory are neither copied nor validated again.
+//!
+//! The size of an event, the depth of elements and the length of their names are limited, so that memory is
+//! bounded. Character references and the five predefined entities are resolved. External and declared entities
+//! are never expanded. Text that is not well-formed but has a clear meaning is read, with a [`Repair`].
 
 use std::borrow::Cow;
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead};
 
+use memchr::memchr2;
 use quick_xml::Reader;
 use quick_xml::escape::resolve_xml_entity;
-use quick_xml::events::{BytesStart, Event};
+use quick_xml::events::Event;
+use quick_xml::parser::{ElementParser, Parser as _};
 
 use super::super::error::{FormatError, Limit, Position};
-use super::super::value::excerpt;
+pub(super) use super::element::Element;
+use super::messages::explain;
+use super::repair::{Repair, Repairs};
+use super::structure::Structure;
+pub(super) use super::structure::XmlEvent;
+use super::window::Window;
 
-/// The largest tag, comment or text: enough for a photo in an extension.
+/// The largest tag or comment: enough for a photo in an extension.
 const EVENT_BYTES_MAX: usize = 4 << 20;
-/// The depth of nested elements. GPX itself needs 5, and extensions need a few more.
-const DEPTH_MAX: usize = 128;
-/// The length of an element name.
-const NAME_BYTES_MAX: usize = 1 << 10;
+/// The character that stands for invalid ones.
+const REPLACEMENT: &str = "\u{fffd}";
 
 /// Reads a document with one root element.
 pub(super) struct XmlReader<R> {
-    reader: Reader<Positioned<R>>,
+    window: Window<R>,
+    structure: Structure,
+    /// The bytes of the last event, which are still in the window.
+    pending: usize,
+    /// Whether the next event is the end of an empty element.
+    ends_empty: bool,
+    /// The error of the input.
+    error: Option<io::Error>,
+    /// The event that quick-xml has read.
     buffer: Vec<u8>,
-    root: Option<String>,
-    depth: usize,
+    /// The event with replacements for bytes that are not UTF-8.
+    repaired: String,
 }
 
-/// A part of a document.
-pub(super) enum XmlEvent<'a> {
-    Start(Element<'a>),
-    /// A part of the text of the current element. One text may come in several parts.
-    Text(Cow<'a, str>),
+/// The kind of the next event.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Kind {
+    Start,
+    /// A start tag that is also the end of its element.
+    Empty,
+    /// An end tag with the name of the current element, or the end of an empty element.
     End,
-    /// A comment, declaration or processing instruction.
+    /// Text in valid UTF-8.
+    Text,
+    /// Bytes that are not UTF-8.
+    Invalid,
+    /// An event for quick-xml.
     Other,
-    /// The end of a complete document.
     Eof,
+    /// The window is empty or has only a part of a tag.
+    Incomplete,
+    /// The input returned an error.
+    Failed,
+}
+
+/// The next event and its length. It has no payload that does not fit in two registers, because this is the inner loop.
+#[derive(Clone, Copy)]
+pub(super) struct Found {
+    pub kind: Kind,
+    bytes: usize,
+}
+
+impl Found {
+    fn new(kind: Kind, bytes: usize) -> Self {
+        Self { kind, bytes }
+    }
 }
 
 impl<R: BufRead> XmlReader<R> {
     /// Creates a reader of UTF-8 text.
     pub(super) fn new(text: R) -> Self {
-        let mut reader = Reader::from_reader(Positioned::new(text));
-        // An empty element comes as a start and an end.
-        reader.config_mut().expand_empty_elements = true;
-        Self { reader, buffer: Vec::new(), root: None, depth: 0 }
+        Self {
+            window: Window::new(text),
+            structure: Structure::default(),
+            pending: 0,
+            ends_empty: false,
+            error: None,
+            buffer: Vec::new(),
+            repaired: String::new(),
+        }
+    }
+
+    /// Reads the documents that follow the first one too, if their root elements have the same name.
+    pub(super) fn read_several_roots(&mut self) {
+        self.structure.reads_several_roots = true;
+    }
+
+    /// Returns the repairs until now.
+    pub(super) fn repairs(&self) -> &Repairs {
+        &self.structure.repairs
     }
 
     /// Returns the next event and the position where it starts.
     pub(super) fn next(&mut self) -> Result<(XmlEvent<'_>, Position), FormatError> {
-        self.buffer.clear();
-        self.reader.get_mut().budget = EVENT_BYTES_MAX;
-        let position = self.reader.get_ref().position();
-        let event = self.reader.read_event_into(&mut self.buffer);
-        let event = match event.map_err(|error| explain(error, position))? {
-            Event::Start(start) => {
-                let element = Element(start);
-                if self.depth == 0 {
-                    if self.root.is_some() {
-                        return Err(second_root(&element, position));
-                    }
-                    self.root = Some(excerpt_name(element.local_name()));
-                }
-                self.depth += 1;
-                check_limits(&element, self.depth, position)?;
-                XmlEvent::Start(element)
-            }
-            Event::End(_) => {
-                self.depth -= 1;
+        let found = self.find();
+        let position = self.position();
+        let event = match found.kind {
+            Kind::Start | Kind::Empty => XmlEvent::Start(self.start(found, position)?),
+            Kind::End => {
+                self.end(found);
                 XmlEvent::End
             }
-            Event::Text(text) => XmlEvent::Text(text.into_inner()),
-            Event::CData(text) => XmlEvent::Text(text.into_inner()),
-            Event::GeneralRef(entity) => XmlEvent::Text(match entity.resolve_char_ref() {
-                Ok(Some(char)) => Cow::Owned(char.to_string()),
-                _ => Cow::Borrowed(resolve_xml_entity(&entity).unwrap_or("\u{fffd}")),
-            }),
-            Event::Eof => match &self.root {
-                None => return Err(FormatError::malformed(position, "this XML has no element")),
-                Some(root) if self.depth > 0 => {
-                    let message = format!("the file ends before </{root}>; it is incomplete");
-                    return Err(FormatError::malformed(position, message));
-                }
-                Some(_) => XmlEvent::Eof,
-            },
-            Event::Empty(_)
-            | Event::Comment(_)
-            | Event::Decl(_)
-            | Event::PI(_)
-            | Event::DocType(_) => XmlEvent::Other,
+            Kind::Text => XmlEvent::Text(Cow::Borrowed(self.text(found))),
+            _ => self.other(found, position)?,
         };
         Ok((event, position))
     }
-}
 
-/// The start tag of an element.
-pub(super) struct Element<'a>(BytesStart<'a>);
-
-impl Element<'_> {
-    /// Returns the name without its namespace prefix.
-    pub(super) fn local_name(&self) -> &str {
-        self.0.local_name().into_inner()
+    /// Consumes the last event and finds the next one. One of `start`, `end`, `text` and `other` reads it.
+    #[inline]
+    pub(super) fn find(&mut self) -> Found {
+        self.window.consume_text(std::mem::take(&mut self.pending));
+        if self.ends_empty {
+            return Found::new(Kind::End, 0);
+        }
+        let found = find(self.window.text(), self.structure.current());
+        match found.kind {
+            Kind::Incomplete => self.read_and_find(),
+            Kind::Text if self.structure.is_outside() => Found::new(Kind::Other, found.bytes),
+            _ => found,
+        }
     }
 
-    /// Returns the names and values of the attributes. Entities in the values are not resolved.
-    pub(super) fn attributes(&self) -> impl Iterator<Item = Result<(&str, Cow<'_, str>), String>> {
-        let mut attributes = self.0.attributes();
-        attributes.with_checks(false);
-        attributes.map(|attribute| match attribute {
-            Ok(attribute) => Ok((attribute.key.into_inner(), attribute.value)),
-            Err(error) => Err(format!("an attribute of <{}>: {error}", self.local_name())),
+    /// Returns the position of the event that was found.
+    #[inline]
+    pub(super) fn position(&mut self) -> Position {
+        self.window.position()
+    }
+
+    /// Reads a start tag that was found.
+    #[inline]
+    pub(super) fn start(
+        &mut self,
+        found: Found,
+        position: Position,
+    ) -> Result<Element<'_>, FormatError> {
+        self.pending = found.bytes;
+        self.ends_empty = found.kind == Kind::Empty;
+        let content_end = found.bytes - 1 - usize::from(self.ends_empty);
+        let element = Element::from_content(&self.window.text()[1..content_end]);
+        self.structure.start(&element, position)?;
+        Ok(element)
+    }
+
+    /// Reads an end tag that was found.
+    #[inline]
+    pub(super) fn end(&mut self, found: Found) {
+        self.pending = found.bytes;
+        self.ends_empty = false;
+        self.structure.end();
+    }
+
+    /// Reads text in the root element that was found.
+    #[inline]
+    pub(super) fn text(&mut self, found: Found) -> &str {
+        self.pending = found.bytes;
+        let text = &self.window.text()[..found.bytes];
+        self.structure.is_after_nul = text.ends_with('\0');
+        text
+    }
+
+    /// Reads an event of another kind that was found.
+    #[cold]
+    pub(super) fn other(
+        &mut self,
+        found: Found,
+        position: Position,
+    ) -> Result<XmlEvent<'_>, FormatError> {
+        Ok(match found.kind {
+            Kind::Invalid => {
+                self.window.consume_raw(found.bytes);
+                self.structure.repairs.add(Repair::NotUtf8, position);
+                self.structure.text(Cow::Borrowed(REPLACEMENT), position)
+            }
+            Kind::Eof => {
+                self.structure.finish(position)?;
+                XmlEvent::Eof
+            }
+            Kind::Failed => match self.error.take() {
+                Some(error) => return Err(Limit::or_io(error, position)),
+                None => XmlEvent::Other,
+            },
+            _ if !self.window.text().starts_with(['<', '&']) => {
+                self.pending = found.bytes;
+                let text = Cow::Borrowed(&self.window.text()[..found.bytes]);
+                self.structure.text(text, position)
+            }
+            _ => self.read_with_quick_xml(position)?,
+        })
+    }
+
+    /// Reads more input, because the window has no complete event, and finds the next event.
+    #[cold]
+    fn read_and_find(&mut self) -> Found {
+        loop {
+            let is_tag = !self.window.text().is_empty();
+            let invalid_bytes = self.window.invalid_bytes();
+            if !is_tag && invalid_bytes > 0 {
+                return Found::new(Kind::Invalid, invalid_bytes);
+            }
+            let has_read = match self.window.read_more() {
+                Ok(has_read) => has_read,
+                Err(error) => {
+                    self.error = Some(error);
+                    return Found::new(Kind::Failed, 0);
+                }
+            };
+            let found = find(self.window.text(), self.structure.current());
+            match found.kind {
+                // quick-xml reads long tags part by part.
+                Kind::Incomplete if is_tag => return Found::new(Kind::Other, 0),
+                Kind::Incomplete if !has_read => {
+                    return match self.window.raw_bytes() {
+                        0 => Found::new(Kind::Eof, 0),
+                        // An incomplete character at the end of the file.
+                        bytes => Found::new(Kind::Invalid, bytes),
+                    };
+                }
+                Kind::Incomplete => {}
+                Kind::Text if self.structure.is_outside() => {
+                    return Found::new(Kind::Other, found.bytes);
+                }
+                _ => return found,
+            }
+        }
+    }
+
+    /// Reads an event that starts with `<` or `&`.
+    ///
+    /// Each event has a reader of its own, so end tags are compared with the open elements here.
+    #[cold]
+    fn read_with_quick_xml(&mut self, position: Position) -> Result<XmlEvent<'_>, FormatError> {
+        let Self { window, structure, ends_empty, buffer, repaired, .. } = self;
+        buffer.clear();
+        window.budget = EVENT_BYTES_MAX;
+        let is_reference = window.text().starts_with('&');
+        match configured(Reader::from_reader(window)).read_event_into(buffer) {
+            Err(quick_xml::Error::Encoding(_)) => {
+                structure.repairs.add(Repair::NotUtf8, position);
+                *repaired = String::from_utf8_lossy(buffer).into_owned();
+            }
+            Err(error) => return Err(explain(error, position)),
+            // The borrow of the event ends here. Reading it again costs little.
+            Ok(_) => {
+                let text = std::str::from_utf8(buffer).unwrap_or_default();
+                repaired.clear();
+                repaired.push_str(text);
+            }
+        }
+        let event = configured(Reader::from_str(repaired)).read_event();
+        Ok(match event.map_err(|error| explain(error, position))? {
+            Event::Start(start) => {
+                let element = Element::new(start);
+                structure.start(&element, position)?;
+                XmlEvent::Start(element)
+            }
+            Event::Empty(start) => {
+                let element = Element::new(start);
+                structure.start(&element, position)?;
+                *ends_empty = true;
+                XmlEvent::Start(element)
+            }
+            Event::End(end) => {
+                structure.end_named(end.name().into_inner(), position)?;
+                XmlEvent::End
+            }
+            Event::GeneralRef(entity) => {
+                let text = match entity.resolve_char_ref() {
+                    Ok(Some(char)) => Cow::Owned(char.to_string()),
+                    _ => Cow::Borrowed(resolve_xml_entity(&entity).unwrap_or(REPLACEMENT)),
+                };
+                if text == REPLACEMENT {
+                    structure.repairs.add(Repair::Entity, position);
+                }
+                structure.text(text, position)
+            }
+            Event::Text(text) => {
+                if is_reference {
+                    structure.repairs.add(Repair::Ampersand, position);
+                }
+                structure.text(text.into_inner(), position)
+            }
+            Event::CData(text) => structure.text(text.into_inner(), position),
+            Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) | Event::Eof => {
+                XmlEvent::Other
+            }
         })
     }
 }
 
-fn check_limits(
-    element: &Element<'_>,
-    depth: usize,
-    position: Position,
-) -> Result<(), FormatError> {
-    let message = if depth > DEPTH_MAX {
-        format!("elements are nested more than {DEPTH_MAX} levels deep")
-    } else if element.0.name().into_inner().len() > NAME_BYTES_MAX {
-        format!("the name of an element is longer than {NAME_BYTES_MAX} bytes")
-    } else {
-        return Ok(());
-    };
-    Err(FormatError::TooLarge { position, message })
+/// Configures quick-xml to read single events.
+fn configured<R>(mut reader: Reader<R>) -> Reader<R> {
+    let config = reader.config_mut();
+    config.allow_unmatched_ends = true;
+    config.allow_dangling_amp = true;
+    reader
 }
 
-fn second_root(element: &Element<'_>, position: Position) -> FormatError {
-    let name = excerpt(element.local_name().as_bytes());
-    let message = format!(
-        "a second root element {name} follows the end of the document; keep one document per file"
-    );
-    FormatError::malformed(position, message)
-}
-
-/// Returns the name for an end tag in a message.
-fn excerpt_name(name: &str) -> String {
-    excerpt(name.as_bytes()).trim_matches('"').to_owned()
-}
-
-fn explain(error: quick_xml::Error, position: Position) -> FormatError {
-    let message = match error {
-        quick_xml::Error::Io(shared) => {
-            return match shared.get_ref().and_then(|inner| inner.downcast_ref::<Limit>()) {
-                Some(limit) => Limit::or_io(limit.into_io(), position),
-                None => FormatError::Io(io::Error::new(shared.kind(), shared.to_string())),
-            };
+/// Finds an event at the start of a text. `current` is the name of the current element.
+#[inline]
+fn find(text: &str, current: Option<&str>) -> Found {
+    let bytes = text.as_bytes();
+    match bytes {
+        [b'<', b'/', rest @ ..] => {
+            // An end tag with another spelling is not always an error: white space may follow the name.
+            let after = current.and_then(|name| rest.strip_prefix(name.as_bytes()));
+            match after {
+                Some([b'>', after @ ..]) => Found::new(Kind::End, bytes.len() - after.len()),
+                Some([]) => Found::new(Kind::Incomplete, 0),
+                _ => Found::new(Kind::Other, 0),
+            }
         }
-        quick_xml::Error::Encoding(_) => {
-            "the text that starts here is not UTF-8; declare its encoding in the XML declaration, or \
-             save it as UTF-8"
-                .to_owned()
-        }
-        quick_xml::Error::Syntax(error) => {
-            format!("not well-formed XML: {error}; is the file incomplete?")
-        }
-        // The messages contain names from the file, which may be long.
-        quick_xml::Error::IllFormed(error) => {
-            let message: String = error.to_string().escape_debug().take(200).collect();
-            format!("not well-formed XML: {message}")
-        }
-        error => format!("not well-formed XML: {error}"),
-    };
-    FormatError::malformed(position, message)
-}
-
-/// Counts the lines and columns of the bytes that are consumed, and fails when a budget of bytes is spent.
-struct Positioned<R> {
-    input: R,
-    /// The number of bytes that may be consumed before the budget is renewed.
-    budget: usize,
-    line: u64,
-    column: u64,
-}
-
-impl<R> Positioned<R> {
-    fn new(input: R) -> Self {
-        Self { input, budget: 0, line: 1, column: 1 }
-    }
-
-    /// Returns the position of the next byte.
-    fn position(&self) -> Position {
-        Position::column(self.line, self.column)
-    }
-}
-
-impl<R: BufRead> BufRead for Positioned<R> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.budget == 0 {
-            let message = "a tag, comment or text that starts here is longer than 4 MiB; remove it";
-            return Err(Limit(message).into_io());
-        }
-        let bytes = self.input.fill_buf()?;
-        Ok(&bytes[..bytes.len().min(self.budget)])
-    }
-
-    fn consume(&mut self, amount: usize) {
-        // Returns the buffer of the last `fill_buf` again: it neither reads nor fails.
-        let bytes = self.input.fill_buf().unwrap_or_default();
-        let consumed = &bytes[..amount.min(bytes.len())];
-        self.line += consumed.iter().filter(|&&byte| byte == b'\n').count() as u64;
-        match consumed.iter().rposition(|&byte| byte == b'\n') {
-            Some(at) => self.column = (consumed.len() - at) as u64,
-            None => self.column += consumed.len() as u64,
-        }
-        self.budget = self.budget.saturating_sub(amount);
-        self.input.consume(amount);
-    }
-}
-
-impl<R: BufRead> Read for Positioned<R> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let read = self.fill_buf()?.read(out)?;
-        self.consume(read);
-        Ok(read)
+        [b'<', b'!' | b'?', ..] | [b'&', ..] => Found::new(Kind::Other, 0),
+        [b'<', rest @ ..] => match ElementParser::Outside.feed(rest) {
+            Some(end) if end > 0 && rest[end - 1] == b'/' => Found::new(Kind::Empty, end + 2),
+            Some(end) => Found::new(Kind::Start, end + 2),
+            None => Found::new(Kind::Incomplete, 0),
+        },
+        [] => Found::new(Kind::Incomplete, 0),
+        _ => Found::new(Kind::Text, memchr2(b'<', b'&', bytes).unwrap_or(bytes.len())),
     }
 }

@@ -1,0 +1,208 @@
+//! Decides from the first rows what the names of the columns leave open: which column has the time, the order of
+//! day and month, which columns identify tracks, and whether hemisphere columns have hemispheres.
+//!
+//! Rows are stored only as long as something is open, and at most [`ROWS_MAX`] of them.
+
+use std::collections::HashSet;
+
+use super::super::time::civil::DayOrder;
+use super::super::time::{Clarity, TimeReader};
+use super::angle::hemisphere;
+use super::columns::{Axis, Columns, TimeSource};
+use super::names::Grouping;
+use super::row_reader::time_text;
+use super::splitter::Row;
+
+/// Maximum number of rows that are stored.
+pub(super) const ROWS_MAX: usize = 1000;
+/// Maximum number of bytes in the rows that are stored.
+pub(super) const BYTES_MAX: usize = 1 << 20;
+/// The rows after which a later column of times is used, if the first one has no time.
+const UNREADABLE_ROWS: u64 = 20;
+
+/// What is known after some rows.
+pub(super) struct Decider {
+    times: Vec<TimeState>,
+    groups: Vec<GroupState>,
+    /// For x and y: whether the hemisphere column has hemispheres.
+    hemispheres: [Option<bool>; 2],
+    row_count: u64,
+}
+
+#[derive(Default)]
+struct TimeState {
+    readable: u64,
+    unreadable: u64,
+    ambiguous: u64,
+    order: Option<DayOrder>,
+}
+
+#[derive(Default)]
+struct GroupState {
+    values: HashSet<Box<[u8]>>,
+    repeated: bool,
+    has_fraction: bool,
+}
+
+impl Decider {
+    pub(super) fn new(columns: &Columns) -> Self {
+        Self {
+            times: columns.times.iter().map(|_| TimeState::default()).collect(),
+            groups: columns.groups.iter().map(|_| GroupState::default()).collect(),
+            hemispheres: [None; 2],
+            row_count: 0,
+        }
+    }
+
+    /// Takes a row into account.
+    pub(super) fn observe(&mut self, row: Row<'_>, columns: &Columns, reader: &TimeReader) {
+        self.row_count += 1;
+        let mut buffer = Vec::new();
+        for (state, source) in self.times.iter_mut().zip(&columns.times) {
+            match reader.clarity(time_text(row, source, &mut buffer), source.unit) {
+                Clarity::Missing => {}
+                Clarity::Unreadable => state.unreadable += 1,
+                Clarity::Clear => state.readable += 1,
+                Clarity::Ambiguous => {
+                    state.readable += 1;
+                    state.ambiguous += 1;
+                }
+                Clarity::Decides(order) => {
+                    state.readable += 1;
+                    state.order = state.order.or(Some(order));
+                }
+            }
+        }
+        for (state, group) in self.groups.iter_mut().zip(&columns.groups) {
+            let Some(value) = row.get(group.at).map(<[u8]>::trim_ascii) else { continue };
+            if value.is_empty() || state.repeated {
+                continue;
+            }
+            let is_number = value.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
+            state.has_fraction |= is_number && value.contains(&b'.');
+            state.repeated |= !state.values.insert(value.into());
+        }
+        for (known, axis) in self.hemispheres.iter_mut().zip([&columns.x, &columns.y]) {
+            if let Some(value) = hemisphere_value(row, axis) {
+                *known = known.or(Some(value));
+            }
+        }
+    }
+
+    /// Returns whether more rows decide nothing.
+    pub(super) fn is_decided(&self, columns: &Columns) -> bool {
+        let is_time_decided = match self.times.first() {
+            None => true,
+            Some(first) if first.readable > 0 => first.ambiguous == 0 || first.order.is_some(),
+            Some(first) if self.times.len() == 1 => first.unreadable > 0,
+            Some(first) => {
+                let chosen = self.time().map(|at| &self.times[at]);
+                first.unreadable >= UNREADABLE_ROWS
+                    && chosen.is_none_or(|chosen| chosen.ambiguous == 0 || chosen.order.is_some())
+            }
+        };
+        let is_group_decided = self
+            .groups
+            .iter()
+            .zip(&columns.groups)
+            .all(|(state, group)| state.repeated || group.is_sure);
+        let has_hemispheres = self
+            .hemispheres
+            .iter()
+            .zip([&columns.x, &columns.y])
+            .all(|(known, axis)| known.is_some() || axis.hemisphere.is_none());
+        is_time_decided && is_group_decided && has_hemispheres
+    }
+
+    /// Returns the first source with a time.
+    fn time(&self) -> Option<usize> {
+        self.times.iter().position(|state| state.readable > 0)
+    }
+
+    /// Applies the decisions. Returns the order of day and month.
+    pub(super) fn apply(&self, columns: &mut Columns) -> Decisions {
+        let mut decisions = Decisions::default();
+        if let Some(at) = self.time().or((!self.times.is_empty()).then_some(0)) {
+            decisions.order = self.times[at].order;
+            decisions.time = columns.times.get(at).copied();
+            self.remark_on_times(at, columns);
+        }
+        self.choose_groups(columns, &mut decisions);
+        for (at, known) in self.hemispheres.iter().enumerate() {
+            let axis = if at == 0 { &mut columns.x } else { &mut columns.y };
+            if *known == Some(true) {
+                continue;
+            }
+            if let Some(column) = axis.hemisphere.take() {
+                let what = axis.what;
+                let name = columns.name(column);
+                columns.ignored.push(format!(
+                    "the column {name} is ignored: it has no hemisphere of the {what}"
+                ));
+            }
+        }
+        decisions
+    }
+
+    /// Adds remarks on the columns of times that are not used.
+    fn remark_on_times(&self, used: usize, columns: &mut Columns) {
+        let Some(&chosen) = columns.times.get(used) else { return };
+        let is_used = |at: usize| at == chosen.at || Some(at) == chosen.date;
+        let mut remarks: Vec<String> = Vec::new();
+        for (state, source) in self.times.iter().zip(&columns.times) {
+            let is_date_alone = source.is_date && state.readable == 0;
+            if source.date.is_some() || is_used(source.at) || is_date_alone {
+                continue;
+            }
+            let name = columns.name(source.at);
+            let is_failed = state.readable == 0 && state.unreadable > 0;
+            let reason = if is_failed {
+                "it has no date with a time of day"
+            } else {
+                "another column has the time"
+            };
+            remarks.push(format!("the column {name} is ignored: {reason}"));
+        }
+        columns.ignored.extend(remarks.into_iter().take(8));
+    }
+
+    fn choose_groups(&self, columns: &Columns, decisions: &mut Decisions) {
+        for kind in [Grouping::Mover, Grouping::Trip] {
+            let mut is_chosen = false;
+            for (state, group) in self.groups.iter().zip(&columns.groups) {
+                if group.kind != kind || state.has_fraction && !group.is_sure {
+                    continue;
+                }
+                let is_row_number = !state.repeated && state.values.len() > 1 && !group.is_sure;
+                if is_row_number {
+                    decisions.row_numbers.push(group.at);
+                } else if is_chosen {
+                    decisions.unused_groups.push(group.at);
+                } else {
+                    is_chosen = true;
+                    decisions.groups.push(group.at);
+                }
+            }
+        }
+    }
+}
+
+/// Returns whether the hemisphere column of an axis has a hemisphere in a row, if it has a value.
+fn hemisphere_value(row: Row<'_>, axis: &Axis) -> Option<bool> {
+    let value = row.get(axis.hemisphere?)?.trim_ascii();
+    (!value.is_empty())
+        .then(|| axis.letters.is_some_and(|letters| hemisphere(value, letters).is_some()))
+}
+
+/// What the first rows decide.
+#[derive(Default)]
+pub(super) struct Decisions {
+    pub time: Option<TimeSource>,
+    pub order: Option<DayOrder>,
+    /// The columns that identify tracks.
+    pub groups: Vec<usize>,
+    /// Columns with a common name of such columns and another value in each row.
+    pub row_numbers: Vec<usize>,
+    /// Further columns that may identify tracks.
+    pub unused_groups: Vec<usize>,
+}

@@ -1,0 +1,124 @@
+//! Tests of the columns of times.
+
+use super::super::super::tests::{error_with, texts, texts_with};
+use super::*;
+
+/// Returns the times of the points, without the notes on zones.
+fn times(file: &str) -> String {
+    let text = texts(file);
+    text.lines()
+        .filter(|line| !line.starts_with("assumed_zone"))
+        .map(|line| line.replace("(2 1", "(") + "\n")
+        .collect()
+}
+
+#[test]
+fn times_are_read_in_every_form() {
+    // 1 706 781 600 s after 1970 is 2024-02-01T10:00:00Z.
+    for text in [
+        "2024-02-01 10:00",
+        "20240201T100000Z",
+        "2024-02-01 10:00:00 UTC",
+        "01.02.2024 10:00:00",
+        "2024/02/01 10:00:00",
+        "\"2024-02-01 10:00:00,0\"",
+        "1706781600",
+        "1706781600000",
+    ] {
+        let file = format!("lat,lon,timestamp\n1,2,{text}\n");
+        assert_eq!(times(&file), "track / ( t1706781600) = none\n", "{text}");
+    }
+    // 24:00:00 on 2024-01-31.
+    assert_eq!(
+        times("lat,lon,time\n1,2,2024-01-31T24:00:00Z\n"),
+        "track / ( t1706745600) = none\n"
+    );
+}
+
+#[test]
+fn a_time_without_a_zone_is_noted_once() {
+    let file = "lat,lon,time\n1,2,2024-02-01 10:00\n1,2,2024-02-01 10:01\n";
+    insta::assert_snapshot!(texts(file), @r"
+    track / (2 1 t1706781600) (2 1 t1706781660) = none
+    assumed_zone, line 2, column 3: the times have no time zone and are read as UTC; use --timezone to choose another zone
+    ");
+    let berlin = ReadOptions { timezone: Some("Europe/Berlin".to_owned()), ..Default::default() };
+    insta::assert_snapshot!(texts_with(file, &berlin), @"track / (2 1 t1706778000) (2 1 t1706778060) = none");
+    let mars = ReadOptions { timezone: Some("Mars".to_owned()), ..Default::default() };
+    insta::assert_snapshot!(error_with(file.as_bytes(), &mars), @r#"the time zone "Mars" is unknown; use a name of the IANA database, such as Europe/Berlin, or an offset, such as +02:00"#);
+}
+
+#[test]
+fn a_date_and_a_time_of_day_are_combined() {
+    let expected = "track / ( t1706781600) ( t1706781601) = none\n";
+    for file in [
+        "No,lat,lon,Date,Time\n1,1,2,2024/02/01,10:00:00\n2,1,2,2024/02/01,10:00:01\n",
+        "time;date;lat;lon\n10:00:00;01.02.2024;1;2\n10:00:01;01.02.2024;1;2\n",
+        "lat,lon,UTC Date,UTC Time\n1,2,20240201,100000\n1,2,20240201,100001\n",
+        "lat,lon,date,time\n1,2,2024-02-01 00:00:00,10:00:00\n1,2,2024-02-01 00:00:00,10:00:01\n",
+        "lat,lon,date,time\n1,2,2024-02-01,2024-02-01T10:00:00Z\n1,2,2024-02-01,2024-02-01T10:00:01Z\n",
+        "lat,lon,date\n1,2,2024-02-01T10:00:00Z\n1,2,2024-02-01T10:00:01Z\n",
+    ] {
+        assert_eq!(times(file), expected, "{file}");
+    }
+    insta::assert_snapshot!(times("lat,lon,date,time\n1,2,2024-02-01,\n1,2,,10:00:00\n1,2,2024-02-01,10:00:00\n"), @r#"
+    track / () () ( t1706781600) = none
+    invalid_time, line 3, column 4: 1 invalid time is ignored: the time "10:00:00" has no date, in the column "time"
+    "#);
+}
+
+#[test]
+fn the_first_column_with_a_time_is_used() {
+    insta::assert_snapshot!(times("time,timestamp,lat,lon\n10:00:00,2024-02-01T10:00:00Z,1,2\n10:00:01,2024-02-01T10:00:01Z,1,2\n"), @r#"
+    track / ( t1706781600) ( t1706781601) = none
+    ignored_column, -: the column "time" is ignored: it has no date with a time of day
+    "#);
+    // The first row decides nothing.
+    insta::assert_snapshot!(times("time,timestamp,lat,lon\n,,1,2\n-,-,1,2\nx,2024-02-01T10:00:00Z,1,2\n"), @r#"
+    track / () () ( t1706781600) = none
+    invalid_time, line 3, column 2: 1 invalid time is ignored: the time "-" is not like 2024-05-18T09:12:40Z or a number of seconds since 1970, in the column "timestamp"
+    ignored_column, -: the column "time" is ignored: it has no date with a time of day
+    "#);
+    insta::assert_snapshot!(times("time,lat,lon\n-,1,2\n2024-02-01T10:00:00Z,1,2\n"), @r#"
+    track / () ( t1706781600) = none
+    invalid_time, line 2, column 1: 1 invalid time is ignored: the time "-" is not like 2024-05-18T09:12:40Z or a number of seconds since 1970, in the column "time"
+    "#);
+    insta::assert_snapshot!(times("time,lat,lon\n10:00:00,1,2\n10:00:01,1,2\n"), @r#"
+    track / () () = none
+    invalid_time, line 2, column 1: 2 invalid times are ignored; the first one: the time "10:00:00" has no date, in the column "time"
+    "#);
+    insta::assert_snapshot!(times("time,timestamp,lat,lon\n5,6,1,2\n"), @r#"
+    track / ( t5) = none
+    ignored_column, -: the column "timestamp" is ignored: another column has the time (2 times)
+    "#);
+}
+
+#[test]
+fn the_values_decide_the_order_of_day_and_month() {
+    insta::assert_snapshot!(times("lat,lon,time\n1,2,01/02/2024 10:00:00\n1,2,13/02/2024 10:00:00\n"), @"track / ( t1706781600) ( t1707818400) = none");
+    insta::assert_snapshot!(times("lat,lon,time\n1,2,2/1/2024 10:00 AM\n1,2,2/13/2024 10:00 AM\n"), @"track / ( t1706781600) ( t1707818400) = none");
+    // Nothing decides it.
+    let file = "lat,lon,time\n1,2,01/02/2024 10:00:00\n1,2,01/02/2024 10:01:00\n";
+    insta::assert_snapshot!(texts(file), @r#"
+    track / (2 1) (2 1) = none
+    invalid_time, line 2, column 3: 2 invalid times are ignored; the first one: the time "01/02/2024 10:00:00" may start with the day or with the month, and no value decides it; use --time-format, for example '%d/%m/%Y %H:%M:%S', in the column "time"
+    "#);
+    let format =
+        ReadOptions { time_format: Some("%d/%m/%Y %H:%M:%S".to_owned()), ..Default::default() };
+    insta::assert_snapshot!(texts_with(file, &format), @r"
+    track / (2 1 t1706781600) (2 1 t1706781660) = none
+    assumed_zone, line 2, column 3: the times have no time zone and are read as UTC; use --timezone to choose another zone
+    ");
+    let invalid = ReadOptions { time_format: Some("%Q".to_owned()), ..Default::default() };
+    insta::assert_snapshot!(error_with(file.as_bytes(), &invalid), @r#"the time format "%Q" is not valid: it has no complete date; use the conversions of strptime, for example '%d/%m/%Y %H:%M:%S'"#);
+    // A value after the first thousand rows decides it for the rows after it.
+    let many = "1,2,01/02/2024 10:00:00\n".repeat(1000);
+    let late =
+        texts(&format!("lat,lon,time\n{many}1,2,13/02/2024 10:00:00\n1,2,01/02/2024 10:00:00\n"));
+    assert!(
+        late.contains("(2 1) (2 1 t1707818400) (2 1 t1706781600) = none"),
+        "{}",
+        &late[late.len() - 600..]
+    );
+    assert!(late.contains("1000 invalid times are ignored"));
+}
