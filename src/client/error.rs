@@ -48,6 +48,16 @@ pub enum ClientError {
         /// Its y.
         y: f64,
     },
+    /// A fix of a batch has no valid position, and the options of its path do not skip such fixes.
+    #[error(
+        "point {index} of path {path_id} has no valid position; set invalid_points to skip such points or to start a segment after them"
+    )]
+    InvalidPosition {
+        /// The identifier of the path.
+        path_id: String,
+        /// The index of the point in its path, counted from 0.
+        index: u64,
+    },
     /// The server refused the call, or the connection was lost.
     #[error("{}", status_text(.0))]
     Status(#[from] Box<Status>),

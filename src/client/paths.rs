@@ -1,7 +1,10 @@
 //! The methods of `waywiser.v1` that need no state in the client: recordings as they are stored, and whole paths in
 //! batches. `recorder` writes recordings.
 
-use futures::StreamExt as _;
+use std::sync::{Arc, OnceLock};
+
+use futures::future::ready;
+use futures::{StreamExt as _, stream};
 use tokio_stream::Stream;
 use tonic::Streaming;
 use tonic::transport::Channel;
@@ -10,8 +13,8 @@ use super::call::with_timeout;
 use super::{Client, ClientError, REPLY_TIMEOUT};
 use crate::contract::points::{MESSAGE_POINTS_MAX, points};
 use crate::contract::time::unix_ms;
-use crate::contract::{options, summary};
-use crate::measure::{Fix, Options, PathSummary};
+use crate::contract::{options, reason, summary};
+use crate::measure::{Fix, InvalidPoints, Options, PathSummary};
 use crate::proto::waywiser_v1 as pb;
 use crate::recording::RecordingName;
 
@@ -56,7 +59,7 @@ pub struct PathPart {
     pub path_id: String,
     /// The options of the measurement. All parts of a path have the same options.
     pub options: Options,
-    /// Fixes in the space of the options' metric.
+    /// Fixes in the space of the options' metric. Those without a position require [`Options::invalid_points`].
     pub fixes: Vec<Fix>,
     /// Whether the path ends with these fixes.
     pub is_last: bool,
@@ -149,7 +152,8 @@ impl Client {
     /// A path with an error fails alone. Read the answers while the parts are sent.
     ///
     /// # Errors
-    /// The call as a whole fails, here or in an item of the stream.
+    /// The call as a whole fails, here or in an item of the stream. It also ends at a fix without a position that the
+    /// options do not allow, after the answers to the paths before it.
     pub async fn measure_paths<S>(
         &self,
         parts: S,
@@ -157,9 +161,66 @@ impl Client {
     where
         S: Stream<Item = PathPart> + Send + 'static,
     {
-        let messages = parts.flat_map(|part| futures::stream::iter(messages(part)));
+        let refused = Arc::<OnceLock<RefusedFix>>::default();
+        let mut check = PositionCheck { refused: Arc::clone(&refused), path_id: None, count: 0 };
+        let parts = parts.take_while(move |part| ready(check.admits(part)));
+        let messages = parts.flat_map(|part| stream::iter(messages(part)));
         let answers = self.stub().measure_paths(messages).await.map_err(Box::new)?.into_inner();
-        Ok(answers.map(|answer| path_answer(answer.map_err(Box::new)?)))
+        let answers = answers.map(|answer| path_answer(answer.map_err(Box::new)?));
+        // The server reports that the path has no end.
+        let of = Arc::clone(&refused);
+        let answers = answers.filter(move |answer| {
+            let is_refused = |answer: &PathAnswer| {
+                of.get().is_some_and(|fix| fix.path_id == answer.path_id)
+                    && matches!(&answer.outcome, Err(error) if error.reason == reason::PATH_NOT_ENDED)
+            };
+            ready(!answer.as_ref().is_ok_and(is_refused))
+        });
+        let error = stream::once(async move { refused.get().cloned() });
+        let error = error.filter_map(|fix| {
+            let error = fix.map(|RefusedFix { path_id, index }| {
+                Err(ClientError::InvalidPosition { path_id, index })
+            });
+            ready(error)
+        });
+        Ok(answers.chain(error))
+    }
+}
+
+/// A fix without a position that the options of its path do not allow.
+#[derive(Clone, Debug)]
+struct RefusedFix {
+    path_id: String,
+    /// The index of the fix in its path.
+    index: u64,
+}
+
+/// Finds the first refused fix of a stream of parts.
+struct PositionCheck {
+    refused: Arc<OnceLock<RefusedFix>>,
+    /// The path that has not ended, and the number of its fixes.
+    path_id: Option<String>,
+    count: u64,
+}
+
+impl PositionCheck {
+    /// Returns whether a part may be sent.
+    fn admits(&mut self, part: &PathPart) -> bool {
+        if self.path_id.as_ref() != Some(&part.path_id) {
+            (self.path_id, self.count) = (Some(part.path_id.clone()), 0);
+        }
+        if part.options.invalid_points() == InvalidPoints::RejectCall
+            && let Some(index) = part.fixes.iter().position(|fix| fix.point().is_none())
+        {
+            let (path_id, index) = (part.path_id.clone(), self.count + index as u64);
+            let _ = self.refused.set(RefusedFix { path_id, index });
+            return false;
+        }
+        self.count += part.fixes.len() as u64;
+        if part.is_last {
+            self.path_id = None;
+        }
+        true
     }
 }
 

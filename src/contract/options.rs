@@ -225,6 +225,12 @@ mod tests {
         let written = to_message(&read);
         assert_eq!((written.xy_resolution, written.reanchor_count), (1e-7, 3));
         assert_eq!(from_message(&written).unwrap(), read);
+        for (sent, is_default) in [(0, true), (1, true), (2, false), (3, false)] {
+            let message = pb::PathOptions { invalid_points: sent, ..message };
+            let read = from_message(&message).unwrap();
+            assert_eq!(read.invalid_points() == InvalidPoints::RejectCall, is_default);
+            assert_eq!(to_message(&read).invalid_points, sent.max(1));
+        }
         let planar = pb::PathOptions { model: 3, min_step: 2.0, ..Default::default() };
         let read = from_message(&planar).unwrap();
         assert_eq!((read.min_step(), read.xy_resolution()), (Some(2.0), 1.0));
@@ -243,10 +249,12 @@ mod tests {
             min_step_m: f64::NAN,
             max_accuracy_m: -1.0,
             max_gap_time: Some(Duration { seconds: -1, nanos: 0 }),
+            invalid_points: 4,
             ..Default::default()
         };
         insta::assert_snapshot!(violations(&message).join("\n"), @r"
         model: there is no model 9
+        invalid_points: there is no mode 4
         max_gap_time: -1 s and 0 ns are not a time from 0 s to 584 years with 0 to 999999999 ns
         max_speed: it does not apply to geographic paths; set max_speed_mps
         min_step_m: NaN is not a finite number of at least 0; 0 means not set

@@ -1,7 +1,8 @@
 //! Fixes as the points of a message: as columns if these hold every bit of the fixes, otherwise as rows.
 //!
 //! Columns have whole multiples of a resolution. All fixes of a message become rows if one of them is not such a
-//! multiple, or if only some of them have a column.
+//! multiple, or if only some of them have a column. A fix without a position is NaN in a row, and a coordinate out of
+//! range in columns. Its attributes are not sent in columns: a receiver ignores them.
 
 use super::time::timestamp_of_ns;
 use crate::measure::{Fix, Metric, Options, Point, Space};
@@ -12,6 +13,10 @@ use crate::proto::waywiser_v1 as pb;
 pub(crate) const MESSAGE_POINTS_MAX: usize = 1000;
 
 const NS_PER_MS: i64 = 1_000_000;
+
+/// The y of a fix without a position in columns: 1e-7 degree north of the pole, or 1 beyond the largest planar number.
+const INVALID_GEOGRAPHIC_Y: i64 = 900_000_001;
+const INVALID_PLANAR_Y: i64 = (1 << 40) + 1;
 
 /// The points of a message. One of the two fields is empty.
 #[derive(Debug, Default, PartialEq)]
@@ -45,6 +50,11 @@ impl Column {
         Self { deltas: Vec::with_capacity(len), previous: 0 }
     }
 
+    /// Appends the previous value again.
+    fn repeat(&mut self) {
+        self.deltas.push(0);
+    }
+
     /// Appends a value. Returns `None` if the difference does not fit 64 bits.
     fn push(&mut self, value: i64) -> Option<()> {
         self.deltas.push(value.checked_sub(self.previous)?);
@@ -55,7 +65,11 @@ impl Column {
 
 /// Returns the fixes as columns, or `None` if a bit would be lost.
 fn columns(fixes: &[Fix], options: &Options) -> Option<pb::PointColumns> {
-    let first = *fixes.first()?;
+    let first = *fixes.iter().find(|fix| fix.point().is_some())?;
+    let invalid_y = match options.metric().space() {
+        Space::Geographic => INVALID_GEOGRAPHIC_Y,
+        Space::Planar => INVALID_PLANAR_Y,
+    };
     let defaults = Options::new(options.metric());
     let has_z = first.z().is_some();
     if options.xy_resolution() != defaults.xy_resolution()
@@ -71,7 +85,20 @@ fn columns(fixes: &[Fix], options: &Options) -> Option<pb::PointColumns> {
     let mut accuracy_mm = Vec::new();
     let mut segment_starts = Vec::new();
     for (index, fix) in (0..).zip(fixes) {
-        let (whole_x, whole_y) = whole_numbers(fix.point()?)?;
+        if fix.starts_segment() {
+            segment_starts.push(index);
+        }
+        let Some(point) = fix.point() else {
+            x.repeat();
+            y.push(invalid_y)?;
+            let attributes = [(&mut z, has_z), (&mut time, first.unix_ns().is_some())];
+            attributes.into_iter().filter(|(_, is_used)| *is_used).for_each(|(it, _)| it.repeat());
+            if first.accuracy_m().is_some() {
+                accuracy_mm.push(0);
+            }
+            continue;
+        };
+        let (whole_x, whole_y) = whole_numbers(point)?;
         x.push(whole_x)?;
         y.push(whole_y)?;
         if fix.z().is_some() != has_z
@@ -91,9 +118,6 @@ fn columns(fixes: &[Fix], options: &Options) -> Option<pb::PointColumns> {
         if let Some(accuracy_m) = fix.accuracy_m() {
             let whole = (accuracy_m * 1e3).round() as u32;
             accuracy_mm.push(Some(whole).filter(|&mm| f64::from(mm) / 1e3 == accuracy_m)?);
-        }
-        if fix.starts_segment() {
-            segment_starts.push(index);
         }
     }
     let (x, y, z, time_ms) = (x.deltas, y.deltas, z.deltas, time.deltas);
@@ -165,7 +189,8 @@ mod tests {
         let space = options.metric().space();
         let Some(columns) = &points.columns else {
             let fix = |row: &pb::Point| {
-                let mut fix = Fix::new(Point::new(space, row.x, row.y).unwrap());
+                let mut fix =
+                    Point::new(space, row.x, row.y).map_or(Fix::without_position(), Fix::new);
                 if let Some(z) = row.z {
                     fix = fix.with_z(z).unwrap();
                 }
@@ -192,11 +217,11 @@ mod tests {
             [&columns.x, &columns.y, &columns.z, &columns.time_ms].map(|column| sums(column));
         let fix = |at: usize| {
             let point = match space {
-                Space::Geographic => Point::from_e7(y[at] as i32, x[at] as i32).unwrap(),
-                Space::Planar => Point::planar(x[at] as f64, y[at] as f64).unwrap(),
+                Space::Geographic => Point::from_e7(y[at] as i32, x[at] as i32),
+                Space::Planar => Point::planar(x[at] as f64, y[at] as f64),
             };
             let z_per_unit = if space == Space::Planar { 1.0 } else { 1e3 };
-            let mut fix = Fix::new(point);
+            let mut fix = point.map_or(Fix::without_position(), Fix::new);
             if let Some(&z) = z.get(at) {
                 fix = fix.with_z(z as f64 / z_per_unit).unwrap();
             }
@@ -213,9 +238,11 @@ mod tests {
 
     /// Generates fixes of one space whose values are whole multiples of the default resolutions, or not.
     fn fixes(metric: Metric, is_whole: bool) -> impl Strategy<Value = Vec<Fix>> {
-        let part = (any::<[f64; 2]>(), any::<(f64, i64, f64)>(), any::<[bool; 4]>());
+        type Part = ([f64; 2], (f64, i64, f64), [bool; 4], bool);
+        let is_valid = prop::bool::weighted(0.9);
+        let part = (any::<[f64; 2]>(), any::<(f64, i64, f64)>(), any::<[bool; 4]>(), is_valid);
         prop::collection::vec(part, 1..40).prop_map(move |parts| {
-            let fix = |(xy, (z, ns, accuracy), has): ([f64; 2], (f64, i64, f64), [bool; 4])| {
+            let fix = |(xy, (z, ns, accuracy), has, is_valid): Part| {
                 let part = |value: f64| if value.is_finite() { value.sin() } else { 0.5 };
                 let round = |value: f64, unit: f64| match is_whole {
                     true => (value * unit).round() / unit,
@@ -229,7 +256,7 @@ mod tests {
                     _ => Point::geographic(round(y * 90.0, 1e7), round(x * 180.0, 1e7)).unwrap(),
                 };
                 let z_unit = if metric == Metric::Planar { 1.0 } else { 1e3 };
-                let mut fix = Fix::new(point);
+                let mut fix = if is_valid { Fix::new(point) } else { Fix::without_position() };
                 if is_whole || has[0] {
                     fix = fix.with_z(round(part(z) * 4e3, z_unit)).unwrap();
                 }
@@ -259,8 +286,16 @@ mod tests {
         ) {
             let options = Options::new(metric);
             let points = points(&fixes, &options);
-            prop_assert!(!is_whole || points.columns.is_some());
-            prop_assert_eq!(read(&points, &options), fixes);
+            let has_position = fixes.iter().any(|fix| fix.point().is_some());
+            prop_assert!(!is_whole || points.columns.is_some() || !has_position);
+            // The attributes of a fix without a position may differ.
+            let comparable = |fix: &Fix| match (fix.point(), fix.starts_segment()) {
+                (Some(_), _) => *fix,
+                (None, false) => Fix::without_position(),
+                (None, true) => Fix::without_position().starting_segment(),
+            };
+            let compared = |fixes: &[Fix]| fixes.iter().map(comparable).collect::<Vec<_>>();
+            prop_assert_eq!(compared(&read(&points, &options)), compared(&fixes));
         }
     }
 

@@ -312,7 +312,7 @@ impl RpcError {
             },
             Self::OptionsDiffer { .. } => (Code::FailedPrecondition, "OPTIONS_DIFFER"),
             Self::Deleted { .. } => (Code::Aborted, reason::PATH_DELETED),
-            Self::PathNotEnded => (Code::InvalidArgument, "PATH_NOT_ENDED"),
+            Self::PathNotEnded => (Code::InvalidArgument, reason::PATH_NOT_ENDED),
             Self::Path { .. } => (Code::OutOfRange, "LENGTH_OUT_OF_RANGE"),
             Self::RequestCount(_) => (Code::InvalidArgument, "REQUEST_COUNT"),
             Self::ReplyRange { .. } => (Code::OutOfRange, "REPLY_OUT_OF_RANGE"),

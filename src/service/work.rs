@@ -29,6 +29,9 @@ const IN_PLACE_BYTES_PER_NS: u64 = 2;
 const COLUMNS_NS: u64 = 150;
 /// Cost to decode a point and check it. Its bytes are counted separately.
 const POINT_NS: u64 = 3;
+/// Cost to check a point again by itself, after an invalid position was found in its row or block. This one is an
+/// estimate that exceeds the cost of the same steps for a valid point many times.
+const INVALID_POINT_NS: u64 = 150;
 /// Cost to reset the inflater, and to read the tables of the first block.
 const INFLATE_NS: u64 = 1_000;
 /// Cost to inflate, per compressed byte. A block without content costs 170 ns per byte, points cost 4 ns. With a value
@@ -114,6 +117,11 @@ impl Work {
     /// Adds points that were decoded and checked.
     pub(super) fn add_points(&mut self, count: usize) {
         self.add(POINT_NS * count as u64);
+    }
+
+    /// Adds points that were checked one by one, because one of them has no valid position.
+    pub(super) fn add_invalid_points(&mut self, count: usize) {
+        self.add(INVALID_POINT_NS * count as u64);
     }
 
     /// Adds a run of points that was decoded from columns.

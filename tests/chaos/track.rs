@@ -189,6 +189,7 @@ impl Track {
             max_accuracy_m: options.max_accuracy_m().unwrap_or_default(),
             reject_backward_time: options.reject_backward_time(),
             stopped_speed_mps: options.stopped_speed().unwrap_or_default(),
+            invalid_points: pb::InvalidPoints::RejectCall.into(),
             ..Default::default()
         }
     }

@@ -17,6 +17,7 @@ mod drain;
 mod files;
 mod health;
 mod hostile;
+mod invalid_points;
 mod killed;
 mod limits;
 mod load;

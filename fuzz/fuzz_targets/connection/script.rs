@@ -225,6 +225,7 @@ impl<'a> Script<'a> {
             xy_resolution: self.small() as f64 / 4.0,
             max_speed_mps: self.small() as f64,
             min_step_m: self.small() as f64,
+            invalid_points: i32::from(self.byte() % 5),
             ..Default::default()
         })
     }

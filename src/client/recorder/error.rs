@@ -86,6 +86,14 @@ pub enum RecordError {
         /// The space of the metric.
         wanted: Space,
     },
+    /// A fix has no valid position, and the options do not skip such fixes.
+    #[error(
+        "fix {offset} has no valid position; set invalid_points to skip such fixes or to start a segment after them"
+    )]
+    InvalidPosition {
+        /// The offset of the fix.
+        offset: u64,
+    },
 }
 
 fn source_length(points: Option<u64>) -> String {

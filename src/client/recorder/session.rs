@@ -77,9 +77,11 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
         };
         let committed_points = stored.as_ref().map_or(0, |stored| stored.committed_points);
         let stored_options = stored.as_ref().and_then(|stored| stored.options.as_ref());
-        if stored_options
-            .is_some_and(|stored| *stored != options::to_message(&self.recorder.options))
-        {
+        // An older server does not set all fields. A field that is not set has its default.
+        let is_other = |stored: &pb::PathOptions| {
+            options::from_message(stored).ok().as_ref() != Some(&self.recorder.options)
+        };
+        if stored_options.is_some_and(is_other) {
             // The bounds depend on the options, so the source cannot be compared. The server refuses the options
             // and names the fields that differ.
             self.open(channel.clone(), committed_points, false).await?;

@@ -13,7 +13,9 @@ use tokio_stream::Stream;
 use super::RecordError;
 use crate::client::replay::ReplayBuffer;
 use crate::contract::points::MESSAGE_POINTS_MAX;
-use crate::measure::{Fix, FixBlock, Options, PathAccumulator, PathSummary};
+use crate::measure::{
+    Fix, FixBlock, InvalidPoints, Options, PathAccumulator, PathSummary, Rejection, RejectionReason,
+};
 use crate::recording::RecordingName;
 
 /// The relative tolerance for equal lengths. Another platform may compute other last bits of long legs.
@@ -55,7 +57,7 @@ impl<'a, S: Stream<Item = Fix>> FixSource<'a, S> {
     /// fix. Cancel-safe.
     ///
     /// # Errors
-    /// A fix is in the other space, or the skipped fixes differ from those of the server.
+    /// A fix is in the other space or has no position that the options require, or the skipped fixes differ from those of the server.
     pub(super) async fn fill(
         &mut self,
         replay: &mut ReplayBuffer,
@@ -63,6 +65,7 @@ impl<'a, S: Stream<Item = Fix>> FixSource<'a, S> {
         options: &Options,
     ) -> Result<(), RecordError> {
         let wanted = options.metric().space();
+        let allows_invalid = options.invalid_points() != InvalidPoints::RejectCall;
         let mut count = 0;
         poll_fn(|cx| {
             while count < MESSAGE_POINTS_MAX && !replay.is_full() {
@@ -73,6 +76,10 @@ impl<'a, S: Stream<Item = Fix>> FixSource<'a, S> {
                     {
                         let offset = replay.end() - self.skip;
                         return Poll::Ready(Err(RecordError::Space { offset, space, wanted }));
+                    }
+                    Poll::Ready(Some(fix)) if fix.point().is_none() && !allows_invalid => {
+                        let offset = replay.end() - self.skip;
+                        return Poll::Ready(Err(RecordError::InvalidPosition { offset }));
                     }
                     Poll::Ready(Some(fix)) if self.skip > 0 => {
                         self.skip -= 1;
@@ -105,7 +112,7 @@ impl<'a, S: Stream<Item = Fix>> FixSource<'a, S> {
             accumulator.fold(block).map_err(|_| differs())?;
         }
         if count == stored.point_count {
-            if !is_same(stored, &accumulator.summary()) {
+            if !is_same(stored, &accumulator.summary(), accumulator.options()) {
                 return Err(differs());
             }
             self.prefix = None;
@@ -116,9 +123,18 @@ impl<'a, S: Stream<Item = Fix>> FixSource<'a, S> {
 
 /// Returns whether two summaries can be of the same path. Coordinates, and so the bounds, are bit-identical on all
 /// platforms. Lengths have a tolerance.
-fn is_same(stored: &PathSummary, measured: &PathSummary) -> bool {
+fn is_same(stored: &PathSummary, measured: &PathSummary, options: &Options) -> bool {
     let difference = (stored.raw_length - measured.raw_length).abs();
+    // An older server accepts other fixes where times decrease, and the bounds are those of the accepted fixes.
+    let has_same_filter = options.max_speed().is_none();
     stored.point_count == measured.point_count
-        && (stored.bounds.is_none() || stored.bounds == measured.bounds)
+        && invalid_count(stored) == invalid_count(measured)
+        && (stored.bounds.is_none() || !has_same_filter || stored.bounds == measured.bounds)
         && difference <= LENGTH_TOLERANCE * measured.raw_length
+}
+
+/// Returns the number of fixes without a position.
+fn invalid_count(summary: &PathSummary) -> u64 {
+    let is_invalid = |rejection: &&Rejection| rejection.reason == RejectionReason::InvalidPosition;
+    summary.rejections.iter().find(is_invalid).map_or(0, |rejection| rejection.count)
 }

@@ -27,19 +27,22 @@ pub(super) fn push(block: &mut FixBlock, row: &Row) -> bool {
     true
 }
 
-/// Converts a row to a fix.
+/// Converts a row to a fix. With `allows_invalid`, an invalid position gives a fix without one.
 ///
 /// # Errors
 /// The first invalid field of the row, by its path under `at`.
 pub(super) fn fix(
     space: Space,
     row: &Row,
+    allows_invalid: bool,
     at: &dyn std::fmt::Display,
 ) -> Result<Fix, FieldViolation> {
     let violation = |field: &str, why: String| FieldViolation::new(format!("{at}.{field}"), why);
-    let point = Point::new(space, row.x, row.y)
-        .map_err(|error| violation(axis(&error), error.to_string()))?;
-    let mut fix = Fix::new(point);
+    let mut fix = match Point::new(space, row.x, row.y) {
+        Ok(point) => Fix::new(point),
+        Err(_) if allows_invalid => Fix::without_position(),
+        Err(error) => return Err(violation(axis(&error), error.to_string())),
+    };
     if let Some(z) = row.z {
         fix = fix.with_z(z).map_err(|error| violation("z", error.to_string()))?;
     }

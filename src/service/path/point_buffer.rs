@@ -1,11 +1,11 @@
 //! Checks the points of messages and adds them to the accumulator of their path, one block at a time.
 
-use crate::measure::{FixBlock, Metric, Options, PathAccumulator};
+use crate::measure::{FixBlock, InvalidPoints, Metric, Options, PathAccumulator};
 use crate::service::status::RpcError;
 use crate::service::work::{Step, Work};
 use crate::wire::{ColumnBlock, ColumnReader, MessageView, Rows};
 
-use super::column_fill::{fill, invalid, misfit};
+use super::column_fill::{fill, fill_each, invalid, misfit};
 use super::fix::{fix, push};
 
 /// Collects points until they fill a block. Folding a block costs nearly the same whether it is full or not, so the
@@ -195,6 +195,7 @@ impl Blocks {
         work: &mut Work,
     ) -> Result<Step, RpcError> {
         let space = accumulator.options().metric().space();
+        let allows_invalid = allows_invalid_points(accumulator.options());
         if self.block.is_full() {
             self.flush(accumulator, work)?;
         }
@@ -204,9 +205,10 @@ impl Blocks {
                 continue;
             }
             if !push(&mut self.block, &row) {
-                // Slow path: repeat the checks to build the error message.
+                // Slow path: repeat the checks, to mark the point or to build the error message.
                 let offset = base + at as u64;
-                let fix = fix(space, &row, &format_args!("points[{at}]"))
+                work.add_invalid_points(1);
+                let fix = fix(space, &row, allows_invalid, &format_args!("points[{at}]"))
                     .map_err(|violation| RpcError::Fix { offset, violation })?;
                 self.block.push(fix).map_err(|error| RpcError::Path { index: offset, error })?;
             }
@@ -241,13 +243,20 @@ impl Blocks {
                 self.flush(accumulator, work)?;
             }
             let Self { block, read } = self;
+            let options = accumulator.options();
+            let mut filled = fill(block, read, new.clone(), options);
+            if filled.is_err() && allows_invalid_points(options) {
+                work.add_invalid_points(new.len());
+                if let Err((index, error)) = fill_each(block, read, new.clone(), options) {
+                    refusal = Some(invalid(base, read.index + new.start + index, &error));
+                }
+                filled = Ok(());
+            }
             // After an invalid point, add only the points before it.
-            while let Err((index, field, why)) =
-                fill(block, read, new.clone(), accumulator.options())
-            {
-                let index = new.start + index;
-                new.end = index;
-                refusal = Some(invalid(base, field, read.index + index, why));
+            while let Err(error) = filled {
+                new.end = new.start + error.index();
+                refusal = Some(invalid(base, read.index + new.end, &error));
+                filled = fill(block, read, new.clone(), options);
             }
             if let Some(refusal) = refusal {
                 return Err(refusal);
@@ -257,6 +266,11 @@ impl Blocks {
             }
         }
     }
+}
+
+/// Returns whether a point without a valid position is no error.
+fn allows_invalid_points(options: &Options) -> bool {
+    options.invalid_points() != InvalidPoints::RejectCall
 }
 
 /// Returns the error of the first point of a message that begins a path. Without one, at least that point is valid.
@@ -269,11 +283,16 @@ pub(super) fn first_error(view: &MessageView<'_>, options: &Options) -> Option<R
         let Blocks { block, read } = &mut *Blocks::new(options.metric());
         // A difference that overflows is never the first entry.
         let _ = reader.next(read);
-        let first = fill(block, read, 0..read.len.min(1), options);
-        return first.err().map(|(_, field, why)| invalid(0, field, 0, why));
+        let first = 0..read.len.min(1);
+        let first = match allows_invalid_points(options) {
+            true => fill_each(block, read, first, options).map_err(|(_, error)| error),
+            false => fill(block, read, first, options),
+        };
+        return first.err().map(|error| invalid(0, 0, &error));
     }
     let row = view.rows.iter().next()?;
-    let refused = fix(options.metric().space(), &row, &"points[0]").err();
+    let allows_invalid = allows_invalid_points(options);
+    let refused = fix(options.metric().space(), &row, allows_invalid, &"points[0]").err();
     refused.map(|violation| RpcError::Fix { offset: 0, violation })
 }
 

@@ -26,7 +26,7 @@ pub(super) fn compute_displacement(
             accuracy_m: point.accuracy_m,
             starts_segment: point.starts_segment,
         });
-        Ok::<_, FieldViolation>(fix(metric.space(), &row, &at)?.point())
+        Ok::<_, FieldViolation>(fix(metric.space(), &row, false, &at)?.point())
     };
     let ends = (point(&request.start, "start")?, point(&request.end, "end")?);
     // Both points are in the space of the metric, so there is a distance.

@@ -144,12 +144,18 @@ fn position(i: usize, is_far: bool) -> (i64, i64) {
     if is_far { (i % 2 * 179 - i % 7, i % 3 - 1) } else { (i * 3 % 1000, i * 7 % 500) }
 }
 
+/// Every point whose index is a multiple of `invalid_every` has no valid position.
 fn pieces(
     options: &pb::PathOptions,
     (count, message_points): (usize, usize),
     form: Form,
-    is_far: bool,
+    (is_far, invalid_every): (bool, usize),
 ) -> Vec<pb::RecordPathRequest> {
+    let position = |i: usize| match i.is_multiple_of(invalid_every) {
+        // Out of range in each unit of the tests.
+        true => (0, 1 << 60),
+        false => position(i, is_far),
+    };
     let all: Vec<usize> = (0..count).collect();
     let mut last = (0, 0);
     all.chunks(message_points)
@@ -162,7 +168,7 @@ fn pieces(
                 let mut columns = pb::PointColumns::default();
                 last = (0, 0);
                 for &i in indices {
-                    let (x, y) = position(i, is_far);
+                    let (x, y) = position(i);
                     columns.x.push(x - last.0);
                     columns.y.push(y - last.1);
                     columns.time_ms.push(if i == indices[0] { i as i64 } else { 1 });
@@ -174,7 +180,7 @@ fn pieces(
             piece.points = indices
                 .iter()
                 .map(|&i| {
-                    let (x, y) = position(i, is_far);
+                    let (x, y) = position(i);
                     let scale = options.xy_resolution;
                     pb::Point { x: x as f64 * scale, y: y as f64 * scale, ..Default::default() }
                 })
@@ -221,13 +227,14 @@ proptest! {
     #[test]
     fn a_call_works_for_a_limited_time_per_poll_and_answers_the_same_with_any_limit(
         (record, is_gzip, is_far, has_filter) in any::<(bool, bool, bool, bool)>(),
+        invalid_every in prop::sample::select(vec![1, 2, 50, usize::MAX]), invalid_points in 2..=3_i32,
         form in prop::sample::select(vec![Form::Rows, Form::Columns, Form::Odd]),
         model in 1..=3_i32, elevation_mode in 0..3_i32,
         points in (1..700_usize, prop::sample::select(vec![1, 2, 30, 255, 300, 700])),
         chunk in prop::sample::select(vec![1, 100, 16_384]),
         max_ns in prop::sample::select(vec![1, 1_000, 50_000, WORK_MAX_NS]),
     ) {
-        let mut options = pb::PathOptions { model, elevation_mode, ..Default::default() };
+        let mut options = pb::PathOptions { model, elevation_mode, invalid_points, ..Default::default() };
         options.xy_resolution = if is_far { 1.0 } else { 1e-4 };
         if has_filter {
             let max_speed = 1e-3;
@@ -238,7 +245,7 @@ proptest! {
             options.reanchor_count = 1000;
         }
         let path = if record { RECORD } else { MEASURE };
-        let bytes = body(path, &pieces(&options, points, form, is_far), form, is_gzip);
+        let bytes = body(path, &pieces(&options, points, form, (is_far, invalid_every)), form, is_gzip);
         let (expected, _) = block_on(Calls::new(path, is_gzip, u64::MAX).answer(&bytes, 1 << 20));
         let (answer, most_ns) = block_on(Calls::new(path, is_gzip, max_ns).answer(&bytes, chunk));
         prop_assert_eq!(answer, expected);
@@ -263,6 +270,22 @@ proptest! {
         let (answer, most_ns) = block_on(Calls::new(LENGTH, is_gzip, max_ns).answer(&bytes, chunk));
         prop_assert_eq!(answer, expected);
         prop_assert!(most_ns <= max_ns + PIECE_MAX_NS, "{} ns", most_ns);
+    }
+}
+
+#[test]
+fn a_stream_of_points_without_a_position_yields() {
+    let options = pb::PathOptions { model: 1, xy_resolution: 1e-4, ..Default::default() };
+    let options = pb::PathOptions { invalid_points: 2, ..options };
+    for form in [Form::Rows, Form::Columns, Form::Odd] {
+        for path in [RECORD, MEASURE] {
+            let bytes = body(path, &pieces(&options, (9_000, 900), form, (false, 1)), form, false);
+            let calls = Calls::new(path, false, WORK_MAX_NS);
+            let (_, most_ns) = block_on(calls.answer(&bytes, 1 << 20));
+            assert_eq!(calls.progress.point_count(), 9_000);
+            // 9 000 points would be about 1.3 ms of work.
+            assert!((WORK_MAX_NS..2 * WORK_MAX_NS).contains(&most_ns), "{form:?}: {most_ns}");
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The bytes of single values in version 3: little endian, of fixed size, one encoding for each value.
+//! The bytes of single values in versions 3 and 4: little endian, of fixed size, one encoding for each value.
 //!
 //! | type | bytes |
 //! |---|---|

@@ -13,7 +13,7 @@
 //! | n-4..n | CRC-32 of all bytes before it; in version 2 followed by the ID of the recording |
 //!
 //! In the [postcard format](https://postcard.jamesmunns.com/wire-format), integers are variable-length numbers of 7
-//! bits a byte, signed ones in zigzag order. Variants are numbers. The rest is as in version 3.
+//! bits a byte, signed ones in zigzag order. Variants are numbers. The rest is as in version 3, which has no `invalid_points`.
 
 use super::field::{Field, take};
 use super::{Header, RecordError, compare_checksums, fold};

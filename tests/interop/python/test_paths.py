@@ -135,6 +135,17 @@ def test_a_filter_reports_the_length_that_it_rejects(paths):
     assert rejection.rejected_length == 2 * LEG
 
 
+@pytest.mark.parametrize(("mode", "legs"), [(pb.INVALID_POINTS_SKIP, 3), (pb.INVALID_POINTS_SPLIT, 2)])
+def test_a_point_without_a_position_is_counted_on_request(paths, mode, legs):
+    options = pb.PathOptions(model=pb.MODEL_PLANAR, invalid_points=mode)
+    track = [*points(0, 2), pb.Point(x=float("nan")), *points(2, 4)]
+    summary = paths.RecordPath(iter([pb.RecordPathRequest(options=options, points=track)])).summary
+    assert (summary.point_count, summary.accepted_count, summary.length) == (5, 4, legs * LEG)
+    (rejection,) = summary.rejections
+    assert (rejection.reason, rejection.count) == (pb.REJECTION_REASON_INVALID_POSITION, 1)
+    assert (rejection.first_offset, rejection.rejected_length) == (2, 0)
+
+
 @pytest.mark.parametrize("interrupt", ["close_channel", "cancel_call"])
 def test_an_interrupted_recording_resumes_at_its_durable_offset(address, paths, name, interrupt):
     call = InterruptedCall(address, (message(name, at, at + 10) for at in range(0, 500, 10)))

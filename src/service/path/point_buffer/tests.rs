@@ -5,7 +5,7 @@ use prost::Message as _;
 use prost_types::Timestamp;
 
 use super::*;
-use crate::measure::Metric;
+use crate::measure::{Fix, Metric, Point};
 use crate::proto::waywiser_v1 as pb;
 use crate::service::path::request;
 
@@ -38,12 +38,20 @@ fn fold_message(
 }
 
 /// x, y, z, time in milliseconds, whether it starts a segment.
-type Sample = (i32, i32, Option<i16>, Option<i32>, bool);
+type Sample = (i32, i64, Option<i16>, Option<i32>, bool);
+
+/// A y that is out of range.
+const INVALID_Y: i64 = 1 << 41;
 
 fn rows(points: &[Sample]) -> pb::RecordPathRequest {
     let row = |&(x, y, z, time_ms, starts_segment): &Sample| pb::Point {
         x: f64::from(x),
-        y: f64::from(y),
+        // Rows have several kinds of invalid positions.
+        y: match (y, x % 3) {
+            (INVALID_Y, 0) => f64::NAN,
+            (INVALID_Y, 1) => f64::INFINITY,
+            (y, _) => y as f64,
+        },
         z: z.map(f64::from),
         time: time_ms.map(|ms| Timestamp {
             seconds: i64::from(ms.div_euclid(1000)),
@@ -62,7 +70,7 @@ fn differences(values: impl Iterator<Item = i64>) -> Vec<i64> {
 fn columns(points: &[Sample]) -> pb::RecordPathRequest {
     let columns = pb::PointColumns {
         x: differences(points.iter().map(|point| point.0.into())),
-        y: differences(points.iter().map(|point| point.1.into())),
+        y: differences(points.iter().map(|point| point.1)),
         z: differences(points.iter().filter_map(|point| point.2.map(i64::from))),
         time_ms: differences(points.iter().filter_map(|point| point.3.map(i64::from))),
         accuracy_mm: Vec::new(),
@@ -78,17 +86,28 @@ proptest! {
     fn rows_and_columns_are_bit_identical_for_any_split(
         points in prop::collection::vec(any::<(i32, i32, i16, i32, u8)>(), 0..700),
         has in any::<[bool; 2]>(), piece in 1..300_usize, skip in 0..300_usize,
-        in_rows: u8, flushed: u8,
+        in_rows: u8, flushed: u8, invalid in prop::sample::select(vec![0, 1, 20, 255]), splits: bool,
     ) {
         let points: Vec<_> = points
             .into_iter()
             .map(|(x, y, z, time, start)| {
+                // The two properties of a point are independent.
+                let y = if x.rem_euclid(256) < invalid { INVALID_Y } else { y.into() };
                 (x, y, has[0].then_some(z), has[1].then_some(time), start < 3)
             })
             .collect();
-        let options = Options::builder(Metric::Planar).max_gap(3e9).build().unwrap();
+        let mode = if splits { InvalidPoints::Split } else { InvalidPoints::Skip };
+        let options = Options::builder(Metric::Planar).max_gap(3e9).invalid_points(mode);
+        let options = options.build().unwrap();
+        let fix = |&(x, y, z, time_ms, starts): &Sample| {
+            let point = Point::planar(x.into(), y as f64);
+            let mut fix = point.map_or(Fix::without_position(), Fix::new);
+            fix = z.map_or(fix, |z| fix.with_z(z.into()).unwrap());
+            fix = time_ms.map_or(fix, |ms| fix.at_unix_ns(i64::from(ms) * 1_000_000).unwrap());
+            if starts { fix.starting_segment() } else { fix }
+        };
         let mut whole = PathAccumulator::new(options);
-        fold_message(&mut whole, &rows(&points), 0).unwrap();
+        whole.extend(&points.iter().map(fix).collect::<Vec<_>>()).unwrap();
         let mut cut = PathAccumulator::new(options);
         let mut buffer = PointBuffer::default();
         let mut from = 0;
@@ -116,7 +135,8 @@ proptest! {
 
 #[test]
 fn an_invalid_point_does_not_change_the_points_in_the_buffer() {
-    let known: Vec<Sample> = (0..5).map(|i| (i, i * i, Some(9), Some(i), i == 3)).collect();
+    let known: Vec<Sample> =
+        (0..5).map(|i| (i, i64::from(i * i), Some(9), Some(i), i == 3)).collect();
     let plain: Vec<Sample> = (5..9).map(|i| (i, 7, None, None, false)).collect();
     let mut path = PathAccumulator::new(Options::new(Metric::Planar));
     let mut buffer = PointBuffer::default();
@@ -193,4 +213,46 @@ fn the_error_names_the_invalid_point_and_the_points_before_it_are_folded() {
         @"the message from point 802 on: columns.segment_starts[1]: it is 3; the entries ascend and are below 300"
     );
     assert_eq!(path.point_count(), 802);
+}
+
+#[test]
+fn an_invalid_attribute_is_an_error_at_a_point_without_a_position_too() {
+    let options = Options::builder(Metric::Planar).invalid_points(InvalidPoints::Skip);
+    let mut path = PathAccumulator::new(options.build().unwrap());
+    let none = pb::Point { x: f64::NAN, ..Default::default() };
+    let bad = pb::Point { accuracy_m: Some(-1.0), ..none };
+    let message = pb::RecordPathRequest { points: vec![none, bad, none], ..Default::default() };
+    insta::assert_snapshot!(
+        fold_message(&mut path, &message, 0).unwrap_err(),
+        @"point 1: points[1].accuracy_m: accuracy_m -1 is not a number from 0 to 2^40"
+    );
+    assert_eq!(path.point_count(), 1);
+    // Each entry of y after the first two is out of range.
+    let columns = pb::PointColumns {
+        x: vec![0; 4],
+        y: vec![0, 0, INVALID_Y, 0],
+        z: vec![0, 0, 5, i64::MAX / 2],
+        ..Default::default()
+    };
+    let message = pb::RecordPathRequest { columns: Some(columns), ..Default::default() };
+    insta::assert_snapshot!(
+        fold_message(&mut path, &message, 0).unwrap_err(),
+        @"point 4: columns.z[3]: z 4611686018427388000 is not a number between -2^40 and 2^40"
+    );
+    let summary = path.summary();
+    assert_eq!((summary.point_count, summary.accepted_count), (4, 2));
+}
+
+#[test]
+fn the_first_point_may_have_no_position_if_the_options_allow_it() {
+    let message = rows(&[(1, INVALID_Y, None, None, false)]);
+    for message in [message, columns(&[(1, INVALID_Y, None, None, false)])] {
+        let bytes = message.encode_to_vec();
+        let mut recoded = Vec::new();
+        let view = request::read::<pb::RecordPathRequest>(&bytes, 0, &mut recoded).unwrap().view;
+        let options = Options::builder(Metric::Planar);
+        let error = |mode| first_error(&view, &options.invalid_points(mode).build().unwrap());
+        assert!(error(InvalidPoints::RejectCall).is_some());
+        assert!(error(InvalidPoints::Skip).is_none());
+    }
 }
