@@ -29,19 +29,12 @@ fn folder(files: &[(&str, &[u8])]) -> TempDir {
     folder
 }
 
-/// Runs `measure` with paths in the folder, and removes the folder from the output.
+/// Runs `measure` in the folder.
 fn measure(folder: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
-    let paths: Vec<_> = arguments
-        .iter()
-        .map(|argument| match folder.join(argument).symlink_metadata() {
-            Ok(_) => folder.join(argument).to_str().unwrap().to_owned(),
-            Err(_) => (*argument).to_owned(),
-        })
-        .collect();
-    let paths: Vec<_> = paths.iter().map(String::as_str).collect();
-    let (code, out, messages) = run(&[&["measure"], &paths[..]].concat());
-    let prefix = format!("{}/", folder.display());
-    (code, out.replace(&prefix, ""), messages.replace(&prefix, ""))
+    let mut measure = waywiser(&[&["measure"], arguments].concat());
+    let output = measure.current_dir(folder).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
 /// Measures a bad file and then a good one.
@@ -49,7 +42,7 @@ fn measure_bad(folder: &Path, bad: &str) -> String {
     fs::write(folder.join("good.csv"), GOOD).unwrap();
     let (code, out, messages) = measure(folder, &[bad, "good.csv"]);
     assert_eq!(code, Some(1), "{bad}: {messages}");
-    assert!(out.contains(GOOD_LENGTH) && out.contains("1 file failed"), "{bad}: {out}");
+    assert!(out.contains(GOOD_LENGTH), "{bad}: {out}");
     messages
 }
 
@@ -269,7 +262,8 @@ fn each_file_of_an_archive_is_measured() {
     let (code, out, messages) = measure(folder.path(), &["--csv", "a.zip"]);
     assert_eq!(code, Some(1));
     let rows: Vec<_> = out.lines().map(|row| row.split(',').nth(1).unwrap()).collect();
-    assert_eq!(rows, ["file", "a.zip/walks/one.csv", "a.zip/../two.csv", ""]);
+    let cut = "a.zip/walks/cut.gpx";
+    assert_eq!(rows, ["file", "a.zip/walks/one.csv", cut, "a.zip/../two.csv", ""]);
     assert!(messages.starts_with("error: a.zip/walks/cut.gpx:1:"), "{messages}");
     assert!(messages.contains("note: 1 file of no supported format was skipped: a.zip/photo.jpg"));
 

