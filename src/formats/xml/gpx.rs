@@ -334,11 +334,6 @@ impl Document for Gpx<'_, '_> {
     }
 
     #[inline]
-    fn needs_text_position(&self) -> bool {
-        false
-    }
-
-    #[inline]
     fn needs_end_position(&self) -> bool {
         matches!(self.open.last(), Some(Tag::Gpx | Tag::Track | Tag::Route))
     }

@@ -41,11 +41,6 @@ trait Document {
     /// Handles a part of the text of the current element, which starts at `position`.
     fn text(&mut self, text: &str, position: Position) -> Result<(), FormatError>;
 
-    /// Returns whether [`Document::text`] needs the position for the current element.
-    fn needs_text_position(&self) -> bool {
-        true
-    }
-
     /// Returns whether [`Document::end`] needs the position for the current element.
     fn needs_end_position(&self) -> bool {
         true
