@@ -37,6 +37,7 @@ mod lines;
 mod nmea;
 mod note;
 mod options;
+mod other;
 mod parquet;
 mod plt;
 mod polyline;

@@ -14,6 +14,7 @@ use super::format::Format;
 use super::line_reader::{Line, LineReader, filled_lines};
 use super::note::NoteKind;
 use super::options::ReadOptions;
+use super::rows::DELIMITERS;
 use super::sink::TrackKind;
 use super::track_writer::{Attribute, RawFix, TrackWriter};
 use super::value::excerpt;
@@ -32,7 +33,11 @@ pub(super) fn matches(head: &[u8]) -> bool {
     }
     let is_recorder = first.first() == Some(&b'A')
         && first.get(1..4).is_some_and(|name| name.iter().all(u8::is_ascii_alphanumeric));
-    is_recorder && lines.next().is_some_and(|second| is_header(second) || is_fix(second))
+    let has_fields = first.iter().any(|byte| DELIMITERS.contains(byte));
+    is_recorder
+        && lines.next().is_some_and(|second| {
+            is_date(second) || is_fix(second) || (is_header(second) && !has_fields)
+        })
 }
 
 /// Removes the control characters that some recorders write for flow control.

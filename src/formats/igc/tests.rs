@@ -37,7 +37,7 @@ fn the_date_is_continued_over_midnight() {
 #[test]
 fn extensions_of_the_fixes_are_read() {
     // The minutes of the first fix are 6.00012 and 6.00034.
-    insta::assert_snapshot!(texts("AXXX001\nHFDTE010124\nI043638FXA3940LAD4142LOD4343TDS\nB1000004806000N01106000EA005000050000512345\nB1000014806000N01106000EA0050000500---\n"), @"");
+    insta::assert_snapshot!(texts("AXXX001\nHFDTE010124\nI043638FXA3940LAD4142LOD4343TDS\nB1000004806000N01106000EA005000050000512345\nB1000014806000N01106000EA0050000500---\n"), @"track / (11.100005666666666 48.100002 z500 t1704103200.5 a5) (11.1 48.1 z500 t1704103201) = none");
     // Extensions that overlap the fix, or are no numbers, are ignored.
     insta::assert_snapshot!(texts("AXXX001\nHFDTE010124\nI020107FXAxx40LAD\nB1000004806000N01106000EA0050000500\nI\nI99\nB1000004806000N01106000EA0050000500\n"), @"track / (11.1 48.1 z500 t1704103200) (11.1 48.1 z500 t1704103200) = none");
 }

@@ -154,8 +154,8 @@ fn number(field: &[u8]) -> Option<f64> {
 
 /// Parses days since 1899-12-30, in UTC. A blank or 0 is a missing time.
 fn time(days: &[u8]) -> Result<Option<i64>, String> {
-    let Some(value) =
-        number(if days.is_empty() { b"0" } else { days }).filter(|value| value.is_finite() && *value >= 0.0)
+    let Some(value) = number(if days.is_empty() { b"0" } else { days })
+        .filter(|value| value.is_finite() && *value >= 0.0)
     else {
         return Err(format!("the time {} is not a number of days since 1899-12-30", excerpt(days)));
     };

@@ -35,7 +35,12 @@ fn another_datum_is_noted_and_metres_are_read() {
 fn a_bad_value_does_not_cost_the_others() {
     insta::assert_snapshot!(texts(&format!(
         "{HEADER}1,2,1,x,yesterday\n91,2,0,0,0\n1;2\n,,\n1,3,0,10,1e30\n1,4,0,10,-1.25\n"
-    )), @"");
+    )), @r#"
+        track / (2 1) (invalid) (invalid) (invalid) (3 1 z3.048) (4 1 z3.048) = "Ridge walk"
+        invalid_elevation, line 7: 1 invalid elevation is ignored: the altitude "x" is not a number
+        invalid_time, line 7: 3 invalid times are ignored; the first one: the time "yesterday" is not a number of days since 1899-12-30
+        invalid_position, line 8: 3 points without a valid position are skipped; the first one: latitude 91 is not between -90 and 90 degrees
+    "#);
 }
 
 #[test]
