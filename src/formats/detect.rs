@@ -4,18 +4,8 @@
 use super::error::FormatError;
 use super::format::Format;
 use super::options::ReadOptions;
+use super::other::{self, Other};
 use super::{csv, igc, json, nmea, plt, polyline, rows, wkt};
-
-/// The first bytes of archives and compressed files that are not read.
-const OTHER_ARCHIVES: [(&[u8], &str); 4] = [
-    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
-    (b"Rar!\x1a\x07", "a RAR archive"),
-    (b"\xfd7zXZ\0", "xz-compressed data"),
-    (b"\x28\xb5\x2f\xfd", "Zstandard-compressed data"),
-];
-/// The offset of the signature in a tar archive.
-const TAR_MAGIC_OFFSET: usize = 257;
-const CONVERT: &str = "convert it to GPX first, for example with GPSBabel";
 
 fn unrecognised<T>(found: &str, advice: &'static str) -> Result<T, FormatError> {
     Err(FormatError::Unrecognised { found: found.to_owned(), advice })
@@ -32,23 +22,10 @@ pub(super) fn binary(head: &[u8]) -> Result<Option<Format>, FormatError> {
     if head.starts_with(b"PAR1") {
         return Ok(Some(Format::Parquet));
     }
-    for (magic, found) in OTHER_ARCHIVES {
-        if head.starts_with(magic) {
-            return unrecognised(found, "unpack it first");
-        }
+    match other::binary(head) {
+        Some(Other { found, advice }) => unrecognised(found, advice),
+        None => Ok(None),
     }
-    // A digit is between the two parts.
-    if head.starts_with(b"BZh") && head.get(4..10) == Some(b"1AY&SY") {
-        return unrecognised("bzip2-compressed data", "unpack it first");
-    }
-    if head.get(TAR_MAGIC_OFFSET..).is_some_and(|rest| rest.starts_with(b"ustar")) {
-        return unrecognised("a tar archive", "unpack it first, with tar -xf");
-    }
-    if head.starts_with(b"SQLite format 3\0") {
-        let advice = "export the tracks as GPX first";
-        return unrecognised("an SQLite database, perhaps GeoPackage", advice);
-    }
-    Ok(None)
 }
 
 /// Returns the format of a text that starts with `head`.
@@ -66,6 +43,9 @@ pub(super) fn text(head: &[u8], options: &ReadOptions) -> Result<Format, FormatE
     if let Some((_, format)) = line_formats.iter().find(|(matches, _)| matches(head)) {
         return Ok(*format);
     }
+    if let Some(Other { found, advice }) = other::text(head) {
+        return unrecognised(found, advice);
+    }
     let start = head.trim_ascii_start();
     match start.first() {
         // The readers of XML and JSON report control characters with their positions.
@@ -73,7 +53,7 @@ pub(super) fn text(head: &[u8], options: &ReadOptions) -> Result<Format, FormatE
         Some(b'{' | b'[' | 0x1e) => Ok(Format::GeoJson),
         _ if json::matches_rec(start) => Ok(Format::OwnTracks),
         _ if head.iter().any(|byte| *byte < b' ' && !byte.is_ascii_whitespace()) => {
-            unrecognised("binary data", CONVERT)
+            unrecognised("binary data", other::UNKNOWN)
         }
         _ if options.delimiter.is_some() || csv::has_columns(start, options) => Ok(Format::Csv),
         _ => unrecognised(
@@ -101,6 +81,8 @@ pub(super) fn is_certain(head: &[u8], format: Format, options: &ReadOptions) -> 
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn detected(head: &[u8]) -> String {
@@ -128,22 +110,83 @@ mod tests {
     }
 
     #[test]
-    fn other_archives_are_named() {
-        insta::assert_snapshot!(detected(b"7z\xbc\xaf\x27\x1c\0\x04"), @"not GPX, GeoJSON or CSV but a 7-Zip archive; unpack it first");
-        insta::assert_snapshot!(detected(b"Rar!\x1a\x07\x01\0"), @"not GPX, GeoJSON or CSV but a RAR archive; unpack it first");
-        insta::assert_snapshot!(detected(b"\xfd7zXZ\0\0\x04"), @"not GPX, GeoJSON or CSV but xz-compressed data; unpack it first");
-        insta::assert_snapshot!(detected(b"BZh51AY&SY"), @"not GPX, GeoJSON or CSV but bzip2-compressed data; unpack it first");
-        insta::assert_snapshot!(detected(b"\x28\xb5\x2f\xfd\x04"), @"not GPX, GeoJSON or CSV but Zstandard-compressed data; unpack it first");
-        let tar = [&[b'a'; TAR_MAGIC_OFFSET][..], b"ustar\0"].concat();
-        insta::assert_snapshot!(detected(&tar), @"not GPX, GeoJSON or CSV but a tar archive; unpack it first, with tar -xf");
-        assert_eq!(detected(b"BZh,lat,lon\n1,2,3\n"), "CSV");
+    fn other_formats_are_named() {
+        insta::assert_snapshot!(detected(b"\0\0\x27\x0a\0\0"), @"not a supported track file but a Shapefile; convert it to GeoJSON first, for example with ogr2ogr");
+        insta::assert_snapshot!(detected(b"SQLite format 3\0"), @"not a supported track file but an SQLite database, perhaps a GeoPackage; export the tracks as GPX or GeoJSON first");
+        insta::assert_snapshot!(detected(b"%PDF-1.7\n%\n"), @"not a supported track file but a PDF document; export the track itself");
+        insta::assert_snapshot!(detected(b"\n<!DOCTYPE html>\n<html>"), @"not a supported track file but a web page; download the track itself; if the page asks for a password, sign in first");
+        insta::assert_snapshot!(detected(b"[Params]\nVersion=106\n"), @"not a supported track file but a Polar HRM file; it has no positions; export the exercise as GPX or TCX");
+        insta::assert_snapshot!(detected(b"{\"error\":\"unauthorized\"}\n"), @"not a supported track file but an error message in JSON; the server sent no track; check the address and the sign-in, and download it again");
+        insta::assert_snapshot!(detected(b"a\0b,c"), @"not a supported track file but binary data; supported are GPX, TCX, KML, FIT, GeoJSON, NMEA, IGC, PLT, WKT, CSV and others; convert it to GPX first, for example with GPSBabel");
+        insta::assert_snapshot!(detected(b"Dear diary\n, today"), @"not a supported track file but text without columns; a table needs column names in its first row; if the file is in a supported format, choose it with --format");
     }
 
     #[test]
-    fn other_formats_are_named() {
-        insta::assert_snapshot!(detected(b"\x0e\x10\0\0\0\0\0\0.FIT"), @"not GPX, GeoJSON or CSV but a Garmin FIT file; convert it to GPX first, for example with GPSBabel");
-        insta::assert_snapshot!(detected(b"A log\n$GPGGA,1,2\n"), @"not GPX, GeoJSON or CSV but an NMEA log; convert it to GPX first, for example with GPSBabel");
-        insta::assert_snapshot!(detected(b"a\0b,c"), @"not GPX, GeoJSON or CSV but binary data; convert it to GPX first, for example with GPSBabel");
-        insta::assert_snapshot!(detected(b"Dear diary\n, today"), @"not GPX, GeoJSON or CSV but text without columns; a table needs column names in its first row; if the file is in a supported format, choose it with --format");
+    fn line_formats_are_detected() {
+        for (head, format) in [
+            ("A log\n$GPGGA,1,2,3,4,5\n", "NMEA"),
+            ("AXXX001\r\nHFDTE010124\r\n", "IGC"),
+            ("OziExplorer Track Point File Version 2.1\n", "OziExplorer PLT"),
+            ("SRID=4326;LINESTRING(1 2,3 4)", "WKT"),
+            ("_p~iF~ps|U_ulLnnqC_mqNvxq`@", "encoded polyline"),
+        ] {
+            assert_eq!(detected(head.as_bytes()), format);
+        }
+    }
+
+    /// First rows of tables, some of which resemble other formats.
+    #[test]
+    fn tables_are_not_taken_for_other_formats() {
+        for table in [
+            "lat,lon\n46.1,13.7\n",
+            "A,B,C\nHF,1,2\n",
+            "ABCD,lat,lon\nHFDTE,1,2\n",
+            "B1000,lat,lon\n1,2,3\n",
+            "point,lat,lon\n1,2,3\n",
+            "wkt;name\nLINESTRING(1 2,3 4);a\n",
+            "name,geom\na,\"POINT(1 2)\"\n",
+            "polyline,name\n_p~iF~ps|U_ulLnnqC_mqNvxq`@,a\n",
+            "price ($),lat,lon\n$5,1,2\n",
+            "error,message,lat,lon\n1,2,3,4\n",
+            "time,sentence\n1,$GPGGA\n",
+            "# comment, of a table\nlat,lon\n",
+            "window,lat,lon\n1,2,3\n",
+            "%lat,%lon\n1,2\n",
+            "MM,lat,lon\n1,2,3\n",
+            "II,lat,lon\n1,2,3\n",
+            "OBJECTID,lat,lon\n1,2,3\n",
+            "ORC,lat,lon\n1,2,3\n",
+            "MsRcf,lat,lon\n1,2,3\n",
+            "BZh,lat,lon\n1,2,3\n",
+            "x,y\n1,2\n",
+        ] {
+            assert_eq!(detected(table.as_bytes()), "CSV", "{table}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_head_has_a_result(head in prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..200),
+            "(\\$GPGGA|A|H|B|POINT|SRID=|[0-9]{1,6}|[(),;\"*\n\r]|~|\\{|\"error\"|\\}){0,40}".prop_map(String::into_bytes),
+        ]) {
+            let options = ReadOptions::default();
+            let _ = binary(&head);
+            if let Ok(format) = text(&head, &options) {
+                let _ = is_certain(&head, format, &options);
+            }
+        }
+
+        /// A table of numbers with named columns, with any delimiter.
+        #[test]
+        fn a_table_of_numbers_is_a_table(
+            names in prop::collection::vec("[A-Za-z_]{1,12}", 2..6),
+            rows in prop::collection::vec(prop::collection::vec("-?[0-9]{1,9}(\\.[0-9]{1,8})?", 2..6), 1..4),
+            delimiter in prop::sample::select(vec![",", ";", "\t", "|"]),
+        ) {
+            let row = |fields: &Vec<String>| fields.join(delimiter) + "\n";
+            let table = row(&names) + &rows.iter().map(row).collect::<String>();
+            prop_assert_eq!(detected(table.as_bytes()), "CSV");
+        }
     }
 }

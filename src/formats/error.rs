@@ -59,7 +59,7 @@ pub enum FormatError {
     #[error("the file is empty")]
     Empty,
     /// The content is in no supported format.
-    #[error("not GPX, GeoJSON or CSV but {found}; {advice}")]
+    #[error("not a supported track file but {found}; {advice}")]
     Unrecognised {
         /// The format that was found.
         found: String,

@@ -40,6 +40,7 @@ mod line_reader;
 mod nmea;
 mod note;
 mod options;
+mod other;
 mod parquet;
 mod plt;
 mod polyline;

@@ -111,7 +111,7 @@ fn words_are_not_detected() {
         assert!(!matches(text.as_bytes()), "{text}");
     }
     assert!(!matches(format!("{GOOGLE}\nlat lon").as_bytes()));
-    insta::assert_snapshot!(error(b"Hamburger\nSchnitzel\n"), @"not GPX, GeoJSON or CSV but text without columns; a table needs column names in its first row; if the file is in a supported format, choose it with --format");
+    insta::assert_snapshot!(error(b"Hamburger\nSchnitzel\n"), @"not a supported track file but text without columns; a table needs column names in its first row; if the file is in a supported format, choose it with --format");
 }
 
 #[test]

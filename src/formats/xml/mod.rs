@@ -21,6 +21,7 @@ use std::io::BufRead;
 
 use super::error::{FormatError, Position};
 use super::options::PointsMode;
+use super::other::{self, Other};
 use super::track_writer::TrackWriter;
 use super::value::{excerpt, truncate};
 use gpx::Gpx;
@@ -166,14 +167,9 @@ fn append(value: &mut String, text: &str, bytes_max: usize) {
 }
 
 fn unrecognised(root: &str, _position: Position) -> FormatError {
-    let is_html = root.eq_ignore_ascii_case("html");
-    let found = match is_html {
-        true => "a web page".to_owned(),
-        false => format!("XML with the root element {}", excerpt(root.as_bytes())),
-    };
-    let advice = match is_html {
-        true => "download the track itself",
-        false => "convert it to GPX first, for example with GPSBabel",
-    };
-    FormatError::Unrecognised { found, advice }
+    if let Some(Other { found, advice }) = other::xml(root) {
+        return FormatError::Unrecognised { found: found.to_owned(), advice };
+    }
+    let found = format!("XML with the root element {}", excerpt(root.as_bytes()));
+    FormatError::Unrecognised { found, advice: other::UNKNOWN }
 }
