@@ -184,7 +184,9 @@ fn note_path(walk: &mut Walk<'_, '_>, order: &str) -> Result<(), FormatError> {
             format!("the file has no paths, and its raw signals are read as a path{order}")
         }
     };
-    walk.file_note(NoteKind::JoinedPoints, message)
+    let first = walk.deferred.points.first();
+    let position = first.map(|point| walk.deferred.sample(point).position);
+    walk.out.file_note(NoteKind::JoinedPoints, position, message)
 }
 
 /// Passes the stored points on.

@@ -174,6 +174,7 @@ fn point_features_are_a_path() {
     "#);
     let ignore = ReadOptions { points: PointsMode::Ignore, ..Default::default() };
     insta::assert_snapshot!(outcome_with(collection(&points), &ignore), @"error : this GeoJSON has nothing to measure: it has points (2) but no line, and --points ignore is set");
+    insta::assert_snapshot!(outcome(r#"{"type":"Feature","properties":{"time":5,"acc":6},"geometry":{"type":"MultiPoint","coordinates":[[1,2],[3,4]]}}"#), @"");
     insta::assert_snapshot!(outcome(r#"{"type":"MultiPoint","coordinates":[[1,2],[3,4]]}"#), @r#"
     track / (1 2) (3 4) = none
     joined_points, line 1, column 49: the file has no lines, and its points are read as a path; use --points ignore to ignore them
@@ -381,6 +382,24 @@ fn other_content_is_noted() {
     ignored_content, line 2, column 58: a geometry without "coordinates" is ignored
     ignored_content, line 1, column 77: points next to lines are ignored (1)
     "#);
+}
+
+#[test]
+fn repeated_members_are_ignored() {
+    let file = r#"{"type":"LineString","coordinates":[[1,2],[3,4]],"coordinates":[[5,6],[7,8]]}"#;
+    insta::assert_snapshot!(outcome(file), @"");
+    let file = format!(
+        r#"{{"type":"Feature","geometry":{},"geometry":{}}}"#,
+        line("[[1,2],[3,4]]"),
+        line("[[5,6]]")
+    );
+    insta::assert_snapshot!(outcome(file), @"");
+    // A Feature that contains Features is not GeoJSON, but its geometry is read.
+    let file = format!(
+        r#"{{"type":"Feature","properties":{{"name":"a"}},"coordinates":[[5,6],[7,8]],"features":[{{"type":"Feature","geometry":{}}}]}}"#,
+        line("[[1,2],[3,4]]")
+    );
+    insta::assert_snapshot!(outcome(file), @"");
 }
 
 #[test]
