@@ -72,8 +72,8 @@ struct Item<'w, 'a, 'b> {
     message: owntracks::Message,
     place: records::Place,
     segment: phone::Segment,
-    /// Whether the object has a geometry or a list of objects.
-    has_content: bool,
+    /// The members with objects that occurred: a geometry, geometries and Features.
+    contents: [bool; 3],
 }
 
 impl<'w, 'a, 'b> Item<'w, 'a, 'b> {
@@ -85,7 +85,7 @@ impl<'w, 'a, 'b> Item<'w, 'a, 'b> {
             message: owntracks::Message::default(),
             place: records::Place::default(),
             segment: phone::Segment::default(),
-            has_content: false,
+            contents: [false; 3],
         }
     }
 
@@ -107,8 +107,13 @@ impl<'w, 'a, 'b> Item<'w, 'a, 'b> {
         members: &mut A,
     ) -> Result<bool, A::Error> {
         let walk = &mut *self.walk;
-        let is_content = matches!(key.as_str(), "geometry" | "geometries" | "features");
-        if is_content && std::mem::replace(&mut self.has_content, true) {
+        let content = match key.as_str() {
+            "geometry" => 0,
+            "geometries" => 1,
+            "features" => 2,
+            _ => return Ok(false),
+        };
+        if std::mem::replace(&mut self.contents[content], true) {
             return geojson::note_repeated(walk, members).map(|()| true);
         }
         match key.as_str() {

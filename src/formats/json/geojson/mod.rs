@@ -111,6 +111,9 @@ impl Object {
         }
         let kind = self.kind.filter(|kind| kind.is_geometry());
         if self.other_type.is_some() || (self.kind.is_some() && kind.is_none()) {
+            let message = "coordinates of an object that is not a geometry are ignored";
+            let result = walk.file_note(NoteKind::IgnoredContent, message);
+            walk.checked(result)?;
             return Scalar::read(members).map(drop);
         }
         // A geometry outside a Feature has no properties.
