@@ -76,7 +76,7 @@ pub(super) fn add(
         return groups::add(walk, &sample);
     }
     walk.deferred.content = content;
-    if walk.path_count > 0 || walk.deferred.points.len() == POINTS_MAX {
+    if walk.path_count > 0 || walk.deferred.is_full(&sample) {
         if walk.path_count > 0 {
             walk.deferred.ignore(sample.position);
             return Ok(());
@@ -91,6 +91,13 @@ pub(super) fn add(
 }
 
 impl Deferred {
+    /// Returns whether the point, or the device of the point, exceeds a limit.
+    fn is_full(&self, sample: &Sample) -> bool {
+        self.points.len() == POINTS_MAX
+            || (self.devices.len() == groups::GROUPS_MAX
+                && !self.device_indices.contains_key(&sample.device))
+    }
+
     fn ignore(&mut self, position: Position) {
         self.ignored_count += 1;
         self.first_ignored.get_or_insert(position);

@@ -230,6 +230,16 @@ fn points_of_several_devices_are_tracks() {
 }
 
 #[test]
+fn more_devices_of_points_than_the_limit_are_an_error() {
+    let points: Vec<_> =
+        (0..4100).map(|index| point("[1,2]", &format!(r#""tid":"t{index}""#))).collect();
+    let text = outcome(collection(&points));
+    assert_eq!(text.matches("(1 2)").count(), 4096);
+    assert_eq!(text.matches("(incomplete)").count(), 4096);
+    assert!(text.ends_with("more than 4096 devices; use --track-column none to join them"));
+}
+
+#[test]
 fn points_next_to_a_line_are_ignored() {
     let line =
         format!(r#"{{"type":"Feature","properties":{{}},"geometry":{}}}"#, line("[[1,2],[3,4]]"));

@@ -131,7 +131,7 @@ impl Receive for PathPoint {
             "durationMinutesOffsetFromStartTime" => &mut self.offset_minutes,
             _ => return Ok(false),
         };
-        *slot = Scalar::read(members)?;
+        *slot = Scalar::read(members)?.shortened();
         Ok(true)
     }
 }
@@ -205,13 +205,13 @@ impl Receive for Activity {
         members: &mut A,
     ) -> Result<bool, A::Error> {
         match key.as_str() {
-            "start" => self.start = point(members)?,
-            "end" => self.end = point(members)?,
-            "distanceMeters" => self.distance = Scalar::read(members)?,
+            "start" => self.start = point(members)?.shortened(),
+            "end" => self.end = point(members)?.shortened(),
+            "distanceMeters" => self.distance = Scalar::read(members)?.shortened(),
             "topCandidate" => {
                 let mut candidate = Member("type", Scalar::Null);
                 read_into(&mut candidate, members)?;
-                self.name = candidate.1;
+                self.name = candidate.1.shortened();
             }
             _ => return Ok(false),
         }
