@@ -76,7 +76,7 @@ pub(super) fn add(
         return groups::add(walk, &sample);
     }
     walk.deferred.content = content;
-    if walk.path_count > 0 || walk.deferred.points.len() == POINTS_MAX {
+    if walk.path_count > 0 || walk.deferred.is_full(&sample) {
         if walk.path_count > 0 {
             walk.deferred.ignore(sample.position);
             return Ok(());
@@ -91,6 +91,13 @@ pub(super) fn add(
 }
 
 impl Deferred {
+    /// Returns whether the point, or the device of the point, exceeds a limit.
+    fn is_full(&self, sample: &Sample) -> bool {
+        self.points.len() == POINTS_MAX
+            || (self.devices.len() == groups::GROUPS_MAX
+                && !self.device_indices.contains_key(&sample.device))
+    }
+
     fn ignore(&mut self, position: Position) {
         self.ignored_count += 1;
         self.first_ignored.get_or_insert(position);
@@ -184,7 +191,9 @@ fn note_path(walk: &mut Walk<'_, '_>, order: &str) -> Result<(), FormatError> {
             format!("the file has no paths, and its raw signals are read as a path{order}")
         }
     };
-    walk.file_note(NoteKind::JoinedPoints, message)
+    let first = walk.deferred.points.first();
+    let position = first.map(|point| walk.deferred.sample(point).position);
+    walk.out.file_note(NoteKind::JoinedPoints, position, message)
 }
 
 /// Passes the stored points on.

@@ -11,7 +11,7 @@ use super::Walk;
 use super::sample::Sample;
 
 /// Maximum number of devices.
-const GROUPS_MAX: usize = 1 << 12;
+pub(super) const GROUPS_MAX: usize = 1 << 12;
 /// The bytes of an identifier that are compared.
 const NAME_BYTES_MAX: usize = 256;
 

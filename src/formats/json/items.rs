@@ -23,7 +23,8 @@ impl<'de> DeserializeSeed<'de> for ItemSeed<'_, '_, '_> {
     fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<Shape, D::Error> {
         let ItemSeed { walk, role } = self;
         if role != Role::Geometry {
-            geojson::start(walk, role);
+            let result = geojson::start(walk, role);
+            walk.checked(result)?;
         }
         let mut item = Item::new(walk, role);
         let shape = Read(&mut item).deserialize(input)?;
@@ -71,6 +72,8 @@ struct Item<'w, 'a, 'b> {
     message: owntracks::Message,
     place: records::Place,
     segment: phone::Segment,
+    /// The members with objects that occurred: a geometry, geometries and Features.
+    contents: [bool; 3],
 }
 
 impl<'w, 'a, 'b> Item<'w, 'a, 'b> {
@@ -82,6 +85,7 @@ impl<'w, 'a, 'b> Item<'w, 'a, 'b> {
             message: owntracks::Message::default(),
             place: records::Place::default(),
             segment: phone::Segment::default(),
+            contents: [false; 3],
         }
     }
 
@@ -103,6 +107,15 @@ impl<'w, 'a, 'b> Item<'w, 'a, 'b> {
         members: &mut A,
     ) -> Result<bool, A::Error> {
         let walk = &mut *self.walk;
+        let content = match key.as_str() {
+            "geometry" => 0,
+            "geometries" => 1,
+            "features" => 2,
+            _ => return Ok(false),
+        };
+        if std::mem::replace(&mut self.contents[content], true) {
+            return geojson::note_repeated(walk, members).map(|()| true);
+        }
         match key.as_str() {
             "geometry" if self.role != Role::Geometry => {
                 members.next_value_seed(ItemSeed { walk, role: Role::Geometry })?;
@@ -153,9 +166,9 @@ impl Receive for Item<'_, '_, '_> {
         {
             return Ok(true);
         }
-        if (is_top || role == Role::Timeline)
+        if matches!(role, Role::Element | Role::Timeline)
             && (semantic::member(self.walk, key, members)?
-                || self.segment.member(self.walk, key, members)?)
+                || self.segment.member(self.walk, role, key, members)?)
         {
             return Ok(true);
         }

@@ -135,6 +135,8 @@ fn numbers_and_strings_that_json_does_not_have_are_read() {
 fn json_of_another_kind_is_named() {
     insta::assert_snapshot!(outcome(r#"{"a":1,"b":2}"#), @r#"error : not GPX, GeoJSON or CSV but JSON with the member "a"; GeoJSON, Google location history, OwnTracks and Overland are the supported JSON formats; convert it to one of them first"#);
     insta::assert_snapshot!(outcome(r#"{"type":"Topology","arcs":[]}"#), @r#"error : not GPX, GeoJSON or CSV but JSON of the type "Topology"; GeoJSON, Google location history, OwnTracks and Overland are the supported JSON formats; convert it to one of them first"#);
+    insta::assert_snapshot!(outcome(r#"{"position":{"LatLng":"1,2"}}"#), @r#"error : not GPX, GeoJSON or CSV but JSON with the member "position"; GeoJSON, Google location history, OwnTracks and Overland are the supported JSON formats; convert it to one of them first"#);
+    insta::assert_snapshot!(outcome(r#"[{"time":5,"lat":1,"lon":2}]"#), @r#"error : not GPX, GeoJSON or CSV but JSON with the member "time"; GeoJSON, Google location history, OwnTracks and Overland are the supported JSON formats; convert it to one of them first"#);
     insta::assert_snapshot!(outcome("[1, 2]"), @r#"
     ignored_content, line 1, column 3: an element of a list is not an object and is ignored (2 times)
     error : not GPX, GeoJSON or CSV but JSON without a known member; GeoJSON, Google location history, OwnTracks and Overland are the supported JSON formats; convert it to one of them first
@@ -234,7 +236,7 @@ fn each_path_of_the_timeline_of_an_android_phone_is_a_track() {
     "#);
     insta::assert_snapshot!(outcome(format!(r#"{{"semanticSegments":[{visit}],{signals}}}"#)), @r#"
     track / (5 4 z99.5 t1704103200 a13) = none
-    joined_points, line 2, column 68: the file has no paths, and its raw signals are read as a path
+    joined_points, line 2, column 65: the file has no paths, and its raw signals are read as a path
     "#);
     insta::assert_snapshot!(outcome(format!(r#"{{"semanticSegments":[{visit}]}}"#)), @"error : this Google location history has nothing to measure: it has no position");
 }
@@ -365,7 +367,7 @@ fn a_property_that_identifies_tracks_can_be_chosen() {
     insta::assert_snapshot!(outcome_with(&file, &by_run), @r#"
     track / (1 0) (3 0) = "x"
     track / (2 0) = "y"
-    joined_points, line 3, column 107: the file has no lines, and its points are read as a path; use --points ignore to ignore them
+    joined_points, line 1, column 64: the file has no lines, and its points are read as a path; use --points ignore to ignore them
     grouped_rows, -: the points are of 2 devices, and each is a track; use --track-column none to join them
     "#);
 }
@@ -382,7 +384,7 @@ fn each_note_is_an_error_in_strict_mode() {
     track / (1 2) = none (incomplete)
     error :1:91: a position has null in place of a number; --strict makes this an error
     "#);
-    insta::assert_snapshot!(outcome_with(r#"{"type":"Point","coordinates":[1,2]}"#, &strict), @"error :1:36: the file has no lines, and its points are read as a path; use --points ignore to ignore them; --strict makes this an error");
+    insta::assert_snapshot!(outcome_with(r#"{"type":"Point","coordinates":[1,2]}"#, &strict), @"error :1:35: the file has no lines, and its points are read as a path; use --points ignore to ignore them; --strict makes this an error");
 }
 
 #[test]

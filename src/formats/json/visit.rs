@@ -177,6 +177,14 @@ impl Scalar {
         }
     }
 
+    /// Returns the value with at most 64 bytes of text, for values of which many are stored.
+    pub(super) fn shortened(self) -> Self {
+        match self {
+            Scalar::Text(text) => Scalar::Text(truncate(&text, 64).into()),
+            other => other,
+        }
+    }
+
     pub(super) fn is_null(&self) -> bool {
         *self == Scalar::Null
     }

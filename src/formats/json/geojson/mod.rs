@@ -106,9 +106,14 @@ impl Object {
         role: Role,
         members: &mut A,
     ) -> Result<(), A::Error> {
-        self.has_coordinates = true;
+        if std::mem::replace(&mut self.has_coordinates, true) {
+            return note_repeated(walk, members);
+        }
         let kind = self.kind.filter(|kind| kind.is_geometry());
         if self.other_type.is_some() || (self.kind.is_some() && kind.is_none()) {
+            let message = "coordinates of an object that is not a geometry are ignored";
+            let result = walk.file_note(NoteKind::IgnoredContent, message);
+            walk.checked(result)?;
             return Scalar::read(members).map(drop);
         }
         // A geometry outside a Feature has no properties.
@@ -181,9 +186,24 @@ impl Object {
     }
 }
 
+/// Ignores the value of a member that occurs for the second time in its object.
+pub(super) fn note_repeated<'de, A: MapAccess<'de>>(
+    walk: &mut Walk<'_, '_>,
+    members: &mut A,
+) -> Result<(), A::Error> {
+    let message = "a member that occurs for the second time in its object is ignored";
+    let result = walk.file_note(NoteKind::IgnoredContent, message);
+    walk.checked(result)?;
+    Scalar::read(members).map(drop)
+}
+
 /// Starts a Feature, or a geometry outside a Feature.
-pub(super) fn start(walk: &mut Walk<'_, '_>, role: Role) {
+pub(super) fn start(walk: &mut Walk<'_, '_>, role: Role) -> Result<(), FormatError> {
+    // An object that contains other Features may have a geometry too.
+    pending::flush(walk)?;
+    emit::end(walk)?;
     walk.feature = Feature { is_overland: role == Role::Location, ..Feature::default() };
+    Ok(())
 }
 
 /// Ends the Feature that could not be read to its end.

@@ -85,7 +85,7 @@ fn invalid_positions_are_skipped_for_any_order_of_the_members() {
     insta::assert_snapshot!(both("Point", "[]"), @r#"
     track (invalid) = none
     invalid_position, line 1, column 32: 1 point without a valid position is skipped: a position has fewer than two numbers
-    joined_points, line 1, column 33: the file has no lines, and its points are read as a path; use --points ignore to ignore them
+    joined_points, line 1, column 32: the file has no lines, and its points are read as a path; use --points ignore to ignore them
     "#);
 }
 
@@ -166,17 +166,21 @@ fn point_features_are_a_path() {
     ];
     insta::assert_snapshot!(outcome(collection(&points)), @r#"
     track / (1 2 z3 t1704103200 a5) (2 2 z4 t1704103260 a6.5) = none
-    joined_points, line 2, column 154: the file has no lines, and its points are read as a path; use --points ignore to ignore them
+    joined_points, line 1, column 106: the file has no lines, and its points are read as a path; use --points ignore to ignore them
     "#);
     insta::assert_snapshot!(outcome(points.join("\n")), @r#"
     track / (1 2 z3 t1704103200 a5) (2 2 z4 t1704103260 a6.5) = none
-    joined_points, line 2, column 152: the file has no lines, and its points are read as a path; use --points ignore to ignore them
+    joined_points, line 1, column 66: the file has no lines, and its points are read as a path; use --points ignore to ignore them
     "#);
     let ignore = ReadOptions { points: PointsMode::Ignore, ..Default::default() };
     insta::assert_snapshot!(outcome_with(collection(&points), &ignore), @"error : this GeoJSON has nothing to measure: it has points (2) but no line, and --points ignore is set");
+    insta::assert_snapshot!(outcome(r#"{"type":"Feature","properties":{"time":5,"acc":6},"geometry":{"type":"MultiPoint","coordinates":[[1,2],[3,4]]}}"#), @r#"
+    track / (1 2 a6) (3 4 a6) = none
+    joined_points, line 1, column 102: the file has no lines, and its points are read as a path; use --points ignore to ignore them
+    "#);
     insta::assert_snapshot!(outcome(r#"{"type":"MultiPoint","coordinates":[[1,2],[3,4]]}"#), @r#"
     track / (1 2) (3 4) = none
-    joined_points, line 1, column 49: the file has no lines, and its points are read as a path; use --points ignore to ignore them
+    joined_points, line 1, column 41: the file has no lines, and its points are read as a path; use --points ignore to ignore them
     "#);
 }
 
@@ -189,19 +193,19 @@ fn point_features_are_sorted_if_all_have_a_time() {
     };
     insta::assert_snapshot!(points([r#""time":30"#, r#""time":20"#, r#""time":10"#]), @r#"
     track / (3 0 t10) (2 0 t20) (1 0 t30) = none
-    joined_points, line 3, column 93: the file has no lines, and its points are read as a path, in the order of their times, because their order in the file is another; use --points ignore to ignore them
+    joined_points, line 3, column 64: the file has no lines, and its points are read as a path, in the order of their times, because their order in the file is another; use --points ignore to ignore them
     "#);
     insta::assert_snapshot!(points([r#""time":30"#, "", r#""time":10"#]), @r#"
     track / (1 0 t30) (2 0) (3 0 t10) = none
     backward_time, line 3, column 64: the time is earlier than that of the point before; use --sort-by-time to sort the points
-    joined_points, line 3, column 93: the file has no lines, and its points are read as a path; use --points ignore to ignore them
+    joined_points, line 1, column 104: the file has no lines, and its points are read as a path; use --points ignore to ignore them
     "#);
     insta::assert_snapshot!(points([r#""time":"soon""#, r#""time":"soon","timestamp":7"#, r#""alt":"x","acc":true"#]), @r#"
     track / (1 0) (2 0 t7) (3 0) = none
     invalid_time, line 1, column 104: 1 invalid time is ignored: the time "soon" is not like 2024-05-18T09:12:40Z or a number of seconds since 1970
     invalid_elevation, line 3, column 64: 1 invalid elevation is ignored: the elevation "x" is not a number
     invalid_accuracy, line 3, column 64: 1 invalid accuracy is ignored: the accuracy is true
-    joined_points, line 3, column 104: the file has no lines, and its points are read as a path; use --points ignore to ignore them
+    joined_points, line 1, column 104: the file has no lines, and its points are read as a path; use --points ignore to ignore them
     "#);
 }
 
@@ -215,14 +219,24 @@ fn points_of_several_devices_are_tracks() {
     insta::assert_snapshot!(outcome(collection(&points)), @r#"
     track / (1 2 t5) (1 4 t9) = "a"
     track / (1 3 t1) = "b"
-    joined_points, line 3, column 109: the file has no lines, and its points are read as a path; use --points ignore to ignore them
+    joined_points, line 1, column 104: the file has no lines, and its points are read as a path; use --points ignore to ignore them
     grouped_rows, -: the points are of 2 devices, and each is a track; use --track-column none to join them
     "#);
     let ids = [point("[1,2]", r#""id":"a""#), point("[1,3]", r#""id":"b""#)];
     insta::assert_snapshot!(outcome(collection(&ids)), @r#"
     track / (1 2) (1 3) = none
-    joined_points, line 2, column 92: the file has no lines, and its points are read as a path; use --points ignore to ignore them
+    joined_points, line 1, column 104: the file has no lines, and its points are read as a path; use --points ignore to ignore them
     "#);
+}
+
+#[test]
+fn more_devices_of_points_than_the_limit_are_an_error() {
+    let points: Vec<_> =
+        (0..4100).map(|index| point("[1,2]", &format!(r#""tid":"t{index}""#))).collect();
+    let text = outcome(collection(&points));
+    assert_eq!(text.matches("(1 2)").count(), 4096);
+    assert_eq!(text.matches("(incomplete)").count(), 4096);
+    assert!(text.ends_with("more than 4096 devices; use --track-column none to join them"));
 }
 
 #[test]
@@ -252,7 +266,7 @@ fn many_points_are_read_as_a_path_before_a_line_is_found() {
     read(collection(&features).as_bytes(), &ReadOptions::default(), &mut sink).unwrap();
     assert_eq!(sink.tracks[0].matches("(1 2)").count(), count);
     assert_eq!(sink.ended.len(), 2);
-    insta::assert_snapshot!(sink.notes.concat(), @"joined_points, line 262145, column 82: the file has no lines, and its points are read as a path; use --points ignore to ignore them");
+    insta::assert_snapshot!(sink.notes.concat(), @"joined_points, line 1, column 104: the file has no lines, and its points are read as a path; use --points ignore to ignore them");
 }
 
 #[test]
@@ -311,7 +325,7 @@ fn projected_coordinates_are_an_error() {
     insta::assert_snapshot!(outcome(collection(&[point("[691234,5334567]", "")])), @r#"
     track (invalid) = none (incomplete)
     invalid_position, line 1, column 115: 1 point without a valid position is skipped: latitude 5334567 is not between -90 and 90 degrees
-    joined_points, line 1, column 135: the file has no lines, and its points are read as a path; use --points ignore to ignore them
+    joined_points, line 1, column 115: the file has no lines, and its points are read as a path; use --points ignore to ignore them
     error :1:135: no position is in degrees: these look like projected coordinates; use --model planar to measure in their plane, or convert the file to WGS 84
     "#);
     let planar = ReadOptions { space: Space::Planar, ..Default::default() };
@@ -380,6 +394,35 @@ fn other_content_is_noted() {
     ignored_content, line 1, column 99: an object without a "type" is ignored
     ignored_content, line 2, column 58: a geometry without "coordinates" is ignored
     ignored_content, line 1, column 77: points next to lines are ignored (1)
+    "#);
+}
+
+#[test]
+fn repeated_members_are_ignored() {
+    let file = r#"{"type":"LineString","coordinates":[[1,2],[3,4]],"coordinates":[[5,6],[7,8]]}"#;
+    insta::assert_snapshot!(outcome(file), @r#"
+    track / (1 2) (3 4) = none
+    ignored_content, line 1, column 62: a member that occurs for the second time in its object is ignored
+    "#);
+    let file = format!(
+        r#"{{"type":"Feature","geometry":{},"geometry":{}}}"#,
+        line("[[1,2],[3,4]]"),
+        line("[[5,6]]")
+    );
+    insta::assert_snapshot!(outcome(file), @r#"
+    track / (1 2) (3 4) = none
+    ignored_content, line 1, column 89: a member that occurs for the second time in its object is ignored
+    "#);
+    // A Feature that contains Features is not GeoJSON, but its geometry is read.
+    let [first, second] = [line("[[1,2],[3,4]]"), line("[[5,6],[7,8]]")];
+    let file = format!(
+        r#"{{"type":"Feature","properties":{{"name":"a"}},"coordinates":[[9,9]],"geometry":{first},
+            "features":[{{"type":"Feature","geometry":{second}}}]}}"#
+    );
+    insta::assert_snapshot!(outcome(file), @r#"
+    track / (1 2) (3 4) = "a"
+    track / (5 6) (7 8) = none
+    ignored_content, line 1, column 57: coordinates of an object that is not a geometry are ignored
     "#);
 }
 

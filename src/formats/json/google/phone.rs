@@ -6,10 +6,10 @@ use super::super::super::error::{FormatError, Position};
 use super::super::super::format::Format;
 use super::super::super::note::NoteKind;
 use super::super::super::value::excerpt;
-use super::super::Walk;
 use super::super::deferred::{self, Content};
 use super::super::sample::Sample;
 use super::super::visit::{Key, Read, Receive, Scalar, read_into};
+use super::super::{Role, Walk};
 use super::semantic::STRAIGHT;
 
 /// Maximum number of positions of a path.
@@ -34,6 +34,7 @@ impl Segment {
     pub(in super::super) fn member<'de, A: MapAccess<'de>>(
         &mut self,
         walk: &mut Walk<'_, '_>,
+        role: Role,
         key: &Key,
         members: &mut A,
     ) -> Result<bool, A::Error> {
@@ -53,7 +54,7 @@ impl Segment {
                 self.has_visit = true;
                 return Ok(false);
             }
-            "position" => {
+            "position" if role == Role::Timeline => {
                 self.has_signal = true;
                 let mut signal = Signal::default();
                 members.next_value_seed(Read(&mut signal))?;
@@ -130,7 +131,7 @@ impl Receive for PathPoint {
             "durationMinutesOffsetFromStartTime" => &mut self.offset_minutes,
             _ => return Ok(false),
         };
-        *slot = Scalar::read(members)?;
+        *slot = Scalar::read(members)?.shortened();
         Ok(true)
     }
 }
@@ -204,13 +205,13 @@ impl Receive for Activity {
         members: &mut A,
     ) -> Result<bool, A::Error> {
         match key.as_str() {
-            "start" => self.start = point(members)?,
-            "end" => self.end = point(members)?,
-            "distanceMeters" => self.distance = Scalar::read(members)?,
+            "start" => self.start = point(members)?.shortened(),
+            "end" => self.end = point(members)?.shortened(),
+            "distanceMeters" => self.distance = Scalar::read(members)?.shortened(),
             "topCandidate" => {
                 let mut candidate = Member("type", Scalar::Null);
                 read_into(&mut candidate, members)?;
-                self.name = candidate.1;
+                self.name = candidate.1.shortened();
             }
             _ => return Ok(false),
         }

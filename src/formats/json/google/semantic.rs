@@ -186,7 +186,8 @@ impl Receive for Path<'_, '_, '_> {
             return self.walk.too_large(message).map(|()| true);
         }
         let sample = place.sample(self.walk);
-        self.places.push(self.walk.checked(sample)?);
+        let sample = self.walk.checked(sample)?;
+        self.places.push(Sample { device: None, ..sample });
         Ok(true)
     }
 }
