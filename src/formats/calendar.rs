@@ -103,19 +103,20 @@ pub(super) fn unix_ns(day: i64, ns_of_day: i64) -> Result<i64, String> {
 
 #[cfg(test)]
 mod tests {
+    use jiff::civil::Date;
     use proptest::prelude::*;
-    use time::{Date, Month};
 
     use super::*;
 
     proptest! {
         #[test]
-        fn days_are_those_of_the_time_crate(year in -1..10_001_i64, month in 0..14_i64, of_month in 0..33_i64) {
-            let expected = Month::try_from(month as u8)
-                .and_then(|month| Date::from_calendar_date(year as i32, month, of_month as u8))
+        fn days_are_those_of_jiff(year in -1..9_999_i64, month in 0..14_i64, of_month in 0..33_i64) {
+            let epoch = Date::constant(1970, 1, 1);
+            let expected = Date::new(year as i16, month as i8, of_month as i8)
                 .ok()
                 .filter(|_| (1..=9999).contains(&year))
-                .map(|date| i64::from(date.to_julian_day()) - 2_440_588);
+                .and_then(|date| date.since((jiff::Unit::Day, epoch)).ok())
+                .map(|span| i64::from(span.get_days()));
             prop_assert_eq!(day(year, month, of_month), expected);
         }
     }

@@ -89,7 +89,7 @@ fn the_first_column_with_a_time_is_used() {
     "#);
     insta::assert_snapshot!(times("time,timestamp,lat,lon\n5,6,1,2\n"), @r#"
     track / ( t5) = none
-    ignored_column, -: the column "timestamp" is ignored: another column has the time (2 times)
+    ignored_column, -: the column "timestamp" is ignored: another column has the time
     "#);
 }
 
