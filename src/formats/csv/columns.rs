@@ -154,6 +154,14 @@ impl Columns {
         Ok(Self { geometry, x, y, z, accuracy, times, groups, track, segment, ignored, names })
     }
 
+    /// Returns whether the geometry of a row is a line.
+    pub(super) fn has_line(&self, row: Row<'_>) -> bool {
+        let Some(geometry) = self.geometry else { return false };
+        let field = row.get(geometry.at).unwrap_or_default();
+        geometry.kind == GeometryKind::Polyline
+            || field.windows(4).take(64).any(|part| part.eq_ignore_ascii_case(b"line"))
+    }
+
     /// Returns the name of a column for a message.
     pub(super) fn name(&self, at: usize) -> String {
         excerpt(self.names.get(at).map_or(&b""[..], |name| name.as_bytes()))

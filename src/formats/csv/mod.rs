@@ -84,7 +84,9 @@ pub(super) fn read(
     for remark in &header.columns.ignored {
         out.file_note(NoteKind::IgnoredColumn, None, remark.clone())?;
     }
-    for &at in &decisions.row_numbers {
+    // A row with a line is a track of its own.
+    let has_lines = stored.iter().any(|row| header.columns.has_line(row.as_row()));
+    for &at in decisions.row_numbers.iter().filter(|_| !has_lines) {
         let name = header.columns.name(at);
         let message = format!(
             "the column {name} has another value in each row, so it does not divide the rows into tracks; use \

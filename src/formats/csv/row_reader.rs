@@ -46,6 +46,7 @@ struct Noted {
     zone: bool,
     comma: bool,
     groups: bool,
+    day_number: bool,
 }
 
 impl RowReader {
@@ -303,6 +304,16 @@ impl RowReader {
     ) -> Result<Option<i64>, FormatError> {
         let text = source.text(row, &mut self.time_text);
         let position = Position::column(row.line, source.at as u64 + 1);
+        let is_day_number = source.unit.is_none() && is_day_number(text);
+        if is_day_number && !self.noted.day_number {
+            self.noted.day_number = true;
+            let message = format!(
+                "times such as {} are read as seconds since 1970; if they are days, as in a spreadsheet, write \
+                 dates",
+                excerpt(text)
+            );
+            out.file_note(NoteKind::AssumedNotation, Some(position), message)?;
+        }
         let time = match self.times.unix_ns(text, source.unit) {
             Ok(time) => time,
             Err(message) => {
@@ -330,6 +341,11 @@ impl RowReader {
         let message = "a comma in a number is read as the decimal point";
         out.file_note(NoteKind::AssumedNotation, Some(position), message)
     }
+}
+
+/// Returns whether a text may be a number of days since 1899-12-30, with a fraction: between 1954 and 2119.
+fn is_day_number(text: &[u8]) -> bool {
+    matches!(text, [b'2'..=b'7', _, _, _, _, b'.', ..]) && text[..5].iter().all(u8::is_ascii_digit)
 }
 
 /// Reads a coordinate and its hemisphere.

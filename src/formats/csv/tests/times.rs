@@ -122,3 +122,12 @@ fn the_values_decide_the_order_of_day_and_month() {
     );
     assert!(late.contains("1000 invalid times are ignored"));
 }
+
+#[test]
+fn numbers_that_may_be_days_are_seconds_with_a_note() {
+    insta::assert_snapshot!(times("lat,lon,time\n1,2,45323.5\n1,2,45323.6\n"), @r#"
+    track / ( t45323.5) ( t45323.6) = none
+    assumed_notation, line 2, column 3: times such as "45323.5" are read as seconds since 1970; if they are days, as in a spreadsheet, write dates
+    "#);
+    insta::assert_snapshot!(times("lat,lon,time\n1,2,12.5\n1,2,45323\n1,2,1706781600.5\n"), @"track / ( t12.5) ( t45323) ( t1706781600.5) = none");
+}
