@@ -154,6 +154,9 @@ pub(super) fn number_unix_ns(
     bytes: &[u8],
     unit: Option<TimeUnit>,
 ) -> Option<Result<Option<i64>, String>> {
+    if matches!(bytes, [_, _, _, _, b'-', _, _, b'-', ..]) {
+        return None;
+    }
     // As milliseconds, a number of 14 digits from 19000101000000 on is after the year 2500.
     let is_date = bytes.len() == 14 && matches!(bytes[0], b'1' | b'2');
     if is_date && unit.is_none() && bytes.iter().all(u8::is_ascii_digit) && bytes >= &b"19"[..] {
@@ -192,6 +195,12 @@ pub(super) fn checked_unix_ns(unix_ns: i128) -> Result<Option<i64>, String> {
     // 0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z, each in any time zone.
     const CALENDAR_ENDS_S: [i64; 2] = [-62_135_596_800, 253_402_300_799];
     const DAY_S: u64 = 86_400;
+    if let Ok(unix_ns) = i64::try_from(unix_ns) {
+        // The ends of the calendar do not fit.
+        let (unix_s, nanos) =
+            (unix_ns.div_euclid(1_000_000_000), unix_ns.rem_euclid(1_000_000_000));
+        return measure::unix_ns(unix_s, nanos as u32).map(Some).map_err(|error| error.to_string());
+    }
     let ns_per_s = i128::from(TimeUnit::S.ns());
     let nanos = unix_ns.rem_euclid(ns_per_s) as u32;
     // It fits: the largest input is an `i64` of seconds.

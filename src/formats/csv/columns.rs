@@ -4,17 +4,21 @@ use super::super::error::FormatError;
 use super::super::options::{ReadOptions, TrackColumn};
 use super::super::value::{TimeUnit, excerpt};
 use super::angle::{EAST_OR_WEST, NORTH_OR_SOUTH};
+use super::grouping::{Grouping, grouping};
 use super::names::{
-    ACCURACY_COLUMNS, DATE_COLUMNS, EAST_WEST, ELEVATION_COLUMNS, Grouping, LATITUDE_COLUMNS,
-    LONGITUDE_COLUMNS, NORTH_SOUTH, TIME_COLUMNS, TIME_UNITS, coordinate_divisor, grouping, key,
-    metres, same, time_unit, unit,
+    ACCURACY_COLUMNS, DATE_COLUMNS, EAST_WEST, ELEVATION_COLUMNS, LATITUDE_COLUMNS,
+    LINE_NAME_COLUMNS, LONGITUDE_COLUMNS, NORTH_SOUTH, POLYLINE_COLUMNS, TIME_COLUMNS, TIME_UNITS,
+    WKT_COLUMNS, coordinate_divisor, key, metres, same, time_unit, unit,
 };
+use super::splitter::Row;
 use crate::measure::Space;
 
 /// The columns of a table. Positions in a row count from 0.
 #[derive(Clone)]
 pub(super) struct Columns {
     pub names: Vec<String>,
+    /// The geometry. `x` and `y` are not used then.
+    pub geometry: Option<Geometry>,
     pub x: Axis,
     pub y: Axis,
     pub z: Option<Length>,
@@ -28,6 +32,21 @@ pub(super) struct Columns {
     pub segment: Option<usize>,
     /// What was ignored.
     pub ignored: Vec<String>,
+}
+
+/// A column of geometries.
+#[derive(Clone, Copy)]
+pub(super) struct Geometry {
+    pub at: usize,
+    pub kind: GeometryKind,
+    /// The column with the name of each line.
+    pub name: Option<usize>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum GeometryKind {
+    Wkt,
+    Polyline,
 }
 
 /// The columns of a coordinate.
@@ -61,6 +80,22 @@ pub(super) struct TimeSource {
     pub is_date: bool,
 }
 
+impl TimeSource {
+    /// Returns the text of the time in a row: that of one column, or of the date and the time of day.
+    pub(super) fn text<'a>(&self, row: Row<'a>, buffer: &'a mut Vec<u8>) -> &'a [u8] {
+        let time = row.get(self.at).unwrap_or_default().trim_ascii();
+        let Some(date) = self.date.filter(|_| !time.is_empty()) else { return time };
+        let date = row.get(date).unwrap_or_default().trim_ascii();
+        // Spreadsheets add midnight to a date.
+        let midnight = date.windows(6).position(|part| part == b" 00:00" || part == b"T00:00");
+        buffer.clear();
+        buffer.extend_from_slice(&date[..midnight.unwrap_or(date.len())]);
+        buffer.push(b' ');
+        buffer.extend_from_slice(time);
+        buffer
+    }
+}
+
 /// A column that may identify tracks.
 #[derive(Clone, Copy)]
 pub(super) struct Group {
@@ -79,7 +114,11 @@ impl Columns {
     ) -> Result<Self, FormatError> {
         let search = Search { names: &names, delimiter, options };
         let mut ignored = Vec::new();
-        let (x, y) = search.axes(&mut ignored)?;
+        let (geometry, (x, y)) = match (search.axes(&mut ignored), search.geometry()) {
+            (Ok(axes), _) => (None, axes),
+            (Err(_), Some(geometry)) => (Some(geometry), search.unused_axes(geometry.at)),
+            (Err(error), None) => return Err(error),
+        };
         let named_track = match &options.track_column {
             TrackColumn::Named(name) => Some(name.clone()),
             _ => None,
@@ -112,7 +151,15 @@ impl Columns {
         used.extend(times.iter().flat_map(|source| [Some(source.at), source.date]).flatten());
         used.extend(groups.iter().map(|group| group.at));
         ignored.extend(search.duplicates(&used));
-        Ok(Self { x, y, z, accuracy, times, groups, track, segment, ignored, names })
+        Ok(Self { geometry, x, y, z, accuracy, times, groups, track, segment, ignored, names })
+    }
+
+    /// Returns whether the geometry of a row is a line.
+    pub(super) fn has_line(&self, row: Row<'_>) -> bool {
+        let Some(geometry) = self.geometry else { return false };
+        let field = row.get(geometry.at).unwrap_or_default();
+        geometry.kind == GeometryKind::Polyline
+            || field.windows(4).take(64).any(|part| part.eq_ignore_ascii_case(b"line"))
     }
 
     /// Returns the name of a column for a message.
@@ -205,6 +252,29 @@ impl Search<'_> {
             axis(x_what, x, x_divisor, EAST_WEST, EAST_OR_WEST),
             axis(y_what, y, y_divisor, NORTH_SOUTH, NORTH_OR_SOUTH),
         ))
+    }
+
+    /// Finds a column of geometries, if no column of a coordinate was chosen.
+    fn geometry(&self) -> Option<Geometry> {
+        if self.options.x_column.is_some() || self.options.y_column.is_some() {
+            return None;
+        }
+        let find = |known: &[&str]| {
+            known.iter().find_map(|known| self.names.iter().position(|name| key(name) == *known))
+        };
+        let wkt = find(WKT_COLUMNS).map(|at| (at, GeometryKind::Wkt));
+        let polyline = || find(POLYLINE_COLUMNS).map(|at| (at, GeometryKind::Polyline));
+        let (at, kind) = wkt.or_else(polyline)?;
+        let grouped = self.groups(None).first().map(|group| group.at);
+        let name = find(LINE_NAME_COLUMNS).or(grouped).or_else(|| find(&["id", "fid", "gid"]));
+        Some(Geometry { at, kind, name })
+    }
+
+    /// Returns the axes of a table with geometries.
+    fn unused_axes(&self, at: usize) -> (Axis, Axis) {
+        let (x_what, y_what) = coordinate_names(self.options.space);
+        let axis = |what| Axis { what, at, divisor: 1.0, hemisphere: None, letters: None };
+        (axis(x_what), axis(y_what))
     }
 
     /// Finds the column of a coordinate and its divisor.

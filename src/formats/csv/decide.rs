@@ -9,8 +9,7 @@ use super::super::time::civil::DayOrder;
 use super::super::time::{Clarity, TimeReader};
 use super::angle::hemisphere;
 use super::columns::{Axis, Columns, TimeSource};
-use super::names::Grouping;
-use super::row_reader::time_text;
+use super::grouping::Grouping;
 use super::splitter::Row;
 
 /// Maximum number of rows that are stored.
@@ -59,7 +58,7 @@ impl Decider {
         self.row_count += 1;
         let mut buffer = Vec::new();
         for (state, source) in self.times.iter_mut().zip(&columns.times) {
-            match reader.clarity(time_text(row, source, &mut buffer), source.unit) {
+            match reader.clarity(source.text(row, &mut buffer), source.unit) {
                 Clarity::Missing => {}
                 Clarity::Unreadable => state.unreadable += 1,
                 Clarity::Clear => state.readable += 1,

@@ -2,7 +2,7 @@
 //!
 //! One row is one point. The steps:
 //! 1. `header` finds the delimiter and the column names in the first rows, and `columns` the meaning of each
-//!    column, with the synonyms in `names`.
+//!    column, with the synonyms in `names` and `grouping`.
 //! 2. `decide` decides from the first rows what names leave open. It stores them as long as something is open.
 //! 3. `splitter` splits the rows, and `row_reader` reads the point of each, with `angle` for coordinates.
 //! 4. `tracks` divides the rows into tracks and segments. Rows of different tracks may be mixed in any order;
@@ -20,6 +20,7 @@ use super::track_writer::TrackWriter;
 mod angle;
 mod columns;
 mod decide;
+mod grouping;
 mod header;
 mod names;
 mod row_reader;
@@ -83,7 +84,9 @@ pub(super) fn read(
     for remark in &header.columns.ignored {
         out.file_note(NoteKind::IgnoredColumn, None, remark.clone())?;
     }
-    for &at in &decisions.row_numbers {
+    // A row with a line is a track of its own.
+    let has_lines = stored.iter().any(|row| header.columns.has_line(row.as_row()));
+    for &at in decisions.row_numbers.iter().filter(|_| !has_lines) {
         let name = header.columns.name(at);
         let message = format!(
             "the column {name} has another value in each row, so it does not divide the rows into tracks; use \

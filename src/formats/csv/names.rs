@@ -254,91 +254,33 @@ pub(super) const EAST_WEST: &[&str] = &[
     "hemisphereew",
 ];
 
-/// The names of one outing of a mover, finest first. A name may be followed by one of [`TRACK_SUFFIXES`].
-const TRIPS: &[&str] = &[
-    "trajectory",
-    "traj",
-    "trip",
-    "track",
-    "tour",
-    "ride",
-    "journey",
-    "voyage",
-    "activity",
-    "session",
-    "flight",
+/// The names of columns with well-known text, without case and separators.
+pub(super) const WKT_COLUMNS: &[&str] = &[
+    "wkt",
+    "geometrywkt",
+    "geomwkt",
+    "wktgeometry",
+    "wktgeom",
+    "ewkt",
+    "geometry",
+    "geom",
+    "thegeom",
+    "shape",
+    "linestring",
 ];
 
-/// The names of movers, finest first, as [`TRIPS`].
-const MOVERS: &[&str] = &[
-    "individual",
-    "individuallocal",
-    "animal",
-    "bird",
-    "mmsi",
-    "icao24",
-    "icao",
-    "imei",
-    "device",
-    "tracker",
-    "vehicle",
-    "vessel",
-    "ship",
-    "boat",
-    "aircraft",
-    "bus",
-    "taxi",
-    "cab",
-    "car",
-    "truck",
-    "bike",
-    "object",
-    "asset",
-    "tag",
-    "taglocal",
-    "collar",
-    "phone",
-    "driver",
-    "rider",
-    "runner",
-    "athlete",
-    "user",
-    "uid",
-    "person",
-    "participant",
-    "subject",
-    "imo",
-    "callsign",
+/// The names of columns with encoded polylines, as [`WKT_COLUMNS`].
+pub(super) const POLYLINE_COLUMNS: &[&str] = &[
+    "polyline",
+    "encodedpolyline",
+    "overviewpolyline",
+    "summarypolyline",
+    "mappolyline",
+    "mapsummarypolyline",
 ];
 
-/// What may follow a name of [`TRIPS`] or [`MOVERS`].
-const TRACK_SUFFIXES: &[&str] =
-    &["", "id", "name", "no", "nr", "num", "number", "key", "code", "uuid", "identifier", "ident"];
-
-/// The identifiers of movers that are never the number of a row.
-const SURE_MOVERS: &[&str] = &["individual", "individuallocal", "mmsi", "icao24", "imei", "imo"];
-
-/// What the values of a column identify.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Grouping {
-    Mover,
-    Trip,
-}
-
-/// Returns what a column of this name identifies, its rank, and whether it cannot be the number of a row.
-pub(super) fn grouping(name: &str) -> Option<(Grouping, usize, bool)> {
-    let key = key(name);
-    let rank = |names: &[&str]| {
-        names.iter().position(|base| {
-            key.strip_prefix(base).is_some_and(|suffix| TRACK_SUFFIXES.contains(&suffix))
-        })
-    };
-    if let Some(at) = rank(TRIPS) {
-        return Some((Grouping::Trip, at, false));
-    }
-    let at = rank(MOVERS)?;
-    Some((Grouping::Mover, at, SURE_MOVERS.contains(&MOVERS[at])))
-}
+/// The names of columns with the name of a line, as [`WKT_COLUMNS`].
+pub(super) const LINE_NAME_COLUMNS: &[&str] = &["name", "trackname", "title", "label"];
 
 /// Returns whether two column names are equal, except for case and white space.
 pub(super) fn same(name: &str, wanted: &str) -> bool {

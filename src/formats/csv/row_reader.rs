@@ -12,6 +12,8 @@ use super::decide::Decisions;
 use super::splitter::Row;
 use super::tracks::Tracks;
 
+mod geometry;
+
 /// Maximum length of the identifier of a track or segment, in bytes.
 const IDENTIFIER_BYTES_MAX: usize = 256;
 
@@ -30,6 +32,8 @@ pub(super) struct RowReader {
     identifier: Vec<u8>,
     time_text: Vec<u8>,
     row_count: u64,
+    /// The rows that are tracks.
+    line_count: u64,
     /// The rows with too many fields: their number and the first error.
     wide_count: u64,
     first_wide: Option<(Position, String)>,
@@ -42,6 +46,7 @@ struct Noted {
     zone: bool,
     comma: bool,
     groups: bool,
+    day_number: bool,
 }
 
 impl RowReader {
@@ -61,6 +66,7 @@ impl RowReader {
             identifier: Vec::new(),
             time_text: Vec::new(),
             row_count: 0,
+            line_count: 0,
             wide_count: 0,
             first_wide: None,
             noted: Noted::default(),
@@ -81,6 +87,9 @@ impl RowReader {
                 row.iter().skip(width).position(|field| !field.trim_ascii().is_empty())
         {
             return self.read_wide(row, width + stray, out);
+        }
+        if let Some(geometry) = self.columns.geometry {
+            return self.read_geometry(row, &geometry, out);
         }
         let (x, y) = (coordinate(&self.columns.x, row), coordinate(&self.columns.y, row));
         let is_valid = x.is_ok() && y.is_ok();
@@ -109,6 +118,18 @@ impl RowReader {
             self.note_comma(position, out)?;
         }
         let mut raw = RawFix::new(position, x.value, y.value);
+        self.read_attributes(row, has_comma, &mut raw, out)?;
+        out.point(&raw)
+    }
+
+    /// Reads the elevation, the accuracy and the time of a row.
+    fn read_attributes(
+        &mut self,
+        row: Row<'_>,
+        has_comma: bool,
+        raw: &mut RawFix,
+        out: &mut TrackWriter<'_>,
+    ) -> Result<(), FormatError> {
         if let Some(column) = self.columns.z {
             raw.z = self.length(row, column, Attribute::Elevation, has_comma, out)?;
         }
@@ -118,7 +139,7 @@ impl RowReader {
         if let Some(source) = self.time {
             raw.unix_ns = self.time(row, source, out)?;
         }
-        out.point(&raw)
+        Ok(())
     }
 
     /// Ends the tracks after the last row.
@@ -131,7 +152,10 @@ impl RowReader {
         {
             return Err(FormatError::malformed(position, message));
         }
-        self.tracks.end(out, Position::line(line))
+        match self.tracks.count() {
+            0 if self.line_count > 0 => Ok(()),
+            _ => self.tracks.end(out, Position::line(line), self.row_count > 0),
+        }
     }
 
     /// Reads a row with a value after the last column. Its values may be in the wrong columns.
@@ -278,8 +302,18 @@ impl RowReader {
         source: TimeSource,
         out: &mut TrackWriter<'_>,
     ) -> Result<Option<i64>, FormatError> {
-        let text = time_text(row, &source, &mut self.time_text);
+        let text = source.text(row, &mut self.time_text);
         let position = Position::column(row.line, source.at as u64 + 1);
+        let is_day_number = source.unit.is_none() && is_day_number(text);
+        if is_day_number && !self.noted.day_number {
+            self.noted.day_number = true;
+            let message = format!(
+                "times such as {} are read as seconds since 1970; if they are days, as in a spreadsheet, write \
+                 dates",
+                excerpt(text)
+            );
+            out.file_note(NoteKind::AssumedNotation, Some(position), message)?;
+        }
         let time = match self.times.unix_ns(text, source.unit) {
             Ok(time) => time,
             Err(message) => {
@@ -307,6 +341,11 @@ impl RowReader {
         let message = "a comma in a number is read as the decimal point";
         out.file_note(NoteKind::AssumedNotation, Some(position), message)
     }
+}
+
+/// Returns whether a text may be a number of days since 1899-12-30, with a fraction: between 1954 and 2119.
+fn is_day_number(text: &[u8]) -> bool {
+    matches!(text, [b'2'..=b'7', _, _, _, _, b'.', ..]) && text[..5].iter().all(u8::is_ascii_digit)
 }
 
 /// Reads a coordinate and its hemisphere.
@@ -341,23 +380,4 @@ fn coordinate(axis: &Axis, row: Row<'_>) -> Result<Angle, String> {
         )),
         None => Err(format!("the hemisphere {} of the {} is not valid", found(), axis.what)),
     }
-}
-
-/// Returns the text of the time in a row: that of one column, or of the date and the time of day.
-pub(super) fn time_text<'a>(
-    row: Row<'a>,
-    source: &TimeSource,
-    buffer: &'a mut Vec<u8>,
-) -> &'a [u8] {
-    let time = row.get(source.at).unwrap_or_default().trim_ascii();
-    let Some(date) = source.date.filter(|_| !time.is_empty()) else { return time };
-    let date = row.get(date).unwrap_or_default().trim_ascii();
-    // Spreadsheets add midnight to a date.
-    let midnight = date.windows(6).position(|part| part == b" 00:00" || part == b"T00:00");
-    let date = &date[..midnight.unwrap_or(date.len())];
-    buffer.clear();
-    buffer.extend_from_slice(date);
-    buffer.push(b' ');
-    buffer.extend_from_slice(time);
-    buffer
 }

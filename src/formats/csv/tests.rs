@@ -8,6 +8,7 @@ use super::tracks::TRACKS_MAX;
 use super::*;
 use crate::measure::Space;
 
+mod geometry;
 mod layout;
 mod times;
 mod values;

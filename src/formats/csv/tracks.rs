@@ -17,6 +17,8 @@ pub(super) struct Tracks {
     by_name: HashMap<Box<[u8]>, usize>,
     /// The value of the segment column in the last row of each track.
     segments: Vec<Vec<u8>>,
+    /// The number of each track for the writer.
+    numbers: Vec<usize>,
     current: usize,
     current_name: Vec<u8>,
 }
@@ -61,7 +63,7 @@ impl Tracks {
             self.current_name.clear();
             self.current_name.extend_from_slice(name);
             self.current = index;
-            out.switch_track(index);
+            out.switch_track(self.numbers[index]);
             return Ok(false);
         }
         if self.segments.len() == TRACKS_MAX {
@@ -70,6 +72,7 @@ impl Tracks {
             );
             return Err(FormatError::TooLarge { position, message });
         }
+        self.numbers.push(out.track_count());
         out.start_track(TrackKind::Track, position)?;
         self.current_name.clear();
         self.current_name.extend_from_slice(name);
@@ -84,13 +87,18 @@ impl Tracks {
         self,
         out: &mut TrackWriter<'_>,
         position: Position,
+        has_rows: bool,
     ) -> Result<(), FormatError> {
         if self.segments.is_empty() {
-            let found = "it has column names but no rows".to_owned();
+            let found = match has_rows {
+                true => "none of its rows has a line or a point",
+                false => "it has column names but no rows",
+            };
+            let found = found.to_owned();
             return Err(FormatError::NoTracks { format: Format::Csv, found });
         }
-        for index in 0..self.segments.len() {
-            out.switch_track(index);
+        for number in self.numbers {
+            out.switch_track(number);
             out.end_track(position)?;
         }
         Ok(())

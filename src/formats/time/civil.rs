@@ -118,6 +118,49 @@ fn days_since_1970(year: i64, month: u32, day: u32) -> Option<i64> {
 
 /// Parses a date and time.
 pub(in crate::formats) fn parse(text: &[u8]) -> Result<Civil, Fault> {
+    match common(text) {
+        Some(civil) => Ok(civil),
+        None => parse_any(text),
+    }
+}
+
+/// Parses the most common form, such as `2024-02-01T10:00:00Z`, also with a fraction, and a blank instead of the
+/// T. Returns `None` for other text.
+fn common(text: &[u8]) -> Option<Civil> {
+    let (fixed, rest) = text.split_first_chunk::<19>()?;
+    let pair = |at: usize| {
+        let (high, low) = (fixed[at].wrapping_sub(b'0'), fixed[at + 1].wrapping_sub(b'0'));
+        (high < 10 && low < 10).then(|| 10 * u32::from(high) + u32::from(low))
+    };
+    let marks = [fixed[4], fixed[7], fixed[13], fixed[16]];
+    if marks != *b"--::" || !matches!(fixed[10], b'T' | b' ') {
+        return None;
+    }
+    let year = i64::from(100 * pair(0)? + pair(2)?);
+    let date = Date::Known { year, month: pair(5)?, day: pair(8)? };
+    let (nanos, rest) = match rest {
+        [b'.', digits @ ..] => {
+            let length = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            if !(1..=9).contains(&length) {
+                return None;
+            }
+            let (digits, rest) = digits.split_at(length);
+            let value = digits.iter().fold(0, |value, digit| 10 * value + u32::from(digit - b'0'));
+            (value * 10_u32.pow(9 - length as u32), rest)
+        }
+        rest => (0, rest),
+    };
+    let offset_s = match rest {
+        b"" => None,
+        b"Z" => Some(0),
+        _ => return None,
+    };
+    let ns_of_day = ns_of_day(pair(11)?, pair(14)?, pair(17)?, nanos)?;
+    Some(Civil { date, ns_of_day, offset_s })
+}
+
+/// Parses a date and time in any form.
+fn parse_any(text: &[u8]) -> Result<Civil, Fault> {
     let mut cursor = Cursor(text.trim_ascii());
     if cursor.is_time_of_day() {
         return Err(Fault::NoDate);

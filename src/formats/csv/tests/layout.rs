@@ -49,10 +49,13 @@ fn a_table_without_names_is_read_by_numbers() {
     insta::assert_snapshot!(texts_with("a,b,c,d\n0,0,11.1,48.1\n", &numbered("3", "4")), @"track / (11.1 48.1) = none");
     // A name wins over a number.
     insta::assert_snapshot!(texts_with("3,lat,lon\n7,1,2\n", &ReadOptions { x_column: Some("3".to_owned()), ..Default::default() }), @"track / (7 1) = none");
-    insta::assert_snapshot!(texts_with("1;48,1;11,1\n", &numbered("3", "2")), @"");
-    insta::assert_snapshot!(error_with(b"1,2,3\n4,5,6\n", &numbered("3", "4")), @"");
-    insta::assert_snapshot!(error_with(b"1,2,3\n4,5,6\n", &numbered("0", "1")), @"");
-    insta::assert_snapshot!(error(b"7;8\n"), @"");
+    insta::assert_snapshot!(texts_with("1;48,1;11,1\n", &numbered("3", "2")), @r"
+    track / (11.1 48.1) = none
+    assumed_notation, line 1, column 2: a comma in a number is read as the decimal point
+    ");
+    insta::assert_snapshot!(error_with(b"1,2,3\n4,5,6\n", &numbered("3", "4")), @r#"the first row looks like data, not like column names: column 1 is "1", 2 is "2", 3 is "3"; add a row of names, or choose the columns by number, for example --x-column 1 --y-column 2 if column 1 is x, the longitude"#);
+    insta::assert_snapshot!(error_with(b"1,2,3\n4,5,6\n", &numbered("0", "1")), @r#"the first row looks like data, not like column names: column 1 is "1", 2 is "2", 3 is "3"; add a row of names, or choose the columns by number, for example --x-column 1 --y-column 2 if column 1 is x, the longitude"#);
+    insta::assert_snapshot!(error(b"7;8\n"), @r#"the first row looks like data, not like column names: column 1 is "7", 2 is "8"; add a row of names, or choose the columns by number, for example --x-column 1 --y-column 2 if column 1 is x, the longitude"#);
 }
 
 #[test]
@@ -84,7 +87,10 @@ fn options_for_tables_are_noted_for_other_files() {
         track_column: TrackColumn::None,
         ..numbered("1", "2")
     };
-    insta::assert_snapshot!(texts_with(line, &options), @"");
+    insta::assert_snapshot!(texts_with(line, &options), @r"
+    track / (2 1) (2 2) = none
+    unused_option, -: --x-column, --y-column, --track-column, --delimiter had no effect: the file is not a table
+    ");
 }
 
 /// A pipe that waits for more data after these bytes.

@@ -89,7 +89,7 @@ fn the_first_column_with_a_time_is_used() {
     "#);
     insta::assert_snapshot!(times("time,timestamp,lat,lon\n5,6,1,2\n"), @r#"
     track / ( t5) = none
-    ignored_column, -: the column "timestamp" is ignored: another column has the time (2 times)
+    ignored_column, -: the column "timestamp" is ignored: another column has the time
     "#);
 }
 
@@ -121,4 +121,13 @@ fn the_values_decide_the_order_of_day_and_month() {
         &late[late.len() - 600..]
     );
     assert!(late.contains("1000 invalid times are ignored"));
+}
+
+#[test]
+fn numbers_that_may_be_days_are_seconds_with_a_note() {
+    insta::assert_snapshot!(times("lat,lon,time\n1,2,45323.5\n1,2,45323.6\n"), @r#"
+    track / ( t45323.5) ( t45323.6) = none
+    assumed_notation, line 2, column 3: times such as "45323.5" are read as seconds since 1970; if they are days, as in a spreadsheet, write dates
+    "#);
+    insta::assert_snapshot!(times("lat,lon,time\n1,2,12.5\n1,2,45323\n1,2,1706781600.5\n"), @"track / ( t12.5) ( t45323) ( t1706781600.5) = none");
 }

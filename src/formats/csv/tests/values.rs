@@ -28,8 +28,8 @@ fn hemispheres_are_applied() {
     ignored_column, -: the column "ns" is ignored: it has no hemisphere of the latitude
     "#);
     insta::assert_snapshot!(texts("lat,lon\n51.5N,0.25W\nS 51.5,E0.25\n48°30'00\"N,11°15.0'W\n51.5E,1\n"), @r#"
-    track / (-0.25 51.5) (0.25 -51.5) (invalid) (invalid) = none
-    invalid_position, line 4, column 1: 2 points without a valid position are skipped; the first one: the latitude "48°30\'00\"\"N" is not a number, in the column "lat"
+    track / (-0.25 51.5) (0.25 -51.5) (-11.25 48.5) (invalid) = none
+    invalid_position, line 5, column 1: 1 point without a valid position is skipped: the latitude "51.5E" is not a number, in the column "lat"
     "#);
     let planar = ReadOptions { space: Space::Planar, ..Default::default() };
     insta::assert_snapshot!(texts_with("x,y,ew\n1,2,W\n3,4N,W\n", &planar), @r#"
@@ -50,7 +50,11 @@ fn decimal_commas_are_read() {
         assert_eq!(texts(file), expected, "{file}");
     }
     // Without other decimal commas, the comma may separate thousands.
-    insta::assert_snapshot!(texts("lat;lon;ele\n46.5;13.5;1,234\n46.5;13.5;1,23\n46,5;13,5;1,234\n46.5;13.5;1,234.5\n"), @"");
+    insta::assert_snapshot!(texts("lat;lon;ele\n46.5;13.5;1,234\n46.5;13.5;1,23\n46,5;13,5;1,234\n46.5;13.5;1,234.5\n"), @r#"
+    track / (13.5 46.5) (13.5 46.5 z1.23) (13.5 46.5 z1.234) (13.5 46.5) = none
+    invalid_elevation, line 2, column 3: 2 invalid elevations are ignored; the first one: the elevation "1,234" is not a number, in the column "ele"
+    assumed_notation, line 3, column 3: a comma in a number is read as the decimal point
+    "#);
 }
 
 #[test]
@@ -133,7 +137,6 @@ fn synonyms_are_found_without_regard_to_separators() {
 fn the_first_of_several_columns_is_used() {
     insta::assert_snapshot!(texts("lat,lon,lat,latitude,ele,alt\n1,2,3,4,5,6\n"), @r#"
     track / (2 4 z5) = none
-    ignored_column, -: the name "lat" occurs twice; the first column is used
     ignored_column, -: the latitude is in the column "latitude"; ignored: "lat", "lat"
     ignored_column, -: the elevation is in the column "ele"; ignored: "alt"
     "#);

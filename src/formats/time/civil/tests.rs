@@ -123,6 +123,22 @@ proptest! {
         let _ = (parse(text.as_bytes()), parse(date.as_bytes()));
     }
 
+    #[test]
+    fn the_common_form_is_read_as_any_other(
+        text in "20[0-9]{2}-[01][0-9]-[0-3][0-9][T ][0-2][0-9]:[0-6][0-9]:[0-6][0-9](\\.[0-9]{0,11})?(Z|\\+01|)",
+        at in 0..19_usize,
+        byte in "[0-9:TZ -]",
+    ) {
+        let mut changed = text.clone();
+        changed.replace_range(at..at + 1, &byte);
+        for text in [text, changed] {
+            if let Some(civil) = common(text.as_bytes()) {
+                prop_assert_eq!(parse_any(text.as_bytes()), Ok(civil), "{}", text);
+            }
+        }
+        prop_assert!(common(b"2024-02-01T10:00:00.25Z").is_some());
+    }
+
     /// jiff parses RFC 3339, too.
     #[test]
     fn times_of_rfc_3339_are_those_of_jiff(unix_ns in -62_000_000_000_000_000_000_i128..253_000_000_000_000_000_000) {
