@@ -49,7 +49,7 @@ mod xml;
 #[cfg(test)]
 mod tests;
 
-use std::io::{BufRead, Cursor, Read as _};
+use std::io::{BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
 
 pub use csv::{
     ACCURACY_COLUMNS, ELEVATION_COLUMNS, LATITUDE_COLUMNS, LONGITUDE_COLUMNS, TIME_COLUMNS,
@@ -60,6 +60,9 @@ pub use note::{Note, NoteKind};
 pub use options::{OnInvalid, PointsMode, ReadOptions, TrackColumn};
 pub use sink::{TrackInfo, TrackKind, TrackSink};
 use track_writer::TrackWriter;
+
+/// The size of the buffer of [`read_seekable`].
+const BUFFER_BYTES: usize = 64 << 10;
 
 /// Reads a file to its end and passes its tracks to `sink`.
 ///
@@ -94,6 +97,33 @@ pub fn read(
     out.finish(outcome)
 }
 
+/// Reads a file as [`read`] does. Parquet files need this function, because their metadata are at the end.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_seekable(
+    mut input: impl Read + Seek + Send + 'static,
+    options: &ReadOptions,
+    sink: &mut dyn TrackSink,
+) -> Result<(), FormatError> {
+    let mut magic = Vec::new();
+    let start = input.stream_position().map_err(FormatError::Io)?;
+    input
+        .by_ref()
+        .take(parquet::MAGIC.len() as u64)
+        .read_to_end(&mut magic)
+        .map_err(FormatError::Io)?;
+    input.seek(SeekFrom::Start(start)).map_err(FormatError::Io)?;
+    let is_parquet =
+        options.format.map_or(magic == parquet::MAGIC, |format| format == Format::Parquet);
+    if !is_parquet {
+        return read(BufReader::with_capacity(BUFFER_BYTES, input), options, sink);
+    }
+    let mut out = TrackWriter::new(options, sink);
+    let outcome = parquet::read(input, options, &mut out);
+    out.finish(outcome)
+}
+
 fn read_tracks(
     mut input: impl BufRead,
     options: &ReadOptions,
@@ -106,9 +136,7 @@ fn read_tracks(
     };
     match binary {
         Some(Format::Fit) => return fit::read(Cursor::new(head).chain(input), options, out),
-        Some(Format::Parquet) => {
-            return parquet::read(Cursor::new(head).chain(input), options, out);
-        }
+        Some(Format::Parquet) => return Err(parquet::unseekable()),
         _ => {}
     }
     let (head, text) = text::decode(head, input, options)?;
