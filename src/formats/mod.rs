@@ -57,7 +57,7 @@ mod xml;
 #[cfg(test)]
 mod tests;
 
-use std::io::{self, BufRead, Cursor, Read as _};
+use std::io::{self, BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
 
 pub use archive::{ArchiveSink, Member, is_archive, read_archive};
 use compressed::{ByteCount, Failure};
@@ -75,6 +75,8 @@ use track_writer::TrackWriter;
 
 /// The bytes from which a format is detected if the first rows are not enough.
 const LONG_HEAD_BYTES: u64 = 16 << 10;
+/// The size of the buffer of [`read_seekable`].
+const BUFFER_BYTES: usize = 64 << 10;
 
 /// Reads a file to its end and passes its tracks to `sink`.
 ///
@@ -125,6 +127,33 @@ fn read_compressed(
     out.finish(failure.or(outcome))
 }
 
+/// Reads a file as [`read`] does. Parquet files need this function, because their metadata are at the end.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_seekable(
+    mut input: impl Read + Seek + Send + 'static,
+    options: &ReadOptions,
+    sink: &mut dyn TrackSink,
+) -> Result<(), FormatError> {
+    let mut magic = Vec::new();
+    let start = input.stream_position().map_err(FormatError::Io)?;
+    input
+        .by_ref()
+        .take(parquet::MAGIC.len() as u64)
+        .read_to_end(&mut magic)
+        .map_err(FormatError::Io)?;
+    input.seek(SeekFrom::Start(start)).map_err(FormatError::Io)?;
+    let is_parquet =
+        options.format.map_or(magic == parquet::MAGIC, |format| format == Format::Parquet);
+    if !is_parquet {
+        return read(BufReader::with_capacity(BUFFER_BYTES, input), options, sink);
+    }
+    let mut out = TrackWriter::new(options, sink);
+    let outcome = parquet::read(input, options, &mut out);
+    out.finish(outcome)
+}
+
 fn read_tracks(
     mut input: impl BufRead,
     outer: Option<ByteCount>,
@@ -159,9 +188,7 @@ fn read_content(
     }
     match binary {
         Some(Format::Fit) => return fit::read(Cursor::new(head).chain(input), options, out),
-        Some(Format::Parquet) => {
-            return parquet::read(Cursor::new(head).chain(input), options, out);
-        }
+        Some(Format::Parquet) => return Err(parquet::unseekable()),
         _ => {}
     }
     let (mut head, mut text) = text::decode(head, input, options)?;
