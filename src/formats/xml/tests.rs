@@ -226,10 +226,10 @@ proptest! {
             let found = find_events(text.as_bytes());
             prop_assert_eq!(&found, &events);
             // The messages about the root have more details.
-            if let (Some(expected), Some(error)) = (&expected.error, &mut events.error) {
-                if error.starts_with(expected.as_str()) {
-                    error.truncate(expected.len());
-                }
+            if let (Some(expected), Some(error)) = (&expected.error, &mut events.error)
+                && error.starts_with(expected.as_str())
+            {
+                error.truncate(expected.len());
             }
             if expected.error.as_deref().is_some_and(|error| error.ends_with("the file ends")) {
                 // The message names the root element.
