@@ -1,8 +1,8 @@
 //! The fast path of `waywiser.v1` reads the same values as prost from arbitrary bytes.
 #![no_main]
 use prost::Message as _;
+use waywiser::internals::wire::{ColumnBlock, MessageFields, MessageView};
 use waywiser::proto::waywiser_v1::RecordPathRequest;
-use waywiser::internals::wire::{ColumnBlock, MessageView, MessageFields};
 
 const FIELDS: MessageFields =
     MessageFields { name: 1, options: 2, write_offset: Some(3), rows: 4, columns: 5, end: 6 };

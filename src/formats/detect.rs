@@ -7,6 +7,9 @@ use super::options::ReadOptions;
 use super::other::{self, Other};
 use super::{csv, igc, json, nmea, plt, polyline, rows, wkt};
 
+/// Returns whether a text that starts with these bytes is in a format.
+type Matches = fn(&[u8]) -> bool;
+
 fn unrecognised<T>(found: &str, advice: &'static str) -> Result<T, FormatError> {
     Err(FormatError::Unrecognised { found: found.to_owned(), advice })
 }
@@ -33,7 +36,7 @@ pub(super) fn binary(head: &[u8]) -> Result<Option<Format>, FormatError> {
 /// # Errors
 /// [`FormatError::Unrecognised`] if the text is in no supported format.
 pub(super) fn text(head: &[u8], options: &ReadOptions) -> Result<Format, FormatError> {
-    let line_formats: [(fn(&[u8]) -> bool, Format); 5] = [
+    let line_formats: [(Matches, Format); 5] = [
         (nmea::matches, Format::Nmea),
         (igc::matches, Format::Igc),
         (plt::matches, Format::Plt),

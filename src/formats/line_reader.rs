@@ -99,8 +99,7 @@ impl<R: BufRead> LineReader<R> {
     }
 }
 
-/// Returns the start of a text as lines, for the detection of a format: the first lines that are not blank,
-/// without blanks around them.
+/// Returns the lines of the start of a text that are not blank, without blanks around them.
 pub(super) fn filled_lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
     head.split(|byte| matches!(byte, b'\n' | b'\r'))
         .map(<[u8]>::trim_ascii)

@@ -165,8 +165,8 @@ fn is_answer(text: &[u8]) -> bool {
     text.starts_with(b"{")
         && text.ends_with(b"}")
         && text.len() <= 4096
-        && ANSWER_MEMBERS.iter().any(|member| has(member))
-        && !TRACK_MEMBERS.iter().any(|member| has(member))
+        && ANSWER_MEMBERS.iter().any(&has)
+        && !TRACK_MEMBERS.iter().any(has)
 }
 
 /// The root elements of XML formats, without regard to case.

@@ -2,7 +2,7 @@
 //!
 //! Each B record is a point. Its elevation is the GNSS altitude above the WGS 84 ellipsoid if the fix has three
 //! dimensions (validity A). The pressure altitude is not read. `record` parses single records. The `igc` crate
-//! is not used, because its last release is of 2020, and it stops at a record that it cannot read.
+//! is not used: it parses single records, and the dates, the extensions and the reasons of damage are needed here.
 
 mod record;
 

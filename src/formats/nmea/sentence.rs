@@ -1,7 +1,7 @@
 //! Finds the sentences in a line of a log, checks their checksums and reads their fields.
 //!
-//! The `nmea` crate is not used, because it needs chrono, and because it does not report why a field of a
-//! sentence cannot be read.
+//! The `nmea` crate is not used: a damaged field must cost only this field, with a reason that a note can name, and
+//! joining the sentences needs the fields alone.
 
 use super::super::calendar;
 use super::super::value::excerpt;

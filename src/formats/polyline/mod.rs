@@ -1,8 +1,8 @@
 //! The reader of encoded polylines, the text form of lines of Google Maps. Each line of the text is a track.
 //!
 //! A polyline does not state its precision. 5 decimal places are assumed, and 6 (OSRM, Valhalla) if only these
-//! give valid positions. The `polyline` crate is not used, because it stores whole lines, and because one
-//! invalid byte costs the points before it.
+//! give valid positions. The `polyline` crate is not used: it returns a whole line, or an
+//! error without the points before it.
 
 use std::io::{BufRead, Cursor, Read};
 

@@ -194,6 +194,11 @@ impl<'a> TrackWriter<'a> {
         let Some(track) = self.tracks.get_mut(self.current).and_then(Option::as_mut) else {
             return Ok(());
         };
+        if track.is_sent() && track.sort.is_none() && track.is_backward(fix) {
+            let message = "the time is earlier than that of the point before";
+            self.track_note(NoteKind::BackwardTime, position, message)?;
+        }
+        let Some(track) = self.track() else { return Ok(()) };
         let starts_segment = track.count(fix);
         if !track.is_sent() {
             return Ok(());
@@ -201,10 +206,6 @@ impl<'a> TrackWriter<'a> {
         if let Some(sort) = &mut track.sort {
             sort.push(fix, starts_segment, position);
             return self.count_stored(position);
-        }
-        if track.is_backward(fix) {
-            let message = "the time is earlier than that of the point before";
-            self.track_note(NoteKind::BackwardTime, position, message)?;
         }
         self.select(position)?;
         if starts_segment {
@@ -237,27 +238,24 @@ impl<'a> TrackWriter<'a> {
             return Err(FormatError::malformed(position, format!("{message}; {advice}")));
         }
         let splits = self.options.on_invalid == OnInvalid::Split;
+        // In strict mode this is an error, and then the sink does not receive the point.
+        self.track_note(NoteKind::InvalidPosition, position, message)?;
         let Some(track) = self.track() else { return Ok(()) };
         track.info.point_count += 1;
         track.info.invalid_count += 1;
         if splits {
             track.start_segment();
         }
-        let is_sent = track.is_sent();
-        let is_stored = is_sent && track.sort.is_some();
+        if !track.is_sent() {
+            return Ok(());
+        }
         if let Some(sort) = &mut track.sort {
             sort.push_invalid();
+            return self.count_stored(position);
         }
-        self.track_note(NoteKind::InvalidPosition, position, message)?;
-        match (is_stored, is_sent) {
-            (true, _) => self.count_stored(position),
-            (_, false) => Ok(()),
-            _ => {
-                self.select(position)?;
-                let result = self.sink.invalid_point();
-                self.check(result, position)
-            }
-        }
+        self.select(position)?;
+        let result = self.sink.invalid_point();
+        self.check(result, position)
     }
 
     /// Reports that an optional value of the current point is not valid. It is a missing value.

@@ -1,7 +1,7 @@
 //! Parses geometries in well-known text and passes on their points, one at a time.
 //!
 //! The grammar is that of OGC Simple Features and of the extended form of PostGIS (`SRID=4326;LINESTRING...`).
-//! The `wkt` crate is not used, because it stores whole geometries and stops at the first error.
+//! The `wkt` crate is not used: it returns whole geometries, or an error without the points before it.
 
 use std::io::BufRead;
 

@@ -217,3 +217,14 @@ proptest! {
         prop_assert_eq!(read, points);
     }
 }
+
+/// The writer once counted points in this case that it had not stored.
+#[test]
+fn invalid_points_of_excluded_tracks_and_in_strict_mode_are_not_counted_as_stored() {
+    let file = "LINESTRING(1 2, x y, 3 4)";
+    let strict = ReadOptions { is_strict: true, sorts_by_time: true, ..Default::default() };
+    assert!(error_with(file.as_bytes(), &strict).contains("--strict makes this an error"));
+    let routes =
+        ReadOptions { only: Some(TrackKind::Route), sorts_by_time: true, ..Default::default() };
+    assert_eq!(texts_with(file, &routes), "");
+}

@@ -1,0 +1,8 @@
+//! Reads arbitrary bytes as OwnTracks.
+#![no_main]
+mod read;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| read::check(
+    bytes,
+    Some(waywiser::formats::Format::OwnTracks)
+));
