@@ -10,3 +10,6 @@
 pub(super) mod phone;
 pub(super) mod records;
 pub(super) mod semantic;
+
+#[cfg(test)]
+mod tests;
