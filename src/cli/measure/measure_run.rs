@@ -323,7 +323,7 @@ impl<'a, W: Write> MeasureRun<'a, W> {
         let mut rows = std::mem::take(&mut self.rows);
         match sort {
             SortKey::Length => {
-                rows.sort_by(|a, b| b.track.summary.length.total_cmp(&a.track.summary.length))
+                rows.sort_by(|a, b| b.track.summary.length.total_cmp(&a.track.summary.length));
             }
             // Tracks without a time come last.
             SortKey::Date => rows.sort_by_key(|row| {
