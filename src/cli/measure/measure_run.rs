@@ -189,8 +189,12 @@ impl<'a, W: Write> MeasureRun<'a, W> {
     /// Adds a note on the current file.
     pub(super) fn file_note(&mut self, note: Note) {
         self.file.notes.add(notes::text(&self.file.name, None, &note));
+        self.keep_file_note(FileNote { file: self.file.name.clone(), note });
+    }
+
+    fn keep_file_note(&mut self, note: FileNote) {
         if self.file_notes.len() < FILE_NOTES_MAX {
-            self.file_notes.push(FileNote { file: self.file.name.clone(), note });
+            self.file_notes.push(note);
         } else {
             self.more_file_note_count += 1;
         }
@@ -199,7 +203,15 @@ impl<'a, W: Write> MeasureRun<'a, W> {
     /// Ends the current file, and prints its notes and its error.
     pub(super) fn end_file(&mut self, end: FileEnd) {
         match &end {
-            FileEnd::Unsupported => self.unsupported.add(&self.file.name.clone()),
+            FileEnd::Unsupported => {
+                let name = self.file.name.clone();
+                self.unsupported.add(&name);
+                // The note on all of these files is printed at the end.
+                let message = "skipped: it is in no supported format".to_owned();
+                let kind = NoteKind::IgnoredContent;
+                let note = Note { kind, message, position: None, count: 1, track: None };
+                self.keep_file_note(FileNote { file: name, note });
+            }
             FileEnd::Skipped(reason) if !self.is_strict => {
                 let (kind, message) = (NoteKind::IgnoredContent, format!("skipped: {reason}"));
                 self.file_note(Note { kind, message, position: None, count: 1, track: None });
@@ -311,7 +323,7 @@ impl<'a, W: Write> MeasureRun<'a, W> {
         let mut rows = std::mem::take(&mut self.rows);
         match sort {
             SortKey::Length => {
-                rows.sort_by(|a, b| b.track.summary.length.total_cmp(&a.track.summary.length))
+                rows.sort_by(|a, b| b.track.summary.length.total_cmp(&a.track.summary.length));
             }
             // Tracks without a time come last.
             SortKey::Date => rows.sort_by_key(|row| {

@@ -141,7 +141,7 @@ impl Source {
 
     async fn fail(&self, error: String) {
         self.report(FileEvent::Failed(error)).await;
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
