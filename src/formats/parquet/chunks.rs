@@ -46,6 +46,12 @@ impl<F: Read + Seek> Chunks<F> {
     }
 }
 
+impl<F> Clone for Chunks<F> {
+    fn clone(&self) -> Self {
+        Self { file: Arc::clone(&self.file), length: self.length }
+    }
+}
+
 impl<F> Length for Chunks<F> {
     fn len(&self) -> u64 {
         self.length

@@ -7,7 +7,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, SchemaRef};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder,
+};
+use parquet::errors::ParquetError;
 
 use super::super::error::{FormatError, Position};
 use super::super::format::Format;
@@ -34,7 +38,7 @@ const TRACKS_MAX: usize = 100_000;
 /// Calls the library. It may panic on damaged files.
 fn guarded<T>(
     position: Option<Position>,
-    call: impl FnOnce() -> Result<T, parquet::errors::ParquetError>,
+    call: impl FnOnce() -> Result<T, ParquetError>,
 ) -> Result<T, FormatError> {
     let malformed = |message| FormatError::Malformed { position, message };
     match catch_unwind(AssertUnwindSafe(call)) {
@@ -51,28 +55,24 @@ pub(super) fn read<F: Read + Seek + Send + 'static>(
 ) -> Result<(), FormatError> {
     // Without the schema of Arrow in the file the types are those of Parquet, which are fewer.
     let reader_options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let builder = guarded(None, || {
-        ParquetRecordBatchReaderBuilder::try_new_with_options(input, reader_options)
-    })?;
-    let geo = builder
+    let file = guarded(None, || ArrowReaderMetadata::load(&input, reader_options))?;
+    let geo = file
         .metadata()
         .file_metadata()
         .key_value_metadata()
         .and_then(|pairs| pairs.iter().find(|pair| pair.key == "geo"))
         .and_then(|pair| pair.value.clone());
     let geometry = geo.map(|geo| geo::read(&geo, options.space, out)).transpose()?;
-    let layout = Layout::find(builder.schema().fields(), geometry, options)?;
-    note_times(&layout, builder.schema(), options, out)?;
+    let layout = Layout::find(file.schema().fields(), geometry, options)?;
+    note_times(&layout, file.schema(), options, out)?;
     let columns = layout.columns();
-    let track_column = layout.track.and_then(|at| builder.schema().fields().get(at));
+    let track_column = layout.track.and_then(|at| file.schema().fields().get(at));
     let track_column = track_column.map(|field| excerpt(field.name().as_bytes()));
     let batch_rows = match layout.place {
         Place::Columns { .. } => BATCH_ROWS,
         Place::Geometry { .. } => GEOMETRY_BATCH_ROWS,
     };
-    let mask = ProjectionMask::roots(builder.parquet_schema(), columns.iter().copied());
-    let mut batches =
-        guarded(None, || builder.with_projection(mask).with_batch_size(batch_rows).build())?;
+    let mask = ProjectionMask::roots(file.parquet_schema(), columns.iter().copied());
     let mut rows = Rows {
         layout,
         columns,
@@ -83,15 +83,24 @@ pub(super) fn read<F: Read + Seek + Send + 'static>(
         line_count: 0,
         track_column,
     };
-    loop {
-        let position = Position::Record(rows.count + 1);
-        let batch = guarded(Some(position), || batches.next().transpose().map_err(Into::into))?;
-        match batch {
-            Some(batch) => rows.batch(&batch, out)?,
-            None => break,
+    let mut damage = None;
+    for (index, group) in file.metadata().row_groups().iter().enumerate() {
+        let start = rows.count;
+        let builder =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(input.clone(), file.clone())
+                .with_row_groups(vec![index])
+                .with_projection(mask.clone())
+                .with_batch_size(batch_rows);
+        // The other row groups do not depend on a damaged one.
+        if let Some(error) = rows.row_group(|| builder.build(), out)? {
+            damage.get_or_insert(error);
+            rows.count = start.saturating_add(u64::try_from(group.num_rows()).unwrap_or(0));
         }
     }
-    rows.end(out)
+    match damage {
+        Some(error) => Err(error),
+        None => rows.end(out),
+    }
 }
 
 /// Adds a note if the times have no zone.
@@ -147,6 +156,26 @@ impl Rows<'_> {
     fn column<'b>(&self, batch: &'b RecordBatch, at: Option<usize>) -> Option<&'b ArrayRef> {
         let position = self.columns.binary_search(&at?).ok()?;
         batch.columns().get(position)
+    }
+
+    /// Reads a row group. Returns the error if it is damaged.
+    fn row_group(
+        &mut self,
+        open: impl FnOnce() -> Result<ParquetRecordBatchReader, ParquetError>,
+        out: &mut TrackWriter<'_>,
+    ) -> Result<Option<FormatError>, FormatError> {
+        let mut batches = match guarded(Some(Position::Record(self.count + 1)), open) {
+            Ok(batches) => batches,
+            Err(error) => return Ok(Some(error)),
+        };
+        loop {
+            let next = || batches.next().transpose().map_err(Into::into);
+            match guarded(Some(Position::Record(self.count + 1)), next) {
+                Ok(Some(batch)) => self.batch(&batch, out)?,
+                Ok(None) => return Ok(None),
+                Err(error) => return Ok(Some(error)),
+            }
+        }
     }
 
     fn batch(&mut self, batch: &RecordBatch, out: &mut TrackWriter<'_>) -> Result<(), FormatError> {
