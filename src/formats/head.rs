@@ -102,23 +102,27 @@ impl<'o> Scan<'o> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
     use std::io::{BufReader, Read};
 
     use super::*;
 
-    /// Fails when it is read. It represents a pipe without data.
-    struct Silent;
+    /// Represents a pipe without data. It records that it was read.
+    struct Silent<'a>(&'a Cell<bool>);
 
-    impl Read for Silent {
+    impl Read for Silent<'_> {
         fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-            Err(io::Error::other("it would wait"))
+            self.0.set(true);
+            Ok(0)
         }
     }
 
-    /// Returns the head of a pipe that contains `bytes` and then waits.
+    /// Returns the head of a pipe that contains `bytes` and then waits; `None` if the reader would wait.
     fn head(bytes: &[u8], format: Option<Format>) -> Option<Vec<u8>> {
         let options = ReadOptions { format, ..Default::default() };
-        read(&mut BufReader::with_capacity(1, bytes.chain(Silent)), &options).ok()
+        let waits = Cell::new(false);
+        let head = read(&mut BufReader::with_capacity(1, bytes.chain(Silent(&waits))), &options);
+        head.ok().filter(|_| !waits.get())
     }
 
     #[test]

@@ -127,6 +127,11 @@ fn read_compressed(
     out.finish(failure.or(outcome))
 }
 
+/// Returns whether a file that starts with `head` is in Parquet. Then [`read_seekable`] can read it.
+pub fn is_parquet(head: &[u8]) -> bool {
+    head.starts_with(parquet::MAGIC)
+}
+
 /// Reads a file as [`read`] does. Parquet files need this function, because their metadata are at the end.
 ///
 /// # Errors
@@ -183,8 +188,8 @@ fn read_content(
         Some(format) => Some(format),
         None => detect::binary(&head)?,
     };
-    if binary.is_some_and(|format| format != Format::Csv) {
-        csv::note_unused_options(options, out)?;
+    if let Some(format) = binary.filter(|format| *format != Format::Csv) {
+        csv::note_unused_options(options, format, out)?;
     }
     match binary {
         Some(Format::Fit) => return fit::read(Cursor::new(head).chain(input), options, out),
@@ -210,7 +215,7 @@ fn read_content(
         },
     };
     if binary.is_none() && format != Format::Csv {
-        csv::note_unused_options(options, out)?;
+        csv::note_unused_options(options, format, out)?;
     }
     match format {
         Format::Gpx | Format::Tcx | Format::Kml => xml::read(text, options.points, out),

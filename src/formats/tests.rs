@@ -70,6 +70,13 @@ pub(super) fn texts_with(file: &str, options: &ReadOptions) -> String {
     notes.ended.concat() + &notes.notes.concat()
 }
 
+/// Returns the tracks of a file, without notes.
+fn tracks(file: &str, options: &ReadOptions) -> String {
+    let mut recorded = Recorded::default();
+    read(file.as_bytes(), options, &mut recorded).unwrap();
+    recorded.ended.concat()
+}
+
 pub(super) fn texts(file: &str) -> String {
     texts_with(file, &ReadOptions::default())
 }
@@ -117,7 +124,7 @@ fn an_error_of_the_sink_is_returned_with_its_position() {
         assert!(matches!(error, FormatError::Path { .. }));
         error.position().unwrap().to_string()
     };
-    assert_eq!(failed_at("lat,lon\n1,1\n2,2\n"), "line 3");
+    assert_eq!(failed_at("lat,lon\n1,1\n2,2\n"), "line 3, column 1");
     assert_eq!(
         failed_at("<gpx><rte><rtept lat='1' lon='1'/>\n<rtept lat='1' lon='1'/>"),
         "line 2, column 1"
@@ -255,8 +262,9 @@ proptest! {
         let by_part =
             ReadOptions { segment_column: Some("part".to_owned()), ..Default::default() };
 
-        prop_assert_eq!(&texts(&gpx), &expected);
-        prop_assert_eq!(&texts(&geojson.to_string()), &expected);
-        prop_assert_eq!(&texts_with(&csv, &by_part), &expected);
+        let detected = ReadOptions::default();
+        prop_assert_eq!(&tracks(&gpx, &detected), &expected);
+        prop_assert_eq!(&tracks(&geojson.to_string(), &detected), &expected);
+        prop_assert_eq!(&tracks(&csv, &by_part), &expected);
     }
 }

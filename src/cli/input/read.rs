@@ -68,6 +68,11 @@ pub(in crate::cli) fn read(
             match open(&input.path, reading.stdin).and_then(|opened| find_content(opened, reading))
             {
                 Ok(Found::Archive(archive)) => return read_archive(input, archive, reading, sink),
+                Ok(Found::Parquet(file)) => {
+                    sink.start_file(name)?;
+                    let end = read_parquet(input, file, reading, sink);
+                    return Ok(sink.end_file(end)?);
+                }
                 Ok(Found::Other(head, opened)) => {
                     sink.start_file(name)?;
                     let end = read_file(input, head, opened, reading, sink);
@@ -86,20 +91,23 @@ pub(in crate::cli) fn read(
 /// The content of an open input.
 enum Found {
     Archive(File),
+    Parquet(File),
     /// Any other file, of which these bytes were read already.
     Other(Vec<u8>, Opened),
 }
 
-/// Finds out whether the input is an archive. An archive that is read from a pipe is copied to a temporary file, because
-/// its directory is at the end.
+/// Finds out whether the input is an archive or a Parquet file. Such an input from a pipe is copied to a temporary file,
+/// because its directory is at the end.
 fn find_content(mut opened: Opened, reading: &Reading<'_>) -> Result<Found, FormatError> {
     let mut head = Vec::new();
     opened.by_ref().take(HEAD_BYTES).read_to_end(&mut head).map_err(FormatError::Io)?;
-    if !formats::is_archive(&head) {
-        return Ok(Found::Other(head, opened));
-    }
+    let found = match () {
+        () if formats::is_archive(&head) => Found::Archive,
+        () if formats::is_parquet(&head) => Found::Parquet,
+        () => return Ok(Found::Other(head, opened)),
+    };
     match opened {
-        Opened::File(file) => Ok(Found::Archive(file)),
+        Opened::File(file) => Ok(found(file)),
         Opened::Stream(stream) => {
             let copied = tempfile::tempfile().and_then(|mut file| {
                 let stream = Counted { input: stream, reading };
@@ -107,12 +115,30 @@ fn find_content(mut opened: Opened, reading: &Reading<'_>) -> Result<Found, Form
                 Ok(file)
             });
             match copied {
-                Ok(file) => Ok(Found::Archive(file)),
+                Ok(file) => Ok(found(file)),
                 Err(error) => Err(FormatError::Archive(format!(
-                    "the archive cannot be copied to a temporary file: {error}"
+                    "standard input cannot be copied to a temporary file: {error}"
                 ))),
             }
         }
+    }
+}
+
+fn read_parquet(
+    input: &Input,
+    mut file: File,
+    reading: &Reading<'_>,
+    sink: &mut impl FileSink,
+) -> FileEnd {
+    let before = file.metadata();
+    let outcome = file.rewind().and_then(|()| file.try_clone()).map_err(FormatError::Io);
+    let outcome = outcome.and_then(|file| formats::read_seekable(file, reading.options, sink));
+    reading.progress.add(before.as_ref().map_or(0, Metadata::len));
+    match end_of(&input.name, outcome, input.is_in_folder) {
+        FileEnd::Complete if before.is_ok_and(|before| has_changed(&file, &before)) => {
+            changed(&input.name)
+        }
+        end => end,
     }
 }
 

@@ -86,7 +86,14 @@ impl Table {
             0 => tracks,
             failed => format!("{tracks}; {} failed", pluralize(failed, "file")),
         };
-        self.rows(out, ["total", &name], &total.summary, None)
+        match name.width() <= self.name_width() {
+            true => self.rows(out, ["total", &name], &total.summary, None),
+            // The text may take the columns of both names.
+            false => {
+                let wide = Self { file_width: "total".len(), ..*self };
+                wide.rows(out, ["total", &name], &total.summary, None)
+            }
+        }
     }
 
     /// Writes the row of a track or total, and the rows of its details. A total has no displacement.

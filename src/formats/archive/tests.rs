@@ -80,7 +80,7 @@ fn the_archives_of_other_programs_are_read() {
     "doc.kml" (107 bytes):
     track / (2 1) (3 1) = "k"
     "files/icon.png" (16 bytes):
-    error: not GPX, GeoJSON or CSV but binary data; convert it to GPX first, for example with GPSBabel
+    error: not a supported track file but a PNG image; an image has no track; export the track itself
     "#);
 }
 

@@ -11,6 +11,7 @@
 use std::io::BufRead;
 
 use super::error::{FormatError, Position};
+use super::format::Format;
 use super::note::NoteKind;
 use super::options::{ReadOptions, TrackColumn};
 use super::rows::{self, DELIMITERS, is_comment};
@@ -45,15 +46,21 @@ pub(super) fn has_columns(head: &[u8], options: &ReadOptions) -> bool {
 /// Adds a note for the options of tables, for a file in another format.
 pub(super) fn note_unused_options(
     options: &ReadOptions,
+    format: Format,
     out: &mut TrackWriter<'_>,
 ) -> Result<(), FormatError> {
+    // These formats can have a property that identifies the track of a point.
+    let has_groups = matches!(
+        format,
+        Format::GeoJson | Format::GoogleTimeline | Format::OwnTracks | Format::Overland
+    );
     let flags = [
         ("--x-column", options.x_column.is_some()),
         ("--y-column", options.y_column.is_some()),
         ("--z-column", options.z_column.is_some()),
         ("--time-column", options.time_column.is_some()),
         ("--accuracy-column", options.accuracy_column.is_some()),
-        ("--track-column", options.track_column != TrackColumn::Auto),
+        ("--track-column", options.track_column != TrackColumn::Auto && !has_groups),
         ("--segment-column", options.segment_column.is_some()),
         ("--delimiter", options.delimiter.is_some()),
     ];

@@ -133,8 +133,8 @@ fn numbers_and_strings_that_json_does_not_have_are_read() {
 
 #[test]
 fn json_of_another_kind_is_named() {
-    insta::assert_snapshot!(outcome(r#"{"a":1,"b":2}"#), @r#"error : not GPX, GeoJSON or CSV but JSON with the member "a"; GeoJSON, Google location history, OwnTracks and Overland are the supported JSON formats; convert it to one of them first"#);
-    insta::assert_snapshot!(outcome(r#"{"type":"Topology","arcs":[]}"#), @r#"error : not GPX, GeoJSON or CSV but JSON of the type "Topology"; GeoJSON, Google location history, OwnTracks and Overland are the supported JSON formats; convert it to one of them first"#);
+    insta::assert_snapshot!(outcome(r#"{"a":1,"b":2}"#), @r#"error : not a supported track file but JSON with the member "a"; GeoJSON, Google location history, OwnTracks and Overland are the supported JSON formats; convert it to one of them first"#);
+    insta::assert_snapshot!(outcome(r#"{"type":"Topology","arcs":[]}"#), @r#"error : not a supported track file but JSON of the type "Topology"; GeoJSON, Google location history, OwnTracks and Overland are the supported JSON formats; convert it to one of them first"#);
     insta::assert_snapshot!(outcome(r#"{"position":{"LatLng":"1,2"}}"#), @r#"error : not GPX, GeoJSON or CSV but JSON with the member "position"; GeoJSON, Google location history, OwnTracks and Overland are the supported JSON formats; convert it to one of them first"#);
     insta::assert_snapshot!(outcome(r#"[{"time":5,"lat":1,"lon":2}]"#), @r#"error : not GPX, GeoJSON or CSV but JSON with the member "time"; GeoJSON, Google location history, OwnTracks and Overland are the supported JSON formats; convert it to one of them first"#);
     insta::assert_snapshot!(outcome("[1, 2]"), @r#"

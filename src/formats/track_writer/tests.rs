@@ -12,9 +12,13 @@ fn points_without_a_valid_position_are_skipped_and_counted() {
     invalid_position, line 3, column 1: 2 points without a valid position are skipped; the first one: latitude 91 is not between -90 and 90 degrees
     ");
     let split = ReadOptions { on_invalid: OnInvalid::Split, ..Default::default() };
-    insta::assert_snapshot!(texts_with(INVALID, &split), @"");
+    insta::assert_snapshot!(texts_with(INVALID, &split), @r"
+    track / (1 1) (invalid) / (2 1) (invalid) / (3 1) = none
+    invalid_position, line 3, column 1: 2 points without a valid position are skipped; the first one: latitude 91 is not between -90 and 90 degrees
+    single_point_segments, line 7: most segments have one point, and no leg joins two segments; use --join-segments if the points are one path
+    ");
     let error = ReadOptions { on_invalid: OnInvalid::Error, ..Default::default() };
-    insta::assert_snapshot!(error_with(INVALID.as_bytes(), &error), @"");
+    insta::assert_snapshot!(error_with(INVALID.as_bytes(), &error), @"3:1: latitude 91 is not between -90 and 90 degrees; use --on-invalid skip to ignore such points");
 }
 
 #[test]
@@ -59,5 +63,5 @@ fn segments_are_joined_on_request() {
     single_point_segments, line 1, column 93: most segments have one point, and no leg joins two segments; use --join-segments if the points are one path
     ");
     let joined = ReadOptions { joins_segments: true, ..Default::default() };
-    insta::assert_snapshot!(texts_with(file, &joined), @"");
+    insta::assert_snapshot!(texts_with(file, &joined), @"track / (2 1) (3 1) = none");
 }

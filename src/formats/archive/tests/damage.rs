@@ -70,7 +70,7 @@ fn a_member_that_cannot_be_read_does_not_cost_the_others() {
     "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" (63 bytes):
     error: the name of this member is longer than 4096 bytes
     "photo.jpg" (16 bytes):
-    error: not GPX, GeoJSON or CSV but binary data; convert it to GPX first, for example with GPSBabel
+    error: not a supported track file but a JPEG image; an image has no track; export the track itself
     "empty" (0 bytes):
     error: the file is empty
     "last" (63 bytes):

@@ -89,7 +89,7 @@ fn options_for_tables_are_noted_for_other_files() {
     };
     insta::assert_snapshot!(texts_with(line, &options), @r"
     track / (2 1) (2 2) = none
-    unused_option, -: --x-column, --y-column, --track-column, --delimiter had no effect: the file is not a table
+    unused_option, -: --x-column, --y-column, --delimiter had no effect: the file is not a table
     ");
 }
 

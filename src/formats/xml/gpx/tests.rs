@@ -350,7 +350,7 @@ fn undeclared_entities_and_other_encodings_in_a_name_are_noted() {
 fn a_file_without_a_track_is_an_error() {
     insta::assert_snapshot!(error(b"<gpx/>"), @"this GPX has nothing to measure: it holds no track and no route");
     insta::assert_snapshot!(error(b"<gpx><wpt/><wpt/></gpx>"), @"this GPX has nothing to measure: it holds waypoints (2) but no track and no route");
-    insta::assert_snapshot!(error(b"<!DOCTYPE html><html>"), @"not GPX, GeoJSON or CSV but a web page; download the track itself");
+    insta::assert_snapshot!(error(b"<!DOCTYPE html><html>"), @"not a supported track file but a web page; download the track itself; if the page asks for a password, sign in first");
     insta::assert_snapshot!(error(b"<?xml version='1.0'?>"), @"1:22: this XML has no element");
     insta::assert_snapshot!(error(b"<gpx></gpx><gpx>"), @"1:17: the file ends before </gpx>; it is incomplete");
 }
