@@ -1,17 +1,21 @@
 //! Parses short decimal numbers quickly and exactly.
 
-/// The powers of ten that divide without an error.
-const POWERS: [f64; 16] =
-    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+/// The powers of ten that an `f64` represents exactly, as far as they are needed.
+const POWERS: [f64; 19] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+    1e17, 1e18,
+];
+/// The digits of a number and a point whose whole number fits a `u64`.
+const BYTES_MAX: usize = 19;
 
 /// Parses a number in the form `-46.123`. Returns what [`str::parse`] returns for the same text.
 ///
-/// The digits are a whole number, which a number of at most 15 digits represents exactly, and so is the power of ten.
-/// The one division rounds once. So the result is the nearest number, as with `parse`, which is called for
-/// every other text.
+/// The digits are a whole number below 2^53, which an `f64` represents exactly, and so is the power of ten. The
+/// one division rounds once. So the result is the nearest number, as with `parse`, which is called for every
+/// other text.
 #[inline]
-pub(super) fn parse_f64(text: &str) -> Option<f64> {
-    short(text.as_bytes()).or_else(|| text.parse().ok())
+pub(super) fn parse_f64(text: &[u8]) -> Option<f64> {
+    short(text).or_else(|| std::str::from_utf8(text).ok()?.parse().ok())
 }
 
 #[inline]
@@ -20,8 +24,7 @@ fn short(bytes: &[u8]) -> Option<f64> {
         [b'-', digits @ ..] => (true, digits),
         digits => (false, digits),
     };
-    // 15 digits and the point.
-    if !(1..=16).contains(&digits.len()) {
+    if !(1..=BYTES_MAX).contains(&digits.len()) {
         return None;
     }
     let (mut mantissa, mut point) = (0_u64, None);
@@ -32,8 +35,7 @@ fn short(bytes: &[u8]) -> Option<f64> {
             _ => return None,
         }
     }
-    let digit_count = digits.len() - usize::from(point.is_some());
-    if !(1..=15).contains(&digit_count) {
+    if mantissa >= 1 << 53 || digits == b"." {
         return None;
     }
     let fraction_digits = point.map_or(0, |at| digits.len() - at - 1);
@@ -50,7 +52,11 @@ mod tests {
     #[track_caller]
     fn check(text: &str) {
         let expected = text.parse::<f64>().ok();
-        assert_eq!(parse_f64(text).map(f64::to_bits), expected.map(f64::to_bits), "{text}");
+        assert_eq!(
+            parse_f64(text.as_bytes()).map(f64::to_bits),
+            expected.map(f64::to_bits),
+            "{text}"
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Parses the values of a fix from text: coordinates, optional numbers and times. Also shortens text for
 //! messages.
 
+use super::decimal::parse_f64;
 use super::time::civil::{self, Fault};
 use crate::measure;
 
@@ -22,45 +23,6 @@ pub(super) fn truncate(text: &str, bytes_max: usize) -> &str {
         end -= 1;
     }
     &text[..end]
-}
-
-/// Parses a number. The result is that of `str::parse`, to the bit.
-pub(super) fn parse_f64(bytes: &[u8]) -> Option<f64> {
-    short_f64(bytes).or_else(|| std::str::from_utf8(bytes).ok()?.parse().ok())
-}
-
-/// Parses a number of at most 19 bytes: digits with a sign and a point. Such a number is an integer below 2^53,
-/// divided by a power of ten; both are exact, so the quotient is rounded once, as in `str::parse`.
-fn short_f64(bytes: &[u8]) -> Option<f64> {
-    const POWERS: [f64; 20] = [
-        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
-        1e17, 1e18, 1e19,
-    ];
-    let (is_negative, digits) = match bytes {
-        [b'-', rest @ ..] => (true, rest),
-        _ => (false, bytes),
-    };
-    if digits.len() > 19 || !digits.first()?.is_ascii_digit() {
-        return None;
-    }
-    let mut mantissa: u64 = 0;
-    let mut decimals = None;
-    for &byte in digits {
-        let digit = byte.wrapping_sub(b'0');
-        if digit < 10 {
-            mantissa = 10 * mantissa + u64::from(digit);
-            decimals = decimals.map(|count: usize| count + 1);
-        } else if byte == b'.' && decimals.is_none() {
-            decimals = Some(0);
-        } else {
-            return None;
-        }
-    }
-    if mantissa >= 1 << 53 {
-        return None;
-    }
-    let value = mantissa as f64 / POWERS[decimals.unwrap_or(0)];
-    Some(if is_negative { -value } else { value })
 }
 
 /// Parses a coordinate.
@@ -326,18 +288,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn numbers_are_those_of_the_standard_library(
-            digits in "-?[0-9]{1,12}(\\.[0-9]{0,9})?",
-            other in "[+-]?[0-9.]{0,22}(e-?[0-9]{1,3})?",
-            value in any::<f64>(),
-        ) {
-            for text in [digits, other, value.to_string()] {
-                let expected = text.parse::<f64>().ok().map(f64::to_bits);
-                prop_assert_eq!(parse_f64(text.as_bytes()).map(f64::to_bits), expected, "{}", text);
-            }
-        }
-
         #[test]
         fn no_text_makes_it_panic(text in "\\PC{0,30}", date in "2024-05-18[T é+-].{0,12}") {
             let _ = (unix_ns(text.as_bytes(), None), unix_ns(date.as_bytes(), None));

@@ -6,7 +6,8 @@ use std::borrow::Cow;
 
 use encoding_rs::WINDOWS_1252;
 
-use super::super::value::{excerpt, parse_f64};
+use super::super::decimal::parse_f64;
+use super::super::value::excerpt;
 
 /// The letters of the hemispheres of an axis: first the positive one.
 pub(super) const NORTH_OR_SOUTH: [char; 2] = ['n', 's'];

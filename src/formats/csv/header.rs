@@ -5,10 +5,11 @@
 
 use std::io::Read;
 
+use super::super::decimal::parse_f64;
 use super::super::error::{FormatError, Position};
 use super::super::options::ReadOptions;
 use super::super::rows::{DELIMITERS, is_comment, separator_line};
-use super::super::value::{excerpt, parse_f64};
+use super::super::value::excerpt;
 use super::angle::{decode, with_decimal_comma};
 use super::columns::Columns;
 use super::splitter::{Rows, StoredRow, split};

@@ -1,11 +1,12 @@
 //! Reads the point in a row, and passes it on.
 
+use super::super::decimal::parse_f64;
 use super::super::error::{FormatError, Position};
 use super::super::note::NoteKind;
 use super::super::rows::is_comment;
 use super::super::time::TimeReader;
 use super::super::track_writer::{Attribute, RawFix, TrackWriter};
-use super::super::value::{excerpt, parse_f64};
+use super::super::value::excerpt;
 use super::angle::{self, Angle};
 use super::columns::{Axis, Columns, Length, TimeSource};
 use super::decide::Decisions;

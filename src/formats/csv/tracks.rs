@@ -37,14 +37,14 @@ impl Tracks {
         position: Position,
         out: &mut TrackWriter<'_>,
     ) -> Result<bool, FormatError> {
-        let is_same = !self.segments.is_empty() && self.current_name == name;
+        let is_same = !self.segments.is_empty() && same(&self.current_name, name);
         if !is_same && self.switch(name, position, out)? {
             out.start_segment();
             self.segments.push(segment.to_vec());
             return Ok(false);
         }
         let last = &mut self.segments[self.current];
-        if *last != segment {
+        if !same(last, segment) {
             out.start_segment();
             last.clear();
             last.extend_from_slice(segment);
@@ -103,4 +103,10 @@ impl Tracks {
         }
         Ok(())
     }
+}
+
+/// Returns whether two identifiers are equal. Empty ones are not compared in memory: an empty `Vec` has an address that
+/// cannot be read, and the comparison of glibc with AVX-512 is very slow there.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && (a.is_empty() || a == b)
 }

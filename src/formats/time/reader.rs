@@ -5,6 +5,7 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use super::super::error::FormatError;
 use super::super::options::ReadOptions;
+use super::super::rfc3339::utc_unix_ns;
 use super::super::value::{TimeUnit, checked_unix_ns, excerpt, not_a_time, number_unix_ns};
 use super::civil::{self, Civil, DayOrder};
 use super::zone::Zone;
@@ -91,6 +92,10 @@ impl TimeReader {
         if let Some(format) = &self.format {
             let (local_ns, has_zone) = self.formatted(bytes, format)?;
             return self.located(local_ns, has_zone.then_some(0));
+        }
+        // The most common form.
+        if let Some(unix_ns) = utc_unix_ns(bytes) {
+            return Ok(Some(unix_ns));
         }
         if let Some(number) = number_unix_ns(bytes, unit) {
             return number;

@@ -54,7 +54,7 @@ fn after(bytes: &[u8], start: usize, expected: &[u8; 6]) -> Option<usize> {
 #[inline]
 fn quoted(text: &str, start: usize) -> Option<(f64, usize)> {
     let length = text.as_bytes()[start..].iter().position(|&byte| byte == b'"')?;
-    Some((parse_f64(&text[start..start + length])?, start + length + 1))
+    Some((parse_f64(&text.as_bytes()[start..start + length])?, start + length + 1))
 }
 
 #[inline]
@@ -90,7 +90,7 @@ pub(super) fn number_with_comma(
     text: &str,
     has_decimal_comma: &mut bool,
 ) -> Result<Option<f64>, String> {
-    match parse_f64(text) {
+    match parse_f64(text.as_bytes()) {
         Some(value) if value.is_finite() => Ok(Some(value)),
         _ => number(name, with_decimal_point(text, has_decimal_comma).as_bytes()),
     }
