@@ -87,7 +87,7 @@ fn a_bad_file_is_named_and_the_others_are_measured() {
         ("empty.gpx", b"", "empty.gpx: the file is empty"),
         ("blank.csv", b" \n\n", "blank.csv: the file is empty"),
         ("cut.gpx", cut.as_bytes(), "cut.gpx:2:25: "),
-        ("photo.gpx", b"\xff\xd8\xff\xe0\0\x10JFIF\0\x01", "binary data"),
+        ("photo.gpx", b"\xff\xd8\xff\xe0\0\x10JFIF\0\x01", "a JPEG image"),
         ("diary.gpx", b"Dear diary,\ntoday I walked.\n", "diary.gpx"),
         ("nested.zip", &nested, "nested.zip/a.zip: this member is a zip archive itself"),
         ("cut.zip", &nested[..60], "cut.zip: "),

@@ -61,6 +61,7 @@ pub(super) async fn record(
         progress: Arc::new(Progress::hidden()),
     });
     let (failed, mut failures) = mpsc::channel(1);
+    let (ended, mut tracks) = mpsc::channel(1);
     let source = Source {
         reader,
         file: file.clone(),
@@ -72,6 +73,7 @@ pub(super) async fn record(
         track_count: 0,
         file_track: 0,
         failed,
+        ended,
     };
     let bar =
         if io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
@@ -91,8 +93,10 @@ pub(super) async fn record(
             let options = ReportOptions { style, metric, units: Units::default() };
             let mut report = Report::new(&mut out, options, [&*file].into_iter());
             let summary = recorded.summary;
-            let info = TrackInfo { name: Some(name.as_str().to_owned()), ..TrackInfo::default() };
-            report.track(&Track { file: &file, number: 1, info: &info, summary, notes: &[] })?;
+            // Missing if the recording was finished before the end of the file was read.
+            let (mut info, notes) = tracks.try_recv().unwrap_or_default();
+            info.name = Some(name.as_str().to_owned());
+            report.track(&Track { file: &file, number: 1, info: &info, summary, notes: &notes })?;
             out.flush()?;
             Ok(Outcome::Done)
         }
@@ -138,6 +142,8 @@ struct Source {
     file_track: u64,
     /// Receives the error of the file.
     failed: mpsc::Sender<String>,
+    /// Receives the properties of the recorded track and the notes on it.
+    ended: mpsc::Sender<(TrackInfo, Vec<Note>)>,
 }
 
 impl Source {
@@ -219,6 +225,8 @@ impl Source {
             return Err(format!("{text}; --strict makes this an error"));
         }
         self.notes.add_all(&self.file, Some(&label), &unused);
+        // There is one recorded track, so the channel has space for it.
+        let _ = self.ended.try_send((info.clone(), [notes, &unused].concat()));
         Ok(())
     }
 
