@@ -31,6 +31,16 @@ pub(super) fn binary(head: &[u8]) -> Result<Option<Format>, FormatError> {
     }
 }
 
+/// Returns the format of a file that starts with `head`; `None` if it is not certain.
+pub(super) fn guess(head: &[u8], options: &ReadOptions) -> Option<Format> {
+    let found = match binary(head) {
+        Ok(None) => text(head, options).ok(),
+        other => other.ok().flatten(),
+    };
+    // Any text with a delimiter may be a table.
+    found.filter(|format| *format != Format::Csv)
+}
+
 /// Returns the format of a text that starts with `head`.
 ///
 /// # Errors

@@ -66,6 +66,16 @@ pub enum FormatError {
         /// The advice to the user.
         advice: &'static str,
     },
+    /// The file cannot be read in the chosen format, and looks like another one.
+    #[error(
+        "the file is not in the format {wanted}, but looks like {found}; leave out --format to detect the format"
+    )]
+    OtherFormat {
+        /// The chosen format.
+        wanted: Format,
+        /// The detected format.
+        found: Format,
+    },
     /// The file is in a supported format but has no track.
     #[error("this {format} has nothing to measure: {found}")]
     NoTracks {

@@ -81,6 +81,18 @@ impl Format {
     }
 }
 
+impl Format {
+    /// Returns whether one reader reads both formats: it detects the one from the content.
+    pub(super) fn is_like(self, other: Self) -> bool {
+        let family = |format| match format {
+            Format::Tcx | Format::Kml => Format::Gpx,
+            Format::GoogleTimeline | Format::OwnTracks | Format::Overland => Format::GeoJson,
+            format => format,
+        };
+        family(self) == family(other)
+    }
+}
+
 impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -179,6 +179,27 @@ fn read_content(
     options: &ReadOptions,
     out: &mut TrackWriter<'_>,
 ) -> Result<(), FormatError> {
+    let Some(wanted) = options.format else {
+        return read_as_detected(head, input, options, out);
+    };
+    let found = detect::guess(&head, options);
+    let outcome = read_as_detected(head, input, options, out);
+    match found {
+        // The reader may have failed because the file is in another format.
+        Some(found) if outcome.is_err() && out.track_count() == 0 && !found.is_like(wanted) => {
+            Err(FormatError::OtherFormat { wanted, found })
+        }
+        _ => outcome,
+    }
+}
+
+/// Reads a file in the format of the options or, without one, in the detected format.
+fn read_as_detected(
+    head: Vec<u8>,
+    input: impl BufRead,
+    options: &ReadOptions,
+    out: &mut TrackWriter<'_>,
+) -> Result<(), FormatError> {
     if is_archive(&head) {
         let message = "a zip archive can only be read from a file, because its directory is at the end; \
                        save it to a file, or unpack it";

@@ -107,6 +107,20 @@ fn an_encoding_other_than_utf8_gives_the_same_tracks() {
 }
 
 #[test]
+fn a_chosen_format_that_is_not_that_of_the_file_is_an_error() {
+    let as_format = |file: &str, format| {
+        error_with(file.as_bytes(), &ReadOptions { format: Some(format), ..Default::default() })
+    };
+    let gpx = "<gpx><trk><trkseg><trkpt lat=\"1\" lon=\"2\"/></trkseg></trk></gpx>";
+    insta::assert_snapshot!(as_format(gpx, Format::Csv), @"the file is not in the format CSV, but looks like GPX; leave out --format to detect the format");
+    insta::assert_snapshot!(as_format("{\"type\":\"Point\"}", Format::Gpx), @"the file is not in the format GPX, but looks like GeoJSON; leave out --format to detect the format");
+    insta::assert_snapshot!(as_format("$GPGGA,1,2,3,4,5,6\n", Format::Fit), @"the file is not in the format FIT, but looks like NMEA; leave out --format to detect the format");
+    // The reader of XML finds the format itself.
+    let tcx = ReadOptions { format: Some(Format::Tcx), ..Default::default() };
+    assert_eq!(texts_with(gpx, &tcx), "track / (2 1) = none\n");
+}
+
+#[test]
 fn an_error_of_the_sink_is_returned_with_its_position() {
     /// Fails at the second fix.
     struct Full {

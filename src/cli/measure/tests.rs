@@ -206,8 +206,8 @@ fn the_effect_of_filters_is_printed() {
         elapsed time                                                                5s
         moving time                                                                 5s
         highest speed                                                       1.000000/s
-        start                                                 1970-01-01T00:00:00.000Z
-        end                                                   1970-01-01T00:00:05.000Z
+        start                                                     1970-01-01T00:00:00Z
+        end                                                       1970-01-01T00:00:05Z
     total  1 track                                        4        1         4.000000
         all points, unfiltered                            6               1 798.000000
         - too fast                                        1                 899.000000
@@ -249,8 +249,8 @@ fn details_can_be_printed_without_a_filter() {
         elapsed time                                                       1h 1s 500ms
         moving time                                                        1h 1s 500ms
         highest speed                                                        0.000 m/s
-        start                                                 2024-05-18T09:12:40.000Z
-        end                                                   2024-05-18T10:12:41.500Z
+        start                                                     2024-05-18T09:12:40Z
+        end                                                     2024-05-18T10:12:41.5Z
     total  1 track                                        2        1          1.113 m
         all points, unfiltered                            2                    1.113 m
         ascent                                                                 1.000 m

@@ -189,7 +189,7 @@ pub(super) fn json_recording(path: &StoredPath) -> Row<'_> {
 fn of_file<'a>(track: &Track<'a>) -> Vec<(Cow<'static, str>, Value<'a>)> {
     let info = track.info;
     let time = |unix_ns: Option<i64>| {
-        unix_ns.and_then(rfc3339).map_or(Value::Missing, |time| Value::Text(time.into()))
+        unix_ns.map_or(Value::Missing, |unix_ns| Value::Text(rfc3339(unix_ns).into()))
     };
     vec![
         ("kind".into(), Value::Text(info.kind.id().into())),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use unicode_width::UnicodeWidthStr as _;
 
-use super::text::{Keep, escape_control, grouped, pad_or_truncate, pluralize, utc};
+use super::text::{Keep, escape_control, grouped, pad_or_truncate, pluralize, rfc3339};
 use super::{ReportOptions, Style, Total, Track, Units};
 use crate::formats::TrackKind;
 use crate::measure::{PathSummary, RejectionReason, Space};
@@ -68,8 +68,8 @@ impl Table {
             return Ok(());
         }
         for (label, unix_ns) in [("start", info.start_unix_ns), ("end", info.end_unix_ns)] {
-            if let Some(time) = unix_ns.and_then(|unix_ns| utc(unix_ns.div_euclid(1_000_000))) {
-                self.detail(out, label, "", &time)?;
+            if let Some(unix_ns) = unix_ns {
+                self.detail(out, label, "", &rfc3339(unix_ns))?;
             }
         }
         if let Some(length_m) = info.device_length_m {

@@ -32,11 +32,10 @@ pub(in crate::cli) fn utc(unix_ms: i64) -> Option<String> {
     Some(humantime::format_rfc3339_millis(time).to_string())
 }
 
-/// Formats a time in nanoseconds since 1970 as in RFC 3339, without a fraction if it is zero. Returns `None` before
-/// 1970.
-pub(in crate::cli) fn rfc3339(unix_ns: i64) -> Option<String> {
-    let time = UNIX_EPOCH + Duration::from_nanos(u64::try_from(unix_ns).ok()?);
-    Some(humantime::format_rfc3339(time).to_string())
+/// Formats a time in nanoseconds since 1970 as in RFC 3339, with the decimal places that it needs.
+pub(in crate::cli) fn rfc3339(unix_ns: i64) -> String {
+    jiff::Timestamp::from_nanosecond(unix_ns.into())
+        .map_or_else(|_| unix_ns.to_string(), |time| time.to_string())
 }
 
 /// Replaces characters that could move the cursor or hide text by escapes.
