@@ -165,5 +165,6 @@ pub(super) fn name_of(kind: FileType) -> &'static str {
     "a device"
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests;
