@@ -6,7 +6,7 @@
 //! | module | content |
 //! |---|---|
 //! | [`measure`] | points, metrics, the exact sum and the accumulator (sans-IO) |
-//! | `formats` | readers of GPX, GeoJSON and CSV files (sans-IO, feature `formats`) |
+//! | `formats` | readers of track files: GPX, FIT, GeoJSON, CSV and others (sans-IO, feature `formats`) |
 //! | [`recording`] | the rules of a named recording and the port of its store (sans-IO) |
 //! | [`store`] | the stores of recordings: in memory, and in a file (feature `redb`) |
 //! | `service` | the gRPC services, as `tower` services (feature `server`) |

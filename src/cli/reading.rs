@@ -68,7 +68,7 @@ enum SeparatePoints {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Input")]
 pub(super) struct ReadingArgs {
-    /// File format [default: detected from the content]
+    /// File format, such as gpx, csv or google-timeline [default: detected from the content]
     #[arg(long, value_enum, hide_possible_values = true)]
     format: Option<FileFormat>,
 
@@ -83,16 +83,17 @@ pub(super) struct ReadingArgs {
     #[arg(long)]
     join_segments: bool,
 
-    /// Sort the points of each track by time
+    /// Sort the points of each segment by time, and then the segments
     ///
-    /// The points of a track are then kept in memory, up to a limit. A point without a time stays after the
-    /// point that precedes it.
+    /// The points are kept in memory until their track ends, at most 4194304 at a time. A point without a time
+    /// stays after the point that precedes it.
     #[arg(long)]
     sort_by_time: bool,
 
     /// What to do with a point without a valid position
     ///
-    /// Examples are a blank or missing coordinate, NaN, and a latitude of 91.
+    /// Examples are a blank or missing coordinate, NaN, and a latitude of 91. Skipped points are counted and
+    /// reported in a note.
     #[arg(long, value_enum, value_name = "ACTION", default_value_t = InvalidPoint::Skip)]
     on_invalid: InvalidPoint,
 
@@ -106,50 +107,51 @@ pub(super) struct ReadingArgs {
     #[arg(long)]
     strict: bool,
 
-    /// Time zone of times without one, such as Europe/Berlin [default: UTC]
+    /// CSV: time zone of times without one, such as Europe/Berlin [default: UTC]
     #[arg(long, value_name = "NAME")]
     timezone: Option<String>,
 
-    /// Format of times, such as "%d/%m/%Y %H:%M:%S" [default: detected]
+    /// CSV: format of times, such as "%d/%m/%Y %H:%M:%S" [default: detected]
     ///
     /// The conversions are those of strptime.
     #[arg(long, value_name = "FORMAT")]
     time_format: Option<String>,
 
-    /// CSV: column with the longitude, or x
+    /// Tables: column with the longitude, or x
     ///
-    /// A column has a name or a number, for all options with a column. The first column has the number 1. A name
+    /// Tables are CSV and Parquet files. A column has a name or a number, for all options with a column. The first column has the number 1. A name
     /// takes precedence over a number.
     #[arg(long, value_name = "COLUMN")]
     x_column: Option<String>,
 
-    /// CSV: column with the latitude, or y
+    /// Tables: column with the latitude, or y
     #[arg(long, value_name = "COLUMN")]
     y_column: Option<String>,
 
-    /// CSV: column with the elevation in metres, or z
+    /// Tables: column with the elevation in metres, or z
     #[arg(long, value_name = "COLUMN")]
     z_column: Option<String>,
 
-    /// CSV: column with the time: ISO 8601, or seconds since 1970
+    /// Tables: column with the time: ISO 8601, or seconds since 1970
     ///
     /// Numbers are milliseconds, microseconds or nanoseconds if the name of the column contains that unit, or
     /// if they are too large for seconds.
     #[arg(long, value_name = "COLUMN")]
     time_column: Option<String>,
 
-    /// CSV: column with the accuracy radius in metres
+    /// Tables: column with the accuracy radius in metres
     #[arg(long, value_name = "COLUMN")]
     accuracy_column: Option<String>,
 
-    /// CSV: column that identifies the track, or none [default: detected]
+    /// Tables: column that identifies the track, or none [default: detected]
     ///
     /// The rows of different tracks may be mixed. By default, a column with a common name such as trip, vehicle or
-    /// mmsi divides the rows into tracks, with a note. With "none" all rows are one track.
+    /// mmsi divides the rows into tracks, with a note. With "none" all rows are one track. The option also names
+    /// the property that identifies the track of a GeoJSON point.
     #[arg(long, value_name = "COLUMN|none")]
     track_column: Option<String>,
 
-    /// CSV: column in which a new value starts a segment
+    /// Tables: column in which a new value starts a segment
     #[arg(long, value_name = "COLUMN")]
     segment_column: Option<String>,
 

@@ -6,36 +6,40 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Format {
-    /// GPX 1.0 or 1.1. Its tracks and routes are read, and its waypoints are ignored.
+    /// GPX 1.0 or 1.1. Each track and each route is a track, and waypoints are ignored.
     Gpx,
-    /// Garmin Training Center Database. Each activity is a track.
+    /// Garmin Training Center Database. Each activity is a track, and each course is a route.
     Tcx,
-    /// Keyhole Markup Language. Each Placemark with a line or track is a track.
+    /// Keyhole Markup Language. Each Placemark with a line or track is a track. If there is none, the points are one
+    /// path.
     Kml,
-    /// Garmin Flexible and Interoperable Data Transfer, a binary format. Each session is a track.
+    /// Garmin Flexible and Interoperable Data Transfer, a binary format. Each session is a track. A course is a
+    /// route.
     Fit,
     /// GeoJSON (RFC 7946), also newline-delimited or as a text sequence (RFC 8142). A Feature, or a geometry
-    /// outside a Feature, is a track, and each line in it is a segment.
+    /// outside a Feature, is a track, and each line in it is a segment. If there are no lines, the points are one
+    /// path for each device.
     GeoJson,
     /// Google location history: `Records.json`, semantic location history, or the timeline of a phone.
     GoogleTimeline,
-    /// Records of OwnTracks: the `.rec` files of its recorder, or JSON.
+    /// Records of OwnTracks: the `.rec` files of its recorder, or JSON. Each device is a track.
     OwnTracks,
-    /// The JSON of the Overland app.
+    /// The JSON of the Overland app. Each device is a track.
     Overland,
-    /// A log of NMEA 0183 sentences.
+    /// A log of NMEA 0183 sentences, which is one track.
     Nmea,
-    /// A flight recorder file of the International Gliding Commission.
+    /// A flight recorder file of the International Gliding Commission, which is one track.
     Igc,
-    /// A track file of OziExplorer. GeoLife uses it too.
+    /// A track file of OziExplorer, which is one track. GeoLife uses the format too.
     Plt,
-    /// A polyline in the encoding of Google Maps.
+    /// Polylines in the encoding of Google Maps, one on each line. Each is a track.
     Polyline,
-    /// Well-known text, with or without an SRID.
+    /// Well-known text, with or without an SRID. Each geometry with lines is a track, and each line in it is a
+    /// segment.
     Wkt,
-    /// Comma-separated values, or values with another delimiter.
+    /// Comma-separated values, or values with another delimiter. A row is a point, or a geometry with its path.
     Csv,
-    /// Apache Parquet, also with GeoParquet geometries.
+    /// Apache Parquet, also with GeoParquet geometries. It needs the feature `parquet`.
     Parquet,
 }
 

@@ -10,8 +10,12 @@
 //! 4. `detect` chooses the [`Format`] from the first rows of the text.
 //! 5. The reader of the format parses the text and passes points to `track_writer`, which calls the sink.
 //!
-//! Parts that several readers share: `xml` (elements, positions and limits of XML), `rows` (ends of rows),
-//! `value` (numbers), `time` (dates, times and zones), `error`.
+//! `gzip` and `archive` (zip) decompress files and pass each to these steps. Parquet is read from a file and not
+//! from a stream ([`read_seekable`]).
+//!
+//! Parts that several readers share: `xml` (elements, positions and limits of XML), `json` (values and limits of
+//! JSON), `line_reader` (lines), `rows` (ends of rows), `value` (numbers), `time` and `calendar` (dates, times and
+//! zones), `error`. `other` has the names of formats that are recognised and not read.
 //!
 //! Three rules apply to every format:
 //! - Whatever is ignored, guessed, skipped or assumed is reported as a [`Note`].

@@ -19,29 +19,31 @@ pub struct ReadOptions {
     pub only: Option<TrackKind>,
     /// Whether the segments of a track are joined to one.
     pub joins_segments: bool,
-    /// Whether the fixes of each track are sorted by time. They are stored in memory, up to a limit.
+    /// Whether the fixes of each segment, and then the segments, are sorted by time. They are stored in memory, up
+    /// to a limit.
     pub sorts_by_time: bool,
     /// The treatment of points that are separate in a file, such as GeoJSON Point features.
     pub points: PointsMode,
-    /// The time zone of times without one: an IANA name such as `Europe/Berlin`; `None` is UTC.
+    /// CSV: the time zone of times without one: an IANA name such as `Europe/Berlin`; `None` is UTC.
     pub timezone: Option<String>,
-    /// The format of times, with the conversions of strptime, such as `%d/%m/%Y %H:%M:%S`.
+    /// CSV: the format of times, with the conversions of strptime, such as `%d/%m/%Y %H:%M:%S`.
     pub time_format: Option<String>,
-    /// CSV: the name or number of the column with the longitude or x; `None` finds it by a common name.
+    /// Tables (CSV and Parquet): the name or number of the column with the longitude or x; `None` finds it by a
+    /// common name.
     pub x_column: Option<String>,
-    /// CSV: the name or number of the column with the latitude or y; `None` finds it by a common name.
+    /// Tables: the name or number of the column with the latitude or y; `None` finds it by a common name.
     pub y_column: Option<String>,
-    /// CSV: the name or number of the column with the elevation in metres, or z; `None` finds it by a common
+    /// Tables: the name or number of the column with the elevation in metres, or z; `None` finds it by a common
     /// name.
     pub z_column: Option<String>,
-    /// CSV: the name or number of the column with the time; `None` finds it by a common name.
+    /// Tables: the name or number of the column with the time; `None` finds it by a common name.
     pub time_column: Option<String>,
-    /// CSV: the name or number of the column with the accuracy radius in metres; `None` finds it by a common
+    /// Tables: the name or number of the column with the accuracy radius in metres; `None` finds it by a common
     /// name.
     pub accuracy_column: Option<String>,
-    /// CSV: the column that identifies the tracks.
+    /// Tables: the column that identifies the tracks. GeoJSON: the property of points.
     pub track_column: TrackColumn,
-    /// CSV: the name or number of a column in which a new value, within a track, starts a segment.
+    /// Tables: the name or number of a column in which a new value, within a track, starts a segment.
     pub segment_column: Option<String>,
     /// CSV: the delimiter; `None` chooses between comma, semicolon, tab and `|`.
     pub delimiter: Option<u8>,

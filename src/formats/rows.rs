@@ -1,6 +1,6 @@
 //! Finds the ends of the rows of a table: the line breaks outside quotes.
 //!
-//! Detection needs the first rows of a text before the csv crate reads it. Column names from spreadsheets may
+//! Detection needs the first rows of a text before the reader of tables reads it. Column names from spreadsheets may
 //! contain line breaks in quotes, so detection splits text only with this module.
 
 use super::options::ReadOptions;

@@ -33,7 +33,7 @@ use crate::load::track::{self, Track};
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(in crate::cli) struct BenchArgs {
-    /// GPX, GeoJSON or CSV file whose track is sent; - for standard input [default: a generated walk]
+    /// Track file whose track is sent; - for standard input [default: a generated walk]
     pub(super) file: Option<PathBuf>,
 
     /// Format of the file [default: detected from the content]

@@ -51,17 +51,18 @@ enum SortKey {
 ///
 ///   Maps and databases     GeoJSON, WKT, encoded polylines
 ///
-///   Tables                 CSV with one point per row, Parquet
+///   Tables                 CSV, and Parquet if the program is built with it
 ///
 ///   Compressed files       gzip, zip, KMZ
 ///
 /// docs/formats.md lists what is read from each format.
 ///
 /// A folder stands for all files in it and in the folders in it, sorted by name. Hidden files and files of other
-/// formats are skipped. Each file of an archive is measured like a file in a folder.
+/// formats are skipped. Each file of a zip archive is measured like a file in a folder.
 ///
-/// Notes on standard error report what was ignored, guessed, skipped or assumed. An error in a file is reported
-/// with its position. The other files are still measured, and so is everything before the error.
+/// Notes on standard error report what was ignored, guessed, skipped or assumed, at most 20 for each file. An
+/// error in a file is reported with its position. The other files are still measured, and so is everything before
+/// the error.
 ///
 /// With --server a server measures the tracks. The files are read here, and each track is sent as one path.
 /// The output is byte-identical. The command fails if the server keeps the connection open but makes no
@@ -109,7 +110,7 @@ struct OutputArgs {
     #[arg(long)]
     csv: bool,
 
-    /// Print also rejected points, ascent, descent, time and speed
+    /// Print also rejected points, ascent, descent, times, speeds and the length by the device
     ///
     /// The first row of a track has its accepted points and legs. The next row has all points and legs. Then
     /// comes one row per reason of rejection: the number of points, the offset of the first one (from 0), and
@@ -123,7 +124,7 @@ struct OutputArgs {
 
     /// Sort the tracks of all files, instead of the order of the input
     ///
-    /// All tracks are then kept in memory until the end, at most 131072.
+    /// All tracks are then kept in memory until the end, at most 131072. If there are more, the command fails.
     #[arg(long, value_enum, value_name = "KEY")]
     sort: Option<SortKey>,
 }

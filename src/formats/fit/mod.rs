@@ -1,5 +1,8 @@
 //! The reader of FIT files, the binary format of sports watches and bicycle computers.
 //!
+//! Each session is a track, or a route in a course. A record is a point with its time, altitude and accuracy, and the
+//! events of the timer divide the track into segments. A wrong checksum is a note.
+//!
 //! The reader decodes the protocol itself and uses only the messages that the length needs. It streams: it
 //! stores at most `activity::RECORDS_MAX` records, because sessions follow the records that they describe.
 //!

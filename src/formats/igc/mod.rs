@@ -1,8 +1,11 @@
 //! The reader of flight recorder files of the International Gliding Commission (IGC). A file is one track.
 //!
 //! Each B record is a point. Its elevation is the GNSS altitude above the WGS 84 ellipsoid if the fix has three
-//! dimensions (validity A). The pressure altitude is not read. `record` parses single records. The `igc` crate
-//! is not used: it parses single records, and the dates, the extensions and the reasons of damage are needed here.
+//! dimensions (validity A). The pressure altitude is not read. The extensions FXA (accuracy), LAD and LOD (digits of
+//! the position) and TDS (fractions of a second) are read. The name is the glider ID, else the competition ID.
+//!
+//! `record` parses single records. The `igc` crate is not used: it parses single records, and the dates, the
+//! extensions and the reasons of damage are needed here.
 
 mod record;
 

@@ -1,7 +1,8 @@
 //! The reader of track files of OziExplorer (PLT). The data set GeoLife has the same layout.
 //!
 //! After six header lines each line is a point: latitude, longitude, 1 at the start of a segment, altitude, and
-//! the days since 1899-12-30. A file is one track. Its name is a field of the fifth line.
+//! the days since 1899-12-30 in UTC. Altitudes are feet, or metres if the third line names them; -777 is a missing one.
+//! A file is one track. Its name is a field of the fifth line. Another datum than WGS 84 causes a note.
 
 use std::io::BufRead;
 

@@ -1,8 +1,10 @@
 //! The reader of well-known text (WKT), also in the extended form of PostGIS.
 //!
 //! Each geometry with lines is a track, and each line in it is a segment. If the text has no lines, its points
-//! are one track. `scanner` splits the text, `geometry` parses it, and `points` has the separate points. All of
-//! them read a stream, so a line of any length is read in constant memory.
+//! are one track. Z is the elevation, and M is ignored with a note. An SRID of another system than WGS 84 is an error.
+//!
+//! `scanner` splits the text, `geometry` parses it, and `points` has the separate points. All of them read a stream,
+//! so a line of any length is read in constant memory.
 
 mod geometry;
 mod points;
