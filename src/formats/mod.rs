@@ -82,6 +82,16 @@ const LONG_HEAD_BYTES: u64 = 16 << 10;
 /// The size of the buffer of [`read_seekable`].
 const BUFFER_BYTES: usize = 64 << 10;
 
+impl ReadOptions {
+    /// Checks the time zone and the time format. [`read`] checks them too, when it needs them.
+    ///
+    /// # Errors
+    /// If one of them is not valid.
+    pub fn check(&self) -> Result<(), FormatError> {
+        time::TimeReader::new(self).map(drop)
+    }
+}
+
 /// Reads a file to its end and passes its tracks to `sink`.
 ///
 /// ```

@@ -11,7 +11,7 @@ impl TrackWriter<'_> {
         self.end(Some(position), false)
     }
 
-    /// Ends the current track, which is damaged in front of its end.
+    /// Ends the current track, which is damaged before its end.
     pub(in crate::formats) fn end_incomplete_track(
         &mut self,
         position: Position,
@@ -21,6 +21,13 @@ impl TrackWriter<'_> {
 
     fn end(&mut self, position: Option<Position>, is_incomplete: bool) -> Result<(), FormatError> {
         let at = position.unwrap_or(Position::line(1));
+        let is_unsortable = self.track().is_some_and(|track| {
+            track.sort.is_some() && track.info.time_count == 0 && track.info.point_count > 1
+        });
+        if is_unsortable {
+            let message = "--sort-by-time had no effect: no point has a time";
+            self.track_note(NoteKind::UnusedOption, at, message)?;
+        }
         self.write_sorted(at)?;
         let most_have_one = self.track().is_some_and(|track| track.most_segments_have_one_point());
         if most_have_one {
@@ -64,8 +71,8 @@ impl TrackWriter<'_> {
                 continue;
             };
             if self.track().is_some_and(|track| track.is_backward(fix)) {
-                let message = "the time is earlier than that of the point before, because the times of \
-                               segments overlap";
+                let message = "the time is earlier than that of the point before, because the times of segments \
+                               overlap; use --join-segments to sort all points of the track together";
                 self.track_note(NoteKind::BackwardTime, entry.position, message)?;
             }
             self.select(position)?;
@@ -98,7 +105,17 @@ impl TrackWriter<'_> {
             true => Ok(()),
             false => self.write_file_notes(),
         };
-        outcome.and(ended).and(noted)
+        outcome.and(ended).and(noted).and_then(|()| self.check_positions())
+    }
+
+    /// Returns an error if the file has points, but none with a valid position.
+    fn check_positions(&mut self) -> Result<(), FormatError> {
+        match self.invalid.take() {
+            Some((count, reason)) if self.valid_count == 0 => {
+                Err(FormatError::NoPositions { count, reason })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn end_all(&mut self, is_incomplete: bool) -> Result<(), FormatError> {
