@@ -51,7 +51,7 @@ fn fixes_are_sorted_by_time_within_segments_and_segments_by_their_first_time() {
 fn decreasing_times_are_counted() {
     insta::assert_snapshot!(texts("lat,lon,time\n1,1,5\n1,2,4\n1,3,3\n1,4,6\n"), @r"
     track / (1 1 t5) (2 1 t4) (3 1 t3) (4 1 t6) = none
-    backward_time, line 3, column 1: the time is earlier than that of the point before, at 2 points; use --sort-by-time to sort the points
+    backward_time, line 3, column 1: at 2 points, the time is earlier than that of the point before; use --sort-by-time to sort the points
     ");
 }
 
