@@ -56,14 +56,15 @@ impl TrackWriter<'_> {
         Ok(())
     }
 
-    /// Passes the stored fixes of the current track to the sink in the order of their times.
+    /// Passes the stored fixes of the current track to the sink in the order of their times. An error of the strict
+    /// mode does not cost the fixes after it, because they are not stored any more.
     fn write_sorted(&mut self, position: Position) -> Result<(), FormatError> {
         let Some(mut sort) = self.track().and_then(|track| track.sort.take()) else {
             return Ok(());
         };
         self.stored_count -= sort.len();
-        let entries = sort.sorted();
-        for entry in entries {
+        let mut noted = Ok(());
+        for entry in sort.sorted() {
             let Some(fix) = entry.fix else {
                 self.select(position)?;
                 let result = self.sink.invalid_point();
@@ -73,7 +74,7 @@ impl TrackWriter<'_> {
             if self.track().is_some_and(|track| track.is_backward(fix)) {
                 let message = "the time is earlier than that of the point before, because the times of segments \
                                overlap; use --join-segments to sort all points of the track together";
-                self.track_note(NoteKind::BackwardTime, entry.position, message)?;
+                noted = noted.and(self.track_note(NoteKind::BackwardTime, entry.position, message));
             }
             self.select(position)?;
             if entry.starts_segment {
@@ -83,7 +84,7 @@ impl TrackWriter<'_> {
             let result = self.sink.fix(fix);
             self.check(result, entry.position)?;
         }
-        Ok(())
+        noted
     }
 
     pub(super) fn count_stored(&mut self, position: Position) -> Result<(), FormatError> {
@@ -101,7 +102,7 @@ impl TrackWriter<'_> {
     ) -> Result<(), FormatError> {
         self.is_strict &= outcome.is_ok();
         let ended = self.end_all(outcome.is_err());
-        let noted = match outcome.is_err() && self.sink_failed {
+        let noted = match self.sink_failed {
             true => Ok(()),
             false => self.write_file_notes(),
         };
@@ -118,17 +119,20 @@ impl TrackWriter<'_> {
         }
     }
 
+    /// Ends the open tracks. If the end of a track is an error in strict mode, that track and those after it are
+    /// incomplete.
     fn end_all(&mut self, is_incomplete: bool) -> Result<(), FormatError> {
+        let mut outcome = Ok(());
         for index in 0..self.tracks.len() {
-            if self.sink_failed {
-                break;
-            }
             self.current = index;
-            if self.track().is_some() {
-                self.end(None, is_incomplete)?;
+            while !self.sink_failed && self.track().is_some() {
+                let ended = self.end(None, is_incomplete || outcome.is_err());
+                // After an error, notes are only passed on. So the second attempt ends the track.
+                self.is_strict &= ended.is_ok();
+                outcome = outcome.and(ended);
             }
         }
-        Ok(())
+        outcome
     }
 
     fn write_file_notes(&mut self) -> Result<(), FormatError> {
