@@ -45,16 +45,17 @@ fn short(bytes: &[u8]) -> Option<f64> {
     }
     if let Some(&last) = last {
         let word = u64::from_le_bytes(last);
-        let difference = word ^ EACH_BYTE * u64::from(b'.');
+        let difference = word ^ (EACH_BYTE * u64::from(b'.'));
         // The lowest bit marks the first point.
         let points = difference.wrapping_sub(EACH_BYTE) & !difference & HIGH_BITS;
         if points == 0 {
             mantissa = 100_000_000 * mantissa + eight_digits(word)?;
         } else if point.is_none() {
             let bit = points.trailing_zeros() & !7;
-            let after = word & (!0 << bit << 8);
+            let after = word & ((!0 << bit) << 8);
             let before = word & !(!0 << bit);
-            mantissa = 10_000_000 * mantissa + eight_digits(after | before << 8 | u64::from(b'0'))?;
+            mantissa =
+                10_000_000 * mantissa + eight_digits(after | (before << 8) | u64::from(b'0'))?;
             point = Some(first.len() + bit as usize / 8);
         } else {
             return None;
@@ -71,7 +72,7 @@ fn short(bytes: &[u8]) -> Option<f64> {
 /// Parses eight digits. The lowest byte of `word` is the first digit.
 #[inline]
 fn eight_digits(word: u64) -> Option<u64> {
-    let digits = word ^ EACH_BYTE * u64::from(b'0');
+    let digits = word ^ (EACH_BYTE * u64::from(b'0'));
     if (digits.wrapping_add(EACH_BYTE * 0x76) | digits) & HIGH_BITS != 0 {
         return None;
     }

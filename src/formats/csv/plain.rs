@@ -41,7 +41,7 @@ pub(super) fn split(
 #[inline]
 fn marks(word: &[u8], delimiter: u8) -> u64 {
     let word = word.try_into().map_or(0, u64::from_le_bytes);
-    let difference = word ^ EACH_BYTE * u64::from(delimiter);
+    let difference = word ^ (EACH_BYTE * u64::from(delimiter));
     let is_delimiter = difference.wrapping_sub(EACH_BYTE) & !difference;
     let is_small = word.wrapping_sub(EACH_BYTE * u64::from(b'"' + 1)) & !word;
     (is_delimiter | is_small) & HIGH_BITS
