@@ -4,7 +4,7 @@
 //! 1. `header` finds the delimiter and the column names in the first rows, and `columns` the meaning of each
 //!    column, with the synonyms in `names` and `grouping`.
 //! 2. `decide` decides from the first rows what names leave open. It stores them as long as something is open.
-//! 3. `splitter` splits the rows, and `row_reader` reads the point of each, with `angle` for coordinates.
+//! 3. `splitter` splits the rows, with `plain` for rows without quotes, and `row_reader` reads the point of each, with `angle` for coordinates.
 //! 4. `tracks` divides the rows into tracks and segments. Rows of different tracks may be mixed in any order;
 //!    the reader stores one entry per track, and limits the number of tracks.
 
@@ -24,6 +24,7 @@ mod decide;
 mod grouping;
 mod header;
 mod names;
+mod plain;
 mod row_reader;
 mod splitter;
 mod tracks;

@@ -92,6 +92,25 @@ impl RowReader {
         if let Some(geometry) = self.columns.geometry {
             return self.read_geometry(row, &geometry, out);
         }
+        let (Some(x), Some(y)) = (plain(&self.columns.x, row), plain(&self.columns.y, row)) else {
+            return self.read_notation(row, out);
+        };
+        if !self.enter(row, out)? {
+            return Ok(());
+        }
+        let position = Position::column(row.line, self.columns.y.at as u64 + 1);
+        let mut raw = RawFix::new(position, x, y);
+        self.read_attributes(row, false, &mut raw, out)?;
+        out.point(&raw)
+    }
+
+    /// Passes the point of a row on, if its coordinates are not plain numbers.
+    #[inline(never)]
+    fn read_notation(
+        &mut self,
+        row: Row<'_>,
+        out: &mut TrackWriter<'_>,
+    ) -> Result<(), FormatError> {
         let (x, y) = (coordinate(&self.columns.x, row), coordinate(&self.columns.y, row));
         let is_valid = x.is_ok() && y.is_ok();
         if !is_valid && row.get(0).is_some_and(is_comment) {
@@ -188,6 +207,12 @@ impl RowReader {
     /// Makes the track and the segment of a row the current ones. Returns false if their identifiers are not
     /// valid: then the point is passed on as an invalid one.
     fn enter(&mut self, row: Row<'_>, out: &mut TrackWriter<'_>) -> Result<bool, FormatError> {
+        let is_divided = !self.groups.is_empty()
+            || !self.unused_groups.is_empty()
+            || self.columns.segment.is_some();
+        if !is_divided && self.tracks.count() > 0 {
+            return Ok(true);
+        }
         let position = Position::line(row.line);
         let field = |at: usize| row.get(at).unwrap_or_default().trim_ascii();
         let segment = self.columns.segment.map_or(&b""[..], field);
@@ -304,6 +329,9 @@ impl RowReader {
         out: &mut TrackWriter<'_>,
     ) -> Result<Option<i64>, FormatError> {
         let text = source.text(row, &mut self.time_text);
+        if let Some(unix_ns) = self.times.common_unix_ns(text) {
+            return Ok(Some(unix_ns));
+        }
         let position = Position::column(row.line, source.at as u64 + 1);
         let is_day_number = source.unit.is_none() && is_day_number(text);
         if is_day_number && !self.noted.day_number {
@@ -347,6 +375,14 @@ impl RowReader {
 /// Returns whether a text may be a number of days since 1899-12-30, with a fraction: between 1954 and 2119.
 fn is_day_number(text: &[u8]) -> bool {
     matches!(text, [b'2'..=b'7', _, _, _, _, b'.', ..]) && text[..5].iter().all(u8::is_ascii_digit)
+}
+
+/// Reads a coordinate that is a plain number of degrees.
+fn plain(axis: &Axis, row: Row<'_>) -> Option<f64> {
+    if axis.divisor != 1.0 || axis.hemisphere.is_some() {
+        return None;
+    }
+    parse_f64(row.get(axis.at)?.trim_ascii())
 }
 
 /// Reads a coordinate and its hemisphere.

@@ -6,11 +6,10 @@
 
 use std::io::Read;
 
-use memchr::{memchr_iter, memchr3};
-
 use super::super::error::{FormatError, Position};
 use super::super::options::ReadOptions;
 use super::super::rows::RowEnds;
+use super::plain;
 
 /// The largest row.
 const ROW_BYTES_MAX: usize = 1 << 20;
@@ -139,15 +138,17 @@ impl<R: Read> Rows<R> {
             if !self.find_start()? {
                 return Ok(None);
             }
+            self.fields.clear();
             let mut scanned = 0;
             let length = loop {
-                let rest = &self.buffer[self.start + scanned..self.end];
-                match memchr3(b'\n', b'\r', b'"', rest) {
-                    Some(at) => break scanned + at,
-                    None if self.is_at_end => break scanned + rest.len(),
-                    None => scanned += rest.len(),
+                let text = &self.buffer[self.start..self.end];
+                if let Some(at) = plain::split(text, scanned, self.delimiter, &mut self.fields) {
+                    break at;
                 }
-                self.fill()?;
+                scanned = text.len();
+                if !self.fill()? {
+                    break scanned;
+                }
             };
             let end = self.start + length;
             if end < self.end && self.buffer[end] == b'"' {
@@ -160,15 +161,10 @@ impl<R: Read> Rows<R> {
             let (line, from) = (self.line, self.start);
             self.end_row(length);
             let row = &self.buffer[from..end];
-            if row.iter().all(u8::is_ascii_whitespace) && !row.contains(&self.delimiter) {
+            if self.fields.is_empty() && row.iter().all(u8::is_ascii_whitespace) {
                 continue;
             }
-            self.fields.clear();
-            let mut field_start = 0;
-            for at in memchr_iter(self.delimiter, row) {
-                self.fields.push((field_start, at));
-                field_start = at + 1;
-            }
+            let field_start = self.fields.last().map_or(0, |(_, end)| end + 1);
             self.fields.push((field_start, row.len()));
             return Ok(Some(Row { text: &self.buffer[from..end], fields: &self.fields, line }));
         }

@@ -93,8 +93,7 @@ impl TimeReader {
             let (local_ns, has_zone) = self.formatted(bytes, format)?;
             return self.located(local_ns, has_zone.then_some(0));
         }
-        // The most common form.
-        if let Some(unix_ns) = utc_unix_ns(bytes) {
+        if let Some(unix_ns) = self.common_unix_ns(bytes) {
             return Ok(Some(unix_ns));
         }
         if let Some(number) = number_unix_ns(bytes, unit) {
@@ -103,6 +102,12 @@ impl TimeReader {
         let civil = civil::parse(bytes).map_err(|fault| not_a_time(bytes, fault))?;
         let local_ns = self.local_ns(&civil, bytes)?;
         self.located(local_ns, civil.offset_s)
+    }
+
+    /// Parses a time in the most common form, such as `2024-05-18T09:12:40Z`. Returns `None` for any other text, and
+    /// if the options have a format.
+    pub(in crate::formats) fn common_unix_ns(&self, bytes: &[u8]) -> Option<i64> {
+        if self.format.is_some() { None } else { utc_unix_ns(bytes) }
     }
 
     fn local_ns(&mut self, civil: &Civil, bytes: &[u8]) -> Result<i128, String> {
