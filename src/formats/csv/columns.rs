@@ -2,15 +2,17 @@
 
 use super::super::error::FormatError;
 use super::super::options::{ReadOptions, TrackColumn};
-use super::super::value::{TimeUnit, excerpt};
+use super::super::value::excerpt;
 use super::angle::{EAST_OR_WEST, NORTH_OR_SOUTH};
-use super::grouping::{Grouping, grouping};
-use super::names::{
-    ACCURACY_COLUMNS, DATE_COLUMNS, EAST_WEST, ELEVATION_COLUMNS, LATITUDE_COLUMNS,
-    LINE_NAME_COLUMNS, LONGITUDE_COLUMNS, NORTH_SOUTH, POLYLINE_COLUMNS, TIME_COLUMNS, TIME_UNITS,
-    WKT_COLUMNS, coordinate_divisor, key, metres, same, time_unit, unit,
-};
+use super::geometry::Geometry;
+use super::grouping::{Certainty, Grouping, grouping};
+use super::names::{TIME_UNITS, coordinate_divisor, key, metres, same, time_unit, unit};
 use super::splitter::Row;
+use super::synonyms::{
+    ACCURACY_COLUMNS, DATE_COLUMNS, EAST_WEST, ELEVATION_COLUMNS, LATITUDE_COLUMNS,
+    LONGITUDE_COLUMNS, NORTH_SOUTH, TIME_COLUMNS,
+};
+use super::time_source::TimeSource;
 use crate::measure::Space;
 
 /// The columns of a table. Positions in a row count from 0.
@@ -25,6 +27,8 @@ pub(super) struct Columns {
     pub accuracy: Option<Length>,
     /// The columns that may have the time, in order of preference.
     pub times: Vec<TimeSource>,
+    /// Whether the options have the column of times.
+    pub is_time_chosen: bool,
     /// The columns that may identify tracks, in order of preference.
     pub groups: Vec<Group>,
     /// The track column of the options.
@@ -32,21 +36,8 @@ pub(super) struct Columns {
     pub segment: Option<usize>,
     /// What was ignored.
     pub ignored: Vec<String>,
-}
-
-/// A column of geometries.
-#[derive(Clone, Copy)]
-pub(super) struct Geometry {
-    pub at: usize,
-    pub kind: GeometryKind,
-    /// The column with the name of each line.
-    pub name: Option<usize>,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum GeometryKind {
-    Wkt,
-    Polyline,
+    /// What was assumed of the names of the coordinates.
+    pub assumed: Option<String>,
 }
 
 /// The columns of a coordinate.
@@ -70,39 +61,12 @@ pub(super) struct Length {
     pub metres: f64,
 }
 
-/// A column of times, or a column of dates and one of times of day.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) struct TimeSource {
-    pub date: Option<usize>,
-    pub at: usize,
-    pub unit: Option<TimeUnit>,
-    /// Whether its name is that of a date.
-    pub is_date: bool,
-}
-
-impl TimeSource {
-    /// Returns the text of the time in a row: that of one column, or of the date and the time of day.
-    pub(super) fn text<'a>(&self, row: Row<'a>, buffer: &'a mut Vec<u8>) -> &'a [u8] {
-        let time = row.get(self.at).unwrap_or_default().trim_ascii();
-        let Some(date) = self.date.filter(|_| !time.is_empty()) else { return time };
-        let date = row.get(date).unwrap_or_default().trim_ascii();
-        // Spreadsheets add midnight to a date.
-        let midnight = date.windows(6).position(|part| part == b" 00:00" || part == b"T00:00");
-        buffer.clear();
-        buffer.extend_from_slice(&date[..midnight.unwrap_or(date.len())]);
-        buffer.push(b' ');
-        buffer.extend_from_slice(time);
-        buffer
-    }
-}
-
 /// A column that may identify tracks.
 #[derive(Clone, Copy)]
 pub(super) struct Group {
     pub at: usize,
     pub kind: Grouping,
-    /// Whether the column is not the number of a row.
-    pub is_sure: bool,
+    pub certainty: Certainty,
 }
 
 impl Columns {
@@ -112,9 +76,19 @@ impl Columns {
         delimiter: u8,
         options: &ReadOptions,
     ) -> Result<Self, FormatError> {
+        Self::find_with(names, delimiter, options, false)
+    }
+
+    /// Finds the columns. With `has_pairs`, one column may have both coordinates.
+    pub(super) fn find_with(
+        names: Vec<String>,
+        delimiter: u8,
+        options: &ReadOptions,
+        has_pairs: bool,
+    ) -> Result<Self, FormatError> {
         let search = Search { names: &names, delimiter, options };
         let mut ignored = Vec::new();
-        let (geometry, (x, y)) = match (search.axes(&mut ignored), search.geometry()) {
+        let (geometry, (x, y)) = match (search.axes(&mut ignored), search.geometry(has_pairs)) {
             (Ok(axes), _) => (None, axes),
             (Err(_), Some(geometry)) => (Some(geometry), search.unused_axes(geometry.at)),
             (Err(error), None) => return Err(error),
@@ -151,15 +125,38 @@ impl Columns {
         used.extend(times.iter().flat_map(|source| [Some(source.at), source.date]).flatten());
         used.extend(groups.iter().map(|group| group.at));
         ignored.extend(search.duplicates(&used));
-        Ok(Self { geometry, x, y, z, accuracy, times, groups, track, segment, ignored, names })
+        let assumed = match geometry {
+            None => search.assumed_axes(&x, &y),
+            Some(_) => None,
+        };
+        Ok(Self {
+            geometry,
+            x,
+            y,
+            z,
+            accuracy,
+            times,
+            is_time_chosen: options.time_column.is_some(),
+            groups,
+            track,
+            segment,
+            ignored,
+            assumed,
+            names,
+        })
     }
 
     /// Returns whether the geometry of a row is a line.
     pub(super) fn has_line(&self, row: Row<'_>) -> bool {
         let Some(geometry) = self.geometry else { return false };
         let field = row.get(geometry.at).unwrap_or_default();
-        geometry.kind == GeometryKind::Polyline
-            || field.windows(4).take(64).any(|part| part.eq_ignore_ascii_case(b"line"))
+        geometry.has_line(field)
+    }
+
+    /// Returns whether a row has both coordinates in one field.
+    pub(super) fn has_pair(&self, row: Row<'_>) -> bool {
+        let Some(geometry) = self.geometry else { return false };
+        geometry.has_pair(row.get(geometry.at).unwrap_or_default())
     }
 
     /// Returns the name of a column for a message.
@@ -255,19 +252,32 @@ impl Search<'_> {
     }
 
     /// Finds a column of geometries, if no column of a coordinate was chosen.
-    fn geometry(&self) -> Option<Geometry> {
+    fn geometry(&self, has_pairs: bool) -> Option<Geometry> {
         if self.options.x_column.is_some() || self.options.y_column.is_some() {
             return None;
         }
-        let find = |known: &[&str]| {
-            known.iter().find_map(|known| self.names.iter().position(|name| key(name) == *known))
-        };
-        let wkt = find(WKT_COLUMNS).map(|at| (at, GeometryKind::Wkt));
-        let polyline = || find(POLYLINE_COLUMNS).map(|at| (at, GeometryKind::Polyline));
-        let (at, kind) = wkt.or_else(polyline)?;
+        let has_pairs = has_pairs && self.options.space == Space::Geographic;
         let grouped = self.groups(None).first().map(|group| group.at);
-        let name = find(LINE_NAME_COLUMNS).or(grouped).or_else(|| find(&["id", "fid", "gid"]));
-        Some(Geometry { at, kind, name })
+        Geometry::find(self.names, grouped, has_pairs)
+    }
+
+    /// Returns a remark on names that do not say that they are those of a longitude and a latitude.
+    fn assumed_axes(&self, x: &Axis, y: &Axis) -> Option<String> {
+        let options = self.options;
+        let is_unclear =
+            |at: usize| ["x", "y", "pointx", "pointy"].contains(&&*key(&self.names[at]));
+        let is_assumed = options.space == Space::Geographic
+            && options.x_column.is_none()
+            && options.y_column.is_none()
+            && (is_unclear(x.at) || is_unclear(y.at));
+        let name = |at: usize| excerpt(self.names[at].as_bytes());
+        is_assumed.then(|| {
+            format!(
+                "the columns {} and {} are read as longitude and latitude",
+                name(x.at),
+                name(y.at)
+            )
+        })
     }
 
     /// Returns the axes of a table with geometries.
@@ -312,8 +322,12 @@ impl Search<'_> {
         };
         // A name such as x or y has coordinates in another system.
         let rivals = candidates[1..].iter().map(|(at, _)| *at);
-        let rivals: Vec<usize> =
-            rivals.filter(|rival| key(&self.names[*rival]).len() > 1 && is_geographic).collect();
+        let is_rival = |rival: &usize| {
+            let key = key(&self.names[*rival]);
+            let is_hemisphere = NORTH_SOUTH.contains(&&*key) || EAST_WEST.contains(&&*key);
+            is_geographic && key.len() > 1 && !is_hemisphere && !key.starts_with("point")
+        };
+        let rivals: Vec<usize> = rivals.filter(is_rival).collect();
         self.remark(what, at, &rivals, ignored);
         Ok((at, divisor))
     }
@@ -418,8 +432,8 @@ impl Search<'_> {
         let mut found: Vec<(usize, Group)> = (0..self.names.len())
             .filter(|at| Some(*at) != segment)
             .filter_map(|at| {
-                let (kind, rank, is_sure) = grouping(&self.names[at])?;
-                Some((rank, Group { at, kind, is_sure }))
+                let (kind, rank, certainty) = grouping(&self.names[at])?;
+                Some((rank, Group { at, kind, certainty }))
             })
             .collect();
         found.sort_by_key(|(rank, _)| *rank);

@@ -8,9 +8,10 @@ use std::collections::HashSet;
 use super::super::time::civil::DayOrder;
 use super::super::time::{Clarity, TimeReader};
 use super::angle::hemisphere;
-use super::columns::{Axis, Columns, TimeSource};
-use super::grouping::Grouping;
+use super::columns::{Axis, Columns};
+use super::grouping::{Certainty, Grouping};
 use super::splitter::Row;
+use super::time_source::TimeSource;
 
 /// Maximum number of rows that are stored.
 pub(super) const ROWS_MAX: usize = 1000;
@@ -104,7 +105,7 @@ impl Decider {
             .groups
             .iter()
             .zip(&columns.groups)
-            .all(|(state, group)| state.repeated || group.is_sure);
+            .all(|(state, group)| state.repeated || group.certainty == Certainty::Sure);
         let has_hemispheres = self
             .hemispheres
             .iter()
@@ -120,7 +121,11 @@ impl Decider {
 
     /// Applies the decisions. Returns the order of day and month.
     pub(super) fn apply(&self, columns: &mut Columns) -> Decisions {
-        let mut decisions = Decisions::default();
+        let mut decisions = Decisions {
+            row_count: self.row_count,
+            has_times: self.time().is_some(),
+            ..Decisions::default()
+        };
         if let Some(at) = self.time().or((!self.times.is_empty()).then_some(0)) {
             decisions.order = self.times[at].order;
             decisions.time = columns.times.get(at).copied();
@@ -169,10 +174,12 @@ impl Decider {
         for kind in [Grouping::Mover, Grouping::Trip] {
             let mut is_chosen = false;
             for (state, group) in self.groups.iter().zip(&columns.groups) {
-                if group.kind != kind || state.has_fraction && !group.is_sure {
+                let is_sure = group.certainty == Certainty::Sure;
+                if group.kind != kind || state.has_fraction && !is_sure {
                     continue;
                 }
-                let is_row_number = !state.repeated && state.values.len() > 1 && !group.is_sure;
+                let is_ambiguous = group.certainty == Certainty::Ambiguous;
+                let is_row_number = is_ambiguous && !state.repeated && state.values.len() > 1;
                 if is_row_number {
                     decisions.row_numbers.push(group.at);
                 } else if is_chosen {
@@ -200,6 +207,10 @@ pub(super) struct Decisions {
     pub order: Option<DayOrder>,
     /// The columns that identify tracks.
     pub groups: Vec<usize>,
+    /// The rows that decided this.
+    pub row_count: u64,
+    /// Whether the column of times had a time in one of them.
+    pub has_times: bool,
     /// Columns with a common name of such columns and another value in each row.
     pub row_numbers: Vec<usize>,
     /// Further columns that may identify tracks.

@@ -8,21 +8,28 @@ use super::super::time::TimeReader;
 use super::super::track_writer::{Attribute, RawFix, TrackWriter};
 use super::super::value::excerpt;
 use super::angle::{self, Angle};
-use super::columns::{Axis, Columns, Length, TimeSource};
+use super::columns::{Axis, Columns, Length};
 use super::decide::Decisions;
 use super::splitter::Row;
+use super::time_source::TimeSource;
 use super::tracks::Tracks;
 
 mod geometry;
+mod times;
+mod wide;
 
 /// Maximum length of the identifier of a track or segment, in bytes.
 const IDENTIFIER_BYTES_MAX: usize = 256;
+/// The rows in which unused columns of times are searched.
+const TIME_SEARCH_ROWS: u64 = 20;
 
 /// Reads rows.
 pub(super) struct RowReader {
     columns: Columns,
     times: TimeReader,
     time: Option<TimeSource>,
+    /// Whether the first rows had times.
+    has_times: bool,
     /// The columns that identify tracks.
     groups: Vec<usize>,
     /// Whether these columns were found by their names.
@@ -48,6 +55,10 @@ struct Noted {
     comma: bool,
     groups: bool,
     day_number: bool,
+    relative: bool,
+    clock_change: bool,
+    unused_time: bool,
+    pair: bool,
 }
 
 impl RowReader {
@@ -61,6 +72,7 @@ impl RowReader {
             is_guessed: columns.track.is_none(),
             times,
             time: decisions.time,
+            has_times: decisions.has_times,
             groups,
             unused_groups: unused,
             tracks: Tracks::default(),
@@ -82,6 +94,9 @@ impl RowReader {
         out: &mut TrackWriter<'_>,
     ) -> Result<(), FormatError> {
         self.row_count += 1;
+        if !self.has_times && self.row_count <= TIME_SEARCH_ROWS {
+            self.note_unused_times(row, out)?;
+        }
         let width = self.columns.names.len();
         if row.len() > width
             && let Some(stray) =
@@ -176,32 +191,6 @@ impl RowReader {
             0 if self.line_count > 0 => Ok(()),
             _ => self.tracks.end(out, Position::line(line), self.row_count > 0),
         }
-    }
-
-    /// Reads a row with a value after the last column. Its values may be in the wrong columns.
-    fn read_wide(
-        &mut self,
-        row: Row<'_>,
-        stray: usize,
-        out: &mut TrackWriter<'_>,
-    ) -> Result<(), FormatError> {
-        if row.get(0).is_some_and(is_comment) {
-            let message = "it is a comment";
-            return out.file_note(NoteKind::SkippedLines, Some(Position::line(row.line)), message);
-        }
-        let message = format!(
-            "the row has {} fields but there are {} columns; check the delimiter, and that numbers have decimal \
-             points, not commas",
-            row.len(),
-            self.columns.names.len()
-        );
-        let position = Position::column(row.line, stray as u64 + 1);
-        self.wide_count += 1;
-        self.first_wide.get_or_insert_with(|| (position, message.clone()));
-        if self.tracks.count() == 0 && !self.enter(row, out)? {
-            return Ok(());
-        }
-        out.invalid_point(position, message)
     }
 
     /// Makes the track and the segment of a row the current ones. Returns false if their identifiers are not
@@ -299,8 +288,13 @@ impl RowReader {
         if let Some(value) = parse_f64(field) {
             return Ok(Some(value * column.metres));
         }
+        let plain = angle::plain(field);
+        let field = plain.as_deref().unwrap_or(field);
         if field.is_empty() {
             return Ok(None);
+        }
+        if let Some(value) = parse_f64(field) {
+            return Ok(Some(value * column.metres));
         }
         let position = Position::column(row.line, column.at as u64 + 1);
         // A comma before three digits may also separate thousands.
@@ -321,44 +315,6 @@ impl RowReader {
         Ok(None)
     }
 
-    /// Reads the time. An invalid one is a missing value, with a note.
-    fn time(
-        &mut self,
-        row: Row<'_>,
-        source: TimeSource,
-        out: &mut TrackWriter<'_>,
-    ) -> Result<Option<i64>, FormatError> {
-        let text = source.text(row, &mut self.time_text);
-        if let Some(unix_ns) = self.times.common_unix_ns(text) {
-            return Ok(Some(unix_ns));
-        }
-        let position = Position::column(row.line, source.at as u64 + 1);
-        let is_day_number = source.unit.is_none() && is_day_number(text);
-        if is_day_number && !self.noted.day_number {
-            self.noted.day_number = true;
-            let message = format!(
-                "times such as {} are read as seconds since 1970; if they are days, as in a spreadsheet, write \
-                 dates",
-                excerpt(text)
-            );
-            out.file_note(NoteKind::AssumedNotation, Some(position), message)?;
-        }
-        let time = match self.times.unix_ns(text, source.unit) {
-            Ok(time) => time,
-            Err(message) => {
-                let message = self.in_column(message, source.at);
-                out.invalid_value(Attribute::Time, position, message)?;
-                None
-            }
-        };
-        if self.times.assumes_zone() && !self.noted.zone {
-            self.noted.zone = true;
-            let message = "the times have no time zone and are read as UTC; use --timezone to choose another zone";
-            out.file_note(NoteKind::AssumedZone, Some(position), message)?;
-        }
-        Ok(time)
-    }
-
     fn note_comma(
         &mut self,
         position: Position,
@@ -370,11 +326,6 @@ impl RowReader {
         let message = "a comma in a number is read as the decimal point";
         out.file_note(NoteKind::AssumedNotation, Some(position), message)
     }
-}
-
-/// Returns whether a text may be a number of days since 1899-12-30, with a fraction: between 1954 and 2119.
-fn is_day_number(text: &[u8]) -> bool {
-    matches!(text, [b'2'..=b'7', _, _, _, _, b'.', ..]) && text[..5].iter().all(u8::is_ascii_digit)
 }
 
 /// Reads a coordinate that is a plain number of degrees.

@@ -31,6 +31,7 @@ pub(in crate::formats) struct TimeReader {
     format: Option<String>,
     order: Option<DayOrder>,
     assumes_zone: bool,
+    has_clock_change: bool,
 }
 
 impl TimeReader {
@@ -42,12 +43,23 @@ impl TimeReader {
         if let Some(format) = &options.time_format {
             check_format(format).map_err(FormatError::Option)?;
         }
-        Ok(Self { zone, format: options.time_format.clone(), order: None, assumes_zone: false })
+        Ok(Self {
+            zone,
+            format: options.time_format.clone(),
+            order: None,
+            assumes_zone: false,
+            has_clock_change: false,
+        })
     }
 
     /// Returns whether a time had no zone, and the options have none either.
     pub(in crate::formats) fn assumes_zone(&self) -> bool {
         self.assumes_zone
+    }
+
+    /// Returns whether the last time that was read occurs twice or never in the zone of the options.
+    pub(in crate::formats) fn has_clock_change(&self) -> bool {
+        self.has_clock_change
     }
 
     /// Sets the order of day and month in dates such as `01/02/2024`.
@@ -122,7 +134,13 @@ impl TimeReader {
     fn located(&mut self, local_ns: i128, offset_s: Option<i32>) -> Result<Option<i64>, String> {
         let unix_ns = match (offset_s, &self.zone) {
             (Some(offset_s), _) => local_ns - i128::from(offset_s) * 1_000_000_000,
-            (None, Some(zone)) => zone.unix_ns(local_ns).unwrap_or(local_ns),
+            (None, Some(zone)) => match zone.unix_ns(local_ns) {
+                Some((unix_ns, is_unique)) => {
+                    self.has_clock_change = !is_unique;
+                    unix_ns
+                }
+                None => local_ns,
+            },
             (None, None) => {
                 self.assumes_zone = true;
                 local_ns

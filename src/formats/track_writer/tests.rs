@@ -151,15 +151,19 @@ fn fixes_are_sorted_by_time_within_segments_and_segments_by_their_first_time() {
         segment_column: Some("part".to_owned()),
         ..Default::default()
     };
-    insta::assert_snapshot!(texts_with(file, &sorted), @"track / (5 1 t2) (4 1 t3) / (3 1 t4) (1 1 t5) (2 1) = none");
+    insta::assert_snapshot!(texts_with(file, &sorted), @r#"
+    track / (5 1 t2) (4 1 t3) / (3 1 t4) (1 1 t5) (2 1) = none
+    assumed_notation, line 2, column 3: numbers such as "5" are read as times since 1970, here 5 s; if they count from another time, only their differences are right
+    "#);
 }
 
 #[test]
 fn decreasing_times_are_counted() {
-    insta::assert_snapshot!(texts("lat,lon,time\n1,1,5\n1,2,4\n1,3,3\n1,4,6\n"), @r"
+    insta::assert_snapshot!(texts("lat,lon,time\n1,1,5\n1,2,4\n1,3,3\n1,4,6\n"), @r#"
     track / (1 1 t5) (2 1 t4) (3 1 t3) (4 1 t6) = none
     backward_time, line 3, column 1: at 2 points, the time is earlier than that of the point before; use --sort-by-time to sort the points
-    ");
+    assumed_notation, line 2, column 3: numbers such as "5" are read as times since 1970, here 5 s; if they count from another time, only their differences are right
+    "#);
 }
 
 #[test]
