@@ -4,7 +4,7 @@ use super::super::decimal::parse_f64;
 use super::super::error::{FormatError, Position};
 use super::super::note::NoteKind;
 use super::super::rows::is_comment;
-use super::super::time::TimeReader;
+use super::super::time::{ASSUMED_UTC, TimeReader};
 use super::super::track_writer::{Attribute, RawFix, TrackWriter};
 use super::super::value::excerpt;
 use super::angle::{self, Angle};
@@ -325,8 +325,7 @@ impl RowReader {
         };
         if self.times.assumes_zone() && !self.noted.zone {
             self.noted.zone = true;
-            let message = "the times have no time zone and are read as UTC; use --timezone to choose another zone";
-            out.file_note(NoteKind::AssumedZone, Some(position), message)?;
+            out.file_note(NoteKind::AssumedZone, Some(position), ASSUMED_UTC)?;
         }
         Ok(time)
     }

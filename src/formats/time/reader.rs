@@ -31,6 +31,10 @@ pub(in crate::formats) struct TimeReader {
     format: Option<String>,
     order: Option<DayOrder>,
     assumes_zone: bool,
+    /// Whether a time was in the zone of the options.
+    uses_zone: bool,
+    /// Whether a time was in the format of the options.
+    uses_format: bool,
 }
 
 impl TimeReader {
@@ -42,12 +46,29 @@ impl TimeReader {
         if let Some(format) = &options.time_format {
             check_format(format).map_err(FormatError::Option)?;
         }
-        Ok(Self { zone, format: options.time_format.clone(), order: None, assumes_zone: false })
+        Ok(Self {
+            zone,
+            format: options.time_format.clone(),
+            order: None,
+            assumes_zone: false,
+            uses_zone: false,
+            uses_format: false,
+        })
     }
 
     /// Returns whether a time had no zone, and the options have none either.
     pub(in crate::formats) fn assumes_zone(&self) -> bool {
         self.assumes_zone
+    }
+
+    /// Forgets that a time had no zone.
+    pub(super) fn forget(&mut self) {
+        self.assumes_zone = false;
+    }
+
+    /// Returns whether the zone and the format of the options had an effect, or are not given.
+    pub(super) fn effects(&self) -> (bool, bool) {
+        (self.zone.is_none() || self.uses_zone, self.format.is_none() || self.uses_format)
     }
 
     /// Sets the order of day and month in dates such as `01/02/2024`.
@@ -91,8 +112,18 @@ impl TimeReader {
         }
         if let Some(format) = &self.format {
             let (local_ns, has_zone) = self.formatted(bytes, format)?;
+            self.uses_format = true;
             return self.located(local_ns, has_zone.then_some(0));
         }
+        self.unformatted_unix_ns(bytes, unit)
+    }
+
+    /// Parses a time as [`TimeReader::unix_ns`] does, without the format of the options.
+    pub(super) fn unformatted_unix_ns(
+        &mut self,
+        bytes: &[u8],
+        unit: Option<TimeUnit>,
+    ) -> Result<Option<i64>, String> {
         // The most common form.
         if let Some(unix_ns) = utc_unix_ns(bytes) {
             return Ok(Some(unix_ns));
@@ -117,7 +148,10 @@ impl TimeReader {
     fn located(&mut self, local_ns: i128, offset_s: Option<i32>) -> Result<Option<i64>, String> {
         let unix_ns = match (offset_s, &self.zone) {
             (Some(offset_s), _) => local_ns - i128::from(offset_s) * 1_000_000_000,
-            (None, Some(zone)) => zone.unix_ns(local_ns).unwrap_or(local_ns),
+            (None, Some(zone)) => {
+                self.uses_zone = true;
+                zone.unix_ns(local_ns).unwrap_or(local_ns)
+            }
             (None, None) => {
                 self.assumes_zone = true;
                 local_ns
