@@ -225,6 +225,7 @@ fn read_as_detected(
     };
     if let Some(format) = binary.filter(|format| *format != Format::Csv) {
         csv::note_unused_options(options, format, out)?;
+        time::note_unused_options(options, format, out)?;
     }
     match binary {
         Some(Format::Fit) => return fit::read(Cursor::new(head).chain(input), options, out),
@@ -251,9 +252,10 @@ fn read_as_detected(
     };
     if binary.is_none() && format != Format::Csv {
         csv::note_unused_options(options, format, out)?;
+        time::note_unused_options(options, format, out)?;
     }
     match format {
-        Format::Gpx | Format::Tcx | Format::Kml => xml::read(text, options.points, out),
+        Format::Gpx | Format::Tcx | Format::Kml => xml::read(text, options, out),
         Format::GeoJson | Format::GoogleTimeline | Format::Overland | Format::OwnTracks => {
             json::read(text, options, out)
         }

@@ -11,10 +11,9 @@
 use super::super::error::{FormatError, Position};
 use super::super::format::Format;
 use super::super::note::NoteKind;
-use super::super::rfc3339::utc_unix_ns;
 use super::super::sink::TrackKind;
+use super::super::time::FileTimes;
 use super::super::track_writer::{Attribute, RawFix, TrackWriter};
-use super::super::value::unix_ns;
 use super::coordinates::{self, Coordinates, number_with_comma};
 use super::reader::Element;
 use super::{Document, append};
@@ -54,6 +53,7 @@ enum Tag {
 /// The state of the reader.
 pub(super) struct Gpx<'a, 'b> {
     out: &'a mut TrackWriter<'b>,
+    times: &'a mut FileTimes,
     /// The open elements, outermost first.
     open: Vec<Tag>,
     /// The namespace prefix of the current track or point, with the colon.
@@ -73,9 +73,10 @@ pub(super) struct Gpx<'a, 'b> {
 }
 
 impl<'a, 'b> Gpx<'a, 'b> {
-    pub(super) fn new(out: &'a mut TrackWriter<'b>) -> Self {
+    pub(super) fn new(out: &'a mut TrackWriter<'b>, times: &'a mut FileTimes) -> Self {
         Self {
             out,
+            times,
             open: vec![],
             prefix: String::new(),
             name: None,
@@ -259,10 +260,7 @@ impl<'a, 'b> Gpx<'a, 'b> {
         let mut has_comma = false;
         let (attribute, result) = match tag {
             Tag::Time => {
-                let unix_ns = match utc_unix_ns(text.as_bytes()) {
-                    Some(unix_ns) => Ok(Some(unix_ns)),
-                    None => unix_ns(text.as_bytes(), None),
-                };
+                let unix_ns = self.times.text(text.as_bytes(), position);
                 (Attribute::Time, unix_ns.map(|unix_ns| raw.unix_ns = unix_ns))
             }
             Tag::Elevation => {

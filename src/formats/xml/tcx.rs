@@ -10,8 +10,9 @@ use super::super::error::{FormatError, Position};
 use super::super::format::Format;
 use super::super::note::NoteKind;
 use super::super::sink::TrackKind;
+use super::super::time::FileTimes;
 use super::super::track_writer::{Attribute, RawFix, TrackWriter};
-use super::super::value::{coordinate, number, unix_ns};
+use super::super::value::{coordinate, number};
 use super::reader::Element;
 use super::{Document, append};
 
@@ -68,6 +69,7 @@ struct OpenPoint {
 /// The state of the reader.
 pub(super) struct Tcx<'a, 'b> {
     out: &'a mut TrackWriter<'b>,
+    times: &'a mut FileTimes,
     /// The open elements, outermost first.
     open: Vec<Tag>,
     /// The text of the open value, and its position.
@@ -81,9 +83,10 @@ pub(super) struct Tcx<'a, 'b> {
 }
 
 impl<'a, 'b> Tcx<'a, 'b> {
-    pub(super) fn new(out: &'a mut TrackWriter<'b>) -> Self {
+    pub(super) fn new(out: &'a mut TrackWriter<'b>, times: &'a mut FileTimes) -> Self {
         Self {
             out,
+            times,
             open: vec![],
             value: (String::new(), Position::line(1)),
             point: None,
@@ -157,7 +160,7 @@ impl<'a, 'b> Tcx<'a, 'b> {
                     return self.out.invalid_value(Attribute::Elevation, position, message);
                 }
             },
-            (Value::Time, Some(point)) => match unix_ns(bytes, None) {
+            (Value::Time, Some(point)) => match self.times.text(bytes, position) {
                 Ok(unix_ns) => point.unix_ns = unix_ns,
                 Err(message) => return self.out.invalid_value(Attribute::Time, position, message),
             },

@@ -2,6 +2,7 @@
 
 use super::super::super::error::{FormatError, Position};
 use super::super::super::note::NoteKind;
+use super::super::super::time::ASSUMED_UTC;
 use super::super::super::time::Clarity;
 use super::super::super::track_writer::{Attribute, TrackWriter};
 use super::super::super::value::{excerpt, number_unix_ns};
@@ -104,8 +105,7 @@ impl RowReader {
         }
         if self.times.assumes_zone() && !self.noted.zone {
             self.noted.zone = true;
-            let message = "the times have no time zone and are read as UTC; use --timezone to choose another zone";
-            out.file_note(NoteKind::AssumedZone, Some(position), message)?;
+            out.file_note(NoteKind::AssumedZone, Some(position), ASSUMED_UTC)?;
         }
         self.time_text = buffer;
         Ok(time)

@@ -122,7 +122,9 @@ fn point(
     let time = next_time(walk);
     let properties = &walk.feature.properties;
     sample.set_time(match time {
-        Ok(None) if walk.feature.progress.kind == Some(Kind::Point) => properties.time.result(),
+        Ok(None) if walk.feature.progress.kind == Some(Kind::Point) => {
+            properties.time(&mut walk.times)
+        }
         other => other,
     });
     sample.set_elevation(match values {

@@ -1,6 +1,7 @@
 //! The objects of GeoJSON (RFC 7946).
 //!
-//! A Feature, or a geometry outside a Feature, is a track, and each line in it is a segment. The geojson crate
+//! A Feature, or a geometry outside a Feature, is a track, and each line in it is a segment. Points next to lines
+//! are ignored with a note, and polygons without one, because they are not paths. The geojson crate
 //! is not used, because it stores whole geometries and its errors have no positions.
 
 mod coordinates;
@@ -137,6 +138,7 @@ impl Object {
         members.next_value_seed(Read(&mut properties::Reader {
             properties: &mut properties,
             track_property,
+            times: &mut walk.times,
         }))?;
         if walk.feature.pending.is_early && !properties.times.is_empty() {
             walk.feature.are_times_late = true;

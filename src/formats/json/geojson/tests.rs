@@ -379,3 +379,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_open_track_is_incomplete_if_a_late_reference_system_is_not_supported() {
+    let file = r#"{"locations":[{"type":"Feature","properties":{},"geometry":{"type":"Point","coordinates":[2,1]}}],
+        "crs":{"properties":{"name":"EPSG:3857"}}}"#;
+    let text = outcome(file);
+    assert!(text.starts_with("track / (2 1) = none (incomplete)\nerror :2:"), "{text}");
+    assert!(
+        text.contains("the lengths of the tracks in front of this position are wrong"),
+        "{text}"
+    );
+}

@@ -252,7 +252,8 @@ fn what_precedes_an_error_is_read() {
     "#);
     insta::assert_snapshot!(cut("<trkpt lat='1' lon='3'/>< /trkpt></gpx>"), @r#"
     track / (1 1) (2 1) / (3 1) = "t" (incomplete)
-    a.gpx:3:34: not well-formed XML: expected `</>`, but `</gpx>` was found
+    assumed_notation, line 3, column 25: a < that starts no tag is read as the character <
+    a.gpx:3:34: not well-formed XML: expected `</trkseg>`, but `</gpx>` was found
     "#);
     insta::assert_snapshot!(cut("<trkpt lat='1' lon='3'/><!-- "), @r#"
     track / (1 1) (2 1) / (3 1) = "t" (incomplete)
@@ -391,4 +392,14 @@ fn only_one_kind_and_one_segment_are_read_on_request() {
         ..Default::default()
     };
     insta::assert_snapshot!(texts_with(file, &options), @"track / (1 1) (2 1) = none");
+}
+
+#[test]
+fn an_unescaped_less_than_sign_in_a_name_costs_nothing() {
+    let file =
+        "<gpx><trk><name>5 < 6 km</name><trkseg><trkpt lat='1' lon='2'/></trkseg></trk></gpx>";
+    insta::assert_snapshot!(texts(file), @r#"
+    track / (2 1) = "5 < 6 km"
+    assumed_notation, line 1, column 19: a < that starts no tag is read as the character <
+    "#);
 }

@@ -47,7 +47,10 @@ fn points_and_polygons_next_to_lines_are_ignored() {
         </k:LinearRing></k:outerBoundaryIs></k:Polygon></k:Placemark>
         <k:Placemark><k:Point><k:coordinates>8,8</k:coordinates></k:Point></k:Placemark>
         </k:Document></k:kml>"#;
-    insta::assert_snapshot!(texts(file), @"track / (3 3) (4 4) = none");
+    insta::assert_snapshot!(texts(file), @r"
+    track / (3 3) (4 4) = none
+    ignored_content, line 2, column 46: points next to lines are ignored (4)
+    ");
 }
 
 #[test]
