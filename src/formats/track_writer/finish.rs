@@ -11,7 +11,7 @@ impl TrackWriter<'_> {
         self.end(Some(position), false)
     }
 
-    /// Ends the current track, which is damaged in front of its end.
+    /// Ends the current track, which is damaged before its end.
     pub(in crate::formats) fn end_incomplete_track(
         &mut self,
         position: Position,
