@@ -152,7 +152,7 @@ impl FormatError {
         }
     }
 
-    /// Returns the message with the name of the file and the position in front of it.
+    /// Returns the message with the name of the file and the position before it.
     ///
     /// ```
     /// use waywiser::formats::{self, ReadOptions, SinkError, TrackSink};

@@ -56,7 +56,7 @@ impl From<SinkError> for Stopped {
     }
 }
 
-/// Reads an input. Each file of an archive is a file of its own, with the name of the archive in front of its name.
+/// Reads an input. Each file of an archive is a file of its own, with the name of the archive before its name.
 ///
 /// # Errors
 /// If the sink stops the reading between two files.

@@ -1,6 +1,6 @@
 //! Finds the column names and the delimiter in the first rows of a table.
 //!
-//! Comment lines and titles in front of the names are skipped, with a note. A table without names is read if the
+//! Comment lines and titles before the names are skipped, with a note. A table without names is read if the
 //! columns are chosen by number.
 
 use std::io::Read;

@@ -75,7 +75,7 @@ impl StoredRow {
 pub(super) struct Oddities {
     /// Quotes that are not closed.
     pub open_quotes: Option<u64>,
-    /// NUL bytes in front of a row, or at the end of the file.
+    /// NUL bytes before a row, or at the end of the file.
     pub nul_bytes: Option<u64>,
 }
 

@@ -1,7 +1,8 @@
 //! The reader of well-known text (WKT), also in the extended form of PostGIS.
 //!
 //! Each geometry with lines is a track, and each line in it is a segment. If the text has no lines, its points
-//! are one track. Z is the elevation, and M is ignored with a note. An SRID of another system than WGS 84 is an error.
+//! are one track. Z is the elevation, and M is ignored with a note. A geometry with an SRID of another system than
+//! WGS 84 is not read, which is an error after the other geometries.
 //!
 //! `scanner` splits the text, `geometry` parses it, and `points` has the separate points. All of them read a stream,
 //! so a line of any length is read in constant memory.
@@ -60,7 +61,8 @@ pub(super) fn read(
 ) -> Result<(), FormatError> {
     let mut parser = Parser::new(text);
     let points = SeparatePoints::new(options);
-    let mut file = File { points, line: None, has_points: false, damage: None, out };
+    let (line, has_points, damage) = (None, false, None);
+    let mut file = File { points, line, has_points, damage, skips: false, other: None, out };
     let outcome = loop {
         let outcome = parser.next(&mut |position, event| file.add(position, event))?;
         if let Outcome::Cut(position) = outcome {
@@ -79,13 +81,34 @@ pub(super) fn read(
     };
     let is_cut = outcome.is_err();
     file.finish(is_cut)?;
-    outcome
+    outcome?;
+    match file.other {
+        Some(other) => Err(other.into_error()),
+        None => Ok(()),
+    }
 }
 
 fn parser_position(outcome: &Outcome) -> Position {
     match outcome {
         Outcome::Cut(position) | Outcome::Damaged(position, _) => *position,
         _ => Position::line(1),
+    }
+}
+
+/// The geometries in other reference systems.
+struct Other {
+    position: Position,
+    message: String,
+    count: u64,
+}
+
+impl Other {
+    fn into_error(self) -> FormatError {
+        let message = match self.count {
+            1 => self.message,
+            count => format!("{}; {count} such geometries are not read", self.message),
+        };
+        FormatError::malformed(self.position, message)
     }
 }
 
@@ -98,12 +121,32 @@ struct File<'f, 'w> {
     has_points: bool,
     /// The first violation of the grammar.
     damage: Option<String>,
+    /// Whether the geometry is in another reference system and is not read.
+    skips: bool,
+    other: Option<Other>,
     out: &'f mut TrackWriter<'w>,
 }
 
 impl File<'_, '_> {
     fn add(&mut self, position: Position, event: Event) -> Result<(), FormatError> {
         match event {
+            Event::Srid(srid) => {
+                self.skips = false;
+                match reference(srid, self.out.space()) {
+                    Reference::Known => Ok(()),
+                    Reference::Assumed(message) => {
+                        let kind = NoteKind::AssumedReferenceSystem;
+                        self.out.file_note(kind, Some(position), message)
+                    }
+                    Reference::Other(message) => {
+                        self.skips = true;
+                        let other = self.other.get_or_insert(Other { position, message, count: 0 });
+                        other.count += 1;
+                        Ok(())
+                    }
+                }
+            }
+            _ if self.skips => Ok(()),
             Event::StartLine => {
                 self.has_points = false;
                 self.points.found_line(self.out)?;
@@ -135,13 +178,6 @@ impl File<'_, '_> {
                 true => self.out.file_note(NoteKind::InvalidElevation, Some(position), message),
                 false => self.out.invalid_value(Attribute::Elevation, position, message),
             },
-            Event::Srid(srid) => match reference(srid, self.out.space()) {
-                Reference::Known => Ok(()),
-                Reference::Assumed(message) => {
-                    self.out.file_note(NoteKind::AssumedReferenceSystem, Some(position), message)
-                }
-                Reference::Other(message) => Err(FormatError::malformed(position, message)),
-            },
             Event::IgnoredMeasures => {
                 self.out.file_note(NoteKind::IgnoredContent, Some(position), IGNORED_MEASURES)
             }
@@ -153,7 +189,7 @@ impl File<'_, '_> {
     }
 
     fn end_geometry(&mut self, position: Position) -> Result<(), FormatError> {
-        self.has_points = false;
+        (self.has_points, self.skips) = (false, false);
         match self.line.take() {
             Some(track) => {
                 self.out.switch_track(track);
@@ -165,7 +201,7 @@ impl File<'_, '_> {
 
     fn finish(&mut self, is_cut: bool) -> Result<(), FormatError> {
         self.points.finish(is_cut, self.out)?;
-        if self.out.track_count() > 0 || is_cut {
+        if self.out.track_count() > 0 || is_cut || self.other.is_some() {
             return Ok(());
         }
         let found = match self.damage.take() {

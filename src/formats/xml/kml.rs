@@ -63,6 +63,8 @@ struct Placemark {
     /// Whether the next gx:Track continues the segment of the one before.
     interpolates: bool,
     multi_track_count: u64,
+    /// Whether the open line has an element with coordinates.
+    has_coordinates: bool,
     /// Whether the altitudes of the open geometry are above the ground or sea floor.
     is_relative: bool,
 }
@@ -218,6 +220,7 @@ impl Document for Kml<'_, '_> {
             Tag::Line => {
                 self.start_line(position)?;
                 self.out.start_segment();
+                self.placemark.has_coordinates = false;
             }
             Tag::MultiTrack => {
                 self.placemark.multi_track_count = 0;
@@ -237,10 +240,17 @@ impl Document for Kml<'_, '_> {
                 let message = "a NetworkLink names another file, which is not read";
                 self.out.file_note(NoteKind::IgnoredContent, Some(position), message)?;
             }
-            Tag::Value(Value::Coordinates) => self.tuples = Tuples::default(),
+            Tag::Value(Value::Coordinates) => {
+                self.tuples = Tuples::default();
+                self.placemark.has_coordinates = true;
+            }
             Tag::Value(_) => {
                 self.value.0.clear();
                 self.value.1 = position;
+            }
+            Tag::Other if element.local_name().eq_ignore_ascii_case("LineString") => {
+                let message = "a LineString outside a Placemark is ignored";
+                self.out.file_note(NoteKind::IgnoredContent, Some(position), message)?;
             }
             Tag::Container | Tag::MultiGeometry | Tag::PlacemarkTime | Tag::Other => {}
         }
@@ -273,6 +283,10 @@ impl Document for Kml<'_, '_> {
     fn end(&mut self, position: Position) -> Result<(), FormatError> {
         match self.open.pop() {
             Some(Tag::Placemark) => self.end_placemark(position),
+            Some(Tag::Line) if !self.placemark.has_coordinates => {
+                let message = "a line without <coordinates> has no points";
+                self.out.track_note(NoteKind::IgnoredContent, position, message)
+            }
             Some(Tag::Track) => self.gx_track.end(position, &mut *self.out),
             Some(Tag::Value(value)) => self.end_value(value),
             _ => Ok(()),

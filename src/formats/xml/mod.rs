@@ -82,17 +82,18 @@ fn read_root(
     loop {
         let (event, position) = xml.next()?;
         let XmlEvent::Start(root) = event else { continue };
-        return match root.local_name() {
-            "gpx" => {
+        let name = root.local_name();
+        return match name {
+            _ if name.eq_ignore_ascii_case("gpx") => {
                 let gpx = started(Gpx::new(out, times), &root, position)?;
                 xml.read_several_roots();
                 read_document(xml, gpx)
             }
-            "TrainingCenterDatabase" => {
+            _ if name.eq_ignore_ascii_case("TrainingCenterDatabase") => {
                 let tcx = started(Tcx::new(out, times), &root, position)?;
                 read_document(xml, tcx)
             }
-            "kml" => {
+            _ if name.eq_ignore_ascii_case("kml") => {
                 let kml = started(Kml::new(out, times, points), &root, position)?;
                 read_document(xml, kml)
             }

@@ -187,9 +187,35 @@ impl<'a, 'b> Tcx<'a, 'b> {
     }
 }
 
+/// Returns the name of an element as it is in TCX, if only its case differs.
+fn known_name(local: &str) -> &str {
+    const NAMES: [&str; 15] = [
+        "Trackpoint",
+        "Position",
+        "LatitudeDegrees",
+        "LongitudeDegrees",
+        "AltitudeMeters",
+        "Time",
+        "Track",
+        "Lap",
+        "DistanceMeters",
+        "Activity",
+        "Run",
+        "Course",
+        "Id",
+        "Notes",
+        "Name",
+    ];
+    match local {
+        "Trackpoint" | "Position" | "LatitudeDegrees" | "LongitudeDegrees" | "AltitudeMeters"
+        | "Time" | "DistanceMeters" | "HeartRateBpm" | "Value" | "Cadence" | "SensorState" => local,
+        _ => NAMES.into_iter().find(|name| local.eq_ignore_ascii_case(name)).unwrap_or(local),
+    }
+}
+
 impl Document for Tcx<'_, '_> {
     fn start(&mut self, element: &Element<'_>, position: Position) -> Result<(), FormatError> {
-        let local = element.local_name();
+        let local = known_name(element.local_name());
         let parent = self.open.last().copied().unwrap_or(Tag::List);
         let tag = match (parent, local) {
             (Tag::List, "Activity" | "Run") => {
@@ -201,6 +227,11 @@ impl Document for Tcx<'_, '_> {
                 Tag::Course
             }
             (Tag::List, "Extensions") => Tag::Other,
+            (Tag::List | Tag::Other, "Trackpoint") => {
+                let message = "a Trackpoint outside an Activity or Course is ignored";
+                self.out.file_note(NoteKind::IgnoredContent, Some(position), message)?;
+                Tag::Other
+            }
             // The root, Activities, MultiSportSession, Courses, CourseFolder and others.
             (Tag::List, _) => Tag::List,
             (Tag::Activity, "Id") => self.start_value(Value::Id, position),
@@ -218,18 +249,28 @@ impl Document for Tcx<'_, '_> {
                 self.start_part();
                 Tag::Track
             }
-            (Tag::Lap | Tag::Activity | Tag::Course | Tag::Track, "Trackpoint") => {
+            (Tag::Track, "Track") => {
+                let message = "a Track inside a Track is read as a segment";
+                self.out.track_note(NoteKind::PointOutsideSegment, position, message)?;
+                self.start_part();
+                Tag::Track
+            }
+            (Tag::Lap | Tag::Activity | Tag::Course | Tag::Track | Tag::Point, "Trackpoint") => {
                 if parent != Tag::Track {
                     let message = "points outside a Track are read as part of the path";
                     self.out.track_note(NoteKind::PointOutsideSegment, position, message)?;
                 }
+                // The point that contains this one.
+                self.end_point()?;
                 let (latitude, longitude, z, unix_ns) = (None, None, None, None);
                 self.point = Some(OpenPoint { position, latitude, longitude, z, unix_ns });
                 Tag::Point
             }
             (Tag::Point, "Position") => Tag::PointPosition,
-            (Tag::PointPosition, "LatitudeDegrees") => self.start_value(Value::Latitude, position),
-            (Tag::PointPosition, "LongitudeDegrees") => {
+            (Tag::Point | Tag::PointPosition, "LatitudeDegrees") => {
+                self.start_value(Value::Latitude, position)
+            }
+            (Tag::Point | Tag::PointPosition, "LongitudeDegrees") => {
                 self.start_value(Value::Longitude, position)
             }
             (Tag::Point, "AltitudeMeters") => self.start_value(Value::Elevation, position),
@@ -251,6 +292,10 @@ impl Document for Tcx<'_, '_> {
         match self.open.pop() {
             Some(Tag::Activity | Tag::Course) => self.end_track(position),
             Some(Tag::Point) => self.end_point(),
+            Some(Tag::Track) if self.open.last() == Some(&Tag::Track) => {
+                self.start_part();
+                Ok(())
+            }
             Some(Tag::Value(value)) => self.end_value(value),
             _ => Ok(()),
         }

@@ -165,7 +165,7 @@ pub(super) fn end(walk: &mut Walk<'_, '_>) -> Result<(), FormatError> {
     let properties = &walk.feature.properties;
     if walk.feature.pending.is_early && walk.feature.are_times_late {
         let message = "the times of a long line follow its coordinates and are ignored; write \
-                       \"properties\" in front of \"geometry\"";
+                       \"properties\" before \"geometry\"";
         walk.out.track_note(NoteKind::IgnoredContent, position, message)?;
     } else if let Some(message) =
         properties.times.mismatch().filter(|_| !properties.times.is_empty())

@@ -46,7 +46,7 @@ pub(super) struct Object {
     kind: Option<Kind>,
     /// The name of a type that is not one of GeoJSON.
     other_type: Option<String>,
-    /// The entry of the coordinates in front of their type.
+    /// The entry of the coordinates before their type.
     untyped: Option<usize>,
     has_coordinates: bool,
 }
@@ -239,7 +239,7 @@ fn check_crs(walk: &mut Walk<'_, '_>, name: Option<String>) -> Result<(), Format
         System::Other => {
             let results = match walk.path_count {
                 0 => "",
-                _ => "; the lengths of the tracks in front of this position are wrong",
+                _ => "; the lengths of the tracks before this position are wrong",
             };
             let message = format!(
                 "the coordinates have the reference system {shown}, not WGS 84, and may be projected \

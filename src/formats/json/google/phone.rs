@@ -253,7 +253,7 @@ pub(in super::super) struct Activities {
     stored: Vec<Activity>,
     ignored_count: u64,
     first_ignored: Option<Position>,
-    /// Whether there were too many activities in front of the first path.
+    /// Whether there were too many activities before the first path.
     is_streaming: bool,
 }
 

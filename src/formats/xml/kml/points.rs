@@ -141,14 +141,16 @@ impl Points {
             })
             .collect();
         let order = match have_times {
-            true => "their times",
-            false => "the file",
+            true => ", in the order of their times",
+            false => "",
         };
         if have_times {
             keyed.sort_by_key(|&(key, ..)| key);
         }
         out.start_track(TrackKind::Track, start)?;
-        let message = format!("separate points are one path, in the order of {order}");
+        let message = format!(
+            "the file has no lines, and its points are read as a path{order}; use --points ignore to ignore them"
+        );
         out.track_note(NoteKind::JoinedPoints, start, message)?;
         for (remark, count) in self.remarks.drain(..) {
             for _ in 0..count {
