@@ -326,12 +326,10 @@ impl Line {
                 self.is_ended = true;
                 return Ok(());
             }
-            Some(escapes) => {
-                if !escapes.is_content(byte) {
-                    return Ok(());
-                }
-            }
-            None => {}
+            _ => {}
+        }
+        if !self.escapes.as_mut().is_none_or(|escapes| escapes.is_content(byte)) {
+            return Ok(());
         }
         let decoded = match self.is_ended {
             true => Err(Damage::Byte(if self.escapes.is_some() { byte } else { b' ' })),
