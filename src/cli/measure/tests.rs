@@ -197,27 +197,27 @@ fn the_effect_of_filters_is_printed() {
     insta::assert_snapshot!(run.out, @r"
     file   track                                    points segments           length
     -      1                                             4        1         4.000000
-        all points, unfiltered                           6               1 798.000000
-        - too fast, first at 2                           1                 899.000000
-        - too near, first at 4                           1                   0.000000
-        in three dimensions                                                  5.236068
-        from first to last                                                   4.000000
-        ascent                                                               0.000000
-        descent                                                              2.000000
-        elapsed time                                                               5s
-        moving time                                                                5s
-        highest speed                                                      1.000000/s
-        start                                                    1970-01-01T00:00:00Z
-        end                                                      1970-01-01T00:00:05Z
+        all points, unfiltered                           6              1 798.000000
+        - too fast, first at 2                           1                899.000000
+        - too near, first at 4                           1                  0.000000
+        in three dimensions                                                 5.236068
+        from first to last                                                  4.000000
+        ascent                                                              0.000000
+        descent                                                             2.000000
+        elapsed time                                                              5s
+        moving time                                                               5s
+        highest speed                                                     1.000000/s
+        start                                                   1970-01-01T00:00:00Z
+        end                                                     1970-01-01T00:00:05Z
     total  1 track                                       4        1         4.000000
-        all points, unfiltered                           6               1 798.000000
-        - too fast                                       1                 899.000000
-        - too near                                       1                   0.000000
-        in three dimensions                                                  5.236068
-        ascent                                                               0.000000
-        descent                                                              2.000000
-        moving time                                                                5s
-        highest speed                                                      1.000000/s
+        all points, unfiltered                           6              1 798.000000
+        - too fast                                       1                899.000000
+        - too near                                       1                  0.000000
+        in three dimensions                                                 5.236068
+        ascent                                                              0.000000
+        descent                                                             2.000000
+        moving time                                                               5s
+        highest speed                                                     1.000000/s
     ");
     let note =
         "note: -: track 1: 2 of 6 points have no elevation: --elevation had no effect on them\n";
@@ -243,21 +243,21 @@ fn details_can_be_printed_without_a_filter() {
     insta::assert_snapshot!(run.out, @r"
     file   track                                    points segments           length
     -      1                                             2        1          1.113 m
-        all points, unfiltered                           2                    1.113 m
-        from first to last                                                    1.113 m
-        ascent                                                                1.000 m
-        descent                                                               0.000 m
-        elapsed time                                                      1h 1s 500ms
-        moving time                                                       1h 1s 500ms
-        highest speed                                                       0.000 m/s
-        start                                                    2024-05-18T09:12:40Z
-        end                                                    2024-05-18T10:12:41.5Z
+        all points, unfiltered                           2                   1.113 m
+        from first to last                                                   1.113 m
+        ascent                                                               1.000 m
+        descent                                                              0.000 m
+        elapsed time                                                     1h 1s 500ms
+        moving time                                                      1h 1s 500ms
+        highest speed                                                      0.000 m/s
+        start                                                   2024-05-18T09:12:40Z
+        end                                                   2024-05-18T10:12:41.5Z
     total  1 track                                       2        1          1.113 m
-        all points, unfiltered                           2                    1.113 m
-        ascent                                                                1.000 m
-        descent                                                               0.000 m
-        moving time                                                       1h 1s 500ms
-        highest speed                                                       0.000 m/s
+        all points, unfiltered                           2                   1.113 m
+        ascent                                                               1.000 m
+        descent                                                              0.000 m
+        moving time                                                      1h 1s 500ms
+        highest speed                                                      0.000 m/s
     ");
     let run = run_with(&[], "-", file);
     insta::assert_snapshot!(run.out, @r"

@@ -203,7 +203,7 @@ impl Table {
         value: &str,
     ) -> io::Result<()> {
         // The value may take the columns of the segments and the length.
-        const VALUE_WIDTH: usize = SEGMENTS_WIDTH + 1 + LENGTH_WIDTH;
+        const VALUE_WIDTH: usize = SEGMENTS_WIDTH + LENGTH_WIDTH;
         // The label may take the columns of both names.
         let label = pad_or_truncate(&format!("    {label}"), NAMES_WIDTH + 2, Keep::Start);
         writeln!(out, "{label}{points:>POINTS_WIDTH$} {value:>VALUE_WIDTH$}")
