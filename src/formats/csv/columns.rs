@@ -2,8 +2,9 @@
 
 use super::super::error::FormatError;
 use super::super::options::{ReadOptions, TrackColumn};
-use super::super::value::{TimeUnit, excerpt};
-use super::angle::{EAST_OR_WEST, NORTH_OR_SOUTH};
+use super::super::value::excerpt;
+use super::angle::{EAST_OR_WEST, NORTH_OR_SOUTH, decode};
+use super::axis::{Axis, HemisphereColumn};
 use super::grouping::{Grouping, grouping};
 use super::names::{
     ACCURACY_COLUMNS, DATE_COLUMNS, EAST_WEST, ELEVATION_COLUMNS, LATITUDE_COLUMNS,
@@ -11,6 +12,7 @@ use super::names::{
     WKT_COLUMNS, coordinate_divisor, key, metres, same, time_unit, unit,
 };
 use super::splitter::Row;
+use super::time_source::{Parts, TimeSource};
 use crate::measure::Space;
 
 /// The columns of a table. Positions in a row count from 0.
@@ -23,6 +25,8 @@ pub(super) struct Columns {
     pub y: Axis,
     pub z: Option<Length>,
     pub accuracy: Option<Length>,
+    /// A column of geometries next to those of the coordinates.
+    pub unused_geometry: Option<Geometry>,
     /// The columns that may have the time, in order of preference.
     pub times: Vec<TimeSource>,
     /// The columns that may identify tracks, in order of preference.
@@ -32,6 +36,8 @@ pub(super) struct Columns {
     pub segment: Option<usize>,
     /// What was ignored.
     pub ignored: Vec<String>,
+    /// What was assumed.
+    pub assumed: Vec<String>,
 }
 
 /// A column of geometries.
@@ -49,51 +55,12 @@ pub(super) enum GeometryKind {
     Polyline,
 }
 
-/// The columns of a coordinate.
-#[derive(Clone)]
-pub(super) struct Axis {
-    pub what: &'static str,
-    pub at: usize,
-    /// The number by which integers are divided; 1 for degrees.
-    pub divisor: f64,
-    /// The column with the hemisphere.
-    pub hemisphere: Option<usize>,
-    /// The letters of the hemispheres; `None` for planar coordinates.
-    pub letters: Option<[char; 2]>,
-}
-
 /// A column of lengths.
 #[derive(Clone, Copy)]
 pub(super) struct Length {
     pub at: usize,
     /// The unit of the values.
     pub metres: f64,
-}
-
-/// A column of times, or a column of dates and one of times of day.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) struct TimeSource {
-    pub date: Option<usize>,
-    pub at: usize,
-    pub unit: Option<TimeUnit>,
-    /// Whether its name is that of a date.
-    pub is_date: bool,
-}
-
-impl TimeSource {
-    /// Returns the text of the time in a row: that of one column, or of the date and the time of day.
-    pub(super) fn text<'a>(&self, row: Row<'a>, buffer: &'a mut Vec<u8>) -> &'a [u8] {
-        let time = row.get(self.at).unwrap_or_default().trim_ascii();
-        let Some(date) = self.date.filter(|_| !time.is_empty()) else { return time };
-        let date = row.get(date).unwrap_or_default().trim_ascii();
-        // Spreadsheets add midnight to a date.
-        let midnight = date.windows(6).position(|part| part == b" 00:00" || part == b"T00:00");
-        buffer.clear();
-        buffer.extend_from_slice(&date[..midnight.unwrap_or(date.len())]);
-        buffer.push(b' ');
-        buffer.extend_from_slice(time);
-        buffer
-    }
 }
 
 /// A column that may identify tracks.
@@ -114,7 +81,8 @@ impl Columns {
     ) -> Result<Self, FormatError> {
         let search = Search { names: &names, delimiter, options };
         let mut ignored = Vec::new();
-        let (geometry, (x, y)) = match (search.axes(&mut ignored), search.geometry()) {
+        let found = search.geometry();
+        let (geometry, (x, y)) = match (search.axes(&mut ignored), found) {
             (Ok(axes), _) => (None, axes),
             (Err(_), Some(geometry)) => (Some(geometry), search.unused_axes(geometry.at)),
             (Err(error), None) => return Err(error),
@@ -151,12 +119,52 @@ impl Columns {
         used.extend(times.iter().flat_map(|source| [Some(source.at), source.date]).flatten());
         used.extend(groups.iter().map(|group| group.at));
         ignored.extend(search.duplicates(&used));
-        Ok(Self { geometry, x, y, z, accuracy, times, groups, track, segment, ignored, names })
+        let assumed = Vec::new();
+        let unused_geometry = found.filter(|_| geometry.is_none());
+        Ok(Self {
+            geometry,
+            x,
+            y,
+            z,
+            accuracy,
+            times,
+            groups,
+            track,
+            segment,
+            ignored,
+            assumed,
+            unused_geometry,
+            names,
+        })
+    }
+
+    /// Returns whether a row repeats the column names of the position.
+    pub(super) fn is_header(&self, row: Row<'_>) -> bool {
+        let columns = self.geometry.map_or([self.x.at, self.y.at], |geometry| [geometry.at; 2]);
+        columns.iter().all(|at| {
+            let field = row.get(*at).unwrap_or_default();
+            let starts = field
+                .trim_ascii()
+                .first()
+                .is_some_and(|byte| !byte.is_ascii_digit() && !b"-+.".contains(byte));
+            starts
+                && field.len() <= 256
+                && self.names.get(*at).is_some_and(|name| same(name, &decode(field)))
+        })
+    }
+
+    /// Returns whether a row has the column names of the position, in any column.
+    pub(super) fn is_other_header(&self, row: Row<'_>) -> bool {
+        [self.x.at, self.y.at].iter().all(|at| {
+            self.names.get(*at).is_some_and(|name| {
+                row.iter().take(256).any(|field| field.len() <= 256 && same(name, &decode(field)))
+            })
+        })
     }
 
     /// Returns whether the geometry of a row is a line.
     pub(super) fn has_line(&self, row: Row<'_>) -> bool {
-        let Some(geometry) = self.geometry else { return false };
+        let Some(geometry) = self.geometry.or(self.unused_geometry) else { return false };
         let field = row.get(geometry.at).unwrap_or_default();
         geometry.kind == GeometryKind::Polyline
             || field.windows(4).take(64).any(|part| part.eq_ignore_ascii_case(b"line"))
@@ -235,7 +243,8 @@ impl Search<'_> {
         let is_geographic = options.space == Space::Geographic;
         let hemisphere = |known: &[&str], at: usize| {
             let found = self.names.iter().position(|name| known.contains(&&*key(name)));
-            found.filter(|found| *found != at && is_geographic)
+            let found = found.filter(|found| *found != at && is_geographic);
+            found.map(|at| HemisphereColumn { at, is_sign: false, may_be_blank: false })
         };
         let (y, y_divisor) =
             self.coordinate(&options.y_column, "--y-column", LATITUDE_COLUMNS, y_what, ignored)?;
@@ -371,12 +380,7 @@ impl Search<'_> {
 
     /// Finds the columns that may have times.
     fn times(&self, used: &[usize]) -> Result<Vec<TimeSource>, FormatError> {
-        let source = |at: usize, is_date: bool| TimeSource {
-            date: None,
-            at,
-            unit: time_unit(&self.names[at]),
-            is_date,
-        };
+        let source = |at: usize| TimeSource::column(at, time_unit(&self.names[at]));
         let find = |known: &[&str]| -> Vec<usize> {
             let is_usable = |at: usize| {
                 !used.contains(&at)
@@ -398,19 +402,29 @@ impl Search<'_> {
             }
             found
         };
-        let dates = find(DATE_COLUMNS);
+        let times = find(TIME_COLUMNS);
+        let parts = Parts::find(self.names, times.first().copied());
+        let parts = parts.filter(|(_, at)| !used.contains(at));
+        let mut dates = find(DATE_COLUMNS);
+        dates.retain(|at| parts.is_none_or(|(parts, _)| !parts.has_date_in(*at)));
+        let parts = parts
+            .map(|(parts, at)| TimeSource { parts: Some(parts), ..TimeSource::column(at, None) });
         let pairs = |at: usize| {
-            let date = dates.first().copied().filter(|date| *date != at);
-            date.map(|date| TimeSource { date: Some(date), at, unit: None, is_date: false })
+            let date = dates.first().copied().filter(|date| *date != at)?;
+            Some(TimeSource::column(at, None).with_date(date, &self.names[date]))
+        };
+        let single = |at: usize| TimeSource {
+            has_other_date: !dates.is_empty() || parts.is_some(),
+            ..source(at)
         };
         if let Some(at) = self.named(&self.options.time_column, "--time-column")? {
-            return Ok([pairs(at), Some(source(at, false))].into_iter().flatten().collect());
+            return Ok([pairs(at), Some(single(at))].into_iter().flatten().collect());
         }
-        let times = find(TIME_COLUMNS);
         // With a date next to it, a number such as 100000 is a time of day.
         let pairs = times.iter().filter_map(|at| pairs(*at));
-        let singles = times.iter().map(|at| source(*at, false));
-        Ok(pairs.chain(singles).chain(dates.iter().map(|at| source(*at, true))).collect())
+        let singles = times.iter().map(|at| single(*at));
+        let dates = dates.iter().map(|at| TimeSource { is_date: true, ..source(*at) });
+        Ok(pairs.chain(singles).chain(parts).chain(dates).collect())
     }
 
     /// Finds the columns that may identify tracks.

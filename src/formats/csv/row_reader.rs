@@ -3,14 +3,18 @@
 use super::super::decimal::parse_f64;
 use super::super::error::{FormatError, Position};
 use super::super::note::NoteKind;
+use super::super::polyline::Precision;
+use super::super::projection::Projection;
 use super::super::rows::is_comment;
 use super::super::time::TimeReader;
 use super::super::track_writer::{Attribute, RawFix, TrackWriter};
 use super::super::value::excerpt;
-use super::angle::{self, Angle};
-use super::columns::{Axis, Columns, Length, TimeSource};
+use super::angle;
+use super::axis::coordinate;
+use super::columns::{Columns, Length};
 use super::decide::Decisions;
 use super::splitter::Row;
+use super::time_source::TimeSource;
 use super::tracks::Tracks;
 
 mod geometry;
@@ -32,6 +36,8 @@ pub(super) struct RowReader {
     tracks: Tracks,
     identifier: Vec<u8>,
     time_text: Vec<u8>,
+    precision: Precision,
+    projection: Projection,
     row_count: u64,
     /// The rows that are tracks.
     line_count: u64,
@@ -48,6 +54,7 @@ struct Noted {
     comma: bool,
     groups: bool,
     day_number: bool,
+    packed: bool,
 }
 
 impl RowReader {
@@ -66,6 +73,8 @@ impl RowReader {
             tracks: Tracks::default(),
             identifier: Vec::new(),
             time_text: Vec::new(),
+            precision: decisions.precision,
+            projection: Projection::default(),
             row_count: 0,
             line_count: 0,
             wide_count: 0,
@@ -82,6 +91,11 @@ impl RowReader {
         out: &mut TrackWriter<'_>,
     ) -> Result<(), FormatError> {
         self.row_count += 1;
+        if self.columns.is_header(row) {
+            self.tracks.start_block();
+            let message = "it repeats the column names; a segment starts after it";
+            return out.file_note(NoteKind::SkippedLines, Some(Position::line(row.line)), message);
+        }
         let width = self.columns.names.len();
         if row.len() > width
             && let Some(stray) =
@@ -97,6 +111,10 @@ impl RowReader {
         if !is_valid && row.get(0).is_some_and(is_comment) {
             let message = "it is a comment";
             return out.file_note(NoteKind::SkippedLines, Some(Position::line(row.line)), message);
+        }
+        if x.is_err() && y.is_err() && self.columns.is_other_header(row) {
+            let message = "the column names are repeated here in another order; split the file in front of them";
+            return Err(FormatError::malformed(Position::line(row.line), message));
         }
         if !self.enter(row, out)? {
             return Ok(());
@@ -118,8 +136,18 @@ impl RowReader {
         if has_comma {
             self.note_comma(position, out)?;
         }
+        if (x.is_packed || y.is_packed) && !std::mem::replace(&mut self.noted.packed, true) {
+            let message = "coordinates such as 4807.038 with a hemisphere are read as degrees and minutes: 48° 07.038'";
+            out.file_note(NoteKind::AssumedNotation, Some(position), message)?;
+        }
+        if self.columns.x.hemisphere_is_blank(row) || self.columns.y.hemisphere_is_blank(row) {
+            let message =
+                "the coordinate has no hemisphere, and is read with the sign of its number";
+            out.file_note(NoteKind::AssumedNotation, Some(position), message)?;
+        }
         let mut raw = RawFix::new(position, x.value, y.value);
         self.read_attributes(row, has_comma, &mut raw, out)?;
+        self.projection.check(&raw, out.space())?;
         out.point(&raw)
     }
 
@@ -153,6 +181,7 @@ impl RowReader {
         {
             return Err(FormatError::malformed(position, message));
         }
+        self.projection.end()?;
         match self.tracks.count() {
             0 if self.line_count > 0 => Ok(()),
             _ => self.tracks.end(out, Position::line(line), self.row_count > 0),
@@ -179,10 +208,32 @@ impl RowReader {
         let position = Position::column(row.line, stray as u64 + 1);
         self.wide_count += 1;
         self.first_wide.get_or_insert_with(|| (position, message.clone()));
-        if self.tracks.count() == 0 && !self.enter(row, out)? {
+        // Only a value in front of the coordinates is certainly in its column.
+        let first = self
+            .columns
+            .geometry
+            .map_or(self.columns.x.at.min(self.columns.y.at), |geometry| geometry.at);
+        let is_certain = |at: usize| at < first;
+        self.identify(row);
+        let is_known =
+            self.groups.iter().all(|at| is_certain(*at)) || self.tracks.has(&self.identifier);
+        let has_identity = is_known && self.columns.segment.is_none_or(is_certain);
+        if (has_identity || self.tracks.count() == 0) && !self.enter(row, out)? {
             return Ok(());
         }
         out.invalid_point(position, message)
+    }
+
+    /// Stores the identifier of the track of a row.
+    fn identify(&mut self, row: Row<'_>) {
+        self.identifier.clear();
+        for &at in &self.groups {
+            let value = row.get(at).unwrap_or_default().trim_ascii();
+            if !self.identifier.is_empty() && !value.is_empty() {
+                self.identifier.extend_from_slice(b", ");
+            }
+            self.identifier.extend_from_slice(value);
+        }
     }
 
     /// Makes the track and the segment of a row the current ones. Returns false if their identifiers are not
@@ -191,14 +242,7 @@ impl RowReader {
         let position = Position::line(row.line);
         let field = |at: usize| row.get(at).unwrap_or_default().trim_ascii();
         let segment = self.columns.segment.map_or(&b""[..], field);
-        self.identifier.clear();
-        for &at in &self.groups {
-            let value = field(at);
-            if !self.identifier.is_empty() && !value.is_empty() {
-                self.identifier.extend_from_slice(b", ");
-            }
-            self.identifier.extend_from_slice(value);
-        }
+        self.identify(row);
         if self.identifier.len().max(segment.len()) > IDENTIFIER_BYTES_MAX {
             if self.tracks.count() == 0 {
                 self.tracks.enter(b"", b"", position, out)?;
@@ -305,6 +349,29 @@ impl RowReader {
     ) -> Result<Option<i64>, FormatError> {
         let text = source.text(row, &mut self.time_text);
         let position = Position::column(row.line, source.at as u64 + 1);
+        if !self.times.has_format() {
+            if source.rejects(text) {
+                let message =
+                    format!("the number {} is not a date with a time of day", excerpt(text));
+                let message = self.in_column(message, source.at);
+                out.invalid_value(Attribute::Time, position, message)?;
+                return Ok(None);
+            }
+            if source.is_assumed_number(text) {
+                let message = format!(
+                    "dates such as {} are read as seconds or milliseconds since 1970",
+                    excerpt(text)
+                );
+                out.file_note(NoteKind::AssumedNotation, Some(position), message)?;
+            } else if !text.is_empty()
+                && let Some(date) = source.nmea_date(row)
+            {
+                let message = format!(
+                    "dates of six digits are read as day, month and year; the first one is {date}"
+                );
+                out.file_note(NoteKind::AssumedNotation, Some(position), message)?;
+            }
+        }
         let is_day_number = source.unit.is_none() && is_day_number(text);
         if is_day_number && !self.noted.day_number {
             self.noted.day_number = true;
@@ -347,38 +414,4 @@ impl RowReader {
 /// Returns whether a text may be a number of days since 1899-12-30, with a fraction: between 1954 and 2119.
 fn is_day_number(text: &[u8]) -> bool {
     matches!(text, [b'2'..=b'7', _, _, _, _, b'.', ..]) && text[..5].iter().all(u8::is_ascii_digit)
-}
-
-/// Reads a coordinate and its hemisphere.
-fn coordinate(axis: &Axis, row: Row<'_>) -> Result<Angle, String> {
-    let Some(field) = row.get(axis.at) else {
-        return Err(format!("the row is too short and has no {}", axis.what));
-    };
-    let field = field.trim_ascii();
-    if axis.divisor == 1.0 && axis.hemisphere.is_none() {
-        return angle::parse(axis.what, field, axis.letters);
-    }
-    let angle = match axis.divisor {
-        1.0 => angle::parse(axis.what, field, axis.letters)?,
-        divisor => {
-            let value = parse_f64(field).filter(|value| value.fract() == 0.0);
-            let not_whole =
-                || format!("the {} {} is not a whole number", axis.what, excerpt(field));
-            Angle { value: value.ok_or_else(not_whole)? / divisor, has_comma: false }
-        }
-    };
-    let (Some(column), Some(letters)) = (axis.hemisphere, axis.letters) else { return Ok(angle) };
-    let text = row.get(column).unwrap_or_default();
-    let found = || excerpt(text.trim_ascii());
-    match angle::hemisphere(text, letters) {
-        Some(-1.0) => Ok(Angle { value: -angle.value.abs(), ..angle }),
-        Some(_) if angle.value >= 0.0 => Ok(angle),
-        Some(_) => Err(format!(
-            "the {} {} is negative but its hemisphere is {}",
-            axis.what,
-            angle.value,
-            found()
-        )),
-        None => Err(format!("the hemisphere {} of the {} is not valid", found(), axis.what)),
-    }
 }

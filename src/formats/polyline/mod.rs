@@ -23,8 +23,9 @@ const LONG_LINE_BYTES: usize = 4 << 10;
 const DETECTED_BYTES_MIN: usize = 8;
 
 /// The number of decimal places of the coordinates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Precision {
+    #[default]
     Five,
     Six,
 }

@@ -50,6 +50,11 @@ impl TimeReader {
         self.assumes_zone
     }
 
+    /// Returns whether the options have a format of times.
+    pub(in crate::formats) fn has_format(&self) -> bool {
+        self.format.is_some()
+    }
+
     /// Sets the order of day and month in dates such as `01/02/2024`.
     pub(in crate::formats) fn set_order(&mut self, order: DayOrder) {
         self.order = Some(order);

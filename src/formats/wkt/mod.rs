@@ -17,6 +17,7 @@ use super::error::{FormatError, Position};
 use super::format::Format;
 use super::note::NoteKind;
 use super::options::ReadOptions;
+use super::projection::Projection;
 use super::sink::TrackKind;
 use super::track_writer::{Attribute, RawFix, TrackWriter};
 pub(super) use geometry::{Each, Event};
@@ -60,7 +61,14 @@ pub(super) fn read(
 ) -> Result<(), FormatError> {
     let mut parser = Parser::new(text);
     let points = SeparatePoints::new(options);
-    let mut file = File { points, line: None, has_points: false, damage: None, out };
+    let mut file = File {
+        points,
+        line: None,
+        has_points: false,
+        projection: Projection::default(),
+        damage: None,
+        out,
+    };
     let outcome = loop {
         let outcome = parser.next(&mut |position, event| file.add(position, event))?;
         if let Outcome::Cut(position) = outcome {
@@ -78,8 +86,9 @@ pub(super) fn read(
         }
     };
     let is_cut = outcome.is_err();
+    let projection = file.projection.end();
     file.finish(is_cut)?;
-    outcome
+    outcome.and(projection)
 }
 
 fn parser_position(outcome: &Outcome) -> Position {
@@ -96,6 +105,7 @@ struct File<'f, 'w> {
     line: Option<usize>,
     /// Whether the next point is a separate one.
     has_points: bool,
+    projection: Projection,
     /// The first violation of the grammar.
     damage: Option<String>,
     out: &'f mut TrackWriter<'w>,
@@ -122,6 +132,7 @@ impl File<'_, '_> {
             }
             Event::Point { x, y, z } => {
                 let raw = RawFix { z, ..RawFix::new(position, x, y) };
+                self.projection.check(&raw, self.out.space())?;
                 match self.has_points {
                     true => self.points.add(raw, self.out),
                     false => self.out.point(&raw),

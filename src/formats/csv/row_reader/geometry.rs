@@ -74,7 +74,7 @@ impl RowReader {
         out: &mut TrackWriter<'_>,
     ) -> Result<(), FormatError> {
         let precision = match out.space() {
-            Space::Geographic => Precision::of(field),
+            Space::Geographic => self.precision,
             Space::Planar => Precision::Five,
         };
         let added =
@@ -119,6 +119,7 @@ impl RowReader {
                     }
                     self.read_attributes(row, false, &mut raw, out)?;
                 }
+                self.projection.check(&raw, out.space())?;
                 out.point(&raw)
             }
             Event::InvalidPoint(message) => {
