@@ -119,7 +119,12 @@ fn polylines_of_a_column_have_one_precision() {
     let five = texts("id,polyline\n1,_p~iF~ps|U_ulLnnqC\n");
     assert!(five.contains("(-120.2 38.5) (-120.95 40.7)"), "{five}");
     let both = texts("id,polyline\n1,_p~iF~ps|U_ulLnnqC\n2,_gjaR_oov}D_c`|@_c`|@\n");
-    assert!(both.starts_with("track / (-12.02 3.85) (-12.095 4.07) = \"1\"\ntrack / (100 10) (101 11) = \"2\"\n"), "{both}");
+    assert!(
+        both.starts_with(
+            "track / (-12.02 3.85) (-12.095 4.07) = \"1\"\ntrack / (100 10) (101 11) = \"2\"\n"
+        ),
+        "{both}"
+    );
     assert!(both.contains("6 decimal places are assumed"), "{both}");
     assert!(!both.contains("5 decimal places are assumed"), "{both}");
 }
