@@ -45,7 +45,7 @@ pub(super) enum Packed {
 /// Returns the meaning of a number without a sign that has a hemisphere.
 pub(super) fn packed(number: &[u8], letters: [char; 2]) -> Packed {
     let is_mark = |byte: &u8| matches!(byte, b'.' | b',');
-    let whole = number.iter().position(|byte| is_mark(byte)).unwrap_or(number.len());
+    let whole = number.iter().position(is_mark).unwrap_or(number.len());
     let is_plain = number.iter().all(|byte| byte.is_ascii_digit() || is_mark(byte));
     if whole <= 3 || !is_plain {
         return Packed::Degrees;
