@@ -3,12 +3,12 @@
 //! The first byte chooses the options. The reader must not panic, must keep the order of calls that `TrackSink`
 //! documents, must count what it passes on, and must not depend on how many bytes a read returns.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufReader, Cursor};
 
 use waywiser::Fix;
 use waywiser::formats::{
-    Format, Note, OnInvalid, PointsMode, ReadOptions, SinkError, TrackInfo, TrackKind, TrackSink,
-    read,
+    ArchiveSink, Format, FormatError, Member, Note, OnInvalid, PointsMode, ReadOptions, SinkError,
+    TrackInfo, TrackKind, TrackSink, read, read_archive, read_seekable,
 };
 use waywiser::measure::Space;
 
@@ -31,6 +31,10 @@ struct Check {
 impl Check {
     fn open(&mut self) -> &mut Open {
         self.tracks[self.current].as_mut().expect("the track has not ended")
+    }
+
+    fn assert_ended(&self) {
+        assert!(self.tracks.iter().all(Option::is_none), "each track has ended");
     }
 }
 
@@ -106,15 +110,59 @@ fn options(choice: u8, format: Option<Format>) -> ReadOptions {
     }
 }
 
+/// Reads `bytes` after the first one as a file in `format`.
+#[allow(dead_code, reason = "each target uses one of the functions")]
+pub fn check_seekable(bytes: &[u8], format: Format) {
+    let Some((&choice, bytes)) = bytes.split_first() else { return };
+    let options = options(choice, Some(format));
+    let _ = run(|sink| read_seekable(Cursor::new(bytes.to_vec()), &options, sink));
+}
+
+/// Reads `bytes` after the first one as an archive.
+#[allow(dead_code, reason = "each target uses one of the functions")]
+pub fn check_archive(bytes: &[u8]) {
+    let Some((&choice, bytes)) = bytes.split_first() else { return };
+    let _ = read_archive(Cursor::new(bytes), &options(choice, None), &mut Members::default());
+}
+
+/// Checks the tracks of each member.
+#[derive(Default)]
+struct Members {
+    is_open: bool,
+    member: Check,
+}
+
+impl ArchiveSink for Members {
+    fn start_member(&mut self, member: &Member) -> Option<&mut dyn TrackSink> {
+        assert!(!self.is_open);
+        self.is_open = !member.name.starts_with("skip");
+        self.member = Check::default();
+        self.is_open.then_some(&mut self.member)
+    }
+
+    fn end_member(&mut self, _: &Member, result: Result<(), FormatError>) -> Result<(), SinkError> {
+        assert!(std::mem::take(&mut self.is_open));
+        self.member.assert_ended();
+        match result {
+            Err(FormatError::Stopped) => panic!("the sink has not stopped"),
+            _ => Ok(()),
+        }
+    }
+}
+
 fn check_input(bytes: &[u8], options: &ReadOptions) {
-    let run = |mut input: &mut dyn BufRead| {
-        let mut sink = Check::default();
-        let result = read(&mut input, options, &mut sink).map_err(|error| error.in_file("file"));
-        assert!(sink.tracks.iter().all(Option::is_none), "each track has ended");
-        (result, sink.received)
-    };
     let mut slow = BufReader::with_capacity(3, bytes);
-    assert_eq!(run(&mut &*bytes), run(&mut slow));
+    assert_eq!(run(|sink| read(bytes, options, sink)), run(|sink| read(&mut slow, options, sink)));
+}
+
+/// Returns the result as text, and what the sink received.
+fn run(
+    read: impl FnOnce(&mut dyn TrackSink) -> Result<(), FormatError>,
+) -> (Result<(), String>, Vec<String>) {
+    let mut sink = Check::default();
+    let result = read(&mut sink).map_err(|error| error.in_file("file"));
+    sink.assert_ended();
+    (result, sink.received)
 }
 
 /// Compresses `bytes` after the first two, and reads the result without some of its last bytes.

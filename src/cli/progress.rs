@@ -25,7 +25,7 @@ impl Progress {
         let bar = ProgressBar::with_draw_target(bytes, ProgressDrawTarget::hidden());
         let template = match bytes {
             Some(_) => {
-                "{bar:20} {msg}{decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left"
+                "{wide_bar} {msg}{decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left"
             }
             None => "{spinner} {msg}{decimal_bytes} read, {decimal_bytes_per_sec}",
         };
@@ -51,6 +51,13 @@ impl Progress {
     /// Hides the bar while `write` writes to the terminal.
     pub(super) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
         self.bar.suspend(write)
+    }
+
+    /// Removes the bar from the terminal. It does not appear again.
+    pub(super) fn finish(&self) {
+        self.has_appeared.store(true, Ordering::Relaxed);
+        self.bar.finish_and_clear();
+        self.bar.set_draw_target(ProgressDrawTarget::hidden());
     }
 
     /// Counts a file that was read.
@@ -79,6 +86,6 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.bar.finish_and_clear();
+        self.finish();
     }
 }

@@ -107,14 +107,14 @@ pub(super) struct ReadingArgs {
     #[arg(long)]
     strict: bool,
 
-    /// CSV: time zone of times without one, such as Europe/Berlin [default: UTC]
-    #[arg(long, value_name = "NAME")]
+    /// Time zone of times without one, such as Europe/Berlin [default: UTC]
+    #[arg(long, value_name = "NAME", value_parser = timezone)]
     timezone: Option<String>,
 
-    /// CSV: format of times, such as "%d/%m/%Y %H:%M:%S" [default: detected]
+    /// Format of times, such as "%d/%m/%Y %H:%M:%S" [default: detected]
     ///
     /// The conversions are those of strptime.
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT", value_parser = time_format)]
     time_format: Option<String>,
 
     /// Tables: column with the longitude, or x
@@ -209,6 +209,18 @@ fn delimiter(text: &str) -> Result<u8, String> {
         [byte] if byte.is_ascii() => Ok(*byte),
         _ => Err("the delimiter must be one ASCII character, or tab".to_owned()),
     }
+}
+
+fn timezone(text: &str) -> Result<String, String> {
+    let options = ReadOptions { timezone: Some(text.to_owned()), ..ReadOptions::default() };
+    options.check().map_err(|error| error.to_string())?;
+    Ok(text.to_owned())
+}
+
+fn time_format(text: &str) -> Result<String, String> {
+    let options = ReadOptions { time_format: Some(text.to_owned()), ..ReadOptions::default() };
+    options.check().map_err(|error| error.to_string())?;
+    Ok(text.to_owned())
 }
 
 #[cfg(test)]

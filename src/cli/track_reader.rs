@@ -289,7 +289,7 @@ mod tests {
 
     #[tokio::test]
     async fn rows_of_mixed_tracks_become_events_of_each_track() {
-        insta::assert_snapshot!(events("id,x,y\nb,1,0\nb,2,0\na,3,0\nb,4,0\n", Some("id")).await, @r#"
+        insta::assert_snapshot!(events("id,lon,lat\nb,1,0\nb,2,0\na,3,0\nb,4,0\n", Some("id")).await, @r#"
         FileStart("-")
         TrackStart { track: 0, kind: Track }
         track 0 starts [Some(1.0), Some(2.0)]
@@ -304,7 +304,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_point_without_a_position_keeps_its_place() {
-        insta::assert_snapshot!(events("x,y\n,0\n1,0\n-,9\n2,0\n", None).await, @r#"
+        insta::assert_snapshot!(events("lon,lat\n,0\n1,0\n-,9\n2,0\n", None).await, @r#"
         FileStart("-")
         TrackStart { track: 0, kind: Track }
         track 0 continues [None]
@@ -376,7 +376,7 @@ mod tests {
         let (bytes, received) = blocking::channel::<&[u8]>();
         let (_alive, ended) = oneshot::channel();
         let mut reader = start(Pipe { received, rest: b"", _alive }, None);
-        bytes.send(b"x,y\n1,0\n2,0\n").unwrap();
+        bytes.send(b"lon,lat\n1,0\n2,0\n").unwrap();
         assert_eq!(reader.next().await, ReaderEvent::FileStart("-".to_owned()));
         assert_eq!(
             reader.next().await,

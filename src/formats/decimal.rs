@@ -7,6 +7,10 @@ const POWERS: [f64; 19] = [
 ];
 /// The digits of a number and a point whose whole number fits a `u64`.
 const BYTES_MAX: usize = 19;
+/// The value 1 in each byte.
+pub(super) const EACH_BYTE: u64 = 0x0101_0101_0101_0101;
+/// The highest bit of each byte.
+pub(super) const HIGH_BITS: u64 = EACH_BYTE << 7;
 
 /// Parses a number in the form `-46.123`. Returns what [`str::parse`] returns for the same text.
 ///
@@ -27,20 +31,55 @@ fn short(bytes: &[u8]) -> Option<f64> {
     if !(1..=BYTES_MAX).contains(&digits.len()) {
         return None;
     }
+    let (first, last) = match digits.split_last_chunk() {
+        Some((first, last)) => (first, Some(last)),
+        None => (digits, None),
+    };
     let (mut mantissa, mut point) = (0_u64, None);
-    for (at, &byte) in digits.iter().enumerate() {
+    for (at, &byte) in first.iter().enumerate() {
         match byte {
             b'0'..=b'9' => mantissa = 10 * mantissa + u64::from(byte - b'0'),
             b'.' if point.is_none() => point = Some(at),
             _ => return None,
         }
     }
-    if mantissa >= 1 << 53 || digits == b"." {
+    if let Some(&last) = last {
+        let word = u64::from_le_bytes(last);
+        let difference = word ^ (EACH_BYTE * u64::from(b'.'));
+        // The lowest bit marks the first point.
+        let points = difference.wrapping_sub(EACH_BYTE) & !difference & HIGH_BITS;
+        if points == 0 {
+            mantissa = 100_000_000 * mantissa + eight_digits(word)?;
+        } else if point.is_none() {
+            let bit = points.trailing_zeros() & !7;
+            let after = word & ((!0 << bit) << 8);
+            let before = word & !(!0 << bit);
+            mantissa =
+                10_000_000 * mantissa + eight_digits(after | (before << 8) | u64::from(b'0'))?;
+            point = Some(first.len() + bit as usize / 8);
+        } else {
+            return None;
+        }
+    }
+    if mantissa >= 1 << 53 || (point.is_some() && digits.len() == 1) {
         return None;
     }
     let fraction_digits = point.map_or(0, |at| digits.len() - at - 1);
     let value = mantissa as f64 / POWERS[fraction_digits];
     Some(if is_negative { -value } else { value })
+}
+
+/// Parses eight digits. The lowest byte of `word` is the first digit.
+#[inline]
+fn eight_digits(word: u64) -> Option<u64> {
+    let digits = word ^ (EACH_BYTE * u64::from(b'0'));
+    if (digits.wrapping_add(EACH_BYTE * 0x76) | digits) & HIGH_BITS != 0 {
+        return None;
+    }
+    // Joins neighbours: to four numbers of two digits, to two of four digits, and to one.
+    let pairs = (10 * digits + (digits >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (100 * pairs + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
+    Some((10_000 * fours + (fours >> 32)) & 0xffff_ffff)
 }
 
 #[cfg(test)]
@@ -104,6 +143,15 @@ mod tests {
         #[test]
         fn the_result_is_that_of_parse_for_any_text(text in "[-+.e0-9naif]{0,8}") {
             check(&text);
+        }
+
+        #[test]
+        fn the_result_is_that_of_parse_for_digits_with_another_byte(
+            first in "-?[0-9]{0,12}",
+            byte in any::<char>(),
+            last in "[0-9.]{0,9}",
+        ) {
+            check(&format!("{first}{byte}{last}"));
         }
     }
 }

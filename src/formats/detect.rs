@@ -65,6 +65,7 @@ pub(super) fn text(head: &[u8], options: &ReadOptions) -> Result<Format, FormatE
         Some(b'<') => Ok(Format::Gpx),
         Some(b'{' | b'[' | 0x1e) => Ok(Format::GeoJson),
         _ if json::matches_rec(start) => Ok(Format::OwnTracks),
+        _ if csv::has_padded_columns(start, options) => Ok(Format::Csv),
         _ if head.iter().any(|byte| *byte < b' ' && !byte.is_ascii_whitespace()) => {
             unrecognised("binary data", other::UNKNOWN)
         }

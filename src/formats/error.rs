@@ -66,6 +66,14 @@ pub enum FormatError {
         /// The advice to the user.
         advice: &'static str,
     },
+    /// The file has points, but none with a valid position.
+    #[error("no point of the file ({count}) has a valid position; the first one: {reason}")]
+    NoPositions {
+        /// The number of points.
+        count: u64,
+        /// The reason for the first point.
+        reason: String,
+    },
     /// The file cannot be read in the chosen format, and looks like another one.
     #[error(
         "the file is not in the format {wanted}, but looks like {found}; leave out --format to detect the format"
@@ -144,7 +152,7 @@ impl FormatError {
         }
     }
 
-    /// Returns the message with the name of the file and the position in front of it.
+    /// Returns the message with the name of the file and the position before it.
     ///
     /// ```
     /// use waywiser::formats::{self, ReadOptions, SinkError, TrackSink};

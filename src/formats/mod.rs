@@ -83,6 +83,16 @@ const LONG_HEAD_BYTES: u64 = 16 << 10;
 /// The size of the buffer of [`read_seekable`].
 const BUFFER_BYTES: usize = 64 << 10;
 
+impl ReadOptions {
+    /// Checks the time zone and the time format. [`read`] checks them too, when it needs them.
+    ///
+    /// # Errors
+    /// If one of them is not valid.
+    pub fn check(&self) -> Result<(), FormatError> {
+        time::TimeReader::new(self).map(drop)
+    }
+}
+
 /// Reads a file to its end and passes its tracks to `sink`.
 ///
 /// ```
@@ -216,6 +226,7 @@ fn read_as_detected(
     };
     if let Some(format) = binary.filter(|format| *format != Format::Csv) {
         csv::note_unused_options(options, format, out)?;
+        time::note_unused_options(options, format, out)?;
     }
     match binary {
         Some(Format::Fit) => return fit::read(Cursor::new(head).chain(input), options, out),
@@ -242,9 +253,10 @@ fn read_as_detected(
     };
     if binary.is_none() && format != Format::Csv {
         csv::note_unused_options(options, format, out)?;
+        time::note_unused_options(options, format, out)?;
     }
     match format {
-        Format::Gpx | Format::Tcx | Format::Kml => xml::read(text, options.points, out),
+        Format::Gpx | Format::Tcx | Format::Kml => xml::read(text, options, out),
         Format::GeoJson | Format::GoogleTimeline | Format::Overland | Format::OwnTracks => {
             json::read(text, options, out)
         }

@@ -101,6 +101,9 @@ pub(super) fn binary(head: &[u8]) -> Option<Other> {
         };
         return Some(Other { found, advice: "export the tracks as GPX or GeoJSON first" });
     }
+    if head.get(257..262) == Some(b"ustar") {
+        return Some(Other { found: "a tar archive", advice: UNPACK });
+    }
     let matches = |signature: &&Signature| {
         let end = signature.offset + signature.bytes.len();
         head.get(signature.offset..end) == Some(signature.bytes)

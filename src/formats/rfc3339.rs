@@ -1,5 +1,7 @@
 //! Parses the usual form of a time in RFC 3339 quickly: `2024-05-18T09:12:40Z`, also with a fraction.
 
+use super::decimal::{EACH_BYTE, HIGH_BITS};
+
 /// The seconds of a day.
 const DAY_S: i64 = 86_400;
 
@@ -8,16 +10,15 @@ const DAY_S: i64 = 86_400;
 /// It accepts only valid times of the years 1700 to 2199 without a leap second. A general parser gives the
 /// same result for them.
 pub(super) fn utc_unix_ns(text: &[u8]) -> Option<i64> {
-    let (text, fraction) = text.split_at_checked("2024-05-18T09:12:40".len())?;
-    let &[y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b'T', h0, h1, b':', n0, n1, b':', s0, s1] =
-        text
-    else {
-        return None;
-    };
-    let pair = |tens: u8, ones: u8| Some(10 * digit(tens)? + digit(ones)?);
-    let year = 100 * pair(y0, y1)? + pair(y2, y3)?;
-    let (month, day) = (pair(m0, m1)?, pair(d0, d1)?);
-    let (hour, minute, second) = (pair(h0, h1)?, pair(n0, n1)?, pair(s0, s1)?);
+    let (text, fraction) = text.split_first_chunk()?;
+    // The parts overlap.
+    let &[y0, y1, y2, y3, c4, m0, m1, c7, d0, d1, c10, ref time @ ..]: &[u8; 19] = text;
+    let date = two_digit_numbers([y0, y1, y2, y3, c4, m0, m1, c7], *b"0000-00-")?;
+    let day = two_digit_numbers([y3, c4, m0, m1, c7, d0, d1, c10], *b"0-00-00T")?[5];
+    let time = two_digit_numbers(*time, *b"00:00:00")?;
+    let year = 100 * i64::from(date[0]) + i64::from(date[2]);
+    let (month, day) = (i64::from(date[5]), i64::from(day));
+    let (hour, minute, second) = (i64::from(time[0]), i64::from(time[3]), i64::from(time[6]));
     let is_valid = (1700..2200).contains(&year)
         && (1..=12).contains(&month)
         && (1..=days_in(year, month)).contains(&day)
@@ -29,6 +30,16 @@ pub(super) fn utc_unix_ns(text: &[u8]) -> Option<i64> {
     }
     let unix_s = days_since_1970(year, month, day) * DAY_S + 3600 * hour + 60 * minute + second;
     Some(unix_s * 1_000_000_000 + fraction_ns(fraction)?)
+}
+
+/// Parses text with digits where the form has `0`, and otherwise the same bytes. Each byte of the result is the number
+/// of the digit there and the digit after it.
+fn two_digit_numbers(text: [u8; 8], form: [u8; 8]) -> Option<[u8; 8]> {
+    let digits = u64::from_le_bytes(text) ^ u64::from_le_bytes(form);
+    let fixed = form.map(|byte| if byte == b'0' { 0 } else { 0xff });
+    let is_other = digits & u64::from_le_bytes(fixed) != 0;
+    let is_above_nine = (digits.wrapping_add(EACH_BYTE * 0x76) | digits) & HIGH_BITS != 0;
+    (!is_other && !is_above_nine).then(|| (10 * digits + (digits >> 8)).to_le_bytes())
 }
 
 /// Parses the rest after the seconds: a fraction of at most nine digits and `Z`.

@@ -69,6 +69,13 @@ impl Input {
         self.is_in_folder
     }
 
+    /// Returns whether the name of the input is that of an archive, whose members are files. It decides only the layout
+    /// of the report.
+    pub(super) fn may_have_members(&self) -> bool {
+        let extension = self.path.extension().unwrap_or_default();
+        ["zip", "kmz", "gpz"].iter().any(|known| extension.eq_ignore_ascii_case(known))
+    }
+
     /// Returns whether the input is a regular file, which can be read twice.
     pub(super) fn is_regular_file(&self) -> bool {
         self.size.is_some()

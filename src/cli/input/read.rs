@@ -10,6 +10,9 @@ use crate::formats::{self, ArchiveSink, FormatError, Member, ReadOptions, SinkEr
 /// The bytes that are enough to recognise an archive.
 const HEAD_BYTES: u64 = 8;
 
+/// The largest archive that is copied from a pipe.
+const SPOOLED_BYTES_MAX: u64 = 4 << 30;
+
 /// Receives the files of an input, one after another. The calls for the content of a file are between
 /// `start_file` and `end_file`.
 pub(in crate::cli) trait FileSink: TrackSink {
@@ -53,7 +56,7 @@ impl From<SinkError> for Stopped {
     }
 }
 
-/// Reads an input. Each file of an archive is a file of its own, with the name of the archive in front of its name.
+/// Reads an input. Each file of an archive is a file of its own, with the name of the archive before its name.
 ///
 /// # Errors
 /// If the sink stops the reading between two files.
@@ -111,7 +114,11 @@ fn find_content(mut opened: Opened, reading: &Reading<'_>) -> Result<Found, Form
         Opened::Stream(stream) => {
             let copied = tempfile::tempfile().and_then(|mut file| {
                 let stream = Counted { input: stream, reading };
-                io::copy(&mut Cursor::new(head).chain(stream), &mut file)?;
+                let mut stream = Cursor::new(head).chain(stream).take(SPOOLED_BYTES_MAX + 1);
+                if io::copy(&mut stream, &mut file)? > SPOOLED_BYTES_MAX {
+                    let message = "it is larger than 4 GiB; save it to a file first";
+                    return Err(io::Error::other(message));
+                }
                 Ok(file)
             });
             match copied {
@@ -242,9 +249,11 @@ fn end_of(name: &str, outcome: Result<(), FormatError>, is_found: bool) -> FileE
         Ok(()) => FileEnd::Complete,
         Err(FormatError::Unrecognised { .. }) if is_found => FileEnd::Unsupported,
         // The first line of any text with commas looks like the column names of a table.
-        Err(error @ (FormatError::NoTracks { .. } | FormatError::Column(_))) if is_found => {
-            FileEnd::Skipped(error.to_string())
-        }
+        Err(
+            error @ (FormatError::NoTracks { .. }
+            | FormatError::NoPositions { .. }
+            | FormatError::Column(_)),
+        ) if is_found => FileEnd::Skipped(error.to_string()),
         Err(error) => FileEnd::Failed(error.in_file(name)),
     }
 }

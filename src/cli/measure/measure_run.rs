@@ -59,6 +59,8 @@ pub(super) struct MeasureRun<'a, W> {
     finds_files: bool,
     failed: FileList,
     unsupported: FileList,
+    /// The number of files that were skipped for another reason.
+    skipped_file_count: u64,
     /// Whether something failed that is not a file.
     has_failed: bool,
 }
@@ -105,7 +107,10 @@ impl<'a, W: Write> MeasureRun<'a, W> {
         messages: &'a mut dyn Write,
         progress: &'a Progress,
     ) -> Self {
-        let report = Report::new(out, args.report_options(), inputs.iter().map(Input::name));
+        let mut report = Report::new(out, args.report_options(), inputs.iter().map(Input::name));
+        if inputs.iter().any(Input::may_have_members) {
+            report.widen_files();
+        }
         Self {
             report,
             options,
@@ -125,6 +130,7 @@ impl<'a, W: Write> MeasureRun<'a, W> {
             finds_files: inputs.iter().any(Input::is_in_folder),
             failed: FileList::default(),
             unsupported: FileList::default(),
+            skipped_file_count: 0,
             has_failed: false,
         }
     }
@@ -213,6 +219,7 @@ impl<'a, W: Write> MeasureRun<'a, W> {
                 self.keep_file_note(FileNote { file: name, note });
             }
             FileEnd::Skipped(reason) if !self.is_strict => {
+                self.skipped_file_count += 1;
                 let (kind, message) = (NoteKind::IgnoredContent, format!("skipped: {reason}"));
                 self.file_note(Note { kind, message, position: None, count: 1, track: None });
             }
@@ -271,6 +278,7 @@ impl<'a, W: Write> MeasureRun<'a, W> {
     }
 
     fn write_end(&mut self) -> io::Result<()> {
+        self.progress.finish();
         self.write_sorted()?;
         if self.unsupported.count > 0 {
             let count = self.unsupported.count;
@@ -284,6 +292,11 @@ impl<'a, W: Write> MeasureRun<'a, W> {
                 }
                 false => self.message("note", &message),
             }
+        }
+        let has_skipped = self.unsupported.count > 0 || self.skipped_file_count > 0;
+        if has_skipped && self.file_count == 0 {
+            self.error("nothing was measured: no file has a track in a supported format");
+            self.has_failed = true;
         }
         let finds_files = self.finds_files || self.file_count > self.input_count;
         if finds_files && self.failed.count > 0 {

@@ -60,10 +60,10 @@ fn text_is_one_aligned_line_per_track_and_a_total() {
     let run = run_with(&[], "-", GPX);
     assert_eq!(run.outcome, Outcome::Done);
     insta::assert_snapshot!(run.out, @r"
-    file   track                                     points segments           length
-    -      There                                          4        2      2 223.224 m
-    -      2 (route)                                      2        1 20 003 931.459 m
-    total  2 tracks                                       6        3 20 006 154.682 m
+    file   track                                    points segments           length
+    -      There                                         4        2      2 223.224 m
+    -      2 (route)                                     2        1 20 003 931.459 m
+    total  2 tracks                                      6        3 20 006 154.682 m
     ");
     assert_eq!(run.messages, "");
 }
@@ -87,10 +87,10 @@ fn json_is_one_object_per_track_and_a_total() {
 fn csv_is_one_row_per_track_and_a_total() {
     let run = run_with(&[], "- --csv --model haversine", GPX);
     insta::assert_snapshot!(run.out, @r"
-    kind,file,track,points,segments,length_m,displacement_m,model,west_deg,south_deg,east_deg,north_deg,accepted,raw_length_m,length_3d_m,elapsed_s,moving_s,max_speed_mps,ascent_m,descent_m,backward_time_count,backward_time_first_offset,backward_time_rejected_length_m,accuracy_count,accuracy_first_offset,accuracy_rejected_length_m,speed_count,speed_first_offset,speed_rejected_length_m,step_count,step_first_offset,step_rejected_length_m,start_time,end_time,device_length_m,incomplete,notes
-    track,-,There,4,2,2223.9016046706583,112307.03103586826,haversine,13,46,13,47.01,4,2223.9016046706583,,,,,,,0,,0,0,,0,0,,0,0,,0,,,,false,0
-    route,-,2,2,1,20015114.442035925,20015114.442035925,haversine,0,0,180,0,2,20015114.442035925,,,,,,,0,,0,0,,0,0,,0,0,,0,,,,false,0
-    total,,,6,3,20017338.343640596,,haversine,,,,,6,20017338.343640596,,,,,,,0,,0,0,,0,0,,0,0,,0,,,,,0
+    kind,file,track,points,segments,length_m,displacement_m,model,west_deg,south_deg,east_deg,north_deg,accepted,raw_length_m,length_3d_m,elapsed_s,moving_s,max_speed_mps,ascent_m,descent_m,backward_time_count,backward_time_first_offset,backward_time_rejected_length_m,accuracy_count,accuracy_first_offset,accuracy_rejected_length_m,speed_count,speed_first_offset,speed_rejected_length_m,step_count,step_first_offset,step_rejected_length_m,invalid_position_count,invalid_position_first_offset,invalid_position_rejected_length_m,start_time,end_time,device_length_m,incomplete,notes
+    track,-,There,4,2,2223.9016046706583,112307.03103586826,haversine,13,46,13,47.01,4,2223.9016046706583,,,,,,,0,,0,0,,0,0,,0,0,,0,0,,0,,,,false,0
+    route,-,2,2,1,20015114.442035925,20015114.442035925,haversine,0,0,180,0,2,20015114.442035925,,,,,,,0,,0,0,,0,0,,0,0,,0,0,,0,,,,false,0
+    total,,,6,3,20017338.343640596,,haversine,,,,,6,20017338.343640596,,,,,,,0,,0,0,,0,0,,0,0,,0,0,,0,,,,,0
     ");
 }
 
@@ -99,10 +99,10 @@ fn mixed_rows_are_measured_by_track() {
     let table = "who,x,y\nb,0,0\na,0,0\nb,0,1\na,5,0\nb,0,3\n";
     let run = run_with(&[], "--model planar --track-column who -", table);
     insta::assert_snapshot!(run.out, @r"
-    file   track                                     points segments           length
-    -      b                                              3        1         3.000000
-    -      a                                              2        1         5.000000
-    total  2 tracks                                       5        2         8.000000
+    file   track                                    points segments           length
+    -      b                                             3        1         3.000000
+    -      a                                             2        1         5.000000
+    total  2 tracks                                      5        2         8.000000
     ");
 }
 
@@ -118,6 +118,7 @@ fn a_broken_file_is_reported_and_the_others_are_measured() {
     note: half.gpx:2:9: track 2: 1 point without a valid position is skipped: latitude 91 is not between -90 and 90 degrees
     error: half.gpx:2:58: not well-formed XML: tag not closed: `>` not found before end of input; is the file incomplete?
     note: nan.csv:2:1: track 1: 1 point without a valid position is skipped: longitude NaN is not a finite number
+    error: nan.csv: no point of the file (1) has a valid position; the first one: longitude NaN is not a finite number
     error: empty: the file is empty
     error: missing: cannot be read: there is no such file
     error: -: cannot be read: standard input can be read only once; name - once
@@ -194,29 +195,29 @@ fn the_effect_of_filters_is_printed() {
                      --stopped-speed 0.1 -";
     let run = run_with(&[], arguments, WALK);
     insta::assert_snapshot!(run.out, @r"
-    file   track                                     points segments           length
-    -      1                                              4        1         4.000000
-        all points, unfiltered                            6               1 798.000000
-        - too fast, first at 2                            1                 899.000000
-        - too near, first at 4                            1                   0.000000
-        in three dimensions                                                   5.236068
-        from first to last                                                    4.000000
-        ascent                                                                0.000000
-        descent                                                               2.000000
-        elapsed time                                                                5s
-        moving time                                                                 5s
-        highest speed                                                       1.000000/s
-        start                                                     1970-01-01T00:00:00Z
-        end                                                       1970-01-01T00:00:05Z
-    total  1 track                                        4        1         4.000000
-        all points, unfiltered                            6               1 798.000000
-        - too fast                                        1                 899.000000
-        - too near                                        1                   0.000000
-        in three dimensions                                                   5.236068
-        ascent                                                                0.000000
-        descent                                                               2.000000
-        moving time                                                                 5s
-        highest speed                                                       1.000000/s
+    file   track                                    points segments           length
+    -      1                                             4        1         4.000000
+        all points, unfiltered                           6               1 798.000000
+        - too fast, first at 2                           1                 899.000000
+        - too near, first at 4                           1                   0.000000
+        in three dimensions                                                  5.236068
+        from first to last                                                   4.000000
+        ascent                                                               0.000000
+        descent                                                              2.000000
+        elapsed time                                                               5s
+        moving time                                                                5s
+        highest speed                                                      1.000000/s
+        start                                                    1970-01-01T00:00:00Z
+        end                                                      1970-01-01T00:00:05Z
+    total  1 track                                       4        1         4.000000
+        all points, unfiltered                           6               1 798.000000
+        - too fast                                       1                 899.000000
+        - too near                                       1                   0.000000
+        in three dimensions                                                  5.236068
+        ascent                                                               0.000000
+        descent                                                              2.000000
+        moving time                                                                5s
+        highest speed                                                      1.000000/s
     ");
     let note =
         "note: -: track 1: 2 of 6 points have no elevation: --elevation had no effect on them\n";
@@ -240,23 +241,23 @@ fn details_can_be_printed_without_a_filter() {
         <trkpt lat='0' lon='0.00001'><ele>2</ele><time>2024-05-18T10:12:41.5Z</time></trkpt></trkseg></trk></gpx>";
     let run = run_with(&[], "--details -", file);
     insta::assert_snapshot!(run.out, @r"
-    file   track                                     points segments           length
-    -      1                                              2        1          1.113 m
-        all points, unfiltered                            2                    1.113 m
-        from first to last                                                     1.113 m
-        ascent                                                                 1.000 m
-        descent                                                                0.000 m
-        elapsed time                                                       1h 1s 500ms
-        moving time                                                        1h 1s 500ms
-        highest speed                                                        0.000 m/s
-        start                                                     2024-05-18T09:12:40Z
-        end                                                     2024-05-18T10:12:41.5Z
-    total  1 track                                        2        1          1.113 m
-        all points, unfiltered                            2                    1.113 m
-        ascent                                                                 1.000 m
-        descent                                                                0.000 m
-        moving time                                                        1h 1s 500ms
-        highest speed                                                        0.000 m/s
+    file   track                                    points segments           length
+    -      1                                             2        1          1.113 m
+        all points, unfiltered                           2                    1.113 m
+        from first to last                                                    1.113 m
+        ascent                                                                1.000 m
+        descent                                                               0.000 m
+        elapsed time                                                      1h 1s 500ms
+        moving time                                                       1h 1s 500ms
+        highest speed                                                       0.000 m/s
+        start                                                    2024-05-18T09:12:40Z
+        end                                                    2024-05-18T10:12:41.5Z
+    total  1 track                                       2        1          1.113 m
+        all points, unfiltered                           2                    1.113 m
+        ascent                                                                1.000 m
+        descent                                                               0.000 m
+        moving time                                                       1h 1s 500ms
+        highest speed                                                       0.000 m/s
     ");
     let run = run_with(&[], "-", file);
     insta::assert_snapshot!(run.out, @r"

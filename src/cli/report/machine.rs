@@ -72,11 +72,12 @@ impl Value<'_> {
     }
 }
 
-const REASONS: [RejectionReason; 4] = [
+const REASONS: [RejectionReason; 5] = [
     RejectionReason::BackwardTime,
     RejectionReason::Accuracy,
     RejectionReason::Speed,
     RejectionReason::Step,
+    RejectionReason::InvalidPosition,
 ];
 
 fn reason_name(reason: RejectionReason) -> &'static str {

@@ -94,6 +94,11 @@ impl<W: Write> Report<W> {
         Self { out, options, table: Table::new(options, files), has_header: false }
     }
 
+    /// Gives the column of the files its largest width, because their names are not all known.
+    pub(super) fn widen_files(&mut self) {
+        self.table.widen_files();
+    }
+
     /// Writes the details of a recording as text. `summary` is that of `path`.
     pub(super) fn recording(
         out: W,

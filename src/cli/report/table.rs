@@ -11,7 +11,7 @@ use crate::formats::TrackKind;
 use crate::measure::{PathSummary, RejectionReason, Space};
 
 /// The width of the names of a file and a track, without the gap between them.
-const NAMES_WIDTH: usize = 42;
+const NAMES_WIDTH: usize = 41;
 /// Maximum width of the name of a file.
 const FILE_WIDTH_MAX: usize = 24;
 const POINTS_WIDTH: usize = 11;
@@ -32,6 +32,10 @@ impl Table {
         let widest = files.map(|file| escape_control(file).width()).max().unwrap_or_default();
         let file_width = widest.clamp("total".len(), FILE_WIDTH_MAX);
         Self { options, heads: ["file", "track"], file_width }
+    }
+
+    pub(super) fn widen_files(&mut self) {
+        self.file_width = FILE_WIDTH_MAX;
     }
 
     pub(super) fn set_heads(&mut self, heads: [&'static str; 2]) {

@@ -17,7 +17,7 @@ const NAME_BYTES_MAX: usize = 4 << 10;
 /// The directory of an archive.
 pub(super) struct Directory {
     archive_bytes: u64,
-    /// The bytes in front of the archive, such as a program that unpacks it.
+    /// The bytes before the archive, such as a program that unpacks it.
     prefix: u64,
     /// The number of entries as declared, if it is declared.
     declared_count: u64,
@@ -133,7 +133,7 @@ impl Directory {
             return Ok(None);
         }
         let mut record = [0; ZIP64_END_BYTES];
-        // The record is directly in front of the locator, also if there is a prefix.
+        // The record is directly before the locator, also if there is a prefix.
         let adjacent = locator_offset.checked_sub(ZIP64_END_BYTES as u64);
         for offset in [adjacent, Some(u64_at(&locator, 8))].into_iter().flatten() {
             match read_at(input, offset, &mut record) {

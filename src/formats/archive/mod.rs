@@ -18,6 +18,8 @@ use super::options::ReadOptions;
 use super::sink::TrackSink;
 use directory::Directory;
 
+/// The first member of a document of Microsoft Office.
+const OFFICE_MEMBER: &str = "[Content_Types].xml";
 /// Maximum number of entries of a directory.
 const ENTRIES_MAX: u64 = 1 << 18;
 
@@ -77,6 +79,10 @@ pub fn read_archive(
     while let Some(entry) = directory.next(&mut input, ENTRIES_MAX)? {
         if is_skipped(&entry) {
             continue;
+        }
+        if entry.member.name == OFFICE_MEMBER {
+            let found = "an Office document, perhaps an Excel workbook".to_owned();
+            return Err(FormatError::Unrecognised { found, advice: "save the table as CSV first" });
         }
         member_count += 1;
         let Some(tracks) = sink.start_member(&entry.member) else { continue };

@@ -71,6 +71,40 @@ pub(super) fn decode(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
+/// Returns a value as ASCII text would have it, if that differs: without the apostrophe with which spreadsheets
+/// mark text, without NUL bytes and other blanks at its ends, with `-` for a minus sign, and without thin blanks
+/// that separate thousands.
+pub(super) fn plain(bytes: &[u8]) -> Option<Vec<u8>> {
+    let is_plain = bytes.is_ascii() && bytes.first() != Some(&b'\'') && bytes.last() != Some(&0);
+    if is_plain || bytes.len() > 256 {
+        return None;
+    }
+    let is_edge = |char: char| {
+        char.is_whitespace()
+            || matches!(char, '\0' | '\u{200b}' | '\u{feff}' | '\u{200e}' | '\u{200f}')
+    };
+    let text = decode(bytes);
+    let text = text.trim_matches(is_edge);
+    let text = text.strip_prefix('\'').unwrap_or(text).trim_matches(is_edge);
+    let mut plain = String::with_capacity(text.len());
+    for (at, char) in text.char_indices() {
+        match char {
+            '\u{2212}' => plain.push('-'),
+            char if char.is_whitespace() => {
+                let digits = text[at + char.len_utf8()..].bytes().take_while(u8::is_ascii_digit);
+                let is_thousands = !char.is_ascii()
+                    && digits.count() == 3
+                    && plain.ends_with(|last: char| last.is_ascii_digit());
+                if !is_thousands {
+                    plain.push(' ');
+                }
+            }
+            char => plain.push(char),
+        }
+    }
+    Some(plain.into_bytes())
+}
+
 /// Parses a number with a decimal comma: one comma and no point.
 pub(super) fn with_decimal_comma(bytes: &[u8]) -> Option<f64> {
     let mut commas = bytes.iter().enumerate().filter(|(_, byte)| **byte == b',');
@@ -92,8 +126,14 @@ pub(super) fn parse(what: &str, bytes: &[u8], letters: Option<[char; 2]>) -> Res
     if let Some(value) = parse_f64(bytes) {
         return Ok(Angle::number(value, false));
     }
+    let plain = plain(bytes);
+    let shown = bytes;
+    let bytes = plain.as_deref().unwrap_or(bytes);
     if bytes.is_empty() {
         return Err(format!("the {what} is blank"));
+    }
+    if let Some(value) = parse_f64(bytes) {
+        return Ok(Angle::number(value, false));
     }
     if let Some(value) = with_decimal_comma(bytes) {
         return Ok(Angle::number(value, true));
@@ -101,7 +141,7 @@ pub(super) fn parse(what: &str, bytes: &[u8], letters: Option<[char; 2]>) -> Res
     letters
         .filter(|_| bytes.len() <= 64)
         .and_then(|letters| sexagesimal(&decode(bytes).to_lowercase(), letters))
-        .ok_or_else(|| format!("the {what} {} is not a number", excerpt(bytes)))
+        .ok_or_else(|| format!("the {what} {} is not a number", excerpt(shown)))
 }
 
 /// Parses a coordinate with a hemisphere or with marks, in lower case.

@@ -5,14 +5,15 @@ use super::super::options::{ReadOptions, TrackColumn};
 use super::super::value::excerpt;
 use super::angle::{EAST_OR_WEST, NORTH_OR_SOUTH, decode};
 use super::axis::{Axis, HemisphereColumn};
-use super::grouping::{Grouping, grouping};
-use super::names::{
-    ACCURACY_COLUMNS, DATE_COLUMNS, EAST_WEST, ELEVATION_COLUMNS, LATITUDE_COLUMNS,
-    LINE_NAME_COLUMNS, LONGITUDE_COLUMNS, NORTH_SOUTH, POLYLINE_COLUMNS, TIME_COLUMNS, TIME_UNITS,
-    WKT_COLUMNS, coordinate_divisor, key, metres, same, time_unit, unit,
-};
+use super::geometry::Geometry;
+use super::grouping::{Certainty, Grouping, grouping};
+use super::names::{coordinate_divisor, key, metres, same};
 use super::splitter::Row;
-use super::time_source::{Parts, TimeSource};
+use super::synonyms::{
+    ACCURACY_COLUMNS, EAST_WEST, ELEVATION_COLUMNS, LATITUDE_COLUMNS, LONGITUDE_COLUMNS,
+    NORTH_SOUTH,
+};
+use super::time_source::TimeSource;
 use crate::measure::Space;
 
 /// The columns of a table. Positions in a row count from 0.
@@ -29,6 +30,8 @@ pub(super) struct Columns {
     pub unused_geometry: Option<Geometry>,
     /// The columns that may have the time, in order of preference.
     pub times: Vec<TimeSource>,
+    /// Whether the options have the column of times.
+    pub is_time_chosen: bool,
     /// The columns that may identify tracks, in order of preference.
     pub groups: Vec<Group>,
     /// The track column of the options.
@@ -38,21 +41,6 @@ pub(super) struct Columns {
     pub ignored: Vec<String>,
     /// What was assumed.
     pub assumed: Vec<String>,
-}
-
-/// A column of geometries.
-#[derive(Clone, Copy)]
-pub(super) struct Geometry {
-    pub at: usize,
-    pub kind: GeometryKind,
-    /// The column with the name of each line.
-    pub name: Option<usize>,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum GeometryKind {
-    Wkt,
-    Polyline,
 }
 
 /// A column of lengths.
@@ -68,8 +56,7 @@ pub(super) struct Length {
 pub(super) struct Group {
     pub at: usize,
     pub kind: Grouping,
-    /// Whether the column is not the number of a row.
-    pub is_sure: bool,
+    pub certainty: Certainty,
 }
 
 impl Columns {
@@ -79,9 +66,19 @@ impl Columns {
         delimiter: u8,
         options: &ReadOptions,
     ) -> Result<Self, FormatError> {
+        Self::find_with(names, delimiter, options, false)
+    }
+
+    /// Finds the columns. With `has_pairs`, one column may have both coordinates.
+    pub(super) fn find_with(
+        names: Vec<String>,
+        delimiter: u8,
+        options: &ReadOptions,
+        has_pairs: bool,
+    ) -> Result<Self, FormatError> {
         let search = Search { names: &names, delimiter, options };
         let mut ignored = Vec::new();
-        let found = search.geometry();
+        let found = search.geometry(has_pairs);
         let (geometry, (x, y)) = match (search.axes(&mut ignored), found) {
             (Ok(axes), _) => (None, axes),
             (Err(_), Some(geometry)) => (Some(geometry), search.unused_axes(geometry.at)),
@@ -111,7 +108,8 @@ impl Columns {
             &mut ignored,
         )?;
         used.extend(accuracy.map(|column| column.at));
-        let times = search.times(&used)?;
+        let chosen = search.named(&options.time_column, "--time-column")?;
+        let times = TimeSource::find(&names, &used, chosen);
         let groups = match options.track_column {
             TrackColumn::Auto => search.groups(segment),
             _ => Vec::new(),
@@ -119,7 +117,10 @@ impl Columns {
         used.extend(times.iter().flat_map(|source| [Some(source.at), source.date]).flatten());
         used.extend(groups.iter().map(|group| group.at));
         ignored.extend(search.duplicates(&used));
-        let assumed = Vec::new();
+        let assumed = match geometry {
+            None => search.assumed_axes(&x, &y).into_iter().collect(),
+            Some(_) => Vec::new(),
+        };
         let unused_geometry = found.filter(|_| geometry.is_none());
         Ok(Self {
             geometry,
@@ -128,6 +129,7 @@ impl Columns {
             z,
             accuracy,
             times,
+            is_time_chosen: options.time_column.is_some(),
             groups,
             track,
             segment,
@@ -166,8 +168,13 @@ impl Columns {
     pub(super) fn has_line(&self, row: Row<'_>) -> bool {
         let Some(geometry) = self.geometry.or(self.unused_geometry) else { return false };
         let field = row.get(geometry.at).unwrap_or_default();
-        geometry.kind == GeometryKind::Polyline
-            || field.windows(4).take(64).any(|part| part.eq_ignore_ascii_case(b"line"))
+        geometry.has_line(field)
+    }
+
+    /// Returns whether a row has both coordinates in one field.
+    pub(super) fn has_pair(&self, row: Row<'_>) -> bool {
+        let Some(geometry) = self.geometry else { return false };
+        geometry.has_pair(row.get(geometry.at).unwrap_or_default())
     }
 
     /// Returns the name of a column for a message.
@@ -264,19 +271,32 @@ impl Search<'_> {
     }
 
     /// Finds a column of geometries, if no column of a coordinate was chosen.
-    fn geometry(&self) -> Option<Geometry> {
+    fn geometry(&self, has_pairs: bool) -> Option<Geometry> {
         if self.options.x_column.is_some() || self.options.y_column.is_some() {
             return None;
         }
-        let find = |known: &[&str]| {
-            known.iter().find_map(|known| self.names.iter().position(|name| key(name) == *known))
-        };
-        let wkt = find(WKT_COLUMNS).map(|at| (at, GeometryKind::Wkt));
-        let polyline = || find(POLYLINE_COLUMNS).map(|at| (at, GeometryKind::Polyline));
-        let (at, kind) = wkt.or_else(polyline)?;
+        let has_pairs = has_pairs && self.options.space == Space::Geographic;
         let grouped = self.groups(None).first().map(|group| group.at);
-        let name = find(LINE_NAME_COLUMNS).or(grouped).or_else(|| find(&["id", "fid", "gid"]));
-        Some(Geometry { at, kind, name })
+        Geometry::find(self.names, grouped, has_pairs)
+    }
+
+    /// Returns a remark on names that do not say that they are those of a longitude and a latitude.
+    fn assumed_axes(&self, x: &Axis, y: &Axis) -> Option<String> {
+        let options = self.options;
+        let is_unclear =
+            |at: usize| ["x", "y", "pointx", "pointy"].contains(&&*key(&self.names[at]));
+        let is_assumed = options.space == Space::Geographic
+            && options.x_column.is_none()
+            && options.y_column.is_none()
+            && (is_unclear(x.at) || is_unclear(y.at));
+        let name = |at: usize| excerpt(self.names[at].as_bytes());
+        is_assumed.then(|| {
+            format!(
+                "the columns {} and {} are read as longitude and latitude",
+                name(x.at),
+                name(y.at)
+            )
+        })
     }
 
     /// Returns the axes of a table with geometries.
@@ -321,8 +341,12 @@ impl Search<'_> {
         };
         // A name such as x or y has coordinates in another system.
         let rivals = candidates[1..].iter().map(|(at, _)| *at);
-        let rivals: Vec<usize> =
-            rivals.filter(|rival| key(&self.names[*rival]).len() > 1 && is_geographic).collect();
+        let is_rival = |rival: &usize| {
+            let key = key(&self.names[*rival]);
+            let is_hemisphere = NORTH_SOUTH.contains(&&*key) || EAST_WEST.contains(&&*key);
+            is_geographic && key.len() > 1 && !is_hemisphere && !key.starts_with("point")
+        };
+        let rivals: Vec<usize> = rivals.filter(is_rival).collect();
         self.remark(what, at, &rivals, ignored);
         Ok((at, divisor))
     }
@@ -378,62 +402,13 @@ impl Search<'_> {
         Ok(Some(first))
     }
 
-    /// Finds the columns that may have times.
-    fn times(&self, used: &[usize]) -> Result<Vec<TimeSource>, FormatError> {
-        let source = |at: usize| TimeSource::column(at, time_unit(&self.names[at]));
-        let find = |known: &[&str]| -> Vec<usize> {
-            let is_usable = |at: usize| {
-                !used.contains(&at)
-                    && unit(&self.names[at]).is_none_or(|unit| TIME_UNITS.contains(&&*unit))
-            };
-            let with_name = |known: &&str| {
-                let known = key(known);
-                let columns = 0..self.names.len();
-                columns
-                    .filter(|at| key(&self.names[*at]) == known && is_usable(*at))
-                    .collect::<Vec<_>>()
-            };
-            // Names that differ in separators only are equal.
-            let mut found: Vec<usize> = Vec::new();
-            for at in known.iter().flat_map(with_name) {
-                if !found.contains(&at) {
-                    found.push(at);
-                }
-            }
-            found
-        };
-        let times = find(TIME_COLUMNS);
-        let parts = Parts::find(self.names, times.first().copied());
-        let parts = parts.filter(|(_, at)| !used.contains(at));
-        let mut dates = find(DATE_COLUMNS);
-        dates.retain(|at| parts.is_none_or(|(parts, _)| !parts.has_date_in(*at)));
-        let parts = parts
-            .map(|(parts, at)| TimeSource { parts: Some(parts), ..TimeSource::column(at, None) });
-        let pairs = |at: usize| {
-            let date = dates.first().copied().filter(|date| *date != at)?;
-            Some(TimeSource::column(at, None).with_date(date, &self.names[date]))
-        };
-        let single = |at: usize| TimeSource {
-            has_other_date: !dates.is_empty() || parts.is_some(),
-            ..source(at)
-        };
-        if let Some(at) = self.named(&self.options.time_column, "--time-column")? {
-            return Ok([pairs(at), Some(single(at))].into_iter().flatten().collect());
-        }
-        // With a date next to it, a number such as 100000 is a time of day.
-        let pairs = times.iter().filter_map(|at| pairs(*at));
-        let singles = times.iter().map(|at| single(*at));
-        let dates = dates.iter().map(|at| TimeSource { is_date: true, ..source(*at) });
-        Ok(pairs.chain(singles).chain(parts).chain(dates).collect())
-    }
-
     /// Finds the columns that may identify tracks.
     fn groups(&self, segment: Option<usize>) -> Vec<Group> {
         let mut found: Vec<(usize, Group)> = (0..self.names.len())
             .filter(|at| Some(*at) != segment)
             .filter_map(|at| {
-                let (kind, rank, is_sure) = grouping(&self.names[at])?;
-                Some((rank, Group { at, kind, is_sure }))
+                let (kind, rank, certainty) = grouping(&self.names[at])?;
+                Some((rank, Group { at, kind, certainty }))
             })
             .collect();
         found.sort_by_key(|(rank, _)| *rank);

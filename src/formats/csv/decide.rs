@@ -8,8 +8,9 @@ use std::collections::HashSet;
 use super::super::polyline::Precision;
 use super::super::time::civil::DayOrder;
 use super::super::time::{Clarity, TimeReader};
-use super::columns::{Columns, GeometryKind};
-use super::grouping::Grouping;
+use super::columns::Columns;
+use super::geometry::GeometryKind;
+use super::grouping::{Certainty, Grouping};
 use super::hemispheres::Hemispheres;
 use super::splitter::Row;
 use super::time_source::TimeSource;
@@ -117,7 +118,8 @@ impl Decider {
         let polyline = columns.geometry.filter(|geometry| geometry.kind == GeometryKind::Polyline);
         if let Some(geometry) = polyline {
             let field = row.get(geometry.at).unwrap_or_default().trim_ascii();
-            self.has_precision_six |= Precision::of(field) == Precision::Six;
+            self.has_precision_six |=
+                !field.starts_with(b"[") && Precision::of(field) == Precision::Six;
         }
         if let Some(geometry) = columns.unused_geometry {
             let has_value =
@@ -151,7 +153,7 @@ impl Decider {
             .groups
             .iter()
             .zip(&columns.groups)
-            .all(|(state, group)| state.repeated || group.is_sure);
+            .all(|(state, group)| state.repeated || group.certainty == Certainty::Sure);
         is_time_decided && is_group_decided && self.hemispheres.is_decided()
     }
 
@@ -162,7 +164,11 @@ impl Decider {
 
     /// Applies the decisions. Returns the order of day and month.
     pub(super) fn apply(&self, columns: &mut Columns) -> Decisions {
-        let mut decisions = Decisions::default();
+        let mut decisions = Decisions {
+            row_count: self.row_count,
+            has_times: self.time().is_some(),
+            ..Decisions::default()
+        };
         if let Some(at) = self.time().or((!self.times.is_empty()).then_some(0)) {
             decisions.order = self.times[at].order;
             decisions.time = columns.times.get(at).copied().filter(|_| !self.times[at].is_clock());
@@ -215,10 +221,12 @@ impl Decider {
         for kind in [Grouping::Mover, Grouping::Trip] {
             let mut is_chosen = false;
             for (state, group) in self.groups.iter().zip(&columns.groups) {
-                if group.kind != kind || state.has_fraction && !group.is_sure {
+                let is_sure = group.certainty == Certainty::Sure;
+                if group.kind != kind || state.has_fraction && !is_sure {
                     continue;
                 }
-                let is_row_number = !state.repeated && state.values.len() > 1 && !group.is_sure;
+                let is_ambiguous = group.certainty == Certainty::Ambiguous;
+                let is_row_number = is_ambiguous && !state.repeated && state.values.len() > 1;
                 if is_row_number {
                     decisions.row_numbers.push(group.at);
                 } else if is_chosen {
@@ -240,6 +248,10 @@ pub(super) struct Decisions {
     pub precision: Precision,
     /// The columns that identify tracks.
     pub groups: Vec<usize>,
+    /// The rows that decided this.
+    pub row_count: u64,
+    /// Whether the column of times had a time in one of them.
+    pub has_times: bool,
     /// Columns with a common name of such columns and another value in each row.
     pub row_numbers: Vec<usize>,
     /// Further columns that may identify tracks.

@@ -8,6 +8,7 @@ const TRIPS: &[&str] = &[
     "traj",
     "trip",
     "track",
+    "path",
     "tour",
     "ride",
     "journey",
@@ -63,8 +64,24 @@ const MOVERS: &[&str] = &[
 const TRACK_SUFFIXES: &[&str] =
     &["", "id", "name", "no", "nr", "num", "number", "key", "code", "uuid", "identifier", "ident"];
 
-/// The identifiers of movers that are never the number of a row.
+/// The identifiers of movers that never have fractions, and never are the number of a row.
 const SURE_MOVERS: &[&str] = &["individual", "individuallocal", "mmsi", "icao24", "imei", "imo"];
+/// The names that are also used for the number of a row.
+const AMBIGUOUS: &[&str] = &[
+    "track", "path", "activity", "session", "object", "asset", "tag", "user", "uid", "person",
+    "subject",
+];
+
+/// How surely a name identifies tracks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Certainty {
+    /// The values always identify tracks.
+    Sure,
+    /// The values identify tracks, if they have no fractions.
+    Likely,
+    /// The values identify tracks, if they also occur more than once.
+    Ambiguous,
+}
 
 /// What the values of a column identify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,8 +90,8 @@ pub(super) enum Grouping {
     Trip,
 }
 
-/// Returns what a column of this name identifies, its rank, and whether it cannot be the number of a row.
-pub(super) fn grouping(name: &str) -> Option<(Grouping, usize, bool)> {
+/// Returns what a column of this name identifies, its rank, and how surely.
+pub(super) fn grouping(name: &str) -> Option<(Grouping, usize, Certainty)> {
     let key = key(name);
     let rank = |names: &[&str]| {
         names.iter().position(|base| {
@@ -82,8 +99,16 @@ pub(super) fn grouping(name: &str) -> Option<(Grouping, usize, bool)> {
         })
     };
     if let Some(at) = rank(TRIPS) {
-        return Some((Grouping::Trip, at, false));
+        return Some((Grouping::Trip, at, certainty(TRIPS[at])));
     }
     let at = rank(MOVERS)?;
-    Some((Grouping::Mover, at, SURE_MOVERS.contains(&MOVERS[at])))
+    Some((Grouping::Mover, at, certainty(MOVERS[at])))
+}
+
+fn certainty(base: &str) -> Certainty {
+    match base {
+        base if SURE_MOVERS.contains(&base) => Certainty::Sure,
+        base if AMBIGUOUS.contains(&base) => Certainty::Ambiguous,
+        _ => Certainty::Likely,
+    }
 }

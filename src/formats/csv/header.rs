@@ -1,6 +1,6 @@
 //! Finds the column names and the delimiter in the first rows of a table.
 //!
-//! Comment lines and titles in front of the names are skipped, with a note. A table without names is read if the
+//! Comment lines and titles before the names are skipped, with a note. A table without names is read if the
 //! columns are chosen by number.
 
 use std::io::Read;
@@ -15,7 +15,7 @@ use super::columns::Columns;
 use super::splitter::{Rows, StoredRow, split};
 
 /// The number of rows in which the column names are searched.
-const ROWS_MAX: usize = 20;
+pub(super) const ROWS_MAX: usize = 20;
 /// The number of comment lines before the column names.
 const COMMENTS_MAX: usize = 10_000;
 
@@ -70,8 +70,16 @@ pub(super) fn read<R: Read>(
         }
         titles.push((row, line));
     }
+    if let Some(header) = search.pairs(&titles)? {
+        return Ok(header);
+    }
     let none = "the table has no column names".to_owned();
     Err(failure.unwrap_or(FormatError::Column(none)))
+}
+
+/// Returns whether a row has the names of the columns of a table.
+pub(super) fn has_names(row: &[u8], options: &ReadOptions) -> bool {
+    Search { options, separator: None, skipped: Vec::new() }.names(row).is_ok()
 }
 
 struct Search<'a> {
@@ -120,6 +128,32 @@ impl Search<'_> {
         let delimiter = self.most_frequent(row);
         let columns = Columns::find(names_of(row, delimiter)?, delimiter, self.options)?;
         Ok((columns, delimiter))
+    }
+
+    /// Finds the first row of names with a column that has both coordinates in the row after it.
+    fn pairs(&mut self, rows: &[(Vec<u8>, u64)]) -> Result<Option<Header>, FormatError> {
+        for (index, pair) in rows.windows(2).enumerate() {
+            let [(names, _), (first, line)] = pair else { continue };
+            for delimiter in self.delimiters() {
+                let names = names_of(names, delimiter)?;
+                let Ok(columns) = Columns::find_with(names, delimiter, self.options, true) else {
+                    continue;
+                };
+                let first = split(first, delimiter, *line)?;
+                if !columns.has_pair(first.as_row()) {
+                    continue;
+                }
+                let title = "it comes before the column names";
+                let titles = rows[..index].iter();
+                self.skipped.extend(titles.map(|(_, line)| (Position::line(*line), title)));
+                let rows = &rows[index + 1..];
+                let rows = rows.iter().map(|(row, line)| split(row, delimiter, *line));
+                let rows = rows.collect::<Result<Vec<_>, _>>()?;
+                let skipped = std::mem::take(&mut self.skipped);
+                return Ok(Some(Header { columns, delimiter, rows, skipped }));
+            }
+        }
+        Ok(None)
     }
 
     /// Returns whether the coordinates are chosen by number, and the row has numbers there.

@@ -2,9 +2,9 @@
 //!
 //! One row is one point. The steps:
 //! 1. `header` finds the delimiter and the column names in the first rows, and `columns` the meaning of each
-//!    column, with the synonyms in `names` and `grouping`.
+//!    column, with the names in `synonyms`, `names` and `grouping`.
 //! 2. `decide` decides from the first rows what names leave open. It stores them as long as something is open.
-//! 3. `splitter` splits the rows, and `row_reader` reads the point of each, with `angle` for coordinates.
+//! 3. `splitter` splits the rows, with `plain` for rows without quotes, and `row_reader` reads the point of each, with `angle` for coordinates.
 //! 4. `tracks` divides the rows into tracks and segments. Rows of different tracks may be mixed in any order;
 //!    the reader stores one entry per track, and limits the number of tracks.
 
@@ -22,30 +22,47 @@ mod angle;
 mod axis;
 mod columns;
 mod decide;
+mod geometry;
 mod grouping;
 mod header;
 mod hemispheres;
 mod names;
 mod oddities;
+mod plain;
 mod row;
 mod row_reader;
 mod splitter;
+mod synonyms;
 mod time_source;
 mod tracks;
 
 use decide::Decider;
-pub use names::{
+use row_reader::RowReader;
+use splitter::{Rows, StoredRow};
+pub use synonyms::{
     ACCURACY_COLUMNS, DATE_COLUMNS, ELEVATION_COLUMNS, LATITUDE_COLUMNS, LONGITUDE_COLUMNS,
     TIME_COLUMNS,
 };
-use row_reader::RowReader;
-use splitter::{Rows, StoredRow};
 
-/// Returns whether the first row of `head` that is not a comment contains a delimiter.
+/// Returns whether the first row of `head` that is not a comment contains a delimiter, or whether one of the
+/// rows after it has the names of columns.
 pub(super) fn has_columns(head: &[u8], options: &ReadOptions) -> bool {
     let is_content = |row: &&[u8]| !row.trim_ascii().is_empty() && !is_comment(row);
-    let first = rows::split(head, options).find(is_content).unwrap_or_default();
-    first.iter().any(|byte| DELIMITERS.contains(byte)) || rows::separator_line(first).is_some()
+    let mut rows = rows::split(head, options).filter(is_content);
+    let first = rows.next().unwrap_or_default();
+    first.iter().any(|byte| DELIMITERS.contains(byte))
+        || rows::separator_line(first).is_some()
+        || rows.take(header::ROWS_MAX - 1).any(|row| header::has_names(row, options))
+}
+
+/// Returns whether a text with NUL bytes is a table: its first row has the names of columns, and no control
+/// characters. Some loggers fill fields with NUL bytes.
+pub(super) fn has_padded_columns(head: &[u8], options: &ReadOptions) -> bool {
+    let is_control = |byte: &u8| *byte < b' ' && !byte.is_ascii_whitespace();
+    let first = rows::split(head, options).find(|row| !row.trim_ascii().is_empty());
+    head.contains(&0)
+        && head.iter().all(|byte| *byte == 0 || !is_control(byte))
+        && first.is_some_and(|first| !first.contains(&0) && header::has_names(first, options))
 }
 
 /// Adds a note for the options of tables, for a file in another format.
@@ -108,8 +125,9 @@ pub(super) fn read(
     for &at in decisions.row_numbers.iter().filter(|_| !has_lines) {
         let name = header.columns.name(at);
         let message = format!(
-            "the column {name} has another value in each row, so it does not divide the rows into tracks; use \
-             --track-column {name} if it identifies tracks, and --track-column none if not"
+            "the column {name} has another value in each of the first {} rows, so it does not divide the rows into tracks; use \
+             --track-column {name} if it identifies tracks, and --track-column none if not",
+            decisions.row_count
         );
         out.file_note(NoteKind::UngroupedRows, None, message)?;
     }

@@ -10,7 +10,7 @@ use super::super::time::TimeReader;
 use super::super::track_writer::{Attribute, RawFix, TrackWriter};
 use super::super::value::excerpt;
 use super::angle;
-use super::axis::coordinate;
+use super::axis::{Axis, coordinate};
 use super::columns::{Columns, Length};
 use super::decide::Decisions;
 use super::splitter::Row;
@@ -18,15 +18,21 @@ use super::time_source::TimeSource;
 use super::tracks::Tracks;
 
 mod geometry;
+mod times;
+mod wide;
 
 /// Maximum length of the identifier of a track or segment, in bytes.
 const IDENTIFIER_BYTES_MAX: usize = 256;
+/// The rows in which unused columns of times are searched.
+const TIME_SEARCH_ROWS: u64 = 20;
 
 /// Reads rows.
 pub(super) struct RowReader {
     columns: Columns,
     times: TimeReader,
     time: Option<TimeSource>,
+    /// Whether the first rows had times.
+    has_times: bool,
     /// The columns that identify tracks.
     groups: Vec<usize>,
     /// Whether these columns were found by their names.
@@ -55,6 +61,10 @@ struct Noted {
     groups: bool,
     day_number: bool,
     packed: bool,
+    relative: bool,
+    clock_change: bool,
+    unused_time: bool,
+    pair: bool,
 }
 
 impl RowReader {
@@ -68,6 +78,7 @@ impl RowReader {
             is_guessed: columns.track.is_none(),
             times,
             time: decisions.time,
+            has_times: decisions.has_times,
             groups,
             unused_groups: unused,
             tracks: Tracks::default(),
@@ -96,6 +107,9 @@ impl RowReader {
             let message = "it repeats the column names; a segment starts after it";
             return out.file_note(NoteKind::SkippedLines, Some(Position::line(row.line)), message);
         }
+        if !self.has_times && self.row_count <= TIME_SEARCH_ROWS {
+            self.note_unused_times(row, out)?;
+        }
         let width = self.columns.names.len();
         if row.len() > width
             && let Some(stray) =
@@ -106,6 +120,26 @@ impl RowReader {
         if let Some(geometry) = self.columns.geometry {
             return self.read_geometry(row, &geometry, out);
         }
+        let (Some(x), Some(y)) = (plain(&self.columns.x, row), plain(&self.columns.y, row)) else {
+            return self.read_notation(row, out);
+        };
+        if !self.enter(row, out)? {
+            return Ok(());
+        }
+        let position = Position::column(row.line, self.columns.y.at as u64 + 1);
+        let mut raw = RawFix::new(position, x, y);
+        self.read_attributes(row, false, &mut raw, out)?;
+        self.projection.check(&raw, out.space())?;
+        out.point(&raw)
+    }
+
+    /// Passes the point of a row on, if its coordinates are not plain numbers.
+    #[inline(never)]
+    fn read_notation(
+        &mut self,
+        row: Row<'_>,
+        out: &mut TrackWriter<'_>,
+    ) -> Result<(), FormatError> {
         let (x, y) = (coordinate(&self.columns.x, row), coordinate(&self.columns.y, row));
         let is_valid = x.is_ok() && y.is_ok();
         if !is_valid && row.get(0).is_some_and(is_comment) {
@@ -188,42 +222,6 @@ impl RowReader {
         }
     }
 
-    /// Reads a row with a value after the last column. Its values may be in the wrong columns.
-    fn read_wide(
-        &mut self,
-        row: Row<'_>,
-        stray: usize,
-        out: &mut TrackWriter<'_>,
-    ) -> Result<(), FormatError> {
-        if row.get(0).is_some_and(is_comment) {
-            let message = "it is a comment";
-            return out.file_note(NoteKind::SkippedLines, Some(Position::line(row.line)), message);
-        }
-        let message = format!(
-            "the row has {} fields but there are {} columns; check the delimiter, and that numbers have decimal \
-             points, not commas",
-            row.len(),
-            self.columns.names.len()
-        );
-        let position = Position::column(row.line, stray as u64 + 1);
-        self.wide_count += 1;
-        self.first_wide.get_or_insert_with(|| (position, message.clone()));
-        // Only a value in front of the coordinates is certainly in its column.
-        let first = self
-            .columns
-            .geometry
-            .map_or(self.columns.x.at.min(self.columns.y.at), |geometry| geometry.at);
-        let is_certain = |at: usize| at < first;
-        self.identify(row);
-        let is_known =
-            self.groups.iter().all(|at| is_certain(*at)) || self.tracks.has(&self.identifier);
-        let has_identity = is_known && self.columns.segment.is_none_or(is_certain);
-        if (has_identity || self.tracks.count() == 0) && !self.enter(row, out)? {
-            return Ok(());
-        }
-        out.invalid_point(position, message)
-    }
-
     /// Stores the identifier of the track of a row.
     fn identify(&mut self, row: Row<'_>) {
         self.identifier.clear();
@@ -239,6 +237,12 @@ impl RowReader {
     /// Makes the track and the segment of a row the current ones. Returns false if their identifiers are not
     /// valid: then the point is passed on as an invalid one.
     fn enter(&mut self, row: Row<'_>, out: &mut TrackWriter<'_>) -> Result<bool, FormatError> {
+        let is_divided = !self.groups.is_empty()
+            || !self.unused_groups.is_empty()
+            || self.columns.segment.is_some();
+        if !is_divided && self.tracks.count() > 0 && !self.tracks.is_new_block() {
+            return Ok(true);
+        }
         let position = Position::line(row.line);
         let field = |at: usize| row.get(at).unwrap_or_default().trim_ascii();
         let segment = self.columns.segment.map_or(&b""[..], field);
@@ -318,8 +322,13 @@ impl RowReader {
         if let Some(value) = parse_f64(field) {
             return Ok(Some(value * column.metres));
         }
+        let plain = angle::plain(field);
+        let field = plain.as_deref().unwrap_or(field);
         if field.is_empty() {
             return Ok(None);
+        }
+        if let Some(value) = parse_f64(field) {
+            return Ok(Some(value * column.metres));
         }
         let position = Position::column(row.line, column.at as u64 + 1);
         // A comma before three digits may also separate thousands.
@@ -340,64 +349,6 @@ impl RowReader {
         Ok(None)
     }
 
-    /// Reads the time. An invalid one is a missing value, with a note.
-    fn time(
-        &mut self,
-        row: Row<'_>,
-        source: TimeSource,
-        out: &mut TrackWriter<'_>,
-    ) -> Result<Option<i64>, FormatError> {
-        let text = source.text(row, &mut self.time_text);
-        let position = Position::column(row.line, source.at as u64 + 1);
-        if !self.times.has_format() {
-            if source.rejects(text) {
-                let message =
-                    format!("the number {} is not a date with a time of day", excerpt(text));
-                let message = self.in_column(message, source.at);
-                out.invalid_value(Attribute::Time, position, message)?;
-                return Ok(None);
-            }
-            if source.is_assumed_number(text) {
-                let message = format!(
-                    "dates such as {} are read as seconds or milliseconds since 1970",
-                    excerpt(text)
-                );
-                out.file_note(NoteKind::AssumedNotation, Some(position), message)?;
-            } else if !text.is_empty()
-                && let Some(date) = source.nmea_date(row)
-            {
-                let message = format!(
-                    "dates of six digits are read as day, month and year; the first one is {date}"
-                );
-                out.file_note(NoteKind::AssumedNotation, Some(position), message)?;
-            }
-        }
-        let is_day_number = source.unit.is_none() && is_day_number(text);
-        if is_day_number && !self.noted.day_number {
-            self.noted.day_number = true;
-            let message = format!(
-                "times such as {} are read as seconds since 1970; if they are days, as in a spreadsheet, write \
-                 dates",
-                excerpt(text)
-            );
-            out.file_note(NoteKind::AssumedNotation, Some(position), message)?;
-        }
-        let time = match self.times.unix_ns(text, source.unit) {
-            Ok(time) => time,
-            Err(message) => {
-                let message = self.in_column(message, source.at);
-                out.invalid_value(Attribute::Time, position, message)?;
-                None
-            }
-        };
-        if self.times.assumes_zone() && !self.noted.zone {
-            self.noted.zone = true;
-            let message = "the times have no time zone and are read as UTC; use --timezone to choose another zone";
-            out.file_note(NoteKind::AssumedZone, Some(position), message)?;
-        }
-        Ok(time)
-    }
-
     fn note_comma(
         &mut self,
         position: Position,
@@ -411,7 +362,10 @@ impl RowReader {
     }
 }
 
-/// Returns whether a text may be a number of days since 1899-12-30, with a fraction: between 1954 and 2119.
-fn is_day_number(text: &[u8]) -> bool {
-    matches!(text, [b'2'..=b'7', _, _, _, _, b'.', ..]) && text[..5].iter().all(u8::is_ascii_digit)
+/// Reads a coordinate that is a plain number of degrees.
+fn plain(axis: &Axis, row: Row<'_>) -> Option<f64> {
+    if axis.divisor != 1.0 || axis.hemisphere.is_some() {
+        return None;
+    }
+    parse_f64(row.get(axis.at)?.trim_ascii())
 }

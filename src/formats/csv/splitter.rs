@@ -6,12 +6,13 @@
 
 use std::io::Read;
 
-use memchr::{memchr_iter, memchr2, memchr3};
+use memchr::memchr2;
 
 use super::super::error::{FormatError, Position};
 use super::super::options::ReadOptions;
 use super::super::rows::RowEnds;
 pub(super) use super::oddities::Oddities;
+use super::plain;
 pub(super) use super::row::{Row, StoredRow};
 
 /// The largest row.
@@ -90,13 +91,16 @@ impl<R: Read> Rows<R> {
             if !self.find_start()? {
                 return Ok(None);
             }
+            self.fields.clear();
             let mut scanned = 0;
             let length = loop {
-                let rest = &self.buffer[self.start + scanned..self.end];
-                match memchr3(b'\n', b'\r', b'"', rest) {
-                    Some(at) => break Some(scanned + at),
-                    None if self.is_at_end => break Some(scanned + rest.len()),
-                    None => scanned += rest.len(),
+                let text = &self.buffer[self.start..self.end];
+                if let Some(at) = plain::split(text, scanned, self.delimiter, &mut self.fields) {
+                    break Some(at);
+                }
+                scanned = text.len();
+                if self.is_at_end {
+                    break Some(scanned);
                 }
                 let padding = self.padding();
                 if padding >= PADDING_BYTES {
@@ -124,19 +128,14 @@ impl<R: Read> Rows<R> {
             self.end_row(length);
             let end = from + self.without_padding(from, end, line);
             let row = &self.buffer[from..end];
-            if row.iter().all(u8::is_ascii_whitespace) && !row.contains(&self.delimiter) {
+            if self.fields.is_empty() && row.iter().all(u8::is_ascii_whitespace) {
                 self.blank_line = self.blank_line.or(self.has_row.then_some(line));
                 continue;
             }
+            let length = row.len();
             self.note_row();
-            let row = &self.buffer[from..end];
-            self.fields.clear();
-            let mut field_start = 0;
-            for at in memchr_iter(self.delimiter, row) {
-                self.fields.push((field_start, at));
-                field_start = at + 1;
-            }
-            self.fields.push((field_start, row.len()));
+            let field_start = self.fields.last().map_or(0, |(_, end)| end + 1);
+            self.fields.push((field_start, length));
             return Ok(Some(Row { text: &self.buffer[from..end], fields: &self.fields, line }));
         }
     }
@@ -202,7 +201,9 @@ impl<R: Read> Rows<R> {
         let is_padding = |byte: &&u8| matches!(**byte, 0 | 0x1a);
         let row = &self.buffer[from..end];
         let padding = row.iter().rev().take_while(is_padding).count();
-        if row.last() == Some(&0) && padding < row.len() {
+        // Some loggers fill each field with NUL bytes.
+        let is_filled = || row[..row.len() - padding].contains(&0);
+        if row.last() == Some(&0) && padding < row.len() && !is_filled() {
             self.oddities.padding.get_or_insert(line);
         }
         row.len() - padding

@@ -29,9 +29,9 @@ fn columns_and_delimiter_are_found() {
     let expected = "track / (13.5 46.5) (13.6 46.5) = none\n";
     for file in [
         "lat,lon\n46.5,13.5\n46.5,13.6\n",
-        "when;LONGITUDE;Latitude (deg)\r\n0;13.5;46.5\r\n1;13.6;46.5",
+        "what;LONGITUDE;Latitude (deg)\r\n0;13.5;46.5\r\n1;13.6;46.5",
         "\"Lng\"\t\"location-lat\"\r13.5\t46.5\r13.6\t46.5\r",
-        "\n\n x | y | lat,lon\n 13.5 | 46.5 |\n1.36e1|+46.5|\n",
+        "\n\n lon | lat | x,y\n 13.5 | 46.5 |\n1.36e1|+46.5|\n",
         "x,y,lon,lat\n0,0,13.5,46.5\n0,0,13.6,46.5,,\n",
         "\"lat\n\n(deg)\";\"lon (deg)\"\n46.5;13.5\n46.5;13.6\n",
         "\u{feff}\"GPS\r\nlatitude\"\t\"\r\n\r\nLon\r\n\"\r\n46.5\t13.5\r\n46.5\t13.6",
@@ -67,7 +67,7 @@ fn rows_are_grouped_into_tracks_and_segments() {
 #[test]
 fn a_point_that_cannot_be_read_has_a_position_and_costs_no_other() {
     let row = |row: &str| {
-        let file = format!("t,lat,lon\r\n\r\n\"a\r\nb\",1,2\r\n\r\n{row}\n0,3,4\n");
+        let file = format!("w,lat,lon\r\n\r\n\"a\r\nb\",1,2\r\n\r\n{row}\n0,3,4\n");
         let text = texts(&file);
         let tracks = "track / (2 1) (invalid) (4 3) = none\ninvalid_position, line 6, column ";
         text.strip_prefix(tracks)
@@ -202,7 +202,7 @@ fn rows_are_divided_by_a_column_of_movers_or_trips() {
         assert_eq!(named, text.replace(&note, ""));
     }
     insta::assert_snapshot!(texts("lat,lon,trip\n1,2,morning\n1,3,morning\n"), @r#"track / (2 1) (3 1) = "morning""#);
-    for name in ["id", "name", "row", "fid", "device time", "tracked"] {
+    for name in ["id", "name", "row", "fid", "device type", "tracked"] {
         let file = format!("lat,lon,{name}\n1,1,a\n2,1,b\n1,2,a\n");
         assert_eq!(texts(&file), "track / (1 1) (1 2) (2 1) = none\n", "{name}");
     }
@@ -233,13 +233,23 @@ fn a_trip_of_a_mover_is_a_track() {
 fn a_column_with_another_value_in_each_row_divides_nothing() {
     insta::assert_snapshot!(texts("track_id,lat,lon\n1,1,1\n2,1,2\n3,1,3\n"), @r#"
     track / (1 1) (2 1) (3 1) = none
-    ungrouped_rows, -: the column "track_id" has another value in each row, so it does not divide the rows into tracks; use --track-column "track_id" if it identifies tracks, and --track-column none if not
+    ungrouped_rows, -: the column "track_id" has another value in each of the first 3 rows, so it does not divide the rows into tracks; use --track-column "track_id" if it identifies tracks, and --track-column none if not
     "#);
     // A course in degrees.
     insta::assert_snapshot!(texts("track,lat,lon\n90.0,1,1\n90.0,1,2\n91.5,1,3\n"), @"track / (1 1) (2 1) (3 1) = none");
     // The first thousand rows decide.
     let rows: String = (0..2000).map(|row| format!("{},1,1\n", row.min(1500))).collect();
-    assert_eq!(texts(&format!("trip,lat,lon\n{rows}")).matches("track /").count(), 1);
+    let text = texts(&format!("uid,lat,lon\n{rows}"));
+    assert_eq!(text.matches("track /").count(), 1);
+    assert!(text.contains("has another value in each of the first 1000 rows"));
+    // The names of vehicles and trips are not the numbers of rows.
+    for name in ["trip", "Vehicle ID", "device", "taxi_id", "bus", "callsign", "flight", "driver"] {
+        let text = texts(&format!("{name},lat,lon\n{rows}"));
+        assert_eq!(text.matches("track /").count(), 1501, "{name}");
+        assert!(text.contains("grouped_rows") && !text.contains("ungrouped_rows"), "{name}");
+    }
+    // A distance in kilometres.
+    insta::assert_snapshot!(texts("trip,lat,lon\n0.1,1,1\n0.2,1,2\n"), @"track / (1 1) (2 1) = none");
     // An identifier of ships cannot be the number of a row.
     assert_eq!(texts(&format!("mmsi,lat,lon\n{rows}")).matches("track /").count(), 1501);
 }

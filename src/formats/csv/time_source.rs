@@ -3,10 +3,14 @@
 //! A time is in one column, in a column of dates and one of times of day, or in columns of years, months, days,
 //! hours, minutes and seconds.
 
+use std::borrow::Cow;
+
 use super::super::decimal::parse_f64;
 use super::super::value::TimeUnit;
-use super::names::key;
+use super::angle;
+use super::names::{TIME_UNITS, key, time_unit, unit};
 use super::splitter::Row;
+use super::synonyms::{DATE_COLUMNS, TIME_COLUMNS};
 
 /// A column of times, or columns that are times together.
 #[derive(Clone, Copy, PartialEq)]
@@ -35,6 +39,52 @@ pub(super) struct Parts {
 }
 
 impl TimeSource {
+    /// Finds the columns that may have times.
+    ///
+    /// `used` are columns with another meaning, and `chosen` is the column of the options.
+    pub(super) fn find(names: &[String], used: &[usize], chosen: Option<usize>) -> Vec<Self> {
+        let source = |at: usize| Self::column(at, time_unit(&names[at]));
+        let find = |known: &[&str]| -> Vec<usize> {
+            let is_usable = |at: usize| {
+                !used.contains(&at)
+                    && unit(&names[at]).is_none_or(|unit| TIME_UNITS.contains(&&*unit))
+            };
+            let with_name = |known: &&str| {
+                let known = key(known);
+                let columns = 0..names.len();
+                columns.filter(|at| key(&names[*at]) == known && is_usable(*at)).collect::<Vec<_>>()
+            };
+            // Names that differ in separators only are equal.
+            let mut found: Vec<usize> = Vec::new();
+            for at in known.iter().flat_map(with_name) {
+                if !found.contains(&at) {
+                    found.push(at);
+                }
+            }
+            found
+        };
+        let times = find(TIME_COLUMNS);
+        let parts = Parts::find(names, times.first().copied());
+        let parts = parts.filter(|(_, at)| !used.contains(at));
+        let mut dates = find(DATE_COLUMNS);
+        dates.retain(|at| parts.is_none_or(|(parts, _)| !parts.has_date_in(*at)));
+        let parts = parts.map(|(parts, at)| Self { parts: Some(parts), ..Self::column(at, None) });
+        let pairs = |at: usize| {
+            let date = dates.first().copied().filter(|date| *date != at)?;
+            Some(Self::column(at, None).with_date(date, &names[date]))
+        };
+        let single =
+            |at: usize| Self { has_other_date: !dates.is_empty() || parts.is_some(), ..source(at) };
+        if let Some(at) = chosen {
+            return [pairs(at), Some(single(at))].into_iter().flatten().collect();
+        }
+        // With a date next to it, a number such as 100000 is a time of day.
+        let pairs = times.iter().filter_map(|at| pairs(*at));
+        let singles = times.iter().map(|at| single(*at));
+        let dates = dates.iter().map(|at| Self { is_date: true, ..source(*at) });
+        pairs.chain(singles).chain(parts).chain(dates).collect()
+    }
+
     pub(super) fn column(at: usize, unit: Option<TimeUnit>) -> Self {
         Self {
             date: None,
@@ -53,21 +103,36 @@ impl TimeSource {
         Self { date: Some(date), has_nmea_date, ..self }
     }
 
+    /// Returns whether the time is in one column.
+    pub(super) fn is_single(&self) -> bool {
+        self.date.is_none() && self.parts.is_none()
+    }
+
+    /// Returns whether the time is in a column.
+    pub(super) fn uses(&self, at: usize) -> bool {
+        self.at == at
+            || self.date == Some(at)
+            || self.parts.is_some_and(|parts| parts.has_date_in(at))
+    }
+
     /// Returns the text of the time in a row.
     pub(super) fn text<'a>(&self, row: Row<'a>, buffer: &'a mut Vec<u8>) -> &'a [u8] {
-        let time = row.get(self.at).unwrap_or_default().trim_ascii();
-        if time.is_empty() {
-            return time;
-        }
+        let time = match value(row, self.at) {
+            Cow::Borrowed(time) if self.is_single() || time.is_empty() => return time,
+            Cow::Owned(time) if self.is_single() || time.is_empty() => {
+                *buffer = time;
+                return buffer;
+            }
+            time => time,
+        };
         buffer.clear();
         if let Some(parts) = self.parts {
             parts.write_date(row, buffer);
             buffer.push(b' ');
-            parts.write_time(row, time, buffer);
+            parts.write_time(row, &time, buffer);
             return buffer;
         }
-        let Some(date) = self.date else { return time };
-        let date = row.get(date).unwrap_or_default().trim_ascii();
+        let date = self.date.map(|date| value(row, date)).unwrap_or_default();
         match self.nmea_date(row) {
             Some(date) => buffer.extend_from_slice(date.as_bytes()),
             None => {
@@ -83,14 +148,14 @@ impl TimeSource {
         if digits == 5 {
             buffer.push(b'0');
         }
-        buffer.extend_from_slice(time);
+        buffer.extend_from_slice(&time);
         buffer
     }
 
     /// Returns the date in a row, if it is like DDMMYY.
     pub(super) fn nmea_date(&self, row: Row<'_>) -> Option<String> {
-        let date = row.get(self.date.filter(|_| self.has_nmea_date)?)?.trim_ascii();
-        let text = std::str::from_utf8(date).ok().filter(|text| text.len() == 6)?;
+        let date = value(row, self.date.filter(|_| self.has_nmea_date)?);
+        let text = std::str::from_utf8(&date).ok().filter(|text| text.len() == 6)?;
         if !date.iter().all(u8::is_ascii_digit) {
             return None;
         }
@@ -102,7 +167,7 @@ impl TimeSource {
     /// Returns whether a text is a number that is not a time since 1970: it is in a column of dates, or is a
     /// time of day whose date is in another column.
     pub(super) fn rejects(&self, text: &[u8]) -> bool {
-        let is_single = self.unit.is_none() && self.date.is_none() && self.parts.is_none();
+        let is_single = self.unit.is_none() && self.is_single();
         if !is_single || !(self.is_date || self.has_other_date) || parse_f64(text).is_none() {
             return false;
         }
@@ -122,7 +187,7 @@ impl TimeSource {
 
     /// Returns whether a text is like HHMMSS: six digits, with or without a fraction.
     pub(super) fn is_clock(&self, text: &[u8]) -> bool {
-        let is_single = self.unit.is_none() && self.date.is_none() && self.parts.is_none();
+        let is_single = self.unit.is_none() && self.is_single();
         let Some((digits, rest)) = text.split_first_chunk::<6>().filter(|_| is_single) else {
             return false;
         };
@@ -137,6 +202,12 @@ impl TimeSource {
             && digits[2..4] < b"60"[..]
             && digits[4..] < b"61"[..]
     }
+}
+
+/// Returns the value of a field, as ASCII text would have it.
+fn value(row: Row<'_>, at: usize) -> Cow<'_, [u8]> {
+    let field = row.get(at).unwrap_or_default().trim_ascii();
+    angle::plain(field).map_or(Cow::Borrowed(field), Cow::Owned)
 }
 
 /// Returns whether a number is in the seconds or milliseconds from 2001 to 2033.
@@ -170,26 +241,26 @@ impl Parts {
     }
 
     fn write_date(&self, row: Row<'_>, buffer: &mut Vec<u8>) {
-        let field = |at: usize| row.get(at).unwrap_or_default().trim_ascii();
+        let field = |at: usize| value(row, at);
         let year = field(self.year);
         if year.len() != 4 {
             // A year of two digits could be taken for a day.
             buffer.extend_from_slice(b"year ");
         }
-        buffer.extend_from_slice(year);
+        buffer.extend_from_slice(&year);
         for at in [self.month, self.day] {
             buffer.push(b'-');
-            buffer.extend_from_slice(field(at));
+            buffer.extend_from_slice(&field(at));
         }
     }
 
     fn write_time(&self, row: Row<'_>, time: &[u8], buffer: &mut Vec<u8>) {
         let Some((minute, second)) = self.clock else { return buffer.extend_from_slice(time) };
-        let field = |at: usize| row.get(at).unwrap_or_default().trim_ascii();
+        let field = |at: usize| value(row, at);
         write_padded(time, buffer);
-        for value in [Some(field(minute)), second.map(field)].into_iter().flatten() {
+        for part in [Some(field(minute)), second.map(field)].into_iter().flatten() {
             buffer.push(b':');
-            write_padded(value, buffer);
+            write_padded(&part, buffer);
         }
     }
 }

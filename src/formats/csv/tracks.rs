@@ -36,6 +36,11 @@ impl Tracks {
         self.block += 1;
     }
 
+    /// Returns whether a block started after the last row of the current track.
+    pub(super) fn is_new_block(&self) -> bool {
+        self.blocks.get(self.current).is_none_or(|block| *block != self.block)
+    }
+
     /// Returns whether there is a track with this identifier.
     pub(super) fn has(&self, name: &[u8]) -> bool {
         self.by_name.contains_key(name)

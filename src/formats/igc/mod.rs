@@ -1,4 +1,5 @@
-//! The reader of flight recorder files of the International Gliding Commission (IGC). A file is one track.
+//! The reader of flight recorder files of the International Gliding Commission (IGC). A file is one track, and
+//! the header of another flight starts another one.
 //!
 //! Each B record is a point. Its elevation is the GNSS altitude above the WGS 84 ellipsoid if the fix has three
 //! dimensions (validity A). The pressure altitude is not read. The extensions FXA (accuracy), LAD and LOD (digits of
@@ -34,10 +35,8 @@ pub(super) fn matches(head: &[u8]) -> bool {
     if is_date(first) || is_fix(first) {
         return true;
     }
-    let is_recorder = first.first() == Some(&b'A')
-        && first.get(1..4).is_some_and(|name| name.iter().all(u8::is_ascii_alphanumeric));
     let has_fields = first.iter().any(|byte| DELIMITERS.contains(byte));
-    is_recorder
+    is_recorder(first)
         && lines.next().is_some_and(|second| {
             is_date(second) || is_fix(second) || (is_header(second) && !has_fields)
         })
@@ -48,6 +47,12 @@ fn trimmed(line: &[u8]) -> &[u8] {
     let start = line.iter().position(|byte| *byte > b' ').unwrap_or(line.len());
     let end = line.iter().rposition(|byte| *byte > b' ').map_or(start, |at| at + 1);
     &line[start..end]
+}
+
+/// Returns whether a line is an A record, the first one of a file.
+fn is_recorder(line: &[u8]) -> bool {
+    line.first() == Some(&b'A')
+        && line.get(1..4).is_some_and(|name| name.iter().all(u8::is_ascii_alphanumeric))
 }
 
 fn is_header(line: &[u8]) -> bool {
@@ -76,7 +81,7 @@ pub(super) fn read(
     while let Some(line) = lines.next_filled()? {
         flight.add(&line, out)?;
     }
-    if flight.has_track {
+    if out.track_count() > 0 {
         return Ok(());
     }
     let found = "no B record, so it has no fixes".to_owned();
@@ -89,6 +94,8 @@ struct Flight {
     clock: Clock,
     extensions: Extensions,
     has_track: bool,
+    /// Whether a date follows the last fix.
+    has_later_date: bool,
     has_glider_id: bool,
     name: String,
 }
@@ -103,6 +110,11 @@ impl Flight {
                 Ok(())
             }
             Some(b'H') => self.add_header(record, line.position(), out),
+            Some(b'A') if self.has_track && is_recorder(record) => {
+                self.end(line.position(), out)?;
+                *self = Self::default();
+                Ok(())
+            }
             Some(b'A' | b'C'..=b'G' | b'J'..=b'O') => Ok(()),
             _ => {
                 let message = format!("{} is not an IGC record", excerpt(record));
@@ -117,8 +129,19 @@ impl Flight {
         position: Position,
         out: &mut TrackWriter<'_>,
     ) -> Result<(), FormatError> {
-        match header(record) {
-            Header::Date(Some(day)) => self.clock.set_day(day),
+        let header = header(record);
+        // A date alone follows midnight. With other headers it belongs to another flight, also if the line before it
+        // has no end and hides the A record.
+        if self.has_later_date && !matches!(header, Header::Date(_)) {
+            self.end(position, out)?;
+            let clock = std::mem::take(&mut self.clock);
+            *self = Self { clock, ..Self::default() };
+        }
+        match header {
+            Header::Date(Some(day)) => {
+                self.clock.set_day(day);
+                self.has_later_date = self.has_track;
+            }
             Header::Date(None) => {
                 let message = format!("the date {} is not like HFDTE311224", excerpt(record));
                 out.file_note(NoteKind::InvalidTime, Some(position), message)?;
@@ -138,6 +161,11 @@ impl Flight {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Ends the track before another flight.
+    fn end(&mut self, position: Position, out: &mut TrackWriter<'_>) -> Result<(), FormatError> {
+        if self.has_track { out.end_track(position) } else { Ok(()) }
     }
 
     fn set_name(&mut self, name: &str, out: &mut TrackWriter<'_>) {
@@ -161,6 +189,7 @@ impl Flight {
             out.start_track(TrackKind::Track, position)?;
             out.set_name(&self.name);
         }
+        self.has_later_date = false;
         if !line.is_terminated && record.len() < FIX_BYTES {
             return Err(FormatError::malformed(position, "the file ends within a B record"));
         }

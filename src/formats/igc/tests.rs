@@ -35,6 +35,29 @@ fn the_date_is_continued_over_midnight() {
 }
 
 #[test]
+fn the_header_of_another_flight_starts_a_track() {
+    let fixes = "B1000004806000N01106000EA0050000500\nB1000014806060N01106000EA0050000500\n";
+    insta::assert_snapshot!(texts(&format!("{FLIGHT}{fixes}AXXX002\nHFDTE020124\n{fixes}")), @r#"
+        track / (11.1 48.1 z500 t1704103200) (11.1 48.101 z500 t1704103201) = "D-1234"
+        track / (11.1 48.1 z500 t1704189600) (11.1 48.101 z500 t1704189601) = none
+    "#);
+    // The last line of the first file has no end. Fields of the first flight are not those of the second one.
+    insta::assert_snapshot!(texts(&format!(
+        "{FLIGHT}{fixes}G1234AXXX002\nHFDTE020124\nHFPLTPILOT:x\n{fixes}AXXX003\n{fixes}"
+    )), @r#"
+        track / (11.1 48.1 z500 t1704103200) (11.1 48.101 z500 t1704103201) = "D-1234"
+        track / (11.1 48.1 z500 t1704189600) (11.1 48.101 z500 t1704189601) = none
+        track / (11.1 48.1 z500) (11.1 48.101 z500) = none
+        invalid_time, line 14: 2 invalid times are ignored; the first one: the time of day has no date, because no HFDTE record precedes it
+    "#);
+    // Only the date: the flight lasts longer than midnight. 1704153599 s is 2024-01-01T23:59:59Z, and 1704189600 s is
+    // 2024-01-02T10:00:00Z, by date -u -d. An A record before the first fix starts no track.
+    insta::assert_snapshot!(texts(&format!(
+        "AXXX001\nHFDTE010124\nAXXX001\nB2359594806000N01106000EA0050000500\nHFDTE020124\n{fixes}"
+    )), @"track / (11.1 48.1 z500 t1704153599) (11.1 48.1 z500 t1704189600) (11.1 48.101 z500 t1704189601) = none");
+}
+
+#[test]
 fn extensions_of_the_fixes_are_read() {
     // The minutes of the first fix are 6.00012 and 6.00034.
     insta::assert_snapshot!(texts("AXXX001\nHFDTE010124\nI043638FXA3940LAD4142LOD4343TDS\nB1000004806000N01106000EA005000050000512345\nB1000014806000N01106000EA0050000500---\n"), @"track / (11.100005666666666 48.100002 z500 t1704103200.5 a5) (11.1 48.1 z500 t1704103201) = none");

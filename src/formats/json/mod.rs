@@ -15,6 +15,7 @@ mod groups;
 mod items;
 mod owntracks;
 mod sample;
+mod times;
 mod values;
 mod visit;
 
@@ -44,9 +45,10 @@ pub(super) fn read(
     out: &mut TrackWriter<'_>,
 ) -> Result<(), FormatError> {
     let position = InputPosition::default();
-    let mut walk = Walk::new(out, options, position.clone());
+    let times = times::JsonTimes::new(options, position.clone())?;
+    let mut walk = Walk::new(out, options, position.clone(), times);
     let mut input = Bounded::new(BufReader::new(text), position);
-    match values::read(&mut input, &mut walk) {
+    let outcome = match values::read(&mut input, &mut walk) {
         Ok(()) => walk.end(),
         Err(error) => {
             if matches!(
@@ -58,7 +60,8 @@ pub(super) fn read(
             }
             Err(error)
         }
-    }
+    };
+    walk.times.report(outcome, walk.out)
 }
 
 /// The place of an object in its file.
@@ -83,6 +86,7 @@ struct Walk<'a, 'b> {
     out: &'a mut TrackWriter<'b>,
     options: &'a ReadOptions,
     position: InputPosition,
+    times: times::JsonTimes,
     /// An error that is not one of the parser. It stays here while serde_json returns.
     failure: Option<FormatError>,
     /// The format, if it is known.
@@ -110,11 +114,13 @@ impl<'a, 'b> Walk<'a, 'b> {
         out: &'a mut TrackWriter<'b>,
         options: &'a ReadOptions,
         position: InputPosition,
+        times: times::JsonTimes,
     ) -> Self {
         Self {
             out,
             options,
             position,
+            times,
             failure: None,
             format: None,
             unknown: None,

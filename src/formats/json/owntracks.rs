@@ -74,7 +74,7 @@ impl Message {
         let xy = coordinate("longitude", &self.lon)
             .and_then(|x| coordinate("latitude", &self.lat).map(|y| [x, y]));
         let mut sample = Sample::new(position, xy);
-        sample.set_time(self.tst.unix_ns());
+        sample.set_time(walk.times.unix_ns(&self.tst));
         sample.set_elevation(self.alt.number("elevation"));
         sample.set_accuracy(self.acc.number("accuracy"));
         sample.device = self.topic.text().or_else(|| self.tid.text());

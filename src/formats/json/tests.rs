@@ -135,15 +135,15 @@ fn numbers_and_strings_that_json_does_not_have_are_read() {
 fn json_of_another_kind_is_named() {
     insta::assert_snapshot!(outcome(r#"{"a":1,"b":2}"#), @r#"error : not a supported track file but JSON with the member "a"; GeoJSON, Google location history, OwnTracks and Overland are the supported JSON formats; convert it to one of them first"#);
     insta::assert_snapshot!(outcome(r#"{"type":"Topology","arcs":[]}"#), @r#"error : not a supported track file but JSON of the type "Topology"; GeoJSON, Google location history, OwnTracks and Overland are the supported JSON formats; convert it to one of them first"#);
-    insta::assert_snapshot!(outcome(r#"{"position":{"LatLng":"1,2"}}"#), @r#"error : not GPX, GeoJSON or CSV but JSON with the member "position"; GeoJSON, Google location history, OwnTracks and Overland are the supported JSON formats; convert it to one of them first"#);
-    insta::assert_snapshot!(outcome(r#"[{"time":5,"lat":1,"lon":2}]"#), @r#"error : not GPX, GeoJSON or CSV but JSON with the member "time"; GeoJSON, Google location history, OwnTracks and Overland are the supported JSON formats; convert it to one of them first"#);
+    insta::assert_snapshot!(outcome(r#"{"position":{"LatLng":"1,2"}}"#), @r#"error : not a supported track file but JSON with the member "position"; GeoJSON, Google location history, OwnTracks and Overland are the supported JSON formats; convert it to one of them first"#);
+    insta::assert_snapshot!(outcome(r#"[{"time":5,"lat":1,"lon":2}]"#), @r#"error : not a supported track file but JSON with the member "time"; GeoJSON, Google location history, OwnTracks and Overland are the supported JSON formats; convert it to one of them first"#);
     insta::assert_snapshot!(outcome("[1, 2]"), @r#"
     ignored_content, line 1, column 3: an element of a list is not an object and is ignored (2 times)
-    error : not GPX, GeoJSON or CSV but JSON without a known member; GeoJSON, Google location history, OwnTracks and Overland are the supported JSON formats; convert it to one of them first
+    error : not a supported track file but JSON without a known member; GeoJSON, Google location history, OwnTracks and Overland are the supported JSON formats; convert it to one of them first
     "#);
-    insta::assert_snapshot!(outcome("[]"), @"error : not GPX, GeoJSON or CSV but JSON without a known member; GeoJSON, Google location history, OwnTracks and Overland are the supported JSON formats; convert it to one of them first");
-    insta::assert_snapshot!(outcome("{}"), @"error : not GPX, GeoJSON or CSV but JSON without a known member; GeoJSON, Google location history, OwnTracks and Overland are the supported JSON formats; convert it to one of them first");
-    insta::assert_snapshot!(outcome(r#"{"coordinates":[1,2]}"#), @r#"error : not GPX, GeoJSON or CSV but JSON with coordinates and without a "type"; GeoJSON, Google location history, OwnTracks and Overland are the supported JSON formats; convert it to one of them first"#);
+    insta::assert_snapshot!(outcome("[]"), @"error : not a supported track file but JSON without a known member; GeoJSON, Google location history, OwnTracks and Overland are the supported JSON formats; convert it to one of them first");
+    insta::assert_snapshot!(outcome("{}"), @"error : not a supported track file but JSON without a known member; GeoJSON, Google location history, OwnTracks and Overland are the supported JSON formats; convert it to one of them first");
+    insta::assert_snapshot!(outcome(r#"{"coordinates":[1,2]}"#), @r#"error : not a supported track file but JSON with coordinates and without a "type"; GeoJSON, Google location history, OwnTracks and Overland are the supported JSON formats; convert it to one of them first"#);
 }
 
 const OWNTRACKS: &str = r#"{"_type":"location","tid":"ab","lat":1.5,"lon":2.5,"tst":1704103200,"acc":12,"alt":300,"batt":5}"#;

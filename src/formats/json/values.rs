@@ -21,7 +21,7 @@ enum Mode {
     Lines,
     /// Values of several lines.
     Values,
-    /// A record separator in front of each value.
+    /// A record separator before each value.
     Separated,
     /// Lines of a `.rec` file of OwnTracks.
     Rec,

@@ -212,20 +212,4 @@ impl Scalar {
             Scalar::Text(text) => super::super::value::number(name, text.as_bytes()),
         }
     }
-
-    /// Returns a time in nanoseconds since 1970, from a text or a number.
-    ///
-    /// # Errors
-    /// A message, if the value is not a time.
-    pub(super) fn unix_ns(&self) -> Result<Option<i64>, String> {
-        match self {
-            Scalar::Null => Ok(None),
-            Scalar::Bool(value) => Err(format!("the time is {value}")),
-            Scalar::Text(text) => super::super::value::unix_ns(text.as_bytes(), None),
-            number => {
-                let text = number.text().unwrap_or_default();
-                super::super::value::unix_ns(text.as_bytes(), None)
-            }
-        }
-    }
 }

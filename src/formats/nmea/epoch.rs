@@ -2,21 +2,28 @@
 
 use super::super::calendar::{self, Clock};
 use super::super::error::{FormatError, Position};
+use super::super::note::NoteKind;
 use super::super::sink::TrackKind;
 use super::super::track_writer::{Attribute, RawFix, TrackWriter};
 use super::sentence::{Kind, Place, Report};
 
 /// The largest number of fixes that wait for the first date.
 const WAITING_MAX: usize = 4096;
+/// The largest difference in degrees between the positions of one fix in its sentences, which have different
+/// numbers of digits.
+const SAME_PLACE_DEGREES: f64 = 1e-4;
 
 /// The sentences of one time.
 struct Epoch {
     position: Position,
     time: Option<i64>,
     day: Option<i64>,
-    kinds: Vec<Kind>,
+    /// The kinds of its sentences and their talkers.
+    kinds: Vec<([u8; 2], Kind)>,
     /// The position of the sentence with the most digits, in the order of [`rank`].
-    fix: Option<(u8, f64, f64)>,
+    fix: Option<Fix>,
+    /// A note on a position that is ignored.
+    ignored: Option<(Position, String)>,
     /// Why there is no position.
     missing: Option<String>,
     /// Whether the receiver says that it has no fix.
@@ -24,6 +31,22 @@ struct Epoch {
     z: Option<f64>,
     accuracy_m: Option<f64>,
     invalid: Vec<(Attribute, String)>,
+}
+
+/// The position of an epoch.
+#[derive(Clone, Copy)]
+struct Fix {
+    talker: [u8; 2],
+    rank: u8,
+    x: f64,
+    y: f64,
+}
+
+impl Fix {
+    fn is_near(&self, other: &Fix) -> bool {
+        let (dx, dy) = ((self.x - other.x).abs(), (self.y - other.y).abs());
+        dy <= SAME_PLACE_DEGREES && dx.min((360.0 - dx).abs()) <= SAME_PLACE_DEGREES
+    }
 }
 
 /// Returns the rank of the position of a sentence: GGA and GNS have more decimal places than RMC in many logs.
@@ -44,6 +67,7 @@ impl Epoch {
             day: None,
             kinds: Vec::new(),
             fix: None,
+            ignored: None,
             missing: None,
             is_void: false,
             z: None,
@@ -52,19 +76,20 @@ impl Epoch {
         }
     }
 
-    /// Returns whether a sentence with this time belongs to the epoch.
-    fn takes(&self, kind: Kind, time: Option<i64>) -> bool {
-        match time {
-            Some(_) => self.time == time,
-            None => !self.kinds.contains(&kind),
-        }
+    /// Returns whether a sentence belongs to the epoch. A second sentence of the same kind is the next fix, also at
+    /// the same time: some receivers write several fixes in a second, and times without decimal places.
+    fn takes(&self, report: &Report, time: Option<i64>) -> bool {
+        let is_repeated = match time {
+            Some(_) => self.kinds.contains(&(report.talker, report.kind)),
+            None => self.kinds.iter().any(|(_, kind)| *kind == report.kind),
+        };
+        !is_repeated && (time.is_none() || self.time == time)
     }
 
-    fn add(&mut self, report: Report) {
-        let Report { kind, time, day, place, z, accuracy_m } = report;
-        if !self.kinds.contains(&kind) {
-            self.kinds.push(kind);
-        }
+    /// Adds a sentence. If receivers have different positions, the position of the talker `preferred` is taken.
+    fn add(&mut self, position: Position, report: Report, preferred: &mut Option<[u8; 2]>) {
+        let Report { talker, kind, time, day, place, z, accuracy_m } = report;
+        self.kinds.push((talker, kind));
         self.day = self.day.or(day);
         match place {
             Place::None => {}
@@ -77,8 +102,9 @@ impl Epoch {
                 self.missing.get_or_insert(reason);
             }
             Place::At { x, y } => {
-                if self.fix.is_none_or(|(best, _, _)| rank(kind) > best) {
-                    self.fix = Some((rank(kind), x, y));
+                let fix = Fix { talker, rank: rank(kind), x, y };
+                if !self.add_fix(fix, position, preferred) {
+                    return;
                 }
             }
         }
@@ -93,6 +119,45 @@ impl Epoch {
             Ok(accuracy_m) => self.accuracy_m = self.accuracy_m.or(accuracy_m),
             Err(message) => self.add_invalid(Attribute::Accuracy, message),
         }
+    }
+
+    /// Adds a position. Returns false if the sentence is of another receiver and is ignored.
+    fn add_fix(&mut self, fix: Fix, position: Position, preferred: &mut Option<[u8; 2]>) -> bool {
+        let Some(first) = self.fix.filter(|first| !first.is_near(&fix)) else {
+            if self.fix.is_none_or(|first| fix.rank > first.rank) {
+                self.fix = Some(fix);
+            }
+            return true;
+        };
+        if first.talker == fix.talker {
+            let message = "sentences of one time have different positions; that of GGA, GNS, RMC or GLL is read, in \
+                           this order";
+            self.ignored.get_or_insert_with(|| (position, message.to_owned()));
+            if fix.rank > first.rank {
+                self.fix = Some(fix);
+            }
+            return true;
+        }
+        let kept = *preferred.get_or_insert(first.talker);
+        let (kept, other) = match kept == fix.talker {
+            true => (fix, first),
+            false => (first, fix),
+        };
+        let name = |talker: [u8; 2]| String::from_utf8_lossy(&talker).into_owned();
+        let message = format!(
+            "the talkers {} and {} have different positions at one time; those of {} are read",
+            name(kept.talker),
+            name(other.talker),
+            name(kept.talker)
+        );
+        self.ignored.get_or_insert((position, message));
+        if kept.talker == first.talker {
+            return false;
+        }
+        self.fix = Some(kept);
+        // The values of the other receiver.
+        (self.z, self.accuracy_m) = (None, None);
+        true
     }
 
     fn add_invalid(&mut self, attribute: Attribute, message: String) {
@@ -112,6 +177,8 @@ pub(super) struct Epochs {
     current: Option<Epoch>,
     /// The fixes before the first date, in their order.
     waiting: Vec<Epoch>,
+    /// The talker whose positions are taken if receivers have different ones.
+    preferred: Option<[u8; 2]>,
     clock: Clock,
     has_track: bool,
 }
@@ -124,11 +191,12 @@ impl Epochs {
         out: &mut TrackWriter<'_>,
     ) -> Result<(), FormatError> {
         let time = report.time.clone().unwrap_or(None);
-        let is_same = self.current.as_ref().is_some_and(|epoch| epoch.takes(report.kind, time));
+        let is_same = self.current.as_ref().is_some_and(|epoch| epoch.takes(&report, time));
         if !is_same {
             self.end_epoch(out)?;
         }
-        self.current.get_or_insert_with(|| Epoch::new(position, time)).add(report);
+        let epoch = self.current.get_or_insert_with(|| Epoch::new(position, time));
+        epoch.add(position, report, &mut self.preferred);
         Ok(())
     }
 
@@ -195,13 +263,16 @@ impl Epochs {
         unix_ns: Result<Option<i64>, String>,
         out: &mut TrackWriter<'_>,
     ) -> Result<(), FormatError> {
-        let Epoch { position, fix, missing, is_void, z, accuracy_m, invalid, .. } = epoch;
+        let Epoch { position, fix, ignored, missing, is_void, z, accuracy_m, invalid, .. } = epoch;
         if !self.has_track {
             self.has_track = true;
             out.start_track(TrackKind::Track, position)?;
         }
-        let (_, x, y) = match fix.filter(|_| !is_void) {
-            Some(fix) => fix,
+        if let Some((position, message)) = ignored {
+            out.track_note(NoteKind::IgnoredContent, position, message)?;
+        }
+        let (x, y) = match fix.filter(|_| !is_void) {
+            Some(Fix { x, y, .. }) => (x, y),
             None => return out.invalid_point(position, missing.unwrap_or_default()),
         };
         for (attribute, message) in invalid {

@@ -2,7 +2,8 @@
 //!
 //! `sentence` reads one sentence. `epoch` joins the sentences of one time to a fix: positions of GGA, GNS, RMC
 //! and GLL, the altitude above mean sea level of GGA or GNS, the date of RMC or ZDA, and the accuracy of GST or of
-//! Garmin's PGRME. A fix that one of its sentences marks as void has no position. HDOP is not an accuracy in
+//! Garmin's PGRME. A second sentence of the same kind is the next fix, also if its time is the same. If two talkers
+//! have different positions at one time, those of one talker are read, with a note. A fix that one of its sentences marks as void has no position. HDOP is not an accuracy in
 //! metres and is ignored.
 
 mod epoch;

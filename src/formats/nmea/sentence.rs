@@ -1,7 +1,7 @@
 //! Finds the sentences in a line of a log, checks their checksums and reads their fields.
 //!
-//! The `nmea` crate is not used: a damaged field must cost only this field, with a reason that a note can name, and
-//! joining the sentences needs the fields alone.
+//! The `nmea` crate is not used: it rejects a whole sentence for one damaged field. Here such a field costs only its
+//! value, with a reason that a note can name.
 
 use super::super::calendar;
 use super::super::value::excerpt;
@@ -105,6 +105,8 @@ pub(super) enum Place {
 /// The content of a sentence.
 #[derive(Debug)]
 pub(super) struct Report {
+    /// The first two letters of the address: the system or receiver.
+    pub talker: [u8; 2],
     pub kind: Kind,
     /// The time of day in nanoseconds; `None` if the field is blank.
     pub time: Result<Option<i64>, String>,
@@ -117,7 +119,9 @@ pub(super) struct Report {
 /// Returns the content of a sentence; `None` for a kind that is not read.
 pub(super) fn report(text: &[u8]) -> Option<Report> {
     let mut parts = text.split(|byte| *byte == b',');
-    let kind = Kind::of(parts.next()?)?;
+    let address = parts.next()?;
+    let kind = Kind::of(address)?;
+    let talker = [*address.first()?, *address.get(1)?];
     let fields: Vec<&[u8]> = parts.take(FIELDS_MAX).map(<[u8]>::trim_ascii).collect();
     let field = |index: usize| fields.get(index).copied().unwrap_or_default();
     let (time_index, place_index) = match kind {
@@ -162,7 +166,7 @@ pub(super) fn report(text: &[u8]) -> Option<Report> {
             .map(Some)
             .ok_or_else(|| format!("the time {} is not like 235959.00", excerpt(text))),
     };
-    Some(Report { kind, time, day, place, z, accuracy_m })
+    Some(Report { talker, kind, time, day, place, z, accuracy_m })
 }
 
 /// More fields than any sentence has that is read.

@@ -30,6 +30,61 @@ fn sentences_of_one_time_are_one_fix() {
 }
 
 #[test]
+fn a_second_sentence_of_a_kind_is_the_next_fix_also_at_the_same_time() {
+    let at = |kind: &str, time: u32, minutes: &str| match kind {
+        "RMC" => format!("GPRMC,{time},A,48{minutes},N,01100.0,E,,,010124,,,A"),
+        "GLL" => format!("GPGLL,48{minutes},N,01100.0,E,{time},A,A"),
+        _ => format!("GP{kind},{time},48{minutes},N,01100.0,E,1,07,1.1,500,M,,M,,"),
+    };
+    let read = |sentences: &[String]| {
+        let sentences: Vec<&str> = sentences.iter().map(String::as_str).collect();
+        texts(&log(&sentences))
+    };
+    for kind in ["RMC", "GLL", "GGA"] {
+        let text = read(&[
+            at("RMC", 95_959, "00.0"),
+            at(kind, 100_000, "00.0"),
+            at(kind, 100_000, "00.6"),
+            at(kind, 100_000, "01.2"),
+        ]);
+        assert!(text.contains("48.01") && text.contains("48.02"), "{kind}: {text}");
+    }
+    insta::assert_snapshot!(read(&[
+        at("GGA", 100_000, "00.0"), at("RMC", 100_000, "00.0"),
+        at("GGA", 100_000, "00.6"), at("RMC", 100_000, "00.6"),
+        at("GGA", 100_001, "01.2"), at("RMC", 100_001, "01.2"),
+    ]), @"track / (11 48 z500 t1704103200) (11 48.01 z500 t1704103200) (11 48.02 z500 t1704103201) = none");
+}
+
+#[test]
+fn positions_of_another_receiver_at_one_time_are_noted() {
+    // In the second and third time the order differs. The GN sentence has the position of GP with fewer digits.
+    insta::assert_snapshot!(texts(&log(&[
+        "GPRMC,100000,A,4800.0,N,01100.0,E,,,010124,,,A",
+        "GLRMC,100000,A,4900.0,N,01100.0,E,,,010124,,,A",
+        "GPGGA,100000,4800.0,N,01100.0,E,1,07,1.1,500,M,,M,,",
+        "GLGGA,100000,4900.0,N,01100.0,E,1,07,1.1,700,M,,M,,",
+        "GLGGA,100001,4900.0,N,01100.0,E,1,07,1.1,700,M,,M,,",
+        "GPGGA,100001,4800.6,N,01100.0,E,1,07,1.1,500,M,,M,,",
+        "GPGGA,100002,4801.203,N,01100.0,E,1,07,1.1,500,M,,M,,",
+        "GNRMC,100002,A,4801.2,N,01100.0,E,,,010124,,,A",
+        "GPGGA,100003,4801.8,N,01100.0,E,1,07,1.1,500,M,,M,,",
+        "GPRMC,100003,A,4804.8,N,01100.0,E,,,010124,,,A",
+    ])), @"
+        track / (11 48 z500 t1704103200) (11 48.01 z500 t1704103201) (11 48.02005 z500 t1704103202) (11 48.03 z500 t1704103203) = none
+        ignored_content, line 2: the talkers GP and GL have different positions at one time; those of GP are read (2 times)
+        ignored_content, line 10: sentences of one time have different positions; that of GGA, GNS, RMC or GLL is read, in this order
+    ");
+    // The layout of receivers of several systems: only the sentence of GN has the position.
+    insta::assert_snapshot!(texts(&log(&[
+        "GNRMC,100003,A,4800.6,N,01100.6,E,,,010124,,,A",
+        "GNGNS,100003,4800.6,N,01100.6,E,AN,10,0.9,520.5,45.0,,",
+        "GPGNS,100003,,,,,,8,,,,1.0,23.0",
+        "GLGNS,100003,,,,,,5,,,,1.0,23.0",
+    ])), @"track / (11.01 48.01 z520.5 t1704103203) = none");
+}
+
+#[test]
 fn each_kind_of_position_and_each_system_is_read() {
     insta::assert_snapshot!(texts(&log(&[
         "GNRMC,100000,A,4800.0,N,01100.0,E,,,010124,,,A",
@@ -38,7 +93,10 @@ fn each_kind_of_position_and_each_system_is_read() {
         "BDGNS,100003,4800.6,N,01100.6,E,AN,10,0.9,520.5,45.0,,",
         "GPGLL,4800.0,N,01100.0,E",
         "PGRME,15.0,M,45.0,M,25.0,M",
-    ])), @"track / (11 48 t1704103200) (-11 -48 t1704103201) (11.5 48.5 t1704103202) (11.01 48.01 z520.5 t1704103203 a15) = none");
+    ])), @"
+        track / (11 48 t1704103200) (-11 -48 t1704103201) (11.5 48.5 t1704103202) (11.01 48.01 z520.5 t1704103203 a15) = none
+        ignored_content, line 5: the talkers BD and GP have different positions at one time; those of BD are read
+    ");
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //!
 //! After six header lines each line is a point: latitude, longitude, 1 at the start of a segment, altitude, and
 //! the days since 1899-12-30 in UTC. Altitudes are feet, or metres if the third line names them; -777 is a missing one.
-//! A file is one track. Its name is a field of the fifth line. Another datum than WGS 84 causes a note.
+//! A file is one track. Its name is a field of the fifth line. Another datum than WGS 84 causes a note. A second
+//! header in a file starts another track.
 
 use std::io::BufRead;
 
@@ -26,51 +27,97 @@ const FIRST_DAY: i64 = -25_569;
 /// Times are rounded to this, because ten decimal places of a day are not whole nanoseconds.
 const ROUNDED_NS: i64 = 1_000_000;
 
+/// The starts of the first line of a file.
+const TITLES: [&[u8]; 2] = [b"OziExplorer Track", b"Geolife trajectory"];
+
 /// Returns whether a text that starts with `head` is in this format.
 pub(super) fn matches(head: &[u8]) -> bool {
-    let Some(first) = filled_lines(head).next() else { return false };
-    let starts = |name: &str| {
-        first.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name.as_bytes()))
-    };
-    starts("OziExplorer Track") || starts("Geolife trajectory")
+    filled_lines(head).next().and_then(title) == Some(0)
 }
 
-/// Reads the track of a file from UTF-8 text.
+/// Returns the index of the title of a file in a line.
+fn title(line: &[u8]) -> Option<usize> {
+    let starts = |at: &usize| {
+        let is_start = |title: &&[u8]| {
+            line[*at..].get(..title.len()).is_some_and(|start| start.eq_ignore_ascii_case(title))
+        };
+        TITLES.iter().any(is_start)
+    };
+    (0..line.len()).find(starts)
+}
+
+/// Reads the tracks of a file from UTF-8 text.
 pub(super) fn read(
     text: impl BufRead,
     _options: &ReadOptions,
     out: &mut TrackWriter<'_>,
 ) -> Result<(), FormatError> {
     let mut lines = LineReader::new(text, LINE_BYTES_MAX);
-    let mut header = Header { altitude_unit_m: FOOT_M, name: String::new() };
-    let mut has_track = false;
-    // Latitude, longitude and the start of a segment.
-    let mut last_field_count = 3;
+    let mut file =
+        File { header: Header::new(), header_lines: 0, last_field_count: 0, has_track: false };
     while let Some(line) = lines.next()? {
-        if line.number <= HEADER_LINES {
-            header.add(&line, out)?;
+        let Some(at) = title(line.bytes) else {
+            file.add(&line, out)?;
             continue;
+        };
+        // The last line of a file that precedes this one may have no end.
+        let before = Line { bytes: &line.bytes[..at], is_terminated: true, ..line };
+        if file.has_track {
+            file.add(&before, out)?;
         }
-        if line.bytes.iter().all(|byte| byte.is_ascii_whitespace() || *byte == 0) {
-            continue;
-        }
-        if !has_track {
-            has_track = true;
-            out.start_track(TrackKind::Track, line.position())?;
-            out.set_name(&header.name);
-        }
-        let field_count = line.bytes.split(|byte| *byte == b',').count();
-        if !line.is_terminated && field_count < last_field_count {
-            return Err(FormatError::malformed(line.position(), "the file ends within a point"));
-        }
-        last_field_count = field_count;
-        add_point(&line, &header, out)?;
+        file.start(&line, out)?;
     }
-    if has_track {
+    if out.track_count() > 0 {
         return Ok(());
     }
     let found = "no points after the header".to_owned();
     Err(FormatError::NoTracks { format: Format::Plt, found })
+}
+
+/// The state of a file, which may be several files in a row.
+struct File {
+    header: Header,
+    /// The number of lines of the header until now.
+    header_lines: u64,
+    /// The number of fields of the last point.
+    last_field_count: usize,
+    has_track: bool,
+}
+
+impl File {
+    /// Handles the first line of a header.
+    fn start(&mut self, line: &Line<'_>, out: &mut TrackWriter<'_>) -> Result<(), FormatError> {
+        self.header = Header::new();
+        self.header_lines = 1;
+        match std::mem::take(&mut self.has_track) {
+            true => out.end_track(line.position()),
+            false => Ok(()),
+        }
+    }
+
+    /// Handles another line.
+    fn add(&mut self, line: &Line<'_>, out: &mut TrackWriter<'_>) -> Result<(), FormatError> {
+        if self.header_lines < HEADER_LINES {
+            self.header_lines += 1;
+            return self.header.add(self.header_lines, line, out);
+        }
+        if line.bytes.iter().all(|byte| byte.is_ascii_whitespace() || *byte == 0) {
+            return Ok(());
+        }
+        if !self.has_track {
+            self.has_track = true;
+            // Latitude, longitude and the start of a segment.
+            self.last_field_count = 3;
+            out.start_track(TrackKind::Track, line.position())?;
+            out.set_name(&self.header.name);
+        }
+        let field_count = line.bytes.split(|byte| *byte == b',').count();
+        if !line.is_terminated && field_count < self.last_field_count {
+            return Err(FormatError::malformed(line.position(), "the file ends within a point"));
+        }
+        self.last_field_count = field_count;
+        add_point(line, &self.header, out)
+    }
 }
 
 struct Header {
@@ -79,9 +126,19 @@ struct Header {
 }
 
 impl Header {
-    fn add(&mut self, line: &Line<'_>, out: &mut TrackWriter<'_>) -> Result<(), FormatError> {
+    fn new() -> Self {
+        Self { altitude_unit_m: FOOT_M, name: String::new() }
+    }
+
+    /// Handles the line with this number, counted from 1.
+    fn add(
+        &mut self,
+        number: u64,
+        line: &Line<'_>,
+        out: &mut TrackWriter<'_>,
+    ) -> Result<(), FormatError> {
         let text = String::from_utf8_lossy(line.bytes);
-        match line.number {
+        match number {
             2 => {
                 let datum: String = text.chars().filter(|c| !c.is_whitespace()).collect();
                 if !datum.eq_ignore_ascii_case("WGS84") {

@@ -23,6 +23,19 @@ fn geolife_files_are_read() {
 }
 
 #[test]
+fn another_header_starts_a_track() {
+    let second = HEADER.replace("Ridge walk", "Way home").replace("Feet", "Metres");
+    // The last line of the second file has no end.
+    insta::assert_snapshot!(texts(&format!(
+        "\n{HEADER}1,2,1,100,0\n1,3,0,100,0\n\n{second}5,6,1,100,0\n5,7,0,100,0{HEADER}{HEADER}8,9,0,-777,0\n"
+    )), @r#"
+        track / (2 1 z30.48) (3 1 z30.48) = "Ridge walk"
+        track / (6 5 z100) (7 5 z100) = "Way home"
+        track / (9 8) = "Ridge walk"
+    "#);
+}
+
+#[test]
 fn another_datum_is_noted_and_metres_are_read() {
     let file = HEADER.replace("WGS 84", "European 1950").replace("Feet", "Metres");
     insta::assert_snapshot!(texts(&format!("{file}1,2,1,100,0\n")), @r#"

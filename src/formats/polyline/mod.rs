@@ -1,9 +1,11 @@
-//! The reader of encoded polylines, the text form of lines of Google Maps. Each line of the text is a track.
+//! The reader of encoded polylines, the text form of lines of Google Maps. Each line of the text is a track,
+//! also in double quotes as in JSON.
 //!
 //! A polyline does not state its precision. 5 decimal places are assumed, and 6 (OSRM, Valhalla) if only these
 //! give valid positions. The `polyline` crate is not used: it returns a whole line, or an
 //! error without the points before it.
 
+use std::borrow::Cow;
 use std::io::{BufRead, Cursor, Read};
 
 use super::error::{FormatError, Limit, Position};
@@ -21,6 +23,11 @@ const SAMPLE_BYTES: u64 = 64 << 10;
 const LONG_LINE_BYTES: usize = 4 << 10;
 /// The shortest text that is detected as a polyline.
 const DETECTED_BYTES_MIN: usize = 8;
+/// The fewest characters of a cut polyline that are no letters and no underscores.
+const CUT_SIGNS_MIN: usize = 2;
+/// A polyline in quotes is a JSON string, with a backslash before each backslash.
+const QUOTE: u8 = b'"';
+const BACKSLASH: u8 = b'\\';
 
 /// The number of decimal places of the coordinates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,7 +43,7 @@ impl Precision {
         let mut fits = [true; 2];
         for line in filled_lines(text) {
             let mut decoder = Decoder::default();
-            for point in line.iter().map_while(|&byte| decoder.push(byte).ok()).flatten() {
+            for point in content(line).iter().map_while(|&byte| decoder.push(byte).ok()).flatten() {
                 for (fits, precision) in fits.iter_mut().zip([Precision::Five, Precision::Six]) {
                     *fits &= is_position(precision.degrees(point));
                 }
@@ -65,6 +72,28 @@ impl Precision {
             Precision::Six => 1e6,
         };
         (longitude as f64 / scale, latitude as f64 / scale)
+    }
+}
+
+/// Returns the polyline in a line, without quotes.
+fn content(line: &[u8]) -> Cow<'_, [u8]> {
+    let Some(text) = line.strip_prefix(&[QUOTE]) else { return Cow::Borrowed(line) };
+    let text = text.strip_suffix(&[QUOTE]).unwrap_or(text);
+    let mut escapes = Escapes::default();
+    Cow::Owned(text.iter().copied().filter(|&byte| escapes.is_content(byte)).collect())
+}
+
+/// The escapes in a JSON string.
+#[derive(Default)]
+struct Escapes {
+    is_after_backslash: bool,
+}
+
+impl Escapes {
+    /// Returns false for the second one of two backslashes.
+    fn is_content(&mut self, byte: u8) -> bool {
+        self.is_after_backslash = byte == BACKSLASH && !self.is_after_backslash;
+        byte != BACKSLASH || self.is_after_backslash
     }
 }
 
@@ -171,7 +200,8 @@ impl Decoder {
 /// Returns whether a text that starts with `head` is in this format.
 ///
 /// A word of a text can be a polyline by chance. So every line must have two valid positions, and the first
-/// position must not be next to latitude 0 and longitude 0, where it takes one character a number.
+/// position must not be next to latitude 0 and longitude 0, where it takes one character a number. A line that ends
+/// within a point must have characters that are not in words.
 pub(super) fn matches(head: &[u8]) -> bool {
     let precision = Precision::of(head);
     let mut lines = filled_lines(head).peekable();
@@ -179,9 +209,10 @@ pub(super) fn matches(head: &[u8]) -> bool {
 }
 
 fn is_polyline(line: &[u8], precision: Precision) -> bool {
+    let line = content(line);
     let mut decoder = Decoder::default();
     let mut count = 0;
-    for &byte in line {
+    for &byte in line.iter() {
         match decoder.push(byte) {
             Ok(None) => {}
             Ok(Some(point)) => {
@@ -194,7 +225,9 @@ fn is_polyline(line: &[u8], precision: Precision) -> bool {
             Err(_) => return false,
         }
     }
-    let may_be_cut = line.len() >= LONG_LINE_BYTES;
+    let is_sign = |byte: &&u8| !byte.is_ascii_alphabetic() && **byte != b'_';
+    let may_be_cut =
+        line.len() >= LONG_LINE_BYTES || line.iter().filter(is_sign).count() >= CUT_SIGNS_MIN;
     line.len() >= DETECTED_BYTES_MIN && count >= 2 && (decoder.is_between_points() || may_be_cut)
 }
 
@@ -232,7 +265,7 @@ pub(super) fn read(
         let length = bytes.len();
         text.consume(length);
     }
-    if line.has_track && !line.is_damaged && !line.decoder.is_between_points() {
+    if line.has_track && !line.is_damaged && line.is_cut() {
         return Err(FormatError::malformed(line.position(), Damage::Cut.message()));
     }
     line.end(out)?;
@@ -253,15 +286,23 @@ struct Line {
     decoder: Decoder,
     has_track: bool,
     is_damaged: bool,
-    /// Whether there was a blank after the polyline.
+    /// Whether there was a blank or quote after the polyline.
     is_ended: bool,
+    /// The escapes, if the polyline is in quotes.
+    escapes: Option<Escapes>,
 }
 
 impl Line {
     fn new(number: u64, precision: Precision) -> Self {
         let decoder = Decoder::default();
         let (has_track, is_damaged, is_ended) = (false, false, false);
-        Self { number, column: 0, precision, decoder, has_track, is_damaged, is_ended }
+        let escapes = None;
+        Self { number, column: 0, precision, decoder, has_track, is_damaged, is_ended, escapes }
+    }
+
+    /// Returns whether the polyline ends within a point, or within its quotes.
+    fn is_cut(&self) -> bool {
+        !self.decoder.is_between_points() || (self.escapes.is_some() && !self.is_ended)
     }
 
     fn position(&self) -> Position {
@@ -277,8 +318,22 @@ impl Line {
             self.is_ended = self.has_track;
             return Ok(());
         }
+        match &mut self.escapes {
+            None if byte == QUOTE && !self.has_track => {
+                self.escapes = Some(Escapes::default());
+                return Ok(());
+            }
+            Some(_) if byte == QUOTE && !self.is_ended => {
+                self.is_ended = true;
+                return Ok(());
+            }
+            _ => {}
+        }
+        if !self.escapes.as_mut().is_none_or(|escapes| escapes.is_content(byte)) {
+            return Ok(());
+        }
         let decoded = match self.is_ended {
-            true => Err(Damage::Byte(b' ')),
+            true => Err(Damage::Byte(if self.escapes.is_some() { byte } else { b' ' })),
             false => self.decoder.push(byte),
         };
         if !self.has_track {
@@ -307,7 +362,7 @@ impl Line {
         if !self.has_track {
             return Ok(());
         }
-        if !self.is_damaged && !self.decoder.is_between_points() {
+        if !self.is_damaged && self.is_cut() {
             out.invalid_point(self.position(), Damage::Cut.message())?;
         }
         out.end_track(self.position())

@@ -89,6 +89,47 @@ fn a_polyline_that_ends_early_gives_what_was_read() {
 }
 
 #[test]
+fn a_cut_polyline_is_detected_and_is_an_error_after_its_points() {
+    for (cut, points) in [(&GOOGLE[..25], 2), (&GOOGLE[..22], 2), (&GOOGLE[..26], 2)] {
+        for text in [cut.to_owned(), format!("{GOOGLE}\n{cut}"), format!("\"{cut}")] {
+            assert!(matches(text.as_bytes()), "{text}");
+            let mut sink = Recorded::default();
+            let options = ReadOptions::default();
+            let error = super::super::read(text.as_bytes(), &options, &mut sink).unwrap_err();
+            let message = error.in_file("a");
+            assert!(message.ends_with("the encoded polyline ends within a point"), "{message}");
+            let last = sink.ended.last().unwrap();
+            assert_eq!(last.matches('(').count(), points + 1, "{last}");
+            assert!(last.contains("(-120.2 38.5) (-120.95 40.7)") && last.contains("(incomplete)"));
+        }
+    }
+}
+
+#[test]
+fn a_polyline_in_quotes_is_read() {
+    insta::assert_snapshot!(texts(&format!("\"{GOOGLE}\"\n \"{GOOGLE}\" \n")), @"
+        track / (-120.2 38.5) (-120.95 40.7) (-126.453 43.252) = none
+        track / (-120.2 38.5) (-120.95 40.7) (-126.453 43.252) = none
+        assumed_notation, line 1: encoded polylines do not state their precision; 5 decimal places are assumed, and with 6 the path is 10 times shorter
+    ");
+    // A number of 928 = 29 * 32 has the character 92, a backslash, which JSON escapes.
+    let polyline =
+        encode(&[(4_800_000, 1_100_000), (4_800_000 - 15, 1_100_000 - 15), (4_800_100, 1_100_100)]);
+    assert!(polyline.contains('\\'), "{polyline}");
+    let plain = texts(&polyline);
+    assert_eq!(texts(&format!("\"{}\"", polyline.replace('\\', "\\\\"))), plain);
+    let options = ReadOptions { format: Some(Format::Polyline), ..Default::default() };
+    insta::assert_snapshot!(texts_with(&format!("\"{GOOGLE}\"x\n\"{GOOGLE}\n\"{GOOGLE}\"\n"), &options), @"
+        track / (-120.2 38.5) (-120.95 40.7) (-126.453 43.252) (invalid) = none
+        track / (-120.2 38.5) (-120.95 40.7) (-126.453 43.252) (invalid) = none
+        track / (-120.2 38.5) (-120.95 40.7) (-126.453 43.252) = none
+        invalid_position, line 1, column 30: 1 point without a valid position is skipped: the character 'x' is not allowed in an encoded polyline, and the positions after it are unknown
+        invalid_position, line 2, column 28: 1 point without a valid position is skipped: the encoded polyline ends within a point
+        assumed_notation, line 1: encoded polylines do not state their precision; 5 decimal places are assumed, and with 6 the path is 10 times shorter
+    ");
+}
+
+#[test]
 fn words_are_not_detected() {
     assert!(matches(GOOGLE.as_bytes()));
     for text in [
@@ -99,6 +140,10 @@ fn words_are_not_detected() {
         "latitude",
         "HELLOWORLD",
         "camelCaseWords",
+        "\"Hamburger\"",
+        "\"latitude\"|\"longitude\"",
+        "name|city\nAnna|Bern\nBert|Bonn",
+        "latitude|longitude|elevation",
         "worldRecords",
         "x_coordinate\ny_coordinate",
         "_p~iF~ps|U",

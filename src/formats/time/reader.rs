@@ -31,6 +31,11 @@ pub(in crate::formats) struct TimeReader {
     format: Option<String>,
     order: Option<DayOrder>,
     assumes_zone: bool,
+    has_clock_change: bool,
+    /// Whether a time was in the zone of the options.
+    uses_zone: bool,
+    /// Whether a time was in the format of the options.
+    uses_format: bool,
 }
 
 impl TimeReader {
@@ -42,7 +47,15 @@ impl TimeReader {
         if let Some(format) = &options.time_format {
             check_format(format).map_err(FormatError::Option)?;
         }
-        Ok(Self { zone, format: options.time_format.clone(), order: None, assumes_zone: false })
+        Ok(Self {
+            zone,
+            format: options.time_format.clone(),
+            order: None,
+            assumes_zone: false,
+            has_clock_change: false,
+            uses_zone: false,
+            uses_format: false,
+        })
     }
 
     /// Returns whether a time had no zone, and the options have none either.
@@ -53,6 +66,21 @@ impl TimeReader {
     /// Returns whether the options have a format of times.
     pub(in crate::formats) fn has_format(&self) -> bool {
         self.format.is_some()
+    }
+
+    /// Returns whether the last time that was read occurs twice or never in the zone of the options.
+    pub(in crate::formats) fn has_clock_change(&self) -> bool {
+        self.has_clock_change
+    }
+
+    /// Forgets that a time had no zone.
+    pub(super) fn forget(&mut self) {
+        self.assumes_zone = false;
+    }
+
+    /// Returns whether the zone and the format of the options had an effect, or are not given.
+    pub(super) fn effects(&self) -> (bool, bool) {
+        (self.zone.is_none() || self.uses_zone, self.format.is_none() || self.uses_format)
     }
 
     /// Sets the order of day and month in dates such as `01/02/2024`.
@@ -96,8 +124,18 @@ impl TimeReader {
         }
         if let Some(format) = &self.format {
             let (local_ns, has_zone) = self.formatted(bytes, format)?;
+            self.uses_format = true;
             return self.located(local_ns, has_zone.then_some(0));
         }
+        self.unformatted_unix_ns(bytes, unit)
+    }
+
+    /// Parses a time as [`TimeReader::unix_ns`] does, without the format of the options.
+    pub(super) fn unformatted_unix_ns(
+        &mut self,
+        bytes: &[u8],
+        unit: Option<TimeUnit>,
+    ) -> Result<Option<i64>, String> {
         // The most common form.
         if let Some(unix_ns) = utc_unix_ns(bytes) {
             return Ok(Some(unix_ns));
@@ -108,6 +146,12 @@ impl TimeReader {
         let civil = civil::parse(bytes).map_err(|fault| not_a_time(bytes, fault))?;
         let local_ns = self.local_ns(&civil, bytes)?;
         self.located(local_ns, civil.offset_s)
+    }
+
+    /// Parses a time in the most common form, such as `2024-05-18T09:12:40Z`. Returns `None` for any other text, and
+    /// if the options have a format.
+    pub(in crate::formats) fn common_unix_ns(&self, bytes: &[u8]) -> Option<i64> {
+        if self.format.is_some() { None } else { utc_unix_ns(bytes) }
     }
 
     fn local_ns(&mut self, civil: &Civil, bytes: &[u8]) -> Result<i128, String> {
@@ -122,7 +166,16 @@ impl TimeReader {
     fn located(&mut self, local_ns: i128, offset_s: Option<i32>) -> Result<Option<i64>, String> {
         let unix_ns = match (offset_s, &self.zone) {
             (Some(offset_s), _) => local_ns - i128::from(offset_s) * 1_000_000_000,
-            (None, Some(zone)) => zone.unix_ns(local_ns).unwrap_or(local_ns),
+            (None, Some(zone)) => {
+                self.uses_zone = true;
+                match zone.unix_ns(local_ns) {
+                    Some((unix_ns, is_unique)) => {
+                        self.has_clock_change = !is_unique;
+                        unix_ns
+                    }
+                    None => local_ns,
+                }
+            }
             (None, None) => {
                 self.assumes_zone = true;
                 local_ns

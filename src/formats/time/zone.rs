@@ -26,15 +26,16 @@ impl Zone {
     }
 
     /// Returns the nanoseconds since 1970-01-01T00:00:00Z for a local time in nanoseconds since
-    /// 1970-01-01T00:00:00.
+    /// 1970-01-01T00:00:00, and whether the local time occurs exactly once.
     ///
     /// A local time that occurs twice, when clocks are set back, is the first one. A local time that is
     /// skipped, when clocks are set forward, is read with the offset before the change.
-    pub(super) fn unix_ns(&self, local_ns: i128) -> Option<i128> {
+    pub(super) fn unix_ns(&self, local_ns: i128) -> Option<(i128, bool)> {
         let as_utc = Timestamp::from_nanosecond(local_ns).ok()?;
         let local = TimeZone::UTC.to_datetime(as_utc);
-        let timestamp = self.0.to_ambiguous_timestamp(local).compatible().ok()?;
-        Some(timestamp.as_nanosecond())
+        let found = self.0.to_ambiguous_timestamp(local);
+        let is_unique = !found.is_ambiguous();
+        Some((found.compatible().ok()?.as_nanosecond(), is_unique))
     }
 }
 

@@ -11,7 +11,7 @@ impl TrackWriter<'_> {
         self.end(Some(position), false)
     }
 
-    /// Ends the current track, which is damaged in front of its end.
+    /// Ends the current track, which is damaged before its end.
     pub(in crate::formats) fn end_incomplete_track(
         &mut self,
         position: Position,
@@ -21,6 +21,13 @@ impl TrackWriter<'_> {
 
     fn end(&mut self, position: Option<Position>, is_incomplete: bool) -> Result<(), FormatError> {
         let at = position.unwrap_or(Position::line(1));
+        let is_unsortable = self.track().is_some_and(|track| {
+            track.sort.is_some() && track.info.time_count == 0 && track.info.point_count > 1
+        });
+        if is_unsortable {
+            let message = "--sort-by-time had no effect: no point has a time";
+            self.track_note(NoteKind::UnusedOption, at, message)?;
+        }
         self.write_sorted(at)?;
         let most_have_one = self.track().is_some_and(|track| track.most_segments_have_one_point());
         if most_have_one {
@@ -49,14 +56,15 @@ impl TrackWriter<'_> {
         Ok(())
     }
 
-    /// Passes the stored fixes of the current track to the sink in the order of their times.
+    /// Passes the stored fixes of the current track to the sink in the order of their times. An error of the strict
+    /// mode does not cost the fixes after it, because they are not stored any more.
     fn write_sorted(&mut self, position: Position) -> Result<(), FormatError> {
         let Some(mut sort) = self.track().and_then(|track| track.sort.take()) else {
             return Ok(());
         };
         self.stored_count -= sort.len();
-        let entries = sort.sorted();
-        for entry in entries {
+        let mut noted = Ok(());
+        for entry in sort.sorted() {
             let Some(fix) = entry.fix else {
                 self.select(position)?;
                 let result = self.sink.invalid_point();
@@ -64,9 +72,9 @@ impl TrackWriter<'_> {
                 continue;
             };
             if self.track().is_some_and(|track| track.is_backward(fix)) {
-                let message = "the time is earlier than that of the point before, because the times of \
-                               segments overlap";
-                self.track_note(NoteKind::BackwardTime, entry.position, message)?;
+                let message = "the time is earlier than that of the point before, because the times of segments \
+                               overlap; use --join-segments to sort all points of the track together";
+                noted = noted.and(self.track_note(NoteKind::BackwardTime, entry.position, message));
             }
             self.select(position)?;
             if entry.starts_segment {
@@ -76,7 +84,7 @@ impl TrackWriter<'_> {
             let result = self.sink.fix(fix);
             self.check(result, entry.position)?;
         }
-        Ok(())
+        noted
     }
 
     pub(super) fn count_stored(&mut self, position: Position) -> Result<(), FormatError> {
@@ -94,24 +102,37 @@ impl TrackWriter<'_> {
     ) -> Result<(), FormatError> {
         self.is_strict &= outcome.is_ok();
         let ended = self.end_all(outcome.is_err());
-        let noted = match outcome.is_err() && self.sink_failed {
+        let noted = match self.sink_failed {
             true => Ok(()),
             false => self.write_file_notes(),
         };
-        outcome.and(ended).and(noted)
+        outcome.and(ended).and(noted).and_then(|()| self.check_positions())
     }
 
-    fn end_all(&mut self, is_incomplete: bool) -> Result<(), FormatError> {
-        for index in 0..self.tracks.len() {
-            if self.sink_failed {
-                break;
+    /// Returns an error if the file has points, but none with a valid position.
+    fn check_positions(&mut self) -> Result<(), FormatError> {
+        match self.invalid.take() {
+            Some((count, reason)) if self.valid_count == 0 => {
+                Err(FormatError::NoPositions { count, reason })
             }
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends the open tracks. If the end of a track is an error in strict mode, that track and those after it are
+    /// incomplete.
+    fn end_all(&mut self, is_incomplete: bool) -> Result<(), FormatError> {
+        let mut outcome = Ok(());
+        for index in 0..self.tracks.len() {
             self.current = index;
-            if self.track().is_some() {
-                self.end(None, is_incomplete)?;
+            while !self.sink_failed && self.track().is_some() {
+                let ended = self.end(None, is_incomplete || outcome.is_err());
+                // After an error, notes are only passed on. So the second attempt ends the track.
+                self.is_strict &= ended.is_ok();
+                outcome = outcome.and(ended);
             }
         }
-        Ok(())
+        outcome
     }
 
     fn write_file_notes(&mut self) -> Result<(), FormatError> {

@@ -23,6 +23,8 @@ use sort::SortBuffer;
 
 /// The largest longitude in a file. A larger one has another unit or is not a longitude.
 const LONGITUDE_MAX: f64 = 360.0;
+/// The longitude that AIS transmitters send if they have no position.
+const NO_LONGITUDE: f64 = 181.0;
 
 /// A point as it is in a file. The values are not checked.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +74,10 @@ pub(super) struct TrackWriter<'a> {
     file_notes: PendingNotes,
     /// The number of fixes and invalid points that are stored to be sorted.
     stored_count: usize,
+    /// The number of valid points of the tracks that the sink has received.
+    valid_count: u64,
+    /// The number of their other points, and the reason for the first one.
+    invalid: Option<(u64, String)>,
     /// Whether the sink has returned an error. Then it is not called again.
     sink_failed: bool,
 }
@@ -90,6 +96,8 @@ impl<'a> TrackWriter<'a> {
             sink_current: 0,
             file_notes: PendingNotes::default(),
             stored_count: 0,
+            valid_count: 0,
+            invalid: None,
             sink_failed: false,
         }
     }
@@ -160,9 +168,13 @@ impl<'a> TrackWriter<'a> {
     /// Adds a point to the current track.
     pub(super) fn point(&mut self, raw: &RawFix) -> Result<(), FormatError> {
         let point = match Point::new(self.options.space, raw.x, raw.y) {
-            Ok(_) if self.space() == Space::Geographic && raw.x.abs() > LONGITUDE_MAX => {
-                let message = format!("longitude {} is not between -360 and 360 degrees", raw.x);
-                return self.invalid_point(raw.position, message);
+            Ok(point) if raw.x.abs() > 180.0 && self.space() == Space::Geographic => {
+                if let Some(message) = invalid_longitude(raw.x) {
+                    return self.invalid_point(raw.position, message);
+                }
+                let message = "a longitude outside -180 to 180 degrees is reduced by a whole turn";
+                self.track_note(NoteKind::AssumedNotation, raw.position, message)?;
+                point
             }
             Ok(point) => point,
             Err(error) => return self.out_of_range(raw, error),
@@ -200,14 +212,18 @@ impl<'a> TrackWriter<'a> {
             return Ok(());
         };
         if track.is_sent() && track.sort.is_none() && track.is_backward(fix) {
-            let message = "the time is earlier than that of the point before";
+            let message = "the time is earlier than that of the point before; use --sort-by-time to sort the \
+                           points";
             self.track_note(NoteKind::BackwardTime, position, message)?;
         }
-        let Some(track) = self.track() else { return Ok(()) };
+        let Some(track) = self.tracks.get_mut(self.current).and_then(Option::as_mut) else {
+            return Ok(());
+        };
         let starts_segment = track.count(fix);
         if !track.is_sent() {
             return Ok(());
         }
+        self.valid_count += 1;
         if let Some(sort) = &mut track.sort {
             sort.push(fix, starts_segment, position);
             return self.count_stored(position);
@@ -244,8 +260,10 @@ impl<'a> TrackWriter<'a> {
         }
         let splits = self.options.on_invalid == OnInvalid::Split;
         // In strict mode this is an error, and then the sink does not receive the point.
-        self.track_note(NoteKind::InvalidPosition, position, message)?;
-        let Some(track) = self.track() else { return Ok(()) };
+        self.track_note(NoteKind::InvalidPosition, position, &*message)?;
+        let Some(track) = self.tracks.get_mut(self.current).and_then(Option::as_mut) else {
+            return Ok(());
+        };
         track.info.point_count += 1;
         track.info.invalid_count += 1;
         if splits {
@@ -254,6 +272,7 @@ impl<'a> TrackWriter<'a> {
         if !track.is_sent() {
             return Ok(());
         }
+        self.invalid.get_or_insert_with(|| (0, message)).0 += 1;
         if let Some(sort) = &mut track.sort {
             sort.push_invalid();
             return self.count_stored(position);
@@ -344,6 +363,15 @@ impl<'a> TrackWriter<'a> {
             FormatError::at(position, error)
         })
     }
+}
+
+/// Returns the reason why a longitude is not valid.
+fn invalid_longitude(longitude: f64) -> Option<String> {
+    if longitude == NO_LONGITUDE {
+        return Some("longitude 181 means in AIS that there is no position".to_owned());
+    }
+    (longitude.abs() > LONGITUDE_MAX)
+        .then(|| format!("longitude {longitude} is not between -360 and 360 degrees"))
 }
 
 fn strict(position: Option<Position>, message: String) -> FormatError {

@@ -162,8 +162,8 @@ fn complete(note: &Note) -> String {
         NoteKind::SkippedLines => ("1 line is skipped", "lines are skipped"),
         NoteKind::BackwardTime => {
             return match count {
-                1 => format!("{message}; use --sort-by-time to sort the points"),
-                _ => format!("{message}, at {count} points; use --sort-by-time to sort the points"),
+                1 => message.clone(),
+                _ => format!("at {count} points, {message}"),
             };
         }
         _ if *count > 1 => return format!("{message} ({count} times)"),

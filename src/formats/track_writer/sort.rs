@@ -7,7 +7,7 @@ use super::super::error::{FormatError, Position};
 use crate::measure::Fix;
 
 /// Maximum number of points that are stored: about 400 MB of memory.
-const POINTS_MAX: usize = 1 << 22;
+const POINTS_MAX: usize = 1 << 21;
 
 /// Checks the number of points of a file that are stored.
 pub(super) fn check_count(count: usize, position: Position) -> Result<(), FormatError> {
@@ -50,36 +50,52 @@ impl SortBuffer {
 
     /// Returns the points in the order of their times.
     pub(super) fn sorted(&mut self) -> impl Iterator<Item = Entry> + use<> {
-        let entries = std::mem::take(&mut self.0);
-        let mut segments: Vec<(Option<i64>, Vec<Entry>)> = Vec::new();
-        let mut rest = entries.as_slice();
-        while !rest.is_empty() {
-            let next = rest[1..].iter().position(|entry| entry.starts_segment);
-            let (segment, after) = rest.split_at(next.map_or(rest.len(), |at| at + 1));
-            segments.push(sort_segment(segment));
-            rest = after;
-        }
+        let mut entries = std::mem::take(&mut self.0);
+        let keys = keys(&entries);
+        let mut order: Vec<u32> = (0..entries.len() as u32).collect();
         // The sort is stable, and segments without a time stay in front.
-        segments.sort_by_key(|(first, _)| *first);
-        segments.into_iter().flat_map(|(_, segment)| segment)
+        order.sort_by_key(|&at| keys[at as usize]);
+        let mut segment = None;
+        for &at in &order {
+            let entry = &mut entries[at as usize];
+            // An invalid point does not start a segment.
+            let starts_segment = entry.fix.is_some() && segment != Some(keys[at as usize].segment);
+            entry.starts_segment = starts_segment;
+            if starts_segment {
+                segment = Some(keys[at as usize].segment);
+            }
+        }
+        order.into_iter().map(move |at| entries[at as usize])
     }
 }
 
-/// Sorts the points of a segment. Returns its first time.
-fn sort_segment(segment: &[Entry]) -> (Option<i64>, Vec<Entry>) {
+/// What the points are sorted by.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    /// The first time of the segment.
+    segment_unix_ns: Option<i64>,
+    /// The number of the segment, in the order of the file.
+    segment: u32,
+    /// The time of the fix or of the last one before it.
+    unix_ns: Option<i64>,
+}
+
+fn keys(entries: &[Entry]) -> Vec<Key> {
     let time = |entry: &Entry| entry.fix.and_then(Fix::unix_ns);
-    let first_known = segment.iter().find_map(time);
-    let mut last = first_known;
-    let mut keyed: Vec<(Option<i64>, Entry)> = Vec::with_capacity(segment.len());
-    for entry in segment {
-        last = time(entry).or(last);
-        keyed.push((last, Entry { starts_segment: false, ..*entry }));
+    let mut keys = Vec::with_capacity(entries.len());
+    let mut rest = entries;
+    let mut segment = 0;
+    while !rest.is_empty() {
+        let next = rest[1..].iter().position(|entry| entry.starts_segment);
+        let (points, after) = rest.split_at(next.map_or(rest.len(), |at| at + 1));
+        let segment_unix_ns = points.iter().filter_map(time).min();
+        let mut unix_ns = points.iter().find_map(time);
+        for entry in points {
+            unix_ns = time(entry).or(unix_ns);
+            keys.push(Key { segment_unix_ns, segment, unix_ns });
+        }
+        segment += 1;
+        rest = after;
     }
-    keyed.sort_by_key(|(key, _)| *key);
-    let first = keyed.first().and_then(|(key, _)| *key);
-    let mut sorted: Vec<Entry> = keyed.into_iter().map(|(_, entry)| entry).collect();
-    if let Some(entry) = sorted.iter_mut().find(|entry| entry.fix.is_some()) {
-        entry.starts_segment = true;
-    }
-    (first, sorted)
+    keys
 }

@@ -1,7 +1,8 @@
 //! The reader of well-known text (WKT), also in the extended form of PostGIS.
 //!
 //! Each geometry with lines is a track, and each line in it is a segment. If the text has no lines, its points
-//! are one track. Z is the elevation, and M is ignored with a note. An SRID of another system than WGS 84 is an error.
+//! are one track. Z is the elevation, and M is ignored with a note. A geometry with an SRID of another system than
+//! WGS 84 is not read, which is an error after the other geometries.
 //!
 //! `scanner` splits the text, `geometry` parses it, and `points` has the separate points. All of them read a stream,
 //! so a line of any length is read in constant memory.
@@ -67,6 +68,8 @@ pub(super) fn read(
         has_points: false,
         projection: Projection::default(),
         damage: None,
+        skips: false,
+        other: None,
         out,
     };
     let outcome = loop {
@@ -88,13 +91,34 @@ pub(super) fn read(
     let is_cut = outcome.is_err();
     let projection = file.projection.end();
     file.finish(is_cut)?;
-    outcome.and(projection)
+    outcome?;
+    match file.other {
+        Some(other) => Err(other.into_error()),
+        None => projection,
+    }
 }
 
 fn parser_position(outcome: &Outcome) -> Position {
     match outcome {
         Outcome::Cut(position) | Outcome::Damaged(position, _) => *position,
         _ => Position::line(1),
+    }
+}
+
+/// The geometries in other reference systems.
+struct Other {
+    position: Position,
+    message: String,
+    count: u64,
+}
+
+impl Other {
+    fn into_error(self) -> FormatError {
+        let message = match self.count {
+            1 => self.message,
+            count => format!("{}; {count} such geometries are not read", self.message),
+        };
+        FormatError::malformed(self.position, message)
     }
 }
 
@@ -108,12 +132,32 @@ struct File<'f, 'w> {
     projection: Projection,
     /// The first violation of the grammar.
     damage: Option<String>,
+    /// Whether the geometry is in another reference system and is not read.
+    skips: bool,
+    other: Option<Other>,
     out: &'f mut TrackWriter<'w>,
 }
 
 impl File<'_, '_> {
     fn add(&mut self, position: Position, event: Event) -> Result<(), FormatError> {
         match event {
+            Event::Srid(srid) => {
+                self.skips = false;
+                match reference(srid, self.out.space()) {
+                    Reference::Known => Ok(()),
+                    Reference::Assumed(message) => {
+                        let kind = NoteKind::AssumedReferenceSystem;
+                        self.out.file_note(kind, Some(position), message)
+                    }
+                    Reference::Other(message) => {
+                        self.skips = true;
+                        let other = self.other.get_or_insert(Other { position, message, count: 0 });
+                        other.count += 1;
+                        Ok(())
+                    }
+                }
+            }
+            _ if self.skips => Ok(()),
             Event::StartLine => {
                 self.has_points = false;
                 self.points.found_line(self.out)?;
@@ -146,13 +190,6 @@ impl File<'_, '_> {
                 true => self.out.file_note(NoteKind::InvalidElevation, Some(position), message),
                 false => self.out.invalid_value(Attribute::Elevation, position, message),
             },
-            Event::Srid(srid) => match reference(srid, self.out.space()) {
-                Reference::Known => Ok(()),
-                Reference::Assumed(message) => {
-                    self.out.file_note(NoteKind::AssumedReferenceSystem, Some(position), message)
-                }
-                Reference::Other(message) => Err(FormatError::malformed(position, message)),
-            },
             Event::IgnoredMeasures => {
                 self.out.file_note(NoteKind::IgnoredContent, Some(position), IGNORED_MEASURES)
             }
@@ -164,7 +201,7 @@ impl File<'_, '_> {
     }
 
     fn end_geometry(&mut self, position: Position) -> Result<(), FormatError> {
-        self.has_points = false;
+        (self.has_points, self.skips) = (false, false);
         match self.line.take() {
             Some(track) => {
                 self.out.switch_track(track);
@@ -176,7 +213,7 @@ impl File<'_, '_> {
 
     fn finish(&mut self, is_cut: bool) -> Result<(), FormatError> {
         self.points.finish(is_cut, self.out)?;
-        if self.out.track_count() > 0 || is_cut {
+        if self.out.track_count() > 0 || is_cut || self.other.is_some() {
             return Ok(());
         }
         let found = match self.damage.take() {

@@ -12,8 +12,8 @@ use super::super::track_writer::{RawFix, TrackWriter};
 /// The largest number of points that are stored: about 8 MB.
 pub(super) const STORED_MAX: usize = 1 << 16;
 
-const JOINED: &str = "the points are separate in the file and are one path in its order; use --points ignore \
-                      to leave them out";
+const JOINED: &str = "the file has no lines, and its points are read as a path; use --points ignore to ignore \
+                      them";
 const NEXT_TO_LINES: &str = "a separate point is ignored, because the file has lines";
 
 enum Entry {

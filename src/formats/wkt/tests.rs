@@ -44,7 +44,7 @@ fn measures_are_ignored_with_a_note() {
 fn separate_points_are_one_track() {
     insta::assert_snapshot!(texts("POINT(1 2)\nPOINT Z (3 4 5)\nMULTIPOINT((5 6), (7 8))\nMULTIPOINT(9 10, 11 12)"), @"
         track / (1 2) (3 4 z5) (5 6) (7 8) (9 10) (11 12) = none
-        joined_points, line 1, column 7: the points are separate in the file and are one path in its order; use --points ignore to leave them out
+        joined_points, line 1, column 7: the file has no lines, and its points are read as a path; use --points ignore to ignore them
     ");
     let ignore = ReadOptions { points: PointsMode::Ignore, ..Default::default() };
     insta::assert_snapshot!(error_with(b"POINT(1 2)\nPOINT(3 4)", &ignore), @"this WKT has nothing to measure: only points, which --points ignore leaves out");
@@ -82,6 +82,28 @@ fn the_reference_system_is_checked() {
     insta::assert_snapshot!(error(projected.as_bytes()), @"1:1: the reference system is EPSG:25832, not WGS 84; for projected coordinates use --model planar, or transform them to EPSG:4326 first");
     let planar = ReadOptions { space: Space::Planar, ..Default::default() };
     insta::assert_snapshot!(texts_with(projected, &planar), @"track / (500000 5000000) (500000 5000001) = none");
+}
+
+#[test]
+fn a_geometry_in_another_reference_system_costs_only_itself() {
+    let file = "SRID=4326;LINESTRING(1 2,3 4)\nSRID=3857;LINESTRING(1 2,1 3)\nSRID=25832;MULTIPOINT(5 5)\nLINESTRING(1 2,1 4)\n";
+    let mut sink = Recorded::default();
+    let error =
+        super::super::read(file.as_bytes(), &ReadOptions::default(), &mut sink).unwrap_err();
+    insta::assert_snapshot!(error.in_file("a"), @"a:2:1: the reference system is EPSG:3857, not WGS 84; for projected coordinates use --model planar, or transform them to EPSG:4326 first; 2 such geometries are not read");
+    insta::assert_snapshot!(sink.ended.concat() + &sink.notes.concat(), @"
+        track / (1 2) (3 4) = none
+        track / (1 2) (1 4) = none
+    ");
+    let points = "POINT(1 2)\nSRID=3857;POINT(1 3)\nPOINT(1 4)\n";
+    let mut sink = Recorded::default();
+    let error =
+        super::super::read(points.as_bytes(), &ReadOptions::default(), &mut sink).unwrap_err();
+    insta::assert_snapshot!(error.in_file("a"), @"a:2:1: the reference system is EPSG:3857, not WGS 84; for projected coordinates use --model planar, or transform them to EPSG:4326 first");
+    insta::assert_snapshot!(sink.ended.concat() + &sink.notes.concat(), @"
+        track / (1 2) (1 4) = none
+        joined_points, line 1, column 7: the file has no lines, and its points are read as a path; use --points ignore to ignore them
+    ");
 }
 
 #[test]

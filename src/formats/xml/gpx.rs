@@ -5,19 +5,25 @@
 //! the namespace prefix of its track or point, because GPX 1.0 allows extensions there. The gpx crate is not
 //! used, because it builds the whole file in memory and its errors have no positions.
 //!
+//! Names in other cases, and elements of a path inside each other, are read where their meaning is clear. No other
+//! element with a position is ignored without a note, except waypoints.
+//!
 //! Three kinds of extensions are read: the accuracy of a point in metres, the length of a track that a Garmin
 //! device has computed, and the shaping points of a Garmin route, which are a part of its path.
 
 use super::super::error::{FormatError, Position};
 use super::super::format::Format;
 use super::super::note::NoteKind;
-use super::super::rfc3339::utc_unix_ns;
 use super::super::sink::TrackKind;
+use super::super::time::FileTimes;
 use super::super::track_writer::{Attribute, RawFix, TrackWriter};
-use super::super::value::unix_ns;
+use super::super::value::excerpt;
 use super::coordinates::{self, Coordinates, number_with_comma};
 use super::reader::Element;
 use super::{Document, append};
+use names::{is_accuracy, is_point, path_name};
+
+mod names;
 
 #[cfg(test)]
 mod tests;
@@ -33,7 +39,11 @@ enum Tag {
     Gpx,
     Track,
     Route,
+    /// A track or route inside another element of a path, which is a part of the outer track.
+    InnerTrack,
+    InnerRoute,
     Segment,
+    Waypoint,
     Name,
     Point,
     Elevation,
@@ -54,6 +64,7 @@ enum Tag {
 /// The state of the reader.
 pub(super) struct Gpx<'a, 'b> {
     out: &'a mut TrackWriter<'b>,
+    times: &'a mut FileTimes,
     /// The open elements, outermost first.
     open: Vec<Tag>,
     /// The namespace prefix of the current track or point, with the colon.
@@ -64,8 +75,8 @@ pub(super) struct Gpx<'a, 'b> {
     point: Option<Result<RawFix, (Position, String)>>,
     /// The text of the open value, and its position.
     value: (String, Position),
-    /// Whether the current track has no element of its own.
-    is_outside_track: bool,
+    /// The kind of the current track if it has no element of its own.
+    outside_track: Option<TrackKind>,
     /// Whether the last point was outside a segment.
     is_outside_segment: bool,
     track_count: u64,
@@ -73,15 +84,16 @@ pub(super) struct Gpx<'a, 'b> {
 }
 
 impl<'a, 'b> Gpx<'a, 'b> {
-    pub(super) fn new(out: &'a mut TrackWriter<'b>) -> Self {
+    pub(super) fn new(out: &'a mut TrackWriter<'b>, times: &'a mut FileTimes) -> Self {
         Self {
             out,
+            times,
             open: vec![],
             prefix: String::new(),
             name: None,
             point: None,
             value: (String::new(), Position::line(1)),
-            is_outside_track: false,
+            outside_track: None,
             is_outside_segment: false,
             track_count: 0,
             waypoint_count: 0,
@@ -95,7 +107,12 @@ impl<'a, 'b> Gpx<'a, 'b> {
         element: &Element<'_>,
         position: Position,
     ) -> Result<Tag, FormatError> {
-        let local = element.local_name();
+        let local = path_name(element.local_name());
+        let parent = match parent {
+            Tag::InnerTrack => Tag::Track,
+            Tag::InnerRoute => Tag::Route,
+            parent => parent,
+        };
         Ok(match (parent, local) {
             (Tag::Gpx, "trk" | "rte") => {
                 self.end_outside_track(position)?;
@@ -115,13 +132,13 @@ impl<'a, 'b> Gpx<'a, 'b> {
             }
             (Tag::Gpx, "wpt") => {
                 self.waypoint_count += 1;
-                Tag::Other
+                Tag::Waypoint
             }
             (Tag::Track, "trkseg") => {
                 self.start_segment();
                 Tag::Segment
             }
-            (Tag::Track, "trkpt" | "rtept") => {
+            (Tag::Track, "trkpt" | "rtept" | "pt") => {
                 if !self.is_outside_segment {
                     self.out.start_segment();
                     self.is_outside_segment = true;
@@ -130,22 +147,56 @@ impl<'a, 'b> Gpx<'a, 'b> {
                 self.out.track_note(NoteKind::PointOutsideSegment, position, message)?;
                 self.start_point(element, position)?
             }
+            (Tag::Segment, "trkpt") | (Tag::Route, "rtept") => {
+                self.start_point(element, position)?
+            }
             (Tag::Segment, "rtept") | (Tag::Route, "trkpt") => {
                 let message =
                     "a point of the other kind, <trkpt> in a route or <rtept> in a track, is read";
                 self.out.track_note(NoteKind::PointOutsideSegment, position, message)?;
                 self.start_point(element, position)?
             }
-            (Tag::Segment, "trkpt") | (Tag::Route, "rtept") => {
+            (Tag::Segment | Tag::Route, "wpt" | "pt") => {
+                self.note_inner(element, position)?;
                 self.start_point(element, position)?
+            }
+            (Tag::Segment | Tag::Route, "trkseg") => {
+                self.note_inner(element, position)?;
+                self.start_segment();
+                Tag::Segment
+            }
+            (Tag::Track | Tag::Route | Tag::Segment, "trk" | "rte") => {
+                self.note_inner(element, position)?;
+                self.start_segment();
+                if local == "rte" { Tag::InnerRoute } else { Tag::InnerTrack }
             }
             (Tag::Track | Tag::Route, "name") if self.has_prefix(element) => {
                 self.name = Some(String::new());
                 Tag::Name
             }
             (Tag::Track, "extensions") => Tag::TrackExtensions,
-            _ => Tag::Other,
+            _ => self.ignore(element, position)?,
         })
+    }
+
+    /// Reports that an element is read in a place where GPX does not allow it.
+    fn note_inner(&mut self, element: &Element<'_>, position: Position) -> Result<(), FormatError> {
+        let local = excerpt(element.local_name().as_bytes());
+        let message =
+            format!("the element {local} inside another one is read as a part of the path");
+        self.out.track_note(NoteKind::PointOutsideSegment, position, message)
+    }
+
+    /// Ignores an element. A point is not ignored without a note.
+    fn ignore(&mut self, element: &Element<'_>, position: Position) -> Result<Tag, FormatError> {
+        if is_point(element) {
+            let local = excerpt(element.local_name().as_bytes());
+            let message = format!(
+                "the element {local} with a position is ignored, because it is not in a path"
+            );
+            self.out.file_note(NoteKind::IgnoredContent, Some(position), message)?;
+        }
+        Ok(Tag::Other)
     }
 
     fn start_track(&mut self, kind: TrackKind, position: Position) -> Result<(), FormatError> {
@@ -162,17 +213,22 @@ impl<'a, 'b> Gpx<'a, 'b> {
 
     /// Starts a track for points outside a track, or continues the last one.
     fn start_outside_track(&mut self, local: &str, position: Position) -> Result<(), FormatError> {
-        if !self.is_outside_track {
-            let kind = if local == "rtept" { TrackKind::Route } else { TrackKind::Track };
+        let (kind, message) = match local {
+            "rtept" => (TrackKind::Route, "a point outside <rte> is read as a part of a route"),
+            _ => {
+                (TrackKind::Track, "a point or segment outside <trk> is read as a part of a track")
+            }
+        };
+        if self.outside_track != Some(kind) {
+            self.end_outside_track(position)?;
             self.start_track(kind, position)?;
-            self.is_outside_track = true;
+            self.outside_track = Some(kind);
         }
-        let message = "a point or segment outside <trk> or <rte> is read as a part of a track";
         self.out.track_note(NoteKind::PointOutsideSegment, position, message)
     }
 
     fn end_outside_track(&mut self, position: Position) -> Result<(), FormatError> {
-        if std::mem::take(&mut self.is_outside_track) {
+        if self.outside_track.take().is_some() {
             self.out.end_track(position)?;
         }
         Ok(())
@@ -220,19 +276,29 @@ impl<'a, 'b> Gpx<'a, 'b> {
             (Tag::Point | Tag::PointExtensions | Tag::PointExtension, _) if is_accuracy(local) => {
                 Tag::Accuracy
             }
-            (Tag::PointExtensions, b"RoutePointExtension") if self.open.contains(&Tag::Route) => {
+            (Tag::PointExtensions, b"RoutePointExtension")
+                if self.open.iter().any(|tag| matches!(tag, Tag::Route | Tag::InnerRoute)) =>
+            {
                 return Ok(Tag::ShapingPoints);
             }
-            (Tag::PointExtensions, _) => return Ok(Tag::PointExtension),
+            (Tag::PointExtensions, _) => {
+                self.ignore(element, position)?;
+                return Ok(Tag::PointExtension);
+            }
             (Tag::ShapingPoints, b"rpt") => {
                 self.end_point()?;
                 self.start_point(element, position)?;
                 self.end_point()?;
                 return Ok(Tag::Other);
             }
+            (Tag::Point, _) if matches!(path_name(local), "trkpt" | "rtept" | "pt") => {
+                self.note_inner(element, position)?;
+                self.end_point()?;
+                return self.start_point(element, position);
+            }
             (Tag::TrackExtensions, b"TrackStatsExtension") => return Ok(Tag::TrackStats),
             (Tag::TrackStats, b"Distance") => Tag::DeviceLength,
-            _ => return Ok(Tag::Other),
+            _ => return self.ignore(element, position),
         };
         self.value.0.clear();
         self.value.1 = position;
@@ -252,17 +318,14 @@ impl<'a, 'b> Gpx<'a, 'b> {
             Some(Ok(raw)) => raw,
             Some(Err(_)) => return Ok(()),
             None => {
-                let message = "values of a point after its shaping points are ignored";
+                let message = "values of a point after the points inside it are ignored";
                 return self.out.track_note(NoteKind::IgnoredContent, position, message);
             }
         };
         let mut has_comma = false;
         let (attribute, result) = match tag {
             Tag::Time => {
-                let unix_ns = match utc_unix_ns(text.as_bytes()) {
-                    Some(unix_ns) => Ok(Some(unix_ns)),
-                    None => unix_ns(text.as_bytes(), None),
-                };
+                let unix_ns = self.times.text(text.as_bytes(), position);
                 (Attribute::Time, unix_ns.map(|unix_ns| raw.unix_ns = unix_ns))
             }
             Tag::Elevation => {
@@ -298,12 +361,6 @@ impl<'a, 'b> Gpx<'a, 'b> {
     }
 }
 
-/// Returns whether an extension of a point is its horizontal accuracy in metres: `hAcc` of Apple Health, `hacc`
-/// of Trails, `accuracy_horizontal` of OpenTracks. `<hdop>` has no unit.
-fn is_accuracy(local: &str) -> bool {
-    matches!(local.as_bytes(), b"hAcc" | b"hacc" | b"accuracy_horizontal")
-}
-
 impl Document for Gpx<'_, '_> {
     fn start(&mut self, element: &Element<'_>, position: Position) -> Result<(), FormatError> {
         let tag = match self.open.last() {
@@ -311,10 +368,16 @@ impl Document for Gpx<'_, '_> {
             Some(Tag::Segment) if element.local_name().as_bytes() == b"trkpt" => {
                 self.start_point(element, position)?
             }
-            Some(&parent @ (Tag::Gpx | Tag::Track | Tag::Route | Tag::Segment)) => {
-                self.start_path(parent, element, position)?
-            }
-            Some(Tag::Other) => Tag::Other,
+            Some(
+                &parent @ (Tag::Gpx
+                | Tag::Track
+                | Tag::Route
+                | Tag::InnerTrack
+                | Tag::InnerRoute
+                | Tag::Segment),
+            ) => self.start_path(parent, element, position)?,
+            Some(Tag::Other) => self.ignore(element, position)?,
+            Some(Tag::Waypoint) => Tag::Waypoint,
             Some(&parent) => self.start_detail(parent, element, position)?,
         };
         self.open.push(tag);
@@ -342,6 +405,15 @@ impl Document for Gpx<'_, '_> {
         match self.open.pop() {
             Some(Tag::Gpx) => self.end_outside_track(position),
             Some(Tag::Track | Tag::Route) => self.out.end_track(position),
+            Some(Tag::InnerTrack | Tag::InnerRoute) => {
+                self.start_segment();
+                Ok(())
+            }
+            // No leg joins the points before a segment inside another element to those after it.
+            Some(Tag::Segment) if !matches!(self.open.last(), Some(Tag::Track | Tag::Gpx)) => {
+                self.start_segment();
+                Ok(())
+            }
             Some(Tag::Name) => {
                 self.out.set_name(self.name.as_deref().unwrap_or_default());
                 Ok(())

@@ -2,7 +2,8 @@
 //!
 //! Each Placemark with a LineString, LinearRing, gx:Track or gx:MultiTrack is a track, and each of these
 //! geometries is a segment. The tracks of a gx:MultiTrack with gx:interpolate are joined. A file that has
-//! only Placemarks with a Point is one path. Polygons and other geometries are ignored. Altitudes above the
+//! only Placemarks with a Point is one path. Points next to lines are ignored with a note, and polygons and
+//! other geometries without one, because they are not paths. Altitudes above the
 //! ground or sea floor are not elevations, and are ignored with a note.
 //!
 //! `tuples` reads the text of coordinates part by part, `gx_track` joins positions and times, and `points`
@@ -21,8 +22,9 @@ use super::super::format::Format;
 use super::super::note::NoteKind;
 use super::super::options::PointsMode;
 use super::super::sink::TrackKind;
+use super::super::time::FileTimes;
 use super::super::track_writer::{Attribute, RawFix, TrackWriter};
-use super::super::value::unix_ns;
+use super::super::value::excerpt;
 use super::reader::Element;
 use super::{Document, append};
 use gx_track::GxTrack;
@@ -36,6 +38,7 @@ const VALUE_BYTES_MAX: usize = 1 << 10;
 /// The state of the reader.
 pub(super) struct Kml<'a, 'b> {
     out: &'a mut TrackWriter<'b>,
+    times: &'a mut FileTimes,
     /// The open elements, outermost first.
     open: Vec<Tag>,
     /// The text of the open value, and its position.
@@ -53,21 +56,28 @@ pub(super) struct Kml<'a, 'b> {
 #[derive(Default)]
 struct Placemark {
     name: String,
-    /// Its time, or the message about a damaged one.
-    time: Option<Result<i64, Remark>>,
+    /// The text of its time, and the position.
+    time: Option<(String, Position)>,
     /// Whether it has started a track.
     has_track: bool,
     /// Whether the next gx:Track continues the segment of the one before.
     interpolates: bool,
     multi_track_count: u64,
+    /// Whether the open line has an element with coordinates.
+    has_coordinates: bool,
     /// Whether the altitudes of the open geometry are above the ground or sea floor.
     is_relative: bool,
 }
 
 impl<'a, 'b> Kml<'a, 'b> {
-    pub(super) fn new(out: &'a mut TrackWriter<'b>, mode: PointsMode) -> Self {
+    pub(super) fn new(
+        out: &'a mut TrackWriter<'b>,
+        times: &'a mut FileTimes,
+        mode: PointsMode,
+    ) -> Self {
         Self {
             out,
+            times,
             open: vec![],
             value: (String::new(), Position::line(1)),
             tuples: Tuples::default(),
@@ -87,6 +97,10 @@ impl<'a, 'b> Kml<'a, 'b> {
         }
         self.placemark.has_track = true;
         self.track_count += 1;
+        if self.track_count == 1 {
+            // The times until now are those of points, which are ignored.
+            self.times.forget();
+        }
         self.points.clear();
         self.out.start_track(TrackKind::Track, position)?;
         self.out.set_name(&self.placemark.name);
@@ -100,12 +114,11 @@ impl<'a, 'b> Kml<'a, 'b> {
             self.out.set_name(&placemark.name);
             return self.out.end_track(position);
         }
-        let unix_ns = match placemark.time {
-            Some(Ok(unix_ns)) => Some(unix_ns),
-            Some(Err(remark)) => {
-                self.points.remark(remark);
+        let unix_ns = match placemark.time.filter(|_| self.points.has_open_point()) {
+            Some((text, position)) => time(self.times, &text, position).unwrap_or_else(|message| {
+                self.points.remark(Remark { kind: NoteKind::InvalidTime, position, message });
                 None
-            }
+            }),
             None => None,
         };
         self.points.end_placemark(unix_ns);
@@ -124,11 +137,12 @@ impl<'a, 'b> Kml<'a, 'b> {
                 self.placemark.interpolates = matches!(text, "1" | "true");
             }
             Value::PlacemarkTime => {
-                let damaged = |message| Remark { kind: NoteKind::InvalidTime, position, message };
-                self.placemark.time = time(text).map_err(damaged).transpose();
+                if !text.is_empty() {
+                    self.placemark.time = Some((text.to_owned(), position));
+                }
             }
             Value::When => {
-                let unix_ns = time(text).or_else(|message| {
+                let unix_ns = time(self.times, text, position).or_else(|message| {
                     self.out.invalid_value(Attribute::Time, position, message).map(|()| None)
                 })?;
                 self.gx_track.push_time(unix_ns, position, self.out)?;
@@ -206,6 +220,7 @@ impl Document for Kml<'_, '_> {
             Tag::Line => {
                 self.start_line(position)?;
                 self.out.start_segment();
+                self.placemark.has_coordinates = false;
             }
             Tag::MultiTrack => {
                 self.placemark.multi_track_count = 0;
@@ -225,10 +240,17 @@ impl Document for Kml<'_, '_> {
                 let message = "a NetworkLink names another file, which is not read";
                 self.out.file_note(NoteKind::IgnoredContent, Some(position), message)?;
             }
-            Tag::Value(Value::Coordinates) => self.tuples = Tuples::default(),
+            Tag::Value(Value::Coordinates) => {
+                self.tuples = Tuples::default();
+                self.placemark.has_coordinates = true;
+            }
             Tag::Value(_) => {
                 self.value.0.clear();
                 self.value.1 = position;
+            }
+            Tag::Other if element.local_name().eq_ignore_ascii_case("LineString") => {
+                let message = "a LineString outside a Placemark is ignored";
+                self.out.file_note(NoteKind::IgnoredContent, Some(position), message)?;
             }
             Tag::Container | Tag::MultiGeometry | Tag::PlacemarkTime | Tag::Other => {}
         }
@@ -261,6 +283,10 @@ impl Document for Kml<'_, '_> {
     fn end(&mut self, position: Position) -> Result<(), FormatError> {
         match self.open.pop() {
             Some(Tag::Placemark) => self.end_placemark(position),
+            Some(Tag::Line) if !self.placemark.has_coordinates => {
+                let message = "a line without <coordinates> has no points";
+                self.out.track_note(NoteKind::IgnoredContent, position, message)
+            }
             Some(Tag::Track) => self.gx_track.end(position, &mut *self.out),
             Some(Tag::Value(value)) => self.end_value(value),
             _ => Ok(()),
@@ -269,14 +295,17 @@ impl Document for Kml<'_, '_> {
 
     fn interrupt(&mut self) -> Result<(), FormatError> {
         if self.placemark.has_track {
-            return self.gx_track.write_points(&mut *self.out);
+            self.gx_track.write_points(&mut *self.out)?;
+        }
+        if self.track_count > 0 {
+            return self.points.note_ignored(self.out);
         }
         self.points.write(&mut *self.out, false)
     }
 
     fn finish(mut self) -> Result<(), FormatError> {
         if self.track_count > 0 {
-            return Ok(());
+            return self.points.note_ignored(self.out);
         }
         if self.points.is_path() {
             return self.points.write(&mut *self.out, true);
@@ -294,10 +323,9 @@ impl Document for Kml<'_, '_> {
 }
 
 /// Parses a date and time. A date alone is not a time.
-fn time(text: &str) -> Result<Option<i64>, String> {
-    if !text.is_empty() && !text.contains(['T', 't', ' ']) {
-        let found = super::super::value::excerpt(text.as_bytes());
-        return Err(format!("the time {found} has no time of day"));
+fn time(times: &mut FileTimes, text: &str, position: Position) -> Result<Option<i64>, String> {
+    if !times.has_format() && !text.is_empty() && !text.contains(['T', 't', ' ']) {
+        return Err(format!("the time {} has no time of day", excerpt(text.as_bytes())));
     }
-    unix_ns(text.as_bytes(), None)
+    times.text(text.as_bytes(), position)
 }

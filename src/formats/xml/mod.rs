@@ -20,8 +20,9 @@ mod tests;
 use std::io::BufRead;
 
 use super::error::{FormatError, Position};
-use super::options::PointsMode;
+use super::options::{PointsMode, ReadOptions};
 use super::other::{self, Other};
+use super::time::FileTimes;
 use super::track_writer::TrackWriter;
 use super::value::{excerpt, truncate};
 use gpx::Gpx;
@@ -62,35 +63,38 @@ trait Document {
 /// Reads a document from UTF-8 text.
 pub(super) fn read(
     text: impl BufRead,
-    points: PointsMode,
+    options: &ReadOptions,
     out: &mut TrackWriter<'_>,
 ) -> Result<(), FormatError> {
+    let mut times = FileTimes::new(options)?;
     let mut xml = XmlReader::new(text);
-    let outcome = read_root(&mut xml, points, out);
+    let outcome = read_root(&mut xml, options.points, &mut times, out);
     let reported = xml.repairs().report(out);
-    outcome.and(reported)
+    times.report(outcome.and(reported), out)
 }
 
 fn read_root(
     xml: &mut XmlReader<impl BufRead>,
     points: PointsMode,
+    times: &mut FileTimes,
     out: &mut TrackWriter<'_>,
 ) -> Result<(), FormatError> {
     loop {
         let (event, position) = xml.next()?;
         let XmlEvent::Start(root) = event else { continue };
-        return match root.local_name() {
-            "gpx" => {
-                let gpx = started(Gpx::new(out), &root, position)?;
+        let name = root.local_name();
+        return match name {
+            _ if name.eq_ignore_ascii_case("gpx") => {
+                let gpx = started(Gpx::new(out, times), &root, position)?;
                 xml.read_several_roots();
                 read_document(xml, gpx)
             }
-            "TrainingCenterDatabase" => {
-                let tcx = started(Tcx::new(out), &root, position)?;
+            _ if name.eq_ignore_ascii_case("TrainingCenterDatabase") => {
+                let tcx = started(Tcx::new(out, times), &root, position)?;
                 read_document(xml, tcx)
             }
-            "kml" => {
-                let kml = started(Kml::new(out, points), &root, position)?;
+            _ if name.eq_ignore_ascii_case("kml") => {
+                let kml = started(Kml::new(out, times, points), &root, position)?;
                 read_document(xml, kml)
             }
             name => Err(unrecognised(name, position)),

@@ -199,6 +199,11 @@ impl<R: BufRead> XmlReader<R> {
                 let text = Cow::Borrowed(&self.window.text()[..found.bytes]);
                 self.structure.text(text, position)
             }
+            _ if starts_with_text(self.window.text().as_bytes()) => {
+                self.pending = 1;
+                self.structure.repairs.add(Repair::LessThan, position);
+                self.structure.text(Cow::Borrowed("<"), position)
+            }
             _ => self.read_with_quick_xml(position)?,
         })
     }
@@ -328,6 +333,7 @@ fn find(text: &str, current: Option<&str>) -> Found {
             }
         }
         [b'<', b'!' | b'?', ..] | [b'&', ..] => Found::new(Kind::Other, 0),
+        _ if starts_with_text(bytes) => Found::new(Kind::Other, 0),
         [b'<', rest @ ..] => match tag_end(rest) {
             Some(end) if end > 0 && rest[end - 1] == b'/' => Found::new(Kind::Empty, end + 2),
             Some(end) => Found::new(Kind::Start, end + 2),
@@ -336,6 +342,18 @@ fn find(text: &str, current: Option<&str>) -> Found {
         [] => Found::new(Kind::Incomplete, 0),
         _ => Found::new(Kind::Text, text_end(bytes)),
     }
+}
+
+/// Returns whether a text starts with a `<` that cannot start a tag, comment or declaration.
+#[inline]
+fn starts_with_text(bytes: &[u8]) -> bool {
+    // Elements whose names start with a digit are not well-formed, but are read.
+    let is_start = |byte: &u8| {
+        byte.is_ascii_alphanumeric()
+            || !byte.is_ascii()
+            || matches!(byte, b'_' | b':' | b'-' | b'.' | b'/' | b'!' | b'?')
+    };
+    matches!(bytes, [b'<', next, ..] if !is_start(next))
 }
 
 /// Returns the length of the text before the next tag or reference.

@@ -9,6 +9,8 @@ use super::super::track_writer::TrackWriter;
 pub(super) enum Repair {
     /// A `&` that starts no reference.
     Ampersand,
+    /// A `<` that starts no tag.
+    LessThan,
     /// A reference to an entity that is not predefined, or to a character that does not exist.
     Entity,
     /// Bytes that are not UTF-8.
@@ -24,7 +26,7 @@ pub(super) enum Repair {
 impl Repair {
     fn kind(self) -> NoteKind {
         match self {
-            Repair::Ampersand => NoteKind::AssumedNotation,
+            Repair::Ampersand | Repair::LessThan => NoteKind::AssumedNotation,
             _ => NoteKind::IgnoredContent,
         }
     }
@@ -32,6 +34,7 @@ impl Repair {
     fn message(self) -> &'static str {
         match self {
             Repair::Ampersand => "a & that starts no reference is read as the character &",
+            Repair::LessThan => "a < that starts no tag is read as the character <",
             Repair::Entity => {
                 "a reference to an entity that is not predefined is replaced by U+FFFD"
             }

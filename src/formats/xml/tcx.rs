@@ -10,8 +10,9 @@ use super::super::error::{FormatError, Position};
 use super::super::format::Format;
 use super::super::note::NoteKind;
 use super::super::sink::TrackKind;
+use super::super::time::FileTimes;
 use super::super::track_writer::{Attribute, RawFix, TrackWriter};
-use super::super::value::{coordinate, number, unix_ns};
+use super::super::value::{coordinate, number};
 use super::reader::Element;
 use super::{Document, append};
 
@@ -68,6 +69,7 @@ struct OpenPoint {
 /// The state of the reader.
 pub(super) struct Tcx<'a, 'b> {
     out: &'a mut TrackWriter<'b>,
+    times: &'a mut FileTimes,
     /// The open elements, outermost first.
     open: Vec<Tag>,
     /// The text of the open value, and its position.
@@ -81,9 +83,10 @@ pub(super) struct Tcx<'a, 'b> {
 }
 
 impl<'a, 'b> Tcx<'a, 'b> {
-    pub(super) fn new(out: &'a mut TrackWriter<'b>) -> Self {
+    pub(super) fn new(out: &'a mut TrackWriter<'b>, times: &'a mut FileTimes) -> Self {
         Self {
             out,
+            times,
             open: vec![],
             value: (String::new(), Position::line(1)),
             point: None,
@@ -157,7 +160,7 @@ impl<'a, 'b> Tcx<'a, 'b> {
                     return self.out.invalid_value(Attribute::Elevation, position, message);
                 }
             },
-            (Value::Time, Some(point)) => match unix_ns(bytes, None) {
+            (Value::Time, Some(point)) => match self.times.text(bytes, position) {
                 Ok(unix_ns) => point.unix_ns = unix_ns,
                 Err(message) => return self.out.invalid_value(Attribute::Time, position, message),
             },
@@ -184,9 +187,35 @@ impl<'a, 'b> Tcx<'a, 'b> {
     }
 }
 
+/// Returns the name of an element as it is in TCX, if only its case differs.
+fn known_name(local: &str) -> &str {
+    const NAMES: [&str; 15] = [
+        "Trackpoint",
+        "Position",
+        "LatitudeDegrees",
+        "LongitudeDegrees",
+        "AltitudeMeters",
+        "Time",
+        "Track",
+        "Lap",
+        "DistanceMeters",
+        "Activity",
+        "Run",
+        "Course",
+        "Id",
+        "Notes",
+        "Name",
+    ];
+    match local {
+        "Trackpoint" | "Position" | "LatitudeDegrees" | "LongitudeDegrees" | "AltitudeMeters"
+        | "Time" | "DistanceMeters" | "HeartRateBpm" | "Value" | "Cadence" | "SensorState" => local,
+        _ => NAMES.into_iter().find(|name| local.eq_ignore_ascii_case(name)).unwrap_or(local),
+    }
+}
+
 impl Document for Tcx<'_, '_> {
     fn start(&mut self, element: &Element<'_>, position: Position) -> Result<(), FormatError> {
-        let local = element.local_name();
+        let local = known_name(element.local_name());
         let parent = self.open.last().copied().unwrap_or(Tag::List);
         let tag = match (parent, local) {
             (Tag::List, "Activity" | "Run") => {
@@ -198,6 +227,11 @@ impl Document for Tcx<'_, '_> {
                 Tag::Course
             }
             (Tag::List, "Extensions") => Tag::Other,
+            (Tag::List | Tag::Other, "Trackpoint") => {
+                let message = "a Trackpoint outside an Activity or Course is ignored";
+                self.out.file_note(NoteKind::IgnoredContent, Some(position), message)?;
+                Tag::Other
+            }
             // The root, Activities, MultiSportSession, Courses, CourseFolder and others.
             (Tag::List, _) => Tag::List,
             (Tag::Activity, "Id") => self.start_value(Value::Id, position),
@@ -215,18 +249,28 @@ impl Document for Tcx<'_, '_> {
                 self.start_part();
                 Tag::Track
             }
-            (Tag::Lap | Tag::Activity | Tag::Course | Tag::Track, "Trackpoint") => {
+            (Tag::Track, "Track") => {
+                let message = "a Track inside a Track is read as a segment";
+                self.out.track_note(NoteKind::PointOutsideSegment, position, message)?;
+                self.start_part();
+                Tag::Track
+            }
+            (Tag::Lap | Tag::Activity | Tag::Course | Tag::Track | Tag::Point, "Trackpoint") => {
                 if parent != Tag::Track {
                     let message = "points outside a Track are read as part of the path";
                     self.out.track_note(NoteKind::PointOutsideSegment, position, message)?;
                 }
+                // The point that contains this one.
+                self.end_point()?;
                 let (latitude, longitude, z, unix_ns) = (None, None, None, None);
                 self.point = Some(OpenPoint { position, latitude, longitude, z, unix_ns });
                 Tag::Point
             }
             (Tag::Point, "Position") => Tag::PointPosition,
-            (Tag::PointPosition, "LatitudeDegrees") => self.start_value(Value::Latitude, position),
-            (Tag::PointPosition, "LongitudeDegrees") => {
+            (Tag::Point | Tag::PointPosition, "LatitudeDegrees") => {
+                self.start_value(Value::Latitude, position)
+            }
+            (Tag::Point | Tag::PointPosition, "LongitudeDegrees") => {
                 self.start_value(Value::Longitude, position)
             }
             (Tag::Point, "AltitudeMeters") => self.start_value(Value::Elevation, position),
@@ -248,6 +292,10 @@ impl Document for Tcx<'_, '_> {
         match self.open.pop() {
             Some(Tag::Activity | Tag::Course) => self.end_track(position),
             Some(Tag::Point) => self.end_point(),
+            Some(Tag::Track) if self.open.last() == Some(&Tag::Track) => {
+                self.start_part();
+                Ok(())
+            }
             Some(Tag::Value(value)) => self.end_value(value),
             _ => Ok(()),
         }

@@ -58,7 +58,7 @@ impl Zip {
         self.bytes.extend(data);
         self.directory.extend(b"PK\x01\x02\x14\x03");
         fields.write(&mut self.directory);
-        // The comment, the disk and the attributes are in front of the name.
+        // The comment, the disk and the attributes are before the name.
         let variable = self.directory.len() - part.name.len() - part.extra.len();
         let mut middle = vec![0; 6];
         middle.extend((part.mode << 16).to_le_bytes());

@@ -28,17 +28,21 @@ fn lines_before_the_names_are_skipped() {
     skipped_lines, line 1: 2 lines are skipped; the first one: it comes before the column names
     ");
     // Names in a comment.
-    insta::assert_snapshot!(texts("# made by a logger\n# time, lat, lon\n7,1.5,2.5\n8,1.5,3.5\n"), @r"
+    insta::assert_snapshot!(texts("# made by a logger\n# time, lat, lon\n7,1.5,2.5\n8,1.5,3.5\n"), @r#"
     track / (2.5 1.5 t7) (3.5 1.5 t8) = none
     skipped_lines, line 1: 1 line is skipped: it is a comment
-    ");
+    assumed_notation, line 3, column 1: numbers such as "7" are read as times since 1970, here 7 s; if they count from another time, only their differences are right
+    "#);
 }
 
 #[test]
 fn a_table_without_names_is_read_by_numbers() {
     let file = "1,2008-02-02 15:36:08Z,11.1,48.1\n1,2008-02-02 15:46:08Z,11.2,48.1\n";
     insta::assert_snapshot!(error(file.as_bytes()), @r#"the first row looks like data, not like column names: column 1 is "1", 2 is "2008-02-02 15:36:08Z", 3 is "11.1", 4 is "48.1"; add a row of names, or choose the columns by number, for example --x-column 3 --y-column 4 if column 3 is x, the longitude"#);
-    insta::assert_snapshot!(texts_with(file, &numbered("3", "4")), @"track / (11.1 48.1) (11.2 48.1) = none");
+    insta::assert_snapshot!(texts_with(file, &numbered("3", "4")), @r#"
+    track / (11.1 48.1) (11.2 48.1) = none
+    ignored_column, line 1, column 2: the column "2" is ignored, although it has times; use --time-column "2" to read them
+    "#);
     let with_time = ReadOptions {
         time_column: Some("2".to_owned()),
         track_column: TrackColumn::Named("1".to_owned()),
@@ -122,4 +126,38 @@ fn points_are_passed_on_before_the_input_ends() {
         assert!(error.to_string().contains("it waits"));
         assert_eq!(recorded.tracks.concat().matches('(').count(), count, "{file}");
     }
+}
+
+#[test]
+fn lines_without_a_delimiter_may_come_before_the_names() {
+    insta::assert_snapshot!(texts("Device: X\nlat,lon\n1,2\n"), @r"
+    track / (2 1) = none
+    skipped_lines, line 1: 1 line is skipped: it comes before the column names
+    ");
+    insta::assert_snapshot!(texts("Trip of Anna\n\nin 2024\nby bus\nlat;lon\n1;2\n"), @r"
+    track / (2 1) = none
+    skipped_lines, line 1: 3 lines are skipped; the first one: it comes before the column names
+    ");
+    assert!(error(b"Dear diary\ntoday, it rained\n").contains("text without columns"));
+}
+
+/// The layout of Columbus loggers.
+#[test]
+fn fields_may_be_filled_with_nul_bytes() {
+    insta::assert_snapshot!(texts("INDEX,TAG,LATITUDE N/S,LONGITUDE E/W,HEIGHT,VOX\r\n1\0\0,T,48.5N,11.25E,519\0\0,\0\0\0\0\r\n2\0\0,T,48.5N,11.5E,520\0\0,\0\0\0\0\r\n"), @r#"track / (11.25 48.5 z519) (11.5 48.5 z520) = "T""#);
+    assert!(error(b"a\0b,lat,lon\n1,2,3\n").contains("binary data"));
+    assert!(error(b"lat,lon\n1,\x01\n").contains("binary data"));
+}
+
+#[test]
+fn a_tar_archive_is_named() {
+    let mut tar = b"track.csv".to_vec();
+    tar.resize(257, 0);
+    tar.extend_from_slice(b"ustar\x0000");
+    tar.resize(512, 0);
+    tar.extend_from_slice(b"lat,lon\n1,2\n");
+    insta::assert_snapshot!(error(&tar), @"not a supported track file but a tar archive; unpack it first");
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut encoder, &tar).unwrap();
+    insta::assert_snapshot!(error(&encoder.finish().unwrap()), @"not a supported track file but a tar archive; unpack it first");
 }

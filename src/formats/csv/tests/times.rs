@@ -90,6 +90,7 @@ fn the_first_column_with_a_time_is_used() {
     insta::assert_snapshot!(times("time,timestamp,lat,lon\n5,6,1,2\n"), @r#"
     track / ( t5) = none
     ignored_column, -: the column "timestamp" is ignored: another column has the time
+    assumed_notation, line 2, column 1: numbers such as "5" are read as times since 1970, here 5 s; if they count from another time, only their differences are right
     "#);
 }
 
@@ -129,7 +130,94 @@ fn numbers_that_may_be_days_are_seconds_with_a_note() {
     track / ( t45323.5) ( t45323.6) = none
     assumed_notation, line 2, column 3: times such as "45323.5" are read as seconds since 1970; if they are days, as in a spreadsheet, write dates
     "#);
-    insta::assert_snapshot!(times("lat,lon,time\n1,2,12.5\n1,2,45323\n1,2,1706781600.5\n"), @"track / ( t12.5) ( t45323) ( t1706781600.5) = none");
+    insta::assert_snapshot!(times("lat,lon,time\n1,2,12.5\n1,2,45323\n1,2,1706781600.5\n"), @r#"
+    track / ( t12.5) ( t45323) ( t1706781600.5) = none
+    assumed_notation, line 2, column 3: numbers such as "12.5" are read as times since 1970, here 12.5 s; if they count from another time, only their differences are right
+    "#);
+}
+
+#[test]
+fn common_names_of_times_are_found() {
+    for name in [
+        "Datum/Zeit",
+        "Datum Zeit",
+        "Zeitpunkt",
+        "Zeit",
+        "Date et heure",
+        "Date/heure",
+        "Date heure",
+        "Horodatage",
+        "Data e ora",
+        "Data/ora",
+        "Fecha y hora",
+        "Fecha",
+        "Datum tijd",
+        "when",
+        "t",
+        "loggingTime(txt)",
+        "locationTimestamp_since1970(s)",
+        "recorded_at",
+        "created_at",
+        "captured_at",
+        "gps_datetime",
+        "utc_datetime",
+    ] {
+        let file = format!("lat,lon,{name}\n1,2,2024-02-01T10:00:00Z\n");
+        assert_eq!(times(&file), "track / ( t1706781600) = none\n", "{name}");
+    }
+    for (date, time) in [
+        ("Datum", "Uhrzeit"),
+        ("Fecha", "Hora"),
+        ("Data", "Ora"),
+        ("Date", "Heure"),
+        ("Datum", "Tijd"),
+    ] {
+        let file = format!("lat,lon,{date},{time}\n1,2,2024-02-01,10:00:00\n");
+        assert_eq!(times(&file), "track / ( t1706781600) = none\n", "{date}");
+    }
+}
+
+#[test]
+fn a_column_with_times_and_another_name_is_noted() {
+    insta::assert_snapshot!(texts("lat,lon,moment\n1,2,\n1,2,2024-02-01 10:00:00\n"), @r#"
+    track / (2 1) (2 1) = none
+    ignored_column, line 3, column 3: the column "moment" is ignored, although it has times; use --time-column "moment" to read them
+    "#);
+    assert_eq!(texts("lat,lon,a,b\n1,2,10:00:00,2024-02-01\n"), "track / (2 1) = none\n");
+}
+
+#[test]
+fn small_numbers_are_times_with_a_note() {
+    insta::assert_snapshot!(texts("Time (s),lat,lon\n0.0,1,2\n1.0,1,2\n"), @r#"
+    track / (2 1 t0) (2 1 t1) = none
+    assumed_notation, line 2, column 1: numbers such as "0.0" are read as times since 1970, here 0 s; if they count from another time, only their differences are right
+    "#);
+    insta::assert_snapshot!(texts("time_ms,lat,lon\n500,1,2\n1500,1,2\n"), @r#"
+    track / (2 1 t0.5) (2 1 t1.5) = none
+    assumed_notation, line 2, column 1: numbers such as "500" are read as times since 1970, here 0.5 s; if they count from another time, only their differences are right
+    "#);
+    assert_eq!(times("time,lat,lon\n1970-01-01T00:00:07Z,1,2\n"), "track / ( t7) = none\n");
+}
+
+#[test]
+fn a_local_time_at_a_change_of_the_clocks_is_noted() {
+    let berlin = ReadOptions { timezone: Some("Europe/Berlin".to_owned()), ..Default::default() };
+    // The clocks are set back from 03:00 to 02:00 on 2024-10-27, and forward on 2024-03-31.
+    insta::assert_snapshot!(texts_with("lat,lon,time\n1,2,2024-10-27 01:59:00\n1,2,2024-10-27 02:30:00\n", &berlin), @r#"
+    track / (2 1 t1729987140) (2 1 t1729989000) = none
+    assumed_zone, line 3, column 3: the local time "2024-10-27 02:30:00" occurs twice or never, because the clocks change; it is read with the offset before the change
+    "#);
+    insta::assert_snapshot!(texts_with("lat,lon,time\n1,2,2024-03-31 02:30:00\n", &berlin), @r#"
+    track / (2 1 t1711848600) = none
+    assumed_zone, line 2, column 3: the local time "2024-03-31 02:30:00" occurs twice or never, because the clocks change; it is read with the offset before the change
+    "#);
+    insta::assert_snapshot!(texts_with("lat,lon,time\n1,2,2024-10-27 02:30:00+01:00\n", &berlin), @r"track / (2 1 t1729992600) = none");
+}
+
+#[test]
+fn small_numbers_of_a_chosen_column_have_no_note() {
+    let chosen = ReadOptions { time_column: Some("s".to_owned()), ..Default::default() };
+    insta::assert_snapshot!(texts_with("lat,lon,s\n1,2,0\n1,2,1\n", &chosen), @"track / (2 1 t0) (2 1 t1) = none");
 }
 
 #[test]
@@ -183,7 +271,10 @@ fn times_of_six_digits_are_times_of_day() {
     ignored_column, -: the column "time" is ignored: its values are like times of day without a date, such as 095959
     "#);
     // One value that is not a time of day makes them numbers of seconds.
-    insta::assert_snapshot!(times("lat,lon,time\n1,2,100000\n1,2,100060\n1,2,100090\n"), @"track / ( t100000) ( t100060) ( t100090) = none");
+    insta::assert_snapshot!(times("lat,lon,time\n1,2,100000\n1,2,100060\n1,2,100090\n"), @r#"
+    track / ( t100000) ( t100060) ( t100090) = none
+    assumed_notation, line 2, column 3: numbers such as "100000" are read as times since 1970, here 100000 s; if they count from another time, only their differences are right
+    "#);
     // A date without digits of its own does not make small numbers seconds since 1970.
     let text = times("lat,lon,date,time\n1,2,010224,095959\n");
     assert!(text.starts_with("track / () = none\n"), "{text}");

@@ -93,6 +93,7 @@ fn damaged_values_are_missing_and_counted() {
     invalid_elevation, line 2, column 3: 2 invalid elevations are ignored; the first one: the elevation "-" is not a number, in the column "ele"
     invalid_accuracy, line 2, column 5: 2 invalid accuracies are ignored; the first one: the accuracy "null" is not a number, in the column "accuracy"
     invalid_time, line 2, column 4: 2 invalid times are ignored; the first one: the time "n/a" is not like 2024-05-18T09:12:40Z or a number of seconds since 1970, in the column "time"
+    assumed_notation, line 4, column 4: numbers such as "4" are read as times since 1970, here 4 s; if they count from another time, only their differences are right
     "#);
     insta::assert_snapshot!(texts("lat,lon,ele,accuracy\n1,2,inf,1e300\n1,2\n"), @r"
     track / (2 1) (2 1) = none
@@ -117,7 +118,6 @@ fn synonyms_are_found_without_regard_to_separators() {
         ("GPSLatitude", "GPSLongitude"),
         ("location-lat", "location-long"),
         ("Location Lat", "LOCATION.LONG"),
-        ("Y", "X"),
         ("LAT", "LON"),
     ] {
         let file = format!(
@@ -143,4 +143,113 @@ fn the_first_of_several_columns_is_used() {
     insta::assert_snapshot!(texts("x,y,lon,lat\n9,9,2,1\n"), @"track / (2 1) = none");
     let strict = ReadOptions { is_strict: true, ..Default::default() };
     insta::assert_snapshot!(error_with(b"lat,lon,lat\n1,2,3\n", &strict), @r#"the name "lat" occurs twice; the first column is used; --strict makes this an error"#);
+}
+
+#[test]
+fn common_names_of_coordinates_are_found() {
+    for (lat, lon) in [
+        ("shape_pt_lat", "shape_pt_lon"),
+        ("stop_lat", "stop_lon"),
+        ("user_lat", "user_lng"),
+        ("pos_lat", "pos_long"),
+        ("coords.latitude", "coords.longitude"),
+        ("LATITUDE N/S", "LONGITUDE E/W"),
+        ("geo. Breite", "geo. Länge"),
+        ("Breite", "Länge"),
+        ("Breedtegraad", "Lengtegraad"),
+        ("Latitud", "Longitud"),
+        ("Latitudine", "Longitudine"),
+        ("Szerokość", "Długość"),
+        ("широта", "ДОЛГОТА"),
+        ("纬度", "经度"),
+        ("緯度", "経度"),
+    ] {
+        let file = format!("{lat},{lon}\n46.5N,13.5E\n");
+        assert_eq!(texts(&file), "track / (13.5 46.5) = none\n", "{lat}");
+    }
+    // The hemispheres are in columns of their own.
+    insta::assert_snapshot!(texts("latitude,latitude N/S,longitude,longitude E/W\n46.5,S,13.5,W\n"), @"track / (-13.5 -46.5) = none");
+}
+
+#[test]
+fn names_that_do_not_say_latitude_are_noted() {
+    insta::assert_snapshot!(texts("x,y\n1,2\n"), @r#"
+    track / (1 2) = none
+    assumed_notation, -: the columns "x" and "y" are read as longitude and latitude
+    "#);
+    insta::assert_snapshot!(texts("POINT_X,POINT_Y\n1,2\n"), @r#"
+    track / (1 2) = none
+    assumed_notation, -: the columns "POINT_X" and "POINT_Y" are read as longitude and latitude
+    "#);
+    let planar = ReadOptions { space: Space::Planar, ..Default::default() };
+    assert_eq!(texts_with("x,y\n1,2\n", &planar), "track / (1 2) = none\n");
+    let chosen = ReadOptions {
+        x_column: Some("x".to_owned()),
+        y_column: Some("y".to_owned()),
+        ..Default::default()
+    };
+    assert_eq!(texts_with("x,y\n1,2\n", &chosen), "track / (1 2) = none\n");
+}
+
+#[test]
+fn one_column_may_have_both_coordinates() {
+    insta::assert_snapshot!(texts("time,position\n2024-02-01T10:00:00Z,\"48.5,11.25\"\n2024-02-01T10:00:01Z,\"(48.5, 11.5)\"\n2024-02-01T10:00:02Z,n/a\n"), @r#"
+    track / (11.25 48.5 t1706781600) (11.5 48.5 t1706781601) (invalid) = none
+    invalid_position, line 4, column 2: 1 point without a valid position is skipped: "n/a" is not a pair of coordinates, in the column "position"
+    assumed_notation, line 2, column 2: the column "position" is read as latitude, longitude
+    "#);
+    insta::assert_snapshot!(texts("Report;7\nid;lonlat\n1;11.25 48.5\n2;11.5 48.5\n"), @r#"
+    track / (11.25 48.5) (11.5 48.5) = none
+    skipped_lines, line 1: 1 line is skipped: it comes before the column names
+    assumed_notation, line 3, column 2: the column "lonlat" is read as longitude, latitude
+    "#);
+    // Columns of coordinates are used first, and a title is no column.
+    insta::assert_snapshot!(texts("location;Paris\nlat;lon;position\n1;2;3,4\n"), @r"
+    track / (2 1) = none
+    skipped_lines, line 1: 1 line is skipped: it comes before the column names
+    ");
+    insta::assert_snapshot!(super::super::super::tests::error(b"id,location\n1,Paris\n"), @r#"no column for the latitude in the first row, which has "id", "location" (split at ','); name it latitude, or choose a column with --y-column"#);
+}
+
+#[test]
+fn typographic_characters_do_not_damage_a_number() {
+    for (lat, lon) in [
+        ("\u{a0}46.5", "13.5\u{202f}"),
+        ("'46.5", "'13.5"),
+        ("46.5\0\0", "13.5\0"),
+        ("46.5\u{2009}N", "13.5\u{a0}E"),
+        ("\u{feff}46.5", "+13.5\u{200e}"),
+        ("46°\u{202f}30′\u{202f}N", "13°\u{a0}30′\u{a0}E"),
+    ] {
+        let file =
+            format!("lat,lon,ele,time\n{lat},{lon},\u{2212}7,\u{a0}2024-02-01\u{a0}10:00:00Z\n");
+        assert_eq!(texts(&file), "track / (13.5 46.5 z-7 t1706781600) = none\n", "{lat:?}");
+    }
+    assert_eq!(texts("lat,lon\n\u{2212}46.5,\u{2212}13.5\n"), "track / (-13.5 -46.5) = none\n");
+    let planar = ReadOptions { space: Space::Planar, ..Default::default() };
+    insta::assert_snapshot!(texts_with("x;y\n4\u{a0}468\u{202f}503,5;1\u{a0}234\n", &planar), @r"
+    track / (4468503.5 1234) = none
+    assumed_notation, line 2, column 2: a comma in a number is read as the decimal point
+    ");
+}
+
+#[test]
+fn a_row_with_too_many_fields_may_have_a_position() {
+    insta::assert_snapshot!(texts("time,lat,lon,ele,note\n2024-02-01T10:00:00Z,46.5,13.5,7,a\n2024-02-01T10:00:01Z,46.5,13.6,7,a, b\n"), @r"
+    track / (13.5 46.5 z7 t1706781600) (13.6 46.5 t1706781601) = none
+    assumed_notation, line 3, column 6: the row has more fields than there are columns; its position is read, and the values after it are not
+    ");
+    // The comma may come before the position.
+    for row in ["46,5,13,5", "46.5,13,5,a", "46,5.5,13.5,a", "46.5,1e1,2,a"] {
+        let text = texts(&format!("lat,lon,note\n1.5,2.5,a\n3.5,4.5,b\n{row}\n"));
+        assert!(text.starts_with("track / (2.5 1.5) (4.5 3.5) (invalid) = none\n"), "{text}");
+    }
+    for file in [
+        "name,lat,lon\na,1.5,2.5\na,3.5,4.5\nMain St,5.5,48.5,11.5\n",
+        "speed,lon,lat\n1,2.5,1.5\n1,4.5,3.5\n1,023.5,11.5,48.5\n",
+        "lat,lon,device,note\n1.5,2.5,a,\n3.5,4.5,a,\n3.5,4.5,a,b,c\n",
+    ] {
+        let text = texts(file);
+        assert!(text.starts_with("track / (2.5 1.5) (4.5 3.5) (invalid) = "), "{text}");
+    }
 }

@@ -122,7 +122,9 @@ fn point(
     let time = next_time(walk);
     let properties = &walk.feature.properties;
     sample.set_time(match time {
-        Ok(None) if walk.feature.progress.kind == Some(Kind::Point) => properties.time.result(),
+        Ok(None) if walk.feature.progress.kind == Some(Kind::Point) => {
+            properties.time(&mut walk.times)
+        }
         other => other,
     });
     sample.set_elevation(match values {
@@ -163,7 +165,7 @@ pub(super) fn end(walk: &mut Walk<'_, '_>) -> Result<(), FormatError> {
     let properties = &walk.feature.properties;
     if walk.feature.pending.is_early && walk.feature.are_times_late {
         let message = "the times of a long line follow its coordinates and are ignored; write \
-                       \"properties\" in front of \"geometry\"";
+                       \"properties\" before \"geometry\"";
         walk.out.track_note(NoteKind::IgnoredContent, position, message)?;
     } else if let Some(message) =
         properties.times.mismatch().filter(|_| !properties.times.is_empty())

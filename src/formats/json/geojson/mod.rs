@@ -1,6 +1,7 @@
 //! The objects of GeoJSON (RFC 7946).
 //!
-//! A Feature, or a geometry outside a Feature, is a track, and each line in it is a segment. The geojson crate
+//! A Feature, or a geometry outside a Feature, is a track, and each line in it is a segment. Points next to lines
+//! are ignored with a note, and polygons without one, because they are not paths. The geojson crate
 //! is not used, because it stores whole geometries and its errors have no positions.
 
 mod coordinates;
@@ -45,7 +46,7 @@ pub(super) struct Object {
     kind: Option<Kind>,
     /// The name of a type that is not one of GeoJSON.
     other_type: Option<String>,
-    /// The entry of the coordinates in front of their type.
+    /// The entry of the coordinates before their type.
     untyped: Option<usize>,
     has_coordinates: bool,
 }
@@ -137,6 +138,7 @@ impl Object {
         members.next_value_seed(Read(&mut properties::Reader {
             properties: &mut properties,
             track_property,
+            times: &mut walk.times,
         }))?;
         if walk.feature.pending.is_early && !properties.times.is_empty() {
             walk.feature.are_times_late = true;
@@ -237,7 +239,7 @@ fn check_crs(walk: &mut Walk<'_, '_>, name: Option<String>) -> Result<(), Format
         System::Other => {
             let results = match walk.path_count {
                 0 => "",
-                _ => "; the lengths of the tracks in front of this position are wrong",
+                _ => "; the lengths of the tracks before this position are wrong",
             };
             let message = format!(
                 "the coordinates have the reference system {shown}, not WGS 84, and may be projected \

@@ -1,7 +1,7 @@
 //! The geometries of a Feature that are stored until its properties and types are known.
 //!
 //! The times of a line may be in `properties`, and these may follow the geometry. So the geometry is stored up
-//! to a limit. A longer line is passed on as it is read, and then only times in front of it can be used.
+//! to a limit. A longer line is passed on as it is read, and then only times before it can be used.
 
 use super::super::super::error::{FormatError, Position};
 use super::super::Walk;
@@ -11,7 +11,7 @@ use super::kind::Kind;
 
 /// Maximum number of positions of known type that are stored: 10 MiB of memory.
 const KNOWN_MAX: usize = 1 << 18;
-/// Maximum number of positions in front of their type: 40 MiB of memory.
+/// Maximum number of positions before their type: 40 MiB of memory.
 const UNKNOWN_MAX: usize = 1 << 20;
 
 /// A stored part of a geometry.
@@ -115,7 +115,7 @@ pub(super) fn event(walk: &mut Walk<'_, '_>, depth: u8, event: Event) -> Result<
         }
         None if count >= UNKNOWN_MAX => {
             let message =
-                "too many coordinates in front of their \"type\", which must be stored; write \
+                "too many coordinates before their \"type\", which must be stored; write \
                            \"type\" first"
                     .to_owned();
             Err(FormatError::TooLarge { position, message })

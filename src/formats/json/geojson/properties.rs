@@ -2,6 +2,7 @@
 
 use serde::de::MapAccess;
 
+use super::super::times::JsonTimes;
 use super::super::visit::{Key, Read, Receive, Scalar, read_into};
 use super::times::{TimeList, Times};
 
@@ -83,7 +84,8 @@ impl<T: Clone> Ranked<T> {
 #[derive(Default)]
 pub(in super::super) struct Properties {
     name: Ranked<String>,
-    pub(super) time: Ranked<i64>,
+    /// The values that may be the time of a point, with their ranks.
+    time_values: Vec<(usize, Scalar)>,
     pub(super) elevation: Ranked<f64>,
     pub(super) accuracy: Ranked<f64>,
     pub(super) device: Ranked<String>,
@@ -94,12 +96,25 @@ impl Properties {
     pub(super) fn name(&self) -> Option<&str> {
         self.name.value.as_deref()
     }
+
+    /// Returns the time of a point.
+    ///
+    /// # Errors
+    /// A message, if no value is a time.
+    pub(super) fn time(&self, times: &mut JsonTimes) -> Result<Option<i64>, String> {
+        let mut time = Ranked::default();
+        for (rank, value) in &self.time_values {
+            time.offer(*rank, times.unix_ns(value));
+        }
+        time.result()
+    }
 }
 
 /// Reads properties. The name of the property that identifies tracks may be an option.
 pub(super) struct Reader<'p> {
     pub properties: &'p mut Properties,
     pub track_property: Option<&'p str>,
+    pub times: &'p mut JsonTimes,
 }
 
 impl Receive for Reader<'_> {
@@ -108,17 +123,18 @@ impl Receive for Reader<'_> {
         key: &Key,
         members: &mut A,
     ) -> Result<bool, A::Error> {
-        let Reader { properties, track_property } = self;
+        let Reader { properties, track_property, times } = self;
         let normalized = key.normalized();
         let name = normalized.as_str();
         let rank = |names: &[&str]| names.iter().position(|known| *known == name);
         match name {
             "coordtimes" | "times" | "timestamps" => {
-                members.next_value_seed(TimeList { times: &mut properties.times, depth: 0 })?;
+                let list = &mut properties.times;
+                members.next_value_seed(TimeList { times: list, reader: times, depth: 0 })?;
                 return Ok(true);
             }
             "coordinateproperties" => {
-                return read_into(&mut CoordinateProperties(properties), members);
+                return read_into(&mut CoordinateProperties(properties, times), members);
             }
             _ => {}
         }
@@ -132,7 +148,10 @@ impl Receive for Reader<'_> {
         } else if let Some(rank) = rank(NAMES) {
             properties.name.offer(rank, Ok(Scalar::read(members)?.text()));
         } else if let Some(rank) = rank(TIMES) {
-            properties.time.offer(rank, Scalar::read(members)?.unix_ns());
+            let value = Scalar::read(members)?.shortened();
+            if properties.time_values.len() < TIMES.len() {
+                properties.time_values.push((rank, value));
+            }
         } else if let Some(rank) = rank(ELEVATIONS) {
             properties.elevation.offer(rank, Scalar::read(members)?.number("elevation"));
         } else if let Some(rank) = rank(ACCURACIES) {
@@ -145,7 +164,7 @@ impl Receive for Reader<'_> {
 }
 
 /// The `coordinateProperties` of togeojson.
-struct CoordinateProperties<'p>(&'p mut Properties);
+struct CoordinateProperties<'p>(&'p mut Properties, &'p mut JsonTimes);
 
 impl Receive for CoordinateProperties<'_> {
     fn member<'de, A: MapAccess<'de>>(
@@ -156,7 +175,9 @@ impl Receive for CoordinateProperties<'_> {
         if !matches!(key.as_str(), "times" | "coordTimes") {
             return Ok(false);
         }
-        members.next_value_seed(TimeList { times: &mut self.0.times, depth: 0 })?;
+        let CoordinateProperties(properties, reader) = self;
+        let list = &mut properties.times;
+        members.next_value_seed(TimeList { times: list, reader, depth: 0 })?;
         Ok(true)
     }
 }

@@ -153,7 +153,7 @@ fn the_times_of_a_long_line_must_be_in_front_of_it() {
     insta::assert_snapshot!(notes(format!(r#"{{"type":"Feature","properties":{times},"geometry":{geometry}}}"#)), @"262154 times");
     insta::assert_snapshot!(notes(format!(r#"{{"type":"Feature","geometry":{geometry},"properties":{times}}}"#)), @r#"
     0 times
-    ignored_content, line 1, column 2097329: the times of a long line follow its coordinates and are ignored; write "properties" in front of "geometry"
+    ignored_content, line 1, column 2097329: the times of a long line follow its coordinates and are ignored; write "properties" before "geometry"
     "#);
 }
 
@@ -185,7 +185,7 @@ fn another_reference_system_is_an_error() {
     let late = r#"{"type":"LineString","coordinates":[[1,2],[3,4]]}"#;
     insta::assert_snapshot!(outcome(format!(r#"{{"type":"FeatureCollection","features":[{{"type":"Feature","geometry":{late}}}],"crs":{{"properties":{{"name":"EPSG:3857"}}}}}}"#)), @r#"
     track / (1 2) (3 4) = none
-    error :1:162: the coordinates have the reference system "EPSG:3857", not WGS 84, and may be projected coordinates; use --model planar to measure in their plane, or convert the file to WGS 84; the lengths of the tracks in front of this position are wrong
+    error :1:162: the coordinates have the reference system "EPSG:3857", not WGS 84, and may be projected coordinates; use --model planar to measure in their plane, or convert the file to WGS 84; the lengths of the tracks before this position are wrong
     "#);
 }
 
@@ -227,7 +227,7 @@ fn the_type_may_come_last() {
     insta::assert_snapshot!(outcome(r#"{"coordinates":[[[1,2],[1,3],[1,2]]],"type":"Polygon"}"#), @"error : this GeoJSON has nothing to measure: it has polygons (1) but no line");
     let long =
         format!(r#"{{"coordinates":[{}[1,2]],"type":"LineString"}}"#, "[1,2],".repeat(1 << 20));
-    insta::assert_snapshot!(error(long.as_bytes()), @r#"1:6291447: too many coordinates in front of their "type", which must be stored; write "type" first"#);
+    insta::assert_snapshot!(error(long.as_bytes()), @r#"1:6291447: too many coordinates before their "type", which must be stored; write "type" first"#);
 }
 
 #[test]
@@ -378,4 +378,16 @@ proptest! {
             prop_assert_eq!(&first, &outcome(feature));
         }
     }
+}
+
+#[test]
+fn an_open_track_is_incomplete_if_a_late_reference_system_is_not_supported() {
+    let file = r#"{"locations":[{"type":"Feature","properties":{},"geometry":{"type":"Point","coordinates":[2,1]}}],
+        "crs":{"properties":{"name":"EPSG:3857"}}}"#;
+    let text = outcome(file);
+    assert!(text.starts_with("track / (2 1) = none (incomplete)\nerror :2:"), "{text}");
+    assert!(
+        text.contains("the lengths of the tracks in front of this position are wrong"),
+        "{text}"
+    );
 }

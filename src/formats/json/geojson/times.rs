@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::super::super::value;
+use super::super::times::JsonTimes;
 
 /// Maximum number of times of a Feature: 8 MiB of memory.
 const TIMES_MAX: usize = 1 << 20;
@@ -102,6 +102,7 @@ impl Times {
 /// Parses a list of times or of lists of times. Other values are ignored.
 pub(super) struct TimeList<'t> {
     pub times: &'t mut Times,
+    pub reader: &'t mut JsonTimes,
     pub depth: usize,
 }
 
@@ -122,7 +123,7 @@ impl TimeList<'_> {
     }
 
     fn number<E>(self, number: impl fmt::Display) -> Result<(), E> {
-        let time = value::unix_ns(number.to_string().as_bytes(), None);
+        let time = self.reader.number(&number.to_string());
         self.time(time)
     }
 }
@@ -155,7 +156,7 @@ impl<'de> Visitor<'de> for TimeList<'_> {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
-        let time = value::unix_ns(text.as_bytes(), None);
+        let time = self.reader.text(text);
         self.time(time)
     }
 
@@ -165,14 +166,18 @@ impl<'de> Visitor<'de> for TimeList<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        let TimeList { times, depth } = self;
+        let TimeList { times, reader, depth } = self;
         match depth {
             0 => *times = Times::default(),
             1 if times.lines.len() < TIMES_MAX => times.lines.push(times.values.len()),
             _ => {}
         }
         let depth = depth + 1;
-        while list.next_element_seed(TimeList { times: &mut *times, depth })?.is_some() {}
-        Ok(())
+        loop {
+            let element = TimeList { times: &mut *times, reader: &mut *reader, depth };
+            if list.next_element_seed(element)?.is_none() {
+                return Ok(());
+            }
+        }
     }
 }

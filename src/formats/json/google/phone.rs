@@ -8,6 +8,7 @@ use super::super::super::note::NoteKind;
 use super::super::super::value::excerpt;
 use super::super::deferred::{self, Content};
 use super::super::sample::Sample;
+use super::super::times::JsonTimes;
 use super::super::visit::{Key, Read, Receive, Scalar, read_into};
 use super::super::{Role, Walk};
 use super::semantic::STRAIGHT;
@@ -58,7 +59,7 @@ impl Segment {
                 self.has_signal = true;
                 let mut signal = Signal::default();
                 members.next_value_seed(Read(&mut signal))?;
-                let sample = signal.sample(walk.position.get());
+                let sample = signal.sample(walk.position.get(), &mut walk.times);
                 let result = deferred::add(walk, sample, Content::RawSignals);
                 walk.checked(result)?;
             }
@@ -75,14 +76,15 @@ impl Segment {
     /// Passes the path to the writer, or stores the activity.
     pub(in super::super) fn end(self, walk: &mut Walk<'_, '_>) -> Result<(), FormatError> {
         walk.claim(Format::GoogleTimeline);
-        let start = self.start_time.unix_ns();
+        let start = walk.times.unix_ns(&self.start_time);
         if let Some(path) = self.path.filter(|path| !path.is_empty()) {
-            let samples: Vec<Sample> = path.iter().map(|point| point.sample(&start)).collect();
+            let samples: Vec<Sample> =
+                path.iter().map(|point| point.sample(&start, &mut walk.times)).collect();
             walk.start_path()?;
             walk.write_path(None, None, &samples)?;
         }
         if let Some(mut activity) = self.activity {
-            activity.times = [start, self.end_time.unix_ns()];
+            activity.times = [start, walk.times.unix_ns(&self.end_time)];
             walk.activities.add(activity);
             if walk.activities.stored.len() > ACTIVITIES_MAX && walk.path_count == 0 {
                 walk.activities.is_streaming = true;
@@ -104,10 +106,10 @@ pub(super) struct PathPoint {
 }
 
 impl PathPoint {
-    fn sample(&self, start: &Result<Option<i64>, String>) -> Sample {
+    fn sample(&self, start: &Result<Option<i64>, String>, times: &mut JsonTimes) -> Sample {
         let mut sample = Sample::new(self.position, lat_lng(&self.point));
         sample.set_time(match (self.time.is_null(), self.offset_minutes.number("offset")) {
-            (false, _) => self.time.unix_ns(),
+            (false, _) => times.unix_ns(&self.time),
             (true, Ok(Some(minutes))) => match start {
                 Ok(Some(start)) => Ok(Some(start.saturating_add((minutes * NS_PER_MINUTE) as i64))),
                 other => other.clone(),
@@ -251,7 +253,7 @@ pub(in super::super) struct Activities {
     stored: Vec<Activity>,
     ignored_count: u64,
     first_ignored: Option<Position>,
-    /// Whether there were too many activities in front of the first path.
+    /// Whether there were too many activities before the first path.
     is_streaming: bool,
 }
 
@@ -299,9 +301,9 @@ struct Signal {
 }
 
 impl Signal {
-    fn sample(&self, position: Position) -> Sample {
+    fn sample(&self, position: Position, times: &mut JsonTimes) -> Sample {
         let mut sample = Sample::new(position, lat_lng(&self.point));
-        sample.set_time(self.timestamp.unix_ns());
+        sample.set_time(times.unix_ns(&self.timestamp));
         sample.set_elevation(self.altitude.number("elevation"));
         sample.set_accuracy(self.accuracy.number("accuracy"));
         sample

@@ -15,6 +15,8 @@ pub(in super::super) struct Place {
     latitude_e7: Scalar,
     longitude_e7: Scalar,
     timestamp: Scalar,
+    /// Whether the timestamp is a number of milliseconds.
+    is_epoch: bool,
     accuracy: Scalar,
     altitude: Scalar,
     device: Scalar,
@@ -30,7 +32,10 @@ impl Place {
         let slot = match key.as_str() {
             "latitudeE7" | "latE7" => &mut self.latitude_e7,
             "longitudeE7" | "lngE7" | "lonE7" => &mut self.longitude_e7,
-            "timestamp" | "timestampMs" => &mut self.timestamp,
+            "timestamp" | "timestampMs" => {
+                self.is_epoch = key.as_str() == "timestampMs";
+                &mut self.timestamp
+            }
             "accuracy" | "accuracyMeters" => &mut self.accuracy,
             "altitude" => &mut self.altitude,
             "deviceTag" => &mut self.device,
@@ -59,7 +64,10 @@ impl Place {
             }
         };
         let mut sample = Sample::new(position, xy);
-        sample.set_time(self.timestamp.unix_ns());
+        sample.set_time(match self.is_epoch {
+            true => walk.times.epoch_unix_ns(&self.timestamp),
+            false => walk.times.unix_ns(&self.timestamp),
+        });
         sample.set_elevation(self.altitude.number("elevation"));
         sample.set_accuracy(self.accuracy.number("accuracy"));
         sample.device = self.device.text();

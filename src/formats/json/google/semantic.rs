@@ -45,6 +45,8 @@ struct Segment<'w, 'a, 'b> {
     start: Option<Sample>,
     end: Option<Sample>,
     times: [Scalar; 2],
+    /// Whether the times are numbers of milliseconds.
+    are_epochs: bool,
     /// The recorded positions.
     raw: Vec<Sample>,
     /// The positions on roads or of stops.
@@ -61,6 +63,7 @@ impl<'w, 'a, 'b> Segment<'w, 'a, 'b> {
             start: None,
             end: None,
             times: [Scalar::Null, Scalar::Null],
+            are_epochs: false,
             raw: Vec::new(),
             waypoints: Vec::new(),
             stops: Vec::new(),
@@ -82,12 +85,13 @@ impl<'w, 'a, 'b> Segment<'w, 'a, 'b> {
 
     /// Passes the activity to the writer.
     fn end(mut self) -> Result<(), FormatError> {
-        let [start_time, end_time] = &self.times;
-        if let Some(start) = &mut self.start {
-            start.set_time(start_time.unix_ns());
-        }
-        if let Some(end) = &mut self.end {
-            end.set_time(end_time.unix_ns());
+        for (sample, time) in [&mut self.start, &mut self.end].into_iter().zip(&self.times) {
+            if let Some(sample) = sample {
+                sample.set_time(match self.are_epochs {
+                    true => self.walk.times.epoch_unix_ns(time),
+                    false => self.walk.times.unix_ns(time),
+                });
+            }
         }
         let paths = [self.raw, self.waypoints, self.stops];
         let has_path = paths.iter().any(|path| !path.is_empty());
@@ -121,7 +125,11 @@ impl Receive for Segment<'_, '_, '_> {
             "endLocation" => self.end = self.place(members)?,
             "distance" => self.distance = Scalar::read(members)?,
             "activityType" => self.name = Scalar::read(members)?,
-            "duration" => return read_into(&mut Duration(&mut self.times), members),
+            "duration" => {
+                let duration =
+                    &mut Duration { times: &mut self.times, are_epochs: &mut self.are_epochs };
+                return read_into(duration, members);
+            }
             "simplifiedRawPath" => {
                 return read_into(&mut Path { walk: self.walk, places: &mut self.raw }, members);
             }
@@ -139,7 +147,10 @@ impl Receive for Segment<'_, '_, '_> {
 }
 
 /// The start and the end of an activity.
-struct Duration<'t>(&'t mut [Scalar; 2]);
+struct Duration<'t> {
+    times: &'t mut [Scalar; 2],
+    are_epochs: &'t mut bool,
+}
 
 impl Receive for Duration<'_> {
     fn member<'de, A: MapAccess<'de>>(
@@ -152,7 +163,8 @@ impl Receive for Duration<'_> {
             "endTimestamp" | "endTimestampMs" => 1,
             _ => return Ok(false),
         };
-        self.0[index] = Scalar::read(members)?;
+        self.times[index] = Scalar::read(members)?;
+        *self.are_epochs = key.as_str().ends_with("Ms");
         Ok(true)
     }
 }

@@ -4,6 +4,8 @@ use super::super::super::tests::{Recorded, error, error_with, texts, texts_with}
 use super::super::super::{ReadOptions, SinkError, TrackInfo, TrackSink, read};
 use crate::measure::Fix;
 
+mod structure;
+
 /// Returns the tracks and notes of a file that cannot be read to its end, and the error.
 fn part(file: &str) -> String {
     let mut sink = Recorded::default();
@@ -170,13 +172,16 @@ fn shaping_points_follow_the_point_of_their_route() {
                 </RoutePointExtension></extensions>\n<ele>5</ele></rtept></rte></gpx>";
     insta::assert_snapshot!(texts(late), @r"
     track / (1 1) (2 1) = none
-    ignored_content, line 2, column 1: values of a point after its shaping points are ignored
+    ignored_content, line 2, column 1: values of a point after the points inside it are ignored
     ");
     let track = segment(
         "<trkpt lat='1' lon='1'><extensions><RoutePointExtension><rpt lat='9' lon='9'/></RoutePointExtension>\
          </extensions></trkpt>",
     );
-    insta::assert_snapshot!(texts(&track), @"track / (1 1) = none");
+    insta::assert_snapshot!(texts(&track), @r#"
+        track / (1 1) = none
+        ignored_content, line 2, column 57: the element "rpt" with a position is ignored, because it is not in a path
+    "#);
 }
 
 #[test]
@@ -193,8 +198,8 @@ fn points_outside_a_segment_are_a_segment() {
     track / (1 1) (2 1) / (3 1) = none
     track / (4 1) = none
     track / (5 1) = none
-    point_outside_segment, line 2, column 1: a point or segment outside <trk> or <rte> is read as a part of a track (3 times)
-    point_outside_segment, line 2, column 148: a point or segment outside <trk> or <rte> is read as a part of a track
+    point_outside_segment, line 2, column 1: a point or segment outside <trk> is read as a part of a track (3 times)
+    point_outside_segment, line 2, column 148: a point outside <rte> is read as a part of a route
     ");
     let file = "<gpx><rte>\n<trkpt lat='1' lon='1'/></rte><trk><trkseg>\n<rtept lat='1' lon='2'/></trkseg></trk></gpx>";
     insta::assert_snapshot!(texts(file), @r"
@@ -223,7 +228,10 @@ fn prefixes_are_ignored_and_extensions_are_not_content() {
     let file = r#"<g:gpx xmlns:g="http://www.topografix.com/GPX/1/1"><g:trk><g:trkseg>
         <g:trkpt lat="1" lon="2"><g:time>1970-01-01T00:00:01Z</g:time><g:extensions><trkpt lat="99" lon="0"/><time>x</time></g:extensions></g:trkpt>
         </g:trkseg><g:extensions><x:name xmlns:x="x">no</x:name><trkseg><trkpt lat="9" lon="9"/></trkseg></g:extensions></g:trk></g:gpx>"#;
-    insta::assert_snapshot!(texts(file), @"track / (2 1 t1) = none");
+    insta::assert_snapshot!(texts(file), @r#"
+        track / (2 1 t1) = none
+        ignored_content, line 2, column 85: the element "trkpt" with a position is ignored, because it is not in a path (2 times)
+    "#);
     // GPX 1.0 allows elements of other namespaces in a point and a track.
     let file = r#"<gpx xmlns="urn:wrong"><trk><x:name>no</x:name><trkseg>
         <trkpt lat="1" lon="2"><x:ele>7</x:ele><ele>5</ele><x:time>no</x:time></trkpt></trkseg></trk></gpx>"#;
@@ -252,7 +260,8 @@ fn what_precedes_an_error_is_read() {
     "#);
     insta::assert_snapshot!(cut("<trkpt lat='1' lon='3'/>< /trkpt></gpx>"), @r#"
     track / (1 1) (2 1) / (3 1) = "t" (incomplete)
-    a.gpx:3:34: not well-formed XML: expected `</>`, but `</gpx>` was found
+    assumed_notation, line 3, column 25: a < that starts no tag is read as the character <
+    a.gpx:3:34: not well-formed XML: expected `</trkseg>`, but `</gpx>` was found
     "#);
     insta::assert_snapshot!(cut("<trkpt lat='1' lon='3'/><!-- "), @r#"
     track / (1 1) (2 1) / (3 1) = "t" (incomplete)
@@ -391,4 +400,14 @@ fn only_one_kind_and_one_segment_are_read_on_request() {
         ..Default::default()
     };
     insta::assert_snapshot!(texts_with(file, &options), @"track / (1 1) (2 1) = none");
+}
+
+#[test]
+fn an_unescaped_less_than_sign_in_a_name_costs_nothing() {
+    let file =
+        "<gpx><trk><name>5 < 6 km</name><trkseg><trkpt lat='1' lon='2'/></trkseg></trk></gpx>";
+    insta::assert_snapshot!(texts(file), @r#"
+    track / (2 1) = "5 < 6 km"
+    assumed_notation, line 1, column 19: a < that starts no tag is read as the character <
+    "#);
 }

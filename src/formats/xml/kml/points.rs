@@ -28,6 +28,8 @@ pub(super) struct Points {
     /// The index of the first point of the open Placemark.
     placemark_start: usize,
     count: u64,
+    /// The position of the first point.
+    first: Option<Position>,
     has_line: bool,
 }
 
@@ -40,6 +42,7 @@ impl Points {
             remarks: Vec::new(),
             placemark_start: 0,
             count: 0,
+            first: None,
             has_line: false,
         }
     }
@@ -51,6 +54,15 @@ impl Points {
     /// Returns whether the points are a path, if the file ends here.
     pub(super) fn is_path(&self) -> bool {
         !self.stored.is_empty()
+    }
+
+    /// Adds a note that the points next to lines are ignored, if there are any.
+    pub(super) fn note_ignored(&self, out: &mut TrackWriter<'_>) -> Result<(), FormatError> {
+        if self.count == 0 || self.mode == PointsMode::Ignore {
+            return Ok(());
+        }
+        let message = format!("points next to lines are ignored ({})", self.count);
+        out.file_note(NoteKind::IgnoredContent, self.first, message)
     }
 
     /// Removes all points, because the file has a line.
@@ -67,6 +79,7 @@ impl Points {
         point: Result<RawFix, String>,
     ) -> Result<(), FormatError> {
         self.count += 1;
+        self.first.get_or_insert(position);
         if self.is_ignored() {
             return Ok(());
         }
@@ -91,6 +104,11 @@ impl Points {
             Some((_, count)) => *count += 1,
             None => self.remarks.push((remark, 1)),
         }
+    }
+
+    /// Returns whether the open Placemark has a point.
+    pub(super) fn has_open_point(&self) -> bool {
+        self.stored.len() > self.placemark_start
     }
 
     /// Ends a Placemark: its points have this time.
@@ -123,14 +141,16 @@ impl Points {
             })
             .collect();
         let order = match have_times {
-            true => "their times",
-            false => "the file",
+            true => ", in the order of their times",
+            false => "",
         };
         if have_times {
             keyed.sort_by_key(|&(key, ..)| key);
         }
         out.start_track(TrackKind::Track, start)?;
-        let message = format!("separate points are one path, in the order of {order}");
+        let message = format!(
+            "the file has no lines, and its points are read as a path{order}; use --points ignore to ignore them"
+        );
         out.track_note(NoteKind::JoinedPoints, start, message)?;
         for (remark, count) in self.remarks.drain(..) {
             for _ in 0..count {

@@ -35,9 +35,37 @@ pub(super) enum Value {
     Coordinates,
 }
 
+/// The names of the elements of paths, which some programs write in other cases.
+const NAMES: [&str; 14] = [
+    "Document",
+    "Folder",
+    "Placemark",
+    "name",
+    "MultiGeometry",
+    "LineString",
+    "LinearRing",
+    "MultiTrack",
+    "Track",
+    "Point",
+    "coordinates",
+    "altitudeMode",
+    "when",
+    "coord",
+];
+
 impl Tag {
-    /// Returns the role of a child with this local name.
+    /// Returns the role of a child with this local name, in any case.
     pub(super) fn child(self, local: &str) -> Tag {
+        match self.exact_child(local) {
+            Tag::Other => {
+                let known = NAMES.iter().find(|name| local.eq_ignore_ascii_case(name));
+                known.map_or(Tag::Other, |name| self.exact_child(name))
+            }
+            tag => tag,
+        }
+    }
+
+    fn exact_child(self, local: &str) -> Tag {
         match (self, local) {
             (Tag::Container, "Placemark") => Tag::Placemark,
             (Tag::Container, "NetworkLink") => Tag::NetworkLink,

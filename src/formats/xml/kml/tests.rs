@@ -30,9 +30,10 @@ fn each_placemark_with_lines_is_a_track_and_each_line_a_segment() {
         <Placemark><name>empty</name><LineString/></Placemark>
         </Folder></Document></kml>"#;
     insta::assert_snapshot!(texts(file), @r#"
-    track / (13.5 46.5 z100) (13.6 46.5 z-1.5) (13.7 46.5) = "Mountain & Valley"
-    track / (1 2) (3 4) / (5 6) / (7 8) (9 8) (7 8) = "late"
-    track = "empty"
+        track / (13.5 46.5 z100) (13.6 46.5 z-1.5) (13.7 46.5) = "Mountain & Valley"
+        track / (1 2) (3 4) / (5 6) / (7 8) (9 8) (7 8) = "late"
+        track = "empty"
+        ignored_content, line 12, column 51: a line without <coordinates> has no points
     "#);
 }
 
@@ -47,7 +48,10 @@ fn points_and_polygons_next_to_lines_are_ignored() {
         </k:LinearRing></k:outerBoundaryIs></k:Polygon></k:Placemark>
         <k:Placemark><k:Point><k:coordinates>8,8</k:coordinates></k:Point></k:Placemark>
         </k:Document></k:kml>"#;
-    insta::assert_snapshot!(texts(file), @"track / (3 3) (4 4) = none");
+    insta::assert_snapshot!(texts(file), @r"
+    track / (3 3) (4 4) = none
+    ignored_content, line 2, column 46: points next to lines are ignored (4)
+    ");
 }
 
 #[test]
@@ -163,7 +167,10 @@ fn altitudes_above_the_ground_are_ignored() {
     insta::assert_snapshot!(line("clampToGround"), @"track / (1 1 z5) (2 2 z6) = none");
     let next = "<MultiGeometry><LineString><altitudeMode>relativeToGround</altitudeMode></LineString>\
                 <LineString><coordinates>1,1,5</coordinates></LineString></MultiGeometry>";
-    insta::assert_snapshot!(texts(&placemark(next)), @"track / (1 1 z5) = none");
+    insta::assert_snapshot!(texts(&placemark(next)), @"
+        track / (1 1 z5) = none
+        ignored_content, line 1, column 114: a line without <coordinates> has no points
+    ");
 }
 
 fn points(times: [&str; 3]) -> String {
@@ -184,16 +191,16 @@ const BEGIN_3: &str =
 fn points_alone_are_one_path() {
     insta::assert_snapshot!(texts(&points([WHEN_2, WHEN_1, BEGIN_3])), @"
     track / (1 1 z7 t1) (0 1 z7 t2) (2 1 z7 t3) = none
-    joined_points, line 2, column 102: separate points are one path, in the order of their times
+    joined_points, line 2, column 102: the file has no lines, and its points are read as a path, in the order of their times; use --points ignore to ignore them
     ");
     insta::assert_snapshot!(texts(&points([WHEN_2, "", WHEN_1])), @"
     track / (0 1 z7 t2) (1 1 z7) (2 1 z7 t1) = none
-    joined_points, line 2, column 102: separate points are one path, in the order of the file
+    joined_points, line 2, column 102: the file has no lines, and its points are read as a path; use --points ignore to ignore them
     backward_time, line 4, column 108: the time is earlier than that of the point before; use --sort-by-time to sort the points
     ");
     insta::assert_snapshot!(texts(&points([WHEN_2, "<TimeStamp><when>2010</when></TimeStamp>", WHEN_1])), @r#"
     track / (0 1 z7 t2) (1 1 z7) (2 1 z7 t1) = none
-    joined_points, line 2, column 102: separate points are one path, in the order of the file
+    joined_points, line 2, column 102: the file has no lines, and its points are read as a path; use --points ignore to ignore them
     invalid_time, line 3, column 37: 1 invalid time is ignored: the time "2010" has no time of day
     backward_time, line 4, column 108: the time is earlier than that of the point before; use --sort-by-time to sort the points
     "#);
@@ -201,7 +208,7 @@ fn points_alone_are_one_path() {
         points([WHEN_2, WHEN_1, BEGIN_3]).replace("1,1,7", "1,1;7").replace("2,1,7", "2,1,x");
     insta::assert_snapshot!(texts(&invalid), @r#"
     track / (0 1 z7 t2) (invalid) (2 1 t3) = none
-    joined_points, line 2, column 102: separate points are one path, in the order of their times
+    joined_points, line 2, column 102: the file has no lines, and its points are read as a path, in the order of their times; use --points ignore to ignore them
     invalid_elevation, line 4, column 133: 1 invalid elevation is ignored: the altitude "x" is not a number
     invalid_position, line 3, column 108: 1 point without a valid position is skipped: the latitude "1;7" is not a number
     "#);
@@ -237,7 +244,7 @@ fn a_file_that_ends_early_keeps_what_was_read() {
     let points = points([WHEN_2, WHEN_1, BEGIN_3]);
     insta::assert_snapshot!(interrupted(&points[..points.len() - "</kml>".len()]), @"
     track / (1 1 z7 t1) (0 1 z7 t2) (2 1 z7 t3) = none (incomplete)
-    joined_points, line 2, column 102: separate points are one path, in the order of their times
+    joined_points, line 2, column 102: the file has no lines, and its points are read as a path, in the order of their times; use --points ignore to ignore them
     a:5:1: the file ends before </kml>; it is incomplete
     ");
     insta::assert_snapshot!(interrupted("<kml><Placemark></kml>"), @"a:1:17: not well-formed XML: expected `</Placemark>`, but `</kml>` was found");
@@ -259,4 +266,18 @@ fn a_line_is_the_same_for_any_size_of_reads() {
     read(reader, &ReadOptions::default(), &mut slow).unwrap();
     assert_eq!(slow.ended.concat(), texts_with(&file, &ReadOptions::default()));
     assert_eq!(slow.ended.concat().matches("(1.5 2.5 z3)").count(), 30_000);
+}
+
+#[test]
+fn lines_without_coordinates_and_lines_in_other_places_are_noted() {
+    insta::assert_snapshot!(texts(
+        "<kml><Placemark><LineString><coordinate>1,1 2,2</coordinate></LineString></Placemark>\n\
+         <placemark><Linestring><Coordinates>1,1 1,2</Coordinates></Linestring></placemark>\n\
+         <Folder><LineString><coordinates>1,1 1,3</coordinates></LineString></Folder></kml>"
+    ), @"
+        track = none
+        track / (1 1) (1 2) = none
+        ignored_content, line 1, column 61: a line without <coordinates> has no points
+        ignored_content, line 3, column 9: a LineString outside a Placemark is ignored
+    ");
 }

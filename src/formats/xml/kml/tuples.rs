@@ -86,7 +86,7 @@ impl Tuples {
         }
     }
 
-    /// Adds a character. Returns the position that ends in front of it.
+    /// Adds a character. Returns the position that ends before it.
     pub(super) fn push(&mut self, char: char) -> Option<Tuple> {
         let at = Position::column(self.line, self.column);
         match char {

@@ -61,6 +61,43 @@ fn laps_are_joined_and_the_tracks_of_a_lap_are_segments() {
 }
 
 #[test]
+fn other_cases_and_nested_elements_are_read() {
+    let lower = activity(&format!(
+        "<Lap><Track>{}{}</Track></Lap>",
+        point(1, "1", "2"),
+        point(2, "1", "3")
+    ));
+    let lower = lower.to_ascii_lowercase().replace("t00:", "T00:").replace("000z", "000Z");
+    insta::assert_snapshot!(texts(&lower), @"track / (2 1 z58.2 t1) (3 1 z58.2 t2) = none");
+    let nested = activity(&format!(
+        "<Lap><Track><Track>{}</Track>{}<Track>{}</Track></Track></Lap>",
+        point(1, "1", "2"),
+        point(2, "1", "3"),
+        point(3, "1", "4")
+    ));
+    insta::assert_snapshot!(texts(&nested), @"
+        track / (2 1 z58.2 t1) / (3 1 z58.2 t2) / (4 1 z58.2 t3) = none
+        point_outside_segment, line 2, column 74: a Track inside a Track is read as a segment (2 times)
+        single_point_segments, line 2, column 802: most segments have one point, and no leg joins two segments; use --join-segments if the points are one path
+    ");
+    let inner =
+        point(1, "1", "2").replace("</Trackpoint>", &(point(2, "1", "3") + "</Trackpoint>"));
+    insta::assert_snapshot!(texts(&activity(&format!("<Lap><Track>{inner}</Track></Lap>"))), @"
+        track / (2 1 z58.2 t1) (3 1 z58.2 t2) = none
+        point_outside_segment, line 2, column 289: points outside a Track are read as part of the path
+    ");
+    let outside = format!(
+        "<Lap><Other>{}</Other><Track>{}</Track></Lap>",
+        point(1, "1", "2"),
+        point(2, "1", "3")
+    );
+    insta::assert_snapshot!(texts(&activity(&outside)), @"
+        track / (3 1 z58.2 t2) = none
+        ignored_content, line 2, column 74: a Trackpoint outside an Activity or Course is ignored
+    ");
+}
+
+#[test]
 fn points_without_a_position_are_counted() {
     let file = activity(&format!(
         "<Lap><Track>{}<Trackpoint><Time>1970-01-01T00:00:02Z</Time></Trackpoint>\
@@ -153,8 +190,9 @@ fn extensions_and_prefixes_are_ignored() {
         point(2, "1", "3"),
     ));
     insta::assert_snapshot!(texts(&file), @"
-    track (invalid) / (2 1 z58.2 t1) = none
-    invalid_position, line 2, column 74: 1 point without a valid position is skipped: this Trackpoint has no Position
+        track (invalid) / (2 1 z58.2 t1) = none
+        invalid_position, line 2, column 74: 1 point without a valid position is skipped: this Trackpoint has no Position
+        ignored_content, line 2, column 470: a Trackpoint outside an Activity or Course is ignored
     ");
     assert_eq!(infos(&file), [(TrackKind::Track, None)]);
 }
