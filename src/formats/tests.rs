@@ -66,8 +66,14 @@ impl TrackSink for Recorded {
 
 pub(super) fn texts_with(file: &str, options: &ReadOptions) -> String {
     let mut notes = Recorded::default();
-    read(file.as_bytes(), options, &mut notes).unwrap();
-    notes.ended.concat() + &notes.notes.concat()
+    let outcome = read(file.as_bytes(), options, &mut notes);
+    let mut text = notes.ended.concat() + &notes.notes.concat();
+    match outcome {
+        Ok(()) => {}
+        Err(error @ FormatError::NoPositions { .. }) => text += &format!("error: {error}\n"),
+        Err(error) => panic!("{error}"),
+    }
+    text
 }
 
 /// Returns the tracks of a file, without notes.

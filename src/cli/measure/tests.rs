@@ -129,7 +129,7 @@ fn a_broken_file_is_reported_and_the_others_are_measured() {
     {"file":"half.gpx","track":2,"points":2,"segments":1,"length_m":0.0,"displacement_m":0.0,"model":"geodesic","bbox":[0.0,1.0,0.0,1.0],"accepted":1,"raw_length_m":0.0,"rejections":[{"reason":"invalid_position","count":1,"first_offset":0,"rejected_length_m":0.0}],"kind":"track","incomplete":true,"notes":[{"kind":"invalid_position","message":"1 point without a valid position is skipped: latitude 91 is not between -90 and 90 degrees","count":1,"line":2,"column":9}]}
     {"file":"nan.csv","track":1,"points":1,"segments":0,"length_m":0.0,"displacement_m":0.0,"model":"geodesic","bbox":null,"accepted":0,"raw_length_m":0.0,"rejections":[{"reason":"invalid_position","count":1,"first_offset":0,"rejected_length_m":0.0}],"kind":"track","incomplete":false,"notes":[{"kind":"invalid_position","message":"1 point without a valid position is skipped: longitude NaN is not a finite number","count":1,"line":2,"column":1}]}
     {"file":"-","track":1,"points":2,"segments":1,"length_m":111319.49079327357,"displacement_m":111319.49079327357,"model":"geodesic","bbox":[0.0,0.0,1.0,0.0],"accepted":2,"raw_length_m":111319.49079327357,"rejections":[],"kind":"track","incomplete":false,"notes":[]}
-    {"total":{"files":7,"failed_files":4,"tracks":5,"points":8,"segments":4,"length_m":222638.98158654713,"model":"geodesic","accepted":6,"raw_length_m":222638.98158654713,"rejections":[{"reason":"invalid_position","count":2,"rejected_length_m":0.0}],"notes":[],"more_notes":0}}
+    {"total":{"files":7,"failed_files":5,"tracks":5,"points":8,"segments":4,"length_m":222638.98158654713,"model":"geodesic","accepted":6,"raw_length_m":222638.98158654713,"rejections":[{"reason":"invalid_position","count":2,"rejected_length_m":0.0}],"notes":[],"more_notes":0}}
     "#);
     let run = run_with(&files, "a.csv half.gpx", "");
     assert!(run.out.contains("3 tracks; 1 file"), "{}", run.out);
@@ -229,9 +229,9 @@ fn the_effect_of_filters_is_printed() {
     "#);
     let run = run_with(&[], &format!("{arguments} --csv"), WALK);
     insta::assert_snapshot!(run.out, @r"
-    kind,file,track,points,segments,length,displacement,model,min_x,min_y,max_x,max_y,accepted,raw_length,length_3d,elapsed_s,moving_s,max_speed,ascent,descent,backward_time_count,backward_time_first_offset,backward_time_rejected_length,accuracy_count,accuracy_first_offset,accuracy_rejected_length,speed_count,speed_first_offset,speed_rejected_length,step_count,step_first_offset,step_rejected_length,start_time,end_time,device_length_m,incomplete,notes
-    track,-,1,6,1,4,4,planar,0,0,4,0,4,1798,5.23606797749979,5,5,1,0,2,0,,0,0,,0,1,2,899,1,4,0,1970-01-01T00:00:00Z,1970-01-01T00:00:05Z,,false,1
-    total,,,6,1,4,,planar,,,,,4,1798,5.23606797749979,,5,1,0,2,0,,0,0,,0,1,,899,1,,0,,,,,0
+    kind,file,track,points,segments,length,displacement,model,min_x,min_y,max_x,max_y,accepted,raw_length,length_3d,elapsed_s,moving_s,max_speed,ascent,descent,backward_time_count,backward_time_first_offset,backward_time_rejected_length,accuracy_count,accuracy_first_offset,accuracy_rejected_length,speed_count,speed_first_offset,speed_rejected_length,step_count,step_first_offset,step_rejected_length,invalid_position_count,invalid_position_first_offset,invalid_position_rejected_length,start_time,end_time,device_length_m,incomplete,notes
+    track,-,1,6,1,4,4,planar,0,0,4,0,4,1798,5.23606797749979,5,5,1,0,2,0,,0,0,,0,1,2,899,1,4,0,0,,0,1970-01-01T00:00:00Z,1970-01-01T00:00:05Z,,false,1
+    total,,,6,1,4,,planar,,,,,4,1798,5.23606797749979,,5,1,0,2,0,,0,0,,0,1,,899,1,,0,0,,0,,,,,0
     ");
 }
 
@@ -261,8 +261,8 @@ fn details_can_be_printed_without_a_filter() {
     ");
     let run = run_with(&[], "-", file);
     insta::assert_snapshot!(run.out, @r"
-    file   track                                     points segments           length
-    -      1                                              2        1          1.113 m
-    total  1 track                                        2        1          1.113 m
+    file   track                                    points segments           length
+    -      1                                             2        1          1.113 m
+    total  1 track                                       2        1          1.113 m
     ");
 }

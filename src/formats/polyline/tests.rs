@@ -49,10 +49,11 @@ fn six_decimal_places_are_used_if_five_are_out_of_range() {
     // With both precisions out of range, 5 places are assumed and the points are not valid.
     let file = encode(&[(148_137_154, 11_576_124), (9_100_000, 100)]);
     let options = ReadOptions { format: Some(Format::Polyline), ..Default::default() };
-    insta::assert_snapshot!(texts_with(&file, &options), @"
-        track (invalid) (invalid) = none
-        invalid_position, line 1, column 11: 2 points without a valid position are skipped; the first one: latitude 1481.37154 is not between -90 and 90 degrees
-        assumed_notation, line 1: encoded polylines do not state their precision; 5 decimal places are assumed, and with 6 the path is 10 times shorter
+    insta::assert_snapshot!(texts_with(&file, &options), @r"
+    track (invalid) (invalid) = none
+    invalid_position, line 1, column 11: 2 points without a valid position are skipped; the first one: latitude 1481.37154 is not between -90 and 90 degrees
+    assumed_notation, line 1: encoded polylines do not state their precision; 5 decimal places are assumed, and with 6 the path is 10 times shorter
+    error: no point of the file (2) has a valid position; the first one: latitude 1481.37154 is not between -90 and 90 degrees
     ");
 }
 
@@ -72,10 +73,11 @@ fn a_damaged_line_ends_at_the_damage() {
         assumed_notation, line 1: encoded polylines do not state their precision; 5 decimal places are assumed, and with 6 the path is 10 times shorter
     ");
     let large = "~".repeat(20) + "\n";
-    insta::assert_snapshot!(texts_with(&large, &options), @"
-        track (invalid) = none
-        invalid_position, line 1, column 13: 1 point without a valid position is skipped: a number of the encoded polyline is too large, and the positions after it are unknown
-        assumed_notation, line 1: encoded polylines do not state their precision; 5 decimal places are assumed, and with 6 the path is 10 times shorter
+    insta::assert_snapshot!(texts_with(&large, &options), @r"
+    track (invalid) = none
+    invalid_position, line 1, column 13: 1 point without a valid position is skipped: a number of the encoded polyline is too large, and the positions after it are unknown
+    assumed_notation, line 1: encoded polylines do not state their precision; 5 decimal places are assumed, and with 6 the path is 10 times shorter
+    error: no point of the file (1) has a valid position; the first one: a number of the encoded polyline is too large, and the positions after it are unknown
     ");
 }
 

@@ -71,12 +71,13 @@ fn in_strict_mode_a_note_on_sorted_fixes_does_not_cost_the_fixes_after_it() {
         is_strict: true,
         sorts_by_time: true,
         segment_column: Some("part".to_owned()),
+        time_column: Some("time".to_owned()),
         ..Default::default()
     };
     let file = "lat,lon,time,part\n1,1,1,a\n1,2,5,a\n1,3,3,b\n1,4,4,b\n1,5,6,b\n";
     insta::assert_snapshot!(tracks_and_error(file, &strict), @r"
     track / (1 1 t1) (2 1 t5) / (3 1 t3) (4 1 t4) (5 1 t6) = none (incomplete)
-    file:4:1: the time is earlier than that of the point before, because the times of segments overlap; --strict makes this an error
+    file:4:1: the time is earlier than that of the point before, because the times of segments overlap; use --join-segments to sort all points of the track together; --strict makes this an error
     ");
 }
 

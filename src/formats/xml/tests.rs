@@ -158,7 +158,7 @@ fn quick_xml_events(text: &str) -> Events {
 }
 
 fn has_lone_less_than(text: &str) -> bool {
-    let is_lone = |pair: &[u8]| pair[0] == b'<' && b"<>&;\"' \n\r\0".contains(&pair[1]);
+    let is_lone = |pair: &[u8]| pair[0] == b'<' && b"<>&;]\"' \n\r\0".contains(&pair[1]);
     text.as_bytes().windows(2).any(is_lone)
 }
 

@@ -26,8 +26,9 @@ use crate::recording::{CheckpointStore as _, RecordingName};
 use crate::service::{DisplacementService, PathService, Progress, StreamLimits};
 use crate::store::MemoryStore;
 
-/// The largest work without a yield: a block of points with three long legs each.
-const PIECE_MAX_NS: u64 = 800_000;
+/// The largest work without a yield: a block of points with three long legs each, and the columns that are added again
+/// after each point without a position.
+const PIECE_MAX_NS: u64 = 1_200_000;
 
 /// A request body whose frames are all available. Without an end, it repeats its last frame.
 struct Frames {

@@ -67,28 +67,32 @@ fn invalid_positions_are_skipped_for_any_order_of_the_members() {
     track (invalid) / (1 2) (invalid) (3 4) = none
     invalid_position, line 1, column 42: 2 points without a valid position are skipped; the first one: a position has null in place of a number
     "#);
-    insta::assert_snapshot!(both("LineString", "[1,2]"), @r#"
+    insta::assert_snapshot!(both("LineString", "[1,2]"), @r"
     track (invalid) = none
     invalid_position, line 1, column 40: 1 point without a valid position is skipped: a position is in place of a list of positions
-    "#);
-    insta::assert_snapshot!(both("LineString", "null"), @r#"
+    error : no point of the file (1) has a valid position; the first one: a position is in place of a list of positions
+    ");
+    insta::assert_snapshot!(both("LineString", "null"), @r"
     track (invalid) = none
     invalid_position, line 1, column 39: 1 point without a valid position is skipped: a position has null in place of a number
-    "#);
+    error : no point of the file (1) has a valid position; the first one: a position has null in place of a number
+    ");
     insta::assert_snapshot!(both("LineString", "[]"), @"track = none");
-    insta::assert_snapshot!(both("MultiLineString", "[[1,2],[3,4]]"), @r#"
+    insta::assert_snapshot!(both("MultiLineString", "[[1,2],[3,4]]"), @r"
     track (invalid) (invalid) = none
     invalid_position, line 1, column 46: 2 points without a valid position are skipped; the first one: a position is in place of a list of positions
-    "#);
+    error : no point of the file (2) has a valid position; the first one: a position is in place of a list of positions
+    ");
     insta::assert_snapshot!(both("MultiLineString", "[null,[[1,2],[3,4]],[]]"), @r#"
     track (invalid) / (1 2) (3 4) = none
     invalid_position, line 1, column 47: 1 point without a valid position is skipped: a position has null in place of a number
     "#);
-    insta::assert_snapshot!(both("Point", "[]"), @r#"
+    insta::assert_snapshot!(both("Point", "[]"), @r"
     track (invalid) = none
     invalid_position, line 1, column 32: 1 point without a valid position is skipped: a position has fewer than two numbers
     joined_points, line 1, column 32: the file has no lines, and its points are read as a path; use --points ignore to ignore them
-    "#);
+    error : no point of the file (1) has a valid position; the first one: a position has fewer than two numbers
+    ");
 }
 
 #[test]
@@ -206,10 +210,11 @@ fn projected_coordinates_are_an_error() {
     track / (1 2) (invalid) (3 4) = none
     invalid_position, line 1, column 62: 1 point without a valid position is skipped: latitude 5334567.1 is not between -90 and 90 degrees
     "#);
-    insta::assert_snapshot!(outcome(line("[[181,91],[181,91]]")), @r#"
+    insta::assert_snapshot!(outcome(line("[[181,91],[181,91]]")), @r"
     track (invalid) (invalid) = none
     invalid_position, line 1, column 44: 2 points without a valid position are skipped; the first one: latitude 91 is not between -90 and 90 degrees
-    "#);
+    error : no point of the file (2) has a valid position; the first one: latitude 91 is not between -90 and 90 degrees
+    ");
     insta::assert_snapshot!(outcome(collection(&[point("[691234,5334567]", "")])), @r#"
     track (invalid) = none (incomplete)
     invalid_position, line 1, column 115: 1 point without a valid position is skipped: latitude 5334567 is not between -90 and 90 degrees
@@ -386,8 +391,5 @@ fn an_open_track_is_incomplete_if_a_late_reference_system_is_not_supported() {
         "crs":{"properties":{"name":"EPSG:3857"}}}"#;
     let text = outcome(file);
     assert!(text.starts_with("track / (2 1) = none (incomplete)\nerror :2:"), "{text}");
-    assert!(
-        text.contains("the lengths of the tracks in front of this position are wrong"),
-        "{text}"
-    );
+    assert!(text.contains("the lengths of the tracks before this position are wrong"), "{text}");
 }

@@ -79,14 +79,17 @@ fn points_without_a_valid_position_are_counted_and_the_rest_is_read() {
     insta::assert_snapshot!(invalid("lon='1'"), @r#"
     track (invalid) = none
     invalid_position, line 2, column 1: 1 point without a valid position is skipped: this <trkpt> has no "lat" attribute
+    error: no point of the file (1) has a valid position; the first one: this <trkpt> has no "lat" attribute
     "#);
     insta::assert_snapshot!(invalid("lat='46.5°' lon='1'"), @r#"
     track (invalid) = none
     invalid_position, line 2, column 1: 1 point without a valid position is skipped: the latitude "46.5°" is not a number
+    error: no point of the file (1) has a valid position; the first one: the latitude "46.5°" is not a number
     "#);
     insta::assert_snapshot!(invalid("lat='1' lon='361'"), @r"
     track (invalid) = none
     invalid_position, line 2, column 1: 1 point without a valid position is skipped: longitude 361 is not between -360 and 360 degrees
+    error: no point of the file (1) has a valid position; the first one: longitude 361 is not between -360 and 360 degrees
     ");
 }
 
