@@ -198,7 +198,8 @@ impl<R: Read> Rows<R> {
 
     /// Returns the length of a row without the NUL bytes and the end mark of DOS, Ctrl-Z, at its end.
     fn without_padding(&mut self, from: usize, end: usize, line: u64) -> usize {
-        let is_padding = |byte: &&u8| matches!(**byte, 0 | 0x1a);
+        let delimiter = self.delimiter;
+        let is_padding = |byte: &&u8| matches!(**byte, 0 | 0x1a) && **byte != delimiter;
         let row = &self.buffer[from..end];
         let padding = row.iter().rev().take_while(is_padding).count();
         // Some loggers fill each field with NUL bytes.

@@ -258,14 +258,17 @@ fn times_of_six_digits_are_times_of_day() {
     for file in [
         "lat,lon,gps_date,time\n1,2,010224,095959\n1,2,010224,100000.00\n",
         "lat,lon,UTC date,time\n1,2,010224,095959.00\n1,2,010224,100000\n",
+        "lat,lon,gps_date,time\n1,2,010224,09:59:59Z\n1,2,'010224,10:00:00Z\n",
     ] {
         let text = times(file);
         assert!(text.starts_with("track / ( t1706781599) ( t1706781600) = none\nassumed_notation, line 2, column 4: dates of six digits"), "{text}");
     }
-    assert_eq!(
-        times("lat,lon,date,time\n1,2,2024-02-01,95959\n1,2,2024-02-01,100000\n"),
-        "track / ( t1706781599) ( t1706781600) = none\n"
-    );
+    for file in [
+        "lat,lon,date,time\n1,2,2024-02-01,95959\n1,2,2024-02-01,100000\n",
+        "lat,lon,date,time\n1,2,'2024-02-01,'95959\n1,2,2024-02-01\u{a0},100000\n",
+    ] {
+        assert_eq!(times(file), "track / ( t1706781599) ( t1706781600) = none\n");
+    }
     insta::assert_snapshot!(times("lat,lon,time\n1,2,095959\n1,2,100000.00\n"), @r#"
     track / () () = none
     ignored_column, -: the column "time" is ignored: its values are like times of day without a date, such as 095959
