@@ -48,6 +48,7 @@ mod other;
 mod parquet;
 mod plt;
 mod polyline;
+mod projection;
 mod rfc3339;
 mod rows;
 mod sink;

@@ -1,6 +1,6 @@
 //! Parses coordinates: plain numbers, decimal commas, hemispheres, and degrees, minutes and seconds.
 //!
-//! `DDMM.mmmm` as in NMEA sentences is not read: it cannot be told from degrees.
+//! `DDMM.mmmm` as in NMEA sentences is read with a hemisphere only: without one, it may be another unit.
 
 use std::borrow::Cow;
 
@@ -13,11 +13,54 @@ use super::super::value::excerpt;
 pub(super) const NORTH_OR_SOUTH: [char; 2] = ['n', 's'];
 pub(super) const EAST_OR_WEST: [char; 2] = ['e', 'w'];
 
-/// A coordinate, and whether it has a decimal comma.
+/// A coordinate.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Angle {
     pub value: f64,
+    /// Whether it has a decimal comma.
     pub has_comma: bool,
+    /// Whether its degrees and minutes have no separator.
+    pub is_packed: bool,
+    /// The sign of the letter of a hemisphere in the text.
+    pub hemisphere: Option<f64>,
+}
+
+impl Angle {
+    pub(super) fn number(value: f64, has_comma: bool) -> Self {
+        Self { value, has_comma, is_packed: false, hemisphere: None }
+    }
+}
+
+/// The meaning of a number that has a hemisphere.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Packed {
+    /// It is a number of degrees.
+    Degrees,
+    /// It has degrees and minutes without a separator, and this value in degrees.
+    Minutes(f64),
+    /// It has leading zeros, but is not like `DDMM.mmm` or `DDDMM.mmm`.
+    Unknown,
+}
+
+/// Returns the meaning of a number without a sign that has a hemisphere.
+pub(super) fn packed(number: &[u8], letters: [char; 2]) -> Packed {
+    let is_mark = |byte: &u8| matches!(byte, b'.' | b',');
+    let whole = number.iter().position(is_mark).unwrap_or(number.len());
+    let is_plain = number.iter().all(|byte| byte.is_ascii_digit() || is_mark(byte));
+    if whole <= 3 || !is_plain {
+        return Packed::Degrees;
+    }
+    let degree_digits = if letters == NORTH_OR_SOUTH { 2 } else { 3 };
+    if whole == degree_digits + 2 {
+        let (degrees, minutes) = number.split_at(degree_digits);
+        let minutes = parse_f64(minutes).or_else(|| with_decimal_comma(minutes));
+        if let (Some(degrees), Some(minutes)) = (parse_f64(degrees), minutes)
+            && minutes < 60.0
+        {
+            return Packed::Minutes((degrees * 60.0 + minutes) / 60.0);
+        }
+    }
+    if number.starts_with(b"0") { Packed::Unknown } else { Packed::Degrees }
 }
 
 /// Decodes text that is UTF-8 or else windows-1252, which contains Latin-1.
@@ -81,7 +124,7 @@ pub(super) fn with_decimal_comma(bytes: &[u8]) -> Option<f64> {
 pub(super) fn parse(what: &str, bytes: &[u8], letters: Option<[char; 2]>) -> Result<Angle, String> {
     let bytes = bytes.trim_ascii();
     if let Some(value) = parse_f64(bytes) {
-        return Ok(Angle { value, has_comma: false });
+        return Ok(Angle::number(value, false));
     }
     let plain = plain(bytes);
     let shown = bytes;
@@ -90,10 +133,10 @@ pub(super) fn parse(what: &str, bytes: &[u8], letters: Option<[char; 2]>) -> Res
         return Err(format!("the {what} is blank"));
     }
     if let Some(value) = parse_f64(bytes) {
-        return Ok(Angle { value, has_comma: false });
+        return Ok(Angle::number(value, false));
     }
     if let Some(value) = with_decimal_comma(bytes) {
-        return Ok(Angle { value, has_comma: true });
+        return Ok(Angle::number(value, true));
     }
     letters
         .filter(|_| bytes.len() <= 64)
@@ -121,17 +164,28 @@ fn sexagesimal(text: &str, letters: [char; 2]) -> Option<Angle> {
     if !is_marked || whole.iter().any(|number| number.contains(['.', ','])) {
         return None;
     }
+    let packed = match (hemisphere, parts.has_mark, &numbers[..]) {
+        (Some(_), false, [number]) => packed(number.as_bytes(), letters),
+        _ => Packed::Degrees,
+    };
+    if packed == Packed::Unknown {
+        return None;
+    }
     let last = parse_f64(last[0].replace(',', ".").as_bytes())?;
     let mut values = whole.iter().filter_map(|number| parse_f64(number.as_bytes()));
     let value = match (values.next(), values.next()) {
-        (None, _) => last,
+        (None, _) => match packed {
+            Packed::Minutes(value) => value,
+            _ => last,
+        },
         (Some(degrees), None) if last < 60.0 => (degrees * 60.0 + last) / 60.0,
         (Some(degrees), Some(minutes)) if minutes < 60.0 && last < 60.0 => {
             (degrees * 3600.0 + minutes * 60.0 + last) / 3600.0
         }
         _ => return None,
     };
-    Some(Angle { value: sign * value, has_comma })
+    let is_packed = packed != Packed::Degrees;
+    Some(Angle { value: sign * value, has_comma, is_packed, hemisphere })
 }
 
 /// Splits the letter of a hemisphere off, in front or at the end. Returns its sign.

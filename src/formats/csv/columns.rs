@@ -3,14 +3,15 @@
 use super::super::error::FormatError;
 use super::super::options::{ReadOptions, TrackColumn};
 use super::super::value::excerpt;
-use super::angle::{EAST_OR_WEST, NORTH_OR_SOUTH};
+use super::angle::{EAST_OR_WEST, NORTH_OR_SOUTH, decode};
+use super::axis::{Axis, HemisphereColumn};
 use super::geometry::Geometry;
 use super::grouping::{Certainty, Grouping, grouping};
-use super::names::{TIME_UNITS, coordinate_divisor, key, metres, same, time_unit, unit};
+use super::names::{coordinate_divisor, key, metres, same};
 use super::splitter::Row;
 use super::synonyms::{
-    ACCURACY_COLUMNS, DATE_COLUMNS, EAST_WEST, ELEVATION_COLUMNS, LATITUDE_COLUMNS,
-    LONGITUDE_COLUMNS, NORTH_SOUTH, TIME_COLUMNS,
+    ACCURACY_COLUMNS, EAST_WEST, ELEVATION_COLUMNS, LATITUDE_COLUMNS, LONGITUDE_COLUMNS,
+    NORTH_SOUTH,
 };
 use super::time_source::TimeSource;
 use crate::measure::Space;
@@ -25,6 +26,8 @@ pub(super) struct Columns {
     pub y: Axis,
     pub z: Option<Length>,
     pub accuracy: Option<Length>,
+    /// A column of geometries next to those of the coordinates.
+    pub unused_geometry: Option<Geometry>,
     /// The columns that may have the time, in order of preference.
     pub times: Vec<TimeSource>,
     /// Whether the options have the column of times.
@@ -36,21 +39,8 @@ pub(super) struct Columns {
     pub segment: Option<usize>,
     /// What was ignored.
     pub ignored: Vec<String>,
-    /// What was assumed of the names of the coordinates.
-    pub assumed: Option<String>,
-}
-
-/// The columns of a coordinate.
-#[derive(Clone)]
-pub(super) struct Axis {
-    pub what: &'static str,
-    pub at: usize,
-    /// The number by which integers are divided; 1 for degrees.
-    pub divisor: f64,
-    /// The column with the hemisphere.
-    pub hemisphere: Option<usize>,
-    /// The letters of the hemispheres; `None` for planar coordinates.
-    pub letters: Option<[char; 2]>,
+    /// What was assumed.
+    pub assumed: Vec<String>,
 }
 
 /// A column of lengths.
@@ -88,7 +78,8 @@ impl Columns {
     ) -> Result<Self, FormatError> {
         let search = Search { names: &names, delimiter, options };
         let mut ignored = Vec::new();
-        let (geometry, (x, y)) = match (search.axes(&mut ignored), search.geometry(has_pairs)) {
+        let found = search.geometry(has_pairs);
+        let (geometry, (x, y)) = match (search.axes(&mut ignored), found) {
             (Ok(axes), _) => (None, axes),
             (Err(_), Some(geometry)) => (Some(geometry), search.unused_axes(geometry.at)),
             (Err(error), None) => return Err(error),
@@ -117,7 +108,8 @@ impl Columns {
             &mut ignored,
         )?;
         used.extend(accuracy.map(|column| column.at));
-        let times = search.times(&used)?;
+        let chosen = search.named(&options.time_column, "--time-column")?;
+        let times = TimeSource::find(&names, &used, chosen);
         let groups = match options.track_column {
             TrackColumn::Auto => search.groups(segment),
             _ => Vec::new(),
@@ -126,9 +118,10 @@ impl Columns {
         used.extend(groups.iter().map(|group| group.at));
         ignored.extend(search.duplicates(&used));
         let assumed = match geometry {
-            None => search.assumed_axes(&x, &y),
-            Some(_) => None,
+            None => search.assumed_axes(&x, &y).into_iter().collect(),
+            Some(_) => Vec::new(),
         };
+        let unused_geometry = found.filter(|_| geometry.is_none());
         Ok(Self {
             geometry,
             x,
@@ -142,13 +135,38 @@ impl Columns {
             segment,
             ignored,
             assumed,
+            unused_geometry,
             names,
+        })
+    }
+
+    /// Returns whether a row repeats the column names of the position.
+    pub(super) fn is_header(&self, row: Row<'_>) -> bool {
+        let columns = self.geometry.map_or([self.x.at, self.y.at], |geometry| [geometry.at; 2]);
+        columns.iter().all(|at| {
+            let field = row.get(*at).unwrap_or_default();
+            let starts = field
+                .trim_ascii()
+                .first()
+                .is_some_and(|byte| !byte.is_ascii_digit() && !b"-+.".contains(byte));
+            starts
+                && field.len() <= 256
+                && self.names.get(*at).is_some_and(|name| same(name, &decode(field)))
+        })
+    }
+
+    /// Returns whether a row has the column names of the position, in any column.
+    pub(super) fn is_other_header(&self, row: Row<'_>) -> bool {
+        [self.x.at, self.y.at].iter().all(|at| {
+            self.names.get(*at).is_some_and(|name| {
+                row.iter().take(256).any(|field| field.len() <= 256 && same(name, &decode(field)))
+            })
         })
     }
 
     /// Returns whether the geometry of a row is a line.
     pub(super) fn has_line(&self, row: Row<'_>) -> bool {
-        let Some(geometry) = self.geometry else { return false };
+        let Some(geometry) = self.geometry.or(self.unused_geometry) else { return false };
         let field = row.get(geometry.at).unwrap_or_default();
         geometry.has_line(field)
     }
@@ -232,7 +250,8 @@ impl Search<'_> {
         let is_geographic = options.space == Space::Geographic;
         let hemisphere = |known: &[&str], at: usize| {
             let found = self.names.iter().position(|name| known.contains(&&*key(name)));
-            found.filter(|found| *found != at && is_geographic)
+            let found = found.filter(|found| *found != at && is_geographic);
+            found.map(|at| HemisphereColumn { at, is_sign: false, may_be_blank: false })
         };
         let (y, y_divisor) =
             self.coordinate(&options.y_column, "--y-column", LATITUDE_COLUMNS, y_what, ignored)?;
@@ -381,50 +400,6 @@ impl Search<'_> {
         let rivals: Vec<usize> = found[1..].iter().map(|column| column.at).collect();
         self.remark(known[0], first.at, &rivals, ignored);
         Ok(Some(first))
-    }
-
-    /// Finds the columns that may have times.
-    fn times(&self, used: &[usize]) -> Result<Vec<TimeSource>, FormatError> {
-        let source = |at: usize, is_date: bool| TimeSource {
-            date: None,
-            at,
-            unit: time_unit(&self.names[at]),
-            is_date,
-        };
-        let find = |known: &[&str]| -> Vec<usize> {
-            let is_usable = |at: usize| {
-                !used.contains(&at)
-                    && unit(&self.names[at]).is_none_or(|unit| TIME_UNITS.contains(&&*unit))
-            };
-            let with_name = |known: &&str| {
-                let known = key(known);
-                let columns = 0..self.names.len();
-                columns
-                    .filter(|at| key(&self.names[*at]) == known && is_usable(*at))
-                    .collect::<Vec<_>>()
-            };
-            // Names that differ in separators only are equal.
-            let mut found: Vec<usize> = Vec::new();
-            for at in known.iter().flat_map(with_name) {
-                if !found.contains(&at) {
-                    found.push(at);
-                }
-            }
-            found
-        };
-        let dates = find(DATE_COLUMNS);
-        let pairs = |at: usize| {
-            let date = dates.first().copied().filter(|date| *date != at);
-            date.map(|date| TimeSource { date: Some(date), at, unit: None, is_date: false })
-        };
-        if let Some(at) = self.named(&self.options.time_column, "--time-column")? {
-            return Ok([pairs(at), Some(source(at, false))].into_iter().flatten().collect());
-        }
-        let times = find(TIME_COLUMNS);
-        // With a date next to it, a number such as 100000 is a time of day.
-        let pairs = times.iter().filter_map(|at| pairs(*at));
-        let singles = times.iter().map(|at| source(*at, false));
-        Ok(pairs.chain(singles).chain(dates.iter().map(|at| source(*at, true))).collect())
     }
 
     /// Finds the columns that may identify tracks.

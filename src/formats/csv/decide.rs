@@ -5,11 +5,13 @@
 
 use std::collections::HashSet;
 
+use super::super::polyline::Precision;
 use super::super::time::civil::DayOrder;
 use super::super::time::{Clarity, TimeReader};
-use super::angle::hemisphere;
-use super::columns::{Axis, Columns};
+use super::columns::Columns;
+use super::geometry::GeometryKind;
 use super::grouping::{Certainty, Grouping};
+use super::hemispheres::Hemispheres;
 use super::splitter::Row;
 use super::time_source::TimeSource;
 
@@ -24,17 +26,32 @@ const UNREADABLE_ROWS: u64 = 20;
 pub(super) struct Decider {
     times: Vec<TimeState>,
     groups: Vec<GroupState>,
-    /// For x and y: whether the hemisphere column has hemispheres.
-    hemispheres: [Option<bool>; 2],
+    hemispheres: Hemispheres,
     row_count: u64,
+    /// Whether polylines have six decimal places: those of the others are out of range.
+    has_precision_six: bool,
+    has_unused_line: bool,
 }
 
 #[derive(Default)]
 struct TimeState {
+    /// The times, and how many of them may also be times of day, such as 095959.
     readable: u64,
+    clocks: u64,
     unreadable: u64,
     ambiguous: u64,
     order: Option<DayOrder>,
+}
+
+impl TimeState {
+    fn has_time(&self) -> bool {
+        self.readable > self.clocks
+    }
+
+    /// Returns whether all times may be times of day.
+    fn is_clock(&self) -> bool {
+        self.clocks > 0 && self.clocks == self.readable
+    }
 }
 
 #[derive(Default)]
@@ -49,17 +66,29 @@ impl Decider {
         Self {
             times: columns.times.iter().map(|_| TimeState::default()).collect(),
             groups: columns.groups.iter().map(|_| GroupState::default()).collect(),
-            hemispheres: [None; 2],
+            hemispheres: Hemispheres::new(columns),
             row_count: 0,
+            has_precision_six: false,
+            has_unused_line: false,
         }
     }
 
     /// Takes a row into account.
     pub(super) fn observe(&mut self, row: Row<'_>, columns: &Columns, reader: &TimeReader) {
         self.row_count += 1;
+        if columns.is_header(row) {
+            return;
+        }
+        self.observe_geometry(row, columns);
         let mut buffer = Vec::new();
         for (state, source) in self.times.iter_mut().zip(&columns.times) {
-            match reader.clarity(source.text(row, &mut buffer), source.unit) {
+            let text = source.text(row, &mut buffer);
+            if !reader.has_format() && source.rejects(text) {
+                state.unreadable += 1;
+                continue;
+            }
+            state.clocks += u64::from(!reader.has_format() && source.is_clock(text));
+            match reader.clarity(text, source.unit) {
                 Clarity::Missing => {}
                 Clarity::Unreadable => state.unreadable += 1,
                 Clarity::Clear => state.readable += 1,
@@ -82,22 +111,41 @@ impl Decider {
             state.has_fraction |= is_number && value.contains(&b'.');
             state.repeated |= !state.values.insert(value.into());
         }
-        for (known, axis) in self.hemispheres.iter_mut().zip([&columns.x, &columns.y]) {
-            if let Some(value) = hemisphere_value(row, axis) {
-                *known = known.or(Some(value));
-            }
+        self.hemispheres.observe(row, columns);
+    }
+
+    fn observe_geometry(&mut self, row: Row<'_>, columns: &Columns) {
+        let polyline = columns.geometry.filter(|geometry| geometry.kind == GeometryKind::Polyline);
+        if let Some(geometry) = polyline {
+            let field = row.get(geometry.at).unwrap_or_default().trim_ascii();
+            self.has_precision_six |=
+                !field.starts_with(b"[") && Precision::of(field) == Precision::Six;
+        }
+        if let Some(geometry) = columns.unused_geometry {
+            let has_value =
+                row.get(geometry.at).is_some_and(|field| !field.trim_ascii().is_empty());
+            self.has_unused_line |= has_value && columns.has_line(row);
         }
     }
 
     /// Returns whether more rows decide nothing.
     pub(super) fn is_decided(&self, columns: &Columns) -> bool {
+        let is_polyline =
+            columns.geometry.is_some_and(|geometry| geometry.kind == GeometryKind::Polyline);
+        if is_polyline && !self.has_precision_six
+            || columns.unused_geometry.is_some() && self.row_count == 0
+        {
+            return false;
+        }
         let is_time_decided = match self.times.first() {
             None => true,
-            Some(first) if first.readable > 0 => first.ambiguous == 0 || first.order.is_some(),
-            Some(first) if self.times.len() == 1 => first.unreadable > 0,
+            Some(first) if first.has_time() => first.ambiguous == 0 || first.order.is_some(),
+            Some(first) if self.times.len() == 1 => {
+                first.unreadable > 0 || first.clocks >= UNREADABLE_ROWS
+            }
             Some(first) => {
                 let chosen = self.time().map(|at| &self.times[at]);
-                first.unreadable >= UNREADABLE_ROWS
+                first.unreadable + first.clocks >= UNREADABLE_ROWS
                     && chosen.is_none_or(|chosen| chosen.ambiguous == 0 || chosen.order.is_some())
             }
         };
@@ -106,17 +154,12 @@ impl Decider {
             .iter()
             .zip(&columns.groups)
             .all(|(state, group)| state.repeated || group.certainty == Certainty::Sure);
-        let has_hemispheres = self
-            .hemispheres
-            .iter()
-            .zip([&columns.x, &columns.y])
-            .all(|(known, axis)| known.is_some() || axis.hemisphere.is_none());
-        is_time_decided && is_group_decided && has_hemispheres
+        is_time_decided && is_group_decided && self.hemispheres.is_decided()
     }
 
     /// Returns the first source with a time.
     fn time(&self) -> Option<usize> {
-        self.times.iter().position(|state| state.readable > 0)
+        self.times.iter().position(TimeState::has_time)
     }
 
     /// Applies the decisions. Returns the order of day and month.
@@ -128,22 +171,19 @@ impl Decider {
         };
         if let Some(at) = self.time().or((!self.times.is_empty()).then_some(0)) {
             decisions.order = self.times[at].order;
-            decisions.time = columns.times.get(at).copied();
+            decisions.time = columns.times.get(at).copied().filter(|_| !self.times[at].is_clock());
             self.remark_on_times(at, columns);
         }
         self.choose_groups(columns, &mut decisions);
-        for (at, known) in self.hemispheres.iter().enumerate() {
-            let axis = if at == 0 { &mut columns.x } else { &mut columns.y };
-            if *known == Some(true) {
-                continue;
-            }
-            if let Some(column) = axis.hemisphere.take() {
-                let what = axis.what;
-                let name = columns.name(column);
-                columns.ignored.push(format!(
-                    "the column {name} is ignored: it has no hemisphere of the {what}"
-                ));
-            }
+        self.hemispheres.apply(columns);
+        if self.has_precision_six {
+            decisions.precision = Precision::Six;
+        }
+        if let Some(geometry) = columns.unused_geometry.filter(|_| self.has_unused_line) {
+            let name = columns.name(geometry.at);
+            columns.ignored.push(format!(
+                "the column {name} is ignored: the positions are in other columns, and it has lines"
+            ));
         }
         decisions
     }
@@ -155,6 +195,13 @@ impl Decider {
         let mut remarks: Vec<String> = Vec::new();
         for (state, source) in self.times.iter().zip(&columns.times) {
             let is_date_alone = source.is_date && state.readable == 0;
+            if state.is_clock() {
+                remarks.push(format!(
+                    "the column {} is ignored: its values are like times of day without a date, such as 095959",
+                    columns.name(source.at)
+                ));
+                continue;
+            }
             if source.date.is_some() || is_used(source.at) || is_date_alone {
                 continue;
             }
@@ -193,18 +240,12 @@ impl Decider {
     }
 }
 
-/// Returns whether the hemisphere column of an axis has a hemisphere in a row, if it has a value.
-fn hemisphere_value(row: Row<'_>, axis: &Axis) -> Option<bool> {
-    let value = row.get(axis.hemisphere?)?.trim_ascii();
-    (!value.is_empty())
-        .then(|| axis.letters.is_some_and(|letters| hemisphere(value, letters).is_some()))
-}
-
 /// What the first rows decide.
 #[derive(Default)]
 pub(super) struct Decisions {
     pub time: Option<TimeSource>,
     pub order: Option<DayOrder>,
+    pub precision: Precision,
     /// The columns that identify tracks.
     pub groups: Vec<usize>,
     /// The rows that decided this.

@@ -19,13 +19,17 @@ use super::time::TimeReader;
 use super::track_writer::TrackWriter;
 
 mod angle;
+mod axis;
 mod columns;
 mod decide;
 mod geometry;
 mod grouping;
 mod header;
+mod hemispheres;
 mod names;
+mod oddities;
 mod plain;
+mod row;
 mod row_reader;
 mod splitter;
 mod synonyms;
@@ -101,6 +105,9 @@ pub(super) fn read(
     let mut rows = Rows::new(text, b',');
     let mut header = header::read(&mut rows, options)?;
     rows.set_delimiter(header.delimiter);
+    if header.columns.geometry.is_some() {
+        rows.set_row_bytes_max(splitter::GEOMETRY_ROW_BYTES_MAX);
+    }
     for (position, reason) in &header.skipped {
         out.file_note(NoteKind::SkippedLines, Some(*position), *reason)?;
     }
@@ -109,11 +116,12 @@ pub(super) fn read(
     for remark in &header.columns.ignored {
         out.file_note(NoteKind::IgnoredColumn, None, remark.clone())?;
     }
-    if let Some(remark) = &header.columns.assumed {
+    for remark in &header.columns.assumed {
         out.file_note(NoteKind::AssumedNotation, None, remark.clone())?;
     }
     // A row with a line is a track of its own.
-    let has_lines = stored.iter().any(|row| header.columns.has_line(row.as_row()));
+    let has_lines = header.columns.geometry.is_some()
+        && stored.iter().any(|row| header.columns.has_line(row.as_row()));
     for &at in decisions.row_numbers.iter().filter(|_| !has_lines) {
         let name = header.columns.name(at);
         let message = format!(
@@ -185,6 +193,18 @@ fn note_oddities<R: std::io::Read>(
     }
     if let Some(line) = oddities.nul_bytes {
         let message = "it has NUL bytes";
+        out.file_note(NoteKind::SkippedLines, Some(Position::line(line)), message)?;
+    }
+    if let Some(line) = oddities.padding {
+        let message = "NUL bytes at the end of a row are ignored";
+        out.file_note(NoteKind::IgnoredContent, Some(Position::line(line)), message)?;
+    }
+    if let Some(line) = oddities.blank_lines {
+        let message = "it is blank; the rows before and after it are joined";
+        out.file_note(NoteKind::SkippedLines, Some(Position::line(line)), message)?;
+    }
+    if let Some(line) = oddities.long_rows {
+        let message = "it is longer than 1 MiB, or 8 MiB in a table with geometries";
         out.file_note(NoteKind::SkippedLines, Some(Position::line(line)), message)?;
     }
     Ok(())

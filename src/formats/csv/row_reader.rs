@@ -3,12 +3,15 @@
 use super::super::decimal::parse_f64;
 use super::super::error::{FormatError, Position};
 use super::super::note::NoteKind;
+use super::super::polyline::Precision;
+use super::super::projection::Projection;
 use super::super::rows::is_comment;
 use super::super::time::TimeReader;
 use super::super::track_writer::{Attribute, RawFix, TrackWriter};
 use super::super::value::excerpt;
-use super::angle::{self, Angle};
-use super::columns::{Axis, Columns, Length};
+use super::angle;
+use super::axis::{Axis, coordinate};
+use super::columns::{Columns, Length};
 use super::decide::Decisions;
 use super::splitter::Row;
 use super::time_source::TimeSource;
@@ -39,6 +42,8 @@ pub(super) struct RowReader {
     tracks: Tracks,
     identifier: Vec<u8>,
     time_text: Vec<u8>,
+    precision: Precision,
+    projection: Projection,
     row_count: u64,
     /// The rows that are tracks.
     line_count: u64,
@@ -55,6 +60,7 @@ struct Noted {
     comma: bool,
     groups: bool,
     day_number: bool,
+    packed: bool,
     relative: bool,
     clock_change: bool,
     unused_time: bool,
@@ -78,6 +84,8 @@ impl RowReader {
             tracks: Tracks::default(),
             identifier: Vec::new(),
             time_text: Vec::new(),
+            precision: decisions.precision,
+            projection: Projection::default(),
             row_count: 0,
             line_count: 0,
             wide_count: 0,
@@ -94,6 +102,11 @@ impl RowReader {
         out: &mut TrackWriter<'_>,
     ) -> Result<(), FormatError> {
         self.row_count += 1;
+        if self.columns.is_header(row) {
+            self.tracks.start_block();
+            let message = "it repeats the column names; a segment starts after it";
+            return out.file_note(NoteKind::SkippedLines, Some(Position::line(row.line)), message);
+        }
         if !self.has_times && self.row_count <= TIME_SEARCH_ROWS {
             self.note_unused_times(row, out)?;
         }
@@ -116,6 +129,7 @@ impl RowReader {
         let position = Position::column(row.line, self.columns.y.at as u64 + 1);
         let mut raw = RawFix::new(position, x, y);
         self.read_attributes(row, false, &mut raw, out)?;
+        self.projection.check(&raw, out.space())?;
         out.point(&raw)
     }
 
@@ -131,6 +145,10 @@ impl RowReader {
         if !is_valid && row.get(0).is_some_and(is_comment) {
             let message = "it is a comment";
             return out.file_note(NoteKind::SkippedLines, Some(Position::line(row.line)), message);
+        }
+        if x.is_err() && y.is_err() && self.columns.is_other_header(row) {
+            let message = "the column names are repeated here in another order; split the file in front of them";
+            return Err(FormatError::malformed(Position::line(row.line), message));
         }
         if !self.enter(row, out)? {
             return Ok(());
@@ -152,8 +170,18 @@ impl RowReader {
         if has_comma {
             self.note_comma(position, out)?;
         }
+        if (x.is_packed || y.is_packed) && !std::mem::replace(&mut self.noted.packed, true) {
+            let message = "coordinates such as 4807.038 with a hemisphere are read as degrees and minutes: 48° 07.038'";
+            out.file_note(NoteKind::AssumedNotation, Some(position), message)?;
+        }
+        if self.columns.x.hemisphere_is_blank(row) || self.columns.y.hemisphere_is_blank(row) {
+            let message =
+                "the coordinate has no hemisphere, and is read with the sign of its number";
+            out.file_note(NoteKind::AssumedNotation, Some(position), message)?;
+        }
         let mut raw = RawFix::new(position, x.value, y.value);
         self.read_attributes(row, has_comma, &mut raw, out)?;
+        self.projection.check(&raw, out.space())?;
         out.point(&raw)
     }
 
@@ -187,9 +215,22 @@ impl RowReader {
         {
             return Err(FormatError::malformed(position, message));
         }
+        self.projection.end()?;
         match self.tracks.count() {
             0 if self.line_count > 0 => Ok(()),
             _ => self.tracks.end(out, Position::line(line), self.row_count > 0),
+        }
+    }
+
+    /// Stores the identifier of the track of a row.
+    fn identify(&mut self, row: Row<'_>) {
+        self.identifier.clear();
+        for &at in &self.groups {
+            let value = row.get(at).unwrap_or_default().trim_ascii();
+            if !self.identifier.is_empty() && !value.is_empty() {
+                self.identifier.extend_from_slice(b", ");
+            }
+            self.identifier.extend_from_slice(value);
         }
     }
 
@@ -199,20 +240,13 @@ impl RowReader {
         let is_divided = !self.groups.is_empty()
             || !self.unused_groups.is_empty()
             || self.columns.segment.is_some();
-        if !is_divided && self.tracks.count() > 0 {
+        if !is_divided && self.tracks.count() > 0 && !self.tracks.is_new_block() {
             return Ok(true);
         }
         let position = Position::line(row.line);
         let field = |at: usize| row.get(at).unwrap_or_default().trim_ascii();
         let segment = self.columns.segment.map_or(&b""[..], field);
-        self.identifier.clear();
-        for &at in &self.groups {
-            let value = field(at);
-            if !self.identifier.is_empty() && !value.is_empty() {
-                self.identifier.extend_from_slice(b", ");
-            }
-            self.identifier.extend_from_slice(value);
-        }
+        self.identify(row);
         if self.identifier.len().max(segment.len()) > IDENTIFIER_BYTES_MAX {
             if self.tracks.count() == 0 {
                 self.tracks.enter(b"", b"", position, out)?;
@@ -334,38 +368,4 @@ fn plain(axis: &Axis, row: Row<'_>) -> Option<f64> {
         return None;
     }
     parse_f64(row.get(axis.at)?.trim_ascii())
-}
-
-/// Reads a coordinate and its hemisphere.
-fn coordinate(axis: &Axis, row: Row<'_>) -> Result<Angle, String> {
-    let Some(field) = row.get(axis.at) else {
-        return Err(format!("the row is too short and has no {}", axis.what));
-    };
-    let field = field.trim_ascii();
-    if axis.divisor == 1.0 && axis.hemisphere.is_none() {
-        return angle::parse(axis.what, field, axis.letters);
-    }
-    let angle = match axis.divisor {
-        1.0 => angle::parse(axis.what, field, axis.letters)?,
-        divisor => {
-            let value = parse_f64(field).filter(|value| value.fract() == 0.0);
-            let not_whole =
-                || format!("the {} {} is not a whole number", axis.what, excerpt(field));
-            Angle { value: value.ok_or_else(not_whole)? / divisor, has_comma: false }
-        }
-    };
-    let (Some(column), Some(letters)) = (axis.hemisphere, axis.letters) else { return Ok(angle) };
-    let text = row.get(column).unwrap_or_default();
-    let found = || excerpt(text.trim_ascii());
-    match angle::hemisphere(text, letters) {
-        Some(-1.0) => Ok(Angle { value: -angle.value.abs(), ..angle }),
-        Some(_) if angle.value >= 0.0 => Ok(angle),
-        Some(_) => Err(format!(
-            "the {} {} is negative but its hemisphere is {}",
-            axis.what,
-            angle.value,
-            found()
-        )),
-        None => Err(format!("the hemisphere {} of the {} is not valid", found(), axis.what)),
-    }
 }

@@ -6,84 +6,25 @@
 
 use std::io::Read;
 
+use memchr::memchr2;
+
 use super::super::error::{FormatError, Position};
 use super::super::options::ReadOptions;
 use super::super::rows::RowEnds;
+pub(super) use super::oddities::Oddities;
 use super::plain;
+pub(super) use super::row::{Row, StoredRow};
 
 /// The largest row.
-const ROW_BYTES_MAX: usize = 1 << 20;
+pub(super) const ROW_BYTES_MAX: usize = 1 << 20;
+/// The largest row of a table with geometries.
+pub(super) const GEOMETRY_ROW_BYTES_MAX: usize = 8 << 20;
+/// The NUL bytes that end a row.
+const PADDING_BYTES: usize = 4 << 10;
 /// The space for one read.
 const READ_BYTES: usize = 64 << 10;
 /// Maximum number of quotes that are not closed: the search for the end of each may read a whole row.
 const OPEN_QUOTES_MAX: u64 = 16;
-
-/// A row. Its fields are ranges of a text.
-#[derive(Clone, Copy)]
-pub(super) struct Row<'a> {
-    text: &'a [u8],
-    fields: &'a [(usize, usize)],
-    /// The line on which the row starts.
-    pub line: u64,
-}
-
-impl<'a> Row<'a> {
-    pub(super) fn len(&self) -> usize {
-        self.fields.len()
-    }
-
-    pub(super) fn get(&self, at: usize) -> Option<&'a [u8]> {
-        let &(start, end) = self.fields.get(at)?;
-        self.text.get(start..end)
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        let text = self.text;
-        self.fields.iter().map(move |&(start, end)| text.get(start..end).unwrap_or_default())
-    }
-}
-
-/// A row that owns its text.
-pub(super) struct StoredRow {
-    text: Vec<u8>,
-    fields: Vec<(usize, usize)>,
-    line: u64,
-}
-
-impl StoredRow {
-    pub(super) fn new(row: Row<'_>) -> Self {
-        let mut text = Vec::new();
-        let mut fields = Vec::with_capacity(row.len());
-        for field in row.iter() {
-            fields.push((text.len(), text.len() + field.len()));
-            text.extend_from_slice(field);
-        }
-        Self { text, fields, line: row.line }
-    }
-
-    pub(super) fn as_row(&self) -> Row<'_> {
-        Row { text: &self.text, fields: &self.fields, line: self.line }
-    }
-
-    pub(super) fn byte_count(&self) -> usize {
-        self.text.len() + self.fields.len() * size_of::<(usize, usize)>()
-    }
-}
-
-/// Parts of the text that were not read as rows, with their first line.
-#[derive(Default)]
-pub(super) struct Oddities {
-    /// Quotes that are not closed.
-    pub open_quotes: Option<u64>,
-    /// NUL bytes before a row, or at the end of the file.
-    pub nul_bytes: Option<u64>,
-}
-
-impl Oddities {
-    pub(super) fn is_any(&self) -> bool {
-        self.open_quotes.is_some() || self.nul_bytes.is_some()
-    }
-}
 
 /// Reads the rows of a table. Blank rows are skipped.
 pub(super) struct Rows<R> {
@@ -102,6 +43,10 @@ pub(super) struct Rows<R> {
     /// The text of a row with quotes.
     unquoted: Vec<u8>,
     open_quote_count: u64,
+    row_bytes_max: usize,
+    /// The first blank line after a row.
+    blank_line: Option<u64>,
+    has_row: bool,
     pub oddities: Oddities,
 }
 
@@ -119,12 +64,20 @@ impl<R: Read> Rows<R> {
             fields: Vec::new(),
             unquoted: Vec::new(),
             open_quote_count: 0,
+            row_bytes_max: ROW_BYTES_MAX,
+            blank_line: None,
+            has_row: false,
             oddities: Oddities::default(),
         }
     }
 
     pub(super) fn set_delimiter(&mut self, delimiter: u8) {
         self.delimiter = delimiter;
+    }
+
+    /// Sets the length of the largest row.
+    pub(super) fn set_row_bytes_max(&mut self, row_bytes_max: usize) {
+        self.row_bytes_max = row_bytes_max;
     }
 
     /// Returns the number of the current line.
@@ -143,29 +96,46 @@ impl<R: Read> Rows<R> {
             let length = loop {
                 let text = &self.buffer[self.start..self.end];
                 if let Some(at) = plain::split(text, scanned, self.delimiter, &mut self.fields) {
-                    break at;
+                    break Some(at);
                 }
                 scanned = text.len();
-                if !self.fill()? {
-                    break scanned;
+                if self.is_at_end {
+                    break Some(scanned);
                 }
+                let padding = self.padding();
+                if padding >= PADDING_BYTES {
+                    break Some(scanned - padding);
+                }
+                if scanned > self.row_bytes_max {
+                    break None;
+                }
+                self.fill()?;
+            };
+            let Some(length) = length.filter(|length| *length <= self.row_bytes_max) else {
+                self.skip_long_row()?;
+                continue;
             };
             let end = self.start + length;
             if end < self.end && self.buffer[end] == b'"' {
                 let line = self.line;
                 if self.split_quoted()? {
+                    self.note_row();
                     return Ok(Some(Row { text: &self.unquoted, fields: &self.fields, line }));
                 }
                 continue;
             }
             let (line, from) = (self.line, self.start);
             self.end_row(length);
+            let end = from + self.without_padding(from, end, line);
             let row = &self.buffer[from..end];
             if self.fields.is_empty() && row.iter().all(u8::is_ascii_whitespace) {
+                self.blank_line = self.blank_line.or(self.has_row.then_some(line));
                 continue;
             }
+            let length = row.len();
+            self.note_row();
             let field_start = self.fields.last().map_or(0, |(_, end)| end + 1);
-            self.fields.push((field_start, row.len()));
+            self.fields.push((field_start, length));
             return Ok(Some(Row { text: &self.buffer[from..end], fields: &self.fields, line }));
         }
     }
@@ -220,10 +190,54 @@ impl<R: Read> Rows<R> {
         }
     }
 
+    /// Returns the number of NUL bytes at the end of the buffer, after a row that starts at `start`.
+    fn padding(&self) -> usize {
+        let rest = &self.buffer[self.start..self.end];
+        rest.iter().rev().take_while(|byte| **byte == 0).count()
+    }
+
+    /// Returns the length of a row without the NUL bytes and the end mark of DOS, Ctrl-Z, at its end.
+    fn without_padding(&mut self, from: usize, end: usize, line: u64) -> usize {
+        let delimiter = self.delimiter;
+        let is_padding = |byte: &&u8| matches!(**byte, 0 | 0x1a) && **byte != delimiter;
+        let row = &self.buffer[from..end];
+        let padding = row.iter().rev().take_while(is_padding).count();
+        // Some loggers fill each field with NUL bytes.
+        let is_filled = || row[..row.len() - padding].contains(&0);
+        if row.last() == Some(&0) && padding < row.len() && !is_filled() {
+            self.oddities.padding.get_or_insert(line);
+        }
+        row.len() - padding
+    }
+
+    /// Takes into account that there is a row.
+    fn note_row(&mut self) {
+        self.has_row = true;
+        if let Some(line) = self.blank_line.take() {
+            self.oddities.blank_lines.get_or_insert(line);
+        }
+    }
+
+    /// Skips a row that is too long.
+    fn skip_long_row(&mut self) -> Result<(), FormatError> {
+        self.oddities.long_rows.get_or_insert(self.line);
+        loop {
+            let rest = &self.buffer[self.start..self.end];
+            if let Some(at) = memchr2(b'\n', b'\r', rest) {
+                self.end_row(at);
+                return Ok(());
+            }
+            self.start = self.end;
+            if !self.fill()? {
+                return Ok(());
+            }
+        }
+    }
+
     /// Consumes a row and its line end.
     fn end_row(&mut self, length: usize) {
         self.start += length;
-        if self.start < self.end {
+        if self.start < self.end && self.buffer[self.start] != 0 {
             self.after_return = self.buffer[self.start] == b'\r';
             self.start += 1;
             self.line += 1;
@@ -235,10 +249,13 @@ impl<R: Read> Rows<R> {
         if self.is_at_end {
             return Ok(false);
         }
-        if self.end - self.start > ROW_BYTES_MAX {
+        if self.end - self.start > self.row_bytes_max {
             return Err(FormatError::TooLarge {
                 position: Position::line(self.line),
-                message: "the row that starts here is longer than 1 MiB".to_owned(),
+                message: format!(
+                    "the row that starts here is longer than {} MiB",
+                    self.row_bytes_max >> 20
+                ),
             });
         }
         if self.start > 0 {
@@ -270,10 +287,19 @@ impl<R: Read> Rows<R> {
         loop {
             match self.try_split_quoted(literal_from)? {
                 Split::Row { length } => {
-                    let from = self.start;
+                    let (from, line) = (self.start, self.line);
+                    self.cut_padding(line);
                     self.line += count_line_ends(&self.buffer[from..from + length]);
                     self.end_row(length);
+                    if length > self.row_bytes_max {
+                        self.oddities.long_rows.get_or_insert(line);
+                        return Ok(false);
+                    }
                     return Ok(self.fields.len() > 1 || !self.unquoted.trim_ascii().is_empty());
+                }
+                Split::TooLong => {
+                    self.skip_long_row()?;
+                    return Ok(false);
                 }
                 Split::OpenQuote { at } => {
                     let before = count_line_ends(&self.buffer[self.start..self.start + at]);
@@ -293,6 +319,16 @@ impl<R: Read> Rows<R> {
         }
     }
 
+    /// Removes the NUL bytes at the end of a row with quotes.
+    fn cut_padding(&mut self, line: u64) {
+        let Some((start, end)) = self.fields.last_mut() else { return };
+        while *end > *start && matches!(self.unquoted.get(*end - 1), Some(0 | 0x1a)) {
+            *end -= 1;
+            self.unquoted.truncate(*end);
+            self.oddities.padding.get_or_insert(line);
+        }
+    }
+
     /// Splits a row. A quote at or after the offset `literal_from` has no meaning.
     fn try_split_quoted(&mut self, literal_from: usize) -> Result<Split, FormatError> {
         self.fields.clear();
@@ -303,7 +339,10 @@ impl<R: Read> Rows<R> {
         let mut length = 0;
         loop {
             if self.start + length == self.end {
-                let is_too_long = length > ROW_BYTES_MAX && state == State::Quoted;
+                let is_too_long = length > self.row_bytes_max;
+                if is_too_long && state != State::Quoted {
+                    return Ok(Split::TooLong);
+                }
                 if is_too_long || !self.fill()? {
                     if state == State::Quoted {
                         return Ok(Split::OpenQuote { at: quote_at });
@@ -368,6 +407,7 @@ enum State {
 enum Split {
     Row { length: usize },
     OpenQuote { at: usize },
+    TooLong,
 }
 
 /// Returns the number of line ends in a text: `\n`, `\r` or `\r\n`.

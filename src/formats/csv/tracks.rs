@@ -17,6 +17,9 @@ pub(super) struct Tracks {
     by_name: HashMap<Box<[u8]>, usize>,
     /// The value of the segment column in the last row of each track.
     segments: Vec<Vec<u8>>,
+    /// The number of header rows inside the file, and that before the last row of each track.
+    block: u64,
+    blocks: Vec<u64>,
     /// The number of each track for the writer.
     numbers: Vec<usize>,
     current: usize,
@@ -26,6 +29,21 @@ pub(super) struct Tracks {
 impl Tracks {
     pub(super) fn count(&self) -> usize {
         self.segments.len()
+    }
+
+    /// Starts a segment with the next row of each track.
+    pub(super) fn start_block(&mut self) {
+        self.block += 1;
+    }
+
+    /// Returns whether a block started after the last row of the current track.
+    pub(super) fn is_new_block(&self) -> bool {
+        self.blocks.get(self.current).is_none_or(|block| *block != self.block)
+    }
+
+    /// Returns whether there is a track with this identifier.
+    pub(super) fn has(&self, name: &[u8]) -> bool {
+        self.by_name.contains_key(name)
     }
 
     /// Makes `name` the current track, and starts a segment if the value of the segment column changes. Returns
@@ -41,7 +59,12 @@ impl Tracks {
         if !is_same && self.switch(name, position, out)? {
             out.start_segment();
             self.segments.push(segment.to_vec());
+            self.blocks.push(self.block);
             return Ok(false);
+        }
+        if self.blocks[self.current] != self.block {
+            self.blocks[self.current] = self.block;
+            out.start_segment();
         }
         let last = &mut self.segments[self.current];
         if !same(last, segment) {

@@ -30,8 +30,9 @@ const QUOTE: u8 = b'"';
 const BACKSLASH: u8 = b'\\';
 
 /// The number of decimal places of the coordinates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Precision {
+    #[default]
     Five,
     Six,
 }

@@ -63,6 +63,11 @@ impl TimeReader {
         self.assumes_zone
     }
 
+    /// Returns whether the options have a format of times.
+    pub(in crate::formats) fn has_format(&self) -> bool {
+        self.format.is_some()
+    }
+
     /// Returns whether the last time that was read occurs twice or never in the zone of the options.
     pub(in crate::formats) fn has_clock_change(&self) -> bool {
         self.has_clock_change

@@ -272,7 +272,7 @@ impl<'a> TrackWriter<'a> {
         if !track.is_sent() {
             return Ok(());
         }
-        self.invalid.get_or_insert_with(|| (0, message)).0 += 1;
+        self.invalid.get_or_insert((0, message)).0 += 1;
         if let Some(sort) = &mut track.sort {
             sort.push_invalid();
             return self.count_stored(position);

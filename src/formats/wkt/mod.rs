@@ -18,6 +18,7 @@ use super::error::{FormatError, Position};
 use super::format::Format;
 use super::note::NoteKind;
 use super::options::ReadOptions;
+use super::projection::Projection;
 use super::sink::TrackKind;
 use super::track_writer::{Attribute, RawFix, TrackWriter};
 pub(super) use geometry::{Each, Event};
@@ -61,8 +62,16 @@ pub(super) fn read(
 ) -> Result<(), FormatError> {
     let mut parser = Parser::new(text);
     let points = SeparatePoints::new(options);
-    let (line, has_points, damage) = (None, false, None);
-    let mut file = File { points, line, has_points, damage, skips: false, other: None, out };
+    let mut file = File {
+        points,
+        line: None,
+        has_points: false,
+        projection: Projection::default(),
+        damage: None,
+        skips: false,
+        other: None,
+        out,
+    };
     let outcome = loop {
         let outcome = parser.next(&mut |position, event| file.add(position, event))?;
         if let Outcome::Cut(position) = outcome {
@@ -80,11 +89,12 @@ pub(super) fn read(
         }
     };
     let is_cut = outcome.is_err();
+    let projection = file.projection.end();
     file.finish(is_cut)?;
     outcome?;
     match file.other {
         Some(other) => Err(other.into_error()),
-        None => Ok(()),
+        None => projection,
     }
 }
 
@@ -119,6 +129,7 @@ struct File<'f, 'w> {
     line: Option<usize>,
     /// Whether the next point is a separate one.
     has_points: bool,
+    projection: Projection,
     /// The first violation of the grammar.
     damage: Option<String>,
     /// Whether the geometry is in another reference system and is not read.
@@ -165,6 +176,7 @@ impl File<'_, '_> {
             }
             Event::Point { x, y, z } => {
                 let raw = RawFix { z, ..RawFix::new(position, x, y) };
+                self.projection.check(&raw, self.out.space())?;
                 match self.has_points {
                     true => self.points.add(raw, self.out),
                     false => self.out.point(&raw),

@@ -101,6 +101,7 @@ impl RowReader {
         }
         let mut raw = RawFix::new(position, x.value, y.value);
         self.read_attributes(row, has_comma, &mut raw, out)?;
+        self.projection.check(&raw, out.space())?;
         out.point(&raw)
     }
 
@@ -148,7 +149,9 @@ impl RowReader {
             let number = |at: usize| item.get(at).and_then(serde_json::Value::as_f64);
             match (number(0), number(1)) {
                 (Some(x), Some(y)) => {
-                    out.point(&RawFix { z: number(2), ..RawFix::new(position, x, y) })?;
+                    let raw = RawFix { z: number(2), ..RawFix::new(position, x, y) };
+                    self.projection.check(&raw, out.space())?;
+                    out.point(&raw)?;
                 }
                 _ => {
                     let item = item.to_string();
@@ -170,7 +173,7 @@ impl RowReader {
         out: &mut TrackWriter<'_>,
     ) -> Result<(), FormatError> {
         let precision = match out.space() {
-            Space::Geographic => Precision::of(field),
+            Space::Geographic => self.precision,
             Space::Planar => Precision::Five,
         };
         let added =
@@ -215,6 +218,7 @@ impl RowReader {
                     }
                     self.read_attributes(row, false, &mut raw, out)?;
                 }
+                self.projection.check(&raw, out.space())?;
                 out.point(&raw)
             }
             Event::InvalidPoint(message) => {

@@ -34,7 +34,7 @@ impl RowReader {
                 )
         };
         let names = self.columns.names.len().min(SEARCHED_FIELDS);
-        let used = |at: usize| self.time.is_some_and(|time| time.at == at || time.date == Some(at));
+        let used = |at: usize| self.time.is_some_and(|time| time.uses(at));
         let mut fields = row.iter().take(names).enumerate();
         let found = fields.find(|(at, field)| !used(*at) && is_time(field));
         let Some((at, _)) = found else { return Ok(()) };
@@ -56,11 +56,36 @@ impl RowReader {
     ) -> Result<Option<i64>, FormatError> {
         let mut buffer = std::mem::take(&mut self.time_text);
         let text = source.text(row, &mut buffer);
-        if let Some(unix_ns) = self.times.common_unix_ns(text) {
+        // Dates of six digits have a note.
+        if let Some(unix_ns) = self.times.common_unix_ns(text).filter(|_| !source.has_nmea_date) {
             self.time_text = buffer;
             return Ok(Some(unix_ns));
         }
+        let time = self.time_of(text, row, source, out);
+        self.time_text = buffer;
+        time
+    }
+
+    /// Reads the text of a time that is not in the most common form.
+    #[inline(never)]
+    fn time_of(
+        &mut self,
+        text: &[u8],
+        row: Row<'_>,
+        source: TimeSource,
+        out: &mut TrackWriter<'_>,
+    ) -> Result<Option<i64>, FormatError> {
         let position = Position::column(row.line, source.at as u64 + 1);
+        if !self.times.has_format() {
+            if source.rejects(text) {
+                let message =
+                    format!("the number {} is not a date with a time of day", excerpt(text));
+                let message = self.in_column(message, source.at);
+                out.invalid_value(Attribute::Time, position, message)?;
+                return Ok(None);
+            }
+            self.note_date(text, row, source, out)?;
+        }
         let is_day_number = source.unit.is_none() && is_day_number(text);
         if is_day_number && !self.noted.day_number {
             self.noted.day_number = true;
@@ -107,8 +132,31 @@ impl RowReader {
             self.noted.zone = true;
             out.file_note(NoteKind::AssumedZone, Some(position), ASSUMED_UTC)?;
         }
-        self.time_text = buffer;
         Ok(time)
+    }
+
+    /// Adds a note on a date that may have another meaning.
+    fn note_date(
+        &mut self,
+        text: &[u8],
+        row: Row<'_>,
+        source: TimeSource,
+        out: &mut TrackWriter<'_>,
+    ) -> Result<(), FormatError> {
+        let position = Position::column(row.line, source.at as u64 + 1);
+        let message = if source.is_assumed_number(text) {
+            format!(
+                "dates such as {} are read as seconds or milliseconds since 1970",
+                excerpt(text)
+            )
+        } else if !text.is_empty()
+            && let Some(date) = source.nmea_date(row)
+        {
+            format!("dates of six digits are read as day, month and year; the first one is {date}")
+        } else {
+            return Ok(());
+        };
+        out.file_note(NoteKind::AssumedNotation, Some(position), message)
     }
 }
 

@@ -8,9 +8,9 @@ use super::super::super::note::NoteKind;
 use super::super::super::rows::is_comment;
 use super::super::super::time::Clarity;
 use super::super::super::track_writer::{RawFix, TrackWriter};
-use super::super::columns::Axis;
+use super::super::axis::{Axis, coordinate};
 use super::super::splitter::Row;
-use super::{RowReader, coordinate};
+use super::RowReader;
 
 impl RowReader {
     /// Reads a row with a value after the last column. Its values may be in the wrong columns.
@@ -36,7 +36,17 @@ impl RowReader {
         let position = Position::column(row.line, stray as u64 + 1);
         self.wide_count += 1;
         self.first_wide.get_or_insert_with(|| (position, message.clone()));
-        if self.tracks.count() == 0 && !self.enter(row, out)? {
+        // Only a value before the coordinates is certainly in its column.
+        let first = self
+            .columns
+            .geometry
+            .map_or(self.columns.x.at.min(self.columns.y.at), |geometry| geometry.at);
+        let is_certain = |at: usize| at < first;
+        self.identify(row);
+        let is_known =
+            self.groups.iter().all(|at| is_certain(*at)) || self.tracks.has(&self.identifier);
+        let has_identity = is_known && self.columns.segment.is_none_or(is_certain);
+        if (has_identity || self.tracks.count() == 0) && !self.enter(row, out)? {
             return Ok(());
         }
         out.invalid_point(position, message)
@@ -59,14 +69,15 @@ impl RowReader {
         {
             return None;
         }
-        let time = |at: usize| self.time.filter(|time| time.at == at && time.date.is_none());
+        let time = |at: usize| self.time.filter(|time| time.at == at && time.is_single());
         for (at, field) in row.iter().take(last + 1).enumerate() {
             let is_certain = match time(at) {
                 _ if at == x.at || at == y.at => field.contains(&b'.') && !field.contains(&b','),
-                Some(time) => matches!(
-                    self.times.clarity(field, time.unit),
-                    Clarity::Clear | Clarity::Decides(_)
-                ),
+                Some(time) => {
+                    let clarity = self.times.clarity(field, time.unit);
+                    let is_time = matches!(clarity, Clarity::Clear | Clarity::Decides(_));
+                    is_time && (self.times.has_format() || !time.rejects(field))
+                }
                 None => false,
             };
             if !is_certain {
@@ -93,9 +104,10 @@ impl RowReader {
         out.file_note(NoteKind::AssumedNotation, Some(position), message)?;
         let mut raw = RawFix::new(Position::column(row.line, self.columns.y.at as u64 + 1), x, y);
         let last = self.columns.x.at.max(self.columns.y.at);
-        if let Some(source) = self.time.filter(|time| time.at < last && time.date.is_none()) {
+        if let Some(source) = self.time.filter(|time| time.at < last && time.is_single()) {
             raw.unix_ns = self.time(row, source, out)?;
         }
+        self.projection.check(&raw, out.space())?;
         out.point(&raw)
     }
 }

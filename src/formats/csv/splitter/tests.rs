@@ -91,11 +91,15 @@ fn nul_bytes_around_rows_are_skipped_at_any_length() {
 
 #[test]
 fn the_length_of_a_row_is_limited() {
-    let long = format!("1,2\n{}", "a".repeat(2 << 20));
-    let mut rows = Rows::new(long.as_bytes(), b',');
-    assert!(rows.next_row().unwrap().is_some());
-    let error = rows.next_row().err().unwrap();
-    insta::assert_snapshot!(error.in_file(""), @":2: the row that starts here is longer than 1 MiB");
+    let long = format!("1,2\n{}\n3,4\n\"{}", "a".repeat(2 << 20), "a".repeat(2 << 20));
+    let (found, oddities) = rows(long.as_bytes());
+    let fields = |first: &str, second: &str| vec![first.to_owned(), second.to_owned()];
+    assert_eq!(found, [(1, fields("1", "2")), (3, fields("3", "4"))]);
+    assert_eq!(oddities.long_rows, Some(2));
+    // The names have no row to skip to.
+    let mut names = Rows::new(&long.as_bytes()[4..], b',');
+    let error = names.next_raw_row(&ReadOptions::default()).err().unwrap();
+    insta::assert_snapshot!(error.in_file(""), @":1: the row that starts here is longer than 1 MiB");
 }
 
 proptest! {

@@ -219,3 +219,66 @@ fn small_numbers_of_a_chosen_column_have_no_note() {
     let chosen = ReadOptions { time_column: Some("s".to_owned()), ..Default::default() };
     insta::assert_snapshot!(texts_with("lat,lon,s\n1,2,0\n1,2,1\n", &chosen), @"track / (2 1 t0) (2 1 t1) = none");
 }
+
+#[test]
+fn numbers_in_a_column_of_dates_are_not_seconds() {
+    for (name, value) in
+        [("date", "20240201"), ("day", "3"), ("day", "20240201"), ("gps_date", "010224")]
+    {
+        let text = times(&format!("lat,lon,{name}\n1,2,{value}\n1,2,{value}\n"));
+        assert!(
+            text.starts_with("track / () () = none\ninvalid_time, line 2, column 3: 2 "),
+            "{text}"
+        );
+    }
+    insta::assert_snapshot!(times("lat,lon,date\n1,2,1706781600\n"), @r#"
+    track / ( t1706781600) = none
+    assumed_notation, line 2, column 3: dates such as "1706781600" are read as seconds or milliseconds since 1970
+    "#);
+    insta::assert_snapshot!(times("lat,lon,date\n1,2,20240201100000\n"), @"track / ( t1706781600) = none");
+}
+
+#[test]
+fn the_parts_of_a_time_are_combined() {
+    // 2024-02-01T10:00:00Z and half a second later.
+    for file in [
+        "year,month,day,hour,minute,second,lat,lon\n2024,2,1,10,0,0,1,2\n2024,2,1,10,0,0.5,1,2\n",
+        "lat,lon,Year,Month,Day,HH,Min,Sec\n1,2,2024,02,01,10,00,00\n1,2,2024,Feb,1,10,00,00.5\n",
+        "lat,lon,year,month,day,time\n1,2,2024,2,1,10:00:00\n1,2,2024,2,1,10:00:00.5\n",
+    ] {
+        assert_eq!(times(file), "track / ( t1706781600) ( t1706781600.5) = none\n", "{file}");
+    }
+    let text = times("lat,lon,year,month,day,hour,minute\n1,2,24,2,1,10,0\n");
+    assert!(text.starts_with("track / () = none\ninvalid_time, line 2"), "{text}");
+}
+
+#[test]
+fn times_of_six_digits_are_times_of_day() {
+    // 2024-02-01T09:59:59Z is 1 second before 1 706 781 600 s.
+    for file in [
+        "lat,lon,gps_date,time\n1,2,010224,095959\n1,2,010224,100000.00\n",
+        "lat,lon,UTC date,time\n1,2,010224,095959.00\n1,2,010224,100000\n",
+        "lat,lon,gps_date,time\n1,2,010224,09:59:59Z\n1,2,'010224,10:00:00Z\n",
+    ] {
+        let text = times(file);
+        assert!(text.starts_with("track / ( t1706781599) ( t1706781600) = none\nassumed_notation, line 2, column 4: dates of six digits"), "{text}");
+    }
+    for file in [
+        "lat,lon,date,time\n1,2,2024-02-01,95959\n1,2,2024-02-01,100000\n",
+        "lat,lon,date,time\n1,2,'2024-02-01,'95959\n1,2,2024-02-01\u{a0},100000\n",
+    ] {
+        assert_eq!(times(file), "track / ( t1706781599) ( t1706781600) = none\n");
+    }
+    insta::assert_snapshot!(times("lat,lon,time\n1,2,095959\n1,2,100000.00\n"), @r#"
+    track / () () = none
+    ignored_column, -: the column "time" is ignored: its values are like times of day without a date, such as 095959
+    "#);
+    // One value that is not a time of day makes them numbers of seconds.
+    insta::assert_snapshot!(times("lat,lon,time\n1,2,100000\n1,2,100060\n1,2,100090\n"), @r#"
+    track / ( t100000) ( t100060) ( t100090) = none
+    assumed_notation, line 2, column 3: numbers such as "100000" are read as times since 1970, here 100000 s; if they count from another time, only their differences are right
+    "#);
+    // A date without digits of its own does not make small numbers seconds since 1970.
+    let text = times("lat,lon,date,time\n1,2,010224,095959\n");
+    assert!(text.starts_with("track / () = none\n"), "{text}");
+}
