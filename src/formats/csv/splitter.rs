@@ -19,6 +19,8 @@ pub(super) use super::row::{Row, StoredRow};
 pub(super) const ROW_BYTES_MAX: usize = 1 << 20;
 /// The largest row of a table with geometries.
 pub(super) const GEOMETRY_ROW_BYTES_MAX: usize = 8 << 20;
+/// The largest row that is skipped because it is too long.
+const SKIPPED_BYTES_MAX: usize = 64 << 20;
 /// The NUL bytes that end a row.
 const PADDING_BYTES: usize = 4 << 10;
 /// The space for one read.
@@ -219,13 +221,27 @@ impl<R: Read> Rows<R> {
     }
 
     /// Skips a row that is too long.
+    ///
+    /// # Errors
+    /// If it is longer than [`SKIPPED_BYTES_MAX`]. Such an input may have no line ends.
     fn skip_long_row(&mut self) -> Result<(), FormatError> {
         self.oddities.long_rows.get_or_insert(self.line);
+        let mut skipped_bytes = 0;
         loop {
             let rest = &self.buffer[self.start..self.end];
             if let Some(at) = memchr2(b'\n', b'\r', rest) {
                 self.end_row(at);
                 return Ok(());
+            }
+            skipped_bytes += self.end - self.start;
+            if skipped_bytes > SKIPPED_BYTES_MAX {
+                return Err(FormatError::TooLarge {
+                    position: Position::line(self.line),
+                    message: format!(
+                        "the row that starts here is longer than {} MiB; does the file have line ends?",
+                        SKIPPED_BYTES_MAX >> 20
+                    ),
+                });
             }
             self.start = self.end;
             if !self.fill()? {
