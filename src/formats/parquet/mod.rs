@@ -24,7 +24,8 @@ mod rows;
 #[cfg(feature = "parquet")]
 mod wkb;
 
-#[cfg(all(test, feature = "parquet"))]
+#[cfg(test)]
+#[cfg(feature = "parquet")]
 mod tests;
 
 #[cfg(all(test, not(feature = "parquet")))]
