@@ -340,22 +340,22 @@ impl Search<'_> {
             return Err(self.missing(&format!("for the {what}"), &advice));
         };
         // A name such as x or y has coordinates in another system.
-        let rivals = candidates[1..].iter().map(|(at, _)| *at);
-        let is_rival = |rival: &usize| {
+        let others = candidates[1..].iter().map(|(at, _)| *at);
+        let is_other = |rival: &usize| {
             let key = key(&self.names[*rival]);
             let is_hemisphere = NORTH_SOUTH.contains(&&*key) || EAST_WEST.contains(&&*key);
             is_geographic && key.len() > 1 && !is_hemisphere && !key.starts_with("point")
         };
-        let rivals: Vec<usize> = rivals.filter(is_rival).collect();
-        self.remark(what, at, &rivals, ignored);
+        let others: Vec<usize> = others.filter(is_other).collect();
+        self.remark(what, at, &others, ignored);
         Ok((at, divisor))
     }
 
     /// Adds a remark on columns that are not used because another one is.
-    fn remark(&self, what: &str, used: usize, rivals: &[usize], ignored: &mut Vec<String>) {
+    fn remark(&self, what: &str, used: usize, others: &[usize], ignored: &mut Vec<String>) {
         let name = |at: usize| excerpt(self.names[at].as_bytes());
         let is_same = |rival: usize| same(&self.names[rival], &self.names[used]);
-        let names: Vec<String> = rivals
+        let names: Vec<String> = others
             .iter()
             .filter(|rival| !is_same(**rival))
             .take(8)
@@ -397,8 +397,8 @@ impl Search<'_> {
             }
         }
         let Some(&first) = found.first() else { return Ok(None) };
-        let rivals: Vec<usize> = found[1..].iter().map(|column| column.at).collect();
-        self.remark(known[0], first.at, &rivals, ignored);
+        let others: Vec<usize> = found[1..].iter().map(|column| column.at).collect();
+        self.remark(known[0], first.at, &others, ignored);
         Ok(Some(first))
     }
 

@@ -3,7 +3,7 @@
 use super::super::decimal::{EACH_BYTE, HIGH_BITS};
 
 /// Adds the fields of a row that a delimiter ends, from the offset `from` on. Returns the offset of the line end or
-/// quote after them, or `None` if there is none in `text`, which starts with the row.
+/// quote after them, or `None` if `text`, which starts with the row, has neither.
 pub(super) fn split(
     text: &[u8],
     from: usize,

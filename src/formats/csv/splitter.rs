@@ -260,7 +260,7 @@ impl<R: Read> Rows<R> {
         }
     }
 
-    /// Reads more bytes behind the unread ones, whose start may move. Returns false at the end of the input.
+    /// Appends more bytes to the unread ones, whose start may move. Returns false at the end of the input.
     fn fill(&mut self) -> Result<bool, FormatError> {
         if self.is_at_end {
             return Ok(false);

@@ -20,7 +20,7 @@ const SESSIONS_MAX: usize = 256;
 /// A session, as its message describes it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Session {
-    /// The start, as the file has it.
+    /// The start, in the unit of the file.
     pub start_time: u32,
     pub distance_m: Option<f64>,
     pub name: Option<String>,

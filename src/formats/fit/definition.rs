@@ -137,7 +137,7 @@ impl Definition {
         (value != missing).then_some(value)
     }
 
-    /// Returns the time in a message, as the file has it.
+    /// Returns the time in a message, in the unit of the file.
     pub(super) fn time(&self, payload: &[u8]) -> Option<u32> {
         self.integer(payload, profile::TIME).and_then(|time| u32::try_from(time).ok())
     }

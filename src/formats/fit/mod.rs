@@ -123,7 +123,7 @@ enum Step {
 struct Reader<R> {
     source: Source<R>,
     definitions: Definitions,
-    /// The last time in a message, as the file has it.
+    /// The last time in a message, in the unit of the file.
     last_time: Option<u32>,
     /// The first position at which messages were lost.
     damage: Option<(Position, &'static str)>,
@@ -196,7 +196,7 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// Reads the header. Returns the offset at which the messages end, if the header has it.
+    /// Reads the header. Returns the offset at which the messages end, if the header states it.
     fn header(&mut self, out: &mut TrackWriter<'_>) -> Result<Option<u64>, Stop> {
         let at = Position::Byte(self.source.offset());
         let malformed = |message: &str| Stop::Input(FormatError::malformed(at, message));
