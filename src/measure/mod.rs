@@ -38,6 +38,9 @@ mod sum;
 mod summary;
 mod totals;
 mod track_stats;
+// The accumulator does not use it yet.
+#[cfg_attr(not(test), allow(dead_code))]
+mod windows;
 
 pub use accumulator::PathAccumulator;
 pub use bounds::Bounds;
@@ -62,3 +65,7 @@ pub use state::{
 pub use sum::{ExactSum, SumOverflow};
 pub use summary::{PathSummary, Rejection, RejectionReason};
 pub use totals::Totals;
+pub use windows::{
+    WindowOptions, WindowState, WindowSummary, WindowUnit, WindowsState, WindowsSummary, Zone,
+    ZoneError,
+};

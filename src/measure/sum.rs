@@ -86,6 +86,16 @@ impl ExactSum {
         self.0 as f64 / 2_f64.powi(FRACTION_BITS)
     }
 
+    /// Returns the sum in units of 2^-64.
+    pub(super) fn units(self) -> u128 {
+        self.0
+    }
+
+    /// Returns the sum of a number of units of 2^-64.
+    pub(super) fn from_units(units: u128) -> Self {
+        Self(units)
+    }
+
     /// Returns the exact sum as 16 bytes, little-endian.
     pub fn to_bytes(self) -> [u8; 16] {
         self.0.to_le_bytes()

@@ -1,0 +1,48 @@
+//! The windows of a path, as plain data.
+
+use super::table::Window;
+use super::{ExactSum, WindowOptions};
+
+/// The windows of a path. The lengths of the windows and the undated length sum to the length of the path, to the
+/// last bit.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct WindowsSummary {
+    /// The options of the windows.
+    pub options: WindowOptions,
+    /// The windows that have a fix or a length, in order of time.
+    pub windows: Vec<WindowSummary>,
+    /// The exact sum of the legs whose ends have no time.
+    pub undated_length: ExactSum,
+    /// The number of accepted fixes without a time.
+    pub undated_point_count: u64,
+    /// Whether the windows were dropped: the path has more than `max_windows`, or its times jump back and forth
+    /// over too many of them. There are then no windows and no undated part.
+    pub is_dropped: bool,
+}
+
+/// One window of a path.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct WindowSummary {
+    /// The first second of the window, since 1970-01-01T00:00:00Z. All boundaries are whole seconds. The first year
+    /// of the range of times starts before the smallest 64-bit number of nanoseconds.
+    pub start_unix_s: i64,
+    /// The first second after the window.
+    pub end_unix_s: i64,
+    /// The exact length of the legs and parts of legs in the window.
+    pub length: ExactSum,
+    /// The number of accepted fixes in the window.
+    pub point_count: u64,
+}
+
+impl WindowSummary {
+    pub(super) fn of(window: &Window) -> Self {
+        Self {
+            start_unix_s: window.span.start_s,
+            end_unix_s: window.span.end_s,
+            length: ExactSum::from_units(window.units),
+            point_count: window.point_count,
+        }
+    }
+}
