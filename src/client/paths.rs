@@ -253,7 +253,7 @@ fn stored_path(path: pb::Path) -> Result<StoredPath, ClientError> {
         name: path.name,
         is_complete: path.complete,
         committed_points: path.committed_points,
-        options: path.summary.as_ref().and_then(|summary| summary.options),
+        options: path.summary.as_ref().and_then(|summary| summary.options.clone()),
         summary: path.summary.as_ref().map(summary::from_message).transpose()?,
         create_unix_ms: path.create_time.map(unix_ms),
         update_unix_ms: path.update_time.map(unix_ms),
@@ -271,7 +271,7 @@ fn messages(part: PathPart) -> Vec<pb::MeasurePathsRequest> {
             let points = points(fixes, &part.options);
             pb::MeasurePathsRequest {
                 path_id: part.path_id.clone(),
-                options: Some(options),
+                options: Some(options.clone()),
                 points: points.rows,
                 columns: points.columns,
                 end_path: false,

@@ -5,7 +5,10 @@
 use prost_types::Duration;
 
 use super::time::{duration, duration_ns};
-use crate::measure::{Elevation, InvalidPoints, Metric, Options, OptionsError, Space};
+use crate::measure::{
+    Elevation, EstimateOptions, InvalidPoints, Metric, Options, OptionsError, Preset, Reorder,
+    Space,
+};
 use crate::proto::waywiser_v1 as pb;
 
 /// The error of a field of the options.
@@ -68,6 +71,17 @@ pub(crate) fn to_message(options: &Options) -> pb::PathOptions {
         stopped_speed_mps: in_metres(options.stopped_speed()),
         stopped_speed: in_units(options.stopped_speed()),
         invalid_points: invalid_points.into(),
+        estimate: options.estimate().is_some(),
+        min_stop_time: options.estimate().map(|estimate| duration(estimate.min_stop_ns)),
+        max_trips: options.estimate().map_or(0, |estimate| estimate.max_trips),
+        reject_zero_position: options.reject_zero_position(),
+        reorder_count: options.reorder().map_or(0, |reorder| reorder.count),
+        reorder_time: options.reorder().and_then(|reorder| reorder.time_ns).map(duration),
+        min_climb_m: in_metres(Some(options.climb().threshold)),
+        min_climb: in_units(Some(options.climb().threshold)),
+        climb_smoothing_time: Some(duration(options.climb().smoothing_ns)),
+        windows: None,
+        preset: pb::Preset::Unspecified.into(),
     }
 }
 
@@ -102,7 +116,6 @@ pub(crate) fn from_message(message: &pb::PathOptions) -> Result<Options, Vec<Opt
     };
     let xy_resolution = reader.number("xy_resolution", message.xy_resolution);
     let z_resolution = reader.number("z_resolution", message.z_resolution);
-    let max_gap_time_ns = message.max_gap_time.as_ref().and_then(|time| reader.time(time));
     let max_gap = reader.pair(space, ["max_gap_m", "max_gap"], message.max_gap_m, message.max_gap);
     let fields = ["max_speed_mps", "max_speed"];
     let max_speed = reader.pair(space, fields, message.max_speed_mps, message.max_speed);
@@ -116,6 +129,24 @@ pub(crate) fn from_message(message: &pb::PathOptions) -> Result<Options, Vec<Opt
     let fields = ["stopped_speed_mps", "stopped_speed"];
     let stopped_speed =
         reader.pair(space, fields, message.stopped_speed_mps, message.stopped_speed);
+    let max_gap_time_ns = reader.time("max_gap_time", message.max_gap_time.as_ref());
+    let reorder_time_ns = reader.time("reorder_time", message.reorder_time.as_ref());
+    let reorder = match (message.reorder_count, reorder_time_ns) {
+        (0, None) => None,
+        (0, time_ns) => Some(Reorder { count: Reorder::COUNT_MAX, time_ns }),
+        (count, time_ns) => Some(Reorder { count, time_ns }),
+    };
+    let fields = ["min_climb_m", "min_climb"];
+    let threshold = reader.pair(space, fields, message.min_climb_m, message.min_climb);
+    let mut climb = defaults.climb();
+    climb.threshold = threshold.unwrap_or(climb.threshold);
+    if let Some(time) = &message.climb_smoothing_time {
+        // 0 turns the smoothing off.
+        climb.smoothing_ns = reader.time("climb_smoothing_time", Some(time)).unwrap_or(0);
+    }
+    let min_stop_ns = reader.time("min_stop_time", message.min_stop_time.as_ref());
+    let estimate = reader.estimate(message, min_stop_ns);
+    let preset = reader.preset(space, message.preset);
     if !reader.violations.is_empty() {
         return Err(reader.violations);
     }
@@ -131,9 +162,14 @@ pub(crate) fn from_message(message: &pb::PathOptions) -> Result<Options, Vec<Opt
         .min_step(min_step)
         .max_accuracy_m(max_accuracy_m)
         .reject_backward_time(message.reject_backward_time)
-        .stopped_speed(stopped_speed)
+        .stopped_speed(stopped_speed.or(defaults.stopped_speed()))
         .invalid_points(invalid_points)
+        .reject_zero_position(message.reject_zero_position)
+        .reorder(reorder)
+        .climb(climb)
+        .estimate(estimate)
         .build();
+    let options = options.map(|options| preset.map_or(options, |preset| preset.fill(options)));
     options.map_err(|OptionsError { option, value, bounds, .. }| {
         let description = format!("it is {value}, and must be {bounds}");
         vec![OptionViolation { field: field(option, space), description }]
@@ -141,8 +177,15 @@ pub(crate) fn from_message(message: &pb::PathOptions) -> Result<Options, Vec<Opt
 }
 
 /// Returns the field of an option.
-fn field(option: &'static str, space: Space) -> &'static str {
+pub(super) fn field(option: &'static str, space: Space) -> &'static str {
     match (option, space) {
+        ("elevation", _) => "elevation_mode",
+        ("reorder", _) => "reorder_count",
+        ("reorder_time_ns", _) => "reorder_time",
+        ("climb_smoothing_ns", _) => "climb_smoothing_time",
+        ("min_stop_ns", _) => "min_stop_time",
+        ("climb_threshold", Space::Geographic) => "min_climb_m",
+        ("climb_threshold", Space::Planar) => "min_climb",
         ("max_gap_time_ns", _) => "max_gap_time",
         ("max_gap", Space::Geographic) => "max_gap_m",
         ("max_speed", Space::Geographic) => "max_speed_mps",
@@ -189,15 +232,61 @@ impl Reader {
         self.number(field, value)
     }
 
+    /// Reads the options of the estimate, which must be on if one of them is set.
+    fn estimate(
+        &mut self,
+        message: &pb::PathOptions,
+        min_stop_ns: Option<u64>,
+    ) -> Option<EstimateOptions> {
+        let is_preset = message.preset != i32::from(pb::Preset::Unspecified);
+        if !message.estimate && !is_preset {
+            for (is_set, field) in
+                [(min_stop_ns.is_some(), "min_stop_time"), (message.max_trips > 0, "max_trips")]
+            {
+                if is_set {
+                    self.add(field, "it has no effect without estimate; set estimate".to_owned());
+                }
+            }
+            return None;
+        }
+        let defaults = EstimateOptions::default();
+        Some(EstimateOptions {
+            min_stop_ns: min_stop_ns.unwrap_or(defaults.min_stop_ns),
+            max_trips: message.max_trips,
+        })
+    }
+
+    fn preset(&mut self, space: Space, preset: i32) -> Option<Preset> {
+        let preset = match pb::Preset::try_from(preset) {
+            Ok(pb::Preset::Unspecified) => return None,
+            Ok(pb::Preset::Walk) => Preset::Walk,
+            Ok(pb::Preset::Run) => Preset::Run,
+            Ok(pb::Preset::Bike) => Preset::Bike,
+            Ok(pb::Preset::Car) => Preset::Car,
+            Ok(pb::Preset::Boat) => Preset::Boat,
+            Ok(pb::Preset::Flight) => Preset::Flight,
+            Ok(pb::Preset::Phone) => Preset::Phone,
+            Err(_) => {
+                self.add("preset", format!("there is no preset {preset}"));
+                return None;
+            }
+        };
+        if space == Space::Planar {
+            self.add("preset", "it does not apply to planar paths".to_owned());
+        }
+        Some(preset)
+    }
+
     /// Reads a duration in nanoseconds. 0 means that it is not set.
-    fn time(&mut self, time: &Duration) -> Option<u64> {
+    fn time(&mut self, field: &'static str, time: Option<&Duration>) -> Option<u64> {
+        let time = time?;
         let ns = duration_ns(time);
         if ns.is_none() {
             let Duration { seconds, nanos } = time;
             let text = format!(
                 "{seconds} s and {nanos} ns are not a time from 0 s to 584 years with 0 to 999999999 ns"
             );
-            self.add("max_gap_time", text);
+            self.add(field, text);
         }
         ns.filter(|&ns| ns > 0)
     }
@@ -226,7 +315,7 @@ mod tests {
         assert_eq!((written.xy_resolution, written.reanchor_count), (1e-7, 3));
         assert_eq!(from_message(&written).unwrap(), read);
         for (sent, is_default) in [(0, true), (1, true), (2, false), (3, false)] {
-            let message = pb::PathOptions { invalid_points: sent, ..message };
+            let message = pb::PathOptions { invalid_points: sent, ..message.clone() };
             let read = from_message(&message).unwrap();
             assert_eq!(read.invalid_points() == InvalidPoints::RejectCall, is_default);
             assert_eq!(to_message(&read).invalid_points, sent.max(1));

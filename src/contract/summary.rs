@@ -6,7 +6,8 @@ use prost_types::Duration;
 
 use super::options;
 use super::time::{duration, duration_ns};
-use crate::measure::{Bounds, Options, PathSummary, Rejection, RejectionReason, Space};
+use super::{trips, unused};
+use crate::measure::{Bounds, Estimate, Options, PathSummary, Rejection, RejectionReason, Space};
 use crate::proto::waywiser_v1 as pb;
 
 /// The error of an invalid summary.
@@ -22,6 +23,9 @@ pub enum SummaryError {
     /// A duration is negative or too long.
     #[error("the {0} of its summary is not a duration from 0 s to 584 years")]
     Duration(&'static str),
+    /// A time is out of range.
+    #[error("the {0} of its summary is not in the years 1678 to 2261")]
+    Time(&'static str),
     /// The reason of a rejection is unknown.
     #[error("its summary has the unknown rejection reason {0}")]
     RejectionReason(i32),
@@ -29,7 +33,8 @@ pub enum SummaryError {
 
 /// Converts a summary into a message.
 pub(crate) fn to_message(options: &Options, summary: &PathSummary) -> pb::PathSummary {
-    let is_planar = options.metric().space() == Space::Planar;
+    let space = options.metric().space();
+    let is_planar = space == Space::Planar;
     let in_metres = |value: Option<f64>| value.filter(|_| !is_planar);
     let in_units = |value: Option<f64>| value.filter(|_| is_planar);
     let rejection = |rejection: &Rejection| pb::Rejection {
@@ -55,8 +60,8 @@ pub(crate) fn to_message(options: &Options, summary: &PathSummary) -> pb::PathSu
         length_3d: in_units(summary.length_3d),
         displacement: in_units(Some(summary.displacement)),
         rejections: summary.rejections.iter().map(rejection).collect(),
-        elapsed_time: summary.elapsed_ns.map(duration),
-        moving_time: summary.moving_ns.map(duration),
+        elapsed_time: summary.elapsed_ns.map(long_duration),
+        moving_time: summary.moving_ns.map(long_duration),
         max_speed_mps: in_metres(summary.max_speed),
         max_speed: in_units(summary.max_speed),
         ascent_m: in_metres(summary.ascent),
@@ -64,6 +69,22 @@ pub(crate) fn to_message(options: &Options, summary: &PathSummary) -> pb::PathSu
         ascent: in_units(summary.ascent),
         descent: in_units(summary.descent),
         bounds: summary.bounds.map(bounds),
+        gap_length_m: in_metres(Some(summary.gap_length)),
+        gap_length: in_units(Some(summary.gap_length)),
+        raw_ascent_m: in_metres(summary.raw_ascent),
+        raw_descent_m: in_metres(summary.raw_descent),
+        raw_ascent: in_units(summary.raw_ascent),
+        raw_descent: in_units(summary.raw_descent),
+        estimated_length_m: summary.estimate.map(|estimate| estimate.length),
+        estimated_length_low_m: summary.estimate.map(|estimate| estimate.low),
+        estimated_length_high_m: summary.estimate.map(|estimate| estimate.high),
+        trips: summary.trips.as_ref().map(trips::to_message),
+        unused_options: summary
+            .unused_options
+            .iter()
+            .map(|o| unused::to_message(o, space))
+            .collect(),
+        ..pb::PathSummary::default()
     }
 }
 
@@ -79,7 +100,10 @@ pub(crate) fn from_message(message: &pb::PathSummary) -> Result<PathSummary, Sum
     let length = |metres, units, name| either(metres, units).ok_or(SummaryError::Missing(name));
     let time = |time: &Option<Duration>, name| match time {
         None => Ok(None),
-        Some(time) => duration_ns(time).map(Some).ok_or(SummaryError::Duration(name)),
+        Some(time) => match duration_ns(time) {
+            None => Err(SummaryError::Duration(name)),
+            Some(ns) => Ok(Some(u128::from(ns))),
+        },
     };
     let rejection = |message: &pb::Rejection| {
         Ok(Rejection {
@@ -115,7 +139,26 @@ pub(crate) fn from_message(message: &pb::PathSummary) -> Result<PathSummary, Sum
             max_x: bounds.max_x,
             max_y: bounds.max_y,
         }),
+        gap_length: either(message.gap_length_m, message.gap_length).unwrap_or_default(),
+        raw_ascent: either(message.raw_ascent_m, message.raw_ascent),
+        raw_descent: either(message.raw_descent_m, message.raw_descent),
+        estimate: estimate(message),
+        trips: message.trips.as_ref().map(trips::from_message).transpose()?,
+        unused_options: message.unused_options.iter().filter_map(unused::from_message).collect(),
     })
+}
+
+fn estimate(message: &pb::PathSummary) -> Option<Estimate> {
+    Some(Estimate {
+        length: message.estimated_length_m?,
+        low: message.estimated_length_low_m?,
+        high: message.estimated_length_high_m?,
+    })
+}
+
+/// Converts the duration of one path. It is below 584 years, the range of the times of fixes.
+fn long_duration(ns: u128) -> Duration {
+    duration(u64::try_from(ns).unwrap_or(u64::MAX))
 }
 
 fn reason_to_message(reason: RejectionReason) -> pb::RejectionReason {
@@ -125,6 +168,8 @@ fn reason_to_message(reason: RejectionReason) -> pb::RejectionReason {
         RejectionReason::Speed => pb::RejectionReason::Speed,
         RejectionReason::Step => pb::RejectionReason::Step,
         RejectionReason::InvalidPosition => pb::RejectionReason::InvalidPosition,
+        RejectionReason::Late => pb::RejectionReason::Late,
+        RejectionReason::ZeroPosition => pb::RejectionReason::ZeroPosition,
     }
 }
 
@@ -135,6 +180,8 @@ fn reason_from_message(reason: i32) -> Result<RejectionReason, SummaryError> {
         Ok(pb::RejectionReason::Speed) => Ok(RejectionReason::Speed),
         Ok(pb::RejectionReason::Step) => Ok(RejectionReason::Step),
         Ok(pb::RejectionReason::InvalidPosition) => Ok(RejectionReason::InvalidPosition),
+        Ok(pb::RejectionReason::Late) => Ok(RejectionReason::Late),
+        Ok(pb::RejectionReason::ZeroPosition) => Ok(RejectionReason::ZeroPosition),
         Ok(pb::RejectionReason::Unspecified) | Err(_) => Err(SummaryError::RejectionReason(reason)),
     }
 }
@@ -142,7 +189,7 @@ fn reason_from_message(reason: i32) -> Result<RejectionReason, SummaryError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::Metric;
+    use crate::measure::{Metric, MissingData, UnusedOption};
 
     fn full(metric: Metric) -> PathSummary {
         let rejection = |(index, reason)| Rejection {
@@ -157,6 +204,8 @@ mod tests {
             RejectionReason::Speed,
             RejectionReason::Step,
             RejectionReason::InvalidPosition,
+            RejectionReason::Late,
+            RejectionReason::ZeroPosition,
         ];
         PathSummary {
             metric,
@@ -168,12 +217,21 @@ mod tests {
             length_3d: Some(8.5),
             displacement: 3.25,
             rejections: (1..).zip(reasons).map(rejection).collect(),
-            elapsed_ns: Some(u64::MAX),
+            elapsed_ns: Some(u64::MAX.into()),
             moving_ns: Some(0),
             max_speed: Some(4.5),
             ascent: Some(1.5),
             descent: Some(2.5),
             bounds: Some(Bounds { min_x: 1.0, min_y: 2.0, max_x: 3.0, max_y: 4.0 }),
+            gap_length: -0.5,
+            raw_ascent: Some(10.5),
+            raw_descent: Some(11.5),
+            estimate: Some(Estimate { length: 6.25, low: 6.0, high: 6.75 }),
+            trips: Some(trips::tests::full()),
+            unused_options: vec![
+                UnusedOption { option: "max_speed", missing: MissingData::Time },
+                UnusedOption { option: "max_accuracy_m", missing: MissingData::Accuracy },
+            ],
         }
     }
 
@@ -189,6 +247,11 @@ mod tests {
                 ascent: None,
                 descent: None,
                 bounds: None,
+                raw_ascent: None,
+                raw_descent: None,
+                estimate: None,
+                trips: None,
+                unused_options: Vec::new(),
                 ..full(metric)
             };
             for summary in [full(metric), least] {

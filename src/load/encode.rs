@@ -187,7 +187,7 @@ mod tests {
                 messages.iter().map(|m| (m.write_offset, m.finish_write)).collect();
             assert_eq!(fields, [(Some(0), false), (Some(4), false), (Some(8), true)]);
             for message in &messages {
-                assert_eq!((&*message.name, message.options), ("", None));
+                assert_eq!((&*message.name, &message.options), ("", &None));
                 assert_eq!(message.columns.is_some(), layout == Layout::Columns);
             }
         }
@@ -211,7 +211,7 @@ mod tests {
         let name: RecordingName = "paths/bench-1".parse().unwrap();
         let [opening] = &messages(form(Layout::Rows).opening(Some(&name)))[..] else { panic!() };
         assert_eq!((&*opening.name, opening.points.len()), ("paths/bench-1", 0));
-        assert_eq!(opening.options.unwrap().model(), pb::Model::Wgs84Geodesic);
+        assert_eq!(opening.options.as_ref().unwrap().model(), pb::Model::Wgs84Geodesic);
         let [opening] = &messages(form(Layout::Rows).opening(None))[..] else { panic!() };
         assert_eq!(opening.name, "");
     }

@@ -265,14 +265,20 @@ impl PathAccumulator {
             length: accepted.length,
             raw_length: self.raw.length().to_f64(),
             length_3d: is_3d.then(|| self.stats.length_3d().to_f64()),
+            gap_length: 0.0,
             displacement: accepted.displacement,
             rejections,
-            elapsed_ns: self.stats.elapsed_ns(),
-            moving_ns: self.stats.moving_ns(),
+            elapsed_ns: self.stats.elapsed_ns().map(Into::into),
+            moving_ns: self.stats.moving_ns().map(Into::into),
             max_speed: self.stats.max_speed(),
             ascent: climb.map(|(ascent, _)| ExactSum::to_f64(ascent)),
             descent: climb.map(|(_, descent)| ExactSum::to_f64(descent)),
+            raw_ascent: climb.map(|(ascent, _)| ExactSum::to_f64(ascent)),
+            raw_descent: climb.map(|(_, descent)| ExactSum::to_f64(descent)),
             bounds: accepted.bounds,
+            estimate: None,
+            trips: None,
+            unused_options: Vec::new(),
         }
     }
 }

@@ -32,6 +32,7 @@ mod point;
 pub(crate) mod point_block;
 mod policy;
 pub(crate) mod polyline;
+mod preset;
 mod scale;
 mod state;
 mod sum;
@@ -51,19 +52,25 @@ pub use fix::{Fix, FixError, unix_ns};
 pub use fix_block::FixBlock;
 pub use metric::Metric;
 pub use metric::haversine::MEAN_EARTH_RADIUS_M;
-pub use options::{Elevation, InvalidPoints, Options, OptionsError, REANCHOR_COUNT};
+pub use options::{
+    ClimbOptions, Elevation, EstimateOptions, InvalidPoints, Options, OptionsError, REANCHOR_COUNT,
+    REANCHOR_COUNT_MAX, Reorder, STOPPED_SPEED_MPS,
+};
 pub use options_builder::OptionsBuilder;
 pub use point::{PLANAR_MAX, Point, PointError, Space};
 #[cfg(feature = "server")]
 pub(crate) use point_block::PointBlock;
 #[cfg(feature = "server")]
 pub(crate) use polyline::Polyline;
+pub use preset::Preset;
 pub use state::{
     AttributesState, FilterState, FixState, InvalidPointsState, PlacesState, PolylineState,
     RejectionState, State, StateError, StatsState,
 };
-pub use sum::{ExactSum, SumOverflow};
-pub use summary::{PathSummary, Rejection, RejectionReason};
+pub use sum::{ExactSum, SignedSum, SumOverflow};
+pub use summary::{
+    Estimate, MissingData, PathSummary, Rejection, RejectionReason, Stop, Trip, Trips, UnusedOption,
+};
 pub use totals::Totals;
 pub use windows::{
     WindowOptions, WindowState, WindowSummary, WindowUnit, WindowsState, WindowsSummary, Zone,

@@ -35,6 +35,66 @@ pub struct Options {
     pub(super) reject_backward_time: bool,
     pub(super) stopped_speed: Option<f64>,
     pub(super) invalid_points: InvalidPoints,
+    pub(super) reject_zero_position: bool,
+    pub(super) reorder: Option<Reorder>,
+    pub(super) climb: ClimbOptions,
+    pub(super) estimate: Option<EstimateOptions>,
+}
+
+/// The limits of the buffer that puts fixes in the order of their times. See [`Options::reorder`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reorder {
+    /// The maximum number of fixes in the buffer, from 1 to [`Reorder::COUNT_MAX`].
+    pub count: u32,
+    /// A fix leaves the buffer when it is earlier than the latest time by more than this.
+    pub time_ns: Option<u64>,
+}
+
+impl Reorder {
+    /// The largest number of fixes in the buffer.
+    pub const COUNT_MAX: u32 = 256;
+}
+
+/// The options of ascent and descent. See [`Options::climb`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ClimbOptions {
+    /// The smallest climb from a turning point that counts, in metres or in the caller's unit; above 0.
+    pub threshold: f64,
+    /// The time over which elevations are averaged; 0 turns it off. At most [`ClimbOptions::SMOOTHING_MAX_NS`].
+    pub smoothing_ns: u64,
+}
+
+impl ClimbOptions {
+    /// The longest smoothing time: 10 minutes.
+    pub const SMOOTHING_MAX_NS: u64 = 600 * 1_000_000_000;
+}
+
+/// The default is a threshold of 5 and a smoothing time of 30 s.
+impl Default for ClimbOptions {
+    fn default() -> Self {
+        Self { threshold: 5.0, smoothing_ns: 30 * 1_000_000_000 }
+    }
+}
+
+/// The options of the estimate of the true length. See [`Options::estimate`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EstimateOptions {
+    /// The duration of the shortest stop, at least 1 s.
+    pub min_stop_ns: u64,
+    /// The maximum number of stops, and of trips, that the summary lists. At most [`EstimateOptions::TRIPS_MAX`].
+    pub max_trips: u32,
+}
+
+impl EstimateOptions {
+    /// The largest number of trips in a list.
+    pub const TRIPS_MAX: u32 = 1000;
+}
+
+/// The default is a shortest stop of 60 s, and no lists.
+impl Default for EstimateOptions {
+    fn default() -> Self {
+        Self { min_stop_ns: 60 * 1_000_000_000, max_trips: 0 }
+    }
 }
 
 /// The use of elevations.
@@ -66,6 +126,10 @@ pub enum InvalidPoints {
 
 /// The default of [`Options::reanchor_count`].
 pub const REANCHOR_COUNT: u32 = 3;
+/// The largest [`Options::reanchor_count`].
+pub const REANCHOR_COUNT_MAX: u32 = 16;
+/// The default of [`Options::stopped_speed`] for geographic metrics, in metres per second.
+pub const STOPPED_SPEED_MPS: f64 = 0.3;
 
 /// An option whose value is out of range.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
@@ -90,9 +154,9 @@ impl Default for Options {
 impl Options {
     /// Returns options without filter rules, which ignore elevations.
     pub fn new(metric: Metric) -> Self {
-        let (xy_resolution, z_resolution) = match metric.space() {
-            Space::Geographic => (1e-7, 1e-3),
-            Space::Planar => (1.0, 1.0),
+        let (xy_resolution, z_resolution, stopped_speed) = match metric.space() {
+            Space::Geographic => (1e-7, 1e-3, Some(STOPPED_SPEED_MPS)),
+            Space::Planar => (1.0, 1.0, None),
         };
         Self {
             metric,
@@ -106,8 +170,12 @@ impl Options {
             min_step: None,
             max_accuracy_m: None,
             reject_backward_time: false,
-            stopped_speed: None,
+            stopped_speed,
             invalid_points: InvalidPoints::RejectCall,
+            reject_zero_position: false,
+            reorder: None,
+            climb: ClimbOptions::default(),
+            estimate: None,
         }
     }
 
@@ -131,26 +199,27 @@ impl Options {
         self.z_resolution
     }
 
-    /// Returns the longest time between two fixes of a segment. A fix whose time differs from that of the last
-    /// accepted fix by more than this starts a new segment.
+    /// Returns the longest time between two fixes of a segment. A fix whose time differs by more than this from that of
+    /// the last checked fix with a time starts a new segment. The checked fixes are those that no rule but
+    /// [`Options::min_step`] rejects.
     pub fn max_gap_time_ns(&self) -> Option<u64> {
         self.max_gap_time_ns
     }
 
-    /// Returns the longest leg of a segment. A fix that is farther than this from the last accepted
-    /// fix starts a new segment.
+    /// Returns the longest leg of a segment. A fix that is farther than this from the last checked fix starts a new
+    /// segment.
     pub fn max_gap(&self) -> Option<f64> {
         self.max_gap
     }
 
-    /// Returns the highest speed of a leg. A fix is rejected if the leg to it exceeds this speed.
+    /// Returns the highest speed. A fix is rejected if its speed from the last checked fix with a time is higher. The
+    /// speed to a fix that is not later is infinite, except at the same place and time.
     pub fn max_speed(&self) -> Option<f64> {
         self.max_speed
     }
 
-    /// Returns the number of consecutive fixes that override a rejection. If this many fixes in a row
-    /// were rejected for time or speed and are consistent with each other, the path continues from
-    /// the last of them in a new segment.
+    /// Returns the number of fixes that override a rejection. If this many fixes were rejected for time or speed and
+    /// agree with each other, they start a new segment. At most [`REANCHOR_COUNT_MAX`].
     pub fn reanchor_count(&self) -> u32 {
         self.reanchor_count
     }
@@ -165,14 +234,36 @@ impl Options {
         self.max_accuracy_m
     }
 
-    /// Returns whether a fix that is earlier than the last accepted fix is rejected.
+    /// Returns whether a fix that is earlier than the last checked fix with a time is rejected.
     pub fn reject_backward_time(&self) -> bool {
         self.reject_backward_time
     }
 
-    /// Returns the speed below which a leg does not count as moving time.
+    /// Returns the speed below which a leg does not count as moving time. The default is [`STOPPED_SPEED_MPS`] for
+    /// geographic metrics and unset for planar ones, which have no moving time without it.
     pub fn stopped_speed(&self) -> Option<f64> {
         self.stopped_speed
+    }
+
+    /// Returns whether a fix at x = 0 and y = 0 is rejected, which many receivers report while they have no fix.
+    pub fn reject_zero_position(&self) -> bool {
+        self.reject_zero_position
+    }
+
+    /// Returns the limits of the buffer that puts fixes in the order of their times. A fix that is earlier than one that
+    /// has left the buffer is rejected.
+    pub fn reorder(&self) -> Option<Reorder> {
+        self.reorder
+    }
+
+    /// Returns the options of ascent and descent.
+    pub fn climb(&self) -> ClimbOptions {
+        self.climb
+    }
+
+    /// Returns the options of the estimate of the true length, if it is requested. Only for geographic metrics.
+    pub fn estimate(&self) -> Option<EstimateOptions> {
+        self.estimate
     }
 
     /// Returns the treatment of points without a valid position.
@@ -194,6 +285,7 @@ impl Options {
             ("min_step", self.min_step),
             ("max_accuracy_m", self.max_accuracy_m),
             ("stopped_speed", self.stopped_speed),
+            ("climb_threshold", Some(self.climb.threshold)),
         ] {
             let Some(value) = value else { continue };
             // Both comparisons are false for NaN.
@@ -201,13 +293,40 @@ impl Options {
                 return Err(OptionsError { option, value, bounds: positive });
             }
         }
-        for (option, value) in [
-            ("max_gap_time_ns", self.max_gap_time_ns.unwrap_or(1) as f64),
-            ("reanchor_count", self.reanchor_count.into()),
+        let estimate = self.estimate.unwrap_or_default();
+        let reorder = self.reorder.unwrap_or(Reorder { count: 1, time_ns: None });
+        let no_max = u64::MAX;
+        for (option, value, range, bounds) in [
+            ("max_gap_time_ns", self.max_gap_time_ns.unwrap_or(1), 1..=no_max, "at least 1"),
+            (
+                "reanchor_count",
+                self.reanchor_count.into(),
+                1..=REANCHOR_COUNT_MAX.into(),
+                "from 1 to 16",
+            ),
+            ("reorder_count", reorder.count.into(), 1..=Reorder::COUNT_MAX.into(), "from 1 to 256"),
+            ("reorder_time_ns", reorder.time_ns.unwrap_or(1), 1..=no_max, "at least 1"),
+            (
+                "climb_smoothing_ns",
+                self.climb.smoothing_ns,
+                0..=ClimbOptions::SMOOTHING_MAX_NS,
+                "at most 10 minutes",
+            ),
+            ("min_stop_ns", estimate.min_stop_ns, 1_000_000_000..=no_max, "at least 1 second"),
+            (
+                "max_trips",
+                estimate.max_trips.into(),
+                0..=EstimateOptions::TRIPS_MAX.into(),
+                "at most 1000",
+            ),
         ] {
-            if value == 0.0 {
-                return Err(OptionsError { option, value, bounds: "at least 1" });
+            if !range.contains(&value) {
+                return Err(OptionsError { option, value: value as f64, bounds });
             }
+        }
+        if self.estimate.is_some() && self.metric.space() == Space::Planar {
+            let bounds = "off for planar paths: the estimate needs metres";
+            return Err(OptionsError { option: "estimate", value: 1.0, bounds });
         }
         Ok(())
     }
@@ -221,5 +340,7 @@ impl Options {
             || self.min_step.is_some()
             || self.max_accuracy_m.is_some()
             || self.reject_backward_time
+            || self.reject_zero_position
+            || self.reorder.is_some()
     }
 }

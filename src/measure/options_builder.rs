@@ -1,7 +1,9 @@
 //! The builder of [`Options`]: sets one option per call and checks all of them at the end.
 
 use super::metric::Metric;
-use super::options::{Elevation, InvalidPoints, Options, OptionsError};
+use super::options::{
+    ClimbOptions, Elevation, EstimateOptions, InvalidPoints, Options, OptionsError, Reorder,
+};
 
 /// Sets options one by one; [`OptionsBuilder::build`] checks them.
 ///
@@ -98,6 +100,30 @@ impl OptionsBuilder {
         self
     }
 
+    /// Sets [`Options::reject_zero_position`].
+    pub fn reject_zero_position(mut self, reject_zero_position: bool) -> Self {
+        self.options.reject_zero_position = reject_zero_position;
+        self
+    }
+
+    /// Sets [`Options::reorder`].
+    pub fn reorder(mut self, reorder: impl Into<Option<Reorder>>) -> Self {
+        self.options.reorder = reorder.into();
+        self
+    }
+
+    /// Sets [`Options::climb`].
+    pub fn climb(mut self, climb: ClimbOptions) -> Self {
+        self.options.climb = climb;
+        self
+    }
+
+    /// Sets [`Options::estimate`].
+    pub fn estimate(mut self, estimate: impl Into<Option<EstimateOptions>>) -> Self {
+        self.options.estimate = estimate.into();
+        self
+    }
+
     /// Returns the options.
     ///
     /// # Errors
@@ -123,7 +149,7 @@ mod tests {
         );
         insta::assert_snapshot!(
             builder.reanchor_count(0).build().unwrap_err(),
-            @"reanchor_count is 0, and must be at least 1"
+            @"reanchor_count is 0, and must be from 1 to 16"
         );
         assert!(builder.max_gap_time_ns(0_u64).build().is_err());
         for value in [0.0, -1.0, f64::INFINITY, 2_f64.powi(41)] {

@@ -2,6 +2,10 @@
 
 use super::level::{Level, kernel};
 
+mod signed;
+
+pub use signed::SignedSum;
+
 /// An exact sum of non-negative `f64` values, in 128 bits with units of 2^-64.
 ///
 /// An `f64` of 2^-12 or more (a quarter of a millimetre if the unit is the metre) is a whole number of

@@ -23,24 +23,107 @@ pub struct PathSummary {
     pub raw_length: f64,
     /// The length of the accepted legs in three dimensions, if the options request it.
     pub length_3d: Option<f64>,
+    /// The sum of the distances over the gaps between segments, from the last accepted fix to the first one of the next
+    /// segment. A marked start of a segment has none. The raw length is the sum of the length, of the rejected lengths and of
+    /// this, exactly before each of them is rounded.
+    pub gap_length: f64,
     /// The distance from the first accepted fix to the last.
     pub displacement: f64,
     /// The rejected fixes by reason, in the order of [`RejectionReason`]. Reasons without fixes are omitted. Accepted and
     /// rejected fixes are all fixes.
     pub rejections: Vec<Rejection>,
-    /// The time from the earliest to the latest accepted fix.
-    pub elapsed_ns: Option<u64>,
+    /// The time from the earliest to the latest checked fix: one that no rule but
+    /// [`Options::min_step`](super::Options::min_step) rejects.
+    pub elapsed_ns: Option<u128>,
     /// The total time of the accepted legs that are not slower than
-    /// [`Options::stopped_speed`](super::Options::stopped_speed).
-    pub moving_ns: Option<u64>,
-    /// The highest speed of an accepted leg, per second.
+    /// [`Options::stopped_speed`](super::Options::stopped_speed). Each moment counts once.
+    pub moving_ns: Option<u128>,
+    /// The highest average speed over at least 5 s of consecutive legs of a segment, per second.
     pub max_speed: Option<f64>,
-    /// The sum of all rises of accepted legs.
+    /// The sum of all climbs by the [`ClimbOptions`](super::ClimbOptions).
     pub ascent: Option<f64>,
-    /// The sum of all falls of accepted legs, as a positive number.
+    /// The sum of all descents by the [`ClimbOptions`](super::ClimbOptions), as a positive number.
     pub descent: Option<f64>,
+    /// The sum of all rises of accepted legs, without smoothing and threshold.
+    pub raw_ascent: Option<f64>,
+    /// The sum of all falls of accepted legs, as a positive number.
+    pub raw_descent: Option<f64>,
     /// The bounding box of the accepted fixes.
     pub bounds: Option<Bounds>,
+    /// The estimate of the true length, if the options request it and there are enough fixes with times.
+    pub estimate: Option<Estimate>,
+    /// The stops and trips, if the options request the estimate.
+    pub trips: Option<Trips>,
+    /// The options that had no effect because no fix has the data that they need.
+    pub unused_options: Vec<UnusedOption>,
+}
+
+/// An estimate of a true length with its 90 % interval, in metres.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Estimate {
+    /// The estimate.
+    pub length: f64,
+    /// The lower end of the interval.
+    pub low: f64,
+    /// The upper end of the interval.
+    pub high: f64,
+}
+
+/// The stops and trips of a path.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Trips {
+    /// The number of stops.
+    pub stop_count: u64,
+    /// The number of trips.
+    pub trip_count: u64,
+    /// The sum of the durations of the stops.
+    pub stopped_ns: u128,
+    /// The latest stops in the order of time, at most [`EstimateOptions::max_trips`](super::EstimateOptions).
+    pub stops: Vec<Stop>,
+    /// The latest trips in the order of time, at most [`EstimateOptions::max_trips`](super::EstimateOptions).
+    pub trips: Vec<Trip>,
+}
+
+/// A time during which the receiver did not move.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stop {
+    /// Longitude and latitude in degrees.
+    pub position: [f64; 2],
+    /// The beginning, in nanoseconds since 1970-01-01T00:00:00Z.
+    pub arrival_unix_ns: i64,
+    /// The end, or the time of the last fix.
+    pub departure_unix_ns: i64,
+}
+
+/// The movement between two stops, or between a stop and an end of the path.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Trip {
+    /// The beginning, in nanoseconds since 1970-01-01T00:00:00Z.
+    pub start_unix_ns: i64,
+    /// The end, or the time of the last fix.
+    pub end_unix_ns: i64,
+    /// The estimated length.
+    pub length: Estimate,
+}
+
+/// An option that had no effect because no fix has the data that it needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct UnusedOption {
+    /// The name of the option, as in [`OptionsError::option`](super::OptionsError).
+    pub option: &'static str,
+    /// The data that no fix has.
+    pub missing: MissingData,
+}
+
+/// The data that an option needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum MissingData {
+    /// Times.
+    Time,
+    /// Elevations.
+    Z,
+    /// Accuracy radii.
+    Accuracy,
 }
 
 /// The fixes that were rejected for one reason.
@@ -51,28 +134,33 @@ pub struct Rejection {
     pub reason: RejectionReason,
     /// The number of fixes.
     pub count: u64,
-    /// The index of the first of them in the path.
+    /// The smallest index of them in the path.
     pub first_offset: u64,
-    /// The correctly rounded sum of the raw legs to these fixes.
+    /// The length that their rejection removes, correctly rounded: the legs to and from a rejected fix, without the
+    /// distance between its neighbours. Rounded distances can make it a little less than 0.
     pub rejected_length: f64,
 }
 
-/// The reason why a fix was rejected. The first four are in the order of the rules.
+/// The reason why a fix was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RejectionReason {
-    /// The fix is earlier than the last accepted fix.
+    /// The fix is earlier than the last checked fix with a time.
     BackwardTime,
     /// The accuracy radius is above the limit.
     Accuracy,
-    /// The speed from the last accepted fix is above the limit.
+    /// The speed from the last checked fix with a time is above the limit.
     Speed,
     /// The distance from the last accepted fix is below the limit.
     Step,
     /// The fix has no valid position. No leg ends in it, so that the length of these rejections is 0.
     InvalidPosition,
+    /// The fix is earlier than one that has left the buffer of [`Options::reorder`](super::Options::reorder).
+    Late,
+    /// The fix is at x = 0 and y = 0.
+    ZeroPosition,
 }
 
 impl RejectionReason {
     /// The number of reasons.
-    pub(super) const COUNT: usize = 5;
+    pub(super) const COUNT: usize = 7;
 }

@@ -210,7 +210,7 @@ fn summary_message(summary: &PathSummary) -> pb::PathSummary {
     let is_planar = summary.metric == Metric::Planar;
     let metres = |value: Option<f64>| value.filter(|_| !is_planar);
     let units = |value: Option<f64>| value.filter(|_| is_planar);
-    let duration = |ns: u64| Duration {
+    let duration = |ns: u128| Duration {
         seconds: (ns / 1_000_000_000) as i64,
         nanos: (ns % 1_000_000_000) as i32,
     };
@@ -220,6 +220,8 @@ fn summary_message(summary: &PathSummary) -> pb::PathSummary {
         RejectionReason::Speed => pb::RejectionReason::Speed,
         RejectionReason::Step => pb::RejectionReason::Step,
         RejectionReason::InvalidPosition => pb::RejectionReason::InvalidPosition,
+        RejectionReason::Late => pb::RejectionReason::Late,
+        RejectionReason::ZeroPosition => pb::RejectionReason::ZeroPosition,
     };
     let rejections = summary.rejections.iter().map(|rejection| pb::Rejection {
         reason: reason(rejection.reason).into(),
@@ -256,5 +258,12 @@ fn summary_message(summary: &PathSummary) -> pb::PathSummary {
             max_x: bounds.max_x,
             max_y: bounds.max_y,
         }),
+        gap_length_m: metres(Some(summary.gap_length)),
+        gap_length: units(Some(summary.gap_length)),
+        raw_ascent_m: metres(summary.raw_ascent),
+        raw_descent_m: metres(summary.raw_descent),
+        raw_ascent: units(summary.raw_ascent),
+        raw_descent: units(summary.raw_descent),
+        ..pb::PathSummary::default()
     }
 }

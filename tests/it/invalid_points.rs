@@ -84,7 +84,7 @@ async fn a_recording_counts_points_without_a_position_in_its_offsets() {
         let summary = last.summary.unwrap();
         assert_eq!((summary.point_count, summary.accepted_count), (9, 4));
         assert_eq!((summary.length, summary.raw_length), (Some(length), Some(raw_length)));
-        assert_eq!(summary.options.unwrap().invalid_points(), mode);
+        assert_eq!(summary.options.clone().unwrap().invalid_points(), mode);
         assert_eq!(ledger(&summary), [(INVALID, 5, 0, Some(0.0))]);
 
         // All methods that return a recording return the same summary.

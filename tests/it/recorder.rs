@@ -201,7 +201,7 @@ async fn a_recording_that_is_resumed_with_other_options_names_them_and_not_the_s
         let id = format!("options-{finish_write}");
         let half = pb::RecordPathRequest {
             name: format!("paths/{id}"),
-            options: Some(planar),
+            options: Some(planar.clone()),
             points: (0..1_000).map(row).collect(),
             finish_write,
             ..Default::default()

@@ -56,7 +56,7 @@ impl Value<'_> {
         number.map_or(Value::Missing, Value::Number)
     }
 
-    fn seconds(ns: Option<u64>) -> Self {
+    fn seconds(ns: Option<u128>) -> Self {
         Self::number(ns.map(|ns| ns as f64 / 1e9))
     }
 
@@ -87,6 +87,8 @@ fn reason_name(reason: RejectionReason) -> &'static str {
         RejectionReason::Speed => "speed",
         RejectionReason::Step => "step",
         RejectionReason::InvalidPosition => "invalid_position",
+        RejectionReason::Late => "late",
+        RejectionReason::ZeroPosition => "zero_position",
     }
 }
 

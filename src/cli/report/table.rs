@@ -132,6 +132,8 @@ impl Table {
                 RejectionReason::Speed => "too fast",
                 RejectionReason::Step => "too near",
                 RejectionReason::InvalidPosition => "without a valid position",
+                RejectionReason::Late => "late",
+                RejectionReason::ZeroPosition => "at 0, 0",
             };
             // A total has no offsets.
             let first = match is_total {
@@ -161,7 +163,8 @@ impl Table {
         {
             if let Some(time_ns) = time_ns {
                 // Receivers record times in milliseconds.
-                let time = Duration::from_millis(time_ns / 1_000_000);
+                let time_ms = u64::try_from(time_ns / 1_000_000).unwrap_or(u64::MAX);
+                let time = Duration::from_millis(time_ms);
                 self.detail(out, label, "", &humantime::format_duration(time).to_string())?;
             }
         }

@@ -284,7 +284,7 @@ proptest! {
             displacement: 0.0,
             elapsed_ns: None,
             // The moving time of each path is at most its elapsed time.
-            moving_ns: whole.moving_ns.map(|_| paths.iter().filter_map(|path| path.moving_ns).fold(0, u64::saturating_add)),
+            moving_ns: whole.moving_ns.map(|_| paths.iter().filter_map(|path| path.moving_ns).sum::<u128>()),
             bounds: None,
             // The offsets count from the start of each path.
             rejections: whole.rejections.iter().zip(&totals.rejections).map(|(whole, total)| {

@@ -62,13 +62,13 @@ fn seconds(time: &prost_types::Duration) -> String {
 /// Returns all fields with their values as text.
 fn fields(options: &pb::PathOptions) -> Vec<(&'static str, String)> {
     let text = |value: &dyn fmt::Display| value.to_string();
-    let gap_time = options.max_gap_time.as_ref();
+    let time = |time: &Option<_>| time.as_ref().map_or_else(|| number(0.0), seconds);
     vec![
         ("model", text(&options.model().as_str_name())),
         ("elevation_mode", text(&options.elevation_mode().as_str_name())),
         ("xy_resolution", number(options.xy_resolution)),
         ("z_resolution", number(options.z_resolution)),
-        ("max_gap_time", gap_time.map_or_else(|| number(0.0), seconds)),
+        ("max_gap_time", time(&options.max_gap_time)),
         ("max_gap_m", number(options.max_gap_m)),
         ("max_gap", number(options.max_gap)),
         ("max_speed_mps", number(options.max_speed_mps)),
@@ -81,6 +81,15 @@ fn fields(options: &pb::PathOptions) -> Vec<(&'static str, String)> {
         ("stopped_speed_mps", number(options.stopped_speed_mps)),
         ("stopped_speed", number(options.stopped_speed)),
         ("invalid_points", text(&options.invalid_points().as_str_name())),
+        ("estimate", text(&options.estimate)),
+        ("min_stop_time", time(&options.min_stop_time)),
+        ("max_trips", text(&options.max_trips)),
+        ("reject_zero_position", text(&options.reject_zero_position)),
+        ("reorder_count", text(&options.reorder_count)),
+        ("reorder_time", time(&options.reorder_time)),
+        ("min_climb_m", number(options.min_climb_m)),
+        ("min_climb", number(options.min_climb)),
+        ("climb_smoothing_time", time(&options.climb_smoothing_time)),
     ]
 }
 

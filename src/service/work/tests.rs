@@ -163,7 +163,7 @@ fn pieces(
         .map(|indices| {
             let mut piece = pb::RecordPathRequest::default();
             if indices[0] == 0 {
-                piece.options = Some(*options);
+                piece.options = Some(options.clone());
             }
             if let Form::Columns = form {
                 let mut columns = pb::PointColumns::default();

@@ -167,12 +167,20 @@ pub(super) fn reference_summary(options: &Options, steps: &[Step]) -> PathSummar
             _ => 0.0,
         },
         rejections: rejections.chain(invalid).collect(),
-        elapsed_ns,
-        moving_ns: has_time.then(|| moving_ns.min(elapsed_ns.unwrap().into()) as u64),
+        elapsed_ns: elapsed_ns.map(Into::into),
+        moving_ns: has_time.then(|| moving_ns.min(elapsed_ns.unwrap().into()) as u128),
         max_speed: legs.iter().filter_map(speed).reduce(f64::max),
         ascent: has_rise.then(|| sum(&mut legs.iter().filter_map(rise).map(|rise| rise.max(0.0)))),
         descent: has_rise
             .then(|| sum(&mut legs.iter().filter_map(rise).map(|rise| (-rise).max(0.0)))),
+        raw_ascent: has_rise
+            .then(|| sum(&mut legs.iter().filter_map(rise).map(|rise| rise.max(0.0)))),
+        raw_descent: has_rise
+            .then(|| sum(&mut legs.iter().filter_map(rise).map(|rise| (-rise).max(0.0)))),
         bounds: bounds.summary().bounds,
+        gap_length: 0.0,
+        estimate: None,
+        trips: None,
+        unused_options: Vec::new(),
     }
 }
