@@ -10,6 +10,7 @@
 //! messages.
 
 mod bench;
+mod flags;
 mod input;
 mod logged_store;
 mod measure;

@@ -3,7 +3,7 @@
 
 use super::report::pluralize;
 use crate::formats::{Note, NoteKind, Position, TrackInfo};
-use crate::measure::{Elevation, Options};
+use crate::measure::{Elevation, Options, STOPPED_SPEED_MPS};
 
 /// Returns the text of a note on a file, or on the track with this name or number.
 pub(super) fn text(file: &str, track: Option<&str>, note: &Note) -> String {
@@ -93,7 +93,12 @@ pub(super) fn unused_options(
                 (options.max_gap_time_ns().is_some(), "--max-gap-time"),
                 (options.max_speed().is_some(), "--max-speed"),
                 (options.reject_backward_time(), "--reject-backward-time"),
-                (options.stopped_speed().is_some(), "--stopped-speed"),
+                (options.reorder().is_some(), "--reorder"),
+                (
+                    options.stopped_speed().is_some_and(|s| s != STOPPED_SPEED_MPS),
+                    "--stopped-speed",
+                ),
+                (options.estimate().is_some(), "--estimate"),
             ]),
         },
         Need {

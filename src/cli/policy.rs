@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
+use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
 use crate::measure::{
-    Elevation, InvalidPoints, Metric, Options, OptionsError, PLANAR_MAX, REANCHOR_COUNT,
+    ClimbOptions, Elevation, EstimateOptions, InvalidPoints, Metric, Options, OptionsError,
+    PLANAR_MAX, Preset, REANCHOR_COUNT, REANCHOR_COUNT_MAX, Reorder, Space,
 };
 
 /// A metric on the command line.
@@ -40,41 +42,83 @@ enum ElevationMode {
     ThreeDimensional,
 }
 
-/// Filters for points, and limits that start a segment. All are off by default.
+/// A preset on the command line.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct PresetName(Preset);
+
+impl ValueEnum for PresetName {
+    fn value_variants<'a>() -> &'a [Self] {
+        const VARIANTS: [PresetName; Preset::ALL.len()] = {
+            let mut variants = [PresetName(Preset::Walk); Preset::ALL.len()];
+            let mut at = 0;
+            while at < variants.len() {
+                variants[at] = PresetName(Preset::ALL[at]);
+                at += 1;
+            }
+            variants
+        };
+        &VARIANTS
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.0.name()))
+    }
+}
+
+/// Filters for points, limits that start a segment, and further results. All are off by default.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Filters (in metres and m/s, or in the unit of planar coordinates)")]
 pub(super) struct PolicyArgs {
+    /// Fill in the options that suit this kind of movement
+    ///
+    /// Options that are given have priority. Every preset estimates the true length, rejects points at 0,0, and sets
+    /// --max-speed, --max-accuracy and --stopped-speed: walk 6 m/s, 50 m, 0.3 m/s; run 12, 50, 0.5; bike 30, 50, 0.8;
+    /// car 70, 100, 1; boat 40, 100, 0.5; flight 400, 500, 1; phone 400, 200, 0.5 and --reorder 32.
+    #[arg(long, value_enum, value_name = "KIND")]
+    preset: Option<PresetName>,
+
+    /// Estimate the true length, with a 90 % interval
+    ///
+    /// The sum of the legs contains the noise of the receiver. The estimate models the noise and the movement, so it
+    /// needs times. docs/lengths.md describes the method and when not to use it.
+    #[arg(long)]
+    estimate: bool,
+
+    /// Shortest stop of the estimate, such as 2min [default: 1min]
+    #[arg(long, value_name = "TIME", value_parser = stop_time, allow_hyphen_values = true)]
+    min_stop_time: Option<u64>,
+
     /// Use of elevations
     #[arg(long, value_enum, value_name = "MODE", default_value_t = ElevationMode::Ignored)]
     elevation: ElevationMode,
 
     /// Start a segment after a gap in time longer than this, such as 30s
     ///
-    /// The gap is the time between a point and the last accepted one before it.
-    #[arg(long, value_name = "TIME", value_parser = gap_time, allow_hyphen_values = true)]
+    /// The gap is the time between a point and the last one before it that has a time and that no rule but --min-step
+    /// rejects.
+    #[arg(long, value_name = "TIME", value_parser = time, allow_hyphen_values = true)]
     max_gap_time: Option<u64>,
 
     /// Start a segment after a gap in distance longer than this
     ///
-    /// The gap is the distance between a point and the last accepted one before it.
+    /// The gap is the distance between a point and the last one before it that no rule but --min-step rejects.
     #[arg(long, value_name = "DISTANCE", value_parser = positive, allow_negative_numbers = true)]
     max_gap: Option<f64>,
 
     /// Reject a point that can only be reached at a higher speed
     ///
-    /// The speed is that from the last accepted point. Two different positions at the same time need infinite
-    /// speed. A point without a time is never rejected for its speed.
+    /// The speed is that from the last point with a time that no rule but --min-step rejects. A point that is not later
+    /// than it needs infinite speed, unless it has the same position and time. A point without a time is never rejected for its speed.
     #[arg(long, value_name = "SPEED", value_parser = positive, allow_negative_numbers = true)]
     max_speed: Option<f64>,
 
-    /// Accept the Nth of consistent rejected points in a row
+    /// Accept N points that were rejected for time or speed and agree
     ///
-    /// Points that were rejected for time or speed are consistent if each one passes both filters relative to
-    /// the one before it. Then they are right, and the last accepted point was wrong. The Nth point starts a
-    /// segment.
+    /// Points agree if each one is later than the one before it and can be reached from it within --max-speed. Then they are
+    /// right and the points before them were wrong: they start a segment, and a single point before them is rejected.
     #[arg(
         long, value_name = "N", default_value_t = REANCHOR_COUNT,
-        value_parser = clap::value_parser!(u32).range(1..)
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(REANCHOR_COUNT_MAX))
     )]
     reanchor_count: u32,
 
@@ -86,13 +130,64 @@ pub(super) struct PolicyArgs {
     #[arg(long, value_name = "METRES", value_parser = positive, allow_negative_numbers = true)]
     max_accuracy: Option<f64>,
 
-    /// Reject a point with a time before that of the last accepted one
+    /// Reject a point with a time before that of the last one
     #[arg(long)]
     reject_backward_time: bool,
 
-    /// Exclude legs slower than this from the moving time
+    /// Reject a point at 0,0, where many receivers are without a fix
+    #[arg(long)]
+    reject_zero_position: bool,
+
+    /// Put points in the order of their times, with a buffer of N
+    ///
+    /// A point that is earlier than one that has left the buffer is rejected as late.
+    #[arg(
+        long, value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(Reorder::COUNT_MAX))
+    )]
+    reorder: Option<u32>,
+
+    /// Put points in the order of their times, with a buffer of TIME
+    ///
+    /// A point leaves the buffer when it is earlier than the latest one by more than this. The buffer holds at most 256
+    /// points, or --reorder.
+    #[arg(long, value_name = "TIME", value_parser = time, allow_hyphen_values = true)]
+    reorder_time: Option<u64>,
+
+    /// Exclude legs slower than this from the moving time [default: 0.3]
+    ///
+    /// Planar paths have no default, and no moving time without this option.
     #[arg(long, value_name = "SPEED", value_parser = positive, allow_negative_numbers = true)]
     stopped_speed: Option<f64>,
+
+    /// Smallest climb from a turning point that counts [default: 5]
+    #[arg(long, value_name = "HEIGHT", value_parser = positive, allow_negative_numbers = true)]
+    min_climb: Option<f64>,
+
+    /// Average elevations over this time; 0s turns it off [default: 30s]
+    #[arg(long, value_name = "TIME", value_parser = smoothing, allow_hyphen_values = true)]
+    climb_smoothing: Option<u64>,
+}
+
+/// An option that does not apply to planar paths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is for geographic paths; it cannot be used with --model planar")]
+pub(super) struct NotPlanar(&'static str);
+
+/// Options that cannot be used.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub(super) enum PolicyError {
+    #[error(transparent)]
+    NotPlanar(#[from] NotPlanar),
+    #[error(transparent)]
+    Options(#[from] OptionsError),
+}
+
+impl PolicyError {
+    /// Returns the error of a flag that does not apply to planar paths.
+    pub(super) fn not_planar(flag: &'static str) -> Self {
+        Self::NotPlanar(NotPlanar(flag))
+    }
 }
 
 impl PolicyArgs {
@@ -100,14 +195,41 @@ impl PolicyArgs {
     /// are counted and cause no error.
     ///
     /// # Errors
-    /// If an option is out of range.
-    pub(super) fn options_for_files(&self, metric: Metric) -> Result<Options, OptionsError> {
-        self.options(metric)?.to_builder().invalid_points(InvalidPoints::Skip).build()
+    /// If an option is out of range or does not apply to the metric.
+    pub(super) fn options_for_files(&self, metric: Metric) -> Result<Options, PolicyError> {
+        let options = self.options(metric)?.to_builder().invalid_points(InvalidPoints::Skip);
+        Ok(options.build()?)
     }
 
     /// Returns the options. The parsers of the arguments already check the ranges.
-    pub(super) fn options(&self, metric: Metric) -> Result<Options, OptionsError> {
-        Options::builder(metric)
+    ///
+    /// # Errors
+    /// If an option is out of range or does not apply to the metric.
+    pub(super) fn options(&self, metric: Metric) -> Result<Options, PolicyError> {
+        let geographic_only = [
+            (self.preset.is_some(), "--preset"),
+            (self.estimate, "--estimate"),
+            (self.min_stop_time.is_some(), "--min-stop-time"),
+        ];
+        if let Some((_, flag)) = geographic_only.into_iter().find(|(is_set, _)| *is_set)
+            && metric.space() == Space::Planar
+        {
+            return Err(PolicyError::not_planar(flag));
+        }
+        let defaults = Options::new(metric);
+        let mut climb = ClimbOptions::default();
+        climb.threshold = self.min_climb.unwrap_or(climb.threshold);
+        climb.smoothing_ns = self.climb_smoothing.unwrap_or(climb.smoothing_ns);
+        let estimate = (self.estimate || self.min_stop_time.is_some()).then(|| {
+            let defaults = EstimateOptions::default();
+            let min_stop_ns = self.min_stop_time.unwrap_or(defaults.min_stop_ns);
+            EstimateOptions { min_stop_ns, ..defaults }
+        });
+        let reorder = (self.reorder.is_some() || self.reorder_time.is_some()).then(|| Reorder {
+            count: self.reorder.unwrap_or(Reorder::COUNT_MAX),
+            time_ns: self.reorder_time,
+        });
+        let options = Options::builder(metric)
             .elevation(match self.elevation {
                 ElevationMode::Ignored => Elevation::Ignored,
                 ElevationMode::ThreeDimensional => Elevation::ThreeDimensional,
@@ -119,13 +241,21 @@ impl PolicyArgs {
             .min_step(self.min_step)
             .max_accuracy_m(self.max_accuracy)
             .reject_backward_time(self.reject_backward_time)
-            .stopped_speed(self.stopped_speed)
-            .build()
+            .reject_zero_position(self.reject_zero_position)
+            .reorder(reorder)
+            .stopped_speed(self.stopped_speed.or(defaults.stopped_speed()))
+            .climb(climb)
+            .estimate(estimate)
+            .build()?;
+        Ok(self.preset.map_or(options, |PresetName(preset)| preset.fill(options)))
     }
 
     /// Returns the first argument whose value is not the default.
     pub(super) fn first_set(&self) -> Option<&'static str> {
         let set = [
+            (self.preset.is_some(), "--preset"),
+            (self.estimate, "--estimate"),
+            (self.min_stop_time.is_some(), "--min-stop-time"),
             (self.elevation != ElevationMode::Ignored, "--elevation"),
             (self.max_gap_time.is_some(), "--max-gap-time"),
             (self.max_gap.is_some(), "--max-gap"),
@@ -134,7 +264,12 @@ impl PolicyArgs {
             (self.min_step.is_some(), "--min-step"),
             (self.max_accuracy.is_some(), "--max-accuracy"),
             (self.reject_backward_time, "--reject-backward-time"),
+            (self.reject_zero_position, "--reject-zero-position"),
+            (self.reorder.is_some(), "--reorder"),
+            (self.reorder_time.is_some(), "--reorder-time"),
             (self.stopped_speed.is_some(), "--stopped-speed"),
+            (self.min_climb.is_some(), "--min-climb"),
+            (self.climb_smoothing.is_some(), "--climb-smoothing"),
         ];
         set.into_iter().find_map(|(is_set, argument)| is_set.then_some(argument))
     }
@@ -149,14 +284,33 @@ fn positive(text: &str) -> Result<f64, String> {
 }
 
 /// Parses a time above 0. Returns nanoseconds.
-fn gap_time(text: &str) -> Result<u64, String> {
+fn time(text: &str) -> Result<u64, String> {
+    match nanoseconds(text)? {
+        0 => Err("must be above 0".to_owned()),
+        ns => Ok(ns),
+    }
+}
+
+/// Parses the time of a stop. Returns nanoseconds.
+fn stop_time(text: &str) -> Result<u64, String> {
+    match nanoseconds(text)? {
+        ns if ns < 1_000_000_000 => Err("must be at least 1s".to_owned()),
+        ns => Ok(ns),
+    }
+}
+
+/// Parses a smoothing time, which may be 0. Returns nanoseconds.
+fn smoothing(text: &str) -> Result<u64, String> {
+    match nanoseconds(text)? {
+        ns if ns > ClimbOptions::SMOOTHING_MAX_NS => Err("must be at most 10min".to_owned()),
+        ns => Ok(ns),
+    }
+}
+
+fn nanoseconds(text: &str) -> Result<u64, String> {
     let time: Duration = humantime::parse_duration(text)
         .map_err(|error| format!("{error}; write a time such as 30s or 5min"))?;
-    match u64::try_from(time.as_nanos()) {
-        Ok(0) => Err("must be above 0".to_owned()),
-        Ok(ns) => Ok(ns),
-        Err(_) => Err("must be below 584 years".to_owned()),
-    }
+    u64::try_from(time.as_nanos()).map_err(|_| "must be below 584 years".to_owned())
 }
 
 #[cfg(test)]
@@ -181,7 +335,9 @@ mod tests {
     fn every_option_has_an_argument() {
         assert_eq!(parsed(""), Ok(Options::default()));
         let all = "--elevation 3d --max-gap-time 1m30s --max-gap 500 --max-speed 60 --reanchor-count 5 \
-                   --min-step 2.5 --max-accuracy 30 --reject-backward-time --stopped-speed 0.3";
+                   --min-step 2.5 --max-accuracy 30 --reject-backward-time --stopped-speed 0.7 \
+                   --estimate --min-stop-time 2min --reject-zero-position --reorder 9 --reorder-time 5s \
+                   --min-climb 3 --climb-smoothing 0s";
         let expected = Options::builder(Metric::Geodesic)
             .elevation(Elevation::ThreeDimensional)
             .max_gap_time_ns(90_000_000_000_u64)
@@ -191,9 +347,42 @@ mod tests {
             .min_step(2.5)
             .max_accuracy_m(30.0)
             .reject_backward_time(true)
-            .stopped_speed(0.3)
+            .stopped_speed(0.7)
+            .estimate(EstimateOptions { min_stop_ns: 120_000_000_000, max_trips: 0 })
+            .reject_zero_position(true)
+            .reorder(Reorder { count: 9, time_ns: Some(5_000_000_000) })
+            .climb(ClimbOptions { threshold: 3.0, smoothing_ns: 0 })
             .build();
         assert_eq!(parsed(all), expected.map_err(|error| error.to_string()));
+        let reorder = parsed("--reorder-time 5s").unwrap().reorder().unwrap();
+        assert_eq!((reorder.count, reorder.time_ns), (256, Some(5_000_000_000)));
+    }
+
+    #[test]
+    fn a_preset_fills_in_what_is_not_given() {
+        let walk = parsed("--preset walk").unwrap();
+        assert_eq!((walk.max_speed(), walk.max_accuracy_m()), (Some(6.0), Some(50.0)));
+        assert_eq!(walk.estimate(), Some(EstimateOptions::default()));
+        assert!(walk.reject_zero_position());
+        let run = parsed("--preset run --max-speed 9 --stopped-speed 0.2").unwrap();
+        assert_eq!((run.max_speed(), run.stopped_speed()), (Some(9.0), Some(0.2)));
+        assert_eq!(parsed("--preset phone").unwrap().reorder().unwrap().count, 32);
+        assert!(parsed("--preset swim").is_err());
+    }
+
+    #[test]
+    fn options_for_geographic_paths_are_refused_for_planar_ones() {
+        for (arguments, flag) in [
+            ("--preset walk", "--preset"),
+            ("--estimate", "--estimate"),
+            ("--min-stop-time 2min", "--min-stop-time"),
+        ] {
+            let words = ["x"].into_iter().chain(arguments.split_whitespace());
+            let error = Wrapper::parse_from(words).args.options(Metric::Planar).unwrap_err();
+            let text =
+                format!("{flag} is for geographic paths; it cannot be used with --model planar");
+            assert_eq!(error.to_string(), text);
+        }
     }
 
     #[test]
@@ -212,7 +401,15 @@ mod tests {
             "--min-step 1",
             "--max-accuracy 1",
             "--reject-backward-time",
+            "--reject-zero-position",
+            "--reorder 1",
+            "--reorder-time 1s",
             "--stopped-speed 1",
+            "--min-climb 1",
+            "--climb-smoothing 0s",
+            "--preset walk",
+            "--estimate",
+            "--min-stop-time 1s",
         ] {
             assert_eq!(first_set(argument), argument.split(' ').next(), "{argument}");
         }
@@ -230,6 +427,13 @@ mod tests {
             "--max-gap-time 30",
             "--max-gap-time 600years",
             "--reanchor-count 0",
+            "--reanchor-count 17",
+            "--reorder 0",
+            "--reorder 257",
+            "--reorder-time 0s",
+            "--min-climb 0",
+            "--climb-smoothing 11min",
+            "--min-stop-time 10ms",
         ] {
             assert!(parsed(bad).is_err(), "{bad}");
         }

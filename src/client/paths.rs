@@ -42,6 +42,14 @@ pub struct StoredPath {
     pub expire_unix_ms: Option<i64>,
 }
 
+impl StoredPath {
+    /// Returns the options of the measurement. `None` if the server cannot read its stored state, or has options that this
+    /// version does not know.
+    pub fn measure_options(&self) -> Option<Options> {
+        options::from_message(self.options.as_ref()?).ok()
+    }
+}
+
 /// A page of recordings in the order of their names.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]

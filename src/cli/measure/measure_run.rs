@@ -107,7 +107,8 @@ impl<'a, W: Write> MeasureRun<'a, W> {
         messages: &'a mut dyn Write,
         progress: &'a Progress,
     ) -> Self {
-        let mut report = Report::new(out, args.report_options(), inputs.iter().map(Input::name));
+        let mut report =
+            Report::new(out, args.report_options(options), inputs.iter().map(Input::name));
         if inputs.iter().any(Input::may_have_members) {
             report.widen_files();
         }

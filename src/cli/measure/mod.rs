@@ -17,13 +17,13 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 
 use super::input::{self, Stdin};
-use super::policy::{Model, PolicyArgs};
+use super::policy::{Model, PolicyArgs, PolicyError};
 use super::progress::Progress;
 use super::reading::ReadingArgs;
 use super::report::{ReportOptions, Style, Units};
 use super::{Outcome, server_url};
 use crate::formats::ReadOptions;
-use crate::measure::{Options, OptionsError};
+use crate::measure::{EstimateOptions, Options, Space};
 
 /// The order of the rows of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -118,6 +118,12 @@ struct OutputArgs {
     #[arg(long, conflicts_with_all = ["json", "csv"])]
     details: bool,
 
+    /// Print the trips and the stops between them, at most 1000 of each
+    ///
+    /// Turns --estimate on. A stop lasts at least --min-stop-time. A trip is what lies between two stops.
+    #[arg(long, conflicts_with = "csv")]
+    trips: bool,
+
     /// Unit of lengths; speeds are in m/s, km/h, mph, knots or ft/s
     #[arg(long, value_enum, value_name = "UNIT", default_value_t = Units::M)]
     units: Units,
@@ -146,17 +152,28 @@ impl MeasureArgs {
         match (self.output.json, self.output.csv) {
             (true, _) => Style::Json,
             (_, true) => Style::Csv,
-            _ if self.output.details || self.policy.first_set().is_some() => Style::Details,
+            _ if self.output.details || self.output.trips => Style::Details,
+            _ if self.policy.first_set().is_some() => Style::Details,
             _ => Style::Text,
         }
     }
 
-    fn report_options(&self) -> ReportOptions {
-        ReportOptions { style: self.style(), metric: self.model.metric(), units: self.output.units }
+    fn report_options(&self, measure: Options) -> ReportOptions {
+        ReportOptions { style: self.style(), measure, units: self.output.units }
     }
 
-    fn options(&self) -> Result<Options, OptionsError> {
-        self.policy.options_for_files(self.model.metric())
+    fn options(&self) -> Result<Options, PolicyError> {
+        let metric = self.model.metric();
+        let options = self.policy.options_for_files(metric)?;
+        if !self.output.trips {
+            return Ok(options);
+        }
+        if metric.space() == Space::Planar {
+            return Err(PolicyError::not_planar("--trips"));
+        }
+        let estimate = options.estimate().unwrap_or_default();
+        let max_trips = EstimateOptions::TRIPS_MAX;
+        Ok(options.to_builder().estimate(EstimateOptions { max_trips, ..estimate }).build()?)
     }
 
     fn read_options(&self) -> ReadOptions {

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::cli::policy::{Model, PolicyArgs};
+use crate::cli::policy::{Model, PolicyArgs, PolicyError};
 use crate::cli::reading::ReadingArgs;
 use crate::cli::server_url;
 use crate::formats::ReadOptions;
-use crate::measure::{Metric, Options, OptionsError};
+use crate::measure::{Metric, Options};
 use crate::recording::RecordingName;
 
 /// Send the points of a track file to a server and print the lengths that it returns
@@ -108,7 +108,7 @@ impl RecordArgs {
     ///
     /// # Errors
     /// If an option is out of range.
-    pub(super) fn options(&self) -> Result<Options, OptionsError> {
+    pub(super) fn options(&self) -> Result<Options, PolicyError> {
         self.policy.options_for_files(self.metric())
     }
 

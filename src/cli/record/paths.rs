@@ -184,7 +184,7 @@ pub(super) async fn send(
         source.next_part().await.map(|part| (part, source))
     });
     let answers = stream::once(client.measure_paths(parts)).try_flatten();
-    let report_options = ReportOptions { style, metric: options.metric(), units: Units::default() };
+    let report_options = ReportOptions { style, measure: options, units: Units::default() };
     let mut run = Run {
         report: Report::new(&mut *out, report_options, [&*file].into_iter()),
         file: &file,
@@ -383,7 +383,7 @@ mod tests {
                 &mut out,
                 ReportOptions {
                     style: Style::Json,
-                    metric: Metric::Geodesic,
+                    measure: Options::default(),
                     units: Units::default(),
                 },
                 [file].into_iter(),

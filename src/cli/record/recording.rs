@@ -43,7 +43,6 @@ pub(super) async fn record(
     };
     let input = Input::named(&args.file);
     let file = input::display_name(&args.file);
-    let metric = args.metric();
     let read_options = args.read_options();
     if input.is_regular_file() {
         let (input, options, wanted) = (input.clone(), read_options.clone(), args.track);
@@ -90,7 +89,7 @@ pub(super) async fn record(
         Ok(recorded) => {
             let mut out = io::stdout();
             let style = if args.json { Style::Json } else { Style::Details };
-            let options = ReportOptions { style, metric, units: Units::default() };
+            let options = ReportOptions { style, measure: options, units: Units::default() };
             let mut report = Report::new(&mut out, options, [&*file].into_iter());
             let summary = recorded.summary;
             // Missing if the recording was finished before the end of the file was read.

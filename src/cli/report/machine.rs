@@ -8,10 +8,13 @@ use std::borrow::Cow;
 use serde::ser::{Serialize, Serializer};
 
 use super::text::{rfc3339, utc};
-use super::{FileNote, Total, Track, Units};
+use super::{FileNote, ReportOptions, Total, Track, Units};
+use crate::cli::flags::{flag, missing_data};
 use crate::client::StoredPath;
 use crate::formats::{Note, Position};
-use crate::measure::{Metric, PathSummary, RejectionReason, Space};
+use crate::measure::{
+    ClimbOptions, Estimate, Metric, Options, PathSummary, RejectionReason, Space, Trips,
+};
 
 /// A row: its members in order.
 pub(super) struct Row<'a>(Vec<(Cow<'static, str>, Value<'a>)>);
@@ -115,6 +118,82 @@ fn more<'a>(summary: &PathSummary) -> Vec<(Cow<'static, str>, Value<'a>)> {
     ]
 }
 
+/// The reasons whose columns come last, because they are newer than the others.
+const LAST_REASONS: [RejectionReason; 2] = [RejectionReason::Late, RejectionReason::ZeroPosition];
+
+/// Returns the newer members that tracks and totals share.
+fn newer<'a>(summary: &PathSummary) -> Vec<(Cow<'static, str>, Value<'a>)> {
+    let metric = summary.metric;
+    let estimate = |part: fn(Estimate) -> f64| Value::number(summary.estimate.map(part));
+    let trips = summary.trips.as_ref();
+    let count =
+        |count: fn(&Trips) -> u64| trips.map_or(Value::Missing, |trips| Value::Count(count(trips)));
+    let mut row = vec![
+        (named(metric, "gap_length", "m"), Value::Number(summary.gap_length)),
+        (named(metric, "raw_ascent", "m"), Value::number(summary.raw_ascent)),
+        (named(metric, "raw_descent", "m"), Value::number(summary.raw_descent)),
+    ];
+    if metric.space() == Space::Geographic {
+        row.extend([
+            ("estimated_length_m".into(), estimate(|estimate| estimate.length)),
+            ("estimated_length_low_m".into(), estimate(|estimate| estimate.low)),
+            ("estimated_length_high_m".into(), estimate(|estimate| estimate.high)),
+            ("stop_count".into(), count(|trips| trips.stop_count)),
+            ("trip_count".into(), count(|trips| trips.trip_count)),
+            ("stopped_s".into(), Value::seconds(trips.map(|trips| trips.stopped_ns))),
+        ]);
+    }
+    row
+}
+
+/// Returns the method of ascent and descent, if there are any.
+fn climb_method<'a>(summary: &PathSummary, options: &Options) -> Value<'a> {
+    if summary.ascent.is_none() {
+        return Value::Missing;
+    }
+    let ClimbOptions { threshold, smoothing_ns } = options.climb();
+    Value::Row(Row(vec![
+        ("smoothing_s".into(), Value::seconds(Some(smoothing_ns.into()))),
+        (named(summary.metric, "threshold", "m"), Value::Number(threshold)),
+    ]))
+}
+
+/// Returns the newer members of a JSON object.
+fn json_newer<'a>(
+    summary: &PathSummary,
+    options: Option<&Options>,
+) -> Vec<(Cow<'static, str>, Value<'a>)> {
+    let mut row = newer(summary);
+    let method = options.map_or(Value::Missing, |options| climb_method(summary, options));
+    row.push(("ascent_method".into(), method));
+    let Some(trips) = &summary.trips else { return row };
+    let time = |unix_ns| Value::Text(rfc3339(unix_ns).into());
+    if !trips.stops.is_empty() {
+        let stops = trips.stops.iter().map(|stop| {
+            Row(vec![
+                ("longitude_deg".into(), Value::Number(stop.position[0])),
+                ("latitude_deg".into(), Value::Number(stop.position[1])),
+                ("arrival_time".into(), time(stop.arrival_unix_ns)),
+                ("departure_time".into(), time(stop.departure_unix_ns)),
+            ])
+        });
+        row.push(("stops".into(), Value::Rows(stops.collect())));
+    }
+    if !trips.trips.is_empty() {
+        let trips = trips.trips.iter().map(|trip| {
+            Row(vec![
+                ("start_time".into(), time(trip.start_unix_ns)),
+                ("end_time".into(), time(trip.end_unix_ns)),
+                ("estimated_length_m".into(), Value::Number(trip.length.length)),
+                ("estimated_length_low_m".into(), Value::Number(trip.length.low)),
+                ("estimated_length_high_m".into(), Value::Number(trip.length.high)),
+            ])
+        });
+        row.push(("trips".into(), Value::Rows(trips.collect())));
+    }
+    row
+}
+
 /// Returns the same members for JSON. A total has no offsets.
 fn json_more<'a>(summary: &PathSummary, is_total: bool) -> Vec<(Cow<'static, str>, Value<'a>)> {
     let mut row = more(summary);
@@ -134,7 +213,7 @@ fn json_more<'a>(summary: &PathSummary, is_total: bool) -> Vec<(Cow<'static, str
     row
 }
 
-pub(super) fn json_track<'a>(track: &Track<'a>, units: Units) -> Row<'a> {
+pub(super) fn json_track<'a>(track: &Track<'a>, options: &ReportOptions) -> Row<'a> {
     let summary = &track.summary;
     let name = match &track.info.name {
         Some(name) => Value::Text(name.as_str().into()),
@@ -154,8 +233,9 @@ pub(super) fn json_track<'a>(track: &Track<'a>, units: Units) -> Row<'a> {
     ];
     row.extend(json_more(summary, false));
     row.extend(of_file(track));
-    row.extend(in_units(summary, units));
+    row.extend(in_units(summary, options.units));
     row.push(("notes".into(), Value::Rows(track.notes.iter().map(json_note).collect())));
+    row.extend(json_newer(summary, Some(&options.measure)));
     Row(row)
 }
 
@@ -185,6 +265,14 @@ pub(super) fn json_recording(path: &StoredPath) -> Row<'_> {
         ("update_time".into(), time(path.update_unix_ms)),
         ("expire_time".into(), time(path.expire_unix_ms)),
     ]);
+    row.extend(json_newer(summary, path.measure_options().as_ref()));
+    let unused = summary.unused_options.iter().map(|unused| {
+        Row(vec![
+            ("option".into(), Value::Text(flag(unused.option).into())),
+            ("missing".into(), Value::Text(missing_data(unused.missing).into())),
+        ])
+    });
+    row.push(("unused_options".into(), Value::Rows(unused.collect())));
     Row(row)
 }
 
@@ -235,7 +323,7 @@ fn json_file_note<'a>(note: &FileNote) -> Row<'a> {
     Row([file].into_iter().chain(members).collect())
 }
 
-pub(super) fn json_total(total: &Total<'_>, units: Units) -> Row<'static> {
+pub(super) fn json_total(total: &Total<'_>, options: &ReportOptions) -> Row<'static> {
     let summary = &total.summary;
     let mut row = vec![
         ("files".into(), Value::Count(total.file_count)),
@@ -247,10 +335,11 @@ pub(super) fn json_total(total: &Total<'_>, units: Units) -> Row<'static> {
         ("model".into(), Value::Text(summary.metric.to_string().into())),
     ];
     row.extend(json_more(summary, true));
-    row.extend(in_units(summary, units));
+    row.extend(in_units(summary, options.units));
     let notes = total.notes.iter().map(json_file_note).collect();
     row.push(("notes".into(), Value::Rows(notes)));
     row.push(("more_notes".into(), Value::Count(total.more_note_count)));
+    row.extend(json_newer(summary, Some(&options.measure)));
     Row(vec![("total".into(), Value::Row(Row(row)))])
 }
 
@@ -290,28 +379,37 @@ fn csv_row<'a>(
         (north.into(), Value::number(bounds.map(|bounds| bounds.max_y))),
     ];
     row.extend(more(summary));
-    for reason in REASONS {
-        let name = reason_name(reason);
-        let rejection = summary.rejections.iter().find(|rejection| rejection.reason == reason);
-        let first = rejection.filter(|_| track.is_some()).map(|rejection| rejection.first_offset);
-        row.extend([
-            (
-                format!("{name}_count").into(),
-                Value::Count(rejection.map_or(0, |rejection| rejection.count)),
-            ),
-            (format!("{name}_first_offset").into(), first.map_or(Value::Missing, Value::Count)),
-            (
-                named(metric, &format!("{name}_rejected_length"), "m"),
-                Value::Number(rejection.map_or(0.0, |rejection| rejection.rejected_length)),
-            ),
-        ]);
-    }
+    row.extend(REASONS.into_iter().flat_map(|reason| csv_rejection(track, summary, reason)));
     // The kind is the first column.
     row.extend(track.map_or_else(missing_of_file, |track| of_file(track).split_off(1)));
     let note_count = track.map_or(0, |track| track.notes.len() as u64);
     row.push(("notes".into(), Value::Count(note_count)));
     row.extend(in_units(summary, units));
+    row.extend(LAST_REASONS.into_iter().flat_map(|reason| csv_rejection(track, summary, reason)));
+    row.extend(newer(summary));
     row
+}
+
+/// Returns the columns of the fixes that were rejected for a reason.
+fn csv_rejection<'a>(
+    track: Option<&Track<'a>>,
+    summary: &PathSummary,
+    reason: RejectionReason,
+) -> [(Cow<'static, str>, Value<'a>); 3] {
+    let name = reason_name(reason);
+    let rejection = summary.rejections.iter().find(|rejection| rejection.reason == reason);
+    let first = rejection.filter(|_| track.is_some()).map(|rejection| rejection.first_offset);
+    [
+        (
+            format!("{name}_count").into(),
+            Value::Count(rejection.map_or(0, |rejection| rejection.count)),
+        ),
+        (format!("{name}_first_offset").into(), first.map_or(Value::Missing, Value::Count)),
+        (
+            named(summary.metric, &format!("{name}_rejected_length"), "m"),
+            Value::Number(rejection.map_or(0.0, |rejection| rejection.rejected_length)),
+        ),
+    ]
 }
 
 fn missing_of_file<'a>() -> Vec<(Cow<'static, str>, Value<'a>)> {

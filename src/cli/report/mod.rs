@@ -18,7 +18,7 @@ pub(super) use self::text::{Keep, escape_control, grouped, pad_or_truncate, plur
 pub(super) use self::units::Units;
 use crate::client::StoredPath;
 use crate::formats::{Note, TrackInfo};
-use crate::measure::{Metric, PathSummary};
+use crate::measure::{Metric, Options, PathSummary};
 
 /// The format of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,9 +35,16 @@ pub(super) enum Style {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReportOptions {
     pub style: Style,
-    pub metric: Metric,
+    /// The options of the measurement.
+    pub measure: Options,
     /// The units of geographic lengths and speeds.
     pub units: Units,
+}
+
+impl ReportOptions {
+    fn metric(&self) -> Metric {
+        self.measure.metric()
+    }
 }
 
 /// One measured track.
@@ -106,8 +113,8 @@ impl<W: Write> Report<W> {
         path: &StoredPath,
         summary: &PathSummary,
     ) -> io::Result<()> {
-        let (style, metric) = (Style::Details, summary.metric);
-        let options = ReportOptions { style, metric, units: Units::default() };
+        let measure = path.measure_options().unwrap_or(Options::new(summary.metric));
+        let options = ReportOptions { style: Style::Details, measure, units: Units::default() };
         let mut report = Self::new(out, options, [state].into_iter());
         report.table.set_heads(["state", "recording"]);
         report.begin(summary)?;
@@ -134,7 +141,7 @@ impl<W: Write> Report<W> {
         self.begin(&track.summary)?;
         match self.options.style {
             Style::Text | Style::Details => self.table.track(&mut self.out, track),
-            Style::Json => self.json(&machine::json_track(track, self.options.units)),
+            Style::Json => self.json(&machine::json_track(track, &self.options)),
             Style::Csv => {
                 self.csv(&machine::csv_fields(Some(track), &track.summary, self.options.units))
             }
@@ -146,7 +153,7 @@ impl<W: Write> Report<W> {
         self.begin(&total.summary)?;
         match self.options.style {
             Style::Text | Style::Details => self.table.total(&mut self.out, total),
-            Style::Json => self.json(&machine::json_total(total, self.options.units)),
+            Style::Json => self.json(&machine::json_total(total, &self.options)),
             Style::Csv => self.csv(&machine::csv_fields(None, &total.summary, self.options.units)),
         }
     }

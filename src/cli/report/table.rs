@@ -1,14 +1,15 @@
 //! The report for people: a table that is 80 columns wide.
 
 use std::io::{self, Write};
-use std::time::Duration;
 
 use unicode_width::UnicodeWidthStr as _;
 
-use super::text::{Keep, escape_control, grouped, pad_or_truncate, pluralize, rfc3339};
+use super::text::{
+    Keep, duration, escape_control, grouped, pad_or_truncate, pluralize, rfc3339, seconds_utc,
+};
 use super::{ReportOptions, Style, Total, Track, Units};
 use crate::formats::TrackKind;
-use crate::measure::{PathSummary, RejectionReason, Space};
+use crate::measure::{ClimbOptions, Estimate, PathSummary, RejectionReason, Space, Trips};
 
 /// The width of the names of a file and a track, without the gap between them.
 const NAMES_WIDTH: usize = 41;
@@ -76,6 +77,9 @@ impl Table {
                 self.detail(out, label, "", &rfc3339(unix_ns))?;
             }
         }
+        if let Some(trips) = &summary.trips {
+            self.trips(out, trips)?;
+        }
         if let Some(length_m) = info.device_length_m {
             let length = grouped(&self.options.units.format_length(length_m));
             self.detail(out, "length by the device", "", &length)?;
@@ -141,8 +145,13 @@ impl Table {
                 false => format!(", first at {}", grouped(&rejection.first_offset.to_string())),
             };
             let label = format!("- {what}{first}");
-            let length = self.length(rejection.rejected_length);
+            // Rounded distances can make a removed length a little less than 0.
+            let length = self.length(rejection.rejected_length.max(0.0));
             self.detail(out, &label, &grouped(&rejection.count.to_string()), &length)?;
+        }
+        if summary.gap_length != 0.0 {
+            let gaps = self.length(summary.gap_length);
+            self.detail(out, "- gaps between segments", "", &gaps)?;
         }
         if let Some(length_3d) = summary.length_3d {
             let length_3d = self.length(length_3d);
@@ -152,27 +161,107 @@ impl Table {
             let displacement = self.length(displacement);
             self.detail(out, "from first to last", "", &displacement)?;
         }
-        for (label, climb) in [("ascent", summary.ascent), ("descent", summary.descent)] {
-            if let Some(climb) = climb {
-                let climb = self.elevation(climb);
-                self.detail(out, label, "", &climb)?;
-            }
+        if let Some(Estimate { length, low, high }) = summary.estimate {
+            self.wide_detail(out, "estimated length", &self.estimate(length))?;
+            let interval = format!("{} to {}", self.estimate(low), self.estimate(high));
+            self.wide_detail(out, "  90 % interval of the true length", &interval)?;
         }
-        for (label, time_ns) in
-            [("elapsed time", summary.elapsed_ns), ("moving time", summary.moving_ns)]
-        {
-            if let Some(time_ns) = time_ns {
-                // Receivers record times in milliseconds.
-                let time_ms = u64::try_from(time_ns / 1_000_000).unwrap_or(u64::MAX);
-                let time = Duration::from_millis(time_ms);
-                self.detail(out, label, "", &humantime::format_duration(time).to_string())?;
-            }
+        if let Some(trips) = &summary.trips {
+            let counts = format!(
+                "{}, {}",
+                pluralize(trips.trip_count, "trip"),
+                pluralize(trips.stop_count, "stop")
+            );
+            self.wide_detail(out, "movement", &counts)?;
+            self.wide_detail(out, "stopped time", &duration(trips.stopped_ns))?;
+        }
+        self.climbs(out, summary)?;
+        if let Some(elapsed_ns) = summary.elapsed_ns {
+            self.wide_detail(out, "elapsed time", &duration(elapsed_ns))?;
+        }
+        if let Some(moving_ns) = summary.moving_ns {
+            let label = match self.options.measure.stopped_speed() {
+                Some(speed) => format!("moving time, at least {}", self.limit(speed, "/s")),
+                None => "moving time".to_owned(),
+            };
+            self.wide_detail(out, &label, &duration(moving_ns))?;
         }
         if let Some(max_speed) = summary.max_speed {
             let max_speed = self.speed(max_speed);
-            self.detail(out, "highest speed", "", &max_speed)?;
+            self.detail(out, "highest speed over 5 s", "", &max_speed)?;
         }
         Ok(())
+    }
+
+    /// Writes ascent and descent, with their method, and the sums of all rises and falls.
+    fn climbs(&self, out: &mut impl Write, summary: &PathSummary) -> io::Result<()> {
+        let (Some(ascent), Some(descent)) = (summary.ascent, summary.descent) else {
+            return Ok(());
+        };
+        let ClimbOptions { threshold, smoothing_ns } = self.options.measure.climb();
+        let threshold = format!("climbs from {}", self.limit(threshold, ""));
+        let method = match smoothing_ns {
+            0 => threshold,
+            ns => format!("mean of {}, {threshold}", duration(ns.into())),
+        };
+        self.wide_detail(out, &format!("ascent ({method})"), &self.elevation(ascent))?;
+        self.wide_detail(out, "descent", &self.elevation(descent))?;
+        for (label, climb) in
+            [("all rises", summary.raw_ascent), ("all falls", summary.raw_descent)]
+        {
+            if let Some(climb) = climb {
+                self.wide_detail(out, label, &self.elevation(climb))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the listed trips and stops of a track, in the order of time.
+    fn trips(&self, out: &mut impl Write, trips: &Trips) -> io::Result<()> {
+        let mut rows: Vec<(i64, String, String)> = Vec::new();
+        let span = |start: i64, end: i64| duration(end.abs_diff(start).into());
+        for trip in &trips.trips {
+            let Estimate { length, low, high } = trip.length;
+            let value = format!(
+                "{} ({} to {})",
+                self.estimate(length),
+                self.estimate(low),
+                self.estimate(high)
+            );
+            let time = span(trip.start_unix_ns, trip.end_unix_ns);
+            let label = format!("trip  {}  {time}", seconds_utc(trip.start_unix_ns));
+            rows.push((trip.start_unix_ns, label, value));
+        }
+        for stop in &trips.stops {
+            let [longitude, latitude] = stop.position;
+            let value = format!("{latitude:.6}, {longitude:.6}");
+            let time = span(stop.arrival_unix_ns, stop.departure_unix_ns);
+            let label = format!("stop  {}  {time}", seconds_utc(stop.arrival_unix_ns));
+            rows.push((stop.arrival_unix_ns, label, value));
+        }
+        rows.sort_by_key(|&(unix_ns, ..)| unix_ns);
+        for (_, label, value) in &rows {
+            self.wide_detail(out, label, value)?;
+        }
+        let listed = (trips.trips.len() as u64, trips.stops.len() as u64);
+        if listed.0 < trips.trip_count || listed.1 < trips.stop_count {
+            let rest =
+                format!("only the latest {} trips and {} stops are listed", listed.0, listed.1);
+            self.wide_detail(out, &rest, "")?;
+        }
+        Ok(())
+    }
+
+    fn estimate(&self, length: f64) -> String {
+        self.quantity(length, Units::format_estimate)
+    }
+
+    /// Formats the value of an option, in metres or in the unit of the coordinates.
+    fn limit(&self, value: f64, per: &str) -> String {
+        match self.options.metric().space() {
+            Space::Planar => format!("{value}{per}"),
+            Space::Geographic => format!("{value} m{per}"),
+        }
     }
 
     fn length(&self, length: f64) -> String {
@@ -184,7 +273,7 @@ impl Table {
     }
 
     fn speed(&self, speed: f64) -> String {
-        match self.options.metric.space() {
+        match self.options.metric().space() {
             Space::Planar => self.length(speed) + "/s",
             Space::Geographic => self.quantity(speed, Units::format_speed),
         }
@@ -192,7 +281,7 @@ impl Table {
 
     /// Formats a quantity in the unit of the report or, for planar paths, in the unit of the coordinates.
     fn quantity(&self, value: f64, format: fn(Units, f64) -> String) -> String {
-        match self.options.metric.space() {
+        match self.options.metric().space() {
             Space::Planar => grouped(&format!("{value:.6}")),
             Space::Geographic => grouped(&format(self.options.units, value)),
         }
@@ -210,6 +299,14 @@ impl Table {
         // The label may take the columns of both names.
         let label = pad_or_truncate(&format!("    {label}"), NAMES_WIDTH + 2, Keep::Start);
         writeln!(out, "{label}{points:>POINTS_WIDTH$} {value:>VALUE_WIDTH$}")
+    }
+
+    /// Writes a row whose value may take all columns that the label leaves.
+    fn wide_detail(&self, out: &mut impl Write, label: &str, value: &str) -> io::Result<()> {
+        const WIDTH: usize = NAMES_WIDTH + 2 + POINTS_WIDTH + 1 + SEGMENTS_WIDTH + LENGTH_WIDTH;
+        let label = format!("    {label}");
+        let width = WIDTH.saturating_sub(label.width() + 1);
+        writeln!(out, "{label} {value:>width$}")
     }
 
     fn line(

@@ -38,6 +38,17 @@ pub(in crate::cli) fn rfc3339(unix_ns: i64) -> String {
         .map_or_else(|_| unix_ns.to_string(), |time| time.to_string())
 }
 
+/// Formats a time in nanoseconds since 1970 as in RFC 3339, without a fraction of a second.
+pub(in crate::cli) fn seconds_utc(unix_ns: i64) -> String {
+    rfc3339(unix_ns - unix_ns.rem_euclid(1_000_000_000))
+}
+
+/// Formats a duration in nanoseconds. Receivers record times in milliseconds.
+pub(in crate::cli) fn duration(ns: u128) -> String {
+    let ms = u64::try_from(ns / 1_000_000).unwrap_or(u64::MAX);
+    humantime::format_duration(Duration::from_millis(ms)).to_string()
+}
+
 /// Replaces characters that could move the cursor or hide text by escapes.
 pub(in crate::cli) fn escape_control(name: &str) -> Cow<'_, str> {
     let is_control = |char: char| {
