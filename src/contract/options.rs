@@ -117,6 +117,7 @@ pub(crate) fn from_message(message: &pb::PathOptions) -> Result<Options, Vec<Opt
     };
     let xy_resolution = reader.number("xy_resolution", message.xy_resolution);
     let z_resolution = reader.number("z_resolution", message.z_resolution);
+    let max_gap_time_ns = reader.time("max_gap_time", message.max_gap_time.as_ref());
     let max_gap = reader.pair(space, ["max_gap_m", "max_gap"], message.max_gap_m, message.max_gap);
     let fields = ["max_speed_mps", "max_speed"];
     let max_speed = reader.pair(space, fields, message.max_speed_mps, message.max_speed);
@@ -130,7 +131,6 @@ pub(crate) fn from_message(message: &pb::PathOptions) -> Result<Options, Vec<Opt
     let fields = ["stopped_speed_mps", "stopped_speed"];
     let stopped_speed =
         reader.pair(space, fields, message.stopped_speed_mps, message.stopped_speed);
-    let max_gap_time_ns = reader.time("max_gap_time", message.max_gap_time.as_ref());
     let reorder_time_ns = reader.time("reorder_time", message.reorder_time.as_ref());
     let reorder = match (message.reorder_count, reorder_time_ns) {
         (0, None) => None,

@@ -90,6 +90,8 @@ pub struct EstimateOptions {
 impl EstimateOptions {
     /// The largest number of trips in a list.
     pub const TRIPS_MAX: u32 = 1000;
+    /// The largest number of trips in the list of a recording, which is stored with each commit.
+    pub const RECORDING_TRIPS_MAX: u32 = 32;
 }
 
 /// The default is a shortest stop of 60 s, and no lists.

@@ -129,13 +129,12 @@ fn reference(options: WindowOptions, steps: &[Step]) -> Content {
 }
 
 fn content(windows: &Windows) -> Content {
-    let summary = windows.summary();
-    assert!(!summary.is_dropped);
-    let window = |window: &WindowSummary| {
-        (window.start_unix_s, (BigUint::from(window.length.units()), window.point_count))
-    };
-    let undated = (BigUint::from(summary.undated_length.units()), summary.undated_point_count);
-    (summary.windows.iter().map(window).collect(), undated)
+    assert!(!windows.is_dropped);
+    let window =
+        |window: &Window| (window.span.start_s, (BigUint::from(window.units), window.point_count));
+    let Undated { length, point_count } = windows.undated;
+    let undated = (BigUint::from(length.units()), point_count);
+    (windows.flushed().iter().map(window).collect(), undated)
 }
 
 fn length() -> impl Strategy<Value = f64> {
@@ -199,9 +198,10 @@ proptest! {
         prop_assert_eq!(content(&windows), reference(options, &steps));
         let (length, point_count) = totals(&steps);
         let summary = windows.summary();
-        let mut sum = summary.undated_length;
-        summary.windows.iter().for_each(|window| sum.merge(&window.length).unwrap());
-        prop_assert_eq!(sum, length);
+        prop_assert_eq!(windows.total, length);
+        let lengths = summary.windows.iter().map(|window| window.length.to_f64());
+        let sum = lengths.sum::<f64>() + summary.undated_length.to_f64();
+        prop_assert_eq!(sum, length.to_f64());
         let points: u64 = summary.windows.iter().map(|window| window.point_count).sum();
         prop_assert_eq!(points + summary.undated_point_count, point_count);
         for pair in summary.windows.windows(2) {
