@@ -5,6 +5,7 @@
 use prost_types::Duration;
 
 use super::time::{duration, duration_ns};
+use super::windows;
 use crate::measure::{
     Elevation, EstimateOptions, InvalidPoints, Metric, Options, OptionsError, Preset, Reorder,
     Space,
@@ -80,7 +81,7 @@ pub(crate) fn to_message(options: &Options) -> pb::PathOptions {
         min_climb_m: in_metres(Some(options.climb().threshold)),
         min_climb: in_units(Some(options.climb().threshold)),
         climb_smoothing_time: Some(duration(options.climb().smoothing_ns)),
-        windows: None,
+        windows: options.windows().as_ref().map(windows::options_to_message),
         preset: pb::Preset::Unspecified.into(),
     }
 }
@@ -146,6 +147,10 @@ pub(crate) fn from_message(message: &pb::PathOptions) -> Result<Options, Vec<Opt
     }
     let min_stop_ns = reader.time("min_stop_time", message.min_stop_time.as_ref());
     let estimate = reader.estimate(message, min_stop_ns);
+    let windows = message.windows.as_ref().and_then(|message| {
+        let options = windows::options_from_message(message);
+        options.map_err(|(field, description)| reader.add(field, description)).ok()
+    });
     let preset = reader.preset(space, message.preset);
     if !reader.violations.is_empty() {
         return Err(reader.violations);
@@ -168,6 +173,7 @@ pub(crate) fn from_message(message: &pb::PathOptions) -> Result<Options, Vec<Opt
         .reorder(reorder)
         .climb(climb)
         .estimate(estimate)
+        .windows(windows)
         .build();
     let options = options.map(|options| preset.map_or(options, |preset| preset.fill(options)));
     options.map_err(|OptionsError { option, value, bounds, .. }| {
@@ -186,6 +192,7 @@ pub(super) fn field(option: &'static str, space: Space) -> &'static str {
         ("min_stop_ns", _) => "min_stop_time",
         ("climb_threshold", Space::Geographic) => "min_climb_m",
         ("climb_threshold", Space::Planar) => "min_climb",
+        ("max_windows", _) => "windows.max_windows",
         ("max_gap_time_ns", _) => "max_gap_time",
         ("max_gap", Space::Geographic) => "max_gap_m",
         ("max_speed", Space::Geographic) => "max_speed_mps",

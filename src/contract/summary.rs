@@ -5,31 +5,11 @@
 use prost_types::Duration;
 
 use super::options;
+pub use super::summary_error::SummaryError;
 use super::time::{duration, duration_ns};
-use super::{trips, unused};
+use super::{trips, unused, windows};
 use crate::measure::{Bounds, Estimate, Options, PathSummary, Rejection, RejectionReason, Space};
 use crate::proto::waywiser_v1 as pb;
-
-/// The error of an invalid summary.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SummaryError {
-    /// The model is unknown.
-    #[error("its summary has the unknown model {0}")]
-    Model(i32),
-    /// A required field is not set.
-    #[error("its summary has no {0}")]
-    Missing(&'static str),
-    /// A duration is negative or too long.
-    #[error("the {0} of its summary is not a duration from 0 s to 584 years")]
-    Duration(&'static str),
-    /// A time is out of range.
-    #[error("the {0} of its summary is not in the years 1678 to 2261")]
-    Time(&'static str),
-    /// The reason of a rejection is unknown.
-    #[error("its summary has the unknown rejection reason {0}")]
-    RejectionReason(i32),
-}
 
 /// Converts a summary into a message.
 pub(crate) fn to_message(options: &Options, summary: &PathSummary) -> pb::PathSummary {
@@ -46,7 +26,13 @@ pub(crate) fn to_message(options: &Options, summary: &PathSummary) -> pb::PathSu
     };
     let bounds =
         |Bounds { min_x, min_y, max_x, max_y }| pb::BoundingBox { min_x, min_y, max_x, max_y };
+    let (windows, undated) =
+        summary.windows.as_ref().map_or_else(Default::default, |w| windows::to_message(w, space));
     pb::PathSummary {
+        windows,
+        undated_length_m: in_metres(undated),
+        undated_length: in_units(undated),
+        windows_dropped: summary.windows.as_ref().is_some_and(|windows| windows.is_dropped),
         options: Some(options::to_message(options)),
         point_count: summary.point_count,
         accepted_count: summary.accepted_count,
@@ -84,7 +70,6 @@ pub(crate) fn to_message(options: &Options, summary: &PathSummary) -> pb::PathSu
             .iter()
             .map(|o| unused::to_message(o, space))
             .collect(),
-        ..pb::PathSummary::default()
     }
 }
 
@@ -144,6 +129,7 @@ pub(crate) fn from_message(message: &pb::PathSummary) -> Result<PathSummary, Sum
         raw_descent: either(message.raw_descent_m, message.raw_descent),
         estimate: estimate(message),
         trips: message.trips.as_ref().map(trips::from_message).transpose()?,
+        windows: windows::from_message(message, metric.space())?,
         unused_options: message.unused_options.iter().filter_map(unused::from_message).collect(),
     })
 }
@@ -228,6 +214,7 @@ mod tests {
             raw_descent: Some(11.5),
             estimate: Some(Estimate { length: 6.25, low: 6.0, high: 6.75 }),
             trips: Some(trips::tests::full()),
+            windows: Some(windows::tests::full()),
             unused_options: vec![
                 UnusedOption { option: "max_speed", missing: MissingData::Time },
                 UnusedOption { option: "max_accuracy_m", missing: MissingData::Accuracy },
@@ -251,11 +238,14 @@ mod tests {
                 raw_descent: None,
                 estimate: None,
                 trips: None,
+                windows: None,
                 unused_options: Vec::new(),
                 ..full(metric)
             };
             for summary in [full(metric), least] {
-                let message = to_message(&Options::new(metric), &summary);
+                let windows = summary.windows.as_ref().map(|windows| windows.options);
+                let options = Options::builder(metric).windows(windows).build().unwrap();
+                let message = to_message(&options, &summary);
                 assert_eq!(from_message(&message).unwrap(), summary);
                 // Of each pair of fields, one is set.
                 assert_eq!(message.length.is_some(), metric == Metric::Planar);

@@ -278,6 +278,7 @@ impl PathAccumulator {
             bounds: accepted.bounds,
             estimate: None,
             trips: None,
+            windows: None,
             unused_options: Vec::new(),
         }
     }

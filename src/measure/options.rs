@@ -3,6 +3,7 @@
 
 use super::metric::Metric;
 use super::point::{PLANAR_MAX, Space};
+use super::windows::WindowOptions;
 
 /// The checked options of a path: metric, elevation mode, resolutions and filter rules.
 ///
@@ -39,6 +40,7 @@ pub struct Options {
     pub(super) reorder: Option<Reorder>,
     pub(super) climb: ClimbOptions,
     pub(super) estimate: Option<EstimateOptions>,
+    pub(super) windows: Option<WindowOptions>,
 }
 
 /// The limits of the buffer that puts fixes in the order of their times. See [`Options::reorder`].
@@ -176,6 +178,7 @@ impl Options {
             reorder: None,
             climb: ClimbOptions::default(),
             estimate: None,
+            windows: None,
         }
     }
 
@@ -266,6 +269,11 @@ impl Options {
         self.estimate
     }
 
+    /// Returns the hours, days, weeks, months or years whose lengths are requested.
+    pub fn windows(&self) -> Option<WindowOptions> {
+        self.windows
+    }
+
     /// Returns the treatment of points without a valid position.
     pub fn invalid_points(&self) -> InvalidPoints {
         self.invalid_points
@@ -318,6 +326,12 @@ impl Options {
                 estimate.max_trips.into(),
                 0..=EstimateOptions::TRIPS_MAX.into(),
                 "at most 1000",
+            ),
+            (
+                "max_windows",
+                self.windows.map_or(1, |windows| windows.max_windows).into(),
+                1..=WindowOptions::WINDOWS_MAX.into(),
+                "from 1 to 100000",
             ),
         ] {
             if !range.contains(&value) {

@@ -3,6 +3,7 @@
 
 use super::bounds::Bounds;
 use super::metric::Metric;
+use super::windows::WindowsSummary;
 
 /// The summary of a path of fixes. Lengths are in metres or, for [`Metric::Planar`], in the caller's
 /// unit.
@@ -54,6 +55,8 @@ pub struct PathSummary {
     pub estimate: Option<Estimate>,
     /// The stops and trips, if the options request the estimate.
     pub trips: Option<Trips>,
+    /// The lengths by hour, day, week, month or year, if the options request them.
+    pub windows: Option<WindowsSummary>,
     /// The options that had no effect because no fix has the data that they need.
     pub unused_options: Vec<UnusedOption>,
 }

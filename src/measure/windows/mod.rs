@@ -15,6 +15,7 @@ mod split;
 mod state;
 mod summary;
 mod table;
+mod totals;
 mod zone;
 
 use std::num::NonZeroU64;
@@ -24,6 +25,7 @@ use self::split::Split;
 pub use self::state::{WindowState, WindowsState};
 pub use self::summary::{WindowSummary, WindowsSummary};
 use self::table::{Table, Window};
+pub(super) use self::totals::WindowTotals;
 pub use self::zone::{Zone, ZoneError};
 use super::fix::NS_PER_S;
 use super::sum::{ExactSum, SumOverflow};
@@ -43,15 +45,25 @@ pub enum WindowUnit {
     Year,
 }
 
-/// The windows of a path.
+/// The options of the windows of a path. See [`Options::windows`](super::Options::windows).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct WindowOptions {
     /// The period of a window.
     pub unit: WindowUnit,
     /// The time zone of the boundaries.
     pub zone: Zone,
-    /// Maximum number of windows. A path with more has none.
+    /// Maximum number of windows, from 1 to [`WindowOptions::WINDOWS_MAX`]. A path with more has none.
     pub max_windows: u32,
+}
+
+impl WindowOptions {
+    /// The largest maximum number of windows, which is the default.
+    pub const WINDOWS_MAX: u32 = 100_000;
+
+    /// Returns options with the largest maximum number of windows.
+    pub fn new(unit: WindowUnit, zone: Zone) -> Self {
+        Self { unit, zone, max_windows: Self::WINDOWS_MAX }
+    }
 }
 
 /// Maximum number of boundaries that legs cross, after the first one of each leg, per window that is allowed.

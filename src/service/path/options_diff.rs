@@ -63,6 +63,9 @@ fn seconds(time: &prost_types::Duration) -> String {
 fn fields(options: &pb::PathOptions) -> Vec<(&'static str, String)> {
     let text = |value: &dyn fmt::Display| value.to_string();
     let time = |time: &Option<_>| time.as_ref().map_or_else(|| number(0.0), seconds);
+    let window = |value: &dyn Fn(&pb::WindowOptions) -> String| {
+        options.windows.as_ref().map_or_else(|| number(0.0), value)
+    };
     vec![
         ("model", text(&options.model().as_str_name())),
         ("elevation_mode", text(&options.elevation_mode().as_str_name())),
@@ -90,13 +93,16 @@ fn fields(options: &pb::PathOptions) -> Vec<(&'static str, String)> {
         ("min_climb_m", number(options.min_climb_m)),
         ("min_climb", number(options.min_climb)),
         ("climb_smoothing_time", time(&options.climb_smoothing_time)),
+        ("windows.unit", window(&|windows| windows.unit().as_str_name().to_owned())),
+        ("windows.time_zone", window(&|windows| windows.time_zone.clone())),
+        ("windows.max_windows", window(&|windows| windows.max_windows.to_string())),
     ]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::{Elevation, InvalidPoints, Metric};
+    use crate::measure::{Elevation, InvalidPoints, Metric, WindowOptions, WindowUnit, Zone};
 
     fn listed(sent: &Options, other: &Options) -> String {
         let violations = differences(sent, other, "the recording");
@@ -121,6 +127,7 @@ mod tests {
             .reject_backward_time(true)
             .stopped_speed(5.0)
             .invalid_points(InvalidPoints::Split)
+            .windows(WindowOptions::new(WindowUnit::Day, Zone::UTC))
             .build()
             .unwrap();
         insta::assert_snapshot!(listed(&all, &planar), @r"
@@ -136,6 +143,9 @@ mod tests {
         options.reject_backward_time: it is true in this message and false in the recording
         options.stopped_speed: it is 5 in this message and unset in the recording
         options.invalid_points: it is INVALID_POINTS_SPLIT in this message and INVALID_POINTS_REJECT_CALL in the recording
+        options.windows.unit: it is WINDOW_UNIT_DAY in this message and unset in the recording
+        options.windows.time_zone: it is UTC in this message and unset in the recording
+        options.windows.max_windows: it is 100000 in this message and unset in the recording
         ");
         let geodesic = Options::builder(Metric::Geodesic).min_step(3.0).build().unwrap();
         insta::assert_snapshot!(listed(&geodesic, &planar), @r"

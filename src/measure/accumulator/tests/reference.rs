@@ -181,6 +181,7 @@ pub(super) fn reference_summary(options: &Options, steps: &[Step]) -> PathSummar
         gap_length: 0.0,
         estimate: None,
         trips: None,
+        windows: None,
         unused_options: Vec::new(),
     }
 }
