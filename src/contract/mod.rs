@@ -7,7 +7,7 @@
 //! | [`reason`] | the reasons of `google.rpc.ErrorInfo` that a client handles |
 //! | [`options`] | `PathOptions` to and from [`Options`](crate::measure::Options) |
 //! | [`summary`] | `PathSummary` to and from [`PathSummary`](crate::measure::PathSummary) |
-//! | [`trips`], [`unused`] | parts of `PathSummary` |
+//! | [`trips`], [`unused`], [`windows`] | parts of `PathSummary` |
 //! | [`points`] | fixes to rows or columns of points |
 //! | [`time`] | durations and timestamps, with their ranges |
 //!

@@ -8,7 +8,7 @@ use super::time::{duration, duration_ns};
 use super::windows;
 use crate::measure::{
     Elevation, EstimateOptions, InvalidPoints, Metric, Options, OptionsError, Preset, Reorder,
-    Space,
+    Space, WindowOptions,
 };
 use crate::proto::waywiser_v1 as pb;
 
@@ -81,7 +81,7 @@ pub(crate) fn to_message(options: &Options) -> pb::PathOptions {
         min_climb_m: in_metres(Some(options.climb().threshold)),
         min_climb: in_units(Some(options.climb().threshold)),
         climb_smoothing_time: Some(duration(options.climb().smoothing_ns)),
-        windows: options.windows().as_ref().map(windows::options_to_message),
+        windows: options.windows().map(|options| windows::options_to_message(&options)),
         preset: pb::Preset::Unspecified.into(),
     }
 }
@@ -147,11 +147,8 @@ pub(crate) fn from_message(message: &pb::PathOptions) -> Result<Options, Vec<Opt
     }
     let min_stop_ns = reader.time("min_stop_time", message.min_stop_time.as_ref());
     let estimate = reader.estimate(message, min_stop_ns);
-    let windows = message.windows.as_ref().and_then(|message| {
-        let options = windows::options_from_message(message);
-        options.map_err(|(field, description)| reader.add(field, description)).ok()
-    });
     let preset = reader.preset(space, message.preset);
+    let windows = reader.windows(message.windows.as_ref());
     if !reader.violations.is_empty() {
         return Err(reader.violations);
     }
@@ -190,9 +187,9 @@ pub(super) fn field(option: &'static str, space: Space) -> &'static str {
         ("reorder_time_ns", _) => "reorder_time",
         ("climb_smoothing_ns", _) => "climb_smoothing_time",
         ("min_stop_ns", _) => "min_stop_time",
+        ("max_windows", _) => "windows.max_windows",
         ("climb_threshold", Space::Geographic) => "min_climb_m",
         ("climb_threshold", Space::Planar) => "min_climb",
-        ("max_windows", _) => "windows.max_windows",
         ("max_gap_time_ns", _) => "max_gap_time",
         ("max_gap", Space::Geographic) => "max_gap_m",
         ("max_speed", Space::Geographic) => "max_speed_mps",
@@ -261,6 +258,16 @@ impl Reader {
             min_stop_ns: min_stop_ns.unwrap_or(defaults.min_stop_ns),
             max_trips: message.max_trips,
         })
+    }
+
+    fn windows(&mut self, message: Option<&pb::WindowOptions>) -> Option<WindowOptions> {
+        match windows::options_from_message(message?) {
+            Ok(options) => Some(options),
+            Err((field, description)) => {
+                self.add(field, description);
+                None
+            }
+        }
     }
 
     fn preset(&mut self, space: Space, preset: i32) -> Option<Preset> {

@@ -8,7 +8,9 @@ use super::options;
 pub use super::summary_error::SummaryError;
 use super::time::{duration, duration_ns};
 use super::{trips, unused, windows};
-use crate::measure::{Bounds, Estimate, Options, PathSummary, Rejection, RejectionReason, Space};
+use crate::measure::{
+    Bounds, Estimate, Options, PathSummary, Rejection, RejectionReason, Space, WindowsSummary,
+};
 use crate::proto::waywiser_v1 as pb;
 
 /// Converts a summary into a message.
@@ -17,6 +19,10 @@ pub(crate) fn to_message(options: &Options, summary: &PathSummary) -> pb::PathSu
     let is_planar = space == Space::Planar;
     let in_metres = |value: Option<f64>| value.filter(|_| !is_planar);
     let in_units = |value: Option<f64>| value.filter(|_| is_planar);
+    let windows = summary.windows.as_ref();
+    let undated_length = windows
+        .filter(|windows| !windows.is_dropped)
+        .map(|windows| windows.undated_length.to_f64());
     let rejection = |rejection: &Rejection| pb::Rejection {
         reason: reason_to_message(rejection.reason).into(),
         count: rejection.count,
@@ -26,13 +32,7 @@ pub(crate) fn to_message(options: &Options, summary: &PathSummary) -> pb::PathSu
     };
     let bounds =
         |Bounds { min_x, min_y, max_x, max_y }| pb::BoundingBox { min_x, min_y, max_x, max_y };
-    let (windows, undated) =
-        summary.windows.as_ref().map_or_else(Default::default, |w| windows::to_message(w, space));
     pb::PathSummary {
-        windows,
-        undated_length_m: in_metres(undated),
-        undated_length: in_units(undated),
-        windows_dropped: summary.windows.as_ref().is_some_and(|windows| windows.is_dropped),
         options: Some(options::to_message(options)),
         point_count: summary.point_count,
         accepted_count: summary.accepted_count,
@@ -70,6 +70,11 @@ pub(crate) fn to_message(options: &Options, summary: &PathSummary) -> pb::PathSu
             .iter()
             .map(|o| unused::to_message(o, space))
             .collect(),
+        windows: windows.map_or_else(Vec::new, |windows| windows::to_messages(windows, space)),
+        undated_length_m: in_metres(undated_length),
+        undated_length: in_units(undated_length),
+        undated_point_count: windows.map_or(0, |windows| windows.undated_point_count),
+        windows_dropped: windows.is_some_and(|windows| windows.is_dropped),
     }
 }
 
@@ -129,9 +134,18 @@ pub(crate) fn from_message(message: &pb::PathSummary) -> Result<PathSummary, Sum
         raw_descent: either(message.raw_descent_m, message.raw_descent),
         estimate: estimate(message),
         trips: message.trips.as_ref().map(trips::from_message).transpose()?,
-        windows: windows::from_message(message, metric.space())?,
+        windows: windows(message)?,
         unused_options: message.unused_options.iter().filter_map(unused::from_message).collect(),
     })
+}
+
+/// Reads the windows, if the options have windows.
+fn windows(message: &pb::PathSummary) -> Result<Option<WindowsSummary>, SummaryError> {
+    let options = message.options.as_ref().and_then(|options| options.windows.as_ref());
+    let Some(options) = options else { return Ok(None) };
+    let options =
+        windows::options_from_message(options).map_err(|(field, _)| SummaryError::Option(field))?;
+    windows::from_message(message, options).map(Some)
 }
 
 fn estimate(message: &pb::PathSummary) -> Option<Estimate> {

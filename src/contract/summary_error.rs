@@ -13,15 +13,15 @@ pub enum SummaryError {
     /// A duration is negative or too long.
     #[error("the {0} of its summary is not a duration from 0 s to 584 years")]
     Duration(&'static str),
+    /// A length is out of range.
+    #[error("the {0} of its summary is not a length from 0 to 2^64")]
+    Length(&'static str),
+    /// An option is unknown.
+    #[error("its summary has an unknown value of {0}")]
+    Option(&'static str),
     /// A time is out of range.
     #[error("the {0} of its summary is not in the years 1678 to 2261")]
     Time(&'static str),
-    /// A length is negative, too long or not a number.
-    #[error("the {0} of its summary is not a length")]
-    Length(&'static str),
-    /// An option is not valid.
-    #[error("its summary has no valid option {0}")]
-    Option(&'static str),
     /// The reason of a rejection is unknown.
     #[error("its summary has the unknown rejection reason {0}")]
     RejectionReason(i32),

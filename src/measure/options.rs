@@ -269,7 +269,7 @@ impl Options {
         self.estimate
     }
 
-    /// Returns the hours, days, weeks, months or years whose lengths are requested.
+    /// Returns the periods of time by which the length is divided, if this is requested.
     pub fn windows(&self) -> Option<WindowOptions> {
         self.windows
     }
@@ -303,6 +303,7 @@ impl Options {
         }
         let estimate = self.estimate.unwrap_or_default();
         let reorder = self.reorder.unwrap_or(Reorder { count: 1, time_ns: None });
+        let windows_max = self.windows.map_or(1, |windows| windows.max_windows);
         let no_max = u64::MAX;
         for (option, value, range, bounds) in [
             ("max_gap_time_ns", self.max_gap_time_ns.unwrap_or(1), 1..=no_max, "at least 1"),
@@ -329,7 +330,7 @@ impl Options {
             ),
             (
                 "max_windows",
-                self.windows.map_or(1, |windows| windows.max_windows).into(),
+                windows_max.into(),
                 1..=WindowOptions::WINDOWS_MAX.into(),
                 "from 1 to 100000",
             ),

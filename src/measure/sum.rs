@@ -95,6 +95,12 @@ impl ExactSum {
         self.0
     }
 
+    /// Returns the unit in the last place of the sum as an `f64`, in units of 2^-64.
+    pub(super) fn last_place(self) -> u128 {
+        const MANTISSA_BITS: u32 = 53;
+        1 << (u128::BITS - self.0.leading_zeros()).saturating_sub(MANTISSA_BITS)
+    }
+
     /// Returns the sum of a number of units of 2^-64.
     pub(super) fn from_units(units: u128) -> Self {
         Self(units)

@@ -55,7 +55,7 @@ pub struct PathSummary {
     pub estimate: Option<Estimate>,
     /// The stops and trips, if the options request the estimate.
     pub trips: Option<Trips>,
-    /// The lengths by hour, day, week, month or year, if the options request them.
+    /// The length by time, if the options request it.
     pub windows: Option<WindowsSummary>,
     /// The options that had no effect because no fix has the data that they need.
     pub unused_options: Vec<UnusedOption>,

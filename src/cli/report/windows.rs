@@ -1,8 +1,7 @@
 //! The lengths by hour, day, week, month or year, in all styles of a report.
 //!
 //! In text and CSV, the rows of the windows follow the row of their track, or that of the total. In JSON, they are a
-//! member of it. The lengths are the exact sums of the windows, rounded once; for the total, the exact sums of the rounded
-//! lengths of the tracks.
+//! member of it. The lengths of the windows of a track sum to its length in any order, and so do those of the total.
 
 use std::io::{self, Write};
 
@@ -13,7 +12,7 @@ use super::machine::{self, Row, Value};
 use super::table::Table;
 use super::text::grouped;
 use super::{ReportOptions, Total, Track, Units};
-use crate::measure::{PathSummary, WindowOptions, WindowSummary, WindowUnit, WindowsSummary};
+use crate::measure::{PathSummary, WindowOptions, WindowSummary, WindowUnit};
 
 /// Returns the name of a unit, as in `--by day`.
 pub(in crate::cli) fn unit_name(unit: WindowUnit) -> &'static str {
@@ -73,12 +72,6 @@ impl Labels {
     }
 }
 
-/// Returns the number of accepted points without a time.
-fn undated_count(summary: &PathSummary, windows: &WindowsSummary) -> u64 {
-    let dated = windows.windows.iter().map(|window| window.point_count);
-    summary.accepted_count.saturating_sub(dated.fold(0, u64::saturating_add))
-}
-
 /// Writes the rows of the windows under the row of a track or of the total.
 pub(super) fn text(out: &mut impl Write, table: &Table, summary: &PathSummary) -> io::Result<()> {
     let Some(windows) = &summary.windows else { return Ok(()) };
@@ -93,7 +86,7 @@ pub(super) fn text(out: &mut impl Write, table: &Table, summary: &PathSummary) -
         let length = table.length(window.length.to_f64());
         table.detail(out, &label, &grouped(&window.point_count.to_string()), &length)?;
     }
-    let (count, length) = (undated_count(summary, windows), windows.undated_length.to_f64());
+    let (count, length) = (windows.undated_point_count, windows.undated_length.to_f64());
     if count > 0 || length > 0.0 {
         let points = grouped(&count.to_string());
         table.detail(out, "  without a time", &points, &table.length(length))?;
@@ -202,7 +195,7 @@ pub(super) fn csv_rows(
         ];
         write_part(unit, window.point_count, window.length.to_f64(), times)?;
     }
-    let (count, length) = (undated_count(summary, windows), windows.undated_length.to_f64());
+    let (count, length) = (windows.undated_point_count, windows.undated_length.to_f64());
     if count > 0 || length > 0.0 {
         write_part("undated", count, length, [const { String::new() }; COLUMNS.len()])?;
     }

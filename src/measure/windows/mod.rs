@@ -11,6 +11,7 @@
 //! - A window without a fix and without a length does not exist.
 
 mod calendar;
+mod round;
 mod split;
 mod state;
 mod summary;
@@ -21,6 +22,7 @@ mod zone;
 use std::num::NonZeroU64;
 
 use self::calendar::{Calendar, Span};
+use self::round::round_parts;
 use self::split::Split;
 pub use self::state::{WindowState, WindowsState};
 pub use self::summary::{WindowSummary, WindowsSummary};
@@ -45,20 +47,22 @@ pub enum WindowUnit {
     Year,
 }
 
-/// The options of the windows of a path. See [`Options::windows`](super::Options::windows).
+/// The windows of a path.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct WindowOptions {
     /// The period of a window.
     pub unit: WindowUnit,
     /// The time zone of the boundaries.
     pub zone: Zone,
-    /// Maximum number of windows, from 1 to [`WindowOptions::WINDOWS_MAX`]. A path with more has none.
+    /// Maximum number of windows. A path with more has none.
     pub max_windows: u32,
 }
 
 impl WindowOptions {
-    /// The largest maximum number of windows, which is the default.
+    /// The largest [`WindowOptions::max_windows`].
     pub const WINDOWS_MAX: u32 = 100_000;
+    /// The largest [`WindowOptions::max_windows`] of a recording, whose windows are stored with each commit.
+    pub const RECORDING_WINDOWS_MAX: u32 = 400;
 
     /// Returns options with the largest maximum number of windows.
     pub fn new(unit: WindowUnit, zone: Zone) -> Self {
@@ -307,11 +311,14 @@ impl Windows {
 
     /// Returns the windows in order of time, and the undated part.
     pub(super) fn summary(&self) -> WindowsSummary {
-        let windows = self.flushed().iter().map(WindowSummary::of).collect();
+        let mut windows: Vec<_> = self.flushed().iter().map(WindowSummary::of).collect();
+        let mut undated_length = self.undated.length;
+        let lengths = windows.iter_mut().map(|window| &mut window.length);
+        round_parts(self.total, lengths.chain([&mut undated_length]));
         WindowsSummary {
             options: self.options,
             windows,
-            undated_length: self.undated.length,
+            undated_length,
             undated_point_count: self.undated.point_count,
             is_dropped: self.is_dropped,
         }

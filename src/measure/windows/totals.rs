@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use super::round::round_parts;
 use super::{ExactSum, WindowSummary, WindowsSummary};
 
 /// The sums of the windows of many paths that were measured with the same options.
 ///
 /// The sums are those of the lengths of the paths as `f64`, so that the totals are the same wherever the paths were
-/// measured. An exact sum of the rows of a report is bit-identical.
+/// measured. As those of one path, they are rounded so that they sum to the total length in any order.
 #[derive(Clone, Debug, Default)]
 pub(in crate::measure) struct WindowTotals {
     /// The windows by their starts.
@@ -52,7 +53,13 @@ impl WindowTotals {
                 ..WindowsSummary::empty(rest.options)
             });
         }
-        Some(WindowsSummary { windows: self.windows.values().copied().collect(), ..rest.clone() })
+        let windows = self.windows.values().copied().collect();
+        let mut summary = WindowsSummary { windows, ..rest.clone() };
+        let lengths = || summary.windows.iter().map(|window| window.length.units());
+        let total = lengths().fold(summary.undated_length.units(), u128::saturating_add);
+        let lengths = summary.windows.iter_mut().map(|window| &mut window.length);
+        round_parts(ExactSum::from_units(total), lengths.chain([&mut summary.undated_length]));
+        Some(summary)
     }
 }
 
@@ -89,7 +96,9 @@ mod tests {
         totals.add(&path(&[(0, 0.1), (3, 1.0)], 0.5));
         totals.add(&path(&[(-2, 4.0), (0, 0.2)], 0.25));
         let mut expected = path(&[(-2, 4.0), (0, 0.1), (3, 1.0)], 0.75);
-        expected.windows[1].length.add(0.2).unwrap();
+        // 0.1 + 0.2 as f64: a multiple of the last place of the total, 6.05.
+        expected.windows[1].length = ExactSum::ZERO;
+        expected.windows[1].length.add(6.05 - 5.75).unwrap();
         expected.windows[1].point_count = 4;
         expected.undated_point_count = 2;
         assert_eq!(totals.summary(), Some(expected));

@@ -62,10 +62,8 @@ fn seconds(time: &prost_types::Duration) -> String {
 /// Returns all fields with their values as text.
 fn fields(options: &pb::PathOptions) -> Vec<(&'static str, String)> {
     let text = |value: &dyn fmt::Display| value.to_string();
+    let windows = options.windows.clone().unwrap_or_default();
     let time = |time: &Option<_>| time.as_ref().map_or_else(|| number(0.0), seconds);
-    let window = |value: &dyn Fn(&pb::WindowOptions) -> String| {
-        options.windows.as_ref().map_or_else(|| number(0.0), value)
-    };
     vec![
         ("model", text(&options.model().as_str_name())),
         ("elevation_mode", text(&options.elevation_mode().as_str_name())),
@@ -93,16 +91,16 @@ fn fields(options: &pb::PathOptions) -> Vec<(&'static str, String)> {
         ("min_climb_m", number(options.min_climb_m)),
         ("min_climb", number(options.min_climb)),
         ("climb_smoothing_time", time(&options.climb_smoothing_time)),
-        ("windows.unit", window(&|windows| windows.unit().as_str_name().to_owned())),
-        ("windows.time_zone", window(&|windows| windows.time_zone.clone())),
-        ("windows.max_windows", window(&|windows| windows.max_windows.to_string())),
+        ("windows.unit", text(&windows.unit().as_str_name())),
+        ("windows.time_zone", text(&windows.time_zone)),
+        ("windows.max_windows", text(&windows.max_windows)),
     ]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::{Elevation, InvalidPoints, Metric, WindowOptions, WindowUnit, Zone};
+    use crate::measure::{Elevation, InvalidPoints, Metric};
 
     fn listed(sent: &Options, other: &Options) -> String {
         let violations = differences(sent, other, "the recording");
@@ -127,7 +125,6 @@ mod tests {
             .reject_backward_time(true)
             .stopped_speed(5.0)
             .invalid_points(InvalidPoints::Split)
-            .windows(WindowOptions::new(WindowUnit::Day, Zone::UTC))
             .build()
             .unwrap();
         insta::assert_snapshot!(listed(&all, &planar), @r"
@@ -143,9 +140,6 @@ mod tests {
         options.reject_backward_time: it is true in this message and false in the recording
         options.stopped_speed: it is 5 in this message and unset in the recording
         options.invalid_points: it is INVALID_POINTS_SPLIT in this message and INVALID_POINTS_REJECT_CALL in the recording
-        options.windows.unit: it is WINDOW_UNIT_DAY in this message and unset in the recording
-        options.windows.time_zone: it is UTC in this message and unset in the recording
-        options.windows.max_windows: it is 100000 in this message and unset in the recording
         ");
         let geodesic = Options::builder(Metric::Geodesic).min_step(3.0).build().unwrap();
         insta::assert_snapshot!(listed(&geodesic, &planar), @r"
