@@ -20,6 +20,7 @@ pub(crate) mod options;
 pub(crate) mod points;
 pub(crate) mod reason;
 pub(crate) mod summary;
+mod summary_error;
 pub(crate) mod time;
 mod trips;
 mod unused;

@@ -1,6 +1,6 @@
 //! `Trips` of the contract to and from [`Trips`].
 
-use super::summary::SummaryError;
+use super::summary_error::SummaryError;
 use super::time::{duration, duration_ns, timestamp_of_ns, unix_ns};
 use crate::measure::{Estimate, Stop, Trip, Trips};
 use crate::proto::waywiser_v1 as pb;

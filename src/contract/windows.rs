@@ -2,7 +2,7 @@
 
 use prost_types::Timestamp;
 
-use super::summary::SummaryError;
+use super::summary_error::SummaryError;
 use crate::measure::{
     ExactSum, Space, WindowOptions, WindowSummary, WindowUnit, WindowsSummary, Zone,
 };

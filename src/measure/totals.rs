@@ -7,6 +7,7 @@ use super::error::PathError;
 use super::metric::Metric;
 use super::sum::{ExactSum, SignedSum, SumOverflow};
 use super::summary::{Estimate, PathSummary, Rejection, RejectionReason, Trips};
+use super::windows::WindowTotals;
 
 /// The totals of many paths. No leg joins two paths.
 ///
@@ -30,6 +31,7 @@ pub struct Totals {
     has_estimate: bool,
     /// Whether a path with a length has no estimate.
     lacks_estimate: bool,
+    windows: WindowTotals,
     /// The values that need no exact sum.
     rest: Option<PathSummary>,
 }
@@ -51,6 +53,7 @@ impl Totals {
             estimate: [ExactSum::ZERO; 3],
             has_estimate: false,
             lacks_estimate: false,
+            windows: WindowTotals::default(),
             rest: None,
         }
     }
@@ -64,12 +67,19 @@ impl Totals {
         if path.metric != self.metric {
             return Err(PathError::Metric { metric: self.metric, other: path.metric });
         }
+        // An error must leave the totals unchanged. Windows cause no error, and are too large for a copy per path.
+        let windows = std::mem::take(&mut self.windows);
         let mut next = self.clone();
+        self.windows = windows;
         next.add_sums(path)?;
         next.rest = Some(match next.rest.take() {
             None => combined(Self::new(self.metric).summary(), path.clone()),
             Some(rest) => combined(rest, path.clone()),
         });
+        next.windows = std::mem::take(&mut self.windows);
+        if let Some(windows) = &path.windows {
+            next.windows.add(windows);
+        }
         *self = next;
         Ok(())
     }
@@ -112,6 +122,7 @@ impl Totals {
         let [length, low, high] = self.estimate.map(ExactSum::to_f64);
         let has_estimate = self.has_estimate && !self.lacks_estimate;
         PathSummary {
+            windows: self.windows.summary(),
             estimate: has_estimate.then_some(Estimate { length, low, high }),
             length: self.length.to_f64(),
             raw_length: self.raw_length.to_f64(),
@@ -177,6 +188,7 @@ fn combined(a: PathSummary, b: PathSummary) -> PathSummary {
         raw_descent: a.raw_descent.or(b.raw_descent),
         estimate: None,
         trips: sum_of_trips(a.trips, b.trips),
+        windows: None,
         unused_options: Vec::new(),
         moving_ns: either(a.moving_ns, b.moving_ns),
         max_speed: match (a.max_speed, b.max_speed) {

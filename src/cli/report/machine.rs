@@ -17,9 +17,9 @@ use crate::measure::{
 };
 
 /// A row: its members in order.
-pub(super) struct Row<'a>(Vec<(Cow<'static, str>, Value<'a>)>);
+pub(super) struct Row<'a>(pub(super) Vec<(Cow<'static, str>, Value<'a>)>);
 
-enum Value<'a> {
+pub(super) enum Value<'a> {
     /// An absent member of an object, or an empty field of a table.
     Missing,
     Null,
@@ -64,7 +64,7 @@ impl Value<'_> {
     }
 
     /// Formats the value as a field of a table.
-    fn field(&self) -> String {
+    pub(super) fn field(&self) -> String {
         match self {
             Value::Text(text) => text.to_string(),
             Value::Flag(flag) => flag.to_string(),
@@ -96,7 +96,7 @@ fn reason_name(reason: RejectionReason) -> &'static str {
 }
 
 /// Appends the unit to a name, except for planar paths.
-fn named(metric: Metric, name: &str, unit: &str) -> Cow<'static, str> {
+pub(super) fn named(metric: Metric, name: &str, unit: &str) -> Cow<'static, str> {
     match metric.space() {
         Space::Planar => name.to_owned().into(),
         Space::Geographic => format!("{name}_{unit}").into(),
@@ -233,7 +233,7 @@ pub(super) fn json_track<'a>(track: &Track<'a>, options: &ReportOptions) -> Row<
     ];
     row.extend(json_more(summary, false));
     row.extend(of_file(track));
-    row.extend(in_units(summary, options.units));
+    row.extend(in_units(summary.metric, summary.length, options.units));
     row.push(("notes".into(), Value::Rows(track.notes.iter().map(json_note).collect())));
     row.extend(json_newer(summary, Some(&options.measure)));
     Row(row)
@@ -292,10 +292,14 @@ fn of_file<'a>(track: &Track<'a>) -> Vec<(Cow<'static, str>, Value<'a>)> {
 }
 
 /// Returns the length in other units than metres, if the report has them.
-fn in_units<'a>(summary: &PathSummary, units: Units) -> Option<(Cow<'static, str>, Value<'a>)> {
-    (units != Units::M && summary.metric.space() == Space::Geographic).then(|| {
+pub(super) fn in_units<'a>(
+    metric: Metric,
+    length_m: f64,
+    units: Units,
+) -> Option<(Cow<'static, str>, Value<'a>)> {
+    (units != Units::M && metric.space() == Space::Geographic).then(|| {
         let name = format!("length_{}", units.symbol());
-        (name.into(), Value::Number(units.length(summary.length)))
+        (name.into(), Value::Number(units.length(length_m)))
     })
 }
 
@@ -335,7 +339,7 @@ pub(super) fn json_total(total: &Total<'_>, options: &ReportOptions) -> Row<'sta
         ("model".into(), Value::Text(summary.metric.to_string().into())),
     ];
     row.extend(json_more(summary, true));
-    row.extend(in_units(summary, options.units));
+    row.extend(in_units(summary.metric, summary.length, options.units));
     let notes = total.notes.iter().map(json_file_note).collect();
     row.push(("notes".into(), Value::Rows(notes)));
     row.push(("more_notes".into(), Value::Count(total.more_note_count)));
@@ -384,7 +388,7 @@ fn csv_row<'a>(
     row.extend(track.map_or_else(missing_of_file, |track| of_file(track).split_off(1)));
     let note_count = track.map_or(0, |track| track.notes.len() as u64);
     row.push(("notes".into(), Value::Count(note_count)));
-    row.extend(in_units(summary, units));
+    row.extend(in_units(summary.metric, summary.length, units));
     row.extend(LAST_REASONS.into_iter().flat_map(|reason| csv_rejection(track, summary, reason)));
     row.extend(newer(summary));
     row

@@ -264,7 +264,7 @@ impl Table {
         }
     }
 
-    fn length(&self, length: f64) -> String {
+    pub(super) fn length(&self, length: f64) -> String {
         self.quantity(length, Units::format_length)
     }
 

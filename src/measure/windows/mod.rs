@@ -16,6 +16,7 @@ mod split;
 mod state;
 mod summary;
 mod table;
+mod totals;
 mod zone;
 
 use std::num::NonZeroU64;
@@ -26,6 +27,7 @@ use self::split::Split;
 pub use self::state::{WindowState, WindowsState};
 pub use self::summary::{WindowSummary, WindowsSummary};
 use self::table::{Table, Window};
+pub(super) use self::totals::WindowTotals;
 pub use self::zone::{Zone, ZoneError};
 use super::fix::NS_PER_S;
 use super::sum::{ExactSum, SumOverflow};
@@ -61,6 +63,11 @@ impl WindowOptions {
     pub const WINDOWS_MAX: u32 = 100_000;
     /// The largest [`WindowOptions::max_windows`] of a recording, whose windows are stored with each commit.
     pub const RECORDING_WINDOWS_MAX: u32 = 400;
+
+    /// Returns options with the largest maximum number of windows.
+    pub fn new(unit: WindowUnit, zone: Zone) -> Self {
+        Self { unit, zone, max_windows: Self::WINDOWS_MAX }
+    }
 }
 
 /// Maximum number of boundaries that legs cross, after the first one of each leg, per window that is allowed.

@@ -37,6 +37,19 @@ pub struct WindowSummary {
     pub point_count: u64,
 }
 
+impl WindowsSummary {
+    /// Returns the windows of a path without fixes.
+    pub(crate) fn empty(options: WindowOptions) -> Self {
+        Self {
+            options,
+            windows: Vec::new(),
+            undated_length: ExactSum::ZERO,
+            undated_point_count: 0,
+            is_dropped: false,
+        }
+    }
+}
+
 impl WindowSummary {
     pub(super) fn of(window: &Window) -> Self {
         Self {
