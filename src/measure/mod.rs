@@ -19,6 +19,8 @@
 mod accumulator;
 mod attribute_columns;
 mod bounds;
+#[cfg_attr(not(test), expect(dead_code, reason = "the accumulator does not use it yet"))]
+mod climb;
 mod cost;
 mod error;
 mod fix;
