@@ -56,8 +56,8 @@ pub(crate) use point_block::PointBlock;
 #[cfg(feature = "server")]
 pub(crate) use polyline::Polyline;
 pub use state::{
-    AttributesState, FilterState, FixState, InvalidPointsState, PlacesState, PolylineState,
-    RejectionState, State, StateError, StatsState,
+    AttributesState, ExtremesState, FilterState, FixState, InvalidPointsState, PlacesState,
+    PolylineState, RejectionState, State, StateError, StatsState,
 };
 pub use sum::{ExactSum, SumOverflow};
 pub use summary::{PathSummary, Rejection, RejectionReason};
