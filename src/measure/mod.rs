@@ -66,8 +66,8 @@ pub(crate) use point_block::PointBlock;
 pub(crate) use polyline::Polyline;
 pub use preset::Preset;
 pub use state::{
-    AttributesState, FilterState, FixState, InvalidPointsState, PlacesState, PolylineState,
-    RejectionState, State, StateError, StatsState,
+    AttributesState, ExtremesState, FilterState, FixState, InvalidPointsState, PlacesState,
+    PolylineState, RejectionState, State, StateError, StatsState,
 };
 pub use sum::{ExactSum, SignedSum, SumOverflow};
 pub use summary::{

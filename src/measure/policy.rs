@@ -175,8 +175,9 @@ impl Filter {
         }
         stats.add_sums(options, &leg_batch)?;
         let Accepted { count, starts, x, y, legs } = &accepted;
-        self.accepted.add_measured(&x[..*count], &y[..*count], &legs[..*count], *starts)?;
-        Ok(cost.get())
+        let of_bounds =
+            self.accepted.add_measured(&x[..*count], &y[..*count], &legs[..*count], starts)?;
+        Ok(cost.get() + of_bounds)
     }
 
     #[inline]
@@ -281,8 +282,8 @@ impl RejectionCount {
 /// The accepted fixes of a block.
 struct Accepted {
     count: usize,
-    /// The number of fixes that start a segment.
-    starts: u64,
+    /// The fixes that start a segment.
+    starts: IndexSet,
     x: [f64; PointBlock::CAPACITY],
     y: [f64; PointBlock::CAPACITY],
     /// The leg to each fix, 0 if there is none.
@@ -292,7 +293,7 @@ struct Accepted {
 impl Default for Accepted {
     fn default() -> Self {
         let column = [0.0; PointBlock::CAPACITY];
-        Self { count: 0, starts: 0, x: column, y: column, legs: column }
+        Self { count: 0, starts: IndexSet::EMPTY, x: column, y: column, legs: column }
     }
 }
 
@@ -301,7 +302,9 @@ impl Accepted {
     fn push(&mut self, fix: ReferenceFix, leg: f64, starts: bool) {
         (self.x[self.count], self.y[self.count]) = fix.at;
         self.legs[self.count] = leg;
-        self.starts += u64::from(starts);
+        if starts {
+            self.starts.insert(self.count);
+        }
         self.count += 1;
     }
 }

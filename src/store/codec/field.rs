@@ -1,4 +1,4 @@
-//! The bytes of single values in versions 3 and 4: little endian, of fixed size, one encoding for each value.
+//! The bytes of single values in versions 3 to 5: little endian, of fixed size, one encoding for each value.
 //!
 //! | type | bytes |
 //! |---|---|
@@ -42,7 +42,7 @@ macro_rules! number {
     )* };
 }
 
-number!(u8, u32, u64, i64, u128, f64);
+number!(u8, u16, u32, u64, i64, u128, f64);
 
 impl Field for bool {
     fn write(&self, out: &mut Vec<u8>) {
