@@ -6,6 +6,8 @@ use clap::Parser;
 
 use super::*;
 
+mod windows;
+
 #[derive(Parser)]
 pub(super) struct Wrapper {
     #[command(flatten)]

@@ -76,10 +76,11 @@ impl Labels {
 pub(super) fn text(out: &mut impl Write, table: &Table, summary: &PathSummary) -> io::Result<()> {
     let Some(windows) = &summary.windows else { return Ok(()) };
     let WindowOptions { unit, zone, .. } = windows.options;
-    table.detail(out, &format!("by {}, {zone}", unit_name(unit)), "", "")?;
+    let title = format!("    by {}, {zone}", unit_name(unit));
     if windows.is_dropped {
-        return table.detail(out, "  not available: there are too many", "", "");
+        return writeln!(out, "{title}: not available, there are too many");
     }
+    writeln!(out, "{title}")?;
     let labels = Labels::new(windows.options);
     for window in &windows.windows {
         let label = format!("  {}", labels.label(window.start_unix_s));

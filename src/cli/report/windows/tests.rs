@@ -69,15 +69,40 @@ fn text_has_the_windows_under_each_track_and_the_total() {
     let options = options(Metric::Geodesic, WindowUnit::Day, "Europe/Ljubljana");
     let tracks = [summary(options, &DAYS), summary(options, &DAYS[1..])];
     let text = report(options, Style::Text, Units::M, &tracks);
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @"
+    file   track                                    points segments           length
+    a.gpx  1                                            45        1      1 503.000 m
+        by day, Europe/Ljubljana
+          2024-03-31                                    40               1 500.250 m
+          2024-04-01                                     3                   2.250 m
+          without a time                                 2                   0.500 m
+    a.gpx  2                                             5        1          2.750 m
+        by day, Europe/Ljubljana
+          2024-04-01                                     3                   2.250 m
+          without a time                                 2                   0.500 m
+    total  2 tracks                                     50        2      1 505.750 m
+        by day, Europe/Ljubljana
+          2024-03-31                                    40               1 500.250 m
+          2024-04-01                                     6                   4.500 m
+          without a time                                 4                   1.000 m
+    ");
     assert!(text.lines().all(|line| line.len() <= 80));
+    // The details come first.
     let text = report(options, Style::Details, Units::Km, &tracks[1..]);
-    assert!(
-        text.contains(
-            "2024-04-01                                        3                  0.002 km"
-        ),
-        "{text}"
-    );
+    insta::assert_snapshot!(text, @"
+    file   track                                    points segments           length
+    a.gpx  1                                             5        1         0.003 km
+        all points, unfiltered                           5                  0.003 km
+        from first to last                                                  0.000 km
+        by day, Europe/Ljubljana
+          2024-04-01                                     3                  0.002 km
+          without a time                                 2                  0.001 km
+    total  1 track                                       5        1         0.003 km
+        all points, unfiltered                           5                  0.003 km
+        by day, Europe/Ljubljana
+          2024-04-01                                     3                  0.002 km
+          without a time                                 2                  0.001 km
+    ");
 }
 
 #[test]
@@ -122,7 +147,11 @@ fn json_has_the_windows_as_members_at_the_end() {
     let json = report(options, Style::Json, Units::Km, &tracks);
     let ends: Vec<_> =
         json.lines().map(|line| &line[line.find("\"window_unit\"").unwrap()..]).collect();
-    insta::assert_snapshot!(ends.join("\n"), @"");
+    insta::assert_snapshot!(ends.join("\n"), @r#"
+    "window_unit":"day","window_time_zone":"Europe/Ljubljana","windows":[{"start":"2024-03-31T00:00:00+01:00","end":"2024-04-01T00:00:00+02:00","length_m":1500.25,"points":40,"length_km":1.50025},{"start":"2024-04-01T00:00:00+02:00","end":"2024-04-02T00:00:00+02:00","length_m":2.25,"points":3,"length_km":0.00225}],"undated_length_m":0.5}
+    "window_unit":"day","window_time_zone":"Europe/Ljubljana","windows":[{"start":"2024-04-01T00:00:00+02:00","end":"2024-04-02T00:00:00+02:00","length_m":2.25,"points":3,"length_km":0.00225}],"undated_length_m":0.5}
+    "window_unit":"day","window_time_zone":"Europe/Ljubljana","windows":[{"start":"2024-03-31T00:00:00+01:00","end":"2024-04-01T00:00:00+02:00","length_m":1500.25,"points":40,"length_km":1.50025},{"start":"2024-04-01T00:00:00+02:00","end":"2024-04-02T00:00:00+02:00","length_m":4.5,"points":6,"length_km":0.0045}],"undated_length_m":1.0}}
+    "#);
     let mut dropped = tracks[0].clone();
     dropped.windows.as_mut().unwrap().is_dropped = true;
     let json = report(options, Style::Json, Units::M, &[dropped]);
@@ -162,7 +191,20 @@ fn csv_has_a_row_for_each_window_after_the_row_of_its_track() {
             |name: &&str| record[names.iter().position(|found| found == name).unwrap()].to_owned();
         rows.push(shown.iter().map(field).collect::<Vec<_>>().join(","));
     }
-    insta::assert_snapshot!(rows.join("\n"), @"");
+    insta::assert_snapshot!(rows.join("\n"), @"
+    kind,file,track,points,length_m,length_km,raw_length_m,window,window_start,window_end
+    track,a.gpx,1,45,1503,1.503,1503,,,
+    day,a.gpx,1,40,1500.25,1.50025,,2024-03-31,2024-03-31T00:00:00+01:00,2024-04-01T00:00:00+02:00
+    day,a.gpx,1,3,2.25,0.00225,,2024-04-01,2024-04-01T00:00:00+02:00,2024-04-02T00:00:00+02:00
+    undated,a.gpx,1,2,0.5,0.0005,,,,
+    track,a.gpx,2,5,2.75,0.00275,2.75,,,
+    day,a.gpx,2,3,2.25,0.00225,,2024-04-01,2024-04-01T00:00:00+02:00,2024-04-02T00:00:00+02:00
+    undated,a.gpx,2,2,0.5,0.0005,,,,
+    total,,,50,1505.75,1.50575,1505.75,,,
+    total_day,,,40,1500.25,1.50025,,2024-03-31,2024-03-31T00:00:00+01:00,2024-04-01T00:00:00+02:00
+    total_day,,,6,4.5,0.0045,,2024-04-01,2024-04-01T00:00:00+02:00,2024-04-02T00:00:00+02:00
+    total_undated,,,4,1,0.001,,,,
+    ");
     // Without --by, the table has no columns for windows.
     let plain = Options::new(Metric::Geodesic);
     let text = report(plain, Style::Csv, Units::M, &[PathAccumulator::new(plain).summary()]);
@@ -175,7 +217,11 @@ fn dropped_windows_are_reported() {
     let mut track = summary(options, &DAYS);
     track.windows.as_mut().unwrap().is_dropped = true;
     let text = report(options, Style::Text, Units::M, &[track.clone()]);
-    assert_eq!(text.matches("not available: there are too many").count(), 2, "{text}");
+    assert_eq!(
+        text.matches("by hour, UTC: not available, there are too many").count(),
+        2,
+        "{text}"
+    );
     let text = report(options, Style::Csv, Units::M, &[track]);
     assert_eq!(text.lines().count(), 3, "{text}");
 }
