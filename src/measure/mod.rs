@@ -21,6 +21,9 @@ mod attribute_columns;
 mod bounds;
 mod cost;
 mod error;
+// The accumulator does not use it yet.
+#[allow(dead_code)]
+mod estimate;
 mod fix;
 mod fix_block;
 mod index_set;
@@ -44,6 +47,10 @@ pub use bounds::Bounds;
 #[cfg(feature = "server")]
 pub(crate) use cost::Cost;
 pub use error::{ColumnError, PathError};
+pub use estimate::{
+    EstimateSettings, EstimateState, EstimateSummary, EstimatedLength, OpenTripState, PieceState,
+    PlaceState, SlowTimeState, Stop, Trip,
+};
 pub use fix::{Fix, FixError, unix_ns};
 pub use fix_block::FixBlock;
 pub use metric::Metric;
