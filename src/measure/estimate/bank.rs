@@ -19,15 +19,15 @@ const VALUE_MAX: f32 = 1e15;
 pub(super) struct Bank([f32; VALUES]);
 
 impl Bank {
-    /// Returns the state after the first fix of a piece.
-    pub(super) fn first() -> Self {
+    /// Returns the state after the first fix of a piece. The velocity has this variance.
+    pub(super) fn first(velocity_variance: f64) -> Self {
         let mut bank = Self([0.0; VALUES]);
-        bank.store(&Moving::first(), &Still::first());
+        bank.store(&Moving::first(velocity_variance), &Still::first());
         bank
     }
 
     pub(super) fn load(&self) -> (Moving, Still) {
-        let (mut moving, mut still) = (Moving::first(), Still::first());
+        let (mut moving, mut still) = (Moving::first(0.0), Still::first());
         let (of_moving, of_still) = self.0.split_at(MOVING_COUNT * moving::COLUMNS);
         for (column, values) in moving.columns_mut().into_iter().zip(of_moving.chunks(MOVING_COUNT))
         {

@@ -5,7 +5,8 @@ use std::cell::RefCell;
 use super::bank::Bank;
 use super::elementary::{exp, max_of_lanes, sum_of_lanes};
 use super::models::{
-    CAPACITY, FORGOTTEN_MAX, LAG_FIXES, LAG_S, MEMORY_S, MOVING, MOVING_LANES, STILL, STILL_LANES,
+    CAPACITY, FORGOTTEN_MAX, LAG_FIXES, LAG_S, LOST_AT_END_COUNT, LOST_COUNT, MEMORY_S, MOVING,
+    MOVING_LANES, STILL, STILL_LANES,
 };
 use super::moving::{self, Adjoint, Moving, Smoothed, Step, Trace, Transition};
 use super::place::{Place, Plane};
@@ -53,17 +54,28 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::new());
 }
 
+/// The outcome of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The legs were added, and the filters moved on.
+    Measured,
+    /// The filters lost the path at the fix with this index. Nothing was changed.
+    Lost(usize),
+    /// The filters overflowed. Nothing was changed.
+    Overflow,
+}
+
 /// Adds the legs to the first `count` of `fixes`, and makes the state that at the last of these. The later fixes
 /// improve the result. `base` is the fix of the state.
 ///
-/// Calls `add` for each leg with its index. Returns whether all results are finite; otherwise `add` was not called.
+/// Calls `add` for each leg with its index if the outcome is [`Outcome::Measured`].
 pub(super) fn run(
     bank: &mut Bank,
     base: Place,
     fixes: &[Place],
     count: usize,
     mut add: impl FnMut(usize, Leg),
-) -> bool {
+) -> Outcome {
     // The thread may be ending.
     let result = SCRATCH.try_with(|scratch| match scratch.try_borrow_mut() {
         Ok(mut scratch) => run_with(&mut scratch, bank, base, fixes, count, &mut add),
@@ -79,7 +91,7 @@ fn run_with(
     fixes: &[Place],
     count: usize,
     add: &mut impl FnMut(usize, Leg),
-) -> bool {
+) -> Outcome {
     let n = fixes.len().min(CAPACITY);
     let count = count.min(n);
     let plane = Plane::at(base);
@@ -92,26 +104,32 @@ fn run_with(
         before = fix;
     }
     let (mut moving, mut still) = bank.load();
-    smooth(Level::best(), scratch, &mut moving, &mut still, n, count);
+    let lost = smooth(Level::best(), scratch, &mut moving, &mut still, n, count);
+    if lost > 0 {
+        return Outcome::Lost(lost - 1);
+    }
     let legs = &scratch.legs[..count];
-    let is_finite = legs.iter().all(|leg| (leg.chord_m + leg.travel_m + leg.still).is_finite());
-    if let (true, Some(&last)) = (is_finite, fixes[..count].last()) {
+    let mut next = bank.clone();
+    if let Some(&last) = fixes[..count].last() {
         let origin = scratch.steps[count].at;
         let rotation = plane.rotation_to(&Plane::at(last));
         moving.move_origin(origin, rotation);
         still.move_origin(origin, rotation);
-        bank.store(&moving, &still);
+        next.store(&moving, &still);
     }
-    let is_finite = is_finite && bank.is_finite();
-    if is_finite {
-        legs.iter().enumerate().for_each(|(index, &leg)| add(index, leg));
+    let is_finite = |leg: &Leg| (leg.chord_m + leg.travel_m + leg.still + leg.fast).is_finite();
+    if !next.is_finite() || !legs.iter().all(is_finite) {
+        return Outcome::Overflow;
     }
-    is_finite
+    *bank = next;
+    legs.iter().enumerate().for_each(|(index, &leg)| add(index, leg));
+    Outcome::Measured
 }
 
 kernel! {
-    /// Filters and smooths `n` steps, mixes the first `count` legs, and leaves the state after step `count`.
-    fn smooth(scratch: &mut Scratch, moving: &mut Moving, still: &mut Still, n: usize, count: usize) = smooth_body
+    /// Filters and smooths `n` steps, mixes the first `count` legs, and leaves the state after step `count`. If the
+    /// filters lose the path at one of these steps, returns the step instead; otherwise 0.
+    fn smooth(scratch: &mut Scratch, moving: &mut Moving, still: &mut Still, n: usize, count: usize) -> usize = smooth_body
 }
 
 #[inline(always)]
@@ -121,7 +139,7 @@ fn smooth_body(
     still: &mut Still,
     n: usize,
     count: usize,
-) {
+) -> usize {
     let Scratch { steps, traces, transitions, still: probabilities, legs } = scratch;
     let (steps, traces) = (&mut steps[..=n], &mut traces[..=n]);
     let probabilities = &mut probabilities[..=n];
@@ -129,6 +147,7 @@ fn smooth_body(
     let (mut kept_moving, mut kept_still) = (*moving, *still);
     let mut still_decay = [1.0; STILL_LANES];
     let (mut seconds, mut memory, mut index) = (0.0, 1.0, 0);
+    let mut outliers = 0;
     for i in 1..=n {
         let step = &mut steps[i];
         // The intervals of many receivers are equal.
@@ -151,6 +170,13 @@ fn smooth_body(
         let best = max_of_lanes(*weights);
         still.add(step.at, seconds, &still_decay, memory, best);
         probabilities[i] = weigh(weights, &still.evidence, best);
+        outliers = if traces[i].is_outlier() { outliers + 1 } else { 0 };
+        let is_end = i == n && count == n;
+        let is_lost =
+            outliers >= LOST_COUNT || (is_end && (outliers >= LOST_AT_END_COUNT || outliers == n));
+        if is_lost && i + 1 - outliers <= count {
+            return i + 1 - outliers;
+        }
         if i == count {
             (kept_moving, kept_still) = (*moving, *still);
         }
@@ -182,6 +208,7 @@ fn smooth_body(
         std::mem::swap(&mut from, &mut to);
         ahead += dt;
     }
+    0
 }
 
 /// Replaces the logarithms of the weights of the moving models by their probabilities, whose sum is 1, and returns the
@@ -225,5 +252,57 @@ fn mix(weights: &moving::Lanes, from: &Smoothed, to: &Smoothed, dt: f64, still: 
         travel_m: moving * dt * sum_of_lanes(speeds),
         still,
         fast: sum_of_lanes(fast),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Filters a walk with noise at one level. Returns all bits of the legs and of the state.
+    fn bits(level: Level) -> Vec<u64> {
+        let mut scratch = Scratch::new();
+        let mut seed = 1_u64;
+        let mut noise = || {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            ((seed >> 40) as f64 / (1_u64 << 24) as f64 - 0.5) * 8.0
+        };
+        for (index, step) in scratch.steps.iter_mut().enumerate() {
+            // Irregular intervals, an outlier and a stop.
+            step.seconds = [1.0, 1.0, 5.0, 0.5][index % 4];
+            let way = 3.0 * index.min(40) as f64;
+            step.at = [way + noise(), 0.4 * way + noise() + if index == 9 { 200.0 } else { 0.0 }];
+        }
+        let (mut moving, mut still) = Bank::first(100.0).load();
+        assert_eq!(smooth(level, &mut scratch, &mut moving, &mut still, CAPACITY, 64), 0);
+        let legs = scratch.legs[..64].iter();
+        let legs = legs.flat_map(|leg| [leg.chord_m, leg.travel_m, leg.still, leg.fast]);
+        let moving = moving.columns().into_iter().flatten();
+        let still = still.columns().into_iter().flatten();
+        legs.chain(moving.chain(still).copied()).map(f64::to_bits).collect()
+    }
+
+    #[test]
+    fn every_level_gives_the_same_bits() {
+        let [portable, others @ ..] = &Level::all()[..] else { panic!("no level") };
+        let expected = bits(*portable);
+        assert!(expected.iter().all(|&bits| f64::from_bits(bits).is_finite()));
+        for &level in others {
+            assert_eq!(bits(level), expected, "{level:?}");
+        }
+    }
+
+    #[test]
+    fn filters_that_overflow_are_reported_and_kept() {
+        let base = Place { longitude_e7: 0, latitude_e7: 0, unix_ns: 0 };
+        let fixes = [Place { unix_ns: 1_000_000_000, ..base }];
+        let (mut moving, still) = Bank::first(100.0).load();
+        moving.columns_mut()[2][0] = 1e300;
+        let mut bank = Bank::first(100.0);
+        bank.store(&moving, &still);
+        let before = bank.clone();
+        let mut count = 0;
+        let outcome = run(&mut bank, base, &fixes, 1, |_, _| count += 1);
+        assert_eq!((outcome, count, bank), (Outcome::Overflow, 0, before));
     }
 }

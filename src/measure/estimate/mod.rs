@@ -27,10 +27,11 @@ mod stops;
 mod summary;
 
 use bank::Bank;
-use block::Leg;
+use block::{Leg, Outcome};
 use interval::{Intervals, Sums};
 use models::{
-    BACKWARD_COUNT, BLOCK, CAPACITY, EXTENT_MAX_M, INTERVAL_MAX_NS, INTERVAL_MIN_NS, LEG_MAX_M,
+    BACKWARD_COUNT, BLOCK, CAPACITY, EXTENT_MAX_M, FIRST_VELOCITY_VARIANCE, INTERVAL_MAX_NS,
+    INTERVAL_MIN_NS, LEG_MAX_M, LOST_VELOCITY_VARIANCE,
 };
 use place::Place;
 use stops::Tracker;
@@ -92,17 +93,62 @@ impl Piece {
         Self {
             base: first,
             intervals: Intervals::default(),
-            bank: Bank::first(),
+            bank: Bank::first(FIRST_VELOCITY_VARIANCE),
             waiting: Vec::with_capacity(CAPACITY),
         }
+    }
+
+    /// Starts a new piece in place of this one. The waiting fixes stay.
+    fn restart(&mut self, first: Place, velocity_variance: f64) {
+        (self.base, self.intervals) = (first, Intervals::default());
+        self.bank = Bank::first(velocity_variance);
     }
 
     fn last(&self) -> Place {
         self.waiting.last().copied().unwrap_or(self.base)
     }
 
-    /// Measures the first `count` of the waiting fixes.
+    /// Measures all waiting fixes.
+    fn measure_all(&mut self, settings: &EstimateSettings, tracker: &mut Tracker) {
+        while !self.waiting.is_empty() {
+            self.measure(settings, tracker, self.waiting.len());
+        }
+    }
+
+    /// Measures the first `count` of the waiting fixes, or fewer of them, but at least one.
     fn measure(&mut self, settings: &EstimateSettings, tracker: &mut Tracker, count: usize) {
+        let count = match self.run(settings, tracker, self.waiting.len(), count) {
+            Outcome::Measured => count,
+            Outcome::Lost(index) => {
+                // The fixes before the jump have results. A straight leg leads to the first fix after it.
+                if index > 0 {
+                    self.run(settings, tracker, index, index);
+                }
+                let place = self.waiting[index];
+                tracker.add_gap(settings, place);
+                self.restart(place, LOST_VELOCITY_VARIANCE);
+                index + 1
+            }
+            Outcome::Overflow => {
+                // The filters start again, and the legs count with their straight lengths.
+                let fixes = &self.waiting[..count];
+                fixes.iter().for_each(|&place| tracker.add_gap(settings, place));
+                let last = fixes.last().copied().unwrap_or(self.base);
+                self.restart(last, FIRST_VELOCITY_VARIANCE);
+                count
+            }
+        };
+        self.waiting.drain(..count);
+    }
+
+    /// Measures the first `count` of the waiting fixes with the first `known` of them.
+    fn run(
+        &mut self,
+        settings: &EstimateSettings,
+        tracker: &mut Tracker,
+        known: usize,
+        count: usize,
+    ) -> Outcome {
         let Self { base, intervals, bank, waiting } = self;
         let mut last = *base;
         let add = |index: usize, leg: Leg| {
@@ -113,16 +159,9 @@ impl Piece {
             tracker.add_leg(settings, place, sums, leg);
             last = place;
         };
-        if !block::run(bank, *base, waiting, count, add) {
-            // The filters overflowed. They start again, and the legs count with their straight lengths.
-            for &place in &waiting[..count] {
-                tracker.add_gap(settings, place);
-            }
-            *bank = Bank::first();
-            *intervals = Intervals::default();
-        }
-        *base = waiting[..count].last().copied().unwrap_or(*base);
-        waiting.drain(..count);
+        let outcome = block::run(bank, *base, &waiting[..known], count, add);
+        *base = last;
+        outcome
     }
 }
 
@@ -148,52 +187,43 @@ impl Estimator {
         };
         let place = Place::new(at, unix_ns);
         let Self { settings, piece, tracker, .. } = self;
-        let Some(current) = piece else {
+        let Some(piece) = piece else {
             tracker.start_segment(settings, place);
             self.piece = Some(Piece::new(place));
             return;
         };
-        let last = current.last();
+        let last = piece.last();
         // The difference of two times may exceed the range.
         let interval_ns = unix_ns.saturating_sub(last.unix_ns);
+        // The variance of the velocity, if a piece starts.
         let starts_piece = if interval_ns < INTERVAL_MIN_NS {
-            if interval_ns >= 0 || !self.is_time_corrected(unix_ns) {
+            if interval_ns >= 0 || !is_time_corrected(&mut self.backward, unix_ns) {
                 self.skipped_count = self.skipped_count.saturating_add(1);
                 return;
             }
-            true
+            Some(FIRST_VELOCITY_VARIANCE)
+        } else if interval_ns > INTERVAL_MAX_NS {
+            Some(FIRST_VELOCITY_VARIANCE)
         } else {
-            interval_ns > INTERVAL_MAX_NS || is_far(current, last, place)
+            is_far(piece, last, place).then_some(LOST_VELOCITY_VARIANCE)
         };
         self.backward = None;
-        if starts_piece {
-            self.end_piece();
-            self.tracker.add_gap(&self.settings, place);
-            self.piece = Some(Piece::new(place));
+        if let Some(velocity_variance) = starts_piece {
+            piece.measure_all(settings, tracker);
+            tracker.add_gap(settings, place);
+            piece.restart(place, velocity_variance);
             return;
         }
-        let Self { settings, piece: Some(piece), tracker, .. } = self else { return };
         piece.waiting.push(place);
         if piece.waiting.len() >= CAPACITY {
             piece.measure(settings, tracker, BLOCK);
         }
     }
 
-    /// Counts a fix with a time before that of the last one. Returns whether there are enough of them to show that
-    /// the last time was wrong.
-    fn is_time_corrected(&mut self, unix_ns: i64) -> bool {
-        let count = match self.backward {
-            Some((before_ns, count)) if before_ns < unix_ns => count + 1,
-            _ => 1,
-        };
-        self.backward = Some((unix_ns, count));
-        count >= BACKWARD_COUNT
-    }
-
     fn end_piece(&mut self) {
-        let Some(mut piece) = self.piece.take() else { return };
-        let count = piece.waiting.len();
-        piece.measure(&self.settings, &mut self.tracker, count);
+        if let Some(mut piece) = self.piece.take() {
+            piece.measure_all(&self.settings, &mut self.tracker);
+        }
     }
 
     /// Ends the segment.
@@ -213,6 +243,17 @@ impl Estimator {
             ..path.tracker.summary()
         }
     }
+}
+
+/// Counts a fix with a time before that of the last one. Returns whether there are enough of them to show that the
+/// last time was wrong.
+fn is_time_corrected(backward: &mut Option<(i64, u32)>, unix_ns: i64) -> bool {
+    let count = match *backward {
+        Some((before_ns, count)) if before_ns < unix_ns => count + 1,
+        _ => 1,
+    };
+    *backward = Some((unix_ns, count));
+    count >= BACKWARD_COUNT
 }
 
 /// Returns whether a fix is too far away for the piece.

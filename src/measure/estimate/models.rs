@@ -149,9 +149,17 @@ pub(super) static STILL: Columns<STILL_LANES> = {
     columns
 };
 
-/// The variance of the velocity of the first fix of a piece, in m²/s².
+/// The variance of the velocity at the first fix of a piece, in m²/s².
 pub(super) const FIRST_VELOCITY_VARIANCE: f64 = 100.0;
-/// The correlation of the position and the noise of the first fix, negative: their sum is the fix.
+/// The same at a fix after which the models had lost the path: it may be an aeroplane.
+pub(super) const LOST_VELOCITY_VARIANCE: f64 = 1e6;
+/// The number of consecutive fixes that are outliers for most models, from which the models have lost the path. It
+/// jumped, or it is much faster than the models expected. Fewer of them are errors of the receiver.
+pub(super) const LOST_COUNT: usize = 12;
+/// The same at the end of a piece. Fewer are enough if the piece has no other fixes.
+pub(super) const LOST_AT_END_COUNT: usize = 4;
+
+/// The correlation of the position and the noise at the first fix of a piece, negative: their sum is the fix.
 pub(super) const FIRST_CORRELATION: f64 = -0.999;
 
 /// The squared innovation, in variances, above which a moving model gives a fix less weight.

@@ -9,10 +9,10 @@
 //! where m and P are those of the filter, u = Fᵀλ and N = FᵀΛF. It equals the smoother of Rauch, Tung and
 //! Striebel for every gain, also for the reduced gain of an outlier.
 
-use super::elementary::{exp, ln};
+use super::elementary::{exp, ln, sum_of_lanes};
 use super::models::{
-    FIRST_CORRELATION, FIRST_VELOCITY_VARIANCE, MOVING, MOVING_LANES as LANES, MOVING_SURPRISE_MAX,
-    OUTLIER, SIGNIFICANT_SPEED,
+    FIRST_CORRELATION, MOVING, MOVING_LANES as LANES, MOVING_SURPRISE_MAX, OUTLIER,
+    SIGNIFICANT_SPEED,
 };
 
 pub(super) type Lanes = [f64; LANES];
@@ -109,6 +109,8 @@ pub(super) struct Trace {
     pull: [Lanes; 2],
     /// The probabilities of the moving models.
     pub(super) weights: Lanes,
+    /// 1 if the fix is an outlier, else 0.
+    pub(super) is_outlier: Lanes,
 }
 
 impl Trace {
@@ -124,12 +126,25 @@ impl Trace {
         reduction: ZERO,
         pull: [ZERO; 2],
         weights: ZERO,
+        is_outlier: ZERO,
     };
 }
 
+impl Trace {
+    /// Returns whether the fix is an outlier for most models.
+    #[inline(always)]
+    pub(super) fn is_outlier(&self) -> bool {
+        let mut weights = ZERO;
+        for k in 0..LANES {
+            weights[k] = self.weights[k] * self.is_outlier[k];
+        }
+        sum_of_lanes(weights) > 0.5
+    }
+}
+
 impl Moving {
-    /// Returns the state after the first fix, which is the origin of the plane.
-    pub(super) fn first() -> Self {
+    /// Returns the state after the first fix, which is the origin of the plane. The velocity has this variance.
+    pub(super) fn first(velocity_variance: f64) -> Self {
         let mut state = Self {
             position: [ZERO; 2],
             velocity: [ZERO; 2],
@@ -137,7 +152,7 @@ impl Moving {
             pp: ZERO,
             pv: ZERO,
             pn: ZERO,
-            vv: [FIRST_VELOCITY_VARIANCE; LANES],
+            vv: [velocity_variance; LANES],
             vn: ZERO,
             nn: MOVING.correlated,
             evidence: ZERO,
@@ -208,6 +223,7 @@ impl Moving {
             let dy = at[1] - (y + noise_y);
             let surprise = (dx * dx + dy * dy) * inverse;
             let weight = if surprise > OUTLIER { OUTLIER / surprise } else { 1.0 };
+            trace.is_outlier[k] = if surprise > OUTLIER { 1.0 } else { 0.0 };
             let capped =
                 if surprise > MOVING_SURPRISE_MAX { MOVING_SURPRISE_MAX } else { surprise };
             self.evidence[k] = memory * self.evidence[k] - ln(variance) - 0.5 * capped;

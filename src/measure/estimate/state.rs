@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::bank::{Bank, VALUES};
 use super::interval::{EstimatedLength, Intervals, SUMS, Sums};
 use super::models::{
-    BACKWARD_COUNT, CAPACITY, EXTENT_MAX_M, INTERVAL_MAX_NS, INTERVAL_MIN_NS, LEG_MAX_M,
+    BACKWARD_COUNT, CAPACITY, EXTENT_MAX_M, FIRST_VELOCITY_VARIANCE, INTERVAL_MAX_NS,
+    INTERVAL_MIN_NS, LEG_MAX_M,
 };
 use super::place::{Place, wrapped};
 use super::stops::{OpenTrip, SlowTime, Tracker};
@@ -200,7 +201,8 @@ impl Piece {
         let mut piece = Self::new(Place::from_state(state.base));
         let (last_ns, irregularity) = (state.interval_ns, state.irregularity);
         piece.intervals = Intervals { last_ns, irregularity };
-        piece.bank = Bank::from_values(&state.filters).unwrap_or_else(|_| Bank::first());
+        piece.bank = Bank::from_values(&state.filters)
+            .unwrap_or_else(|_| Bank::first(FIRST_VELOCITY_VARIANCE));
         for &difference in &state.waiting {
             let next = piece.last().moved(difference);
             piece.waiting.extend(next);
@@ -322,9 +324,9 @@ fn check_piece(piece: &PieceState) -> Check {
         let [_, _, ns] = difference;
         require(is_interval(ns), problem)?;
         let next = last.moved(difference).ok_or("a waiting fix is out of range")?;
-        // The distances of the check and those of the estimator are the same function.
-        let is_near = last.distance_m(next) <= LEG_MAX_M;
-        require(is_near && base.distance_m(next) <= EXTENT_MAX_M, "a waiting fix is too far away")?;
+        // The fixes were near the fix that the base was measured from, and the base was too.
+        let is_near = base.distance_m(next) <= 2.01 * EXTENT_MAX_M;
+        require(is_near && last.distance_m(next) <= LEG_MAX_M, "a waiting fix is too far away")?;
         last = next;
     }
     Ok(())

@@ -172,6 +172,21 @@ fn a_damaged_state_is_refused() {
 }
 
 #[test]
+fn the_state_of_a_path_with_the_longest_legs_is_accepted() {
+    let mut path = Estimator::new(EstimateSettings::default());
+    let mut longitude = 0.0;
+    for index in 0..400_i64 {
+        // To the west for 80 fixes, then to the east.
+        longitude += if index % 160 < 80 { -0.44e7 } else { 0.44e7 };
+        path.add((longitude, 0.0), Some(START_NS + index * 200_000_000_000), f64::NAN);
+        path = round_trip(&path);
+    }
+    let length = path.summary().length.unwrap();
+    // 0.44 degrees of the equator.
+    assert!((length.length_m / (399.0 * 48_980.6) - 1.0).abs() < 0.05, "{length:?}");
+}
+
+#[test]
 fn fixes_without_usable_times_give_no_estimate() {
     let mut path = estimator(&[]);
     path.add((0.0, 0.0), None, 5.0);

@@ -124,6 +124,72 @@ fn a_break_while_the_path_stands_still_does_not_end_the_stop() {
 }
 
 #[test]
+fn a_jump_of_the_receiver_does_not_split_a_stop() {
+    let mut fixes = track(&[(600, 1.4), (600, 0.0), (600, 1.4)], 1, NOISES[1], 4).fixes;
+    for (at, _) in &mut fixes[850..858] {
+        at[1] += 60.0 / 111_157.0;
+    }
+    let summary = estimator(&fixes).summary();
+    assert_eq!((summary.stop_count, summary.trip_count), (1, 2), "{summary:?}");
+    let stopped_s = summary.stopped_ns as f64 / 1e9;
+    assert!((stopped_s - 600.0).abs() < 40.0, "{stopped_s}");
+}
+
+#[test]
+fn a_jump_and_a_high_speed_do_not_lose_the_path() {
+    // A jump of 10 km within a second, as after a tunnel whose fixes are missing.
+    let mut fixes = track(&[(600, 1.4)], 1, NOISES[1], 4).fixes;
+    for (at, _) in &mut fixes[300..] {
+        at[1] += 10_000.0 / 111_157.0;
+    }
+    let length = estimator(&fixes).summary().length.unwrap();
+    assert!((length.length_m / 10_840.0 - 1.0).abs() < 0.02, "{length:?}");
+    // An aeroplane along the equator, and the first fixes of it.
+    for (interval_s, speed, count) in [
+        (1, 250.0, 3600),
+        (10, 250.0, 360),
+        (60, 300.0, 60),
+        (1, 2000.0, 1800),
+        (1, 250.0, 1),
+        (60, 250.0, 10),
+    ] {
+        let fixes: Vec<_> = (0..=count)
+            .map(|index| {
+                let seconds = f64::from(index * interval_s);
+                ([speed * seconds / 111_319.49, 0.0], seconds)
+            })
+            .collect();
+        let length = estimator(&fixes).summary().length.unwrap();
+        let ratio = length.length_m / (f64::from(count * interval_s) * speed);
+        assert!(
+            (ratio - 1.0).abs() < 0.005,
+            "{speed} m/s every {interval_s} s, {count} legs: {ratio}"
+        );
+    }
+}
+
+#[test]
+fn segments_at_different_places_and_times_are_different_trips() {
+    let walk = |start_s: f64| {
+        let fixes = track(&[(600, 3.0)], 1, NOISES[0], 2).fixes;
+        fixes.into_iter().map(move |(at, seconds)| (at, seconds + start_s))
+    };
+    // The first one ends far from the start of the next one. The last one is before the others.
+    let mut path = estimator(&[]);
+    for start_s in [0.0, 2000.0, -5000.0] {
+        path.start_segment();
+        walk(start_s).for_each(|fix| add(&mut path, fix));
+    }
+    let summary = path.summary();
+    assert_eq!((summary.stop_count, summary.trip_count), (0, 3), "{summary:?}");
+    let single = estimator(&walk(0.0).collect::<Vec<_>>()).summary().length.unwrap();
+    for trip in summary.trips {
+        assert_eq!(trip.length, single);
+        assert_eq!(trip.end_unix_ns - trip.start_unix_ns, 599_000_000_000);
+    }
+}
+
+#[test]
 fn the_lists_keep_the_latest_stops_and_trips() {
     let phases = [(300, 5.0), (180, 0.0)].repeat(5);
     let track = track(&phases, 1, NOISES[0], 8);
