@@ -23,6 +23,9 @@ mod bounds;
 mod climb;
 mod cost;
 mod error;
+// The accumulator does not use it yet.
+#[allow(dead_code)]
+mod estimate;
 mod fix;
 mod fix_block;
 mod index_set;
@@ -50,6 +53,10 @@ pub use bounds::Bounds;
 #[cfg(feature = "server")]
 pub(crate) use cost::Cost;
 pub use error::{ColumnError, PathError};
+pub use estimate::{
+    EstimateSettings, EstimateState, EstimateSummary, EstimatedLength, OpenTripState, PieceState,
+    PlaceState, SlowTimeState, Stop, Trip,
+};
 pub use fix::{Fix, FixError, unix_ns};
 pub use fix_block::FixBlock;
 pub use metric::Metric;
