@@ -140,6 +140,8 @@ impl PathAccumulator {
             let legs = &mut [0.0; PointBlock::CAPACITY];
             let long = self.raw.fold_legs(&mut block.points, starts, legs)?;
             self.last = FixAttributes::NOTHING;
+            // A fix without a time ends all runs.
+            self.stats.start_segment();
             return Ok(base + long);
         }
         // An error in one of several totals must leave all of them unchanged.
@@ -167,8 +169,9 @@ impl PathAccumulator {
         let mut from = is_joined.then_some(self.last);
         for (index, &leg) in legs.iter().enumerate() {
             let to = block.attributes_of(index);
-            if let Some(from) = from.filter(|_| !starts.contains(index)) {
-                self.stats.add_leg(&self.options, leg, from, to, &mut leg_batch);
+            match from.filter(|_| !starts.contains(index)) {
+                Some(from) => self.stats.add_leg(&self.options, leg, from, to, &mut leg_batch),
+                None => self.stats.start_segment(),
             }
             self.stats.add_fix(to);
             from = Some(to);

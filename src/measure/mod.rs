@@ -34,6 +34,7 @@ mod policy;
 pub(crate) mod polyline;
 mod preset;
 mod scale;
+mod speed_runs;
 mod state;
 mod sum;
 mod summary;
@@ -62,7 +63,7 @@ pub(crate) use polyline::Polyline;
 pub use preset::Preset;
 pub use state::{
     AttributesState, FilterState, FixState, InvalidPointsState, PlacesState, PolylineState,
-    RejectionState, State, StateError, StatsState,
+    RejectionState, SpeedRunState, SpeedRunsState, State, StateError, StatsState,
 };
 pub use sum::{ExactSum, SignedSum, SumOverflow};
 pub use summary::{

@@ -152,6 +152,9 @@ impl Filter {
             let decision = self.decide(options, fix, block.accuracy_m(index), distance);
             match decision {
                 Decision::Rejected(reason) => {
+                    if reason == RejectionReason::Step {
+                        stats.add_checked(fix.attributes);
+                    }
                     let offset = || match block.without_position_count() {
                         0 => offset.saturating_add(index as u64),
                         _ => offset.saturating_add(block.index_of_slot(index) as u64),
@@ -167,6 +170,7 @@ impl Filter {
                     accepted.push(fix, leg, false);
                 }
                 Decision::StartsSegment => {
+                    stats.start_segment();
                     self.accept(fix, stats);
                     accepted.push(fix, 0.0, true);
                 }

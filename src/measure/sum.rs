@@ -84,6 +84,12 @@ impl ExactSum {
         Ok(())
     }
 
+    /// Returns the sum without the terms of `part`, which is a part of it.
+    #[inline]
+    pub(super) fn saturating_sub(self, part: Self) -> Self {
+        Self(self.0.saturating_sub(part.0))
+    }
+
     /// Returns the sum, rounded once to the nearest `f64`, ties to even.
     pub fn to_f64(self) -> f64 {
         // The conversion rounds to the nearest, ties to even. The scaling by a power of two is exact.

@@ -1,9 +1,10 @@
 //! Statistics from times and elevations: duration, moving time, highest speed, ascent and descent. The
-//! caller passes the accepted legs one by one, in order.
+//! caller passes the accepted legs and the checked fixes one by one, in order.
 
 use super::level::Level;
 use super::options::{Elevation, Options};
 use super::point_block::PointBlock;
+use super::speed_runs::SpeedRuns;
 use super::state::{AttributesState, StatsState};
 use super::sum::{ExactSum, SumOverflow};
 
@@ -58,14 +59,53 @@ pub(super) fn seconds(ns: u64) -> f64 {
     ns as f64 / 1e9
 }
 
-/// The statistics of the accepted fixes of a path.
+/// The earliest and the latest of several times.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct TimeRange {
+    first: i64,
+    last: i64,
+}
+
+impl TimeRange {
+    /// Returns the range that also has `unix_ns`.
+    #[inline]
+    fn extended(range: Option<Self>, unix_ns: i64) -> Option<Self> {
+        Some(range.map_or(Self { first: unix_ns, last: unix_ns }, |range| Self {
+            first: range.first.min(unix_ns),
+            last: range.last.max(unix_ns),
+        }))
+    }
+
+    fn length_ns(self) -> u64 {
+        self.last.abs_diff(self.first)
+    }
+
+    /// Returns the time from the range to `unix_ns`, 0 if it is in the range.
+    #[inline]
+    fn distance_ns(self, unix_ns: i64) -> u64 {
+        unix_ns.abs_diff(unix_ns.clamp(self.first, self.last))
+    }
+
+    fn state(self) -> [i64; 2] {
+        [self.first, self.last]
+    }
+
+    fn from_checked_state([first, last]: [i64; 2]) -> Self {
+        Self { first, last }
+    }
+}
+
+/// The statistics of the accepted fixes of a path, and the time of the checked ones: those that no rule but
+/// [`Options::min_step`] rejects.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct TrackStats {
-    /// The earliest and the latest time.
-    times: Option<(i64, i64)>,
-    /// The sum of the durations of the legs in motion; `None` until a leg has a duration above 0.
-    moving_ns: Option<u128>,
-    max_speed: Option<f64>,
+    /// The times of the checked fixes.
+    checked: Option<TimeRange>,
+    /// The times of the accepted fixes, which are checked fixes too.
+    accepted: Option<TimeRange>,
+    /// The time of the legs in motion; `None` until a leg has a duration above 0. At most the length of `accepted`.
+    moving_ns: Option<u64>,
+    speed: SpeedRuns,
     /// Ascent and descent; `None` until a leg has elevations at both ends.
     climb: Option<(ExactSum, ExactSum)>,
     length_3d: ExactSum,
@@ -73,19 +113,35 @@ pub(super) struct TrackStats {
 
 impl TrackStats {
     pub(super) const EMPTY: Self = Self {
-        times: None,
+        checked: None,
+        accepted: None,
         moving_ns: None,
-        max_speed: None,
+        speed: SpeedRuns::EMPTY,
         climb: None,
         length_3d: ExactSum::ZERO,
     };
 
-    /// Adds an accepted fix.
+    /// Ends the segment. No leg joins the last accepted fix and the next one.
+    #[inline]
+    pub(super) fn start_segment(&mut self) {
+        self.speed.end_all();
+    }
+
+    /// Adds a checked fix that is not accepted.
+    #[inline]
+    pub(super) fn add_checked(&mut self, fix: FixAttributes) {
+        if let Some(unix_ns) = fix.unix_ns {
+            self.checked = TimeRange::extended(self.checked, unix_ns);
+        }
+    }
+
+    /// Adds an accepted fix, after the leg to it. It is a checked fix too.
     #[inline]
     pub(super) fn add_fix(&mut self, fix: FixAttributes) {
+        self.add_checked(fix);
+        self.speed.add_fix(fix.unix_ns);
         if let Some(unix_ns) = fix.unix_ns {
-            let (first, last) = self.times.unwrap_or((unix_ns, unix_ns));
-            self.times = Some((first.min(unix_ns), last.max(unix_ns)));
+            self.accepted = TimeRange::extended(self.accepted, unix_ns);
         }
     }
 
@@ -112,12 +168,17 @@ impl TrackStats {
                 legs.lengths_3d[slot] = (length * length + rise * rise).sqrt();
             }
         }
-        if let Some(TimeStep { ns: ns @ 1.., .. }) = from.time_to(to) {
-            let speed = length / seconds(ns);
-            let is_stopped = options.stopped_speed.is_some_and(|limit| speed < limit);
+        self.speed.add_leg(length);
+        let Some(stopped_speed) = options.stopped_speed else { return };
+        if let (Some(TimeStep { ns: ns @ 1.., .. }), Some(unix_ns)) = (from.time_to(to), to.unix_ns)
+        {
             let moving_ns = self.moving_ns.get_or_insert_default();
-            *moving_ns = moving_ns.saturating_add(if is_stopped { 0 } else { ns.into() });
-            self.max_speed = Some(self.max_speed.map_or(speed, |max| max.max(speed)));
+            if length / seconds(ns) >= stopped_speed {
+                // The start of the leg is an accepted fix, so that only its end can be outside the range. Each moment
+                // counts once, because the range includes the end from now on.
+                let added = self.accepted.map_or(0, |range| range.distance_ns(unix_ns));
+                *moving_ns = moving_ns.saturating_add(added);
+            }
         }
     }
 
@@ -142,19 +203,19 @@ impl TrackStats {
         Ok(())
     }
 
+    /// Returns the time from the earliest to the latest checked fix.
     pub(super) fn elapsed_ns(&self) -> Option<u64> {
-        self.times.map(|(first, last)| last.wrapping_sub(first) as u64)
+        self.checked.map(TimeRange::length_ns)
     }
 
-    /// Returns the moving time. Legs that are back and forth in time add up to more than the elapsed time, which is
-    /// the limit.
+    /// Returns the moving time, at most the elapsed time.
     pub(super) fn moving_ns(&self) -> Option<u64> {
-        let elapsed_ns = self.elapsed_ns().unwrap_or_default();
-        self.moving_ns.map(|ns| u64::try_from(ns).map_or(elapsed_ns, |ns| ns.min(elapsed_ns)))
+        self.moving_ns
     }
 
+    /// Returns the highest average speed of a run.
     pub(super) fn max_speed(&self) -> Option<f64> {
-        self.max_speed
+        self.speed.max_speed()
     }
 
     /// Returns ascent and descent.
@@ -170,9 +231,11 @@ impl TrackStats {
 impl TrackStats {
     pub(super) fn state(&self) -> StatsState {
         StatsState {
-            times: self.times.map(Into::into),
+            checked_times: self.checked.map(TimeRange::state),
+            accepted_times: self.accepted.map(TimeRange::state),
             moving_ns: self.moving_ns,
-            max_speed: self.max_speed,
+            max_speed: self.speed.max_speed(),
+            speed_runs: self.speed.state(),
             climb: self.climb.map(Into::into),
             length_3d: self.length_3d,
         }
@@ -181,9 +244,10 @@ impl TrackStats {
     /// Restores statistics from a state that was checked.
     pub(super) fn from_checked_state(state: &StatsState) -> Self {
         Self {
-            times: state.times.map(Into::into),
+            checked: state.checked_times.map(TimeRange::from_checked_state),
+            accepted: state.accepted_times.map(TimeRange::from_checked_state),
             moving_ns: state.moving_ns,
-            max_speed: state.max_speed,
+            speed: SpeedRuns::from_checked_state(state.max_speed, state.speed_runs.as_ref()),
             climb: state.climb.map(Into::into),
             length_3d: state.length_3d,
         }

@@ -8,6 +8,7 @@ use crate::measure::{Metric, Point, Rejection, RejectionReason, Space, SumOverfl
 
 mod cases;
 mod reference;
+mod times;
 
 use reference::reference_summary;
 
