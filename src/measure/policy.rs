@@ -162,32 +162,29 @@ impl Filter {
                     self.rejections[reason as usize].add(offset, raw_leg)?;
                 }
                 Decision::Accepted(leg) => {
-                    if let Some(reference) = self.reference {
-                        let (from, to) = (reference.attributes, fix.attributes);
-                        stats.add_leg(options, leg, from, to, &mut leg_batch);
-                    }
-                    self.accept(fix, stats);
+                    let from = self.reference.map(|reference| (reference.attributes, leg));
+                    TrackStats::add_fix(options, fix.attributes, from, &mut leg_batch);
+                    self.accept(fix);
                     accepted.push(fix, leg, false);
                 }
                 Decision::StartsSegment => {
-                    stats.start_segment();
-                    self.accept(fix, stats);
+                    TrackStats::add_fix(options, fix.attributes, None, &mut leg_batch);
+                    self.accept(fix);
                     accepted.push(fix, 0.0, true);
                 }
             }
             previous = Some(fix.at);
         }
-        stats.add_sums(options, &leg_batch)?;
+        stats.add_batch(options, &leg_batch)?;
         let Accepted { count, starts, x, y, legs } = &accepted;
         self.accepted.add_measured(&x[..*count], &y[..*count], &legs[..*count], *starts)?;
         Ok(cost.get())
     }
 
     #[inline]
-    fn accept(&mut self, fix: ReferenceFix, stats: &mut TrackStats) {
+    fn accept(&mut self, fix: ReferenceFix) {
         self.reference = Some(fix);
         self.candidate = None;
-        stats.add_fix(fix.attributes);
     }
 
     #[inline]

@@ -36,6 +36,12 @@ struct Run {
     length: ExactSum,
 }
 
+/// Returns the time from `earlier` to `unix_ns`, which is not earlier.
+#[inline]
+fn later_by(unix_ns: i64, earlier: i64) -> u64 {
+    unix_ns.wrapping_sub(earlier) as u64
+}
+
 /// The capacity of the ring: a power of two, at least [`SpeedRuns::OPEN_MAX`].
 const SLOTS: usize = 16;
 
@@ -64,38 +70,52 @@ impl SpeedRuns {
         self.length = ExactSum::ZERO;
     }
 
-    /// Adds the leg to the fix of the next call of [`SpeedRuns::add_fix`].
+    /// Adds an accepted fix with its time and the leg to it, or NaN if it starts a segment.
     #[inline]
-    pub(super) fn add_leg(&mut self, length: f64) {
-        // The length of the path overflows with this sum, so that the fold fails.
-        if self.count > 0 && self.length.add(length).is_err() {
-            self.end_all();
-        }
-    }
-
-    /// Adds an accepted fix.
-    #[inline]
-    pub(super) fn add_fix(&mut self, unix_ns: Option<i64>) {
-        let Some(unix_ns) = unix_ns else { return self.end_all() };
-        if self.count > 0 && unix_ns < self.last_ns {
+    pub(super) fn add_fix(&mut self, unix_ns: i64, leg: f64) {
+        // A sum that overflows is an error of the fold, because the length of the path has the same legs.
+        let is_joined = unix_ns >= self.last_ns && self.length.add_leg(leg).is_ok();
+        if !is_joined {
             self.end_all();
         }
         self.last_ns = unix_ns;
-        while self.count > 0 && unix_ns.abs_diff(self.run(0).unix_ns) >= RUN_NS {
-            let run = self.run(0);
-            let length = self.length.saturating_sub(run.length).to_f64();
-            let speed = length / seconds(unix_ns.abs_diff(run.unix_ns));
-            self.max_speed = Some(self.max_speed.map_or(speed, |max| max.max(speed)));
-            self.head = (self.head + 1) % SLOTS;
+        while self.count > 0 {
+            let run = self.open[self.head % SLOTS];
+            let ns = later_by(unix_ns, run.unix_ns);
+            if ns < RUN_NS {
+                break;
+            }
+            self.end_run(self.length.saturating_sub(run.length), ns);
+            self.head += 1;
             self.count -= 1;
         }
         if self.count == 0 {
             self.length = ExactSum::ZERO;
-        } else if unix_ns.abs_diff(self.run(self.count - 1).unix_ns) < STEP_NS {
+        } else if later_by(unix_ns, self.run(self.count - 1).unix_ns) < STEP_NS {
             return;
         }
         self.open[(self.head + self.count) % SLOTS] = Run { unix_ns, length: self.length };
         self.count += 1;
+    }
+
+    /// Ends a run with a speed.
+    #[inline]
+    fn end_run(&mut self, length: ExactSum, ns: u64) {
+        // The quotient is needed for a new highest speed only. The margin is far above the rounding errors.
+        if let Some(max_speed) = self.max_speed {
+            let limit = max_speed * (1e-9 * (1.0 - 1e-12) * 2_f64.powi(20));
+            let length_max = length.to_units_of_2_to_minus_20().saturating_add(1);
+            // A time of 2^63 ns or more is negative here. Signed numbers are converted faster.
+            if (length_max as f64) < limit * ns as i64 as f64 {
+                return;
+            }
+        }
+        self.set_speed(length.to_f64() / seconds(ns));
+    }
+
+    #[cold]
+    fn set_speed(&mut self, speed: f64) {
+        self.max_speed = Some(self.max_speed.map_or(speed, |max| max.max(speed)));
     }
 
     #[inline]
@@ -190,8 +210,10 @@ mod tests {
 
     fn add_all(runs: &mut SpeedRuns, fixes: &[(Option<i64>, f64)]) {
         for &(time, leg) in fixes {
-            runs.add_leg(leg);
-            runs.add_fix(time);
+            match time {
+                Some(unix_ns) => runs.add_fix(unix_ns, leg),
+                None => runs.end_all(),
+            }
         }
     }
 

@@ -26,9 +26,11 @@ impl FixAttributes {
     }
 }
 
-/// The terms of the exact sums of a block, in columns. Adding a column is much faster than adding single
-/// terms.
+/// The accepted fixes of a block and the legs to them, in columns. Adding a column is much faster than adding single
+/// values.
 pub(super) struct LegBatch {
+    fixes: FixColumns,
+    /// The number of legs.
     count: usize,
     /// 0 if the leg falls or an elevation is missing.
     rises: [f64; PointBlock::CAPACITY],
@@ -37,10 +39,33 @@ pub(super) struct LegBatch {
     has_climb: bool,
 }
 
+/// The times of fixes and the legs to them.
+pub(super) struct FixColumns {
+    count: usize,
+    /// [`NO_TIME`] if missing.
+    unix_ns: [i64; PointBlock::CAPACITY],
+    /// The time of the fix at the start of the leg.
+    from_unix_ns: [i64; PointBlock::CAPACITY],
+    /// NaN if the fix starts a segment.
+    legs: [f64; PointBlock::CAPACITY],
+    has_time: bool,
+}
+
+/// A value outside the range of the time of a fix.
+const NO_TIME: i64 = i64::MIN;
+
 impl LegBatch {
     pub(super) fn new() -> Self {
         let column = [0.0; PointBlock::CAPACITY];
-        Self { count: 0, rises: column, falls: column, lengths_3d: column, has_climb: false }
+        let times = [NO_TIME; PointBlock::CAPACITY];
+        let fixes = FixColumns {
+            count: 0,
+            unix_ns: times,
+            from_unix_ns: times,
+            legs: column,
+            has_time: false,
+        };
+        Self { fixes, count: 0, rises: column, falls: column, lengths_3d: column, has_climb: false }
     }
 }
 
@@ -57,6 +82,23 @@ pub(super) struct TimeStep {
 #[inline]
 pub(super) fn seconds(ns: u64) -> f64 {
     ns as f64 / 1e9
+}
+
+/// Returns whether the speed of a leg, `length / seconds(ns)`, is at least `limit`. A product decides most cases: a
+/// division takes longer.
+#[inline]
+fn is_at_least(length: f64, ns: u64, limit: f64) -> bool {
+    /// Far above the rounding errors.
+    const MARGIN: f64 = 1e-12;
+    // A time of 2^63 ns or more is negative here. Signed numbers are converted faster.
+    let at_limit = limit * (ns as i64 as f64 * 1e-9);
+    if length > at_limit * (1.0 + MARGIN) && at_limit >= f64::MIN_POSITIVE {
+        return true;
+    }
+    if length < at_limit * (1.0 - MARGIN) {
+        return false;
+    }
+    length / seconds(ns) >= limit
 }
 
 /// The earliest and the latest of several times.
@@ -121,9 +163,8 @@ impl TrackStats {
         length_3d: ExactSum::ZERO,
     };
 
-    /// Ends the segment. No leg joins the last accepted fix and the next one.
-    #[inline]
-    pub(super) fn start_segment(&mut self) {
+    /// Adds accepted fixes that start a segment or have no time, no elevation and no length in three dimensions.
+    pub(super) fn add_plain_fixes(&mut self) {
         self.speed.end_all();
     }
 
@@ -135,72 +176,94 @@ impl TrackStats {
         }
     }
 
-    /// Adds an accepted fix, after the leg to it. It is a checked fix too.
+    /// Adds an accepted fix, which is a checked fix too. `leg` has the attributes of the fix at the start of the leg and the
+    /// length of the leg; it is missing if the fix starts a segment. The fix counts from the next call of
+    /// [`TrackStats::add_batch`] on. Between two calls, at most [`PointBlock::CAPACITY`] fixes are added.
     #[inline]
-    pub(super) fn add_fix(&mut self, fix: FixAttributes) {
-        self.add_checked(fix);
-        self.speed.add_fix(fix.unix_ns);
-        if let Some(unix_ns) = fix.unix_ns {
-            self.accepted = TimeRange::extended(self.accepted, unix_ns);
-        }
-    }
-
-    /// Adds an accepted leg with this horizontal length. Writes the terms of the exact sums to `legs`, for
-    /// [`TrackStats::add_sums`].
-    #[inline]
-    pub(super) fn add_leg(
-        &mut self,
+    pub(super) fn add_fix(
         options: &Options,
-        length: f64,
-        from: FixAttributes,
-        to: FixAttributes,
-        legs: &mut LegBatch,
+        fix: FixAttributes,
+        leg: Option<(FixAttributes, f64)>,
+        batch: &mut LegBatch,
     ) {
-        let slot = legs.count;
-        legs.count += 1;
-        legs.lengths_3d[slot] = length;
-        if let (Some(low), Some(high)) = (from.z, to.z) {
+        let fixes = &mut batch.fixes;
+        let slot = fixes.count;
+        fixes.count += 1;
+        fixes.unix_ns[slot] = fix.unix_ns.unwrap_or(NO_TIME);
+        fixes.has_time |= fix.unix_ns.is_some();
+        let Some((from, length)) = leg else {
+            fixes.legs[slot] = f64::NAN;
+            return;
+        };
+        fixes.legs[slot] = length;
+        fixes.from_unix_ns[slot] = from.unix_ns.unwrap_or(NO_TIME);
+        let slot = batch.count;
+        batch.count += 1;
+        batch.lengths_3d[slot] = length;
+        if let (Some(low), Some(high)) = (from.z, fix.z) {
             let rise = high - low;
-            legs.rises[slot] = rise.max(0.0);
-            legs.falls[slot] = (-rise).max(0.0);
-            legs.has_climb = true;
+            batch.rises[slot] = rise.max(0.0);
+            batch.falls[slot] = (-rise).max(0.0);
+            batch.has_climb = true;
             if options.elevation == Elevation::ThreeDimensional {
-                legs.lengths_3d[slot] = (length * length + rise * rise).sqrt();
-            }
-        }
-        self.speed.add_leg(length);
-        let Some(stopped_speed) = options.stopped_speed else { return };
-        if let (Some(TimeStep { ns: ns @ 1.., .. }), Some(unix_ns)) = (from.time_to(to), to.unix_ns)
-        {
-            let moving_ns = self.moving_ns.get_or_insert_default();
-            if length / seconds(ns) >= stopped_speed {
-                // The start of the leg is an accepted fix, so that only its end can be outside the range. Each moment
-                // counts once, because the range includes the end from now on.
-                let added = self.accepted.map_or(0, |range| range.distance_ns(unix_ns));
-                *moving_ns = moving_ns.saturating_add(added);
+                batch.lengths_3d[slot] = (length * length + rise * rise).sqrt();
             }
         }
     }
 
-    /// Adds the terms of a block to the exact sums.
+    /// Adds the fixes of a batch.
     ///
     /// # Errors
     /// Returns an error if a total is out of range. The statistics are then unusable.
-    pub(super) fn add_sums(
+    pub(super) fn add_batch(
         &mut self,
         options: &Options,
-        legs: &LegBatch,
+        batch: &LegBatch,
     ) -> Result<(), SumOverflow> {
         let level = Level::best();
-        if legs.has_climb {
+        if batch.fixes.has_time {
+            self.add_times(options, &batch.fixes);
+        } else if batch.fixes.count > 0 {
+            self.add_plain_fixes();
+        }
+        if batch.has_climb {
             let (ascent, descent) = self.climb.get_or_insert_default();
-            ascent.add_block(level, &legs.rises[..legs.count])?;
-            descent.add_block(level, &legs.falls[..legs.count])?;
+            ascent.add_block(level, &batch.rises[..batch.count])?;
+            descent.add_block(level, &batch.falls[..batch.count])?;
         }
         if options.elevation == Elevation::ThreeDimensional {
-            self.length_3d.add_block(level, &legs.lengths_3d[..legs.count])?;
+            self.length_3d.add_block(level, &batch.lengths_3d[..batch.count])?;
         }
         Ok(())
+    }
+
+    fn add_times(&mut self, options: &Options, fixes: &FixColumns) {
+        // Copies stay in registers.
+        let (mut accepted, mut moving_ns, mut speed) = (self.accepted, self.moving_ns, self.speed);
+        let rows = fixes.unix_ns.iter().zip(&fixes.from_unix_ns).zip(&fixes.legs);
+        for ((&unix_ns, &from_unix_ns), &leg) in rows.take(fixes.count) {
+            if unix_ns == NO_TIME {
+                speed.end_all();
+                continue;
+            }
+            speed.add_fix(unix_ns, leg);
+            let duration_ns = unix_ns.abs_diff(from_unix_ns);
+            let has_duration = from_unix_ns != NO_TIME && duration_ns > 0 && !leg.is_nan();
+            if let (Some(stopped_speed), true) = (options.stopped_speed, has_duration) {
+                let moving_ns = moving_ns.get_or_insert_default();
+                if is_at_least(leg, duration_ns, stopped_speed) {
+                    // The start of the leg is an accepted fix, so that only its end can be outside the range. Each moment
+                    // counts once, because the range includes the end from now on.
+                    let added = accepted.map_or(0, |range| range.distance_ns(unix_ns));
+                    *moving_ns = moving_ns.saturating_add(added);
+                }
+            }
+            accepted = TimeRange::extended(accepted, unix_ns);
+        }
+        (self.accepted, self.moving_ns, self.speed) = (accepted, moving_ns, speed);
+        if let Some(TimeRange { first, last }) = accepted {
+            self.checked = TimeRange::extended(TimeRange::extended(self.checked, first), last);
+        }
     }
 
     /// Returns the time from the earliest to the latest checked fix.
