@@ -106,7 +106,7 @@ impl SpeedRuns {
             let limit = max_speed * (1e-9 * (1.0 - 1e-12) * 2_f64.powi(20));
             let length_max = length.to_units_of_2_to_minus_20().saturating_add(1);
             // A time of 2^63 ns or more is negative here. Signed numbers are converted faster.
-            if (length_max as f64) < limit * ns as i64 as f64 {
+            if length_max < i64::MAX && (length_max as f64) < limit * ns as i64 as f64 {
                 return;
             }
         }
