@@ -39,6 +39,7 @@ mod policy;
 pub(crate) mod polyline;
 mod preset;
 mod scale;
+mod speed_runs;
 mod state;
 mod sum;
 mod summary;
@@ -74,12 +75,10 @@ pub(crate) use polyline::Polyline;
 pub use preset::Preset;
 pub use state::{
     AttributesState, ExtremesState, FilterState, FixState, InvalidPointsState, PlacesState,
-    PolylineState, RejectionState, State, StateError, StatsState,
+    PolylineState, RejectionState, SpeedRunState, SpeedRunsState, State, StateError, StatsState,
 };
 pub use sum::{ExactSum, SignedSum, SumOverflow};
-pub use summary::{
-    Estimate, MissingData, PathSummary, Rejection, RejectionReason, Stop, Trip, Trips, UnusedOption,
-};
+pub use summary::{MissingData, PathSummary, Rejection, RejectionReason, Trips, UnusedOption};
 pub use totals::Totals;
 pub use windows::{
     WindowOptions, WindowState, WindowSummary, WindowUnit, WindowsState, WindowsSummary, Zone,
