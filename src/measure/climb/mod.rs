@@ -7,7 +7,7 @@
 //! average is over five ninths of the smoothing time, so that short hills remain.
 //!
 //! A fix without a time, and every fix if the smoothing time is 0, goes to the second step as it is. So do the
-//! fixes of a segment whose times are wrong: after 32 fixes in less than 32 ms. A fix without an elevation is
+//! fixes of a segment whose times are wrong: after 16 fixes in less than 16 ms. A fix without an elevation is
 //! ignored. No climb goes from one segment to the next.
 //!
 //! Ascent minus descent is the difference between the last and the first turning point. It differs from that

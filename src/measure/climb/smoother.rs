@@ -18,9 +18,9 @@ pub(super) const UNITS_PER_BIN: u32 = 1 << 10;
 const FULL_REACH: u32 = UNITS_PER_BIN * 9 / 2;
 const SHORT_REACH: u32 = UNITS_PER_BIN * 5 / 2;
 
-/// Receivers make up to 25 fixes a second, some of them with times in whole seconds. More fixes at one time, or
-/// more than 1000 a second, are those of a file with wrong times.
-const FAST_COUNT: u32 = 32;
+/// Receivers whose times are in whole seconds make up to 10 fixes a second. More fixes at one time, or more than 1000
+/// a second, are those of a file with wrong times.
+const FAST_COUNT: u32 = 16;
 const FAST_INTERVAL_NS: u64 = 1_000_000;
 
 /// The last bins of a segment.
@@ -86,7 +86,7 @@ impl Smoother {
         self.last_ns = unix_ns;
         self.offset_ns = self.offset_ns.saturating_add(step_ns);
         if self.offset_ns < bin_ns {
-            // An average of the first 2^32 fixes at one instant is good enough.
+            // The average of the first 2^32 fixes of a bin is exact enough.
             if self.count < u32::MAX {
                 self.sum += z;
                 self.count += 1;
