@@ -70,6 +70,16 @@ fn text_is_one_aligned_line_per_track_and_a_total() {
     assert_eq!(run.messages, "");
 }
 
+/// Fiji and Samoa. In JSON and in CSV, west is 178.4 and east is -172.1.
+#[test]
+fn a_box_across_the_antimeridian_has_the_larger_longitude_in_the_west() {
+    const GPX: &str = r#"<gpx><trk><trkseg><trkpt lat="-18.1" lon="178.4"/><trkpt lat="-13.8" lon="-172.1"/></trkseg></trk></gpx>"#;
+    let json = run_with(&[], "- --json", GPX).out;
+    assert!(json.contains(r#""bbox":[178.4,-18.1,-172.1,-13.8]"#), "{json}");
+    let csv = run_with(&[], "- --csv", GPX).out;
+    assert!(csv.contains(",178.4,-18.1,-172.1,-13.8,"), "{csv}");
+}
+
 #[test]
 fn json_is_one_object_per_track_and_a_total() {
     let run = run_with(&[], "- --json", GPX);

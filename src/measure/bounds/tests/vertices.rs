@@ -69,3 +69,31 @@ fn a_long_leg_between_points_of_the_equator_turns_in_the_north() {
     assert_eq!(north(180.0), 90.0);
     assert_eq!(bounds(Metric::Haversine, &[&[(0.0, 0.0), (179.99, 0.0)]])[3], 0.0);
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(5_000))]
+
+    /// Otherwise the box would depend on the order of the legs.
+    #[test]
+    fn no_vertex_is_beyond_its_limits(
+        exponent in 5..32_i32, dx in 0.5..1.0_f64, y in -9e8..=9e8_f64, dy in -1.0..1.0_f64, opposite: bool,
+    ) {
+        let dx = (dx * 2_f64.powi(exponent)).min(HALF_TURN_E7 - 1.0);
+        // Equal latitudes have the highest vertex.
+        let dy = dy * vertex::bulge(dx).min(1e8) * 0.1;
+        let other = (if opposite { -y } else { y } + dy).clamp(-POLE_E7, POLE_E7);
+        let highest = y.abs().max(other.abs());
+        for metric in [Metric::Haversine, Metric::Geodesic] {
+            let (Some(latitude), _) = vertex::vertex(metric, (0.0, y), (dx, other)) else { continue };
+            prop_assert!(latitude.abs() <= POLE_E7);
+            // A rounded vertex can be just inside the leg.
+            let is_beyond = latitude.abs() > highest + 1e-3;
+            let is_possible = dx <= vertex::SHORT_E7 || vertex::is_possible(dx, [y, other]);
+            prop_assert!(is_possible || !is_beyond, "{metric} {latitude}");
+            prop_assert!(latitude.abs() <= highest + vertex::bulge(dx).max(1e-3), "{metric} {latitude}");
+            if dx > vertex::QUADRATIC_E7 {
+                prop_assert!(latitude.abs() <= vertex::limit(dx, highest), "{metric} {latitude}");
+            }
+        }
+    }
+}
