@@ -12,6 +12,7 @@ use crate::measure::{
 
 mod cases;
 mod reference;
+mod rules;
 
 use reference::reference_summary;
 
