@@ -64,9 +64,9 @@ pub(crate) use polyline::Polyline;
 pub use preset::Preset;
 pub use seen_attributes::SeenAttributes;
 pub use state::{
-    AttributesState, CandidateState, FilterState, FixState, InvalidPointsState, PlacesState,
-    PolylineState, RejectionState, SegmentState, State, StateError, StatsState, TentativeState,
-    TimedPlaceState,
+    AttributesState, CandidateState, ExtremesState, FilterState, FixState, InvalidPointsState,
+    PlacesState, PolylineState, RejectionState, SegmentState, State, StateError, StatsState,
+    TentativeState, TimedPlaceState,
 };
 pub use sum::{ExactSum, SignedSum, SumOverflow};
 pub use summary::{

@@ -128,9 +128,9 @@ impl Filter {
             rules.add(&context, Arrival { fix, offset, previous, leg }, &mut out)?;
             previous = Some(at);
         }
-        out.finish()?;
+        let of_bounds = out.finish()?;
         rules.ledger.check_range()?;
-        Ok(context.cost())
+        Ok(context.cost() + of_bounds)
     }
 
     /// Returns whether the length of all fixes is exactly the sum of the accepted length, the rejected lengths and the

@@ -6,6 +6,7 @@
 use super::{
     AttributesState, InvalidPointsState, PlacesState, PolylineState, State, StateError, StatsState,
 };
+use crate::measure::bounds::longitudes::{SECTORS, boundary};
 use crate::measure::fix::{checked_unix_ns, checked_z};
 use crate::measure::options::{Elevation, InvalidPoints, Options};
 use crate::measure::point::{HALF_TURN_E7, PLANAR_MAX, POLE_E7, Space};
@@ -25,10 +26,10 @@ const LEG_3D_MAX: u128 = 1 << 43;
 
 /// One part of a state, named in errors.
 #[derive(Clone, Copy)]
-struct Part(&'static str);
+pub(super) struct Part(pub(super) &'static str);
 
 impl Part {
-    fn require(self, is_valid: bool, problem: &'static str) -> Result<(), StateError> {
+    pub(super) fn require(self, is_valid: bool, problem: &'static str) -> Result<(), StateError> {
         if is_valid { Ok(()) } else { Err(StateError { part: self.0, problem }) }
     }
 
@@ -38,7 +39,7 @@ impl Part {
         self.require(value != 0.0 || value.is_sign_positive(), "a number is a negative zero")
     }
 
-    fn place(self, space: Space, [x, y]: [f64; 2]) -> Result<(), StateError> {
+    pub(super) fn place(self, space: Space, [x, y]: [f64; 2]) -> Result<(), StateError> {
         let (x_max, y_max) = match space {
             Space::Planar => (PLANAR_MAX, PLANAR_MAX),
             Space::Geographic => (HALF_TURN_E7, POLE_E7),
@@ -117,7 +118,9 @@ fn check_polyline(
     };
     part.require((1..=points).contains(&segments), "the counts contradict each other")?;
     check_places(part, space, places)?;
-    let is_single = places.min == places.max;
+    let is_single = places.first == places.last
+        && places.y[0] == places.y[1]
+        && places.x.iter().flatten().all(|[low, high]| low == high);
     part.require(points > 1 || is_single, "a single point has several coordinates")?;
     let leg_max = match space {
         Space::Planar => PLANAR_LEG_MAX,
@@ -127,25 +130,38 @@ fn check_polyline(
 }
 
 fn check_places(part: Part, space: Space, places: &PlacesState) -> Result<(), StateError> {
-    let PlacesState { first, last, min, max, x_around_zero } = *places;
-    for place in [first, last, min, max] {
+    let PlacesState { first, last, y: [min_y, max_y], x } = *places;
+    for place in [first, last, [0.0, min_y], [0.0, max_y]] {
         part.place(space, place)?;
     }
-    for axis in 0..2 {
-        let range = min[axis]..=max[axis];
-        let is_inside = range.contains(&first[axis]) && range.contains(&last[axis]);
+    for (sector, &[low, high]) in x.iter().enumerate().filter_map(|(i, x)| Some((i, x.as_ref()?))) {
+        part.place(space, [low, 0.0])?;
+        part.place(space, [high, 0.0])?;
+        let is_valid = match space {
+            Space::Planar => sector == 0 && low <= high,
+            Space::Geographic => {
+                let (start, end) = (boundary(sector), boundary(sector + 1));
+                // A boundary belongs to the sector that it starts.
+                let next = x[(sector + 1) % SECTORS];
+                let is_closed = high < end
+                    || next.is_some_and(|[low, _]| low == boundary((sector + 1) % SECTORS));
+                start <= low && low <= high && low < end && high <= end && is_closed
+            }
+        };
+        part.require(is_valid, "a covered range of x is not possible")?;
+    }
+    for end in [first, last] {
+        let is_inside = (min_y..=max_y).contains(&end[1]) && covers(&x, end[0], space);
         part.require(is_inside, "an end is outside the bounds")?;
     }
-    let (min_x, max_x) = (min[0], max[0]);
-    let is_valid = match x_around_zero {
-        None => min_x >= 0.0 || max_x < 0.0,
-        Some([below, above]) => {
-            part.place(space, [below, 0.0])?;
-            part.place(space, [above, 0.0])?;
-            min_x <= below && below < 0.0 && 0.0 <= above && above <= max_x
-        }
-    };
-    part.require(is_valid, "the coordinates around 0 contradict the bounds")
+    Ok(())
+}
+
+/// Returns whether the ranges contain `x`. Both longitudes of the antimeridian are in the first sector.
+fn covers(ranges: &[Option<[f64; 2]>; SECTORS], x: f64, space: Space) -> bool {
+    let is_antimeridian = space == Space::Geographic && x == HALF_TURN_E7;
+    let x = if is_antimeridian { -HALF_TURN_E7 } else { x };
+    ranges.iter().flatten().any(|[low, high]| (low..=high).contains(&&x))
 }
 
 fn check_invalid_points(part: Part, state: &State) -> Result<(), StateError> {

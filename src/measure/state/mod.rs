@@ -5,12 +5,16 @@
 //! have is an error. The arithmetic therefore never meets a coordinate that is out of range. `check.rs` has the
 //! checks. A state has no byte format: stores define their own.
 
+use super::bounds::longitudes::SECTORS;
 use super::options::Options;
 use super::seen_attributes::SeenAttributes;
 use super::sum::{ExactSum, SignedSum};
 use super::summary::RejectionReason;
 
+pub use self::extremes::ExtremesState;
+
 mod check;
+mod extremes;
 #[cfg(test)]
 mod tests;
 
@@ -75,19 +79,18 @@ pub struct PolylineState {
     pub is_broken_before_first: bool,
 }
 
-/// The coordinates that are kept of the points of a polyline, each as x and y.
+/// The coordinates that are kept of the points and legs of a polyline.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PlacesState {
-    /// The first point.
+    /// The first point, as x and y.
     pub first: [f64; 2],
     /// The last point.
     pub last: [f64; 2],
-    /// The smallest coordinates.
-    pub min: [f64; 2],
-    /// The largest coordinates.
-    pub max: [f64; 2],
-    /// The largest x below 0, and the smallest x that is at least 0. It is set exactly if both exist.
-    pub x_around_zero: Option<[f64; 2]>,
+    /// The smallest and the largest y of all points and legs.
+    pub y: [f64; 2],
+    /// The smallest and the largest covered longitude in each sector of 22.5 degrees, from the antimeridian to the
+    /// east. Of a planar path, the first element has the smallest and the largest x.
+    pub x: [Option<[f64; 2]>; SECTORS],
 }
 
 /// The state of the filter.

@@ -10,16 +10,17 @@
 //! | n-4..n | CRC-32 of all bytes before it, followed by the ID of the recording |
 //!
 //! Version 3 has no `invalid_points`, neither in the options nor in the state. Versions 3 and 4 have the filter of
-//! `old_filter.rs` and fewer options. `field.rs` defines the bytes of single values.
+//! `old_filter.rs`, [`ExtremesState`] instead of [`PlacesState`], and fewer options. `field.rs` defines the bytes of
+//! single values.
 
 use super::RecordError;
 use super::field::{Field, fields, take};
 use super::old_filter::{self, OldFilter, OldRejection};
 use crate::measure::{
-    AttributesState, CandidateState, ClimbOptions, Elevation, EstimateOptions, FilterState,
-    FixState, InvalidPoints, InvalidPointsState, Metric, Options, OptionsBuilder, PathAccumulator,
-    PlacesState, PolylineState, RejectionReason, RejectionState, Reorder, SeenAttributes,
-    SegmentState, State, StatsState, TentativeState, TimedPlaceState,
+    AttributesState, CandidateState, ClimbOptions, Elevation, EstimateOptions, ExtremesState,
+    FilterState, FixState, InvalidPoints, InvalidPointsState, Metric, Options, OptionsBuilder,
+    PathAccumulator, PlacesState, PolylineState, RejectionReason, RejectionState, Reorder,
+    SeenAttributes, SegmentState, Space, State, StatsState, TentativeState, TimedPlaceState,
 };
 use crate::recording::RecordingName;
 
@@ -29,7 +30,7 @@ pub(super) const VERSION: u8 = 5;
 pub(super) const VERSION_MIN: u8 = 3;
 /// The last version without `invalid_points`.
 const VERSION_WITHOUT_INVALID_POINTS: u8 = 3;
-/// The last version with the filter of [`OldFilter`] and without the options that came with the current one.
+/// The last version with the filter of [`OldFilter`] and [`ExtremesState`] and without the options that came with the current one.
 const VERSION_WITH_OLD_FILTER: u8 = 4;
 const CHECKSUM_BYTES: usize = 4;
 
@@ -110,10 +111,11 @@ fn read_state(version: u8, input: &mut &[u8]) -> Option<State> {
         return Field::read(input);
     }
     let options = read_options(version, input)?;
-    let raw = Field::read(input)?;
-    let filter = match <Option<OldFilter>>::read(input)? {
-        Some(filter) => Some(filter.into_state(&raw)?),
-        None => None,
+    let space = options.metric().space();
+    let raw = read_polyline(space, input)?;
+    let filter = match bool::read(input)? {
+        true => Some(read_filter(space, input)?.into_state(&raw)?),
+        false => None,
     };
     Some(State {
         options,
@@ -126,6 +128,34 @@ fn read_state(version: u8, input: &mut &[u8]) -> Option<State> {
             _ => Field::read(input)?,
         },
         seen: old_filter::seen(&raw),
+    })
+}
+
+/// Reads a polyline with extremes.
+fn read_polyline(space: Space, input: &mut &[u8]) -> Option<PolylineState> {
+    let (length, point_count, segment_count) =
+        (Field::read(input)?, Field::read(input)?, Field::read(input)?);
+    let places = match <Option<ExtremesState>>::read(input)? {
+        Some(extremes) => Some(extremes.places(space).ok()?),
+        None => None,
+    };
+    Some(PolylineState {
+        length,
+        point_count,
+        segment_count,
+        places,
+        is_broken: Field::read(input)?,
+        is_broken_before_first: Field::read(input)?,
+    })
+}
+
+/// Reads a filter whose polyline has extremes.
+fn read_filter(space: Space, input: &mut &[u8]) -> Option<OldFilter> {
+    Some(OldFilter {
+        accepted: read_polyline(space, input)?,
+        reference: Field::read(input)?,
+        candidate: Field::read(input)?,
+        rejections: Field::read(input)?,
     })
 }
 
@@ -216,7 +246,31 @@ fields!(PolylineState {
     is_broken_before_first,
 });
 
-fields!(PlacesState { first, last, min, max, x_around_zero });
+fields!(ExtremesState { first, last, min, max, x_around_zero });
+
+/// After the other fields, a number has a bit for each sector that has a range, and the ranges follow.
+impl Field for PlacesState {
+    fn write(&self, out: &mut Vec<u8>) {
+        self.first.write(out);
+        self.last.write(out);
+        self.y.write(out);
+        let bits = self.x.iter().rev().fold(0_u16, |bits, x| bits << 1 | u16::from(x.is_some()));
+        bits.write(out);
+        self.x.iter().flatten().for_each(|range| range.write(out));
+    }
+
+    fn read(input: &mut &[u8]) -> Option<Self> {
+        let (first, last, y) = (Field::read(input)?, Field::read(input)?, Field::read(input)?);
+        let bits = u16::read(input)?;
+        let mut x = [None; 16];
+        for (sector, range) in x.iter_mut().enumerate() {
+            if bits >> sector & 1 == 1 {
+                *range = Some(Field::read(input)?);
+            }
+        }
+        Some(Self { first, last, y, x })
+    }
+}
 
 fields!(FilterState { accepted, screened, segment, tentative, candidates, rejections, gap_length });
 

@@ -13,14 +13,14 @@
 //! | n-4..n | CRC-32 of all bytes before it; in version 2 followed by the ID of the recording |
 //!
 //! In the [postcard format](https://postcard.jamesmunns.com/wire-format), integers are variable-length numbers of 7
-//! bits a byte, signed ones in zigzag order. Variants are numbers. The rest is as in version 3, which has no `invalid_points`.
+//! bits a byte, signed ones in zigzag order. Variants are numbers. The rest is as in version 3.
 
 use super::field::{Field, take};
 use super::old_filter::{self, OldFilter, OldRejection};
 use super::{Header, RecordError, compare_checksums, fold};
 use crate::measure::{
-    AttributesState, ExactSum, FixState, InvalidPointsState, Metric, Options, PathAccumulator,
-    PlacesState, PolylineState, State, StatsState,
+    AttributesState, ExactSum, ExtremesState, FixState, InvalidPointsState, Metric, Options,
+    PathAccumulator, PolylineState, State, StatsState,
 };
 use crate::recording::RecordingName;
 
@@ -188,13 +188,14 @@ impl Postcard<'_> {
             false => [min_east, max_west] == [low, max_x],
         };
         let places = self.option(|input| {
-            Some(PlacesState {
+            let extremes = ExtremesState {
                 first: input.place()?,
                 last: input.place()?,
                 min: [min_x, min_y],
                 max: [max_x, max_y],
                 x_around_zero: has_both_sides.then_some([max_west, min_east]),
-            })
+            };
+            extremes.places(metric.space()).ok()
         })?;
         let is_valid = match places {
             Some(_) => has_both_sides || is_one_sided,

@@ -259,7 +259,10 @@ pub(super) fn reference_summary(options: &Options, steps: &[Step]) -> PathSummar
     };
     let moving_ns: i128 = legs.iter().filter(|leg| is_moving(leg)).filter_map(timed).sum();
     let mut bounds = Polyline::new(metric);
-    for &(_, i) in &accepted {
+    for &(reference, i) in &accepted {
+        if reference.is_none() {
+            bounds.start_segment();
+        }
         bounds.extend(&[fixes[i].point().unwrap()]).unwrap();
     }
     let rejections = RejectionReason::ALL.into_iter().filter_map(|reason| {

@@ -1,9 +1,10 @@
 //! The checks of the state of a filter. `PathAccumulator::try_from` checks the sums of the ledger in addition.
 
-use super::{Part, check_covered, check_polyline, is_time};
+use super::{Part, check_covered, check_polyline, covers, is_time};
+use crate::measure::point::Space;
 use crate::measure::state::{
-    CandidateState, FilterState, FixState, RejectionState, SegmentState, State, StateError,
-    TentativeState, TimedPlaceState,
+    CandidateState, FilterState, FixState, PlacesState, RejectionState, SegmentState, State,
+    StateError, TentativeState, TimedPlaceState,
 };
 use crate::measure::summary::RejectionReason;
 
@@ -14,7 +15,7 @@ pub(super) fn check(part: Part, state: &State, filter: &FilterState) -> Result<(
     let is_broken = accepted.is_broken || accepted.is_broken_before_first;
     part.require(!is_broken, "the accepted fixes have a segment break")?;
     if let (Some(all), Some(some)) = (&raw.places, &accepted.places) {
-        let is_inside = (0..2).all(|i| all.min[i] <= some.min[i] && some.max[i] <= all.max[i]);
+        let is_inside = accepted_is_inside(all, some, options.metric.space());
         part.require(is_inside, "an accepted fix is outside the bounds of all fixes")?;
     }
     check_rejections(part, state, filter)?;
@@ -39,6 +40,17 @@ impl FilterState {
         let candidate = self.candidates.last().map(|candidate| candidate.fix.at);
         candidate.or(self.segment.map(|segment| segment.checked))
     }
+}
+
+/// Returns whether the accepted fixes can be some of all fixes. On the Earth, the legs of the accepted fixes can leave
+/// the box of all fixes, because they are longer.
+fn accepted_is_inside(all: &PlacesState, accepted: &PlacesState, space: Space) -> bool {
+    let contains = |[min, max]: [f64; 2], [low, high]: [f64; 2]| min <= low && high <= max;
+    let is_inside = |[x, y]: [f64; 2]| covers(&all.x, x, space) && contains(all.y, [y, y]);
+    let has_box = space == Space::Geographic
+        || matches!((all.x[0], accepted.x[0]), (Some(all_x), Some(x)) if contains(all_x, x))
+            && contains(all.y, accepted.y);
+    has_box && [accepted.first, accepted.last].into_iter().all(is_inside)
 }
 
 fn check_rejections(part: Part, state: &State, filter: &FilterState) -> Result<(), StateError> {
