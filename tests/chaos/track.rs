@@ -2,8 +2,8 @@
 
 use prost_types::{Duration, Timestamp};
 use waywiser::measure::{
-    Elevation, Fix, InvalidPoints, MissingData, Metric, Options, PathAccumulator, PathSummary, Point,
-    RejectionReason, Reorder, Space,
+    Elevation, Fix, InvalidPoints, Metric, MissingData, Options, PathAccumulator, PathSummary,
+    Point, RejectionReason, Reorder, Space,
 };
 use waywiser::proto::waywiser_v1 as pb;
 
