@@ -14,6 +14,7 @@ use super::options::{Elevation, InvalidPoints, Options};
 use super::point_block::PointBlock;
 use super::policy::{Filter, PlacedBlock};
 use super::polyline::Polyline;
+use super::reorder::ReorderBuffer;
 use super::seen_attributes::SeenAttributes;
 use super::state::{InvalidPointsState, State, StateError};
 use super::sum::ExactSum;
@@ -52,6 +53,19 @@ pub struct PathAccumulator {
     invalid_points: InvalidPointsState,
     /// The attributes of all fixes with a position.
     seen: SeenAttributes,
+    /// The fixes that wait, if the options put fixes in order.
+    reorder: Option<ReorderBuffer>,
+}
+
+/// The indices in the path of the fixes of a block.
+#[derive(Clone, Copy)]
+struct FixOrder<'a> {
+    /// The slots of the fixes that are late.
+    late: &'a IndexSet,
+    /// The index of the first fix.
+    offset: u64,
+    /// The index of the fix in each slot. Without it, the indices are consecutive.
+    offsets: Option<&'a [u64]>,
 }
 
 impl PathAccumulator {
@@ -65,6 +79,7 @@ impl PathAccumulator {
             last: FixAttributes::NOTHING,
             invalid_points: InvalidPointsState::default(),
             seen: SeenAttributes::default(),
+            reorder: options.reorder.map(ReorderBuffer::new),
         }
     }
 
@@ -75,7 +90,9 @@ impl PathAccumulator {
 
     /// Returns the number of fixes, including the rejected ones. It is the offset of the next fix.
     pub fn point_count(&self) -> u64 {
-        self.raw.point_count().saturating_add(self.invalid_points.count)
+        let waiting = self.reorder.as_ref().map_or(0, |buffer| buffer.len() as u64);
+        let measured = self.raw.point_count().saturating_add(self.invalid_points.count);
+        measured.saturating_add(waiting)
     }
 
     /// Adds the fixes of a block and clears the block.
@@ -123,7 +140,7 @@ impl PathAccumulator {
         let first_offset = self.point_count().saturating_add(block.first_without_position() as u64);
         next.invalid_points.add(first_offset, block.without_position_count() as u64);
         if starts_next {
-            next.start_segment();
+            next.end_segment()?;
         }
         *self = next;
         Ok(cost)
@@ -145,18 +162,35 @@ impl PathAccumulator {
             let legs = &mut [0.0; PointBlock::CAPACITY];
             let long = self.raw.fold_legs(&mut block.points, starts, legs)?;
             self.last = FixAttributes::NOTHING;
+            self.stats.add_plain_fixes();
             self.seen.merge(block.seen_attributes());
             return Ok(base + long);
         }
         // An error in one of several totals must leave all of them unchanged.
         let mut next = self.clone();
-        let cost = next.fold_all(block, starts)?;
+        let cost = match next.reorder.take() {
+            Some(mut buffer) => {
+                let cost = next.fold_in_order(&mut buffer, block, starts)?;
+                next.reorder = Some(buffer);
+                cost
+            }
+            None => {
+                let order =
+                    FixOrder { late: &IndexSet::EMPTY, offset: self.point_count(), offsets: None };
+                next.fold_all(block, starts, order)?
+            }
+        };
         *self = next;
         Ok(cost)
     }
 
-    fn fold_all(&mut self, block: &mut FixBlock, starts: &IndexSet) -> Result<Cost, PathError> {
-        let (offset, was_broken) = (self.point_count(), self.raw.is_broken());
+    fn fold_all(
+        &mut self,
+        block: &mut FixBlock,
+        starts: &IndexSet,
+        order: FixOrder<'_>,
+    ) -> Result<Cost, PathError> {
+        let was_broken = self.raw.is_broken();
         let is_joined = self.raw.last().is_some() && !was_broken;
         let count = block.points.len();
         let mut legs = [0.0; PointBlock::CAPACITY];
@@ -170,8 +204,8 @@ impl PathAccumulator {
             if was_broken {
                 starts.insert(0);
             }
-            let late = &IndexSet::EMPTY;
-            let placed = PlacedBlock { block, starts: &starts, late, offset, offsets: None };
+            let FixOrder { late, offset, offsets } = order;
+            let placed = PlacedBlock { block, starts: &starts, late, offset, offsets };
             let distances = filter.fold(options, placed, legs, stats)?;
             return Ok(base + long + distances);
         }
@@ -247,12 +281,23 @@ impl PathAccumulator {
 
     /// Ends the segment. No leg joins the last fix and the next one.
     pub fn start_segment(&mut self) {
-        // The filter learns of it with the next fix.
-        self.raw.start_segment();
+        // A fold leaves a reserve in every sum, so that the fixes in the buffer can be added without an error.
+        if self.end_segment().is_err() {
+            self.raw.start_segment();
+        }
     }
 
     /// Returns the summary of the fixes so far.
     pub fn summary(&self) -> PathSummary {
+        // A fold leaves a reserve in every sum, so that this does not fail.
+        match self.with_empty_buffer() {
+            Ok(Some(next)) => next.summary_of_added(),
+            _ => self.summary_of_added(),
+        }
+    }
+
+    /// Returns the summary of the fixes that have left the buffer.
+    fn summary_of_added(&self) -> PathSummary {
         let mut stats = self.stats;
         let filter = self.filter.as_ref().map(|filter| {
             let ended = filter.ended(&self.options, &mut stats);
@@ -321,6 +366,7 @@ impl PathAccumulator {
             last: self.last.state(),
             invalid_points: self.invalid_points,
             seen: self.seen,
+            reorder: self.reorder.as_ref().map(ReorderBuffer::state),
         }
     }
 }
@@ -349,9 +395,14 @@ impl TryFrom<State> for PathAccumulator {
             last: FixAttributes::from_checked_state(state.last),
             invalid_points: state.invalid_points,
             seen: state.seen,
+            reorder: options
+                .reorder
+                .zip(state.reorder.as_ref())
+                .map(|(limits, state)| ReorderBuffer::from_checked_state(limits, state)),
         })
     }
 }
 
+mod in_order;
 #[cfg(test)]
 mod tests;

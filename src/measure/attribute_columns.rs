@@ -84,6 +84,21 @@ impl AttributeColumns {
         }
     }
 
+    /// Sets the values of a fix; `accuracy_m` is NaN if it is missing.
+    #[inline]
+    pub(super) fn set(&mut self, index: usize, attributes: FixAttributes, accuracy_m: f64) {
+        let FixAttributes { z, unix_ns } = attributes;
+        if let Some(z) = z {
+            self.z_from(index)[0] = z;
+        }
+        if let Some(unix_ns) = unix_ns {
+            self.times_from(index)[0] = unix_ns;
+        }
+        if !accuracy_m.is_nan() {
+            self.accuracy_from(index)[0] = accuracy_m;
+        }
+    }
+
     /// Returns the accuracy radius in metres, NaN if it is missing.
     #[inline]
     pub(super) fn accuracy_m(&self, index: usize) -> f64 {

@@ -14,6 +14,7 @@ use super::index_set::IndexSet;
 use super::metric::Metric;
 use super::point::PointError;
 use super::point_block::PointBlock;
+use super::reorder::BufferedFix;
 use super::scale::Scale;
 use super::seen_attributes::SeenAttributes;
 use super::track_stats::FixAttributes;
@@ -129,6 +130,17 @@ impl FixBlock {
             self.attributes_mut().accuracy_from(slot)[0] = accuracy_m;
         }
         Ok(())
+    }
+
+    /// Adds a fix that was checked before.
+    ///
+    /// # Panics
+    /// Panics if the block is full; see [`FixBlock::is_full`].
+    #[inline]
+    pub(super) fn push_buffered(&mut self, fix: BufferedFix) {
+        let (slot, (x, y)) = (self.points.len(), fix.at);
+        self.points.push_canonical(x, y);
+        self.attributes_mut().set(slot, fix.attributes, fix.accuracy_m);
     }
 
     #[cold]
@@ -395,7 +407,6 @@ impl FixBlock {
     }
 
     /// Returns the offset of each slot. `first` is the offset of the first fix.
-    #[cold]
     pub(super) fn offsets_of_slots(&self, first: u64) -> [u64; Self::CAPACITY] {
         let mut offsets = [0; Self::CAPACITY];
         let with_position = (0..self.len()).filter(|&index| !self.without_position.contains(index));

@@ -28,17 +28,15 @@ impl<'a> FixSink<'a> {
 
     /// Adds a checked fix: one that no rule but the smallest step rejects.
     #[inline]
-    pub(super) fn add_checked(&mut self, _fix: TrackFix) {}
+    pub(super) fn add_checked(&mut self, fix: TrackFix) {
+        self.stats.add_checked(fix.attributes);
+    }
 
     /// Adds an accepted fix, which is a checked fix, too. `leg` has the attributes of the fix at the start of the leg to
     /// it and the length of the leg. It is missing if the fix starts a segment.
     #[inline]
     pub(super) fn add_accepted(&mut self, fix: TrackFix, leg: Option<(FixAttributes, f64)>) {
-        self.add_checked(fix);
-        if let Some((from, length)) = leg {
-            self.stats.add_leg(self.options, length, from, fix.attributes, &mut self.legs);
-        }
-        self.stats.add_fix(fix.attributes);
+        TrackStats::add_fix(self.options, fix.attributes, leg, &mut self.legs);
     }
 
     /// Adds the legs since the last call to the exact sums. It is called at least once in `PointBlock::CAPACITY` legs.
@@ -46,7 +44,7 @@ impl<'a> FixSink<'a> {
     /// # Errors
     /// Returns an error if a total is out of range. The statistics are then unusable.
     pub(super) fn flush(&mut self) -> Result<(), SumOverflow> {
-        self.stats.add_sums(self.options, &self.legs)?;
+        self.stats.add_batch(self.options, &self.legs)?;
         self.legs.clear();
         Ok(())
     }

@@ -34,8 +34,10 @@ pub(crate) mod point_block;
 mod policy;
 pub(crate) mod polyline;
 mod preset;
+mod reorder;
 mod scale;
 mod seen_attributes;
+mod speed_runs;
 mod state;
 mod sum;
 mod summary;
@@ -64,9 +66,9 @@ pub(crate) use polyline::Polyline;
 pub use preset::Preset;
 pub use seen_attributes::SeenAttributes;
 pub use state::{
-    AttributesState, CandidateState, ExtremesState, FilterState, FixState, InvalidPointsState,
-    PlacesState, PolylineState, RejectionState, SegmentState, State, StateError, StatsState,
-    TentativeState, TimedPlaceState,
+    AttributesState, BufferedFixState, CandidateState, ExtremesState, FilterState, FixState,
+    InvalidPointsState, PlacesState, PolylineState, RejectionState, ReorderState, SegmentState,
+    SpeedRunState, SpeedRunsState, State, StateError, StatsState, TentativeState, TimedPlaceState,
 };
 pub use sum::{ExactSum, SignedSum, SumOverflow};
 pub use summary::{

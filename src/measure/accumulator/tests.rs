@@ -6,13 +6,16 @@ use proptest::prelude::*;
 use super::*;
 use crate::measure::track_stats::LegBatch;
 use crate::measure::{
-    Metric, MissingData, Point, Rejection, RejectionReason, SignedSum, Space, SumOverflow, Totals,
-    UnusedOption,
+    Metric, MissingData, Point, Rejection, RejectionReason, Reorder, SignedSum, Space, SumOverflow,
+    Totals, UnusedOption,
 };
 
 mod cases;
+mod order;
+mod ordered;
 mod reference;
 mod rules;
+mod times;
 
 use reference::reference_summary;
 
@@ -89,14 +92,25 @@ fn invalid_points() -> impl Strategy<Value = InvalidPoints> {
     prop::sample::select(vec![InvalidPoints::Skip, InvalidPoints::Split])
 }
 
+/// Generates the limits of the buffer that puts fixes in order.
+fn reorder() -> impl Strategy<Value = Option<Reorder>> {
+    let count = prop_oneof![8 => 1..12_u32, 1 => Just(Reorder::COUNT_MAX)];
+    let seconds = prop::option::of(1..30_u64);
+    let limits = (count, seconds).prop_map(|(count, seconds)| Reorder {
+        count,
+        time_ns: seconds.map(|seconds| seconds * 1_000_000_000),
+    });
+    prop::option::weighted(0.4, limits)
+}
+
 fn options(metric: Metric) -> impl Strategy<Value = Options> {
     let maybe = |range: std::ops::Range<f64>| prop::option::weighted(0.4, range);
     (
         (any::<bool>(), maybe(1.0..30.0), maybe(1.0..30.0), maybe(0.1..8.0), 1..5_u32),
         (maybe(0.5..12.0), maybe(1.0..30.0), any::<bool>(), maybe(0.1..8.0)),
-        (prop::bool::weighted(0.2), invalid_points(), prop::bool::weighted(0.2)),
+        (prop::bool::weighted(0.2), invalid_points(), prop::bool::weighted(0.2), reorder()),
     )
-        .prop_map(move |(a, b, (plain, invalid_points, reject_zero_position))| {
+        .prop_map(move |(a, b, (plain, invalid_points, reject_zero_position, reorder))| {
             if plain {
                 return Options { stopped_speed: b.3, invalid_points, ..Options::new(metric) };
             }
@@ -112,6 +126,7 @@ fn options(metric: Metric) -> impl Strategy<Value = Options> {
                 stopped_speed: b.3,
                 invalid_points,
                 reject_zero_position,
+                reorder,
                 ..Options::new(metric)
             }
         })
@@ -351,14 +366,9 @@ fn a_total_out_of_range_is_refused_and_changes_nothing() {
     // Add impossible legs directly, so that the sum is 2^64 - 2^13.
     for length in [2_f64.powi(63), 2_f64.powi(63) - 2_f64.powi(13)] {
         let mut legs = LegBatch::new();
-        path.stats.add_leg(
-            &options,
-            length,
-            FixAttributes::NOTHING,
-            FixAttributes::NOTHING,
-            &mut legs,
-        );
-        path.stats.add_sums(&options, &legs).unwrap();
+        let leg = Some((FixAttributes::NOTHING, length));
+        TrackStats::add_fix(&options, FixAttributes::NOTHING, leg, &mut legs);
+        path.stats.add_batch(&options, &legs).unwrap();
     }
     let at = |z: f64| Fix::new(Point::planar(0.0, 0.0).unwrap()).with_z(z).unwrap();
     path.extend(&[at(0.0), at(8000.0)]).unwrap();

@@ -10,17 +10,19 @@
 //! | n-4..n | CRC-32 of all bytes before it, followed by the ID of the recording |
 //!
 //! Version 3 has no `invalid_points`, neither in the options nor in the state. Versions 3 and 4 have the filter of
-//! `old_filter.rs`, [`ExtremesState`] instead of [`PlacesState`], and fewer options. `field.rs` defines the bytes of
-//! single values.
+//! `old_filter.rs`, the statistics of `old_stats.rs`, [`ExtremesState`] instead of [`PlacesState`], and fewer options.
+//! `field.rs` defines the bytes of single values.
 
 use super::RecordError;
 use super::field::{Field, fields, take};
 use super::old_filter::{self, OldFilter, OldRejection};
+use super::old_stats::OldStats;
 use crate::measure::{
-    AttributesState, CandidateState, ClimbOptions, Elevation, EstimateOptions, ExtremesState,
-    FilterState, FixState, InvalidPoints, InvalidPointsState, Metric, Options, OptionsBuilder,
-    PathAccumulator, PlacesState, PolylineState, RejectionReason, RejectionState, Reorder,
-    SeenAttributes, SegmentState, Space, State, StatsState, TentativeState, TimedPlaceState,
+    AttributesState, BufferedFixState, CandidateState, ClimbOptions, Elevation, EstimateOptions,
+    ExtremesState, FilterState, FixState, InvalidPoints, InvalidPointsState, Metric, Options,
+    OptionsBuilder, PathAccumulator, PlacesState, PolylineState, RejectionReason, RejectionState,
+    Reorder, ReorderState, SeenAttributes, SegmentState, Space, SpeedRunState, SpeedRunsState,
+    State, StatsState, TentativeState, TimedPlaceState,
 };
 use crate::recording::RecordingName;
 
@@ -103,7 +105,7 @@ pub(super) fn restore(state: State, point_count: u64) -> Result<PathAccumulator,
     }
 }
 
-fields!(State { options, raw, filter, stats, last, invalid_points, seen });
+fields!(State { options, raw, filter, stats, last, invalid_points, seen, reorder });
 
 /// Reads a state of this version.
 fn read_state(version: u8, input: &mut &[u8]) -> Option<State> {
@@ -121,13 +123,14 @@ fn read_state(version: u8, input: &mut &[u8]) -> Option<State> {
         options,
         raw,
         filter,
-        stats: Field::read(input)?,
+        stats: OldStats::read(input)?.into_state(&options)?,
         last: Field::read(input)?,
         invalid_points: match version {
             ..=VERSION_WITHOUT_INVALID_POINTS => InvalidPointsState::default(),
             _ => Field::read(input)?,
         },
         seen: old_filter::seen(&raw),
+        reorder: None,
     })
 }
 
@@ -292,7 +295,25 @@ fields!(AttributesState { z, unix_ns });
 
 fields!(RejectionState { count, first_offset, length });
 
-fields!(StatsState { times, moving_ns, max_speed, climb, length_3d });
+fields!(OldStats { times, moving_ns, max_speed, climb, length_3d });
+
+fields!(StatsState {
+    checked_times,
+    accepted_times,
+    moving_ns,
+    max_speed,
+    speed_runs,
+    climb,
+    length_3d,
+});
+
+fields!(SpeedRunsState { open, length, last_unix_ns });
+
+fields!(SpeedRunState { unix_ns, length });
+
+fields!(ReorderState { waiting, left_unix_ns, sent_unix_ns });
+
+fields!(BufferedFixState { at, key_unix_ns, attributes, accuracy_m, offset });
 
 impl Field for Metric {
     fn write(&self, out: &mut Vec<u8>) {

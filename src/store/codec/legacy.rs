@@ -17,10 +17,11 @@
 
 use super::field::{Field, take};
 use super::old_filter::{self, OldFilter, OldRejection};
+use super::old_stats::OldStats;
 use super::{Header, RecordError, compare_checksums, fold};
 use crate::measure::{
     AttributesState, ExactSum, ExtremesState, FixState, InvalidPointsState, Metric, Options,
-    PathAccumulator, PolylineState, State, StatsState,
+    PathAccumulator, PolylineState, State,
 };
 use crate::recording::RecordingName;
 
@@ -144,10 +145,11 @@ impl Postcard<'_> {
                 Some(filter) => Some(filter.into_state(&raw)?),
                 None => None,
             },
-            stats: self.stats()?,
+            stats: self.stats()?.into_state(&options)?,
             last: self.attributes()?,
             invalid_points: InvalidPointsState::default(),
             seen: old_filter::seen(&raw),
+            reorder: None,
         })
     }
 
@@ -240,8 +242,8 @@ impl Postcard<'_> {
         Some(AttributesState { z: self.option(Self::f64)?, unix_ns: self.option(Self::i64)? })
     }
 
-    fn stats(&mut self) -> Option<StatsState> {
-        Some(StatsState {
+    fn stats(&mut self) -> Option<OldStats> {
+        Some(OldStats {
             times: self.option(|input| Some([input.i64()?, input.i64()?]))?,
             moving_ns: self.option(Self::varint)?,
             max_speed: self.option(Self::f64)?,

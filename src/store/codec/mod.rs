@@ -25,6 +25,7 @@ mod field;
 mod fold;
 mod legacy;
 mod old_filter;
+mod old_stats;
 #[cfg(test)]
 pub(super) mod tests;
 

@@ -49,14 +49,15 @@ fn a_minimum_step_removes_the_noise_of_a_receiver_at_rest() {
     assert_eq!((filtered.length, filtered.raw_length, filtered.accepted_count), (0.0, 10.0, 1));
     assert_eq!(rejections(&filtered), [(RejectionReason::Step, 10, 1, 10.0)]);
     // Without an accepted leg, the moving time is missing.
-    assert_eq!((filtered.elapsed_ns, filtered.moving_ns), (Some(0), None));
+    assert_eq!((filtered.elapsed_ns, filtered.moving_ns), (Some(10_000_000_000), None));
 }
 
 #[test]
 fn slow_motion_adds_up_to_steps() {
     // A quarter of a metre per second: every fourth fix is a step of a metre.
     let slow: Vec<_> = (0..=40).map(|i| at(i, i as f64 / 4.0)).collect();
-    let summary = measured(Options { min_step: Some(1.0), ..planar() }, &slow);
+    let options = Options { min_step: Some(1.0), stopped_speed: Some(0.25), ..planar() };
+    let summary = measured(options, &slow);
     assert_eq!((summary.length, summary.accepted_count), (10.0, 11));
     assert_eq!(rejections(&summary), [(RejectionReason::Step, 30, 1, 0.0)]);
     assert_eq!((summary.moving_ns, summary.max_speed), (Some(40_000_000_000), Some(0.25)));
@@ -125,9 +126,9 @@ fn two_positions_at_one_instant_are_a_jump_and_equal_positions_are_a_duplicate()
     let summary = measured(speed_limit(), &fixes);
     assert_eq!((summary.length, summary.accepted_count), (2.0, 4));
     assert_eq!(rejections(&summary), [(RejectionReason::Speed, 1, 3, 0.25 + 0.75 - 1.0)]);
-    // Without a limit, the leg counts for the length and has no speed.
-    let summary = measured(planar(), &fixes);
-    assert_eq!((summary.length, summary.max_speed), (2.0, Some(1.0)));
+    // Without a limit, the leg counts for the length, and no time counts for it.
+    let summary = measured(Options { stopped_speed: Some(0.5), ..planar() }, &fixes);
+    assert_eq!((summary.length, summary.moving_ns), (2.0, Some(2_000_000_000)));
 }
 
 #[test]
@@ -136,16 +137,14 @@ fn a_backward_time_is_rejected_only_if_requested() {
     let rejecting = Options { reject_backward_time: true, ..planar() };
     let summary = measured(rejecting, &fixes);
     assert_eq!(rejections(&summary), [(RejectionReason::BackwardTime, 1, 2, 1.0 + 1.0 - 2.0)]);
-    assert_eq!((summary.length, summary.max_speed), (12.0, Some(2.0)));
+    // The leg of 2 m in 1 s is shorter than a run.
+    assert_eq!((summary.length, summary.max_speed), (12.0, Some(1.0)));
 
     let summary = measured(speed_limit(), &fixes);
     // The speed to an earlier time is infinite.
     assert_eq!(rejections(&summary), [(RejectionReason::Speed, 1, 2, 0.0)]);
     assert_eq!(summary.length, 12.0);
-    assert_eq!(
-        (summary.moving_ns, summary.elapsed_ns),
-        (Some(11_000_000_000), Some(11_000_000_000))
-    );
+    assert_eq!((summary.moving_ns, summary.elapsed_ns), (None, Some(11_000_000_000)));
 
     // The clock was set back: three consistent fixes are accepted, and the only one before is not.
     let set_back = [at(100, 0.0), at(1, 1.0), at(2, 2.0), at(3, 3.0), at(4, 4.0)];
@@ -161,6 +160,7 @@ fn no_leg_crosses_a_gap() {
         Options { max_gap_time_ns: Some(30_000_000_000), ..planar() },
         Options { max_gap: Some(100.0), ..planar() },
     ] {
+        let options = Options { stopped_speed: Some(0.5), ..options };
         let summary = measured(options, &fixes);
         assert_eq!((summary.length, summary.segment_count, summary.accepted_count), (2.0, 2, 4));
         assert_eq!((summary.raw_length, summary.rejections.len()), (1502.0, 0));
@@ -409,7 +409,7 @@ fn a_long_time_between_fixes_is_a_gap_in_both_directions_of_time() {
 #[test]
 fn the_moving_time_of_times_back_and_forth_is_at_most_the_elapsed_time() {
     let fixes = [(0, 0.0), (10, 1.0), (0, 2.0), (10, 3.0)].map(|(second, x)| at(second, x));
-    let summary = measured(planar(), &fixes);
+    let summary = measured(Options { stopped_speed: Some(0.1), ..planar() }, &fixes);
     assert_eq!(
         (summary.elapsed_ns, summary.moving_ns),
         (Some(10_000_000_000), Some(10_000_000_000))

@@ -11,6 +11,7 @@ struct Track<'a> {
     offsets: Vec<u64>,
     /// The number of marked starts up to each fix. No leg joins two fixes with different numbers.
     runs: Vec<usize>,
+    late: Vec<bool>,
 }
 
 /// A segment: its checked fixes, and whether each was accepted.
@@ -41,8 +42,11 @@ impl Track<'_> {
         Some(i128::from(to) - i128::from(from))
     }
 
-    /// Rules 3 and 4.
+    /// Rules 2 to 4.
     fn screen(&self, i: usize) -> Option<RejectionReason> {
+        if self.late[i] {
+            return Some(RejectionReason::Late);
+        }
         let fix = self.fixes[i];
         let point = fix.point().unwrap();
         if self.options.reject_zero_position && (point.x(), point.y()) == (0.0, 0.0) {
@@ -177,7 +181,7 @@ type Ledger = [(u64, u64, SignedSum); RejectionReason::COUNT];
 /// Returns the summary from a simple implementation of the documented rules.
 pub(super) fn reference_summary(options: &Options, steps: &[Step]) -> PathSummary {
     let metric = options.metric;
-    let mut track = Track { options, fixes: vec![], offsets: vec![], runs: vec![] };
+    let mut track = Track { options, fixes: vec![], offsets: vec![], runs: vec![], late: vec![] };
     let mut ledger: Ledger = [(0, u64::MAX, SignedSum::ZERO); _];
     let (mut run, mut is_broken, mut offset) = (0, false, 0);
     for step in steps {
@@ -198,6 +202,10 @@ pub(super) fn reference_summary(options: &Options, steps: &[Step]) -> PathSummar
             }
         }
     }
+    let order = order::in_order(options.reorder, &track.fixes, &track.runs);
+    track.late = order.iter().map(|&(_, is_late)| is_late).collect();
+    track.fixes = order.iter().map(|&(i, _)| track.fixes[i]).collect();
+    track.offsets = order.iter().map(|&(i, _)| track.offsets[i]).collect();
     let fixes = &track.fixes;
     let mut left: Vec<_> = (0..fixes.len()).collect();
     let raw: Vec<_> = left
@@ -248,16 +256,11 @@ pub(super) fn reference_summary(options: &Options, steps: &[Step]) -> PathSummar
     assert_eq!(all, raw_length.try_into().unwrap());
 
     let rise = |&(a, b): &(usize, usize)| Some(fixes[b].z()? - fixes[a].z()?);
-    let timed = |&(a, b): &(usize, usize)| track.time(a, b).map(i128::abs).filter(|&ns| ns > 0);
-    let speed = |&(a, b): &(usize, usize)| Some(distance(a, b) / (timed(&(a, b))? as f64 / 1e9));
     let has_rise = legs.iter().any(|leg| rise(leg).is_some());
-    let has_time = legs.iter().any(|leg| timed(leg).is_some());
-    let times = || accepted.iter().filter_map(|&(_, i)| fixes[i].unix_ns());
-    let is_moving = |leg: &(usize, usize)| match options.stopped_speed {
-        Some(limit) => speed(leg).is_some_and(|speed| speed >= limit),
-        None => true,
-    };
-    let moving_ns: i128 = legs.iter().filter(|leg| is_moving(leg)).filter_map(timed).sum();
+    let timed: Vec<_> =
+        accepted.iter().map(|&(r, i)| (fixes[i].unix_ns(), r.map(|r| distance(r, i)))).collect();
+    let checked = decisions.segments.iter().flat_map(|segment| &segment.checked);
+    let checked_times = checked.filter_map(|&(i, _)| fixes[i].unix_ns());
     let mut bounds = Polyline::new(metric);
     for &(reference, i) in &accepted {
         if reference.is_none() {
@@ -270,10 +273,6 @@ pub(super) fn reference_summary(options: &Options, steps: &[Step]) -> PathSummar
         let rejected_length = length.to_f64();
         (count > 0).then_some(Rejection { reason, count, first_offset, rejected_length })
     });
-    let elapsed_ns = times()
-        .max()
-        .zip(times().min())
-        .map(|(last, first)| (i128::from(last) - i128::from(first)) as u64);
     let has = |has: &dyn Fn(&Fix) -> bool| fixes.iter().any(has);
     let has_data = |data| match data {
         MissingData::Time => has(&|fix| fix.unix_ns().is_some()),
@@ -288,6 +287,7 @@ pub(super) fn reference_summary(options: &Options, steps: &[Step]) -> PathSummar
         ("max_accuracy_m", MissingData::Accuracy, options.max_accuracy_m.is_some()),
         ("reject_backward_time", MissingData::Time, options.reject_backward_time),
         ("stopped_speed", MissingData::Time, is_changed),
+        ("reorder", MissingData::Time, options.reorder.is_some()),
     ];
     let unused_options = unused_options
         .into_iter()
@@ -312,9 +312,9 @@ pub(super) fn reference_summary(options: &Options, steps: &[Step]) -> PathSummar
             _ => 0.0,
         },
         rejections: rejections.collect(),
-        elapsed_ns: elapsed_ns.map(Into::into),
-        moving_ns: has_time.then(|| moving_ns.min(elapsed_ns.unwrap().into()) as u128),
-        max_speed: legs.iter().filter_map(speed).reduce(f64::max),
+        elapsed_ns: times::elapsed_ns(checked_times),
+        moving_ns: times::moving_ns(options.stopped_speed, &timed),
+        max_speed: times::max_speed(&timed),
         ascent: has_rise
             .then(|| sum(&mut legs.iter().filter_map(rise).map(|rise| rise.max(0.0))).to_f64()),
         descent: has_rise

@@ -1,6 +1,7 @@
 //! The checks of the state of a filter. `PathAccumulator::try_from` checks the sums of the ledger in addition.
 
-use super::{Part, check_covered, check_polyline, covers, is_time};
+use super::stats::check_time;
+use super::{Part, check_polyline, covers, is_time};
 use crate::measure::point::Space;
 use crate::measure::state::{
     CandidateState, FilterState, FixState, PlacesState, RejectionState, SegmentState, State,
@@ -55,7 +56,7 @@ fn accepted_is_inside(all: &PlacesState, accepted: &PlacesState, space: Space) -
 
 fn check_rejections(part: Part, state: &State, filter: &FilterState) -> Result<(), StateError> {
     let State { options, raw, .. } = state;
-    let point_count = raw.point_count.saturating_add(state.invalid_points.count);
+    let point_count = state.point_count();
     let has_rule = |reason| match reason {
         RejectionReason::BackwardTime => options.reject_backward_time,
         RejectionReason::Accuracy => options.max_accuracy_m.is_some(),
@@ -105,9 +106,9 @@ fn check_segment(part: Part, state: &State, filter: &FilterState) -> Result<(), 
     let last = filter.accepted.places.map(|places| places.last);
     let Some(TentativeState { offset, before }) = filter.tentative else {
         part.require(last == Some(accepted.at), "the last accepted fix is another one")?;
-        return check_covered(part, &state.stats, accepted.attributes);
+        return check_time(part, &state.stats, accepted.attributes);
     };
-    let point_count = state.raw.point_count.saturating_add(state.invalid_points.count);
+    let point_count = state.point_count();
     let own_time =
         accepted.attributes.unix_ns.map(|unix_ns| TimedPlaceState { at: accepted.at, unix_ns });
     let is_only = checked == accepted.at && timed == own_time && offset < point_count;
@@ -118,7 +119,7 @@ fn check_segment(part: Part, state: &State, filter: &FilterState) -> Result<(), 
 
 fn check_candidates(part: Part, state: &State, filter: &FilterState) -> Result<(), StateError> {
     let options = &state.options;
-    let point_count = state.raw.point_count.saturating_add(state.invalid_points.count);
+    let point_count = state.point_count();
     let is_short = filter.candidates.len() < options.reanchor_count as usize;
     part.require(is_short, "there are too many candidates")?;
     let mut earliest = i64::MIN;
