@@ -9,7 +9,8 @@ pub use super::summary_error::SummaryError;
 use super::time::{duration, duration_ns};
 use super::{trips, unused, windows};
 use crate::measure::{
-    Bounds, Estimate, Options, PathSummary, Rejection, RejectionReason, Space, WindowsSummary,
+    Bounds, EstimatedLength, Options, PathSummary, Rejection, RejectionReason, Space,
+    WindowsSummary,
 };
 use crate::proto::waywiser_v1 as pb;
 
@@ -61,9 +62,9 @@ pub(crate) fn to_message(options: &Options, summary: &PathSummary) -> pb::PathSu
         raw_descent_m: in_metres(summary.raw_descent),
         raw_ascent: in_units(summary.raw_ascent),
         raw_descent: in_units(summary.raw_descent),
-        estimated_length_m: summary.estimate.map(|estimate| estimate.length),
-        estimated_length_low_m: summary.estimate.map(|estimate| estimate.low),
-        estimated_length_high_m: summary.estimate.map(|estimate| estimate.high),
+        estimated_length_m: summary.estimate.map(|estimate| estimate.length_m),
+        estimated_length_low_m: summary.estimate.map(|estimate| estimate.low_m),
+        estimated_length_high_m: summary.estimate.map(|estimate| estimate.high_m),
         trips: summary.trips.as_ref().map(trips::to_message),
         unused_options: summary
             .unused_options
@@ -148,11 +149,11 @@ fn windows(message: &pb::PathSummary) -> Result<Option<WindowsSummary>, SummaryE
     windows::from_message(message, options).map(Some)
 }
 
-fn estimate(message: &pb::PathSummary) -> Option<Estimate> {
-    Some(Estimate {
-        length: message.estimated_length_m?,
-        low: message.estimated_length_low_m?,
-        high: message.estimated_length_high_m?,
+fn estimate(message: &pb::PathSummary) -> Option<EstimatedLength> {
+    Some(EstimatedLength {
+        length_m: message.estimated_length_m?,
+        low_m: message.estimated_length_low_m?,
+        high_m: message.estimated_length_high_m?,
     })
 }
 
@@ -226,7 +227,7 @@ mod tests {
             gap_length: -0.5,
             raw_ascent: Some(10.5),
             raw_descent: Some(11.5),
-            estimate: Some(Estimate { length: 6.25, low: 6.0, high: 6.75 }),
+            estimate: Some(EstimatedLength { length_m: 6.25, low_m: 6.0, high_m: 6.75 }),
             trips: Some(trips::tests::full()),
             windows: Some(windows::tests::full()),
             unused_options: vec![

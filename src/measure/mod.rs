@@ -23,6 +23,9 @@ mod bounds;
 mod climb;
 mod cost;
 mod error;
+// The accumulator does not use it yet.
+#[allow(dead_code)]
+mod estimate;
 mod fix;
 mod fix_block;
 mod index_set;
@@ -36,6 +39,7 @@ mod policy;
 pub(crate) mod polyline;
 mod preset;
 mod scale;
+mod speed_runs;
 mod state;
 mod sum;
 mod summary;
@@ -50,6 +54,10 @@ pub use bounds::Bounds;
 #[cfg(feature = "server")]
 pub(crate) use cost::Cost;
 pub use error::{ColumnError, PathError};
+pub use estimate::{
+    EstimateSettings, EstimateState, EstimateSummary, EstimatedLength, OpenTripState, PieceState,
+    PlaceState, SlowTimeState, Stop, Trip,
+};
 pub use fix::{Fix, FixError, unix_ns};
 pub use fix_block::FixBlock;
 pub use metric::Metric;
@@ -67,12 +75,10 @@ pub(crate) use polyline::Polyline;
 pub use preset::Preset;
 pub use state::{
     AttributesState, ExtremesState, FilterState, FixState, InvalidPointsState, PlacesState,
-    PolylineState, RejectionState, State, StateError, StatsState,
+    PolylineState, RejectionState, SpeedRunState, SpeedRunsState, State, StateError, StatsState,
 };
 pub use sum::{ExactSum, SignedSum, SumOverflow};
-pub use summary::{
-    Estimate, MissingData, PathSummary, Rejection, RejectionReason, Stop, Trip, Trips, UnusedOption,
-};
+pub use summary::{MissingData, PathSummary, Rejection, RejectionReason, Trips, UnusedOption};
 pub use totals::Totals;
 pub use windows::{
     WindowOptions, WindowState, WindowSummary, WindowUnit, WindowsState, WindowsSummary, Zone,

@@ -152,6 +152,9 @@ impl Filter {
             let decision = self.decide(options, fix, block.accuracy_m(index), distance);
             match decision {
                 Decision::Rejected(reason) => {
+                    if reason == RejectionReason::Step {
+                        stats.add_checked(fix.attributes);
+                    }
                     let offset = || match block.without_position_count() {
                         0 => offset.saturating_add(index as u64),
                         _ => offset.saturating_add(block.index_of_slot(index) as u64),
@@ -159,21 +162,20 @@ impl Filter {
                     self.rejections[reason as usize].add(offset, raw_leg)?;
                 }
                 Decision::Accepted(leg) => {
-                    if let Some(reference) = self.reference {
-                        let (from, to) = (reference.attributes, fix.attributes);
-                        stats.add_leg(options, leg, from, to, &mut leg_batch);
-                    }
-                    self.accept(fix, stats);
+                    let from = self.reference.map(|reference| (reference.attributes, leg));
+                    TrackStats::add_fix(options, fix.attributes, from, &mut leg_batch);
+                    self.accept(fix);
                     accepted.push(fix, leg, false);
                 }
                 Decision::StartsSegment => {
-                    self.accept(fix, stats);
+                    TrackStats::add_fix(options, fix.attributes, None, &mut leg_batch);
+                    self.accept(fix);
                     accepted.push(fix, 0.0, true);
                 }
             }
             previous = Some(fix.at);
         }
-        stats.add_sums(options, &leg_batch)?;
+        stats.add_batch(options, &leg_batch)?;
         let Accepted { count, starts, x, y, legs } = &accepted;
         let of_bounds =
             self.accepted.add_measured(&x[..*count], &y[..*count], &legs[..*count], starts)?;
@@ -181,10 +183,9 @@ impl Filter {
     }
 
     #[inline]
-    fn accept(&mut self, fix: ReferenceFix, stats: &mut TrackStats) {
+    fn accept(&mut self, fix: ReferenceFix) {
         self.reference = Some(fix);
         self.candidate = None;
-        stats.add_fix(fix.attributes);
     }
 
     #[inline]

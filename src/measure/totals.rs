@@ -4,9 +4,10 @@
 
 use super::accumulator::PathAccumulator;
 use super::error::PathError;
+use super::estimate::EstimatedLength;
 use super::metric::Metric;
 use super::sum::{ExactSum, SignedSum, SumOverflow};
-use super::summary::{Estimate, PathSummary, Rejection, RejectionReason, Trips};
+use super::summary::{PathSummary, Rejection, RejectionReason, Trips};
 use super::windows::WindowTotals;
 
 /// The totals of many paths. No leg joins two paths.
@@ -95,9 +96,9 @@ impl Totals {
         add_signed(&mut self.gap_length, path.gap_length)?;
         match path.estimate {
             None => self.lacks_estimate |= path.raw_length > 0.0,
-            Some(Estimate { length, low, high }) => {
+            Some(EstimatedLength { length_m, low_m, high_m }) => {
                 self.has_estimate = true;
-                for (sum, term) in self.estimate.iter_mut().zip([length, low, high]) {
+                for (sum, term) in self.estimate.iter_mut().zip([length_m, low_m, high_m]) {
                     sum.add(term)?;
                 }
             }
@@ -119,11 +120,11 @@ impl Totals {
             rejected_length: self.rejected_length[rejection.reason as usize].to_f64(),
             ..*rejection
         });
-        let [length, low, high] = self.estimate.map(ExactSum::to_f64);
+        let [length_m, low_m, high_m] = self.estimate.map(ExactSum::to_f64);
         let has_estimate = self.has_estimate && !self.lacks_estimate;
         PathSummary {
             windows: self.windows.summary(),
-            estimate: has_estimate.then_some(Estimate { length, low, high }),
+            estimate: has_estimate.then_some(EstimatedLength { length_m, low_m, high_m }),
             length: self.length.to_f64(),
             raw_length: self.raw_length.to_f64(),
             length_3d: rest.length_3d.map(|_| self.length_3d.to_f64()),

@@ -13,7 +13,7 @@ use crate::cli::flags::{flag, missing_data};
 use crate::client::StoredPath;
 use crate::formats::{Note, Position};
 use crate::measure::{
-    ClimbOptions, Estimate, Metric, Options, PathSummary, RejectionReason, Space, Trips,
+    ClimbOptions, EstimatedLength, Metric, Options, PathSummary, RejectionReason, Space, Trips,
 };
 
 /// A row: its members in order.
@@ -124,7 +124,7 @@ const LAST_REASONS: [RejectionReason; 2] = [RejectionReason::Late, RejectionReas
 /// Returns the newer members that tracks and totals share.
 fn newer<'a>(summary: &PathSummary) -> Vec<(Cow<'static, str>, Value<'a>)> {
     let metric = summary.metric;
-    let estimate = |part: fn(Estimate) -> f64| Value::number(summary.estimate.map(part));
+    let estimate = |part: fn(EstimatedLength) -> f64| Value::number(summary.estimate.map(part));
     let trips = summary.trips.as_ref();
     let count =
         |count: fn(&Trips) -> u64| trips.map_or(Value::Missing, |trips| Value::Count(count(trips)));
@@ -135,9 +135,9 @@ fn newer<'a>(summary: &PathSummary) -> Vec<(Cow<'static, str>, Value<'a>)> {
     ];
     if metric.space() == Space::Geographic {
         row.extend([
-            ("estimated_length_m".into(), estimate(|estimate| estimate.length)),
-            ("estimated_length_low_m".into(), estimate(|estimate| estimate.low)),
-            ("estimated_length_high_m".into(), estimate(|estimate| estimate.high)),
+            ("estimated_length_m".into(), estimate(|estimate| estimate.length_m)),
+            ("estimated_length_low_m".into(), estimate(|estimate| estimate.low_m)),
+            ("estimated_length_high_m".into(), estimate(|estimate| estimate.high_m)),
             ("stop_count".into(), count(|trips| trips.stop_count)),
             ("trip_count".into(), count(|trips| trips.trip_count)),
             ("stopped_s".into(), Value::seconds(trips.map(|trips| trips.stopped_ns))),
@@ -184,9 +184,13 @@ fn json_newer<'a>(
             Row(vec![
                 ("start_time".into(), time(trip.start_unix_ns)),
                 ("end_time".into(), time(trip.end_unix_ns)),
-                ("estimated_length_m".into(), Value::Number(trip.length.length)),
-                ("estimated_length_low_m".into(), Value::Number(trip.length.low)),
-                ("estimated_length_high_m".into(), Value::Number(trip.length.high)),
+                ("start_longitude_deg".into(), Value::Number(trip.start_position[0])),
+                ("start_latitude_deg".into(), Value::Number(trip.start_position[1])),
+                ("end_longitude_deg".into(), Value::Number(trip.end_position[0])),
+                ("end_latitude_deg".into(), Value::Number(trip.end_position[1])),
+                ("estimated_length_m".into(), Value::Number(trip.length.length_m)),
+                ("estimated_length_low_m".into(), Value::Number(trip.length.low_m)),
+                ("estimated_length_high_m".into(), Value::Number(trip.length.high_m)),
             ])
         });
         row.push(("trips".into(), Value::Rows(trips.collect())));

@@ -29,9 +29,15 @@ pub(in crate::measure) fn boundary(sector: usize) -> f64 {
 /// Returns the sector of a longitude, or [`SECTORS`] for the antimeridian as an eastern longitude.
 #[inline]
 fn sector(x: f64) -> usize {
-    let sector = ((x + HALF_TURN_E7) / SECTOR_E7) as usize;
-    // The sum is rounded. It can reach a boundary that `x` does not reach.
-    if x < boundary(sector) { sector.saturating_sub(1) } else { sector.min(SECTORS) }
+    let sector = ((x + HALF_TURN_E7) * (1.0 / SECTOR_E7)) as u8 as usize;
+    // Sum and product are rounded, so that the result can be wrong by one.
+    if x < boundary(sector) {
+        sector.saturating_sub(1)
+    } else if x >= boundary(sector + 1) {
+        (sector + 1).min(SECTORS)
+    } else {
+        sector
+    }
 }
 
 impl Longitudes {
@@ -53,16 +59,18 @@ impl Longitudes {
     /// Adds all longitudes from `low` to `high`.
     #[inline]
     pub(in crate::measure) fn add_range(&mut self, low: f64, high: f64) {
-        let (from, to) = (sector(low), sector(high));
-        if from == to && to < SECTORS {
+        let from = sector(low);
+        if high < boundary(from + 1) && from < SECTORS {
             self.add_to(from, low, high);
         } else {
-            self.add_sectors([low, high], [from, to]);
+            self.add_sectors([low, high], from);
         }
     }
 
+    /// Adds a range that reaches another sector.
     #[cold]
-    fn add_sectors(&mut self, [low, high]: [f64; 2], [from, to]: [usize; 2]) {
+    fn add_sectors(&mut self, [low, high]: [f64; 2], from: usize) {
+        let to = sector(high);
         if to == SECTORS {
             self.add_to(0, -HALF_TURN_E7, -HALF_TURN_E7);
         }
@@ -85,10 +93,10 @@ impl Longitudes {
         }
     }
 
-    /// Returns whether both longitudes are in one sector.
+    /// Returns whether a range is in one sector.
     #[inline]
-    pub(super) fn is_same_sector(low: f64, high: f64) -> bool {
-        sector(low) == sector(high)
+    pub(super) fn is_one_sector(low: f64, high: f64) -> bool {
+        high < boundary(sector(low) + 1)
     }
 
     pub(super) fn merge(&mut self, other: &Self) {

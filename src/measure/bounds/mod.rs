@@ -88,7 +88,10 @@ kernel! {
 
 #[inline(always)]
 fn ranges_body(x: &[f64], y: &[f64]) -> [[f64; 2]; 2] {
-    [x, y].map(|values| [fold(values, f64::INFINITY, min), fold(values, f64::NEG_INFINITY, max)])
+    let (low, high) = (f64::INFINITY, f64::NEG_INFINITY);
+    let (min_x, max_x) = (fold(x, low, min), fold(x, high, max));
+    let (min_y, max_y) = (fold(y, low, min), fold(y, high, max));
+    [[min_x, max_x], [min_y, max_y]]
 }
 
 #[inline(always)]
@@ -118,26 +121,32 @@ fn max(a: f64, b: f64) -> f64 {
     if b > a { b } else { a }
 }
 
-const LANES: usize = 16;
+const LANES: usize = 8;
 
 /// Folds the values in lanes. The compiler does not reorder the operations itself, because it does not know that
-/// the order is irrelevant here.
+/// the order is irrelevant here. The last values can count twice.
 #[inline(always)]
 fn fold(values: &[f64], start: f64, pick: impl Fn(f64, f64) -> f64) -> f64 {
+    let Some(last) = values.last_chunk::<LANES>() else {
+        let mut result = start;
+        for &value in values {
+            result = pick(result, value);
+        }
+        return result;
+    };
     let mut lanes = [start; LANES];
-    let (whole, rest) = values.as_chunks::<LANES>();
-    for chunk in whole {
+    for chunk in values.as_chunks::<LANES>().0 {
         for (lane, &value) in lanes.iter_mut().zip(chunk) {
             *lane = pick(*lane, value);
         }
     }
-    for (lane, &value) in lanes.iter_mut().zip(rest) {
+    for (lane, &value) in lanes.iter_mut().zip(last) {
         *lane = pick(*lane, value);
     }
     combine(lanes, pick)
 }
 
-/// Combines halves: combining lane after lane would be a dependency chain of sixteen steps.
+/// Combines halves: combining lane after lane would be a dependency chain of eight steps.
 #[inline(always)]
 fn combine(mut lanes: [f64; LANES], pick: impl Fn(f64, f64) -> f64) -> f64 {
     let mut width = LANES;
@@ -167,7 +176,7 @@ impl Extent {
         // Legs that do not cross the antimeridian and join all points cover everything between the extremes. So do
         // points of one sector, by definition.
         let (span, is_narrow) = (max_x - min_x, max_x - min_x < HALF_TURN_E7);
-        if is_narrow && (run.starts.is_empty() || Longitudes::is_same_sector(min_x, max_x)) {
+        if is_narrow && (run.starts.is_empty() || Longitudes::is_one_sector(min_x, max_x)) {
             self.x.add_range(min_x, max_x);
         } else {
             self.add_longitudes(run);
@@ -210,17 +219,34 @@ impl Extent {
     #[inline]
     fn add_vertex(&mut self, metric: Metric, a: (f64, f64), b: (f64, f64)) -> Cost {
         let dx = longitude_between(a.0, b.0);
+        let (low, high) = (min(a.1, b.1), max(a.1, b.1));
         let is_possible = dx > vertex::SHORT_E7
             && vertex::is_possible(dx, [a.1, b.1])
-            && self.can_grow(min(a.1, b.1), max(a.1, b.1), dx);
-        if !is_possible {
-            return Cost::default();
+            && self.can_grow(low, high, dx);
+        if is_possible { self.add_possible_vertex(metric, a, b, dx) } else { Cost::default() }
+    }
+
+    fn add_possible_vertex(
+        &mut self,
+        metric: Metric,
+        a: (f64, f64),
+        b: (f64, f64),
+        dx: f64,
+    ) -> Cost {
+        let mut cost = Cost::default();
+        if dx > vertex::QUADRATIC_E7 {
+            cost += Cost { ns: cost::VERTEX_LIMIT_NS };
+            let limit = vertex::limit(dx, max(a.1.abs(), b.1.abs()));
+            if limit <= self.max_y && -limit >= self.min_y {
+                return cost;
+            }
         }
-        if let Some(y) = vertex::vertex(metric, a, b) {
+        let (vertex, of_vertex) = vertex::vertex(metric, a, b);
+        if let Some(y) = vertex {
             self.min_y = min(self.min_y, y);
             self.max_y = max(self.max_y, y);
         }
-        Cost { ns: cost::VERTEX_NS }
+        cost + of_vertex
     }
 
     /// Adds a leg whose ends are already part of the extent.

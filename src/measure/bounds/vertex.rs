@@ -12,6 +12,7 @@ use std::f64::consts::PI;
 
 use libm::{atan2, cos, sin};
 
+use crate::measure::cost::{self, Cost};
 use crate::measure::metric::{Metric, longitude_between};
 use crate::measure::point::{HALF_TURN_E7, POLE_E7};
 
@@ -24,7 +25,7 @@ const FLATTENING: f64 = 1.0 / 298.257_223_563;
 /// leg is less than 0.9e-7 degree beyond its ends.
 pub(super) const SHORT_E7: f64 = 90_000.0;
 /// The largest difference of longitudes for which [`bulge`] is a bound: half a radian.
-const QUADRATIC_E7: f64 = 0.5 / RAD_PER_E7;
+pub(super) const QUADRATIC_E7: f64 = 0.5 / RAD_PER_E7;
 /// No line between points of different hemispheres that spans less than this has a vertex: 85 degrees.
 const WIDE_E7: f64 = 850_000_000.0;
 
@@ -36,6 +37,19 @@ const WIDE_E7: f64 = 850_000_000.0;
 #[inline]
 pub(super) fn bulge(dx: f64) -> f64 {
     if dx > QUADRATIC_E7 { POLE_E7 } else { dx * dx * (1.1 / 16.0 * RAD_PER_E7) }
+}
+
+/// Returns a bound of the latitude that a leg of any length reaches, from the larger magnitude of the latitudes of its
+/// ends: the vertex of a leg between two points of this latitude. The difference of longitudes is increased by 1 %, which
+/// covers the ellipsoid, and the latitude by 0.1 degree, which covers the flattening of the vertex.
+pub(super) fn limit(dx: f64, y: f64) -> f64 {
+    let half = dx * (0.5 * 1.01);
+    if half >= POLE_E7 {
+        return POLE_E7;
+    }
+    let [sine, cosine] = sine_cosine_of_latitude(y);
+    let to_pole = atan2(cosine * cos(half * RAD_PER_E7), sine) / RAD_PER_E7;
+    POLE_E7 - to_pole + 0.1e7
 }
 
 /// Returns whether a leg that is longer than [`SHORT_E7`] can have a vertex between its ends. A short computation
@@ -52,30 +66,30 @@ pub(super) fn is_possible(dx: f64, y: [f64; 2]) -> bool {
     dx >= WIDE_E7 || y[0] * y[1] > 0.0
 }
 
-/// Returns the latitude of the vertex of a leg in E7 units, or `None` if there is none between the ends.
+/// Returns the latitude of the vertex of a leg in E7 units, or `None` if there is none between the ends, and the cost of
+/// the computation.
 ///
 /// The line between two meridians that are half a turn apart crosses a pole: the pole of the hemisphere of the mean
 /// latitude, and for antipodes the north pole. If two points have two shortest lines, the northern one counts.
-pub(super) fn vertex(metric: Metric, a: (f64, f64), b: (f64, f64)) -> Option<f64> {
+pub(super) fn vertex(metric: Metric, a: (f64, f64), b: (f64, f64)) -> (Option<f64>, Cost) {
     let dx = longitude_between(a.0, b.0);
     // The end that is nearer to a pole first, so that the result is the same in both directions.
     let is_ordered = a.1.abs() > b.1.abs() || (a.1.abs() == b.1.abs() && a.1 > b.1);
     let y = if is_ordered { [a.1, b.1] } else { [b.1, a.1] };
     if dx == HALF_TURN_E7 {
-        return Some(if y[0] + y[1] < 0.0 { -POLE_E7 } else { POLE_E7 });
+        let pole = if y[0] + y[1] < 0.0 { -POLE_E7 } else { POLE_E7 };
+        return (Some(pole), Cost::default());
     }
     let ends = y.map(sine_cosine_of_latitude);
-    let Vertex { sine, cosine, is_north } = match metric {
-        Metric::Planar => return None,
-        Metric::Haversine => GreatCircle::new(ends, sine_cosine_of_turn(dx)).vertex(ends[0])?,
-        Metric::Geodesic => {
-            let vertex = on_ellipsoid(ends.map(reduced), dx)?;
-            Vertex { cosine: (1.0 - FLATTENING) * vertex.cosine, ..vertex }
+    let (vertex, ns) = match metric {
+        Metric::Planar => (None, 0),
+        Metric::Haversine => {
+            let circle = GreatCircle::new(ends, sine_cosine_of_turn(dx));
+            (circle.vertex(ends[0]), cost::HAVERSINE_VERTEX_NS)
         }
+        Metric::Geodesic => on_ellipsoid(ends.map(reduced), dx),
     };
-    let latitude = POLE_E7 - atan2(cosine, sine) / RAD_PER_E7;
-    // Adding zero changes -0 to +0.
-    Some(if is_north { latitude } else { -latitude } + 0.0)
+    (vertex.map(|vertex| vertex.latitude(metric)), Cost { ns })
 }
 
 /// The latitude of a vertex. Sine and cosine have a common positive factor.
@@ -83,6 +97,19 @@ struct Vertex {
     sine: f64,
     cosine: f64,
     is_north: bool,
+}
+
+impl Vertex {
+    /// Returns the geographic latitude in E7 units. On the ellipsoid, the latitude of the vertex is reduced.
+    fn latitude(&self, metric: Metric) -> f64 {
+        let cosine = match metric {
+            Metric::Geodesic => (1.0 - FLATTENING) * self.cosine,
+            _ => self.cosine,
+        };
+        let latitude = POLE_E7 - atan2(cosine, self.sine) / RAD_PER_E7;
+        // Adding zero changes -0 to +0.
+        if self.is_north { latitude } else { -latitude + 0.0 }
+    }
 }
 
 fn sine_cosine_of_latitude(y: f64) -> [f64; 2] {
@@ -147,11 +174,11 @@ impl GreatCircle {
     }
 }
 
-/// Returns the vertex of the geodesic between two points with these reduced latitudes.
+/// Returns the vertex of the geodesic between two points with these reduced latitudes, and the time in nanoseconds.
 ///
 /// Vincenty's iteration converges for points that are not nearly antipodal, in about four steps. Its series has an
 /// error below 1e-10 rad. For other points, a bisection finds the course.
-fn on_ellipsoid(ends: [[f64; 2]; 2], dx: f64) -> Option<Vertex> {
+fn on_ellipsoid(ends: [[f64; 2]; 2], dx: f64) -> (Option<Vertex>, u64) {
     const STEPS_MAX: usize = 16;
     const PRECISION: f64 = 1e-12;
     let [[s1, c1], [s2, c2]] = ends;
@@ -168,14 +195,14 @@ fn on_ellipsoid(ends: [[f64; 2]; 2], dx: f64) -> Option<Vertex> {
         let excess = excess(sine_of_equator, atan2(length[0], length[1]), length, middle);
         let next = target + excess;
         if (next - turn).abs() <= PRECISION {
-            return circle.vertex(ends[0]);
+            return (circle.vertex(ends[0]), cost::GEODESIC_VERTEX_NS);
         }
         (turn, turn_e7) = (next, next / RAD_PER_E7);
         if turn >= PI || turn.is_nan() {
             break;
         }
     }
-    by_bisection(ends, target)
+    (by_bisection(ends, target), cost::ANTIPODAL_VERTEX_NS)
 }
 
 /// Returns the difference between the turn on the auxiliary sphere and the difference of longitudes. The arguments

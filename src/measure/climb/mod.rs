@@ -6,8 +6,9 @@
 //! The threshold rises with the noise (`noise.rs`), to five times its setting at most. Without noise, the
 //! average is over five ninths of the smoothing time, so that short hills remain.
 //!
-//! A fix without a time, and every fix if the smoothing time is 0, goes to the second step as it is. A fix
-//! without an elevation is ignored. No climb goes from one segment to the next.
+//! A fix without a time, and every fix if the smoothing time is 0, goes to the second step as it is. So do the
+//! fixes of a segment whose times are wrong: after 32 fixes in less than 32 ms. A fix without an elevation is
+//! ignored. No climb goes from one segment to the next.
 //!
 //! Ascent minus descent is the difference between the last and the first turning point. It differs from that
 //! between the last and the first elevation by the noise and less than twice the threshold.
@@ -69,6 +70,8 @@ pub(super) struct Climb {
     /// The bins that are not smoothed yet, and those before them.
     smoother: Smoother,
     noise: Noise,
+    /// Whether the times of the segment are wrong, so that its elevations are not smoothed.
+    ignores_times: bool,
     /// The current climb or descent of the segment.
     leg: Option<Leg>,
     /// The completed climbs and descents; `None` until a segment has two elevations.
@@ -77,7 +80,14 @@ pub(super) struct Climb {
 
 impl Climb {
     pub(super) const fn new(settings: ClimbSettings) -> Self {
-        Self { settings, smoother: Smoother::EMPTY, noise: Noise::NONE, leg: None, climbed: None }
+        Self {
+            settings,
+            smoother: Smoother::EMPTY,
+            noise: Noise::NONE,
+            ignores_times: false,
+            leg: None,
+            climbed: None,
+        }
     }
 
     /// Adds a fix to the current segment. Times may repeat and go backward: only their differences count, as
@@ -93,10 +103,14 @@ impl Climb {
             self.climbed = Some(Climbed::default());
         }
         match unix_ns {
-            Some(unix_ns) if self.settings.smoothing_ns > 0 => {
+            Some(unix_ns) if self.settings.smoothing_ns > 0 && !self.ignores_times => {
                 let bin_ns = self.settings.bin_ns();
                 match self.smoother.add(z, unix_ns, bin_ns) {
                     Some(window) if window.has_middle() => self.add_middle(&window),
+                    None if self.smoother.is_too_fast() => {
+                        self.ignores_times = true;
+                        self.add_rest()
+                    }
                     _ => Ok(()),
                 }
             }
@@ -113,6 +127,7 @@ impl Climb {
     /// Returns an error if a total is out of range. The climb is then unusable.
     pub(super) fn start_segment(&mut self) -> Result<(), SumOverflow> {
         self.add_rest()?;
+        self.ignores_times = false;
         if let (Some(leg), Some(climbed)) = (self.leg.take(), &mut self.climbed) {
             climbed.add(leg)?;
         }

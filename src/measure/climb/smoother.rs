@@ -18,6 +18,11 @@ pub(super) const UNITS_PER_BIN: u32 = 1 << 10;
 const FULL_REACH: u32 = UNITS_PER_BIN * 9 / 2;
 const SHORT_REACH: u32 = UNITS_PER_BIN * 5 / 2;
 
+/// Receivers make up to 25 fixes a second, some of them with times in whole seconds. More fixes at one time, or
+/// more than 1000 a second, are those of a file with wrong times.
+const FAST_COUNT: u32 = 32;
+const FAST_INTERVAL_NS: u64 = 1_000_000;
+
 /// The last bins of a segment.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Smoother {
@@ -68,6 +73,12 @@ impl Smoother {
         self.count == 0
     }
 
+    /// Returns whether the open bin has more fixes than a receiver makes in its time. Their times are then wrong.
+    #[inline]
+    pub(super) fn is_too_fast(&self) -> bool {
+        self.count >= FAST_COUNT && self.offset_ns < u64::from(self.count) * FAST_INTERVAL_NS
+    }
+
     /// Adds a fix. Returns the window up to the bin that ends at this fix, if one does.
     #[inline]
     pub(super) fn add(&mut self, z: f64, unix_ns: i64, bin_ns: u64) -> Option<Window> {
@@ -86,7 +97,7 @@ impl Smoother {
         let bins = self.offset_ns as f64 / bin_ns as f64;
         self.means.copy_from_slice(&window.means[1..]);
         self.durations.copy_within(1.., 0);
-        // Longer than all smoothing times: the conversion saturates.
+        // The conversion saturates. Bins that are this far apart are never averaged.
         self.durations[CLOSED - 1] = (bins * f64::from(UNITS_PER_BIN)) as u32;
         self.closed = (self.closed + 1).min(CLOSED as u8);
         (self.sum, self.count, self.offset_ns) = (z, 1, 0);

@@ -20,6 +20,8 @@ pub struct ClimbState {
     pub squares: [f64; 3],
     /// The number of residuals, up to 255.
     pub square_count: u8,
+    /// Whether the times of the segment are wrong, so that its elevations are not smoothed.
+    pub ignores_times: bool,
     /// The climb or descent that is not complete yet. It is set if the segment has a smoothed elevation.
     pub leg: Option<LegState>,
     /// The exact sums of the completed climbs and descents. They are set once a segment has two elevations.
@@ -116,6 +118,9 @@ impl ClimbState {
             _ => settings.smoothing_ns > 0,
         };
         require(is_valid, "a variance should be unset")?;
+        let is_possible =
+            settings.smoothing_ns > 0 && self.smoother.is_none() && self.leg.is_some();
+        require(is_possible || !self.ignores_times, "its times should not be ignored")?;
         let has_two = match (&self.smoother, &self.leg) {
             (Some(smoother), None) => smoother.closed > 0 || smoother.count > 1,
             (None, Some(leg)) => leg.from != leg.to,
@@ -136,6 +141,7 @@ impl Climb {
             smoother: (!self.smoother.is_empty()).then_some(smoother),
             squares: self.noise.squares,
             square_count: self.noise.count,
+            ignores_times: self.ignores_times,
             leg: self.leg.map(|Leg { from, to, is_confirmed }| LegState { from, to, is_confirmed }),
             sums: self.climbed.map(|climbed| [climbed.ascent, climbed.descent]),
         }
@@ -154,6 +160,7 @@ impl Climb {
             settings,
             smoother: smoother.unwrap_or(Smoother::EMPTY),
             noise: Noise { squares: state.squares, count: state.square_count },
+            ignores_times: state.ignores_times,
             leg: state.leg.map(|LegState { from, to, is_confirmed }| Leg {
                 from,
                 to,

@@ -303,16 +303,38 @@ proptest! {
 }
 
 #[test]
-fn equal_times_and_many_fixes_do_not_grow() {
+fn wrong_times_do_not_hide_climbs() {
+    // 25 fixes a second, with times in whole seconds.
     let mut climb = Climb::new(ClimbSettings::DEFAULT);
-    for index in 0..100_000_i64 {
-        climb.add(Some(PLANAR_MAX - index as f64), Some(0)).unwrap();
+    for index in 0..2500 {
+        let z = f64::from(index % 2) * 8.0;
+        climb.add(Some(z), Some(i64::from(index / 25) * SECOND)).unwrap();
     }
     assert_eq!(totals(&climb), Some((0.0, 0.0)));
-    let mut state = climb.state();
-    state.smoother.as_mut().unwrap().count = u32::MAX;
-    let mut climb = Climb::from_checked_state(ClimbSettings::DEFAULT, &state);
-    climb.add(Some(1.0), Some(0)).unwrap();
+    // All fixes at one time, with jitter: only the first 32 are averaged.
+    let mut climb = Climb::new(ClimbSettings::DEFAULT);
+    for index in 0..10_000 {
+        climb.add(Some(f64::from(index)), Some(index.into())).unwrap();
+    }
+    assert!(climb.state().ignores_times);
+    assert_eq!(totals(&climb), Some((9999.0 - 15.5, 0.0)));
+    // The next segment has correct times.
+    climb.start_segment().unwrap();
+    for index in 0..10 {
+        climb.add(Some(f64::from(index % 2) * 8.0), Some(i64::from(index) * SECOND)).unwrap();
+    }
+    assert_eq!(totals(&climb), Some((9999.0 - 15.5, 0.0)));
+}
+
+#[test]
+fn the_number_of_fixes_in_a_bin_does_not_overflow() {
+    let settings = ClimbSettings { smoothing_ns: u64::MAX, ..ClimbSettings::DEFAULT };
+    let mut state = at_interval(settings, SECOND, &[1.0, 2.0]).state();
+    let smoother = state.smoother.as_mut().unwrap();
+    (smoother.count, smoother.offset_ns) = (u32::MAX, u64::from(u32::MAX) * 1_000_000);
+    assert_eq!(state.check(settings), Ok(()));
+    let mut climb = Climb::from_checked_state(settings, &state);
+    climb.add(Some(1.0), Some(SECOND)).unwrap();
     assert_eq!(climb.state(), state);
 }
 
@@ -360,6 +382,7 @@ fn an_impossible_state_is_refused() {
         problem(|_, smoother, _| smoother.durations[7] = 0),
     ];
     let other_problems = [
+        problem(|state, _, _| state.ignores_times = true),
         problem(|_, _, leg| leg.from = f64::NAN),
         problem(|_, _, leg| leg.to = -0.0),
         problem(|_, _, leg| leg.to = leg.from + 2.9),
@@ -385,6 +408,7 @@ fn an_impossible_state_is_refused() {
     "#);
     insta::assert_debug_snapshot!(other_problems, @r#"
     [
+        "its times should not be ignored",
         "a turning point is out of range",
         "a turning point is out of range",
         "a climb is lower than the threshold",

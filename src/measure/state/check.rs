@@ -5,22 +5,20 @@
 
 use super::{
     AttributesState, FilterState, FixState, InvalidPointsState, PlacesState, PolylineState,
-    RejectionState, State, StateError, StatsState,
+    RejectionState, State, StateError,
 };
 use crate::measure::bounds::longitudes::{SECTORS, boundary};
 use crate::measure::fix::{checked_unix_ns, checked_z};
-use crate::measure::options::{Elevation, InvalidPoints, Options};
+use crate::measure::options::{InvalidPoints, Options};
 use crate::measure::point::{HALF_TURN_E7, PLANAR_MAX, POLE_E7, Space};
 use crate::measure::sum::ExactSum;
+
+mod stats;
 
 /// A bound of planar legs: the diagonal of a square of 2^41.
 const PLANAR_LEG_MAX: u128 = 1 << 42;
 /// A bound of geographic legs in metres: half of the circumference of the Earth is shorter.
 const GEOGRAPHIC_LEG_MAX: u128 = 1 << 25;
-/// A bound of rises and falls: elevations are at most 2^40 either way.
-const RISE_MAX: u128 = 1 << 41;
-/// A bound of legs in three dimensions, in every space.
-const LEG_3D_MAX: u128 = 1 << 43;
 
 /// One part of a state, named in errors.
 #[derive(Clone, Copy)]
@@ -90,14 +88,14 @@ pub(super) fn check(state: &State) -> Result<(), StateError> {
         }
         None => &state.raw,
     };
-    check_stats(Part("statistics"), options, accepted, &state.stats)?;
+    stats::check(options, accepted, &state.stats)?;
     let part = Part("last fix");
     part.attributes(state.last)?;
     let has_last = state.filter.is_none() && state.raw.places.is_some();
     part.require(has_last || state.last == AttributesState::default(), "it should be unset")?;
-    check_covered(part, &state.stats, state.last)?;
+    stats::check_time(part, &state.stats, state.last)?;
     match state.filter.and_then(|filter| filter.reference) {
-        Some(reference) => check_covered(Part("filter"), &state.stats, reference.attributes),
+        Some(reference) => stats::check_time(Part("filter"), &state.stats, reference.attributes),
         None => Ok(()),
     }
 }
@@ -251,50 +249,4 @@ fn check_rejections(part: Part, state: &State, filter: &FilterState) -> Result<(
     part.require(is_complete, "accepted and rejected fixes are not all fixes")?;
     let is_part = length.is_some_and(|length| length <= units(raw.length));
     part.require(is_part, "the rejected length is longer than the path")
-}
-
-fn check_stats(
-    part: Part,
-    options: &Options,
-    accepted: &PolylineState,
-    stats: &StatsState,
-) -> Result<(), StateError> {
-    let legs = legs(accepted);
-    let mut span_ns = 0;
-    if let Some([first, last]) = stats.times {
-        let is_valid = accepted.places.is_some() && first <= last;
-        part.require(is_valid && is_time(first) && is_time(last), "a time is out of range")?;
-        span_ns = last.abs_diff(first);
-    }
-    if let Some(moving_ns) = stats.moving_ns {
-        let limit = u128::from(legs) * u128::from(span_ns);
-        let is_valid = limit > 0 && moving_ns <= limit;
-        part.require(is_valid, "the moving time is longer than the legs")?;
-    }
-    // The shortest duration is a nanosecond.
-    let speed_max = LEG_3D_MAX as f64 * 1e9;
-    let is_speed = stats.max_speed.is_none_or(|speed| (0.0..=speed_max).contains(&speed));
-    let is_valid = is_speed && stats.max_speed.is_some() == stats.moving_ns.is_some();
-    part.require(is_valid, "the largest speed is not possible")?;
-    if let Some([ascent, descent]) = stats.climb {
-        part.require(legs > 0, "there is a climb, but no leg")?;
-        part.sum(ascent, legs, RISE_MAX)?;
-        part.sum(descent, legs, RISE_MAX)?;
-    }
-    let legs_3d = match options.elevation {
-        Elevation::ThreeDimensional => legs,
-        Elevation::Ignored => 0,
-    };
-    part.sum(stats.length_3d, legs_3d, LEG_3D_MAX)
-}
-
-/// Checks that the time of an accepted fix is between the earliest and the latest time.
-fn check_covered(
-    part: Part,
-    stats: &StatsState,
-    attributes: AttributesState,
-) -> Result<(), StateError> {
-    let Some(unix_ns) = attributes.unix_ns else { return Ok(()) };
-    let is_covered = stats.times.is_some_and(|[first, last]| (first..=last).contains(&unix_ns));
-    part.require(is_covered, "its time is outside the times of the path")
 }

@@ -4,20 +4,21 @@
 //!
 //! | bytes | content, little endian |
 //! |---|---|
-//! | 0 | the version: 5, or 3 and 4 in older records |
+//! | 0 | the version: 5, or 3 or 4 in older records |
 //! | 1..9 | the number of points |
 //! | 9..n-4 | the state: the options, then the fields of [`State`] in the order of the lists in this file |
 //! | n-4..n | CRC-32 of all bytes before it, followed by the ID of the recording |
 //!
-//! Version 3 has no `invalid_points`, neither in the options nor in the state. Versions 3 and 4 have
-//! [`ExtremesState`] instead of [`PlacesState`]. `field.rs` defines the bytes of single values.
+//! Version 3 has no `invalid_points`, neither in the options nor in the state. Versions 3 and 4 have the statistics of
+//! `old_stats.rs`, and [`ExtremesState`] instead of [`PlacesState`]. `field.rs` defines the bytes of single values.
 
 use super::RecordError;
 use super::field::{Field, fields, take};
+use super::old_stats::OldStats;
 use crate::measure::{
     AttributesState, Elevation, ExtremesState, FilterState, FixState, InvalidPoints,
     InvalidPointsState, Metric, Options, OptionsBuilder, PathAccumulator, PlacesState,
-    PolylineState, RejectionState, Space, State, StatsState,
+    PolylineState, RejectionState, Space, SpeedRunState, SpeedRunsState, State, StatsState,
 };
 use crate::recording::RecordingName;
 
@@ -27,8 +28,8 @@ pub(super) const VERSION: u8 = 5;
 pub(super) const VERSION_MIN: u8 = 3;
 /// The last version without `invalid_points`.
 const VERSION_WITHOUT_INVALID_POINTS: u8 = 3;
-/// The last version with [`ExtremesState`].
-const VERSION_WITH_EXTREMES: u8 = 4;
+/// The last version with [`ExtremesState`] and the statistics of [`OldStats`].
+const VERSION_WITH_OLD_STATS: u8 = 4;
 const CHECKSUM_BYTES: usize = 4;
 
 /// A sealed fold whose checksum was verified.
@@ -104,7 +105,7 @@ fields!(State { options, raw, filter, stats, last, invalid_points });
 
 /// Reads a state of this version.
 fn read_state(version: u8, input: &mut &[u8]) -> Option<State> {
-    if version > VERSION_WITH_EXTREMES {
+    if version > VERSION_WITH_OLD_STATS {
         return Field::read(input);
     }
     let options = read_options(version, input)?;
@@ -116,7 +117,7 @@ fn read_state(version: u8, input: &mut &[u8]) -> Option<State> {
             true => Some(read_filter(space, input)?),
             false => None,
         },
-        stats: Field::read(input)?,
+        stats: OldStats::read(input)?.into_state(&options)?,
         last: Field::read(input)?,
         invalid_points: match version {
             ..=VERSION_WITHOUT_INVALID_POINTS => InvalidPointsState::default(),
@@ -246,7 +247,21 @@ fields!(AttributesState { z, unix_ns });
 
 fields!(RejectionState { count, first_offset, length });
 
-fields!(StatsState { times, moving_ns, max_speed, climb, length_3d });
+fields!(OldStats { times, moving_ns, max_speed, climb, length_3d });
+
+fields!(StatsState {
+    checked_times,
+    accepted_times,
+    moving_ns,
+    max_speed,
+    speed_runs,
+    climb,
+    length_3d,
+});
+
+fields!(SpeedRunsState { open, length, last_unix_ns });
+
+fields!(SpeedRunState { unix_ns, length });
 
 impl Field for Metric {
     fn write(&self, out: &mut Vec<u8>) {

@@ -16,10 +16,11 @@
 //! bits a byte, signed ones in zigzag order. Variants are numbers. The rest is as in version 3.
 
 use super::field::{Field, take};
+use super::old_stats::OldStats;
 use super::{Header, RecordError, compare_checksums, fold};
 use crate::measure::{
     AttributesState, ExactSum, ExtremesState, FilterState, FixState, InvalidPointsState, Metric,
-    Options, PathAccumulator, PolylineState, RejectionState, State, StatsState,
+    Options, PathAccumulator, PolylineState, RejectionState, State,
 };
 use crate::recording::RecordingName;
 
@@ -138,7 +139,7 @@ impl Postcard<'_> {
             options,
             raw: self.polyline(metric)?,
             filter: self.option(|input| input.filter(metric))?,
-            stats: self.stats()?,
+            stats: self.stats()?.into_state(&options)?,
             last: self.attributes()?,
             invalid_points: InvalidPointsState::default(),
         })
@@ -232,8 +233,8 @@ impl Postcard<'_> {
         Some(AttributesState { z: self.option(Self::f64)?, unix_ns: self.option(Self::i64)? })
     }
 
-    fn stats(&mut self) -> Option<StatsState> {
-        Some(StatsState {
+    fn stats(&mut self) -> Option<OldStats> {
+        Some(OldStats {
             times: self.option(|input| Some([input.i64()?, input.i64()?]))?,
             moving_ns: self.option(Self::varint)?,
             max_speed: self.option(Self::f64)?,
