@@ -7,11 +7,12 @@
 
 /// The share of the difference between the two lengths of a leg that counts, by its interval in seconds. It is linear
 /// between the rows.
-const SHARES: [(f64, f64); 5] = [(0.0, 0.2), (1.0, 0.25), (5.0, 0.5), (10.0, 0.7), (20.0, 1.0)];
+const SHARES: [(f64, f64); 7] =
+    [(0.0, 0.4), (1.0, 0.5), (5.0, 0.55), (10.0, 0.65), (20.0, 0.8), (30.0, 0.9), (45.0, 1.0)];
 
-/// The share of legs with irregular intervals, if they are short.
-const IRREGULAR_SHARE: f64 = 0.15;
-/// The longest of these in seconds.
+/// The share of a leg with an irregular interval, if it is short.
+const IRREGULAR_SHARE: f64 = 0.3;
+/// The longest of these intervals in seconds. The share of longer ones is 0.
 const IRREGULAR_SHORT_S: f64 = 20.0;
 /// The largest difference between the two lengths of such a leg, in chords.
 const IRREGULAR_EXCESS_MAX: f64 = 0.25;
@@ -161,11 +162,12 @@ impl EstimatedLength {
             + 0.5 * excess_m
             + (5.0 + 0.05 * interval_s) * speed
             + 5.0
-            + 0.025 * time_s;
+            + 0.015 * time_s;
         let above = 0.005 * estimate_m
-            + 0.3 * excess_m
+            + 0.5 * excess_m
             + 0.07 * moving_s
-            + (4.5 + 0.25 * interval_s) * speed;
+            + (4.5 + 0.25 * interval_s) * speed
+            + 0.0025 * (interval_s - 45.0).clamp(0.0, 200.0) * estimate_m;
         Self {
             length_m: estimate_m,
             low_m: (estimate_m - below).max(0.0),
@@ -183,7 +185,7 @@ mod tests {
     #[test]
     fn the_share_is_linear_between_the_rows() {
         let shares = [0.0, 0.5, 1.0, 3.0, 7.5, 15.0, 20.0, 300.0].map(share);
-        let expected = [0.2, 0.225, 0.25, 0.375, 0.6, 0.85, 1.0, 1.0];
+        let expected = [0.4, 0.45, 0.5, 0.525, 0.6, 0.725, 0.8, 1.0];
         for (share, expected) in shares.into_iter().zip(expected) {
             assert!((share - expected).abs() < 1e-12, "{share}, {expected}");
         }
@@ -196,14 +198,14 @@ mod tests {
             let mut intervals = Intervals { last_ns, irregularity };
             Sums::of_leg(10.0, 20.0, 1.0, &mut intervals, seconds * SECOND).estimate_m
         };
-        assert_eq!(estimate(None, 0.0, 5), 15.0);
-        assert_eq!(estimate(Some(5), 0.0, 5), 15.0);
-        assert_eq!(estimate(Some(4), 0.0, 5), 15.0);
+        for last_s in [None, Some(5), Some(4)] {
+            assert_eq!(estimate(last_s, 0.0, 5), 15.5);
+        }
         // A quarter of the chord is the largest excess.
-        assert_eq!(estimate(Some(3), 0.0, 5), 10.0 + 0.15 * 2.5);
+        assert_eq!(estimate(Some(3), 0.0, 5), 10.0 + 0.3 * 2.5);
         assert_eq!(estimate(Some(5), 0.0, 30), 10.0);
         // Many irregular intervals before a regular one.
-        assert_eq!(estimate(Some(5), 0.5, 5), 10.0 + 0.15 * 10.0);
+        assert_eq!(estimate(Some(5), 0.5, 5), 10.0 + 0.3 * 10.0);
     }
 
     #[test]

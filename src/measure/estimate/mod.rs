@@ -14,6 +14,9 @@
 //! before or earlier than it is skipped. Some consecutive fixes with earlier times that ascend start a new piece,
 //! because the time of the fix before them was wrong.
 
+// A loop over lanes indexes several columns, so that the compiler vectorises it.
+#![allow(clippy::needless_range_loop)]
+
 mod bank;
 mod block;
 mod elementary;

@@ -45,7 +45,7 @@ const FAST_TURNS: Motion = motion(2.0, f64::INFINITY);
 const WANDERING: Motion = motion(0.1, 20.0);
 
 /// The moving models.
-const MOVING_MODELS: [(Motion, Noise); 14] = [
+const MOVING_MODELS: [(Motion, Noise); 16] = [
     (SLOW_TURNS, SMALL),
     (SLOW_TURNS, SLOW),
     (MEDIUM_TURNS, SMALL),
@@ -55,6 +55,8 @@ const MOVING_MODELS: [(Motion, Noise); 14] = [
     (MEDIUM_TURNS, HARSH),
     (FAST_TURNS, SMALL),
     (FAST_TURNS, LARGE),
+    (FAST_TURNS, SLOW),
+    (FAST_TURNS, SLOW_AND_LARGE),
     (WANDERING, SMALL),
     (WANDERING, LARGE),
     (WANDERING, SLOW),
@@ -67,8 +69,10 @@ const STILL_MODELS: [Noise; 4] = [LARGE, SLOW, SLOW_AND_LARGE, HARSH];
 /// The drift of the still models in m/√s.
 const STILL_DRIFT: f64 = 0.05;
 
-/// The logarithm of the prior weight of the models with harsh noise. That of the other models is 0.
-const HARSH_PRIOR: f64 = -4.0;
+/// The logarithm of the prior weight of a moving model with harsh noise. That of the other models is 0.
+const HARSH_MOVING_PRIOR: f64 = -4.0;
+/// That of the still model with harsh noise.
+const HARSH_STILL_PRIOR: f64 = -2.0;
 /// That of an unused lane.
 const UNUSED_PRIOR: f64 = -1e9;
 
@@ -108,11 +112,11 @@ impl<const LANES: usize> Columns<LANES> {
         prior: [0.0; LANES],
     };
 
-    const fn set(&mut self, lane: usize, noise: Noise) {
+    const fn set(&mut self, lane: usize, noise: Noise, harsh_prior: f64) {
         self.white[lane] = noise.white_m * noise.white_m;
         self.correlated[lane] = noise.correlated_m * noise.correlated_m;
         self.decay[lane] = -1.0 / noise.correlation_s;
-        self.prior[lane] = if noise.correlated_m == HARSH.correlated_m { HARSH_PRIOR } else { 0.0 };
+        self.prior[lane] = if noise.correlated_m == HARSH.correlated_m { harsh_prior } else { 0.0 };
     }
 }
 
@@ -125,7 +129,7 @@ pub(super) static MOVING: Columns<MOVING_LANES> = {
             MOVING_MODELS[if lane < MOVING_COUNT { lane } else { MOVING_COUNT - 1 }];
         columns.motion[lane] = motion.acceleration;
         columns.persistence[lane] = motion.persistence_s;
-        columns.set(lane, noise);
+        columns.set(lane, noise, HARSH_MOVING_PRIOR);
         if lane >= MOVING_COUNT {
             columns.prior[lane] = UNUSED_PRIOR;
         }
@@ -140,7 +144,8 @@ pub(super) static STILL: Columns<STILL_LANES> = {
     let mut lane = 0;
     while lane < STILL_LANES {
         columns.motion[lane] = STILL_DRIFT * STILL_DRIFT;
-        columns.set(lane, STILL_MODELS[if lane < STILL_COUNT { lane } else { STILL_COUNT - 1 }]);
+        let model = if lane < STILL_COUNT { lane } else { STILL_COUNT - 1 };
+        columns.set(lane, STILL_MODELS[model], HARSH_STILL_PRIOR);
         if lane >= STILL_COUNT {
             columns.prior[lane] = UNUSED_PRIOR;
         }
