@@ -4,6 +4,8 @@
 //! [`EstimateSettings::stop_time_ns`], and half of it is still, it is a stop, and its legs have no length. A trip is
 //! the part of the path between two stops, or between a stop and an end of the path.
 //!
+//! A stop needs several fixes: about 2 minutes with a fix every 15 s, and 4 minutes with a fix every 30 s.
+//!
 //! Two stops at the same place with hardly any motion between them are one stop: a receiver sometimes jumps.
 //! A segment break or a gap during which the path stays at its place is a still leg of a slow time. It starts one if
 //! it is as long as a stop. Other breaks of that length end a trip; shorter breaks and gaps do not.
