@@ -181,8 +181,8 @@ impl EstimatedLength {
             + 0.015 * time_s
             + STRAIGHT_BELOW * straight_m;
         let above = 0.005 * estimate_m
-            + 0.5 * excess_m
-            + 0.07 * moving_s
+            + (1.0 - 0.02 * interval_s).max(0.5) * excess_m
+            + 0.06 * moving_s
             + (4.5 + 0.25 * interval_s) * speed
             + 0.0025 * (interval_s - 45.0).clamp(0.0, 200.0) * estimate_m
             + STRAIGHT_ABOVE * straight_m;
