@@ -26,6 +26,26 @@ impl<'a> Context<'a> {
         distance
     }
 
+    /// Returns whether all rules accept a fix and its leg, if all of them compare it with the fix before. May return
+    /// false for a fix that is accepted.
+    #[inline]
+    pub(super) fn accepts_after(&self, last: TrackFix, fix: TrackFix, leg: f64) -> bool {
+        let options = self.options;
+        let is_in_time = match (last.attributes.unix_ns, fix.attributes.unix_ns) {
+            (Some(from), Some(to)) => {
+                to > from
+                    && options.max_speed.is_none_or(|limit| !is_too_fast(limit, leg, from, to))
+                    && options.max_gap_time_ns.is_none_or(|limit| to.abs_diff(from) <= limit)
+            }
+            (None, _) => true,
+            // Later fixes are compared with an earlier one that has a time.
+            (Some(_), None) => false,
+        };
+        is_in_time
+            && options.max_gap.is_none_or(|limit| leg <= limit)
+            && options.min_step.is_none_or(|limit| leg >= limit)
+    }
+
     /// Returns the cost of all distances.
     pub(super) fn cost(&self) -> Cost {
         self.cost.get()
