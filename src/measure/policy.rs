@@ -26,8 +26,9 @@ use super::fix_sink::{FixSink, TrackFix};
 use super::index_set::IndexSet;
 use super::options::Options;
 use super::polyline::Polyline;
+use super::rejection_reason::RejectionReason;
 use super::sum::{ExactSum, SignedSum};
-use super::summary::{Rejection, RejectionReason};
+use super::summary::Rejection;
 use super::track_stats::TrackStats;
 
 /// The state of the filter.

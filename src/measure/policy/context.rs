@@ -5,7 +5,7 @@ use std::cell::Cell;
 use crate::measure::cost::Cost;
 use crate::measure::fix_sink::TrackFix;
 use crate::measure::options::Options;
-use crate::measure::summary::RejectionReason;
+use crate::measure::rejection_reason::RejectionReason;
 use crate::measure::track_stats::seconds;
 
 /// The options, and the cost of the distances that were computed.

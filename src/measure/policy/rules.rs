@@ -13,7 +13,7 @@ use super::ledger::Ledger;
 use super::output::Output;
 use crate::measure::error::PathError;
 use crate::measure::fix_sink::TrackFix;
-use crate::measure::summary::RejectionReason;
+use crate::measure::rejection_reason::RejectionReason;
 
 /// The fixes of the current segment with which later fixes are compared.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,11 +1,11 @@
 //! The checks of the state of a filter. `PathAccumulator::try_from` checks the sums of the ledger in addition.
 
 use super::{Part, check_covered, check_polyline, is_time};
+use crate::measure::rejection_reason::RejectionReason;
 use crate::measure::state::{
     CandidateState, FilterState, FixState, RejectionState, SegmentState, State, StateError,
     TentativeState, TimedPlaceState,
 };
-use crate::measure::summary::RejectionReason;
 
 pub(super) fn check(part: Part, state: &State, filter: &FilterState) -> Result<(), StateError> {
     let State { options, raw, .. } = state;
