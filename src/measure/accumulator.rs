@@ -14,12 +14,14 @@ use super::options::{Elevation, InvalidPoints, Options};
 use super::point_block::PointBlock;
 use super::policy::{Filter, PlacedBlock};
 use super::polyline::Polyline;
+use super::rejection_reason::RejectionReason;
 use super::reorder::ReorderBuffer;
 use super::seen_attributes::SeenAttributes;
 use super::state::{InvalidPointsState, State, StateError};
 use super::sum::ExactSum;
-use super::summary::{PathSummary, Rejection, RejectionReason};
+use super::summary::{PathSummary, Rejection};
 use super::track_stats::{FixAttributes, TrackStats};
+use super::unused_options::unused_options;
 
 /// Accumulates one path of fixes.
 ///
@@ -339,7 +341,7 @@ impl PathAccumulator {
             trips: None,
             unused_options: match point_count {
                 0 => Vec::new(),
-                _ => self.seen.unused_options(&self.options),
+                _ => unused_options(self.seen, &self.options),
             },
         }
     }

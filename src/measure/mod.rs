@@ -34,6 +34,7 @@ pub(crate) mod point_block;
 mod policy;
 pub(crate) mod polyline;
 mod preset;
+mod rejection_reason;
 mod reorder;
 mod scale;
 mod seen_attributes;
@@ -43,6 +44,7 @@ mod sum;
 mod summary;
 mod totals;
 mod track_stats;
+mod unused_options;
 
 pub use accumulator::PathAccumulator;
 pub use bounds::Bounds;
@@ -64,6 +66,7 @@ pub(crate) use point_block::PointBlock;
 #[cfg(feature = "server")]
 pub(crate) use polyline::Polyline;
 pub use preset::Preset;
+pub use rejection_reason::RejectionReason;
 pub use seen_attributes::SeenAttributes;
 pub use state::{
     AttributesState, BufferedFixState, CandidateState, FilterState, FixState, InvalidPointsState,
@@ -71,7 +74,5 @@ pub use state::{
     SpeedRunsState, State, StateError, StatsState, TentativeState, TimedPlaceState,
 };
 pub use sum::{ExactSum, SignedSum, SumOverflow};
-pub use summary::{
-    Estimate, MissingData, PathSummary, Rejection, RejectionReason, Stop, Trip, Trips, UnusedOption,
-};
+pub use summary::{Estimate, MissingData, PathSummary, Rejection, Stop, Trip, Trips, UnusedOption};
 pub use totals::Totals;

@@ -5,8 +5,9 @@
 use super::accumulator::PathAccumulator;
 use super::error::PathError;
 use super::metric::Metric;
+use super::rejection_reason::RejectionReason;
 use super::sum::{ExactSum, SignedSum, SumOverflow};
-use super::summary::{Estimate, PathSummary, Rejection, RejectionReason, Trips};
+use super::summary::{Estimate, PathSummary, Rejection, Trips};
 
 /// The totals of many paths. No leg joins two paths.
 ///

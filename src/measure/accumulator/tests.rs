@@ -14,6 +14,7 @@ mod cases;
 mod order;
 mod ordered;
 mod reference;
+mod rules;
 mod times;
 
 use reference::reference_summary;

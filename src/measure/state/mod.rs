@@ -6,9 +6,9 @@
 //! checks. A state has no byte format: stores define their own.
 
 use super::options::Options;
+use super::rejection_reason::RejectionReason;
 use super::seen_attributes::SeenAttributes;
 use super::sum::{ExactSum, SignedSum};
-use super::summary::RejectionReason;
 
 mod check;
 #[cfg(test)]

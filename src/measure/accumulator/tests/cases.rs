@@ -3,35 +3,35 @@
 
 use super::*;
 
-fn fix(x: f64, y: f64) -> Fix {
+pub(super) fn fix(x: f64, y: f64) -> Fix {
     Fix::new(Point::planar(x, y).unwrap())
 }
 
-fn at(seconds: i64, x: f64) -> Fix {
+pub(super) fn at(seconds: i64, x: f64) -> Fix {
     fix(x, 0.0).at_unix_ns(1_700_000_000_000_000_000 + seconds * 1_000_000_000).unwrap()
 }
 
 /// Returns fixes at these positions, one second apart.
-fn walk(x: &[f64]) -> Vec<Fix> {
+pub(super) fn walk(x: &[f64]) -> Vec<Fix> {
     (0..).zip(x).map(|(second, &x)| at(second, x)).collect()
 }
 
-fn measured(options: Options, fixes: &[Fix]) -> PathSummary {
+pub(super) fn measured(options: Options, fixes: &[Fix]) -> PathSummary {
     let mut path = PathAccumulator::new(options);
     path.extend(fixes).unwrap();
     path.summary()
 }
 
-fn planar() -> Options {
+pub(super) fn planar() -> Options {
     Options::new(Metric::Planar)
 }
 
-fn speed_limit() -> Options {
+pub(super) fn speed_limit() -> Options {
     Options { max_speed: Some(10.0), ..planar() }
 }
 
 /// Returns reason, count, first offset and rejected length.
-fn rejections(summary: &PathSummary) -> Vec<(RejectionReason, u64, u64, f64)> {
+pub(super) fn rejections(summary: &PathSummary) -> Vec<(RejectionReason, u64, u64, f64)> {
     let row = |r: &Rejection| (r.reason, r.count, r.first_offset, r.rejected_length);
     summary.rejections.iter().map(row).collect()
 }

@@ -2,11 +2,11 @@
 
 use super::stats::check_time;
 use super::{Part, check_polyline, is_time};
+use crate::measure::rejection_reason::RejectionReason;
 use crate::measure::state::{
     CandidateState, FilterState, FixState, RejectionState, SegmentState, State, StateError,
     TentativeState, TimedPlaceState,
 };
-use crate::measure::summary::RejectionReason;
 
 pub(super) fn check(part: Part, state: &State, filter: &FilterState) -> Result<(), StateError> {
     let State { options, raw, .. } = state;
