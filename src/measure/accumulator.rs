@@ -317,10 +317,9 @@ impl PathAccumulator {
             let rejected_length = 0.0;
             rejections.insert(at, Rejection { reason, count, first_offset, rejected_length });
         }
-        let point_count = self.point_count();
         PathSummary {
             metric: self.options.metric,
-            point_count,
+            point_count: self.point_count(),
             accepted_count: accepted.point_count,
             segment_count: accepted.segment_count,
             length: accepted.length,
@@ -339,7 +338,7 @@ impl PathAccumulator {
             bounds: accepted.bounds,
             estimate: None,
             trips: None,
-            unused_options: match point_count {
+            unused_options: match self.raw.point_count() {
                 0 => Vec::new(),
                 _ => unused_options(self.seen, &self.options),
             },

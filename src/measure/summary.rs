@@ -55,7 +55,8 @@ pub struct PathSummary {
     pub estimate: Option<Estimate>,
     /// The stops and trips, if the options request the estimate.
     pub trips: Option<Trips>,
-    /// The options that had no effect because no fix has the data that they need.
+    /// The options that had no effect because no fix has the data that they need. An option that is set to its default is
+    /// not listed. Empty if no fix has a position.
     pub unused_options: Vec<UnusedOption>,
 }
 

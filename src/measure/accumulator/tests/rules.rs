@@ -264,6 +264,8 @@ fn options_without_data_are_listed() {
     };
     let time = MissingData::Time;
     assert_eq!(unused(&[]), []);
+    let options = Options { invalid_points: InvalidPoints::Skip, ..options };
+    assert_eq!(measured(options, &[Fix::without_position()]).unused_options, []);
     assert_eq!(
         unused(&[fix(0.0, 0.0), fix(1.0, 0.0)]),
         [
