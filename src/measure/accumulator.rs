@@ -16,11 +16,13 @@ use super::options::{Elevation, InvalidPoints, Options};
 use super::point_block::PointBlock;
 use super::policy::{Filter, PlacedBlock};
 use super::polyline::Polyline;
+use super::rejection_reason::RejectionReason;
 use super::reorder::ReorderBuffer;
 use super::seen_attributes::SeenAttributes;
 use super::state::{InvalidPointsState, State, StateError, StatsState};
-use super::summary::{PathSummary, Rejection, RejectionReason};
+use super::summary::{PathSummary, Rejection};
 use super::track_stats::FixAttributes;
+use super::unused_options::unused_options;
 
 /// Accumulates one path of fixes.
 ///
@@ -318,10 +320,9 @@ impl PathAccumulator {
             let rejected_length = 0.0;
             rejections.insert(at, Rejection { reason, count, first_offset, rejected_length });
         }
-        let point_count = self.point_count();
         let mut summary = PathSummary {
             metric: self.options.metric,
-            point_count,
+            point_count: self.point_count(),
             accepted_count: accepted.point_count,
             segment_count: accepted.segment_count,
             length: accepted.length,
@@ -342,9 +343,9 @@ impl PathAccumulator {
             estimate: None,
             trips: None,
             windows: None,
-            unused_options: match point_count {
+            unused_options: match self.raw.point_count() {
                 0 => Vec::new(),
-                _ => self.seen.unused_options(&self.options),
+                _ => unused_options(self.seen, &self.options),
             },
         };
         derived.summarize(&mut summary);

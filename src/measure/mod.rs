@@ -37,6 +37,7 @@ pub(crate) mod point_block;
 mod policy;
 pub(crate) mod polyline;
 mod preset;
+mod rejection_reason;
 mod reorder;
 mod scale;
 mod seen_attributes;
@@ -46,6 +47,7 @@ mod sum;
 mod summary;
 mod totals;
 mod track_stats;
+mod unused_options;
 mod windows;
 
 pub use accumulator::PathAccumulator;
@@ -73,6 +75,7 @@ pub(crate) use point_block::PointBlock;
 #[cfg(feature = "server")]
 pub(crate) use polyline::Polyline;
 pub use preset::Preset;
+pub use rejection_reason::RejectionReason;
 pub use seen_attributes::SeenAttributes;
 pub use state::{
     AttributesState, BufferedFixState, CandidateState, ExtremesState, FilterState, FixState,
@@ -80,7 +83,7 @@ pub use state::{
     SpeedRunState, SpeedRunsState, State, StateError, StatsState, TentativeState, TimedPlaceState,
 };
 pub use sum::{ExactSum, SignedSum, SumOverflow};
-pub use summary::{MissingData, PathSummary, Rejection, RejectionReason, Trips, UnusedOption};
+pub use summary::{MissingData, PathSummary, Rejection, Trips, UnusedOption};
 pub use totals::Totals;
 pub use windows::{
     WindowOptions, WindowState, WindowSummary, WindowUnit, WindowsState, WindowsSummary, Zone,

@@ -27,8 +27,9 @@ use super::fix_sink::{FixSink, TrackFix};
 use super::index_set::IndexSet;
 use super::options::Options;
 use super::polyline::Polyline;
+use super::rejection_reason::RejectionReason;
 use super::sum::{ExactSum, SignedSum};
-use super::summary::{Rejection, RejectionReason};
+use super::summary::Rejection;
 
 /// The state of the filter.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,36 +98,56 @@ impl Filter {
         let context = Context::new(options);
         let Self { accepted, screened, rules } = self;
         let mut out = Output::new(accepted, FixSink::new(options, derived));
+        let (has_start, has_late) = (!starts.is_empty(), !late.is_empty());
+        // The usual case: all rules compare the fix with the one before it, and accept it.
+        let mut settled = rules.settled().filter(|_| screened.is_none());
         let mut previous = rules.previous();
-        let has_late = !late.is_empty();
         for (index, ((&x, &y), &raw_leg)) in x.iter().zip(y).zip(legs).enumerate() {
-            if starts.contains(index) {
+            let fix = TrackFix { at: (x, y), attributes: block.attributes_of(index) };
+            let is_start = has_start && starts.contains(index);
+            let is_late = has_late && late.contains(index);
+            let reason = screen(options, fix.at, block.accuracy_m(index), is_late);
+            if let Some(last) = settled
+                && !is_start
+                && reason.is_none()
+                && context.accepts_after(last, fix, raw_leg)
+            {
+                out.push(fix, Some((last.attributes, raw_leg)))?;
+                settled = Some(fix);
+                continue;
+            }
+            if let Some(last) = settled.take() {
+                rules.settle(last);
+                previous = Some(last.at);
+            }
+            if is_start {
                 rules.end_run(&context, &mut out)?;
                 (*screened, previous) = (None, None);
             }
-            let at = (x, y);
-            let offset = match offsets {
-                None => offset.saturating_add(index as u64),
-                Some(offsets) => offsets.get(index).copied().unwrap_or_default(),
-            };
             let leg = match screened.take() {
                 None => raw_leg,
                 Some(reason) => {
-                    let leg = previous.map_or(0.0, |previous| context.distance(previous, at));
+                    let leg = previous.map_or(0.0, |previous| context.distance(previous, fix.at));
                     rules.ledger.add_difference(reason, raw_leg, leg)?;
                     leg
                 }
             };
-            let is_late = has_late && late.contains(index);
-            if let Some(reason) = screen(options, at, block.accuracy_m(index), is_late) {
+            let offset = match offsets {
+                None => offset.saturating_add(index as u64),
+                Some(offsets) => offsets.get(index).copied().unwrap_or_default(),
+            };
+            if let Some(reason) = reason {
                 rules.ledger.count(reason, offset);
                 rules.ledger.add(reason, leg)?;
                 *screened = Some(reason);
                 continue;
             }
-            let fix = TrackFix { at, attributes: block.attributes_of(index) };
             rules.add(&context, Arrival { fix, offset, previous, leg }, &mut out)?;
-            previous = Some(at);
+            settled = rules.settled();
+            previous = Some(fix.at);
+        }
+        if let Some(last) = settled {
+            rules.settle(last);
         }
         let of_bounds = out.finish()?;
         rules.ledger.check_range()?;

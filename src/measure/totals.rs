@@ -6,8 +6,9 @@ use super::accumulator::PathAccumulator;
 use super::error::PathError;
 use super::estimate::EstimatedLength;
 use super::metric::Metric;
+use super::rejection_reason::RejectionReason;
 use super::sum::{ExactSum, SignedSum, SumOverflow};
-use super::summary::{PathSummary, Rejection, RejectionReason, Trips};
+use super::summary::{PathSummary, Rejection, Trips};
 use super::windows::WindowTotals;
 
 /// The totals of many paths. No leg joins two paths.

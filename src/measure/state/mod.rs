@@ -9,9 +9,9 @@ use super::bounds::longitudes::SECTORS;
 use super::climb::ClimbState;
 use super::estimate::EstimateState;
 use super::options::Options;
+use super::rejection_reason::RejectionReason;
 use super::seen_attributes::SeenAttributes;
 use super::sum::{ExactSum, SignedSum};
-use super::summary::RejectionReason;
 use super::windows::WindowsState;
 
 pub use self::extremes::ExtremesState;

@@ -313,7 +313,7 @@ pub(super) fn reference_summary(options: &Options, steps: &[Step]) -> PathSummar
     ];
     let unused_options = unused_options
         .into_iter()
-        .filter(|&(_, data, is_set)| is_set && offset > 0 && !has_data(data))
+        .filter(|&(_, data, is_set)| is_set && !fixes.is_empty() && !has_data(data))
         .map(|(option, missing, _)| UnusedOption { option, missing });
     PathSummary {
         metric,
