@@ -1,9 +1,9 @@
 //! The text of notes on files and tracks, and the notes about options that have no data to act on. All commands that
 //! read files use it.
 
-use super::report::pluralize;
+use super::report::{pluralize, unit_name};
 use crate::formats::{Note, NoteKind, Position, TrackInfo};
-use crate::measure::{Elevation, Options, STOPPED_SPEED_MPS};
+use crate::measure::{Elevation, Options, STOPPED_SPEED_MPS, WindowOptions, WindowsSummary};
 
 /// Returns the text of a note on a file, or on the track with this name or number.
 pub(super) fn text(file: &str, track: Option<&str>, note: &Note) -> String {
@@ -99,6 +99,7 @@ pub(super) fn unused_options(
                     "--stopped-speed",
                 ),
                 (options.estimate().is_some(), "--estimate"),
+                (options.windows().is_some(), "--by"),
             ]),
         },
         Need {
@@ -114,6 +115,22 @@ pub(super) fn unused_options(
     ];
     let valid_count = info.point_count.saturating_sub(info.invalid_count);
     needs.into_iter().filter_map(|need| need.note(track, valid_count)).collect()
+}
+
+/// Returns a note if the windows of a track were dropped.
+pub(super) fn dropped_windows(track: Option<usize>, windows: &WindowsSummary) -> Option<Note> {
+    let WindowOptions { unit, max_windows, .. } = windows.options;
+    windows.is_dropped.then(|| Note {
+        kind: NoteKind::UnusedOption,
+        message: format!(
+            "--by {} had no effect: the track has more than {max_windows} of them, or its times jump back and forth \
+             over too many",
+            unit_name(unit)
+        ),
+        position: None,
+        count: 1,
+        track,
+    })
 }
 
 impl Need {

@@ -160,11 +160,11 @@ pub(super) struct PolicyArgs {
     #[arg(long, value_name = "SPEED", value_parser = positive, allow_negative_numbers = true)]
     stopped_speed: Option<f64>,
 
-    /// Smallest climb from a turning point that counts [default: 5]
+    /// Smallest climb from a turning point that counts [default: 3]
     #[arg(long, value_name = "HEIGHT", value_parser = positive, allow_negative_numbers = true)]
     min_climb: Option<f64>,
 
-    /// Average elevations over this time; 0s turns it off [default: 30s]
+    /// Average elevations over this time; 0s turns it off [default: 45s]
     #[arg(long, value_name = "TIME", value_parser = smoothing, allow_hyphen_values = true)]
     climb_smoothing: Option<u64>,
 }

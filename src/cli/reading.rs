@@ -4,7 +4,7 @@ use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
 use crate::formats::{Format, OnInvalid, PointsMode, ReadOptions, TrackColumn, TrackKind};
-use crate::measure::Space;
+use crate::measure::{Space, Zone};
 
 /// A format on the command line.
 #[derive(Clone, Copy, Debug)]
@@ -108,8 +108,8 @@ pub(super) struct ReadingArgs {
     strict: bool,
 
     /// Time zone of times without one, such as Europe/Berlin [default: UTC]
-    #[arg(long, value_name = "NAME", value_parser = timezone)]
-    timezone: Option<String>,
+    #[arg(long, value_name = "NAME", value_parser = Zone::parse)]
+    timezone: Option<Zone>,
 
     /// Format of times, such as "%d/%m/%Y %H:%M:%S" [default: detected]
     ///
@@ -163,6 +163,11 @@ pub(super) struct ReadingArgs {
 }
 
 impl ReadingArgs {
+    /// Returns the time zone, which is UTC by default.
+    pub(super) fn zone(&self) -> Zone {
+        self.timezone.unwrap_or(Zone::UTC)
+    }
+
     /// Returns the options for files with coordinates in `space`.
     pub(super) fn options(&self, space: Space) -> ReadOptions {
         ReadOptions {
@@ -184,7 +189,8 @@ impl ReadingArgs {
                 SeparatePoints::Path => PointsMode::Path,
                 SeparatePoints::Ignore => PointsMode::Ignore,
             },
-            timezone: self.timezone.clone(),
+            timezone: self.timezone.as_ref().map(Zone::to_string),
+            shares_timezone: false,
             time_format: self.time_format.clone(),
             x_column: self.x_column.clone(),
             y_column: self.y_column.clone(),
@@ -209,12 +215,6 @@ fn delimiter(text: &str) -> Result<u8, String> {
         [byte] if byte.is_ascii() => Ok(*byte),
         _ => Err("the delimiter must be one ASCII character, or tab".to_owned()),
     }
-}
-
-fn timezone(text: &str) -> Result<String, String> {
-    let options = ReadOptions { timezone: Some(text.to_owned()), ..ReadOptions::default() };
-    options.check().map_err(|error| error.to_string())?;
-    Ok(text.to_owned())
 }
 
 fn time_format(text: &str) -> Result<String, String> {
@@ -253,6 +253,7 @@ mod tests {
             sorts_by_time: true,
             points: PointsMode::Ignore,
             timezone: name("Europe/Berlin"),
+            shares_timezone: false,
             time_format: name("%d/%m/%Y %H:%M"),
             x_column: name("3"),
             y_column: name("4"),

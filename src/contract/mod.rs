@@ -7,7 +7,7 @@
 //! | [`reason`] | the reasons of `google.rpc.ErrorInfo` that a client handles |
 //! | [`options`] | `PathOptions` to and from [`Options`](crate::measure::Options) |
 //! | [`summary`] | `PathSummary` to and from [`PathSummary`](crate::measure::PathSummary) |
-//! | [`trips`], [`unused`] | parts of `PathSummary` |
+//! | [`trips`], [`unused`], [`windows`] | parts of `PathSummary` |
 //! | [`points`] | fixes to rows or columns of points |
 //! | [`time`] | durations and timestamps, with their ranges |
 //!
@@ -20,6 +20,8 @@ pub(crate) mod options;
 pub(crate) mod points;
 pub(crate) mod reason;
 pub(crate) mod summary;
+mod summary_error;
 pub(crate) mod time;
 mod trips;
 mod unused;
+mod windows;

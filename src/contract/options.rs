@@ -5,9 +5,10 @@
 use prost_types::Duration;
 
 use super::time::{duration, duration_ns};
+use super::windows;
 use crate::measure::{
     Elevation, EstimateOptions, InvalidPoints, Metric, Options, OptionsError, Preset, Reorder,
-    Space,
+    Space, WindowOptions,
 };
 use crate::proto::waywiser_v1 as pb;
 
@@ -80,7 +81,7 @@ pub(crate) fn to_message(options: &Options) -> pb::PathOptions {
         min_climb_m: in_metres(Some(options.climb().threshold)),
         min_climb: in_units(Some(options.climb().threshold)),
         climb_smoothing_time: Some(duration(options.climb().smoothing_ns)),
-        windows: None,
+        windows: options.windows().map(|options| windows::options_to_message(&options)),
         preset: pb::Preset::Unspecified.into(),
     }
 }
@@ -116,6 +117,7 @@ pub(crate) fn from_message(message: &pb::PathOptions) -> Result<Options, Vec<Opt
     };
     let xy_resolution = reader.number("xy_resolution", message.xy_resolution);
     let z_resolution = reader.number("z_resolution", message.z_resolution);
+    let max_gap_time_ns = reader.time("max_gap_time", message.max_gap_time.as_ref());
     let max_gap = reader.pair(space, ["max_gap_m", "max_gap"], message.max_gap_m, message.max_gap);
     let fields = ["max_speed_mps", "max_speed"];
     let max_speed = reader.pair(space, fields, message.max_speed_mps, message.max_speed);
@@ -129,7 +131,6 @@ pub(crate) fn from_message(message: &pb::PathOptions) -> Result<Options, Vec<Opt
     let fields = ["stopped_speed_mps", "stopped_speed"];
     let stopped_speed =
         reader.pair(space, fields, message.stopped_speed_mps, message.stopped_speed);
-    let max_gap_time_ns = reader.time("max_gap_time", message.max_gap_time.as_ref());
     let reorder_time_ns = reader.time("reorder_time", message.reorder_time.as_ref());
     let reorder = match (message.reorder_count, reorder_time_ns) {
         (0, None) => None,
@@ -147,6 +148,7 @@ pub(crate) fn from_message(message: &pb::PathOptions) -> Result<Options, Vec<Opt
     let min_stop_ns = reader.time("min_stop_time", message.min_stop_time.as_ref());
     let estimate = reader.estimate(message, min_stop_ns);
     let preset = reader.preset(space, message.preset);
+    let windows = reader.windows(message.windows.as_ref());
     if !reader.violations.is_empty() {
         return Err(reader.violations);
     }
@@ -168,6 +170,7 @@ pub(crate) fn from_message(message: &pb::PathOptions) -> Result<Options, Vec<Opt
         .reorder(reorder)
         .climb(climb)
         .estimate(estimate)
+        .windows(windows)
         .build();
     let options = options.map(|options| preset.map_or(options, |preset| preset.fill(options)));
     options.map_err(|OptionsError { option, value, bounds, .. }| {
@@ -184,6 +187,7 @@ pub(super) fn field(option: &'static str, space: Space) -> &'static str {
         ("reorder_time_ns", _) => "reorder_time",
         ("climb_smoothing_ns", _) => "climb_smoothing_time",
         ("min_stop_ns", _) => "min_stop_time",
+        ("max_windows", _) => "windows.max_windows",
         ("climb_threshold", Space::Geographic) => "min_climb_m",
         ("climb_threshold", Space::Planar) => "min_climb",
         ("max_gap_time_ns", _) => "max_gap_time",
@@ -254,6 +258,16 @@ impl Reader {
             min_stop_ns: min_stop_ns.unwrap_or(defaults.min_stop_ns),
             max_trips: message.max_trips,
         })
+    }
+
+    fn windows(&mut self, message: Option<&pb::WindowOptions>) -> Option<WindowOptions> {
+        match windows::options_from_message(message?) {
+            Ok(options) => Some(options),
+            Err((field, description)) => {
+                self.add(field, description);
+                None
+            }
+        }
     }
 
     fn preset(&mut self, space: Space, preset: i32) -> Option<Preset> {

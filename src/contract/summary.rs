@@ -5,31 +5,14 @@
 use prost_types::Duration;
 
 use super::options;
+pub use super::summary_error::SummaryError;
 use super::time::{duration, duration_ns};
-use super::{trips, unused};
-use crate::measure::{Bounds, Estimate, Options, PathSummary, Rejection, RejectionReason, Space};
+use super::{trips, unused, windows};
+use crate::measure::{
+    Bounds, EstimatedLength, Options, PathSummary, Rejection, RejectionReason, Space,
+    WindowsSummary,
+};
 use crate::proto::waywiser_v1 as pb;
-
-/// The error of an invalid summary.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SummaryError {
-    /// The model is unknown.
-    #[error("its summary has the unknown model {0}")]
-    Model(i32),
-    /// A required field is not set.
-    #[error("its summary has no {0}")]
-    Missing(&'static str),
-    /// A duration is negative or too long.
-    #[error("the {0} of its summary is not a duration from 0 s to 584 years")]
-    Duration(&'static str),
-    /// A time is out of range.
-    #[error("the {0} of its summary is not in the years 1678 to 2261")]
-    Time(&'static str),
-    /// The reason of a rejection is unknown.
-    #[error("its summary has the unknown rejection reason {0}")]
-    RejectionReason(i32),
-}
 
 /// Converts a summary into a message.
 pub(crate) fn to_message(options: &Options, summary: &PathSummary) -> pb::PathSummary {
@@ -37,6 +20,10 @@ pub(crate) fn to_message(options: &Options, summary: &PathSummary) -> pb::PathSu
     let is_planar = space == Space::Planar;
     let in_metres = |value: Option<f64>| value.filter(|_| !is_planar);
     let in_units = |value: Option<f64>| value.filter(|_| is_planar);
+    let windows = summary.windows.as_ref();
+    let undated_length = windows
+        .filter(|windows| !windows.is_dropped)
+        .map(|windows| windows.undated_length.to_f64());
     let rejection = |rejection: &Rejection| pb::Rejection {
         reason: reason_to_message(rejection.reason).into(),
         count: rejection.count,
@@ -75,16 +62,20 @@ pub(crate) fn to_message(options: &Options, summary: &PathSummary) -> pb::PathSu
         raw_descent_m: in_metres(summary.raw_descent),
         raw_ascent: in_units(summary.raw_ascent),
         raw_descent: in_units(summary.raw_descent),
-        estimated_length_m: summary.estimate.map(|estimate| estimate.length),
-        estimated_length_low_m: summary.estimate.map(|estimate| estimate.low),
-        estimated_length_high_m: summary.estimate.map(|estimate| estimate.high),
+        estimated_length_m: summary.estimate.map(|estimate| estimate.length_m),
+        estimated_length_low_m: summary.estimate.map(|estimate| estimate.low_m),
+        estimated_length_high_m: summary.estimate.map(|estimate| estimate.high_m),
         trips: summary.trips.as_ref().map(trips::to_message),
         unused_options: summary
             .unused_options
             .iter()
             .map(|o| unused::to_message(o, space))
             .collect(),
-        ..pb::PathSummary::default()
+        windows: windows.map_or_else(Vec::new, |windows| windows::to_messages(windows, space)),
+        undated_length_m: in_metres(undated_length),
+        undated_length: in_units(undated_length),
+        undated_point_count: windows.map_or(0, |windows| windows.undated_point_count),
+        windows_dropped: windows.is_some_and(|windows| windows.is_dropped),
     }
 }
 
@@ -144,15 +135,25 @@ pub(crate) fn from_message(message: &pb::PathSummary) -> Result<PathSummary, Sum
         raw_descent: either(message.raw_descent_m, message.raw_descent),
         estimate: estimate(message),
         trips: message.trips.as_ref().map(trips::from_message).transpose()?,
+        windows: windows(message)?,
         unused_options: message.unused_options.iter().filter_map(unused::from_message).collect(),
     })
 }
 
-fn estimate(message: &pb::PathSummary) -> Option<Estimate> {
-    Some(Estimate {
-        length: message.estimated_length_m?,
-        low: message.estimated_length_low_m?,
-        high: message.estimated_length_high_m?,
+/// Reads the windows, if the options have windows.
+fn windows(message: &pb::PathSummary) -> Result<Option<WindowsSummary>, SummaryError> {
+    let options = message.options.as_ref().and_then(|options| options.windows.as_ref());
+    let Some(options) = options else { return Ok(None) };
+    let options =
+        windows::options_from_message(options).map_err(|(field, _)| SummaryError::Option(field))?;
+    windows::from_message(message, options).map(Some)
+}
+
+fn estimate(message: &pb::PathSummary) -> Option<EstimatedLength> {
+    Some(EstimatedLength {
+        length_m: message.estimated_length_m?,
+        low_m: message.estimated_length_low_m?,
+        high_m: message.estimated_length_high_m?,
     })
 }
 
@@ -226,8 +227,9 @@ mod tests {
             gap_length: -0.5,
             raw_ascent: Some(10.5),
             raw_descent: Some(11.5),
-            estimate: Some(Estimate { length: 6.25, low: 6.0, high: 6.75 }),
+            estimate: Some(EstimatedLength { length_m: 6.25, low_m: 6.0, high_m: 6.75 }),
             trips: Some(trips::tests::full()),
+            windows: Some(windows::tests::full()),
             unused_options: vec![
                 UnusedOption { option: "max_speed", missing: MissingData::Time },
                 UnusedOption { option: "max_accuracy_m", missing: MissingData::Accuracy },
@@ -251,11 +253,14 @@ mod tests {
                 raw_descent: None,
                 estimate: None,
                 trips: None,
+                windows: None,
                 unused_options: Vec::new(),
                 ..full(metric)
             };
             for summary in [full(metric), least] {
-                let message = to_message(&Options::new(metric), &summary);
+                let windows = summary.windows.as_ref().map(|windows| windows.options);
+                let options = Options::builder(metric).windows(windows).build().unwrap();
+                let message = to_message(&options, &summary);
                 assert_eq!(from_message(&message).unwrap(), summary);
                 // Of each pair of fields, one is set.
                 assert_eq!(message.length.is_some(), metric == Metric::Planar);

@@ -1,8 +1,8 @@
 //! `Trips` of the contract to and from [`Trips`].
 
-use super::summary::SummaryError;
+use super::summary_error::SummaryError;
 use super::time::{duration, duration_ns, timestamp_of_ns, unix_ns};
-use crate::measure::{Estimate, Stop, Trip, Trips};
+use crate::measure::{EstimatedLength, Stop, Trip, Trips};
 use crate::proto::waywiser_v1 as pb;
 
 /// Converts stops and trips into a message.
@@ -16,9 +16,13 @@ pub(super) fn to_message(trips: &Trips) -> pb::Trips {
     let trip = |trip: &Trip| pb::Trip {
         start_time: Some(timestamp_of_ns(trip.start_unix_ns)),
         end_time: Some(timestamp_of_ns(trip.end_unix_ns)),
-        estimated_length_m: trip.length.length,
-        estimated_length_low_m: trip.length.low,
-        estimated_length_high_m: trip.length.high,
+        estimated_length_m: trip.length.length_m,
+        estimated_length_low_m: trip.length.low_m,
+        estimated_length_high_m: trip.length.high_m,
+        start_x: trip.start_position[0],
+        start_y: trip.start_position[1],
+        end_x: trip.end_position[0],
+        end_y: trip.end_position[1],
     };
     pb::Trips {
         stop_count: trips.stop_count,
@@ -49,10 +53,12 @@ pub(super) fn from_message(message: &pb::Trips) -> Result<Trips, SummaryError> {
         Ok(Trip {
             start_unix_ns: time(trip.start_time, "start time of a trip")?,
             end_unix_ns: time(trip.end_time, "end time of a trip")?,
-            length: Estimate {
-                length: trip.estimated_length_m,
-                low: trip.estimated_length_low_m,
-                high: trip.estimated_length_high_m,
+            start_position: [trip.start_x, trip.start_y],
+            end_position: [trip.end_x, trip.end_y],
+            length: EstimatedLength {
+                length_m: trip.estimated_length_m,
+                low_m: trip.estimated_length_low_m,
+                high_m: trip.estimated_length_high_m,
             },
         })
     };
@@ -72,7 +78,7 @@ pub(super) mod tests {
     use super::*;
 
     pub(in crate::contract) fn full() -> Trips {
-        let length = Estimate { length: 6.25, low: 6.0, high: 6.75 };
+        let length = EstimatedLength { length_m: 6.25, low_m: 6.0, high_m: 6.75 };
         Trips {
             stop_count: 8,
             trip_count: 9,
@@ -82,7 +88,13 @@ pub(super) mod tests {
                 arrival_unix_ns: -1,
                 departure_unix_ns: 7,
             }],
-            trips: vec![Trip { start_unix_ns: 7, end_unix_ns: 2_000_000_001, length }],
+            trips: vec![Trip {
+                start_unix_ns: 7,
+                end_unix_ns: 2_000_000_001,
+                start_position: [14.5, 46.25],
+                end_position: [14.75, 46.5],
+                length,
+            }],
         }
     }
 

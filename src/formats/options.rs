@@ -26,6 +26,9 @@ pub struct ReadOptions {
     pub points: PointsMode,
     /// CSV: the time zone of times without one: an IANA name such as `Europe/Berlin`; `None` is UTC.
     pub timezone: Option<String>,
+    /// Whether the caller also uses the time zone for something else. A file in which it has no effect then needs no
+    /// note.
+    pub shares_timezone: bool,
     /// CSV: the format of times, with the conversions of strptime, such as `%d/%m/%Y %H:%M:%S`.
     pub time_format: Option<String>,
     /// Tables (CSV and Parquet): the name or number of the column with the longitude or x; `None` finds it by a
@@ -95,6 +98,7 @@ impl Default for ReadOptions {
             sorts_by_time: false,
             points: PointsMode::Path,
             timezone: None,
+            shares_timezone: false,
             time_format: None,
             x_column: None,
             y_column: None,

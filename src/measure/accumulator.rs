@@ -140,6 +140,7 @@ impl PathAccumulator {
             let legs = &mut [0.0; PointBlock::CAPACITY];
             let long = self.raw.fold_legs(&mut block.points, starts, legs)?;
             self.last = FixAttributes::NOTHING;
+            self.stats.add_plain_fixes();
             return Ok(base + long);
         }
         // An error in one of several totals must leave all of them unchanged.
@@ -167,13 +168,11 @@ impl PathAccumulator {
         let mut from = is_joined.then_some(self.last);
         for (index, &leg) in legs.iter().enumerate() {
             let to = block.attributes_of(index);
-            if let Some(from) = from.filter(|_| !starts.contains(index)) {
-                self.stats.add_leg(&self.options, leg, from, to, &mut leg_batch);
-            }
-            self.stats.add_fix(to);
+            let from_and_leg = from.filter(|_| !starts.contains(index)).map(|from| (from, leg));
+            TrackStats::add_fix(&self.options, to, from_and_leg, &mut leg_batch);
             from = Some(to);
         }
-        self.stats.add_sums(&self.options, &leg_batch)?;
+        self.stats.add_batch(&self.options, &leg_batch)?;
         self.last = from.unwrap_or(FixAttributes::NOTHING);
         Ok(Cost::of_block(count, cost::STATS_POINT_NS) + long)
     }
@@ -278,6 +277,7 @@ impl PathAccumulator {
             bounds: accepted.bounds,
             estimate: None,
             trips: None,
+            windows: None,
             unused_options: Vec::new(),
         }
     }

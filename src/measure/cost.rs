@@ -36,6 +36,14 @@ pub(super) const LONG_HAVERSINE_LEG_NS: u64 = 50;
 /// The additional time per leg with Karney's algorithm: 550 ns for 40 km, 850 ns on average across the Earth,
 /// 1250 ns at most.
 pub(super) const LONG_GEODESIC_LEG_NS: u64 = 1000;
+/// The time to find out whether a leg that spans more than half a radian can leave the bounding box.
+pub(super) const VERTEX_LIMIT_NS: u64 = 100;
+/// The additional time per vertex of a leg on the sphere. Only long legs that can leave the bounding box have one.
+pub(super) const HAVERSINE_VERTEX_NS: u64 = 150;
+/// The same on the ellipsoid, with an iteration.
+pub(super) const GEODESIC_VERTEX_NS: u64 = 800;
+/// The same for nearly antipodal points, with a bisection.
+pub(super) const ANTIPODAL_VERTEX_NS: u64 = 10_000;
 
 impl Cost {
     /// Returns the cost of a block of `points` points without long legs.
@@ -85,18 +93,18 @@ mod tests {
     fn each_long_leg_adds_the_cost_of_its_algorithm() {
         for (metric, leg_ns) in [
             (Metric::Planar, 0),
-            (Metric::Haversine, LONG_HAVERSINE_LEG_NS),
-            (Metric::Geodesic, LONG_GEODESIC_LEG_NS),
+            // Each leg can leave the bounding box.
+            (Metric::Haversine, LONG_HAVERSINE_LEG_NS + VERTEX_LIMIT_NS + HAVERSINE_VERTEX_NS),
+            (Metric::Geodesic, LONG_GEODESIC_LEG_NS + VERTEX_LIMIT_NS + GEODESIC_VERTEX_NS),
         ] {
             let options = Options::new(metric);
             let base = cost(options, &fixes(metric, 0.001, 256));
             assert_eq!(base, Cost::of_block(256, STATS_POINT_NS));
-            let long = cost(options, &fixes(metric, 179.0, 256));
+            let long = cost(options, &fixes(metric, 170.0, 256));
             assert_eq!(long.ns - base.ns, 255 * leg_ns, "{metric}");
             // A filter adds the cost of the distances from the last accepted fix.
-            let options =
-                options.to_builder().max_speed(1e-3).reanchor_count(9999).build().unwrap();
-            let filtered = cost(options, &fixes(metric, 179.0, 256));
+            let options = options.to_builder().max_speed(1e-3).reanchor_count(16).build().unwrap();
+            let filtered = cost(options, &fixes(metric, 170.0, 256));
             assert!(filtered.ns > base.ns + 255 * leg_ns, "{metric}");
         }
     }

@@ -19,8 +19,13 @@
 mod accumulator;
 mod attribute_columns;
 mod bounds;
+#[cfg_attr(not(test), expect(dead_code, reason = "the accumulator does not use it yet"))]
+mod climb;
 mod cost;
 mod error;
+// The accumulator does not use it yet.
+#[allow(dead_code)]
+mod estimate;
 mod fix;
 mod fix_block;
 mod index_set;
@@ -34,6 +39,7 @@ mod policy;
 pub(crate) mod polyline;
 mod preset;
 mod scale;
+mod speed_runs;
 mod state;
 mod sum;
 mod summary;
@@ -48,6 +54,10 @@ pub use bounds::Bounds;
 #[cfg(feature = "server")]
 pub(crate) use cost::Cost;
 pub use error::{ColumnError, PathError};
+pub use estimate::{
+    EstimateSettings, EstimateState, EstimateSummary, EstimatedLength, OpenTripState, PieceState,
+    PlaceState, SlowTimeState, Stop, Trip,
+};
 pub use fix::{Fix, FixError, unix_ns};
 pub use fix_block::FixBlock;
 pub use metric::Metric;
@@ -64,13 +74,11 @@ pub(crate) use point_block::PointBlock;
 pub(crate) use polyline::Polyline;
 pub use preset::Preset;
 pub use state::{
-    AttributesState, FilterState, FixState, InvalidPointsState, PlacesState, PolylineState,
-    RejectionState, State, StateError, StatsState,
+    AttributesState, ExtremesState, FilterState, FixState, InvalidPointsState, PlacesState,
+    PolylineState, RejectionState, SpeedRunState, SpeedRunsState, State, StateError, StatsState,
 };
 pub use sum::{ExactSum, SignedSum, SumOverflow};
-pub use summary::{
-    Estimate, MissingData, PathSummary, Rejection, RejectionReason, Stop, Trip, Trips, UnusedOption,
-};
+pub use summary::{MissingData, PathSummary, Rejection, RejectionReason, Trips, UnusedOption};
 pub use totals::Totals;
 pub use windows::{
     WindowOptions, WindowState, WindowSummary, WindowUnit, WindowsState, WindowsSummary, Zone,

@@ -3,6 +3,7 @@
 
 use super::metric::Metric;
 use super::point::{PLANAR_MAX, Space};
+use super::windows::WindowOptions;
 
 /// The checked options of a path: metric, elevation mode, resolutions and filter rules.
 ///
@@ -39,6 +40,7 @@ pub struct Options {
     pub(super) reorder: Option<Reorder>,
     pub(super) climb: ClimbOptions,
     pub(super) estimate: Option<EstimateOptions>,
+    pub(super) windows: Option<WindowOptions>,
 }
 
 /// The limits of the buffer that puts fixes in the order of their times. See [`Options::reorder`].
@@ -69,10 +71,10 @@ impl ClimbOptions {
     pub const SMOOTHING_MAX_NS: u64 = 600 * 1_000_000_000;
 }
 
-/// The default is a threshold of 5 and a smoothing time of 30 s.
+/// The default is a threshold of 3 and a smoothing time of 45 s.
 impl Default for ClimbOptions {
     fn default() -> Self {
-        Self { threshold: 5.0, smoothing_ns: 30 * 1_000_000_000 }
+        Self { threshold: 3.0, smoothing_ns: 45 * 1_000_000_000 }
     }
 }
 
@@ -88,6 +90,8 @@ pub struct EstimateOptions {
 impl EstimateOptions {
     /// The largest number of trips in a list.
     pub const TRIPS_MAX: u32 = 1000;
+    /// The largest number of trips in the list of a recording, which is stored with each commit.
+    pub const RECORDING_TRIPS_MAX: u32 = 32;
 }
 
 /// The default is a shortest stop of 60 s, and no lists.
@@ -176,6 +180,7 @@ impl Options {
             reorder: None,
             climb: ClimbOptions::default(),
             estimate: None,
+            windows: None,
         }
     }
 
@@ -266,6 +271,11 @@ impl Options {
         self.estimate
     }
 
+    /// Returns the periods of time by which the length is divided, if this is requested.
+    pub fn windows(&self) -> Option<WindowOptions> {
+        self.windows
+    }
+
     /// Returns the treatment of points without a valid position.
     pub fn invalid_points(&self) -> InvalidPoints {
         self.invalid_points
@@ -295,6 +305,7 @@ impl Options {
         }
         let estimate = self.estimate.unwrap_or_default();
         let reorder = self.reorder.unwrap_or(Reorder { count: 1, time_ns: None });
+        let windows_max = self.windows.map_or(1, |windows| windows.max_windows);
         let no_max = u64::MAX;
         for (option, value, range, bounds) in [
             ("max_gap_time_ns", self.max_gap_time_ns.unwrap_or(1), 1..=no_max, "at least 1"),
@@ -318,6 +329,12 @@ impl Options {
                 estimate.max_trips.into(),
                 0..=EstimateOptions::TRIPS_MAX.into(),
                 "at most 1000",
+            ),
+            (
+                "max_windows",
+                windows_max.into(),
+                1..=WindowOptions::WINDOWS_MAX.into(),
+                "from 1 to 100000",
             ),
         ] {
             if !range.contains(&value) {

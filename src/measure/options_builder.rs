@@ -4,6 +4,7 @@ use super::metric::Metric;
 use super::options::{
     ClimbOptions, Elevation, EstimateOptions, InvalidPoints, Options, OptionsError, Reorder,
 };
+use super::windows::WindowOptions;
 
 /// Sets options one by one; [`OptionsBuilder::build`] checks them.
 ///
@@ -121,6 +122,12 @@ impl OptionsBuilder {
     /// Sets [`Options::estimate`].
     pub fn estimate(mut self, estimate: impl Into<Option<EstimateOptions>>) -> Self {
         self.options.estimate = estimate.into();
+        self
+    }
+
+    /// Sets [`Options::windows`].
+    pub fn windows(mut self, windows: impl Into<Option<WindowOptions>>) -> Self {
+        self.options.windows = windows.into();
         self
     }
 

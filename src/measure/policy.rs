@@ -152,6 +152,9 @@ impl Filter {
             let decision = self.decide(options, fix, block.accuracy_m(index), distance);
             match decision {
                 Decision::Rejected(reason) => {
+                    if reason == RejectionReason::Step {
+                        stats.add_checked(fix.attributes);
+                    }
                     let offset = || match block.without_position_count() {
                         0 => offset.saturating_add(index as u64),
                         _ => offset.saturating_add(block.index_of_slot(index) as u64),
@@ -159,31 +162,30 @@ impl Filter {
                     self.rejections[reason as usize].add(offset, raw_leg)?;
                 }
                 Decision::Accepted(leg) => {
-                    if let Some(reference) = self.reference {
-                        let (from, to) = (reference.attributes, fix.attributes);
-                        stats.add_leg(options, leg, from, to, &mut leg_batch);
-                    }
-                    self.accept(fix, stats);
+                    let from = self.reference.map(|reference| (reference.attributes, leg));
+                    TrackStats::add_fix(options, fix.attributes, from, &mut leg_batch);
+                    self.accept(fix);
                     accepted.push(fix, leg, false);
                 }
                 Decision::StartsSegment => {
-                    self.accept(fix, stats);
+                    TrackStats::add_fix(options, fix.attributes, None, &mut leg_batch);
+                    self.accept(fix);
                     accepted.push(fix, 0.0, true);
                 }
             }
             previous = Some(fix.at);
         }
-        stats.add_sums(options, &leg_batch)?;
+        stats.add_batch(options, &leg_batch)?;
         let Accepted { count, starts, x, y, legs } = &accepted;
-        self.accepted.add_measured(&x[..*count], &y[..*count], &legs[..*count], *starts)?;
-        Ok(cost.get())
+        let of_bounds =
+            self.accepted.add_measured(&x[..*count], &y[..*count], &legs[..*count], starts)?;
+        Ok(cost.get() + of_bounds)
     }
 
     #[inline]
-    fn accept(&mut self, fix: ReferenceFix, stats: &mut TrackStats) {
+    fn accept(&mut self, fix: ReferenceFix) {
         self.reference = Some(fix);
         self.candidate = None;
-        stats.add_fix(fix.attributes);
     }
 
     #[inline]
@@ -281,8 +283,8 @@ impl RejectionCount {
 /// The accepted fixes of a block.
 struct Accepted {
     count: usize,
-    /// The number of fixes that start a segment.
-    starts: u64,
+    /// The fixes that start a segment.
+    starts: IndexSet,
     x: [f64; PointBlock::CAPACITY],
     y: [f64; PointBlock::CAPACITY],
     /// The leg to each fix, 0 if there is none.
@@ -292,7 +294,7 @@ struct Accepted {
 impl Default for Accepted {
     fn default() -> Self {
         let column = [0.0; PointBlock::CAPACITY];
-        Self { count: 0, starts: 0, x: column, y: column, legs: column }
+        Self { count: 0, starts: IndexSet::EMPTY, x: column, y: column, legs: column }
     }
 }
 
@@ -301,7 +303,9 @@ impl Accepted {
     fn push(&mut self, fix: ReferenceFix, leg: f64, starts: bool) {
         (self.x[self.count], self.y[self.count]) = fix.at;
         self.legs[self.count] = leg;
-        self.starts += u64::from(starts);
+        if starts {
+            self.starts.insert(self.count);
+        }
         self.count += 1;
     }
 }

@@ -1,7 +1,7 @@
 //! The accumulator of points without attributes. It adds blocks of points, breaks the path into
 //! segments, merges with a following path, and returns a summary at any time.
 
-use super::bounds::{Bounds, Extent};
+use super::bounds::{Bounds, Extent, Run};
 use super::cost::{self, Cost};
 use super::error::PathError;
 use super::index_set::IndexSet;
@@ -43,7 +43,7 @@ pub struct PolylineSummary {
     pub point_count: u64,
     /// The number of segments.
     pub segment_count: u64,
-    /// The bounding box of all points; `None` if there are no points.
+    /// The bounding box of all points and legs; `None` if there are no points.
     pub bounds: Option<Bounds>,
 }
 
@@ -149,12 +149,12 @@ impl Polyline {
 
         // No error is possible from here on.
         self.broken_before_first |= self.ends.is_none() && starts.contains(0);
-        self.add_points(level, x, y, added as u64, start_count);
-        Ok(cost)
+        let run = Run { x, y, starts, offset: usize::from(joined.is_some()) };
+        Ok(cost + self.add_points(level, run, added as u64, start_count))
     }
 
     /// Adds points whose legs the caller measured. `legs[i]` is the leg to point `i`, or 0 if the point
-    /// starts a segment; `start_count` points do.
+    /// is in `starts`, which has the points that start a segment. The first point of the path is one of them. Returns the cost apart from the legs.
     ///
     /// # Errors
     /// Returns an error if the total is out of range. The path is then unchanged.
@@ -163,28 +163,35 @@ impl Polyline {
         x: &[f64],
         y: &[f64],
         legs: &[f64],
-        start_count: u64,
-    ) -> Result<(), PathError> {
+        starts: &IndexSet,
+    ) -> Result<Cost, PathError> {
         if x.is_empty() {
-            return Ok(());
+            return Ok(Cost::default());
         }
         let level = Level::best();
         self.sum.add_block(level, legs)?;
-        self.add_points(level, x, y, x.len() as u64, start_count);
-        Ok(())
+        let joined = self.ends.filter(|_| !starts.contains(0));
+        let run = Run { x, y, starts, offset: 0 };
+        let mut cost = self.add_points(level, run, x.len() as u64, starts.len() as u64);
+        if let Some((_, last)) = joined {
+            cost += self.extent.add_leg(self.metric, last, (x[0], y[0]));
+        }
+        Ok(cost)
     }
 
     /// Updates everything except the sum. The columns may begin with the point before the block, which is
     /// already in the bounds; adding it again does not change them.
     #[inline]
-    fn add_points(&mut self, level: Level, x: &[f64], y: &[f64], added: u64, start_count: u64) {
-        self.extent.extend(level, x, y);
+    fn add_points(&mut self, level: Level, run: Run<'_>, added: u64, start_count: u64) -> Cost {
+        let Run { x, y, .. } = run;
+        let cost = self.extent.extend(level, self.metric, run);
         self.point_count = self.point_count.saturating_add(added);
         self.segment_count = self.segment_count.saturating_add(start_count);
         let last = (x[x.len() - 1], y[y.len() - 1]);
         let first = self.ends.map_or((x[0], y[0]), |(first, _)| first);
         self.ends = Some((first, last));
         self.broken = false;
+        cost
     }
 
     /// Adds points.
@@ -245,6 +252,9 @@ impl Polyline {
         let segment_count = next.segment_count.saturating_sub(u64::from(joined.is_some()));
         self.segment_count = self.segment_count.saturating_add(segment_count);
         self.extent.merge(&next.extent);
+        if let Some((_, last)) = joined {
+            let _cost = self.extent.add_leg(self.metric, last, next_first);
+        }
         let first = self.ends.map_or(next_first, |(first, _)| first);
         self.ends = Some((first, next_last));
         self.broken = next.broken;

@@ -47,6 +47,23 @@ impl ExactSum {
         self.add_all(&[term])
     }
 
+    /// Adds one term. The result is bit-identical to [`ExactSum::add`], and this is faster for terms below 2^31.
+    ///
+    /// # Errors
+    /// Returns [`SumOverflow`] if the sum or the term is out of range. The sum is then unchanged.
+    #[inline]
+    pub(super) fn add_leg(&mut self, leg: f64) -> Result<(), SumOverflow> {
+        // The bit patterns of negative numbers and NaN are larger.
+        if leg.to_bits() >= LARGE.to_bits() {
+            return self.add(leg);
+        }
+        let (high, low) = split(leg);
+        let units = (i128::from(high.to_bits().wrapping_sub(HIGH.to_bits()) as i64) << 44)
+            + i128::from(low.to_bits().wrapping_sub(LOW.to_bits()) as i64);
+        self.0 = self.0.checked_add(units as u128).ok_or(SumOverflow)?;
+        Ok(())
+    }
+
     /// Adds all terms or, on an error, none.
     ///
     /// # Errors
@@ -84,6 +101,18 @@ impl ExactSum {
         Ok(())
     }
 
+    /// Returns the sum without the terms of `part`, which is a part of it.
+    #[inline]
+    pub(super) fn saturating_sub(self, part: Self) -> Self {
+        Self(self.0.saturating_sub(part.0))
+    }
+
+    /// Returns the whole number of units of 2^-20 in the sum, or `i64::MAX` if it is larger.
+    #[inline]
+    pub(super) fn to_units_of_2_to_minus_20(self) -> i64 {
+        i64::try_from(self.0 >> 44).unwrap_or(i64::MAX)
+    }
+
     /// Returns the sum, rounded once to the nearest `f64`, ties to even.
     pub fn to_f64(self) -> f64 {
         // The conversion rounds to the nearest, ties to even. The scaling by a power of two is exact.
@@ -93,6 +122,12 @@ impl ExactSum {
     /// Returns the sum in units of 2^-64.
     pub(super) fn units(self) -> u128 {
         self.0
+    }
+
+    /// Returns the unit in the last place of the sum as an `f64`, in units of 2^-64.
+    pub(super) fn last_place(self) -> u128 {
+        const MANTISSA_BITS: u32 = 53;
+        1 << (u128::BITS - self.0.leading_zeros()).saturating_sub(MANTISSA_BITS)
     }
 
     /// Returns the sum of a number of units of 2^-64.
@@ -148,16 +183,23 @@ kernel! {
 fn split_body(legs: &[f64]) -> (u64, u64, u64) {
     let (mut high, mut low, mut unsplittable) = (0_u64, 0_u64, 0_u64);
     for &leg in legs {
-        let top = leg + HIGH;
-        let rest = leg - (top - HIGH);
+        let (top, rest) = split(leg);
         high = high.wrapping_add(top.to_bits());
-        low = low.wrapping_add((rest + LOW).to_bits());
+        low = low.wrapping_add(rest.to_bits());
         // The bit patterns of positive numbers have the order of the numbers. A negative number or -0 sets
         // the top bit with its sign. For a number that is too large or NaN, the difference sets it.
         let bits = leg.to_bits();
         unsplittable |= bits | (LARGE.to_bits() - 1).wrapping_sub(bits);
     }
     (high, low, unsplittable)
+}
+
+/// Splits a leg below 2^31 into a high and a low part, as [`block_sum`] describes.
+#[inline(always)]
+fn split(leg: f64) -> (f64, f64) {
+    let high = leg + HIGH;
+    let rest = leg - (high - HIGH);
+    (high, rest + LOW)
 }
 
 /// Converts `value` to units of 2^-64, rounded to the nearest, ties to even.

@@ -2,7 +2,9 @@
 //! Reports and replies are made from it.
 
 use super::bounds::Bounds;
+use super::estimate::{EstimatedLength, Stop, Trip};
 use super::metric::Metric;
+use super::windows::WindowsSummary;
 
 /// The summary of a path of fixes. Lengths are in metres or, for [`Metric::Planar`], in the caller's
 /// unit.
@@ -51,22 +53,13 @@ pub struct PathSummary {
     /// The bounding box of the accepted fixes.
     pub bounds: Option<Bounds>,
     /// The estimate of the true length, if the options request it and there are enough fixes with times.
-    pub estimate: Option<Estimate>,
+    pub estimate: Option<EstimatedLength>,
     /// The stops and trips, if the options request the estimate.
     pub trips: Option<Trips>,
+    /// The length by time, if the options request it.
+    pub windows: Option<WindowsSummary>,
     /// The options that had no effect because no fix has the data that they need.
     pub unused_options: Vec<UnusedOption>,
-}
-
-/// An estimate of a true length with its 90 % interval, in metres.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Estimate {
-    /// The estimate.
-    pub length: f64,
-    /// The lower end of the interval.
-    pub low: f64,
-    /// The upper end of the interval.
-    pub high: f64,
 }
 
 /// The stops and trips of a path.
@@ -82,28 +75,6 @@ pub struct Trips {
     pub stops: Vec<Stop>,
     /// The latest trips in the order of time, at most [`EstimateOptions::max_trips`](super::EstimateOptions).
     pub trips: Vec<Trip>,
-}
-
-/// A time during which the receiver did not move.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Stop {
-    /// Longitude and latitude in degrees.
-    pub position: [f64; 2],
-    /// The beginning, in nanoseconds since 1970-01-01T00:00:00Z.
-    pub arrival_unix_ns: i64,
-    /// The end, or the time of the last fix.
-    pub departure_unix_ns: i64,
-}
-
-/// The movement between two stops, or between a stop and an end of the path.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Trip {
-    /// The beginning, in nanoseconds since 1970-01-01T00:00:00Z.
-    pub start_unix_ns: i64,
-    /// The end, or the time of the last fix.
-    pub end_unix_ns: i64,
-    /// The estimated length.
-    pub length: Estimate,
 }
 
 /// An option that had no effect because no fix has the data that it needs.

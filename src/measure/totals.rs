@@ -4,9 +4,11 @@
 
 use super::accumulator::PathAccumulator;
 use super::error::PathError;
+use super::estimate::EstimatedLength;
 use super::metric::Metric;
 use super::sum::{ExactSum, SignedSum, SumOverflow};
-use super::summary::{Estimate, PathSummary, Rejection, RejectionReason, Trips};
+use super::summary::{PathSummary, Rejection, RejectionReason, Trips};
+use super::windows::WindowTotals;
 
 /// The totals of many paths. No leg joins two paths.
 ///
@@ -30,6 +32,7 @@ pub struct Totals {
     has_estimate: bool,
     /// Whether a path with a length has no estimate.
     lacks_estimate: bool,
+    windows: WindowTotals,
     /// The values that need no exact sum.
     rest: Option<PathSummary>,
 }
@@ -51,6 +54,7 @@ impl Totals {
             estimate: [ExactSum::ZERO; 3],
             has_estimate: false,
             lacks_estimate: false,
+            windows: WindowTotals::default(),
             rest: None,
         }
     }
@@ -64,12 +68,19 @@ impl Totals {
         if path.metric != self.metric {
             return Err(PathError::Metric { metric: self.metric, other: path.metric });
         }
+        // An error must leave the totals unchanged. Windows cause no error, and are too large for a copy per path.
+        let windows = std::mem::take(&mut self.windows);
         let mut next = self.clone();
+        self.windows = windows;
         next.add_sums(path)?;
         next.rest = Some(match next.rest.take() {
             None => combined(Self::new(self.metric).summary(), path.clone()),
             Some(rest) => combined(rest, path.clone()),
         });
+        next.windows = std::mem::take(&mut self.windows);
+        if let Some(windows) = &path.windows {
+            next.windows.add(windows);
+        }
         *self = next;
         Ok(())
     }
@@ -85,9 +96,9 @@ impl Totals {
         add_signed(&mut self.gap_length, path.gap_length)?;
         match path.estimate {
             None => self.lacks_estimate |= path.raw_length > 0.0,
-            Some(Estimate { length, low, high }) => {
+            Some(EstimatedLength { length_m, low_m, high_m }) => {
                 self.has_estimate = true;
-                for (sum, term) in self.estimate.iter_mut().zip([length, low, high]) {
+                for (sum, term) in self.estimate.iter_mut().zip([length_m, low_m, high_m]) {
                     sum.add(term)?;
                 }
             }
@@ -109,10 +120,11 @@ impl Totals {
             rejected_length: self.rejected_length[rejection.reason as usize].to_f64(),
             ..*rejection
         });
-        let [length, low, high] = self.estimate.map(ExactSum::to_f64);
+        let [length_m, low_m, high_m] = self.estimate.map(ExactSum::to_f64);
         let has_estimate = self.has_estimate && !self.lacks_estimate;
         PathSummary {
-            estimate: has_estimate.then_some(Estimate { length, low, high }),
+            windows: self.windows.summary(),
+            estimate: has_estimate.then_some(EstimatedLength { length_m, low_m, high_m }),
             length: self.length.to_f64(),
             raw_length: self.raw_length.to_f64(),
             length_3d: rest.length_3d.map(|_| self.length_3d.to_f64()),
@@ -177,6 +189,7 @@ fn combined(a: PathSummary, b: PathSummary) -> PathSummary {
         raw_descent: a.raw_descent.or(b.raw_descent),
         estimate: None,
         trips: sum_of_trips(a.trips, b.trips),
+        windows: None,
         unused_options: Vec::new(),
         moving_ns: either(a.moving_ns, b.moving_ns),
         max_speed: match (a.max_speed, b.max_speed) {

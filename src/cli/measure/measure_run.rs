@@ -154,7 +154,10 @@ impl<'a, W: Write> MeasureRun<'a, W> {
         let label = track_label(track.number, &track.info);
         self.file.notes.add_all(&self.file.name, Some(&label), &track.notes);
         let index = track.number.saturating_sub(1) as usize;
-        for note in notes::unused_options(Some(index), &track.info, &self.options) {
+        let unused = notes::unused_options(Some(index), &track.info, &self.options);
+        let windows = track.summary.windows.as_ref();
+        let dropped = windows.and_then(|windows| notes::dropped_windows(Some(index), windows));
+        for note in unused.into_iter().chain(dropped) {
             let text = notes::text(&self.file.name, Some(&label), &note);
             match self.is_strict {
                 true => self.track_failed(&format!("{text}; --strict makes this an error")),

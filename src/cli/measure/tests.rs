@@ -6,6 +6,8 @@ use clap::Parser;
 
 use super::*;
 
+mod windows;
+
 #[derive(Parser)]
 pub(super) struct Wrapper {
     #[command(flatten)]
@@ -68,12 +70,22 @@ fn text_is_one_aligned_line_per_track_and_a_total() {
     assert_eq!(run.messages, "");
 }
 
+/// Fiji and Samoa. In JSON and in CSV, west is 178.4 and east is -172.1.
+#[test]
+fn a_box_across_the_antimeridian_has_the_larger_longitude_in_the_west() {
+    const GPX: &str = r#"<gpx><trk><trkseg><trkpt lat="-18.1" lon="178.4"/><trkpt lat="-13.8" lon="-172.1"/></trkseg></trk></gpx>"#;
+    let json = run_with(&[], "- --json", GPX).out;
+    assert!(json.contains(r#""bbox":[178.4,-18.1,-172.1,-13.8]"#), "{json}");
+    let csv = run_with(&[], "- --csv", GPX).out;
+    assert!(csv.contains(",178.4,-18.1,-172.1,-13.8,"), "{csv}");
+}
+
 #[test]
 fn json_is_one_object_per_track_and_a_total() {
     let run = run_with(&[], "- --json", GPX);
     insta::assert_snapshot!(run.out, @r#"
     {"file":"-","track":"There","points":4,"segments":2,"length_m":2223.223552166184,"displacement_m":112272.79189415753,"model":"geodesic","bbox":[13.0,46.0,13.0,47.01],"accepted":4,"raw_length_m":2223.223552166184,"rejections":[],"kind":"track","incomplete":false,"notes":[]}
-    {"file":"-","track":2,"points":2,"segments":1,"length_m":20003931.458625447,"displacement_m":20003931.458625447,"model":"geodesic","bbox":[0.0,0.0,180.0,0.0],"accepted":2,"raw_length_m":20003931.458625447,"rejections":[],"kind":"route","incomplete":false,"notes":[]}
+    {"file":"-","track":2,"points":2,"segments":1,"length_m":20003931.458625447,"displacement_m":20003931.458625447,"model":"geodesic","bbox":[-180.0,0.0,180.0,90.0],"accepted":2,"raw_length_m":20003931.458625447,"rejections":[],"kind":"route","incomplete":false,"notes":[]}
     {"total":{"files":1,"failed_files":0,"tracks":2,"points":6,"segments":3,"length_m":20006154.682177614,"model":"geodesic","accepted":6,"raw_length_m":20006154.682177614,"rejections":[],"notes":[],"more_notes":0}}
     "#);
     let run = run_with(&[], "- --json --model planar", "x,y\n0,0\n3,4\n");
@@ -89,7 +101,7 @@ fn csv_is_one_row_per_track_and_a_total() {
     insta::assert_snapshot!(run.out, @r"
     kind,file,track,points,segments,length_m,displacement_m,model,west_deg,south_deg,east_deg,north_deg,accepted,raw_length_m,length_3d_m,elapsed_s,moving_s,max_speed_mps,ascent_m,descent_m,backward_time_count,backward_time_first_offset,backward_time_rejected_length_m,accuracy_count,accuracy_first_offset,accuracy_rejected_length_m,speed_count,speed_first_offset,speed_rejected_length_m,step_count,step_first_offset,step_rejected_length_m,invalid_position_count,invalid_position_first_offset,invalid_position_rejected_length_m,start_time,end_time,device_length_m,incomplete,notes
     track,-,There,4,2,2223.9016046706583,112307.03103586826,haversine,13,46,13,47.01,4,2223.9016046706583,,,,,,,0,,0,0,,0,0,,0,0,,0,0,,0,,,,false,0
-    route,-,2,2,1,20015114.442035925,20015114.442035925,haversine,0,0,180,0,2,20015114.442035925,,,,,,,0,,0,0,,0,0,,0,0,,0,0,,0,,,,false,0
+    route,-,2,2,1,20015114.442035925,20015114.442035925,haversine,-180,0,180,90,2,20015114.442035925,,,,,,,0,,0,0,,0,0,,0,0,,0,0,,0,,,,false,0
     total,,,6,3,20017338.343640596,,haversine,,,,,6,20017338.343640596,,,,,,,0,,0,0,,0,0,,0,0,,0,0,,0,,,,,0
     ");
 }

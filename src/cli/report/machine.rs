@@ -13,13 +13,13 @@ use crate::cli::flags::{flag, missing_data};
 use crate::client::StoredPath;
 use crate::formats::{Note, Position};
 use crate::measure::{
-    ClimbOptions, Estimate, Metric, Options, PathSummary, RejectionReason, Space, Trips,
+    ClimbOptions, EstimatedLength, Metric, Options, PathSummary, RejectionReason, Space, Trips,
 };
 
 /// A row: its members in order.
-pub(super) struct Row<'a>(Vec<(Cow<'static, str>, Value<'a>)>);
+pub(super) struct Row<'a>(pub(super) Vec<(Cow<'static, str>, Value<'a>)>);
 
-enum Value<'a> {
+pub(super) enum Value<'a> {
     /// An absent member of an object, or an empty field of a table.
     Missing,
     Null,
@@ -64,7 +64,7 @@ impl Value<'_> {
     }
 
     /// Formats the value as a field of a table.
-    fn field(&self) -> String {
+    pub(super) fn field(&self) -> String {
         match self {
             Value::Text(text) => text.to_string(),
             Value::Flag(flag) => flag.to_string(),
@@ -96,7 +96,7 @@ fn reason_name(reason: RejectionReason) -> &'static str {
 }
 
 /// Appends the unit to a name, except for planar paths.
-fn named(metric: Metric, name: &str, unit: &str) -> Cow<'static, str> {
+pub(super) fn named(metric: Metric, name: &str, unit: &str) -> Cow<'static, str> {
     match metric.space() {
         Space::Planar => name.to_owned().into(),
         Space::Geographic => format!("{name}_{unit}").into(),
@@ -124,7 +124,7 @@ const LAST_REASONS: [RejectionReason; 2] = [RejectionReason::Late, RejectionReas
 /// Returns the newer members that tracks and totals share.
 fn newer<'a>(summary: &PathSummary) -> Vec<(Cow<'static, str>, Value<'a>)> {
     let metric = summary.metric;
-    let estimate = |part: fn(Estimate) -> f64| Value::number(summary.estimate.map(part));
+    let estimate = |part: fn(EstimatedLength) -> f64| Value::number(summary.estimate.map(part));
     let trips = summary.trips.as_ref();
     let count =
         |count: fn(&Trips) -> u64| trips.map_or(Value::Missing, |trips| Value::Count(count(trips)));
@@ -135,9 +135,9 @@ fn newer<'a>(summary: &PathSummary) -> Vec<(Cow<'static, str>, Value<'a>)> {
     ];
     if metric.space() == Space::Geographic {
         row.extend([
-            ("estimated_length_m".into(), estimate(|estimate| estimate.length)),
-            ("estimated_length_low_m".into(), estimate(|estimate| estimate.low)),
-            ("estimated_length_high_m".into(), estimate(|estimate| estimate.high)),
+            ("estimated_length_m".into(), estimate(|estimate| estimate.length_m)),
+            ("estimated_length_low_m".into(), estimate(|estimate| estimate.low_m)),
+            ("estimated_length_high_m".into(), estimate(|estimate| estimate.high_m)),
             ("stop_count".into(), count(|trips| trips.stop_count)),
             ("trip_count".into(), count(|trips| trips.trip_count)),
             ("stopped_s".into(), Value::seconds(trips.map(|trips| trips.stopped_ns))),
@@ -184,9 +184,13 @@ fn json_newer<'a>(
             Row(vec![
                 ("start_time".into(), time(trip.start_unix_ns)),
                 ("end_time".into(), time(trip.end_unix_ns)),
-                ("estimated_length_m".into(), Value::Number(trip.length.length)),
-                ("estimated_length_low_m".into(), Value::Number(trip.length.low)),
-                ("estimated_length_high_m".into(), Value::Number(trip.length.high)),
+                ("start_longitude_deg".into(), Value::Number(trip.start_position[0])),
+                ("start_latitude_deg".into(), Value::Number(trip.start_position[1])),
+                ("end_longitude_deg".into(), Value::Number(trip.end_position[0])),
+                ("end_latitude_deg".into(), Value::Number(trip.end_position[1])),
+                ("estimated_length_m".into(), Value::Number(trip.length.length_m)),
+                ("estimated_length_low_m".into(), Value::Number(trip.length.low_m)),
+                ("estimated_length_high_m".into(), Value::Number(trip.length.high_m)),
             ])
         });
         row.push(("trips".into(), Value::Rows(trips.collect())));
@@ -233,7 +237,7 @@ pub(super) fn json_track<'a>(track: &Track<'a>, options: &ReportOptions) -> Row<
     ];
     row.extend(json_more(summary, false));
     row.extend(of_file(track));
-    row.extend(in_units(summary, options.units));
+    row.extend(in_units(summary.metric, summary.length, options.units));
     row.push(("notes".into(), Value::Rows(track.notes.iter().map(json_note).collect())));
     row.extend(json_newer(summary, Some(&options.measure)));
     Row(row)
@@ -292,10 +296,14 @@ fn of_file<'a>(track: &Track<'a>) -> Vec<(Cow<'static, str>, Value<'a>)> {
 }
 
 /// Returns the length in other units than metres, if the report has them.
-fn in_units<'a>(summary: &PathSummary, units: Units) -> Option<(Cow<'static, str>, Value<'a>)> {
-    (units != Units::M && summary.metric.space() == Space::Geographic).then(|| {
+pub(super) fn in_units<'a>(
+    metric: Metric,
+    length_m: f64,
+    units: Units,
+) -> Option<(Cow<'static, str>, Value<'a>)> {
+    (units != Units::M && metric.space() == Space::Geographic).then(|| {
         let name = format!("length_{}", units.symbol());
-        (name.into(), Value::Number(units.length(summary.length)))
+        (name.into(), Value::Number(units.length(length_m)))
     })
 }
 
@@ -335,7 +343,7 @@ pub(super) fn json_total(total: &Total<'_>, options: &ReportOptions) -> Row<'sta
         ("model".into(), Value::Text(summary.metric.to_string().into())),
     ];
     row.extend(json_more(summary, true));
-    row.extend(in_units(summary, options.units));
+    row.extend(in_units(summary.metric, summary.length, options.units));
     let notes = total.notes.iter().map(json_file_note).collect();
     row.push(("notes".into(), Value::Rows(notes)));
     row.push(("more_notes".into(), Value::Count(total.more_note_count)));
@@ -384,7 +392,7 @@ fn csv_row<'a>(
     row.extend(track.map_or_else(missing_of_file, |track| of_file(track).split_off(1)));
     let note_count = track.map_or(0, |track| track.notes.len() as u64);
     row.push(("notes".into(), Value::Count(note_count)));
-    row.extend(in_units(summary, units));
+    row.extend(in_units(summary.metric, summary.length, units));
     row.extend(LAST_REASONS.into_iter().flat_map(|reason| csv_rejection(track, summary, reason)));
     row.extend(newer(summary));
     row

@@ -8,6 +8,7 @@ mod machine;
 mod table;
 mod text;
 mod units;
+mod windows;
 
 use std::io::{self, Write};
 
@@ -16,6 +17,7 @@ use serde::Serialize;
 use self::table::Table;
 pub(super) use self::text::{Keep, escape_control, grouped, pad_or_truncate, pluralize};
 pub(super) use self::units::Units;
+pub(super) use self::windows::unit_name;
 use crate::client::StoredPath;
 use crate::formats::{Note, TrackInfo};
 use crate::measure::{Metric, Options, PathSummary};
@@ -87,7 +89,11 @@ pub(super) struct Report<W> {
 
 /// Writes a recording as one JSON object.
 pub(super) fn json_recording(out: &mut impl Write, path: &StoredPath) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, &machine::json_recording(path))?;
+    let mut row = machine::json_recording(path);
+    if let Some(summary) = &path.summary {
+        windows::extend_json(&mut row, summary, Units::M);
+    }
+    serde_json::to_writer(&mut *out, &row)?;
     writeln!(out)
 }
 
@@ -129,6 +135,7 @@ impl<W: Write> Report<W> {
                 report.table.detail(&mut report.out, label, "", &time)?;
             }
         }
+        windows::text(&mut report.out, &report.table, summary)?;
         report.out.flush()
     }
 
@@ -140,10 +147,18 @@ impl<W: Write> Report<W> {
     pub(super) fn track(&mut self, track: &Track<'_>) -> io::Result<()> {
         self.begin(&track.summary)?;
         match self.options.style {
-            Style::Text | Style::Details => self.table.track(&mut self.out, track),
-            Style::Json => self.json(&machine::json_track(track, &self.options)),
+            Style::Text | Style::Details => {
+                self.table.track(&mut self.out, track)?;
+                windows::text(&mut self.out, &self.table, &track.summary)
+            }
+            Style::Json => {
+                let mut row = machine::json_track(track, &self.options);
+                windows::extend_json(&mut row, &track.summary, self.options.units);
+                self.json(&row)
+            }
             Style::Csv => {
-                self.csv(&machine::csv_fields(Some(track), &track.summary, self.options.units))
+                let options = self.options;
+                windows::csv_rows(Some(track), &track.summary, &options, |row| self.csv(row))
             }
         }
     }
@@ -152,9 +167,19 @@ impl<W: Write> Report<W> {
     pub(super) fn total(&mut self, total: &Total<'_>) -> io::Result<()> {
         self.begin(&total.summary)?;
         match self.options.style {
-            Style::Text | Style::Details => self.table.total(&mut self.out, total),
-            Style::Json => self.json(&machine::json_total(total, &self.options)),
-            Style::Csv => self.csv(&machine::csv_fields(None, &total.summary, self.options.units)),
+            Style::Text | Style::Details => {
+                self.table.total(&mut self.out, total)?;
+                windows::text(&mut self.out, &self.table, &total.summary)
+            }
+            Style::Json => {
+                let mut row = machine::json_total(total, &self.options);
+                windows::extend_json_total(&mut row, total, self.options.units);
+                self.json(&row)
+            }
+            Style::Csv => {
+                let options = self.options;
+                windows::csv_rows(None, &total.summary, &options, |row| self.csv(row))
+            }
         }
     }
 
@@ -166,7 +191,11 @@ impl<W: Write> Report<W> {
         match self.options.style {
             Style::Text | Style::Details => self.table.header(&mut self.out),
             Style::Json => Ok(()),
-            Style::Csv => self.csv(&machine::csv_header(summary, self.options.units)),
+            Style::Csv => {
+                let mut header = machine::csv_header(summary, self.options.units);
+                windows::extend_csv_header(&mut header, &self.options);
+                self.csv(&header)
+            }
         }
     }
 

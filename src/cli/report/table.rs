@@ -9,7 +9,7 @@ use super::text::{
 };
 use super::{ReportOptions, Style, Total, Track, Units};
 use crate::formats::TrackKind;
-use crate::measure::{ClimbOptions, Estimate, PathSummary, RejectionReason, Space, Trips};
+use crate::measure::{ClimbOptions, EstimatedLength, PathSummary, RejectionReason, Space, Trips};
 
 /// The width of the names of a file and a track, without the gap between them.
 const NAMES_WIDTH: usize = 41;
@@ -161,9 +161,9 @@ impl Table {
             let displacement = self.length(displacement);
             self.detail(out, "from first to last", "", &displacement)?;
         }
-        if let Some(Estimate { length, low, high }) = summary.estimate {
-            self.wide_detail(out, "estimated length", &self.estimate(length))?;
-            let interval = format!("{} to {}", self.estimate(low), self.estimate(high));
+        if let Some(EstimatedLength { length_m, low_m, high_m }) = summary.estimate {
+            self.wide_detail(out, "estimated length", &self.estimate(length_m))?;
+            let interval = format!("{} to {}", self.estimate(low_m), self.estimate(high_m));
             self.wide_detail(out, "  90 % interval of the true length", &interval)?;
         }
         if let Some(trips) = &summary.trips {
@@ -221,12 +221,12 @@ impl Table {
         let mut rows: Vec<(i64, String, String)> = Vec::new();
         let span = |start: i64, end: i64| duration(end.abs_diff(start).into());
         for trip in &trips.trips {
-            let Estimate { length, low, high } = trip.length;
+            let EstimatedLength { length_m, low_m, high_m } = trip.length;
             let value = format!(
                 "{} ({} to {})",
-                self.estimate(length),
-                self.estimate(low),
-                self.estimate(high)
+                self.estimate(length_m),
+                self.estimate(low_m),
+                self.estimate(high_m)
             );
             let time = span(trip.start_unix_ns, trip.end_unix_ns);
             let label = format!("trip  {}  {time}", seconds_utc(trip.start_unix_ns));
@@ -264,7 +264,7 @@ impl Table {
         }
     }
 
-    fn length(&self, length: f64) -> String {
+    pub(super) fn length(&self, length: f64) -> String {
         self.quantity(length, Units::format_length)
     }
 

@@ -114,7 +114,7 @@ fn note_times(
     if !matches!(field.data_type(), DataType::Timestamp(_, None)) {
         return Ok(());
     }
-    if options.timezone.is_some() {
+    if options.timezone.is_some() && !options.shares_timezone {
         let message = "--timezone has no effect on a Parquet file";
         out.file_note(NoteKind::UnusedOption, None, message)?;
     }

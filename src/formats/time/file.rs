@@ -125,7 +125,7 @@ pub(in crate::formats) fn note_unused_options(
     };
     TimeReader::new(options)?;
     let flags = [
-        ("--timezone", options.timezone.is_some()),
+        ("--timezone", options.timezone.is_some() && !options.shares_timezone),
         ("--time-format", options.time_format.is_some()),
     ];
     let given: Vec<&str> =

@@ -28,6 +28,8 @@ pub(in crate::formats) enum Clarity {
 /// Reads times.
 pub(in crate::formats) struct TimeReader {
     zone: Option<Zone>,
+    /// Whether the zone also has an effect elsewhere.
+    shares_zone: bool,
     format: Option<String>,
     order: Option<DayOrder>,
     assumes_zone: bool,
@@ -49,6 +51,7 @@ impl TimeReader {
         }
         Ok(Self {
             zone,
+            shares_zone: options.shares_timezone,
             format: options.time_format.clone(),
             order: None,
             assumes_zone: false,
@@ -80,7 +83,10 @@ impl TimeReader {
 
     /// Returns whether the zone and the format of the options had an effect, or are not given.
     pub(super) fn effects(&self) -> (bool, bool) {
-        (self.zone.is_none() || self.uses_zone, self.format.is_none() || self.uses_format)
+        (
+            self.zone.is_none() || self.uses_zone || self.shares_zone,
+            self.format.is_none() || self.uses_format,
+        )
     }
 
     /// Sets the order of day and month in dates such as `01/02/2024`.

@@ -8,6 +8,7 @@ use crate::measure::{Metric, Point, Rejection, RejectionReason, Space, SumOverfl
 
 mod cases;
 mod reference;
+mod times;
 
 use reference::reference_summary;
 
@@ -309,14 +310,9 @@ fn a_total_out_of_range_is_refused_and_changes_nothing() {
     // Add impossible legs directly, so that the sum is 2^64 - 2^13.
     for length in [2_f64.powi(63), 2_f64.powi(63) - 2_f64.powi(13)] {
         let mut legs = LegBatch::new();
-        path.stats.add_leg(
-            &options,
-            length,
-            FixAttributes::NOTHING,
-            FixAttributes::NOTHING,
-            &mut legs,
-        );
-        path.stats.add_sums(&options, &legs).unwrap();
+        let leg = Some((FixAttributes::NOTHING, length));
+        TrackStats::add_fix(&options, FixAttributes::NOTHING, leg, &mut legs);
+        path.stats.add_batch(&options, &legs).unwrap();
     }
     let at = |z: f64| Fix::new(Point::planar(0.0, 0.0).unwrap()).with_z(z).unwrap();
     path.extend(&[at(0.0), at(8000.0)]).unwrap();

@@ -143,13 +143,18 @@ fn sin_squared(difference_e7: f64) -> f64 {
 /// poles, where all roundings except the last product and sum vanish.
 #[inline(always)]
 fn cos_of_latitude(y: f64) -> f64 {
-    let to_pole = POLE_E7 - y.abs();
-    let square = to_pole * to_pole;
+    sine_of_e7(POLE_E7 - y.abs())
+}
+
+/// Returns the sine of an angle of at most a quarter turn, in E7 units. [`cos_of_latitude`] has its errors.
+#[inline(always)]
+pub(in crate::measure) fn sine_of_e7(angle: f64) -> f64 {
+    let square = angle * angle;
     let mut sum = SINE_OF_E7[0];
     for &coefficient in &SINE_OF_E7[1..] {
         sum = sum * square + coefficient;
     }
-    to_pole * sum
+    angle * sum
 }
 
 /// The coefficients of a^15 down to a.

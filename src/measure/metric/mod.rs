@@ -114,7 +114,7 @@ impl fmt::Display for Metric {
 /// a quarter turn. A whole turn minus the difference is not exact, because a difference of nearly a turn has
 /// fewer fraction bits than either longitude.
 #[inline]
-fn longitude_between(a: f64, b: f64) -> f64 {
+pub(super) fn longitude_between(a: f64, b: f64) -> f64 {
     let difference = (a - b).abs();
     if difference > HALF_TURN_E7 {
         (HALF_TURN_E7 - a.abs()) + (HALF_TURN_E7 - b.abs())

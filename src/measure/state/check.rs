@@ -5,28 +5,27 @@
 
 use super::{
     AttributesState, FilterState, FixState, InvalidPointsState, PlacesState, PolylineState,
-    RejectionState, State, StateError, StatsState,
+    RejectionState, State, StateError,
 };
+use crate::measure::bounds::longitudes::{SECTORS, boundary};
 use crate::measure::fix::{checked_unix_ns, checked_z};
-use crate::measure::options::{Elevation, InvalidPoints, Options};
+use crate::measure::options::{InvalidPoints, Options};
 use crate::measure::point::{HALF_TURN_E7, PLANAR_MAX, POLE_E7, Space};
 use crate::measure::sum::ExactSum;
+
+mod stats;
 
 /// A bound of planar legs: the diagonal of a square of 2^41.
 const PLANAR_LEG_MAX: u128 = 1 << 42;
 /// A bound of geographic legs in metres: half of the circumference of the Earth is shorter.
 const GEOGRAPHIC_LEG_MAX: u128 = 1 << 25;
-/// A bound of rises and falls: elevations are at most 2^40 either way.
-const RISE_MAX: u128 = 1 << 41;
-/// A bound of legs in three dimensions, in every space.
-const LEG_3D_MAX: u128 = 1 << 43;
 
 /// One part of a state, named in errors.
 #[derive(Clone, Copy)]
-struct Part(&'static str);
+pub(super) struct Part(pub(super) &'static str);
 
 impl Part {
-    fn require(self, is_valid: bool, problem: &'static str) -> Result<(), StateError> {
+    pub(super) fn require(self, is_valid: bool, problem: &'static str) -> Result<(), StateError> {
         if is_valid { Ok(()) } else { Err(StateError { part: self.0, problem }) }
     }
 
@@ -36,7 +35,7 @@ impl Part {
         self.require(value != 0.0 || value.is_sign_positive(), "a number is a negative zero")
     }
 
-    fn place(self, space: Space, [x, y]: [f64; 2]) -> Result<(), StateError> {
+    pub(super) fn place(self, space: Space, [x, y]: [f64; 2]) -> Result<(), StateError> {
         let (x_max, y_max) = match space {
             Space::Planar => (PLANAR_MAX, PLANAR_MAX),
             Space::Geographic => (HALF_TURN_E7, POLE_E7),
@@ -89,14 +88,14 @@ pub(super) fn check(state: &State) -> Result<(), StateError> {
         }
         None => &state.raw,
     };
-    check_stats(Part("statistics"), options, accepted, &state.stats)?;
+    stats::check(options, accepted, &state.stats)?;
     let part = Part("last fix");
     part.attributes(state.last)?;
     let has_last = state.filter.is_none() && state.raw.places.is_some();
     part.require(has_last || state.last == AttributesState::default(), "it should be unset")?;
-    check_covered(part, &state.stats, state.last)?;
+    stats::check_time(part, &state.stats, state.last)?;
     match state.filter.and_then(|filter| filter.reference) {
-        Some(reference) => check_covered(Part("filter"), &state.stats, reference.attributes),
+        Some(reference) => stats::check_time(Part("filter"), &state.stats, reference.attributes),
         None => Ok(()),
     }
 }
@@ -116,7 +115,9 @@ fn check_polyline(
     };
     part.require((1..=points).contains(&segments), "the counts contradict each other")?;
     check_places(part, space, places)?;
-    let is_single = places.min == places.max;
+    let is_single = places.first == places.last
+        && places.y[0] == places.y[1]
+        && places.x.iter().flatten().all(|[low, high]| low == high);
     part.require(points > 1 || is_single, "a single point has several coordinates")?;
     let leg_max = match space {
         Space::Planar => PLANAR_LEG_MAX,
@@ -126,25 +127,38 @@ fn check_polyline(
 }
 
 fn check_places(part: Part, space: Space, places: &PlacesState) -> Result<(), StateError> {
-    let PlacesState { first, last, min, max, x_around_zero } = *places;
-    for place in [first, last, min, max] {
+    let PlacesState { first, last, y: [min_y, max_y], x } = *places;
+    for place in [first, last, [0.0, min_y], [0.0, max_y]] {
         part.place(space, place)?;
     }
-    for axis in 0..2 {
-        let range = min[axis]..=max[axis];
-        let is_inside = range.contains(&first[axis]) && range.contains(&last[axis]);
+    for (sector, &[low, high]) in x.iter().enumerate().filter_map(|(i, x)| Some((i, x.as_ref()?))) {
+        part.place(space, [low, 0.0])?;
+        part.place(space, [high, 0.0])?;
+        let is_valid = match space {
+            Space::Planar => sector == 0 && low <= high,
+            Space::Geographic => {
+                let (start, end) = (boundary(sector), boundary(sector + 1));
+                // A boundary belongs to the sector that it starts.
+                let next = x[(sector + 1) % SECTORS];
+                let is_closed = high < end
+                    || next.is_some_and(|[low, _]| low == boundary((sector + 1) % SECTORS));
+                start <= low && low <= high && low < end && high <= end && is_closed
+            }
+        };
+        part.require(is_valid, "a covered range of x is not possible")?;
+    }
+    for end in [first, last] {
+        let is_inside = (min_y..=max_y).contains(&end[1]) && covers(&x, end[0], space);
         part.require(is_inside, "an end is outside the bounds")?;
     }
-    let (min_x, max_x) = (min[0], max[0]);
-    let is_valid = match x_around_zero {
-        None => min_x >= 0.0 || max_x < 0.0,
-        Some([below, above]) => {
-            part.place(space, [below, 0.0])?;
-            part.place(space, [above, 0.0])?;
-            min_x <= below && below < 0.0 && 0.0 <= above && above <= max_x
-        }
-    };
-    part.require(is_valid, "the coordinates around 0 contradict the bounds")
+    Ok(())
+}
+
+/// Returns whether the ranges contain `x`. Both longitudes of the antimeridian are in the first sector.
+fn covers(ranges: &[Option<[f64; 2]>; SECTORS], x: f64, space: Space) -> bool {
+    let is_antimeridian = space == Space::Geographic && x == HALF_TURN_E7;
+    let x = if is_antimeridian { -HALF_TURN_E7 } else { x };
+    ranges.iter().flatten().any(|[low, high]| (low..=high).contains(&&x))
 }
 
 fn check_invalid_points(part: Part, state: &State) -> Result<(), StateError> {
@@ -175,12 +189,12 @@ fn check_filter(part: Part, state: &State, filter: &FilterState) -> Result<(), S
     check_polyline(Part("accepted fixes"), options, accepted)?;
     let is_broken = accepted.is_broken || accepted.is_broken_before_first;
     part.require(!is_broken, "the accepted fixes have a segment break")?;
+    let space = options.metric.space();
     if let (Some(all), Some(some)) = (&raw.places, &accepted.places) {
-        let is_inside = (0..2).all(|i| all.min[i] <= some.min[i] && some.max[i] <= all.max[i]);
+        let is_inside = accepted_is_inside(all, some, space);
         part.require(is_inside, "an accepted fix is outside the bounds of all fixes")?;
     }
     check_rejections(part, state, filter)?;
-    let space = options.metric.space();
     if let Some(FixState { at, attributes }) = filter.reference {
         part.attributes(attributes)?;
         let is_last = accepted.places.is_some_and(|places| places.last == at);
@@ -197,6 +211,17 @@ fn check_filter(part: Part, state: &State, filter: &FilterState) -> Result<(), S
         part.require(is_valid, "the rejected fixes that agree are not possible")?;
     }
     Ok(())
+}
+
+/// Returns whether the accepted fixes can be some of all fixes. On the Earth, the legs of the accepted fixes can leave
+/// the box of all fixes, because they are longer.
+fn accepted_is_inside(all: &PlacesState, accepted: &PlacesState, space: Space) -> bool {
+    let contains = |[min, max]: [f64; 2], [low, high]: [f64; 2]| min <= low && high <= max;
+    let is_inside = |[x, y]: [f64; 2]| covers(&all.x, x, space) && contains(all.y, [y, y]);
+    let has_box = space == Space::Geographic
+        || matches!((all.x[0], accepted.x[0]), (Some(all_x), Some(x)) if contains(all_x, x))
+            && contains(all.y, accepted.y);
+    has_box && [accepted.first, accepted.last].into_iter().all(is_inside)
 }
 
 fn check_rejections(part: Part, state: &State, filter: &FilterState) -> Result<(), StateError> {
@@ -224,50 +249,4 @@ fn check_rejections(part: Part, state: &State, filter: &FilterState) -> Result<(
     part.require(is_complete, "accepted and rejected fixes are not all fixes")?;
     let is_part = length.is_some_and(|length| length <= units(raw.length));
     part.require(is_part, "the rejected length is longer than the path")
-}
-
-fn check_stats(
-    part: Part,
-    options: &Options,
-    accepted: &PolylineState,
-    stats: &StatsState,
-) -> Result<(), StateError> {
-    let legs = legs(accepted);
-    let mut span_ns = 0;
-    if let Some([first, last]) = stats.times {
-        let is_valid = accepted.places.is_some() && first <= last;
-        part.require(is_valid && is_time(first) && is_time(last), "a time is out of range")?;
-        span_ns = last.abs_diff(first);
-    }
-    if let Some(moving_ns) = stats.moving_ns {
-        let limit = u128::from(legs) * u128::from(span_ns);
-        let is_valid = limit > 0 && moving_ns <= limit;
-        part.require(is_valid, "the moving time is longer than the legs")?;
-    }
-    // The shortest duration is a nanosecond.
-    let speed_max = LEG_3D_MAX as f64 * 1e9;
-    let is_speed = stats.max_speed.is_none_or(|speed| (0.0..=speed_max).contains(&speed));
-    let is_valid = is_speed && stats.max_speed.is_some() == stats.moving_ns.is_some();
-    part.require(is_valid, "the largest speed is not possible")?;
-    if let Some([ascent, descent]) = stats.climb {
-        part.require(legs > 0, "there is a climb, but no leg")?;
-        part.sum(ascent, legs, RISE_MAX)?;
-        part.sum(descent, legs, RISE_MAX)?;
-    }
-    let legs_3d = match options.elevation {
-        Elevation::ThreeDimensional => legs,
-        Elevation::Ignored => 0,
-    };
-    part.sum(stats.length_3d, legs_3d, LEG_3D_MAX)
-}
-
-/// Checks that the time of an accepted fix is between the earliest and the latest time.
-fn check_covered(
-    part: Part,
-    stats: &StatsState,
-    attributes: AttributesState,
-) -> Result<(), StateError> {
-    let Some(unix_ns) = attributes.unix_ns else { return Ok(()) };
-    let is_covered = stats.times.is_some_and(|[first, last]| (first..=last).contains(&unix_ns));
-    part.require(is_covered, "its time is outside the times of the path")
 }

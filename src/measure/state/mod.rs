@@ -5,10 +5,14 @@
 //! have is an error. The arithmetic therefore never meets a coordinate that is out of range. `check.rs` has the
 //! checks. A state has no byte format: stores define their own.
 
+use super::bounds::longitudes::SECTORS;
 use super::options::Options;
 use super::sum::ExactSum;
 
+pub use self::extremes::ExtremesState;
+
 mod check;
+mod extremes;
 #[cfg(test)]
 mod tests;
 
@@ -71,19 +75,18 @@ pub struct PolylineState {
     pub is_broken_before_first: bool,
 }
 
-/// The coordinates that are kept of the points of a polyline, each as x and y.
+/// The coordinates that are kept of the points and legs of a polyline.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PlacesState {
-    /// The first point.
+    /// The first point, as x and y.
     pub first: [f64; 2],
     /// The last point.
     pub last: [f64; 2],
-    /// The smallest coordinates.
-    pub min: [f64; 2],
-    /// The largest coordinates.
-    pub max: [f64; 2],
-    /// The largest x below 0, and the smallest x that is at least 0. It is set exactly if both exist.
-    pub x_around_zero: Option<[f64; 2]>,
+    /// The smallest and the largest y of all points and legs.
+    pub y: [f64; 2],
+    /// The smallest and the largest covered longitude in each sector of 22.5 degrees, from the antimeridian to the
+    /// east. Of a planar path, the first element has the smallest and the largest x.
+    pub x: [Option<[f64; 2]>; SECTORS],
 }
 
 /// The state of the filter.
@@ -129,18 +132,43 @@ pub struct RejectionState {
 }
 
 /// The statistics of the accepted fixes.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct StatsState {
-    /// The earliest and the latest time, in nanoseconds since 1970-01-01T00:00:00Z.
-    pub times: Option<[i64; 2]>,
-    /// The sum of the durations of the legs in motion, in nanoseconds. It is set once a leg has a duration.
-    pub moving_ns: Option<u128>,
-    /// The largest speed of a leg. It is set exactly if `moving_ns` is.
+    /// The earliest and the latest time of a checked fix, in nanoseconds since 1970-01-01T00:00:00Z.
+    pub checked_times: Option<[i64; 2]>,
+    /// The earliest and the latest time of an accepted fix.
+    pub accepted_times: Option<[i64; 2]>,
+    /// The time of the legs in motion, in nanoseconds. It is set once a leg has a duration, if the options have the
+    /// speed of a stop.
+    pub moving_ns: Option<u64>,
+    /// The highest average speed of a run.
     pub max_speed: Option<f64>,
+    /// The runs that have not ended; `None` if there are none.
+    pub speed_runs: Option<SpeedRunsState>,
     /// The exact sums of all rises and of all falls. They are set once a leg has elevations at both ends.
     pub climb: Option<[ExactSum; 2]>,
     /// The exact sum of the legs in three dimensions; 0 if the options do not request it.
     pub length_3d: ExactSum,
+}
+
+/// The runs from which the highest speed is taken.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpeedRunsState {
+    /// The starts of the runs, in the order of their times.
+    pub open: Vec<SpeedRunState>,
+    /// The exact sum of the legs since an earlier fix.
+    pub length: ExactSum,
+    /// The time of the last accepted fix.
+    pub last_unix_ns: i64,
+}
+
+/// The start of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct SpeedRunState {
+    /// The time.
+    pub unix_ns: i64,
+    /// The sum of the legs from the same fix as [`SpeedRunsState::length`] to the start.
+    pub length: ExactSum,
 }
 
 /// A state that no path can have.

@@ -4,7 +4,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::measure::{Elevation, Fix, InvalidPoints, Metric, PathAccumulator, Point, Totals};
+use crate::measure::{
+    Elevation, Fix, InvalidPoints, Metric, PathAccumulator, Point, Space, Totals,
+};
 
 const NS_PER_S: i64 = 1_000_000_000;
 
@@ -77,27 +79,23 @@ fn candidate(state: &mut State) -> &mut FixState {
 type Set<T> = (&'static str, fn(&mut State, T));
 
 /// All coordinates and elevations of a filtered state.
-const NUMBERS: [Set<f64>; 29] = [
+const NUMBERS: [Set<f64>; 25] = [
     ("raw.first.x", |state, x| raw(state).first[0] = x),
     ("raw.first.y", |state, y| raw(state).first[1] = y),
     ("raw.last.x", |state, x| raw(state).last[0] = x),
     ("raw.last.y", |state, y| raw(state).last[1] = y),
-    ("raw.min.x", |state, x| raw(state).min[0] = x),
-    ("raw.min.y", |state, y| raw(state).min[1] = y),
-    ("raw.max.x", |state, x| raw(state).max[0] = x),
-    ("raw.max.y", |state, y| raw(state).max[1] = y),
-    ("raw.below", |state, x| raw(state).x_around_zero.as_mut().unwrap()[0] = x),
-    ("raw.above", |state, x| raw(state).x_around_zero.as_mut().unwrap()[1] = x),
+    ("raw.min.x", |state, x| raw(state).x[0].as_mut().unwrap()[0] = x),
+    ("raw.max.x", |state, x| raw(state).x[0].as_mut().unwrap()[1] = x),
+    ("raw.min.y", |state, y| raw(state).y[0] = y),
+    ("raw.max.y", |state, y| raw(state).y[1] = y),
     ("accepted.first.x", |state, x| accepted(state).first[0] = x),
     ("accepted.first.y", |state, y| accepted(state).first[1] = y),
     ("accepted.last.x", |state, x| accepted(state).last[0] = x),
     ("accepted.last.y", |state, y| accepted(state).last[1] = y),
-    ("accepted.min.x", |state, x| accepted(state).min[0] = x),
-    ("accepted.min.y", |state, y| accepted(state).min[1] = y),
-    ("accepted.max.x", |state, x| accepted(state).max[0] = x),
-    ("accepted.max.y", |state, y| accepted(state).max[1] = y),
-    ("accepted.below", |state, x| accepted(state).x_around_zero.as_mut().unwrap()[0] = x),
-    ("accepted.above", |state, x| accepted(state).x_around_zero.as_mut().unwrap()[1] = x),
+    ("accepted.min.x", |state, x| accepted(state).x[0].as_mut().unwrap()[0] = x),
+    ("accepted.max.x", |state, x| accepted(state).x[0].as_mut().unwrap()[1] = x),
+    ("accepted.min.y", |state, y| accepted(state).y[0] = y),
+    ("accepted.max.y", |state, y| accepted(state).y[1] = y),
     ("reference.x", |state, x| reference(state).at[0] = x),
     ("reference.y", |state, y| reference(state).at[1] = y),
     ("reference.z", |state, z| reference(state).attributes.z = Some(z)),
@@ -132,8 +130,8 @@ const OFFSETS: [Set<u64>; 4] = [
 
 /// All times.
 const TIMES: [Set<i64>; 5] = [
-    ("times.first", |state, ns| state.stats.times.as_mut().unwrap()[0] = ns),
-    ("times.last", |state, ns| state.stats.times.as_mut().unwrap()[1] = ns),
+    ("times.first", |state, ns| state.stats.checked_times.as_mut().unwrap()[0] = ns),
+    ("times.last", |state, ns| state.stats.checked_times.as_mut().unwrap()[1] = ns),
     ("reference.time", |state, ns| reference(state).attributes.unix_ns = Some(ns)),
     ("candidate.time", |state, ns| candidate(state).attributes.unix_ns = Some(ns)),
     ("last.time", |state, ns| state.last.unix_ns = Some(ns)),
@@ -153,29 +151,25 @@ const SUMS: [Set<ExactSum>; 9] = [
 ];
 
 /// Values that depend on each other.
-const CONTRADICTIONS: [Set<()>; 22] = [
+const CONTRADICTIONS: [Set<()>; 18] = [
     ("no filter", |state, ()| state.filter = None),
     ("no rule", |state, ()| state.options.min_step = None),
     ("rules but no filter", |state, ()| state.options = Options::new(Metric::Planar)),
     ("no 3-D", |state, ()| state.options.elevation = Elevation::Ignored),
     ("no raw places", |state, ()| state.raw.places = None),
     ("no accepted places", |state, ()| filter(state).accepted.places = None),
-    ("no sides", |state, ()| raw(state).x_around_zero = None),
-    ("all east", |state, ()| raw(state).min[0] = 0.0),
-    ("accepted outside", |state, ()| accepted(state).max[0] = 1e6),
+    ("no range of x", |state, ()| raw(state).x[0] = None),
+    ("two ranges of x", |state, ()| raw(state).x[1] = Some([1.0, 2.0])),
+    ("an end outside", |state, ()| raw(state).x[0] = Some([0.0, 5.0])),
+    ("accepted outside", |state, ()| accepted(state).x[0] = Some([0.0, 1e6])),
+    ("accepted outside in y", |state, ()| accepted(state).y[1] = 1e6),
     ("accepted break", |state, ()| filter(state).accepted.is_broken = true),
     ("accepted first break", |state, ()| filter(state).accepted.is_broken_before_first = true),
     ("break after the reference", |state, ()| state.raw.is_broken = true),
     ("no reference", |state, ()| filter(state).reference = None),
     ("other reference", |state, ()| reference(state).at[0] = 3.0),
     ("last with a filter", |state, ()| state.last.z = Some(1.0)),
-    ("no times", |state, ()| state.stats.times = None),
-    ("no moving time", |state, ()| state.stats.moving_ns = None),
-    ("much moving time", |state, ()| state.stats.moving_ns = Some(10_000_000_001)),
-    ("no speed", |state, ()| state.stats.max_speed = None),
-    ("negative speed", |state, ()| state.stats.max_speed = Some(-1.0)),
-    ("infinite speed", |state, ()| state.stats.max_speed = Some(f64::INFINITY)),
-    ("no speed number", |state, ()| state.stats.max_speed = Some(f64::NAN)),
+    ("no times", |state, ()| state.stats.checked_times = None),
 ];
 
 fn assert_refused<T: Copy + std::fmt::Debug>(fields: &[Set<T>], values: &[T]) {
@@ -203,8 +197,8 @@ fn every_field_out_of_range_is_refused() {
 #[test]
 fn a_geographic_state_out_of_range_is_refused() {
     let changes: [fn(&mut State); 10] = [
-        |state| raw(state).max[0] = 1_800_000_000.5,
-        |state| raw(state).min[1] = -900_000_000.5,
+        |state| raw(state).y[1] = 900_000_000.5,
+        |state| raw(state).y[0] = -900_000_000.5,
         |state| raw(state).first[0] = 5e7,
         |state| state.raw.length = ExactSum::from_bytes((1_u128 << 91).to_le_bytes()),
         |state| state.raw.segment_count = 3,
@@ -212,14 +206,13 @@ fn a_geographic_state_out_of_range_is_refused() {
         |state| state.last.z = Some(f64::NAN),
         |state| state.stats.length_3d = ExactSum::from_bytes([1; 16]),
         |state| state.filter = filtered().filter,
+        // A planar path has one range of x.
         |state| state.options.metric = Metric::Planar,
     ];
     for (index, change) in changes.iter().enumerate() {
         let mut state = unfiltered();
         change(&mut state);
-        // A planar path can have these coordinates.
-        let is_valid = state.options.metric == Metric::Planar;
-        assert_eq!(restore(&state).is_ok(), is_valid, "change {index}");
+        assert!(restore(&state).is_err(), "change {index}");
     }
     let mut state = unfiltered();
     state.raw.segment_count = 4;
@@ -227,6 +220,77 @@ fn a_geographic_state_out_of_range_is_refused() {
         restore(&state).unwrap_err(),
         @"invalid state of a path: all fixes: the counts contradict each other"
     );
+}
+
+/// Sectors 7 and 8 are west and east of the prime meridian.
+#[test]
+fn covered_longitudes_that_are_not_possible_are_refused() {
+    let state = unfiltered();
+    assert_eq!(raw(&mut state.clone()).x[7], Some([-2e7, 0.0]));
+    assert_eq!(raw(&mut state.clone()).x[8], Some([0.0, 1e7]));
+    let changes: [fn(&mut PlacesState); 16] = [
+        |places| places.x = [None; 16],
+        // An end of the path is not covered.
+        |places| places.x[7] = None,
+        |places| places.x[8] = Some([0.0, 0.0]),
+        // What reaches a boundary continues in the next sector.
+        |places| places.x[8] = Some([1.0, 1e7]),
+        |places| places.x[9] = Some([2.25e8, 4.5e8]),
+        |places| places.x[15] = Some([1.7e9, 1.8e9]),
+        // Outside the sector.
+        |places| places.x[7] = Some([-2.3e8, 0.0]),
+        |places| places.x[9] = Some([2.24e8, 2.26e8]),
+        |places| places.x[9] = Some([2.26e8, 4.6e8]),
+        |places| places.x[9] = Some([4.5e8, 4.5e8]),
+        |places| places.x[15] = Some([1.7e9, 1.800_000_000_5e9]),
+        |places| places.x[0] = Some([-1.800_000_000_5e9, -1.8e9]),
+        |places| places.x[3] = Some([-1e9, -1.1e9]),
+        |places| places.x[9] = Some([f64::NAN, 2.26e8]),
+        |places| places.x[9] = Some([2.26e8, f64::INFINITY]),
+        |places| places.x[7] = Some([-2e7, -0.0]),
+    ];
+    for (index, change) in changes.iter().enumerate() {
+        let mut state = state.clone();
+        change(raw(&mut state));
+        assert!(restore(&state).is_err(), "change {index}");
+    }
+    // What reaches the antimeridian continues in the first sector.
+    let mut state = state;
+    raw(&mut state).x[15] = Some([1.7e9, 1.8e9]);
+    raw(&mut state).x[0] = Some([-1.8e9, -1.8e9]);
+    assert!(restore(&state).is_ok());
+}
+
+#[test]
+fn extremes_that_no_path_can_have_are_refused() {
+    let extremes = ExtremesState {
+        first: [1e7, 2.0],
+        last: [-5e7, 1.0],
+        min: [-6e7, 0.0],
+        max: [3e7, 3.0],
+        x_around_zero: Some([-4e7, 1.0]),
+    };
+    assert!(extremes.places(Space::Geographic).is_ok());
+    let changes: [fn(&mut ExtremesState); 10] = [
+        |extremes| extremes.min[0] = -1.800_000_000_5e9,
+        |extremes| extremes.max[0] = f64::INFINITY,
+        |extremes| extremes.max[1] = f64::NAN,
+        |extremes| extremes.first[1] = 9.1e8,
+        |extremes| extremes.x_around_zero = None,
+        |extremes| extremes.x_around_zero = Some([-7e7, 1.0]),
+        |extremes| extremes.x_around_zero = Some([-4e7, 3.1e7]),
+        |extremes| extremes.x_around_zero = Some([0.0, 1.0]),
+        |extremes| extremes.x_around_zero = Some([-4e7, -1.0]),
+        |extremes| extremes.x_around_zero = Some([f64::NAN, f64::NAN]),
+    ];
+    for (index, change) in changes.iter().enumerate() {
+        let mut changed = extremes;
+        change(&mut changed);
+        assert!(changed.places(Space::Geographic).is_err(), "change {index}");
+    }
+    let one_sided =
+        ExtremesState { min: [2.0, 0.0], max: [1.0, 3.0], x_around_zero: None, ..extremes };
+    assert!(one_sided.places(Space::Planar).is_err());
 }
 
 #[test]
@@ -276,7 +340,7 @@ fn a_path_without_points_has_nothing_else() {
         |state| state.raw.point_count = 1,
         |state| state.raw.length = ExactSum::from_bytes([1; 16]),
         |state| state.raw.is_broken = true,
-        |state| state.stats.times = Some([0, 0]),
+        |state| state.stats.checked_times = Some([0, 0]),
         |state| state.stats.climb = Some([ExactSum::ZERO; 2]),
         |state| state.last.unix_ns = Some(0),
     ];

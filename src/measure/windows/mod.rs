@@ -11,19 +11,23 @@
 //! - A window without a fix and without a length does not exist.
 
 mod calendar;
+mod round;
 mod split;
 mod state;
 mod summary;
 mod table;
+mod totals;
 mod zone;
 
 use std::num::NonZeroU64;
 
 use self::calendar::{Calendar, Span};
+use self::round::round_parts;
 use self::split::Split;
 pub use self::state::{WindowState, WindowsState};
 pub use self::summary::{WindowSummary, WindowsSummary};
 use self::table::{Table, Window};
+pub(super) use self::totals::WindowTotals;
 pub use self::zone::{Zone, ZoneError};
 use super::fix::NS_PER_S;
 use super::sum::{ExactSum, SumOverflow};
@@ -52,6 +56,18 @@ pub struct WindowOptions {
     pub zone: Zone,
     /// Maximum number of windows. A path with more has none.
     pub max_windows: u32,
+}
+
+impl WindowOptions {
+    /// The largest [`WindowOptions::max_windows`].
+    pub const WINDOWS_MAX: u32 = 100_000;
+    /// The largest [`WindowOptions::max_windows`] of a recording, whose windows are stored with each commit.
+    pub const RECORDING_WINDOWS_MAX: u32 = 400;
+
+    /// Returns options with the largest maximum number of windows.
+    pub fn new(unit: WindowUnit, zone: Zone) -> Self {
+        Self { unit, zone, max_windows: Self::WINDOWS_MAX }
+    }
 }
 
 /// Maximum number of boundaries that legs cross, after the first one of each leg, per window that is allowed.
@@ -295,11 +311,14 @@ impl Windows {
 
     /// Returns the windows in order of time, and the undated part.
     pub(super) fn summary(&self) -> WindowsSummary {
-        let windows = self.flushed().iter().map(WindowSummary::of).collect();
+        let mut windows: Vec<_> = self.flushed().iter().map(WindowSummary::of).collect();
+        let mut undated_length = self.undated.length;
+        let lengths = windows.iter_mut().map(|window| &mut window.length);
+        round_parts(self.total, lengths.chain([&mut undated_length]));
         WindowsSummary {
             options: self.options,
             windows,
-            undated_length: self.undated.length,
+            undated_length,
             undated_point_count: self.undated.point_count,
             is_dropped: self.is_dropped,
         }

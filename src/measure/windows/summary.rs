@@ -3,8 +3,8 @@
 use super::table::Window;
 use super::{ExactSum, WindowOptions};
 
-/// The windows of a path. The lengths of the windows and the undated length sum to the length of the path, to the
-/// last bit.
+/// The windows of a path. The lengths of the windows and the undated length, as `f64`, sum to the length of the path, to
+/// the last bit and in any order.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct WindowsSummary {
@@ -12,7 +12,7 @@ pub struct WindowsSummary {
     pub options: WindowOptions,
     /// The windows that have a fix or a length, in order of time.
     pub windows: Vec<WindowSummary>,
-    /// The exact sum of the legs whose ends have no time.
+    /// The length of the legs whose ends have no time, rounded as those of the windows.
     pub undated_length: ExactSum,
     /// The number of accepted fixes without a time.
     pub undated_point_count: u64,
@@ -30,10 +30,24 @@ pub struct WindowSummary {
     pub start_unix_s: i64,
     /// The first second after the window.
     pub end_unix_s: i64,
-    /// The exact length of the legs and parts of legs in the window.
+    /// The length of the legs and parts of legs in the window, a multiple of the unit in the last place of the length of
+    /// the path as an `f64`.
     pub length: ExactSum,
     /// The number of accepted fixes in the window.
     pub point_count: u64,
+}
+
+impl WindowsSummary {
+    /// Returns the windows of a path without fixes.
+    pub(crate) fn empty(options: WindowOptions) -> Self {
+        Self {
+            options,
+            windows: Vec::new(),
+            undated_length: ExactSum::ZERO,
+            undated_point_count: 0,
+            is_dropped: false,
+        }
+    }
 }
 
 impl WindowSummary {

@@ -129,13 +129,11 @@ fn reference(options: WindowOptions, steps: &[Step]) -> Content {
 }
 
 fn content(windows: &Windows) -> Content {
-    let summary = windows.summary();
-    assert!(!summary.is_dropped);
-    let window = |window: &WindowSummary| {
-        (window.start_unix_s, (BigUint::from(window.length.units()), window.point_count))
-    };
-    let undated = (BigUint::from(summary.undated_length.units()), summary.undated_point_count);
-    (summary.windows.iter().map(window).collect(), undated)
+    assert!(!windows.is_dropped);
+    let window =
+        |window: &Window| (window.span.start_s, (BigUint::from(window.units), window.point_count));
+    let undated = (BigUint::from(windows.undated.length.units()), windows.undated.point_count);
+    (windows.flushed().iter().map(window).collect(), undated)
 }
 
 fn length() -> impl Strategy<Value = f64> {
@@ -198,10 +196,18 @@ proptest! {
         let windows = all(options, &steps);
         prop_assert_eq!(content(&windows), reference(options, &steps));
         let (length, point_count) = totals(&steps);
-        let summary = windows.summary();
-        let mut sum = summary.undated_length;
-        summary.windows.iter().for_each(|window| sum.merge(&window.length).unwrap());
+        let mut sum = windows.undated.length;
+        for window in windows.flushed().iter() {
+            sum.merge(&ExactSum::from_units(window.units)).unwrap();
+        }
         prop_assert_eq!(sum, length);
+        // The rounded lengths sum to the rounded total in any order.
+        let summary = windows.summary();
+        let mut lengths: Vec<f64> = summary.windows.iter().map(|w| w.length.to_f64()).collect();
+        lengths.push(summary.undated_length.to_f64());
+        prop_assert_eq!(lengths.iter().sum::<f64>(), length.to_f64());
+        lengths.sort_by(f64::total_cmp);
+        prop_assert_eq!(lengths.iter().sum::<f64>(), length.to_f64());
         let points: u64 = summary.windows.iter().map(|window| window.point_count).sum();
         prop_assert_eq!(points + summary.undated_point_count, point_count);
         for pair in summary.windows.windows(2) {

@@ -62,6 +62,7 @@ fn seconds(time: &prost_types::Duration) -> String {
 /// Returns all fields with their values as text.
 fn fields(options: &pb::PathOptions) -> Vec<(&'static str, String)> {
     let text = |value: &dyn fmt::Display| value.to_string();
+    let windows = options.windows.clone().unwrap_or_default();
     let time = |time: &Option<_>| time.as_ref().map_or_else(|| number(0.0), seconds);
     vec![
         ("model", text(&options.model().as_str_name())),
@@ -90,6 +91,9 @@ fn fields(options: &pb::PathOptions) -> Vec<(&'static str, String)> {
         ("min_climb_m", number(options.min_climb_m)),
         ("min_climb", number(options.min_climb)),
         ("climb_smoothing_time", time(&options.climb_smoothing_time)),
+        ("windows.unit", text(&windows.unit().as_str_name())),
+        ("windows.time_zone", text(&windows.time_zone)),
+        ("windows.max_windows", text(&windows.max_windows)),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::convert::summary_message;
+use super::convert::{self, summary_message};
 use super::options_diff;
 use super::point_buffer::{PointBuffer, first_error};
 use super::recording_writer::RecordingWriter;
@@ -46,6 +46,8 @@ impl Opener {
             return Ok(Target::Anonymous { accumulator, is_ended: false });
         }
         let name = path_name(view.name).map_err(|violation| violation.at(message.place()))?;
+        convert::check_recorded(&first_options)
+            .map_err(|violations| RpcError::Fields { place: message.place(), violations })?;
         let refused = refused_at_first(message, first_options);
         if refused.is_some() || view.write_offset.is_none() {
             match (shared.stored(&name).await?, refused) {

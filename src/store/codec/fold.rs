@@ -1,32 +1,35 @@
-//! The sealed fold of versions 3 and 4: the bytes of an accumulator with its number of points and a checksum.
+//! The sealed fold of versions 3 to 5: the bytes of an accumulator with its number of points and a checksum.
 //!
 //! A store can keep these bytes next to epoch, times and completeness, and change those without reading the fold.
 //!
 //! | bytes | content, little endian |
 //! |---|---|
-//! | 0 | the version: 4, or 3 in older records |
+//! | 0 | the version: 5, or 3 or 4 in older records |
 //! | 1..9 | the number of points |
 //! | 9..n-4 | the state: the options, then the fields of [`State`] in the order of the lists in this file |
 //! | n-4..n | CRC-32 of all bytes before it, followed by the ID of the recording |
 //!
-//! Version 3 has no `invalid_points`, neither in the options nor in the state. `field.rs` defines the bytes of single
-//! values.
+//! Version 3 has no `invalid_points`, neither in the options nor in the state. Versions 3 and 4 have the statistics of
+//! `old_stats.rs`, and [`ExtremesState`] instead of [`PlacesState`]. `field.rs` defines the bytes of single values.
 
 use super::RecordError;
 use super::field::{Field, fields, take};
+use super::old_stats::OldStats;
 use crate::measure::{
-    AttributesState, Elevation, FilterState, FixState, InvalidPoints, InvalidPointsState, Metric,
-    Options, OptionsBuilder, PathAccumulator, PlacesState, PolylineState, RejectionState, State,
-    StatsState,
+    AttributesState, Elevation, ExtremesState, FilterState, FixState, InvalidPoints,
+    InvalidPointsState, Metric, Options, OptionsBuilder, PathAccumulator, PlacesState,
+    PolylineState, RejectionState, Space, SpeedRunState, SpeedRunsState, State, StatsState,
 };
 use crate::recording::RecordingName;
 
 /// The format version. Raise it when a list in this file changes, and keep reading the old version.
-pub(super) const VERSION: u8 = 4;
+pub(super) const VERSION: u8 = 5;
 /// The first version of this layout.
 pub(super) const VERSION_MIN: u8 = 3;
 /// The last version without `invalid_points`.
 const VERSION_WITHOUT_INVALID_POINTS: u8 = 3;
+/// The last version with [`ExtremesState`] and the statistics of [`OldStats`].
+const VERSION_WITH_OLD_STATS: u8 = 4;
 const CHECKSUM_BYTES: usize = 4;
 
 /// A sealed fold whose checksum was verified.
@@ -102,16 +105,52 @@ fields!(State { options, raw, filter, stats, last, invalid_points });
 
 /// Reads a state of this version.
 fn read_state(version: u8, input: &mut &[u8]) -> Option<State> {
-    if version > VERSION_WITHOUT_INVALID_POINTS {
+    if version > VERSION_WITH_OLD_STATS {
         return Field::read(input);
     }
+    let options = read_options(version, input)?;
+    let space = options.metric().space();
     Some(State {
-        options: read_options(version, input)?,
-        raw: Field::read(input)?,
-        filter: Field::read(input)?,
-        stats: Field::read(input)?,
+        options,
+        raw: read_polyline(space, input)?,
+        filter: match bool::read(input)? {
+            true => Some(read_filter(space, input)?),
+            false => None,
+        },
+        stats: OldStats::read(input)?.into_state(&options)?,
         last: Field::read(input)?,
-        invalid_points: InvalidPointsState::default(),
+        invalid_points: match version {
+            ..=VERSION_WITHOUT_INVALID_POINTS => InvalidPointsState::default(),
+            _ => Field::read(input)?,
+        },
+    })
+}
+
+/// Reads a polyline with extremes.
+fn read_polyline(space: Space, input: &mut &[u8]) -> Option<PolylineState> {
+    let (length, point_count, segment_count) =
+        (Field::read(input)?, Field::read(input)?, Field::read(input)?);
+    let places = match <Option<ExtremesState>>::read(input)? {
+        Some(extremes) => Some(extremes.places(space).ok()?),
+        None => None,
+    };
+    Some(PolylineState {
+        length,
+        point_count,
+        segment_count,
+        places,
+        is_broken: Field::read(input)?,
+        is_broken_before_first: Field::read(input)?,
+    })
+}
+
+/// Reads a filter whose polyline has extremes.
+fn read_filter(space: Space, input: &mut &[u8]) -> Option<FilterState> {
+    Some(FilterState {
+        accepted: read_polyline(space, input)?,
+        reference: Field::read(input)?,
+        candidate: Field::read(input)?,
+        rejections: Field::read(input)?,
     })
 }
 
@@ -174,7 +213,31 @@ fields!(PolylineState {
     is_broken_before_first,
 });
 
-fields!(PlacesState { first, last, min, max, x_around_zero });
+fields!(ExtremesState { first, last, min, max, x_around_zero });
+
+/// After the other fields, a number has a bit for each sector that has a range, and the ranges follow.
+impl Field for PlacesState {
+    fn write(&self, out: &mut Vec<u8>) {
+        self.first.write(out);
+        self.last.write(out);
+        self.y.write(out);
+        let bits = self.x.iter().rev().fold(0_u16, |bits, x| bits << 1 | u16::from(x.is_some()));
+        bits.write(out);
+        self.x.iter().flatten().for_each(|range| range.write(out));
+    }
+
+    fn read(input: &mut &[u8]) -> Option<Self> {
+        let (first, last, y) = (Field::read(input)?, Field::read(input)?, Field::read(input)?);
+        let bits = u16::read(input)?;
+        let mut x = [None; 16];
+        for (sector, range) in x.iter_mut().enumerate() {
+            if bits >> sector & 1 == 1 {
+                *range = Some(Field::read(input)?);
+            }
+        }
+        Some(Self { first, last, y, x })
+    }
+}
 
 fields!(FilterState { accepted, reference, candidate, rejections });
 
@@ -184,7 +247,21 @@ fields!(AttributesState { z, unix_ns });
 
 fields!(RejectionState { count, first_offset, length });
 
-fields!(StatsState { times, moving_ns, max_speed, climb, length_3d });
+fields!(OldStats { times, moving_ns, max_speed, climb, length_3d });
+
+fields!(StatsState {
+    checked_times,
+    accepted_times,
+    moving_ns,
+    max_speed,
+    speed_runs,
+    climb,
+    length_3d,
+});
+
+fields!(SpeedRunsState { open, length, last_unix_ns });
+
+fields!(SpeedRunState { unix_ns, length });
 
 impl Field for Metric {
     fn write(&self, out: &mut Vec<u8>) {

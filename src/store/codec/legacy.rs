@@ -13,13 +13,14 @@
 //! | n-4..n | CRC-32 of all bytes before it; in version 2 followed by the ID of the recording |
 //!
 //! In the [postcard format](https://postcard.jamesmunns.com/wire-format), integers are variable-length numbers of 7
-//! bits a byte, signed ones in zigzag order. Variants are numbers. The rest is as in version 3, which has no `invalid_points`.
+//! bits a byte, signed ones in zigzag order. Variants are numbers. The rest is as in version 3.
 
 use super::field::{Field, take};
+use super::old_stats::OldStats;
 use super::{Header, RecordError, compare_checksums, fold};
 use crate::measure::{
-    AttributesState, ExactSum, FilterState, FixState, InvalidPointsState, Metric, Options,
-    PathAccumulator, PlacesState, PolylineState, RejectionState, State, StatsState,
+    AttributesState, ExactSum, ExtremesState, FilterState, FixState, InvalidPointsState, Metric,
+    Options, PathAccumulator, PolylineState, RejectionState, State,
 };
 use crate::recording::RecordingName;
 
@@ -138,7 +139,7 @@ impl Postcard<'_> {
             options,
             raw: self.polyline(metric)?,
             filter: self.option(|input| input.filter(metric))?,
-            stats: self.stats()?,
+            stats: self.stats()?.into_state(&options)?,
             last: self.attributes()?,
             invalid_points: InvalidPointsState::default(),
         })
@@ -180,13 +181,14 @@ impl Postcard<'_> {
             false => [min_east, max_west] == [low, max_x],
         };
         let places = self.option(|input| {
-            Some(PlacesState {
+            let extremes = ExtremesState {
                 first: input.place()?,
                 last: input.place()?,
                 min: [min_x, min_y],
                 max: [max_x, max_y],
                 x_around_zero: has_both_sides.then_some([max_west, min_east]),
-            })
+            };
+            extremes.places(metric.space()).ok()
         })?;
         let is_valid = match places {
             Some(_) => has_both_sides || is_one_sided,
@@ -231,8 +233,8 @@ impl Postcard<'_> {
         Some(AttributesState { z: self.option(Self::f64)?, unix_ns: self.option(Self::i64)? })
     }
 
-    fn stats(&mut self) -> Option<StatsState> {
-        Some(StatsState {
+    fn stats(&mut self) -> Option<OldStats> {
+        Some(OldStats {
             times: self.option(|input| Some([input.i64()?, input.i64()?]))?,
             moving_ns: self.option(Self::varint)?,
             max_speed: self.option(Self::f64)?,

@@ -114,6 +114,9 @@ fn options_without_effect_are_noted() {
             "unused_option, -: --timezone had no effect: no time that was read is without a zone";
         assert_eq!(text.matches(note).count(), 1, "{name}: {text}");
         assert!(!outcome(&file, &options(None, None)).contains("_option"), "{name}");
+        // The caller uses the time zone for something else.
+        let shared = ReadOptions { shares_timezone: true, ..options(Some("Europe/Berlin"), None) };
+        assert!(!outcome(&file, &shared).contains("_option"), "{name}");
     }
     let epoch = r#"{"locations":[{"latitudeE7":10000000,"longitudeE7":20000000,"timestampMs":"1706781600000"}]}"#;
     let text = outcome(epoch, &options(Some("Europe/Berlin"), Some("%d/%m/%Y %H:%M:%S")));
@@ -127,6 +130,8 @@ fn options_without_effect_are_noted() {
     let text = outcome(plt, &options(Some("Europe/Berlin"), Some("%d/%m/%Y %H:%M:%S")));
     let note = "unused_option, -: --timezone and --time-format had no effect: the times of this format are UTC";
     assert!(text.contains(note), "{text}");
+    let shared = ReadOptions { shares_timezone: true, ..options(Some("Europe/Berlin"), None) };
+    assert!(!outcome(plt, &shared).contains("_option"));
 }
 
 #[test]

@@ -110,18 +110,17 @@ pub(super) fn reference_summary(options: &Options, steps: &[Step]) -> PathSummar
     };
     let legs: Vec<_> = accepted.iter().filter_map(|&(r, i)| Some((r?, i))).collect();
     let rise = |&(a, b): &(usize, usize)| Some(fixes[b].z()? - fixes[a].z()?);
-    let timed = |&(a, b): &(usize, usize)| time(a, b).map(i128::abs).filter(|&ns| ns > 0);
-    let speed = |&(a, b): &(usize, usize)| Some(distance(a, b) / (timed(&(a, b))? as f64 / 1e9));
     let has_rise = legs.iter().any(|leg| rise(leg).is_some());
-    let has_time = legs.iter().any(|leg| timed(leg).is_some());
-    let times = || accepted.iter().filter_map(|&(_, i)| fixes[i].unix_ns());
-    let is_moving = |leg: &(usize, usize)| match options.stopped_speed {
-        Some(limit) => speed(leg).is_some_and(|speed| speed >= limit),
-        None => true,
-    };
-    let moving_ns: i128 = legs.iter().filter(|leg| is_moving(leg)).filter_map(timed).sum();
+    let timed: Vec<_> =
+        accepted.iter().map(|&(r, i)| (fixes[i].unix_ns(), r.map(|r| distance(r, i)))).collect();
+    let near = rejected.iter().filter(|(reason, _)| *reason == RejectionReason::Step);
+    let checked = accepted.iter().map(|&(_, i)| i).chain(near.map(|&(_, i)| i));
+    let checked_times = checked.filter_map(|i| fixes[i].unix_ns());
     let mut bounds = Polyline::new(metric);
-    for &(_, i) in &accepted {
+    for &(reference, i) in &accepted {
+        if reference.is_none() {
+            bounds.start_segment();
+        }
         bounds.extend(&[fixes[i].point().unwrap()]).unwrap();
     }
     let reasons = [
@@ -145,10 +144,6 @@ pub(super) fn reference_summary(options: &Options, steps: &[Step]) -> PathSummar
         first_offset,
         rejected_length: 0.0,
     });
-    let elapsed_ns = times()
-        .max()
-        .zip(times().min())
-        .map(|(last, first)| (i128::from(last) - i128::from(first)) as u64);
     PathSummary {
         metric,
         point_count: offset,
@@ -167,9 +162,9 @@ pub(super) fn reference_summary(options: &Options, steps: &[Step]) -> PathSummar
             _ => 0.0,
         },
         rejections: rejections.chain(invalid).collect(),
-        elapsed_ns: elapsed_ns.map(Into::into),
-        moving_ns: has_time.then(|| moving_ns.min(elapsed_ns.unwrap().into()) as u128),
-        max_speed: legs.iter().filter_map(speed).reduce(f64::max),
+        elapsed_ns: times::elapsed_ns(checked_times),
+        moving_ns: times::moving_ns(options.stopped_speed, &timed),
+        max_speed: times::max_speed(&timed),
         ascent: has_rise.then(|| sum(&mut legs.iter().filter_map(rise).map(|rise| rise.max(0.0)))),
         descent: has_rise
             .then(|| sum(&mut legs.iter().filter_map(rise).map(|rise| (-rise).max(0.0)))),
@@ -181,6 +176,7 @@ pub(super) fn reference_summary(options: &Options, steps: &[Step]) -> PathSummar
         gap_length: 0.0,
         estimate: None,
         trips: None,
+        windows: None,
         unused_options: Vec::new(),
     }
 }

@@ -1,0 +1,9 @@
+//! Tests of the estimator: simulated walks, stops, cuts, stored states and hostile input.
+
+use proptest::prelude::*;
+
+use super::*;
+
+mod hostile;
+mod simulation;
+mod walks;
