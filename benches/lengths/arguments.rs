@@ -17,7 +17,7 @@ Without files, simulates tracks and prints the relative errors. A cell is a moti
   --seeds N          tracks per cell [default: 20]
   --first-seed N     seed of the first track of a cell [default: 5000]
   --minutes N        duration of a track [default: 20, and 60 for intervals from 15 s]
-  --motions LIST     of walk, run, bike, car, hike, still [default: all]
+  --motions LIST     of walk, run, bike, car, hike, swim, still [default: all]
   --intervals LIST   of seconds and smart [default: 1,5,15,30,smart]
   --noises LIST      of 1 to 4, which are kinder, and 5, which is harsh [default: all]
   --csv              print one line per track instead of tables

@@ -33,8 +33,12 @@ pub fn run() -> Result<(), String> {
                 median(&mut errors.collect::<Vec<_>>())
             };
             let (raw, estimate) = (error(0), error(ESTIMATE));
-            // With smart recording the raw length is nearly right, except for a slow hike.
-            let limit = if interval == "smart" { 0.2 } else { 0.15 };
+            // Sharp turns between the fixes and slow motion are the hardest cases.
+            let limit = match motion.name {
+                "swim" => 0.35,
+                "hike" => 0.25,
+                _ => 0.12,
+            };
             if estimate > limit {
                 return Err(format!(
                     "{} at {interval}: the error of the estimate is {estimate:.3}",

@@ -65,7 +65,7 @@ pub fn print(file: &Path) -> Result<(), String> {
         };
         let difference = |length_m: f64| format!("{:+.2}", 100.0 * (length_m / device_m - 1.0));
         let differences = lengths.all().map(difference).join(" | ");
-        let [low, high] = [lengths.estimate.low, lengths.estimate.high].map(difference);
+        let [low, high] = [lengths.estimate.low_m, lengths.estimate.high_m].map(difference);
         println!("| {name} | {} | {device_m:.1} | {differences} | {low} | {high} |", fixes.len());
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! The methods that are compared: lengths of one path of fixes.
 
 use waywiser::measure::{
-    Estimate, EstimateOptions, Fix, Metric, Options, PathAccumulator, PathSummary,
+    EstimateOptions, EstimatedLength, Fix, Metric, Options, PathAccumulator, PathSummary,
 };
 
 /// The names of the methods, in the order of [`Lengths::all`].
@@ -12,7 +12,7 @@ pub const ESTIMATE: usize = 4;
 /// The lengths of a path in metres.
 pub struct Lengths {
     filtered: [f64; 4],
-    pub estimate: Estimate,
+    pub estimate: EstimatedLength,
 }
 
 impl Lengths {
@@ -34,7 +34,7 @@ impl Lengths {
 
     pub fn all(&self) -> [f64; METHODS.len()] {
         let [raw, step_5, step_10, traccar] = self.filtered;
-        [raw, step_5, step_10, traccar, self.estimate.length]
+        [raw, step_5, step_10, traccar, self.estimate.length_m]
     }
 }
 

@@ -26,12 +26,13 @@ const fn motion(
     }
 }
 
-pub const MOTIONS: [Motion; 6] = [
+pub const MOTIONS: [Motion; 7] = [
     motion("walk", 1.35, 0.15, 0.125),
     motion("run", 3.0, 0.25, 0.075),
     motion("bike", 6.5, 1.2, 0.05),
     motion("car", 14.0, 4.0, 0.025),
     motion("hike", 1.0, 0.25, 0.25),
+    motion("swim", 0.7, 0.1, 0.05),
     motion("still", 0.0, 0.0, 0.0),
 ];
 

@@ -35,12 +35,12 @@ impl Track {
 
     /// Returns whether the interval of the estimate contains the true length.
     pub fn is_covered(&self) -> bool {
-        (self.lengths.estimate.low..=self.lengths.estimate.high).contains(&self.true_m)
+        (self.lengths.estimate.low_m..=self.lengths.estimate.high_m).contains(&self.true_m)
     }
 
     /// Returns the width of the interval of the estimate relative to the true length.
     pub fn width(&self) -> f64 {
-        (self.lengths.estimate.high - self.lengths.estimate.low) / self.true_m
+        (self.lengths.estimate.high_m - self.lengths.estimate.low_m) / self.true_m
     }
 }
 
