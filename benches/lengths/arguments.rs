@@ -15,7 +15,7 @@ With files (FIT, TCX, GPX), prints the relative difference to the distance of th
 Without files, simulates tracks and prints the relative errors. A cell is a motion, a noise and an interval.
 
   --seeds N          tracks per cell [default: 20]
-  --first-seed N     seed of the first track of a cell [default: 5000]
+  --first-seed N     seed of the first track of a cell [default: 60000]
   --minutes N        duration of a track [default: 20, and 60 for intervals from 15 s]
   --motions LIST     of walk, run, bike, car, hike, swim, still [default: all]
   --intervals LIST   of seconds and smart [default: 1,5,15,30,smart]
@@ -44,7 +44,7 @@ impl Arguments {
     pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Option<Self>, String> {
         let mut parsed = Self {
             seeds: 20,
-            first_seed: 5000,
+            first_seed: 60_000,
             minutes: None,
             motions: MOTIONS.iter().collect(),
             intervals: [1, 5, 15, 30].map(Interval::Every).to_vec(),
