@@ -19,12 +19,10 @@
 mod accumulator;
 mod attribute_columns;
 mod bounds;
-#[cfg_attr(not(test), expect(dead_code, reason = "the accumulator does not use it yet"))]
 mod climb;
 mod cost;
+mod derived;
 mod error;
-// The accumulator does not use it yet.
-#[allow(dead_code)]
 mod estimate;
 mod fix;
 mod fix_block;
@@ -48,12 +46,11 @@ mod sum;
 mod summary;
 mod totals;
 mod track_stats;
-// The accumulator does not use it yet.
-#[cfg_attr(not(test), allow(dead_code))]
 mod windows;
 
 pub use accumulator::PathAccumulator;
 pub use bounds::Bounds;
+pub use climb::{ClimbState, LegState, SmootherState};
 #[cfg(feature = "server")]
 pub(crate) use cost::Cost;
 pub use error::{ColumnError, PathError};

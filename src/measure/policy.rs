@@ -20,6 +20,7 @@ use self::context::{Arrival, Context};
 use self::output::Output;
 use self::rules::SegmentRules;
 use super::cost::Cost;
+use super::derived::Derived;
 use super::error::PathError;
 use super::fix_block::FixBlock;
 use super::fix_sink::{FixSink, TrackFix};
@@ -28,7 +29,6 @@ use super::options::Options;
 use super::polyline::Polyline;
 use super::sum::{ExactSum, SignedSum};
 use super::summary::{Rejection, RejectionReason};
-use super::track_stats::TrackStats;
 
 /// The state of the filter.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,24 +79,24 @@ impl Filter {
     /// distances that are not among the raw legs.
     ///
     /// # Errors
-    /// Returns an error if a total is out of range. The filter and the statistics are then unusable.
+    /// Returns an error if a total is out of range. The filter and the results are then unusable.
     pub(super) fn fold(
         &mut self,
         options: &Options,
         placed: PlacedBlock<'_>,
         legs: &[f64],
-        stats: &mut TrackStats,
+        derived: &mut Derived,
     ) -> Result<Cost, PathError> {
         let PlacedBlock { block, starts, late, offset, offsets } = placed;
         if offsets.is_none() && block.without_position_count() > 0 {
             let of_slots = block.offsets_of_slots(offset);
             let placed = PlacedBlock { offsets: Some(&of_slots), ..placed };
-            return self.fold(options, placed, legs, stats);
+            return self.fold(options, placed, legs, derived);
         }
         let (x, y) = block.points.columns();
         let context = Context::new(options);
         let Self { accepted, screened, rules } = self;
-        let mut out = Output::new(accepted, FixSink::new(options, stats));
+        let mut out = Output::new(accepted, FixSink::new(options, derived));
         let mut previous = rules.previous();
         let has_late = !late.is_empty();
         for (index, ((&x, &y), &raw_leg)) in x.iter().zip(y).zip(legs).enumerate() {
@@ -136,8 +136,8 @@ impl Filter {
     /// Returns whether the length of all fixes is exactly the sum of the accepted length, the rejected lengths and the
     /// gaps, as if the path ended here.
     pub(super) fn is_balanced(&self, options: &Options, raw_length: ExactSum) -> bool {
-        let mut stats = TrackStats::EMPTY;
-        let Ok(ended) = self.ended(options, &mut stats) else { return false };
+        let mut derived = Derived::new(options);
+        let Ok(ended) = self.ended(options, &mut derived) else { return false };
         let ledger = &ended.rules.ledger;
         let rejected = ledger.entries.iter().map(|entry| entry.length);
         let units = |sum: SignedSum| i128::from_le_bytes(sum.to_bytes());
@@ -149,18 +149,18 @@ impl Filter {
     }
 
     /// Returns the filter as if the path ended here: the tentative first fix of a segment is accepted, and the
-    /// candidates are rejected. Adds the accepted fix to the statistics.
+    /// candidates are rejected. Adds the accepted fix to the results.
     ///
     /// # Errors
     /// Returns an error if a total is out of range.
     pub(super) fn ended(
         &self,
         options: &Options,
-        stats: &mut TrackStats,
+        derived: &mut Derived,
     ) -> Result<Self, PathError> {
         let mut ended = self.clone();
         let Self { accepted, rules, .. } = &mut ended;
-        let mut out = Output::new(accepted, FixSink::new(options, stats));
+        let mut out = Output::new(accepted, FixSink::new(options, derived));
         rules.end_run(&Context::new(options), &mut out)?;
         out.finish()?;
         Ok(ended)

@@ -33,6 +33,7 @@ impl SeenAttributes {
             ("stopped_speed", options.stopped_speed != default.stopped_speed, MissingData::Time),
             ("estimate", options.estimate.is_some(), MissingData::Time),
             ("reorder", options.reorder.is_some(), MissingData::Time),
+            ("windows", options.windows.is_some(), MissingData::Time),
         ];
         let is_missing = |data| match data {
             MissingData::Time => !self.time,

@@ -46,6 +46,8 @@ pub struct PathSummary {
     pub ascent: Option<f64>,
     /// The sum of all descents by the [`ClimbOptions`](super::ClimbOptions), as a positive number.
     pub descent: Option<f64>,
+    /// The smallest climb that counts, after the noise of the elevations so far. It is set if `ascent` is.
+    pub climb_threshold: Option<f64>,
     /// The sum of all rises of accepted legs, without smoothing and threshold.
     pub raw_ascent: Option<f64>,
     /// The sum of all falls of accepted legs, as a positive number.

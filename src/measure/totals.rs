@@ -130,6 +130,7 @@ impl Totals {
             length_3d: rest.length_3d.map(|_| self.length_3d.to_f64()),
             ascent: rest.ascent.map(|_| self.ascent.to_f64()),
             descent: rest.descent.map(|_| self.descent.to_f64()),
+            climb_threshold: None,
             raw_ascent: rest.raw_ascent.map(|_| self.raw_ascent.to_f64()),
             raw_descent: rest.raw_descent.map(|_| self.raw_descent.to_f64()),
             gap_length: self.gap_length.to_f64(),

@@ -183,11 +183,11 @@ fn a_late_fix_is_rejected_before_all_other_rules() {
     let mut legs = [0.0; 5];
     let mut raw = Polyline::new(Metric::Planar);
     raw.fold_legs(&mut block.points, &IndexSet::EMPTY, &mut legs).unwrap();
-    let (mut filter, mut stats) = (Filter::new(&options), TrackStats::EMPTY);
+    let (mut filter, mut derived) = (Filter::new(&options), Derived::new(&options));
     let offsets = Some(&[4, 7, 6, 5, 8][..]);
     let starts = &IndexSet::EMPTY;
     let placed = PlacedBlock { block: &block, starts, late: &late, offset: 0, offsets };
-    filter.fold(&options, placed, &legs, &mut stats).unwrap();
+    filter.fold(&options, placed, &legs, &mut derived).unwrap();
     assert!(filter.is_balanced(&options, raw.length()));
     let rows: Vec<_> = filter
         .rejections()
