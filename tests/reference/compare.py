@@ -238,12 +238,13 @@ def compare(arguments):
         randomness = random_of(seed, number)
         paths.append(program.tracks.random_track(randomness))
         points, options = paths[-1]
-        if number % 10 == 0 and options.invalid_points != "reject_call":
+        if number % 10 == 0 and options.filled_in().invalid_points != "reject_call":
             check(number, ways.unnamed, points, options)
-        if number % 10 == 1 and options.invalid_points != "reject_call":
+        if number % 10 == 1 and options.filled_in().invalid_points != "reject_call":
             check(number, ways.recording, points, options)
         if number % 20 == 2:
             group, options = program.tracks.random_tracks(randomness, 20)
+            group = [[program.tracks.in_a_file(point, options) for point in points] for points in group]
             group = [points for points in group if any(map(program.tracks.is_usable, points))]
             if options.invalid_points == "reject_call":
                 options.invalid_points = "skip"

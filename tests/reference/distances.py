@@ -47,7 +47,7 @@ def tolerance(model, a, b, length):
         return 0.0 if integers and parallel else rounding
     if model == "haversine":
         # Near the antipode the haversine has few significant digits.
-        return rounding + 1e-9 + (0.5 if length > 0.999 * math.pi * EARTH_RADIUS_M else 0.0)
+        return rounding + 5e-9 + (0.5 if length > 0.999 * math.pi * EARTH_RADIUS_M else 0.0)
     steep = max(abs(a[1]), abs(b[1])) > 80
     if length < 1_000 and not steep:
         return rounding + 5e-9

@@ -24,6 +24,17 @@ INVALID_POSITION = "INVALID_POSITION"
 LATE = "LATE"
 ZERO_POSITION = "ZERO_POSITION"
 
+# The maximum speed, the maximum accuracy, the speed of a stop, and the number of points that are reordered.
+PRESETS = {
+    "walk": (6.0, 50.0, 0.3, 0),
+    "run": (12.0, 50.0, 0.5, 0),
+    "bike": (30.0, 50.0, 0.8, 0),
+    "car": (70.0, 100.0, 1.0, 0),
+    "boat": (40.0, 100.0, 0.5, 0),
+    "flight": (400.0, 500.0, 1.0, 0),
+    "phone": (400.0, 200.0, 0.5, 32),
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Point:
@@ -58,6 +69,25 @@ class Options:
     window_unit: str = ""
     time_zone: str = ""
     max_windows: int = 0
+    estimate: bool = False
+    preset: str = ""
+
+    def filled_in(self):
+        """Returns the options with those of the preset where they are not set."""
+        if not self.preset:
+            return self
+        speed, accuracy, stopped, count = PRESETS[self.preset]
+        return dataclasses.replace(
+            self,
+            preset="",
+            estimate=True,
+            reject_zero_position=True,
+            invalid_points="skip" if self.invalid_points == "reject_call" else self.invalid_points,
+            max_speed=self.max_speed or speed,
+            max_accuracy=self.max_accuracy or accuracy,
+            stopped_speed=self.stopped_speed or stopped,
+            reorder_count=self.reorder_count or count,
+        )
 
 
 class InvalidPoint(Exception):
@@ -127,7 +157,7 @@ class Measurement:
     """One path and its options."""
 
     def __init__(self, points, options):
-        self.options = options
+        self.options = options = options.filled_in()
         self.points = points
         self.invalid = []
         valid = self._valid_entries(points)
@@ -366,6 +396,7 @@ class Measurement:
             "reorder_count": ("TIME", options.reorder_count),
             "reorder_time": ("TIME", options.reorder_time),
             "windows": ("TIME", options.window_unit),
+            "estimate": ("TIME", options.estimate),
         }
         known = set()
         for entry in self.path:

@@ -56,6 +56,8 @@ def options_message(options):
         reject_backward_time=options.reject_backward_time,
         reject_zero_position=options.reject_zero_position,
         reorder_count=options.reorder_count,
+        estimate=options.estimate,
+        preset=path_pb2.Preset.Value(f"PRESET_{(options.preset or 'unspecified').upper()}"),
         invalid_points=path_pb2.InvalidPoints.Value(f"INVALID_POINTS_{options.invalid_points.upper()}"),
     )
     if options.three_dimensional:
@@ -91,6 +93,8 @@ def _columns(points, model):
     rows = []
     for index, point in enumerate(points):
         if not (math.isfinite(point.x) and math.isfinite(point.y)):
+            return None
+        if max(abs(point.x), abs(point.y)) > 2**40:
             return None
         row = [round(point.x * xy), round(point.y * xy)]
         exact = row[0] / xy == point.x and row[1] / xy == point.y
@@ -249,6 +253,7 @@ def _arguments(options, flags):
         "--max-gap-time": options.max_gap_time and f"{options.max_gap_time // SECOND}s",
         "--reorder-time": options.reorder_time and f"{options.reorder_time // SECOND}s",
         "--elevation": options.three_dimensional and "3d",
+        "--preset": options.preset,
         "--by": options.window_unit,
         "--timezone": options.window_unit and options.time_zone,
     }
@@ -257,7 +262,12 @@ def _arguments(options, flags):
             if flag not in flags:
                 return None
             arguments += [flag, str(value)]
-    for flag, is_set in [("--reject-backward-time", options.reject_backward_time), ("--reject-zero-position", options.reject_zero_position)]:
+    switches = {
+        "--reject-backward-time": options.reject_backward_time,
+        "--reject-zero-position": options.reject_zero_position,
+        "--estimate": options.estimate,
+    }
+    for flag, is_set in switches.items():
         if is_set:
             if flag not in flags:
                 return None
@@ -315,7 +325,7 @@ def measure_table(random, program, flags, paths, options):
 def _json_summary(line, options):
     unit = "" if options.model == "planar" else "_m"
     found = {"point_count": line["points"], "accepted_count": line["accepted"], "segment_count": line["segments"]}
-    for name in ("length", "raw_length", "length_3d", "displacement"):
+    for name in ("length", "raw_length", "length_3d", "displacement", "gap_length", "raw_ascent", "raw_descent"):
         found[name] = line.get(name + unit)
     found["max_speed"] = line.get("max_speed" + unit + ("ps" if unit else ""))
     for name, key in [("elapsed_time", "elapsed_s"), ("moving_time", "moving_s")]:

@@ -7,7 +7,7 @@ such as 5 (3-4-5 triangles) are exact. Other tracks have random limits, which no
 import dataclasses
 import math
 
-from path_reference import SECOND, Options, Point
+from path_reference import PRESETS, SECOND, Options, Point
 
 NAN = float("nan")
 ZONES = ["", "UTC", "Europe/Ljubljana", "America/New_York", "Asia/Kolkata", "Asia/Kathmandu", "Pacific/Auckland", "Pacific/Apia", "America/Sao_Paulo", "Australia/Lord_Howe"]
@@ -98,13 +98,19 @@ class _Walk:
     def _odd_points(self, points):
         """Returns what receivers send besides a walk."""
         random = self.random
-        kind = random.randrange(14)
+        kind = random.randrange(15)
         if kind <= 1:
             return [self._outlier()]
         if kind <= 4:
             return self._burst()
         if kind == 5:
             return [random.choice(points)] if points else []
+        if kind == 14:
+            # The same place may have several longitudes. Planar points are at the limit.
+            x, y = random.choice([(180, 1), (-180, 1), (540, 1), (-540, 1), (361, 0), (1, 0), (-179, 0), (181, 0)])
+            if self.model == "planar":
+                x, y = random.choice([2**40, -(2**40)]), random.choice([2**40, 0])
+            return [dataclasses.replace(self._here(), x=float(x), y=float(y))]
         if kind == 6:
             return [points[-1]] * random.randrange(1, 4) if points else []
         if kind in (7, 12, 13):
@@ -142,7 +148,7 @@ class _Walk:
         far = random.choice([100, 1_000, 20_000])
         self.at = self.at[0] + random.choice([far, -far, 0]), self.at[1] + random.choice([far, -far])
         burst = []
-        for _ in range(random.randrange(1, 8)):
+        for _ in range(random.choice([random.randrange(1, 8), random.randrange(1, 8), random.randrange(8, 20)])):
             self._advance()
             point = self._here()
             burst.append(point)
@@ -221,6 +227,9 @@ def _options(random, model, exact, scale):
     if on():
         options.stopped_speed = limit(1, 5)
     options.reject_zero_position = on()
+    if model != "planar" and random.random() < 0.15:
+        options.preset = random.choice(list(PRESETS))
+    options.estimate = model != "planar" and random.random() < 0.2
     if random.random() < 0.25:
         options.reorder_count = random.choice([0, 1, 2, 5, 32, 256])
         options.reorder_time = random.choice([0, 0, 1, 3, 60]) * SECOND
@@ -233,4 +242,11 @@ def _options(random, model, exact, scale):
 
 def is_usable(point):
     """Returns whether a point of these tracks has a valid position in files, where the model is not known."""
-    return math.isfinite(point.x) and math.isfinite(point.y) and abs(point.y) < 1e12
+    return math.isfinite(point.x) and math.isfinite(point.y) and abs(point.y) <= 2**40
+
+
+def in_a_file(point, options):
+    """Returns the point with a longitude of -180 to 180 degrees, because files refuse some of the others."""
+    if options.model == "planar" or not is_usable(point):
+        return point
+    return dataclasses.replace(point, x=math.remainder(point.x, 360))
