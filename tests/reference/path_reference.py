@@ -11,6 +11,7 @@ import dataclasses
 import fractions
 import math
 
+import boxes
 import calendar_windows
 import distances
 
@@ -404,27 +405,13 @@ class Measurement:
         return {name: field for name, (field, is_set) in needs.items() if is_set and field.lower() not in known}
 
     def bounds(self):
-        """Returns west, south, east and north; None if there is no box; west and east are None if the text is not exact.
-
-        West is greater than east if the box crosses the antimeridian.
-        """
+        """Returns west, south, east and north; None if no point was accepted."""
         positions = [entry.position for entry in self.accepted]
         if not positions:
             return None
-        xs, ys = zip(*positions)
         if self.options.model == "planar":
-            return min(xs), min(ys), max(xs), max(ys)
-        south, north = min(ys), max(ys)
-        if max(abs(south), abs(north)) == 90:
-            return None, south, None, north
-        arcs = [(x, 0.0, x) for x in xs]
-        for a, b in self.legs():
-            turn = math.remainder(b.position[0] - a.position[0], 360)
-            if abs(turn) > 179.999:
-                return None, south, None, north
-            west, east = (a, b) if turn > 0 else (b, a)
-            arcs.append((west.position[0], abs(turn), east.position[0]))
-        return _widest_gap(arcs, south, north)
+            return boxes.planar_box(positions)
+        return boxes.geographic_box(self.options.model, positions, [(a.position, b.position) for a, b in self.legs()])
 
     def windows(self):
         """Returns the windows by their start, and the length without a time; or None if there are too many windows."""
@@ -465,39 +452,6 @@ class Measurement:
         if len(found) > limit:
             return None
         return {start: tuple(found[start]) for start in sorted(found)}, undated
-
-
-def _widest_gap(arcs, south, north):
-    """Returns the box whose longitudes are all but the widest gap between arcs (west, degrees, east)."""
-    # Each arc starts at 0 to 360 degrees, and once more a turn later.
-    turns = [(math.fmod(west + 720, 360) + turn, width, west, east) for turn in (0, 360) for west, width, east in arcs]
-    turns.sort()
-    gaps = {}
-    reach, last = turns[0][0] + turns[0][1], turns[0][3]
-    for start, width, west, east in turns[1:]:
-        if start > reach + 1e-9:
-            gaps[last, west] = start - reach
-        if start + width > reach:
-            reach, last = start + width, east
-    # The first gaps may be covered by arcs that start before 360 degrees and end after.
-    covered = reach - 360
-    gaps = {ends: width for ends, width in gaps.items() if _is_free(ends, arcs)} if covered > turns[0][0] else gaps
-    widths = sorted(gaps.values(), reverse=True)
-    if not widths:
-        if len({west for west, _, _ in arcs}) == 1 and all(width == 0 for _, width, _ in arcs):
-            return arcs[0][0], south, arcs[0][0], north
-        return None, south, None, north  # The path goes around a pole.
-    if len(widths) > 1 and widths[0] - widths[1] < 1e-6:
-        return None, south, None, north
-    east, west = max(gaps, key=gaps.get)
-    return west, south, east, north
-
-
-def _is_free(ends, arcs):
-    """Returns whether the middle of a gap is outside all arcs."""
-    east, west = ends
-    middle = east + math.fmod(west - east + 720, 360) / 2
-    return all(math.fmod(middle - start + 1440, 360) >= width for start, width, _ in arcs)
 
 
 def _in_time_order(points):

@@ -161,6 +161,8 @@ def summary_of(message, model):
     bounds = message.bounds
     found["bounds"] = (bounds.min_x, bounds.min_y, bounds.max_x, bounds.max_y) if message.HasField("bounds") else None
     found["windows_dropped"] = message.windows_dropped
+    if hasattr(message, "undated_point_count") and message.windows:
+        found["undated_point_count"] = message.undated_point_count
     found["windows"] = [
         (_nanoseconds(window.start_time), _nanoseconds(window.end_time), optional(window, "length"), window.point_count)
         for window in message.windows

@@ -4,6 +4,7 @@ usage: python -m unittest discover -s tests/reference
 """
 
 import fractions
+import math
 import unittest
 
 from path_reference import SECOND, InvalidPoint, Measurement, Options, Point
@@ -157,11 +158,26 @@ class Totals(unittest.TestCase):
 
     def test_a_box_over_the_antimeridian_and_the_prime_meridian(self):
         cities = [(-0.1, 51.5), (55.3, 25.2), (139.7, 35.7), (178.4, -18.1), (-172.1, -13.8)]
-        box = measured([Point(*city) for city in cities], model="geodesic").bounds()
-        self.assertAlmostEqual(box[0], -0.1)
-        self.assertAlmostEqual(box[2], -172.1)
-        box = measured([Point(x, 0.0) for x in (-85.0, 85.0, 110.0)], model="geodesic").bounds()
-        self.assertEqual((box[0], box[2]), (-85, 110))
+        self.assert_longitudes([Point(*city) for city in cities], -0.1, -172.1)
+        self.assert_longitudes([Point(x, 0.0) for x in (-85.0, 85.0, 110.0)], -85, 110)
+        self.assert_longitudes([Point(179.0, 0.0), Point(-180.0, 0.0)], 179, 180)
+        self.assert_longitudes([Point(181.0, 0.0), Point(180.0, 0.0)], -180, -179)
+        self.assert_longitudes([Point(-180.0, 0.0)], 180, 180)
+        self.assert_longitudes([Point(x, 85.0) for x in (0.0, 120.0, 240.0, 360.0)], -180, 180)
+        # Two gaps of 180 degrees: the western end of the second one is greater.
+        self.assert_longitudes([Point(0.0, 0.0), Point(180.0, 0.0, mark=True)], -180, 0)
+
+    def assert_longitudes(self, points, west, east):
+        box = measured(points, model="geodesic").bounds()
+        self.assertEqual((box[0], box[2]), (west, east))
+
+    def test_a_box_contains_the_legs(self):
+        for model, north in [("haversine", 45), ("geodesic", 45)]:
+            south, top = measured([Point(-60.0, north), Point(60.0, north)], model=model).bounds()[1::2]
+            self.assertEqual(south, 45)
+            self.assertAlmostEqual(top, math.degrees(math.atan(2)), delta=0.001 if model == "haversine" else 0.2)
+        box = measured([Point(0.0, 10.0), Point(180.0, -9.0)], model="geodesic").bounds()
+        self.assertEqual(box, (-180, -9, 180, 90))
 
     def test_windows_divide_a_leg_by_time(self):
         hour = 3600
