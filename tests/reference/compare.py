@@ -10,6 +10,7 @@ import argparse
 import collections
 import dataclasses
 import fractions
+import itertools
 import math
 import multiprocessing
 import pathlib
@@ -22,6 +23,7 @@ from path_reference import InvalidPoint, Measurement, Options
 
 INVALID_ARGUMENT = 3
 BATCH = 100
+RECORDINGS = itertools.count()
 
 
 def expected_summary(points, options):
@@ -49,7 +51,7 @@ def expected_summary(points, options):
     for name, total in path.lengths().items():
         summary[name] = total.value, total.tolerance
     speed = path.max_speed()
-    summary["max_speed"] = None if speed is None else (speed, 1e-7 + 1e-11 * speed)
+    summary["max_speed"] = None if speed is None else (speed[0], speed[1] + 1e-12 * speed[0])
     climbs = path.raw_climbs()
     summary["has_ascent"] = climbs is not None
     for index, name in enumerate(["raw_ascent", "raw_descent"]):
@@ -122,7 +124,6 @@ class Ways:
         self.ignored = ignored
         self.flags = program.command_flags(binary)
         self.client = program.Client(address)
-        self.recordings = 0
         self.fields = collections.Counter()
 
     def _differences(self, actual, points, options):
@@ -140,8 +141,7 @@ class Ways:
 
     def recording(self, randomness, points, options):
         options = dataclasses.replace(options, max_windows=options.max_windows or 400)
-        self.recordings += 1
-        name = f"{multiprocessing.current_process().pid}-{id(self)}-{self.recordings}"
+        name = f"{multiprocessing.current_process().pid}-{next(RECORDINGS)}"
         for count, actual in self.client.record_in_streams(randomness, name, points, options):
             found = self._differences(actual, points[:count], options)
             if found:

@@ -359,7 +359,7 @@ class Measurement:
         return total if known else None
 
     def max_speed(self):
-        """Returns the greatest average speed of a run of at least 5 s."""
+        """Returns the greatest average speed of a run of at least 5 s, and its tolerance."""
         speeds = []
         for segment in self.segments:
             for points in _in_time_order(segment.accepted):
@@ -369,10 +369,16 @@ class Measurement:
                     end = _later(points, start, first.time + 5 * SECOND)
                     if end is not None:
                         run = points[start : end + 1]
-                        length = math.fsum(self.distance(a, b) for a, b in zip(run, run[1:]))
-                        speeds.append(length * SECOND / (run[-1].time - first.time))
+                        length = Sum()
+                        for a, b in zip(run, run[1:]):
+                            self._add(length, a, b)
+                        seconds = (run[-1].time - first.time) / SECOND
+                        speeds.append((length.value / seconds, length.tolerance / seconds))
                     start = _later(points, start, first.time + SECOND // 2)
-        return max(speeds, default=None)
+        if not speeds:
+            return None
+        # A slower run with a greater tolerance can be the greatest one of the program.
+        return max(speeds)[0], max(tolerance for _, tolerance in speeds)
 
     def raw_climbs(self):
         """Returns the sums of the rises and of the falls, or None."""
