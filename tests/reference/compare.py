@@ -140,10 +140,10 @@ class Ways:
         return self._differences(actual, points, options)
 
     def recording(self, randomness, points, options):
-        options = dataclasses.replace(options, max_windows=options.max_windows or 400)
+        limited = dataclasses.replace(options, max_windows=options.max_windows or 400)
         name = f"{multiprocessing.current_process().pid}-{next(RECORDINGS)}"
         for count, actual in self.client.record_in_streams(randomness, name, points, options):
-            found = self._differences(actual, points[:count], options)
+            found = self._differences(actual, points[:count], limited)
             if found:
                 return [f"after {count} points: {text}" for text in found]
         return []

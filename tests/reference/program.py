@@ -337,4 +337,17 @@ def _json_summary(line, options):
         for rejection in line["rejections"]
     }
     found["bounds"] = tuple(line["bbox"]) if line["bbox"] else None
+    if options.window_unit:
+        # Without a time there are no windows, and the command has a note instead.
+        windows = line.get("windows", [])
+        found["windows_dropped"] = windows is None
+        found["undated_length"] = line.get("undated_length" + unit)
+        found["windows"] = [
+            (_moment(window["start"]), _moment(window["end"]), window["length" + unit], window["points"]) for window in windows or []
+        ]
     return found
+
+
+def _moment(text):
+    moment = datetime.datetime.fromisoformat(text)
+    return (moment - datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)) // datetime.timedelta(seconds=1) * SECOND

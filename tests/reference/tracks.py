@@ -24,11 +24,36 @@ def random_tracks(random, count):
     options = _options(random, model, exact, scale)
     tracks = []
     for _ in range(count):
+        if exact and random.random() < 0.4:
+            tracks.append(_few_places(random))
+            continue
         points = _Walk(random, model, exact, metres * scale).points()
         if random.random() < (0.8 if options.reorder_count or options.reorder_time else 0.1):
             _swap(random, points)
         tracks.append(points)
     return tracks, options
+
+
+def _few_places(random):
+    """Returns points at few places and moments, which repeat and meet limits often."""
+    points = []
+    second = random.choice(MOMENTS)
+    places = random.choice([[(0, 0), (3, 4), (6, 8), (100, 0), (103, 4), (106, 8)], [(0, 0), (5, 0), (10, 0)], [(1, 0), (1, 5), (50, 0), (50, 5)]])
+    has_time = random.random() < 0.95
+    for _ in range(random.randrange(1, 14)):
+        second += random.choice([0, 1, 1, 1, 1, 2, -1, 30, 31])
+        x, y = random.choice(places)
+        points.append(
+            Point(
+                float(x) if random.random() < 0.97 else NAN,
+                float(y),
+                z=random.choice([None, 0.0, 1.0, 8.0]),
+                time=second * SECOND if has_time and random.random() < 0.9 else None,
+                accuracy=random.choice([None, None, None, 3.0, 30.0]),
+                mark=random.random() < 0.08,
+            )
+        )
+    return points
 
 
 def random_track(random):
@@ -59,7 +84,7 @@ class _Walk:
         self.origin = self._origin()
         self.at = (0.0, 0.0)
         self.time = self._start()
-        self.pace = random.choice([1, 1, 1, 1, 1, 1, 60, 600, 7_200, 86_400])
+        self.pace = random.choice([1, 1, 1, 1, 1, 60, 600, 7_200, 86_400])
         self.has_time = random.random() < 0.9
         self.has_z = random.random() < 0.6
         self.has_accuracy = random.random() < 0.5
