@@ -110,6 +110,7 @@ class Entry:
         self.reason = None
         self.alone = False  # Rejected by one of the rules 1 to 4.
         self.abandoned = False  # Rejected by re-anchoring.
+        self.copy = False  # A copy of a candidate.
         self.segment = None
 
     @property
@@ -255,7 +256,7 @@ class Measurement:
 
     def is_faster(self, a, b, speed):
         """Returns whether the speed from a to b, both with a time, is greater than a speed."""
-        if b.time == a.time and b.position == a.position:
+        if b.time == a.time and self.distance(a, b) == 0:
             return False
         if b.time <= a.time:
             return True
@@ -312,9 +313,11 @@ class Measurement:
         for part in self._parts():
             left = list(part)
             alone = [entry for entry in part if entry.alone]
-            others = [entry for entry in part if not entry.alone and not entry.accepted and not entry.abandoned]
-            abandoned = [entry for entry in part if entry.abandoned]
-            for entry in [*alone, *others, *abandoned]:
+            judged = [entry for entry in part if not entry.alone and not entry.accepted]
+            copies = [entry for entry in judged if entry.copy]
+            abandoned = [entry for entry in judged if entry.abandoned]
+            others = [entry for entry in judged if not entry.copy and not entry.abandoned]
+            for entry in [*alone, *copies, *others, *abandoned]:
                 index = left.index(entry)
                 before = left[index - 1] if index > 0 else None
                 after = left[index + 1] if index + 1 < len(left) else None
@@ -515,6 +518,7 @@ class Rules:
         if self.chain:
             last = self.chain[-1]
             if entry.time == last.time and entry.position == last.position:
+                entry.copy = True
                 return
             if not self._agrees(last, entry):
                 self.chain = []

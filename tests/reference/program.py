@@ -5,6 +5,7 @@ The keys are the names of the fields of PathSummary without a unit.
 
 import csv
 import datetime
+import fractions
 import io
 import json
 import math
@@ -331,7 +332,7 @@ def _json_summary(line, options):
         found[name] = line.get(name + unit)
     found["max_speed"] = line.get("max_speed" + unit + ("ps" if unit else ""))
     for name, key in [("elapsed_time", "elapsed_s"), ("moving_time", "moving_s")]:
-        found[name] = round(line[key] * SECOND) if key in line else None
+        found[name] = round(fractions.Fraction(repr(line[key])) * SECOND) if key in line else None
     found["rejections"] = {
         rejection["reason"].upper(): (rejection["count"], rejection["first_offset"], rejection["rejected_length" + unit])
         for rejection in line["rejections"]
