@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::point_block::PointBlock;
+use super::seen_attributes::SeenAttributes;
 use super::track_stats::FixAttributes;
 
 /// Elevations, times and accuracies of up to [`PointBlock::CAPACITY`] fixes.
@@ -63,6 +64,15 @@ impl AttributeColumns {
     /// Returns whether an elevation or a time was set since the last [`AttributeColumns::mark_cleared`].
     pub(super) fn has_z_or_time(&self) -> bool {
         self.has_z || self.has_time
+    }
+
+    /// Returns which attributes the first `len` fixes have.
+    pub(super) fn seen(&self, len: usize) -> SeenAttributes {
+        SeenAttributes {
+            time: self.has_time && self.unix_ns[..len].iter().any(|&ns| ns != NO_TIME),
+            z: self.has_z && self.z[..len].iter().any(|z| !z.is_nan()),
+            accuracy: self.has_accuracy && self.accuracy_m[..len].iter().any(|m| !m.is_nan()),
+        }
     }
 
     #[inline]

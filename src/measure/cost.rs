@@ -94,8 +94,7 @@ mod tests {
             let long = cost(options, &fixes(metric, 179.0, 256));
             assert_eq!(long.ns - base.ns, 255 * leg_ns, "{metric}");
             // A filter adds the cost of the distances from the last accepted fix.
-            let options =
-                options.to_builder().max_speed(1e-3).reanchor_count(9999).build().unwrap();
+            let options = options.to_builder().max_speed(1e-3).reanchor_count(16).build().unwrap();
             let filtered = cost(options, &fixes(metric, 179.0, 256));
             assert!(filtered.ns > base.ns + 255 * leg_ns, "{metric}");
         }

@@ -15,6 +15,7 @@ use super::metric::Metric;
 use super::point::PointError;
 use super::point_block::PointBlock;
 use super::scale::Scale;
+use super::seen_attributes::SeenAttributes;
 use super::track_stats::FixAttributes;
 
 /// A run of up to [`FixBlock::CAPACITY`] fixes of one space, as columns.
@@ -346,6 +347,12 @@ impl FixBlock {
         self.attributes.get_or_insert_with(Box::default)
     }
 
+    /// Returns which attributes the fixes with a position have.
+    pub(super) fn seen_attributes(&self) -> SeenAttributes {
+        let columns = self.attributes.as_ref();
+        columns.map_or(SeenAttributes::default(), |columns| columns.seen(self.points.len()))
+    }
+
     /// Returns whether no fix has a time or an elevation.
     pub(super) fn is_without_times_and_z(&self) -> bool {
         self.attributes.as_ref().is_none_or(|attributes| !attributes.has_z_or_time())
@@ -387,12 +394,15 @@ impl FixBlock {
         indices.find(|&index| self.without_position.contains(index)).unwrap_or(self.len())
     }
 
-    /// Returns the index of the fix in this slot.
+    /// Returns the offset of each slot. `first` is the offset of the first fix.
     #[cold]
-    pub(super) fn index_of_slot(&self, slot: usize) -> usize {
-        let mut with_position =
-            (0..self.len()).filter(|&index| !self.without_position.contains(index));
-        with_position.nth(slot).unwrap_or(slot)
+    pub(super) fn offsets_of_slots(&self, first: u64) -> [u64; Self::CAPACITY] {
+        let mut offsets = [0; Self::CAPACITY];
+        let with_position = (0..self.len()).filter(|&index| !self.without_position.contains(index));
+        for (slot, index) in offsets.iter_mut().zip(with_position) {
+            *slot = first.saturating_add(index as u64);
+        }
+        offsets
     }
 
     /// Returns the slots of the fixes that start a segment, and whether the fix after the block does. A start that

@@ -23,6 +23,7 @@ mod cost;
 mod error;
 mod fix;
 mod fix_block;
+mod fix_sink;
 mod index_set;
 pub(crate) mod level;
 mod metric;
@@ -34,6 +35,7 @@ mod policy;
 pub(crate) mod polyline;
 mod preset;
 mod scale;
+mod seen_attributes;
 mod state;
 mod sum;
 mod summary;
@@ -60,9 +62,11 @@ pub(crate) use point_block::PointBlock;
 #[cfg(feature = "server")]
 pub(crate) use polyline::Polyline;
 pub use preset::Preset;
+pub use seen_attributes::SeenAttributes;
 pub use state::{
-    AttributesState, FilterState, FixState, InvalidPointsState, PlacesState, PolylineState,
-    RejectionState, State, StateError, StatsState,
+    AttributesState, CandidateState, FilterState, FixState, InvalidPointsState, PlacesState,
+    PolylineState, RejectionState, SegmentState, State, StateError, StatsState, TentativeState,
+    TimedPlaceState,
 };
 pub use sum::{ExactSum, SignedSum, SumOverflow};
 pub use summary::{

@@ -41,6 +41,12 @@ impl LegBatch {
         let column = [0.0; PointBlock::CAPACITY];
         Self { count: 0, rises: column, falls: column, lengths_3d: column, has_climb: false }
     }
+
+    /// Removes all terms.
+    pub(super) fn clear(&mut self) {
+        self.count = 0;
+        self.has_climb = false;
+    }
 }
 
 /// The time from one fix to another.

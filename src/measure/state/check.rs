@@ -4,13 +4,15 @@
 //! of legs times the longest possible leg.
 
 use super::{
-    AttributesState, FilterState, FixState, InvalidPointsState, PlacesState, PolylineState,
-    RejectionState, State, StateError, StatsState,
+    AttributesState, InvalidPointsState, PlacesState, PolylineState, State, StateError, StatsState,
 };
 use crate::measure::fix::{checked_unix_ns, checked_z};
 use crate::measure::options::{Elevation, InvalidPoints, Options};
 use crate::measure::point::{HALF_TURN_E7, PLANAR_MAX, POLE_E7, Space};
+use crate::measure::seen_attributes::SeenAttributes;
 use crate::measure::sum::ExactSum;
+
+mod filter;
 
 /// A bound of planar legs: the diagonal of a square of 2^41.
 const PLANAR_LEG_MAX: u128 = 1 << 42;
@@ -84,7 +86,7 @@ pub(super) fn check(state: &State) -> Result<(), StateError> {
     part.require(state.filter.is_some() == options.is_selective(), "the options differ")?;
     let accepted = match &state.filter {
         Some(filter) => {
-            check_filter(part, state, filter)?;
+            filter::check(part, state, filter)?;
             &filter.accepted
         }
         None => &state.raw,
@@ -95,10 +97,9 @@ pub(super) fn check(state: &State) -> Result<(), StateError> {
     let has_last = state.filter.is_none() && state.raw.places.is_some();
     part.require(has_last || state.last == AttributesState::default(), "it should be unset")?;
     check_covered(part, &state.stats, state.last)?;
-    match state.filter.and_then(|filter| filter.reference) {
-        Some(reference) => check_covered(Part("filter"), &state.stats, reference.attributes),
-        None => Ok(()),
-    }
+    let part = Part("attributes");
+    let has_points = state.raw.places.is_some();
+    part.require(has_points || state.seen == SeenAttributes::default(), "they should be unset")
 }
 
 fn check_polyline(
@@ -167,63 +168,6 @@ fn check_invalid_points(part: Part, state: &State) -> Result<(), StateError> {
         part.require(is_split, "they did not end the segment")?;
     }
     Ok(())
-}
-
-fn check_filter(part: Part, state: &State, filter: &FilterState) -> Result<(), StateError> {
-    let State { options, raw, .. } = state;
-    let accepted = &filter.accepted;
-    check_polyline(Part("accepted fixes"), options, accepted)?;
-    let is_broken = accepted.is_broken || accepted.is_broken_before_first;
-    part.require(!is_broken, "the accepted fixes have a segment break")?;
-    if let (Some(all), Some(some)) = (&raw.places, &accepted.places) {
-        let is_inside = (0..2).all(|i| all.min[i] <= some.min[i] && some.max[i] <= all.max[i]);
-        part.require(is_inside, "an accepted fix is outside the bounds of all fixes")?;
-    }
-    check_rejections(part, state, filter)?;
-    let space = options.metric.space();
-    if let Some(FixState { at, attributes }) = filter.reference {
-        part.attributes(attributes)?;
-        let is_last = accepted.places.is_some_and(|places| places.last == at);
-        part.require(is_last && !raw.is_broken, "the reference is not the last accepted fix")?;
-        part.place(space, at)?;
-    }
-    if let Some((FixState { at, attributes }, count)) = filter.candidate {
-        part.place(space, at)?;
-        part.attributes(attributes)?;
-        let [backward, _, fast, _] = filter.rejections;
-        let rejected = backward.count.saturating_add(fast.count);
-        let is_count = (1..options.reanchor_count).contains(&count) && rejected >= count.into();
-        let is_valid = is_count && filter.reference.is_some();
-        part.require(is_valid, "the rejected fixes that agree are not possible")?;
-    }
-    Ok(())
-}
-
-fn check_rejections(part: Part, state: &State, filter: &FilterState) -> Result<(), StateError> {
-    let State { options, raw, .. } = state;
-    let point_count = raw.point_count.saturating_add(state.invalid_points.count);
-    let rules = [
-        options.reject_backward_time,
-        options.max_accuracy_m.is_some(),
-        options.max_speed.is_some(),
-        options.min_step.is_some(),
-    ];
-    let mut fixes = u128::from(filter.accepted.point_count);
-    let mut length = Some(0_u128);
-    for (entry, has_rule) in filter.rejections.iter().zip(rules) {
-        let RejectionState { count, first_offset, length: rejected } = *entry;
-        let is_valid = match count {
-            0 => first_offset == 0 && units(rejected) == 0,
-            _ => has_rule && first_offset.saturating_add(count) <= point_count,
-        };
-        part.require(is_valid, "the rejections of a rule are not possible")?;
-        fixes += u128::from(count);
-        length = length.and_then(|length| length.checked_add(units(rejected)));
-    }
-    let is_complete = fixes == raw.point_count.into();
-    part.require(is_complete, "accepted and rejected fixes are not all fixes")?;
-    let is_part = length.is_some_and(|length| length <= units(raw.length));
-    part.require(is_part, "the rejected length is longer than the path")
 }
 
 fn check_stats(

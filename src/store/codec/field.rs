@@ -1,4 +1,4 @@
-//! The bytes of single values in versions 3 and 4: little endian, of fixed size, one encoding for each value.
+//! The bytes of single values in versions 3 to 5: little endian, of fixed size, one encoding for each value.
 //!
 //! | type | bytes |
 //! |---|---|
@@ -7,10 +7,11 @@
 //! | `f64` | the bytes of its bit pattern |
 //! | exact sum | 16, the number of units of 2^-64 |
 //! | array, pair | one element after another |
+//! | list | 2 bytes with the number of elements, and one element after another |
 //! | `Option` | 0, or 1 and the value |
 //! | struct | one field after another |
 
-use crate::measure::ExactSum;
+use crate::measure::{ExactSum, SignedSum};
 
 /// A value that is written to bytes and read from them.
 pub(super) trait Field: Sized {
@@ -42,7 +43,7 @@ macro_rules! number {
     )* };
 }
 
-number!(u8, u32, u64, i64, u128, f64);
+number!(u8, u16, u32, u64, i64, u128, f64);
 
 impl Field for bool {
     fn write(&self, out: &mut Vec<u8>) {
@@ -88,6 +89,19 @@ impl<T: Field + Copy + Default, const N: usize> Field for [T; N] {
     }
 }
 
+impl<T: Field> Field for Vec<T> {
+    /// Writes a list of up to 65 535 elements. A longer list has no encoding; the states have none.
+    fn write(&self, out: &mut Vec<u8>) {
+        let count = u16::try_from(self.len()).unwrap_or(u16::MAX);
+        count.write(out);
+        self.iter().take(count.into()).for_each(|value| value.write(out));
+    }
+
+    fn read(input: &mut &[u8]) -> Option<Self> {
+        (0..u16::read(input)?).map(|_| T::read(input)).collect()
+    }
+}
+
 impl<A: Field, B: Field> Field for (A, B) {
     fn write(&self, out: &mut Vec<u8>) {
         self.0.write(out);
@@ -100,6 +114,16 @@ impl<A: Field, B: Field> Field for (A, B) {
 }
 
 impl Field for ExactSum {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend(self.to_bytes());
+    }
+
+    fn read(input: &mut &[u8]) -> Option<Self> {
+        take(input).map(Self::from_bytes)
+    }
+}
+
+impl Field for SignedSum {
     fn write(&self, out: &mut Vec<u8>) {
         out.extend(self.to_bytes());
     }

@@ -3,7 +3,7 @@
 //! | bytes | content, little endian |
 //! |---|---|
 //! | 0..4 | `wayw` |
-//! | 4 | the version: 4, or 3 in older records |
+//! | 4 | the version: 5, or 3 or 4 in older records |
 //! | 5 | 1 if the recording is finished, else 0 |
 //! | 6..8 | 0 |
 //! | 8..16 | epoch |
@@ -24,6 +24,7 @@ use crate::recording::{Checkpoint, RecordingName, StoreError, StoreErrorCause};
 mod field;
 mod fold;
 mod legacy;
+mod old_filter;
 #[cfg(test)]
 pub(super) mod tests;
 

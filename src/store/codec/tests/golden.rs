@@ -1,7 +1,11 @@
 //! Golden records of all format versions, and the checkpoints in them. Earlier programs wrote those of versions 1
-//! to 3. Never change one: a stored recording must stay readable.
+//! to 4. Never change one: a stored recording must stay readable.
 
-use crate::measure::{Elevation, Fix, InvalidPoints, Metric, Options, PathAccumulator, Point};
+use crate::measure::{
+    AttributesState, Elevation, Fix, FixState, InvalidPoints, Metric, Options, PathAccumulator,
+    Point, RejectionReason, RejectionState, SeenAttributes, SegmentState, SignedSum,
+    TimedPlaceState,
+};
 use crate::recording::{Checkpoint, RecordingName};
 
 /// Returns the name of all golden recordings.
@@ -93,6 +97,39 @@ fn split() -> Checkpoint {
     checkpoint(false, accumulator)
 }
 
+/// Returns the checkpoint that is read from the record of an earlier program.
+fn as_read_from_old(checkpoint: Checkpoint) -> Checkpoint {
+    let mut state = checkpoint.accumulator.state();
+    // Which attributes were seen was not stored.
+    let has_points = state.raw.places.is_some();
+    state.seen = SeenAttributes { time: has_points, z: has_points, accuracy: has_points };
+    if let Some(filter) = &mut state.filter {
+        // The rejected lengths were the raw legs to the rejected points, and the last one is rejected.
+        let entry = |first_offset, quarters: i128| RejectionState {
+            count: 1,
+            first_offset,
+            length: SignedSum::from_bytes((quarters << 62).to_le_bytes()),
+        };
+        filter.rejections = [RejectionState::default(); _];
+        filter.rejections[RejectionReason::BackwardTime as usize] = entry(3, 2);
+        filter.rejections[RejectionReason::Accuracy as usize] = entry(4, 2);
+        filter.rejections[RejectionReason::Speed as usize] = entry(6, 4021);
+        filter.rejections[RejectionReason::Step as usize] = entry(2, 2);
+        filter.candidates.clear();
+        filter.screened = Some(RejectionReason::BackwardTime);
+        let (at, unix_ns) = ([5.25, 4.0], 5_000_000_000);
+        let attributes = AttributesState { z: Some(2.625), unix_ns: Some(unix_ns) };
+        filter.segment = Some(SegmentState {
+            accepted: FixState { at, attributes },
+            checked: at,
+            timed: Some(TimedPlaceState { at, unix_ns }),
+        });
+        // 1010.5 is the length of all points, 5.25 that of the accepted ones, and 1006.75 were rejected.
+        filter.gap_length = SignedSum::from_bytes((-6_i128 << 62).to_le_bytes());
+    }
+    Checkpoint { accumulator: state.try_into().unwrap(), ..checkpoint }
+}
+
 /// A golden record: its checkpoint, and its bytes in hexadecimal digits.
 pub(in crate::store) struct Golden {
     pub(in crate::store) checkpoint: Checkpoint,
@@ -100,6 +137,16 @@ pub(in crate::store) struct Golden {
     pub(in crate::store) first_version: u8,
     /// The bytes in one version after another.
     pub(in crate::store) versions: &'static [&'static str],
+}
+
+impl Golden {
+    /// Returns the checkpoint that is read from a version.
+    pub(in crate::store) fn read_as(&self, version: u8) -> Checkpoint {
+        match version {
+            ..5 => as_read_from_old(self.checkpoint.clone()),
+            _ => self.checkpoint.clone(),
+        }
+    }
 }
 
 pub(in crate::store) fn records() -> [Golden; 5] {
