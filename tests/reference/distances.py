@@ -13,6 +13,8 @@ def distance(model, a, b):
     """Returns the distance without z between two positions (x, y)."""
     if a == b:
         return 0.0
+    if model != "planar" and a[1] == b[1] and abs(a[1]) == 90:
+        return 0.0  # The same pole.
     if model == "planar":
         dx, dy = b[0] - a[0], b[1] - a[1]
         return math.sqrt(dx * dx + dy * dy)

@@ -222,6 +222,9 @@ class Measurement:
                     entry.alone = True
                     ordered.append(entry)
                     continue
+            elif key < newest_left or key == -math.inf:
+                ordered.append(entry)
+                continue
             buffer.append((key, entry))
             buffer.sort(key=lambda item: item[0])  # Stable: equal times stay in the order in which they were sent.
             latest = max(latest, key)
@@ -393,7 +396,12 @@ class Measurement:
         return up, down
 
     def unused_options(self):
-        """Returns the options that are set and need a field that no point has, with the field."""
+        """Returns the options that are set and need a field that no point has, with the field.
+
+        A path without a valid point has none.
+        """
+        if not self.path:
+            return {}
         options = self.options
         speed_unit = "" if options.model == "planar" else "_mps"
         needs = {
