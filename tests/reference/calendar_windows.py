@@ -4,6 +4,8 @@ import datetime
 import zoneinfo
 
 SECOND = 1_000_000_000
+# Seconds that are more than any window has.
+LONGEST = {"hour": 10_800, "day": 2 * 86_400, "week": 9 * 86_400, "month": 33 * 86_400, "year": 368 * 86_400}
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 
 
@@ -89,7 +91,7 @@ def window_of(time, unit, zone_name):
     if unit == "hour":
         return _hour_start(second, zone) * SECOND, _hour_end(second, zone) * SECOND
     label = _label(second, unit, zone)
-    longest = {"day": 2, "week": 9, "month": 33, "year": 368}[unit] * 86_400
+    longest = LONGEST[unit]
     start = _first(label, unit, zone, second - longest, second)
     end = _first(label + 1, unit, zone, second, second + longest)
     return start * SECOND, end * SECOND

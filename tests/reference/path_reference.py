@@ -455,6 +455,8 @@ class Measurement:
                 length = self.distance(a, b)
                 if length == 0:
                     continue
+                if times[-1] - times[0] > limit * calendar_windows.LONGEST[unit] * SECOND:
+                    return None
                 error = distances.tolerance(self.options.model, a.position, b.position, length) + 1e-12 * length
                 time = times[0]
                 crossings -= window(time)[0] < times[-1]

@@ -5,7 +5,6 @@ The keys are the names of the fields of PathSummary without a unit.
 
 import csv
 import datetime
-import fractions
 import io
 import json
 import math
@@ -215,8 +214,9 @@ class Client:
         """Yields the summary after each of several streams of a recording, and the number of its points."""
         name = f"paths/{name}"
         committed = 0
+        sizes = [0, 1, 2, 5, 20] if len(points) < 150 else [0, len(points) // 3]
         while True:
-            end = min(len(points), committed + random.choice([0, 1, 2, 5, 20]))
+            end = min(len(points), committed + random.choice(sizes))
             offset = random.randrange(committed + 1)
             first = path_pb2.RecordPathRequest(name=name, options=options_message(options), write_offset=offset)
             messages = [first]
@@ -332,7 +332,7 @@ def _json_summary(line, options):
         found[name] = line.get(name + unit)
     found["max_speed"] = line.get("max_speed" + unit + ("ps" if unit else ""))
     for name, key in [("elapsed_time", "elapsed_s"), ("moving_time", "moving_s")]:
-        found[name] = round(fractions.Fraction(repr(line[key])) * SECOND) if key in line else None
+        found[name] = line[key] * SECOND if key in line else None
     found["rejections"] = {
         rejection["reason"].upper(): (rejection["count"], rejection["first_offset"], rejection["rejected_length" + unit])
         for rejection in line["rejections"]

@@ -110,6 +110,8 @@ class _Walk:
         random = self.random
         points = []
         count = random.choice([random.randrange(4), *([random.randrange(4, 12)] * 3), *([random.randrange(12, 40)] * 3)])
+        if random.random() < 0.004:
+            count = random.randrange(200, 1_200)
         if random.random() < 0.2:
             points.append(self._outlier())
         while len(points) < count:
@@ -123,7 +125,7 @@ class _Walk:
     def _odd_points(self, points):
         """Returns what receivers send besides a walk."""
         random = self.random
-        kind = random.randrange(15)
+        kind = random.choice([*range(15), *range(15), 15])
         if kind <= 1:
             return [self._outlier()]
         if kind <= 4:
@@ -136,6 +138,10 @@ class _Walk:
             if self.model == "planar":
                 x, y = random.choice([2**40, -(2**40)]), random.choice([2**40, 0])
             return [dataclasses.replace(self._here(), x=float(x), y=float(y))]
+        if kind == 15:
+            # In 1678 and 2261, at the limits of times.
+            second = random.choice([-9_200_000_000, 9_200_000_000]) + random.randrange(10)
+            return [dataclasses.replace(self._here(), time=self._time(second * SECOND))]
         if kind == 6:
             return [points[-1]] * random.randrange(1, 4) if points else []
         if kind in (7, 12, 13):
