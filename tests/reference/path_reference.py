@@ -404,13 +404,15 @@ class Measurement:
             return {}
         options = self.options
         speed_unit = "" if options.model == "planar" else "_mps"
+        # Only options that differ from their defaults count.
+        speed_is_set = options.model == "planar" or options.stopped_speed != 0.3
         needs = {
             "elevation_mode": ("Z", options.three_dimensional),
             "max_gap_time": ("TIME", options.max_gap_time),
             "max_speed" + speed_unit: ("TIME", options.max_speed),
             "max_accuracy_m": ("ACCURACY", options.max_accuracy),
             "reject_backward_time": ("TIME", options.reject_backward_time),
-            "stopped_speed" + speed_unit: ("TIME", options.stopped_speed),
+            "stopped_speed" + speed_unit: ("TIME", speed_is_set and options.stopped_speed),
             "reorder_count": ("TIME", options.reorder_count),
             "reorder_time": ("TIME", options.reorder_time),
             "windows": ("TIME", options.window_unit),
