@@ -73,6 +73,19 @@ class PointsAlone(unittest.TestCase):
         self.assertEqual(accepted(points, reorder_count=10), [0, 3, 4, 1, 2, 5])
 
 
+    def test_a_point_without_a_time_is_measured_at_once_after_a_late_point(self):
+        points = [at(0, 10), at(1, 20), at(2, 30), at(3, 5), at(4), at(5, 6)]
+        path = measured(points, reorder_count=1)
+        self.assertEqual([entry.offset for entry in path.path], [0, 1, 3, 4, 5, 2])
+        self.assertEqual({entry.offset for entry in path.path if entry.reason == "LATE"}, {3, 5})
+
+    def test_late_is_judged_between_marks(self):
+        points = [at(0, 10), at(1, 11), at(2, 5, mark=True), at(3, 4), at(4, 6)]
+        path = measured(points, reorder_count=8)
+        self.assertEqual([segment.accepted[0].offset for segment in path.segments], [0, 3])
+        self.assertEqual(path.rejections(), {})
+
+
 class SpeedAndTime(unittest.TestCase):
     def test_the_limit_itself_passes(self):
         points = [Point(0.0, 0.0, time=0), Point(3.0, 4.0, time=SECOND)]
