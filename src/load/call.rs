@@ -11,6 +11,7 @@ use crate::recording::RecordingName;
 
 /// A streaming method and the form of its messages.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "there is one value for all streams of a load")]
 pub(crate) enum Call {
     /// A method of a published contract, with one point per message.
     Points(Method),

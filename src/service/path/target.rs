@@ -21,7 +21,7 @@ pub(super) enum Target {
     /// A path without a name. Nothing is stored.
     Anonymous { accumulator: Box<PathAccumulator>, is_ended: bool },
     /// A recording.
-    Named { name: RecordingName, options: Options, writer: Box<RecordingWriter> },
+    Named { name: RecordingName, options: Box<Options>, writer: Box<RecordingWriter> },
 }
 
 /// Opens the path of a stream.
@@ -80,7 +80,7 @@ impl Opener {
             reservation.keep();
         }
         let options = writer.recording().map(|recording| *recording.accumulator().options());
-        let options = options.unwrap_or_default();
+        let options = Box::new(options.unwrap_or_default());
         Ok(Target::Named { name, options, writer: Box::new(writer) })
     }
 }
