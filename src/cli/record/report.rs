@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::cli::report::{Keep, grouped, pad_or_truncate, pluralize};
 use crate::measure::Space;
 
-/// Explains why a length without filters is not the length of the walk.
+/// Explains why a length without filters is not the true length.
 const RAW_LENGTH_NOTE: &str =
     "Raw length: GPS noise makes it longer than the true path; try --min-step 10.";
 

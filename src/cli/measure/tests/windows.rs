@@ -5,7 +5,7 @@ use crate::measure::Zone;
 
 fn windows(arguments: &str) -> Option<WindowOptions> {
     let words = ["measure", "-"].into_iter().chain(arguments.split_whitespace());
-    Wrapper::parse_from(words).args.options().unwrap().windows()
+    Wrapper::parse_from(words).args.options().unwrap().all.windows()
 }
 
 #[test]
@@ -45,10 +45,12 @@ fn windows_without_times_cause_a_note() {
 
 #[test]
 fn the_time_zone_of_windows_causes_no_note() {
-    let file = "lat,lon,time\n0,0,2024-05-18T09:12:40Z\n0,1,2024-05-18T10:12:40Z\n";
-    let arguments = "a.csv --timezone Europe/Ljubljana";
-    let run = run_with(&[("a.csv", file)], arguments, "");
+    let file = "<gpx><trk><trkseg>
+        <trkpt lat='0' lon='0'><time>2024-05-18T09:12:40Z</time></trkpt>
+        <trkpt lat='0' lon='1'><time>2024-05-18T10:12:40Z</time></trkpt></trkseg></trk></gpx>";
+    let arguments = "a.gpx --timezone Europe/Ljubljana";
+    let run = run_with(&[("a.gpx", file)], arguments, "");
     assert!(run.messages.contains("--timezone had no effect"), "{}", run.messages);
-    let run = run_with(&[("a.csv", file)], &format!("{arguments} --by day"), "");
+    let run = run_with(&[("a.gpx", file)], &format!("{arguments} --by day"), "");
     assert_eq!(run.messages, "");
 }
