@@ -8,15 +8,18 @@ use super::cost::{self, Cost};
 use super::error::PathError;
 use super::fix::Fix;
 use super::fix_block::FixBlock;
+use super::fix_sink::{FixSink, TrackFix};
 use super::index_set::IndexSet;
 use super::options::{Elevation, InvalidPoints, Options};
 use super::point_block::PointBlock;
 use super::policy::{Filter, PlacedBlock};
 use super::polyline::Polyline;
+use super::reorder::ReorderBuffer;
+use super::seen_attributes::SeenAttributes;
 use super::state::{InvalidPointsState, State, StateError};
 use super::sum::ExactSum;
 use super::summary::{PathSummary, Rejection, RejectionReason};
-use super::track_stats::{FixAttributes, LegBatch, TrackStats};
+use super::track_stats::{FixAttributes, TrackStats};
 
 /// Accumulates one path of fixes.
 ///
@@ -48,6 +51,21 @@ pub struct PathAccumulator {
     last: FixAttributes,
     /// The fixes without a position.
     invalid_points: InvalidPointsState,
+    /// The attributes of all fixes with a position.
+    seen: SeenAttributes,
+    /// The fixes that wait, if the options put fixes in order.
+    reorder: Option<ReorderBuffer>,
+}
+
+/// The indices in the path of the fixes of a block.
+#[derive(Clone, Copy)]
+struct FixOrder<'a> {
+    /// The slots of the fixes that are late.
+    late: &'a IndexSet,
+    /// The index of the first fix.
+    offset: u64,
+    /// The index of the fix in each slot. Without it, the indices are consecutive.
+    offsets: Option<&'a [u64]>,
 }
 
 impl PathAccumulator {
@@ -60,6 +78,8 @@ impl PathAccumulator {
             stats: TrackStats::EMPTY,
             last: FixAttributes::NOTHING,
             invalid_points: InvalidPointsState::default(),
+            seen: SeenAttributes::default(),
+            reorder: options.reorder.map(ReorderBuffer::new),
         }
     }
 
@@ -70,7 +90,9 @@ impl PathAccumulator {
 
     /// Returns the number of fixes, including the rejected ones. It is the offset of the next fix.
     pub fn point_count(&self) -> u64 {
-        self.raw.point_count().saturating_add(self.invalid_points.count)
+        let waiting = self.reorder.as_ref().map_or(0, |buffer| buffer.len() as u64);
+        let measured = self.raw.point_count().saturating_add(self.invalid_points.count);
+        measured.saturating_add(waiting)
     }
 
     /// Adds the fixes of a block and clears the block.
@@ -118,7 +140,7 @@ impl PathAccumulator {
         let first_offset = self.point_count().saturating_add(block.first_without_position() as u64);
         next.invalid_points.add(first_offset, block.without_position_count() as u64);
         if starts_next {
-            next.start_segment();
+            next.end_segment()?;
         }
         *self = next;
         Ok(cost)
@@ -141,39 +163,62 @@ impl PathAccumulator {
             let long = self.raw.fold_legs(&mut block.points, starts, legs)?;
             self.last = FixAttributes::NOTHING;
             self.stats.add_plain_fixes();
+            self.seen.merge(block.seen_attributes());
             return Ok(base + long);
         }
         // An error in one of several totals must leave all of them unchanged.
         let mut next = self.clone();
-        let cost = next.fold_all(block, starts)?;
+        let cost = match next.reorder.take() {
+            Some(mut buffer) => {
+                let cost = next.fold_in_order(&mut buffer, block, starts)?;
+                next.reorder = Some(buffer);
+                cost
+            }
+            None => {
+                let order =
+                    FixOrder { late: &IndexSet::EMPTY, offset: self.point_count(), offsets: None };
+                next.fold_all(block, starts, order)?
+            }
+        };
         *self = next;
         Ok(cost)
     }
 
-    fn fold_all(&mut self, block: &mut FixBlock, starts: &IndexSet) -> Result<Cost, PathError> {
-        let (offset, before) = (self.point_count(), self.raw.last());
-        let is_joined = before.is_some() && !self.raw.is_broken();
+    fn fold_all(
+        &mut self,
+        block: &mut FixBlock,
+        starts: &IndexSet,
+        order: FixOrder<'_>,
+    ) -> Result<Cost, PathError> {
+        let was_broken = self.raw.is_broken();
+        let is_joined = self.raw.last().is_some() && !was_broken;
         let count = block.points.len();
         let mut legs = [0.0; PointBlock::CAPACITY];
         let legs = &mut legs[..count];
         let long = self.raw.fold_legs(&mut block.points, starts, legs)?;
-        if let Some(filter) = &mut self.filter {
-            let Self { options, stats, .. } = self;
+        self.seen.merge(block.seen_attributes());
+        let Self { options, stats, filter, last, .. } = self;
+        if let Some(filter) = filter {
             let base = Cost::of_block(count, cost::FILTERED_POINT_NS);
-            let placed = PlacedBlock { block, starts, before, offset };
+            let mut starts = *starts;
+            if was_broken {
+                starts.insert(0);
+            }
+            let FixOrder { late, offset, offsets } = order;
+            let placed = PlacedBlock { block, starts: &starts, late, offset, offsets };
             let distances = filter.fold(options, placed, legs, stats)?;
             return Ok(base + long + distances);
         }
-        let mut leg_batch = LegBatch::new();
-        let mut from = is_joined.then_some(self.last);
-        for (index, &leg) in legs.iter().enumerate() {
-            let to = block.attributes_of(index);
-            let from_and_leg = from.filter(|_| !starts.contains(index)).map(|from| (from, leg));
-            TrackStats::add_fix(&self.options, to, from_and_leg, &mut leg_batch);
-            from = Some(to);
+        let (x, y) = block.points.columns();
+        let mut sink = FixSink::new(options, stats);
+        let mut from = is_joined.then_some(*last);
+        for (index, ((&x, &y), &leg)) in x.iter().zip(y).zip(&*legs).enumerate() {
+            let fix = TrackFix { at: (x, y), attributes: block.attributes_of(index) };
+            let from = from.replace(fix.attributes).filter(|_| !starts.contains(index));
+            sink.add_accepted(fix, from.map(|from| (from, leg)));
         }
-        self.stats.add_batch(&self.options, &leg_batch)?;
-        self.last = from.unwrap_or(FixAttributes::NOTHING);
+        sink.flush()?;
+        *last = from.unwrap_or(FixAttributes::NOTHING);
         Ok(Cost::of_block(count, cost::STATS_POINT_NS) + long)
     }
 
@@ -230,46 +275,61 @@ impl PathAccumulator {
         self.raw.merge(&next.raw)?;
         let InvalidPointsState { count, first_offset } = next.invalid_points;
         self.invalid_points.add(next_offset.saturating_add(first_offset), count);
+        self.seen.merge(next.seen);
         Ok(())
     }
 
     /// Ends the segment. No leg joins the last fix and the next one.
     pub fn start_segment(&mut self) {
-        self.raw.start_segment();
-        if let Some(filter) = &mut self.filter {
-            filter.start_segment();
+        // A fold leaves a reserve in every sum, so that the fixes in the buffer can be added without an error.
+        if self.end_segment().is_err() {
+            self.raw.start_segment();
         }
-    }
-
-    fn accepted(&self) -> &Polyline {
-        self.filter.as_ref().map_or(&self.raw, Filter::accepted)
     }
 
     /// Returns the summary of the fixes so far.
     pub fn summary(&self) -> PathSummary {
-        let accepted = self.accepted().summary();
-        let climb = self.stats.climb();
+        // A fold leaves a reserve in every sum, so that this does not fail.
+        match self.with_empty_buffer() {
+            Ok(Some(next)) => next.summary_of_added(),
+            _ => self.summary_of_added(),
+        }
+    }
+
+    /// Returns the summary of the fixes that have left the buffer.
+    fn summary_of_added(&self) -> PathSummary {
+        let mut stats = self.stats;
+        let filter = self.filter.as_ref().map(|filter| {
+            let ended = filter.ended(&self.options, &mut stats);
+            // A fold leaves a reserve in every sum, so that this does not fail.
+            ended.unwrap_or_else(|_| filter.clone())
+        });
+        let accepted = filter.as_ref().map_or(&self.raw, Filter::accepted).summary();
+        let climb = stats.climb();
         let is_3d = self.options.elevation == Elevation::ThreeDimensional;
-        let mut rejections = self.filter.as_ref().map_or_else(Vec::new, Filter::rejections);
+        let mut rejections = filter.as_ref().map_or_else(Vec::new, Filter::rejections);
         let InvalidPointsState { count, first_offset } = self.invalid_points;
         if count > 0 {
             let reason = RejectionReason::InvalidPosition;
-            rejections.push(Rejection { reason, count, first_offset, rejected_length: 0.0 });
+            let at = rejections.partition_point(|entry| (entry.reason as usize) < reason as usize);
+            let rejected_length = 0.0;
+            rejections.insert(at, Rejection { reason, count, first_offset, rejected_length });
         }
+        let point_count = self.point_count();
         PathSummary {
             metric: self.options.metric,
-            point_count: self.point_count(),
+            point_count,
             accepted_count: accepted.point_count,
             segment_count: accepted.segment_count,
             length: accepted.length,
             raw_length: self.raw.length().to_f64(),
-            length_3d: is_3d.then(|| self.stats.length_3d().to_f64()),
-            gap_length: 0.0,
+            length_3d: is_3d.then(|| stats.length_3d().to_f64()),
+            gap_length: filter.as_ref().map_or(0.0, |filter| filter.gap_length().to_f64()),
             displacement: accepted.displacement,
             rejections,
-            elapsed_ns: self.stats.elapsed_ns().map(Into::into),
-            moving_ns: self.stats.moving_ns().map(Into::into),
-            max_speed: self.stats.max_speed(),
+            elapsed_ns: stats.elapsed_ns().map(Into::into),
+            moving_ns: stats.moving_ns().map(Into::into),
+            max_speed: stats.max_speed(),
             ascent: climb.map(|(ascent, _)| ExactSum::to_f64(ascent)),
             descent: climb.map(|(_, descent)| ExactSum::to_f64(descent)),
             raw_ascent: climb.map(|(ascent, _)| ExactSum::to_f64(ascent)),
@@ -278,7 +338,10 @@ impl PathAccumulator {
             estimate: None,
             trips: None,
             windows: None,
-            unused_options: Vec::new(),
+            unused_options: match point_count {
+                0 => Vec::new(),
+                _ => self.seen.unused_options(&self.options),
+            },
         }
     }
 }
@@ -303,6 +366,8 @@ impl PathAccumulator {
             stats: self.stats.state(),
             last: self.last.state(),
             invalid_points: self.invalid_points,
+            seen: self.seen,
+            reorder: self.reorder.as_ref().map(ReorderBuffer::state),
         }
     }
 }
@@ -316,17 +381,29 @@ impl TryFrom<State> for PathAccumulator {
     /// If no path has this state.
     fn try_from(state: State) -> Result<Self, StateError> {
         state.check()?;
-        let metric = state.options.metric;
+        let (options, metric) = (state.options, state.options.metric);
+        let raw = Polyline::from_checked_state(metric, &state.raw);
+        let filter = state.filter.as_ref().map(|filter| Filter::from_checked_state(metric, filter));
+        if filter.as_ref().is_some_and(|filter| !filter.is_balanced(&options, raw.length())) {
+            let problem = "accepted and rejected lengths are not the whole length";
+            return Err(StateError { part: "filter", problem });
+        }
         Ok(Self {
-            options: state.options,
-            raw: Polyline::from_checked_state(metric, &state.raw),
-            filter: state.filter.as_ref().map(|filter| Filter::from_checked_state(metric, filter)),
+            options,
+            raw,
+            filter,
             stats: TrackStats::from_checked_state(&state.stats),
             last: FixAttributes::from_checked_state(state.last),
             invalid_points: state.invalid_points,
+            seen: state.seen,
+            reorder: options
+                .reorder
+                .zip(state.reorder.as_ref())
+                .map(|(limits, state)| ReorderBuffer::from_checked_state(limits, state)),
         })
     }
 }
 
+mod in_order;
 #[cfg(test)]
 mod tests;

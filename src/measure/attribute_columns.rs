@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::point_block::PointBlock;
+use super::seen_attributes::SeenAttributes;
 use super::track_stats::FixAttributes;
 
 /// Elevations, times and accuracies of up to [`PointBlock::CAPACITY`] fixes.
@@ -65,12 +66,36 @@ impl AttributeColumns {
         self.has_z || self.has_time
     }
 
+    /// Returns which attributes the first `len` fixes have.
+    pub(super) fn seen(&self, len: usize) -> SeenAttributes {
+        SeenAttributes {
+            time: self.has_time && self.unix_ns[..len].iter().any(|&ns| ns != NO_TIME),
+            z: self.has_z && self.z[..len].iter().any(|z| !z.is_nan()),
+            accuracy: self.has_accuracy && self.accuracy_m[..len].iter().any(|m| !m.is_nan()),
+        }
+    }
+
     #[inline]
     pub(super) fn get(&self, index: usize) -> FixAttributes {
         let (z, unix_ns) = (self.z[index], self.unix_ns[index]);
         FixAttributes {
             z: (!z.is_nan()).then_some(z),
             unix_ns: (unix_ns != NO_TIME).then_some(unix_ns),
+        }
+    }
+
+    /// Sets the values of a fix; `accuracy_m` is NaN if it is missing.
+    #[inline]
+    pub(super) fn set(&mut self, index: usize, attributes: FixAttributes, accuracy_m: f64) {
+        let FixAttributes { z, unix_ns } = attributes;
+        if let Some(z) = z {
+            self.z_from(index)[0] = z;
+        }
+        if let Some(unix_ns) = unix_ns {
+            self.times_from(index)[0] = unix_ns;
+        }
+        if !accuracy_m.is_nan() {
+            self.accuracy_from(index)[0] = accuracy_m;
         }
     }
 

@@ -25,6 +25,8 @@ pub(super) const PLAIN_POINT_NS: u64 = 2;
 pub(super) const STATS_POINT_NS: u64 = 10;
 /// The time per point with a filter, without the distances that the filter computes.
 pub(super) const FILTERED_POINT_NS: u64 = 20;
+/// The additional time per point that is put in the order of its time.
+pub(super) const REORDERED_POINT_NS: u64 = 60;
 /// The time per point without a valid position.
 pub(super) const INVALID_POINT_NS: u64 = 5;
 /// The time per planar distance that a filter computes.

@@ -14,7 +14,9 @@ use super::index_set::IndexSet;
 use super::metric::Metric;
 use super::point::PointError;
 use super::point_block::PointBlock;
+use super::reorder::BufferedFix;
 use super::scale::Scale;
+use super::seen_attributes::SeenAttributes;
 use super::track_stats::FixAttributes;
 
 /// A run of up to [`FixBlock::CAPACITY`] fixes of one space, as columns.
@@ -128,6 +130,17 @@ impl FixBlock {
             self.attributes_mut().accuracy_from(slot)[0] = accuracy_m;
         }
         Ok(())
+    }
+
+    /// Adds a fix that was checked before.
+    ///
+    /// # Panics
+    /// Panics if the block is full; see [`FixBlock::is_full`].
+    #[inline]
+    pub(super) fn push_buffered(&mut self, fix: BufferedFix) {
+        let (slot, (x, y)) = (self.points.len(), fix.at);
+        self.points.push_canonical(x, y);
+        self.attributes_mut().set(slot, fix.attributes, fix.accuracy_m);
     }
 
     #[cold]
@@ -346,6 +359,12 @@ impl FixBlock {
         self.attributes.get_or_insert_with(Box::default)
     }
 
+    /// Returns which attributes the fixes with a position have.
+    pub(super) fn seen_attributes(&self) -> SeenAttributes {
+        let columns = self.attributes.as_ref();
+        columns.map_or(SeenAttributes::default(), |columns| columns.seen(self.points.len()))
+    }
+
     /// Returns whether no fix has a time or an elevation.
     pub(super) fn is_without_times_and_z(&self) -> bool {
         self.attributes.as_ref().is_none_or(|attributes| !attributes.has_z_or_time())
@@ -387,12 +406,14 @@ impl FixBlock {
         indices.find(|&index| self.without_position.contains(index)).unwrap_or(self.len())
     }
 
-    /// Returns the index of the fix in this slot.
-    #[cold]
-    pub(super) fn index_of_slot(&self, slot: usize) -> usize {
-        let mut with_position =
-            (0..self.len()).filter(|&index| !self.without_position.contains(index));
-        with_position.nth(slot).unwrap_or(slot)
+    /// Returns the offset of each slot. `first` is the offset of the first fix.
+    pub(super) fn offsets_of_slots(&self, first: u64) -> [u64; Self::CAPACITY] {
+        let mut offsets = [0; Self::CAPACITY];
+        let with_position = (0..self.len()).filter(|&index| !self.without_position.contains(index));
+        for (slot, index) in offsets.iter_mut().zip(with_position) {
+            *slot = first.saturating_add(index as u64);
+        }
+        offsets
     }
 
     /// Returns the slots of the fixes that start a segment, and whether the fix after the block does. A start that

@@ -28,6 +28,7 @@ mod error;
 mod estimate;
 mod fix;
 mod fix_block;
+mod fix_sink;
 mod index_set;
 pub(crate) mod level;
 mod metric;
@@ -38,7 +39,9 @@ pub(crate) mod point_block;
 mod policy;
 pub(crate) mod polyline;
 mod preset;
+mod reorder;
 mod scale;
+mod seen_attributes;
 mod speed_runs;
 mod state;
 mod sum;
@@ -73,9 +76,11 @@ pub(crate) use point_block::PointBlock;
 #[cfg(feature = "server")]
 pub(crate) use polyline::Polyline;
 pub use preset::Preset;
+pub use seen_attributes::SeenAttributes;
 pub use state::{
-    AttributesState, ExtremesState, FilterState, FixState, InvalidPointsState, PlacesState,
-    PolylineState, RejectionState, SpeedRunState, SpeedRunsState, State, StateError, StatsState,
+    AttributesState, BufferedFixState, CandidateState, ExtremesState, FilterState, FixState,
+    InvalidPointsState, PlacesState, PolylineState, RejectionState, ReorderState, SegmentState,
+    SpeedRunState, SpeedRunsState, State, StateError, StatsState, TentativeState, TimedPlaceState,
 };
 pub use sum::{ExactSum, SignedSum, SumOverflow};
 pub use summary::{MissingData, PathSummary, Rejection, RejectionReason, Trips, UnusedOption};

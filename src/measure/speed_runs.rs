@@ -80,13 +80,13 @@ impl SpeedRuns {
         }
         self.last_ns = unix_ns;
         while self.count > 0 {
-            let run = self.open[self.head % SLOTS];
+            let run = self.run(0);
             let ns = later_by(unix_ns, run.unix_ns);
             if ns < RUN_NS {
                 break;
             }
             self.end_run(self.length.saturating_sub(run.length), ns);
-            self.head += 1;
+            self.head = (self.head + 1) % SLOTS;
             self.count -= 1;
         }
         if self.count == 0 {

@@ -101,6 +101,11 @@ impl ExactSum {
         Ok(())
     }
 
+    /// Returns whether the sum is at most half of its limit.
+    pub(super) fn has_reserve(self) -> bool {
+        self.0 >> 127 == 0
+    }
+
     /// Returns the sum without the terms of `part`, which is a part of it.
     #[inline]
     pub(super) fn saturating_sub(self, part: Self) -> Self {

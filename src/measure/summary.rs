@@ -134,4 +134,14 @@ pub enum RejectionReason {
 impl RejectionReason {
     /// The number of reasons.
     pub(super) const COUNT: usize = 7;
+    /// All reasons, in their order.
+    pub(super) const ALL: [Self; Self::COUNT] = [
+        Self::BackwardTime,
+        Self::Accuracy,
+        Self::Speed,
+        Self::Step,
+        Self::InvalidPosition,
+        Self::Late,
+        Self::ZeroPosition,
+    ];
 }

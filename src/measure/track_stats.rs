@@ -17,13 +17,6 @@ pub(super) struct FixAttributes {
 
 impl FixAttributes {
     pub(super) const NOTHING: Self = Self { z: None, unix_ns: None };
-
-    /// Returns the time from this fix to `next`, if both times are known.
-    #[inline]
-    pub(super) fn time_to(self, next: Self) -> Option<TimeStep> {
-        let (from, to) = (self.unix_ns?, next.unix_ns?);
-        Some(TimeStep { ns: to.abs_diff(from), is_backward: to < from })
-    }
 }
 
 /// The accepted fixes of a block and the legs to them, in columns. Adding a column is much faster than adding single
@@ -67,15 +60,13 @@ impl LegBatch {
         };
         Self { fixes, count: 0, rises: column, falls: column, lengths_3d: column, has_climb: false }
     }
-}
 
-/// The time from one fix to another.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct TimeStep {
-    /// The magnitude.
-    pub(super) ns: u64,
-    /// Whether the second fix is earlier.
-    pub(super) is_backward: bool,
+    /// Removes all terms.
+    pub(super) fn clear(&mut self) {
+        (self.fixes.count, self.fixes.has_time) = (0, false);
+        self.count = 0;
+        self.has_climb = false;
+    }
 }
 
 /// Converts nanoseconds to seconds, rounded. The speed rule and the reported speeds use this function.
@@ -279,6 +270,12 @@ impl TrackStats {
     /// Returns the highest average speed of a run.
     pub(super) fn max_speed(&self) -> Option<f64> {
         self.speed.max_speed()
+    }
+
+    /// Returns whether every sum is far below its limit.
+    pub(super) fn has_reserve(&self) -> bool {
+        let (ascent, descent) = self.climb.unwrap_or_default();
+        [ascent, descent, self.length_3d].into_iter().all(ExactSum::has_reserve)
     }
 
     /// Returns ascent and descent.

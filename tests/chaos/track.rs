@@ -2,7 +2,8 @@
 
 use prost_types::{Duration, Timestamp};
 use waywiser::measure::{
-    Elevation, Fix, Metric, Options, PathAccumulator, PathSummary, Point, RejectionReason, Space,
+    Elevation, Fix, InvalidPoints, Metric, MissingData, Options, PathAccumulator, PathSummary,
+    Point, RejectionReason, Reorder, Space,
 };
 use waywiser::proto::waywiser_v1 as pb;
 
@@ -14,13 +15,18 @@ const STRIDE: usize = 128;
 /// One point, in the units of columns.
 #[derive(Clone, Copy)]
 struct Sample {
+    /// A longitude is always valid.
     x: i64,
+    /// A latitude of more than 90 degrees makes a point without a valid position.
     y: i64,
     z: i64,
     time_ms: i64,
     accuracy_mm: u32,
     starts_segment: bool,
 }
+
+/// A latitude of 91 degrees.
+const INVALID_Y: i64 = 910_000_000;
 
 /// A path, its options, and its measurements.
 pub struct Track {
@@ -32,21 +38,35 @@ pub struct Track {
 }
 
 impl Track {
-    /// Returns a walk in the plane, on the sphere, or on the ellipsoid with all attributes and all rules.
+    /// Returns a walk in the plane, on the sphere, or on the ellipsoid with all attributes and many rules. Half of the latter
+    /// put the points in order.
     pub fn random(rng: &mut Rng) -> Self {
-        let (options, has_extras) = match rng.between(0, 2) {
+        let (options, has_extras) = match rng.between(0, 3) {
             0 => (Options::new(Metric::Planar), false),
             1 => (Options::new(Metric::Haversine), true),
-            _ => {
+            kind => {
+                let reorder = Reorder {
+                    count: rng.between(1, 256) as u32,
+                    time_ns: rng.one_in(2).then(|| rng.between(1, 90) * 1_000_000_000),
+                };
+                let invalid_points = match rng.between(0, 2) {
+                    0 => InvalidPoints::RejectCall,
+                    1 => InvalidPoints::Skip,
+                    _ => InvalidPoints::Split,
+                };
                 let options = Options::builder(Metric::Geodesic)
                     .elevation(Elevation::ThreeDimensional)
                     .max_gap_time_ns(30_000_000_000_u64)
                     .max_gap(2_000.0)
                     .max_speed(40.0)
+                    .reanchor_count(rng.between(1, 16) as u32)
                     .min_step(1.5)
                     .max_accuracy_m(20.0)
                     .reject_backward_time(rng.one_in(2))
+                    .reject_zero_position(rng.one_in(2))
                     .stopped_speed(0.5)
+                    .invalid_points(invalid_points)
+                    .reorder((kind == 2).then_some(reorder))
                     .build()
                     .unwrap();
                 (options, true)
@@ -75,7 +95,18 @@ impl Track {
             };
             at.accuracy_mm = rng.between(1_000, 22_000) as u32;
             at.starts_segment = has_extras && rng.one_in(150);
-            samples.push(at);
+            let mut sample = at;
+            if options.reorder().is_some() {
+                // Most points are out of order, and some of them come too late.
+                let late_ms = if rng.one_in(100) { 300_000 } else { 20_000 };
+                sample.time_ms -= rng.between(0, late_ms) as i64;
+            }
+            if options.reject_zero_position() && rng.one_in(50) {
+                (sample.x, sample.y) = (0, 0);
+            } else if options.invalid_points() != InvalidPoints::RejectCall && rng.one_in(50) {
+                sample.y = INVALID_Y;
+            }
+            samples.push(sample);
         }
         let mut track = Self { samples, options, has_extras, prefixes: Vec::new() };
         let mut accumulator = PathAccumulator::new(options);
@@ -98,7 +129,11 @@ impl Track {
 
     fn fix(&self, sample: &Sample) -> Fix {
         let (x, y, z) = self.coordinates(sample);
-        let fix = Fix::new(Point::new(self.options.metric().space(), x, y).unwrap());
+        let point = Point::new(self.options.metric().space(), x, y);
+        let fix = match sample.y {
+            INVALID_Y => Fix::without_position(),
+            _ => Fix::new(point.unwrap()),
+        };
         if !self.has_extras {
             return fix;
         }
@@ -165,6 +200,7 @@ impl Track {
 
     pub fn options_message(&self) -> pb::PathOptions {
         let options = &self.options;
+        let is_planar = options.metric() == Metric::Planar;
         let duration = |ns| Duration { seconds: (ns / 1_000_000_000) as i64, nanos: 0 };
         // Rules are set for geographic tracks only, so their limits are in metres.
         pb::PathOptions {
@@ -189,7 +225,18 @@ impl Track {
             max_accuracy_m: options.max_accuracy_m().unwrap_or_default(),
             reject_backward_time: options.reject_backward_time(),
             stopped_speed_mps: options.stopped_speed().unwrap_or_default(),
-            invalid_points: pb::InvalidPoints::RejectCall.into(),
+            invalid_points: match options.invalid_points() {
+                InvalidPoints::RejectCall => pb::InvalidPoints::RejectCall,
+                InvalidPoints::Skip => pb::InvalidPoints::Skip,
+                InvalidPoints::Split => pb::InvalidPoints::Split,
+            }
+            .into(),
+            reject_zero_position: options.reject_zero_position(),
+            reorder_count: options.reorder().map_or(0, |reorder| reorder.count),
+            reorder_time: options.reorder().and_then(|reorder| reorder.time_ns).map(duration),
+            min_climb_m: if is_planar { 0.0 } else { options.climb().threshold },
+            min_climb: if is_planar { options.climb().threshold } else { 0.0 },
+            climb_smoothing_time: Some(duration(options.climb().smoothing_ns)),
             ..Default::default()
         }
     }
@@ -230,6 +277,24 @@ fn summary_message(summary: &PathSummary) -> pb::PathSummary {
         rejected_length_m: metres(Some(rejection.rejected_length)),
         rejected_length: units(Some(rejection.rejected_length)),
     });
+    let unused_options = summary.unused_options.iter().map(|unused| pb::UnusedOption {
+        // The tracks that set options are geographic.
+        option: match unused.option {
+            "elevation" => "elevation_mode",
+            "max_gap_time_ns" => "max_gap_time",
+            "max_speed" => "max_speed_mps",
+            "stopped_speed" => "stopped_speed_mps",
+            "reorder" => "reorder_count",
+            other => other,
+        }
+        .to_owned(),
+        missing: match unused.missing {
+            MissingData::Time => pb::PointField::Time,
+            MissingData::Z => pb::PointField::Z,
+            MissingData::Accuracy => pb::PointField::Accuracy,
+        }
+        .into(),
+    });
     pb::PathSummary {
         options: None,
         point_count: summary.point_count,
@@ -264,6 +329,7 @@ fn summary_message(summary: &PathSummary) -> pb::PathSummary {
         raw_descent_m: metres(summary.raw_descent),
         raw_ascent: units(summary.raw_ascent),
         raw_descent: units(summary.raw_descent),
+        unused_options: unused_options.collect(),
         ..pb::PathSummary::default()
     }
 }

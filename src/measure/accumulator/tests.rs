@@ -4,10 +4,17 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::measure::{Metric, Point, Rejection, RejectionReason, Space, SumOverflow, Totals};
+use crate::measure::track_stats::LegBatch;
+use crate::measure::{
+    Metric, MissingData, Point, Rejection, RejectionReason, Reorder, SignedSum, Space, SumOverflow,
+    Totals, UnusedOption,
+};
 
 mod cases;
+mod order;
+mod ordered;
 mod reference;
+mod rules;
 mod times;
 
 use reference::reference_summary;
@@ -85,14 +92,25 @@ fn invalid_points() -> impl Strategy<Value = InvalidPoints> {
     prop::sample::select(vec![InvalidPoints::Skip, InvalidPoints::Split])
 }
 
+/// Generates the limits of the buffer that puts fixes in order.
+fn reorder() -> impl Strategy<Value = Option<Reorder>> {
+    let count = prop_oneof![8 => 1..12_u32, 1 => Just(Reorder::COUNT_MAX)];
+    let seconds = prop::option::of(1..30_u64);
+    let limits = (count, seconds).prop_map(|(count, seconds)| Reorder {
+        count,
+        time_ns: seconds.map(|seconds| seconds * 1_000_000_000),
+    });
+    prop::option::weighted(0.4, limits)
+}
+
 fn options(metric: Metric) -> impl Strategy<Value = Options> {
     let maybe = |range: std::ops::Range<f64>| prop::option::weighted(0.4, range);
     (
         (any::<bool>(), maybe(1.0..30.0), maybe(1.0..30.0), maybe(0.1..8.0), 1..5_u32),
         (maybe(0.5..12.0), maybe(1.0..30.0), any::<bool>(), maybe(0.1..8.0)),
-        (prop::bool::weighted(0.2), invalid_points()),
+        (prop::bool::weighted(0.2), invalid_points(), prop::bool::weighted(0.2), reorder()),
     )
-        .prop_map(move |(a, b, (plain, invalid_points))| {
+        .prop_map(move |(a, b, (plain, invalid_points, reject_zero_position, reorder))| {
             if plain {
                 return Options { stopped_speed: b.3, invalid_points, ..Options::new(metric) };
             }
@@ -107,14 +125,40 @@ fn options(metric: Metric) -> impl Strategy<Value = Options> {
                 reject_backward_time: b.2,
                 stopped_speed: b.3,
                 invalid_points,
+                reject_zero_position,
+                reorder,
                 ..Options::new(metric)
             }
         })
 }
 
 fn paths(count: usize) -> impl Strategy<Value = (Options, Vec<Step>)> {
-    prop::sample::select(METRICS.to_vec())
-        .prop_flat_map(move |metric| (options(metric), steps(metric, count)))
+    let select = prop::sample::select(METRICS.to_vec());
+    let paths = select.prop_flat_map(move |metric| (options(metric), steps(metric, count)));
+    (paths, prop::bool::weighted(0.7), 1..9_usize).prop_map(
+        |((options, mut steps), is_timed, copied)| {
+            if is_timed {
+                order_times(&mut steps);
+            }
+            // Some receivers repeat a fix.
+            for at in (copied..steps.len()).step_by(2 * copied + 1) {
+                steps[at] = steps[at - 1];
+            }
+            (options, steps)
+        },
+    )
+}
+
+/// Changes most times so that they ascend by a second, with few exceptions.
+fn order_times(steps: &mut [Step]) {
+    for (second, step) in (0..).zip(steps) {
+        let Step::Fix(fix) = step else { continue };
+        let Some(unix_ns) = fix.unix_ns() else { continue };
+        if (0..38_000_000_000).contains(&unix_ns) {
+            let unix_ns = second * 1_000_000_000 + unix_ns % 1_200_000_000;
+            *fix = fix.at_unix_ns(unix_ns).unwrap();
+        }
+    }
 }
 
 /// Adds one fix per call.
@@ -200,20 +244,20 @@ proptest! {
         prop_assert!(summary.moving_ns <= summary.elapsed_ns);
     }
 
-    /// Only the rule about backward time depends on the direction.
     #[test]
-    fn a_path_in_reverse_time_has_the_same_totals((options, steps) in paths(60)) {
-        let options = Options { reject_backward_time: false, ..options };
-        // All times are between -9 214 560 000 s and 9 214 646 399 s, and remain there.
-        let in_reverse = |fix: Fix| match fix.unix_ns() {
-            Some(unix_ns) => fix.at_unix_ns(86_399_000_000_000 - unix_ns).unwrap(),
-            None => fix,
-        };
-        let reversed: Vec<_> = steps.iter().map(|step| match *step {
-            Step::Fix(fix) => Step::Fix(in_reverse(fix)),
-            Step::Break => Step::Break,
-        }).collect();
-        assert_same(&fold_singly(options, &steps).summary(), &fold_singly(options, &reversed).summary());
+    fn the_ledger_adds_up_to_the_last_bit_after_every_fix((options, steps) in paths(60)) {
+        let mut path = PathAccumulator::new(options);
+        for step in &steps {
+            match *step {
+                Step::Fix(fix) => path.extend(&[fix]).unwrap(),
+                Step::Break => path.start_segment(),
+            }
+            let Some(filter) = &path.filter else { continue };
+            prop_assert!(filter.is_balanced(&options, path.raw.length()));
+            let summary = path.summary();
+            let rejected: u64 = summary.rejections.iter().map(|rejection| rejection.count).sum();
+            prop_assert_eq!(summary.point_count, summary.accepted_count + rejected);
+        }
     }
 }
 
@@ -270,8 +314,16 @@ proptest! {
             paths.iter().for_each(|path| sum.add(length(path)).unwrap());
             sum.to_f64()
         };
+        let signed_sum = |length: &dyn Fn(&PathSummary) -> f64| {
+            let mut sum = SignedSum::ZERO;
+            for length in paths.iter().map(length) {
+                let added = if length < 0.0 { sum.subtract(-length) } else { sum.add(length) };
+                added.unwrap();
+            }
+            sum.to_f64()
+        };
         let rejected_length = |reason| {
-            sum(&|path| {
+            signed_sum(&|path| {
                 let mut all = path.rejections.iter();
                 all.find(|rejection| rejection.reason == reason).map_or(0.0, |found| found.rejected_length)
             })
@@ -282,6 +334,10 @@ proptest! {
             length_3d: whole.length_3d.map(|_| sum(&|path| path.length_3d.unwrap())),
             ascent: whole.ascent.map(|_| sum(&|path| path.ascent.unwrap_or(0.0))),
             descent: whole.descent.map(|_| sum(&|path| path.descent.unwrap_or(0.0))),
+            raw_ascent: whole.raw_ascent.map(|_| sum(&|path| path.raw_ascent.unwrap_or(0.0))),
+            raw_descent: whole.raw_descent.map(|_| sum(&|path| path.raw_descent.unwrap_or(0.0))),
+            gap_length: signed_sum(&|path| path.gap_length),
+            unused_options: Vec::new(),
             displacement: 0.0,
             elapsed_ns: None,
             // The moving time of each path is at most its elapsed time.

@@ -7,11 +7,12 @@
 
 /// The share of the difference between the two lengths of a leg that counts, by its interval in seconds. It is linear
 /// between the rows.
-const SHARES: [(f64, f64); 5] = [(0.0, 0.2), (1.0, 0.25), (5.0, 0.5), (10.0, 0.7), (20.0, 1.0)];
+const SHARES: [(f64, f64); 7] =
+    [(0.0, 0.4), (1.0, 0.5), (5.0, 0.55), (10.0, 0.65), (20.0, 0.8), (30.0, 0.9), (45.0, 1.0)];
 
-/// The share of legs with irregular intervals, if they are short.
-const IRREGULAR_SHARE: f64 = 0.15;
-/// The longest of these in seconds.
+/// The share of a leg with an irregular interval, if it is short.
+const IRREGULAR_SHARE: f64 = 0.3;
+/// The longest of these intervals in seconds. The share of longer ones is 0.
 const IRREGULAR_SHORT_S: f64 = 20.0;
 /// The largest difference between the two lengths of such a leg, in chords.
 const IRREGULAR_EXCESS_MAX: f64 = 0.25;
@@ -19,6 +20,11 @@ const IRREGULAR_EXCESS_MAX: f64 = 0.25;
 const IRREGULAR: f64 = 0.25;
 /// The number of intervals over which the rate of irregular ones is averaged.
 const IRREGULARITY_INTERVALS: f64 = 32.0;
+
+/// The parts of a straight leg over a gap by which the motion may be shorter and longer. A walk in a city is about
+/// 30 % longer than a polyline with a point every two minutes.
+const STRAIGHT_BELOW: f64 = 0.02;
+const STRAIGHT_ABOVE: f64 = 0.3;
 
 /// The intervals of a piece.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -84,14 +90,22 @@ pub(super) struct Sums {
     pub(super) moving_s: f64,
     /// The number of legs.
     pub(super) legs: f64,
+    /// The part of the estimate in metres that is straight legs over gaps. The other sums do not contain these legs.
+    pub(super) straight_m: f64,
 }
 
 /// The number of sums.
-pub(super) const SUMS: usize = 5;
+pub(super) const SUMS: usize = 6;
 
 impl Sums {
-    pub(super) const ZERO: Self =
-        Self { estimate_m: 0.0, excess_m: 0.0, time_s: 0.0, moving_s: 0.0, legs: 0.0 };
+    pub(super) const ZERO: Self = Self {
+        estimate_m: 0.0,
+        excess_m: 0.0,
+        time_s: 0.0,
+        moving_s: 0.0,
+        legs: 0.0,
+        straight_m: 0.0,
+    };
 
     /// Returns the sums of a leg: the length of its chord, the integral of the speed, the probability of motion and
     /// the interval.
@@ -113,12 +127,13 @@ impl Sums {
             time_s: seconds,
             moving_s: seconds * moving,
             legs: 1.0,
+            straight_m: 0.0,
         }
     }
 
     /// Returns the sums of a leg that no filter measured.
     pub(super) fn of_straight_leg(length_m: f64) -> Self {
-        Self { estimate_m: length_m, ..Self::ZERO }
+        Self { estimate_m: length_m, straight_m: length_m, ..Self::ZERO }
     }
 
     pub(super) fn add(&mut self, other: Self) {
@@ -127,15 +142,17 @@ impl Sums {
         self.time_s += other.time_s;
         self.moving_s += other.moving_s;
         self.legs += other.legs;
+        self.straight_m += other.straight_m;
     }
 
     pub(super) fn values(self) -> [f64; SUMS] {
-        [self.estimate_m, self.excess_m, self.time_s, self.moving_s, self.legs]
+        let Self { estimate_m, excess_m, time_s, moving_s, legs, straight_m } = self;
+        [estimate_m, excess_m, time_s, moving_s, legs, straight_m]
     }
 
     pub(super) fn from_values(values: [f64; SUMS]) -> Self {
-        let [estimate_m, excess_m, time_s, moving_s, legs] = values;
-        Self { estimate_m, excess_m, time_s, moving_s, legs }
+        let [estimate_m, excess_m, time_s, moving_s, legs, straight_m] = values;
+        Self { estimate_m, excess_m, time_s, moving_s, legs, straight_m }
     }
 }
 
@@ -152,8 +169,8 @@ pub struct EstimatedLength {
 
 impl EstimatedLength {
     pub(super) fn from_sums(sums: Sums) -> Self {
-        let Sums { estimate_m, excess_m, time_s, moving_s, legs } = sums;
-        let speed = estimate_m / moving_s.max(1.0);
+        let Sums { estimate_m, excess_m, time_s, moving_s, legs, straight_m } = sums;
+        let speed = (estimate_m - straight_m).max(0.0) / moving_s.max(1.0);
         let interval_s = time_s / legs.max(1.0);
         // The first terms cover the models. The speeds cover the ends and short tracks. The constant and the
         // terms with a time cover standing still.
@@ -161,11 +178,14 @@ impl EstimatedLength {
             + 0.5 * excess_m
             + (5.0 + 0.05 * interval_s) * speed
             + 5.0
-            + 0.025 * time_s;
+            + 0.015 * time_s
+            + STRAIGHT_BELOW * straight_m;
         let above = 0.005 * estimate_m
-            + 0.3 * excess_m
-            + 0.07 * moving_s
-            + (4.5 + 0.25 * interval_s) * speed;
+            + (1.0 - 0.02 * interval_s).max(0.5) * excess_m
+            + 0.06 * moving_s
+            + (4.5 + 0.25 * interval_s) * speed
+            + 0.0025 * (interval_s - 45.0).clamp(0.0, 200.0) * estimate_m
+            + STRAIGHT_ABOVE * straight_m;
         Self {
             length_m: estimate_m,
             low_m: (estimate_m - below).max(0.0),
@@ -183,7 +203,7 @@ mod tests {
     #[test]
     fn the_share_is_linear_between_the_rows() {
         let shares = [0.0, 0.5, 1.0, 3.0, 7.5, 15.0, 20.0, 300.0].map(share);
-        let expected = [0.2, 0.225, 0.25, 0.375, 0.6, 0.85, 1.0, 1.0];
+        let expected = [0.4, 0.45, 0.5, 0.525, 0.6, 0.725, 0.8, 1.0];
         for (share, expected) in shares.into_iter().zip(expected) {
             assert!((share - expected).abs() < 1e-12, "{share}, {expected}");
         }
@@ -196,14 +216,14 @@ mod tests {
             let mut intervals = Intervals { last_ns, irregularity };
             Sums::of_leg(10.0, 20.0, 1.0, &mut intervals, seconds * SECOND).estimate_m
         };
-        assert_eq!(estimate(None, 0.0, 5), 15.0);
-        assert_eq!(estimate(Some(5), 0.0, 5), 15.0);
-        assert_eq!(estimate(Some(4), 0.0, 5), 15.0);
+        for last_s in [None, Some(5), Some(4)] {
+            assert_eq!(estimate(last_s, 0.0, 5), 15.5);
+        }
         // A quarter of the chord is the largest excess.
-        assert_eq!(estimate(Some(3), 0.0, 5), 10.0 + 0.15 * 2.5);
+        assert_eq!(estimate(Some(3), 0.0, 5), 10.0 + 0.3 * 2.5);
         assert_eq!(estimate(Some(5), 0.0, 30), 10.0);
         // Many irregular intervals before a regular one.
-        assert_eq!(estimate(Some(5), 0.5, 5), 10.0 + 0.15 * 10.0);
+        assert_eq!(estimate(Some(5), 0.5, 5), 10.0 + 0.3 * 10.0);
     }
 
     #[test]
@@ -228,6 +248,7 @@ mod tests {
                 time_s: seconds,
                 moving_s: seconds,
                 legs: seconds,
+                straight_m: 0.0,
             })
         };
         let width = |length: EstimatedLength| {
@@ -238,5 +259,7 @@ mod tests {
         let widths = [10.0, 100.0, 1e3, 1e4].map(walk).map(width);
         assert!(widths.is_sorted_by(|a, b| a > b), "{widths:?}");
         assert_eq!(EstimatedLength::from_sums(Sums::ZERO).high_m, 0.0);
+        let gaps = EstimatedLength::from_sums(Sums::of_straight_leg(1e5));
+        assert!((0.3..0.4).contains(&width(gaps)), "{gaps:?}");
     }
 }

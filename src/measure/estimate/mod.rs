@@ -1,9 +1,9 @@
 //! Estimates the true length of a path from noisy fixes, with an interval, and finds its stops.
 //!
 //! A bank of Kalman filters follows the fixes in a plane. Each filter is a model of the motion and of the noise of
-//! the receiver; the models are mixed by their likelihoods. `models.rs` has all parameters. A smoother runs
-//! back over each block, and two sums result: the length of the smoothed path, and the integral of the
-//! expected speed. `interval.rs` makes the estimate of them.
+//! the receiver; the models are mixed by their likelihoods. `models.rs` has their parameters. A smoother runs
+//! back over each block, and each leg gets two lengths: that of the smoothed path, and the integral of the expected
+//! speed. `interval.rs` makes the estimate of them, and `stops.rs` finds stops and trips.
 //!
 //! A *piece* is a sequence of fixes with ascending times, without a long gap or a long leg. Fixes wait until there
 //! are [`models::CAPACITY`] of them after the last block of the piece. Then [`models::BLOCK`] of them are measured;
@@ -11,8 +11,11 @@
 //! only, not on the calls in which they arrive. At the end of a piece all waiting fixes are measured.
 //!
 //! The leg over a gap counts with its straight length. A fix less than [`models::INTERVAL_MIN_NS`] after the fix
-//! before or earlier than it is skipped. Some consecutive fixes with earlier times that ascend start a new piece,
-//! because the time of the fix before them was wrong.
+//! before or earlier than it is skipped. [`models::BACKWARD_COUNT`] consecutive fixes with earlier times that ascend
+//! start a new piece, because the time of the fix before them was wrong.
+
+// A loop over lanes indexes several columns, so that the compiler vectorises it.
+#![allow(clippy::needless_range_loop)]
 
 mod bank;
 mod block;

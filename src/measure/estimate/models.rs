@@ -37,39 +37,40 @@ const fn motion(acceleration: f64, persistence_s: f64) -> Motion {
     Motion { acceleration, persistence_s }
 }
 
-const SLOW_TURNS: Motion = motion(0.02, f64::INFINITY);
+const SLOW_TURNS: Motion = motion(0.01, f64::INFINITY);
 const MEDIUM_TURNS: Motion = motion(0.2, f64::INFINITY);
 const FAST_TURNS: Motion = motion(2.0, f64::INFINITY);
 /// An Ornstein-Uhlenbeck process: a walk with turns between the fixes. Noonan et al. (2019), "Scale-insensitive
 /// estimation of speed and distance traveled from animal tracking data", Movement Ecology 7, 35.
 const WANDERING: Motion = motion(0.1, 20.0);
 
-/// The moving models.
-const MOVING_MODELS: [(Motion, Noise); 14] = [
-    (SLOW_TURNS, SMALL),
-    (SLOW_TURNS, SLOW),
-    (MEDIUM_TURNS, SMALL),
-    (MEDIUM_TURNS, LARGE),
-    (MEDIUM_TURNS, SLOW),
-    (MEDIUM_TURNS, SLOW_AND_LARGE),
-    (MEDIUM_TURNS, HARSH),
-    (FAST_TURNS, SMALL),
-    (FAST_TURNS, LARGE),
-    (WANDERING, SMALL),
-    (WANDERING, LARGE),
-    (WANDERING, SLOW),
-    (WANDERING, SLOW_AND_LARGE),
-    (WANDERING, HARSH),
+/// The moving models, and the logarithms of their prior weights.
+const MOVING_MODELS: [(Motion, Noise, f64); 16] = [
+    (SLOW_TURNS, LARGE, -2.0),
+    (SLOW_TURNS, SLOW, 0.0),
+    (SLOW_TURNS, SLOW_AND_LARGE, -2.0),
+    (MEDIUM_TURNS, LARGE, 0.0),
+    (MEDIUM_TURNS, SLOW, 0.0),
+    (MEDIUM_TURNS, SLOW_AND_LARGE, 0.0),
+    (MEDIUM_TURNS, HARSH, -4.0),
+    (FAST_TURNS, SMALL, 0.0),
+    (FAST_TURNS, LARGE, 0.0),
+    (FAST_TURNS, SLOW, 0.0),
+    (FAST_TURNS, SLOW_AND_LARGE, 0.0),
+    (WANDERING, SMALL, 0.0),
+    (WANDERING, LARGE, 0.0),
+    (WANDERING, SLOW, 0.0),
+    (WANDERING, SLOW_AND_LARGE, 0.0),
+    (WANDERING, HARSH, -4.0),
 ];
 
-/// The noises of the still models.
-const STILL_MODELS: [Noise; 4] = [LARGE, SLOW, SLOW_AND_LARGE, HARSH];
+/// The noises of the still models, and the logarithms of their prior weights.
+const STILL_MODELS: [(Noise, f64); 4] =
+    [(LARGE, 0.0), (SLOW, 0.0), (SLOW_AND_LARGE, 0.0), (HARSH, -2.0)];
 /// The drift of the still models in m/√s.
 const STILL_DRIFT: f64 = 0.05;
 
-/// The logarithm of the prior weight of the models with harsh noise. That of the other models is 0.
-const HARSH_PRIOR: f64 = -4.0;
-/// That of an unused lane.
+/// The logarithm of the prior weight of an unused lane.
 const UNUSED_PRIOR: f64 = -1e9;
 
 /// The number of moving models.
@@ -108,11 +109,11 @@ impl<const LANES: usize> Columns<LANES> {
         prior: [0.0; LANES],
     };
 
-    const fn set(&mut self, lane: usize, noise: Noise) {
+    const fn set(&mut self, lane: usize, noise: Noise, prior: f64) {
         self.white[lane] = noise.white_m * noise.white_m;
         self.correlated[lane] = noise.correlated_m * noise.correlated_m;
         self.decay[lane] = -1.0 / noise.correlation_s;
-        self.prior[lane] = if noise.correlated_m == HARSH.correlated_m { HARSH_PRIOR } else { 0.0 };
+        self.prior[lane] = prior;
     }
 }
 
@@ -121,14 +122,11 @@ pub(super) static MOVING: Columns<MOVING_LANES> = {
     let mut columns = Columns::EMPTY;
     let mut lane = 0;
     while lane < MOVING_LANES {
-        let (motion, noise) =
-            MOVING_MODELS[if lane < MOVING_COUNT { lane } else { MOVING_COUNT - 1 }];
+        let is_used = lane < MOVING_COUNT;
+        let (motion, noise, prior) = MOVING_MODELS[if is_used { lane } else { MOVING_COUNT - 1 }];
         columns.motion[lane] = motion.acceleration;
         columns.persistence[lane] = motion.persistence_s;
-        columns.set(lane, noise);
-        if lane >= MOVING_COUNT {
-            columns.prior[lane] = UNUSED_PRIOR;
-        }
+        columns.set(lane, noise, if is_used { prior } else { UNUSED_PRIOR });
         lane += 1;
     }
     columns
@@ -139,11 +137,10 @@ pub(super) static STILL: Columns<STILL_LANES> = {
     let mut columns = Columns::EMPTY;
     let mut lane = 0;
     while lane < STILL_LANES {
+        let is_used = lane < STILL_COUNT;
+        let (noise, prior) = STILL_MODELS[if is_used { lane } else { STILL_COUNT - 1 }];
         columns.motion[lane] = STILL_DRIFT * STILL_DRIFT;
-        columns.set(lane, STILL_MODELS[if lane < STILL_COUNT { lane } else { STILL_COUNT - 1 }]);
-        if lane >= STILL_COUNT {
-            columns.prior[lane] = UNUSED_PRIOR;
-        }
+        columns.set(lane, noise, if is_used { prior } else { UNUSED_PRIOR });
         lane += 1;
     }
     columns

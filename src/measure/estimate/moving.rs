@@ -91,7 +91,7 @@ impl Transition {
     }
 }
 
-/// What the smoother and the mixture need of a step.
+/// The values of a step that the smoother and the mixture use.
 #[derive(Clone, Copy)]
 pub(super) struct Trace {
     position: [Lanes; 2],
@@ -268,7 +268,7 @@ pub(super) fn rotate<const N: usize>(vector: &mut [[f64; N]; 2], rotation: [[f64
     }
 }
 
-/// The adjoint: what the fixes after a time say about the state at that time.
+/// The adjoint: the information of the fixes after a time about the state at that time.
 #[derive(Clone, Copy)]
 pub(super) struct Adjoint {
     /// λ of position, velocity and noise, per axis.

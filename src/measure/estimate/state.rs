@@ -33,8 +33,8 @@ pub struct EstimateState {
     pub trip: Option<OpenTripState>,
     /// The last stop, which the current slow time may continue.
     pub stop: Option<SlowTimeState>,
-    /// The sums of the trips that ended: metres of the estimate and of its excess, seconds and seconds of motion, and
-    /// the number of legs.
+    /// The sums of the trips that ended: metres of the estimate and of its excess, seconds and seconds of motion, the
+    /// number of legs, and metres of straight legs.
     pub sums: [f64; EstimateState::SUMS],
     /// The number of legs.
     pub leg_count: u64,
@@ -165,8 +165,8 @@ impl Estimator {
             stop_count: state.stop_count,
             trip_count: state.trip_count,
             stopped_ns: state.stopped_ns,
-            stops: Arc::new(state.stops.iter().copied().collect::<VecDeque<Stop>>()),
-            trips: Arc::new(state.trips.iter().copied().collect::<VecDeque<Trip>>()),
+            stops: latest(settings, &state.stops),
+            trips: latest(settings, &state.trips),
         };
         Self {
             settings,
@@ -177,6 +177,12 @@ impl Estimator {
             skipped_count: state.skipped_count,
         }
     }
+}
+
+/// Returns the latest items that the settings allow.
+fn latest<T: Copy>(settings: EstimateSettings, items: &[T]) -> Arc<VecDeque<T>> {
+    let first = items.len().saturating_sub(usize::from(settings.max_trips));
+    Arc::new(items.iter().skip(first).copied().collect())
 }
 
 impl Piece {
@@ -339,7 +345,11 @@ fn check_span(first: PlaceState, last: PlaceState) -> Check {
 
 fn check_sums(sums: [f64; SUMS]) -> Check {
     let is_valid = |sum: f64| (0.0..=SUM_MAX).contains(&sum) && sum.is_sign_positive();
-    require(sums.into_iter().all(is_valid), "a sum of lengths is out of range")
+    let Sums { estimate_m, straight_m, time_s, moving_s, .. } = Sums::from_values(sums);
+    // Rounding differs by far less.
+    let is_part = straight_m <= estimate_m * 1.001 + 1.0 && moving_s <= time_s * 1.001 + 1.0;
+    let is_valid = sums.into_iter().all(is_valid) && is_part;
+    require(is_valid, "the sums of lengths and times are not possible")
 }
 
 fn check_lists(state: &EstimateState) -> Check {

@@ -2,7 +2,9 @@
 //!
 //! A slow time is a sequence of legs that are still or whose speed is not significant. If it lasts at least
 //! [`EstimateSettings::stop_time_ns`], and half of it is still, it is a stop, and its legs have no length. A trip is
-//! what lies between two stops or an end of the path.
+//! the part of the path between two stops, or between a stop and an end of the path.
+//!
+//! A stop needs several fixes: about 2 minutes with a fix every 15 s, and 4 minutes with a fix every 30 s.
 //!
 //! Two stops at the same place with hardly any motion between them are one stop: a receiver sometimes jumps.
 //! A segment break or a gap during which the path stays at its place is a still leg of a slow time. It starts one if
@@ -248,7 +250,7 @@ impl Tracker {
         push(&mut self.trips, trip, settings);
     }
 
-    /// Adds the last stop to the lists. No slow time can continue it.
+    /// Adds the last stop to the lists. Later slow times do not continue it.
     fn end_stop(&mut self, settings: &EstimateSettings) {
         let Some(stop) = self.stop.take() else { return };
         self.stop_count = self.stop_count.saturating_add(1);

@@ -5,5 +5,6 @@ use proptest::prelude::*;
 use super::*;
 
 mod hostile;
+mod reference;
 mod simulation;
 mod walks;

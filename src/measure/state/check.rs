@@ -3,16 +3,16 @@
 //! Every real path is within all bounds, so a stored path is never refused. Sums are bounded by the number
 //! of legs times the longest possible leg.
 
-use super::{
-    AttributesState, FilterState, FixState, InvalidPointsState, PlacesState, PolylineState,
-    RejectionState, State, StateError,
-};
+use super::{AttributesState, InvalidPointsState, PlacesState, PolylineState, State, StateError};
 use crate::measure::bounds::longitudes::{SECTORS, boundary};
 use crate::measure::fix::{checked_unix_ns, checked_z};
 use crate::measure::options::{InvalidPoints, Options};
 use crate::measure::point::{HALF_TURN_E7, PLANAR_MAX, POLE_E7, Space};
+use crate::measure::seen_attributes::SeenAttributes;
 use crate::measure::sum::ExactSum;
 
+mod filter;
+mod reorder;
 mod stats;
 
 /// A bound of planar legs: the diagonal of a square of 2^41.
@@ -83,21 +83,21 @@ pub(super) fn check(state: &State) -> Result<(), StateError> {
     part.require(state.filter.is_some() == options.is_selective(), "the options differ")?;
     let accepted = match &state.filter {
         Some(filter) => {
-            check_filter(part, state, filter)?;
+            filter::check(part, state, filter)?;
             &filter.accepted
         }
         None => &state.raw,
     };
     stats::check(options, accepted, &state.stats)?;
+    reorder::check(state)?;
     let part = Part("last fix");
     part.attributes(state.last)?;
     let has_last = state.filter.is_none() && state.raw.places.is_some();
     part.require(has_last || state.last == AttributesState::default(), "it should be unset")?;
     stats::check_time(part, &state.stats, state.last)?;
-    match state.filter.and_then(|filter| filter.reference) {
-        Some(reference) => stats::check_time(Part("filter"), &state.stats, reference.attributes),
-        None => Ok(()),
-    }
+    let part = Part("attributes");
+    let has_points = state.raw.places.is_some();
+    part.require(has_points || state.seen == SeenAttributes::default(), "they should be unset")
 }
 
 fn check_polyline(
@@ -170,7 +170,8 @@ fn check_invalid_points(part: Part, state: &State) -> Result<(), StateError> {
     let is_allowed = state.options.invalid_points != InvalidPoints::RejectCall;
     part.require(is_allowed, "the options do not allow them")?;
     // All fixes before the first one without a position have one.
-    let is_valid = raw.point_count.checked_add(count).is_some() && first_offset <= raw.point_count;
+    let measured = state.point_count().saturating_sub(count);
+    let is_valid = raw.point_count.checked_add(count).is_some() && first_offset <= measured;
     part.require(is_valid, "the counts are not possible")?;
     if state.options.invalid_points == InvalidPoints::Split {
         let is_split = match first_offset {
@@ -181,72 +182,4 @@ fn check_invalid_points(part: Part, state: &State) -> Result<(), StateError> {
         part.require(is_split, "they did not end the segment")?;
     }
     Ok(())
-}
-
-fn check_filter(part: Part, state: &State, filter: &FilterState) -> Result<(), StateError> {
-    let State { options, raw, .. } = state;
-    let accepted = &filter.accepted;
-    check_polyline(Part("accepted fixes"), options, accepted)?;
-    let is_broken = accepted.is_broken || accepted.is_broken_before_first;
-    part.require(!is_broken, "the accepted fixes have a segment break")?;
-    let space = options.metric.space();
-    if let (Some(all), Some(some)) = (&raw.places, &accepted.places) {
-        let is_inside = accepted_is_inside(all, some, space);
-        part.require(is_inside, "an accepted fix is outside the bounds of all fixes")?;
-    }
-    check_rejections(part, state, filter)?;
-    if let Some(FixState { at, attributes }) = filter.reference {
-        part.attributes(attributes)?;
-        let is_last = accepted.places.is_some_and(|places| places.last == at);
-        part.require(is_last && !raw.is_broken, "the reference is not the last accepted fix")?;
-        part.place(space, at)?;
-    }
-    if let Some((FixState { at, attributes }, count)) = filter.candidate {
-        part.place(space, at)?;
-        part.attributes(attributes)?;
-        let [backward, _, fast, _] = filter.rejections;
-        let rejected = backward.count.saturating_add(fast.count);
-        let is_count = (1..options.reanchor_count).contains(&count) && rejected >= count.into();
-        let is_valid = is_count && filter.reference.is_some();
-        part.require(is_valid, "the rejected fixes that agree are not possible")?;
-    }
-    Ok(())
-}
-
-/// Returns whether the accepted fixes can be some of all fixes. On the Earth, the legs of the accepted fixes can leave
-/// the box of all fixes, because they are longer.
-fn accepted_is_inside(all: &PlacesState, accepted: &PlacesState, space: Space) -> bool {
-    let contains = |[min, max]: [f64; 2], [low, high]: [f64; 2]| min <= low && high <= max;
-    let is_inside = |[x, y]: [f64; 2]| covers(&all.x, x, space) && contains(all.y, [y, y]);
-    let has_box = space == Space::Geographic
-        || matches!((all.x[0], accepted.x[0]), (Some(all_x), Some(x)) if contains(all_x, x))
-            && contains(all.y, accepted.y);
-    has_box && [accepted.first, accepted.last].into_iter().all(is_inside)
-}
-
-fn check_rejections(part: Part, state: &State, filter: &FilterState) -> Result<(), StateError> {
-    let State { options, raw, .. } = state;
-    let point_count = raw.point_count.saturating_add(state.invalid_points.count);
-    let rules = [
-        options.reject_backward_time,
-        options.max_accuracy_m.is_some(),
-        options.max_speed.is_some(),
-        options.min_step.is_some(),
-    ];
-    let mut fixes = u128::from(filter.accepted.point_count);
-    let mut length = Some(0_u128);
-    for (entry, has_rule) in filter.rejections.iter().zip(rules) {
-        let RejectionState { count, first_offset, length: rejected } = *entry;
-        let is_valid = match count {
-            0 => first_offset == 0 && units(rejected) == 0,
-            _ => has_rule && first_offset.saturating_add(count) <= point_count,
-        };
-        part.require(is_valid, "the rejections of a rule are not possible")?;
-        fixes += u128::from(count);
-        length = length.and_then(|length| length.checked_add(units(rejected)));
-    }
-    let is_complete = fixes == raw.point_count.into();
-    part.require(is_complete, "accepted and rejected fixes are not all fixes")?;
-    let is_part = length.is_some_and(|length| length <= units(raw.length));
-    part.require(is_part, "the rejected length is longer than the path")
 }

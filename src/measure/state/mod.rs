@@ -7,7 +7,9 @@
 
 use super::bounds::longitudes::SECTORS;
 use super::options::Options;
-use super::sum::ExactSum;
+use super::seen_attributes::SeenAttributes;
+use super::sum::{ExactSum, SignedSum};
+use super::summary::RejectionReason;
 
 pub use self::extremes::ExtremesState;
 
@@ -47,6 +49,19 @@ pub struct State {
     pub last: AttributesState,
     /// The fixes without a position.
     pub invalid_points: InvalidPointsState,
+    /// The attributes that at least one fix with a position has.
+    pub seen: SeenAttributes,
+    /// The buffer that puts fixes in order. It is set exactly if the options request it.
+    pub reorder: Option<ReorderState>,
+}
+
+impl State {
+    /// Returns the number of fixes, including those without a position and those that wait in the buffer.
+    pub(super) fn point_count(&self) -> u64 {
+        let waiting = self.reorder.as_ref().map_or(0, |buffer| buffer.waiting.len() as u64);
+        let measured = self.raw.point_count.saturating_add(self.invalid_points.count);
+        measured.saturating_add(waiting)
+    }
 }
 
 /// The fixes without a valid position.
@@ -90,16 +105,63 @@ pub struct PlacesState {
 }
 
 /// The state of the filter.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct FilterState {
-    /// The polyline through the accepted fixes.
+    /// The polyline through the accepted fixes, without the tentative one.
     pub accepted: PolylineState,
-    /// The last accepted fix of the current segment.
-    pub reference: Option<FixState>,
-    /// The last fix that was rejected for time or speed, and the number of consistent ones up to it.
-    pub candidate: Option<(FixState, u32)>,
-    /// The fixes that a rule rejected by reason, in the order of [`RejectionReason`](super::RejectionReason).
-    pub rejections: [RejectionState; 4],
+    /// The reason of the last fix that has a position, if a rule rejected it that looks at the fix alone.
+    pub screened: Option<RejectionReason>,
+    /// The fixes with which the next fix is compared. It is missing if the next fix that passes the rules that look at a
+    /// fix alone starts a segment.
+    pub segment: Option<SegmentState>,
+    /// The only checked fix of the segment, which can still be rejected. It is the accepted fix of `segment`.
+    pub tentative: Option<TentativeState>,
+    /// The fixes in a row that were rejected for time or speed and agree with each other. They are not counted yet.
+    pub candidates: Vec<CandidateState>,
+    /// The rejected fixes by reason, in the order of [`RejectionReason`]. The entry of fixes without a position is empty.
+    pub rejections: [RejectionState; RejectionReason::COUNT],
+    /// The exact sum of the distances over the gaps between segments.
+    pub gap_length: SignedSum,
+}
+
+/// The fixes of a segment with which later fixes are compared.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SegmentState {
+    /// The last accepted fix.
+    pub accepted: FixState,
+    /// The canonical coordinates of the last checked fix.
+    pub checked: [f64; 2],
+    /// The last checked fix that has a time.
+    pub timed: Option<TimedPlaceState>,
+}
+
+/// The place and the time of a fix.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TimedPlaceState {
+    /// The canonical coordinates, x and y.
+    pub at: [f64; 2],
+    /// The time in nanoseconds since 1970-01-01T00:00:00Z.
+    pub unix_ns: i64,
+}
+
+/// The first fix of a segment, until another fix follows it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TentativeState {
+    /// The index in the path.
+    pub offset: u64,
+    /// The canonical coordinates of the last accepted fix before it. They are missing after a marked start of a segment.
+    pub before: Option<[f64; 2]>,
+}
+
+/// A fix that was rejected for time or speed, and can still start a segment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CandidateState {
+    /// The fix. It has a time.
+    pub fix: FixState,
+    /// The index in the path.
+    pub offset: u64,
+    /// The reason.
+    pub reason: RejectionReason,
 }
 
 /// A fix from which other fixes are measured.
@@ -125,10 +187,10 @@ pub struct AttributesState {
 pub struct RejectionState {
     /// The number of fixes.
     pub count: u64,
-    /// The offset of the first one; 0 if there are none.
+    /// The least offset; 0 if there are none.
     pub first_offset: u64,
-    /// The exact sum of the raw legs that end in one of them.
-    pub length: ExactSum,
+    /// The exact length that their rejection removes.
+    pub length: SignedSum,
 }
 
 /// The statistics of the accepted fixes.
@@ -169,6 +231,32 @@ pub struct SpeedRunState {
     pub unix_ns: i64,
     /// The sum of the legs from the same fix as [`SpeedRunsState::length`] to the start.
     pub length: ExactSum,
+}
+
+/// The buffer that puts fixes in the order of their times.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ReorderState {
+    /// The fixes that wait, in the order in which they leave.
+    pub waiting: Vec<BufferedFixState>,
+    /// The largest key of the fixes that have left.
+    pub left_unix_ns: Option<i64>,
+    /// The key of the last fix that was added. It is set exactly if a fix waits.
+    pub sent_unix_ns: Option<i64>,
+}
+
+/// A fix that waits.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct BufferedFixState {
+    /// The canonical coordinates, x and y.
+    pub at: [f64; 2],
+    /// The time of the fix or, without one, of the fix that was sent before it.
+    pub key_unix_ns: i64,
+    /// The elevation and the time.
+    pub attributes: AttributesState,
+    /// The accuracy radius in metres.
+    pub accuracy_m: Option<f64>,
+    /// The index of the fix in the path.
+    pub offset: u64,
 }
 
 /// A state that no path can have.

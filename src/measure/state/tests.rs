@@ -37,6 +37,7 @@ fn filtered() -> State {
         (4, 4.5, 31.0),
         (5, 5.25, 1.0),
         (6, -1e3, 1.0),
+        (7, 1e3, 1.0),
     ] {
         let fix = fix(Metric::Planar, second, x).with_accuracy_m(accuracy_m).unwrap();
         path.extend(&[fix]).unwrap();
@@ -67,19 +68,23 @@ fn accepted(state: &mut State) -> &mut PlacesState {
     filter(state).accepted.places.as_mut().unwrap()
 }
 
-fn reference(state: &mut State) -> &mut FixState {
-    filter(state).reference.as_mut().unwrap()
+fn segment(state: &mut State) -> &mut SegmentState {
+    filter(state).segment.as_mut().unwrap()
+}
+
+fn timed(state: &mut State) -> &mut TimedPlaceState {
+    segment(state).timed.as_mut().unwrap()
 }
 
 fn candidate(state: &mut State) -> &mut FixState {
-    &mut filter(state).candidate.as_mut().unwrap().0
+    &mut filter(state).candidates[0].fix
 }
 
 /// Sets a number of a state.
 type Set<T> = (&'static str, fn(&mut State, T));
 
 /// All coordinates and elevations of a filtered state.
-const NUMBERS: [Set<f64>; 25] = [
+const NUMBERS: [Set<f64>; 29] = [
     ("raw.first.x", |state, x| raw(state).first[0] = x),
     ("raw.first.y", |state, y| raw(state).first[1] = y),
     ("raw.last.x", |state, x| raw(state).last[0] = x),
@@ -96,9 +101,13 @@ const NUMBERS: [Set<f64>; 25] = [
     ("accepted.max.x", |state, x| accepted(state).x[0].as_mut().unwrap()[1] = x),
     ("accepted.min.y", |state, y| accepted(state).y[0] = y),
     ("accepted.max.y", |state, y| accepted(state).y[1] = y),
-    ("reference.x", |state, x| reference(state).at[0] = x),
-    ("reference.y", |state, y| reference(state).at[1] = y),
-    ("reference.z", |state, z| reference(state).attributes.z = Some(z)),
+    ("last_accepted.x", |state, x| segment(state).accepted.at[0] = x),
+    ("last_accepted.y", |state, y| segment(state).accepted.at[1] = y),
+    ("last_accepted.z", |state, z| segment(state).accepted.attributes.z = Some(z)),
+    ("checked.x", |state, x| segment(state).checked[0] = x),
+    ("checked.y", |state, y| segment(state).checked[1] = y),
+    ("timed.x", |state, x| timed(state).at[0] = x),
+    ("timed.y", |state, y| timed(state).at[1] = y),
     ("candidate.x", |state, x| candidate(state).at[0] = x),
     ("candidate.y", |state, y| candidate(state).at[1] = y),
     ("candidate.z", |state, z| candidate(state).attributes.z = Some(z)),
@@ -108,12 +117,11 @@ const NUMBERS: [Set<f64>; 25] = [
 ];
 
 /// All counts of a filtered state.
-const COUNTS: [Set<u64>; 9] = [
+const COUNTS: [Set<u64>; 8] = [
     ("raw.point_count", |state, n| state.raw.point_count = n),
     ("raw.segment_count", |state, n| state.raw.segment_count = n),
     ("accepted.point_count", |state, n| filter(state).accepted.point_count = n),
     ("accepted.segment_count", |state, n| filter(state).accepted.segment_count = n),
-    ("candidate", |state, n| filter(state).candidate.as_mut().unwrap().1 = n as u32),
     ("backward.count", |state, n| filter(state).rejections[0].count = n),
     ("accuracy.count", |state, n| filter(state).rejections[1].count = n),
     ("speed.count", |state, n| filter(state).rejections[2].count = n),
@@ -121,7 +129,8 @@ const COUNTS: [Set<u64>; 9] = [
 ];
 
 /// All offsets.
-const OFFSETS: [Set<u64>; 4] = [
+const OFFSETS: [Set<u64>; 5] = [
+    ("candidate.offset", |state, n| filter(state).candidates[0].offset = n),
     ("backward.first_offset", |state, n| filter(state).rejections[0].first_offset = n),
     ("accuracy.first_offset", |state, n| filter(state).rejections[1].first_offset = n),
     ("speed.first_offset", |state, n| filter(state).rejections[2].first_offset = n),
@@ -129,29 +138,35 @@ const OFFSETS: [Set<u64>; 4] = [
 ];
 
 /// All times.
-const TIMES: [Set<i64>; 5] = [
+const TIMES: [Set<i64>; 6] = [
     ("times.first", |state, ns| state.stats.checked_times.as_mut().unwrap()[0] = ns),
     ("times.last", |state, ns| state.stats.checked_times.as_mut().unwrap()[1] = ns),
-    ("reference.time", |state, ns| reference(state).attributes.unix_ns = Some(ns)),
+    ("last_accepted.time", |state, ns| segment(state).accepted.attributes.unix_ns = Some(ns)),
+    ("timed.time", |state, ns| timed(state).unix_ns = ns),
     ("candidate.time", |state, ns| candidate(state).attributes.unix_ns = Some(ns)),
     ("last.time", |state, ns| state.last.unix_ns = Some(ns)),
 ];
 
 /// All exact sums.
-const SUMS: [Set<ExactSum>; 9] = [
+const SUMS: [Set<ExactSum>; 5] = [
     ("raw.length", |state, sum| state.raw.length = sum),
     ("accepted.length", |state, sum| filter(state).accepted.length = sum),
-    ("backward.length", |state, sum| filter(state).rejections[0].length = sum),
-    ("accuracy.length", |state, sum| filter(state).rejections[1].length = sum),
-    ("speed.length", |state, sum| filter(state).rejections[2].length = sum),
-    ("step.length", |state, sum| filter(state).rejections[3].length = sum),
     ("ascent", |state, sum| state.stats.climb.as_mut().unwrap()[0] = sum),
     ("descent", |state, sum| state.stats.climb.as_mut().unwrap()[1] = sum),
     ("length_3d", |state, sum| state.stats.length_3d = sum),
 ];
 
+/// All exact sums of either sign.
+const SIGNED_SUMS: [Set<SignedSum>; 5] = [
+    ("backward.length", |state, sum| filter(state).rejections[0].length = sum),
+    ("accuracy.length", |state, sum| filter(state).rejections[1].length = sum),
+    ("speed.length", |state, sum| filter(state).rejections[2].length = sum),
+    ("step.length", |state, sum| filter(state).rejections[3].length = sum),
+    ("gap_length", |state, sum| filter(state).gap_length = sum),
+];
+
 /// Values that depend on each other.
-const CONTRADICTIONS: [Set<()>; 18] = [
+const CONTRADICTIONS: [Set<()>; 28] = [
     ("no filter", |state, ()| state.filter = None),
     ("no rule", |state, ()| state.options.min_step = None),
     ("rules but no filter", |state, ()| state.options = Options::new(Metric::Planar)),
@@ -165,9 +180,36 @@ const CONTRADICTIONS: [Set<()>; 18] = [
     ("accepted outside in y", |state, ()| accepted(state).y[1] = 1e6),
     ("accepted break", |state, ()| filter(state).accepted.is_broken = true),
     ("accepted first break", |state, ()| filter(state).accepted.is_broken_before_first = true),
-    ("break after the reference", |state, ()| state.raw.is_broken = true),
-    ("no reference", |state, ()| filter(state).reference = None),
-    ("other reference", |state, ()| reference(state).at[0] = 3.0),
+    ("no segment", |state, ()| filter(state).segment = None),
+    ("other last fix", |state, ()| segment(state).accepted.at[0] = 3.0),
+    ("no timed fix", |state, ()| segment(state).timed = None),
+    ("no candidates", |state, ()| filter(state).candidates.clear()),
+    ("too many candidates", |state, ()| {
+        let candidates = &mut filter(state).candidates;
+        for second in 7..40 {
+            let mut next = candidates[0];
+            next.fix.attributes.unix_ns = Some(second * NS_PER_S);
+            candidates.push(next);
+        }
+    }),
+    ("a candidate twice", |state, ()| {
+        let candidates = &mut filter(state).candidates;
+        candidates.push(candidates[0]);
+    }),
+    ("a candidate for its step", |state, ()| {
+        filter(state).candidates[0].reason = RejectionReason::Step;
+    }),
+    ("a candidate without a time", |state, ()| candidate(state).attributes.unix_ns = None),
+    ("a tentative fix after others", |state, ()| {
+        filter(state).tentative = Some(TentativeState { offset: 5, before: None });
+    }),
+    ("an invalid fix of the filter", |state, ()| {
+        let entry = filter(state).rejections[0];
+        filter(state).rejections[RejectionReason::InvalidPosition as usize] = entry;
+    }),
+    ("screened", |state, ()| filter(state).screened = Some(RejectionReason::Late)),
+    ("a smaller limit of candidates", |state, ()| state.options.reanchor_count = 1),
+    ("no speed limit", |state, ()| state.options.max_speed = None),
     ("last with a filter", |state, ()| state.last.z = Some(1.0)),
     ("no times", |state, ()| state.stats.checked_times = None),
 ];
@@ -188,10 +230,65 @@ fn every_field_out_of_range_is_refused() {
     let numbers = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, past, -past, -0.0];
     assert_refused(&NUMBERS, &numbers);
     assert_refused(&COUNTS, &[u64::MAX, u64::MAX / 2, 0]);
-    assert_refused(&OFFSETS, &[u64::MAX, 7]);
+    assert_refused(&OFFSETS, &[u64::MAX, 8]);
     assert_refused(&TIMES, &[i64::MIN, i64::MAX]);
     assert_refused(&SUMS, &[ExactSum::from_bytes([0xff; 16])]);
+    let signed = [[0xff; 16], [0x7f; 16], [0x80; 16]].map(SignedSum::from_bytes);
+    assert_refused(&SIGNED_SUMS, &signed);
     assert_refused(&CONTRADICTIONS, &[()]);
+}
+
+#[test]
+fn a_tentative_fix_that_is_not_possible_is_refused() {
+    let state = || {
+        let options =
+            Options { max_gap: Some(100.0), max_speed: Some(9.0), ..Options::new(Metric::Planar) };
+        let mut path = PathAccumulator::new(options);
+        let fixes = [0.0, 1.0, 501.0, 9001.0].map(|x| fix(Metric::Planar, 100 * x as i64, x));
+        path.extend(&fixes[..3]).unwrap();
+        path.extend(&[fix(Metric::Planar, 50_101, 9e5)]).unwrap();
+        path.state()
+    };
+    let filter = state().filter.unwrap();
+    let before = Some([1.0, 4.0]);
+    assert_eq!(filter.tentative, Some(TentativeState { offset: 2, before }));
+    assert_eq!((filter.candidates.len(), filter.accepted.point_count), (1, 2));
+    assert!(restore(&state()).is_ok());
+    let changes: [fn(&mut FilterState); 7] = [
+        |filter| filter.tentative = None,
+        |filter| filter.tentative = Some(TentativeState { offset: 4, before: Some([1.0, 4.0]) }),
+        |filter| filter.tentative = Some(TentativeState { offset: 2, before: Some([2.0, 4.0]) }),
+        |filter| filter.tentative = Some(TentativeState { offset: 2, before: None }),
+        |filter| filter.segment.as_mut().unwrap().checked = [502.0, 4.0],
+        |filter| filter.segment.as_mut().unwrap().timed.as_mut().unwrap().unix_ns += 1,
+        |filter| filter.segment.as_mut().unwrap().accepted.at = [502.0, 4.0],
+    ];
+    for (index, change) in changes.iter().enumerate() {
+        let mut state = state();
+        change(state.filter.as_mut().unwrap());
+        assert!(restore(&state).is_err(), "change {index}");
+    }
+}
+
+#[test]
+fn a_rejected_last_fix_that_is_not_possible_is_refused() {
+    let mut path = PathAccumulator::new(Options {
+        max_accuracy_m: Some(30.0),
+        ..Options::new(Metric::Planar)
+    });
+    path.extend(&[0.0, 1.0].map(|x| fix(Metric::Planar, 0, x))).unwrap();
+    path.extend(&[fix(Metric::Planar, 2, 9.0).with_accuracy_m(31.0).unwrap()]).unwrap();
+    assert_eq!(restore(&path.state()), Ok(path.clone()));
+    let changes: [fn(&mut State); 3] = [
+        |state| filter(state).screened = None,
+        |state| filter(state).screened = Some(RejectionReason::Speed),
+        |state| filter(state).rejections[RejectionReason::Accuracy as usize].count = 0,
+    ];
+    for (index, change) in changes.iter().enumerate() {
+        let mut state = path.state();
+        change(&mut state);
+        assert!(restore(&state).is_err(), "change {index}");
+    }
 }
 
 #[test]
@@ -336,7 +433,8 @@ fn fixes_without_a_position_that_are_not_possible_are_refused() {
 fn a_path_without_points_has_nothing_else() {
     let empty = PathAccumulator::new(Options::new(Metric::Planar));
     assert_eq!(restore(&empty.state()), Ok(empty.clone()));
-    let changes: [fn(&mut State); 6] = [
+    let changes: [fn(&mut State); 7] = [
+        |state| state.seen.time = true,
         |state| state.raw.point_count = 1,
         |state| state.raw.length = ExactSum::from_bytes([1; 16]),
         |state| state.raw.is_broken = true,

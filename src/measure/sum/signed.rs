@@ -42,6 +42,11 @@ impl SignedSum {
         Ok(())
     }
 
+    /// Returns whether the magnitude is below 2^62, so that it can still grow by this much.
+    pub(in crate::measure) fn has_reserve(self) -> bool {
+        self.0.unsigned_abs() < 1 << (62 + FRACTION_BITS)
+    }
+
     /// Returns the sum, rounded once to the nearest `f64`, ties to even.
     pub fn to_f64(self) -> f64 {
         self.0 as f64 / 2_f64.powi(FRACTION_BITS)

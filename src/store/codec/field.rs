@@ -11,7 +11,7 @@
 //! | `Option` | 0, or 1 and the value |
 //! | struct | one field after another |
 
-use crate::measure::ExactSum;
+use crate::measure::{ExactSum, SignedSum};
 
 /// A value that is written to bytes and read from them.
 pub(super) trait Field: Sized {
@@ -114,6 +114,16 @@ impl<A: Field, B: Field> Field for (A, B) {
 }
 
 impl Field for ExactSum {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend(self.to_bytes());
+    }
+
+    fn read(input: &mut &[u8]) -> Option<Self> {
+        take(input).map(Self::from_bytes)
+    }
+}
+
+impl Field for SignedSum {
     fn write(&self, out: &mut Vec<u8>) {
         out.extend(self.to_bytes());
     }

@@ -9,16 +9,20 @@
 //! | 9..n-4 | the state: the options, then the fields of [`State`] in the order of the lists in this file |
 //! | n-4..n | CRC-32 of all bytes before it, followed by the ID of the recording |
 //!
-//! Version 3 has no `invalid_points`, neither in the options nor in the state. Versions 3 and 4 have the statistics of
-//! `old_stats.rs`, and [`ExtremesState`] instead of [`PlacesState`]. `field.rs` defines the bytes of single values.
+//! Version 3 has no `invalid_points`, neither in the options nor in the state. Versions 3 and 4 have the filter of
+//! `old_filter.rs`, the statistics of `old_stats.rs`, [`ExtremesState`] instead of [`PlacesState`], and fewer options.
+//! `field.rs` defines the bytes of single values.
 
 use super::RecordError;
 use super::field::{Field, fields, take};
+use super::old_filter::{self, OldFilter, OldRejection};
 use super::old_stats::OldStats;
 use crate::measure::{
-    AttributesState, Elevation, ExtremesState, FilterState, FixState, InvalidPoints,
-    InvalidPointsState, Metric, Options, OptionsBuilder, PathAccumulator, PlacesState,
-    PolylineState, RejectionState, Space, SpeedRunState, SpeedRunsState, State, StatsState,
+    AttributesState, BufferedFixState, CandidateState, ClimbOptions, Elevation, EstimateOptions,
+    ExtremesState, FilterState, FixState, InvalidPoints, InvalidPointsState, Metric, Options,
+    OptionsBuilder, PathAccumulator, PlacesState, PolylineState, RejectionReason, RejectionState,
+    Reorder, ReorderState, SeenAttributes, SegmentState, Space, SpeedRunState, SpeedRunsState,
+    State, StatsState, TentativeState, TimedPlaceState,
 };
 use crate::recording::RecordingName;
 
@@ -28,8 +32,8 @@ pub(super) const VERSION: u8 = 5;
 pub(super) const VERSION_MIN: u8 = 3;
 /// The last version without `invalid_points`.
 const VERSION_WITHOUT_INVALID_POINTS: u8 = 3;
-/// The last version with [`ExtremesState`] and the statistics of [`OldStats`].
-const VERSION_WITH_OLD_STATS: u8 = 4;
+/// The last version with the filter of [`OldFilter`] and [`ExtremesState`] and without the options that came with the current one.
+const VERSION_WITH_OLD_FILTER: u8 = 4;
 const CHECKSUM_BYTES: usize = 4;
 
 /// A sealed fold whose checksum was verified.
@@ -101,28 +105,32 @@ pub(super) fn restore(state: State, point_count: u64) -> Result<PathAccumulator,
     }
 }
 
-fields!(State { options, raw, filter, stats, last, invalid_points });
+fields!(State { options, raw, filter, stats, last, invalid_points, seen, reorder });
 
 /// Reads a state of this version.
 fn read_state(version: u8, input: &mut &[u8]) -> Option<State> {
-    if version > VERSION_WITH_OLD_STATS {
+    if version > VERSION_WITH_OLD_FILTER {
         return Field::read(input);
     }
     let options = read_options(version, input)?;
     let space = options.metric().space();
+    let raw = read_polyline(space, input)?;
+    let filter = match bool::read(input)? {
+        true => Some(read_filter(space, input)?.into_state(&raw)?),
+        false => None,
+    };
     Some(State {
         options,
-        raw: read_polyline(space, input)?,
-        filter: match bool::read(input)? {
-            true => Some(read_filter(space, input)?),
-            false => None,
-        },
+        raw,
+        filter,
         stats: OldStats::read(input)?.into_state(&options)?,
         last: Field::read(input)?,
         invalid_points: match version {
             ..=VERSION_WITHOUT_INVALID_POINTS => InvalidPointsState::default(),
             _ => Field::read(input)?,
         },
+        seen: old_filter::seen(&raw),
+        reorder: None,
     })
 }
 
@@ -145,8 +153,8 @@ fn read_polyline(space: Space, input: &mut &[u8]) -> Option<PolylineState> {
 }
 
 /// Reads a filter whose polyline has extremes.
-fn read_filter(space: Space, input: &mut &[u8]) -> Option<FilterState> {
-    Some(FilterState {
+fn read_filter(space: Space, input: &mut &[u8]) -> Option<OldFilter> {
+    Some(OldFilter {
         accepted: read_polyline(space, input)?,
         reference: Field::read(input)?,
         candidate: Field::read(input)?,
@@ -156,26 +164,36 @@ fn read_filter(space: Space, input: &mut &[u8]) -> Option<FilterState> {
 
 /// Reads options of this version.
 fn read_options(version: u8, input: &mut &[u8]) -> Option<Options> {
-    match version {
-        ..=VERSION_WITHOUT_INVALID_POINTS => read_first_options(input)?.build().ok(),
-        _ => Field::read(input),
+    if version > VERSION_WITH_OLD_FILTER {
+        return Field::read(input);
     }
+    let options = read_first_options(input, old_filter::reanchor_count, old_filter::stopped_speed)?;
+    let options = match version {
+        ..=VERSION_WITHOUT_INVALID_POINTS => options,
+        _ => options.invalid_points(Field::read(input)?),
+    };
+    options.build().ok()
 }
 
-/// Reads the options that all versions of this layout have.
-fn read_first_options(input: &mut &[u8]) -> Option<OptionsBuilder> {
-    let options = Options::builder(Field::read(input)?)
+/// Reads the options that all versions of this layout have. Two of them are converted.
+fn read_first_options(
+    input: &mut &[u8],
+    reanchor_count: impl Fn(u32) -> u32,
+    stopped_speed: impl Fn(Option<f64>, Metric) -> Option<f64>,
+) -> Option<OptionsBuilder> {
+    let metric = Field::read(input)?;
+    let options = Options::builder(metric)
         .elevation(Field::read(input)?)
         .xy_resolution(Field::read(input)?)
         .z_resolution(Field::read(input)?)
         .max_gap_time_ns(<Option<u64>>::read(input)?)
         .max_gap(<Option<f64>>::read(input)?)
         .max_speed(<Option<f64>>::read(input)?)
-        .reanchor_count(Field::read(input)?)
+        .reanchor_count(reanchor_count(Field::read(input)?))
         .min_step(<Option<f64>>::read(input)?)
         .max_accuracy_m(<Option<f64>>::read(input)?)
         .reject_backward_time(Field::read(input)?)
-        .stopped_speed(<Option<f64>>::read(input)?);
+        .stopped_speed(stopped_speed(Field::read(input)?, metric));
     Some(options)
 }
 
@@ -194,13 +212,31 @@ impl Field for Options {
         self.reject_backward_time().write(out);
         self.stopped_speed().write(out);
         self.invalid_points().write(out);
+        self.reject_zero_position().write(out);
+        self.reorder().write(out);
+        self.climb().write(out);
+        self.estimate().write(out);
     }
 
     /// Reads options. Their ranges are checked when they are built.
     fn read(input: &mut &[u8]) -> Option<Self> {
-        read_first_options(input)?.invalid_points(Field::read(input)?).build().ok()
+        let options = read_first_options(input, |count| count, |speed, _| speed)?
+            .invalid_points(Field::read(input)?)
+            .reject_zero_position(Field::read(input)?)
+            .reorder(<Option<Reorder>>::read(input)?)
+            .climb(Field::read(input)?)
+            .estimate(<Option<EstimateOptions>>::read(input)?);
+        options.build().ok()
     }
 }
+
+fields!(Reorder { count, time_ns });
+
+fields!(ClimbOptions { threshold, smoothing_ns });
+
+fields!(EstimateOptions { min_stop_ns, max_trips });
+
+fields!(SeenAttributes { time, z, accuracy });
 
 fields!(InvalidPointsState { count, first_offset });
 
@@ -239,7 +275,19 @@ impl Field for PlacesState {
     }
 }
 
-fields!(FilterState { accepted, reference, candidate, rejections });
+fields!(FilterState { accepted, screened, segment, tentative, candidates, rejections, gap_length });
+
+fields!(SegmentState { accepted, checked, timed });
+
+fields!(TimedPlaceState { at, unix_ns });
+
+fields!(TentativeState { offset, before });
+
+fields!(CandidateState { fix, offset, reason });
+
+fields!(OldFilter { accepted, reference, candidate, rejections });
+
+fields!(OldRejection { count, first_offset, length });
 
 fields!(FixState { at, attributes });
 
@@ -262,6 +310,10 @@ fields!(StatsState {
 fields!(SpeedRunsState { open, length, last_unix_ns });
 
 fields!(SpeedRunState { unix_ns, length });
+
+fields!(ReorderState { waiting, left_unix_ns, sent_unix_ns });
+
+fields!(BufferedFixState { at, key_unix_ns, attributes, accuracy_m, offset });
 
 impl Field for Metric {
     fn write(&self, out: &mut Vec<u8>) {
@@ -306,6 +358,29 @@ impl Field for InvalidPoints {
             2 => Some(InvalidPoints::Split),
             _ => None,
         }
+    }
+}
+
+/// All reasons with their numbers.
+const REASONS: [(RejectionReason, u8); 7] = [
+    (RejectionReason::BackwardTime, 0),
+    (RejectionReason::Accuracy, 1),
+    (RejectionReason::Speed, 2),
+    (RejectionReason::Step, 3),
+    (RejectionReason::InvalidPosition, 4),
+    (RejectionReason::Late, 5),
+    (RejectionReason::ZeroPosition, 6),
+];
+
+impl Field for RejectionReason {
+    fn write(&self, out: &mut Vec<u8>) {
+        let numbers = REASONS.into_iter().filter(|(reason, _)| reason == self);
+        out.extend(numbers.map(|(_, number)| number));
+    }
+
+    fn read(input: &mut &[u8]) -> Option<Self> {
+        let number = u8::read(input)?;
+        REASONS.into_iter().find(|entry| entry.1 == number).map(|(reason, _)| reason)
     }
 }
 

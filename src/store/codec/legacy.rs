@@ -16,11 +16,12 @@
 //! bits a byte, signed ones in zigzag order. Variants are numbers. The rest is as in version 3.
 
 use super::field::{Field, take};
+use super::old_filter::{self, OldFilter, OldRejection};
 use super::old_stats::OldStats;
 use super::{Header, RecordError, compare_checksums, fold};
 use crate::measure::{
-    AttributesState, ExactSum, ExtremesState, FilterState, FixState, InvalidPointsState, Metric,
-    Options, PathAccumulator, PolylineState, RejectionState, State,
+    AttributesState, ExactSum, ExtremesState, FixState, InvalidPointsState, Metric, Options,
+    PathAccumulator, PolylineState, State,
 };
 use crate::recording::RecordingName;
 
@@ -135,29 +136,37 @@ impl Postcard<'_> {
     fn state(&mut self) -> Option<State> {
         let options = self.options()?;
         let metric = options.metric();
+        let raw = self.polyline(metric)?;
+        let filter = self.option(|input| input.filter(metric))?;
         Some(State {
             options,
-            raw: self.polyline(metric)?,
-            filter: self.option(|input| input.filter(metric))?,
+            raw,
+            filter: match filter {
+                Some(filter) => Some(filter.into_state(&raw)?),
+                None => None,
+            },
             stats: self.stats()?.into_state(&options)?,
             last: self.attributes()?,
             invalid_points: InvalidPointsState::default(),
+            seen: old_filter::seen(&raw),
+            reorder: None,
         })
     }
 
     fn options(&mut self) -> Option<Options> {
-        let options = Options::builder(fold::metric(self.u32()?)?)
+        let metric = fold::metric(self.u32()?)?;
+        let options = Options::builder(metric)
             .elevation(fold::elevation(self.u32()?)?)
             .xy_resolution(self.f64()?)
             .z_resolution(self.f64()?)
             .max_gap_time_ns(self.option(Self::u64)?)
             .max_gap(self.option(Self::f64)?)
             .max_speed(self.option(Self::f64)?)
-            .reanchor_count(self.u32()?)
+            .reanchor_count(old_filter::reanchor_count(self.u32()?))
             .min_step(self.option(Self::f64)?)
             .max_accuracy_m(self.option(Self::f64)?)
             .reject_backward_time(self.bool()?)
-            .stopped_speed(self.option(Self::f64)?)
+            .stopped_speed(old_filter::stopped_speed(self.option(Self::f64)?, metric))
             .build();
         options.ok()
     }
@@ -207,8 +216,8 @@ impl Postcard<'_> {
         })
     }
 
-    fn filter(&mut self, metric: Metric) -> Option<FilterState> {
-        Some(FilterState {
+    fn filter(&mut self, metric: Metric) -> Option<OldFilter> {
+        Some(OldFilter {
             accepted: self.polyline(metric)?,
             reference: self.option(Self::fix)?,
             candidate: self.option(|input| Some((input.fix()?, input.u32()?)))?,
@@ -221,8 +230,8 @@ impl Postcard<'_> {
         })
     }
 
-    fn rejection(&mut self) -> Option<RejectionState> {
-        Some(RejectionState { count: self.u64()?, first_offset: self.u64()?, length: self.sum()? })
+    fn rejection(&mut self) -> Option<OldRejection> {
+        Some(OldRejection { count: self.u64()?, first_offset: self.u64()?, length: self.sum()? })
     }
 
     fn fix(&mut self) -> Option<FixState> {

@@ -24,6 +24,7 @@ use crate::recording::{Checkpoint, RecordingName, StoreError, StoreErrorCause};
 mod field;
 mod fold;
 mod legacy;
+mod old_filter;
 mod old_stats;
 #[cfg(test)]
 pub(super) mod tests;

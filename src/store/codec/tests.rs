@@ -3,7 +3,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::measure::{Elevation, Fix, InvalidPoints, Metric, PathAccumulator, Point};
+use crate::measure::{
+    ClimbOptions, Elevation, EstimateOptions, Fix, InvalidPoints, Metric, PathAccumulator, Point,
+    Reorder,
+};
 
 pub(in crate::store) mod golden;
 
@@ -18,7 +21,10 @@ fn options() -> impl Strategy<Value = Options> {
     let modes = vec![InvalidPoints::RejectCall, InvalidPoints::Skip, InvalidPoints::Split];
     let modes = prop::sample::select(modes);
     let rest = (any::<bool>(), any::<bool>(), 1..5_u32, any::<Option<u32>>(), modes);
-    (prop::sample::select(metrics), limits, rest).prop_map(|(metric, limits, rest)| {
+    let new = (any::<bool>(), any::<bool>(), 0..600_000_000_000_u64, any::<Option<u8>>());
+    (prop::sample::select(metrics), limits, rest, new).prop_map(|(metric, limits, rest, new)| {
+        let is_geographic = metric != Metric::Planar;
+        let estimate = EstimateOptions { max_trips: 32, ..EstimateOptions::default() };
         Options::builder(metric)
             .elevation(if rest.0 { Elevation::ThreeDimensional } else { Elevation::Ignored })
             .max_gap_time_ns(rest.3.map(|ns| u64::from(ns) + 1))
@@ -30,6 +36,13 @@ fn options() -> impl Strategy<Value = Options> {
             .reject_backward_time(rest.1)
             .stopped_speed(limits.4)
             .invalid_points(rest.4)
+            .reject_zero_position(new.0)
+            .climb(ClimbOptions { threshold: 2.5, smoothing_ns: new.2 })
+            .estimate((new.1 && is_geographic).then_some(estimate))
+            .reorder(new.3.map(|count| Reorder {
+                count: u32::from(count) + 1,
+                time_ns: new.0.then_some(u64::from(count) + 1),
+            }))
             .build()
             .unwrap()
     })
@@ -187,8 +200,9 @@ fn golden_records_of_all_versions_are_read() {
             let bytes = golden::bytes(hex);
             assert_eq!(bytes[4], version);
             let decoded = decode(&golden::name(), &bytes).unwrap();
-            assert_eq!(&decoded, golden.read_as(version));
-            let current = encode(&golden::name(), golden.read_as(version));
+            let expected = golden.read_as(version);
+            assert_eq!(decoded, expected);
+            let current = encode(&golden::name(), &expected);
             assert_eq!(encode(&golden::name(), &decoded), current);
             let record = Record::read(&golden::name(), &bytes).unwrap();
             assert_eq!(record.options(), Ok(*decoded.accumulator.options()));

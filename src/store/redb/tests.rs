@@ -155,16 +155,13 @@ async fn a_recording_of_an_earlier_version_is_continued() {
             drop(database);
 
             let store = RedbStore::open(directory.path()).unwrap();
-            assert_eq!(store.load(golden::name()).await, Ok(Some(golden.read_as(version).clone())));
+            assert_eq!(store.load(golden::name()).await, Ok(Some(golden.read_as(version))));
             let options = Options::builder(Metric::Planar).max_gap(7.5).build().unwrap();
             let other = OpenRequest { options: Some(options), ..request.clone() };
             assert_eq!(store.open(golden::name(), other).await, Err(StoreError::OptionsDiffer));
             let opened = store.open(golden::name(), request.clone()).await.unwrap();
-            let expected = Checkpoint {
-                epoch: 1,
-                expire_unix_ms: i64::MAX,
-                ..golden.read_as(version).clone()
-            };
+            let expected =
+                Checkpoint { epoch: 1, expire_unix_ms: i64::MAX, ..golden.read_as(version) };
             assert_eq!(opened, expected);
             drop(store);
             // Opening writes the current version. It copies a fold that has this version.

@@ -45,8 +45,7 @@ fn windows_without_times_cause_a_note() {
 
 #[test]
 fn the_time_zone_of_windows_causes_no_note() {
-    let file = "<gpx><trk><trkseg>
-        <trkpt lat='0' lon='0'><time>2024-05-18T09:12:40Z</time></trkpt>
+    let file = "<gpx><trk><trkseg><trkpt lat='0' lon='0'><time>2024-05-18T09:12:40Z</time></trkpt>
         <trkpt lat='0' lon='1'><time>2024-05-18T10:12:40Z</time></trkpt></trkseg></trk></gpx>";
     let arguments = "a.gpx --timezone Europe/Ljubljana";
     let run = run_with(&[("a.gpx", file)], arguments, "");

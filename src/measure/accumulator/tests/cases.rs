@@ -3,35 +3,35 @@
 
 use super::*;
 
-fn fix(x: f64, y: f64) -> Fix {
+pub(super) fn fix(x: f64, y: f64) -> Fix {
     Fix::new(Point::planar(x, y).unwrap())
 }
 
-fn at(seconds: i64, x: f64) -> Fix {
+pub(super) fn at(seconds: i64, x: f64) -> Fix {
     fix(x, 0.0).at_unix_ns(1_700_000_000_000_000_000 + seconds * 1_000_000_000).unwrap()
 }
 
 /// Returns fixes at these positions, one second apart.
-fn walk(x: &[f64]) -> Vec<Fix> {
+pub(super) fn walk(x: &[f64]) -> Vec<Fix> {
     (0..).zip(x).map(|(second, &x)| at(second, x)).collect()
 }
 
-fn measured(options: Options, fixes: &[Fix]) -> PathSummary {
+pub(super) fn measured(options: Options, fixes: &[Fix]) -> PathSummary {
     let mut path = PathAccumulator::new(options);
     path.extend(fixes).unwrap();
     path.summary()
 }
 
-fn planar() -> Options {
+pub(super) fn planar() -> Options {
     Options::new(Metric::Planar)
 }
 
-fn speed_limit() -> Options {
+pub(super) fn speed_limit() -> Options {
     Options { max_speed: Some(10.0), ..planar() }
 }
 
 /// Returns reason, count, first offset and rejected length.
-fn rejections(summary: &PathSummary) -> Vec<(RejectionReason, u64, u64, f64)> {
+pub(super) fn rejections(summary: &PathSummary) -> Vec<(RejectionReason, u64, u64, f64)> {
     let row = |r: &Rejection| (r.reason, r.count, r.first_offset, r.rejected_length);
     summary.rejections.iter().map(row).collect()
 }
@@ -49,16 +49,17 @@ fn a_minimum_step_removes_the_noise_of_a_receiver_at_rest() {
     assert_eq!((filtered.length, filtered.raw_length, filtered.accepted_count), (0.0, 10.0, 1));
     assert_eq!(rejections(&filtered), [(RejectionReason::Step, 10, 1, 10.0)]);
     // Without an accepted leg, the moving time is missing.
-    assert_eq!((filtered.elapsed_ns, filtered.moving_ns), (Some(0), None));
+    assert_eq!((filtered.elapsed_ns, filtered.moving_ns), (Some(10_000_000_000), None));
 }
 
 #[test]
 fn slow_motion_adds_up_to_steps() {
     // A quarter of a metre per second: every fourth fix is a step of a metre.
     let slow: Vec<_> = (0..=40).map(|i| at(i, i as f64 / 4.0)).collect();
-    let summary = measured(Options { min_step: Some(1.0), ..planar() }, &slow);
+    let options = Options { min_step: Some(1.0), stopped_speed: Some(0.25), ..planar() };
+    let summary = measured(options, &slow);
     assert_eq!((summary.length, summary.accepted_count), (10.0, 11));
-    assert_eq!(rejections(&summary), [(RejectionReason::Step, 30, 1, 7.5)]);
+    assert_eq!(rejections(&summary), [(RejectionReason::Step, 30, 1, 0.0)]);
     assert_eq!((summary.moving_ns, summary.max_speed), (Some(40_000_000_000), Some(0.25)));
 }
 
@@ -68,31 +69,38 @@ fn a_jump_is_rejected_and_the_walk_continues() {
     // The leg from 2 to 4 has two metres in two seconds.
     assert_eq!((summary.length, summary.segment_count, summary.max_speed), (5.0, 1, Some(1.0)));
     assert_eq!(summary.raw_length, 1.0 + 1.0 + 998.0 + 996.0 + 1.0);
-    assert_eq!(rejections(&summary), [(RejectionReason::Speed, 1, 3, 998.0)]);
+    // The legs to and from the jump are removed, and the leg of two metres is added.
+    assert_eq!(rejections(&summary), [(RejectionReason::Speed, 1, 3, 998.0 + 996.0 - 2.0)]);
 }
 
 #[test]
 fn three_consistent_fixes_after_a_jump_are_accepted() {
     let jump = walk(&[0.0, 1.0, 2.0, 1000.0, 1001.0, 1002.0, 1003.0]);
     let summary = measured(speed_limit(), &jump);
-    // The third of them starts a segment, so the leg from 1002 to 1003 counts.
-    assert_eq!((summary.length, summary.segment_count, summary.accepted_count), (3.0, 2, 5));
+    // The first of them starts a segment.
+    assert_eq!((summary.length, summary.segment_count, summary.accepted_count), (5.0, 2, 7));
+    assert_eq!((summary.gap_length, summary.rejections.len()), (998.0, 0));
+    // Until there are three, they are reported as rejected.
+    let summary = measured(speed_limit(), &jump[..5]);
+    assert_eq!((summary.length, summary.segment_count, summary.gap_length), (2.0, 1, 0.0));
     assert_eq!(rejections(&summary), [(RejectionReason::Speed, 2, 3, 998.0 + 1.0)]);
 
     // There are never three consistent fixes in a row.
     let erratic = walk(&[0.0, 1000.0, 1001.0, 5000.0, 5001.0, 9000.0, 9001.0, 7.0]);
     let summary = measured(speed_limit(), &erratic);
     assert_eq!((summary.length, summary.segment_count), (7.0, 1));
-    assert_eq!(summary.rejections[0].count, 6);
+    assert_eq!(rejections(&summary), [(RejectionReason::Speed, 6, 1, 17_995.0 - 7.0)]);
 }
 
 #[test]
-fn a_wrong_first_fix_does_not_reject_the_rest() {
+fn a_wrong_first_fix_is_rejected_when_the_rest_agrees() {
     let summary = measured(speed_limit(), &walk(&[5000.0, 0.0, 1.0, 2.0, 3.0, 4.0]));
-    assert_eq!((summary.length, summary.segment_count, summary.accepted_count), (2.0, 2, 4));
-    // The leg from the wrong fix and one correct leg are rejected.
-    assert_eq!(rejections(&summary), [(RejectionReason::Speed, 2, 1, 5000.0 + 1.0)]);
-    assert_eq!(summary.displacement, 4996.0);
+    assert_eq!((summary.length, summary.segment_count, summary.accepted_count), (4.0, 1, 5));
+    assert_eq!(rejections(&summary), [(RejectionReason::Speed, 1, 0, 5000.0)]);
+    assert_eq!((summary.displacement, summary.gap_length), (4.0, 0.0));
+    let bounds = summary.bounds.unwrap();
+    assert_eq!((bounds.min_x, bounds.max_x), (0.0, 4.0));
+    assert_eq!(summary.elapsed_ns, Some(4_000_000_000));
 }
 
 #[test]
@@ -106,9 +114,10 @@ fn an_accepted_or_near_fix_resets_the_count_of_consistent_fixes_and_an_inaccurat
     let mut inaccurate = walk(&[0.0, 1000.0, 1001.0, 99.0, 1003.0, 1004.0]);
     inaccurate[3] = inaccurate[3].with_accuracy_m(50.0).unwrap();
     let summary = measured(limits, &inaccurate);
-    assert_eq!((summary.length, summary.segment_count), (1.0, 2));
+    // The fix at 0 was the only one of its segment.
+    assert_eq!((summary.length, summary.segment_count), (4.0, 1));
     let reasons: Vec<_> = rejections(&summary).iter().map(|row| (row.0, row.1)).collect();
-    assert_eq!(reasons, [(RejectionReason::Accuracy, 1), (RejectionReason::Speed, 2)]);
+    assert_eq!(reasons, [(RejectionReason::Accuracy, 1), (RejectionReason::Speed, 1)]);
 }
 
 #[test]
@@ -116,10 +125,10 @@ fn two_positions_at_one_instant_are_a_jump_and_equal_positions_are_a_duplicate()
     let fixes = [at(0, 0.0), at(1, 1.0), at(1, 1.0), at(1, 1.25), at(2, 2.0)];
     let summary = measured(speed_limit(), &fixes);
     assert_eq!((summary.length, summary.accepted_count), (2.0, 4));
-    assert_eq!(rejections(&summary), [(RejectionReason::Speed, 1, 3, 0.25)]);
-    // Without a limit, the leg counts for the length and has no speed.
-    let summary = measured(planar(), &fixes);
-    assert_eq!((summary.length, summary.max_speed), (2.0, Some(1.0)));
+    assert_eq!(rejections(&summary), [(RejectionReason::Speed, 1, 3, 0.25 + 0.75 - 1.0)]);
+    // Without a limit, the leg counts for the length, and no time counts for it.
+    let summary = measured(Options { stopped_speed: Some(0.5), ..planar() }, &fixes);
+    assert_eq!((summary.length, summary.moving_ns), (2.0, Some(2_000_000_000)));
 }
 
 #[test]
@@ -127,21 +136,21 @@ fn a_backward_time_is_rejected_only_if_requested() {
     let fixes = [at(0, 0.0), at(10, 10.0), at(4, 11.0), at(11, 12.0)];
     let rejecting = Options { reject_backward_time: true, ..planar() };
     let summary = measured(rejecting, &fixes);
-    assert_eq!(rejections(&summary), [(RejectionReason::BackwardTime, 1, 2, 1.0)]);
-    assert_eq!((summary.length, summary.max_speed), (12.0, Some(2.0)));
+    assert_eq!(rejections(&summary), [(RejectionReason::BackwardTime, 1, 2, 1.0 + 1.0 - 2.0)]);
+    // The leg of 2 m in 1 s is shorter than a run.
+    assert_eq!((summary.length, summary.max_speed), (12.0, Some(1.0)));
 
     let summary = measured(speed_limit(), &fixes);
-    assert_eq!((summary.length, summary.rejections.len()), (12.0, 0));
-    // The legs take 10 s, 6 s and 7 s, more than the elapsed time.
-    assert_eq!(
-        (summary.moving_ns, summary.elapsed_ns),
-        (Some(11_000_000_000), Some(11_000_000_000))
-    );
+    // The speed to an earlier time is infinite.
+    assert_eq!(rejections(&summary), [(RejectionReason::Speed, 1, 2, 0.0)]);
+    assert_eq!(summary.length, 12.0);
+    assert_eq!((summary.moving_ns, summary.elapsed_ns), (None, Some(11_000_000_000)));
 
-    // The clock was set back: three consistent fixes are accepted.
+    // The clock was set back: three consistent fixes are accepted, and the only one before is not.
     let set_back = [at(100, 0.0), at(1, 1.0), at(2, 2.0), at(3, 3.0), at(4, 4.0)];
     let summary = measured(rejecting, &set_back);
-    assert_eq!((summary.length, summary.segment_count), (1.0, 2));
+    assert_eq!((summary.length, summary.segment_count), (3.0, 1));
+    assert_eq!(rejections(&summary), [(RejectionReason::BackwardTime, 1, 0, 1.0)]);
 }
 
 #[test]
@@ -151,9 +160,11 @@ fn no_leg_crosses_a_gap() {
         Options { max_gap_time_ns: Some(30_000_000_000), ..planar() },
         Options { max_gap: Some(100.0), ..planar() },
     ] {
+        let options = Options { stopped_speed: Some(0.5), ..options };
         let summary = measured(options, &fixes);
         assert_eq!((summary.length, summary.segment_count, summary.accepted_count), (2.0, 2, 4));
         assert_eq!((summary.raw_length, summary.rejections.len()), (1502.0, 0));
+        assert_eq!(summary.gap_length, 1500.0);
         assert_eq!(summary.elapsed_ns, Some(62_000_000_000));
         assert_eq!(summary.moving_ns, Some(2_000_000_000));
     }
@@ -188,7 +199,7 @@ fn a_break_has_no_leg_no_ascent_and_no_speed() {
     let inaccurate = at(1, 5.0).with_accuracy_m(50.0).unwrap().starting_segment();
     let summary = measured(options, &[at(0, 0.0), inaccurate, at(2, 6.0), at(3, 8.0)]);
     assert_eq!((summary.length, summary.segment_count, summary.raw_length), (2.0, 2, 3.0));
-    assert_eq!(rejections(&summary), [(RejectionReason::Accuracy, 1, 1, 0.0)]);
+    assert_eq!(rejections(&summary), [(RejectionReason::Accuracy, 1, 1, 1.0)]);
 }
 
 #[test]
@@ -325,7 +336,7 @@ fn points_without_a_position_are_counted_and_skipped_or_end_the_segment() {
     assert_eq!((skipped.point_count, skipped.accepted_count, skipped.segment_count), (7, 3, 1));
     // The raw legs are 3, 100 and 96. The speed limit rejects the fix at 103, whose offset is 4.
     assert_eq!((skipped.length, skipped.raw_length), (7.0, 199.0));
-    let by_speed = (RejectionReason::Speed, 1, 4, 100.0);
+    let by_speed = (RejectionReason::Speed, 1, 4, 100.0 + 96.0 - 4.0);
     let by_position = (RejectionReason::InvalidPosition, 3, 1, 0.0);
     assert_eq!(rejections(&skipped), [by_speed, by_position]);
 
@@ -386,24 +397,6 @@ fn a_block_that_is_cut_keeps_its_fixes_without_a_position() {
 }
 
 #[test]
-fn a_speed_limit_rejects_the_same_fix_in_both_directions_of_time() {
-    // The fix at 5000 is half a second from its neighbours.
-    let mut fixes = walk(&[0.0, 1.0, 2.0, 3.0]);
-    fixes.insert(2, fix(5000.0, 0.0).at_unix_ns(1_700_000_001_500_000_000).unwrap());
-    let oldest_first = measured(speed_limit(), &fixes);
-    fixes.reverse();
-    let newest_first = measured(speed_limit(), &fixes);
-    for summary in [oldest_first, newest_first] {
-        assert_eq!((summary.length, summary.max_speed), (3.0, Some(1.0)));
-        assert_eq!(rejections(&summary)[0].1, 1);
-        assert_eq!(
-            (summary.elapsed_ns, summary.moving_ns),
-            (Some(3_000_000_000), Some(3_000_000_000))
-        );
-    }
-}
-
-#[test]
 fn a_long_time_between_fixes_is_a_gap_in_both_directions_of_time() {
     let options = Options { max_gap_time_ns: Some(5_000_000_000), ..planar() };
     for seconds in [[0, 5, 11], [11, 6, 0]] {
@@ -416,7 +409,7 @@ fn a_long_time_between_fixes_is_a_gap_in_both_directions_of_time() {
 #[test]
 fn the_moving_time_of_times_back_and_forth_is_at_most_the_elapsed_time() {
     let fixes = [(0, 0.0), (10, 1.0), (0, 2.0), (10, 3.0)].map(|(second, x)| at(second, x));
-    let summary = measured(planar(), &fixes);
+    let summary = measured(Options { stopped_speed: Some(0.1), ..planar() }, &fixes);
     assert_eq!(
         (summary.elapsed_ns, summary.moving_ns),
         (Some(10_000_000_000), Some(10_000_000_000))

@@ -130,7 +130,7 @@ fn a_damaged_state_is_refused() {
     assert!(good.piece.as_ref().is_some_and(|piece| piece.waiting.len() > 3));
     assert!(good.slow.is_some() && good.trip.is_some() && good.stop.is_some());
     assert!(!good.trips.is_empty());
-    const MOVING: usize = 14;
+    const MOVING: usize = 16;
     let damages: [Damage; 27] = [
         |state| state.piece.as_mut().unwrap().filters[3] = f32::NAN,
         |state| state.piece.as_mut().unwrap().filters[3] = f32::INFINITY,

@@ -2,7 +2,9 @@
 //! to 4. Never change one: a stored recording must stay readable.
 
 use crate::measure::{
-    Elevation, Fix, InvalidPoints, Metric, Options, PathAccumulator, PlacesState, Point,
+    AttributesState, Elevation, Fix, FixState, InvalidPoints, Metric, Options, PathAccumulator,
+    PlacesState, Point, RejectionReason, RejectionState, SeenAttributes, SegmentState, SignedSum,
+    TimedPlaceState,
 };
 use crate::recording::{Checkpoint, RecordingName};
 
@@ -109,6 +111,39 @@ fn split() -> Checkpoint {
     checkpoint(false, accumulator)
 }
 
+/// Returns the checkpoint that is read from the record of an earlier program.
+fn as_read_from_old(checkpoint: Checkpoint) -> Checkpoint {
+    let mut state = checkpoint.accumulator.state();
+    // Which attributes were seen was not stored.
+    let has_points = state.raw.places.is_some();
+    state.seen = SeenAttributes { time: has_points, z: has_points, accuracy: has_points };
+    if let Some(filter) = &mut state.filter {
+        // The rejected lengths were the raw legs to the rejected points, and the last one is rejected.
+        let entry = |first_offset, quarters: i128| RejectionState {
+            count: 1,
+            first_offset,
+            length: SignedSum::from_bytes((quarters << 62).to_le_bytes()),
+        };
+        filter.rejections = [RejectionState::default(); _];
+        filter.rejections[RejectionReason::BackwardTime as usize] = entry(3, 2);
+        filter.rejections[RejectionReason::Accuracy as usize] = entry(4, 2);
+        filter.rejections[RejectionReason::Speed as usize] = entry(6, 4021);
+        filter.rejections[RejectionReason::Step as usize] = entry(2, 2);
+        filter.candidates.clear();
+        filter.screened = Some(RejectionReason::BackwardTime);
+        let (at, unix_ns) = ([5.25, 4.0], 5_000_000_000);
+        let attributes = AttributesState { z: Some(2.625), unix_ns: Some(unix_ns) };
+        filter.segment = Some(SegmentState {
+            accepted: FixState { at, attributes },
+            checked: at,
+            timed: Some(TimedPlaceState { at, unix_ns }),
+        });
+        // 1010.5 is the length of all points, 5.25 that of the accepted ones, and 1006.75 were rejected.
+        filter.gap_length = SignedSum::from_bytes((-6_i128 << 62).to_le_bytes());
+    }
+    Checkpoint { accumulator: state.try_into().unwrap(), ..checkpoint }
+}
+
 /// A golden record: its checkpoint, and its bytes in hexadecimal digits.
 pub(in crate::store) struct Golden {
     pub(in crate::store) checkpoint: Checkpoint,
@@ -122,8 +157,11 @@ pub(in crate::store) struct Golden {
 
 impl Golden {
     /// Returns the checkpoint that is read from a version.
-    pub(in crate::store) fn read_as(&self, version: u8) -> &Checkpoint {
-        self.without_legs.as_ref().filter(|_| version <= 4).unwrap_or(&self.checkpoint)
+    pub(in crate::store) fn read_as(&self, version: u8) -> Checkpoint {
+        match version {
+            ..5 => as_read_from_old(self.without_legs.as_ref().unwrap_or(&self.checkpoint).clone()),
+            _ => self.checkpoint.clone(),
+        }
     }
 }
 

@@ -1,0 +1,51 @@
+//! Passes the checked and the accepted fixes of a path to everything that is computed from them.
+//!
+//! It is the only place through which these fixes pass, with and without a filter.
+
+use super::options::Options;
+use super::sum::SumOverflow;
+use super::track_stats::{FixAttributes, LegBatch, TrackStats};
+
+/// A fix with a position, as the rules and the statistics use it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct TrackFix {
+    /// The canonical coordinates.
+    pub(super) at: (f64, f64),
+    pub(super) attributes: FixAttributes,
+}
+
+/// Receives fixes in the order of the path.
+pub(super) struct FixSink<'a> {
+    options: &'a Options,
+    stats: &'a mut TrackStats,
+    legs: LegBatch,
+}
+
+impl<'a> FixSink<'a> {
+    pub(super) fn new(options: &'a Options, stats: &'a mut TrackStats) -> Self {
+        Self { options, stats, legs: LegBatch::new() }
+    }
+
+    /// Adds a checked fix: one that no rule but the smallest step rejects.
+    #[inline]
+    pub(super) fn add_checked(&mut self, fix: TrackFix) {
+        self.stats.add_checked(fix.attributes);
+    }
+
+    /// Adds an accepted fix, which is a checked fix, too. `leg` has the attributes of the fix at the start of the leg to
+    /// it and the length of the leg. It is missing if the fix starts a segment.
+    #[inline]
+    pub(super) fn add_accepted(&mut self, fix: TrackFix, leg: Option<(FixAttributes, f64)>) {
+        TrackStats::add_fix(self.options, fix.attributes, leg, &mut self.legs);
+    }
+
+    /// Adds the legs since the last call to the exact sums. It is called at least once in `PointBlock::CAPACITY` legs.
+    ///
+    /// # Errors
+    /// Returns an error if a total is out of range. The statistics are then unusable.
+    pub(super) fn flush(&mut self) -> Result<(), SumOverflow> {
+        self.stats.add_batch(self.options, &self.legs)?;
+        self.legs.clear();
+        Ok(())
+    }
+}
