@@ -193,8 +193,8 @@ pub(super) fn json_track<'a>(track: &Track<'a>, options: &ReportOptions) -> Row<
     Row(row)
 }
 
-/// Returns the row of a recording. A damaged one has only its name.
-pub(super) fn json_recording(path: &StoredPath) -> Row<'_> {
+/// Returns the row of a recording with these options. A damaged one has only its name.
+pub(super) fn json_recording<'a>(path: &'a StoredPath, options: Option<&Options>) -> Row<'a> {
     let name = ("name".into(), Value::Text((&*path.name).into()));
     let Some(summary) = &path.summary else {
         return Row(vec![name, ("damaged".into(), Value::Flag(true))]);
@@ -219,9 +219,8 @@ pub(super) fn json_recording(path: &StoredPath) -> Row<'_> {
         ("update_time".into(), time(path.update_unix_ms)),
         ("expire_time".into(), time(path.expire_unix_ms)),
     ]);
-    let options = path.measure_options();
-    row.extend(json_newer(summary, options.as_ref()));
-    row.extend(trip_lists(summary, options.as_ref()));
+    row.extend(json_newer(summary, options));
+    row.extend(trip_lists(summary, options));
     let unused = summary.unused_options.iter().map(|unused| {
         Row(vec![
             ("option".into(), Value::Text(flag(unused.option).into())),

@@ -90,7 +90,7 @@ pub(super) struct Report<W> {
 
 /// Writes a recording as one JSON object.
 pub(super) fn json_recording(out: &mut impl Write, path: &StoredPath) -> io::Result<()> {
-    let mut row = machine::json_recording(path);
+    let mut row = machine::json_recording(path, path.measure_options().as_ref());
     if let Some(summary) = &path.summary {
         windows::extend_json(&mut row, summary, Units::M);
     }
@@ -214,3 +214,6 @@ impl<W: Write> Report<W> {
         csv.flush()
     }
 }
+
+#[cfg(test)]
+mod tests;

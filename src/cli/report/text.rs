@@ -11,12 +11,14 @@ pub(in crate::cli) fn pluralize(count: u64, what: &str) -> String {
     format!("{} {what}{}", grouped(&count.to_string()), if count == 1 { "" } else { "s" })
 }
 
-/// Separates the digits before the decimal point into groups of three.
+/// Separates the digits before the decimal point into groups of three. A unit may follow the number.
 pub(in crate::cli) fn grouped(number: &str) -> String {
-    let whole = number.find('.').unwrap_or(number.len());
+    let start = usize::from(number.starts_with('-'));
+    let digits = number[start..].find(|char: char| !char.is_ascii_digit());
+    let whole = digits.map_or(number.len(), |digits| start + digits);
     let mut text = String::with_capacity(number.len() + number.len() / 3);
     for (at, char) in number.char_indices() {
-        if at > 0 && at < whole && (whole - at).is_multiple_of(3) {
+        if at > start && at < whole && (whole - at).is_multiple_of(3) {
             text.push(' ');
         }
         text.push(char);
@@ -125,6 +127,11 @@ mod tests {
         assert_eq!(grouped("999.123456"), "999.123456");
         assert_eq!(grouped("2700.918"), "2 700.918");
         assert_eq!(grouped("1234567"), "1 234 567");
+        assert_eq!(grouped("8012 m"), "8 012 m");
+        assert_eq!(grouped("-123.456 m"), "-123.456 m");
+        assert_eq!(grouped("-1234.5678"), "-1 234.5678");
+        assert_eq!(grouped("inf"), "inf");
+        assert_eq!(grouped(""), "");
     }
 
     #[test]
