@@ -4,7 +4,9 @@
 //! It combines three parts: the raw [`Polyline`], the filter of `policy.rs` if the options have rules,
 //! and the statistics of the accepted fixes.
 
+use super::climb::ClimbState;
 use super::cost::{self, Cost};
+use super::derived::Derived;
 use super::error::PathError;
 use super::fix::Fix;
 use super::fix_block::FixBlock;
@@ -14,12 +16,13 @@ use super::options::{Elevation, InvalidPoints, Options};
 use super::point_block::PointBlock;
 use super::policy::{Filter, PlacedBlock};
 use super::polyline::Polyline;
+use super::rejection_reason::RejectionReason;
 use super::reorder::ReorderBuffer;
 use super::seen_attributes::SeenAttributes;
-use super::state::{InvalidPointsState, State, StateError};
-use super::sum::ExactSum;
-use super::summary::{PathSummary, Rejection, RejectionReason};
-use super::track_stats::{FixAttributes, TrackStats};
+use super::state::{InvalidPointsState, State, StateError, StatsState};
+use super::summary::{PathSummary, Rejection};
+use super::track_stats::FixAttributes;
+use super::unused_options::unused_options;
 
 /// Accumulates one path of fixes.
 ///
@@ -45,8 +48,8 @@ pub struct PathAccumulator {
     raw: Polyline,
     /// The accepted fixes; `None` if no rule of the options can reject a fix or break a segment.
     filter: Option<Filter>,
-    /// The statistics of the accepted fixes.
-    stats: TrackStats,
+    /// What is computed from the checked and the accepted fixes.
+    derived: Derived,
     /// The attributes of the last fix. Unused with a filter, which keeps those of the last accepted fix.
     last: FixAttributes,
     /// The fixes without a position.
@@ -75,7 +78,7 @@ impl PathAccumulator {
             options,
             raw: Polyline::new(options.metric),
             filter: options.is_selective().then(|| Filter::new(&options)),
-            stats: TrackStats::EMPTY,
+            derived: Derived::new(&options),
             last: FixAttributes::NOTHING,
             invalid_points: InvalidPointsState::default(),
             seen: SeenAttributes::default(),
@@ -156,13 +159,14 @@ impl PathAccumulator {
     ) -> Result<Cost, PathError> {
         let is_plain = self.filter.is_none()
             && self.options.elevation == Elevation::Ignored
-            && block.is_without_times_and_z();
+            && block.is_without_times_and_z()
+            && self.derived.ignores_plain_fixes();
         if is_plain {
             let base = Cost::of_block(block.points.len(), cost::PLAIN_POINT_NS);
             let legs = &mut [0.0; PointBlock::CAPACITY];
             let long = self.raw.fold_legs(&mut block.points, starts, legs)?;
             self.last = FixAttributes::NOTHING;
-            self.stats.add_plain_fixes();
+            self.derived.stats.add_plain_fixes();
             self.seen.merge(block.seen_attributes());
             return Ok(base + long);
         }
@@ -197,20 +201,21 @@ impl PathAccumulator {
         let legs = &mut legs[..count];
         let long = self.raw.fold_legs(&mut block.points, starts, legs)?;
         self.seen.merge(block.seen_attributes());
-        let Self { options, stats, filter, last, .. } = self;
+        let Self { options, derived, filter, last, .. } = self;
+        let point_ns = derived.point_ns();
         if let Some(filter) = filter {
-            let base = Cost::of_block(count, cost::FILTERED_POINT_NS);
+            let base = Cost::of_block(count, cost::FILTERED_POINT_NS + point_ns);
             let mut starts = *starts;
             if was_broken {
                 starts.insert(0);
             }
             let FixOrder { late, offset, offsets } = order;
             let placed = PlacedBlock { block, starts: &starts, late, offset, offsets };
-            let distances = filter.fold(options, placed, legs, stats)?;
+            let distances = filter.fold(options, placed, legs, derived)?;
             return Ok(base + long + distances);
         }
         let (x, y) = block.points.columns();
-        let mut sink = FixSink::new(options, stats);
+        let mut sink = FixSink::new(options, derived);
         let mut from = is_joined.then_some(*last);
         for (index, ((&x, &y), &leg)) in x.iter().zip(y).zip(&*legs).enumerate() {
             let fix = TrackFix { at: (x, y), attributes: block.attributes_of(index) };
@@ -219,7 +224,7 @@ impl PathAccumulator {
         }
         sink.flush()?;
         *last = from.unwrap_or(FixAttributes::NOTHING);
-        Ok(Cost::of_block(count, cost::STATS_POINT_NS) + long)
+        Ok(Cost::of_block(count, cost::STATS_POINT_NS + point_ns) + long)
     }
 
     /// Adds fixes.
@@ -263,7 +268,8 @@ impl PathAccumulator {
         let is_plain = |path: &Self| {
             path.filter.is_none()
                 && path.options.elevation == Elevation::Ignored
-                && path.stats == TrackStats::EMPTY
+                && path.derived == Derived::new(&path.options)
+                && path.derived.ignores_plain_fixes()
                 && path.last == FixAttributes::NOTHING
         };
         if self.options.metric == next.options.metric
@@ -298,14 +304,13 @@ impl PathAccumulator {
 
     /// Returns the summary of the fixes that have left the buffer.
     fn summary_of_added(&self) -> PathSummary {
-        let mut stats = self.stats;
+        let mut derived = self.derived.clone();
         let filter = self.filter.as_ref().map(|filter| {
-            let ended = filter.ended(&self.options, &mut stats);
+            let ended = filter.ended(&self.options, &mut derived);
             // A fold leaves a reserve in every sum, so that this does not fail.
             ended.unwrap_or_else(|_| filter.clone())
         });
         let accepted = filter.as_ref().map_or(&self.raw, Filter::accepted).summary();
-        let climb = stats.climb();
         let is_3d = self.options.elevation == Elevation::ThreeDimensional;
         let mut rejections = filter.as_ref().map_or_else(Vec::new, Filter::rejections);
         let InvalidPointsState { count, first_offset } = self.invalid_points;
@@ -315,34 +320,36 @@ impl PathAccumulator {
             let rejected_length = 0.0;
             rejections.insert(at, Rejection { reason, count, first_offset, rejected_length });
         }
-        let point_count = self.point_count();
-        PathSummary {
+        let mut summary = PathSummary {
             metric: self.options.metric,
-            point_count,
+            point_count: self.point_count(),
             accepted_count: accepted.point_count,
             segment_count: accepted.segment_count,
             length: accepted.length,
             raw_length: self.raw.length().to_f64(),
-            length_3d: is_3d.then(|| stats.length_3d().to_f64()),
+            length_3d: is_3d.then(|| derived.stats.length_3d().to_f64()),
             gap_length: filter.as_ref().map_or(0.0, |filter| filter.gap_length().to_f64()),
             displacement: accepted.displacement,
             rejections,
-            elapsed_ns: stats.elapsed_ns().map(Into::into),
-            moving_ns: stats.moving_ns().map(Into::into),
-            max_speed: stats.max_speed(),
-            ascent: climb.map(|(ascent, _)| ExactSum::to_f64(ascent)),
-            descent: climb.map(|(_, descent)| ExactSum::to_f64(descent)),
-            raw_ascent: climb.map(|(ascent, _)| ExactSum::to_f64(ascent)),
-            raw_descent: climb.map(|(_, descent)| ExactSum::to_f64(descent)),
+            elapsed_ns: None,
+            moving_ns: None,
+            max_speed: None,
+            ascent: None,
+            descent: None,
+            climb_threshold: None,
+            raw_ascent: None,
+            raw_descent: None,
             bounds: accepted.bounds,
             estimate: None,
             trips: None,
             windows: None,
-            unused_options: match point_count {
+            unused_options: match self.raw.point_count() {
                 0 => Vec::new(),
-                _ => self.seen.unused_options(&self.options),
+                _ => unused_options(self.seen, &self.options),
             },
-        }
+        };
+        derived.summarize(&mut summary);
+        summary
     }
 }
 
@@ -359,16 +366,21 @@ impl InvalidPointsState {
 impl PathAccumulator {
     /// Returns everything that the accumulator keeps, as plain data. `PathAccumulator::try_from` restores it.
     pub fn state(&self) -> State {
-        State {
+        let mut state = State {
             options: self.options,
             raw: self.raw.state(),
             filter: self.filter.as_ref().map(Filter::state),
-            stats: self.stats.state(),
+            stats: StatsState::default(),
+            climb: ClimbState::default(),
+            windows: None,
+            estimate: None,
             last: self.last.state(),
             invalid_points: self.invalid_points,
             seen: self.seen,
             reorder: self.reorder.as_ref().map(ReorderBuffer::state),
-        }
+        };
+        self.derived.write(&mut state);
+        state
     }
 }
 
@@ -392,7 +404,7 @@ impl TryFrom<State> for PathAccumulator {
             options,
             raw,
             filter,
-            stats: TrackStats::from_checked_state(&state.stats),
+            derived: Derived::from_checked_state(&state),
             last: FixAttributes::from_checked_state(state.last),
             invalid_points: state.invalid_points,
             seen: state.seen,

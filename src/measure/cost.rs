@@ -27,6 +27,10 @@ pub(super) const STATS_POINT_NS: u64 = 10;
 pub(super) const FILTERED_POINT_NS: u64 = 20;
 /// The additional time per point that is put in the order of its time.
 pub(super) const REORDERED_POINT_NS: u64 = 60;
+/// The additional time per point with windows. New windows and long legs cost more, up to a limit per path.
+pub(super) const WINDOWED_POINT_NS: u64 = 5;
+/// The additional time per point with an estimate.
+pub(super) const ESTIMATED_POINT_NS: u64 = 500;
 /// The time per point without a valid position.
 pub(super) const INVALID_POINT_NS: u64 = 5;
 /// The time per planar distance that a filter computes.

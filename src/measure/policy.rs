@@ -20,15 +20,16 @@ use self::context::{Arrival, Context};
 use self::output::Output;
 use self::rules::SegmentRules;
 use super::cost::Cost;
+use super::derived::Derived;
 use super::error::PathError;
 use super::fix_block::FixBlock;
 use super::fix_sink::{FixSink, TrackFix};
 use super::index_set::IndexSet;
 use super::options::Options;
 use super::polyline::Polyline;
+use super::rejection_reason::RejectionReason;
 use super::sum::{ExactSum, SignedSum};
-use super::summary::{Rejection, RejectionReason};
-use super::track_stats::TrackStats;
+use super::summary::Rejection;
 
 /// The state of the filter.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,54 +80,74 @@ impl Filter {
     /// distances that are not among the raw legs.
     ///
     /// # Errors
-    /// Returns an error if a total is out of range. The filter and the statistics are then unusable.
+    /// Returns an error if a total is out of range. The filter and the results are then unusable.
     pub(super) fn fold(
         &mut self,
         options: &Options,
         placed: PlacedBlock<'_>,
         legs: &[f64],
-        stats: &mut TrackStats,
+        derived: &mut Derived,
     ) -> Result<Cost, PathError> {
         let PlacedBlock { block, starts, late, offset, offsets } = placed;
         if offsets.is_none() && block.without_position_count() > 0 {
             let of_slots = block.offsets_of_slots(offset);
             let placed = PlacedBlock { offsets: Some(&of_slots), ..placed };
-            return self.fold(options, placed, legs, stats);
+            return self.fold(options, placed, legs, derived);
         }
         let (x, y) = block.points.columns();
         let context = Context::new(options);
         let Self { accepted, screened, rules } = self;
-        let mut out = Output::new(accepted, FixSink::new(options, stats));
+        let mut out = Output::new(accepted, FixSink::new(options, derived));
+        let (has_start, has_late) = (!starts.is_empty(), !late.is_empty());
+        // The usual case: all rules compare the fix with the one before it, and accept it.
+        let mut settled = rules.settled().filter(|_| screened.is_none());
         let mut previous = rules.previous();
-        let has_late = !late.is_empty();
         for (index, ((&x, &y), &raw_leg)) in x.iter().zip(y).zip(legs).enumerate() {
-            if starts.contains(index) {
+            let fix = TrackFix { at: (x, y), attributes: block.attributes_of(index) };
+            let is_start = has_start && starts.contains(index);
+            let is_late = has_late && late.contains(index);
+            let reason = screen(options, fix.at, block.accuracy_m(index), is_late);
+            if let Some(last) = settled
+                && !is_start
+                && reason.is_none()
+                && context.accepts_after(last, fix, raw_leg)
+            {
+                out.push(fix, Some((last.attributes, raw_leg)))?;
+                settled = Some(fix);
+                continue;
+            }
+            if let Some(last) = settled.take() {
+                rules.settle(last);
+                previous = Some(last.at);
+            }
+            if is_start {
                 rules.end_run(&context, &mut out)?;
                 (*screened, previous) = (None, None);
             }
-            let at = (x, y);
-            let offset = match offsets {
-                None => offset.saturating_add(index as u64),
-                Some(offsets) => offsets.get(index).copied().unwrap_or_default(),
-            };
             let leg = match screened.take() {
                 None => raw_leg,
                 Some(reason) => {
-                    let leg = previous.map_or(0.0, |previous| context.distance(previous, at));
+                    let leg = previous.map_or(0.0, |previous| context.distance(previous, fix.at));
                     rules.ledger.add_difference(reason, raw_leg, leg)?;
                     leg
                 }
             };
-            let is_late = has_late && late.contains(index);
-            if let Some(reason) = screen(options, at, block.accuracy_m(index), is_late) {
+            let offset = match offsets {
+                None => offset.saturating_add(index as u64),
+                Some(offsets) => offsets.get(index).copied().unwrap_or_default(),
+            };
+            if let Some(reason) = reason {
                 rules.ledger.count(reason, offset);
                 rules.ledger.add(reason, leg)?;
                 *screened = Some(reason);
                 continue;
             }
-            let fix = TrackFix { at, attributes: block.attributes_of(index) };
             rules.add(&context, Arrival { fix, offset, previous, leg }, &mut out)?;
-            previous = Some(at);
+            settled = rules.settled();
+            previous = Some(fix.at);
+        }
+        if let Some(last) = settled {
+            rules.settle(last);
         }
         let of_bounds = out.finish()?;
         rules.ledger.check_range()?;
@@ -136,8 +157,8 @@ impl Filter {
     /// Returns whether the length of all fixes is exactly the sum of the accepted length, the rejected lengths and the
     /// gaps, as if the path ended here.
     pub(super) fn is_balanced(&self, options: &Options, raw_length: ExactSum) -> bool {
-        let mut stats = TrackStats::EMPTY;
-        let Ok(ended) = self.ended(options, &mut stats) else { return false };
+        let mut derived = Derived::new(options);
+        let Ok(ended) = self.ended(options, &mut derived) else { return false };
         let ledger = &ended.rules.ledger;
         let rejected = ledger.entries.iter().map(|entry| entry.length);
         let units = |sum: SignedSum| i128::from_le_bytes(sum.to_bytes());
@@ -149,18 +170,18 @@ impl Filter {
     }
 
     /// Returns the filter as if the path ended here: the tentative first fix of a segment is accepted, and the
-    /// candidates are rejected. Adds the accepted fix to the statistics.
+    /// candidates are rejected. Adds the accepted fix to the results.
     ///
     /// # Errors
     /// Returns an error if a total is out of range.
     pub(super) fn ended(
         &self,
         options: &Options,
-        stats: &mut TrackStats,
+        derived: &mut Derived,
     ) -> Result<Self, PathError> {
         let mut ended = self.clone();
         let Self { accepted, rules, .. } = &mut ended;
-        let mut out = Output::new(accepted, FixSink::new(options, stats));
+        let mut out = Output::new(accepted, FixSink::new(options, derived));
         rules.end_run(&Context::new(options), &mut out)?;
         out.finish()?;
         Ok(ended)

@@ -4,6 +4,7 @@
 use super::bounds::Bounds;
 use super::estimate::{EstimatedLength, Stop, Trip};
 use super::metric::Metric;
+use super::rejection_reason::RejectionReason;
 use super::windows::WindowsSummary;
 
 /// The summary of a path of fixes. Lengths are in metres or, for [`Metric::Planar`], in the caller's
@@ -46,6 +47,8 @@ pub struct PathSummary {
     pub ascent: Option<f64>,
     /// The sum of all descents by the [`ClimbOptions`](super::ClimbOptions), as a positive number.
     pub descent: Option<f64>,
+    /// The smallest climb that counts, after the noise of the elevations so far. It is set if `ascent` is.
+    pub climb_threshold: Option<f64>,
     /// The sum of all rises of accepted legs, without smoothing and threshold.
     pub raw_ascent: Option<f64>,
     /// The sum of all falls of accepted legs, as a positive number.
@@ -58,7 +61,8 @@ pub struct PathSummary {
     pub trips: Option<Trips>,
     /// The length by time, if the options request it.
     pub windows: Option<WindowsSummary>,
-    /// The options that had no effect because no fix has the data that they need.
+    /// The options that had no effect because no fix has the data that they need. An option that is set to its default is
+    /// not listed. Empty if no fix has a position.
     pub unused_options: Vec<UnusedOption>,
 }
 
@@ -110,38 +114,4 @@ pub struct Rejection {
     /// The length that their rejection removes, correctly rounded: the legs to and from a rejected fix, without the
     /// distance between its neighbours. Rounded distances can make it a little less than 0.
     pub rejected_length: f64,
-}
-
-/// The reason why a fix was rejected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RejectionReason {
-    /// The fix is earlier than the last checked fix with a time.
-    BackwardTime,
-    /// The accuracy radius is above the limit.
-    Accuracy,
-    /// The speed from the last checked fix with a time is above the limit.
-    Speed,
-    /// The distance from the last accepted fix is below the limit.
-    Step,
-    /// The fix has no valid position. No leg ends in it, so that the length of these rejections is 0.
-    InvalidPosition,
-    /// The fix is earlier than one that has left the buffer of [`Options::reorder`](super::Options::reorder).
-    Late,
-    /// The fix is at x = 0 and y = 0.
-    ZeroPosition,
-}
-
-impl RejectionReason {
-    /// The number of reasons.
-    pub(super) const COUNT: usize = 7;
-    /// All reasons, in their order.
-    pub(super) const ALL: [Self; Self::COUNT] = [
-        Self::BackwardTime,
-        Self::Accuracy,
-        Self::Speed,
-        Self::Step,
-        Self::InvalidPosition,
-        Self::Late,
-        Self::ZeroPosition,
-    ];
 }

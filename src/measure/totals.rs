@@ -6,8 +6,9 @@ use super::accumulator::PathAccumulator;
 use super::error::PathError;
 use super::estimate::EstimatedLength;
 use super::metric::Metric;
+use super::rejection_reason::RejectionReason;
 use super::sum::{ExactSum, SignedSum, SumOverflow};
-use super::summary::{PathSummary, Rejection, RejectionReason, Trips};
+use super::summary::{PathSummary, Rejection, Trips};
 use super::windows::WindowTotals;
 
 /// The totals of many paths. No leg joins two paths.
@@ -130,6 +131,7 @@ impl Totals {
             length_3d: rest.length_3d.map(|_| self.length_3d.to_f64()),
             ascent: rest.ascent.map(|_| self.ascent.to_f64()),
             descent: rest.descent.map(|_| self.descent.to_f64()),
+            climb_threshold: None,
             raw_ascent: rest.raw_ascent.map(|_| self.raw_ascent.to_f64()),
             raw_descent: rest.raw_descent.map(|_| self.raw_descent.to_f64()),
             gap_length: self.gap_length.to_f64(),

@@ -210,7 +210,7 @@ fn the_effect_of_filters_is_printed() {
     file   track                                    points segments           length
     -      1                                             4        1         4.000000
         all points, unfiltered                           6              1 798.000000
-        - too fast, first at 2                           1                899.000000
+        - too fast, first at 2                           1              1 794.000000
         - too near, first at 4                           1                  0.000000
         in three dimensions                                                 5.236068
         from first to last                                                  4.000000
@@ -223,7 +223,7 @@ fn the_effect_of_filters_is_printed() {
         end                                                     1970-01-01T00:00:05Z
     total  1 track                                       4        1         4.000000
         all points, unfiltered                           6              1 798.000000
-        - too fast                                       1                899.000000
+        - too fast                                       1              1 794.000000
         - too near                                       1                  0.000000
         in three dimensions                                                 5.236068
         ascent                                                              0.000000
@@ -236,14 +236,14 @@ fn the_effect_of_filters_is_printed() {
     assert_eq!(run.messages, note);
     let run = run_with(&[], &format!("{arguments} --json"), WALK);
     insta::assert_snapshot!(run.out, @r#"
-    {"file":"-","track":1,"points":6,"segments":1,"length":4.0,"displacement":4.0,"model":"planar","bbox":[0.0,0.0,4.0,0.0],"accepted":4,"raw_length":1798.0,"length_3d":5.23606797749979,"elapsed_s":5.0,"moving_s":5.0,"max_speed":1.0,"ascent":0.0,"descent":2.0,"rejections":[{"reason":"speed","count":1,"first_offset":2,"rejected_length":899.0},{"reason":"step","count":1,"first_offset":4,"rejected_length":0.0}],"kind":"track","start_time":"1970-01-01T00:00:00Z","end_time":"1970-01-01T00:00:05Z","incomplete":false,"notes":[{"kind":"unused_option","message":"2 of 6 points have no elevation: --elevation had no effect on them","count":2}]}
-    {"total":{"files":1,"failed_files":0,"tracks":1,"points":6,"segments":1,"length":4.0,"model":"planar","accepted":4,"raw_length":1798.0,"length_3d":5.23606797749979,"moving_s":5.0,"max_speed":1.0,"ascent":0.0,"descent":2.0,"rejections":[{"reason":"speed","count":1,"rejected_length":899.0},{"reason":"step","count":1,"rejected_length":0.0}],"notes":[],"more_notes":0}}
+    {"file":"-","track":1,"points":6,"segments":1,"length":4.0,"displacement":4.0,"model":"planar","bbox":[0.0,0.0,4.0,0.0],"accepted":4,"raw_length":1798.0,"length_3d":5.23606797749979,"elapsed_s":5.0,"moving_s":5.0,"max_speed":1.0,"ascent":0.0,"descent":2.0,"rejections":[{"reason":"speed","count":1,"first_offset":2,"rejected_length":1794.0},{"reason":"step","count":1,"first_offset":4,"rejected_length":0.0}],"kind":"track","start_time":"1970-01-01T00:00:00Z","end_time":"1970-01-01T00:00:05Z","incomplete":false,"notes":[{"kind":"unused_option","message":"2 of 6 points have no elevation: --elevation had no effect on them","count":2}]}
+    {"total":{"files":1,"failed_files":0,"tracks":1,"points":6,"segments":1,"length":4.0,"model":"planar","accepted":4,"raw_length":1798.0,"length_3d":5.23606797749979,"moving_s":5.0,"max_speed":1.0,"ascent":0.0,"descent":2.0,"rejections":[{"reason":"speed","count":1,"rejected_length":1794.0},{"reason":"step","count":1,"rejected_length":0.0}],"notes":[],"more_notes":0}}
     "#);
     let run = run_with(&[], &format!("{arguments} --csv"), WALK);
     insta::assert_snapshot!(run.out, @r"
     kind,file,track,points,segments,length,displacement,model,min_x,min_y,max_x,max_y,accepted,raw_length,length_3d,elapsed_s,moving_s,max_speed,ascent,descent,backward_time_count,backward_time_first_offset,backward_time_rejected_length,accuracy_count,accuracy_first_offset,accuracy_rejected_length,speed_count,speed_first_offset,speed_rejected_length,step_count,step_first_offset,step_rejected_length,invalid_position_count,invalid_position_first_offset,invalid_position_rejected_length,start_time,end_time,device_length_m,incomplete,notes
-    track,-,1,6,1,4,4,planar,0,0,4,0,4,1798,5.23606797749979,5,5,1,0,2,0,,0,0,,0,1,2,899,1,4,0,0,,0,1970-01-01T00:00:00Z,1970-01-01T00:00:05Z,,false,1
-    total,,,6,1,4,,planar,,,,,4,1798,5.23606797749979,,5,1,0,2,0,,0,0,,0,1,,899,1,,0,0,,0,,,,,0
+    track,-,1,6,1,4,4,planar,0,0,4,0,4,1798,5.23606797749979,5,5,1,0,2,0,,0,0,,0,1,2,1794,1,4,0,0,,0,1970-01-01T00:00:00Z,1970-01-01T00:00:05Z,,false,1
+    total,,,6,1,4,,planar,,,,,4,1798,5.23606797749979,,5,1,0,2,0,,0,0,,0,1,,1794,1,,0,0,,0,,,,,0
     ");
 }
 

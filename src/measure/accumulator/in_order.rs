@@ -81,7 +81,7 @@ impl PathAccumulator {
             self.raw.start_segment();
         }
         // The fixes in the buffer can be added later without an error.
-        match self.raw.length().has_reserve() && self.stats.has_reserve() {
+        match self.raw.length().has_reserve() && self.derived.stats.has_reserve() {
             true => Ok(cost),
             false => Err(SumOverflow.into()),
         }

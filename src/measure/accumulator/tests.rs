@@ -4,10 +4,11 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::measure::track_stats::LegBatch;
+use crate::measure::track_stats::{LegBatch, TrackStats};
 use crate::measure::{
-    Metric, MissingData, Point, Rejection, RejectionReason, Reorder, SignedSum, Space, SumOverflow,
-    Totals, UnusedOption,
+    ClimbOptions, EstimateOptions, ExactSum, Metric, MissingData, Point, Rejection,
+    RejectionReason, Reorder, SignedSum, Space, SumOverflow, Totals, UnusedOption, WindowOptions,
+    WindowUnit, Zone,
 };
 
 mod cases;
@@ -109,8 +110,9 @@ fn options(metric: Metric) -> impl Strategy<Value = Options> {
         (any::<bool>(), maybe(1.0..30.0), maybe(1.0..30.0), maybe(0.1..8.0), 1..5_u32),
         (maybe(0.5..12.0), maybe(1.0..30.0), any::<bool>(), maybe(0.1..8.0)),
         (prop::bool::weighted(0.2), invalid_points(), prop::bool::weighted(0.2), reorder()),
+        (prop::bool::weighted(0.3), prop::bool::weighted(0.3), 0..3_u64, 0..3_u32),
     )
-        .prop_map(move |(a, b, (plain, invalid_points, reject_zero_position, reorder))| {
+        .prop_map(move |(a, b, (plain, invalid_points, reject_zero_position, reorder), c)| {
             if plain {
                 return Options { stopped_speed: b.3, invalid_points, ..Options::new(metric) };
             }
@@ -127,6 +129,14 @@ fn options(metric: Metric) -> impl Strategy<Value = Options> {
                 invalid_points,
                 reject_zero_position,
                 reorder,
+                climb: ClimbOptions { threshold: 3.0, smoothing_ns: c.2 * 20_000_000_000 },
+                estimate: (c.0 && metric.space() == Space::Geographic)
+                    .then_some(EstimateOptions { min_stop_ns: 5_000_000_000, max_trips: c.3 }),
+                windows: c.1.then_some(WindowOptions {
+                    unit: WindowUnit::Hour,
+                    zone: Zone::UTC,
+                    max_windows: 400,
+                }),
                 ..Options::new(metric)
             }
         })
@@ -368,7 +378,7 @@ fn a_total_out_of_range_is_refused_and_changes_nothing() {
         let mut legs = LegBatch::new();
         let leg = Some((FixAttributes::NOTHING, length));
         TrackStats::add_fix(&options, FixAttributes::NOTHING, leg, &mut legs);
-        path.stats.add_batch(&options, &legs).unwrap();
+        path.derived.stats.add_batch(&options, &legs).unwrap();
     }
     let at = |z: f64| Fix::new(Point::planar(0.0, 0.0).unwrap()).with_z(z).unwrap();
     path.extend(&[at(0.0), at(8000.0)]).unwrap();

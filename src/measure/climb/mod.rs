@@ -15,7 +15,6 @@
 
 use noise::Noise;
 use smoother::{BINS, HALF, Smoother, Window};
-#[cfg_attr(not(test), expect(unused_imports, reason = "the accumulator does not use it yet"))]
 pub use state::{ClimbState, LegState, SmootherState};
 use turning::{Climbed, Leg};
 
@@ -46,9 +45,6 @@ pub(super) struct ClimbSettings {
 }
 
 impl ClimbSettings {
-    /// The settings with the smallest errors in the benchmark: 3 m and 45 s.
-    pub(super) const DEFAULT: Self = Self { threshold: 3.0, smoothing_ns: 45_000_000_000 };
-
     fn bin_ns(self) -> u64 {
         (self.smoothing_ns / BINS as u64).max(1)
     }

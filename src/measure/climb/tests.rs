@@ -9,6 +9,9 @@ mod simulated;
 
 const SECOND: i64 = 1_000_000_000;
 
+/// The settings of `ClimbOptions::default()`.
+const DEFAULT: ClimbSettings = ClimbSettings { threshold: 3.0, smoothing_ns: 45_000_000_000 };
+
 fn exact(threshold: f64) -> ClimbSettings {
     ClimbSettings { threshold, smoothing_ns: 0 }
 }
@@ -57,7 +60,7 @@ fn a_threshold_of_0_gives_the_raw_sums() {
 
 #[test]
 fn a_segment_needs_two_elevations() {
-    let mut climb = Climb::new(ClimbSettings::DEFAULT);
+    let mut climb = Climb::new(DEFAULT);
     assert_eq!(totals(&climb), None);
     for second in 0..3 {
         climb.add(Some(100.0 * second as f64), Some(second * SECOND)).unwrap();
@@ -73,7 +76,7 @@ fn a_segment_needs_two_elevations() {
 #[test]
 fn no_climb_joins_two_segments() {
     for unix_ns in [None, Some(0)] {
-        let mut climb = Climb::new(ClimbSettings::DEFAULT);
+        let mut climb = Climb::new(DEFAULT);
         for z in [0.0, 100.0] {
             climb.add(Some(z), unix_ns).unwrap();
             climb.add(Some(z), unix_ns).unwrap();
@@ -99,23 +102,23 @@ fn the_open_climb_counts_in_the_totals() {
 fn smoothing_keeps_the_ends_of_a_slope() {
     // 1 m a second for ten minutes. The average of a bin of 5 s is that of its middle.
     let elevations: Vec<f64> = (0..=600).map(f64::from).collect();
-    let climb = at_interval(ClimbSettings::DEFAULT, SECOND, &elevations);
+    let climb = at_interval(DEFAULT, SECOND, &elevations);
     // From the middle of the first bin, 2 m, to the last bin, which has one fix.
     assert_eq!(totals(&climb), Some((598.0, 0.0)));
     assert_eq!(climb.threshold(), 3.0);
     // With bins of one fix each, nothing is lost.
-    let climb = at_interval(ClimbSettings::DEFAULT, 5 * SECOND, &elevations);
+    let climb = at_interval(DEFAULT, 5 * SECOND, &elevations);
     assert_eq!(totals(&climb), Some((600.0, 0.0)));
     // With gaps that are longer than the smoothing time, the elevations stay as they are.
-    let climb = at_interval(ClimbSettings::DEFAULT, 60 * SECOND, &[0.0, 100.0, 0.0, 3.0, 0.0]);
+    let climb = at_interval(DEFAULT, 60 * SECOND, &[0.0, 100.0, 0.0, 3.0, 0.0]);
     assert_eq!(totals(&climb), Some((103.0, 103.0)));
 }
 
 #[test]
 fn the_direction_of_time_does_not_matter() {
     let elevations: Vec<f64> = (0..2000).map(|i| f64::from(i * i % 97 + i / 10 % 60)).collect();
-    let forward = at_interval(ClimbSettings::DEFAULT, SECOND, &elevations);
-    let backward = at_interval(ClimbSettings::DEFAULT, -SECOND, &elevations);
+    let forward = at_interval(DEFAULT, SECOND, &elevations);
+    let backward = at_interval(DEFAULT, -SECOND, &elevations);
     assert_eq!(totals(&forward), totals(&backward));
     assert!(totals(&forward).unwrap().0 > 50.0);
 }
@@ -125,7 +128,7 @@ fn a_spike_is_smoothed() {
     // 14 m in the average of a bin, and at most 2.8 m in that of five bins.
     let mut elevations = vec![0.0; 600];
     elevations[300] = 70.0;
-    let climb = at_interval(ClimbSettings::DEFAULT, SECOND, &elevations);
+    let climb = at_interval(DEFAULT, SECOND, &elevations);
     assert_eq!(totals(&climb), Some((0.0, 0.0)));
     // The threshold applies to elevations without times as they are.
     assert_eq!(of_elevations(3.0, &elevations), Some((70.0, 70.0)));
@@ -134,18 +137,18 @@ fn a_spike_is_smoothed() {
 #[test]
 fn noise_raises_the_threshold_to_five_times_its_setting_at_most() {
     let mut elevations: Vec<f64> = (0..600).map(|i| f64::from(i % 2)).collect();
-    let climb = at_interval(ClimbSettings::DEFAULT, 5 * SECOND, &elevations);
+    let climb = at_interval(DEFAULT, 5 * SECOND, &elevations);
     // White noise with a standard deviation of 0.5 m.
     assert!((3.1..5.0).contains(&climb.threshold()), "{}", climb.threshold());
     assert_eq!(totals(&climb), Some((0.0, 0.0)));
     elevations.iter_mut().for_each(|z| *z *= 1000.0);
-    let climb = at_interval(ClimbSettings::DEFAULT, 5 * SECOND, &elevations);
+    let climb = at_interval(DEFAULT, 5 * SECOND, &elevations);
     assert_eq!(climb.threshold(), 15.0);
 }
 
 #[test]
 fn fixes_without_a_time_are_not_smoothed() {
-    let mut climb = Climb::new(ClimbSettings::DEFAULT);
+    let mut climb = Climb::new(DEFAULT);
     for (z, unix_ns) in [(0.0, Some(0)), (0.0, Some(SECOND)), (50.0, None), (1.0, Some(2 * SECOND))]
     {
         climb.add(Some(z), unix_ns).unwrap();
@@ -314,14 +317,14 @@ proptest! {
 #[test]
 fn wrong_times_do_not_hide_climbs() {
     // 10 fixes a second, with times in whole seconds.
-    let mut climb = Climb::new(ClimbSettings::DEFAULT);
+    let mut climb = Climb::new(DEFAULT);
     for index in 0..1000 {
         let z = f64::from(index % 2) * 8.0;
         climb.add(Some(z), Some(i64::from(index / 10) * SECOND)).unwrap();
     }
     assert_eq!(totals(&climb), Some((0.0, 0.0)));
     // All fixes at one time, with jitter: only the first 16 are averaged.
-    let mut climb = Climb::new(ClimbSettings::DEFAULT);
+    let mut climb = Climb::new(DEFAULT);
     for index in 0..10_000 {
         climb.add(Some(f64::from(index)), Some(index.into())).unwrap();
     }
@@ -337,7 +340,7 @@ fn wrong_times_do_not_hide_climbs() {
 
 #[test]
 fn the_number_of_fixes_in_a_bin_does_not_overflow() {
-    let settings = ClimbSettings { smoothing_ns: u64::MAX, ..ClimbSettings::DEFAULT };
+    let settings = ClimbSettings { smoothing_ns: u64::MAX, ..DEFAULT };
     let mut state = at_interval(settings, SECOND, &[1.0, 2.0]).state();
     let smoother = state.smoother.as_mut().unwrap();
     (smoother.count, smoother.offset_ns) = (u32::MAX, u64::from(u32::MAX) * 1_000_000);
@@ -362,7 +365,7 @@ fn a_total_out_of_range_is_an_error() {
 
 #[test]
 fn an_impossible_state_is_refused() {
-    let settings = ClimbSettings::DEFAULT;
+    let settings = DEFAULT;
     let elevations: Vec<f64> = (0..200).map(|i| f64::from(i % 7) + f64::from(i)).collect();
     let mut climb = at_interval(settings, SECOND, &elevations);
     let valid = climb.state();

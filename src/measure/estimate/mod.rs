@@ -183,7 +183,7 @@ impl Estimator {
 
     /// Adds a fix to the current segment. `at` is its canonical longitude and latitude in units of 1e-7 degree.
     /// `accuracy_m` is NaN if it is missing; the models do not use it.
-    pub(super) fn add(&mut self, at: (f64, f64), unix_ns: Option<i64>, _accuracy_m: f64) {
+    pub(super) fn add(&mut self, at: (f64, f64), unix_ns: Option<i64>) {
         let Some(unix_ns) = unix_ns else {
             self.untimed_count = self.untimed_count.saturating_add(1);
             return;

@@ -3,7 +3,7 @@
 use super::context::{Arrival, Context, is_too_fast};
 use crate::measure::fix_sink::TrackFix;
 use crate::measure::options::REANCHOR_COUNT_MAX;
-use crate::measure::summary::RejectionReason;
+use crate::measure::rejection_reason::RejectionReason;
 
 /// The largest number of candidates, including the one that completes the chain.
 const CAPACITY: usize = REANCHOR_COUNT_MAX as usize;

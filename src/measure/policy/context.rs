@@ -5,7 +5,7 @@ use std::cell::Cell;
 use crate::measure::cost::Cost;
 use crate::measure::fix_sink::TrackFix;
 use crate::measure::options::Options;
-use crate::measure::summary::RejectionReason;
+use crate::measure::rejection_reason::RejectionReason;
 use crate::measure::track_stats::seconds;
 
 /// The options, and the cost of the distances that were computed.
@@ -24,6 +24,26 @@ impl<'a> Context<'a> {
         let (distance, cost) = self.options.metric.distance_with_cost(from, to);
         self.cost.set(self.cost.get() + cost);
         distance
+    }
+
+    /// Returns whether all rules accept a fix and its leg, if all of them compare it with the fix before. May return
+    /// false for a fix that is accepted.
+    #[inline]
+    pub(super) fn accepts_after(&self, last: TrackFix, fix: TrackFix, leg: f64) -> bool {
+        let options = self.options;
+        let is_in_time = match (last.attributes.unix_ns, fix.attributes.unix_ns) {
+            (Some(from), Some(to)) => {
+                to > from
+                    && options.max_speed.is_none_or(|limit| !is_too_fast(limit, leg, from, to))
+                    && options.max_gap_time_ns.is_none_or(|limit| to.abs_diff(from) <= limit)
+            }
+            (None, _) => true,
+            // Later fixes are compared with an earlier one that has a time.
+            (Some(_), None) => false,
+        };
+        is_in_time
+            && options.max_gap.is_none_or(|limit| leg <= limit)
+            && options.min_step.is_none_or(|limit| leg >= limit)
     }
 
     /// Returns the cost of all distances.

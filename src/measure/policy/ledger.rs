@@ -1,7 +1,8 @@
 //! The ledger of a filter: the number of rejected fixes by reason, and the length that their rejection removes.
 
+use crate::measure::rejection_reason::RejectionReason;
 use crate::measure::sum::{SignedSum, SumOverflow};
-use crate::measure::summary::{Rejection, RejectionReason};
+use crate::measure::summary::Rejection;
 
 /// The rejected fixes and the gaps. All sums are exact.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -13,7 +13,7 @@ use super::ledger::Ledger;
 use super::output::Output;
 use crate::measure::error::PathError;
 use crate::measure::fix_sink::TrackFix;
-use crate::measure::summary::RejectionReason;
+use crate::measure::rejection_reason::RejectionReason;
 
 /// The fixes of the current segment with which later fixes are compared.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,6 +53,22 @@ impl SegmentRules {
     pub(super) fn previous(&self) -> Option<(f64, f64)> {
         let checked = self.segment.map(|segment| segment.checked);
         self.chain.last().map(|candidate| candidate.fix.at).or(checked)
+    }
+
+    /// Returns the last fix if it is the last accepted and checked one, the last one with a time unless the segment has
+    /// no times, and nothing is undecided.
+    #[inline]
+    pub(super) fn settled(&self) -> Option<TrackFix> {
+        let Segment { accepted, checked, timed } = self.segment.as_ref()?;
+        let is_last = *checked == accepted.at && *timed == TimedPlace::of(*accepted);
+        (is_last && self.tentative.is_none() && self.chain.is_empty()).then_some(*accepted)
+    }
+
+    /// Sets the last fix after a run of fixes that were accepted because of [`Context::accepts_after`].
+    #[inline]
+    pub(super) fn settle(&mut self, last: TrackFix) {
+        self.segment =
+            Some(Segment { accepted: last, checked: last.at, timed: TimedPlace::of(last) });
     }
 
     /// Judges a fix.

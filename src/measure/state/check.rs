@@ -11,6 +11,7 @@ use crate::measure::point::{HALF_TURN_E7, PLANAR_MAX, POLE_E7, Space};
 use crate::measure::seen_attributes::SeenAttributes;
 use crate::measure::sum::ExactSum;
 
+mod derived;
 mod filter;
 mod reorder;
 mod stats;
@@ -90,6 +91,7 @@ pub(super) fn check(state: &State) -> Result<(), StateError> {
     };
     stats::check(options, accepted, &state.stats)?;
     reorder::check(state)?;
+    derived::check(state, accepted)?;
     let part = Part("last fix");
     part.attributes(state.last)?;
     let has_last = state.filter.is_none() && state.raw.places.is_some();

@@ -6,10 +6,13 @@
 //! checks. A state has no byte format: stores define their own.
 
 use super::bounds::longitudes::SECTORS;
+use super::climb::ClimbState;
+use super::estimate::EstimateState;
 use super::options::Options;
+use super::rejection_reason::RejectionReason;
 use super::seen_attributes::SeenAttributes;
 use super::sum::{ExactSum, SignedSum};
-use super::summary::RejectionReason;
+use super::windows::WindowsState;
 
 pub use self::extremes::ExtremesState;
 
@@ -53,6 +56,12 @@ pub struct State {
     pub seen: SeenAttributes,
     /// The buffer that puts fixes in order. It is set exactly if the options request it.
     pub reorder: Option<ReorderState>,
+    /// The ascent and the descent of the accepted fixes.
+    pub climb: ClimbState,
+    /// The lengths by time. They are set exactly if the options request them.
+    pub windows: Option<WindowsState>,
+    /// The estimator. It is set exactly if the options request it.
+    pub estimate: Option<EstimateState>,
 }
 
 impl State {
@@ -194,7 +203,7 @@ pub struct RejectionState {
 }
 
 /// The statistics of the accepted fixes.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct StatsState {
     /// The earliest and the latest time of a checked fix, in nanoseconds since 1970-01-01T00:00:00Z.
     pub checked_times: Option<[i64; 2]>,

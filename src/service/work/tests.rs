@@ -243,7 +243,7 @@ proptest! {
                 3 => options.max_speed = max_speed,
                 _ => options.max_speed_mps = max_speed,
             }
-            options.reanchor_count = 1000;
+            options.reanchor_count = 16;
         }
         let path = if record { RECORD } else { MEASURE };
         let bytes = body(path, &pieces(&options, points, form, (is_far, invalid_every)), form, is_gzip);

@@ -43,7 +43,7 @@ macro_rules! number {
     )* };
 }
 
-number!(u8, u16, u32, u64, i64, u128, f64);
+number!(f32, i32, u8, u16, u32, u64, i64, u128, f64);
 
 impl Field for bool {
     fn write(&self, out: &mut Vec<u8>) {

@@ -16,13 +16,13 @@
 use super::RecordError;
 use super::field::{Field, fields, take};
 use super::old_filter::{self, OldFilter, OldRejection};
-use super::old_stats::OldStats;
+use super::old_stats::{self, OldStats};
 use crate::measure::{
     AttributesState, BufferedFixState, CandidateState, ClimbOptions, Elevation, EstimateOptions,
     ExtremesState, FilterState, FixState, InvalidPoints, InvalidPointsState, Metric, Options,
     OptionsBuilder, PathAccumulator, PlacesState, PolylineState, RejectionReason, RejectionState,
     Reorder, ReorderState, SeenAttributes, SegmentState, Space, SpeedRunState, SpeedRunsState,
-    State, StatsState, TentativeState, TimedPlaceState,
+    State, StatsState, TentativeState, TimedPlaceState, WindowOptions,
 };
 use crate::recording::RecordingName;
 
@@ -105,7 +105,19 @@ pub(super) fn restore(state: State, point_count: u64) -> Result<PathAccumulator,
     }
 }
 
-fields!(State { options, raw, filter, stats, last, invalid_points, seen, reorder });
+fields!(State {
+    options,
+    raw,
+    filter,
+    stats,
+    last,
+    invalid_points,
+    seen,
+    reorder,
+    climb,
+    windows,
+    estimate
+});
 
 /// Reads a state of this version.
 fn read_state(version: u8, input: &mut &[u8]) -> Option<State> {
@@ -119,11 +131,13 @@ fn read_state(version: u8, input: &mut &[u8]) -> Option<State> {
         true => Some(read_filter(space, input)?.into_state(&raw)?),
         false => None,
     };
+    let stats = OldStats::read(input)?.into_state(&options)?;
     Some(State {
         options,
         raw,
         filter,
-        stats: OldStats::read(input)?.into_state(&options)?,
+        climb: old_stats::climb(&stats),
+        stats,
         last: Field::read(input)?,
         invalid_points: match version {
             ..=VERSION_WITHOUT_INVALID_POINTS => InvalidPointsState::default(),
@@ -131,6 +145,8 @@ fn read_state(version: u8, input: &mut &[u8]) -> Option<State> {
         },
         seen: old_filter::seen(&raw),
         reorder: None,
+        windows: None,
+        estimate: None,
     })
 }
 
@@ -216,6 +232,7 @@ impl Field for Options {
         self.reorder().write(out);
         self.climb().write(out);
         self.estimate().write(out);
+        self.windows().write(out);
     }
 
     /// Reads options. Their ranges are checked when they are built.
@@ -225,7 +242,8 @@ impl Field for Options {
             .reject_zero_position(Field::read(input)?)
             .reorder(<Option<Reorder>>::read(input)?)
             .climb(Field::read(input)?)
-            .estimate(<Option<EstimateOptions>>::read(input)?);
+            .estimate(<Option<EstimateOptions>>::read(input)?)
+            .windows(<Option<WindowOptions>>::read(input)?);
         options.build().ok()
     }
 }

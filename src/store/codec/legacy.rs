@@ -17,7 +17,7 @@
 
 use super::field::{Field, take};
 use super::old_filter::{self, OldFilter, OldRejection};
-use super::old_stats::OldStats;
+use super::old_stats::{self, OldStats};
 use super::{Header, RecordError, compare_checksums, fold};
 use crate::measure::{
     AttributesState, ExactSum, ExtremesState, FixState, InvalidPointsState, Metric, Options,
@@ -138,18 +138,23 @@ impl Postcard<'_> {
         let metric = options.metric();
         let raw = self.polyline(metric)?;
         let filter = self.option(|input| input.filter(metric))?;
+        let filter = match filter {
+            Some(filter) => Some(filter.into_state(&raw)?),
+            None => None,
+        };
+        let stats = self.stats()?.into_state(&options)?;
         Some(State {
             options,
             raw,
-            filter: match filter {
-                Some(filter) => Some(filter.into_state(&raw)?),
-                None => None,
-            },
-            stats: self.stats()?.into_state(&options)?,
+            filter,
+            climb: old_stats::climb(&stats),
+            stats,
             last: self.attributes()?,
             invalid_points: InvalidPointsState::default(),
             seen: old_filter::seen(&raw),
             reorder: None,
+            windows: None,
+            estimate: None,
         })
     }
 

@@ -21,6 +21,8 @@ use super::rules::Header;
 use crate::measure::{Options, StateError};
 use crate::recording::{Checkpoint, RecordingName, StoreError, StoreErrorCause};
 
+mod compact;
+mod derived;
 mod field;
 mod fold;
 mod legacy;

@@ -1,6 +1,6 @@
 //! The statistics of a path in versions 1 to 4.
 
-use crate::measure::{ExactSum, Options, StatsState};
+use crate::measure::{ClimbState, ExactSum, Options, StatsState};
 
 /// The statistics of the accepted fixes. Their moving time has the durations of all legs in motion, and the speed is that
 /// of a single leg.
@@ -36,4 +36,10 @@ impl OldStats {
             length_3d,
         })
     }
+}
+
+/// Returns the ascent and the descent of a path so far: the sums of all rises and falls, which is what old versions
+/// reported.
+pub(super) fn climb(stats: &StatsState) -> ClimbState {
+    ClimbState { sums: stats.climb, ..ClimbState::default() }
 }

@@ -211,6 +211,26 @@ fn golden_records_of_all_versions_are_read() {
     }
 }
 
+/// The ledger of an earlier version was another one. The rest is part of the gaps, and the sum stays exact.
+#[test]
+fn the_ledger_of_an_earlier_version_continues() {
+    let records = golden::records();
+    let filtered =
+        records.iter().find(|golden| golden.checkpoint.accumulator.state().filter.is_some());
+    let hex = filtered.unwrap().versions[3];
+    let mut path = decode(&golden::name(), &golden::bytes(hex)).unwrap().accumulator;
+    let before = path.summary();
+    assert_eq!((before.raw_length, before.length, before.gap_length), (1010.5, 5.25, -1.5));
+    let fix = Fix::new(Point::planar(7.25, 4.0).unwrap()).at_unix_ns(8_000_000_000).unwrap();
+    path.extend(&[fix]).unwrap();
+    let after = path.summary();
+    // The leg from the last accepted point has 2, and that from the last point 1007.25.
+    assert_eq!((after.length, after.raw_length), (7.25, 1010.5 + 1007.25));
+    let rejected: f64 = after.rejections.iter().map(|rejection| rejection.rejected_length).sum();
+    assert_eq!(after.length + rejected + after.gap_length, after.raw_length);
+    assert!(PathAccumulator::try_from(path.state()).is_ok());
+}
+
 #[test]
 fn a_changed_golden_record_is_detected() {
     for golden in golden::records() {

@@ -238,6 +238,26 @@ pub(super) fn reference_summary(options: &Options, steps: &[Step]) -> PathSummar
             from = Some(i);
         }
     }
+    // Climbs, windows and the estimate have tests of their own.
+    let mut derived = Derived::new(options);
+    for segment in &decisions.segments {
+        let mut from = None;
+        for &(i, is_accepted) in &segment.checked {
+            let fix = TrackFix {
+                at: fixes[i].point().unwrap().canonical(),
+                attributes: attributes(&fixes[i]),
+            };
+            if !is_accepted {
+                derived.add_checked(fix);
+                continue;
+            }
+            let leg = from.map(|from| (attributes(&fixes[from]), track.distance(from, i)));
+            derived.add_accepted(fix, leg).unwrap();
+            from = Some(i);
+        }
+    }
+    let mut results = PathAccumulator::new(*options).summary();
+    derived.summarize(&mut results);
     let of_accepted: Vec<_> = accepted.iter().map(|&(_, i)| i).collect();
     assert_eq!(left, of_accepted);
 
@@ -287,11 +307,13 @@ pub(super) fn reference_summary(options: &Options, steps: &[Step]) -> PathSummar
         ("max_accuracy_m", MissingData::Accuracy, options.max_accuracy_m.is_some()),
         ("reject_backward_time", MissingData::Time, options.reject_backward_time),
         ("stopped_speed", MissingData::Time, is_changed),
+        ("estimate", MissingData::Time, options.estimate.is_some()),
         ("reorder", MissingData::Time, options.reorder.is_some()),
+        ("windows", MissingData::Time, options.windows.is_some()),
     ];
     let unused_options = unused_options
         .into_iter()
-        .filter(|&(_, data, is_set)| is_set && offset > 0 && !has_data(data))
+        .filter(|&(_, data, is_set)| is_set && !fixes.is_empty() && !has_data(data))
         .map(|(option, missing, _)| UnusedOption { option, missing });
     PathSummary {
         metric,
@@ -315,19 +337,22 @@ pub(super) fn reference_summary(options: &Options, steps: &[Step]) -> PathSummar
         elapsed_ns: times::elapsed_ns(checked_times),
         moving_ns: times::moving_ns(options.stopped_speed, &timed),
         max_speed: times::max_speed(&timed),
-        ascent: has_rise
-            .then(|| sum(&mut legs.iter().filter_map(rise).map(|rise| rise.max(0.0))).to_f64()),
-        descent: has_rise
-            .then(|| sum(&mut legs.iter().filter_map(rise).map(|rise| (-rise).max(0.0))).to_f64()),
+        ascent: results.ascent,
+        descent: results.descent,
+        climb_threshold: results.climb_threshold,
         raw_ascent: has_rise
             .then(|| sum(&mut legs.iter().filter_map(rise).map(|rise| rise.max(0.0))).to_f64()),
         raw_descent: has_rise
             .then(|| sum(&mut legs.iter().filter_map(rise).map(|rise| (-rise).max(0.0))).to_f64()),
         bounds: bounds.summary().bounds,
         gap_length: gap_length.to_f64(),
-        estimate: None,
-        trips: None,
-        windows: None,
+        estimate: results.estimate,
+        trips: results.trips,
+        windows: results.windows,
         unused_options: unused_options.collect(),
     }
+}
+
+fn attributes(fix: &Fix) -> FixAttributes {
+    FixAttributes { z: fix.z(), unix_ns: fix.unix_ns() }
 }

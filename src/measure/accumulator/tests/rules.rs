@@ -183,11 +183,11 @@ fn a_late_fix_is_rejected_before_all_other_rules() {
     let mut legs = [0.0; 5];
     let mut raw = Polyline::new(Metric::Planar);
     raw.fold_legs(&mut block.points, &IndexSet::EMPTY, &mut legs).unwrap();
-    let (mut filter, mut stats) = (Filter::new(&options), TrackStats::EMPTY);
+    let (mut filter, mut derived) = (Filter::new(&options), Derived::new(&options));
     let offsets = Some(&[4, 7, 6, 5, 8][..]);
     let starts = &IndexSet::EMPTY;
     let placed = PlacedBlock { block: &block, starts, late: &late, offset: 0, offsets };
-    filter.fold(&options, placed, &legs, &mut stats).unwrap();
+    filter.fold(&options, placed, &legs, &mut derived).unwrap();
     assert!(filter.is_balanced(&options, raw.length()));
     let rows: Vec<_> = filter
         .rejections()
@@ -197,6 +197,56 @@ fn a_late_fix_is_rejected_before_all_other_rules() {
     let late = (RejectionReason::Late, 1, 7, 1.0 + 3.0 - 2.0);
     let zero = (RejectionReason::ZeroPosition, 1, 5, 3.0 + 4.0 - 1.0);
     assert_eq!(rows, [late, zero]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// A buffer passes fixes in another order than that of their offsets, and late ones with a mark.
+    #[test]
+    fn late_fixes_and_their_offsets_are_in_the_ledger_however_the_fixes_are_divided(
+        (options, steps) in paths(60),
+        marks in prop::collection::vec(any::<(bool, u8)>(), 400),
+        batch in 1_usize..200,
+    ) {
+        let reorder = Some(crate::measure::Reorder { count: 4, time_ns: None });
+        let options = Options { reorder, ..options };
+        let fixes: Vec<_> = steps.iter().filter_map(|step| match *step {
+            Step::Fix(fix) if fix.point().is_some() => Some(fix),
+            _ => None,
+        }).zip(marks).collect();
+        let fold = |batch: usize| {
+            let (mut filter, mut derived) = (Filter::new(&options), Derived::new(&options));
+            let mut raw = Polyline::new(options.metric);
+            let mut block = FixBlock::new(options.metric);
+            for fixes in fixes.chunks(batch) {
+                let (mut late, mut legs) = (IndexSet::EMPTY, [0.0; PointBlock::CAPACITY]);
+                let offsets: Vec<_> = fixes.iter().map(|&(_, (_, offset))| offset.into()).collect();
+                for (slot, &(fix, (is_late, _))) in fixes.iter().enumerate() {
+                    block.push(fix).unwrap();
+                    if is_late {
+                        late.insert(slot);
+                    }
+                }
+                let starts = block.starts;
+                let legs = &mut legs[..fixes.len()];
+                raw.fold_legs(&mut block.points, &starts, legs).unwrap();
+                let (starts, late, offsets) = (&starts, &late, Some(&offsets[..]));
+                let placed = PlacedBlock { block: &block, starts, late, offset: 0, offsets };
+                filter.fold(&options, placed, legs, &mut derived).unwrap();
+                block.clear();
+            }
+            (filter, stats, raw)
+        };
+        let (filter, stats, raw) = fold(batch);
+        prop_assert!(filter.is_balanced(&options, raw.length()));
+        prop_assert_eq!(&(filter.clone(), stats, raw), &fold(1));
+        let late: Vec<_> =
+            fixes.iter().filter(|(_, (is_late, _))| *is_late).map(|&(_, (_, at))| at).collect();
+        let found = filter.rejections().into_iter().find(|r| r.reason == RejectionReason::Late);
+        let expected = late.iter().min().map(|&least| (late.len() as u64, u64::from(least)));
+        prop_assert_eq!(found.map(|r| (r.count, r.first_offset)), expected);
+    }
 }
 
 #[test]
@@ -214,6 +264,8 @@ fn options_without_data_are_listed() {
     };
     let time = MissingData::Time;
     assert_eq!(unused(&[]), []);
+    let options = Options { invalid_points: InvalidPoints::Skip, ..options };
+    assert_eq!(measured(options, &[Fix::without_position()]).unused_options, []);
     assert_eq!(
         unused(&[fix(0.0, 0.0), fix(1.0, 0.0)]),
         [

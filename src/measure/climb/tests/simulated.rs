@@ -2,7 +2,8 @@
 
 use std::f64::consts::TAU;
 
-use crate::measure::climb::{Climb, ClimbSettings};
+use super::DEFAULT;
+use crate::measure::climb::Climb;
 
 /// A random generator with a seed: SplitMix64 (Steele, Lea and Flood 2014).
 struct Random(u64);
@@ -99,7 +100,7 @@ fn rises(elevations: &[f64]) -> f64 {
 }
 
 fn ascent(elevations: &[f64], interval_s: f64) -> f64 {
-    let mut climb = Climb::new(ClimbSettings::DEFAULT);
+    let mut climb = Climb::new(DEFAULT);
     for (index, &z) in elevations.iter().enumerate() {
         let unix_ns = (index as f64 * interval_s * 1e9) as i64;
         climb.add(Some(z), Some(unix_ns)).unwrap();
@@ -174,7 +175,7 @@ fn hill_walk() -> (f64, f64) {
         let rest = &line[line.find(start)? + start.len()..];
         Some(rest[..rest.find(end)?].to_owned())
     };
-    let mut climb = Climb::new(ClimbSettings::DEFAULT);
+    let mut climb = Climb::new(DEFAULT);
     let (mut raw, mut last) = (0.0, None);
     for line in text.lines() {
         if line.contains("<trkseg>") {

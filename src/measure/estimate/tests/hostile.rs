@@ -51,7 +51,7 @@ fn add_any(estimator: &mut Estimator, (at, unix_ns, is_first): AnyFix) {
     if is_first {
         estimator.start_segment();
     }
-    estimator.add(at, unix_ns, f64::NAN);
+    estimator.add(at, unix_ns);
 }
 
 proptest! {
@@ -178,7 +178,7 @@ fn the_state_of_a_path_with_the_longest_legs_is_accepted() {
     for index in 0..400_i64 {
         // To the west for 80 fixes, then to the east.
         longitude += if index % 160 < 80 { -0.44e7 } else { 0.44e7 };
-        path.add((longitude, 0.0), Some(START_NS + index * 200_000_000_000), f64::NAN);
+        path.add((longitude, 0.0), Some(START_NS + index * 200_000_000_000));
         path = round_trip(&path);
     }
     let length = path.summary().length.unwrap();
@@ -189,18 +189,18 @@ fn the_state_of_a_path_with_the_longest_legs_is_accepted() {
 #[test]
 fn fixes_without_usable_times_give_no_estimate() {
     let mut path = estimator(&[]);
-    path.add((0.0, 0.0), None, 5.0);
-    path.add((100.0, 0.0), None, 5.0);
+    path.add((0.0, 0.0), None);
+    path.add((100.0, 0.0), None);
     assert_eq!((path.summary().length, path.summary().untimed_count), (None, 2));
-    path.add((0.0, 0.0), Some(START_NS), 5.0);
-    path.add((100.0, 0.0), Some(START_NS), 5.0);
-    path.add((100.0, 0.0), Some(START_NS + 499_999_999), 5.0);
+    path.add((0.0, 0.0), Some(START_NS));
+    path.add((100.0, 0.0), Some(START_NS));
+    path.add((100.0, 0.0), Some(START_NS + 499_999_999));
     let summary = path.summary();
     assert_eq!((summary.length, summary.skipped_count), (None, 2));
     path.start_segment();
-    path.add((100.0, 0.0), Some(START_NS + 2_000_000_000), 5.0);
+    path.add((100.0, 0.0), Some(START_NS + 2_000_000_000));
     assert_eq!(path.summary().length, None);
-    path.add((100.0, 0.0), Some(START_NS + 3_000_000_000), 5.0);
+    path.add((100.0, 0.0), Some(START_NS + 3_000_000_000));
     assert!(path.summary().length.is_some());
 }
 

@@ -86,7 +86,7 @@ pub(super) const START_NS: i64 = 1_700_000_000_000_000_000;
 
 pub(super) fn add(estimator: &mut Estimator, ([longitude, latitude], seconds): TestFix) {
     let unix_ns = START_NS + (seconds * 1e9) as i64;
-    estimator.add((longitude * 1e7, latitude * 1e7), Some(unix_ns), f64::NAN);
+    estimator.add((longitude * 1e7, latitude * 1e7), Some(unix_ns));
 }
 
 pub(super) fn estimator(fixes: &[TestFix]) -> Estimator {

@@ -3,11 +3,11 @@
 use super::stats::check_time;
 use super::{Part, check_polyline, covers, is_time};
 use crate::measure::point::Space;
+use crate::measure::rejection_reason::RejectionReason;
 use crate::measure::state::{
     CandidateState, FilterState, FixState, PlacesState, RejectionState, SegmentState, State,
     StateError, TentativeState, TimedPlaceState,
 };
-use crate::measure::summary::RejectionReason;
 
 pub(super) fn check(part: Part, state: &State, filter: &FilterState) -> Result<(), StateError> {
     let State { options, raw, .. } = state;

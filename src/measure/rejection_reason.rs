@@ -1,0 +1,35 @@
+//! The reasons why fixes are rejected.
+
+/// The reason why a fix was rejected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RejectionReason {
+    /// The fix is earlier than the last checked fix with a time.
+    BackwardTime,
+    /// The accuracy radius is above the limit.
+    Accuracy,
+    /// The speed from the last checked fix with a time is above the limit.
+    Speed,
+    /// The distance from the last accepted fix is below the limit.
+    Step,
+    /// The fix has no valid position. No leg ends in it, so that the length of these rejections is 0.
+    InvalidPosition,
+    /// The fix is earlier than one that has left the buffer of [`Options::reorder`](super::Options::reorder).
+    Late,
+    /// The fix is at x = 0 and y = 0.
+    ZeroPosition,
+}
+
+impl RejectionReason {
+    /// The number of reasons.
+    pub(super) const COUNT: usize = 7;
+    /// All reasons, in their order.
+    pub(super) const ALL: [Self; Self::COUNT] = [
+        Self::BackwardTime,
+        Self::Accuracy,
+        Self::Speed,
+        Self::Step,
+        Self::InvalidPosition,
+        Self::Late,
+        Self::ZeroPosition,
+    ];
+}
