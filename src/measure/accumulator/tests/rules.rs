@@ -236,7 +236,7 @@ proptest! {
                 filter.fold(&options, placed, legs, &mut derived).unwrap();
                 block.clear();
             }
-            (filter, stats, raw)
+            (filter, derived, raw)
         };
         let (filter, stats, raw) = fold(batch);
         prop_assert!(filter.is_balanced(&options, raw.length()));
