@@ -132,7 +132,7 @@ struct OutputArgs {
     ///
     /// The days are those of --timezone; a day in which the clocks change has 23 or 25 hours. Weeks start on Monday.
     /// A leg that crosses midnight is divided in proportion to time, so that the lengths sum to that of the track,
-    /// exactly before each of them is rounded. At most 100000 of them for each track.
+    /// exactly before each of them is rounded. At most 100000 of them for each track, and 1000 with --server.
     ///
     /// --json has them in "windows". --csv has a row for each of them: its kind is the unit, such as day, and
     /// total_day for all tracks.
@@ -209,7 +209,12 @@ impl MeasureArgs {
 
     fn options(&self) -> Result<FilledOptions, PolicyError> {
         let metric = self.model.metric();
-        let windows = self.output.by.map(|by| WindowOptions::new(by.unit(), self.reading.zone()));
+        let max_windows = match self.server {
+            Some(_) => WindowOptions::REPLY_WINDOWS_MAX,
+            None => WindowOptions::WINDOWS_MAX,
+        };
+        let zone = self.reading.zone();
+        let windows = self.output.by.map(|by| WindowOptions { unit: by.unit(), zone, max_windows });
         let mut given =
             self.policy.given_for_files(metric)?.to_builder().windows(windows).build()?;
         if self.output.trips {

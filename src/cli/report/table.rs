@@ -133,7 +133,8 @@ impl Table {
             self.detail(out, "from first to last", "", &displacement)?;
         }
         self.estimated_length(out, summary)?;
-        if let Some(trips) = &summary.trips {
+        let has_trips = |trips: &&Trips| trips.trip_count > 0 || trips.stop_count > 0;
+        if let Some(trips) = summary.trips.as_ref().filter(has_trips) {
             let counts = format!(
                 "{}, {}",
                 pluralize(trips.trip_count, "trip"),
@@ -173,14 +174,14 @@ impl Table {
         self.estimated_length(out, summary)
     }
 
+    /// Writes the estimate. It is missing without times, and in a total with a track that has none.
     fn estimated_length(&self, out: &mut impl Write, summary: &PathSummary) -> io::Result<()> {
-        match summary.estimate {
-            Some(estimate) => {
-                let estimate = self.estimate(estimate);
-                self.wide_detail(out, "estimated length, 90 % interval", &estimate)
-            }
-            None => Ok(()),
+        if self.options.measure.estimate().is_none() || summary.point_count == 0 {
+            return Ok(());
         }
+        let estimate =
+            summary.estimate.map_or("not available".to_owned(), |length| self.estimate(length));
+        self.wide_detail(out, "estimated length, 90 % interval", &estimate)
     }
 
     /// Writes the length of all points, and the lengths that lead from it to that of the accepted points.

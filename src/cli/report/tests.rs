@@ -98,13 +98,13 @@ fn a_plain_table_has_the_estimate_under_each_track() {
     file   track                                    points segments           length
     a.gpx  1                                         9 448        3     12 171.500 m
         length with 8 rejected points                                   12 391.620 m
-        estimated length, 90 % interval                   801 2 m (769 2 to 841 3 m)
+        estimated length, 90 % interval                   8 012 m (7 692 to 8 413 m)
     a.gpx  2                                         9 448        3     12 171.500 m
         length with 8 rejected points                                   12 391.620 m
-        estimated length, 90 % interval                   801 2 m (769 2 to 841 3 m)
+        estimated length, 90 % interval                   8 012 m (7 692 to 8 413 m)
     total  2 tracks                                 18 896        6     24 343.000 m
         length with 16 rejected points                                  24 783.240 m
-        estimated length, 90 % interval             1 602 5 m (1 538 4 to 1 682 6 m)
+        estimated length, 90 % interval                16 025 m (15 384 to 16 826 m)
     ");
     insta::assert_snapshot!(report(lists(), Style::Text, Units::Km, &[day.clone()]), @r"
     file   track                                    points segments           length
@@ -121,7 +121,7 @@ fn a_plain_table_has_the_estimate_under_each_track() {
     file   track                                    points segments           length
     a.gpx  1                                         9 448        3     12 171.500 m
         length with 8 rejected points                                   12 391.620 m
-        estimated length, 90 % interval                   801 2 m (769 2 to 841 3 m)
+        estimated length, 90 % interval                   8 012 m (7 692 to 8 413 m)
     a.gpx  2                                         9 448        3     12 171.500 m
     total  2 tracks                                 18 896        6     24 343.000 m
         length with 8 rejected points                                   24 783.240 m
@@ -140,7 +140,7 @@ fn details_add_up_and_list_the_trips() {
         - gaps between segments                                             20.120 m
         = accepted points                            9 440              12 171.500 m
         from first to last                                                   6.997 m
-        estimated length, 90 % interval                   801 2 m (769 2 to 841 3 m)
+        estimated length, 90 % interval                   8 012 m (7 692 to 8 413 m)
         movement                                                     2 trips, 1 stop
         stopped time                                                       10m 500ms
         ascent (mean of 45s, climbs from 3 m)                              587.500 m
@@ -150,9 +150,9 @@ fn details_add_up_and_list_the_trips() {
         elapsed time                                                      2h 47m 27s
         moving time, at least 0.3 m/s                               2h 37m 26s 500ms
         highest speed over 5 s                                             2.643 m/s
-        trip  2024-05-18T09:12:40Z  1h                    500 0 m (480 0 to 525 0 m)
+        trip  2024-05-18T09:12:40Z  1h                    5 000 m (4 800 to 5 250 m)
         stop  2024-05-18T10:12:40Z  10m                         46.468750, 13.812500
-        trip  2024-05-18T10:22:40Z  2days 6h 24m 7s       301 2 m (289 2 to 316 3 m)
+        trip  2024-05-18T10:22:40Z  2days 6h 24m 7s       3 012 m (2 892 to 3 163 m)
     total  1 track                                   9 440        3     12 171.500 m
         all points, unfiltered                       9 448              12 391.620 m
         - too fast                                       3                 200.000 m
@@ -160,7 +160,7 @@ fn details_add_up_and_list_the_trips() {
         - at 0, 0                                        4                   0.000 m
         - gaps between segments                                             20.120 m
         = accepted points                            9 440              12 171.500 m
-        estimated length, 90 % interval                   801 2 m (769 2 to 841 3 m)
+        estimated length, 90 % interval                   8 012 m (7 692 to 8 413 m)
         movement                                                     2 trips, 1 stop
         stopped time                                                       10m 500ms
         ascent (mean of 45s, climbs from 3 m)                              587.500 m
