@@ -123,8 +123,10 @@ fn a_plain_table_has_the_estimate_under_each_track() {
         length with 8 rejected points                                   12 391.620 m
         estimated length, 90 % interval                   8 012 m (7 692 to 8 413 m)
     a.gpx  2                                         9 448        3     12 171.500 m
+        estimated length, 90 % interval                                not available
     total  2 tracks                                 18 896        6     24 343.000 m
         length with 8 rejected points                                   24 783.240 m
+        estimated length, 90 % interval                                not available
     ");
 }
 
