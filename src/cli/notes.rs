@@ -372,7 +372,7 @@ mod tests {
             @"a part of --preset walk had no effect: no point has a time (for --estimate and --max-speed) or an accuracy (for --max-accuracy)"
         );
         insta::assert_snapshot!(
-            note(&given, Preset::Phone, &[bare.clone()]).unwrap(),
+            note(&given, Preset::Phone, std::slice::from_ref(&bare)).unwrap(),
             @"a part of --preset phone had no effect: no point has a time (for --estimate, --max-speed, --reorder and --stopped-speed) or an accuracy (for --max-accuracy)"
         );
         insta::assert_snapshot!(

@@ -106,7 +106,7 @@ fn a_plain_table_has_the_estimate_under_each_track() {
         length with 16 rejected points                                  24 783.240 m
         estimated length, 90 % interval                16 025 m (15 384 to 16 826 m)
     ");
-    insta::assert_snapshot!(report(lists(), Style::Text, Units::Km, &[day.clone()]), @r"
+    insta::assert_snapshot!(report(lists(), Style::Text, Units::Km, std::slice::from_ref(&day)), @r"
     file   track                                    points segments           length
     a.gpx  1                                         9 448        3        12.171 km
         length with 8 rejected points                                      12.392 km
