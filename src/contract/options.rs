@@ -358,10 +358,10 @@ mod tests {
         insta::assert_snapshot!(violations(&message).join("\n"), @r"
         model: there is no model 9
         invalid_points: there is no mode 4
+        max_gap_time: -1 s and 0 ns are not a time from 0 s to 584 years with 0 to 999999999 ns
         max_speed: it does not apply to geographic paths; set max_speed_mps
         min_step_m: NaN is not a finite number of at least 0; 0 means not set
         max_accuracy_m: -1 is not a finite number of at least 0; 0 means not set
-        max_gap_time: -1 s and 0 ns are not a time from 0 s to 584 years with 0 to 999999999 ns
         ");
         let message = pb::PathOptions { xy_resolution: 1e13, ..Default::default() };
         insta::assert_snapshot!(

@@ -164,7 +164,13 @@ impl PathAccumulator {
         if is_plain {
             let base = Cost::of_block(block.points.len(), cost::PLAIN_POINT_NS);
             let legs = &mut [0.0; PointBlock::CAPACITY];
+            let is_start = self.raw.is_broken() || !starts.is_empty();
+            let climb = match is_start {
+                true => self.derived.ended_climb()?,
+                false => self.derived.climb,
+            };
             let long = self.raw.fold_legs(&mut block.points, starts, legs)?;
+            self.derived.climb = climb;
             self.last = FixAttributes::NOTHING;
             self.derived.stats.add_plain_fixes();
             self.seen.merge(block.seen_attributes());

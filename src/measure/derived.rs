@@ -16,7 +16,7 @@ use super::windows::Windows;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Derived {
     pub(super) stats: TrackStats,
-    climb: Climb,
+    pub(super) climb: Climb,
     windows: Option<Windows>,
     estimate: Option<Box<Estimator>>,
 }
@@ -34,6 +34,17 @@ impl Derived {
     /// Returns whether nothing but the statistics uses fixes without times and elevations.
     pub(super) fn ignores_plain_fixes(&self) -> bool {
         self.windows.is_none() && self.estimate.is_none()
+    }
+
+    /// Returns the climbs after the end of the segment. [`Derived::add_accepted`] ends it, too, so this is for fixes that do
+    /// not pass there.
+    ///
+    /// # Errors
+    /// Returns an error if a total is out of range.
+    pub(super) fn ended_climb(&self) -> Result<Climb, SumOverflow> {
+        let mut climb = self.climb;
+        climb.start_segment()?;
+        Ok(climb)
     }
 
     /// Returns the additional cost per fix.

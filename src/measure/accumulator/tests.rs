@@ -347,6 +347,11 @@ proptest! {
             raw_ascent: whole.raw_ascent.map(|_| sum(&|path| path.raw_ascent.unwrap_or(0.0))),
             raw_descent: whole.raw_descent.map(|_| sum(&|path| path.raw_descent.unwrap_or(0.0))),
             gap_length: signed_sum(&|path| path.gap_length),
+            // They are those of single paths, or have tests of their own.
+            climb_threshold: None,
+            estimate: totals.estimate,
+            trips: totals.trips.clone(),
+            windows: totals.windows.clone(),
             unused_options: Vec::new(),
             displacement: 0.0,
             elapsed_ns: None,

@@ -180,9 +180,11 @@ fn a_leg_with_a_missing_elevation_is_flat_and_zero_is_an_elevation() {
     let options = Options { elevation: Elevation::ThreeDimensional, ..planar() };
     let summary = measured(options, &[z(0.0, 10.0), fix(3.0, 0.0), z(6.0, 4.0), z(9.0, 0.0)]);
     assert_eq!((summary.length, summary.length_3d), (9.0, Some(3.0 + 3.0 + 5.0)));
-    assert_eq!((summary.ascent, summary.descent), (Some(0.0), Some(4.0)));
+    assert_eq!((summary.raw_ascent, summary.raw_descent), (Some(0.0), Some(4.0)));
+    // A climb has no need of legs.
+    assert_eq!((summary.ascent, summary.descent), (Some(0.0), Some(10.0)));
     let flat = measured(options, &[fix(0.0, 0.0), fix(3.0, 0.0)]);
-    assert_eq!((flat.length_3d, flat.ascent, flat.descent), (Some(3.0), None, None));
+    assert_eq!((flat.length_3d, flat.ascent, flat.raw_descent), (Some(3.0), None, None));
     assert_eq!(measured(planar(), &[z(0.0, 0.0), z(3.0, 4.0)]).length_3d, None);
 }
 
@@ -392,7 +394,7 @@ fn a_block_that_is_cut_keeps_its_fixes_without_a_position() {
     path.fold(&mut block).unwrap();
     let summary = path.summary();
     assert_eq!((summary.length, summary.segment_count, summary.point_count), (1.0, 2, 4));
-    assert_eq!((summary.elapsed_ns, summary.ascent), (Some(3_000_000_000), Some(1.0)));
+    assert_eq!((summary.elapsed_ns, summary.raw_ascent), (Some(3_000_000_000), Some(1.0)));
     assert!(block.is_empty());
 }
 
