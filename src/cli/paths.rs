@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use tokio_stream::Stream;
 
 use super::report::{self, Keep, Report, grouped, pad_or_truncate};
-use super::{Outcome, fail, retry_note, server_url, stderr};
+use super::{Outcome, fail, notes, retry_note, server_url, stderr};
 use crate::client::retry::{Retry, is_transient};
 use crate::client::{Client, ClientError, RetryPolicy, StoredPath};
 use crate::measure::Space;
@@ -155,7 +155,13 @@ async fn show(name: &RecordingName, server: &ServerArgs) -> Done {
     let path = Client::connect(&server.server).await?.get_path(name).await?;
     let mut out = io::stdout();
     Ok(match &path.summary {
-        Some(summary) if !server.json => Report::recording(out, state(&path), &path, summary),
+        Some(summary) if !server.json => {
+            let written = Report::recording(out, state(&path), &path, summary);
+            for note in notes::of_recording(&path.name, summary) {
+                stderr::print(format_args!("note: {note}"));
+            }
+            written
+        }
         _ => row(&mut out, &path, server.json),
     })
 }

@@ -69,18 +69,18 @@ impl ValueEnum for PresetName {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Filters (in metres and m/s, or in the unit of planar coordinates)")]
 pub(super) struct PolicyArgs {
-    /// Fill in the options that suit this kind of movement
+    /// Set the options for this kind of movement
     ///
-    /// Options that are given have priority. Every preset estimates the true length, rejects points at 0,0, and sets
-    /// --max-speed, --max-accuracy and --stopped-speed: walk 6 m/s, 50 m, 0.3 m/s; run 12, 50, 0.5; bike 30, 50, 0.8;
-    /// car 70, 100, 1; boat 40, 100, 0.5; flight 400, 500, 1; phone 400, 200, 0.5 and --reorder 32.
+    /// Options on the command line have priority. Every preset sets --estimate, --reject-zero-position, --max-speed,
+    /// --max-accuracy and --stopped-speed: walk 6 m/s, 50 m, 0.3 m/s; run 12, 50, 0.5; bike 30, 50, 0.8; car 70, 100,
+    /// 1; boat 40, 100, 0.5; flight 400, 500, 1; phone 400, 200, 0.5 and --reorder 32.
     #[arg(long, value_enum, value_name = "KIND")]
     preset: Option<PresetName>,
 
     /// Estimate the true length, with a 90 % interval
     ///
-    /// The sum of the legs contains the noise of the receiver. The estimate models the noise and the movement, so it
-    /// needs times. docs/lengths.md describes the method and when not to use it.
+    /// The sum of the legs includes the noise of the receiver. The estimate is a model of noise and movement. It needs
+    /// times. docs/lengths.md describes it, and when not to use it.
     #[arg(long)]
     estimate: bool,
 
@@ -107,15 +107,15 @@ pub(super) struct PolicyArgs {
 
     /// Reject a point that can only be reached at a higher speed
     ///
-    /// The speed is that from the last point with a time that no rule but --min-step rejects. A point that is not later
-    /// than it needs infinite speed, unless it has the same position and time. A point without a time is never rejected for its speed.
+    /// The speed is that from the last point before it that has a time and that no rule but --min-step rejects. It is
+    /// infinite if the point is not later, except at the same position and time. A point without a time passes.
     #[arg(long, value_name = "SPEED", value_parser = positive, allow_negative_numbers = true)]
     max_speed: Option<f64>,
 
     /// Accept N points that were rejected for time or speed and agree
     ///
-    /// Points agree if each one is later than the one before it and can be reached from it within --max-speed. Then they are
-    /// right and the points before them were wrong: they start a segment, and a single point before them is rejected.
+    /// Points agree if each one is later than the one before it and can be reached from it within --max-speed. They
+    /// start a segment. If the segment before it has only one point, that point is rejected.
     #[arg(
         long, value_name = "N", default_value_t = REANCHOR_COUNT,
         value_parser = clap::value_parser!(u32).range(1..=i64::from(REANCHOR_COUNT_MAX))
@@ -130,41 +130,48 @@ pub(super) struct PolicyArgs {
     #[arg(long, value_name = "METRES", value_parser = positive, allow_negative_numbers = true)]
     max_accuracy: Option<f64>,
 
-    /// Reject a point with a time before that of the last one
+    /// Reject a point that is earlier than the one before it
+    ///
+    /// The point before it is the last one that has a time and that no rule but --min-step rejects.
     #[arg(long)]
     reject_backward_time: bool,
 
-    /// Reject a point at 0,0, where many receivers are without a fix
+    /// Reject a point at 0,0: many receivers without a fix report it
     #[arg(long)]
     reject_zero_position: bool,
 
-    /// Put points in the order of their times, with a buffer of N
+    /// Sort points by time, with a buffer of N points
     ///
-    /// A point that is earlier than one that has left the buffer is rejected as late.
+    /// At most 256. A point that is earlier than one that has left the buffer is rejected as late.
     #[arg(
         long, value_name = "N",
         value_parser = clap::value_parser!(u32).range(1..=i64::from(Reorder::COUNT_MAX))
     )]
     reorder: Option<u32>,
 
-    /// Put points in the order of their times, with a buffer of TIME
+    /// Sort points by time, with a buffer of this duration
     ///
-    /// A point leaves the buffer when it is earlier than the latest one by more than this. The buffer holds at most 256
-    /// points, or --reorder.
+    /// A point leaves the buffer when it is earlier than the latest one by more than this, or when the buffer has
+    /// more than 256 points (or --reorder).
     #[arg(long, value_name = "TIME", value_parser = time, allow_hyphen_values = true)]
     reorder_time: Option<u64>,
 
     /// Exclude legs slower than this from the moving time [default: 0.3]
     ///
-    /// Planar paths have no default, and no moving time without this option.
+    /// Planar paths have no default: without this option they have no moving time.
     #[arg(long, value_name = "SPEED", value_parser = positive, allow_negative_numbers = true)]
     stopped_speed: Option<f64>,
 
-    /// Smallest climb from a turning point that counts [default: 3]
+    /// Smallest climb that counts for ascent and descent [default: 3]
+    ///
+    /// A climb is the difference in elevation from the last turning point. Where the elevations are noisy, the limit
+    /// rises with their noise, to at most five times this.
     #[arg(long, value_name = "HEIGHT", value_parser = positive, allow_negative_numbers = true)]
     min_climb: Option<f64>,
 
-    /// Average elevations over this time; 0s turns it off [default: 45s]
+    /// Average elevations over this time; 0s for none [default: 45s]
+    ///
+    /// At most 10min. The averages are used for ascent and descent only.
     #[arg(long, value_name = "TIME", value_parser = smoothing, allow_hyphen_values = true)]
     climb_smoothing: Option<u64>,
 }
@@ -190,22 +197,49 @@ impl PolicyError {
     }
 }
 
+/// The options of a command.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct FilledOptions {
+    /// Those that arguments set.
+    pub given: Options,
+    /// The name of the preset.
+    pub preset: Option<&'static str>,
+    /// Those that arguments or the preset set.
+    pub all: Options,
+}
+
 impl PolicyArgs {
-    /// Returns the options for the points of a file. The reader decides about points without a valid position, so they
-    /// are counted and cause no error.
+    /// Returns the options for the points of a file, without those of the preset. The reader decides about points
+    /// without a valid position, so they are counted and cause no error.
     ///
     /// # Errors
     /// If an option is out of range or does not apply to the metric.
-    pub(super) fn options_for_files(&self, metric: Metric) -> Result<Options, PolicyError> {
-        let options = self.options(metric)?.to_builder().invalid_points(InvalidPoints::Skip);
+    pub(super) fn given_for_files(&self, metric: Metric) -> Result<Options, PolicyError> {
+        let options = self.given(metric)?.to_builder().invalid_points(InvalidPoints::Skip);
         Ok(options.build()?)
     }
 
-    /// Returns the options. The parsers of the arguments already check the ranges.
+    /// Sets the options of the preset that no argument sets.
+    ///
+    /// # Errors
+    /// If an option is out of range.
+    pub(super) fn fill(&self, given: Options) -> Result<FilledOptions, PolicyError> {
+        let Some(PresetName(preset)) = self.preset else {
+            return Ok(FilledOptions { given, preset: None, all: given });
+        };
+        let mut all = preset.fill(given);
+        if self.stopped_speed.is_some() {
+            // The argument may be the default, which the preset replaces.
+            all = all.to_builder().stopped_speed(self.stopped_speed).build()?;
+        }
+        Ok(FilledOptions { given, preset: Some(preset.name()), all })
+    }
+
+    /// Returns the options without those of the preset. The parsers of the arguments already check the ranges.
     ///
     /// # Errors
     /// If an option is out of range or does not apply to the metric.
-    pub(super) fn options(&self, metric: Metric) -> Result<Options, PolicyError> {
+    fn given(&self, metric: Metric) -> Result<Options, PolicyError> {
         let geographic_only = [
             (self.preset.is_some(), "--preset"),
             (self.estimate, "--estimate"),
@@ -229,7 +263,7 @@ impl PolicyArgs {
             count: self.reorder.unwrap_or(Reorder::COUNT_MAX),
             time_ns: self.reorder_time,
         });
-        let options = Options::builder(metric)
+        Ok(Options::builder(metric)
             .elevation(match self.elevation {
                 ElevationMode::Ignored => Elevation::Ignored,
                 ElevationMode::ThreeDimensional => Elevation::ThreeDimensional,
@@ -246,8 +280,13 @@ impl PolicyArgs {
             .stopped_speed(self.stopped_speed.or(defaults.stopped_speed()))
             .climb(climb)
             .estimate(estimate)
-            .build()?;
-        Ok(self.preset.map_or(options, |PresetName(preset)| preset.fill(options)))
+            .build()?)
+    }
+
+    /// Returns whether an argument asks for something that only a detailed report shows. The effects of a preset and the
+    /// estimate are in each report.
+    pub(super) fn needs_details(&self) -> bool {
+        Self { preset: None, estimate: false, ..self.clone() }.first_set().is_some()
     }
 
     /// Returns the first argument whose value is not the default.
@@ -314,128 +353,4 @@ fn nanoseconds(text: &str) -> Result<u64, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::*;
-
-    #[derive(Parser)]
-    struct Wrapper {
-        #[command(flatten)]
-        args: PolicyArgs,
-    }
-
-    fn parsed(arguments: &str) -> Result<Options, String> {
-        let words = ["x"].into_iter().chain(arguments.split_whitespace());
-        let wrapper = Wrapper::try_parse_from(words).map_err(|error| error.to_string())?;
-        wrapper.args.options(Metric::Geodesic).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn every_option_has_an_argument() {
-        assert_eq!(parsed(""), Ok(Options::default()));
-        let all = "--elevation 3d --max-gap-time 1m30s --max-gap 500 --max-speed 60 --reanchor-count 5 \
-                   --min-step 2.5 --max-accuracy 30 --reject-backward-time --stopped-speed 0.7 \
-                   --estimate --min-stop-time 2min --reject-zero-position --reorder 9 --reorder-time 5s \
-                   --min-climb 3 --climb-smoothing 0s";
-        let expected = Options::builder(Metric::Geodesic)
-            .elevation(Elevation::ThreeDimensional)
-            .max_gap_time_ns(90_000_000_000_u64)
-            .max_gap(500.0)
-            .max_speed(60.0)
-            .reanchor_count(5)
-            .min_step(2.5)
-            .max_accuracy_m(30.0)
-            .reject_backward_time(true)
-            .stopped_speed(0.7)
-            .estimate(EstimateOptions { min_stop_ns: 120_000_000_000, max_trips: 0 })
-            .reject_zero_position(true)
-            .reorder(Reorder { count: 9, time_ns: Some(5_000_000_000) })
-            .climb(ClimbOptions { threshold: 3.0, smoothing_ns: 0 })
-            .build();
-        assert_eq!(parsed(all), expected.map_err(|error| error.to_string()));
-        let reorder = parsed("--reorder-time 5s").unwrap().reorder().unwrap();
-        assert_eq!((reorder.count, reorder.time_ns), (256, Some(5_000_000_000)));
-    }
-
-    #[test]
-    fn a_preset_fills_in_what_is_not_given() {
-        let walk = parsed("--preset walk").unwrap();
-        assert_eq!((walk.max_speed(), walk.max_accuracy_m()), (Some(6.0), Some(50.0)));
-        assert_eq!(walk.estimate(), Some(EstimateOptions::default()));
-        assert!(walk.reject_zero_position());
-        let run = parsed("--preset run --max-speed 9 --stopped-speed 0.2").unwrap();
-        assert_eq!((run.max_speed(), run.stopped_speed()), (Some(9.0), Some(0.2)));
-        assert_eq!(parsed("--preset phone").unwrap().reorder().unwrap().count, 32);
-        assert!(parsed("--preset swim").is_err());
-    }
-
-    #[test]
-    fn options_for_geographic_paths_are_refused_for_planar_ones() {
-        for (arguments, flag) in [
-            ("--preset walk", "--preset"),
-            ("--estimate", "--estimate"),
-            ("--min-stop-time 2min", "--min-stop-time"),
-        ] {
-            let words = ["x"].into_iter().chain(arguments.split_whitespace());
-            let error = Wrapper::parse_from(words).args.options(Metric::Planar).unwrap_err();
-            let text =
-                format!("{flag} is for geographic paths; it cannot be used with --model planar");
-            assert_eq!(error.to_string(), text);
-        }
-    }
-
-    #[test]
-    fn the_first_set_argument_is_found() {
-        let first_set = |arguments: &str| {
-            let arguments = ["x"].into_iter().chain(arguments.split_whitespace());
-            Wrapper::parse_from(arguments).args.first_set()
-        };
-        assert_eq!(first_set("--elevation ignored"), None);
-        for argument in [
-            "--elevation 3d",
-            "--max-gap-time 1s",
-            "--max-gap 1",
-            "--max-speed 1",
-            "--reanchor-count 1",
-            "--min-step 1",
-            "--max-accuracy 1",
-            "--reject-backward-time",
-            "--reject-zero-position",
-            "--reorder 1",
-            "--reorder-time 1s",
-            "--stopped-speed 1",
-            "--min-climb 1",
-            "--climb-smoothing 0s",
-            "--preset walk",
-            "--estimate",
-            "--min-stop-time 1s",
-        ] {
-            assert_eq!(first_set(argument), argument.split(' ').next(), "{argument}");
-        }
-    }
-
-    #[test]
-    fn values_out_of_range_are_refused() {
-        for bad in [
-            "--min-step 0",
-            "--min-step -1",
-            "--max-speed NaN",
-            "--max-gap inf",
-            "--max-gap 5km",
-            "--max-gap-time 0s",
-            "--max-gap-time 30",
-            "--max-gap-time 600years",
-            "--reanchor-count 0",
-            "--reanchor-count 17",
-            "--reorder 0",
-            "--reorder 257",
-            "--reorder-time 0s",
-            "--min-climb 0",
-            "--climb-smoothing 11min",
-            "--min-stop-time 10ms",
-        ] {
-            assert!(parsed(bad).is_err(), "{bad}");
-        }
-    }
-}
+mod tests;

@@ -131,7 +131,17 @@ const COMMANDS: [&[&str]; 8] = [
 ];
 
 /// Flags of other programs in the documents.
-const FOREIGN_FLAGS: [&str; 5] = ["--path", "--release", "--open", "--python", "--grpc"];
+const FOREIGN_FLAGS: [&str; 9] = [
+    "--path",
+    "--release",
+    "--open",
+    "--python",
+    "--grpc",
+    "--bench",
+    "--lib",
+    "--ignored",
+    "--nocapture",
+];
 
 #[test]
 fn every_flag_is_documented_and_every_documented_flag_exists() {

@@ -81,6 +81,11 @@ async fn the_report_with_a_server_is_identical() {
         "--details long.gpx table.csv".to_owned(),
         format!("{filters} table.csv long.gpx lines.geojson"),
         format!("{filters} --json --model haversine --segment-column run table.csv long.gpx"),
+        "--preset walk --trips --by day --timezone Europe/Ljubljana long.gpx lines.geojson"
+            .to_owned(),
+        "--preset phone --json --trips --by hour table.csv long.gpx".to_owned(),
+        "--estimate --csv --by month --min-climb 4 --climb-smoothing 0s long.gpx table.csv"
+            .to_owned(),
         // A broken or missing file does not fail the others.
         "--json half.gpx table.csv empty.csv half.gpx missing.gpx lines.geojson half.gpx"
             .to_owned(),

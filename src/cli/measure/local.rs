@@ -62,6 +62,7 @@ pub(super) fn measure(
     };
     let shown = Arc::clone(&progress);
     let mut run = MeasureRun::new(args, inputs, options, out, messages, &shown);
+    let options = options.all;
     let (sender, jobs) = mpsc::channel();
     let read_options = args.read_options();
     let shared = Shared { read_options, options, stdin, progress, jobs: Mutex::new(jobs) };

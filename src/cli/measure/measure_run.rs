@@ -7,11 +7,12 @@ use std::io::{self, Write};
 use super::{MeasureArgs, SortKey};
 use crate::cli::Outcome;
 use crate::cli::input::{FileEnd, Input};
-use crate::cli::notes::{self, NoteList, track_label};
+use crate::cli::notes::{self, NoteList, PresetCheck, track_label};
+use crate::cli::policy::FilledOptions;
 use crate::cli::progress::Progress;
 use crate::cli::report::{FileNote, Report, Total, Track, escape_control, pluralize};
 use crate::formats::{Note, NoteKind, TrackInfo};
-use crate::measure::{Options, PathSummary, Totals};
+use crate::measure::{PathSummary, Totals};
 
 /// Maximum number of notes on files in the total.
 const FILE_NOTES_MAX: usize = 1000;
@@ -40,7 +41,7 @@ struct SortedRow {
 /// The state of a run.
 pub(super) struct MeasureRun<'a, W> {
     report: Report<W>,
-    options: Options,
+    options: FilledOptions,
     is_strict: bool,
     sort: Option<SortKey>,
     rows: Vec<SortedRow>,
@@ -71,6 +72,7 @@ struct CurrentFile {
     name: String,
     /// Printed at the end of the file.
     notes: NoteList,
+    preset_check: PresetCheck,
     has_failed: bool,
 }
 
@@ -102,13 +104,13 @@ impl<'a, W: Write> MeasureRun<'a, W> {
     pub(super) fn new(
         args: &MeasureArgs,
         inputs: &[Input],
-        options: Options,
+        options: FilledOptions,
         out: W,
         messages: &'a mut dyn Write,
         progress: &'a Progress,
     ) -> Self {
         let mut report =
-            Report::new(out, args.report_options(options), inputs.iter().map(Input::name));
+            Report::new(out, args.report_options(options.all), inputs.iter().map(Input::name));
         if inputs.iter().any(Input::may_have_members) {
             report.widen_files();
         }
@@ -118,7 +120,7 @@ impl<'a, W: Write> MeasureRun<'a, W> {
             is_strict: args.read_options().is_strict,
             sort: args.output.sort,
             rows: Vec::new(),
-            total: Totals::new(options.metric()),
+            total: Totals::new(options.all.metric()),
             messages,
             progress,
             file: CurrentFile::default(),
@@ -154,7 +156,8 @@ impl<'a, W: Write> MeasureRun<'a, W> {
         let label = track_label(track.number, &track.info);
         self.file.notes.add_all(&self.file.name, Some(&label), &track.notes);
         let index = track.number.saturating_sub(1) as usize;
-        let unused = notes::unused_options(Some(index), &track.info, &self.options);
+        self.file.preset_check.add(&track.info);
+        let unused = notes::unused_options(Some(index), &track.info, &self.options.given);
         let windows = track.summary.windows.as_ref();
         let dropped = windows.and_then(|windows| notes::dropped_windows(Some(index), windows));
         for note in unused.into_iter().chain(dropped) {
@@ -229,7 +232,10 @@ impl<'a, W: Write> MeasureRun<'a, W> {
             }
             _ => {}
         }
-        let CurrentFile { name, mut notes, has_failed } = std::mem::take(&mut self.file);
+        if let Some(note) = self.file.preset_check.note(&self.options) {
+            self.file_note(note);
+        }
+        let CurrentFile { name, mut notes, has_failed, .. } = std::mem::take(&mut self.file);
         for note in notes.take(&name) {
             self.message("note", &note);
         }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 
 use super::input::{self, Stdin};
-use super::policy::{Model, PolicyArgs, PolicyError};
+use super::policy::{FilledOptions, Model, PolicyArgs, PolicyError};
 use super::progress::Progress;
 use super::reading::ReadingArgs;
 use super::report::{ReportOptions, Style, Units};
@@ -42,6 +42,9 @@ enum SortKey {
 /// points, in two dimensions. No leg joins two segments or two tracks. Filters may reject points; the length
 /// of all points is then printed next to the length of the accepted ones. Lengths are in metres, or with
 /// --model planar in the unit of the coordinates.
+///
+/// The length includes the noise of the receiver. --estimate and --preset also print an estimate of the true
+/// length, with a 90 % interval.
 ///
 /// Formats, which are detected from the content and not from the file name:
 ///
@@ -112,9 +115,10 @@ struct OutputArgs {
 
     /// Print also rejected points, ascent, descent, times, speeds and the length by the device
     ///
-    /// The first row of a track has its accepted points and legs. The next row has all points and legs. Then
-    /// comes one row per reason of rejection: the number of points, the offset of the first one (from 0), and
-    /// the sum of the legs to them. Default if a filter is set.
+    /// The first row of a track has its accepted points and legs. The next row has all points and legs. One row for
+    /// each reason of rejection has the number of points, the offset of the first one (from 0), and the length that
+    /// their rejection removes. The gaps between segments are a row too. The difference is the length in the first
+    /// row. Default if a filter is set, except by --preset.
     #[arg(long, conflicts_with_all = ["json", "csv"])]
     details: bool,
 
@@ -128,7 +132,7 @@ struct OutputArgs {
     ///
     /// The days are those of --timezone; a day in which the clocks change has 23 or 25 hours. Weeks start on Monday.
     /// A leg that crosses midnight is divided in proportion to time, so that the lengths sum to that of the track,
-    /// exactly before each of them is rounded. At most 100000 of them for each track.
+    /// exactly before each of them is rounded. At most 100000 of them for each track, and 1000 with --server.
     ///
     /// --json has them in "windows". --csv has a row for each of them: its kind is the unit, such as day, and
     /// total_day for all tracks.
@@ -176,6 +180,8 @@ impl WindowBy {
 const EXAMPLES: &str = "\
 Examples:
   waywiser measure walk.gpx
+  waywiser measure --preset walk walk.gpx
+  waywiser measure --preset car --trips trip.gpx
   waywiser measure --min-step 5 --max-speed 15 --max-gap-time 5min walk.gpx
   waywiser measure --units km --sort length Tracks/
   waywiser measure --by month --timezone Europe/Ljubljana --units km Tracks/
@@ -192,7 +198,7 @@ impl MeasureArgs {
             (true, _) => Style::Json,
             (_, true) => Style::Csv,
             _ if self.output.details || self.output.trips => Style::Details,
-            _ if self.policy.first_set().is_some() => Style::Details,
+            _ if self.policy.needs_details() => Style::Details,
             _ => Style::Text,
         }
     }
@@ -201,20 +207,26 @@ impl MeasureArgs {
         ReportOptions { style: self.style(), measure, units: self.output.units }
     }
 
-    fn options(&self) -> Result<Options, PolicyError> {
+    fn options(&self) -> Result<FilledOptions, PolicyError> {
         let metric = self.model.metric();
-        let windows = self.output.by.map(|by| WindowOptions::new(by.unit(), self.reading.zone()));
-        let options =
-            self.policy.options_for_files(metric)?.to_builder().windows(windows).build()?;
-        if !self.output.trips {
-            return Ok(options);
+        let max_windows = match self.server {
+            Some(_) => WindowOptions::REPLY_WINDOWS_MAX,
+            None => WindowOptions::WINDOWS_MAX,
+        };
+        let zone = self.reading.zone();
+        let windows = self.output.by.map(|by| WindowOptions { unit: by.unit(), zone, max_windows });
+        let mut given =
+            self.policy.given_for_files(metric)?.to_builder().windows(windows).build()?;
+        if self.output.trips {
+            if metric.space() == Space::Planar {
+                return Err(PolicyError::not_planar("--trips"));
+            }
+            let estimate = given.estimate().unwrap_or_default();
+            let max_trips = EstimateOptions::TRIPS_MAX;
+            given =
+                given.to_builder().estimate(EstimateOptions { max_trips, ..estimate }).build()?;
         }
-        if metric.space() == Space::Planar {
-            return Err(PolicyError::not_planar("--trips"));
-        }
-        let estimate = options.estimate().unwrap_or_default();
-        let max_trips = EstimateOptions::TRIPS_MAX;
-        Ok(options.to_builder().estimate(EstimateOptions { max_trips, ..estimate }).build()?)
+        self.policy.fill(given)
     }
 
     fn read_options(&self) -> ReadOptions {

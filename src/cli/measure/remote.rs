@@ -66,7 +66,7 @@ async fn call(
     let (parts, expected) = upload::start(Upload {
         inputs: inputs.to_vec(),
         stdin: Stdin::of_process(),
-        options,
+        options: options.all,
         read_options: args.read_options(),
         progress,
         stall_detector: Arc::clone(&stall_detector),

@@ -84,14 +84,14 @@ fn a_box_across_the_antimeridian_has_the_larger_longitude_in_the_west() {
 fn json_is_one_object_per_track_and_a_total() {
     let run = run_with(&[], "- --json", GPX);
     insta::assert_snapshot!(run.out, @r#"
-    {"file":"-","track":"There","points":4,"segments":2,"length_m":2223.223552166184,"displacement_m":112272.79189415753,"model":"geodesic","bbox":[13.0,46.0,13.0,47.01],"accepted":4,"raw_length_m":2223.223552166184,"rejections":[],"kind":"track","incomplete":false,"notes":[]}
-    {"file":"-","track":2,"points":2,"segments":1,"length_m":20003931.458625447,"displacement_m":20003931.458625447,"model":"geodesic","bbox":[-180.0,0.0,180.0,90.0],"accepted":2,"raw_length_m":20003931.458625447,"rejections":[],"kind":"route","incomplete":false,"notes":[]}
-    {"total":{"files":1,"failed_files":0,"tracks":2,"points":6,"segments":3,"length_m":20006154.682177614,"model":"geodesic","accepted":6,"raw_length_m":20006154.682177614,"rejections":[],"notes":[],"more_notes":0}}
+    {"file":"-","track":"There","points":4,"segments":2,"length_m":2223.223552166184,"displacement_m":112272.79189415753,"model":"geodesic","bbox":[13.0,46.0,13.0,47.01],"accepted":4,"raw_length_m":2223.223552166184,"rejections":[],"kind":"track","incomplete":false,"notes":[],"gap_length_m":0.0}
+    {"file":"-","track":2,"points":2,"segments":1,"length_m":20003931.458625447,"displacement_m":20003931.458625447,"model":"geodesic","bbox":[-180.0,0.0,180.0,90.0],"accepted":2,"raw_length_m":20003931.458625447,"rejections":[],"kind":"route","incomplete":false,"notes":[],"gap_length_m":0.0}
+    {"total":{"files":1,"failed_files":0,"tracks":2,"points":6,"segments":3,"length_m":20006154.682177614,"model":"geodesic","accepted":6,"raw_length_m":20006154.682177614,"rejections":[],"notes":[],"more_notes":0,"gap_length_m":0.0}}
     "#);
     let run = run_with(&[], "- --json --model planar", "x,y\n0,0\n3,4\n");
     insta::assert_snapshot!(run.out, @r#"
-    {"file":"-","track":1,"points":2,"segments":1,"length":5.0,"displacement":5.0,"model":"planar","bbox":[0.0,0.0,3.0,4.0],"accepted":2,"raw_length":5.0,"rejections":[],"kind":"track","incomplete":false,"notes":[]}
-    {"total":{"files":1,"failed_files":0,"tracks":1,"points":2,"segments":1,"length":5.0,"model":"planar","accepted":2,"raw_length":5.0,"rejections":[],"notes":[],"more_notes":0}}
+    {"file":"-","track":1,"points":2,"segments":1,"length":5.0,"displacement":5.0,"model":"planar","bbox":[0.0,0.0,3.0,4.0],"accepted":2,"raw_length":5.0,"rejections":[],"kind":"track","incomplete":false,"notes":[],"gap_length":0.0}
+    {"total":{"files":1,"failed_files":0,"tracks":1,"points":2,"segments":1,"length":5.0,"model":"planar","accepted":2,"raw_length":5.0,"rejections":[],"notes":[],"more_notes":0,"gap_length":0.0}}
     "#);
 }
 
@@ -99,10 +99,10 @@ fn json_is_one_object_per_track_and_a_total() {
 fn csv_is_one_row_per_track_and_a_total() {
     let run = run_with(&[], "- --csv --model haversine", GPX);
     insta::assert_snapshot!(run.out, @r"
-    kind,file,track,points,segments,length_m,displacement_m,model,west_deg,south_deg,east_deg,north_deg,accepted,raw_length_m,length_3d_m,elapsed_s,moving_s,max_speed_mps,ascent_m,descent_m,backward_time_count,backward_time_first_offset,backward_time_rejected_length_m,accuracy_count,accuracy_first_offset,accuracy_rejected_length_m,speed_count,speed_first_offset,speed_rejected_length_m,step_count,step_first_offset,step_rejected_length_m,invalid_position_count,invalid_position_first_offset,invalid_position_rejected_length_m,start_time,end_time,device_length_m,incomplete,notes
-    track,-,There,4,2,2223.9016046706583,112307.03103586826,haversine,13,46,13,47.01,4,2223.9016046706583,,,,,,,0,,0,0,,0,0,,0,0,,0,0,,0,,,,false,0
-    route,-,2,2,1,20015114.442035925,20015114.442035925,haversine,-180,0,180,90,2,20015114.442035925,,,,,,,0,,0,0,,0,0,,0,0,,0,0,,0,,,,false,0
-    total,,,6,3,20017338.343640596,,haversine,,,,,6,20017338.343640596,,,,,,,0,,0,0,,0,0,,0,0,,0,0,,0,,,,,0
+    kind,file,track,points,segments,length_m,displacement_m,model,west_deg,south_deg,east_deg,north_deg,accepted,raw_length_m,length_3d_m,elapsed_s,moving_s,max_speed_mps,ascent_m,descent_m,backward_time_count,backward_time_first_offset,backward_time_rejected_length_m,accuracy_count,accuracy_first_offset,accuracy_rejected_length_m,speed_count,speed_first_offset,speed_rejected_length_m,step_count,step_first_offset,step_rejected_length_m,invalid_position_count,invalid_position_first_offset,invalid_position_rejected_length_m,start_time,end_time,device_length_m,incomplete,notes,late_count,late_first_offset,late_rejected_length_m,zero_position_count,zero_position_first_offset,zero_position_rejected_length_m,gap_length_m,raw_ascent_m,raw_descent_m,estimated_length_m,estimated_length_low_m,estimated_length_high_m,stop_count,trip_count,stopped_s
+    track,-,There,4,2,2223.9016046706583,112307.03103586826,haversine,13,46,13,47.01,4,2223.9016046706583,,,,,,,0,,0,0,,0,0,,0,0,,0,0,,0,,,,false,0,0,,0,0,,0,0,,,,,,,,
+    route,-,2,2,1,20015114.442035925,20015114.442035925,haversine,-180,0,180,90,2,20015114.442035925,,,,,,,0,,0,0,,0,0,,0,0,,0,0,,0,,,,false,0,0,,0,0,,0,0,,,,,,,,
+    total,,,6,3,20017338.343640596,,haversine,,,,,6,20017338.343640596,,,,,,,0,,0,0,,0,0,,0,0,,0,0,,0,,,,,0,0,,0,0,,0,0,,,,,,,,
     ");
 }
 
@@ -136,12 +136,12 @@ fn a_broken_file_is_reported_and_the_others_are_measured() {
     error: -: cannot be read: standard input can be read only once; name - once
     ");
     insta::assert_snapshot!(run.out, @r#"
-    {"file":"a.csv","track":1,"points":2,"segments":1,"length_m":111319.49079327357,"displacement_m":111319.49079327357,"model":"geodesic","bbox":[0.0,0.0,1.0,0.0],"accepted":2,"raw_length_m":111319.49079327357,"rejections":[],"kind":"track","incomplete":false,"notes":[]}
-    {"file":"half.gpx","track":1,"points":1,"segments":1,"length_m":0.0,"displacement_m":0.0,"model":"geodesic","bbox":[0.0,0.0,0.0,0.0],"accepted":1,"raw_length_m":0.0,"rejections":[],"kind":"route","incomplete":false,"notes":[]}
-    {"file":"half.gpx","track":2,"points":2,"segments":1,"length_m":0.0,"displacement_m":0.0,"model":"geodesic","bbox":[0.0,1.0,0.0,1.0],"accepted":1,"raw_length_m":0.0,"rejections":[{"reason":"invalid_position","count":1,"first_offset":0,"rejected_length_m":0.0}],"kind":"track","incomplete":true,"notes":[{"kind":"invalid_position","message":"1 point without a valid position is skipped: latitude 91 is not between -90 and 90 degrees","count":1,"line":2,"column":9}]}
-    {"file":"nan.csv","track":1,"points":1,"segments":0,"length_m":0.0,"displacement_m":0.0,"model":"geodesic","bbox":null,"accepted":0,"raw_length_m":0.0,"rejections":[{"reason":"invalid_position","count":1,"first_offset":0,"rejected_length_m":0.0}],"kind":"track","incomplete":false,"notes":[{"kind":"invalid_position","message":"1 point without a valid position is skipped: longitude NaN is not a finite number","count":1,"line":2,"column":1}]}
-    {"file":"-","track":1,"points":2,"segments":1,"length_m":111319.49079327357,"displacement_m":111319.49079327357,"model":"geodesic","bbox":[0.0,0.0,1.0,0.0],"accepted":2,"raw_length_m":111319.49079327357,"rejections":[],"kind":"track","incomplete":false,"notes":[]}
-    {"total":{"files":7,"failed_files":5,"tracks":5,"points":8,"segments":4,"length_m":222638.98158654713,"model":"geodesic","accepted":6,"raw_length_m":222638.98158654713,"rejections":[{"reason":"invalid_position","count":2,"rejected_length_m":0.0}],"notes":[],"more_notes":0}}
+    {"file":"a.csv","track":1,"points":2,"segments":1,"length_m":111319.49079327357,"displacement_m":111319.49079327357,"model":"geodesic","bbox":[0.0,0.0,1.0,0.0],"accepted":2,"raw_length_m":111319.49079327357,"rejections":[],"kind":"track","incomplete":false,"notes":[],"gap_length_m":0.0}
+    {"file":"half.gpx","track":1,"points":1,"segments":1,"length_m":0.0,"displacement_m":0.0,"model":"geodesic","bbox":[0.0,0.0,0.0,0.0],"accepted":1,"raw_length_m":0.0,"rejections":[],"kind":"route","incomplete":false,"notes":[],"gap_length_m":0.0}
+    {"file":"half.gpx","track":2,"points":2,"segments":1,"length_m":0.0,"displacement_m":0.0,"model":"geodesic","bbox":[0.0,1.0,0.0,1.0],"accepted":1,"raw_length_m":0.0,"rejections":[{"reason":"invalid_position","count":1,"first_offset":0,"rejected_length_m":0.0}],"kind":"track","incomplete":true,"notes":[{"kind":"invalid_position","message":"1 point without a valid position is skipped: latitude 91 is not between -90 and 90 degrees","count":1,"line":2,"column":9}],"gap_length_m":0.0}
+    {"file":"nan.csv","track":1,"points":1,"segments":0,"length_m":0.0,"displacement_m":0.0,"model":"geodesic","bbox":null,"accepted":0,"raw_length_m":0.0,"rejections":[{"reason":"invalid_position","count":1,"first_offset":0,"rejected_length_m":0.0}],"kind":"track","incomplete":false,"notes":[{"kind":"invalid_position","message":"1 point without a valid position is skipped: longitude NaN is not a finite number","count":1,"line":2,"column":1}],"gap_length_m":0.0}
+    {"file":"-","track":1,"points":2,"segments":1,"length_m":111319.49079327357,"displacement_m":111319.49079327357,"model":"geodesic","bbox":[0.0,0.0,1.0,0.0],"accepted":2,"raw_length_m":111319.49079327357,"rejections":[],"kind":"track","incomplete":false,"notes":[],"gap_length_m":0.0}
+    {"total":{"files":7,"failed_files":5,"tracks":5,"points":8,"segments":4,"length_m":222638.98158654713,"model":"geodesic","accepted":6,"raw_length_m":222638.98158654713,"rejections":[{"reason":"invalid_position","count":2,"rejected_length_m":0.0}],"notes":[],"more_notes":0,"gap_length_m":0.0}}
     "#);
     let run = run_with(&files, "a.csv half.gpx", "");
     assert!(run.out.contains("3 tracks; 1 file"), "{}", run.out);
@@ -212,38 +212,44 @@ fn the_effect_of_filters_is_printed() {
         all points, unfiltered                           6              1 798.000000
         - too fast, first at 2                           1              1 794.000000
         - too near, first at 4                           1                  0.000000
+        = accepted points                                4                  4.000000
         in three dimensions                                                 5.236068
         from first to last                                                  4.000000
-        ascent                                                              0.000000
-        descent                                                             2.000000
+        ascent (mean of 45s, climbs from 3)                                 0.000000
+        descent                                                             0.000000
+        raw ascent                                                          0.000000
+        raw descent                                                         2.000000
         elapsed time                                                              5s
-        moving time                                                               5s
-        highest speed                                                     1.000000/s
+        moving time, at least 0.1/s                                               5s
+        highest speed over 5 s                                            0.800000/s
         start                                                   1970-01-01T00:00:00Z
         end                                                     1970-01-01T00:00:05Z
     total  1 track                                       4        1         4.000000
         all points, unfiltered                           6              1 798.000000
         - too fast                                       1              1 794.000000
         - too near                                       1                  0.000000
+        = accepted points                                4                  4.000000
         in three dimensions                                                 5.236068
-        ascent                                                              0.000000
-        descent                                                             2.000000
-        moving time                                                               5s
-        highest speed                                                     1.000000/s
+        ascent (mean of 45s, climbs from 3)                                 0.000000
+        descent                                                             0.000000
+        raw ascent                                                          0.000000
+        raw descent                                                         2.000000
+        moving time, at least 0.1/s                                               5s
+        highest speed over 5 s                                            0.800000/s
     ");
     let note =
         "note: -: track 1: 2 of 6 points have no elevation: --elevation had no effect on them\n";
     assert_eq!(run.messages, note);
     let run = run_with(&[], &format!("{arguments} --json"), WALK);
     insta::assert_snapshot!(run.out, @r#"
-    {"file":"-","track":1,"points":6,"segments":1,"length":4.0,"displacement":4.0,"model":"planar","bbox":[0.0,0.0,4.0,0.0],"accepted":4,"raw_length":1798.0,"length_3d":5.23606797749979,"elapsed_s":5.0,"moving_s":5.0,"max_speed":1.0,"ascent":0.0,"descent":2.0,"rejections":[{"reason":"speed","count":1,"first_offset":2,"rejected_length":1794.0},{"reason":"step","count":1,"first_offset":4,"rejected_length":0.0}],"kind":"track","start_time":"1970-01-01T00:00:00Z","end_time":"1970-01-01T00:00:05Z","incomplete":false,"notes":[{"kind":"unused_option","message":"2 of 6 points have no elevation: --elevation had no effect on them","count":2}]}
-    {"total":{"files":1,"failed_files":0,"tracks":1,"points":6,"segments":1,"length":4.0,"model":"planar","accepted":4,"raw_length":1798.0,"length_3d":5.23606797749979,"moving_s":5.0,"max_speed":1.0,"ascent":0.0,"descent":2.0,"rejections":[{"reason":"speed","count":1,"rejected_length":1794.0},{"reason":"step","count":1,"rejected_length":0.0}],"notes":[],"more_notes":0}}
+    {"file":"-","track":1,"points":6,"segments":1,"length":4.0,"displacement":4.0,"model":"planar","bbox":[0.0,0.0,4.0,0.0],"accepted":4,"raw_length":1798.0,"length_3d":5.23606797749979,"elapsed_s":5.0,"moving_s":5.0,"max_speed":0.8,"ascent":0.0,"descent":0.0,"rejections":[{"reason":"speed","count":1,"first_offset":2,"rejected_length":1794.0},{"reason":"step","count":1,"first_offset":4,"rejected_length":0.0}],"kind":"track","start_time":"1970-01-01T00:00:00Z","end_time":"1970-01-01T00:00:05Z","incomplete":false,"notes":[{"kind":"unused_option","message":"2 of 6 points have no elevation: --elevation had no effect on them","count":2}],"gap_length":0.0,"raw_ascent":0.0,"raw_descent":2.0,"ascent_method":{"smoothing_s":45.0,"threshold":3.0}}
+    {"total":{"files":1,"failed_files":0,"tracks":1,"points":6,"segments":1,"length":4.0,"model":"planar","accepted":4,"raw_length":1798.0,"length_3d":5.23606797749979,"moving_s":5.0,"max_speed":0.8,"ascent":0.0,"descent":0.0,"rejections":[{"reason":"speed","count":1,"rejected_length":1794.0},{"reason":"step","count":1,"rejected_length":0.0}],"notes":[],"more_notes":0,"gap_length":0.0,"raw_ascent":0.0,"raw_descent":2.0,"ascent_method":{"smoothing_s":45.0,"threshold":3.0}}}
     "#);
     let run = run_with(&[], &format!("{arguments} --csv"), WALK);
     insta::assert_snapshot!(run.out, @r"
-    kind,file,track,points,segments,length,displacement,model,min_x,min_y,max_x,max_y,accepted,raw_length,length_3d,elapsed_s,moving_s,max_speed,ascent,descent,backward_time_count,backward_time_first_offset,backward_time_rejected_length,accuracy_count,accuracy_first_offset,accuracy_rejected_length,speed_count,speed_first_offset,speed_rejected_length,step_count,step_first_offset,step_rejected_length,invalid_position_count,invalid_position_first_offset,invalid_position_rejected_length,start_time,end_time,device_length_m,incomplete,notes
-    track,-,1,6,1,4,4,planar,0,0,4,0,4,1798,5.23606797749979,5,5,1,0,2,0,,0,0,,0,1,2,1794,1,4,0,0,,0,1970-01-01T00:00:00Z,1970-01-01T00:00:05Z,,false,1
-    total,,,6,1,4,,planar,,,,,4,1798,5.23606797749979,,5,1,0,2,0,,0,0,,0,1,,1794,1,,0,0,,0,,,,,0
+    kind,file,track,points,segments,length,displacement,model,min_x,min_y,max_x,max_y,accepted,raw_length,length_3d,elapsed_s,moving_s,max_speed,ascent,descent,backward_time_count,backward_time_first_offset,backward_time_rejected_length,accuracy_count,accuracy_first_offset,accuracy_rejected_length,speed_count,speed_first_offset,speed_rejected_length,step_count,step_first_offset,step_rejected_length,invalid_position_count,invalid_position_first_offset,invalid_position_rejected_length,start_time,end_time,device_length_m,incomplete,notes,late_count,late_first_offset,late_rejected_length,zero_position_count,zero_position_first_offset,zero_position_rejected_length,gap_length,raw_ascent,raw_descent
+    track,-,1,6,1,4,4,planar,0,0,4,0,4,1798,5.23606797749979,5,5,0.8,0,0,0,,0,0,,0,1,2,1794,1,4,0,0,,0,1970-01-01T00:00:00Z,1970-01-01T00:00:05Z,,false,1,0,,0,0,,0,0,0,2
+    total,,,6,1,4,,planar,,,,,4,1798,5.23606797749979,,5,0.8,0,0,0,,0,0,,0,1,,1794,1,,0,0,,0,,,,,0,0,,0,0,,0,0,0,2
     ");
 }
 
@@ -257,19 +263,23 @@ fn details_can_be_printed_without_a_filter() {
     -      1                                             2        1          1.113 m
         all points, unfiltered                           2                   1.113 m
         from first to last                                                   1.113 m
-        ascent                                                               1.000 m
+        ascent (mean of 45s, climbs from 3 m)                                0.000 m
         descent                                                              0.000 m
+        raw ascent                                                           1.000 m
+        raw descent                                                          0.000 m
         elapsed time                                                     1h 1s 500ms
-        moving time                                                      1h 1s 500ms
-        highest speed                                                      0.000 m/s
+        moving time, at least 0.3 m/s                                             0s
+        highest speed over 5 s                                             0.000 m/s
         start                                                   2024-05-18T09:12:40Z
         end                                                   2024-05-18T10:12:41.5Z
     total  1 track                                       2        1          1.113 m
         all points, unfiltered                           2                   1.113 m
-        ascent                                                               1.000 m
+        ascent (mean of 45s, climbs from 3 m)                                0.000 m
         descent                                                              0.000 m
-        moving time                                                      1h 1s 500ms
-        highest speed                                                      0.000 m/s
+        raw ascent                                                           1.000 m
+        raw descent                                                          0.000 m
+        moving time, at least 0.3 m/s                                             0s
+        highest speed over 5 s                                             0.000 m/s
     ");
     let run = run_with(&[], "-", file);
     insta::assert_snapshot!(run.out, @r"

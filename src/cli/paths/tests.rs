@@ -91,15 +91,18 @@ fn a_recording_is_shown_with_its_details_as_text_and_json() {
     growing  paths/walk                                  2        1      1 111.514 m
         all points, unfiltered                           3               1 111.514 m
         - too near, first at 1                           1                   0.000 m
+        = accepted points                                2               1 111.514 m
         from first to last                                               1 111.514 m
-        ascent                                                               2.000 m
+        ascent (mean of 45s, climbs from 3 m)                                0.000 m
         descent                                                              0.000 m
+        raw ascent                                                           2.000 m
+        raw descent                                                          0.000 m
         elapsed time                                                              1m
-        moving time                                                               1m
-        highest speed                                                     18.525 m/s
+        moving time, at least 0.3 m/s                                             1m
+        highest speed over 5 s                                            18.525 m/s
         created                                             2023-11-14T22:13:20.000Z
         last changed                                        2023-11-14T22:14:20.123Z
     ");
     let json = printed(|out| row(out, &path, true));
-    insta::assert_snapshot!(json, @r#"{"name":"paths/walk","complete":false,"committed_points":3,"length_m":1111.5141618393973,"model":"geodesic","segments":1,"displacement_m":1111.5141618393973,"bbox":[14.0,46.0,14.0,46.01],"accepted":2,"raw_length_m":1111.5141618393973,"elapsed_s":60.0,"moving_s":60.0,"max_speed_mps":18.52523603065662,"ascent_m":2.0,"descent_m":0.0,"rejections":[{"reason":"step","count":1,"first_offset":1,"rejected_length_m":0.0}],"create_time":"2023-11-14T22:13:20.000Z","update_time":"2023-11-14T22:14:20.123Z"}"#);
+    insta::assert_snapshot!(json, @r#"{"name":"paths/walk","complete":false,"committed_points":3,"length_m":1111.5141618393973,"model":"geodesic","segments":1,"displacement_m":1111.5141618393973,"bbox":[14.0,46.0,14.0,46.01],"accepted":2,"raw_length_m":1111.5141618393973,"elapsed_s":60.0,"moving_s":60.0,"max_speed_mps":18.52523603065662,"ascent_m":0.0,"descent_m":0.0,"rejections":[{"reason":"step","count":1,"first_offset":1,"rejected_length_m":0.0}],"create_time":"2023-11-14T22:13:20.000Z","update_time":"2023-11-14T22:14:20.123Z","gap_length_m":0.0,"raw_ascent_m":2.0,"raw_descent_m":0.0,"unused_options":[]}"#);
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::cli::policy::{Model, PolicyArgs, PolicyError};
+use crate::cli::policy::{FilledOptions, Model, PolicyArgs, PolicyError};
 use crate::cli::reading::ReadingArgs;
 use crate::cli::server_url;
 use crate::formats::ReadOptions;
@@ -87,6 +87,7 @@ impl PublishedMethod {
 const EXAMPLES: &str = "\
 Examples:
   waywiser record examples/hill-walk.gpx
+  waywiser record --estimate examples/hill-walk.gpx
   waywiser record --min-step 10 examples/hill-walk.gpx
   waywiser record --server http://127.0.0.1:50051 walk.gpx
   waywiser record --server http://127.0.0.1:50051 --name paths/walk walk.gpx
@@ -108,8 +109,8 @@ impl RecordArgs {
     ///
     /// # Errors
     /// If an option is out of range.
-    pub(super) fn options(&self) -> Result<Options, PolicyError> {
-        self.policy.options_for_files(self.metric())
+    pub(super) fn options(&self) -> Result<FilledOptions, PolicyError> {
+        self.policy.fill(self.policy.given_for_files(self.metric())?)
     }
 
     /// Returns the options of the readers.

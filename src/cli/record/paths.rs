@@ -13,7 +13,8 @@ use super::args::RecordArgs;
 use super::report::footer;
 use super::{Events, ReaderEvent};
 use crate::cli::input::{self, FileEnd};
-use crate::cli::notes::{self, NoteList, track_label};
+use crate::cli::notes::{self, NoteList, PresetCheck, track_label};
+use crate::cli::policy::FilledOptions;
 use crate::cli::report::{FileNote, Report, ReportOptions, Style, Total, Track, Units};
 use crate::cli::stall_detector::StallDetector;
 use crate::cli::track_queue::{QueuedPart, TrackEnd, TrackQueue};
@@ -161,17 +162,16 @@ pub(super) async fn send(
         Ok(options) => options,
         Err(error) => return Ok(Err(error.to_string())),
     };
-    let is_raw = args.policy.first_set().is_none();
-    let style = match (args.json, is_raw) {
+    let style = match (args.json, args.policy.needs_details()) {
         (true, _) => Style::Json,
-        (_, true) => Style::Text,
-        (_, false) => Style::Details,
+        (_, false) => Style::Text,
+        (_, true) => Style::Details,
     };
     let stall_detector = Arc::<StallDetector>::default();
     let (file_events, received) = mpsc::channel(1);
     let source = Source {
         events,
-        options,
+        options: options.all,
         file_events,
         stall_detector: Arc::clone(&stall_detector),
         is_offered: false,
@@ -184,21 +184,22 @@ pub(super) async fn send(
         source.next_part().await.map(|part| (part, source))
     });
     let answers = stream::once(client.measure_paths(parts)).try_flatten();
-    let report_options = ReportOptions { style, measure: options, units: Units::default() };
+    let report_options = ReportOptions { style, measure: options.all, units: Units::default() };
     let mut run = Run {
         report: Report::new(&mut *out, report_options, [&*file].into_iter()),
         file: &file,
         options,
         is_strict: args.read_options().is_strict,
-        totals: Totals::new(options.metric()),
+        totals: Totals::new(options.all.metric()),
         file_count: 0,
         track_count: 0,
         sent: VecDeque::new(),
         printed_notes: NoteList::default(),
+        preset_check: PresetCheck::default(),
         file_notes: Vec::new(),
     };
     let outcome = run.report_answers(received, answers, &stall_detector).await?;
-    run.print_notes();
+    run.end();
     if let Err(error) = outcome {
         return Ok(Err(error));
     }
@@ -214,7 +215,8 @@ pub(super) async fn send(
         more_note_count: 0,
     })?;
     if !args.json {
-        let is_raw = is_raw && options.metric().space() == Space::Geographic;
+        let is_raw = args.policy.first_set().is_none();
+        let is_raw = is_raw && options.all.metric().space() == Space::Geographic;
         footer(out, point_count, started.elapsed(), is_raw)?;
     }
     Ok(Ok(()))
@@ -224,7 +226,7 @@ pub(super) async fn send(
 struct Run<'a, W> {
     report: Report<W>,
     file: &'a str,
-    options: Options,
+    options: FilledOptions,
     is_strict: bool,
     totals: Totals,
     file_count: u64,
@@ -232,6 +234,7 @@ struct Run<'a, W> {
     /// The tracks that were sent and have no answer yet.
     sent: VecDeque<SentTrack>,
     printed_notes: NoteList,
+    preset_check: PresetCheck,
     file_notes: Vec<FileNote>,
 }
 
@@ -307,12 +310,7 @@ impl<W: Write> Run<'_, W> {
                 let label = track_label(number, &end.info);
                 self.printed_notes.add_all(&file, Some(&label), &end.notes);
             }
-            FileEvent::Note(note) => {
-                self.printed_notes.add(notes::text(&note.file, None, &note.note));
-                if self.file_notes.len() < FILE_NOTES_MAX {
-                    self.file_notes.push(note);
-                }
-            }
+            FileEvent::Note(note) => self.file_note(note),
             FileEvent::FileEnd(file, end) => {
                 self.file_count += u64::from(end == FileEnd::Complete);
                 let failure = super::file_failure(&file, end, self.is_strict);
@@ -322,6 +320,13 @@ impl<W: Write> Run<'_, W> {
             FileEvent::Failed(error) => return Some(InputEnd::Failed(error)),
         }
         None
+    }
+
+    fn file_note(&mut self, note: FileNote) {
+        self.printed_notes.add(notes::text(&note.file, None, &note.note));
+        if self.file_notes.len() < FILE_NOTES_MAX {
+            self.file_notes.push(note);
+        }
     }
 
     /// Reports the answer to the track that was sent first.
@@ -338,7 +343,8 @@ impl<W: Write> Run<'_, W> {
         if let Err(error) = self.totals.add(&summary) {
             return Ok(Err(format!("track {number}: the total cannot be computed: {error}")));
         }
-        let unused = notes::unused_options(Some(number as usize - 1), &info, &self.options);
+        self.preset_check.add(&info);
+        let unused = notes::unused_options(Some(number as usize - 1), &info, &self.options.given);
         if self.is_strict
             && let Some(note) = unused.first()
         {
@@ -353,7 +359,11 @@ impl<W: Write> Run<'_, W> {
         Ok(Ok(()))
     }
 
-    fn print_notes(&mut self) {
+    /// Prints the notes.
+    fn end(&mut self) {
+        if let Some(note) = self.preset_check.note(&self.options) {
+            self.file_note(FileNote { file: self.file.to_owned(), note });
+        }
         let _ = self.report.out().flush();
         self.printed_notes.take(self.file).iter().for_each(|text| super::note(text));
     }
@@ -389,13 +399,18 @@ mod tests {
                 [file].into_iter(),
             ),
             file,
-            options: Options::default(),
+            options: FilledOptions {
+                given: Options::default(),
+                preset: None,
+                all: Options::default(),
+            },
             is_strict: false,
             totals: Totals::new(Metric::Geodesic),
             file_count: 0,
             track_count: 0,
             sent: VecDeque::new(),
             printed_notes: NoteList::default(),
+            preset_check: PresetCheck::default(),
             file_notes: Vec::new(),
         };
         let stall_detector = StallDetector::default();

@@ -13,15 +13,17 @@ use tokio::sync::mpsc;
 
 use super::args::RecordArgs;
 use super::survey::{Survey, missing_track};
+use crate::cli::flags;
 use crate::cli::input::{self, Input, Stdin};
-use crate::cli::notes::{self, NoteList, track_label};
+use crate::cli::notes::{self, NoteList, PresetCheck, track_label};
+use crate::cli::policy::FilledOptions;
 use crate::cli::progress::Progress;
 use crate::cli::report::{Report, ReportOptions, Style, Track, Units, pluralize};
 use crate::cli::track_reader::{ReadRequest, ReaderEvent, TrackReader};
 use crate::cli::{Outcome, fail, retry_note, stderr};
 use crate::client::{Client, RecordEvent};
 use crate::formats::{Note, TrackInfo};
-use crate::measure::{Fix, Options};
+use crate::measure::Fix;
 use crate::recording::RecordingName;
 
 /// Records the file and prints the summary.
@@ -77,10 +79,10 @@ pub(super) async fn record(
     let bar =
         if io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
     let line = bar.clone();
-    let recorder = client.recorder(name.clone(), options);
+    let recorder = client.recorder(name.clone(), options.all);
     let recorder = recorder.on_event(move |event| show(&line, &event));
     let outcome = tokio::select! {
-        outcome = recorder.record(source.fixes()) => outcome.map_err(|error| error.to_string()),
+        outcome = recorder.record(source.fixes()) => outcome.map_err(|error| flags::explain(&error)),
         // The sender is dropped at the end of the file.
         Some(error) = failures.recv() => Err(error),
     };
@@ -89,7 +91,7 @@ pub(super) async fn record(
         Ok(recorded) => {
             let mut out = io::stdout();
             let style = if args.json { Style::Json } else { Style::Details };
-            let options = ReportOptions { style, measure: options, units: Units::default() };
+            let options = ReportOptions { style, measure: options.all, units: Units::default() };
             let mut report = Report::new(&mut out, options, [&*file].into_iter());
             let summary = recorded.summary;
             // Missing if the recording was finished before the end of the file was read.
@@ -130,7 +132,7 @@ struct Source {
     reader: TrackReader,
     /// The current file.
     file: String,
-    options: Options,
+    options: FilledOptions,
     is_strict: bool,
     notes: NoteList,
     name: RecordingName,
@@ -216,7 +218,7 @@ impl Source {
     fn add_notes(&mut self, track: usize, info: &TrackInfo, notes: &[Note]) -> Result<(), String> {
         let label = track_label(track as u64 + 1, info);
         self.notes.add_all(&self.file, Some(&label), notes);
-        let unused = notes::unused_options(Some(track), info, &self.options);
+        let unused = notes::unused_options(Some(track), info, &self.options.given);
         if self.is_strict
             && let Some(note) = unused.first()
         {
@@ -224,6 +226,9 @@ impl Source {
             return Err(format!("{text}; --strict makes this an error"));
         }
         self.notes.add_all(&self.file, Some(&label), &unused);
+        let mut preset_check = PresetCheck::default();
+        preset_check.add(info);
+        self.notes.add_all(&self.file, None, preset_check.note(&self.options).as_slice());
         // There is one recorded track, so the channel has space for it.
         let _ = self.ended.try_send((info.clone(), [notes, &unused].concat()));
         Ok(())

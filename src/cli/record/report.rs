@@ -6,9 +6,9 @@ use std::time::Duration;
 use crate::cli::report::{Keep, grouped, pad_or_truncate, pluralize};
 use crate::measure::Space;
 
-/// Explains why a length without filters is not the length of the walk.
+/// Explains why a length without filters is not the true length.
 const RAW_LENGTH_NOTE: &str =
-    "Raw length: GPS noise makes it longer than the true path; try --min-step 10.";
+    "Raw length: GPS noise makes it longer than the true path; try --estimate.";
 
 /// Writes the throughput, and the explanation of raw lengths if they are raw.
 pub(super) fn footer(
@@ -71,7 +71,7 @@ mod tests {
         insta::assert_snapshot!(String::from_utf8(out).unwrap(), @"
 
         sent 3 points in 0.500 s, 6 points/s
-        Raw length: GPS noise makes it longer than the true path; try --min-step 10.
+        Raw length: GPS noise makes it longer than the true path; try --estimate.
         ");
     }
 

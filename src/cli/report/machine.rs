@@ -5,8 +5,7 @@
 
 use std::borrow::Cow;
 
-use serde::ser::{Serialize, Serializer};
-
+use super::row::{Row, Value};
 use super::text::{rfc3339, utc};
 use super::{FileNote, ReportOptions, Total, Track, Units};
 use crate::cli::flags::{flag, missing_data};
@@ -15,65 +14,6 @@ use crate::formats::{Note, Position};
 use crate::measure::{
     ClimbOptions, EstimatedLength, Metric, Options, PathSummary, RejectionReason, Space, Trips,
 };
-
-/// A row: its members in order.
-pub(super) struct Row<'a>(pub(super) Vec<(Cow<'static, str>, Value<'a>)>);
-
-pub(super) enum Value<'a> {
-    /// An absent member of an object, or an empty field of a table.
-    Missing,
-    Null,
-    Flag(bool),
-    Text(Cow<'a, str>),
-    Count(u64),
-    Number(f64),
-    Box([f64; 4]),
-    Row(Row<'a>),
-    Rows(Vec<Row<'a>>),
-}
-
-impl Serialize for Row<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let present = self.0.iter().filter(|(_, value)| !matches!(value, Value::Missing));
-        serializer.collect_map(present.map(|(name, value)| (name, value)))
-    }
-}
-
-impl Serialize for Value<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Value::Missing | Value::Null => serializer.serialize_none(),
-            Value::Flag(flag) => serializer.serialize_bool(*flag),
-            Value::Text(text) => serializer.serialize_str(text),
-            Value::Count(count) => serializer.serialize_u64(*count),
-            Value::Number(number) => serializer.serialize_f64(*number),
-            Value::Box(sides) => sides.serialize(serializer),
-            Value::Row(row) => row.serialize(serializer),
-            Value::Rows(rows) => rows.serialize(serializer),
-        }
-    }
-}
-
-impl Value<'_> {
-    fn number(number: Option<f64>) -> Self {
-        number.map_or(Value::Missing, Value::Number)
-    }
-
-    fn seconds(ns: Option<u128>) -> Self {
-        Self::number(ns.map(|ns| ns as f64 / 1e9))
-    }
-
-    /// Formats the value as a field of a table.
-    pub(super) fn field(&self) -> String {
-        match self {
-            Value::Text(text) => text.to_string(),
-            Value::Flag(flag) => flag.to_string(),
-            Value::Count(count) => count.to_string(),
-            Value::Number(number) => number.to_string(),
-            _ => String::new(),
-        }
-    }
-}
 
 const REASONS: [RejectionReason; 5] = [
     RejectionReason::BackwardTime,
@@ -158,7 +98,7 @@ fn climb_method<'a>(summary: &PathSummary, options: &Options) -> Value<'a> {
     ]))
 }
 
-/// Returns the newer members of a JSON object.
+/// Returns the newer members that all JSON objects share.
 fn json_newer<'a>(
     summary: &PathSummary,
     options: Option<&Options>,
@@ -166,36 +106,45 @@ fn json_newer<'a>(
     let mut row = newer(summary);
     let method = options.map_or(Value::Missing, |options| climb_method(summary, options));
     row.push(("ascent_method".into(), method));
-    let Some(trips) = &summary.trips else { return row };
-    let time = |unix_ns| Value::Text(rfc3339(unix_ns).into());
-    if !trips.stops.is_empty() {
-        let stops = trips.stops.iter().map(|stop| {
-            Row(vec![
-                ("longitude_deg".into(), Value::Number(stop.position[0])),
-                ("latitude_deg".into(), Value::Number(stop.position[1])),
-                ("arrival_time".into(), time(stop.arrival_unix_ns)),
-                ("departure_time".into(), time(stop.departure_unix_ns)),
-            ])
-        });
-        row.push(("stops".into(), Value::Rows(stops.collect())));
-    }
-    if !trips.trips.is_empty() {
-        let trips = trips.trips.iter().map(|trip| {
-            Row(vec![
-                ("start_time".into(), time(trip.start_unix_ns)),
-                ("end_time".into(), time(trip.end_unix_ns)),
-                ("start_longitude_deg".into(), Value::Number(trip.start_position[0])),
-                ("start_latitude_deg".into(), Value::Number(trip.start_position[1])),
-                ("end_longitude_deg".into(), Value::Number(trip.end_position[0])),
-                ("end_latitude_deg".into(), Value::Number(trip.end_position[1])),
-                ("estimated_length_m".into(), Value::Number(trip.length.length_m)),
-                ("estimated_length_low_m".into(), Value::Number(trip.length.low_m)),
-                ("estimated_length_high_m".into(), Value::Number(trip.length.high_m)),
-            ])
-        });
-        row.push(("trips".into(), Value::Rows(trips.collect())));
-    }
     row
+}
+
+/// Returns the lists of stops and trips, if the options request them.
+fn trip_lists<'a>(
+    summary: &PathSummary,
+    options: Option<&Options>,
+) -> Vec<(Cow<'static, str>, Value<'a>)> {
+    let estimate = options.and_then(Options::estimate);
+    let Some(trips) = &summary.trips else { return Vec::new() };
+    if estimate.is_none_or(|estimate| estimate.max_trips == 0) {
+        return Vec::new();
+    }
+    let time = |unix_ns| Value::Text(rfc3339(unix_ns).into());
+    let stops = trips.stops.iter().map(|stop| {
+        Row(vec![
+            ("longitude_deg".into(), Value::Number(stop.position[0])),
+            ("latitude_deg".into(), Value::Number(stop.position[1])),
+            ("arrival_time".into(), time(stop.arrival_unix_ns)),
+            ("departure_time".into(), time(stop.departure_unix_ns)),
+        ])
+    });
+    let trips = trips.trips.iter().map(|trip| {
+        Row(vec![
+            ("start_time".into(), time(trip.start_unix_ns)),
+            ("end_time".into(), time(trip.end_unix_ns)),
+            ("start_longitude_deg".into(), Value::Number(trip.start_position[0])),
+            ("start_latitude_deg".into(), Value::Number(trip.start_position[1])),
+            ("end_longitude_deg".into(), Value::Number(trip.end_position[0])),
+            ("end_latitude_deg".into(), Value::Number(trip.end_position[1])),
+            ("estimated_length_m".into(), Value::Number(trip.length.length_m)),
+            ("estimated_length_low_m".into(), Value::Number(trip.length.low_m)),
+            ("estimated_length_high_m".into(), Value::Number(trip.length.high_m)),
+        ])
+    });
+    vec![
+        ("stops".into(), Value::Rows(stops.collect())),
+        ("trips".into(), Value::Rows(trips.collect())),
+    ]
 }
 
 /// Returns the same members for JSON. A total has no offsets.
@@ -240,11 +189,12 @@ pub(super) fn json_track<'a>(track: &Track<'a>, options: &ReportOptions) -> Row<
     row.extend(in_units(summary.metric, summary.length, options.units));
     row.push(("notes".into(), Value::Rows(track.notes.iter().map(json_note).collect())));
     row.extend(json_newer(summary, Some(&options.measure)));
+    row.extend(trip_lists(summary, Some(&options.measure)));
     Row(row)
 }
 
-/// Returns the row of a recording. A damaged one has only its name.
-pub(super) fn json_recording(path: &StoredPath) -> Row<'_> {
+/// Returns the row of a recording with these options. A damaged one has only its name.
+pub(super) fn json_recording<'a>(path: &'a StoredPath, options: Option<&Options>) -> Row<'a> {
     let name = ("name".into(), Value::Text((&*path.name).into()));
     let Some(summary) = &path.summary else {
         return Row(vec![name, ("damaged".into(), Value::Flag(true))]);
@@ -269,7 +219,8 @@ pub(super) fn json_recording(path: &StoredPath) -> Row<'_> {
         ("update_time".into(), time(path.update_unix_ms)),
         ("expire_time".into(), time(path.expire_unix_ms)),
     ]);
-    row.extend(json_newer(summary, path.measure_options().as_ref()));
+    row.extend(json_newer(summary, options));
+    row.extend(trip_lists(summary, options));
     let unused = summary.unused_options.iter().map(|unused| {
         Row(vec![
             ("option".into(), Value::Text(flag(unused.option).into())),

@@ -1,10 +1,11 @@
 //! The report of measured tracks: aligned text for people, JSON lines and CSV for programs. Each track is one row,
 //! written at once, and the total is the last row.
 //!
-//! `table` has the rows for people and `machine` those for programs. `text` formats numbers and names for a
+//! `table` has the rows for people and `machine` those for programs, made of `row`. `text` formats numbers and names for a
 //! terminal, and `units` formats lengths and speeds.
 
 mod machine;
+mod row;
 mod table;
 mod text;
 mod units;
@@ -89,7 +90,7 @@ pub(super) struct Report<W> {
 
 /// Writes a recording as one JSON object.
 pub(super) fn json_recording(out: &mut impl Write, path: &StoredPath) -> io::Result<()> {
-    let mut row = machine::json_recording(path);
+    let mut row = machine::json_recording(path, path.measure_options().as_ref());
     if let Some(summary) = &path.summary {
         windows::extend_json(&mut row, summary, Units::M);
     }
@@ -126,6 +127,9 @@ impl<W: Write> Report<W> {
         report.begin(summary)?;
         let name = path.name.as_str();
         report.table.rows(&mut report.out, [state, name], summary, Some(summary.displacement))?;
+        if let Some(trips) = &summary.trips {
+            report.table.trips(&mut report.out, trips)?;
+        }
         for (label, unix_ms) in [
             ("created", path.create_unix_ms),
             ("last changed", path.update_unix_ms),
@@ -210,3 +214,6 @@ impl<W: Write> Report<W> {
         csv.flush()
     }
 }
+
+#[cfg(test)]
+mod tests;

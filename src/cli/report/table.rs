@@ -6,6 +6,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::text::{
     Keep, duration, escape_control, grouped, pad_or_truncate, pluralize, rfc3339, seconds_utc,
+    whole_seconds, without_negative_zero,
 };
 use super::{ReportOptions, Style, Total, Track, Units};
 use crate::formats::TrackKind;
@@ -120,39 +121,9 @@ impl Table {
         let length = self.length(summary.length);
         self.line(out, [file, name, &grouped(&points.to_string()), &segments, &length])?;
         if !is_detailed {
-            return Ok(());
+            return self.effects(out, summary);
         }
-        let raw = self.length(summary.raw_length);
-        self.detail(
-            out,
-            "all points, unfiltered",
-            &grouped(&summary.point_count.to_string()),
-            &raw,
-        )?;
-        for rejection in &summary.rejections {
-            let what = match rejection.reason {
-                RejectionReason::BackwardTime => "back in time",
-                RejectionReason::Accuracy => "inaccurate",
-                RejectionReason::Speed => "too fast",
-                RejectionReason::Step => "too near",
-                RejectionReason::InvalidPosition => "without a valid position",
-                RejectionReason::Late => "late",
-                RejectionReason::ZeroPosition => "at 0, 0",
-            };
-            // A total has no offsets.
-            let first = match is_total {
-                true => String::new(),
-                false => format!(", first at {}", grouped(&rejection.first_offset.to_string())),
-            };
-            let label = format!("- {what}{first}");
-            // Rounded distances can make a removed length a little less than 0.
-            let length = self.length(rejection.rejected_length.max(0.0));
-            self.detail(out, &label, &grouped(&rejection.count.to_string()), &length)?;
-        }
-        if summary.gap_length != 0.0 {
-            let gaps = self.length(summary.gap_length);
-            self.detail(out, "- gaps between segments", "", &gaps)?;
-        }
+        self.ledger(out, summary, is_total)?;
         if let Some(length_3d) = summary.length_3d {
             let length_3d = self.length(length_3d);
             self.detail(out, "in three dimensions", "", &length_3d)?;
@@ -161,12 +132,9 @@ impl Table {
             let displacement = self.length(displacement);
             self.detail(out, "from first to last", "", &displacement)?;
         }
-        if let Some(EstimatedLength { length_m, low_m, high_m }) = summary.estimate {
-            self.wide_detail(out, "estimated length", &self.estimate(length_m))?;
-            let interval = format!("{} to {}", self.estimate(low_m), self.estimate(high_m));
-            self.wide_detail(out, "  90 % interval of the true length", &interval)?;
-        }
-        if let Some(trips) = &summary.trips {
+        self.estimated_length(out, summary)?;
+        let has_trips = |trips: &&Trips| trips.trip_count > 0 || trips.stop_count > 0;
+        if let Some(trips) = summary.trips.as_ref().filter(has_trips) {
             let counts = format!(
                 "{}, {}",
                 pluralize(trips.trip_count, "trip"),
@@ -193,6 +161,68 @@ impl Table {
         Ok(())
     }
 
+    /// Writes the rows without details that explain the length: what a preset rejects, and the estimate.
+    fn effects(&self, out: &mut impl Write, summary: &PathSummary) -> io::Result<()> {
+        // A note reports the points without a valid position, which add no length.
+        let is_filter = |reason| reason != RejectionReason::InvalidPosition;
+        let rejections = summary.rejections.iter().filter(|one| is_filter(one.reason));
+        let rejected_count: u64 = rejections.map(|rejection| rejection.count).sum();
+        if rejected_count > 0 {
+            let label = format!("length with {}", pluralize(rejected_count, "rejected point"));
+            self.detail(out, &label, "", &self.length(summary.raw_length))?;
+        }
+        self.estimated_length(out, summary)
+    }
+
+    /// Writes the estimate. It is missing without times, and in a total with a track that has none.
+    fn estimated_length(&self, out: &mut impl Write, summary: &PathSummary) -> io::Result<()> {
+        if self.options.measure.estimate().is_none() || summary.point_count == 0 {
+            return Ok(());
+        }
+        let estimate =
+            summary.estimate.map_or("not available".to_owned(), |length| self.estimate(length));
+        self.wide_detail(out, "estimated length, 90 % interval", &estimate)
+    }
+
+    /// Writes the length of all points, and the lengths that lead from it to that of the accepted points.
+    fn ledger(
+        &self,
+        out: &mut impl Write,
+        summary: &PathSummary,
+        is_total: bool,
+    ) -> io::Result<()> {
+        let all = grouped(&summary.point_count.to_string());
+        self.detail(out, "all points, unfiltered", &all, &self.length(summary.raw_length))?;
+        for rejection in &summary.rejections {
+            let what = match rejection.reason {
+                RejectionReason::BackwardTime => "back in time",
+                RejectionReason::Accuracy => "inaccurate",
+                RejectionReason::Speed => "too fast",
+                RejectionReason::Step => "too near",
+                RejectionReason::InvalidPosition => "without a valid position",
+                RejectionReason::Late => "late",
+                RejectionReason::ZeroPosition => "at 0, 0",
+            };
+            // A total has no offsets.
+            let first = match is_total {
+                true => String::new(),
+                false => format!(", first at {}", grouped(&rejection.first_offset.to_string())),
+            };
+            let label = format!("- {what}{first}");
+            let length = self.length(rejection.rejected_length);
+            self.detail(out, &label, &grouped(&rejection.count.to_string()), &length)?;
+        }
+        if summary.gap_length != 0.0 {
+            let gaps = self.length(summary.gap_length);
+            self.detail(out, "- gaps between segments", "", &gaps)?;
+        }
+        if summary.rejections.is_empty() && summary.gap_length == 0.0 {
+            return Ok(());
+        }
+        let accepted = grouped(&summary.accepted_count.to_string());
+        self.detail(out, "= accepted points", &accepted, &self.length(summary.length))
+    }
+
     /// Writes ascent and descent, with their method, and the sums of all rises and falls.
     fn climbs(&self, out: &mut impl Write, summary: &PathSummary) -> io::Result<()> {
         let (Some(ascent), Some(descent)) = (summary.ascent, summary.descent) else {
@@ -207,7 +237,7 @@ impl Table {
         self.wide_detail(out, &format!("ascent ({method})"), &self.elevation(ascent))?;
         self.wide_detail(out, "descent", &self.elevation(descent))?;
         for (label, climb) in
-            [("all rises", summary.raw_ascent), ("all falls", summary.raw_descent)]
+            [("raw ascent", summary.raw_ascent), ("raw descent", summary.raw_descent)]
         {
             if let Some(climb) = climb {
                 self.wide_detail(out, label, &self.elevation(climb))?;
@@ -217,17 +247,11 @@ impl Table {
     }
 
     /// Writes the listed trips and stops of a track, in the order of time.
-    fn trips(&self, out: &mut impl Write, trips: &Trips) -> io::Result<()> {
+    pub(super) fn trips(&self, out: &mut impl Write, trips: &Trips) -> io::Result<()> {
         let mut rows: Vec<(i64, String, String)> = Vec::new();
-        let span = |start: i64, end: i64| duration(end.abs_diff(start).into());
+        let span = |start: i64, end: i64| whole_seconds(end.abs_diff(start).into());
         for trip in &trips.trips {
-            let EstimatedLength { length_m, low_m, high_m } = trip.length;
-            let value = format!(
-                "{} ({} to {})",
-                self.estimate(length_m),
-                self.estimate(low_m),
-                self.estimate(high_m)
-            );
+            let value = self.estimate(trip.length);
             let time = span(trip.start_unix_ns, trip.end_unix_ns);
             let label = format!("trip  {}  {time}", seconds_utc(trip.start_unix_ns));
             rows.push((trip.start_unix_ns, label, value));
@@ -244,16 +268,21 @@ impl Table {
             self.wide_detail(out, label, value)?;
         }
         let listed = (trips.trips.len() as u64, trips.stops.len() as u64);
-        if listed.0 < trips.trip_count || listed.1 < trips.stop_count {
-            let rest =
-                format!("only the latest {} trips and {} stops are listed", listed.0, listed.1);
-            self.wide_detail(out, &rest, "")?;
+        let is_listed =
+            self.options.measure.estimate().is_some_and(|options| options.max_trips > 0);
+        if is_listed && (listed.0 < trips.trip_count || listed.1 < trips.stop_count) {
+            let (trips, stops) = (pluralize(listed.0, "trip"), pluralize(listed.1, "stop"));
+            self.wide_detail(out, &format!("only the latest {trips} and {stops} are listed"), "")?;
         }
         Ok(())
     }
 
-    fn estimate(&self, length: f64) -> String {
-        self.quantity(length, Units::format_estimate)
+    /// Formats an estimate and its interval: `8 012 m (7 871 to 8 154 m)`.
+    fn estimate(&self, EstimatedLength { length_m, low_m, high_m }: EstimatedLength) -> String {
+        let [length, low, high] =
+            [length_m, low_m, high_m].map(|length| self.quantity(length, Units::format_estimate));
+        let low = low.strip_suffix(self.options.units.symbol()).unwrap_or(&low).trim_end();
+        format!("{length} ({low} to {high})")
     }
 
     /// Formats the value of an option, in metres or in the unit of the coordinates.
@@ -282,8 +311,8 @@ impl Table {
     /// Formats a quantity in the unit of the report or, for planar paths, in the unit of the coordinates.
     fn quantity(&self, value: f64, format: fn(Units, f64) -> String) -> String {
         match self.options.metric().space() {
-            Space::Planar => grouped(&format!("{value:.6}")),
-            Space::Geographic => grouped(&format(self.options.units, value)),
+            Space::Planar => grouped(without_negative_zero(&format!("{value:.6}"))),
+            Space::Geographic => grouped(without_negative_zero(&format(self.options.units, value))),
         }
     }
 

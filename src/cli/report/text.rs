@@ -11,12 +11,14 @@ pub(in crate::cli) fn pluralize(count: u64, what: &str) -> String {
     format!("{} {what}{}", grouped(&count.to_string()), if count == 1 { "" } else { "s" })
 }
 
-/// Separates the digits before the decimal point into groups of three.
+/// Separates the digits before the decimal point into groups of three. A unit may follow the number.
 pub(in crate::cli) fn grouped(number: &str) -> String {
-    let whole = number.find('.').unwrap_or(number.len());
+    let start = usize::from(number.starts_with('-'));
+    let digits = number[start..].find(|char: char| !char.is_ascii_digit());
+    let whole = digits.map_or(number.len(), |digits| start + digits);
     let mut text = String::with_capacity(number.len() + number.len() / 3);
     for (at, char) in number.char_indices() {
-        if at > 0 && at < whole && (whole - at).is_multiple_of(3) {
+        if at > start && at < whole && (whole - at).is_multiple_of(3) {
             text.push(' ');
         }
         text.push(char);
@@ -40,7 +42,20 @@ pub(in crate::cli) fn rfc3339(unix_ns: i64) -> String {
 
 /// Formats a time in nanoseconds since 1970 as in RFC 3339, without a fraction of a second.
 pub(in crate::cli) fn seconds_utc(unix_ns: i64) -> String {
-    rfc3339(unix_ns - unix_ns.rem_euclid(1_000_000_000))
+    rfc3339(unix_ns.saturating_sub(unix_ns.rem_euclid(1_000_000_000)))
+}
+
+/// Removes the sign of a number that is rounded to zero.
+pub(in crate::cli) fn without_negative_zero(number: &str) -> &str {
+    match number.strip_prefix('-') {
+        Some(digits) if !digits.contains(|char: char| matches!(char, '1'..='9')) => digits,
+        _ => number,
+    }
+}
+
+/// Formats a duration in nanoseconds, without a fraction of a second.
+pub(in crate::cli) fn whole_seconds(ns: u128) -> String {
+    duration(ns - ns % 1_000_000_000)
 }
 
 /// Formats a duration in nanoseconds. Receivers record times in milliseconds.
@@ -112,6 +127,32 @@ mod tests {
         assert_eq!(grouped("999.123456"), "999.123456");
         assert_eq!(grouped("2700.918"), "2 700.918");
         assert_eq!(grouped("1234567"), "1 234 567");
+        assert_eq!(grouped("8012 m"), "8 012 m");
+        assert_eq!(grouped("-123.456 m"), "-123.456 m");
+        assert_eq!(grouped("-1234.5678"), "-1 234.5678");
+        assert_eq!(grouped("inf"), "inf");
+        assert_eq!(grouped(""), "");
+    }
+
+    #[test]
+    fn a_number_that_is_rounded_to_zero_has_no_sign() {
+        for (number, expected) in [
+            ("-0.000 m", "0.000 m"),
+            ("-0", "0"),
+            ("-0.001 m", "-0.001 m"),
+            ("-10.000", "-10.000"),
+            ("0.000", "0.000"),
+        ] {
+            assert_eq!(without_negative_zero(number), expected);
+        }
+    }
+
+    #[test]
+    fn times_and_durations_are_cut_to_whole_seconds() {
+        assert_eq!(seconds_utc(1_700_000_000_999_999_999), "2023-11-14T22:13:20Z");
+        assert_eq!(seconds_utc(-1), "1969-12-31T23:59:59Z");
+        assert!(seconds_utc(i64::MIN).starts_with("1677-09-21T00:12:4"));
+        assert_eq!(whole_seconds(3_600_999_000_000), "1h");
     }
 
     #[test]

@@ -8,7 +8,8 @@ use std::io::{self, Write};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::machine::{self, Row, Value};
+use super::machine;
+use super::row::{Row, Value};
 use super::table::Table;
 use super::text::grouped;
 use super::{ReportOptions, Total, Track, Units};

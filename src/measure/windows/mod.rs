@@ -61,6 +61,8 @@ pub struct WindowOptions {
 impl WindowOptions {
     /// The largest [`WindowOptions::max_windows`].
     pub const WINDOWS_MAX: u32 = 100_000;
+    /// The largest [`WindowOptions::max_windows`] of a path that a server measures.
+    pub const REPLY_WINDOWS_MAX: u32 = 1000;
     /// The largest [`WindowOptions::max_windows`] of a recording, whose windows are stored with each commit.
     pub const RECORDING_WINDOWS_MAX: u32 = 400;
 

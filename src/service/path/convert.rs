@@ -31,7 +31,10 @@ pub(super) fn options(message: &pb::PathOptions) -> Result<Options, Vec<FieldVio
         };
         violations.into_iter().map(violation).collect::<Vec<_>>()
     })?;
-    let limits = Limits { max_trips: EstimateOptions::TRIPS_MAX, max_windows: WINDOWS_MAX };
+    let limits = Limits {
+        max_trips: EstimateOptions::TRIPS_MAX,
+        max_windows: WindowOptions::REPLY_WINDOWS_MAX,
+    };
     match limits.violations(&options, "") {
         violations if violations.is_empty() => Ok(options),
         violations => Err(violations),
@@ -50,9 +53,6 @@ pub(super) fn check_recorded(options: &Options) -> Result<(), Vec<FieldViolation
         violations => Err(violations),
     }
 }
-
-/// Maximum number of windows of a path without a name.
-const WINDOWS_MAX: u32 = 1000;
 
 /// The maximum lengths of the lists of a summary.
 struct Limits {

@@ -5,7 +5,7 @@ use crate::measure::Zone;
 
 fn windows(arguments: &str) -> Option<WindowOptions> {
     let words = ["measure", "-"].into_iter().chain(arguments.split_whitespace());
-    Wrapper::parse_from(words).args.options().unwrap().windows()
+    Wrapper::parse_from(words).args.options().unwrap().all.windows()
 }
 
 #[test]
@@ -25,6 +25,9 @@ fn by_requests_windows_of_the_time_zone() {
     }
     let utc = WindowOptions::new(WindowUnit::Day, Zone::UTC);
     assert_eq!(windows("--by day --model planar"), Some(utc));
+    // A server has a smaller limit.
+    let remote = windows("--by day --server http://h").unwrap();
+    assert_eq!(remote, WindowOptions { max_windows: 1000, ..utc });
     // The trips do not remove the windows.
     assert_eq!(windows("--by day --trips"), Some(utc));
 }
