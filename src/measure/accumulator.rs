@@ -10,7 +10,7 @@ use super::derived::Derived;
 use super::error::PathError;
 use super::fix::Fix;
 use super::fix_block::FixBlock;
-use super::fix_sink::{FixSink, TrackFix};
+use super::fix_sink::FixSink;
 use super::index_set::IndexSet;
 use super::options::{Elevation, InvalidPoints, Options};
 use super::point_block::PointBlock;
@@ -21,7 +21,8 @@ use super::reorder::ReorderBuffer;
 use super::seen_attributes::SeenAttributes;
 use super::state::{InvalidPointsState, State, StateError, StatsState};
 use super::summary::{PathSummary, Rejection};
-use super::track_stats::FixAttributes;
+use super::track_fix::FixAttributes;
+use super::track_fix::TrackFix;
 use super::unused_options::unused_options;
 
 /// Accumulates one path of fixes.

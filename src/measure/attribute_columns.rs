@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::point_block::PointBlock;
 use super::seen_attributes::SeenAttributes;
-use super::track_stats::FixAttributes;
+use super::track_fix::FixAttributes;
 
 /// Elevations, times and accuracies of up to [`PointBlock::CAPACITY`] fixes.
 ///

@@ -4,12 +4,13 @@
 use super::climb::{Climb, ClimbSettings};
 use super::cost;
 use super::estimate::{EstimateSettings, Estimator};
-use super::fix_sink::TrackFix;
 use super::options::Options;
 use super::state::State;
 use super::sum::SumOverflow;
 use super::summary::{PathSummary, Trips};
-use super::track_stats::{FixAttributes, TrackStats};
+use super::track_fix::FixAttributes;
+use super::track_fix::TrackFix;
+use super::track_stats::TrackStats;
 use super::windows::Windows;
 
 /// The results of a path that depend on its checked and accepted fixes.
@@ -63,7 +64,7 @@ impl Derived {
     }
 
     /// Adds an accepted fix. The statistics have it already. `leg` is as in
-    /// [`FixSink::add_accepted`](super::fix_sink::FixSink::add_accepted).
+    /// `FixSink::add_accepted`.
     ///
     /// # Errors
     /// Returns an error if a total is out of range. The results are then unusable.

@@ -17,7 +17,7 @@ use super::point_block::PointBlock;
 use super::reorder::BufferedFix;
 use super::scale::Scale;
 use super::seen_attributes::SeenAttributes;
-use super::track_stats::FixAttributes;
+use super::track_fix::FixAttributes;
 
 /// A run of up to [`FixBlock::CAPACITY`] fixes of one space, as columns.
 ///

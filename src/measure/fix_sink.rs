@@ -5,15 +5,8 @@
 use super::derived::Derived;
 use super::options::Options;
 use super::sum::SumOverflow;
-use super::track_stats::{FixAttributes, LegBatch, TrackStats};
-
-/// A fix with a position, as the rules and the statistics use it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct TrackFix {
-    /// The canonical coordinates.
-    pub(super) at: (f64, f64),
-    pub(super) attributes: FixAttributes,
-}
+use super::track_fix::{FixAttributes, TrackFix};
+use super::track_stats::{LegBatch, TrackStats};
 
 /// Receives fixes in the order of the path.
 pub(super) struct FixSink<'a> {

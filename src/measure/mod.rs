@@ -46,6 +46,7 @@ mod state;
 mod sum;
 mod summary;
 mod totals;
+mod track_fix;
 mod track_stats;
 mod unused_options;
 mod windows;

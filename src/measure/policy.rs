@@ -23,13 +23,14 @@ use super::cost::Cost;
 use super::derived::Derived;
 use super::error::PathError;
 use super::fix_block::FixBlock;
-use super::fix_sink::{FixSink, TrackFix};
+use super::fix_sink::FixSink;
 use super::index_set::IndexSet;
 use super::options::Options;
 use super::polyline::Polyline;
 use super::rejection_reason::RejectionReason;
 use super::sum::{ExactSum, SignedSum};
 use super::summary::Rejection;
+use super::track_fix::TrackFix;
 
 /// The state of the filter.
 #[derive(Clone, Debug, PartialEq)]

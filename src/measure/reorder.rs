@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use super::options::Reorder;
 use super::state::{BufferedFixState, ReorderState};
-use super::track_stats::FixAttributes;
+use super::track_fix::FixAttributes;
 
 /// A fix with a position.
 #[derive(Clone, Copy, Debug, PartialEq)]

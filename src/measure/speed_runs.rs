@@ -7,7 +7,7 @@
 
 use super::state::{SpeedRunState, SpeedRunsState};
 use super::sum::ExactSum;
-use super::track_stats::seconds;
+use super::track_fix::seconds;
 
 /// The shortest duration of a run.
 pub(super) const RUN_NS: u64 = 5_000_000_000;

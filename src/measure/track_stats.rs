@@ -5,19 +5,9 @@ use super::level::Level;
 use super::options::{Elevation, Options};
 use super::point_block::PointBlock;
 use super::speed_runs::SpeedRuns;
-use super::state::{AttributesState, StatsState};
+use super::state::StatsState;
 use super::sum::{ExactSum, SumOverflow};
-
-/// The elevation and the time of a fix, if known.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct FixAttributes {
-    pub(super) z: Option<f64>,
-    pub(super) unix_ns: Option<i64>,
-}
-
-impl FixAttributes {
-    pub(super) const NOTHING: Self = Self { z: None, unix_ns: None };
-}
+use super::track_fix::{FixAttributes, seconds};
 
 /// The accepted fixes of a block and the legs to them, in columns. Adding a column is much faster than adding single
 /// values.
@@ -67,12 +57,6 @@ impl LegBatch {
         self.count = 0;
         self.has_climb = false;
     }
-}
-
-/// Converts nanoseconds to seconds, rounded. The speed rule and the reported speeds use this function.
-#[inline]
-pub(super) fn seconds(ns: u64) -> f64 {
-    ns as f64 / 1e9
 }
 
 /// Returns whether the speed of a leg, `length / seconds(ns)`, is at least `limit`. A product decides most cases: a
@@ -311,15 +295,5 @@ impl TrackStats {
             climb: state.climb.map(Into::into),
             length_3d: state.length_3d,
         }
-    }
-}
-
-impl FixAttributes {
-    pub(super) fn state(self) -> AttributesState {
-        AttributesState { z: self.z, unix_ns: self.unix_ns }
-    }
-
-    pub(super) fn from_checked_state(state: AttributesState) -> Self {
-        Self { z: state.z, unix_ns: state.unix_ns }
     }
 }

@@ -1,9 +1,9 @@
 //! The chain of candidates: fixes in a row that were rejected for time or speed and agree with each other.
 
 use super::context::{Arrival, Context, is_too_fast};
-use crate::measure::fix_sink::TrackFix;
 use crate::measure::options::REANCHOR_COUNT_MAX;
 use crate::measure::rejection_reason::RejectionReason;
+use crate::measure::track_fix::TrackFix;
 
 /// The largest number of candidates, including the one that completes the chain.
 const CAPACITY: usize = REANCHOR_COUNT_MAX as usize;

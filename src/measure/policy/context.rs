@@ -3,10 +3,10 @@
 use std::cell::Cell;
 
 use crate::measure::cost::Cost;
-use crate::measure::fix_sink::TrackFix;
 use crate::measure::options::Options;
 use crate::measure::rejection_reason::RejectionReason;
-use crate::measure::track_stats::seconds;
+use crate::measure::track_fix::TrackFix;
+use crate::measure::track_fix::seconds;
 
 /// The options, and the cost of the distances that were computed.
 pub(super) struct Context<'a> {

@@ -2,11 +2,12 @@
 
 use crate::measure::cost::Cost;
 use crate::measure::error::PathError;
-use crate::measure::fix_sink::{FixSink, TrackFix};
+use crate::measure::fix_sink::FixSink;
 use crate::measure::index_set::IndexSet;
 use crate::measure::point_block::PointBlock;
 use crate::measure::polyline::Polyline;
-use crate::measure::track_stats::FixAttributes;
+use crate::measure::track_fix::FixAttributes;
+use crate::measure::track_fix::TrackFix;
 
 /// Adds accepted fixes to a polyline and to the statistics, a block at a time.
 pub(super) struct Output<'a> {

@@ -12,8 +12,8 @@ use super::context::{Arrival, Context, TimedPlace};
 use super::ledger::Ledger;
 use super::output::Output;
 use crate::measure::error::PathError;
-use crate::measure::fix_sink::TrackFix;
 use crate::measure::rejection_reason::RejectionReason;
+use crate::measure::track_fix::TrackFix;
 
 /// The fixes of the current segment with which later fixes are compared.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -5,14 +5,14 @@ use super::chain::{Candidate, Chain};
 use super::context::TimedPlace;
 use super::ledger::{Entry, Ledger};
 use super::rules::{Segment, SegmentRules, Tentative};
-use crate::measure::fix_sink::TrackFix;
 use crate::measure::metric::Metric;
 use crate::measure::polyline::Polyline;
 use crate::measure::state::{
     CandidateState, FilterState, FixState, RejectionState, SegmentState, TentativeState,
     TimedPlaceState,
 };
-use crate::measure::track_stats::FixAttributes;
+use crate::measure::track_fix::FixAttributes;
+use crate::measure::track_fix::TrackFix;
 
 impl Filter {
     pub(in crate::measure) fn state(&self) -> FilterState {
