@@ -172,7 +172,15 @@ pub(crate) fn from_message(message: &pb::PathOptions) -> Result<Options, Vec<Opt
         .estimate(estimate)
         .windows(windows)
         .build();
-    let options = options.map(|options| preset.map_or(options, |preset| preset.fill(options)));
+    let options = options.and_then(|options| match preset {
+        None => Ok(options),
+        Some(preset) => {
+            let filled = preset.fill(options);
+            // A speed that is set has priority, even if it is the default.
+            let stopped_speed = stopped_speed.or(filled.stopped_speed());
+            filled.to_builder().stopped_speed(stopped_speed).build()
+        }
+    });
     options.map_err(|OptionsError { option, value, bounds, .. }| {
         let description = format!("it is {value}, and must be {bounds}");
         vec![OptionViolation { field: field(option, space), description }]
@@ -334,6 +342,12 @@ mod tests {
             assert_eq!(read.invalid_points() == InvalidPoints::RejectCall, is_default);
             assert_eq!(to_message(&read).invalid_points, sent.max(1));
         }
+        let car = pb::PathOptions { preset: pb::Preset::Car.into(), ..Default::default() };
+        assert_eq!(from_message(&car).unwrap().stopped_speed(), Some(1.0));
+        let slow = pb::PathOptions { stopped_speed_mps: 0.3, ..car };
+        let read = from_message(&slow).unwrap();
+        assert_eq!((read.stopped_speed(), read.max_speed()), (Some(0.3), Some(70.0)));
+        assert_eq!(from_message(&to_message(&read)).unwrap(), read);
         let planar = pb::PathOptions { model: 3, min_step: 2.0, ..Default::default() };
         let read = from_message(&planar).unwrap();
         assert_eq!((read.min_step(), read.xy_resolution()), (Some(2.0), 1.0));

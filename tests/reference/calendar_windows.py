@@ -3,6 +3,9 @@
 import datetime
 import zoneinfo
 
+# The data of the package tzdata, as in the program. Systems can have other rules before 1970.
+zoneinfo.reset_tzpath(to=[])
+
 SECOND = 1_000_000_000
 # Seconds that are more than any window has.
 LONGEST = {"hour": 10_800, "day": 2 * 86_400, "week": 9 * 86_400, "month": 33 * 86_400, "year": 368 * 86_400}

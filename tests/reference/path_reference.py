@@ -337,6 +337,10 @@ class Measurement:
             for reason, entries in found.items()
         }
 
+    def has_climbs(self):
+        """Returns whether a segment has two accepted points with an elevation."""
+        return any(sum(entry.point.z is not None for entry in segment.accepted) > 1 for segment in self.segments)
+
     def elapsed_time(self):
         times = [entry.time for segment in self.segments for entry in segment.checked if entry.time is not None]
         return max(times) - min(times) if times else None
@@ -413,8 +417,7 @@ class Measurement:
             "max_accuracy_m": ("ACCURACY", options.max_accuracy),
             "reject_backward_time": ("TIME", options.reject_backward_time),
             "stopped_speed" + speed_unit: ("TIME", speed_is_set and options.stopped_speed),
-            "reorder_count": ("TIME", options.reorder_count),
-            "reorder_time": ("TIME", options.reorder_time),
+            "reorder_count": ("TIME", options.reorder_count or options.reorder_time),
             "windows": ("TIME", options.window_unit),
             "estimate": ("TIME", options.estimate),
         }
@@ -435,7 +438,7 @@ class Measurement:
     def windows(self):
         """Returns the windows by their start, and the length without a time; or None if there are too many windows."""
         unit, zone = self.options.window_unit, self.options.time_zone
-        limit = self.options.max_windows or 100_000
+        limit = self.options.max_windows or 400
         crossings = 0  # The ends of windows in legs, without the first one of each leg.
         found = {}
         undated = Sum()
