@@ -133,9 +133,39 @@ pub(super) fn number_unix_ns(
     }
     let value = text.parse::<f64>().ok().filter(|value| value.is_finite())?;
     let unit = unit.unwrap_or_else(|| TimeUnit::guess(value));
+    if let Some(unix_ns) = decimal_ns(text, unit) {
+        return Some(checked_unix_ns(unix_ns));
+    }
+    // A number with an exponent.
     let us = (value * (unit.ns() as f64 / 1e3)).round();
     // The conversion saturates: a value that is out of range remains so.
     Some(checked_unix_ns(i128::from(us as i64) * i128::from(TimeUnit::Us.ns())))
+}
+
+/// Returns a decimal number of `unit` in nanoseconds, rounded to the nearest one. Returns `None` for a number with an
+/// exponent or with more than 18 digits before the point.
+fn decimal_ns(text: &str, unit: TimeUnit) -> Option<i128> {
+    /// The digits after the point of a unit of 10^-18.
+    const PLACES: usize = 18;
+    let (is_negative, digits) = match text.as_bytes().first()? {
+        b'-' => (true, &text[1..]),
+        b'+' => (false, &text[1..]),
+        _ => (false, text),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let is_decimal = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.len() > PLACES || !is_decimal(whole) || !is_decimal(fraction) {
+        return None;
+    }
+    let kept = &fraction[..fraction.len().min(PLACES)];
+    let places = u32::try_from(kept.len()).ok()?;
+    let scale = 10_i128.pow(places);
+    // Both have at most 18 digits, and a unit has at most 10^9 ns.
+    let number = |part: &str| if part.is_empty() { Some(0) } else { part.parse::<i128>().ok() };
+    let ns_per_unit = i128::from(unit.ns());
+    let fraction_ns = (number(kept)? * ns_per_unit * 2 + scale) / (2 * scale);
+    let ns = number(whole)? * ns_per_unit + fraction_ns;
+    Some(if is_negative { -ns } else { ns })
 }
 
 /// Returns the message for a text that is not a time.
@@ -180,6 +210,19 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn decimal_times_are_exact() {
+        let ns = |text: &str, unit| unix_ns(text.as_bytes(), unit).unwrap().unwrap();
+        // An f64 of seconds has steps of 238 ns here.
+        assert_eq!(ns("1716023560.123456789", None), 1_716_023_560_123_456_789);
+        assert_eq!(ns("1716023560123.456789", None), 1_716_023_560_123_456_789);
+        assert_eq!(ns("-1.0000000015", Some(TimeUnit::S)), -1_000_000_002);
+        assert_eq!(ns("+.5", Some(TimeUnit::S)), 500_000_000);
+        assert_eq!(ns("5.", Some(TimeUnit::Ms)), 5_000_000);
+        assert_eq!(ns("1.7e9", None), 1_700_000_000_000_000_000);
+        assert!(unix_ns(b".", Some(TimeUnit::S)).is_err());
+    }
 
     #[test]
     fn an_excerpt_is_short_and_has_no_control_characters() {

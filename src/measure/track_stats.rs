@@ -183,6 +183,9 @@ impl TrackStats {
             if options.elevation == Elevation::ThreeDimensional {
                 batch.lengths_3d[slot] = (length * length + rise * rise).sqrt();
             }
+        } else {
+            // The slot can have the terms of an earlier batch.
+            (batch.rises[slot], batch.falls[slot]) = (0.0, 0.0);
         }
     }
 

@@ -92,6 +92,7 @@ fn climb_method<'a>(summary: &PathSummary, options: &Options) -> Value<'a> {
         return Value::Missing;
     }
     let ClimbOptions { threshold, smoothing_ns } = options.climb();
+    let threshold = summary.climb_threshold.unwrap_or(threshold);
     Value::Row(Row(vec![
         ("smoothing_s".into(), Value::seconds(Some(smoothing_ns.into()))),
         (named(summary.metric, "threshold", "m"), Value::Number(threshold)),

@@ -229,7 +229,10 @@ impl Table {
             return Ok(());
         };
         let ClimbOptions { threshold, smoothing_ns } = self.options.measure.climb();
-        let threshold = format!("climbs from {}", self.limit(threshold, ""));
+        // Noise raises the threshold. A total has none of its own.
+        let threshold = summary.climb_threshold.unwrap_or(threshold);
+        let threshold =
+            format!("climbs from {}", self.limit((threshold * 10.0).round() / 10.0, ""));
         let method = match smoothing_ns {
             0 => threshold,
             ns => format!("mean of {}, {threshold}", duration(ns.into())),

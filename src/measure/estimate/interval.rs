@@ -77,11 +77,24 @@ fn share(seconds: f64) -> f64 {
     share
 }
 
+/// The lengths of a leg in metres.
+#[derive(Clone, Copy)]
+pub(super) struct Lengths {
+    /// The length of the smoothed leg.
+    pub(super) chord_m: f64,
+    /// The integral of the expected speed.
+    pub(super) travel_m: f64,
+    /// The length by the fixes alone, without their noise, if it is known.
+    pub(super) least_m: Option<f64>,
+}
+
 /// The sums over the legs of a path or a trip.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Sums {
-    /// The estimate in metres.
+    /// The estimate of the models in metres.
     pub(super) estimate_m: f64,
+    /// The least length in metres: that of the sparse legs by the fixes alone, and the estimate of the others.
+    pub(super) least_m: f64,
     /// The difference between the two lengths in metres.
     pub(super) excess_m: f64,
     /// The time in seconds.
@@ -95,11 +108,12 @@ pub(super) struct Sums {
 }
 
 /// The number of sums.
-pub(super) const SUMS: usize = 6;
+pub(super) const SUMS: usize = 7;
 
 impl Sums {
     pub(super) const ZERO: Self = Self {
         estimate_m: 0.0,
+        least_m: 0.0,
         excess_m: 0.0,
         time_s: 0.0,
         moving_s: 0.0,
@@ -107,11 +121,9 @@ impl Sums {
         straight_m: 0.0,
     };
 
-    /// Returns the sums of a leg: the length of its chord, the integral of the speed, the probability of motion and
-    /// the interval.
+    /// Returns the sums of a leg with these lengths, this probability of motion and this interval.
     pub(super) fn of_leg(
-        chord_m: f64,
-        travel_m: f64,
+        Lengths { chord_m, travel_m, least_m }: Lengths,
         moving: f64,
         intervals: &mut Intervals,
         interval_ns: i64,
@@ -121,8 +133,10 @@ impl Sums {
         if is_irregular {
             excess_m = excess_m.min(IRREGULAR_EXCESS_MAX * chord_m);
         }
+        let estimate_m = chord_m + share * excess_m;
         Self {
-            estimate_m: chord_m + share * excess_m,
+            estimate_m,
+            least_m: least_m.unwrap_or(estimate_m),
             excess_m,
             time_s: seconds,
             moving_s: seconds * moving,
@@ -133,11 +147,12 @@ impl Sums {
 
     /// Returns the sums of a leg that no filter measured.
     pub(super) fn of_straight_leg(length_m: f64) -> Self {
-        Self { estimate_m: length_m, straight_m: length_m, ..Self::ZERO }
+        Self { estimate_m: length_m, least_m: length_m, straight_m: length_m, ..Self::ZERO }
     }
 
     pub(super) fn add(&mut self, other: Self) {
         self.estimate_m += other.estimate_m;
+        self.least_m += other.least_m;
         self.excess_m += other.excess_m;
         self.time_s += other.time_s;
         self.moving_s += other.moving_s;
@@ -146,13 +161,13 @@ impl Sums {
     }
 
     pub(super) fn values(self) -> [f64; SUMS] {
-        let Self { estimate_m, excess_m, time_s, moving_s, legs, straight_m } = self;
-        [estimate_m, excess_m, time_s, moving_s, legs, straight_m]
+        let Self { estimate_m, least_m, excess_m, time_s, moving_s, legs, straight_m } = self;
+        [estimate_m, least_m, excess_m, time_s, moving_s, legs, straight_m]
     }
 
     pub(super) fn from_values(values: [f64; SUMS]) -> Self {
-        let [estimate_m, excess_m, time_s, moving_s, legs, straight_m] = values;
-        Self { estimate_m, excess_m, time_s, moving_s, legs, straight_m }
+        let [estimate_m, least_m, excess_m, time_s, moving_s, legs, straight_m] = values;
+        Self { estimate_m, least_m, excess_m, time_s, moving_s, legs, straight_m }
     }
 }
 
@@ -169,7 +184,9 @@ pub struct EstimatedLength {
 
 impl EstimatedLength {
     pub(super) fn from_sums(sums: Sums) -> Self {
-        let Sums { estimate_m, excess_m, time_s, moving_s, legs, straight_m } = sums;
+        let Sums { excess_m, time_s, moving_s, legs, straight_m, .. } = sums;
+        // The models can smooth sharp turns between sparse fixes away, and take the fixes for outliers.
+        let estimate_m = sums.estimate_m.max(sums.least_m);
         let speed = (estimate_m - straight_m).max(0.0) / moving_s.max(1.0);
         let interval_s = time_s / legs.max(1.0);
         // The first terms cover the models. The speeds cover the ends and short tracks. The constant and the
@@ -214,7 +231,13 @@ mod tests {
         let estimate = |last_s: Option<i64>, irregularity, seconds| {
             let last_ns = last_s.map(|last| last * SECOND);
             let mut intervals = Intervals { last_ns, irregularity };
-            Sums::of_leg(10.0, 20.0, 1.0, &mut intervals, seconds * SECOND).estimate_m
+            Sums::of_leg(
+                Lengths { chord_m: 10.0, travel_m: 20.0, least_m: None },
+                1.0,
+                &mut intervals,
+                seconds * SECOND,
+            )
+            .estimate_m
         };
         for last_s in [None, Some(5), Some(4)] {
             assert_eq!(estimate(last_s, 0.0, 5), 16.5);
@@ -243,6 +266,7 @@ mod tests {
     fn the_interval_contains_the_estimate_and_is_narrower_for_a_longer_path() {
         let walk = |seconds: f64| {
             EstimatedLength::from_sums(Sums {
+                least_m: 0.0,
                 estimate_m: 1.4 * seconds,
                 excess_m: 0.05 * seconds,
                 time_s: seconds,

@@ -31,10 +31,11 @@ mod summary;
 
 use bank::Bank;
 use block::{Leg, Outcome};
-use interval::{Intervals, Sums};
+use interval::{Intervals, Lengths, Sums};
 use models::{
     BACKWARD_COUNT, BLOCK, CAPACITY, EXTENT_MAX_M, FIRST_VELOCITY_VARIANCE, INTERVAL_MAX_NS,
-    INTERVAL_MIN_NS, LEG_MAX_M, LOST_VELOCITY_VARIANCE,
+    INTERVAL_MIN_NS, LEG_MAX_M, LOST_VELOCITY_VARIANCE, OUTLIER_RATIO, PIECE_LEGS_MIN,
+    SPARSE_MIN_NS, SPARSE_NOISE_M,
 };
 use place::Place;
 use stops::Tracker;
@@ -113,6 +114,10 @@ impl Piece {
 
     /// Measures all waiting fixes.
     fn measure_all(&mut self, settings: &EstimateSettings, tracker: &mut Tracker) {
+        let is_short = self.intervals.last_ns.is_none() && self.waiting.len() < PIECE_LEGS_MIN;
+        if is_short {
+            self.waiting.drain(..).for_each(|place| tracker.add_gap(settings, place));
+        }
         while !self.waiting.is_empty() {
             self.measure(settings, tracker, self.waiting.len());
         }
@@ -153,19 +158,43 @@ impl Piece {
         count: usize,
     ) -> Outcome {
         let Self { base, intervals, bank, waiting } = self;
-        let mut last = *base;
+        let (mut before, mut last) = (None, *base);
         let add = |index: usize, leg: Leg| {
             let place: Place = waiting[index];
             let interval_ns = place.unix_ns.saturating_sub(last.unix_ns);
+            let least_m = match interval_ns >= SPARSE_MIN_NS {
+                true => least_length_m(before, [last, place], waiting.get(index + 1).copied()),
+                false => None,
+            };
             let Leg { chord_m, travel_m, still, .. } = leg;
-            let sums = Sums::of_leg(chord_m, travel_m, 1.0 - still, intervals, interval_ns);
+            let lengths =
+                Lengths { chord_m, travel_m, least_m: least_m.map(|m| m * (1.0 - still)) };
+            let sums = Sums::of_leg(lengths, 1.0 - still, intervals, interval_ns);
             tracker.add_leg(settings, place, sums, leg);
-            last = place;
+            (before, last) = (Some(last), place);
         };
         let outcome = block::run(bank, *base, &waiting[..known], count, add);
         *base = last;
         outcome
     }
+}
+
+/// Returns the length of a sparse leg in metres without noise, or `None` if it is short or if one of its ends can be an
+/// outlier. `before` and `after` are the fixes next to its ends, if they are known.
+fn least_length_m(
+    before: Option<Place>,
+    [from, to]: [Place; 2],
+    after: Option<Place>,
+) -> Option<f64> {
+    let length_m = from.distance_m(to);
+    let is_plausible = |first: Place, middle: Place, last: Place| {
+        let way_m = first.distance_m(middle) + middle.distance_m(last);
+        first.distance_m(last) >= OUTLIER_RATIO * way_m
+    };
+    let is_bound = length_m > SPARSE_NOISE_M
+        && before.is_none_or(|before| is_plausible(before, from, to))
+        && after.is_none_or(|after| is_plausible(from, to, after));
+    is_bound.then(|| (length_m * length_m - SPARSE_NOISE_M * SPARSE_NOISE_M).sqrt())
 }
 
 impl Estimator {
@@ -182,7 +211,6 @@ impl Estimator {
     }
 
     /// Adds a fix to the current segment. `at` is its canonical longitude and latitude in units of 1e-7 degree.
-    /// `accuracy_m` is NaN if it is missing; the models do not use it.
     pub(super) fn add(&mut self, at: (f64, f64), unix_ns: Option<i64>) {
         let Some(unix_ns) = unix_ns else {
             self.untimed_count = self.untimed_count.saturating_add(1);

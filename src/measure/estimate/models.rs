@@ -193,8 +193,18 @@ pub(super) const CAPACITY: usize = BLOCK + LOOK_AHEAD;
 /// The shortest interval between fixes that the filters use. Nearer fixes are skipped: their errors are
 /// not independent, which all models assume.
 pub(super) const INTERVAL_MIN_NS: i64 = 500_000_000;
-/// The longest interval within a piece.
-pub(super) const INTERVAL_MAX_NS: i64 = 300_000_000_000;
+/// The longest interval within a piece. Over a longer one, the models know nothing about the motion between two fixes.
+pub(super) const INTERVAL_MAX_NS: i64 = 75_000_000_000;
+/// The shortest interval of a sparse leg, whose ends are the best knowledge about it: the estimate is then at least its
+/// straight length, without the noise of both ends.
+pub(super) const SPARSE_MIN_NS: i64 = 2_500_000_000;
+/// The noise of a sparse leg in metres: its square is subtracted from that of the length.
+pub(super) const SPARSE_NOISE_M: f64 = 12.0;
+/// The smallest ratio of the distance between the neighbours of a fix to the way over the fix. Below it, the fix can be an
+/// outlier, and does not bound the estimate.
+pub(super) const OUTLIER_RATIO: f64 = 0.6;
+/// The smallest number of legs of a piece. The velocity of a shorter one is not known, so its legs are straight.
+pub(super) const PIECE_LEGS_MIN: usize = 5;
 /// The longest leg within a piece, in metres.
 pub(super) const LEG_MAX_M: f64 = 50_000.0;
 /// The largest distance of a fix from the first fix of its block, in metres. It limits the distortion of the

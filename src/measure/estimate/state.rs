@@ -33,7 +33,7 @@ pub struct EstimateState {
     pub trip: Option<OpenTripState>,
     /// The last stop, which the current slow time may continue.
     pub stop: Option<SlowTimeState>,
-    /// The sums of the trips that ended: metres of the estimate and of its excess, seconds and seconds of motion, the
+    /// The sums of the trips that ended: metres of the estimate, of the least length and of the excess, seconds and seconds of motion, the
     /// number of legs, and metres of straight legs.
     pub sums: [f64; EstimateState::SUMS],
     /// The number of legs.
@@ -295,8 +295,8 @@ fn check(state: &EstimateState) -> Check {
     for slow in state.slow.iter().chain(&state.stop) {
         check_span(slow.first, slow.last)?;
         check_sums(slow.sums)?;
-        // Offsets are at most half a turn from the first fix.
-        let limit = slow.count.saturating_mul(1_800_000_000);
+        // A fix is at most half a turn from the first one. Two stops that became one add half a turn.
+        let limit = slow.count.saturating_mul(3_600_000_000);
         let is_mean = slow.offsets_e7.iter().all(|offset| offset.unsigned_abs() <= limit);
         require(slow.count > 0 && is_mean, "the mean of a slow time is not possible")?;
     }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`ClimbState`] | its fields |
 //! | [`WindowsState`] | the number of windows; for each the difference of its key to the key before, the length in units of 2^-64 and the number of fixes; then the other fields |
-//! | [`EstimateState`] | [`MODEL_VERSION`]; then its fields, in which times and positions are differences to a value before them where there is one |
+//! | [`EstimateState`] | the number of the following bytes; [`MODEL_VERSION`]; its fields, in which times and positions are differences to a value before them where there is one |
 //!
 //! The numbers in lists have a variable length; see `compact.rs`.
 
@@ -89,51 +89,65 @@ impl Field for WindowsState {
     }
 }
 
+/// The number of bytes is before the others, so that a program with other models can skip them.
 impl Field for EstimateState {
     fn write(&self, out: &mut Vec<u8>) {
-        out.push(MODEL_VERSION);
-        self.piece.write(out);
-        self.backward.write(out);
-        self.last.write(out);
-        self.slow.write(out);
-        self.trip.write(out);
-        self.stop.write(out);
-        self.sums.write(out);
-        for count in [
-            self.leg_count,
-            self.untimed_count,
-            self.skipped_count,
-            self.stop_count,
-            self.trip_count,
-            self.stopped_ns,
-        ] {
-            write_unsigned(count.into(), out);
-        }
-        write_list(&self.stops, out, Field::write);
-        write_list(&self.trips, out, Field::write);
+        let mut bytes = vec![MODEL_VERSION];
+        write_estimate(self, &mut bytes);
+        write_unsigned(bytes.len() as u128, out);
+        out.extend(bytes);
     }
 
     fn read(input: &mut &[u8]) -> Option<Self> {
-        let list_max = EstimateOptions::TRIPS_MAX as usize;
-        (u8::read(input)? == MODEL_VERSION).then_some(())?;
-        Some(Self {
-            piece: Field::read(input)?,
-            backward: Field::read(input)?,
-            last: Field::read(input)?,
-            slow: Field::read(input)?,
-            trip: Field::read(input)?,
-            stop: Field::read(input)?,
-            sums: Field::read(input)?,
-            leg_count: read_unsigned(input)?,
-            untimed_count: read_unsigned(input)?,
-            skipped_count: read_unsigned(input)?,
-            stop_count: read_unsigned(input)?,
-            trip_count: read_unsigned(input)?,
-            stopped_ns: read_unsigned(input)?,
-            stops: read_list(input, list_max, Field::read)?,
-            trips: read_list(input, list_max, Field::read)?,
-        })
+        let length: usize = read_unsigned(input)?;
+        let (mut bytes, rest) = input.split_at_checked(length)?;
+        *input = rest;
+        let is_known = u8::read(&mut bytes)? == MODEL_VERSION;
+        read_estimate(&mut bytes).filter(|_| is_known && bytes.is_empty())
     }
+}
+
+fn write_estimate(state: &EstimateState, out: &mut Vec<u8>) {
+    state.piece.write(out);
+    state.backward.write(out);
+    state.last.write(out);
+    state.slow.write(out);
+    state.trip.write(out);
+    state.stop.write(out);
+    state.sums.write(out);
+    for count in [
+        state.leg_count,
+        state.untimed_count,
+        state.skipped_count,
+        state.stop_count,
+        state.trip_count,
+        state.stopped_ns,
+    ] {
+        write_unsigned(count.into(), out);
+    }
+    write_list(&state.stops, out, Field::write);
+    write_list(&state.trips, out, Field::write);
+}
+
+fn read_estimate(input: &mut &[u8]) -> Option<EstimateState> {
+    let list_max = EstimateOptions::TRIPS_MAX as usize;
+    Some(EstimateState {
+        piece: Field::read(input)?,
+        backward: Field::read(input)?,
+        last: Field::read(input)?,
+        slow: Field::read(input)?,
+        trip: Field::read(input)?,
+        stop: Field::read(input)?,
+        sums: Field::read(input)?,
+        leg_count: read_unsigned(input)?,
+        untimed_count: read_unsigned(input)?,
+        skipped_count: read_unsigned(input)?,
+        stop_count: read_unsigned(input)?,
+        trip_count: read_unsigned(input)?,
+        stopped_ns: read_unsigned(input)?,
+        stops: read_list(input, list_max, Field::read)?,
+        trips: read_list(input, list_max, Field::read)?,
+    })
 }
 
 impl Field for PieceState {

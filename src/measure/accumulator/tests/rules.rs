@@ -281,3 +281,27 @@ fn options_without_data_are_listed() {
     let default = measured(Options::new(Metric::Geodesic), &[]);
     assert_eq!(default.unused_options, []);
 }
+
+/// A chain that ends in a block adds more fixes than the block has. Their sums are taken in two batches.
+#[test]
+fn a_chain_across_blocks_has_the_sums_of_single_fixes() {
+    let options = Options { reanchor_count: 16, ..speed_limit() };
+    let with_z = |index: usize, fix: Fix| match index % 8 {
+        0..3 => fix,
+        _ => fix.with_z((index % 5) as f64).unwrap(),
+    };
+    let far = |second: usize| if second < 241 { second as f64 } else { 1e6 + second as f64 };
+    let fixes: Vec<_> =
+        (0..520).map(|second| with_z(second, at(second as i64, far(second)))).collect();
+    let steps: Vec<_> = fixes.iter().copied().map(Step::Fix).collect();
+    let singly = fold_singly(options, &steps);
+    for batch in [256, 255, 250] {
+        assert_eq!(fold_in_blocks(PathAccumulator::new(options), &steps, batch), singly);
+    }
+    let rises = |fixes: &[Fix]| -> f64 {
+        let pairs = fixes.windows(2).map(|pair| Some(pair[1].z()? - pair[0].z()?));
+        pairs.flatten().map(|rise| rise.max(0.0)).sum()
+    };
+    let expected = rises(&fixes[..241]) + rises(&fixes[241..]);
+    assert_eq!(singly.summary().raw_ascent, Some(expected));
+}

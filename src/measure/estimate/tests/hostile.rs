@@ -236,3 +236,55 @@ fn fixes_at_a_high_rate_give_the_same_estimate() {
     assert!((fast_m / slow_m - 1.0).abs() < 0.05, "{fast_m}, {slow_m}");
     assert_eq!(fast.skipped_count, 59_900 - 1198);
 }
+
+/// Near a pole, a few metres are half a turn of longitude. Two stops there become one.
+#[test]
+fn stops_at_a_pole_can_be_stored() {
+    let mut path = estimator(&[]);
+    let mut seconds = 0;
+    for stop in 0..6_i64 {
+        for fix in 0..150_i64 {
+            // The receiver is at rest, on both sides of the pole in turn, and some of the stops are far away.
+            let longitude = if (fix / 5 + stop) % 2 == 0 { -1.79e9 } else { 1e7 };
+            path.add((longitude, 9e8 - 30.0), Some(START_NS + seconds * 1_000_000_000));
+            seconds += 1;
+        }
+        for step in 1..40_i64 {
+            let latitude = 9e8 - 30.0 - (step.min(40 - step) * 100) as f64;
+            path.add((1e7, latitude), Some(START_NS + seconds * 1_000_000_000));
+            seconds += 1;
+        }
+        assert_eq!(round_trip(&path), path);
+    }
+    // A continued stop has the offsets of both from the first fix.
+    let mut state = path.state();
+    let mut stop = SlowTimeState { count: 2, offsets_e7: [7_000_000_000, 0], ..Default::default() };
+    state.stop = Some(stop);
+    assert_eq!(Estimator::check(&state), Ok(()));
+    stop.count = 1;
+    state.stop = Some(stop);
+    assert!(Estimator::check(&state).is_err());
+}
+
+/// The velocity of a few fixes is not known, and neither is the motion between sparse ones.
+#[test]
+fn few_or_sparse_fixes_count_with_straight_legs() {
+    let length = |fixes: &[(f64, i64)]| {
+        let mut path = estimator(&[]);
+        for &(metres, second) in fixes {
+            // A degree of latitude at the equator has 110 574 m.
+            path.add((0.0, metres / 110_574.0 * 1e7), Some(START_NS + second * 1_000_000_000));
+        }
+        path.summary().length.unwrap()
+    };
+    for fixes in [&[(0.0, 0), (32.0, 60)][..], &[(0.0, 0), (100.0, 20), (200.0, 40)]] {
+        let (metres, _) = fixes[fixes.len() - 1];
+        let length = length(fixes);
+        assert!((length.length_m / metres - 1.0).abs() < 0.01, "{length:?}");
+        assert!(length.low_m < metres && metres < length.high_m, "{length:?}");
+    }
+    let sparse: Vec<_> = (0..60).map(|i| (156.0 * i as f64, 120 * i)).collect();
+    let length = length(&sparse);
+    assert!((length.length_m / (59.0 * 156.0) - 1.0).abs() < 0.01, "{length:?}");
+    assert!(length.low_m < 59.0 * 156.0 && 59.0 * 156.0 < length.high_m, "{length:?}");
+}
