@@ -250,7 +250,7 @@ mod tests {
         assert_eq!(read(&[0x80, 1]), Some(128));
         assert_eq!([&[0x80_u8, 0][..], &[0x80], &[], &[0xff; 19]].map(read), [None; 4]);
         assert_eq!(read_unsigned::<u8>(&mut &[0x80, 2][..]), None);
-        assert_eq!(read_list(&mut &[2, 5][..], 9, |input| take::<1>(input)), None);
-        assert_eq!(read_list(&mut &[2, 5, 6][..], 1, |input| take::<1>(input)), None);
+        assert_eq!(read_list(&mut &[2, 5][..], 9, take::<1>), None);
+        assert_eq!(read_list(&mut &[2, 5, 6][..], 1, take::<1>), None);
     }
 }

@@ -35,7 +35,7 @@ fn walk(fixes: usize, session_fixes: usize, window_s: i64, is_whole: bool) -> Ve
         let outlier = if index % 97 < 15 { 0.02 } else { 0.0 };
         let mut noise = || random.next() * 1e-5 + outlier;
         let place: [f64; 2] = std::array::from_fn(|axis| at[axis] + error[axis] + noise());
-        let late_s = if index % 5 == 0 && outlier == 0.0 { 7 } else { 0 };
+        let late_s = if index.is_multiple_of(5) && outlier == 0.0 { 7 } else { 0 };
         let second = 1_700_000_000 + session as i64 * window_s + second as i64 - late_s;
         let round =
             |value: f64, unit: f64| if is_whole { (value * unit).round() / unit } else { value };
