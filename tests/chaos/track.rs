@@ -2,10 +2,12 @@
 
 use prost_types::{Duration, Timestamp};
 use waywiser::measure::{
-    Elevation, Fix, InvalidPoints, Metric, MissingData, Options, PathAccumulator, PathSummary,
-    Point, RejectionReason, Reorder, Space,
+    Elevation, EstimateOptions, Fix, InvalidPoints, Metric, Options, PathAccumulator, Point,
+    Reorder, Space, WindowOptions, WindowUnit, Zone,
 };
 use waywiser::proto::waywiser_v1 as pb;
+
+mod expected;
 
 use crate::rng::Rng;
 
@@ -37,9 +39,24 @@ pub struct Track {
     prefixes: Vec<PathAccumulator>,
 }
 
+/// Returns options of an estimate with a list of trips, whose stops are short enough that a track has some.
+fn estimate(rng: &mut Rng) -> EstimateOptions {
+    let min_stop_ns = rng.between(1, 60) * 1_000_000_000;
+    EstimateOptions { min_stop_ns, max_trips: rng.between(0, 32) as u32 }
+}
+
+/// Returns hours or days in a zone. Some tracks have more windows than the limit.
+fn windows(rng: &mut Rng) -> WindowOptions {
+    let zones = ["Europe/Ljubljana", "America/St_Johns", "+05:45", "UTC"];
+    let zone = Zone::parse(zones[rng.between(0, 3) as usize]).unwrap();
+    let unit = if rng.one_in(2) { WindowUnit::Hour } else { WindowUnit::Day };
+    let max_windows = if rng.one_in(4) { 3 } else { rng.between(4, 400) as u32 };
+    WindowOptions { unit, zone, max_windows }
+}
+
 impl Track {
     /// Returns a walk in the plane, on the sphere, or on the ellipsoid with all attributes and many rules. Half of the latter
-    /// put the points in order.
+    /// put the points in order. Most have an estimate with trips, and windows.
     pub fn random(rng: &mut Rng) -> Self {
         let (options, has_extras) = match rng.between(0, 3) {
             0 => (Options::new(Metric::Planar), false),
@@ -67,6 +84,8 @@ impl Track {
                     .stopped_speed(0.5)
                     .invalid_points(invalid_points)
                     .reorder((kind == 2).then_some(reorder))
+                    .estimate((!rng.one_in(4)).then(|| estimate(rng)))
+                    .windows((!rng.one_in(4)).then(|| windows(rng)))
                     .build()
                     .unwrap();
                 (options, true)
@@ -83,13 +102,16 @@ impl Track {
         };
         let mut samples = Vec::with_capacity(len);
         for _ in 0..len {
-            let step = if rng.one_in(60) { 200_000 } else { 400 };
+            // The walk stands for a quarter of the time.
+            let pace = if samples.len() % 400 < 100 { 20 } else { 400 };
+            let step = if rng.one_in(60) { 200_000 } else { pace };
             let mut step_by = || rng.between(0, 2 * step) as i64 - step as i64;
             (at.x, at.y) = (at.x + step_by(), at.y + step_by());
             at.z += rng.between(0, 2000) as i64 - 1000;
             at.time_ms += match rng.between(0, 40) {
                 0 => -3_000,
                 1 => 0,
+                2 if rng.one_in(40) => 86_400_000,
                 2 => 45_000,
                 _ => 1_000,
             };
@@ -237,6 +259,23 @@ impl Track {
             min_climb_m: if is_planar { 0.0 } else { options.climb().threshold },
             min_climb: if is_planar { options.climb().threshold } else { 0.0 },
             climb_smoothing_time: Some(duration(options.climb().smoothing_ns)),
+            estimate: options.estimate().is_some(),
+            min_stop_time: options.estimate().map(|estimate| duration(estimate.min_stop_ns)),
+            max_trips: options.estimate().map_or(0, |estimate| estimate.max_trips),
+            windows: options.windows().map(|windows| pb::WindowOptions {
+                unit: match windows.unit {
+                    WindowUnit::Hour => pb::WindowUnit::Hour,
+                    WindowUnit::Day => pb::WindowUnit::Day,
+                    WindowUnit::Week => pb::WindowUnit::Week,
+                    WindowUnit::Month => pb::WindowUnit::Month,
+                    WindowUnit::Year => pb::WindowUnit::Year,
+                }
+                .into(),
+                time_zone: windows.zone.to_string(),
+                max_windows: windows.max_windows,
+            }),
+            preset: pb::Preset::Unspecified.into(),
+            // The fields of planar paths.
             ..Default::default()
         }
     }
@@ -248,88 +287,7 @@ impl Track {
         self.fold(&mut accumulator, index * STRIDE, len);
         pb::PathSummary {
             options: Some(self.options_message()),
-            ..summary_message(&accumulator.summary())
+            ..expected::summary_message(&accumulator.summary())
         }
-    }
-}
-
-fn summary_message(summary: &PathSummary) -> pb::PathSummary {
-    let is_planar = summary.metric == Metric::Planar;
-    let metres = |value: Option<f64>| value.filter(|_| !is_planar);
-    let units = |value: Option<f64>| value.filter(|_| is_planar);
-    let duration = |ns: u128| Duration {
-        seconds: (ns / 1_000_000_000) as i64,
-        nanos: (ns % 1_000_000_000) as i32,
-    };
-    let reason = |reason| match reason {
-        RejectionReason::BackwardTime => pb::RejectionReason::BackwardTime,
-        RejectionReason::Accuracy => pb::RejectionReason::Accuracy,
-        RejectionReason::Speed => pb::RejectionReason::Speed,
-        RejectionReason::Step => pb::RejectionReason::Step,
-        RejectionReason::InvalidPosition => pb::RejectionReason::InvalidPosition,
-        RejectionReason::Late => pb::RejectionReason::Late,
-        RejectionReason::ZeroPosition => pb::RejectionReason::ZeroPosition,
-    };
-    let rejections = summary.rejections.iter().map(|rejection| pb::Rejection {
-        reason: reason(rejection.reason).into(),
-        count: rejection.count,
-        first_offset: rejection.first_offset,
-        rejected_length_m: metres(Some(rejection.rejected_length)),
-        rejected_length: units(Some(rejection.rejected_length)),
-    });
-    let unused_options = summary.unused_options.iter().map(|unused| pb::UnusedOption {
-        // The tracks that set options are geographic.
-        option: match unused.option {
-            "elevation" => "elevation_mode",
-            "max_gap_time_ns" => "max_gap_time",
-            "max_speed" => "max_speed_mps",
-            "stopped_speed" => "stopped_speed_mps",
-            "reorder" => "reorder_count",
-            other => other,
-        }
-        .to_owned(),
-        missing: match unused.missing {
-            MissingData::Time => pb::PointField::Time,
-            MissingData::Z => pb::PointField::Z,
-            MissingData::Accuracy => pb::PointField::Accuracy,
-        }
-        .into(),
-    });
-    pb::PathSummary {
-        options: None,
-        point_count: summary.point_count,
-        accepted_count: summary.accepted_count,
-        segment_count: summary.segment_count,
-        length_m: metres(Some(summary.length)),
-        raw_length_m: metres(Some(summary.raw_length)),
-        length_3d_m: metres(summary.length_3d),
-        displacement_m: metres(Some(summary.displacement)),
-        length: units(Some(summary.length)),
-        raw_length: units(Some(summary.raw_length)),
-        length_3d: units(summary.length_3d),
-        displacement: units(Some(summary.displacement)),
-        rejections: rejections.collect(),
-        elapsed_time: summary.elapsed_ns.map(duration),
-        moving_time: summary.moving_ns.map(duration),
-        max_speed_mps: metres(summary.max_speed),
-        max_speed: units(summary.max_speed),
-        ascent_m: metres(summary.ascent),
-        descent_m: metres(summary.descent),
-        ascent: units(summary.ascent),
-        descent: units(summary.descent),
-        bounds: summary.bounds.map(|bounds| pb::BoundingBox {
-            min_x: bounds.min_x,
-            min_y: bounds.min_y,
-            max_x: bounds.max_x,
-            max_y: bounds.max_y,
-        }),
-        gap_length_m: metres(Some(summary.gap_length)),
-        gap_length: units(Some(summary.gap_length)),
-        raw_ascent_m: metres(summary.raw_ascent),
-        raw_descent_m: metres(summary.raw_descent),
-        raw_ascent: units(summary.raw_ascent),
-        raw_descent: units(summary.raw_descent),
-        unused_options: unused_options.collect(),
-        ..pb::PathSummary::default()
     }
 }

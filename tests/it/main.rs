@@ -19,6 +19,7 @@ mod health;
 mod hostile;
 mod invalid_points;
 mod killed;
+mod lengths;
 mod limits;
 mod load;
 mod measure;

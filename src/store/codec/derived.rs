@@ -9,11 +9,12 @@
 //! The numbers in lists have a variable length; see `compact.rs`.
 
 use super::compact::{
-    read_list, read_signed, read_unsigned, write_list, write_signed, write_unsigned,
+    read_float, read_list, read_signed, read_sum, read_time, read_unsigned, write_float,
+    write_list, write_signed, write_sum, write_time, write_unsigned,
 };
 use super::field::{Field, fields};
 use crate::measure::{
-    ClimbState, EstimateOptions, EstimateState, EstimatedLength, ExactSum, LegState, OpenTripState,
+    ClimbState, EstimateOptions, EstimateState, EstimatedLength, LegState, OpenTripState,
     PieceState, PlaceState, SlowTimeState, SmootherState, Stop, Trip, WindowOptions, WindowState,
     WindowUnit, WindowsState, Zone,
 };
@@ -62,7 +63,7 @@ impl Field for WindowsState {
         for window in &self.windows {
             write_signed(window.key.wrapping_sub(key), out);
             key = window.key;
-            write_unsigned(u128::from_le_bytes(window.length.to_bytes()), out);
+            write_sum(window.length, out);
             write_unsigned(window.point_count.into(), out);
         }
         self.undated_length.write(out);
@@ -75,8 +76,7 @@ impl Field for WindowsState {
         let mut key = 0_i64;
         let windows = read_list(input, WindowOptions::WINDOWS_MAX as usize, |input| {
             key = key.wrapping_add(read_signed(input)?);
-            let units: u128 = read_unsigned(input)?;
-            let length = ExactSum::from_bytes(units.to_le_bytes());
+            let length = read_sum(input)?;
             Some(WindowState { key, length, point_count: read_unsigned(input)? })
         })?;
         Some(Self {
@@ -125,12 +125,15 @@ fn write_estimate(state: &EstimateState, out: &mut Vec<u8>) {
     ] {
         write_unsigned(count.into(), out);
     }
-    write_list(&state.stops, out, Field::write);
-    write_list(&state.trips, out, Field::write);
+    let mut near = Near::default();
+    write_list(&state.stops, out, |stop, out| write_stop(stop, &mut near, out));
+    let mut near = Near::default();
+    write_list(&state.trips, out, |trip, out| write_trip(trip, &mut near, out));
 }
 
 fn read_estimate(input: &mut &[u8]) -> Option<EstimateState> {
     let list_max = EstimateOptions::TRIPS_MAX as usize;
+    let (mut near_stop, mut near_trip) = (Near::default(), Near::default());
     Some(EstimateState {
         piece: Field::read(input)?,
         backward: Field::read(input)?,
@@ -145,8 +148,8 @@ fn read_estimate(input: &mut &[u8]) -> Option<EstimateState> {
         stop_count: read_unsigned(input)?,
         trip_count: read_unsigned(input)?,
         stopped_ns: read_unsigned(input)?,
-        stops: read_list(input, list_max, Field::read)?,
-        trips: read_list(input, list_max, Field::read)?,
+        stops: read_list(input, list_max, |input| read_stop(&mut near_stop, input))?,
+        trips: read_list(input, list_max, |input| read_trip(&mut near_trip, input))?,
     })
 }
 
@@ -158,7 +161,10 @@ impl Field for PieceState {
         // Their number is fixed.
         self.filters.iter().for_each(|value| value.write(out));
         write_list(&self.waiting, out, |difference, out| {
-            difference.iter().for_each(|&number| write_signed(number, out));
+            let [longitude_e7, latitude_e7, ns] = *difference;
+            write_signed(longitude_e7, out);
+            write_signed(latitude_e7, out);
+            write_time(ns, 0, out);
         });
     }
 
@@ -169,7 +175,7 @@ impl Field for PieceState {
             irregularity: Field::read(input)?,
             filters: (0..Self::FILTER_VALUES).map(|_| f32::read(input)).collect::<Option<_>>()?,
             waiting: read_list(input, Self::MAX_WAITING, |input| {
-                Some([read_signed(input)?, read_signed(input)?, read_signed(input)?])
+                Some([read_signed(input)?, read_signed(input)?, read_time(0, input)?])
             })?,
         })
     }
@@ -177,43 +183,123 @@ impl Field for PieceState {
 
 fields!(PlaceState { longitude_e7, latitude_e7, unix_ns });
 
-fields!(SlowTimeState { first, last, offsets_e7, count, still_ns, sums });
-
-fields!(OpenTripState { first, last, sums });
-
-impl Field for Stop {
+impl Field for SlowTimeState {
     fn write(&self, out: &mut Vec<u8>) {
-        self.position.write(out);
-        self.arrival_unix_ns.write(out);
-        write_signed(self.departure_unix_ns.wrapping_sub(self.arrival_unix_ns), out);
+        self.first.write(out);
+        write_place(self.last, self.first, out);
+        self.offsets_e7.iter().for_each(|&offset| write_signed(offset, out));
+        write_unsigned(self.count.into(), out);
+        write_unsigned(self.still_ns.into(), out);
+        self.sums.write(out);
     }
 
     fn read(input: &mut &[u8]) -> Option<Self> {
-        let (position, arrival_unix_ns) = (Field::read(input)?, i64::read(input)?);
-        let departure_unix_ns = arrival_unix_ns.wrapping_add(read_signed(input)?);
-        Some(Self { position, arrival_unix_ns, departure_unix_ns })
+        let first = PlaceState::read(input)?;
+        Some(Self {
+            first,
+            last: read_place(first, input)?,
+            offsets_e7: [read_signed(input)?, read_signed(input)?],
+            count: read_unsigned(input)?,
+            still_ns: read_unsigned(input)?,
+            sums: Field::read(input)?,
+        })
     }
 }
 
-impl Field for Trip {
+impl Field for OpenTripState {
     fn write(&self, out: &mut Vec<u8>) {
-        self.start_unix_ns.write(out);
-        write_signed(self.end_unix_ns.wrapping_sub(self.start_unix_ns), out);
-        self.start_position.write(out);
-        self.end_position.write(out);
-        self.length.write(out);
+        self.first.write(out);
+        write_place(self.last, self.first, out);
+        self.sums.write(out);
     }
 
     fn read(input: &mut &[u8]) -> Option<Self> {
-        let start_unix_ns = i64::read(input)?;
-        Some(Self {
-            start_unix_ns,
-            end_unix_ns: start_unix_ns.wrapping_add(read_signed(input)?),
-            start_position: Field::read(input)?,
-            end_position: Field::read(input)?,
-            length: Field::read(input)?,
-        })
+        let first = PlaceState::read(input)?;
+        Some(Self { first, last: read_place(first, input)?, sums: Field::read(input)? })
     }
+}
+
+/// Appends the differences of a fix to another one.
+fn write_place(place: PlaceState, near: PlaceState, out: &mut Vec<u8>) {
+    write_signed(i64::from(place.longitude_e7) - i64::from(near.longitude_e7), out);
+    write_signed(i64::from(place.latitude_e7) - i64::from(near.latitude_e7), out);
+    write_time(place.unix_ns, near.unix_ns, out);
+}
+
+fn read_place(near: PlaceState, input: &mut &[u8]) -> Option<PlaceState> {
+    let coordinate = |near: i32, difference: i64| {
+        i64::from(near).checked_add(difference).and_then(|value| value.try_into().ok())
+    };
+    Some(PlaceState {
+        longitude_e7: coordinate(near.longitude_e7, read_signed(input)?)?,
+        latitude_e7: coordinate(near.latitude_e7, read_signed(input)?)?,
+        unix_ns: read_time(near.unix_ns, input)?,
+    })
+}
+
+/// The time and the position in degrees of the value before another one in a list.
+#[derive(Clone, Copy, Default)]
+struct Near {
+    unix_ns: i64,
+    position: [f64; 2],
+}
+
+impl Near {
+    fn write_time(&mut self, unix_ns: i64, out: &mut Vec<u8>) {
+        write_time(unix_ns, self.unix_ns, out);
+        self.unix_ns = unix_ns;
+    }
+
+    fn read_time(&mut self, input: &mut &[u8]) -> Option<i64> {
+        self.unix_ns = read_time(self.unix_ns, input)?;
+        Some(self.unix_ns)
+    }
+
+    fn write_position(&mut self, position: [f64; 2], out: &mut Vec<u8>) {
+        position
+            .iter()
+            .zip(self.position)
+            .for_each(|(&value, near)| write_float(value, near, 1e7, out));
+        self.position = position;
+    }
+
+    fn read_position(&mut self, input: &mut &[u8]) -> Option<[f64; 2]> {
+        let [x, y] = self.position;
+        self.position = [read_float(x, 1e7, input)?, read_float(y, 1e7, input)?];
+        Some(self.position)
+    }
+}
+
+fn write_stop(stop: &Stop, near: &mut Near, out: &mut Vec<u8>) {
+    near.write_position(stop.position, out);
+    near.write_time(stop.arrival_unix_ns, out);
+    near.write_time(stop.departure_unix_ns, out);
+}
+
+fn read_stop(near: &mut Near, input: &mut &[u8]) -> Option<Stop> {
+    Some(Stop {
+        position: near.read_position(input)?,
+        arrival_unix_ns: near.read_time(input)?,
+        departure_unix_ns: near.read_time(input)?,
+    })
+}
+
+fn write_trip(trip: &Trip, near: &mut Near, out: &mut Vec<u8>) {
+    near.write_time(trip.start_unix_ns, out);
+    near.write_time(trip.end_unix_ns, out);
+    near.write_position(trip.start_position, out);
+    near.write_position(trip.end_position, out);
+    trip.length.write(out);
+}
+
+fn read_trip(near: &mut Near, input: &mut &[u8]) -> Option<Trip> {
+    Some(Trip {
+        start_unix_ns: near.read_time(input)?,
+        end_unix_ns: near.read_time(input)?,
+        start_position: near.read_position(input)?,
+        end_position: near.read_position(input)?,
+        length: Field::read(input)?,
+    })
 }
 
 fields!(EstimatedLength { length_m, low_m, high_m });

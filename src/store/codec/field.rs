@@ -7,7 +7,6 @@
 //! | `f64` | the bytes of its bit pattern |
 //! | exact sum | 16, the number of units of 2^-64 |
 //! | array, pair | one element after another |
-//! | list | 2 bytes with the number of elements, and one element after another |
 //! | `Option` | 0, or 1 and the value |
 //! | struct | one field after another |
 
@@ -86,19 +85,6 @@ impl<T: Field + Copy + Default, const N: usize> Field for [T; N] {
             *value = T::read(input)?;
         }
         Some(values)
-    }
-}
-
-impl<T: Field> Field for Vec<T> {
-    /// Writes a list of up to 65 535 elements. A longer list has no encoding; the states have none.
-    fn write(&self, out: &mut Vec<u8>) {
-        let count = u16::try_from(self.len()).unwrap_or(u16::MAX);
-        count.write(out);
-        self.iter().take(count.into()).for_each(|value| value.write(out));
-    }
-
-    fn read(input: &mut &[u8]) -> Option<Self> {
-        (0..u16::read(input)?).map(|_| T::read(input)).collect()
     }
 }
 

@@ -6,23 +6,21 @@
 //! |---|---|
 //! | 0 | the version: 5, or 3 or 4 in older records |
 //! | 1..9 | the number of points |
-//! | 9..n-4 | the state: the options, then the fields of [`State`] in the order of the lists in this file |
+//! | 9..n-4 | the state: the options, then the fields of [`State`] in the order of the list in this file |
 //! | n-4..n | CRC-32 of all bytes before it, followed by the ID of the recording |
 //!
 //! Version 3 has no `invalid_points`, neither in the options nor in the state. Versions 3 and 4 have the filter of
-//! `old_filter.rs`, the statistics of `old_stats.rs`, [`ExtremesState`] instead of [`PlacesState`], and fewer options.
-//! `field.rs` defines the bytes of single values.
+//! `old_filter.rs`, the statistics of `old_stats.rs`, [`ExtremesState`] instead of `PlacesState`, and fewer options.
+//! `field.rs` defines the bytes of single values. `track.rs` and `derived.rs` define those of the parts of version 5.
 
 use super::RecordError;
 use super::field::{Field, fields, take};
 use super::old_filter::{self, OldFilter, OldRejection};
 use super::old_stats::{self, OldStats};
 use crate::measure::{
-    AttributesState, BufferedFixState, CandidateState, ClimbOptions, Elevation, EstimateOptions,
-    ExtremesState, FilterState, FixState, InvalidPoints, InvalidPointsState, Metric, Options,
-    OptionsBuilder, PathAccumulator, PlacesState, PolylineState, RejectionReason, RejectionState,
-    Reorder, ReorderState, SeenAttributes, SegmentState, Space, SpeedRunState, SpeedRunsState,
-    State, StatsState, TentativeState, TimedPlaceState, WindowOptions,
+    AttributesState, ClimbOptions, Elevation, EstimateOptions, ExtremesState, FixState,
+    InvalidPoints, InvalidPointsState, Metric, Options, OptionsBuilder, PathAccumulator,
+    PolylineState, RejectionReason, Reorder, SeenAttributes, Space, State, WindowOptions,
 };
 use crate::recording::RecordingName;
 
@@ -170,12 +168,10 @@ fn read_polyline(space: Space, input: &mut &[u8]) -> Option<PolylineState> {
 
 /// Reads a filter whose polyline has extremes.
 fn read_filter(space: Space, input: &mut &[u8]) -> Option<OldFilter> {
-    Some(OldFilter {
-        accepted: read_polyline(space, input)?,
-        reference: Field::read(input)?,
-        candidate: Field::read(input)?,
-        rejections: Field::read(input)?,
-    })
+    let (accepted, reference) = (read_polyline(space, input)?, Field::read(input)?);
+    // The last fix that was rejected for time or speed, and the number of consistent ones up to it.
+    let _candidate: Option<(FixState, u32)> = Field::read(input)?;
+    Some(OldFilter { accepted, reference, rejections: Field::read(input)? })
 }
 
 /// Reads options of this version.
@@ -258,80 +254,15 @@ fields!(SeenAttributes { time, z, accuracy });
 
 fields!(InvalidPointsState { count, first_offset });
 
-fields!(PolylineState {
-    length,
-    point_count,
-    segment_count,
-    places,
-    is_broken,
-    is_broken_before_first,
-});
-
 fields!(ExtremesState { first, last, min, max, x_around_zero });
-
-/// After the other fields, a number has a bit for each sector that has a range, and the ranges follow.
-impl Field for PlacesState {
-    fn write(&self, out: &mut Vec<u8>) {
-        self.first.write(out);
-        self.last.write(out);
-        self.y.write(out);
-        let bits = self.x.iter().rev().fold(0_u16, |bits, x| bits << 1 | u16::from(x.is_some()));
-        bits.write(out);
-        self.x.iter().flatten().for_each(|range| range.write(out));
-    }
-
-    fn read(input: &mut &[u8]) -> Option<Self> {
-        let (first, last, y) = (Field::read(input)?, Field::read(input)?, Field::read(input)?);
-        let bits = u16::read(input)?;
-        let mut x = [None; 16];
-        for (sector, range) in x.iter_mut().enumerate() {
-            if bits >> sector & 1 == 1 {
-                *range = Some(Field::read(input)?);
-            }
-        }
-        Some(Self { first, last, y, x })
-    }
-}
-
-fields!(FilterState { accepted, screened, segment, tentative, candidates, rejections, gap_length });
-
-fields!(SegmentState { accepted, checked, timed });
-
-fields!(TimedPlaceState { at, unix_ns });
-
-fields!(TentativeState { offset, before });
-
-fields!(CandidateState { fix, offset, reason });
-
-fields!(OldFilter { accepted, reference, candidate, rejections });
-
-fields!(OldRejection { count, first_offset, length });
 
 fields!(FixState { at, attributes });
 
 fields!(AttributesState { z, unix_ns });
 
-fields!(RejectionState { count, first_offset, length });
+fields!(OldRejection { count, first_offset, length });
 
 fields!(OldStats { times, moving_ns, max_speed, climb, length_3d });
-
-fields!(StatsState {
-    checked_times,
-    accepted_times,
-    moving_ns,
-    max_speed,
-    speed_runs,
-    climb,
-    length_3d,
-});
-
-fields!(SpeedRunsState { open, length, last_unix_ns });
-
-fields!(SpeedRunState { unix_ns, length });
-
-fields!(ReorderState { waiting, left_unix_ns, sent_unix_ns });
-
-fields!(BufferedFixState { at, key_unix_ns, attributes, accuracy_m, offset });
 
 impl Field for Metric {
     fn write(&self, out: &mut Vec<u8>) {

@@ -222,10 +222,12 @@ impl Postcard<'_> {
     }
 
     fn filter(&mut self, metric: Metric) -> Option<OldFilter> {
+        let (accepted, reference) = (self.polyline(metric)?, self.option(Self::fix)?);
+        // The last fix that was rejected for time or speed, and the number of consistent ones up to it.
+        self.option(|input| Some((input.fix()?, input.u32()?)))?;
         Some(OldFilter {
-            accepted: self.polyline(metric)?,
-            reference: self.option(Self::fix)?,
-            candidate: self.option(|input| Some((input.fix()?, input.u32()?)))?,
+            accepted,
+            reference,
             rejections: [
                 self.rejection()?,
                 self.rejection()?,

@@ -30,6 +30,7 @@ mod old_filter;
 mod old_stats;
 #[cfg(test)]
 pub(super) mod tests;
+mod track;
 
 /// The version that is written.
 pub const VERSION: u8 = fold::VERSION;

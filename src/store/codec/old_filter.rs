@@ -11,8 +11,6 @@ pub(super) struct OldFilter {
     pub(super) accepted: PolylineState,
     /// The last accepted fix of the segment.
     pub(super) reference: Option<FixState>,
-    /// The last fix that was rejected for time or speed, and the number of consistent ones up to it.
-    pub(super) candidate: Option<(FixState, u32)>,
     /// The fixes that were rejected because of backward time, accuracy, speed and step.
     pub(super) rejections: [OldRejection; 4],
 }
@@ -36,10 +34,10 @@ const REASONS: [RejectionReason; 4] = [
 
 impl OldFilter {
     /// Returns the state of the current filter. Rejected lengths stay as they are, and the sum of the gaps becomes the rest
-    /// of the whole length. The candidate is dropped: it was counted as rejected, and the next fixes can start a segment
+    /// of the whole length. The candidate was dropped: it was counted as rejected, and the next fixes can start a segment
     /// again. Returns `None` if no path has the state.
     pub(super) fn into_state(self, raw: &PolylineState) -> Option<FilterState> {
-        let Self { accepted, reference, candidate: _, rejections: old } = self;
+        let Self { accepted, reference, rejections: old } = self;
         let mut rejections = [RejectionState::default(); _];
         let mut rest = units(raw.length).wrapping_sub(units(accepted.length));
         for (reason, OldRejection { count, first_offset, length }) in REASONS.into_iter().zip(old) {

@@ -5,10 +5,11 @@ use proptest::prelude::*;
 use super::*;
 use crate::measure::{
     ClimbOptions, Elevation, EstimateOptions, Fix, InvalidPoints, Metric, PathAccumulator, Point,
-    Reorder,
+    Reorder, WindowOptions, WindowUnit, Zone,
 };
 
 pub(in crate::store) mod golden;
+mod sizes;
 
 fn name() -> RecordingName {
     RecordingName::from_id("any").unwrap()
@@ -22,7 +23,16 @@ fn options() -> impl Strategy<Value = Options> {
     let modes = prop::sample::select(modes);
     let rest = (any::<bool>(), any::<bool>(), 1..5_u32, any::<Option<u32>>(), modes);
     let new = (any::<bool>(), any::<bool>(), 0..600_000_000_000_u64, any::<Option<u8>>());
-    (prop::sample::select(metrics), limits, rest, new).prop_map(|(metric, limits, rest, new)| {
+    let units = vec![WindowUnit::Hour, WindowUnit::Day, WindowUnit::Month, WindowUnit::Year];
+    let zones = vec!["Europe/Ljubljana", "UTC", "-03:30"];
+    let windows = (prop::sample::select(units), prop::sample::select(zones), 1..20_u32);
+    let windows = prop::option::of(windows.prop_map(|(unit, zone, max_windows)| WindowOptions {
+        unit,
+        zone: Zone::parse(zone).unwrap(),
+        max_windows,
+    }));
+    let all = (prop::sample::select(metrics), limits, rest, new, windows);
+    all.prop_map(|(metric, limits, rest, new, windows)| {
         let is_geographic = metric != Metric::Planar;
         let estimate = EstimateOptions { max_trips: 32, ..EstimateOptions::default() };
         Options::builder(metric)
@@ -39,6 +49,7 @@ fn options() -> impl Strategy<Value = Options> {
             .reject_zero_position(new.0)
             .climb(ClimbOptions { threshold: 2.5, smoothing_ns: new.2 })
             .estimate((new.1 && is_geographic).then_some(estimate))
+            .windows(windows)
             .reorder(new.3.map(|count| Reorder {
                 count: u32::from(count) + 1,
                 time_ns: new.0.then_some(u64::from(count) + 1),
