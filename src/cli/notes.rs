@@ -273,7 +273,7 @@ impl Need {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::{Metric, MissingData, PathAccumulator, Preset, Reorder, UnusedOption};
+    use crate::measure::{ExplicitOptions, Metric, MissingData, PathAccumulator, Preset, Reorder, UnusedOption};
 
     fn messages(info: &TrackInfo, options: &Options) -> Vec<String> {
         let notes = unused_options(Some(0), info, options);
@@ -358,7 +358,7 @@ mod tests {
         let note = |given: &Options, preset: Preset, tracks: &[TrackInfo]| {
             let mut check = PresetCheck::default();
             tracks.iter().for_each(|track| check.add(track));
-            let preset = (preset.name(), preset.fill(*given));
+            let preset = (preset.name(), preset.fill(*given, ExplicitOptions::default()));
             let options = FilledOptions { given: *given, preset: Some(preset.0), all: preset.1 };
             check.note(&options).map(|note| note.message)
         };

@@ -7,7 +7,7 @@ use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
 use crate::measure::{
-    ClimbOptions, Elevation, EstimateOptions, InvalidPoints, Metric, Options, OptionsError,
+    ClimbOptions, Elevation, EstimateOptions, ExplicitOptions, InvalidPoints, Metric, Options, OptionsError,
     PLANAR_MAX, Preset, REANCHOR_COUNT, REANCHOR_COUNT_MAX, Reorder, Space,
 };
 
@@ -220,19 +220,16 @@ impl PolicyArgs {
     }
 
     /// Sets the options of the preset that no argument sets.
-    ///
-    /// # Errors
-    /// If an option is out of range.
-    pub(super) fn fill(&self, given: Options) -> Result<FilledOptions, PolicyError> {
+    pub(super) fn fill(&self, given: Options) -> FilledOptions {
         let Some(PresetName(preset)) = self.preset else {
-            return Ok(FilledOptions { given, preset: None, all: given });
+            return FilledOptions { given, preset: None, all: given };
         };
-        let mut all = preset.fill(given);
-        if self.stopped_speed.is_some() {
-            // The argument may be the default, which the preset replaces.
-            all = all.to_builder().stopped_speed(self.stopped_speed).build()?;
-        }
-        Ok(FilledOptions { given, preset: Some(preset.name()), all })
+        // The readers of files decide about invalid points.
+        let explicit = ExplicitOptions {
+            stopped_speed: self.stopped_speed.is_some(),
+            invalid_points: true,
+        };
+        FilledOptions { given, preset: Some(preset.name()), all: preset.fill(given, explicit) }
     }
 
     /// Returns the options without those of the preset. The parsers of the arguments already check the ranges.

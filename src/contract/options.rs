@@ -7,7 +7,7 @@ use prost_types::Duration;
 use super::time::{duration, duration_ns};
 use super::windows;
 use crate::measure::{
-    Elevation, EstimateOptions, InvalidPoints, Metric, Options, OptionsError, Preset, Reorder,
+    Elevation, EstimateOptions, ExplicitOptions, InvalidPoints, Metric, Options, OptionsError, Preset, Reorder,
     Space, WindowOptions,
 };
 use crate::proto::waywiser_v1 as pb;
@@ -172,15 +172,12 @@ pub(crate) fn from_message(message: &pb::PathOptions) -> Result<Options, Vec<Opt
         .estimate(estimate)
         .windows(windows)
         .build();
-    let options = options.and_then(|options| match preset {
-        None => Ok(options),
-        Some(preset) => {
-            let filled = preset.fill(options);
-            // A speed that is set has priority, even if it is the default.
-            let stopped_speed = stopped_speed.or(filled.stopped_speed());
-            filled.to_builder().stopped_speed(stopped_speed).build()
-        }
-    });
+    let explicit = ExplicitOptions {
+        stopped_speed: stopped_speed.is_some(),
+        invalid_points: message.invalid_points != i32::from(pb::InvalidPoints::Unspecified),
+    };
+    let options = options
+        .map(|options| preset.map_or(options, |preset| preset.fill(options, explicit)));
     options.map_err(|OptionsError { option, value, bounds, .. }| {
         let description = format!("it is {value}, and must be {bounds}");
         vec![OptionViolation { field: field(option, space), description }]

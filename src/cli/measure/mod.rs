@@ -226,7 +226,7 @@ impl MeasureArgs {
             given =
                 given.to_builder().estimate(EstimateOptions { max_trips, ..estimate }).build()?;
         }
-        self.policy.fill(given)
+        Ok(self.policy.fill(given))
     }
 
     fn read_options(&self) -> ReadOptions {

@@ -14,7 +14,7 @@ fn parsed(arguments: &str) -> Result<Options, String> {
     let words = ["x"].into_iter().chain(arguments.split_whitespace());
     let wrapper = Wrapper::try_parse_from(words).map_err(|error| error.to_string())?;
     let given = wrapper.args.given(Metric::Geodesic).map_err(|error| error.to_string())?;
-    wrapper.args.fill(given).map(|options| options.all).map_err(|error| error.to_string())
+    Ok(wrapper.args.fill(given).all)
 }
 
 #[test]

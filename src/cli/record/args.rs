@@ -110,7 +110,7 @@ impl RecordArgs {
     /// # Errors
     /// If an option is out of range.
     pub(super) fn options(&self) -> Result<FilledOptions, PolicyError> {
-        self.policy.fill(self.policy.given_for_files(self.metric())?)
+        Ok(self.policy.fill(self.policy.given_for_files(self.metric())?))
     }
 
     /// Returns the options of the readers.
