@@ -75,6 +75,20 @@ fn options_for_geographic_paths_are_refused_for_planar_ones() {
 }
 
 #[test]
+fn an_error_of_a_range_names_its_ends() {
+    for (arguments, expected) in [
+        ("--reorder 0", "must be a whole number from 1 to 256"),
+        ("--reorder 4294967297", "must be a whole number from 1 to 256"),
+        ("--reanchor-count x", "must be a whole number from 1 to 16"),
+        ("--min-climb 0", "must be above 0 and at most 1 099 511 627 776"),
+        ("--climb-smoothing 1h", "must be at most 10min"),
+    ] {
+        let error = parsed(arguments).unwrap_err();
+        assert!(error.contains(expected), "{arguments}: {error}");
+    }
+}
+
+#[test]
 fn the_first_set_argument_is_found() {
     let first_set = |arguments: &str| {
         let arguments = ["x"].into_iter().chain(arguments.split_whitespace());
