@@ -182,7 +182,11 @@ impl Table {
         }
         let estimate =
             summary.estimate.map_or("not available".to_owned(), |length| self.estimate(length));
-        self.wide_detail(out, "estimated length, 90 % interval", &estimate)
+        let label = "estimated length, 90 % interval";
+        match "    ".len() + label.len() + " ".len() + estimate.len() <= WIDTH {
+            true => self.wide_detail(out, label, &estimate),
+            false => self.wide_detail(out, "estimate, 90 % interval", &estimate),
+        }
     }
 
     /// Writes the length of all points, and the lengths that lead from it to that of the accepted points.
