@@ -34,7 +34,7 @@ pub const HARSH: usize = 4;
 /// The choice of the points that a device keeps.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Interval {
-    /// A point every so many seconds.
+    /// A point every N seconds.
     Every(usize),
     /// A point where the path leaves the straight line of the last point. See [`is_kept`].
     Smart,

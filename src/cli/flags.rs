@@ -8,6 +8,8 @@ use crate::measure::MissingData;
 /// Returns the flag of an option that a path did not use.
 pub(super) fn flag(option: &'static str) -> &'static str {
     match option {
+        "climb_smoothing_ns" => "--climb-smoothing",
+        "climb_threshold" => "--min-climb",
         "elevation" => "--elevation",
         "estimate" => "--estimate",
         "max_accuracy_m" => "--max-accuracy",

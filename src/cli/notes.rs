@@ -3,11 +3,11 @@
 
 use super::flags::{flag, missing_data};
 use super::policy::FilledOptions;
-use super::report::{pluralize, unit_name};
+use super::report::{grouped, pluralize, unit_name};
 use crate::formats::{Note, NoteKind, Position, TrackInfo};
 use crate::measure::{
-    ClimbOptions, Elevation, EstimateOptions, Options, PathSummary, STOPPED_SPEED_MPS,
-    WindowOptions, WindowsSummary,
+    ClimbOptions, Elevation, EstimateOptions, Options, PathSummary, RejectionReason,
+    STOPPED_SPEED_MPS, WindowOptions, WindowsSummary,
 };
 
 /// Returns the text of a note on a file, or on the track with this name or number.
@@ -111,7 +111,8 @@ pub(super) fn unused_options(
                     "--stopped-speed",
                 ),
                 (options.estimate().is_some(), options.estimate().map_or("", estimate_flag)),
-                (options.windows().is_some(), "--by"),
+                // Points without a time next to points with one have a note of their own.
+                (options.windows().is_some() && info.time_count == 0, "--by"),
             ]),
         },
         Need {
@@ -130,7 +131,64 @@ pub(super) fn unused_options(
         },
     ];
     let valid_count = info.point_count.saturating_sub(info.invalid_count);
-    needs.into_iter().filter_map(|need| need.note(track, valid_count)).collect()
+    let mut notes: Vec<Note> =
+        needs.into_iter().filter_map(|need| need.note(track, valid_count)).collect();
+    let undated_count = valid_count.saturating_sub(info.time_count);
+    if options.windows().is_some() && info.time_count > 0 && undated_count > 0 {
+        let (have, such) = match undated_count {
+            1 => ("has", "such a point belongs"),
+            _ => ("have", "such points belong"),
+        };
+        let points = pluralize(undated_count, "point");
+        notes.push(Note {
+            kind: NoteKind::UnusedOption,
+            message: format!(
+                "{points} of {} {have} no time: {such} to no window of --by",
+                grouped(&valid_count.to_string())
+            ),
+            position: None,
+            count: undated_count,
+            track,
+        });
+    }
+    notes
+}
+
+/// Returns the note on a track most of whose points are rejected for their times. Then the length is far too short.
+pub(super) fn rejected_points(track: Option<usize>, summary: &PathSummary) -> Option<Note> {
+    let count = |reason| {
+        let mut rejections = summary.rejections.iter();
+        rejections.find(|rejection| rejection.reason == reason).map_or(0, |one| one.count)
+    };
+    let valid_count = summary.point_count.saturating_sub(count(RejectionReason::InvalidPosition));
+    let reasons = [
+        (RejectionReason::Speed, "too fast"),
+        (RejectionReason::BackwardTime, "back in time"),
+        (RejectionReason::Late, "late"),
+    ]
+    .map(|(reason, name)| (count(reason), name));
+    let rejected_count = reasons.iter().fold(0, |sum: u64, (count, _)| sum.saturating_add(*count));
+    if rejected_count <= valid_count.saturating_sub(rejected_count) {
+        return None;
+    }
+    let names = reasons.iter().filter(|(count, _)| *count > 0).map(|(_, name)| *name);
+    let what = names.collect::<Vec<_>>().join(" or ");
+    let order = "the points are not in order of time (see --sort-by-time)";
+    let cause = match reasons {
+        [(0, _), ..] => order.to_owned(),
+        _ => format!("{order}, or --max-speed is too low"),
+    };
+    Some(Note {
+        kind: NoteKind::RejectedPoints,
+        message: format!(
+            "{} of {} are rejected as {what}: the times of the points may be wrong, or {cause}",
+            grouped(&rejected_count.to_string()),
+            pluralize(valid_count, "point"),
+        ),
+        position: None,
+        count: rejected_count,
+        track,
+    })
 }
 
 /// Returns the flag that turns the estimate on.
@@ -218,7 +276,8 @@ pub(super) fn of_recording(name: &str, summary: &PathSummary) -> Vec<String> {
         let article = article(what);
         format!("{name}: {} had no effect: no point has {article} {what}", flag(unused.option))
     });
-    unused.collect()
+    let rejected = rejected_points(None, summary).map(|note| format!("{name}: {}", note.message));
+    unused.chain(rejected).collect()
 }
 
 /// Joins flags: `--a, --b and --c`.
@@ -240,9 +299,10 @@ pub(super) fn dropped_windows(track: Option<usize>, windows: &WindowsSummary) ->
     windows.is_dropped.then(|| Note {
         kind: NoteKind::UnusedOption,
         message: format!(
-            "--by {} had no effect: the track has more than {max_windows} of them, or its times jump back and forth \
-             over too many",
-            unit_name(unit)
+            "--by {} had no effect: the track has more than {} windows, or its times go back and forth over too many \
+             windows",
+            unit_name(unit),
+            grouped(&max_windows.to_string())
         ),
         position: None,
         count: 1,
@@ -271,139 +331,4 @@ impl Need {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::measure::{Metric, MissingData, PathAccumulator, Preset, Reorder, UnusedOption};
-
-    fn messages(info: &TrackInfo, options: &Options) -> Vec<String> {
-        let notes = unused_options(Some(0), info, options);
-        assert!(notes.iter().all(|note| note.kind == NoteKind::UnusedOption));
-        notes.iter().map(|note| text("f", Some("2"), note)).collect()
-    }
-
-    #[test]
-    fn a_file_with_many_notes_has_a_limit() {
-        let note = Note {
-            kind: NoteKind::Checksum,
-            message: "the checksum is wrong".to_owned(),
-            position: Some(Position::Record(3)),
-            count: 1,
-            track: None,
-        };
-        let mut list = NoteList::default();
-        list.add_all("f", None, &vec![note; 1022]);
-        let lines = list.take("f");
-        assert_eq!((lines.len(), &*lines[19]), (21, "f: record 3: the checksum is wrong"));
-        assert_eq!(lines[20], "f: 1 002 more notes; --json has the notes of each track");
-        assert_eq!(list.take("f"), [""; 0]);
-    }
-
-    #[test]
-    fn a_filter_without_data_is_reported() {
-        let points = TrackInfo { point_count: 12, invalid_count: 2, ..TrackInfo::default() };
-        let geodesic = || Options::builder(Metric::Geodesic);
-        let speed = geodesic().max_speed(10.0).build().unwrap();
-        assert_eq!(
-            messages(&points, &speed),
-            ["f: track 2: --max-speed had no effect: no point has a time"]
-        );
-        let all = geodesic()
-            .max_speed(10.0)
-            .max_gap_time_ns(1)
-            .stopped_speed(1.0)
-            .max_accuracy_m(5.0)
-            .elevation(Elevation::ThreeDimensional)
-            .build()
-            .unwrap();
-        let some = TrackInfo { time_count: 7, accuracy_count: 10, ..points.clone() };
-        let times = "f: track 2: 3 of 10 points have no time: --max-gap-time, --max-speed and --stopped-speed \
-                     had no effect on them";
-        let elevations = "f: track 2: --elevation had no effect: no point has an elevation";
-        assert_eq!(messages(&some, &all), [times, elevations]);
-        assert_eq!(messages(&points, &geodesic().min_step(2.0).build().unwrap()), [""; 0]);
-        // A track without points has nothing to filter.
-        assert_eq!(messages(&TrackInfo::default(), &all), [""; 0]);
-    }
-
-    #[test]
-    fn an_estimate_a_sorting_buffer_and_climbs_need_data() {
-        let points = TrackInfo { point_count: 10, ..TrackInfo::default() };
-        let estimate = |min_stop_s: u64, max_trips| EstimateOptions {
-            min_stop_ns: min_stop_s * 1_000_000_000,
-            max_trips,
-        };
-        for (estimate, flag) in [
-            (estimate(60, 0), "--estimate"),
-            (estimate(90, 0), "--min-stop-time"),
-            (estimate(90, 5), "--trips"),
-        ] {
-            let options = Options::builder(Metric::Geodesic).estimate(estimate).build().unwrap();
-            let expected = format!("f: track 2: {flag} had no effect: no point has a time");
-            assert_eq!(messages(&points, &options), [expected]);
-        }
-        let sorted = Options::builder(Metric::Geodesic)
-            .reorder(Reorder { count: 256, time_ns: Some(1) })
-            .climb(ClimbOptions { threshold: 9.0, smoothing_ns: 0 })
-            .build()
-            .unwrap();
-        let times = "f: track 2: --reorder-time had no effect: no point has a time";
-        let elevations = "f: track 2: --min-climb and --climb-smoothing had no effect: no point has an elevation";
-        assert_eq!(messages(&points, &sorted), [times, elevations]);
-        let full = TrackInfo { time_count: 10, z_count: 10, ..points };
-        assert_eq!(messages(&full, &sorted), [""; 0]);
-    }
-
-    #[test]
-    fn a_preset_without_data_has_one_note_for_each_file() {
-        let note = |given: &Options, preset: Preset, tracks: &[TrackInfo]| {
-            let mut check = PresetCheck::default();
-            tracks.iter().for_each(|track| check.add(track));
-            let preset = (preset.name(), preset.fill(*given));
-            let options = FilledOptions { given: *given, preset: Some(preset.0), all: preset.1 };
-            check.note(&options).map(|note| note.message)
-        };
-        let given = Options::default();
-        let bare = TrackInfo { point_count: 5, ..TrackInfo::default() };
-        let timed = TrackInfo { time_count: 1, ..bare.clone() };
-        let full = TrackInfo { accuracy_count: 1, ..timed.clone() };
-        // The speed of a stop is that of paths without a preset.
-        insta::assert_snapshot!(
-            note(&given, Preset::Walk, &[bare.clone(), bare.clone()]).unwrap(),
-            @"a part of --preset walk had no effect: no point has a time (for --estimate and --max-speed) or an accuracy (for --max-accuracy)"
-        );
-        insta::assert_snapshot!(
-            note(&given, Preset::Phone, std::slice::from_ref(&bare)).unwrap(),
-            @"a part of --preset phone had no effect: no point has a time (for --estimate, --max-speed, --reorder and --stopped-speed) or an accuracy (for --max-accuracy)"
-        );
-        insta::assert_snapshot!(
-            note(&given, Preset::Car, &[bare.clone(), timed.clone()]).unwrap(),
-            @"a part of --preset car had no effect: no point has an accuracy (for --max-accuracy)"
-        );
-        assert_eq!(note(&given, Preset::Car, &[full]), None);
-        assert_eq!(note(&given, Preset::Car, &[TrackInfo::default()]), None);
-        // An argument has its own note.
-        let given = Options::builder(Metric::Geodesic).max_accuracy_m(9.0).build().unwrap();
-        assert_eq!(note(&given, Preset::Car, &[timed]), None);
-        let mut check = PresetCheck::default();
-        check.add(&bare);
-        assert_eq!(check.note(&FilledOptions { given, preset: None, all: given }), None);
-    }
-
-    #[test]
-    fn a_recording_has_a_note_for_each_unused_option() {
-        let mut summary = PathAccumulator::new(Options::default()).summary();
-        assert_eq!(of_recording("paths/a", &summary), [""; 0]);
-        for (option, missing) in [
-            ("max_accuracy_m", MissingData::Accuracy),
-            ("windows", MissingData::Time),
-            ("elevation", MissingData::Z),
-        ] {
-            summary.unused_options.push(UnusedOption { option, missing });
-        }
-        insta::assert_snapshot!(of_recording("paths/a", &summary).join("\n"), @r"
-        paths/a: --max-accuracy had no effect: no point has an accuracy
-        paths/a: --by had no effect: no point has a time
-        paths/a: --elevation had no effect: no point has an elevation
-        ");
-    }
-}
+mod tests;

@@ -7,8 +7,8 @@ use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
 use crate::measure::{
-    ClimbOptions, Elevation, EstimateOptions, InvalidPoints, Metric, Options, OptionsError,
-    PLANAR_MAX, Preset, REANCHOR_COUNT, REANCHOR_COUNT_MAX, Reorder, Space,
+    ClimbOptions, Elevation, EstimateOptions, ExplicitOptions, InvalidPoints, Metric, Options,
+    OptionsError, PLANAR_MAX, Preset, REANCHOR_COUNT, REANCHOR_COUNT_MAX, Reorder, Space,
 };
 
 /// A metric on the command line.
@@ -118,7 +118,7 @@ pub(super) struct PolicyArgs {
     /// start a segment. If the segment before it has only one point, that point is rejected.
     #[arg(
         long, value_name = "N", default_value_t = REANCHOR_COUNT,
-        value_parser = clap::value_parser!(u32).range(1..=i64::from(REANCHOR_COUNT_MAX))
+        value_parser = |text: &str| count(text, REANCHOR_COUNT_MAX)
     )]
     reanchor_count: u32,
 
@@ -145,24 +145,24 @@ pub(super) struct PolicyArgs {
     /// At most 256. A point that is earlier than one that has left the buffer is rejected as late.
     #[arg(
         long, value_name = "N",
-        value_parser = clap::value_parser!(u32).range(1..=i64::from(Reorder::COUNT_MAX))
+        value_parser = |text: &str| count(text, Reorder::COUNT_MAX)
     )]
     reorder: Option<u32>,
 
     /// Sort points by time, with a buffer of this duration
     ///
-    /// A point leaves the buffer when it is earlier than the latest one by more than this, or when the buffer has
-    /// more than 256 points (or --reorder).
+    /// A point leaves the buffer when it is earlier than the latest one by more than this. A point also leaves when
+    /// the buffer has more than --reorder points (256 by default).
     #[arg(long, value_name = "TIME", value_parser = time, allow_hyphen_values = true)]
     reorder_time: Option<u64>,
 
-    /// Exclude legs slower than this from the moving time [default: 0.3]
+    /// Exclude legs slower than this from the moving time [default: 0.3 m/s]
     ///
     /// Planar paths have no default: without this option they have no moving time.
     #[arg(long, value_name = "SPEED", value_parser = positive, allow_negative_numbers = true)]
     stopped_speed: Option<f64>,
 
-    /// Smallest climb that counts for ascent and descent [default: 3]
+    /// Smallest climb that counts for ascent and descent [default: 3 m]
     ///
     /// A climb is the difference in elevation from the last turning point. Where the elevations are noisy, the limit
     /// rises with their noise, to at most five times this.
@@ -220,19 +220,14 @@ impl PolicyArgs {
     }
 
     /// Sets the options of the preset that no argument sets.
-    ///
-    /// # Errors
-    /// If an option is out of range.
-    pub(super) fn fill(&self, given: Options) -> Result<FilledOptions, PolicyError> {
+    pub(super) fn fill(&self, given: Options) -> FilledOptions {
         let Some(PresetName(preset)) = self.preset else {
-            return Ok(FilledOptions { given, preset: None, all: given });
+            return FilledOptions { given, preset: None, all: given };
         };
-        let mut all = preset.fill(given);
-        if self.stopped_speed.is_some() {
-            // The argument may be the default, which the preset replaces.
-            all = all.to_builder().stopped_speed(self.stopped_speed).build()?;
-        }
-        Ok(FilledOptions { given, preset: Some(preset.name()), all })
+        // The readers of files decide about invalid points.
+        let explicit =
+            ExplicitOptions { stopped_speed: self.stopped_speed.is_some(), invalid_points: true };
+        FilledOptions { given, preset: Some(preset.name()), all: preset.fill(given, explicit) }
     }
 
     /// Returns the options without those of the preset. The parsers of the arguments already check the ranges.
@@ -317,9 +312,15 @@ impl PolicyArgs {
 fn positive(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(value) if value > 0.0 && value <= PLANAR_MAX => Ok(value),
-        Ok(_) => Err("must be above 0 and at most 2^40".to_owned()),
+        Ok(_) => Err("must be above 0 and at most 1 099 511 627 776".to_owned()),
         Err(_) => Err("must be a number without a unit".to_owned()),
     }
+}
+
+/// Parses a whole number from 1 to `max`.
+fn count(text: &str, max: u32) -> Result<u32, String> {
+    let number = text.parse().ok().filter(|number| (1..=max).contains(number));
+    number.ok_or_else(|| format!("must be a whole number from 1 to {max}"))
 }
 
 /// Parses a time above 0. Returns nanoseconds.

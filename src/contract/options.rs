@@ -7,7 +7,7 @@ use prost_types::Duration;
 use super::time::{duration, duration_ns};
 use super::windows;
 use crate::measure::{
-    Elevation, EstimateOptions, InvalidPoints, Metric, Options, OptionsError, Preset, Reorder,
+    Elevation, EstimateOptions, ExplicitOptions, InvalidPoints, Metric, Options, Preset, Reorder,
     Space, WindowOptions,
 };
 use crate::proto::waywiser_v1 as pb;
@@ -172,18 +172,15 @@ pub(crate) fn from_message(message: &pb::PathOptions) -> Result<Options, Vec<Opt
         .estimate(estimate)
         .windows(windows)
         .build();
-    let options = options.and_then(|options| match preset {
-        None => Ok(options),
-        Some(preset) => {
-            let filled = preset.fill(options);
-            // A speed that is set has priority, even if it is the default.
-            let stopped_speed = stopped_speed.or(filled.stopped_speed());
-            filled.to_builder().stopped_speed(stopped_speed).build()
-        }
-    });
-    options.map_err(|OptionsError { option, value, bounds, .. }| {
-        let description = format!("it is {value}, and must be {bounds}");
-        vec![OptionViolation { field: field(option, space), description }]
+    let explicit = ExplicitOptions {
+        stopped_speed: stopped_speed.is_some(),
+        invalid_points: message.invalid_points != i32::from(pb::InvalidPoints::Unspecified),
+    };
+    let options =
+        options.map(|options| preset.map_or(options, |preset| preset.fill(options, explicit)));
+    options.map_err(|error| {
+        let description = format!("it is {}, and must be {}", error.value_text(), error.bounds);
+        vec![OptionViolation { field: field(error.option, space), description }]
     })
 }
 
@@ -315,94 +312,4 @@ impl Reader {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn violations(message: &pb::PathOptions) -> Vec<String> {
-        let text =
-            |violation: &OptionViolation| format!("{}: {}", violation.field, violation.description);
-        from_message(message).unwrap_err().iter().map(text).collect()
-    }
-
-    #[test]
-    fn options_survive_a_round_trip_with_defaults_filled_in() {
-        let message = pb::PathOptions {
-            max_speed_mps: 50.0,
-            max_gap_time: Some(Duration { seconds: 30, nanos: 5 }),
-            ..Default::default()
-        };
-        let read = from_message(&message).unwrap();
-        assert_eq!(read.max_gap_time_ns(), Some(30_000_000_005));
-        let written = to_message(&read);
-        assert_eq!((written.xy_resolution, written.reanchor_count), (1e-7, 3));
-        assert_eq!(from_message(&written).unwrap(), read);
-        for (sent, is_default) in [(0, true), (1, true), (2, false), (3, false)] {
-            let message = pb::PathOptions { invalid_points: sent, ..message.clone() };
-            let read = from_message(&message).unwrap();
-            assert_eq!(read.invalid_points() == InvalidPoints::RejectCall, is_default);
-            assert_eq!(to_message(&read).invalid_points, sent.max(1));
-        }
-        let car = pb::PathOptions { preset: pb::Preset::Car.into(), ..Default::default() };
-        assert_eq!(from_message(&car).unwrap().stopped_speed(), Some(1.0));
-        let slow = pb::PathOptions { stopped_speed_mps: 0.3, ..car };
-        let read = from_message(&slow).unwrap();
-        assert_eq!((read.stopped_speed(), read.max_speed()), (Some(0.3), Some(70.0)));
-        assert_eq!(from_message(&to_message(&read)).unwrap(), read);
-        let planar = pb::PathOptions { model: 3, min_step: 2.0, ..Default::default() };
-        let read = from_message(&planar).unwrap();
-        assert_eq!((read.min_step(), read.xy_resolution()), (Some(2.0), 1.0));
-        assert_eq!(from_message(&to_message(&read)).unwrap(), read);
-        // A duration of 0 means not set.
-        let zero = Some(Duration::default());
-        let read = from_message(&pb::PathOptions { max_gap_time: zero, ..planar }).unwrap();
-        assert_eq!(read.max_gap_time_ns(), None);
-    }
-
-    #[test]
-    fn all_violations_are_reported_together() {
-        let message = pb::PathOptions {
-            model: 9,
-            max_speed: 3.0,
-            min_step_m: f64::NAN,
-            max_accuracy_m: -1.0,
-            max_gap_time: Some(Duration { seconds: -1, nanos: 0 }),
-            invalid_points: 4,
-            ..Default::default()
-        };
-        insta::assert_snapshot!(violations(&message).join("\n"), @r"
-        model: there is no model 9
-        invalid_points: there is no mode 4
-        max_gap_time: -1 s and 0 ns are not a time from 0 s to 584 years with 0 to 999999999 ns
-        max_speed: it does not apply to geographic paths; set max_speed_mps
-        min_step_m: NaN is not a finite number of at least 0; 0 means not set
-        max_accuracy_m: -1 is not a finite number of at least 0; 0 means not set
-        ");
-        let message = pb::PathOptions { xy_resolution: 1e13, ..Default::default() };
-        insta::assert_snapshot!(
-            violations(&message).join("\n"),
-            @"xy_resolution: it is 10000000000000, and must be a number above 0, at most 2^40"
-        );
-    }
-
-    #[test]
-    fn a_violation_names_the_field_of_the_space() {
-        let far = 1e13;
-        for (message, field) in [
-            (pb::PathOptions { max_gap_m: far, ..Default::default() }, "max_gap_m"),
-            (pb::PathOptions { max_speed_mps: far, ..Default::default() }, "max_speed_mps"),
-            (pb::PathOptions { min_step_m: far, ..Default::default() }, "min_step_m"),
-            (pb::PathOptions { stopped_speed_mps: far, ..Default::default() }, "stopped_speed_mps"),
-            (pb::PathOptions { max_accuracy_m: far, ..Default::default() }, "max_accuracy_m"),
-            (pb::PathOptions { max_gap: far, model: 3, ..Default::default() }, "max_gap"),
-            (pb::PathOptions { max_speed: far, model: 3, ..Default::default() }, "max_speed"),
-            (pb::PathOptions { min_step: far, model: 3, ..Default::default() }, "min_step"),
-            (
-                pb::PathOptions { stopped_speed: far, model: 3, ..Default::default() },
-                "stopped_speed",
-            ),
-        ] {
-            let text = "it is 10000000000000, and must be a number above 0, at most 2^40";
-            assert_eq!(violations(&message), [format!("{field}: {text}")]);
-        }
-    }
-}
+mod tests;

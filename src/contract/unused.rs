@@ -5,7 +5,9 @@ use crate::measure::{MissingData, Space, UnusedOption};
 use crate::proto::waywiser_v1 as pb;
 
 /// All options that need data.
-const OPTIONS: [&str; 9] = [
+const OPTIONS: [&str; 11] = [
+    "climb_smoothing_ns",
+    "climb_threshold",
     "elevation",
     "estimate",
     "max_accuracy_m",

@@ -68,6 +68,8 @@ pub enum NoteKind {
     Checksum,
     /// An option had no effect.
     UnusedOption,
+    /// A rule rejected most points.
+    RejectedPoints,
 }
 
 impl NoteKind {
@@ -93,6 +95,7 @@ impl NoteKind {
             NoteKind::AssumedReferenceSystem => "assumed_reference_system",
             NoteKind::Checksum => "checksum",
             NoteKind::UnusedOption => "unused_option",
+            NoteKind::RejectedPoints => "rejected_points",
         }
     }
 }

@@ -75,7 +75,7 @@ pub use point::{PLANAR_MAX, Point, PointError, Space};
 pub(crate) use point_block::PointBlock;
 #[cfg(feature = "server")]
 pub(crate) use polyline::Polyline;
-pub use preset::Preset;
+pub use preset::{ExplicitOptions, Preset};
 pub use rejection_reason::RejectionReason;
 pub use seen_attributes::SeenAttributes;
 pub use state::{

@@ -137,7 +137,7 @@ pub const STOPPED_SPEED_MPS: f64 = 0.3;
 
 /// An option whose value is out of range.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-#[error("{option} is {value}, and must be {bounds}")]
+#[error("{option} is {}, and must be {bounds}", self.value_text())]
 #[non_exhaustive]
 pub struct OptionsError {
     /// The name of the option.
@@ -146,6 +146,19 @@ pub struct OptionsError {
     pub value: f64,
     /// The values that are allowed.
     pub bounds: &'static str,
+}
+
+impl OptionsError {
+    /// Returns the value as text, with its unit if it is a time.
+    pub fn value_text(&self) -> String {
+        let Self { option, value, .. } = self;
+        match option.strip_suffix("_ns") {
+            Some(_) if *value >= 1e9 => format!("{} s", value / 1e9),
+            Some(_) => format!("{value} ns"),
+            None if *option == "estimate" => "set".to_owned(),
+            None => value.to_string(),
+        }
+    }
 }
 
 /// The default is geodesic lengths on WGS84, without elevations and without filter rules.
@@ -308,7 +321,7 @@ impl Options {
         let windows_max = self.windows.map_or(1, |windows| windows.max_windows);
         let no_max = u64::MAX;
         for (option, value, range, bounds) in [
-            ("max_gap_time_ns", self.max_gap_time_ns.unwrap_or(1), 1..=no_max, "at least 1"),
+            ("max_gap_time_ns", self.max_gap_time_ns.unwrap_or(1), 1..=no_max, "at least 1 ns"),
             (
                 "reanchor_count",
                 self.reanchor_count.into(),
@@ -316,7 +329,7 @@ impl Options {
                 "from 1 to 16",
             ),
             ("reorder_count", reorder.count.into(), 1..=Reorder::COUNT_MAX.into(), "from 1 to 256"),
-            ("reorder_time_ns", reorder.time_ns.unwrap_or(1), 1..=no_max, "at least 1"),
+            ("reorder_time_ns", reorder.time_ns.unwrap_or(1), 1..=no_max, "at least 1 ns"),
             (
                 "climb_smoothing_ns",
                 self.climb.smoothing_ns,
@@ -342,7 +355,7 @@ impl Options {
             }
         }
         if self.estimate.is_some() && self.metric.space() == Space::Planar {
-            let bounds = "off for planar paths: the estimate needs metres";
+            let bounds = "off for planar paths: the estimate is for geographic paths";
             return Err(OptionsError { option: "estimate", value: 1.0, bounds });
         }
         Ok(())

@@ -17,6 +17,12 @@ pub(super) fn unused_options(seen: SeenAttributes, options: &Options) -> Vec<Unu
         ("estimate", options.estimate.is_some(), MissingData::Time),
         ("reorder", options.reorder.is_some(), MissingData::Time),
         ("windows", options.windows.is_some(), MissingData::Time),
+        ("climb_threshold", options.climb.threshold != default.climb.threshold, MissingData::Z),
+        (
+            "climb_smoothing_ns",
+            options.climb.smoothing_ns != default.climb.smoothing_ns,
+            MissingData::Z,
+        ),
     ];
     let is_missing = |data| match data {
         MissingData::Time => !seen.time,

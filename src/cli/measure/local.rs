@@ -17,6 +17,7 @@ use super::measure_run::MeasureRun;
 use super::worker::{self, FileResult};
 use crate::cli::Outcome;
 use crate::cli::input::{FileEnd, Input, Reading, Stdin};
+use crate::cli::policy::FilledOptions;
 use crate::cli::progress::Progress;
 use crate::formats::ReadOptions;
 use crate::measure::Options;
@@ -47,19 +48,13 @@ struct Shared {
 /// If the report cannot be written.
 pub(super) fn measure(
     args: &MeasureArgs,
+    options: FilledOptions,
     inputs: &[Input],
     stdin: Stdin,
     out: impl Write,
     messages: &mut dyn Write,
     progress: Arc<Progress>,
 ) -> io::Result<Outcome> {
-    let options = match args.options() {
-        Ok(options) => options,
-        Err(error) => {
-            writeln!(messages, "error: {error}")?;
-            return Ok(Outcome::Failed);
-        }
-    };
     let shown = Arc::clone(&progress);
     let mut run = MeasureRun::new(args, inputs, options, out, messages, &shown);
     let options = options.all;
@@ -97,7 +92,7 @@ pub(super) fn measure(
 /// Returns the number of threads: at most one for each input.
 fn thread_count(args: &MeasureArgs, inputs: &[Input]) -> usize {
     let cores = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    args.jobs.map_or_else(cores, NonZeroUsize::get).clamp(1, inputs.len().max(1))
+    args.jobs.unwrap_or_else(cores).clamp(1, inputs.len().max(1))
 }
 
 /// Starts threads that measure inputs until the sender of the jobs is dropped. Returns the number of threads that could

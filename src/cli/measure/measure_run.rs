@@ -160,7 +160,8 @@ impl<'a, W: Write> MeasureRun<'a, W> {
         let unused = notes::unused_options(Some(index), &track.info, &self.options.given);
         let windows = track.summary.windows.as_ref();
         let dropped = windows.and_then(|windows| notes::dropped_windows(Some(index), windows));
-        for note in unused.into_iter().chain(dropped) {
+        let rejected = notes::rejected_points(Some(index), &track.summary);
+        for note in unused.into_iter().chain(dropped).chain(rejected) {
             let text = notes::text(&self.file.name, Some(&label), &note);
             match self.is_strict {
                 true => self.track_failed(&format!("{text}; --strict makes this an error")),

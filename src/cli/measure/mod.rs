@@ -10,7 +10,6 @@ mod upload;
 mod worker;
 
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -21,7 +20,8 @@ use super::policy::{FilledOptions, Model, PolicyArgs, PolicyError};
 use super::progress::Progress;
 use super::reading::ReadingArgs;
 use super::report::{ReportOptions, Style, Units};
-use super::{Outcome, server_url};
+use super::units::at_least_one;
+use super::{Outcome, server_url, usage_error};
 use crate::formats::ReadOptions;
 use crate::measure::{EstimateOptions, Options, Space, WindowOptions, WindowUnit};
 
@@ -88,8 +88,8 @@ pub(super) struct MeasureArgs {
     /// Number of files that are measured at the same time [default: number of cores]
     ///
     /// The output is the same for any number.
-    #[arg(long, value_name = "N", conflicts_with = "server")]
-    jobs: Option<NonZeroUsize>,
+    #[arg(long, value_name = "N", value_parser = at_least_one, conflicts_with = "server")]
+    jobs: Option<usize>,
 
     #[command(flatten)]
     output: OutputArgs,
@@ -118,7 +118,7 @@ struct OutputArgs {
     /// The first row of a track has its accepted points and legs. The next row has all points and legs. One row for
     /// each reason of rejection has the number of points, the offset of the first one (from 0), and the length that
     /// their rejection removes. The gaps between segments are a row too. The difference is the length in the first
-    /// row. Default if a filter is set, except by --preset.
+    /// row. The default if an argument other than --preset sets a filter.
     #[arg(long, conflicts_with_all = ["json", "csv"])]
     details: bool,
 
@@ -132,7 +132,9 @@ struct OutputArgs {
     ///
     /// The days are those of --timezone; a day in which the clocks change has 23 or 25 hours. Weeks start on Monday.
     /// A leg that crosses midnight is divided in proportion to time, so that the lengths sum to that of the track,
-    /// exactly before each of them is rounded. At most 100000 of them for each track, and 1000 with --server.
+    /// exactly before each of them is rounded. At most 100 000 windows for each track, and 1 000
+    /// with --server. Points without a time belong to no window. A leg to or from such a point belongs to the window of
+    /// its other end.
     ///
     /// --json has them in "windows". --csv has a row for each of them: its kind is the unit, such as day, and
     /// total_day for all tracks.
@@ -226,7 +228,7 @@ impl MeasureArgs {
             given =
                 given.to_builder().estimate(EstimateOptions { max_trips, ..estimate }).build()?;
         }
-        self.policy.fill(given)
+        Ok(self.policy.fill(given))
     }
 
     fn read_options(&self) -> ReadOptions {
@@ -249,11 +251,18 @@ pub(super) fn run(args: &MeasureArgs) -> io::Result<Outcome> {
 
 fn measure(args: &MeasureArgs, out: impl Write) -> io::Result<Outcome> {
     let messages = &mut io::stderr();
+    let options = match args.options() {
+        Ok(options) => options,
+        Err(error) => return usage_error(format_args!("{error}")),
+    };
     let inputs = input::expand(&args.files);
     let progress = Arc::new(Progress::new(inputs.len(), input::bytes_of(&inputs)));
     match &args.server {
-        Some(url) => remote::measure(args, &inputs, url, out, messages, progress),
-        None => local::measure(args, &inputs, Stdin::of_process(), out, messages, progress),
+        Some(url) => remote::measure(args, options, &inputs, url, out, messages, progress),
+        None => {
+            let stdin = Stdin::of_process();
+            local::measure(args, options, &inputs, stdin, out, messages, progress)
+        }
     }
 }
 

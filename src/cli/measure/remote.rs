@@ -11,6 +11,7 @@ use super::answers;
 use super::measure_run::MeasureRun;
 use super::upload::{self, Upload};
 use crate::cli::input::{Input, Stdin};
+use crate::cli::policy::FilledOptions;
 use crate::cli::progress::Progress;
 use crate::cli::stall_detector::StallDetector;
 use crate::cli::{Outcome, fail};
@@ -22,6 +23,7 @@ use crate::client::Client;
 /// If the report cannot be written.
 pub(super) fn measure(
     args: &MeasureArgs,
+    options: FilledOptions,
     inputs: &[Input],
     url: &str,
     out: impl Write,
@@ -32,7 +34,7 @@ pub(super) fn measure(
         Ok(runtime) => runtime,
         Err(error) => return fail(format_args!("the threads cannot be started: {error}")),
     };
-    let outcome = runtime.block_on(call(args, inputs, url, out, messages, progress));
+    let outcome = runtime.block_on(call(args, options, inputs, url, out, messages, progress));
     // Does not wait for the reading thread, which may be waiting for standard input.
     runtime.shutdown_background();
     outcome
@@ -40,19 +42,13 @@ pub(super) fn measure(
 
 async fn call(
     args: &MeasureArgs,
+    options: FilledOptions,
     inputs: &[Input],
     url: &str,
     out: impl Write,
     messages: &mut dyn Write,
     progress: Arc<Progress>,
 ) -> io::Result<Outcome> {
-    let options = match args.options() {
-        Ok(options) => options,
-        Err(error) => {
-            writeln!(messages, "error: {error}")?;
-            return Ok(Outcome::Failed);
-        }
-    };
     let shown = Arc::clone(&progress);
     let mut run = MeasureRun::new(args, inputs, options, out, messages, &shown);
     let client = match Client::connect(url).await {

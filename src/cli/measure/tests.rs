@@ -29,7 +29,8 @@ fn measure_locally(
 ) -> io::Result<Outcome> {
     let inputs = input::expand(&args.files);
     let stdin = Stdin::new(io::Cursor::new(stdin.to_owned()));
-    local::measure(args, &inputs, stdin, out, messages, Arc::new(Progress::hidden()))
+    let options = args.options().unwrap();
+    local::measure(args, options, &inputs, stdin, out, messages, Arc::new(Progress::hidden()))
 }
 
 fn run_with(files: &[(&str, &str)], arguments: &str, stdin: &str) -> Run {
@@ -271,7 +272,7 @@ fn details_can_be_printed_without_a_filter() {
         moving time, at least 0.3 m/s                                             0s
         highest speed over 5 s                                             0.000 m/s
         start                                                   2024-05-18T09:12:40Z
-        end                                                   2024-05-18T10:12:41.5Z
+        end                                                     2024-05-18T10:12:41Z
     total  1 track                                       2        1          1.113 m
         all points, unfiltered                           2                   1.113 m
         ascent (mean of 45s, climbs from 3 m)                                0.000 m
@@ -287,4 +288,19 @@ fn details_can_be_printed_without_a_filter() {
     -      1                                             2        1          1.113 m
     total  1 track                                       2        1          1.113 m
     ");
+}
+
+/// The file does not exist, so an error of another status would be about it.
+#[test]
+fn options_that_planar_paths_do_not_have_are_a_usage_error() {
+    for option in ["--estimate", "--preset walk", "--trips", "--min-stop-time 2min"] {
+        for server in ["", " --server http://127.0.0.1:1"] {
+            let arguments = format!("missing.csv --model planar {option}{server}");
+            let words = ["measure"].into_iter().chain(arguments.split(' '));
+            let args = Wrapper::parse_from(words).args;
+            assert_eq!(run(&args).unwrap(), Outcome::Misused, "{arguments}");
+        }
+    }
+    let error = Wrapper::try_parse_from(["measure", "--jobs", "0", "f"]).err().unwrap();
+    assert!(error.to_string().contains("must be a whole number of at least 1"), "{error}");
 }

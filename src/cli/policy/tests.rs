@@ -14,7 +14,7 @@ fn parsed(arguments: &str) -> Result<Options, String> {
     let words = ["x"].into_iter().chain(arguments.split_whitespace());
     let wrapper = Wrapper::try_parse_from(words).map_err(|error| error.to_string())?;
     let given = wrapper.args.given(Metric::Geodesic).map_err(|error| error.to_string())?;
-    wrapper.args.fill(given).map(|options| options.all).map_err(|error| error.to_string())
+    Ok(wrapper.args.fill(given).all)
 }
 
 #[test]
@@ -71,6 +71,20 @@ fn options_for_geographic_paths_are_refused_for_planar_ones() {
         let error = Wrapper::parse_from(words).args.given(Metric::Planar).unwrap_err();
         let text = format!("{flag} is for geographic paths; it cannot be used with --model planar");
         assert_eq!(error.to_string(), text);
+    }
+}
+
+#[test]
+fn an_error_of_a_range_names_its_ends() {
+    for (arguments, expected) in [
+        ("--reorder 0", "must be a whole number from 1 to 256"),
+        ("--reorder 4294967297", "must be a whole number from 1 to 256"),
+        ("--reanchor-count x", "must be a whole number from 1 to 16"),
+        ("--min-climb 0", "must be above 0 and at most 1 099 511 627 776"),
+        ("--climb-smoothing 1h", "must be at most 10min"),
+    ] {
+        let error = parsed(arguments).unwrap_err();
+        assert!(error.contains(expected), "{arguments}: {error}");
     }
 }
 

@@ -110,7 +110,7 @@ impl RecordArgs {
     /// # Errors
     /// If an option is out of range.
     pub(super) fn options(&self) -> Result<FilledOptions, PolicyError> {
-        self.policy.fill(self.policy.given_for_files(self.metric())?)
+        Ok(self.policy.fill(self.policy.given_for_files(self.metric())?))
     }
 
     /// Returns the options of the readers.
@@ -162,5 +162,19 @@ mod tests {
         assert!(parse("f --name paths/a --server http://h").is_some());
         assert!(parse("f --name paths/a --server http://h --method record-route").is_none());
         assert!(parse("f --track 1").is_none());
+    }
+
+    /// The file does not exist, so an error of another status would be about it.
+    #[test]
+    fn options_that_planar_paths_do_not_have_are_a_usage_error() {
+        for option in ["--estimate", "--preset walk", "--min-stop-time 2min"] {
+            for target in ["", " --server http://127.0.0.1:1 --name paths/a"] {
+                let arguments = format!("missing.csv --model planar {option}{target}");
+                let words = ["record"].into_iter().chain(arguments.split(' '));
+                let args = Line::parse_from(words).record;
+                let outcome = crate::cli::record::run(&args).unwrap();
+                assert_eq!(outcome, crate::cli::Outcome::Misused, "{arguments}");
+            }
+        }
     }
 }

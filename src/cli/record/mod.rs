@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use self::embedded::EmbeddedServer;
 use super::input::{self, FileEnd, Input, Stdin};
+use super::policy::FilledOptions;
 use super::progress::Progress;
 use super::report::escape_control;
 use super::track_reader::{ReadRequest, ReaderEvent, TrackReader};
@@ -35,6 +36,10 @@ pub(super) fn run(args: &RecordArgs) -> io::Result<Outcome> {
     if let Some(option) = args.unsupported_option() {
         return usage_error(format_args!("{option} cannot be used with --method"));
     }
+    let options = match args.options() {
+        Ok(options) => options,
+        Err(error) => return usage_error(format_args!("{error}")),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(format_args!("cannot start threads: {error}")),
@@ -42,8 +47,8 @@ pub(super) fn run(args: &RecordArgs) -> io::Result<Outcome> {
     let outcome = runtime.block_on(async {
         match (&args.name, &args.server) {
             // The parser requires a server for a name.
-            (Some(name), Some(url)) => recording::record(args, name, url).await,
-            _ => record(args).await,
+            (Some(name), Some(url)) => recording::record(args, options, name, url).await,
+            _ => record(args, options).await,
         }
     });
     // The reader may be waiting for standard input, which may never end.
@@ -52,7 +57,7 @@ pub(super) fn run(args: &RecordArgs) -> io::Result<Outcome> {
 }
 
 /// Sends all tracks of the file to a server.
-async fn record(args: &RecordArgs) -> io::Result<Outcome> {
+async fn record(args: &RecordArgs, options: FilledOptions) -> io::Result<Outcome> {
     let input = Input::named(&args.file);
     let progress = Progress::new(1, input::bytes_of(std::slice::from_ref(&input)));
     let reader = TrackReader::start(ReadRequest {
@@ -93,7 +98,7 @@ async fn record(args: &RecordArgs) -> io::Result<Outcome> {
         )?;
     }
     let outcome = match args.method {
-        None => paths::send(&client, args, events, &mut out).await?,
+        None => paths::send(&client, args, options, events, &mut out).await?,
         Some(method) => segments::send(&client, args, method, events, &mut out).await?,
     };
     out.flush()?;

@@ -153,15 +153,12 @@ impl Source {
 pub(super) async fn send(
     client: &Client,
     args: &RecordArgs,
+    options: FilledOptions,
     events: Events,
     out: &mut impl Write,
 ) -> io::Result<Result<(), String>> {
     let started = Instant::now();
     let file = input::display_name(&args.file);
-    let options = match args.options() {
-        Ok(options) => options,
-        Err(error) => return Ok(Err(error.to_string())),
-    };
     let style = match (args.json, args.policy.needs_details()) {
         (true, _) => Style::Json,
         (_, false) => Style::Text,
@@ -344,7 +341,9 @@ impl<W: Write> Run<'_, W> {
             return Ok(Err(format!("track {number}: the total cannot be computed: {error}")));
         }
         self.preset_check.add(&info);
-        let unused = notes::unused_options(Some(number as usize - 1), &info, &self.options.given);
+        let index = Some(number as usize - 1);
+        let mut unused = notes::unused_options(index, &info, &self.options.given);
+        unused.extend(notes::rejected_points(index, &summary));
         if self.is_strict
             && let Some(note) = unused.first()
         {

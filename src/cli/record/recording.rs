@@ -32,15 +32,12 @@ use crate::recording::RecordingName;
 /// If standard output cannot be written.
 pub(super) async fn record(
     args: &RecordArgs,
+    options: FilledOptions,
     name: &RecordingName,
     url: &str,
 ) -> io::Result<Outcome> {
     let client = match Client::connect_lazy(url) {
         Ok(client) => client,
-        Err(error) => return fail(format_args!("{error}")),
-    };
-    let options = match args.options() {
-        Ok(options) => options,
         Err(error) => return fail(format_args!("{error}")),
     };
     let input = Input::named(&args.file);
@@ -95,8 +92,12 @@ pub(super) async fn record(
             let mut report = Report::new(&mut out, options, [&*file].into_iter());
             let summary = recorded.summary;
             // Missing if the recording was finished before the end of the file was read.
-            let (mut info, notes) = tracks.try_recv().unwrap_or_default();
+            let (mut info, mut notes) = tracks.try_recv().unwrap_or_default();
             info.name = Some(name.as_str().to_owned());
+            if let Some(note) = notes::rejected_points(None, &summary) {
+                super::note(&notes::text(&file, Some(name.as_str()), &note));
+                notes.push(note);
+            }
             report.track(&Track { file: &file, number: 1, info: &info, summary, notes: &notes })?;
             out.flush()?;
             Ok(Outcome::Done)

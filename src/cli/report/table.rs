@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::text::{
-    Keep, duration, escape_control, grouped, pad_or_truncate, pluralize, rfc3339, seconds_utc,
-    whole_seconds, without_negative_zero,
+    Keep, duration, escape_control, grouped, pad_or_truncate, pluralize, seconds_utc,
+    short_duration, without_negative_zero,
 };
 use super::{ReportOptions, Style, Total, Track, Units};
 use crate::formats::TrackKind;
@@ -19,6 +19,7 @@ const FILE_WIDTH_MAX: usize = 24;
 const POINTS_WIDTH: usize = 11;
 const SEGMENTS_WIDTH: usize = 9;
 const LENGTH_WIDTH: usize = 16;
+const WIDTH: usize = NAMES_WIDTH + 2 + POINTS_WIDTH + 1 + SEGMENTS_WIDTH + LENGTH_WIDTH;
 
 /// Formats rows.
 pub(super) struct Table {
@@ -75,7 +76,7 @@ impl Table {
         }
         for (label, unix_ns) in [("start", info.start_unix_ns), ("end", info.end_unix_ns)] {
             if let Some(unix_ns) = unix_ns {
-                self.detail(out, label, "", &rfc3339(unix_ns))?;
+                self.detail(out, label, "", &seconds_utc(unix_ns))?;
             }
         }
         if let Some(trips) = &summary.trips {
@@ -181,7 +182,11 @@ impl Table {
         }
         let estimate =
             summary.estimate.map_or("not available".to_owned(), |length| self.estimate(length));
-        self.wide_detail(out, "estimated length, 90 % interval", &estimate)
+        let label = "estimated length, 90 % interval";
+        match "    ".len() + label.len() + " ".len() + estimate.len() <= WIDTH {
+            true => self.wide_detail(out, label, &estimate),
+            false => self.wide_detail(out, "estimate, 90 % interval", &estimate),
+        }
     }
 
     /// Writes the length of all points, and the lengths that lead from it to that of the accepted points.
@@ -252,18 +257,16 @@ impl Table {
     /// Writes the listed trips and stops of a track, in the order of time.
     pub(super) fn trips(&self, out: &mut impl Write, trips: &Trips) -> io::Result<()> {
         let mut rows: Vec<(i64, String, String)> = Vec::new();
-        let span = |start: i64, end: i64| whole_seconds(end.abs_diff(start).into());
         for trip in &trips.trips {
             let value = self.estimate(trip.length);
-            let time = span(trip.start_unix_ns, trip.end_unix_ns);
-            let label = format!("trip  {}  {time}", seconds_utc(trip.start_unix_ns));
+            let label = span_label("trip", trip.start_unix_ns, trip.end_unix_ns, &value);
             rows.push((trip.start_unix_ns, label, value));
         }
         for stop in &trips.stops {
             let [longitude, latitude] = stop.position;
             let value = format!("{latitude:.6}, {longitude:.6}");
-            let time = span(stop.arrival_unix_ns, stop.departure_unix_ns);
-            let label = format!("stop  {}  {time}", seconds_utc(stop.arrival_unix_ns));
+            let (start, end) = (stop.arrival_unix_ns, stop.departure_unix_ns);
+            let label = span_label("stop", start, end, &value);
             rows.push((stop.arrival_unix_ns, label, value));
         }
         rows.sort_by_key(|&(unix_ns, ..)| unix_ns);
@@ -280,12 +283,21 @@ impl Table {
         Ok(())
     }
 
-    /// Formats an estimate and its interval: `8 012 m (7 871 to 8 154 m)`.
+    /// Formats an estimate and its interval: `8 012 m (7 871 to 8 154 m)`. Wide numbers have no decimals.
     fn estimate(&self, EstimatedLength { length_m, low_m, high_m }: EstimatedLength) -> String {
-        let [length, low, high] =
-            [length_m, low_m, high_m].map(|length| self.quantity(length, Units::format_estimate));
-        let low = low.strip_suffix(self.options.units.symbol()).unwrap_or(&low).trim_end();
-        format!("{length} ({low} to {high})")
+        /// Leaves space for the label of a trip.
+        const ESTIMATE_WIDTH: usize = 41;
+        let text = |format| {
+            let lengths = [length_m, low_m, high_m];
+            let [length, low, high] = lengths.map(|length| self.quantity(length, format));
+            let low = low.strip_suffix(self.options.units.symbol()).unwrap_or(&low).trim_end();
+            format!("{length} ({low} to {high})")
+        };
+        let exact = text(Units::format_estimate);
+        match exact.len() <= ESTIMATE_WIDTH {
+            true => exact,
+            false => text(Units::format_whole),
+        }
     }
 
     /// Formats the value of an option, in metres or in the unit of the coordinates.
@@ -296,8 +308,13 @@ impl Table {
         }
     }
 
+    /// Formats a length. A length that is too wide for its column has no decimals.
     pub(super) fn length(&self, length: f64) -> String {
-        self.quantity(length, Units::format_length)
+        let text = self.quantity(length, Units::format_length);
+        match text.split_once('.') {
+            Some(_) if text.len() > LENGTH_WIDTH => self.quantity(length, Units::format_whole),
+            _ => text,
+        }
     }
 
     fn elevation(&self, elevation: f64) -> String {
@@ -335,10 +352,12 @@ impl Table {
 
     /// Writes a row whose value may take all columns that the label leaves.
     fn wide_detail(&self, out: &mut impl Write, label: &str, value: &str) -> io::Result<()> {
-        const WIDTH: usize = NAMES_WIDTH + 2 + POINTS_WIDTH + 1 + SEGMENTS_WIDTH + LENGTH_WIDTH;
         let label = format!("    {label}");
         let width = WIDTH.saturating_sub(label.width() + 1);
-        writeln!(out, "{label} {value:>width$}")
+        match value {
+            "" => writeln!(out, "{label}"),
+            _ => writeln!(out, "{label} {value:>width$}"),
+        }
     }
 
     fn line(
@@ -353,4 +372,17 @@ impl Table {
             pad_or_truncate(name, self.name_width(), Keep::Start),
         )
     }
+}
+
+/// Returns the label of a trip or stop: the longest one that leaves space for the value.
+fn span_label(kind: &str, start_unix_ns: i64, end_unix_ns: i64, value: &str) -> String {
+    let start = seconds_utc(start_unix_ns);
+    let duration = short_duration(end_unix_ns.abs_diff(start_unix_ns).into());
+    let whole = duration.split(' ').next().unwrap_or_default();
+    let used = "    ".len() + " ".len() + value.width();
+    let fits = |label: &String| label.len() + used <= WIDTH;
+    [format!("{kind}  {start}  {duration}"), format!("{kind} {start} {duration}")]
+        .into_iter()
+        .find(fits)
+        .unwrap_or_else(|| format!("{kind} {start} {whole}"))
 }

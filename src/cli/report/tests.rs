@@ -1,4 +1,4 @@
-//! Tests of reports, with hand-made summaries.
+//! Tests of reports, with constructed summaries.
 
 use super::*;
 use crate::measure::{
@@ -154,7 +154,7 @@ fn details_add_up_and_list_the_trips() {
         highest speed over 5 s                                             2.643 m/s
         trip  2024-05-18T09:12:40Z  1h                    5 000 m (4 800 to 5 250 m)
         stop  2024-05-18T10:12:40Z  10m                         46.468750, 13.812500
-        trip  2024-05-18T10:22:40Z  2days 6h 24m 7s       3 012 m (2 892 to 3 163 m)
+        trip  2024-05-18T10:22:40Z  2d 6h                 3 012 m (2 892 to 3 163 m)
     total  1 track                                   9 440        3     12 171.500 m
         all points, unfiltered                       9 448              12 391.620 m
         - too fast                                       3                 200.000 m
@@ -212,6 +212,53 @@ fn details_add_up_and_list_the_trips() {
     ");
 }
 
+/// `report` checks the width of each line.
+#[test]
+fn a_table_of_large_values_is_80_columns_wide() {
+    for (length, expected) in [
+        (99_999_999.9, "99 999 999.900 m"),
+        (123_456_789.6, "123 456 790 m"),
+        (3_045_678_901.2, "3 045 678 901 m"),
+    ] {
+        let mut large = day(lists());
+        (large.length, large.raw_length, large.displacement) = (length, length, length);
+        large.estimate = Some(estimate(length.min(9.0e8)));
+        (large.elapsed_ns, large.moving_ns) = (Some(u64::MAX.into()), Some(u64::MAX.into()));
+        if let Some(trips) = &mut large.trips {
+            for trip in &mut trips.trips {
+                trip.length = estimate(length.min(3.0e7));
+                trip.end_unix_ns = trip.start_unix_ns + 2_570_486_704_000_000;
+            }
+        }
+        let text = report(lists(), Style::Details, Units::M, &[large.clone()]);
+        assert!(text.lines().any(|line| line.ends_with(expected)), "{text}");
+        assert!(text.contains(" 29d"), "{text}");
+        for units in [Units::Km, Units::Mi, Units::Nmi, Units::Ft] {
+            report(lists(), Style::Details, units, &[large.clone()]);
+        }
+    }
+}
+
+#[test]
+fn a_table_has_times_in_whole_seconds() {
+    let info = TrackInfo {
+        start_unix_ns: Some(-2_147_483_647_792_656_300),
+        end_unix_ns: Some(START_NS + 1),
+        ..TrackInfo::default()
+    };
+    let mut out = Vec::new();
+    let options =
+        ReportOptions { style: Style::Details, measure: lists(), units: Units::default() };
+    let mut report = Report::new(&mut out, options, ["a.gpx"].into_iter());
+    let summary = day(lists());
+    report.track(&Track { file: "a.gpx", number: 1, info: &info, summary, notes: &[] }).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    for (label, time) in [("start", "1901-12-13T20:45:52Z"), ("end", "2024-05-18T09:12:40Z")] {
+        let line = text.lines().find(|line| line.trim_start().starts_with(label)).unwrap();
+        assert!(line.ends_with(time) && line.len() == 80, "{line}");
+    }
+}
+
 #[test]
 fn only_the_latest_trips_are_listed() {
     let mut long = day(lists());
@@ -219,6 +266,7 @@ fn only_the_latest_trips_are_listed() {
         (trips.trip_count, trips.stop_count) = (3000, 2999);
     }
     let text = report(lists(), Style::Details, Units::M, &[long.clone()]);
+    assert!(text.lines().all(|line| line.trim_end() == line), "{text}");
     assert_eq!(text.matches("only the latest 2 trips and 1 stop are listed").count(), 1, "{text}");
     // Nothing is listed without --trips.
     if let Some(trips) = &mut long.trips {

@@ -53,13 +53,27 @@ pub(in crate::cli) fn without_negative_zero(number: &str) -> &str {
     }
 }
 
-/// Formats a duration in nanoseconds, without a fraction of a second.
-pub(in crate::cli) fn whole_seconds(ns: u128) -> String {
-    duration(ns - ns % 1_000_000_000)
+/// Formats a duration in nanoseconds in at most two units, rounded down: `29d 18h`, `1h 10m`, `31s`.
+pub(in crate::cli) fn short_duration(ns: u128) -> String {
+    let seconds = ns / 1_000_000_000;
+    let units = [(86_400, "d"), (3600, "h"), (60, "m"), (1, "s")];
+    let first = units.iter().position(|&(unit_s, _)| unit_s <= seconds).unwrap_or(units.len() - 1);
+    let (unit_s, symbol) = units[first];
+    let whole = format!("{}{symbol}", seconds / unit_s);
+    match units.get(first + 1) {
+        Some((next_s, next)) if seconds % unit_s >= *next_s => {
+            format!("{whole} {}{next}", seconds % unit_s / next_s)
+        }
+        _ => whole,
+    }
 }
 
-/// Formats a duration in nanoseconds. Receivers record times in milliseconds.
+/// Formats a duration in nanoseconds. Receivers record times in milliseconds, so that smaller units are left out of
+/// durations of 1 ms and more.
 pub(in crate::cli) fn duration(ns: u128) -> String {
+    if let Ok(ns @ 1..1_000_000) = u64::try_from(ns) {
+        return humantime::format_duration(Duration::from_nanos(ns)).to_string();
+    }
     let ms = u64::try_from(ns / 1_000_000).unwrap_or(u64::MAX);
     humantime::format_duration(Duration::from_millis(ms)).to_string()
 }
@@ -152,7 +166,25 @@ mod tests {
         assert_eq!(seconds_utc(1_700_000_000_999_999_999), "2023-11-14T22:13:20Z");
         assert_eq!(seconds_utc(-1), "1969-12-31T23:59:59Z");
         assert!(seconds_utc(i64::MIN).starts_with("1677-09-21T00:12:4"));
-        assert_eq!(whole_seconds(3_600_999_000_000), "1h");
+        for (seconds, expected) in [
+            (0, "0s"),
+            (59, "59s"),
+            (60, "1m"),
+            (2037, "33m 57s"),
+            (3600, "1h"),
+            (3659, "1h"),
+            (4258, "1h 10m"),
+            (86_399, "23h 59m"),
+            (86_460, "1d"),
+            (2_570_486, "29d 18h"),
+            (u64::MAX / 1_000_000_000, "213503d 23h"),
+        ] {
+            let ns = u128::from(seconds) * 1_000_000_000 + 999_999_999;
+            assert_eq!(short_duration(ns), expected);
+        }
+        assert_eq!(duration(1), "1ns");
+        assert_eq!(duration(90_000_000_001), "1m 30s");
+        assert_eq!(duration(0), "0s");
     }
 
     #[test]

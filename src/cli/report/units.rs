@@ -50,6 +50,11 @@ impl Units {
         format!("{:.decimals$} {}", self.length(length_m), self.symbol())
     }
 
+    /// Formats a length in metres without decimals and without grouped digits.
+    pub(super) fn format_whole(self, length_m: f64) -> String {
+        format!("{:.0} {}", self.length(length_m), self.symbol())
+    }
+
     /// Formats an estimated length in metres, without grouped digits. Its decimals are fewer than those of a measured one.
     pub(super) fn format_estimate(self, length_m: f64) -> String {
         let decimals = if matches!(self, Units::M | Units::Ft) { 0 } else { 3 };
@@ -88,6 +93,7 @@ mod tests {
         assert_eq!(Units::Mi.format_length(1609.344), "1.000 mi");
         assert_eq!(Units::Nmi.format_length(1852.0), "1.000 nmi");
         assert_eq!(Units::Ft.format_length(1609.344), "5280.0 ft");
+        assert_eq!(Units::Km.format_whole(1609.344), "2 km");
         assert_eq!(Units::M.format_speed(2.0), "2.000 m/s");
         assert_eq!(Units::Km.format_speed(10.0), "36.000 km/h");
         assert_eq!(Units::Mi.format_speed(1609.344 / 36.0), "100.000 mph");

@@ -1,4 +1,4 @@
-//! Tests of the rows of windows, with hand-made summaries.
+//! Tests of the rows of windows, with constructed summaries.
 
 use super::super::{Report, Style};
 use super::*;

@@ -299,7 +299,8 @@ pub(super) fn reference_summary(options: &Options, steps: &[Step]) -> PathSummar
         MissingData::Z => has(&|fix| fix.z().is_some()),
         MissingData::Accuracy => has(&|fix| fix.accuracy_m().is_some()),
     };
-    let is_changed = options.stopped_speed != Options::new(metric).stopped_speed;
+    let default = Options::new(metric);
+    let is_changed = options.stopped_speed != default.stopped_speed;
     let unused_options = [
         ("elevation", MissingData::Z, options.elevation == Elevation::ThreeDimensional),
         ("max_gap_time_ns", MissingData::Time, options.max_gap_time_ns.is_some()),
@@ -310,6 +311,12 @@ pub(super) fn reference_summary(options: &Options, steps: &[Step]) -> PathSummar
         ("estimate", MissingData::Time, options.estimate.is_some()),
         ("reorder", MissingData::Time, options.reorder.is_some()),
         ("windows", MissingData::Time, options.windows.is_some()),
+        ("climb_threshold", MissingData::Z, options.climb.threshold != default.climb.threshold),
+        (
+            "climb_smoothing_ns",
+            MissingData::Z,
+            options.climb.smoothing_ns != default.climb.smoothing_ns,
+        ),
     ];
     let unused_options = unused_options
         .into_iter()
