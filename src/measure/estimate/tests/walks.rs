@@ -74,7 +74,8 @@ fn a_stop_is_found_at_its_time_and_place() {
             }
             let total = summary.length.unwrap().length_m;
             let sum = before.length.length_m + after.length.length_m;
-            assert!((total - sum).abs() < 1e-6, "{total}, {sum}");
+            // The least length bounds the trips and the path separately.
+            assert!(total <= sum + 1e-6 && sum <= 1.02 * total, "{total}, {sum}");
         }
     }
 }
