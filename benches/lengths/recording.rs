@@ -77,8 +77,8 @@ const SMART_TIME_S: f64 = 60.0;
 /// Below this speed it ignores the heading.
 const SMART_SPEED_MPS: f64 = 0.3;
 
-/// Returns whether a smart recording keeps the moment `now`. Devices know their velocity well, from the Doppler shift of
-/// the signals, so the true velocity is used.
+/// Returns whether a smart recording keeps the moment `now`. Devices know their velocity well, from the Doppler shift
+/// of the signals, so the true velocity is used.
 fn is_kept(last: &Moment, now: &Moment, elapsed_s: f64) -> bool {
     let ahead_m = last.speed_mps * elapsed_s;
     let east_m = now.east_m - last.east_m - ahead_m * last.heading_rad.sin();

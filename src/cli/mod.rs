@@ -5,9 +5,9 @@
 //!
 //! Commands: `serve` (with `store` and `logged_store`), `measure`, `record`, `paths` (also `watch`) and
 //! `bench`. Shared: `reading` has the options of the readers, `input` finds and reads files, `track_reader` reads
-//! them on a thread, `track_queue` orders their points by track, `policy` has the options of a measurement, `units` parses times and sizes, `report` formats
-//! results, `notes` formats notes, `progress` draws the bar, `stall_detector` watches a call, and `stderr` prints
-//! messages.
+//! them on a thread, `track_queue` orders their points by track, `policy` has the options of a measurement, `units`
+//! parses times and sizes, `report` formats results, `notes` formats notes, `progress` draws the bar,
+//! `stall_detector` watches a call, and `stderr` prints messages.
 
 mod bench;
 mod flags;

@@ -177,8 +177,8 @@ async fn follow(name: &RecordingName, server: &ServerArgs) -> Done {
     print_updates(open, &mut out, is_line, server.json).await
 }
 
-/// Prints the updates of a watch and opens it again when it is lost. Returns the error when the server stays unavailable
-/// for longer than the budget of [`RetryPolicy`].
+/// Prints the updates of a watch and opens it again when it is lost. Returns the error when the server stays
+/// unavailable for longer than the budget of [`RetryPolicy`].
 async fn print_updates<S, C>(
     mut open: impl AsyncFnMut() -> Result<(S, C), ClientError>,
     out: &mut impl Write,

@@ -278,8 +278,8 @@ impl PolicyArgs {
             .build()?)
     }
 
-    /// Returns whether an argument asks for something that only a detailed report shows. The effects of a preset and the
-    /// estimate are in each report.
+    /// Returns whether an argument asks for something that only a detailed report shows. The effects of a preset and
+    /// the estimate are in each report.
     pub(super) fn needs_details(&self) -> bool {
         Self { preset: None, estimate: false, ..self.clone() }.first_set().is_some()
     }

@@ -119,8 +119,8 @@ pub(super) struct ReadingArgs {
 
     /// Tables: column with the longitude, or x
     ///
-    /// Tables are CSV and Parquet files. A column has a name or a number, for all options with a column. The first column has the number 1. A name
-    /// takes precedence over a number.
+    /// Tables are CSV and Parquet files. A column has a name or a number, for all options with a column. The first
+    /// column has the number 1. A name takes precedence over a number.
     #[arg(long, value_name = "COLUMN")]
     x_column: Option<String>,
 

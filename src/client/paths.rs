@@ -43,8 +43,8 @@ pub struct StoredPath {
 }
 
 impl StoredPath {
-    /// Returns the options of the measurement. `None` if the server cannot read its stored state, or has options that this
-    /// version does not know.
+    /// Returns the options of the measurement. `None` if the server cannot read its stored state, or has options that
+    /// this version does not know.
     pub fn measure_options(&self) -> Option<Options> {
         options::from_message(self.options.as_ref()?).ok()
     }

@@ -28,7 +28,8 @@ use super::unused_options::unused_options;
 /// Accumulates one path of fixes.
 ///
 /// The summary is bit-identical for every division of the fixes into blocks or calls, and for every
-/// number of times that the accumulator was stored and read back. [`PathAccumulator::state`] returns what has to be stored.
+/// number of times that the accumulator was stored and read back. [`PathAccumulator::state`] returns what has to be
+/// stored.
 ///
 /// ```
 /// use waywiser::measure::{Fix, PathAccumulator, Metric, Options, Point};

@@ -25,8 +25,8 @@ pub(super) const PLAIN_POINT_NS: u64 = 2;
 pub(super) const STATS_POINT_NS: u64 = 40;
 /// The time per point with a filter, without the distances that the filter computes.
 pub(super) const FILTERED_POINT_NS: u64 = 50;
-/// The additional time per point that is put in the order of its time: 30 ns if few are late, and 150 ns if a buffer of 256
-/// reverses them.
+/// The additional time per point that is put in the order of its time: 30 ns if few are late, and 150 ns if a buffer
+/// of 256 reverses them.
 pub(super) const REORDERED_POINT_NS: u64 = 150;
 /// The additional time per point with windows: 5 ns in order of time, and 110 ns if each leg crosses a boundary. New
 /// windows cost more, and so do legs across many boundaries, up to a limit per path.

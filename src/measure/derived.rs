@@ -37,8 +37,8 @@ impl Derived {
         self.windows.is_none() && self.estimate.is_none()
     }
 
-    /// Returns the climbs after the end of the segment. [`Derived::add_accepted`] ends it, too, so this is for fixes that do
-    /// not pass there.
+    /// Returns the climbs after the end of the segment. [`Derived::add_accepted`] ends it, too, so this is for fixes
+    /// that do not pass there.
     ///
     /// # Errors
     /// Returns an error if a total is out of range.

@@ -29,8 +29,8 @@ impl<'a> FixSink<'a> {
         self.derived.add_checked(fix);
     }
 
-    /// Adds an accepted fix, which is a checked fix, too. `leg` has the attributes of the fix at the start of the leg to
-    /// it and the length of the leg. It is missing if the fix starts a segment.
+    /// Adds an accepted fix, which is a checked fix, too. `leg` has the attributes of the fix at the start of the leg
+    /// to it and the length of the leg. It is missing if the fix starts a segment.
     #[inline]
     pub(super) fn add_accepted(&mut self, fix: TrackFix, leg: Option<(FixAttributes, f64)>) {
         TrackStats::add_fix(self.options, fix.attributes, leg, &mut self.legs);

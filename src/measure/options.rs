@@ -268,8 +268,8 @@ impl Options {
         self.reject_zero_position
     }
 
-    /// Returns the limits of the buffer that puts fixes in the order of their times. A fix that is earlier than one that
-    /// has left the buffer is rejected.
+    /// Returns the limits of the buffer that puts fixes in the order of their times. A fix that is earlier than one
+    /// that has left the buffer is rejected.
     pub fn reorder(&self) -> Option<Reorder> {
         self.reorder
     }

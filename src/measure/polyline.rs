@@ -154,7 +154,8 @@ impl Polyline {
     }
 
     /// Adds points whose legs the caller measured. `legs[i]` is the leg to point `i`, or 0 if the point
-    /// is in `starts`, which has the points that start a segment. The first point of the path is one of them. Returns the cost apart from the legs.
+    /// is in `starts`, which has the points that start a segment. The first point of the path is one of them. Returns
+    /// the cost apart from the legs.
     ///
     /// # Errors
     /// Returns an error if the total is out of range. The path is then unchanged.

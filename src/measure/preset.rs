@@ -2,8 +2,8 @@
 
 use super::options::{EstimateOptions, InvalidPoints, Options, Reorder};
 
-/// Which options with a default the caller sets. [`Preset::fill`] keeps them, even if they have their defaults. An option
-/// that is not set by default needs no flag.
+/// Which options with a default the caller sets. [`Preset::fill`] keeps them, even if they have their defaults. An
+/// option that is not set by default needs no flag.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ExplicitOptions {
     /// [`Options::stopped_speed`] is set.

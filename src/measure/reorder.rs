@@ -1,8 +1,8 @@
 //! The buffer that puts fixes in the order of their times. It is in front of the polyline and the filter.
 //!
-//! A fix with a time waits in the buffer until more fixes than the limit wait, or until it is earlier than the latest time
-//! by more than the limit. Fixes with equal times keep their order. A fix without a time follows the fix that was sent
-//! before it. A fix that is earlier than one that has left the buffer is late, and does not wait.
+//! A fix with a time waits in the buffer until more fixes than the limit wait, or until it is earlier than the latest
+//! time by more than the limit. Fixes with equal times keep their order. A fix without a time follows the fix that
+//! was sent before it. A fix that is earlier than one that has left the buffer is late, and does not wait.
 
 use std::collections::VecDeque;
 

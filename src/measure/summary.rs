@@ -27,13 +27,13 @@ pub struct PathSummary {
     /// The length of the accepted legs in three dimensions, if the options request it.
     pub length_3d: Option<f64>,
     /// The sum of the distances over the gaps between segments, from the last accepted fix to the first one of the next
-    /// segment. A marked start of a segment has none. The raw length is the sum of the length, of the rejected lengths and of
-    /// this, exactly before each of them is rounded.
+    /// segment. A marked start of a segment has none. The raw length is the sum of the length, of the rejected
+    /// lengths and of this, exactly before each of them is rounded.
     pub gap_length: f64,
     /// The distance from the first accepted fix to the last.
     pub displacement: f64,
-    /// The rejected fixes by reason, in the order of [`RejectionReason`]. Reasons without fixes are omitted. Accepted and
-    /// rejected fixes are all fixes.
+    /// The rejected fixes by reason, in the order of [`RejectionReason`]. Reasons without fixes are omitted. Accepted
+    /// and rejected fixes are all fixes.
     pub rejections: Vec<Rejection>,
     /// The time from the earliest to the latest checked fix: one that no rule but
     /// [`Options::min_step`](super::Options::min_step) rejects.
@@ -61,8 +61,8 @@ pub struct PathSummary {
     pub trips: Option<Trips>,
     /// The length by time, if the options request it.
     pub windows: Option<WindowsSummary>,
-    /// The options that had no effect because no fix has the data that they need. An option that is set to its default is
-    /// not listed. Empty if no fix has a position.
+    /// The options that had no effect because no fix has the data that they need. An option that is set to its
+    /// default is not listed. Empty if no fix has a position.
     pub unused_options: Vec<UnusedOption>,
 }
 

@@ -112,8 +112,9 @@ impl Totals {
     }
 
     /// Returns the totals as a summary. Values of single paths are missing: the displacement is 0, and there
-    /// is no elapsed time and no bounding box. The estimate is the sum of the estimates, and its interval that of the ends of
-    /// the intervals; it is missing if a path with a length has none. The offset of the first rejection is the smallest of all paths.
+    /// is no elapsed time and no bounding box. The estimate is the sum of the estimates, and its interval that of the
+    /// ends of the intervals; it is missing if a path with a length has none. The offset of the first rejection is
+    /// the smallest of all paths.
     pub fn summary(&self) -> PathSummary {
         let empty = || PathAccumulator::new(super::Options::new(self.metric)).summary();
         let rest = self.rest.clone().unwrap_or_else(empty);

@@ -151,8 +151,8 @@ impl TrackStats {
         }
     }
 
-    /// Adds an accepted fix, which is a checked fix too. `leg` has the attributes of the fix at the start of the leg and the
-    /// length of the leg; it is missing if the fix starts a segment. The fix counts from the next call of
+    /// Adds an accepted fix, which is a checked fix too. `leg` has the attributes of the fix at the start of the leg
+    /// and the length of the leg; it is missing if the fix starts a segment. The fix counts from the next call of
     /// [`TrackStats::add_batch`] on. Between two calls, at most [`PointBlock::CAPACITY`] fixes are added.
     #[inline]
     pub(super) fn add_fix(
@@ -230,8 +230,8 @@ impl TrackStats {
             if let (Some(stopped_speed), true) = (options.stopped_speed, has_duration) {
                 let moving_ns = moving_ns.get_or_insert_default();
                 if is_at_least(leg, duration_ns, stopped_speed) {
-                    // The start of the leg is an accepted fix, so that only its end can be outside the range. Each moment
-                    // counts once, because the range includes the end from now on.
+                    // The start of the leg is an accepted fix, so that only its end can be outside the range. Each
+                    // moment counts once, because the range includes the end from now on.
                     let added = accepted.map_or(0, |range| range.distance_ns(unix_ns));
                     *moving_ns = moving_ns.saturating_add(added);
                 }

@@ -55,8 +55,8 @@ fn windows(rng: &mut Rng) -> WindowOptions {
 }
 
 impl Track {
-    /// Returns a walk in the plane, on the sphere, or on the ellipsoid with all attributes and many rules. Half of the latter
-    /// put the points in order. Most have an estimate with trips, and windows.
+    /// Returns a walk in the plane, on the sphere, or on the ellipsoid with all attributes and many rules. Half of
+    /// the latter put the points in order. Most have an estimate with trips, and windows.
     pub fn random(rng: &mut Rng) -> Self {
         let (options, has_extras) = match rng.between(0, 3) {
             0 => (Options::new(Metric::Planar), false),

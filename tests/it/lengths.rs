@@ -1,4 +1,5 @@
-//! Recordings with an estimate, trips, windows and the buffer, over gRPC: each front end returns the summary of one fold.
+//! Recordings with an estimate, trips, windows and the buffer, over gRPC: each front end returns the summary of one
+//! fold.
 
 use futures::StreamExt as _;
 use proptest::prelude::*;

@@ -15,7 +15,8 @@ use crate::recording::RecordingName;
 ///
 /// Sends each track and route of a file as a path of waywiser.v1.PathService/MeasurePaths. Nothing is rounded. The
 /// formats, the notes and the lengths are those of waywiser measure, and the options that filter points work in the
-/// same way. The tracks of all files in an archive are sent. Without --server, the server runs in this process on a free loopback port.
+/// same way. The tracks of all files in an archive are sent. Without --server, the server runs in this process on a
+/// free loopback port.
 ///
 /// With --name and --server, the track becomes a recording on the server, which survives lost connections and
 /// restarts. If the command is interrupted, the same command on the same file resumes the recording.

@@ -1,8 +1,8 @@
 //! The report of measured tracks: aligned text for people, JSON lines and CSV for programs. Each track is one row,
 //! written at once, and the total is the last row.
 //!
-//! `table` has the rows for people and `machine` those for programs, made of `row`. `text` formats numbers and names for a
-//! terminal, and `units` formats lengths and speeds.
+//! `table` has the rows for people and `machine` those for programs, made of `row`. `text` formats numbers and names
+//! for a terminal, and `units` formats lengths and speeds.
 
 mod machine;
 mod row;

@@ -55,7 +55,8 @@ impl Units {
         format!("{:.0} {}", self.length(length_m), self.symbol())
     }
 
-    /// Formats an estimated length in metres, without grouped digits. Its decimals are fewer than those of a measured one.
+    /// Formats an estimated length in metres, without grouped digits. Its decimals are fewer than those of a measured
+    /// one.
     pub(super) fn format_estimate(self, length_m: f64) -> String {
         let decimals = if matches!(self, Units::M | Units::Ft) { 0 } else { 3 };
         format!("{:.decimals$} {}", self.length(length_m), self.symbol())

@@ -145,8 +145,8 @@ pub(super) fn extend_csv_header(header: &mut Vec<String>, options: &ReportOption
 
 /// Calls `write` with the row of a track or of the total, and then with those of its windows.
 ///
-/// The kind of the row of a window is its unit, such as `day` for a track and `total_day` for the total. Its other fields
-/// are empty, except for the names of the file and the track, the model, the points and the length.
+/// The kind of the row of a window is its unit, such as `day` for a track and `total_day` for the total. Its other
+/// fields are empty, except for the names of the file and the track, the model, the points and the length.
 ///
 /// # Errors
 /// The first error of `write`.

@@ -58,7 +58,8 @@ impl<'a, S: Stream<Item = Fix>> FixSource<'a, S> {
     /// fix. Cancel-safe.
     ///
     /// # Errors
-    /// A fix is in the other space or has no position that the options require, or the skipped fixes differ from those of the server.
+    /// A fix is in the other space or has no position that the options require, or the skipped fixes differ from
+    /// those of the server.
     pub(super) async fn fill(
         &mut self,
         replay: &mut ReplayBuffer,

@@ -40,8 +40,8 @@ pub(super) fn bulge(dx: f64) -> f64 {
 }
 
 /// Returns a bound of the latitude that a leg of any length reaches, from the larger magnitude of the latitudes of its
-/// ends: the vertex of a leg between two points of this latitude. The difference of longitudes is increased by 1 %, which
-/// covers the ellipsoid, and the latitude by 0.1 degree, which covers the flattening of the vertex.
+/// ends: the vertex of a leg between two points of this latitude. The difference of longitudes is increased by 1 %,
+/// which covers the ellipsoid, and the latitude by 0.1 degree, which covers the flattening of the vertex.
 pub(super) fn limit(dx: f64, y: f64) -> f64 {
     let half = dx * (0.5 * 1.01);
     if half >= POLE_E7 {
@@ -66,8 +66,8 @@ pub(super) fn is_possible(dx: f64, y: [f64; 2]) -> bool {
     dx >= WIDE_E7 || y[0] * y[1] > 0.0
 }
 
-/// Returns the latitude of the vertex of a leg in E7 units, or `None` if there is none between the ends, and the cost of
-/// the computation.
+/// Returns the latitude of the vertex of a leg in E7 units, or `None` if there is none between the ends, and the cost
+/// of the computation.
 ///
 /// The line between two meridians that are half a turn apart crosses a pole: the pole of the hemisphere of the mean
 /// latitude, and for antipodes the north pole. If two points have two shortest lines, the northern one counts.

@@ -1,8 +1,8 @@
 //! The noise of the elevations, estimated from how far each bin is from the straight line between its neighbours.
 //!
 //! White noise puts a bin off the line by the same distance, however far the neighbours are. For noise that wanders,
-//! like a random walk, the mean square grows in proportion to the distance of the neighbours. For a smooth hill, it grows
-//! with the fourth power. So the mean squares for neighbours at 1, 2 and 3 bins separate noise from hills.
+//! like a random walk, the mean square grows in proportion to the distance of the neighbours. For a smooth hill, it
+//! grows with the fourth power. So the mean squares for neighbours at 1, 2 and 3 bins separate noise from hills.
 
 use super::smoother::{HALF, UNITS_PER_BIN, Window};
 
@@ -57,7 +57,8 @@ impl Noise {
         }
     }
 
-    /// Returns the variance of white noise in one bin, and the growth of the variance of wandering noise from bin to bin.
+    /// Returns the variance of white noise in one bin, and the growth of the variance of wandering noise from bin to
+    /// bin.
     #[inline]
     fn variances(&self) -> (f64, f64) {
         let [near, middle, far] = self.squares;

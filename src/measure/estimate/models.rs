@@ -1,7 +1,8 @@
 //! The parameters of the estimator: the models of motion and of noise, and the limits of a piece.
 //!
-//! A moving model has a velocity with white acceleration. A still model has a place that drifts slowly. The noise of a model is white noise plus first-order Gauss-Markov noise, which is
-//! what the positions of receivers contain: an error that changes over a minute.
+//! A moving model has a velocity with white acceleration. A still model has a place that drifts slowly. The noise of
+//! a model is white noise plus first-order Gauss-Markov noise, which is what the positions of receivers contain: an
+//! error that changes over a minute.
 
 /// The noise of the positions, per axis.
 #[derive(Clone, Copy)]
@@ -193,16 +194,16 @@ pub(super) const CAPACITY: usize = BLOCK + LOOK_AHEAD;
 /// The shortest interval between fixes that the filters use. Nearer fixes are skipped: their errors are
 /// not independent, which all models assume.
 pub(super) const INTERVAL_MIN_NS: i64 = 500_000_000;
-/// The longest interval within a piece. The models are calibrated for intervals of up to 30 s; over longer ones, stops and
-/// turns are not in the fixes.
+/// The longest interval within a piece. The models are calibrated for intervals of up to 30 s; over longer ones,
+/// stops and turns are not in the fixes.
 pub(super) const INTERVAL_MAX_NS: i64 = 40_000_000_000;
 /// The shortest interval of a sparse leg, whose ends are the best knowledge about it: the estimate is then at least its
 /// straight length, without the noise of both ends.
 pub(super) const SPARSE_MIN_NS: i64 = 2_500_000_000;
 /// The noise of a sparse leg in metres: its square is subtracted from that of the length.
 pub(super) const SPARSE_NOISE_M: f64 = 12.0;
-/// The smallest ratio of the distance between the neighbours of a fix to the way over the fix. Below it, the fix can be an
-/// outlier, and does not bound the estimate.
+/// The smallest ratio of the distance between the neighbours of a fix to the way over the fix. Below it, the fix can
+/// be an outlier, and does not bound the estimate.
 pub(super) const OUTLIER_RATIO: f64 = 0.6;
 /// The smallest number of legs of a piece. The velocity of a shorter one is not known, so its legs are straight.
 pub(super) const PIECE_LEGS_MIN: usize = 5;

@@ -33,8 +33,8 @@ pub struct EstimateState {
     pub trip: Option<OpenTripState>,
     /// The last stop, which the current slow time may continue.
     pub stop: Option<SlowTimeState>,
-    /// The sums of the trips that ended: metres of the estimate, of the least length and of the excess, seconds and seconds of motion, the
-    /// number of legs, and metres of straight legs.
+    /// The sums of the trips that ended: metres of the estimate, of the least length and of the excess, seconds and
+    /// seconds of motion, the number of legs, and metres of straight legs.
     pub sums: [f64; EstimateState::SUMS],
     /// The number of legs.
     pub leg_count: u64,

@@ -1,8 +1,9 @@
 //! The filters of the still models. The state per axis is position and correlated noise; the position drifts
 //! slowly. There is no smoother, because the length of standing still is 0.
 //!
-//! While the path moves, these models lag far, and their likelihoods become too small to recover in a stop. So a likelihood has a floor below that of the best moving model, and a model at the floor
-//! starts again at each fix that surprises it.
+//! While the path moves, these models lag far, and their likelihoods become too small to recover in a stop. So a
+//! likelihood has a floor below that of the best moving model, and a model at the floor starts again at each fix that
+//! surprises it.
 
 use super::elementary::ln;
 use super::models::{

@@ -18,8 +18,8 @@ fn limits(count: u32, time_ns: Option<u64>) -> Reorder {
     Reorder { count, time_ns }
 }
 
-/// Returns the offsets of the fixes in the order in which they leave, and whether each is late. The offset of a fix is its
-/// index.
+/// Returns the offsets of the fixes in the order in which they leave, and whether each is late. The offset of a fix
+/// is its index.
 fn pass(buffer: &mut ReorderBuffer, from: u64, times: &[Option<i64>]) -> Vec<(u64, bool)> {
     let mut out = Vec::new();
     for (offset, &unix_ns) in (from..).zip(times) {

@@ -120,14 +120,15 @@ pub struct FilterState {
     pub accepted: PolylineState,
     /// The reason of the last fix that has a position, if a rule rejected it that looks at the fix alone.
     pub screened: Option<RejectionReason>,
-    /// The fixes with which the next fix is compared. It is missing if the next fix that passes the rules that look at a
-    /// fix alone starts a segment.
+    /// The fixes with which the next fix is compared. It is missing if the next fix that passes the rules that look
+    /// at a fix alone starts a segment.
     pub segment: Option<SegmentState>,
     /// The only checked fix of the segment, which can still be rejected. It is the accepted fix of `segment`.
     pub tentative: Option<TentativeState>,
     /// The fixes in a row that were rejected for time or speed and agree with each other. They are not counted yet.
     pub candidates: Vec<CandidateState>,
-    /// The rejected fixes by reason, in the order of [`RejectionReason`]. The entry of fixes without a position is empty.
+    /// The rejected fixes by reason, in the order of [`RejectionReason`]. The entry of fixes without a position is
+    /// empty.
     pub rejections: [RejectionState; RejectionReason::COUNT],
     /// The exact sum of the distances over the gaps between segments.
     pub gap_length: SignedSum,
@@ -158,7 +159,8 @@ pub struct TimedPlaceState {
 pub struct TentativeState {
     /// The index in the path.
     pub offset: u64,
-    /// The canonical coordinates of the last accepted fix before it. They are missing after a marked start of a segment.
+    /// The canonical coordinates of the last accepted fix before it. They are missing after a marked start of a
+    /// segment.
     pub before: Option<[f64; 2]>,
 }
 

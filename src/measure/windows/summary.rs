@@ -3,8 +3,8 @@
 use super::table::Window;
 use super::{ExactSum, WindowOptions};
 
-/// The windows of a path. The lengths of the windows and the undated length, as `f64`, sum to the length of the path, to
-/// the last bit and in any order.
+/// The windows of a path. The lengths of the windows and the undated length, as `f64`, sum to the length of the path,
+/// to the last bit and in any order.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct WindowsSummary {
@@ -30,8 +30,8 @@ pub struct WindowSummary {
     pub start_unix_s: i64,
     /// The first second after the window.
     pub end_unix_s: i64,
-    /// The length of the legs and parts of legs in the window, a multiple of the unit in the last place of the length of
-    /// the path as an `f64`.
+    /// The length of the legs and parts of legs in the window, a multiple of the unit in the last place of the length
+    /// of the path as an `f64`.
     pub length: ExactSum,
     /// The number of accepted fixes in the window.
     pub point_count: u64,

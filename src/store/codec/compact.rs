@@ -85,8 +85,8 @@ pub(super) fn read_time(near_ns: i64, input: &mut &[u8]) -> Option<i64> {
     Some(near_ns.wrapping_add(difference))
 }
 
-/// Appends the difference of a number to another one: in units of 1 / `scale` if the number is a whole number of them, or
-/// else of the bit patterns.
+/// Appends the difference of a number to another one: in units of 1 / `scale` if the number is a whole number of
+/// them, or else of the bit patterns.
 pub(super) fn write_float(value: f64, near: f64, scale: f64, out: &mut Vec<u8>) {
     match whole(value, scale) {
         Some(units) => write_tagged(units - nearest(near, scale), false, out),

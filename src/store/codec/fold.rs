@@ -30,7 +30,8 @@ pub(super) const VERSION: u8 = 5;
 pub(super) const VERSION_MIN: u8 = 3;
 /// The last version without `invalid_points`.
 const VERSION_WITHOUT_INVALID_POINTS: u8 = 3;
-/// The last version with the filter of [`OldFilter`] and [`ExtremesState`] and without the options that came with the current one.
+/// The last version with the filter of [`OldFilter`] and [`ExtremesState`] and without the options that came with the
+/// current one.
 const VERSION_WITH_OLD_FILTER: u8 = 4;
 const CHECKSUM_BYTES: usize = 4;
 

@@ -33,9 +33,9 @@ const REASONS: [RejectionReason; 4] = [
 ];
 
 impl OldFilter {
-    /// Returns the state of the current filter. Rejected lengths stay as they are, and the sum of the gaps becomes the rest
-    /// of the whole length. The candidate was dropped: it was counted as rejected, and the next fixes can start a segment
-    /// again. Returns `None` if no path has the state.
+    /// Returns the state of the current filter. Rejected lengths stay as they are, and the sum of the gaps becomes
+    /// the rest of the whole length. The candidate was dropped: it was counted as rejected, and the next fixes can
+    /// start a segment again. Returns `None` if no path has the state.
     pub(super) fn into_state(self, raw: &PolylineState) -> Option<FilterState> {
         let Self { accepted, reference, rejections: old } = self;
         let mut rejections = [RejectionState::default(); _];

@@ -2,8 +2,8 @@
 
 use crate::measure::{ClimbState, ExactSum, Options, StatsState};
 
-/// The statistics of the accepted fixes. Their moving time has the durations of all legs in motion, and the speed is that
-/// of a single leg.
+/// The statistics of the accepted fixes. Their moving time has the durations of all legs in motion, and the speed is
+/// that of a single leg.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct OldStats {
     /// The earliest and the latest time of an accepted fix.

@@ -1,7 +1,7 @@
 //! The bytes of polylines, the filter, the statistics and the buffer in version 5.
 //!
-//! Each struct has its fields in order. Flags come first, as the bits of a byte. Counts and sums have a variable length.
-//! Places, times and elevations are differences to a value before them; see `compact.rs`.
+//! Each struct has its fields in order. Flags come first, as the bits of a byte. Counts and sums have a variable
+//! length. Places, times and elevations are differences to a value before them; see `compact.rs`.
 
 use super::compact::{
     read_float, read_list, read_signed, read_signed_sum, read_sum, read_time, read_unsigned,

@@ -74,7 +74,7 @@ pub struct RedbStore {
 }
 
 impl RedbStore {
-    /// Maximum number of recordings by default. Each takes about 1 KiB of disk, so that the file stays below about
+    /// Maximum number of recordings by default. Most take about 1 KiB of disk, so that the file stays below about
     /// 2 GB, with the space that transactions need.
     pub const RECORDINGS_MAX: u64 = 1_000_000;
 

@@ -1,5 +1,5 @@
-//! A second implementation of the rules: slow, with the whole path in memory, in the words of the contract. The property
-//! tests compare it with the accumulator.
+//! A second implementation of the rules: slow, with the whole path in memory, in the words of the contract. The
+//! property tests compare it with the accumulator.
 
 use super::*;
 use crate::measure::SignedSum;
