@@ -34,7 +34,7 @@ use super::track_fix::FixAttributes;
 ///
 /// let mut path = PathAccumulator::new(Options::new(Metric::Geodesic));
 /// path.fold(&mut block)?;
-/// assert_eq!(path.summary().ascent, Some(1.5));
+/// assert_eq!(path.summary().raw_ascent, Some(1.5));
 /// assert_eq!(path.summary().elapsed_ns, Some(4_000_000_000));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
