@@ -58,7 +58,10 @@ def options_message(options):
         reorder_count=options.reorder_count,
         estimate=options.estimate,
         preset=path_pb2.Preset.Value(f"PRESET_{(options.preset or 'unspecified').upper()}"),
-        invalid_points=path_pb2.InvalidPoints.Value(f"INVALID_POINTS_{options.invalid_points.upper()}"),
+        # With a preset, the default is another one.
+        invalid_points=0
+        if options.invalid_points == "reject_call"
+        else path_pb2.InvalidPoints.Value(f"INVALID_POINTS_{options.invalid_points.upper()}"),
     )
     if options.three_dimensional:
         message.elevation_mode = path_pb2.ELEVATION_MODE_THREE_DIMENSIONAL

@@ -46,10 +46,7 @@ struct Interval {
 impl Intervals {
     fn add(&mut self, ns: i64) -> Interval {
         let seconds = ns as f64 / 1e9;
-        let is_irregular = self.last_ns.is_some_and(|last_ns| {
-            let last = last_ns as f64 / 1e9;
-            (seconds - last).abs() > IRREGULAR * seconds.max(last)
-        });
+        let is_irregular = self.last_ns.is_some_and(|last_ns| is_irregular(last_ns, ns));
         self.last_ns = Some(ns);
         let value = if is_irregular { 1.0 } else { 0.0 };
         self.irregularity += (value - self.irregularity) / IRREGULARITY_INTERVALS;
@@ -63,6 +60,12 @@ impl Intervals {
         };
         Interval { seconds, is_irregular, share }
     }
+}
+
+/// Returns whether two intervals in sequence are irregular.
+pub(super) fn is_irregular(last_ns: i64, ns: i64) -> bool {
+    let (last, next) = (last_ns as f64 / 1e9, ns as f64 / 1e9);
+    (next - last).abs() > IRREGULAR * next.max(last)
 }
 
 /// Returns the share of a leg over `seconds`.

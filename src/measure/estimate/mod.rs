@@ -31,11 +31,11 @@ mod summary;
 
 use bank::Bank;
 use block::{Leg, Outcome};
-use interval::{Intervals, Lengths, Sums};
+use interval::{Intervals, Lengths, Sums, is_irregular};
 use models::{
     BACKWARD_COUNT, BLOCK, CAPACITY, EXTENT_MAX_M, FIRST_VELOCITY_VARIANCE, INTERVAL_MAX_NS,
     INTERVAL_MIN_NS, LEG_MAX_M, LOST_VELOCITY_VARIANCE, OUTLIER_RATIO, PIECE_LEGS_MIN,
-    SPARSE_MIN_NS, SPARSE_NOISE_M,
+    REGULAR_INTERVAL_MAX_NS, SPARSE_MIN_NS, SPARSE_NOISE_M,
 };
 use place::Place;
 use stops::Tracker;
@@ -106,6 +106,19 @@ impl Piece {
     fn restart(&mut self, first: Place, velocity_variance: f64) {
         (self.base, self.intervals) = (first, Intervals::default());
         self.bank = Bank::first(velocity_variance);
+    }
+
+    /// Returns the longest interval to the next fix, which has this interval.
+    fn interval_max_ns(&self, interval_ns: i64) -> i64 {
+        let last_ns = match self.waiting[..] {
+            [] => self.intervals.last_ns,
+            [only] => Some(only.unix_ns.saturating_sub(self.base.unix_ns)),
+            [.., before, last] => Some(last.unix_ns.saturating_sub(before.unix_ns)),
+        };
+        match last_ns.is_some_and(|last_ns| is_irregular(last_ns, interval_ns)) {
+            true => INTERVAL_MAX_NS,
+            false => REGULAR_INTERVAL_MAX_NS,
+        }
     }
 
     fn last(&self) -> Place {
@@ -233,7 +246,7 @@ impl Estimator {
                 return;
             }
             Some(FIRST_VELOCITY_VARIANCE)
-        } else if interval_ns > INTERVAL_MAX_NS {
+        } else if interval_ns > piece.interval_max_ns(interval_ns) {
             Some(FIRST_VELOCITY_VARIANCE)
         } else {
             is_far(piece, last, place).then_some(LOST_VELOCITY_VARIANCE)

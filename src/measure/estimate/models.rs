@@ -194,9 +194,11 @@ pub(super) const CAPACITY: usize = BLOCK + LOOK_AHEAD;
 /// The shortest interval between fixes that the filters use. Nearer fixes are skipped: their errors are
 /// not independent, which all models assume.
 pub(super) const INTERVAL_MIN_NS: i64 = 500_000_000;
-/// The longest interval within a piece. The models are calibrated for intervals of up to 30 s; over longer ones,
-/// stops and turns are not in the fixes.
-pub(super) const INTERVAL_MAX_NS: i64 = 40_000_000_000;
+/// The longest interval within a piece.
+pub(super) const INTERVAL_MAX_NS: i64 = 300_000_000_000;
+/// The longest regular interval within a piece. The models are calibrated for intervals of up to 30 s; over longer ones,
+/// stops and turns are not in the fixes. Irregular fixes are at turns, so that their intervals can be longer.
+pub(super) const REGULAR_INTERVAL_MAX_NS: i64 = 40_000_000_000;
 /// The shortest interval of a sparse leg, whose ends are the best knowledge about it: the estimate is then at least its
 /// straight length, without the noise of both ends.
 pub(super) const SPARSE_MIN_NS: i64 = 2_500_000_000;
