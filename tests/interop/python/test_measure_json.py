@@ -90,7 +90,8 @@ def test_an_estimate_has_an_interval_and_trips(validator):
     assert track["trips"][0]["start_time"] == "2024-05-18T09:00:00Z"
     assert track["stops"][0]["departure_time"] == "2024-05-18T09:14:58Z"
     assert "stops" not in total["total"] and total["total"]["stop_count"] == 1
-    assert track["ascent_method"] == {"smoothing_s": 45, "threshold_m": 3}
+    # Noise raises the threshold to at most 15 m.
+    assert track["ascent_method"]["smoothing_s"] == 45 and 3 <= track["ascent_method"]["threshold_m"] <= 15
 
 
 def test_the_windows_sum_to_the_length(validator):

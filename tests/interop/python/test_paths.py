@@ -119,7 +119,7 @@ def test_elevation_time_and_accuracy_are_summarized(paths):
     assert summary.options.model == pb.MODEL_WGS84_GEODESIC
     assert 26 < summary.length_m < summary.length_3d_m < 28
     assert not summary.HasField("length")
-    assert (summary.ascent_m, summary.descent_m) == (2.5, 1.0)
+    assert (summary.raw_ascent_m, summary.raw_descent_m) == (2.5, 1.0)
     assert summary.elapsed_time.seconds == 8
     assert summary.bounds.min_x == pytest.approx(13.7433)
     assert summary.bounds.max_y == pytest.approx(46.4399)
