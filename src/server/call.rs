@@ -22,6 +22,7 @@ use super::memory::{STREAM_BYTES, Usage};
 use super::message_limit::LimitedBody;
 use super::observer::CallKind;
 use super::peer::peer_key;
+use super::quota::Admission;
 use super::service_names::{AUXILIARY, HEALTH_WATCH, MEASURING};
 use super::shared::Shared;
 use crate::service::{RpcError, WATCH_PATH, excerpt, refuse_non_grpc};
@@ -59,7 +60,7 @@ impl CallService {
 
     /// Begins a call.
     pub(super) fn call(&mut self, request: Request<RecvStream>) -> CallFuture {
-        let address = self.peer.address;
+        let address = self.shared.proxies.client(self.peer.address, request.headers());
         if let Some(response) = refuse_non_grpc(&request) {
             tracing::debug!(peer = %address, method = %request.method(), "not a gRPC call");
             return Box::pin(async { response.map(CallBody::finished) });
@@ -82,9 +83,24 @@ impl CallService {
             // A watch lasts as long as its recording grows, so the drain waits for the writer instead.
             _drain: (is_measuring && path != WATCH_PATH).then(|| calls.token()),
         };
-        let record = CallRecord::start(&self.shared, excerpt(path), kind, address, held);
-        match self.admit(&request, kind) {
-            Ok(cutoff) => self.start(request, record, cutoff, is_measuring),
+        let mut record = CallRecord::start(&self.shared, excerpt(path), kind, address, held);
+        let admitted = self.admit(&request, kind).and_then(|cutoff| {
+            // Health checks are not limited: their answers are needed most when a quota is used up.
+            let quota = match is_measuring {
+                true => self.shared.quotas.admit(None, peer_key(address.ip()))?,
+                false => Admission::default(),
+            };
+            Ok((cutoff, quota))
+        });
+        match admitted {
+            Ok((cutoff, mut quota)) => {
+                let mut request = request;
+                if let Some(rates) = quota.rates() {
+                    request.extensions_mut().insert(rates);
+                }
+                record.hold_quota(quota);
+                self.start(request, record, cutoff, is_measuring)
+            }
             Err(error) => {
                 let response = record.end_with_error(error);
                 Box::pin(async { response.map(CallBody::finished) })
@@ -133,7 +149,7 @@ impl CallService {
         let (mut parts, stream) = request.into_parts();
         let progress = Arc::clone(record.progress());
         parts.extensions.insert(Arc::clone(&progress));
-        let peer = peer_key(self.peer.address.ip());
+        let peer = peer_key(record.peer().ip());
         parts.extensions.insert(self.shared.creations.of_peer(peer));
         let body = IncomingBody::new(Input::new(stream, &self.usage, progress));
         let (body, refusal) = match is_measuring {

@@ -1,6 +1,7 @@
 //! `waywiser serve`: runs the server until a signal stops it. `limits.rs` has the options that bound it.
 
 mod limits;
+mod quotas;
 
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, ToSocketAddrs as _};
@@ -10,6 +11,7 @@ use clap::{Args, ValueEnum};
 use tokio::net::TcpListener;
 
 use self::limits::LimitArgs;
+use self::quotas::QuotaArgs;
 use super::store::{Opened, StoreArgs};
 use super::{Outcome, fail, usage_error};
 use crate::recording::CheckpointStore;
@@ -56,6 +58,9 @@ pub(super) struct ServeArgs {
 
     #[command(flatten)]
     limits: LimitArgs,
+
+    #[command(flatten)]
+    quotas: QuotaArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -99,7 +104,8 @@ const EVENT_INTERVAL: u32 = 4;
 /// # Errors
 /// If the address of the listener cannot be read.
 pub(super) fn run(args: &ServeArgs) -> io::Result<Outcome> {
-    let config = args.limits.config();
+    let mut config = args.limits.config();
+    args.quotas.apply(&mut config);
     if let Err(error) = config.check() {
         return usage_error(format_args!("{}", limits::error_message(&error)));
     }
