@@ -14,6 +14,7 @@ use super::memory::Charge;
 use super::observer::{CallInfo, CallKind, CallReport};
 use super::quota::Admission;
 use super::shared::Shared;
+use crate::auth::Principal;
 use crate::service::{Progress, RpcError};
 
 /// The record of a call. Reports the end of the call when it is dropped, so that no path out of a call skips it.
@@ -23,6 +24,7 @@ pub(super) struct CallRecord {
     method: String,
     kind: CallKind,
     peer: SocketAddr,
+    principal: Option<Arc<Principal>>,
     progress: Arc<Progress>,
     started: Instant,
     status: Option<Status>,
@@ -59,6 +61,7 @@ impl CallRecord {
             method,
             kind,
             peer,
+            principal: None,
             progress: Arc::default(),
             started: Instant::now(),
             status: None,
@@ -76,7 +79,12 @@ impl CallRecord {
     }
 
     fn info(&self) -> CallInfo<'_> {
-        CallInfo { method: &self.method, kind: self.kind, peer: self.peer }
+        CallInfo {
+            method: &self.method,
+            kind: self.kind,
+            peer: self.peer,
+            principal: self.principal.as_ref().map(|principal| &*principal.name),
+        }
     }
 
     pub(super) fn shared(&self) -> &Shared {
@@ -94,6 +102,16 @@ impl CallRecord {
 
     pub(super) fn progress(&self) -> &Arc<Progress> {
         &self.progress
+    }
+
+    /// Sets the caller, once the call is authenticated.
+    pub(super) fn set_principal(&mut self, principal: Arc<Principal>) {
+        self.principal = Some(principal);
+    }
+
+    /// Returns the caller, if the call is authenticated.
+    pub(super) fn principal(&self) -> Option<&Principal> {
+        self.principal.as_deref()
     }
 
     /// Counts the call against quotas until it has ended.

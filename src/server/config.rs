@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::forwarded::Network;
-use super::quota::Quota;
+use super::quota::{PEER_SETTINGS, PRINCIPAL_SETTINGS, values};
+use crate::auth::Quota;
 use crate::recording::CheckpointPolicy;
 use crate::service::StreamLimits;
 
@@ -72,9 +73,10 @@ pub struct Config {
     /// Maximum number of new recordings per minute and peer. Twice as many may be created at once. Further ones get
     /// RESOURCE_EXHAUSTED. Default 6000.
     pub max_new_recordings_per_minute: u32,
-    /// Limits of each principal that has no quota of its own. Default: none.
+    /// The limits of each principal that has none of its own. Default: none.
     pub principal_quota: Quota,
-    /// Limits of each peer: an IPv4 address, or an IPv6 /64 network. Default: none.
+    /// The limits of each peer: an IPv4 address, or an IPv6 /64 network. The number of recordings is not limited per
+    /// peer. Default: none.
     pub peer_quota: Quota,
     /// The networks of proxies that are believed. For a call that arrives from one of them, the client is the right-most
     /// address in `x-forwarded-for` or `forwarded` that is not in these networks. Such proxies may open any number of
@@ -215,11 +217,10 @@ impl Config {
             u64::MAX,
             positive,
         )?;
-        for (quota, settings) in [
-            (&self.principal_quota, Quota::PRINCIPAL_SETTINGS),
-            (&self.peer_quota, Quota::PEER_SETTINGS),
-        ] {
-            for (setting, value) in settings.into_iter().zip(quota.values()) {
+        for (quota, settings) in
+            [(&self.principal_quota, PRINCIPAL_SETTINGS), (&self.peer_quota, PEER_SETTINGS)]
+        {
+            for (setting, value) in settings.into_iter().zip(values(quota)) {
                 number(setting, value.unwrap_or(1), 1, u64::MAX, positive)?;
             }
         }

@@ -49,5 +49,4 @@ mod write_stall;
 pub use config::{Config, ConfigError};
 pub use forwarded::{Network, NetworkError};
 pub use observer::{CallInfo, CallKind, CallObserver, CallReport};
-pub use quota::Quota;
 pub use run::{Server, run};

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::auth::{Principal, Quota};
 use crate::service::{Account, QuotaError, QuotaKind, QuotaScope, Rate, RateUnit, Rates};
 
 /// Maximum number of accounts without open streams. Accounts with open streams are bounded by the streams.
@@ -20,50 +21,51 @@ const IDLE_ACCOUNTS_MAX: usize = 16 * 1024;
 /// The delay after which a client may try again to open a stream.
 const STREAM_RETRY: Duration = Duration::from_secs(1);
 
-/// The limits of one principal or one peer. `None` is no limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Quota {
-    /// Maximum number of streams at the same time.
-    pub max_streams: Option<u32>,
-    /// Maximum number of points per second, added up over all streams.
-    pub max_points_per_second: Option<u64>,
-    /// Maximum number of bytes of requests per second, added up over all streams.
-    pub max_bytes_per_second: Option<u64>,
+/// The names of the settings with the limits of principals, in the order of [`values`].
+pub(super) const PRINCIPAL_SETTINGS: [&str; 4] = [
+    "max_streams_per_principal",
+    "max_points_per_second",
+    "max_bytes_per_second",
+    "max_recordings_per_principal",
+];
+
+/// The names of the settings with the limits of peers, in the order of [`values`].
+pub(super) const PEER_SETTINGS: [&str; 4] = [
+    "max_streams_per_peer",
+    "max_points_per_second_per_peer",
+    "max_bytes_per_second_per_peer",
+    "max_recordings_per_peer",
+];
+
+/// Returns the limits of a quota, to check them.
+pub(super) fn values(quota: &Quota) -> [Option<u64>; 4] {
+    let Quota { max_streams, max_points_per_second, max_bytes_per_second, max_recordings } = *quota;
+    [max_streams.map(u64::from), max_points_per_second, max_bytes_per_second, max_recordings]
 }
 
-impl Quota {
-    /// The names of the settings with the values of [`Config::principal_quota`](super::Config::principal_quota).
-    pub(super) const PRINCIPAL_SETTINGS: [&'static str; 3] =
-        ["max_streams_per_principal", "max_points_per_second", "max_bytes_per_second"];
-    /// The names of the settings with the values of [`Config::peer_quota`](super::Config::peer_quota).
-    pub(super) const PEER_SETTINGS: [&'static str; 3] =
-        ["max_streams_per_peer", "max_points_per_second_per_peer", "max_bytes_per_second_per_peer"];
+/// Returns whether a quota limits no stream and no rate.
+fn is_unlimited(quota: &Quota) -> bool {
+    let Quota { max_streams, max_points_per_second, max_bytes_per_second, .. } = quota;
+    max_streams.is_none() && max_points_per_second.is_none() && max_bytes_per_second.is_none()
+}
 
-    /// Returns the values in the order of the names.
-    pub(super) fn values(&self) -> [Option<u64>; 3] {
-        [self.max_streams.map(u64::from), self.max_points_per_second, self.max_bytes_per_second]
-    }
-
-    fn is_unlimited(&self) -> bool {
-        *self == Self::default()
-    }
-
-    fn rates(&self, account: &Arc<Account>, scope: QuotaScope) -> impl Iterator<Item = Rate> {
-        let rates = [
-            (RateUnit::Points, self.max_points_per_second),
-            (RateUnit::Bytes, self.max_bytes_per_second),
-        ];
-        rates.into_iter().filter_map(move |(unit, per_second)| {
-            let (account, per_second) = (Arc::clone(account), per_second?);
-            Some(Rate { account, unit, scope, per_second })
-        })
-    }
+/// Returns the rate limits of a quota.
+fn rates(quota: &Quota, account: &Arc<Account>, scope: QuotaScope) -> impl Iterator<Item = Rate> {
+    let rates = [
+        (RateUnit::Points, quota.max_points_per_second),
+        (RateUnit::Bytes, quota.max_bytes_per_second),
+    ];
+    rates.into_iter().filter_map(move |(unit, per_second)| {
+        let (account, per_second) = (Arc::clone(account), per_second?);
+        Some(Rate { account, unit, scope, per_second })
+    })
 }
 
 /// The quotas of a server, and the use of them.
 #[derive(Debug)]
 pub(super) struct Quotas {
-    principals: Accounts<String>,
+    principals: Accounts<Box<str>>,
+    of_principal: Quota,
     peers: Accounts<IpAddr>,
     of_peer: Quota,
     /// The connections of peers whose addresses the PROXY protocol reports.
@@ -72,12 +74,25 @@ pub(super) struct Quotas {
 }
 
 impl Quotas {
-    /// Returns quotas with these limits for each peer.
-    pub(super) fn new(of_peer: Quota, max_connections_per_peer: usize) -> Self {
+    /// Returns quotas with these limits for each principal without its own, and for each peer.
+    pub(super) fn new(
+        of_principal: Quota,
+        of_peer: Quota,
+        max_connections_per_peer: usize,
+    ) -> Self {
         let (principals, peers, proxied) = (Accounts::new(), Accounts::new(), Accounts::new());
         let max_streams = Some(u32::try_from(max_connections_per_peer).unwrap_or(u32::MAX));
         let connections_of_peer = Quota { max_streams, ..Quota::default() };
-        Self { principals, peers, of_peer, proxied, connections_of_peer }
+        Self { principals, of_principal, peers, of_peer, proxied, connections_of_peer }
+    }
+
+    /// Returns the principal with the default limits where it has none of its own.
+    pub(super) fn with_defaults(&self, principal: Arc<Principal>) -> Arc<Principal> {
+        let quota = principal.quota.or(self.of_principal);
+        if quota == principal.quota {
+            return principal;
+        }
+        Arc::new(Principal { quota, ..(*principal).clone() })
     }
 
     /// Counts a connection that a trusted proxy opened for this peer. Returns `None` at the limit of connections per
@@ -92,17 +107,17 @@ impl Quotas {
     /// If one of them is above a limit.
     pub(super) fn admit(
         &self,
-        principal: Option<(&str, &Quota)>,
+        principal: Option<&Principal>,
         peer: IpAddr,
     ) -> Result<Admission, QuotaError> {
         let mut admission = Admission::default();
-        if let Some((name, quota)) = principal
-            && !quota.is_unlimited()
+        if let Some(Principal { name, quota, .. }) = principal
+            && !is_unlimited(quota)
         {
             let scope = QuotaScope::Principal;
-            admission.add(self.principals.open(name.to_owned(), quota, scope)?, quota, scope);
+            admission.add(self.principals.open(name.clone(), quota, scope)?, quota, scope);
         }
-        if !self.of_peer.is_unlimited() {
+        if !is_unlimited(&self.of_peer) {
             let (quota, scope) = (&self.of_peer, QuotaScope::Peer);
             admission.add(self.peers.open(peer, quota, scope)?, quota, scope);
         }
@@ -127,7 +142,7 @@ pub(super) struct Admission {
 
 impl Admission {
     fn add(&mut self, stream: OpenStream, quota: &Quota, scope: QuotaScope) {
-        self.rates.extend(quota.rates(&stream.0, scope));
+        self.rates.extend(rates(quota, &stream.0, scope));
         self.streams.push(stream);
     }
 
@@ -184,7 +199,7 @@ impl<K: Eq + Hash + Clone> Accounts<K> {
             let (quota, limit, retry_after) = (QuotaKind::Streams, limit.into(), STREAM_RETRY);
             return Err(QuotaError { quota, scope, limit, retry_after });
         }
-        quota.rates(account, scope).try_for_each(|rate| rate.admit(now))?;
+        rates(quota, account, scope).try_for_each(|rate| rate.admit(now))?;
         // Counted within the lock, so that a sweep does not remove the account.
         account.streams.fetch_add(1, Relaxed);
         Ok(OpenStream(Arc::clone(account)))

@@ -35,5 +35,5 @@ pub use progress::Progress;
 pub use quota_error::{QuotaError, QuotaKind, QuotaScope, RateUnit};
 pub use route_guide::RouteGuide;
 pub(crate) use status::excerpt;
-pub use status::{RpcError, StreamCut};
+pub use status::{PermissionError, RpcError, StreamCut};
 pub use violation::{FieldViolation, MessageRef};

@@ -2,8 +2,9 @@
 
 use clap::Args;
 
+use crate::auth::Quota;
 use crate::cli::units::size;
-use crate::server::{Config, Network, Quota};
+use crate::server::{Config, Network};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Quotas")]
@@ -46,13 +47,18 @@ pub(super) struct QuotaArgs {
         value_name = "CIDR",
         value_delimiter = ',',
         env = "WAYWISER_TRUST_FORWARDED_FOR",
-        next_help_heading = "Proxies"
+        help_heading = "Proxies"
     )]
     trust_forwarded_for: Vec<Network>,
 
     /// Require a PROXY protocol header (version 1 or 2) at the start of connections from the networks of
     /// --trust-forwarded-for; it has the address of the client
-    #[arg(long, requires = "trust_forwarded_for", env = "WAYWISER_PROXY_PROTOCOL")]
+    #[arg(
+        long,
+        help_heading = "Proxies",
+        requires = "trust_forwarded_for",
+        env = "WAYWISER_PROXY_PROTOCOL"
+    )]
     proxy_protocol: bool,
 }
 
