@@ -5,10 +5,11 @@
 //! slow handshake delays no other client.
 
 use std::future::Future;
-use std::io;
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::preface::PrefaceError;
 
 /// The bounds of a stream that carries a connection.
 pub(super) trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
@@ -33,7 +34,7 @@ pub(super) trait Acceptor<IO>: Send + Sync + 'static {
         &self,
         io: IO,
         address: SocketAddr,
-    ) -> impl Future<Output = io::Result<(Self::Stream, PeerInfo)>> + Send;
+    ) -> impl Future<Output = Result<(Self::Stream, PeerInfo), PrefaceError>> + Send;
 }
 
 /// Uses the accepted stream as it is, without encryption and without authentication.
@@ -43,7 +44,7 @@ pub(super) struct PlainAcceptor;
 impl<IO: ByteStream> Acceptor<IO> for PlainAcceptor {
     type Stream = IO;
 
-    async fn accept(&self, io: IO, address: SocketAddr) -> io::Result<(IO, PeerInfo)> {
+    async fn accept(&self, io: IO, address: SocketAddr) -> Result<(IO, PeerInfo), PrefaceError> {
         Ok((io, PeerInfo { address }))
     }
 }

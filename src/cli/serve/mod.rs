@@ -1,19 +1,20 @@
-//! `waywiser serve`: runs the server until a signal stops it. `limits.rs` has the options that bound it.
+//! `waywiser serve`: runs the server until a signal stops it. `limits.rs` has the options that bound it,
+//! and `tls.rs` its certificates.
 
 mod limits;
+mod tls;
 
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, ToSocketAddrs as _};
-use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use tokio::net::TcpListener;
 
 use self::limits::LimitArgs;
+use self::tls::TlsArgs;
 use super::store::{Opened, StoreArgs};
 use super::{Outcome, fail, usage_error};
-use crate::recording::CheckpointStore;
-use crate::server::{self, Config};
+use crate::server::Server;
 use crate::telemetry::{self, LogFormat};
 
 /// Run the gRPC server
@@ -25,8 +26,8 @@ use crate::telemetry::{self, LogFormat};
 /// Only one process at a time can use a data directory.
 ///
 /// When the server accepts connections, it prints one line on standard output: "listening on ADDRESS". The log goes
-/// to standard error, one line per stream. The server has no TLS: run it on a trusted network, or behind a proxy
-/// that terminates TLS.
+/// to standard error, one line per stream. Without --tls-cert, the server has no TLS: run it on a trusted network, or
+/// behind a proxy that terminates TLS.
 ///
 /// SIGINT, SIGTERM or SIGHUP starts a drain: health checks return NOT_SERVING, new connections and streams are
 /// refused, and connections without streams are closed. Open streams may continue for the drain timeout and then end
@@ -55,6 +56,9 @@ pub(super) struct ServeArgs {
     store: StoreArgs,
 
     #[command(flatten)]
+    tls: TlsArgs,
+
+    #[command(flatten)]
     limits: LimitArgs,
 }
 
@@ -62,6 +66,7 @@ const EXAMPLES: &str = "\
 Examples:
   waywiser serve
   waywiser serve --listen 0.0.0.0:50051 --log-format json
+  waywiser serve --listen 0.0.0.0:50051 --tls-cert server.pem --tls-key server.key
   waywiser serve --stream-idle-timeout 1h --drain-timeout 30s
   grpcurl -plaintext -d '{\"end\": {\"x\": 3, \"y\": 4}}' 127.0.0.1:50051 \\
       my_package.DisplacementService/computeDisplacement
@@ -126,6 +131,10 @@ pub(super) fn run(args: &ServeArgs) -> io::Result<Outcome> {
         Ok(runtime) => runtime,
         Err(error) => return fail(format_args!("cannot start threads: {error}")),
     };
+    let tls = match args.tls.load(false) {
+        Ok(tls) => tls,
+        Err(error) => return fail(format_args!("{error}")),
+    };
     // The listener is opened before the store: a server that cannot listen creates no directory.
     let listener = match runtime.block_on(listen(args.listen)) {
         Ok(listener) => listener,
@@ -135,7 +144,11 @@ pub(super) fn run(args: &ServeArgs) -> io::Result<Outcome> {
         Ok(store) => store,
         Err(error) => return fail(format_args!("{error}")),
     };
-    let outcome = runtime.block_on(serve(listener, config, store));
+    let mut server = Server::new(config, store);
+    if let Some(tls) = tls {
+        server = server.with_tls(tls);
+    }
+    let outcome = runtime.block_on(serve(listener, server));
     // Handlers that still run have no receiver for their results.
     runtime.shutdown_background();
     if let Some(logged) = logged {
@@ -159,11 +172,7 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
     })
 }
 
-async fn serve(
-    listener: TcpListener,
-    config: Config,
-    store: Arc<dyn CheckpointStore>,
-) -> io::Result<Outcome> {
+async fn serve(listener: TcpListener, server: Server) -> io::Result<Outcome> {
     // Signals are registered before the line is printed, because its reader may send a signal at once.
     let signals = match Signals::listen() {
         Ok(signals) => signals,
@@ -173,7 +182,7 @@ async fn serve(
     // Standard output may be closed; the server runs without it.
     let _ = writeln!(stdout, "listening on {}", listener.local_addr()?);
     let _ = stdout.flush();
-    match server::run(listener, config, store, signals.first()).await {
+    match server.run(listener, signals.first()).await {
         Ok(()) => Ok(Outcome::Done),
         Err(error) => fail(format_args!("the server stopped: {error}")),
     }
