@@ -1,17 +1,17 @@
-//! `waywiser serve`: runs the server until a signal stops it. `limits.rs` has the options that bound it, `settings` the
-//! sources of all options, `signals.rs` and `reload.rs` what signals do, and `service_manager.rs` the protocols of
-//! systemd.
+//! `waywiser serve`: runs the server until a signal stops it. `limits.rs` has the options that bound it, `tls.rs` its
+//! certificates, `settings` the sources of all options, `signals.rs` and `reload.rs` what signals do, and
+//! `service_manager.rs` the protocols of systemd.
 
 mod limits;
 mod reload;
 mod service_manager;
 mod settings;
 mod signals;
+mod tls;
 
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::{Args, FromArgMatches as _, ValueEnum};
 use tokio::net::TcpListener;
@@ -20,10 +20,10 @@ use self::limits::LimitArgs;
 use self::reload::Reloads;
 pub(super) use self::settings::{Parsed, Rejection, Settings, parse, with_variables};
 use self::signals::Signals;
+use self::tls::TlsArgs;
 use super::store::{Opened, StoreArgs};
 use super::{Outcome, fail, stderr, usage_error};
-use crate::recording::CheckpointStore;
-use crate::server::{self, Config};
+use crate::server::Server;
 use crate::telemetry::{self, LogFilter, LogFormat};
 
 /// Run the gRPC server
@@ -35,8 +35,8 @@ use crate::telemetry::{self, LogFilter, LogFormat};
 /// Only one process at a time can use a data directory.
 ///
 /// When the server accepts connections, it prints one line on standard output: "listening on ADDRESS". The log goes
-/// to standard error, one line per stream. The server has no TLS: run it on a trusted network, or behind a proxy
-/// that terminates TLS.
+/// to standard error, one line per stream. Without --tls-cert, the server has no TLS: run it on a trusted network, or
+/// behind a proxy that terminates TLS.
 ///
 /// Every option is a setting: of the command line, of the environment (WAYWISER_ and the name in capitals), or of the
 /// file of --config (TOML, with the names of the options as keys). This is also their precedence.
@@ -83,6 +83,9 @@ pub(super) struct ServeArgs {
     store: StoreArgs,
 
     #[command(flatten)]
+    tls: TlsArgs,
+
+    #[command(flatten)]
     limits: LimitArgs,
 }
 
@@ -90,6 +93,7 @@ const EXAMPLES: &str = "\
 Examples:
   waywiser serve
   waywiser serve --listen 0.0.0.0:50051 --log-format json
+  waywiser serve --listen 0.0.0.0:50051 --tls-cert server.pem --tls-key server.key
   waywiser serve --stream-idle-timeout 1h --drain-timeout 30s
   waywiser serve --config /etc/waywiser/waywiser.toml --print-config
   grpcurl -plaintext -d '{\"end\": {\"x\": 3, \"y\": 4}}' 127.0.0.1:50051 \\
@@ -180,6 +184,10 @@ pub(super) fn run(args: &ServeArgs, settings: Settings) -> io::Result<Outcome> {
         Ok(runtime) => runtime,
         Err(error) => return fail(format_args!("cannot start threads: {error}")),
     };
+    let tls = match args.tls.load(false) {
+        Ok(tls) => tls,
+        Err(error) => return fail(format_args!("{error}")),
+    };
     // The listener is opened before the store: a server that cannot listen creates no directory.
     let listener = match runtime.block_on(listen(args.listen)) {
         Ok(listener) => listener,
@@ -193,7 +201,15 @@ pub(super) fn run(args: &ServeArgs, settings: Settings) -> io::Result<Outcome> {
     if settings.file().is_some() {
         reloads.add("log filter", move || reload_log_filter(&settings, &log_filter));
     }
-    let outcome = runtime.block_on(serve(listener, config, store, reloads));
+    let mut server = Server::new(config, store);
+    if let Some(tls) = tls {
+        let handle = tls.clone();
+        reloads.add("certificates", move || {
+            handle.reload().map(|_| ()).map_err(|error| error.to_string())
+        });
+        server = server.with_tls(tls);
+    }
+    let outcome = runtime.block_on(serve(listener, server, reloads));
     // Handlers that still run have no receiver for their results.
     runtime.shutdown_background();
     if let Some(logged) = logged {
@@ -244,12 +260,7 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
     })
 }
 
-async fn serve(
-    listener: TcpListener,
-    config: Config,
-    store: Arc<dyn CheckpointStore>,
-    reloads: Reloads,
-) -> io::Result<Outcome> {
+async fn serve(listener: TcpListener, server: Server, reloads: Reloads) -> io::Result<Outcome> {
     // Signals are registered before the line is printed, because its reader may send a signal at once.
     let signals = match Signals::listen() {
         Ok(signals) => signals,
@@ -265,7 +276,7 @@ async fn serve(
     }
     service_manager::ready();
     service_manager::start_watchdog();
-    match server::run(listener, config, store, signals.stop(reloads)).await {
+    match server.run(listener, signals.stop(reloads)).await {
         Ok(()) => Ok(Outcome::Done),
         Err(error) => fail(format_args!("the server stopped: {error}")),
     }
