@@ -12,6 +12,7 @@ use tracing::Span;
 
 use super::memory::Charge;
 use super::observer::{CallInfo, CallKind, CallReport};
+use super::quota::Admission;
 use super::shared::Shared;
 use crate::auth::Principal;
 use crate::service::{Progress, RpcError};
@@ -30,6 +31,8 @@ pub(super) struct CallRecord {
     /// An answer exists, whether or not the client has read it.
     is_answered: bool,
     _held: Held,
+    /// Counts the call as a stream of its principal and its peer.
+    quota: Admission,
 }
 
 /// Resources that a call holds until it has ended.
@@ -64,6 +67,7 @@ impl CallRecord {
             status: None,
             is_answered: false,
             _held: held,
+            quota: Admission::default(),
         };
         let call = record.info();
         record.span.in_scope(|| {
@@ -91,6 +95,11 @@ impl CallRecord {
         &self.span
     }
 
+    /// Returns the address of the client.
+    pub(super) fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
     pub(super) fn progress(&self) -> &Arc<Progress> {
         &self.progress
     }
@@ -98,6 +107,16 @@ impl CallRecord {
     /// Sets the caller, once the call is authenticated.
     pub(super) fn set_principal(&mut self, principal: Arc<Principal>) {
         self.principal = Some(principal);
+    }
+
+    /// Returns the caller, if the call is authenticated.
+    pub(super) fn principal(&self) -> Option<&Principal> {
+        self.principal.as_deref()
+    }
+
+    /// Counts the call against quotas until it has ended.
+    pub(super) fn hold_quota(&mut self, admission: Admission) {
+        self.quota = admission;
     }
 
     /// Sets the status that is reported.

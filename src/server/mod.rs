@@ -19,6 +19,7 @@ mod call_record;
 mod config;
 mod connection;
 mod cutoff;
+mod forwarded;
 mod frames;
 mod handle;
 mod handshake;
@@ -32,6 +33,8 @@ mod message_limit;
 mod observer;
 mod peer;
 mod preface;
+mod proxy_protocol;
+mod quota;
 mod routes;
 pub(crate) mod run;
 mod service_names;
@@ -46,6 +49,7 @@ mod unread_frames;
 mod write_stall;
 
 pub use config::{Config, ConfigError};
+pub use forwarded::{Network, NetworkError};
 pub use observer::{CallInfo, CallKind, CallObserver, CallReport};
 pub use run::{Server, run};
 #[cfg(feature = "tls")]

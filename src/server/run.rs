@@ -248,6 +248,7 @@ async fn housekeeping(shared: &Shared) {
         ticks.tick().await;
         shared.log.flush();
         shared.relieve();
+        shared.quotas.sweep();
         if trimmer.is_due(&shared.memory) {
             // Trimming cannot panic, and nothing depends on its result.
             let _ = tokio::task::spawn_blocking(trim::trim).await;

@@ -3,6 +3,7 @@
 //! `service_manager.rs` the protocols of systemd.
 
 mod limits;
+mod quotas;
 mod reload;
 mod service_manager;
 mod settings;
@@ -17,13 +18,14 @@ use clap::{Args, FromArgMatches as _, ValueEnum};
 use tokio::net::TcpListener;
 
 use self::limits::LimitArgs;
+use self::quotas::QuotaArgs;
 use self::reload::Reloads;
 pub(super) use self::settings::{Parsed, Rejection, Settings, parse, with_variables};
 use self::signals::Signals;
 use self::tls::TlsArgs;
 use super::store::{Opened, StoreArgs};
 use super::{Outcome, fail, stderr, usage_error};
-use crate::server::Server;
+use crate::server::{Config, Server};
 use crate::telemetry::{self, LogFilter, LogFormat};
 
 /// Run the gRPC server
@@ -87,6 +89,9 @@ pub(super) struct ServeArgs {
 
     #[command(flatten)]
     limits: LimitArgs,
+
+    #[command(flatten)]
+    quotas: QuotaArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -127,12 +132,21 @@ fn threads(text: &str) -> Result<usize, String> {
 /// stream with long legs takes up to a millisecond, and a new request waits for this many polls.
 const EVENT_INTERVAL: u32 = 4;
 
+impl ServeArgs {
+    /// Returns the configuration of the server. It is not checked yet.
+    fn config(&self) -> Config {
+        let mut config = self.limits.config();
+        self.quotas.apply(&mut config);
+        config
+    }
+}
+
 /// Checks everything that can be checked without listening and without the store.
 ///
 /// # Errors
 /// If the error message cannot be written.
 pub(super) fn check(args: &ServeArgs, settings: &Settings) -> io::Result<Outcome> {
-    let config = args.limits.config();
+    let config = args.config();
     if let Err(error) = config.check() {
         let origin = settings.origin(&limits::option(&error));
         return usage_error(format_args!("{}{origin}", limits::error_message(&error)));
@@ -162,7 +176,7 @@ pub(super) fn run(args: &ServeArgs, settings: Settings) -> io::Result<Outcome> {
     if checked != Outcome::Done {
         return Ok(checked);
     }
-    let config = args.limits.config();
+    let config = args.config();
     let format = match args.log_format {
         Format::Text => LogFormat::Text,
         Format::Json => LogFormat::Json,
