@@ -11,6 +11,7 @@
 //! | [`store`] | the stores of recordings: in memory, and in a file (feature `redb`) |
 //! | `service` | the gRPC services, as `tower` services (feature `server`) |
 //! | `server` | listener, limits, health, reflection and shutdown (feature `server`) |
+//! | `metrics` | metrics for Prometheus, and health checks over HTTP (feature `metrics`) |
 //! | `client` | the client of the services (feature `client`) |
 //! | `proto` | the generated messages of the contracts (features `client` and `server`) |
 //! | `cli` | the `waywiser` program (feature `cli`) |
@@ -44,6 +45,8 @@ pub mod formats;
 mod load;
 #[deny(clippy::disallowed_methods, clippy::disallowed_types)]
 pub mod measure;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 #[cfg(feature = "_grpc")]
 pub mod proto;
 #[cfg(feature = "_recording")]

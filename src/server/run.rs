@@ -18,6 +18,7 @@ use super::connection;
 use super::handle::Handle;
 use super::health::HealthReporter;
 use super::listener::Listener;
+use super::monitor::{Monitor, Phase, Running};
 use super::observer::CallObserver;
 use super::routes;
 use super::shared::Shared;
@@ -65,12 +66,13 @@ pub struct Server {
     config: Config,
     store: Arc<dyn CheckpointStore>,
     observers: Vec<Arc<dyn CallObserver>>,
+    monitor: Monitor,
 }
 
 impl Server {
     /// Returns a server with these settings that keeps its recordings in `store`.
     pub fn new(config: Config, store: Arc<dyn CheckpointStore>) -> Self {
-        Self { config, store, observers: Vec::new() }
+        Self { config, store, observers: Vec::new(), monitor: Monitor::default() }
     }
 
     /// Adds an observer of calls. The server logs calls in any case.
@@ -78,6 +80,11 @@ impl Server {
     pub fn with_observer(mut self, observer: Arc<dyn CallObserver>) -> Self {
         self.observers.push(observer);
         self
+    }
+
+    /// Returns a view of the server, for metrics and for checks of its readiness.
+    pub fn monitor(&self) -> Monitor {
+        self.monitor.clone()
     }
 
     /// Serves until `shutdown` completes, then drains: health answers NOT_SERVING, no new connection and no new
@@ -107,6 +114,7 @@ impl Server {
         self.config.check().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let Parts { shared, routes, paths, health } = self.into_parts();
         health.set_serving(true);
+        shared.monitored.set_phase(Phase::Serving);
 
         tracing::info!(%address, "listening");
         tracing::info!(
@@ -132,6 +140,7 @@ impl Server {
             drain_timeout_s = drain_timeout.as_secs_f64(),
             "draining"
         );
+        shared.monitored.set_phase(Phase::Draining);
         health.set_serving(false);
         drop(listener);
         stages.draining.cancel();
@@ -143,15 +152,23 @@ impl Server {
         // Commits the points of streams that were cut. The commits have a time limit of their own.
         paths.flushed().await;
         shared.log.flush();
+        shared.monitored.set_phase(Phase::Stopped);
         tracing::info!(connections_cut = cut, "stopped");
         result
     }
 
     fn into_parts(self) -> Parts {
-        let Self { config, store, observers } = self;
+        let Self { config, store, observers, monitor } = self;
         let paths = PathService::new(config.stream_limits(), store, config.checkpoint_policy());
         let (routes, health) = routes::routes(&config, paths.clone());
-        Parts { shared: Shared::new(config, observers), routes, paths, health }
+        let shared = Shared::new(config, observers, &monitor);
+        shared.monitored.connect(Running {
+            max_connections: shared.config.max_connections as u64,
+            memory: Arc::downgrade(&shared.memory),
+            log: Arc::downgrade(&shared.log),
+            paths: Box::new(paths.activity()),
+        });
+        Parts { shared, routes, paths, health }
     }
 }
 

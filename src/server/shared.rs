@@ -9,6 +9,7 @@ use super::call_log::LogObserver;
 use super::config::Config;
 use super::log_limit::{LineKind, LogLimit};
 use super::memory::Memory;
+use super::monitor::{Monitor, Monitored};
 use super::observer::CallObserver;
 use super::system_memory;
 use crate::service::{CreationLimit, RpcError};
@@ -30,12 +31,17 @@ pub(super) struct Shared {
     pub(super) memory: Arc<Memory>,
     pub(super) log: Arc<LogLimit>,
     pub(super) creations: Arc<CreationLimit>,
+    pub(super) monitored: Arc<Monitored>,
     /// The log of calls, and the observers that the caller has added.
     pub(super) observers: Vec<Arc<dyn CallObserver>>,
 }
 
 impl Shared {
-    pub(super) fn new(config: Config, observers: Vec<Arc<dyn CallObserver>>) -> Arc<Self> {
+    pub(super) fn new(
+        config: Config,
+        observers: Vec<Arc<dyn CallObserver>>,
+        monitor: &Monitor,
+    ) -> Arc<Self> {
         let memory = config.max_memory_bytes.unwrap_or_else(system_memory::default_budget);
         let log = Arc::new(LogLimit::new(config.max_log_rate));
         let call_log: Arc<dyn CallObserver> = Arc::new(LogObserver::new(Arc::clone(&log)));
@@ -44,6 +50,7 @@ impl Shared {
             memory: Memory::new(memory),
             log,
             creations: CreationLimit::new(config.max_new_recordings_per_minute),
+            monitored: Arc::clone(monitor.state()),
             observers: std::iter::once(call_log).chain(observers).collect(),
             config,
         })

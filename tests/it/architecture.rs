@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use syn::visit::{self, Visit};
 
 /// The modules that each module of the crate may import. The order is from the bottom to the top.
-const MAY_IMPORT: [(&str, &[&str]); 14] = [
+const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("measure", &[]),
     ("proto", &[]),
     ("wire", &["measure"]),
@@ -19,6 +19,7 @@ const MAY_IMPORT: [(&str, &[&str]); 14] = [
     ("contract", &["recording", "proto", "wire", "measure"]),
     ("service", &["contract", "recording", "proto", "wire", "measure"]),
     ("server", &["service", "contract", "recording", "proto", "wire"]),
+    ("metrics", &["server", "recording"]),
     ("client", &["contract", "recording", "proto", "wire", "measure"]),
     (
         "load",
@@ -35,7 +36,20 @@ const MAY_IMPORT: [(&str, &[&str]); 14] = [
         ],
     ),
     ("telemetry", &[]),
-    ("cli", &["load", "telemetry", "server", "client", "store", "recording", "formats", "measure"]),
+    (
+        "cli",
+        &[
+            "load",
+            "telemetry",
+            "metrics",
+            "server",
+            "client",
+            "store",
+            "recording",
+            "formats",
+            "measure",
+        ],
+    ),
     ("main", &["cli"]),
 ];
 

@@ -1,5 +1,7 @@
-//! `waywiser serve`: runs the server until a signal stops it. `limits.rs` has the options that bound it.
+//! `waywiser serve`: runs the server until a signal stops it. `limits.rs` has the options that bound it,
+//! and `admin.rs` the listener for operators.
 
+mod admin;
 mod limits;
 
 use std::io::{self, Write as _};
@@ -9,11 +11,11 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use tokio::net::TcpListener;
 
+use self::admin::{Admin, AdminArgs};
 use self::limits::LimitArgs;
 use super::store::{Opened, StoreArgs};
 use super::{Outcome, fail, usage_error};
-use crate::recording::CheckpointStore;
-use crate::server::{self, Config};
+use crate::server::{Config, Server};
 use crate::telemetry::{self, LogFormat};
 
 /// Run the gRPC server
@@ -50,6 +52,9 @@ pub(super) struct ServeArgs {
     /// Log levels in the syntax of RUST_LOG, such as debug or waywiser=trace,h2=info
     #[arg(long, value_name = "FILTER", env = "RUST_LOG", default_value = "info")]
     log_filter: String,
+
+    #[command(flatten)]
+    admin: AdminArgs,
 
     #[command(flatten)]
     store: StoreArgs,
@@ -127,33 +132,38 @@ pub(super) fn run(args: &ServeArgs) -> io::Result<Outcome> {
         Err(error) => return fail(format_args!("cannot start threads: {error}")),
     };
     // The listener is opened before the store: a server that cannot listen creates no directory.
-    let listener = match runtime.block_on(listen(args.listen)) {
+    let listener = match runtime.block_on(listen(args.listen, "--listen")) {
         Ok(listener) => listener,
         Err(error) => return fail(format_args!("{error}")),
     };
-    let Opened { store, logged } = match args.store.open() {
+    let admin = match args.admin.start(&runtime) {
+        Ok(admin) => admin,
+        Err(error) => return fail(format_args!("{error}")),
+    };
+    let opened = match args.store.open() {
         Ok(store) => store,
         Err(error) => return fail(format_args!("{error}")),
     };
-    let outcome = runtime.block_on(serve(listener, config, store));
+    let outcome = runtime.block_on(serve(listener, config, &opened, &admin));
+    runtime.block_on(admin.stop());
     // Handlers that still run have no receiver for their results.
     runtime.shutdown_background();
-    if let Some(logged) = logged {
-        logged.log();
-    }
+    opened.logged.log();
     outcome
 }
 
 /// Opens the listener. The error message says what to do.
-async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
+async fn listen(address: SocketAddr, flag: &str) -> Result<TcpListener, String> {
     TcpListener::bind(address).await.map_err(|error| {
         let advice = match error.kind() {
             io::ErrorKind::AddrInUse => {
-                "; is another server running there? stop it, or choose a port with --listen"
+                format!("; is another server running there? stop it, or choose a port with {flag}")
             }
-            io::ErrorKind::PermissionDenied => "; ports below 1024 need privileges",
-            io::ErrorKind::AddrNotAvailable => "; this machine does not have that address",
-            _ => "",
+            io::ErrorKind::PermissionDenied => "; ports below 1024 need privileges".to_owned(),
+            io::ErrorKind::AddrNotAvailable => {
+                "; this machine does not have that address".to_owned()
+            }
+            _ => String::new(),
         };
         format!("cannot listen on {address}: {error}{advice}")
     })
@@ -162,7 +172,8 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
 async fn serve(
     listener: TcpListener,
     config: Config,
-    store: Arc<dyn CheckpointStore>,
+    opened: &Opened,
+    admin: &Admin,
 ) -> io::Result<Outcome> {
     // Signals are registered before the line is printed, because its reader may send a signal at once.
     let signals = match Signals::listen() {
@@ -173,7 +184,8 @@ async fn serve(
     // Standard output may be closed; the server runs without it.
     let _ = writeln!(stdout, "listening on {}", listener.local_addr()?);
     let _ = stdout.flush();
-    match server::run(listener, config, store, signals.first()).await {
+    let server = Server::new(config, Arc::clone(&opened.store));
+    match admin.observe(&opened.logged, server).run(listener, signals.first()).await {
         Ok(()) => Ok(Outcome::Done),
         Err(error) => fail(format_args!("the server stopped: {error}")),
     }

@@ -75,6 +75,7 @@ impl RecordStream {
                 folded = target.fold(&mut buffer, self.body.work());
                 self.body.progress().set_points(target.point_count());
             }
+            self.body.progress().set_messages(self.messages.message_count());
             self.body.set_held(self.messages.held_bytes());
             folded.and(taken).map_err(StreamError::Message)?;
         }
@@ -132,7 +133,11 @@ impl RecordStream {
             let target = match target {
                 Some(target) => target,
                 // Boxed, since this future is larger than everything else that the stream keeps.
-                None => target.insert(Box::pin(opener.open(&message)).await?),
+                None => {
+                    let target = target.insert(Box::pin(opener.open(&message)).await?);
+                    body.progress().set_earlier_points(target.point_count());
+                    target
+                }
             };
             if let Some(skip) = target.admit(&message, buffer)?
                 && let Some(accumulator) = target.accumulator()
