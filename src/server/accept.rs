@@ -202,7 +202,7 @@ mod tests {
     }
 
     fn connections(config: Config) -> Connections<PlainAcceptor> {
-        let shared = Shared::new(config, Vec::new(), &Monitor::default());
+        let shared = Shared::new(config, Vec::new(), None, &Monitor::default());
         Connections::new(shared, Routes::default(), PlainAcceptor)
     }
 

@@ -15,6 +15,7 @@ use super::methods::Methods;
 use super::observer::{CallInfo, CallKind, CallReport};
 use super::open_calls::OpenCall;
 use super::shared::Shared;
+use crate::auth::Principal;
 use crate::service::{Progress, RpcError};
 
 /// The record of a call. Reports the end of the call when it is dropped, so that no path out of a call skips it.
@@ -24,6 +25,7 @@ pub(super) struct CallRecord {
     method: String,
     kind: CallKind,
     peer: SocketAddr,
+    principal: Option<Arc<Principal>>,
     progress: Arc<Progress>,
     _open: OpenCall,
     started: Instant,
@@ -61,6 +63,7 @@ impl CallRecord {
             method,
             kind,
             peer,
+            principal: None,
             _open: shared.monitored.calls.open(method_id, &progress),
             progress,
             started: Instant::now(),
@@ -78,7 +81,12 @@ impl CallRecord {
     }
 
     fn info(&self) -> CallInfo<'_> {
-        CallInfo { method: &self.method, kind: self.kind, peer: self.peer }
+        CallInfo {
+            method: &self.method,
+            kind: self.kind,
+            peer: self.peer,
+            principal: self.principal.as_ref().map(|principal| &*principal.name),
+        }
     }
 
     pub(super) fn shared(&self) -> &Shared {
@@ -91,6 +99,11 @@ impl CallRecord {
 
     pub(super) fn progress(&self) -> &Arc<Progress> {
         &self.progress
+    }
+
+    /// Sets the caller, once the call is authenticated.
+    pub(super) fn set_principal(&mut self, principal: Arc<Principal>) {
+        self.principal = Some(principal);
     }
 
     /// Sets the status that is reported.

@@ -23,6 +23,7 @@ use super::observer::CallObserver;
 use super::routes;
 use super::shared::Shared;
 use super::trim::{self, Trimmer};
+use crate::auth::Authenticator;
 use crate::recording::CheckpointStore;
 use crate::service::PathService;
 
@@ -66,19 +67,28 @@ pub struct Server {
     config: Config,
     store: Arc<dyn CheckpointStore>,
     observers: Vec<Arc<dyn CallObserver>>,
+    authenticator: Option<Arc<dyn Authenticator>>,
     monitor: Monitor,
 }
 
 impl Server {
     /// Returns a server with these settings that keeps its recordings in `store`.
     pub fn new(config: Config, store: Arc<dyn CheckpointStore>) -> Self {
-        Self { config, store, observers: Vec::new(), monitor: Monitor::default() }
+        let (observers, authenticator, monitor) = (Vec::new(), None, Monitor::default());
+        Self { config, store, observers, authenticator, monitor }
     }
 
     /// Adds an observer of calls. The server logs calls in any case.
     #[must_use]
     pub fn with_observer(mut self, observer: Arc<dyn CallObserver>) -> Self {
         self.observers.push(observer);
+        self
+    }
+
+    /// Makes the server accept only calls whose credentials the authenticator accepts. Health checks need none.
+    #[must_use]
+    pub fn with_authenticator(mut self, authenticator: Arc<dyn Authenticator>) -> Self {
+        self.authenticator = Some(authenticator);
         self
     }
 
@@ -158,10 +168,10 @@ impl Server {
     }
 
     fn into_parts(self) -> Parts {
-        let Self { config, store, observers, monitor } = self;
+        let Self { config, store, observers, authenticator, monitor } = self;
         let paths = PathService::new(config.stream_limits(), store, config.checkpoint_policy());
         let (routes, health) = routes::routes(&config, paths.clone());
-        let shared = Shared::new(config, observers, &monitor);
+        let shared = Shared::new(config, observers, authenticator, &monitor);
         shared.monitored.connect(Running {
             max_connections: shared.config.max_connections as u64,
             memory: Arc::downgrade(&shared.memory),

@@ -12,6 +12,7 @@ use super::memory::Memory;
 use super::monitor::{Monitor, Monitored};
 use super::observer::CallObserver;
 use super::system_memory;
+use crate::auth::Authenticator;
 use crate::service::{CreationLimit, RpcError};
 
 /// The stages of a shutdown, as every connection and call observes them.
@@ -34,12 +35,15 @@ pub(super) struct Shared {
     pub(super) monitored: Arc<Monitored>,
     /// The log of calls, and the observers that the caller has added.
     pub(super) observers: Vec<Arc<dyn CallObserver>>,
+    /// Checks the credentials of calls. Without it, all calls are accepted.
+    pub(super) authenticator: Option<Arc<dyn Authenticator>>,
 }
 
 impl Shared {
     pub(super) fn new(
         config: Config,
         observers: Vec<Arc<dyn CallObserver>>,
+        authenticator: Option<Arc<dyn Authenticator>>,
         monitor: &Monitor,
     ) -> Arc<Self> {
         let memory = config.max_memory_bytes.unwrap_or_else(system_memory::default_budget);
@@ -52,6 +56,7 @@ impl Shared {
             creations: CreationLimit::new(config.max_new_recordings_per_minute),
             monitored: Arc::clone(monitor.state()),
             observers: std::iter::once(call_log).chain(observers).collect(),
+            authenticator,
             config,
         })
     }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use syn::visit::{self, Visit};
 
 /// The modules that each module of the crate may import. The order is from the bottom to the top.
-const MAY_IMPORT: [(&str, &[&str]); 15] = [
+const MAY_IMPORT: [(&str, &[&str]); 16] = [
     ("measure", &[]),
     ("proto", &[]),
     ("wire", &["measure"]),
@@ -17,8 +17,9 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("recording", &["measure"]),
     ("store", &["recording", "measure"]),
     ("contract", &["recording", "proto", "wire", "measure"]),
-    ("service", &["contract", "recording", "proto", "wire", "measure"]),
-    ("server", &["service", "contract", "recording", "proto", "wire"]),
+    ("auth", &["recording"]),
+    ("service", &["auth", "contract", "recording", "proto", "wire", "measure"]),
+    ("server", &["auth", "service", "contract", "recording", "proto", "wire"]),
     ("metrics", &["server", "recording"]),
     ("client", &["contract", "recording", "proto", "wire", "measure"]),
     (
@@ -39,6 +40,7 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
     (
         "cli",
         &[
+            "auth",
             "load",
             "telemetry",
             "metrics",

@@ -35,7 +35,8 @@ impl Observed {
         let mut log = BufReader::new(serve.process.stderr.take().unwrap()).lines();
         let admin = log.find_map(|line| {
             let line = line.unwrap();
-            let rest = line.contains("listening for operators").then(|| line.split_once("\"address\":\""));
+            let rest =
+                line.contains("listening for operators").then(|| line.split_once("\"address\":\""));
             Some(rest??.1.split_once('"')?.0.parse().unwrap())
         });
         // The rest of the log is read, so that the pipe does not fill.
@@ -66,9 +67,11 @@ impl Observed {
     /// Performs calls of several kinds, some of which fail.
     pub async fn use_services(&self) {
         let url = format!("http://{}", self.serve.address);
-        let channel = tonic::transport::Endpoint::from_shared(url).unwrap().connect().await.unwrap();
-        let mut planar =
-            my_package::displacement_service_client::DisplacementServiceClient::new(channel.clone());
+        let channel =
+            tonic::transport::Endpoint::from_shared(url).unwrap().connect().await.unwrap();
+        let mut planar = my_package::displacement_service_client::DisplacementServiceClient::new(
+            channel.clone(),
+        );
         let points = (0..50).map(|x| my_package::Point { x, y: 0 });
         let reply = planar.compute_path_length(tokio_stream::iter(points)).await.unwrap();
         assert_eq!(reply.into_inner().length, 49.0);
