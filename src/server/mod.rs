@@ -18,6 +18,7 @@ mod call_log;
 mod call_record;
 mod config;
 mod connection;
+mod counters;
 mod cutoff;
 mod forwarded;
 mod frames;
@@ -30,7 +31,10 @@ mod listener;
 mod log_limit;
 mod memory;
 mod message_limit;
+mod methods;
+mod monitor;
 mod observer;
+mod open_calls;
 mod peer;
 mod preface;
 mod proxy_protocol;
@@ -50,6 +54,8 @@ mod write_stall;
 
 pub use config::{Config, ConfigError};
 pub use forwarded::{Network, NetworkError};
+pub(crate) use methods::Methods;
+pub use monitor::{MethodStats, Monitor, Phase, ServerStats};
 pub use observer::{CallInfo, CallKind, CallObserver, CallReport};
 pub use run::{Server, run};
 #[cfg(feature = "tls")]

@@ -1,7 +1,8 @@
 //! `waywiser serve`: runs the server until a signal stops it. `limits.rs` has the options that bound it, `tls.rs` its
-//! certificates, `settings` the sources of all options, `signals.rs` and `reload.rs` what signals do, and
-//! `service_manager.rs` the protocols of systemd.
+//! certificates, `quotas.rs` the limits per caller, `admin.rs` the listener for operators, `settings` the sources of all
+//! options, `signals.rs` and `reload.rs` what signals do, and `service_manager.rs` the protocols of systemd.
 
+mod admin;
 mod limits;
 mod quotas;
 mod reload;
@@ -13,17 +14,19 @@ mod tls;
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, FromArgMatches as _, ValueEnum};
 use tokio::net::TcpListener;
 
+use self::admin::AdminArgs;
 use self::limits::LimitArgs;
 use self::quotas::QuotaArgs;
 use self::reload::Reloads;
 pub(super) use self::settings::{Parsed, Rejection, Settings, parse, with_variables};
 use self::signals::Signals;
 use self::tls::TlsArgs;
-use super::store::{Opened, StoreArgs};
+use super::store::StoreArgs;
 use super::{Outcome, fail, stderr, usage_error};
 use crate::server::{Config, Server};
 use crate::telemetry::{self, LogFilter, LogFormat};
@@ -80,6 +83,9 @@ pub(super) struct ServeArgs {
     /// Log levels in the syntax of RUST_LOG, such as debug or waywiser=trace,h2=info
     #[arg(long, value_name = "FILTER", env = "RUST_LOG", default_value = "info")]
     log_filter: String,
+
+    #[command(flatten)]
+    admin: AdminArgs,
 
     #[command(flatten)]
     store: StoreArgs,
@@ -203,11 +209,15 @@ pub(super) fn run(args: &ServeArgs, settings: Settings) -> io::Result<Outcome> {
         Err(error) => return fail(format_args!("{error}")),
     };
     // The listener is opened before the store: a server that cannot listen creates no directory.
-    let listener = match runtime.block_on(listen(args.listen)) {
+    let listener = match runtime.block_on(main_listener(args.listen)) {
         Ok(listener) => listener,
         Err(error) => return fail(format_args!("{error}")),
     };
-    let Opened { store, logged } = match args.store.open() {
+    let admin = match args.admin.start(&runtime) {
+        Ok(admin) => admin,
+        Err(error) => return fail(format_args!("{error}")),
+    };
+    let opened = match args.store.open() {
         Ok(store) => store,
         Err(error) => return fail(format_args!("{error}")),
     };
@@ -215,7 +225,7 @@ pub(super) fn run(args: &ServeArgs, settings: Settings) -> io::Result<Outcome> {
     if settings.file().is_some() {
         reloads.add("log filter", move || reload_log_filter(&settings, &log_filter));
     }
-    let mut server = Server::new(config, store);
+    let mut server = admin.observe(&opened.logged, Server::new(config, Arc::clone(&opened.store)));
     if let Some(tls) = tls {
         let handle = tls.clone();
         reloads.add("certificates", move || {
@@ -224,11 +234,10 @@ pub(super) fn run(args: &ServeArgs, settings: Settings) -> io::Result<Outcome> {
         server = server.with_tls(tls);
     }
     let outcome = runtime.block_on(serve(listener, server, reloads));
+    runtime.block_on(admin.stop());
     // Handlers that still run have no receiver for their results.
     runtime.shutdown_background();
-    if let Some(logged) = logged {
-        logged.log();
-    }
+    opened.logged.log();
     outcome
 }
 
@@ -255,20 +264,27 @@ fn reload_log_filter(settings: &Settings, filter: &LogFilter) -> Result<(), Stri
     Ok(())
 }
 
-/// Opens the listener. The error message says what to do.
-async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
+/// Returns the listener of the service manager if there is one, and opens it otherwise.
+async fn main_listener(address: SocketAddr) -> Result<TcpListener, String> {
     if let Some(listener) = service_manager::listener()? {
         tracing::info!("using the listener of the service manager; --listen has no effect");
         return Ok(listener);
     }
+    listen(address, "--listen").await
+}
+
+/// Opens a listener. The error message says what to do.
+async fn listen(address: SocketAddr, flag: &str) -> Result<TcpListener, String> {
     TcpListener::bind(address).await.map_err(|error| {
         let advice = match error.kind() {
             io::ErrorKind::AddrInUse => {
-                "; is another server running there? stop it, or choose a port with --listen"
+                format!("; is another server running there? stop it, or choose a port with {flag}")
             }
-            io::ErrorKind::PermissionDenied => "; ports below 1024 need privileges",
-            io::ErrorKind::AddrNotAvailable => "; this machine does not have that address",
-            _ => "",
+            io::ErrorKind::PermissionDenied => "; ports below 1024 need privileges".to_owned(),
+            io::ErrorKind::AddrNotAvailable => {
+                "; this machine does not have that address".to_owned()
+            }
+            _ => String::new(),
         };
         format!("cannot listen on {address}: {error}{advice}")
     })
