@@ -11,7 +11,9 @@ use tonic::{Code, Status};
 use tracing::Span;
 
 use super::memory::Charge;
+use super::methods::Methods;
 use super::observer::{CallInfo, CallKind, CallReport};
+use super::open_calls::OpenCall;
 use super::quota::Admission;
 use super::shared::Shared;
 use crate::auth::Principal;
@@ -26,6 +28,7 @@ pub(super) struct CallRecord {
     peer: SocketAddr,
     principal: Option<Arc<Principal>>,
     progress: Arc<Progress>,
+    _open: OpenCall,
     started: Instant,
     status: Option<Status>,
     /// An answer exists, whether or not the client has read it.
@@ -55,6 +58,8 @@ impl CallRecord {
         held: Held,
     ) -> Self {
         let span = tracing::info_span!("call", %method, %peer);
+        let progress = Arc::default();
+        let method_id = Methods::get().find(&method);
         let record = Self {
             shared: Arc::clone(shared),
             span,
@@ -62,7 +67,8 @@ impl CallRecord {
             kind,
             peer,
             principal: None,
-            progress: Arc::default(),
+            _open: shared.monitored.calls.open(method_id, &progress),
+            progress,
             started: Instant::now(),
             status: None,
             is_answered: false,
@@ -147,11 +153,16 @@ impl Drop for CallRecord {
             }
             None => (Code::Cancelled, "the stream ended before there was an answer"),
         };
+        if let Some(status) = &self.status
+            && code != Code::Ok
+        {
+            self.shared.monitored.counters.call_failed(status);
+        }
         let report = CallReport {
             call: self.info(),
             code,
             message,
-            points: self.progress.point_count(),
+            points: self.progress.added_points(),
             bytes: self.progress.byte_count(),
             duration: self.started.elapsed(),
         };

@@ -21,6 +21,7 @@ use tonic::service::Routes;
 
 use super::acceptor::{Acceptor, ByteStream, PeerInfo};
 use super::call::CallService;
+use super::counters::{Ended, OpenConnection as CountedConnection};
 use super::handle::{Activity, Handle};
 use super::handshake::{self, Established};
 use super::input_meter::InputMeter;
@@ -72,17 +73,22 @@ pub(super) async fn serve<IO: ByteStream, A: Acceptor<IO>>(
     routes: Routes,
     handle: Arc<Handle>,
 ) {
+    let mut counted = shared.monitored.counters.accepted();
     let peer = handle.peer;
     let limit = shared.config.handshake_timeout;
     let has_proxy_header = shared.config.proxy_protocol && shared.proxies.contains(peer.ip());
     let established = tokio::select! {
         established = handshake::establish(io, peer, has_proxy_header, &*acceptor, limit) => established,
         () = shared.stages.draining.cancelled() => return,
-        () = handle.evicted().cancelled() => return,
+        () = handle.evicted().cancelled() => {
+            counted.set_ended(Ended::Evicted);
+            return;
+        }
     };
     let Established { stream, peer: info, prefix } = match established {
         Ok(established) => established,
         Err(error) if error.is_other_protocol() => {
+            counted.set_ended(Ended::OtherProtocol);
             if let Some(suppressed) = shared.log.admit(LineKind::Preface) {
                 let suppressed = (suppressed > 0).then_some(suppressed);
                 tracing::warn!(%peer, %error, suppressed, "refused a connection");
@@ -90,6 +96,7 @@ pub(super) async fn serve<IO: ByteStream, A: Acceptor<IO>>(
             return;
         }
         Err(error) => {
+            counted.set_ended(Ended::Handshake);
             tracing::debug!(%peer, %error, "a connection ended before HTTP/2 started");
             return;
         }
@@ -109,9 +116,10 @@ pub(super) async fn serve<IO: ByteStream, A: Acceptor<IO>>(
     let socket = Socket::with_prefix(stream, prefix);
     let traffic = socket.traffic();
     let handshake = builder(&shared).handshake(socket);
+    counted.set_ended(Ended::Handshake);
     match timeout(limit, handshake).await {
         Ok(Ok(http2)) => {
-            let driver = Driver::new(http2, info, traffic, shared, routes, handle, usage);
+            let driver = Driver::new(http2, info, traffic, shared, routes, handle, usage, counted);
             driver.run().await;
         }
         Ok(Err(error)) => tracing::debug!(%peer, %error, "a connection failed in its handshake"),
@@ -164,6 +172,7 @@ struct Driver<S> {
     evicted: Pin<Box<WaitForCancellationFutureOwned>>,
     out_of_memory: Pin<Box<WaitForCancellationFutureOwned>>,
     close: Option<Close>,
+    counted: CountedConnection,
     /// The time at which a connection that is closing is dropped.
     close_timer: Pin<Box<Sleep>>,
 }
@@ -177,6 +186,7 @@ impl<S: ByteStream> Driver<S> {
         routes: Routes,
         handle: Arc<Handle>,
         usage: Arc<Usage>,
+        counted: CountedConnection,
     ) -> Self {
         let config = &shared.config;
         let keepalive =
@@ -207,6 +217,7 @@ impl<S: ByteStream> Driver<S> {
             evicted: Box::pin(handle.evicted().clone().cancelled_owned()),
             out_of_memory: Box::pin(usage.ended().clone().cancelled_owned()),
             close: None,
+            counted,
             close_timer: Box::pin(sleep(CLOSE_TIME)),
             shared,
             handle,
@@ -216,7 +227,9 @@ impl<S: ByteStream> Driver<S> {
 
     async fn run(mut self) {
         self.handle.set_activity(Activity::Idle);
+        self.counted.set_ended(Ended::Shutdown);
         let result = poll_fn(|cx| self.poll(cx)).await;
+        self.counted.set_ended(self.ended_by(&result));
         self.log_end(result);
         // Streams observe the end of their connection, and report their point counts.
         if !matches!(self.close, Some(Close::Memory)) {
@@ -289,6 +302,8 @@ impl<S: ByteStream> Driver<S> {
         if has_ended {
             self.input.stream_ended();
         }
+        let is_full = self.streams.len() >= self.shared.config.max_streams_per_connection as usize;
+        self.counted.set_full(is_full);
         let activity = match self.streams.len() {
             0 if !self.http2.has_streams() => Activity::Idle,
             count if count > 0 && self.calls.watch_count() == count => Activity::Watching,
@@ -357,6 +372,21 @@ impl<S: ByteStream> Driver<S> {
             let _ = self.timer.as_mut().poll(cx);
         }
         None
+    }
+
+    /// Returns the reason of the end.
+    fn ended_by(&self, result: &Result<(), h2::Error>) -> Ended {
+        let is_stopping = self.shared.stages.draining.is_cancelled();
+        match (self.close, result) {
+            (Some(Close::Memory), _) => Ended::Memory,
+            (Some(Close::Resets), _) => Ended::Resets,
+            (Some(Close::Silent), _) => Ended::Silent,
+            (None, Err(error)) if error.is_library() => Ended::Violation,
+            _ if self.handle.is_evicted() => Ended::Evicted,
+            _ if is_stopping => Ended::Shutdown,
+            (Some(Close::Idle), _) => Ended::Idle,
+            (None, _) => Ended::ByPeer,
+        }
     }
 
     fn log_end(&self, result: Result<(), h2::Error>) {

@@ -11,6 +11,7 @@ use super::config::Config;
 use super::forwarded::TrustedProxies;
 use super::log_limit::{LineKind, LogLimit};
 use super::memory::Memory;
+use super::monitor::{Monitor, Monitored};
 use super::observer::CallObserver;
 use super::quota::Quotas;
 use super::system_memory;
@@ -36,6 +37,7 @@ pub(super) struct Shared {
     pub(super) creations: Arc<CreationLimit>,
     pub(super) quotas: Quotas,
     pub(super) proxies: TrustedProxies,
+    pub(super) monitored: Arc<Monitored>,
     /// The log of calls, and the observers that the caller has added.
     pub(super) observers: Vec<Arc<dyn CallObserver>>,
     /// Checks the credentials of calls. Without it, all calls are accepted.
@@ -47,6 +49,7 @@ impl Shared {
         config: Config,
         observers: Vec<Arc<dyn CallObserver>>,
         authenticator: Option<Arc<dyn Authenticator>>,
+        monitor: &Monitor,
     ) -> Arc<Self> {
         let memory = config.max_memory_bytes.unwrap_or_else(system_memory::default_budget);
         let log = Arc::new(LogLimit::new(config.max_log_rate));
@@ -62,6 +65,7 @@ impl Shared {
             ),
             proxies: TrustedProxies::new(config.trusted_proxies.clone()),
             creations: CreationLimit::new(config.max_new_recordings_per_minute),
+            monitored: Arc::clone(monitor.state()),
             observers: std::iter::once(call_log).chain(observers).collect(),
             authenticator,
             config,

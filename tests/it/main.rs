@@ -26,6 +26,7 @@ mod limits;
 mod load;
 mod measure;
 mod memory;
+mod metrics;
 mod offsets;
 mod paths;
 mod program;

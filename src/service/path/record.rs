@@ -85,6 +85,7 @@ impl RecordStream {
                 folded = target.fold(&mut buffer, self.body.work());
                 self.body.progress().set_points(target.point_count());
             }
+            self.body.progress().set_messages(self.messages.message_count());
             self.body.set_held(self.messages.held_bytes());
             folded.and(taken).map_err(StreamError::Message)?;
         }
@@ -145,6 +146,7 @@ impl RecordStream {
                 None => {
                     let target = target.insert(Box::pin(opener.open(&message)).await?);
                     body.set_first_points(target.point_count());
+                    body.progress().set_earlier_points(target.point_count());
                     target
                 }
             };
