@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 
 use crate::recording::{
-    Checkpoint, CheckpointStore, CommitPrecondition, OpenRequest, Page, RecordingName, StoreEvents,
-    StoreFuture, Sweep, Swept,
+    Checkpoint, CheckpointStore, CommitPrecondition, ListQuery, OpenRequest, Page, RecordingName,
+    StoreEvents, StoreFuture, Sweep, Swept,
 };
 use crate::store::RedbStore;
 
@@ -113,8 +113,8 @@ impl CheckpointStore for LoggedStore {
         self.inner.load(name)
     }
 
-    fn list(&self, after: Option<RecordingName>, limit: usize) -> StoreFuture<'_, Page> {
-        self.inner.list(after, limit)
+    fn list(&self, query: ListQuery, limit: usize) -> StoreFuture<'_, Page> {
+        self.inner.list(query, limit)
     }
 
     fn delete(&self, name: RecordingName) -> StoreFuture<'_, Option<u64>> {

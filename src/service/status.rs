@@ -307,6 +307,7 @@ impl RpcError {
                 StoreError::OptionsDiffer => (Code::FailedPrecondition, "OPTIONS_DIFFER"),
                 StoreError::Damaged(_) => (Code::DataLoss, "CHECKPOINT_DAMAGED"),
                 StoreError::Full(_) => (Code::ResourceExhausted, "STORE_FULL"),
+                StoreError::NamespaceFull(_) => (Code::ResourceExhausted, "RECORDINGS_QUOTA"),
                 StoreError::Unavailable(_) => (Code::Unavailable, "STORE_UNAVAILABLE"),
                 StoreError::Unknown(_) => (Code::Unavailable, "STORE_UNKNOWN"),
             },

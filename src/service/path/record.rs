@@ -9,6 +9,7 @@ use tonic::body::Body;
 
 use super::point_buffer::PointBuffer;
 use super::request;
+use super::scope::Scope;
 use super::shared::Shared;
 use super::target::{Opener, Target, empty_reply};
 use crate::proto::waywiser_v1 as pb;
@@ -28,10 +29,11 @@ pub(super) async fn record_path(
     limits: StreamLimits,
     shared: Arc<Shared>,
 ) -> Result<pb::RecordPathResponse, RpcError> {
+    let scope = Scope::of(request.extensions());
     let creations = request.extensions_mut().remove::<Creations>();
     let (body, encoding) = RequestBody::open(request, &limits)?;
     let messages = limits.messages(encoding);
-    let opener = Opener { shared, creations };
+    let opener = Opener { shared, scope, creations };
     let mut stream = RecordStream { body, messages, opener, target: None };
     match stream.read_all().await {
         Ok(()) => match stream.target {

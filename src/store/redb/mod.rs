@@ -31,8 +31,8 @@ use self::tables::{Applied, Tables};
 use self::writer::{Opener, SharedDatabase, Task, Writer, task};
 use super::codec;
 use crate::recording::{
-    Checkpoint, CheckpointStore, CommitPrecondition, OpenRequest, Page, RecordingName, SWEEP_STEP,
-    StoreError, StoreErrorCause, StoreFuture, Sweep, Swept,
+    Checkpoint, CheckpointStore, CommitPrecondition, ListQuery, OpenRequest, Page, RecordingName,
+    SWEEP_STEP, StoreError, StoreErrorCause, StoreFuture, Sweep, Swept,
 };
 
 mod backend;
@@ -248,8 +248,8 @@ impl CheckpointStore for RedbStore {
         })
     }
 
-    fn list(&self, after: Option<RecordingName>, limit: usize) -> StoreFuture<'_, Page> {
-        Box::pin(self.read(move |transaction| tables::list(transaction, after.as_ref(), limit)))
+    fn list(&self, query: ListQuery, limit: usize) -> StoreFuture<'_, Page> {
+        Box::pin(self.read(move |transaction| tables::list(transaction, &query, limit)))
     }
 
     fn delete(&self, name: RecordingName) -> StoreFuture<'_, Option<u64>> {
