@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 
 use crate::recording::{
-    Checkpoint, CheckpointStore, CommitPrecondition, ListQuery, OpenRequest, Page, RecordingName,
-    StoreEvents, StoreFuture, Sweep, Swept,
+    Checkpoint, CheckpointStore, CommitPrecondition, ExportQuery, Exported, ListQuery, OpenRequest,
+    Page, RecordingName, StoreEvents, StoreFuture, Sweep, Swept,
 };
 use crate::store::RedbStore;
 
@@ -123,6 +123,10 @@ impl CheckpointStore for LoggedStore {
 
     fn sweep(&self, sweep: Sweep, after: Option<RecordingName>) -> StoreFuture<'_, Swept> {
         self.inner.sweep(sweep, after)
+    }
+
+    fn export(&self, query: ExportQuery) -> StoreFuture<'_, Exported> {
+        self.inner.export(query)
     }
 
     fn changes(&self) -> StoreEvents {

@@ -61,6 +61,7 @@
 
 mod checkpoint;
 mod error;
+mod export;
 mod list_query;
 mod machine;
 mod name;
@@ -74,6 +75,7 @@ mod tests;
 
 pub use checkpoint::{Checkpoint, CommitPrecondition, OpenRequest};
 pub use error::RecordingError;
+pub use export::{ExportQuery, Exported};
 pub use list_query::{ListQuery, ListScope};
 pub use machine::{Commit, NextStep, Recording};
 pub use name::{RecordingName, RecordingNameError};

@@ -1,13 +1,16 @@
 //! The port for stores: the trait that each store of checkpoints implements.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 
 use futures::stream::{self, Stream};
 
-use super::{Checkpoint, CommitPrecondition, ListQuery, OpenRequest, RecordingName, StoreError};
+use super::{
+    Checkpoint, CommitPrecondition, ExportQuery, Exported, ListQuery, OpenRequest, RecordingName,
+    StoreError,
+};
 
 /// The future result of a request to a store.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -59,6 +62,20 @@ pub trait CheckpointStore: Send + Sync + 'static {
     /// those that `sweep` selects. The caller continues from [`Swept::next`] until it is `None`. A step is one
     /// short request, so that other requests are served between two steps.
     fn sweep(&self, sweep: Sweep, after: Option<RecordingName>) -> StoreFuture<'_, Swept>;
+
+    /// Returns the stored bytes of the next recordings of all namespaces, for a backup. A step checks up to
+    /// [`SWEEP_STEP`] recordings. The caller continues from [`Exported::next`] until it is `None`. Each recording is
+    /// consistent by itself.
+    ///
+    /// A store that wraps another one forwards this call. By default the store has no export.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the store has no export.
+    fn export(&self, query: ExportQuery) -> StoreFuture<'_, Exported> {
+        let _ = query;
+        let error = StoreError::Unavailable("it cannot be backed up".into());
+        Box::pin(ready(Err(error)))
+    }
 
     /// Subscribes to the changes that other users of the same store make. A server reads them so that its watchers
     /// receive the commits of other servers.

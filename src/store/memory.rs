@@ -10,11 +10,15 @@ use tokio::sync::broadcast::{self, error::RecvError};
 
 use super::key;
 use super::rules::{self, OpenDecision};
+#[cfg(feature = "redb")]
+use super::{codec, export_step::ExportStep};
 use crate::recording::{
     Checkpoint, CheckpointStore, CommitPrecondition, ListQuery, Namespace, OpenRequest, Page,
     RecordingName, Removed, SWEEP_STEP, StoreError, StoreEvent, StoreEvents, StoreFuture, Sweep,
     Swept,
 };
+#[cfg(feature = "redb")]
+use crate::recording::{ExportQuery, Exported};
 
 /// Number of changes that a subscription holds until the subscriber reads them.
 const CHANGES_MAX: usize = 1024;
@@ -215,6 +219,22 @@ impl CheckpointStore for MemoryStore {
 
     fn sweep(&self, sweep: Sweep, after: Option<RecordingName>) -> StoreFuture<'_, Swept> {
         Box::pin(ready(Ok(self.sweep_now(&sweep, after.as_ref()))))
+    }
+
+    #[cfg(feature = "redb")]
+    fn export(&self, query: ExportQuery) -> StoreFuture<'_, Exported> {
+        let content = self.content();
+        let range = key::after(query.after.as_ref());
+        let recordings = content.recordings.range(range);
+        let recordings = recordings.filter_map(|(key, stored)| Some((key::name(key)?, stored)));
+        let mut step = ExportStep::new(&query);
+        for (name, stored) in recordings {
+            if step.is_full() {
+                return Box::pin(ready(Ok(step.full())));
+            }
+            step.add(name, Ok(stored.into()), |name| codec::encode(name, stored));
+        }
+        Box::pin(ready(Ok(step.last())))
     }
 
     /// Reports the changes of all users of this store, also those of the subscriber.

@@ -8,7 +8,7 @@
 //! - `updates` orders the reports about watched recordings for `watch`; `follow` adds the changes of other servers.
 //! - `list` lists recordings, `sweep` removes expired and abandoned ones, and `recordings` has the other unary methods.
 //!
-//! All calls of the store have the time limit of `store_timeout`. [`crate::recording`] defines the rules of
+//! All calls of the store have the time limit of `super::store_timeout`. [`crate::recording`] defines the rules of
 //! exactly-once commits.
 
 mod batch;
@@ -26,7 +26,6 @@ mod recordings;
 mod request;
 mod scope;
 mod shared;
-mod store_timeout;
 mod sweep;
 mod target;
 #[cfg(test)]
@@ -52,7 +51,8 @@ use crate::proto::waywiser_v1 as pb;
 use crate::recording::CheckpointPolicy;
 use crate::recording::CheckpointStore;
 use scope::Scope;
-use shared::{Shared, unix_ms};
+use shared::Shared;
+pub(super) use shared::unix_ms;
 use sweep::Expiry;
 
 /// The path of the method that runs until its client ends it.

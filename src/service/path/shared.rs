@@ -11,13 +11,13 @@ use tokio_util::task::TaskTracker;
 
 use super::reclaim_state::ReclaimState;
 use super::scope::PathName;
-use super::store_timeout::StoreTimeout;
 use super::updates::Watchers;
 use super::writers::Writers;
 use crate::recording::{
     Checkpoint, CheckpointPolicy, CheckpointStore, RecordingName, StoreError, StoreFuture,
 };
 use crate::service::status::RpcError;
+use crate::service::store_timeout::StoreTimeout;
 
 /// Maximum number of deletions that wait for the store at the same time.
 const DELETIONS_MAX: usize = 256;
@@ -144,7 +144,7 @@ pub(super) fn has_expired(stored: &Checkpoint) -> bool {
 }
 
 /// Returns the time in milliseconds since 1970-01-01T00:00:00Z.
-pub(super) fn unix_ms() -> i64 {
+pub(in crate::service) fn unix_ms() -> i64 {
     match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
         Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
         Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),

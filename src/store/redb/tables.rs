@@ -9,10 +9,11 @@ use redb::{
 };
 
 use crate::recording::{
-    Checkpoint, CommitPrecondition, ListQuery, Namespace, OpenRequest, Page, RecordingName,
-    Removed, StoreError, Sweep,
+    Checkpoint, CommitPrecondition, ExportQuery, Exported, ListQuery, Namespace, OpenRequest, Page,
+    RecordingName, Removed, StoreError, Sweep,
 };
 use crate::store::codec::{self, Record};
+use crate::store::export_step::ExportStep;
 use crate::store::key;
 use crate::store::rules::{self, Header, OpenDecision};
 
@@ -284,6 +285,25 @@ pub(super) fn select(
         next = Some(name);
     }
     Ok((selected, None))
+}
+
+/// Returns the next records as they are stored.
+pub(super) fn export(
+    transaction: &ReadTransaction,
+    query: &ExportQuery,
+) -> Result<Exported, redb::Error> {
+    let recordings = transaction.open_table(RECORDINGS)?;
+    let mut step = ExportStep::new(query);
+    for entry in recordings.range::<&str>(borrowed(&key::after(query.after.as_ref())))? {
+        if step.is_full() {
+            return Ok(step.full());
+        }
+        let (key, bytes) = entry?;
+        let Some(name) = key::name(key.value()) else { continue };
+        let header = header(&name, bytes.value());
+        step.add(name, header, |_| bytes.value().to_vec());
+    }
+    Ok(step.last())
 }
 
 /// Returns the number of the last transaction that is in the file.

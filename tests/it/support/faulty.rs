@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::Semaphore;
 use waywiser::recording::{
-    Checkpoint, CheckpointStore, CommitPrecondition, ListQuery, OpenRequest, Page, RecordingName,
-    StoreError, StoreFuture, Sweep, Swept,
+    Checkpoint, CheckpointStore, CommitPrecondition, ExportQuery, Exported, ListQuery, OpenRequest,
+    Page, RecordingName, StoreError, StoreFuture, Sweep, Swept,
 };
 
 /// The kind of a call.
@@ -182,6 +182,10 @@ impl CheckpointStore for Faulty {
     fn delete(&self, name: RecordingName) -> StoreFuture<'_, Option<u64>> {
         let real = lazily(|| self.inner.delete(name));
         Box::pin(self.call(Call::Delete, real))
+    }
+
+    fn export(&self, query: ExportQuery) -> StoreFuture<'_, Exported> {
+        self.inner.export(query)
     }
 
     fn sweep(&self, sweep: Sweep, after: Option<RecordingName>) -> StoreFuture<'_, Swept> {

@@ -12,7 +12,7 @@ use crate::recording::{
 };
 use crate::service::StreamLimits;
 use crate::service::path::PathService;
-use crate::service::path::store_timeout::StoreTimeout;
+use crate::service::store_timeout::StoreTimeout;
 use crate::store::MemoryStore;
 
 fn name() -> RecordingName {
