@@ -62,10 +62,10 @@ mod tests {
             &self,
             mut io: DuplexStream,
             address: SocketAddr,
-        ) -> io::Result<(DuplexStream, PeerInfo)> {
+        ) -> Result<(DuplexStream, PeerInfo), PrefaceError> {
             match io.read_u8().await? {
                 b'?' => io.write_u8(b'!').await?,
-                _ => return Err(io::Error::other("another handshake was expected")),
+                _ => return Err(io::Error::other("another handshake was expected").into()),
             }
             Ok((io, address.into()))
         }

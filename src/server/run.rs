@@ -21,6 +21,8 @@ use super::listener::Listener;
 use super::observer::CallObserver;
 use super::routes;
 use super::shared::Shared;
+#[cfg(feature = "tls")]
+use super::tls::{TlsAcceptor, TlsSettings};
 use super::trim::{self, Trimmer};
 use crate::auth::Authenticator;
 use crate::recording::CheckpointStore;
@@ -67,12 +69,29 @@ pub struct Server {
     store: Arc<dyn CheckpointStore>,
     observers: Vec<Arc<dyn CallObserver>>,
     authenticator: Option<Arc<dyn Authenticator>>,
+    #[cfg(feature = "tls")]
+    tls: Option<TlsSettings>,
 }
 
 impl Server {
     /// Returns a server with these settings that keeps its recordings in `store`.
     pub fn new(config: Config, store: Arc<dyn CheckpointStore>) -> Self {
-        Self { config, store, observers: Vec::new(), authenticator: None }
+        Self {
+            config,
+            store,
+            observers: Vec::new(),
+            authenticator: None,
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
+    }
+
+    /// Requires TLS of all clients. The server follows the changes of the files.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn with_tls(mut self, settings: TlsSettings) -> Self {
+        self.tls = Some(settings);
+        self
     }
 
     /// Adds an observer of calls. The server logs calls in any case.
@@ -103,6 +122,15 @@ impl Server {
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
         let address = listener.local_addr()?;
+        #[cfg(feature = "tls")]
+        if let Some(tls) = self.tls.clone() {
+            let threads = tokio::runtime::Handle::current().metrics().num_workers();
+            let acceptor = TlsAcceptor::new(tls.clone(), threads);
+            return tokio::select! {
+                result = self.run_with(listener, address, acceptor, shutdown) => result,
+                never = tls.follow_files() => match never {},
+            };
+        }
         self.run_with(listener, address, PlainAcceptor, shutdown).await
     }
 
@@ -157,7 +185,7 @@ impl Server {
     }
 
     fn into_parts(self) -> Parts {
-        let Self { config, store, observers, authenticator } = self;
+        let Self { config, store, observers, authenticator, .. } = self;
         let limits = config.stream_limits();
         let admin = AdminService::new(limits, Arc::clone(&store));
         let paths = PathService::new(limits, store, config.checkpoint_policy());
