@@ -36,7 +36,7 @@ fn failure(error: &StoreError) -> Option<usize> {
         StoreError::Unavailable(_) => Some(0),
         StoreError::Unknown(_) => Some(1),
         StoreError::Damaged(_) => Some(2),
-        StoreError::Full(_) => Some(3),
+        StoreError::Full(_) | StoreError::NamespaceFull(_) => Some(3),
         StoreError::Fenced { .. } | StoreError::NotFound | StoreError::OptionsDiffer => None,
     }
 }
