@@ -22,6 +22,7 @@ use super::observer::CallObserver;
 use super::routes;
 use super::shared::Shared;
 use super::trim::{self, Trimmer};
+use crate::auth::Authenticator;
 use crate::recording::CheckpointStore;
 use crate::service::PathService;
 
@@ -65,18 +66,26 @@ pub struct Server {
     config: Config,
     store: Arc<dyn CheckpointStore>,
     observers: Vec<Arc<dyn CallObserver>>,
+    authenticator: Option<Arc<dyn Authenticator>>,
 }
 
 impl Server {
     /// Returns a server with these settings that keeps its recordings in `store`. [`Server::run`] checks the settings.
     pub fn new(config: Config, store: Arc<dyn CheckpointStore>) -> Self {
-        Self { config, store, observers: Vec::new() }
+        Self { config, store, observers: Vec::new(), authenticator: None }
     }
 
     /// Adds an observer of calls. The server logs calls in any case.
     #[must_use]
     pub fn with_observer(mut self, observer: Arc<dyn CallObserver>) -> Self {
         self.observers.push(observer);
+        self
+    }
+
+    /// Makes the server accept only calls whose credentials the authenticator accepts. Health checks need none.
+    #[must_use]
+    pub fn with_authenticator(mut self, authenticator: Arc<dyn Authenticator>) -> Self {
+        self.authenticator = Some(authenticator);
         self
     }
 
@@ -148,10 +157,10 @@ impl Server {
     }
 
     fn into_parts(self) -> Parts {
-        let Self { config, store, observers } = self;
+        let Self { config, store, observers, authenticator } = self;
         let paths = PathService::new(config.stream_limits(), store, config.checkpoint_policy());
         let (routes, health) = routes::routes(&config, paths.clone());
-        Parts { shared: Shared::new(config, observers), routes, paths, health }
+        Parts { shared: Shared::new(config, observers, authenticator), routes, paths, health }
     }
 }
 
