@@ -181,7 +181,7 @@ pub(super) fn run(args: &ServeArgs, settings: Settings) -> io::Result<Outcome> {
         Err(error) => return fail(format_args!("cannot start threads: {error}")),
     };
     // The listener is opened before the store: a server that cannot listen creates no directory.
-    let listener = match runtime.block_on(listen(args.listen)) {
+    let listener = match runtime.block_on(main_listener(args.listen)) {
         Ok(listener) => listener,
         Err(error) => return fail(format_args!("{error}")),
     };
@@ -225,12 +225,19 @@ fn reload_log_filter(settings: &Settings, filter: &LogFilter) -> Result<(), Stri
     Ok(())
 }
 
+/// Returns the listener of the service manager, or opens one.
+async fn main_listener(address: SocketAddr) -> Result<TcpListener, String> {
+    match service_manager::listener()? {
+        Some(listener) => {
+            tracing::info!("using the listener of the service manager; --listen has no effect");
+            Ok(listener)
+        }
+        None => listen(address).await,
+    }
+}
+
 /// Opens the listener. The error message says what to do.
 async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
-    if let Some(listener) = service_manager::listener()? {
-        tracing::info!("using the listener of the service manager; --listen has no effect");
-        return Ok(listener);
-    }
     TcpListener::bind(address).await.map_err(|error| {
         let advice = match error.kind() {
             io::ErrorKind::AddrInUse => {
