@@ -36,8 +36,11 @@ fn failure(error: &StoreError) -> Option<usize> {
         StoreError::Unavailable(_) => Some(0),
         StoreError::Unknown(_) => Some(1),
         StoreError::Damaged(_) => Some(2),
-        StoreError::Full(_) | StoreError::NamespaceFull(_) => Some(3),
-        StoreError::Fenced { .. } | StoreError::NotFound | StoreError::OptionsDiffer => None,
+        StoreError::Full(_) => Some(3),
+        StoreError::Fenced { .. }
+        | StoreError::NamespaceFull(_)
+        | StoreError::NotFound
+        | StoreError::OptionsDiffer => None,
     }
 }
 

@@ -76,7 +76,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Returns a server with these settings that keeps its recordings in `store`.
+    /// Returns a server with these settings that keeps its recordings in `store`. [`Server::run`] checks the settings.
     pub fn new(config: Config, store: Arc<dyn CheckpointStore>) -> Self {
         Self {
             config,

@@ -36,6 +36,7 @@ mod resets;
 mod serve;
 #[path = "../common/serve.rs"]
 mod serve_process;
+mod settings;
 mod stale_writers;
 mod store;
 mod store_faults;
