@@ -91,7 +91,8 @@ impl CallService {
             // A watch lasts as long as its recording grows, so the drain waits for the writer instead.
             _drain: (is_measuring && path != WATCH_PATH).then(|| calls.token()),
         };
-        let record = CallRecord::start(&self.shared, excerpt(path), kind, address, held);
+        let mut record = CallRecord::start(&self.shared, excerpt(path), kind, address, held);
+        record.set_trace(request.headers());
         match self.admit(&request, kind) {
             Ok(admitted) => self.start(request, record, admitted, is_measuring),
             Err(error) => {

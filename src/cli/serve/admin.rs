@@ -9,7 +9,6 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::cli::logged_store::LoggedStore;
-use crate::cli::store_metrics;
 use crate::metrics::{self, AdminServer, CallMetrics, Metrics, Readiness};
 use crate::server::Server;
 
@@ -76,6 +75,12 @@ fn is_loopback(ip: IpAddr) -> bool {
 }
 
 impl Admin {
+    /// Returns the metrics, so that other parts of the program can add sources.
+    #[cfg_attr(not(feature = "otlp"), expect(dead_code))]
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
     /// Adds the metrics of the store and of the server, and makes the server ready when it accepts calls. Without a
     /// listener it does nothing, so that calls cost nothing.
     pub(super) fn observe(&self, store: &Arc<LoggedStore>, server: Server) -> Server {
@@ -84,7 +89,7 @@ impl Admin {
         }
         self.readiness.set_store(Arc::clone(store) as _);
         self.readiness.set_server(server.monitor());
-        self.metrics.add(store_metrics::store(Arc::clone(store)));
+        self.metrics.add_shared(Arc::clone(store) as _);
         self.metrics.add(metrics::server(server.monitor()));
         let calls = Arc::new(CallMetrics::default());
         self.metrics.add_shared(Arc::clone(&calls) as _);

@@ -1,8 +1,9 @@
 //! `waywiser serve`: runs the server until a signal stops it. `limits.rs` has the options that bound it,
-//! and `admin.rs` the listener for operators.
+//! `admin.rs` the listener for operators, and `traces.rs` the traces of calls.
 
 mod admin;
 mod limits;
+mod traces;
 
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, ToSocketAddrs as _};
@@ -13,6 +14,7 @@ use tokio::net::TcpListener;
 
 use self::admin::{Admin, AdminArgs};
 use self::limits::LimitArgs;
+use self::traces::{TraceArgs, Traces};
 use super::store::{Opened, StoreArgs};
 use super::{Outcome, fail, usage_error};
 use crate::server::{Config, Server};
@@ -55,6 +57,9 @@ pub(super) struct ServeArgs {
 
     #[command(flatten)]
     admin: AdminArgs,
+
+    #[command(flatten)]
+    traces: TraceArgs,
 
     #[command(flatten)]
     store: StoreArgs,
@@ -140,11 +145,16 @@ pub(super) fn run(args: &ServeArgs) -> io::Result<Outcome> {
         Ok(admin) => admin,
         Err(error) => return fail(format_args!("{error}")),
     };
+    let traces = match args.traces.start(&runtime) {
+        Ok(traces) => traces,
+        Err(error) => return usage_error(format_args!("{error}")),
+    };
     let opened = match args.store.open() {
         Ok(store) => store,
         Err(error) => return fail(format_args!("{error}")),
     };
-    let outcome = runtime.block_on(serve(listener, config, &opened, &admin));
+    let outcome = runtime.block_on(serve(listener, config, &opened, &admin, &traces));
+    traces.stop();
     runtime.block_on(admin.stop());
     // Handlers that still run have no receiver for their results.
     runtime.shutdown_background();
@@ -174,6 +184,7 @@ async fn serve(
     config: Config,
     opened: &Opened,
     admin: &Admin,
+    traces: &Traces,
 ) -> io::Result<Outcome> {
     // Signals are registered before the line is printed, because its reader may send a signal at once.
     let signals = match Signals::listen() {
@@ -185,7 +196,8 @@ async fn serve(
     let _ = writeln!(stdout, "listening on {}", listener.local_addr()?);
     let _ = stdout.flush();
     let server = Server::new(config, Arc::clone(&opened.store));
-    match admin.observe(&opened.logged, server).run(listener, signals.first()).await {
+    let server = traces.observe(admin.observe(&opened.logged, server), admin);
+    match server.run(listener, signals.first()).await {
         Ok(()) => Ok(Outcome::Done),
         Err(error) => fail(format_args!("the server stopped: {error}")),
     }
