@@ -90,10 +90,7 @@ impl<A> Connections<A> {
             self.shared.monitored.counters.refused(refusal);
             let limit = refusal.text();
             // Dropping the stream closes it.
-            if let Some(suppressed) = self.shared.log.admit(LineKind::Capacity) {
-                let suppressed = (suppressed > 0).then_some(suppressed);
-                tracing::warn!(%peer, limit, suppressed, "refused a connection: the limit is reached");
-            }
+            self.shared.log_refused(peer, limit);
             return;
         }
         let handle = Handle::new(peer);
@@ -128,7 +125,10 @@ impl<A> Connections<A> {
         let config = &self.shared.config;
         let key = peer_key(peer.ip());
         let of_peer = self.of_peer.get(&key).copied().unwrap_or_default();
-        let (per_peer_max, max) = (config.max_connections_per_peer, config.max_connections);
+        let max = config.max_connections;
+        // A trusted proxy has the connections of many clients.
+        let is_proxy = self.shared.proxies.contains(peer.ip());
+        let per_peer_max = if is_proxy { usize::MAX } else { config.max_connections_per_peer };
         // Only near a limit is it necessary to count the connections that are closing.
         if of_peer < per_peer_max && self.tasks.len() < max {
             return Ok(());

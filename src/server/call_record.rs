@@ -14,6 +14,7 @@ use super::memory::Charge;
 use super::methods::Methods;
 use super::observer::{CallInfo, CallKind, CallReport};
 use super::open_calls::OpenCall;
+use super::quota::Admission;
 use super::shared::Shared;
 use crate::auth::Principal;
 use crate::service::{Progress, RpcError};
@@ -34,6 +35,8 @@ pub(super) struct CallRecord {
     /// An answer exists, whether or not the client has read it.
     is_answered: bool,
     _held: Held,
+    /// Counts the call as a stream of its principal and its peer.
+    quota: Admission,
 }
 
 /// Resources that a call holds until it has ended.
@@ -72,6 +75,7 @@ impl CallRecord {
             status: None,
             is_answered: false,
             _held: held,
+            quota: Admission::default(),
         };
         let call = record.info();
         record.span.in_scope(|| {
@@ -100,6 +104,11 @@ impl CallRecord {
         &self.span
     }
 
+    /// Returns the address of the client.
+    pub(super) fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
     pub(super) fn progress(&self) -> &Arc<Progress> {
         &self.progress
     }
@@ -115,6 +124,16 @@ impl CallRecord {
         let traceparent = headers.get("traceparent").and_then(|value| value.to_str().ok());
         self.traceparent =
             traceparent.filter(|text| text.len() <= TRACEPARENT_BYTES_MAX).map(Box::from);
+    }
+
+    /// Returns the caller, if the call is authenticated.
+    pub(super) fn principal(&self) -> Option<&Principal> {
+        self.principal.as_deref()
+    }
+
+    /// Counts the call against quotas until it has ended.
+    pub(super) fn hold_quota(&mut self, admission: Admission) {
+        self.quota = admission;
     }
 
     /// Sets the status that is reported.

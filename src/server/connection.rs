@@ -6,6 +6,7 @@
 //! ping, when it resets too many streams, when the server needs its memory or its place, and when the server stops.
 
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -27,6 +28,7 @@ use super::input_meter::InputMeter;
 use super::keepalive::Keepalive;
 use super::log_limit::LineKind;
 use super::memory::{OpenConnection, Usage};
+use super::peer::peer_key;
 use super::shared::Shared;
 use super::socket::{Socket, Traffic};
 use super::stream::{self, ChargedBytes, StreamEnd};
@@ -74,8 +76,9 @@ pub(super) async fn serve<IO: ByteStream, A: Acceptor<IO>>(
     let mut counted = shared.monitored.counters.accepted();
     let peer = handle.peer;
     let limit = shared.config.handshake_timeout;
+    let has_proxy_header = shared.config.proxy_protocol && shared.proxies.contains(peer.ip());
     let established = tokio::select! {
-        established = handshake::establish(io, peer, &*acceptor, limit) => established,
+        established = handshake::establish(io, peer, has_proxy_header, &*acceptor, limit) => established,
         () = shared.stages.draining.cancelled() => return,
         () = handle.evicted().cancelled() => {
             counted.set_ended(Ended::Evicted);
@@ -98,7 +101,16 @@ pub(super) async fn serve<IO: ByteStream, A: Acceptor<IO>>(
             return;
         }
     };
-    let usage = shared.memory.connection(peer.ip());
+    let client = info.address;
+    let _place = match has_proxy_header.then(|| shared.quotas.admit_proxied(peer_key(client.ip())))
+    {
+        Some(None) => {
+            shared.log_refused(client, "connections per peer");
+            return;
+        }
+        place => place,
+    };
+    let usage = shared.memory.connection(client.ip());
     let _open = OpenConnection(Arc::clone(&usage));
     let socket = Socket::with_prefix(stream, prefix);
     let traffic = socket.traffic();
@@ -134,6 +146,7 @@ fn builder(shared: &Shared) -> h2::server::Builder {
 }
 
 struct Driver<S> {
+    peer: SocketAddr,
     http2: Http2<Socket<S>, ChargedBytes>,
     calls: CallService,
     streams: JoinSet<StreamEnd>,
@@ -179,6 +192,7 @@ impl<S: ByteStream> Driver<S> {
             Keepalive::new(http2.ping_pong(), config.keepalive_interval, config.keepalive_timeout);
         let closing = shared.stages.closing.child_token();
         Self {
+            peer: peer.address,
             http2,
             calls: CallService::new(
                 Arc::clone(&shared),
@@ -375,7 +389,7 @@ impl<S: ByteStream> Driver<S> {
     }
 
     fn log_end(&self, result: Result<(), h2::Error>) {
-        let peer = self.handle.peer;
+        let peer = self.peer;
         let admit = || self.shared.log.admit(LineKind::Connection);
         match (self.close, result) {
             (Some(Close::Resets), _) => {

@@ -22,6 +22,8 @@ use super::monitor::{Monitor, Phase, Running};
 use super::observer::CallObserver;
 use super::routes;
 use super::shared::Shared;
+#[cfg(feature = "tls")]
+use super::tls::{TlsAcceptor, TlsSettings};
 use super::trim::{self, Trimmer};
 use crate::auth::Authenticator;
 use crate::recording::CheckpointStore;
@@ -69,13 +71,30 @@ pub struct Server {
     observers: Vec<Arc<dyn CallObserver>>,
     authenticator: Option<Arc<dyn Authenticator>>,
     monitor: Monitor,
+    #[cfg(feature = "tls")]
+    tls: Option<TlsSettings>,
 }
 
 impl Server {
     /// Returns a server with these settings that keeps its recordings in `store`.
     pub fn new(config: Config, store: Arc<dyn CheckpointStore>) -> Self {
-        let (observers, authenticator, monitor) = (Vec::new(), None, Monitor::default());
-        Self { config, store, observers, authenticator, monitor }
+        Self {
+            config,
+            store,
+            observers: Vec::new(),
+            authenticator: None,
+            monitor: Monitor::default(),
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
+    }
+
+    /// Requires TLS of all clients. The server follows the changes of the files.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn with_tls(mut self, settings: TlsSettings) -> Self {
+        self.tls = Some(settings);
+        self
     }
 
     /// Adds an observer of calls. The server logs calls in any case.
@@ -111,6 +130,15 @@ impl Server {
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
         let address = listener.local_addr()?;
+        #[cfg(feature = "tls")]
+        if let Some(tls) = self.tls.clone() {
+            let threads = tokio::runtime::Handle::current().metrics().num_workers();
+            let acceptor = TlsAcceptor::new(tls.clone(), threads);
+            return tokio::select! {
+                result = self.run_with(listener, address, acceptor, shutdown) => result,
+                never = tls.follow_files() => match never {},
+            };
+        }
         self.run_with(listener, address, PlainAcceptor, shutdown).await
     }
 
@@ -168,7 +196,7 @@ impl Server {
     }
 
     fn into_parts(self) -> Parts {
-        let Self { config, store, observers, authenticator, monitor } = self;
+        let Self { config, store, observers, authenticator, monitor, .. } = self;
         let paths = PathService::new(config.stream_limits(), store, config.checkpoint_policy());
         let (routes, health) = routes::routes(&config, paths.clone());
         let shared = Shared::new(config, observers, authenticator, &monitor);
@@ -238,6 +266,7 @@ async fn housekeeping(shared: &Shared) {
         ticks.tick().await;
         shared.log.flush();
         shared.relieve();
+        shared.quotas.sweep();
         if trimmer.is_due(&shared.memory) {
             // Trimming cannot panic, and nothing depends on its result.
             let _ = tokio::task::spawn_blocking(trim::trim).await;

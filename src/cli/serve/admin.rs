@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use crate::cli::logged_store::LoggedStore;
 use crate::metrics::{self, AdminServer, CallMetrics, Metrics, Readiness};
-use crate::server::Server;
+use crate::server::{Server, TlsSettings};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Observability")]
@@ -51,7 +51,7 @@ impl AdminArgs {
             return Ok(Admin { metrics, readiness, listener: None });
         };
         metrics.add(metrics::process());
-        let listener = runtime.block_on(super::listen(address, "--admin-listen"))?;
+        let listener = runtime.block_on(super::bind(address, "--admin-listen"))?;
         let address = listener.local_addr().unwrap_or(address);
         tracing::info!(%address, "listening for operators: /metrics, /healthz, /readyz");
         if !is_loopback(address.ip()) {
@@ -94,6 +94,11 @@ impl Admin {
         let calls = Arc::new(CallMetrics::default());
         self.metrics.add_shared(Arc::clone(&calls) as _);
         server.with_observer(calls)
+    }
+
+    /// Adds the metrics of the certificates.
+    pub(super) fn observe_tls(&self, tls: &TlsSettings) {
+        self.metrics.add(metrics::tls(tls.clone()));
     }
 
     /// Stops the listener, after the server has ended.
