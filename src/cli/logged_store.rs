@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-use super::store_metrics::{Operation, Requests};
+use super::store_metrics::{self, Operation, Requests};
+use crate::metrics::{Samples, Source};
 use crate::recording::{
     Checkpoint, CheckpointStore, CommitPrecondition, ExportQuery, Exported, ListQuery, OpenRequest,
     Page, RecordingName, StoreEvents, StoreFuture, Sweep, Swept,
@@ -74,13 +75,8 @@ impl LoggedStore {
         Self { inner, disk, requests, opened: Instant::now(), commits }
     }
 
-    /// Returns the counts and times of all requests.
-    pub(super) fn requests(&self) -> &Requests {
-        &self.requests
-    }
-
     /// Returns what the store has done on the disk, if it is on disk.
-    pub(super) fn disk_stats(&self) -> Option<StoreStats> {
+    fn disk_stats(&self) -> Option<StoreStats> {
         self.disk.as_ref().map(|disk| disk.stats())
     }
 
@@ -124,6 +120,15 @@ fn rounded(value: f64) -> f64 {
     let digits = if value > 0.0 { (1.0 - value.log10().floor()).clamp(1.0, 9.0) } else { 1.0 };
     let scale = 10_f64.powi(digits as i32);
     (value * scale).round() / scale
+}
+
+impl Source for LoggedStore {
+    fn collect(&self, samples: &mut Samples<'_>) {
+        store_metrics::requests(&self.requests, samples);
+        if let Some(stats) = self.disk_stats() {
+            store_metrics::disk(&stats, samples);
+        }
+    }
 }
 
 impl CheckpointStore for LoggedStore {

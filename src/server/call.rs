@@ -94,6 +94,7 @@ impl CallService {
             _drain: (is_measuring && path != WATCH_PATH).then(|| calls.token()),
         };
         let mut record = CallRecord::start(&self.shared, excerpt(path), kind, address, held);
+        record.set_trace(request.headers());
         let admitted = self.admit(&request, kind).and_then(|admitted| {
             if let Some(principal) = &admitted.principal {
                 record.set_principal(Arc::clone(principal));
