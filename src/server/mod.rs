@@ -46,3 +46,5 @@ mod write_stall;
 pub use config::{Config, ConfigError};
 pub use observer::{CallInfo, CallKind, CallObserver, CallReport};
 pub use run::{Server, run};
+
+pub use crate::service::{Feature, FeatureError, Features};

@@ -8,13 +8,17 @@ use super::health::{HealthReporter, health};
 use crate::service::{DisplacementService, PathService, RouteGuide};
 
 /// Returns all services, and the reporter of their health.
-pub(super) fn routes(config: &Config, paths: PathService) -> (Routes, HealthReporter) {
+pub(super) fn routes(
+    config: &Config,
+    paths: PathService,
+    route_guide: RouteGuide,
+) -> (Routes, HealthReporter) {
     let limits = config.stream_limits();
     let (reporter, health) = health();
     let mut builder = Routes::builder();
     builder
         .add_service(DisplacementService::new(limits))
-        .add_service(RouteGuide::new(limits))
+        .add_service(route_guide)
         .add_service(paths)
         .add_service(HealthServer::new(health));
     let reflection = || {

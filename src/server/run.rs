@@ -23,7 +23,7 @@ use super::routes;
 use super::shared::Shared;
 use super::trim::{self, Trimmer};
 use crate::recording::CheckpointStore;
-use crate::service::PathService;
+use crate::service::{Features, PathService, RouteGuide};
 
 /// Open streams end with UNAVAILABLE this long before the end of the drain timeout, so that the status still
 /// reaches their clients. A tenth of the drain timeout applies if that is shorter.
@@ -65,18 +65,26 @@ pub struct Server {
     config: Config,
     store: Arc<dyn CheckpointStore>,
     observers: Vec<Arc<dyn CallObserver>>,
+    features: Arc<Features>,
 }
 
 impl Server {
     /// Returns a server with these settings that keeps its recordings in `store`.
     pub fn new(config: Config, store: Arc<dyn CheckpointStore>) -> Self {
-        Self { config, store, observers: Vec::new() }
+        Self { config, store, observers: Vec::new(), features: Arc::default() }
     }
 
     /// Adds an observer of calls. The server logs calls in any case.
     #[must_use]
     pub fn with_observer(mut self, observer: Arc<dyn CallObserver>) -> Self {
         self.observers.push(observer);
+        self
+    }
+
+    /// Sets the features of `routeguide.RouteGuide`. By default there are none.
+    #[must_use]
+    pub fn with_features(mut self, features: Features) -> Self {
+        self.features = Arc::new(features);
         self
     }
 
@@ -148,9 +156,10 @@ impl Server {
     }
 
     fn into_parts(self) -> Parts {
-        let Self { config, store, observers } = self;
+        let Self { config, store, observers, features } = self;
         let paths = PathService::new(config.stream_limits(), store, config.checkpoint_policy());
-        let (routes, health) = routes::routes(&config, paths.clone());
+        let route_guide = RouteGuide::new(config.stream_limits()).with_features(features);
+        let (routes, health) = routes::routes(&config, paths.clone(), route_guide);
         Parts { shared: Shared::new(config, observers), routes, paths, health }
     }
 }

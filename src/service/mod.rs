@@ -29,7 +29,7 @@ pub(crate) use method::refuse_non_grpc;
 pub use path::PathService;
 pub(crate) use path::WATCH_PATH;
 pub use progress::Progress;
-pub use route_guide::RouteGuide;
+pub use route_guide::{Feature, FeatureError, Features, RouteGuide};
 pub(crate) use status::excerpt;
 pub use status::{RpcError, StreamCut};
 pub use violation::{FieldViolation, MessageRef};

@@ -31,6 +31,7 @@ mod proxy;
 mod record;
 mod recorder;
 mod resets;
+mod route_guide;
 mod serve;
 #[path = "../common/serve.rs"]
 mod serve_process;

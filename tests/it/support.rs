@@ -72,11 +72,15 @@ impl Server {
     ) -> Self {
         let mut config = Config::default();
         configure(&mut config);
+        Self::run(listener, server::Server::new(config, store))
+    }
+
+    /// Runs a server that a test has set up.
+    pub fn run(listener: TcpListener, server: server::Server) -> Self {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let ended_calls = Arc::new(EndedCalls::default());
-        let server =
-            server::Server::new(config, store).with_observer(Arc::clone(&ended_calls) as _);
+        let server = server.with_observer(Arc::clone(&ended_calls) as _);
         let served = tokio::spawn(server.run(listener, async {
             let _ = stopped.await;
         }));

@@ -1,25 +1,25 @@
 //! `waywiser serve`: runs the server until a signal stops it. `limits.rs` has the options that bound it.
 
+mod features;
 mod limits;
 
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, ToSocketAddrs as _};
-use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use tokio::net::TcpListener;
 
+use self::features::FeatureArgs;
 use self::limits::LimitArgs;
 use super::store::{Opened, StoreArgs};
 use super::{Outcome, fail, usage_error};
-use crate::recording::CheckpointStore;
-use crate::server::{self, Config};
+use crate::server::Server;
 use crate::telemetry::{self, LogFormat};
 
 /// Run the gRPC server
 ///
 /// Services: waywiser.v1.PathService, my_package.DisplacementService (computeDisplacement, computePathLength),
-/// routeguide.RouteGuide (RecordRoute), grpc.health.v1.Health, and server reflection.
+/// routeguide.RouteGuide (the four methods of the gRPC quick start), grpc.health.v1.Health, and server reflection.
 ///
 /// Recordings (paths with a name) are stored on disk. They survive a restart, also after the process was killed.
 /// Only one process at a time can use a data directory.
@@ -56,6 +56,9 @@ pub(super) struct ServeArgs {
 
     #[command(flatten)]
     limits: LimitArgs,
+
+    #[command(flatten)]
+    features: FeatureArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -116,6 +119,10 @@ pub(super) fn run(args: &ServeArgs) -> io::Result<Outcome> {
             ));
         }
     };
+    let features = match args.features.read() {
+        Ok(features) => features,
+        Err(error) => return fail(format_args!("{error}")),
+    };
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if args.threads > 0 {
         runtime.worker_threads(args.threads);
@@ -135,7 +142,8 @@ pub(super) fn run(args: &ServeArgs) -> io::Result<Outcome> {
         Ok(store) => store,
         Err(error) => return fail(format_args!("{error}")),
     };
-    let outcome = runtime.block_on(serve(listener, config, store));
+    let server = Server::new(config, store).with_features(features);
+    let outcome = runtime.block_on(serve(listener, server));
     // Handlers that still run have no receiver for their results.
     runtime.shutdown_background();
     if let Some(logged) = logged {
@@ -159,11 +167,7 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
     })
 }
 
-async fn serve(
-    listener: TcpListener,
-    config: Config,
-    store: Arc<dyn CheckpointStore>,
-) -> io::Result<Outcome> {
+async fn serve(listener: TcpListener, server: Server) -> io::Result<Outcome> {
     // Signals are registered before the line is printed, because its reader may send a signal at once.
     let signals = match Signals::listen() {
         Ok(signals) => signals,
@@ -173,7 +177,7 @@ async fn serve(
     // Standard output may be closed; the server runs without it.
     let _ = writeln!(stdout, "listening on {}", listener.local_addr()?);
     let _ = stdout.flush();
-    match server::run(listener, config, store, signals.first()).await {
+    match server.run(listener, signals.first()).await {
         Ok(()) => Ok(Outcome::Done),
         Err(error) => fail(format_args!("the server stopped: {error}")),
     }
