@@ -13,9 +13,8 @@ use crate::store::{MemoryStore, RedbStore};
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Recordings")]
 pub(super) struct StoreArgs {
-    /// Directory for recordings; it is created if it does not exist [default: WAYWISER_DATA_DIR, or waywiser in
-    /// XDG_STATE_HOME or ~/.local/state]
-    // The variable is not read by clap's `env`, because it would then conflict with --ephemeral.
+    /// Directory for recordings; it is created if it does not exist [default: waywiser in XDG_STATE_HOME or
+    /// ~/.local/state]
     #[arg(long, value_name = "DIR", conflicts_with = "ephemeral")]
     data_dir: Option<PathBuf>,
 
@@ -53,11 +52,10 @@ impl StoreArgs {
         let advice =
             "choose a directory with --data-dir, or keep recordings in memory with --ephemeral";
         let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
-        let named = self.data_dir.clone().or_else(|| from_environment(variable));
-        let directory = named.clone().or_else(|| default_directory(variable));
+        let directory = self.data_dir.clone().or_else(|| default_directory(variable));
         let directory = directory
             .ok_or_else(|| format!("there is no home directory for recordings; {advice}"))?;
-        let store = RedbStore::open(&directory).map_err(|error| match named {
+        let store = RedbStore::open(&directory).map_err(|error| match self.data_dir {
             Some(_) => error.to_string(),
             None => format!("{error}; {advice}"),
         })?;
@@ -67,11 +65,6 @@ impl StoreArgs {
         let logged = Arc::new(LoggedStore::new(store));
         Ok(Opened { store: Arc::clone(&logged) as _, logged: Some(logged) })
     }
-}
-
-/// Returns the directory in WAYWISER_DATA_DIR. An empty value counts as unset.
-fn from_environment(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
-    variable("WAYWISER_DATA_DIR").filter(|path| !path.as_os_str().is_empty())
 }
 
 /// Returns the directory for state of the XDG Base Directory Specification, version 0.8.

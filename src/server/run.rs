@@ -22,6 +22,7 @@ use super::observer::CallObserver;
 use super::routes;
 use super::shared::Shared;
 use super::trim::{self, Trimmer};
+use crate::auth::Authenticator;
 use crate::recording::CheckpointStore;
 use crate::service::{Features, PathService, RouteGuide};
 
@@ -66,12 +67,13 @@ pub struct Server {
     store: Arc<dyn CheckpointStore>,
     observers: Vec<Arc<dyn CallObserver>>,
     features: Arc<Features>,
+    authenticator: Option<Arc<dyn Authenticator>>,
 }
 
 impl Server {
     /// Returns a server with these settings that keeps its recordings in `store`.
     pub fn new(config: Config, store: Arc<dyn CheckpointStore>) -> Self {
-        Self { config, store, observers: Vec::new(), features: Arc::default() }
+        Self { config, store, observers: Vec::new(), features: Arc::default(), authenticator: None }
     }
 
     /// Adds an observer of calls. The server logs calls in any case.
@@ -85,6 +87,13 @@ impl Server {
     #[must_use]
     pub fn with_features(mut self, features: Features) -> Self {
         self.features = Arc::new(features);
+        self
+    }
+
+    /// Makes the server accept only calls whose credentials the authenticator accepts. Health checks need none.
+    #[must_use]
+    pub fn with_authenticator(mut self, authenticator: Arc<dyn Authenticator>) -> Self {
+        self.authenticator = Some(authenticator);
         self
     }
 
@@ -156,11 +165,11 @@ impl Server {
     }
 
     fn into_parts(self) -> Parts {
-        let Self { config, store, observers, features } = self;
+        let Self { config, store, observers, features, authenticator } = self;
         let paths = PathService::new(config.stream_limits(), store, config.checkpoint_policy());
         let route_guide = RouteGuide::new(config.stream_limits()).with_features(features);
         let (routes, health) = routes::routes(&config, paths.clone(), route_guide);
-        Parts { shared: Shared::new(config, observers), routes, paths, health }
+        Parts { shared: Shared::new(config, observers, authenticator), routes, paths, health }
     }
 }
 

@@ -7,10 +7,12 @@ use prost::Message as _;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
 use tonic::{Code, Streaming};
 use waywiser::Config;
+use waywiser::auth::{AuthError, Authenticator, Credentials, Principal, Quota, Role, Session};
 use waywiser::proto::routeguide as pb;
-use waywiser::server::{self, Feature, Features};
+use waywiser::server::{Feature, Features};
 use waywiser::store::MemoryStore;
 
 use crate::support::{Raw, Server, frame, gzip_frame};
@@ -27,14 +29,22 @@ fn note(latitude: i32, longitude: i32, message: &str) -> pb::RouteNote {
 }
 
 async fn with_features(features: impl IntoIterator<Item = (i32, i32, String)>) -> Server {
+    configured(features, |_| {}).await
+}
+
+async fn configured(
+    features: impl IntoIterator<Item = (i32, i32, String)>,
+    configure: impl FnOnce(&mut Config),
+) -> Server {
     let features = features.into_iter().map(|(latitude_e7, longitude_e7, name)| Feature {
         latitude_e7,
         longitude_e7,
         name,
     });
-    let server = server::Server::new(Config::default(), Arc::new(MemoryStore::default()))
-        .with_features(Features::new(features).unwrap());
-    Server::run(TcpListener::bind("127.0.0.1:0").await.unwrap(), server)
+    let features = Features::new(features).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let store = Arc::new(MemoryStore::default());
+    Server::adapted(listener, store, configure, |server| server.with_features(features))
 }
 
 async fn listed(server: &Server, lo: pb::Point, hi: pb::Point) -> Vec<pb::Feature> {
@@ -103,16 +113,9 @@ async fn features_of_a_rectangle_are_streamed_in_their_order() {
 
 #[tokio::test]
 async fn a_client_that_does_not_read_features_is_cut() {
-    let features: Vec<_> = (0..20_000).map(|i| (i, 0, "x".repeat(1000))).collect();
-    let features = features.into_iter().map(|(latitude_e7, longitude_e7, name)| Feature {
-        latitude_e7,
-        longitude_e7,
-        name,
-    });
-    let config = Config { stream_idle_timeout: Duration::from_millis(100), ..Config::default() };
-    let server = server::Server::new(config, Arc::new(MemoryStore::default()))
-        .with_features(Features::new(features).unwrap());
-    let server = Server::run(TcpListener::bind("127.0.0.1:0").await.unwrap(), server);
+    let features = (0..20_000).map(|i| (i, 0, "x".repeat(1000)));
+    let idle_timeout = Duration::from_millis(100);
+    let server = configured(features, |config| config.stream_idle_timeout = idle_timeout).await;
     let mut raw = Raw::connect(server.address).await;
     let mut call = raw.call(LIST_FEATURES);
     let whole = pb::Rectangle { lo: Some(point(0, 0)), hi: Some(point(20_000, 0)) };
@@ -279,4 +282,47 @@ async fn a_chat_ends_with_a_status_when_the_server_drains() {
     assert_eq!(status.code(), Code::Unavailable, "{status:?}");
     drop((raw, call));
     server.stopped().await;
+}
+
+/// Accepts tokens of the form `Bearer NAMESPACE`. Without a namespace the caller is a reader.
+struct Namespaces;
+
+impl Authenticator for Namespaces {
+    fn authenticate(&self, credentials: &Credentials<'_>) -> Result<Session, AuthError> {
+        let token = credentials.authorization.ok_or(AuthError::Missing)?;
+        let namespace = std::str::from_utf8(token).unwrap().strip_prefix("Bearer ").unwrap();
+        let role = if namespace == "reader" { Role::Reader } else { Role::Writer };
+        let principal = Principal {
+            name: "caller".into(),
+            namespace: Some(namespace.parse().unwrap()),
+            role,
+            quota: Quota::default(),
+        };
+        let revoked = CancellationToken::new();
+        Ok(Session { principal: Arc::new(principal), expires_at: None, revoked })
+    }
+}
+
+#[tokio::test]
+async fn callers_see_the_notes_of_their_namespace_and_a_reader_leaves_none() {
+    let server = Server::with_authenticator(Arc::new(Namespaces)).await;
+    let mut raw = Raw::connect(server.address).await;
+    for (namespace, expected) in [("a", 0), ("b", 0), ("a", 1), ("b", 1), ("a", 2)] {
+        let token = format!("Bearer {namespace}");
+        let mut call = raw.call_with(ROUTE_CHAT, &[("authorization", &token)]);
+        let note = frame(&note(1, 1, namespace).encode_to_vec());
+        call.send(note.clone());
+        call.close();
+        let answer = call.answer().await.unwrap();
+        assert_eq!(answer.code, Code::Ok, "{answer:?}");
+        assert_eq!(answer.body, note.repeat(expected), "{namespace}");
+    }
+    let mut call = raw.call_with(ROUTE_CHAT, &[("authorization", "Bearer reader")]);
+    call.close();
+    let answer = call.answer().await.unwrap();
+    assert_eq!(answer.code, Code::PermissionDenied, "{answer:?}");
+    let mut call = raw.call_with(LIST_FEATURES, &[("authorization", "Bearer reader")]);
+    call.send(frame(&[]));
+    call.close();
+    assert_eq!(call.answer().await.unwrap().code, Code::Ok);
 }

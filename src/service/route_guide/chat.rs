@@ -10,10 +10,11 @@ use tonic::body::Body;
 
 use super::notes::{Cursor, Group, Notes, TEXT_BYTES_MAX};
 use super::place::Place;
+use crate::auth::{Principal, Role};
 use crate::proto::routeguide as pb;
 use crate::service::StreamLimits;
 use crate::service::body::RequestBody;
-use crate::service::status::RpcError;
+use crate::service::status::{PermissionError, RpcError};
 use crate::service::violation::{FieldViolation, MessageRef};
 use crate::wire::Messages;
 
@@ -34,19 +35,20 @@ struct Chat {
 /// Answers the notes of a stream, in their order.
 ///
 /// # Errors
-/// If the encoding is not supported.
+/// If the caller may not leave notes, or the encoding is not supported.
 pub(super) fn chat(
     request: Request<Body>,
     limits: StreamLimits,
     notes: Arc<Notes>,
 ) -> Result<impl Stream<Item = Result<pb::RouteNote, RpcError>> + Send, RpcError> {
+    let group = group_of(request.extensions())?;
     let (body, encoding) = RequestBody::open(request, &limits)?;
     let chat = Chat {
         body,
         messages: limits.messages(encoding),
         chunk: Bytes::new(),
         notes,
-        group: None,
+        group,
         answers: None,
         is_over: false,
     };
@@ -58,6 +60,16 @@ pub(super) fn chat(
         chat.is_over = answer.is_err();
         Some((answer, chat))
     }))
+}
+
+/// Returns the group of a caller. Its members are the callers of a namespace; without authentication, all callers.
+fn group_of(extensions: &http::Extensions) -> Result<Group, RpcError> {
+    let Some(principal) = extensions.get::<Arc<Principal>>() else { return Ok(None) };
+    if principal.role < Role::Writer {
+        let (required, role) = (Role::Writer, principal.role);
+        return Err(RpcError::PermissionDenied(PermissionError::Role { required, role }));
+    }
+    Ok(principal.namespace.clone())
 }
 
 impl Chat {

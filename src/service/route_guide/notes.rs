@@ -3,10 +3,11 @@
 //! A reader of notes holds a position, not the notes: a client that reads slowly keeps no dropped note in memory.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::place::Place;
 use crate::proto::routeguide as pb;
+use crate::recording::Namespace;
 
 /// Maximum length of the text of a note.
 pub(super) const TEXT_BYTES_MAX: usize = 1024;
@@ -21,8 +22,8 @@ const NOTE_OVERHEAD_BYTES: usize = 128;
 /// Maximum number of boards. Another one replaces the board to which no note was added for the longest time.
 const BOARDS_MAX: usize = 32;
 
-/// The callers who read each other's notes. `None` is the group of all callers of a server without namespaces.
-pub(super) type Group = Option<Arc<str>>;
+/// The callers who read each other's notes: those of a namespace. `None` is the default namespace.
+pub(super) type Group = Option<Namespace>;
 
 /// The notes of a server.
 #[derive(Debug, Default)]
@@ -182,7 +183,7 @@ mod tests {
     #[test]
     fn a_group_has_notes_of_its_own() {
         let notes = Notes::default();
-        let groups = [None, Some("a".into()), Some("b".into())];
+        let groups = [None, Some("a".parse().unwrap()), Some("b".parse().unwrap())];
         for group in &groups {
             assert!(add(&notes, group, 0, "x").is_empty(), "{group:?}");
         }
@@ -205,7 +206,7 @@ mod tests {
     #[test]
     fn another_board_replaces_the_one_without_new_notes() {
         let notes = Notes::default();
-        let group = |number: usize| -> Group { Some(number.to_string().into()) };
+        let group = |number: usize| -> Group { Some(number.to_string().parse().unwrap()) };
         for number in 0..BOARDS_MAX {
             add(&notes, &group(number), 0, "old");
         }
