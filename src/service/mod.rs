@@ -37,7 +37,7 @@ pub use path::PathService;
 pub(crate) use path::WATCH_PATH;
 pub use progress::Progress;
 pub use quota_error::{QuotaError, QuotaKind, QuotaScope, RateUnit};
-pub use route_guide::RouteGuide;
+pub use route_guide::{Feature, FeatureError, Features, RouteGuide};
 pub(crate) use status::excerpt;
 pub use status::{PermissionError, RpcError, StreamCut};
 pub use violation::{FieldViolation, MessageRef};

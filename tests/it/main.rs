@@ -35,6 +35,7 @@ mod quotas;
 mod record;
 mod recorder;
 mod resets;
+mod route_guide;
 mod serve;
 #[path = "../common/serve.rs"]
 mod serve_process;

@@ -4,6 +4,7 @@
 //! options, `signals.rs` and `reload.rs` what signals do, and `service_manager.rs` the protocols of systemd.
 
 mod admin;
+mod features;
 mod limits;
 mod quotas;
 mod reload;
@@ -22,6 +23,7 @@ use clap::{Args, FromArgMatches as _, ValueEnum};
 use tokio::net::TcpListener;
 
 use self::admin::AdminArgs;
+use self::features::FeatureArgs;
 use self::limits::LimitArgs;
 use self::quotas::QuotaArgs;
 use self::reload::Reloads;
@@ -37,7 +39,7 @@ use crate::telemetry::{self, LogFilter, LogFormat};
 /// Run the gRPC server
 ///
 /// Services: waywiser.v1.PathService, my_package.DisplacementService (computeDisplacement, computePathLength),
-/// routeguide.RouteGuide (RecordRoute), grpc.health.v1.Health, and server reflection.
+/// routeguide.RouteGuide (the four methods of the gRPC quick start), grpc.health.v1.Health, and server reflection.
 ///
 /// Recordings (paths with a name) are stored on disk. They survive a restart, also after the process was killed.
 /// Only one process at a time can use a data directory.
@@ -104,6 +106,9 @@ pub(super) struct ServeArgs {
 
     #[command(flatten)]
     quotas: QuotaArgs,
+
+    #[command(flatten)]
+    features: FeatureArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -197,6 +202,10 @@ pub(super) fn run(args: &ServeArgs, settings: Settings) -> io::Result<Outcome> {
         Ok(log) => log,
         Err(error) => return fail(format_args!("{error}")),
     };
+    let features = match args.features.read() {
+        Ok(features) => features,
+        Err(error) => return fail(format_args!("{error}")),
+    };
     for warning in settings.warnings() {
         tracing::warn!("{warning}");
     }
@@ -235,7 +244,7 @@ pub(super) fn run(args: &ServeArgs, settings: Settings) -> io::Result<Outcome> {
     if settings.file().is_some() {
         reloads.add("log filter", move || reload_log_filter(&settings, &log_filter));
     }
-    let mut server = Server::new(config, Arc::clone(&opened.store));
+    let mut server = Server::new(config, Arc::clone(&opened.store)).with_features(features);
     server = traces.observe(admin.observe(&opened.logged, server), &admin);
     if let Some(tls) = tls {
         admin.observe_tls(&tls);
