@@ -9,6 +9,7 @@
 //! | `formats` | readers of track files: GPX, FIT, GeoJSON, CSV and others (sans-IO, feature `formats`) |
 //! | [`recording`] | the rules of a named recording and the port of its store (sans-IO) |
 //! | [`store`] | the stores of recordings: in memory, and in a file (feature `redb`) |
+//! | `auth` | principals, and who they are (feature `server`) |
 //! | `service` | the gRPC services, as `tower` services (feature `server`) |
 //! | `server` | listener, limits, health, reflection and shutdown (feature `server`) |
 //! | `client` | the client of the services (feature `client`) |
@@ -28,6 +29,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(feature = "server")]
+pub mod auth;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "client")]

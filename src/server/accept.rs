@@ -197,7 +197,7 @@ mod tests {
     }
 
     fn connections(config: Config) -> Connections<PlainAcceptor> {
-        Connections::new(Shared::new(config, Vec::new()), Routes::default(), PlainAcceptor)
+        Connections::new(Shared::new(config, Vec::new(), None), Routes::default(), PlainAcceptor)
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use h2::RecvStream;
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, Request, Response};
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
@@ -22,8 +23,9 @@ use super::memory::{STREAM_BYTES, Usage};
 use super::message_limit::LimitedBody;
 use super::observer::CallKind;
 use super::peer::peer_key;
-use super::service_names::{AUXILIARY, HEALTH_WATCH, MEASURING};
+use super::service_names::{AUXILIARY, HEALTH_PREFIX, HEALTH_WATCH, MEASURING};
 use super::shared::Shared;
+use crate::auth::{AuthError, Credentials, Principal, Session};
 use crate::service::{RpcError, WATCH_PATH, excerpt, refuse_non_grpc};
 
 /// The routes of one connection. Each of its calls ends in time and is reported to observers.
@@ -36,6 +38,13 @@ pub(super) struct CallService {
     closing: CancellationToken,
     /// Cloned by each call that only waits for updates.
     watches: Arc<()>,
+}
+
+/// A call that may start.
+struct Admitted {
+    cutoff: Cutoff,
+    /// The caller. `None` if the server has no authentication, or the method needs none.
+    principal: Option<Arc<Principal>>,
 }
 
 /// A call whose answer has not started.
@@ -84,7 +93,7 @@ impl CallService {
         };
         let record = CallRecord::start(&self.shared, excerpt(path), kind, address, held);
         match self.admit(&request, kind) {
-            Ok(cutoff) => self.start(request, record, cutoff, is_measuring),
+            Ok(admitted) => self.start(request, record, admitted, is_measuring),
             Err(error) => {
                 let response = record.end_with_error(error);
                 Box::pin(async { response.map(CallBody::finished) })
@@ -96,7 +105,7 @@ impl CallService {
     ///
     /// # Errors
     /// The reason for the refusal.
-    fn admit(&self, request: &Request<RecvStream>, kind: CallKind) -> Result<Cutoff, RpcError> {
+    fn admit(&self, request: &Request<RecvStream>, kind: CallKind) -> Result<Admitted, RpcError> {
         let config = &self.shared.config;
         let is_measuring = match kind {
             CallKind::Unknown => {
@@ -114,23 +123,53 @@ impl CallService {
             let metadata_bytes_max = config.max_header_bytes;
             return Err(RpcError::MetadataTooLarge { metadata_bytes, metadata_bytes_max });
         }
+        let session = self.authenticate(request)?;
         // Health checks are small, and an operator needs their answer most when memory is short.
         if is_measuring && !self.usage.admits_stream() {
             return Err(RpcError::Overloaded);
         }
         // Health and reflection set no time limit on their requests, which clients may never finish.
         let answer_time = (!is_measuring).then_some(config.stream_idle_timeout);
-        Cutoff::new(request.headers(), answer_time, self.closing.clone())
+        let closing = self.closing.clone();
+        let cutoff = Cutoff::new(request.headers(), answer_time, closing, session.as_ref())?;
+        Ok(Admitted { cutoff, principal: session.map(|session| session.principal) })
+    }
+
+    /// Checks the credentials of a call. Returns `None` if the call needs none.
+    ///
+    /// # Errors
+    /// The caller is not known.
+    fn authenticate(&self, request: &Request<RecvStream>) -> Result<Option<Session>, RpcError> {
+        let Some(authenticator) = &self.shared.authenticator else { return Ok(None) };
+        if request.uri().path().starts_with(HEALTH_PREFIX) {
+            return Ok(None);
+        }
+        let mut values = request.headers().get_all(AUTHORIZATION).iter();
+        let authorization = values.next().map(|value| value.as_bytes());
+        if values.next().is_some() {
+            let error = AuthError::Malformed("the header authorization is repeated");
+            return Err(RpcError::Unauthenticated(error));
+        }
+        let certificate = self.peer.certificate.as_deref();
+        let credentials = Credentials { authorization, certificate };
+        authenticator.authenticate(&credentials).map(Some).map_err(RpcError::Unauthenticated)
     }
 
     fn start(
         &mut self,
         request: Request<RecvStream>,
-        record: CallRecord,
-        mut cutoff: Cutoff,
+        mut record: CallRecord,
+        admitted: Admitted,
         is_measuring: bool,
     ) -> CallFuture {
+        let Admitted { mut cutoff, principal } = admitted;
         let (mut parts, stream) = request.into_parts();
+        if let Some(principal) = principal {
+            // The services need the principal, and not its secret.
+            parts.headers.remove(AUTHORIZATION);
+            record.set_principal(Arc::clone(&principal));
+            parts.extensions.insert(principal);
+        }
         let progress = Arc::clone(record.progress());
         parts.extensions.insert(Arc::clone(&progress));
         let peer = peer_key(self.peer.address.ip());

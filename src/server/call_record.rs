@@ -13,6 +13,7 @@ use tracing::Span;
 use super::memory::Charge;
 use super::observer::{CallInfo, CallKind, CallReport};
 use super::shared::Shared;
+use crate::auth::Principal;
 use crate::service::{Progress, RpcError};
 
 /// The record of a call. Reports the end of the call when it is dropped, so that no path out of a call skips it.
@@ -22,6 +23,7 @@ pub(super) struct CallRecord {
     method: String,
     kind: CallKind,
     peer: SocketAddr,
+    principal: Option<Arc<Principal>>,
     progress: Arc<Progress>,
     started: Instant,
     status: Option<Status>,
@@ -56,6 +58,7 @@ impl CallRecord {
             method,
             kind,
             peer,
+            principal: None,
             progress: Arc::default(),
             started: Instant::now(),
             status: None,
@@ -72,7 +75,12 @@ impl CallRecord {
     }
 
     fn info(&self) -> CallInfo<'_> {
-        CallInfo { method: &self.method, kind: self.kind, peer: self.peer }
+        CallInfo {
+            method: &self.method,
+            kind: self.kind,
+            peer: self.peer,
+            principal: self.principal.as_ref().map(|principal| &*principal.name),
+        }
     }
 
     pub(super) fn shared(&self) -> &Shared {
@@ -85,6 +93,11 @@ impl CallRecord {
 
     pub(super) fn progress(&self) -> &Arc<Progress> {
         &self.progress
+    }
+
+    /// Sets the caller, once the call is authenticated.
+    pub(super) fn set_principal(&mut self, principal: Arc<Principal>) {
+        self.principal = Some(principal);
     }
 
     /// Sets the status that is reported.

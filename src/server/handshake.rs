@@ -67,7 +67,7 @@ mod tests {
                 b'?' => io.write_u8(b'!').await?,
                 _ => return Err(io::Error::other("another handshake was expected").into()),
             }
-            Ok((io, PeerInfo { address }))
+            Ok((io, address.into()))
         }
     }
 

@@ -24,6 +24,7 @@ use super::shared::Shared;
 #[cfg(feature = "tls")]
 use super::tls::{TlsAcceptor, TlsSettings};
 use super::trim::{self, Trimmer};
+use crate::auth::Authenticator;
 use crate::recording::CheckpointStore;
 use crate::service::PathService;
 
@@ -67,6 +68,7 @@ pub struct Server {
     config: Config,
     store: Arc<dyn CheckpointStore>,
     observers: Vec<Arc<dyn CallObserver>>,
+    authenticator: Option<Arc<dyn Authenticator>>,
     #[cfg(feature = "tls")]
     tls: Option<TlsSettings>,
 }
@@ -78,6 +80,7 @@ impl Server {
             config,
             store,
             observers: Vec::new(),
+            authenticator: None,
             #[cfg(feature = "tls")]
             tls: None,
         }
@@ -95,6 +98,13 @@ impl Server {
     #[must_use]
     pub fn with_observer(mut self, observer: Arc<dyn CallObserver>) -> Self {
         self.observers.push(observer);
+        self
+    }
+
+    /// Makes the server accept only calls whose credentials the authenticator accepts. Health checks need none.
+    #[must_use]
+    pub fn with_authenticator(mut self, authenticator: Arc<dyn Authenticator>) -> Self {
+        self.authenticator = Some(authenticator);
         self
     }
 
@@ -175,10 +185,10 @@ impl Server {
     }
 
     fn into_parts(self) -> Parts {
-        let Self { config, store, observers, .. } = self;
+        let Self { config, store, observers, authenticator, .. } = self;
         let paths = PathService::new(config.stream_limits(), store, config.checkpoint_policy());
         let (routes, health) = routes::routes(&config, paths.clone());
-        Parts { shared: Shared::new(config, observers), routes, paths, health }
+        Parts { shared: Shared::new(config, observers, authenticator), routes, paths, health }
     }
 }
 

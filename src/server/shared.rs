@@ -11,6 +11,7 @@ use super::log_limit::{LineKind, LogLimit};
 use super::memory::Memory;
 use super::observer::CallObserver;
 use super::system_memory;
+use crate::auth::Authenticator;
 use crate::service::{CreationLimit, RpcError};
 
 /// The stages of a shutdown, as every connection and call observes them.
@@ -32,10 +33,16 @@ pub(super) struct Shared {
     pub(super) creations: Arc<CreationLimit>,
     /// The log of calls, and the observers that the caller has added.
     pub(super) observers: Vec<Arc<dyn CallObserver>>,
+    /// Checks the credentials of calls. Without it, all calls are accepted.
+    pub(super) authenticator: Option<Arc<dyn Authenticator>>,
 }
 
 impl Shared {
-    pub(super) fn new(config: Config, observers: Vec<Arc<dyn CallObserver>>) -> Arc<Self> {
+    pub(super) fn new(
+        config: Config,
+        observers: Vec<Arc<dyn CallObserver>>,
+        authenticator: Option<Arc<dyn Authenticator>>,
+    ) -> Arc<Self> {
         let memory = config.max_memory_bytes.unwrap_or_else(system_memory::default_budget);
         let log = Arc::new(LogLimit::new(config.max_log_rate));
         let call_log: Arc<dyn CallObserver> = Arc::new(LogObserver::new(Arc::clone(&log)));
@@ -45,6 +52,7 @@ impl Shared {
             log,
             creations: CreationLimit::new(config.max_new_recordings_per_minute),
             observers: std::iter::once(call_log).chain(observers).collect(),
+            authenticator,
             config,
         })
     }

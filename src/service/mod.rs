@@ -31,5 +31,5 @@ pub(crate) use path::WATCH_PATH;
 pub use progress::Progress;
 pub use route_guide::RouteGuide;
 pub(crate) use status::excerpt;
-pub use status::{RpcError, StreamCut};
+pub use status::{PermissionError, RpcError, StreamCut};
 pub use violation::{FieldViolation, MessageRef};

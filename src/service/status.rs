@@ -7,6 +7,7 @@ use std::time::Duration;
 use tonic::Code;
 
 use super::violation::{FieldViolation, MessageRef, listed};
+use crate::auth::{AuthError, Role};
 use crate::contract::reason;
 use crate::measure::{PathError, PointError};
 use crate::recording::RecordingError;
@@ -157,6 +158,12 @@ pub enum RpcError {
         "the server has closed this connection to make space for others, because it only watched; call again"
     )]
     Evicted,
+    /// The caller is not authenticated.
+    #[error("{0}")]
+    Unauthenticated(AuthError),
+    /// The caller may not do this. The text does not depend on what the server stores.
+    #[error("{0}")]
+    PermissionDenied(PermissionError),
     /// The headers of the request are too large.
     #[error(
         "the metadata have {metadata_bytes} bytes, more than the limit of {metadata_bytes_max}; each field adds 32 bytes to its text"
@@ -191,6 +198,25 @@ pub enum RpcError {
         /// The end of the stream.
         cut: StreamCut,
     },
+}
+
+/// The reason why a caller may not do something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PermissionError {
+    /// The method needs another role.
+    #[error("this needs the role {required}, and the caller has the role {role}")]
+    Role {
+        /// The role that the call needs.
+        required: Role,
+        /// The role of the caller.
+        role: Role,
+    },
+    /// The name is in another namespace.
+    #[error(
+        "the name is in another namespace; names of the caller's own recordings have the form paths/NAME"
+    )]
+    Namespace,
 }
 
 /// Returns the advice to a client for an error of the store.
@@ -324,6 +350,19 @@ impl RpcError {
             Self::Unread { .. } => (Code::DeadlineExceeded, "REPLY_UNREAD"),
             Self::Evicted => (Code::Unavailable, "CONNECTION_EVICTED"),
             Self::Overloaded => (Code::ResourceExhausted, "SERVER_MEMORY"),
+            Self::Unauthenticated(error) => match error {
+                AuthError::Missing => (Code::Unauthenticated, reason::CREDENTIALS_MISSING),
+                AuthError::Expired => (Code::Unauthenticated, reason::CREDENTIALS_EXPIRED),
+                AuthError::Unavailable(_) => (Code::Unavailable, "CREDENTIALS_UNCHECKED"),
+                _ => (Code::Unauthenticated, reason::CREDENTIALS_INVALID),
+            },
+            Self::PermissionDenied(error) => (
+                Code::PermissionDenied,
+                match error {
+                    PermissionError::Role { .. } => "ROLE_REQUIRED",
+                    PermissionError::Namespace => "NAMESPACE_FORBIDDEN",
+                },
+            ),
             Self::MetadataTooLarge { .. } => (Code::ResourceExhausted, "METADATA_TOO_LARGE"),
             Self::CreationRate { .. } => (Code::ResourceExhausted, "CREATION_RATE"),
             Self::ShuttingDown { .. } => (Code::Unavailable, "SHUTTING_DOWN"),

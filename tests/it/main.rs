@@ -1,6 +1,7 @@
 //! Tests of the server over real sockets and real HTTP/2, of the program, and of the architecture.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod access;
 mod answers;
 mod architecture;
 mod bench;
@@ -34,12 +35,19 @@ mod resets;
 mod serve;
 #[path = "../common/serve.rs"]
 mod serve_process;
+#[path = "../common/skip.rs"]
+mod skip;
 mod stale_writers;
 mod store;
 mod store_faults;
 mod support;
 
 mod times;
+mod tls;
+mod tls_clients;
+mod tls_program;
+mod tls_refusals;
+mod tls_reload;
 mod watchdog;
 mod watchers;
 mod writers;
