@@ -42,6 +42,7 @@ mod store_faults;
 mod support;
 
 mod times;
+mod traces;
 mod watchdog;
 mod watchers;
 mod writers;
