@@ -9,8 +9,8 @@ use hdrhistogram::Histogram;
 use super::store_metrics::{self, Operation, Requests};
 use crate::metrics::{Samples, Source};
 use crate::recording::{
-    Checkpoint, CheckpointStore, CommitPrecondition, OpenRequest, Page, RecordingName, StoreEvents,
-    StoreFuture, Sweep, Swept,
+    Checkpoint, CheckpointStore, CommitPrecondition, ExportQuery, Exported, ListQuery, OpenRequest,
+    Page, RecordingName, StoreEvents, StoreFuture, Sweep, Swept,
 };
 use crate::store::{RedbStore, StoreStats};
 
@@ -159,8 +159,8 @@ impl CheckpointStore for LoggedStore {
         self.counted(Operation::Load, self.inner.load(name))
     }
 
-    fn list(&self, after: Option<RecordingName>, limit: usize) -> StoreFuture<'_, Page> {
-        self.counted(Operation::List, self.inner.list(after, limit))
+    fn list(&self, query: ListQuery, limit: usize) -> StoreFuture<'_, Page> {
+        self.counted(Operation::List, self.inner.list(query, limit))
     }
 
     fn delete(&self, name: RecordingName) -> StoreFuture<'_, Option<u64>> {
@@ -169,6 +169,10 @@ impl CheckpointStore for LoggedStore {
 
     fn sweep(&self, sweep: Sweep, after: Option<RecordingName>) -> StoreFuture<'_, Swept> {
         self.counted(Operation::Sweep, self.inner.sweep(sweep, after))
+    }
+
+    fn export(&self, query: ExportQuery) -> StoreFuture<'_, Exported> {
+        self.inner.export(query)
     }
 
     fn changes(&self) -> StoreEvents {

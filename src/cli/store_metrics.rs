@@ -35,7 +35,10 @@ fn failure(error: &StoreError) -> Option<usize> {
         StoreError::Unknown(_) => Some(1),
         StoreError::Damaged(_) => Some(2),
         StoreError::Full(_) => Some(3),
-        StoreError::Fenced { .. } | StoreError::NotFound | StoreError::OptionsDiffer => None,
+        StoreError::Fenced { .. }
+        | StoreError::NamespaceFull(_)
+        | StoreError::NotFound
+        | StoreError::OptionsDiffer => None,
     }
 }
 

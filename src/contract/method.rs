@@ -4,6 +4,11 @@ pub(crate) const COMPUTE_DISPLACEMENT: &str = "/my_package.DisplacementService/c
 pub(crate) const COMPUTE_PATH_LENGTH: &str = "/my_package.DisplacementService/computePathLength";
 pub(crate) const RECORD_ROUTE: &str = "/routeguide.RouteGuide/RecordRoute";
 
+/// The methods of `waywiser.admin.v1.AdminService`.
+pub(crate) mod admin_v1 {
+    pub(crate) const BACKUP_STORE: &str = "/waywiser.admin.v1.AdminService/BackupStore";
+}
+
 /// The methods of `waywiser.v1.PathService`.
 pub(crate) mod v1 {
     pub(crate) const COMPUTE_DISPLACEMENT: &str = "/waywiser.v1.PathService/ComputeDisplacement";

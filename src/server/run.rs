@@ -27,7 +27,7 @@ use super::tls::{TlsAcceptor, TlsSettings};
 use super::trim::{self, Trimmer};
 use crate::auth::Authenticator;
 use crate::recording::CheckpointStore;
-use crate::service::PathService;
+use crate::service::{AdminService, PathService};
 
 /// Open streams end with UNAVAILABLE this long before the end of the drain timeout, so that the status still
 /// reaches their clients. A tenth of the drain timeout applies if that is shorter.
@@ -70,13 +70,13 @@ pub struct Server {
     store: Arc<dyn CheckpointStore>,
     observers: Vec<Arc<dyn CallObserver>>,
     authenticator: Option<Arc<dyn Authenticator>>,
-    monitor: Monitor,
     #[cfg(feature = "tls")]
     tls: Option<TlsSettings>,
+    monitor: Monitor,
 }
 
 impl Server {
-    /// Returns a server with these settings that keeps its recordings in `store`.
+    /// Returns a server with these settings that keeps its recordings in `store`. [`Server::run`] checks the settings.
     pub fn new(config: Config, store: Arc<dyn CheckpointStore>) -> Self {
         Self {
             config,
@@ -197,8 +197,10 @@ impl Server {
 
     fn into_parts(self) -> Parts {
         let Self { config, store, observers, authenticator, monitor, .. } = self;
-        let paths = PathService::new(config.stream_limits(), store, config.checkpoint_policy());
-        let (routes, health) = routes::routes(&config, paths.clone());
+        let limits = config.stream_limits();
+        let admin = AdminService::new(limits, Arc::clone(&store));
+        let paths = PathService::new(limits, store, config.checkpoint_policy());
+        let (routes, health) = routes::routes(&config, paths.clone(), admin);
         let shared = Shared::new(config, observers, authenticator, &monitor);
         shared.monitored.connect(Running {
             max_connections: shared.config.max_connections as u64,

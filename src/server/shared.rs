@@ -35,9 +35,9 @@ pub(super) struct Shared {
     pub(super) memory: Arc<Memory>,
     pub(super) log: Arc<LogLimit>,
     pub(super) creations: Arc<CreationLimit>,
-    pub(super) monitored: Arc<Monitored>,
     pub(super) quotas: Quotas,
     pub(super) proxies: TrustedProxies,
+    pub(super) monitored: Arc<Monitored>,
     /// The log of calls, and the observers that the caller has added.
     pub(super) observers: Vec<Arc<dyn CallObserver>>,
     /// Checks the credentials of calls. Without it, all calls are accepted.

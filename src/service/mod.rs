@@ -7,6 +7,7 @@
 //! All methods read their request through `body`, which distinguishes a stream that was closed from one that was cut.
 //! They count their work in `work`, so that they yield in time. `status` and `error_info` convert errors to a status.
 
+mod admin;
 mod body;
 mod creations;
 mod displacement;
@@ -20,9 +21,11 @@ mod progress;
 mod quota_error;
 mod route_guide;
 mod status;
+mod store_timeout;
 mod violation;
 mod work;
 
+pub use admin::{AdminService, ClientAddress};
 pub use creations::{CreationLimit, Creations};
 pub use displacement::DisplacementService;
 pub use error_info::DOMAIN;

@@ -16,6 +16,7 @@ mod deadlines;
 mod drain;
 #[cfg(unix)]
 mod files;
+mod forwarded;
 mod health;
 mod hostile;
 mod invalid_points;
@@ -30,12 +31,14 @@ mod offsets;
 mod paths;
 mod program;
 mod proxy;
+mod quotas;
 mod record;
 mod recorder;
 mod resets;
 mod serve;
 #[path = "../common/serve.rs"]
 mod serve_process;
+mod settings;
 mod stale_writers;
 mod store;
 mod store_faults;

@@ -1,5 +1,6 @@
 //! `waywiser serve`: runs the server until a signal stops it. `limits.rs` has the options that bound it, `tls.rs` its
-//! certificates, `admin.rs` the listener for operators, `traces.rs` the traces of calls, `settings` the sources of all
+//! certificates, `quotas.rs` the limits per caller, `admin.rs` the listener for operators, `traces.rs` the traces of
+//! calls, `settings` the sources of all
 //! options, `signals.rs` and `reload.rs` what signals do, and `service_manager.rs` the protocols of systemd.
 
 mod admin;
@@ -214,7 +215,7 @@ pub(super) fn run(args: &ServeArgs, settings: Settings) -> io::Result<Outcome> {
         Err(error) => return fail(format_args!("{error}")),
     };
     // The listener is opened before the store: a server that cannot listen creates no directory.
-    let listener = match runtime.block_on(listen(args.listen)) {
+    let listener = match runtime.block_on(main_listener(args.listen)) {
         Ok(listener) => listener,
         Err(error) => return fail(format_args!("{error}")),
     };
@@ -276,8 +277,8 @@ fn reload_log_filter(settings: &Settings, filter: &LogFilter) -> Result<(), Stri
     Ok(())
 }
 
-/// Opens the listener. The error message says what to do.
-async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
+/// Returns the listener of the service manager if there is one, and opens it otherwise.
+async fn main_listener(address: SocketAddr) -> Result<TcpListener, String> {
     if let Some(listener) = service_manager::listener()? {
         tracing::info!("using the listener of the service manager; --listen has no effect");
         return Ok(listener);
@@ -285,7 +286,7 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
     bind(address, "--listen").await
 }
 
-/// Binds a listener to an address. The error message names the flag of the address.
+/// Opens a listener. The error message says what to do.
 async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, String> {
     TcpListener::bind(address).await.map_err(|error| {
         let advice = match error.kind() {
