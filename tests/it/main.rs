@@ -53,6 +53,7 @@ mod tls_clients;
 mod tls_program;
 mod tls_refusals;
 mod tls_reload;
+mod traces;
 mod watchdog;
 mod watchers;
 mod writers;
