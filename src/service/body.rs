@@ -94,6 +94,7 @@ impl RequestBody {
         self.progress.set_buffered(self.held_bytes);
         if let Some(pace) = &mut self.pace {
             pace.charge(self.progress.added_points(), self.progress.byte_count())?;
+            self.progress.set_throttled(pace.throttled());
             poll_fn(|cx| pace.poll(cx)).await;
         }
         poll_fn(|cx| self.poll_chunk(cx)).await

@@ -132,11 +132,18 @@ pub(super) struct Pace {
     bytes: u64,
     /// Runs until the stream may read on.
     wait: Option<Pin<Box<Sleep>>>,
+    /// The sum of all waits.
+    throttled: Duration,
 }
 
 impl Pace {
     pub(super) fn new(rates: Rates) -> Self {
-        Self { rates, points: 0, bytes: 0, wait: None }
+        Self { rates, points: 0, bytes: 0, wait: None, throttled: Duration::ZERO }
+    }
+
+    /// Returns the sum of all waits, including one that has just begun.
+    pub(super) fn throttled(&self) -> Duration {
+        self.throttled
     }
 
     /// Charges the points and bytes that the stream has read since the last call. The arguments are the totals.
@@ -169,6 +176,7 @@ impl Pace {
         match longest {
             Some((wait, rate)) if wait > STREAM_WAIT_MAX => return Err(rate.error(wait)),
             Some((wait, _)) if !wait.is_zero() => {
+                self.throttled += wait;
                 let end = now + wait;
                 match &mut self.wait {
                     Some(timer) => timer.as_mut().reset(end),

@@ -35,15 +35,25 @@ mod quotas;
 mod record;
 mod recorder;
 mod resets;
+mod route_guide;
 mod serve;
 #[path = "../common/serve.rs"]
 mod serve_process;
+mod settings;
+#[path = "../common/skip.rs"]
+mod skip;
 mod stale_writers;
 mod store;
 mod store_faults;
 mod support;
 
 mod times;
+mod tls;
+mod tls_clients;
+mod tls_program;
+mod tls_refusals;
+mod tls_reload;
+mod traces;
 mod watchdog;
 mod watchers;
 mod writers;
