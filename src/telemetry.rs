@@ -37,7 +37,7 @@ const FLUSH_TIME: Duration = Duration::from_secs(1);
 /// If the filter is not valid or the writer thread cannot be started.
 pub(crate) fn log_to_stderr(format: LogFormat, filter: &str) -> Result<LogGuard, String> {
     let filter = EnvFilter::builder().parse(filter).map_err(|error| error.to_string())?;
-    let ansi = io::stderr().is_terminal();
+    let ansi = io::stderr().is_terminal() && allows_colour();
     let (queue, guard) = start_writer(io::stderr(), LINES_MAX, FLUSH_TIME)
         .map_err(|error| format!("cannot start the log thread: {error}"))?;
     let builder = tracing_subscriber::fmt()
@@ -138,6 +138,12 @@ impl Write for QueueWriter {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Returns whether the user and the terminal allow colours (<https://no-color.org>).
+fn allows_colour() -> bool {
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    !no_color && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 #[cfg(test)]
