@@ -62,6 +62,7 @@ mod checkpoint;
 mod error;
 mod machine;
 mod name;
+mod namespace;
 mod policy;
 mod position;
 mod store;
@@ -73,6 +74,7 @@ pub use checkpoint::{Checkpoint, CommitPrecondition, OpenRequest};
 pub use error::RecordingError;
 pub use machine::{Commit, NextStep, Recording};
 pub use name::{RecordingName, RecordingNameError};
+pub use namespace::{Namespace, NamespaceError};
 pub use policy::CheckpointPolicy;
 pub use position::Admitted;
 pub use store::{

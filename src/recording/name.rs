@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::namespace::is_unreserved;
+
 /// A valid name of a recording: `paths/{id}`, where `{id}` has 1 to 128 characters of `A-Z a-z 0-9 - _ . ~`. A URL
 /// can contain these characters without escapes.
 ///
@@ -53,8 +55,6 @@ impl FromStr for RecordingName {
 
     fn from_str(text: &str) -> Result<Self, RecordingNameError> {
         let id = text.strip_prefix(PREFIX).ok_or(RecordingNameError)?;
-        let is_unreserved =
-            |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
         let fits = (1..=ID_BYTES_MAX).contains(&id.len()) && id.bytes().all(is_unreserved);
         if fits { Ok(Self(text.into())) } else { Err(RecordingNameError) }
     }

@@ -31,6 +31,8 @@ pub struct CallInfo<'a> {
     pub kind: CallKind,
     /// The address of the client.
     pub peer: SocketAddr,
+    /// The name of the caller. `None` before the call is authenticated, or without authentication.
+    pub principal: Option<&'a str>,
 }
 
 /// The kind of service that a call is addressed to.

@@ -17,3 +17,6 @@ pub(super) const AUXILIARY: [&str; 3] = [
 
 /// The path of the health method that lasts as long as its client wants.
 pub(super) const HEALTH_WATCH: &str = "/grpc.health.v1.Health/Watch";
+
+/// The start of the paths of all health methods. They need no credentials, so that probes work without a secret.
+pub(super) const HEALTH_PREFIX: &str = "/grpc.health.v1.Health/";

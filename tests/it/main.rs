@@ -1,6 +1,7 @@
 //! Tests of the server over real sockets and real HTTP/2, of the program, and of the architecture.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod access;
 mod answers;
 mod architecture;
 mod bench;
@@ -24,6 +25,7 @@ mod limits;
 mod load;
 mod measure;
 mod memory;
+mod metrics;
 mod offsets;
 mod paths;
 mod program;
