@@ -4,7 +4,7 @@
 //! a failure, 2 for a usage error. A new command is a new module and a variant of `Command`.
 //!
 //! Commands: `serve` (with `store`, `logged_store` and `store_metrics`), `config`, `measure`, `record`, `paths` (also `watch`),
-//! `bench`, `completions` and `man`. Shared: `reading` has the options of the readers, `input` finds and reads files, `track_reader` reads
+//! `bench`, `token`, `completions` and `man`. Shared: `reading` has the options of the readers, `input` finds and reads files, `track_reader` reads
 //! them on a thread, `track_queue` orders their points by track, `policy` has the options of a measurement, `units`
 //! parses times and sizes, `report` formats results, `notes` formats notes, `progress` draws the bar,
 //! `stall_detector` watches a call, and `stderr` prints messages.
@@ -29,6 +29,7 @@ mod stall_detector;
 mod stderr;
 mod store;
 mod store_metrics;
+mod token;
 mod track_queue;
 mod track_reader;
 mod units;
@@ -59,6 +60,7 @@ enum Command {
     Watch(paths::WatchArgs),
     Paths(paths::PathsArgs),
     Bench(bench::BenchArgs),
+    Token(token::TokenArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -108,6 +110,7 @@ pub fn run() -> ExitCode {
         Command::Watch(args) => paths::watch(&args),
         Command::Paths(args) => paths::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Token(args) => token::run(&args),
         Command::Completions(args) => {
             completions::run(&args, serve::with_variables(self::command()))
         }

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use crate::cli::logged_store::LoggedStore;
 use crate::cli::store_metrics;
-use crate::metrics::{self, AdminServer, CallMetrics, Metrics, Readiness};
+use crate::metrics::{self, AdminServer, CallMetrics, Metrics, Readiness, Source};
 use crate::server::Server;
 
 #[derive(Debug, Args)]
@@ -89,6 +89,13 @@ impl Admin {
         let calls = Arc::new(CallMetrics::default());
         self.metrics.add_shared(Arc::clone(&calls) as _);
         server.with_observer(calls)
+    }
+
+    /// Adds the metrics of another part of the process, if there is a listener.
+    pub(super) fn add(&self, source: impl Source) {
+        if self.listener.is_some() {
+            self.metrics.add(source);
+        }
     }
 
     /// Stops the listener, after the server has ended.
