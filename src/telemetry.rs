@@ -12,8 +12,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::time::SystemTime;
+use tracing_subscriber::{EnvFilter, reload};
 
 /// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,10 @@ const FLUSH_TIME: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// If the filter is not valid or the writer thread cannot be started.
-pub(crate) fn log_to_stderr(format: LogFormat, filter: &str) -> Result<LogGuard, String> {
+pub(crate) fn log_to_stderr(
+    format: LogFormat,
+    filter: &str,
+) -> Result<(LogGuard, LogFilter), String> {
     let filter = EnvFilter::builder().parse(filter).map_err(|error| error.to_string())?;
     let ansi = io::stderr().is_terminal();
     let (queue, guard) = start_writer(io::stderr(), LINES_MAX, FLUSH_TIME)
@@ -48,11 +51,47 @@ pub(crate) fn log_to_stderr(format: LogFormat, filter: &str) -> Result<LogGuard,
         .with_target(false)
         .with_ansi(ansi);
     // A subscriber that is already installed stays in use.
-    let _ = match format {
-        LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    let replace: Replace = match format {
+        LogFormat::Text => {
+            let builder = builder.with_filter_reloading();
+            let handle = builder.reload_handle();
+            let _ = builder.try_init();
+            Box::new(move |filter| handle.reload(filter))
+        }
+        LogFormat::Json => {
+            let builder = builder.json().flatten_event(true).with_filter_reloading();
+            let handle = builder.reload_handle();
+            let _ = builder.try_init();
+            Box::new(move |filter| handle.reload(filter))
+        }
     };
-    Ok(guard)
+    Ok((guard, LogFilter { replace }))
+}
+
+/// Checks a filter in the syntax of `RUST_LOG`.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn check_filter(filter: &str) -> Result<(), String> {
+    EnvFilter::builder().parse(filter).map(drop).map_err(|error| error.to_string())
+}
+
+type Replace = Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>;
+
+/// Replaces the filter of the log.
+pub(crate) struct LogFilter {
+    replace: Replace,
+}
+
+impl LogFilter {
+    /// Logs by this filter from now on.
+    ///
+    /// # Errors
+    /// If the filter is not valid. The old one stays in use.
+    pub(crate) fn set(&self, filter: &str) -> Result<(), String> {
+        let filter = EnvFilter::builder().parse(filter).map_err(|error| error.to_string())?;
+        (self.replace)(filter).map_err(|error| error.to_string())
+    }
 }
 
 /// The queue of lines between the threads that log and the thread that writes.

@@ -3,16 +3,19 @@
 //! `run` is the program. It parses the arguments, runs the command, and returns the exit code: 0 for success, 1 for
 //! a failure, 2 for a usage error. A new command is a new module and a variant of `Command`.
 //!
-//! Commands: `serve` (with `store` and `logged_store`), `measure`, `record`, `paths` (also `watch`) and
-//! `bench`. Shared: `reading` has the options of the readers, `input` finds and reads files, `track_reader` reads
+//! Commands: `serve` (with `store`, `logged_store` and `store_metrics`), `config`, `measure`, `record`, `paths` (also `watch`),
+//! `bench`, `completions` and `man`. Shared: `reading` has the options of the readers, `input` finds and reads files, `track_reader` reads
 //! them on a thread, `track_queue` orders their points by track, `policy` has the options of a measurement, `units`
 //! parses times and sizes, `report` formats results, `notes` formats notes, `progress` draws the bar,
 //! `stall_detector` watches a call, and `stderr` prints messages.
 
 mod bench;
+mod completions;
+mod config;
 mod flags;
 mod input;
 mod logged_store;
+mod man;
 mod measure;
 mod notes;
 mod paths;
@@ -25,6 +28,7 @@ mod serve;
 mod stall_detector;
 mod stderr;
 mod store;
+mod store_metrics;
 mod track_queue;
 mod track_reader;
 mod units;
@@ -33,8 +37,9 @@ use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use self::serve::{Parsed, Rejection};
 use crate::client;
 
 /// Measure the length of paths exactly
@@ -47,23 +52,66 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Serve(serve::ServeArgs),
+    Serve(Box<serve::ServeArgs>),
+    Config(config::ConfigArgs),
     Measure(measure::MeasureArgs),
     Record(record::RecordArgs),
     Watch(paths::WatchArgs),
     Paths(paths::PathsArgs),
     Bench(bench::BenchArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
+}
+
+/// Returns the command line of the program.
+fn command() -> clap::Command {
+    config::with_help(Cli::command())
+}
+
+/// Parses the arguments of the process. Returns the exit code if the program ends here.
+fn parse() -> Result<(Command, Option<serve::Settings>), ExitCode> {
+    let rejection = match serve::parse(command(), std::env::args_os().collect()) {
+        Ok(Parsed { matches, settings }) => match Cli::from_arg_matches(&matches) {
+            Ok(cli) => return Ok((cli.command, settings)),
+            Err(error) => Rejection::Arguments(error.format(&mut command()), Vec::new()),
+        },
+        Err(rejection) => rejection,
+    };
+    match rejection {
+        Rejection::Arguments(error, notes) => {
+            // The reader of the output may have closed it.
+            let _ = error.print();
+            for note in notes {
+                stderr::print(format_args!("{}", report::escape_control(&note)));
+            }
+            Err(ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2)))
+        }
+        Rejection::Setting(message) => {
+            let _ = usage_error(format_args!("{message}"));
+            Err(ExitCode::from(2))
+        }
+    }
 }
 
 /// Runs the program with the arguments of the process.
 pub fn run() -> ExitCode {
-    let outcome = match Cli::parse().command {
-        Command::Serve(args) => serve::run(&args),
+    let (command, settings) = match parse() {
+        Ok(parsed) => parsed,
+        Err(code) => return code,
+    };
+    let settings = settings.unwrap_or_default();
+    let outcome = match command {
+        Command::Serve(args) => serve::run(&args, settings),
+        Command::Config(args) => config::run(&args, &settings),
         Command::Measure(args) => measure::run(&args),
         Command::Record(args) => record::run(&args),
         Command::Watch(args) => paths::watch(&args),
         Command::Paths(args) => paths::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Completions(args) => {
+            completions::run(&args, serve::with_variables(self::command()))
+        }
+        Command::Man(args) => man::run(&args, serve::with_variables(self::command())),
     };
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
@@ -118,12 +166,11 @@ enum Outcome {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_arguments_are_consistent() {
-        Cli::command().debug_assert();
+        command().debug_assert();
+        serve::with_variables(command()).debug_assert();
     }
 }

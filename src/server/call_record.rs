@@ -11,7 +11,10 @@ use tonic::{Code, Status};
 use tracing::Span;
 
 use super::memory::Charge;
+use super::methods::Methods;
 use super::observer::{CallInfo, CallKind, CallReport};
+use super::open_calls::OpenCall;
+use super::quota::Admission;
 use super::shared::Shared;
 use crate::auth::Principal;
 use crate::service::{Progress, RpcError};
@@ -25,11 +28,14 @@ pub(super) struct CallRecord {
     peer: SocketAddr,
     principal: Option<Arc<Principal>>,
     progress: Arc<Progress>,
+    _open: OpenCall,
     started: Instant,
     status: Option<Status>,
     /// An answer exists, whether or not the client has read it.
     is_answered: bool,
     _held: Held,
+    /// Counts the call as a stream of its principal and its peer.
+    quota: Admission,
 }
 
 /// Resources that a call holds until it has ended.
@@ -52,6 +58,8 @@ impl CallRecord {
         held: Held,
     ) -> Self {
         let span = tracing::info_span!("call", %method, %peer);
+        let progress = Arc::default();
+        let method_id = Methods::get().find(&method);
         let record = Self {
             shared: Arc::clone(shared),
             span,
@@ -59,11 +67,13 @@ impl CallRecord {
             kind,
             peer,
             principal: None,
-            progress: Arc::default(),
+            _open: shared.monitored.calls.open(method_id, &progress),
+            progress,
             started: Instant::now(),
             status: None,
             is_answered: false,
             _held: held,
+            quota: Admission::default(),
         };
         let call = record.info();
         record.span.in_scope(|| {
@@ -91,6 +101,11 @@ impl CallRecord {
         &self.span
     }
 
+    /// Returns the address of the client.
+    pub(super) fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
     pub(super) fn progress(&self) -> &Arc<Progress> {
         &self.progress
     }
@@ -98,6 +113,16 @@ impl CallRecord {
     /// Sets the caller, once the call is authenticated.
     pub(super) fn set_principal(&mut self, principal: Arc<Principal>) {
         self.principal = Some(principal);
+    }
+
+    /// Returns the caller, if the call is authenticated.
+    pub(super) fn principal(&self) -> Option<&Principal> {
+        self.principal.as_deref()
+    }
+
+    /// Counts the call against quotas until it has ended.
+    pub(super) fn hold_quota(&mut self, admission: Admission) {
+        self.quota = admission;
     }
 
     /// Sets the status that is reported.
@@ -128,11 +153,16 @@ impl Drop for CallRecord {
             }
             None => (Code::Cancelled, "the stream ended before there was an answer"),
         };
+        if let Some(status) = &self.status
+            && code != Code::Ok
+        {
+            self.shared.monitored.counters.call_failed(status);
+        }
         let report = CallReport {
             call: self.info(),
             code,
             message,
-            points: self.progress.point_count(),
+            points: self.progress.added_points(),
             bytes: self.progress.byte_count(),
             duration: self.started.elapsed(),
         };

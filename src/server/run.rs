@@ -18,6 +18,7 @@ use super::connection;
 use super::handle::Handle;
 use super::health::HealthReporter;
 use super::listener::Listener;
+use super::monitor::{Monitor, Phase, Running};
 use super::observer::CallObserver;
 use super::routes;
 use super::shared::Shared;
@@ -71,6 +72,7 @@ pub struct Server {
     authenticator: Option<Arc<dyn Authenticator>>,
     #[cfg(feature = "tls")]
     tls: Option<TlsSettings>,
+    monitor: Monitor,
 }
 
 impl Server {
@@ -81,6 +83,7 @@ impl Server {
             store,
             observers: Vec::new(),
             authenticator: None,
+            monitor: Monitor::default(),
             #[cfg(feature = "tls")]
             tls: None,
         }
@@ -106,6 +109,11 @@ impl Server {
     pub fn with_authenticator(mut self, authenticator: Arc<dyn Authenticator>) -> Self {
         self.authenticator = Some(authenticator);
         self
+    }
+
+    /// Returns a view of the server, for metrics and for checks of its readiness.
+    pub fn monitor(&self) -> Monitor {
+        self.monitor.clone()
     }
 
     /// Serves until `shutdown` completes, then drains: health answers NOT_SERVING, no new connection and no new
@@ -144,6 +152,7 @@ impl Server {
         self.config.check().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let Parts { shared, routes, paths, health } = self.into_parts();
         health.set_serving(true);
+        shared.monitored.set_phase(Phase::Serving);
 
         tracing::info!(%address, "listening");
         tracing::info!(
@@ -169,6 +178,7 @@ impl Server {
             drain_timeout_s = drain_timeout.as_secs_f64(),
             "draining"
         );
+        shared.monitored.set_phase(Phase::Draining);
         health.set_serving(false);
         drop(listener);
         stages.draining.cancel();
@@ -180,15 +190,23 @@ impl Server {
         // Commits the points of streams that were cut. The commits have a time limit of their own.
         paths.flushed().await;
         shared.log.flush();
+        shared.monitored.set_phase(Phase::Stopped);
         tracing::info!(connections_cut = cut, "stopped");
         result
     }
 
     fn into_parts(self) -> Parts {
-        let Self { config, store, observers, authenticator, .. } = self;
+        let Self { config, store, observers, authenticator, monitor, .. } = self;
         let paths = PathService::new(config.stream_limits(), store, config.checkpoint_policy());
         let (routes, health) = routes::routes(&config, paths.clone());
-        Parts { shared: Shared::new(config, observers, authenticator), routes, paths, health }
+        let shared = Shared::new(config, observers, authenticator, &monitor);
+        shared.monitored.connect(Running {
+            max_connections: shared.config.max_connections as u64,
+            memory: Arc::downgrade(&shared.memory),
+            log: Arc::downgrade(&shared.log),
+            paths: Box::new(paths.activity()),
+        });
+        Parts { shared, routes, paths, health }
     }
 }
 
@@ -248,6 +266,7 @@ async fn housekeeping(shared: &Shared) {
         ticks.tick().await;
         shared.log.flush();
         shared.relieve();
+        shared.quotas.sweep();
         if trimmer.is_due(&shared.memory) {
             // Trimming cannot panic, and nothing depends on its result.
             let _ = tokio::task::spawn_blocking(trim::trim).await;

@@ -25,6 +25,7 @@ mod limits;
 mod load;
 mod measure;
 mod memory;
+mod metrics;
 mod offsets;
 mod paths;
 mod program;

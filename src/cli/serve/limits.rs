@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::units::{Time, size};
+use crate::cli::units::{Size, Time, size};
 use crate::server::{Config, ConfigError};
 
 #[derive(Debug, Args)]
@@ -38,8 +38,8 @@ pub(super) struct LimitArgs {
     max_streams_per_connection: u32,
 
     /// Maximum size of a message
-    #[arg(long, value_name = "BYTES", default_value_t = Config::default().max_message_bytes)]
-    max_message_bytes: usize,
+    #[arg(long, value_name = "SIZE", default_value_t = Size(Config::default().max_message_bytes))]
+    max_message_bytes: Size<usize>,
 
     /// Maximum ratio of decompressed to compressed bytes of a stream, after its first MiB; 1033 disables the limit
     #[arg(
@@ -51,8 +51,8 @@ pub(super) struct LimitArgs {
     max_inflation_ratio: u32,
 
     /// Maximum size of the header list of a request
-    #[arg(long, value_name = "BYTES", default_value_t = Config::default().max_header_bytes)]
-    max_header_bytes: u32,
+    #[arg(long, value_name = "SIZE", default_value_t = Size(Config::default().max_header_bytes))]
+    max_header_bytes: Size<u32>,
 
     /// Maximum number of streams reset because of client errors before the connection is closed
     #[arg(long, value_name = "COUNT", default_value_t = Config::default().max_error_resets)]
@@ -63,16 +63,16 @@ pub(super) struct LimitArgs {
     max_pending_resets: usize,
 
     /// HTTP/2 flow-control window of a stream: the bytes that a client may send before the server reads them
-    #[arg(long, value_name = "BYTES", default_value_t = Config::default().stream_window_bytes)]
-    stream_window_bytes: u32,
+    #[arg(long, value_name = "SIZE", default_value_t = Size(Config::default().stream_window_bytes))]
+    stream_window_bytes: Size<u32>,
 
     /// HTTP/2 flow-control window of a connection, for all its streams together
-    #[arg(long, value_name = "BYTES", default_value_t = Config::default().connection_window_bytes)]
-    connection_window_bytes: u32,
+    #[arg(long, value_name = "SIZE", default_value_t = Size(Config::default().connection_window_bytes))]
+    connection_window_bytes: Size<u32>,
 
     /// Maximum overhead of unread small DATA frames per connection; a frame below 256 bytes counts as the difference
-    #[arg(long, value_name = "BYTES", default_value_t = Config::default().data_frame_budget_bytes)]
-    data_frame_budget_bytes: usize,
+    #[arg(long, value_name = "SIZE", default_value_t = Size(Config::default().data_frame_budget_bytes))]
+    data_frame_budget_bytes: Size<usize>,
 
     /// End a stream after this time without input, or with a reply that the client does not read
     #[arg(long, value_name = "TIME", default_value_t = Time(Config::default().stream_idle_timeout))]
@@ -113,18 +113,18 @@ impl LimitArgs {
         Config {
             max_connections: self.max_connections,
             max_streams_per_connection: self.max_streams_per_connection,
-            max_message_bytes: self.max_message_bytes,
+            max_message_bytes: self.max_message_bytes.0,
             max_inflation_ratio: self.max_inflation_ratio,
-            max_header_bytes: self.max_header_bytes,
+            max_header_bytes: self.max_header_bytes.0,
             max_error_resets: self.max_error_resets,
             stream_idle_timeout: self.stream_idle_timeout.0,
             handshake_timeout: self.handshake_timeout.0,
             keepalive_interval: self.keepalive_interval.0,
             keepalive_timeout: self.keepalive_timeout.0,
             max_pending_resets: self.max_pending_resets,
-            stream_window_bytes: self.stream_window_bytes,
-            connection_window_bytes: self.connection_window_bytes,
-            data_frame_budget_bytes: self.data_frame_budget_bytes,
+            stream_window_bytes: self.stream_window_bytes.0,
+            connection_window_bytes: self.connection_window_bytes.0,
+            data_frame_budget_bytes: self.data_frame_budget_bytes.0,
             max_connections_per_peer: self.max_connections_per_peer,
             connection_idle_timeout: self.connection_idle_timeout.0,
             max_memory_bytes: self.max_memory_bytes,
@@ -134,19 +134,27 @@ impl LimitArgs {
             checkpoint_points: self.checkpoint_points,
             retention: self.retention.0,
             drain_timeout: self.drain_timeout.0,
+            ..Config::default()
         }
+    }
+}
+
+/// Returns the name of the option that an error is about.
+pub(super) fn option(error: &ConfigError) -> String {
+    match error.setting {
+        "max_memory_bytes" => "max-memory".to_owned(),
+        setting => setting.replace('_', "-"),
     }
 }
 
 /// Returns the message of an invalid setting, with the names of the options instead of those of the fields.
 pub(super) fn error_message(error: &ConfigError) -> String {
-    let ConfigError { setting, value, bounds } = error;
-    let option = match *setting {
-        "max_memory_bytes" => "max-memory".to_owned(),
-        setting => setting.replace('_', "-"),
-    };
-    // The bounds of the memory depend on another setting.
-    let bounds = bounds.replace("max_message_bytes", "--max-message-bytes");
+    let ConfigError { value, bounds, .. } = error;
+    let option = option(error);
+    // Some bounds depend on another setting.
+    let bounds = bounds
+        .replace("max_message_bytes", "--max-message-bytes")
+        .replace("trusted_proxies", "--trust-forwarded-for");
     format!("--{option} is {value}, and must be {bounds}")
 }
 

@@ -1,21 +1,35 @@
-//! `waywiser serve`: runs the server until a signal stops it. `limits.rs` has the options that bound it,
-//! and `tls.rs` its certificates.
+//! `waywiser serve`: runs the server until a signal stops it. `limits.rs` has the options that bound it, `tls.rs` its
+//! certificates, `quotas.rs` the limits per caller, `admin.rs` the listener for operators, `settings` the sources of all
+//! options, `signals.rs` and `reload.rs` what signals do, and `service_manager.rs` the protocols of systemd.
 
+mod admin;
 mod limits;
+mod quotas;
+mod reload;
+mod service_manager;
+mod settings;
+mod signals;
 mod tls;
 
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, FromArgMatches as _, ValueEnum};
 use tokio::net::TcpListener;
 
+use self::admin::AdminArgs;
 use self::limits::LimitArgs;
+use self::quotas::QuotaArgs;
+use self::reload::Reloads;
+pub(super) use self::settings::{Parsed, Rejection, Settings, parse, with_variables};
+use self::signals::Signals;
 use self::tls::TlsArgs;
-use super::store::{Opened, StoreArgs};
-use super::{Outcome, fail, usage_error};
-use crate::server::Server;
-use crate::telemetry::{self, LogFormat};
+use super::store::StoreArgs;
+use super::{Outcome, fail, stderr, usage_error};
+use crate::server::{Config, Server};
+use crate::telemetry::{self, LogFilter, LogFormat};
 
 /// Run the gRPC server
 ///
@@ -29,14 +43,32 @@ use crate::telemetry::{self, LogFormat};
 /// to standard error, one line per stream. Without --tls-cert, the server has no TLS: run it on a trusted network, or
 /// behind a proxy that terminates TLS.
 ///
-/// SIGINT, SIGTERM or SIGHUP starts a drain: health checks return NOT_SERVING, new connections and streams are
+/// Every option is a setting: of the command line, of the environment (WAYWISER_ and the name in capitals), or of the
+/// file of --config (TOML, with the names of the options as keys). This is also their precedence.
+///
+/// SIGINT or SIGTERM starts a drain: health checks return NOT_SERVING, new connections and streams are
 /// refused, and connections without streams are closed. Open streams may continue for the drain timeout and then end
 /// with UNAVAILABLE. A second signal ends the process at once. At exit, the server logs the number of commits,
 /// transactions and disk syncs, and the duration of commits.
+///
+/// SIGHUP reads the log filter in the file of --config again, and whatever else can change while the server runs; the
+/// log names it at the start. A server without anything to read again drains.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct ServeArgs {
+    /// File with settings, in TOML
+    ///
+    /// The keys are the names of the options. An option or a variable of the environment has precedence.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Print all settings and their sources as TOML, and exit
+    #[arg(long)]
+    print_config: bool,
+
     /// Address and port to listen on; port 0 selects a free port
+    ///
+    /// A service manager may pass a listener instead (socket activation); this option has no effect then.
     #[arg(long, value_name = "HOST:PORT", value_parser = address, default_value = "127.0.0.1:50051")]
     listen: SocketAddr,
 
@@ -53,6 +85,9 @@ pub(super) struct ServeArgs {
     log_filter: String,
 
     #[command(flatten)]
+    admin: AdminArgs,
+
+    #[command(flatten)]
     store: StoreArgs,
 
     #[command(flatten)]
@@ -60,6 +95,9 @@ pub(super) struct ServeArgs {
 
     #[command(flatten)]
     limits: LimitArgs,
+
+    #[command(flatten)]
+    quotas: QuotaArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -68,6 +106,7 @@ Examples:
   waywiser serve --listen 0.0.0.0:50051 --log-format json
   waywiser serve --listen 0.0.0.0:50051 --tls-cert server.pem --tls-key server.key
   waywiser serve --stream-idle-timeout 1h --drain-timeout 30s
+  waywiser serve --config /etc/waywiser/waywiser.toml --print-config
   grpcurl -plaintext -d '{\"end\": {\"x\": 3, \"y\": 4}}' 127.0.0.1:50051 \\
       my_package.DisplacementService/computeDisplacement
 
@@ -99,28 +138,62 @@ fn threads(text: &str) -> Result<usize, String> {
 /// stream with long legs takes up to a millisecond, and a new request waits for this many polls.
 const EVENT_INTERVAL: u32 = 4;
 
+impl ServeArgs {
+    /// Returns the configuration of the server. It is not checked yet.
+    fn config(&self) -> Config {
+        let mut config = self.limits.config();
+        self.quotas.apply(&mut config);
+        config
+    }
+}
+
+/// Checks everything that can be checked without listening and without the store.
+///
+/// # Errors
+/// If the error message cannot be written.
+pub(super) fn check(args: &ServeArgs, settings: &Settings) -> io::Result<Outcome> {
+    let config = args.config();
+    if let Err(error) = config.check() {
+        let origin = settings.origin(&limits::option(&error));
+        return usage_error(format_args!("{}{origin}", limits::error_message(&error)));
+    }
+    if let Err(error) = telemetry::check_filter(&args.log_filter) {
+        let filter = &args.log_filter;
+        return usage_error(format_args!(
+            "the log filter {filter:?} (--log-filter or RUST_LOG) is invalid: {error}"
+        ));
+    }
+    Ok(Outcome::Done)
+}
+
 /// Runs the server. Prints one line on standard output when connections are accepted.
 ///
 /// # Errors
 /// If the address of the listener cannot be read.
-pub(super) fn run(args: &ServeArgs) -> io::Result<Outcome> {
-    let config = args.limits.config();
-    if let Err(error) = config.check() {
-        return usage_error(format_args!("{}", limits::error_message(&error)));
+pub(super) fn run(args: &ServeArgs, settings: Settings) -> io::Result<Outcome> {
+    if args.print_config {
+        for warning in settings.warnings() {
+            stderr::print(format_args!("warning: {warning}"));
+        }
+        io::stdout().write_all(settings.print().as_bytes())?;
+        return Ok(Outcome::Done);
     }
+    let checked = check(args, &settings)?;
+    if checked != Outcome::Done {
+        return Ok(checked);
+    }
+    let config = args.config();
     let format = match args.log_format {
         Format::Text => LogFormat::Text,
         Format::Json => LogFormat::Json,
     };
-    let _log = match telemetry::log_to_stderr(format, &args.log_filter) {
-        Ok(guard) => guard,
-        Err(error) => {
-            let filter = &args.log_filter;
-            return usage_error(format_args!(
-                "the log filter {filter:?} (--log-filter or RUST_LOG) is invalid: {error}"
-            ));
-        }
+    let (_log, log_filter) = match telemetry::log_to_stderr(format, &args.log_filter) {
+        Ok(log) => log,
+        Err(error) => return fail(format_args!("{error}")),
     };
+    for warning in settings.warnings() {
+        tracing::warn!("{warning}");
+    }
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if args.threads > 0 {
         runtime.worker_threads(args.threads);
@@ -136,43 +209,88 @@ pub(super) fn run(args: &ServeArgs) -> io::Result<Outcome> {
         Err(error) => return fail(format_args!("{error}")),
     };
     // The listener is opened before the store: a server that cannot listen creates no directory.
-    let listener = match runtime.block_on(listen(args.listen)) {
+    let listener = match runtime.block_on(main_listener(args.listen)) {
         Ok(listener) => listener,
         Err(error) => return fail(format_args!("{error}")),
     };
-    let Opened { store, logged } = match args.store.open() {
+    let admin = match args.admin.start(&runtime) {
+        Ok(admin) => admin,
+        Err(error) => return fail(format_args!("{error}")),
+    };
+    let opened = match args.store.open() {
         Ok(store) => store,
         Err(error) => return fail(format_args!("{error}")),
     };
-    let mut server = Server::new(config, store);
+    let mut reloads = Reloads::default();
+    if settings.file().is_some() {
+        reloads.add("log filter", move || reload_log_filter(&settings, &log_filter));
+    }
+    let mut server = admin.observe(&opened.logged, Server::new(config, Arc::clone(&opened.store)));
     if let Some(tls) = tls {
+        let handle = tls.clone();
+        reloads.add("certificates", move || {
+            handle.reload().map(|_| ()).map_err(|error| error.to_string())
+        });
         server = server.with_tls(tls);
     }
-    let outcome = runtime.block_on(serve(listener, server));
+    let outcome = runtime.block_on(serve(listener, server, reloads));
+    runtime.block_on(admin.stop());
     // Handlers that still run have no receiver for their results.
     runtime.shutdown_background();
-    if let Some(logged) = logged {
-        logged.log();
-    }
+    opened.logged.log();
     outcome
 }
 
-/// Opens the listener. The error message says what to do.
-async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
+/// Reads the settings again and applies the log filter. The other settings need a restart.
+fn reload_log_filter(settings: &Settings, filter: &LogFilter) -> Result<(), String> {
+    let Parsed { matches, settings: new } = settings.reread()?;
+    let (Some(flags), Some(new)) = (matches.subcommand_matches("serve"), new) else {
+        return Err("the settings are not those of a server".to_owned());
+    };
+    let args = ServeArgs::from_arg_matches(flags).map_err(|error| error.to_string())?;
+    if let Err(error) = args.limits.config().check() {
+        let origin = new.origin(&limits::option(&error));
+        return Err(format!("{}{origin}", limits::error_message(&error)));
+    }
+    filter.set(&args.log_filter)?;
+    let mut changes = settings.changes(&new);
+    changes.retain(|&name| name != "log-filter");
+    if !changes.is_empty() {
+        tracing::warn!(
+            settings = changes.join(", "),
+            "these settings have changed, which needs a restart"
+        );
+    }
+    Ok(())
+}
+
+/// Returns the listener of the service manager if there is one, and opens it otherwise.
+async fn main_listener(address: SocketAddr) -> Result<TcpListener, String> {
+    if let Some(listener) = service_manager::listener()? {
+        tracing::info!("using the listener of the service manager; --listen has no effect");
+        return Ok(listener);
+    }
+    listen(address, "--listen").await
+}
+
+/// Opens a listener. The error message says what to do.
+async fn listen(address: SocketAddr, flag: &str) -> Result<TcpListener, String> {
     TcpListener::bind(address).await.map_err(|error| {
         let advice = match error.kind() {
             io::ErrorKind::AddrInUse => {
-                "; is another server running there? stop it, or choose a port with --listen"
+                format!("; is another server running there? stop it, or choose a port with {flag}")
             }
-            io::ErrorKind::PermissionDenied => "; ports below 1024 need privileges",
-            io::ErrorKind::AddrNotAvailable => "; this machine does not have that address",
-            _ => "",
+            io::ErrorKind::PermissionDenied => "; ports below 1024 need privileges".to_owned(),
+            io::ErrorKind::AddrNotAvailable => {
+                "; this machine does not have that address".to_owned()
+            }
+            _ => String::new(),
         };
         format!("cannot listen on {address}: {error}{advice}")
     })
 }
 
-async fn serve(listener: TcpListener, server: Server) -> io::Result<Outcome> {
+async fn serve(listener: TcpListener, server: Server, reloads: Reloads) -> io::Result<Outcome> {
     // Signals are registered before the line is printed, because its reader may send a signal at once.
     let signals = match Signals::listen() {
         Ok(signals) => signals,
@@ -182,62 +300,14 @@ async fn serve(listener: TcpListener, server: Server) -> io::Result<Outcome> {
     // Standard output may be closed; the server runs without it.
     let _ = writeln!(stdout, "listening on {}", listener.local_addr()?);
     let _ = stdout.flush();
-    match server.run(listener, signals.first()).await {
+    match &reloads.names()[..] {
+        [] => tracing::info!("SIGHUP starts a drain, because there is nothing to reload"),
+        names => tracing::info!(parts = names.join(", "), "SIGHUP reloads"),
+    }
+    service_manager::ready();
+    service_manager::start_watchdog();
+    match server.run(listener, signals.stop(reloads)).await {
         Ok(()) => Ok(Outcome::Done),
         Err(error) => fail(format_args!("the server stopped: {error}")),
-    }
-}
-
-/// SIGINT, SIGTERM and SIGHUP, or their equivalents.
-struct Signals {
-    #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-    /// The terminal was closed.
-    #[cfg(unix)]
-    hangup: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    #[cfg(unix)]
-    fn listen() -> io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    #[cfg(unix)]
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hangup.recv() => {}
-        }
-    }
-
-    #[cfg(not(unix))]
-    fn listen() -> io::Result<Self> {
-        Ok(Self {})
-    }
-
-    #[cfg(not(unix))]
-    async fn next(&mut self) {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
-
-    /// Completes at the first signal. The second one ends the process.
-    async fn first(mut self) {
-        self.next().await;
-        tokio::spawn(async move {
-            self.next().await;
-            tracing::warn!("second signal: ending without a drain");
-            std::process::exit(1);
-        });
     }
 }

@@ -98,6 +98,7 @@ pub(super) fn open(
         duration_ms = start.elapsed().as_millis() as u64,
         "the database file was checked"
     );
+    counters.recordings.store(content.recordings, Relaxed);
     Ok(Checked { database, last_transaction: content.last_transaction })
 }
 
