@@ -129,7 +129,8 @@ Examples:
   grpcurl -plaintext -d '{\"end\": {\"x\": 3, \"y\": 4}}' 127.0.0.1:50051 \\
       my_package.DisplacementService/computeDisplacement
 
-Exit status: 0 after a drain, 1 if the server could not run, 2 for a usage error.";
+Exit status: 0 after a drain, 1 if the server could not run, 2 for a usage error, 128 and the number of the signal
+after a second signal.";
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Format {
