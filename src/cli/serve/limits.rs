@@ -183,6 +183,7 @@ impl LimitArgs {
             checkpoint_points: self.checkpoint_points,
             retention: self.retention.0,
             drain_timeout: self.drain_timeout.0,
+            ..Config::default()
         }
     }
 }
@@ -199,8 +200,10 @@ pub(super) fn option(error: &ConfigError) -> String {
 pub(super) fn error_message(error: &ConfigError) -> String {
     let ConfigError { value, bounds, .. } = error;
     let option = option(error);
-    // The bounds of the memory depend on another setting.
-    let bounds = bounds.replace("max_message_bytes", "--max-message-bytes");
+    // Some bounds depend on another setting.
+    let bounds = bounds
+        .replace("max_message_bytes", "--max-message-bytes")
+        .replace("trusted_proxies", "--trust-forwarded-for");
     format!("--{option} is {value}, and must be {bounds}")
 }
 
