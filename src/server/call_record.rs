@@ -58,7 +58,8 @@ impl CallRecord {
         peer: SocketAddr,
         held: Held,
     ) -> Self {
-        let span = tracing::info_span!("call", %method, %peer);
+        // The log of calls does not need it. It names the call in other lines, at the price of its formatting.
+        let span = tracing::debug_span!("call", %method, %peer);
         let progress = Arc::default();
         let method_id = Methods::get().find(&method);
         let record = Self {

@@ -40,12 +40,20 @@ mod serve;
 #[path = "../common/serve.rs"]
 mod serve_process;
 mod settings;
+#[path = "../common/skip.rs"]
+mod skip;
 mod stale_writers;
 mod store;
 mod store_faults;
 mod support;
 
 mod times;
+mod tls;
+mod tls_clients;
+mod tls_program;
+mod tls_refusals;
+mod tls_reload;
+mod traces;
 mod watchdog;
 mod watchers;
 mod writers;
