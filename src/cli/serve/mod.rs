@@ -167,7 +167,7 @@ impl ServeArgs {
     }
 }
 
-/// Checks everything that can be checked without listening and without the store.
+/// Checks the settings without reading the files that they name.
 ///
 /// # Errors
 /// If the error message cannot be written.
@@ -190,6 +190,19 @@ pub(super) fn check(args: &ServeArgs, settings: &Settings) -> io::Result<Outcome
         return fail(format_args!("{error}"));
     }
     Ok(Outcome::Done)
+}
+
+/// Checks the files that the settings name.
+///
+/// # Errors
+/// If the error message cannot be written.
+pub(super) fn check_files(args: &ServeArgs) -> io::Result<Outcome> {
+    let certificates = args.tls.load(false).map(drop).map_err(|error| error.to_string());
+    let features = args.features.read().map(drop).map_err(|error| error.to_string());
+    match certificates.and(features) {
+        Ok(()) => Ok(Outcome::Done),
+        Err(error) => fail(format_args!("{error}")),
+    }
 }
 
 /// Runs the server. Prints one line on standard output when connections are accepted.
@@ -301,7 +314,7 @@ fn reload_log_filter(settings: &Settings, filter: &LogFilter) -> Result<(), Stri
         return Err("the settings are not those of a server".to_owned());
     };
     let args = ServeArgs::from_arg_matches(flags).map_err(|error| error.to_string())?;
-    if let Err(error) = args.limits.config().check() {
+    if let Err(error) = args.config().check() {
         let origin = new.origin(&limits::option(&error));
         return Err(format!("{}{origin}", limits::error_message(&error)));
     }
