@@ -1,12 +1,12 @@
 //! `waywiser paths`: lists, shows and deletes the recordings of a server.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 use clap::{ArgGroup, Args, Subcommand};
 
 use super::connect::ConnectArgs;
-use super::recording_row::{self, Names, state};
-use super::report::{Report, escape_control, pluralize};
+use super::recording_row::{self, state};
+use super::report::{Names, Report, escape_control, pluralize};
 use super::{Outcome, fail, notes, stderr};
 use crate::client::{Client, ClientError};
 use crate::recording::RecordingName;
@@ -138,11 +138,11 @@ fn full_prefix(prefix: &str) -> String {
 
 async fn list(client: &Client, args: &ListArgs) -> Done {
     let mut out = io::stdout();
-    let (json, names) = (args.output.json, Names::on(out.is_terminal()));
+    let (json, names) = (args.output.json, Names::on(&out));
     let prefix = args.prefix.as_deref().map(full_prefix).unwrap_or_default();
     let (mut page_token, mut is_headed) = (None, json);
     loop {
-        let page = client.list_paths_with_prefix(&prefix, page_token).await?;
+        let page = client.list_paths(&prefix, page_token).await?;
         let mut written = Ok(());
         if !std::mem::replace(&mut is_headed, true) {
             written = recording_row::write_header(&mut out);
@@ -162,15 +162,16 @@ async fn list(client: &Client, args: &ListArgs) -> Done {
 async fn show(client: &Client, args: &ShowArgs) -> Done {
     let path = client.get_path(&args.name).await?;
     let mut out = io::stdout();
+    let names = Names::on(&out);
     let written = match &path.summary {
         Some(summary) if !args.output.json => {
-            let written = Report::recording(out, state(&path), &path, summary);
+            let written = Report::recording(out, state(&path), &path, summary, names);
             for note in notes::of_recording(&path.name, summary) {
                 stderr::print(format_args!("note: {note}"));
             }
             written
         }
-        _ => recording_row::write(&mut out, &path, args.output.json, Names::Whole),
+        _ => recording_row::write(&mut out, &path, args.output.json, names),
     };
     Ok(written.map(|()| Outcome::Done))
 }
@@ -240,7 +241,7 @@ impl<W: Write> Deletion<'_, W> {
     async fn all_with(&mut self, client: &Client, prefix: &str) -> Done {
         let (mut page_token, mut count) = (None, 0);
         loop {
-            let page = client.list_paths_with_prefix(prefix, page_token).await?;
+            let page = client.list_paths(prefix, page_token).await?;
             count += page.paths.len() as u64;
             for path in page.paths.iter().filter(|_| self.args.yes) {
                 let name = path.name.parse::<RecordingName>();

@@ -109,20 +109,12 @@ impl Client {
         with_timeout(REPLY_TIMEOUT, get_path(&mut self.stub(), name)).await
     }
 
-    /// Returns a page of recordings. `None` requests the first page.
+    /// Returns a page of the recordings whose names start with `prefix`, such as `paths/trip-`. An empty prefix selects
+    /// all recordings of the caller. The page token `None` requests the first page.
     ///
     /// # Errors
-    /// The call fails.
-    pub async fn list_paths(&self, page_token: Option<String>) -> Result<PathPage, ClientError> {
-        self.list_paths_with_prefix("", page_token).await
-    }
-
-    /// Returns a page of the recordings whose names start with `prefix`, such as `paths/trip-`. A page may be empty
-    /// although more follow.
-    ///
-    /// # Errors
-    /// The call fails.
-    pub async fn list_paths_with_prefix(
+    /// The prefix is not valid, or the call fails.
+    pub async fn list_paths(
         &self,
         prefix: &str,
         page_token: Option<String>,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use tonic::body::Body;
 use tonic::transport::Channel;
 use tower_service::Service;
@@ -107,9 +107,34 @@ impl Service<Request<Body>> for Transport {
             settings.add_to(request.headers_mut())?;
             let ready = poll_fn(|cx| channel.poll_ready(cx)).await;
             ready.map_err(|error| settings.explain(error))?;
-            channel.call(request).await.map_err(|error| settings.explain(error))
+            let response = channel.call(request).await;
+            let response = response.map_err(|error| settings.explain(error))?;
+            match not_grpc(response.status(), response.headers()) {
+                None => Ok(response),
+                Some(fault) => Err(CallError::Fault { url: Arc::clone(&settings.url), fault }),
+            }
         })
     }
+}
+
+/// Returns the fault if a response is not that of a gRPC server. The answers of proxies for a server that is unavailable or
+/// refuses the call have a gRPC status by definition.
+fn not_grpc(status: StatusCode, headers: &HeaderMap) -> Option<ConnectionFault> {
+    let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let is_grpc = match content_type {
+        Some(content_type) => content_type.starts_with(b"application/grpc"),
+        None => status == StatusCode::OK || headers.contains_key("grpc-status"),
+    };
+    let has_grpc_status = matches!(
+        status,
+        StatusCode::UNAUTHORIZED
+            | StatusCode::FORBIDDEN
+            | StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT
+    );
+    (!is_grpc && !has_grpc_status).then(|| ConnectionFault::NotGrpc(status.to_string()))
 }
 
 /// Checks a header that a caller adds to all calls.
@@ -151,6 +176,27 @@ pub(super) fn checked_header(name: &str, value: &str) -> Result<(HeaderName, Hea
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_is_not_a_reply() {
+        let fault = |status: u16, content_type: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            if let Some(content_type) = content_type {
+                headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+            }
+            not_grpc(StatusCode::from_u16(status).unwrap(), &headers).map(|fault| fault.to_string())
+        };
+        for content_type in ["application/grpc", "application/grpc+proto", "application/grpc;a=b"] {
+            assert_eq!(fault(200, Some(content_type)), None);
+        }
+        assert_eq!(fault(200, None), None);
+        for status in [401, 403, 429, 502, 503, 504] {
+            assert_eq!(fault(status, Some("text/html")), None);
+        }
+        let page = fault(404, Some("text/html")).unwrap();
+        insta::assert_snapshot!(page, @"the server is not a gRPC server: it answered with HTTP status 404 Not Found");
+        assert!(fault(200, Some("text/html")).is_some() && fault(405, None).is_some());
+    }
 
     #[test]
     fn headers_of_the_transport_are_refused() {
