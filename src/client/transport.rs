@@ -1,6 +1,7 @@
 //! The channel of calls: adds the headers and the token of the client to each call, and explains the errors of
 //! connections.
 
+use std::error::Error;
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -42,11 +43,26 @@ impl CallSettings {
 
     /// Explains an error of the transport by the fault of the latest connection.
     fn explain(&self, error: tonic::transport::Error) -> CallError {
-        match self.last_fault.get() {
+        // A server with TLS may answer a client without it in HTTP/2.
+        let needs_tls = is_insecure(&error).then_some(ConnectionFault::NeedsTls);
+        match self.last_fault.get().or(needs_tls) {
             Some(fault) => CallError::Fault { url: Arc::clone(&self.url), fault },
             None => CallError::Transport(error),
         }
     }
+}
+
+/// Returns whether the server has closed the connection because it is not secure.
+fn is_insecure(error: &(dyn Error + 'static)) -> bool {
+    let mut source = Some(error);
+    while let Some(error) = source {
+        let reason = error.downcast_ref::<h2::Error>().and_then(h2::Error::reason);
+        if reason == Some(h2::Reason::INADEQUATE_SECURITY) {
+            return true;
+        }
+        source = error.source();
+    }
+    false
 }
 
 impl fmt::Debug for CallSettings {

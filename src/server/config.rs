@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::forwarded::Network;
+use super::log_sample::LogSample;
 use super::quota::{PEER_SETTINGS, PRINCIPAL_SETTINGS, values};
 use crate::auth::Quota;
 use crate::recording::CheckpointPolicy;
@@ -88,6 +89,9 @@ pub struct Config {
     /// Maximum number of log lines per second of each kind that clients cause: calls by status, refused connections,
     /// and others. Bursts of five times as many pass, and suppressed lines are counted. Default 200.
     pub max_log_rate: u32,
+    /// The share of successful calls that are logged. Other calls are always logged, within [`Config::max_log_rate`].
+    /// Default 1.
+    pub log_sample: LogSample,
     /// A recording is committed this long after its first point that is not durable. With a shorter time, clients of a
     /// killed server send fewer points again, and the server writes to the disk more often. All recordings that are
     /// due share a write. Default 1 s.
@@ -129,6 +133,7 @@ impl Default for Config {
             trusted_proxies: Vec::new(),
             proxy_protocol: false,
             max_log_rate: 200,
+            log_sample: LogSample::default(),
             checkpoint_interval: CheckpointPolicy::default().interval,
             checkpoint_points: CheckpointPolicy::default().points,
             retention: CheckpointPolicy::default().retention,
@@ -254,7 +259,6 @@ impl Config {
             ("handshake_timeout", self.handshake_timeout),
             ("keepalive_interval", self.keepalive_interval),
             ("keepalive_timeout", self.keepalive_timeout),
-            ("drain_timeout", self.drain_timeout),
         ] {
             if value.is_zero() || value > TIME_MAX {
                 let value = format_time(value);
@@ -270,9 +274,9 @@ impl Config {
             let bounds = "more than 0 s, at most 100 years";
             return Err(ConfigError { setting: "retention", value, bounds });
         }
-        if self.drain_timeout < DRAIN_TIME_MIN {
+        if !(DRAIN_TIME_MIN..=TIME_MAX).contains(&self.drain_timeout) {
             let value = format_time(self.drain_timeout);
-            let bounds = "at least 100 ms, so that open streams can receive their status";
+            let bounds = "100 ms to a year, so that open streams can receive their status";
             return Err(ConfigError { setting: "drain_timeout", value, bounds });
         }
         Ok(())
@@ -318,7 +322,7 @@ mod tests {
         );
         let config = Config { drain_timeout: Duration::ZERO, ..Config::default() };
         let error = config.check().unwrap_err().to_string();
-        insta::assert_snapshot!(error, @"drain_timeout is 0 s, and must be more than 0 s, at most a year");
+        insta::assert_snapshot!(error, @"drain_timeout is 0 s, and must be 100 ms to a year, so that open streams can receive their status");
     }
 
     #[test]

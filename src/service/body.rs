@@ -78,13 +78,6 @@ impl RequestBody {
         &mut self.work
     }
 
-    /// Sets the number of points that the path had before this stream, which no rate limit counts.
-    pub(super) fn set_first_points(&mut self, points: u64) {
-        if let Some(pace) = &mut self.pace {
-            pace.skip_points(points);
-        }
-    }
-
     /// Sets the number of bytes of earlier chunks that the reader of this body holds, for the memory limit.
     pub(super) fn set_held(&mut self, bytes: usize) {
         self.held_bytes = bytes;
@@ -100,7 +93,8 @@ impl RequestBody {
         self.work.pause_if_spent().await;
         self.progress.set_buffered(self.held_bytes);
         if let Some(pace) = &mut self.pace {
-            pace.charge(self.progress.point_count(), self.progress.byte_count())?;
+            pace.charge(self.progress.added_points(), self.progress.byte_count())?;
+            self.progress.set_throttled(pace.throttled());
             poll_fn(|cx| pace.poll(cx)).await;
         }
         poll_fn(|cx| self.poll_chunk(cx)).await
@@ -271,5 +265,27 @@ mod tests {
         let error = fold.await.unwrap().unwrap_err();
         assert!(matches!(error, RpcError::Idle { point_count: 10, .. }), "{error:?}");
         assert_eq!(started.elapsed().as_secs(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_above_its_rate_is_read_slowly_and_is_not_idle() {
+        use crate::service::{Account, QuotaScope, Rate, RateUnit};
+
+        let limits = StreamLimits { idle_timeout: Duration::from_secs(2), ..Default::default() };
+        let point = Bytes::from_static(&[0, 0, 0, 0, 4, 0x08, 3, 0x10, 4]);
+        let frames = VecDeque::from(vec![point.repeat(5).into(); 11]);
+        let mut request = Request::new(Body::new(Scripted { frames, end: End::Stream }));
+        let account = Arc::new(Account::new(Instant::now()));
+        let (unit, scope) = (RateUnit::Points, QuotaScope::Principal);
+        request.extensions_mut().insert(Rates(Arc::new([Rate {
+            account,
+            unit,
+            scope,
+            per_second: 1,
+        }])));
+        let started = Instant::now();
+        let path = fold_points(request, &limits, Metric::Planar, AxisOrder::XY).await.unwrap();
+        // The first second is free. Each pause of 5 s is longer than the idle timeout.
+        assert_eq!((path.point_count(), started.elapsed().as_secs()), (55, 54));
     }
 }

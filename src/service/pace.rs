@@ -103,6 +103,12 @@ impl Rate {
         QuotaError { quota, scope: self.scope, limit: self.per_second, retry_after }
     }
 
+    /// Charges units now.
+    #[cfg(test)]
+    pub(crate) fn charge_for_test(&self, units: u64) {
+        self.meter().charge(Instant::now(), units, self.per_second);
+    }
+
     /// Checks that another stream would not have to wait long.
     ///
     /// # Errors
@@ -126,16 +132,18 @@ pub(super) struct Pace {
     bytes: u64,
     /// Runs until the stream may read on.
     wait: Option<Pin<Box<Sleep>>>,
+    /// The sum of all waits.
+    throttled: Duration,
 }
 
 impl Pace {
     pub(super) fn new(rates: Rates) -> Self {
-        Self { rates, points: 0, bytes: 0, wait: None }
+        Self { rates, points: 0, bytes: 0, wait: None, throttled: Duration::ZERO }
     }
 
-    /// Charges no points for this number: a recording already had them.
-    pub(super) fn skip_points(&mut self, points: u64) {
-        self.points = points;
+    /// Returns the sum of all waits, including one that has just begun.
+    pub(super) fn throttled(&self) -> Duration {
+        self.throttled
     }
 
     /// Charges the points and bytes that the stream has read since the last call. The arguments are the totals.
@@ -168,6 +176,7 @@ impl Pace {
         match longest {
             Some((wait, rate)) if wait > STREAM_WAIT_MAX => return Err(rate.error(wait)),
             Some((wait, _)) if !wait.is_zero() => {
+                self.throttled += wait;
                 let end = now + wait;
                 match &mut self.wait {
                     Some(timer) => timer.as_mut().reset(end),
@@ -186,5 +195,106 @@ impl Pace {
             Some(timer) if !timer.is_elapsed() => timer.as_mut().poll(cx),
             _ => Poll::Ready(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    fn rate(account: &Arc<Account>, unit: RateUnit, per_second: u64) -> Rate {
+        Rate { account: Arc::clone(account), unit, scope: QuotaScope::Peer, per_second }
+    }
+
+    fn pace(rates: &[Rate]) -> Pace {
+        Pace::new(Rates(rates.into()))
+    }
+
+    /// Reads frames of this many points and bytes. Returns the time that it took.
+    async fn read(pace: &mut Pace, frames: u64, points: u64, bytes: u64) -> Duration {
+        let started = Instant::now();
+        for frame in 1..=frames {
+            pace.charge(frame * points, frame * bytes).unwrap();
+            poll_fn(|cx| pace.poll(cx)).await;
+        }
+        started.elapsed()
+    }
+
+    /// The timer of tokio has a resolution of one millisecond.
+    fn assert_close(time: Duration, seconds: f64) {
+        assert!((time.as_secs_f64() - seconds).abs() < 0.002, "{time:?}, expected {seconds} s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_reads_at_its_rate_after_a_burst_of_a_second() {
+        let account = Arc::new(Account::new(Instant::now()));
+        let points = rate(&account, RateUnit::Points, 1000);
+        assert_close(read(&mut pace(&[points.clone()]), 10, 100, 9).await, 0.0);
+        assert_close(read(&mut pace(&[points.clone()]), 50, 100, 9).await, 5.0);
+        // Silence permits one burst again, not more.
+        tokio::time::advance(Duration::from_secs(3600)).await;
+        assert_close(read(&mut pace(&[points]), 30, 100, 9).await, 2.0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn streams_share_the_rate_of_their_account_and_the_slowest_rate_applies() {
+        let (one, other) = (Account::new(Instant::now()), Account::new(Instant::now()));
+        let (one, other) = (Arc::new(one), Arc::new(other));
+        let points = rate(&one, RateUnit::Points, 1000);
+        let bytes = rate(&other, RateUnit::Bytes, 100);
+        let mut paces = [pace(&[points.clone()]), pace(&[points.clone()]), pace(&[points])];
+        let streams = paces.iter_mut().map(|pace| read(pace, 20, 100, 1000));
+        let times = futures::future::join_all(streams).await;
+        assert_close(times.into_iter().max().unwrap(), 5.0);
+        let both = [rate(&one, RateUnit::Points, 1000), bytes];
+        // 20 s for the bytes, and the points need no longer.
+        assert_close(read(&mut pace(&both), 21, 100, 100).await, 20.0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_frame_far_above_the_rate_ends_the_stream_and_refuses_calls_until_it_is_paid() {
+        let account = Arc::new(Account::new(Instant::now()));
+        let rate = rate(&account, RateUnit::Bytes, 1000);
+        let error = pace(&[rate.clone()]).charge(0, 32_000).unwrap_err();
+        assert_eq!(error.retry_after, Duration::from_secs(31));
+        insta::assert_snapshot!(
+            error,
+            @"this client address has reached its limit of 1000 bytes per second; try again in 31 s"
+        );
+        assert!(rate.admit(Instant::now()).is_err());
+        tokio::time::advance(Duration::from_secs(25)).await;
+        assert_eq!(rate.admit(Instant::now()).unwrap_err().retry_after, Duration::from_secs(6));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(rate.admit(Instant::now()), Ok(()));
+        assert_eq!(account.debt(Instant::now()), Duration::from_secs(6));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_rate_and_no_amount_overflows() {
+        let account = Arc::new(Account::new(Instant::now()));
+        let rates = [0, 1, u64::MAX];
+        for per_second in rates {
+            let rate = rate(&account, RateUnit::Points, per_second);
+            for points in [1, u64::MAX] {
+                let _ = pace(&[rate.clone()]).charge(points, 0);
+            }
+        }
+        assert_eq!(account.debt(Instant::now()), Duration::from_nanos(DEBT_MAX_NS));
+        // A fraction of a nanosecond is charged as a whole one.
+        let account = Arc::new(Account::new(Instant::now()));
+        let fast = rate(&account, RateUnit::Points, u64::MAX);
+        assert_eq!(fast.meter().charge(Instant::now(), 1, u64::MAX), Duration::from_nanos(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_same_totals_are_charged_once() {
+        let account = Arc::new(Account::new(Instant::now()));
+        let mut pace = pace(&[rate(&account, RateUnit::Points, 10)]);
+        for (points, bytes) in [(0, 5), (5, 50), (5, 50), (5, 60)] {
+            pace.charge(points, bytes).unwrap();
+        }
+        assert_eq!(account.debt(Instant::now()), Duration::from_millis(500));
     }
 }

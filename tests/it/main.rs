@@ -16,6 +16,7 @@ mod deadlines;
 mod drain;
 #[cfg(unix)]
 mod files;
+mod forwarded;
 mod health;
 mod hostile;
 mod invalid_points;
@@ -27,21 +28,35 @@ mod measure;
 mod memory;
 mod metrics;
 mod offsets;
+mod other_servers;
 mod paths;
 mod program;
 mod proxy;
+mod quotas;
 mod record;
 mod recorder;
 mod resets;
+mod route_guide;
+mod secure_client;
 mod serve;
 #[path = "../common/serve.rs"]
 mod serve_process;
+mod settings;
+#[path = "../common/skip.rs"]
+mod skip;
 mod stale_writers;
 mod store;
 mod store_faults;
 mod support;
 
 mod times;
+mod tls;
+mod tls_clients;
+mod tls_program;
+mod tls_refusals;
+mod tls_reload;
+mod traces;
+mod watch;
 mod watchdog;
 mod watchers;
 mod writers;

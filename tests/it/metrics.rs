@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use waywiser::proto::my_package;
@@ -11,8 +12,8 @@ use crate::serve_process::Serve;
 
 mod deploy;
 mod exposition;
-mod listener;
 mod pages;
+mod promql;
 mod series;
 
 /// A server process with a listener for operators.
@@ -25,6 +26,24 @@ impl Observed {
     /// Starts a server that keeps recordings in memory.
     pub fn start() -> Self {
         Self::with(&["--ephemeral"])
+    }
+
+    /// Starts a server with a store on disk in this directory.
+    pub fn on_disk(directory: &Path) -> Self {
+        Self::with(&["--data-dir", directory.to_str().unwrap()])
+    }
+
+    /// Starts a server with TLS, whose certificate expires at the start of the year 2035.
+    pub fn with_tls(directory: &Path) -> Self {
+        let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(2035, 1, 1);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let [cert_file, key_file] = ["server.pem", "server.key"].map(|name| directory.join(name));
+        std::fs::write(&cert_file, certificate.pem()).unwrap();
+        std::fs::write(&key_file, key.serialize_pem()).unwrap();
+        let [cert_file, key_file] = [&cert_file, &key_file].map(|file| file.to_str().unwrap());
+        Self::with(&["--ephemeral", "--tls-cert", cert_file, "--tls-key", key_file])
     }
 
     /// Starts a server with these arguments.
@@ -41,7 +60,9 @@ impl Observed {
         });
         // The rest of the log is read, so that the pipe does not fill.
         std::thread::spawn(move || log.count());
-        Self { serve, admin: admin.unwrap() }
+        let server = Self { serve, admin: admin.unwrap() };
+        while server.ask("GET", "/readyz", "").status != 200 {}
+        server
     }
 
     /// Sends a request to the listener for operators.
@@ -101,8 +122,8 @@ pub fn ask(address: SocketAddr, head: &str) -> Reply {
     Reply { status: status.unwrap_or(0), head: head.to_ascii_lowercase(), body: body.to_owned() }
 }
 
-/// Sends SIGTERM.
-pub fn terminate(serve: &Serve) {
+/// Sends a signal, such as `-TERM`.
+pub fn signal(serve: &Serve, signal: &str) {
     let pid = serve.process.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
 }

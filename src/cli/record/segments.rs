@@ -230,3 +230,46 @@ pub(super) async fn send(
     footer(out, totals.point_count, started.elapsed(), false)?;
     Ok(Ok(()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A call that takes nothing and never ends.
+    fn stalled() -> (Upload, mpsc::Receiver<Vec<Point>>) {
+        let (batches, received) = mpsc::channel(1);
+        let reply = tokio::spawn(std::future::pending());
+        (Upload { batches, reply, sent: 0 }, received)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_takes_nothing_or_does_not_answer_is_reported() {
+        let started = tokio::time::Instant::now();
+        let (mut upload, _received) = stalled();
+        assert_eq!(upload.send(Vec::new()).await, Ok(true));
+        let error = upload.send(Vec::new()).await.unwrap_err();
+        assert!(error.contains("the server does not answer"), "{error}");
+        assert!(started.elapsed() < STALL_TIMEOUT * 2);
+
+        let (upload, _received) = stalled();
+        let error = upload.finish(&ConnectArgs::default()).await.map(|_| ()).unwrap_err();
+        assert!(error.contains("the server does not answer"), "{error}");
+    }
+
+    #[test]
+    fn replies_are_printed_with_the_numbers_of_their_segments() {
+        let mut out = Vec::new();
+        let mut table =
+            SegmentTable::new(&mut out, crate::measure::Space::Planar, Names::Truncated).unwrap();
+        let mut printed = Printed { first: 1, segment_count: 0, point_count: 0, length: 0.0 };
+        for track in ["1", "a"] {
+            let mut replies = vec![Reply { point_count: 2, length: 1.5 }];
+            printed.print(&mut table, track, &mut replies).unwrap();
+            assert!(replies.is_empty());
+        }
+        assert_eq!((printed.segment_count, printed.point_count, printed.length), (2, 4, 3.0));
+        let out = String::from_utf8(out).unwrap();
+        let numbers = out.lines().skip(1).map(|row| row.split_whitespace().nth(1).unwrap());
+        assert_eq!(numbers.collect::<Vec<_>>(), ["1", "2"]);
+    }
+}

@@ -5,12 +5,15 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use rustls::server::Acceptor as HelloReader;
 use tokio::io::AsyncWriteExt as _;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::client;
 use super::gate::Gate;
 use super::material::ALPN_HTTP2;
 use super::plaintext;
@@ -78,14 +81,14 @@ impl<IO: ByteStream> Acceptor<IO> for TlsAcceptor {
         io: IO,
         address: SocketAddr,
     ) -> Result<(Self::Stream, PeerInfo), PrefaceError> {
-        let result = self.handshake(io, address).await;
-        match result {
-            Ok(stream) => Ok((stream, address.into())),
-            Err(error) => {
-                self.settings.count_handshake_failure();
-                Err(error)
-            }
+        let result = self.handshake(io, address).await.and_then(|stream| {
+            let certificate = client::certificate(stream.get_ref().1, SystemTime::now())?;
+            Ok((stream, PeerInfo { address, certificate: certificate.map(Arc::new) }))
+        });
+        if result.is_err() {
+            self.settings.count_handshake_failure();
         }
+        result
     }
 }
 

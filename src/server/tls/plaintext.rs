@@ -10,10 +10,10 @@ const TLS_HANDSHAKE: u8 = 0x16;
 
 const HTTP1_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
     content-type: text/plain; charset=utf-8\r\n\
-    content-length: 71\r\n\
+    content-length: 80\r\n\
     connection: close\r\n\
     \r\n\
-    This port speaks gRPC over HTTP/2 with TLS. Use https:// and HTTP/2.   \n";
+    This port speaks gRPC over HTTP/2 with TLS. Use an https:// address and HTTP/2.\n";
 
 /// An empty SETTINGS frame, then a GOAWAY frame with INADEQUATE_SECURITY (0xc) and a text: RFC 9113, sections 6.5 and
 /// 6.8. gRPC clients show the text.

@@ -1,6 +1,6 @@
 //! Tests of the rows of windows, with constructed summaries.
 
-use super::super::{Report, Style};
+use super::super::{Names, Report, Style};
 use super::*;
 use crate::formats::TrackInfo;
 use crate::measure::{ExactSum, Metric, Options, PathAccumulator, Totals, WindowsSummary, Zone};
