@@ -12,6 +12,11 @@ pub(crate) mod route_guide {
     pub(crate) const ROUTE_CHAT: &str = "/routeguide.RouteGuide/RouteChat";
 }
 
+/// The methods of `waywiser.admin.v1.AdminService`.
+pub(crate) mod admin_v1 {
+    pub(crate) const BACKUP_STORE: &str = "/waywiser.admin.v1.AdminService/BackupStore";
+}
+
 /// The methods of `waywiser.v1.PathService`.
 pub(crate) mod v1 {
     pub(crate) const COMPUTE_DISPLACEMENT: &str = "/waywiser.v1.PathService/ComputeDisplacement";

@@ -5,12 +5,12 @@
 //! slow handshake delays no other client.
 
 use std::future::Future;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::preface::PrefaceError;
 use crate::auth::PeerCertificate;
 
 /// The bounds of a stream that carries a connection.
@@ -44,7 +44,7 @@ pub(super) trait Acceptor<IO>: Send + Sync + 'static {
         &self,
         io: IO,
         address: SocketAddr,
-    ) -> impl Future<Output = io::Result<(Self::Stream, PeerInfo)>> + Send;
+    ) -> impl Future<Output = Result<(Self::Stream, PeerInfo), PrefaceError>> + Send;
 }
 
 /// Uses the accepted stream as it is, without encryption and without authentication.
@@ -54,7 +54,7 @@ pub(super) struct PlainAcceptor;
 impl<IO: ByteStream> Acceptor<IO> for PlainAcceptor {
     type Stream = IO;
 
-    async fn accept(&self, io: IO, address: SocketAddr) -> io::Result<(IO, PeerInfo)> {
+    async fn accept(&self, io: IO, address: SocketAddr) -> Result<(IO, PeerInfo), PrefaceError> {
         Ok((io, address.into()))
     }
 }

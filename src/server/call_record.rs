@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::Response;
+use http::{HeaderMap, Response};
 use tokio::time::Instant;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tonic::body::Body;
@@ -11,7 +11,10 @@ use tonic::{Code, Status};
 use tracing::Span;
 
 use super::memory::Charge;
+use super::methods::Methods;
 use super::observer::{CallInfo, CallKind, CallReport};
+use super::open_calls::OpenCall;
+use super::quota::Admission;
 use super::shared::Shared;
 use crate::auth::Principal;
 use crate::service::{Progress, RpcError};
@@ -24,12 +27,16 @@ pub(super) struct CallRecord {
     kind: CallKind,
     peer: SocketAddr,
     principal: Option<Arc<Principal>>,
+    traceparent: Option<Box<str>>,
     progress: Arc<Progress>,
+    _open: OpenCall,
     started: Instant,
     status: Option<Status>,
     /// An answer exists, whether or not the client has read it.
     is_answered: bool,
     _held: Held,
+    /// Counts the call as a stream of its principal and its peer.
+    quota: Admission,
 }
 
 /// Resources that a call holds until it has ended.
@@ -52,6 +59,8 @@ impl CallRecord {
         held: Held,
     ) -> Self {
         let span = tracing::info_span!("call", %method, %peer);
+        let progress = Arc::default();
+        let method_id = Methods::get().find(&method);
         let record = Self {
             shared: Arc::clone(shared),
             span,
@@ -59,11 +68,14 @@ impl CallRecord {
             kind,
             peer,
             principal: None,
-            progress: Arc::default(),
+            traceparent: None,
+            _open: shared.monitored.calls.open(method_id, &progress),
+            progress,
             started: Instant::now(),
             status: None,
             is_answered: false,
             _held: held,
+            quota: Admission::default(),
         };
         let call = record.info();
         record.span.in_scope(|| {
@@ -80,6 +92,7 @@ impl CallRecord {
             kind: self.kind,
             peer: self.peer,
             principal: self.principal.as_ref().map(|principal| &*principal.name),
+            traceparent: self.traceparent.as_deref(),
         }
     }
 
@@ -91,6 +104,11 @@ impl CallRecord {
         &self.span
     }
 
+    /// Returns the address of the client.
+    pub(super) fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
     pub(super) fn progress(&self) -> &Arc<Progress> {
         &self.progress
     }
@@ -98,6 +116,24 @@ impl CallRecord {
     /// Sets the caller, once the call is authenticated.
     pub(super) fn set_principal(&mut self, principal: Arc<Principal>) {
         self.principal = Some(principal);
+    }
+
+    /// Sets the trace that the client names, if it names one.
+    pub(super) fn set_trace(&mut self, headers: &HeaderMap) {
+        const TRACEPARENT_BYTES_MAX: usize = 64;
+        let traceparent = headers.get("traceparent").and_then(|value| value.to_str().ok());
+        self.traceparent =
+            traceparent.filter(|text| text.len() <= TRACEPARENT_BYTES_MAX).map(Box::from);
+    }
+
+    /// Returns the caller, if the call is authenticated.
+    pub(super) fn principal(&self) -> Option<&Principal> {
+        self.principal.as_deref()
+    }
+
+    /// Counts the call against quotas until it has ended.
+    pub(super) fn hold_quota(&mut self, admission: Admission) {
+        self.quota = admission;
     }
 
     /// Sets the status that is reported.
@@ -128,11 +164,16 @@ impl Drop for CallRecord {
             }
             None => (Code::Cancelled, "the stream ended before there was an answer"),
         };
+        if let Some(status) = &self.status
+            && code != Code::Ok
+        {
+            self.shared.monitored.counters.call_failed(status);
+        }
         let report = CallReport {
             call: self.info(),
             code,
             message,
-            points: self.progress.point_count(),
+            points: self.progress.added_points(),
             bytes: self.progress.byte_count(),
             duration: self.started.elapsed(),
         };

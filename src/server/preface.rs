@@ -6,6 +6,8 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
+use super::proxy_protocol::ProxyError;
+
 /// The client connection preface: RFC 9113, section 3.4.
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// The header of the SETTINGS frame that must follow it.
@@ -16,10 +18,10 @@ const HTTP1_BYTES_MAX: usize = 24;
 
 const HTTP1_ANSWER: &[u8] = b"HTTP/1.1 505 HTTP Version Not Supported\r\n\
     content-type: text/plain; charset=utf-8\r\n\
-    content-length: 140\r\n\
+    content-length: 128\r\n\
     connection: close\r\n\
     \r\n\
-    This port speaks gRPC over HTTP/2 without TLS, not HTTP/1.1.\n\
+    This port speaks gRPC over HTTP/2, not HTTP/1.1.\n\
     Use a gRPC client; for a browser, put a gRPC-Web proxy such as Envoy in front.\n";
 
 /// The reason why a connection does not become an HTTP/2 connection.
@@ -31,10 +33,21 @@ pub(super) enum PrefaceError {
     Closed,
     #[error("the client speaks HTTP/1; it was sent a 505 answer")]
     Http1,
-    #[error("the client started a TLS handshake; this port speaks HTTP/2 without TLS")]
+    #[error(
+        "the client sent a TLS handshake to this plaintext port; enable TLS with --tls-cert and --tls-key"
+    )]
     Tls,
+    /// Contains the protocol.
+    #[error("the client speaks {0} without TLS; this port requires TLS")]
+    Plaintext(&'static str),
+    #[error("the client does not offer HTTP/2 in its TLS handshake (ALPN h2)")]
+    NoAlpn,
+    #[error("the TLS handshake failed: {0}")]
+    Handshake(String),
     #[error("the first bytes are not an HTTP/2 preface")]
     NotHttp2,
+    #[error("{0}")]
+    Proxy(#[from] ProxyError),
     #[error("the connection failed: {0}")]
     Io(#[from] io::Error),
 }
@@ -42,7 +55,16 @@ pub(super) enum PrefaceError {
 impl PrefaceError {
     /// Returns whether the client spoke another protocol, which the operator may want to know.
     pub(super) fn is_other_protocol(&self) -> bool {
-        matches!(self, Self::Http1 | Self::Tls | Self::NotHttp2)
+        match self {
+            Self::Http1
+            | Self::Tls
+            | Self::NotHttp2
+            | Self::Plaintext(_)
+            | Self::NoAlpn
+            | Self::Handshake(_) => true,
+            Self::Proxy(error) => !matches!(error, ProxyError::Io(_)),
+            Self::Late(_) | Self::Closed | Self::Io(_) => false,
+        }
     }
 }
 
@@ -53,14 +75,18 @@ impl PrefaceError {
 pub(super) async fn read<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
 ) -> Result<Bytes, PrefaceError> {
-    let result = read_preface(stream).await;
+    let result = recognize(stream).await;
     if let Err(PrefaceError::Http1) = result {
-        answer_http1(stream).await?;
+        answer(stream, HTTP1_ANSWER).await?;
     }
     result
 }
 
-async fn read_preface<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Bytes, PrefaceError> {
+/// Does the same as [`read`] without an answer.
+///
+/// # Errors
+/// If the stream ends or other bytes arrive.
+pub(super) async fn recognize<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Bytes, PrefaceError> {
     let wanted = PREFACE.len() + SETTINGS_HEADER_BYTES;
     let mut bytes = BytesMut::with_capacity(wanted);
     while bytes.len() < wanted {
@@ -98,9 +124,15 @@ fn classify(bytes: &[u8]) -> Option<PrefaceError> {
 }
 
 /// Answers, then reads the rest of the request: closing a socket with unread input could discard the answer.
-async fn answer_http1<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> io::Result<()> {
+///
+/// # Errors
+/// If the stream fails.
+pub(super) async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    answer: &[u8],
+) -> io::Result<()> {
     const DISCARDED_BYTES_MAX: u64 = 64 * 1024;
-    stream.write_all(HTTP1_ANSWER).await?;
+    stream.write_all(answer).await?;
     stream.shutdown().await?;
     let mut rest = (&mut *stream).take(DISCARDED_BYTES_MAX);
     tokio::io::copy(&mut rest, &mut tokio::io::sink()).await?;

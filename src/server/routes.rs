@@ -1,17 +1,18 @@
-//! The services of the server: measuring, health, and reflection.
+//! The services of the server: measuring, administration, health, and reflection.
 
 use tonic::service::Routes;
 use tonic_health::pb::health_server::HealthServer;
 
 use super::config::Config;
 use super::health::{HealthReporter, health};
-use crate::service::{DisplacementService, PathService, RouteGuide};
+use crate::service::{AdminService, DisplacementService, PathService, RouteGuide};
 
 /// Returns all services, and the reporter of their health.
 pub(super) fn routes(
     config: &Config,
     paths: PathService,
     route_guide: RouteGuide,
+    admin: AdminService,
 ) -> (Routes, HealthReporter) {
     let limits = config.stream_limits();
     let (reporter, health) = health();
@@ -20,6 +21,7 @@ pub(super) fn routes(
         .add_service(DisplacementService::new(limits))
         .add_service(route_guide)
         .add_service(paths)
+        .add_service(admin)
         .add_service(HealthServer::new(health));
     let reflection = || {
         tonic_reflection::server::Builder::configure()

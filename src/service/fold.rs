@@ -67,6 +67,7 @@ pub(super) async fn fold_observed_points<O: PointObserver>(
                 Step::Spent => body.work().pause().await,
             }
         }
+        body.progress().set_messages(fold.messages.message_count());
         body.set_held(fold.messages.held_bytes());
     }
     fold.finish()

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tonic::Code;
 
+use super::quota_error::QuotaError;
 use super::violation::{FieldViolation, MessageRef, listed};
 use crate::auth::{AuthError, Role};
 use crate::contract::reason;
@@ -184,6 +185,9 @@ pub enum RpcError {
         /// The limit.
         per_minute: u32,
     },
+    /// The caller has used up a quota.
+    #[error("{0}")]
+    Quota(#[from] QuotaError),
     /// The server is shutting down and cannot wait for the end of the stream.
     #[error("the server is shutting down{}", shutdown_advice(*point_count))]
     ShuttingDown {
@@ -217,6 +221,11 @@ pub enum PermissionError {
         "the name is in another namespace; names of the caller's own recordings have the form paths/NAME"
     )]
     Namespace,
+    /// The server has no authentication, and the caller is on another machine.
+    #[error(
+        "a server without authentication allows this on its own machine only; call from a loopback address"
+    )]
+    Remote,
 }
 
 /// Returns the advice to a client for an error of the store.
@@ -333,6 +342,7 @@ impl RpcError {
                 StoreError::OptionsDiffer => (Code::FailedPrecondition, "OPTIONS_DIFFER"),
                 StoreError::Damaged(_) => (Code::DataLoss, "CHECKPOINT_DAMAGED"),
                 StoreError::Full(_) => (Code::ResourceExhausted, "STORE_FULL"),
+                StoreError::NamespaceFull(_) => (Code::ResourceExhausted, "RECORDINGS_QUOTA"),
                 StoreError::Unavailable(_) => (Code::Unavailable, "STORE_UNAVAILABLE"),
                 StoreError::Unknown(_) => (Code::Unavailable, "STORE_UNKNOWN"),
             },
@@ -361,10 +371,12 @@ impl RpcError {
                 match error {
                     PermissionError::Role { .. } => "ROLE_REQUIRED",
                     PermissionError::Namespace => "NAMESPACE_FORBIDDEN",
+                    PermissionError::Remote => "LOOPBACK_REQUIRED",
                 },
             ),
             Self::MetadataTooLarge { .. } => (Code::ResourceExhausted, "METADATA_TOO_LARGE"),
             Self::CreationRate { .. } => (Code::ResourceExhausted, "CREATION_RATE"),
+            Self::Quota(error) => (Code::ResourceExhausted, error.reason()),
             Self::ShuttingDown { .. } => (Code::Unavailable, "SHUTTING_DOWN"),
             Self::Cut { cut: StreamCut::Reset(_) | StreamCut::Broken(_), .. } => {
                 (Code::Cancelled, "STREAM_RESET")

@@ -16,6 +16,7 @@ mod deadlines;
 mod drain;
 #[cfg(unix)]
 mod files;
+mod forwarded;
 mod health;
 mod hostile;
 mod invalid_points;
@@ -25,10 +26,12 @@ mod limits;
 mod load;
 mod measure;
 mod memory;
+mod metrics;
 mod offsets;
 mod paths;
 mod program;
 mod proxy;
+mod quotas;
 mod record;
 mod recorder;
 mod resets;
@@ -36,6 +39,7 @@ mod route_guide;
 mod serve;
 #[path = "../common/serve.rs"]
 mod serve_process;
+mod settings;
 mod stale_writers;
 mod store;
 mod store_faults;

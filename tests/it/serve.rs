@@ -16,7 +16,7 @@ fn run_serve(arguments: &[&str], data: &str) -> (Option<i32>, String) {
 fn an_option_out_of_bounds_is_reported_under_its_name() {
     for (arguments, message) in [
         (["--retention", "0s"], "--retention is 0 s, and must be more than 0 s, at most 100 years"),
-        (["--drain-timeout", "50ms"], "--drain-timeout is 50 ms, and must be at least 100 ms"),
+        (["--drain-timeout", "50ms"], "--drain-timeout is 50 ms, and must be 100 ms to a year"),
         (
             ["--handshake-timeout", "400d"],
             "--handshake-timeout is 400 d, and must be more than 0 s",

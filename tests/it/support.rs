@@ -163,14 +163,18 @@ pub struct Raw {
 
 impl Raw {
     pub async fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
+        Self::over(TcpStream::connect(address).await.unwrap()).await.unwrap()
+    }
+
+    /// Starts HTTP/2 on a TCP connection. Returns `None` if the server closes it.
+    pub async fn over(stream: TcpStream) -> Option<Self> {
         stream.set_nodelay(true).unwrap();
         let peer = stream.local_addr().unwrap();
-        let (send, connection) = h2::client::handshake(stream).await.unwrap();
+        let (send, connection) = h2::client::handshake(stream).await.ok()?;
         let connection = tokio::spawn(async {
             let _ = connection.await;
         });
-        Self { send: send.ready().await.unwrap(), peer, connection }
+        Some(Self { send: send.ready().await.ok()?, peer, connection })
     }
 
     pub fn call(&mut self, path: &str) -> Call {

@@ -1,29 +1,39 @@
-//! `waywiser serve`: runs the server until a signal stops it. `limits.rs` has the options that bound it, `settings` the
-//! sources of all options, `signals.rs` and `reload.rs` what signals do, and `service_manager.rs` the protocols of
-//! systemd.
+//! `waywiser serve`: runs the server until a signal stops it. `limits.rs` has the options that bound it, `tls.rs` its
+//! certificates, `quotas.rs` the limits per caller, `admin.rs` the listener for operators, `traces.rs` the traces of
+//! calls, `settings` the sources of all
+//! options, `signals.rs` and `reload.rs` what signals do, and `service_manager.rs` the protocols of systemd.
 
+mod admin;
 mod features;
 mod limits;
+mod quotas;
 mod reload;
 mod service_manager;
 mod settings;
 mod signals;
+mod tls;
+mod traces;
 
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, FromArgMatches as _, ValueEnum};
 use tokio::net::TcpListener;
 
+use self::admin::AdminArgs;
 use self::features::FeatureArgs;
 use self::limits::LimitArgs;
+use self::quotas::QuotaArgs;
 use self::reload::Reloads;
 pub(super) use self::settings::{Parsed, Rejection, Settings, parse, with_variables};
 use self::signals::Signals;
-use super::store::{Opened, StoreArgs};
+use self::tls::TlsArgs;
+use self::traces::TraceArgs;
+use super::store::StoreArgs;
 use super::{Outcome, fail, stderr, usage_error};
-use crate::server::Server;
+use crate::server::{Config, Server};
 use crate::telemetry::{self, LogFilter, LogFormat};
 
 /// Run the gRPC server
@@ -35,8 +45,8 @@ use crate::telemetry::{self, LogFilter, LogFormat};
 /// Only one process at a time can use a data directory.
 ///
 /// When the server accepts connections, it prints one line on standard output: "listening on ADDRESS". The log goes
-/// to standard error, one line per stream. The server has no TLS: run it on a trusted network, or behind a proxy
-/// that terminates TLS.
+/// to standard error, one line per stream. Without --tls-cert, the server has no TLS: run it on a trusted network, or
+/// behind a proxy that terminates TLS.
 ///
 /// Every option is a setting: of the command line, of the environment (WAYWISER_ and the name in capitals), or of the
 /// file of --config (TOML, with the names of the options as keys). This is also their precedence.
@@ -80,19 +90,32 @@ pub(super) struct ServeArgs {
     log_filter: String,
 
     #[command(flatten)]
+    admin: AdminArgs,
+
+    #[command(flatten)]
+    traces: TraceArgs,
+
+    #[command(flatten)]
     store: StoreArgs,
+
+    #[command(flatten)]
+    tls: TlsArgs,
 
     #[command(flatten)]
     limits: LimitArgs,
 
     #[command(flatten)]
     features: FeatureArgs,
+
+    #[command(flatten)]
+    quotas: QuotaArgs,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   waywiser serve
   waywiser serve --listen 0.0.0.0:50051 --log-format json
+  waywiser serve --listen 0.0.0.0:50051 --tls-cert server.pem --tls-key server.key
   waywiser serve --stream-idle-timeout 1h --drain-timeout 30s
   waywiser serve --config /etc/waywiser/waywiser.toml --print-config
   grpcurl -plaintext -d '{\"end\": {\"x\": 3, \"y\": 4}}' 127.0.0.1:50051 \\
@@ -126,12 +149,21 @@ fn threads(text: &str) -> Result<usize, String> {
 /// stream with long legs takes up to a millisecond, and a new request waits for this many polls.
 const EVENT_INTERVAL: u32 = 4;
 
+impl ServeArgs {
+    /// Returns the configuration of the server. It is not checked yet.
+    fn config(&self) -> Config {
+        let mut config = self.limits.config();
+        self.quotas.apply(&mut config);
+        config
+    }
+}
+
 /// Checks everything that can be checked without listening and without the store.
 ///
 /// # Errors
 /// If the error message cannot be written.
 pub(super) fn check(args: &ServeArgs, settings: &Settings) -> io::Result<Outcome> {
-    let config = args.limits.config();
+    let config = args.config();
     if let Err(error) = config.check() {
         let origin = settings.origin(&limits::option(&error));
         return usage_error(format_args!("{}{origin}", limits::error_message(&error)));
@@ -161,7 +193,7 @@ pub(super) fn run(args: &ServeArgs, settings: Settings) -> io::Result<Outcome> {
     if checked != Outcome::Done {
         return Ok(checked);
     }
-    let config = args.limits.config();
+    let config = args.config();
     let format = match args.log_format {
         Format::Text => LogFormat::Text,
         Format::Json => LogFormat::Json,
@@ -187,12 +219,24 @@ pub(super) fn run(args: &ServeArgs, settings: Settings) -> io::Result<Outcome> {
         Ok(runtime) => runtime,
         Err(error) => return fail(format_args!("cannot start threads: {error}")),
     };
+    let tls = match args.tls.load(false) {
+        Ok(tls) => tls,
+        Err(error) => return fail(format_args!("{error}")),
+    };
     // The listener is opened before the store: a server that cannot listen creates no directory.
-    let listener = match runtime.block_on(listen(args.listen)) {
+    let listener = match runtime.block_on(main_listener(args.listen)) {
         Ok(listener) => listener,
         Err(error) => return fail(format_args!("{error}")),
     };
-    let Opened { store, logged } = match args.store.open() {
+    let admin = match args.admin.start(&runtime) {
+        Ok(admin) => admin,
+        Err(error) => return fail(format_args!("{error}")),
+    };
+    let traces = match args.traces.start(&runtime) {
+        Ok(traces) => traces,
+        Err(error) => return usage_error(format_args!("{error}")),
+    };
+    let opened = match args.store.open() {
         Ok(store) => store,
         Err(error) => return fail(format_args!("{error}")),
     };
@@ -200,13 +244,22 @@ pub(super) fn run(args: &ServeArgs, settings: Settings) -> io::Result<Outcome> {
     if settings.file().is_some() {
         reloads.add("log filter", move || reload_log_filter(&settings, &log_filter));
     }
-    let server = Server::new(config, store).with_features(features);
+    let mut server = Server::new(config, Arc::clone(&opened.store)).with_features(features);
+    server = traces.observe(admin.observe(&opened.logged, server), &admin);
+    if let Some(tls) = tls {
+        admin.observe_tls(&tls);
+        let handle = tls.clone();
+        reloads.add("certificates", move || {
+            handle.reload().map(|_| ()).map_err(|error| error.to_string())
+        });
+        server = server.with_tls(tls);
+    }
     let outcome = runtime.block_on(serve(listener, server, reloads));
+    traces.stop();
+    runtime.block_on(admin.stop());
     // Handlers that still run have no receiver for their results.
     runtime.shutdown_background();
-    if let Some(logged) = logged {
-        logged.log();
-    }
+    opened.logged.log();
     outcome
 }
 
@@ -233,20 +286,27 @@ fn reload_log_filter(settings: &Settings, filter: &LogFilter) -> Result<(), Stri
     Ok(())
 }
 
-/// Opens the listener. The error message says what to do.
-async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
+/// Returns the listener of the service manager if there is one, and opens it otherwise.
+async fn main_listener(address: SocketAddr) -> Result<TcpListener, String> {
     if let Some(listener) = service_manager::listener()? {
         tracing::info!("using the listener of the service manager; --listen has no effect");
         return Ok(listener);
     }
+    bind(address, "--listen").await
+}
+
+/// Opens a listener. The error message says what to do.
+async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, String> {
     TcpListener::bind(address).await.map_err(|error| {
         let advice = match error.kind() {
             io::ErrorKind::AddrInUse => {
-                "; is another server running there? stop it, or choose a port with --listen"
+                format!("; is another server running there? stop it, or choose a port with {flag}")
             }
-            io::ErrorKind::PermissionDenied => "; ports below 1024 need privileges",
-            io::ErrorKind::AddrNotAvailable => "; this machine does not have that address",
-            _ => "",
+            io::ErrorKind::PermissionDenied => "; ports below 1024 need privileges".to_owned(),
+            io::ErrorKind::AddrNotAvailable => {
+                "; this machine does not have that address".to_owned()
+            }
+            _ => String::new(),
         };
         format!("cannot listen on {address}: {error}{advice}")
     })
