@@ -6,6 +6,9 @@
 //! `tracing-appender` prints to standard output when its queue is full at the end, and panics if that
 //! is closed.
 
+#[cfg(feature = "otlp")]
+pub(crate) mod otlp;
+
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

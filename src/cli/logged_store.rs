@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-use super::store_metrics::{Operation, Requests};
+use super::store_metrics::{self, Operation, Requests};
+use crate::metrics::{Samples, Source};
 use crate::recording::{
-    Checkpoint, CheckpointStore, CommitPrecondition, OpenRequest, Page, RecordingName, StoreEvents,
-    StoreFuture, Sweep, Swept,
+    Checkpoint, CheckpointStore, CommitPrecondition, ExportQuery, Exported, ListQuery, OpenRequest,
+    Page, RecordingName, StoreEvents, StoreFuture, Sweep, Swept,
 };
 use crate::store::{RedbStore, StoreStats};
 
@@ -74,13 +75,8 @@ impl LoggedStore {
         Self { inner, disk, requests, opened: Instant::now(), commits }
     }
 
-    /// Returns the counts and times of all requests.
-    pub(super) fn requests(&self) -> &Requests {
-        &self.requests
-    }
-
     /// Returns what the store has done on the disk, if it is on disk.
-    pub(super) fn disk_stats(&self) -> Option<StoreStats> {
+    fn disk_stats(&self) -> Option<StoreStats> {
         self.disk.as_ref().map(|disk| disk.stats())
     }
 
@@ -126,6 +122,15 @@ fn rounded(value: f64) -> f64 {
     (value * scale).round() / scale
 }
 
+impl Source for LoggedStore {
+    fn collect(&self, samples: &mut Samples<'_>) {
+        store_metrics::requests(&self.requests, samples);
+        if let Some(stats) = self.disk_stats() {
+            store_metrics::disk(&stats, samples);
+        }
+    }
+}
+
 impl CheckpointStore for LoggedStore {
     fn open(&self, name: RecordingName, opening: OpenRequest) -> StoreFuture<'_, Checkpoint> {
         self.counted(Operation::Open, self.inner.open(name, opening))
@@ -154,8 +159,8 @@ impl CheckpointStore for LoggedStore {
         self.counted(Operation::Load, self.inner.load(name))
     }
 
-    fn list(&self, after: Option<RecordingName>, limit: usize) -> StoreFuture<'_, Page> {
-        self.counted(Operation::List, self.inner.list(after, limit))
+    fn list(&self, query: ListQuery, limit: usize) -> StoreFuture<'_, Page> {
+        self.counted(Operation::List, self.inner.list(query, limit))
     }
 
     fn delete(&self, name: RecordingName) -> StoreFuture<'_, Option<u64>> {
@@ -164,6 +169,10 @@ impl CheckpointStore for LoggedStore {
 
     fn sweep(&self, sweep: Sweep, after: Option<RecordingName>) -> StoreFuture<'_, Swept> {
         self.counted(Operation::Sweep, self.inner.sweep(sweep, after))
+    }
+
+    fn export(&self, query: ExportQuery) -> StoreFuture<'_, Exported> {
+        self.inner.export(query)
     }
 
     fn changes(&self) -> StoreEvents {

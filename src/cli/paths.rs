@@ -133,7 +133,7 @@ async fn list(server: &ServerArgs) -> Done {
     let mut page_token = None;
     let mut is_headed = server.json;
     loop {
-        let page = client.list_paths(page_token).await?;
+        let page = client.list_paths("", page_token).await?;
         let mut written = Ok(());
         if !std::mem::replace(&mut is_headed, true) {
             let [name, points, length] = ["recording", "points", "length"];

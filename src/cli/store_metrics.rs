@@ -1,11 +1,9 @@
 //! The metrics of the store: its requests, its commits, and its transactions on disk.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use super::logged_store::LoggedStore;
-use crate::metrics::{Family, Histogram, HistogramSample, Samples, Source};
+use crate::metrics::{Family, Histogram, HistogramSample, Samples};
 use crate::recording::StoreError;
 use crate::store::StoreStats;
 
@@ -37,7 +35,10 @@ fn failure(error: &StoreError) -> Option<usize> {
         StoreError::Unknown(_) => Some(1),
         StoreError::Damaged(_) => Some(2),
         StoreError::Full(_) => Some(3),
-        StoreError::Fenced { .. } | StoreError::NotFound | StoreError::OptionsDiffer => None,
+        StoreError::Fenced { .. }
+        | StoreError::NamespaceFull(_)
+        | StoreError::NotFound
+        | StoreError::OptionsDiffer => None,
     }
 }
 
@@ -76,17 +77,8 @@ impl Requests {
     }
 }
 
-/// Returns the metrics of a store.
-pub(super) fn store(store: Arc<LoggedStore>) -> impl Source {
-    move |samples: &mut Samples<'_>| {
-        requests(store.requests(), samples);
-        if let Some(stats) = store.disk_stats() {
-            disk(&stats, samples);
-        }
-    }
-}
-
-fn requests(requests: &Requests, samples: &mut Samples<'_>) {
+/// Adds the metrics of the requests to a store.
+pub(super) fn requests(requests: &Requests, samples: &mut Samples<'_>) {
     let help = "0 if the store was not available for the last request, otherwise 1";
     samples.gauge("waywiser_store_up", help, |family| {
         family.add(&[], !requests.is_down.load(Relaxed));
@@ -111,7 +103,8 @@ fn by_label(family: &mut Family<'_>, label: &str, names: &[&str], counts: &[Atom
     }
 }
 
-fn disk(stats: &StoreStats, samples: &mut Samples<'_>) {
+/// Adds the metrics of a store on disk.
+pub(super) fn disk(stats: &StoreStats, samples: &mut Samples<'_>) {
     let help = "Recordings in the store after its last transaction";
     samples.gauge("waywiser_store_recordings", help, |family| {
         family.add(&[], stats.recordings);
@@ -142,16 +135,17 @@ fn disk(stats: &StoreStats, samples: &mut Samples<'_>) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::metrics::Metrics;
-    use crate::store::MemoryStore;
 
     #[test]
     fn failures_are_counted_by_reason_and_refusals_are_not_failures() {
-        let logged = Arc::new(LoggedStore::in_memory(MemoryStore::default()));
+        let requests = Arc::new(Requests::default());
         let metrics = Metrics::default();
-        metrics.add(store(Arc::clone(&logged)));
-        let requests = logged.requests();
+        let source = Arc::clone(&requests);
+        metrics.add(move |samples: &mut Samples<'_>| super::requests(&source, samples));
         requests.record(Operation::Open, None);
         requests.record(Operation::Commit, Some(&StoreError::Fenced { epoch: 1 }));
         requests.commit_ended(Duration::from_millis(3));

@@ -109,13 +109,18 @@ impl Client {
         with_timeout(REPLY_TIMEOUT, get_path(&mut self.stub(), name)).await
     }
 
-    /// Returns a page of recordings. `None` requests the first page.
+    /// Returns a page of the recordings whose names start with `prefix`, such as `paths/trip-`. An empty prefix selects
+    /// all recordings of the caller. The page token `None` requests the first page.
     ///
     /// # Errors
-    /// The call fails.
-    pub async fn list_paths(&self, page_token: Option<String>) -> Result<PathPage, ClientError> {
+    /// The prefix is not valid, or the call fails.
+    pub async fn list_paths(
+        &self,
+        prefix: &str,
+        page_token: Option<String>,
+    ) -> Result<PathPage, ClientError> {
         let page_token = page_token.unwrap_or_default();
-        let request = pb::ListPathsRequest { page_size: 0, page_token };
+        let request = pb::ListPathsRequest { page_size: 0, page_token, prefix: prefix.to_owned() };
         let mut stub = self.stub();
         let page = async { Ok(stub.list_paths(request).await.map_err(Box::new)?.into_inner()) };
         let page = with_timeout(REPLY_TIMEOUT, page).await?;

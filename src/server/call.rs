@@ -26,7 +26,7 @@ use super::peer::peer_key;
 use super::service_names::{AUXILIARY, HEALTH_PREFIX, HEALTH_WATCH, MEASURING};
 use super::shared::Shared;
 use crate::auth::{AuthError, Credentials, Principal, Session};
-use crate::service::{Rates, RpcError, WATCH_PATH, excerpt, refuse_non_grpc};
+use crate::service::{ClientAddress, Rates, RpcError, WATCH_PATH, excerpt, refuse_non_grpc};
 
 /// The routes of one connection. Each of its calls ends in time and is reported to observers.
 pub(super) struct CallService {
@@ -94,6 +94,7 @@ impl CallService {
             _drain: (is_measuring && path != WATCH_PATH).then(|| calls.token()),
         };
         let mut record = CallRecord::start(&self.shared, excerpt(path), kind, address, held);
+        record.set_trace(request.headers());
         let admitted = self.admit(&request, kind).and_then(|admitted| {
             if let Some(principal) = &admitted.principal {
                 record.set_principal(Arc::clone(principal));
@@ -200,6 +201,7 @@ impl CallService {
         parts.extensions.insert(Arc::clone(&progress));
         let peer = peer_key(record.peer().ip());
         parts.extensions.insert(self.shared.creations.of_peer(peer));
+        parts.extensions.insert(ClientAddress(record.peer().ip()));
         let body = IncomingBody::new(Input::new(stream, &self.usage, progress));
         let (body, refusal) = match is_measuring {
             true => (Body::new(body), None),

@@ -94,7 +94,7 @@ mod tests {
         let observer = LogObserver::new(Arc::new(LogLimit::new(1)));
         let log = |kind, code, message| {
             let peer = SocketAddr::from(([192, 0, 2, 1], 7));
-            let call = CallInfo { method: "/a/B", kind, peer, principal: None };
+            let call = CallInfo { method: "/a/B", kind, peer, principal: None, traceparent: None };
             let duration = Duration::from_micros(1_500);
             let report = CallReport { call, code, message, points: 3, bytes: 60, duration };
             observer.call_ended(&report);
@@ -120,7 +120,13 @@ mod tests {
         let limit = Arc::new(LogLimit::new(1));
         let observer = LogObserver::new(Arc::clone(&limit));
         let peer = SocketAddr::from(([192, 0, 2, 1], 7));
-        let call = CallInfo { method: "/a/B", kind: CallKind::Measuring, peer, principal: None };
+        let call = CallInfo {
+            method: "/a/B",
+            kind: CallKind::Measuring,
+            peer,
+            principal: None,
+            traceparent: None,
+        };
         let (duration, code, message) = (Duration::ZERO, Code::Ok, "");
         let report = CallReport { call, code, message, points: 0, bytes: 0, duration };
         let subscriber = tracing_subscriber::registry().with(lines.clone());

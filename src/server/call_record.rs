@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::Response;
+use http::{HeaderMap, Response};
 use tokio::time::Instant;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tonic::body::Body;
@@ -27,6 +27,7 @@ pub(super) struct CallRecord {
     kind: CallKind,
     peer: SocketAddr,
     principal: Option<Arc<Principal>>,
+    traceparent: Option<Box<str>>,
     progress: Arc<Progress>,
     _open: OpenCall,
     started: Instant,
@@ -67,6 +68,7 @@ impl CallRecord {
             kind,
             peer,
             principal: None,
+            traceparent: None,
             _open: shared.monitored.calls.open(method_id, &progress),
             progress,
             started: Instant::now(),
@@ -90,6 +92,7 @@ impl CallRecord {
             kind: self.kind,
             peer: self.peer,
             principal: self.principal.as_ref().map(|principal| &*principal.name),
+            traceparent: self.traceparent.as_deref(),
         }
     }
 
@@ -113,6 +116,14 @@ impl CallRecord {
     /// Sets the caller, once the call is authenticated.
     pub(super) fn set_principal(&mut self, principal: Arc<Principal>) {
         self.principal = Some(principal);
+    }
+
+    /// Sets the trace that the client names, if it names one.
+    pub(super) fn set_trace(&mut self, headers: &HeaderMap) {
+        const TRACEPARENT_BYTES_MAX: usize = 64;
+        let traceparent = headers.get("traceparent").and_then(|value| value.to_str().ok());
+        self.traceparent =
+            traceparent.filter(|text| text.len() <= TRACEPARENT_BYTES_MAX).map(Box::from);
     }
 
     /// Returns the caller, if the call is authenticated.

@@ -254,7 +254,6 @@ impl Config {
             ("handshake_timeout", self.handshake_timeout),
             ("keepalive_interval", self.keepalive_interval),
             ("keepalive_timeout", self.keepalive_timeout),
-            ("drain_timeout", self.drain_timeout),
         ] {
             if value.is_zero() || value > TIME_MAX {
                 let value = format_time(value);
@@ -270,9 +269,9 @@ impl Config {
             let bounds = "more than 0 s, at most 100 years";
             return Err(ConfigError { setting: "retention", value, bounds });
         }
-        if self.drain_timeout < DRAIN_TIME_MIN {
+        if !(DRAIN_TIME_MIN..=TIME_MAX).contains(&self.drain_timeout) {
             let value = format_time(self.drain_timeout);
-            let bounds = "at least 100 ms, so that open streams can receive their status";
+            let bounds = "100 ms to a year, so that open streams can receive their status";
             return Err(ConfigError { setting: "drain_timeout", value, bounds });
         }
         Ok(())
@@ -318,7 +317,7 @@ mod tests {
         );
         let config = Config { drain_timeout: Duration::ZERO, ..Config::default() };
         let error = config.check().unwrap_err().to_string();
-        insta::assert_snapshot!(error, @"drain_timeout is 0 s, and must be more than 0 s, at most a year");
+        insta::assert_snapshot!(error, @"drain_timeout is 0 s, and must be 100 ms to a year, so that open streams can receive their status");
     }
 
     #[test]

@@ -102,8 +102,9 @@ pub(super) async fn serve<IO: ByteStream, A: Acceptor<IO>>(
         }
     };
     let client = info.address;
-    let _place = match has_proxy_header.then(|| shared.quotas.admit_proxied(peer_key(client.ip())))
-    {
+    // A proxy that connects on its own behalf has no limit of its own.
+    let is_proxied = has_proxy_header && !shared.proxies.contains(client.ip());
+    let _place = match is_proxied.then(|| shared.quotas.admit_proxied(peer_key(client.ip()))) {
         Some(None) => {
             shared.log_refused(client, "connections per peer");
             return;

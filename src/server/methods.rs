@@ -82,6 +82,8 @@ mod tests {
         assert_eq!(services, MEASURING.into_iter().chain(AUXILIARY).collect());
         let unique: BTreeSet<_> = methods.names().iter().collect();
         assert_eq!(unique.len(), methods.names().len());
+        // Observers receive at most 64 characters of a path.
+        assert!(methods.names().iter().all(|name| name.len() < 64), "{methods:?}");
         let watch = methods.find("/waywiser.v1.PathService/WatchPath");
         assert_eq!(methods.names()[watch], "waywiser.v1.PathService/WatchPath");
         for path in ["", "/", "other", "/other/", "/a/B", "waywiser.v1.PathService/WatchPath"] {

@@ -60,3 +60,5 @@ pub use observer::{CallInfo, CallKind, CallObserver, CallReport};
 pub use run::{Server, run};
 #[cfg(feature = "tls")]
 pub use tls::{Reloaded, TlsConfig, TlsError, TlsSettings};
+
+pub use crate::service::{Feature, FeatureError, Features};

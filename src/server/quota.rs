@@ -170,13 +170,13 @@ struct Accounts<K>(Mutex<Table<K>>);
 #[derive(Debug)]
 struct Table<K> {
     accounts: HashMap<K, Arc<Account>>,
-    /// The number of accounts at which the next sweep is due.
-    sweep_at: usize,
+    /// The number of accounts at which there is no space for another one.
+    space_end: usize,
 }
 
 impl<K: Eq + Hash + Clone> Accounts<K> {
     fn new() -> Self {
-        Self(Mutex::new(Table { accounts: HashMap::new(), sweep_at: IDLE_ACCOUNTS_MAX }))
+        Self(Mutex::new(Table { accounts: HashMap::new(), space_end: IDLE_ACCOUNTS_MAX }))
     }
 
     fn table(&self) -> MutexGuard<'_, Table<K>> {
@@ -190,8 +190,8 @@ impl<K: Eq + Hash + Clone> Accounts<K> {
     fn open(&self, owner: K, quota: &Quota, scope: QuotaScope) -> Result<OpenStream, QuotaError> {
         let now = Instant::now();
         let mut table = self.table();
-        if table.accounts.len() >= table.sweep_at && !table.accounts.contains_key(&owner) {
-            table.sweep(now);
+        if table.accounts.len() >= table.space_end && !table.accounts.contains_key(&owner) {
+            table.make_space(now);
         }
         let account = table.accounts.entry(owner).or_insert_with(|| Arc::new(Account::new(now)));
         let limit = quota.max_streams.unwrap_or(u32::MAX);
@@ -207,26 +207,113 @@ impl<K: Eq + Hash + Clone> Accounts<K> {
 }
 
 impl<K: Eq + Hash + Clone> Table<K> {
-    /// Removes accounts without streams and without debt: a new account is equal to them. If too many are left, removes
-    /// those without streams that have the least debt.
+    /// Removes accounts without streams and without debt: a new account is equal to them.
     fn sweep(&mut self, now: Instant) {
-        let is_open = |account: &Account| account.streams.load(Relaxed) > 0;
         self.accounts.retain(|_, account| is_open(account) || !account.debt(now).is_zero());
+        if self.accounts.capacity() > 4 * self.accounts.len().max(IDLE_ACCOUNTS_MAX) {
+            self.accounts.shrink_to(IDLE_ACCOUNTS_MAX);
+        }
+    }
+
+    /// Makes space for [`IDLE_ACCOUNTS_MAX`] / 2 accounts. Removes accounts without streams that have the least debt.
+    fn make_space(&mut self, now: Instant) {
+        self.sweep(now);
         let idle = self.accounts.iter().filter(|(_, account)| !is_open(account));
         let mut idle: Vec<_> = idle.map(|(key, account)| (account.debt(now), key)).collect();
-        // Half of the space becomes free, so that the next owners do not cause a sweep each.
-        let kept = IDLE_ACCOUNTS_MAX / 2;
-        if idle.len() >= IDLE_ACCOUNTS_MAX {
-            let excess = idle.len() - kept;
+        let open_count = self.accounts.len() - idle.len();
+        let excess = idle.len().saturating_sub(IDLE_ACCOUNTS_MAX / 2);
+        if excess > 0 {
             idle.select_nth_unstable_by_key(excess, |(debt, _)| *debt);
             let removed: Vec<K> = idle[..excess].iter().map(|(_, key)| (*key).clone()).collect();
             for key in removed {
                 self.accounts.remove(&key);
             }
         }
-        self.sweep_at = (2 * self.accounts.len()).max(IDLE_ACCOUNTS_MAX);
-        if self.accounts.capacity() > 4 * self.sweep_at {
-            self.accounts.shrink_to(self.sweep_at);
+        self.space_end = open_count + IDLE_ACCOUNTS_MAX;
+    }
+}
+
+fn is_open(account: &Account) -> bool {
+    account.streams.load(Relaxed) > 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::Role;
+
+    fn principal(name: &str, quota: Quota) -> Principal {
+        Principal { name: name.into(), namespace: None, role: Role::Writer, quota }
+    }
+
+    fn peer(index: u32) -> IpAddr {
+        IpAddr::from(index.to_be_bytes())
+    }
+
+    fn streams(max_streams: u32) -> Quota {
+        Quota { max_streams: Some(max_streams), ..Quota::default() }
+    }
+
+    #[tokio::test]
+    async fn streams_count_for_their_principal_and_their_peer_until_they_end() {
+        let quotas = Quotas::new(Quota::default(), streams(3), 10);
+        let (van, bus) = (principal("van", streams(2)), principal("bus", Quota::default()));
+        let admit = |principal, index| quotas.admit(principal, peer(index));
+        let first = admit(Some(&van), 1).unwrap();
+        let _second = admit(Some(&van), 2).unwrap();
+        let error = admit(Some(&van), 3).unwrap_err();
+        insta::assert_snapshot!(error, @"this principal has reached its limit of 2 open streams; try again in 1 s");
+        let _of_bus: Vec<_> = (0..2).map(|_| admit(Some(&bus), 1).unwrap()).collect();
+        let error = admit(None, 1).unwrap_err();
+        assert_eq!((error.scope, error.limit), (QuotaScope::Peer, 3));
+        // A stream that its peer refuses does not count for its principal.
+        drop(first);
+        let _other = admit(Some(&bus), 1).unwrap();
+        assert!(admit(Some(&van), 1).is_err());
+        let _again = admit(Some(&van), 4).unwrap();
+    }
+
+    #[test]
+    fn without_limits_nothing_is_counted() {
+        let quotas = Quotas::new(streams(1), Quota::default(), 10);
+        let max_recordings = Some(1);
+        let unlimited = principal("van", Quota { max_recordings, ..Quota::default() });
+        for _ in 0..10 {
+            let mut admission = quotas.admit(Some(&unlimited), peer(1)).unwrap();
+            assert!(admission.rates().is_none());
         }
+        assert!(quotas.principals.table().accounts.is_empty());
+        assert!(quotas.peers.table().accounts.is_empty());
+    }
+
+    #[test]
+    fn a_principal_gets_the_default_limits_where_it_has_none() {
+        let defaults = Quota { max_points_per_second: Some(7), ..streams(5) };
+        let quotas = Quotas::new(defaults, Quota::default(), 10);
+        let own = quotas.with_defaults(Arc::new(principal("van", streams(9)))).quota;
+        assert_eq!((own.max_streams, own.max_points_per_second), (Some(9), Some(7)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn accounts_without_streams_are_bounded_and_those_with_most_debt_stay() {
+        let max_bytes_per_second = Some(1);
+        let limits = Quota { max_bytes_per_second, ..Quota::default() };
+        let quotas = Quotas::new(Quota::default(), limits, 10);
+        let debtor = quotas.admit(None, peer(0)).unwrap().rates().unwrap();
+        debtor.0[0].charge_for_test(1_000_000);
+        let open: Vec<_> =
+            (1..=100).map(|index| quotas.admit(None, peer(index)).unwrap()).collect();
+        for index in 1000..1000 + 4 * IDLE_ACCOUNTS_MAX as u32 {
+            let rates = quotas.admit(None, peer(index)).unwrap().rates().unwrap();
+            rates.0[0].charge_for_test(3);
+            assert!(quotas.peers.table().accounts.len() <= IDLE_ACCOUNTS_MAX + open.len());
+        }
+        assert!(quotas.admit(None, peer(0)).is_err(), "its debt is not forgotten");
+        let has = |index| quotas.peers.table().accounts.contains_key(&peer(index));
+        assert!((1..=100).all(has));
+        drop(open);
+        tokio::time::advance(Duration::from_secs(10)).await;
+        quotas.sweep();
+        assert_eq!(quotas.peers.table().accounts.len(), 1);
     }
 }

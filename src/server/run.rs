@@ -27,7 +27,7 @@ use super::tls::{TlsAcceptor, TlsSettings};
 use super::trim::{self, Trimmer};
 use crate::auth::Authenticator;
 use crate::recording::CheckpointStore;
-use crate::service::PathService;
+use crate::service::{AdminService, Features, PathService, RouteGuide};
 
 /// Open streams end with UNAVAILABLE this long before the end of the drain timeout, so that the status still
 /// reaches their clients. A tenth of the drain timeout applies if that is shorter.
@@ -69,6 +69,7 @@ pub struct Server {
     config: Config,
     store: Arc<dyn CheckpointStore>,
     observers: Vec<Arc<dyn CallObserver>>,
+    features: Arc<Features>,
     authenticator: Option<Arc<dyn Authenticator>>,
     #[cfg(feature = "tls")]
     tls: Option<TlsSettings>,
@@ -76,12 +77,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// Returns a server with these settings that keeps its recordings in `store`.
+    /// Returns a server with these settings that keeps its recordings in `store`. [`Server::run`] checks the settings.
     pub fn new(config: Config, store: Arc<dyn CheckpointStore>) -> Self {
         Self {
             config,
             store,
             observers: Vec::new(),
+            features: Arc::default(),
             authenticator: None,
             monitor: Monitor::default(),
             #[cfg(feature = "tls")]
@@ -101,6 +103,13 @@ impl Server {
     #[must_use]
     pub fn with_observer(mut self, observer: Arc<dyn CallObserver>) -> Self {
         self.observers.push(observer);
+        self
+    }
+
+    /// Sets the features of `routeguide.RouteGuide`. By default there are none.
+    #[must_use]
+    pub fn with_features(mut self, features: Features) -> Self {
+        self.features = Arc::new(features);
         self
     }
 
@@ -196,9 +205,12 @@ impl Server {
     }
 
     fn into_parts(self) -> Parts {
-        let Self { config, store, observers, authenticator, monitor, .. } = self;
-        let paths = PathService::new(config.stream_limits(), store, config.checkpoint_policy());
-        let (routes, health) = routes::routes(&config, paths.clone());
+        let Self { config, store, observers, features, authenticator, monitor, .. } = self;
+        let limits = config.stream_limits();
+        let admin = AdminService::new(limits, Arc::clone(&store));
+        let paths = PathService::new(limits, store, config.checkpoint_policy());
+        let route_guide = RouteGuide::new(limits).with_features(features);
+        let (routes, health) = routes::routes(&config, paths.clone(), admin, route_guide);
         let shared = Shared::new(config, observers, authenticator, &monitor);
         shared.monitored.connect(Running {
             max_connections: shared.config.max_connections as u64,

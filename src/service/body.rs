@@ -272,4 +272,26 @@ mod tests {
         assert!(matches!(error, RpcError::Idle { point_count: 10, .. }), "{error:?}");
         assert_eq!(started.elapsed().as_secs(), 1);
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_above_its_rate_is_read_slowly_and_is_not_idle() {
+        use crate::service::{Account, QuotaScope, Rate, RateUnit};
+
+        let limits = StreamLimits { idle_timeout: Duration::from_secs(2), ..Default::default() };
+        let point = Bytes::from_static(&[0, 0, 0, 0, 4, 0x08, 3, 0x10, 4]);
+        let frames = VecDeque::from(vec![point.repeat(5).into(); 11]);
+        let mut request = Request::new(Body::new(Scripted { frames, end: End::Stream }));
+        let account = Arc::new(Account::new(Instant::now()));
+        let (unit, scope) = (RateUnit::Points, QuotaScope::Principal);
+        request.extensions_mut().insert(Rates(Arc::new([Rate {
+            account,
+            unit,
+            scope,
+            per_second: 1,
+        }])));
+        let started = Instant::now();
+        let path = fold_points(request, &limits, Metric::Planar, AxisOrder::XY).await.unwrap();
+        // The first second is free. Each pause of 5 s is longer than the idle timeout.
+        assert_eq!((path.point_count(), started.elapsed().as_secs()), (55, 54));
+    }
 }

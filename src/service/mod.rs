@@ -7,6 +7,7 @@
 //! All methods read their request through `body`, which distinguishes a stream that was closed from one that was cut.
 //! They count their work in `work`, so that they yield in time. `status` and `error_info` convert errors to a status.
 
+mod admin;
 mod body;
 mod creations;
 mod displacement;
@@ -20,9 +21,11 @@ mod progress;
 mod quota_error;
 mod route_guide;
 mod status;
+mod store_timeout;
 mod violation;
 mod work;
 
+pub use admin::{AdminService, ClientAddress};
 pub use creations::{CreationLimit, Creations};
 pub use displacement::DisplacementService;
 pub use error_info::DOMAIN;
@@ -34,7 +37,7 @@ pub use path::PathService;
 pub(crate) use path::WATCH_PATH;
 pub use progress::Progress;
 pub use quota_error::{QuotaError, QuotaKind, QuotaScope, RateUnit};
-pub use route_guide::RouteGuide;
+pub use route_guide::{Feature, FeatureError, Features, RouteGuide};
 pub(crate) use status::excerpt;
 pub use status::{PermissionError, RpcError, StreamCut};
 pub use violation::{FieldViolation, MessageRef};

@@ -103,6 +103,12 @@ impl Rate {
         QuotaError { quota, scope: self.scope, limit: self.per_second, retry_after }
     }
 
+    /// Charges units now.
+    #[cfg(test)]
+    pub(crate) fn charge_for_test(&self, units: u64) {
+        self.meter().charge(Instant::now(), units, self.per_second);
+    }
+
     /// Checks that another stream would not have to wait long.
     ///
     /// # Errors
@@ -186,5 +192,109 @@ impl Pace {
             Some(timer) if !timer.is_elapsed() => timer.as_mut().poll(cx),
             _ => Poll::Ready(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    fn rate(account: &Arc<Account>, unit: RateUnit, per_second: u64) -> Rate {
+        Rate { account: Arc::clone(account), unit, scope: QuotaScope::Peer, per_second }
+    }
+
+    fn pace(rates: &[Rate]) -> Pace {
+        Pace::new(Rates(rates.into()))
+    }
+
+    /// Reads frames of this many points and bytes. Returns the time that it took.
+    async fn read(pace: &mut Pace, frames: u64, points: u64, bytes: u64) -> Duration {
+        let started = Instant::now();
+        for frame in 1..=frames {
+            pace.charge(frame * points, frame * bytes).unwrap();
+            poll_fn(|cx| pace.poll(cx)).await;
+        }
+        started.elapsed()
+    }
+
+    /// The timer of tokio has a resolution of one millisecond.
+    fn assert_close(time: Duration, seconds: f64) {
+        assert!((time.as_secs_f64() - seconds).abs() < 0.002, "{time:?}, expected {seconds} s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_reads_at_its_rate_after_a_burst_of_a_second() {
+        let account = Arc::new(Account::new(Instant::now()));
+        let points = rate(&account, RateUnit::Points, 1000);
+        assert_close(read(&mut pace(&[points.clone()]), 10, 100, 9).await, 0.0);
+        assert_close(read(&mut pace(&[points.clone()]), 50, 100, 9).await, 5.0);
+        // Silence permits one burst again, not more.
+        tokio::time::advance(Duration::from_secs(3600)).await;
+        assert_close(read(&mut pace(&[points]), 30, 100, 9).await, 2.0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn streams_share_the_rate_of_their_account_and_the_slowest_rate_applies() {
+        let (one, other) = (Account::new(Instant::now()), Account::new(Instant::now()));
+        let (one, other) = (Arc::new(one), Arc::new(other));
+        let points = rate(&one, RateUnit::Points, 1000);
+        let bytes = rate(&other, RateUnit::Bytes, 100);
+        let mut paces = [pace(&[points.clone()]), pace(&[points.clone()]), pace(&[points])];
+        let streams = paces.iter_mut().map(|pace| read(pace, 20, 100, 1000));
+        let times = futures::future::join_all(streams).await;
+        assert_close(times.into_iter().max().unwrap(), 5.0);
+        let both = [rate(&one, RateUnit::Points, 1000), bytes];
+        // 20 s for the bytes, and the points need no longer.
+        assert_close(read(&mut pace(&both), 21, 100, 100).await, 20.0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_frame_far_above_the_rate_ends_the_stream_and_refuses_calls_until_it_is_paid() {
+        let account = Arc::new(Account::new(Instant::now()));
+        let rate = rate(&account, RateUnit::Bytes, 1000);
+        let error = pace(&[rate.clone()]).charge(0, 32_000).unwrap_err();
+        assert_eq!(error.retry_after, Duration::from_secs(31));
+        insta::assert_snapshot!(
+            error,
+            @"this client address has reached its limit of 1000 bytes per second; try again in 31 s"
+        );
+        assert!(rate.admit(Instant::now()).is_err());
+        tokio::time::advance(Duration::from_secs(25)).await;
+        assert_eq!(rate.admit(Instant::now()).unwrap_err().retry_after, Duration::from_secs(6));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(rate.admit(Instant::now()), Ok(()));
+        assert_eq!(account.debt(Instant::now()), Duration::from_secs(6));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_rate_and_no_amount_overflows() {
+        let account = Arc::new(Account::new(Instant::now()));
+        let rates = [0, 1, u64::MAX];
+        for per_second in rates {
+            let rate = rate(&account, RateUnit::Points, per_second);
+            for points in [1, u64::MAX] {
+                let _ = pace(&[rate.clone()]).charge(points, 0);
+            }
+        }
+        assert_eq!(account.debt(Instant::now()), Duration::from_nanos(DEBT_MAX_NS));
+        // A fraction of a nanosecond is charged as a whole one.
+        let account = Arc::new(Account::new(Instant::now()));
+        let fast = rate(&account, RateUnit::Points, u64::MAX);
+        assert_eq!(fast.meter().charge(Instant::now(), 1, u64::MAX), Duration::from_nanos(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn points_that_a_recording_had_before_are_not_charged() {
+        let account = Arc::new(Account::new(Instant::now()));
+        let mut pace = pace(&[rate(&account, RateUnit::Points, 10)]);
+        pace.charge(0, 5).unwrap();
+        pace.skip_points(1_000_000);
+        pace.charge(1_000_005, 50).unwrap();
+        assert_eq!(account.debt(Instant::now()), Duration::from_millis(500));
+        // The same totals again are charged once.
+        pace.charge(1_000_005, 50).unwrap();
+        assert_eq!(account.debt(Instant::now()), Duration::from_millis(500));
     }
 }

@@ -221,6 +221,11 @@ pub enum PermissionError {
         "the name is in another namespace; names of the caller's own recordings have the form paths/NAME"
     )]
     Namespace,
+    /// The server has no authentication, and the caller is on another machine.
+    #[error(
+        "a server without authentication allows this on its own machine only; call from a loopback address"
+    )]
+    Remote,
 }
 
 /// Returns the advice to a client for an error of the store.
@@ -337,6 +342,7 @@ impl RpcError {
                 StoreError::OptionsDiffer => (Code::FailedPrecondition, "OPTIONS_DIFFER"),
                 StoreError::Damaged(_) => (Code::DataLoss, "CHECKPOINT_DAMAGED"),
                 StoreError::Full(_) => (Code::ResourceExhausted, "STORE_FULL"),
+                StoreError::NamespaceFull(_) => (Code::ResourceExhausted, "RECORDINGS_QUOTA"),
                 StoreError::Unavailable(_) => (Code::Unavailable, "STORE_UNAVAILABLE"),
                 StoreError::Unknown(_) => (Code::Unavailable, "STORE_UNKNOWN"),
             },
@@ -365,6 +371,7 @@ impl RpcError {
                 match error {
                     PermissionError::Role { .. } => "ROLE_REQUIRED",
                     PermissionError::Namespace => "NAMESPACE_FORBIDDEN",
+                    PermissionError::Remote => "LOOPBACK_REQUIRED",
                 },
             ),
             Self::MetadataTooLarge { .. } => (Code::ResourceExhausted, "METADATA_TOO_LARGE"),

@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, reason = "only tests call this suite")]
 
+mod namespaces;
+
 use std::sync::Arc;
 
 use futures::future::join_all;
@@ -12,8 +14,8 @@ use futures::future::join_all;
 use crate::measure::{Fix, Metric, Options, PathAccumulator, Point};
 
 use crate::recording::{
-    Abandoned, Checkpoint, CheckpointStore, CommitPrecondition, OpenRequest, RecordingName,
-    Removed, SWEEP_STEP, StoreError, Sweep,
+    Abandoned, Checkpoint, CheckpointStore, CommitPrecondition, ListQuery, OpenRequest,
+    RecordingName, Removed, SWEEP_STEP, StoreError, Sweep,
 };
 
 /// Runs all tests except those of a maximum. The store must be empty, and is empty afterwards.
@@ -21,7 +23,11 @@ use crate::recording::{
 /// # Panics
 /// If the store does not keep the contract.
 pub async fn check_store(store: &dyn CheckpointStore) {
-    assert_eq!(store.list(None, 1).await, Ok(Vec::new()), "the store is not empty at the start");
+    assert_eq!(
+        store.list(ListQuery::all(), 1).await,
+        Ok(Vec::new()),
+        "the store is not empty at the start"
+    );
     a_recording_is_created_and_continued(store).await;
     a_stale_writer_is_fenced(store).await;
     a_commit_continues_from_its_offset(store).await;
@@ -37,7 +43,12 @@ pub async fn check_store(store: &dyn CheckpointStore) {
     the_last_of_many_openers_writes(store).await;
     one_of_many_commits_from_one_offset_succeeds(store).await;
     many_recordings_do_not_mix(store).await;
-    assert_eq!(store.list(None, 1).await, Ok(Vec::new()), "the store is not empty at the end");
+    namespaces::check(store).await;
+    assert_eq!(
+        store.list(ListQuery::all(), 1).await,
+        Ok(Vec::new()),
+        "the store is not empty at the end"
+    );
 }
 
 /// Runs the tests of a store with a maximum of `max_recordings` recordings, at least 1. The store must be empty, and is
@@ -77,7 +88,7 @@ fn name(id: &str) -> RecordingName {
 
 fn request() -> OpenRequest {
     let options = Some(Options::new(Metric::Planar));
-    OpenRequest { options, now_unix_ms: 1_000, expire_unix_ms: 9_000 }
+    OpenRequest { options, now_unix_ms: 1_000, expire_unix_ms: 9_000, max_in_namespace: None }
 }
 
 fn precondition(checkpoint: &Checkpoint) -> CommitPrecondition {
@@ -153,7 +164,12 @@ async fn a_recording_is_created_and_continued(store: &dyn CheckpointStore) {
     assert_stored(store, "created", &next).await;
 
     // The second writer continues with the options of the first, and postpones the expiry.
-    let later = OpenRequest { options: None, now_unix_ms: 8_000, expire_unix_ms: 16_000 };
+    let later = OpenRequest {
+        options: None,
+        now_unix_ms: 8_000,
+        expire_unix_ms: 16_000,
+        max_in_namespace: None,
+    };
     let again = store.open(name("created"), later).await.unwrap();
     assert!(again.epoch > first.epoch, "{} after {}", again.epoch, first.epoch);
     assert_eq!(again, Checkpoint { epoch: again.epoch, expire_unix_ms: 16_000, ..next });
@@ -279,7 +295,8 @@ async fn pages_are_ordered_and_complete(store: &dyn CheckpointStore) {
     let mut names = ids.map(name);
     names.sort();
     let list = async |after: Option<&RecordingName>, limit| {
-        let page = store.list(after.cloned(), limit).await.unwrap();
+        let query = ListQuery::all().after(after.cloned());
+        let page = store.list(query, limit).await.unwrap();
         page.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
     };
     assert_eq!(list(None, 100).await, names);
@@ -299,7 +316,7 @@ async fn pages_are_ordered_and_complete(store: &dyn CheckpointStore) {
     // A page can start after a name that was deleted.
     clear(store, "a").await;
     assert_eq!(list(Some(&name("a")), 1).await, [name("a-b")]);
-    let page = store.list(Some(name("a-b")), 1).await.unwrap();
+    let page = store.list(ListQuery::all().after(Some(name("a-b"))), 1).await.unwrap();
     assert_eq!(page[0].1, Ok(store.load(name("a.b")).await.unwrap().unwrap()));
     for id in ids.into_iter().filter(|&id| id != "a") {
         clear(store, id).await;

@@ -5,6 +5,8 @@
 //! | [`MemoryStore`] | keeps checkpoints until the process ends |
 //! | [`RedbStore`] | keeps checkpoints in a file |
 //! | `codec` | the bytes of a stored checkpoint |
+//! | `export_step` | one step of an export while it is filled |
+//! | `key` | the keys of recordings, and the ranges that queries select |
 //! | `rules` | the conditions that all stores check |
 //! | `contract` | a test suite that every store must pass (feature `store-contract`) |
 //!
@@ -14,6 +16,9 @@
 pub(crate) mod codec;
 #[cfg(any(test, feature = "store-contract"))]
 pub mod contract;
+#[cfg(feature = "redb")]
+mod export_step;
+mod key;
 mod memory;
 #[cfg(feature = "redb")]
 mod redb;

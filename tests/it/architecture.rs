@@ -36,7 +36,7 @@ const MAY_IMPORT: [(&str, &[&str]); 16] = [
             "measure",
         ],
     ),
-    ("telemetry", &[]),
+    ("telemetry", &["server"]),
     (
         "cli",
         &[

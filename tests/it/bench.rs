@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use waywiser::proto::routeguide;
-use waywiser::recording::CheckpointStore as _;
+use waywiser::recording::{CheckpointStore as _, ListQuery};
 use waywiser::store::MemoryStore;
 
 use crate::program;
@@ -103,7 +103,7 @@ async fn paths_are_sent_in_both_layouts_by_every_model_with_and_without_a_name()
         }
     }
     // The recordings were deleted.
-    assert!(store.list(None, 10).await.unwrap().is_empty());
+    assert!(store.list(ListQuery::all(), 10).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -235,7 +235,7 @@ async fn live_streams_can_be_recordings() {
     assert_eq!(report["call"], "record-path, rows of 1 point, geodesic, named");
     assert_eq!((&report["answered_streams"], &report["points"]), (&20.into(), &100.into()));
     assert_eq!(report["failures"].as_array().unwrap().len(), 0);
-    assert!(store.list(None, 10).await.unwrap().is_empty());
+    assert!(store.list(ListQuery::all(), 10).await.unwrap().is_empty());
 }
 
 #[tokio::test]

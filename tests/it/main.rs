@@ -16,6 +16,7 @@ mod deadlines;
 mod drain;
 #[cfg(unix)]
 mod files;
+mod forwarded;
 mod health;
 mod hostile;
 mod invalid_points;
@@ -30,12 +31,15 @@ mod offsets;
 mod paths;
 mod program;
 mod proxy;
+mod quotas;
 mod record;
 mod recorder;
 mod resets;
+mod route_guide;
 mod serve;
 #[path = "../common/serve.rs"]
 mod serve_process;
+mod settings;
 #[path = "../common/skip.rs"]
 mod skip;
 mod stale_writers;

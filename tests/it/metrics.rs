@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use waywiser::proto::my_package;
@@ -11,8 +12,8 @@ use crate::serve_process::Serve;
 
 mod deploy;
 mod exposition;
-mod listener;
 mod pages;
+mod promql;
 mod series;
 
 /// A server process with a listener for operators.
@@ -25,6 +26,11 @@ impl Observed {
     /// Starts a server that keeps recordings in memory.
     pub fn start() -> Self {
         Self::with(&["--ephemeral"])
+    }
+
+    /// Starts a server that has all metrics: with a store on disk in this directory.
+    pub fn complete(directory: &Path) -> Self {
+        Self::with(&["--data-dir", directory.to_str().unwrap()])
     }
 
     /// Starts a server with these arguments.
@@ -41,7 +47,9 @@ impl Observed {
         });
         // The rest of the log is read, so that the pipe does not fill.
         std::thread::spawn(move || log.count());
-        Self { serve, admin: admin.unwrap() }
+        let server = Self { serve, admin: admin.unwrap() };
+        while server.ask("GET", "/readyz", "").status != 200 {}
+        server
     }
 
     /// Sends a request to the listener for operators.

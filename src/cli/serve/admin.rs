@@ -9,9 +9,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::cli::logged_store::LoggedStore;
-use crate::cli::store_metrics;
 use crate::metrics::{self, AdminServer, CallMetrics, Metrics, Readiness};
-use crate::server::Server;
+use crate::server::{Server, TlsSettings};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Observability")]
@@ -52,7 +51,7 @@ impl AdminArgs {
             return Ok(Admin { metrics, readiness, listener: None });
         };
         metrics.add(metrics::process());
-        let listener = runtime.block_on(super::listen(address, "--admin-listen"))?;
+        let listener = runtime.block_on(super::bind(address, "--admin-listen"))?;
         let address = listener.local_addr().unwrap_or(address);
         tracing::info!(%address, "listening for operators: /metrics, /healthz, /readyz");
         if !is_loopback(address.ip()) {
@@ -76,6 +75,12 @@ fn is_loopback(ip: IpAddr) -> bool {
 }
 
 impl Admin {
+    /// Returns the metrics, so that other parts of the program can add sources.
+    #[cfg_attr(not(feature = "otlp"), expect(dead_code))]
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
     /// Adds the metrics of the store and of the server, and makes the server ready when it accepts calls. Without a
     /// listener it does nothing, so that calls cost nothing.
     pub(super) fn observe(&self, store: &Arc<LoggedStore>, server: Server) -> Server {
@@ -84,11 +89,16 @@ impl Admin {
         }
         self.readiness.set_store(Arc::clone(store) as _);
         self.readiness.set_server(server.monitor());
-        self.metrics.add(store_metrics::store(Arc::clone(store)));
+        self.metrics.add_shared(Arc::clone(store) as _);
         self.metrics.add(metrics::server(server.monitor()));
         let calls = Arc::new(CallMetrics::default());
         self.metrics.add_shared(Arc::clone(&calls) as _);
         server.with_observer(calls)
+    }
+
+    /// Adds the metrics of the certificates.
+    pub(super) fn observe_tls(&self, tls: &TlsSettings) {
+        self.metrics.add(metrics::tls(tls.clone()));
     }
 
     /// Stops the listener, after the server has ended.

@@ -1,8 +1,10 @@
 //! `waywiser serve`: runs the server until a signal stops it. `limits.rs` has the options that bound it, `tls.rs` its
-//! certificates, `quotas.rs` the limits per caller, `admin.rs` the listener for operators, `settings` the sources of all
+//! certificates, `quotas.rs` the limits per caller, `admin.rs` the listener for operators, `traces.rs` the traces of
+//! calls, `settings` the sources of all
 //! options, `signals.rs` and `reload.rs` what signals do, and `service_manager.rs` the protocols of systemd.
 
 mod admin;
+mod features;
 mod limits;
 mod quotas;
 mod reload;
@@ -10,6 +12,7 @@ mod service_manager;
 mod settings;
 mod signals;
 mod tls;
+mod traces;
 
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, ToSocketAddrs as _};
@@ -20,12 +23,14 @@ use clap::{Args, FromArgMatches as _, ValueEnum};
 use tokio::net::TcpListener;
 
 use self::admin::AdminArgs;
+use self::features::FeatureArgs;
 use self::limits::LimitArgs;
 use self::quotas::QuotaArgs;
 use self::reload::Reloads;
 pub(super) use self::settings::{Parsed, Rejection, Settings, parse, with_variables};
 use self::signals::Signals;
 use self::tls::TlsArgs;
+use self::traces::TraceArgs;
 use super::store::StoreArgs;
 use super::{Outcome, fail, stderr, usage_error};
 use crate::server::{Config, Server};
@@ -34,7 +39,7 @@ use crate::telemetry::{self, LogFilter, LogFormat};
 /// Run the gRPC server
 ///
 /// Services: waywiser.v1.PathService, my_package.DisplacementService (computeDisplacement, computePathLength),
-/// routeguide.RouteGuide (RecordRoute), grpc.health.v1.Health, and server reflection.
+/// routeguide.RouteGuide (the four methods of the gRPC quick start), grpc.health.v1.Health, and server reflection.
 ///
 /// Recordings (paths with a name) are stored on disk. They survive a restart, also after the process was killed.
 /// Only one process at a time can use a data directory.
@@ -88,6 +93,9 @@ pub(super) struct ServeArgs {
     admin: AdminArgs,
 
     #[command(flatten)]
+    traces: TraceArgs,
+
+    #[command(flatten)]
     store: StoreArgs,
 
     #[command(flatten)]
@@ -98,6 +106,9 @@ pub(super) struct ServeArgs {
 
     #[command(flatten)]
     quotas: QuotaArgs,
+
+    #[command(flatten)]
+    features: FeatureArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -191,6 +202,10 @@ pub(super) fn run(args: &ServeArgs, settings: Settings) -> io::Result<Outcome> {
         Ok(log) => log,
         Err(error) => return fail(format_args!("{error}")),
     };
+    let features = match args.features.read() {
+        Ok(features) => features,
+        Err(error) => return fail(format_args!("{error}")),
+    };
     for warning in settings.warnings() {
         tracing::warn!("{warning}");
     }
@@ -217,6 +232,10 @@ pub(super) fn run(args: &ServeArgs, settings: Settings) -> io::Result<Outcome> {
         Ok(admin) => admin,
         Err(error) => return fail(format_args!("{error}")),
     };
+    let traces = match args.traces.start(&runtime) {
+        Ok(traces) => traces,
+        Err(error) => return usage_error(format_args!("{error}")),
+    };
     let opened = match args.store.open() {
         Ok(store) => store,
         Err(error) => return fail(format_args!("{error}")),
@@ -225,8 +244,10 @@ pub(super) fn run(args: &ServeArgs, settings: Settings) -> io::Result<Outcome> {
     if settings.file().is_some() {
         reloads.add("log filter", move || reload_log_filter(&settings, &log_filter));
     }
-    let mut server = admin.observe(&opened.logged, Server::new(config, Arc::clone(&opened.store)));
+    let mut server = Server::new(config, Arc::clone(&opened.store)).with_features(features);
+    server = traces.observe(admin.observe(&opened.logged, server), &admin);
     if let Some(tls) = tls {
+        admin.observe_tls(&tls);
         let handle = tls.clone();
         reloads.add("certificates", move || {
             handle.reload().map(|_| ()).map_err(|error| error.to_string())
@@ -234,6 +255,7 @@ pub(super) fn run(args: &ServeArgs, settings: Settings) -> io::Result<Outcome> {
         server = server.with_tls(tls);
     }
     let outcome = runtime.block_on(serve(listener, server, reloads));
+    traces.stop();
     runtime.block_on(admin.stop());
     // Handlers that still run have no receiver for their results.
     runtime.shutdown_background();
@@ -270,11 +292,11 @@ async fn main_listener(address: SocketAddr) -> Result<TcpListener, String> {
         tracing::info!("using the listener of the service manager; --listen has no effect");
         return Ok(listener);
     }
-    listen(address, "--listen").await
+    bind(address, "--listen").await
 }
 
 /// Opens a listener. The error message says what to do.
-async fn listen(address: SocketAddr, flag: &str) -> Result<TcpListener, String> {
+async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, String> {
     TcpListener::bind(address).await.map_err(|error| {
         let advice = match error.kind() {
             io::ErrorKind::AddrInUse => {

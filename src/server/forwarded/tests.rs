@@ -1,5 +1,6 @@
 //! The address of a client from the headers of proxies.
 
+use http::HeaderValue;
 use proptest::prelude::*;
 
 use super::*;

@@ -9,8 +9,10 @@ use tonic::body::Body;
 
 use super::point_buffer::PointBuffer;
 use super::request;
+use super::scope::Scope;
 use super::shared::Shared;
 use super::target::{Opener, Target, empty_reply};
+use crate::auth::Principal;
 use crate::proto::waywiser_v1 as pb;
 use crate::service::body::RequestBody;
 use crate::service::status::RpcError;
@@ -28,10 +30,16 @@ pub(super) async fn record_path(
     limits: StreamLimits,
     shared: Arc<Shared>,
 ) -> Result<pb::RecordPathResponse, RpcError> {
+    let scope = Scope::of(request.extensions());
+    let principal = request.extensions().get::<Arc<Principal>>().cloned();
     let creations = request.extensions_mut().remove::<Creations>();
+    let creations = match principal {
+        Some(principal) => creations.map(|creations| creations.of_principal(&principal.name)),
+        None => creations,
+    };
     let (body, encoding) = RequestBody::open(request, &limits)?;
     let messages = limits.messages(encoding);
-    let opener = Opener { shared, creations };
+    let opener = Opener { shared, scope, creations };
     let mut stream = RecordStream { body, messages, opener, target: None };
     match stream.read_all().await {
         Ok(()) => match stream.target {

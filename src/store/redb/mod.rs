@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! open, commit, delete ──► bounded queue ──► one thread: one transaction for all waiting requests ──► answers
-//! load, list ──► up to eight blocking threads, which read what was committed last
+//! load, list, export ──► up to eight blocking threads, which read what was committed last
 //! ```
 //!
 //! No request blocks a thread of the runtime. A full queue makes callers wait.
@@ -31,8 +31,8 @@ use self::tables::{Applied, Tables};
 use self::writer::{Opener, SharedDatabase, Task, Writer, task};
 use super::codec;
 use crate::recording::{
-    Checkpoint, CheckpointStore, CommitPrecondition, OpenRequest, Page, RecordingName, SWEEP_STEP,
-    StoreError, StoreErrorCause, StoreFuture, Sweep, Swept,
+    Checkpoint, CheckpointStore, CommitPrecondition, ExportQuery, Exported, ListQuery, OpenRequest,
+    Page, RecordingName, SWEEP_STEP, StoreError, StoreErrorCause, StoreFuture, Sweep, Swept,
 };
 
 mod backend;
@@ -248,8 +248,8 @@ impl CheckpointStore for RedbStore {
         })
     }
 
-    fn list(&self, after: Option<RecordingName>, limit: usize) -> StoreFuture<'_, Page> {
-        Box::pin(self.read(move |transaction| tables::list(transaction, after.as_ref(), limit)))
+    fn list(&self, query: ListQuery, limit: usize) -> StoreFuture<'_, Page> {
+        Box::pin(self.read(move |transaction| tables::list(transaction, &query, limit)))
     }
 
     fn delete(&self, name: RecordingName) -> StoreFuture<'_, Option<u64>> {
@@ -269,5 +269,9 @@ impl CheckpointStore for RedbStore {
             let removed = self.write(move |tables| tables.remove_selected(&selected, &sweep));
             Ok(Swept { removed: removed.await?, next })
         })
+    }
+
+    fn export(&self, query: ExportQuery) -> StoreFuture<'_, Exported> {
+        Box::pin(self.read(move |transaction| tables::export(transaction, &query)))
     }
 }

@@ -12,7 +12,7 @@ use super::backend::{Counted, Counters};
 use super::error::{StoreOpenError, at, refusal};
 use super::home::{FILE, Home, clear_note};
 use super::sums::Sums;
-use super::tables::{FORMAT, FORMAT_KEY, NUMBERS, RECORDINGS};
+use super::tables::{COUNTS, FORMAT, FORMAT_KEY, NUMBERS, RECORDINGS};
 use super::writer::OpenMode;
 
 /// The name of a new database file until it is complete. An interrupted start never leaves a partial database file.
@@ -49,6 +49,7 @@ fn sync_directory(directory: &Path) -> io::Result<()> {
 pub(super) fn create_tables(database: &Database) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     transaction.open_table(RECORDINGS)?;
+    transaction.open_table(COUNTS)?;
     transaction.open_table(NUMBERS)?.insert(FORMAT_KEY, FORMAT)?;
     transaction.commit()?;
     Ok(())

@@ -9,7 +9,7 @@ use super::tables::{FORMAT_KEY, NUMBERS};
 use super::writer::OpenMode;
 use super::*;
 use crate::measure::{Fix, Metric, Options, Point};
-use crate::recording::Removed;
+use crate::recording::{ListQuery, Removed};
 use crate::store::codec::tests::golden;
 use crate::store::contract;
 
@@ -19,7 +19,7 @@ pub(super) fn name(id: &str) -> RecordingName {
 
 pub(super) fn request() -> OpenRequest {
     let options = Some(Options::new(Metric::Planar));
-    OpenRequest { options, now_unix_ms: 1_000, expire_unix_ms: 9_000 }
+    OpenRequest { options, now_unix_ms: 1_000, expire_unix_ms: 9_000, max_in_namespace: None }
 }
 
 pub(super) fn precondition(from: &Checkpoint) -> CommitPrecondition {
@@ -117,7 +117,7 @@ async fn a_damaged_record_does_not_affect_others() {
     assert_eq!(store.open(name("b"), request()).await, Err(damaged.clone()));
     let outcome = store.commit(name("b"), precondition(&first), grown(&first)).await;
     assert_eq!(outcome, Err(damaged.clone()));
-    let page = store.list(None, 9).await.unwrap();
+    let page = store.list(ListQuery::all(), 9).await.unwrap();
     assert_eq!(page, [(name("a"), Ok(first.clone())), (name("b"), Err(damaged))]);
     let swept = store.sweep(Sweep::expired(i64::MAX), None).await.unwrap();
     let last = first.epoch;
@@ -136,7 +136,12 @@ fn record(directory: &Path) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_recording_of_an_earlier_version_is_continued() {
-    let request = OpenRequest { options: None, now_unix_ms: -2, expire_unix_ms: i64::MAX };
+    let request = OpenRequest {
+        options: None,
+        now_unix_ms: -2,
+        expire_unix_ms: i64::MAX,
+        max_in_namespace: None,
+    };
     for golden in golden::records().into_iter().filter(|golden| !golden.checkpoint.complete) {
         for (hex, version) in golden.versions.iter().zip(golden.first_version..) {
             let directory = tempfile::tempdir().unwrap();
@@ -285,7 +290,11 @@ async fn a_damaged_file_is_refused() {
             refused += 1;
             continue;
         };
-        assert_eq!(store.list(None, 100).await.unwrap().len(), names.len(), "byte {at}");
+        assert_eq!(
+            store.list(ListQuery::all(), 100).await.unwrap().len(),
+            names.len(),
+            "byte {at}"
+        );
         let opened = join_all(names.iter().map(|name| store.open(name.clone(), request()))).await;
         for (name, opened) in names.iter().zip(opened) {
             assert_eq!(opened.unwrap().accumulator.point_count(), 0, "{name}, byte {at}");
@@ -330,7 +339,7 @@ async fn a_directory_that_is_replaced_makes_the_store_unavailable() {
             );
         }
         assert!(matches!(store.load(name("walk")).await, Err(StoreError::Unavailable(_))));
-        assert!(matches!(store.list(None, 1).await, Err(StoreError::Unavailable(_))));
+        assert!(matches!(store.list(ListQuery::all(), 1).await, Err(StoreError::Unavailable(_))));
         assert!(matches!(store.delete(name("walk")).await, Err(StoreError::Unavailable(_))));
         assert!(store.open(name("other"), request()).await.is_err());
         drop(store);

@@ -1,0 +1,88 @@
+//! Counts and logs the results of loading credentials.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::file::LoadError;
+
+/// How often something was loaded since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReloadCounts {
+    /// Number of times that a new content was loaded.
+    pub loaded: u64,
+    /// Number of attempts that failed. A file that stays wrong fails at each check, every few seconds.
+    pub failed: u64,
+}
+
+/// The time until an error that stays the same is logged again.
+const REPEAT_INTERVAL: Duration = Duration::from_secs(10 * 60);
+
+/// The results of loading from one place.
+#[derive(Debug, Default)]
+pub(super) struct ReloadReport {
+    loaded: AtomicU64,
+    failed: AtomicU64,
+    logged: Mutex<Option<(LoadError, Instant)>>,
+}
+
+impl ReloadReport {
+    /// Counts a result. Logs a new content by `log`, and an error unless it was logged a short time ago. `None` means
+    /// that nothing has changed.
+    pub(super) fn add<T>(&self, result: Result<Option<T>, LoadError>, log: impl FnOnce(T)) {
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        match result {
+            Ok(change) => {
+                if logged.take().is_some() {
+                    tracing::info!("credentials can be loaded again");
+                }
+                if let Some(change) = change {
+                    self.loaded.fetch_add(1, Relaxed);
+                    log(change);
+                }
+            }
+            Err(error) => {
+                self.failed.fetch_add(1, Relaxed);
+                let is_known = logged
+                    .as_ref()
+                    .is_some_and(|(known, at)| *known == error && at.elapsed() < REPEAT_INTERVAL);
+                if !is_known {
+                    tracing::warn!(%error, "credentials cannot be loaded; the ones loaded before stay valid");
+                    *logged = Some((error, Instant::now()));
+                }
+            }
+        }
+    }
+
+    /// Returns the counts.
+    pub(super) fn counts(&self) -> ReloadCounts {
+        ReloadCounts { loaded: self.loaded.load(Relaxed), failed: self.failed.load(Relaxed) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_that_stays_is_counted_and_logged_once() {
+        let report = ReloadReport::default();
+        let error = |reason: &str| LoadError {
+            place: "tokens.toml".to_owned(),
+            line: Some(3),
+            reason: reason.to_owned(),
+        };
+        let logged_at = || report.logged.lock().unwrap().as_ref().map(|(_, at)| *at);
+        report.add(Err::<Option<()>, _>(error("a")), |()| unreachable!());
+        let first = logged_at().unwrap();
+        report.add(Err::<Option<()>, _>(error("a")), |()| unreachable!());
+        assert_eq!(logged_at(), Some(first));
+        report.add(Err::<Option<()>, _>(error("b")), |()| unreachable!());
+        assert_ne!(logged_at(), Some(first));
+        report.add(Ok(None::<()>), |()| unreachable!());
+        assert_eq!(logged_at(), None);
+        let mut loaded = 0;
+        report.add(Ok(Some(7)), |change| loaded = change);
+        assert_eq!((loaded, report.counts()), (7, ReloadCounts { loaded: 1, failed: 3 }));
+    }
+}

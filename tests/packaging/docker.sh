@@ -1,0 +1,28 @@
+# The Dockerfile. Read by run.
+
+hadolint Dockerfile || fail Dockerfile
+printf 'FROM debian\nRUN cd /tmp && sudo apt-get install curl\n' >"$work/Dockerfile"
+refuses hadolint hadolint "$work/Dockerfile"
+pass "Dockerfile, by hadolint"
+
+# The context has every file that the build of the program needs.
+mkdir "$work/context"
+sed -n 's/^!//p' .dockerignore | while read -r name; do cp -r "$name" "$work/context/"; done
+cargo metadata --offline --no-deps --format-version 1 --manifest-path "$work/context/Cargo.toml" >/dev/null ||
+    fail "the context of .dockerignore is not complete"
+for name in $(grep -rhoE 'include_(str|bytes)!\("[^"]*' src --include=*.rs | grep -oE '[^/"]*$' | sort -u); do
+    find "$work/context" -name "$name" | grep -q . || fail ".dockerignore excludes $name"
+done
+pass ".dockerignore"
+
+if docker info >/dev/null 2>&1; then
+    # Base images come from a registry that a machine without access to the Internet does not reach.
+    if docker build --quiet --tag waywiser-packaging-test . >"$work/docker" 2>&1; then
+        docker run --rm waywiser-packaging-test --version >/dev/null || fail "the image does not run"
+        pass "the image"
+    else
+        skip "the image: $(tail -n 1 "$work/docker")"
+    fi
+else
+    skip "the image, because no Docker daemon runs"
+fi
