@@ -3,12 +3,13 @@
 //! `run` is the program. It parses the arguments, runs the command, and returns the exit code: 0 for success, 1 for
 //! a failure, 2 for a usage error. A new command is a new module and a variant of `Command`.
 //!
-//! Commands: `serve` (with `store` and `logged_store`), `config`, `measure`, `record`, `paths` (also `watch`),
+//! Commands: `serve` (with `store` and `logged_store`), `config`, `measure`, `record`, `paths` (also `watch`), `store` (in `backup`),
 //! `bench`, `completions` and `man`. Shared: `reading` has the options of the readers, `input` finds and reads files, `track_reader` reads
 //! them on a thread, `track_queue` orders their points by track, `policy` has the options of a measurement, `units`
 //! parses times and sizes, `report` formats results, `notes` formats notes, `progress` draws the bar,
 //! `stall_detector` watches a call, and `stderr` prints messages.
 
+mod backup;
 mod bench;
 mod completions;
 mod config;
@@ -57,6 +58,7 @@ enum Command {
     Record(record::RecordArgs),
     Watch(paths::WatchArgs),
     Paths(paths::PathsArgs),
+    Store(backup::StoreCommandArgs),
     Bench(bench::BenchArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
@@ -106,6 +108,7 @@ pub fn run() -> ExitCode {
         Command::Record(args) => record::run(&args),
         Command::Watch(args) => paths::watch(&args),
         Command::Paths(args) => paths::run(&args),
+        Command::Store(args) => backup::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Completions(args) => {
             completions::run(&args, serve::with_variables(self::command()))

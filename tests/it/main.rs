@@ -4,6 +4,7 @@
 mod access;
 mod answers;
 mod architecture;
+mod backup;
 mod bench;
 #[path = "../common/binary.rs"]
 mod binary;
@@ -19,6 +20,7 @@ mod files;
 mod health;
 mod hostile;
 mod invalid_points;
+mod isolation;
 mod killed;
 mod lengths;
 mod limits;

@@ -23,8 +23,10 @@ use waywiser::store::MemoryStore;
 
 use ended_calls::{EndedCall, EndedCalls};
 
+pub mod callers;
 mod ended_calls;
 pub mod faulty;
+pub mod traced;
 pub mod window;
 
 pub const PATH_LENGTH: &str = "/my_package.DisplacementService/computePathLength";
