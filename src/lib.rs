@@ -12,6 +12,7 @@
 //! | `auth` | principals, and who they are (feature `server`) |
 //! | `service` | the gRPC services, as `tower` services (feature `server`) |
 //! | `server` | listener, limits, health, reflection and shutdown (feature `server`) |
+//! | `metrics` | metrics for Prometheus, and health checks over HTTP (feature `metrics`) |
 //! | `client` | the client of the services (feature `client`) |
 //! | `proto` | the generated messages of the contracts (features `client` and `server`) |
 //! | `cli` | the `waywiser` program (feature `cli`) |
@@ -47,6 +48,8 @@ pub mod formats;
 mod load;
 #[deny(clippy::disallowed_methods, clippy::disallowed_types)]
 pub mod measure;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 #[cfg(feature = "_grpc")]
 pub mod proto;
 #[cfg(feature = "_recording")]

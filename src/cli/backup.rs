@@ -10,9 +10,10 @@ use std::time::SystemTime;
 use clap::{Args, Subcommand};
 use futures::StreamExt as _;
 
+use super::connect::ConnectArgs;
 use super::progress::Progress;
-use super::{Outcome, fail, server_url, stderr, usage_error};
-use crate::client::Client;
+use super::{Outcome, fail, stderr, usage_error};
+use crate::client::ClientError;
 use crate::store::{BackupReader, BackupWriter, RedbStore};
 
 /// Back up, restore and check recordings
@@ -42,9 +43,8 @@ struct BackupArgs {
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// URL of the server
-    #[arg(long, value_name = "URL", value_parser = server_url, default_value = "http://127.0.0.1:50051")]
-    server: String,
+    #[command(flatten)]
+    connect: ConnectArgs,
 }
 
 /// Create a data directory from a backup
@@ -93,7 +93,7 @@ pub(super) fn run(args: &StoreCommandArgs) -> io::Result<Outcome> {
                     "a backup is not text: redirect standard output to a file, or name a file"
                 ));
             }
-            back_up(&args.server, io::stdout()).map(drop)
+            back_up(&args.connect, io::stdout()).map(drop)
         }
         Action::Backup(args) => back_up_to_file(args),
         Action::Restore(args) => restore(args),
@@ -115,7 +115,7 @@ fn back_up_to_file(args: &BackupArgs) -> Result<(), String> {
     };
     // Only this user can read the file: it has the recordings of all namespaces.
     let file = tempfile::NamedTempFile::new_in(folder).map_err(refused)?;
-    let file = back_up(&args.server, file)?;
+    let file = back_up(&args.connect, file)?;
     file.as_file().sync_all().map_err(refused)?;
     file.persist(path).map_err(|error| refused(error.error))?;
     if cfg!(unix) {
@@ -125,7 +125,7 @@ fn back_up_to_file(args: &BackupArgs) -> Result<(), String> {
 }
 
 /// Reads all recordings of a server and writes them. Returns the output.
-fn back_up<W: Write>(server: &str, out: W) -> Result<W, String> {
+fn back_up<W: Write>(connect: &ConnectArgs, out: W) -> Result<W, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start the runtime: {error}"))?;
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -133,8 +133,9 @@ fn back_up<W: Write>(server: &str, out: W) -> Result<W, String> {
     let written = |error: io::Error| format!("the backup cannot be written: {error}");
     let progress = Progress::new(0, None);
     let backup = runtime.block_on(async {
-        let failed = |error| format!("{error}");
-        let client = Client::connect(server).await.map_err(failed)?;
+        let failed = |error: ClientError| connect.explain(&error);
+        let client = connect.client(connect.server_or_default())?;
+        let client = client.connect().await.map_err(failed)?;
         let mut pages = pin!(client.backup_store().await.map_err(failed)?);
         let mut backup = BackupWriter::new(BufWriter::new(out), now_unix_ms).map_err(written)?;
         while let Some(page) = pages.next().await {

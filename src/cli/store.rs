@@ -33,8 +33,15 @@ pub(super) struct StoreArgs {
 /// An open store.
 pub(super) struct Opened {
     pub(super) store: Arc<dyn CheckpointStore>,
-    /// The same store, if it logs a summary at exit.
-    pub(super) logged: Option<Arc<LoggedStore>>,
+    /// The same store, which counts its requests and logs a summary at exit.
+    pub(super) logged: Arc<LoggedStore>,
+}
+
+impl Opened {
+    fn new(logged: LoggedStore) -> Self {
+        let logged = Arc::new(logged);
+        Self { store: Arc::clone(&logged) as _, logged }
+    }
 }
 
 impl StoreArgs {
@@ -47,7 +54,7 @@ impl StoreArgs {
             let max =
                 self.max_recordings.map(|max| usize::try_from(max.get()).unwrap_or(usize::MAX));
             let store = MemoryStore::new(max.unwrap_or(MemoryStore::RECORDINGS_MAX));
-            return Ok(Opened { store: Arc::new(store), logged: None });
+            return Ok(Opened::new(LoggedStore::in_memory(store)));
         }
         let advice =
             "choose a directory with --data-dir, or keep recordings in memory with --ephemeral";
@@ -62,8 +69,7 @@ impl StoreArgs {
         let max = self.max_recordings.map_or(RedbStore::RECORDINGS_MAX, NonZeroU64::get);
         let store = store.with_max_recordings(max);
         tracing::info!(directory = %directory.display(), max_recordings = max, "opened the store of recordings");
-        let logged = Arc::new(LoggedStore::new(store));
-        Ok(Opened { store: Arc::clone(&logged) as _, logged: Some(logged) })
+        Ok(Opened::new(LoggedStore::on_disk(store)))
     }
 }
 

@@ -32,7 +32,7 @@ impl Client {
         &self,
     ) -> Result<impl Stream<Item = Result<BackupPage, ClientError>> + Send + use<>, ClientError>
     {
-        let mut stub = pb::admin_service_client::AdminServiceClient::new(self.channel.clone())
+        let mut stub = pb::admin_service_client::AdminServiceClient::new(self.transport.clone())
             .max_decoding_message_size(MESSAGE_BYTES_MAX);
         let call = async {
             Ok(stub.backup_store(pb::BackupStoreRequest {}).await.map_err(Box::new)?.into_inner())

@@ -26,7 +26,7 @@ use super::peer::peer_key;
 use super::service_names::{AUXILIARY, HEALTH_PREFIX, HEALTH_WATCH, MEASURING};
 use super::shared::Shared;
 use crate::auth::{AuthError, Credentials, Principal, Session};
-use crate::service::{ClientAddress, RpcError, WATCH_PATH, excerpt, refuse_non_grpc};
+use crate::service::{ClientAddress, Rates, RpcError, WATCH_PATH, excerpt, refuse_non_grpc};
 
 /// The routes of one connection. Each of its calls ends in time and is reported to observers.
 pub(super) struct CallService {
@@ -45,6 +45,8 @@ struct Admitted {
     cutoff: Cutoff,
     /// The caller. `None` if the server has no authentication, or the method needs none.
     principal: Option<Arc<Principal>>,
+    /// The rate limits of the caller.
+    rates: Option<Rates>,
 }
 
 /// A call whose answer has not started.
@@ -68,7 +70,7 @@ impl CallService {
 
     /// Begins a call.
     pub(super) fn call(&mut self, request: Request<RecvStream>) -> CallFuture {
-        let address = self.peer.address;
+        let address = self.shared.proxies.client(self.peer.address, request.headers());
         if let Some(response) = refuse_non_grpc(&request) {
             tracing::debug!(peer = %address, method = %request.method(), "not a gRPC call");
             return Box::pin(async { response.map(CallBody::finished) });
@@ -91,8 +93,17 @@ impl CallService {
             // A watch lasts as long as its recording grows, so the drain waits for the writer instead.
             _drain: (is_measuring && path != WATCH_PATH).then(|| calls.token()),
         };
-        let record = CallRecord::start(&self.shared, excerpt(path), kind, address, held);
-        match self.admit(&request, kind) {
+        let mut record = CallRecord::start(&self.shared, excerpt(path), kind, address, held);
+        record.set_trace(request.headers());
+        let admitted = self.admit(&request, kind).and_then(|admitted| {
+            if let Some(principal) = &admitted.principal {
+                record.set_principal(Arc::clone(principal));
+            }
+            // Health checks count against no quota: their answers are needed most when quotas are used up.
+            let rates = if is_measuring { self.count(&mut record)? } else { None };
+            Ok(Admitted { rates, ..admitted })
+        });
+        match admitted {
             Ok(admitted) => self.start(request, record, admitted, is_measuring),
             Err(error) => {
                 let response = record.end_with_error(error);
@@ -132,7 +143,21 @@ impl CallService {
         let answer_time = (!is_measuring).then_some(config.stream_idle_timeout);
         let closing = self.closing.clone();
         let cutoff = Cutoff::new(request.headers(), answer_time, closing, session.as_ref())?;
-        Ok(Admitted { cutoff, principal: session.map(|session| session.principal) })
+        let quotas = &self.shared.quotas;
+        let principal = session.map(|session| quotas.with_defaults(session.principal));
+        Ok(Admitted { cutoff, principal, rates: None })
+    }
+
+    /// Counts a call against the quotas of its caller. Returns the rate limits that it must keep to.
+    ///
+    /// # Errors
+    /// A quota is used up.
+    fn count(&self, record: &mut CallRecord) -> Result<Option<Rates>, RpcError> {
+        let peer = peer_key(record.peer().ip());
+        let mut admission = self.shared.quotas.admit(record.principal(), peer)?;
+        let rates = admission.rates();
+        record.hold_quota(admission);
+        Ok(rates)
     }
 
     /// Checks the credentials of a call. Returns `None` if the call needs none.
@@ -158,23 +183,25 @@ impl CallService {
     fn start(
         &mut self,
         request: Request<RecvStream>,
-        mut record: CallRecord,
+        record: CallRecord,
         admitted: Admitted,
         is_measuring: bool,
     ) -> CallFuture {
-        let Admitted { mut cutoff, principal } = admitted;
+        let Admitted { mut cutoff, principal, rates } = admitted;
         let (mut parts, stream) = request.into_parts();
         if let Some(principal) = principal {
             // The services need the principal, and not its secret.
             parts.headers.remove(AUTHORIZATION);
-            record.set_principal(Arc::clone(&principal));
             parts.extensions.insert(principal);
+        }
+        if let Some(rates) = rates {
+            parts.extensions.insert(rates);
         }
         let progress = Arc::clone(record.progress());
         parts.extensions.insert(Arc::clone(&progress));
-        let peer = peer_key(self.peer.address.ip());
+        let peer = peer_key(record.peer().ip());
         parts.extensions.insert(self.shared.creations.of_peer(peer));
-        parts.extensions.insert(ClientAddress(self.peer.address.ip()));
+        parts.extensions.insert(ClientAddress(record.peer().ip()));
         let body = IncomingBody::new(Input::new(stream, &self.usage, progress));
         let (body, refusal) = match is_measuring {
             true => (Body::new(body), None),

@@ -74,6 +74,11 @@ impl Memory {
         self.peak.swap(self.used(), Relaxed)
     }
 
+    /// Returns the bytes of unread input of all connections, as of their last samples.
+    pub(super) fn unread(&self) -> u64 {
+        self.connections().values().map(|usage| usage.unread()).sum()
+    }
+
     fn is_above(&self, percent: u64) -> bool {
         self.used() > self.limit / 100 * percent
     }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
+use super::proxy_protocol::ProxyError;
+
 /// The client connection preface: RFC 9113, section 3.4.
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// The header of the SETTINGS frame that must follow it.
@@ -44,6 +46,8 @@ pub(super) enum PrefaceError {
     Handshake(String),
     #[error("the first bytes are not an HTTP/2 preface")]
     NotHttp2,
+    #[error("{0}")]
+    Proxy(#[from] ProxyError),
     #[error("the connection failed: {0}")]
     Io(#[from] io::Error),
 }
@@ -51,15 +55,16 @@ pub(super) enum PrefaceError {
 impl PrefaceError {
     /// Returns whether the client spoke another protocol, which the operator may want to know.
     pub(super) fn is_other_protocol(&self) -> bool {
-        matches!(
-            self,
+        match self {
             Self::Http1
-                | Self::Tls
-                | Self::NotHttp2
-                | Self::Plaintext(_)
-                | Self::NoAlpn
-                | Self::Handshake(_)
-        )
+            | Self::Tls
+            | Self::NotHttp2
+            | Self::Plaintext(_)
+            | Self::NoAlpn
+            | Self::Handshake(_) => true,
+            Self::Proxy(error) => !matches!(error, ProxyError::Io(_)),
+            Self::Late(_) | Self::Closed | Self::Io(_) => false,
+        }
     }
 }
 

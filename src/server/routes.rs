@@ -12,13 +12,14 @@ pub(super) fn routes(
     config: &Config,
     paths: PathService,
     admin: AdminService,
+    route_guide: RouteGuide,
 ) -> (Routes, HealthReporter) {
     let limits = config.stream_limits();
     let (reporter, health) = health();
     let mut builder = Routes::builder();
     builder
         .add_service(DisplacementService::new(limits))
-        .add_service(RouteGuide::new(limits))
+        .add_service(route_guide)
         .add_service(paths)
         .add_service(admin)
         .add_service(HealthServer::new(health));

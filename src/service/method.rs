@@ -96,6 +96,7 @@ pub(super) async fn request<T: Message + Default>(
                 return Err(RpcError::RequestCount(messages.message_count()));
             }
         }
+        body.progress().set_messages(messages.message_count());
         body.set_held(messages.held_bytes());
     }
     messages.finish()?;

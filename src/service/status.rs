@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tonic::Code;
 
+use super::quota_error::QuotaError;
 use super::violation::{FieldViolation, MessageRef, listed};
 use crate::auth::{AuthError, Role};
 use crate::contract::reason;
@@ -184,6 +185,9 @@ pub enum RpcError {
         /// The limit.
         per_minute: u32,
     },
+    /// The caller has used up a quota.
+    #[error("{0}")]
+    Quota(#[from] QuotaError),
     /// The server is shutting down and cannot wait for the end of the stream.
     #[error("the server is shutting down{}", shutdown_advice(*point_count))]
     ShuttingDown {
@@ -372,6 +376,7 @@ impl RpcError {
             ),
             Self::MetadataTooLarge { .. } => (Code::ResourceExhausted, "METADATA_TOO_LARGE"),
             Self::CreationRate { .. } => (Code::ResourceExhausted, "CREATION_RATE"),
+            Self::Quota(error) => (Code::ResourceExhausted, error.reason()),
             Self::ShuttingDown { .. } => (Code::Unavailable, "SHUTTING_DOWN"),
             Self::Cut { cut: StreamCut::Reset(_) | StreamCut::Broken(_), .. } => {
                 (Code::Cancelled, "STREAM_RESET")

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use syn::visit::{self, Visit};
 
 /// The modules that each module of the crate may import. The order is from the bottom to the top.
-const MAY_IMPORT: [(&str, &[&str]); 15] = [
+const MAY_IMPORT: [(&str, &[&str]); 16] = [
     ("measure", &[]),
     ("proto", &[]),
     ("wire", &["measure"]),
@@ -20,6 +20,7 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("auth", &["recording"]),
     ("service", &["auth", "contract", "recording", "proto", "wire", "measure"]),
     ("server", &["auth", "service", "contract", "recording", "proto", "wire"]),
+    ("metrics", &["server", "recording"]),
     ("client", &["contract", "recording", "proto", "wire", "measure"]),
     (
         "load",
@@ -35,13 +36,14 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
             "measure",
         ],
     ),
-    ("telemetry", &[]),
+    ("telemetry", &["server"]),
     (
         "cli",
         &[
             "auth",
             "load",
             "telemetry",
+            "metrics",
             "server",
             "client",
             "store",

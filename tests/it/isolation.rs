@@ -297,6 +297,11 @@ async fn roles_allow_methods() {
     assert_eq!((path.name.as_str(), path.committed_points), (full, 3));
     let reply = admin.record_path(iter([piece(full, 3..4, true)])).await.unwrap().into_inner();
     assert_eq!((reply.name.as_str(), reply.committed_points, reply.complete), (full, 4, true));
+    // The names of a list start with its prefix, also if it is that of the own namespace.
+    let mut owner = paths(&server, "a").await;
+    let prefix = "namespaces/alpha/paths/w".to_owned();
+    let page = owner.list_paths(pb::ListPathsRequest { prefix, ..Default::default() }).await;
+    assert_eq!(page.unwrap().into_inner().paths[0].name, "namespaces/alpha/paths/walk");
     // By default an administrator lists its own recordings.
     let list = |prefix: &str, page_token: &str| pb::ListPathsRequest {
         page_size: 1,

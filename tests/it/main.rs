@@ -4,6 +4,7 @@
 mod access;
 mod answers;
 mod architecture;
+mod auth;
 mod backup;
 mod bench;
 #[path = "../common/binary.rs"]
@@ -17,6 +18,7 @@ mod deadlines;
 mod drain;
 #[cfg(unix)]
 mod files;
+mod forwarded;
 mod health;
 mod hostile;
 mod invalid_points;
@@ -27,22 +29,34 @@ mod limits;
 mod load;
 mod measure;
 mod memory;
+mod metrics;
 mod offsets;
 mod paths;
 mod program;
 mod proxy;
+mod quotas;
 mod record;
 mod recorder;
 mod resets;
+mod route_guide;
 mod serve;
 #[path = "../common/serve.rs"]
 mod serve_process;
+mod settings;
+#[path = "../common/skip.rs"]
+mod skip;
 mod stale_writers;
 mod store;
 mod store_faults;
 mod support;
 
 mod times;
+mod tls;
+mod tls_clients;
+mod tls_program;
+mod tls_refusals;
+mod tls_reload;
+mod traces;
 mod watchdog;
 mod watchers;
 mod writers;

@@ -9,7 +9,7 @@ use waywiser::proto::{my_package, routeguide, waywiser_v1 as v1};
 
 use crate::frames::{data, message, ping, request, reset, settings, window_update};
 
-const PATHS: [&str; 13] = [
+const PATHS: [&str; 16] = [
     "/waywiser.v1.PathService/RecordPath",
     "/waywiser.v1.PathService/MeasurePaths",
     "/waywiser.v1.PathService/ComputeDisplacement",
@@ -20,6 +20,9 @@ const PATHS: [&str; 13] = [
     "/my_package.DisplacementService/computeDisplacement",
     "/my_package.DisplacementService/computePathLength",
     "/routeguide.RouteGuide/RecordRoute",
+    "/routeguide.RouteGuide/GetFeature",
+    "/routeguide.RouteGuide/ListFeatures",
+    "/routeguide.RouteGuide/RouteChat",
     "/grpc.health.v1.Health/Watch",
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
     "/unknown/method",
@@ -195,10 +198,11 @@ impl<'a> Script<'a> {
                 .encode_to_vec(),
             7 => my_package::Displacement { start: None, end: Some(self.point()) }.encode_to_vec(),
             8 => self.point().encode_to_vec(),
-            9 => {
-                routeguide::Point { latitude: self.small() as i32, longitude: self.small() as i32 }
-                    .encode_to_vec()
-            }
+            9 | 10 => self.position().encode_to_vec(),
+            11 => routeguide::Rectangle { lo: Some(self.position()), hi: Some(self.position()) }
+                .encode_to_vec(),
+            12 => routeguide::RouteNote { location: Some(self.position()), message: name }
+                .encode_to_vec(),
             _ => self.bytes(),
         };
         let is_compressed = is_gzip && self.byte() % 4 > 0;
@@ -208,6 +212,10 @@ impl<'a> Script<'a> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
         encoder.write_all(&encoded).ok()?;
         Some(message(true, &encoder.finish().ok()?))
+    }
+
+    fn position(&mut self) -> routeguide::Point {
+        routeguide::Point { latitude: self.small() as i32, longitude: self.small() as i32 }
     }
 
     fn point(&mut self) -> my_package::Point {

@@ -194,6 +194,7 @@ pub(super) async fn send(
         printed_notes: NoteList::default(),
         preset_check: PresetCheck::default(),
         file_notes: Vec::new(),
+        explain: &|error| args.connect.explain(error),
     };
     let outcome = run.report_answers(received, answers, &stall_detector).await?;
     run.end();
@@ -233,6 +234,8 @@ struct Run<'a, W> {
     printed_notes: NoteList,
     preset_check: PresetCheck,
     file_notes: Vec<FileNote>,
+    /// Returns the message of an error of the call.
+    explain: &'a dyn Fn(&ClientError) -> String,
 }
 
 /// The end of the input.
@@ -285,7 +288,7 @@ impl<W: Write> Run<'_, W> {
                     stall_detector.answer_received();
                     self.answer(answer)?.err()
                 }
-                Some(Err(error)) => Some(error.to_string()),
+                Some(Err(error)) => Some((self.explain)(&error)),
                 None if matches!(end, Some(InputEnd::Complete)) && self.sent.is_empty() => {
                     return Ok(Ok(()));
                 }
@@ -411,6 +414,7 @@ mod tests {
             printed_notes: NoteList::default(),
             preset_check: PresetCheck::default(),
             file_notes: Vec::new(),
+            explain: &|error| error.to_string(),
         };
         let stall_detector = StallDetector::default();
         let result = run.report_answers(received, answers, &stall_detector).await.unwrap();

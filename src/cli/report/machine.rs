@@ -195,10 +195,15 @@ pub(super) fn json_track<'a>(track: &Track<'a>, options: &ReportOptions) -> Row<
 }
 
 /// Returns the row of a recording with these options. A damaged one has only its name.
-pub(super) fn json_recording<'a>(path: &'a StoredPath, options: Option<&Options>) -> Row<'a> {
+pub(super) fn json_recording<'a>(
+    path: &'a StoredPath,
+    options: Option<&Options>,
+    state: &'static str,
+) -> Row<'a> {
     let name = ("name".into(), Value::Text((&*path.name).into()));
+    let state = ("state".into(), Value::Text(state.into()));
     let Some(summary) = &path.summary else {
-        return Row(vec![name, ("damaged".into(), Value::Flag(true))]);
+        return Row(vec![name, ("damaged".into(), Value::Flag(true)), state]);
     };
     let bbox = summary.bounds.map(|b| Value::Box([b.min_x, b.min_y, b.max_x, b.max_y]));
     let time = |unix_ms: Option<i64>| {
@@ -229,6 +234,7 @@ pub(super) fn json_recording<'a>(path: &'a StoredPath, options: Option<&Options>
         ])
     });
     row.push(("unused_options".into(), Value::Rows(unused.collect())));
+    row.push(state);
     Row(row)
 }
 

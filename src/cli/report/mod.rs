@@ -88,9 +88,13 @@ pub(super) struct Report<W> {
     has_header: bool,
 }
 
-/// Writes a recording as one JSON object.
-pub(super) fn json_recording(out: &mut impl Write, path: &StoredPath) -> io::Result<()> {
-    let mut row = machine::json_recording(path, path.measure_options().as_ref());
+/// Writes a recording in a state as one JSON object.
+pub(super) fn json_recording(
+    out: &mut impl Write,
+    path: &StoredPath,
+    state: &'static str,
+) -> io::Result<()> {
+    let mut row = machine::json_recording(path, path.measure_options().as_ref(), state);
     if let Some(summary) = &path.summary {
         windows::extend_json(&mut row, summary, Units::M);
     }

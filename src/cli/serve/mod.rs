@@ -1,42 +1,57 @@
 //! `waywiser serve`: runs the server until a signal stops it. `limits.rs` has the options that bound it, `tls.rs` its
-//! certificates, `settings` the sources of all options, `signals.rs` and `reload.rs` what signals do, and
-//! `service_manager.rs` the protocols of systemd.
+//! certificates, `auth.rs` its callers, `quotas.rs` the limits per caller, `admin.rs` the listener for operators,
+//! `traces.rs` the traces of calls, `features.rs` the features of RouteGuide, `settings` the sources of all
+//! options, `signals.rs` and `reload.rs` what signals do, and `service_manager.rs` the protocols of systemd.
 
+mod admin;
+mod auth;
+mod features;
 mod limits;
+mod quotas;
 mod reload;
 mod service_manager;
 mod settings;
 mod signals;
 mod tls;
+mod traces;
 
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, FromArgMatches as _, ValueEnum};
 use tokio::net::TcpListener;
 
+use self::admin::AdminArgs;
+use self::auth::AuthArgs;
+use self::features::FeatureArgs;
 use self::limits::LimitArgs;
+use self::quotas::QuotaArgs;
 use self::reload::Reloads;
 pub(super) use self::settings::{Parsed, Rejection, Settings, parse, with_variables};
 use self::signals::Signals;
 use self::tls::TlsArgs;
-use super::store::{Opened, StoreArgs};
+use self::traces::TraceArgs;
+use super::store::StoreArgs;
 use super::{Outcome, fail, stderr, usage_error};
-use crate::server::Server;
+use crate::server::{Config, Server};
 use crate::telemetry::{self, LogFilter, LogFormat};
 
 /// Run the gRPC server
 ///
 /// Services: waywiser.v1.PathService, my_package.DisplacementService (computeDisplacement, computePathLength),
-/// routeguide.RouteGuide (RecordRoute), grpc.health.v1.Health, and server reflection.
+/// routeguide.RouteGuide (the four methods of the gRPC quick start), grpc.health.v1.Health, and server reflection.
 ///
 /// Recordings (paths with a name) are stored on disk. They survive a restart, also after the process was killed.
 /// Only one process at a time can use a data directory.
 ///
 /// When the server accepts connections, it prints one line on standard output: "listening on ADDRESS". The log goes
-/// to standard error, one line per stream. Without --tls-cert, the server has no TLS: run it on a trusted network, or
-/// behind a proxy that terminates TLS.
+/// to standard error, one line per stream.
+///
+/// Other machines reach the server if --listen names an address of the network. It needs TLS (--tls-cert) and
+/// authentication (--tokens, --jwks or --tls-client-ca) then. --insecure allows an address of the network without them,
+/// for a trusted network or for a proxy that terminates TLS.
 ///
 /// Every option is a setting: of the command line, of the environment (WAYWISER_ and the name in capitals), or of the
 /// file of --config (TOML, with the names of the options as keys). This is also their precedence.
@@ -80,26 +95,42 @@ pub(super) struct ServeArgs {
     log_filter: String,
 
     #[command(flatten)]
+    admin: AdminArgs,
+
+    #[command(flatten)]
+    traces: TraceArgs,
+
+    #[command(flatten)]
     store: StoreArgs,
 
     #[command(flatten)]
     tls: TlsArgs,
 
     #[command(flatten)]
+    auth: AuthArgs,
+
+    #[command(flatten)]
     limits: LimitArgs,
+
+    #[command(flatten)]
+    quotas: QuotaArgs,
+
+    #[command(flatten)]
+    features: FeatureArgs,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   waywiser serve
-  waywiser serve --listen 0.0.0.0:50051 --log-format json
-  waywiser serve --listen 0.0.0.0:50051 --tls-cert server.pem --tls-key server.key
+  waywiser serve --listen 0.0.0.0:50051 --insecure --log-format json
+  waywiser serve --listen 0.0.0.0:50051 --tls-cert server.pem --tls-key server.key --tokens tokens.toml
   waywiser serve --stream-idle-timeout 1h --drain-timeout 30s
   waywiser serve --config /etc/waywiser/waywiser.toml --print-config
   grpcurl -plaintext -d '{\"end\": {\"x\": 3, \"y\": 4}}' 127.0.0.1:50051 \\
       my_package.DisplacementService/computeDisplacement
 
-Exit status: 0 after a drain, 1 if the server could not run, 2 for a usage error.";
+Exit status: 0 after a drain, 1 if the server could not run, 2 for a usage error, 128 and the number of the signal
+after a second signal.";
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Format {
@@ -127,12 +158,21 @@ fn threads(text: &str) -> Result<usize, String> {
 /// stream with long legs takes up to a millisecond, and a new request waits for this many polls.
 const EVENT_INTERVAL: u32 = 4;
 
-/// Checks everything that can be checked without listening and without the store.
+impl ServeArgs {
+    /// Returns the configuration of the server. It is not checked yet.
+    fn config(&self) -> Config {
+        let mut config = self.limits.config();
+        self.quotas.apply(&mut config);
+        config
+    }
+}
+
+/// Checks the settings without reading the files that they name.
 ///
 /// # Errors
 /// If the error message cannot be written.
 pub(super) fn check(args: &ServeArgs, settings: &Settings) -> io::Result<Outcome> {
-    let config = args.limits.config();
+    let config = args.config();
     if let Err(error) = config.check() {
         let origin = settings.origin(&limits::option(&error));
         return usage_error(format_args!("{}{origin}", limits::error_message(&error)));
@@ -143,7 +183,26 @@ pub(super) fn check(args: &ServeArgs, settings: &Settings) -> io::Result<Outcome
             "the log filter {filter:?} (--log-filter or RUST_LOG) is invalid: {error}"
         ));
     }
+    if let Err(error) = args.auth.check_exposure(args.listen, &args.tls) {
+        return usage_error(format_args!("{error}"));
+    }
+    if let Err(error) = args.auth.load(&args.tls) {
+        return fail(format_args!("{error}"));
+    }
     Ok(Outcome::Done)
+}
+
+/// Checks the files that the settings name.
+///
+/// # Errors
+/// If the error message cannot be written.
+pub(super) fn check_files(args: &ServeArgs) -> io::Result<Outcome> {
+    let certificates = args.tls.load(false).map(drop).map_err(|error| error.to_string());
+    let features = args.features.read().map(drop).map_err(|error| error.to_string());
+    match certificates.and(features) {
+        Ok(()) => Ok(Outcome::Done),
+        Err(error) => fail(format_args!("{error}")),
+    }
 }
 
 /// Runs the server. Prints one line on standard output when connections are accepted.
@@ -162,13 +221,17 @@ pub(super) fn run(args: &ServeArgs, settings: Settings) -> io::Result<Outcome> {
     if checked != Outcome::Done {
         return Ok(checked);
     }
-    let config = args.limits.config();
+    let config = args.config();
     let format = match args.log_format {
         Format::Text => LogFormat::Text,
         Format::Json => LogFormat::Json,
     };
     let (_log, log_filter) = match telemetry::log_to_stderr(format, &args.log_filter) {
         Ok(log) => log,
+        Err(error) => return fail(format_args!("{error}")),
+    };
+    let features = match args.features.read() {
+        Ok(features) => features,
         Err(error) => return fail(format_args!("{error}")),
     };
     for warning in settings.warnings() {
@@ -184,16 +247,33 @@ pub(super) fn run(args: &ServeArgs, settings: Settings) -> io::Result<Outcome> {
         Ok(runtime) => runtime,
         Err(error) => return fail(format_args!("cannot start threads: {error}")),
     };
-    let tls = match args.tls.load(false) {
+    let access = match args.auth.load(&args.tls) {
+        Ok(access) => access.map(Arc::new),
+        Err(error) => return fail(format_args!("{error}")),
+    };
+    let tls = match args.tls.load(args.auth.accepts_tokens()) {
         Ok(tls) => tls,
         Err(error) => return fail(format_args!("{error}")),
     };
     // The listener is opened before the store: a server that cannot listen creates no directory.
-    let listener = match runtime.block_on(listen(args.listen)) {
+    let listener = match runtime.block_on(main_listener(args.listen)) {
         Ok(listener) => listener,
         Err(error) => return fail(format_args!("{error}")),
     };
-    let Opened { store, logged } = match args.store.open() {
+    // The service manager may have passed a listener with another address.
+    match args.auth.check_exposure(listener.local_addr()?, &args.tls) {
+        Ok(warning) => warning.into_iter().for_each(|warning| tracing::warn!("{warning}")),
+        Err(error) => return usage_error(format_args!("{error}")),
+    }
+    let admin = match args.admin.start(&runtime) {
+        Ok(admin) => admin,
+        Err(error) => return fail(format_args!("{error}")),
+    };
+    let traces = match args.traces.start(&runtime) {
+        Ok(traces) => traces,
+        Err(error) => return usage_error(format_args!("{error}")),
+    };
+    let opened = match args.store.open() {
         Ok(store) => store,
         Err(error) => return fail(format_args!("{error}")),
     };
@@ -201,20 +281,29 @@ pub(super) fn run(args: &ServeArgs, settings: Settings) -> io::Result<Outcome> {
     if settings.file().is_some() {
         reloads.add("log filter", move || reload_log_filter(&settings, &log_filter));
     }
-    let mut server = Server::new(config, store);
+    let mut server = Server::new(config, Arc::clone(&opened.store)).with_features(features);
+    server = traces.observe(admin.observe(&opened.logged, server), &admin);
     if let Some(tls) = tls {
+        admin.observe_tls(&tls);
         let handle = tls.clone();
         reloads.add("certificates", move || {
             handle.reload().map(|_| ()).map_err(|error| error.to_string())
         });
         server = server.with_tls(tls);
     }
+    if let Some(access) = access {
+        runtime.spawn(Arc::clone(&access).maintain());
+        let handle = Arc::clone(&access);
+        reloads.add("tokens and keys", move || handle.reload().map_err(|error| error.to_string()));
+        admin.add(auth::metrics(Arc::clone(&access)));
+        server = server.with_authenticator(access);
+    }
     let outcome = runtime.block_on(serve(listener, server, reloads));
+    traces.stop();
+    runtime.block_on(admin.stop());
     // Handlers that still run have no receiver for their results.
     runtime.shutdown_background();
-    if let Some(logged) = logged {
-        logged.log();
-    }
+    opened.logged.log();
     outcome
 }
 
@@ -225,7 +314,7 @@ fn reload_log_filter(settings: &Settings, filter: &LogFilter) -> Result<(), Stri
         return Err("the settings are not those of a server".to_owned());
     };
     let args = ServeArgs::from_arg_matches(flags).map_err(|error| error.to_string())?;
-    if let Err(error) = args.limits.config().check() {
+    if let Err(error) = args.config().check() {
         let origin = new.origin(&limits::option(&error));
         return Err(format!("{}{origin}", limits::error_message(&error)));
     }
@@ -241,20 +330,27 @@ fn reload_log_filter(settings: &Settings, filter: &LogFilter) -> Result<(), Stri
     Ok(())
 }
 
-/// Opens the listener. The error message says what to do.
-async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
+/// Returns the listener of the service manager if there is one, and opens it otherwise.
+async fn main_listener(address: SocketAddr) -> Result<TcpListener, String> {
     if let Some(listener) = service_manager::listener()? {
         tracing::info!("using the listener of the service manager; --listen has no effect");
         return Ok(listener);
     }
+    bind(address, "--listen").await
+}
+
+/// Opens a listener. The error message says what to do.
+async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, String> {
     TcpListener::bind(address).await.map_err(|error| {
         let advice = match error.kind() {
             io::ErrorKind::AddrInUse => {
-                "; is another server running there? stop it, or choose a port with --listen"
+                format!("; is another server running there? stop it, or choose a port with {flag}")
             }
-            io::ErrorKind::PermissionDenied => "; ports below 1024 need privileges",
-            io::ErrorKind::AddrNotAvailable => "; this machine does not have that address",
-            _ => "",
+            io::ErrorKind::PermissionDenied => "; ports below 1024 need privileges".to_owned(),
+            io::ErrorKind::AddrNotAvailable => {
+                "; this machine does not have that address".to_owned()
+            }
+            _ => String::new(),
         };
         format!("cannot listen on {address}: {error}{advice}")
     })

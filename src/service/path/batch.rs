@@ -110,6 +110,7 @@ impl Batch {
                 State::Reading => {}
             }
             self.read().await?;
+            self.body.progress().set_messages(self.messages.message_count());
             self.body.set_held(self.messages.held_bytes());
             if self.answers.is_empty() {
                 match self.body.chunk().await? {

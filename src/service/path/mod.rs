@@ -61,6 +61,17 @@ pub(crate) use crate::contract::method::v1::WATCH_PATH;
 /// Streams end within this time after their connections.
 const FLUSH_MARGIN: Duration = Duration::from_secs(1);
 
+/// What a [`PathService`] does now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PathActivity {
+    /// Recordings that streams write to.
+    pub(crate) open_recordings: u64,
+    /// Streams that wait for updates of a recording.
+    pub(crate) watchers: u64,
+    /// Recordings that are open or whose last commit has not ended.
+    pub(crate) unfinished_commits: u64,
+}
+
 /// Measures paths by every model, and keeps recordings.
 #[derive(Clone)]
 pub struct PathService {
@@ -92,6 +103,18 @@ impl PathService {
             );
         }
         commits.reopen();
+    }
+
+    /// Returns a function that counts what the service does now. It does not keep the store open.
+    pub(crate) fn activity(&self) -> impl Fn() -> PathActivity + Send + Sync + 'static {
+        let shared = Arc::downgrade(&self.shared);
+        move || {
+            shared.upgrade().map_or_else(PathActivity::default, |shared| PathActivity {
+                open_recordings: shared.writers.len() as u64,
+                watchers: shared.watchers.watcher_count() as u64,
+                unfinished_commits: shared.commits.len() as u64,
+            })
+        }
     }
 
     /// Reports the changes that other servers make in the same store, so that watchers receive them. Never completes.

@@ -58,8 +58,18 @@ pub(super) async fn record_path(
 enum StreamError {
     /// The stream ended without being closed, or its writer has ended.
     Ended(RpcError),
-    /// A message is not valid. The points before it are committed before the answer.
+    /// A message is not valid, or the stream is above its rate limits. The points before it are committed before the answer.
     Message(RpcError),
+}
+
+impl StreamError {
+    /// Classifies an error that no message caused. A stream above its rate limits still has a client that resumes.
+    fn before_chunk(error: RpcError) -> Self {
+        match error {
+            RpcError::Quota(_) => Self::Message(error),
+            error => Self::Ended(error),
+        }
+    }
 }
 
 /// A stream that is being read.
@@ -74,7 +84,7 @@ struct RecordStream {
 impl RecordStream {
     /// Reads until the client closes the stream.
     async fn read_all(&mut self) -> Result<(), StreamError> {
-        while let Some(chunk) = self.next_chunk().await.map_err(StreamError::Ended)? {
+        while let Some(chunk) = self.next_chunk().await.map_err(StreamError::before_chunk)? {
             let mut buffer = PointBuffer::default();
             let taken = self.take_chunk(&chunk, &mut buffer).await;
             // The points before an error are valid, so they are folded.
@@ -83,6 +93,7 @@ impl RecordStream {
                 folded = target.fold(&mut buffer, self.body.work());
                 self.body.progress().set_points(target.point_count());
             }
+            self.body.progress().set_messages(self.messages.message_count());
             self.body.set_held(self.messages.held_bytes());
             folded.and(taken).map_err(StreamError::Message)?;
         }
@@ -140,7 +151,11 @@ impl RecordStream {
             let target = match target {
                 Some(target) => target,
                 // Boxed, since this future is larger than everything else that the stream keeps.
-                None => target.insert(Box::pin(opener.open(&message)).await?),
+                None => {
+                    let target = target.insert(Box::pin(opener.open(&message)).await?);
+                    body.progress().set_earlier_points(target.point_count());
+                    target
+                }
             };
             if let Some(skip) = target.admit(&message, buffer)?
                 && let Some(accumulator) = target.accumulator()

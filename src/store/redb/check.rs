@@ -113,6 +113,7 @@ pub(super) fn open(
         duration_ms = start.elapsed().as_millis() as u64,
         "the database file was checked"
     );
+    counters.recordings.store(content.recordings, Relaxed);
     let Content { last_transaction, recordings, damaged, .. } = content;
     Ok(Checked { content: StoreCheck { recordings, damaged }, database, last_transaction })
 }

@@ -64,6 +64,11 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
+    /// Returns the number of recordings. The file has it, so that nothing is counted.
+    pub(super) fn recording_count(&self) -> Result<u64, redb::Error> {
+        Ok(self.recordings.len()?)
+    }
+
     /// Opens a recording and returns its record. The fold of an existing recording is copied and not decoded. The
     /// caller decodes it outside of the transaction.
     pub(super) fn open(

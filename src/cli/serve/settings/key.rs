@@ -134,12 +134,13 @@ pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> O
     let lower = name.to_lowercase();
     let similarity = |known: &str| {
         let typed = strsim::normalized_damerau_levenshtein(&lower, &known.to_lowercase());
-        // A part of a name, such as DATA for DATA_DIR.
+        // A part of a name, such as DATA for DATA_DIR. The shortest name is the nearest.
         let is_part = known
             .to_lowercase()
             .strip_prefix(&lower)
             .is_some_and(|rest| rest.starts_with(['-', '_']));
-        if is_part { typed.max(SIMILARITY_MIN) } else { typed }
+        let part = SIMILARITY_MIN + 0.1 * lower.len() as f64 / known.len() as f64;
+        if is_part { typed.max(part) } else { typed }
     };
     let scored = known.map(|known| (similarity(known), known));
     let best = scored.max_by(|(first, _), (second, _)| first.total_cmp(second));
@@ -152,7 +153,13 @@ mod tests {
 
     #[test]
     fn the_nearest_name_is_found_for_a_typing_error_and_for_a_part() {
-        let known = ["listen", "data-dir", "max-connections", "max-connections-per-peer"];
+        let known = [
+            "data-frame-budget",
+            "listen",
+            "data-dir",
+            "max-connections",
+            "max-connections-per-peer",
+        ];
         let near = |name| nearest(name, known.into_iter());
         assert_eq!(near("lisen"), Some("listen"));
         assert_eq!(near("LISTEN"), Some("listen"));

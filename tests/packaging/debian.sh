@@ -1,0 +1,87 @@
+# The Debian package: built, inspected, installed, run and purged. Read by run.
+
+# Runs the installed server until it accepts connections, then measures a track with it.
+try_server() { # SERVER DATA-DIR
+    mkfifo "$work/address"
+    "$1" serve --listen 127.0.0.1:0 --data-dir "$2" --log-filter warn >"$work/address" &
+    server=$!
+    read -r _ _ address <"$work/address"
+    "$1" record --server "$address" --name paths/packaged examples/legs.csv >/dev/null || fail "the installed program"
+    kill "$server"
+    wait "$server" || fail "the installed server ends with status $?"
+    server=
+    rm "$work/address"
+}
+
+check_debian() {
+    deploy/debian/build --output "$work" >"$work/deb" 2>&1 || { cat "$work/deb"; fail "cargo deb"; }
+    package=$(echo "$work"/waywiser_*.deb)
+    [ "$(dpkg-deb --field "$package" Package)" = waywiser ]
+    dpkg-deb --contents "$package" | awk '{ print $1, $2, $6 }' >"$work/contents"
+    local line
+    while read -r line; do
+        grep -qF -- "$line" "$work/contents" || { cat "$work/contents"; fail "the package lacks: $line"; }
+    done <<'FILES'
+-rwxr-xr-x root/root ./usr/bin/waywiser
+-rw-r----- root/root ./etc/waywiser/waywiser.toml
+-rw-r--r-- root/root ./usr/lib/systemd/system/waywiser.service
+-rw-r--r-- root/root ./usr/lib/systemd/system/waywiser.socket
+-rw-r--r-- root/root ./usr/share/man/man1/waywiser-serve.1.gz
+-rw-r--r-- root/root ./usr/share/bash-completion/completions/waywiser
+-rw-r--r-- root/root ./usr/share/zsh/vendor-completions/_waywiser
+-rw-r--r-- root/root ./usr/share/fish/vendor_completions.d/waywiser.fish
+-rw-r--r-- root/root ./usr/share/doc/waywiser/copyright
+-rw-r--r-- root/root ./usr/share/doc/waywiser/changelog.gz
+FILES
+    dpkg-deb --control "$package" "$work/control"
+    grep -qx /etc/waywiser/waywiser.toml "$work/control/conffiles" || fail "conffiles"
+    grep -q 'libc6' "$work/control/control" || fail "the package does not depend on libc6"
+    for script in "$work"/control/*inst "$work"/control/*rm; do
+        sh -n "$script" || fail "$script"
+        ! grep -q '#DEBHELPER#' "$script" || fail "$script was not completed"
+    done
+    pass "the Debian package: $(du -k "$package" | cut -f 1) KiB"
+
+    dpkg-deb --extract "$package" "$work/root"
+    try_server "$work/root/usr/bin/waywiser" "$work/data"
+    pass "the program of the package"
+
+    if [ "$(id -u)" -ne 0 ]; then
+        skip "the installation of the package, because this user is not root"
+    elif [ -e /etc/waywiser ] || [ -e /var/lib/waywiser ] || getent passwd waywiser >/dev/null; then
+        # The purge at the end would delete the settings and recordings of this machine.
+        skip "the installation of the package, because this machine has settings, recordings or a user of it"
+    else
+        install_debian
+    fi
+}
+
+install_debian() {
+    apt-get install -q -y --no-install-recommends "$package" >"$work/apt" 2>&1 || { cat "$work/apt"; fail "installation"; }
+    [ "$(stat -c '%U:%G %a' /etc/waywiser/waywiser.toml)" = "root:waywiser 640" ] || fail "rights of the settings"
+    getent passwd waywiser >/dev/null || fail "the user was not made"
+    /usr/bin/waywiser config check --config /etc/waywiser/waywiser.toml >/dev/null || fail "the installed settings"
+    if command -v systemd-analyze >/dev/null; then
+        systemd-analyze verify --man=no waywiser.service waywiser.socket 2>"$work/verify" && [ ! -s "$work/verify" ] ||
+            { cat "$work/verify"; fail "the installed units"; }
+    fi
+    install -d -o waywiser -g waywiser "$work/state"
+    chmod 0711 "$work"
+    try_server /usr/bin/waywiser "$work/state/data"
+
+    # A changed file of settings survives a second installation and a removal, and not a purge.
+    echo '# edited' >>/etc/waywiser/waywiser.toml
+    dpkg --install --force-confdef "$package" >"$work/apt" 2>&1 || { cat "$work/apt"; fail "second installation"; }
+    grep -qx '# edited' /etc/waywiser/waywiser.toml || fail "the settings were replaced"
+    dpkg --remove waywiser >"$work/apt" 2>&1 || { cat "$work/apt"; fail "removal"; }
+    [ ! -e /usr/bin/waywiser ] && [ -e /etc/waywiser/waywiser.toml ] || fail "removal"
+    mkdir -p /var/lib/waywiser
+    dpkg --purge waywiser >"$work/apt" 2>&1 || { cat "$work/apt"; fail "purge"; }
+    [ ! -e /etc/waywiser ] && [ ! -e /var/lib/waywiser ] || fail "the purge leaves files"
+    deluser --quiet --system waywiser
+    pass "installation, second installation, removal and purge of the package"
+}
+
+if have dpkg-deb "the Debian package" && have cargo-deb "the Debian package"; then
+    check_debian
+fi
