@@ -111,7 +111,7 @@ pub fn run() -> ExitCode {
     let outcome = match command {
         Command::Serve(args) => serve::run(&args, settings),
         Command::Config(args) => config::run(&args, &settings),
-        Command::Measure(args) => measure::run(&args),
+        Command::Measure(args) => measure::run(args),
         Command::Record(args) => record::run(&args),
         Command::Watch(args) => watch::run(&args),
         Command::Paths(args) => paths::run(&args),

@@ -23,10 +23,12 @@ use waywiser::server;
 use waywiser::store::MemoryStore;
 
 use ended_calls::{EndedCall, EndedCalls};
+pub use listener::Listener;
 
 pub mod callers;
 mod ended_calls;
 pub mod faulty;
+mod listener;
 pub mod pki;
 pub mod traced;
 pub mod window;
