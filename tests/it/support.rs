@@ -25,10 +25,12 @@ use waywiser::store::MemoryStore;
 use ended_calls::{EndedCall, EndedCalls};
 pub use listener::Listener;
 
+pub mod callers;
 mod ended_calls;
 pub mod faulty;
 mod listener;
 pub mod pki;
+pub mod traced;
 pub mod window;
 
 pub const PATH_LENGTH: &str = "/my_package.DisplacementService/computePathLength";
