@@ -77,6 +77,20 @@ fn the_environment_is_used_without_an_option() {
     assert!(errors.contains("a-file"), "{errors}");
 }
 
+#[test]
+fn a_file_of_features_that_is_not_valid_is_reported_and_creates_no_directory() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("features.json");
+    std::fs::write(&file, "[{\"location\": {\"latitude\": 1}}]").unwrap();
+    let file = file.to_str().unwrap();
+    let data = folder.path().join("recordings");
+    let (code, errors) =
+        run_serve(&["--features", file, "--listen", "127.0.0.1:0"], data.to_str().unwrap());
+    assert_eq!(code, Some(1), "{errors}");
+    assert!(errors.contains(file) && errors.contains("missing field `longitude`"), "{errors}");
+    assert!(!data.exists());
+}
+
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_ends_the_process_with_the_status_of_that_signal() {
@@ -104,18 +118,4 @@ async fn a_second_signal_ends_the_process_with_the_status_of_that_signal() {
         assert!(log.any(|line| line.unwrap().contains("second signal")));
         assert_eq!(serve.process.wait().unwrap().code(), Some(status));
     }
-}
-
-#[test]
-fn a_file_of_features_that_is_not_valid_is_reported_and_creates_no_directory() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("features.json");
-    std::fs::write(&file, "[{\"location\": {\"latitude\": 1}}]").unwrap();
-    let file = file.to_str().unwrap();
-    let data = folder.path().join("recordings");
-    let (code, errors) =
-        run_serve(&["--features", file, "--listen", "127.0.0.1:0"], data.to_str().unwrap());
-    assert_eq!(code, Some(1), "{errors}");
-    assert!(errors.contains(file) && errors.contains("missing field `longitude`"), "{errors}");
-    assert!(!data.exists());
 }
