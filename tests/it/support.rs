@@ -23,9 +23,11 @@ use waywiser::server;
 use waywiser::store::MemoryStore;
 
 use ended_calls::{EndedCall, EndedCalls};
+pub use listener::Listener;
 
 mod ended_calls;
 pub mod faulty;
+mod listener;
 pub mod pki;
 pub mod window;
 
@@ -165,21 +167,18 @@ pub struct Raw {
 
 impl Raw {
     pub async fn connect(address: SocketAddr) -> Self {
-        Self::over(TcpStream::connect(address).await.unwrap()).await.unwrap()
+        Self::over_tcp(TcpStream::connect(address).await.unwrap()).await.unwrap()
     }
 
     /// Starts HTTP/2 on a TCP connection. Returns `None` if the server closes it.
-    pub async fn over(stream: TcpStream) -> Option<Self> {
+    pub async fn over_tcp(stream: TcpStream) -> Option<Self> {
         stream.set_nodelay(true).unwrap();
         let peer = stream.local_addr().unwrap();
-        Self::over_stream(stream, peer).await.ok()
+        Self::over(stream, peer).await.ok()
     }
 
-    /// Starts HTTP/2 on any stream.
-    ///
-    /// # Errors
-    /// Returns an error if the server closes it.
-    pub async fn over_stream<S>(stream: S, peer: SocketAddr) -> Result<Self, h2::Error>
+    /// Starts HTTP/2 on a stream.
+    pub async fn over<S>(stream: S, peer: SocketAddr) -> Result<Self, h2::Error>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
