@@ -1,12 +1,12 @@
 //! `waywiser paths`: lists, shows and deletes the recordings of a server.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 use clap::{ArgGroup, Args, Subcommand};
 
 use super::connect::ConnectArgs;
-use super::recording_row::{self, Names, state};
-use super::report::{Report, escape_control, pluralize};
+use super::recording_row::{self, state};
+use super::report::{Names, Report, escape_control, pluralize};
 use super::{Outcome, fail, notes, stderr};
 use crate::client::{Client, ClientError};
 use crate::recording::RecordingName;
@@ -138,7 +138,7 @@ fn full_prefix(prefix: &str) -> String {
 
 async fn list(client: &Client, args: &ListArgs) -> Done {
     let mut out = io::stdout();
-    let (json, names) = (args.output.json, Names::on(out.is_terminal()));
+    let (json, names) = (args.output.json, Names::on(&out));
     let prefix = args.prefix.as_deref().map(full_prefix).unwrap_or_default();
     let (mut page_token, mut is_headed) = (None, json);
     loop {
@@ -162,15 +162,16 @@ async fn list(client: &Client, args: &ListArgs) -> Done {
 async fn show(client: &Client, args: &ShowArgs) -> Done {
     let path = client.get_path(&args.name).await?;
     let mut out = io::stdout();
+    let names = Names::on(&out);
     let written = match &path.summary {
         Some(summary) if !args.output.json => {
-            let written = Report::recording(out, state(&path), &path, summary);
+            let written = Report::recording(out, state(&path), &path, summary, names);
             for note in notes::of_recording(&path.name, summary) {
                 stderr::print(format_args!("note: {note}"));
             }
             written
         }
-        _ => recording_row::write(&mut out, &path, args.output.json, Names::Whole),
+        _ => recording_row::write(&mut out, &path, args.output.json, names),
     };
     Ok(written.map(|()| Outcome::Done))
 }

@@ -2,27 +2,12 @@
 
 use std::io::{self, Write};
 
-use super::report::{self, Keep, escape_control, grouped, pad_or_truncate};
+use super::report::{self, Keep, Names, grouped};
 use crate::client::StoredPath;
 use crate::measure::Space;
 
 /// The width of the names, so that a row has 80 columns.
 const NAME_WIDTH: usize = 37;
-
-/// How names that are wider than their column are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Names {
-    /// Truncated, so that a row fits on a terminal.
-    Truncated,
-    /// Whole, for programs that read the table.
-    Whole,
-}
-
-impl Names {
-    pub(super) fn on(is_terminal: bool) -> Self {
-        if is_terminal { Self::Truncated } else { Self::Whole }
-    }
-}
 
 /// Returns the state of a recording.
 pub(super) fn state(path: &StoredPath) -> &'static str {
@@ -57,10 +42,7 @@ pub(super) fn text(path: &StoredPath, names: Names) -> String {
 
 /// Returns a name as the first column of the table.
 pub(super) fn name(name: &str, names: Names) -> String {
-    match names {
-        Names::Truncated => pad_or_truncate(name, NAME_WIDTH, Keep::End),
-        Names::Whole => format!("{:NAME_WIDTH$}", escape_control(name)),
-    }
+    names.fit(name, NAME_WIDTH, Keep::End)
 }
 
 /// Writes a recording as a row of the table or as a JSON object.

@@ -12,8 +12,8 @@ use tonic::Code;
 
 use super::connect::ConnectArgs;
 use super::outage::Outage;
-use super::recording_row::{self, Names};
-use super::report::escape_control;
+use super::recording_row;
+use super::report::{Names, escape_control};
 use super::{Outcome, fail, stderr, terminal};
 use crate::client::reauthentication::Reauthentication;
 use crate::client::retry::{Retry, is_transient};

@@ -51,6 +51,9 @@ pub enum ConnectionFault {
     /// The server answered with HTTP/1.
     #[error("the server is not a gRPC server: it answered with HTTP/1: {0}")]
     Http1(String),
+    /// The server answered a call with something else than gRPC, such as a page.
+    #[error("the server is not a gRPC server: it answered with HTTP status {0}")]
+    NotGrpc(String),
     /// The server speaks another protocol.
     #[error("the server is not a gRPC server: it does not speak HTTP/2")]
     NotHttp2,

@@ -1,13 +1,14 @@
 //! The channel of calls: adds the headers and the token of the client to each call, and explains the errors of
 //! connections.
 
+use std::error::Error;
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use tonic::body::Body;
 use tonic::transport::Channel;
 use tower_service::Service;
@@ -42,11 +43,26 @@ impl CallSettings {
 
     /// Explains an error of the transport by the fault of the latest connection.
     fn explain(&self, error: tonic::transport::Error) -> CallError {
-        match self.last_fault.get() {
+        // A server with TLS may answer a client without it in HTTP/2.
+        let needs_tls = is_insecure(&error).then_some(ConnectionFault::NeedsTls);
+        match self.last_fault.get().or(needs_tls) {
             Some(fault) => CallError::Fault { url: Arc::clone(&self.url), fault },
             None => CallError::Transport(error),
         }
     }
+}
+
+/// Returns whether the server has closed the connection because it is not secure.
+fn is_insecure(error: &(dyn Error + 'static)) -> bool {
+    let mut source = Some(error);
+    while let Some(error) = source {
+        let reason = error.downcast_ref::<h2::Error>().and_then(h2::Error::reason);
+        if reason == Some(h2::Reason::INADEQUATE_SECURITY) {
+            return true;
+        }
+        source = error.source();
+    }
+    false
 }
 
 impl fmt::Debug for CallSettings {
@@ -107,9 +123,34 @@ impl Service<Request<Body>> for Transport {
             settings.add_to(request.headers_mut())?;
             let ready = poll_fn(|cx| channel.poll_ready(cx)).await;
             ready.map_err(|error| settings.explain(error))?;
-            channel.call(request).await.map_err(|error| settings.explain(error))
+            let response = channel.call(request).await;
+            let response = response.map_err(|error| settings.explain(error))?;
+            match not_grpc(response.status(), response.headers()) {
+                None => Ok(response),
+                Some(fault) => Err(CallError::Fault { url: Arc::clone(&settings.url), fault }),
+            }
         })
     }
+}
+
+/// Returns the fault if a response is not that of a gRPC server. The answers of proxies for a server that is unavailable or
+/// refuses the call have a gRPC status by definition.
+fn not_grpc(status: StatusCode, headers: &HeaderMap) -> Option<ConnectionFault> {
+    let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let is_grpc = match content_type {
+        Some(content_type) => content_type.starts_with(b"application/grpc"),
+        None => status == StatusCode::OK || headers.contains_key("grpc-status"),
+    };
+    let has_grpc_status = matches!(
+        status,
+        StatusCode::UNAUTHORIZED
+            | StatusCode::FORBIDDEN
+            | StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT
+    );
+    (!is_grpc && !has_grpc_status).then(|| ConnectionFault::NotGrpc(status.to_string()))
 }
 
 /// Checks a header that a caller adds to all calls.
@@ -151,6 +192,27 @@ pub(super) fn checked_header(name: &str, value: &str) -> Result<(HeaderName, Hea
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_is_not_a_reply() {
+        let fault = |status: u16, content_type: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            if let Some(content_type) = content_type {
+                headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+            }
+            not_grpc(StatusCode::from_u16(status).unwrap(), &headers).map(|fault| fault.to_string())
+        };
+        for content_type in ["application/grpc", "application/grpc+proto", "application/grpc;a=b"] {
+            assert_eq!(fault(200, Some(content_type)), None);
+        }
+        assert_eq!(fault(200, None), None);
+        for status in [401, 403, 429, 502, 503, 504] {
+            assert_eq!(fault(status, Some("text/html")), None);
+        }
+        let page = fault(404, Some("text/html")).unwrap();
+        insta::assert_snapshot!(page, @"the server is not a gRPC server: it answered with HTTP status 404 Not Found");
+        assert!(fault(200, Some("text/html")).is_some() && fault(405, None).is_some());
+    }
 
     #[test]
     fn headers_of_the_transport_are_refused() {

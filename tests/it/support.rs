@@ -23,9 +23,11 @@ use waywiser::server;
 use waywiser::store::MemoryStore;
 
 use ended_calls::{EndedCall, EndedCalls};
+pub use listener::Listener;
 
 mod ended_calls;
 pub mod faulty;
+mod listener;
 pub mod pki;
 pub mod window;
 

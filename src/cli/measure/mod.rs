@@ -20,7 +20,7 @@ use super::input::{self, Stdin};
 use super::policy::{FilledOptions, Model, PolicyArgs, PolicyError};
 use super::progress::Progress;
 use super::reading::ReadingArgs;
-use super::report::{ReportOptions, Style, Units};
+use super::report::{Names, ReportOptions, Style, Units};
 use super::units::at_least_one;
 use super::{Outcome, usage_error};
 use crate::formats::ReadOptions;
@@ -99,6 +99,10 @@ pub(super) struct MeasureArgs {
 
     #[command(flatten)]
     policy: PolicyArgs,
+
+    /// How names that are wider than their column are written. It depends on standard output.
+    #[arg(skip)]
+    names: Names,
 }
 
 /// Options for the report.
@@ -211,7 +215,7 @@ impl MeasureArgs {
     }
 
     fn report_options(&self, measure: Options) -> ReportOptions {
-        ReportOptions { style: self.style(), measure, units: self.output.units }
+        ReportOptions { style: self.style(), measure, units: self.output.units, names: self.names }
     }
 
     fn options(&self) -> Result<FilledOptions, PolicyError> {
@@ -246,8 +250,9 @@ impl MeasureArgs {
 ///
 /// # Errors
 /// If the report cannot be written.
-pub(super) fn run(args: &MeasureArgs) -> io::Result<Outcome> {
+pub(super) fn run(args: MeasureArgs) -> io::Result<Outcome> {
     let stdout = io::stdout();
+    let args = &MeasureArgs { names: Names::on(&stdout), ..args };
     match stdout.is_terminal() {
         true => measure(args, stdout),
         false => measure(args, BufWriter::new(stdout)),

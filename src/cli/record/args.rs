@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use crate::cli::connect::ConnectArgs;
 use crate::cli::policy::{FilledOptions, Model, PolicyArgs, PolicyError};
 use crate::cli::reading::ReadingArgs;
-use crate::cli::units::Time;
+use crate::cli::units::{Time, at_least_one};
 use crate::formats::ReadOptions;
 use crate::measure::{Metric, Options};
 use crate::recording::RecordingName;
@@ -35,13 +35,8 @@ pub(in crate::cli) struct RecordArgs {
     pub(super) name: Option<RecordingName>,
 
     /// Number of the track in the file, from 1; required with --name if the file has several tracks
-    #[arg(
-        long,
-        value_name = "NUMBER",
-        requires = "name",
-        value_parser = clap::value_parser!(u64).range(1..)
-    )]
-    pub(super) track: Option<u64>,
+    #[arg(long, value_name = "NUMBER", requires = "name", value_parser = at_least_one)]
+    pub(super) track: Option<usize>,
 
     /// With --name, how long to retry while no point becomes durable, such as 5m
     ///

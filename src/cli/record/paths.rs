@@ -15,7 +15,7 @@ use super::{Events, ReaderEvent};
 use crate::cli::input::{self, FileEnd};
 use crate::cli::notes::{self, NoteList, PresetCheck, track_label};
 use crate::cli::policy::FilledOptions;
-use crate::cli::report::{FileNote, Report, ReportOptions, Style, Total, Track, Units};
+use crate::cli::report::{FileNote, Names, Report, ReportOptions, Style, Total, Track, Units};
 use crate::cli::stall_detector::StallDetector;
 use crate::cli::track_queue::{QueuedPart, TrackEnd, TrackQueue};
 use crate::client::{Client, ClientError, PathAnswer, PathPart};
@@ -181,7 +181,9 @@ pub(super) async fn send(
         source.next_part().await.map(|part| (part, source))
     });
     let answers = stream::once(client.measure_paths(parts)).try_flatten();
-    let report_options = ReportOptions { style, measure: options.all, units: Units::default() };
+    let names = Names::on(&io::stdout());
+    let report_options =
+        ReportOptions { style, measure: options.all, units: Units::default(), names };
     let mut run = Run {
         report: Report::new(&mut *out, report_options, [&*file].into_iter()),
         file: &file,
@@ -397,6 +399,7 @@ mod tests {
                     style: Style::Json,
                     measure: Options::default(),
                     units: Units::default(),
+                    names: Names::Whole,
                 },
                 [file].into_iter(),
             ),

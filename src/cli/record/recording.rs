@@ -19,7 +19,9 @@ use crate::cli::notes::{self, NoteList, PresetCheck, track_label};
 use crate::cli::outage::{self, Outage};
 use crate::cli::policy::FilledOptions;
 use crate::cli::progress::Progress;
-use crate::cli::report::{Report, ReportOptions, Style, Track, Units, escape_control, pluralize};
+use crate::cli::report::{
+    Names, Report, ReportOptions, Style, Track, Units, escape_control, pluralize,
+};
 use crate::cli::track_reader::{ReadRequest, ReaderEvent, TrackReader};
 use crate::cli::{Outcome, fail, terminal};
 use crate::client::{ClientError, RecordError, RecordEvent, RetryPolicy};
@@ -48,8 +50,9 @@ pub(super) async fn record(
     let input = Input::named(&args.file);
     let file = input::display_name(&args.file);
     let read_options = args.read_options();
+    let wanted = args.track.map(|number| number as u64);
     if input.is_regular_file() {
-        let (input, options, wanted) = (input.clone(), read_options.clone(), args.track);
+        let (input, options, wanted) = (input.clone(), read_options.clone(), wanted);
         let check = move || Survey::check(&input, &options, wanted);
         let stopped = |_| Err(format!("{file}: reading stopped unexpectedly"));
         if let Err(error) = tokio::task::spawn_blocking(check).await.unwrap_or_else(stopped) {
@@ -72,7 +75,7 @@ pub(super) async fn record(
         is_strict,
         notes: NoteList::default(),
         name: name.clone(),
-        wanted: args.track,
+        wanted,
         track_count: 0,
         file_track: 0,
         failed,
@@ -97,7 +100,9 @@ pub(super) async fn record(
         Ok(recorded) => {
             let mut out = io::stdout();
             let style = if args.json { Style::Json } else { Style::Details };
-            let options = ReportOptions { style, measure: options.all, units: Units::default() };
+            let names = Names::on(&out);
+            let options =
+                ReportOptions { style, measure: options.all, units: Units::default(), names };
             let mut report = Report::new(&mut out, options, [&*file].into_iter());
             let summary = recorded.summary;
             // Missing if the recording was finished before the end of the file was read.

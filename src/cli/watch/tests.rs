@@ -95,7 +95,8 @@ fn a_recording_without_a_summary_is_damaged() {
 fn a_recording_is_shown_with_its_details_as_text_and_json() {
     let path = stored(Some(walk()));
     let summary = path.summary.as_ref().unwrap();
-    let text = printed(|out| Report::recording(out, state(&path), &path, summary));
+    let text =
+        printed(|out| Report::recording(out, state(&path), &path, summary, Names::Truncated));
     insta::assert_snapshot!(text, @r"
     state    recording                              points segments           length
     growing  paths/walk                                  2        1      1 111.514 m
