@@ -77,23 +77,29 @@ impl Access {
             loop {
                 ticks.tick().await;
                 let access = Arc::clone(&self);
-                // The check cannot panic, and reports its own errors.
+                // The check cannot panic, and has logged its errors.
                 let _ = tokio::task::spawn_blocking(move || access.check_files(false)).await;
             }
         };
         let keys = async {
             match &self.jwt {
-                Some(jwt) => jwt.fetch_forever(|result| self.report_keys(result.map(Some))).await,
+                Some(jwt) => {
+                    // The report has logged an error.
+                    let report = |result: Result<_, _>| drop(self.report_keys(result.map(Some)));
+                    jwt.fetch_forever(report).await;
+                }
                 None => std::future::pending().await,
             }
         };
         tokio::join!(files, keys);
     }
 
-    /// Loads the files as they are now, and asks for a fetch of the keys of a URL. A file that is not usable changes
-    /// nothing. The results are logged.
-    pub fn reload(&self) {
-        self.check_files(true);
+    /// Loads the files as they are now, and asks for a fetch of the keys of a URL.
+    ///
+    /// # Errors
+    /// The first file that is not usable. It changes nothing, and the other one is loaded.
+    pub fn reload(&self) -> Result<(), LoadError> {
+        self.check_files(true)
     }
 
     /// Returns how often credentials were loaded.
@@ -101,9 +107,9 @@ impl Access {
         AccessCounts { tokens: self.token_report.counts(), keys: self.key_report.counts() }
     }
 
-    fn check_files(&self, is_forced: bool) {
+    fn check_files(&self, is_forced: bool) -> Result<(), LoadError> {
         let _reload = self.reload.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(tokens) = &self.tokens {
+        let tokens = self.tokens.as_ref().map_or(Ok(()), |tokens| {
             let result = tokens.reload(is_forced);
             if let (Ok(Some(Reloaded { has_new_names: true, .. })), Some(rule)) =
                 (&result, &self.certificates)
@@ -114,20 +120,19 @@ impl Access {
             self.token_report.add(result, |reloaded| {
                 let Reloaded { principals, revoked, .. } = reloaded;
                 tracing::info!(principals, revoked, "token file loaded");
-            });
-        }
-        if let Some(jwt) = &self.jwt {
-            self.report_keys(jwt.reload(is_forced));
-        }
+            })
+        });
+        let keys = self.jwt.as_ref().map_or(Ok(()), |jwt| self.report_keys(jwt.reload(is_forced)));
+        tokens.and(keys)
     }
 
-    fn report_keys(&self, result: Result<Option<KeyChange>, LoadError>) {
+    fn report_keys(&self, result: Result<Option<KeyChange>, LoadError>) -> Result<(), LoadError> {
         self.key_report.add(result, |change| {
             let KeyChange { keys, ignored, withdrawn, is_changed } = change;
             if is_changed {
                 tracing::info!(keys, ignored, withdrawn, "key set loaded");
             }
-        });
+        })
     }
 
     fn token_session(&self, authorization: &[u8]) -> Result<Session, AuthError> {
@@ -177,3 +182,6 @@ impl Authenticator for Access {
         }
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests;

@@ -43,7 +43,7 @@ pub(super) fn session(
             "the client certificate has no URI and no DNS name (subject alternative names)",
         ));
     };
-    let namespace = derived::namespace(name).filter(|_| derived::is_name(name));
+    let namespace = derived::namespace(name).filter(|_| Principal::is_name(name));
     let Some(namespace) = namespace else {
         return Err(AuthError::Invalid(
             "the name in the client certificate has not 1 to 256 bytes, or has control characters",

@@ -1,18 +1,9 @@
-//! Principals that are named by a JSON Web Token or a certificate: the check of the name, and the namespace that
-//! follows from it.
+//! The namespace of a principal that a JSON Web Token or a certificate names.
 
 use ring::digest::{SHA256, digest};
 
 use super::base64url;
 use crate::recording::Namespace;
-
-/// Maximum length of the name of a principal.
-pub(super) const NAME_BYTES_MAX: usize = 256;
-
-/// Returns whether a principal can have this name.
-pub(super) fn is_name(name: &str) -> bool {
-    (1..=NAME_BYTES_MAX).contains(&name.len()) && !name.chars().any(char::is_control)
-}
 
 /// Returns the namespace of a principal that has none of its own. Different names have different namespaces.
 ///
@@ -53,14 +44,6 @@ mod tests {
         assert_eq!(derived(&"x".repeat(64)), "x".repeat(64));
         insta::assert_snapshot!(derived(&"x".repeat(65)), @"~~lTfF_fEgSC99WNJentWD9SwCtOME6oFNsWM61WWu1-k");
         assert_eq!(namespace(""), None);
-    }
-
-    #[test]
-    fn a_name_is_short_and_has_no_control_characters() {
-        assert!(is_name("a") && is_name(&"x".repeat(256)) && is_name("Ä b"));
-        for bad in ["", "a\n", "\u{1b}[0m", "a\0", &"x".repeat(257)] {
-            assert!(!is_name(bad), "{bad:?}");
-        }
     }
 
     proptest! {

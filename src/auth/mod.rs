@@ -12,7 +12,7 @@
 //! | `token_file`, `token` | tokens and certificate names of a file (feature `auth`) |
 //! | `jwt` | JSON Web Tokens and their key sets (feature `auth`) |
 //! | `certificates` | principals that a client certificate names (feature `auth`) |
-//! | `derived` | the names and namespaces of principals that are in no file (feature `auth`) |
+//! | `derived` | the namespaces of principals that are in no file (feature `auth`) |
 //! | `bearer`, `base64url` | the header, and the encoding of tokens (feature `auth`) |
 //! | `file`, `reload_report` | files of credentials, and the results of loading them (feature `auth`) |
 

@@ -29,7 +29,14 @@ pub(super) struct ReloadReport {
 impl ReloadReport {
     /// Counts a result. Logs a new content by `log`, and an error unless it was logged a short time ago. `None` means
     /// that nothing has changed.
-    pub(super) fn add<T>(&self, result: Result<Option<T>, LoadError>, log: impl FnOnce(T)) {
+    ///
+    /// # Errors
+    /// That of the result.
+    pub(super) fn add<T>(
+        &self,
+        result: Result<Option<T>, LoadError>,
+        log: impl FnOnce(T),
+    ) -> Result<(), LoadError> {
         let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
         match result {
             Ok(change) => {
@@ -40,6 +47,7 @@ impl ReloadReport {
                     self.loaded.fetch_add(1, Relaxed);
                     log(change);
                 }
+                Ok(())
             }
             Err(error) => {
                 self.failed.fetch_add(1, Relaxed);
@@ -48,8 +56,9 @@ impl ReloadReport {
                     .is_some_and(|(known, at)| *known == error && at.elapsed() < REPEAT_INTERVAL);
                 if !is_known {
                     tracing::warn!(%error, "credentials cannot be loaded; the ones loaded before stay valid");
-                    *logged = Some((error, Instant::now()));
+                    *logged = Some((error.clone(), Instant::now()));
                 }
+                Err(error)
             }
         }
     }
@@ -73,16 +82,17 @@ mod tests {
             reason: reason.to_owned(),
         };
         let logged_at = || report.logged.lock().unwrap().as_ref().map(|(_, at)| *at);
-        report.add(Err::<Option<()>, _>(error("a")), |()| unreachable!());
+        let add = |reason| report.add(Err::<Option<()>, _>(error(reason)), |()| unreachable!());
+        assert_eq!(add("a"), Err(error("a")));
         let first = logged_at().unwrap();
-        report.add(Err::<Option<()>, _>(error("a")), |()| unreachable!());
+        assert!(add("a").is_err());
         assert_eq!(logged_at(), Some(first));
-        report.add(Err::<Option<()>, _>(error("b")), |()| unreachable!());
+        assert!(add("b").is_err());
         assert_ne!(logged_at(), Some(first));
-        report.add(Ok(None::<()>), |()| unreachable!());
+        assert_eq!(report.add(Ok(None::<()>), |()| unreachable!()), Ok(()));
         assert_eq!(logged_at(), None);
         let mut loaded = 0;
-        report.add(Ok(Some(7)), |change| loaded = change);
+        assert_eq!(report.add(Ok(Some(7)), |change| loaded = change), Ok(()));
         assert_eq!((loaded, report.counts()), (7, ReloadCounts { loaded: 1, failed: 3 }));
     }
 }

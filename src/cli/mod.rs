@@ -4,7 +4,7 @@
 //! a failure, 2 for a usage error. A new command is a new module and a variant of `Command`.
 //!
 //! Commands: `serve` (with `store`, `logged_store` and `store_metrics`), `config`, `measure`, `record`, `paths`, `watch`,
-//! `bench`, `completions` and `man`. Shared: `connect` has the options of connections, `reading` has the options of the
+//! `bench`, `token`, `completions` and `man`. Shared: `connect` has the options of connections, `reading` has the options of the
 //! readers, `input` finds and reads files, `track_reader` reads them on a thread, `track_queue` orders their points by
 //! track, `policy` has the options of a measurement, `units` parses times and sizes, `report` formats results,
 //! `recording_row` formats a recording, `notes` formats notes, `outage` limits those about retries, `progress` draws the
@@ -34,6 +34,7 @@ mod stderr;
 mod store;
 mod store_metrics;
 mod terminal;
+mod token;
 mod track_queue;
 mod track_reader;
 mod units;
@@ -63,6 +64,7 @@ enum Command {
     Watch(watch::WatchArgs),
     Paths(paths::PathsArgs),
     Bench(bench::BenchArgs),
+    Token(token::TokenArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -112,6 +114,7 @@ pub fn run() -> ExitCode {
         Command::Watch(args) => watch::run(&args),
         Command::Paths(args) => paths::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Token(args) => token::run(&args),
         Command::Completions(args) => {
             completions::run(&args, serve::with_variables(self::command()))
         }

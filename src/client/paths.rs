@@ -110,7 +110,7 @@ impl Client {
     }
 
     /// Returns a page of the recordings whose names start with `prefix`, such as `paths/trip-`. An empty prefix selects
-    /// all recordings of the caller. The page token `None` requests the first page.
+    /// all recordings of the caller. A page may be empty although more follow. The page token `None` requests the first page.
     ///
     /// # Errors
     /// The prefix is not valid, or the call fails.

@@ -181,8 +181,13 @@ mod tests {
         let sample = LogSample::new(0.25).unwrap();
         let observer = LogObserver::new(Arc::new(LogLimit::new(10_000)), sample);
         let peer = SocketAddr::from(([192, 0, 2, 1], 7));
-        let call =
-            CallInfo { method: "/a/B", kind: CallKind::Measuring, peer, principal: Some("van") };
+        let call = CallInfo {
+            method: "/a/B",
+            kind: CallKind::Measuring,
+            peer,
+            principal: Some("van"),
+            traceparent: None,
+        };
         let (duration, message) = (Duration::ZERO, "");
         let subscriber = tracing_subscriber::registry().with(lines.clone());
         tracing::subscriber::with_default(subscriber, || {

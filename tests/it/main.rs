@@ -4,6 +4,7 @@
 mod access;
 mod answers;
 mod architecture;
+mod auth;
 mod bench;
 #[path = "../common/binary.rs"]
 mod binary;

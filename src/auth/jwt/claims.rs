@@ -82,7 +82,7 @@ fn numeric_date(value: &Value) -> Option<SystemTime> {
 }
 
 fn principal(claims: &Object, rules: &ClaimRules) -> Result<Principal, AuthError> {
-    let name = claims.get("sub").and_then(Value::as_str).filter(|name| derived::is_name(name));
+    let name = claims.get("sub").and_then(Value::as_str).filter(|name| Principal::is_name(name));
     let Some(name) = name else {
         return Err(AuthError::Invalid(
             "the subject of the token (sub) is not a text of 1 to 256 bytes without control characters",

@@ -7,7 +7,6 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::auth::derived::is_name;
 use crate::auth::principal::{Principal, Quota, Role};
 use crate::auth::token::TokenHash;
 
@@ -167,7 +166,7 @@ impl Reader<'_> {
         };
         spans.name = name.span();
         let name = self.string(name, "name")?;
-        if !is_name(name) {
+        if !Principal::is_name(name) {
             let reason = "a name has 1 to 256 bytes and no control characters";
             return self.fail(&spans.name, reason);
         }

@@ -89,7 +89,7 @@ pub async fn start_with(settings: &TlsSettings, configure: impl FnOnce(&mut Conf
 /// A client that speaks TLS.
 #[derive(Clone)]
 pub struct Client {
-    config: Arc<ClientConfig>,
+    pub config: Arc<ClientConfig>,
     pub name: &'static str,
 }
 
