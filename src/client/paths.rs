@@ -124,8 +124,8 @@ impl Client {
         let mut stub = self.stub();
         let page = async { Ok(stub.list_paths(request).await.map_err(Box::new)?.into_inner()) };
         let page = with_timeout(REPLY_TIMEOUT, page).await?;
-        // A server that does not know the prefix returns all recordings. They are sorted, so that no page after one that
-        // ends after the prefix has names with it.
+        // A server of an earlier version ignores the prefix, and a caller may delete what it receives. The names are
+        // sorted, so that no later page has names with the prefix.
         let is_over = page.paths.last().is_some_and(|path| is_after(&path.name, prefix));
         let token = Some(page.next_page_token).filter(|token| !token.is_empty() && !is_over);
         let paths = page.paths.into_iter().filter(|path| path.name.starts_with(prefix));

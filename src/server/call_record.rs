@@ -160,9 +160,10 @@ impl Drop for CallRecord {
     fn drop(&mut self) {
         let (code, message) = match &self.status {
             Some(status) => (status.code(), status.message()),
-            None if self.is_answered => {
-                (Code::Cancelled, "the stream ended before the client read the answer")
-            }
+            None if self.is_answered => (
+                Code::Cancelled,
+                "the client ended the stream before the status of the answer was sent",
+            ),
             None => (Code::Cancelled, "the stream ended before there was an answer"),
         };
         if let Some(status) = &self.status

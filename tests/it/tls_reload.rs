@@ -110,6 +110,7 @@ async fn no_handshake_fails_while_certificates_change() {
     assert_eq!(connected.load(SeqCst), CLIENTS * CONNECTIONS);
     assert!(changes > 0);
     assert_eq!(failures, 2 * changes);
-    assert_eq!(settings.reload_failures(), u64::from(failures));
+    // The server also reads the files every few seconds.
+    assert!(settings.reload_failures() >= u64::from(failures));
     assert_eq!(settings.handshake_failures(), 0);
 }

@@ -129,7 +129,8 @@ Examples:
   grpcurl -plaintext -d '{\"end\": {\"x\": 3, \"y\": 4}}' 127.0.0.1:50051 \\
       my_package.DisplacementService/computeDisplacement
 
-Exit status: 0 after a drain, 1 if the server could not run, 2 for a usage error.";
+Exit status: 0 after a drain, 1 if the server could not run, 2 for a usage error, 128 and the number of the signal
+after a second signal.";
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Format {
@@ -166,7 +167,7 @@ impl ServeArgs {
     }
 }
 
-/// Checks everything that can be checked without listening and without the store.
+/// Checks the settings without reading the files that they name.
 ///
 /// # Errors
 /// If the error message cannot be written.
@@ -185,10 +186,21 @@ pub(super) fn check(args: &ServeArgs, settings: &Settings) -> io::Result<Outcome
     if let Err(error) = args.auth.check_exposure(args.listen, &args.tls) {
         return usage_error(format_args!("{error}"));
     }
-    if let Err(error) = args.auth.load(&args.tls) {
-        return fail(format_args!("{error}"));
-    }
     Ok(Outcome::Done)
+}
+
+/// Checks the files that the settings name.
+///
+/// # Errors
+/// If the error message cannot be written.
+pub(super) fn check_files(args: &ServeArgs) -> io::Result<Outcome> {
+    let certificates = args.tls.load(false).map(drop).map_err(|error| error.to_string());
+    let features = args.features.read().map(drop).map_err(|error| error.to_string());
+    let credentials = args.auth.load(&args.tls).map(drop).map_err(|error| error.to_string());
+    match certificates.and(credentials).and(features) {
+        Ok(()) => Ok(Outcome::Done),
+        Err(error) => fail(format_args!("{error}")),
+    }
 }
 
 /// Runs the server. Prints one line on standard output when connections are accepted.
@@ -300,7 +312,7 @@ fn reload_log_filter(settings: &Settings, filter: &LogFilter) -> Result<(), Stri
         return Err("the settings are not those of a server".to_owned());
     };
     let args = ServeArgs::from_arg_matches(flags).map_err(|error| error.to_string())?;
-    if let Err(error) = args.limits.config().check() {
+    if let Err(error) = args.config().check() {
         let origin = new.origin(&limits::option(&error));
         return Err(format!("{}{origin}", limits::error_message(&error)));
     }

@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use rcgen::string::Ia5String;
 use rcgen::{
-    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    SanType,
 };
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
@@ -19,6 +21,9 @@ use waywiser::server::{TlsConfig, TlsSettings};
 use waywiser::store::MemoryStore;
 
 use super::{Raw, Server};
+
+/// The number of CAs that exist.
+static CAS: AtomicUsize = AtomicUsize::new(0);
 
 /// A CA that issues certificates.
 pub struct Ca {
@@ -37,6 +42,9 @@ impl Ca {
     pub fn new() -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
+        // Verifiers find the CA of a certificate by its name.
+        let number = CAS.fetch_add(1, Relaxed);
+        params.distinguished_name.push(DnType::CommonName, format!("test CA {number}"));
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let pem = params.self_signed(&key).unwrap().pem();
         Self { issuer: Issuer::new(params, key), pem }
@@ -52,6 +60,7 @@ impl Ca {
         let key = KeyPair::generate().unwrap();
         let names = names.iter().map(|&name| name.to_owned());
         let mut params = CertificateParams::new(names.collect::<Vec<_>>()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "a test");
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         change(&mut params);
@@ -138,7 +147,7 @@ impl Client {
     pub async fn connect(&self, address: SocketAddr) -> Result<Raw, String> {
         let stream = self.handshake(address).await.map_err(|error| error.to_string())?;
         let peer = stream.get_ref().0.local_addr().unwrap();
-        Raw::over(stream, peer).await.map_err(|error| error.to_string())
+        Raw::over_stream(stream, peer).await.map_err(|error| error.to_string())
     }
 
     /// Connects and performs a call. Returns the error of the handshake or of the connection.
