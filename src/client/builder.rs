@@ -210,7 +210,7 @@ impl Parts {
         connected.map_err(|source| {
             let url = self.settings.url.to_string();
             match self.settings.last_fault.get() {
-                Some(source) => ClientError::Connection { url, source },
+                Some(source) => ClientError::Connection { url, source: source.into() },
                 None => ClientError::Connect { url, source },
             }
         })

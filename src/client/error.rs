@@ -41,7 +41,7 @@ pub enum ClientError {
         /// The URL of the server.
         url: String,
         /// The reason.
-        source: ConnectionFault,
+        source: Box<ConnectionFault>,
     },
     /// A setting of TLS is not valid.
     #[error("{0}")]
@@ -158,7 +158,7 @@ impl From<Box<Status>> for ClientError {
             match error.downcast_ref::<CallError>() {
                 Some(CallError::Token(error)) => return error.clone().into(),
                 Some(CallError::Fault { url, fault }) => {
-                    return Self::Connection { url: url.to_string(), source: fault.clone() };
+                    return Self::Connection { url: url.to_string(), source: fault.clone().into() };
                 }
                 _ => source = error.source(),
             }

@@ -96,7 +96,7 @@ async fn garbage_and_oversized_handshakes_are_refused_with_an_alert() {
         );
     }
     // Another message than a ClientHello: rustls sends no alert.
-    assert_eq!(answer_to(server.address, &[22, 3, 1, 0, 4, 20, 0, 0, 0]).await, []);
+    assert!(answer_to(server.address, &[22, 3, 1, 0, 4, 20, 0, 0, 0]).await.is_empty());
     works(&ca, &server).await;
 }
 
