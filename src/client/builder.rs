@@ -119,6 +119,7 @@ impl ClientBuilder {
     }
 
     /// Returns the source of the token.
+    #[cfg(feature = "cli")]
     pub(crate) fn token_source(&self) -> Option<TokenSource> {
         self.token.clone()
     }

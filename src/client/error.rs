@@ -131,6 +131,7 @@ impl ClientError {
     }
 
     /// Returns whether the connection could not be opened because no server listens at the address.
+    #[cfg(feature = "cli")]
     pub(crate) fn is_refused(&self) -> bool {
         let Self::Connect { source, .. } = self else { return false };
         let mut error: &dyn Error = source;
