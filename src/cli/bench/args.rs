@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use clap::Args;
 
 use super::call::{CallArgs, MethodName, Vary};
-use crate::cli::connect::server_url;
+use crate::cli::connect::plaintext_server_url as server_url;
 use crate::cli::input::{self, Stdin};
 use crate::cli::reading::FileFormat;
 use crate::cli::report::pluralize;
