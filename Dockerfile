@@ -33,6 +33,9 @@ ENV WAYWISER_LISTEN=0.0.0.0:50051 \
     WAYWISER_LOG_FORMAT=json
 VOLUME /var/lib/waywiser
 EXPOSE 50051
+# No HEALTHCHECK: Docker runs it as a program in the image, while orchestrators call grpc.health.v1.Health from outside
+# (Kubernetes: grpc probes), or GET /readyz of --admin-listen.
+HEALTHCHECK NONE
 # SIGTERM starts a drain. Give it time: docker stop --time 30.
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/usr/bin/waywiser", "serve"]

@@ -43,7 +43,7 @@ pub(crate) fn log_to_stderr(
     filter: &str,
 ) -> Result<(LogGuard, LogFilter), String> {
     let filter = EnvFilter::builder().parse(filter).map_err(|error| error.to_string())?;
-    let ansi = io::stderr().is_terminal();
+    let ansi = io::stderr().is_terminal() && allows_colour();
     let (queue, guard) = start_writer(io::stderr(), LINES_MAX, FLUSH_TIME)
         .map_err(|error| format!("cannot start the log thread: {error}"))?;
     let builder = tracing_subscriber::fmt()
@@ -180,6 +180,12 @@ impl Write for QueueWriter {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Returns whether the user and the terminal allow colours (<https://no-color.org>).
+fn allows_colour() -> bool {
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    !no_color && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 #[cfg(test)]

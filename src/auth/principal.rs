@@ -18,6 +18,16 @@ pub struct Principal {
     pub quota: Quota,
 }
 
+impl Principal {
+    /// Maximum length of a name in bytes.
+    pub const NAME_BYTES_MAX: usize = 256;
+
+    /// Returns whether a principal can have this name: it has 1 to 256 bytes and no control characters.
+    pub fn is_name(name: &str) -> bool {
+        (1..=Self::NAME_BYTES_MAX).contains(&name.len()) && !name.chars().any(char::is_control)
+    }
+}
+
 /// What a principal may do. Each role includes the ones before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
@@ -99,6 +109,16 @@ mod tests {
             assert_eq!(role.to_string().parse(), Ok(role));
         }
         assert_eq!("Admin".parse::<Role>(), Err(RoleError));
+    }
+
+    #[test]
+    fn a_name_is_short_and_has_no_control_characters() {
+        for good in ["a", &"x".repeat(256), "Ä b"] {
+            assert!(Principal::is_name(good), "{good:?}");
+        }
+        for bad in ["", "a\n", "\u{1b}[0m", "a\0", &"x".repeat(257)] {
+            assert!(!Principal::is_name(bad), "{bad:?}");
+        }
     }
 
     #[test]

@@ -53,9 +53,13 @@ pub(super) fn run(args: &ConfigArgs, settings: &Settings) -> io::Result<Outcome>
     for warning in settings.warnings() {
         stderr::print(format_args!("warning: {warning}"));
     }
-    let outcome = serve::check(args, settings)?;
+    let mut outcome = serve::check(args, settings)?;
     if outcome == Outcome::Done {
-        writeln!(io::stdout(), "the settings are valid")?;
+        outcome = serve::check_files(args)?;
     }
-    Ok(outcome)
+    if outcome != Outcome::Done {
+        return Ok(outcome);
+    }
+    writeln!(io::stdout(), "the settings are valid")?;
+    Ok(Outcome::Done)
 }

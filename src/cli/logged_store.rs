@@ -172,7 +172,7 @@ impl CheckpointStore for LoggedStore {
     }
 
     fn export(&self, query: ExportQuery) -> StoreFuture<'_, Exported> {
-        self.inner.export(query)
+        self.counted(Operation::Export, self.inner.export(query))
     }
 
     fn changes(&self) -> StoreEvents {

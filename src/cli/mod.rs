@@ -3,46 +3,49 @@
 //! `run` is the program. It parses the arguments, runs the command, and returns the exit code: 0 for success, 1 for
 //! a failure, 2 for a usage error. A new command is a new module and a variant of `Command`.
 //!
-//! Commands: `serve` (with `store`, `logged_store` and `store_metrics`), `config`, `measure`, `record`,
-//! `paths` (also `watch`), `bench`, `completions` and `man`.
-//!
-//! Shared: `reading` has the options of the readers, `input` finds and reads files, `track_reader` reads
-//! them on a thread, `track_queue` orders their points by track, `policy` has the options of a measurement, `units`
-//! parses times and sizes, `report` formats results, `notes` formats notes, `progress` draws the bar,
-//! `stall_detector` watches a call, and `stderr` prints messages.
+//! Commands: `serve` (with `store`, `logged_store` and `store_metrics`), `config`, `measure`, `record`, `paths`, `watch`,
+//! `bench`, `token`, `completions` and `man`. Shared: `connect` has the options of connections, `reading` has the options of the
+//! readers, `input` finds and reads files, `track_reader` reads them on a thread, `track_queue` orders their points by
+//! track, `policy` has the options of a measurement, `units` parses times and sizes, `report` formats results,
+//! `recording_row` formats a recording, `notes` formats notes, `outage` limits those about retries, `progress` draws the
+//! bar, `stall_detector` watches a call, `terminal` says whether a line can be updated, and `stderr` prints messages.
 
 mod bench;
 mod completions;
 mod config;
+mod connect;
 mod flags;
 mod input;
 mod logged_store;
 mod man;
 mod measure;
 mod notes;
+mod outage;
 mod paths;
 mod policy;
 mod progress;
 mod reading;
 mod record;
+mod recording_row;
 mod report;
 mod serve;
 mod stall_detector;
 mod stderr;
 mod store;
 mod store_metrics;
+mod terminal;
+mod token;
 mod track_queue;
 mod track_reader;
 mod units;
+mod watch;
 
 use std::io;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use self::serve::{Parsed, Rejection};
-use crate::client;
 
 /// Measure the length of paths exactly
 #[derive(Debug, Parser)]
@@ -58,9 +61,10 @@ enum Command {
     Config(config::ConfigArgs),
     Measure(measure::MeasureArgs),
     Record(record::RecordArgs),
-    Watch(paths::WatchArgs),
+    Watch(watch::WatchArgs),
     Paths(paths::PathsArgs),
     Bench(bench::BenchArgs),
+    Token(token::TokenArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -105,11 +109,12 @@ pub fn run() -> ExitCode {
     let outcome = match command {
         Command::Serve(args) => serve::run(&args, settings),
         Command::Config(args) => config::run(&args, &settings),
-        Command::Measure(args) => measure::run(&args),
+        Command::Measure(args) => measure::run(args),
         Command::Record(args) => record::run(&args),
-        Command::Watch(args) => paths::watch(&args),
+        Command::Watch(args) => watch::run(&args),
         Command::Paths(args) => paths::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Token(args) => token::run(&args),
         Command::Completions(args) => {
             completions::run(&args, serve::with_variables(self::command()))
         }
@@ -141,19 +146,6 @@ fn usage_error(message: std::fmt::Arguments<'_>) -> io::Result<Outcome> {
     fail(message)?;
     stderr::print(format_args!("\nFor more information, try '--help'."));
     Ok(Outcome::Misused)
-}
-
-/// Parses the URL of a server.
-fn server_url(text: &str) -> Result<String, String> {
-    match client::endpoint(text) {
-        Ok(_) => Ok(text.to_owned()),
-        Err(_) => Err("must be a URL such as http://127.0.0.1:50051, without a path".to_owned()),
-    }
-}
-
-/// Returns the note about a failed call that is repeated.
-fn retry_note(reason: &str, wait: Duration) -> String {
-    format!("{}; retrying in {:.1} s", report::escape_control(reason), wait.as_secs_f64())
 }
 
 /// The result of a command whose output could be written.

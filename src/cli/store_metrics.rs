@@ -20,10 +20,11 @@ pub(super) enum Operation {
     List,
     Delete,
     Sweep,
+    Export,
 }
 
 impl Operation {
-    const NAMES: [&str; 6] = ["open", "commit", "load", "list", "delete", "sweep"];
+    const NAMES: [&str; 7] = ["open", "commit", "load", "list", "delete", "sweep", "export"];
 }
 
 /// The names of failures of the store. Refusals that the rules of recordings demand are not failures.

@@ -11,13 +11,13 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
 use http_body::Body as _;
 use tonic::body::Body;
-use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tower_service::Service as _;
 
 use super::ClientError;
 use super::method::only_message;
 use super::request_abort::RequestAbort;
+use super::transport::Transport;
 
 /// Maximum size of a reply. Replies of waywiser have a few KiB; no other server may fill the memory of the client.
 const REPLY_BYTES_MAX: usize = 64 * 1024;
@@ -44,7 +44,7 @@ pub(super) async fn with_timeout<T>(
 
 /// Calls a method and returns the only message of the reply.
 pub(super) async fn call(
-    mut channel: Channel,
+    mut transport: Transport,
     path: &'static str,
     body: Body,
     abort: Arc<RequestAbort>,
@@ -57,9 +57,8 @@ pub(super) async fn call(
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
 
-    let failed = |error: tonic::transport::Error| Status::from_error(error.into());
-    poll_fn(|cx| channel.poll_ready(cx)).await.map_err(failed).map_err(Box::new)?;
-    let response = channel.call(request).await.map_err(failed).map_err(Box::new)?;
+    let response = transport.call(request).await;
+    let response = response.map_err(|error| Box::new(Status::from_error(error.into())))?;
     message(response).await
 }
 

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 
 use super::process::Watched;
-use crate::client;
+use crate::client::ServerUrl;
 use crate::recording::CheckpointStore;
 use crate::server::socket::Socket;
 use crate::server::{self, Config};
@@ -43,12 +43,11 @@ impl Target {
     /// If `url` is not a valid server address, or the process cannot be read.
     pub(crate) fn remote(url: &str, pid: Option<u32>) -> Result<Self, String> {
         let full = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
-        let endpoint = client::endpoint(url).map_err(|error| error.to_string())?;
-        let authority = endpoint.uri().authority().ok_or_else(|| format!("{url} has no host"))?;
-        let authority = match authority.port() {
-            Some(_) => authority.to_string(),
-            None => format!("{authority}:80"),
-        };
+        let parsed = ServerUrl::parse(url).map_err(|error| error.to_string())?;
+        if parsed.is_https() {
+            return Err(format!("{url}: the load is sent without TLS; use http://"));
+        }
+        let authority = parsed.address();
         let watched = pid.map(Watched::Process);
         if let Some(pid) = pid
             && cfg!(target_os = "linux")
@@ -173,7 +172,7 @@ mod tests {
         let at = |url| Target::remote(url, None).map(|target| target.authority);
         assert_eq!(at("http://127.0.0.1:50051").unwrap(), "127.0.0.1:50051");
         assert_eq!(at("localhost:50051").unwrap(), "localhost:50051");
-        assert_eq!(at("http://[::1]").unwrap(), "[::1]:80");
+        assert_eq!(at("http://[::1]").unwrap(), "[::1]:50051");
         #[cfg(target_os = "linux")]
         assert_eq!(
             Target::remote("http://[::1]", Some(u32::MAX)).map(|_| ()).unwrap_err(),
@@ -181,7 +180,7 @@ mod tests {
         );
         insta::assert_snapshot!(
             at("https://example.org").unwrap_err(),
-            @"https://example.org is not the address of a server; it should look like http://127.0.0.1:50051, without a path"
+            @"https://example.org: the load is sent without TLS; use http://"
         );
     }
 }

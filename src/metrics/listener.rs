@@ -59,6 +59,8 @@ impl AdminServer {
         let tasks = &mut connections.tasks;
         let all_ended = async { while tasks.join_next().await.is_some() {} };
         let _ = timeout(CLOSE_TIME, all_ended).await;
+        // Its tasks hold the sources, and through them the store.
+        tasks.shutdown().await;
     }
 }
 
@@ -124,6 +126,59 @@ where
         }
         Err(_) => {
             tracing::debug!("closed a connection of the listener for operators: it is too old")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    fn pages() -> Arc<Pages> {
+        let metrics = Arc::new(Metrics::default());
+        metrics.add(crate::metrics::server(crate::server::Monitor::default()));
+        Arc::new(Pages { metrics, readiness: Arc::default() })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_sends_too_slowly_is_closed() {
+        let (mut client, server) = tokio::io::duplex(1024);
+        client.write_all(b"GET /metrics HTTP/1.1\r\nHost").await.unwrap();
+        let start = tokio::time::Instant::now();
+        serve(server, pages()).await;
+        assert_eq!(start.elapsed().as_secs(), REQUEST_TIME.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_client_and_one_that_reads_nothing_are_closed() {
+        for (buffer, limit) in [(1 << 20, REQUEST_TIME), (64, CONNECTION_TIME)] {
+            let (mut client, server) = tokio::io::duplex(buffer);
+            client.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+            let start = tokio::time::Instant::now();
+            serve(server, pages()).await;
+            assert_eq!(start.elapsed().as_secs(), limit.as_secs(), "{buffer}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_above_the_maximum_replaces_the_oldest() {
+        let (mut connections, pages) = (Connections::default(), pages());
+        let mut clients = Vec::new();
+        for _ in 0..CONNECTIONS_MAX + 3 {
+            let (client, server) = tokio::io::duplex(4096);
+            connections.add(server, &pages);
+            clients.push(client);
+        }
+        assert_eq!(connections.by_age.len(), CONNECTIONS_MAX);
+        for (index, client) in clients.iter_mut().enumerate() {
+            let _ = client
+                .write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                .await;
+            let mut reply = String::new();
+            client.read_to_string(&mut reply).await.unwrap();
+            assert_eq!(reply.ends_with("alive\n"), index >= 3, "{index}: {reply:?}");
         }
     }
 }

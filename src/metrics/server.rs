@@ -46,6 +46,12 @@ fn calls(stats: &ServerStats, samples: &mut Samples<'_>) {
     samples.counter("waywiser_received_messages", help, by_method(|method| method.messages));
     let help = "Bytes of request bodies with their framing, also of calls that are open";
     samples.counter("waywiser_received_bytes", help, by_method(|method| method.bytes));
+    let help = "Time for which quotas have stopped streams, the sum of all streams";
+    samples.counter("waywiser_throttled_seconds", help, |family| {
+        for method in &stats.methods {
+            family.add(&[("grpc_method", method.method)], method.throttled.as_secs_f64());
+        }
+    });
     let help = "Calls that ended with an error, by the reason of the ErrorInfo";
     samples.counter("waywiser_call_errors", help, |family| {
         for (code, reason, count) in &stats.call_errors {

@@ -58,7 +58,8 @@ impl CallRecord {
         peer: SocketAddr,
         held: Held,
     ) -> Self {
-        let span = tracing::info_span!("call", %method, %peer);
+        // The log of calls does not need it. It names the call in other lines, at the price of its formatting.
+        let span = tracing::debug_span!("call", %method, %peer);
         let progress = Arc::default();
         let method_id = Methods::get().find(&method);
         let record = Self {
@@ -159,9 +160,10 @@ impl Drop for CallRecord {
     fn drop(&mut self) {
         let (code, message) = match &self.status {
             Some(status) => (status.code(), status.message()),
-            None if self.is_answered => {
-                (Code::Cancelled, "the stream ended before the client read the answer")
-            }
+            None if self.is_answered => (
+                Code::Cancelled,
+                "the client ended the stream before the status of the answer was sent",
+            ),
             None => (Code::Cancelled, "the stream ended before there was an answer"),
         };
         if let Some(status) = &self.status

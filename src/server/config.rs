@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::forwarded::Network;
+use super::log_sample::LogSample;
 use super::quota::{PEER_SETTINGS, PRINCIPAL_SETTINGS, values};
 use crate::auth::Quota;
 use crate::recording::CheckpointPolicy;
@@ -88,6 +89,9 @@ pub struct Config {
     /// Maximum number of log lines per second of each kind that clients cause: calls by status, refused connections,
     /// and others. Bursts of five times as many pass, and suppressed lines are counted. Default 200.
     pub max_log_rate: u32,
+    /// The share of successful calls that are logged. Other calls are always logged, within [`Config::max_log_rate`].
+    /// Default 1.
+    pub log_sample: LogSample,
     /// A recording is committed this long after its first point that is not durable. With a shorter time, clients of a
     /// killed server send fewer points again, and the server writes to the disk more often. All recordings that are
     /// due share a write. Default 1 s.
@@ -129,6 +133,7 @@ impl Default for Config {
             trusted_proxies: Vec::new(),
             proxy_protocol: false,
             max_log_rate: 200,
+            log_sample: LogSample::default(),
             checkpoint_interval: CheckpointPolicy::default().interval,
             checkpoint_points: CheckpointPolicy::default().points,
             retention: CheckpointPolicy::default().retention,

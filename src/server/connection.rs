@@ -148,6 +148,7 @@ fn builder(shared: &Shared) -> h2::server::Builder {
 
 struct Driver<S> {
     peer: SocketAddr,
+    is_trusted_proxy: bool,
     http2: Http2<Socket<S>, ChargedBytes>,
     calls: CallService,
     streams: JoinSet<StreamEnd>,
@@ -194,6 +195,7 @@ impl<S: ByteStream> Driver<S> {
         let closing = shared.stages.closing.child_token();
         Self {
             peer: peer.address,
+            is_trusted_proxy: shared.proxies.contains(peer.address.ip()),
             http2,
             calls: CallService::new(
                 Arc::clone(&shared),
@@ -335,7 +337,8 @@ impl<S: ByteStream> Driver<S> {
             return Some(Close::Memory);
         }
         if self.ended >= RESET_SAMPLE_STREAMS {
-            let is_flood = self.reset > self.ended / 2;
+            // A trusted proxy passes on the resets of many clients.
+            let is_flood = self.reset > self.ended / 2 && !self.is_trusted_proxy;
             (self.ended, self.reset) = (0, 0);
             if is_flood {
                 return Some(Close::Resets);

@@ -258,8 +258,11 @@ mod tests {
         ];
         assert_eq!(counters.call_errors(), errors);
         for index in 0..1_000 {
-            let details =
-                tonic_types::ErrorDetails::with_error_info(format!("R{index}"), "x", [("a", "b")]);
+            let details = tonic_types::ErrorDetails::with_error_info(
+                format!("R{index}"),
+                "x",
+                [("a".to_owned(), "b".to_owned())],
+            );
             counters.call_failed(&Status::with_error_details(Code::Aborted, "", details));
         }
         let errors = counters.call_errors();

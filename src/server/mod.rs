@@ -29,6 +29,7 @@ mod input_meter;
 mod keepalive;
 mod listener;
 mod log_limit;
+mod log_sample;
 mod memory;
 mod message_limit;
 mod methods;
@@ -54,6 +55,7 @@ mod write_stall;
 
 pub use config::{Config, ConfigError};
 pub use forwarded::{Network, NetworkError};
+pub use log_sample::{LogSample, LogSampleError};
 pub(crate) use methods::Methods;
 pub use monitor::{MethodStats, Monitor, Phase, ServerStats};
 pub use observer::{CallInfo, CallKind, CallObserver, CallReport};

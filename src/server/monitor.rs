@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 use tonic::Code;
 
@@ -128,6 +129,8 @@ pub struct MethodStats {
     pub bytes: u64,
     /// Request messages.
     pub messages: u64,
+    /// Time for which quotas have stopped streams, the sum of all streams.
+    pub throttled: Duration,
 }
 
 impl Monitor {
@@ -158,6 +161,7 @@ impl Monitor {
                     points: total.points,
                     bytes: total.bytes,
                     messages: total.messages,
+                    throttled: total.throttled,
                 })
                 .collect(),
             call_errors: counters.call_errors(),

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::methods::{MethodId, Methods};
 use crate::service::Progress;
@@ -23,6 +24,8 @@ pub(super) struct Totals {
     pub(super) bytes: u64,
     /// Request messages.
     pub(super) messages: u64,
+    /// Time for which quotas have stopped streams.
+    pub(super) throttled: Duration,
 }
 
 impl Totals {
@@ -30,6 +33,7 @@ impl Totals {
         self.points += progress.added_points();
         self.bytes += progress.byte_count();
         self.messages += progress.message_count();
+        self.throttled += progress.throttled();
     }
 }
 
@@ -75,6 +79,7 @@ impl OpenCalls {
                 total.points += ended.points;
                 total.bytes += ended.bytes;
                 total.messages += ended.messages;
+                total.throttled += ended.throttled;
             }
             for (method, progress) in shard.open.values() {
                 if let Some(total) = totals.get_mut(*method) {
@@ -126,8 +131,10 @@ mod tests {
             call.set_points(1_007);
             call.add_bytes(20);
             call.set_messages(3);
+            call.set_throttled(Duration::from_millis(20));
         }
-        let expected = |open| Totals { open, points: 350, bytes: 1_000, messages: 150 };
+        let throttled = Duration::from_secs(1);
+        let expected = |open| Totals { open, points: 350, bytes: 1_000, messages: 150, throttled };
         assert_eq!(calls.totals()[..2], [expected(50); 2]);
         open.drain(..60);
         assert_eq!(calls.totals()[..2], [expected(20); 2]);

@@ -11,8 +11,8 @@ use crate::service::{AdminService, DisplacementService, PathService, RouteGuide}
 pub(super) fn routes(
     config: &Config,
     paths: PathService,
-    route_guide: RouteGuide,
     admin: AdminService,
+    route_guide: RouteGuide,
 ) -> (Routes, HealthReporter) {
     let limits = config.stream_limits();
     let (reporter, health) = health();

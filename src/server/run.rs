@@ -210,7 +210,7 @@ impl Server {
         let admin = AdminService::new(limits, Arc::clone(&store));
         let paths = PathService::new(limits, store, config.checkpoint_policy());
         let route_guide = RouteGuide::new(limits).with_features(features);
-        let (routes, health) = routes::routes(&config, paths.clone(), route_guide, admin);
+        let (routes, health) = routes::routes(&config, paths.clone(), admin, route_guide);
         let shared = Shared::new(config, observers, authenticator, &monitor);
         shared.monitored.connect(Running {
             max_connections: shared.config.max_connections as u64,

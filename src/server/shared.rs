@@ -53,7 +53,8 @@ impl Shared {
     ) -> Arc<Self> {
         let memory = config.max_memory_bytes.unwrap_or_else(system_memory::default_budget);
         let log = Arc::new(LogLimit::new(config.max_log_rate));
-        let call_log: Arc<dyn CallObserver> = Arc::new(LogObserver::new(Arc::clone(&log)));
+        let call_log = LogObserver::new(Arc::clone(&log), config.log_sample);
+        let call_log: Arc<dyn CallObserver> = Arc::new(call_log);
         Arc::new(Self {
             stages: Stages::default(),
             memory: Memory::new(memory),

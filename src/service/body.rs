@@ -78,13 +78,6 @@ impl RequestBody {
         &mut self.work
     }
 
-    /// Sets the number of points that the path had before this stream, which no rate limit counts.
-    pub(super) fn set_first_points(&mut self, points: u64) {
-        if let Some(pace) = &mut self.pace {
-            pace.skip_points(points);
-        }
-    }
-
     /// Sets the number of bytes of earlier chunks that the reader of this body holds, for the memory limit.
     pub(super) fn set_held(&mut self, bytes: usize) {
         self.held_bytes = bytes;
@@ -100,7 +93,8 @@ impl RequestBody {
         self.work.pause_if_spent().await;
         self.progress.set_buffered(self.held_bytes);
         if let Some(pace) = &mut self.pace {
-            pace.charge(self.progress.point_count(), self.progress.byte_count())?;
+            pace.charge(self.progress.added_points(), self.progress.byte_count())?;
+            self.progress.set_throttled(pace.throttled());
             poll_fn(|cx| pace.poll(cx)).await;
         }
         poll_fn(|cx| self.poll_chunk(cx)).await

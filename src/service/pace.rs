@@ -132,16 +132,18 @@ pub(super) struct Pace {
     bytes: u64,
     /// Runs until the stream may read on.
     wait: Option<Pin<Box<Sleep>>>,
+    /// The sum of all waits.
+    throttled: Duration,
 }
 
 impl Pace {
     pub(super) fn new(rates: Rates) -> Self {
-        Self { rates, points: 0, bytes: 0, wait: None }
+        Self { rates, points: 0, bytes: 0, wait: None, throttled: Duration::ZERO }
     }
 
-    /// Charges no points for this number: a recording already had them.
-    pub(super) fn skip_points(&mut self, points: u64) {
-        self.points = points;
+    /// Returns the sum of all waits, including one that has just begun.
+    pub(super) fn throttled(&self) -> Duration {
+        self.throttled
     }
 
     /// Charges the points and bytes that the stream has read since the last call. The arguments are the totals.
@@ -174,6 +176,7 @@ impl Pace {
         match longest {
             Some((wait, rate)) if wait > STREAM_WAIT_MAX => return Err(rate.error(wait)),
             Some((wait, _)) if !wait.is_zero() => {
+                self.throttled += wait;
                 let end = now + wait;
                 match &mut self.wait {
                     Some(timer) => timer.as_mut().reset(end),
@@ -286,15 +289,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn points_that_a_recording_had_before_are_not_charged() {
+    async fn the_same_totals_are_charged_once() {
         let account = Arc::new(Account::new(Instant::now()));
         let mut pace = pace(&[rate(&account, RateUnit::Points, 10)]);
-        pace.charge(0, 5).unwrap();
-        pace.skip_points(1_000_000);
-        pace.charge(1_000_005, 50).unwrap();
-        assert_eq!(account.debt(Instant::now()), Duration::from_millis(500));
-        // The same totals again are charged once.
-        pace.charge(1_000_005, 50).unwrap();
+        for (points, bytes) in [(0, 5), (5, 50), (5, 50), (5, 60)] {
+            pace.charge(points, bytes).unwrap();
+        }
         assert_eq!(account.debt(Instant::now()), Duration::from_millis(500));
     }
 }

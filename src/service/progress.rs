@@ -1,6 +1,7 @@
 //! The progress of a call, for the server and its observers.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 /// Counts the points and bytes of one call.
 ///
@@ -12,6 +13,7 @@ pub struct Progress {
     message_count: AtomicU64,
     /// Points that the path had before the call.
     earlier_points: AtomicU64,
+    throttled_ns: AtomicU64,
     buffered_bytes: AtomicU64,
 }
 
@@ -45,6 +47,15 @@ impl Progress {
     // Only one task writes, so a plain store is enough.
     pub(crate) fn set_points(&self, point_count: u64) {
         self.point_count.store(point_count, Relaxed);
+    }
+
+    /// Returns the time for which quotas have stopped the stream, including a wait that has just begun.
+    pub fn throttled(&self) -> Duration {
+        Duration::from_nanos(self.throttled_ns.load(Relaxed))
+    }
+
+    pub(crate) fn set_throttled(&self, time: Duration) {
+        self.throttled_ns.store(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Relaxed);
     }
 
     /// Sets the number of points that the path has before this call adds its own.

@@ -68,7 +68,7 @@ async fn connect(server: &Server, header: &[u8]) -> TcpStream {
 
 /// Makes a call on a new connection that starts with this header. Returns the connection if the server answers.
 async fn call_after(server: &Server, header: &[u8]) -> Option<Raw> {
-    let mut raw = Raw::over(connect(server, header).await).await?;
+    let mut raw = Raw::over_tcp(connect(server, header).await).await?;
     let answer = raw.try_call(PATH_LENGTH).await.ok()?;
     (answer.code == Code::Ok).then_some(raw)
 }

@@ -4,6 +4,7 @@
 mod access;
 mod answers;
 mod architecture;
+mod auth;
 mod bench;
 #[path = "../common/binary.rs"]
 mod binary;
@@ -28,6 +29,7 @@ mod measure;
 mod memory;
 mod metrics;
 mod offsets;
+mod other_servers;
 mod paths;
 mod program;
 mod proxy;
@@ -36,16 +38,26 @@ mod record;
 mod recorder;
 mod resets;
 mod route_guide;
+mod secure_client;
 mod serve;
 #[path = "../common/serve.rs"]
 mod serve_process;
 mod settings;
+#[path = "../common/skip.rs"]
+mod skip;
 mod stale_writers;
 mod store;
 mod store_faults;
 mod support;
 
 mod times;
+mod tls;
+mod tls_clients;
+mod tls_program;
+mod tls_refusals;
+mod tls_reload;
+mod traces;
+mod watch;
 mod watchdog;
 mod watchers;
 mod writers;

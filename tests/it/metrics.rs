@@ -28,9 +28,22 @@ impl Observed {
         Self::with(&["--ephemeral"])
     }
 
-    /// Starts a server that has all metrics: with a store on disk in this directory.
-    pub fn complete(directory: &Path) -> Self {
+    /// Starts a server with a store on disk in this directory.
+    pub fn on_disk(directory: &Path) -> Self {
         Self::with(&["--data-dir", directory.to_str().unwrap()])
+    }
+
+    /// Starts a server with TLS, whose certificate expires at the start of the year 2035.
+    pub fn with_tls(directory: &Path) -> Self {
+        let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(2035, 1, 1);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let [cert_file, key_file] = ["server.pem", "server.key"].map(|name| directory.join(name));
+        std::fs::write(&cert_file, certificate.pem()).unwrap();
+        std::fs::write(&key_file, key.serialize_pem()).unwrap();
+        let [cert_file, key_file] = [&cert_file, &key_file].map(|file| file.to_str().unwrap());
+        Self::with(&["--ephemeral", "--tls-cert", cert_file, "--tls-key", key_file])
     }
 
     /// Starts a server with these arguments.
@@ -109,8 +122,8 @@ pub fn ask(address: SocketAddr, head: &str) -> Reply {
     Reply { status: status.unwrap_or(0), head: head.to_ascii_lowercase(), body: body.to_owned() }
 }
 
-/// Sends SIGTERM.
-pub fn terminate(serve: &Serve) {
+/// Sends a signal, such as `-TERM`.
+pub fn signal(serve: &Serve, signal: &str) {
     let pid = serve.process.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
 }

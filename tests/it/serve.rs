@@ -90,3 +90,32 @@ fn a_file_of_features_that_is_not_valid_is_reported_and_creates_no_directory() {
     assert!(errors.contains(file) && errors.contains("missing field `longitude`"), "{errors}");
     assert!(!data.exists());
 }
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_the_process_with_the_status_of_that_signal() {
+    use std::io::{BufRead as _, BufReader};
+    use std::process::Stdio;
+
+    use rustix::process::{Pid, Signal, kill_process};
+
+    use crate::serve_process::Serve;
+    use crate::support::{PATH_LENGTH, Raw, frames};
+
+    for (signal, status) in [(Signal::TERM, 143), (Signal::INT, 130)] {
+        let options = ["serve", "--ephemeral", "--listen", "127.0.0.1:0", "--drain-timeout", "1h"];
+        let mut serve = Serve::spawn(waywiser(&options).stderr(Stdio::piped())).unwrap();
+        // The drain waits for this stream.
+        let mut raw = Raw::connect(serve.address).await;
+        let mut call = raw.call(PATH_LENGTH);
+        call.send(frames(&[(0, 0)]));
+        assert_eq!(raw.try_call(PATH_LENGTH).await.unwrap().code, tonic::Code::Ok);
+        let id = Pid::from_child(&serve.process);
+        let mut log = BufReader::new(serve.process.stderr.take().unwrap()).lines();
+        kill_process(id, Signal::TERM).unwrap();
+        assert!(log.any(|line| line.unwrap().contains("draining")));
+        kill_process(id, signal).unwrap();
+        assert!(log.any(|line| line.unwrap().contains("second signal")));
+        assert_eq!(serve.process.wait().unwrap().code(), Some(status));
+    }
+}

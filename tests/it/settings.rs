@@ -45,6 +45,13 @@ fn the_exit_status_of_a_check_says_what_is_wrong() {
             assert!(errors.starts_with(message), "{errors}");
         }
     }
+    let missing = "tls-cert = \"no-such.pem\"\ntls-key = \"no-such.key\"\n";
+    let (code, out, errors) = with_file(&check, missing);
+    assert_eq!((code, out.as_str()), (Some(1), ""), "{errors}");
+    assert!(errors.contains("no-such."), "{errors}");
+    let half = with_file(&check, "tls-cert = \"no-such.pem\"");
+    assert_eq!(half.0, Some(2));
+    assert!(half.2.contains("note: --tls-cert is set by FILE, line 1"), "{}", half.2);
     let (code, _, errors) = run(&["config", "check", "--config", "no-such-file"]);
     assert_eq!(code, Some(2));
     assert!(errors.starts_with("error: cannot read the settings in no-such-file: "), "{errors}");

@@ -10,6 +10,7 @@ use h2::client::{ResponseFuture, SendRequest};
 use h2::{RecvStream, SendStream};
 use http::{HeaderMap, Request};
 use prost::Message as _;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -22,9 +23,12 @@ use waywiser::server;
 use waywiser::store::MemoryStore;
 
 use ended_calls::{EndedCall, EndedCalls};
+pub use listener::Listener;
 
 mod ended_calls;
 pub mod faulty;
+mod listener;
+pub mod pki;
 pub mod window;
 
 pub const PATH_LENGTH: &str = "/my_package.DisplacementService/computePathLength";
@@ -163,18 +167,26 @@ pub struct Raw {
 
 impl Raw {
     pub async fn connect(address: SocketAddr) -> Self {
-        Self::over(TcpStream::connect(address).await.unwrap()).await.unwrap()
+        Self::over_tcp(TcpStream::connect(address).await.unwrap()).await.unwrap()
     }
 
     /// Starts HTTP/2 on a TCP connection. Returns `None` if the server closes it.
-    pub async fn over(stream: TcpStream) -> Option<Self> {
+    pub async fn over_tcp(stream: TcpStream) -> Option<Self> {
         stream.set_nodelay(true).unwrap();
         let peer = stream.local_addr().unwrap();
-        let (send, connection) = h2::client::handshake(stream).await.ok()?;
+        Self::over(stream, peer).await.ok()
+    }
+
+    /// Starts HTTP/2 on a stream.
+    pub async fn over<S>(stream: S, peer: SocketAddr) -> Result<Self, h2::Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (send, connection) = h2::client::handshake(stream).await?;
         let connection = tokio::spawn(async {
             let _ = connection.await;
         });
-        Some(Self { send: send.ready().await.ok()?, peer, connection })
+        Ok(Self { send: send.ready().await?, peer, connection })
     }
 
     pub fn call(&mut self, path: &str) -> Call {

@@ -7,10 +7,10 @@ use std::time::{Duration, SystemTime};
 use clap::Args;
 
 use super::call::{CallArgs, MethodName, Vary};
+use crate::cli::connect::server_url;
 use crate::cli::input::{self, Stdin};
 use crate::cli::reading::FileFormat;
 use crate::cli::report::pluralize;
-use crate::cli::server_url;
 use crate::cli::units::{Time, at_least_one, positive_time};
 use crate::load::drive::Load;
 use crate::load::live::Schedule;

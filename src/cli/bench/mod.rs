@@ -11,13 +11,13 @@ mod meter;
 mod report;
 mod rounds;
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::runtime::Builder;
 
 use super::report::pluralize;
-use super::{Outcome, fail, usage_error};
+use super::{Outcome, fail, terminal, usage_error};
 use crate::load::target::CLIENT_THREADS;
 pub(super) use args::BenchArgs;
 
@@ -68,7 +68,7 @@ pub(super) fn run(args: &BenchArgs) -> io::Result<Outcome> {
 
 /// Returns a progress bar on standard error, hidden if that is not a terminal.
 fn progress(len: usize, template: &str) -> ProgressBar {
-    let target = match io::stderr().is_terminal() {
+    let target = match terminal::can_update(&io::stderr()) {
         true => ProgressDrawTarget::stderr(),
         false => ProgressDrawTarget::hidden(),
     };

@@ -12,6 +12,7 @@ use tonic::Code;
 use super::measure_run::{MeasureRun, MeasuredTrack};
 use super::upload::ExpectedAnswer;
 use crate::cli::Outcome;
+use crate::cli::connect::CredentialArgs;
 use crate::cli::input::{FileEnd, Input};
 use crate::cli::report::pluralize;
 use crate::cli::stall_detector::StallDetector;
@@ -36,6 +37,7 @@ struct Reported {
 pub(super) async fn report<W: Write>(
     mut run: MeasureRun<'_, W>,
     url: &str,
+    credentials: &CredentialArgs,
     inputs: &[Input],
     expected: mpsc::Receiver<ExpectedAnswer>,
     answers: impl Stream<Item = Result<PathAnswer, ClientError>>,
@@ -59,7 +61,10 @@ pub(super) async fn report<W: Write>(
         return Ok(Outcome::Failed);
     }
     run.error(&match error {
-        Some(error) => explain(url, &error),
+        Some(error) => match credentials.advice(&error) {
+            Some(advice) => format!("{}; {advice}", explain(url, &error)),
+            None => explain(url, &error),
+        },
         None => "reading the files stopped unexpectedly".to_owned(),
     });
     report_missing(&mut run, inputs, &reported);
@@ -247,6 +252,10 @@ fn received(answer: Option<Result<PathAnswer, ClientError>>) -> Result<PathAnswe
 fn explain(url: &str, error: &ClientError) -> String {
     match error.transport_failure() {
         Some(reason) => format!("the connection to {url} was lost: {reason}"),
+        // The error has the URL.
+        None if matches!(error, ClientError::Connection { .. } | ClientError::Connect { .. }) => {
+            error.to_string()
+        }
         None => format!("{url}: {error}"),
     }
 }

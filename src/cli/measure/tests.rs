@@ -298,7 +298,7 @@ fn options_that_planar_paths_do_not_have_are_a_usage_error() {
             let arguments = format!("missing.csv --model planar {option}{server}");
             let words = ["measure"].into_iter().chain(arguments.split(' '));
             let args = Wrapper::parse_from(words).args;
-            assert_eq!(run(&args).unwrap(), Outcome::Misused, "{arguments}");
+            assert_eq!(run(args).unwrap(), Outcome::Misused, "{arguments}");
         }
     }
     let error = Wrapper::try_parse_from(["measure", "--jobs", "0", "f"]).err().unwrap();

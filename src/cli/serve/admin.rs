@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::cli::logged_store::LoggedStore;
-use crate::metrics::{self, AdminServer, CallMetrics, Metrics, Readiness};
+use crate::metrics::{self, AdminServer, CallMetrics, Metrics, Readiness, Source};
 use crate::server::{Server, TlsSettings};
 
 #[derive(Debug, Args)]
@@ -99,6 +99,13 @@ impl Admin {
     /// Adds the metrics of the certificates.
     pub(super) fn observe_tls(&self, tls: &TlsSettings) {
         self.metrics.add(metrics::tls(tls.clone()));
+    }
+
+    /// Adds the metrics of another part of the process, if there is a listener.
+    pub(super) fn add(&self, source: impl Source) {
+        if self.listener.is_some() {
+            self.metrics.add(source);
+        }
     }
 
     /// Stops the listener, after the server has ended.

@@ -1,9 +1,10 @@
 //! `waywiser serve`: runs the server until a signal stops it. `limits.rs` has the options that bound it, `tls.rs` its
-//! certificates, `quotas.rs` the limits per caller, `admin.rs` the listener for operators, `traces.rs` the traces of
-//! calls, `settings` the sources of all
+//! certificates, `auth.rs` its callers, `quotas.rs` the limits per caller, `admin.rs` the listener for operators,
+//! `traces.rs` the traces of calls, `features.rs` the features of RouteGuide, `settings` the sources of all
 //! options, `signals.rs` and `reload.rs` what signals do, and `service_manager.rs` the protocols of systemd.
 
 mod admin;
+mod auth;
 mod features;
 mod limits;
 mod quotas;
@@ -23,6 +24,7 @@ use clap::{Args, FromArgMatches as _, ValueEnum};
 use tokio::net::TcpListener;
 
 use self::admin::AdminArgs;
+use self::auth::AuthArgs;
 use self::features::FeatureArgs;
 use self::limits::LimitArgs;
 use self::quotas::QuotaArgs;
@@ -45,8 +47,11 @@ use crate::telemetry::{self, LogFilter, LogFormat};
 /// Only one process at a time can use a data directory.
 ///
 /// When the server accepts connections, it prints one line on standard output: "listening on ADDRESS". The log goes
-/// to standard error, one line per stream. Without --tls-cert, the server has no TLS: run it on a trusted network, or
-/// behind a proxy that terminates TLS.
+/// to standard error, one line per stream.
+///
+/// Other machines reach the server if --listen names an address of the network. It needs TLS (--tls-cert) and
+/// authentication (--tokens, --jwks or --tls-client-ca) then. --insecure allows an address of the network without them,
+/// for a trusted network or for a proxy that terminates TLS.
 ///
 /// Every option is a setting: of the command line, of the environment (WAYWISER_ and the name in capitals), or of the
 /// file of --config (TOML, with the names of the options as keys). This is also their precedence.
@@ -102,26 +107,30 @@ pub(super) struct ServeArgs {
     tls: TlsArgs,
 
     #[command(flatten)]
+    auth: AuthArgs,
+
+    #[command(flatten)]
     limits: LimitArgs,
 
     #[command(flatten)]
-    features: FeatureArgs,
+    quotas: QuotaArgs,
 
     #[command(flatten)]
-    quotas: QuotaArgs,
+    features: FeatureArgs,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   waywiser serve
-  waywiser serve --listen 0.0.0.0:50051 --log-format json
-  waywiser serve --listen 0.0.0.0:50051 --tls-cert server.pem --tls-key server.key
+  waywiser serve --listen 0.0.0.0:50051 --insecure --log-format json
+  waywiser serve --listen 0.0.0.0:50051 --tls-cert server.pem --tls-key server.key --tokens tokens.toml
   waywiser serve --stream-idle-timeout 1h --drain-timeout 30s
   waywiser serve --config /etc/waywiser/waywiser.toml --print-config
   grpcurl -plaintext -d '{\"end\": {\"x\": 3, \"y\": 4}}' 127.0.0.1:50051 \\
       my_package.DisplacementService/computeDisplacement
 
-Exit status: 0 after a drain, 1 if the server could not run, 2 for a usage error.";
+Exit status: 0 after a drain, 1 if the server could not run, 2 for a usage error, 128 and the number of the signal
+after a second signal.";
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Format {
@@ -158,7 +167,7 @@ impl ServeArgs {
     }
 }
 
-/// Checks everything that can be checked without listening and without the store.
+/// Checks the settings without reading the files that they name.
 ///
 /// # Errors
 /// If the error message cannot be written.
@@ -174,7 +183,26 @@ pub(super) fn check(args: &ServeArgs, settings: &Settings) -> io::Result<Outcome
             "the log filter {filter:?} (--log-filter or RUST_LOG) is invalid: {error}"
         ));
     }
+    if let Err(error) = args.auth.check_exposure(args.listen, &args.tls) {
+        return usage_error(format_args!("{error}"));
+    }
+    if let Err(error) = args.auth.load(&args.tls) {
+        return fail(format_args!("{error}"));
+    }
     Ok(Outcome::Done)
+}
+
+/// Checks the files that the settings name.
+///
+/// # Errors
+/// If the error message cannot be written.
+pub(super) fn check_files(args: &ServeArgs) -> io::Result<Outcome> {
+    let certificates = args.tls.load(false).map(drop).map_err(|error| error.to_string());
+    let features = args.features.read().map(drop).map_err(|error| error.to_string());
+    match certificates.and(features) {
+        Ok(()) => Ok(Outcome::Done),
+        Err(error) => fail(format_args!("{error}")),
+    }
 }
 
 /// Runs the server. Prints one line on standard output when connections are accepted.
@@ -219,7 +247,11 @@ pub(super) fn run(args: &ServeArgs, settings: Settings) -> io::Result<Outcome> {
         Ok(runtime) => runtime,
         Err(error) => return fail(format_args!("cannot start threads: {error}")),
     };
-    let tls = match args.tls.load(false) {
+    let access = match args.auth.load(&args.tls) {
+        Ok(access) => access.map(Arc::new),
+        Err(error) => return fail(format_args!("{error}")),
+    };
+    let tls = match args.tls.load(args.auth.accepts_tokens()) {
         Ok(tls) => tls,
         Err(error) => return fail(format_args!("{error}")),
     };
@@ -228,6 +260,11 @@ pub(super) fn run(args: &ServeArgs, settings: Settings) -> io::Result<Outcome> {
         Ok(listener) => listener,
         Err(error) => return fail(format_args!("{error}")),
     };
+    // The service manager may have passed a listener with another address.
+    match args.auth.check_exposure(listener.local_addr()?, &args.tls) {
+        Ok(warning) => warning.into_iter().for_each(|warning| tracing::warn!("{warning}")),
+        Err(error) => return usage_error(format_args!("{error}")),
+    }
     let admin = match args.admin.start(&runtime) {
         Ok(admin) => admin,
         Err(error) => return fail(format_args!("{error}")),
@@ -254,6 +291,13 @@ pub(super) fn run(args: &ServeArgs, settings: Settings) -> io::Result<Outcome> {
         });
         server = server.with_tls(tls);
     }
+    if let Some(access) = access {
+        runtime.spawn(Arc::clone(&access).maintain());
+        let handle = Arc::clone(&access);
+        reloads.add("tokens and keys", move || handle.reload().map_err(|error| error.to_string()));
+        admin.add(auth::metrics(Arc::clone(&access)));
+        server = server.with_authenticator(access);
+    }
     let outcome = runtime.block_on(serve(listener, server, reloads));
     traces.stop();
     runtime.block_on(admin.stop());
@@ -270,7 +314,7 @@ fn reload_log_filter(settings: &Settings, filter: &LogFilter) -> Result<(), Stri
         return Err("the settings are not those of a server".to_owned());
     };
     let args = ServeArgs::from_arg_matches(flags).map_err(|error| error.to_string())?;
-    if let Err(error) = args.limits.config().check() {
+    if let Err(error) = args.config().check() {
         let origin = new.origin(&limits::option(&error));
         return Err(format!("{}{origin}", limits::error_message(&error)));
     }

@@ -1,10 +1,10 @@
-//! The quotas of `waywiser serve`, and the proxies that it trusts, as options.
+//! The quotas of `waywiser serve`, the proxies that it trusts, and the sample of its log, as options.
 
 use clap::Args;
 
 use crate::auth::Quota;
 use crate::cli::units::size;
-use crate::server::{Config, Network};
+use crate::server::{Config, LogSample, Network};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Quotas")]
@@ -60,10 +60,20 @@ pub(super) struct QuotaArgs {
         env = "WAYWISER_PROXY_PROTOCOL"
     )]
     proxy_protocol: bool,
+
+    /// Share of successful calls that are logged, from 0 to 1; calls with an error are always logged
+    #[arg(
+        long,
+        help_heading = "Limits",
+        value_name = "RATIO",
+        env = "WAYWISER_LOG_SAMPLE",
+        default_value_t
+    )]
+    log_sample: LogSample,
 }
 
 impl QuotaArgs {
-    /// Sets the quotas and the trusted proxies of a configuration.
+    /// Sets the quotas, the trusted proxies and the sample of the log of a configuration.
     pub(super) fn apply(&self, config: &mut Config) {
         config.principal_quota = Quota {
             max_streams: self.max_streams_per_principal,
@@ -79,6 +89,7 @@ impl QuotaArgs {
         };
         config.trusted_proxies.clone_from(&self.trust_forwarded_for);
         config.proxy_protocol = self.proxy_protocol;
+        config.log_sample = self.log_sample;
     }
 }
 
@@ -115,12 +126,14 @@ mod tests {
             "--trust-forwarded-for=10.0.0.0/8,192.0.2.0/24",
             "--trust-forwarded-for=::1",
             "--proxy-protocol",
+            "--log-sample=0.05",
         ]);
         let Quota { max_streams, max_bytes_per_second, .. } = config.principal_quota;
         assert_eq!((max_streams, max_bytes_per_second), (Some(5), Some(2 << 20)));
         assert_eq!(config.peer_quota.max_points_per_second, Some(1000));
         assert_eq!(config.trusted_proxies.len(), 3);
         assert!(config.proxy_protocol);
+        assert_eq!(config.log_sample.ratio(), 0.05);
         assert_eq!(config.check(), Ok(()));
     }
 

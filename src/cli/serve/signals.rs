@@ -8,11 +8,25 @@ use super::service_manager;
 
 /// A signal to the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(unix), allow(dead_code))]
 enum Kind {
-    /// SIGINT, SIGTERM or an equivalent.
-    Stop,
+    /// SIGINT or an equivalent.
+    Interrupt,
+    /// SIGTERM.
+    Terminate,
     /// SIGHUP.
     Hangup,
+}
+
+impl Kind {
+    /// Returns the exit status of a process that the signal ends: 128 and its number, as shells report it.
+    fn exit_status(self) -> i32 {
+        128 + match self {
+            Self::Hangup => 1,
+            Self::Interrupt => 2,
+            Self::Terminate => 15,
+        }
+    }
 }
 
 /// SIGINT, SIGTERM and SIGHUP, or their equivalents.
@@ -40,8 +54,8 @@ impl Signals {
     #[cfg(unix)]
     async fn next(&mut self) -> Kind {
         tokio::select! {
-            _ = self.interrupt.recv() => Kind::Stop,
-            _ = self.terminate.recv() => Kind::Stop,
+            _ = self.interrupt.recv() => Kind::Interrupt,
+            _ = self.terminate.recv() => Kind::Terminate,
             _ = self.hangup.recv() => Kind::Hangup,
         }
     }
@@ -56,7 +70,7 @@ impl Signals {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
-        Kind::Stop
+        Kind::Interrupt
     }
 
     /// Completes at the first signal to stop; the second one ends the process. SIGHUP reloads, or stops if there is
@@ -73,11 +87,13 @@ impl Signals {
         }
         service_manager::stopping();
         tokio::spawn(async move {
-            while self.next().await == Kind::Hangup && is_reloading {
+            let mut last = self.next().await;
+            while last == Kind::Hangup && is_reloading {
                 tracing::warn!("SIGHUP has no effect during a drain");
+                last = self.next().await;
             }
             tracing::warn!("second signal: ending without a drain");
-            std::process::exit(1);
+            std::process::exit(last.exit_status());
         });
     }
 }

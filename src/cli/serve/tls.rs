@@ -28,6 +28,16 @@ pub(super) struct TlsArgs {
 }
 
 impl TlsArgs {
+    /// Returns whether the server has TLS.
+    pub(super) fn is_enabled(&self) -> bool {
+        self.tls_cert.is_some()
+    }
+
+    /// Returns whether the server checks the certificates of clients.
+    pub(super) fn has_client_ca(&self) -> bool {
+        self.tls_client_ca.is_some()
+    }
+
     /// Reads the certificates. Returns `None` for a server without TLS. If clients can authenticate in another way,
     /// they need no certificate.
     ///

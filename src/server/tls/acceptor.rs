@@ -1,23 +1,28 @@
 //! Performs the TLS handshake of a connection.
 //!
 //! The first byte shows whether the client speaks TLS. The ClientHello shows whether it offers HTTP/2, before the server
-//! has computed anything. The rest of the handshake computes only with a permit of the [`Gate`].
+//! has computed anything. The rest of the handshake computes only with a permit of the [`Gate`]. A client that is refused
+//! gets the time to read the reason.
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use rustls::server::Acceptor as HelloReader;
-use tokio::io::AsyncWriteExt as _;
+use tokio::time::timeout;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::client;
 use super::gate::Gate;
 use super::material::ALPN_HTTP2;
-use super::plaintext;
+use super::plaintext::{self, Plaintext};
 use super::read_ahead::ReadAhead;
 use super::settings::TlsSettings;
+use crate::auth::PeerCertificate;
 use crate::server::acceptor::{Acceptor, ByteStream, PeerInfo};
-use crate::server::preface::PrefaceError;
+use crate::server::preface::{self, PrefaceError};
 
 /// Maximum number of bytes that a client may send in its handshake. A ClientHello has 2 KB at most in practice, and a
 /// chain of client certificates 10 KB.
@@ -25,6 +30,9 @@ const HANDSHAKE_BYTES_MAX: usize = 32 * 1024;
 
 /// Maximum number of plaintext bytes of replies that rustls keeps while the socket accepts none.
 const WRITE_BYTES_MAX: usize = 16 * 1024;
+
+/// The time for a client to read why it is refused, and to close its end.
+const CLOSE_TIME: Duration = Duration::from_secs(1);
 
 /// The alert "no_application_protocol" (120) in a record of its own: RFC 7301, section 3.2.
 const NO_APPLICATION_PROTOCOL: [u8; 7] = [21, 3, 3, 0, 2, 2, 120];
@@ -45,16 +53,30 @@ impl TlsAcceptor {
         &self,
         io: IO,
         address: SocketAddr,
-    ) -> Result<TlsStream<ReadAhead<IO>>, PrefaceError> {
+    ) -> Result<(TlsStream<ReadAhead<IO>>, Option<PeerCertificate>), PrefaceError> {
+        let attempt = Attempt(&self.settings);
         let mut io = ReadAhead::new(io, HANDSHAKE_BYTES_MAX);
-        plaintext::expect_tls(&mut io).await?;
-        let mut start =
-            LazyConfigAcceptor::new(HelloReader::default(), io).await.map_err(failure)?;
+        if let Some(Plaintext { protocol, answer }) = plaintext::recognize(&mut io).await? {
+            drop(attempt);
+            close(io, answer).await;
+            return Err(PrefaceError::Plaintext(protocol));
+        }
+        let mut hello = LazyConfigAcceptor::new(HelloReader::default(), io);
+        let start = match (&mut hello).await {
+            Ok(start) => start,
+            Err(error) => {
+                drop(attempt);
+                if let Some(io) = hello.take_io() {
+                    close(io, &[]).await;
+                }
+                return Err(failure(error));
+            }
+        };
         let offered = start.client_hello().alpn();
         let offers_http2 = offered.is_some_and(|mut all| all.any(|name| name == ALPN_HTTP2));
         if !offers_http2 {
-            start.io.write_all(&NO_APPLICATION_PROTOCOL).await?;
-            start.io.shutdown().await?;
+            drop(attempt);
+            close(start.io, &NO_APPLICATION_PROTOCOL).await;
             return Err(PrefaceError::NoAlpn);
         }
         let entered = self.gate.enter(address.ip());
@@ -64,10 +86,42 @@ impl TlsAcceptor {
             connection.set_buffer_limit(Some(WRITE_BYTES_MAX));
         });
         drop(permit);
-        let mut stream = entered.run(accept).await.map_err(failure)?;
-        stream.get_mut().0.end_handshake();
-        Ok(stream)
+        match entered.run(accept.into_fallible()).await {
+            Ok(mut stream) => {
+                let certificate = client::certificate(stream.get_ref().1, SystemTime::now())?;
+                attempt.succeed();
+                stream.get_mut().0.end_handshake();
+                Ok((stream, certificate))
+            }
+            Err((error, io)) => {
+                drop((attempt, entered));
+                close(io, &[]).await;
+                Err(failure(error))
+            }
+        }
     }
+}
+
+/// Counts a failure when it is dropped, also when the time limit of the handshake ends it.
+struct Attempt<'a>(&'a TlsSettings);
+
+impl Attempt<'_> {
+    fn succeed(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        self.0.count_handshake_failure();
+    }
+}
+
+/// Sends a last answer and closes the stream so that the client can read the answer, and any alert before it.
+async fn close<IO: ByteStream>(mut io: ReadAhead<IO>, answer: &[u8]) {
+    io.end_handshake();
+    // The client may be gone, or may not close its end. The result is the same.
+    let _ = timeout(CLOSE_TIME, preface::answer(&mut io, answer)).await;
 }
 
 impl<IO: ByteStream> Acceptor<IO> for TlsAcceptor {
@@ -78,14 +132,8 @@ impl<IO: ByteStream> Acceptor<IO> for TlsAcceptor {
         io: IO,
         address: SocketAddr,
     ) -> Result<(Self::Stream, PeerInfo), PrefaceError> {
-        let result = self.handshake(io, address).await;
-        match result {
-            Ok(stream) => Ok((stream, address.into())),
-            Err(error) => {
-                self.settings.count_handshake_failure();
-                Err(error)
-            }
-        }
+        let (stream, certificate) = self.handshake(io, address).await?;
+        Ok((stream, PeerInfo { address, certificate: certificate.map(Arc::new) }))
     }
 }
 

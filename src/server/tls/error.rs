@@ -85,7 +85,7 @@ pub(super) enum Problem {
         "the private key cannot be used: {0}; use RSA with 2048 to 8192 bits, ECDSA P-256 or P-384, or Ed25519"
     )]
     UnusableKey(String),
-    #[error("certificate {number} is not valid: {reason}")]
+    #[error("certificate {number} is not a valid X.509 certificate: {reason}")]
     BadCertificate { number: usize, reason: String },
     #[error("the key does not belong to the first certificate of {0}")]
     KeyMismatch(String),

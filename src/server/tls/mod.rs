@@ -2,9 +2,11 @@
 //!
 //! `config` says where certificates come from, `pem` and `material` read them, and `settings` holds those that are
 //! active and replaces them. `acceptor` performs the handshake of a connection: `plaintext` answers clients without TLS,
-//! `gate` limits the computations, and `read_ahead` reads the socket.
+//! `gate` limits the computations, `read_ahead` reads
+//! the socket, and `client` returns the names in the certificate of the client.
 
 mod acceptor;
+mod client;
 mod config;
 mod error;
 mod gate;

@@ -1,4 +1,5 @@
-//! Answers clients that speak another protocol to a port with TLS, each in its own protocol as far as possible.
+//! Recognizes clients that speak another protocol to a port with TLS, and the answers to them, in their own protocol as far as
+//! possible.
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -10,10 +11,10 @@ const TLS_HANDSHAKE: u8 = 0x16;
 
 const HTTP1_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
     content-type: text/plain; charset=utf-8\r\n\
-    content-length: 71\r\n\
+    content-length: 80\r\n\
     connection: close\r\n\
     \r\n\
-    This port speaks gRPC over HTTP/2 with TLS. Use https:// and HTTP/2.   \n";
+    This port speaks gRPC over HTTP/2 with TLS. Use an https:// address and HTTP/2.\n";
 
 /// An empty SETTINGS frame, then a GOAWAY frame with INADEQUATE_SECURITY (0xc) and a text: RFC 9113, sections 6.5 and
 /// 6.8. gRPC clients show the text.
@@ -25,17 +26,28 @@ const HTTP2_ANSWER: &[u8] = b"\0\0\0\x04\0\0\0\0\0\
 /// The alert "unexpected_message" (10).
 const UNEXPECTED_MESSAGE: &[u8] = &[21, 3, 3, 0, 2, 2, 10];
 
-/// Returns `Ok` if the client begins with a TLS handshake. Answers other clients.
+/// A client that does not speak TLS.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plaintext {
+    /// The protocol of the client.
+    pub(super) protocol: &'static str,
+    /// What it is sent before the connection is closed.
+    pub(super) answer: &'static [u8],
+}
+
+/// Returns `None` if the client begins with a TLS handshake.
 ///
 /// # Errors
-/// If the client speaks another protocol, or the stream ends.
-pub(super) async fn expect_tls<S>(stream: &mut ReadAhead<S>) -> Result<(), PrefaceError>
+/// If the stream ends or fails.
+pub(super) async fn recognize<S>(
+    stream: &mut ReadAhead<S>,
+) -> Result<Option<Plaintext>, PrefaceError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     match stream.peek(1).await? {
         [] => return Err(PrefaceError::Closed),
-        [TLS_HANDSHAKE, ..] => return Ok(()),
+        [TLS_HANDSHAKE, ..] => return Ok(None),
         _ => {}
     }
     let (protocol, answer) = match preface::recognize(stream).await {
@@ -44,9 +56,7 @@ where
         Err(PrefaceError::NotHttp2) => ("an unknown protocol", UNEXPECTED_MESSAGE),
         Err(error) => return Err(error),
     };
-    // The client may be gone. The reason for the log is the protocol in any case.
-    let _ = preface::answer(stream, answer).await;
-    Err(PrefaceError::Plaintext(protocol))
+    Ok(Some(Plaintext { protocol, answer }))
 }
 
 #[cfg(test)]
@@ -55,16 +65,18 @@ mod tests {
 
     use super::*;
 
-    async fn answer_to(bytes: &[u8]) -> (Result<(), PrefaceError>, Vec<u8>) {
+    /// Returns the protocol of a client that sends these bytes, and what it receives.
+    async fn answer_to(bytes: &[u8]) -> (&'static str, Vec<u8>) {
         let (mut client, server) = tokio::io::duplex(4096);
         client.write_all(bytes).await.unwrap();
         client.shutdown().await.unwrap();
         let mut server = ReadAhead::new(server, 4096);
-        let result = expect_tls(&mut server).await;
+        let plaintext = recognize(&mut server).await.unwrap().unwrap();
+        preface::answer(&mut server, plaintext.answer).await.unwrap();
         drop(server);
         let mut answer = Vec::new();
         client.read_to_end(&mut answer).await.unwrap();
-        (result, answer)
+        (plaintext.protocol, answer)
     }
 
     #[tokio::test]
@@ -73,7 +85,7 @@ mod tests {
         client.write_all(&[TLS_HANDSHAKE, 3, 1]).await.unwrap();
         drop(client);
         let mut server = ReadAhead::new(server, 64);
-        expect_tls(&mut server).await.unwrap();
+        assert!(recognize(&mut server).await.unwrap().is_none());
         let mut bytes = Vec::new();
         server.read_to_end(&mut bytes).await.unwrap();
         assert_eq!(bytes, [TLS_HANDSHAKE, 3, 1]);
@@ -81,8 +93,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_http1_client_gets_a_readable_answer() {
-        let (result, answer) = answer_to(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
-        insta::assert_snapshot!(result.unwrap_err(), @"the client speaks HTTP/1 without TLS; this port requires TLS");
+        let (protocol, answer) = answer_to(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert_eq!(protocol, "HTTP/1");
         let answer = String::from_utf8(answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 400 "), "{head}");
@@ -99,8 +111,12 @@ mod tests {
             let _ = send.send_request(request, true);
             connection.await.unwrap_err()
         };
-        let (error, result) = futures::future::join(client, expect_tls(&mut server)).await;
-        insta::assert_snapshot!(result.unwrap_err(), @"the client speaks HTTP/2 without TLS; this port requires TLS");
+        let answer = async {
+            let plaintext = recognize(&mut server).await.unwrap().unwrap();
+            assert_eq!(plaintext.protocol, "HTTP/2");
+            preface::answer(&mut server, plaintext.answer).await.unwrap();
+        };
+        let (error, ()) = futures::future::join(client, answer).await;
         assert_eq!(error.reason(), Some(h2::Reason::INADEQUATE_SECURITY));
         assert!(error.to_string().contains("requires TLS"), "{error}");
     }
@@ -108,12 +124,10 @@ mod tests {
     #[tokio::test]
     async fn other_bytes_get_an_alert() {
         for bytes in [&[0; 99][..], b"SSH-2.0-OpenSSH_9.6\r\n", &[0x17, 3, 3, 0, 9]] {
-            let (result, answer) = answer_to(bytes).await;
-            assert!(matches!(result, Err(PrefaceError::Plaintext(_))), "{result:?}");
-            assert_eq!(answer, UNEXPECTED_MESSAGE);
+            let (protocol, answer) = answer_to(bytes).await;
+            assert_eq!((protocol, &answer[..]), ("an unknown protocol", UNEXPECTED_MESSAGE));
         }
-        let (result, answer) = answer_to(b"").await;
-        assert!(matches!(result, Err(PrefaceError::Closed)));
-        assert_eq!(answer, b"");
+        let mut empty = ReadAhead::new(tokio::io::empty(), 4096);
+        assert!(matches!(recognize(&mut empty).await, Err(PrefaceError::Closed)));
     }
 }

@@ -51,11 +51,12 @@ impl<S: AsyncRead + Unpin> ReadAhead<S> {
     /// Reads until `count` bytes have arrived, and returns them. The next reads return them again. Returns fewer bytes
     /// if the stream ends.
     pub(super) async fn peek(&mut self, count: usize) -> io::Result<&[u8]> {
-        if self.buffer.len() < count {
-            self.buffer.resize(count, 0);
+        let end = self.unread.start + count;
+        if self.buffer.len() < end {
+            self.buffer.resize(end, 0);
         }
-        while self.unread.len() < count {
-            let read = self.stream.read(&mut self.buffer[self.unread.end..count]).await?;
+        while self.unread.end < end {
+            let read = self.stream.read(&mut self.buffer[self.unread.end..end]).await?;
             if read == 0 {
                 break;
             }

@@ -153,7 +153,6 @@ impl RecordStream {
                 // Boxed, since this future is larger than everything else that the stream keeps.
                 None => {
                     let target = target.insert(Box::pin(opener.open(&message)).await?);
-                    body.set_first_points(target.point_count());
                     body.progress().set_earlier_points(target.point_count());
                     target
                 }

@@ -50,15 +50,20 @@ impl Known {
     }
 }
 
-/// Runs a server with all metrics, after calls of several kinds.
+/// Returns the metrics of a server with a store on disk, after calls of several kinds, and those of a server with TLS.
 async fn known() -> Known {
     let directory = tempfile::tempdir().unwrap();
-    let server = Observed::complete(directory.path());
+    let tls = Observed::with_tls(directory.path());
+    let tls = parse(&tls.metrics(), Format::Prometheus).unwrap();
+    let server = Observed::on_disk(&directory.path().join("data"));
     server.use_services().await;
     loop {
-        let families = parse(&server.metrics(), Format::Prometheus).unwrap();
+        let mut families = parse(&server.metrics(), Format::Prometheus).unwrap();
         let ended = families.get("waywiser_call_errors_total").map(|family| family.samples.len());
         if ended >= Some(1) {
+            for (name, family) in tls {
+                families.entry(name).or_insert(family);
+            }
             return Known::of(&families);
         }
         tokio::task::yield_now().await;

@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
-use super::{Observed, ask, terminate};
+use super::{Observed, ask, signal};
 use crate::support::Raw;
 
 #[test]
@@ -78,7 +78,7 @@ async fn during_a_drain_the_server_is_alive_and_not_ready() {
     while !server.metrics().contains(labels) {
         tokio::task::yield_now().await;
     }
-    terminate(&server.serve);
+    signal(&server.serve, "-TERM");
     let reply = loop {
         let reply = server.ask("GET", "/readyz", "");
         if reply.status != 200 {

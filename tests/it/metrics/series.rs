@@ -45,7 +45,13 @@ async fn both_formats_are_valid_and_have_the_same_samples() {
     let open_metrics = parse(&server.open_metrics(), Format::OpenMetrics).unwrap();
     let names = |families: &Families| {
         let samples = families.values().flat_map(|family| family.samples.iter());
-        samples.map(|sample| (sample.name.clone(), sample.labels.clone())).collect::<Vec<_>>()
+        // The formats write the bounds of buckets differently: 1 and 1.0.
+        let label = |(key, value): (&String, &String)| match value.parse::<f64>() {
+            Ok(bound) if key == "le" => (key.clone(), bound.to_string()),
+            _ => (key.clone(), value.clone()),
+        };
+        let labels = |labels: &BTreeMap<_, _>| labels.iter().map(label).collect::<Vec<_>>();
+        samples.map(|sample| (sample.name.clone(), labels(&sample.labels))).collect::<Vec<_>>()
     };
     let (mut one, mut other) = (names(&prometheus), names(&open_metrics));
     one.sort();
@@ -78,6 +84,27 @@ async fn points_count_while_their_stream_is_open() {
     wait_for(&server, "waywiser_calls_open", &labels, 0.0).await;
     let families = parse(&server.metrics(), Format::Prometheus).unwrap();
     assert_eq!(value(&families, "waywiser_points_total", &labels), Some(1_000.0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_time_that_quotas_stop_a_stream_counts() {
+    let server = Observed::with(&["--ephemeral", "--max-points-per-second-per-peer", "1000"]);
+    let mut raw = Raw::connect(server.serve.address).await;
+    let mut call = raw.call(crate::support::PATH_LENGTH);
+    let labels = [("grpc_method", "my_package.DisplacementService/computePathLength")];
+    let points: Vec<_> = (0..500).map(|x| (x, 7)).collect();
+    call.send(frames(&points));
+    wait_for(&server, "waywiser_points_total", &labels, 500.0).await;
+    wait_for(&server, "waywiser_throttled_seconds_total", &labels, 0.0).await;
+    // Three times the points of a second, of which a burst of one second is free.
+    (0..5).for_each(|_| call.send(frames(&points)));
+    loop {
+        let families = parse(&server.metrics(), Format::Prometheus).unwrap();
+        if value(&families, "waywiser_throttled_seconds_total", &labels) > Some(0.0) {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -199,6 +226,35 @@ async fn the_earlier_points_of_a_recording_do_not_count_again() {
     wait_for(&server, "waywiser_calls_open", &record, 0.0).await;
     let families = parse(&server.metrics(), Format::Prometheus).unwrap();
     assert_eq!(value(&families, "waywiser_points_total", &record), Some(30.0));
+}
+
+#[test]
+fn the_certificate_and_failures_of_handshakes_and_reloads_are_shown() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Observed::with_tls(directory.path());
+    let families = parse(&server.open_metrics(), Format::OpenMetrics).unwrap();
+    let get = |families: &Families, name| value(families, name, &[]).unwrap();
+    // 2035-01-01T00:00:00Z.
+    assert_eq!(
+        get(&families, "waywiser_tls_certificate_expiry_timestamp_seconds"),
+        2_051_222_400.0
+    );
+    assert_eq!(get(&families, "waywiser_tls_handshake_failures_total"), 0.0);
+    super::ask(server.serve.address, "GET / HTTP/1.1\r\nHost: a\r\n");
+    std::fs::write(directory.path().join("server.key"), "-----BEGIN").unwrap();
+    super::signal(&server.serve, "-HUP");
+    loop {
+        let families = parse(&server.metrics(), Format::Prometheus).unwrap();
+        let failures = [
+            get(&families, "waywiser_tls_handshake_failures_total"),
+            get(&families, "waywiser_tls_reload_failures_total"),
+        ];
+        if failures.iter().all(|count| *count >= 1.0) {
+            break;
+        }
+        std::thread::yield_now();
+    }
+    assert_eq!(server.ask("GET", "/readyz", "").status, 200);
 }
 
 #[cfg(target_os = "linux")]

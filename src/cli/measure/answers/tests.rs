@@ -99,10 +99,18 @@ async fn run(first: Vec<ExpectedAnswer>, steps: Vec<Step>) -> (Outcome, String, 
     let (mut out, mut messages) = (vec![], vec![]);
     let options = args.options().unwrap();
     let measure_run = MeasureRun::new(&args, &inputs, options, &mut out, &mut messages, &progress);
-    let outcome =
-        report(measure_run, "http://s", &inputs, expected, answers, &StallDetector::default())
-            .await
-            .unwrap();
+    let credentials = CredentialArgs::default();
+    let outcome = report(
+        measure_run,
+        "http://s",
+        &credentials,
+        &inputs,
+        expected,
+        answers,
+        &StallDetector::default(),
+    )
+    .await
+    .unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (outcome, text(out), text(messages))
 }
@@ -228,7 +236,16 @@ async fn run_without_answers(
     let (mut out, mut messages) = (vec![], vec![]);
     let options = args.options().unwrap();
     let measure_run = MeasureRun::new(&args, &inputs, options, &mut out, &mut messages, &progress);
-    let reported = report(measure_run, "http://s", &inputs, expected, stream::pending(), detector);
+    let credentials = CredentialArgs::default();
+    let reported = report(
+        measure_run,
+        "http://s",
+        &credentials,
+        &inputs,
+        expected,
+        stream::pending(),
+        detector,
+    );
     let _ = tokio::time::timeout(2 * STALL_TIMEOUT, reported).await.ok()?;
     Some(String::from_utf8(messages).unwrap())
 }
@@ -268,9 +285,17 @@ async fn a_server_without_work_does_not_stall() {
         }
     });
     let answers = stream::iter([answer("1")]).chain(stream::pending());
-    let outcome =
-        report(measure_run, "http://s", &inputs, expected, answers, &StallDetector::default())
-            .await;
+    let credentials = CredentialArgs::default();
+    let outcome = report(
+        measure_run,
+        "http://s",
+        &credentials,
+        &inputs,
+        expected,
+        answers,
+        &StallDetector::default(),
+    )
+    .await;
     assert_eq!((outcome.unwrap(), messages.len()), (Outcome::Done, 0));
 }
 
@@ -296,6 +321,8 @@ async fn an_early_answer_is_progress() {
     let detector = StallDetector::default();
     detector.part_offered();
     let answers = stream::once(later).chain(stream::pending());
-    let outcome = report(measure_run, "http://s", &inputs, expected, answers, &detector).await;
+    let credentials = CredentialArgs::default();
+    let outcome =
+        report(measure_run, "http://s", &credentials, &inputs, expected, answers, &detector).await;
     assert_eq!((outcome.unwrap(), messages.len()), (Outcome::Done, 0));
 }

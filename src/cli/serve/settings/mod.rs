@@ -294,7 +294,8 @@ fn known_variables(command: &Command, keys: &[Key]) -> BTreeSet<String> {
         command.get_subcommands().for_each(|command| add(command, known));
     }
     let mut known: BTreeSet<String> = keys.iter().flat_map(|key| key.variables.clone()).collect();
-    known.insert("WAYWISER_CONFIG".to_owned());
+    // No flag has the token, so that it is in no argument of a process.
+    known.extend(["WAYWISER_CONFIG", "WAYWISER_TOKEN"].map(str::to_owned));
     add(command, &mut known);
     known
 }

@@ -256,6 +256,7 @@ fn an_error_names_the_variable() {
 fn a_variable_that_is_similar_to_one_of_a_setting_gives_a_warning() {
     let sources = Sources::new(&[]).variable("WAYWISER_DATA", "d").variable("WAYWISER_LISTN", "a");
     let sources = sources.variable("WAYWISER_BIN", "b").variable("WAYWISER_CONFIG", "");
+    let sources = sources.variable("WAYWISER_TOKEN", "secret");
     let sources =
         sources.variable("WAYWISER_SERVICE_HOST", "10.0.0.1").variable("WAYWISER_PORT", "1");
     assert_eq!(

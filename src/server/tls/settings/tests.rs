@@ -101,7 +101,7 @@ fn errors_name_the_file_and_the_reason() {
     insta::assert_snapshot!(with(&good.certificate, &good.key.repeat(2)), @"TLS key file DIR/server.key: contains more than one private key");
     insta::assert_snapshot!(with(&good.certificate, &pair().key), @"TLS key file DIR/server.key: the key does not belong to the first certificate of TLS certificate file DIR/server.pem");
     let junk = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-    insta::assert_snapshot!(with(&format!("{}{junk}", good.certificate), &good.key), @"TLS certificate file DIR/server.pem: certificate 2 is not valid: BadDer");
+    insta::assert_snapshot!(with(&format!("{}{junk}", good.certificate), &good.key), @"TLS certificate file DIR/server.pem: certificate 2 is not a valid X.509 certificate: TrailingData(SignedData)");
     let key = junk.replace("CERTIFICATE", "PRIVATE KEY");
     insta::assert_snapshot!(with(&good.certificate, &key), @"TLS key file DIR/server.key: the private key cannot be used: failed to parse private key as RSA, ECDSA, or EdDSA; use RSA with 2048 to 8192 bits, ECDSA P-256 or P-384, or Ed25519");
     files.write(&good.certificate, &good.key);
