@@ -120,10 +120,11 @@ class Proxy(Program):
     @classmethod
     def version(cls):
         """Returns the version, or `None` if the program is not installed."""
-        if not shutil.which(cls.PROGRAM):
+        program = shutil.which(cls.PROGRAM)
+        if not program:
             return None
         run = subprocess.run([cls.PROGRAM, *cls.VERSION], capture_output=True, text=True)
-        return (run.stdout + run.stderr).strip().splitlines()[0]
+        return (run.stdout + run.stderr).strip().splitlines()[0].replace(program, cls.PROGRAM)
 
 
 class Nginx(Proxy):
