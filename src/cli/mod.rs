@@ -4,12 +4,13 @@
 //! a failure, 2 for a usage error. A new command is a new module and a variant of `Command`.
 //!
 //! Commands: `serve` (with `store`, `logged_store` and `store_metrics`), `config`, `measure`, `record`, `paths`, `watch`,
-//! `bench`, `token`, `completions` and `man`. Shared: `connect` has the options of connections, `reading` has the options of the
+//! `store` (in `backup`), `bench`, `token`, `completions` and `man`. Shared: `connect` has the options of connections, `reading` has the options of the
 //! readers, `input` finds and reads files, `track_reader` reads them on a thread, `track_queue` orders their points by
 //! track, `policy` has the options of a measurement, `units` parses times and sizes, `report` formats results,
 //! `recording_row` formats a recording, `notes` formats notes, `outage` limits those about retries, `progress` draws the
 //! bar, `stall_detector` watches a call, `terminal` says whether a line can be updated, and `stderr` prints messages.
 
+mod backup;
 mod bench;
 mod completions;
 mod config;
@@ -63,6 +64,7 @@ enum Command {
     Record(record::RecordArgs),
     Watch(watch::WatchArgs),
     Paths(paths::PathsArgs),
+    Store(backup::StoreCommandArgs),
     Bench(bench::BenchArgs),
     Token(token::TokenArgs),
     Completions(completions::CompletionsArgs),
@@ -113,6 +115,7 @@ pub fn run() -> ExitCode {
         Command::Record(args) => record::run(&args),
         Command::Watch(args) => watch::run(&args),
         Command::Paths(args) => paths::run(&args),
+        Command::Store(args) => backup::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Token(args) => token::run(&args),
         Command::Completions(args) => {

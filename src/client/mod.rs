@@ -12,6 +12,7 @@
 //! | `point_body`, `point_encoder` | their request body: one message per point |
 //! | `call`, `request_abort` | one call: a request body, and the only message of the reply |
 //! | `paths` | the methods of `waywiser.v1` that need no state |
+//! | `admin` | the backup of a server |
 //! | `recorder` | a recording that survives lost connections |
 //! | `message_body`, `replay` | its request body, and its fixes that are not durable yet |
 //! | `retry`, `reauthentication` | whether and when a failed call is repeated, and with which token |
@@ -20,6 +21,7 @@
 //! The streaming methods have a request body of their own instead of the generated client. If a source ends
 //! early, the generated client closes the stream as if it were complete. It also uses more CPU time per point.
 
+mod admin;
 mod builder;
 mod call;
 mod checked_stream;
@@ -49,6 +51,7 @@ use bytes::Bytes;
 use tokio_stream::Stream;
 use tonic::body::Body;
 
+pub use self::admin::BackupPage;
 pub use self::builder::ClientBuilder;
 use self::builder::Parts;
 pub use self::error::{ClientError, ReplyError, SummaryError};

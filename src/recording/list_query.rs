@@ -1,5 +1,6 @@
 //! The selection of the recordings that a store lists.
 
+use super::name::is_id_prefix;
 use super::{Namespace, RecordingName};
 
 /// Selects recordings, and the position where a page of them starts.
@@ -21,7 +22,8 @@ pub enum ListScope {
     Namespace {
         /// The namespace. `None` is the default namespace.
         namespace: Option<Namespace>,
-        /// The beginning of the IDs. If it is empty, all recordings of the namespace are selected.
+        /// The beginning of the IDs. If it is empty, all recordings of the namespace are selected. A text that is not
+        /// the beginning of an ID selects nothing.
         id_prefix: String,
     },
 }
@@ -45,6 +47,14 @@ impl ListQuery {
 }
 
 impl ListScope {
+    /// Returns whether the scope may contain recordings: its text is the beginning of an ID.
+    pub fn is_possible(&self) -> bool {
+        match self {
+            Self::All => true,
+            Self::Namespace { id_prefix, .. } => is_id_prefix(id_prefix),
+        }
+    }
+
     /// Returns whether the scope contains a recording.
     pub fn contains(&self, name: &RecordingName) -> bool {
         match self {

@@ -108,6 +108,11 @@ impl RecordingName {
     }
 }
 
+/// Returns whether a text is the beginning of an ID. The empty text is one.
+pub(super) fn is_id_prefix(text: &str) -> bool {
+    text.is_empty() || is_valid_id(text)
+}
+
 fn is_valid_id(id: &str) -> bool {
     (1..=ID_BYTES_MAX).contains(&id.len()) && id.bytes().all(is_unreserved)
 }

@@ -37,7 +37,8 @@ pub enum StoreError {
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Fenced { epoch } => write!(f, "a newer writer has taken over (epoch {epoch})"),
+            // Without the epoch: all namespaces share one sequence of epochs, so it would reveal the activity of others.
+            Self::Fenced { .. } => f.write_str("a newer writer has taken over"),
             Self::NotFound => f.write_str("there is no such recording"),
             Self::OptionsDiffer => {
                 f.write_str("the options differ from those that the recording was created with")

@@ -140,3 +140,45 @@ impl Backup {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::Quota;
+
+    #[test]
+    fn only_administrators_and_clients_of_the_same_machine_are_accepted() {
+        let with_role = |role| {
+            let mut extensions = Extensions::new();
+            let name = "van-7".into();
+            let principal = Principal { name, namespace: None, role, quota: Quota::default() };
+            extensions.insert(Arc::new(principal));
+            // With authentication the address does not matter.
+            extensions.insert(ClientAddress([127, 0, 0, 1].into()));
+            check_administrator(&extensions)
+        };
+        assert_eq!(with_role(Role::Admin), Ok(()));
+        for role in [Role::Reader, Role::Writer] {
+            insta::allow_duplicates! {
+                let error = with_role(role).unwrap_err().to_string();
+                insta::assert_snapshot!(
+                    error.replace(role.as_str(), "ROLE"),
+                    @"this needs the role admin, and the caller has the role ROLE"
+                );
+            }
+        }
+        let from = |address: &str| {
+            let mut extensions = Extensions::new();
+            extensions.insert(ClientAddress(address.parse().unwrap()));
+            check_administrator(&extensions)
+        };
+        for local in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
+            assert_eq!(from(local), Ok(()), "{local}");
+        }
+        let remote = Err(RpcError::PermissionDenied(PermissionError::Remote));
+        for other in ["192.0.2.1", "::", "::ffff:192.0.2.1", "2001:db8::1", "0.0.0.0"] {
+            assert_eq!(from(other), remote, "{other}");
+        }
+        assert_eq!(check_administrator(&Extensions::new()), remote);
+    }
+}

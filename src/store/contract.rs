@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "only tests call this suite")]
 
 mod namespaces;
+mod pages;
 
 use std::sync::Arc;
 
@@ -35,7 +36,7 @@ pub async fn check_store(store: &dyn CheckpointStore) {
     other_options_change_nothing(store).await;
     a_missing_recording_is_not_found(store).await;
     the_writer_of_a_deleted_recording_stays_fenced(store).await;
-    pages_are_ordered_and_complete(store).await;
+    pages::are_ordered_and_complete(store).await;
     only_expired_recordings_are_removed(store).await;
     a_removal_returns_the_epoch_that_it_removed(store).await;
     a_sweep_checks_every_recording_in_steps(store).await;
@@ -284,43 +285,6 @@ async fn the_writer_of_a_deleted_recording_stays_fenced(store: &dyn CheckpointSt
     let third = create(store, "deleted").await;
     assert!(third.epoch > writer.epoch);
     clear(store, "deleted").await;
-}
-
-async fn pages_are_ordered_and_complete(store: &dyn CheckpointStore) {
-    let longest = "z".repeat(128);
-    let ids = ["b", "a", "A", "a.b", "a-b", "_", "~", "0", &longest];
-    for id in ids {
-        create(store, id).await;
-    }
-    let mut names = ids.map(name);
-    names.sort();
-    let list = async |after: Option<&RecordingName>, limit| {
-        let query = ListQuery::all().after(after.cloned());
-        let page = store.list(query, limit).await.unwrap();
-        page.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
-    };
-    assert_eq!(list(None, 100).await, names);
-    assert_eq!(list(None, 0).await, []);
-    for limit in 1..=names.len() {
-        let mut all = Vec::new();
-        loop {
-            let page = list(all.last(), limit).await;
-            assert!(page.len() <= limit);
-            if page.is_empty() {
-                break;
-            }
-            all.extend(page);
-        }
-        assert_eq!(all, names, "in pages of {limit}");
-    }
-    // A page can start after a name that was deleted.
-    clear(store, "a").await;
-    assert_eq!(list(Some(&name("a")), 1).await, [name("a-b")]);
-    let page = store.list(ListQuery::all().after(Some(name("a-b"))), 1).await.unwrap();
-    assert_eq!(page[0].1, Ok(store.load(name("a.b")).await.unwrap().unwrap()));
-    for id in ids.into_iter().filter(|&id| id != "a") {
-        clear(store, id).await;
-    }
 }
 
 async fn only_expired_recordings_are_removed(store: &dyn CheckpointStore) {

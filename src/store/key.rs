@@ -55,6 +55,10 @@ pub(super) fn after(after: Option<&RecordingName>) -> (Bound<String>, Bound<Stri
 pub(super) fn selected(query: &ListQuery) -> (Bound<String>, Bound<String>) {
     let position = after(query.after.as_ref());
     let ListScope::Namespace { namespace, id_prefix } = &query.scope else { return position };
+    if !query.scope.is_possible() {
+        // The text may contain the characters that separate namespaces. This range contains no key.
+        return (Included(String::new()), Excluded(String::new()));
+    }
     let first = start_of(namespace.as_ref(), id_prefix).into_owned();
     let end = format!("{first}{AFTER_IDS}");
     match position.0 {
@@ -108,6 +112,20 @@ mod tests {
             };
             let expected: Vec<_> = all.iter().filter(is_selected).cloned().collect();
             prop_assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_no_beginning_of_an_id_selects_nothing() {
+        let all = ["a", "\u{7f}n\0a", "\u{7f}n\0b"].map(str::to_owned);
+        let all = BTreeSet::from(all);
+        for namespace in [None, Some("n".parse().unwrap()), Some("m".parse().unwrap())] {
+            for id_prefix in ["\u{7f}", "\u{7f}n\0", "\0", "\u{7f}n\0a", "a\0", "/", "\u{10ffff}"] {
+                let id_prefix = id_prefix.to_owned();
+                let scope = ListScope::Namespace { namespace: namespace.clone(), id_prefix };
+                let query = ListQuery { scope, after: None };
+                assert_eq!(all.range(selected(&query)).count(), 0, "{query:?}");
+            }
         }
     }
 

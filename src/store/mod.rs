@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`MemoryStore`] | keeps checkpoints until the process ends |
 //! | [`RedbStore`] | keeps checkpoints in a file |
+//! | [`BackupWriter`], [`BackupReader`] | write and read the file of a backup |
 //! | `codec` | the bytes of a stored checkpoint |
 //! | `export_step` | one step of an export while it is filled |
 //! | `key` | the keys of recordings, and the ranges that queries select |
@@ -12,6 +13,8 @@
 //!
 //! A store knows no protocol and folds no points.
 
+#[cfg(feature = "redb")]
+mod backup;
 #[cfg(feature = "redb")]
 pub(crate) mod codec;
 #[cfg(any(test, feature = "store-contract"))]
@@ -24,6 +27,8 @@ mod memory;
 mod redb;
 mod rules;
 
+#[cfg(feature = "redb")]
+pub use backup::{BackupError, BackupReader, BackupWriter};
 pub use memory::MemoryStore;
 #[cfg(feature = "redb")]
-pub use redb::{RedbStore, StoreOpenError, StoreStats};
+pub use redb::{RedbStore, RestoreError, StoreCheck, StoreOpenError, StoreStats};

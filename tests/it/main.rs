@@ -5,6 +5,7 @@ mod access;
 mod answers;
 mod architecture;
 mod auth;
+mod backup;
 mod bench;
 #[path = "../common/binary.rs"]
 mod binary;
@@ -21,6 +22,7 @@ mod forwarded;
 mod health;
 mod hostile;
 mod invalid_points;
+mod isolation;
 mod killed;
 mod lengths;
 mod limits;

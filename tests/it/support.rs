@@ -25,10 +25,12 @@ use waywiser::store::MemoryStore;
 use ended_calls::{EndedCall, EndedCalls};
 pub use listener::Listener;
 
+pub mod callers;
 mod ended_calls;
 pub mod faulty;
 mod listener;
 pub mod pki;
+pub mod traced;
 pub mod window;
 
 pub const PATH_LENGTH: &str = "/my_package.DisplacementService/computePathLength";
@@ -174,11 +176,14 @@ impl Raw {
     pub async fn over_tcp(stream: TcpStream) -> Option<Self> {
         stream.set_nodelay(true).unwrap();
         let peer = stream.local_addr().unwrap();
-        Self::over(stream, peer).await.ok()
+        Self::over_stream(stream, peer).await.ok()
     }
 
-    /// Starts HTTP/2 on a stream.
-    pub async fn over<S>(stream: S, peer: SocketAddr) -> Result<Self, h2::Error>
+    /// Starts HTTP/2 on any stream.
+    ///
+    /// # Errors
+    /// Returns an error if the server closes it.
+    pub async fn over_stream<S>(stream: S, peer: SocketAddr) -> Result<Self, h2::Error>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {

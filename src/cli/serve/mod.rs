@@ -186,9 +186,6 @@ pub(super) fn check(args: &ServeArgs, settings: &Settings) -> io::Result<Outcome
     if let Err(error) = args.auth.check_exposure(args.listen, &args.tls) {
         return usage_error(format_args!("{error}"));
     }
-    if let Err(error) = args.auth.load(&args.tls) {
-        return fail(format_args!("{error}"));
-    }
     Ok(Outcome::Done)
 }
 
@@ -199,7 +196,8 @@ pub(super) fn check(args: &ServeArgs, settings: &Settings) -> io::Result<Outcome
 pub(super) fn check_files(args: &ServeArgs) -> io::Result<Outcome> {
     let certificates = args.tls.load(false).map(drop).map_err(|error| error.to_string());
     let features = args.features.read().map(drop).map_err(|error| error.to_string());
-    match certificates.and(features) {
+    let credentials = args.auth.load(&args.tls).map(drop).map_err(|error| error.to_string());
+    match certificates.and(credentials).and(features) {
         Ok(()) => Ok(Outcome::Done),
         Err(error) => fail(format_args!("{error}")),
     }

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use prost::Message as _;
 
 use super::convert::path_message;
-use super::scope::Scope;
+use super::scope::{PathName, Scope};
 use super::shared::{Shared, has_expired};
 use crate::proto::waywiser_v1 as pb;
 use crate::recording::{Checkpoint, ListQuery, RecordingName, StoreError};
 use crate::service::status::RpcError;
 use crate::service::violation::{FieldViolation, MessageRef};
 
+/// The beginning of full names.
+const FULL_NAMES: &str = "namespaces/";
 const PAGE_SIZE: usize = 50;
 const PAGE_SIZE_MAX: usize = 1000;
 /// Maximum size of an encoded reply. A client that does not read its replies makes the server hold them.
@@ -45,6 +47,8 @@ pub(super) async fn list_paths(
     let mut page = Page {
         size: page_size,
         scope,
+        // The names of a list start with its prefix.
+        has_full_names: request.prefix.starts_with(FULL_NAMES),
         query,
         taken: 0,
         unreadable: 0,
@@ -72,6 +76,7 @@ struct Page<'a> {
     /// Maximum number of recordings, expired ones included.
     size: usize,
     scope: &'a Scope,
+    has_full_names: bool,
     /// Selects the recordings after the last one that was added.
     query: ListQuery,
     taken: usize,
@@ -94,7 +99,7 @@ impl Page<'_> {
                 let path = self.listed(&name, stored);
                 bytes += path.as_ref().map_or(0, field_len);
                 if self.taken == self.size || bytes + TOKEN_BYTES_MAX > PAGE_BYTES_MAX {
-                    let last = self.query.after.clone().map(|last| self.scope.shown(last));
+                    let last = self.query.after.clone().map(|last| self.named(last));
                     self.response.next_page_token =
                         last.as_ref().map(ToString::to_string).unwrap_or_default();
                     return Ok(());
@@ -113,13 +118,17 @@ impl Page<'_> {
         }
     }
 
+    fn named(&self, name: RecordingName) -> PathName {
+        if self.has_full_names { name.into() } else { self.scope.shown(name) }
+    }
+
     /// Returns the list entry of a recording, or `None` if it has expired.
     fn listed(
         &self,
         name: &RecordingName,
         stored: Result<Checkpoint, StoreError>,
     ) -> Option<pb::Path> {
-        let name = self.scope.shown(name.clone());
+        let name = self.named(name.clone());
         match stored {
             Ok(checkpoint) => (!has_expired(&checkpoint)).then(|| path_message(&name, &checkpoint)),
             // A damaged recording does not hide the others. GetPath returns its error.

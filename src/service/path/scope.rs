@@ -126,8 +126,14 @@ impl Scope {
             self.check_namespace(namespace.as_ref())?;
         }
         let namespace = namespace.or_else(|| self.namespace.clone());
-        let id_prefix = id_prefix.to_owned();
-        Ok(ListQuery { scope: ListScope::Namespace { namespace, id_prefix }, after: None })
+        let scope = ListScope::Namespace { namespace, id_prefix: id_prefix.to_owned() };
+        match scope.is_possible() {
+            true => Ok(ListQuery { scope, after: None }),
+            false => {
+                let text = "an ID has 1 to 128 characters of A-Z a-z 0-9 - _ . ~, and cannot start like this";
+                Err(FieldViolation::new("prefix", text).into())
+            }
+        }
     }
 
     /// Returns the maximum number of recordings in the namespace of a recording.

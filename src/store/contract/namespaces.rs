@@ -61,6 +61,13 @@ async fn a_page_has_the_recordings_of_its_query(store: &dyn CheckpointStore) {
             scopes.push(ListScope::Namespace { namespace: namespace(of), id_prefix });
         }
     }
+    // Texts that are not the beginning of an ID select nothing, whatever the keys of the store look like.
+    for id_prefix in ["\u{7f}", "\u{7f}a\0", "\0", "/", "../a/paths/", "a/paths/", "\u{10ffff}"] {
+        for of in ["", "a"] {
+            let id_prefix = id_prefix.to_owned();
+            scopes.push(ListScope::Namespace { namespace: namespace(of), id_prefix });
+        }
+    }
     for scope in scopes {
         let expected: Vec<_> = all.iter().filter(|name| scope.contains(name)).cloned().collect();
         for limit in [0, 1, 3, all.len() + 1] {

@@ -31,9 +31,20 @@ const PROGRESS: Duration = Duration::from_secs(5);
 /// Maximum number of damaged records that are named in the log.
 const NAMED_MAX: usize = 10;
 
+/// What the check of a file has found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoreCheck {
+    /// The number of recordings, damaged ones included.
+    pub recordings: u64,
+    /// The names of damaged recordings.
+    pub damaged: Vec<String>,
+}
+
 /// The result of a check.
 #[derive(Debug)]
 pub(super) struct Checked {
+    pub(super) content: StoreCheck,
     pub(super) database: Database,
     /// The number of the last transaction.
     pub(super) last_transaction: u64,
@@ -103,7 +114,8 @@ pub(super) fn open(
         "the database file was checked"
     );
     counters.recordings.store(content.recordings, Relaxed);
-    Ok(Checked { database, last_transaction: content.last_transaction })
+    let Content { last_transaction, recordings, damaged, .. } = content;
+    Ok(Checked { content: StoreCheck { recordings, damaged }, database, last_transaction })
 }
 
 /// Records the list of free pages that the check has rebuilt. Without it, redb would read the whole file whenever

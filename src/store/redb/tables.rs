@@ -32,7 +32,7 @@ pub(super) const COUNTS: TableDefinition<'_, &str, u64> = TableDefinition::new("
 /// The version of the tables.
 pub(super) const FORMAT_KEY: &str = "format";
 /// The last epoch that was assigned.
-const EPOCH_KEY: &str = "epoch";
+pub(super) const EPOCH_KEY: &str = "epoch";
 /// The number of transactions that changed something. Shows whether a given transaction is in the file. The key is
 /// part of the file format.
 const TRANSACTION_KEY: &str = "turn";

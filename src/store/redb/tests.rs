@@ -1,6 +1,8 @@
 //! The store in a real directory: the contract, refused directories, shared transactions. `disk.rs` tests disks that
 //! fail.
 
+mod namespaces;
+
 use std::fs;
 
 use futures::future::join_all;
