@@ -252,7 +252,7 @@ async fn calls_at_a_fixed_rate_have_percentiles_and_are_bounded() {
     let time = |name: &str| report["latency"][name].as_f64().unwrap();
     let times = ["p50_us", "p90_us", "p99_us", "p999_us", "max_us"].map(time);
     assert!(times[0] > 0.0 && times.is_sorted(), "{times:?}");
-    assert!(store.list(None, 10).await.unwrap().is_empty());
+    assert!(store.list(ListQuery::all(), 10).await.unwrap().is_empty());
     // A server that replies wrongly: each call fails, and the first errors are printed.
     let url = counting(6).await;
     #[rustfmt::skip]
