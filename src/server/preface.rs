@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::timeout;
 
 use super::proxy_protocol::ProxyError;
 
@@ -23,6 +24,17 @@ const HTTP1_ANSWER: &[u8] = b"HTTP/1.1 505 HTTP Version Not Supported\r\n\
     \r\n\
     This port speaks gRPC over HTTP/2, not HTTP/1.1.\n\
     Use a gRPC client; for a browser, put a gRPC-Web proxy such as Envoy in front.\n";
+
+/// The answer to a TLS handshake. Clients report bytes that are not TLS, and so that the port has no TLS.
+const TLS_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
+    content-type: text/plain; charset=utf-8\r\n\
+    content-length: 22\r\n\
+    connection: close\r\n\
+    \r\n\
+    This port has no TLS.\n";
+
+/// The time for a client to read why it is refused, and to close its end.
+const CLOSE_TIME: Duration = Duration::from_secs(1);
 
 /// The reason why a connection does not become an HTTP/2 connection.
 #[derive(Debug, thiserror::Error)]
@@ -71,14 +83,17 @@ impl PrefaceError {
 /// Reads and returns the preface and the first frame header. The caller limits the time.
 ///
 /// # Errors
-/// If the stream ends or other bytes arrive. An HTTP/1 request is answered first.
+/// If the stream ends or other bytes arrive. An HTTP/1 request and a TLS handshake are answered first.
 pub(super) async fn read<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
 ) -> Result<Bytes, PrefaceError> {
     let result = recognize(stream).await;
-    if let Err(PrefaceError::Http1) = result {
-        answer(stream, HTTP1_ANSWER).await?;
-    }
+    // The client may be gone. Its protocol is the reason in any case.
+    let _ = match result {
+        Err(PrefaceError::Http1) => answer(stream, HTTP1_ANSWER).await,
+        Err(PrefaceError::Tls) => answer(stream, TLS_ANSWER).await,
+        _ => Ok(()),
+    };
     result
 }
 
@@ -135,8 +150,11 @@ pub(super) async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
     stream.write_all(answer).await?;
     stream.shutdown().await?;
     let mut rest = (&mut *stream).take(DISCARDED_BYTES_MAX);
-    tokio::io::copy(&mut rest, &mut tokio::io::sink()).await?;
-    Ok(())
+    // A client that does not close its end is closed.
+    match timeout(CLOSE_TIME, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await {
+        Ok(Err(error)) => Err(error),
+        Ok(Ok(_)) | Err(_) => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -7,10 +7,9 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use rustls::server::Acceptor as HelloReader;
-use tokio::time::timeout;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -30,9 +29,6 @@ const HANDSHAKE_BYTES_MAX: usize = 32 * 1024;
 
 /// Maximum number of plaintext bytes of replies that rustls keeps while the socket accepts none.
 const WRITE_BYTES_MAX: usize = 16 * 1024;
-
-/// The time for a client to read why it is refused, and to close its end.
-const CLOSE_TIME: Duration = Duration::from_secs(1);
 
 /// The alert "no_application_protocol" (120) in a record of its own: RFC 7301, section 3.2.
 const NO_APPLICATION_PROTOCOL: [u8; 7] = [21, 3, 3, 0, 2, 2, 120];
@@ -120,8 +116,8 @@ impl Drop for Attempt<'_> {
 /// Sends a last answer and closes the stream so that the client can read the answer, and any alert before it.
 async fn close<IO: ByteStream>(mut io: ReadAhead<IO>, answer: &[u8]) {
     io.end_handshake();
-    // The client may be gone, or may not close its end. The result is the same.
-    let _ = timeout(CLOSE_TIME, preface::answer(&mut io, answer)).await;
+    // The client may be gone.
+    let _ = preface::answer(&mut io, answer).await;
 }
 
 impl<IO: ByteStream> Acceptor<IO> for TlsAcceptor {
