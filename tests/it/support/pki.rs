@@ -147,7 +147,7 @@ impl Client {
     pub async fn connect(&self, address: SocketAddr) -> Result<Raw, String> {
         let stream = self.handshake(address).await.map_err(|error| error.to_string())?;
         let peer = stream.get_ref().0.local_addr().unwrap();
-        Raw::over(stream, peer).await.map_err(|error| error.to_string())
+        Raw::over_stream(stream, peer).await.map_err(|error| error.to_string())
     }
 
     /// Connects and performs a call. Returns the error of the handshake or of the connection.
