@@ -54,4 +54,4 @@ pub use reload_report::ReloadCounts;
 #[cfg(feature = "auth")]
 pub use token::{Token, TokenError, TokenHash, TokenHashError};
 #[cfg(feature = "auth")]
-pub use token_file::{ParseError, TOKEN_FILE_BYTES_MAX, check_tokens};
+pub use token_file::{TOKEN_FILE_BYTES_MAX, TokenFileError, check_tokens};

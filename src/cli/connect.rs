@@ -220,6 +220,16 @@ pub(in crate::cli) fn server_url(text: &str) -> Result<String, String> {
     }
 }
 
+/// Parses the URL of a server without TLS.
+pub(in crate::cli) fn plaintext_server_url(text: &str) -> Result<String, String> {
+    match ServerUrl::parse(text) {
+        Ok(url) if url.is_https() => {
+            Err("must be an http:// URL; this command has no TLS".to_owned())
+        }
+        _ => server_url(text),
+    }
+}
+
 fn header(text: &str) -> Result<Header, String> {
     let (name, value) = text.split_once('=').ok_or("must be KEY=VALUE")?;
     if name.eq_ignore_ascii_case("authorization") {

@@ -63,8 +63,9 @@ pub(super) fn run(args: &WatchArgs) -> io::Result<Outcome> {
     };
     let mut out = io::stdout();
     let is_line = !args.json && terminal::can_update(&out);
+    let names = Names::on(&out);
     let screen =
-        Screen { out: &mut out, name: &args.name, json: args.json, is_line, is_open: false };
+        Screen { out: &mut out, name: &args.name, json: args.json, names, is_line, is_open: false };
     let token = Reauthentication::new(builder.token_source());
     let open = async |allows_missing| {
         let client = builder.clone().connect().await?;
@@ -90,6 +91,7 @@ struct Screen<'a, W> {
     out: &'a mut W,
     name: &'a RecordingName,
     json: bool,
+    names: Names,
     /// One line is updated.
     is_line: bool,
     /// The line is printed and not ended.
@@ -99,10 +101,10 @@ struct Screen<'a, W> {
 impl<W: Write> Screen<'_, W> {
     fn update(&mut self, path: &StoredPath) -> io::Result<()> {
         if !self.is_line {
-            recording_row::write(self.out, path, self.json, Names::Whole)?;
+            recording_row::write(self.out, path, self.json, self.names)?;
             return self.out.flush();
         }
-        self.line(&recording_row::text(path, Names::Truncated))?;
+        self.line(&recording_row::text(path, self.names))?;
         match path.is_complete {
             true => self.end_line(),
             false => Ok(()),
@@ -118,7 +120,7 @@ impl<W: Write> Screen<'_, W> {
         }
         match self.is_line {
             true => {
-                let name = recording_row::name(self.name.as_str(), Names::Truncated);
+                let name = recording_row::name(self.name.as_str(), self.names);
                 self.line(&format!("{name}  {state}"))
             }
             false => Ok(()),

@@ -119,6 +119,7 @@ impl ClientBuilder {
     }
 
     /// Returns the source of the token.
+    #[cfg(feature = "cli")]
     pub(crate) fn token_source(&self) -> Option<TokenSource> {
         self.token.clone()
     }
@@ -210,7 +211,7 @@ impl Parts {
         connected.map_err(|source| {
             let url = self.settings.url.to_string();
             match self.settings.last_fault.get() {
-                Some(source) => ClientError::Connection { url, source },
+                Some(source) => ClientError::Connection { url, source: source.into() },
                 None => ClientError::Connect { url, source },
             }
         })

@@ -82,9 +82,24 @@ impl Check {
                 Err(ConnectionFault::NotHttp2)
             }
             head if head.len() < HEAD_BYTES => Ok(None),
+            // The frames after the first one are checked only if they arrived with it.
+            _ if taken == HEAD_BYTES && requires_tls(bytes) => Err(ConnectionFault::NeedsTls),
             _ => Ok(Some(())),
         }
     }
+}
+
+/// Returns whether a server refuses a connection without TLS in HTTP/2: it sends GOAWAY with INADEQUATE_SECURITY after its
+/// settings.
+fn requires_tls(mut bytes: &[u8]) -> bool {
+    while let [a, b, c, kind, _, _, _, _, _, payload @ ..] = bytes {
+        if let (7, [_, _, _, _, code @ ..]) = (kind, payload) {
+            return code.starts_with(&u32::from(h2::Reason::INADEQUATE_SECURITY).to_be_bytes());
+        }
+        let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
+        bytes = payload.get(length..).unwrap_or_default();
+    }
+    false
 }
 
 /// Returns the first line of a reply, without characters that could control a terminal.
@@ -224,6 +239,19 @@ mod tests {
         }
         let (text, _) = read(&[b"HTTP/1.1 400 \x1b[2JBad\r\nsecond"]).await;
         assert!(text.unwrap_err().ends_with("HTTP/1.1 400 ?[2JBad"));
+    }
+
+    #[tokio::test]
+    async fn a_server_may_require_tls_in_http2() {
+        let settings = [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0];
+        let goaway = |code| [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, code];
+        let (taken, fault) = read(&[&[&settings[..], &goaway(0xc)].concat()]).await;
+        assert_eq!(taken.unwrap_err(), "the server speaks TLS: use https://");
+        assert_eq!(fault, Some(ConnectionFault::NeedsTls));
+        for other in [&goaway(0xb)[..], &goaway(0xc)[..12], &[0, 0, 200, 4], &[]] {
+            let (taken, _) = read(&[&[&settings[..], other].concat()]).await;
+            assert!(taken.is_ok());
+        }
     }
 
     #[tokio::test(start_paused = true)]

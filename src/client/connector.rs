@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
+#[cfg(feature = "tls")]
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -77,7 +78,7 @@ impl Connector {
                     return Err(fault.into());
                 }
                 Ok(Err(TlsError::Transport(error))) => {
-                    return Err(format!("TLS failed: {error}").into());
+                    return Err(handshake_error(&error));
                 }
                 Err(_) => {
                     return Err(
@@ -90,6 +91,19 @@ impl Connector {
             return Ok(CheckedStream::new(stream, Some(Box::new(explain)), self.last_fault));
         }
         Ok(CheckedStream::new(Stream::Plain(tcp), None, self.last_fault))
+    }
+}
+
+/// Returns the error of a handshake that the transport has ended. A server without TLS closes the connection, and a proxy
+/// without a server does too.
+#[cfg(feature = "tls")]
+fn handshake_error(error: &io::Error) -> BoxError {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    let closed = [BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof];
+    match closed.contains(&error.kind()) {
+        true => "it closed the connection during the TLS handshake; it may not speak TLS (http://)"
+            .into(),
+        false => format!("TLS failed: {error}").into(),
     }
 }
 

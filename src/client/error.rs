@@ -41,7 +41,7 @@ pub enum ClientError {
         /// The URL of the server.
         url: String,
         /// The reason.
-        source: ConnectionFault,
+        source: Box<ConnectionFault>,
     },
     /// A setting of TLS is not valid.
     #[error("{0}")]
@@ -131,6 +131,7 @@ impl ClientError {
     }
 
     /// Returns whether the connection could not be opened because no server listens at the address.
+    #[cfg(feature = "cli")]
     pub(crate) fn is_refused(&self) -> bool {
         let Self::Connect { source, .. } = self else { return false };
         let mut error: &dyn Error = source;
@@ -158,7 +159,7 @@ impl From<Box<Status>> for ClientError {
             match error.downcast_ref::<CallError>() {
                 Some(CallError::Token(error)) => return error.clone().into(),
                 Some(CallError::Fault { url, fault }) => {
-                    return Self::Connection { url: url.to_string(), source: fault.clone() };
+                    return Self::Connection { url: url.to_string(), source: fault.clone().into() };
                 }
                 _ => source = error.source(),
             }

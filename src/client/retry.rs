@@ -11,9 +11,6 @@ use tonic_types::StatusExt as _;
 use super::ClientError;
 use crate::contract::reason;
 
-/// Maximum of the wait that a server can ask for.
-const SERVER_DELAY_MAX: Duration = Duration::from_secs(60);
-
 /// The limits of retries, as exponential backoff.
 ///
 /// ```
@@ -71,11 +68,13 @@ impl Retry {
 
     /// Returns the time at which the budget is spent without progress. Starts to use the budget.
     pub(crate) fn deadline(&mut self) -> Instant {
-        *self.since.get_or_insert_with(Instant::now) + self.policy.budget
+        /// Longer budgets are the same as this one.
+        const BUDGET_MAX: Duration = Duration::from_secs(100 * 365 * 86_400);
+        *self.since.get_or_insert_with(Instant::now) + self.policy.budget.min(BUDGET_MAX)
     }
 
     /// Returns the wait before the next try after an error, or `None` if the try would be after the deadline. If the
-    /// server asks for a longer wait, it is that one, at most [`SERVER_DELAY_MAX`].
+    /// server asks for a longer wait, it is that one.
     pub(crate) fn next_wait_after(&mut self, error: &ClientError) -> Option<Duration> {
         let limit = self.policy.initial_backoff.saturating_mul(1 << self.tries.min(20));
         self.tries += 1;
@@ -83,11 +82,11 @@ impl Retry {
         let wait = limit.min(self.policy.max_backoff).mul_f64(fastrand::f64());
         let wait = match server_delay(error) {
             // Later than asked for, so that the clients of one server do not all return at the same time.
-            Some(delay) => wait.max(delay.mul_f64(1.0 + fastrand::f64() / 10.0)),
+            Some(delay) => wait.max(delay.saturating_add((delay / 10).mul_f64(fastrand::f64()))),
             None => wait,
         };
-        let deadline = self.deadline();
-        (Instant::now() + wait < deadline).then_some(wait)
+        let left = self.deadline().saturating_duration_since(Instant::now());
+        (wait < left).then_some(wait)
     }
 }
 
@@ -97,7 +96,7 @@ fn server_delay(error: &ClientError) -> Option<Duration> {
     if !matches!(status.code(), Code::Unavailable | Code::ResourceExhausted) {
         return None;
     }
-    Some(status.get_details_retry_info()?.retry_delay?.min(SERVER_DELAY_MAX))
+    status.get_details_retry_info()?.retry_delay
 }
 
 /// Returns whether a retry may succeed: the server is unavailable, the connection was lost, or the result is unknown.
@@ -211,12 +210,12 @@ mod tests {
             let wait = wait(refusal(code, 20)).unwrap().as_secs_f64();
             assert!((20.0..=22.0).contains(&wait), "{wait}");
         }
-        // The bound of the wait, and that of the budget.
-        let longest = wait(refusal(Code::Unavailable, 100_000)).unwrap();
-        assert!(longest <= SERVER_DELAY_MAX.mul_f64(1.1), "{longest:?}");
-        let policy = RetryPolicy { budget: Duration::from_secs(10), ..RetryPolicy::default() };
-        let refused = refusal(Code::Unavailable, 20);
-        assert_eq!(Retry::new(policy).next_wait_after(&refused), None);
+        // No budget is too long.
+        let policy = RetryPolicy { budget: Duration::MAX, ..RetryPolicy::default() };
+        assert!(Retry::new(policy).next_wait_after(&ClientError::Timeout).is_some());
+        // A try after the deadline is not worth the wait.
+        assert_eq!(wait(refusal(Code::ResourceExhausted, 100_000)), None);
+        assert_eq!(wait(refusal(Code::ResourceExhausted, u64::MAX / 2_000_000_000)), None);
         // Only refusals that ask for a later try count.
         assert!(
             wait(refusal(Code::Internal, 20)).unwrap() <= RetryPolicy::default().initial_backoff

@@ -246,7 +246,7 @@ mod tests {
         assert!(Tls::new("localhost", &ca, None).is_ok());
         assert!(error(&[b"not PEM".to_vec()], None).contains("no certificate"));
         assert!(error(&[key(0).into_bytes()], None).contains("no certificate"));
-        let half = certificate[..certificate.len() / 2].as_bytes().to_vec();
+        let half = certificate.as_bytes()[..certificate.len() / 2].to_vec();
         assert!(error(&[half], None).contains("the CA file"));
         let other = error(&ca, Some((&certificate, &key(1))));
         assert_eq!(other, "the private key does not belong to the client certificate");

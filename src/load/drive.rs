@@ -11,7 +11,7 @@ use bytes::{Buf as _, Bytes};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{Ping, RecvStream, SendStream};
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -36,6 +36,8 @@ pub(crate) struct Load {
     pub chunk_bytes: usize,
     /// The accepted relative error of the length in a reply.
     pub length_tolerance: f64,
+    /// The accepted absolute error of the length in a reply, in the unit of the metric. Both errors may add up.
+    pub length_tolerance_abs: f64,
     /// Time without progress of any stream after which the round fails.
     pub stall_timeout: Duration,
 }
@@ -61,6 +63,9 @@ impl Load {
 /// The window for unread replies of a connection. h2 charges at least 256 bytes for each small frame against half
 /// of it, which bounds the number of replies that may arrive at once.
 const REPLY_WINDOW_BYTES: u32 = 16 << 20;
+
+/// Maximum number of errors of calls in a report.
+pub(crate) const FAILURES_MAX: usize = 5;
 
 /// The timeout of a new connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -145,13 +150,20 @@ impl Connections {
             let sent = track.point_count;
             return Err(format!("{sent} points were sent and the server counted {point_count}"));
         }
-        let tolerance = load.call.length_rounding() + load.length_tolerance * track.length;
+        let tolerance = load.call.length_rounding()
+            + load.length_tolerance_abs
+            + load.length_tolerance * track.length;
         // NaN compares false, so a length that is not a number is wrong unless the tolerance is infinite.
         let is_right =
             load.length_tolerance.is_infinite() || (length - track.length).abs() <= tolerance;
         if !is_right {
             let expected = track.length;
-            return Err(format!("the length is {expected} and the server replied {length}"));
+            let error = (length - expected).abs();
+            return Err(format!(
+                "the length is {expected} and the server replied {length}; the difference of {error:.3e} \
+                 ({:.1e} of the length) is above --length-tolerance and --length-tolerance-abs",
+                error / expected
+            ));
         }
         Ok(())
     }
@@ -257,7 +269,7 @@ pub(crate) async fn round(
 }
 
 /// Sends the whole track and waits for the reply.
-async fn exchange(
+pub(crate) async fn exchange(
     load: &Load,
     first: Bytes,
     mut response: ResponseFuture,
@@ -274,8 +286,9 @@ async fn exchange(
                 // The server may send headers early, or refuse the stream while it is being sent.
                 answer = &mut response, if early.is_none() => {
                     let answer = answer.map_err(|error| error.to_string())?;
-                    if answer.headers().contains_key(Status::GRPC_STATUS) {
-                        return Err(refusal(answer.headers()));
+                    let status = answer.status();
+                    if answer.headers().contains_key(Status::GRPC_STATUS) || status != StatusCode::OK {
+                        return Err(refusal(status, answer.headers()));
                     }
                     early = Some(answer);
                 }
@@ -328,8 +341,9 @@ async fn send(
 /// # Errors
 /// If its status is missing or not OK.
 pub(crate) async fn receive_reply(answer: Response<RecvStream>) -> Result<Bytes, String> {
-    if answer.headers().contains_key(Status::GRPC_STATUS) {
-        return Err(refusal(answer.headers()));
+    let status = answer.status();
+    if answer.headers().contains_key(Status::GRPC_STATUS) || status != StatusCode::OK {
+        return Err(refusal(status, answer.headers()));
     }
     let mut body = answer.into_body();
     let mut reply = Bytes::new();
@@ -343,16 +357,19 @@ pub(crate) async fn receive_reply(answer: Response<RecvStream>) -> Result<Bytes,
         }
     }
     let trailers = body.trailers().await.map_err(|error| error.to_string())?;
-    let trailers = trailers.ok_or("the reply ended without a status")?;
+    let trailers = trailers.ok_or("the reply ended without a gRPC status")?;
     match Status::from_header_map(&trailers) {
         Some(status) if status.code() == Code::Ok => Ok(reply),
-        _ => Err(refusal(&trailers)),
+        _ => Err(refusal(status, &trailers)),
     }
 }
 
-fn refusal(headers: &http::HeaderMap) -> String {
+fn refusal(http: StatusCode, headers: &http::HeaderMap) -> String {
     match Status::from_header_map(headers) {
         Some(status) => format!("the server answered {:?}: {}", status.code(), status.message()),
-        None => "the reply ended without a status".to_owned(),
+        None if http == StatusCode::OK => "the reply ended without a gRPC status".to_owned(),
+        None => format!(
+            "the server answered HTTP status {http} and no gRPC status; is it a gRPC server?"
+        ),
     }
 }

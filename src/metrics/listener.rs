@@ -122,10 +122,10 @@ where
     match timeout(CONNECTION_TIME, connection).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
-            tracing::debug!(%error, "a connection of the listener for operators failed")
+            tracing::debug!(%error, "a connection of the listener for operators failed");
         }
         Err(_) => {
-            tracing::debug!("closed a connection of the listener for operators: it is too old")
+            tracing::debug!("closed a connection of the listener for operators: it is too old");
         }
     }
 }

@@ -119,7 +119,8 @@ pub(super) async fn serve<IO: ByteStream, A: Acceptor<IO>>(
     counted.set_ended(Ended::Handshake);
     match timeout(limit, handshake).await {
         Ok(Ok(http2)) => {
-            let driver = Driver::new(http2, info, traffic, shared, routes, handle, usage, counted);
+            let driver =
+                Driver::new(http2, info, traffic, shared, routes, usage, (handle, counted));
             driver.run().await;
         }
         Ok(Err(error)) => tracing::debug!(%peer, %error, "a connection failed in its handshake"),
@@ -185,9 +186,8 @@ impl<S: ByteStream> Driver<S> {
         traffic: Arc<Traffic>,
         shared: Arc<Shared>,
         routes: Routes,
-        handle: Arc<Handle>,
         usage: Arc<Usage>,
-        counted: CountedConnection,
+        (handle, counted): (Arc<Handle>, CountedConnection),
     ) -> Self {
         let config = &shared.config;
         let keepalive =

@@ -130,10 +130,7 @@ impl From<RpcError> for Status {
                 details.set_retry_info(Some(error.retry_after));
             }
             _ if code == Code::Unavailable
-                || matches!(
-                    reason,
-                    "STORE_FULL" | "RECORDINGS_QUOTA" | "SERVER_MEMORY" | "CREATION_RATE"
-                ) =>
+                || matches!(reason, "STORE_FULL" | "SERVER_MEMORY" | "CREATION_RATE") =>
             {
                 details.set_retry_info(Some(RETRY_DELAY));
             }

@@ -15,6 +15,7 @@ pub struct Progress {
     earlier_points: AtomicU64,
     throttled_ns: AtomicU64,
     buffered_bytes: AtomicU64,
+    path_bytes: AtomicU64,
 }
 
 impl Progress {
@@ -44,6 +45,11 @@ impl Progress {
         self.buffered_bytes.load(Relaxed)
     }
 
+    /// Returns the number of bytes that the open path holds, in addition to what every stream holds.
+    pub fn path_bytes(&self) -> u64 {
+        self.path_bytes.load(Relaxed)
+    }
+
     // Only one task writes, so a plain store is enough.
     pub(crate) fn set_points(&self, point_count: u64) {
         self.point_count.store(point_count, Relaxed);
@@ -69,6 +75,10 @@ impl Progress {
 
     pub(crate) fn set_buffered(&self, bytes: usize) {
         self.buffered_bytes.store(bytes as u64, Relaxed);
+    }
+
+    pub(crate) fn set_path_bytes(&self, bytes: usize) {
+        self.path_bytes.store(bytes as u64, Relaxed);
     }
 
     pub(crate) fn add_bytes(&self, bytes: usize) {

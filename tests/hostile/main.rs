@@ -42,6 +42,7 @@ mod http1;
 mod idle_connections;
 mod inflation_ratio;
 mod malformed;
+mod overload;
 mod pause;
 mod pending_resets;
 mod reflection;

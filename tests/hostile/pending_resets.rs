@@ -126,7 +126,8 @@ async fn multiplex(server: &Server, cancels: usize, intervals: usize) -> (usize,
         ticks.tick().await;
         let batch = opened_and_reset(&mut connection, cancels);
         connection.send(&batch).await;
-        let call = timeout(HANG_TIMEOUT, connection.call(DISPLACEMENT, &three_four()));
+        let request = three_four();
+        let call = timeout(HANG_TIMEOUT, connection.call(DISPLACEMENT, &request));
         let reply = call.await.unwrap_or_default();
         if !is_five(&reply) {
             return (done, Some(format!("{}, goaway {:?}", describe(&reply), connection.goaway)));

@@ -1,5 +1,6 @@
 //! Authentication over sockets: live streams and reloads, and the program with tokens and JSON Web Tokens.
 
+mod https;
 mod program;
 
 use std::path::{Path, PathBuf};
@@ -186,6 +187,10 @@ async fn a_token_that_is_removed_ends_its_live_streams_and_no_others() {
     let mut calls = [kept.as_str(), removed.as_str(), &jwt]
         .map(|token| raw.call_with(PATH_LENGTH, &[("authorization", &bearer(token))]));
     calls.iter_mut().for_each(|call| call.send(frames(&[(0, 0), (3, 4)])));
+    // A connection admits its calls in order: after this answer, the others have a session.
+    let mut probe = raw.call_with(PATH_LENGTH, &[("authorization", &bearer(kept.as_str()))]);
+    probe.close();
+    assert_eq!(probe.answer().await.unwrap().code, Code::Ok);
     // A wrong file first: it ends no stream.
     write_secret(&files.tokens(), "[[principal");
     access.reload().unwrap_err();

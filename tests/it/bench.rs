@@ -239,6 +239,67 @@ async fn live_streams_can_be_recordings() {
 }
 
 #[tokio::test]
+async fn calls_at_a_fixed_rate_have_percentiles_and_are_bounded() {
+    let store = Arc::new(MemoryStore::default());
+    let server = Server::with_store(Arc::clone(&store) as _, |_| {}).await;
+    let url = format!("http://{}", server.address);
+    #[rustfmt::skip]
+    let report = json(&[
+        "bench", "--json", "--server", &url, "--method", "record-path", "--named", "--rate", "400", "--duration", "100ms",
+        "--points", "7", "--connections", "2", "--max-open", "3",
+    ]).await;
+    assert_eq!((&report["answered_calls"], &report["failed_calls"]), (&40.into(), &0.into()));
+    let time = |name: &str| report["latency"][name].as_f64().unwrap();
+    let times = ["p50_us", "p90_us", "p99_us", "p999_us", "max_us"].map(time);
+    assert!(times[0] > 0.0 && times.is_sorted(), "{times:?}");
+    assert!(store.list(ListQuery::all(), 10).await.unwrap().is_empty());
+    // A server that replies wrongly: each call fails, and the first errors are printed.
+    let url = counting(6).await;
+    #[rustfmt::skip]
+    let output = waywiser(&[
+        "bench", "--json", "--server", &url, "--rate", "1000", "--duration", "20ms", "--points", "7",
+    ]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["failed_calls"], 20);
+    let failures = report["failures"].as_array().unwrap();
+    assert_eq!(failures.len(), 5);
+    assert!(failures[0].as_str().unwrap().contains("the server counted 6"), "{report}");
+}
+
+#[tokio::test]
+async fn an_absolute_tolerance_accepts_a_server_that_truncates() {
+    let url = counting(8).await;
+    #[rustfmt::skip]
+    let arguments = [
+        "bench", "--server", &url, "--points", "8", "--method", "record-route", "--length-tolerance-abs", "1000",
+    ];
+    // This server replies a length of 0 for a track of about 100 m.
+    assert!(waywiser(&arguments).await.status.success());
+    let output = waywiser(&arguments[..7]).await;
+    let error = text(&output.stderr);
+    assert!(error.contains("--length-tolerance"), "{error}");
+}
+
+#[tokio::test]
+async fn a_reply_without_a_grpc_status_is_reported_with_its_http_status() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut connection = h2::server::handshake(stream).await.unwrap();
+        while let Some(Ok((_, mut respond))) = connection.accept().await {
+            let response = http::Response::builder().status(413).body(()).unwrap();
+            respond.send_response(response, true).unwrap();
+        }
+    });
+    let output = waywiser(&["bench", "--server", &url, "--points", "8"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let error = text(&output.stderr);
+    assert!(error.contains("HTTP status 413 Payload Too Large"), "{error}");
+}
+
+#[tokio::test]
 async fn a_server_that_does_not_speak_http2_is_reported_before_points_are_sent() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -14,7 +14,7 @@ use waywiser::auth::{Principal, Quota, Role};
 use waywiser::proto::waywiser_admin_v1::BackupStoreRequest;
 use waywiser::proto::waywiser_admin_v1::admin_service_client::AdminServiceClient;
 use waywiser::proto::waywiser_v1 as pb;
-use waywiser::recording::CheckpointStore;
+use waywiser::recording::{CheckpointStore, OpenRequest};
 use waywiser::store::{MemoryStore, RedbStore};
 
 use crate::support::Server;
@@ -205,6 +205,27 @@ async fn answers_are_the_same_from_a_store_on_disk() {
     let disk = Arc::new(RedbStore::open(directory.path()).unwrap());
     let world = [("b", "same", 5, true), ("b", "b", 2, false), ("default", "same", 1, false)];
     assert_eq!(run(disk, &world).await, run(memory(), &[]).await);
+}
+
+/// Stores a recording that has expired, and that no sweep has removed yet.
+async fn store_expired(store: &dyn CheckpointStore, name: &str) {
+    let (options, max_in_namespace) = (None, None);
+    let opening = OpenRequest { options, now_unix_ms: 1, expire_unix_ms: 2, max_in_namespace };
+    store.open(name.parse().unwrap(), opening).await.unwrap();
+}
+
+#[tokio::test]
+async fn answers_do_not_depend_on_expired_recordings_of_others() {
+    let (alone, together) = (memory(), memory());
+    for store in [&alone, &together] {
+        // An own recording that has expired counts in the quota, and has its place in a page.
+        store_expired(&**store, "namespaces/alpha/paths/bb").await;
+    }
+    for id in ["0", "b", "bb", "same", "zz"] {
+        store_expired(&*together, &format!("namespaces/beta/paths/{id}")).await;
+        store_expired(&*together, &format!("paths/{id}")).await;
+    }
+    assert_eq!(run(together, &[("b", "same", 2, false)]).await, run(alone, &[]).await);
 }
 
 /// The work of a call is the same for names of others that exist and names that do not: no look-up at all. And no call

@@ -29,6 +29,7 @@ mod limits;
 mod load;
 mod measure;
 mod memory;
+#[cfg(unix)]
 mod metrics;
 mod offsets;
 mod other_servers;
@@ -58,6 +59,7 @@ mod tls_clients;
 mod tls_program;
 mod tls_refusals;
 mod tls_reload;
+#[cfg(unix)]
 mod traces;
 mod watch;
 mod watchdog;

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -33,8 +34,8 @@ impl Observed {
         Self::with(&["--data-dir", directory.to_str().unwrap()])
     }
 
-    /// Starts a server with TLS, whose certificate expires at the start of the year 2035.
-    pub fn with_tls(directory: &Path) -> Self {
+    /// Starts a server with a token file and with TLS, whose certificate expires at the start of the year 2035.
+    pub fn with_security(directory: &Path) -> Self {
         let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
         params.not_after = rcgen::date_time_ymd(2035, 1, 1);
         let key = rcgen::KeyPair::generate().unwrap();
@@ -43,7 +44,16 @@ impl Observed {
         std::fs::write(&cert_file, certificate.pem()).unwrap();
         std::fs::write(&key_file, key.serialize_pem()).unwrap();
         let [cert_file, key_file] = [&cert_file, &key_file].map(|file| file.to_str().unwrap());
-        Self::with(&["--ephemeral", "--tls-cert", cert_file, "--tls-key", key_file])
+        let tokens = directory.join("tokens.toml");
+        let hash = "0123456789abcdef".repeat(4);
+        let principal = format!(
+            "[[principal]]\nname = \"a\"\nrole = \"reader\"\ntoken_sha256 = [\"{hash}\"]\n"
+        );
+        std::fs::write(&tokens, principal).unwrap();
+        std::fs::set_permissions(&tokens, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let tokens = tokens.to_str().unwrap();
+        let tls = ["--tls-cert", cert_file, "--tls-key", key_file];
+        Self::with(&[&["--ephemeral", "--tokens", tokens], &tls[..]].concat())
     }
 
     /// Starts a server with these arguments.

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use futures::stream;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -29,7 +30,7 @@ async fn call(builder: waywiser::client::ClientBuilder) -> Result<u32, ClientErr
 /// Returns the fault of a call.
 async fn fault(builder: waywiser::client::ClientBuilder) -> ConnectionFault {
     match call(builder).await.unwrap_err() {
-        ClientError::Connection { source, .. } => source,
+        ClientError::Connection { source, .. } => *source,
         error => panic!("{error}: {error:?}"),
     }
 }
@@ -84,9 +85,23 @@ async fn an_invalid_certificate_is_reported_with_its_reason() {
 #[tokio::test]
 async fn a_wrong_scheme_is_reported() {
     let ca = Ca::new();
+    // A server that answers in plaintext.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut hello = [0; 1024];
+        let _ = stream.read(&mut hello).await;
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        while let Ok(1..) = stream.read(&mut hello).await {}
+    });
+    let builder = Client::builder(format!("https://localhost:{port}")).ca_pem(ca.pem.clone());
+    assert_eq!(fault(builder).await, ConnectionFault::NotTls);
+    // One that closes the connection.
     let plain = Server::start().await;
     let builder = Client::builder(url(&plain, "localhost")).ca_pem(ca.pem.clone());
-    assert_eq!(fault(builder).await, ConnectionFault::NotTls);
+    let error = call(builder).await.unwrap_err();
+    assert!(error.to_string().contains("it may not speak TLS (http://)"), "{error}");
     let secure = server(&ca.server()).await;
     let builder = Client::builder(format!("http://{}", secure.address));
     assert_eq!(fault(builder).await, ConnectionFault::NeedsTls);

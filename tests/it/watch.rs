@@ -135,6 +135,8 @@ fn closed_stderr(arguments: &[&str]) -> Option<i32> {
 fn a_command_whose_messages_are_not_read_keeps_its_exit_status() {
     let (_reserved, closed) = reserved_address();
     let closed = closed.to_string();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = listener.local_addr().unwrap().to_string();
     for (expected, arguments) in [
         (1, vec!["record", "--server", &closed, "--name", "paths/a", "examples/legs.csv"]),
         (1, vec!["record", "--server", &closed, "examples/legs.csv"]),
@@ -144,7 +146,7 @@ fn a_command_whose_messages_are_not_read_keeps_its_exit_status() {
         (1, vec!["paths", "delete", "--server", &closed, "paths/a", "paths/b"]),
         (2, vec!["watch"]),
         (2, vec!["record", "--jobs"]),
-        (1, vec!["serve", "--ephemeral", "--listen", "192.0.2.1:1"]),
+        (1, vec!["serve", "--ephemeral", "--listen", &taken]),
     ] {
         assert_eq!(closed_stderr(&arguments), Some(expected), "{arguments:?}");
     }
@@ -209,9 +211,9 @@ async fn the_program_speaks_tls_with_a_token_of_a_file_or_the_environment() {
     std::fs::write(path("server.pem"), pair.certificate).unwrap();
     std::fs::write(path("server.key"), pair.key).unwrap();
     std::fs::write(path("ca.pem"), &ca.pem).unwrap();
-    std::fs::write(path("token"), "good-token-of-this-test\n").unwrap();
+    std::fs::write(path("token"), "the-good-token-of-this-test-has-40-characters\n").unwrap();
     private(&path("token"));
-    let hash = waywiser::auth::TokenHash::of("good-token-of-this-test");
+    let hash = waywiser::auth::TokenHash::of("the-good-token-of-this-test-has-40-characters");
     let principal = format!(
         "[[principal]]\nname = \"van-7\"\nrole = \"writer\"\ntoken_sha256 = [\"{hash}\"]\n"
     );
@@ -241,9 +243,9 @@ async fn the_program_speaks_tls_with_a_token_of_a_file_or_the_environment() {
         let output = list.env("WAYWISER_TOKEN", token).output().unwrap();
         (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
     };
-    let (code, out) = environment("good-token-of-this-test");
+    let (code, out) = environment("the-good-token-of-this-test-has-40-characters");
     assert!(code == Some(0) && out.contains("paths/hill"), "{out}");
-    let (code, out) = environment("another-token");
+    let (code, out) = environment("another-token-that-has-40-characters-too");
     assert!(code == Some(1) && out.contains("check the token in WAYWISER_TOKEN"), "{out}");
     assert!(!out.contains("another-token"), "{out}");
     for command in [

@@ -1,14 +1,14 @@
 # The Debian package: built, inspected, installed, run and purged. Read by run.
 
-# Runs the installed server until it accepts connections, then measures a track with it.
-try_server() { # SERVER DATA-DIR
+# Runs a server until it accepts connections, then records a track with it.
+try_server() { # COMMAND...
     mkfifo "$work/address"
-    "$1" serve --listen 127.0.0.1:0 --data-dir "$2" --log-filter warn >"$work/address" &
+    "$@" --listen 127.0.0.1:0 --log-filter warn >"$work/address" &
     server=$!
     read -r _ _ address <"$work/address"
-    "$1" record --server "$address" --name paths/packaged examples/legs.csv >/dev/null || fail "the installed program"
+    "$program" record --server "$address" --name paths/packaged examples/legs.csv >/dev/null || fail "$1"
     kill "$server"
-    wait "$server" || fail "the installed server ends with status $?"
+    wait "$server" || fail "$1 ends with status $?"
     server=
     rm "$work/address"
 }
@@ -43,7 +43,7 @@ FILES
     pass "the Debian package: $(du -k "$package" | cut -f 1) KiB"
 
     dpkg-deb --extract "$package" "$work/root"
-    try_server "$work/root/usr/bin/waywiser" "$work/data"
+    try_server "$work/root/usr/bin/waywiser" serve --data-dir "$work/data"
     pass "the program of the package"
 
     if [ "$(id -u)" -ne 0 ]; then
@@ -60,14 +60,18 @@ install_debian() {
     apt-get install -q -y --no-install-recommends "$package" >"$work/apt" 2>&1 || { cat "$work/apt"; fail "installation"; }
     [ "$(stat -c '%U:%G %a' /etc/waywiser/waywiser.toml)" = "root:waywiser 640" ] || fail "rights of the settings"
     getent passwd waywiser >/dev/null || fail "the user was not made"
-    /usr/bin/waywiser config check --config /etc/waywiser/waywiser.toml >/dev/null || fail "the installed settings"
     if command -v systemd-analyze >/dev/null; then
         systemd-analyze verify --man=no waywiser.service waywiser.socket 2>"$work/verify" && [ ! -s "$work/verify" ] ||
             { cat "$work/verify"; fail "the installed units"; }
     fi
-    install -d -o waywiser -g waywiser "$work/state"
-    chmod 0711 "$work"
-    try_server /usr/bin/waywiser "$work/state/data"
+    # As systemd runs it: as the user, with the installed settings and the state directory.
+    install -d -o waywiser -g waywiser -m 0750 /var/lib/waywiser
+    local as_user=(setpriv --reuid=waywiser --regid=waywiser --clear-groups)
+    "${as_user[@]}" /usr/bin/waywiser config check --config /etc/waywiser/waywiser.toml >/dev/null ||
+        fail "the installed settings"
+    try_server "${as_user[@]}" /usr/bin/waywiser serve --config /etc/waywiser/waywiser.toml
+    [ -n "$(find /var/lib/waywiser -type f -user waywiser)" ] ||
+        fail "the installed server stored nothing"
 
     # A changed file of settings survives a second installation and a removal, and not a purge.
     echo '# edited' >>/etc/waywiser/waywiser.toml
@@ -75,10 +79,10 @@ install_debian() {
     grep -qx '# edited' /etc/waywiser/waywiser.toml || fail "the settings were replaced"
     dpkg --remove waywiser >"$work/apt" 2>&1 || { cat "$work/apt"; fail "removal"; }
     [ ! -e /usr/bin/waywiser ] && [ -e /etc/waywiser/waywiser.toml ] || fail "removal"
-    mkdir -p /var/lib/waywiser
+    [ -e /var/lib/waywiser ] || fail "the removal deleted the recordings"
     dpkg --purge waywiser >"$work/apt" 2>&1 || { cat "$work/apt"; fail "purge"; }
     [ ! -e /etc/waywiser ] && [ ! -e /var/lib/waywiser ] || fail "the purge leaves files"
-    deluser --quiet --system waywiser
+    deluser --quiet --system waywiser 2>/dev/null
     pass "installation, second installation, removal and purge of the package"
 }
 

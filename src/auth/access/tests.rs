@@ -167,7 +167,7 @@ fn credentials_that_a_server_does_not_accept_are_refused() {
     let certificates = load(AccessSettings { certificates: true, ..AccessSettings::default() });
     assert!(certificate(&certificates, "van.example").is_ok());
     let error = bearer(&certificates, token.as_str()).unwrap_err().to_string();
-    assert!(error.contains("use a client certificate"), "{error}");
+    assert!(error.contains("client certificates and no tokens"), "{error}");
 }
 
 #[test]

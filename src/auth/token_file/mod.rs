@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use self::grants::Grants;
-pub use self::parse::{ParseError, check_tokens};
+pub use self::parse::{TokenFileError, check_tokens};
 use super::authenticator::{AuthError, PeerCertificate, Session};
 use super::file::{Content, LoadError, WatchedFile};
 use super::token::TokenHash;
@@ -96,6 +96,6 @@ pub(super) struct Reloaded {
     pub(super) has_new_names: bool,
 }
 
-fn in_file(file: &WatchedFile, error: ParseError) -> LoadError {
+fn in_file(file: &WatchedFile, error: TokenFileError) -> LoadError {
     file.error(error.line, error.reason)
 }

@@ -27,14 +27,14 @@ pub(super) struct Entry {
 
 /// The content of a token file is not valid. The message contains no value that may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ParseError {
+pub struct TokenFileError {
     /// The line, from 1.
     pub line: Option<usize>,
     /// The reason and the remedy.
     pub reason: String,
 }
 
-impl fmt::Display for ParseError {
+impl fmt::Display for TokenFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.line {
             Some(line) => write!(f, "line {line}: {}", self.reason),
@@ -43,13 +43,13 @@ impl fmt::Display for ParseError {
     }
 }
 
-impl std::error::Error for ParseError {}
+impl std::error::Error for TokenFileError {}
 
 /// Checks the content of a token file, and returns the number of its principals.
 ///
 /// # Errors
 /// If it is not valid.
-pub fn check_tokens(text: &str) -> Result<usize, ParseError> {
+pub fn check_tokens(text: &str) -> Result<usize, TokenFileError> {
     parse(text).map(|entries| entries.len())
 }
 
@@ -57,8 +57,8 @@ pub fn check_tokens(text: &str) -> Result<usize, ParseError> {
 ///
 /// # Errors
 /// If it is not valid.
-pub(super) fn parse(text: &str) -> Result<Vec<Entry>, ParseError> {
-    let root = DeTable::parse(text).map_err(|error| ParseError {
+pub(super) fn parse(text: &str) -> Result<Vec<Entry>, TokenFileError> {
+    let root = DeTable::parse(text).map_err(|error| TokenFileError {
         line: error.span().map(|span| line_of(text, span.start)),
         // Without the text of the line, which may contain a secret.
         reason: format!("is not valid TOML: {}", error.message()),
@@ -66,7 +66,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Entry>, ParseError> {
     let reader = Reader { text };
     reader.only_keys(root.get_ref(), &["principal"])?;
     let Some((_, principals)) = root.get_ref().iter().next() else {
-        return Err(ParseError {
+        return Err(TokenFileError {
             line: None,
             reason: "has no [[principal]] table; make one with: waywiser token new".to_owned(),
         });
@@ -108,7 +108,7 @@ impl<T: std::hash::Hash + Eq> Unique<T> {
         reader: &Reader<'_>,
         value: T,
         span: &Range<usize>,
-    ) -> Result<(), ParseError> {
+    ) -> Result<(), TokenFileError> {
         match self.places.insert(value, span.start) {
             None => Ok(()),
             Some(first) => {
@@ -135,12 +135,12 @@ struct Reader<'a> {
 type Value<'a> = Spanned<DeValue<'a>>;
 
 impl Reader<'_> {
-    fn fail<T>(&self, span: &Range<usize>, reason: impl Into<String>) -> Result<T, ParseError> {
-        Err(ParseError { line: Some(line_of(self.text, span.start)), reason: reason.into() })
+    fn fail<T>(&self, span: &Range<usize>, reason: impl Into<String>) -> Result<T, TokenFileError> {
+        Err(TokenFileError { line: Some(line_of(self.text, span.start)), reason: reason.into() })
     }
 
     /// Checks that a table has no other keys.
-    fn only_keys(&self, table: &DeTable<'_>, known: &[&str]) -> Result<(), ParseError> {
+    fn only_keys(&self, table: &DeTable<'_>, known: &[&str]) -> Result<(), TokenFileError> {
         let unknown = table.keys().find(|key| !known.contains(&key.get_ref().as_ref()));
         let Some(key) = unknown else { return Ok(()) };
         let name = key.get_ref();
@@ -152,7 +152,7 @@ impl Reader<'_> {
         self.fail(&key.span(), format!("unknown key {name:?}; {advice}"))
     }
 
-    fn entry(&self, value: &Value<'_>) -> Result<(Entry, Spans), ParseError> {
+    fn entry(&self, value: &Value<'_>) -> Result<(Entry, Spans), TokenFileError> {
         const KEYS: [&str; 6] =
             ["name", "namespace", "role", "token_sha256", "certificate_names", "quota"];
         let DeValue::Table(table) = value.get_ref() else {
@@ -212,7 +212,7 @@ impl Reader<'_> {
         Ok((Entry { principal, tokens, certificate_names }, spans))
     }
 
-    fn quota(&self, value: Option<&Value<'_>>) -> Result<Quota, ParseError> {
+    fn quota(&self, value: Option<&Value<'_>>) -> Result<Quota, TokenFileError> {
         const KEYS: [&str; 4] =
             ["max_streams", "max_points_per_second", "max_bytes_per_second", "max_recordings"];
         let Some(value) = value else { return Ok(Quota::default()) };
@@ -241,7 +241,7 @@ impl Reader<'_> {
         })
     }
 
-    fn string<'v>(&self, value: &'v Value<'_>, what: &str) -> Result<&'v str, ParseError> {
+    fn string<'v>(&self, value: &'v Value<'_>, what: &str) -> Result<&'v str, TokenFileError> {
         match value.get_ref().as_str() {
             Some(text) => Ok(text),
             None => self.fail(&value.span(), format!("{what} is not a string; write it in quotes")),
@@ -252,7 +252,7 @@ impl Reader<'_> {
         &self,
         value: Option<&'v Value<'a>>,
         what: &str,
-    ) -> Result<&'v [Value<'a>], ParseError> {
+    ) -> Result<&'v [Value<'a>], TokenFileError> {
         let Some(value) = value else { return Ok(&[]) };
         let DeValue::Array(items) = value.get_ref() else {
             let reason = format!("{what} is not a list; write {what} = [\"...\"]");

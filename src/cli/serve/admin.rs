@@ -75,12 +75,6 @@ fn is_loopback(ip: IpAddr) -> bool {
 }
 
 impl Admin {
-    /// Returns the metrics, so that other parts of the program can add sources.
-    #[cfg_attr(not(feature = "otlp"), expect(dead_code))]
-    pub(super) fn metrics(&self) -> &Metrics {
-        &self.metrics
-    }
-
     /// Adds the metrics of the store and of the server, and makes the server ready when it accepts calls. Without a
     /// listener it does nothing, so that calls cost nothing.
     pub(super) fn observe(&self, store: &Arc<LoggedStore>, server: Server) -> Server {
@@ -98,7 +92,7 @@ impl Admin {
 
     /// Adds the metrics of the certificates.
     pub(super) fn observe_tls(&self, tls: &TlsSettings) {
-        self.metrics.add(metrics::tls(tls.clone()));
+        self.add(metrics::tls(tls.clone()));
     }
 
     /// Adds the metrics of another part of the process, if there is a listener.

@@ -87,7 +87,7 @@ impl Traces {
     pub(super) fn observe(&self, server: Server, admin: &Admin) -> Server {
         let Some(traces) = &self.sent else { return server };
         let counts = std::sync::Arc::clone(traces.counts());
-        admin.metrics().add(move |samples: &mut crate::metrics::Samples<'_>| {
+        admin.add(move |samples: &mut crate::metrics::Samples<'_>| {
             let help = "Spans that were sent to the collector";
             samples.counter("waywiser_trace_spans_sent", help, |family| {
                 family.add(&[], counts.sent());

@@ -39,7 +39,7 @@ fn printed(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> String {
 fn screen(out: &mut Vec<u8>, json: bool) -> Screen<'_, Vec<u8>> {
     static NAME: std::sync::LazyLock<RecordingName> =
         std::sync::LazyLock::new(|| "paths/walk".parse().unwrap());
-    Screen { out, name: &NAME, json, is_line: false, is_open: false }
+    Screen { out, name: &NAME, json, names: Names::Truncated, is_line: false, is_open: false }
 }
 
 #[tokio::test(start_paused = true)]

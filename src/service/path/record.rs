@@ -92,6 +92,8 @@ impl RecordStream {
             if let Some(target) = &mut self.target {
                 folded = target.fold(&mut buffer, self.body.work());
                 self.body.progress().set_points(target.point_count());
+                let path_bytes = target.accumulator().map_or(0, |path| path.heap_bytes());
+                self.body.progress().set_path_bytes(path_bytes);
             }
             self.body.progress().set_messages(self.messages.message_count());
             self.body.set_held(self.messages.held_bytes());

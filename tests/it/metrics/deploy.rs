@@ -50,10 +50,10 @@ impl Known {
     }
 }
 
-/// Returns the metrics of a server with a store on disk, after calls of several kinds, and those of a server with TLS.
+/// Returns the metrics of a server with a store on disk, after calls of several kinds, and those of a server with TLS and tokens.
 async fn known() -> Known {
     let directory = tempfile::tempdir().unwrap();
-    let tls = Observed::with_tls(directory.path());
+    let tls = Observed::with_security(directory.path());
     let tls = parse(&tls.metrics(), Format::Prometheus).unwrap();
     let server = Observed::on_disk(&directory.path().join("data"));
     server.use_services().await;

@@ -231,7 +231,7 @@ async fn the_earlier_points_of_a_recording_do_not_count_again() {
 #[test]
 fn the_certificate_and_failures_of_handshakes_and_reloads_are_shown() {
     let directory = tempfile::tempdir().unwrap();
-    let server = Observed::with_tls(directory.path());
+    let server = Observed::with_security(directory.path());
     let families = parse(&server.open_metrics(), Format::OpenMetrics).unwrap();
     let get = |families: &Families, name| value(families, name, &[]).unwrap();
     // 2035-01-01T00:00:00Z.
@@ -241,6 +241,7 @@ fn the_certificate_and_failures_of_handshakes_and_reloads_are_shown() {
     );
     assert_eq!(get(&families, "waywiser_tls_handshake_failures_total"), 0.0);
     super::ask(server.serve.address, "GET / HTTP/1.1\r\nHost: a\r\n");
+    std::fs::write(directory.path().join("tokens.toml"), "[[").unwrap();
     std::fs::write(directory.path().join("server.key"), "-----BEGIN").unwrap();
     super::signal(&server.serve, "-HUP");
     loop {
@@ -248,6 +249,8 @@ fn the_certificate_and_failures_of_handshakes_and_reloads_are_shown() {
         let failures = [
             get(&families, "waywiser_tls_handshake_failures_total"),
             get(&families, "waywiser_tls_reload_failures_total"),
+            value(&families, "waywiser_credentials_load_failures_total", &[("source", "tokens")])
+                .unwrap(),
         ];
         if failures.iter().all(|count| *count >= 1.0) {
             break;

@@ -38,7 +38,8 @@ fn expected(counts: &[(&str, u64)]) -> Vec<(String, u64)> {
 #[tokio::test]
 async fn a_record_belongs_to_its_full_name() {
     let names = [name("walk"), in_namespace("a", "walk"), in_namespace("b", "walk")];
-    let store = RedbStore::open(tempfile::tempdir().unwrap().path()).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let store = RedbStore::open(directory.path()).unwrap();
     for own in &names {
         let checkpoint = store.open(own.clone(), request()).await.unwrap();
         let bytes = codec::encode(own, &checkpoint);
