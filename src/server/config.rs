@@ -55,7 +55,8 @@ pub struct Config {
     /// a client can keep the server busy with resets (RUSTSEC-2024-0003). Default 1024.
     pub max_error_resets: usize,
     /// Maximum number of streams that a client may reset before the server has accepted them. Above it, the connection
-    /// is closed (CVE-2023-44487, "rapid reset"). Default 64.
+    /// is closed (CVE-2023-44487, "rapid reset"). A proxy cancels the calls of many clients on one connection, and a
+    /// busy server reads them at once; a lower limit makes all clients of the proxy lose their calls. Default 512.
     pub max_pending_resets: usize,
     /// The server sends a ping after this time without input. Default 30 s.
     pub keepalive_interval: Duration,
@@ -121,7 +122,7 @@ impl Default for Config {
             handshake_timeout: Duration::from_secs(10),
             max_header_bytes: 16 * 1024,
             max_error_resets: 1024,
-            max_pending_resets: 64,
+            max_pending_resets: 512,
             keepalive_interval: Duration::from_secs(30),
             keepalive_timeout: Duration::from_secs(20),
             stream_window_bytes: 512 << 10,
