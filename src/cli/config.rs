@@ -39,7 +39,8 @@ pub(super) fn with_help(command: Command) -> Command {
     command.mut_subcommand("config", |config| {
         config.mut_subcommand("check", |check| {
             let check = check.about(CHECK_ABOUT).long_about(CHECK_LONG_ABOUT);
-            check.after_long_help(CHECK_EXAMPLES)
+            // Only `serve` prints the settings.
+            check.after_long_help(CHECK_EXAMPLES).mut_arg("print_config", |arg| arg.hide(true))
         })
     })
 }

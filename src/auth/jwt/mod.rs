@@ -67,7 +67,7 @@ pub(super) struct JwtVerifier {
 
 enum Source {
     File(WatchedFile),
-    Url(Fetcher, Refresh),
+    Url(Box<Fetcher>, Refresh),
 }
 
 impl JwtVerifier {
@@ -87,7 +87,7 @@ impl JwtVerifier {
                 let place = url.to_string();
                 let fetcher =
                     Fetcher::new(url).map_err(|reason| LoadError { place, line: None, reason })?;
-                (Source::Url(fetcher, Refresh::default()), None)
+                (Source::Url(Box::new(fetcher), Refresh::default()), None)
             }
         };
         Ok(Self {

@@ -187,10 +187,10 @@ fn parse_with(
     let used = by_precedence(sources, &keys);
 
     let added = used.iter().flat_map(|source| source.arguments(&keys));
-    let position = arguments
-        .iter()
-        .position(|argument| Some(argument) == names.last().map(OsString::from).as_ref());
-    let at = position.map_or(arguments.len(), |position| position + 1);
+    // The name of the program comes first, and may be any text.
+    let is_command = |argument: &OsString| names.last().is_some_and(|name| argument == name);
+    let position = arguments.iter().skip(1).position(is_command);
+    let at = position.map_or(arguments.len(), |position| position + 2);
     let (start, end) = arguments.split_at(at);
     let all = start.iter().cloned().chain(added).chain(end.iter().cloned());
     let matches = plain.try_get_matches_from(all).map_err(|error| {

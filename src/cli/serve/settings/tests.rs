@@ -268,6 +268,13 @@ fn a_variable_that_is_similar_to_one_of_a_setting_gives_a_warning() {
     );
 }
 
+#[test]
+fn the_name_of_the_program_may_be_that_of_the_command() {
+    let mut sources = Sources::new(&["--threads", "2"]).file("max-connections = 3");
+    sources.arguments[0] = "serve".into();
+    assert_eq!(sources.line("max-connections"), "max-connections = 3 # FILE, line 1");
+}
+
 /// The printed settings of a file are those that the same file gives, with every setting that the command has.
 #[test]
 fn printed_settings_are_a_file_with_the_same_settings() {
