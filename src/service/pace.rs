@@ -208,8 +208,8 @@ mod tests {
         Rate { account: Arc::clone(account), unit, scope: QuotaScope::Peer, per_second }
     }
 
-    fn pace(rates: &[Rate]) -> Pace {
-        Pace::new(Rates(rates.into()))
+    fn pace<const N: usize>(rates: [Rate; N]) -> Pace {
+        Pace::new(Rates(Arc::new(rates)))
     }
 
     /// Reads frames of this many points and bytes. Returns the time that it took.
@@ -231,11 +231,11 @@ mod tests {
     async fn a_stream_reads_at_its_rate_after_a_burst_of_a_second() {
         let account = Arc::new(Account::new(Instant::now()));
         let points = rate(&account, RateUnit::Points, 1000);
-        assert_close(read(&mut pace(&[points.clone()]), 10, 100, 9).await, 0.0);
-        assert_close(read(&mut pace(&[points.clone()]), 50, 100, 9).await, 5.0);
+        assert_close(read(&mut pace([points.clone()]), 10, 100, 9).await, 0.0);
+        assert_close(read(&mut pace([points.clone()]), 50, 100, 9).await, 5.0);
         // Silence permits one burst again, not more.
         tokio::time::advance(Duration::from_secs(3600)).await;
-        assert_close(read(&mut pace(&[points]), 30, 100, 9).await, 2.0);
+        assert_close(read(&mut pace([points]), 30, 100, 9).await, 2.0);
     }
 
     #[tokio::test(start_paused = true)]
@@ -244,20 +244,20 @@ mod tests {
         let (one, other) = (Arc::new(one), Arc::new(other));
         let points = rate(&one, RateUnit::Points, 1000);
         let bytes = rate(&other, RateUnit::Bytes, 100);
-        let mut paces = [pace(&[points.clone()]), pace(&[points.clone()]), pace(&[points])];
+        let mut paces = [pace([points.clone()]), pace([points.clone()]), pace([points])];
         let streams = paces.iter_mut().map(|pace| read(pace, 20, 100, 1000));
         let times = futures::future::join_all(streams).await;
         assert_close(times.into_iter().max().unwrap(), 5.0);
         let both = [rate(&one, RateUnit::Points, 1000), bytes];
         // 20 s for the bytes, and the points need no longer.
-        assert_close(read(&mut pace(&both), 21, 100, 100).await, 20.0);
+        assert_close(read(&mut pace(both), 21, 100, 100).await, 20.0);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_frame_far_above_the_rate_ends_the_stream_and_refuses_calls_until_it_is_paid() {
         let account = Arc::new(Account::new(Instant::now()));
         let rate = rate(&account, RateUnit::Bytes, 1000);
-        let error = pace(&[rate.clone()]).charge(0, 32_000).unwrap_err();
+        let error = pace([rate.clone()]).charge(0, 32_000).unwrap_err();
         assert_eq!(error.retry_after, Duration::from_secs(31));
         insta::assert_snapshot!(
             error,
@@ -278,7 +278,7 @@ mod tests {
         for per_second in rates {
             let rate = rate(&account, RateUnit::Points, per_second);
             for points in [1, u64::MAX] {
-                let _ = pace(&[rate.clone()]).charge(points, 0);
+                let _ = pace([rate.clone()]).charge(points, 0);
             }
         }
         assert_eq!(account.debt(Instant::now()), Duration::from_nanos(DEBT_MAX_NS));
@@ -291,7 +291,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_same_totals_are_charged_once() {
         let account = Arc::new(Account::new(Instant::now()));
-        let mut pace = pace(&[rate(&account, RateUnit::Points, 10)]);
+        let mut pace = pace([rate(&account, RateUnit::Points, 10)]);
         for (points, bytes) in [(0, 5), (5, 50), (5, 50), (5, 60)] {
             pace.charge(points, bytes).unwrap();
         }

@@ -153,7 +153,7 @@ async fn a_recording_far_above_its_rate_keeps_its_points_and_resumes() {
     assert_eq!(status.get_details_error_info().unwrap().reason, "POINT_RATE");
     assert!(retry_delay(&status) > Duration::from_secs(30), "{status:?}");
     // A call that would soon be refused does not start.
-    let name = || pb::GetPathRequest { name: "paths/a".to_owned(), ..Default::default() };
+    let name = || pb::GetPathRequest { name: "paths/a".to_owned() };
     let refused = limited.paths().await.get_path(name()).await.unwrap_err();
     assert_eq!(refused.get_details_error_info().unwrap().reason, "POINT_RATE");
     assert!(retry_delay(&refused) > Duration::from_secs(5), "{refused:?}");
@@ -161,7 +161,7 @@ async fn a_recording_far_above_its_rate_keeps_its_points_and_resumes() {
     let mut paths = other.paths().await;
     let path = paths.get_path(name()).await.unwrap().into_inner().path.unwrap();
     let committed = path.committed_points as u32;
-    assert!(committed >= 100 && committed % 100 == 0, "{committed}");
+    assert!(committed >= 100 && committed.is_multiple_of(100), "{committed}");
     let rest = pb::RecordPathRequest { finish_write: true, ..message(committed, 1000 - committed) };
     let reply = paths.record_path(tokio_stream::iter([rest])).await.unwrap().into_inner();
     assert_eq!(reply.committed_points, 1000);
