@@ -39,6 +39,7 @@ pub(in crate::cli) struct ConnectArgs {
 
 /// The credentials of calls, and the CAs that the client trusts.
 #[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Connection")]
 pub(in crate::cli) struct CredentialArgs {
     /// CA certificates (PEM) to trust instead of those of the system
     #[arg(long, value_name = "FILE", env = "WAYWISER_CA_FILE", hide_env_values = true)]
@@ -217,16 +218,6 @@ pub(in crate::cli) fn server_url(text: &str) -> Result<String, String> {
         Ok(_) | Err(ClientError::UrlSecret) => Ok(text.to_owned()),
         Err(_) if is_unset => Ok(String::new()),
         Err(_) => Err("must be a URL such as http://127.0.0.1:50051, without a path".to_owned()),
-    }
-}
-
-/// Parses the URL of a server without TLS.
-pub(in crate::cli) fn plaintext_server_url(text: &str) -> Result<String, String> {
-    match ServerUrl::parse(text) {
-        Ok(url) if url.is_https() => {
-            Err("must be an http:// URL; this command has no TLS".to_owned())
-        }
-        _ => server_url(text),
     }
 }
 

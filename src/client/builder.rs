@@ -37,7 +37,7 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(15);
 #[must_use]
 #[derive(Clone)]
 pub struct ClientBuilder {
-    url: String,
+    pub(super) url: String,
     headers: Vec<(String, String)>,
     token: Option<TokenSource>,
     allows_plaintext_token: bool,
@@ -146,7 +146,7 @@ impl ClientBuilder {
     }
 
     /// Checks the settings.
-    fn build(self) -> Result<Parts, ClientError> {
+    pub(super) fn build(self) -> Result<Parts, ClientError> {
         let url = ServerUrl::parse(&self.url)?;
         let mut headers = HeaderMap::new();
         for (name, value) in &self.headers {

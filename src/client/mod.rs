@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `builder`, `url` | the settings of a client, and the address of its server |
 //! | `connector`, `tls`, `checked_stream` | opening a connection: TCP, TLS, and a check of the protocol |
+//! | `opener` | connections and requests for callers that use h2 directly |
 //! | `fault` | the reasons for which an open port cannot be used |
 //! | `transport`, `token` | the headers and the bearer token of each call |
 //! | `method` | the published methods that take a stream of points |
@@ -30,6 +31,8 @@ mod error;
 mod fault;
 mod message_body;
 pub(crate) mod method;
+#[cfg(feature = "cli")]
+pub(crate) mod opener;
 mod paths;
 mod point_body;
 pub(crate) mod point_encoder;
@@ -64,7 +67,6 @@ use self::request_abort::RequestAbort;
 pub use self::retry::RetryPolicy;
 pub use self::token::{BoxError, TokenError, TokenSource};
 use self::transport::Transport;
-#[cfg(feature = "cli")]
 pub(crate) use self::url::ServerUrl;
 use crate::measure::Point;
 

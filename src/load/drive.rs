@@ -11,8 +11,7 @@ use bytes::{Buf as _, Bytes};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{Ping, RecvStream, SendStream};
-use http::{HeaderValue, Request, Response, StatusCode, header};
-use tokio::net::TcpStream;
+use http::{Response, StatusCode};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tonic::{Code, Status};
@@ -21,6 +20,7 @@ use super::call::Call;
 use super::encode;
 use super::target::Target;
 use super::track::Track;
+use crate::client::opener::Opener;
 use crate::contract::method::v1::DELETE_PATH;
 use crate::recording::RecordingName;
 
@@ -83,7 +83,7 @@ pub(crate) struct Round {
 pub(crate) struct Connections {
     senders: Vec<SendRequest<Bytes>>,
     is_counter: bool,
-    authority: Arc<str>,
+    opener: Arc<Opener>,
 }
 
 impl Connections {
@@ -94,36 +94,25 @@ impl Connections {
     pub(crate) async fn open(target: &Target, count: usize) -> Result<Self, String> {
         let mut senders = Vec::with_capacity(count);
         for _ in 0..count {
-            let late = || Err("the server did not answer in time".to_owned());
-            let opened = timeout(CONNECT_TIMEOUT, connect(&target.authority));
-            senders.push(opened.await.unwrap_or_else(|_| late()).map_err(|error| {
-                format!(
-                    "no connection to {}: {error}; is a server running there?",
-                    target.authority
-                )
-            })?);
+            let late = || Err("the server did not answer in time; is it running there?".to_owned());
+            let opened = timeout(CONNECT_TIMEOUT, connect(&target.opener));
+            let address = target.opener.url().address();
+            let failed = |error| format!("no connection to {address}: {error}");
+            senders.push(opened.await.unwrap_or_else(|_| late()).map_err(failed)?);
         }
-        let authority = target.authority.as_str().into();
-        Ok(Self { senders, is_counter: target.is_counter, authority })
+        Ok(Self { senders, is_counter: target.is_counter, opener: Arc::clone(&target.opener) })
     }
 
     /// Opens the stream with this number.
     ///
     /// # Errors
-    /// If the connection was closed.
+    /// If the connection was closed, or there is no valid token.
     pub(crate) async fn call(
         &self,
         path: &str,
         number: usize,
     ) -> Result<(ResponseFuture, SendStream<Bytes>), String> {
-        let mut request = Request::new(());
-        *request.method_mut() = http::Method::POST;
-        *request.uri_mut() = format!("http://{}{}", self.authority, path)
-            .parse()
-            .map_err(|error| format!("{error}"))?;
-        let headers = request.headers_mut();
-        headers.insert(header::TE, HeaderValue::from_static("trailers"));
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        let request = self.opener.request(path)?;
         let sender = self.senders[number % self.senders.len()].clone();
         let lost = |error: h2::Error| format!("stream {number}: {error}");
         let mut sender = sender.ready().await.map_err(lost)?;
@@ -204,10 +193,11 @@ pub(crate) async fn delete(
 }
 
 /// Opens one connection and waits for the answer to a PING, which shows that the other end speaks HTTP/2.
-async fn connect(authority: &str) -> Result<SendRequest<Bytes>, String> {
-    let stream = TcpStream::connect(authority).await.map_err(|error| error.to_string())?;
-    stream.set_nodelay(true).map_err(|error| error.to_string())?;
-    let no_http2 = |error: h2::Error| format!("the server does not speak HTTP/2 ({error})");
+async fn connect(opener: &Opener) -> Result<SendRequest<Bytes>, String> {
+    let stream = opener.open().await?;
+    let no_http2 = |error: h2::Error| {
+        opener.fault().unwrap_or_else(|| format!("the server does not speak HTTP/2 ({error})"))
+    };
     let mut builder = h2::client::Builder::new();
     builder.initial_connection_window_size(REPLY_WINDOW_BYTES);
     let (sender, mut connection) = builder.handshake(stream).await.map_err(no_http2)?;

@@ -4,7 +4,7 @@ use std::process::Output;
 use std::sync::Arc;
 
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use waywiser::proto::routeguide;
 use waywiser::recording::{CheckpointStore as _, ListQuery};
 use waywiser::store::MemoryStore;
@@ -33,23 +33,28 @@ async fn counting(point_count: i32) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
-        let (stream, _) = listener.accept().await.unwrap();
-        let mut connection = h2::server::handshake(stream).await.unwrap();
-        while let Some(Ok((request, mut respond))) = connection.accept().await {
-            tokio::spawn(async move {
-                let mut body = request.into_body();
-                while let Some(data) = body.data().await {
-                    let _ = body.flow_control().release_capacity(data.unwrap().len());
-                }
-                let mut send = respond.send_response(http::Response::new(()), false).unwrap();
-                let reply = routeguide::RouteSummary { point_count, ..Default::default() };
-                send.send_data(frame(&prost::Message::encode_to_vec(&reply)), false).unwrap();
-                let ok = ("grpc-status".parse().unwrap(), "0".parse().unwrap());
-                send.send_trailers([ok].into_iter().collect()).unwrap();
-            });
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(count(stream, point_count));
         }
     });
     url
+}
+
+async fn count(stream: TcpStream, point_count: i32) {
+    let mut connection = h2::server::handshake(stream).await.unwrap();
+    while let Some(Ok((request, mut respond))) = connection.accept().await {
+        tokio::spawn(async move {
+            let mut body = request.into_body();
+            while let Some(data) = body.data().await {
+                let _ = body.flow_control().release_capacity(data.unwrap().len());
+            }
+            let mut send = respond.send_response(http::Response::new(()), false).unwrap();
+            let reply = routeguide::RouteSummary { point_count, ..Default::default() };
+            send.send_data(frame(&prost::Message::encode_to_vec(&reply)), false).unwrap();
+            let ok = ("grpc-status".parse().unwrap(), "0".parse().unwrap());
+            send.send_trailers([ok].into_iter().collect()).unwrap();
+        });
+    }
 }
 
 #[tokio::test]
@@ -311,7 +316,7 @@ async fn a_server_that_does_not_speak_http2_is_reported_before_points_are_sent()
     let output = waywiser(&["bench", "--server", &url]).await;
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        text(&output.stderr).contains("the server does not speak HTTP/2"),
+        text(&output.stderr).contains("it answered with HTTP/1: HTTP/1.1 400 Bad Request"),
         "{}",
         text(&output.stderr)
     );
@@ -389,7 +394,8 @@ async fn contradicting_arguments_are_refused() {
         ["--vary=named", "--live=7"],
         ["--vary=streams=7", "--json"],
         ["--live=7", "--interval=0s"],
-        ["--server=https://127.0.0.1:1", "--json"],
+        ["--server=ftp://127.0.0.1:1", "--json"],
+        ["--header=authorization=secret", "--json"],
     ] {
         let output = waywiser(&[&["bench"], &arguments[..]].concat()).await;
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");

@@ -107,7 +107,7 @@ async fn errors_of_tls_are_reported() {
     let list = ["paths", "list", "--server", &url, "--ca-file", file];
     let (code, _, errors) = run_async(&list).await;
     assert_eq!(code, Some(1));
-    assert!(errors.contains("it may not speak TLS (http://)"), "{errors}");
+    assert!(errors.contains("the server does not speak TLS; use http://"), "{errors}");
 }
 
 /// A watch retries, because a server may start later.

@@ -97,9 +97,17 @@ async fn a_wrong_scheme_is_reported() {
     });
     let builder = Client::builder(format!("https://localhost:{port}")).ca_pem(ca.pem.clone());
     assert_eq!(fault(builder).await, ConnectionFault::NotTls);
-    // One that closes the connection.
     let plain = Server::start().await;
     let builder = Client::builder(url(&plain, "localhost")).ca_pem(ca.pem.clone());
+    assert_eq!(fault(builder).await, ConnectionFault::NotTls);
+    // One that reads the first message and closes the connection.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.read(&mut [0; 4096]).await
+    });
+    let builder = Client::builder(format!("https://localhost:{port}")).ca_pem(ca.pem.clone());
     let error = call(builder).await.unwrap_err();
     assert!(error.to_string().contains("it may not speak TLS (http://)"), "{error}");
     let secure = server(&ca.server()).await;

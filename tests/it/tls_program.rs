@@ -164,6 +164,36 @@ fn a_certificate_needs_a_key_and_client_cas_need_a_certificate() {
 }
 
 #[test]
+fn the_load_generator_speaks_tls_and_sends_its_token() {
+    let files = Files::new(&Ca::new());
+    let (tokens, token) = (files.text("tokens.toml"), files.text("token"));
+    let new = ["token", "new", "--name", "bench", "--append", &tokens, "--output", &token];
+    let (code, _, errors) = run(&new);
+    assert_eq!(code, Some(0), "{errors}");
+    let serve = Serve::spawn(&mut files.serve(&["--tokens", &tokens])).unwrap();
+    let url = format!("https://localhost:{}", serve.address.port());
+    let ca = files.text("ca.pem");
+    let load = ["bench", "--server", &url, "--points", "1000", "--repeats", "1", "--no-ceiling"];
+    let named = ["--method", "record-path", "--named", "--streams", "4", "--connections", "2"];
+    let live = ["bench", "--server", &url, "--live", "3", "--interval", "50ms", "--duration", "1s"];
+    let rate = ["bench", "--server", &url, "--rate", "100", "--duration", "100ms"];
+    let credentials = ["--ca-file", &ca, "--token-file", &token];
+    for arguments in [&[&load[..], &named].concat()[..], &load, &live, &rate] {
+        let (code, out, errors) = run(&[arguments, &credentials].concat());
+        assert_eq!(code, Some(0), "{arguments:?} {out} {errors}");
+    }
+    for (credentials, message) in [
+        (&credentials[..2], "Unauthenticated"),
+        (&credentials[2..], "signed by an unknown CA"),
+        (&["--ca-file", &ca, "--token-file", "/nowhere/token"], "/nowhere/token"),
+    ] {
+        let (code, out, errors) = run(&[&load, credentials].concat());
+        assert_eq!((code, &*out), (Some(1), ""), "{credentials:?} {errors}");
+        assert!(errors.contains(message), "{credentials:?} {errors}");
+    }
+}
+
+#[test]
 #[cfg(unix)]
 fn a_key_that_all_users_can_read_is_reported() {
     use std::os::unix::fs::PermissionsExt as _;

@@ -7,11 +7,12 @@ use std::time::{Duration, SystemTime};
 use clap::Args;
 
 use super::call::{CallArgs, MethodName, Vary};
-use crate::cli::connect::plaintext_server_url as server_url;
+use crate::cli::connect::{CredentialArgs, server_url};
 use crate::cli::input::{self, Stdin};
 use crate::cli::reading::FileFormat;
 use crate::cli::report::pluralize;
 use crate::cli::units::{Time, at_least_one, positive_time};
+use crate::client::Client;
 use crate::load::drive::Load;
 use crate::load::live::Schedule;
 use crate::load::paced::Pace;
@@ -78,6 +79,9 @@ pub(in crate::cli) struct BenchArgs {
     pub(super) servers: ServerArgs,
 
     #[command(flatten)]
+    pub(super) credentials: CredentialArgs,
+
+    #[command(flatten)]
     pub(super) load: LoadArgs,
 
     #[command(flatten)]
@@ -90,7 +94,7 @@ pub(in crate::cli) struct BenchArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Servers")]
 pub(super) struct ServerArgs {
-    /// URL of the server, such as http://127.0.0.1:50051 [default: a server in this process]
+    /// URL of the server, http:// or https:// [default: a server in this process]
     #[arg(long, value_name = "URL", value_parser = server_url)]
     pub(super) server: Option<String>,
 
@@ -318,17 +322,18 @@ impl BenchArgs {
     /// Returns one or two servers, and starts those that run in this process.
     ///
     /// # Errors
-    /// If a URL is not a valid server address, or a server cannot start.
+    /// If a URL or a credential is not valid, or a server cannot start.
     pub(super) fn targets(&self) -> Result<Vec<Target>, String> {
         let servers = &self.servers;
+        let client = |url: &String| self.credentials.apply(Client::builder(url));
         let first = match &servers.server {
-            Some(url) => Target::remote(url, servers.server_pid)?,
+            Some(url) => Target::remote(client(url)?, servers.server_pid)?,
             None if servers.ceiling => Target::counter(servers.server_threads)?,
             None => Target::embedded(servers.server_threads, servers.data_dir.as_deref())?,
         };
         let mut targets = vec![first];
         if let Some(url) = &servers.compare {
-            targets.push(Target::remote(url, servers.compare_pid)?);
+            targets.push(Target::remote(client(url)?, servers.compare_pid)?);
         }
         Ok(targets)
     }
