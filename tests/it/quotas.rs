@@ -4,13 +4,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures::stream;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Status};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tonic_types::StatusExt as _;
 use waywiser::Config;
 use waywiser::auth::{AuthError, Authenticator, Credentials, Principal, Quota, Role, Session};
+use waywiser::client::{Client, RecordEvent};
+use waywiser::measure::{Fix, Metric, Options, Point};
 use waywiser::proto::waywiser_v1 as pb;
 use waywiser::store::MemoryStore;
 
@@ -165,6 +169,37 @@ async fn a_recording_far_above_its_rate_keeps_its_points_and_resumes() {
     let rest = pb::RecordPathRequest { finish_write: true, ..message(committed, 1000 - committed) };
     let reply = paths.record_path(tokio_stream::iter([rest])).await.unwrap().into_inner();
     assert_eq!(reply.committed_points, 1000);
+}
+
+#[tokio::test]
+async fn a_recorder_waits_for_its_quotas_and_loses_nothing() {
+    let server = Server::with(|config| {
+        // A recorder has two streams: its points, and a watch of what is durable.
+        config.peer_quota.max_streams = Some(2);
+        config.peer_quota.max_points_per_second = Some(20_000);
+    })
+    .await;
+    let mut raw = Raw::connect(server.address).await;
+    let mut other = raw.call(PATH_LENGTH);
+    other.send(frames(&[(0, 0)]));
+    let (sender, mut events) = mpsc::unbounded_channel();
+    let client = Client::connect(&format!("http://{}", server.address)).await.unwrap();
+    let recorder = client
+        .recorder("paths/limited".parse().unwrap(), Options::new(Metric::Planar))
+        .on_event(move |event| drop(sender.send(event)));
+    // More points than a burst.
+    let fixes = (0..30_000).map(|i| Fix::new(Point::planar(f64::from(i), 0.0).unwrap()));
+    let recording = tokio::spawn(recorder.record(stream::iter(fixes)));
+    let refused = loop {
+        if let RecordEvent::Retrying { reason, .. } = events.recv().await.unwrap() {
+            break reason;
+        }
+    };
+    assert!(refused.contains("ResourceExhausted"), "{refused}");
+    other.close();
+    assert_eq!(other.answer().await.unwrap().code, Code::Ok);
+    let recorded = recording.await.unwrap().unwrap();
+    assert_eq!((recorded.point_count, recorded.summary.length), (30_000, 29_999.0));
 }
 
 #[tokio::test]

@@ -34,9 +34,9 @@ pub(super) struct LimitArgs {
     #[arg(long = "max-memory", value_name = "SIZE", value_parser = size)]
     max_memory_bytes: Option<u64>,
 
-    /// Maximum number of new recordings per minute and client address; bursts of twice this number are allowed
+    /// Maximum number of new recordings per minute and client; bursts of twice this number are allowed
     ///
-    /// Each takes about 1 KiB on the disk.
+    /// A client is a principal, or without authentication an address. Each recording takes about 1 KiB on the disk.
     #[arg(long, value_name = "COUNT", default_value_t = Config::default().max_new_recordings_per_minute)]
     max_new_recordings_per_minute: u32,
 

@@ -91,6 +91,8 @@ pub(super) struct ServeArgs {
     log_format: Format,
 
     /// Log levels in the syntax of RUST_LOG, such as debug or waywiser=trace,h2=info
+    ///
+    /// WAYWISER_LOG_FILTER has precedence over RUST_LOG.
     #[arg(long, value_name = "FILTER", env = "RUST_LOG", default_value = "info")]
     log_filter: String,
 

@@ -10,6 +10,8 @@ use crate::server::{Config, LogSample, Network};
 #[command(next_help_heading = "Quotas")]
 pub(super) struct QuotaArgs {
     /// Maximum number of concurrent streams of a principal without a quota of its own [default: no limit]
+    ///
+    /// A watch is a stream too. `waywiser record` has two: the points, and a watch of what is durable.
     #[arg(long, value_name = "COUNT", env = "WAYWISER_MAX_STREAMS_PER_PRINCIPAL")]
     max_streams_per_principal: Option<u32>,
 
@@ -28,6 +30,8 @@ pub(super) struct QuotaArgs {
     max_recordings_per_principal: Option<u64>,
 
     /// Maximum number of concurrent streams per client address (IPv6: /64 network) [default: no limit]
+    ///
+    /// They count as those of a principal do.
     #[arg(long, value_name = "COUNT", env = "WAYWISER_MAX_STREAMS_PER_PEER")]
     max_streams_per_peer: Option<u32>,
 

@@ -19,7 +19,7 @@ const HTTP1_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
 /// An empty SETTINGS frame, then a GOAWAY frame with INADEQUATE_SECURITY (0xc) and a text: RFC 9113, sections 6.5 and
 /// 6.8. gRPC clients show the text.
 const HTTP2_ANSWER: &[u8] = b"\0\0\0\x04\0\0\0\0\0\
-    \0\0\x23\x07\0\0\0\0\0\
+    \0\0\x29\x07\0\0\0\0\0\
     \0\0\0\0\0\0\0\x0c\
     this port requires TLS; use https";
 
@@ -118,7 +118,7 @@ mod tests {
         };
         let (error, ()) = futures::future::join(client, answer).await;
         assert_eq!(error.reason(), Some(h2::Reason::INADEQUATE_SECURITY));
-        assert!(error.to_string().contains("requires TLS"), "{error}");
+        assert!(error.to_string().contains("this port requires TLS; use https"), "{error}");
     }
 
     #[tokio::test]
