@@ -27,7 +27,7 @@ const HTTP1_ANSWER: &[u8] = b"HTTP/1.1 505 HTTP Version Not Supported\r\n\
     This port speaks gRPC over HTTP/2, not HTTP/1.1.\n\
     Use a gRPC client; for a browser, put a gRPC-Web proxy such as Envoy in front.\n";
 
-/// The answer to a TLS handshake. Clients report bytes that are not TLS, and so that the port has no TLS.
+/// The answer to a TLS handshake. Clients report that it is not TLS, which shows that the port has no TLS.
 const TLS_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
     content-type: text/plain; charset=utf-8\r\n\
     content-length: 22\r\n\

@@ -16,7 +16,7 @@ use crate::recording::{ListQuery, ListScope, Namespace, RecordingName};
 
 const BEFORE_NAMESPACE: char = '\u{7f}';
 const AFTER_NAMESPACE: char = '\0';
-/// Is after all characters of an ID.
+/// Follows all characters of an ID in the order of keys.
 const AFTER_IDS: char = '\u{7f}';
 
 /// Returns the key of a recording.
