@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_no_beginning_of_an_id_selects_nothing() {
+    fn a_text_that_is_not_the_beginning_of_an_id_selects_nothing() {
         let all = ["a", "\u{7f}n\0a", "\u{7f}n\0b"].map(str::to_owned);
         let all = BTreeSet::from(all);
         for namespace in [None, Some("n".parse().unwrap()), Some("m".parse().unwrap())] {
