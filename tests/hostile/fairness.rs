@@ -1,6 +1,6 @@
 //! Weakness: a client that sends as fast as it can delays the calls of other clients.
 //!
-//! The greedy client has a quota. Another client sends a message every 10 ms and waits for its answer.
+//! The greedy client has a quota. Another client sends a message each 10 ms and waits for its answer.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ fn greedy(server: &Server) -> JoinSet<()> {
     connections
 }
 
-/// Measures paths on one stream, one every 10 ms. Returns the times from when each was due to its answer, sorted.
+/// Measures paths on one stream, one each 10 ms. Returns the times from when each was due to its answer, sorted.
 async fn latencies(server: &Server, count: usize) -> Vec<Duration> {
     let path = v1::MeasurePathsRequest {
         options: Some(v1::PathOptions { model: v1::Model::Planar.into(), ..Default::default() }),
