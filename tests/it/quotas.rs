@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Status};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
@@ -35,7 +36,9 @@ impl Authenticator for Names {
 }
 
 async fn server(configure: impl FnOnce(&mut Config)) -> Server {
-    Server::in_memory(configure, |server| server.with_authenticator(Arc::new(Names))).await
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let store = Arc::new(MemoryStore::default());
+    Server::adapted(listener, store, configure, |server| server.with_authenticator(Arc::new(Names)))
 }
 
 fn bearer(name: &str) -> [(&'static str, String); 1] {
