@@ -25,6 +25,7 @@ use waywiser::proto::waywiser_v1 as pb;
 use waywiser::server::{Config, Server, TlsConfig, TlsSettings};
 use waywiser::store::MemoryStore;
 
+mod call;
 mod inputs;
 
 const POINTS: usize = 4_000_000;
@@ -140,21 +141,8 @@ fn body() -> Bytes {
     body.freeze()
 }
 
-async fn record(send: &mut SendRequest<Bytes>, mut body: Bytes) {
-    let request = http::Request::post("http://localhost/waywiser.v1.PathService/RecordPath")
-        .header("content-type", "application/grpc")
-        .body(())
-        .unwrap();
-    let (response, mut stream) = send.send_request(request, false).unwrap();
-    while !body.is_empty() {
-        stream.reserve_capacity(body.len().min(CHUNK_BYTES));
-        let capacity = std::future::poll_fn(|cx| stream.poll_capacity(cx)).await.unwrap().unwrap();
-        let chunk = body.split_to(capacity.min(body.len()));
-        stream.send_data(chunk, body.is_empty()).unwrap();
-    }
-    let mut reply = response.await.unwrap().into_body();
-    while reply.data().await.is_some() {}
-    assert_eq!(reply.trailers().await.unwrap().unwrap()["grpc-status"], "0");
+async fn record(send: &mut SendRequest<Bytes>, body: Bytes) {
+    call::call(send, "/waywiser.v1.PathService/RecordPath", body, CHUNK_BYTES).await;
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

@@ -15,7 +15,7 @@ use super::reload_report::{ReloadCounts, ReloadReport};
 use super::token::{Token, TokenHash};
 use super::token_file::{Reloaded, TokenFile};
 
-/// Which credentials are accepted.
+/// The credentials that a server accepts.
 #[derive(Clone, Debug, Default)]
 pub struct AccessSettings {
     /// A token file.
@@ -29,7 +29,7 @@ pub struct AccessSettings {
 /// Authenticates callers by a bearer token or, without a token, by their client certificate.
 ///
 /// A token is searched in the token file first. Any other token must be a valid JSON Web Token. A certificate has the
-/// principal that the token file names for it, and otherwise the one that its first name stands for.
+/// principal that the token file names for it, and otherwise the one that its first name identifies.
 pub struct Access {
     tokens: Option<TokenFile>,
     jwt: Option<JwtVerifier>,
@@ -183,5 +183,6 @@ impl Authenticator for Access {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests;

@@ -16,8 +16,8 @@ pub(super) struct CertificateRule {
 }
 
 impl CertificateRule {
-    /// Returns a token that is cancelled by the next call of [`CertificateRule::revoke_all`]. A caller gets it before it
-    /// checks the other rules, so that a change of them that it does not see ends the session.
+    /// Returns a token that the next call of [`CertificateRule::revoke_all`] cancels. A caller gets it before it checks
+    /// the other rules, so that a change of them that it does not see ends the session.
     pub(super) fn revocation(&self) -> CancellationToken {
         self.revoked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -46,7 +46,7 @@ pub(super) fn session(
     let namespace = derived::namespace(name).filter(|_| Principal::is_name(name));
     let Some(namespace) = namespace else {
         return Err(AuthError::Invalid(
-            "the name in the client certificate has not 1 to 256 bytes, or has control characters",
+            "the name in the client certificate does not have 1 to 256 bytes, or has control characters",
         ));
     };
     let principal = Principal {

@@ -5,7 +5,7 @@ use ring::digest::{SHA256, digest};
 use super::base64url;
 use crate::recording::Namespace;
 
-/// Returns the namespace of a principal that has none of its own. Different names have different namespaces.
+/// Returns the namespace of a principal whose credentials name no namespace. Different names have different namespaces.
 ///
 /// `A-Z a-z 0-9 - _ .` stay as they are, and every other byte becomes `~` and two hexadecimal digits. If that is too
 /// long, the namespace is `~~` and the SHA-256 of the name in base64url. `~~` never occurs in the first form.

@@ -210,7 +210,7 @@ impl CredentialArgs {
     }
 }
 
-/// Parses the URL of a server. An empty variable of the environment is the same as none.
+/// Parses the URL of a server. An empty variable of the environment counts as unset.
 pub(in crate::cli) fn server_url(text: &str) -> Result<String, String> {
     let is_unset = text.is_empty() && env::var_os(SERVER).is_some_and(|value| value.is_empty());
     match ServerUrl::parse(text) {

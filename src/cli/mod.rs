@@ -3,12 +3,14 @@
 //! `run` is the program. It parses the arguments, runs the command, and returns the exit code: 0 for success, 1 for
 //! a failure, 2 for a usage error. A new command is a new module and a variant of `Command`.
 //!
-//! Commands: `serve` (with `store`, `logged_store` and `store_metrics`), `config`, `measure`, `record`, `paths`, `watch`,
-//! `store` (in `backup`), `bench`, `token`, `completions` and `man`. Shared: `connect` has the options of connections, `reading` has the options of the
-//! readers, `input` finds and reads files, `track_reader` reads them on a thread, `track_queue` orders their points by
-//! track, `policy` has the options of a measurement, `units` parses times and sizes, `report` formats results,
-//! `recording_row` formats a recording, `notes` formats notes, `outage` limits those about retries, `progress` draws the
-//! bar, `stall_detector` watches a call, `terminal` says whether a line can be updated, and `stderr` prints messages.
+//! Commands: `serve` (with `store`, `logged_store` and `store_metrics`), `config`, `measure`, `record`, `paths`,
+//! `watch`, `store` (in `backup`), `bench`, `token`, `completions` and `man`.
+//!
+//! Shared: `connect` has the options of connections, `reading` has the options of the readers, `input` finds and reads
+//! files, `track_reader` reads them on a thread, `track_queue` orders their points by track, `policy` has the options of
+//! a measurement, `units` parses times and sizes, `report` formats results, `recording_row` formats a recording, `notes`
+//! formats notes, `outage` limits those about retries, `progress` draws the bar, `stall_detector` watches a call,
+//! `terminal` says whether a line can be updated, and `stderr` prints messages.
 
 mod backup;
 mod bench;

@@ -107,7 +107,7 @@ impl ClientBuilder {
         Self { token: Some(token), ..self }
     }
 
-    /// Sends the token over http to other machines too. Everybody on the way can read and use it.
+    /// Sends the token over http to other machines too. Every machine on the way can read and use it.
     pub fn allow_plaintext_token(self) -> Self {
         Self { allows_plaintext_token: true, ..self }
     }

@@ -59,7 +59,7 @@ pub enum ClientError {
     Token(#[from] TokenError),
     /// The token would be readable on the network.
     #[error(
-        "{url}: a token is only sent over https://, except to this machine; everybody on the way could read and use it"
+        "{url}: a token is only sent over https://, except to this machine; every machine on the way could read and use it"
     )]
     PlaintextToken {
         /// The URL of the server.

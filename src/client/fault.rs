@@ -51,7 +51,7 @@ pub enum ConnectionFault {
     /// The server answered with HTTP/1.
     #[error("the server is not a gRPC server: it answered with HTTP/1: {0}")]
     Http1(String),
-    /// The server answered a call with something else than gRPC, such as a page.
+    /// The server answered a call with something other than gRPC, such as a page.
     #[error("the server is not a gRPC server: it answered with HTTP status {0}")]
     NotGrpc(String),
     /// The server speaks another protocol.

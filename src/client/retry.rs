@@ -73,8 +73,8 @@ impl Retry {
         *self.since.get_or_insert_with(Instant::now) + self.policy.budget.min(BUDGET_MAX)
     }
 
-    /// Returns the wait before the next try after an error, or `None` if the try would be after the deadline. If the
-    /// server asks for a longer wait, it is that one.
+    /// Returns the wait before the next try after an error, or `None` if the try would be after the deadline. The
+    /// wait is at least the one that the server asks for.
     pub(crate) fn next_wait_after(&mut self, error: &ClientError) -> Option<Duration> {
         let limit = self.policy.initial_backoff.saturating_mul(1 << self.tries.min(20));
         self.tries += 1;

@@ -2,7 +2,6 @@
 
 pub(crate) const COMPUTE_DISPLACEMENT: &str = "/my_package.DisplacementService/computeDisplacement";
 pub(crate) const COMPUTE_PATH_LENGTH: &str = "/my_package.DisplacementService/computePathLength";
-pub(crate) use route_guide::RECORD_ROUTE;
 
 /// The methods of `routeguide.RouteGuide`.
 pub(crate) mod route_guide {

@@ -9,7 +9,8 @@ use tonic::Code;
 
 use super::histogram::Histogram;
 use super::registry::{Samples, Source};
-use crate::server::{CallInfo, CallObserver, CallReport, Methods};
+use crate::server::methods::Methods;
+use crate::server::{CallInfo, CallObserver, CallReport};
 
 /// Upper bounds in seconds: from unary calls to streams of hours.
 const BOUNDS: [f64; 18] = [

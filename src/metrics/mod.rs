@@ -1,9 +1,10 @@
 //! Metrics for Prometheus, and the listener for operators that serves them over HTTP with checks of health.
 //!
 //! A [`Metrics`] has sources, which are read when a client asks for the metrics. A source is a [`Source`] or a closure.
-//! `registry` has both. `calls` is the source of the calls, `server` that of a server, `tls` that of its certificates, and `process` that of the process.
-//! `histogram` counts durations. [`AdminServer`] serves the pages: `listener` bounds its connections, `pages` answers
-//! requests, `format` selects the text format, and `readiness` decides whether the server is ready.
+//! `registry` has both. `calls` is the source of the calls, `server` that of a server, `tls` that of its certificates,
+//! and `process` that of the process. `histogram` counts durations. [`AdminServer`] serves the pages: `listener` bounds
+//! its connections, `pages` answers requests, `format` selects the text format, and `readiness` decides whether the
+//! server is ready.
 //!
 //! All metrics have few labels with few values: methods that exist, status codes, and reasons. Clients, principals and
 //! recordings are never labels.

@@ -1,5 +1,5 @@
-//! The metrics of the process that the conventions of Prometheus define, read from `/proc`. Other systems than Linux
-//! have none of them.
+//! The metrics of the process that the conventions of Prometheus define, read from `/proc`. Only Linux
+//! has them.
 
 use std::fs;
 

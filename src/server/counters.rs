@@ -51,11 +51,11 @@ pub(super) enum Ended {
     OtherProtocol,
     /// It had no streams for too long.
     Idle,
-    /// Its place was needed.
+    /// Another connection needed its place.
     Evicted,
     /// The client answered no pings, or did not read.
     Silent,
-    /// Its memory was needed.
+    /// Other connections needed its memory.
     Memory,
     /// The client reset too many streams.
     Resets,

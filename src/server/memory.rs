@@ -245,8 +245,8 @@ impl Usage {
         sums
     }
 
-    /// Measures unread input and open paths, and charges them in place of the previous charge. `frames` is the state between samples;
-    /// `received_frames` counts all DATA frames that have arrived.
+    /// Measures unread input and open paths, and charges them in place of the previous charge. `frames` is the state
+    /// between samples; `received_frames` counts all DATA frames that have arrived.
     pub(super) fn sample(&self, frames: &mut UnreadFrames, received_frames: u64) {
         let InputBytes { unread, frames_read, path } = self.measure();
         frames.update(received_frames, frames_read, unread);

@@ -44,7 +44,7 @@ impl Phase {
 #[derive(Clone, Debug, Default)]
 pub struct Monitor(Arc<Monitored>);
 
-/// The state behind all clones of a [`Monitor`].
+/// The state that all clones of a [`Monitor`] share.
 #[derive(Debug)]
 pub(super) struct Monitored {
     phase: AtomicU8,

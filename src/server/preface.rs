@@ -8,6 +8,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 
 use super::proxy_protocol::ProxyError;
+#[cfg(feature = "tls")]
+use super::tls::HandshakeError;
 
 /// The client connection preface: RFC 9113, section 3.4.
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -25,7 +27,7 @@ const HTTP1_ANSWER: &[u8] = b"HTTP/1.1 505 HTTP Version Not Supported\r\n\
     This port speaks gRPC over HTTP/2, not HTTP/1.1.\n\
     Use a gRPC client; for a browser, put a gRPC-Web proxy such as Envoy in front.\n";
 
-/// The answer to a TLS handshake. Clients report bytes that are not TLS, and so that the port has no TLS.
+/// The answer to a TLS handshake. Clients report that it is not TLS, which shows that the port has no TLS.
 const TLS_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
     content-type: text/plain; charset=utf-8\r\n\
     content-length: 22\r\n\
@@ -49,13 +51,9 @@ pub(super) enum PrefaceError {
         "the client sent a TLS handshake to this plaintext port; enable TLS with --tls-cert and --tls-key"
     )]
     Tls,
-    /// Contains the protocol.
-    #[error("the client speaks {0} without TLS; this port requires TLS")]
-    Plaintext(&'static str),
-    #[error("the client does not offer HTTP/2 in its TLS handshake (ALPN h2)")]
-    NoAlpn,
-    #[error("the TLS handshake failed: {0}")]
-    Handshake(String),
+    #[cfg(feature = "tls")]
+    #[error("{0}")]
+    Handshake(#[from] HandshakeError),
     #[error("the first bytes are not an HTTP/2 preface")]
     NotHttp2,
     #[error("{0}")]
@@ -68,12 +66,9 @@ impl PrefaceError {
     /// Returns whether the client spoke another protocol, which the operator may want to know.
     pub(super) fn is_other_protocol(&self) -> bool {
         match self {
-            Self::Http1
-            | Self::Tls
-            | Self::NotHttp2
-            | Self::Plaintext(_)
-            | Self::NoAlpn
-            | Self::Handshake(_) => true,
+            Self::Http1 | Self::Tls | Self::NotHttp2 => true,
+            #[cfg(feature = "tls")]
+            Self::Handshake(_) => true,
             Self::Proxy(error) => !matches!(error, ProxyError::Io(_)),
             Self::Late(_) | Self::Closed | Self::Io(_) => false,
         }

@@ -1,14 +1,11 @@
 //! `waywiser.admin.v1.AdminService`: a backup of the store while the server works.
 
-use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use futures::stream::{self, Stream};
-use http::{Extensions, Request, Response};
+use http::{Extensions, Request};
 use tonic::body::Body;
-use tower_service::Service;
 
 use super::limits::StreamLimits;
 use super::method::{self, ResponseFuture};
@@ -41,20 +38,10 @@ impl AdminService {
     }
 }
 
-impl tonic::server::NamedService for AdminService {
-    const NAME: &'static str = "waywiser.admin.v1.AdminService";
-}
+method::implement_service!(AdminService, "waywiser.admin.v1.AdminService");
 
-impl Service<Request<Body>> for AdminService {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = ResponseFuture;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> ResponseFuture {
+impl AdminService {
+    fn answer(&self, request: Request<Body>) -> ResponseFuture {
         let limits = self.limits;
         let store = Arc::clone(&self.store);
         match request.uri().path() {

@@ -16,7 +16,7 @@ use crate::recording::{ListQuery, ListScope, Namespace, RecordingName};
 
 const BEFORE_NAMESPACE: char = '\u{7f}';
 const AFTER_NAMESPACE: char = '\0';
-/// Is after all characters of an ID.
+/// Follows all characters of an ID in the order of keys.
 const AFTER_IDS: char = '\u{7f}';
 
 /// Returns the key of a recording.
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_no_beginning_of_an_id_selects_nothing() {
+    fn a_text_that_is_not_the_beginning_of_an_id_selects_nothing() {
         let all = ["a", "\u{7f}n\0a", "\u{7f}n\0b"].map(str::to_owned);
         let all = BTreeSet::from(all);
         for namespace in [None, Some("n".parse().unwrap()), Some("m".parse().unwrap())] {

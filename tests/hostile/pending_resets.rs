@@ -117,7 +117,7 @@ fn busy(server: &Server) -> JoinSet<()> {
     streams
 }
 
-/// A proxy that has `cancels` calls cancelled each 10 ms, and one call that must be answered. Returns the number of
+/// A proxy that has `cancels` calls cancelled every 10 ms, and one call that must be answered. Returns the number of
 /// intervals that the connection survived, at most `intervals`, and the failure that ended it.
 async fn multiplex(server: &Server, cancels: usize, intervals: usize) -> (usize, Option<String>) {
     let mut connection = Connection::connect(server.address).await.unwrap();

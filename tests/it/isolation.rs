@@ -118,7 +118,7 @@ async fn call_all(store: Arc<dyn CheckpointStore>, foreign: &[Foreign]) -> Vec<S
     transcript.delete("paths/b", false).await;
     transcript.record([piece("paths/e", 0..1, false)]).await;
 
-    // Names, prefixes and tokens of other namespaces, and texts that are none.
+    // Names, prefixes and tokens of other namespaces, and invalid texts.
     for name in
         ["namespaces/beta/paths/same", "namespaces/none/paths/x", "namespaces/beta", "same", ""]
     {

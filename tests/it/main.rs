@@ -52,7 +52,6 @@ mod stale_writers;
 mod store;
 mod store_faults;
 mod support;
-
 mod times;
 mod tls;
 mod tls_clients;

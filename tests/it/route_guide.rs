@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prost::Message as _;
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -13,7 +12,6 @@ use waywiser::Config;
 use waywiser::auth::{AuthError, Authenticator, Credentials, Principal, Quota, Role, Session};
 use waywiser::proto::routeguide as pb;
 use waywiser::server::{Feature, Features};
-use waywiser::store::MemoryStore;
 
 use crate::support::{Raw, Server, frame, gzip_frame};
 
@@ -42,9 +40,7 @@ async fn configured(
         name,
     });
     let features = Features::new(features).unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let store = Arc::new(MemoryStore::default());
-    Server::adapted(listener, store, configure, |server| server.with_features(features))
+    Server::in_memory(configure, |server| server.with_features(features)).await
 }
 
 async fn listed(server: &Server, lo: pb::Point, hi: pb::Point) -> Vec<pb::Feature> {

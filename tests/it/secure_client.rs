@@ -167,15 +167,8 @@ impl Authenticator for Gate {
 /// Starts a server with TLS that accepts the tokens of the gate.
 async fn guarded(ca: &Ca, gate: &Arc<Gate>) -> Server {
     let settings = TlsSettings::load(ca.server().config()).unwrap();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let store = Arc::new(waywiser::store::MemoryStore::default());
     let gate = Arc::clone(gate);
-    Server::adapted(
-        listener,
-        store,
-        |_| {},
-        |server| server.with_tls(settings).with_authenticator(gate),
-    )
+    Server::in_memory(|_| {}, |server| server.with_tls(settings).with_authenticator(gate)).await
 }
 
 fn fix(i: i32) -> Fix {

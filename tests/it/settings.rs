@@ -6,6 +6,7 @@ use std::process::Command;
 
 use crate::binary;
 use crate::program::run;
+use crate::skip::skipped;
 
 /// Runs the program with a file of settings. Returns exit status, output and error.
 fn with_file(arguments: &[&str], settings: &str) -> (Option<i32>, String, String) {
@@ -227,12 +228,9 @@ fn check_with(checker: &str, arguments: &[&str], file: &Path) {
             let text = String::from_utf8_lossy(&output.stderr).into_owned();
             assert!(output.status.success() && text.is_empty(), "{checker}: {text}");
         }
-        Err(error) => skip::skipped(format!("{checker}: {error}")),
+        Err(error) => skipped(format!("{checker}: {error}")),
     }
 }
-
-#[path = "../common/skip.rs"]
-mod skip;
 
 #[test]
 fn shells_accept_the_scripts_for_completion() {

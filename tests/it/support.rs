@@ -82,9 +82,16 @@ impl Server {
 
     /// Starts a server with an authenticator.
     pub async fn with_authenticator(authenticator: Arc<dyn Authenticator>) -> Self {
+        Self::in_memory(|_| {}, |server| server.with_authenticator(authenticator)).await
+    }
+
+    /// Starts a server with a store in memory, after `adapt` has changed it.
+    pub async fn in_memory(
+        configure: impl FnOnce(&mut Config),
+        adapt: impl FnOnce(server::Server) -> server::Server,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let store = Arc::new(MemoryStore::default());
-        Self::adapted(listener, store, |_| {}, |server| server.with_authenticator(authenticator))
+        Self::adapted(listener, Arc::new(MemoryStore::default()), configure, adapt)
     }
 
     /// Starts a server on this listener, after `adapt` has changed it.

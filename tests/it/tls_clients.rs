@@ -2,11 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use tokio::net::TcpListener;
 use tonic::Code;
 use waywiser::auth::{AuthError, Authenticator, Credentials, PeerCertificate, Session};
-use waywiser::server::TlsSettings;
-use waywiser::store::MemoryStore;
+use waywiser::server::{self, TlsSettings};
 
 use crate::support::Server;
 use crate::support::pki::{Ca, Client, Pair, TLS12, TLS13, start};
@@ -24,16 +22,11 @@ impl Authenticator for Recorder {
 
 /// A server that records the certificates of its callers.
 async fn recorded(settings: TlsSettings) -> (Server, Arc<Recorder>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let recorder = Arc::new(Recorder::default());
     let authenticator = Arc::clone(&recorder);
-    let store = Arc::new(MemoryStore::default());
-    let server = Server::adapted(
-        listener,
-        store,
-        |_| {},
-        |server| server.with_tls(settings).with_authenticator(authenticator),
-    );
+    let adapt =
+        |server: server::Server| server.with_tls(settings).with_authenticator(authenticator);
+    let server = Server::in_memory(|_| {}, adapt).await;
     (server, recorder)
 }
 

@@ -96,7 +96,7 @@ async fn garbage_and_oversized_handshakes_are_refused_with_an_alert() {
             &opening[..11.min(opening.len())]
         );
     }
-    // Another message than a ClientHello: rustls sends no alert.
+    // A message other than a ClientHello: rustls sends no alert.
     let finished = [22, 3, 1, 0, 4, 20, 0, 0, 0];
     assert_eq!(answer_to(server.address, &finished).await.len(), 0);
     works(&ca, &server).await;

@@ -10,7 +10,7 @@ use crate::auth::authenticator::AuthError;
 use crate::auth::derived;
 use crate::auth::principal::{Principal, Quota, Role};
 
-/// What the claims of a token must be.
+/// The values that the claims of a token must have.
 #[derive(Clone, Debug)]
 pub(super) struct ClaimRules {
     pub(super) issuer: String,

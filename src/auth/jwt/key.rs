@@ -59,7 +59,7 @@ impl Key {
         }
         if let Some(operations) = jwk.get("key_ops") {
             let operations =
-                operations.as_array().ok_or(Unusable::Invalid("key_ops is no list"))?;
+                operations.as_array().ok_or(Unusable::Invalid("key_ops is not a list"))?;
             if !operations.iter().any(|operation| operation.as_str() == Some("verify")) {
                 return Err(Unusable::OtherKind);
             }
@@ -168,7 +168,7 @@ impl Material {
                 let x = bytes("x", "x is not in base64url")?;
                 match x.len() {
                     32 => Ok(Self::Ed25519(x)),
-                    _ => Err(Unusable::Invalid("x has not the 32 bytes of an Ed25519 key")),
+                    _ => Err(Unusable::Invalid("x does not have the 32 bytes of an Ed25519 key")),
                 }
             }
             (Some(_), _) => Err(Unusable::OtherKind),
@@ -185,7 +185,7 @@ impl Material {
         let leading = modulus.first().map_or(0, |byte| byte.leading_zeros() as usize);
         let bits = modulus.len() * 8 - leading;
         if !RSA_BITS.contains(&bits) {
-            return Err(Unusable::Invalid("the RSA key has not 2048 to 4096 bits"));
+            return Err(Unusable::Invalid("the RSA key does not have 2048 to 4096 bits"));
         }
         let is_odd = |number: &[u8]| number.last().is_some_and(|byte| byte % 2 == 1);
         // ring refuses exponents of more than 33 bits.

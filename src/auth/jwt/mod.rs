@@ -33,7 +33,7 @@ use super::token::TokenHash;
 
 pub(super) use self::jws::is_compact;
 
-/// Which JSON Web Tokens are accepted.
+/// The rules for the JSON Web Tokens that a server accepts.
 #[derive(Clone, Debug)]
 pub struct JwtSettings {
     /// The place of the public keys of the issuer.
@@ -171,7 +171,8 @@ impl JwtVerifier {
         }
     }
 
-    /// Reads the file of the keys again. Returns `None` if it has not changed. For a URL, asks for a fetch if `is_forced`.
+    /// Reads the file of the keys again. Returns `None` if it has not changed. For a URL, asks for a fetch if
+    /// `is_forced`.
     ///
     /// # Errors
     /// If the file is not usable. The keys stay as they were.

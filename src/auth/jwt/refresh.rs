@@ -41,7 +41,7 @@ impl Refresh {
         state.is_pending
     }
 
-    /// Asks for a fetch whenever the last one was.
+    /// Asks for a fetch, even if the last one was a moment ago.
     pub(super) fn force(&self) {
         self.state().is_pending = true;
         self.wake.notify_one();

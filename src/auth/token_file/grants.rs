@@ -103,7 +103,7 @@ impl Grants {
         withdrawn.inspect(|grant| grant.revoked.cancel()).count()
     }
 
-    /// Returns whether this has certificate names that `old` has not.
+    /// Returns whether this has certificate names that `old` does not have.
     pub(super) fn has_certificate_names_that_are_new_to(&self, old: &Self) -> bool {
         self.by_certificate.keys().any(|name| !old.by_certificate.contains_key(name))
     }

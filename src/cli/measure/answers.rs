@@ -252,7 +252,7 @@ fn received(answer: Option<Result<PathAnswer, ClientError>>) -> Result<PathAnswe
 fn explain(url: &str, error: &ClientError) -> String {
     match error.transport_failure() {
         Some(reason) => format!("the connection to {url} was lost: {reason}"),
-        // The error has the URL.
+        // The error contains the URL.
         None if matches!(error, ClientError::Connection { .. } | ClientError::Connect { .. }) => {
             error.to_string()
         }

@@ -73,7 +73,7 @@ impl TrustedProxies {
     fn right_most(&self, hops: impl Iterator<Item = Option<SocketAddr>>) -> Option<SocketAddr> {
         let mut client = None;
         for hop in hops.take(HOPS_MAX) {
-            // What is to the left of an unknown address may be written by the client.
+            // The client may have written what is to the left of an unknown address.
             let hop = hop?;
             client = Some(hop);
             if !self.contains(hop.ip()) {

@@ -84,7 +84,7 @@ fn without_a_valid_address_the_client_is_the_proxy() {
         "for=203.0.113.7;",
         "for=203.0.113.7 for=192.0.2.1",
         "for=203.0.113.7;for=192.0.2.1",
-        // A client that opens a string hides nothing but itself.
+        // A client that opens a string makes only its own header invalid.
         "for=\"192.0.2.9, for=203.0.113.7",
         "for=\"192.0.2.9\"x, for=203.0.113.7",
     ] {

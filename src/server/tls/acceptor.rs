@@ -15,6 +15,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::client;
 use super::gate::Gate;
+use super::handshake_error::HandshakeError;
 use super::material::ALPN_HTTP2;
 use super::plaintext::{self, Plaintext};
 use super::read_ahead::ReadAhead;
@@ -55,7 +56,7 @@ impl TlsAcceptor {
         if let Some(Plaintext { protocol, answer }) = plaintext::recognize(&mut io).await? {
             drop(attempt);
             close(io, answer).await;
-            return Err(PrefaceError::Plaintext(protocol));
+            return Err(HandshakeError::Plaintext(protocol).into());
         }
         let mut hello = LazyConfigAcceptor::new(HelloReader::default(), io);
         let start = match (&mut hello).await {
@@ -73,7 +74,7 @@ impl TlsAcceptor {
         if !offers_http2 {
             drop(attempt);
             close(start.io, &NO_APPLICATION_PROTOCOL).await;
-            return Err(PrefaceError::NoAlpn);
+            return Err(HandshakeError::NoAlpn.into());
         }
         let entered = self.gate.enter(address.ip());
         let permit = entered.permit().await;
@@ -139,9 +140,9 @@ fn failure(error: io::Error) -> PrefaceError {
         return PrefaceError::Closed;
     }
     match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        Some(error) => PrefaceError::Handshake(error.to_string()),
+        Some(error) => HandshakeError::Failed(error.to_string()).into(),
         None if error.kind() == io::ErrorKind::InvalidData => {
-            PrefaceError::Handshake(error.to_string())
+            HandshakeError::Failed(error.to_string()).into()
         }
         None => PrefaceError::Io(error),
     }

@@ -4,9 +4,9 @@ use std::time::SystemTime;
 
 use rustls::ServerConnection;
 
+use super::handshake_error::HandshakeError;
 use super::validity;
 use crate::auth::PeerCertificate;
-use crate::server::preface::PrefaceError;
 
 /// Returns the names in the certificate of a client, or `None` if it has presented none. rustls has verified it.
 ///
@@ -16,9 +16,9 @@ use crate::server::preface::PrefaceError;
 pub(super) fn certificate(
     connection: &ServerConnection,
     now: SystemTime,
-) -> Result<Option<PeerCertificate>, PrefaceError> {
+) -> Result<Option<PeerCertificate>, HandshakeError> {
     let unusable =
-        |reason: &str| PrefaceError::Handshake(format!("the client certificate {reason}"));
+        |reason: &str| HandshakeError::Failed(format!("the client certificate {reason}"));
     let Some(der) = connection.peer_certificates().and_then(|chain| chain.first()) else {
         return Ok(None);
     };

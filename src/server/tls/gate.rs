@@ -5,8 +5,8 @@
 //! polled only with a permit, and there are as many permits as threads, so that an open connection waits for about one
 //! computation. The permit is returned after each poll: a client that sends slowly holds none.
 //!
-//! One peer has at most half of the permits, and waits for its own share first. The queue for permits so contains few
-//! handshakes of each peer, and a flood from one address delays another peer by few computations.
+//! One peer has at most half of the permits, and waits for its own share first. The queue for permits therefore
+//! contains few handshakes of each peer, and a flood from one address delays another peer by few computations.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

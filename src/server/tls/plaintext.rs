@@ -1,4 +1,4 @@
-//! Recognizes clients that speak another protocol to a port with TLS, and the answers to them, in their own protocol as far as
+//! Recognizes clients that speak another protocol to a port with TLS. The answers to them are in their own protocol where
 //! possible.
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -31,7 +31,7 @@ const UNEXPECTED_MESSAGE: &[u8] = &[21, 3, 3, 0, 2, 2, 10];
 pub(super) struct Plaintext {
     /// The protocol of the client.
     pub(super) protocol: &'static str,
-    /// What it is sent before the connection is closed.
+    /// The bytes that the client receives before the connection is closed.
     pub(super) answer: &'static [u8],
 }
 

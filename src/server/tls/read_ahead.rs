@@ -1,4 +1,5 @@
-//! The stream between the socket and rustls. It limits the bytes of a handshake, and reads much at once afterwards.
+//! The stream between the socket and rustls. It limits the bytes of a handshake, and makes large reads
+//! afterwards.
 //!
 //! rustls reads at most 4 KiB at a time, which would cost a system call each. Once a read has filled the space that it
 //! got, more bytes probably wait, and the next read takes up to [`AHEAD_BYTES`]. A connection that sends little needs no

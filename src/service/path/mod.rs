@@ -34,14 +34,11 @@ mod updates;
 mod watch;
 mod writers;
 
-use std::convert::Infallible;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::Request;
 use tonic::body::Body;
-use tower_service::Service;
 
 use super::limits::StreamLimits;
 use super::method::{self, ResponseFuture};
@@ -134,20 +131,10 @@ impl PathService {
     }
 }
 
-impl tonic::server::NamedService for PathService {
-    const NAME: &'static str = "waywiser.v1.PathService";
-}
+method::implement_service!(PathService, "waywiser.v1.PathService");
 
-impl Service<Request<Body>> for PathService {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = ResponseFuture;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> ResponseFuture {
+impl PathService {
+    fn answer(&self, request: Request<Body>) -> ResponseFuture {
         let limits = self.limits;
         let shared = Arc::clone(&self.shared);
         let scope = Scope::of(request.extensions());

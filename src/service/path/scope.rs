@@ -1,6 +1,6 @@
 //! The recordings that a caller can use, and their names in requests and replies.
 //!
-//! A caller names its own recordings `paths/{id}`, in whatever namespace the store keeps them. Only administrators use
+//! A caller names its own recordings `paths/{id}`, whatever their namespace in the store is. Only administrators use
 //! the names of other namespaces. All other callers get the same refusal for every such name, before any look-up.
 
 use std::fmt;

@@ -7,15 +7,12 @@ mod features;
 mod notes;
 mod place;
 
-use std::convert::Infallible;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use futures::stream::{self, Stream};
-use http::{Request, Response};
+use http::Request;
 use tokio::time::Instant;
 use tonic::body::Body;
-use tower_service::Service;
 
 use self::features::Area;
 use self::notes::Notes;
@@ -52,20 +49,10 @@ impl RouteGuide {
     }
 }
 
-impl tonic::server::NamedService for RouteGuide {
-    const NAME: &'static str = "routeguide.RouteGuide";
-}
+method::implement_service!(RouteGuide, "routeguide.RouteGuide");
 
-impl Service<Request<Body>> for RouteGuide {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = ResponseFuture;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> ResponseFuture {
+impl RouteGuide {
+    fn answer(&self, request: Request<Body>) -> ResponseFuture {
         let limits = self.limits;
         let features = Arc::clone(&self.features);
         match request.uri().path() {

@@ -51,7 +51,7 @@ struct Board {
 #[derive(Debug)]
 struct Note {
     number: u64,
-    /// The location as it was sent, which may differ from the place by a turn.
+    /// The location as it was sent, which may differ from the place by 360 degrees.
     location: pb::Point,
     text: Box<str>,
 }

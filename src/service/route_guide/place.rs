@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn longitudes_that_differ_by_a_turn_are_the_same_place() {
+    fn longitudes_that_differ_by_360_degrees_are_the_same_place() {
         let place = |longitude| Place::new(0, longitude).unwrap();
         assert_eq!(place(1_800_000_000), place(-1_800_000_000));
         assert_eq!(place(1_900_000_000), place(-1_700_000_000));

@@ -12,8 +12,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tonic::Code;
 use waywiser::auth::{Access, AccessSettings};
-use waywiser::server::TlsSettings;
-use waywiser::store::MemoryStore;
+use waywiser::server::{self, TlsSettings};
 
 use super::{Issuer, bearer};
 use crate::program::waywiser;
@@ -108,14 +107,8 @@ async fn a_client_certificate_authenticates_and_its_absence_does_not() {
     let tls = TlsSettings::load(config.with_optional_client_certificates()).unwrap();
     let settings = AccessSettings { certificates: true, ..AccessSettings::default() };
     let access = Arc::new(Access::load(settings).unwrap());
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let store = Arc::new(MemoryStore::default());
-    let server = Server::adapted(
-        listener,
-        store,
-        |_| {},
-        |server| server.with_tls(tls).with_authenticator(access),
-    );
+    let adapt = |server: server::Server| server.with_tls(tls).with_authenticator(access);
+    let server = Server::in_memory(|_| {}, adapt).await;
     let pair = ca.client("spiffe://example.org/van-7");
     let with = Client::with(&ca, Some(&pair), TLS13, &["h2"]);
     assert_eq!(with.call(server.address).await, Ok(Code::Ok));

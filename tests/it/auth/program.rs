@@ -137,7 +137,7 @@ fn a_token_is_made_and_hashed_and_never_an_argument() {
     assert_eq!(String::from_utf8(printed.stdout).unwrap(), format!("{hash}\n"));
     assert!(printed.status.success());
     let (code, _, errors) = run(&["token", "hash", token.as_str()]);
-    assert_eq!(code, Some(2), "a token is no argument: {errors}");
+    assert_eq!(code, Some(2), "a token must not be an argument: {errors}");
 
     let (code, _, errors) = run(&arguments);
     assert_eq!(code, Some(1), "the file exists");

@@ -50,7 +50,8 @@ impl Known {
     }
 }
 
-/// Returns the metrics of a server with a store on disk, after calls of several kinds, and those of a server with TLS and tokens.
+/// Returns the metrics of a server with a store on disk, after calls of several kinds, and those of a server with TLS
+/// and tokens.
 async fn known() -> Known {
     let directory = tempfile::tempdir().unwrap();
     let tls = Observed::with_security(directory.path());
@@ -159,7 +160,7 @@ fn expressions(dashboard: &serde_json::Value, found: &mut Vec<String>) {
             fields.values().for_each(|value| expressions(value, found));
         }
         serde_json::Value::Array(values) => {
-            values.iter().for_each(|value| expressions(value, found))
+            values.iter().for_each(|value| expressions(value, found));
         }
         _ => {}
     }

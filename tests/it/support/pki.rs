@@ -13,12 +13,11 @@ use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use waywiser::Config;
 use waywiser::server::{TlsConfig, TlsSettings};
-use waywiser::store::MemoryStore;
 
 use super::{Raw, Server};
 
@@ -89,10 +88,8 @@ pub async fn start(settings: &TlsSettings) -> Server {
 }
 
 pub async fn start_with(settings: &TlsSettings, configure: impl FnOnce(&mut Config)) -> Server {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let store = Arc::new(MemoryStore::default());
     let settings = settings.clone();
-    Server::adapted(listener, store, configure, |server| server.with_tls(settings))
+    Server::in_memory(configure, |server| server.with_tls(settings)).await
 }
 
 /// A client that speaks TLS.

@@ -64,7 +64,7 @@ impl CheckpointStore for Traced {
     }
 
     fn sweep(&self, sweep: Sweep, after: Option<RecordingName>) -> StoreFuture<'_, Swept> {
-        // Sweeps are no calls of a client.
+        // No client calls it.
         self.inner.sweep(sweep, after)
     }
 }

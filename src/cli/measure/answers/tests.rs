@@ -78,6 +78,18 @@ fn end(expected: Vec<ExpectedAnswer>, closes: bool) -> Step {
     Step { expected, closes, answer: None }
 }
 
+/// Reports answers of a server to a caller without credentials.
+async fn report_with(
+    run: MeasureRun<'_, &mut Vec<u8>>,
+    inputs: &[Input],
+    expected: mpsc::Receiver<ExpectedAnswer>,
+    answers: impl Stream<Item = Answer>,
+    stall_detector: &StallDetector,
+) -> io::Result<Outcome> {
+    let credentials = CredentialArgs::default();
+    report(run, "http://s", &credentials, inputs, expected, answers, stall_detector).await
+}
+
 /// Reports the files a and b. First come the answers expected in `first`, and then a step for each poll.
 async fn run(first: Vec<ExpectedAnswer>, steps: Vec<Step>) -> (Outcome, String, String) {
     let (sender, expected) = mpsc::channel(16);
@@ -99,18 +111,9 @@ async fn run(first: Vec<ExpectedAnswer>, steps: Vec<Step>) -> (Outcome, String, 
     let (mut out, mut messages) = (vec![], vec![]);
     let options = args.options().unwrap();
     let measure_run = MeasureRun::new(&args, &inputs, options, &mut out, &mut messages, &progress);
-    let credentials = CredentialArgs::default();
-    let outcome = report(
-        measure_run,
-        "http://s",
-        &credentials,
-        &inputs,
-        expected,
-        answers,
-        &StallDetector::default(),
-    )
-    .await
-    .unwrap();
+    let outcome = report_with(measure_run, &inputs, expected, answers, &StallDetector::default())
+        .await
+        .unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (outcome, text(out), text(messages))
 }
@@ -236,16 +239,7 @@ async fn run_without_answers(
     let (mut out, mut messages) = (vec![], vec![]);
     let options = args.options().unwrap();
     let measure_run = MeasureRun::new(&args, &inputs, options, &mut out, &mut messages, &progress);
-    let credentials = CredentialArgs::default();
-    let reported = report(
-        measure_run,
-        "http://s",
-        &credentials,
-        &inputs,
-        expected,
-        stream::pending(),
-        detector,
-    );
+    let reported = report_with(measure_run, &inputs, expected, stream::pending(), detector);
     let _ = tokio::time::timeout(2 * STALL_TIMEOUT, reported).await.ok()?;
     Some(String::from_utf8(messages).unwrap())
 }
@@ -285,17 +279,8 @@ async fn a_server_without_work_does_not_stall() {
         }
     });
     let answers = stream::iter([answer("1")]).chain(stream::pending());
-    let credentials = CredentialArgs::default();
-    let outcome = report(
-        measure_run,
-        "http://s",
-        &credentials,
-        &inputs,
-        expected,
-        answers,
-        &StallDetector::default(),
-    )
-    .await;
+    let outcome =
+        report_with(measure_run, &inputs, expected, answers, &StallDetector::default()).await;
     assert_eq!((outcome.unwrap(), messages.len()), (Outcome::Done, 0));
 }
 
@@ -321,8 +306,6 @@ async fn an_early_answer_is_progress() {
     let detector = StallDetector::default();
     detector.part_offered();
     let answers = stream::once(later).chain(stream::pending());
-    let credentials = CredentialArgs::default();
-    let outcome =
-        report(measure_run, "http://s", &credentials, &inputs, expected, answers, &detector).await;
+    let outcome = report_with(measure_run, &inputs, expected, answers, &detector).await;
     assert_eq!((outcome.unwrap(), messages.len()), (Outcome::Done, 0));
 }

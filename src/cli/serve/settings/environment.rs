@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 use super::key::{Key, Kind, PREFIX, nearest};
 
-/// The variables of a process whose names are UTF-8. The names of settings are.
+/// The variables of a process whose names are UTF-8, as the names of all settings are.
 pub(super) type Variables = BTreeMap<String, OsString>;
 
 /// A setting in the environment.

@@ -11,7 +11,7 @@ use clap::{Arg, ArgAction, Command, Id};
 /// The prefix of all variables of the environment that the program reads.
 pub(super) const PREFIX: &str = "WAYWISER_";
 
-/// Flags that are no settings: what they do depends on the command line.
+/// Flags that are not settings: what they do depends on the command line.
 const NO_SETTINGS: [&str; 4] = ["config", "print-config", "help", "version"];
 
 /// The values that a setting takes.
