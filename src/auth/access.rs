@@ -183,5 +183,6 @@ impl Authenticator for Access {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests;

@@ -34,7 +34,8 @@ mod jwt;
 mod principal;
 #[cfg(feature = "auth")]
 mod reload_report;
-#[cfg(all(test, feature = "auth"))]
+#[cfg(test)]
+#[cfg(feature = "auth")]
 mod testing;
 #[cfg(feature = "auth")]
 mod token;

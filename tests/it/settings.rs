@@ -227,12 +227,9 @@ fn check_with(checker: &str, arguments: &[&str], file: &Path) {
             let text = String::from_utf8_lossy(&output.stderr).into_owned();
             assert!(output.status.success() && text.is_empty(), "{checker}: {text}");
         }
-        Err(error) => skip::skipped(format!("{checker}: {error}")),
+        Err(error) => crate::skip::skipped(format!("{checker}: {error}")),
     }
 }
-
-#[path = "../common/skip.rs"]
-mod skip;
 
 #[test]
 fn shells_accept_the_scripts_for_completion() {

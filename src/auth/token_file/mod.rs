@@ -4,7 +4,8 @@
 
 mod grants;
 mod parse;
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests;
 
 use std::path::Path;

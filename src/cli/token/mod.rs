@@ -5,7 +5,8 @@
 mod append;
 mod entry;
 mod output;
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests;
 
 use std::io::{self, IsTerminal as _, Read as _, Write as _};

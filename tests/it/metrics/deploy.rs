@@ -159,7 +159,7 @@ fn expressions(dashboard: &serde_json::Value, found: &mut Vec<String>) {
             fields.values().for_each(|value| expressions(value, found));
         }
         serde_json::Value::Array(values) => {
-            values.iter().for_each(|value| expressions(value, found))
+            values.iter().for_each(|value| expressions(value, found));
         }
         _ => {}
     }

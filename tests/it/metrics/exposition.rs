@@ -221,7 +221,8 @@ fn check_family(name: &str, family: &Family, format: Format) -> Result<(), Strin
             return Err(format!("two samples are equal: {sample:?}"));
         }
         let is_gauge = family.kind == "gauge";
-        if !is_gauge && !(sample.value.is_finite() && sample.value >= 0.0) {
+        let is_count = sample.value.is_finite() && sample.value >= 0.0;
+        if !is_gauge && !is_count {
             return Err(format!("not a count: {sample:?}"));
         }
     }
