@@ -89,8 +89,8 @@ impl Check {
     }
 }
 
-/// Returns whether a server refuses a connection without TLS in HTTP/2: it sends GOAWAY with INADEQUATE_SECURITY after its
-/// settings.
+/// Returns whether a server refuses a connection without TLS in HTTP/2: it sends GOAWAY with INADEQUATE_SECURITY, after
+/// its settings or without them.
 fn requires_tls(mut bytes: &[u8]) -> bool {
     while let [a, b, c, kind, _, _, _, _, _, payload @ ..] = bytes {
         if let (7, [_, _, _, _, code @ ..]) = (kind, payload) {
@@ -245,9 +245,11 @@ mod tests {
     async fn a_server_may_require_tls_in_http2() {
         let settings = [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0];
         let goaway = |code| [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, code];
-        let (taken, fault) = read(&[&[&settings[..], &goaway(0xc)].concat()]).await;
-        assert_eq!(taken.unwrap_err(), "the server speaks TLS: use https://");
-        assert_eq!(fault, Some(ConnectionFault::NeedsTls));
+        for before in [&settings[..], &[]] {
+            let (taken, fault) = read(&[&[before, &goaway(0xc)].concat()]).await;
+            assert_eq!(taken.unwrap_err(), "the server speaks TLS: use https://");
+            assert_eq!(fault, Some(ConnectionFault::NeedsTls));
+        }
         for other in [&goaway(0xb)[..], &goaway(0xc)[..12], &[0, 0, 200, 4], &[]] {
             let (taken, _) = read(&[&[&settings[..], other].concat()]).await;
             assert!(taken.is_ok());

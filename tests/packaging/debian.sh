@@ -17,21 +17,23 @@ check_debian() {
     deploy/debian/build --output "$work" >"$work/deb" 2>&1 || { cat "$work/deb"; fail "cargo deb"; }
     package=$(echo "$work"/waywiser_*.deb)
     [ "$(dpkg-deb --field "$package" Package)" = waywiser ]
-    dpkg-deb --contents "$package" | awk '{ print $1, $2, $6 }' >"$work/contents"
+    # The archive has the numbers of owners, and may lack their names.
+    dpkg-deb --fsys-tarfile "$package" | tar --list --verbose --numeric-owner |
+        awk '{ print $1, $2, $6 }' >"$work/contents"
     local line
     while read -r line; do
         grep -qF -- "$line" "$work/contents" || { cat "$work/contents"; fail "the package lacks: $line"; }
     done <<'FILES'
--rwxr-xr-x root/root ./usr/bin/waywiser
--rw-r----- root/root ./etc/waywiser/waywiser.toml
--rw-r--r-- root/root ./usr/lib/systemd/system/waywiser.service
--rw-r--r-- root/root ./usr/lib/systemd/system/waywiser.socket
--rw-r--r-- root/root ./usr/share/man/man1/waywiser-serve.1.gz
--rw-r--r-- root/root ./usr/share/bash-completion/completions/waywiser
--rw-r--r-- root/root ./usr/share/zsh/vendor-completions/_waywiser
--rw-r--r-- root/root ./usr/share/fish/vendor_completions.d/waywiser.fish
--rw-r--r-- root/root ./usr/share/doc/waywiser/copyright
--rw-r--r-- root/root ./usr/share/doc/waywiser/changelog.gz
+-rwxr-xr-x 0/0 ./usr/bin/waywiser
+-rw-r----- 0/0 ./etc/waywiser/waywiser.toml
+-rw-r--r-- 0/0 ./usr/lib/systemd/system/waywiser.service
+-rw-r--r-- 0/0 ./usr/lib/systemd/system/waywiser.socket
+-rw-r--r-- 0/0 ./usr/share/man/man1/waywiser-serve.1.gz
+-rw-r--r-- 0/0 ./usr/share/bash-completion/completions/waywiser
+-rw-r--r-- 0/0 ./usr/share/zsh/vendor-completions/_waywiser
+-rw-r--r-- 0/0 ./usr/share/fish/vendor_completions.d/waywiser.fish
+-rw-r--r-- 0/0 ./usr/share/doc/waywiser/copyright
+-rw-r--r-- 0/0 ./usr/share/doc/waywiser/changelog.gz
 FILES
     dpkg-deb --control "$package" "$work/control"
     grep -qx /etc/waywiser/waywiser.toml "$work/control/conffiles" || fail "conffiles"

@@ -7,14 +7,34 @@ for shell in bash zsh fish; do
         pass "completions of $shell"
     fi
 done
-# The completion itself, as bash calls it.
-completed=$(bash -c '
+# The completion itself, as the shell calls it.
+completes() { # SHELL OUTPUT
+    grep -qx -- "--max-connections\b.*" <<<"$2" || fail "$1 completes: $2"
+    pass "a completion in $1"
+}
+completes bash "$(bash -c '
     . "$1"
     COMP_WORDS=(waywiser serve --max-conn) COMP_CWORD=2
     _waywiser waywiser --max-conn serve
-    printf "%s\n" "${COMPREPLY[@]}"' bash "$work/completions.bash")
-grep -qx -- --max-connections <<<"$completed" || fail "bash completes: $completed"
-pass "a completion in bash"
+    printf "%s\n" "${COMPREPLY[@]}"' bash "$work/completions.bash")"
+if command -v fish >/dev/null; then
+    completes fish "$(HOME=$work fish --no-config --command "
+        source $work/completions.fish
+        complete --do-complete 'waywiser serve --max-conn'")"
+fi
+if command -v zsh >/dev/null; then
+    # zsh completes only on a terminal. This finds the file as an installed one, and loads its function.
+    mkdir "$work/zsh"
+    cp "$work/completions.zsh" "$work/zsh/_waywiser"
+    loaded=$(HOME=$work zsh -f -c '
+        fpath=($1 $fpath)
+        autoload -Uz compinit
+        compinit -u -D
+        autoload +X $_comps[waywiser]
+        print -r -- $functions[_waywiser]' zsh "$work/zsh" 2>&1)
+    grep -qF -- "--max-connections" <<<"$loaded" || fail "zsh loads: $loaded"
+    pass "loading of the completions in zsh"
+fi
 
 "$program" man --output "$work/man"
 pages=("$work"/man/*.1)

@@ -16,10 +16,12 @@ const HTTP1_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
     \r\n\
     This port speaks gRPC over HTTP/2 with TLS. Use an https:// address and HTTP/2.\n";
 
-/// An empty SETTINGS frame, then a GOAWAY frame with INADEQUATE_SECURITY (0xc) and a text: RFC 9113, sections 6.5 and
-/// 6.8. gRPC clients show the text.
-const HTTP2_ANSWER: &[u8] = b"\0\0\0\x04\0\0\0\0\0\
-    \0\0\x29\x07\0\0\0\0\0\
+/// A GOAWAY frame with INADEQUATE_SECURITY (0xc) and a text: RFC 9113, section 6.8.
+///
+/// SETTINGS must not precede it. Clients built on the C core of gRPC regard a connection as usable after SETTINGS: they
+/// would reconnect at once, hundreds of times per second, and their calls would wait until their deadlines. Without
+/// SETTINGS the attempt to connect fails, so the calls end with UNAVAILABLE, and the next attempt waits.
+const HTTP2_ANSWER: &[u8] = b"\0\0\x29\x07\0\0\0\0\0\
     \0\0\0\0\0\0\0\x0c\
     this port requires TLS; use https";
 
@@ -102,7 +104,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_http2_client_gets_a_goaway_frame_that_h2_understands() {
+    async fn an_http2_client_gets_only_a_goaway_frame_that_h2_understands() {
         let (client, server) = tokio::io::duplex(4096);
         let mut server = ReadAhead::new(server, 4096);
         let client = async {
@@ -114,6 +116,8 @@ mod tests {
         let answer = async {
             let plaintext = recognize(&mut server).await.unwrap().unwrap();
             assert_eq!(plaintext.protocol, "HTTP/2");
+            // The type of the first frame.
+            assert_eq!(plaintext.answer[3], 7);
             preface::answer(&mut server, plaintext.answer).await.unwrap();
         };
         let (error, ()) = futures::future::join(client, answer).await;
