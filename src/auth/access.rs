@@ -59,13 +59,15 @@ impl Access {
     /// If a file is not usable.
     pub fn load(settings: AccessSettings) -> Result<Self, LoadError> {
         let AccessSettings { tokens, jwt, certificates } = settings;
+        let jwt = jwt.map(JwtVerifier::load).transpose()?;
+        let has_keys = jwt.as_ref().is_some_and(JwtVerifier::has_keys);
         Ok(Self {
             tokens: tokens.map(|path| TokenFile::load(&path)).transpose()?,
-            jwt: jwt.map(JwtVerifier::load).transpose()?,
+            jwt,
             certificates: certificates.then(CertificateRule::default),
             reload: Mutex::default(),
-            token_report: ReloadReport::default(),
-            key_report: ReloadReport::default(),
+            token_report: ReloadReport::new(true),
+            key_report: ReloadReport::new(has_keys),
         })
     }
 

@@ -73,7 +73,7 @@ impl WatchedFile {
     /// # Errors
     /// If it cannot be read, is too large, is not UTF-8, or has wrong rights.
     pub(super) fn read(&self) -> Result<String, LoadError> {
-        let text = self.read_text()?;
+        let text = self.read_or_forget()?;
         let hash = TokenHash::of(&text);
         *self.seen() = Seen { returned: Some(hash), last: Some(hash) };
         Ok(text)
@@ -85,13 +85,7 @@ impl WatchedFile {
     /// # Errors
     /// As for [`WatchedFile::read`].
     pub(super) fn read_change(&self) -> Result<Option<String>, LoadError> {
-        let text = match self.read_text() {
-            Ok(text) => text,
-            Err(error) => {
-                *self.seen() = Seen::default();
-                return Err(error);
-            }
-        };
+        let text = self.read_or_forget()?;
         let hash = TokenHash::of(&text);
         let mut seen = self.seen();
         let is_stable = seen.last.replace(hash) == Some(hash);
@@ -110,6 +104,11 @@ impl WatchedFile {
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the file. After an error, the next stable content is a change even if it is the earlier one.
+    fn read_or_forget(&self) -> Result<String, LoadError> {
+        self.read_text().inspect_err(|_| *self.seen() = Seen::default())
     }
 
     fn read_text(&self) -> Result<String, LoadError> {
@@ -192,6 +191,11 @@ mod tests {
         assert_eq!(change, Ok(Some("two".to_owned())), "an error is followed by a success");
         file.forget();
         assert_eq!(file.read_change(), Ok(Some("two".to_owned())));
+        fs::remove_file(&path).unwrap();
+        assert!(file.read().is_err());
+        fs::write(&path, "two").unwrap();
+        assert_eq!(file.read_change(), Ok(None));
+        assert_eq!(file.read_change(), Ok(Some("two".to_owned())), "a forced read failed");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Counts and logs the results of loading credentials.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use super::file::LoadError;
 /// How often something was loaded since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReloadCounts {
-    /// Number of times that a new content was loaded.
+    /// Number of successful loads after the start. Each successful fetch of a URL is one.
     pub loaded: u64,
     /// Number of attempts that failed. A file that stays wrong fails at each check, every few seconds.
     pub failed: u64,
@@ -21,14 +21,21 @@ const REPEAT_INTERVAL: Duration = Duration::from_secs(10 * 60);
 /// The results of loading from one place.
 #[derive(Debug, Default)]
 pub(super) struct ReloadReport {
+    /// Whether there are credentials from an earlier load.
+    has_credentials: AtomicBool,
     loaded: AtomicU64,
     failed: AtomicU64,
     logged: Mutex<Option<(LoadError, Instant)>>,
 }
 
 impl ReloadReport {
+    /// Creates a report. `has_credentials` is whether the start has loaded credentials.
+    pub(super) fn new(has_credentials: bool) -> Self {
+        Self { has_credentials: AtomicBool::new(has_credentials), ..Self::default() }
+    }
+
     /// Counts a result. Logs a new content by `log`, and an error unless it was logged a short time ago. `None` means
-    /// that nothing has changed.
+    /// that nothing was loaded, so that an earlier error persists.
     ///
     /// # Errors
     /// That of the result.
@@ -39,14 +46,17 @@ impl ReloadReport {
     ) -> Result<(), LoadError> {
         let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
         match result {
-            Ok(change) => {
+            Ok(None) => Ok(()),
+            Ok(Some(change)) => {
+                let had_credentials = self.has_credentials.swap(true, Relaxed);
                 if logged.take().is_some() {
-                    tracing::info!("credentials can be loaded again");
+                    match had_credentials {
+                        true => tracing::info!("credentials can be loaded again"),
+                        false => tracing::info!("credentials are loaded for the first time"),
+                    }
                 }
-                if let Some(change) = change {
-                    self.loaded.fetch_add(1, Relaxed);
-                    log(change);
-                }
+                self.loaded.fetch_add(1, Relaxed);
+                log(change);
                 Ok(())
             }
             Err(error) => {
@@ -55,7 +65,14 @@ impl ReloadReport {
                     .as_ref()
                     .is_some_and(|(known, at)| *known == error && at.elapsed() < REPEAT_INTERVAL);
                 if !is_known {
-                    tracing::warn!(%error, "credentials cannot be loaded; the ones loaded before stay valid");
+                    match self.has_credentials.load(Relaxed) {
+                        true => {
+                            tracing::warn!(%error, "credentials cannot be loaded; the earlier ones stay valid");
+                        }
+                        false => {
+                            tracing::warn!(%error, "credentials cannot be loaded, and none were loaded earlier; calls with a token of this source fail");
+                        }
+                    }
                     *logged = Some((error.clone(), Instant::now()));
                 }
                 Err(error)
@@ -89,10 +106,14 @@ mod tests {
         assert_eq!(logged_at(), Some(first));
         assert!(add("b").is_err());
         assert_ne!(logged_at(), Some(first));
+        let second = logged_at();
         assert_eq!(report.add(Ok(None::<()>), |()| unreachable!()), Ok(()));
-        assert_eq!(logged_at(), None);
+        assert_eq!(logged_at(), second, "nothing was loaded");
+        assert!(!report.has_credentials.load(Relaxed));
         let mut loaded = 0;
         assert_eq!(report.add(Ok(Some(7)), |change| loaded = change), Ok(()));
+        assert_eq!(logged_at(), None);
+        assert!(report.has_credentials.load(Relaxed));
         assert_eq!((loaded, report.counts()), (7, ReloadCounts { loaded: 1, failed: 3 }));
     }
 }

@@ -184,9 +184,14 @@ impl CredentialArgs {
     pub(in crate::cli) fn advice(&self, error: &ClientError) -> Option<String> {
         let ClientError::Status(status) = error else { return None };
         let origin = self.token_origin().unwrap_or(TokenOrigin::None);
+        if let (Some(path), TokenOrigin::None) = (&self.cert, &origin) {
+            return self.certificate_advice(status.code(), path);
+        }
         Some(match (status.code(), origin) {
             (Code::Unauthenticated, TokenOrigin::None) => {
-                format!("pass a token with --token-file FILE or {TOKEN}")
+                format!(
+                    "pass a token with --token-file FILE or {TOKEN}, or a client certificate with --cert FILE --key FILE"
+                )
             }
             (Code::Unauthenticated, TokenOrigin::File(path)) => {
                 format!("check the token in {} (--token-file)", path.display())
@@ -202,11 +207,23 @@ impl CredentialArgs {
                     "the token in {TOKEN} does not permit this; pass another one with --token-file FILE"
                 )
             }
-            (Code::PermissionDenied, TokenOrigin::None) => {
-                "pass a token that permits this with --token-file FILE".to_owned()
-            }
+            // Without credentials, the message of the server has the remedy.
             _ => return None,
         })
+    }
+
+    /// Returns what to do about a call with only a client certificate that the server refused.
+    fn certificate_advice(&self, code: Code, certificate: &Path) -> Option<String> {
+        let path = certificate.display();
+        match code {
+            Code::Unauthenticated => {
+                Some(format!("check the client certificate in {path} (--cert)"))
+            }
+            Code::PermissionDenied => {
+                Some(format!("the client certificate in {path} (--cert) does not permit this"))
+            }
+            _ => None,
+        }
     }
 }
 
@@ -318,6 +335,18 @@ mod tests {
             @"the server answered PermissionDenied: no; the token in /run/token (--token-file) does not permit this"
         );
         insta::assert_snapshot!(explained(&args, Code::NotFound), @"the server answered NotFound: no");
+        let args = parse(&["--cert", "/run/cert.pem", "--key", "/run/key.pem"]).unwrap();
+        insta::assert_snapshot!(
+            explained(&args, Code::Unauthenticated),
+            @"the server answered Unauthenticated: no; check the client certificate in /run/cert.pem (--cert)"
+        );
+        insta::assert_snapshot!(
+            explained(&args, Code::PermissionDenied),
+            @"the server answered PermissionDenied: no; the client certificate in /run/cert.pem (--cert) does not permit this"
+        );
+        // A caller without credentials is refused by another rule, such as one for loopback addresses.
+        let args = parse(&[]).unwrap();
+        insta::assert_snapshot!(explained(&args, Code::PermissionDenied), @"the server answered PermissionDenied: no");
     }
 
     #[test]

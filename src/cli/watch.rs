@@ -17,7 +17,7 @@ use super::report::{Names, escape_control};
 use super::{Outcome, fail, stderr, terminal};
 use crate::client::reauthentication::Reauthentication;
 use crate::client::retry::{Retry, is_transient};
-use crate::client::{ClientError, RetryPolicy, StoredPath};
+use crate::client::{ClientError, RetryPolicy, StoredPath, read_to_end};
 use crate::recording::RecordingName;
 
 /// Watch a recording until it is finished
@@ -180,7 +180,10 @@ where
                         }
                         match screen.update(&path) {
                             Err(error) => return Ok(Err(error)),
-                            Ok(()) if path.is_complete => return Ok(Ok(End::Finished)),
+                            Ok(()) if path.is_complete => {
+                                read_to_end(updates).await;
+                                return Ok(Ok(End::Finished));
+                            }
                             Ok(()) => {}
                         }
                     }

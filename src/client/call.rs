@@ -42,6 +42,20 @@ pub(super) async fn with_timeout<T>(
     tokio::time::timeout(timeout, reply).await.unwrap_or(Err(ClientError::Timeout))
 }
 
+/// Reads a stream of replies until its end, after the last reply that the caller needs. A call that is dropped before its
+/// status has arrived counts as cancelled at the server. Waits for a short time only, because the result is complete.
+#[cfg(feature = "cli")]
+pub(crate) async fn read_to_end<T>(replies: impl futures::Stream<Item = Result<T, ClientError>>) {
+    use futures::StreamExt as _;
+    /// The status follows the last message at once, except over a slow connection.
+    const STATUS_TIMEOUT: Duration = Duration::from_secs(2);
+    let end = replies
+        .take_while(|reply| std::future::ready(reply.is_ok()))
+        .for_each(|_| std::future::ready(()));
+    // A server that sends no status has sent all replies.
+    let _ = tokio::time::timeout(STATUS_TIMEOUT, end).await;
+}
+
 /// Calls a method and returns the only message of the reply.
 pub(super) async fn call(
     mut transport: Transport,

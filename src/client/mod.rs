@@ -57,6 +57,8 @@ use tonic::body::Body;
 pub use self::admin::BackupPage;
 pub use self::builder::ClientBuilder;
 use self::builder::Parts;
+#[cfg(feature = "cli")]
+pub(crate) use self::call::read_to_end;
 pub use self::error::{ClientError, ReplyError, SummaryError};
 pub use self::fault::ConnectionFault;
 use self::method::Method;

@@ -11,6 +11,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::fault::ConnectionFault;
+use crate::contract::tls_error::{certificate_text, error_text, own_error_text, refusal_text};
 
 /// A certificate chain and its private key, in PEM.
 #[derive(Clone)]
@@ -57,7 +58,9 @@ impl Tls {
                     Error::InconsistentKeys(_) => {
                         "the private key does not belong to the client certificate".to_owned()
                     }
-                    error => format!("the client certificate cannot be used: {error}"),
+                    error => {
+                        format!("the client certificate cannot be used: {}", own_error_text(&error))
+                    }
                 })?
             }
         };
@@ -110,11 +113,11 @@ impl Tls {
                 | AlertDescription::UnknownCA
                 | AlertDescription::DecryptError
                 | AlertDescription::AccessDenied),
-            ) => ConnectionFault::ClientCertificateRefused(alert_text(*alert)),
+            ) => ConnectionFault::ClientCertificateRefused(refusal_text(*alert)),
             Error::AlertReceived(AlertDescription::NoApplicationProtocol)
             | Error::NoApplicationProtocol => ConnectionFault::NoHttp2,
             Error::InvalidMessage(_) => ConnectionFault::NotTls,
-            error => ConnectionFault::Tls(error.to_string()),
+            error => ConnectionFault::Tls(error_text(error)),
         })
     }
 
@@ -141,7 +144,8 @@ impl Tls {
                 ConnectionFault::CaCertificate
             }
             error => {
-                ConnectionFault::Tls(format!("the server's certificate is not valid: {error}"))
+                let reason = certificate_text(error);
+                ConnectionFault::Tls(format!("the server's certificate is not valid: {reason}"))
             }
         }
     }
@@ -157,15 +161,6 @@ pub(super) enum TlsError {
 fn bare_name(name: &str) -> &str {
     let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
     inner.unwrap_or(name).trim_matches('"')
-}
-
-fn alert_text(alert: AlertDescription) -> String {
-    match alert {
-        AlertDescription::CertificateExpired => "it has expired".to_owned(),
-        AlertDescription::CertificateRevoked => "it is revoked".to_owned(),
-        AlertDescription::UnknownCA => "its CA is unknown to the server".to_owned(),
-        alert => format!("{alert:?}"),
-    }
 }
 
 /// Returns the CAs of the system. They are read once.
@@ -192,7 +187,8 @@ fn given_roots(ca_pem: &[Vec<u8>]) -> Result<RootCertStore, String> {
     for pem in ca_pem {
         for certificate in certificates("CA file", pem)? {
             roots.add(certificate).map_err(|error| {
-                format!("the CA file has a certificate that is not valid: {error}")
+                let reason = own_error_text(&error);
+                format!("the CA file has a certificate that cannot be used: {reason}")
             })?;
         }
     }

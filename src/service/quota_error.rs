@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// A quota of the caller is used up.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{scope} has reached its limit of {limit} {quota}; try again in {}", seconds(*retry_after))]
+#[error("{scope} has reached its limit of {limit} {}; try again in {}", quota.unit(*limit), seconds(*retry_after))]
 pub struct QuotaError {
     /// The quota.
     pub quota: QuotaKind,
@@ -66,13 +66,17 @@ impl QuotaError {
     }
 }
 
-impl fmt::Display for QuotaKind {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
-            Self::Streams => "open streams",
-            Self::Rate(RateUnit::Points) => "points per second",
-            Self::Rate(RateUnit::Bytes) => "bytes per second",
-        })
+impl QuotaKind {
+    /// Returns the unit of a limit with this value.
+    fn unit(self, limit: u64) -> &'static str {
+        match (self, limit) {
+            (Self::Streams, 1) => "open stream",
+            (Self::Streams, _) => "open streams",
+            (Self::Rate(RateUnit::Points), 1) => "point per second",
+            (Self::Rate(RateUnit::Points), _) => "points per second",
+            (Self::Rate(RateUnit::Bytes), 1) => "byte per second",
+            (Self::Rate(RateUnit::Bytes), _) => "bytes per second",
+        }
     }
 }
 

@@ -352,26 +352,38 @@ async fn roles_allow_methods() {
     assert_eq!(path.into_inner().path.unwrap().committed_points, 1);
 }
 
-/// Without authentication, full names are refused, and recordings are those of the default namespace.
+/// Without authentication, every caller is an administrator whose own recordings are in the default namespace.
 #[tokio::test]
-async fn a_server_without_authentication_has_the_default_namespace_only() {
+async fn a_server_without_authentication_treats_callers_as_administrators() {
     let store = Arc::new(MemoryStore::default());
     let known = server(Arc::clone(&store) as _, callers(), |_| {}).await;
     record(&known, ("b", "walk", 3, false)).await;
     record(&known, ("default", "walk", 1, false)).await;
     let open = Server::with_store(store, |_| {}).await;
     let mut client = open.paths().await;
-    for name in ["namespaces/beta/paths/walk", "namespaces/beta/paths/none"] {
-        let status =
-            client.get_path(pb::GetPathRequest { name: name.to_owned() }).await.unwrap_err();
-        assert_eq!(status.code(), Code::PermissionDenied);
+    let list =
+        |prefix: &str| pb::ListPathsRequest { prefix: prefix.to_owned(), ..Default::default() };
+    for (prefix, expected) in [
+        ("", "paths/walk"),
+        ("paths/w", "paths/walk"),
+        ("namespaces/beta/paths/", "namespaces/beta/paths/walk"),
+    ] {
+        let page = client.list_paths(list(prefix)).await.unwrap().into_inner();
+        let names: Vec<_> = page.paths.iter().map(|path| path.name.as_str()).collect();
+        assert_eq!(names, [expected], "{prefix}");
     }
-    let page = client.list_paths(pb::ListPathsRequest::default()).await.unwrap().into_inner();
-    let names: Vec<_> = page.paths.iter().map(|path| path.name.as_str()).collect();
-    assert_eq!(names, ["paths/walk"]);
     // The key of a recording in another namespace is not the beginning of an ID.
-    for prefix in ["paths/\u{7f}", "paths/\u{7f}beta\0", "namespaces/beta/paths/"] {
-        let request = pb::ListPathsRequest { prefix: prefix.to_owned(), ..Default::default() };
-        assert!(client.list_paths(request).await.is_err(), "{prefix}");
+    for prefix in ["paths/\u{7f}", "paths/\u{7f}beta\0"] {
+        assert!(client.list_paths(list(prefix)).await.is_err(), "{prefix}");
     }
+    let status = client.list_paths(list("namespaces/beta")).await.unwrap_err();
+    assert!(status.message().contains("namespaces/NAMESPACE/paths/"), "{}", status.message());
+    let name = "namespaces/beta/paths/walk".to_owned();
+    let request = pb::GetPathRequest { name: name.clone() };
+    let path = client.get_path(request.clone()).await.unwrap().into_inner().path.unwrap();
+    assert_eq!((path.name, path.committed_points), (name.clone(), 3));
+    client.delete_path(pb::DeletePathRequest { name, allow_missing: false }).await.unwrap();
+    assert_eq!(client.get_path(request).await.unwrap_err().code(), Code::NotFound);
+    let page = client.list_paths(list("")).await.unwrap().into_inner();
+    assert_eq!(page.paths.len(), 1, "the recording of the default namespace stays");
 }

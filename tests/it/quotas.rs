@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::stream;
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Status};
@@ -40,9 +39,7 @@ impl Authenticator for Names {
 }
 
 async fn server(configure: impl FnOnce(&mut Config)) -> Server {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let store = Arc::new(MemoryStore::default());
-    Server::adapted(listener, store, configure, |server| server.with_authenticator(Arc::new(Names)))
+    Server::in_memory(configure, |server| server.with_authenticator(Arc::new(Names))).await
 }
 
 fn bearer(name: &str) -> [(&'static str, String); 1] {
@@ -81,7 +78,7 @@ async fn the_streams_of_a_principal_are_limited_on_all_its_connections() {
     insta::assert_snapshot!(refused.message, @"this principal has reached its limit of 2 open streams; try again in 1 s");
     // A principal with a quota of its own, and health checks, which count for no principal.
     let refused = complete(begin(&mut other, "small")).await;
-    insta::assert_snapshot!(refused.message, @"this principal has reached its limit of 1 open streams; try again in 1 s");
+    insta::assert_snapshot!(refused.message, @"this principal has reached its limit of 1 open stream; try again in 1 s");
     let mut health = HealthClient::new(server.channel().await);
     health.check(HealthCheckRequest::default()).await.unwrap();
     // Every end of a stream frees its place.

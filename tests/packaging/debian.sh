@@ -67,7 +67,7 @@ install_debian() {
             { cat "$work/verify"; fail "the installed units"; }
     fi
     # As systemd runs it: as the user, with the installed settings and the state directory.
-    install -d -o waywiser -g waywiser -m 0750 /var/lib/waywiser
+    install -d -o waywiser -g waywiser -m 0700 /var/lib/waywiser
     local as_user=(setpriv --reuid=waywiser --regid=waywiser --clear-groups)
     "${as_user[@]}" /usr/bin/waywiser config check --config /etc/waywiser/waywiser.toml >/dev/null ||
         fail "the installed settings"

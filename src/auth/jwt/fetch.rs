@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -87,7 +87,13 @@ impl Fetcher {
             status => return Err(format!("the answer is HTTP status {status}")),
         }
         let body = Limited::new(response.into_body(), KEY_SET_BYTES_MAX as usize);
-        let body = body.collect().await.map_err(|error| with_causes(&*error))?.to_bytes();
+        let body = body.collect().await.map_err(|error| match error.is::<LengthLimitError>() {
+            true => {
+                format!("the answer is larger than the limit of {} KiB", KEY_SET_BYTES_MAX >> 10)
+            }
+            false => with_causes(&*error),
+        });
+        let body = body?.to_bytes();
         String::from_utf8(body.into()).map_err(|_| "the answer is not UTF-8".to_owned())
     }
 }

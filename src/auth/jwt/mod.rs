@@ -105,6 +105,11 @@ impl JwtVerifier {
         })
     }
 
+    /// Returns whether keys were loaded.
+    pub(super) fn has_keys(&self) -> bool {
+        self.keys().is_some()
+    }
+
     /// Returns the session of the token with this hash.
     ///
     /// # Errors
@@ -211,7 +216,7 @@ impl JwtVerifier {
             let place = || fetcher.url().to_string();
             report(result.map_err(|reason| LoadError { place: place(), line: None, reason }));
             refresh.end();
-            refresh.due(is_ok, self.keys().is_some()).await;
+            refresh.due(is_ok, self.has_keys()).await;
         }
     }
 

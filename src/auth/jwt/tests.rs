@@ -184,6 +184,14 @@ fn keys_in_the_header_of_a_token_are_not_used() {
     ] {
         assert!(fixture.refusal(&attacker.token_with(&header, &claims())).contains("signature"));
     }
+    // They are ignored, and not a reason to refuse a token that a known key has signed.
+    for name in ["jwk", "jku", "x5c", "x5u"] {
+        let mut header = json!({"alg": "ES256", "kid": "a"});
+        header[name] = attacker.jwk.clone();
+        assert!(fixture.session(&known.token_with(&header, &claims())).is_ok(), "{name}");
+        header["crit"] = json!([name]);
+        assert!(fixture.refusal(&known.token_with(&header, &claims())).contains("critical"));
+    }
 }
 
 #[test]

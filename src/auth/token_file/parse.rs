@@ -220,24 +220,28 @@ impl Reader<'_> {
             return self.fail(&value.span(), "quota is not a table; write [principal.quota]");
         };
         self.only_keys(table, &KEYS)?;
-        let number = |key: &str, max: u64| {
+        let number = |key: &str, min: u64, max: u64| {
             let found = table.iter().find(|(name, _)| name.get_ref() == key);
             let Some((_, value)) = found else { return Ok(None) };
             let integer = value.get_ref().as_integer();
             let number =
                 integer.and_then(|text| u64::from_str_radix(text.as_str(), text.radix()).ok());
-            match number.filter(|&number| number <= max) {
-                Some(number) => Ok(Some(number)),
-                None => self.fail(&value.span(), format!("{key} is not a number from 0 to {max}")),
+            match number {
+                Some(0) if min > 0 => {
+                    self.fail(&value.span(), format!("{key} is 0, and must be at least {min}"))
+                }
+                Some(number) if number <= max => Ok(Some(number)),
+                _ => self.fail(&value.span(), format!("{key} is not a number from {min} to {max}")),
             }
         };
         const NUMBER_MAX: u64 = i64::MAX as u64;
-        let max_streams = number("max_streams", u32::MAX.into())?;
+        let max_streams = number("max_streams", 1, u32::MAX.into())?;
         Ok(Quota {
             max_streams: max_streams.and_then(|number| u32::try_from(number).ok()),
-            max_points_per_second: number("max_points_per_second", NUMBER_MAX)?,
-            max_bytes_per_second: number("max_bytes_per_second", NUMBER_MAX)?,
-            max_recordings: number("max_recordings", NUMBER_MAX)?,
+            max_points_per_second: number("max_points_per_second", 1, NUMBER_MAX)?,
+            max_bytes_per_second: number("max_bytes_per_second", 1, NUMBER_MAX)?,
+            // A principal without recordings may still measure paths.
+            max_recordings: number("max_recordings", 0, NUMBER_MAX)?,
         })
     }
 

@@ -124,8 +124,12 @@ fn wrong_values_are_errors_with_a_line_and_a_remedy() {
     insta::assert_snapshot!(with("certificate_names = ['']"), @"line 3: a certificate name has 1 to 2048 bytes");
     insta::assert_snapshot!(with("token_sha256 = [\n1]"), @"line 4: an item of token_sha256 is not a string; write it in quotes");
     insta::assert_snapshot!(with("certificate_names = []\nquota = 1"), @"line 4: quota is not a table; write [principal.quota]");
-    insta::assert_snapshot!(with("certificate_names = []\nquota.max_streams = -1"), @"line 4: max_streams is not a number from 0 to 4294967295");
-    insta::assert_snapshot!(with("certificate_names = []\nquota.max_streams = 4294967296"), @"line 4: max_streams is not a number from 0 to 4294967295");
+    insta::assert_snapshot!(with("certificate_names = []\nquota.max_streams = -1"), @"line 4: max_streams is not a number from 1 to 4294967295");
+    insta::assert_snapshot!(with("certificate_names = []\nquota.max_streams = 4294967296"), @"line 4: max_streams is not a number from 1 to 4294967295");
+    for key in ["max_streams", "max_points_per_second", "max_bytes_per_second"] {
+        let text = with(&format!("certificate_names = []\nquota.{key} = 0"));
+        assert_eq!(text, format!("line 4: {key} is 0, and must be at least 1"));
+    }
     insta::assert_snapshot!(with("certificate_names = []\nquota.max_recordings = 1.5"), @"line 4: max_recordings is not a number from 0 to 9223372036854775807");
     insta::assert_snapshot!(error("principal = 1"), @"line 1: principal is not a list; write [[principal]]");
     insta::assert_snapshot!(error("principal = [1]"), @"line 1: principal is not a table; write [[principal]]");

@@ -16,7 +16,7 @@ use crate::cli::connect::CredentialArgs;
 use crate::cli::input::{FileEnd, Input};
 use crate::cli::report::pluralize;
 use crate::cli::stall_detector::StallDetector;
-use crate::client::{ClientError, PathAnswer};
+use crate::client::{ClientError, PathAnswer, read_to_end};
 
 /// The inputs, files and tracks that were reported.
 #[derive(Default)]
@@ -118,7 +118,11 @@ async fn collect<W: Write>(
             None => {
                 // The upload has stopped before the last file, because the call has failed. Waits for the
                 // error of the call.
-                while end.is_none() && reported.input_count < input_count {
+                if end.is_none() && reported.input_count == input_count {
+                    read_to_end(answers).await;
+                    return Ok(None);
+                }
+                while end.is_none() {
                     let answer = tokio::select! {
                         biased;
                         answer = answers.next() => answer,

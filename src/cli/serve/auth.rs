@@ -101,7 +101,7 @@ pub(super) fn metrics(access: Arc<Access>) -> impl Source {
     move |samples: &mut Samples<'_>| {
         let AccessCounts { tokens, keys } = access.counts();
         let sources = [("tokens", tokens), ("keys", keys)];
-        let help = "Times that a new token file or key set was loaded while the server ran";
+        let help = "Times that a token file or key set was loaded after the start; each successful fetch of a URL is one";
         samples.counter("waywiser_credentials_loads", help, |family| {
             for (source, counts) in sources {
                 family.add(&[("source", source)], counts.loaded);

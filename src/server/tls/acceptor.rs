@@ -21,6 +21,7 @@ use super::plaintext::{self, Plaintext};
 use super::read_ahead::ReadAhead;
 use super::settings::TlsSettings;
 use crate::auth::PeerCertificate;
+use crate::contract::tls_error::error_text;
 use crate::server::acceptor::{Acceptor, ByteStream, PeerInfo};
 use crate::server::preface::{self, PrefaceError};
 
@@ -140,7 +141,7 @@ fn failure(error: io::Error) -> PrefaceError {
         return PrefaceError::Closed;
     }
     match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        Some(error) => HandshakeError::Failed(error.to_string()).into(),
+        Some(error) => HandshakeError::Failed(error_text(error)).into(),
         None if error.kind() == io::ErrorKind::InvalidData => {
             HandshakeError::Failed(error.to_string()).into()
         }

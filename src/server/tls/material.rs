@@ -14,6 +14,7 @@ use super::config::{Source, TlsConfig};
 use super::error::{Problem, TlsError};
 use super::pem;
 use super::validity::{self, Validity};
+use crate::contract::tls_error::own_error_text;
 
 /// The only protocol that a client may negotiate.
 pub(super) const ALPN_HTTP2: &[u8] = b"h2";
@@ -109,7 +110,7 @@ impl Material {
         let key = provider
             .key_provider
             .load_private_key(key)
-            .map_err(|error| of_key(Problem::UnusableKey(reason(&error))))?;
+            .map_err(|error| of_key(Problem::UnusableKey(own_error_text(&error))))?;
         let certified = CertifiedKey::new(chain, key);
         match certified.keys_match() {
             // The key type of some signers is unknown to rustls.
@@ -161,19 +162,11 @@ fn check_chain(chain: &[CertificateDer<'static>]) -> Result<Validity, Problem> {
 fn roots(text: &[u8]) -> Result<RootCertStore, Problem> {
     let mut roots = RootCertStore::empty();
     for (index, certificate) in pem::certificates(text)?.into_iter().enumerate() {
-        roots.add(certificate).map_err(|error| bad_certificate(index, &error))?;
+        roots.add(certificate).map_err(|error| bad_certificate(index, &own_error_text(&error)))?;
     }
     Ok(roots)
 }
 
 fn bad_certificate(index: usize, reason: &dyn std::fmt::Display) -> Problem {
     Problem::BadCertificate { number: index + 1, reason: reason.to_string() }
-}
-
-/// Returns the text of an error of rustls without its category.
-fn reason(error: &rustls::Error) -> String {
-    match error {
-        rustls::Error::General(text) => text.clone(),
-        error => error.to_string(),
-    }
 }

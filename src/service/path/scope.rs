@@ -1,7 +1,8 @@
 //! The recordings that a caller can use, and their names in requests and replies.
 //!
-//! A caller names its own recordings `paths/{id}`, whatever their namespace in the store is. Only administrators use
-//! the names of other namespaces. All other callers get the same refusal for every such name, before any look-up.
+//! A caller names its own recordings `paths/{id}`, whatever their namespace in the store is. Only administrators, and
+//! the callers of a server without authentication, use the names of other namespaces. All other callers get the same
+//! refusal for every such name, before any look-up.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,8 +19,7 @@ use crate::service::violation::{FieldViolation, MessageRef};
 pub(super) struct Scope {
     /// The namespace of the caller's own recordings.
     namespace: Option<Namespace>,
-    /// `None` if the server has no authentication.
-    role: Option<Role>,
+    role: Role,
     /// Maximum number of recordings in the namespace of the caller.
     max_recordings: Option<u64>,
 }
@@ -61,15 +61,15 @@ impl Scope {
             None => Self::unauthenticated(),
             Some(principal) => Self {
                 namespace: principal.namespace.clone(),
-                role: Some(principal.role),
+                role: principal.role,
                 max_recordings: principal.quota.max_recordings,
             },
         }
     }
 
-    /// Returns the scope of callers of a server without authentication: the default namespace.
+    /// Returns the scope of callers of a server without authentication: administrators in the default namespace.
     pub(super) fn unauthenticated() -> Self {
-        Self { namespace: None, role: None, max_recordings: None }
+        Self { namespace: None, role: Role::Admin, max_recordings: None }
     }
 
     /// Checks that the caller may change recordings.
@@ -77,12 +77,10 @@ impl Scope {
     /// # Errors
     /// If it is a reader.
     pub(super) fn check_writer(&self) -> Result<(), RpcError> {
-        match self.role {
-            Some(role) if role < Role::Writer => {
-                let required = Role::Writer;
-                Err(RpcError::PermissionDenied(PermissionError::Role { required, role }))
-            }
-            _ => Ok(()),
+        let (required, role) = (Role::Writer, self.role);
+        match role < required {
+            true => Err(RpcError::PermissionDenied(PermissionError::Role { required, role })),
+            false => Ok(()),
         }
     }
 
@@ -118,8 +116,16 @@ impl Scope {
             return Ok(ListQuery::namespace(self.namespace.clone()));
         }
         let (namespace, id_prefix) = RecordingName::split(prefix).ok_or_else(|| {
-            let text = "it does not start with paths/; use paths/ and the beginning of an ID, such as paths/trip-, or \
-                        nothing";
+            let text = match self.role {
+                Role::Admin => {
+                    "it does not start with paths/ or namespaces/NAMESPACE/paths/; use one of them and the beginning \
+                     of an ID, such as paths/trip- or namespaces/acme/paths/, or nothing"
+                }
+                Role::Reader | Role::Writer => {
+                    "it does not start with paths/; use paths/ and the beginning of an ID, such as paths/trip-, or \
+                     nothing"
+                }
+            };
             FieldViolation::new("prefix", text)
         })?;
         if namespace.is_some() {
@@ -145,7 +151,7 @@ impl Scope {
 
     fn check_namespace(&self, namespace: Option<&Namespace>) -> Result<(), RpcError> {
         let is_own = namespace == self.namespace.as_ref();
-        match is_own || self.role == Some(Role::Admin) {
+        match is_own || self.role == Role::Admin {
             true => Ok(()),
             false => Err(RpcError::PermissionDenied(PermissionError::Namespace)),
         }

@@ -10,7 +10,7 @@ use redb::{Builder, Database, StorageBackend};
 
 use super::backend::{Counted, Counters};
 use super::error::{StoreOpenError, at, refusal};
-use super::home::{FILE, Home, clear_note};
+use super::home::{FILE, Home, clear_note, private_file};
 use super::sums::Sums;
 use super::tables::{COUNTS, FORMAT, FORMAT_KEY, NUMBERS, RECORDINGS};
 use super::writer::OpenMode;
@@ -38,8 +38,12 @@ pub(super) fn create<E: From<StoreOpenError>>(
     let path = directory.join(FILE);
     let unfinished = directory.join(UNFINISHED);
     let begin = || -> Result<Database, redb::Error> {
-        let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create(true).truncate(true).open(&unfinished)?;
+        // The file of an interrupted start may have another mode.
+        match fs::remove_file(&unfinished) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+        let file = private_file().read(true).write(true).create_new(true).open(&unfinished)?;
         let database = Builder::new().create_with_backend(FileBackend::new(file)?)?;
         create_tables(&database)?;
         Ok(database)

@@ -256,6 +256,37 @@ fn a_directory_that_cannot_be_written_is_refused() {
     assert!(error.to_string().contains("give this process write permission"), "{error}");
 }
 
+#[cfg(unix)]
+#[test]
+fn new_files_are_for_their_owner_only_and_existing_directories_keep_their_mode() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let set_mode = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let (served, restored) = (folder.path().join("a/served"), folder.path().join("restored"));
+    drop(RedbStore::open(&served).unwrap());
+    assert_eq!(RedbStore::restore(&restored, std::iter::empty()).unwrap(), 0);
+    for directory in [&served, &restored] {
+        assert_eq!(mode(directory), 0o700);
+        assert_eq!(mode(&directory.join("recordings.redb")), 0o600);
+        assert_eq!(mode(&directory.join("lock")), 0o600);
+    }
+    set_mode(&served, 0o750);
+    set_mode(&served.join("recordings.redb"), 0o640);
+    drop(RedbStore::open(&served).unwrap());
+    assert_eq!((mode(&served), mode(&served.join("recordings.redb"))), (0o750, 0o640));
+    // The rest of an interrupted start.
+    let existing = folder.path().join("existing");
+    fs::create_dir(&existing).unwrap();
+    set_mode(&existing, 0o755);
+    fs::write(existing.join("recordings.new"), "partial").unwrap();
+    set_mode(&existing.join("recordings.new"), 0o644);
+    drop(RedbStore::open(&existing).unwrap());
+    assert_eq!((mode(&existing), mode(&existing.join("recordings.redb"))), (0o755, 0o600));
+}
+
 #[tokio::test]
 async fn an_interrupted_creation_is_repeated() {
     let directory = tempfile::tempdir().unwrap();

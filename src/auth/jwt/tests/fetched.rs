@@ -82,7 +82,7 @@ async fn tokens_are_unavailable_until_the_keys_were_fetched_and_a_failed_fetch_k
         ("302 Found", "", "redirection (302 Found)"),
         ("200 OK", "<html>", "is not a JSON Web Key Set"),
         ("200 OK", "{\"keys\":[]}", "has no key"),
-        ("200 OK", &large, "length limit exceeded"),
+        ("200 OK", &large, &format!("larger than the limit of {} KiB", KEY_SET_BYTES_MAX >> 10)),
         ("204 No Content", "", "HTTP status 204"),
     ];
     for (status, body, reason) in failures {

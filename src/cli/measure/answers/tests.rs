@@ -156,6 +156,29 @@ async fn an_error_after_the_last_answer_is_ignored() {
     assert_eq!(messages, "error: a: nothing to measure\n".repeat(2));
 }
 
+/// A call that is dropped before its end counts as cancelled at the server.
+#[tokio::test]
+async fn the_call_is_read_to_its_end_after_the_last_answer() {
+    let args = Wrapper::parse_from(["measure", "--model", "planar", "a"]).args;
+    let (inputs, progress) = (input::expand(&args.files), Progress::hidden());
+    let (sender, expected) = mpsc::channel(16);
+    file("a", vec![track("1", 1)]).into_iter().for_each(|one| sender.try_send(one).unwrap());
+    drop(sender);
+    let is_at_end = std::cell::Cell::new(false);
+    let end = stream::poll_fn(|_| {
+        is_at_end.set(true);
+        Poll::Ready(None)
+    });
+    let answers = stream::iter([answer("1")]).chain(end);
+    let (mut out, mut messages) = (vec![], vec![]);
+    let options = args.options().unwrap();
+    let run = MeasureRun::new(&args, &inputs, options, &mut out, &mut messages, &progress);
+    let detector = StallDetector::default();
+    let outcome = report_with(run, &inputs, expected, answers, &detector).await.unwrap();
+    assert_eq!((outcome, messages.as_slice()), (Outcome::Done, &b""[..]));
+    assert!(is_at_end.get());
+}
+
 #[tokio::test]
 async fn an_end_before_the_last_answer_is_an_error() {
     let error = ClientError::reply("the call ended before the last answer");
