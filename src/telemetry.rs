@@ -42,7 +42,7 @@ pub(crate) fn log_to_stderr(
     format: LogFormat,
     filter: &str,
 ) -> Result<(LogGuard, LogFilter), String> {
-    let filter = EnvFilter::builder().parse(filter).map_err(|error| error.to_string())?;
+    let filter = parse_filter(filter)?;
     let ansi = io::stderr().is_terminal() && allows_colour();
     let (queue, guard) = start_writer(io::stderr(), LINES_MAX, FLUSH_TIME)
         .map_err(|error| format!("cannot start the log thread: {error}"))?;
@@ -76,7 +76,34 @@ pub(crate) fn log_to_stderr(
 /// # Errors
 /// What is wrong with it.
 pub(crate) fn check_filter(filter: &str) -> Result<(), String> {
-    EnvFilter::builder().parse(filter).map(drop).map_err(|error| error.to_string())
+    parse_filter(filter).map(drop)
+}
+
+fn parse_filter(filter: &str) -> Result<EnvFilter, String> {
+    for part in filter.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        check_level(part)?;
+    }
+    EnvFilter::builder().parse(filter).map_err(|error| error.to_string())
+}
+
+/// Checks that a part of a filter is a level if it is one word. tracing would use another word as the target of all
+/// lines, so that a typing error would end the log.
+fn check_level(part: &str) -> Result<(), String> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let is_level = |level: &&str| part.eq_ignore_ascii_case(level);
+    // Targets with a level, filters of spans, and levels as numbers.
+    let is_other = part.contains(['=', '[', ']', '{', '}']) || part.parse::<u8>().is_ok();
+    if is_other || LEVELS.iter().any(|level| is_level(&level)) {
+        return Ok(());
+    }
+    let lower = part.to_ascii_lowercase();
+    let similarity = |level: &&str| strsim::normalized_damerau_levenshtein(&lower, level);
+    let nearest = LEVELS.iter().max_by(|a, b| similarity(a).total_cmp(&similarity(b)));
+    let hint = match nearest.filter(|level| similarity(level) >= 0.5) {
+        Some(level) => format!("the nearest one is {level}"),
+        None => format!("the levels are {}", LEVELS.join(", ")),
+    };
+    Err(format!("{part:?} is not a level; {hint}; for a target, write target=level"))
 }
 
 type Replace = Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>;
@@ -92,7 +119,7 @@ impl LogFilter {
     /// # Errors
     /// If the filter is not valid. The old one stays in use.
     pub(crate) fn set(&self, filter: &str) -> Result<(), String> {
-        let filter = EnvFilter::builder().parse(filter).map_err(|error| error.to_string())?;
+        let filter = parse_filter(filter)?;
         (self.replace)(filter).map_err(|error| error.to_string())
     }
 }
@@ -210,6 +237,26 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Err(io::ErrorKind::BrokenPipe.into())
         }
+    }
+
+    #[test]
+    fn a_word_that_is_no_level_is_refused() {
+        for valid in ["info", "WARN", "off", "3", "", "waywiser=trace,h2=info", "info,[call]=debug"]
+        {
+            assert_eq!(check_filter(valid), Ok(()), "{valid}");
+        }
+        for (wrong, hint) in [
+            ("inof", "the nearest one is info"),
+            ("warning", "the nearest one is warn"),
+            ("wran", "the nearest one is warn"),
+            ("h2=info,dbug", "the nearest one is debug"),
+            ("what even", "the levels are off, error, warn, info, debug, trace"),
+            ("waywiser", "write target=level"),
+        ] {
+            let error = check_filter(wrong).unwrap_err();
+            assert!(error.contains(hint), "{wrong}: {error}");
+        }
+        assert!(check_filter("waywiser=trce").is_err());
     }
 
     #[test]

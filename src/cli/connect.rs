@@ -8,12 +8,14 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use tonic::Code;
 
 use super::stderr;
 use crate::client::{Client, ClientBuilder, ClientError, ServerUrl, TokenSource};
 
 const SERVER: &str = "WAYWISER_SERVER";
+const CA_FILE: &str = "WAYWISER_CA_FILE";
 const TOKEN: &str = "WAYWISER_TOKEN";
 const TOKEN_FILE: &str = "WAYWISER_TOKEN_FILE";
 
@@ -42,7 +44,7 @@ pub(in crate::cli) struct ConnectArgs {
 #[command(next_help_heading = "Connection")]
 pub(in crate::cli) struct CredentialArgs {
     /// CA certificates (PEM) to trust instead of those of the system
-    #[arg(long, value_name = "FILE", env = "WAYWISER_CA_FILE", hide_env_values = true)]
+    #[arg(long, value_name = "FILE", env = CA_FILE, hide_env_values = true, value_parser = any_path())]
     ca_file: Option<PathBuf>,
 
     /// Client certificate (PEM), for servers that require one
@@ -56,7 +58,7 @@ pub(in crate::cli) struct CredentialArgs {
     /// File with the bearer token; it is read again when it changes
     ///
     /// WAYWISER_TOKEN can have the token itself. A token is sent over https only, except to this machine.
-    #[arg(long, value_name = "FILE", env = TOKEN_FILE, hide_env_values = true)]
+    #[arg(long, value_name = "FILE", env = TOKEN_FILE, hide_env_values = true, value_parser = any_path())]
     token_file: Option<PathBuf>,
 
     /// Header to send with each call; may be given several times
@@ -130,7 +132,7 @@ impl CredentialArgs {
         &self,
         mut builder: ClientBuilder,
     ) -> Result<ClientBuilder, String> {
-        if let Some(path) = &self.ca_file {
+        if let Some(path) = set(&self.ca_file, CA_FILE) {
             builder = builder.ca_pem(read_pem("--ca-file", path)?);
         }
         if let (Some(certificate), Some(key)) = (&self.cert, &self.key) {
@@ -159,7 +161,7 @@ impl CredentialArgs {
     /// Returns the origin of the token. A flag has precedence over the environment. An empty variable is not set.
     fn token_origin(&self) -> Result<TokenOrigin, String> {
         let variable = |name| env::var_os(name).filter(|value| !value.is_empty());
-        let file = self.token_file.clone().filter(|path| !path.as_os_str().is_empty());
+        let file = set(&self.token_file, TOKEN_FILE).cloned();
         let is_flag = file.is_some()
             && variable(TOKEN_FILE).as_deref() != file.as_ref().map(|path| path.as_os_str());
         match (file, variable(TOKEN)) {
@@ -236,6 +238,17 @@ pub(in crate::cli) fn server_url(text: &str) -> Result<String, String> {
         Err(_) if is_unset => Ok(String::new()),
         Err(_) => Err("must be a URL such as http://127.0.0.1:50051, without a path".to_owned()),
     }
+}
+
+/// Parses a path, also an empty one, which the parser of clap refuses.
+fn any_path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
+}
+
+/// Returns the path of a file. A variable that is empty is not set.
+fn set<'a>(path: &'a Option<PathBuf>, variable: &str) -> Option<&'a PathBuf> {
+    let is_empty = || env::var_os(variable).is_some_and(|value| value.is_empty());
+    path.as_ref().filter(|path| !path.as_os_str().is_empty() || !is_empty())
 }
 
 fn header(text: &str) -> Result<Header, String> {

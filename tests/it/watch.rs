@@ -288,6 +288,9 @@ fn a_variable_of_the_environment_is_a_server_and_jobs_measure_here() {
     let (code, errors) = measured(&["--jobs", "2", "--server", "http://127.0.0.1:9"]);
     assert!(code == Some(2) && errors.contains("--jobs cannot be used with --server"), "{errors}");
     let mut measure = waywiser(&["measure", "examples/legs.csv"]);
+    for variable in ["WAYWISER_CA_FILE", "WAYWISER_TOKEN_FILE", "WAYWISER_TOKEN"] {
+        measure.env(variable, "");
+    }
     let output = measure.env("WAYWISER_SERVER", "").output().unwrap();
     assert_eq!(output.status.code(), Some(0));
 }

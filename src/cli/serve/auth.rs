@@ -8,9 +8,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::tls::TlsArgs;
-use crate::auth::{
-    Access, AccessCounts, AccessSettings, Algorithm, JwtSettings, KeySource, LoadError,
-};
+use crate::auth::{Access, AccessCounts, AccessSettings, Algorithm, JwtSettings, KeySource};
 use crate::cli::units::Time;
 use crate::metrics::{Samples, Source};
 
@@ -34,10 +32,10 @@ pub(super) struct AuthArgs {
         long,
         value_name = "FILE-OR-URL",
         env = "WAYWISER_JWKS",
-        value_parser = str::parse::<KeySource>,
+        value_parser = key_source,
         requires_all = ["jwt_issuer", "jwt_audience"]
     )]
-    jwks: Option<KeySource>,
+    jwks: Option<KeyArgument>,
 
     /// Issuer of the JSON Web Tokens: the claim iss
     #[arg(long, value_name = "ISSUER", env = "WAYWISER_JWT_ISSUER", requires = "jwks")]
@@ -116,22 +114,46 @@ pub(super) fn metrics(access: Arc<Access>) -> impl Source {
     }
 }
 
+/// The argument of `--jwks`. An error about a password is not an error of the parser of arguments, which would print
+/// the value.
+#[derive(Clone, Debug)]
+struct KeyArgument(Result<KeySource, String>);
+
+fn key_source(text: &str) -> Result<KeyArgument, String> {
+    match text.parse() {
+        Err(error) if !text.contains('@') => Err(error),
+        parsed => Ok(KeyArgument(parsed)),
+    }
+}
+
 impl AuthArgs {
     /// Returns whether callers can authenticate by a token, so that they need no client certificate.
     pub(super) fn accepts_tokens(&self) -> bool {
         self.tokens.is_some() || self.jwks.is_some()
     }
 
+    /// Checks the settings without reading the files that they name.
+    ///
+    /// # Errors
+    /// The flag of the setting that is not valid, and the reason.
+    pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
+        match &self.jwks {
+            Some(KeyArgument(Err(error))) => Err(("jwks", format!("--jwks: the URL {error}"))),
+            _ => Ok(()),
+        }
+    }
+
     /// Loads the credentials. Returns `None` for a server without authentication.
     ///
     /// # Errors
-    /// If a file is not usable.
-    pub(super) fn load(&self, tls: &TlsArgs) -> Result<Option<Access>, LoadError> {
+    /// If a setting is not valid, or a file is not usable.
+    pub(super) fn load(&self, tls: &TlsArgs) -> Result<Option<Access>, String> {
+        self.check().map_err(|(_, error)| error)?;
         if !self.is_enabled(tls) {
             return Ok(None);
         }
         let jwt = match (&self.jwks, &self.jwt_issuer, &self.jwt_audience) {
-            (Some(keys), Some(issuer), Some(audience)) => Some(JwtSettings {
+            (Some(KeyArgument(Ok(keys))), Some(issuer), Some(audience)) => Some(JwtSettings {
                 keys: keys.clone(),
                 issuer: issuer.clone(),
                 audience: audience.clone(),
@@ -144,7 +166,8 @@ impl AuthArgs {
             _ => None,
         };
         let (tokens, certificates) = (self.tokens.clone(), tls.has_client_ca());
-        Access::load(AccessSettings { tokens, jwt, certificates }).map(Some)
+        let access = Access::load(AccessSettings { tokens, jwt, certificates });
+        access.map(Some).map_err(|error| error.to_string())
     }
 
     /// Checks that the server is protected if other machines can reach it. Returns a warning if --insecure allows that
@@ -162,19 +185,19 @@ impl AuthArgs {
         }
         let (missing, remedy) = match (tls.is_enabled(), self.is_enabled(tls)) {
             (true, true) => return Ok(None),
-            (false, true) => ("TLS", "--tls-cert and --tls-key"),
-            (true, false) => ("authentication", "--tokens, --jwks or --tls-client-ca"),
+            (false, true) => ("no TLS", "--tls-cert and --tls-key"),
+            (true, false) => ("no authentication", "--tokens, --jwks or --tls-client-ca"),
             (false, false) => (
-                "TLS and authentication",
+                "neither TLS nor authentication",
                 "--tls-cert and --tls-key, and --tokens, --jwks or --tls-client-ca",
             ),
         };
         match self.insecure {
             true => Ok(Some(format!(
-                "other machines may be able to reach {listen}, and the server has no {missing} (--insecure)"
+                "other machines may be able to reach {listen}, and the server has {missing} (--insecure)"
             ))),
             false => Err(format!(
-                "other machines may be able to reach {listen}, and the server has no {missing}: add {remedy}; or listen on 127.0.0.1; or allow this with --insecure"
+                "other machines may be able to reach {listen}, and the server has {missing}: add {remedy}; or listen on 127.0.0.1; or allow this with --insecure"
             )),
         }
     }
@@ -217,7 +240,10 @@ mod tests {
         }
         for address in ["0.0.0.0:1", "[::]:1", "192.0.2.1:1", "[::ffff:10.0.0.1]:1"] {
             let missing = exposure(address, "").unwrap_err();
-            assert!(missing.contains("no TLS and authentication: add --tls-cert"), "{missing}");
+            assert!(
+                missing.contains("neither TLS nor authentication: add --tls-cert"),
+                "{missing}"
+            );
             let missing = exposure(address, TLS).unwrap_err();
             assert!(missing.contains("no authentication: add --tokens"), "{missing}");
             let missing = exposure(address, "--tokens t").unwrap_err();
@@ -232,6 +258,19 @@ mod tests {
             }
             let warning = exposure(address, "--insecure --tokens t").unwrap().unwrap();
             assert!(warning.contains("has no TLS (--insecure)"), "{warning}");
+        }
+    }
+
+    #[test]
+    fn the_password_of_a_url_is_refused_and_never_shown() {
+        for url in ["https://user:secret@example.org/k", "ftp://secret@a/", "https://a b@secret"] {
+            let arguments =
+                ["w", "--jwks", url, "--jwt-issuer", "i", "--jwt-audience", "a"].map(str::to_owned);
+            let Line { auth, tls } = Line::try_parse_from(arguments).unwrap();
+            for error in [auth.check().unwrap_err().1, auth.load(&tls).map(drop).unwrap_err()] {
+                assert!(error.starts_with("--jwks: the URL "), "{error}");
+                assert!(!error.contains("secret") && !format!("{auth:?}").contains("secret"));
+            }
         }
     }
 

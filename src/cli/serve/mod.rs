@@ -185,6 +185,10 @@ pub(super) fn check(args: &ServeArgs, settings: &Settings) -> io::Result<Outcome
             "the log filter {filter:?} (--log-filter or RUST_LOG) is invalid: {error}"
         ));
     }
+    if let Err((flag, error)) = args.auth.check() {
+        let origin = settings.origin(flag);
+        return usage_error(format_args!("{error}{origin}"));
+    }
     if let Err(error) = args.auth.check_exposure(args.listen, &args.tls) {
         return usage_error(format_args!("{error}"));
     }
@@ -198,7 +202,7 @@ pub(super) fn check(args: &ServeArgs, settings: &Settings) -> io::Result<Outcome
 pub(super) fn check_files(args: &ServeArgs) -> io::Result<Outcome> {
     let certificates = args.tls.load(false).map(drop).map_err(|error| error.to_string());
     let features = args.features.read().map(drop).map_err(|error| error.to_string());
-    let credentials = args.auth.load(&args.tls).map(drop).map_err(|error| error.to_string());
+    let credentials = args.auth.load(&args.tls).map(drop);
     match certificates.and(credentials).and(features) {
         Ok(()) => Ok(Outcome::Done),
         Err(error) => fail(format_args!("{error}")),

@@ -22,7 +22,10 @@ fn serve(arguments: &[&str]) -> Command {
 fn a_server_that_others_can_reach_is_refused_without_protection_and_allowed_with_a_warning() {
     let (code, out, errors) = run(&["serve", "--ephemeral", "--listen", "0.0.0.0:0"]);
     assert_eq!((code, out.as_str()), (Some(2), ""));
-    assert!(errors.contains("0.0.0.0:0, and the server has no TLS and authentication"), "{errors}");
+    assert!(
+        errors.contains("0.0.0.0:0, and the server has neither TLS nor authentication"),
+        "{errors}"
+    );
     assert!(errors.contains("--insecure"), "{errors}");
     let mut command = waywiser(&["serve", "--ephemeral", "--listen", "0.0.0.0:0", "--insecure"]);
     let mut serve = Serve::spawn(command.stderr(Stdio::piped())).unwrap();
