@@ -189,6 +189,9 @@ pub(super) fn check(args: &ServeArgs, settings: &Settings) -> io::Result<Outcome
         let origin = settings.origin(flag);
         return usage_error(format_args!("{error}{origin}"));
     }
+    if let Err(error) = args.traces.check() {
+        return usage_error(format_args!("{error}{}", settings.origin("otlp-endpoint")));
+    }
     if let Err(error) = args.auth.check_exposure(args.listen, &args.tls) {
         return usage_error(format_args!("{error}"));
     }

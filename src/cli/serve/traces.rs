@@ -59,19 +59,28 @@ impl TraceArgs {
         Ok(Traces { sent: Some(traces) })
     }
 
-    /// Checks that no traces are asked for.
+    /// Checks that this build can send traces if there is an endpoint.
     ///
     /// # Errors
-    /// If they are.
-    #[cfg(not(feature = "otlp"))]
-    pub(super) fn start(&self, _: &Runtime) -> Result<Traces, String> {
-        if self.otlp_endpoint.is_some() {
+    /// If it cannot.
+    pub(super) fn check(&self) -> Result<(), String> {
+        if self.otlp_endpoint.is_some() && cfg!(not(feature = "otlp")) {
             return Err(
                 "--otlp-endpoint: this program was built without the feature otlp; build it with cargo build \
                  --release --features otlp"
                     .to_owned(),
             );
         }
+        Ok(())
+    }
+
+    /// Starts nothing, because this build cannot send traces.
+    ///
+    /// # Errors
+    /// As [`TraceArgs::check`].
+    #[cfg(not(feature = "otlp"))]
+    pub(super) fn start(&self, _: &Runtime) -> Result<Traces, String> {
+        self.check()?;
         if std::env::var_os(STANDARD_VARIABLE).is_some() {
             tracing::warn!(
                 "{STANDARD_VARIABLE} is set, but this program was built without the feature otlp: no traces are sent"

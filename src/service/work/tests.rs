@@ -28,7 +28,7 @@ use crate::store::MemoryStore;
 
 /// The largest work without a yield: a block of points with three long legs each, and the columns that are added again
 /// after each point without a position.
-const PIECE_MAX_NS: u64 = 1_500_000;
+const PIECE_MAX_NS: u64 = 1_750_000;
 
 /// A request body whose frames are all available. Without an end, it repeats its last frame.
 struct Frames {
