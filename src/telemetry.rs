@@ -90,10 +90,9 @@ fn parse_filter(filter: &str) -> Result<EnvFilter, String> {
 /// lines, so that a typing error would end the log.
 fn check_level(part: &str) -> Result<(), String> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-    let is_level = |level: &&str| part.eq_ignore_ascii_case(level);
     // Targets with a level, filters of spans, and levels as numbers.
     let is_other = part.contains(['=', '[', ']', '{', '}']) || part.parse::<u8>().is_ok();
-    if is_other || LEVELS.iter().any(|level| is_level(&level)) {
+    if is_other || LEVELS.iter().any(|level| part.eq_ignore_ascii_case(level)) {
         return Ok(());
     }
     let lower = part.to_ascii_lowercase();

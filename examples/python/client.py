@@ -30,6 +30,10 @@ if __name__ == "__main__":
     if len(numbers) < 4 or len(numbers) % 2:
         sys.exit(__doc__)
     try:
-        run(address, [Point(x=int(x), y=int(y)) for x, y in zip(numbers[0::2], numbers[1::2])])
+        points = [Point(x=int(x), y=int(y)) for x, y in zip(numbers[0::2], numbers[1::2])]
+    except ValueError as error:
+        sys.exit(f"{error}\n{__doc__}")
+    try:
+        run(address, points)
     except grpc.RpcError as error:
         sys.exit(f"{error.code().name}: {error.details()}")
