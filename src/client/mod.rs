@@ -69,6 +69,7 @@ use self::request_abort::RequestAbort;
 pub use self::retry::RetryPolicy;
 pub use self::token::{BoxError, TokenError, TokenSource};
 use self::transport::Transport;
+#[cfg(feature = "cli")]
 pub(crate) use self::url::ServerUrl;
 use crate::measure::Point;
 
