@@ -28,7 +28,7 @@ pub struct AccessSettings {
 
 /// Authenticates callers by a bearer token or, without a token, by their client certificate.
 ///
-/// A token is searched in the token file first. Any other token must be a valid JSON Web Token. A certificate has the
+/// A token is looked up in the token file first. Any other token must be a valid JSON Web Token. A certificate has the
 /// principal that the token file names for it, and otherwise the one that its first name identifies.
 pub struct Access {
     tokens: Option<TokenFile>,
@@ -168,10 +168,17 @@ impl Access {
     ) -> Result<Session, AuthError> {
         let revoked = rule.revocation();
         let tokens = self.tokens.as_ref();
-        match tokens.map(|tokens| tokens.certificate_session(certificate)).transpose()?.flatten() {
-            Some(session) => Ok(session),
-            None => certificates::session(certificate, revoked),
+        let named =
+            tokens.map(|tokens| tokens.certificate_session(certificate)).transpose()?.flatten();
+        let session = match named {
+            Some(session) => session,
+            None => certificates::session(certificate, revoked)?,
+        };
+        // The transport has verified it when the connection began.
+        if certificate.not_after.is_some_and(|end| SystemTime::now() > end) {
+            return Err(AuthError::Expired);
         }
+        Ok(Session { expires_at: certificate.not_after, ..session })
     }
 }
 

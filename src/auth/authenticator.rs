@@ -36,13 +36,16 @@ impl fmt::Debug for Credentials<'_> {
     }
 }
 
-/// The names in a verified client certificate (subject alternative names), in the order of the certificate.
+/// The names in a verified client certificate (subject alternative names), in the order of the certificate, and the end
+/// of its validity.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PeerCertificate {
     /// Its URIs, such as `spiffe://example.org/van-7`.
     pub uri_names: Vec<String>,
     /// Its DNS names.
     pub dns_names: Vec<String>,
+    /// The end of its validity. The calls of its sessions end then.
+    pub not_after: Option<SystemTime>,
 }
 
 /// An authenticated caller, as long as its credentials are valid.

@@ -64,7 +64,8 @@ mod tests {
 
     fn named(uris: &[&str], dns: &[&str]) -> Result<Arc<Principal>, AuthError> {
         let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
-        let certificate = PeerCertificate { uri_names: owned(uris), dns_names: owned(dns) };
+        let certificate =
+            PeerCertificate { uri_names: owned(uris), dns_names: owned(dns), not_after: None };
         session(&certificate, CancellationToken::new()).map(|session| session.principal)
     }
 

@@ -191,7 +191,7 @@ def check_client_address(proxy, server):
         client = Client(f"localhost:{port}", proxy.certificates)
         client.paths.ComputeDisplacement(
             pb.ComputeDisplacementRequest(start=point(0), end=point(1)),
-            metadata=[("x-forwarded-for", "192.0.2.99")],
+            metadata=[("x-forwarded-for", "192.0.2.99"), ("forwarded", "for=192.0.2.98")],
             timeout=20,
         )
         client.channel.close()

@@ -84,7 +84,7 @@ fn bearer(access: &Access, token: &str) -> Result<Session, AuthError> {
 }
 
 fn named(name: &str) -> PeerCertificate {
-    PeerCertificate { uri_names: Vec::new(), dns_names: vec![name.to_owned()] }
+    PeerCertificate { dns_names: vec![name.to_owned()], ..PeerCertificate::default() }
 }
 
 fn certificate(access: &Access, name: &str) -> Result<Session, AuthError> {
@@ -103,6 +103,21 @@ fn each_kind_of_credential_names_its_principal() {
     let other = certificate(access, "other.example").unwrap().principal;
     assert_eq!(&*other.name, "other.example");
     assert_eq!(other.namespace.as_ref().unwrap().as_str(), "other.example");
+}
+
+#[test]
+fn a_session_of_a_certificate_ends_with_it() {
+    let access =
+        Access::load(AccessSettings { certificates: true, ..AccessSettings::default() }).unwrap();
+    let session = |not_after| {
+        let certificate = PeerCertificate { not_after: Some(not_after), ..named("van.example") };
+        let credentials = Credentials { authorization: None, certificate: Some(&certificate) };
+        access.authenticate(&credentials).map(|session| session.expires_at)
+    };
+    let now = SystemTime::now();
+    let later = now + Duration::from_secs(3600);
+    assert_eq!(session(later), Ok(Some(later)));
+    assert_eq!(session(now - Duration::from_secs(1)), Err(AuthError::Expired));
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn entry(name: &str, tokens: &[&Token]) -> String {
 
 fn certificate(uris: &[&str], dns: &[&str]) -> PeerCertificate {
     let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
-    PeerCertificate { uri_names: owned(uris), dns_names: owned(dns) }
+    PeerCertificate { uri_names: owned(uris), dns_names: owned(dns), not_after: None }
 }
 
 fn session(file: &TokenFile, token: &Token) -> Option<Session> {

@@ -31,6 +31,7 @@ pub(super) fn certificate(
     Ok(Some(PeerCertificate {
         uri_names: certificate.valid_uri_names().map(str::to_owned).collect(),
         dns_names: certificate.valid_dns_names().map(str::to_owned).collect(),
+        not_after: Some(validity.not_after),
     }))
 }
 
@@ -94,9 +95,12 @@ mod tests {
     #[test]
     fn names_are_returned_until_the_certificate_expires() {
         let connection = connection();
+        let days_to_2090 = 43_830;
+        let end = SystemTime::UNIX_EPOCH + Duration::from_secs(days_to_2090 * 86_400);
         let expected = PeerCertificate {
             uri_names: vec!["spiffe://example.org/van-7".to_owned()],
             dns_names: vec!["localhost".to_owned(), "*.example.org".to_owned()],
+            not_after: Some(end),
         };
         let now = SystemTime::now();
         assert_eq!(certificate(&connection, now).unwrap(), Some(expected));
