@@ -3,7 +3,7 @@
 use std::process::Output;
 use std::sync::Arc;
 
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use waywiser::proto::routeguide;
 use waywiser::recording::{CheckpointStore as _, ListQuery};
@@ -311,7 +311,9 @@ async fn a_server_that_does_not_speak_http2_is_reported_before_points_are_sent()
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").await;
-        stream
+        // Closes the connection when the client does.
+        let mut buffer = [0; 1024];
+        while let Ok(1..) = stream.read(&mut buffer).await {}
     });
     let output = waywiser(&["bench", "--server", &url]).await;
     assert_eq!(output.status.code(), Some(1));
