@@ -11,8 +11,12 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 #[cfg(feature = "_grpc")]
-const PROTOS: [&str; 3] =
-    ["my_package/displacement.proto", "routeguide/route_guide.proto", "waywiser/v1/path.proto"];
+const PROTOS: [&str; 4] = [
+    "my_package/displacement.proto",
+    "routeguide/route_guide.proto",
+    "waywiser/admin/v1/admin.proto",
+    "waywiser/v1/path.proto",
+];
 
 #[cfg(feature = "_grpc")]
 fn generate() -> Result<(), Box<dyn Error>> {

@@ -37,7 +37,7 @@ fn name(index: usize) -> RecordingName {
 
 fn opening() -> OpenRequest {
     let options = Some(Options::new(Metric::Geodesic));
-    OpenRequest { options, now_unix_ms: 0, expire_unix_ms: i64::MAX }
+    OpenRequest { options, now_unix_ms: 0, expire_unix_ms: i64::MAX, max_in_namespace: None }
 }
 
 fn fix(offset: u64) -> Fix {

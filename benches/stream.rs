@@ -1,9 +1,7 @@
 //! Measures a whole stream to a server over loopback: HTTP/2, framing, decoding, fold and reply.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use h2::client::SendRequest;
 use prost::Message as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
@@ -11,30 +9,11 @@ use waywiser::internals::Polyline;
 use waywiser::proto::{my_package, routeguide};
 use waywiser::{Config, Metric, Point, server};
 
+mod call;
 mod inputs;
 
 const POINTS: usize = 100_000;
 const CHUNK_BYTES: usize = 16 * 1024;
-
-/// Sends a body in chunks, within flow control. Returns the message of the reply.
-async fn call(send: &mut SendRequest<Bytes>, path: &str, mut body: Bytes) -> Bytes {
-    let request = http::Request::post(format!("http://localhost{path}"))
-        .header("content-type", "application/grpc")
-        .body(())
-        .unwrap();
-    let (response, mut stream) = send.send_request(request, false).unwrap();
-    while !body.is_empty() {
-        stream.reserve_capacity(body.len().min(CHUNK_BYTES));
-        let capacity = std::future::poll_fn(|cx| stream.poll_capacity(cx)).await.unwrap().unwrap();
-        let chunk = body.split_to(capacity.min(body.len()));
-        stream.send_data(chunk, body.is_empty()).unwrap();
-    }
-    let mut reply = response.await.unwrap().into_body();
-    let message = reply.data().await.unwrap().unwrap();
-    while reply.data().await.is_some() {}
-    assert_eq!(reply.trailers().await.unwrap().unwrap()["grpc-status"], "0");
-    message.slice(5..)
-}
 
 fn stream(criterion: &mut Criterion) {
     let walk = inputs::walk(POINTS);
@@ -67,7 +46,7 @@ fn stream(criterion: &mut Criterion) {
     group.bench_function("computePathLength", |bencher| {
         bencher.iter(|| {
             let path = "/my_package.DisplacementService/computePathLength";
-            let reply = runtime.block_on(call(&mut send, path, body.clone()));
+            let reply = runtime.block_on(call::call(&mut send, path, body.clone(), CHUNK_BYTES));
             let reply = my_package::PathLengthResponse::decode(reply).unwrap();
             assert_eq!((reply.length, reply.point_count), (length, POINTS as u64));
         });
@@ -75,7 +54,7 @@ fn stream(criterion: &mut Criterion) {
     group.bench_function("RecordRoute", |bencher| {
         bencher.iter(|| {
             let path = "/routeguide.RouteGuide/RecordRoute";
-            let reply = runtime.block_on(call(&mut send, path, body.clone()));
+            let reply = runtime.block_on(call::call(&mut send, path, body.clone(), CHUNK_BYTES));
             let reply = routeguide::RouteSummary::decode(reply).unwrap();
             assert_eq!((reply.distance, reply.point_count), (distance, POINTS as i32));
         });

@@ -9,8 +9,10 @@
 //! | `formats` | readers of track files: GPX, FIT, GeoJSON, CSV and others (sans-IO, feature `formats`) |
 //! | [`recording`] | the rules of a named recording and the port of its store (sans-IO) |
 //! | [`store`] | the stores of recordings: in memory, and in a file (feature `redb`) |
+//! | `auth` | principals, and who they are (feature `server`) |
 //! | `service` | the gRPC services, as `tower` services (feature `server`) |
 //! | `server` | listener, limits, health, reflection and shutdown (feature `server`) |
+//! | `metrics` | metrics for Prometheus, and health checks over HTTP (feature `metrics`) |
 //! | `client` | the client of the services (feature `client`) |
 //! | `proto` | the generated messages of the contracts (features `client` and `server`) |
 //! | `cli` | the `waywiser` program (feature `cli`) |
@@ -28,6 +30,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(feature = "server")]
+pub mod auth;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "client")]
@@ -44,6 +48,8 @@ pub mod formats;
 mod load;
 #[deny(clippy::disallowed_methods, clippy::disallowed_types)]
 pub mod measure;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 #[cfg(feature = "_grpc")]
 pub mod proto;
 #[cfg(feature = "_recording")]

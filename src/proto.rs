@@ -16,5 +16,9 @@ pub mod waywiser_v1 {
     tonic::include_proto!("waywiser.v1");
 }
 
+pub mod waywiser_admin_v1 {
+    tonic::include_proto!("waywiser.admin.v1");
+}
+
 /// All proto files with their comments, as an encoded `FileDescriptorSet`.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -6,14 +6,17 @@
 //! `tracing-appender` prints to standard output when its queue is full at the end, and panics if that
 //! is closed.
 
+#[cfg(feature = "otlp")]
+pub(crate) mod otlp;
+
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::time::SystemTime;
+use tracing_subscriber::{EnvFilter, reload};
 
 /// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,9 +38,12 @@ const FLUSH_TIME: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// If the filter is not valid or the writer thread cannot be started.
-pub(crate) fn log_to_stderr(format: LogFormat, filter: &str) -> Result<LogGuard, String> {
-    let filter = EnvFilter::builder().parse(filter).map_err(|error| error.to_string())?;
-    let ansi = io::stderr().is_terminal();
+pub(crate) fn log_to_stderr(
+    format: LogFormat,
+    filter: &str,
+) -> Result<(LogGuard, LogFilter), String> {
+    let filter = parse_filter(filter)?;
+    let ansi = io::stderr().is_terminal() && allows_colour();
     let (queue, guard) = start_writer(io::stderr(), LINES_MAX, FLUSH_TIME)
         .map_err(|error| format!("cannot start the log thread: {error}"))?;
     let builder = tracing_subscriber::fmt()
@@ -48,11 +54,73 @@ pub(crate) fn log_to_stderr(format: LogFormat, filter: &str) -> Result<LogGuard,
         .with_target(false)
         .with_ansi(ansi);
     // A subscriber that is already installed stays in use.
-    let _ = match format {
-        LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    let replace: Replace = match format {
+        LogFormat::Text => {
+            let builder = builder.with_filter_reloading();
+            let handle = builder.reload_handle();
+            let _ = builder.try_init();
+            Box::new(move |filter| handle.reload(filter))
+        }
+        LogFormat::Json => {
+            let builder = builder.json().flatten_event(true).with_filter_reloading();
+            let handle = builder.reload_handle();
+            let _ = builder.try_init();
+            Box::new(move |filter| handle.reload(filter))
+        }
     };
-    Ok(guard)
+    Ok((guard, LogFilter { replace }))
+}
+
+/// Checks a filter in the syntax of `RUST_LOG`.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn check_filter(filter: &str) -> Result<(), String> {
+    parse_filter(filter).map(drop)
+}
+
+fn parse_filter(filter: &str) -> Result<EnvFilter, String> {
+    for part in filter.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        check_level(part)?;
+    }
+    EnvFilter::builder().parse(filter).map_err(|error| error.to_string())
+}
+
+/// Checks that a part of a filter is a level if it is one word. tracing would use another word as the target of all
+/// lines, so that a typing error would end the log.
+fn check_level(part: &str) -> Result<(), String> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    // Targets with a level, filters of spans, and levels as numbers.
+    let is_other = part.contains(['=', '[', ']', '{', '}']) || part.parse::<u8>().is_ok();
+    if is_other || LEVELS.iter().any(|level| part.eq_ignore_ascii_case(level)) {
+        return Ok(());
+    }
+    let lower = part.to_ascii_lowercase();
+    let similarity = |level: &&str| strsim::normalized_damerau_levenshtein(&lower, level);
+    let nearest = LEVELS.iter().max_by(|a, b| similarity(a).total_cmp(&similarity(b)));
+    let hint = match nearest.filter(|level| similarity(level) >= 0.5) {
+        Some(level) => format!("the nearest one is {level}"),
+        None => format!("the levels are {}", LEVELS.join(", ")),
+    };
+    Err(format!("{part:?} is not a level; {hint}; for a target, write target=level"))
+}
+
+type Replace = Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>;
+
+/// Replaces the filter of the log.
+pub(crate) struct LogFilter {
+    replace: Replace,
+}
+
+impl LogFilter {
+    /// Logs by this filter from now on.
+    ///
+    /// # Errors
+    /// If the filter is not valid. The old one stays in use.
+    pub(crate) fn set(&self, filter: &str) -> Result<(), String> {
+        let filter = parse_filter(filter)?;
+        (self.replace)(filter).map_err(|error| error.to_string())
+    }
 }
 
 /// The queue of lines between the threads that log and the thread that writes.
@@ -140,6 +208,12 @@ impl Write for QueueWriter {
     }
 }
 
+/// Returns whether the user and the terminal allow colours (<https://no-color.org>).
+fn allows_colour() -> bool {
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    !no_color && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
@@ -162,6 +236,26 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Err(io::ErrorKind::BrokenPipe.into())
         }
+    }
+
+    #[test]
+    fn a_word_that_is_no_level_is_refused() {
+        for valid in ["info", "WARN", "off", "3", "", "waywiser=trace,h2=info", "info,[call]=debug"]
+        {
+            assert_eq!(check_filter(valid), Ok(()), "{valid}");
+        }
+        for (wrong, hint) in [
+            ("inof", "the nearest one is info"),
+            ("warning", "the nearest one is warn"),
+            ("wran", "the nearest one is warn"),
+            ("h2=info,dbug", "the nearest one is debug"),
+            ("what even", "the levels are off, error, warn, info, debug, trace"),
+            ("waywiser", "write target=level"),
+        ] {
+            let error = check_filter(wrong).unwrap_err();
+            assert!(error.contains(hint), "{wrong}: {error}");
+        }
+        assert!(check_filter("waywiser=trce").is_err());
     }
 
     #[test]

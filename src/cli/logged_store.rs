@@ -1,20 +1,25 @@
-//! A wrapper of the store on disk that counts and times commits, for one log line at exit.
+//! A wrapper of the store that counts and times its requests, for the metrics and for one log line at exit.
+//! `store_metrics.rs` has the metrics.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
+use super::store_metrics::{self, Operation, Requests};
+use crate::metrics::{Samples, Source};
 use crate::recording::{
-    Checkpoint, CheckpointStore, CommitPrecondition, OpenRequest, Page, RecordingName, StoreEvents,
-    StoreFuture, Sweep, Swept,
+    Checkpoint, CheckpointStore, CommitPrecondition, ExportQuery, Exported, ListQuery, OpenRequest,
+    Page, RecordingName, StoreEvents, StoreFuture, Sweep, Swept,
 };
-use crate::store::RedbStore;
+use crate::store::{RedbStore, StoreStats};
 
-/// A store on disk that counts and times its commits.
-#[derive(Debug)]
+/// A store that counts and times its requests.
 pub(super) struct LoggedStore {
-    inner: RedbStore,
+    inner: Arc<dyn CheckpointStore>,
+    /// The same store, if it is on disk.
+    disk: Option<Arc<RedbStore>>,
+    requests: Requests,
     opened: Instant,
     commits: Mutex<Commits>,
 }
@@ -54,17 +59,47 @@ impl Commits {
 }
 
 impl LoggedStore {
-    pub(super) fn new(inner: RedbStore) -> Self {
-        Self { inner, opened: Instant::now(), commits: Mutex::default() }
+    /// Wraps a store on disk.
+    pub(super) fn on_disk(store: RedbStore) -> Self {
+        let disk = Arc::new(store);
+        Self::new(Arc::clone(&disk) as _, Some(disk))
     }
 
-    /// Logs the commits, if there were any.
+    /// Wraps a store in memory.
+    pub(super) fn in_memory(store: impl CheckpointStore) -> Self {
+        Self::new(Arc::new(store), None)
+    }
+
+    fn new(inner: Arc<dyn CheckpointStore>, disk: Option<Arc<RedbStore>>) -> Self {
+        let (requests, commits) = (Requests::default(), Mutex::default());
+        Self { inner, disk, requests, opened: Instant::now(), commits }
+    }
+
+    /// Returns what the store has done on the disk, if it is on disk.
+    fn disk_stats(&self) -> Option<StoreStats> {
+        self.disk.as_ref().map(|disk| disk.stats())
+    }
+
+    /// Runs a request and counts its result.
+    fn counted<'a, T: 'a>(
+        &'a self,
+        operation: Operation,
+        request: StoreFuture<'a, T>,
+    ) -> StoreFuture<'a, T> {
+        Box::pin(async move {
+            let result = request.await;
+            self.requests.record(operation, result.as_ref().err());
+            result
+        })
+    }
+
+    /// Logs the commits of a store on disk, if there were any.
     pub(super) fn log(&self) {
+        let Some(stats) = self.disk_stats() else { return };
         let commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
         if commits.count == 0 {
             return;
         }
-        let stats = self.inner.stats();
         tracing::info!(
             commits = commits.count,
             failed = commits.failed,
@@ -87,9 +122,18 @@ fn rounded(value: f64) -> f64 {
     (value * scale).round() / scale
 }
 
+impl Source for LoggedStore {
+    fn collect(&self, samples: &mut Samples<'_>) {
+        store_metrics::requests(&self.requests, samples);
+        if let Some(stats) = self.disk_stats() {
+            store_metrics::disk(&stats, samples);
+        }
+    }
+}
+
 impl CheckpointStore for LoggedStore {
     fn open(&self, name: RecordingName, opening: OpenRequest) -> StoreFuture<'_, Checkpoint> {
-        self.inner.open(name, opening)
+        self.counted(Operation::Open, self.inner.open(name, opening))
     }
 
     fn commit(
@@ -99,30 +143,36 @@ impl CheckpointStore for LoggedStore {
         next: Checkpoint,
     ) -> StoreFuture<'_, ()> {
         let start = Instant::now();
-        let commit = self.inner.commit(name, precondition, next);
+        let commit = self.counted(Operation::Commit, self.inner.commit(name, precondition, next));
         Box::pin(async move {
             let outcome = commit.await;
+            let now = Instant::now();
+            self.requests.commit_ended(now.saturating_duration_since(start));
             let mut commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
-            commits.record(start, Instant::now(), outcome.is_ok());
+            commits.record(start, now, outcome.is_ok());
             drop(commits);
             outcome
         })
     }
 
     fn load(&self, name: RecordingName) -> StoreFuture<'_, Option<Checkpoint>> {
-        self.inner.load(name)
+        self.counted(Operation::Load, self.inner.load(name))
     }
 
-    fn list(&self, after: Option<RecordingName>, limit: usize) -> StoreFuture<'_, Page> {
-        self.inner.list(after, limit)
+    fn list(&self, query: ListQuery, limit: usize) -> StoreFuture<'_, Page> {
+        self.counted(Operation::List, self.inner.list(query, limit))
     }
 
     fn delete(&self, name: RecordingName) -> StoreFuture<'_, Option<u64>> {
-        self.inner.delete(name)
+        self.counted(Operation::Delete, self.inner.delete(name))
     }
 
     fn sweep(&self, sweep: Sweep, after: Option<RecordingName>) -> StoreFuture<'_, Swept> {
-        self.inner.sweep(sweep, after)
+        self.counted(Operation::Sweep, self.inner.sweep(sweep, after))
+    }
+
+    fn export(&self, query: ExportQuery) -> StoreFuture<'_, Exported> {
+        self.counted(Operation::Export, self.inner.export(query))
     }
 
     fn changes(&self) -> StoreEvents {

@@ -3,39 +3,52 @@
 //! `run` is the program. It parses the arguments, runs the command, and returns the exit code: 0 for success, 1 for
 //! a failure, 2 for a usage error. A new command is a new module and a variant of `Command`.
 //!
-//! Commands: `serve` (with `store` and `logged_store`), `measure`, `record`, `paths` (also `watch`) and
-//! `bench`. Shared: `reading` has the options of the readers, `input` finds and reads files, `track_reader` reads
-//! them on a thread, `track_queue` orders their points by track, `policy` has the options of a measurement, `units`
-//! parses times and sizes, `report` formats results, `notes` formats notes, `progress` draws the bar,
-//! `stall_detector` watches a call, and `stderr` prints messages.
+//! Commands: `serve` (with `store`, `logged_store` and `store_metrics`), `config`, `measure`, `record`, `paths`,
+//! `watch`, `store` (in `backup`), `bench`, `token`, `completions` and `man`.
+//!
+//! Shared: `connect` has the options of connections, `reading` has the options of the readers, `input` finds and reads
+//! files, `track_reader` reads them on a thread, `track_queue` orders their points by track, `policy` has the options of
+//! a measurement, `units` parses times and sizes, `report` formats results, `recording_row` formats a recording, `notes`
+//! formats notes, `outage` limits those about retries, `progress` draws the bar, `stall_detector` watches a call,
+//! `terminal` says whether a line can be updated, and `stderr` prints messages.
 
+mod backup;
 mod bench;
+mod completions;
+mod config;
+mod connect;
 mod flags;
 mod input;
 mod logged_store;
+mod man;
 mod measure;
 mod notes;
+mod outage;
 mod paths;
 mod policy;
 mod progress;
 mod reading;
 mod record;
+mod recording_row;
 mod report;
 mod serve;
 mod stall_detector;
 mod stderr;
 mod store;
+mod store_metrics;
+mod terminal;
+mod token;
 mod track_queue;
 mod track_reader;
 mod units;
+mod watch;
 
 use std::io;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::client;
+use self::serve::{Parsed, Rejection};
 
 /// Measure the length of paths exactly
 #[derive(Debug, Parser)]
@@ -47,23 +60,70 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Serve(serve::ServeArgs),
+    Serve(Box<serve::ServeArgs>),
+    Config(config::ConfigArgs),
     Measure(measure::MeasureArgs),
     Record(record::RecordArgs),
-    Watch(paths::WatchArgs),
+    Watch(watch::WatchArgs),
     Paths(paths::PathsArgs),
+    Store(backup::StoreCommandArgs),
     Bench(bench::BenchArgs),
+    Token(token::TokenArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
+}
+
+/// Returns the command line of the program.
+fn command() -> clap::Command {
+    config::with_help(Cli::command())
+}
+
+/// Parses the arguments of the process. Returns the exit code if the program ends here.
+fn parse() -> Result<(Command, Option<serve::Settings>), ExitCode> {
+    let rejection = match serve::parse(command(), std::env::args_os().collect()) {
+        Ok(Parsed { matches, settings }) => match Cli::from_arg_matches(&matches) {
+            Ok(cli) => return Ok((cli.command, settings)),
+            Err(error) => Rejection::Arguments(error.format(&mut command()), Vec::new()),
+        },
+        Err(rejection) => rejection,
+    };
+    match rejection {
+        Rejection::Arguments(error, notes) => {
+            // The reader of the output may have closed it.
+            let _ = error.print();
+            for note in notes {
+                stderr::print(format_args!("{}", report::escape_control(&note)));
+            }
+            Err(ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2)))
+        }
+        Rejection::Setting(message) => {
+            let _ = usage_error(format_args!("{message}"));
+            Err(ExitCode::from(2))
+        }
+    }
 }
 
 /// Runs the program with the arguments of the process.
 pub fn run() -> ExitCode {
-    let outcome = match Cli::parse().command {
-        Command::Serve(args) => serve::run(&args),
-        Command::Measure(args) => measure::run(&args),
+    let (command, settings) = match parse() {
+        Ok(parsed) => parsed,
+        Err(code) => return code,
+    };
+    let settings = settings.unwrap_or_default();
+    let outcome = match command {
+        Command::Serve(args) => serve::run(&args, settings),
+        Command::Config(args) => config::run(&args, &settings),
+        Command::Measure(args) => measure::run(args),
         Command::Record(args) => record::run(&args),
-        Command::Watch(args) => paths::watch(&args),
+        Command::Watch(args) => watch::run(&args),
         Command::Paths(args) => paths::run(&args),
+        Command::Store(args) => backup::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Token(args) => token::run(&args),
+        Command::Completions(args) => {
+            completions::run(&args, serve::with_variables(self::command()))
+        }
+        Command::Man(args) => man::run(&args, serve::with_variables(self::command())),
     };
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
@@ -93,19 +153,6 @@ fn usage_error(message: std::fmt::Arguments<'_>) -> io::Result<Outcome> {
     Ok(Outcome::Misused)
 }
 
-/// Parses the URL of a server.
-fn server_url(text: &str) -> Result<String, String> {
-    match client::endpoint(text) {
-        Ok(_) => Ok(text.to_owned()),
-        Err(_) => Err("must be a URL such as http://127.0.0.1:50051, without a path".to_owned()),
-    }
-}
-
-/// Returns the note about a failed call that is repeated.
-fn retry_note(reason: &str, wait: Duration) -> String {
-    format!("{}; retrying in {:.1} s", report::escape_control(reason), wait.as_secs_f64())
-}
-
 /// The result of a command whose output could be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
@@ -118,12 +165,11 @@ enum Outcome {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_arguments_are_consistent() {
-        Cli::command().debug_assert();
+        command().debug_assert();
+        serve::with_variables(command()).debug_assert();
     }
 }

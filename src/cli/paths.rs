@@ -1,35 +1,19 @@
-//! `waywiser paths` and `waywiser watch`: lists, shows, deletes and watches the recordings of a server.
+//! `waywiser paths`: lists, shows and deletes the recordings of a server.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
-use clap::{Args, Subcommand};
-use futures::StreamExt as _;
-use tokio_stream::Stream;
+use clap::{ArgGroup, Args, Subcommand};
 
-use super::report::{self, Keep, Report, grouped, pad_or_truncate};
-use super::{Outcome, fail, notes, retry_note, server_url, stderr};
-use crate::client::retry::{Retry, is_transient};
-use crate::client::{Client, ClientError, RetryPolicy, StoredPath};
-use crate::measure::Space;
+use super::connect::ConnectArgs;
+use super::recording_row::{self, state};
+use super::report::{Names, Report, escape_control, pluralize};
+use super::{Outcome, fail, notes, stderr};
+use crate::client::{Client, ClientError};
 use crate::recording::RecordingName;
-
-const NAME_WIDTH: usize = 40;
-
-/// The options that all these commands share.
-#[derive(Clone, Debug, Args)]
-struct ServerArgs {
-    /// URL of the server
-    #[arg(long, value_name = "URL", value_parser = server_url, default_value = "http://127.0.0.1:50051")]
-    server: String,
-
-    /// Print one JSON object per line
-    #[arg(long)]
-    json: bool,
-}
 
 /// List, show and delete the recordings of a server
 #[derive(Debug, Args)]
-#[command(after_long_help = PATHS_EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct PathsArgs {
     #[command(subcommand)]
     action: Action,
@@ -37,233 +21,291 @@ pub(super) struct PathsArgs {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// List all recordings, ordered by name
-    List {
-        #[command(flatten)]
-        server: ServerArgs,
-    },
-    /// Show one recording
-    Show {
-        /// Name of the recording, such as paths/morning-walk
-        name: RecordingName,
-        #[command(flatten)]
-        server: ServerArgs,
-    },
-    /// Delete one recording; a client that writes it receives an error at its next commit
-    Delete {
-        /// Name of the recording, such as paths/morning-walk
-        name: RecordingName,
-        #[command(flatten)]
-        server: ServerArgs,
-    },
+    List(ListArgs),
+    Show(ShowArgs),
+    Delete(DeleteArgs),
 }
 
-/// Watch a recording until it is finished
-///
-/// Prints one line that is updated on a terminal, and one line per update elsewhere. If the recording does not exist
-/// yet, the command waits for it. If the server is not available, the command retries for five minutes.
+/// List recordings, ordered by name
 #[derive(Debug, Args)]
-#[command(after_long_help = WATCH_EXAMPLES)]
-pub(super) struct WatchArgs {
+struct ListArgs {
+    /// List only recordings whose names start with this text, such as paths/trip-
+    #[arg(long, value_name = "PREFIX")]
+    prefix: Option<String>,
+
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Show one recording
+#[derive(Debug, Args)]
+struct ShowArgs {
     /// Name of the recording, such as paths/morning-walk
     name: RecordingName,
 
     #[command(flatten)]
-    server: ServerArgs,
+    output: OutputArgs,
 }
 
-const PATHS_EXAMPLES: &str = "\
+/// Delete recordings; a client that writes one of them receives an error at its next commit
+///
+/// An error about one recording is reported, and the others are still deleted.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("which").required(true))]
+struct DeleteArgs {
+    /// Names of the recordings, such as paths/morning-walk
+    #[arg(group = "which")]
+    names: Vec<RecordingName>,
+
+    /// Delete all recordings whose names start with this text, such as paths/trip-; needs --yes
+    #[arg(long, value_name = "PREFIX", group = "which")]
+    prefix: Option<String>,
+
+    /// Confirm that all recordings with the prefix are deleted
+    #[arg(long, requires = "prefix")]
+    yes: bool,
+
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// The options that all these commands share.
+#[derive(Clone, Debug, Args)]
+struct OutputArgs {
+    /// Print one JSON object per line
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+const EXAMPLES: &str = "\
 Examples:
-  waywiser paths list
+  waywiser paths list --prefix paths/trip-
   waywiser paths show paths/morning-walk --json
-  waywiser paths delete --server http://127.0.0.1:50051 paths/morning-walk
+  waywiser paths delete --server https://paths.example.org paths/morning-walk paths/evening-walk
+  waywiser paths delete --prefix paths/test- --yes
 
 Exit status: 0 for success, 1 for a failure, 2 for a usage error.";
-
-const WATCH_EXAMPLES: &str = "\
-Examples:
-  waywiser watch paths/morning-walk
-  waywiser watch --server http://127.0.0.1:50051 --json paths/morning-walk
-
-Exit status: 0 when the recording is finished, 1 for a failure, 2 for a usage error.";
 
 /// Runs `waywiser paths`.
 ///
 /// # Errors
 /// If standard output cannot be written.
 pub(super) fn run(args: &PathsArgs) -> io::Result<Outcome> {
-    block_on(async {
-        match &args.action {
-            Action::List { server } => list(server).await,
-            Action::Show { name, server } => show(name, server).await,
-            Action::Delete { name, server } => {
-                let client = Client::connect(&server.server).await?;
-                client.delete_path(name).await?;
-                Ok(Ok(()))
-            }
-        }
+    let connect = match &args.action {
+        Action::List(args) => &args.output.connect,
+        Action::Show(args) => &args.output.connect,
+        Action::Delete(args) => &args.output.connect,
+    };
+    block_on(connect, async |client| match &args.action {
+        Action::List(args) => list(&client, args).await,
+        Action::Show(args) => show(&client, args).await,
+        Action::Delete(args) => delete(&client, args).await,
     })
 }
 
-/// Runs `waywiser watch`.
-///
-/// # Errors
-/// If standard output cannot be written.
-pub(super) fn watch(args: &WatchArgs) -> io::Result<Outcome> {
-    block_on(follow(&args.name, &args.server))
-}
-
 /// The outer error is one of the server, the inner one is one of standard output.
-type Done = Result<io::Result<()>, ClientError>;
+type Done = Result<io::Result<Outcome>, ClientError>;
 
-fn block_on(done: impl Future<Output = Done>) -> io::Result<Outcome> {
+/// Connects and runs a command.
+fn block_on(
+    connect: &ConnectArgs,
+    command: impl AsyncFnOnce(Client) -> Done,
+) -> io::Result<Outcome> {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(format_args!("cannot start the runtime: {error}")),
     };
-    match runtime.block_on(done) {
-        Ok(written) => written.map(|()| Outcome::Done),
-        Err(error) => fail(format_args!("{error}")),
+    let builder = match connect.client(connect.server_or_default()) {
+        Ok(builder) => builder,
+        Err(error) => return fail(format_args!("{error}")),
+    };
+    match runtime.block_on(async { command(builder.connect().await?).await }) {
+        Ok(written) => written,
+        Err(error) => fail(format_args!("{}", connect.explain(&error))),
     }
 }
 
-async fn list(server: &ServerArgs) -> Done {
-    let client = Client::connect(&server.server).await?;
+/// Returns the full prefix of names. The part before the identifier may be left out.
+fn full_prefix(prefix: &str) -> String {
+    match prefix.contains('/') {
+        true => prefix.to_owned(),
+        false => format!("paths/{prefix}"),
+    }
+}
+
+async fn list(client: &Client, args: &ListArgs) -> Done {
     let mut out = io::stdout();
-    let mut page_token = None;
-    let mut is_headed = server.json;
+    let (json, names) = (args.output.json, Names::on(&out));
+    let prefix = args.prefix.as_deref().map(full_prefix).unwrap_or_default();
+    let (mut page_token, mut is_headed) = (None, json);
     loop {
-        let page = client.list_paths(page_token).await?;
+        let page = client.list_paths(&prefix, page_token).await?;
         let mut written = Ok(());
         if !std::mem::replace(&mut is_headed, true) {
-            let [name, points, length] = ["recording", "points", "length"];
-            written = writeln!(out, "{name:NAME_WIDTH$}  {points:>11}  {length:>18}  state");
+            written = recording_row::write_header(&mut out);
         }
-        let rows = |()| page.paths.iter().try_for_each(|path| row(&mut out, path, server.json));
-        let written = written.and_then(rows);
-        if written.is_err() {
-            return Ok(written);
+        let mut rows = page.paths.iter();
+        let rows = |()| rows.try_for_each(|path| recording_row::write(&mut out, path, json, names));
+        if let Err(error) = written.and_then(rows) {
+            return Ok(Err(error));
         }
         page_token = page.next_page_token;
         if page_token.is_none() {
-            return Ok(Ok(()));
+            return Ok(Ok(Outcome::Done));
         }
     }
 }
 
-async fn show(name: &RecordingName, server: &ServerArgs) -> Done {
-    let path = Client::connect(&server.server).await?.get_path(name).await?;
+async fn show(client: &Client, args: &ShowArgs) -> Done {
+    let path = client.get_path(&args.name).await?;
     let mut out = io::stdout();
-    Ok(match &path.summary {
-        Some(summary) if !server.json => {
-            let written = Report::recording(out, state(&path), &path, summary);
+    let names = Names::on(&out);
+    let written = match &path.summary {
+        Some(summary) if !args.output.json => {
+            let written = Report::recording(out, state(&path), &path, summary, names);
             for note in notes::of_recording(&path.name, summary) {
                 stderr::print(format_args!("note: {note}"));
             }
             written
         }
-        _ => row(&mut out, &path, server.json),
-    })
-}
-
-async fn follow(name: &RecordingName, server: &ServerArgs) -> Done {
-    // Opens a new connection each time, so that a failed connection is reported differently from a lost one.
-    let open = || async {
-        let client = Client::connect(&server.server).await?;
-        Ok((client.watch_path(name, true).await?, client))
+        _ => recording_row::write(&mut out, &path, args.output.json, names),
     };
-    let mut out = io::stdout();
-    let is_line = out.is_terminal() && !server.json;
-    print_updates(open, &mut out, is_line, server.json).await
+    Ok(written.map(|()| Outcome::Done))
 }
 
-/// Prints the updates of a watch and opens it again when it is lost. Returns the error when the server stays
-/// unavailable for longer than the budget of [`RetryPolicy`].
-async fn print_updates<S, C>(
-    mut open: impl AsyncFnMut() -> Result<(S, C), ClientError>,
-    out: &mut impl Write,
-    is_line: bool,
-    json: bool,
-) -> Done
-where
-    S: Stream<Item = Result<StoredPath, ClientError>> + Unpin,
-{
-    let mut retry = Retry::new(RetryPolicy::default());
-    let mut shown = None;
-    loop {
-        let error = match open().await {
-            Ok((mut updates, _client)) => loop {
-                // The server answers, so a watch without updates spends no budget. A recording that does not exist
-                // yet has no updates.
-                retry.pause();
-                match updates.next().await {
-                    Some(Ok(path)) => {
-                        retry.reset();
-                        let now = (path.committed_points, path.is_complete);
-                        if shown.replace(now) == Some(now) && !path.is_complete {
-                            continue;
+/// Deletes recordings and reports each failure.
+async fn delete(client: &Client, args: &DeleteArgs) -> Done {
+    let mut deletion = Deletion { out: io::stdout(), args, deleted: 0, failed: 0 };
+    match &args.prefix {
+        Some(prefix) => deletion.all_with(client, &full_prefix(prefix)).await,
+        None => {
+            for (index, name) in args.names.iter().enumerate() {
+                match deletion.one(client, name).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => return Ok(Err(error)),
+                    Err(error) => {
+                        let left = args.names.len() - index;
+                        if left > 1 {
+                            let names = pluralize(left as u64, "recording");
+                            stderr::print(format_args!("note: {names} may not be deleted"));
                         }
-                        let mut written = if is_line { write!(out, "\r\x1b[K") } else { Ok(()) };
-                        written = written.and_then(|()| match is_line && !path.is_complete {
-                            true => write!(out, "{}", text(&path)),
-                            false => row(out, &path, json),
-                        });
-                        written = written.and_then(|()| out.flush());
-                        if written.is_err() || path.is_complete {
-                            return Ok(written);
-                        }
+                        return Err(error);
                     }
-                    Some(Err(error)) => break error,
-                    None => break ClientError::reply("it ended before the recording"),
                 }
-            },
-            Err(error) => error,
-        };
-        match retry.next_wait().filter(|_| is_transient(&error)) {
-            Some(wait) => {
-                // The note is printed below the updated line.
-                let written = if is_line && shown.is_some() { writeln!(out) } else { Ok(()) };
-                if written.is_err() {
-                    return Ok(written);
-                }
-                stderr::print(format_args!("note: {}", retry_note(&error.to_string(), wait)));
-                tokio::time::sleep(wait).await;
             }
-            None => return Err(error),
+            Ok(Ok(deletion.outcome()))
         }
     }
 }
 
-fn state(path: &StoredPath) -> &'static str {
-    match &path.summary {
-        // The server cannot read it. It has to be deleted and recorded again.
-        None => "damaged",
-        Some(_) if path.is_complete => "finished",
-        Some(_) => "growing",
-    }
+/// The deletions so far.
+struct Deletion<'a, W> {
+    out: W,
+    args: &'a DeleteArgs,
+    deleted: u64,
+    failed: u64,
 }
 
-fn text(path: &StoredPath) -> String {
-    let (points, length) = match &path.summary {
-        None => Default::default(),
-        Some(summary) => {
-            let length = match summary.metric.space() {
-                Space::Planar => grouped(&format!("{:.6}", summary.length)),
-                Space::Geographic => grouped(&format!("{:.3}", summary.length)) + " m",
-            };
-            (grouped(&path.committed_points.to_string()), length)
+impl<W: Write> Deletion<'_, W> {
+    /// Deletes one recording. Reports a refusal. Returns the error if the connection fails, because the next deletion
+    /// would fail too.
+    async fn one(
+        &mut self,
+        client: &Client,
+        name: &RecordingName,
+    ) -> Result<io::Result<()>, ClientError> {
+        let json = self.args.output.json;
+        match client.delete_path(name).await {
+            Ok(()) => {
+                self.deleted += 1;
+                let deleted = serde_json::json!({ "name": name.to_string(), "deleted": true });
+                Ok(if json { writeln!(self.out, "{deleted}") } else { Ok(()) })
+            }
+            Err(ClientError::Status(status))
+                if ClientError::from(status.clone()).transport_failure().is_none() =>
+            {
+                self.failed += 1;
+                let text = self.args.output.connect.explain(&ClientError::Status(status));
+                stderr::print(format_args!("error: {name}: {}", escape_control(&text)));
+                let failed = serde_json::json!({ "name": name.to_string(), "deleted": false, "error": text });
+                Ok(if json { writeln!(self.out, "{failed}") } else { Ok(()) })
+            }
+            Err(error) => Err(error),
         }
-    };
-    let name = pad_or_truncate(&path.name, NAME_WIDTH, Keep::End);
-    format!("{name}  {points:>11}  {length:>18}  {}", state(path))
+    }
+
+    /// Deletes all recordings with a prefix, or only counts them if that is not confirmed.
+    async fn all_with(&mut self, client: &Client, prefix: &str) -> Done {
+        let (mut page_token, mut count) = (None, 0);
+        loop {
+            let page = client.list_paths(prefix, page_token).await?;
+            count += page.paths.len() as u64;
+            for path in page.paths.iter().filter(|_| self.args.yes) {
+                let name = path.name.parse::<RecordingName>();
+                let name = name.map_err(|error| ClientError::reply(error.to_string()))?;
+                if let Err(error) = self.one(client, &name).await? {
+                    return Ok(Err(error));
+                }
+            }
+            page_token = page.next_page_token;
+            if page_token.is_none() {
+                break;
+            }
+        }
+        let names = format!("{} with the prefix {prefix}", pluralize(count, "recording"));
+        if !self.args.yes && count > 0 {
+            return Ok(fail(format_args!("there {} {names}; --yes deletes them", are(count))));
+        }
+        if !self.args.output.json {
+            let deleted = pluralize(self.deleted, "recording");
+            let written = writeln!(self.out, "deleted {deleted} with the prefix {prefix}");
+            if let Err(error) = written {
+                return Ok(Err(error));
+            }
+        }
+        Ok(Ok(self.outcome()))
+    }
+
+    fn outcome(&self) -> Outcome {
+        if self.failed == 0 { Outcome::Done } else { Outcome::Failed }
+    }
 }
 
-fn row(out: &mut impl Write, path: &StoredPath, json: bool) -> io::Result<()> {
-    match json {
-        true => report::json_recording(out, path),
-        false => writeln!(out, "{}", text(path)),
-    }
+fn are(count: u64) -> &'static str {
+    if count == 1 { "is" } else { "are" }
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: PathsArgs,
+    }
+
+    fn parse(line: &str) -> Result<PathsArgs, String> {
+        let words = ["paths"].into_iter().chain(line.split_whitespace());
+        Line::try_parse_from(words).map(|line| line.args).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn recordings_are_deleted_by_name_or_by_prefix() {
+        assert!(parse("delete paths/a paths/b").is_ok());
+        assert!(parse("delete --prefix paths/a --yes").is_ok());
+        assert!(parse("delete --prefix paths/a").is_ok());
+        for bad in ["delete", "delete --yes", "delete paths/a --prefix paths/b", "delete nonsense"]
+        {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+        assert_eq!(full_prefix("trip-"), "paths/trip-");
+        assert_eq!(full_prefix("paths/trip-"), "paths/trip-");
+        assert_eq!(full_prefix("namespaces/a/paths/"), "namespaces/a/paths/");
+    }
+}

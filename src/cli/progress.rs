@@ -1,10 +1,12 @@
 //! A progress bar on standard error for long inputs. It appears after one second, and only on a terminal.
 
-use std::io::{self, IsTerminal};
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::terminal;
 
 /// The time after which the bar appears.
 const DELAY: Duration = Duration::from_secs(1);
@@ -14,7 +16,8 @@ pub(super) struct Progress {
     bar: ProgressBar,
     file_total: u64,
     file_count: AtomicU64,
-    /// The time at which the bar appears; `None` if standard error is not a terminal.
+    /// The time at which the bar appears; `None` if standard error is not a terminal
+    /// that can update a line.
     appears: Option<Instant>,
     has_appeared: AtomicBool,
 }
@@ -32,7 +35,7 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
-        let appears = io::stderr().is_terminal().then(|| Instant::now() + DELAY);
+        let appears = terminal::can_update(&io::stderr()).then(|| Instant::now() + DELAY);
         let progress = Self::with(bar, files as u64, appears);
         progress.show_files(0);
         progress

@@ -85,7 +85,7 @@ pub(super) struct ReadingArgs {
 
     /// Sort the points of each segment by time, and then the segments
     ///
-    /// The points are kept in memory until their track ends, at most 4194304 at a time. A point without a time
+    /// The points are kept in memory until their track ends, at most 2097152 at a time. A point without a time
     /// stays after the point that precedes it.
     #[arg(long)]
     sort_by_time: bool,

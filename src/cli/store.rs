@@ -13,9 +13,8 @@ use crate::store::{MemoryStore, RedbStore};
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Recordings")]
 pub(super) struct StoreArgs {
-    /// Directory for recordings; it is created if it does not exist [default: WAYWISER_DATA_DIR, or waywiser in
-    /// XDG_STATE_HOME or ~/.local/state]
-    // The variable is not read by clap's `env`, because it would then conflict with --ephemeral.
+    /// Directory for recordings; it is created if it does not exist [default: waywiser in XDG_STATE_HOME or
+    /// ~/.local/state]
     #[arg(long, value_name = "DIR", conflicts_with = "ephemeral")]
     data_dir: Option<PathBuf>,
 
@@ -34,8 +33,15 @@ pub(super) struct StoreArgs {
 /// An open store.
 pub(super) struct Opened {
     pub(super) store: Arc<dyn CheckpointStore>,
-    /// The same store, if it logs a summary at exit.
-    pub(super) logged: Option<Arc<LoggedStore>>,
+    /// The same store, which counts its requests and logs a summary at exit.
+    pub(super) logged: Arc<LoggedStore>,
+}
+
+impl Opened {
+    fn new(logged: LoggedStore) -> Self {
+        let logged = Arc::new(logged);
+        Self { store: Arc::clone(&logged) as _, logged }
+    }
 }
 
 impl StoreArgs {
@@ -48,30 +54,23 @@ impl StoreArgs {
             let max =
                 self.max_recordings.map(|max| usize::try_from(max.get()).unwrap_or(usize::MAX));
             let store = MemoryStore::new(max.unwrap_or(MemoryStore::RECORDINGS_MAX));
-            return Ok(Opened { store: Arc::new(store), logged: None });
+            return Ok(Opened::new(LoggedStore::in_memory(store)));
         }
         let advice =
             "choose a directory with --data-dir, or keep recordings in memory with --ephemeral";
         let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
-        let named = self.data_dir.clone().or_else(|| from_environment(variable));
-        let directory = named.clone().or_else(|| default_directory(variable));
+        let directory = self.data_dir.clone().or_else(|| default_directory(variable));
         let directory = directory
             .ok_or_else(|| format!("there is no home directory for recordings; {advice}"))?;
-        let store = RedbStore::open(&directory).map_err(|error| match named {
+        let store = RedbStore::open(&directory).map_err(|error| match self.data_dir {
             Some(_) => error.to_string(),
             None => format!("{error}; {advice}"),
         })?;
         let max = self.max_recordings.map_or(RedbStore::RECORDINGS_MAX, NonZeroU64::get);
         let store = store.with_max_recordings(max);
         tracing::info!(directory = %directory.display(), max_recordings = max, "opened the store of recordings");
-        let logged = Arc::new(LoggedStore::new(store));
-        Ok(Opened { store: Arc::clone(&logged) as _, logged: Some(logged) })
+        Ok(Opened::new(LoggedStore::on_disk(store)))
     }
-}
-
-/// Returns the directory in WAYWISER_DATA_DIR. An empty value counts as unset.
-fn from_environment(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
-    variable("WAYWISER_DATA_DIR").filter(|path| !path.as_os_str().is_empty())
 }
 
 /// Returns the directory for state of the XDG Base Directory Specification, version 0.8.

@@ -32,6 +32,32 @@ pub(super) fn positive_time(text: &str) -> Result<Time, String> {
     }
 }
 
+/// A number of bytes such as `512KiB`, of an integer type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Size<T>(pub(super) T);
+
+impl<T: TryFrom<u64>> FromStr for Size<T> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bytes = size(text)?;
+        // Types of 64 bits hold every size.
+        T::try_from(bytes).map(Self).map_err(|_| "must be less than 4GiB".to_owned())
+    }
+}
+
+impl<T: TryInto<u64> + Copy> fmt::Display for Size<T> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = self.0.try_into().unwrap_or(u64::MAX);
+        let units = [("GiB", 1_u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+        let unit = units.into_iter().find(|(_, unit)| bytes > 0 && bytes.is_multiple_of(*unit));
+        match unit {
+            Some((name, unit)) => write!(out, "{}{name}", bytes / unit),
+            None => bytes.fmt(out),
+        }
+    }
+}
+
 /// Parses a number of bytes with an optional unit.
 pub(super) fn size(text: &str) -> Result<u64, String> {
     const UNITS: [(&str, u64); 7] = [
@@ -46,7 +72,7 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
     let unit = UNITS.iter().find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?, *bytes)));
     let (number, unit_bytes) = unit.unwrap_or((text, 1));
     let bytes = number.trim_end().parse::<u64>().ok().and_then(|n| n.checked_mul(unit_bytes));
-    bytes.ok_or_else(|| "must be a size such as 512MiB or 2GiB".to_owned())
+    bytes.ok_or_else(|| "must be a size such as 65536, 64KiB, 512MiB or 2GiB".to_owned())
 }
 
 /// Parses a whole number of at least 1.
@@ -76,5 +102,16 @@ mod tests {
         assert_eq!(size("17"), Ok(17));
         assert!(size("1.5GiB").is_err());
         assert!(size("99999999999GiB").is_err());
+    }
+
+    #[test]
+    fn a_size_is_printed_as_it_is_parsed() {
+        for text in ["64KiB", "1MiB", "3GiB", "1000", "1025KiB", "0"] {
+            assert_eq!(text.parse::<Size<u32>>().unwrap().to_string(), text);
+        }
+        assert_eq!("4GiB".parse::<Size<u64>>(), Ok(Size(4 << 30)));
+        let error = "4GiB".parse::<Size<u32>>().unwrap_err();
+        assert_eq!(error, "must be less than 4GiB");
+        assert!("4".parse::<Size<usize>>().is_ok());
     }
 }

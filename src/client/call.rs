@@ -11,13 +11,13 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
 use http_body::Body as _;
 use tonic::body::Body;
-use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tower_service::Service as _;
 
 use super::ClientError;
 use super::method::only_message;
 use super::request_abort::RequestAbort;
+use super::transport::Transport;
 
 /// Maximum size of a reply. Replies of waywiser have a few KiB; no other server may fill the memory of the client.
 const REPLY_BYTES_MAX: usize = 64 * 1024;
@@ -42,9 +42,23 @@ pub(super) async fn with_timeout<T>(
     tokio::time::timeout(timeout, reply).await.unwrap_or(Err(ClientError::Timeout))
 }
 
+/// Reads a stream of replies until its end, after the last reply that the caller needs. A call that is dropped before its
+/// status has arrived counts as cancelled at the server. Waits for a short time only, because the result is complete.
+#[cfg(feature = "cli")]
+pub(crate) async fn read_to_end<T>(replies: impl futures::Stream<Item = Result<T, ClientError>>) {
+    use futures::StreamExt as _;
+    /// The status follows the last message at once, except over a slow connection.
+    const STATUS_TIMEOUT: Duration = Duration::from_secs(2);
+    let end = replies
+        .take_while(|reply| std::future::ready(reply.is_ok()))
+        .for_each(|_| std::future::ready(()));
+    // A server that sends no status has sent all replies.
+    let _ = tokio::time::timeout(STATUS_TIMEOUT, end).await;
+}
+
 /// Calls a method and returns the only message of the reply.
 pub(super) async fn call(
-    mut channel: Channel,
+    mut transport: Transport,
     path: &'static str,
     body: Body,
     abort: Arc<RequestAbort>,
@@ -57,9 +71,8 @@ pub(super) async fn call(
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
 
-    let failed = |error: tonic::transport::Error| Status::from_error(error.into());
-    poll_fn(|cx| channel.poll_ready(cx)).await.map_err(failed).map_err(Box::new)?;
-    let response = channel.call(request).await.map_err(failed).map_err(Box::new)?;
+    let response = transport.call(request).await;
+    let response = response.map_err(|error| Box::new(Status::from_error(error.into())))?;
     message(response).await
 }
 

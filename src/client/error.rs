@@ -4,6 +4,9 @@ use std::error::Error;
 
 use tonic::{Code, Status};
 
+use super::fault::ConnectionFault;
+use super::token::TokenError;
+use super::transport::CallError;
 pub use crate::contract::summary::SummaryError;
 use crate::measure::Space;
 
@@ -26,6 +29,41 @@ pub enum ClientError {
         url: String,
         /// The error of the transport.
         source: tonic::transport::Error,
+    },
+    /// The URL has a user name or a password, which would be shown in messages.
+    #[error(
+        "the address of a server must not have a user name or a password; pass a token instead (--token-file FILE)"
+    )]
+    UrlSecret,
+    /// The port is open, but the connection cannot be used: TLS fails, or the server is of another protocol.
+    #[error("{url}: {source}")]
+    Connection {
+        /// The URL of the server.
+        url: String,
+        /// The reason.
+        source: Box<ConnectionFault>,
+    },
+    /// A setting of TLS is not valid.
+    #[error("{0}")]
+    Tls(String),
+    /// A header cannot be added to calls.
+    #[error("the header {name:?} cannot be added: {reason}")]
+    Header {
+        /// The name of the header.
+        name: String,
+        /// The reason.
+        reason: String,
+    },
+    /// The source of the token has no valid token.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// The token would be readable on the network.
+    #[error(
+        "{url}: a token is only sent over https://, except to this machine; every machine on the way could read and use it"
+    )]
+    PlaintextToken {
+        /// The URL of the server.
+        url: String,
     },
     /// A point is not in the space of the method. The stream was reset.
     #[error("point {index} is {space}, and this call takes {wanted} points")]
@@ -60,7 +98,7 @@ pub enum ClientError {
     },
     /// The server refused the call, or the connection was lost.
     #[error("{}", status_text(.0))]
-    Status(#[from] Box<Status>),
+    Status(#[source] Box<Status>),
     /// The connection is alive, but the server did not answer within the timeout.
     #[error(
         "the connection is open, but the server does not answer; it may hang, or a proxy may have lost the connection"
@@ -92,12 +130,41 @@ impl ClientError {
         Self::Reply(ReplyError::Contract(text.into()))
     }
 
+    /// Returns whether the connection could not be opened because no server listens at the address.
+    #[cfg(feature = "cli")]
+    pub(crate) fn is_refused(&self) -> bool {
+        let Self::Connect { source, .. } = self else { return false };
+        let mut error: &dyn Error = source;
+        while let Some(source) = error.source() {
+            error = source;
+        }
+        let error = error.downcast_ref::<std::io::Error>();
+        error.is_some_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
+    }
+
     /// Returns the root cause if the transport failed. Returns `None` if the server sent a status.
     pub(crate) fn transport_failure(&self) -> Option<String> {
         match self {
             Self::Status(status) => transport_failure(status),
             _ => None,
         }
+    }
+}
+
+impl From<Box<Status>> for ClientError {
+    /// Converts a status of the server, or one that this process made from the error of a call.
+    fn from(status: Box<Status>) -> Self {
+        let mut source = status.source();
+        while let Some(error) = source {
+            match error.downcast_ref::<CallError>() {
+                Some(CallError::Token(error)) => return error.clone().into(),
+                Some(CallError::Fault { url, fault }) => {
+                    return Self::Connection { url: url.to_string(), source: fault.clone().into() };
+                }
+                _ => source = error.source(),
+            }
+        }
+        Self::Status(status)
     }
 }
 

@@ -23,7 +23,7 @@ impl Method {
     pub(crate) fn path(self) -> &'static str {
         match self {
             Self::PathLength => method::COMPUTE_PATH_LENGTH,
-            Self::RecordRoute => method::RECORD_ROUTE,
+            Self::RecordRoute => method::route_guide::RECORD_ROUTE,
         }
     }
 

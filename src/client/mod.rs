@@ -4,29 +4,48 @@
 //!
 //! | module | content |
 //! |---|---|
+//! | `builder`, `url` | the settings of a client, and the address of its server |
+//! | `connector`, `tls`, `checked_stream` | opening a connection: TCP, TLS, and a check of the protocol |
+//! | `opener` | connections and requests for callers that use h2 directly |
+//! | `fault` | the reasons for which an open port cannot be used |
+//! | `transport`, `token` | the headers and the bearer token of each call |
 //! | `method` | the published methods that take a stream of points |
 //! | `point_body`, `point_encoder` | their request body: one message per point |
 //! | `call`, `request_abort` | one call: a request body, and the only message of the reply |
 //! | `paths` | the methods of `waywiser.v1` that need no state |
+//! | `admin` | the backup of a server |
 //! | `recorder` | a recording that survives lost connections |
 //! | `message_body`, `replay` | its request body, and its fixes that are not durable yet |
-//! | `retry` | whether and when a failed call is repeated |
+//! | `retry`, `reauthentication` | whether and when a failed call is repeated, and with which token |
 //! | `error` | the errors of calls |
 //!
 //! The streaming methods have a request body of their own instead of the generated client. If a source ends
 //! early, the generated client closes the stream as if it were complete. It also uses more CPU time per point.
 
+mod admin;
+mod builder;
 mod call;
+mod checked_stream;
+mod connector;
 mod error;
+mod fault;
 mod message_body;
 pub(crate) mod method;
+#[cfg(feature = "cli")]
+pub(crate) mod opener;
 mod paths;
 mod point_body;
 pub(crate) mod point_encoder;
+pub(crate) mod reauthentication;
 mod recorder;
 mod replay;
 mod request_abort;
 pub(crate) mod retry;
+#[cfg(feature = "tls")]
+mod tls;
+mod token;
+mod transport;
+mod url;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,28 +53,29 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio_stream::Stream;
 use tonic::body::Body;
-use tonic::transport::{Channel, Endpoint};
 
+pub use self::admin::BackupPage;
+pub use self::builder::ClientBuilder;
+use self::builder::Parts;
+#[cfg(feature = "cli")]
+pub(crate) use self::call::read_to_end;
 pub use self::error::{ClientError, ReplyError, SummaryError};
+pub use self::fault::ConnectionFault;
 use self::method::Method;
 pub use self::paths::{PathAnswer, PathPage, PathPart, PathRefusal, StoredPath};
 use self::point_body::PointBody;
 pub use self::recorder::{RecordError, RecordEvent, Recorded, Recorder};
 use self::request_abort::RequestAbort;
 pub use self::retry::RetryPolicy;
+pub use self::token::{BoxError, TokenError, TokenSource};
+use self::transport::Transport;
+#[cfg(feature = "cli")]
+pub(crate) use self::url::ServerUrl;
 use crate::measure::Point;
-
-/// The interval of HTTP/2 pings during a call, and the timeout for their answers. A call over a dead connection fails
-/// instead of waiting forever.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The timeout of a unary call, and of the first message of a streaming reply. A server or a proxy that hangs may
 /// keep the connection alive and never answer.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The timeout for opening a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection to a server.
 ///
@@ -73,10 +93,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Client {
-    channel: Channel,
+    transport: Transport,
     /// Opens further connections.
-    endpoint: Endpoint,
-    url: String,
+    parts: Arc<Parts>,
 }
 
 /// The reply of `RecordRoute`.
@@ -104,17 +123,12 @@ pub struct PathLength {
 }
 
 impl Client {
-    /// Connects to the server at `url`, such as `http://127.0.0.1:50051`.
+    /// Connects to the server at `url`, such as `http://127.0.0.1:50051`. [`Client::builder`] has more settings.
     ///
     /// # Errors
-    /// [`ClientError::Url`] or [`ClientError::Connect`].
+    /// [`ClientError::Url`], [`ClientError::Connect`] or [`ClientError::Connection`].
     pub async fn connect(url: &str) -> Result<Self, ClientError> {
-        let endpoint = endpoint(url)?;
-        let channel = endpoint
-            .connect()
-            .await
-            .map_err(|source| ClientError::Connect { url: url.to_owned(), source })?;
-        Ok(Self { channel, endpoint, url: url.to_owned() })
+        Self::builder(url).connect().await
     }
 
     /// Returns a client that connects at its first call. That call fails if no server answers. Must be called within a
@@ -123,8 +137,7 @@ impl Client {
     /// # Errors
     /// [`ClientError::Url`].
     pub fn connect_lazy(url: &str) -> Result<Self, ClientError> {
-        let endpoint = endpoint(url)?;
-        Ok(Self { channel: endpoint.connect_lazy(), endpoint, url: url.to_owned() })
+        Self::builder(url).connect_lazy()
     }
 
     /// Streams geographic points to `routeguide.RouteGuide/RecordRoute`, rounded to 1e-7 degree, and returns the
@@ -164,42 +177,12 @@ impl Client {
     ) -> Result<Bytes, ClientError> {
         let abort = Arc::<RequestAbort>::default();
         let body = Body::new(PointBody::new(points, to_wire, Arc::clone(&abort)));
-        let reply = call::call(self.channel.clone(), method.path(), body, Arc::clone(&abort)).await;
+        let reply =
+            call::call(self.transport.clone(), method.path(), body, Arc::clone(&abort)).await;
         // An unsupported point resets the stream, and the transport reports only the reset.
         match abort.unsupported_point() {
             Some((index, point)) => Err(method.unsupported_point(index, point)),
             None => reply,
-        }
-    }
-}
-
-/// Returns the endpoint of a server. Refuses a URL with a path, which a gRPC channel would ignore.
-pub(crate) fn endpoint(url: &str) -> Result<Endpoint, ClientError> {
-    let full = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
-    let endpoint = Endpoint::from_shared(full)
-        .ok()
-        .filter(|endpoint| endpoint.uri().scheme_str() == Some("http"))
-        .filter(|endpoint| {
-            matches!(endpoint.uri().path(), "" | "/") && endpoint.uri().query().is_none()
-        })
-        .ok_or_else(|| ClientError::Url { url: url.to_owned() })?;
-    Ok(endpoint
-        .connect_timeout(CONNECT_TIMEOUT)
-        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_url_has_a_host_and_no_path() {
-        for good in ["http://127.0.0.1:50051", "127.0.0.1:50051", "http://[::1]:50051/", "host"] {
-            assert!(endpoint(good).is_ok(), "{good}");
-        }
-        for bad in ["https://a", "http://a:1/b", "http://a:1/b/", "a:1?b", "http://", "", "a b"] {
-            assert!(matches!(endpoint(bad), Err(ClientError::Url { .. })), "{bad}");
         }
     }
 }

@@ -7,9 +7,9 @@ use futures::future::ready;
 use futures::{StreamExt as _, stream};
 use tokio_stream::Stream;
 use tonic::Streaming;
-use tonic::transport::Channel;
 
 use super::call::with_timeout;
+use super::transport::Transport;
 use super::{Client, ClientError, REPLY_TIMEOUT};
 use crate::contract::points::{MESSAGE_POINTS_MAX, points};
 use crate::contract::time::unix_ms;
@@ -18,7 +18,7 @@ use crate::measure::{Fix, InvalidPoints, Options, PathSummary};
 use crate::proto::waywiser_v1 as pb;
 use crate::recording::RecordingName;
 
-pub(super) type Stub = pb::path_service_client::PathServiceClient<Channel>;
+pub(super) type Stub = pb::path_service_client::PathServiceClient<Transport>;
 
 /// The durable state of a recording.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,7 +98,7 @@ pub struct PathRefusal {
 
 impl Client {
     fn stub(&self) -> Stub {
-        Stub::new(self.channel.clone())
+        Stub::new(self.transport.clone())
     }
 
     /// Returns the durable state of a recording.
@@ -109,19 +109,29 @@ impl Client {
         with_timeout(REPLY_TIMEOUT, get_path(&mut self.stub(), name)).await
     }
 
-    /// Returns a page of recordings. `None` requests the first page.
+    /// Returns a page of the recordings whose names start with `prefix`, such as `paths/trip-`. An empty prefix selects
+    /// all recordings of the caller. A page may be empty although more follow. The page token `None` requests the first page.
     ///
     /// # Errors
-    /// The call fails.
-    pub async fn list_paths(&self, page_token: Option<String>) -> Result<PathPage, ClientError> {
+    /// The prefix is not valid, or the call fails.
+    pub async fn list_paths(
+        &self,
+        prefix: &str,
+        page_token: Option<String>,
+    ) -> Result<PathPage, ClientError> {
         let page_token = page_token.unwrap_or_default();
-        let request = pb::ListPathsRequest { page_size: 0, page_token };
+        let request = pb::ListPathsRequest { page_size: 0, page_token, prefix: prefix.to_owned() };
         let mut stub = self.stub();
         let page = async { Ok(stub.list_paths(request).await.map_err(Box::new)?.into_inner()) };
         let page = with_timeout(REPLY_TIMEOUT, page).await?;
+        // A server of an earlier version ignores the prefix, and a caller may delete what it receives. The names are
+        // sorted, so that no later page has names with the prefix.
+        let is_over = page.paths.last().is_some_and(|path| is_after(&path.name, prefix));
+        let token = Some(page.next_page_token).filter(|token| !token.is_empty() && !is_over);
+        let paths = page.paths.into_iter().filter(|path| path.name.starts_with(prefix));
         Ok(PathPage {
-            paths: page.paths.into_iter().map(stored_path).collect::<Result<_, _>>()?,
-            next_page_token: Some(page.next_page_token).filter(|token| !token.is_empty()),
+            paths: paths.map(stored_path).collect::<Result<_, _>>()?,
+            next_page_token: token,
         })
     }
 
@@ -254,6 +264,11 @@ pub(super) async fn watch_path(
 /// Reads the recording of a reply that must have one.
 fn required_path(path: Option<pb::Path>) -> Result<StoredPath, ClientError> {
     stored_path(path.ok_or_else(|| ClientError::reply("it has no path"))?)
+}
+
+/// Returns whether a name is after all names with the prefix.
+fn is_after(name: &str, prefix: &str) -> bool {
+    name > prefix && !name.starts_with(prefix)
 }
 
 fn stored_path(path: pb::Path) -> Result<StoredPath, ClientError> {

@@ -68,24 +68,42 @@ impl Retry {
 
     /// Returns the time at which the budget is spent without progress. Starts to use the budget.
     pub(crate) fn deadline(&mut self) -> Instant {
-        *self.since.get_or_insert_with(Instant::now) + self.policy.budget
+        /// Longer budgets are the same as this one.
+        const BUDGET_MAX: Duration = Duration::from_secs(100 * 365 * 86_400);
+        *self.since.get_or_insert_with(Instant::now) + self.policy.budget.min(BUDGET_MAX)
     }
 
-    /// Returns the wait before the next try, or `None` if the try would be after the deadline.
-    pub(crate) fn next_wait(&mut self) -> Option<Duration> {
+    /// Returns the wait before the next try after an error, or `None` if the try would be after the deadline. The
+    /// wait is at least the one that the server asks for.
+    pub(crate) fn next_wait_after(&mut self, error: &ClientError) -> Option<Duration> {
         let limit = self.policy.initial_backoff.saturating_mul(1 << self.tries.min(20));
         self.tries += 1;
         // Random from 0 to the limit, so that the clients of one server do not all reconnect at the same time.
         let wait = limit.min(self.policy.max_backoff).mul_f64(fastrand::f64());
-        let deadline = self.deadline();
-        (Instant::now() + wait < deadline).then_some(wait)
+        let wait = match server_delay(error) {
+            // Later than asked for, so that the clients of one server do not all return at the same time.
+            Some(delay) => wait.max(delay.saturating_add((delay / 10).mul_f64(fastrand::f64()))),
+            None => wait,
+        };
+        let left = self.deadline().saturating_duration_since(Instant::now());
+        (wait < left).then_some(wait)
     }
+}
+
+/// Returns the wait that the server asks for, as RetryInfo of a refused call.
+fn server_delay(error: &ClientError) -> Option<Duration> {
+    let ClientError::Status(status) = error else { return None };
+    if !matches!(status.code(), Code::Unavailable | Code::ResourceExhausted) {
+        return None;
+    }
+    status.get_details_retry_info()?.retry_delay
 }
 
 /// Returns whether a retry may succeed: the server is unavailable, the connection was lost, or the result is unknown.
 pub(crate) fn is_transient(error: &ClientError) -> bool {
     match error {
         ClientError::Connect { .. } | ClientError::Timeout => true,
+        ClientError::Connection { source, .. } => source.is_transient(),
         ClientError::Status(status) => {
             error.transport_failure().is_some() || is_transient_status(status)
         }
@@ -165,17 +183,42 @@ mod tests {
         let mut retry = Retry::new(policy);
         let mut limit = policy.initial_backoff;
         let started = Instant::now();
-        while let Some(wait) = retry.next_wait() {
+        let error = ClientError::Timeout;
+        while let Some(wait) = retry.next_wait_after(&error) {
             assert!(wait <= limit.min(policy.max_backoff));
             limit = (limit * 2).min(policy.max_backoff);
             tokio::time::advance(wait).await;
             assert!(started.elapsed() < policy.budget);
         }
         retry.reset();
-        assert!(retry.next_wait().unwrap() <= policy.initial_backoff);
+        assert!(retry.next_wait_after(&error).unwrap() <= policy.initial_backoff);
         // Time in which the client does not wait for the server does not count.
         retry.pause();
         tokio::time::advance(policy.budget * 2).await;
-        assert!(retry.next_wait().is_some());
+        assert!(retry.next_wait_after(&error).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_wait_is_at_least_that_which_the_server_asks_for() {
+        let refusal = |code, seconds| {
+            let delay = Some(Duration::from_secs(seconds));
+            let details = ErrorDetails::with_retry_info(delay);
+            ClientError::from(Box::new(Status::with_error_details(code, "", details)))
+        };
+        let wait = |error| Retry::new(RetryPolicy::default()).next_wait_after(&error);
+        for code in [Code::Unavailable, Code::ResourceExhausted] {
+            let wait = wait(refusal(code, 20)).unwrap().as_secs_f64();
+            assert!((20.0..=22.0).contains(&wait), "{wait}");
+        }
+        // No budget is too long.
+        let policy = RetryPolicy { budget: Duration::MAX, ..RetryPolicy::default() };
+        assert!(Retry::new(policy).next_wait_after(&ClientError::Timeout).is_some());
+        // A try after the deadline is not worth the wait.
+        assert_eq!(wait(refusal(Code::ResourceExhausted, 100_000)), None);
+        assert_eq!(wait(refusal(Code::ResourceExhausted, u64::MAX / 2_000_000_000)), None);
+        // Only refusals that ask for a later try count.
+        assert!(
+            wait(refusal(Code::Internal, 20)).unwrap() <= RetryPolicy::default().initial_backoff
+        );
     }
 }

@@ -9,6 +9,7 @@
 //! | [`summary`] | `PathSummary` to and from [`PathSummary`](crate::measure::PathSummary) |
 //! | [`trips`], [`unused`], [`windows`] | parts of `PathSummary` |
 //! | [`points`] | fixes to rows or columns of points |
+//! | `tls_error` | the errors of TLS as text |
 //! | [`time`] | durations and timestamps, with their ranges |
 //!
 //! The module converts values and encodes messages. It knows `proto`, `wire` and `measure`, and neither a
@@ -22,6 +23,8 @@ pub(crate) mod reason;
 pub(crate) mod summary;
 mod summary_error;
 pub(crate) mod time;
+#[cfg(feature = "tls")]
+pub(crate) mod tls_error;
 mod trips;
 mod unused;
 mod windows;

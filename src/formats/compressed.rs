@@ -32,9 +32,13 @@ impl Failure {
         io::Error::other("the compressed data cannot be read")
     }
 
-    /// Returns the stored error, and otherwise the outcome of the reader.
+    /// Returns the stored error if the reader has ended with it, and otherwise the outcome of the reader. The input is
+    /// read in advance, so that the reader may end with an error of the content before the stored one.
     pub(super) fn or<T>(&self, outcome: Result<T, FormatError>) -> Result<T, FormatError> {
-        self.0.borrow_mut().take().map_or(outcome, Err)
+        match (self.0.borrow_mut().take(), outcome) {
+            (Some(error), Ok(_) | Err(FormatError::Io(_))) => Err(error),
+            (_, outcome) => outcome,
+        }
     }
 
     fn is_set(&self) -> bool {

@@ -11,8 +11,7 @@ use bytes::{Buf as _, Bytes};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{Ping, RecvStream, SendStream};
-use http::{HeaderValue, Request, Response, header};
-use tokio::net::TcpStream;
+use http::{Response, StatusCode};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tonic::{Code, Status};
@@ -21,6 +20,7 @@ use super::call::Call;
 use super::encode;
 use super::target::Target;
 use super::track::Track;
+use crate::client::opener::Opener;
 use crate::contract::method::v1::DELETE_PATH;
 use crate::recording::RecordingName;
 
@@ -36,6 +36,8 @@ pub(crate) struct Load {
     pub chunk_bytes: usize,
     /// The accepted relative error of the length in a reply.
     pub length_tolerance: f64,
+    /// The accepted absolute error of the length in a reply, in the unit of the metric. Both errors may add up.
+    pub length_tolerance_abs: f64,
     /// Time without progress of any stream after which the round fails.
     pub stall_timeout: Duration,
 }
@@ -62,6 +64,9 @@ impl Load {
 /// of it, which bounds the number of replies that may arrive at once.
 const REPLY_WINDOW_BYTES: u32 = 16 << 20;
 
+/// Maximum number of errors of calls in a report.
+pub(crate) const FAILURES_MAX: usize = 5;
+
 /// The timeout of a new connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -78,7 +83,7 @@ pub(crate) struct Round {
 pub(crate) struct Connections {
     senders: Vec<SendRequest<Bytes>>,
     is_counter: bool,
-    authority: Arc<str>,
+    opener: Arc<Opener>,
 }
 
 impl Connections {
@@ -89,36 +94,25 @@ impl Connections {
     pub(crate) async fn open(target: &Target, count: usize) -> Result<Self, String> {
         let mut senders = Vec::with_capacity(count);
         for _ in 0..count {
-            let late = || Err("the server did not answer in time".to_owned());
-            let opened = timeout(CONNECT_TIMEOUT, connect(&target.authority));
-            senders.push(opened.await.unwrap_or_else(|_| late()).map_err(|error| {
-                format!(
-                    "no connection to {}: {error}; is a server running there?",
-                    target.authority
-                )
-            })?);
+            let late = || Err("the server did not answer in time; is it running there?".to_owned());
+            let opened = timeout(CONNECT_TIMEOUT, connect(&target.opener));
+            let address = target.opener.url().address();
+            let failed = |error| format!("no connection to {address}: {error}");
+            senders.push(opened.await.unwrap_or_else(|_| late()).map_err(failed)?);
         }
-        let authority = target.authority.as_str().into();
-        Ok(Self { senders, is_counter: target.is_counter, authority })
+        Ok(Self { senders, is_counter: target.is_counter, opener: Arc::clone(&target.opener) })
     }
 
     /// Opens the stream with this number.
     ///
     /// # Errors
-    /// If the connection was closed.
+    /// If the connection was closed, or there is no valid token.
     pub(crate) async fn call(
         &self,
         path: &str,
         number: usize,
     ) -> Result<(ResponseFuture, SendStream<Bytes>), String> {
-        let mut request = Request::new(());
-        *request.method_mut() = http::Method::POST;
-        *request.uri_mut() = format!("http://{}{}", self.authority, path)
-            .parse()
-            .map_err(|error| format!("{error}"))?;
-        let headers = request.headers_mut();
-        headers.insert(header::TE, HeaderValue::from_static("trailers"));
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        let request = self.opener.request(path)?;
         let sender = self.senders[number % self.senders.len()].clone();
         let lost = |error: h2::Error| format!("stream {number}: {error}");
         let mut sender = sender.ready().await.map_err(lost)?;
@@ -145,13 +139,20 @@ impl Connections {
             let sent = track.point_count;
             return Err(format!("{sent} points were sent and the server counted {point_count}"));
         }
-        let tolerance = load.call.length_rounding() + load.length_tolerance * track.length;
+        let tolerance = load.call.length_rounding()
+            + load.length_tolerance_abs
+            + load.length_tolerance * track.length;
         // NaN compares false, so a length that is not a number is wrong unless the tolerance is infinite.
         let is_right =
             load.length_tolerance.is_infinite() || (length - track.length).abs() <= tolerance;
         if !is_right {
             let expected = track.length;
-            return Err(format!("the length is {expected} and the server replied {length}"));
+            let error = (length - expected).abs();
+            return Err(format!(
+                "the length is {expected} and the server replied {length}; the difference of {error:.3e} \
+                 ({:.1e} of the length) is above --length-tolerance and --length-tolerance-abs",
+                error / expected
+            ));
         }
         Ok(())
     }
@@ -192,10 +193,11 @@ pub(crate) async fn delete(
 }
 
 /// Opens one connection and waits for the answer to a PING, which shows that the other end speaks HTTP/2.
-async fn connect(authority: &str) -> Result<SendRequest<Bytes>, String> {
-    let stream = TcpStream::connect(authority).await.map_err(|error| error.to_string())?;
-    stream.set_nodelay(true).map_err(|error| error.to_string())?;
-    let no_http2 = |error: h2::Error| format!("the server does not speak HTTP/2 ({error})");
+async fn connect(opener: &Opener) -> Result<SendRequest<Bytes>, String> {
+    let stream = opener.open().await?;
+    let no_http2 = |error: h2::Error| {
+        opener.fault().unwrap_or_else(|| format!("the server does not speak HTTP/2 ({error})"))
+    };
     let mut builder = h2::client::Builder::new();
     builder.initial_connection_window_size(REPLY_WINDOW_BYTES);
     let (sender, mut connection) = builder.handshake(stream).await.map_err(no_http2)?;
@@ -257,7 +259,7 @@ pub(crate) async fn round(
 }
 
 /// Sends the whole track and waits for the reply.
-async fn exchange(
+pub(crate) async fn exchange(
     load: &Load,
     first: Bytes,
     mut response: ResponseFuture,
@@ -274,8 +276,9 @@ async fn exchange(
                 // The server may send headers early, or refuse the stream while it is being sent.
                 answer = &mut response, if early.is_none() => {
                     let answer = answer.map_err(|error| error.to_string())?;
-                    if answer.headers().contains_key(Status::GRPC_STATUS) {
-                        return Err(refusal(answer.headers()));
+                    let status = answer.status();
+                    if answer.headers().contains_key(Status::GRPC_STATUS) || status != StatusCode::OK {
+                        return Err(refusal(status, answer.headers()));
                     }
                     early = Some(answer);
                 }
@@ -328,8 +331,9 @@ async fn send(
 /// # Errors
 /// If its status is missing or not OK.
 pub(crate) async fn receive_reply(answer: Response<RecvStream>) -> Result<Bytes, String> {
-    if answer.headers().contains_key(Status::GRPC_STATUS) {
-        return Err(refusal(answer.headers()));
+    let status = answer.status();
+    if answer.headers().contains_key(Status::GRPC_STATUS) || status != StatusCode::OK {
+        return Err(refusal(status, answer.headers()));
     }
     let mut body = answer.into_body();
     let mut reply = Bytes::new();
@@ -343,16 +347,19 @@ pub(crate) async fn receive_reply(answer: Response<RecvStream>) -> Result<Bytes,
         }
     }
     let trailers = body.trailers().await.map_err(|error| error.to_string())?;
-    let trailers = trailers.ok_or("the reply ended without a status")?;
+    let trailers = trailers.ok_or("the reply ended without a gRPC status")?;
     match Status::from_header_map(&trailers) {
         Some(status) if status.code() == Code::Ok => Ok(reply),
-        _ => Err(refusal(&trailers)),
+        _ => Err(refusal(status, &trailers)),
     }
 }
 
-fn refusal(headers: &http::HeaderMap) -> String {
+fn refusal(http: StatusCode, headers: &http::HeaderMap) -> String {
     match Status::from_header_map(headers) {
         Some(status) => format!("the server answered {:?}: {}", status.code(), status.message()),
-        None => "the reply ended without a status".to_owned(),
+        None if http == StatusCode::OK => "the reply ended without a gRPC status".to_owned(),
+        None => format!(
+            "the server answered HTTP status {http} and no gRPC status; is it a gRPC server?"
+        ),
     }
 }

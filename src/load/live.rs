@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-use super::drive::{Connections, Load, receive_reply};
+use super::drive::{Connections, FAILURES_MAX, Load, receive_reply};
 use super::stats::Times;
 
 /// The interval between the points of a stream, and the duration of all streams.
@@ -45,9 +45,6 @@ pub(crate) struct Outcome {
     pub failures: Vec<String>,
     pub failure_count: usize,
 }
-
-/// Maximum number of errors in [`Outcome::failures`].
-const FAILURES_MAX: usize = 5;
 
 /// Runs all streams of a load. The first points of the streams are spread evenly over the first interval.
 pub(crate) async fn live(connections: Connections, load: Arc<Load>, schedule: Schedule) -> Outcome {

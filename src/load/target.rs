@@ -1,5 +1,6 @@
-//! The server that receives the load: one at an address, or one in this process on threads of its own.
+//! The server that receives the load: one at a URL, or one in this process on threads of its own.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +12,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 
 use super::process::Watched;
-use crate::client;
+use crate::client::opener::Opener;
+use crate::client::{Client, ClientBuilder};
 use crate::recording::CheckpointStore;
 use crate::server::socket::Socket;
 use crate::server::{self, Config};
@@ -26,8 +28,8 @@ const STORE_THREADS: &str = "store";
 #[derive(Debug)]
 pub(crate) struct Target {
     pub name: String,
-    /// `host:port`.
-    pub authority: String,
+    /// Opens the connections.
+    pub opener: Arc<Opener>,
     /// The source of its CPU time and memory; `None` if no process is known.
     pub watched: Option<Watched>,
     /// Whether it only counts bytes and replies with their number.
@@ -37,18 +39,14 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Returns a server at an address. `pid` is its process, if that runs on this machine.
+    /// Returns the server of a client. `pid` is its process, if that runs on this machine.
     ///
     /// # Errors
-    /// If `url` is not a valid server address, or the process cannot be read.
-    pub(crate) fn remote(url: &str, pid: Option<u32>) -> Result<Self, String> {
-        let full = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
-        let endpoint = client::endpoint(url).map_err(|error| error.to_string())?;
-        let authority = endpoint.uri().authority().ok_or_else(|| format!("{url} has no host"))?;
-        let authority = match authority.port() {
-            Some(_) => authority.to_string(),
-            None => format!("{authority}:80"),
-        };
+    /// If a setting of the client is not valid, or the process cannot be read.
+    pub(crate) fn remote(client: ClientBuilder, pid: Option<u32>) -> Result<Self, String> {
+        let opener = client.opener().map_err(|error| error.to_string())?;
+        let url = opener.url().as_str();
+        let name = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
         let watched = pid.map(Watched::Process);
         if let Some(pid) = pid
             && cfg!(target_os = "linux")
@@ -56,7 +54,7 @@ impl Target {
         {
             return Err(format!("process {pid} does not exist, or this user may not read it"));
         }
-        Ok(Self { name: full, authority, watched, is_counter: false, runtime: None })
+        Ok(Self { name, opener: Arc::new(opener), watched, is_counter: false, runtime: None })
     }
 
     /// Starts a waywiser server in this process. It keeps recordings in the directory `data`, or in memory.
@@ -98,11 +96,12 @@ impl Target {
             runtime.spawn(serve(listener));
             Ok((address, runtime))
         };
-        let (address, runtime) =
-            start().map_err(|error: std::io::Error| format!("{name} cannot start: {error}"))?;
+        let failed = |error: &dyn fmt::Display| format!("{name} cannot start: {error}");
+        let (address, runtime) = start().map_err(|error: std::io::Error| failed(&error))?;
+        let opener = Client::builder(format!("http://{address}")).opener();
         Ok(Self {
             name: name.to_owned(),
-            authority: address.to_string(),
+            opener: Arc::new(opener.map_err(|error| failed(&error))?),
             watched: Some(Watched::Threads(&[SERVER_THREADS, STORE_THREADS])),
             is_counter,
             runtime: Some(runtime),
@@ -170,18 +169,17 @@ mod tests {
 
     #[test]
     fn scheme_and_port_of_an_address_are_optional() {
-        let at = |url| Target::remote(url, None).map(|target| target.authority);
+        let remote = |url: &str, pid| Target::remote(Client::builder(url), pid);
+        let at = |url| remote(url, None).map(|target| target.opener.url().address());
         assert_eq!(at("http://127.0.0.1:50051").unwrap(), "127.0.0.1:50051");
         assert_eq!(at("localhost:50051").unwrap(), "localhost:50051");
-        assert_eq!(at("http://[::1]").unwrap(), "[::1]:80");
+        assert_eq!(at("http://[::1]").unwrap(), "[::1]:50051");
         #[cfg(target_os = "linux")]
         assert_eq!(
-            Target::remote("http://[::1]", Some(u32::MAX)).map(|_| ()).unwrap_err(),
+            remote("http://[::1]", Some(u32::MAX)).map(|_| ()).unwrap_err(),
             "process 4294967295 does not exist, or this user may not read it"
         );
-        insta::assert_snapshot!(
-            at("https://example.org").unwrap_err(),
-            @"https://example.org is not the address of a server; it should look like http://127.0.0.1:50051, without a path"
-        );
+        assert_eq!(at("https://localhost").unwrap(), "localhost:443");
+        assert!(at("ftp://localhost").unwrap_err().contains("ftp://localhost"));
     }
 }

@@ -100,6 +100,12 @@ impl PathAccumulator {
         measured.saturating_add(waiting)
     }
 
+    /// Returns the number of bytes that the path holds in addition to its own size.
+    #[cfg(feature = "server")]
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.derived.heap_bytes() + self.reorder.as_ref().map_or(0, ReorderBuffer::heap_bytes)
+    }
+
     /// Adds the fixes of a block and clears the block.
     ///
     /// # Errors

@@ -32,6 +32,14 @@ impl Derived {
         }
     }
 
+    /// Returns the number of bytes that it holds in addition to its own size.
+    #[cfg(feature = "server")]
+    pub(super) fn heap_bytes(&self) -> usize {
+        let windows = self.windows.as_ref().map_or(0, Windows::heap_bytes);
+        let estimate = self.estimate.as_ref();
+        windows + estimate.map_or(0, |estimate| size_of::<Estimator>() + estimate.heap_bytes())
+    }
+
     /// Returns whether nothing but the statistics uses fixes without times and elevations.
     pub(super) fn ignores_plain_fixes(&self) -> bool {
         self.windows.is_none() && self.estimate.is_none()

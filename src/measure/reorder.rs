@@ -66,6 +66,12 @@ impl ReorderBuffer {
         Self { limits, waiting, left_ns: None, sent_ns: None }
     }
 
+    /// Returns the number of bytes that it holds in addition to its own size.
+    #[cfg(feature = "server")]
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.waiting.capacity() * size_of::<Waiting>()
+    }
+
     /// Returns the number of fixes that wait.
     pub(super) fn len(&self) -> usize {
         self.waiting.len()

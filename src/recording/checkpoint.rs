@@ -38,6 +38,8 @@ pub struct OpenRequest {
     /// The expiry of a new recording. An existing recording expires at this time or at its stored expiry, whichever is
     /// later.
     pub expire_unix_ms: i64,
+    /// Maximum number of recordings in the namespace of this one, expired ones included. It limits new recordings only.
+    pub max_in_namespace: Option<u64>,
 }
 
 /// The condition of a commit. The store refuses the commit if the stored checkpoint has other values.

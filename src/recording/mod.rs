@@ -32,7 +32,8 @@
 //! let (store, name) = (MemoryStore::default(), "paths/walk".parse()?);
 //! let options = Some(Options::new(Metric::Planar));
 //! let now_unix_ms = 1_700_000_000_000;
-//! let request = OpenRequest { options, now_unix_ms, expire_unix_ms: now_unix_ms + 1 };
+//! let expire_unix_ms = now_unix_ms + 1;
+//! let request = OpenRequest { options, now_unix_ms, expire_unix_ms, max_in_namespace: None };
 //! let opened = store.open(name, request).await?;
 //!
 //! let mut recording = Recording::resume(opened, CheckpointPolicy::default());
@@ -60,8 +61,11 @@
 
 mod checkpoint;
 mod error;
+mod export;
+mod list_query;
 mod machine;
 mod name;
+mod namespace;
 mod policy;
 mod position;
 mod store;
@@ -71,8 +75,11 @@ mod tests;
 
 pub use checkpoint::{Checkpoint, CommitPrecondition, OpenRequest};
 pub use error::RecordingError;
+pub use export::{ExportQuery, Exported};
+pub use list_query::{ListQuery, ListScope};
 pub use machine::{Commit, NextStep, Recording};
 pub use name::{RecordingName, RecordingNameError};
+pub use namespace::{Namespace, NamespaceError};
 pub use policy::CheckpointPolicy;
 pub use position::Admitted;
 pub use store::{

@@ -3,22 +3,35 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A valid name of a recording: `paths/{id}`, where `{id}` has 1 to 128 characters of `A-Z a-z 0-9 - _ . ~`. A URL
-/// can contain these characters without escapes.
+use super::Namespace;
+use super::namespace::is_unreserved;
+
+/// A valid name of a recording: `paths/{id}` in the default namespace, `namespaces/{namespace}/paths/{id}` in another
+/// one. `{id}` has 1 to 128 characters of `A-Z a-z 0-9 - _ . ~`, which a URL can contain without escapes.
+///
+/// Names are ordered by namespace, the default namespace first, and then by ID.
 ///
 /// ```
 /// use waywiser::recording::RecordingName;
 ///
 /// let name: RecordingName = "paths/van-7_2026.11.24".parse()?;
-/// assert_eq!(name.id(), "van-7_2026.11.24");
+/// assert_eq!((name.namespace(), name.id()), (None, "van-7_2026.11.24"));
+/// let other: RecordingName = "namespaces/acme/paths/van-7".parse()?;
+/// assert_eq!(other.namespace().map(|namespace| namespace.as_str()), Some("acme"));
+/// assert!(name < other);
 /// assert!("van-7".parse::<RecordingName>().is_err());
 /// # Ok::<(), waywiser::recording::RecordingNameError>(())
 /// ```
+// The order of the fields defines the order of names: two texts of one namespace differ in their IDs only.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RecordingName(Box<str>);
+pub struct RecordingName {
+    namespace: Option<Namespace>,
+    text: Box<str>,
+}
 
-/// The prefix of all names.
-const PREFIX: &str = "paths/";
+const PATHS: &str = "paths/";
+const NAMESPACES: &str = "namespaces/";
+/// Maximum length of an ID in bytes.
 const ID_BYTES_MAX: usize = 128;
 
 /// A text is not a valid name of a recording.
@@ -31,38 +44,94 @@ pub struct RecordingNameError;
 impl RecordingName {
     /// Returns the part after `paths/`.
     pub fn id(&self) -> &str {
-        &self.0[PREFIX.len()..]
+        let start = self
+            .namespace
+            .as_ref()
+            .map_or(0, |namespace| NAMESPACES.len() + namespace.as_str().len() + 1);
+        &self.text[start + PATHS.len()..]
     }
 
-    /// Returns the name with this part after `paths/`.
+    /// Returns the namespace, or `None` for the default namespace.
+    pub fn namespace(&self) -> Option<&Namespace> {
+        self.namespace.as_ref()
+    }
+
+    /// Returns the name in the default namespace with this part after `paths/`.
     ///
     /// # Errors
     /// If the part is not valid.
     pub fn from_id(id: &str) -> Result<Self, RecordingNameError> {
-        format!("{PREFIX}{id}").parse()
+        Self::in_namespace(None, id)
     }
 
-    /// Returns the whole name.
-    pub fn as_str(&self) -> &str {
-        &self.0
+    /// Returns the name with this namespace and this part after `paths/`.
+    ///
+    /// # Errors
+    /// If the part is not valid.
+    pub fn in_namespace(
+        namespace: Option<&Namespace>,
+        id: &str,
+    ) -> Result<Self, RecordingNameError> {
+        match is_valid_id(id) {
+            true => Ok(Self::of_valid(namespace, id)),
+            false => Err(RecordingNameError),
+        }
     }
+
+    fn of_valid(namespace: Option<&Namespace>, id: &str) -> Self {
+        let text = match namespace {
+            None => format!("{PATHS}{id}"),
+            Some(namespace) => format!("{NAMESPACES}{namespace}/{PATHS}{id}"),
+        };
+        Self { namespace: namespace.cloned(), text: text.into() }
+    }
+
+    /// Returns the name with the same ID in this namespace.
+    #[must_use]
+    pub fn moved_to(&self, namespace: Option<&Namespace>) -> Self {
+        Self::of_valid(namespace, self.id())
+    }
+
+    /// Returns the whole name, with its namespace.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Splits a name, or the beginning of one that contains at least `paths/`, into the namespace and the rest.
+    /// Does not check the rest.
+    pub(crate) fn split(text: &str) -> Option<(Option<Namespace>, &str)> {
+        if let Some(id) = text.strip_prefix(PATHS) {
+            return Some((None, id));
+        }
+        let (namespace, rest) = text.strip_prefix(NAMESPACES)?.split_once('/')?;
+        Some((Some(namespace.parse().ok()?), rest.strip_prefix(PATHS)?))
+    }
+}
+
+/// Returns whether a text is the beginning of an ID. The empty text is one.
+pub(super) fn is_id_prefix(text: &str) -> bool {
+    text.is_empty() || is_valid_id(text)
+}
+
+fn is_valid_id(id: &str) -> bool {
+    (1..=ID_BYTES_MAX).contains(&id.len()) && id.bytes().all(is_unreserved)
 }
 
 impl FromStr for RecordingName {
     type Err = RecordingNameError;
 
     fn from_str(text: &str) -> Result<Self, RecordingNameError> {
-        let id = text.strip_prefix(PREFIX).ok_or(RecordingNameError)?;
-        let is_unreserved =
-            |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
-        let fits = (1..=ID_BYTES_MAX).contains(&id.len()) && id.bytes().all(is_unreserved);
-        if fits { Ok(Self(text.into())) } else { Err(RecordingNameError) }
+        let (namespace, id) = Self::split(text).ok_or(RecordingNameError)?;
+        match is_valid_id(id) {
+            true => Ok(Self { namespace, text: text.into() }),
+            false => Err(RecordingNameError),
+        }
     }
 }
 
 impl fmt::Display for RecordingName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
@@ -74,12 +143,45 @@ mod tests {
     fn a_name_has_only_characters_that_a_url_does_not_escape() {
         for good in ["paths/a", "paths/A.b-c_d~9", &format!("paths/{}", "x".repeat(128))] {
             let name: RecordingName = good.parse().unwrap();
-            assert_eq!(name.as_str(), good);
+            assert_eq!((name.as_str(), name.namespace()), (good, None));
             assert_eq!(RecordingName::from_id(name.id()), Ok(name));
+            let full = format!("namespaces/a.~/{good}");
+            let name: RecordingName = full.parse().unwrap();
+            assert_eq!(name.to_string(), full);
+            assert_eq!(name.namespace().map(Namespace::as_str), Some("a.~"));
+            assert_eq!(
+                RecordingName::in_namespace(name.namespace(), name.id()).as_ref(),
+                Ok(&name)
+            );
+            assert_eq!(name.moved_to(None).as_str(), good);
+            assert_eq!(name.moved_to(None).moved_to(name.namespace()), name);
         }
         let long = format!("paths/{}", "x".repeat(129));
         for bad in ["", "paths/", "a", "paths/a/b", "paths/ü", "paths/a b", "/paths/a", &long] {
             assert!(bad.parse::<RecordingName>().is_err(), "{bad}");
+            assert!(format!("namespaces/a/{bad}").parse::<RecordingName>().is_err(), "{bad}");
         }
+        for bad in ["", "a/b", "ü", &"x".repeat(65), "/"] {
+            let text = format!("namespaces/{bad}/paths/a");
+            assert!(text.parse::<RecordingName>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_are_ordered_by_namespace_and_then_by_id() {
+        let names = [
+            "paths/-",
+            "paths/zz",
+            "paths/~",
+            "namespaces/A/paths/~",
+            "namespaces/a/paths/0",
+            "namespaces/a/paths/00",
+            "namespaces/a/paths/~",
+            "namespaces/a-/paths/0",
+            "namespaces/aa/paths/-",
+            "namespaces/~/paths/0",
+        ];
+        let names = names.map(|name| name.parse::<RecordingName>().unwrap());
+        assert!(names.is_sorted(), "{names:?}");
     }
 }

@@ -1,13 +1,16 @@
 //! The port for stores: the trait that each store of checkpoints implements.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 
 use futures::stream::{self, Stream};
 
-use super::{Checkpoint, CommitPrecondition, OpenRequest, RecordingName, StoreError};
+use super::{
+    Checkpoint, CommitPrecondition, ExportQuery, Exported, ListQuery, OpenRequest, RecordingName,
+    StoreError,
+};
 
 /// The future result of a request to a store.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -24,8 +27,9 @@ pub trait CheckpointStore: Send + Sync + 'static {
     /// recording is returned without a change.
     ///
     /// # Errors
-    /// [`StoreError::OptionsDiffer`] if the recording has other options than the request, [`StoreError::Full`] if a new
-    /// recording would exceed the maximum. Nothing is changed then.
+    /// [`StoreError::OptionsDiffer`] if the recording has other options than the request, [`StoreError::NamespaceFull`]
+    /// if a new recording would exceed [`OpenRequest::max_in_namespace`], and [`StoreError::Full`] if it would exceed
+    /// the maximum of the store. Nothing is changed then.
     fn open(&self, name: RecordingName, request: OpenRequest) -> StoreFuture<'_, Checkpoint>;
 
     /// Replaces the checkpoint of an unfinished recording. Epoch and number of points must be those of
@@ -45,8 +49,9 @@ pub trait CheckpointStore: Send + Sync + 'static {
     /// Returns the stored checkpoint, or `None` if there is no such recording.
     fn load(&self, name: RecordingName) -> StoreFuture<'_, Option<Checkpoint>>;
 
-    /// Returns up to `limit` recordings in the order of their names, starting after `after`.
-    fn list(&self, after: Option<RecordingName>, limit: usize) -> StoreFuture<'_, Page>;
+    /// Returns up to `limit` recordings that `query` selects, in the order of their names. The cost depends on the
+    /// recordings that are returned, not on others.
+    fn list(&self, query: ListQuery, limit: usize) -> StoreFuture<'_, Page>;
 
     /// Deletes a recording, damaged or not. Returns its epoch, or `None` if there was no such recording. All
     /// checkpoints of this name up to this epoch are deleted. A recording that is created afterwards has a larger
@@ -57,6 +62,20 @@ pub trait CheckpointStore: Send + Sync + 'static {
     /// those that `sweep` selects. The caller continues from [`Swept::next`] until it is `None`. A step is one
     /// short request, so that other requests are served between two steps.
     fn sweep(&self, sweep: Sweep, after: Option<RecordingName>) -> StoreFuture<'_, Swept>;
+
+    /// Returns the stored bytes of the next recordings of all namespaces, for a backup. A step checks up to
+    /// [`SWEEP_STEP`] recordings. The caller continues from [`Exported::next`] until it is `None`. Each recording is
+    /// consistent by itself.
+    ///
+    /// A store that wraps another one forwards this call. By default the store has no export.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the store has no export.
+    fn export(&self, query: ExportQuery) -> StoreFuture<'_, Exported> {
+        let _ = query;
+        let error = StoreError::Unavailable("it cannot be backed up".into());
+        Box::pin(ready(Err(error)))
+    }
 
     /// Subscribes to the changes that other users of the same store make. A server reads them so that its watchers
     /// receive the commits of other servers.

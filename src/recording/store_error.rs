@@ -27,6 +27,9 @@ pub enum StoreError {
     /// The store holds its maximum number of recordings. Nothing was changed. Delete recordings, or wait until
     /// some expire.
     Full(StoreErrorCause),
+    /// The namespace of the recording holds its maximum number of recordings. Nothing was changed. Delete recordings
+    /// of the namespace, or wait until some expire.
+    NamespaceFull(StoreErrorCause),
     /// The request may have been carried out. Load the checkpoint and compare it before the next commit.
     Unknown(StoreErrorCause),
 }
@@ -34,7 +37,8 @@ pub enum StoreError {
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Fenced { epoch } => write!(f, "a newer writer has taken over (epoch {epoch})"),
+            // Without the epoch: all namespaces share one sequence of epochs, so it would reveal the activity of others.
+            Self::Fenced { .. } => f.write_str("a newer writer has taken over"),
             Self::NotFound => f.write_str("there is no such recording"),
             Self::OptionsDiffer => {
                 f.write_str("the options differ from those that the recording was created with")
@@ -42,6 +46,7 @@ impl fmt::Display for StoreError {
             Self::Damaged(cause) => write!(f, "its checkpoint is damaged: {cause}"),
             Self::Unavailable(cause) => write!(f, "the store is not available: {cause}"),
             Self::Full(cause) => write!(f, "the store is full: {cause}"),
+            Self::NamespaceFull(cause) => write!(f, "the quota of recordings is used up: {cause}"),
             Self::Unknown(cause) => {
                 write!(f, "the store did not report whether the request was carried out: {cause}")
             }
@@ -55,6 +60,7 @@ impl Error for StoreError {
             Self::Damaged(cause)
             | Self::Unavailable(cause)
             | Self::Full(cause)
+            | Self::NamespaceFull(cause)
             | Self::Unknown(cause) => cause.source(),
             Self::Fenced { .. } | Self::NotFound | Self::OptionsDiffer => None,
         }

@@ -12,6 +12,7 @@ use tonic::service::Routes;
 
 use super::acceptor::{Acceptor, ByteStream};
 use super::connection;
+use super::counters::Refusal;
 use super::handle::Handle;
 use super::listener::{AcceptError, Listener, classify};
 use super::log_limit::LineKind;
@@ -67,6 +68,7 @@ impl<A> Connections<A> {
                             tracing::debug!(%error, "a connection failed before it was accepted");
                         }
                         AcceptError::Transient => {
+                            self.shared.monitored.counters.accept_failed();
                             if let Some(suppressed) = self.shared.log.admit(LineKind::Capacity) {
                                 let suppressed = (suppressed > 0).then_some(suppressed);
                                 tracing::warn!(%error, suppressed, "no connection can be accepted now");
@@ -84,12 +86,11 @@ impl<A> Connections<A> {
     where
         A: Acceptor<IO>,
     {
-        if let Err(limit) = self.make_space(peer) {
+        if let Err(refusal) = self.make_space(peer) {
+            self.shared.monitored.counters.refused(refusal);
+            let limit = refusal.text();
             // Dropping the stream closes it.
-            if let Some(suppressed) = self.shared.log.admit(LineKind::Capacity) {
-                let suppressed = (suppressed > 0).then_some(suppressed);
-                tracing::warn!(%peer, limit, suppressed, "refused a connection: the limit is reached");
-            }
+            self.shared.log_refused(peer, limit);
             return;
         }
         let handle = Handle::new(peer);
@@ -119,12 +120,15 @@ impl<A> Connections<A> {
     /// Makes space for another connection of a peer.
     ///
     /// # Errors
-    /// The name of the limit, if no connection that counts against it is idle.
-    fn make_space(&self, peer: SocketAddr) -> Result<(), &'static str> {
+    /// The limit, if no connection that counts against it is idle.
+    fn make_space(&self, peer: SocketAddr) -> Result<(), Refusal> {
         let config = &self.shared.config;
         let key = peer_key(peer.ip());
         let of_peer = self.of_peer.get(&key).copied().unwrap_or_default();
-        let (per_peer_max, max) = (config.max_connections_per_peer, config.max_connections);
+        let max = config.max_connections;
+        // A trusted proxy has the connections of many clients.
+        let is_proxy = self.shared.proxies.contains(peer.ip());
+        let per_peer_max = if is_proxy { usize::MAX } else { config.max_connections_per_peer };
         // Only near a limit is it necessary to count the connections that are closing.
         if of_peer < per_peer_max && self.tasks.len() < max {
             return Ok(());
@@ -133,14 +137,14 @@ impl<A> Connections<A> {
         let is_of_peer = |handle: &&Arc<Handle>| peer_key(handle.peer.ip()) == key;
         let all_closing = self.handles.values().filter(closing).count();
         if all_closing >= CLOSING_MAX {
-            return Err("connections that are closing");
+            return Err(Refusal::Closing);
         }
         let closing_of_peer = self.handles.values().filter(is_of_peer).filter(closing).count();
         if of_peer - closing_of_peer >= per_peer_max {
-            return self.evict(is_of_peer).ok_or("connections per peer");
+            return self.evict(is_of_peer).ok_or(Refusal::ConnectionsPerPeer);
         }
         if self.tasks.len() - all_closing >= max {
-            return self.evict(|_| true).ok_or("connections");
+            return self.evict(|_| true).ok_or(Refusal::Connections);
         }
         Ok(())
     }
@@ -174,6 +178,7 @@ mod tests {
     use super::*;
     use crate::server::acceptor::PlainAcceptor;
     use crate::server::config::Config;
+    use crate::server::monitor::Monitor;
 
     /// A listener that fails in these ways, then accepts one connection, then becomes unusable.
     struct Failing {
@@ -197,7 +202,8 @@ mod tests {
     }
 
     fn connections(config: Config) -> Connections<PlainAcceptor> {
-        Connections::new(Shared::new(config, Vec::new()), Routes::default(), PlainAcceptor)
+        let shared = Shared::new(config, Vec::new(), None, &Monitor::default());
+        Connections::new(shared, Routes::default(), PlainAcceptor)
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,10 +5,13 @@
 //! slow handshake delays no other client.
 
 use std::future::Future;
-use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::preface::PrefaceError;
+use crate::auth::PeerCertificate;
 
 /// The bounds of a stream that carries a connection.
 pub(super) trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
@@ -16,9 +19,17 @@ pub(super) trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> ByteStream for S {}
 
 /// The client of a connection, as far as the acceptor knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PeerInfo {
     pub(super) address: SocketAddr,
+    /// The certificate of the client, if the transport has verified one.
+    pub(super) certificate: Option<Arc<PeerCertificate>>,
+}
+
+impl From<SocketAddr> for PeerInfo {
+    fn from(address: SocketAddr) -> Self {
+        Self { address, certificate: None }
+    }
 }
 
 /// Makes the stream of a connection out of an accepted stream of type `IO`.
@@ -33,7 +44,7 @@ pub(super) trait Acceptor<IO>: Send + Sync + 'static {
         &self,
         io: IO,
         address: SocketAddr,
-    ) -> impl Future<Output = io::Result<(Self::Stream, PeerInfo)>> + Send;
+    ) -> impl Future<Output = Result<(Self::Stream, PeerInfo), PrefaceError>> + Send;
 }
 
 /// Uses the accepted stream as it is, without encryption and without authentication.
@@ -43,7 +54,7 @@ pub(super) struct PlainAcceptor;
 impl<IO: ByteStream> Acceptor<IO> for PlainAcceptor {
     type Stream = IO;
 
-    async fn accept(&self, io: IO, address: SocketAddr) -> io::Result<(IO, PeerInfo)> {
-        Ok((io, PeerInfo { address }))
+    async fn accept(&self, io: IO, address: SocketAddr) -> Result<(IO, PeerInfo), PrefaceError> {
+        Ok((io, address.into()))
     }
 }

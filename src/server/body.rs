@@ -11,7 +11,7 @@ use bytes::Bytes;
 use h2::RecvStream;
 use http_body::{Frame, SizeHint};
 
-use super::memory::{UnreadInput, Usage};
+use super::memory::{InputBytes, UnreadInput, Usage};
 use crate::service::Progress;
 
 /// The receiving side of a stream.
@@ -49,10 +49,14 @@ impl Input {
 }
 
 impl UnreadInput for Input {
-    fn unread(&self) -> (u64, u64) {
+    fn measure(&self) -> InputBytes {
         let mut state = self.state();
         let unread = state.stream.flow_control().used_capacity() as u64;
-        (unread + self.progress.buffered_bytes(), state.frames_read)
+        InputBytes {
+            unread: unread + self.progress.buffered_bytes(),
+            frames_read: state.frames_read,
+            path: self.progress.path_bytes(),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use h2::RecvStream;
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, Request, Response};
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
@@ -22,9 +23,10 @@ use super::memory::{STREAM_BYTES, Usage};
 use super::message_limit::LimitedBody;
 use super::observer::CallKind;
 use super::peer::peer_key;
-use super::service_names::{AUXILIARY, HEALTH_WATCH, MEASURING};
+use super::service_names::{AUXILIARY, HEALTH_PREFIX, HEALTH_WATCH, MEASURING};
 use super::shared::Shared;
-use crate::service::{RpcError, WATCH_PATH, excerpt, refuse_non_grpc};
+use crate::auth::{AuthError, Credentials, Principal, Session};
+use crate::service::{ClientAddress, Rates, RpcError, WATCH_PATH, excerpt, refuse_non_grpc};
 
 /// The routes of one connection. Each of its calls ends in time and is reported to observers.
 pub(super) struct CallService {
@@ -36,6 +38,15 @@ pub(super) struct CallService {
     closing: CancellationToken,
     /// Cloned by each call that only waits for updates.
     watches: Arc<()>,
+}
+
+/// A call that may start.
+struct Admitted {
+    cutoff: Cutoff,
+    /// The caller. `None` if the server has no authentication, or the method needs none.
+    principal: Option<Arc<Principal>>,
+    /// The rate limits of the caller.
+    rates: Option<Rates>,
 }
 
 /// A call whose answer has not started.
@@ -59,7 +70,7 @@ impl CallService {
 
     /// Begins a call.
     pub(super) fn call(&mut self, request: Request<RecvStream>) -> CallFuture {
-        let address = self.peer.address;
+        let address = self.shared.proxies.client(self.peer.address, request.headers());
         if let Some(response) = refuse_non_grpc(&request) {
             tracing::debug!(peer = %address, method = %request.method(), "not a gRPC call");
             return Box::pin(async { response.map(CallBody::finished) });
@@ -82,9 +93,18 @@ impl CallService {
             // A watch lasts as long as its recording grows, so the drain waits for the writer instead.
             _drain: (is_measuring && path != WATCH_PATH).then(|| calls.token()),
         };
-        let record = CallRecord::start(&self.shared, excerpt(path), kind, address, held);
-        match self.admit(&request, kind) {
-            Ok(cutoff) => self.start(request, record, cutoff, is_measuring),
+        let mut record = CallRecord::start(&self.shared, excerpt(path), kind, address, held);
+        record.set_trace(request.headers());
+        let admitted = self.admit(&request, kind).and_then(|admitted| {
+            if let Some(principal) = &admitted.principal {
+                record.set_principal(Arc::clone(principal));
+            }
+            // Health checks count against no quota: their answers are needed most when quotas are used up.
+            let rates = if is_measuring { self.count(&mut record)? } else { None };
+            Ok(Admitted { rates, ..admitted })
+        });
+        match admitted {
+            Ok(admitted) => self.start(request, record, admitted, is_measuring),
             Err(error) => {
                 let response = record.end_with_error(error);
                 Box::pin(async { response.map(CallBody::finished) })
@@ -96,7 +116,7 @@ impl CallService {
     ///
     /// # Errors
     /// The reason for the refusal.
-    fn admit(&self, request: &Request<RecvStream>, kind: CallKind) -> Result<Cutoff, RpcError> {
+    fn admit(&self, request: &Request<RecvStream>, kind: CallKind) -> Result<Admitted, RpcError> {
         let config = &self.shared.config;
         let is_measuring = match kind {
             CallKind::Unknown => {
@@ -114,27 +134,74 @@ impl CallService {
             let metadata_bytes_max = config.max_header_bytes;
             return Err(RpcError::MetadataTooLarge { metadata_bytes, metadata_bytes_max });
         }
+        let session = self.authenticate(request)?;
         // Health checks are small, and an operator needs their answer most when memory is short.
         if is_measuring && !self.usage.admits_stream() {
             return Err(RpcError::Overloaded);
         }
         // Health and reflection set no time limit on their requests, which clients may never finish.
         let answer_time = (!is_measuring).then_some(config.stream_idle_timeout);
-        Cutoff::new(request.headers(), answer_time, self.closing.clone())
+        let closing = self.closing.clone();
+        let cutoff = Cutoff::new(request.headers(), answer_time, closing, session.as_ref())?;
+        let quotas = &self.shared.quotas;
+        let principal = session.map(|session| quotas.with_defaults(session.principal));
+        Ok(Admitted { cutoff, principal, rates: None })
+    }
+
+    /// Counts a call against the quotas of its caller. Returns the rate limits that it must keep to.
+    ///
+    /// # Errors
+    /// A quota is used up.
+    fn count(&self, record: &mut CallRecord) -> Result<Option<Rates>, RpcError> {
+        let peer = peer_key(record.peer().ip());
+        let mut admission = self.shared.quotas.admit(record.principal(), peer)?;
+        let rates = admission.rates();
+        record.hold_quota(admission);
+        Ok(rates)
+    }
+
+    /// Checks the credentials of a call. Returns `None` if the call needs none.
+    ///
+    /// # Errors
+    /// The caller is not known.
+    fn authenticate(&self, request: &Request<RecvStream>) -> Result<Option<Session>, RpcError> {
+        let Some(authenticator) = &self.shared.authenticator else { return Ok(None) };
+        if request.uri().path().starts_with(HEALTH_PREFIX) {
+            return Ok(None);
+        }
+        let mut values = request.headers().get_all(AUTHORIZATION).iter();
+        let authorization = values.next().map(|value| value.as_bytes());
+        if values.next().is_some() {
+            let error = AuthError::Malformed("the header authorization is repeated");
+            return Err(RpcError::Unauthenticated(error));
+        }
+        let certificate = self.peer.certificate.as_deref();
+        let credentials = Credentials { authorization, certificate };
+        authenticator.authenticate(&credentials).map(Some).map_err(RpcError::Unauthenticated)
     }
 
     fn start(
         &mut self,
         request: Request<RecvStream>,
         record: CallRecord,
-        mut cutoff: Cutoff,
+        admitted: Admitted,
         is_measuring: bool,
     ) -> CallFuture {
+        let Admitted { mut cutoff, principal, rates } = admitted;
         let (mut parts, stream) = request.into_parts();
+        if let Some(principal) = principal {
+            // The services need the principal, and not its secret.
+            parts.headers.remove(AUTHORIZATION);
+            parts.extensions.insert(principal);
+        }
+        if let Some(rates) = rates {
+            parts.extensions.insert(rates);
+        }
         let progress = Arc::clone(record.progress());
         parts.extensions.insert(Arc::clone(&progress));
-        let peer = peer_key(self.peer.address.ip());
+        let peer = peer_key(record.peer().ip());
         parts.extensions.insert(self.shared.creations.of_peer(peer));
+        parts.extensions.insert(ClientAddress(record.peer().ip()));
         let body = IncomingBody::new(Input::new(stream, &self.usage, progress));
         let (body, refusal) = match is_measuring {
             true => (Body::new(body), None),

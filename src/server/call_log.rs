@@ -1,27 +1,38 @@
-//! The log of calls: one line for each call that ended.
+//! The log of calls: one line for each call that ended, or for a share of the successful ones.
 
 use std::sync::Arc;
 
 use tonic::Code;
-use tracing::Level;
+use tracing::{Level, Span};
 
 use super::log_limit::{LineKind, LogLimit};
+use super::log_sample::{LogSample, Sampler};
 use super::observer::{CallKind, CallObserver, CallReport};
 
-/// Logs the end of each call, within the span of the call that names its method and its peer.
+/// Logs the end of each call, within a span that names its method and its peer. Texts are formatted only for a line
+/// that is logged.
 #[derive(Debug)]
 pub(super) struct LogObserver {
     limit: Arc<LogLimit>,
+    sampler: Sampler,
+    /// The share of successful calls that are logged, if it is not 1.
+    sample: Option<f64>,
 }
 
 impl LogObserver {
-    pub(super) fn new(limit: Arc<LogLimit>) -> Self {
-        Self { limit }
+    pub(super) fn new(limit: Arc<LogLimit>, sample: LogSample) -> Self {
+        let ratio = sample.ratio();
+        let sampler = Sampler::new(sample);
+        Self { limit, sampler, sample: (ratio < 1.0).then_some(ratio) }
     }
 }
 
 impl CallObserver for LogObserver {
     fn call_ended(&self, report: &CallReport<'_>) {
+        let is_success = report.code == Code::Ok;
+        if is_success && !self.sampler.select() {
+            return;
+        }
         let is_fault = matches!(report.code, Code::Internal | Code::Unknown | Code::DataLoss);
         // Health checks come every few seconds, so their lines are for debugging only.
         let is_limited = report.call.kind == CallKind::Measuring || is_fault;
@@ -32,19 +43,28 @@ impl CallObserver for LogObserver {
             },
             false => 0,
         };
+        let call = &report.call;
         macro_rules! line {
-            ($level:expr) => {
+            ($level:expr) => {{
+                // At the level debug, the call has such a span already.
+                let span = match Span::current().is_none() {
+                    true => tracing::span!($level, "call", method = %call.method, peer = %call.peer),
+                    false => Span::none(),
+                };
+                let _in_span = span.enter();
                 tracing::event!(
                     $level,
+                    principal = call.principal,
                     outcome = ?report.code,
-                    error = (report.code != Code::Ok).then_some(report.message),
+                    error = (!is_success).then_some(report.message),
                     points = report.points,
                     bytes = report.bytes,
                     duration_ms = report.duration.as_micros() as f64 / 1e3,
                     suppressed = (suppressed > 0).then_some(suppressed),
+                    sample = self.sample.filter(|_| is_success),
                     "call ended"
                 )
-            };
+            }};
         }
         match (is_limited, is_fault) {
             (_, true) => line!(Level::WARN),
@@ -62,6 +82,7 @@ mod tests {
     use std::time::Duration;
 
     use tracing::field::{Field, Visit};
+    use tracing::span::{Attributes, Id};
     use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
     use super::*;
@@ -80,6 +101,12 @@ mod tests {
     }
 
     impl<S: tracing::Subscriber> Layer<S> for Lines {
+        fn on_new_span(&self, span: &Attributes<'_>, _: &Id, _: Context<'_, S>) {
+            let mut text = Text(span.metadata().name().to_owned());
+            span.record(&mut text);
+            self.0.lock().unwrap().push(text.0);
+        }
+
         fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
             let mut text = Text(event.metadata().level().to_string());
             event.record(&mut text);
@@ -90,10 +117,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_line_has_the_result_and_its_level_depends_on_code_and_service() {
         let lines = Lines::default();
-        let observer = LogObserver::new(Arc::new(LogLimit::new(1)));
+        let observer = LogObserver::new(Arc::new(LogLimit::new(1)), LogSample::default());
         let log = |kind, code, message| {
             let peer = SocketAddr::from(([192, 0, 2, 1], 7));
-            let call = CallInfo { method: "/a/B", kind, peer };
+            let call = CallInfo { method: "/a/B", kind, peer, principal: None, traceparent: None };
             let duration = Duration::from_micros(1_500);
             let report = CallReport { call, code, message, points: 3, bytes: 60, duration };
             observer.call_ended(&report);
@@ -106,9 +133,13 @@ mod tests {
             log(CallKind::Auxiliary, Code::Internal, "a fault");
         });
         insta::assert_snapshot!(lines.0.lock().unwrap().join("\n"), @r#"
+        call method=/a/B peer=192.0.2.1:7
         INFO message=call ended outcome=Ok points=3 bytes=60 duration_ms=1.5
+        call method=/a/B peer=192.0.2.1:7
         WARN message=call ended outcome=DataLoss error="a bit is wrong" points=3 bytes=60 duration_ms=1.5
+        call method=/a/B peer=192.0.2.1:7
         DEBUG message=call ended outcome=Ok points=3 bytes=60 duration_ms=1.5
+        call method=/a/B peer=192.0.2.1:7
         WARN message=call ended outcome=Internal error="a fault" points=3 bytes=60 duration_ms=1.5
         "#);
     }
@@ -117,9 +148,15 @@ mod tests {
     async fn lines_above_the_rate_limit_are_counted_instead_of_logged() {
         let lines = Lines::default();
         let limit = Arc::new(LogLimit::new(1));
-        let observer = LogObserver::new(Arc::clone(&limit));
+        let observer = LogObserver::new(Arc::clone(&limit), LogSample::default());
         let peer = SocketAddr::from(([192, 0, 2, 1], 7));
-        let call = CallInfo { method: "/a/B", kind: CallKind::Measuring, peer };
+        let call = CallInfo {
+            method: "/a/B",
+            kind: CallKind::Measuring,
+            peer,
+            principal: None,
+            traceparent: None,
+        };
         let (duration, code, message) = (Duration::ZERO, Code::Ok, "");
         let report = CallReport { call, code, message, points: 0, bytes: 0, duration };
         let subscriber = tracing_subscriber::registry().with(lines.clone());
@@ -130,7 +167,40 @@ mod tests {
             limit.flush();
         });
         let lines = lines.0.lock().unwrap();
-        assert_eq!(lines.len(), 6, "a burst of five, and one line with the count");
-        assert!(lines[5].contains("suppressed=95"), "{lines:?}");
+        assert_eq!(
+            lines.len(),
+            11,
+            "a burst of five with a span each, and one line with the count"
+        );
+        assert!(lines[10].contains("suppressed=95"), "{lines:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_successful_calls_a_share_is_logged_and_the_others_cost_no_text() {
+        let lines = Lines::default();
+        let sample = LogSample::new(0.25).unwrap();
+        let observer = LogObserver::new(Arc::new(LogLimit::new(10_000)), sample);
+        let peer = SocketAddr::from(([192, 0, 2, 1], 7));
+        let call = CallInfo {
+            method: "/a/B",
+            kind: CallKind::Measuring,
+            peer,
+            principal: Some("van"),
+            traceparent: None,
+        };
+        let (duration, message) = (Duration::ZERO, "");
+        let subscriber = tracing_subscriber::registry().with(lines.clone());
+        tracing::subscriber::with_default(subscriber, || {
+            for code in [Code::Ok, Code::Cancelled] {
+                let report = CallReport { call, code, message, points: 0, bytes: 0, duration };
+                (0..1000).for_each(|_| observer.call_ended(&report));
+            }
+        });
+        let lines = lines.0.lock().unwrap();
+        let count = |text| lines.iter().filter(|line| line.contains(text)).count();
+        let logged = count("outcome=Ok");
+        assert!((200..300).contains(&logged), "{logged}");
+        assert_eq!((count("sample=0.25"), count("outcome=Cancelled")), (logged, 1000));
+        assert_eq!(count("call method="), logged + 1000);
     }
 }

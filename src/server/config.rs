@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use super::forwarded::Network;
+use super::log_sample::LogSample;
+use super::quota::{PEER_SETTINGS, PRINCIPAL_SETTINGS, values};
+use crate::auth::Quota;
 use crate::recording::CheckpointPolicy;
 use crate::service::StreamLimits;
 
@@ -51,7 +55,8 @@ pub struct Config {
     /// a client can keep the server busy with resets (RUSTSEC-2024-0003). Default 1024.
     pub max_error_resets: usize,
     /// Maximum number of streams that a client may reset before the server has accepted them. Above it, the connection
-    /// is closed (CVE-2023-44487, "rapid reset"). Default 64.
+    /// is closed (CVE-2023-44487, "rapid reset"). A proxy cancels the calls of many clients on one connection, and a
+    /// busy server reads them at once; a lower limit makes all clients of the proxy lose their calls. Default 512.
     pub max_pending_resets: usize,
     /// The server sends a ping after this time without input. Default 30 s.
     pub keepalive_interval: Duration,
@@ -70,9 +75,24 @@ pub struct Config {
     /// Maximum number of new recordings per minute and peer. Twice as many may be created at once. Further ones get
     /// RESOURCE_EXHAUSTED. Default 6000.
     pub max_new_recordings_per_minute: u32,
+    /// The limits of each principal that has none of its own. Default: none.
+    pub principal_quota: Quota,
+    /// The limits of each peer: an IPv4 address, or an IPv6 /64 network. The number of recordings is not limited per
+    /// peer. Default: none.
+    pub peer_quota: Quota,
+    /// The networks of proxies that are believed. For a call that arrives from one of them, the client is the right-most
+    /// address in `x-forwarded-for` or `forwarded` that is not in these networks. Such proxies may open any number of
+    /// connections up to [`Config::max_connections`]. Default: none.
+    pub trusted_proxies: Vec<Network>,
+    /// Connections from [`Config::trusted_proxies`] start with a header of the PROXY protocol, version 1 or 2, which has
+    /// the address of the client. Default `false`.
+    pub proxy_protocol: bool,
     /// Maximum number of log lines per second of each kind that clients cause: calls by status, refused connections,
     /// and others. Bursts of five times as many pass, and suppressed lines are counted. Default 200.
     pub max_log_rate: u32,
+    /// The share of successful calls that are logged. Other calls are always logged, within [`Config::max_log_rate`].
+    /// Default 1.
+    pub log_sample: LogSample,
     /// A recording is committed this long after its first point that is not durable. With a shorter time, clients of a
     /// killed server send fewer points again, and the server writes to the disk more often. All recordings that are
     /// due share a write. Default 1 s.
@@ -102,14 +122,19 @@ impl Default for Config {
             handshake_timeout: Duration::from_secs(10),
             max_header_bytes: 16 * 1024,
             max_error_resets: 1024,
-            max_pending_resets: 64,
+            max_pending_resets: 512,
             keepalive_interval: Duration::from_secs(30),
             keepalive_timeout: Duration::from_secs(20),
             stream_window_bytes: 512 << 10,
             connection_window_bytes: 1 << 20,
             data_frame_budget_bytes: 32 << 20,
             max_new_recordings_per_minute: 6000,
+            principal_quota: Quota::default(),
+            peer_quota: Quota::default(),
+            trusted_proxies: Vec::new(),
+            proxy_protocol: false,
             max_log_rate: 200,
+            log_sample: LogSample::default(),
             checkpoint_interval: CheckpointPolicy::default().interval,
             checkpoint_points: CheckpointPolicy::default().points,
             retention: CheckpointPolicy::default().retention,
@@ -198,6 +223,20 @@ impl Config {
             u64::MAX,
             positive,
         )?;
+        for (quota, settings) in
+            [(&self.principal_quota, PRINCIPAL_SETTINGS), (&self.peer_quota, PEER_SETTINGS)]
+        {
+            for (setting, value) in settings.into_iter().zip(values(quota)) {
+                number(setting, value.unwrap_or(1), 1, u64::MAX, positive)?;
+            }
+        }
+        if self.proxy_protocol && self.trusted_proxies.is_empty() {
+            return Err(ConfigError {
+                setting: "proxy_protocol",
+                value: "true".to_owned(),
+                bounds: "false without trusted_proxies",
+            });
+        }
         number("max_log_rate", self.max_log_rate.into(), 1, u64::MAX, positive)?;
         let streams = u64::from(self.max_streams_per_connection);
         number("max_streams_per_connection", streams, 1, u64::MAX, positive)?;
@@ -221,7 +260,6 @@ impl Config {
             ("handshake_timeout", self.handshake_timeout),
             ("keepalive_interval", self.keepalive_interval),
             ("keepalive_timeout", self.keepalive_timeout),
-            ("drain_timeout", self.drain_timeout),
         ] {
             if value.is_zero() || value > TIME_MAX {
                 let value = format_time(value);
@@ -237,9 +275,9 @@ impl Config {
             let bounds = "more than 0 s, at most 100 years";
             return Err(ConfigError { setting: "retention", value, bounds });
         }
-        if self.drain_timeout < DRAIN_TIME_MIN {
+        if !(DRAIN_TIME_MIN..=TIME_MAX).contains(&self.drain_timeout) {
             let value = format_time(self.drain_timeout);
-            let bounds = "at least 100 ms, so that open streams can receive their status";
+            let bounds = "100 ms to a year, so that open streams can receive their status";
             return Err(ConfigError { setting: "drain_timeout", value, bounds });
         }
         Ok(())
@@ -285,7 +323,7 @@ mod tests {
         );
         let config = Config { drain_timeout: Duration::ZERO, ..Config::default() };
         let error = config.check().unwrap_err().to_string();
-        insta::assert_snapshot!(error, @"drain_timeout is 0 s, and must be more than 0 s, at most a year");
+        insta::assert_snapshot!(error, @"drain_timeout is 0 s, and must be 100 ms to a year, so that open streams can receive their status");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! ping, when it resets too many streams, when the server needs its memory or its place, and when the server stops.
 
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -20,12 +21,14 @@ use tonic::service::Routes;
 
 use super::acceptor::{Acceptor, ByteStream, PeerInfo};
 use super::call::CallService;
+use super::counters::{Ended, OpenConnection as CountedConnection};
 use super::handle::{Activity, Handle};
 use super::handshake::{self, Established};
 use super::input_meter::InputMeter;
 use super::keepalive::Keepalive;
 use super::log_limit::LineKind;
 use super::memory::{OpenConnection, Usage};
+use super::peer::peer_key;
 use super::shared::Shared;
 use super::socket::{Socket, Traffic};
 use super::stream::{self, ChargedBytes, StreamEnd};
@@ -70,16 +73,22 @@ pub(super) async fn serve<IO: ByteStream, A: Acceptor<IO>>(
     routes: Routes,
     handle: Arc<Handle>,
 ) {
+    let mut counted = shared.monitored.counters.accepted();
     let peer = handle.peer;
     let limit = shared.config.handshake_timeout;
+    let has_proxy_header = shared.config.proxy_protocol && shared.proxies.contains(peer.ip());
     let established = tokio::select! {
-        established = handshake::establish(io, peer, &*acceptor, limit) => established,
+        established = handshake::establish(io, peer, has_proxy_header, &*acceptor, limit) => established,
         () = shared.stages.draining.cancelled() => return,
-        () = handle.evicted().cancelled() => return,
+        () = handle.evicted().cancelled() => {
+            counted.set_ended(Ended::Evicted);
+            return;
+        }
     };
     let Established { stream, peer: info, prefix } = match established {
         Ok(established) => established,
         Err(error) if error.is_other_protocol() => {
+            counted.set_ended(Ended::OtherProtocol);
             if let Some(suppressed) = shared.log.admit(LineKind::Preface) {
                 let suppressed = (suppressed > 0).then_some(suppressed);
                 tracing::warn!(%peer, %error, suppressed, "refused a connection");
@@ -87,18 +96,31 @@ pub(super) async fn serve<IO: ByteStream, A: Acceptor<IO>>(
             return;
         }
         Err(error) => {
+            counted.set_ended(Ended::Handshake);
             tracing::debug!(%peer, %error, "a connection ended before HTTP/2 started");
             return;
         }
     };
-    let usage = shared.memory.connection(peer.ip());
+    let client = info.address;
+    // A proxy that connects on its own behalf has no limit of its own.
+    let is_proxied = has_proxy_header && !shared.proxies.contains(client.ip());
+    let _place = match is_proxied.then(|| shared.quotas.admit_proxied(peer_key(client.ip()))) {
+        Some(None) => {
+            shared.log_refused(client, "connections per peer");
+            return;
+        }
+        place => place,
+    };
+    let usage = shared.memory.connection(client.ip());
     let _open = OpenConnection(Arc::clone(&usage));
     let socket = Socket::with_prefix(stream, prefix);
     let traffic = socket.traffic();
     let handshake = builder(&shared).handshake(socket);
+    counted.set_ended(Ended::Handshake);
     match timeout(limit, handshake).await {
         Ok(Ok(http2)) => {
-            let driver = Driver::new(http2, info, traffic, shared, routes, handle, usage);
+            let driver =
+                Driver::new(http2, info, traffic, shared, routes, usage, (handle, counted));
             driver.run().await;
         }
         Ok(Err(error)) => tracing::debug!(%peer, %error, "a connection failed in its handshake"),
@@ -126,6 +148,8 @@ fn builder(shared: &Shared) -> h2::server::Builder {
 }
 
 struct Driver<S> {
+    peer: SocketAddr,
+    is_trusted_proxy: bool,
     http2: Http2<Socket<S>, ChargedBytes>,
     calls: CallService,
     streams: JoinSet<StreamEnd>,
@@ -150,6 +174,7 @@ struct Driver<S> {
     evicted: Pin<Box<WaitForCancellationFutureOwned>>,
     out_of_memory: Pin<Box<WaitForCancellationFutureOwned>>,
     close: Option<Close>,
+    counted: CountedConnection,
     /// The time at which a connection that is closing is dropped.
     close_timer: Pin<Box<Sleep>>,
 }
@@ -161,14 +186,16 @@ impl<S: ByteStream> Driver<S> {
         traffic: Arc<Traffic>,
         shared: Arc<Shared>,
         routes: Routes,
-        handle: Arc<Handle>,
         usage: Arc<Usage>,
+        (handle, counted): (Arc<Handle>, CountedConnection),
     ) -> Self {
         let config = &shared.config;
         let keepalive =
             Keepalive::new(http2.ping_pong(), config.keepalive_interval, config.keepalive_timeout);
         let closing = shared.stages.closing.child_token();
         Self {
+            peer: peer.address,
+            is_trusted_proxy: shared.proxies.contains(peer.address.ip()),
             http2,
             calls: CallService::new(
                 Arc::clone(&shared),
@@ -192,6 +219,7 @@ impl<S: ByteStream> Driver<S> {
             evicted: Box::pin(handle.evicted().clone().cancelled_owned()),
             out_of_memory: Box::pin(usage.ended().clone().cancelled_owned()),
             close: None,
+            counted,
             close_timer: Box::pin(sleep(CLOSE_TIME)),
             shared,
             handle,
@@ -201,7 +229,9 @@ impl<S: ByteStream> Driver<S> {
 
     async fn run(mut self) {
         self.handle.set_activity(Activity::Idle);
+        self.counted.set_ended(Ended::Shutdown);
         let result = poll_fn(|cx| self.poll(cx)).await;
+        self.counted.set_ended(self.ended_by(&result));
         self.log_end(result);
         // Streams observe the end of their connection, and report their point counts.
         if !matches!(self.close, Some(Close::Memory)) {
@@ -274,6 +304,8 @@ impl<S: ByteStream> Driver<S> {
         if has_ended {
             self.input.stream_ended();
         }
+        let is_full = self.streams.len() >= self.shared.config.max_streams_per_connection as usize;
+        self.counted.set_full(is_full);
         let activity = match self.streams.len() {
             0 if !self.http2.has_streams() => Activity::Idle,
             count if count > 0 && self.calls.watch_count() == count => Activity::Watching,
@@ -305,7 +337,8 @@ impl<S: ByteStream> Driver<S> {
             return Some(Close::Memory);
         }
         if self.ended >= RESET_SAMPLE_STREAMS {
-            let is_flood = self.reset > self.ended / 2;
+            // A trusted proxy passes on the resets of many clients.
+            let is_flood = self.reset > self.ended / 2 && !self.is_trusted_proxy;
             (self.ended, self.reset) = (0, 0);
             if is_flood {
                 return Some(Close::Resets);
@@ -344,8 +377,23 @@ impl<S: ByteStream> Driver<S> {
         None
     }
 
+    /// Returns the reason of the end.
+    fn ended_by(&self, result: &Result<(), h2::Error>) -> Ended {
+        let is_stopping = self.shared.stages.draining.is_cancelled();
+        match (self.close, result) {
+            (Some(Close::Memory), _) => Ended::Memory,
+            (Some(Close::Resets), _) => Ended::Resets,
+            (Some(Close::Silent), _) => Ended::Silent,
+            (None, Err(error)) if error.is_library() => Ended::Violation,
+            _ if self.handle.is_evicted() => Ended::Evicted,
+            _ if is_stopping => Ended::Shutdown,
+            (Some(Close::Idle), _) => Ended::Idle,
+            (None, _) => Ended::ByPeer,
+        }
+    }
+
     fn log_end(&self, result: Result<(), h2::Error>) {
-        let peer = self.handle.peer;
+        let peer = self.peer;
         let admit = || self.shared.log.admit(LineKind::Connection);
         match (self.close, result) {
             (Some(Close::Resets), _) => {

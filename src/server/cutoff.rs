@@ -1,15 +1,16 @@
-//! The events that end a call early: its deadline, and the shutdown of the server.
+//! The events that end a call early: its deadline, the end of its session, and the shutdown of the server.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
 use tokio::task::coop::{Unconstrained, unconstrained};
 use tokio::time::{Sleep, sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use crate::auth::{AuthError, Session};
 use crate::service::{RpcError, excerpt};
 
 /// The events that end a call before its answer is complete.
@@ -18,6 +19,35 @@ pub(super) struct Cutoff {
     /// The time limit until the answer begins, for methods that set no time limit on their request.
     answer: Option<(Duration, OutsideCoopBudget<Sleep>)>,
     closing: OutsideCoopBudget<WaitForCancellationFutureOwned>,
+    session: Option<SessionEnd>,
+}
+
+/// The events that end the session of a caller.
+struct SessionEnd {
+    expiry: Option<OutsideCoopBudget<Sleep>>,
+    revoked: OutsideCoopBudget<WaitForCancellationFutureOwned>,
+}
+
+impl SessionEnd {
+    fn new(session: &Session) -> Self {
+        let expiry = session.expires_at.map(|at| {
+            // An expiry in the past ends the call at once.
+            let left = at.duration_since(SystemTime::now()).unwrap_or_default();
+            outside_coop_budget(sleep(left))
+        });
+        let revoked = outside_coop_budget(session.revoked.clone().cancelled_owned());
+        Self { expiry, revoked }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<AuthError> {
+        if Pin::new(&mut self.revoked).poll(cx).is_ready() {
+            return Poll::Ready(AuthError::Revoked);
+        }
+        match &mut self.expiry {
+            Some(at) => Pin::new(at).poll(cx).map(|()| AuthError::Expired),
+            None => Poll::Pending,
+        }
+    }
 }
 
 /// A future that is polled outside the cooperative budget of tokio. In a busy task, the call may have used up the
@@ -37,6 +67,7 @@ impl Cutoff {
         headers: &HeaderMap,
         answer_time: Option<Duration>,
         closing: CancellationToken,
+        session: Option<&Session>,
     ) -> Result<Self, RpcError> {
         let deadline = match headers.get("grpc-timeout") {
             None => None,
@@ -51,7 +82,8 @@ impl Cutoff {
             }
         };
         let answer = answer_time.map(|time| (time, outside_coop_budget(sleep(time))));
-        Ok(Self { deadline, answer, closing: outside_coop_budget(closing.cancelled_owned()) })
+        let closing = outside_coop_budget(closing.cancelled_owned());
+        Ok(Self { deadline, answer, closing, session: session.map(SessionEnd::new) })
     }
 
     /// Removes the time limit for the start of the answer, because it has started.
@@ -69,6 +101,11 @@ impl Cutoff {
             && Pin::new(at).poll(cx).is_ready()
         {
             return Poll::Ready(RpcError::Idle { idle_timeout: *idle_timeout, point_count });
+        }
+        if let Some(session) = &mut self.session
+            && let Poll::Ready(error) = session.poll(cx)
+        {
+            return Poll::Ready(RpcError::Unauthenticated(error));
         }
         Pin::new(&mut self.closing).poll(cx).map(|()| RpcError::ShuttingDown { point_count })
     }

@@ -11,6 +11,8 @@ use tokio_util::sync::CancellationToken;
 /// The activity of the streams of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Activity {
+    /// HTTP/2 has not started yet.
+    Handshaking,
     /// The connection has no streams.
     Idle,
     /// All streams only wait for updates: watches of health or of recordings.
@@ -18,6 +20,10 @@ pub(super) enum Activity {
     /// At least one stream does something else.
     Busy,
 }
+
+/// A handshake that takes longer gives way to another connection before idle connections do. Otherwise clients that
+/// never complete theirs could close all idle connections.
+const SLOW_HANDSHAKE: Duration = Duration::from_secs(1);
 
 /// The accept loop's view of a connection.
 #[derive(Debug)]
@@ -51,8 +57,9 @@ impl Handle {
     pub(super) fn eviction_order(&self) -> Option<(Activity, Instant)> {
         let state = self.state.load(Relaxed);
         let activity = match state & 0b11 {
-            0 => Activity::Idle,
-            1 => Activity::Watching,
+            0 if self.started.elapsed() > SLOW_HANDSHAKE => Activity::Handshaking,
+            0 | 1 => Activity::Idle,
+            2 => Activity::Watching,
             _ => return None,
         };
         let since = self.started + Duration::from_millis(state >> 2);
@@ -78,6 +85,19 @@ impl Handle {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn slow_handshakes_do_not_evict_idle_connections() {
+        let handle = || Handle::new(SocketAddr::from(([127, 0, 0, 1], 1)));
+        let idle = handle();
+        idle.set_activity(Activity::Idle);
+        tokio::time::advance(Duration::from_secs(60)).await;
+        let slow = handle();
+        tokio::time::advance(2 * SLOW_HANDSHAKE).await;
+        let new = handle();
+        let order = [&slow, &idle, &new].map(|handle| handle.eviction_order().unwrap());
+        assert!(order.is_sorted(), "{order:?}");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn idle_connections_are_evicted_before_watching_ones_and_busy_ones_stay() {

@@ -6,8 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use super::acceptor::{Acceptor, PeerInfo};
+use super::acceptor::{Acceptor, ByteStream, PeerInfo};
 use super::preface::{self, PrefaceError};
+use super::proxy_protocol;
 
 /// A connection that speaks HTTP/2.
 pub(super) struct Established<S> {
@@ -17,18 +18,23 @@ pub(super) struct Established<S> {
     pub(super) prefix: Bytes,
 }
 
-/// Performs the handshake of the transport and reads the preface, both within `limit`.
+/// Reads the header of the PROXY protocol if there must be one, performs the handshake of the transport, and reads the
+/// preface, all within `limit`.
 ///
 /// # Errors
 /// If the handshake fails, the preface does not arrive in time, or the client speaks another protocol. An HTTP/1
 /// request is answered first.
-pub(super) async fn establish<IO, A: Acceptor<IO>>(
-    io: IO,
-    address: SocketAddr,
+pub(super) async fn establish<IO: ByteStream, A: Acceptor<IO>>(
+    mut io: IO,
+    mut address: SocketAddr,
+    has_proxy_header: bool,
     acceptor: &A,
     limit: Duration,
 ) -> Result<Established<A::Stream>, PrefaceError> {
     let established = async {
+        if has_proxy_header && let Some(client) = proxy_protocol::read(&mut io).await? {
+            address = client;
+        }
         let (mut stream, peer) = acceptor.accept(io, address).await?;
         let prefix = preface::read(&mut stream).await?;
         Ok(Established { stream, peer, prefix })
@@ -62,12 +68,12 @@ mod tests {
             &self,
             mut io: DuplexStream,
             address: SocketAddr,
-        ) -> io::Result<(DuplexStream, PeerInfo)> {
+        ) -> Result<(DuplexStream, PeerInfo), PrefaceError> {
             match io.read_u8().await? {
                 b'?' => io.write_u8(b'!').await?,
-                _ => return Err(io::Error::other("another handshake was expected")),
+                _ => return Err(io::Error::other("another handshake was expected").into()),
             }
-            Ok((io, PeerInfo { address }))
+            Ok((io, address.into()))
         }
     }
 
@@ -76,7 +82,7 @@ mod tests {
         let (mut client, server) = tokio::io::duplex(256);
         let header = [0, 0, 0, 4, 0, 0, 0, 0, 0];
         client.write_all(&[b"?", PREFACE, &header].concat()).await.unwrap();
-        let established = establish(server, address(), &OneByte, LIMIT).await.unwrap();
+        let established = establish(server, address(), false, &OneByte, LIMIT).await.unwrap();
         assert_eq!(client.read_u8().await.unwrap(), b'!');
         assert_eq!(established.prefix, [PREFACE, &header].concat());
         assert_eq!(established.peer.address, address());
@@ -86,17 +92,17 @@ mod tests {
     async fn a_handshake_that_fails_ends_the_connection() {
         let (mut client, server) = tokio::io::duplex(256);
         client.write_all(b"x").await.unwrap();
-        let error = establish(server, address(), &OneByte, LIMIT).await.err().unwrap();
+        let error = establish(server, address(), false, &OneByte, LIMIT).await.err().unwrap();
         insta::assert_snapshot!(error, @"the connection failed: another handshake was expected");
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_time_limit_covers_the_handshake_and_the_preface() {
         let (_client, server) = tokio::io::duplex(64);
-        let error = establish(server, address(), &OneByte, LIMIT).await.err().unwrap();
+        let error = establish(server, address(), false, &OneByte, LIMIT).await.err().unwrap();
         assert!(matches!(error, PrefaceError::Late(LIMIT)), "{error:?}");
         let (_client, server) = tokio::io::duplex(64);
-        let error = establish(server, address(), &PlainAcceptor, LIMIT).await.err().unwrap();
+        let error = establish(server, address(), false, &PlainAcceptor, LIMIT).await.err().unwrap();
         insta::assert_snapshot!(error, @"the connection did not start HTTP/2 within 10 s");
     }
 }

@@ -3,6 +3,7 @@
 //! Valid requests can cause megabytes of log per second. Each kind of line has a token bucket. The next line that passes
 //! contains the number of suppressed lines; [`LogLimit::flush`] logs that number if no line follows.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -50,6 +51,8 @@ impl LineKind {
 pub(super) struct LogLimit {
     lines_per_second: f64,
     buckets: [Mutex<Bucket>; KINDS],
+    /// All lines that were suppressed.
+    suppressed_total: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -66,6 +69,7 @@ impl LogLimit {
         Self {
             lines_per_second: lines_per_second.into(),
             buckets: std::array::from_fn(|_| Mutex::default()),
+            suppressed_total: AtomicU64::new(0),
         }
     }
 
@@ -81,10 +85,16 @@ impl LogLimit {
         bucket.filled_at = Some(now);
         if bucket.tokens < 1.0 {
             bucket.suppressed += 1;
+            self.suppressed_total.fetch_add(1, Relaxed);
             return None;
         }
         bucket.tokens -= 1.0;
         Some(std::mem::take(&mut bucket.suppressed))
+    }
+
+    /// Returns the number of lines that were suppressed since the start.
+    pub(super) fn suppressed_total(&self) -> u64 {
+        self.suppressed_total.load(Relaxed)
     }
 
     /// Logs the number of suppressed lines of each kind that was not reported yet.

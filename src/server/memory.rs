@@ -74,6 +74,11 @@ impl Memory {
         self.peak.swap(self.used(), Relaxed)
     }
 
+    /// Returns the bytes of unread input of all connections, as of their last samples.
+    pub(super) fn unread(&self) -> u64 {
+        self.connections().values().map(|usage| usage.unread()).sum()
+    }
+
     fn is_above(&self, percent: u64) -> bool {
         self.used() > self.limit / 100 * percent
     }
@@ -139,8 +144,19 @@ impl Memory {
 
 /// A stream that may hold unread input.
 pub(super) trait UnreadInput: fmt::Debug + Send + Sync {
-    /// Returns the bytes that were received and not processed, and the number of DATA frames that were read.
-    fn unread(&self) -> (u64, u64);
+    /// Returns what the stream holds now.
+    fn measure(&self) -> InputBytes;
+}
+
+/// What a stream holds, in addition to [`STREAM_BYTES`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct InputBytes {
+    /// Bytes that were received and not processed.
+    pub(super) unread: u64,
+    /// The number of DATA frames that were read.
+    pub(super) frames_read: u64,
+    /// Bytes of the path that the stream measures, such as its windows, its stops and the fixes that wait.
+    pub(super) path: u64,
 }
 
 /// The bytes that one connection is charged.
@@ -151,7 +167,7 @@ pub(super) struct Usage {
     peer: IpAddr,
     /// The connection, its streams, its unsent replies.
     steady: AtomicU64,
-    /// Unread input at the last sample, and the bytes that have arrived since.
+    /// Unread input and open paths at the last sample, and the bytes that have arrived since.
     unread: AtomicU64,
     /// The streams that may hold unread input.
     inputs: Mutex<Vec<Weak<dyn UnreadInput>>>,
@@ -210,29 +226,31 @@ impl Usage {
         self.memory.add(bytes);
     }
 
-    /// Returns the unread bytes of all streams, and the number of DATA frames that have been read.
-    fn measure(&self) -> (u64, u64) {
+    /// Returns the sums of what all streams hold, and of the DATA frames that were read, also by ended streams.
+    fn measure(&self) -> InputBytes {
         let mut inputs = self.inputs();
-        let (mut bytes, mut frames_read) = (0, 0);
+        let frames_read = self.frames_read.load(Relaxed);
+        let mut sums = InputBytes { frames_read, ..InputBytes::default() };
         // Removes streams that have ended. Each lock is held for a few instructions.
         inputs.retain(|input| match input.upgrade() {
             Some(input) => {
-                let (unread, frames) = input.unread();
-                bytes += unread;
-                frames_read += frames;
+                let InputBytes { unread, frames_read, path } = input.measure();
+                sums.unread += unread;
+                sums.frames_read += frames_read;
+                sums.path += path;
                 true
             }
             None => false,
         });
-        (bytes, frames_read + self.frames_read.load(Relaxed))
+        sums
     }
 
-    /// Measures unread input and charges it in place of the previous charge. `frames` is the state between samples;
-    /// `received_frames` counts all DATA frames that have arrived.
+    /// Measures unread input and open paths, and charges them in place of the previous charge. `frames` is the state
+    /// between samples; `received_frames` counts all DATA frames that have arrived.
     pub(super) fn sample(&self, frames: &mut UnreadFrames, received_frames: u64) {
-        let (bytes, frames_read) = self.measure();
-        frames.update(received_frames, frames_read, bytes);
-        let unread = bytes + FRAME_BYTES * frames.table_len();
+        let InputBytes { unread, frames_read, path } = self.measure();
+        frames.update(received_frames, frames_read, unread);
+        let unread = unread + path + FRAME_BYTES * frames.table_len();
         let before = self.unread.swap(unread, Relaxed);
         self.memory.add(unread);
         self.memory.subtract(before);
@@ -321,6 +339,29 @@ mod tests {
         assert_eq!(memory.used(), 0);
         assert_eq!(memory.take_peak(), CONNECTION_BYTES + 1050);
         assert_eq!(memory.take_peak(), 0);
+    }
+
+    #[derive(Debug)]
+    struct Windows;
+
+    impl UnreadInput for Windows {
+        fn measure(&self) -> InputBytes {
+            InputBytes { path: 50_000, ..InputBytes::default() }
+        }
+    }
+
+    #[test]
+    fn an_open_path_is_charged_until_it_ends() {
+        let memory = Memory::new(MIB);
+        let connection = memory.connection(peer(1));
+        let input: Arc<dyn UnreadInput> = Arc::new(Windows);
+        connection.watch(Arc::downgrade(&input));
+        let mut frames = UnreadFrames::default();
+        connection.sample(&mut frames, 0);
+        assert_eq!(memory.used(), CONNECTION_BYTES + 50_000);
+        drop(input);
+        connection.sample(&mut frames, 0);
+        assert_eq!(memory.used(), CONNECTION_BYTES);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! The way of a connection: `listener` and `accept` admit it, `acceptor` and `handshake` make an HTTP/2 stream of it,
 //! `socket` counts its bytes, and `connection` drives h2. The way of a call: `call` admits it, `body` reads its
 //! request, `call_body` and `stream` send its answer, and `call_record` reports it to the observers in `observer`,
-//! one of which is the log in `call_log`. `memory` limits the bytes that all of them hold.
+//! one of which is the log in `call_log`. `tls` is the acceptor for TLS. `memory` limits the bytes that all of them hold.
 
 mod accept;
 mod acceptor;
@@ -18,7 +18,9 @@ mod call_log;
 mod call_record;
 mod config;
 mod connection;
+mod counters;
 mod cutoff;
+mod forwarded;
 mod frames;
 mod handle;
 mod handshake;
@@ -27,11 +29,17 @@ mod input_meter;
 mod keepalive;
 mod listener;
 mod log_limit;
+mod log_sample;
 mod memory;
 mod message_limit;
+pub(crate) mod methods;
+mod monitor;
 mod observer;
+mod open_calls;
 mod peer;
 mod preface;
+mod proxy_protocol;
+mod quota;
 mod routes;
 pub(crate) mod run;
 mod service_names;
@@ -39,10 +47,19 @@ mod shared;
 pub(crate) mod socket;
 mod stream;
 mod system_memory;
+#[cfg(feature = "tls")]
+mod tls;
 mod trim;
 mod unread_frames;
 mod write_stall;
 
 pub use config::{Config, ConfigError};
+pub use forwarded::{Network, NetworkError};
+pub use log_sample::{LogSample, LogSampleError};
+pub use monitor::{MethodStats, Monitor, Phase, ServerStats};
 pub use observer::{CallInfo, CallKind, CallObserver, CallReport};
 pub use run::{Server, run};
+#[cfg(feature = "tls")]
+pub use tls::{Reloaded, TlsConfig, TlsError, TlsSettings};
+
+pub use crate::service::{Feature, FeatureError, Features};

@@ -31,6 +31,11 @@ pub struct CallInfo<'a> {
     pub kind: CallKind,
     /// The address of the client.
     pub peer: SocketAddr,
+    /// The name of the caller. `None` before the call is authenticated, or without authentication.
+    pub principal: Option<&'a str>,
+    /// The header `traceparent` of W3C Trace Context, unchecked, with at most 64 characters. `None` at the start of the
+    /// call, or if the client has sent none.
+    pub traceparent: Option<&'a str>,
 }
 
 /// The kind of service that a call is addressed to.

@@ -5,6 +5,11 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::timeout;
+
+use super::proxy_protocol::ProxyError;
+#[cfg(feature = "tls")]
+use super::tls::HandshakeError;
 
 /// The client connection preface: RFC 9113, section 3.4.
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -16,11 +21,22 @@ const HTTP1_BYTES_MAX: usize = 24;
 
 const HTTP1_ANSWER: &[u8] = b"HTTP/1.1 505 HTTP Version Not Supported\r\n\
     content-type: text/plain; charset=utf-8\r\n\
-    content-length: 140\r\n\
+    content-length: 128\r\n\
     connection: close\r\n\
     \r\n\
-    This port speaks gRPC over HTTP/2 without TLS, not HTTP/1.1.\n\
+    This port speaks gRPC over HTTP/2, not HTTP/1.1.\n\
     Use a gRPC client; for a browser, put a gRPC-Web proxy such as Envoy in front.\n";
+
+/// The answer to a TLS handshake. Clients report that it is not TLS, which shows that the port has no TLS.
+const TLS_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
+    content-type: text/plain; charset=utf-8\r\n\
+    content-length: 22\r\n\
+    connection: close\r\n\
+    \r\n\
+    This port has no TLS.\n";
+
+/// The time for a client to read why it is refused, and to close its end.
+const CLOSE_TIME: Duration = Duration::from_secs(1);
 
 /// The reason why a connection does not become an HTTP/2 connection.
 #[derive(Debug, thiserror::Error)]
@@ -31,10 +47,17 @@ pub(super) enum PrefaceError {
     Closed,
     #[error("the client speaks HTTP/1; it was sent a 505 answer")]
     Http1,
-    #[error("the client started a TLS handshake; this port speaks HTTP/2 without TLS")]
+    #[error(
+        "the client sent a TLS handshake to this plaintext port; enable TLS with --tls-cert and --tls-key"
+    )]
     Tls,
+    #[cfg(feature = "tls")]
+    #[error("{0}")]
+    Handshake(#[from] HandshakeError),
     #[error("the first bytes are not an HTTP/2 preface")]
     NotHttp2,
+    #[error("{0}")]
+    Proxy(#[from] ProxyError),
     #[error("the connection failed: {0}")]
     Io(#[from] io::Error),
 }
@@ -42,25 +65,38 @@ pub(super) enum PrefaceError {
 impl PrefaceError {
     /// Returns whether the client spoke another protocol, which the operator may want to know.
     pub(super) fn is_other_protocol(&self) -> bool {
-        matches!(self, Self::Http1 | Self::Tls | Self::NotHttp2)
+        match self {
+            Self::Http1 | Self::Tls | Self::NotHttp2 => true,
+            #[cfg(feature = "tls")]
+            Self::Handshake(_) => true,
+            Self::Proxy(error) => !matches!(error, ProxyError::Io(_)),
+            Self::Late(_) | Self::Closed | Self::Io(_) => false,
+        }
     }
 }
 
 /// Reads and returns the preface and the first frame header. The caller limits the time.
 ///
 /// # Errors
-/// If the stream ends or other bytes arrive. An HTTP/1 request is answered first.
+/// If the stream ends or other bytes arrive. An HTTP/1 request and a TLS handshake are answered first.
 pub(super) async fn read<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
 ) -> Result<Bytes, PrefaceError> {
-    let result = read_preface(stream).await;
-    if let Err(PrefaceError::Http1) = result {
-        answer_http1(stream).await?;
-    }
+    let result = recognize(stream).await;
+    // The client may be gone. Its protocol is the reason in any case.
+    let _ = match result {
+        Err(PrefaceError::Http1) => answer(stream, HTTP1_ANSWER).await,
+        Err(PrefaceError::Tls) => answer(stream, TLS_ANSWER).await,
+        _ => Ok(()),
+    };
     result
 }
 
-async fn read_preface<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Bytes, PrefaceError> {
+/// Does the same as [`read`] without an answer.
+///
+/// # Errors
+/// If the stream ends or other bytes arrive.
+pub(super) async fn recognize<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Bytes, PrefaceError> {
     let wanted = PREFACE.len() + SETTINGS_HEADER_BYTES;
     let mut bytes = BytesMut::with_capacity(wanted);
     while bytes.len() < wanted {
@@ -98,13 +134,22 @@ fn classify(bytes: &[u8]) -> Option<PrefaceError> {
 }
 
 /// Answers, then reads the rest of the request: closing a socket with unread input could discard the answer.
-async fn answer_http1<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> io::Result<()> {
+///
+/// # Errors
+/// If the stream fails.
+pub(super) async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    answer: &[u8],
+) -> io::Result<()> {
     const DISCARDED_BYTES_MAX: u64 = 64 * 1024;
-    stream.write_all(HTTP1_ANSWER).await?;
+    stream.write_all(answer).await?;
     stream.shutdown().await?;
     let mut rest = (&mut *stream).take(DISCARDED_BYTES_MAX);
-    tokio::io::copy(&mut rest, &mut tokio::io::sink()).await?;
-    Ok(())
+    // A client that does not close its end is closed.
+    match timeout(CLOSE_TIME, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await {
+        Ok(Err(error)) => Err(error),
+        Ok(Ok(_)) | Err(_) => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -1,21 +1,27 @@
-//! The services of the server: measuring, health, and reflection.
+//! The services of the server: measuring, administration, health, and reflection.
 
 use tonic::service::Routes;
 use tonic_health::pb::health_server::HealthServer;
 
 use super::config::Config;
 use super::health::{HealthReporter, health};
-use crate::service::{DisplacementService, PathService, RouteGuide};
+use crate::service::{AdminService, DisplacementService, PathService, RouteGuide};
 
 /// Returns all services, and the reporter of their health.
-pub(super) fn routes(config: &Config, paths: PathService) -> (Routes, HealthReporter) {
+pub(super) fn routes(
+    config: &Config,
+    paths: PathService,
+    admin: AdminService,
+    route_guide: RouteGuide,
+) -> (Routes, HealthReporter) {
     let limits = config.stream_limits();
     let (reporter, health) = health();
     let mut builder = Routes::builder();
     builder
         .add_service(DisplacementService::new(limits))
-        .add_service(RouteGuide::new(limits))
+        .add_service(route_guide)
         .add_service(paths)
+        .add_service(admin)
         .add_service(HealthServer::new(health));
     let reflection = || {
         tonic_reflection::server::Builder::configure()

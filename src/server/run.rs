@@ -18,12 +18,16 @@ use super::connection;
 use super::handle::Handle;
 use super::health::HealthReporter;
 use super::listener::Listener;
+use super::monitor::{Monitor, Phase, Running};
 use super::observer::CallObserver;
 use super::routes;
 use super::shared::Shared;
+#[cfg(feature = "tls")]
+use super::tls::{TlsAcceptor, TlsSettings};
 use super::trim::{self, Trimmer};
+use crate::auth::Authenticator;
 use crate::recording::CheckpointStore;
-use crate::service::PathService;
+use crate::service::{AdminService, Features, PathService, RouteGuide};
 
 /// Open streams end with UNAVAILABLE this long before the end of the drain timeout, so that the status still
 /// reaches their clients. A tenth of the drain timeout applies if that is shorter.
@@ -65,12 +69,34 @@ pub struct Server {
     config: Config,
     store: Arc<dyn CheckpointStore>,
     observers: Vec<Arc<dyn CallObserver>>,
+    features: Arc<Features>,
+    authenticator: Option<Arc<dyn Authenticator>>,
+    #[cfg(feature = "tls")]
+    tls: Option<TlsSettings>,
+    monitor: Monitor,
 }
 
 impl Server {
-    /// Returns a server with these settings that keeps its recordings in `store`.
+    /// Returns a server with these settings that keeps its recordings in `store`. [`Server::run`] checks the settings.
     pub fn new(config: Config, store: Arc<dyn CheckpointStore>) -> Self {
-        Self { config, store, observers: Vec::new() }
+        Self {
+            config,
+            store,
+            observers: Vec::new(),
+            features: Arc::default(),
+            authenticator: None,
+            monitor: Monitor::default(),
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
+    }
+
+    /// Requires TLS of all clients. The server follows the changes of the files.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn with_tls(mut self, settings: TlsSettings) -> Self {
+        self.tls = Some(settings);
+        self
     }
 
     /// Adds an observer of calls. The server logs calls in any case.
@@ -78,6 +104,25 @@ impl Server {
     pub fn with_observer(mut self, observer: Arc<dyn CallObserver>) -> Self {
         self.observers.push(observer);
         self
+    }
+
+    /// Sets the features of `routeguide.RouteGuide`. By default there are none.
+    #[must_use]
+    pub fn with_features(mut self, features: Features) -> Self {
+        self.features = Arc::new(features);
+        self
+    }
+
+    /// Makes the server accept only calls whose credentials the authenticator accepts. Health checks need none.
+    #[must_use]
+    pub fn with_authenticator(mut self, authenticator: Arc<dyn Authenticator>) -> Self {
+        self.authenticator = Some(authenticator);
+        self
+    }
+
+    /// Returns a view of the server, for metrics and for checks of its readiness.
+    pub fn monitor(&self) -> Monitor {
+        self.monitor.clone()
     }
 
     /// Serves until `shutdown` completes, then drains: health answers NOT_SERVING, no new connection and no new
@@ -94,6 +139,15 @@ impl Server {
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
         let address = listener.local_addr()?;
+        #[cfg(feature = "tls")]
+        if let Some(tls) = self.tls.clone() {
+            let threads = tokio::runtime::Handle::current().metrics().num_workers();
+            let acceptor = TlsAcceptor::new(tls.clone(), threads);
+            return tokio::select! {
+                result = self.run_with(listener, address, acceptor, shutdown) => result,
+                never = tls.follow_files() => match never {},
+            };
+        }
         self.run_with(listener, address, PlainAcceptor, shutdown).await
     }
 
@@ -107,6 +161,7 @@ impl Server {
         self.config.check().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let Parts { shared, routes, paths, health } = self.into_parts();
         health.set_serving(true);
+        shared.monitored.set_phase(Phase::Serving);
 
         tracing::info!(%address, "listening");
         tracing::info!(
@@ -132,6 +187,7 @@ impl Server {
             drain_timeout_s = drain_timeout.as_secs_f64(),
             "draining"
         );
+        shared.monitored.set_phase(Phase::Draining);
         health.set_serving(false);
         drop(listener);
         stages.draining.cancel();
@@ -143,15 +199,26 @@ impl Server {
         // Commits the points of streams that were cut. The commits have a time limit of their own.
         paths.flushed().await;
         shared.log.flush();
+        shared.monitored.set_phase(Phase::Stopped);
         tracing::info!(connections_cut = cut, "stopped");
         result
     }
 
     fn into_parts(self) -> Parts {
-        let Self { config, store, observers } = self;
-        let paths = PathService::new(config.stream_limits(), store, config.checkpoint_policy());
-        let (routes, health) = routes::routes(&config, paths.clone());
-        Parts { shared: Shared::new(config, observers), routes, paths, health }
+        let Self { config, store, observers, features, authenticator, monitor, .. } = self;
+        let limits = config.stream_limits();
+        let admin = AdminService::new(limits, Arc::clone(&store));
+        let paths = PathService::new(limits, store, config.checkpoint_policy());
+        let route_guide = RouteGuide::new(limits).with_features(features);
+        let (routes, health) = routes::routes(&config, paths.clone(), admin, route_guide);
+        let shared = Shared::new(config, observers, authenticator, &monitor);
+        shared.monitored.connect(Running {
+            max_connections: shared.config.max_connections as u64,
+            memory: Arc::downgrade(&shared.memory),
+            log: Arc::downgrade(&shared.log),
+            paths: Box::new(paths.activity()),
+        });
+        Parts { shared, routes, paths, health }
     }
 }
 
@@ -211,6 +278,7 @@ async fn housekeeping(shared: &Shared) {
         ticks.tick().await;
         shared.log.flush();
         shared.relieve();
+        shared.quotas.sweep();
         if trimmer.is_due(&shared.memory) {
             // Trimming cannot panic, and nothing depends on its result.
             let _ = tokio::task::spawn_blocking(trim::trim).await;

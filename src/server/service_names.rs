@@ -2,11 +2,11 @@
 
 use tonic::server::NamedService as _;
 
-use crate::service::{DisplacementService, PathService, RouteGuide};
+use crate::service::{AdminService, DisplacementService, PathService, RouteGuide};
 
-/// The services that measure paths. The drain waits for their calls, except watches.
-pub(super) const MEASURING: [&str; 3] =
-    [DisplacementService::NAME, RouteGuide::NAME, PathService::NAME];
+/// The services that measure paths, and the one that backs them up. The drain waits for their calls, except watches.
+pub(super) const MEASURING: [&str; 4] =
+    [DisplacementService::NAME, RouteGuide::NAME, PathService::NAME, AdminService::NAME];
 
 /// The services for operators: short calls, or watches that last as long as the server.
 pub(super) const AUXILIARY: [&str; 3] = [
@@ -17,3 +17,6 @@ pub(super) const AUXILIARY: [&str; 3] = [
 
 /// The path of the health method that lasts as long as its client wants.
 pub(super) const HEALTH_WATCH: &str = "/grpc.health.v1.Health/Watch";
+
+/// The start of the paths of all health methods. They need no credentials, so that probes work without a secret.
+pub(super) const HEALTH_PREFIX: &str = "/grpc.health.v1.Health/";

@@ -1,5 +1,6 @@
 //! The state that all connections of a server share.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
@@ -7,10 +8,14 @@ use tokio_util::task::TaskTracker;
 
 use super::call_log::LogObserver;
 use super::config::Config;
+use super::forwarded::TrustedProxies;
 use super::log_limit::{LineKind, LogLimit};
 use super::memory::Memory;
+use super::monitor::{Monitor, Monitored};
 use super::observer::CallObserver;
+use super::quota::Quotas;
 use super::system_memory;
+use crate::auth::Authenticator;
 use crate::service::{CreationLimit, RpcError};
 
 /// The stages of a shutdown, as every connection and call observes them.
@@ -30,21 +35,40 @@ pub(super) struct Shared {
     pub(super) memory: Arc<Memory>,
     pub(super) log: Arc<LogLimit>,
     pub(super) creations: Arc<CreationLimit>,
+    pub(super) quotas: Quotas,
+    pub(super) proxies: TrustedProxies,
+    pub(super) monitored: Arc<Monitored>,
     /// The log of calls, and the observers that the caller has added.
     pub(super) observers: Vec<Arc<dyn CallObserver>>,
+    /// Checks the credentials of calls. Without it, all calls are accepted.
+    pub(super) authenticator: Option<Arc<dyn Authenticator>>,
 }
 
 impl Shared {
-    pub(super) fn new(config: Config, observers: Vec<Arc<dyn CallObserver>>) -> Arc<Self> {
+    pub(super) fn new(
+        config: Config,
+        observers: Vec<Arc<dyn CallObserver>>,
+        authenticator: Option<Arc<dyn Authenticator>>,
+        monitor: &Monitor,
+    ) -> Arc<Self> {
         let memory = config.max_memory_bytes.unwrap_or_else(system_memory::default_budget);
         let log = Arc::new(LogLimit::new(config.max_log_rate));
-        let call_log: Arc<dyn CallObserver> = Arc::new(LogObserver::new(Arc::clone(&log)));
+        let call_log = LogObserver::new(Arc::clone(&log), config.log_sample);
+        let call_log: Arc<dyn CallObserver> = Arc::new(call_log);
         Arc::new(Self {
             stages: Stages::default(),
             memory: Memory::new(memory),
             log,
+            quotas: Quotas::new(
+                config.principal_quota,
+                config.peer_quota,
+                config.max_connections_per_peer,
+            ),
+            proxies: TrustedProxies::new(config.trusted_proxies.clone()),
             creations: CreationLimit::new(config.max_new_recordings_per_minute),
+            monitored: Arc::clone(monitor.state()),
             observers: std::iter::once(call_log).chain(observers).collect(),
+            authenticator,
             config,
         })
     }
@@ -61,6 +85,14 @@ impl Shared {
                 suppressed,
                 "closed the connection that held most memory: unread input and unsent replies are at their limit"
             );
+        }
+    }
+
+    /// Logs that a connection was refused because of a limit.
+    pub(super) fn log_refused(&self, peer: SocketAddr, limit: &'static str) {
+        if let Some(suppressed) = self.log.admit(LineKind::Capacity) {
+            let suppressed = (suppressed > 0).then_some(suppressed);
+            tracing::warn!(%peer, limit, suppressed, "refused a connection: the limit is reached");
         }
     }
 

@@ -166,7 +166,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.stream).poll_flush(cx);
+        // TLS keeps bytes that the system does not accept. HTTP/2 flushes only after all its writes have succeeded.
+        this.traffic.is_write_blocked.store(result.is_pending(), Relaxed);
+        result
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -178,6 +182,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
 mod tests {
     use std::future::poll_fn;
 
+    use futures::FutureExt as _;
     use tokio::io::AsyncWriteExt as _;
     use tokio::net::{TcpListener, TcpStream};
 
@@ -195,6 +200,23 @@ mod tests {
         let mut bytes = vec![0; PREFACE.len() + settings.len() + 2 * data.len()];
         tokio::io::AsyncReadExt::read_exact(&mut socket, &mut bytes).await.unwrap();
         assert_eq!(socket.traffic().data_frames(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_flush_that_waits_counts_as_blocked() {
+        let (mut client, server) = tokio::io::duplex(4);
+        // Accepts bytes that it cannot send.
+        let mut socket = Socket::with_prefix(tokio::io::BufWriter::new(server), Bytes::new());
+        socket.write_all(&[0; 10]).await.unwrap();
+        assert!(!socket.traffic().is_write_blocked());
+        assert!(socket.flush().now_or_never().is_none());
+        assert!(socket.traffic().is_write_blocked());
+        let mut bytes = [0; 10];
+        let read = tokio::io::AsyncReadExt::read_exact(&mut client, &mut bytes);
+        let (flushed, read) = futures::future::join(socket.flush(), read).await;
+        flushed.unwrap();
+        read.unwrap();
+        assert!(!socket.traffic().is_write_blocked());
     }
 
     #[tokio::test]

@@ -18,6 +18,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use tonic::body::Body;
 
 use super::limits::StreamLimits;
+use super::pace::{Pace, Rates};
 use super::progress::Progress;
 use super::status::{RpcError, StreamCut, excerpt};
 use super::work::Work;
@@ -28,6 +29,8 @@ pub(super) struct RequestBody {
     body: Body,
     progress: Arc<Progress>,
     idle: Idle,
+    /// Slows the stream down, if the server limits the rates of its caller.
+    pace: Option<Box<Pace>>,
     /// The work of this stream since it last yielded or waited. Its budget permits thousands of small frames: a
     /// connection reads that many in one poll, and closes when too many are unread (the budget of h2 for small frames).
     /// A stream that read fewer per poll would lose its client.
@@ -57,10 +60,12 @@ impl RequestBody {
         let (mut parts, body) = request.into_parts();
         let encoding = encoding(&parts.headers)?;
         let progress = parts.extensions.remove::<Arc<Progress>>().unwrap_or_default();
+        let rates = parts.extensions.remove::<Rates>();
+        let pace = rates.map(|rates| Box::new(Pace::new(rates)));
         let work = Work::of_request(&mut parts.extensions);
         let timer = Box::pin(sleep(limits.idle_timeout));
         let idle = Idle { limit: limits.idle_timeout, timer, since: None };
-        Ok((Self { body, progress, idle, work, held_bytes: 0 }, encoding))
+        Ok((Self { body, progress, idle, pace, work, held_bytes: 0 }, encoding))
     }
 
     /// Returns the counters of points and bytes of the call.
@@ -79,14 +84,19 @@ impl RequestBody {
     }
 
     /// Returns the next bytes, or `None` when the client has closed the stream. Yields first if the work budget is
-    /// spent.
+    /// spent, and waits while the stream is faster than its rate limits. The idle timeout does not run meanwhile.
     ///
     /// # Errors
-    /// If the stream was cut, or the client sent nothing for too long.
+    /// If the stream was cut, the client sent nothing for too long, or the stream is far above its rate limits.
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, RpcError> {
         // With a fast client a frame is always ready, so that waiting for it does not yield.
         self.work.pause_if_spent().await;
         self.progress.set_buffered(self.held_bytes);
+        if let Some(pace) = &mut self.pace {
+            pace.charge(self.progress.added_points(), self.progress.byte_count())?;
+            self.progress.set_throttled(pace.throttled());
+            poll_fn(|cx| pace.poll(cx)).await;
+        }
         poll_fn(|cx| self.poll_chunk(cx)).await
     }
 
@@ -255,5 +265,27 @@ mod tests {
         let error = fold.await.unwrap().unwrap_err();
         assert!(matches!(error, RpcError::Idle { point_count: 10, .. }), "{error:?}");
         assert_eq!(started.elapsed().as_secs(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_above_its_rate_is_read_slowly_and_is_not_idle() {
+        use crate::service::{Account, QuotaScope, Rate, RateUnit};
+
+        let limits = StreamLimits { idle_timeout: Duration::from_secs(2), ..Default::default() };
+        let point = Bytes::from_static(&[0, 0, 0, 0, 4, 0x08, 3, 0x10, 4]);
+        let frames = VecDeque::from(vec![point.repeat(5).into(); 11]);
+        let mut request = Request::new(Body::new(Scripted { frames, end: End::Stream }));
+        let account = Arc::new(Account::new(Instant::now()));
+        let (unit, scope) = (RateUnit::Points, QuotaScope::Principal);
+        request.extensions_mut().insert(Rates(Arc::new([Rate {
+            account,
+            unit,
+            scope,
+            per_second: 1,
+        }])));
+        let started = Instant::now();
+        let path = fold_points(request, &limits, Metric::Planar, AxisOrder::XY).await.unwrap();
+        // The first second is free. Each pause of 5 s is longer than the idle timeout.
+        assert_eq!((path.point_count(), started.elapsed().as_secs()), (55, 54));
     }
 }

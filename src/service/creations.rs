@@ -1,16 +1,27 @@
-//! Limits the rate at which one peer creates recordings, so that one client cannot fill the store with names.
+//! Limits the rate at which one caller creates recordings, so that one client cannot fill the store with names. A caller
+//! is a principal, or a peer if the server has no authentication.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
-/// A token bucket for each peer.
+/// A token bucket for each caller.
 #[derive(Debug)]
 pub struct CreationLimit {
     per_minute: u32,
-    peers: Mutex<HashMap<IpAddr, Bucket>>,
+    callers: Mutex<HashMap<Caller, Bucket>>,
+    /// Hashes the names of principals, so that buckets have a bounded size.
+    hasher: RandomState,
+}
+
+/// The owner of a bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Caller {
+    Peer(IpAddr),
+    Principal(u64),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -19,25 +30,25 @@ struct Bucket {
     filled_at: Instant,
 }
 
-/// Maximum number of buckets. Above it the fullest buckets are removed, because their peers gain least by that.
-const PEERS_MAX: usize = 16 * 1024;
+/// Maximum number of buckets. Above it the fullest buckets are removed, because their callers gain least by that.
+const CALLERS_MAX: usize = 16 * 1024;
 
 /// A bucket holds the tokens of this many minutes.
 const BURST_MINUTES: f64 = 2.0;
 
 impl CreationLimit {
-    /// Returns a limit of this many new recordings per minute and peer. A peer may create twice as many at once.
+    /// Returns a limit of this many new recordings per minute and caller. A caller may create twice as many at once.
     pub fn new(per_minute: u32) -> Arc<Self> {
-        Arc::new(Self { per_minute, peers: Mutex::default() })
+        Arc::new(Self { per_minute, callers: Mutex::default(), hasher: RandomState::new() })
     }
 
     /// Returns the limit of a peer.
     pub fn of_peer(self: &Arc<Self>, peer: IpAddr) -> Creations {
-        Creations { limit: Arc::clone(self), peer }
+        Creations { limit: Arc::clone(self), caller: Caller::Peer(peer) }
     }
 
-    fn peers(&self) -> MutexGuard<'_, HashMap<IpAddr, Bucket>> {
-        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn callers(&self) -> MutexGuard<'_, HashMap<Caller, Bucket>> {
+        self.callers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn burst(&self) -> f64 {
@@ -45,18 +56,18 @@ impl CreationLimit {
     }
 
     /// Removes buckets if there is no space for another one.
-    fn make_space(&self, peers: &mut HashMap<IpAddr, Bucket>, peer: IpAddr, now: Instant) {
-        if peers.len() < PEERS_MAX || peers.contains_key(&peer) {
+    fn make_space(&self, callers: &mut HashMap<Caller, Bucket>, caller: Caller, now: Instant) {
+        if callers.len() < CALLERS_MAX || callers.contains_key(&caller) {
             return;
         }
         let burst = self.burst();
-        peers.retain(|_, bucket| self.filled(*bucket, now) < burst);
-        if peers.len() >= PEERS_MAX {
-            let fullest = peers
+        callers.retain(|_, bucket| self.filled(*bucket, now) < burst);
+        if callers.len() >= CALLERS_MAX {
+            let fullest = callers
                 .iter()
                 .max_by(|a, b| self.filled(*a.1, now).total_cmp(&self.filled(*b.1, now)))
-                .map(|(&peer, _)| peer);
-            fullest.and_then(|peer| peers.remove(&peer));
+                .map(|(&caller, _)| caller);
+            fullest.and_then(|caller| callers.remove(&caller));
         }
     }
 
@@ -66,23 +77,29 @@ impl CreationLimit {
     }
 }
 
-/// The recordings that one peer may create. The server puts it into the extensions of a request.
+/// The recordings that one caller may create. The server puts it into the extensions of a request.
 #[derive(Clone, Debug)]
 pub struct Creations {
     limit: Arc<CreationLimit>,
-    peer: IpAddr,
+    caller: Caller,
 }
 
 impl Creations {
+    /// Returns the limit of a principal, whose peers and connections share it.
+    pub(super) fn of_principal(self, name: &str) -> Self {
+        let caller = Caller::Principal(self.limit.hasher.hash_one(name));
+        Self { caller, ..self }
+    }
+
     /// Reserves a token for one recording, or returns `None` if the bucket is empty. Dropping the reservation returns
     /// the token, unless [`Reservation::keep`] was called.
     pub(super) fn reserve(&self) -> Option<Reservation> {
         let limit = &self.limit;
-        let mut peers = limit.peers();
+        let mut callers = limit.callers();
         let now = Instant::now();
-        limit.make_space(&mut peers, self.peer, now);
+        limit.make_space(&mut callers, self.caller, now);
         let full = Bucket { tokens: limit.burst(), filled_at: now };
-        let bucket = peers.entry(self.peer).or_insert(full);
+        let bucket = callers.entry(self.caller).or_insert(full);
         let tokens = limit.filled(*bucket, now);
         *bucket =
             Bucket { tokens: if tokens < 1.0 { tokens } else { tokens - 1.0 }, filled_at: now };
@@ -115,8 +132,8 @@ impl Drop for Reservation {
             return;
         }
         let limit = &self.creations.limit;
-        // If the bucket of a peer was removed, its next bucket is full.
-        if let Some(bucket) = limit.peers().get_mut(&self.creations.peer) {
+        // If the bucket of a caller was removed, its next bucket is full.
+        if let Some(bucket) = limit.callers().get_mut(&self.creations.caller) {
             bucket.tokens = (bucket.tokens + 1.0).min(limit.burst());
         }
     }
@@ -139,6 +156,11 @@ mod tests {
         let create = |creations: &Creations| creations.reserve().map(Reservation::keep).is_some();
         assert_eq!((0..1000).filter(|_| create(&one)).count(), 120);
         assert!(create(&other), "another peer has a bucket of its own");
+        // A principal has a bucket of its own, too, whatever the address of its peers is.
+        let principal = one.clone().of_principal("van-7");
+        assert_eq!((0..1000).filter(|_| create(&principal)).count(), 120);
+        assert!(!create(&other.clone().of_principal("van-7")));
+        assert!(create(&other.clone().of_principal("van-8")));
         tokio::time::advance(Duration::from_secs(10)).await;
         assert_eq!((0..1000).filter(|_| create(&one)).count(), 10);
         // Reservations count while they exist, and return their token when they are dropped.
@@ -156,10 +178,10 @@ mod tests {
         while let Some(reservation) = busy.reserve() {
             reservation.keep();
         }
-        for index in 1..=PEERS_MAX as u32 {
+        for index in 1..=CALLERS_MAX as u32 {
             limit.of_peer(peer(index)).reserve().unwrap().keep();
         }
-        assert_eq!(limit.peers().len(), PEERS_MAX);
+        assert_eq!(limit.callers().len(), CALLERS_MAX);
         assert!(busy.reserve().is_none());
     }
 }

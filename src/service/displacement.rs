@@ -1,11 +1,7 @@
 //! `my_package.DisplacementService`: the published contract, and the streaming method in the same service.
 
-use std::convert::Infallible;
-use std::task::{Context, Poll};
-
-use http::{Request, Response};
+use http::Request;
 use tonic::body::Body;
-use tower_service::Service;
 
 use super::fold::{AxisOrder, fold_points};
 use super::limits::StreamLimits;
@@ -28,20 +24,10 @@ impl DisplacementService {
     }
 }
 
-impl tonic::server::NamedService for DisplacementService {
-    const NAME: &'static str = "my_package.DisplacementService";
-}
+method::implement_service!(DisplacementService, "my_package.DisplacementService");
 
-impl Service<Request<Body>> for DisplacementService {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = ResponseFuture;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> ResponseFuture {
+impl DisplacementService {
+    fn answer(&self, request: Request<Body>) -> ResponseFuture {
         let limits = self.limits;
         match request.uri().path() {
             paths::COMPUTE_DISPLACEMENT => method::respond(compute_displacement(request, limits)),

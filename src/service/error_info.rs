@@ -57,6 +57,7 @@ impl RpcError {
                     violations.first().map(|first| ("field".to_owned(), first.field.clone()));
                 field.into_iter().chain([name]).collect()
             }
+            Self::Quota(error) => error.metadata(),
             Self::Deleted { name } => HashMap::from([("name".to_owned(), name.clone())]),
             Self::Path { index: point_count, .. }
             | Self::Deadline { point_count }
@@ -124,6 +125,9 @@ impl From<RpcError> for Status {
                 if let Some((field, ..)) = fault(error) {
                     details.add_bad_request_violation(field, error.to_string());
                 }
+            }
+            RpcError::Quota(error) => {
+                details.set_retry_info(Some(error.retry_after));
             }
             _ if code == Code::Unavailable
                 || matches!(reason, "STORE_FULL" | "SERVER_MEMORY" | "CREATION_RATE") =>

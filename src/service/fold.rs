@@ -18,6 +18,18 @@ pub(super) enum AxisOrder {
     LatitudeLongitude,
 }
 
+/// Receives the points of a stream in addition to the fold.
+pub(super) trait PointObserver {
+    /// Receives the fields 1 and 2 of points that are valid, and adds the cost to the work.
+    fn observe(&mut self, first: &[i32], second: &[i32], work: &mut Work);
+}
+
+/// Observes nothing, at no cost.
+impl PointObserver for () {
+    #[inline]
+    fn observe(&mut self, _: &[i32], _: &[i32], _: &mut Work) {}
+}
+
 /// Folds the points of a request, one per message, until the client closes the stream.
 ///
 /// # Errors
@@ -28,8 +40,23 @@ pub(super) async fn fold_points(
     metric: Metric,
     axes: AxisOrder,
 ) -> Result<Polyline, RpcError> {
+    let (path, ()) = fold_observed_points(request, limits, metric, axes, ()).await?;
+    Ok(path)
+}
+
+/// Folds the points of a request, as [`fold_points`] does, and passes them to an observer. Returns both.
+///
+/// # Errors
+/// At the first message or point that is not valid, and if the stream ends without being closed.
+pub(super) async fn fold_observed_points<O: PointObserver>(
+    request: http::Request<Body>,
+    limits: &StreamLimits,
+    metric: Metric,
+    axes: AxisOrder,
+    observer: O,
+) -> Result<(Polyline, O), RpcError> {
     let (mut body, encoding) = RequestBody::open(request, limits)?;
-    let mut fold = PointFold::new(encoding, limits, metric, axes);
+    let mut fold = PointFold::new(encoding, limits, metric, axes, observer);
     while let Some(chunk) = body.chunk().await? {
         let mut rest = &chunk[..];
         loop {
@@ -40,21 +67,29 @@ pub(super) async fn fold_points(
                 Step::Spent => body.work().pause().await,
             }
         }
+        body.progress().set_messages(fold.messages.message_count());
         body.set_held(fold.messages.held_bytes());
     }
     fold.finish()
 }
 
 /// The state of the fold between two chunks. It is small, since thousands of idle streams have one each.
-struct PointFold {
+struct PointFold<O> {
     messages: Messages,
     path: Polyline,
     axes: AxisOrder,
+    observer: O,
 }
 
-impl PointFold {
-    fn new(encoding: Encoding, limits: &StreamLimits, metric: Metric, axes: AxisOrder) -> Self {
-        Self { messages: limits.messages(encoding), path: Polyline::new(metric), axes }
+impl<O: PointObserver> PointFold<O> {
+    fn new(
+        encoding: Encoding,
+        limits: &StreamLimits,
+        metric: Metric,
+        axes: AxisOrder,
+        observer: O,
+    ) -> Self {
+        Self { messages: limits.messages(encoding), path: Polyline::new(metric), axes, observer }
     }
 
     /// Folds the points that end in this chunk, until it is empty or the work budget is spent. Points before an error
@@ -88,6 +123,7 @@ impl PointFold {
                 let index = index + at as u64;
                 RpcError::Point { index, error }
             })?;
+            self.observer.observe(&first[..run], &second[..run], work);
             if block.is_full() {
                 self.flush(block, work)?;
                 if work.is_spent() {
@@ -113,6 +149,7 @@ impl PointFold {
                 AxisOrder::LatitudeLongitude => (second, first),
             };
             block.push_i32(x, y).map_err(|error| RpcError::Point { index, error })?;
+            self.observer.observe(&[first], &[second], work);
             if block.is_full() {
                 self.flush(block, work)?;
             }
@@ -130,9 +167,9 @@ impl PointFold {
         Ok(())
     }
 
-    fn finish(self) -> Result<Polyline, RpcError> {
+    fn finish(self) -> Result<(Polyline, O), RpcError> {
         self.messages.finish().map_err(RpcError::Stream)?;
-        Ok(self.path)
+        Ok((self.path, self.observer))
     }
 }
 
@@ -156,13 +193,25 @@ mod tests {
         bytes
     }
 
-    fn fold() -> PointFold {
-        PointFold::new(Encoding::Identity, &StreamLimits::default(), Metric::Planar, AxisOrder::XY)
+    /// Collects the points.
+    #[derive(Default)]
+    struct Seen(Vec<(i32, i32)>);
+
+    impl PointObserver for Seen {
+        fn observe(&mut self, first: &[i32], second: &[i32], _: &mut Work) {
+            self.0.extend(first.iter().copied().zip(second.iter().copied()));
+        }
+    }
+
+    fn fold() -> PointFold<Seen> {
+        let limits = StreamLimits::default();
+        let axes = AxisOrder::XY;
+        PointFold::new(Encoding::Identity, &limits, Metric::Planar, axes, Seen::default())
     }
 
     proptest! {
         #[test]
-        fn the_sum_is_bit_identical_for_any_split_of_the_stream(
+        fn sum_and_observed_points_are_identical_for_any_split_of_the_stream(
             points in prop::collection::vec(any::<(i32, i32)>(), 0..600),
             piece in 1_usize..5000,
         ) {
@@ -180,7 +229,9 @@ mod tests {
                     work.reset();
                 }
             }
-            prop_assert_eq!(fold.finish().unwrap(), expected);
+            let (path, seen) = fold.finish().unwrap();
+            prop_assert_eq!(path, expected);
+            prop_assert_eq!(seen.0, points);
         }
     }
 
@@ -203,7 +254,7 @@ mod tests {
         let mut fold = fold();
         fold.fold(&mut &bytes[..bytes.len() - 1], &mut Work::default()).unwrap();
         insta::assert_snapshot!(
-            fold.finish().unwrap_err(),
+            fold.finish().map(|(path, _)| path).unwrap_err(),
             @"point 1, message 1, at byte 5 of the stream: the stream ended after 8 of its 9 bytes"
         );
     }

@@ -25,6 +25,33 @@ pub(super) type ResponseFuture =
 
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 
+/// Implements a gRPC service with this name for a type whose `answer` returns the response to a request.
+macro_rules! implement_service {
+    ($service:ty, $name:literal) => {
+        impl tonic::server::NamedService for $service {
+            const NAME: &'static str = $name;
+        }
+
+        impl tower_service::Service<http::Request<tonic::body::Body>> for $service {
+            type Response = http::Response<tonic::body::Body>;
+            type Error = std::convert::Infallible;
+            type Future = $crate::service::method::ResponseFuture;
+
+            fn poll_ready(
+                &mut self,
+                _: &mut std::task::Context<'_>,
+            ) -> std::task::Poll<Result<(), Self::Error>> {
+                std::task::Poll::Ready(Ok(()))
+            }
+
+            fn call(&mut self, request: http::Request<tonic::body::Body>) -> Self::Future {
+                self.answer(request)
+            }
+        }
+    };
+}
+pub(super) use implement_service;
+
 /// Runs a method and converts its result to a response.
 pub(super) fn respond<T: Message>(
     method: impl Future<Output = Result<T, RpcError>> + Send + 'static,
@@ -96,6 +123,7 @@ pub(super) async fn request<T: Message + Default>(
                 return Err(RpcError::RequestCount(messages.message_count()));
             }
         }
+        body.progress().set_messages(messages.message_count());
         body.set_held(messages.held_bytes());
     }
     messages.finish()?;

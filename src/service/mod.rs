@@ -7,6 +7,7 @@
 //! All methods read their request through `body`, which distinguishes a stream that was closed from one that was cut.
 //! They count their work in `work`, so that they yield in time. `status` and `error_info` convert errors to a status.
 
+mod admin;
 mod body;
 mod creations;
 mod displacement;
@@ -14,22 +15,29 @@ mod error_info;
 mod fold;
 mod limits;
 mod method;
+mod pace;
 mod path;
 mod progress;
+mod quota_error;
 mod route_guide;
 mod status;
+mod store_timeout;
 mod violation;
 mod work;
 
+pub use admin::{AdminService, ClientAddress};
 pub use creations::{CreationLimit, Creations};
 pub use displacement::DisplacementService;
 pub use error_info::DOMAIN;
 pub use limits::StreamLimits;
 pub(crate) use method::refuse_non_grpc;
+pub(crate) use pace::{Account, Rate, Rates};
+pub(crate) use path::PathActivity;
 pub use path::PathService;
 pub(crate) use path::WATCH_PATH;
 pub use progress::Progress;
-pub use route_guide::RouteGuide;
+pub use quota_error::{QuotaError, QuotaKind, QuotaScope, RateUnit};
+pub use route_guide::{Feature, FeatureError, Features, RouteGuide};
 pub(crate) use status::excerpt;
-pub use status::{RpcError, StreamCut};
+pub use status::{PermissionError, RpcError, StreamCut};
 pub use violation::{FieldViolation, MessageRef};

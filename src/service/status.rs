@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use tonic::Code;
 
+use super::quota_error::QuotaError;
 use super::violation::{FieldViolation, MessageRef, listed};
+use crate::auth::{AuthError, Role};
 use crate::contract::reason;
 use crate::measure::{PathError, PointError};
 use crate::recording::RecordingError;
@@ -157,6 +159,12 @@ pub enum RpcError {
         "the server has closed this connection to make space for others, because it only watched; call again"
     )]
     Evicted,
+    /// The caller is not authenticated.
+    #[error("{0}")]
+    Unauthenticated(AuthError),
+    /// The caller may not do this. The text does not depend on what the server stores.
+    #[error("{0}")]
+    PermissionDenied(PermissionError),
     /// The headers of the request are too large.
     #[error(
         "the metadata have {metadata_bytes} bytes, more than the limit of {metadata_bytes_max}; each field adds 32 bytes to its text"
@@ -177,6 +185,9 @@ pub enum RpcError {
         /// The limit.
         per_minute: u32,
     },
+    /// The caller has used up a quota.
+    #[error("{0}")]
+    Quota(#[from] QuotaError),
     /// The server is shutting down and cannot wait for the end of the stream.
     #[error("the server is shutting down{}", shutdown_advice(*point_count))]
     ShuttingDown {
@@ -191,6 +202,30 @@ pub enum RpcError {
         /// The end of the stream.
         cut: StreamCut,
     },
+}
+
+/// The reason why a caller may not do something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PermissionError {
+    /// The method needs another role.
+    #[error("this needs the role {required}, and the caller has the role {role}")]
+    Role {
+        /// The role that the call needs.
+        required: Role,
+        /// The role of the caller.
+        role: Role,
+    },
+    /// The name is in another namespace.
+    #[error(
+        "the name is in another namespace; names of the caller's own recordings have the form paths/NAME"
+    )]
+    Namespace,
+    /// The server has no authentication, and the caller is on another machine.
+    #[error(
+        "a server without authentication allows this on its own machine only; call from a loopback address"
+    )]
+    Remote,
 }
 
 /// Returns the advice to a client for an error of the store.
@@ -307,6 +342,7 @@ impl RpcError {
                 StoreError::OptionsDiffer => (Code::FailedPrecondition, "OPTIONS_DIFFER"),
                 StoreError::Damaged(_) => (Code::DataLoss, "CHECKPOINT_DAMAGED"),
                 StoreError::Full(_) => (Code::ResourceExhausted, "STORE_FULL"),
+                StoreError::NamespaceFull(_) => (Code::ResourceExhausted, "RECORDINGS_QUOTA"),
                 StoreError::Unavailable(_) => (Code::Unavailable, "STORE_UNAVAILABLE"),
                 StoreError::Unknown(_) => (Code::Unavailable, "STORE_UNKNOWN"),
             },
@@ -324,8 +360,23 @@ impl RpcError {
             Self::Unread { .. } => (Code::DeadlineExceeded, "REPLY_UNREAD"),
             Self::Evicted => (Code::Unavailable, "CONNECTION_EVICTED"),
             Self::Overloaded => (Code::ResourceExhausted, "SERVER_MEMORY"),
+            Self::Unauthenticated(error) => match error {
+                AuthError::Missing => (Code::Unauthenticated, reason::CREDENTIALS_MISSING),
+                AuthError::Expired => (Code::Unauthenticated, reason::CREDENTIALS_EXPIRED),
+                AuthError::Unavailable(_) => (Code::Unavailable, "CREDENTIALS_UNCHECKED"),
+                _ => (Code::Unauthenticated, reason::CREDENTIALS_INVALID),
+            },
+            Self::PermissionDenied(error) => (
+                Code::PermissionDenied,
+                match error {
+                    PermissionError::Role { .. } => "ROLE_REQUIRED",
+                    PermissionError::Namespace => "NAMESPACE_FORBIDDEN",
+                    PermissionError::Remote => "LOOPBACK_REQUIRED",
+                },
+            ),
             Self::MetadataTooLarge { .. } => (Code::ResourceExhausted, "METADATA_TOO_LARGE"),
             Self::CreationRate { .. } => (Code::ResourceExhausted, "CREATION_RATE"),
+            Self::Quota(error) => (Code::ResourceExhausted, error.reason()),
             Self::ShuttingDown { .. } => (Code::Unavailable, "SHUTTING_DOWN"),
             Self::Cut { cut: StreamCut::Reset(_) | StreamCut::Broken(_), .. } => {
                 (Code::Cancelled, "STREAM_RESET")

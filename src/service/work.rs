@@ -43,6 +43,8 @@ const INFLATED_BYTE_NS: u64 = 1;
 const RECODED_BYTE_NS: u64 = 10;
 /// Cost per byte to decode a message that is not read in place, such as a unary request or a point with unknown fields.
 const DECODED_BYTE_NS: u64 = 4;
+/// Cost to look up a feature at a point.
+const LOOKUP_NS: u64 = 30;
 /// Cost to begin a path of a batch, and to write its answer.
 const ANSWER_NS: u64 = 2_000;
 
@@ -141,7 +143,12 @@ impl Work {
         self.add(cost.ns);
     }
 
-    /// Adds an answer to a path of a batch.
+    /// Adds features that were looked up or compared.
+    pub(super) fn add_lookups(&mut self, count: usize) {
+        self.add(LOOKUP_NS * count as u64);
+    }
+
+    /// Adds an answer to a path of a batch, or another message of a stream of answers.
     pub(super) fn add_answer(&mut self) {
         self.add(ANSWER_NS);
     }

@@ -5,6 +5,9 @@
 
 #![allow(clippy::unwrap_used, reason = "only tests call this suite")]
 
+mod namespaces;
+mod pages;
+
 use std::sync::Arc;
 
 use futures::future::join_all;
@@ -12,8 +15,8 @@ use futures::future::join_all;
 use crate::measure::{Fix, Metric, Options, PathAccumulator, Point};
 
 use crate::recording::{
-    Abandoned, Checkpoint, CheckpointStore, CommitPrecondition, OpenRequest, RecordingName,
-    Removed, SWEEP_STEP, StoreError, Sweep,
+    Abandoned, Checkpoint, CheckpointStore, CommitPrecondition, ListQuery, OpenRequest,
+    RecordingName, Removed, SWEEP_STEP, StoreError, Sweep,
 };
 
 /// Runs all tests except those of a maximum. The store must be empty, and is empty afterwards.
@@ -21,7 +24,11 @@ use crate::recording::{
 /// # Panics
 /// If the store does not keep the contract.
 pub async fn check_store(store: &dyn CheckpointStore) {
-    assert_eq!(store.list(None, 1).await, Ok(Vec::new()), "the store is not empty at the start");
+    assert_eq!(
+        store.list(ListQuery::all(), 1).await,
+        Ok(Vec::new()),
+        "the store is not empty at the start"
+    );
     a_recording_is_created_and_continued(store).await;
     a_stale_writer_is_fenced(store).await;
     a_commit_continues_from_its_offset(store).await;
@@ -29,7 +36,7 @@ pub async fn check_store(store: &dyn CheckpointStore) {
     other_options_change_nothing(store).await;
     a_missing_recording_is_not_found(store).await;
     the_writer_of_a_deleted_recording_stays_fenced(store).await;
-    pages_are_ordered_and_complete(store).await;
+    pages::are_ordered_and_complete(store).await;
     only_expired_recordings_are_removed(store).await;
     a_removal_returns_the_epoch_that_it_removed(store).await;
     a_sweep_checks_every_recording_in_steps(store).await;
@@ -37,7 +44,12 @@ pub async fn check_store(store: &dyn CheckpointStore) {
     the_last_of_many_openers_writes(store).await;
     one_of_many_commits_from_one_offset_succeeds(store).await;
     many_recordings_do_not_mix(store).await;
-    assert_eq!(store.list(None, 1).await, Ok(Vec::new()), "the store is not empty at the end");
+    namespaces::check(store).await;
+    assert_eq!(
+        store.list(ListQuery::all(), 1).await,
+        Ok(Vec::new()),
+        "the store is not empty at the end"
+    );
 }
 
 /// Runs the tests of a store with a maximum of `max_recordings` recordings, at least 1. The store must be empty, and is
@@ -77,7 +89,7 @@ fn name(id: &str) -> RecordingName {
 
 fn request() -> OpenRequest {
     let options = Some(Options::new(Metric::Planar));
-    OpenRequest { options, now_unix_ms: 1_000, expire_unix_ms: 9_000 }
+    OpenRequest { options, now_unix_ms: 1_000, expire_unix_ms: 9_000, max_in_namespace: None }
 }
 
 fn precondition(checkpoint: &Checkpoint) -> CommitPrecondition {
@@ -153,7 +165,12 @@ async fn a_recording_is_created_and_continued(store: &dyn CheckpointStore) {
     assert_stored(store, "created", &next).await;
 
     // The second writer continues with the options of the first, and postpones the expiry.
-    let later = OpenRequest { options: None, now_unix_ms: 8_000, expire_unix_ms: 16_000 };
+    let later = OpenRequest {
+        options: None,
+        now_unix_ms: 8_000,
+        expire_unix_ms: 16_000,
+        max_in_namespace: None,
+    };
     let again = store.open(name("created"), later).await.unwrap();
     assert!(again.epoch > first.epoch, "{} after {}", again.epoch, first.epoch);
     assert_eq!(again, Checkpoint { epoch: again.epoch, expire_unix_ms: 16_000, ..next });
@@ -268,42 +285,6 @@ async fn the_writer_of_a_deleted_recording_stays_fenced(store: &dyn CheckpointSt
     let third = create(store, "deleted").await;
     assert!(third.epoch > writer.epoch);
     clear(store, "deleted").await;
-}
-
-async fn pages_are_ordered_and_complete(store: &dyn CheckpointStore) {
-    let longest = "z".repeat(128);
-    let ids = ["b", "a", "A", "a.b", "a-b", "_", "~", "0", &longest];
-    for id in ids {
-        create(store, id).await;
-    }
-    let mut names = ids.map(name);
-    names.sort();
-    let list = async |after: Option<&RecordingName>, limit| {
-        let page = store.list(after.cloned(), limit).await.unwrap();
-        page.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
-    };
-    assert_eq!(list(None, 100).await, names);
-    assert_eq!(list(None, 0).await, []);
-    for limit in 1..=names.len() {
-        let mut all = Vec::new();
-        loop {
-            let page = list(all.last(), limit).await;
-            assert!(page.len() <= limit);
-            if page.is_empty() {
-                break;
-            }
-            all.extend(page);
-        }
-        assert_eq!(all, names, "in pages of {limit}");
-    }
-    // A page can start after a name that was deleted.
-    clear(store, "a").await;
-    assert_eq!(list(Some(&name("a")), 1).await, [name("a-b")]);
-    let page = store.list(Some(name("a-b")), 1).await.unwrap();
-    assert_eq!(page[0].1, Ok(store.load(name("a.b")).await.unwrap().unwrap()));
-    for id in ids.into_iter().filter(|&id| id != "a") {
-        clear(store, id).await;
-    }
 }
 
 async fn only_expired_recordings_are_removed(store: &dyn CheckpointStore) {

@@ -1,19 +1,24 @@
 //! A store that keeps checkpoints in memory until the process ends: for tests, and for servers without a data
 //! directory. It uses no disk and never waits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::ready;
-use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures::stream;
 use tokio::sync::broadcast::{self, error::RecvError};
 
+use super::key;
 use super::rules::{self, OpenDecision};
+#[cfg(feature = "redb")]
+use super::{codec, export_step::ExportStep};
 use crate::recording::{
-    Checkpoint, CheckpointStore, CommitPrecondition, OpenRequest, Page, RecordingName, Removed,
-    SWEEP_STEP, StoreError, StoreEvent, StoreEvents, StoreFuture, Sweep, Swept,
+    Checkpoint, CheckpointStore, CommitPrecondition, ListQuery, Namespace, OpenRequest, Page,
+    RecordingName, Removed, SWEEP_STEP, StoreError, StoreEvent, StoreEvents, StoreFuture, Sweep,
+    Swept,
 };
+#[cfg(feature = "redb")]
+use crate::recording::{ExportQuery, Exported};
 
 /// Number of changes that a subscription holds until the subscriber reads them.
 const CHANGES_MAX: usize = 1024;
@@ -32,7 +37,36 @@ struct Content {
     /// The last epoch that was assigned. All names share one sequence, so that a name that is deleted and created
     /// again never gets the same epoch twice.
     epoch: u64,
-    recordings: BTreeMap<RecordingName, Checkpoint>,
+    /// The recordings by their keys.
+    recordings: BTreeMap<String, Checkpoint>,
+    /// The number of recordings of each namespace that has any.
+    counts: HashMap<Option<Namespace>, u64>,
+}
+
+impl Content {
+    fn get(&self, name: &RecordingName) -> Option<&Checkpoint> {
+        self.recordings.get(&*key::of(name))
+    }
+
+    fn count(&self, name: &RecordingName) -> u64 {
+        self.counts.get(&name.namespace().cloned()).copied().unwrap_or_default()
+    }
+
+    fn insert(&mut self, name: &RecordingName, checkpoint: Checkpoint) {
+        if self.recordings.insert(key::of(name).into_owned(), checkpoint).is_none() {
+            *self.counts.entry(name.namespace().cloned()).or_default() += 1;
+        }
+    }
+
+    fn remove(&mut self, name: &RecordingName) -> Option<Checkpoint> {
+        let removed = self.recordings.remove(&*key::of(name))?;
+        let left = self.count(name).saturating_sub(1);
+        match left {
+            0 => self.counts.remove(&name.namespace().cloned()),
+            _ => self.counts.insert(name.namespace().cloned(), left),
+        };
+        Some(removed)
+    }
 }
 
 impl MemoryStore {
@@ -79,7 +113,7 @@ impl MemoryStore {
     ) -> Result<Checkpoint, StoreError> {
         let mut content = self.content();
         let epoch = content.epoch + 1;
-        let stored = content.recordings.get(&name);
+        let stored = content.get(&name);
         let options = || stored.map(|stored| *stored.accumulator.options());
         let options = || options().ok_or(StoreError::NotFound);
         let checkpoint = match rules::open(stored.map(Into::into), options, request, epoch)? {
@@ -90,12 +124,14 @@ impl MemoryStore {
             }
             OpenDecision::Finished => return stored.cloned().ok_or(StoreError::NotFound),
         };
-        if stored.is_none() && content.recordings.len() >= self.max_recordings {
-            return Err(rules::full(self.max_recordings as u64));
+        if stored.is_none() {
+            let in_store = content.recordings.len() as u64;
+            let max_recordings = self.max_recordings as u64;
+            rules::check_space(request, content.count(&name), in_store, max_recordings)?;
         }
         content.epoch = epoch;
         self.report_stored(&name, &checkpoint);
-        content.recordings.insert(name, checkpoint.clone());
+        content.insert(&name, checkpoint.clone());
         Ok(checkpoint)
     }
 
@@ -106,7 +142,7 @@ impl MemoryStore {
         next: Checkpoint,
     ) -> Result<(), StoreError> {
         let mut content = self.content();
-        let stored = content.recordings.get_mut(name);
+        let stored = content.recordings.get_mut(&*key::of(name));
         rules::check_commit(stored.as_deref().map(Into::into), precondition, (&next).into())?;
         if let Some(stored) = stored {
             self.report_stored(name, &next);
@@ -117,13 +153,13 @@ impl MemoryStore {
 
     fn sweep_now(&self, sweep: &Sweep, after: Option<&RecordingName>) -> Swept {
         let mut content = self.content();
-        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let mut recordings = content.recordings.range((start, Bound::Unbounded));
+        let recordings = content.recordings.range(key::after(after));
+        let mut recordings = recordings.filter_map(|(key, stored)| Some((key::name(key)?, stored)));
         let mut swept = Swept::default();
         for (name, stored) in recordings.by_ref().take(SWEEP_STEP) {
             swept.next = Some(name.clone());
-            if rules::is_selected(sweep, name, stored.into()) {
-                swept.removed.push(Removed { name: name.clone(), epoch: stored.epoch });
+            if rules::is_selected(sweep, &name, stored.into()) {
+                swept.removed.push(Removed { name, epoch: stored.epoch });
                 if swept.removed.len() == sweep.removals_max() {
                     break;
                 }
@@ -133,7 +169,7 @@ impl MemoryStore {
             swept.next = None;
         }
         for Removed { name, epoch } in &swept.removed {
-            content.recordings.remove(name);
+            content.remove(name);
             self.report_removed(name, *epoch);
         }
         swept
@@ -161,20 +197,20 @@ impl CheckpointStore for MemoryStore {
     }
 
     fn load(&self, name: RecordingName) -> StoreFuture<'_, Option<Checkpoint>> {
-        Box::pin(ready(Ok(self.content().recordings.get(&name).cloned())))
+        Box::pin(ready(Ok(self.content().get(&name).cloned())))
     }
 
-    fn list(&self, after: Option<RecordingName>, limit: usize) -> StoreFuture<'_, Page> {
+    fn list(&self, query: ListQuery, limit: usize) -> StoreFuture<'_, Page> {
         let content = self.content();
-        let start = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-        let page = content.recordings.range((start, Bound::Unbounded)).take(limit);
-        let page = page.map(|(name, checkpoint)| (name.clone(), Ok(checkpoint.clone()))).collect();
+        let page = content.recordings.range(key::selected(&query)).take(limit);
+        let page = page.filter_map(|(key, stored)| Some((key::name(key)?, Ok(stored.clone()))));
+        let page = page.collect();
         Box::pin(ready(Ok(page)))
     }
 
     fn delete(&self, name: RecordingName) -> StoreFuture<'_, Option<u64>> {
         let mut content = self.content();
-        let removed = content.recordings.remove(&name).map(|stored| stored.epoch);
+        let removed = content.remove(&name).map(|stored| stored.epoch);
         if let Some(epoch) = removed {
             self.report_removed(&name, epoch);
         }
@@ -183,6 +219,22 @@ impl CheckpointStore for MemoryStore {
 
     fn sweep(&self, sweep: Sweep, after: Option<RecordingName>) -> StoreFuture<'_, Swept> {
         Box::pin(ready(Ok(self.sweep_now(&sweep, after.as_ref()))))
+    }
+
+    #[cfg(feature = "redb")]
+    fn export(&self, query: ExportQuery) -> StoreFuture<'_, Exported> {
+        let content = self.content();
+        let range = key::after(query.after.as_ref());
+        let recordings = content.recordings.range(range);
+        let recordings = recordings.filter_map(|(key, stored)| Some((key::name(key)?, stored)));
+        let mut step = ExportStep::new(&query);
+        for (name, stored) in recordings {
+            if step.is_full() {
+                return Box::pin(ready(Ok(step.full())));
+            }
+            step.add(name, Ok(stored.into()), |name| codec::encode(name, stored));
+        }
+        Box::pin(ready(Ok(step.last())))
     }
 
     /// Reports the changes of all users of this store, also those of the subscriber.
@@ -213,7 +265,7 @@ mod tests {
     }
 
     fn opening(expire_unix_ms: i64) -> OpenRequest {
-        OpenRequest { options: None, now_unix_ms: 1, expire_unix_ms }
+        OpenRequest { options: None, now_unix_ms: 1, expire_unix_ms, max_in_namespace: None }
     }
 
     #[tokio::test]

@@ -100,11 +100,34 @@ pub(super) fn check_commit(
 }
 
 /// Returns the error of a store that holds its maximum number of recordings.
-pub(super) fn full(max_recordings: u64) -> StoreError {
+fn full(max_recordings: u64) -> StoreError {
     let text = format!(
         "it holds {max_recordings} recordings, its maximum: delete some, wait until some expire, or raise the maximum"
     );
     StoreError::Full(StoreErrorCause::from(text))
+}
+
+/// Checks that the store and the namespace have space for a new recording.
+///
+/// # Errors
+/// [`StoreError::NamespaceFull`] or [`StoreError::Full`]. The first one depends on recordings of the namespace only.
+pub(super) fn check_space(
+    request: &OpenRequest,
+    in_namespace: u64,
+    in_store: u64,
+    max_recordings: u64,
+) -> Result<(), StoreError> {
+    match request.max_in_namespace {
+        Some(max) if in_namespace >= max => Err(namespace_full(max)),
+        _ if in_store >= max_recordings => Err(full(max_recordings)),
+        _ => Ok(()),
+    }
+}
+
+fn namespace_full(max_recordings: u64) -> StoreError {
+    let text =
+        format!("you may keep {max_recordings} recordings: delete some, or wait until some expire");
+    StoreError::NamespaceFull(StoreErrorCause::from(text))
 }
 
 /// Returns whether a sweep removes a recording.

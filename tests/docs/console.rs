@@ -8,6 +8,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use super::binary;
 use super::markdown::Block;
 
 /// The address in the documents. Tests use a free port instead.
@@ -76,15 +77,14 @@ impl Session {
             std::env::var("PATH").unwrap_or_default()
         );
         let mut command = Command::new("bash");
+        binary::remove_settings(&mut command);
         command
             .args(["-c", script])
             .current_dir(directory)
             .env("PATH", path)
-            .env("HOME", directory);
-        for variable in ["RUST_LOG", "XDG_STATE_HOME", "WAYWISER_DATA_DIR"] {
-            command.env_remove(variable);
-        }
-        command.stdin(Stdio::null());
+            .env("HOME", directory)
+            .env_remove("XDG_STATE_HOME")
+            .stdin(Stdio::null());
         command
     }
 

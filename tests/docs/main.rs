@@ -8,7 +8,9 @@ use std::path::Path;
 #[path = "../common/binary.rs"]
 mod binary;
 mod console;
+mod help;
 mod markdown;
+mod settings;
 
 use console::Session;
 use markdown::{Block, Document};
@@ -50,6 +52,23 @@ fn every_command_prints_what_the_documents_show() {
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }
 
+#[test]
+fn every_settings_file_and_token_file_is_valid() {
+    let mut failures = Vec::new();
+    let mut checked = 0;
+    for document in documents() {
+        for block in document.blocks().iter().filter(|block| block.language == "toml") {
+            let Some(option) = settings::option(block) else { continue };
+            checked += 1;
+            if let Err(failure) = settings::check(block, option) {
+                failures.push(format!("{}:{}: {failure}", document.path, block.line));
+            }
+        }
+    }
+    assert!(checked > 1, "only {checked} blocks were found");
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
 /// The interop tests run the blocks with an `interop:` marker. `src/lib.rs` includes documents with Rust code as
 /// documentation tests.
 #[test]
@@ -62,6 +81,7 @@ fn every_code_block_is_run_by_a_test_or_marked_as_not_run() {
         for block in document.blocks() {
             let is_run = match block.language.as_str() {
                 "text" | "console" => true,
+                "toml" => settings::option(&block).is_some(),
                 "rust" => library.contains(&format!("include_str!(\"../{}\")", document.path)),
                 "sh" | "python" => block.marker.as_deref().is_some_and(|marker| {
                     marker.starts_with("not run: ") || interop.contains(&format!("\"{marker}\""))
@@ -91,7 +111,9 @@ fn links_and_paths_lead_to_files() {
         "BENCHMARKS.md",
         "CHANGELOG.md",
         "CONTRIBUTING.md",
+        "SECURITY.md",
         "examples/README.md",
+        "examples/python/README.md",
     ];
     let others = others.iter().map(|path| Document::read(repository(), path));
     for document in documents().into_iter().chain(others) {
@@ -119,19 +141,23 @@ fn links_and_paths_lead_to_files() {
     assert!(broken.is_empty(), "not found:\n{}", broken.join("\n"));
 }
 
-const COMMANDS: [&[&str]; 8] = [
-    &["serve"],
-    &["measure"],
-    &["record"],
-    &["watch"],
-    &["paths", "list"],
-    &["paths", "show"],
-    &["paths", "delete"],
-    &["bench"],
-];
+#[test]
+fn the_module_map_names_every_module() {
+    let architecture = Document::read(repository(), "ARCHITECTURE.md");
+    let map = architecture.text.split("\n## Code map\n").nth(1).unwrap();
+    let map = map.split("\n## ").next().unwrap();
+    let entries = std::fs::read_dir(repository().join("src")).unwrap();
+    for entry in entries {
+        let entry = entry.unwrap();
+        let suffix = if entry.file_type().unwrap().is_dir() { "/" } else { "" };
+        let name = format!("`{}{suffix}`", entry.file_name().into_string().unwrap());
+        assert!(name == "`lib.rs`" || map.contains(&name), "ARCHITECTURE.md does not name {name}");
+    }
+}
 
 /// Flags of other programs in the documents.
-const FOREIGN_FLAGS: [&str; 9] = [
+const FOREIGN_FLAGS: [&str; 10] = [
+    "--now",
     "--path",
     "--release",
     "--open",
@@ -145,28 +171,17 @@ const FOREIGN_FLAGS: [&str; 9] = [
 
 #[test]
 fn every_flag_is_documented_and_every_documented_flag_exists() {
-    let mut flags = BTreeSet::new();
-    for command in COMMANDS {
-        let output = binary::waywiser(command).arg("--help").output().unwrap();
-        assert!(output.status.success(), "{command:?} --help failed");
-        for line in String::from_utf8(output.stdout).unwrap().lines() {
-            let line = line.trim_start();
-            // An option of a list, not one in a sentence.
-            if line.starts_with('-') {
-                flags.extend(markdown::flags(line).into_iter().take(1));
-            }
-        }
-    }
+    let flags = help::flags(&[]);
     let documents = documents();
     let documented: BTreeSet<_> =
         documents.iter().flat_map(|document| markdown::flags(&document.text)).collect();
     let mut problems = Vec::new();
-    for flag in flags.difference(&documented) {
+    let is_general = |flag: &String| ["--help", "--version"].contains(&flag.as_str());
+    for flag in flags.difference(&documented).filter(|flag| !is_general(flag)) {
         problems.push(format!("{flag} is not documented in README.md or docs/"));
     }
     for flag in documented.difference(&flags) {
-        let is_general = ["--help", "--version"].contains(&flag.as_str());
-        if !is_general && !FOREIGN_FLAGS.contains(&flag.as_str()) {
+        if !FOREIGN_FLAGS.contains(&flag.as_str()) {
             problems.push(format!("{flag} is documented, but no command defines it"));
         }
     }

@@ -207,7 +207,7 @@ async fn an_unknown_method_is_unimplemented() {
     let server = Server::start().await;
     let mut raw = Raw::connect(server.address).await;
     for path in [
-        "/routeguide.RouteGuide/ListFeatures",
+        "/routeguide.RouteGuide/ListRoutes",
         "/my_package.DisplacementService/",
         "/nowhere.Service/method",
         "/",

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use syn::visit::{self, Visit};
 
 /// The modules that each module of the crate may import. The order is from the bottom to the top.
-const MAY_IMPORT: [(&str, &[&str]); 14] = [
+const MAY_IMPORT: [(&str, &[&str]); 16] = [
     ("measure", &[]),
     ("proto", &[]),
     ("wire", &["measure"]),
@@ -17,8 +17,10 @@ const MAY_IMPORT: [(&str, &[&str]); 14] = [
     ("recording", &["measure"]),
     ("store", &["recording", "measure"]),
     ("contract", &["recording", "proto", "wire", "measure"]),
-    ("service", &["contract", "recording", "proto", "wire", "measure"]),
-    ("server", &["service", "contract", "recording", "proto", "wire"]),
+    ("auth", &["recording"]),
+    ("service", &["auth", "contract", "recording", "proto", "wire", "measure"]),
+    ("server", &["auth", "service", "contract", "recording", "proto", "wire"]),
+    ("metrics", &["server", "recording"]),
     ("client", &["contract", "recording", "proto", "wire", "measure"]),
     (
         "load",
@@ -34,8 +36,22 @@ const MAY_IMPORT: [(&str, &[&str]); 14] = [
             "measure",
         ],
     ),
-    ("telemetry", &[]),
-    ("cli", &["load", "telemetry", "server", "client", "store", "recording", "formats", "measure"]),
+    ("telemetry", &["server"]),
+    (
+        "cli",
+        &[
+            "auth",
+            "load",
+            "telemetry",
+            "metrics",
+            "server",
+            "client",
+            "store",
+            "recording",
+            "formats",
+            "measure",
+        ],
+    ),
     ("main", &["cli"]),
 ];
 

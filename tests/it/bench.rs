@@ -3,10 +3,10 @@
 use std::process::Output;
 use std::sync::Arc;
 
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use waywiser::proto::routeguide;
-use waywiser::recording::CheckpointStore as _;
+use waywiser::recording::{CheckpointStore as _, ListQuery};
 use waywiser::store::MemoryStore;
 
 use crate::program;
@@ -33,23 +33,28 @@ async fn counting(point_count: i32) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
-        let (stream, _) = listener.accept().await.unwrap();
-        let mut connection = h2::server::handshake(stream).await.unwrap();
-        while let Some(Ok((request, mut respond))) = connection.accept().await {
-            tokio::spawn(async move {
-                let mut body = request.into_body();
-                while let Some(data) = body.data().await {
-                    let _ = body.flow_control().release_capacity(data.unwrap().len());
-                }
-                let mut send = respond.send_response(http::Response::new(()), false).unwrap();
-                let reply = routeguide::RouteSummary { point_count, ..Default::default() };
-                send.send_data(frame(&prost::Message::encode_to_vec(&reply)), false).unwrap();
-                let ok = ("grpc-status".parse().unwrap(), "0".parse().unwrap());
-                send.send_trailers([ok].into_iter().collect()).unwrap();
-            });
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(count(stream, point_count));
         }
     });
     url
+}
+
+async fn count(stream: TcpStream, point_count: i32) {
+    let mut connection = h2::server::handshake(stream).await.unwrap();
+    while let Some(Ok((request, mut respond))) = connection.accept().await {
+        tokio::spawn(async move {
+            let mut body = request.into_body();
+            while let Some(data) = body.data().await {
+                let _ = body.flow_control().release_capacity(data.unwrap().len());
+            }
+            let mut send = respond.send_response(http::Response::new(()), false).unwrap();
+            let reply = routeguide::RouteSummary { point_count, ..Default::default() };
+            send.send_data(frame(&prost::Message::encode_to_vec(&reply)), false).unwrap();
+            let ok = ("grpc-status".parse().unwrap(), "0".parse().unwrap());
+            send.send_trailers([ok].into_iter().collect()).unwrap();
+        });
+    }
 }
 
 #[tokio::test]
@@ -103,7 +108,7 @@ async fn paths_are_sent_in_both_layouts_by_every_model_with_and_without_a_name()
         }
     }
     // The recordings were deleted.
-    assert!(store.list(None, 10).await.unwrap().is_empty());
+    assert!(store.list(ListQuery::all(), 10).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -235,7 +240,68 @@ async fn live_streams_can_be_recordings() {
     assert_eq!(report["call"], "record-path, rows of 1 point, geodesic, named");
     assert_eq!((&report["answered_streams"], &report["points"]), (&20.into(), &100.into()));
     assert_eq!(report["failures"].as_array().unwrap().len(), 0);
-    assert!(store.list(None, 10).await.unwrap().is_empty());
+    assert!(store.list(ListQuery::all(), 10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn calls_at_a_fixed_rate_have_percentiles_and_are_bounded() {
+    let store = Arc::new(MemoryStore::default());
+    let server = Server::with_store(Arc::clone(&store) as _, |_| {}).await;
+    let url = format!("http://{}", server.address);
+    #[rustfmt::skip]
+    let report = json(&[
+        "bench", "--json", "--server", &url, "--method", "record-path", "--named", "--rate", "400", "--duration", "100ms",
+        "--points", "7", "--connections", "2", "--max-open", "3",
+    ]).await;
+    assert_eq!((&report["answered_calls"], &report["failed_calls"]), (&40.into(), &0.into()));
+    let time = |name: &str| report["latency"][name].as_f64().unwrap();
+    let times = ["p50_us", "p90_us", "p99_us", "p999_us", "max_us"].map(time);
+    assert!(times[0] > 0.0 && times.is_sorted(), "{times:?}");
+    assert!(store.list(ListQuery::all(), 10).await.unwrap().is_empty());
+    // A server that replies wrongly: each call fails, and the first errors are printed.
+    let url = counting(6).await;
+    #[rustfmt::skip]
+    let output = waywiser(&[
+        "bench", "--json", "--server", &url, "--rate", "1000", "--duration", "20ms", "--points", "7",
+    ]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["failed_calls"], 20);
+    let failures = report["failures"].as_array().unwrap();
+    assert_eq!(failures.len(), 5);
+    assert!(failures[0].as_str().unwrap().contains("the server counted 6"), "{report}");
+}
+
+#[tokio::test]
+async fn an_absolute_tolerance_accepts_a_server_that_truncates() {
+    let url = counting(8).await;
+    #[rustfmt::skip]
+    let arguments = [
+        "bench", "--server", &url, "--points", "8", "--method", "record-route", "--length-tolerance-abs", "1000",
+    ];
+    // This server replies a length of 0 for a track of about 100 m.
+    assert!(waywiser(&arguments).await.status.success());
+    let output = waywiser(&arguments[..7]).await;
+    let error = text(&output.stderr);
+    assert!(error.contains("--length-tolerance"), "{error}");
+}
+
+#[tokio::test]
+async fn a_reply_without_a_grpc_status_is_reported_with_its_http_status() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut connection = h2::server::handshake(stream).await.unwrap();
+        while let Some(Ok((_, mut respond))) = connection.accept().await {
+            let response = http::Response::builder().status(413).body(()).unwrap();
+            respond.send_response(response, true).unwrap();
+        }
+    });
+    let output = waywiser(&["bench", "--server", &url, "--points", "8"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let error = text(&output.stderr);
+    assert!(error.contains("HTTP status 413 Payload Too Large"), "{error}");
 }
 
 #[tokio::test]
@@ -245,12 +311,14 @@ async fn a_server_that_does_not_speak_http2_is_reported_before_points_are_sent()
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").await;
-        stream
+        // Closes the connection when the client does.
+        let mut buffer = [0; 1024];
+        while let Ok(1..) = stream.read(&mut buffer).await {}
     });
     let output = waywiser(&["bench", "--server", &url]).await;
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        text(&output.stderr).contains("the server does not speak HTTP/2"),
+        text(&output.stderr).contains("it answered with HTTP/1: HTTP/1.1 400 Bad Request"),
         "{}",
         text(&output.stderr)
     );
@@ -328,7 +396,8 @@ async fn contradicting_arguments_are_refused() {
         ["--vary=named", "--live=7"],
         ["--vary=streams=7", "--json"],
         ["--live=7", "--interval=0s"],
-        ["--server=https://127.0.0.1:1", "--json"],
+        ["--server=ftp://127.0.0.1:1", "--json"],
+        ["--header=authorization=secret", "--json"],
     ] {
         let output = waywiser(&[&["bench"], &arguments[..]].concat()).await;
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");

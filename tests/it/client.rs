@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use h2::{Reason, RecvStream};
 use tokio::net::{TcpListener, TcpStream};
@@ -16,7 +15,7 @@ use waywiser::client::{Client, ClientError};
 use waywiser::internals::Polyline;
 use waywiser::{Metric, Point, Space};
 
-use crate::support::{Server, frames};
+use crate::support::{Listener, Server, frames};
 
 async fn client(address: SocketAddr) -> Client {
     Client::connect(&format!("http://{address}")).await.unwrap()
@@ -29,28 +28,6 @@ fn geographic(points: usize) -> Vec<Point> {
 
 fn planar(x: f64, y: f64) -> Point {
     Point::planar(x, y).unwrap()
-}
-
-/// An HTTP/2 server that only accepts requests. The test reads and answers them.
-struct Listener {
-    address: SocketAddr,
-    requests: mpsc::UnboundedReceiver<(RecvStream, h2::server::SendResponse<Bytes>)>,
-}
-
-impl Listener {
-    async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (sender, requests) = mpsc::unbounded_channel();
-        tokio::spawn(async move {
-            let (stream, _) = listener.accept().await.unwrap();
-            let mut connection = h2::server::handshake(stream).await.unwrap();
-            while let Some(Ok((request, respond))) = connection.accept().await {
-                let _ = sender.send((request.into_body(), respond));
-            }
-        });
-        Self { address, requests }
-    }
 }
 
 /// Reads a request to its end. Returns the number of bytes, and the reason if it was reset.
@@ -160,7 +137,7 @@ async fn an_unsupported_point_resets_the_stream_and_is_reported() {
         });
         assert_eq!(call.await.unwrap().unwrap_err().to_string(), expected);
         // The request may have been reset before it was sent. Then no request arrives.
-        if let Some((mut body, _)) = listener.requests.recv().await {
+        if let Some((mut body, _)) = listener.maybe_body().await {
             assert_eq!(read(&mut body).await.1, Some(Reason::CANCEL), "{expected}");
         }
     }
@@ -180,7 +157,7 @@ async fn call_with_channel(
 async fn a_live_point_is_sent_at_once() {
     let mut listener = Listener::start().await;
     let (sender, _call) = call_with_channel(listener.address).await;
-    let (mut body, _respond) = listener.requests.recv().await.unwrap();
+    let (mut body, _respond) = listener.next_body().await;
     for i in 0..3 {
         sender.send(Point::from_e7(i, 7).unwrap()).unwrap();
         assert_eq!(body.data().await.unwrap().unwrap(), frames(&[(i, 7)]));
@@ -200,7 +177,7 @@ async fn a_server_that_does_not_read_stops_the_source() {
         counter.fetch_add(1, Relaxed);
     });
     let call = tokio::spawn(async move { client.record_route(endless).await });
-    let (mut body, _respond) = listener.requests.recv().await.unwrap();
+    let (mut body, _respond) = listener.next_body().await;
     // The initial window of HTTP/2. The test releases no capacity.
     let mut received = 0;
     while received < 65_535 {
@@ -222,7 +199,7 @@ async fn a_dropped_call_is_reset_even_if_its_source_ends_at_the_same_time() {
     for _ in 0..20 {
         let mut listener = Listener::start().await;
         let (sender, call) = call_with_channel(listener.address).await;
-        let (mut body, _respond) = listener.requests.recv().await.unwrap();
+        let (mut body, _respond) = listener.next_body().await;
         sender.send(Point::from_e7(1, 7).unwrap()).unwrap();
         assert!(body.data().await.unwrap().is_ok());
         call.abort();
@@ -236,7 +213,7 @@ async fn a_dropped_call_is_reset_even_if_its_source_ends_at_the_same_time() {
 async fn a_call_that_is_dropped_after_the_response_headers_is_reset() {
     let mut listener = Listener::start().await;
     let (_sender, call) = call_with_channel(listener.address).await;
-    let (mut body, mut respond) = listener.requests.recv().await.unwrap();
+    let (mut body, mut respond) = listener.next_body().await;
     // Some servers send their headers before they read the request.
     let _reply = respond.send_response(http::Response::new(()), false).unwrap();
     settle().await;
@@ -249,7 +226,7 @@ async fn a_call_that_is_dropped_after_the_response_headers_is_reset() {
 async fn an_early_refusal_ends_a_call_that_is_still_sending() {
     let mut listener = Listener::start().await;
     let (_sender, call) = call_with_channel(listener.address).await;
-    let (mut body, mut respond) = listener.requests.recv().await.unwrap();
+    let (mut body, mut respond) = listener.next_body().await;
     let refusal = http::Response::builder().header("grpc-status", "8").body(()).unwrap();
     respond.send_response(refusal, true).unwrap();
     let error = call.await.unwrap().unwrap_err();

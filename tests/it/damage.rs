@@ -12,7 +12,8 @@ use std::path::Path;
 use futures::future::join_all;
 use waywiser::measure::{Fix, Metric, Options, Point};
 use waywiser::recording::{
-    Checkpoint, CheckpointStore, CommitPrecondition, OpenRequest, RecordingName, StoreError,
+    Checkpoint, CheckpointStore, CommitPrecondition, ListQuery, OpenRequest, RecordingName,
+    StoreError,
 };
 use waywiser::store::RedbStore;
 
@@ -40,7 +41,8 @@ type Stored = BTreeMap<RecordingName, Checkpoint>;
 /// Opens the recordings of a range and commits some points to each.
 async fn record(store: &RedbStore, stored: &mut Stored, range: std::ops::Range<u64>) {
     let options = Some(Options::new(Metric::Planar));
-    let opening = OpenRequest { options, now_unix_ms: 1, expire_unix_ms: i64::MAX };
+    let opening =
+        OpenRequest { options, now_unix_ms: 1, expire_unix_ms: i64::MAX, max_in_namespace: None };
     let steps = range.map(|index| {
         let opening = opening.clone();
         async move {
@@ -195,7 +197,7 @@ async fn compare(store: &RedbStore, stored: &Stored) -> Result<u64, String> {
     }
     let mut listed = Vec::new();
     loop {
-        match store.list(listed.last().cloned(), 100).await {
+        match store.list(ListQuery::all().after(listed.last().cloned()), 100).await {
             Ok(page) if page.is_empty() => break,
             Ok(page) => {
                 for (name, answer) in page {

@@ -6,10 +6,13 @@ use tonic::Code;
 
 use crate::support::{DISPLACEMENT, PATH_LENGTH, RECORD_ROUTE, Raw, Server};
 
-const PATHS: [&str; 8] = [
+const PATHS: [&str; 11] = [
     PATH_LENGTH,
     DISPLACEMENT,
     RECORD_ROUTE,
+    "/routeguide.RouteGuide/GetFeature",
+    "/routeguide.RouteGuide/ListFeatures",
+    "/routeguide.RouteGuide/RouteChat",
     "/grpc.health.v1.Health/Check",
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",

@@ -102,7 +102,7 @@ async fn a_file_that_is_broken_or_has_several_tracks_is_refused_before_anything_
     );
 
     let client = Client::connect(&url).await.unwrap();
-    assert_eq!(client.list_paths(None).await.unwrap().paths, []);
+    assert_eq!(client.list_paths("", None).await.unwrap().paths, []);
     let (code, out, errors) = record(format!("{named}{nameless}"), &["--track", "2"]).await;
     assert_eq!((code, &*errors), (Some(0), ""));
     assert!(out.contains("all points, unfiltered                           4"), "{out}");

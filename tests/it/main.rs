@@ -1,8 +1,11 @@
 //! Tests of the server over real sockets and real HTTP/2, of the program, and of the architecture.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod access;
 mod answers;
 mod architecture;
+mod auth;
+mod backup;
 mod bench;
 #[path = "../common/binary.rs"]
 mod binary;
@@ -15,31 +18,49 @@ mod deadlines;
 mod drain;
 #[cfg(unix)]
 mod files;
+mod forwarded;
 mod health;
 mod hostile;
 mod invalid_points;
+mod isolation;
 mod killed;
 mod lengths;
 mod limits;
 mod load;
 mod measure;
 mod memory;
+#[cfg(unix)]
+mod metrics;
 mod offsets;
+mod other_servers;
 mod paths;
 mod program;
 mod proxy;
+mod quotas;
 mod record;
 mod recorder;
 mod resets;
+mod route_guide;
+mod secure_client;
 mod serve;
 #[path = "../common/serve.rs"]
 mod serve_process;
+mod settings;
+#[path = "../common/skip.rs"]
+mod skip;
 mod stale_writers;
 mod store;
 mod store_faults;
 mod support;
-
 mod times;
+mod tls;
+mod tls_clients;
+mod tls_program;
+mod tls_refusals;
+mod tls_reload;
+#[cfg(unix)]
+mod traces;
+mod watch;
 mod watchdog;
 mod watchers;
 mod writers;

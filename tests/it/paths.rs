@@ -202,7 +202,7 @@ async fn recordings_are_listed_watched_and_deleted() {
     let mut names = Vec::new();
     let mut page_token = String::new();
     loop {
-        let request = pb::ListPathsRequest { page_size: 2, page_token };
+        let request = pb::ListPathsRequest { page_size: 2, page_token, ..Default::default() };
         let page = server.paths().await.list_paths(request).await.unwrap().into_inner();
         names.extend(page.paths.into_iter().map(|path| path.name));
         page_token = page.next_page_token;

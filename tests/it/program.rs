@@ -120,17 +120,30 @@ async fn a_track_is_recorded_under_a_name_watched_listed_and_deleted() {
     assert!(errors.contains("NotFound"), "{errors}");
 }
 
-#[test]
-fn a_watch_of_an_unavailable_server_prints_notes_and_continues() {
-    let (_reserved, closed) = reserved_address();
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_of_an_unavailable_server_prints_one_note_and_continues() {
+    let (reserved, closed) = reserved_address();
     let mut watch = waywiser(&["watch", "paths/a", "--server", &closed.to_string()]);
     let mut watch = watch.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut notes = BufReader::new(watch.stderr.take().unwrap()).lines();
-    for _ in 0..3 {
-        let note = notes.next().unwrap().unwrap();
-        assert!(note.starts_with(&format!("note: no connection to {closed}: ")), "{note}");
-        assert!(note.contains("; retrying in "), "{note}");
+    let next = |mut notes: std::io::Lines<_>| {
+        tokio::task::spawn_blocking(move || (notes.next().unwrap().unwrap(), notes))
+    };
+    let note;
+    (note, notes) = next(notes).await.unwrap();
+    assert!(note.starts_with(&format!("note: no connection to {closed}: ")), "{note}");
+    assert!(note.contains("; retrying in "), "{note}");
+    let store = std::sync::Arc::new(waywiser::store::MemoryStore::default());
+    let _server = Server::on(reserved.listen(16).unwrap(), store, |_| {});
+    let mut more = Vec::new();
+    for _ in 0..2 {
+        let note;
+        (note, notes) = next(notes).await.unwrap();
+        more.push(note);
     }
+    more.sort();
+    let waits = "note: paths/a does not exist yet; waiting for it";
+    assert_eq!(more, [waits, "note: the server is available again"]);
     watch.kill().unwrap();
     watch.wait().unwrap();
 }
@@ -145,7 +158,7 @@ fn usage_errors_and_failures_have_different_exit_codes() {
     let two = two.to_str().unwrap();
     let (_reserved, closed) = reserved_address();
     let closed = closed.to_string();
-    let (path, other) = ("http://127.0.0.1:50051/v1", "https://127.0.0.1:50051");
+    let (path, other) = ("http://127.0.0.1:50051/v1", "ftp://127.0.0.1:50051");
     let address =
         "for '--server <URL>': must be a URL such as http://127.0.0.1:50051, without a path";
     for (expected, arguments, message) in [

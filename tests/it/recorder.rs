@@ -320,7 +320,7 @@ async fn a_fix_of_the_other_space_is_refused_and_recordings_are_listed_and_delet
 
     recorder(server.address, "done").record(stream::iter(fixes.clone())).await.unwrap();
     let client = Client::connect(&format!("http://{}", server.address)).await.unwrap();
-    let page = client.list_paths(None).await.unwrap();
+    let page = client.list_paths("", None).await.unwrap();
     let names: Vec<_> =
         page.paths.iter().map(|path| (path.name.as_str(), path.is_complete)).collect();
     assert!(names.contains(&("paths/done", true)), "{names:?}");

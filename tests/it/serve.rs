@@ -16,7 +16,7 @@ fn run_serve(arguments: &[&str], data: &str) -> (Option<i32>, String) {
 fn an_option_out_of_bounds_is_reported_under_its_name() {
     for (arguments, message) in [
         (["--retention", "0s"], "--retention is 0 s, and must be more than 0 s, at most 100 years"),
-        (["--drain-timeout", "50ms"], "--drain-timeout is 50 ms, and must be at least 100 ms"),
+        (["--drain-timeout", "50ms"], "--drain-timeout is 50 ms, and must be 100 ms to a year"),
         (
             ["--handshake-timeout", "400d"],
             "--handshake-timeout is 400 d, and must be more than 0 s",
@@ -75,4 +75,46 @@ fn the_environment_is_used_without_an_option() {
     let (code, errors) = run_serve(&["--listen", "127.0.0.1:0"], file);
     assert_eq!(code, Some(1), "{errors}");
     assert!(errors.contains("a-file"), "{errors}");
+}
+
+#[test]
+fn a_file_of_features_that_is_not_valid_is_reported_and_creates_no_directory() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("features.json");
+    std::fs::write(&file, "[{\"location\": {\"latitude\": 1}}]").unwrap();
+    let file = file.to_str().unwrap();
+    let data = folder.path().join("recordings");
+    let (code, errors) =
+        run_serve(&["--features", file, "--listen", "127.0.0.1:0"], data.to_str().unwrap());
+    assert_eq!(code, Some(1), "{errors}");
+    assert!(errors.contains(file) && errors.contains("missing field `longitude`"), "{errors}");
+    assert!(!data.exists());
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_the_process_with_the_status_of_that_signal() {
+    use std::io::{BufRead as _, BufReader};
+    use std::process::Stdio;
+
+    use rustix::process::{Pid, Signal, kill_process};
+
+    use crate::serve_process::Serve;
+    use crate::support::{PATH_LENGTH, Raw, frames};
+
+    for (signal, status) in [(Signal::TERM, 143), (Signal::INT, 130)] {
+        let options = ["serve", "--ephemeral", "--listen", "127.0.0.1:0", "--drain-timeout", "1h"];
+        let mut serve = Serve::spawn(waywiser(&options).stderr(Stdio::piped())).unwrap();
+        // The drain waits for this stream.
+        let mut raw = Raw::connect(serve.address).await;
+        let mut call = raw.call(PATH_LENGTH);
+        call.send(frames(&[(0, 0)]));
+        assert_eq!(raw.try_call(PATH_LENGTH).await.unwrap().code, tonic::Code::Ok);
+        let id = Pid::from_child(&serve.process);
+        let mut log = BufReader::new(serve.process.stderr.take().unwrap()).lines();
+        kill_process(id, Signal::TERM).unwrap();
+        assert!(log.any(|line| line.unwrap().contains("draining")));
+        kill_process(id, signal).unwrap();
+        assert_eq!(serve.process.wait().unwrap().code(), Some(status));
+    }
 }

@@ -63,7 +63,12 @@ async fn check(store: &dyn CheckpointStore, steps: &[Step]) {
     for step in steps {
         let commit = match *step {
             Step::Open { expire_unix_ms } => {
-                let opening = OpenRequest { options, now_unix_ms: 1_500, expire_unix_ms };
+                let opening = OpenRequest {
+                    options,
+                    now_unix_ms: 1_500,
+                    expire_unix_ms,
+                    max_in_namespace: None,
+                };
                 let opened = store.open(name.clone(), opening).await.unwrap();
                 match &stored {
                     Some(stored) if stored.complete => assert_eq!(opened, *stored),

@@ -25,7 +25,7 @@ fn name(index: u64) -> RecordingName {
 
 fn opening() -> OpenRequest {
     let options = Some(Options::new(Metric::Geodesic));
-    OpenRequest { options, now_unix_ms: 0, expire_unix_ms: i64::MAX }
+    OpenRequest { options, now_unix_ms: 0, expire_unix_ms: i64::MAX, max_in_namespace: None }
 }
 
 fn fix(recording: u64, offset: u64) -> Fix {

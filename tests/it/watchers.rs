@@ -106,7 +106,12 @@ async fn a_watcher_of_a_recording_that_expires_receives_not_found() {
     // The store has a recording that expires soon. It has no writer, whose commit could be too late.
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let now_unix_ms = since_1970.as_millis() as i64;
-    let opening = OpenRequest { options: None, now_unix_ms, expire_unix_ms: now_unix_ms + 20 };
+    let opening = OpenRequest {
+        options: None,
+        now_unix_ms,
+        expire_unix_ms: now_unix_ms + 20,
+        max_in_namespace: None,
+    };
     store.open(NAME.parse().unwrap(), opening).await.unwrap();
     // The recording expires before the watch begins, or during it.
     let request = pb::WatchPathRequest { name: NAME.to_owned(), allow_missing: false };

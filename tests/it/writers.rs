@@ -171,7 +171,8 @@ async fn deleting_a_missing_recording_does_not_end_the_wait_for_it() {
 #[tokio::test]
 async fn an_expired_recording_counts_as_deleted_before_it_is_removed() {
     let store = Arc::new(MemoryStore::default());
-    let opening = OpenRequest { options: None, now_unix_ms: 0, expire_unix_ms: 1 };
+    let opening =
+        OpenRequest { options: None, now_unix_ms: 0, expire_unix_ms: 1, max_in_namespace: None };
     store.open(NAME.parse().unwrap(), opening).await.unwrap();
     let server = Server::with_store(Arc::clone(&store) as _, |_| {}).await;
     assert_eq!(path(&server).await.unwrap_err().code(), Code::NotFound);

@@ -5,11 +5,11 @@ use std::io::Write as _;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use prost::Message as _;
-use waywiser::proto::{my_package, routeguide, waywiser_v1 as v1};
+use waywiser::proto::{my_package, routeguide, waywiser_admin_v1 as admin_v1, waywiser_v1 as v1};
 
 use crate::frames::{data, message, ping, request, reset, settings, window_update};
 
-const PATHS: [&str; 13] = [
+const PATHS: [&str; 17] = [
     "/waywiser.v1.PathService/RecordPath",
     "/waywiser.v1.PathService/MeasurePaths",
     "/waywiser.v1.PathService/ComputeDisplacement",
@@ -20,11 +20,16 @@ const PATHS: [&str; 13] = [
     "/my_package.DisplacementService/computeDisplacement",
     "/my_package.DisplacementService/computePathLength",
     "/routeguide.RouteGuide/RecordRoute",
+    "/routeguide.RouteGuide/GetFeature",
+    "/routeguide.RouteGuide/ListFeatures",
+    "/routeguide.RouteGuide/RouteChat",
+    "/waywiser.admin.v1.AdminService/BackupStore",
     "/grpc.health.v1.Health/Watch",
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
     "/unknown/method",
 ];
-const NAMES: [&str; 4] = ["", "paths/a", "paths/b", "a bad name"];
+const NAMES: [&str; 5] = ["", "paths/a", "paths/b", "namespaces/a/paths/b", "a bad name"];
+const PREFIXES: [&str; 4] = ["", "paths/a", "namespaces/a/paths/", "a bad prefix"];
 /// The windows that HTTP/2 grants before the settings of the server arrive.
 const WINDOW_BYTES: usize = 65_535;
 const STREAMS_MAX: usize = 100;
@@ -191,14 +196,20 @@ impl<'a> Script<'a> {
             5 => {
                 v1::DeletePathRequest { name, allow_missing: self.byte() % 2 == 0 }.encode_to_vec()
             }
-            6 => v1::ListPathsRequest { page_size: self.small() as i32, page_token: name }
-                .encode_to_vec(),
+            6 => v1::ListPathsRequest {
+                page_size: self.small() as i32,
+                page_token: name,
+                prefix: PREFIXES[usize::from(self.byte()) % PREFIXES.len()].to_owned(),
+            }
+            .encode_to_vec(),
             7 => my_package::Displacement { start: None, end: Some(self.point()) }.encode_to_vec(),
             8 => self.point().encode_to_vec(),
-            9 => {
-                routeguide::Point { latitude: self.small() as i32, longitude: self.small() as i32 }
-                    .encode_to_vec()
-            }
+            9 | 10 => self.position().encode_to_vec(),
+            11 => routeguide::Rectangle { lo: Some(self.position()), hi: Some(self.position()) }
+                .encode_to_vec(),
+            12 => routeguide::RouteNote { location: Some(self.position()), message: name }
+                .encode_to_vec(),
+            13 => admin_v1::BackupStoreRequest {}.encode_to_vec(),
             _ => self.bytes(),
         };
         let is_compressed = is_gzip && self.byte() % 4 > 0;
@@ -208,6 +219,10 @@ impl<'a> Script<'a> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
         encoder.write_all(&encoded).ok()?;
         Some(message(true, &encoder.finish().ok()?))
+    }
+
+    fn position(&mut self) -> routeguide::Point {
+        routeguide::Point { latitude: self.small() as i32, longitude: self.small() as i32 }
     }
 
     fn point(&mut self) -> my_package::Point {

@@ -7,13 +7,15 @@ use std::time::{Duration, SystemTime};
 use clap::Args;
 
 use super::call::{CallArgs, MethodName, Vary};
+use crate::cli::connect::{CredentialArgs, server_url};
 use crate::cli::input::{self, Stdin};
 use crate::cli::reading::FileFormat;
 use crate::cli::report::pluralize;
-use crate::cli::server_url;
 use crate::cli::units::{Time, at_least_one, positive_time};
+use crate::client::Client;
 use crate::load::drive::Load;
 use crate::load::live::Schedule;
+use crate::load::paced::Pace;
 use crate::load::target::Target;
 use crate::load::track::{self, Track};
 
@@ -49,6 +51,13 @@ pub(in crate::cli) struct BenchArgs {
     #[arg(long, value_name = "RATIO", value_parser = ratio, default_value = "1e-9")]
     pub(super) length_tolerance: f64,
 
+    /// Accepted absolute error of the length in a reply, in addition to --length-tolerance
+    ///
+    /// In metres, or in the unit of the coordinates with planar points. A server that truncates each leg to whole
+    /// metres needs up to one metre per leg of a stream.
+    #[arg(long, value_name = "LENGTH", value_parser = ratio, default_value = "0")]
+    pub(super) length_tolerance_abs: f64,
+
     /// Print one JSON object
     #[arg(long)]
     pub(super) json: bool,
@@ -62,7 +71,7 @@ pub(in crate::cli) struct BenchArgs {
         value_name = "KEY=VALUE",
         value_parser = Vary::parse,
         value_delimiter = ',',
-        conflicts_with_all = ["live", "ceiling"]
+        conflicts_with_all = ["live", "rate", "ceiling"]
     )]
     pub(super) vary: Vec<Vary>,
 
@@ -70,16 +79,22 @@ pub(in crate::cli) struct BenchArgs {
     pub(super) servers: ServerArgs,
 
     #[command(flatten)]
+    pub(super) credentials: CredentialArgs,
+
+    #[command(flatten)]
     pub(super) load: LoadArgs,
 
     #[command(flatten)]
     pub(super) live: LiveArgs,
+
+    #[command(flatten)]
+    pub(super) paced: PacedArgs,
 }
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Servers")]
 pub(super) struct ServerArgs {
-    /// URL of the server, such as http://127.0.0.1:50051 [default: a server in this process]
+    /// URL of the server, http:// or https:// [default: a server in this process]
     #[arg(long, value_name = "URL", value_parser = server_url)]
     pub(super) server: Option<String>,
 
@@ -174,9 +189,29 @@ pub(super) struct LiveArgs {
     )]
     pub(super) interval: Time,
 
-    /// How long the live streams send; at least three intervals
+    /// How long the live streams send (at least three intervals), or calls start with --rate
     #[arg(long, value_name = "TIME", default_value_t = Time(Duration::from_secs(60)))]
     pub(super) duration: Time,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Fixed rate")]
+pub(super) struct PacedArgs {
+    /// Start COUNT calls per second for --duration, and print percentiles of their times
+    ///
+    /// Each call sends --points points (default 100). Its time counts from its scheduled start to the end of its reply,
+    /// so that calls that wait for a slow server count in full.
+    #[arg(
+        long,
+        value_name = "COUNT",
+        value_parser = rate,
+        conflicts_with_all = ["live", "compare", "streams", "warm_up", "repeats", "ceiling"]
+    )]
+    pub(super) rate: Option<f64>,
+
+    /// Maximum number of calls that are open at the same time with --rate; further ones start late
+    #[arg(long, value_name = "COUNT", default_value_t = 1000, value_parser = at_least_one, requires = "rate")]
+    pub(super) max_open: usize,
 }
 
 const EXAMPLES: &str = "\
@@ -202,6 +237,8 @@ Examples:
     waywiser serve --data-dir /tmp/recordings &
     waywiser bench --server http://127.0.0.1:50051 --server-pid $! \\
         --live 10000 --connections 100 --method record-path --named
+  The times of 200 short calls per second, as percentiles:
+    waywiser bench --rate 200 --duration 30s --method record-path --points 50
   A track file, with a report in JSON:
     waywiser bench examples/hill-walk.gpx --points 5000000 --json
 
@@ -217,6 +254,16 @@ fn thread_count(text: &str) -> Result<usize, String> {
         .ok_or_else(|| format!("must be a whole number from 1 to {THREADS_MAX}"))
 }
 
+/// Maximum number of calls of a run at a fixed rate. Their names have eight digits.
+const CALLS_MAX: f64 = 1e8;
+
+fn rate(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|&rate: &f64| (1e-3..=1e6).contains(&rate))
+        .ok_or_else(|| "must be a number of calls per second, from 0.001 to 1000000".to_owned())
+}
+
 fn ratio(text: &str) -> Result<f64, String> {
     text.parse()
         .ok()
@@ -227,7 +274,10 @@ fn ratio(text: &str) -> Result<f64, String> {
 impl BenchArgs {
     /// Returns the error message if the arguments contradict each other.
     pub(super) fn contradiction(&self) -> Option<String> {
-        let stream_count = self.live.live.unwrap_or(self.load.streams);
+        let stream_count = match self.pace() {
+            Some(pace) => pace.call_count(),
+            None => self.live.live.unwrap_or(self.load.streams),
+        };
         if self.load.connections > stream_count {
             let connections = self.load.connections;
             let streams = pluralize(stream_count as u64, "stream");
@@ -239,6 +289,11 @@ impl BenchArgs {
         {
             return Some(format!("{option} needs --method record-path"));
         }
+        if let Some(pace) = self.pace()
+            && pace.rate * pace.duration.as_secs_f64() > CALLS_MAX
+        {
+            return Some(format!("--rate times --duration is more than {CALLS_MAX} calls"));
+        }
         let LiveArgs { live, interval, duration } = self.live;
         (live.is_some() && duration.0 < interval.0.saturating_mul(3)).then(|| {
             format!("--duration {duration} is less than three times --interval {interval}")
@@ -248,6 +303,12 @@ impl BenchArgs {
     /// Returns the schedule of live streams.
     pub(super) fn schedule(&self) -> Schedule {
         Schedule { interval: self.live.interval.0, duration: self.live.duration.0 }
+    }
+
+    /// Returns the pace of calls at a fixed rate.
+    pub(super) fn pace(&self) -> Option<Pace> {
+        let (duration, open_max) = (self.live.duration.0, self.paced.max_open);
+        self.paced.rate.map(|rate| Pace { rate, duration, open_max })
     }
 
     /// Returns the arguments of the call, and of the second one with `--vary`.
@@ -261,17 +322,18 @@ impl BenchArgs {
     /// Returns one or two servers, and starts those that run in this process.
     ///
     /// # Errors
-    /// If a URL is not a valid server address, or a server cannot start.
+    /// If a URL or a credential is not valid, or a server cannot start.
     pub(super) fn targets(&self) -> Result<Vec<Target>, String> {
         let servers = &self.servers;
+        let client = |url: &String| self.credentials.apply(Client::builder(url));
         let first = match &servers.server {
-            Some(url) => Target::remote(url, servers.server_pid)?,
+            Some(url) => Target::remote(client(url)?, servers.server_pid)?,
             None if servers.ceiling => Target::counter(servers.server_threads)?,
             None => Target::embedded(servers.server_threads, servers.data_dir.as_deref())?,
         };
         let mut targets = vec![first];
         if let Some(url) = &servers.compare {
-            targets.push(Target::remote(url, servers.compare_pid)?);
+            targets.push(Target::remote(client(url)?, servers.compare_pid)?);
         }
         Ok(targets)
     }
@@ -306,6 +368,7 @@ impl BenchArgs {
                 stream_count,
                 chunk_bytes: self.load.chunk_bytes,
                 length_tolerance: self.length_tolerance,
+                length_tolerance_abs: self.length_tolerance_abs,
                 stall_timeout: self.load.stall_timeout.0,
             }))
         };

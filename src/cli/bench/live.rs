@@ -44,7 +44,8 @@ pub(super) fn run(
     let mut failures = outcome.failures;
     failures.extend(deletion.err());
 
-    let cores = |time: Option<Duration>| {
+    let cores = |time: Option<Duration>| Some(time?.as_secs_f64() / watched_time.as_secs_f64());
+    let scaled_cores = |time: Option<Duration>| {
         let time = time?.as_secs_f64();
         Some(time / watched_time.as_secs_f64() * 1e4 / stream_count as f64)
     };
@@ -62,8 +63,10 @@ pub(super) fn run(
         answered_streams: outcome.answered as u64,
         failed_streams: outcome.failure_count as u64,
         failures,
-        server_cores_per_10000_streams: cores(used.server),
-        client_cores_per_10000_streams: cores(used.client),
+        server_cores: cores(used.server),
+        client_cores: cores(used.client),
+        server_cores_per_10000_streams: scaled_cores(used.server),
+        client_cores_per_10000_streams: scaled_cores(used.client),
         memory_bytes_per_stream: grown.map(|bytes| bytes / stream_count as f64),
         memory_bytes_before: memory_before,
         memory_bytes_live: memory_live,

@@ -1,6 +1,6 @@
 //! `waywiser bench`: runs the load generator (`crate::load`) and measures its cost and that of the server.
 //!
-//! `args` and `call` have the arguments. `rounds` sends at full speed and `live` sends point by point; `meter` measures
+//! `args` and `call` have the arguments. `rounds` sends at full speed, `live` point by point and `paced` at a fixed rate; `meter` measures
 //! CPU time for both, and `report` has the output. All sending happens on threads of one name, which separates its CPU
 //! time from that of a server in the same process.
 
@@ -8,16 +8,17 @@ mod args;
 mod call;
 mod live;
 mod meter;
+mod paced;
 mod report;
 mod rounds;
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::runtime::Builder;
 
 use super::report::pluralize;
-use super::{Outcome, fail, usage_error};
+use super::{Outcome, fail, terminal, usage_error};
 use crate::load::target::CLIENT_THREADS;
 pub(super) use args::BenchArgs;
 
@@ -54,6 +55,21 @@ pub(super) fn run(args: &BenchArgs) -> io::Result<Outcome> {
             failed => fail(format_args!("{} failed", pluralize(failed, "stream"))),
         };
     }
+    if let Some(pace) = args.pace() {
+        let report = match paced::run(args, pace, &runtime) {
+            Ok(report) => report,
+            Err(error) => return fail(format_args!("{error}")),
+        };
+        match args.json {
+            true => report.json(&mut out)?,
+            false => report.text(&mut out)?,
+        }
+        out.flush()?;
+        return match report.failed_calls {
+            0 => Ok(Outcome::Done),
+            failed => fail(format_args!("{} failed", pluralize(failed, "call"))),
+        };
+    }
     let report = match rounds::run(args, &runtime) {
         Ok(report) => report,
         Err(error) => return fail(format_args!("{error}")),
@@ -68,7 +84,7 @@ pub(super) fn run(args: &BenchArgs) -> io::Result<Outcome> {
 
 /// Returns a progress bar on standard error, hidden if that is not a terminal.
 fn progress(len: usize, template: &str) -> ProgressBar {
-    let target = match io::stderr().is_terminal() {
+    let target = match terminal::can_update(&io::stderr()) {
         true => ProgressDrawTarget::stderr(),
         false => ProgressDrawTarget::hidden(),
     };

@@ -69,7 +69,10 @@ pub(super) struct LiveReport {
     pub answered_streams: u64,
     pub failed_streams: u64,
     pub failures: Vec<String>,
-    /// The number of cores that 10 000 streams use while all are open.
+    /// The number of cores that the streams use while all are open.
+    pub server_cores: Option<f64>,
+    pub client_cores: Option<f64>,
+    /// The same, scaled to 10 000 streams.
     pub server_cores_per_10000_streams: Option<f64>,
     pub client_cores_per_10000_streams: Option<f64>,
     /// The growth of memory per stream, including its part of the connection.
@@ -81,10 +84,40 @@ pub(super) struct LiveReport {
     pub send_lateness: Option<Quantiles>,
 }
 
+/// Calls at a fixed rate.
+#[derive(Debug, Serialize)]
+pub(super) struct PacedReport {
+    pub method: String,
+    /// The method and the form of its messages.
+    pub call: String,
+    pub server: String,
+    pub shares_process: bool,
+    pub connections: u64,
+    pub calls: u64,
+    pub points_per_call: u64,
+    pub target_calls_per_s: f64,
+    pub duration_s: f64,
+    pub answered_calls: u64,
+    pub failed_calls: u64,
+    pub failures: Vec<String>,
+    /// Answered calls per second, until the last reply.
+    pub calls_per_s: f64,
+    /// The mean number of cores in use.
+    pub server_cores: Option<f64>,
+    pub client_cores: Option<f64>,
+    pub server_cpu_ns_per_point: Option<f64>,
+    /// From the scheduled start of a call to the end of its reply.
+    pub latency: Option<Quantiles>,
+    /// The delays of starts that the load generator caused, or its limit on open calls.
+    pub start_lateness: Option<Quantiles>,
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub(super) struct Quantiles {
     pub p50_us: f64,
+    pub p90_us: f64,
     pub p99_us: f64,
+    pub p999_us: f64,
     pub max_us: f64,
 }
 
@@ -92,7 +125,13 @@ impl Quantiles {
     /// Returns the quantiles, or `None` if there are no times.
     pub(super) fn of_histogram(times: &Times) -> Option<Self> {
         let us = |quantile| Some(times.at_quantile(quantile)?.as_nanos() as f64 / 1e3);
-        Some(Self { p50_us: us(0.5)?, p99_us: us(0.99)?, max_us: us(1.0)? })
+        Some(Self {
+            p50_us: us(0.5)?,
+            p90_us: us(0.9)?,
+            p99_us: us(0.99)?,
+            p999_us: us(0.999)?,
+            max_us: us(1.0)?,
+        })
     }
 
     /// Returns the quantiles, which are zero if there are no times.
@@ -156,8 +195,8 @@ impl Report {
             };
             writeln!(out, "\n{} / {}", name(second), name(first))?;
             head(out)?;
-            spread(out, "points/s", ratios.points_per_s, 2)?;
-            spread(out, "server CPU per point", ratios.server_cpu_per_point, 2)?;
+            ratio_spread(out, "points/s", ratios.points_per_s)?;
+            ratio_spread(out, "server CPU per point", ratios.server_cpu_per_point)?;
         }
         Ok(())
     }
@@ -166,10 +205,10 @@ impl Report {
 impl Server {
     fn text(&self, out: &mut impl Write) -> io::Result<()> {
         head(out)?;
+        spread(out, "server CPU, ns per point", self.server_cpu_ns_per_point, 1)?;
+        spread(out, "client CPU, ns per point", self.client_cpu_ns_per_point, 1)?;
         spread(out, "points/s", Some(self.points_per_s), 0)?;
         spread(out, "MB/s", Some(self.mb_per_s), 1)?;
-        spread(out, "client CPU, ns per point", self.client_cpu_ns_per_point, 1)?;
-        spread(out, "server CPU, ns per point", self.server_cpu_ns_per_point, 1)?;
         memory(out, "peak memory, MiB", self.memory_peak_bytes)?;
         quantiles(out, "last point to reply, µs", Some(self.reply_latency))?;
         sharing(out, self.shares_process)
@@ -197,25 +236,92 @@ impl LiveReport {
         line(out, "points sent", &count(self.points))?;
         line(out, "streams answered", &count(self.answered_streams))?;
         line(out, "streams failed", &count(self.failed_streams))?;
-        let percent =
-            |cores: Option<f64>| known(cores.map(|cores| format!("{:.2}", 100.0 * cores)));
-        let label = "server CPU, % of a core";
+        line(out, "server CPU, % of a core", &percent(self.server_cores))?;
+        let label = "  scaled to 10 000 streams";
         line(out, label, &percent(self.server_cores_per_10000_streams))?;
-        let label = "client CPU, % of a core";
-        line(out, label, &percent(self.client_cores_per_10000_streams))?;
+        line(out, "client CPU, % of a core", &percent(self.client_cores))?;
         let bytes = self.memory_bytes_per_stream.map(|bytes| grouped(&format!("{bytes:.0}")));
         line(out, "memory, bytes per stream", &known(bytes))?;
         memory(out, "memory before, MiB", self.memory_bytes_before)?;
         memory(out, "memory live, MiB", self.memory_bytes_live)?;
         quantiles(out, "end to reply, µs", self.reply_latency)?;
         quantiles(out, "sent late by, µs", self.send_lateness)?;
-        writeln!(out, "  CPU values are per 10 000 streams.")?;
         sharing(out, self.shares_process)?;
         for failure in &self.failures {
             writeln!(out, "  {failure}")?;
         }
         Ok(())
     }
+}
+
+impl PacedReport {
+    pub(super) fn json(&self, out: &mut impl Write) -> io::Result<()> {
+        serde_json::to_writer(&mut *out, self)?;
+        out.write_all(b"\n")
+    }
+
+    pub(super) fn text(&self, out: &mut impl Write) -> io::Result<()> {
+        writeln!(
+            out,
+            "{}\n{} of {} on {}, {} calls/s for {} s",
+            self.call,
+            pluralize(self.calls, "call"),
+            pluralize(self.points_per_call, "point"),
+            pluralize(self.connections, "connection"),
+            self.target_calls_per_s,
+            self.duration_s,
+        )?;
+        writeln!(out, "\n{}", self.server)?;
+        let count = |count: u64| grouped(&count.to_string());
+        line(out, "server CPU, % of a core", &percent(self.server_cores))?;
+        line(out, "client CPU, % of a core", &percent(self.client_cores))?;
+        let cpu = self.server_cpu_ns_per_point.map(|cpu| grouped(&format!("{cpu:.1}")));
+        line(out, "server CPU, ns per point", &known(cpu))?;
+        line(out, "calls answered", &count(self.answered_calls))?;
+        line(out, "calls failed", &count(self.failed_calls))?;
+        line(out, "answered, calls/s", &grouped(&significant(self.calls_per_s)))?;
+        let us = |us: f64| grouped(&format!("{us:.0}"));
+        writeln!(out, "\n{:LABEL_WIDTH$}{:>16}{:>16}", "", "time, µs", "late start, µs")?;
+        type Quantile = fn(&Quantiles) -> f64;
+        let quantiles: [(&str, Quantile); 5] = [
+            ("p50", |times| times.p50_us),
+            ("p90", |times| times.p90_us),
+            ("p99", |times| times.p99_us),
+            ("p99.9", |times| times.p999_us),
+            ("max", |times| times.max_us),
+        ];
+        let width = LABEL_WIDTH - 2;
+        for (name, of) in quantiles {
+            let [time, late] = [&self.latency, &self.start_lateness]
+                .map(|times| known(times.as_ref().map(of).map(us)));
+            writeln!(out, "  {name:width$}{time:>16}{late:>16}")?;
+        }
+        sharing(out, self.shares_process)?;
+        for failure in &self.failures {
+            writeln!(out, "  {failure}")?;
+        }
+        Ok(())
+    }
+}
+
+fn percent(cores: Option<f64>) -> String {
+    known(cores.map(|cores| format!("{:.2}", 100.0 * cores)))
+}
+
+/// Formats a number with three significant digits.
+fn significant(value: f64) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return value.to_string();
+    }
+    let digits = (2 - value.abs().log10().floor() as i32).clamp(0, 12);
+    format!("{value:.*}", digits as usize)
+}
+
+fn ratio_spread(out: &mut impl Write, label: &str, value: Option<Spread>) -> io::Result<()> {
+    let Some(Spread { median, min, max }) = value else { return line(out, label, &known(None)) };
+    let [median, min, max] = [median, min, max].map(|value| grouped(&significant(value)));
+    let width = LABEL_WIDTH - 2;
+    writeln!(out, "  {label:width$}{median:>VALUE_WIDTH$}{min:>VALUE_WIDTH$}{max:>VALUE_WIDTH$}")
 }
 
 fn sharing(out: &mut impl Write, shares_process: bool) -> io::Result<()> {
@@ -259,7 +365,7 @@ fn memory(out: &mut impl Write, label: &str, bytes: Option<u64>) -> io::Result<(
 }
 
 fn quantiles(out: &mut impl Write, label: &str, quantiles: Option<Quantiles>) -> io::Result<()> {
-    let Some(Quantiles { p50_us, p99_us, max_us }) = quantiles else {
+    let Some(Quantiles { p50_us, p99_us, max_us, .. }) = quantiles else {
         return line(out, label, &known(None));
     };
     let [p50, p99, max] = [p50_us, p99_us, max_us].map(|us| grouped(&format!("{us:.0}")));

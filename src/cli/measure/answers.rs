@@ -12,10 +12,11 @@ use tonic::Code;
 use super::measure_run::{MeasureRun, MeasuredTrack};
 use super::upload::ExpectedAnswer;
 use crate::cli::Outcome;
+use crate::cli::connect::CredentialArgs;
 use crate::cli::input::{FileEnd, Input};
 use crate::cli::report::pluralize;
 use crate::cli::stall_detector::StallDetector;
-use crate::client::{ClientError, PathAnswer};
+use crate::client::{ClientError, PathAnswer, read_to_end};
 
 /// The inputs, files and tracks that were reported.
 #[derive(Default)]
@@ -36,6 +37,7 @@ struct Reported {
 pub(super) async fn report<W: Write>(
     mut run: MeasureRun<'_, W>,
     url: &str,
+    credentials: &CredentialArgs,
     inputs: &[Input],
     expected: mpsc::Receiver<ExpectedAnswer>,
     answers: impl Stream<Item = Result<PathAnswer, ClientError>>,
@@ -59,7 +61,10 @@ pub(super) async fn report<W: Write>(
         return Ok(Outcome::Failed);
     }
     run.error(&match error {
-        Some(error) => explain(url, &error),
+        Some(error) => match credentials.advice(&error) {
+            Some(advice) => format!("{}; {advice}", explain(url, &error)),
+            None => explain(url, &error),
+        },
         None => "reading the files stopped unexpectedly".to_owned(),
     });
     report_missing(&mut run, inputs, &reported);
@@ -113,7 +118,11 @@ async fn collect<W: Write>(
             None => {
                 // The upload has stopped before the last file, because the call has failed. Waits for the
                 // error of the call.
-                while end.is_none() && reported.input_count < input_count {
+                if end.is_none() && reported.input_count == input_count {
+                    read_to_end(answers).await;
+                    return Ok(None);
+                }
+                while end.is_none() {
                     let answer = tokio::select! {
                         biased;
                         answer = answers.next() => answer,
@@ -247,6 +256,10 @@ fn received(answer: Option<Result<PathAnswer, ClientError>>) -> Result<PathAnswe
 fn explain(url: &str, error: &ClientError) -> String {
     match error.transport_failure() {
         Some(reason) => format!("the connection to {url} was lost: {reason}"),
+        // The error contains the URL.
+        None if matches!(error, ClientError::Connection { .. } | ClientError::Connect { .. }) => {
+            error.to_string()
+        }
         None => format!("{url}: {error}"),
     }
 }

@@ -15,13 +15,14 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
+use super::connect::ConnectArgs;
 use super::input::{self, Stdin};
 use super::policy::{FilledOptions, Model, PolicyArgs, PolicyError};
 use super::progress::Progress;
 use super::reading::ReadingArgs;
-use super::report::{ReportOptions, Style, Units};
+use super::report::{Names, ReportOptions, Style, Units};
 use super::units::at_least_one;
-use super::{Outcome, server_url, usage_error};
+use super::{Outcome, usage_error};
 use crate::formats::ReadOptions;
 use crate::measure::{EstimateOptions, Options, Space, WindowOptions, WindowUnit};
 
@@ -77,28 +78,31 @@ pub(super) struct MeasureArgs {
     #[arg(required = true, value_name = "PATH")]
     files: Vec<PathBuf>,
 
-    /// Server that measures the files, such as http://127.0.0.1:50051
-    #[arg(long, value_name = "URL", value_parser = server_url)]
-    server: Option<String>,
-
     /// How to measure the leg between two points
     #[arg(long, value_enum, default_value_t = Model::Geodesic)]
     model: Model,
 
     /// Number of files that are measured at the same time [default: number of cores]
     ///
-    /// The output is the same for any number.
-    #[arg(long, value_name = "N", value_parser = at_least_one, conflicts_with = "server")]
+    /// The output is the same for any number. The files are then measured here, also if WAYWISER_SERVER is set.
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
     jobs: Option<usize>,
 
     #[command(flatten)]
     output: OutputArgs,
 
     #[command(flatten)]
+    connect: ConnectArgs,
+
+    #[command(flatten)]
     reading: ReadingArgs,
 
     #[command(flatten)]
     policy: PolicyArgs,
+
+    /// How names that are wider than their column are written. It depends on standard output.
+    #[arg(skip)]
+    names: Names,
 }
 
 /// Options for the report.
@@ -195,6 +199,11 @@ Examples:
 Exit status: 0 if all files were measured, 1 if a file failed, 2 if the arguments are invalid.";
 
 impl MeasureArgs {
+    /// Returns the URL of the server that measures the files. With --jobs, one of the environment is not used.
+    fn server(&self) -> Option<&str> {
+        self.connect.server().filter(|_| self.jobs.is_none())
+    }
+
     fn style(&self) -> Style {
         match (self.output.json, self.output.csv) {
             (true, _) => Style::Json,
@@ -206,12 +215,12 @@ impl MeasureArgs {
     }
 
     fn report_options(&self, measure: Options) -> ReportOptions {
-        ReportOptions { style: self.style(), measure, units: self.output.units }
+        ReportOptions { style: self.style(), measure, units: self.output.units, names: self.names }
     }
 
     fn options(&self) -> Result<FilledOptions, PolicyError> {
         let metric = self.model.metric();
-        let max_windows = match self.server {
+        let max_windows = match self.server() {
             Some(_) => WindowOptions::REPLY_WINDOWS_MAX,
             None => WindowOptions::WINDOWS_MAX,
         };
@@ -241,8 +250,9 @@ impl MeasureArgs {
 ///
 /// # Errors
 /// If the report cannot be written.
-pub(super) fn run(args: &MeasureArgs) -> io::Result<Outcome> {
+pub(super) fn run(args: MeasureArgs) -> io::Result<Outcome> {
     let stdout = io::stdout();
+    let args = &MeasureArgs { names: Names::on(&stdout), ..args };
     match stdout.is_terminal() {
         true => measure(args, stdout),
         false => measure(args, BufWriter::new(stdout)),
@@ -255,9 +265,13 @@ fn measure(args: &MeasureArgs, out: impl Write) -> io::Result<Outcome> {
         Ok(options) => options,
         Err(error) => return usage_error(format_args!("{error}")),
     };
+    if args.jobs.is_some() && args.connect.server().is_some() && !args.connect.is_from_environment()
+    {
+        return usage_error(format_args!("--jobs cannot be used with --server"));
+    }
     let inputs = input::expand(&args.files);
     let progress = Arc::new(Progress::new(inputs.len(), input::bytes_of(&inputs)));
-    match &args.server {
+    match args.server() {
         Some(url) => remote::measure(args, options, &inputs, url, out, messages, progress),
         None => {
             let stdin = Stdin::of_process();

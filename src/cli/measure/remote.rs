@@ -10,6 +10,7 @@ use super::MeasureArgs;
 use super::answers;
 use super::measure_run::MeasureRun;
 use super::upload::{self, Upload};
+use crate::cli::connect::ConnectArgs;
 use crate::cli::input::{Input, Stdin};
 use crate::cli::policy::FilledOptions;
 use crate::cli::progress::Progress;
@@ -40,6 +41,10 @@ pub(super) fn measure(
     outcome
 }
 
+async fn connect(args: &ConnectArgs, url: &str) -> Result<Client, String> {
+    args.client(url)?.connect().await.map_err(|error| args.explain(&error))
+}
+
 async fn call(
     args: &MeasureArgs,
     options: FilledOptions,
@@ -51,10 +56,10 @@ async fn call(
 ) -> io::Result<Outcome> {
     let shown = Arc::clone(&progress);
     let mut run = MeasureRun::new(args, inputs, options, out, messages, &shown);
-    let client = match Client::connect(url).await {
+    let client = match connect(&args.connect, url).await {
         Ok(client) => client,
         Err(error) => {
-            run.error(&error.to_string());
+            run.error(&error);
             return Ok(Outcome::Failed);
         }
     };
@@ -68,5 +73,14 @@ async fn call(
         stall_detector: Arc::clone(&stall_detector),
     });
     let answers = stream::once(client.measure_paths(parts)).try_flatten();
-    answers::report(run, url, inputs, expected, answers, &stall_detector).await
+    answers::report(
+        run,
+        url,
+        args.connect.credentials(),
+        inputs,
+        expected,
+        answers,
+        &stall_detector,
+    )
+    .await
 }

@@ -85,13 +85,13 @@ fn a_box_across_the_antimeridian_has_the_larger_longitude_in_the_west() {
 fn json_is_one_object_per_track_and_a_total() {
     let run = run_with(&[], "- --json", GPX);
     insta::assert_snapshot!(run.out, @r#"
-    {"file":"-","track":"There","points":4,"segments":2,"length_m":2223.223552166184,"displacement_m":112272.79189415753,"model":"geodesic","bbox":[13.0,46.0,13.0,47.01],"accepted":4,"raw_length_m":2223.223552166184,"rejections":[],"kind":"track","incomplete":false,"notes":[],"gap_length_m":0.0}
-    {"file":"-","track":2,"points":2,"segments":1,"length_m":20003931.458625447,"displacement_m":20003931.458625447,"model":"geodesic","bbox":[-180.0,0.0,180.0,90.0],"accepted":2,"raw_length_m":20003931.458625447,"rejections":[],"kind":"route","incomplete":false,"notes":[],"gap_length_m":0.0}
+    {"file":"-","track":"There","points":4,"segments":2,"length_m":2223.223552166184,"displacement_m":112272.79189415753,"model":"geodesic","bbox":[13.0,46.0,13.0,47.01],"accepted":4,"raw_length_m":2223.223552166184,"rejections":[],"kind":"track","incomplete":false,"notes":[],"gap_length_m":0.0,"track_index":0}
+    {"file":"-","track":"2","points":2,"segments":1,"length_m":20003931.458625447,"displacement_m":20003931.458625447,"model":"geodesic","bbox":[-180.0,0.0,180.0,90.0],"accepted":2,"raw_length_m":20003931.458625447,"rejections":[],"kind":"route","incomplete":false,"notes":[],"gap_length_m":0.0,"track_index":1}
     {"total":{"files":1,"failed_files":0,"tracks":2,"points":6,"segments":3,"length_m":20006154.682177614,"model":"geodesic","accepted":6,"raw_length_m":20006154.682177614,"rejections":[],"notes":[],"more_notes":0,"gap_length_m":0.0}}
     "#);
     let run = run_with(&[], "- --json --model planar", "x,y\n0,0\n3,4\n");
     insta::assert_snapshot!(run.out, @r#"
-    {"file":"-","track":1,"points":2,"segments":1,"length":5.0,"displacement":5.0,"model":"planar","bbox":[0.0,0.0,3.0,4.0],"accepted":2,"raw_length":5.0,"rejections":[],"kind":"track","incomplete":false,"notes":[],"gap_length":0.0}
+    {"file":"-","track":"1","points":2,"segments":1,"length":5.0,"displacement":5.0,"model":"planar","bbox":[0.0,0.0,3.0,4.0],"accepted":2,"raw_length":5.0,"rejections":[],"kind":"track","incomplete":false,"notes":[],"gap_length":0.0,"track_index":0}
     {"total":{"files":1,"failed_files":0,"tracks":1,"points":2,"segments":1,"length":5.0,"model":"planar","accepted":2,"raw_length":5.0,"rejections":[],"notes":[],"more_notes":0,"gap_length":0.0}}
     "#);
 }
@@ -137,11 +137,11 @@ fn a_broken_file_is_reported_and_the_others_are_measured() {
     error: -: cannot be read: standard input can be read only once; name - once
     ");
     insta::assert_snapshot!(run.out, @r#"
-    {"file":"a.csv","track":1,"points":2,"segments":1,"length_m":111319.49079327357,"displacement_m":111319.49079327357,"model":"geodesic","bbox":[0.0,0.0,1.0,0.0],"accepted":2,"raw_length_m":111319.49079327357,"rejections":[],"kind":"track","incomplete":false,"notes":[],"gap_length_m":0.0}
-    {"file":"half.gpx","track":1,"points":1,"segments":1,"length_m":0.0,"displacement_m":0.0,"model":"geodesic","bbox":[0.0,0.0,0.0,0.0],"accepted":1,"raw_length_m":0.0,"rejections":[],"kind":"route","incomplete":false,"notes":[],"gap_length_m":0.0}
-    {"file":"half.gpx","track":2,"points":2,"segments":1,"length_m":0.0,"displacement_m":0.0,"model":"geodesic","bbox":[0.0,1.0,0.0,1.0],"accepted":1,"raw_length_m":0.0,"rejections":[{"reason":"invalid_position","count":1,"first_offset":0,"rejected_length_m":0.0}],"kind":"track","incomplete":true,"notes":[{"kind":"invalid_position","message":"1 point without a valid position is skipped: latitude 91 is not between -90 and 90 degrees","count":1,"line":2,"column":9}],"gap_length_m":0.0}
-    {"file":"nan.csv","track":1,"points":1,"segments":0,"length_m":0.0,"displacement_m":0.0,"model":"geodesic","bbox":null,"accepted":0,"raw_length_m":0.0,"rejections":[{"reason":"invalid_position","count":1,"first_offset":0,"rejected_length_m":0.0}],"kind":"track","incomplete":false,"notes":[{"kind":"invalid_position","message":"1 point without a valid position is skipped: longitude NaN is not a finite number","count":1,"line":2,"column":1}],"gap_length_m":0.0}
-    {"file":"-","track":1,"points":2,"segments":1,"length_m":111319.49079327357,"displacement_m":111319.49079327357,"model":"geodesic","bbox":[0.0,0.0,1.0,0.0],"accepted":2,"raw_length_m":111319.49079327357,"rejections":[],"kind":"track","incomplete":false,"notes":[],"gap_length_m":0.0}
+    {"file":"a.csv","track":"1","points":2,"segments":1,"length_m":111319.49079327357,"displacement_m":111319.49079327357,"model":"geodesic","bbox":[0.0,0.0,1.0,0.0],"accepted":2,"raw_length_m":111319.49079327357,"rejections":[],"kind":"track","incomplete":false,"notes":[],"gap_length_m":0.0,"track_index":0}
+    {"file":"half.gpx","track":"1","points":1,"segments":1,"length_m":0.0,"displacement_m":0.0,"model":"geodesic","bbox":[0.0,0.0,0.0,0.0],"accepted":1,"raw_length_m":0.0,"rejections":[],"kind":"route","incomplete":false,"notes":[],"gap_length_m":0.0,"track_index":0}
+    {"file":"half.gpx","track":"2","points":2,"segments":1,"length_m":0.0,"displacement_m":0.0,"model":"geodesic","bbox":[0.0,1.0,0.0,1.0],"accepted":1,"raw_length_m":0.0,"rejections":[{"reason":"invalid_position","count":1,"first_offset":0,"rejected_length_m":0.0}],"kind":"track","incomplete":true,"notes":[{"kind":"invalid_position","message":"1 point without a valid position is skipped: latitude 91 is not between -90 and 90 degrees","count":1,"line":2,"column":9}],"gap_length_m":0.0,"track_index":1}
+    {"file":"nan.csv","track":"1","points":1,"segments":0,"length_m":0.0,"displacement_m":0.0,"model":"geodesic","bbox":null,"accepted":0,"raw_length_m":0.0,"rejections":[{"reason":"invalid_position","count":1,"first_offset":0,"rejected_length_m":0.0}],"kind":"track","incomplete":false,"notes":[{"kind":"invalid_position","message":"1 point without a valid position is skipped: longitude NaN is not a finite number","count":1,"line":2,"column":1}],"gap_length_m":0.0,"track_index":0}
+    {"file":"-","track":"1","points":2,"segments":1,"length_m":111319.49079327357,"displacement_m":111319.49079327357,"model":"geodesic","bbox":[0.0,0.0,1.0,0.0],"accepted":2,"raw_length_m":111319.49079327357,"rejections":[],"kind":"track","incomplete":false,"notes":[],"gap_length_m":0.0,"track_index":0}
     {"total":{"files":7,"failed_files":5,"tracks":5,"points":8,"segments":4,"length_m":222638.98158654713,"model":"geodesic","accepted":6,"raw_length_m":222638.98158654713,"rejections":[{"reason":"invalid_position","count":2,"rejected_length_m":0.0}],"notes":[],"more_notes":0,"gap_length_m":0.0}}
     "#);
     let run = run_with(&files, "a.csv half.gpx", "");
@@ -243,7 +243,7 @@ fn the_effect_of_filters_is_printed() {
     assert_eq!(run.messages, note);
     let run = run_with(&[], &format!("{arguments} --json"), WALK);
     insta::assert_snapshot!(run.out, @r#"
-    {"file":"-","track":1,"points":6,"segments":1,"length":4.0,"displacement":4.0,"model":"planar","bbox":[0.0,0.0,4.0,0.0],"accepted":4,"raw_length":1798.0,"length_3d":5.23606797749979,"elapsed_s":5.0,"moving_s":5.0,"max_speed":0.8,"ascent":0.0,"descent":0.0,"rejections":[{"reason":"speed","count":1,"first_offset":2,"rejected_length":1794.0},{"reason":"step","count":1,"first_offset":4,"rejected_length":0.0}],"kind":"track","start_time":"1970-01-01T00:00:00Z","end_time":"1970-01-01T00:00:05Z","incomplete":false,"notes":[{"kind":"unused_option","message":"2 of 6 points have no elevation: --elevation had no effect on them","count":2}],"gap_length":0.0,"raw_ascent":0.0,"raw_descent":2.0,"ascent_method":{"smoothing_s":45.0,"threshold":3.0}}
+    {"file":"-","track":"1","points":6,"segments":1,"length":4.0,"displacement":4.0,"model":"planar","bbox":[0.0,0.0,4.0,0.0],"accepted":4,"raw_length":1798.0,"length_3d":5.23606797749979,"elapsed_s":5.0,"moving_s":5.0,"max_speed":0.8,"ascent":0.0,"descent":0.0,"rejections":[{"reason":"speed","count":1,"first_offset":2,"rejected_length":1794.0},{"reason":"step","count":1,"first_offset":4,"rejected_length":0.0}],"kind":"track","start_time":"1970-01-01T00:00:00Z","end_time":"1970-01-01T00:00:05Z","incomplete":false,"notes":[{"kind":"unused_option","message":"2 of 6 points have no elevation: --elevation had no effect on them","count":2}],"gap_length":0.0,"raw_ascent":0.0,"raw_descent":2.0,"ascent_method":{"smoothing_s":45.0,"threshold":3.0},"track_index":0}
     {"total":{"files":1,"failed_files":0,"tracks":1,"points":6,"segments":1,"length":4.0,"model":"planar","accepted":4,"raw_length":1798.0,"length_3d":5.23606797749979,"moving_s":5.0,"max_speed":0.8,"ascent":0.0,"descent":0.0,"rejections":[{"reason":"speed","count":1,"rejected_length":1794.0},{"reason":"step","count":1,"rejected_length":0.0}],"notes":[],"more_notes":0,"gap_length":0.0,"raw_ascent":0.0,"raw_descent":2.0,"ascent_method":{"smoothing_s":45.0,"threshold":3.0}}}
     "#);
     let run = run_with(&[], &format!("{arguments} --csv"), WALK);
@@ -298,7 +298,7 @@ fn options_that_planar_paths_do_not_have_are_a_usage_error() {
             let arguments = format!("missing.csv --model planar {option}{server}");
             let words = ["measure"].into_iter().chain(arguments.split(' '));
             let args = Wrapper::parse_from(words).args;
-            assert_eq!(run(&args).unwrap(), Outcome::Misused, "{arguments}");
+            assert_eq!(run(args).unwrap(), Outcome::Misused, "{arguments}");
         }
     }
     let error = Wrapper::try_parse_from(["measure", "--jobs", "0", "f"]).err().unwrap();

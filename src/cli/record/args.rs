@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::cli::connect::ConnectArgs;
 use crate::cli::policy::{FilledOptions, Model, PolicyArgs, PolicyError};
 use crate::cli::reading::ReadingArgs;
-use crate::cli::server_url;
+use crate::cli::units::{Time, at_least_one};
 use crate::formats::ReadOptions;
 use crate::measure::{Metric, Options};
 use crate::recording::RecordingName;
@@ -29,22 +30,20 @@ pub(in crate::cli) struct RecordArgs {
     /// Track file to send; - for standard input
     pub(super) file: PathBuf,
 
-    /// URL of the server, such as http://127.0.0.1:50051 [default: a server in this process]
-    #[arg(long, value_name = "URL", value_parser = server_url)]
-    pub(super) server: Option<String>,
-
     /// Store the track as a recording with this name; needs --server
     #[arg(long, value_name = "paths/NAME", requires = "server")]
     pub(super) name: Option<RecordingName>,
 
     /// Number of the track in the file, from 1; required with --name if the file has several tracks
-    #[arg(
-        long,
-        value_name = "NUMBER",
-        requires = "name",
-        value_parser = clap::value_parser!(u64).range(1..)
-    )]
-    pub(super) track: Option<u64>,
+    #[arg(long, value_name = "NUMBER", requires = "name", value_parser = at_least_one)]
+    pub(super) track: Option<usize>,
+
+    /// With --name, how long to retry while no point becomes durable, such as 5m
+    ///
+    /// By default the command fails at once if it cannot connect to the server at first, and retries for five minutes
+    /// when it loses the connection later.
+    #[arg(long, value_name = "DURATION", requires = "name")]
+    pub(super) retry_for: Option<Time>,
 
     /// Send the points through a published contract
     #[arg(long, value_enum, conflicts_with = "name")]
@@ -57,6 +56,9 @@ pub(in crate::cli) struct RecordArgs {
     /// Print one JSON object per line
     #[arg(long)]
     pub(super) json: bool,
+
+    #[command(flatten)]
+    pub(super) connect: ConnectArgs,
 
     #[command(flatten)]
     pub(super) reading: ReadingArgs,

@@ -45,9 +45,10 @@ pub(super) fn run(args: &RecordArgs) -> io::Result<Outcome> {
         Err(error) => return fail(format_args!("cannot start threads: {error}")),
     };
     let outcome = runtime.block_on(async {
-        match (&args.name, &args.server) {
-            // The parser requires a server for a name.
+        match (&args.name, args.connect.server()) {
             (Some(name), Some(url)) => recording::record(args, options, name, url).await,
+            // The parser requires a server for a name, but the environment may have an empty one.
+            (Some(_), None) => usage_error(format_args!("--name needs --server")),
             _ => record(args, options).await,
         }
     });
@@ -75,16 +76,20 @@ async fn record(args: &RecordArgs, options: FilledOptions) -> io::Result<Outcome
         }
         events.early.push_back(event);
     }
-    let (url, embedded) = match &args.server {
-        Some(url) => (url.clone(), None),
+    let (url, builder, embedded) = match args.connect.server() {
+        Some(url) => match args.connect.client(url) {
+            Ok(builder) => (url.to_owned(), builder, None),
+            Err(error) => return fail(format_args!("{error}")),
+        },
         None => match EmbeddedServer::start().await {
-            Ok(server) => (server.url.clone(), Some(server)),
+            // The server in this process has no use for credentials.
+            Ok(server) => (server.url.clone(), Client::builder(&server.url), Some(server)),
             Err(error) => {
                 return fail(format_args!("cannot start a server in this process: {error}"));
             }
         },
     };
-    let client = match Client::connect(&url).await {
+    let client = match builder.connect().await {
         Ok(client) => client,
         Err(error) => return fail(format_args!("{error}")),
     };

@@ -15,7 +15,7 @@ use super::{Events, ReaderEvent};
 use crate::cli::input::{self, FileEnd};
 use crate::cli::notes::{self, NoteList, PresetCheck, track_label};
 use crate::cli::policy::FilledOptions;
-use crate::cli::report::{FileNote, Report, ReportOptions, Style, Total, Track, Units};
+use crate::cli::report::{FileNote, Names, Report, ReportOptions, Style, Total, Track, Units};
 use crate::cli::stall_detector::StallDetector;
 use crate::cli::track_queue::{QueuedPart, TrackEnd, TrackQueue};
 use crate::client::{Client, ClientError, PathAnswer, PathPart};
@@ -181,7 +181,9 @@ pub(super) async fn send(
         source.next_part().await.map(|part| (part, source))
     });
     let answers = stream::once(client.measure_paths(parts)).try_flatten();
-    let report_options = ReportOptions { style, measure: options.all, units: Units::default() };
+    let names = Names::on(&io::stdout());
+    let report_options =
+        ReportOptions { style, measure: options.all, units: Units::default(), names };
     let mut run = Run {
         report: Report::new(&mut *out, report_options, [&*file].into_iter()),
         file: &file,
@@ -194,6 +196,7 @@ pub(super) async fn send(
         printed_notes: NoteList::default(),
         preset_check: PresetCheck::default(),
         file_notes: Vec::new(),
+        explain: &|error| args.connect.explain(error),
     };
     let outcome = run.report_answers(received, answers, &stall_detector).await?;
     run.end();
@@ -233,6 +236,8 @@ struct Run<'a, W> {
     printed_notes: NoteList,
     preset_check: PresetCheck,
     file_notes: Vec<FileNote>,
+    /// Returns the message of an error of the call.
+    explain: &'a dyn Fn(&ClientError) -> String,
 }
 
 /// The end of the input.
@@ -285,7 +290,7 @@ impl<W: Write> Run<'_, W> {
                     stall_detector.answer_received();
                     self.answer(answer)?.err()
                 }
-                Some(Err(error)) => Some(error.to_string()),
+                Some(Err(error)) => Some((self.explain)(&error)),
                 None if matches!(end, Some(InputEnd::Complete)) && self.sent.is_empty() => {
                     return Ok(Ok(()));
                 }
@@ -394,6 +399,7 @@ mod tests {
                     style: Style::Json,
                     measure: Options::default(),
                     units: Units::default(),
+                    names: Names::Whole,
                 },
                 [file].into_iter(),
             ),
@@ -411,6 +417,7 @@ mod tests {
             printed_notes: NoteList::default(),
             preset_check: PresetCheck::default(),
             file_notes: Vec::new(),
+            explain: &|error| error.to_string(),
         };
         let stall_detector = StallDetector::default();
         let result = run.report_answers(received, answers, &stall_detector).await.unwrap();

@@ -4,11 +4,11 @@
 //! already. `survey` checks a regular file before anything is sent. That is not possible for standard input, whose
 //! recording stays unfinished if the input is broken or has more than one track.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt as _, stream};
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::mpsc;
 
 use super::args::RecordArgs;
@@ -16,12 +16,15 @@ use super::survey::{Survey, missing_track};
 use crate::cli::flags;
 use crate::cli::input::{self, Input, Stdin};
 use crate::cli::notes::{self, NoteList, PresetCheck, track_label};
+use crate::cli::outage::{self, Outage};
 use crate::cli::policy::FilledOptions;
 use crate::cli::progress::Progress;
-use crate::cli::report::{Report, ReportOptions, Style, Track, Units, pluralize};
+use crate::cli::report::{
+    Names, Report, ReportOptions, Style, Track, Units, escape_control, pluralize,
+};
 use crate::cli::track_reader::{ReadRequest, ReaderEvent, TrackReader};
-use crate::cli::{Outcome, fail, retry_note, stderr};
-use crate::client::{Client, RecordEvent};
+use crate::cli::{Outcome, fail, terminal};
+use crate::client::{ClientError, RecordError, RecordEvent, RetryPolicy};
 use crate::formats::{Note, TrackInfo};
 use crate::measure::Fix;
 use crate::recording::RecordingName;
@@ -36,15 +39,20 @@ pub(super) async fn record(
     name: &RecordingName,
     url: &str,
 ) -> io::Result<Outcome> {
-    let client = match Client::connect_lazy(url) {
+    let client = args
+        .connect
+        .client(url)
+        .and_then(|builder| builder.connect_lazy().map_err(|error| args.connect.explain(&error)));
+    let client = match client {
         Ok(client) => client,
         Err(error) => return fail(format_args!("{error}")),
     };
     let input = Input::named(&args.file);
     let file = input::display_name(&args.file);
     let read_options = args.read_options();
+    let wanted = args.track.map(|number| number as u64);
     if input.is_regular_file() {
-        let (input, options, wanted) = (input.clone(), read_options.clone(), args.track);
+        let (input, options, wanted) = (input.clone(), read_options.clone(), wanted);
         let check = move || Survey::check(&input, &options, wanted);
         let stopped = |_| Err(format!("{file}: reading stopped unexpectedly"));
         if let Err(error) = tokio::task::spawn_blocking(check).await.unwrap_or_else(stopped) {
@@ -67,19 +75,23 @@ pub(super) async fn record(
         is_strict,
         notes: NoteList::default(),
         name: name.clone(),
-        wanted: args.track,
+        wanted,
         track_count: 0,
         file_track: 0,
         failed,
         ended,
     };
-    let bar =
-        if io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
-    let line = bar.clone();
-    let recorder = client.recorder(name.clone(), options.all);
-    let recorder = recorder.on_event(move |event| show(&line, &event));
+    let bar = status_line();
+    let mut status = Status { bar: bar.clone(), outage: Outage::default() };
+    let policy = RetryPolicy::default();
+    let retry_for = args.retry_for.map(|time| time.0);
+    let recorder = client
+        .recorder(name.clone(), options.all)
+        .retry_policy(RetryPolicy { budget: retry_for.unwrap_or(policy.budget), ..policy })
+        .first_connection_budget(retry_for.unwrap_or_default())
+        .on_event(move |event| status.show(&event));
     let outcome = tokio::select! {
-        outcome = recorder.record(source.fixes()) => outcome.map_err(|error| flags::explain(&error)),
+        outcome = recorder.record(source.fixes()) => outcome.map_err(|error| explain(args, &error)),
         // The sender is dropped at the end of the file.
         Some(error) = failures.recv() => Err(error),
     };
@@ -88,7 +100,9 @@ pub(super) async fn record(
         Ok(recorded) => {
             let mut out = io::stdout();
             let style = if args.json { Style::Json } else { Style::Details };
-            let options = ReportOptions { style, measure: options.all, units: Units::default() };
+            let names = Names::on(&out);
+            let options =
+                ReportOptions { style, measure: options.all, units: Units::default(), names };
             let mut report = Report::new(&mut out, options, [&*file].into_iter());
             let summary = recorded.summary;
             // Missing if the recording was finished before the end of the file was read.
@@ -106,26 +120,76 @@ pub(super) async fn record(
     }
 }
 
-/// Shows the progress on one line of a terminal. Elsewhere, prints only errors, so that logs stay short.
-fn show(bar: &ProgressBar, event: &RecordEvent) {
-    match event {
-        RecordEvent::Connected { committed_points: 0 } => bar.set_message("recording"),
-        RecordEvent::Connected { committed_points } => {
-            let points = pluralize(*committed_points, "point");
-            bar.set_message(format!("resuming after {points} that the server has"));
+/// Returns the message of an error, with what to do about it.
+fn explain(args: &RecordArgs, error: &RecordError) -> String {
+    let text = flags::explain(error);
+    match error {
+        RecordError::Refused { source: source @ ClientError::Connect { .. }, .. }
+            if args.retry_for.is_none() && source.is_refused() =>
+        {
+            format!("{text} --retry-for 5m waits for it")
         }
-        RecordEvent::Committed { committed_points } => {
-            bar.set_message(format!("{} recorded", pluralize(*committed_points, "point")));
-        }
-        RecordEvent::Retrying { wait, reason } => {
-            let text = retry_note(reason, *wait);
-            match bar.is_hidden() {
-                true => stderr::print(format_args!("note: {text}")),
-                false => bar.set_message(text),
+        RecordError::Refused { source, .. } | RecordError::TimedOut { source, .. } => {
+            match args.connect.credentials().advice(source) {
+                Some(advice) => format!("{text}; {advice}"),
+                None => text,
             }
         }
+        _ => text,
     }
-    bar.tick();
+}
+
+/// Returns the line of a terminal that shows the progress. It is hidden elsewhere.
+fn status_line() -> ProgressBar {
+    if !terminal::can_update(&io::stderr()) {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner();
+    match ProgressStyle::with_template("{spinner} {wide_msg}") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+/// The progress of a recording: one line on a terminal. Elsewhere only outages are printed, so that logs stay short.
+struct Status {
+    bar: ProgressBar,
+    outage: Outage,
+}
+
+impl Status {
+    fn show(&mut self, event: &RecordEvent) {
+        match event {
+            RecordEvent::Connected { committed_points } => {
+                if self.outage.end() && self.bar.is_hidden() {
+                    let points = pluralize(*committed_points, "point");
+                    super::note(&format!("connected again; the server has {points}"));
+                }
+                self.bar.set_message(match committed_points {
+                    0 => "recording".to_owned(),
+                    points => {
+                        format!(
+                            "resuming after {} that the server has",
+                            pluralize(*points, "point")
+                        )
+                    }
+                });
+            }
+            RecordEvent::Committed { committed_points } => {
+                self.bar.set_message(format!("{} recorded", pluralize(*committed_points, "point")));
+            }
+            RecordEvent::Retrying { wait, reason } => {
+                let note = self.outage.note(reason, *wait);
+                match self.bar.is_hidden() {
+                    true => note.iter().for_each(|note| super::note(note)),
+                    false => self.bar.set_message(
+                        escape_control(&outage::retry_text(reason, *wait)).into_owned(),
+                    ),
+                }
+            }
+        }
+        self.bar.tick();
+    }
 }
 
 /// The fixes of one track of a file.

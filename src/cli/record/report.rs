@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use crate::cli::report::{Keep, grouped, pad_or_truncate, pluralize};
+use crate::cli::report::{Keep, Names, grouped, pluralize};
 use crate::measure::Space;
 
 /// Explains why a length without filters is not the true length.
@@ -33,13 +33,14 @@ const TRACK_WIDTH: usize = 32;
 pub(super) struct SegmentTable<W> {
     out: W,
     space: Space,
+    names: Names,
 }
 
 impl<W: Write> SegmentTable<W> {
     /// Writes the header.
-    pub(super) fn new(mut out: W, space: Space) -> io::Result<Self> {
+    pub(super) fn new(mut out: W, space: Space, names: Names) -> io::Result<Self> {
         writeln!(out, "{:TRACK_WIDTH$}{:>10}{:>13}{:>20}", "track", "segment", "points", "length")?;
-        Ok(Self { out, space })
+        Ok(Self { out, space, names })
     }
 
     /// Writes a row, of which `segment` is the number of the segment.
@@ -55,7 +56,7 @@ impl<W: Write> SegmentTable<W> {
             Space::Geographic => grouped(&format!("{length:.0}")) + " m",
             Space::Planar => grouped(&format!("{length:.6}")),
         };
-        let name = pad_or_truncate(name, TRACK_WIDTH, Keep::Start);
+        let name = self.names.fit(name, TRACK_WIDTH, Keep::Start);
         writeln!(self.out, "{name}{segment:>10}{points:>13}{length:>20}")
     }
 }
@@ -78,8 +79,11 @@ mod tests {
     #[test]
     fn segments_have_lengths_in_whole_metres_or_in_the_planar_unit() {
         let mut out = Vec::new();
-        SegmentTable::new(&mut out, Space::Geographic).unwrap().row("a", 1, 2, 1234.0).unwrap();
-        SegmentTable::new(&mut out, Space::Planar).unwrap().row("total", 1, 2, 7.5).unwrap();
+        let names = Names::Truncated;
+        let mut table = SegmentTable::new(&mut out, Space::Geographic, names).unwrap();
+        table.row("a", 1, 2, 1234.0).unwrap();
+        let mut table = SegmentTable::new(&mut out, Space::Planar, names).unwrap();
+        table.row("total", 1, 2, 7.5).unwrap();
         insta::assert_snapshot!(String::from_utf8(out).unwrap(), @"
         track                              segment       points              length
         a                                        1            2             1 234 m

@@ -171,7 +171,7 @@ pub(super) fn json_track<'a>(track: &Track<'a>, options: &ReportOptions) -> Row<
     let summary = &track.summary;
     let name = match &track.info.name {
         Some(name) => Value::Text(name.as_str().into()),
-        None => Value::Count(track.number),
+        None => Value::Text(track.number.to_string().into()),
     };
     // West, south, east, north, as in RFC 7946, section 5; or the least and largest x and y.
     let bbox = summary.bounds.map(|b| Value::Box([b.min_x, b.min_y, b.max_x, b.max_y]));
@@ -191,14 +191,21 @@ pub(super) fn json_track<'a>(track: &Track<'a>, options: &ReportOptions) -> Row<
     row.push(("notes".into(), Value::Rows(track.notes.iter().map(json_note).collect())));
     row.extend(json_newer(summary, Some(&options.measure)));
     row.extend(trip_lists(summary, Some(&options.measure)));
+    // From 0, as all indices; the name of a track without a name counts from 1.
+    row.push(("track_index".into(), Value::Count(track.number.saturating_sub(1))));
     Row(row)
 }
 
 /// Returns the row of a recording with these options. A damaged one has only its name.
-pub(super) fn json_recording<'a>(path: &'a StoredPath, options: Option<&Options>) -> Row<'a> {
+pub(super) fn json_recording<'a>(
+    path: &'a StoredPath,
+    options: Option<&Options>,
+    state: &'static str,
+) -> Row<'a> {
     let name = ("name".into(), Value::Text((&*path.name).into()));
+    let state = ("state".into(), Value::Text(state.into()));
     let Some(summary) = &path.summary else {
-        return Row(vec![name, ("damaged".into(), Value::Flag(true))]);
+        return Row(vec![name, ("damaged".into(), Value::Flag(true)), state]);
     };
     let bbox = summary.bounds.map(|b| Value::Box([b.min_x, b.min_y, b.max_x, b.max_y]));
     let time = |unix_ms: Option<i64>| {
@@ -229,6 +236,7 @@ pub(super) fn json_recording<'a>(path: &'a StoredPath, options: Option<&Options>
         ])
     });
     row.push(("unused_options".into(), Value::Rows(unused.collect())));
+    row.push(state);
     Row(row)
 }
 

@@ -16,7 +16,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use self::table::Table;
-pub(super) use self::text::{Keep, escape_control, grouped, pad_or_truncate, pluralize};
+pub(super) use self::text::{Keep, Names, escape_control, grouped, pluralize};
 pub(super) use self::units::Units;
 pub(super) use self::windows::unit_name;
 use crate::client::StoredPath;
@@ -42,6 +42,7 @@ pub(super) struct ReportOptions {
     pub measure: Options,
     /// The units of geographic lengths and speeds.
     pub units: Units,
+    pub names: Names,
 }
 
 impl ReportOptions {
@@ -88,9 +89,13 @@ pub(super) struct Report<W> {
     has_header: bool,
 }
 
-/// Writes a recording as one JSON object.
-pub(super) fn json_recording(out: &mut impl Write, path: &StoredPath) -> io::Result<()> {
-    let mut row = machine::json_recording(path, path.measure_options().as_ref());
+/// Writes a recording in a state as one JSON object.
+pub(super) fn json_recording(
+    out: &mut impl Write,
+    path: &StoredPath,
+    state: &'static str,
+) -> io::Result<()> {
+    let mut row = machine::json_recording(path, path.measure_options().as_ref(), state);
     if let Some(summary) = &path.summary {
         windows::extend_json(&mut row, summary, Units::M);
     }
@@ -119,9 +124,11 @@ impl<W: Write> Report<W> {
         state: &str,
         path: &StoredPath,
         summary: &PathSummary,
+        names: Names,
     ) -> io::Result<()> {
         let measure = path.measure_options().unwrap_or(Options::new(summary.metric));
-        let options = ReportOptions { style: Style::Details, measure, units: Units::default() };
+        let options =
+            ReportOptions { style: Style::Details, measure, units: Units::default(), names };
         let mut report = Self::new(out, options, [state].into_iter());
         report.table.set_heads(["state", "recording"]);
         report.begin(summary)?;

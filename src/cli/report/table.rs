@@ -67,7 +67,8 @@ impl Table {
         }
         // The suffix stays visible when the name is truncated.
         let width = self.name_width().saturating_sub(suffix.len());
-        let name = pad_or_truncate(info.name.as_deref().unwrap_or(&number), width, Keep::Start);
+        let name = info.name.as_deref().unwrap_or(&number);
+        let name = self.options.names.fit(name, width, Keep::Start);
         let name = format!("{}{suffix}", name.trim_end());
         let summary = &track.summary;
         self.rows(out, [track.file, &name], summary, Some(summary.displacement))?;
@@ -368,8 +369,8 @@ impl Table {
         writeln!(
             out,
             "{}  {}{points:>POINTS_WIDTH$}{segments:>SEGMENTS_WIDTH$} {length:>LENGTH_WIDTH$}",
-            pad_or_truncate(file, self.file_width, Keep::End),
-            pad_or_truncate(name, self.name_width(), Keep::Start),
+            self.options.names.fit(file, self.file_width, Keep::End),
+            self.options.names.fit(name, self.name_width(), Keep::Start),
         )
     }
 }

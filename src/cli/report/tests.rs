@@ -65,7 +65,7 @@ fn lists() -> Options {
 /// Returns the report on tracks and their total.
 fn report(measure: Options, style: Style, units: Units, tracks: &[PathSummary]) -> String {
     let mut out = Vec::new();
-    let options = ReportOptions { style, measure, units };
+    let options = ReportOptions { style, measure, units, names: Names::Truncated };
     let mut report = Report::new(&mut out, options, ["a.gpx"].into_iter());
     let mut totals = Totals::new(measure.metric());
     for (number, summary) in (1..).zip(tracks) {
@@ -247,8 +247,12 @@ fn a_table_has_times_in_whole_seconds() {
         ..TrackInfo::default()
     };
     let mut out = Vec::new();
-    let options =
-        ReportOptions { style: Style::Details, measure: lists(), units: Units::default() };
+    let options = ReportOptions {
+        style: Style::Details,
+        measure: lists(),
+        units: Units::default(),
+        names: Names::Truncated,
+    };
     let mut report = Report::new(&mut out, options, ["a.gpx"].into_iter());
     let summary = day(lists());
     report.track(&Track { file: "a.gpx", number: 1, info: &info, summary, notes: &[] }).unwrap();
@@ -279,7 +283,7 @@ fn only_the_latest_trips_are_listed() {
 #[test]
 fn json_has_the_estimate_the_ledger_and_the_trips() {
     insta::assert_snapshot!(report(lists(), Style::Json, Units::M, &[day(lists())]), @r#"
-    {"file":"a.gpx","track":1,"points":9448,"segments":3,"length_m":12171.5,"displacement_m":6.997,"model":"geodesic","bbox":null,"accepted":9440,"raw_length_m":12391.62,"elapsed_s":10047.0,"moving_s":9446.5,"max_speed_mps":2.643,"ascent_m":587.5,"descent_m":583.25,"rejections":[{"reason":"speed","count":3,"first_offset":17,"rejected_length_m":200.0},{"reason":"late","count":1,"first_offset":17,"rejected_length_m":-1e-9},{"reason":"zero_position","count":4,"first_offset":17,"rejected_length_m":0.0}],"kind":"track","incomplete":false,"notes":[],"gap_length_m":20.12,"raw_ascent_m":4979.7,"raw_descent_m":4974.1,"estimated_length_m":8012.4,"estimated_length_low_m":7691.9039999999995,"estimated_length_high_m":8413.02,"stop_count":1,"trip_count":2,"stopped_s":600.5,"ascent_method":{"smoothing_s":45.0,"threshold_m":3.0},"stops":[{"longitude_deg":13.8125,"latitude_deg":46.46875,"arrival_time":"2024-05-18T10:12:40Z","departure_time":"2024-05-18T10:22:40.5Z"}],"trips":[{"start_time":"2024-05-18T09:12:40Z","end_time":"2024-05-18T10:12:40Z","start_longitude_deg":13.75,"start_latitude_deg":46.4375,"end_longitude_deg":13.875,"end_latitude_deg":46.5,"estimated_length_m":5000.0,"estimated_length_low_m":4800.0,"estimated_length_high_m":5250.0},{"start_time":"2024-05-18T10:22:40Z","end_time":"2024-05-20T16:46:47Z","start_longitude_deg":13.75,"start_latitude_deg":46.4375,"end_longitude_deg":13.875,"end_latitude_deg":46.5,"estimated_length_m":3012.4,"estimated_length_low_m":2891.904,"estimated_length_high_m":3163.0200000000004}]}
+    {"file":"a.gpx","track":"1","points":9448,"segments":3,"length_m":12171.5,"displacement_m":6.997,"model":"geodesic","bbox":null,"accepted":9440,"raw_length_m":12391.62,"elapsed_s":10047.0,"moving_s":9446.5,"max_speed_mps":2.643,"ascent_m":587.5,"descent_m":583.25,"rejections":[{"reason":"speed","count":3,"first_offset":17,"rejected_length_m":200.0},{"reason":"late","count":1,"first_offset":17,"rejected_length_m":-1e-9},{"reason":"zero_position","count":4,"first_offset":17,"rejected_length_m":0.0}],"kind":"track","incomplete":false,"notes":[],"gap_length_m":20.12,"raw_ascent_m":4979.7,"raw_descent_m":4974.1,"estimated_length_m":8012.4,"estimated_length_low_m":7691.9039999999995,"estimated_length_high_m":8413.02,"stop_count":1,"trip_count":2,"stopped_s":600.5,"ascent_method":{"smoothing_s":45.0,"threshold_m":3.0},"stops":[{"longitude_deg":13.8125,"latitude_deg":46.46875,"arrival_time":"2024-05-18T10:12:40Z","departure_time":"2024-05-18T10:22:40.5Z"}],"trips":[{"start_time":"2024-05-18T09:12:40Z","end_time":"2024-05-18T10:12:40Z","start_longitude_deg":13.75,"start_latitude_deg":46.4375,"end_longitude_deg":13.875,"end_latitude_deg":46.5,"estimated_length_m":5000.0,"estimated_length_low_m":4800.0,"estimated_length_high_m":5250.0},{"start_time":"2024-05-18T10:22:40Z","end_time":"2024-05-20T16:46:47Z","start_longitude_deg":13.75,"start_latitude_deg":46.4375,"end_longitude_deg":13.875,"end_latitude_deg":46.5,"estimated_length_m":3012.4,"estimated_length_low_m":2891.904,"estimated_length_high_m":3163.0200000000004}],"track_index":0}
     {"total":{"files":1,"failed_files":0,"tracks":1,"points":9448,"segments":3,"length_m":12171.5,"model":"geodesic","accepted":9440,"raw_length_m":12391.62,"moving_s":9446.5,"max_speed_mps":2.643,"ascent_m":587.5,"descent_m":583.25,"rejections":[{"reason":"speed","count":3,"rejected_length_m":200.0},{"reason":"late","count":1,"rejected_length_m":-1.0000000000157452e-9},{"reason":"zero_position","count":4,"rejected_length_m":0.0}],"notes":[],"more_notes":0,"gap_length_m":20.12,"raw_ascent_m":4979.7,"raw_descent_m":4974.1,"estimated_length_m":8012.4,"estimated_length_low_m":7691.9039999999995,"estimated_length_high_m":8413.02,"stop_count":1,"trip_count":2,"stopped_s":600.5,"ascent_method":{"smoothing_s":45.0,"threshold_m":3.0}}}
     "#);
     // The lists are there with --trips, also if they are empty.
@@ -335,12 +339,12 @@ fn a_recording_has_its_trips_and_unused_options() {
         update_unix_ms: None,
         expire_unix_ms: None,
     };
-    let row = machine::json_recording(&path, Some(&lists()));
+    let row = machine::json_recording(&path, Some(&lists()), "finished");
     let json = serde_json::to_string(&row).unwrap();
     let end = json.split_once(r#""gap_length_m""#).unwrap().1;
-    insta::assert_snapshot!(end, @r#":20.12,"raw_ascent_m":4979.7,"raw_descent_m":4974.1,"estimated_length_m":8012.4,"estimated_length_low_m":7691.9039999999995,"estimated_length_high_m":8413.02,"stop_count":1,"trip_count":2,"stopped_s":600.5,"ascent_method":{"smoothing_s":45.0,"threshold_m":3.0},"stops":[{"longitude_deg":13.8125,"latitude_deg":46.46875,"arrival_time":"2024-05-18T10:12:40Z","departure_time":"2024-05-18T10:22:40.5Z"}],"trips":[{"start_time":"2024-05-18T09:12:40Z","end_time":"2024-05-18T10:12:40Z","start_longitude_deg":13.75,"start_latitude_deg":46.4375,"end_longitude_deg":13.875,"end_latitude_deg":46.5,"estimated_length_m":5000.0,"estimated_length_low_m":4800.0,"estimated_length_high_m":5250.0},{"start_time":"2024-05-18T10:22:40Z","end_time":"2024-05-20T16:46:47Z","start_longitude_deg":13.75,"start_latitude_deg":46.4375,"end_longitude_deg":13.875,"end_latitude_deg":46.5,"estimated_length_m":3012.4,"estimated_length_low_m":2891.904,"estimated_length_high_m":3163.0200000000004}],"unused_options":[{"option":"--reorder","missing":"time"}]}"#);
+    insta::assert_snapshot!(end, @r#":20.12,"raw_ascent_m":4979.7,"raw_descent_m":4974.1,"estimated_length_m":8012.4,"estimated_length_low_m":7691.9039999999995,"estimated_length_high_m":8413.02,"stop_count":1,"trip_count":2,"stopped_s":600.5,"ascent_method":{"smoothing_s":45.0,"threshold_m":3.0},"stops":[{"longitude_deg":13.8125,"latitude_deg":46.46875,"arrival_time":"2024-05-18T10:12:40Z","departure_time":"2024-05-18T10:22:40.5Z"}],"trips":[{"start_time":"2024-05-18T09:12:40Z","end_time":"2024-05-18T10:12:40Z","start_longitude_deg":13.75,"start_latitude_deg":46.4375,"end_longitude_deg":13.875,"end_latitude_deg":46.5,"estimated_length_m":5000.0,"estimated_length_low_m":4800.0,"estimated_length_high_m":5250.0},{"start_time":"2024-05-18T10:22:40Z","end_time":"2024-05-20T16:46:47Z","start_longitude_deg":13.75,"start_latitude_deg":46.4375,"end_longitude_deg":13.875,"end_latitude_deg":46.5,"estimated_length_m":3012.4,"estimated_length_low_m":2891.904,"estimated_length_high_m":3163.0200000000004}],"unused_options":[{"option":"--reorder","missing":"time"}],"state":"finished"}"#);
     let mut text = Vec::new();
-    Report::recording(&mut text, "finished", &path, &summary).unwrap();
+    Report::recording(&mut text, "finished", &path, &summary, Names::Truncated).unwrap();
     let text = String::from_utf8(text).unwrap();
     assert!(text.contains("    trip  2024-05-18T09:12:40Z  1h"), "{text}");
     assert!(text.contains("    stop  2024-05-18T10:12:40Z  10m"), "{text}");

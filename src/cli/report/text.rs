@@ -2,6 +2,7 @@
 //! column.
 
 use std::borrow::Cow;
+use std::io::IsTerminal;
 use std::time::{Duration, UNIX_EPOCH};
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -107,6 +108,32 @@ pub(in crate::cli) enum Keep {
     End,
 }
 
+/// How names that are wider than their column are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::cli) enum Names {
+    /// Truncated, so that a row fits on a terminal of 80 columns.
+    #[default]
+    Truncated,
+    /// Whole, for programs that read the table.
+    Whole,
+}
+
+impl Names {
+    /// Returns how names are written on a stream: whole, except on a terminal.
+    pub(in crate::cli) fn on(stream: &impl IsTerminal) -> Self {
+        if stream.is_terminal() { Self::Truncated } else { Self::Whole }
+    }
+
+    /// Escapes a name and pads it to `width` columns. Truncates a wider one if names are truncated.
+    pub(in crate::cli) fn fit(self, name: &str, width: usize, keep: Keep) -> String {
+        let name = escape_control(name);
+        match self {
+            Self::Whole if name.width() > width => name.into_owned(),
+            _ => pad_or_truncate(&name, width, keep),
+        }
+    }
+}
+
 /// Escapes a name, and pads or truncates it to `width` columns of a terminal.
 pub(in crate::cli) fn pad_or_truncate(name: &str, width: usize, keep: Keep) -> String {
     let name = escape_control(name);
@@ -202,6 +229,13 @@ mod tests {
         assert_eq!(pad_or_truncate("abcdef", 5, Keep::End), "…cdef");
         assert_eq!(pad_or_truncate("山山山", 5, Keep::Start), "山山…");
         assert_eq!(pad_or_truncate("山山山", 4, Keep::Start), "山… ");
+    }
+
+    #[test]
+    fn names_are_whole_outside_a_terminal() {
+        assert_eq!(Names::Whole.fit("abcdef", 5, Keep::Start), "abcdef");
+        assert_eq!(Names::Whole.fit("abc\x1b", 12, Keep::Start), r"abc\u{1b}   ");
+        assert_eq!(Names::Truncated.fit("abcdef", 5, Keep::End), "…cdef");
     }
 
     #[test]

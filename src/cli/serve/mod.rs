@@ -1,41 +1,84 @@
-//! `waywiser serve`: runs the server until a signal stops it. `limits.rs` has the options that bound it.
+//! `waywiser serve`: runs the server until a signal stops it. `limits.rs` has the options that bound it, `tls.rs` its
+//! certificates, `auth.rs` its callers, `quotas.rs` the limits per caller, `admin.rs` the listener for operators,
+//! `traces.rs` the traces of calls, `features.rs` the features of RouteGuide, `settings` the sources of all
+//! options, `signals.rs` and `reload.rs` what signals do, and `service_manager.rs` the protocols of systemd.
 
+mod admin;
+mod auth;
+mod features;
 mod limits;
+mod quotas;
+mod reload;
+mod service_manager;
+mod settings;
+mod signals;
+mod tls;
+mod traces;
 
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, FromArgMatches as _, ValueEnum};
 use tokio::net::TcpListener;
 
+use self::admin::AdminArgs;
+use self::auth::AuthArgs;
+use self::features::FeatureArgs;
 use self::limits::LimitArgs;
-use super::store::{Opened, StoreArgs};
-use super::{Outcome, fail, usage_error};
-use crate::recording::CheckpointStore;
-use crate::server::{self, Config};
-use crate::telemetry::{self, LogFormat};
+use self::quotas::QuotaArgs;
+use self::reload::Reloads;
+pub(super) use self::settings::{Parsed, Rejection, Settings, parse, with_variables};
+use self::signals::Signals;
+use self::tls::TlsArgs;
+use self::traces::TraceArgs;
+use super::store::StoreArgs;
+use super::{Outcome, fail, stderr, usage_error};
+use crate::server::{Config, Server};
+use crate::telemetry::{self, LogFilter, LogFormat};
 
 /// Run the gRPC server
 ///
 /// Services: waywiser.v1.PathService, my_package.DisplacementService (computeDisplacement, computePathLength),
-/// routeguide.RouteGuide (RecordRoute), grpc.health.v1.Health, and server reflection.
+/// routeguide.RouteGuide (the four methods of the gRPC quick start), grpc.health.v1.Health, and server reflection.
 ///
 /// Recordings (paths with a name) are stored on disk. They survive a restart, also after the process was killed.
 /// Only one process at a time can use a data directory.
 ///
 /// When the server accepts connections, it prints one line on standard output: "listening on ADDRESS". The log goes
-/// to standard error, one line per stream. The server has no TLS: run it on a trusted network, or behind a proxy
-/// that terminates TLS.
+/// to standard error, one line per stream.
 ///
-/// SIGINT, SIGTERM or SIGHUP starts a drain: health checks return NOT_SERVING, new connections and streams are
+/// Other machines reach the server if --listen names an address of the network. It needs TLS (--tls-cert) and
+/// authentication (--tokens, --jwks or --tls-client-ca) then. --insecure allows an address of the network without them,
+/// for a trusted network or for a proxy that terminates TLS.
+///
+/// Every option is a setting: of the command line, of the environment (WAYWISER_ and the name in capitals), or of the
+/// file of --config (TOML, with the names of the options as keys). This is also their precedence.
+///
+/// SIGINT or SIGTERM starts a drain: health checks return NOT_SERVING, new connections and streams are
 /// refused, and connections without streams are closed. Open streams may continue for the drain timeout and then end
 /// with UNAVAILABLE. A second signal ends the process at once. At exit, the server logs the number of commits,
 /// transactions and disk syncs, and the duration of commits.
+///
+/// SIGHUP reads the log filter in the file of --config again, and whatever else can change while the server runs; the
+/// log names it at the start. A server without anything to read again drains.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct ServeArgs {
+    /// File with settings, in TOML
+    ///
+    /// The keys are the names of the options. An option or a variable of the environment has precedence.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Print all settings and their sources as TOML, and exit
+    #[arg(long)]
+    print_config: bool,
+
     /// Address and port to listen on; port 0 selects a free port
+    ///
+    /// A service manager may pass a listener instead (socket activation); this option has no effect then.
     #[arg(long, value_name = "HOST:PORT", value_parser = address, default_value = "127.0.0.1:50051")]
     listen: SocketAddr,
 
@@ -48,25 +91,48 @@ pub(super) struct ServeArgs {
     log_format: Format,
 
     /// Log levels in the syntax of RUST_LOG, such as debug or waywiser=trace,h2=info
+    ///
+    /// WAYWISER_LOG_FILTER has precedence over RUST_LOG.
     #[arg(long, value_name = "FILTER", env = "RUST_LOG", default_value = "info")]
     log_filter: String,
+
+    #[command(flatten)]
+    admin: AdminArgs,
+
+    #[command(flatten)]
+    traces: TraceArgs,
 
     #[command(flatten)]
     store: StoreArgs,
 
     #[command(flatten)]
+    tls: TlsArgs,
+
+    #[command(flatten)]
+    auth: AuthArgs,
+
+    #[command(flatten)]
     limits: LimitArgs,
+
+    #[command(flatten)]
+    quotas: QuotaArgs,
+
+    #[command(flatten)]
+    features: FeatureArgs,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   waywiser serve
-  waywiser serve --listen 0.0.0.0:50051 --log-format json
+  waywiser serve --listen 0.0.0.0:50051 --insecure --log-format json
+  waywiser serve --listen 0.0.0.0:50051 --tls-cert server.pem --tls-key server.key --tokens tokens.toml
   waywiser serve --stream-idle-timeout 1h --drain-timeout 30s
+  waywiser serve --config /etc/waywiser/waywiser.toml --print-config
   grpcurl -plaintext -d '{\"end\": {\"x\": 3, \"y\": 4}}' 127.0.0.1:50051 \\
       my_package.DisplacementService/computeDisplacement
 
-Exit status: 0 after a drain, 1 if the server could not run, 2 for a usage error.";
+Exit status: 0 after a drain, 1 if the server could not run, 2 for a usage error, 128 and the number of the signal
+after a second signal.";
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Format {
@@ -94,28 +160,90 @@ fn threads(text: &str) -> Result<usize, String> {
 /// stream with long legs takes up to a millisecond, and a new request waits for this many polls.
 const EVENT_INTERVAL: u32 = 4;
 
+impl ServeArgs {
+    /// Returns the configuration of the server. It is not checked yet.
+    fn config(&self) -> Config {
+        let mut config = self.limits.config();
+        self.quotas.apply(&mut config);
+        config
+    }
+}
+
+/// Checks the settings without reading the files that they name.
+///
+/// # Errors
+/// If the error message cannot be written.
+pub(super) fn check(args: &ServeArgs, settings: &Settings) -> io::Result<Outcome> {
+    let config = args.config();
+    if let Err(error) = config.check() {
+        let origin = settings.origin(&limits::option(&error));
+        return usage_error(format_args!("{}{origin}", limits::error_message(&error)));
+    }
+    if let Err(error) = telemetry::check_filter(&args.log_filter) {
+        let filter = &args.log_filter;
+        return usage_error(format_args!(
+            "the log filter {filter:?} (--log-filter or RUST_LOG) is invalid: {error}"
+        ));
+    }
+    if let Err((flag, error)) = args.auth.check() {
+        let origin = settings.origin(flag);
+        return usage_error(format_args!("{error}{origin}"));
+    }
+    if let Err(error) = args.traces.check() {
+        return usage_error(format_args!("{error}{}", settings.origin("otlp-endpoint")));
+    }
+    if let Err(error) = args.auth.check_exposure(args.listen, &args.tls) {
+        return usage_error(format_args!("{error}"));
+    }
+    Ok(Outcome::Done)
+}
+
+/// Checks the files that the settings name.
+///
+/// # Errors
+/// If the error message cannot be written.
+pub(super) fn check_files(args: &ServeArgs) -> io::Result<Outcome> {
+    let certificates = args.tls.load(false).map(drop).map_err(|error| error.to_string());
+    let features = args.features.read().map(drop).map_err(|error| error.to_string());
+    let credentials = args.auth.load(&args.tls).map(drop);
+    match certificates.and(credentials).and(features) {
+        Ok(()) => Ok(Outcome::Done),
+        Err(error) => fail(format_args!("{error}")),
+    }
+}
+
 /// Runs the server. Prints one line on standard output when connections are accepted.
 ///
 /// # Errors
 /// If the address of the listener cannot be read.
-pub(super) fn run(args: &ServeArgs) -> io::Result<Outcome> {
-    let config = args.limits.config();
-    if let Err(error) = config.check() {
-        return usage_error(format_args!("{}", limits::error_message(&error)));
+pub(super) fn run(args: &ServeArgs, settings: Settings) -> io::Result<Outcome> {
+    if args.print_config {
+        for warning in settings.warnings() {
+            stderr::print(format_args!("warning: {warning}"));
+        }
+        io::stdout().write_all(settings.print().as_bytes())?;
+        return Ok(Outcome::Done);
     }
+    let checked = check(args, &settings)?;
+    if checked != Outcome::Done {
+        return Ok(checked);
+    }
+    let config = args.config();
     let format = match args.log_format {
         Format::Text => LogFormat::Text,
         Format::Json => LogFormat::Json,
     };
-    let _log = match telemetry::log_to_stderr(format, &args.log_filter) {
-        Ok(guard) => guard,
-        Err(error) => {
-            let filter = &args.log_filter;
-            return usage_error(format_args!(
-                "the log filter {filter:?} (--log-filter or RUST_LOG) is invalid: {error}"
-            ));
-        }
+    let (_log, log_filter) = match telemetry::log_to_stderr(format, &args.log_filter) {
+        Ok(log) => log,
+        Err(error) => return fail(format_args!("{error}")),
     };
+    let features = match args.features.read() {
+        Ok(features) => features,
+        Err(error) => return fail(format_args!("{error}")),
+    };
+    for warning in settings.warnings() {
+        tracing::warn!("{warning}");
+    }
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if args.threads > 0 {
         runtime.worker_threads(args.threads);
@@ -126,44 +254,116 @@ pub(super) fn run(args: &ServeArgs) -> io::Result<Outcome> {
         Ok(runtime) => runtime,
         Err(error) => return fail(format_args!("cannot start threads: {error}")),
     };
+    let access = match args.auth.load(&args.tls) {
+        Ok(access) => access.map(Arc::new),
+        Err(error) => return fail(format_args!("{error}")),
+    };
+    let tls = match args.tls.load(args.auth.accepts_tokens()) {
+        Ok(tls) => tls,
+        Err(error) => return fail(format_args!("{error}")),
+    };
     // The listener is opened before the store: a server that cannot listen creates no directory.
-    let listener = match runtime.block_on(listen(args.listen)) {
+    let listener = match runtime.block_on(main_listener(args.listen)) {
         Ok(listener) => listener,
         Err(error) => return fail(format_args!("{error}")),
     };
-    let Opened { store, logged } = match args.store.open() {
+    // The service manager may have passed a listener with another address.
+    match args.auth.check_exposure(listener.local_addr()?, &args.tls) {
+        Ok(warning) => warning.into_iter().for_each(|warning| tracing::warn!("{warning}")),
+        Err(error) => return usage_error(format_args!("{error}")),
+    }
+    let admin = match args.admin.start(&runtime) {
+        Ok(admin) => admin,
+        Err(error) => return fail(format_args!("{error}")),
+    };
+    let traces = match args.traces.start(&runtime) {
+        Ok(traces) => traces,
+        Err(error) => return usage_error(format_args!("{error}")),
+    };
+    let opened = match args.store.open() {
         Ok(store) => store,
         Err(error) => return fail(format_args!("{error}")),
     };
-    let outcome = runtime.block_on(serve(listener, config, store));
+    let mut reloads = Reloads::default();
+    if settings.file().is_some() {
+        reloads.add("log filter", move || reload_log_filter(&settings, &log_filter));
+    }
+    let mut server = Server::new(config, Arc::clone(&opened.store)).with_features(features);
+    server = traces.observe(admin.observe(&opened.logged, server), &admin);
+    if let Some(tls) = tls {
+        admin.observe_tls(&tls);
+        let handle = tls.clone();
+        reloads.add("certificates", move || {
+            handle.reload().map(|_| ()).map_err(|error| error.to_string())
+        });
+        server = server.with_tls(tls);
+    }
+    if let Some(access) = access {
+        runtime.spawn(Arc::clone(&access).maintain());
+        let handle = Arc::clone(&access);
+        reloads.add("tokens and keys", move || handle.reload().map_err(|error| error.to_string()));
+        admin.add(auth::metrics(Arc::clone(&access)));
+        server = server.with_authenticator(access);
+    }
+    let outcome = runtime.block_on(serve(listener, server, reloads));
+    traces.stop();
+    runtime.block_on(admin.stop());
     // Handlers that still run have no receiver for their results.
     runtime.shutdown_background();
-    if let Some(logged) = logged {
-        logged.log();
-    }
+    opened.logged.log();
     outcome
 }
 
-/// Opens the listener. The error message says what to do.
-async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
+/// Reads the settings again and applies the log filter. The other settings need a restart.
+fn reload_log_filter(settings: &Settings, filter: &LogFilter) -> Result<(), String> {
+    let Parsed { matches, settings: new } = settings.reread()?;
+    let (Some(flags), Some(new)) = (matches.subcommand_matches("serve"), new) else {
+        return Err("the settings are not those of a server".to_owned());
+    };
+    let args = ServeArgs::from_arg_matches(flags).map_err(|error| error.to_string())?;
+    if let Err(error) = args.config().check() {
+        let origin = new.origin(&limits::option(&error));
+        return Err(format!("{}{origin}", limits::error_message(&error)));
+    }
+    filter.set(&args.log_filter)?;
+    let mut changes = settings.changes(&new);
+    changes.retain(|&name| name != "log-filter");
+    if !changes.is_empty() {
+        tracing::warn!(
+            settings = changes.join(", "),
+            "these settings have changed, which needs a restart"
+        );
+    }
+    Ok(())
+}
+
+/// Returns the listener of the service manager if there is one, and opens it otherwise.
+async fn main_listener(address: SocketAddr) -> Result<TcpListener, String> {
+    if let Some(listener) = service_manager::listener()? {
+        tracing::info!("using the listener of the service manager; --listen has no effect");
+        return Ok(listener);
+    }
+    bind(address, "--listen").await
+}
+
+/// Opens a listener. The error message says what to do.
+async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, String> {
     TcpListener::bind(address).await.map_err(|error| {
         let advice = match error.kind() {
             io::ErrorKind::AddrInUse => {
-                "; is another server running there? stop it, or choose a port with --listen"
+                format!("; is another server running there? stop it, or choose a port with {flag}")
             }
-            io::ErrorKind::PermissionDenied => "; ports below 1024 need privileges",
-            io::ErrorKind::AddrNotAvailable => "; this machine does not have that address",
-            _ => "",
+            io::ErrorKind::PermissionDenied => "; ports below 1024 need privileges".to_owned(),
+            io::ErrorKind::AddrNotAvailable => {
+                "; this machine does not have that address".to_owned()
+            }
+            _ => String::new(),
         };
         format!("cannot listen on {address}: {error}{advice}")
     })
 }
 
-async fn serve(
-    listener: TcpListener,
-    config: Config,
-    store: Arc<dyn CheckpointStore>,
-) -> io::Result<Outcome> {
+async fn serve(listener: TcpListener, server: Server, reloads: Reloads) -> io::Result<Outcome> {
     // Signals are registered before the line is printed, because its reader may send a signal at once.
     let signals = match Signals::listen() {
         Ok(signals) => signals,
@@ -173,62 +373,14 @@ async fn serve(
     // Standard output may be closed; the server runs without it.
     let _ = writeln!(stdout, "listening on {}", listener.local_addr()?);
     let _ = stdout.flush();
-    match server::run(listener, config, store, signals.first()).await {
+    match &reloads.names()[..] {
+        [] => tracing::info!("SIGHUP starts a drain, because there is nothing to reload"),
+        names => tracing::info!(parts = names.join(", "), "SIGHUP reloads"),
+    }
+    service_manager::ready();
+    service_manager::start_watchdog();
+    match server.run(listener, signals.stop(reloads)).await {
         Ok(()) => Ok(Outcome::Done),
         Err(error) => fail(format_args!("the server stopped: {error}")),
-    }
-}
-
-/// SIGINT, SIGTERM and SIGHUP, or their equivalents.
-struct Signals {
-    #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-    /// The terminal was closed.
-    #[cfg(unix)]
-    hangup: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    #[cfg(unix)]
-    fn listen() -> io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    #[cfg(unix)]
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hangup.recv() => {}
-        }
-    }
-
-    #[cfg(not(unix))]
-    fn listen() -> io::Result<Self> {
-        Ok(Self {})
-    }
-
-    #[cfg(not(unix))]
-    async fn next(&mut self) {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
-
-    /// Completes at the first signal. The second one ends the process.
-    async fn first(mut self) {
-        self.next().await;
-        tokio::spawn(async move {
-            self.next().await;
-            tracing::warn!("second signal: ending without a drain");
-            std::process::exit(1);
-        });
     }
 }

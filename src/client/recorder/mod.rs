@@ -13,31 +13,34 @@ mod tests;
 
 use std::fmt;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio_stream::Stream;
-use tonic::transport::{Channel, Endpoint, Error};
+use tonic::transport::{Channel, Endpoint};
 
 pub use self::error::RecordError;
 use self::session::{ActiveRecording, SessionError};
 use super::retry::RetryPolicy;
-use super::{Client, REPLY_TIMEOUT};
+use super::transport::CallSettings;
+use super::{Client, ClientError, REPLY_TIMEOUT};
 use crate::measure::{Fix, Options, PathSummary};
 use crate::recording::RecordingName;
 
 /// Opens a connection.
-type Connect = Box<dyn Fn(Endpoint) -> BoxFuture<'static, Result<Channel, Error>> + Send>;
+type Connect = Box<dyn Fn(Endpoint) -> BoxFuture<'static, Result<Channel, ClientError>> + Send>;
 
 /// Records one path under a name. [`Client::recorder`] creates it, and its methods configure it.
 pub struct Recorder {
     connect: Connect,
     endpoint: Endpoint,
-    url: String,
+    settings: Arc<CallSettings>,
     name: RecordingName,
     options: Options,
     window_points: usize,
     retry_policy: RetryPolicy,
+    first_budget: Option<Duration>,
     stall_timeout: Duration,
     on_event: Box<dyn FnMut(RecordEvent) + Send>,
 }
@@ -45,7 +48,7 @@ pub struct Recorder {
 impl fmt::Debug for Recorder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Recorder")
-            .field("url", &self.url)
+            .field("settings", &self.settings)
             .field("name", &self.name)
             .field("options", &self.options)
             .field("window_points", &self.window_points)
@@ -92,14 +95,19 @@ impl Client {
     /// Returns a recorder of one path. The options apply to the whole path: the server refuses other options than those
     /// of the first stream.
     pub fn recorder(&self, name: RecordingName, options: Options) -> Recorder {
+        let parts = Arc::clone(&self.parts);
         Recorder {
-            connect: Box::new(|endpoint| Box::pin(async move { endpoint.connect().await })),
-            endpoint: self.endpoint.clone(),
-            url: self.url.clone(),
+            connect: Box::new(move |endpoint| {
+                let parts = Arc::clone(&parts);
+                Box::pin(async move { parts.connect(&endpoint).await })
+            }),
+            endpoint: self.parts.endpoint.clone(),
+            settings: Arc::clone(&self.parts.settings),
             name,
             options,
             window_points: 1 << 18,
             retry_policy: RetryPolicy::default(),
+            first_budget: None,
             stall_timeout: REPLY_TIMEOUT,
             on_event: Box::new(|_| {}),
         }
@@ -116,6 +124,12 @@ impl Recorder {
     /// Sets the retry policy.
     pub fn retry_policy(self, retry_policy: RetryPolicy) -> Self {
         Self { retry_policy, ..self }
+    }
+
+    /// Sets how long the recorder tries to reach a server that it has not reached yet. By default it is the budget of the
+    /// retry policy. Zero fails at once if the first connection is refused.
+    pub fn first_connection_budget(self, budget: Duration) -> Self {
+        Self { first_budget: Some(budget), ..self }
     }
 
     /// Sets the timeout after which a connection counts as lost, 30 s by default: without any data from the server, or
@@ -156,11 +170,15 @@ impl Recorder {
                 Err(SessionError::Fatal(error)) => return Err(error),
                 Err(SessionError::Transient(error)) => error,
             };
-            match recording.retry.next_wait() {
+            match recording.next_wait(&error) {
                 Some(wait) => {
                     let reason = error.to_string();
                     (recording.recorder.on_event)(RecordEvent::Retrying { wait, reason });
                     tokio::time::sleep(wait).await;
+                }
+                None if recording.never_reached(&error) => {
+                    let name = recording.recorder.name;
+                    return Err(RecordError::Refused { name, source: error });
                 }
                 None => {
                     return Err(RecordError::TimedOut {

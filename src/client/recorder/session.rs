@@ -13,7 +13,6 @@ use prost::Message as _;
 use tokio::time::Instant;
 use tokio_stream::Stream;
 use tonic::body::Body;
-use tonic::transport::Channel;
 use tonic::{Code, Streaming};
 
 use super::source::FixSource;
@@ -22,9 +21,11 @@ use crate::client::ClientError;
 use crate::client::call::{self, with_timeout};
 use crate::client::message_body::{EncodedMessage, MessageBody};
 use crate::client::paths::{self, Stub};
+use crate::client::reauthentication::Reauthentication;
 use crate::client::replay::ReplayBuffer;
 use crate::client::request_abort::RequestAbort;
-use crate::client::retry::{Retry, has_reason, is_transient};
+use crate::client::retry::{Retry, RetryPolicy, has_reason, is_transient};
+use crate::client::transport::Transport;
 use crate::contract::method::v1::RECORD_PATH;
 use crate::contract::points::{MESSAGE_POINTS_MAX, points};
 use crate::contract::{options, reason, summary};
@@ -44,16 +45,34 @@ pub(super) struct ActiveRecording<'a, S> {
     pub(super) recorder: Recorder,
     source: FixSource<'a, S>,
     replay: ReplayBuffer,
-    pub(super) retry: Retry,
+    retry: Retry,
+    /// The retries until the server is reached.
+    first_retry: Retry,
+    /// Whether the server has answered a call.
+    has_connected: bool,
+    token: Reauthentication,
     /// The number of durable points in the last event.
     reported_points: Option<u64>,
 }
 
 impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
     pub(super) fn new(recorder: Recorder, fixes: Pin<&'a mut S>) -> Self {
-        let retry = Retry::new(recorder.retry_policy);
+        let policy = recorder.retry_policy;
+        let retry = Retry::new(policy);
+        let budget = recorder.first_budget.unwrap_or(policy.budget);
+        let first_retry = Retry::new(RetryPolicy { budget, ..policy });
+        let token = Reauthentication::new(recorder.settings.token.clone());
         let replay = ReplayBuffer::new(recorder.window_points);
-        Self { recorder, source: FixSource::new(fixes), replay, retry, reported_points: None }
+        Self {
+            recorder,
+            source: FixSource::new(fixes),
+            replay,
+            retry,
+            first_retry,
+            has_connected: false,
+            token,
+            reported_points: None,
+        }
     }
 
     /// Returns the number of points that are known to be durable.
@@ -61,12 +80,28 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
         self.replay.base()
     }
 
+    /// Returns the wait before the next connection, or `None` if there is no time left.
+    pub(super) fn next_wait(&mut self, error: &ClientError) -> Option<Duration> {
+        match self.never_reached(error) {
+            true => self.first_retry.next_wait_after(error),
+            false => self.retry.next_wait_after(error),
+        }
+    }
+
+    /// Returns whether a limit for the first connection is set, and no server was reached yet.
+    pub(super) fn never_reached(&self, error: &ClientError) -> bool {
+        let is_unreached =
+            matches!(error, ClientError::Connect { .. } | ClientError::Connection { .. });
+        is_unreached && !self.has_connected && self.recorder.first_budget.is_some()
+    }
+
     /// Runs one connection: asks which points are durable, and sends the others.
     pub(super) async fn session(&mut self) -> Result<Recorded, SessionError> {
+        self.token.begin().map_err(|error| self.classify(error))?;
         let endpoint = self.recorder.endpoint.clone();
-        let channel = (self.recorder.connect)(endpoint).await.map_err(|source| {
-            SessionError::Transient(ClientError::Connect { url: self.recorder.url.clone(), source })
-        })?;
+        let channel = (self.recorder.connect)(endpoint).await;
+        let channel = channel.map_err(|error| self.classify(error))?;
+        let channel = Transport::new(channel, Arc::clone(&self.recorder.settings));
         let mut stub = Stub::new(channel.clone());
         let name = self.recorder.name.clone();
         let stored = with_timeout(self.reply_timeout(), paths::get_path(&mut stub, &name)).await;
@@ -75,6 +110,8 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
             Err(ClientError::Status(status)) if status.code() == Code::NotFound => None,
             Err(error) => return Err(self.classify(error)),
         };
+        self.has_connected = true;
+        self.token.accepted();
         let committed_points = stored.as_ref().map_or(0, |stored| stored.committed_points);
         let stored_options = stored.as_ref().and_then(|stored| stored.options.as_ref());
         // An older server does not set all fields. A field that is not set has its default.
@@ -106,7 +143,7 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
     /// Sends the fixes after the durable ones and returns the result.
     async fn stream(
         &mut self,
-        channel: Channel,
+        channel: Transport,
         mut watch: Streaming<pb::WatchPathResponse>,
         committed_points: u64,
     ) -> Result<Recorded, SessionError> {
@@ -163,7 +200,8 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
                     let Ok(permit) = permit else {
                         // The body was dropped, and the reply says why.
                         let reply = with_timeout(self.reply_timeout(), reply.as_mut()).await;
-                        return self.finish(reply.map_err(|error| self.classify(error))?);
+                        let reply = reply.map_err(|error| self.classify(error))?;
+                        return self.finish(reply);
                     };
                     if is_overtaken {
                         // Closes the stream without finish_write, because the recording has points of another stream.
@@ -241,7 +279,7 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
     /// Opens a stream with the options and without points, closes it, and returns the reply.
     async fn open(
         &mut self,
-        channel: Channel,
+        channel: Transport,
         write_offset: u64,
         finish_write: bool,
     ) -> Result<Bytes, SessionError> {
@@ -263,7 +301,7 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
 
     /// Confirms a recording that is already finished. Finishes it again at its end, so that the server checks the
     /// options, and checks that the source has the same number of fixes.
-    async fn confirm_finished(&mut self, channel: Channel) -> Result<Recorded, SessionError> {
+    async fn confirm_finished(&mut self, channel: Transport) -> Result<Recorded, SessionError> {
         let stored = self.replay.base();
         let reply = self.open(channel, stored, true).await?;
         let recorded = self.read_reply(reply)?;
@@ -305,10 +343,15 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
     }
 
     /// Returns whether an error is transient or ends the recording.
-    fn classify(&self, error: ClientError) -> SessionError {
+    fn classify(&mut self, error: ClientError) -> SessionError {
         let name = self.recorder.name.clone();
         match error {
             error if is_transient(&error) => SessionError::Transient(error),
+            error if self.token.is_expired(&error) => SessionError::Transient(error),
+            // The server was reached before, so that a proxy or a new certificate may be the reason.
+            error @ ClientError::Connection { .. } if self.has_connected => {
+                SessionError::Transient(error)
+            }
             ClientError::Status(status) if has_reason(&status, reason::WRITER_FENCED) => {
                 SessionError::Fatal(RecordError::Fenced { name })
             }

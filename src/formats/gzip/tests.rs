@@ -83,6 +83,16 @@ fn a_file_that_ends_early_keeps_what_was_read() {
 }
 
 #[test]
+fn an_error_of_the_content_precedes_one_of_the_compressed_data_after_it() {
+    let mut file = gzip(&[GPX.as_bytes(), b"<x/>", &[b' '; 300]].concat());
+    file.truncate(file.len() - 10);
+    insta::assert_snapshot!(outcome(&file), @r#"
+    track / (2 1) (3 1) = "n"
+    a.gz:1:102: a second root element "x" follows the end of the document; keep one document per file
+    "#);
+}
+
+#[test]
 fn damaged_data_keeps_what_was_read() {
     let mut file = gzip(GPX.as_bytes());
     let checksum = file.len() - 8;

@@ -214,8 +214,12 @@ impl<R: BufRead> XmlReader<R> {
         loop {
             let is_tag = !self.window.text().is_empty();
             let invalid_bytes = self.window.invalid_bytes();
-            if !is_tag && invalid_bytes > 0 {
-                return Found::new(Kind::Invalid, invalid_bytes);
+            if invalid_bytes > 0 {
+                // quick-xml reads the invalid bytes of a tag.
+                return match is_tag {
+                    true => Found::new(Kind::Other, 0),
+                    false => Found::new(Kind::Invalid, invalid_bytes),
+                };
             }
             let has_read = match self.window.read_more() {
                 Ok(has_read) => has_read,

@@ -12,6 +12,8 @@ use crate::measure::{
 };
 
 mod cases;
+#[cfg(feature = "server")]
+mod heap;
 mod order;
 mod ordered;
 mod reference;

@@ -211,6 +211,13 @@ fn least_length_m(
 }
 
 impl Estimator {
+    /// Returns the number of bytes that it holds in addition to its own size.
+    #[cfg(feature = "server")]
+    pub(super) fn heap_bytes(&self) -> usize {
+        let waiting = self.piece.as_ref().map_or(0, |piece| piece.waiting.capacity());
+        waiting * size_of::<Place>() + self.tracker.heap_bytes()
+    }
+
     /// Returns an estimator without fixes.
     pub(super) fn new(settings: EstimateSettings) -> Self {
         Self {

@@ -133,6 +133,12 @@ impl SlowTime {
 }
 
 impl Tracker {
+    /// Returns the number of bytes that it holds in addition to its own size.
+    #[cfg(feature = "server")]
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.stops.capacity() * size_of::<Stop>() + self.trips.capacity() * size_of::<Trip>()
+    }
+
     /// Adds the first fix of a segment.
     pub(super) fn start_segment(&mut self, settings: &EstimateSettings, place: Place) {
         if let Some(last) = self.last {

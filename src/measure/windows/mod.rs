@@ -132,6 +132,12 @@ impl Undated {
 }
 
 impl Windows {
+    /// Returns the number of bytes that it holds in addition to its own size.
+    #[cfg(feature = "server")]
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.table.heap_bytes()
+    }
+
     pub(super) fn new(options: WindowOptions) -> Self {
         Self {
             options,

@@ -42,6 +42,12 @@ impl Table {
         self.count
     }
 
+    /// Returns the number of bytes of the windows.
+    #[cfg(feature = "server")]
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.capacity() * size_of::<Window>()).sum()
+    }
+
     /// Returns the windows in order of time.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Window> {
         self.chunks.iter().flat_map(|chunk| chunk.iter())

@@ -54,6 +54,12 @@ struct Open {
     counted: u64,
 }
 
+impl Open {
+    fn heap_bytes(&self) -> usize {
+        if let Stage::Measured(path) = &self.stage { path.heap_bytes() } else { 0 }
+    }
+}
+
 #[derive(PartialEq)]
 enum Stage {
     Started,
@@ -110,7 +116,10 @@ impl Batch {
                 State::Reading => {}
             }
             self.read().await?;
+            self.body.progress().set_messages(self.messages.message_count());
             self.body.set_held(self.messages.held_bytes());
+            let path_bytes = self.open.as_ref().map_or(0, Open::heap_bytes);
+            self.body.progress().set_path_bytes(path_bytes);
             if self.answers.is_empty() {
                 match self.body.chunk().await? {
                     Some(chunk) => self.chunk = chunk,

@@ -1,11 +1,12 @@
 //! The conversions of this service: those of [`crate::contract`], with violations as fields of the request, and the
 //! message of a recording.
 
+use super::scope::PathName;
 use crate::contract::time::timestamp;
 use crate::contract::{options, summary};
 use crate::measure::{EstimateOptions, Metric, Options, WindowOptions};
 use crate::proto::waywiser_v1 as pb;
-use crate::recording::{Checkpoint, RecordingName};
+use crate::recording::Checkpoint;
 use crate::service::violation::FieldViolation;
 
 pub(super) use crate::contract::summary::to_message as summary_message;
@@ -76,7 +77,7 @@ impl Limits {
 }
 
 /// Converts a recording into a message.
-pub(super) fn path_message(name: &RecordingName, checkpoint: &Checkpoint) -> pb::Path {
+pub(super) fn path_message(name: &PathName, checkpoint: &Checkpoint) -> pb::Path {
     let accumulator = &checkpoint.accumulator;
     pb::Path {
         name: name.to_string(),

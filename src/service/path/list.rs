@@ -5,12 +5,15 @@ use std::sync::Arc;
 use prost::Message as _;
 
 use super::convert::path_message;
+use super::scope::{PathName, Scope};
 use super::shared::{Shared, has_expired};
 use crate::proto::waywiser_v1 as pb;
-use crate::recording::{Checkpoint, RecordingName, StoreError};
+use crate::recording::{Checkpoint, ListQuery, RecordingName, StoreError};
 use crate::service::status::RpcError;
-use crate::service::violation::FieldViolation;
+use crate::service::violation::{FieldViolation, MessageRef};
 
+/// The beginning of full names.
+const FULL_NAMES: &str = "namespaces/";
 const PAGE_SIZE: usize = 50;
 const PAGE_SIZE_MAX: usize = 1000;
 /// Maximum size of an encoded reply. A client that does not read its replies makes the server hold them.
@@ -20,6 +23,7 @@ const STEP: usize = 100;
 
 pub(super) async fn list_paths(
     shared: Arc<Shared>,
+    scope: &Scope,
     request: pb::ListPathsRequest,
 ) -> Result<pb::ListPathsResponse, RpcError> {
     let page_size = match usize::try_from(request.page_size) {
@@ -30,17 +34,26 @@ pub(super) async fn list_paths(
             return Err(FieldViolation::new("page_size", text).into());
         }
     };
+    let mut query = scope.query(&request.prefix)?;
     // The token is the last name of the previous page, so it stays valid when recordings are added or deleted.
-    let after = match request.page_token.as_str() {
-        "" => None,
-        token => Some(token.parse::<RecordingName>().map_err(|_| {
-            let text =
-                "it is not a token of this server; send next_page_token of the previous page";
+    if !request.page_token.is_empty() {
+        let name = scope.name(&request.page_token, MessageRef::Request).ok();
+        let name = name.map(|name| name.stored).filter(|name| query.scope.contains(name));
+        query.after = Some(name.ok_or_else(|| {
+            let text = "it is not a token of this list; send next_page_token of the previous page, with the same prefix";
             FieldViolation::new("page_token", text)
-        })?),
+        })?);
+    }
+    let mut page = Page {
+        size: page_size,
+        scope,
+        // The names of a list start with its prefix.
+        has_full_names: request.prefix.starts_with(FULL_NAMES),
+        query,
+        taken: 0,
+        unreadable: 0,
+        response: Default::default(),
     };
-    let mut page =
-        Page { size: page_size, after, taken: 0, unreadable: 0, response: Default::default() };
     let result = shared.store_timeout.call(page.fill(&shared)).await;
     // One line per call: a page may have 1000 such recordings, and a client may request it repeatedly.
     if page.unreadable > 0 {
@@ -59,33 +72,36 @@ pub(super) async fn list_paths(
 }
 
 /// A page while it is filled.
-struct Page {
+struct Page<'a> {
     /// Maximum number of recordings, expired ones included.
     size: usize,
-    /// The last name that was added.
-    after: Option<RecordingName>,
+    scope: &'a Scope,
+    has_full_names: bool,
+    /// Selects the recordings after the last one that was added.
+    query: ListQuery,
     taken: usize,
     /// Recordings of the page that the store cannot read.
     unreadable: usize,
     response: pb::ListPathsResponse,
 }
 
-impl Page {
+impl Page<'_> {
     /// Adds recordings until the page is full or there are no more.
     async fn fill(&mut self, shared: &Shared) -> Result<(), StoreError> {
         let mut bytes = 0;
         loop {
             // Loads one more than fits, to determine whether another page follows.
             let limit = STEP.min(self.size - self.taken + 1);
-            let entries = shared.store.list(self.after.clone(), limit).await?;
+            let entries = shared.store.list(self.query.clone(), limit).await?;
             let is_end = entries.len() < limit;
             for (name, stored) in entries {
                 let error = stored.as_ref().err().map(ToString::to_string);
-                let path = listed(&name, stored);
+                let path = self.listed(&name, stored);
                 bytes += path.as_ref().map_or(0, field_len);
                 if self.taken == self.size || bytes + TOKEN_BYTES_MAX > PAGE_BYTES_MAX {
+                    let last = self.query.after.clone().map(|last| self.named(last));
                     self.response.next_page_token =
-                        self.after.as_ref().map(ToString::to_string).unwrap_or_default();
+                        last.as_ref().map(ToString::to_string).unwrap_or_default();
                     return Ok(());
                 }
                 self.response.paths.extend(path);
@@ -93,7 +109,7 @@ impl Page {
                     tracing::debug!(%name, error, "a recording cannot be read");
                     self.unreadable += 1;
                 }
-                self.after = Some(name);
+                self.query.after = Some(name);
                 self.taken += 1;
             }
             if is_end {
@@ -101,24 +117,34 @@ impl Page {
             }
         }
     }
+
+    fn named(&self, name: RecordingName) -> PathName {
+        if self.has_full_names { name.into() } else { self.scope.shown(name) }
+    }
+
+    /// Returns the list entry of a recording, or `None` if it has expired.
+    fn listed(
+        &self,
+        name: &RecordingName,
+        stored: Result<Checkpoint, StoreError>,
+    ) -> Option<pb::Path> {
+        let name = self.named(name.clone());
+        match stored {
+            Ok(checkpoint) => (!has_expired(&checkpoint)).then(|| path_message(&name, &checkpoint)),
+            // A damaged recording does not hide the others. GetPath returns its error.
+            Err(_) => Some(pb::Path { name: name.to_string(), ..Default::default() }),
+        }
+    }
 }
 
-/// The size of next_page_token: its tag, its length in two bytes, and `paths/` with 128 characters.
-const TOKEN_BYTES_MAX: usize = 1 + 2 + 6 + 128;
+/// The size of next_page_token: its tag, its length in two bytes, and a name: `namespaces/` with 64 characters, `/paths/`
+/// with 128 characters.
+const TOKEN_BYTES_MAX: usize = 1 + 2 + 11 + 64 + 7 + 128;
 
 /// The size of a path as an element of the reply.
 fn field_len(path: &pb::Path) -> usize {
     let len = path.encoded_len();
     1 + prost::length_delimiter_len(len) + len
-}
-
-/// Returns the list entry of a recording, or `None` if it has expired.
-fn listed(name: &RecordingName, stored: Result<Checkpoint, StoreError>) -> Option<pb::Path> {
-    match stored {
-        Ok(checkpoint) => (!has_expired(&checkpoint)).then(|| path_message(name, &checkpoint)),
-        // A damaged recording does not hide the others. GetPath returns its error.
-        Err(_) => Some(pb::Path { name: name.to_string(), ..Default::default() }),
-    }
 }
 
 #[cfg(test)]

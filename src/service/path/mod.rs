@@ -1,5 +1,6 @@
 //! `waywiser.v1.PathService`: recordings that survive, batches of whole paths, and single distances.
 //!
+//! - `scope` converts the names of a caller to those in the store, and back.
 //! - `request` parses messages, and `convert` converts options and summaries.
 //! - `point_buffer`, `fix` and `column_fill` check points and fold them.
 //! - `record` reads a stream of one path. `target` is that path, and `recording_writer` commits its points.
@@ -7,7 +8,7 @@
 //! - `updates` orders the reports about watched recordings for `watch`; `follow` adds the changes of other servers.
 //! - `list` lists recordings, `sweep` removes expired and abandoned ones, and `recordings` has the other unary methods.
 //!
-//! All calls of the store have the time limit of `store_timeout`. [`crate::recording`] defines the rules of
+//! All calls of the store have the time limit of `super::store_timeout`. [`crate::recording`] defines the rules of
 //! exactly-once commits.
 
 mod batch;
@@ -23,8 +24,8 @@ mod record;
 mod recording_writer;
 mod recordings;
 mod request;
+mod scope;
 mod shared;
-mod store_timeout;
 mod sweep;
 mod target;
 #[cfg(test)]
@@ -33,22 +34,22 @@ mod updates;
 mod watch;
 mod writers;
 
-use std::convert::Infallible;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::Request;
 use tonic::body::Body;
-use tower_service::Service;
 
 use super::limits::StreamLimits;
 use super::method::{self, ResponseFuture};
+use super::violation::MessageRef;
 use crate::contract::method::v1;
 use crate::proto::waywiser_v1 as pb;
 use crate::recording::CheckpointPolicy;
 use crate::recording::CheckpointStore;
-use shared::{Shared, unix_ms};
+use scope::Scope;
+use shared::Shared;
+pub(super) use shared::unix_ms;
 use sweep::Expiry;
 
 /// The path of the method that runs until its client ends it.
@@ -56,6 +57,17 @@ pub(crate) use crate::contract::method::v1::WATCH_PATH;
 
 /// Streams end within this time after their connections.
 const FLUSH_MARGIN: Duration = Duration::from_secs(1);
+
+/// What a [`PathService`] does now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PathActivity {
+    /// Recordings that streams write to.
+    pub(crate) open_recordings: u64,
+    /// Streams that wait for updates of a recording.
+    pub(crate) watchers: u64,
+    /// Recordings that are open or whose last commit has not ended.
+    pub(crate) unfinished_commits: u64,
+}
 
 /// Measures paths by every model, and keeps recordings.
 #[derive(Clone)]
@@ -90,6 +102,18 @@ impl PathService {
         commits.reopen();
     }
 
+    /// Returns a function that counts what the service does now. It does not keep the store open.
+    pub(crate) fn activity(&self) -> impl Fn() -> PathActivity + Send + Sync + 'static {
+        let shared = Arc::downgrade(&self.shared);
+        move || {
+            shared.upgrade().map_or_else(PathActivity::default, |shared| PathActivity {
+                open_recordings: shared.writers.len() as u64,
+                watchers: shared.watchers.watcher_count() as u64,
+                unfinished_commits: shared.commits.len() as u64,
+            })
+        }
+    }
+
     /// Reports the changes that other servers make in the same store, so that watchers receive them. Never completes.
     pub async fn follow_store(&self) {
         follow::follow(&self.shared).await;
@@ -107,22 +131,13 @@ impl PathService {
     }
 }
 
-impl tonic::server::NamedService for PathService {
-    const NAME: &'static str = "waywiser.v1.PathService";
-}
+method::implement_service!(PathService, "waywiser.v1.PathService");
 
-impl Service<Request<Body>> for PathService {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = ResponseFuture;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> ResponseFuture {
+impl PathService {
+    fn answer(&self, request: Request<Body>) -> ResponseFuture {
         let limits = self.limits;
         let shared = Arc::clone(&self.shared);
+        let scope = Scope::of(request.extensions());
         match request.uri().path() {
             v1::COMPUTE_DISPLACEMENT => method::respond(async move {
                 let request = method::request(request, &limits).await?;
@@ -130,21 +145,22 @@ impl Service<Request<Body>> for PathService {
             }),
             v1::RECORD_PATH => method::respond(record::record_path(request, limits, shared)),
             v1::GET_PATH => method::respond(async move {
-                recordings::path(shared, method::request(request, &limits).await?).await
+                recordings::path(shared, &scope, method::request(request, &limits).await?).await
             }),
             v1::WATCH_PATH => method::respond_stream(async move {
                 let request: pb::WatchPathRequest = method::request(request, &limits).await?;
-                let name = target::path_name(&request.name)?;
+                let name = scope.name(&request.name, MessageRef::Request)?;
                 watch::watch_path(shared, name, request.allow_missing).await
             }),
             v1::MEASURE_PATHS => {
                 method::respond_stream(async move { batch::measure_paths(request, limits) })
             }
             v1::DELETE_PATH => method::respond(async move {
-                recordings::delete_path(shared, method::request(request, &limits).await?).await
+                recordings::delete_path(shared, &scope, method::request(request, &limits).await?)
+                    .await
             }),
             v1::LIST_PATHS => method::respond(async move {
-                list::list_paths(shared, method::request(request, &limits).await?).await
+                list::list_paths(shared, &scope, method::request(request, &limits).await?).await
             }),
             path => method::unknown(path),
         }

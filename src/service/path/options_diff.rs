@@ -2,11 +2,12 @@
 
 use std::fmt;
 
+use super::scope::PathName;
 use super::shared::Shared;
 use crate::contract::options;
 use crate::measure::Options;
 use crate::proto::waywiser_v1 as pb;
-use crate::recording::{RecordingName, StoreError};
+use crate::recording::StoreError;
 use crate::service::status::RpcError;
 use crate::service::violation::FieldViolation;
 
@@ -15,7 +16,7 @@ use crate::service::violation::FieldViolation;
 pub(super) async fn explain(
     error: RpcError,
     shared: &Shared,
-    name: &RecordingName,
+    name: &PathName,
     sent: Option<&Options>,
 ) -> RpcError {
     let differ = matches!(&error, RpcError::Store { error: StoreError::OptionsDiffer, .. });

@@ -9,8 +9,10 @@ use tonic::body::Body;
 
 use super::point_buffer::PointBuffer;
 use super::request;
+use super::scope::Scope;
 use super::shared::Shared;
 use super::target::{Opener, Target, empty_reply};
+use crate::auth::Principal;
 use crate::proto::waywiser_v1 as pb;
 use crate::service::body::RequestBody;
 use crate::service::status::RpcError;
@@ -28,10 +30,16 @@ pub(super) async fn record_path(
     limits: StreamLimits,
     shared: Arc<Shared>,
 ) -> Result<pb::RecordPathResponse, RpcError> {
+    let scope = Scope::of(request.extensions());
+    let principal = request.extensions().get::<Arc<Principal>>().cloned();
     let creations = request.extensions_mut().remove::<Creations>();
+    let creations = match principal {
+        Some(principal) => creations.map(|creations| creations.of_principal(&principal.name)),
+        None => creations,
+    };
     let (body, encoding) = RequestBody::open(request, &limits)?;
     let messages = limits.messages(encoding);
-    let opener = Opener { shared, creations };
+    let opener = Opener { shared, scope, creations };
     let mut stream = RecordStream { body, messages, opener, target: None };
     match stream.read_all().await {
         Ok(()) => match stream.target {
@@ -50,8 +58,18 @@ pub(super) async fn record_path(
 enum StreamError {
     /// The stream ended without being closed, or its writer has ended.
     Ended(RpcError),
-    /// A message is not valid. The points before it are committed before the answer.
+    /// A message is not valid, or the stream is above its rate limits. The points before it are committed before the answer.
     Message(RpcError),
+}
+
+impl StreamError {
+    /// Classifies an error that no message caused. A stream above its rate limits still has a client that resumes.
+    fn before_chunk(error: RpcError) -> Self {
+        match error {
+            RpcError::Quota(_) => Self::Message(error),
+            error => Self::Ended(error),
+        }
+    }
 }
 
 /// A stream that is being read.
@@ -66,7 +84,7 @@ struct RecordStream {
 impl RecordStream {
     /// Reads until the client closes the stream.
     async fn read_all(&mut self) -> Result<(), StreamError> {
-        while let Some(chunk) = self.next_chunk().await.map_err(StreamError::Ended)? {
+        while let Some(chunk) = self.next_chunk().await.map_err(StreamError::before_chunk)? {
             let mut buffer = PointBuffer::default();
             let taken = self.take_chunk(&chunk, &mut buffer).await;
             // The points before an error are valid, so they are folded.
@@ -74,7 +92,10 @@ impl RecordStream {
             if let Some(target) = &mut self.target {
                 folded = target.fold(&mut buffer, self.body.work());
                 self.body.progress().set_points(target.point_count());
+                let path_bytes = target.accumulator().map_or(0, |path| path.heap_bytes());
+                self.body.progress().set_path_bytes(path_bytes);
             }
+            self.body.progress().set_messages(self.messages.message_count());
             self.body.set_held(self.messages.held_bytes());
             folded.and(taken).map_err(StreamError::Message)?;
         }
@@ -132,7 +153,11 @@ impl RecordStream {
             let target = match target {
                 Some(target) => target,
                 // Boxed, since this future is larger than everything else that the stream keeps.
-                None => target.insert(Box::pin(opener.open(&message)).await?),
+                None => {
+                    let target = target.insert(Box::pin(opener.open(&message)).await?);
+                    body.progress().set_earlier_points(target.point_count());
+                    target
+                }
             };
             if let Some(skip) = target.admit(&message, buffer)?
                 && let Some(accumulator) = target.accumulator()

@@ -13,11 +13,12 @@ use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use super::scope::PathName;
 use super::shared::{Shared, unix_ms};
 use super::sweep;
 use super::writers::Writing;
 use crate::measure::Options;
-use crate::recording::{Checkpoint, NextStep, OpenRequest, Recording, RecordingName, StoreError};
+use crate::recording::{Checkpoint, NextStep, OpenRequest, Recording, StoreError};
 use crate::service::status::RpcError;
 
 /// The recording that a stream writes. If it is dropped before all points are durable, a task of its own commits them.
@@ -29,7 +30,7 @@ pub(super) struct RecordingWriter {
 /// The recording and its pending request to the store.
 struct Session {
     shared: Arc<Shared>,
-    name: RecordingName,
+    name: PathName,
     recording: Recording,
     pending: Pending,
     /// No more points follow, so all that are not durable are due.
@@ -61,8 +62,9 @@ impl RecordingWriter {
     /// If the store fails, or the options differ from those of the recording.
     pub(super) async fn open(
         shared: &Arc<Shared>,
-        name: RecordingName,
+        name: PathName,
         options: Option<Options>,
+        max_in_namespace: Option<u64>,
     ) -> Result<Self, RpcError> {
         let now_unix_ms = unix_ms();
         let retention_ms = shared.policy.retention.as_millis().try_into().unwrap_or(i64::MAX);
@@ -70,10 +72,11 @@ impl RecordingWriter {
             options,
             now_unix_ms,
             expire_unix_ms: now_unix_ms.saturating_add(retention_ms),
+            max_in_namespace,
         };
-        let (token, writing) = (shared.commits.token(), shared.writers.enter(name.clone()));
+        let (token, writing) = (shared.commits.token(), shared.writers.enter(name.stored.clone()));
         let checkpoint = sweep::open(shared, &name, request).await?;
-        shared.watchers.report_stored(&name, &Arc::new(checkpoint.clone()));
+        shared.watchers.report_stored(&name.stored, &Arc::new(checkpoint.clone()));
         let recording = Recording::resume(checkpoint, shared.policy);
         let session = Session {
             shared: Arc::clone(shared),
@@ -116,7 +119,7 @@ impl RecordingWriter {
             && !(session.recording.is_settled() || session.recording.is_over())
             && let Err(error) = session.flush().await
         {
-            tracing::debug!(name = %session.name, %error, "points before an error were not committed");
+            tracing::debug!(name = %session.name.stored, %error, "points before an error were not committed");
         }
     }
 
@@ -150,7 +153,7 @@ impl Drop for RecordingWriter {
             commits.spawn_on(
                 async move {
                     if let Err(error) = session.flush().await {
-                        tracing::debug!(name = %session.name, %error, "the last points of a cut stream were not committed");
+                        tracing::debug!(name = %session.name.stored, %error, "the last points of a cut stream were not committed");
                     }
                 },
                 &runtime,
@@ -189,11 +192,11 @@ impl Session {
                     self.is_retrying = result.is_err();
                     let Err(error) = result else {
                         self.recording.committed();
-                        self.shared.watchers.report_stored(&self.name, &checkpoint);
+                        self.shared.watchers.report_stored(&self.name.stored, &checkpoint);
                         return Poll::Ready(Ok(()));
                     };
                     if matches!(error, StoreError::Unavailable(_) | StoreError::Unknown(_)) {
-                        tracing::warn!(name = %self.name, %error, "a commit failed and will be retried");
+                        tracing::warn!(name = %self.name.stored, %error, "a commit failed and will be retried");
                     }
                     let step = self.recording.refused(error, unix_ms());
                     return Poll::Ready(self.apply(step, Duration::ZERO));
@@ -204,7 +207,7 @@ impl Session {
                     let found = loaded.as_ref().ok().and_then(Option::as_ref).cloned();
                     let step = self.recording.reconcile(loaded, unix_ms());
                     if let (NextStep::Continue, Some(found)) = (&step, found) {
-                        self.shared.watchers.report_stored(&self.name, &Arc::new(found));
+                        self.shared.watchers.report_stored(&self.name.stored, &Arc::new(found));
                     }
                     self.is_retrying &= !self.recording.is_settled();
                     return Poll::Ready(self.apply(step, self.shared.policy.retry_pause()));
@@ -215,7 +218,7 @@ impl Session {
             let force = self.is_last && !self.is_retrying;
             if let Some(commit) = self.recording.next_commit(now_unix_ms, force) {
                 let checkpoint = Arc::new(commit.checkpoint.clone());
-                let (store, name) = (Arc::clone(&self.shared.store), self.name.clone());
+                let (store, name) = (Arc::clone(&self.shared.store), self.name.stored.clone());
                 // A commit that is done after the timeout is harmless: the next request has a precondition.
                 let request = self.shared.store_timeout.call(async move {
                     store.commit(name, commit.precondition, commit.checkpoint).await
@@ -243,7 +246,7 @@ impl Session {
         match step {
             NextStep::Continue => Ok(()),
             NextStep::Load => {
-                let (store, name) = (Arc::clone(&self.shared.store), self.name.clone());
+                let (store, name) = (Arc::clone(&self.shared.store), self.name.stored.clone());
                 let request = self.shared.store_timeout.plus(pause).call(async move {
                     sleep(pause).await;
                     store.load(name).await

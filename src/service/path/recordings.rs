@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::convert::{metric, path_message};
 use super::fix::fix;
+use super::scope::Scope;
 use super::shared::Shared;
-use super::target::path_name;
 use super::watch::not_found;
 use crate::measure::Space;
 use crate::proto::waywiser_v1 as pb;
 use crate::service::status::RpcError;
-use crate::service::violation::FieldViolation;
+use crate::service::violation::{FieldViolation, MessageRef};
 use crate::wire::Row;
 
 pub(super) fn compute_displacement(
@@ -40,18 +40,21 @@ pub(super) fn compute_displacement(
 
 pub(super) async fn path(
     shared: Arc<Shared>,
+    scope: &Scope,
     request: pb::GetPathRequest,
 ) -> Result<pb::GetPathResponse, RpcError> {
-    let name = path_name(&request.name)?;
+    let name = scope.name(&request.name, MessageRef::Request)?;
     let checkpoint = shared.stored(&name).await?.ok_or_else(|| not_found(&name))?;
     Ok(pb::GetPathResponse { path: Some(path_message(&name, &checkpoint)) })
 }
 
 pub(super) async fn delete_path(
     shared: Arc<Shared>,
+    scope: &Scope,
     request: pb::DeletePathRequest,
 ) -> Result<pb::DeletePathResponse, RpcError> {
-    let name = path_name(&request.name)?;
+    scope.check_writer()?;
+    let name = scope.name(&request.name, MessageRef::Request)?;
     let was_there = shared.delete(&name).await?;
     match was_there || request.allow_missing {
         true => Ok(pb::DeletePathResponse {}),

@@ -10,13 +10,14 @@ use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 
 use super::reclaim_state::ReclaimState;
-use super::store_timeout::StoreTimeout;
+use super::scope::PathName;
 use super::updates::Watchers;
 use super::writers::Writers;
 use crate::recording::{
     Checkpoint, CheckpointPolicy, CheckpointStore, RecordingName, StoreError, StoreFuture,
 };
 use crate::service::status::RpcError;
+use crate::service::store_timeout::StoreTimeout;
 
 /// Maximum number of deletions that wait for the store at the same time.
 const DELETIONS_MAX: usize = 256;
@@ -53,20 +54,17 @@ impl Shared {
     }
 
     /// Returns the stored checkpoint, unless it has expired.
-    pub(super) async fn stored(
-        &self,
-        name: &RecordingName,
-    ) -> Result<Option<Checkpoint>, RpcError> {
-        let stored = self.call(name, self.store.load(name.clone())).await?;
+    pub(super) async fn stored(&self, name: &PathName) -> Result<Option<Checkpoint>, RpcError> {
+        let stored = self.call(name, self.store.load(name.stored.clone())).await?;
         Ok(stored.filter(|stored| !has_expired(stored)))
     }
 
     /// Loads a checkpoint and reports the result to watchers.
     pub(super) async fn load_and_report(
         &self,
-        name: &RecordingName,
+        name: &PathName,
     ) -> Result<Option<Checkpoint>, RpcError> {
-        self.call(name, Box::pin(self.load_now(name))).await
+        self.call(name, Box::pin(self.load_now(&name.stored))).await
     }
 
     async fn load_now(&self, name: &RecordingName) -> Result<Option<Checkpoint>, StoreError> {
@@ -84,12 +82,12 @@ impl Shared {
 
     /// Deletes a recording and reports that to watchers, also if the caller stops waiting. Returns whether the
     /// recording existed.
-    pub(super) async fn delete(self: &Arc<Self>, name: &RecordingName) -> Result<bool, RpcError> {
+    pub(super) async fn delete(self: &Arc<Self>, name: &PathName) -> Result<bool, RpcError> {
         let request = async {
             let closed = |_| StoreError::Unavailable("the service is closed".into());
             let permit = Arc::clone(&self.deletions).acquire_owned().await.map_err(closed)?;
             let (reply, answer) = oneshot::channel();
-            let (shared, name) = (Arc::clone(self), name.clone());
+            let (shared, name) = (Arc::clone(self), name.stored.clone());
             tokio::spawn(async move {
                 let _permit = permit;
                 let result = shared.store.delete(name.clone()).await;
@@ -114,7 +112,7 @@ impl Shared {
     pub(super) async fn recheck(&self, name: &RecordingName) {
         for _ in 0..RECHECKS {
             let Some(known_epoch) = self.watchers.known_epoch(name) else { return };
-            let result = self.load_and_report(name).await;
+            let result = self.store_timeout.call(self.load_now(name)).await;
             // While no epoch is known, the load of a new watcher may still be pending.
             if matches!(result, Ok(Some(_))) || (result.is_ok() && known_epoch > 0) {
                 return;
@@ -129,7 +127,7 @@ impl Shared {
     /// The error of the store for this recording.
     pub(super) async fn call<T>(
         &self,
-        name: &RecordingName,
+        name: &PathName,
         request: StoreFuture<'_, T>,
     ) -> Result<T, RpcError> {
         self.store_timeout.call(request).await.map_err(|error| RpcError::Store {
@@ -146,7 +144,7 @@ pub(super) fn has_expired(stored: &Checkpoint) -> bool {
 }
 
 /// Returns the time in milliseconds since 1970-01-01T00:00:00Z.
-pub(super) fn unix_ms() -> i64 {
+pub(in crate::service) fn unix_ms() -> i64 {
     match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
         Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
         Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),

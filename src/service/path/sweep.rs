@@ -11,6 +11,7 @@ use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 
 use super::reclaim_state::ReclaimState;
+use super::scope::PathName;
 use super::shared::{Shared, unix_ms};
 use crate::recording::{
     Abandoned, Checkpoint, OpenRequest, RecordingName, StoreError, StoreErrorCause, Sweep, Swept,
@@ -65,13 +66,13 @@ impl Expiry {
 /// If the store fails, or the options differ from those of the recording.
 pub(super) async fn open(
     shared: &Arc<Shared>,
-    name: &RecordingName,
+    name: &PathName,
     request: OpenRequest,
 ) -> Result<Checkpoint, RpcError> {
     let opened = async {
-        match shared.store.open(name.clone(), request.clone()).await {
+        match shared.store.open(name.stored.clone(), request.clone()).await {
             Err(StoreError::Full(_)) if reclaim(shared).await => {
-                shared.store.open(name.clone(), request).await
+                shared.store.open(name.stored.clone(), request).await
             }
             result => result,
         }

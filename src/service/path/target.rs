@@ -7,10 +7,11 @@ use super::options_diff;
 use super::point_buffer::{PointBuffer, first_error};
 use super::recording_writer::RecordingWriter;
 use super::request::PathMessage;
+use super::scope::{PathName, Scope};
 use super::shared::{Shared, unix_ms};
 use crate::measure::{Options, PathAccumulator};
 use crate::proto::waywiser_v1 as pb;
-use crate::recording::{Recording, RecordingError, RecordingName};
+use crate::recording::{Recording, RecordingError};
 use crate::service::Creations;
 use crate::service::status::RpcError;
 use crate::service::violation::{FieldViolation, MessageRef};
@@ -21,13 +22,15 @@ pub(super) enum Target {
     /// A path without a name. Nothing is stored.
     Anonymous { accumulator: Box<PathAccumulator>, is_ended: bool },
     /// A recording.
-    Named { name: RecordingName, options: Box<Options>, writer: Box<RecordingWriter> },
+    Named { name: PathName, options: Box<Options>, writer: Box<RecordingWriter> },
 }
 
 /// Opens the path of a stream.
 pub(super) struct Opener {
     pub shared: Arc<Shared>,
-    /// The limit on new recordings of the peer. Without it there is no limit.
+    /// The recordings that the caller can use.
+    pub scope: Scope,
+    /// The limit on new recordings of the caller. Without it there is no limit.
     pub creations: Option<Creations>,
 }
 
@@ -45,7 +48,8 @@ impl Opener {
             let accumulator = Box::new(PathAccumulator::new(first_options));
             return Ok(Target::Anonymous { accumulator, is_ended: false });
         }
-        let name = path_name(view.name).map_err(|violation| violation.at(message.place()))?;
+        self.scope.check_writer()?;
+        let name = self.scope.name(view.name, message.place())?;
         convert::check_recorded(&first_options)
             .map_err(|violations| RpcError::Fields { place: message.place(), violations })?;
         let refused = refused_at_first(message, first_options);
@@ -67,12 +71,14 @@ impl Opener {
             return Err(RpcError::CreationRate { name: name.to_string(), per_minute });
         }
         let opened_unix_ms = unix_ms();
-        let mut writer = match RecordingWriter::open(shared, name.clone(), options).await {
-            Ok(writer) => writer,
-            Err(error) => {
-                return Err(options_diff::explain(error, shared, &name, options.as_ref()).await);
-            }
-        };
+        let max_recordings = self.scope.max_recordings(&name);
+        let mut writer =
+            match RecordingWriter::open(shared, name.clone(), options, max_recordings).await {
+                Ok(writer) => writer,
+                Err(error) => {
+                    return Err(options_diff::explain(error, shared, &name, options.as_ref()).await);
+                }
+            };
         let is_new = |recording: &mut Recording| recording.create_unix_ms() >= opened_unix_ms;
         if let Some(reservation) = reservation
             && writer.recording().is_some_and(is_new)
@@ -144,7 +150,7 @@ impl Target {
             Self::Named { name, options, writer } => {
                 let next_offset = writer.recording().map_or(0, |recording| recording.next_offset());
                 let sent = message.check(view.write_offset.unwrap_or(next_offset))?;
-                if !view.name.is_empty() && view.name != name.as_str() {
+                if !view.name.is_empty() && !name.is(view.name) {
                     let text = format!(
                         "this stream writes {name}; open another stream for another recording"
                     );
@@ -258,14 +264,6 @@ fn refused_at_first(message: &PathMessage<'_>, options: Options) -> Option<RpcEr
         return Some(RecordingError::Gap { expected, got, committed_points }.into());
     }
     first_error(&message.view, &options)
-}
-
-/// Parses the name of a recording.
-///
-/// # Errors
-/// If it is not a valid name.
-pub(super) fn path_name(name: &str) -> Result<RecordingName, FieldViolation> {
-    name.parse::<RecordingName>().map_err(|error| FieldViolation::new("name", error.to_string()))
 }
 
 /// Checks that the options of a later message are those of the stream.

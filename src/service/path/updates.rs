@@ -107,6 +107,11 @@ impl Watchers {
         self.watched().keys().cloned().collect()
     }
 
+    /// Returns the number of watchers of all recordings.
+    pub(super) fn watcher_count(&self) -> usize {
+        self.watched().values().map(watch::Sender::receiver_count).sum()
+    }
+
     pub(super) fn subscribe(&self, name: &RecordingName) -> watch::Receiver<WatchState> {
         let mut watched = self.watched();
         let updates = watched.entry(name.clone()).or_default().subscribe();

@@ -11,29 +11,30 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::convert::path_message;
+use super::scope::PathName;
 use super::shared::{Shared, has_expired, unix_ms};
 use super::updates::WatchState;
 use crate::proto::waywiser_v1 as pb;
-use crate::recording::{Checkpoint, RecordingName, StoreError};
+use crate::recording::{Checkpoint, StoreError};
 use crate::service::status::RpcError;
 
 /// A subscription to the updates of a recording.
 struct Subscription {
     shared: Arc<Shared>,
-    name: RecordingName,
+    name: PathName,
     updates: watch::Receiver<WatchState>,
 }
 
 impl Subscription {
-    fn new(shared: &Arc<Shared>, name: RecordingName) -> Self {
-        let updates = shared.watchers.subscribe(&name);
+    fn new(shared: &Arc<Shared>, name: PathName) -> Self {
+        let updates = shared.watchers.subscribe(&name.stored);
         Self { shared: Arc::clone(shared), name, updates }
     }
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.shared.watchers.unsubscribe(&self.name);
+        self.shared.watchers.unsubscribe(&self.name.stored);
     }
 }
 
@@ -53,7 +54,7 @@ struct Watch {
 /// If there is no such recording and `allow_missing` is not set, and if the store does not answer.
 pub(super) async fn watch_path(
     shared: Arc<Shared>,
-    name: RecordingName,
+    name: PathName,
     allow_missing: bool,
 ) -> Result<impl Stream<Item = Result<pb::WatchPathResponse, RpcError>> + Send, RpcError> {
     // Subscribes before it loads, so that no update after the load is missed.
@@ -147,7 +148,7 @@ impl Watch {
     }
 }
 
-pub(super) fn not_found(name: &RecordingName) -> RpcError {
+pub(super) fn not_found(name: &PathName) -> RpcError {
     let error = StoreError::NotFound;
     RpcError::Store { name: name.to_string(), error, committed_points: None }
 }

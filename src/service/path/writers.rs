@@ -23,6 +23,11 @@ impl Writers {
         self.counts().contains_key(name)
     }
 
+    /// Returns the number of recordings that have a writer.
+    pub(super) fn len(&self) -> usize {
+        self.counts().len()
+    }
+
     fn counts(&self) -> MutexGuard<'_, HashMap<RecordingName, usize>> {
         // No code panics while it holds the lock.
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)

@@ -26,9 +26,9 @@ use crate::recording::{CheckpointStore as _, RecordingName};
 use crate::service::{DisplacementService, PathService, Progress, StreamLimits};
 use crate::store::MemoryStore;
 
-/// The largest work without a yield: a block of points with three long legs each, and the columns that are added again
-/// after each point without a position.
-const PIECE_MAX_NS: u64 = 1_500_000;
+/// The largest work without a yield: two blocks of points with three long legs each, one that became full and the one
+/// that is folded before the stream yields, and the columns that are added again after each point without a position.
+const PIECE_MAX_NS: u64 = 3_000_000;
 
 /// A request body whose frames are all available. Without an end, it repeats its last frame.
 struct Frames {

@@ -51,8 +51,10 @@ impl Field for WindowOptions {
             4 => WindowUnit::Year,
             _ => return None,
         };
-        let zone = String::from_utf8(read_list(input, usize::from(u8::MAX), u8::read)?).ok()?;
-        Some(Self { unit, zone: Zone::parse(&zone).ok()?, max_windows: Field::read(input)? })
+        let text = String::from_utf8(read_list(input, usize::from(u8::MAX), u8::read)?).ok()?;
+        // A zone is written in one way only, and parsed in any case.
+        let zone = Zone::parse(&text).ok().filter(|zone| zone.to_string() == text)?;
+        Some(Self { unit, zone, max_windows: Field::read(input)? })
     }
 }
 

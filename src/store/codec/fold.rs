@@ -56,11 +56,12 @@ pub(super) fn seal(name: &RecordingName, accumulator: &PathAccumulator, out: &mu
     checksum.write(out);
 }
 
-/// Returns the CRC-32 of `bytes` followed by the ID of the recording.
+/// Returns the CRC-32 of `bytes` followed by the name of the recording. In the default namespace the name is the ID.
 pub(super) fn checksum(name: &RecordingName, bytes: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(bytes);
-    hasher.update(name.id().as_bytes());
+    let text = if name.namespace().is_some() { name.as_str() } else { name.id() };
+    hasher.update(text.as_bytes());
     hasher.finalize()
 }
 

@@ -8,7 +8,7 @@
 //! | 6..8 | 0 |
 //! | 8..16 | epoch |
 //! | 16..40 | the times of creation, of the last change, and of expiry, in milliseconds since 1970 |
-//! | 40..44 | CRC-32 of all bytes before it, followed by the ID of the recording |
+//! | 40..44 | CRC-32 of all bytes before it, followed by the ID of the recording, or by its full name outside of the default namespace |
 //! | 44..n | the sealed fold, with a checksum of its own |
 //!
 //! The header and the fold have separate checksums, so that a store changes the header and copies the fold.

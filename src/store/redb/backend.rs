@@ -27,20 +27,37 @@ pub struct StoreStats {
     pub busy: Duration,
     /// The longest duration of a transaction.
     pub longest: Duration,
+    /// Recordings in the file after the last transaction.
+    pub recordings: u64,
+    /// Batches of write requests, each carried out in one transaction, by size: element `n` counts those of up to
+    /// 2^n requests that are too large for the element before it. The last element also counts all larger ones.
+    pub batches: [u64; BATCH_SIZES],
 }
+
+/// Number of elements of [`StoreStats::batches`]: sizes from 1 to 4096.
+pub(super) const BATCH_SIZES: usize = 13;
 
 #[derive(Debug, Default)]
 pub(super) struct Counters {
-    pub(super) requests: AtomicU64,
+    requests: AtomicU64,
     pub(super) transactions: AtomicU64,
     syncs: AtomicU64,
     bytes: AtomicU64,
     pub(super) bytes_read: AtomicU64,
     busy_ns: AtomicU64,
     longest_ns: AtomicU64,
+    pub(super) recordings: AtomicU64,
+    batches: [AtomicU64; BATCH_SIZES],
 }
 
 impl Counters {
+    /// Counts a batch of write requests.
+    pub(super) fn add_batch(&self, requests: usize) {
+        self.requests.fetch_add(requests as u64, Relaxed);
+        let size = requests.max(1).next_power_of_two().ilog2() as usize;
+        self.batches[size.min(BATCH_SIZES - 1)].fetch_add(1, Relaxed);
+    }
+
     pub(super) fn add_busy(&self, time: Duration) {
         let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self.busy_ns.fetch_add(ns, Relaxed);
@@ -55,6 +72,8 @@ impl Counters {
             bytes: self.bytes.load(Relaxed),
             busy: Duration::from_nanos(self.busy_ns.load(Relaxed)),
             longest: Duration::from_nanos(self.longest_ns.load(Relaxed)),
+            recordings: self.recordings.load(Relaxed),
+            batches: std::array::from_fn(|size| self.batches[size].load(Relaxed)),
         }
     }
 }

@@ -1,10 +1,12 @@
 //! The check of the whole database when a store is opened, whether the store was closed properly or not.
 //!
 //! redb verifies the checksum of every page that is in use and rebuilds its list of free pages. A pass over the
-//! records then verifies each record with its name, and compares their number with the length of the table. The
+//! records then verifies each record with its name, and compares their number with the length of the table. It also
+//! counts the recordings of each namespace, because a program before namespaces may have changed the file. The
 //! number of the last transaction shows whether the file is an older copy. The maximum number of recordings bounds the
 //! size of the file, and so the work. Long checks log their progress.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -19,19 +21,30 @@ use redb::{
 
 use super::backend::Counters;
 use super::error::{StoreOpenError, refusal};
-use super::tables::{self, FORMAT, FORMAT_KEY, NUMBERS, RECORDINGS};
+use super::tables::{self, COUNTS, FORMAT, FORMAT_KEY, NUMBERS, RECORDINGS};
 use super::writer::{OpenMode, Opener};
-use crate::recording::RecordingName;
 use crate::store::codec::Record;
+use crate::store::key;
 
 /// The time between two log lines of a check.
 const PROGRESS: Duration = Duration::from_secs(5);
 /// Maximum number of damaged records that are named in the log.
 const NAMED_MAX: usize = 10;
 
+/// What the check of a file has found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoreCheck {
+    /// The number of recordings, damaged ones included.
+    pub recordings: u64,
+    /// The names of damaged recordings.
+    pub damaged: Vec<String>,
+}
+
 /// The result of a check.
 #[derive(Debug)]
 pub(super) struct Checked {
+    pub(super) content: StoreCheck,
     pub(super) database: Database,
     /// The number of the last transaction.
     pub(super) last_transaction: u64,
@@ -43,6 +56,8 @@ struct Content {
     last_transaction: u64,
     recordings: u64,
     damaged: Vec<String>,
+    /// The number of recordings of each namespace.
+    counts: BTreeMap<String, u64>,
 }
 
 /// Opens a database for the first time and checks it. Its last transaction must have at least the number `noted`.
@@ -62,7 +77,7 @@ pub(super) fn open(
             let database = opener(OpenMode::Check)?;
             let content = content(&database)?;
             if content.format == FORMAT {
-                record_free_pages(&database)?;
+                complete(&database, &content.counts)?;
             }
             Ok::<_, redb::Error>((database, content))
         }))
@@ -98,15 +113,30 @@ pub(super) fn open(
         duration_ms = start.elapsed().as_millis() as u64,
         "the database file was checked"
     );
-    Ok(Checked { database, last_transaction: content.last_transaction })
+    counters.recordings.store(content.recordings, Relaxed);
+    let Content { last_transaction, recordings, damaged, .. } = content;
+    Ok(Checked { content: StoreCheck { recordings, damaged }, database, last_transaction })
 }
 
 /// Records the list of free pages that the check has rebuilt. Without it, redb would read the whole file whenever
-/// the file is opened again after a failure.
-fn record_free_pages(database: &Database) -> Result<(), redb::Error> {
+/// the file is opened again after a failure. Also stores the numbers of recordings if they differ from those in the file.
+fn complete(database: &Database, counts: &BTreeMap<String, u64>) -> Result<(), redb::Error> {
     let mut transaction = database.begin_write()?;
     transaction.set_quick_repair(true);
     transaction.open_table(NUMBERS)?.insert(FORMAT_KEY, FORMAT)?;
+    {
+        let mut stored = transaction.open_table(COUNTS)?;
+        let mut is_same = stored.len()? == counts.len() as u64;
+        for (namespace, &count) in counts {
+            is_same &= stored.get(namespace.as_str())?.is_some_and(|found| found.value() == count);
+        }
+        if !is_same {
+            stored.retain(|_, _| false)?;
+            for (namespace, count) in counts {
+                stored.insert(namespace.as_str(), count)?;
+            }
+        }
+    }
     transaction.commit()?;
     Ok(())
 }
@@ -119,7 +149,13 @@ fn content(database: &Database) -> Result<Content, redb::Error> {
         Err(TableError::Storage(error)) => return Err(error.into()),
         Err(_) => 0,
     };
-    let mut content = Content { format, last_transaction: 0, recordings: 0, damaged: Vec::new() };
+    let mut content = Content {
+        format,
+        last_transaction: 0,
+        recordings: 0,
+        damaged: Vec::new(),
+        counts: BTreeMap::new(),
+    };
     if format != FORMAT {
         return Ok(content);
     }
@@ -127,15 +163,22 @@ fn content(database: &Database) -> Result<Content, redb::Error> {
     let recordings = transaction.open_table(RECORDINGS)?;
     let mut last = None::<String>;
     for entry in recordings.iter()? {
-        let (id, bytes) = entry?;
+        let (key, bytes) = entry?;
         content.recordings += 1;
-        if last.as_deref().is_some_and(|last| last >= id.value()) {
+        if last.as_deref().is_some_and(|last| last >= key.value()) {
             return Err(redb::Error::Corrupted("its names are not in order".into()));
         }
-        last = Some(id.value().to_owned());
-        let name = RecordingName::from_id(id.value());
-        if !name.is_ok_and(|name| Record::read(&name, bytes.value()).is_ok()) {
-            content.damaged.push(id.value().to_owned());
+        last = Some(key.value().to_owned());
+        let Some(name) = key::name(key.value()) else {
+            content.damaged.push(format!("{:?}", key.value()));
+            continue;
+        };
+        match content.counts.get_mut(tables::count_key(&name)) {
+            Some(count) => *count += 1,
+            None => drop(content.counts.insert(tables::count_key(&name).to_owned(), 1)),
+        }
+        if Record::read(&name, bytes.value()).is_err() {
+            content.damaged.push(name.to_string());
         }
     }
     let expected = recordings.len()?;

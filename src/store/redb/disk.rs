@@ -359,7 +359,7 @@ async fn a_page_that_changes_under_an_open_store_is_detected() {
                 Err(error) => panic!("{error}, page {page}"),
             }
         }
-        match store.list(None, 1_000).await {
+        match store.list(ListQuery::all(), 1_000).await {
             Ok(listed) => {
                 let count = names.len() + usize::from(has_probe);
                 assert_eq!(listed.len(), count, "page {page}");

@@ -3,7 +3,7 @@
 //! The lock file also contains the number of the last transaction. It is written after each commit, without a sync
 //! of its own, so it is never ahead of the database. A database with a smaller number is an older copy.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -46,11 +46,15 @@ pub(super) struct Home {
     is_replaced: AtomicBool,
 }
 
-/// Creates the directory if it does not exist, and locks it until the returned file is closed.
+/// Creates the directory if it does not exist, and locks it until the returned file is closed. Only the user of the
+/// process can use a new directory. An existing one keeps its mode.
 pub(super) fn lock(directory: &Path) -> Result<File, StoreOpenError> {
-    fs::create_dir_all(directory).map_err(at(directory))?;
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(directory).map_err(at(directory))?;
     let path = directory.join(LOCK);
-    let mut options = OpenOptions::new();
+    let mut options = private_file();
     let options = options.create(true).truncate(false).read(true).write(true);
     let lock = options.open(&path).map_err(at(&path))?;
     match lock.try_lock() {
@@ -60,6 +64,15 @@ pub(super) fn lock(directory: &Path) -> Result<File, StoreOpenError> {
         }
         Err(TryLockError::Error(error)) => Err(at(&path)(error)),
     }
+}
+
+/// Returns options that give a new file a mode for its owner only.
+pub(super) fn private_file() -> OpenOptions {
+    #[cfg_attr(not(unix), expect(unused_mut))]
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
 }
 
 /// Clears the number of the last transaction, for a new database.

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! open, commit, delete ──► bounded queue ──► one thread: one transaction for all waiting requests ──► answers
-//! load, list ──► up to eight blocking threads, which read what was committed last
+//! load, list, export ──► up to eight blocking threads, which read what was committed last
 //! ```
 //!
 //! No request blocks a thread of the runtime. A full queue makes callers wait.
@@ -14,6 +14,7 @@
 //! | `tables.rs` | the tables of the file |
 //! | `open.rs` | opens the file |
 //! | `check.rs` | checks the whole file at the start |
+//! | `restore.rs` | fills a new directory with the recordings of a backup |
 //! | `sums.rs`, `backend.rs` | detect damage later |
 //! | `home.rs` | locks the directory, and detects that it was replaced |
 
@@ -29,10 +30,11 @@ use self::home::Home;
 use self::open::Disk;
 use self::tables::{Applied, Tables};
 use self::writer::{Opener, SharedDatabase, Task, Writer, task};
+use super::backup::BackupError;
 use super::codec;
 use crate::recording::{
-    Checkpoint, CheckpointStore, CommitPrecondition, OpenRequest, Page, RecordingName, SWEEP_STEP,
-    StoreError, StoreErrorCause, StoreFuture, Sweep, Swept,
+    Checkpoint, CheckpointStore, CommitPrecondition, ExportQuery, Exported, ListQuery, OpenRequest,
+    Page, RecordingName, SWEEP_STEP, StoreError, StoreErrorCause, StoreFuture, Sweep, Swept,
 };
 
 mod backend;
@@ -42,6 +44,7 @@ mod disk;
 mod error;
 mod home;
 mod open;
+mod restore;
 mod sums;
 mod tables;
 #[cfg(test)]
@@ -49,7 +52,9 @@ mod tests;
 mod writer;
 
 pub use backend::StoreStats;
+pub use check::StoreCheck;
 pub use error::StoreOpenError;
+pub use restore::RestoreError;
 
 /// Maximum number of waiting requests. Each takes about 1 KiB.
 const QUEUE: usize = 4_096;
@@ -69,6 +74,7 @@ pub struct RedbStore {
     readers: Arc<Semaphore>,
     counters: Arc<Counters>,
     max_recordings: u64,
+    checked: StoreCheck,
     /// Dropped last, which unlocks the directory. `None` in tests that use memory instead of a file.
     home: Option<Arc<Home>>,
 }
@@ -94,6 +100,28 @@ impl RedbStore {
             Box::new(move |mode| open::database(&path, Some(&home), &disk, mode))
         };
         Self::start(&path, opener, disk.counters, Some(home))
+    }
+
+    /// Returns whether `directory` has a store.
+    pub fn is_in(directory: impl AsRef<Path>) -> bool {
+        directory.as_ref().join(home::FILE).exists()
+    }
+
+    /// Stores the recordings of a backup in `directory`, which must be empty or new. Returns their number. Until all
+    /// of them are durable, the directory has no store.
+    ///
+    /// # Errors
+    /// If the directory cannot be used, or a recording is an error. The directory has no store then.
+    pub fn restore(
+        directory: impl AsRef<Path>,
+        recordings: impl Iterator<Item = Result<(RecordingName, Vec<u8>), BackupError>>,
+    ) -> Result<u64, RestoreError> {
+        restore::restore(directory.as_ref(), recordings)
+    }
+
+    /// Returns what the check of the file has found when the store was opened.
+    pub fn checked(&self) -> &StoreCheck {
+        &self.checked
     }
 
     /// Sets the maximum number of recordings; one more is [`StoreError::Full`].
@@ -130,6 +158,7 @@ impl RedbStore {
             readers: Arc::new(Semaphore::new(READERS)),
             counters,
             max_recordings: Self::RECORDINGS_MAX,
+            checked: checked.content,
             home,
         })
     }
@@ -248,8 +277,8 @@ impl CheckpointStore for RedbStore {
         })
     }
 
-    fn list(&self, after: Option<RecordingName>, limit: usize) -> StoreFuture<'_, Page> {
-        Box::pin(self.read(move |transaction| tables::list(transaction, after.as_ref(), limit)))
+    fn list(&self, query: ListQuery, limit: usize) -> StoreFuture<'_, Page> {
+        Box::pin(self.read(move |transaction| tables::list(transaction, &query, limit)))
     }
 
     fn delete(&self, name: RecordingName) -> StoreFuture<'_, Option<u64>> {
@@ -269,5 +298,9 @@ impl CheckpointStore for RedbStore {
             let removed = self.write(move |tables| tables.remove_selected(&selected, &sweep));
             Ok(Swept { removed: removed.await?, next })
         })
+    }
+
+    fn export(&self, query: ExportQuery) -> StoreFuture<'_, Exported> {
+        Box::pin(self.read(move |transaction| tables::export(transaction, &query)))
     }
 }

@@ -10,34 +10,56 @@ use redb::{Builder, Database, StorageBackend};
 
 use super::backend::{Counted, Counters};
 use super::error::{StoreOpenError, at, refusal};
-use super::home::{FILE, Home, clear_note};
+use super::home::{FILE, Home, clear_note, private_file};
 use super::sums::Sums;
-use super::tables::{FORMAT, FORMAT_KEY, NUMBERS, RECORDINGS};
+use super::tables::{COUNTS, FORMAT, FORMAT_KEY, NUMBERS, RECORDINGS};
 use super::writer::OpenMode;
 
 /// The name of a new database file until it is complete. An interrupted start never leaves a partial database file.
-const UNFINISHED: &str = "recordings.new";
+pub(super) const UNFINISHED: &str = "recordings.new";
 /// The size of the page cache of redb: tens of thousands of recordings.
 const CACHE_BYTES: usize = 64 << 20;
 
 /// Returns the path of the database file, which is created if it does not exist. `lock` is the lock of the directory.
 pub(super) fn file(directory: &Path, lock: &File) -> Result<PathBuf, StoreOpenError> {
     let path = directory.join(FILE);
-    if path.try_exists().map_err(at(&path))? {
-        return Ok(path);
+    if !path.try_exists().map_err(at(&path))? {
+        create(directory, lock, |_| Ok::<_, StoreOpenError>(()))?;
     }
+    Ok(path)
+}
+
+/// Creates the database file of a directory. It has its name once `fill` has stored the first recordings.
+pub(super) fn create<E: From<StoreOpenError>>(
+    directory: &Path,
+    lock: &File,
+    fill: impl FnOnce(&Database) -> Result<(), E>,
+) -> Result<(), E> {
+    let path = directory.join(FILE);
     let unfinished = directory.join(UNFINISHED);
-    let create = || -> Result<(), redb::Error> {
-        let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create(true).truncate(true).open(&unfinished)?;
-        create_tables(&Builder::new().create_with_backend(FileBackend::new(file)?)?)?;
+    let begin = || -> Result<Database, redb::Error> {
+        // The file of an interrupted start may have another mode.
+        match fs::remove_file(&unfinished) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+        let file = private_file().read(true).write(true).create_new(true).open(&unfinished)?;
+        let database = Builder::new().create_with_backend(FileBackend::new(file)?)?;
+        create_tables(&database)?;
+        Ok(database)
+    };
+    let refused = |error| refusal(&path, error);
+    let database = begin().map_err(refused)?;
+    fill(&database)?;
+    drop(database);
+    let end = || -> Result<(), redb::Error> {
         clear_note(lock)?;
         fs::rename(&unfinished, &path)?;
         sync_directory(directory)?;
         Ok(())
     };
-    create().map_err(|error| refusal(&path, error))?;
-    Ok(path)
+    end().map_err(refused)?;
+    Ok(())
 }
 
 /// Makes the rename of a file durable.
@@ -49,6 +71,7 @@ fn sync_directory(directory: &Path) -> io::Result<()> {
 pub(super) fn create_tables(database: &Database) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     transaction.open_table(RECORDINGS)?;
+    transaction.open_table(COUNTS)?;
     transaction.open_table(NUMBERS)?.insert(FORMAT_KEY, FORMAT)?;
     transaction.commit()?;
     Ok(())

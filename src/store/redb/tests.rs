@@ -1,6 +1,8 @@
 //! The store in a real directory: the contract, refused directories, shared transactions. `disk.rs` tests disks that
 //! fail.
 
+mod namespaces;
+
 use std::fs;
 
 use futures::future::join_all;
@@ -9,7 +11,7 @@ use super::tables::{FORMAT_KEY, NUMBERS};
 use super::writer::OpenMode;
 use super::*;
 use crate::measure::{Fix, Metric, Options, Point};
-use crate::recording::Removed;
+use crate::recording::{ListQuery, Removed};
 use crate::store::codec::tests::golden;
 use crate::store::contract;
 
@@ -19,7 +21,7 @@ pub(super) fn name(id: &str) -> RecordingName {
 
 pub(super) fn request() -> OpenRequest {
     let options = Some(Options::new(Metric::Planar));
-    OpenRequest { options, now_unix_ms: 1_000, expire_unix_ms: 9_000 }
+    OpenRequest { options, now_unix_ms: 1_000, expire_unix_ms: 9_000, max_in_namespace: None }
 }
 
 pub(super) fn precondition(from: &Checkpoint) -> CommitPrecondition {
@@ -117,7 +119,7 @@ async fn a_damaged_record_does_not_affect_others() {
     assert_eq!(store.open(name("b"), request()).await, Err(damaged.clone()));
     let outcome = store.commit(name("b"), precondition(&first), grown(&first)).await;
     assert_eq!(outcome, Err(damaged.clone()));
-    let page = store.list(None, 9).await.unwrap();
+    let page = store.list(ListQuery::all(), 9).await.unwrap();
     assert_eq!(page, [(name("a"), Ok(first.clone())), (name("b"), Err(damaged))]);
     let swept = store.sweep(Sweep::expired(i64::MAX), None).await.unwrap();
     let last = first.epoch;
@@ -136,7 +138,12 @@ fn record(directory: &Path) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_recording_of_an_earlier_version_is_continued() {
-    let request = OpenRequest { options: None, now_unix_ms: -2, expire_unix_ms: i64::MAX };
+    let request = OpenRequest {
+        options: None,
+        now_unix_ms: -2,
+        expire_unix_ms: i64::MAX,
+        max_in_namespace: None,
+    };
     for golden in golden::records().into_iter().filter(|golden| !golden.checkpoint.complete) {
         for (hex, version) in golden.versions.iter().zip(golden.first_version..) {
             let directory = tempfile::tempdir().unwrap();
@@ -249,6 +256,37 @@ fn a_directory_that_cannot_be_written_is_refused() {
     assert!(error.to_string().contains("give this process write permission"), "{error}");
 }
 
+#[cfg(unix)]
+#[test]
+fn new_files_are_for_their_owner_only_and_existing_directories_keep_their_mode() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let set_mode = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let (served, restored) = (folder.path().join("a/served"), folder.path().join("restored"));
+    drop(RedbStore::open(&served).unwrap());
+    assert_eq!(RedbStore::restore(&restored, std::iter::empty()).unwrap(), 0);
+    for directory in [&served, &restored] {
+        assert_eq!(mode(directory), 0o700);
+        assert_eq!(mode(&directory.join("recordings.redb")), 0o600);
+        assert_eq!(mode(&directory.join("lock")), 0o600);
+    }
+    set_mode(&served, 0o750);
+    set_mode(&served.join("recordings.redb"), 0o640);
+    drop(RedbStore::open(&served).unwrap());
+    assert_eq!((mode(&served), mode(&served.join("recordings.redb"))), (0o750, 0o640));
+    // The rest of an interrupted start.
+    let existing = folder.path().join("existing");
+    fs::create_dir(&existing).unwrap();
+    set_mode(&existing, 0o755);
+    fs::write(existing.join("recordings.new"), "partial").unwrap();
+    set_mode(&existing.join("recordings.new"), 0o644);
+    drop(RedbStore::open(&existing).unwrap());
+    assert_eq!((mode(&existing), mode(&existing.join("recordings.redb"))), (0o755, 0o600));
+}
+
 #[tokio::test]
 async fn an_interrupted_creation_is_repeated() {
     let directory = tempfile::tempdir().unwrap();
@@ -285,7 +323,11 @@ async fn a_damaged_file_is_refused() {
             refused += 1;
             continue;
         };
-        assert_eq!(store.list(None, 100).await.unwrap().len(), names.len(), "byte {at}");
+        assert_eq!(
+            store.list(ListQuery::all(), 100).await.unwrap().len(),
+            names.len(),
+            "byte {at}"
+        );
         let opened = join_all(names.iter().map(|name| store.open(name.clone(), request()))).await;
         for (name, opened) in names.iter().zip(opened) {
             assert_eq!(opened.unwrap().accumulator.point_count(), 0, "{name}, byte {at}");
@@ -330,7 +372,7 @@ async fn a_directory_that_is_replaced_makes_the_store_unavailable() {
             );
         }
         assert!(matches!(store.load(name("walk")).await, Err(StoreError::Unavailable(_))));
-        assert!(matches!(store.list(None, 1).await, Err(StoreError::Unavailable(_))));
+        assert!(matches!(store.list(ListQuery::all(), 1).await, Err(StoreError::Unavailable(_))));
         assert!(matches!(store.delete(name("walk")).await, Err(StoreError::Unavailable(_))));
         assert!(store.open(name("other"), request()).await.is_err());
         drop(store);

@@ -111,7 +111,7 @@ impl Writer {
             }
             has_concurrent_writers = tasks.len() > 1;
             let start = Instant::now();
-            self.counters.requests.fetch_add(tasks.len() as u64, Relaxed);
+            self.counters.add_batch(tasks.len());
             let result = self.attempt(&mut tasks);
             let is_split = matches!(result, Err(StoreError::Damaged(_))) && tasks.len() > 1;
             for mut task in tasks.drain(..) {
@@ -180,7 +180,7 @@ impl Writer {
         // The default durability of redb is immediate. This option makes opening after a crash fast, and commits in
         // two phases: see `look_up`.
         transaction.set_quick_repair(true);
-        {
+        let recordings = {
             let mut tables = Tables::open_in(&transaction).map_err(before)?;
             for task in tasks {
                 task.apply(&mut tables).map_err(before)?;
@@ -190,7 +190,8 @@ impl Writer {
                 return Ok(());
             }
             tables.set_transaction(self.last_transaction + 1).map_err(before)?;
-        }
+            tables.recording_count().map_err(before)?
+        };
         match transaction.commit() {
             Ok(()) => {
                 self.last_transaction += 1;
@@ -198,6 +199,7 @@ impl Writer {
                     home.note(self.last_transaction);
                 }
                 self.counters.transactions.fetch_add(1, Relaxed);
+                self.counters.recordings.store(recordings, Relaxed);
                 Ok(())
             }
             Err(error @ redb::CommitError::TransactionPoisoned) => Err(before(error.into())),

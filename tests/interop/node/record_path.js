@@ -5,18 +5,9 @@
 
 const assert = require("node:assert/strict");
 const grpc = require("@grpc/grpc-js");
-const loader = require("@grpc/proto-loader");
+const { connect } = require("./client");
 
-const [address, protos] = process.argv.slice(2);
-const definition = loader.loadSync("waywiser/v1/path.proto", {
-  includeDirs: [protos],
-  keepCase: true,
-  longs: Number,
-  enums: String,
-  defaults: true,
-});
-const { PathService } = grpc.loadPackageDefinition(definition).waywiser.v1;
-const client = new PathService(address, grpc.credentials.createInsecure());
+const client = connect("waywiser/v1/path.proto", "waywiser.v1.PathService", { longs: Number, enums: String });
 
 const name = `paths/node-${process.pid}`;
 const options = { model: "MODEL_PLANAR" };

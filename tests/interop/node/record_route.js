@@ -4,17 +4,9 @@
 "use strict";
 
 const assert = require("node:assert/strict");
-const grpc = require("@grpc/grpc-js");
-const loader = require("@grpc/proto-loader");
+const { connect } = require("./client");
 
-const [address, protos] = process.argv.slice(2);
-const definition = loader.loadSync("routeguide/route_guide.proto", {
-  includeDirs: [protos],
-  keepCase: true,
-  defaults: true,
-});
-const { routeguide } = grpc.loadPackageDefinition(definition);
-const client = new routeguide.RouteGuide(address, grpc.credentials.createInsecure());
+const client = connect("routeguide/route_guide.proto", "routeguide.RouteGuide");
 
 // A quarter of a meridian in 9 000 legs of 0.01 degree, whose length is known.
 const count = 9001;

@@ -49,8 +49,8 @@ def healthy(channel):
 class Server:
     """A server for a single test."""
 
-    def __init__(self, listen):
-        command = [os.environ["WAYWISER"], *os.environ["WAYWISER_SERVE"].split(), "--listen", listen]
+    def __init__(self, listen, *arguments):
+        command = [os.environ["WAYWISER"], *os.environ["WAYWISER_SERVE"].split(), "--listen", listen, *arguments]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
         found = re.fullmatch(r"listening on (\S+:\d+)\n", line)
@@ -77,8 +77,8 @@ class Server:
 
 
 @contextlib.contextmanager
-def own_server(listen="127.0.0.1:0"):
-    server = Server(listen)
+def own_server(listen="127.0.0.1:0", *arguments):
+    server = Server(listen, *arguments)
     try:
         yield server
     finally:

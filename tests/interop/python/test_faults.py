@@ -146,7 +146,7 @@ def test_a_message_over_the_size_limit_is_refused(channel):
     [
         "/my_package.DisplacementService/computeNothing",
         "/my_package.NoService/computeDisplacement",
-        "/routeguide.RouteGuide/GetFeature",
+        "/routeguide.RouteGuide/ComputeNothing",
     ],
 )
 def test_an_unknown_method_is_unimplemented(channel, method):

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::Semaphore;
 use waywiser::recording::{
-    Checkpoint, CheckpointStore, CommitPrecondition, OpenRequest, Page, RecordingName, StoreError,
-    StoreFuture, Sweep, Swept,
+    Checkpoint, CheckpointStore, CommitPrecondition, ExportQuery, Exported, ListQuery, OpenRequest,
+    Page, RecordingName, StoreError, StoreFuture, Sweep, Swept,
 };
 
 /// The kind of a call.
@@ -174,14 +174,18 @@ impl CheckpointStore for Faulty {
         Box::pin(self.call(Call::Load, real))
     }
 
-    fn list(&self, after: Option<RecordingName>, limit: usize) -> StoreFuture<'_, Page> {
-        let real = lazily(move || self.inner.list(after, limit));
+    fn list(&self, query: ListQuery, limit: usize) -> StoreFuture<'_, Page> {
+        let real = lazily(move || self.inner.list(query, limit));
         Box::pin(self.call(Call::List, real))
     }
 
     fn delete(&self, name: RecordingName) -> StoreFuture<'_, Option<u64>> {
         let real = lazily(|| self.inner.delete(name));
         Box::pin(self.call(Call::Delete, real))
+    }
+
+    fn export(&self, query: ExportQuery) -> StoreFuture<'_, Exported> {
+        self.inner.export(query)
     }
 
     fn sweep(&self, sweep: Sweep, after: Option<RecordingName>) -> StoreFuture<'_, Swept> {

@@ -78,6 +78,18 @@ fn end(expected: Vec<ExpectedAnswer>, closes: bool) -> Step {
     Step { expected, closes, answer: None }
 }
 
+/// Reports answers of a server to a caller without credentials.
+async fn report_with(
+    run: MeasureRun<'_, &mut Vec<u8>>,
+    inputs: &[Input],
+    expected: mpsc::Receiver<ExpectedAnswer>,
+    answers: impl Stream<Item = Answer>,
+    stall_detector: &StallDetector,
+) -> io::Result<Outcome> {
+    let credentials = CredentialArgs::default();
+    report(run, "http://s", &credentials, inputs, expected, answers, stall_detector).await
+}
+
 /// Reports the files a and b. First come the answers expected in `first`, and then a step for each poll.
 async fn run(first: Vec<ExpectedAnswer>, steps: Vec<Step>) -> (Outcome, String, String) {
     let (sender, expected) = mpsc::channel(16);
@@ -99,10 +111,9 @@ async fn run(first: Vec<ExpectedAnswer>, steps: Vec<Step>) -> (Outcome, String, 
     let (mut out, mut messages) = (vec![], vec![]);
     let options = args.options().unwrap();
     let measure_run = MeasureRun::new(&args, &inputs, options, &mut out, &mut messages, &progress);
-    let outcome =
-        report(measure_run, "http://s", &inputs, expected, answers, &StallDetector::default())
-            .await
-            .unwrap();
+    let outcome = report_with(measure_run, &inputs, expected, answers, &StallDetector::default())
+        .await
+        .unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (outcome, text(out), text(messages))
 }
@@ -143,6 +154,29 @@ async fn an_error_after_the_last_answer_is_ignored() {
     let failed = Step { expected, closes: true, answer: Some(unimplemented()) };
     let (_, _, messages) = run(vec![], vec![failed]).await;
     assert_eq!(messages, "error: a: nothing to measure\n".repeat(2));
+}
+
+/// A call that is dropped before its end counts as cancelled at the server.
+#[tokio::test]
+async fn the_call_is_read_to_its_end_after_the_last_answer() {
+    let args = Wrapper::parse_from(["measure", "--model", "planar", "a"]).args;
+    let (inputs, progress) = (input::expand(&args.files), Progress::hidden());
+    let (sender, expected) = mpsc::channel(16);
+    file("a", vec![track("1", 1)]).into_iter().for_each(|one| sender.try_send(one).unwrap());
+    drop(sender);
+    let is_at_end = std::cell::Cell::new(false);
+    let end = stream::poll_fn(|_| {
+        is_at_end.set(true);
+        Poll::Ready(None)
+    });
+    let answers = stream::iter([answer("1")]).chain(end);
+    let (mut out, mut messages) = (vec![], vec![]);
+    let options = args.options().unwrap();
+    let run = MeasureRun::new(&args, &inputs, options, &mut out, &mut messages, &progress);
+    let detector = StallDetector::default();
+    let outcome = report_with(run, &inputs, expected, answers, &detector).await.unwrap();
+    assert_eq!((outcome, messages.as_slice()), (Outcome::Done, &b""[..]));
+    assert!(is_at_end.get());
 }
 
 #[tokio::test]
@@ -228,7 +262,7 @@ async fn run_without_answers(
     let (mut out, mut messages) = (vec![], vec![]);
     let options = args.options().unwrap();
     let measure_run = MeasureRun::new(&args, &inputs, options, &mut out, &mut messages, &progress);
-    let reported = report(measure_run, "http://s", &inputs, expected, stream::pending(), detector);
+    let reported = report_with(measure_run, &inputs, expected, stream::pending(), detector);
     let _ = tokio::time::timeout(2 * STALL_TIMEOUT, reported).await.ok()?;
     Some(String::from_utf8(messages).unwrap())
 }
@@ -269,8 +303,7 @@ async fn a_server_without_work_does_not_stall() {
     });
     let answers = stream::iter([answer("1")]).chain(stream::pending());
     let outcome =
-        report(measure_run, "http://s", &inputs, expected, answers, &StallDetector::default())
-            .await;
+        report_with(measure_run, &inputs, expected, answers, &StallDetector::default()).await;
     assert_eq!((outcome.unwrap(), messages.len()), (Outcome::Done, 0));
 }
 
@@ -296,6 +329,6 @@ async fn an_early_answer_is_progress() {
     let detector = StallDetector::default();
     detector.part_offered();
     let answers = stream::once(later).chain(stream::pending());
-    let outcome = report(measure_run, "http://s", &inputs, expected, answers, &detector).await;
+    let outcome = report_with(measure_run, &inputs, expected, answers, &detector).await;
     assert_eq!((outcome.unwrap(), messages.len()), (Outcome::Done, 0));
 }

@@ -1,6 +1,6 @@
 //! Tests of the rows of windows, with constructed summaries.
 
-use super::super::{Report, Style};
+use super::super::{Names, Report, Style};
 use super::*;
 use crate::formats::TrackInfo;
 use crate::measure::{ExactSum, Metric, Options, PathAccumulator, Totals, WindowsSummary, Zone};
@@ -39,7 +39,7 @@ fn summary(options: Options, windows: &[(i64, i64, f64, u64)]) -> PathSummary {
 /// Returns the report on one or two tracks and their total.
 fn report(options: Options, style: Style, units: Units, tracks: &[PathSummary]) -> String {
     let mut out = Vec::new();
-    let report_options = ReportOptions { style, measure: options, units };
+    let report_options = ReportOptions { style, measure: options, units, names: Names::Truncated };
     let mut report = Report::new(&mut out, report_options, ["a.gpx"].into_iter());
     let mut totals = Totals::new(options.metric());
     for (number, summary) in (1..).zip(tracks) {

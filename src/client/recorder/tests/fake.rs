@@ -20,6 +20,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 use tower_service::Service;
 
 use super::super::*;
+use crate::client::transport::Transport;
 use crate::contract::options;
 use crate::measure::Metric;
 use crate::proto::waywiser_v1 as pb;
@@ -139,7 +140,11 @@ impl Fake {
         let fake = Arc::clone(self);
         let connect: Connect = Box::new(move |endpoint| {
             let dial = Dial(Arc::clone(&fake));
-            Box::pin(async move { endpoint.connect_with_connector(dial).await })
+            Box::pin(async move {
+                let connected = endpoint.connect_with_connector(dial).await;
+                let url = "http://127.0.0.1:9".to_owned();
+                connected.map_err(|source| ClientError::Connect { url, source })
+            })
         });
         Recorder { connect, ..recorder }
     }
@@ -148,8 +153,9 @@ impl Fake {
     pub(super) async fn client(self: &Arc<Self>) -> Client {
         let client = Client::connect_lazy("http://127.0.0.1:9").unwrap();
         let dial = Dial(Arc::clone(self));
-        let channel = client.endpoint.connect_with_connector(dial).await.unwrap();
-        Client { channel, ..client }
+        let channel = client.parts.endpoint.connect_with_connector(dial).await.unwrap();
+        let settings = Arc::clone(client.transport.settings());
+        Client { transport: Transport::new(channel, settings), ..client }
     }
 
     async fn serve(self: Arc<Self>, far: DuplexStream, plan: Plan) {

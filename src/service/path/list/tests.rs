@@ -11,7 +11,7 @@ use super::*;
 use crate::measure::{Fix, Metric, Options, PathAccumulator, Point};
 use crate::recording::CheckpointPolicy;
 use crate::recording::{
-    CheckpointStore, CommitPrecondition, OpenRequest, StoreFuture, Sweep, Swept,
+    CheckpointStore, CommitPrecondition, ListQuery, OpenRequest, StoreFuture, Sweep, Swept,
 };
 use crate::service::path::shared::unix_ms;
 use crate::store::MemoryStore;
@@ -47,7 +47,7 @@ async fn store(
     let now_unix_ms = unix_ms();
     let expire_unix_ms = if is_expired { now_unix_ms } else { now_unix_ms + 1_000_000_000 };
     let options = Some(*accumulator.options());
-    let opening = OpenRequest { options, now_unix_ms, expire_unix_ms };
+    let opening = OpenRequest { options, now_unix_ms, expire_unix_ms, max_in_namespace: None };
     let opened = store.open(name.clone(), opening).await.unwrap();
     let precondition = CommitPrecondition { epoch: opened.epoch, committed_points: 0 };
     store.commit(name.clone(), precondition, Checkpoint { accumulator, ..opened }).await.unwrap();
@@ -61,8 +61,9 @@ fn shared(store: impl CheckpointStore) -> Arc<Shared> {
 async fn pages(shared: &Arc<Shared>, page_size: i32) -> Vec<pb::ListPathsResponse> {
     let (mut pages, mut page_token) = (Vec::new(), String::new());
     loop {
-        let request = pb::ListPathsRequest { page_size, page_token };
-        let page = list_paths(Arc::clone(shared), request).await.unwrap();
+        let request = pb::ListPathsRequest { page_size, page_token, ..Default::default() };
+        let page =
+            list_paths(Arc::clone(shared), &Scope::unauthenticated(), request).await.unwrap();
         page_token = page.next_page_token.clone();
         pages.push(page);
         if page_token.is_empty() {
@@ -136,13 +137,9 @@ impl CheckpointStore for Damaged {
         unreachable!()
     }
 
-    fn list(
-        &self,
-        after: Option<RecordingName>,
-        limit: usize,
-    ) -> StoreFuture<'_, crate::recording::Page> {
+    fn list(&self, query: ListQuery, limit: usize) -> StoreFuture<'_, crate::recording::Page> {
         assert!(limit <= STEP, "{limit} are loaded at once");
-        let start = after.map_or(0, |name| name.id().parse::<usize>().unwrap() + 1);
+        let start = query.after.map_or(0, |name| name.id().parse::<usize>().unwrap() + 1);
         let page = (start..self.count).take(limit).map(|index| {
             let name = RecordingName::from_id(&format!("{index:05}")).unwrap();
             (name, Err(StoreError::Damaged("a bit".into())))
@@ -194,7 +191,7 @@ async fn a_call_logs_one_warning_for_any_number_of_damaged_recordings() {
     for (page_size, taken) in [(1, 1), (100, 100), (1_000, 250)] {
         levels.0.lock().unwrap().clear();
         let request = pb::ListPathsRequest { page_size, ..Default::default() };
-        list_paths(Arc::clone(&shared), request).await.unwrap();
+        list_paths(Arc::clone(&shared), &Scope::unauthenticated(), request).await.unwrap();
         let levels = levels.0.lock().unwrap();
         let count = |of: Level| levels.iter().filter(|level| **level == of).count();
         assert_eq!((count(Level::WARN), count(Level::DEBUG)), (1, taken));

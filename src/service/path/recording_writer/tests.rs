@@ -7,10 +7,12 @@ use futures::FutureExt as _;
 use super::*;
 use crate::measure::{Fix, Metric, Point};
 use crate::recording::CheckpointPolicy;
-use crate::recording::{CheckpointStore, CommitPrecondition, Page, StoreFuture, Sweep, Swept};
+use crate::recording::{
+    CheckpointStore, CommitPrecondition, ListQuery, Page, RecordingName, StoreFuture, Sweep, Swept,
+};
 use crate::service::StreamLimits;
 use crate::service::path::PathService;
-use crate::service::path::store_timeout::StoreTimeout;
+use crate::service::store_timeout::StoreTimeout;
 use crate::store::MemoryStore;
 
 fn name() -> RecordingName {
@@ -33,7 +35,8 @@ async fn the_service_is_flushed_only_when_no_recording_is_open() {
     let store = Arc::new(MemoryStore::default());
     let service =
         PathService::new(StreamLimits::default(), store.clone(), CheckpointPolicy::default());
-    let mut writer = RecordingWriter::open(&service.shared, name(), options()).await.unwrap();
+    let mut writer =
+        RecordingWriter::open(&service.shared, name().into(), options(), None).await.unwrap();
     fold(&mut writer, 5);
     // The stream is cut, but it is not dropped yet.
     let mut flushed = Box::pin(service.flushed());
@@ -49,7 +52,8 @@ async fn the_service_is_flushed_only_when_no_recording_is_open() {
 async fn a_recording_that_stays_open_does_not_block_the_service() {
     let store = Arc::new(MemoryStore::default());
     let service = PathService::new(StreamLimits::default(), store, CheckpointPolicy::default());
-    let writer = RecordingWriter::open(&service.shared, name(), options()).await.unwrap();
+    let writer =
+        RecordingWriter::open(&service.shared, name().into(), options(), None).await.unwrap();
     service.flushed().await;
     drop(writer);
 }
@@ -84,8 +88,8 @@ impl CheckpointStore for Unavailable {
         self.inner.load(name)
     }
 
-    fn list(&self, after: Option<RecordingName>, limit: usize) -> StoreFuture<'_, Page> {
-        self.inner.list(after, limit)
+    fn list(&self, query: ListQuery, limit: usize) -> StoreFuture<'_, Page> {
+        self.inner.list(query, limit)
     }
 
     fn delete(&self, name: RecordingName) -> StoreFuture<'_, Option<u64>> {
@@ -106,7 +110,7 @@ async fn commits_that_fail_are_retried_with_pauses() {
     let mut shared = Shared::new(store.clone(), policy);
     shared.store_timeout = StoreTimeout::new(Duration::from_millis(50));
     let shared = Arc::new(shared);
-    let mut writer = RecordingWriter::open(&shared, name(), options()).await.unwrap();
+    let mut writer = RecordingWriter::open(&shared, name().into(), options(), None).await.unwrap();
     fold(&mut writer, 5);
     let started = std::time::Instant::now();
     writer.flush().await;

@@ -6,7 +6,8 @@ use std::sync::atomic::AtomicUsize;
 use crate::measure::{Metric, Options};
 use crate::recording::CheckpointPolicy;
 use crate::recording::{
-    Checkpoint, CheckpointStore, CommitPrecondition, OpenRequest, Page, SWEEP_STEP, StoreFuture,
+    Checkpoint, CheckpointStore, CommitPrecondition, ListQuery, OpenRequest, Page, SWEEP_STEP,
+    StoreFuture,
 };
 use crate::service::path::recording_writer::RecordingWriter;
 use crate::service::path::testing::accumulator;
@@ -26,7 +27,12 @@ fn shared(max_recordings: usize) -> Arc<Shared> {
 async fn recorded(shared: &Shared, id: &str, points: usize, age: Duration) {
     let now_unix_ms = unix_ms() - age.as_millis() as i64;
     let options = Some(Options::new(Metric::Planar));
-    let opening = OpenRequest { options, now_unix_ms, expire_unix_ms: now_unix_ms + 1_000_000_000 };
+    let opening = OpenRequest {
+        options,
+        now_unix_ms,
+        expire_unix_ms: now_unix_ms + 1_000_000_000,
+        max_in_namespace: None,
+    };
     let opened = shared.store.open(name(id), opening).await.unwrap();
     let next = Checkpoint { accumulator: accumulator(points), ..opened.clone() };
     let precondition = CommitPrecondition { epoch: opened.epoch, committed_points: 0 };
@@ -43,7 +49,7 @@ async fn expiry_removes_and_reports_every_expired_recording() {
     // The watchers use the real clock, so that only the report of the sweep can end them.
     let mut watchers = Vec::new();
     for i in [0, SWEEP_STEP, count - 1] {
-        let watched = name(&format!("walk-{i:05}"));
+        let watched: PathName = name(&format!("walk-{i:05}")).into();
         let watcher = watch_path(Arc::clone(&shared), watched.clone(), false).await.unwrap();
         let mut watcher = Box::pin(watcher);
         assert!(watcher.next().await.unwrap().is_ok());
@@ -51,7 +57,7 @@ async fn expiry_removes_and_reports_every_expired_recording() {
     }
     let mut expiry = Expiry::default();
     expiry.run(&shared, unix_ms() + 2_000_000_000).await;
-    assert_eq!(shared.store.list(None, 1).await, Ok(vec![]));
+    assert_eq!(shared.store.list(ListQuery::all(), 1).await, Ok(vec![]));
     for (watched, watcher) in &mut watchers {
         // The removal was reported.
         assert_eq!(watcher.next().now_or_never(), Some(Some(Err(not_found(watched)))));
@@ -67,24 +73,26 @@ async fn a_full_store_removes_abandoned_recordings_and_reports_them() {
     recorded(&shared, "large", 1_001, old).await;
     recorded(&shared, "recent", 1, new).await;
     recorded(&shared, "written", 1, old).await;
-    let writer = RecordingWriter::open(&shared, name("written"), None).await.unwrap();
-    let watched = name("abandoned");
+    let writer = RecordingWriter::open(&shared, name("written").into(), None, None).await.unwrap();
+    let watched: PathName = name("abandoned").into();
     let watcher = watch_path(Arc::clone(&shared), watched.clone(), false).await.unwrap();
     let mut watcher = Box::pin(watcher);
     assert!(watcher.next().await.unwrap().is_ok());
 
-    drop(RecordingWriter::open(&shared, name("first"), None).await.unwrap());
+    drop(RecordingWriter::open(&shared, name("first").into(), None, None).await.unwrap());
     assert_eq!(watcher.next().now_or_never(), Some(Some(Err(not_found(&watched)))));
-    let listed = shared.store.list(None, 9).await.unwrap().into_iter().map(|(name, _)| name);
+    let listed =
+        shared.store.list(ListQuery::all(), 9).await.unwrap().into_iter().map(|(name, _)| name);
     assert_eq!(listed.collect::<Vec<_>>(), ["first", "large", "recent", "written"].map(name));
 
     // The store removes nothing else.
-    let refused = RecordingWriter::open(&shared, name("second"), None).await.err().unwrap();
+    let refused =
+        RecordingWriter::open(&shared, name("second").into(), None, None).await.err().unwrap();
     assert!(refused.to_string().contains("the store is full"), "{refused}");
     drop(writer);
     // Without a writer the recording is removed in the next round.
     shared.reclaim.lock().await.retry_after = None;
-    drop(RecordingWriter::open(&shared, name("second"), None).await.unwrap());
+    drop(RecordingWriter::open(&shared, name("second").into(), None, None).await.unwrap());
     assert_eq!(shared.store.load(name("written")).await, Ok(None));
 }
 
@@ -109,7 +117,7 @@ async fn a_search_continues_after_the_last_removal_and_wraps_around() {
     let mut left = count;
     while left > 0 {
         assert!(reclaim(&shared).await, "{left} are left");
-        let page = shared.store.list(None, count).await.unwrap();
+        let page = shared.store.list(ListQuery::all(), count).await.unwrap();
         assert!(left - page.len() <= ABANDONED_AT_ONCE && page.len() < left);
         left = page.len();
         if left == count - ABANDONED_AT_ONCE {
@@ -146,8 +154,8 @@ impl CheckpointStore for Hanging {
         self.store.load(name)
     }
 
-    fn list(&self, after: Option<RecordingName>, limit: usize) -> StoreFuture<'_, Page> {
-        self.store.list(after, limit)
+    fn list(&self, query: ListQuery, limit: usize) -> StoreFuture<'_, Page> {
+        self.store.list(query, limit)
     }
 
     fn delete(&self, name: RecordingName) -> StoreFuture<'_, Option<u64>> {

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::measure::{Metric, Options};
 use crate::recording::CheckpointPolicy;
-use crate::recording::{CommitPrecondition, OpenRequest};
+use crate::recording::{CommitPrecondition, OpenRequest, RecordingName};
 use crate::service::path::testing::accumulator;
 use crate::store::MemoryStore;
 
@@ -24,7 +24,12 @@ fn shared() -> Arc<Shared> {
 async fn open(shared: &Shared) -> Checkpoint {
     let now_unix_ms = unix_ms();
     let options = Some(Options::new(Metric::Planar));
-    let opening = OpenRequest { options, now_unix_ms, expire_unix_ms: now_unix_ms + 1_000_000 };
+    let opening = OpenRequest {
+        options,
+        now_unix_ms,
+        expire_unix_ms: now_unix_ms + 1_000_000,
+        max_in_namespace: None,
+    };
     shared.store.open(name(), opening).await.unwrap()
 }
 
@@ -45,7 +50,7 @@ type Responses =
     std::pin::Pin<Box<dyn Stream<Item = Result<pb::WatchPathResponse, RpcError>> + Send>>;
 
 async fn watch(shared: &Arc<Shared>, allow_missing: bool) -> Responses {
-    Box::pin(watch_path(Arc::clone(shared), name(), allow_missing).await.unwrap().fuse())
+    Box::pin(watch_path(Arc::clone(shared), name().into(), allow_missing).await.unwrap().fuse())
 }
 
 /// Returns the responses that are ready: numbers of points, then the state of the stream.
@@ -60,7 +65,7 @@ fn ready(responses: &mut Responses) -> Vec<String> {
                 continue;
             }
             Some(Some(Err(error))) => {
-                assert_eq!(error, not_found(&name()));
+                assert_eq!(error, not_found(&name().into()));
                 all.push("NOT_FOUND".to_owned());
                 continue;
             }
@@ -107,11 +112,12 @@ async fn a_watcher_without_reports_receives_the_state() {
 #[tokio::test(start_paused = true)]
 async fn every_watcher_of_an_expired_recording_receives_not_found() {
     let shared = shared();
-    let begin = || watch_path(Arc::clone(&shared), name(), false);
+    let begin = || watch_path(Arc::clone(&shared), name().into(), false);
     let (expire_unix_ms, watchers) = loop {
         let now_unix_ms = unix_ms();
         let expire_unix_ms = now_unix_ms + 50;
-        let opening = OpenRequest { options: None, now_unix_ms, expire_unix_ms };
+        let opening =
+            OpenRequest { options: None, now_unix_ms, expire_unix_ms, max_in_namespace: None };
         shared.store.open(name(), opening).await.unwrap();
         // On a slow machine the recording expires before both watches have started.
         if let (Ok(first), Ok(second)) = (begin().await, begin().await) {
@@ -125,14 +131,14 @@ async fn every_watcher_of_an_expired_recording_receives_not_found() {
         while let Some(response) = responses.next().await {
             match response {
                 Ok(response) => assert_eq!(response.path.unwrap().committed_points, 0),
-                Err(error) => assert_eq!(error, not_found(&name())),
+                Err(error) => assert_eq!(error, not_found(&name().into())),
             }
         }
     }
     while unix_ms() < expire_unix_ms {
         tokio::task::yield_now().await;
     }
-    assert!(watch_path(Arc::clone(&shared), name(), false).await.is_err());
+    assert!(watch_path(Arc::clone(&shared), name().into(), false).await.is_err());
     drop(ready(&mut waiting));
     assert_eq!(ready(&mut watch(&shared, true).await), ["open"], "it waits for a new recording");
 }
@@ -192,7 +198,7 @@ async fn a_deletion_is_reported_also_if_its_caller_stops_waiting() {
         open(&shared).await;
         let mut watcher = watch(&shared, false).await;
         assert_eq!(ready(&mut watcher), ["0", "open"]);
-        let target = name();
+        let target: PathName = name().into();
         let mut deletion = Box::pin(shared.delete(&target));
         match is_dropped {
             // Sends the request, and is dropped before the answer.

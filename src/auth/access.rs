@@ -1,0 +1,197 @@
+//! The authenticator of the program: tokens of a file, JSON Web Tokens and client certificates, reloaded while it runs.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::time::MissedTickBehavior;
+
+use super::authenticator::{AuthError, Authenticator, Credentials, PeerCertificate, Session};
+use super::bearer;
+use super::certificates::{self, CertificateRule};
+use super::file::LoadError;
+use super::jwt::{self, JwtSettings, JwtVerifier, KeyChange};
+use super::reload_report::{ReloadCounts, ReloadReport};
+use super::token::{Token, TokenHash};
+use super::token_file::{Reloaded, TokenFile};
+
+/// The credentials that a server accepts.
+#[derive(Clone, Debug, Default)]
+pub struct AccessSettings {
+    /// A token file.
+    pub tokens: Option<PathBuf>,
+    /// JSON Web Tokens.
+    pub jwt: Option<JwtSettings>,
+    /// Client certificates, which the transport has verified.
+    pub certificates: bool,
+}
+
+/// Authenticates callers by a bearer token or, without a token, by their client certificate.
+///
+/// A token is looked up in the token file first. Any other token must be a valid JSON Web Token. A certificate has the
+/// principal that the token file names for it, and otherwise the one that its first name identifies.
+pub struct Access {
+    tokens: Option<TokenFile>,
+    jwt: Option<JwtVerifier>,
+    certificates: Option<CertificateRule>,
+    /// Held during a reload, so that an older content never replaces a newer one.
+    reload: Mutex<()>,
+    token_report: ReloadReport,
+    key_report: ReloadReport,
+}
+
+/// How often credentials were loaded since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AccessCounts {
+    /// The token file.
+    pub tokens: ReloadCounts,
+    /// The key set of the JSON Web Tokens.
+    pub keys: ReloadCounts,
+}
+
+/// The time between two checks of the files. A change is applied when two checks find it.
+const CHECK_INTERVAL: Duration = Duration::from_secs(2);
+
+impl Access {
+    /// Loads the files. [`Access::maintain`] fetches the keys of a URL; until then, JSON Web Tokens are UNAVAILABLE.
+    ///
+    /// # Errors
+    /// If a file is not usable.
+    pub fn load(settings: AccessSettings) -> Result<Self, LoadError> {
+        let AccessSettings { tokens, jwt, certificates } = settings;
+        let jwt = jwt.map(JwtVerifier::load).transpose()?;
+        let has_keys = jwt.as_ref().is_some_and(JwtVerifier::has_keys);
+        Ok(Self {
+            tokens: tokens.map(|path| TokenFile::load(&path)).transpose()?,
+            jwt,
+            certificates: certificates.then(CertificateRule::default),
+            reload: Mutex::default(),
+            token_report: ReloadReport::new(true),
+            key_report: ReloadReport::new(has_keys),
+        })
+    }
+
+    /// Applies changes of the files, and fetches the keys of a URL. Never completes. It must run exactly once.
+    pub async fn maintain(self: Arc<Self>) {
+        let files = async {
+            let mut ticks = tokio::time::interval(CHECK_INTERVAL);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                let access = Arc::clone(&self);
+                // The check cannot panic, and has logged its errors.
+                let _ = tokio::task::spawn_blocking(move || access.check_files(false)).await;
+            }
+        };
+        let keys = async {
+            match &self.jwt {
+                Some(jwt) => {
+                    // The report has logged an error.
+                    let report = |result: Result<_, _>| drop(self.report_keys(result.map(Some)));
+                    jwt.fetch_forever(report).await;
+                }
+                None => std::future::pending().await,
+            }
+        };
+        tokio::join!(files, keys);
+    }
+
+    /// Loads the files as they are now, and asks for a fetch of the keys of a URL.
+    ///
+    /// # Errors
+    /// The first file that is not usable. It changes nothing, and the other one is loaded.
+    pub fn reload(&self) -> Result<(), LoadError> {
+        self.check_files(true)
+    }
+
+    /// Returns how often credentials were loaded.
+    pub fn counts(&self) -> AccessCounts {
+        AccessCounts { tokens: self.token_report.counts(), keys: self.key_report.counts() }
+    }
+
+    fn check_files(&self, is_forced: bool) -> Result<(), LoadError> {
+        let _reload = self.reload.lock().unwrap_or_else(PoisonError::into_inner);
+        let tokens = self.tokens.as_ref().map_or(Ok(()), |tokens| {
+            let result = tokens.reload(is_forced);
+            if let (Ok(Some(Reloaded { has_new_names: true, .. })), Some(rule)) =
+                (&result, &self.certificates)
+            {
+                // The rule has named principals for certificates that the file may name now.
+                rule.revoke_all();
+            }
+            self.token_report.add(result, |reloaded| {
+                let Reloaded { principals, revoked, .. } = reloaded;
+                tracing::info!(principals, revoked, "token file loaded");
+            })
+        });
+        let keys = self.jwt.as_ref().map_or(Ok(()), |jwt| self.report_keys(jwt.reload(is_forced)));
+        tokens.and(keys)
+    }
+
+    fn report_keys(&self, result: Result<Option<KeyChange>, LoadError>) -> Result<(), LoadError> {
+        self.key_report.add(result, |change| {
+            let KeyChange { keys, ignored, withdrawn, is_changed } = change;
+            if is_changed {
+                tracing::info!(keys, ignored, withdrawn, "key set loaded");
+            }
+        })
+    }
+
+    fn token_session(&self, authorization: &[u8]) -> Result<Session, AuthError> {
+        let token = bearer::token(authorization)?;
+        if self.tokens.is_none() && self.jwt.is_none() {
+            return Err(AuthError::Invalid(
+                "this server accepts client certificates and no tokens",
+            ));
+        }
+        // The file may have the hash of a token that can be guessed, if another program made it.
+        if token.len() < Token::BYTES_MIN {
+            return Err(AuthError::Malformed("the token has fewer than 32 characters"));
+        }
+        let hash = TokenHash::of(token);
+        if let Some(session) = self.tokens.as_ref().and_then(|tokens| tokens.session(&hash)) {
+            return Ok(session);
+        }
+        match &self.jwt {
+            Some(jwt) if jwt::is_compact(token) => jwt.session(token, hash, SystemTime::now()),
+            Some(_) if self.tokens.is_none() => {
+                Err(AuthError::Malformed("the token is not a JSON Web Token in compact form"))
+            }
+            _ => Err(AuthError::Invalid("the token is unknown or was revoked")),
+        }
+    }
+
+    fn certificate_session(
+        &self,
+        rule: &CertificateRule,
+        certificate: &PeerCertificate,
+    ) -> Result<Session, AuthError> {
+        let revoked = rule.revocation();
+        let tokens = self.tokens.as_ref();
+        let named =
+            tokens.map(|tokens| tokens.certificate_session(certificate)).transpose()?.flatten();
+        let session = match named {
+            Some(session) => session,
+            None => certificates::session(certificate, revoked)?,
+        };
+        // The transport has verified it when the connection began.
+        if certificate.not_after.is_some_and(|end| SystemTime::now() > end) {
+            return Err(AuthError::Expired);
+        }
+        Ok(Session { expires_at: certificate.not_after, ..session })
+    }
+}
+
+impl Authenticator for Access {
+    fn authenticate(&self, credentials: &Credentials<'_>) -> Result<Session, AuthError> {
+        match (credentials.authorization, credentials.certificate, &self.certificates) {
+            (Some(authorization), _, _) => self.token_session(authorization),
+            (None, Some(certificate), Some(rule)) => self.certificate_session(rule, certificate),
+            _ => Err(AuthError::Missing),
+        }
+    }
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests;

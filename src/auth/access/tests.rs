@@ -1,0 +1,313 @@
+//! Tests of the chain: which credential decides, what the errors are, and reloads under load.
+
+use std::fs;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+use std::time::UNIX_EPOCH;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::auth::testing::{TestKey, key_set};
+use crate::auth::{Algorithm, KeySource, Principal};
+
+/// A token file, a key set, and an authenticator that uses both and certificates.
+struct Fixture {
+    folder: tempfile::TempDir,
+    token: Token,
+    key: TestKey,
+    access: Arc<Access>,
+}
+
+fn entry(name: &str, token: &Token) -> String {
+    format!(
+        "[[principal]]\nname = '{name}'\ntoken_sha256 = ['{}']\ncertificate_names = ['{name}.example']\n",
+        token.hash()
+    )
+}
+
+fn write_secret(path: &Path, text: &str) {
+    let mut options = fs::OpenOptions::new();
+    let file = options.write(true).create(true).truncate(true).mode(0o600).open(path);
+    std::io::Write::write_all(&mut file.unwrap(), text.as_bytes()).unwrap();
+}
+
+fn jwt_settings(keys: &Path) -> JwtSettings {
+    JwtSettings {
+        keys: KeySource::File(keys.to_owned()),
+        issuer: "issuer".to_owned(),
+        audience: "waywiser".to_owned(),
+        algorithms: Algorithm::DEFAULT.to_vec(),
+        clock_skew: Duration::ZERO,
+        namespace_claim: "namespace".to_owned(),
+        role_claim: "role".to_owned(),
+    }
+}
+
+fn claims(sub: &str) -> Value {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    json!({"iss": "issuer", "aud": "waywiser", "sub": sub, "exp": now + 3600})
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (token, key) = (Token::generate().unwrap(), TestKey::ed25519("a"));
+        let (tokens, keys) = (folder.path().join("tokens"), folder.path().join("keys"));
+        write_secret(&tokens, &entry("van", &token));
+        fs::write(&keys, key_set(&[&key])).unwrap();
+        let jwt = Some(jwt_settings(&keys));
+        let settings = AccessSettings { tokens: Some(tokens), jwt, certificates: true };
+        let access = Arc::new(Access::load(settings).unwrap());
+        Self { folder, token, key, access }
+    }
+
+    fn write_tokens(&self, text: &str) {
+        write_secret(&self.folder.path().join("tokens"), text);
+    }
+
+    fn write_keys(&self, text: &str) {
+        fs::write(self.folder.path().join("keys"), text).unwrap();
+    }
+
+    fn principal(&self) -> Arc<Principal> {
+        bearer(&self.access, self.token.as_str()).unwrap().principal
+    }
+}
+
+fn bearer(access: &Access, token: &str) -> Result<Session, AuthError> {
+    let header = format!("Bearer {token}");
+    let credentials = Credentials { authorization: Some(header.as_bytes()), certificate: None };
+    access.authenticate(&credentials)
+}
+
+fn named(name: &str) -> PeerCertificate {
+    PeerCertificate { dns_names: vec![name.to_owned()], ..PeerCertificate::default() }
+}
+
+fn certificate(access: &Access, name: &str) -> Result<Session, AuthError> {
+    access.authenticate(&Credentials { authorization: None, certificate: Some(&named(name)) })
+}
+
+#[test]
+fn each_kind_of_credential_names_its_principal() {
+    let fixture = Fixture::new();
+    let Fixture { access, key, .. } = &fixture;
+    assert_eq!(&*fixture.principal().name, "van");
+    assert_eq!(&*bearer(access, &key.token(&claims("bike"))).unwrap().principal.name, "bike");
+    let van = certificate(access, "van.example").unwrap();
+    assert!(Arc::ptr_eq(&van.principal, &fixture.principal()));
+    assert_eq!(van.principal.namespace, None);
+    let other = certificate(access, "other.example").unwrap().principal;
+    assert_eq!(&*other.name, "other.example");
+    assert_eq!(other.namespace.as_ref().unwrap().as_str(), "other.example");
+}
+
+#[test]
+fn a_session_of_a_certificate_ends_with_it() {
+    let access =
+        Access::load(AccessSettings { certificates: true, ..AccessSettings::default() }).unwrap();
+    let session = |not_after| {
+        let certificate = PeerCertificate { not_after: Some(not_after), ..named("van.example") };
+        let credentials = Credentials { authorization: None, certificate: Some(&certificate) };
+        access.authenticate(&credentials).map(|session| session.expires_at)
+    };
+    let now = SystemTime::now();
+    let later = now + Duration::from_secs(3600);
+    assert_eq!(session(later), Ok(Some(later)));
+    assert_eq!(session(now - Duration::from_secs(1)), Err(AuthError::Expired));
+}
+
+#[test]
+fn a_wrong_token_is_not_replaced_by_a_certificate() {
+    let Fixture { access, token, .. } = &Fixture::new();
+    let with = |authorization: &str| {
+        let authorization = Some(authorization.as_bytes());
+        access
+            .authenticate(&Credentials { authorization, certificate: Some(&named("van.example")) })
+    };
+    assert!(with(&format!("Bearer {}", token.as_str())).is_ok());
+    for wrong in ["", "Basic YTpi", "Bearer x", &format!("Bearer {}x", token.as_str())] {
+        assert!(with(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn refusals_name_the_remedy_and_never_the_token() {
+    let Fixture { access, token, key, .. } = &Fixture::new();
+    assert_eq!(access.authenticate(&Credentials::default()).unwrap_err(), AuthError::Missing);
+    let unknown = Token::generate().unwrap();
+    let truncated = &token.as_str()[..45];
+    let mut old = claims("bike");
+    old["exp"] = json!(1);
+    let jwt = key.token(&claims("bike"));
+    let tokens = [
+        (unknown.as_str().to_owned(), "unknown or was revoked"),
+        (truncated.to_owned(), "unknown or was revoked"),
+        ("secret-but-short".to_owned(), "fewer than 32 characters"),
+        (key.token(&old), "expired"),
+        (format!("{jwt}AAAA"), "signature"),
+        (jwt.replace('.', "_"), "unknown or was revoked"),
+        ("x".repeat(8193), "longer than 8 KiB"),
+        (format!("{} {}", token.as_str(), token.as_str()), "other characters"),
+    ];
+    for (token, reason) in tokens {
+        let error = bearer(access, &token).unwrap_err();
+        let texts = [error.to_string(), format!("{error:?}")];
+        assert!(texts[0].contains(reason), "{texts:?}");
+        assert!(texts.iter().all(|text| !text.contains(&token[..10])), "{texts:?}");
+    }
+}
+
+#[test]
+fn credentials_that_a_server_does_not_accept_are_refused() {
+    let Fixture { folder, token, key, .. } = &Fixture::new();
+    let load = |settings| Access::load(settings).unwrap();
+    let tokens = Some(folder.path().join("tokens"));
+    let jwt = Some(jwt_settings(&folder.path().join("keys")));
+    let jwt_token = key.token(&claims("bike"));
+
+    let only_tokens = load(AccessSettings { tokens, ..AccessSettings::default() });
+    assert!(bearer(&only_tokens, token.as_str()).is_ok());
+    assert!(bearer(&only_tokens, &jwt_token).unwrap_err().to_string().contains("unknown"));
+    assert_eq!(certificate(&only_tokens, "van.example").unwrap_err(), AuthError::Missing);
+
+    let only_jwt = load(AccessSettings { jwt, ..AccessSettings::default() });
+    assert!(bearer(&only_jwt, &jwt_token).is_ok());
+    let error = bearer(&only_jwt, token.as_str()).unwrap_err().to_string();
+    assert!(error.contains("not a JSON Web Token"), "{error}");
+
+    let certificates = load(AccessSettings { certificates: true, ..AccessSettings::default() });
+    assert!(certificate(&certificates, "van.example").is_ok());
+    let error = bearer(&certificates, token.as_str()).unwrap_err().to_string();
+    assert!(error.contains("client certificates and no tokens"), "{error}");
+}
+
+#[test]
+fn a_file_that_cannot_be_loaded_at_the_start_is_an_error_that_names_it() {
+    let Fixture { folder, .. } = &Fixture::new();
+    let path = folder.path().join("absent");
+    let tokens = AccessSettings { tokens: Some(path.clone()), ..AccessSettings::default() };
+    let jwt = AccessSettings { jwt: Some(jwt_settings(&path)), ..AccessSettings::default() };
+    for settings in [tokens, jwt] {
+        let error = Access::load(settings).err().unwrap().to_string();
+        assert!(error.starts_with(path.to_str().unwrap()), "{error}");
+    }
+}
+
+#[test]
+fn a_wrong_file_changes_nothing_and_the_other_one_is_loaded() {
+    let fixture = Fixture::new();
+    let Fixture { access, key, .. } = &fixture;
+    let (van, bike) = (fixture.principal(), key.token(&claims("bike")));
+    assert!(bearer(access, &bike).is_ok());
+    fixture.write_tokens("[[principal");
+    fixture.write_keys(&key_set(&[&TestKey::ed25519("b")]));
+    let error = access.reload().unwrap_err();
+    assert_eq!(error.line, Some(1));
+    assert!(Arc::ptr_eq(&fixture.principal(), &van));
+    assert!(bearer(access, &bike).is_err());
+    let counts = access.counts();
+    assert_eq!((counts.tokens.loaded, counts.tokens.failed), (0, 1));
+    assert_eq!((counts.keys.loaded, counts.keys.failed), (1, 0));
+}
+
+#[test]
+fn a_certificate_that_the_file_names_from_now_on_loses_its_derived_principal() {
+    let fixture = Fixture::new();
+    let Fixture { access, token, .. } = &fixture;
+    let (derived, van) =
+        (certificate(access, "bike.example").unwrap(), certificate(access, "van.example").unwrap());
+    let other = Token::generate().unwrap();
+    fixture.write_tokens(&(entry("van", token) + &entry("bike", &other)));
+    access.reload().unwrap();
+    assert!(derived.revoked.is_cancelled() && !van.revoked.is_cancelled());
+    let bike = certificate(access, "bike.example").unwrap();
+    assert_eq!(&*bike.principal.name, "bike");
+    assert!(!bike.revoked.is_cancelled());
+    assert!(!certificate(access, "new.example").unwrap().revoked.is_cancelled());
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_of_the_files_are_applied_without_a_signal() {
+    let fixture = Fixture::new();
+    let session = bearer(&fixture.access, fixture.token.as_str()).unwrap();
+    let bike = fixture.key.token(&claims("bike"));
+    let bike_session = bearer(&fixture.access, &bike).unwrap();
+    tokio::spawn(Arc::clone(&fixture.access).maintain());
+    fixture.write_tokens(&entry("bus", &Token::generate().unwrap()));
+    fixture.write_keys(&key_set(&[&TestKey::ed25519("b")]));
+    session.revoked.cancelled().await;
+    bike_session.revoked.cancelled().await;
+    assert!(bearer(&fixture.access, fixture.token.as_str()).is_err());
+    assert!(bearer(&fixture.access, &bike).is_err());
+}
+
+/// One thread changes the file, others authenticate: a principal that stays is always accepted and never revoked, and
+/// a session of a principal that was removed is always revoked.
+#[test]
+fn reloads_under_load_affect_only_what_has_changed() {
+    let fixture = Fixture::new();
+    let Fixture { access, token: kept, .. } = &fixture;
+    let other = Token::generate().unwrap();
+    let is_done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut sessions = Vec::new();
+                    while !is_done.load(Relaxed) {
+                        assert!(!bearer(access, kept.as_str()).unwrap().revoked.is_cancelled());
+                        sessions.extend(bearer(access, other.as_str()));
+                        sessions.truncate(1000);
+                    }
+                    sessions
+                })
+            })
+            .collect();
+        for round in 0..50 {
+            let text = entry("van", kept);
+            fixture.write_tokens(&match round % 2 {
+                0 => text + &entry("other", &other),
+                _ => text,
+            });
+            access.reload().unwrap();
+        }
+        is_done.store(true, Relaxed);
+        for sessions in threads {
+            let sessions = sessions.join().unwrap();
+            assert!(sessions.iter().all(|session| session.revoked.is_cancelled()));
+        }
+    });
+    assert!(bearer(access, other.as_str()).is_err());
+}
+
+/// Prints the cost of an authentication: `cargo test --release --lib cost_of_an -- --ignored --nocapture`.
+#[test]
+#[ignore = "measures the time"]
+#[allow(clippy::print_stdout)]
+fn the_cost_of_an_authentication_is_printed() {
+    const CALLS: u32 = 200_000;
+    let fixture = Fixture::new();
+    let Fixture { access, token, key, .. } = &fixture;
+    let jwt = key.token(&claims("bike"));
+    let measure = |name: &str, calls: u32, call: &dyn Fn()| {
+        let start = std::time::Instant::now();
+        (0..calls).for_each(|_| call());
+        println!("{name}: {} ns", start.elapsed().as_nanos() / u128::from(calls));
+    };
+    measure("token", CALLS, &|| drop(bearer(access, token.as_str()).unwrap()));
+    measure("cached JWT", CALLS, &|| drop(bearer(access, &jwt).unwrap()));
+    measure("certificate in the file", CALLS, &|| {
+        drop(certificate(access, "van.example").unwrap());
+    });
+    measure("certificate by its name", CALLS, &|| {
+        drop(certificate(access, "other.example").unwrap());
+    });
+    let wrong = format!("{}AAAA", &jwt[..jwt.len() - 4]);
+    measure("JWT with a wrong signature (Ed25519)", CALLS / 100, &|| {
+        assert!(bearer(access, &wrong).is_err());
+    });
+}

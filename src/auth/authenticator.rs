@@ -1,0 +1,96 @@
+//! The port for authenticators: the trait that each of them implements, and what it exchanges with the server.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio_util::sync::CancellationToken;
+
+use super::principal::Principal;
+
+/// Checks the credentials of calls.
+pub trait Authenticator: Send + Sync + 'static {
+    /// Returns the session of a caller. Runs in the task of a connection for each of its calls, so it must return at
+    /// once and must not panic.
+    ///
+    /// # Errors
+    /// The caller is not known.
+    fn authenticate(&self, credentials: &Credentials<'_>) -> Result<Session, AuthError>;
+}
+
+/// The credentials of one call. They do not appear in the `Debug` output.
+#[derive(Clone, Copy, Default)]
+pub struct Credentials<'a> {
+    /// The value of the header `authorization`.
+    pub authorization: Option<&'a [u8]>,
+    /// The certificate of the client, which the transport has verified.
+    pub certificate: Option<&'a PeerCertificate>,
+}
+
+impl fmt::Debug for Credentials<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("authorization", &self.authorization.map(|_| "<hidden>"))
+            .field("certificate", &self.certificate)
+            .finish()
+    }
+}
+
+/// The names in a verified client certificate (subject alternative names), in the order of the certificate, and the end
+/// of its validity.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PeerCertificate {
+    /// Its URIs, such as `spiffe://example.org/van-7`.
+    pub uri_names: Vec<String>,
+    /// Its DNS names.
+    pub dns_names: Vec<String>,
+    /// The end of its validity. The calls of its sessions end then.
+    pub not_after: Option<SystemTime>,
+}
+
+/// An authenticated caller, as long as its credentials are valid.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// The caller.
+    pub principal: Arc<Principal>,
+    /// The time at which its credentials expire. Its calls end then.
+    pub expires_at: Option<SystemTime>,
+    /// Cancelled when its credentials are withdrawn. Its calls end then.
+    pub revoked: CancellationToken,
+}
+
+/// The reason why a caller is not known. The texts are sent to the caller; they contain no secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuthError {
+    /// The call has no credentials.
+    #[error("the call has no credentials: send the header \"authorization: Bearer TOKEN\"")]
+    Missing,
+    /// The credentials cannot be read. The text says why.
+    #[error("the credentials cannot be read: {0}")]
+    Malformed(&'static str),
+    /// The credentials are not valid. The text says why.
+    #[error("the credentials are not valid: {0}")]
+    Invalid(&'static str),
+    /// The credentials have expired.
+    #[error("the credentials have expired; send new ones")]
+    Expired,
+    /// The credentials were valid until the server stopped accepting them.
+    #[error("the credentials were withdrawn")]
+    Revoked,
+    /// The credentials cannot be checked now. The text says why.
+    #[error("the credentials cannot be checked now: {0}; try again later")]
+    Unavailable(&'static str),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_not_printed() {
+        let credentials = Credentials { authorization: Some(b"Bearer secret"), certificate: None };
+        let text = format!("{credentials:?}");
+        assert!(!text.contains("secret") && !text.contains("115"), "{text}");
+    }
+}

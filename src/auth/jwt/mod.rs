@@ -1,0 +1,252 @@
+//! JSON Web Tokens: signed by an issuer whose public keys the server knows.
+//!
+//! A token is accepted in these steps: `jws` reads its parts, `key_set` finds the key, `key` verifies the signature,
+//! and `claims` checks the claims and names the principal. `cache` keeps the result. The keys are in a file, or
+//! `fetch` gets them from a URL while the server runs (`source`, `refresh`).
+
+mod algorithm;
+mod cache;
+mod claims;
+mod fetch;
+mod json;
+mod jws;
+mod key;
+mod key_set;
+mod refresh;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+pub use self::algorithm::{Algorithm, AlgorithmError};
+use self::cache::{Cache, Verified};
+use self::claims::ClaimRules;
+use self::fetch::Fetcher;
+use self::key_set::{Candidates, KEY_SET_BYTES_MAX, KeySet};
+use self::refresh::Refresh;
+pub use self::source::{KeySetUrl, KeySource};
+use super::authenticator::{AuthError, Session};
+use super::file::{Content, LoadError, WatchedFile};
+use super::token::TokenHash;
+
+pub(super) use self::jws::is_compact;
+
+/// The rules for the JSON Web Tokens that a server accepts.
+#[derive(Clone, Debug)]
+pub struct JwtSettings {
+    /// The place of the public keys of the issuer.
+    pub keys: KeySource,
+    /// The issuer: the claim `iss`.
+    pub issuer: String,
+    /// The name of this server: the claim `aud`, or one of its items.
+    pub audience: String,
+    /// The accepted algorithms.
+    pub algorithms: Vec<Algorithm>,
+    /// The difference of the clocks that is tolerated.
+    pub clock_skew: Duration,
+    /// The name of the claim that has the namespace.
+    pub namespace_claim: String,
+    /// The name of the claim that has the role.
+    pub role_claim: String,
+}
+
+/// Maximum number of verified tokens in the cache: about 10 MB.
+const CACHED_TOKENS_MAX: usize = 20_000;
+
+/// Verifies JSON Web Tokens.
+pub(super) struct JwtVerifier {
+    algorithms: Vec<Algorithm>,
+    rules: ClaimRules,
+    /// The keys. `None` until they were fetched for the first time.
+    keys: RwLock<Option<Arc<KeySet>>>,
+    source: Source,
+    cache: Cache,
+}
+
+enum Source {
+    File(WatchedFile),
+    Url(Box<Fetcher>, Refresh),
+}
+
+impl JwtVerifier {
+    /// Loads the keys of a file. Those of a URL are fetched by [`JwtVerifier::fetch_forever`].
+    ///
+    /// # Errors
+    /// If the file is not usable.
+    pub(super) fn load(settings: JwtSettings) -> Result<Self, LoadError> {
+        let (source, keys) = match settings.keys {
+            KeySource::File(path) => {
+                let file = WatchedFile::new(&path, Content::Public, KEY_SET_BYTES_MAX);
+                let text = file.read()?;
+                let keys = KeySet::parse(&text, None).map_err(|reason| file.error(None, reason))?;
+                (Source::File(file), Some(Arc::new(keys)))
+            }
+            KeySource::Url(url) => {
+                let place = url.to_string();
+                let fetcher =
+                    Fetcher::new(url).map_err(|reason| LoadError { place, line: None, reason })?;
+                (Source::Url(Box::new(fetcher), Refresh::default()), None)
+            }
+        };
+        Ok(Self {
+            algorithms: settings.algorithms,
+            rules: ClaimRules {
+                issuer: settings.issuer,
+                audience: settings.audience,
+                clock_skew: settings.clock_skew,
+                namespace_claim: settings.namespace_claim,
+                role_claim: settings.role_claim,
+            },
+            keys: RwLock::new(keys),
+            source,
+            cache: Cache::new(CACHED_TOKENS_MAX),
+        })
+    }
+
+    /// Returns whether keys were loaded.
+    pub(super) fn has_keys(&self) -> bool {
+        self.keys().is_some()
+    }
+
+    /// Returns the session of the token with this hash.
+    ///
+    /// # Errors
+    /// If the token is not valid now, or there are no keys yet.
+    pub(super) fn session(
+        &self,
+        token: &str,
+        hash: TokenHash,
+        now: SystemTime,
+    ) -> Result<Session, AuthError> {
+        match self.cache.get(&hash).map(|verified| verified.session(now)) {
+            // The key was withdrawn, and may be in the set again.
+            None | Some(Err(AuthError::Revoked)) => {}
+            Some(result) => return result,
+        }
+        let verified = Arc::new(self.verify(token, now)?);
+        let session = verified.session(now)?;
+        self.cache.insert(hash, verified);
+        Ok(session)
+    }
+
+    fn verify(&self, token: &str, now: SystemTime) -> Result<Verified, AuthError> {
+        let token = jws::parse(token)?;
+        if !self.algorithms.contains(&token.algorithm) {
+            return Err(AuthError::Invalid("the algorithm of the token is not accepted"));
+        }
+        let Some(keys) = self.keys() else {
+            return Err(AuthError::Unavailable(
+                "the keys of the token issuer were not fetched yet",
+            ));
+        };
+        let candidates = match keys.candidates(token.algorithm, token.key_id.as_deref()) {
+            Candidates::Keys(keys) => keys,
+            Candidates::UnknownId => return Err(self.unknown_key()),
+            Candidates::Ambiguous => {
+                return Err(AuthError::Invalid(
+                    "the token has no key id (kid), and too many keys fit its algorithm",
+                ));
+            }
+            Candidates::OtherAlgorithm => {
+                return Err(AuthError::Invalid(
+                    "the algorithm of the token is not that of its key",
+                ));
+            }
+        };
+        let verifies = |key: &&&Arc<_>| {
+            key::Key::verifies(key, token.algorithm, token.signed, &token.signature)
+        };
+        let Some(key) = candidates.iter().find(verifies) else {
+            return Err(AuthError::Invalid("the signature of the token does not match"));
+        };
+        let (principal, expires_at) = claims::check(&token.payload, &self.rules, now)?;
+        Ok(Verified { principal, expires_at, key: Arc::clone(key) })
+    }
+
+    /// Returns the error for a token whose key is not in the set. The issuer may have a new key, so the set is fetched
+    /// again if that was not done a moment ago.
+    fn unknown_key(&self) -> AuthError {
+        match &self.source {
+            Source::Url(_, refresh) if refresh.request() => AuthError::Unavailable(
+                "the key of the token is unknown, and the keys of its issuer are being fetched",
+            ),
+            _ => AuthError::Invalid("the key of the token is unknown or was withdrawn"),
+        }
+    }
+
+    /// Reads the file of the keys again. Returns `None` if it has not changed. For a URL, asks for a fetch if
+    /// `is_forced`.
+    ///
+    /// # Errors
+    /// If the file is not usable. The keys stay as they were.
+    pub(super) fn reload(&self, is_forced: bool) -> Result<Option<KeyChange>, LoadError> {
+        let (file, text) = match &self.source {
+            Source::File(file) if is_forced => (file, file.read()?),
+            Source::File(file) => match file.read_change()? {
+                Some(text) => (file, text),
+                None => return Ok(None),
+            },
+            Source::Url(_, refresh) => {
+                if is_forced {
+                    refresh.force();
+                }
+                return Ok(None);
+            }
+        };
+        self.replace_keys(&text).map(Some).map_err(|reason| {
+            file.forget();
+            file.error(None, reason)
+        })
+    }
+
+    /// Fetches the keys of a URL now, and again when that is due. Reports each result. Never completes.
+    pub(super) async fn fetch_forever(&self, report: impl Fn(Result<KeyChange, LoadError>)) {
+        let Source::Url(fetcher, refresh) = &self.source else {
+            return std::future::pending().await;
+        };
+        loop {
+            refresh.begin();
+            let result = match fetcher.fetch().await {
+                Ok(text) => self.replace_keys(&text),
+                Err(reason) => Err(reason),
+            };
+            let is_ok = result.is_ok();
+            let place = || fetcher.url().to_string();
+            report(result.map_err(|reason| LoadError { place: place(), line: None, reason }));
+            refresh.end();
+            refresh.due(is_ok, self.has_keys()).await;
+        }
+    }
+
+    fn keys(&self) -> Option<Arc<KeySet>> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn replace_keys(&self, text: &str) -> Result<KeyChange, String> {
+        let mut current = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let keys = Arc::new(KeySet::parse(text, current.as_deref())?);
+        let old = current.replace(Arc::clone(&keys));
+        drop(current);
+        let withdrawn = old.as_ref().map_or(0, |old| keys.revoke_others(old));
+        let is_changed = withdrawn > 0 || old.is_none_or(|old| old.len() != keys.len());
+        if withdrawn > 0 {
+            self.cache.clear();
+        }
+        Ok(KeyChange { keys: keys.len(), ignored: keys.ignored, withdrawn, is_changed })
+    }
+}
+
+/// The result of loading a key set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct KeyChange {
+    /// Number of usable keys.
+    pub(super) keys: usize,
+    /// Number of keys of other kinds or for other purposes.
+    pub(super) ignored: usize,
+    /// Number of keys that were withdrawn.
+    pub(super) withdrawn: usize,
+    /// Whether the usable keys have changed.
+    pub(super) is_changed: bool,
+}

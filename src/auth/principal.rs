@@ -1,0 +1,131 @@
+//! Principals: the callers that authenticators know.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::recording::Namespace;
+
+/// A caller: a user, a device or a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Principal {
+    /// The name, for logs. Not secret.
+    pub name: Box<str>,
+    /// The namespace of its recordings. `None` is the default namespace, which callers without authentication use.
+    pub namespace: Option<Namespace>,
+    /// What it may do.
+    pub role: Role,
+    /// How much it may use. A limit that is not set has the default of the server.
+    pub quota: Quota,
+}
+
+impl Principal {
+    /// Maximum length of a name in bytes.
+    pub const NAME_BYTES_MAX: usize = 256;
+
+    /// Returns whether a principal can have this name: it has 1 to 256 bytes and no control characters.
+    pub fn is_name(name: &str) -> bool {
+        (1..=Self::NAME_BYTES_MAX).contains(&name.len()) && !name.chars().any(char::is_control)
+    }
+}
+
+/// What a principal may do. Each role includes the ones before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// Measures paths without storing anything, and reads the recordings of its namespace.
+    Reader,
+    /// Also writes and deletes the recordings of its namespace.
+    Writer,
+    /// Also reads, writes and deletes the recordings of all namespaces, and makes backups.
+    Admin,
+}
+
+impl Role {
+    /// All roles, from the weakest to the strongest.
+    pub const ALL: [Self; 3] = [Self::Reader, Self::Writer, Self::Admin];
+
+    /// Returns the name of the role, such as `reader`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reader => "reader",
+            Self::Writer => "writer",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A text is not the name of a role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a role is reader, writer or admin")]
+pub struct RoleError;
+
+impl FromStr for Role {
+    type Err = RoleError;
+
+    fn from_str(text: &str) -> Result<Self, RoleError> {
+        Self::ALL.into_iter().find(|role| role.as_str() == text).ok_or(RoleError)
+    }
+}
+
+/// The limits of one principal. `None` means the default of the server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quota {
+    /// Maximum number of streams at the same time.
+    pub max_streams: Option<u32>,
+    /// Maximum number of points per second.
+    pub max_points_per_second: Option<u64>,
+    /// Maximum number of bytes of request bodies per second.
+    pub max_bytes_per_second: Option<u64>,
+    /// Maximum number of recordings in the namespace of the principal.
+    pub max_recordings: Option<u64>,
+}
+
+impl Quota {
+    /// Returns the quota with the limits of `defaults` where it has none.
+    #[must_use]
+    pub fn or(self, defaults: Self) -> Self {
+        Self {
+            max_streams: self.max_streams.or(defaults.max_streams),
+            max_points_per_second: self.max_points_per_second.or(defaults.max_points_per_second),
+            max_bytes_per_second: self.max_bytes_per_second.or(defaults.max_bytes_per_second),
+            max_recordings: self.max_recordings.or(defaults.max_recordings),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_includes_the_weaker_ones() {
+        assert!(Role::ALL.is_sorted());
+        for role in Role::ALL {
+            assert_eq!(role.to_string().parse(), Ok(role));
+        }
+        assert_eq!("Admin".parse::<Role>(), Err(RoleError));
+    }
+
+    #[test]
+    fn a_name_is_short_and_has_no_control_characters() {
+        for good in ["a", &"x".repeat(256), "Ä b"] {
+            assert!(Principal::is_name(good), "{good:?}");
+        }
+        for bad in ["", "a\n", "\u{1b}[0m", "a\0", &"x".repeat(257)] {
+            assert!(!Principal::is_name(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_limit_of_the_principal_replaces_the_default() {
+        let own = Quota { max_streams: Some(1), ..Quota::default() };
+        let defaults = Quota { max_streams: Some(2), max_recordings: Some(3), ..Quota::default() };
+        let expected = Quota { max_streams: Some(1), max_recordings: Some(3), ..Quota::default() };
+        assert_eq!(own.or(defaults), expected);
+    }
+}

@@ -1,0 +1,228 @@
+//! `waywiser store`: backs up the recordings of a running server, restores a backup, and checks backups and data
+//! directories.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter, IsTerminal as _, Write};
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::time::SystemTime;
+
+use clap::{Args, Subcommand};
+use futures::StreamExt as _;
+
+use super::connect::ConnectArgs;
+use super::progress::Progress;
+use super::{Outcome, fail, stderr, usage_error};
+use crate::client::ClientError;
+use crate::store::{BackupReader, BackupWriter, RedbStore};
+
+/// Back up, restore and check recordings
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct StoreCommandArgs {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    Backup(BackupArgs),
+    Restore(RestoreArgs),
+    Check(CheckArgs),
+}
+
+/// Write all recordings of a running server to a file
+///
+/// The server continues to work. Each recording is in the state of one moment. A recording that was finished before
+/// the backup is part of it. The file appears when it is complete, and replaces a file with the same name.
+///
+/// The server accepts the call from administrators. Without authentication it accepts it from its own machine only.
+#[derive(Debug, Args)]
+struct BackupArgs {
+    /// File to write, or - for standard output
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+/// Create a data directory from a backup
+///
+/// Verifies the whole backup first. The directory must be empty or new. Start the server with this directory
+/// afterwards; writers resume their unfinished recordings at the points of the backup.
+#[derive(Debug, Args)]
+struct RestoreArgs {
+    /// Backup to read
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// Directory for the recordings; it is created if it does not exist
+    #[arg(long, value_name = "DIR")]
+    data_dir: PathBuf,
+}
+
+/// Verify all bytes of a backup or of a data directory
+///
+/// A data directory must not be in use.
+#[derive(Debug, Args)]
+struct CheckArgs {
+    /// Backup or data directory
+    #[arg(value_name = "PATH")]
+    path: PathBuf,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  waywiser store backup recordings.backup
+  waywiser store backup - | age -r RECIPIENT > recordings.backup.age
+  waywiser store check recordings.backup
+  waywiser store restore recordings.backup --data-dir /var/lib/waywiser
+
+Exit status: 0 for success, 1 for a failure, 2 for a usage error.";
+
+/// Runs `waywiser store`.
+///
+/// # Errors
+/// If standard output cannot be written.
+pub(super) fn run(args: &StoreCommandArgs) -> io::Result<Outcome> {
+    let done = match &args.action {
+        Action::Backup(args) if args.file == Path::new("-") => {
+            if io::stdout().is_terminal() {
+                return usage_error(format_args!(
+                    "a backup is not text: redirect standard output to a file, or name a file"
+                ));
+            }
+            back_up(&args.connect, io::stdout()).map(drop)
+        }
+        Action::Backup(args) => back_up_to_file(args),
+        Action::Restore(args) => restore(args),
+        Action::Check(args) => check(&args.path),
+    };
+    match done {
+        Ok(()) => Ok(Outcome::Done),
+        Err(message) => fail(format_args!("{message}")),
+    }
+}
+
+/// Writes a backup to a new file, which gets its name when it is complete and on the disk.
+fn back_up_to_file(args: &BackupArgs) -> Result<(), String> {
+    let path = &args.file;
+    let refused = |error: io::Error| format!("{} cannot be written: {error}", path.display());
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    // Only this user can read the file: it has the recordings of all namespaces.
+    let file = tempfile::NamedTempFile::new_in(folder).map_err(refused)?;
+    let file = back_up(&args.connect, file)?;
+    file.as_file().sync_all().map_err(refused)?;
+    file.persist(path).map_err(|error| refused(error.error))?;
+    if cfg!(unix) {
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(refused)?;
+    }
+    Ok(())
+}
+
+/// Reads all recordings of a server and writes them. Returns the output.
+fn back_up<W: Write>(connect: &ConnectArgs, out: W) -> Result<W, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("cannot start the runtime: {error}"))?;
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let now_unix_ms = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+    let written = |error: io::Error| format!("the backup cannot be written: {error}");
+    let progress = Progress::new(0, None);
+    let backup = runtime.block_on(async {
+        let failed = |error: ClientError| connect.explain(&error);
+        let client = connect.client(connect.server_or_default())?;
+        let client = client.connect().await.map_err(failed)?;
+        let mut pages = pin!(client.backup_store().await.map_err(failed)?);
+        let mut backup = BackupWriter::new(BufWriter::new(out), now_unix_ms).map_err(written)?;
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(failed)?;
+            for name in page.damaged {
+                progress.aside(|| {
+                    stderr::print(format_args!("warning: {name} is damaged and not in the backup"));
+                });
+            }
+            for (name, record) in page.records {
+                let before = backup.bytes();
+                backup.add(name, &record).map_err(|error| format!("the backup: {error}"))?;
+                progress.add(backup.bytes() - before);
+            }
+        }
+        Ok::<_, String>(backup)
+    });
+    progress.finish();
+    let backup = backup?;
+    let count = backup.count();
+    let out = backup.finish().map_err(written)?;
+    let out = out.into_inner().map_err(|error| written(error.into_error()))?;
+    stderr::print(format_args!("backed up {}", recordings(count)));
+    Ok(out)
+}
+
+fn restore(args: &RestoreArgs) -> Result<(), String> {
+    let (file, directory) = (&args.file, args.data_dir.display());
+    verify(file)?;
+    let count = RedbStore::restore(&args.data_dir, open(file)?)
+        .map_err(|error| format!("{} was not restored: {error}", file.display()))?;
+    stderr::print(format_args!("restored {} to {directory}", recordings(count)));
+    Ok(())
+}
+
+fn check(path: &Path) -> Result<(), String> {
+    if !path.is_dir() {
+        let count = verify(path)?;
+        stderr::print(format_args!(
+            "{} is a complete backup of {}",
+            path.display(),
+            recordings(count)
+        ));
+        return Ok(());
+    }
+    if !RedbStore::is_in(path) {
+        return Err(format!("{} is not a data directory: it has no recordings", path.display()));
+    }
+    let store = RedbStore::open(path).map_err(|error| error.to_string())?;
+    let checked = store.checked();
+    if checked.damaged.is_empty() {
+        let count = recordings(checked.recordings);
+        stderr::print(format_args!("{} has {count}, all of them valid", path.display()));
+        return Ok(());
+    }
+    for name in &checked.damaged {
+        stderr::print(format_args!("{name} is damaged"));
+    }
+    let (damaged, all) = (checked.damaged.len(), recordings(checked.recordings));
+    Err(format!(
+        "{damaged} of {all} in {} are damaged: delete them and record them again, or restore a backup",
+        path.display()
+    ))
+}
+
+/// Verifies a whole backup and returns its number of recordings.
+fn verify(path: &Path) -> Result<u64, String> {
+    let bytes = fs::metadata(path).ok().map(|metadata| metadata.len());
+    let progress = Progress::new(0, bytes);
+    let mut backup = open(path)?;
+    let mut result = Ok(());
+    for recording in backup.by_ref() {
+        match recording {
+            Ok((_, record)) => progress.add(record.len() as u64),
+            Err(error) => result = Err(format!("{}: {error}", path.display())),
+        }
+    }
+    progress.finish();
+    result.map(|()| backup.recordings())
+}
+
+fn open(path: &Path) -> Result<BackupReader<BufReader<File>>, String> {
+    let file =
+        File::open(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+    BackupReader::new(BufReader::new(file)).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn recordings(count: u64) -> String {
+    format!("{count} recording{}", if count == 1 { "" } else { "s" })
+}

@@ -1,0 +1,169 @@
+//! The quotas of `waywiser serve`, the proxies that it trusts, and the sample of its log, as options.
+
+use clap::Args;
+
+use crate::auth::Quota;
+use crate::cli::units::size;
+use crate::server::{Config, LogSample, Network};
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Quotas")]
+pub(super) struct QuotaArgs {
+    /// Maximum number of concurrent streams of a principal without a quota of its own [default: no limit]
+    ///
+    /// A watch is a stream too. `waywiser record` has two: the points, and a watch of what is durable.
+    #[arg(long, value_name = "COUNT", env = "WAYWISER_MAX_STREAMS_PER_PRINCIPAL")]
+    max_streams_per_principal: Option<u32>,
+
+    /// Maximum number of points per second of a principal without a quota of its own; its streams are slowed down
+    /// [default: no limit]
+    #[arg(long, value_name = "COUNT", env = "WAYWISER_MAX_POINTS_PER_SECOND")]
+    max_points_per_second: Option<u64>,
+
+    /// Maximum number of request bytes per second of a principal without a quota of its own; its streams are slowed
+    /// down [default: no limit]
+    #[arg(long, value_name = "SIZE", value_parser = size, env = "WAYWISER_MAX_BYTES_PER_SECOND")]
+    max_bytes_per_second: Option<u64>,
+
+    /// Maximum number of recordings of a principal without a quota of its own [default: no limit]
+    #[arg(long, value_name = "COUNT", env = "WAYWISER_MAX_RECORDINGS_PER_PRINCIPAL")]
+    max_recordings_per_principal: Option<u64>,
+
+    /// Maximum number of concurrent streams per client address (IPv6: /64 network) [default: no limit]
+    ///
+    /// They count as those of a principal do.
+    #[arg(long, value_name = "COUNT", env = "WAYWISER_MAX_STREAMS_PER_PEER")]
+    max_streams_per_peer: Option<u32>,
+
+    /// Maximum number of points per second and client address; streams are slowed down [default: no limit]
+    #[arg(long, value_name = "COUNT", env = "WAYWISER_MAX_POINTS_PER_SECOND_PER_PEER")]
+    max_points_per_second_per_peer: Option<u64>,
+
+    /// Maximum number of request bytes per second and client address; streams are slowed down [default: no limit]
+    #[arg(long, value_name = "SIZE", value_parser = size, env = "WAYWISER_MAX_BYTES_PER_SECOND_PER_PEER")]
+    max_bytes_per_second_per_peer: Option<u64>,
+
+    /// Trust proxies in this network, such as 10.0.0.0/8: the client of their calls is the right-most address in
+    /// x-forwarded-for or forwarded that is not in such a network (repeatable). Their connections do not count against
+    /// --max-connections-per-peer
+    #[arg(
+        long,
+        value_name = "CIDR",
+        value_delimiter = ',',
+        env = "WAYWISER_TRUST_FORWARDED_FOR",
+        help_heading = "Proxies"
+    )]
+    trust_forwarded_for: Vec<Network>,
+
+    /// Require a PROXY protocol header (version 1 or 2) at the start of connections from the networks of
+    /// --trust-forwarded-for; it has the address of the client
+    #[arg(
+        long,
+        help_heading = "Proxies",
+        requires = "trust_forwarded_for",
+        env = "WAYWISER_PROXY_PROTOCOL"
+    )]
+    proxy_protocol: bool,
+
+    /// Share of successful calls that are logged, from 0 to 1; calls with an error are always logged
+    #[arg(
+        long,
+        help_heading = "Limits",
+        value_name = "RATIO",
+        env = "WAYWISER_LOG_SAMPLE",
+        default_value_t
+    )]
+    log_sample: LogSample,
+}
+
+impl QuotaArgs {
+    /// Sets the quotas, the trusted proxies and the sample of the log of a configuration.
+    pub(super) fn apply(&self, config: &mut Config) {
+        config.principal_quota = Quota {
+            max_streams: self.max_streams_per_principal,
+            max_points_per_second: self.max_points_per_second,
+            max_bytes_per_second: self.max_bytes_per_second,
+            max_recordings: self.max_recordings_per_principal,
+        };
+        config.peer_quota = Quota {
+            max_streams: self.max_streams_per_peer,
+            max_points_per_second: self.max_points_per_second_per_peer,
+            max_bytes_per_second: self.max_bytes_per_second_per_peer,
+            max_recordings: None,
+        };
+        config.trusted_proxies.clone_from(&self.trust_forwarded_for);
+        config.proxy_protocol = self.proxy_protocol;
+        config.log_sample = self.log_sample;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::super::limits::error_message;
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        quotas: QuotaArgs,
+    }
+
+    fn config(options: &[&str]) -> Config {
+        let mut config = Config::default();
+        Line::parse_from(["serve"].iter().chain(options)).quotas.apply(&mut config);
+        config
+    }
+
+    #[test]
+    fn without_options_nothing_is_limited_and_no_proxy_is_trusted() {
+        assert_eq!(config(&[]), Config::default());
+    }
+
+    #[test]
+    fn options_set_quotas_and_proxies() {
+        let config = config(&[
+            "--max-streams-per-principal=5",
+            "--max-bytes-per-second=2MiB",
+            "--max-points-per-second-per-peer=1000",
+            "--trust-forwarded-for=10.0.0.0/8,192.0.2.0/24",
+            "--trust-forwarded-for=::1",
+            "--proxy-protocol",
+            "--log-sample=0.05",
+        ]);
+        let Quota { max_streams, max_bytes_per_second, .. } = config.principal_quota;
+        assert_eq!((max_streams, max_bytes_per_second), (Some(5), Some(2 << 20)));
+        assert_eq!(config.peer_quota.max_points_per_second, Some(1000));
+        assert_eq!(config.trusted_proxies.len(), 3);
+        assert!(config.proxy_protocol);
+        assert_eq!(config.log_sample.ratio(), 0.05);
+        assert_eq!(config.check(), Ok(()));
+    }
+
+    #[test]
+    fn a_quota_of_zero_is_refused_by_the_name_of_its_option() {
+        for option in [
+            "--max-streams-per-principal",
+            "--max-points-per-second",
+            "--max-bytes-per-second",
+            "--max-recordings-per-principal",
+            "--max-streams-per-peer",
+            "--max-points-per-second-per-peer",
+            "--max-bytes-per-second-per-peer",
+        ] {
+            let error = config(&[option, "0"]).check().unwrap_err();
+            assert_eq!(error_message(&error), format!("{option} is 0, and must be at least 1"));
+        }
+    }
+
+    #[test]
+    fn the_proxy_protocol_needs_the_addresses_of_the_proxies() {
+        assert!(Line::try_parse_from(["serve", "--proxy-protocol"]).is_err());
+        let config = Config { proxy_protocol: true, ..Config::default() };
+        insta::assert_snapshot!(
+            error_message(&config.check().unwrap_err()),
+            @"--proxy-protocol is true, and must be false without --trust-forwarded-for"
+        );
+    }
+}

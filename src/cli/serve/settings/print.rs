@@ -1,0 +1,72 @@
+//! The output of `--print-config`: all settings as TOML, with the source of each as a comment.
+
+use std::fmt::Write as _;
+
+use super::key::{Key, Kind};
+use super::{Effective, Settings};
+use crate::cli::report::escape_control;
+
+/// Returns the settings as a file that `--config` accepts.
+pub(super) fn text(settings: &Settings) -> String {
+    let mut out =
+        "# The settings of waywiser serve. Precedence: flag, environment, file, default.\n"
+            .to_owned();
+    let mut headings: Vec<Option<&str>> = Vec::new();
+    for key in &settings.keys {
+        if !headings.contains(&key.heading.as_deref()) {
+            headings.push(key.heading.as_deref());
+        }
+    }
+    // Keys in front of the first table belong to no table.
+    headings.sort_by_key(Option::is_some);
+    for heading in headings {
+        let keys = settings.keys.iter().zip(&settings.effective);
+        let mut keys = keys.filter(|(key, _)| key.heading.as_deref() == heading).peekable();
+        if let Some(table) = keys.peek().and_then(|(key, _)| key.table()) {
+            let _ = writeln!(out, "\n[{table}]");
+        }
+        for (key, effective) in keys {
+            let _ = writeln!(out, "{}", line(key, effective, settings));
+        }
+    }
+    out
+}
+
+fn line(key: &Key, effective: &Effective, settings: &Settings) -> String {
+    let name = &key.name;
+    let Some(values) = &effective.values else {
+        return format!("# {name} is not set");
+    };
+    let source = effective.origin.describe(settings.file.as_deref());
+    let source = escape_control(&source);
+    if values.iter().any(|value| has_password(&value.to_string_lossy())) {
+        return format!("# {name} is not printed because it contains a password # {source}");
+    }
+    let Some(texts) = values.iter().map(|value| value.to_str()).collect::<Option<Vec<_>>>() else {
+        return format!("# {name} is not printed because it is not UTF-8 # {source}");
+    };
+    let texts: Vec<String> = texts.into_iter().map(|text| literal(key, text)).collect();
+    let value = match key.kind {
+        Kind::List => format!("[{}]", texts.join(", ")),
+        Kind::Switch | Kind::One => texts.concat(),
+    };
+    format!("{name} = {value} # {source}")
+}
+
+/// Returns a value in the syntax of TOML.
+fn literal(key: &Key, text: &str) -> String {
+    if key.kind == Kind::Switch {
+        return text.to_owned();
+    }
+    let is_integer = text.parse::<i64>().is_ok_and(|number| number.to_string() == text);
+    if is_integer && !key.is_text() {
+        return text.to_owned();
+    }
+    toml::Value::from(text).to_string()
+}
+
+/// Returns whether a value is a URL with a password.
+fn has_password(value: &str) -> bool {
+    let authority = value.split_once("://").map(|(_, rest)| rest.split(['/', '?', '#']).next());
+    authority.flatten().is_some_and(|authority| authority.contains('@'))
+}

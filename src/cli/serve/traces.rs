@@ -1,0 +1,138 @@
+//! The options of `waywiser serve` for traces.
+
+use clap::Args;
+use tokio::runtime::Runtime;
+
+use super::admin::Admin;
+use crate::server::Server;
+#[cfg(feature = "otlp")]
+use crate::telemetry::otlp;
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Observability")]
+pub(super) struct TraceArgs {
+    /// URL of an OpenTelemetry collector that receives a span of each call by OTLP over gRPC, such as
+    /// http://127.0.0.1:4317 [default: OTEL_EXPORTER_OTLP_ENDPOINT, or no traces]
+    ///
+    /// Needs a build with the feature `otlp`.
+    #[arg(long, value_name = "URL", env = "WAYWISER_OTLP_ENDPOINT")]
+    otlp_endpoint: Option<String>,
+
+    /// Share of the traces that are sent, from 0 to 1; the client decides if it sends a traceparent
+    #[arg(long, value_name = "RATIO", env = "WAYWISER_OTLP_SAMPLE_RATIO", default_value_t = 1.0, value_parser = ratio)]
+    otlp_sample_ratio: f64,
+}
+
+fn ratio(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(ratio),
+        _ => Err("must be a number from 0 to 1".to_owned()),
+    }
+}
+
+/// The variable of OpenTelemetry for the endpoint.
+const STANDARD_VARIABLE: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+
+/// The traces of calls, while they are sent.
+pub(super) struct Traces {
+    #[cfg(feature = "otlp")]
+    sent: Option<otlp::Traces>,
+}
+
+impl TraceArgs {
+    /// Starts to send traces if there is an endpoint.
+    ///
+    /// # Errors
+    /// If the endpoint is not valid, or this build cannot send traces. The message says what to do.
+    #[cfg(feature = "otlp")]
+    pub(super) fn start(&self, runtime: &Runtime) -> Result<Traces, String> {
+        let standard = std::env::var(STANDARD_VARIABLE).ok().filter(|url| !url.is_empty());
+        let (url, source) = match (&self.otlp_endpoint, standard) {
+            (Some(url), _) => (url.clone(), "--otlp-endpoint"),
+            (None, Some(url)) => (url, STANDARD_VARIABLE),
+            (None, None) => return Ok(Traces { sent: None }),
+        };
+        let _context = runtime.enter();
+        let traces = otlp::Traces::start(&url, self.otlp_sample_ratio)
+            .map_err(|error| format!("{source}: {error}"))?;
+        tracing::info!(ratio = self.otlp_sample_ratio, "sending traces to the collector at {url}");
+        Ok(Traces { sent: Some(traces) })
+    }
+
+    /// Checks that this build can send traces if there is an endpoint.
+    ///
+    /// # Errors
+    /// If it cannot.
+    pub(super) fn check(&self) -> Result<(), String> {
+        if self.otlp_endpoint.is_some() && cfg!(not(feature = "otlp")) {
+            return Err(
+                "--otlp-endpoint: this program was built without the feature otlp; build it with cargo build \
+                 --release --features otlp"
+                    .to_owned(),
+            );
+        }
+        Ok(())
+    }
+
+    /// Starts nothing, because this build cannot send traces.
+    ///
+    /// # Errors
+    /// As [`TraceArgs::check`].
+    #[cfg(not(feature = "otlp"))]
+    pub(super) fn start(&self, _: &Runtime) -> Result<Traces, String> {
+        self.check()?;
+        if std::env::var_os(STANDARD_VARIABLE).is_some() {
+            tracing::warn!(
+                "{STANDARD_VARIABLE} is set, but this program was built without the feature otlp: no traces are sent"
+            );
+        }
+        Ok(Traces {})
+    }
+}
+
+impl Traces {
+    /// Makes the server send a span of each call, and adds the metrics of the spans.
+    #[cfg(feature = "otlp")]
+    pub(super) fn observe(&self, server: Server, admin: &Admin) -> Server {
+        let Some(traces) = &self.sent else { return server };
+        let counts = std::sync::Arc::clone(traces.counts());
+        admin.add(move |samples: &mut crate::metrics::Samples<'_>| {
+            let help = "Spans that were sent to the collector";
+            samples.counter("waywiser_trace_spans_sent", help, |family| {
+                family.add(&[], counts.sent());
+            });
+            let help = "Spans that the collector did not accept";
+            samples.counter("waywiser_trace_spans_failed", help, |family| {
+                family.add(&[], counts.failed());
+            });
+        });
+        server.with_observer(traces.observer())
+    }
+
+    /// Returns the server without a change.
+    #[cfg(not(feature = "otlp"))]
+    pub(super) fn observe(&self, server: Server, _: &Admin) -> Server {
+        server
+    }
+
+    /// Sends the spans that wait, within two seconds.
+    pub(super) fn stop(self) {
+        #[cfg(feature = "otlp")]
+        if let Some(traces) = self.sent {
+            traces.shutdown();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ratio_is_between_0_and_1() {
+        assert_eq!((ratio("0"), ratio("0.25"), ratio("1")), (Ok(0.0), Ok(0.25), Ok(1.0)));
+        for text in ["", "-0.1", "1.1", "NaN", "10%"] {
+            assert_eq!(ratio(text), Err("must be a number from 0 to 1".to_owned()), "{text}");
+        }
+    }
+}

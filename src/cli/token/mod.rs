@@ -1,0 +1,169 @@
+//! `waywiser token`: makes tokens for the token file of a server.
+//!
+//! `entry` formats the entry of a principal, and `append` adds it to a file.
+
+mod append;
+mod entry;
+mod output;
+#[cfg(test)]
+#[cfg(unix)]
+mod tests;
+
+use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use self::entry::Entry;
+use super::{Outcome, fail, stderr, usage_error};
+use crate::auth::{Role, Token, TokenHash};
+use crate::recording::Namespace;
+
+/// Make tokens for the clients of a server
+///
+/// The server knows only the SHA-256 of a token. It reads the file of --tokens again when the file has changed, so a new
+/// entry is valid and a removed entry is invalid within seconds.
+#[derive(Debug, Args)]
+pub(super) struct TokenArgs {
+    #[command(subcommand)]
+    command: TokenCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum TokenCommand {
+    New(NewArgs),
+    Hash(HashArgs),
+}
+
+/// Make a token with 256 random bits
+///
+/// The token is printed on standard output, once: it cannot be recovered. Its entry for the token file is printed on
+/// standard error, or added to the file of --append.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+struct NewArgs {
+    /// Name of the principal, for the log of the server
+    #[arg(long, value_name = "NAME", value_parser = principal_name)]
+    name: String,
+
+    /// Namespace of its recordings [default: the namespace of a server without authentication]
+    #[arg(long, value_name = "NAMESPACE", value_parser = str::parse::<Namespace>)]
+    namespace: Option<Namespace>,
+
+    /// What the principal may do: reader, writer or admin
+    #[arg(long, value_name = "ROLE", default_value_t = Role::Writer, value_parser = str::parse::<Role>)]
+    role: Role,
+
+    /// Write the token to a new file that only its owner can read, instead of printing it
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// Add the entry to this token file; it is created if it does not exist
+    #[arg(long, value_name = "TOKENS_FILE")]
+    append: Option<PathBuf>,
+}
+
+/// Print the SHA-256 of a token
+///
+/// Reads the token from standard input, so that it is in no list of processes and no history.
+#[derive(Debug, Args)]
+struct HashArgs {}
+
+const EXAMPLES: &str = "\
+Examples:
+  waywiser token new --name van-7 --namespace acme --append tokens.toml --output van-7.token
+  waywiser serve --tokens tokens.toml
+  waywiser paths list --token-file van-7.token
+  waywiser token hash < van-7.token
+
+Exit status: 0 for success, 1 for a failure, 2 for a usage error.";
+
+fn principal_name(text: &str) -> Result<String, String> {
+    match Entry::is_name(text) {
+        true => Ok(text.to_owned()),
+        false => Err("must have 1 to 256 bytes and no control characters".to_owned()),
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If the output cannot be written.
+pub(super) fn run(args: &TokenArgs) -> io::Result<Outcome> {
+    match &args.command {
+        TokenCommand::New(args) => new(args),
+        TokenCommand::Hash(_) => hash(),
+    }
+}
+
+fn new(args: &NewArgs) -> io::Result<Outcome> {
+    let token = match Token::generate() {
+        Ok(token) => token,
+        Err(error) => return fail(format_args!("{error}")),
+    };
+    let entry = Entry {
+        name: &args.name,
+        namespace: args.namespace.as_ref(),
+        role: args.role,
+        token: token.hash(),
+    };
+    // The token is written first: an entry without a token would be useless.
+    if let Some(path) = &args.output
+        && let Err(error) = output::write(path, &token)
+    {
+        return fail(format_args!("cannot write the token to {}: {error}", path.display()));
+    }
+    if let Some(path) = &args.append
+        && let Err(error) = append::append(path, &entry.to_string())
+    {
+        if let Some(output) = &args.output {
+            // The token has no entry. The message about the entry is the one that matters.
+            let _ = std::fs::remove_file(output);
+        }
+        return fail(format_args!("{}: {error}", path.display()));
+    }
+    match &args.append {
+        Some(path) => {
+            stderr::print(format_args!("added {} to {}", args.name, path.display()));
+        }
+        None => {
+            stderr::print(format_args!("Add this to the token file of the server:\n\n{entry}"));
+        }
+    }
+    if args.output.is_none() {
+        let mut stdout = io::stdout();
+        writeln!(stdout, "{}", token.as_str())?;
+        stdout.flush()?;
+    }
+    Ok(Outcome::Done)
+}
+
+fn hash() -> io::Result<Outcome> {
+    let stdin = io::stdin();
+    if stdin.is_terminal() {
+        stderr::print(format_args!("Type the token and press Enter:"));
+    }
+    let hash = match read_token(stdin.lock(), stdin.is_terminal()) {
+        Ok(hash) => hash,
+        Err(error) => return usage_error(format_args!("standard input: {error}")),
+    };
+    let mut stdout = io::stdout();
+    writeln!(stdout, "{hash}")?;
+    stdout.flush()?;
+    Ok(Outcome::Done)
+}
+
+/// Reads one line, which is a token. In a file or a pipe, nothing may follow it.
+fn read_token(input: impl io::BufRead, is_terminal: bool) -> Result<TokenHash, String> {
+    let mut text = String::new();
+    let limit = Token::BYTES_MAX as u64 + 2;
+    let mut input = input.take(limit + 1);
+    let read = match is_terminal {
+        true => io::BufRead::read_line(&mut input, &mut text),
+        false => input.read_to_string(&mut text),
+    };
+    read.map_err(|error| error.to_string())?;
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    line.parse::<Token>().map(|token| token.hash()).map_err(|error| error.to_string())
+}

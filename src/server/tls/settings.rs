@@ -1,0 +1,234 @@
+//! The active certificate, and its replacement when the files change.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::hash::RandomState;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+use rustls::ServerConfig;
+use rustls::crypto::ring::Ticketer;
+use rustls::server::ProducesTickets;
+use tokio::time::MissedTickBehavior;
+
+use super::config::TlsConfig;
+use super::error::{Problem, TlsError};
+use super::material::{Built, Fingerprint, Material};
+
+/// The interval between two reads of the files.
+const FOLLOW_INTERVAL: Duration = Duration::from_secs(5);
+
+/// A failure that persists is logged again after this number of attempts in [`TlsSettings::follow_files`]: one hour.
+const LOG_ATTEMPTS: u64 = 720;
+
+/// The certificates that a server uses, which can change while it runs.
+///
+/// The files are read again every 5 seconds, and by [`TlsSettings::reload`]. If their content has changed and is valid,
+/// new connections use it. Otherwise the server keeps what it has. Connections that are open continue in any case.
+/// Clones share their state.
+#[derive(Clone)]
+pub struct TlsSettings(Arc<Inner>);
+
+struct Inner {
+    config: TlsConfig,
+    hasher: RandomState,
+    active: RwLock<Arc<Active>>,
+    /// Serializes reloads.
+    attempts: Mutex<Attempts>,
+    reload_failures: AtomicU64,
+    handshake_failures: AtomicU64,
+}
+
+/// What new connections use.
+struct Active {
+    built: Built,
+    fingerprint: Fingerprint,
+    tickets: Arc<dyn ProducesTickets>,
+}
+
+/// The consecutive failures of [`TlsSettings::follow_files`].
+#[derive(Default)]
+struct Attempts {
+    failed: u64,
+    message: String,
+}
+
+/// The result of a reload without an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reloaded {
+    /// New connections use the new content of the files.
+    Changed,
+    /// The content of the files is that which new connections already use.
+    Unchanged,
+}
+
+impl TlsSettings {
+    /// Reads and checks the certificates. Logs a warning if the certificate has expired, or if all users of the system
+    /// can read the key file.
+    ///
+    /// # Errors
+    /// If a file cannot be read or used. The message names the file and the reason.
+    pub fn load(config: TlsConfig) -> Result<Self, TlsError> {
+        let hasher = RandomState::new();
+        let material = Material::read(&config)?;
+        let tickets = new_tickets(&config)?;
+        let built = material.build(&config, Arc::clone(&tickets))?;
+        let fingerprint = material.fingerprint(&hasher);
+        if config.key.is_readable_by_others() {
+            tracing::warn!(
+                key = %config.key.subject(),
+                "all users of this system can read the private key; restrict it with: chmod o= FILE"
+            );
+        }
+        let settings = Self(Arc::new(Inner {
+            config,
+            hasher,
+            active: RwLock::new(Arc::new(Active { built, fingerprint, tickets })),
+            attempts: Mutex::default(),
+            reload_failures: AtomicU64::new(0),
+            handshake_failures: AtomicU64::new(0),
+        }));
+        settings.log_active("TLS is enabled");
+        Ok(settings)
+    }
+
+    /// Reads the files now. Blocks the thread while it reads. An unusable file changes nothing.
+    ///
+    /// # Errors
+    /// If a file cannot be read or used. The failure is counted and logged.
+    pub fn reload(&self) -> Result<Reloaded, TlsError> {
+        let mut attempts = self.attempts();
+        let result = self.try_reload();
+        match &result {
+            Ok(_) => *attempts = Attempts::default(),
+            Err(error) => {
+                self.report_failure(error);
+                // The regular reads do not report it again.
+                *attempts = Attempts { failed: 1, message: error.to_string() };
+            }
+        }
+        result
+    }
+
+    /// Returns the number of reloads that failed.
+    pub fn reload_failures(&self) -> u64 {
+        self.0.reload_failures.load(Relaxed)
+    }
+
+    /// Returns the number of TLS handshakes that failed, including those of clients without TLS.
+    pub fn handshake_failures(&self) -> u64 {
+        self.0.handshake_failures.load(Relaxed)
+    }
+
+    /// Returns the time at which the active certificate expires.
+    pub fn expires_at(&self) -> SystemTime {
+        self.active().built.validity.not_after
+    }
+
+    pub(super) fn server_config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.active().built.config)
+    }
+
+    pub(super) fn count_handshake_failure(&self) {
+        self.0.handshake_failures.fetch_add(1, Relaxed);
+    }
+
+    /// Reads the files regularly. Never completes.
+    pub(in crate::server) async fn follow_files(self) -> Infallible {
+        if !self.0.config.has_files() {
+            return std::future::pending().await;
+        }
+        let mut ticks = tokio::time::interval(FOLLOW_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let settings = self.clone();
+            // Reading files blocks. A panic would leave the active certificate as it is.
+            let _ = tokio::task::spawn_blocking(move || settings.follow_once()).await;
+        }
+    }
+
+    /// Reads the files once. A failure is reported when it occurs twice in a row: a writer may replace one file after
+    /// the other.
+    fn follow_once(&self) {
+        let mut attempts = self.attempts();
+        let Err(error) = self.try_reload() else {
+            *attempts = Attempts::default();
+            return;
+        };
+        attempts.failed += 1;
+        let message = error.to_string();
+        let is_new = attempts.message != message;
+        if attempts.failed >= 2 && (is_new || attempts.failed.is_multiple_of(LOG_ATTEMPTS)) {
+            self.report_failure(&error);
+            attempts.message = message;
+        }
+    }
+
+    fn attempts(&self) -> MutexGuard<'_, Attempts> {
+        self.0.attempts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn report_failure(&self, error: &TlsError) {
+        self.0.reload_failures.fetch_add(1, Relaxed);
+        tracing::error!(%error, "the TLS files have changed and cannot be used; the previous ones stay active");
+    }
+
+    fn try_reload(&self) -> Result<Reloaded, TlsError> {
+        let config = &self.0.config;
+        let material = Material::read(config)?;
+        let fingerprint = material.fingerprint(&self.0.hasher);
+        let active = self.active();
+        if fingerprint == active.fingerprint {
+            return Ok(Reloaded::Unchanged);
+        }
+        // A session that is resumed contains the certificate that its client presented, which is not verified again.
+        // With other CAs, old sessions must not be resumed.
+        let tickets = if fingerprint.has_same_client_ca(active.fingerprint) {
+            Arc::clone(&active.tickets)
+        } else {
+            new_tickets(config)?
+        };
+        let built = material.build(config, Arc::clone(&tickets))?;
+        let new = Arc::new(Active { built, fingerprint, tickets });
+        *self.0.active.write().unwrap_or_else(PoisonError::into_inner) = new;
+        self.log_active("new TLS certificates are active");
+        Ok(Reloaded::Changed)
+    }
+
+    fn active(&self) -> Arc<Active> {
+        Arc::clone(&self.0.active.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn log_active(&self, event: &str) {
+        let active = self.active();
+        let now = SystemTime::now();
+        if let Some(problem) = active.built.date_problem(now) {
+            tracing::warn!(
+                certificate = %self.0.config.certificate.subject(),
+                "{problem}; clients will refuse it"
+            );
+        }
+        let valid = active.built.validity.not_after.duration_since(now).unwrap_or_default();
+        tracing::info!(expires_in_days = valid.as_secs() / 86_400, "{event}");
+    }
+}
+
+fn new_tickets(config: &TlsConfig) -> Result<Arc<dyn ProducesTickets>, TlsError> {
+    Ticketer::new().map_err(|error| {
+        TlsError::new(&config.certificate.subject(), Problem::Rustls(error.to_string()))
+    })
+}
+
+impl fmt::Debug for TlsSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsSettings")
+            .field("config", &self.0.config)
+            .field("expires_at", &self.expires_at())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

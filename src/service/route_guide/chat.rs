@@ -1,0 +1,141 @@
+//! RouteChat: answers each note with the earlier notes at its place.
+
+use std::sync::Arc;
+
+use bytes::{Buf as _, Bytes};
+use futures::stream::{self, Stream};
+use http::Request;
+use prost::Message as _;
+use tonic::body::Body;
+
+use super::notes::{Cursor, Group, Notes, TEXT_BYTES_MAX};
+use super::place::Place;
+use crate::auth::{Principal, Role};
+use crate::proto::routeguide as pb;
+use crate::service::StreamLimits;
+use crate::service::body::RequestBody;
+use crate::service::status::{PermissionError, RpcError};
+use crate::service::violation::{FieldViolation, MessageRef};
+use crate::wire::Messages;
+
+/// One call of RouteChat.
+struct Chat {
+    body: RequestBody,
+    messages: Messages,
+    /// Received bytes that were not read yet. They stay here while answers are sent, so that a client that does not
+    /// read answers cannot send more.
+    chunk: Bytes,
+    notes: Arc<Notes>,
+    group: Group,
+    /// The answers to the last note that were not sent yet.
+    answers: Option<Cursor>,
+    is_over: bool,
+}
+
+/// Answers the notes of a stream, in their order.
+///
+/// # Errors
+/// If the caller may not leave notes, or the encoding is not supported.
+pub(super) fn chat(
+    request: Request<Body>,
+    limits: StreamLimits,
+    notes: Arc<Notes>,
+) -> Result<impl Stream<Item = Result<pb::RouteNote, RpcError>> + Send, RpcError> {
+    let group = group_of(request.extensions())?;
+    let (body, encoding) = RequestBody::open(request, &limits)?;
+    let chat = Chat {
+        body,
+        messages: limits.messages(encoding),
+        chunk: Bytes::new(),
+        notes,
+        group,
+        answers: None,
+        is_over: false,
+    };
+    Ok(stream::unfold(chat, |mut chat| async {
+        if chat.is_over {
+            return None;
+        }
+        let answer = chat.next().await.transpose()?;
+        chat.is_over = answer.is_err();
+        Some((answer, chat))
+    }))
+}
+
+/// Returns the group of a caller. Its members are the callers of a namespace; without authentication, all callers.
+fn group_of(extensions: &http::Extensions) -> Result<Group, RpcError> {
+    let Some(principal) = extensions.get::<Arc<Principal>>() else { return Ok(None) };
+    if principal.role < Role::Writer {
+        let (required, role) = (Role::Writer, principal.role);
+        return Err(RpcError::PermissionDenied(PermissionError::Role { required, role }));
+    }
+    Ok(principal.namespace.clone())
+}
+
+impl Chat {
+    /// Returns the next answer, or `None` when the client has closed the stream.
+    ///
+    /// # Errors
+    /// If a note is not valid, or the stream cannot be read.
+    async fn next(&mut self) -> Result<Option<pb::RouteNote>, RpcError> {
+        loop {
+            self.body.work().pause_if_spent().await;
+            if let Some(cursor) = &mut self.answers {
+                self.body.work().add_answer();
+                if let Some(note) = self.notes.next(&self.group, cursor) {
+                    return Ok(Some(note));
+                }
+                self.answers = None;
+            }
+            if self.read()? {
+                continue;
+            }
+            self.body.set_held(self.messages.held_bytes());
+            match self.body.chunk().await? {
+                Some(chunk) => self.chunk = chunk,
+                None => {
+                    self.messages.finish()?;
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    /// Does the next step with the received bytes: inflates a part of a message, or adds a note. Returns `false` if
+    /// they have no complete message.
+    fn read(&mut self) -> Result<bool, RpcError> {
+        let mut rest = &self.chunk[..];
+        let read = if let Some(step) = self.messages.inflate_step(&mut rest)? {
+            self.body.work().add_inflated(step);
+            true
+        } else {
+            let index = self.messages.message_count();
+            match self.messages.next(&mut rest)? {
+                None => false,
+                Some(message) => {
+                    self.body.work().add_decoded(message.len());
+                    let place = MessageRef::Message(index);
+                    let note = pb::RouteNote::decode(message)
+                        .map_err(|error| RpcError::Request { place, error })?;
+                    self.answers = Some(add(&self.notes, &self.group, index, note)?);
+                    true
+                }
+            }
+        };
+        let taken = self.chunk.len() - rest.len();
+        self.chunk.advance(taken);
+        Ok(read)
+    }
+}
+
+/// Checks a note and adds it. Returns a cursor over its answers.
+fn add(notes: &Notes, group: &Group, index: u64, note: pb::RouteNote) -> Result<Cursor, RpcError> {
+    let place =
+        Place::of_message(note.location).map_err(|error| RpcError::Point { index, error })?;
+    let bytes = note.message.len();
+    if bytes > TEXT_BYTES_MAX {
+        let text = format!("it has {bytes} bytes, more than the limit of {TEXT_BYTES_MAX}");
+        return Err(FieldViolation::new("message", text).at(MessageRef::Message(index)));
+    }
+    Ok(notes.add(group, place, note))
+}

@@ -1,0 +1,223 @@
+//! The alerts and the dashboard in `deploy/`, checked against the metrics of a running server and the documentation.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::Observed;
+use super::exposition::{Families, Format, parse};
+use super::promql::{Selector, selectors};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
+}
+
+/// Labels that Prometheus adds.
+const ADDED: [&str; 2] = ["job", "instance"];
+
+/// The labels of each metric that a server has, and their values.
+struct Known(BTreeMap<String, BTreeMap<String, BTreeSet<String>>>);
+
+impl Known {
+    fn of(families: &Families) -> Self {
+        let mut known = BTreeMap::from([("up".to_owned(), BTreeMap::new())]);
+        for (name, family) in families {
+            // A histogram without samples has these metrics as soon as there is one.
+            if family.kind == "histogram" {
+                for suffix in ["_sum", "_count", "_bucket"] {
+                    known.entry(format!("{name}{suffix}")).or_default();
+                }
+            }
+            for sample in &family.samples {
+                let labels: &mut BTreeMap<String, BTreeSet<String>> =
+                    known.entry(sample.name.clone()).or_default();
+                for (label, value) in &sample.labels {
+                    labels.entry(label.clone()).or_default().insert(value.clone());
+                }
+            }
+        }
+        Self(known)
+    }
+
+    fn check(&self, selector: &Selector) -> Result<(), String> {
+        let metric = &selector.metric;
+        let labels = self.0.get(metric).ok_or(format!("there is no metric {metric}"))?;
+        let unknown = |label: &&String| !labels.contains_key(*label) && !ADDED.contains(&&***label);
+        match selector.labels.iter().find(unknown) {
+            Some(label) => Err(format!("{metric} has no label {label}")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Returns the metrics of a server with a store on disk, after calls of several kinds, and those of a server with TLS
+/// and tokens.
+async fn known() -> Known {
+    let directory = tempfile::tempdir().unwrap();
+    let tls = Observed::with_security(directory.path());
+    let tls = parse(&tls.metrics(), Format::Prometheus).unwrap();
+    let server = Observed::on_disk(&directory.path().join("data"));
+    server.use_services().await;
+    loop {
+        let mut families = parse(&server.metrics(), Format::Prometheus).unwrap();
+        let ended = families.get("waywiser_call_errors_total").map(|family| family.samples.len());
+        if ended >= Some(1) {
+            for (name, family) in tls {
+                families.entry(name).or_insert(family);
+            }
+            return Known::of(&families);
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// One alert: its fields by the path of their keys, such as `labels.severity`.
+type Alert = BTreeMap<String, String>;
+
+/// Reads the alerts. The file uses a small part of YAML: nested keys, texts in quotes or plain, and blocks after `|`.
+fn alerts() -> Vec<Alert> {
+    let text = fs::read_to_string(root().join("deploy/prometheus/alerts.yaml")).unwrap();
+    let (mut alerts, mut keys): (Vec<Alert>, Vec<(usize, String)>) = (Vec::new(), Vec::new());
+    let mut lines = text.lines().filter(|line| !line.trim_start().starts_with('#')).peekable();
+    while let Some(line) = lines.next() {
+        let indent = line.len() - line.trim_start().len();
+        let content = line.trim();
+        let (content, indent) = match content.strip_prefix("- ") {
+            Some(content) => (content, indent + 2),
+            None => (content, indent),
+        };
+        let (key, value) = content.split_once(':').unwrap_or_else(|| panic!("no key in {line}"));
+        keys.retain(|(depth, _)| *depth < indent);
+        keys.push((indent, key.to_owned()));
+        let mut value = value.trim().trim_matches('"').to_owned();
+        if value == "|" {
+            value.clear();
+            while let Some(block) = lines.next_if(|next| next.starts_with(&" ".repeat(indent + 1)))
+            {
+                value.push_str(block.trim());
+                value.push(' ');
+            }
+        }
+        if key == "alert" {
+            alerts.push(Alert::new());
+        }
+        if let (Some(alert), false) = (alerts.last_mut(), value.is_empty()) {
+            let path: Vec<&str> = keys.iter().map(|(_, key)| key.as_str()).collect();
+            let path = path.join(".").replace("groups.rules.", "");
+            assert!(alert.insert(path, value).is_none(), "{line} appears twice");
+        }
+    }
+    alerts
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_alert_names_metrics_that_exist_and_a_section_of_the_documentation() {
+    let known = known().await;
+    let operations = fs::read_to_string(root().join("docs/operations.md")).unwrap();
+    let headings: Vec<_> =
+        operations.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+    let alerts = alerts();
+    assert!(alerts.len() >= 15, "{}", alerts.len());
+    let mut names = BTreeSet::new();
+    for alert in &alerts {
+        let field =
+            |key: &str| alert.get(key).unwrap_or_else(|| panic!("no {key} in {alert:?}")).as_str();
+        let name = field("alert");
+        assert!(names.insert(name), "two alerts {name}");
+        let found = selectors(field("expr")).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(!found.is_empty(), "{name} names no metric");
+        for selector in &found {
+            known.check(selector).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let job = ("job".to_owned(), "=".to_owned(), "waywiser".to_owned());
+            assert!(selector.matchers.contains(&job), "{name} is not restricted to the job");
+        }
+        let time = field("for");
+        assert!(
+            time.ends_with(['m', 'h']) && time[..time.len() - 1].parse::<u32>().is_ok(),
+            "{name}: {time}"
+        );
+        assert!(["critical", "warning", "info"].contains(&field("labels.severity")), "{name}");
+        for text in ["annotations.summary", "annotations.description"] {
+            assert!(field(text).len() > 20, "{name}: {text}");
+        }
+        let (page, anchor) = field("annotations.runbook_url").split_once('#').unwrap();
+        assert!(page.ends_with("/docs/operations.md"), "{name}: {page}");
+        assert_eq!(anchor, name.to_lowercase());
+        assert!(headings.contains(&name), "docs/operations.md has no section {name}");
+    }
+    let documented: BTreeSet<_> =
+        headings.into_iter().filter(|heading| heading.starts_with("Waywiser")).collect();
+    assert_eq!(documented, names, "docs/operations.md describes the alerts that exist");
+}
+
+/// Returns the expressions of a dashboard with its variables replaced.
+fn expressions(dashboard: &serde_json::Value, found: &mut Vec<String>) {
+    match dashboard {
+        serde_json::Value::Object(fields) => {
+            if let Some(expression) = fields.get("expr").and_then(serde_json::Value::as_str) {
+                found.push(expression.replace("$__rate_interval", "5m"));
+            }
+            fields.values().for_each(|value| expressions(value, found));
+        }
+        serde_json::Value::Array(values) => {
+            values.iter().for_each(|value| expressions(value, found));
+        }
+        _ => {}
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_dashboard_shows_metrics_that_exist_and_each_metric_is_shown_or_listed() {
+    let known = known().await;
+    let text = fs::read_to_string(root().join("deploy/grafana/waywiser.json")).unwrap();
+    let dashboard: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let mut found = Vec::new();
+    expressions(&dashboard, &mut found);
+    assert!(found.len() > 30, "{}", found.len());
+    let mut shown = BTreeSet::new();
+    for expression in &found {
+        let selectors =
+            selectors(expression).unwrap_or_else(|error| panic!("{expression}: {error}"));
+        for selector in selectors {
+            known.check(&selector).unwrap_or_else(|error| panic!("{expression}: {error}"));
+            shown.insert(selector.metric);
+        }
+    }
+    let is_shown = |name: &&String| {
+        let stem =
+            ["_sum", "_count", "_bucket"].iter().find_map(|suffix| name.strip_suffix(suffix));
+        let stem = stem.unwrap_or(name);
+        shown.iter().any(|shown| {
+            shown == *name || shown.strip_prefix(stem).is_some_and(|rest| rest.starts_with('_'))
+        })
+    };
+    let not_shown: Vec<_> = known.0.keys().filter(|name| !is_shown(name)).collect();
+    // These are for alerts and for other dashboards.
+    let expected = [
+        "process_start_time_seconds",
+        "process_threads",
+        "process_virtual_memory_bytes",
+        "up",
+        "waywiser_build_info",
+        "waywiser_serving",
+    ];
+    assert_eq!(not_shown, expected);
+    let panels = dashboard["panels"].as_array().unwrap();
+    let ids: BTreeSet<_> = panels.iter().map(|panel| panel["id"].as_u64()).collect();
+    assert_eq!(ids.len(), panels.len(), "each panel has an ID of its own");
+    for panel in panels.iter().filter(|panel| panel["type"] != "row") {
+        assert!(panel["title"].as_str().is_some_and(|title| !title.is_empty()), "{panel}");
+        assert!(panel["description"].as_str().is_some_and(|text| text.ends_with('.')), "{panel}");
+        let place = &panel["gridPos"];
+        let end = place["x"].as_u64().unwrap() + place["w"].as_u64().unwrap();
+        assert!(end <= 24, "{panel}");
+    }
+}
+
+#[test]
+fn the_scrape_configuration_names_the_job_and_the_file_of_the_alerts() {
+    let text = fs::read_to_string(root().join("deploy/prometheus/prometheus.yaml")).unwrap();
+    let lines: Vec<_> = text.lines().map(str::trim).collect();
+    assert!(lines.contains(&"- job_name: waywiser") && lines.contains(&"- alerts.yaml"), "{text}");
+    assert!(root().join("deploy/prometheus/alerts.yaml").exists());
+}

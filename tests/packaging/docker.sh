@@ -1,0 +1,30 @@
+# The Dockerfile. Read by run.
+
+hadolint Dockerfile || fail Dockerfile
+printf 'FROM debian\nRUN cd /tmp && sudo apt-get install curl\n' >"$work/Dockerfile"
+refuses hadolint hadolint "$work/Dockerfile"
+pass "Dockerfile, by hadolint"
+
+# The context has every file that the build of the program needs.
+mkdir "$work/context"
+sed -n 's/^!//p' .dockerignore | while read -r name; do cp -r "$name" "$work/context/"; done
+cargo metadata --offline --no-deps --format-version 1 --manifest-path "$work/context/Cargo.toml" >/dev/null ||
+    fail "the context of .dockerignore is not complete"
+grep -roE 'include_(str|bytes)!\("[^"]*' src --include=*.rs | grep -v '/tests[./]' | sed 's/:[^"]*"/ /' >"$work/included"
+while read -r source name; do
+    [ -e "$work/context/$(dirname "$source")/$name" ] || fail ".dockerignore excludes $name, which $source includes"
+done <"$work/included"
+[ -s "$work/included" ] || fail "no file includes README.md"
+pass ".dockerignore"
+
+if docker info >/dev/null 2>&1; then
+    # Base images come from a registry that a machine without access to the Internet does not reach.
+    if docker build --quiet --tag waywiser-packaging-test . >"$work/docker" 2>&1; then
+        docker run --rm waywiser-packaging-test --version >/dev/null || fail "the image does not run"
+        pass "the image"
+    else
+        skip "the image: $(tail -n 1 "$work/docker")"
+    fi
+else
+    skip "the image, because no Docker daemon runs"
+fi
