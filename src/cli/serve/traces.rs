@@ -4,6 +4,7 @@ use clap::Args;
 use tokio::runtime::Runtime;
 
 use super::admin::Admin;
+use crate::cli::secret;
 use crate::server::Server;
 #[cfg(feature = "otlp")]
 use crate::telemetry::otlp;
@@ -15,12 +16,24 @@ pub(super) struct TraceArgs {
     /// http://127.0.0.1:4317 [default: OTEL_EXPORTER_OTLP_ENDPOINT, or no traces]
     ///
     /// Needs a build with the feature `otlp`.
-    #[arg(long, value_name = "URL", env = "WAYWISER_OTLP_ENDPOINT")]
+    #[arg(long, value_name = "URL", env = "WAYWISER_OTLP_ENDPOINT", value_parser = endpoint)]
     otlp_endpoint: Option<String>,
 
     /// Share of the traces that are sent, from 0 to 1; the client decides if it sends a traceparent
     #[arg(long, value_name = "RATIO", env = "WAYWISER_OTLP_SAMPLE_RATIO", default_value_t = 1.0, value_parser = ratio)]
     otlp_sample_ratio: f64,
+}
+
+/// Parses the URL of a collector, which messages may show.
+fn endpoint(text: &str) -> Result<String, String> {
+    match text {
+        "" => Err("use a URL such as http://127.0.0.1:4317".to_owned()),
+        _ if secret::may_contain(text) => {
+            Err("must not contain a user name, a password or a query, which the log would show"
+                .to_owned())
+        }
+        url => Ok(url.to_owned()),
+    }
 }
 
 fn ratio(text: &str) -> Result<f64, String> {
@@ -49,7 +62,10 @@ impl TraceArgs {
         let standard = std::env::var(STANDARD_VARIABLE).ok().filter(|url| !url.is_empty());
         let (url, source) = match (&self.otlp_endpoint, standard) {
             (Some(url), _) => (url.clone(), "--otlp-endpoint"),
-            (None, Some(url)) => (url, STANDARD_VARIABLE),
+            (None, Some(url)) => {
+                let url = endpoint(&url).map_err(|error| format!("{STANDARD_VARIABLE} {error}"))?;
+                (url, STANDARD_VARIABLE)
+            }
             (None, None) => return Ok(Traces { sent: None }),
         };
         let _context = runtime.enter();
@@ -118,6 +134,17 @@ impl Traces {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_endpoint_has_no_secret() {
+        assert_eq!(endpoint("https://a:4317"), Ok("https://a:4317".to_owned()));
+        for url in
+            ["http://user:hunter2@a", "http://hunter2@a", "user:hunter2@a", "http://a?k=hunter2"]
+        {
+            let error = endpoint(url).unwrap_err();
+            assert!(error.starts_with("must not contain") && !error.contains("hunter2"), "{error}");
+        }
+    }
 
     #[test]
     fn a_ratio_is_between_0_and_1() {

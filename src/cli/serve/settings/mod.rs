@@ -19,6 +19,7 @@ use clap::{Arg, ArgMatches, Command};
 
 use self::environment::Variables;
 use self::key::{Key, Kind};
+use crate::cli::secret;
 
 /// The commands that have the flags of `serve`.
 const COMMANDS: [&[&str]; 2] = [&["serve"], &["config", "check"]];
@@ -130,7 +131,7 @@ fn parse_with(
 ) -> Result<Parsed, Rejection> {
     // clap would not say which variable has a wrong value.
     let plain = map_settings(command.clone(), |arg| arg.env(None::<&'static str>));
-    let rejected = |error| Rejection::Arguments(error, Vec::new());
+    let rejected = |error| Rejection::Arguments(secret::hide(error), Vec::new());
     let matches = match plain.clone().try_get_matches_from(&arguments) {
         Ok(matches) => matches,
         Err(error) => match error.kind() {
@@ -202,7 +203,7 @@ fn parse_with(
         let message = error.to_string();
         let concerned =
             other.filter(|source| message.contains(&format!("--{}", keys[source.key].name)));
-        Rejection::Arguments(error, concerned.map(note).collect())
+        Rejection::Arguments(secret::hide(error), concerned.map(note).collect())
     })?;
     let Some((_, flags)) = of_serve(&matches) else {
         return Ok(Parsed { matches, settings: None });
