@@ -6,6 +6,7 @@
 //! `tracing-appender` prints to standard output when its queue is full at the end, and panics if that
 //! is closed.
 
+mod filter;
 #[cfg(feature = "otlp")]
 pub(crate) mod otlp;
 
@@ -42,7 +43,7 @@ pub(crate) fn log_to_stderr(
     format: LogFormat,
     filter: &str,
 ) -> Result<(LogGuard, LogFilter), String> {
-    let filter = EnvFilter::builder().parse(filter).map_err(|error| error.to_string())?;
+    let filter = filter::parse(filter)?;
     let ansi = io::stderr().is_terminal() && allows_colour();
     let (queue, guard) = start_writer(io::stderr(), LINES_MAX, FLUSH_TIME)
         .map_err(|error| format!("cannot start the log thread: {error}"))?;
@@ -76,7 +77,7 @@ pub(crate) fn log_to_stderr(
 /// # Errors
 /// What is wrong with it.
 pub(crate) fn check_filter(filter: &str) -> Result<(), String> {
-    EnvFilter::builder().parse(filter).map(drop).map_err(|error| error.to_string())
+    filter::parse(filter).map(drop)
 }
 
 type Replace = Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>;
@@ -92,7 +93,7 @@ impl LogFilter {
     /// # Errors
     /// If the filter is not valid. The old one stays in use.
     pub(crate) fn set(&self, filter: &str) -> Result<(), String> {
-        let filter = EnvFilter::builder().parse(filter).map_err(|error| error.to_string())?;
+        let filter = filter::parse(filter)?;
         (self.replace)(filter).map_err(|error| error.to_string())
     }
 }

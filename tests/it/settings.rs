@@ -39,6 +39,12 @@ fn the_exit_status_of_a_check_says_what_is_wrong() {
             "log-filter = \"a=b=c\"",
             "error: the log filter \"a=b=c\" (--log-filter or RUST_LOG) is invalid: ",
         ),
+        (
+            "log-filter = \"warning\"",
+            "error: the log filter \"warning\" (--log-filter or RUST_LOG) is invalid: \"warning\" is not a level; \
+             the nearest one is warn; use one of off, error, warn, info, debug and trace, or target=level such as \
+             waywiser=debug (FILE, line 1)\n",
+        ),
     ] {
         for command in [&check[..], &["serve"]] {
             let (code, out, errors) = with_file(command, settings);
@@ -122,6 +128,12 @@ mod service {
             line.contains("cannot reload") && line.contains("line 3: log-filter must be"),
             "{line}"
         );
+
+        // This would be the name of a target, and nothing would be logged any more.
+        write("log-filter = \"inof\"");
+        signal(&serve.process, "-HUP");
+        let line = next();
+        assert!(line.contains("cannot reload") && line.contains("nearest one is info"), "{line}");
 
         // The new filter lets the second line pass.
         write("log-filter = \"info\"\nmax-connections = 9");

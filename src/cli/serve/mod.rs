@@ -180,15 +180,18 @@ pub(super) fn check(args: &ServeArgs, settings: &Settings) -> io::Result<Outcome
         return usage_error(format_args!("{}{origin}", limits::error_message(&error)));
     }
     if let Err(error) = telemetry::check_filter(&args.log_filter) {
-        let filter = &args.log_filter;
-        return usage_error(format_args!(
-            "the log filter {filter:?} (--log-filter or RUST_LOG) is invalid: {error}"
-        ));
+        return usage_error(format_args!("{}", log_filter_error(args, settings, &error)));
     }
     if let Err(error) = args.auth.check_exposure(args.listen, &args.tls) {
         return usage_error(format_args!("{error}"));
     }
     Ok(Outcome::Done)
+}
+
+/// Returns the message about a log filter that is not valid.
+fn log_filter_error(args: &ServeArgs, settings: &Settings, error: &str) -> String {
+    let (filter, origin) = (&args.log_filter, settings.origin("log-filter"));
+    format!("the log filter {filter:?} (--log-filter or RUST_LOG) is invalid: {error}{origin}")
 }
 
 /// Checks the files that the settings name.
@@ -318,7 +321,7 @@ fn reload_log_filter(settings: &Settings, filter: &LogFilter) -> Result<(), Stri
         let origin = new.origin(&limits::option(&error));
         return Err(format!("{}{origin}", limits::error_message(&error)));
     }
-    filter.set(&args.log_filter)?;
+    filter.set(&args.log_filter).map_err(|error| log_filter_error(&args, &new, &error))?;
     let mut changes = settings.changes(&new);
     changes.retain(|&name| name != "log-filter");
     if !changes.is_empty() {
