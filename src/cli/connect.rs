@@ -88,7 +88,7 @@ enum TokenOrigin {
 impl ConnectArgs {
     /// Returns the URL of the server, if one is given.
     pub(in crate::cli) fn server(&self) -> Option<&str> {
-        self.server.as_deref().filter(|server| !server.is_empty())
+        self.server.as_deref()
     }
 
     /// Returns the URL of the server, or that of the default port on this machine.
@@ -159,7 +159,7 @@ impl CredentialArgs {
     /// Returns the origin of the token. A flag has precedence over the environment. An empty variable is not set.
     fn token_origin(&self) -> Result<TokenOrigin, String> {
         let variable = |name| env::var_os(name).filter(|value| !value.is_empty());
-        let file = self.token_file.clone().filter(|path| !path.as_os_str().is_empty());
+        let file = self.token_file.clone();
         let is_flag = file.is_some()
             && variable(TOKEN_FILE).as_deref() != file.as_ref().map(|path| path.as_os_str());
         match (file, variable(TOKEN)) {
@@ -210,13 +210,11 @@ impl CredentialArgs {
     }
 }
 
-/// Parses the URL of a server. An empty variable of the environment counts as unset.
+/// Parses the URL of a server.
 pub(in crate::cli) fn server_url(text: &str) -> Result<String, String> {
-    let is_unset = text.is_empty() && env::var_os(SERVER).is_some_and(|value| value.is_empty());
     match ServerUrl::parse(text) {
         // The error of the parser of arguments would show the password. The client reports it without.
         Ok(_) | Err(ClientError::UrlSecret) => Ok(text.to_owned()),
-        Err(_) if is_unset => Ok(String::new()),
         Err(_) => Err("must be a URL such as http://127.0.0.1:50051, without a path".to_owned()),
     }
 }
