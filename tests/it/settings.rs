@@ -65,6 +65,26 @@ fn the_exit_status_of_a_check_says_what_is_wrong() {
 }
 
 #[test]
+fn a_check_reports_what_the_server_would_warn_about() {
+    let exposed = "listen = \"0.0.0.0:0\"\ninsecure = true\nadmin-listen = \"0.0.0.0:0\"\n";
+    let (code, out, errors) = with_file(&["config", "check"], exposed);
+    assert_eq!((code, out.as_str()), (Some(0), "the settings are valid\n"), "{errors}");
+    let warnings: Vec<&str> = errors.lines().collect();
+    assert_eq!(warnings.len(), 2, "{errors}");
+    assert!(warnings[0].starts_with("warning: other machines may be able to reach 0.0.0.0:0, "));
+    assert!(
+        warnings[1]
+            .starts_with("warning: --admin-listen 0.0.0.0:0: the listener for operators has no")
+    );
+
+    let mut check = crate::program::waywiser(&["config", "check"]);
+    let output = check.env_remove("HOME").env_remove("XDG_STATE_HOME").output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("there is no home directory for recordings"), "{errors}");
+}
+
+#[test]
 fn printed_settings_are_accepted_as_a_file() {
     let mut print = binary::waywiser(["serve", "--print-config", "--ephemeral"]);
     let printed =

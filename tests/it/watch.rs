@@ -307,7 +307,10 @@ fn an_empty_variable_is_not_set() {
         let output = command.output().unwrap();
         let errors = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {errors}");
-        assert!(code == 0 || errors.contains(&server) || errors.contains("no-such-file"), "{errors}");
+        assert!(
+            code == 0 || errors.contains(&server) || errors.contains("no-such-file"),
+            "{errors}"
+        );
     }
     // An empty argument is an error.
     let output = waywiser(&["paths", "list", "--ca-file", ""]).output().unwrap();

@@ -33,9 +33,10 @@ pub(super) use self::settings::{Parsed, Rejection, Settings, parse, with_variabl
 use self::signals::Signals;
 use self::tls::TlsArgs;
 use self::traces::TraceArgs;
+use super::report::escape_control;
 use super::store::StoreArgs;
 use super::{Outcome, fail, stderr, usage_error};
-use crate::server::{Config, Server};
+use crate::server::{Config, Server, TlsSettings};
 use crate::telemetry::{self, LogFilter, LogFormat};
 
 /// Run the gRPC server
@@ -185,6 +186,9 @@ pub(super) fn check(args: &ServeArgs, settings: &Settings) -> io::Result<Outcome
     if let Err(error) = args.auth.check_exposure(args.listen, &args.tls) {
         return usage_error(format_args!("{error}"));
     }
+    if let Err(error) = args.traces.check() {
+        return usage_error(format_args!("{error}"));
+    }
     Ok(Outcome::Done)
 }
 
@@ -194,18 +198,34 @@ fn log_filter_error(args: &ServeArgs, settings: &Settings, error: &str) -> Strin
     format!("the log filter {filter:?} (--log-filter or RUST_LOG) is invalid: {error}{origin}")
 }
 
-/// Checks the files that the settings name.
+/// Checks the files that the settings name. Prints the warnings that the server would log at its start.
 ///
 /// # Errors
 /// If the error message cannot be written.
 pub(super) fn check_files(args: &ServeArgs) -> io::Result<Outcome> {
-    let certificates = args.tls.load(false).map(drop).map_err(|error| error.to_string());
-    let features = args.features.read().map(drop).map_err(|error| error.to_string());
-    let credentials = args.auth.load(&args.tls).map(drop).map_err(|error| error.to_string());
-    match certificates.and(credentials).and(features) {
-        Ok(()) => Ok(Outcome::Done),
+    match load_files(args) {
+        Ok(tls) => {
+            // The settings are valid, so these return no error.
+            let exposure = args.auth.check_exposure(args.listen, &args.tls).unwrap_or_default();
+            let traces = args.traces.check().unwrap_or_default();
+            let warnings = tls.iter().flat_map(TlsSettings::warnings).chain(exposure);
+            for warning in warnings.chain(args.admin.warning()).chain(traces) {
+                stderr::print(format_args!("warning: {}", escape_control(&warning)));
+            }
+            Ok(Outcome::Done)
+        }
         Err(error) => fail(format_args!("{error}")),
     }
+}
+
+/// Loads all files that the settings name. Returns the certificates.
+fn load_files(args: &ServeArgs) -> Result<Option<TlsSettings>, String> {
+    let text = |error: &dyn std::fmt::Display| error.to_string();
+    let tls = args.tls.load(args.auth.accepts_tokens()).map_err(|error| text(&error))?;
+    args.auth.load(&args.tls).map_err(|error| text(&error))?;
+    args.features.read().map_err(|error| text(&error))?;
+    args.store.check()?;
+    Ok(tls)
 }
 
 /// Runs the server. Prints one line on standard output when connections are accepted.

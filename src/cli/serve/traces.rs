@@ -53,12 +53,12 @@ pub(super) struct Traces {
 }
 
 impl TraceArgs {
-    /// Starts to send traces if there is an endpoint.
+    /// Returns the URL of the collector and the name of its source, if there is one.
     ///
     /// # Errors
-    /// If the endpoint is not valid, or this build cannot send traces. The message says what to do.
+    /// If the URL is not valid, or this build cannot send traces. The message says what to do.
     #[cfg(feature = "otlp")]
-    pub(super) fn start(&self, runtime: &Runtime) -> Result<Traces, String> {
+    fn collector(&self) -> Result<Option<(String, &'static str)>, String> {
         let standard = std::env::var(STANDARD_VARIABLE).ok().filter(|url| !url.is_empty());
         let (url, source) = match (&self.otlp_endpoint, standard) {
             (Some(url), _) => (url.clone(), "--otlp-endpoint"),
@@ -66,7 +66,50 @@ impl TraceArgs {
                 let url = endpoint(&url).map_err(|error| format!("{STANDARD_VARIABLE} {error}"))?;
                 (url, STANDARD_VARIABLE)
             }
-            (None, None) => return Ok(Traces { sent: None }),
+            (None, None) => return Ok(None),
+        };
+        otlp::check_url(&url).map_err(|error| format!("{source}: {error}"))?;
+        Ok(Some((url, source)))
+    }
+
+    /// Checks the URL of the collector. Returns a warning if a variable has no effect.
+    ///
+    /// # Errors
+    /// If the URL is not valid, or this build cannot send traces. The message says what to do.
+    #[cfg(feature = "otlp")]
+    pub(super) fn check(&self) -> Result<Option<String>, String> {
+        self.collector().map(|_| None)
+    }
+
+    /// Checks that there is no URL of a collector. Returns a warning if a variable has no effect.
+    ///
+    /// # Errors
+    /// If there is a URL. The message says what to do.
+    #[cfg(not(feature = "otlp"))]
+    pub(super) fn check(&self) -> Result<Option<String>, String> {
+        if self.otlp_endpoint.is_some() {
+            return Err(
+                "--otlp-endpoint: this program was built without the feature otlp; build it with cargo build \
+                 --release --features otlp"
+                    .to_owned(),
+            );
+        }
+        let standard = std::env::var_os(STANDARD_VARIABLE).filter(|url| !url.is_empty());
+        Ok(standard.map(|_| {
+            format!(
+                "{STANDARD_VARIABLE} is set, but this program was built without the feature otlp: no traces are sent"
+            )
+        }))
+    }
+
+    /// Starts to send traces if there is an endpoint.
+    ///
+    /// # Errors
+    /// If [`Self::check`] returns one, or the exporter cannot be started.
+    #[cfg(feature = "otlp")]
+    pub(super) fn start(&self, runtime: &Runtime) -> Result<Traces, String> {
+        let Some((url, source)) = self.collector()? else {
+            return Ok(Traces { sent: None });
         };
         let _context = runtime.enter();
         let traces = otlp::Traces::start(&url, self.otlp_sample_ratio)
@@ -75,24 +118,13 @@ impl TraceArgs {
         Ok(Traces { sent: Some(traces) })
     }
 
-    /// Checks that no traces are asked for.
+    /// Logs the warning of [`Self::check`].
     ///
     /// # Errors
-    /// If they are.
+    /// If it returns one.
     #[cfg(not(feature = "otlp"))]
     pub(super) fn start(&self, _: &Runtime) -> Result<Traces, String> {
-        if self.otlp_endpoint.is_some() {
-            return Err(
-                "--otlp-endpoint: this program was built without the feature otlp; build it with cargo build \
-                 --release --features otlp"
-                    .to_owned(),
-            );
-        }
-        if std::env::var_os(STANDARD_VARIABLE).is_some() {
-            tracing::warn!(
-                "{STANDARD_VARIABLE} is set, but this program was built without the feature otlp: no traces are sent"
-            );
-        }
+        self.check()?.into_iter().for_each(|warning| tracing::warn!("{warning}"));
         Ok(Traces {})
     }
 }
