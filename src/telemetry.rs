@@ -136,7 +136,7 @@ fn start_writer(
 ) -> io::Result<(Arc<Queue>, LogGuard)> {
     let (state, changed) = (Mutex::default(), Condvar::new());
     let queue = Arc::new(Queue { state, changed, lines_max });
-    let guard = LogGuard { queue: Arc::clone(&queue), flush_time };
+    let guard = LogGuard(LogQueue { queue: Arc::clone(&queue), flush_time });
     let source = Arc::clone(&queue);
     thread::Builder::new().name("log".to_owned()).spawn(move || {
         while let Some(line) = source.next() {
@@ -150,13 +150,31 @@ fn start_writer(
 }
 
 /// Writes the queued lines when it is dropped.
-pub(crate) struct LogGuard {
-    queue: Arc<Queue>,
-    flush_time: Duration,
+pub(crate) struct LogGuard(LogQueue);
+
+impl LogGuard {
+    /// Returns the queue, for code that ends the process before the guard is dropped.
+    pub(crate) fn queue(&self) -> LogQueue {
+        self.0.clone()
+    }
 }
 
 impl Drop for LogGuard {
     fn drop(&mut self) {
+        self.0.finish();
+    }
+}
+
+/// The queue of lines that wait to be written.
+#[derive(Clone)]
+pub(crate) struct LogQueue {
+    queue: Arc<Queue>,
+    flush_time: Duration,
+}
+
+impl LogQueue {
+    /// Waits at most one second until the queued lines are written. Later lines are lost.
+    pub(crate) fn finish(&self) {
         let mut state = self.queue.lock();
         state.is_closed = true;
         self.queue.changed.notify_all();

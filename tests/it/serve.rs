@@ -114,7 +114,12 @@ async fn a_second_signal_ends_the_process_with_the_status_of_that_signal() {
         let mut log = BufReader::new(serve.process.stderr.take().unwrap()).lines();
         kill_process(id, Signal::TERM).unwrap();
         assert!(log.any(|line| line.unwrap().contains("draining")));
+        // It is not a second signal to stop, even if it would have started the drain.
+        kill_process(id, Signal::HUP).unwrap();
+        assert!(log.any(|line| line.unwrap().contains("SIGHUP has no effect during a drain")));
         kill_process(id, signal).unwrap();
         assert_eq!(serve.process.wait().unwrap().code(), Some(status));
+        // The line is written before the process ends.
+        assert!(log.any(|line| line.unwrap().contains("second signal")));
     }
 }

@@ -37,7 +37,7 @@ use super::report::escape_control;
 use super::store::StoreArgs;
 use super::{Outcome, fail, stderr, usage_error};
 use crate::server::{Config, Server, TlsSettings};
-use crate::telemetry::{self, LogFilter, LogFormat};
+use crate::telemetry::{self, LogFilter, LogFormat, LogQueue};
 
 /// Run the gRPC server
 ///
@@ -59,11 +59,11 @@ use crate::telemetry::{self, LogFilter, LogFormat};
 ///
 /// SIGINT or SIGTERM starts a drain: health checks return NOT_SERVING, new connections and streams are
 /// refused, and connections without streams are closed. Open streams may continue for the drain timeout and then end
-/// with UNAVAILABLE. A second signal ends the process at once. At exit, the server logs the number of commits,
-/// transactions and disk syncs, and the duration of commits.
+/// with UNAVAILABLE. A second SIGINT or SIGTERM ends the process at once. At exit, the server logs the number of
+/// commits, transactions and disk syncs, and the duration of commits.
 ///
 /// SIGHUP reads the log filter in the file of --config again, and whatever else can change while the server runs; the
-/// log names it at the start. A server without anything to read again drains.
+/// log names it at the start. A server without anything to read again drains. During a drain, SIGHUP has no effect.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct ServeArgs {
@@ -132,8 +132,8 @@ Examples:
   grpcurl -plaintext -d '{\"end\": {\"x\": 3, \"y\": 4}}' 127.0.0.1:50051 \\
       my_package.DisplacementService/computeDisplacement
 
-Exit status: 0 after a drain, 1 if the server could not run, 2 for a usage error, 128 and the number of the signal
-after a second signal.";
+Exit status: 0 after a drain, 1 if the server could not run, 2 for a usage
+error, and after a second signal 130 (SIGINT) or 143 (SIGTERM).";
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Format {
@@ -249,7 +249,7 @@ pub(super) fn run(args: &ServeArgs, settings: Settings) -> io::Result<Outcome> {
         Format::Text => LogFormat::Text,
         Format::Json => LogFormat::Json,
     };
-    let (_log, log_filter) = match telemetry::log_to_stderr(format, &args.log_filter) {
+    let (log, log_filter) = match telemetry::log_to_stderr(format, &args.log_filter) {
         Ok(log) => log,
         Err(error) => return fail(format_args!("{error}")),
     };
@@ -321,7 +321,7 @@ pub(super) fn run(args: &ServeArgs, settings: Settings) -> io::Result<Outcome> {
         admin.add(auth::metrics(Arc::clone(&access)));
         server = server.with_authenticator(access);
     }
-    let outcome = runtime.block_on(serve(listener, server, reloads));
+    let outcome = runtime.block_on(serve(listener, server, reloads, log.queue()));
     traces.stop();
     runtime.block_on(admin.stop());
     // Handlers that still run have no receiver for their results.
@@ -379,7 +379,12 @@ async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, String> {
     })
 }
 
-async fn serve(listener: TcpListener, server: Server, reloads: Reloads) -> io::Result<Outcome> {
+async fn serve(
+    listener: TcpListener,
+    server: Server,
+    reloads: Reloads,
+    log: LogQueue,
+) -> io::Result<Outcome> {
     // Signals are registered before the line is printed, because its reader may send a signal at once.
     let signals = match Signals::listen() {
         Ok(signals) => signals,
@@ -395,7 +400,7 @@ async fn serve(listener: TcpListener, server: Server, reloads: Reloads) -> io::R
     }
     service_manager::ready();
     service_manager::start_watchdog();
-    match server.run(listener, signals.stop(reloads)).await {
+    match server.run(listener, signals.stop(reloads, log)).await {
         Ok(()) => Ok(Outcome::Done),
         Err(error) => fail(format_args!("the server stopped: {error}")),
     }
