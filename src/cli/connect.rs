@@ -11,7 +11,7 @@ use clap::Args;
 use tonic::Code;
 
 use super::stderr;
-use crate::client::{Client, ClientBuilder, ClientError, ServerUrl, TokenSource};
+use crate::client::{Client, ClientBuilder, ClientError, ServerUrl, TokenSource, checked_header};
 
 const SERVER: &str = "WAYWISER_SERVER";
 const TOKEN: &str = "WAYWISER_TOKEN";
@@ -227,6 +227,8 @@ fn header(text: &str) -> Result<Header, String> {
                 .to_owned(),
         );
     }
+    // The error does not have the name: what precedes the first = may be a part of a secret.
+    checked_header(name, value).map_err(|reason| format!("the header cannot be sent: {reason}"))?;
     Ok(Header { name: name.to_owned(), value: value.to_owned() })
 }
 
@@ -295,6 +297,10 @@ mod tests {
         assert_eq!(pairs.collect::<Vec<_>>(), [("x-key", "a=b"), ("x-other", "")]);
         assert!(!format!("{args:?}").contains("a=b"));
         assert!(parse(&["--header", "x"]).unwrap_err().contains("must be KEY=VALUE"));
+        for wrong in ["a b=hunter2", "=hunter2", "te=hunter2", "x=hunter2\u{7f}"] {
+            let error = parse(&["--header", wrong]).unwrap_err();
+            assert!(error.contains("the header cannot be sent: "), "{error}");
+        }
         for name in ["authorization", "Authorization"] {
             let error = parse(&["--header", &format!("{name}=Bearer x")]).unwrap_err();
             assert!(error.contains("use --token-file"), "{error}");

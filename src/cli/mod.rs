@@ -147,6 +147,12 @@ fn fail(message: std::fmt::Arguments<'_>) -> io::Result<Outcome> {
     Ok(Outcome::Failed)
 }
 
+/// Returns the text of an error without the name of a temporary file, which the user has not chosen.
+fn without_path(error: &io::Error) -> String {
+    let cause = error.get_ref().and_then(std::error::Error::source);
+    cause.map_or_else(|| error.to_string(), ToString::to_string)
+}
+
 /// Prints the error message of arguments that violate a rule that clap does not check.
 fn usage_error(message: std::fmt::Arguments<'_>) -> io::Result<Outcome> {
     fail(message)?;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::logged_store::LoggedStore;
+use super::units::at_least_one;
 use crate::recording::CheckpointStore;
 use crate::store::{MemoryStore, RedbStore};
 
@@ -26,7 +27,7 @@ pub(super) struct StoreArgs {
     ///
     /// A recording takes about 1 KiB. When the maximum is reached, unfinished recordings of up to 1000 points that
     /// have not grown for 10 minutes are deleted to make space for new ones.
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = at_least_one::<NonZeroU64>)]
     max_recordings: Option<NonZeroU64>,
 }
 

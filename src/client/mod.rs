@@ -67,6 +67,7 @@ use self::request_abort::RequestAbort;
 pub use self::retry::RetryPolicy;
 pub use self::token::{BoxError, TokenError, TokenSource};
 use self::transport::Transport;
+pub(crate) use self::transport::checked_header;
 pub(crate) use self::url::ServerUrl;
 use crate::measure::Point;
 

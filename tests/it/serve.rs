@@ -21,7 +21,10 @@ fn an_option_out_of_bounds_is_reported_under_its_name() {
             ["--handshake-timeout", "400d"],
             "--handshake-timeout is 400 d, and must be more than 0 s",
         ),
-        (["--checkpoint-points", "0"], "--checkpoint-points is 0, and must be at least 1"),
+        (
+            ["--checkpoint-points", "0"],
+            "'--checkpoint-points <COUNT>': must be a whole number from 1 to ",
+        ),
         (["--max-message-bytes", "0"], "--max-message-bytes is 0, and must be 64 bytes to 64 MiB"),
         (
             ["--log-filter", "ffo=bar=baz"],

@@ -162,19 +162,19 @@ impl AuthArgs {
         }
         let (missing, remedy) = match (tls.is_enabled(), self.is_enabled(tls)) {
             (true, true) => return Ok(None),
-            (false, true) => ("TLS", "--tls-cert and --tls-key"),
-            (true, false) => ("authentication", "--tokens, --jwks or --tls-client-ca"),
+            (false, true) => ("no TLS", "--tls-cert and --tls-key"),
+            (true, false) => ("no authentication", "--tokens, --jwks or --tls-client-ca"),
             (false, false) => (
-                "TLS and authentication",
+                "neither TLS nor authentication",
                 "--tls-cert and --tls-key, and --tokens, --jwks or --tls-client-ca",
             ),
         };
         match self.insecure {
             true => Ok(Some(format!(
-                "other machines may be able to reach {listen}, and the server has no {missing} (--insecure)"
+                "other machines may be able to reach {listen}, and the server has {missing} (--insecure)"
             ))),
             false => Err(format!(
-                "other machines may be able to reach {listen}, and the server has no {missing}: add {remedy}; or listen on 127.0.0.1; or allow this with --insecure"
+                "other machines may be able to reach {listen}, and the server has {missing}: add {remedy}; or listen on 127.0.0.1; or allow this with --insecure"
             )),
         }
     }
@@ -217,7 +217,10 @@ mod tests {
         }
         for address in ["0.0.0.0:1", "[::]:1", "192.0.2.1:1", "[::ffff:10.0.0.1]:1"] {
             let missing = exposure(address, "").unwrap_err();
-            assert!(missing.contains("no TLS and authentication: add --tls-cert"), "{missing}");
+            assert!(
+                missing.contains("has neither TLS nor authentication: add --tls-cert"),
+                "{missing}"
+            );
             let missing = exposure(address, TLS).unwrap_err();
             assert!(missing.contains("no authentication: add --tokens"), "{missing}");
             let missing = exposure(address, "--tokens t").unwrap_err();
