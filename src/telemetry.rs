@@ -6,6 +6,7 @@
 //! `tracing-appender` prints to standard output when its queue is full at the end, and panics if that
 //! is closed.
 
+mod filter;
 #[cfg(feature = "otlp")]
 pub(crate) mod otlp;
 
@@ -42,7 +43,7 @@ pub(crate) fn log_to_stderr(
     format: LogFormat,
     filter: &str,
 ) -> Result<(LogGuard, LogFilter), String> {
-    let filter = parse_filter(filter)?;
+    let filter = filter::parse(filter)?;
     let ansi = io::stderr().is_terminal() && allows_colour();
     let (queue, guard) = start_writer(io::stderr(), LINES_MAX, FLUSH_TIME)
         .map_err(|error| format!("cannot start the log thread: {error}"))?;
@@ -76,33 +77,7 @@ pub(crate) fn log_to_stderr(
 /// # Errors
 /// What is wrong with it.
 pub(crate) fn check_filter(filter: &str) -> Result<(), String> {
-    parse_filter(filter).map(drop)
-}
-
-fn parse_filter(filter: &str) -> Result<EnvFilter, String> {
-    for part in filter.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-        check_level(part)?;
-    }
-    EnvFilter::builder().parse(filter).map_err(|error| error.to_string())
-}
-
-/// Checks that a part of a filter is a level if it is one word. tracing would use another word as the target of all
-/// lines, so that a typing error would end the log.
-fn check_level(part: &str) -> Result<(), String> {
-    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-    // Targets with a level, filters of spans, and levels as numbers.
-    let is_other = part.contains(['=', '[', ']', '{', '}']) || part.parse::<u8>().is_ok();
-    if is_other || LEVELS.iter().any(|level| part.eq_ignore_ascii_case(level)) {
-        return Ok(());
-    }
-    let lower = part.to_ascii_lowercase();
-    let similarity = |level: &&str| strsim::normalized_damerau_levenshtein(&lower, level);
-    let nearest = LEVELS.iter().max_by(|a, b| similarity(a).total_cmp(&similarity(b)));
-    let hint = match nearest.filter(|level| similarity(level) >= 0.5) {
-        Some(level) => format!("the nearest one is {level}"),
-        None => format!("the levels are {}", LEVELS.join(", ")),
-    };
-    Err(format!("{part:?} is not a level; {hint}; for a target, write target=level"))
+    filter::parse(filter).map(drop)
 }
 
 type Replace = Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>;
@@ -118,7 +93,7 @@ impl LogFilter {
     /// # Errors
     /// If the filter is not valid. The old one stays in use.
     pub(crate) fn set(&self, filter: &str) -> Result<(), String> {
-        let filter = parse_filter(filter)?;
+        let filter = filter::parse(filter)?;
         (self.replace)(filter).map_err(|error| error.to_string())
     }
 }
@@ -161,7 +136,7 @@ fn start_writer(
 ) -> io::Result<(Arc<Queue>, LogGuard)> {
     let (state, changed) = (Mutex::default(), Condvar::new());
     let queue = Arc::new(Queue { state, changed, lines_max });
-    let guard = LogGuard { queue: Arc::clone(&queue), flush_time };
+    let guard = LogGuard(LogQueue { queue: Arc::clone(&queue), flush_time });
     let source = Arc::clone(&queue);
     thread::Builder::new().name("log".to_owned()).spawn(move || {
         while let Some(line) = source.next() {
@@ -175,13 +150,31 @@ fn start_writer(
 }
 
 /// Writes the queued lines when it is dropped.
-pub(crate) struct LogGuard {
-    queue: Arc<Queue>,
-    flush_time: Duration,
+pub(crate) struct LogGuard(LogQueue);
+
+impl LogGuard {
+    /// Returns the queue, for code that ends the process before the guard is dropped.
+    pub(crate) fn queue(&self) -> LogQueue {
+        self.0.clone()
+    }
 }
 
 impl Drop for LogGuard {
     fn drop(&mut self) {
+        self.0.finish();
+    }
+}
+
+/// The queue of lines that wait to be written.
+#[derive(Clone)]
+pub(crate) struct LogQueue {
+    queue: Arc<Queue>,
+    flush_time: Duration,
+}
+
+impl LogQueue {
+    /// Waits at most one second until the queued lines are written. Later lines are lost.
+    pub(crate) fn finish(&self) {
         let mut state = self.queue.lock();
         state.is_closed = true;
         self.queue.changed.notify_all();

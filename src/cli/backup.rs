@@ -12,7 +12,7 @@ use futures::StreamExt as _;
 
 use super::connect::ConnectArgs;
 use super::progress::Progress;
-use super::{Outcome, fail, stderr, usage_error};
+use super::{Outcome, fail, stderr, usage_error, without_path};
 use crate::client::ClientError;
 use crate::store::{BackupReader, BackupWriter, RedbStore};
 
@@ -108,7 +108,7 @@ pub(super) fn run(args: &StoreCommandArgs) -> io::Result<Outcome> {
 /// Writes a backup to a new file, which gets its name when it is complete and on the disk.
 fn back_up_to_file(args: &BackupArgs) -> Result<(), String> {
     let path = &args.file;
-    let refused = |error: io::Error| format!("{} cannot be written: {error}", path.display());
+    let refused = |error| format!("{} cannot be written: {}", path.display(), without_path(&error));
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -130,7 +130,7 @@ fn back_up<W: Write>(connect: &ConnectArgs, out: W) -> Result<W, String> {
     let runtime = runtime.map_err(|error| format!("cannot start the runtime: {error}"))?;
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let now_unix_ms = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
-    let written = |error: io::Error| format!("the backup cannot be written: {error}");
+    let written = |error| format!("the backup cannot be written: {}", without_path(&error));
     let progress = Progress::new(0, None);
     let backup = runtime.block_on(async {
         let failed = |error: ClientError| connect.explain(&error);

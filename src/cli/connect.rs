@@ -8,14 +8,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use clap::builder::{OsStringValueParser, TypedValueParser};
 use tonic::Code;
 
 use super::stderr;
-use crate::client::{Client, ClientBuilder, ClientError, ServerUrl, TokenSource};
+use crate::client::{Client, ClientBuilder, ClientError, ServerUrl, TokenSource, checked_header};
 
 const SERVER: &str = "WAYWISER_SERVER";
-const CA_FILE: &str = "WAYWISER_CA_FILE";
 const TOKEN: &str = "WAYWISER_TOKEN";
 const TOKEN_FILE: &str = "WAYWISER_TOKEN_FILE";
 
@@ -44,7 +42,7 @@ pub(in crate::cli) struct ConnectArgs {
 #[command(next_help_heading = "Connection")]
 pub(in crate::cli) struct CredentialArgs {
     /// CA certificates (PEM) to trust instead of those of the system
-    #[arg(long, value_name = "FILE", env = CA_FILE, hide_env_values = true, value_parser = any_path())]
+    #[arg(long, value_name = "FILE", env = "WAYWISER_CA_FILE", hide_env_values = true)]
     ca_file: Option<PathBuf>,
 
     /// Client certificate (PEM), for servers that require one
@@ -58,7 +56,7 @@ pub(in crate::cli) struct CredentialArgs {
     /// File with the bearer token; it is read again when it changes
     ///
     /// WAYWISER_TOKEN can have the token itself. A token is sent over https only, except to this machine.
-    #[arg(long, value_name = "FILE", env = TOKEN_FILE, hide_env_values = true, value_parser = any_path())]
+    #[arg(long, value_name = "FILE", env = TOKEN_FILE, hide_env_values = true)]
     token_file: Option<PathBuf>,
 
     /// Header to send with each call; may be given several times
@@ -90,7 +88,7 @@ enum TokenOrigin {
 impl ConnectArgs {
     /// Returns the URL of the server, if one is given.
     pub(in crate::cli) fn server(&self) -> Option<&str> {
-        self.server.as_deref().filter(|server| !server.is_empty())
+        self.server.as_deref()
     }
 
     /// Returns the URL of the server, or that of the default port on this machine.
@@ -132,7 +130,7 @@ impl CredentialArgs {
         &self,
         mut builder: ClientBuilder,
     ) -> Result<ClientBuilder, String> {
-        if let Some(path) = set(&self.ca_file, CA_FILE) {
+        if let Some(path) = &self.ca_file {
             builder = builder.ca_pem(read_pem("--ca-file", path)?);
         }
         if let (Some(certificate), Some(key)) = (&self.cert, &self.key) {
@@ -161,7 +159,7 @@ impl CredentialArgs {
     /// Returns the origin of the token. A flag has precedence over the environment. An empty variable is not set.
     fn token_origin(&self) -> Result<TokenOrigin, String> {
         let variable = |name| env::var_os(name).filter(|value| !value.is_empty());
-        let file = set(&self.token_file, TOKEN_FILE).cloned();
+        let file = self.token_file.clone();
         let is_flag = file.is_some()
             && variable(TOKEN_FILE).as_deref() != file.as_ref().map(|path| path.as_os_str());
         match (file, variable(TOKEN)) {
@@ -229,26 +227,13 @@ impl CredentialArgs {
     }
 }
 
-/// Parses the URL of a server. An empty variable of the environment counts as unset.
+/// Parses the URL of a server.
 pub(in crate::cli) fn server_url(text: &str) -> Result<String, String> {
-    let is_unset = text.is_empty() && env::var_os(SERVER).is_some_and(|value| value.is_empty());
     match ServerUrl::parse(text) {
         // The error of the parser of arguments would show the password. The client reports it without.
         Ok(_) | Err(ClientError::UrlSecret) => Ok(text.to_owned()),
-        Err(_) if is_unset => Ok(String::new()),
         Err(_) => Err("must be a URL such as http://127.0.0.1:50051, without a path".to_owned()),
     }
-}
-
-/// Parses a path, also an empty one, which the parser of clap refuses.
-fn any_path() -> impl TypedValueParser<Value = PathBuf> {
-    OsStringValueParser::new().map(PathBuf::from)
-}
-
-/// Returns the path of a file. A variable that is empty is not set.
-fn set<'a>(path: &'a Option<PathBuf>, variable: &str) -> Option<&'a PathBuf> {
-    let is_empty = || env::var_os(variable).is_some_and(|value| value.is_empty());
-    path.as_ref().filter(|path| !path.as_os_str().is_empty() || !is_empty())
 }
 
 fn header(text: &str) -> Result<Header, String> {
@@ -259,6 +244,8 @@ fn header(text: &str) -> Result<Header, String> {
                 .to_owned(),
         );
     }
+    // The error does not have the name: what precedes the first = may be a part of a secret.
+    checked_header(name, value).map_err(|reason| format!("the header cannot be sent: {reason}"))?;
     Ok(Header { name: name.to_owned(), value: value.to_owned() })
 }
 
@@ -327,6 +314,10 @@ mod tests {
         assert_eq!(pairs.collect::<Vec<_>>(), [("x-key", "a=b"), ("x-other", "")]);
         assert!(!format!("{args:?}").contains("a=b"));
         assert!(parse(&["--header", "x"]).unwrap_err().contains("must be KEY=VALUE"));
+        for wrong in ["a b=hunter2", "=hunter2", "te=hunter2", "x=hunter2\u{7f}"] {
+            let error = parse(&["--header", wrong]).unwrap_err();
+            assert!(error.contains("the header cannot be sent: "), "{error}");
+        }
         for name in ["authorization", "Authorization"] {
             let error = parse(&["--header", &format!("{name}=Bearer x")]).unwrap_err();
             assert!(error.contains("use --token-file"), "{error}");

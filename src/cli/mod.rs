@@ -10,7 +10,7 @@
 //! files, `track_reader` reads them on a thread, `track_queue` orders their points by track, `policy` has the options of
 //! a measurement, `units` parses times and sizes, `report` formats results, `recording_row` formats a recording, `notes`
 //! formats notes, `outage` limits those about retries, `progress` draws the bar, `stall_detector` watches a call,
-//! `terminal` says whether a line can be updated, and `stderr` prints messages.
+//! `terminal` says whether a line can be updated, `secret` hides values in errors, and `stderr` prints messages.
 
 mod backup;
 mod bench;
@@ -31,6 +31,7 @@ mod reading;
 mod record;
 mod recording_row;
 mod report;
+mod secret;
 mod serve;
 mod stall_detector;
 mod stderr;
@@ -144,6 +145,12 @@ fn fail(message: std::fmt::Arguments<'_>) -> io::Result<Outcome> {
     // The message contains file names and texts from servers.
     stderr::print(format_args!("error: {}", report::escape_control(&message.to_string())));
     Ok(Outcome::Failed)
+}
+
+/// Returns the text of an error without the name of a temporary file, which the user has not chosen.
+fn without_path(error: &io::Error) -> String {
+    let cause = error.get_ref().and_then(std::error::Error::source);
+    cause.map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 /// Prints the error message of arguments that violate a rule that clap does not check.

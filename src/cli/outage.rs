@@ -27,7 +27,11 @@ impl Outage {
 
 /// Returns the text about a failed call that is repeated.
 pub(super) fn retry_text(reason: &str, wait: Duration) -> String {
-    format!("{reason}; retrying in {:.1} s", wait.as_secs_f64())
+    match wait.as_secs_f64() {
+        // It would be rounded to 0.
+        seconds if seconds < 0.05 => format!("{reason}; retrying now"),
+        seconds => format!("{reason}; retrying in {seconds:.1} s"),
+    }
 }
 
 #[cfg(test)]
@@ -41,6 +45,8 @@ mod tests {
         assert!(!outage.end());
         assert_eq!(outage.note("refused", wait).unwrap(), "refused; retrying in 1.2 s");
         assert_eq!(outage.note("refused", wait * 2), None);
+        assert_eq!(retry_text("refused", Duration::from_millis(49)), "refused; retrying now");
+        assert_eq!(retry_text("refused", Duration::from_millis(50)), "refused; retrying in 0.1 s");
         assert!(outage.note("timed out", wait).is_some());
         assert!(outage.end());
         assert!(!outage.end());

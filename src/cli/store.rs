@@ -7,6 +7,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::logged_store::LoggedStore;
+use super::units::at_least_one;
 use crate::recording::CheckpointStore;
 use crate::store::{MemoryStore, RedbStore};
 
@@ -26,7 +27,7 @@ pub(super) struct StoreArgs {
     ///
     /// A recording takes about 1 KiB. When the maximum is reached, unfinished recordings of up to 1000 points that
     /// have not grown for 10 minutes are deleted to make space for new ones.
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = at_least_one::<NonZeroU64>)]
     max_recordings: Option<NonZeroU64>,
 }
 
@@ -44,7 +45,27 @@ impl Opened {
     }
 }
 
+const ADVICE: &str =
+    "choose a directory with --data-dir, or keep recordings in memory with --ephemeral";
+
 impl StoreArgs {
+    /// Checks that there is a directory for recordings, without reading the disk.
+    ///
+    /// # Errors
+    /// If there is none. The message says what to do.
+    pub(super) fn check(&self) -> Result<(), String> {
+        match self.ephemeral {
+            true => Ok(()),
+            false => self.directory().map(drop),
+        }
+    }
+
+    fn directory(&self) -> Result<PathBuf, String> {
+        let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
+        let directory = self.data_dir.clone().or_else(|| default_directory(variable));
+        directory.ok_or_else(|| format!("there is no home directory for recordings; {ADVICE}"))
+    }
+
     /// Opens the store. Blocks while it reads the disk.
     ///
     /// # Errors
@@ -56,15 +77,10 @@ impl StoreArgs {
             let store = MemoryStore::new(max.unwrap_or(MemoryStore::RECORDINGS_MAX));
             return Ok(Opened::new(LoggedStore::in_memory(store)));
         }
-        let advice =
-            "choose a directory with --data-dir, or keep recordings in memory with --ephemeral";
-        let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
-        let directory = self.data_dir.clone().or_else(|| default_directory(variable));
-        let directory = directory
-            .ok_or_else(|| format!("there is no home directory for recordings; {advice}"))?;
+        let directory = self.directory()?;
         let store = RedbStore::open(&directory).map_err(|error| match self.data_dir {
             Some(_) => error.to_string(),
-            None => format!("{error}; {advice}"),
+            None => format!("{error}; {ADVICE}"),
         })?;
         let max = self.max_recordings.map_or(RedbStore::RECORDINGS_MAX, NonZeroU64::get);
         let store = store.with_max_recordings(max);

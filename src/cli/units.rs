@@ -75,10 +75,22 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
     bytes.ok_or_else(|| "must be a size such as 65536, 64KiB, 512MiB or 2GiB".to_owned())
 }
 
+/// Parses a whole number of an integer type. The error names the numbers that are allowed.
+pub(super) fn whole<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
+    from(text, 0)
+}
+
 /// Parses a whole number of at least 1.
-pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
-    let number = text.parse().ok().filter(|&number| number > 0);
-    number.ok_or_else(|| "must be a whole number of at least 1".to_owned())
+pub(super) fn at_least_one<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
+    from(text, 1)
+}
+
+fn from<T: TryFrom<u64>>(text: &str, min: u64) -> Result<T, String> {
+    let number = text.parse::<u64>().ok().filter(|&number| number >= min);
+    number.and_then(|number| T::try_from(number).ok()).ok_or_else(|| {
+        let max = u64::MAX >> (u64::BITS as usize - 8 * size_of::<T>());
+        format!("must be a whole number from {min} to {max}")
+    })
 }
 
 #[cfg(test)]
@@ -93,6 +105,20 @@ mod tests {
         assert_eq!("7d".parse(), Ok(Time(Duration::from_secs(7 * 86_400))));
         assert!("30".parse::<Time>().is_err());
         assert!(positive_time("0s").is_err());
+    }
+
+    #[test]
+    fn the_error_of_a_number_has_the_range() {
+        assert_eq!((whole("0"), at_least_one("7")), (Ok(0_u32), Ok(7_usize)));
+        assert_eq!(at_least_one("4294967295"), Ok(u32::MAX));
+        for text in ["", "abc", "-1", "1.5", "4294967296", "99999999999999999999"] {
+            let error = "must be a whole number from 0 to 4294967295";
+            assert_eq!(whole::<u32>(text), Err(error.to_owned()), "{text}");
+        }
+        for text in ["0", "-1", "99999999999999999999"] {
+            let error = at_least_one::<std::num::NonZeroU64>(text).unwrap_err();
+            assert_eq!(error, "must be a whole number from 1 to 18446744073709551615");
+        }
     }
 
     #[test]

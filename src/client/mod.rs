@@ -70,6 +70,8 @@ pub use self::retry::RetryPolicy;
 pub use self::token::{BoxError, TokenError, TokenSource};
 use self::transport::Transport;
 #[cfg(feature = "cli")]
+pub(crate) use self::transport::checked_header;
+#[cfg(feature = "cli")]
 pub(crate) use self::url::ServerUrl;
 use crate::measure::Point;
 

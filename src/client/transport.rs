@@ -157,7 +157,7 @@ fn not_grpc(status: StatusCode, headers: &HeaderMap) -> Option<ConnectionFault> 
 ///
 /// # Errors
 /// Returns the reason as text, which does not contain the value.
-pub(super) fn checked_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
+pub(crate) fn checked_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
     /// Headers that the transport or gRPC sets.
     const RESERVED: [&str; 12] = [
         "authorization",

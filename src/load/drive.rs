@@ -96,8 +96,7 @@ impl Connections {
         for _ in 0..count {
             let late = || Err("the server did not answer in time; is it running there?".to_owned());
             let opened = timeout(CONNECT_TIMEOUT, connect(&target.opener));
-            let address = target.opener.url().address();
-            let failed = |error| format!("no connection to {address}: {error}");
+            let failed = |error| format!("no connection to {}: {error}", target.name);
             senders.push(opened.await.unwrap_or_else(|_| late()).map_err(failed)?);
         }
         Ok(Self { senders, is_counter: target.is_counter, opener: Arc::clone(&target.opener) })

@@ -56,6 +56,32 @@ impl Counts {
     }
 }
 
+/// Checks the URL of a collector.
+///
+/// # Errors
+/// If the URL is not valid. The message says what to do.
+pub(crate) fn check_url(url: &str) -> Result<(), String> {
+    endpoint(url).map(drop)
+}
+
+fn endpoint(url: &str) -> Result<Endpoint, String> {
+    let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|error| invalid(url, &error))?;
+    match endpoint.uri().scheme_str() {
+        Some("http") => Ok(endpoint),
+        Some("https") => {
+            let tls = ClientTlsConfig::new().with_native_roots();
+            endpoint.tls_config(tls).map_err(|error| invalid(url, &error))
+        }
+        _ => Err(invalid(url, &"the scheme must be http or https")),
+    }
+}
+
+fn invalid(url: &str, error: &dyn std::fmt::Display) -> String {
+    format!(
+        "{url:?} is not the URL of an OTLP collector ({error}); use a URL such as http://127.0.0.1:4317"
+    )
+}
+
 impl Traces {
     /// Starts to send spans to the collector at this URL. Connects when the first spans are sent. Of the traces that
     /// begin here, `ratio` are sent; a client decides for its own traces. Call it within a tokio runtime.
@@ -63,27 +89,14 @@ impl Traces {
     /// # Errors
     /// If the URL is not valid. The message says what to do.
     pub(crate) fn start(url: &str, ratio: f64) -> Result<Self, String> {
-        let invalid = |error| {
-            format!(
-                "{url:?} is not the URL of an OTLP collector ({error}); use a URL such as http://127.0.0.1:4317"
-            )
-        };
-        let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|e| invalid(e.to_string()))?;
-        let endpoint = match endpoint.uri().scheme_str() {
-            Some("http") => endpoint,
-            Some("https") => {
-                let tls = ClientTlsConfig::new().with_native_roots();
-                endpoint.tls_config(tls).map_err(|error| invalid(error.to_string()))?
-            }
-            _ => return Err(invalid("the scheme must be http or https".to_owned())),
-        };
+        let endpoint = endpoint(url)?;
         let channel = endpoint.timeout(EXPORT_TIME).connect_timeout(EXPORT_TIME).connect_lazy();
         let exporter = SpanExporter::builder()
             .with_tonic()
             .with_channel(channel)
             .with_timeout(EXPORT_TIME)
             .build()
-            .map_err(|error| invalid(error.to_string()))?;
+            .map_err(|error| invalid(url, &error))?;
         let counts = Arc::new(Counts::default());
         let exporter =
             Counted { exporter, counts: Arc::clone(&counts), failure: Failure::default() };

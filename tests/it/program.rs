@@ -30,6 +30,29 @@ fn the_error_of_a_port_in_use_says_what_to_do() {
 }
 
 #[test]
+fn an_error_names_what_the_user_has_written() {
+    let (_reserved, closed) = reserved_address();
+    let server = closed.to_string();
+    for (arguments, code, message) in [
+        (
+            &["store", "backup", "/nonexistent/x"][..],
+            1,
+            "error: /nonexistent/x cannot be written: No such file or directory (os error 2)\n",
+        ),
+        (&["bench", "--no-ceiling"], 1, &format!("error: no connection to http://{server}: ")),
+        (
+            &["paths", "list", "--header", "a b=c"],
+            2,
+            "error: invalid value '(not shown)' for '--header <KEY=VALUE>': the header cannot be sent: it is not a",
+        ),
+    ] {
+        let (exit, out, errors) = run(&[arguments, &["--server", &server]].concat());
+        assert_eq!((exit, out.as_str()), (Some(code), ""), "{errors}");
+        assert!(errors.starts_with(message), "{errors}");
+    }
+}
+
+#[test]
 #[cfg(unix)]
 fn a_server_works_with_a_closed_log() {
     let mut serve = waywiser(&["serve", "--ephemeral", "--listen", "127.0.0.1:0"]);

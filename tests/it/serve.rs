@@ -21,7 +21,10 @@ fn an_option_out_of_bounds_is_reported_under_its_name() {
             ["--handshake-timeout", "400d"],
             "--handshake-timeout is 400 d, and must be more than 0 s",
         ),
-        (["--checkpoint-points", "0"], "--checkpoint-points is 0, and must be at least 1"),
+        (
+            ["--checkpoint-points", "0"],
+            "'--checkpoint-points <COUNT>': must be a whole number from 1 to ",
+        ),
         (["--max-message-bytes", "0"], "--max-message-bytes is 0, and must be 64 bytes to 64 MiB"),
         (
             ["--log-filter", "ffo=bar=baz"],
@@ -114,7 +117,12 @@ async fn a_second_signal_ends_the_process_with_the_status_of_that_signal() {
         let mut log = BufReader::new(serve.process.stderr.take().unwrap()).lines();
         kill_process(id, Signal::TERM).unwrap();
         assert!(log.any(|line| line.unwrap().contains("draining")));
+        // It is not a second signal to stop, even if it would have started the drain.
+        kill_process(id, Signal::HUP).unwrap();
+        assert!(log.any(|line| line.unwrap().contains("SIGHUP has no effect during a drain")));
         kill_process(id, signal).unwrap();
         assert_eq!(serve.process.wait().unwrap().code(), Some(status));
+        // The line is written before the process ends.
+        assert!(log.any(|line| line.unwrap().contains("second signal")));
     }
 }

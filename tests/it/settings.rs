@@ -39,6 +39,12 @@ fn the_exit_status_of_a_check_says_what_is_wrong() {
             "log-filter = \"a=b=c\"",
             "error: the log filter \"a=b=c\" (--log-filter or RUST_LOG) is invalid: ",
         ),
+        (
+            "log-filter = \"warning\"",
+            "error: the log filter \"warning\" (--log-filter or RUST_LOG) is invalid: \"warning\" is not a level; \
+             the nearest one is warn; use one of off, error, warn, info, debug and trace, or target=level such as \
+             waywiser=debug (FILE, line 1)\n",
+        ),
     ] {
         for command in [&check[..], &["serve"]] {
             let (code, out, errors) = with_file(command, settings);
@@ -56,6 +62,26 @@ fn the_exit_status_of_a_check_says_what_is_wrong() {
     let (code, _, errors) = run(&["config", "check", "--config", "no-such-file"]);
     assert_eq!(code, Some(2));
     assert!(errors.starts_with("error: cannot read the settings in no-such-file: "), "{errors}");
+}
+
+#[test]
+fn a_check_reports_what_the_server_would_warn_about() {
+    let exposed = "listen = \"0.0.0.0:0\"\ninsecure = true\nadmin-listen = \"0.0.0.0:0\"\n";
+    let (code, out, errors) = with_file(&["config", "check"], exposed);
+    assert_eq!((code, out.as_str()), (Some(0), "the settings are valid\n"), "{errors}");
+    let warnings: Vec<&str> = errors.lines().collect();
+    assert_eq!(warnings.len(), 2, "{errors}");
+    assert!(warnings[0].starts_with("warning: other machines may be able to reach 0.0.0.0:0, "));
+    assert!(
+        warnings[1]
+            .starts_with("warning: --admin-listen 0.0.0.0:0: the listener for operators has no")
+    );
+
+    let mut check = crate::program::waywiser(&["config", "check"]);
+    let output = check.env_remove("HOME").env_remove("XDG_STATE_HOME").output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("there is no home directory for recordings"), "{errors}");
 }
 
 #[test]
@@ -122,6 +148,12 @@ mod service {
             line.contains("cannot reload") && line.contains("line 3: log-filter must be"),
             "{line}"
         );
+
+        // This would be the name of a target, and nothing would be logged any more.
+        write("log-filter = \"inof\"");
+        signal(&serve.process, "-HUP");
+        let line = next();
+        assert!(line.contains("cannot reload") && line.contains("nearest one is info"), "{line}");
 
         // The new filter lets the second line pass.
         write("log-filter = \"info\"\nmax-connections = 9");

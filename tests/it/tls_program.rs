@@ -212,9 +212,33 @@ fn a_key_that_all_users_can_read_is_reported() {
         }
         text
     };
-    let warning = "all users of this system can read the private key";
+    // The same as the check of the settings reports.
+    let check = |mode| {
+        set_mode(mode);
+        let (certificate, key) = (files.text("server.pem"), files.text("server.key"));
+        let check =
+            ["config", "check", "--ephemeral", "--tls-cert", &certificate, "--tls-key", &key];
+        let (code, out, errors) = run(&check);
+        assert_eq!((code, &*out), (Some(0), "the settings are valid\n"), "{errors}");
+        errors.replace(&key, "KEY").replace(&certificate, "CERTIFICATE")
+    };
+    let warning =
+        "all users of this system can read the private key; restrict it with: chmod o= FILE";
     assert!(log(0o644).contains(warning));
+    assert_eq!(check(0o644), format!("warning: TLS key file KEY: {warning}\n"));
     assert!(!log(0o640).contains(warning));
+    assert_eq!(check(0o640), "");
+
+    let expired = Ca::new().issue(&["localhost"], |params| {
+        params.not_before = rcgen::date_time_ymd(2001, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2002, 1, 1);
+    });
+    fs::write(files.path("server.pem"), expired.certificate).unwrap();
+    fs::write(files.path("server.key"), expired.key).unwrap();
+    let warning = "the certificate has expired; clients will refuse it";
+    assert!(log(0o640).contains(warning));
+    let expected = format!("warning: TLS certificate file CERTIFICATE: {warning}\n");
+    assert_eq!(check(0o640), expected);
 }
 
 #[tokio::test]

@@ -287,10 +287,32 @@ fn a_variable_of_the_environment_is_a_server_and_jobs_measure_here() {
     assert_eq!(measured(&["--jobs", "2"]), (Some(0), String::new()));
     let (code, errors) = measured(&["--jobs", "2", "--server", "http://127.0.0.1:9"]);
     assert!(code == Some(2) && errors.contains("--jobs cannot be used with --server"), "{errors}");
-    let mut measure = waywiser(&["measure", "examples/legs.csv"]);
-    for variable in ["WAYWISER_CA_FILE", "WAYWISER_TOKEN_FILE", "WAYWISER_TOKEN"] {
-        measure.env(variable, "");
+}
+
+#[test]
+fn an_empty_variable_is_not_set() {
+    let (_reserved, closed) = reserved_address();
+    let server = closed.to_string();
+    for (arguments, code) in [
+        (&["measure", "examples/legs.csv"][..], 0),
+        (&["paths", "list", "--server", &server], 1),
+        (&["bench", "--ca-file", "no-such-file", "--server", &server], 1),
+        (&["config", "check"], 0),
+    ] {
+        let mut command = waywiser(arguments);
+        for name in ["SERVER", "CA_FILE", "TOKEN_FILE", "TOKEN", "CONFIG", "JWKS", "LISTEN"] {
+            command.env(format!("WAYWISER_{name}"), "");
+        }
+        command.env("RUST_LOG", "").env("OTEL_EXPORTER_OTLP_ENDPOINT", "");
+        let output = command.output().unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {errors}");
+        assert!(
+            code == 0 || errors.contains(&server) || errors.contains("no-such-file"),
+            "{errors}"
+        );
     }
-    let output = measure.env("WAYWISER_SERVER", "").output().unwrap();
-    assert_eq!(output.status.code(), Some(0));
+    // An empty argument is an error.
+    let output = waywiser(&["paths", "list", "--ca-file", ""]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
 }

@@ -44,16 +44,22 @@ impl FromStr for KeySource {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        const USER: &str = "must not contain a user name or a password";
         if !text.contains("://") {
+            // Messages name the file, and a URL without its scheme would be one.
+            let has_user = text
+                .split_once('@')
+                .is_some_and(|(user, _)| user.contains(':') && !user.contains(['/', '\\']));
             return match text {
                 "" => Err("must be the path of a file or a URL".to_owned()),
+                _ if has_user => Err(USER.to_owned()),
                 path => Ok(Self::File(path.into())),
             };
         }
         let uri: Uri = text.parse().map_err(|error| format!("is not a valid URL: {error}"))?;
         let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
         if authority.contains('@') {
-            return Err("must not contain a user name or a password".to_owned());
+            return Err(USER.to_owned());
         }
         match uri.scheme_str() {
             Some("https") => Ok(Self::Url(KeySetUrl(uri))),
@@ -84,7 +90,9 @@ mod tests {
         {
             assert!(matches!(url.parse(), Ok(KeySource::Url(_))), "{url}");
         }
-        assert_eq!("keys.json".parse(), Ok(KeySource::File("keys.json".into())));
+        for path in ["keys.json", "a@b", "/a:b/c@d", r"C:\a@b"] {
+            assert_eq!(path.parse(), Ok(KeySource::File(path.into())));
+        }
         for bad in [
             "",
             "http://a.b/",
@@ -92,6 +100,7 @@ mod tests {
             "ftp://a/",
             "file:///k",
             "https://u:p@a/",
+            "u:p@a/",
             "https://",
         ] {
             assert!(bad.parse::<KeySource>().is_err(), "{bad}");

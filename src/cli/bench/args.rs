@@ -11,7 +11,7 @@ use crate::cli::connect::{CredentialArgs, server_url};
 use crate::cli::input::{self, Stdin};
 use crate::cli::reading::FileFormat;
 use crate::cli::report::pluralize;
-use crate::cli::units::{Time, at_least_one, positive_time};
+use crate::cli::units::{Time, at_least_one, positive_time, whole};
 use crate::client::Client;
 use crate::load::drive::Load;
 use crate::load::live::Schedule;
@@ -99,7 +99,7 @@ pub(super) struct ServerArgs {
     pub(super) server: Option<String>,
 
     /// Process of the server on this machine, for its CPU time and memory
-    #[arg(long, value_name = "PID", requires = "server")]
+    #[arg(long, value_name = "PID", value_parser = at_least_one::<u32>, requires = "server")]
     pub(super) server_pid: Option<u32>,
 
     /// URL of a second server; rounds alternate between the servers, and ratios are printed
@@ -107,7 +107,7 @@ pub(super) struct ServerArgs {
     pub(super) compare: Option<String>,
 
     /// Process of the second server on this machine
-    #[arg(long, value_name = "PID", requires = "compare")]
+    #[arg(long, value_name = "PID", value_parser = at_least_one::<u32>, requires = "compare")]
     pub(super) compare_pid: Option<u32>,
 
     /// Measure only the ceiling: a server in this process that counts bytes
@@ -131,19 +131,19 @@ pub(super) struct ServerArgs {
 #[command(next_help_heading = "Load")]
 pub(super) struct LoadArgs {
     /// Concurrent streams
-    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = at_least_one)]
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = at_least_one::<usize>)]
     pub(super) streams: usize,
 
     /// Connections that share the streams
-    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = at_least_one)]
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = at_least_one::<usize>)]
     pub(super) connections: usize,
 
     /// Points per stream and round [default: the number in FILE, or 1000000]
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "COUNT", value_parser = at_least_one::<u64>)]
     pub(super) points: Option<u64>,
 
     /// Size of the chunks that a stream passes to its connection
-    #[arg(long, value_name = "BYTES", default_value_t = 65_536, value_parser = at_least_one)]
+    #[arg(long, value_name = "BYTES", default_value_t = 65_536, value_parser = at_least_one::<usize>)]
     pub(super) chunk_bytes: usize,
 
     /// Threads that send
@@ -160,11 +160,11 @@ pub(super) struct LoadArgs {
     pub(super) stall_timeout: Time,
 
     /// Rounds before the measured ones
-    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = whole::<usize>)]
     pub(super) warm_up: usize,
 
     /// Measured rounds
-    #[arg(long, value_name = "COUNT", default_value_t = 5, value_parser = at_least_one)]
+    #[arg(long, value_name = "COUNT", default_value_t = 5, value_parser = at_least_one::<usize>)]
     pub(super) repeats: usize,
 }
 
@@ -175,7 +175,7 @@ pub(super) struct LiveArgs {
     #[arg(
         long,
         value_name = "COUNT",
-        value_parser = at_least_one,
+        value_parser = at_least_one::<usize>,
         conflicts_with_all = ["compare", "streams", "points", "chunk_bytes", "warm_up", "repeats"]
     )]
     pub(super) live: Option<usize>,
@@ -210,7 +210,7 @@ pub(super) struct PacedArgs {
     pub(super) rate: Option<f64>,
 
     /// Maximum number of calls that are open at the same time with --rate; further ones start late
-    #[arg(long, value_name = "COUNT", default_value_t = 1000, value_parser = at_least_one, requires = "rate")]
+    #[arg(long, value_name = "COUNT", default_value_t = 1000, value_parser = at_least_one::<usize>, requires = "rate")]
     pub(super) max_open: usize,
 }
 

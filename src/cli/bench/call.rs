@@ -32,7 +32,7 @@ pub(super) struct CallArgs {
     #[arg(
         long,
         value_name = "COUNT",
-        value_parser = at_least_one,
+        value_parser = at_least_one::<usize>,
         help_heading = RECORD_PATH,
         conflicts_with = "live"
     )]
@@ -227,7 +227,7 @@ mod tests {
         let error = |text| Vary::parse(text).unwrap_err();
         insta::assert_snapshot!(error("layout=heap"), @"must be one of rows, columns");
         insta::assert_snapshot!(error("named=no"), @"must be true or false");
-        insta::assert_snapshot!(error("points-per-message=0"), @"must be a whole number of at least 1");
+        insta::assert_snapshot!(error("points-per-message=0"), @"must be a whole number from 1 to 18446744073709551615");
         insta::assert_snapshot!(error("streams=2"), @"must be KEY=VALUE, such as model=planar or named=false; the keys are method, model, layout, points-per-message, times and named");
     }
 

@@ -85,7 +85,7 @@ pub(super) struct MeasureArgs {
     /// Number of files that are measured at the same time [default: number of cores]
     ///
     /// The output is the same for any number. The files are then measured here, also if WAYWISER_SERVER is set.
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<usize>)]
     jobs: Option<usize>,
 
     #[command(flatten)]

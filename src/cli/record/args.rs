@@ -35,7 +35,7 @@ pub(in crate::cli) struct RecordArgs {
     pub(super) name: Option<RecordingName>,
 
     /// Number of the track in the file, from 1; required with --name if the file has several tracks
-    #[arg(long, value_name = "NUMBER", requires = "name", value_parser = at_least_one)]
+    #[arg(long, value_name = "NUMBER", requires = "name", value_parser = at_least_one::<usize>)]
     pub(super) track: Option<usize>,
 
     /// With --name, how long to retry while no point becomes durable, such as 5m

@@ -39,7 +39,17 @@ pub(super) struct Admin {
     listener: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
+/// The warning about a listener that others may reach.
+const EXPOSED: &str = "the listener for operators has no authentication, and its address is not loopback: make sure \
+                       that only operators can reach it";
+
 impl AdminArgs {
+    /// Returns the warning that [`Self::start`] logs about the address, for a program that only checks it.
+    pub(super) fn warning(&self) -> Option<String> {
+        let address = self.admin_listen.filter(|address| !is_loopback(address.ip()))?;
+        Some(format!("--admin-listen {address}: {EXPOSED}"))
+    }
+
     /// Starts the listener if there is one. The server is not ready until [`Admin::observe`].
     ///
     /// # Errors
@@ -55,11 +65,7 @@ impl AdminArgs {
         let address = listener.local_addr().unwrap_or(address);
         tracing::info!(%address, "listening for operators: /metrics, /healthz, /readyz");
         if !is_loopback(address.ip()) {
-            tracing::warn!(
-                %address,
-                "the listener for operators has no authentication, and its address is not loopback: make sure that \
-                 only operators can reach it"
-            );
+            tracing::warn!(%address, "{EXPOSED}");
         }
         let (stop, stopped) = oneshot::channel();
         let server = AdminServer::new(Arc::clone(&metrics), Arc::clone(&readiness));

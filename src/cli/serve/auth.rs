@@ -241,7 +241,7 @@ mod tests {
         for address in ["0.0.0.0:1", "[::]:1", "192.0.2.1:1", "[::ffff:10.0.0.1]:1"] {
             let missing = exposure(address, "").unwrap_err();
             assert!(
-                missing.contains("neither TLS nor authentication: add --tls-cert"),
+                missing.contains("has neither TLS nor authentication: add --tls-cert"),
                 "{missing}"
             );
             let missing = exposure(address, TLS).unwrap_err();

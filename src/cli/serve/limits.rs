@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::units::{Size, Time, size};
+use crate::cli::units::{Size, Time, at_least_one, size, whole};
 use crate::server::{Config, ConfigError};
 
 #[derive(Debug, Args)]
@@ -11,13 +11,13 @@ pub(super) struct LimitArgs {
     /// Maximum number of connections; when it is reached, a new connection closes the one that has been idle longest
     ///
     /// Each costs a file descriptor and about 20 KiB.
-    #[arg(long, value_name = "COUNT", default_value_t = Config::default().max_connections)]
+    #[arg(long, value_name = "COUNT", value_parser = at_least_one::<usize>, default_value_t = Config::default().max_connections)]
     max_connections: usize,
 
     /// Maximum number of connections per client address (IPv6: /64 network); raise it behind a proxy
     ///
     /// A proxy is one address.
-    #[arg(long, value_name = "COUNT", default_value_t = Config::default().max_connections_per_peer)]
+    #[arg(long, value_name = "COUNT", value_parser = at_least_one::<usize>, default_value_t = Config::default().max_connections_per_peer)]
     max_connections_per_peer: usize,
 
     /// Close a connection after this time without streams
@@ -37,19 +37,19 @@ pub(super) struct LimitArgs {
     /// Maximum number of new recordings per minute and client; bursts of twice this number are allowed
     ///
     /// A client is a principal, or without authentication an address. Each recording takes about 1 KiB on the disk.
-    #[arg(long, value_name = "COUNT", default_value_t = Config::default().max_new_recordings_per_minute)]
+    #[arg(long, value_name = "COUNT", value_parser = at_least_one::<u32>, default_value_t = Config::default().max_new_recordings_per_minute)]
     max_new_recordings_per_minute: u32,
 
     /// Maximum number of log lines per second of each kind that clients cause; the log counts suppressed lines
     ///
     /// A line has about 300 bytes.
-    #[arg(long, value_name = "COUNT", default_value_t = Config::default().max_log_rate)]
+    #[arg(long, value_name = "COUNT", value_parser = at_least_one::<u32>, default_value_t = Config::default().max_log_rate)]
     max_log_rate: u32,
 
     /// Maximum number of concurrent streams per connection
     ///
     /// A live stream costs about 12 KiB.
-    #[arg(long, value_name = "COUNT", default_value_t = Config::default().max_streams_per_connection)]
+    #[arg(long, value_name = "COUNT", value_parser = at_least_one::<u32>, default_value_t = Config::default().max_streams_per_connection)]
     max_streams_per_connection: u32,
 
     /// Maximum size of a message
@@ -65,7 +65,7 @@ pub(super) struct LimitArgs {
         long,
         value_name = "RATIO",
         default_value_t = Config::default().max_inflation_ratio,
-        value_parser = clap::value_parser!(u32).range(1..)
+        value_parser = at_least_one::<u32>
     )]
     max_inflation_ratio: u32,
 
@@ -78,13 +78,13 @@ pub(super) struct LimitArgs {
     /// Maximum number of streams reset because of client errors before the connection is closed
     ///
     /// A higher value lets a client cause more work by errors.
-    #[arg(long, value_name = "COUNT", default_value_t = Config::default().max_error_resets)]
+    #[arg(long, value_name = "COUNT", value_parser = whole::<usize>, default_value_t = Config::default().max_error_resets)]
     max_error_resets: usize,
 
     /// Maximum number of streams reset by the client that the server has not processed yet
     ///
     /// A higher value lets a client cause more work by streams that it cancels at once.
-    #[arg(long, value_name = "COUNT", default_value_t = Config::default().max_pending_resets)]
+    #[arg(long, value_name = "COUNT", value_parser = whole::<usize>, default_value_t = Config::default().max_pending_resets)]
     max_pending_resets: usize,
 
     /// HTTP/2 flow-control window of a stream: the bytes that a client may send before the server reads them
@@ -140,7 +140,7 @@ pub(super) struct LimitArgs {
     /// Commit a recording at once after this many uncommitted points
     ///
     /// A lower number means more writes for fast clients.
-    #[arg(long, value_name = "COUNT", default_value_t = Config::default().checkpoint_points)]
+    #[arg(long, value_name = "COUNT", value_parser = at_least_one::<u64>, default_value_t = Config::default().checkpoint_points)]
     checkpoint_points: u64,
 
     /// Delete a recording this time after its last change

@@ -33,10 +33,11 @@ pub(super) use self::settings::{Parsed, Rejection, Settings, parse, with_variabl
 use self::signals::Signals;
 use self::tls::TlsArgs;
 use self::traces::TraceArgs;
+use super::report::escape_control;
 use super::store::StoreArgs;
 use super::{Outcome, fail, stderr, usage_error};
-use crate::server::{Config, Server};
-use crate::telemetry::{self, LogFilter, LogFormat};
+use crate::server::{Config, Server, TlsSettings};
+use crate::telemetry::{self, LogFilter, LogFormat, LogQueue};
 
 /// Run the gRPC server
 ///
@@ -58,11 +59,11 @@ use crate::telemetry::{self, LogFilter, LogFormat};
 ///
 /// SIGINT or SIGTERM starts a drain: health checks return NOT_SERVING, new connections and streams are
 /// refused, and connections without streams are closed. Open streams may continue for the drain timeout and then end
-/// with UNAVAILABLE. A second signal ends the process at once. At exit, the server logs the number of commits,
-/// transactions and disk syncs, and the duration of commits.
+/// with UNAVAILABLE. A second SIGINT or SIGTERM ends the process at once. At exit, the server logs the number of
+/// commits, transactions and disk syncs, and the duration of commits.
 ///
 /// SIGHUP reads the log filter in the file of --config again, and whatever else can change while the server runs; the
-/// log names it at the start. A server without anything to read again drains.
+/// log names it at the start. A server without anything to read again drains. During a drain, SIGHUP has no effect.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct ServeArgs {
@@ -131,8 +132,8 @@ Examples:
   grpcurl -plaintext -d '{\"end\": {\"x\": 3, \"y\": 4}}' 127.0.0.1:50051 \\
       my_package.DisplacementService/computeDisplacement
 
-Exit status: 0 after a drain, 1 if the server could not run, 2 for a usage error, 128 and the number of the signal
-after a second signal.";
+Exit status: 0 after a drain, 1 if the server could not run, 2 for a usage
+error, and after a second signal 130 (SIGINT) or 143 (SIGTERM).";
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Format {
@@ -180,10 +181,7 @@ pub(super) fn check(args: &ServeArgs, settings: &Settings) -> io::Result<Outcome
         return usage_error(format_args!("{}{origin}", limits::error_message(&error)));
     }
     if let Err(error) = telemetry::check_filter(&args.log_filter) {
-        let filter = &args.log_filter;
-        return usage_error(format_args!(
-            "the log filter {filter:?} (--log-filter or RUST_LOG) is invalid: {error}"
-        ));
+        return usage_error(format_args!("{}", log_filter_error(args, settings, &error)));
     }
     if let Err((flag, error)) = args.auth.check() {
         let origin = settings.origin(flag);
@@ -198,18 +196,40 @@ pub(super) fn check(args: &ServeArgs, settings: &Settings) -> io::Result<Outcome
     Ok(Outcome::Done)
 }
 
-/// Checks the files that the settings name.
+/// Returns the message about a log filter that is not valid.
+fn log_filter_error(args: &ServeArgs, settings: &Settings, error: &str) -> String {
+    let (filter, origin) = (&args.log_filter, settings.origin("log-filter"));
+    format!("the log filter {filter:?} (--log-filter or RUST_LOG) is invalid: {error}{origin}")
+}
+
+/// Checks the files that the settings name. Prints the warnings that the server would log at its start.
 ///
 /// # Errors
 /// If the error message cannot be written.
 pub(super) fn check_files(args: &ServeArgs) -> io::Result<Outcome> {
-    let certificates = args.tls.load(false).map(drop).map_err(|error| error.to_string());
-    let features = args.features.read().map(drop).map_err(|error| error.to_string());
-    let credentials = args.auth.load(&args.tls).map(drop);
-    match certificates.and(credentials).and(features) {
-        Ok(()) => Ok(Outcome::Done),
+    match load_files(args) {
+        Ok(tls) => {
+            // The settings are valid, so these return no error.
+            let exposure = args.auth.check_exposure(args.listen, &args.tls).unwrap_or_default();
+            let traces = args.traces.check().unwrap_or_default();
+            let warnings = tls.iter().flat_map(TlsSettings::warnings).chain(exposure);
+            for warning in warnings.chain(args.admin.warning()).chain(traces) {
+                stderr::print(format_args!("warning: {}", escape_control(&warning)));
+            }
+            Ok(Outcome::Done)
+        }
         Err(error) => fail(format_args!("{error}")),
     }
+}
+
+/// Loads all files that the settings name. Returns the certificates.
+fn load_files(args: &ServeArgs) -> Result<Option<TlsSettings>, String> {
+    let text = |error: &dyn std::fmt::Display| error.to_string();
+    let tls = args.tls.load(args.auth.accepts_tokens()).map_err(|error| text(&error))?;
+    args.auth.load(&args.tls).map_err(|error| text(&error))?;
+    args.features.read().map_err(|error| text(&error))?;
+    args.store.check()?;
+    Ok(tls)
 }
 
 /// Runs the server. Prints one line on standard output when connections are accepted.
@@ -233,7 +253,7 @@ pub(super) fn run(args: &ServeArgs, settings: Settings) -> io::Result<Outcome> {
         Format::Text => LogFormat::Text,
         Format::Json => LogFormat::Json,
     };
-    let (_log, log_filter) = match telemetry::log_to_stderr(format, &args.log_filter) {
+    let (log, log_filter) = match telemetry::log_to_stderr(format, &args.log_filter) {
         Ok(log) => log,
         Err(error) => return fail(format_args!("{error}")),
     };
@@ -305,7 +325,7 @@ pub(super) fn run(args: &ServeArgs, settings: Settings) -> io::Result<Outcome> {
         admin.add(auth::metrics(Arc::clone(&access)));
         server = server.with_authenticator(access);
     }
-    let outcome = runtime.block_on(serve(listener, server, reloads));
+    let outcome = runtime.block_on(serve(listener, server, reloads, log.queue()));
     traces.stop();
     runtime.block_on(admin.stop());
     // Handlers that still run have no receiver for their results.
@@ -325,7 +345,7 @@ fn reload_log_filter(settings: &Settings, filter: &LogFilter) -> Result<(), Stri
         let origin = new.origin(&limits::option(&error));
         return Err(format!("{}{origin}", limits::error_message(&error)));
     }
-    filter.set(&args.log_filter)?;
+    filter.set(&args.log_filter).map_err(|error| log_filter_error(&args, &new, &error))?;
     let mut changes = settings.changes(&new);
     changes.retain(|&name| name != "log-filter");
     if !changes.is_empty() {
@@ -363,7 +383,12 @@ async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, String> {
     })
 }
 
-async fn serve(listener: TcpListener, server: Server, reloads: Reloads) -> io::Result<Outcome> {
+async fn serve(
+    listener: TcpListener,
+    server: Server,
+    reloads: Reloads,
+    log: LogQueue,
+) -> io::Result<Outcome> {
     // Signals are registered before the line is printed, because its reader may send a signal at once.
     let signals = match Signals::listen() {
         Ok(signals) => signals,
@@ -379,7 +404,7 @@ async fn serve(listener: TcpListener, server: Server, reloads: Reloads) -> io::R
     }
     service_manager::ready();
     service_manager::start_watchdog();
-    match server.run(listener, signals.stop(reloads)).await {
+    match server.run(listener, signals.stop(reloads, log)).await {
         Ok(()) => Ok(Outcome::Done),
         Err(error) => fail(format_args!("the server stopped: {error}")),
     }

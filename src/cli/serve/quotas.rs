@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::auth::Quota;
-use crate::cli::units::size;
+use crate::cli::units::{at_least_one, size};
 use crate::server::{Config, LogSample, Network};
 
 #[derive(Debug, Args)]
@@ -12,12 +12,12 @@ pub(super) struct QuotaArgs {
     /// Maximum number of concurrent streams of a principal without a quota of its own [default: no limit]
     ///
     /// A watch is a stream too. `waywiser record` has two: the points, and a watch of what is durable.
-    #[arg(long, value_name = "COUNT", env = "WAYWISER_MAX_STREAMS_PER_PRINCIPAL")]
+    #[arg(long, value_name = "COUNT", value_parser = at_least_one::<u32>, env = "WAYWISER_MAX_STREAMS_PER_PRINCIPAL")]
     max_streams_per_principal: Option<u32>,
 
     /// Maximum number of points per second of a principal without a quota of its own; its streams are slowed down
     /// [default: no limit]
-    #[arg(long, value_name = "COUNT", env = "WAYWISER_MAX_POINTS_PER_SECOND")]
+    #[arg(long, value_name = "COUNT", value_parser = at_least_one::<u64>, env = "WAYWISER_MAX_POINTS_PER_SECOND")]
     max_points_per_second: Option<u64>,
 
     /// Maximum number of request bytes per second of a principal without a quota of its own; its streams are slowed
@@ -26,17 +26,17 @@ pub(super) struct QuotaArgs {
     max_bytes_per_second: Option<u64>,
 
     /// Maximum number of recordings of a principal without a quota of its own [default: no limit]
-    #[arg(long, value_name = "COUNT", env = "WAYWISER_MAX_RECORDINGS_PER_PRINCIPAL")]
+    #[arg(long, value_name = "COUNT", value_parser = at_least_one::<u64>, env = "WAYWISER_MAX_RECORDINGS_PER_PRINCIPAL")]
     max_recordings_per_principal: Option<u64>,
 
     /// Maximum number of concurrent streams per client address (IPv6: /64 network) [default: no limit]
     ///
     /// They count as those of a principal do.
-    #[arg(long, value_name = "COUNT", env = "WAYWISER_MAX_STREAMS_PER_PEER")]
+    #[arg(long, value_name = "COUNT", value_parser = at_least_one::<u32>, env = "WAYWISER_MAX_STREAMS_PER_PEER")]
     max_streams_per_peer: Option<u32>,
 
     /// Maximum number of points per second and client address; streams are slowed down [default: no limit]
-    #[arg(long, value_name = "COUNT", env = "WAYWISER_MAX_POINTS_PER_SECOND_PER_PEER")]
+    #[arg(long, value_name = "COUNT", value_parser = at_least_one::<u64>, env = "WAYWISER_MAX_POINTS_PER_SECOND_PER_PEER")]
     max_points_per_second_per_peer: Option<u64>,
 
     /// Maximum number of request bytes per second and client address; streams are slowed down [default: no limit]
@@ -146,12 +146,15 @@ mod tests {
         for option in [
             "--max-streams-per-principal",
             "--max-points-per-second",
-            "--max-bytes-per-second",
             "--max-recordings-per-principal",
             "--max-streams-per-peer",
             "--max-points-per-second-per-peer",
-            "--max-bytes-per-second-per-peer",
         ] {
+            let error = Line::try_parse_from(["serve", option, "0"]).err().unwrap().to_string();
+            let expected = format!("'{option} <COUNT>': must be a whole number from 1 to ");
+            assert!(error.contains(&expected), "{error}");
+        }
+        for option in ["--max-bytes-per-second", "--max-bytes-per-second-per-peer"] {
             let error = config(&[option, "0"]).check().unwrap_err();
             assert_eq!(error_message(&error), format!("{option} is 0, and must be at least 1"));
         }

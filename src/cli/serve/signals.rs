@@ -5,29 +5,22 @@ use std::sync::Arc;
 
 use super::reload::Reloads;
 use super::service_manager;
+use crate::telemetry::LogQueue;
 
 /// A signal to the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(unix), allow(dead_code))]
-enum Kind {
-    /// SIGINT or an equivalent.
-    Interrupt,
-    /// SIGTERM.
-    Terminate,
+enum Received {
+    /// SIGINT, SIGTERM or an equivalent, with the exit status of a process that it ends: 128 and its number, as shells
+    /// report it.
+    Stop { exit_status: i32 },
     /// SIGHUP.
+    #[cfg_attr(not(unix), allow(dead_code))]
     Hangup,
 }
 
-impl Kind {
-    /// Returns the exit status of a process that the signal ends: 128 and its number, as shells report it.
-    fn exit_status(self) -> i32 {
-        128 + match self {
-            Self::Hangup => 1,
-            Self::Interrupt => 2,
-            Self::Terminate => 15,
-        }
-    }
-}
+const INTERRUPT: Received = Received::Stop { exit_status: 130 };
+#[cfg(unix)]
+const TERMINATE: Received = Received::Stop { exit_status: 143 };
 
 /// SIGINT, SIGTERM and SIGHUP, or their equivalents.
 pub(super) struct Signals {
@@ -52,11 +45,11 @@ impl Signals {
     }
 
     #[cfg(unix)]
-    async fn next(&mut self) -> Kind {
+    async fn next(&mut self) -> Received {
         tokio::select! {
-            _ = self.interrupt.recv() => Kind::Interrupt,
-            _ = self.terminate.recv() => Kind::Terminate,
-            _ = self.hangup.recv() => Kind::Hangup,
+            _ = self.interrupt.recv() => INTERRUPT,
+            _ = self.terminate.recv() => TERMINATE,
+            _ = self.hangup.recv() => Received::Hangup,
         }
     }
 
@@ -66,19 +59,19 @@ impl Signals {
     }
 
     #[cfg(not(unix))]
-    async fn next(&mut self) -> Kind {
+    async fn next(&mut self) -> Received {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
-        Kind::Interrupt
+        INTERRUPT
     }
 
-    /// Completes at the first signal to stop; the second one ends the process. SIGHUP reloads, or stops if there is
-    /// nothing to reload.
-    pub(super) async fn stop(mut self, reloads: Reloads) {
+    /// Completes at the first signal to stop; the second one writes the queued lines of the log and ends the process.
+    /// SIGHUP reloads, or stops if there is nothing to reload. During a drain it has no effect.
+    pub(super) async fn stop(mut self, reloads: Reloads, log: LogQueue) {
         let reloads = Arc::new(reloads);
         let is_reloading = !reloads.names().is_empty();
-        while self.next().await == Kind::Hangup && is_reloading {
+        while self.next().await == Received::Hangup && is_reloading {
             service_manager::reloading();
             let reloads = Arc::clone(&reloads);
             // A part that panics must not stop the server.
@@ -87,13 +80,15 @@ impl Signals {
         }
         service_manager::stopping();
         tokio::spawn(async move {
-            let mut last = self.next().await;
-            while last == Kind::Hangup && is_reloading {
-                tracing::warn!("SIGHUP has no effect during a drain");
-                last = self.next().await;
-            }
+            let exit_status = loop {
+                match self.next().await {
+                    Received::Hangup => tracing::warn!("SIGHUP has no effect during a drain"),
+                    Received::Stop { exit_status } => break exit_status,
+                }
+            };
             tracing::warn!("second signal: ending without a drain");
-            std::process::exit(last.exit_status());
+            log.finish();
+            std::process::exit(exit_status);
         });
     }
 }

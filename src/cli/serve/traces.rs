@@ -4,6 +4,7 @@ use clap::Args;
 use tokio::runtime::Runtime;
 
 use super::admin::Admin;
+use crate::cli::secret;
 use crate::server::Server;
 #[cfg(feature = "otlp")]
 use crate::telemetry::otlp;
@@ -15,12 +16,24 @@ pub(super) struct TraceArgs {
     /// http://127.0.0.1:4317 [default: OTEL_EXPORTER_OTLP_ENDPOINT, or no traces]
     ///
     /// Needs a build with the feature `otlp`.
-    #[arg(long, value_name = "URL", env = "WAYWISER_OTLP_ENDPOINT")]
+    #[arg(long, value_name = "URL", env = "WAYWISER_OTLP_ENDPOINT", value_parser = endpoint)]
     otlp_endpoint: Option<String>,
 
     /// Share of the traces that are sent, from 0 to 1; the client decides if it sends a traceparent
     #[arg(long, value_name = "RATIO", env = "WAYWISER_OTLP_SAMPLE_RATIO", default_value_t = 1.0, value_parser = ratio)]
     otlp_sample_ratio: f64,
+}
+
+/// Parses the URL of a collector, which messages may show.
+fn endpoint(text: &str) -> Result<String, String> {
+    match text {
+        "" => Err("use a URL such as http://127.0.0.1:4317".to_owned()),
+        _ if secret::may_contain(text) => {
+            Err("must not contain a user name, a password or a query, which the log would show"
+                .to_owned())
+        }
+        url => Ok(url.to_owned()),
+    }
 }
 
 fn ratio(text: &str) -> Result<f64, String> {
@@ -40,17 +53,63 @@ pub(super) struct Traces {
 }
 
 impl TraceArgs {
-    /// Starts to send traces if there is an endpoint.
+    /// Returns the URL of the collector and the name of its source, if there is one.
     ///
     /// # Errors
-    /// If the endpoint is not valid, or this build cannot send traces. The message says what to do.
+    /// If the URL is not valid, or this build cannot send traces. The message says what to do.
     #[cfg(feature = "otlp")]
-    pub(super) fn start(&self, runtime: &Runtime) -> Result<Traces, String> {
+    fn collector(&self) -> Result<Option<(String, &'static str)>, String> {
         let standard = std::env::var(STANDARD_VARIABLE).ok().filter(|url| !url.is_empty());
         let (url, source) = match (&self.otlp_endpoint, standard) {
             (Some(url), _) => (url.clone(), "--otlp-endpoint"),
-            (None, Some(url)) => (url, STANDARD_VARIABLE),
-            (None, None) => return Ok(Traces { sent: None }),
+            (None, Some(url)) => {
+                let url = endpoint(&url).map_err(|error| format!("{STANDARD_VARIABLE} {error}"))?;
+                (url, STANDARD_VARIABLE)
+            }
+            (None, None) => return Ok(None),
+        };
+        otlp::check_url(&url).map_err(|error| format!("{source}: {error}"))?;
+        Ok(Some((url, source)))
+    }
+
+    /// Checks the URL of the collector. Returns a warning if a variable has no effect.
+    ///
+    /// # Errors
+    /// If the URL is not valid, or this build cannot send traces. The message says what to do.
+    #[cfg(feature = "otlp")]
+    pub(super) fn check(&self) -> Result<Option<String>, String> {
+        self.collector().map(|_| None)
+    }
+
+    /// Checks that there is no URL of a collector. Returns a warning if a variable has no effect.
+    ///
+    /// # Errors
+    /// If there is a URL. The message says what to do.
+    #[cfg(not(feature = "otlp"))]
+    pub(super) fn check(&self) -> Result<Option<String>, String> {
+        if self.otlp_endpoint.is_some() {
+            return Err(
+                "--otlp-endpoint: this program was built without the feature otlp; build it with cargo build \
+                 --release --features otlp"
+                    .to_owned(),
+            );
+        }
+        let standard = std::env::var_os(STANDARD_VARIABLE).filter(|url| !url.is_empty());
+        Ok(standard.map(|_| {
+            format!(
+                "{STANDARD_VARIABLE} is set, but this program was built without the feature otlp: no traces are sent"
+            )
+        }))
+    }
+
+    /// Starts to send traces if there is an endpoint.
+    ///
+    /// # Errors
+    /// If [`Self::check`] returns one, or the exporter cannot be started.
+    #[cfg(feature = "otlp")]
+    pub(super) fn start(&self, runtime: &Runtime) -> Result<Traces, String> {
+        let Some((url, source)) = self.collector()? else {
+            return Ok(Traces { sent: None });
         };
         let _context = runtime.enter();
         let traces = otlp::Traces::start(&url, self.otlp_sample_ratio)
@@ -59,33 +118,13 @@ impl TraceArgs {
         Ok(Traces { sent: Some(traces) })
     }
 
-    /// Checks that this build can send traces if there is an endpoint.
+    /// Logs the warning of [`Self::check`].
     ///
     /// # Errors
-    /// If it cannot.
-    pub(super) fn check(&self) -> Result<(), String> {
-        if self.otlp_endpoint.is_some() && cfg!(not(feature = "otlp")) {
-            return Err(
-                "--otlp-endpoint: this program was built without the feature otlp; build it with cargo build \
-                 --release --features otlp"
-                    .to_owned(),
-            );
-        }
-        Ok(())
-    }
-
-    /// Starts nothing, because this build cannot send traces.
-    ///
-    /// # Errors
-    /// As [`TraceArgs::check`].
+    /// If it returns one.
     #[cfg(not(feature = "otlp"))]
     pub(super) fn start(&self, _: &Runtime) -> Result<Traces, String> {
-        self.check()?;
-        if std::env::var_os(STANDARD_VARIABLE).is_some() {
-            tracing::warn!(
-                "{STANDARD_VARIABLE} is set, but this program was built without the feature otlp: no traces are sent"
-            );
-        }
+        self.check()?.into_iter().for_each(|warning| tracing::warn!("{warning}"));
         Ok(Traces {})
     }
 }
@@ -127,6 +166,17 @@ impl Traces {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_endpoint_has_no_secret() {
+        assert_eq!(endpoint("https://a:4317"), Ok("https://a:4317".to_owned()));
+        for url in
+            ["http://user:hunter2@a", "http://hunter2@a", "user:hunter2@a", "http://a?k=hunter2"]
+        {
+            let error = endpoint(url).unwrap_err();
+            assert!(error.starts_with("must not contain") && !error.contains("hunter2"), "{error}");
+        }
+    }
 
     #[test]
     fn a_ratio_is_between_0_and_1() {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use crate::auth::{TOKEN_FILE_BYTES_MAX, check_tokens};
+use crate::cli::without_path;
 
 /// Adds an entry to the file, and creates the file for its owner only if it does not exist. The result is checked
 /// before it replaces the file. Rights and owner of the file stay as they are.
@@ -32,7 +33,8 @@ pub(super) fn append(path: &Path, entry: &str) -> Result<(), String> {
         return Err(format!("would be larger than the limit of {TOKEN_FILE_BYTES_MAX} bytes"));
     }
     check_tokens(&text).map_err(|error| format!("cannot have this entry: {error}"))?;
-    replace(&path, &file, &text).map_err(|error| format!("cannot be replaced: {error}"))
+    replace(&path, &file, &text)
+        .map_err(|error| format!("cannot be replaced: {}", without_path(&error)))
 }
 
 fn create_if_absent(path: &Path) -> io::Result<()> {

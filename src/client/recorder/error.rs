@@ -28,8 +28,9 @@ pub enum RecordError {
     },
     /// No point became durable within the budget of the [`RetryPolicy`](crate::client::RetryPolicy).
     #[error(
-        "{name}: no point became durable for {} s after the first {committed_points} points: {source}",
-        budget.as_secs_f64()
+        "{name}: no point became durable for {} s{}: {source}",
+        budget.as_secs_f64(),
+        after(*committed_points)
     )]
     TimedOut {
         /// The recording.
@@ -98,4 +99,13 @@ pub enum RecordError {
 
 fn source_length(points: Option<u64>) -> String {
     points.map_or_else(|| "has more".to_owned(), |points| format!("has {points}"))
+}
+
+/// Returns the end of a phrase about what follows the points that are durable.
+fn after(committed_points: u64) -> String {
+    match committed_points {
+        0 => String::new(),
+        1 => " after the first point".to_owned(),
+        count => format!(" after the first {count} points"),
+    }
 }

@@ -47,6 +47,12 @@ struct Active {
     tickets: Arc<dyn ProducesTickets>,
 }
 
+/// The warning about the file of a key.
+const READABLE_KEY: &str =
+    "all users of this system can read the private key; restrict it with: chmod o= FILE";
+/// The end of a warning about the dates of a certificate.
+const REFUSED: &str = "clients will refuse it";
+
 /// The consecutive failures of [`TlsSettings::follow_files`].
 #[derive(Default)]
 struct Attempts {
@@ -76,10 +82,7 @@ impl TlsSettings {
         let built = material.build(&config, Arc::clone(&tickets))?;
         let fingerprint = material.fingerprint(&hasher);
         if config.key.is_readable_by_others() {
-            tracing::warn!(
-                key = %config.key.subject(),
-                "all users of this system can read the private key; restrict it with: chmod o= FILE"
-            );
+            tracing::warn!(key = %config.key.subject(), "{READABLE_KEY}");
         }
         let settings = Self(Arc::new(Inner {
             config,
@@ -91,6 +94,16 @@ impl TlsSettings {
         }));
         settings.log_active("TLS is enabled");
         Ok(settings)
+    }
+
+    /// Returns the warnings that [`Self::load`] logs, for a program that only checks the files.
+    pub fn warnings(&self) -> Vec<String> {
+        let Inner { config, .. } = &*self.0;
+        let (key, certificate) = (config.key.subject(), config.certificate.subject());
+        let key = config.key.is_readable_by_others().then(|| format!("{key}: {READABLE_KEY}"));
+        let date = self.active().built.date_problem(SystemTime::now());
+        let date = date.map(|problem| format!("{certificate}: {problem}; {REFUSED}"));
+        key.into_iter().chain(date).collect()
     }
 
     /// Reads the files now. Blocks the thread while it reads. An unusable file changes nothing.
@@ -207,7 +220,7 @@ impl TlsSettings {
         if let Some(problem) = active.built.date_problem(now) {
             tracing::warn!(
                 certificate = %self.0.config.certificate.subject(),
-                "{problem}; clients will refuse it"
+                "{problem}; {REFUSED}"
             );
         }
         let valid = active.built.validity.not_after.duration_since(now).unwrap_or_default();

@@ -45,9 +45,7 @@ pub(super) fn read(variables: &Variables, keys: &[Key]) -> Result<Vec<Entry>, St
         };
         if key.kind != Kind::Switch {
             for value in &values {
-                key.check(value).map_err(|error| {
-                    format!("{variable} is {:?}: {error}", value.to_string_lossy())
-                })?;
+                key.check(value).map_err(|error| key.refusal(variable, value, &error))?;
             }
         }
         entries.push(Entry { key: index, variable: variable.clone(), values });

@@ -133,10 +133,7 @@ fn entry(place: &Place<'_>, text: &str, keys: &[Key]) -> Result<Entry, Problem> 
         values(key, value).map_err(|message| Problem::new(at, format!("{name} {message}")))?;
     if key.kind != Kind::Switch {
         for value in &values {
-            key.check(value).map_err(|error| {
-                let value = value.to_string_lossy();
-                Problem::new(at, format!("{name} is {value:?}: {error}"))
-            })?;
+            key.check(value).map_err(|error| Problem::new(at, key.refusal(name, value, &error)))?;
         }
     }
     Ok(Entry { key: index, line: line_at(text.as_bytes(), at), values })

@@ -8,6 +8,8 @@ use clap::builder::ValueParser;
 use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ArgAction, Command, Id};
 
+use crate::cli::secret;
+
 /// The prefix of all variables of the environment that the program reads.
 pub(super) const PREFIX: &str = "WAYWISER_";
 
@@ -119,6 +121,16 @@ impl Key {
             return Err("must not be empty".to_owned());
         }
         Err(if value.to_str().is_none() { "is not UTF-8" } else { "is not valid" }.to_owned())
+    }
+
+    /// Returns the message about a value that [`Self::check`] refuses, with the value unless it may be a secret.
+    /// `name` is that of the setting in its source.
+    pub(super) fn refusal(&self, name: &str, value: &OsStr, error: &str) -> String {
+        let value = value.to_string_lossy();
+        match secret::is_hidden(&self.name, &value) {
+            true => format!("the value of {name} is refused and not shown: {error}"),
+            false => format!("{name} is {value:?}: {error}"),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ mod key;
 mod print;
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
@@ -19,6 +19,7 @@ use clap::{Arg, ArgMatches, Command};
 
 use self::environment::Variables;
 use self::key::{Key, Kind};
+use crate::cli::secret;
 
 /// The commands that have the flags of `serve`.
 const COMMANDS: [&[&str]; 2] = [&["serve"], &["config", "check"]];
@@ -112,6 +113,17 @@ fn map_settings(command: Command, map: impl Fn(Arg) -> Arg + Copy) -> Command {
     })
 }
 
+/// Removes the variables that are empty from the flags of all commands: an empty variable counts as unset.
+fn without_empty_variables(command: Command, variables: &Variables) -> Command {
+    let is_empty = |arg: &Arg| {
+        let value = arg.get_env().and_then(OsStr::to_str).and_then(|name| variables.get(name));
+        value.is_some_and(|value| value.is_empty())
+    };
+    command
+        .mut_args(|arg| if is_empty(&arg) { arg.env(None::<&'static str>) } else { arg })
+        .mut_subcommands(|command| without_empty_variables(command, variables))
+}
+
 /// Parses the arguments of the program, including its name, and adds the settings of other sources.
 ///
 /// # Errors
@@ -130,7 +142,8 @@ fn parse_with(
 ) -> Result<Parsed, Rejection> {
     // clap would not say which variable has a wrong value.
     let plain = map_settings(command.clone(), |arg| arg.env(None::<&'static str>));
-    let rejected = |error| Rejection::Arguments(error, Vec::new());
+    let plain = without_empty_variables(plain, variables);
+    let rejected = |error| Rejection::Arguments(secret::hide(error), Vec::new());
     let matches = match plain.clone().try_get_matches_from(&arguments) {
         Ok(matches) => matches,
         Err(error) => match error.kind() {
@@ -202,7 +215,7 @@ fn parse_with(
         let message = error.to_string();
         let concerned =
             other.filter(|source| message.contains(&format!("--{}", keys[source.key].name)));
-        Rejection::Arguments(error, concerned.map(note).collect())
+        Rejection::Arguments(secret::hide(error), concerned.map(note).collect())
     })?;
     let Some((_, flags)) = of_serve(&matches) else {
         return Ok(Parsed { matches, settings: None });

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::key::{Key, Kind};
 use super::{Effective, Settings};
 use crate::cli::report::escape_control;
+use crate::cli::secret;
 
 /// Returns the settings as a file that `--config` accepts.
 pub(super) fn text(settings: &Settings) -> String {
@@ -39,8 +40,8 @@ fn line(key: &Key, effective: &Effective, settings: &Settings) -> String {
     };
     let source = effective.origin.describe(settings.file.as_deref());
     let source = escape_control(&source);
-    if values.iter().any(|value| has_password(&value.to_string_lossy())) {
-        return format!("# {name} is not printed because it contains a password # {source}");
+    if values.iter().any(|value| secret::may_contain(&value.to_string_lossy())) {
+        return format!("# {name} is not printed because it may contain a secret # {source}");
     }
     let Some(texts) = values.iter().map(|value| value.to_str()).collect::<Option<Vec<_>>>() else {
         return format!("# {name} is not printed because it is not UTF-8 # {source}");
@@ -63,10 +64,4 @@ fn literal(key: &Key, text: &str) -> String {
         return text.to_owned();
     }
     toml::Value::from(text).to_string()
-}
-
-/// Returns whether a value is a URL with a password.
-fn has_password(value: &str) -> bool {
-    let authority = value.split_once("://").map(|(_, rest)| rest.split(['/', '?', '#']).next());
-    authority.flatten().is_some_and(|authority| authority.contains('@'))
 }

@@ -218,6 +218,40 @@ fn an_error_does_not_quote_a_secret_in_the_wrong_place() {
 }
 
 #[test]
+fn the_error_of_a_value_that_may_be_a_secret_does_not_quote_it() {
+    let urls =
+        ["https://user:hunter2@example.org/x", "http://hunter2.org/x", "user:hunter2@example.org"];
+    for url in urls {
+        let jwt = ["--jwt-issuer", "a", "--jwt-audience", "b"];
+        let flag = Sources::new(&[&["--jwks", url], &jwt[..]].concat());
+        let mut check = Sources::new(&[]);
+        check.arguments = ["waywiser", "config", "check", "--jwks", url].map(OsString::from).into();
+        let variable = Sources::new(&jwt).variable("WAYWISER_JWKS", url);
+        let file = Sources::new(&jwt).file(format!("jwks = {url:?}"));
+        for sources in [flag, check, variable, file] {
+            let error = sources.error();
+            assert!(!error.contains("hunter2"), "{error}");
+            assert!(error.to_lowercase().contains("jwks") && error.contains(": must "), "{error}");
+        }
+    }
+    let secret = "https://user:hunter2@example.org";
+    for arguments in [
+        &["serve", "--otlp-endpoint", secret][..],
+        &["serve", "--listen", secret],
+        &["serve", secret],
+        &[secret],
+        &["bench", "--server", secret, "--duration", secret],
+        &["measure", "--header", "authorization=hunter2", "a.gpx"],
+        &["measure", "--header", "hunter2", "a.gpx"],
+    ] {
+        let mut sources = Sources::new(&[]);
+        sources.arguments = ["waywiser"].iter().chain(arguments).map(OsString::from).collect();
+        let error = sources.error();
+        assert!(error.starts_with("error: ") && !error.contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
 fn a_file_that_is_no_text_is_refused() {
     assert_eq!(file_error(b"listen = 'a\xff'"), "FILE, line 1: the text is not UTF-8");
     let large = vec![b'#'; (1 << 20) + 1];
@@ -364,6 +398,8 @@ fn lists_and_required_settings_come_from_all_sources() {
     assert_eq!(notes.len(), 1, "{notes:?}");
 
     let printed = print(&Sources::new(&["--jwks", "https://user:hunter2@example.org/k"]));
+    assert!(printed.contains("# jwks is not printed") && !printed.contains("hunter2"), "{printed}");
+    let printed = print(&Sources::new(&["--jwks", "https://example.org/k?key=hunter2"]));
     assert!(printed.contains("# jwks is not printed") && !printed.contains("hunter2"), "{printed}");
     let sources = Sources::new(&[]).file("numbers = [1, 300]");
     let Rejection::Setting(message) = parse(&sources).unwrap_err() else { panic!() };
