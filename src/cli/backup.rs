@@ -5,16 +5,17 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand};
 use futures::StreamExt as _;
 
 use super::connect::ConnectArgs;
 use super::progress::Progress;
+use super::units::Time;
 use super::{Outcome, fail, stderr, usage_error, without_path};
 use crate::client::ClientError;
-use crate::store::{BackupReader, BackupWriter, RedbStore};
+use crate::store::{BackupReader, BackupWriter, RedbStore, Renewal, RestoredExpiry};
 
 /// Back up, restore and check recordings
 #[derive(Debug, Args)]
@@ -51,6 +52,8 @@ struct BackupArgs {
 ///
 /// Verifies the whole backup first. The directory must be empty or new. Start the server with this directory
 /// afterwards; writers resume their unfinished recordings at the points of the backup.
+///
+/// A restored recording expires after the time that it had left when the backup was made.
 #[derive(Debug, Args)]
 struct RestoreArgs {
     /// Backup to read
@@ -60,6 +63,14 @@ struct RestoreArgs {
     /// Directory for the recordings; it is created if it does not exist
     #[arg(long, value_name = "DIR")]
     data_dir: PathBuf,
+
+    /// Keep every recording for at least this time from now
+    #[arg(long, value_name = "TIME", conflicts_with = "keep_expiry")]
+    retention: Option<Time>,
+
+    /// Keep the times of expiry in the backup, and leave out the recordings that have expired since
+    #[arg(long)]
+    keep_expiry: bool,
 }
 
 /// Verify all bytes of a backup or of a data directory
@@ -128,8 +139,6 @@ fn back_up_to_file(args: &BackupArgs) -> Result<(), String> {
 fn back_up<W: Write>(connect: &ConnectArgs, out: W) -> Result<W, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start the runtime: {error}"))?;
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let now_unix_ms = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
     let written = |error| format!("the backup cannot be written: {}", without_path(&error));
     let progress = Progress::new(0, None);
     let backup = runtime.block_on(async {
@@ -137,7 +146,7 @@ fn back_up<W: Write>(connect: &ConnectArgs, out: W) -> Result<W, String> {
         let client = connect.client(connect.server_or_default())?;
         let client = client.connect().await.map_err(failed)?;
         let mut pages = pin!(client.backup_store().await.map_err(failed)?);
-        let mut backup = BackupWriter::new(BufWriter::new(out), now_unix_ms).map_err(written)?;
+        let mut backup = BackupWriter::new(BufWriter::new(out), now_unix_ms()).map_err(written)?;
         while let Some(page) = pages.next().await {
             let page = page.map_err(failed)?;
             for name in page.damaged {
@@ -165,9 +174,28 @@ fn back_up<W: Write>(connect: &ConnectArgs, out: W) -> Result<W, String> {
 fn restore(args: &RestoreArgs) -> Result<(), String> {
     let (file, directory) = (&args.file, args.data_dir.display());
     verify(file)?;
-    let count = RedbStore::restore(&args.data_dir, open(file)?)
+    let expiry = match args.keep_expiry {
+        true => RestoredExpiry::Keep,
+        false => RestoredExpiry::Renew {
+            at_least: args.retention.map_or(Duration::ZERO, |Time(retention)| retention),
+        },
+    };
+    let backup = open(file)?;
+    let created_unix_ms = backup.created_unix_ms();
+    let mut backup = Renewal::new(backup, created_unix_ms, now_unix_ms(), expiry);
+    let count = RedbStore::restore(&args.data_dir, backup.by_ref())
         .map_err(|error| format!("{} was not restored: {error}", file.display()))?;
     stderr::print(format_args!("restored {} to {directory}", recordings(count)));
+    if backup.renewed() > 0 {
+        stderr::print(format_args!(
+            "{} of them had expired since the backup and got a new time of expiry",
+            backup.renewed()
+        ));
+    }
+    if backup.left_out() > 0 {
+        let left_out = recordings(backup.left_out());
+        stderr::print(format_args!("left out {left_out} that had expired since the backup"));
+    }
     Ok(())
 }
 
@@ -221,6 +249,11 @@ fn open(path: &Path) -> Result<BackupReader<BufReader<File>>, String> {
     let file =
         File::open(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
     BackupReader::new(BufReader::new(file)).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn now_unix_ms() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn recordings(count: u64) -> String {

@@ -8,8 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::task::spawn_blocking;
 use tokio_stream::iter;
 use waywiser::proto::waywiser_v1 as pb;
-use waywiser::recording::{CheckpointStore, ListQuery, Page, RecordingName};
-use waywiser::store::{MemoryStore, RedbStore};
+use waywiser::recording::{
+    Checkpoint, CheckpointStore, ExportQuery, ListQuery, OpenRequest, Page, RecordingName,
+};
+use waywiser::store::{BackupWriter, MemoryStore, RedbStore};
 
 use crate::binary;
 use crate::support::Server;
@@ -129,7 +131,13 @@ async fn a_backup_during_writes_and_deletions_is_restored() {
         let found = store.load(name.clone()).await;
         match name == expired {
             true => assert_eq!(found, Ok(None)),
-            false => assert_eq!(found, expected.map(Some), "{name}"),
+            false => {
+                let (found, expected) = (found.unwrap().unwrap(), expected.unwrap());
+                // The time to the expiry continues at the restore.
+                assert!(found.expire_unix_ms >= expected.expire_unix_ms, "{name}");
+                let expire_unix_ms = expected.expire_unix_ms;
+                assert_eq!(Checkpoint { expire_unix_ms, ..found }, expected, "{name}");
+            }
         }
     }
     let resumed = Server::with_store(Arc::clone(&store) as _, |_| {}).await;
@@ -163,6 +171,64 @@ async fn backup(folder: &Folder) -> Vec<u8> {
     assert!(is_ok, "{messages}");
     assert_eq!(messages, "backed up 5 recordings\n");
     fs::read(file).unwrap()
+}
+
+/// Writes a backup of the year 1970, with recordings that expire 100 s after it, 1 day after it, and never.
+async fn old_backup(file: &str) {
+    let store = MemoryStore::default();
+    for (id, expire_unix_ms) in [("day", 86_401_000), ("long", i64::MAX), ("short", 101_000)] {
+        let request =
+            OpenRequest { options: None, now_unix_ms: 500, expire_unix_ms, max_in_namespace: None };
+        store.open(RecordingName::from_id(id).unwrap(), request).await.unwrap();
+    }
+    let query = ExportQuery { after: None, now_unix_ms: 1_000, bytes_max: usize::MAX };
+    let exported = store.export(query).await.unwrap();
+    let mut backup = BackupWriter::new(fs::File::create(file).unwrap(), 1_000).unwrap();
+    for (name, record) in exported.records {
+        backup.add(name, &record.unwrap()).unwrap();
+    }
+    backup.finish().unwrap();
+}
+
+fn now_unix_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    since.as_millis().try_into().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_old_backup_is_restored_without_loss() {
+    let folder = Folder::new();
+    let file = folder.text("old.backup");
+    old_backup(&file).await;
+    let restored = "restored 3 recordings to DIR/data\n\
+        2 of them had expired since the backup and got a new time of expiry\n";
+    let kept = "restored 1 recording to DIR/data\n\
+        left out 2 recordings that had expired since the backup\n";
+    let cases: [(&[&str], &str, &[(&str, i64)]); 3] = [
+        (&[], restored, &[("day", 86_400_000), ("short", 100_000)]),
+        (&["--retention", "1h"], restored, &[("day", 86_400_000), ("short", 3_600_000)]),
+        (&["--keep-expiry"], kept, &[]),
+    ];
+    for (options, expected, times) in cases {
+        let data = folder.text("data");
+        let before = now_unix_ms();
+        let arguments = [&["store", "restore", &file, "--data-dir", &data], options].concat();
+        let output = binary::waywiser(arguments).output().unwrap();
+        let after = now_unix_ms();
+        let messages = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), &*folder.without(&messages)), (Some(0), expected));
+        let store = RedbStore::open(&data).unwrap();
+        assert_eq!(all(&store).await.len(), times.len() + 1);
+        for (id, left) in times {
+            let found = store.load(RecordingName::from_id(id).unwrap()).await.unwrap().unwrap();
+            assert!((before..=after).contains(&(found.expire_unix_ms - left)), "{found:?}");
+        }
+        drop(store);
+        fs::remove_dir_all(&data).unwrap();
+    }
+    let arguments = ["store", "restore", &file, "--data-dir", "x", "--keep-expiry"];
+    let output = binary::waywiser([&arguments[..], &["--retention", "1h"]].concat()).output();
+    assert_eq!(output.unwrap().status.code(), Some(2));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
