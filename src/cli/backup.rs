@@ -2,6 +2,7 @@
 //! directories.
 
 use std::fs::{self, File};
+use std::future::{Future, pending};
 use std::io::{self, BufReader, BufWriter, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -9,8 +10,11 @@ use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand};
 use futures::StreamExt as _;
+use tokio::runtime::Runtime;
 
 use super::connect::ConnectArgs;
+use super::interrupt::Interrupt;
+use super::new_file::NewFile;
 use super::progress::Progress;
 use super::units::Time;
 use super::{Outcome, fail, stderr, usage_error, without_path};
@@ -35,7 +39,8 @@ enum Action {
 /// Write all recordings of a running server to a file
 ///
 /// The server continues to work. Each recording is in the state of one moment. A recording that was finished before
-/// the backup is part of it. The file appears when it is complete, and replaces a file with the same name.
+/// the backup is part of it. The file appears when it is complete, and replaces a file with the same name. If a signal
+/// stops the command, or it fails, the older file stays and no part of the new one is left.
 ///
 /// The server accepts the call from administrators. Without authentication it accepts it from its own machine only.
 #[derive(Debug, Args)]
@@ -90,7 +95,21 @@ Examples:
   waywiser store check recordings.backup
   waywiser store restore recordings.backup --data-dir /var/lib/waywiser
 
-Exit status: 0 for success, 1 for a failure, 2 for a usage error.";
+Exit status: 0 for success, 1 for a failure, 2 for a usage error; 129 (SIGHUP), 130 (SIGINT) or 143 (SIGTERM) if a
+signal stops a backup.";
+
+/// Why a backup is not complete.
+enum Failure {
+    Message(String),
+    /// A signal has stopped it. A process that the signal ends has this exit status.
+    Interrupted(u8),
+}
+
+impl From<String> for Failure {
+    fn from(message: String) -> Self {
+        Self::Message(message)
+    }
+}
 
 /// Runs `waywiser store`.
 ///
@@ -104,44 +123,63 @@ pub(super) fn run(args: &StoreCommandArgs) -> io::Result<Outcome> {
                     "a backup is not text: redirect standard output to a file, or name a file"
                 ));
             }
-            back_up(&args.connect, io::stdout()).map(drop)
+            // Nothing is left to remove, so signals end the process.
+            runtime()
+                .map_err(Failure::Message)
+                .and_then(|runtime| back_up(runtime, &args.connect, io::stdout(), pending()))
+                .map(|(_, count)| report_backup(count))
         }
         Action::Backup(args) => back_up_to_file(args),
-        Action::Restore(args) => restore(args),
-        Action::Check(args) => check(&args.path),
+        Action::Restore(args) => restore(args).map_err(Failure::Message),
+        Action::Check(args) => check(&args.path).map_err(Failure::Message),
     };
     match done {
         Ok(()) => Ok(Outcome::Done),
-        Err(message) => fail(format_args!("{message}")),
+        Err(Failure::Message(message)) => fail(format_args!("{message}")),
+        Err(Failure::Interrupted(exit_status)) => {
+            fail(format_args!("interrupted by a signal: no backup was written"))?;
+            Ok(Outcome::Interrupted(exit_status))
+        }
     }
 }
 
 /// Writes a backup to a new file, which gets its name when it is complete and on the disk.
-fn back_up_to_file(args: &BackupArgs) -> Result<(), String> {
-    let path = &args.file;
-    let refused = |error| format!("{} cannot be written: {}", path.display(), without_path(&error));
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
+fn back_up_to_file(args: &BackupArgs) -> Result<(), Failure> {
+    let runtime = runtime()?;
+    let interrupt = {
+        let _context = runtime.enter();
+        Interrupt::listen()
     };
-    // Only this user can read the file: it has the recordings of all namespaces.
-    let file = tempfile::NamedTempFile::new_in(folder).map_err(refused)?;
-    let file = back_up(&args.connect, file)?;
-    file.as_file().sync_all().map_err(refused)?;
-    file.persist(path).map_err(|error| refused(error.error))?;
-    if cfg!(unix) {
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(refused)?;
-    }
+    let mut interrupt =
+        interrupt.map_err(|error| format!("signals cannot be received: {error}"))?;
+    let file = NewFile::create(&args.file)?;
+    let (file, count) = back_up(runtime, &args.connect, file, interrupt.received())?;
+    // A signal no longer matters: the backup is complete.
+    file.finish()?;
+    report_backup(count);
     Ok(())
 }
 
-/// Reads all recordings of a server and writes them. Returns the output.
-fn back_up<W: Write>(connect: &ConnectArgs, out: W) -> Result<W, String> {
+fn report_backup(count: u64) {
+    stderr::print(format_args!("backed up {}", recordings(count)));
+}
+
+fn runtime() -> Result<Runtime, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| format!("cannot start the runtime: {error}"))?;
+    runtime.map_err(|error| format!("cannot start the runtime: {error}"))
+}
+
+/// Reads all recordings of a server and writes them, unless `interrupted` completes first. Returns the output and the
+/// number of recordings.
+fn back_up<W: Write>(
+    runtime: Runtime,
+    connect: &ConnectArgs,
+    out: W,
+    interrupted: impl Future<Output = u8>,
+) -> Result<(W, u64), Failure> {
     let written = |error| format!("the backup cannot be written: {}", without_path(&error));
     let progress = Progress::new(0, None);
-    let backup = runtime.block_on(async {
+    let transfer = async {
         let failed = |error: ClientError| connect.explain(&error);
         let client = connect.client(connect.server_or_default())?;
         let client = client.connect().await.map_err(failed)?;
@@ -160,15 +198,23 @@ fn back_up<W: Write>(connect: &ConnectArgs, out: W) -> Result<W, String> {
                 progress.add(backup.bytes() - before);
             }
         }
-        Ok::<_, String>(backup)
+        Ok::<_, Failure>(backup)
+    };
+    let backup = runtime.block_on(async {
+        tokio::select! {
+            biased;
+            exit_status = interrupted => Err(Failure::Interrupted(exit_status)),
+            backup = transfer => backup,
+        }
     });
     progress.finish();
+    // Does not wait for the resolver, which may take long.
+    runtime.shutdown_background();
     let backup = backup?;
     let count = backup.count();
     let out = backup.finish().map_err(written)?;
     let out = out.into_inner().map_err(|error| written(error.into_error()))?;
-    stderr::print(format_args!("backed up {}", recordings(count)));
-    Ok(out)
+    Ok((out, count))
 }
 
 fn restore(args: &RestoreArgs) -> Result<(), String> {

@@ -173,6 +173,77 @@ async fn backup(folder: &Folder) -> Vec<u8> {
     fs::read(file).unwrap()
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_that_a_signal_stops_leaves_nothing() {
+    use rustix::process::{Pid, Signal, kill_process};
+    let folder = Folder::new();
+    let file = folder.text("some.backup");
+    let names = || fs::read_dir(folder.0.path()).unwrap().count();
+    for (signal, status) in [(Signal::HUP, 129), (Signal::INT, 130), (Signal::TERM, 143)] {
+        // This server accepts a connection and never answers.
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", silent.local_addr().unwrap());
+        let mut command = binary::waywiser(["store", "backup", "--server", &url, &file]);
+        let child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let connection = silent.accept().await.unwrap();
+        assert_eq!(names(), 1, "the temporary file");
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        let output = spawn_blocking(move || child.wait_with_output().unwrap()).await.unwrap();
+        drop(connection);
+        assert_eq!(output.status.code(), Some(status));
+        assert_eq!(
+            String::from_utf8(output.stderr).unwrap(),
+            "error: interrupted by a signal: no backup was written\n"
+        );
+        assert_eq!(names(), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_follows_links_and_replaces_regular_files_only() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let folder = Folder::new();
+    let server = Server::start().await;
+    let url = format!("http://{}", server.address);
+    let backup = async |path: &str| {
+        let (is_ok, messages) = run(["store", "backup", "--server", &url, path]).await;
+        (is_ok, folder.without(&messages))
+    };
+    fs::create_dir(folder.path("disk")).unwrap();
+    fs::write(folder.path("disk/old"), "old").unwrap();
+    symlink("disk/old", folder.path("link")).unwrap();
+    assert_eq!(backup(&folder.text("link")).await, (true, "backed up 0 recordings\n".to_owned()));
+    assert!(fs::symlink_metadata(folder.path("link")).unwrap().is_symlink());
+    let written = fs::read(folder.path("disk/old")).unwrap();
+    assert!(waywiser::store::BackupReader::new(&written[..]).is_ok());
+    let mode = fs::metadata(folder.path("disk/old")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+
+    symlink("absent", folder.path("dangling")).unwrap();
+    symlink("/dev/null", folder.path("null")).unwrap();
+    let pipe = std::process::Command::new("mkfifo").arg(folder.path("pipe")).status();
+    assert!(pipe.unwrap().success());
+    let before = fs::read_dir(folder.0.path()).unwrap().count();
+    let other = "is not a regular file: use - to write to standard output";
+    for (name, expected) in [
+        ("disk", "is a directory: name a file"),
+        ("null", other),
+        ("pipe", other),
+        (
+            "dangling",
+            "is a link to a file that does not exist: remove the link, or create the file",
+        ),
+        ("absent/file", "cannot be written: No such file or directory (os error 2)"),
+    ] {
+        let expected = (false, format!("error: DIR/{name} {expected}\n"));
+        assert_eq!(backup(&folder.text(name)).await, expected);
+    }
+    let expected = (false, format!("error: /dev/null {other}\n"));
+    assert_eq!(backup("/dev/null").await, expected);
+    assert_eq!(fs::read_dir(folder.0.path()).unwrap().count(), before);
+    assert_eq!(fs::read_dir(folder.path("disk")).unwrap().count(), 1);
+}
+
 /// Writes a backup of the year 1970, with recordings that expire 100 s after it, 1 day after it, and never.
 async fn old_backup(file: &str) {
     let store = MemoryStore::default();
