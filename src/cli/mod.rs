@@ -1,7 +1,8 @@
 //! The command line: one module per command, and modules that several commands share.
 //!
 //! `run` is the program. It parses the arguments, runs the command, and returns the exit code: 0 for success, 1 for
-//! a failure, 2 for a usage error, 128 and its number for a signal. A new command is a new module and a variant of `Command`.
+//! a failure, 2 for a usage error, 128 and its number for a signal. A new command is a new module and a variant of
+//! `Command`.
 //!
 //! Commands: `serve` (with `store`, `logged_store` and `store_metrics`), `config`, `measure`, `record`, `paths`,
 //! `watch`, `store` (in `backup`), `bench`, `token`, `completions` and `man`.

@@ -37,7 +37,10 @@ pub(super) fn read(variables: &Variables, keys: &[Key]) -> Result<Vec<Entry>, St
         let Some(value) = variables.get(variable) else { continue };
         let values = match key.kind {
             Kind::Switch => vec![switch(value).ok_or_else(|| {
-                format!("{variable} is {:?}: must be true or false", value.to_string_lossy())
+                format!(
+                    "{variable} is {:?}: must be true or false (or yes, no, on, off, 1, 0)",
+                    value.to_string_lossy()
+                )
             })?],
             // clap splits the value itself if the flag has a delimiter.
             Kind::List if key.delimiter.is_none() => split(value),
