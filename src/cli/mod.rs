@@ -147,10 +147,14 @@ fn fail(message: std::fmt::Arguments<'_>) -> io::Result<Outcome> {
     Ok(Outcome::Failed)
 }
 
-/// Returns the text of an error without the name of a temporary file, which the user has not chosen.
+/// Returns the text of an error without the name of a temporary file, which the user has not chosen. tempfile adds the
+/// name at the end, and gives no access to the error that it wraps.
 fn without_path(error: &io::Error) -> String {
-    let cause = error.get_ref().and_then(std::error::Error::source);
-    cause.map_or_else(|| error.to_string(), ToString::to_string)
+    let text = error.to_string();
+    match text.rsplit_once(" at path \"") {
+        Some((reason, _)) if error.get_ref().is_some() => reason.to_owned(),
+        _ => text,
+    }
 }
 
 /// Prints the error message of arguments that violate a rule that clap does not check.
