@@ -152,12 +152,12 @@ fn fail(message: std::fmt::Arguments<'_>) -> io::Result<Outcome> {
     Ok(Outcome::Failed)
 }
 
-/// Returns the text of an error without the name of a temporary file, which the user has not chosen.
+/// Returns the text of an error without the name of a temporary file, which the user has not chosen. tempfile adds the
+/// name at the end, and gives no access to the error that it wraps.
 fn without_path(error: &io::Error) -> String {
     let text = error.to_string();
-    // The crate `tempfile` appends the path and hides the error of the system.
     match text.rsplit_once(" at path \"") {
-        Some((cause, _)) if error.get_ref().is_some() => cause.to_owned(),
+        Some((reason, _)) if error.get_ref().is_some() => reason.to_owned(),
         _ => text,
     }
 }

@@ -23,7 +23,7 @@ fn an_option_out_of_bounds_is_reported_under_its_name() {
         ),
         (
             ["--checkpoint-points", "0"],
-            "'--checkpoint-points <COUNT>': must be a whole number from 1 to ",
+            "invalid value '0' for '--checkpoint-points <COUNT>': must be a whole number from 1 to ",
         ),
         (["--max-message-bytes", "0"], "--max-message-bytes is 0, and must be 64 bytes to 64 MiB"),
         (

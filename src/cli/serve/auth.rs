@@ -8,7 +8,9 @@ use std::time::Duration;
 use clap::Args;
 
 use super::tls::TlsArgs;
-use crate::auth::{Access, AccessCounts, AccessSettings, Algorithm, JwtSettings, KeySource};
+use crate::auth::{
+    Access, AccessCounts, AccessSettings, Algorithm, JwtSettings, KeySource, LoadError,
+};
 use crate::cli::units::Time;
 use crate::metrics::{Samples, Source};
 
@@ -32,10 +34,10 @@ pub(super) struct AuthArgs {
         long,
         value_name = "FILE-OR-URL",
         env = "WAYWISER_JWKS",
-        value_parser = key_source,
+        value_parser = str::parse::<KeySource>,
         requires_all = ["jwt_issuer", "jwt_audience"]
     )]
-    jwks: Option<KeyArgument>,
+    jwks: Option<KeySource>,
 
     /// Issuer of the JSON Web Tokens: the claim iss
     #[arg(long, value_name = "ISSUER", env = "WAYWISER_JWT_ISSUER", requires = "jwks")]
@@ -114,46 +116,22 @@ pub(super) fn metrics(access: Arc<Access>) -> impl Source {
     }
 }
 
-/// The argument of `--jwks`. An error about a password is not an error of the parser of arguments, which would print
-/// the value.
-#[derive(Clone, Debug)]
-struct KeyArgument(Result<KeySource, String>);
-
-fn key_source(text: &str) -> Result<KeyArgument, String> {
-    match text.parse() {
-        Err(error) if !text.contains('@') => Err(error),
-        parsed => Ok(KeyArgument(parsed)),
-    }
-}
-
 impl AuthArgs {
     /// Returns whether callers can authenticate by a token, so that they need no client certificate.
     pub(super) fn accepts_tokens(&self) -> bool {
         self.tokens.is_some() || self.jwks.is_some()
     }
 
-    /// Checks the settings without reading the files that they name.
-    ///
-    /// # Errors
-    /// The flag of the setting that is not valid, and the reason.
-    pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
-        match &self.jwks {
-            Some(KeyArgument(Err(error))) => Err(("jwks", format!("--jwks: the URL {error}"))),
-            _ => Ok(()),
-        }
-    }
-
     /// Loads the credentials. Returns `None` for a server without authentication.
     ///
     /// # Errors
-    /// If a setting is not valid, or a file is not usable.
-    pub(super) fn load(&self, tls: &TlsArgs) -> Result<Option<Access>, String> {
-        self.check().map_err(|(_, error)| error)?;
+    /// If a file is not usable.
+    pub(super) fn load(&self, tls: &TlsArgs) -> Result<Option<Access>, LoadError> {
         if !self.is_enabled(tls) {
             return Ok(None);
         }
         let jwt = match (&self.jwks, &self.jwt_issuer, &self.jwt_audience) {
-            (Some(KeyArgument(Ok(keys))), Some(issuer), Some(audience)) => Some(JwtSettings {
+            (Some(keys), Some(issuer), Some(audience)) => Some(JwtSettings {
                 keys: keys.clone(),
                 issuer: issuer.clone(),
                 audience: audience.clone(),
@@ -166,8 +144,7 @@ impl AuthArgs {
             _ => None,
         };
         let (tokens, certificates) = (self.tokens.clone(), tls.has_client_ca());
-        let access = Access::load(AccessSettings { tokens, jwt, certificates });
-        access.map(Some).map_err(|error| error.to_string())
+        Access::load(AccessSettings { tokens, jwt, certificates }).map(Some)
     }
 
     /// Checks that the server is protected if other machines can reach it. Returns a warning if --insecure allows that
@@ -258,19 +235,6 @@ mod tests {
             }
             let warning = exposure(address, "--insecure --tokens t").unwrap().unwrap();
             assert!(warning.contains("has no TLS (--insecure)"), "{warning}");
-        }
-    }
-
-    #[test]
-    fn the_password_of_a_url_is_refused_and_never_shown() {
-        for url in ["https://user:secret@example.org/k", "ftp://secret@a/", "https://a b@secret"] {
-            let arguments =
-                ["w", "--jwks", url, "--jwt-issuer", "i", "--jwt-audience", "a"].map(str::to_owned);
-            let Line { auth, tls } = Line::try_parse_from(arguments).unwrap();
-            for error in [auth.check().unwrap_err().1, auth.load(&tls).map(drop).unwrap_err()] {
-                assert!(error.starts_with("--jwks: the URL "), "{error}");
-                assert!(!error.contains("secret") && !format!("{auth:?}").contains("secret"));
-            }
         }
     }
 

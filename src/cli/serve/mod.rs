@@ -183,10 +183,6 @@ pub(super) fn check(args: &ServeArgs, settings: &Settings) -> io::Result<Outcome
     if let Err(error) = telemetry::check_filter(&args.log_filter) {
         return usage_error(format_args!("{}", log_filter_error(args, settings, &error)));
     }
-    if let Err((flag, error)) = args.auth.check() {
-        let origin = settings.origin(flag);
-        return usage_error(format_args!("{error}{origin}"));
-    }
     if let Err(error) = args.traces.check() {
         return usage_error(format_args!("{error}{}", settings.origin("otlp-endpoint")));
     }
