@@ -95,7 +95,7 @@ impl Ended {
     }
 }
 
-/// Maximum number of different reasons that are counted by themselves. This crate has fewer.
+/// Maximum number of different reasons that are counted separately. This crate has fewer.
 const REASONS_MAX: usize = 128;
 
 /// The reason of errors without ErrorInfo, such as those of the health service.

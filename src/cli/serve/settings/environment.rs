@@ -25,7 +25,7 @@ pub(super) fn variables() -> Variables {
         .collect()
 }
 
-/// Reads the settings in the environment and checks each by itself. An empty variable counts as unset.
+/// Reads the settings in the environment and checks each separately. An empty variable counts as unset.
 ///
 /// # Errors
 /// A message that names the variable.
