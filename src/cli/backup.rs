@@ -16,6 +16,7 @@ use super::connect::ConnectArgs;
 use super::interrupt::Interrupt;
 use super::new_file::NewFile;
 use super::progress::Progress;
+use super::report::escape_control;
 use super::units::Time;
 use super::{Outcome, fail, stderr, usage_error, without_path};
 use crate::client::ClientError;
@@ -188,9 +189,7 @@ fn back_up<W: Write>(
         while let Some(page) = pages.next().await {
             let page = page.map_err(failed)?;
             for name in page.damaged {
-                progress.aside(|| {
-                    stderr::print(format_args!("warning: {name} is damaged and not in the backup"));
-                });
+                progress.aside(|| stderr::print(format_args!("{}", damaged_text(&name))));
             }
             for (name, record) in page.records {
                 let before = backup.bytes();
@@ -297,6 +296,11 @@ fn open(path: &Path) -> Result<BackupReader<BufReader<File>>, String> {
     BackupReader::new(BufReader::new(file)).map_err(|error| format!("{}: {error}", path.display()))
 }
 
+/// Returns the warning about a recording that is damaged. Its name comes from the server.
+fn damaged_text(name: &str) -> String {
+    format!("warning: {} is damaged and not in the backup", escape_control(name))
+}
+
 fn now_unix_ms() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
@@ -304,4 +308,17 @@ fn now_unix_ms() -> i64 {
 
 fn recordings(count: u64) -> String {
     format!("{count} recording{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_from_the_server_does_not_control_the_terminal() {
+        insta::assert_snapshot!(
+            damaged_text("paths/a\u{1b}[2J\nb"),
+            @r"warning: paths/a\u{1b}[2J\nb is damaged and not in the backup"
+        );
+    }
 }

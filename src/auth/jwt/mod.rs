@@ -243,7 +243,7 @@ impl JwtVerifier {
 pub(super) struct KeyChange {
     /// Number of usable keys.
     pub(super) keys: usize,
-    /// Number of keys of other kinds or for other purposes.
+    /// Number of keys of other kinds or sizes, or for other purposes.
     pub(super) ignored: usize,
     /// Number of keys that were withdrawn.
     pub(super) withdrawn: usize,
