@@ -275,12 +275,12 @@ async fn an_old_backup_is_restored_without_loss() {
         2 of them had expired since the backup and got a new time of expiry\n";
     let kept = "restored 1 recording to DIR/data\n\
         left out 2 recordings that had expired since the backup\n";
-    let cases: [(&[&str], &str, &[(&str, i64)]); 3] = [
-        (&[], restored, &[("day", 86_400_000), ("short", 100_000)]),
-        (&["--retention", "1h"], restored, &[("day", 86_400_000), ("short", 3_600_000)]),
-        (&["--keep-expiry"], kept, &[]),
-    ];
-    for (options, expected, times) in cases {
+    let day = ("day", 86_400_000);
+    for (options, expected, times) in [
+        (&[][..], restored, vec![day, ("short", 100_000)]),
+        (&["--retention", "1h"], restored, vec![day, ("short", 3_600_000)]),
+        (&["--keep-expiry"], kept, vec![]),
+    ] {
         let data = folder.text("data");
         let before = now_unix_ms();
         let arguments = [&["store", "restore", &file, "--data-dir", &data], options].concat();
