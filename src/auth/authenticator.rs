@@ -64,7 +64,9 @@ pub struct Session {
 #[non_exhaustive]
 pub enum AuthError {
     /// The call has no credentials.
-    #[error("the call has no credentials: send the header \"authorization: Bearer TOKEN\"")]
+    #[error(
+        "the call has no credentials: send the header \"authorization: Bearer TOKEN\", or connect with a client certificate if the server accepts certificates"
+    )]
     Missing,
     /// The credentials cannot be read. The text says why.
     #[error("the credentials cannot be read: {0}")]

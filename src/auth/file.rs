@@ -31,7 +31,7 @@ impl fmt::Display for LoadError {
 
 impl std::error::Error for LoadError {}
 
-/// What a file protects, and so which rights of others are refused.
+/// The permissions of other users that are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Content {
     /// Others may neither read nor write it.
@@ -97,7 +97,7 @@ impl WatchedFile {
     }
 
     /// Makes the next call of [`WatchedFile::read_change`] return the content that was returned last, because it is
-    /// not valid: the error is reported as long as the file stays like that.
+    /// not valid: the error is reported until the file changes.
     pub(super) fn forget(&self) {
         self.seen().returned = None;
     }

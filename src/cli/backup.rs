@@ -2,19 +2,25 @@
 //! directories.
 
 use std::fs::{self, File};
+use std::future::{Future, pending};
 use std::io::{self, BufReader, BufWriter, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand};
 use futures::StreamExt as _;
+use tokio::runtime::Runtime;
 
 use super::connect::ConnectArgs;
+use super::interrupt::Interrupt;
+use super::new_file::NewFile;
 use super::progress::Progress;
+use super::report::escape_control;
+use super::units::Time;
 use super::{Outcome, fail, stderr, usage_error, without_path};
 use crate::client::ClientError;
-use crate::store::{BackupReader, BackupWriter, RedbStore};
+use crate::store::{BackupReader, BackupWriter, RedbStore, Renewal, RestoredExpiry};
 
 /// Back up, restore and check recordings
 #[derive(Debug, Args)]
@@ -34,7 +40,8 @@ enum Action {
 /// Write all recordings of a running server to a file
 ///
 /// The server continues to work. Each recording is in the state of one moment. A recording that was finished before
-/// the backup is part of it. The file appears when it is complete, and replaces a file with the same name.
+/// the backup is part of it. The file appears when it is complete, and replaces a file with the same name. If a signal
+/// stops the command, or it fails, the older file stays and no part of the new one is left.
 ///
 /// The server accepts the call from administrators. Without authentication it accepts it from its own machine only.
 #[derive(Debug, Args)]
@@ -51,6 +58,8 @@ struct BackupArgs {
 ///
 /// Verifies the whole backup first. The directory must be empty or new. Start the server with this directory
 /// afterwards; writers resume their unfinished recordings at the points of the backup.
+///
+/// A restored recording expires after the time that it had left when the backup was made.
 #[derive(Debug, Args)]
 struct RestoreArgs {
     /// Backup to read
@@ -60,6 +69,14 @@ struct RestoreArgs {
     /// Directory for the recordings; it is created if it does not exist
     #[arg(long, value_name = "DIR")]
     data_dir: PathBuf,
+
+    /// Keep every recording for at least this time from now
+    #[arg(long, value_name = "TIME", conflicts_with = "keep_expiry")]
+    retention: Option<Time>,
+
+    /// Keep the times of expiry in the backup, and leave out the recordings that have expired since
+    #[arg(long)]
+    keep_expiry: bool,
 }
 
 /// Verify all bytes of a backup or of a data directory
@@ -79,7 +96,21 @@ Examples:
   waywiser store check recordings.backup
   waywiser store restore recordings.backup --data-dir /var/lib/waywiser
 
-Exit status: 0 for success, 1 for a failure, 2 for a usage error.";
+Exit status: 0 for success, 1 for a failure, 2 for a usage error; 129 (SIGHUP), 130 (SIGINT) or 143 (SIGTERM) if a
+signal stops a backup.";
+
+/// Why a backup is not complete.
+enum Failure {
+    Message(String),
+    /// A signal has stopped it. A process that the signal ends has this exit status.
+    Interrupted(u8),
+}
+
+impl From<String> for Failure {
+    fn from(message: String) -> Self {
+        Self::Message(message)
+    }
+}
 
 /// Runs `waywiser store`.
 ///
@@ -93,57 +124,72 @@ pub(super) fn run(args: &StoreCommandArgs) -> io::Result<Outcome> {
                     "a backup is not text: redirect standard output to a file, or name a file"
                 ));
             }
-            back_up(&args.connect, io::stdout()).map(drop)
+            // Nothing is left to remove, so signals end the process.
+            runtime()
+                .map_err(Failure::Message)
+                .and_then(|runtime| back_up(runtime, &args.connect, io::stdout(), pending()))
+                .map(|(_, count)| report_backup(count))
         }
         Action::Backup(args) => back_up_to_file(args),
-        Action::Restore(args) => restore(args),
-        Action::Check(args) => check(&args.path),
+        Action::Restore(args) => restore(args).map_err(Failure::Message),
+        Action::Check(args) => check(&args.path).map_err(Failure::Message),
     };
     match done {
         Ok(()) => Ok(Outcome::Done),
-        Err(message) => fail(format_args!("{message}")),
+        Err(Failure::Message(message)) => fail(format_args!("{message}")),
+        Err(Failure::Interrupted(exit_status)) => {
+            fail(format_args!("interrupted by a signal: no backup was written"))?;
+            Ok(Outcome::Interrupted(exit_status))
+        }
     }
 }
 
 /// Writes a backup to a new file, which gets its name when it is complete and on the disk.
-fn back_up_to_file(args: &BackupArgs) -> Result<(), String> {
-    let path = &args.file;
-    let refused = |error| format!("{} cannot be written: {}", path.display(), without_path(&error));
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
+fn back_up_to_file(args: &BackupArgs) -> Result<(), Failure> {
+    let runtime = runtime()?;
+    let interrupt = {
+        let _context = runtime.enter();
+        Interrupt::listen()
     };
-    // Only this user can read the file: it has the recordings of all namespaces.
-    let file = tempfile::NamedTempFile::new_in(folder).map_err(refused)?;
-    let file = back_up(&args.connect, file)?;
-    file.as_file().sync_all().map_err(refused)?;
-    file.persist(path).map_err(|error| refused(error.error))?;
-    if cfg!(unix) {
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(refused)?;
-    }
+    let mut interrupt =
+        interrupt.map_err(|error| format!("signals cannot be received: {error}"))?;
+    let file = NewFile::create(&args.file)?;
+    let (file, count) = back_up(runtime, &args.connect, file, interrupt.received())?;
+    // A signal no longer matters: the backup is complete.
+    file.finish()?;
+    report_backup(count);
     Ok(())
 }
 
-/// Reads all recordings of a server and writes them. Returns the output.
-fn back_up<W: Write>(connect: &ConnectArgs, out: W) -> Result<W, String> {
+fn report_backup(count: u64) {
+    stderr::print(format_args!("backed up {}", recordings(count)));
+}
+
+fn runtime() -> Result<Runtime, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| format!("cannot start the runtime: {error}"))?;
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let now_unix_ms = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+    runtime.map_err(|error| format!("cannot start the runtime: {error}"))
+}
+
+/// Reads all recordings of a server and writes them, unless `interrupted` completes first. Returns the output and the
+/// number of recordings.
+fn back_up<W: Write>(
+    runtime: Runtime,
+    connect: &ConnectArgs,
+    out: W,
+    interrupted: impl Future<Output = u8>,
+) -> Result<(W, u64), Failure> {
     let written = |error| format!("the backup cannot be written: {}", without_path(&error));
     let progress = Progress::new(0, None);
-    let backup = runtime.block_on(async {
+    let transfer = async {
         let failed = |error: ClientError| connect.explain(&error);
         let client = connect.client(connect.server_or_default())?;
         let client = client.connect().await.map_err(failed)?;
         let mut pages = pin!(client.backup_store().await.map_err(failed)?);
-        let mut backup = BackupWriter::new(BufWriter::new(out), now_unix_ms).map_err(written)?;
+        let mut backup = BackupWriter::new(BufWriter::new(out), now_unix_ms()).map_err(written)?;
         while let Some(page) = pages.next().await {
             let page = page.map_err(failed)?;
             for name in page.damaged {
-                progress.aside(|| {
-                    stderr::print(format_args!("warning: {name} is damaged and not in the backup"));
-                });
+                progress.aside(|| stderr::print(format_args!("{}", damaged_text(&name))));
             }
             for (name, record) in page.records {
                 let before = backup.bytes();
@@ -151,23 +197,50 @@ fn back_up<W: Write>(connect: &ConnectArgs, out: W) -> Result<W, String> {
                 progress.add(backup.bytes() - before);
             }
         }
-        Ok::<_, String>(backup)
+        Ok::<_, Failure>(backup)
+    };
+    let backup = runtime.block_on(async {
+        tokio::select! {
+            biased;
+            exit_status = interrupted => Err(Failure::Interrupted(exit_status)),
+            backup = transfer => backup,
+        }
     });
     progress.finish();
+    // Does not wait for the resolver, which may take long.
+    runtime.shutdown_background();
     let backup = backup?;
     let count = backup.count();
     let out = backup.finish().map_err(written)?;
     let out = out.into_inner().map_err(|error| written(error.into_error()))?;
-    stderr::print(format_args!("backed up {}", recordings(count)));
-    Ok(out)
+    Ok((out, count))
 }
 
 fn restore(args: &RestoreArgs) -> Result<(), String> {
     let (file, directory) = (&args.file, args.data_dir.display());
     verify(file)?;
-    let count = RedbStore::restore(&args.data_dir, open(file)?)
+    let expiry = match args.keep_expiry {
+        true => RestoredExpiry::Keep,
+        false => RestoredExpiry::Renew {
+            at_least: args.retention.map_or(Duration::ZERO, |Time(retention)| retention),
+        },
+    };
+    let backup = open(file)?;
+    let created_unix_ms = backup.created_unix_ms();
+    let mut backup = Renewal::new(backup, created_unix_ms, now_unix_ms(), expiry);
+    let count = RedbStore::restore(&args.data_dir, backup.by_ref())
         .map_err(|error| format!("{} was not restored: {error}", file.display()))?;
     stderr::print(format_args!("restored {} to {directory}", recordings(count)));
+    if backup.renewed() > 0 {
+        stderr::print(format_args!(
+            "{} of them had expired since the backup and got a new time of expiry",
+            backup.renewed()
+        ));
+    }
+    if backup.left_out() > 0 {
+        let left_out = recordings(backup.left_out());
+        stderr::print(format_args!("left out {left_out} that had expired since the backup"));
+    }
     Ok(())
 }
 
@@ -223,6 +296,29 @@ fn open(path: &Path) -> Result<BackupReader<BufReader<File>>, String> {
     BackupReader::new(BufReader::new(file)).map_err(|error| format!("{}: {error}", path.display()))
 }
 
+/// Returns the warning about a recording that is damaged. Its name comes from the server.
+fn damaged_text(name: &str) -> String {
+    format!("warning: {} is damaged and not in the backup", escape_control(name))
+}
+
+fn now_unix_ms() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
 fn recordings(count: u64) -> String {
     format!("{count} recording{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_from_the_server_does_not_control_the_terminal() {
+        insta::assert_snapshot!(
+            damaged_text("paths/a\u{1b}[2J\nb"),
+            @r"warning: paths/a\u{1b}[2J\nb is damaged and not in the backup"
+        );
+    }
 }

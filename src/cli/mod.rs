@@ -1,7 +1,8 @@
 //! The command line: one module per command, and modules that several commands share.
 //!
 //! `run` is the program. It parses the arguments, runs the command, and returns the exit code: 0 for success, 1 for
-//! a failure, 2 for a usage error. A new command is a new module and a variant of `Command`.
+//! a failure, 2 for a usage error, 128 and its number for a signal. A new command is a new module and a variant of
+//! `Command`.
 //!
 //! Commands: `serve` (with `store`, `logged_store` and `store_metrics`), `config`, `measure`, `record`, `paths`,
 //! `watch`, `store` (in `backup`), `bench`, `token`, `completions` and `man`.
@@ -10,7 +11,8 @@
 //! files, `track_reader` reads them on a thread, `track_queue` orders their points by track, `policy` has the options of
 //! a measurement, `units` parses times and sizes, `report` formats results, `recording_row` formats a recording, `notes`
 //! formats notes, `outage` limits those about retries, `progress` draws the bar, `stall_detector` watches a call,
-//! `terminal` says whether a line can be updated, `secret` hides values in errors, and `stderr` prints messages.
+//! `terminal` says whether a line can be updated, `secret` hides values in errors,
+//! `new_file` writes a file that is complete or absent, `interrupt` receives signals, and `stderr` prints messages.
 
 mod backup;
 mod bench;
@@ -19,9 +21,11 @@ mod config;
 mod connect;
 mod flags;
 mod input;
+mod interrupt;
 mod logged_store;
 mod man;
 mod measure;
+mod new_file;
 mod notes;
 mod outage;
 mod paths;
@@ -131,6 +135,7 @@ pub fn run() -> ExitCode {
         // clap returns the same code.
         Ok(Outcome::Misused) => ExitCode::from(2),
         Ok(Outcome::Failed) => ExitCode::FAILURE,
+        Ok(Outcome::Interrupted(exit_status)) => ExitCode::from(exit_status),
         // The reader of standard output has closed it, as `head` does.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
@@ -172,6 +177,8 @@ enum Outcome {
     Failed,
     /// The arguments are invalid, and a message was printed.
     Misused,
+    /// A signal has stopped the command, and a message was printed. Holds the exit status.
+    Interrupted(u8),
 }
 
 #[cfg(test)]

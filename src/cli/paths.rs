@@ -167,7 +167,7 @@ async fn show(client: &Client, args: &ShowArgs) -> Done {
         Some(summary) if !args.output.json => {
             let written = Report::recording(out, state(&path), &path, summary, names);
             for note in notes::of_recording(&path.name, summary) {
-                stderr::print(format_args!("note: {note}"));
+                stderr::print(format_args!("note: {}", escape_control(&note)));
             }
             written
         }

@@ -3,8 +3,8 @@
 //!
 //! [`track`] encodes a track once for the method that [`call`] describes. [`target`] is the server: an address, or
 //! a server in this process. [`drive`] opens connections and sends the track over many streams, round after round;
-//! [`live`] sends it point by point over streams that stay open; [`paced`] makes calls at a fixed rate. All check every reply. [`process`] and [`stats`]
-//! measure the cost. [`encode`] and [`method`] encode requests and read replies.
+//! [`live`] sends it point by point over streams that stay open; [`paced`] makes calls at a fixed rate. All check every
+//! reply. [`process`] and [`stats`] measure the cost. [`encode`] and [`method`] encode requests and read replies.
 
 pub(crate) mod call;
 pub(crate) mod drive;

@@ -11,7 +11,7 @@ use crate::server::{Monitor, Phase};
 
 /// Time for the store to answer.
 const STORE_TIME: Duration = Duration::from_secs(2);
-/// The result of a question to the store counts for this time, so that checks cannot load it.
+/// The result of a request to the store is used for this time, so that checks cannot load it.
 const RESULT_TIME: Duration = Duration::from_secs(1);
 /// The recording that the check reads. It does not need to exist.
 const NAME: &str = "paths/readiness-check";

@@ -37,11 +37,11 @@ impl<F: Fn(&mut Samples<'_>) + Send + Sync + 'static> Source for F {
 ///
 /// let metrics = Metrics::default();
 /// metrics.add(|samples: &mut waywiser::metrics::Samples<'_>| {
-///     samples.gauge("lamps_lit", "Lamps that are lit", |lamps| {
-///         lamps.add(&[("floor", "first")], 3_u64);
+///     samples.gauge("queue_length", "Waiting requests", |queue| {
+///         queue.add(&[("queue", "commits")], 3_u64);
 ///     });
 /// });
-/// assert!(metrics.text().contains("lamps_lit{floor=\"first\"} 3\n"));
+/// assert!(metrics.text().contains("queue_length{queue=\"commits\"} 3\n"));
 /// ```
 #[derive(Debug, Default)]
 pub struct Metrics {

@@ -102,7 +102,7 @@ pub(super) async fn serve<IO: ByteStream, A: Acceptor<IO>>(
         }
     };
     let client = info.address;
-    // A proxy that connects on its own behalf has no limit of its own.
+    // A proxy that sends no client address has no limit per address.
     let is_proxied = has_proxy_header && !shared.proxies.contains(client.ip());
     let _place = match is_proxied.then(|| shared.quotas.admit_proxied(peer_key(client.ip()))) {
         Some(None) => {

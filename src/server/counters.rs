@@ -49,13 +49,13 @@ pub(super) enum Ended {
     Handshake,
     /// The client speaks another protocol.
     OtherProtocol,
-    /// It had no streams for too long.
+    /// It had no streams within the idle timeout.
     Idle,
-    /// Another connection needed its place.
+    /// The server closed it to accept another connection.
     Evicted,
     /// The client answered no pings, or did not read.
     Silent,
-    /// Other connections needed its memory.
+    /// The server closed it to free memory.
     Memory,
     /// The client reset too many streams.
     Resets,
@@ -95,7 +95,7 @@ impl Ended {
     }
 }
 
-/// Maximum number of different reasons that are counted by themselves. This crate has fewer.
+/// Maximum number of different reasons that are counted separately. This crate has fewer.
 const REASONS_MAX: usize = 128;
 
 /// The reason of errors without ErrorInfo, such as those of the health service.

@@ -21,7 +21,7 @@ pub(super) enum Activity {
     Busy,
 }
 
-/// A handshake that takes longer gives way to another connection before idle connections do. Otherwise clients that
+/// When the server is full, a handshake that takes longer is closed before idle connections. Otherwise clients that
 /// never complete theirs could close all idle connections.
 const SLOW_HANDSHAKE: Duration = Duration::from_secs(1);
 

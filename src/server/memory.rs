@@ -148,7 +148,7 @@ pub(super) trait UnreadInput: fmt::Debug + Send + Sync {
     fn measure(&self) -> InputBytes;
 }
 
-/// What a stream holds, in addition to [`STREAM_BYTES`].
+/// The memory of a stream in addition to [`STREAM_BYTES`].
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct InputBytes {
     /// Bytes that were received and not processed.

@@ -31,7 +31,7 @@ impl Phase {
     const ALL: [Self; 4] = [Self::Starting, Self::Serving, Self::Draining, Self::Stopped];
 }
 
-/// A view of a server that outlives it. Clones show the same server.
+/// A handle of a server that stays valid after the server stops. Clones refer to the same server.
 ///
 /// ```
 /// use std::sync::Arc;

@@ -74,7 +74,7 @@ fn parse_line(line: &[u8]) -> Option<Option<SocketAddr>> {
     let is_ipv4 = match words.next()? {
         "TCP4" => true,
         "TCP6" => false,
-        // Whatever follows it must be ignored.
+        // The rest of the line must be ignored.
         "UNKNOWN" => return Some(None),
         _ => return None,
     };
@@ -122,7 +122,7 @@ async fn read_binary<S: AsyncRead + Unpin>(
     let mut addresses = [0; ADDRESSES_MAX];
     let read = length.min(address_bytes);
     stream.read_exact(&mut addresses[..read]).await?;
-    // The values after the addresses describe the connection further. Nothing here needs them.
+    // The values after the addresses describe the connection further. They are skipped.
     let rest = (length - read) as u64;
     let skipped = tokio::io::copy(&mut (&mut *stream).take(rest), &mut tokio::io::sink()).await?;
     if skipped < rest {

@@ -1,7 +1,7 @@
 //! Quotas of principals and peers: open streams, points per second and bytes per second.
 //!
 //! Each owner of a quota has an [`Account`], which its streams share. [`Quotas::admit`] counts a stream and refuses it
-//! above a limit. The stream itself keeps to the rates, see `service/pace.rs`.
+//! above a limit. `service/pace.rs` limits the rates of the stream.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -124,7 +124,7 @@ impl Quotas {
         Ok(admission)
     }
 
-    /// Removes accounts that make no difference.
+    /// Removes accounts that have no streams and no debt.
     pub(super) fn sweep(&self) {
         let now = Instant::now();
         self.principals.table().sweep(now);
@@ -170,7 +170,7 @@ struct Accounts<K>(Mutex<Table<K>>);
 #[derive(Debug)]
 struct Table<K> {
     accounts: HashMap<K, Arc<Account>>,
-    /// The number of accounts at which there is no space for another one.
+    /// The number of accounts above which idle accounts are removed.
     space_end: usize,
 }
 

@@ -30,7 +30,7 @@ struct Bucket {
     filled_at: Instant,
 }
 
-/// Maximum number of buckets. Above it the fullest buckets are removed, because their callers gain least by that.
+/// Maximum number of buckets. Above it the fullest buckets are removed: they lose the fewest limits.
 const CALLERS_MAX: usize = 16 * 1024;
 
 /// A bucket holds the tokens of this many minutes.

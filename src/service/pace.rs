@@ -1,8 +1,8 @@
 //! Slows streams down to the rates of points and bytes of their callers.
 //!
-//! A stream pays for what it has read: it charges the meters of its principal and its peer, and does not read on until
-//! they are paid. HTTP/2 flow control then stops its client. The meters are those of the generic cell rate algorithm:
-//! each holds the time at which everything charged so far is paid.
+//! A stream is charged for what it has read: it adds a debt to the meters of its principal and its peer, and reads
+//! nothing until the debt is zero. HTTP/2 flow control then stops its client. The meters are those of the generic cell
+//! rate algorithm: each holds the time at which its debt is zero.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -35,11 +35,11 @@ pub struct Account {
 impl Account {
     /// Returns the account of an owner that has used nothing.
     pub(crate) fn new(now: Instant) -> Self {
-        let meter = || RateMeter { start: now, paid_ns: AtomicU64::new(0) };
+        let meter = || RateMeter { start: now, debt_free_ns: AtomicU64::new(0) };
         Self { streams: AtomicU32::new(0), points: meter(), bytes: meter() }
     }
 
-    /// Returns the time until everything charged so far is paid.
+    /// Returns the time until the debt is zero.
     pub(crate) fn debt(&self, now: Instant) -> Duration {
         self.points.debt(now).max(self.bytes.debt(now))
     }
@@ -49,8 +49,8 @@ impl Account {
 #[derive(Debug)]
 struct RateMeter {
     start: Instant,
-    /// The time since `start` at which everything charged so far is paid.
-    paid_ns: AtomicU64,
+    /// The time since `start` at which the debt is zero.
+    debt_free_ns: AtomicU64,
 }
 
 impl RateMeter {
@@ -58,7 +58,7 @@ impl RateMeter {
         u64::try_from(now.saturating_duration_since(self.start).as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// Charges units at a rate. Returns the time until everything charged so far is paid.
+    /// Charges units at a rate. Returns the time until the debt is zero.
     fn charge(&self, now: Instant, units: u64, per_second: u64) -> Duration {
         const NS: u128 = 1_000_000_000;
         // Rounded up, so that no unit is free.
@@ -68,16 +68,17 @@ impl RateMeter {
                 .map_or(DEBT_MAX_NS, |cost| cost.min(DEBT_MAX_NS)),
         };
         let now_ns = self.elapsed_ns(now);
-        let paid_after = |paid_ns: u64| {
-            paid_ns.max(now_ns).saturating_add(cost).min(now_ns.saturating_add(DEBT_MAX_NS))
+        let debt_free_after = |debt_free_ns: u64| {
+            debt_free_ns.max(now_ns).saturating_add(cost).min(now_ns.saturating_add(DEBT_MAX_NS))
         };
-        let before = self.paid_ns.fetch_update(Relaxed, Relaxed, |paid| Some(paid_after(paid)));
-        let paid_ns = before.map_or(now_ns, paid_after);
-        Duration::from_nanos(paid_ns - now_ns)
+        let before =
+            self.debt_free_ns.fetch_update(Relaxed, Relaxed, |time| Some(debt_free_after(time)));
+        let debt_free_ns = before.map_or(now_ns, debt_free_after);
+        Duration::from_nanos(debt_free_ns - now_ns)
     }
 
     fn debt(&self, now: Instant) -> Duration {
-        Duration::from_nanos(self.paid_ns.load(Relaxed).saturating_sub(self.elapsed_ns(now)))
+        Duration::from_nanos(self.debt_free_ns.load(Relaxed).saturating_sub(self.elapsed_ns(now)))
     }
 }
 
@@ -254,7 +255,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_frame_far_above_the_rate_ends_the_stream_and_refuses_calls_until_it_is_paid() {
+    async fn a_frame_far_above_the_rate_ends_the_stream_and_refuses_calls_until_the_debt_is_zero() {
         let account = Arc::new(Account::new(Instant::now()));
         let rate = rate(&account, RateUnit::Bytes, 1000);
         let error = pace([rate.clone()]).charge(0, 32_000).unwrap_err();

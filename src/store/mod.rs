@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`MemoryStore`] | keeps checkpoints until the process ends |
 //! | [`RedbStore`] | keeps checkpoints in a file |
-//! | [`BackupWriter`], [`BackupReader`] | write and read the file of a backup |
+//! | [`BackupWriter`], [`BackupReader`], [`Renewal`] | write, read and restore the file of a backup |
 //! | `codec` | the bytes of a stored checkpoint |
 //! | `export_step` | one step of an export while it is filled |
 //! | `key` | the keys of recordings, and the ranges that queries select |
@@ -28,7 +28,7 @@ mod redb;
 mod rules;
 
 #[cfg(feature = "redb")]
-pub use backup::{BackupError, BackupReader, BackupWriter};
+pub use backup::{BackupError, BackupReader, BackupWriter, Renewal, RestoredExpiry};
 pub use memory::MemoryStore;
 #[cfg(feature = "redb")]
 pub use redb::{RedbStore, RestoreError, StoreCheck, StoreOpenError, StoreStats};

@@ -8,8 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::task::spawn_blocking;
 use tokio_stream::iter;
 use waywiser::proto::waywiser_v1 as pb;
-use waywiser::recording::{CheckpointStore, ListQuery, Page, RecordingName};
-use waywiser::store::{MemoryStore, RedbStore};
+use waywiser::recording::{
+    Checkpoint, CheckpointStore, ExportQuery, ListQuery, OpenRequest, Page, RecordingName,
+};
+use waywiser::store::{BackupWriter, MemoryStore, RedbStore};
 
 use crate::binary;
 use crate::support::Server;
@@ -129,7 +131,13 @@ async fn a_backup_during_writes_and_deletions_is_restored() {
         let found = store.load(name.clone()).await;
         match name == expired {
             true => assert_eq!(found, Ok(None)),
-            false => assert_eq!(found, expected.map(Some), "{name}"),
+            false => {
+                let (found, expected) = (found.unwrap().unwrap(), expected.unwrap());
+                // The time to the expiry continues at the restore.
+                assert!(found.expire_unix_ms >= expected.expire_unix_ms, "{name}");
+                let expire_unix_ms = expected.expire_unix_ms;
+                assert_eq!(Checkpoint { expire_unix_ms, ..found }, expected, "{name}");
+            }
         }
     }
     let resumed = Server::with_store(Arc::clone(&store) as _, |_| {}).await;
@@ -163,6 +171,135 @@ async fn backup(folder: &Folder) -> Vec<u8> {
     assert!(is_ok, "{messages}");
     assert_eq!(messages, "backed up 5 recordings\n");
     fs::read(file).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_that_a_signal_stops_leaves_nothing() {
+    use rustix::process::{Pid, Signal, kill_process};
+    let folder = Folder::new();
+    let file = folder.text("some.backup");
+    let names = || fs::read_dir(folder.0.path()).unwrap().count();
+    for (signal, status) in [(Signal::HUP, 129), (Signal::INT, 130), (Signal::TERM, 143)] {
+        // This server accepts a connection and never answers.
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", silent.local_addr().unwrap());
+        let mut command = binary::waywiser(["store", "backup", "--server", &url, &file]);
+        let child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let connection = silent.accept().await.unwrap();
+        assert_eq!(names(), 1, "the temporary file");
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        let output = spawn_blocking(move || child.wait_with_output().unwrap()).await.unwrap();
+        drop(connection);
+        assert_eq!(output.status.code(), Some(status));
+        assert_eq!(
+            String::from_utf8(output.stderr).unwrap(),
+            "error: interrupted by a signal: no backup was written\n"
+        );
+        assert_eq!(names(), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_follows_links_and_replaces_regular_files_only() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let folder = Folder::new();
+    let server = Server::start().await;
+    let url = format!("http://{}", server.address);
+    let backup = async |path: &str| {
+        let (is_ok, messages) = run(["store", "backup", "--server", &url, path]).await;
+        (is_ok, folder.without(&messages))
+    };
+    fs::create_dir(folder.path("disk")).unwrap();
+    fs::write(folder.path("disk/old"), "old").unwrap();
+    symlink("disk/old", folder.path("link")).unwrap();
+    assert_eq!(backup(&folder.text("link")).await, (true, "backed up 0 recordings\n".to_owned()));
+    assert!(fs::symlink_metadata(folder.path("link")).unwrap().is_symlink());
+    let written = fs::read(folder.path("disk/old")).unwrap();
+    assert!(waywiser::store::BackupReader::new(&written[..]).is_ok());
+    let mode = fs::metadata(folder.path("disk/old")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+
+    symlink("absent", folder.path("dangling")).unwrap();
+    symlink("/dev/null", folder.path("null")).unwrap();
+    let pipe = std::process::Command::new("mkfifo").arg(folder.path("pipe")).status();
+    assert!(pipe.unwrap().success());
+    let before = fs::read_dir(folder.0.path()).unwrap().count();
+    let other = "is not a regular file: use - to write to standard output";
+    for (name, expected) in [
+        ("disk", "is a directory: name a file"),
+        ("null", other),
+        ("pipe", other),
+        (
+            "dangling",
+            "is a link to a file that does not exist: remove the link, or create the file",
+        ),
+        ("absent/file", "cannot be written: No such file or directory (os error 2)"),
+    ] {
+        let expected = (false, format!("error: DIR/{name} {expected}\n"));
+        assert_eq!(backup(&folder.text(name)).await, expected);
+    }
+    let expected = (false, format!("error: /dev/null {other}\n"));
+    assert_eq!(backup("/dev/null").await, expected);
+    assert_eq!(fs::read_dir(folder.0.path()).unwrap().count(), before);
+    assert_eq!(fs::read_dir(folder.path("disk")).unwrap().count(), 1);
+}
+
+/// Writes a backup of the year 1970, with recordings that expire 100 s after it, 1 day after it, and never.
+async fn old_backup(file: &str) {
+    let store = MemoryStore::default();
+    for (id, expire_unix_ms) in [("day", 86_401_000), ("long", i64::MAX), ("short", 101_000)] {
+        let request =
+            OpenRequest { options: None, now_unix_ms: 500, expire_unix_ms, max_in_namespace: None };
+        store.open(RecordingName::from_id(id).unwrap(), request).await.unwrap();
+    }
+    let query = ExportQuery { after: None, now_unix_ms: 1_000, bytes_max: usize::MAX };
+    let exported = store.export(query).await.unwrap();
+    let mut backup = BackupWriter::new(fs::File::create(file).unwrap(), 1_000).unwrap();
+    for (name, record) in exported.records {
+        backup.add(name, &record.unwrap()).unwrap();
+    }
+    backup.finish().unwrap();
+}
+
+fn now_unix_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    since.as_millis().try_into().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_old_backup_is_restored_without_loss() {
+    let folder = Folder::new();
+    let file = folder.text("old.backup");
+    old_backup(&file).await;
+    let restored = "restored 3 recordings to DIR/data\n\
+        2 of them had expired since the backup and got a new time of expiry\n";
+    let kept = "restored 1 recording to DIR/data\n\
+        left out 2 recordings that had expired since the backup\n";
+    let day = ("day", 86_400_000);
+    for (options, expected, times) in [
+        (&[][..], restored, vec![day, ("short", 100_000)]),
+        (&["--retention", "1h"], restored, vec![day, ("short", 3_600_000)]),
+        (&["--keep-expiry"], kept, vec![]),
+    ] {
+        let data = folder.text("data");
+        let before = now_unix_ms();
+        let arguments = [&["store", "restore", &file, "--data-dir", &data], options].concat();
+        let output = binary::waywiser(arguments).output().unwrap();
+        let after = now_unix_ms();
+        let messages = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), &*folder.without(&messages)), (Some(0), expected));
+        let store = RedbStore::open(&data).unwrap();
+        assert_eq!(all(&store).await.len(), times.len() + 1);
+        for (id, left) in times {
+            let found = store.load(RecordingName::from_id(id).unwrap()).await.unwrap().unwrap();
+            assert!((before..=after).contains(&(found.expire_unix_ms - left)), "{found:?}");
+        }
+        drop(store);
+        fs::remove_dir_all(&data).unwrap();
+    }
+    let arguments = ["store", "restore", &file, "--data-dir", "x", "--keep-expiry"];
+    let output = binary::waywiser([&arguments[..], &["--retention", "1h"]].concat()).output();
+    assert_eq!(output.unwrap().status.code(), Some(2));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::binary;
-use crate::program::run;
+use crate::program::{run, waywiser};
 use crate::skip::skipped;
 
 /// Runs the program with a file of settings. Returns exit status, output and error.
@@ -298,8 +298,28 @@ fn every_command_has_a_manual_page_that_man_accepts() {
         assert!(names.iter().any(|found| found == name), "{names:?}");
     }
     for name in names {
+        let page = fs::read_to_string(pages.join(&name)).unwrap();
+        let title = page.lines().find(|line| line.starts_with(".TH ")).unwrap();
+        let rest = concat!("\"waywiser ", env!("CARGO_PKG_VERSION"), "\" \"Waywiser Manual\"");
+        assert!(title.ends_with(rest), "{title}");
+        assert!(!page.contains(".SH EXTRA"), "{name}");
+        let mut headings: Vec<_> = page.lines().filter(|line| line.starts_with(".SH ")).collect();
+        let all = headings.len();
+        headings.sort_unstable();
+        headings.dedup();
+        assert_eq!(headings.len(), all, "{name}");
         check_with("groff", &["-ww", "-man", "-z", "-Tutf8", "-Kutf8"], &pages.join(name));
     }
+    let date = |seconds: &str, expected: &str| {
+        let mut command = waywiser(&["man", "--output", pages.to_str().unwrap()]);
+        assert!(command.env("SOURCE_DATE_EPOCH", seconds).status().unwrap().success());
+        let page = fs::read_to_string(pages.join("waywiser-token-new.1")).unwrap();
+        assert!(page.contains(&format!(".TH waywiser-token-new 1 {expected} ")), "{page}");
+    };
+    date("0", "1970-01-01");
+    date("1000000000", "2001-09-09");
+    let mut command = waywiser(&["man", "--output", pages.to_str().unwrap()]);
+    assert_eq!(command.env("SOURCE_DATE_EPOCH", "x").status().unwrap().code(), Some(2));
     let serve = fs::read_to_string(pages.join("waywiser-serve.1")).unwrap();
     assert!(serve.contains("WAYWISER_MAX_CONNECTIONS"), "{serve}");
 

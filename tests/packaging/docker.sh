@@ -5,15 +5,28 @@ printf 'FROM debian\nRUN cd /tmp && sudo apt-get install curl\n' >"$work/Dockerf
 refuses hadolint hadolint "$work/Dockerfile"
 pass "Dockerfile, by hadolint"
 
+# A variable of the image would have precedence over a settings file that is mounted.
+variables=$(grep -oE 'WAYWISER_[A-Z_]+=[^ ]*' Dockerfile | sort -u)
+[ "$variables" = WAYWISER_CONFIG=/etc/waywiser/waywiser.toml ] || fail "the image sets $variables"
+grep -q '^COPY .*deploy/docker/waywiser.toml /etc/waywiser/waywiser.toml$' Dockerfile ||
+    fail "the image has no file of settings"
+"$program" config check --config deploy/docker/waywiser.toml --insecure >/dev/null || fail "settings of the image"
+refuses "the image without --insecure" "$program" config check --config deploy/docker/waywiser.toml
+pass "settings of the image"
+
 # The context has every file that the build of the program needs.
 mkdir "$work/context"
-sed -n 's/^!//p' .dockerignore | while read -r name; do cp -r "$name" "$work/context/"; done
+sed -n 's/^!//p' .dockerignore | while read -r name; do
+    mkdir -p "$work/context/$(dirname "$name")"
+    cp -r "$name" "$work/context/$name"
+done
 cargo metadata --offline --no-deps --format-version 1 --manifest-path "$work/context/Cargo.toml" >/dev/null ||
     fail "the context of .dockerignore is not complete"
 grep -roE 'include_(str|bytes)!\("[^"]*' src --include=*.rs | grep -v '/tests[./]' | sed 's/:[^"]*"/ /' >"$work/included"
 while read -r source name; do
     [ -e "$work/context/$(dirname "$source")/$name" ] || fail ".dockerignore excludes $name, which $source includes"
 done <"$work/included"
+[ -e "$work/context/deploy/docker/waywiser.toml" ] || fail ".dockerignore excludes the settings of the image"
 [ -s "$work/included" ] || fail "no file includes README.md"
 pass ".dockerignore"
 

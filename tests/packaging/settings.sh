@@ -1,7 +1,7 @@
 # The files of settings that are shipped. Read by run.
 
 # Every setting in a comment is valid too.
-for file in deploy/debian/waywiser.toml deploy/kubernetes/*/waywiser.toml; do
+for file in deploy/debian/waywiser.toml deploy/docker/waywiser.toml deploy/kubernetes/*/waywiser.toml; do
     "$program" serve --config "$file" --print-config >"$work/printed.toml" || fail "$file"
     sed 's/^#\([a-z]\)/\1/' "$file" >"$work/uncommented.toml"
     "$program" serve --config "$work/uncommented.toml" --print-config >/dev/null || fail "$file with its comments"

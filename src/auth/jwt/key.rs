@@ -33,7 +33,8 @@ enum Material {
 /// The reason why a key of a set is not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unusable {
-    /// It is of another kind, or for another purpose. Sets often have such keys.
+    /// It is of another kind or size, or for another purpose. Sets often have such keys, and RFC 7517 (section 5) asks
+    /// readers to ignore them.
     OtherKind,
     /// Its members are not those of a public key. The text says why.
     Invalid(&'static str),
@@ -185,7 +186,7 @@ impl Material {
         let leading = modulus.first().map_or(0, |byte| byte.leading_zeros() as usize);
         let bits = modulus.len() * 8 - leading;
         if !RSA_BITS.contains(&bits) {
-            return Err(Unusable::Invalid("the RSA key does not have 2048 to 4096 bits"));
+            return Err(Unusable::OtherKind);
         }
         let is_odd = |number: &[u8]| number.last().is_some_and(|byte| byte % 2 == 1);
         // ring refuses exponents of more than 33 bits.

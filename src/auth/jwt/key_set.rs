@@ -19,7 +19,7 @@ const TRIES_MAX: usize = 4;
 #[derive(Debug, Default)]
 pub(super) struct KeySet {
     keys: Vec<Arc<Key>>,
-    /// Number of keys of other kinds, or for other purposes.
+    /// Number of keys of other kinds or sizes, or for other purposes.
     pub(super) ignored: usize,
 }
 
@@ -75,7 +75,9 @@ impl KeySet {
         }
         if set.keys.is_empty() {
             let algorithms = Algorithm::ALL.map(Algorithm::as_str).join(", ");
-            return Err(format!("has no key that can verify tokens ({algorithms})"));
+            return Err(format!(
+                "has no key that can verify tokens ({algorithms}; RSA keys have 2048 to 4096 bits)"
+            ));
         }
         Ok(set)
     }

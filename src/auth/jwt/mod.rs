@@ -166,7 +166,7 @@ impl JwtVerifier {
     }
 
     /// Returns the error for a token whose key is not in the set. The issuer may have a new key, so the set is fetched
-    /// again if that was not done a moment ago.
+    /// again, at most once in 30 seconds.
     fn unknown_key(&self) -> AuthError {
         match &self.source {
             Source::Url(_, refresh) if refresh.request() => AuthError::Unavailable(
@@ -243,7 +243,7 @@ impl JwtVerifier {
 pub(super) struct KeyChange {
     /// Number of usable keys.
     pub(super) keys: usize,
-    /// Number of keys of other kinds or for other purposes.
+    /// Number of keys of other kinds or sizes, or for other purposes.
     pub(super) ignored: usize,
     /// Number of keys that were withdrawn.
     pub(super) withdrawn: usize,

@@ -221,15 +221,16 @@ impl Reader<'_> {
         };
         self.only_keys(table, &KEYS)?;
         let number = |key: &str, min: u64, max: u64| {
+            // A principal that stores nothing is a reader.
+            let remedy = if key == "max_recordings" { "; use role = \"reader\"" } else { "" };
             let found = table.iter().find(|(name, _)| name.get_ref() == key);
             let Some((_, value)) = found else { return Ok(None) };
             let integer = value.get_ref().as_integer();
             let number =
                 integer.and_then(|text| u64::from_str_radix(text.as_str(), text.radix()).ok());
             match number {
-                Some(0) if min > 0 => {
-                    self.fail(&value.span(), format!("{key} is 0, and must be at least {min}"))
-                }
+                Some(0) if min > 0 => self
+                    .fail(&value.span(), format!("{key} is 0, and must be at least {min}{remedy}")),
                 Some(number) if number <= max => Ok(Some(number)),
                 _ => self.fail(&value.span(), format!("{key} is not a number from {min} to {max}")),
             }
@@ -240,8 +241,7 @@ impl Reader<'_> {
             max_streams: max_streams.and_then(|number| u32::try_from(number).ok()),
             max_points_per_second: number("max_points_per_second", 1, NUMBER_MAX)?,
             max_bytes_per_second: number("max_bytes_per_second", 1, NUMBER_MAX)?,
-            // A principal without recordings may still measure paths.
-            max_recordings: number("max_recordings", 0, NUMBER_MAX)?,
+            max_recordings: number("max_recordings", 1, NUMBER_MAX)?,
         })
     }
 

@@ -65,7 +65,7 @@ certificate_names = ['spiffe://a/b', 'c.d']
 max_streams = 1
 max_points_per_second = 2_000
 max_bytes_per_second = 0x10
-max_recordings = 0
+max_recordings = 3
 
 [[principal]]
 name = 'plain'
@@ -85,7 +85,7 @@ certificate_names = ['e']
         max_streams: Some(1),
         max_points_per_second: Some(2000),
         max_bytes_per_second: Some(16),
-        max_recordings: Some(0),
+        max_recordings: Some(3),
     };
     assert_eq!(principal.quota, quota);
     let of = |uris: &[&str], dns: &[&str]| file.certificate_session(&certificate(uris, dns));
@@ -130,7 +130,8 @@ fn wrong_values_are_errors_with_a_line_and_a_remedy() {
         let text = with(&format!("certificate_names = []\nquota.{key} = 0"));
         assert_eq!(text, format!("line 4: {key} is 0, and must be at least 1"));
     }
-    insta::assert_snapshot!(with("certificate_names = []\nquota.max_recordings = 1.5"), @"line 4: max_recordings is not a number from 0 to 9223372036854775807");
+    insta::assert_snapshot!(with("certificate_names = []\nquota.max_recordings = 0"), @r#"line 4: max_recordings is 0, and must be at least 1; use role = "reader""#);
+    insta::assert_snapshot!(with("certificate_names = []\nquota.max_recordings = 1.5"), @"line 4: max_recordings is not a number from 1 to 9223372036854775807");
     insta::assert_snapshot!(error("principal = 1"), @"line 1: principal is not a list; write [[principal]]");
     insta::assert_snapshot!(error("principal = [1]"), @"line 1: principal is not a table; write [[principal]]");
     insta::assert_snapshot!(error("[principal]\nname = 'a'"), @"line 1: principal is not a list; write [[principal]]");

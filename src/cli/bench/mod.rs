@@ -1,8 +1,8 @@
 //! `waywiser bench`: runs the load generator (`crate::load`) and measures its cost and that of the server.
 //!
-//! `args` and `call` have the arguments. `rounds` sends at full speed, `live` point by point and `paced` at a fixed rate; `meter` measures
-//! CPU time for both, and `report` has the output. All sending happens on threads of one name, which separates its CPU
-//! time from that of a server in the same process.
+//! `args` and `call` have the arguments. `rounds` sends at full speed, `live` point by point and `paced` at a fixed rate;
+//! `meter` measures CPU time for all of them, and `report` has the output. All sending happens on threads of one name,
+//! which separates its CPU time from that of a server in the same process.
 
 mod args;
 mod call;

@@ -62,8 +62,8 @@ use crate::telemetry::{self, LogFilter, LogFormat, LogQueue};
 /// with UNAVAILABLE. A second SIGINT or SIGTERM ends the process at once. At exit, the server logs the number of
 /// commits, transactions and disk syncs, and the duration of commits.
 ///
-/// SIGHUP reads the log filter in the file of --config again, and whatever else can change while the server runs; the
-/// log names it at the start. A server without anything to read again drains. During a drain, SIGHUP has no effect.
+/// SIGHUP reads the log filter in the file of --config, certificates, tokens and key sets again; the log names them at
+/// the start. A server that has none of them drains. During a drain, SIGHUP has no effect.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct ServeArgs {

@@ -59,7 +59,7 @@ mod systemd {
     /// Reports regularly that the runtime works, if the service manager expects that.
     pub(in crate::cli::serve) fn start_watchdog() {
         let Some(timeout) = sd_notify::watchdog_enabled() else { return };
-        // Shorter intervals would cost more than they protect.
+        // Limits the notification rate.
         let mut ticks = tokio::time::interval((timeout / 2).max(Duration::from_millis(1)));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         tokio::spawn(async move {

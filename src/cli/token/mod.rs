@@ -14,6 +14,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use self::append::Addition;
 use self::entry::Entry;
 use super::{Outcome, fail, stderr, usage_error};
 use crate::auth::{Role, Token, TokenHash};
@@ -107,35 +108,65 @@ fn new(args: &NewArgs) -> io::Result<Outcome> {
         role: args.role,
         token: token.hash(),
     };
-    // The token is written first: an entry without a token would be useless.
-    if let Some(path) = &args.output
-        && let Err(error) = output::write(path, &token)
-    {
-        return fail(format_args!("cannot write the token to {}: {error}", path.display()));
+    if args.output.is_none() && is_discarded() {
+        return fail(format_args!(
+            "standard output discards the token: name a file with --output, or redirect standard output"
+        ));
     }
-    if let Some(path) = &args.append
-        && let Err(error) = append::append(path, &entry.to_string())
-    {
+    // What can fail comes first, then the token, and the entry last: an entry without a token would be useless.
+    let addition = match &args.append {
+        Some(path) => match Addition::prepare(path, &entry.to_string()) {
+            Ok(addition) => Some((path, addition)),
+            Err(error) => return fail(format_args!("{}: {error}", path.display())),
+        },
+        None => None,
+    };
+    let written = match &args.output {
+        Some(path) => output::write(path, &token)
+            .map_err(|error| format!("cannot write the token to {}: {error}", path.display())),
+        None => print(&token).map_err(|error| format!("cannot print the token: {error}")),
+    };
+    if let Err(message) = written {
+        return fail(format_args!("{message}"));
+    }
+    let Some((path, addition)) = addition else {
+        stderr::print(format_args!("Add this to the token file of the server:\n\n{entry}"));
+        return Ok(Outcome::Done);
+    };
+    if let Err(error) = addition.commit() {
         if let Some(output) = &args.output {
             // The token has no entry. The message about the entry is the one that matters.
             let _ = std::fs::remove_file(output);
         }
-        return fail(format_args!("{}: {error}", path.display()));
+        return fail(format_args!("{}: {error}; the token is not valid", path.display()));
     }
-    match &args.append {
-        Some(path) => {
-            stderr::print(format_args!("added {} to {}", args.name, path.display()));
-        }
-        None => {
-            stderr::print(format_args!("Add this to the token file of the server:\n\n{entry}"));
-        }
-    }
-    if args.output.is_none() {
-        let mut stdout = io::stdout();
-        writeln!(stdout, "{}", token.as_str())?;
-        stdout.flush()?;
-    }
+    stderr::print(format_args!("added {} to {}", args.name, path.display()));
     Ok(Outcome::Done)
+}
+
+fn print(token: &Token) -> io::Result<()> {
+    let mut stdout = io::stdout();
+    writeln!(stdout, "{}", token.as_str())?;
+    stdout.flush()
+}
+
+/// Returns whether standard output is the null device. It is if the process was started with a closed one.
+#[cfg(unix)]
+fn is_discarded() -> bool {
+    use std::fs::{File, metadata};
+    use std::os::fd::AsFd as _;
+    use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+    let stdout = io::stdout().as_fd().try_clone_to_owned().map(File::from);
+    let (Ok(stdout), Ok(null)) = (stdout.and_then(|file| file.metadata()), metadata("/dev/null"))
+    else {
+        return false;
+    };
+    stdout.file_type().is_char_device() && stdout.rdev() == null.rdev()
+}
+
+#[cfg(not(unix))]
+fn is_discarded() -> bool {
+    false
 }
 
 fn hash() -> io::Result<Outcome> {

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use crate::auth::Token;
+use crate::cli::new_file::sync_folder;
 
 /// Writes the token and a line break to a new file.
 ///
@@ -16,7 +17,9 @@ pub(super) fn write(path: &Path, token: &Token) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path)?;
-    let written = writeln!(file, "{}", token.as_str()).and_then(|()| file.sync_all());
+    let written = writeln!(file, "{}", token.as_str())
+        .and_then(|()| file.sync_all())
+        .and_then(|()| sync_folder(path));
     if written.is_err() {
         // The error of the write is the one that matters.
         let _ = std::fs::remove_file(path);

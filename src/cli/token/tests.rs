@@ -6,11 +6,15 @@ use std::path::Path;
 use std::thread;
 
 use super::*;
-use crate::auth::check_tokens;
+use crate::auth::{TOKEN_FILE_BYTES_MAX, check_tokens};
 
 fn entry(name: &str) -> String {
     let token = Token::generate().unwrap().hash();
     Entry { name, namespace: None, role: Role::Writer, token }.to_string()
+}
+
+fn append(path: &Path, entry: &str) -> Result<(), String> {
+    Addition::prepare(path, entry)?.commit()
 }
 
 fn mode(path: &Path) -> u32 {
@@ -41,17 +45,17 @@ fn an_entry_is_valid_whatever_the_name() {
 fn an_entry_is_added_and_the_rights_of_the_file_stay() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tokens.toml");
-    append::append(&path, &entry("a")).unwrap();
+    append(&path, &entry("a")).unwrap();
     assert_eq!(mode(&path), 0o600);
     fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
     let link = folder.path().join("link");
     symlink(&path, &link).unwrap();
-    append::append(&link, &entry("b")).unwrap();
+    append(&link, &entry("b")).unwrap();
     assert_eq!(mode(&path), 0o640);
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     let text = fs::read_to_string(&path).unwrap();
     fs::write(&path, text.trim_end()).unwrap();
-    append::append(&path, &entry("c")).unwrap();
+    append(&path, &entry("c")).unwrap();
     assert_eq!(check_tokens(&fs::read_to_string(&path).unwrap()), Ok(3));
     let names = fs::read_dir(folder.path()).unwrap().count();
     assert_eq!(names, 2, "no temporary file is left");
@@ -61,17 +65,29 @@ fn an_entry_is_added_and_the_rights_of_the_file_stay() {
 fn an_entry_that_the_file_cannot_have_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tokens.toml");
-    append::append(&path, &entry("a")).unwrap();
+    append(&path, &entry("a")).unwrap();
     let before = fs::read_to_string(&path).unwrap();
-    let error = append::append(&path, &entry("a")).unwrap_err();
+    let error = append(&path, &entry("a")).unwrap_err();
     assert!(error.contains("line 7: the name is already used in line 2"), "{error}");
     assert_eq!(fs::read_to_string(&path).unwrap(), before);
     fs::write(&path, "[[principal").unwrap();
-    let error = append::append(&path, &entry("b")).unwrap_err();
+    let error = append(&path, &entry("b")).unwrap_err();
     assert!(error.contains("line 1: is not valid TOML"), "{error}");
     assert_eq!(fs::read_to_string(&path).unwrap(), "[[principal");
-    let error = append::append(&folder.path().join("absent/tokens"), &entry("b")).unwrap_err();
+    let error = append(&folder.path().join("absent/tokens"), &entry("b")).unwrap_err();
     assert!(error.contains("cannot be created"), "{error}");
+    // Neither a refused entry nor one that is not committed creates a file.
+    let new = folder.path().join("new");
+    let large = format!("# {}\n", "x".repeat(TOKEN_FILE_BYTES_MAX as usize));
+    assert!(append(&new, &large).unwrap_err().contains("would be larger"));
+    assert!(append(&new, "[[principal").unwrap_err().contains("is not valid TOML"));
+    drop(Addition::prepare(&new, &entry("b")).unwrap());
+    assert!(append(Path::new("/dev/null"), &entry("b")).unwrap_err().contains("regular file"));
+    let dangling = folder.path().join("dangling");
+    symlink(&new, &dangling).unwrap();
+    assert!(append(&dangling, &entry("b")).unwrap_err().contains("cannot be found"));
+    fs::remove_file(&dangling).unwrap();
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
 #[test]
@@ -81,7 +97,7 @@ fn entries_that_are_added_at_the_same_time_are_all_kept() {
     thread::scope(|scope| {
         for index in 0..16 {
             let path = &path;
-            scope.spawn(move || append::append(path, &entry(&index.to_string())).unwrap());
+            scope.spawn(move || append(path, &entry(&index.to_string())).unwrap());
         }
     });
     assert_eq!(check_tokens(&fs::read_to_string(&path).unwrap()), Ok(16));

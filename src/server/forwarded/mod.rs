@@ -19,7 +19,7 @@ const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 /// Maximum number of entries that are read, from the right. A request passes few proxies.
 const HOPS_MAX: usize = 32;
 
-/// The networks of the proxies whose information about clients is believed.
+/// The networks of the trusted proxies.
 #[derive(Debug)]
 pub(super) struct TrustedProxies(Vec<Network>);
 
@@ -28,7 +28,7 @@ impl TrustedProxies {
         Self(networks)
     }
 
-    /// Returns whether a proxy with this address is believed.
+    /// Returns whether this is the address of a trusted proxy.
     pub(super) fn contains(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(address))
     }

@@ -2,7 +2,7 @@
 //!
 //! The first byte shows whether the client speaks TLS. The ClientHello shows whether it offers HTTP/2, before the server
 //! has computed anything. The rest of the handshake computes only with a permit of the [`Gate`]. A client that is refused
-//! gets the time to read the reason.
+//! has time to read the reason.
 
 use std::io;
 use std::net::SocketAddr;

@@ -28,7 +28,7 @@ use crate::proto::routeguide as pb;
 
 pub use self::features::{Feature, FeatureError, Features};
 
-/// Measures routes on the mean sphere, in metres, and knows named places.
+/// Measures routes on the mean sphere, in metres, and looks up named places.
 #[derive(Clone, Debug, Default)]
 pub struct RouteGuide {
     limits: StreamLimits,

@@ -23,7 +23,7 @@ impl Place {
 
     /// Returns the place of a position with a valid latitude.
     pub(super) fn of_valid(latitude: i32, longitude: i32) -> Self {
-        // Two half turns are a turn, and neither step overflows.
+        // 180° + 180° is 360°, and neither step overflows.
         let longitude = if longitude >= HALF_TURN_E7 {
             longitude - HALF_TURN_E7 - HALF_TURN_E7
         } else if longitude < -HALF_TURN_E7 {

@@ -19,12 +19,14 @@
 
 mod error;
 mod reader;
+mod renewal;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 pub use error::BackupError;
 pub use reader::BackupReader;
+pub use renewal::{Renewal, RestoredExpiry};
 pub use writer::BackupWriter;
 
 const MAGIC: [u8; 8] = *b"waywbkup";

@@ -151,6 +151,32 @@ fn a_token_is_made_and_hashed_and_never_an_argument() {
     assert_eq!((code, out.as_str()), (Some(1), ""));
     assert!(errors.contains("the name is already used in line 2"), "{errors}");
     assert!(!std::fs::exists(&new).unwrap(), "a token without an entry is removed");
+    // An entry whose token cannot be printed is not added, and creates no file.
+    let before = std::fs::read_to_string(&tokens).unwrap();
+    let created = path("created.toml");
+    for file in [&tokens, &created] {
+        let new = ["token", "new", "--name", "lost", "--append", file];
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let (reader, closed) = std::io::pipe().unwrap();
+        drop(reader);
+        let outputs: [(Stdio, &str); 3] = [
+            (full.into(), "cannot print the token: No space left on device"),
+            (closed.into(), "cannot print the token: Broken pipe"),
+            (Stdio::null(), "standard output discards the token: name a file with --output"),
+        ];
+        for (stdout, expected) in outputs {
+            let output = waywiser(&new).stdout(stdout).stderr(Stdio::piped()).output().unwrap();
+            let errors = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(1), "{errors}");
+            assert!(errors.contains(expected), "{errors}");
+        }
+        let existing = [&new[..], &["--output", &output]].concat();
+        let (code, _, errors) = run(&existing);
+        assert_eq!(code, Some(1));
+        assert!(errors.contains("cannot write the token to"), "{errors}");
+    }
+    assert_eq!(std::fs::read_to_string(&tokens).unwrap(), before);
+    assert!(!std::fs::exists(&created).unwrap());
     for wrong in [["--name", ""], ["--name", "a\nb"]] {
         assert_eq!(run(&[&["token", "new"], &wrong[..]].concat()).0, Some(2));
     }

@@ -25,7 +25,7 @@ pub(super) fn variables() -> Variables {
         .collect()
 }
 
-/// Reads the settings in the environment and checks each by itself. An empty variable counts as unset.
+/// Reads the settings in the environment and checks each separately. An empty variable counts as unset.
 ///
 /// # Errors
 /// A message that names the variable.
@@ -37,7 +37,10 @@ pub(super) fn read(variables: &Variables, keys: &[Key]) -> Result<Vec<Entry>, St
         let Some(value) = variables.get(variable) else { continue };
         let values = match key.kind {
             Kind::Switch => vec![switch(value).ok_or_else(|| {
-                format!("{variable} is {:?}: must be true or false", value.to_string_lossy())
+                format!(
+                    "{variable} is {:?}: must be true or false (or yes, no, on, off, 1, 0)",
+                    value.to_string_lossy()
+                )
             })?],
             // clap splits the value itself if the flag has a delimiter.
             Kind::List if key.delimiter.is_none() => split(value),

@@ -25,7 +25,7 @@ pub(super) struct Entry {
     pub(super) values: Vec<OsString>,
 }
 
-/// Reads the file and checks each setting by itself.
+/// Reads the file and checks each setting separately.
 ///
 /// # Errors
 /// A message that names the file and, where possible, the line and the key.

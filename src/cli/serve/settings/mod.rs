@@ -2,7 +2,7 @@
 //!
 //! The clap command is the only list of settings. A setting of the environment or the file becomes an argument, if
 //! no source of higher precedence has the same setting, or one that cannot be used together with it. Before that,
-//! each value is checked by itself, so that an error names its variable, or its file and line.
+//! each value is checked separately, so that an error names its variable, or its file and line.
 
 mod environment;
 mod file;

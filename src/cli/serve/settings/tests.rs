@@ -279,7 +279,11 @@ fn an_error_names_the_variable() {
             "many",
             "WAYWISER_THREADS is \"many\": must be a whole number from 0 to 1024",
         ),
-        ("WAYWISER_EPHEMERAL", "maybe", "WAYWISER_EPHEMERAL is \"maybe\": must be true or false"),
+        (
+            "WAYWISER_EPHEMERAL",
+            "maybe",
+            "WAYWISER_EPHEMERAL is \"maybe\": must be true or false (or yes, no, on, off, 1, 0)",
+        ),
         ("WAYWISER_LOG_FORMAT", "xml", "WAYWISER_LOG_FORMAT is \"xml\": must be one of text, json"),
     ] {
         assert_eq!(Sources::new(&[]).variable(variable, value).error(), message);
