@@ -228,6 +228,8 @@ impl CallService {
             match answer {
                 Ok(response) => CallBody::answer(record, response, cutoff, refusal),
                 Err(error) => {
+                    // The call is charged for what it has read before its client receives the status.
+                    drop(call);
                     let error = record.shared().end_error(error);
                     record.end_with_error(error).map(CallBody::finished)
                 }

@@ -233,8 +233,9 @@ impl<K: Eq + Hash + Clone> Table<K> {
     }
 }
 
-fn is_open(account: &Account) -> bool {
-    account.streams.load(Relaxed) > 0
+/// Returns whether a stream uses the account. It may charge the account after it has ceased to count as open.
+fn is_open(account: &Arc<Account>) -> bool {
+    account.streams.load(Relaxed) > 0 || Arc::strong_count(account) > 1
 }
 
 #[cfg(test)]
@@ -294,6 +295,19 @@ mod tests {
         assert_eq!((own.max_streams, own.max_points_per_second), (Some(9), Some(7)));
     }
 
+    #[tokio::test]
+    async fn an_account_that_may_still_be_charged_stays() {
+        let limits = Quota { max_bytes_per_second: Some(1), ..Quota::default() };
+        let quotas = Quotas::new(Quota::default(), limits, 10);
+        let mut admission = quotas.admit(None, peer(1)).unwrap();
+        let rates = admission.rates().unwrap();
+        drop(admission);
+        quotas.sweep();
+        rates.0[0].charge_for_test(100);
+        drop(rates);
+        assert!(quotas.admit(None, peer(1)).is_err());
+    }
+
     #[tokio::test(start_paused = true)]
     async fn accounts_without_streams_are_bounded_and_those_with_most_debt_stay() {
         let max_bytes_per_second = Some(1);
@@ -301,6 +315,7 @@ mod tests {
         let quotas = Quotas::new(Quota::default(), limits, 10);
         let debtor = quotas.admit(None, peer(0)).unwrap().rates().unwrap();
         debtor.0[0].charge_for_test(1_000_000);
+        drop(debtor);
         let open: Vec<_> =
             (1..=100).map(|index| quotas.admit(None, peer(index)).unwrap()).collect();
         for index in 1000..1000 + 4 * IDLE_ACCOUNTS_MAX as u32 {

@@ -29,7 +29,6 @@ struct Chat {
     group: Group,
     /// The answers to the last note that were not sent yet.
     answers: Option<Cursor>,
-    is_over: bool,
 }
 
 /// Answers the notes of a stream, in their order.
@@ -50,15 +49,13 @@ pub(super) fn chat(
         notes,
         group,
         answers: None,
-        is_over: false,
     };
-    Ok(stream::unfold(chat, |mut chat| async {
-        if chat.is_over {
-            return None;
-        }
+    // The stream ends before its error is sent, so that the next call of the client finds it charged.
+    Ok(stream::unfold(Some(chat), |chat| async {
+        let mut chat = chat?;
         let answer = chat.next().await.transpose()?;
-        chat.is_over = answer.is_err();
-        Some((answer, chat))
+        let rest = answer.is_ok().then_some(chat);
+        Some((answer, rest))
     }))
 }
 
@@ -79,6 +76,7 @@ impl Chat {
     /// If a note is not valid, or the stream cannot be read.
     async fn next(&mut self) -> Result<Option<pb::RouteNote>, RpcError> {
         loop {
+            self.body.progress().set_messages(self.messages.message_count());
             self.body.work().pause_if_spent().await;
             if let Some(cursor) = &mut self.answers {
                 self.body.work().add_answer();
