@@ -12,7 +12,7 @@
 use std::borrow::Cow;
 use std::ops::Bound::{self, Excluded, Included, Unbounded};
 
-use crate::recording::{ListQuery, ListScope, Namespace, RecordingName};
+use crate::recording::{ListQuery, ListScope, Namespace, RecordingName, Sweep};
 
 const BEFORE_NAMESPACE: char = '\u{7f}';
 const AFTER_NAMESPACE: char = '\0';
@@ -49,6 +49,15 @@ pub(super) fn name(key: &str) -> Option<RecordingName> {
 /// Returns the range of the keys after a recording.
 pub(super) fn after(after: Option<&RecordingName>) -> (Bound<String>, Bound<String>) {
     (after.map_or(Unbounded, |name| Excluded(of(name).into_owned())), Unbounded)
+}
+
+/// Returns the range of the keys that a sweep checks after a recording.
+pub(super) fn swept(
+    sweep: &Sweep,
+    position: Option<&RecordingName>,
+) -> (Bound<String>, Bound<String>) {
+    let Some(abandoned) = &sweep.abandoned else { return after(position) };
+    selected(&ListQuery::namespace(abandoned.namespace.clone()).after(position.cloned()))
 }
 
 /// Returns the range of the keys that a query selects. It contains no key of another namespace.
