@@ -49,6 +49,7 @@ mod stream;
 mod system_memory;
 #[cfg(feature = "tls")]
 mod tls;
+mod transport_buffer;
 mod trim;
 mod unread_frames;
 mod write_stall;
