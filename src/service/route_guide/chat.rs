@@ -137,3 +137,35 @@ fn add(notes: &Notes, group: &Group, index: u64, note: pb::RouteNote) -> Result<
     }
     Ok(notes.add(group, place, note))
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use futures::StreamExt as _;
+    use http_body_util::Full;
+
+    use super::*;
+    use crate::contract::frame;
+    use crate::service::Progress;
+
+    #[tokio::test]
+    async fn the_messages_of_a_call_are_counted() {
+        for end in ["", "\0\0\0\0\u{1}\u{7f}"] {
+            let note = pb::RouteNote { message: "a".to_owned(), ..Default::default() };
+            let mut bytes = BytesMut::new();
+            for _ in 0..3 {
+                bytes.extend_from_slice(&frame::encode(&note));
+            }
+            bytes.extend_from_slice(end.as_bytes());
+            let mut request = Request::new(Body::new(Full::new(bytes.freeze())));
+            let progress = Arc::new(Progress::default());
+            request.extensions_mut().insert(Arc::clone(&progress));
+            let notes = Arc::new(Notes::default());
+            let answers = chat(request, StreamLimits::default(), notes).unwrap();
+            let answers: Vec<_> = answers.collect().await;
+            let errors = answers.iter().filter(|answer| answer.is_err()).count();
+            assert_eq!((answers.len() - errors, errors), (3, end.len().min(1)));
+            assert!(progress.message_count() >= 3);
+        }
+    }
+}
