@@ -49,7 +49,7 @@ async fn equal_ids_are_different_recordings(store: &dyn CheckpointStore) {
 
 async fn a_page_has_the_recordings_of_its_query(store: &dyn CheckpointStore) {
     let mut all = Vec::new();
-    for of in ["", "-", "a", "a-", "aa", "~"] {
+    for of in ["", "--", "a", "a-", "aa", "~"] {
         for id in ["-", "a", "a-", "aa", "ab", "b", "~"] {
             all.push(name(of, id));
         }
@@ -59,7 +59,7 @@ async fn a_page_has_the_recordings_of_its_query(store: &dyn CheckpointStore) {
         store.open(name.clone(), request()).await.unwrap();
     }
     let mut scopes = vec![ListScope::All];
-    for of in ["", "-", "a", "a-", "aa", "absent", "~"] {
+    for of in ["", "--", "a", "a-", "aa", "absent", "~"] {
         for id_prefix in ["", "-", "a", "ab", "abc", "~", "~~"] {
             let id_prefix = id_prefix.to_owned();
             scopes.push(ListScope::Namespace { namespace: namespace(of), id_prefix });
@@ -92,7 +92,7 @@ async fn a_page_has_the_recordings_of_its_query(store: &dyn CheckpointStore) {
 async fn the_number_of_recordings_of_a_namespace_is_limited(store: &dyn CheckpointStore) {
     for of in ["", "a", "~"] {
         // Recordings of other namespaces do not count, whatever their number is.
-        for (other, count) in [("", 3), ("-", 1), ("a", 2), ("aa", 9)] {
+        for (other, count) in [("", 3), ("--", 1), ("a", 2), ("aa", 9)] {
             for i in 0..count {
                 if other != of {
                     store.open(name(other, &format!("other-{i}")), request()).await.unwrap();
@@ -147,7 +147,7 @@ async fn removals_of_all_kinds_are_counted(store: &dyn CheckpointStore) {
 }
 
 async fn a_sweep_for_abandoned_recordings_stays_in_its_namespace(store: &dyn CheckpointStore) {
-    let spaces = ["", "-", "a", "a-", "aa", "~"];
+    let spaces = ["", "--", "a", "a-", "aa", "~"];
     for of in spaces {
         let mut left = Vec::new();
         for other in spaces {
