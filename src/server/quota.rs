@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::auth::{Principal, Quota};
+use crate::auth::{Principal, PrincipalSource, Quota};
 use crate::service::{Account, QuotaError, QuotaKind, QuotaScope, Rate, RateUnit, Rates};
 
 /// Maximum number of accounts without open streams. Accounts with open streams are bounded by the streams.
@@ -61,10 +61,13 @@ fn rates(quota: &Quota, account: &Arc<Account>, scope: QuotaScope) -> impl Itera
     })
 }
 
+/// The key of the account of a principal. Principals of different sources may have the same name.
+type PrincipalKey = (PrincipalSource, Box<str>);
+
 /// The quotas of a server, and the use of them.
 #[derive(Debug)]
 pub(super) struct Quotas {
-    principals: Accounts<Box<str>>,
+    principals: Accounts<PrincipalKey>,
     of_principal: Quota,
     peers: Accounts<IpAddr>,
     of_peer: Quota,
@@ -111,11 +114,12 @@ impl Quotas {
         peer: IpAddr,
     ) -> Result<Admission, QuotaError> {
         let mut admission = Admission::default();
-        if let Some(Principal { name, quota, .. }) = principal
+        if let Some(Principal { name, source, quota, .. }) = principal
             && !is_unlimited(quota)
         {
             let scope = QuotaScope::Principal;
-            admission.add(self.principals.open(name.clone(), quota, scope)?, quota, scope);
+            let key = (*source, name.clone());
+            admission.add(self.principals.open(key, quota, scope)?, quota, scope);
         }
         if !is_unlimited(&self.of_peer) {
             let (quota, scope) = (&self.of_peer, QuotaScope::Peer);
@@ -244,7 +248,8 @@ mod tests {
     use crate::auth::Role;
 
     fn principal(name: &str, quota: Quota) -> Principal {
-        Principal { name: name.into(), namespace: None, role: Role::Writer, quota }
+        let source = PrincipalSource::Configuration;
+        Principal { name: name.into(), source, namespace: None, role: Role::Writer, quota }
     }
 
     fn peer(index: u32) -> IpAddr {
@@ -272,6 +277,16 @@ mod tests {
         let _other = admit(Some(&bus), 1).unwrap();
         assert!(admit(Some(&van), 1).is_err());
         let _again = admit(Some(&van), 4).unwrap();
+    }
+
+    #[tokio::test]
+    async fn principals_of_different_sources_with_the_same_name_have_different_accounts() {
+        let quotas = Quotas::new(Quota::default(), Quota::default(), 10);
+        let van = principal("van", streams(1));
+        let other = Principal { source: PrincipalSource::JsonWebToken, ..van.clone() };
+        let _van = quotas.admit(Some(&van), peer(1)).unwrap();
+        let _other = quotas.admit(Some(&other), peer(1)).unwrap();
+        assert!(quotas.admit(Some(&van), peer(1)).is_err());
     }
 
     #[test]

@@ -13,7 +13,9 @@ use tonic::{Code, Request, Status};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tonic_types::StatusExt as _;
 use waywiser::Config;
-use waywiser::auth::{AuthError, Authenticator, Credentials, Principal, Quota, Role, Session};
+use waywiser::auth::{
+    AuthError, Authenticator, Credentials, Principal, PrincipalSource, Quota, Role, Session,
+};
 use waywiser::client::{Client, RecordEvent};
 use waywiser::measure::{Fix, Metric, Options, Point};
 use waywiser::proto::waywiser_v1 as pb;
@@ -33,6 +35,7 @@ impl Authenticator for Names {
         let name = str::from_utf8(value).unwrap().strip_prefix("Bearer ").unwrap();
         let max_streams = (name == "small").then_some(1);
         let principal = Principal {
+            source: PrincipalSource::Configuration,
             name: name.into(),
             namespace: None,
             role: Role::Writer,

@@ -102,7 +102,30 @@ fn each_kind_of_credential_names_its_principal() {
     assert_eq!(van.principal.namespace, None);
     let other = certificate(access, "other.example").unwrap().principal;
     assert_eq!(&*other.name, "other.example");
-    assert_eq!(other.namespace.as_ref().unwrap().as_str(), "other.example");
+    assert_eq!(other.namespace.as_ref().unwrap().as_str(), "~dns.other.example");
+}
+
+#[test]
+fn equal_names_of_different_credentials_are_different_principals() {
+    let fixture = Fixture::new();
+    let Fixture { access, key, token, .. } = &fixture;
+    fixture.write_tokens(&format!("{}namespace = 'bike'\n", entry("bike", token)));
+    access.reload().unwrap();
+    let uri = PeerCertificate { uri_names: vec!["bike".to_owned()], ..PeerCertificate::default() };
+    let by_uri = Credentials { authorization: None, certificate: Some(&uri) };
+    let principals = [
+        fixture.principal(),
+        bearer(access, &key.token(&claims("bike"))).unwrap().principal,
+        certificate(access, "bike").unwrap().principal,
+        access.authenticate(&by_uri).unwrap().principal,
+    ];
+    assert!(principals.iter().all(|principal| &*principal.name == "bike"));
+    for (index, one) in principals.iter().enumerate() {
+        for other in &principals[..index] {
+            assert_ne!(one.source, other.source);
+            assert_ne!(one.namespace, other.namespace);
+        }
+    }
 }
 
 #[test]
