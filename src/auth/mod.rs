@@ -44,7 +44,9 @@ mod token_file;
 
 #[cfg(feature = "auth")]
 pub use access::{Access, AccessCounts, AccessSettings};
-pub use authenticator::{AuthError, Authenticator, Credentials, PeerCertificate, Session};
+pub use authenticator::{
+    AuthError, Authenticator, Credentials, FailureLimit, PeerCertificate, Session,
+};
 #[cfg(feature = "auth")]
 pub use derived::configured_namespace;
 #[cfg(feature = "auth")]

@@ -20,6 +20,7 @@ mod config;
 mod connection;
 mod counters;
 mod cutoff;
+mod failed_checks;
 mod forwarded;
 mod frames;
 mod handle;
