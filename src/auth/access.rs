@@ -6,7 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::MissedTickBehavior;
 
-use super::authenticator::{AuthError, Authenticator, Credentials, PeerCertificate, Session};
+use super::authenticator::{
+    AuthError, Authenticator, Credentials, FailureLimit, PeerCertificate, Session,
+};
 use super::bearer;
 use super::certificates::{self, CertificateRule};
 use super::file::LoadError;
@@ -137,7 +139,11 @@ impl Access {
         })
     }
 
-    fn token_session(&self, authorization: &[u8]) -> Result<Session, AuthError> {
+    fn token_session(
+        &self,
+        authorization: &[u8],
+        failures: Option<&dyn FailureLimit>,
+    ) -> Result<Session, AuthError> {
         let token = bearer::token(authorization)?;
         if self.tokens.is_none() && self.jwt.is_none() {
             return Err(AuthError::Invalid(
@@ -153,7 +159,9 @@ impl Access {
             return Ok(session);
         }
         match &self.jwt {
-            Some(jwt) if jwt::is_compact(token) => jwt.session(token, hash, SystemTime::now()),
+            Some(jwt) if jwt::is_compact(token) => {
+                jwt.session(token, hash, SystemTime::now(), failures)
+            }
             Some(_) if self.tokens.is_none() => {
                 Err(AuthError::Malformed("the token is not a JSON Web Token in compact form"))
             }
@@ -185,7 +193,7 @@ impl Access {
 impl Authenticator for Access {
     fn authenticate(&self, credentials: &Credentials<'_>) -> Result<Session, AuthError> {
         match (credentials.authorization, credentials.certificate, &self.certificates) {
-            (Some(authorization), _, _) => self.token_session(authorization),
+            (Some(authorization), _, _) => self.token_session(authorization, credentials.failures),
             (None, Some(certificate), Some(rule)) => self.certificate_session(rule, certificate),
             _ => Err(AuthError::Missing),
         }

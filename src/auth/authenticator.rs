@@ -25,6 +25,19 @@ pub struct Credentials<'a> {
     pub authorization: Option<&'a [u8]>,
     /// The certificate of the client, which the transport has verified.
     pub certificate: Option<&'a PeerCertificate>,
+    /// The limit on failed checks of the sender. Without it there is no limit.
+    pub failures: Option<&'a dyn FailureLimit>,
+}
+
+/// Limits the expensive checks of credentials that fail, such as those of signatures. An authenticator asks it before
+/// such a check, and reports each failure.
+pub trait FailureLimit {
+    /// Returns whether the sender has reached its limit. The authenticator then returns [`AuthError::Throttled`] instead
+    /// of a check.
+    fn is_reached(&self) -> bool;
+
+    /// Counts an expensive check that has failed.
+    fn add(&self);
 }
 
 impl fmt::Debug for Credentials<'_> {
@@ -80,6 +93,9 @@ pub enum AuthError {
     /// The credentials were valid until the server stopped accepting them.
     #[error("the credentials were withdrawn")]
     Revoked,
+    /// The credentials were not checked, because too many others of the same sender were not valid.
+    #[error("the client has sent too many credentials that are not valid; try again later")]
+    Throttled,
     /// The credentials cannot be checked now. The text says why.
     #[error("the credentials cannot be checked now: {0}; try again later")]
     Unavailable(&'static str),
@@ -91,7 +107,8 @@ mod tests {
 
     #[test]
     fn credentials_are_not_printed() {
-        let credentials = Credentials { authorization: Some(b"Bearer secret"), certificate: None };
+        let credentials =
+            Credentials { authorization: Some(b"Bearer secret"), ..Credentials::default() };
         let text = format!("{credentials:?}");
         assert!(!text.contains("secret") && !text.contains("115"), "{text}");
     }

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::authenticator::{AuthError, PeerCertificate, Session};
 use super::derived;
-use super::principal::{Principal, Quota, Role};
+use super::principal::{Principal, PrincipalSource, Quota, Role};
 
 /// Names principals by certificates: the name is the first URI of the certificate, or else its first DNS name.
 #[derive(Debug, Default)]
@@ -37,13 +37,14 @@ pub(super) fn session(
     certificate: &PeerCertificate,
     revoked: CancellationToken,
 ) -> Result<Session, AuthError> {
-    let mut names = certificate.uri_names.iter().chain(&certificate.dns_names);
-    let Some(name) = names.next() else {
+    let uris = certificate.uri_names.iter().map(|name| (name, PrincipalSource::CertificateUri));
+    let names = certificate.dns_names.iter().map(|name| (name, PrincipalSource::CertificateDns));
+    let Some((name, source)) = uris.chain(names).next() else {
         return Err(AuthError::Invalid(
             "the client certificate has no URI and no DNS name (subject alternative names)",
         ));
     };
-    let namespace = derived::namespace(name).filter(|_| Principal::is_name(name));
+    let namespace = derived::namespace(source, name).filter(|_| Principal::is_name(name));
     let Some(namespace) = namespace else {
         return Err(AuthError::Invalid(
             "the name in the client certificate does not have 1 to 256 bytes, or has control characters",
@@ -51,6 +52,7 @@ pub(super) fn session(
     };
     let principal = Principal {
         name: name.as_str().into(),
+        source,
         namespace: Some(namespace),
         role: Role::Writer,
         quota: Quota::default(),
@@ -73,9 +75,11 @@ mod tests {
     fn the_first_uri_or_else_the_first_dns_name_is_the_principal() {
         let principal = named(&["spiffe://a/b", "spiffe://c"], &["d.e"]).unwrap();
         assert_eq!(&*principal.name, "spiffe://a/b");
-        assert_eq!(principal.namespace.as_ref().unwrap().as_str(), "spiffe~3A~2F~2Fa~2Fb");
+        assert_eq!(principal.namespace.as_ref().unwrap().as_str(), "~uri.spiffe~3A~2F~2Fa~2Fb");
         assert_eq!(principal.role, Role::Writer);
-        assert_eq!(&*named(&[], &["d.e", "f.g"]).unwrap().name, "d.e");
+        let principal = named(&[], &["d.e", "f.g"]).unwrap();
+        assert_eq!((&*principal.name, principal.source), ("d.e", PrincipalSource::CertificateDns));
+        assert_eq!(principal.namespace.as_ref().unwrap().as_str(), "~dns.d.e");
         let long = "x".repeat(257);
         for (uris, dns) in
             [(&[][..], &[][..]), (&["a\n"], &["d"]), (&[""], &["d"]), (&[&long], &[])]

@@ -12,7 +12,7 @@
 //! | `token_file`, `token` | tokens and certificate names of a file (feature `auth`) |
 //! | `jwt` | JSON Web Tokens and their key sets (feature `auth`) |
 //! | `certificates` | principals that a client certificate names (feature `auth`) |
-//! | `derived` | the namespaces of principals that are in no file (feature `auth`) |
+//! | `derived` | the namespaces of principals that are in no file, and the texts reserved for them (feature `auth`) |
 //! | `bearer`, `base64url` | the header, and the encoding of tokens (feature `auth`) |
 //! | `file`, `reload_report` | files of credentials, and the results of loading them (feature `auth`) |
 
@@ -44,12 +44,16 @@ mod token_file;
 
 #[cfg(feature = "auth")]
 pub use access::{Access, AccessCounts, AccessSettings};
-pub use authenticator::{AuthError, Authenticator, Credentials, PeerCertificate, Session};
+pub use authenticator::{
+    AuthError, Authenticator, Credentials, FailureLimit, PeerCertificate, Session,
+};
+#[cfg(feature = "auth")]
+pub use derived::configured_namespace;
 #[cfg(feature = "auth")]
 pub use file::LoadError;
 #[cfg(feature = "auth")]
 pub use jwt::{Algorithm, AlgorithmError, JwtSettings, KeySetUrl, KeySource};
-pub use principal::{Principal, Quota, Role, RoleError};
+pub use principal::{Principal, PrincipalSource, Quota, Role, RoleError};
 #[cfg(feature = "auth")]
 pub use reload_report::ReloadCounts;
 #[cfg(feature = "auth")]

@@ -8,8 +8,10 @@ use crate::recording::Namespace;
 /// A caller: a user, a device or a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
-    /// The name, for logs. Not secret.
+    /// The name, for logs. Not secret. Together with the source it identifies the principal.
     pub name: Box<str>,
+    /// What the name comes from. Principals of different sources are different, also if their names are equal.
+    pub source: PrincipalSource,
     /// The namespace of its recordings. `None` is the default namespace, which callers without authentication use.
     pub namespace: Option<Namespace>,
     /// What it may do.
@@ -26,6 +28,20 @@ impl Principal {
     pub fn is_name(name: &str) -> bool {
         (1..=Self::NAME_BYTES_MAX).contains(&name.len()) && !name.chars().any(char::is_control)
     }
+}
+
+/// What the name of a principal comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PrincipalSource {
+    /// The configuration of the server: an entry of a token file, or a list of the program.
+    Configuration,
+    /// The subject of a JSON Web Token.
+    JsonWebToken,
+    /// A URI in a client certificate.
+    CertificateUri,
+    /// A DNS name in a client certificate.
+    CertificateDns,
 }
 
 /// What a principal may do. Each role includes the ones before it.

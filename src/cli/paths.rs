@@ -307,5 +307,6 @@ mod tests {
         assert_eq!(full_prefix("trip-"), "paths/trip-");
         assert_eq!(full_prefix("paths/trip-"), "paths/trip-");
         assert_eq!(full_prefix("namespaces/a/paths/"), "namespaces/a/paths/");
+        assert!(parse("show namespaces/-/paths/a").is_ok());
     }
 }

@@ -78,6 +78,8 @@ pub use error::RecordingError;
 pub use export::{ExportQuery, Exported};
 pub use list_query::{ListQuery, ListScope};
 pub use machine::{Commit, NextStep, Recording};
+#[cfg(feature = "server")]
+pub(crate) use name::NamespacePart;
 pub use name::{RecordingName, RecordingNameError};
 pub use namespace::{Namespace, NamespaceError};
 pub use policy::CheckpointPolicy;

@@ -9,6 +9,9 @@ use super::namespace::is_unreserved;
 /// A valid name of a recording: `paths/{id}` in the default namespace, `namespaces/{namespace}/paths/{id}` in another
 /// one. `{id}` has 1 to 128 characters of `A-Z a-z 0-9 - _ . ~`, which a URL can contain without escapes.
 ///
+/// In a request, `paths/{id}` is a recording of the caller's own namespace. The full name `namespaces/-/paths/{id}` always
+/// means the default namespace. It differs from `paths/{id}`, which is the name in a store.
+///
 /// Names are ordered by namespace, the default namespace first, and then by ID.
 ///
 /// ```
@@ -22,7 +25,7 @@ use super::namespace::is_unreserved;
 /// assert!("van-7".parse::<RecordingName>().is_err());
 /// # Ok::<(), waywiser::recording::RecordingNameError>(())
 /// ```
-// The order of the fields defines the order of names: two texts of one namespace differ in their IDs only.
+// The order of the fields defines the order of names: two names of one namespace in a store differ in their IDs only.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordingName {
     namespace: Option<Namespace>,
@@ -44,11 +47,22 @@ pub struct RecordingNameError;
 impl RecordingName {
     /// Returns the part after `paths/`.
     pub fn id(&self) -> &str {
-        let start = self
-            .namespace
-            .as_ref()
-            .map_or(0, |namespace| NAMESPACES.len() + namespace.as_str().len() + 1);
-        &self.text[start + PATHS.len()..]
+        // An ID contains no slash.
+        self.text.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// Returns whether the text has the form `namespaces/{namespace}/paths/{id}`.
+    pub fn is_full(&self) -> bool {
+        self.text.starts_with(NAMESPACES)
+    }
+
+    /// Returns the full name of the same recording: `namespaces/{namespace}/paths/{id}`, with `-` for the default
+    /// namespace.
+    #[must_use]
+    pub fn to_full(&self) -> Self {
+        let namespace = self.namespace.as_ref().map_or(Namespace::DEFAULT, Namespace::as_str);
+        let text = format!("{NAMESPACES}{namespace}/{PATHS}{}", self.id());
+        Self { namespace: self.namespace.clone(), text: text.into() }
     }
 
     /// Returns the namespace, or `None` for the default namespace.
@@ -99,13 +113,26 @@ impl RecordingName {
 
     /// Splits a name, or the beginning of one that contains at least `paths/`, into the namespace and the rest.
     /// Does not check the rest.
-    pub(crate) fn split(text: &str) -> Option<(Option<Namespace>, &str)> {
+    pub(crate) fn split(text: &str) -> Option<(NamespacePart, &str)> {
         if let Some(id) = text.strip_prefix(PATHS) {
-            return Some((None, id));
+            return Some((NamespacePart::Absent, id));
         }
         let (namespace, rest) = text.strip_prefix(NAMESPACES)?.split_once('/')?;
-        Some((Some(namespace.parse().ok()?), rest.strip_prefix(PATHS)?))
+        let namespace = match namespace {
+            Namespace::DEFAULT => None,
+            namespace => Some(namespace.parse().ok()?),
+        };
+        Some((NamespacePart::Full(namespace), rest.strip_prefix(PATHS)?))
     }
+}
+
+/// The part of a name before `paths/`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NamespacePart {
+    /// Nothing. In a request this is the caller's own namespace.
+    Absent,
+    /// This namespace. `None` is the default namespace.
+    Full(Option<Namespace>),
 }
 
 /// Returns whether a text is the beginning of an ID. The empty text is one.
@@ -121,7 +148,11 @@ impl FromStr for RecordingName {
     type Err = RecordingNameError;
 
     fn from_str(text: &str) -> Result<Self, RecordingNameError> {
-        let (namespace, id) = Self::split(text).ok_or(RecordingNameError)?;
+        let (part, id) = Self::split(text).ok_or(RecordingNameError)?;
+        let namespace = match part {
+            NamespacePart::Absent => None,
+            NamespacePart::Full(namespace) => namespace,
+        };
         match is_valid_id(id) {
             true => Ok(Self { namespace, text: text.into() }),
             false => Err(RecordingNameError),
@@ -165,6 +196,20 @@ mod tests {
             let text = format!("namespaces/{bad}/paths/a");
             assert!(text.parse::<RecordingName>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn the_default_namespace_has_a_full_name() {
+        let name: RecordingName = "namespaces/-/paths/a".parse().unwrap();
+        assert_eq!((name.as_str(), name.namespace()), ("namespaces/-/paths/a", None));
+        assert_eq!((name.id(), name.is_full()), ("a", true));
+        let stored = name.moved_to(None);
+        assert_eq!((stored.as_str(), stored.is_full()), ("paths/a", false));
+        assert_eq!(stored.to_full(), name);
+        assert_eq!(name.to_full(), name);
+        let other: RecordingName = "namespaces/b/paths/a".parse().unwrap();
+        assert_eq!((other.to_full(), other.is_full()), (other.clone(), true));
+        assert!("namespaces/-/a".parse::<RecordingName>().is_err());
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A valid namespace: 1 to 64 characters of `A-Z a-z 0-9 - _ . ~`.
+/// A valid namespace: 1 to 64 characters of `A-Z a-z 0-9 - _ . ~`. `-` alone is not one: full names use it for the default
+/// namespace.
 ///
 /// ```
 /// use waywiser::recording::Namespace;
@@ -11,6 +12,7 @@ use std::str::FromStr;
 /// let namespace: Namespace = "acme-trucks".parse()?;
 /// assert_eq!(namespace.as_str(), "acme-trucks");
 /// assert!("acme/trucks".parse::<Namespace>().is_err());
+/// assert!("-".parse::<Namespace>().is_err());
 /// # Ok::<(), waywiser::recording::NamespaceError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,12 +20,15 @@ pub struct Namespace(Box<str>);
 
 /// A text is not a valid namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a namespace has 1 to 64 characters of A-Z a-z 0-9 - _ . ~")]
+#[error("a namespace has 1 to 64 characters of A-Z a-z 0-9 - _ . ~, and is not - alone")]
 pub struct NamespaceError;
 
 impl Namespace {
     /// Maximum length in bytes.
     pub const BYTES_MAX: usize = 64;
+
+    /// The text for the default namespace in full names: `namespaces/-/paths/{id}`.
+    pub const DEFAULT: &'static str = "-";
 
     /// Returns the namespace as text.
     pub fn as_str(&self) -> &str {
@@ -41,7 +46,7 @@ impl FromStr for Namespace {
 
     fn from_str(text: &str) -> Result<Self, NamespaceError> {
         let fits = (1..=Self::BYTES_MAX).contains(&text.len()) && text.bytes().all(is_unreserved);
-        if fits { Ok(Self(text.into())) } else { Err(NamespaceError) }
+        if fits && text != Self::DEFAULT { Ok(Self(text.into())) } else { Err(NamespaceError) }
     }
 }
 
@@ -57,10 +62,10 @@ mod tests {
 
     #[test]
     fn a_namespace_has_only_characters_that_a_url_does_not_escape() {
-        for good in ["a", "A.b-c_d~9", &"x".repeat(64)] {
+        for good in ["a", "A.b-c_d~9", &"x".repeat(64), "--", "-a", "."] {
             assert_eq!(good.parse::<Namespace>().unwrap().to_string(), good);
         }
-        for bad in ["", "a/b", "ü", "a b", &"x".repeat(65)] {
+        for bad in ["", "a/b", "ü", "a b", &"x".repeat(65), "-"] {
             assert_eq!(bad.parse::<Namespace>(), Err(NamespaceError), "{bad}");
         }
     }

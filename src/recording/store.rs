@@ -8,8 +8,8 @@ use std::sync::Arc;
 use futures::stream::{self, Stream};
 
 use super::{
-    Checkpoint, CommitPrecondition, ExportQuery, Exported, ListQuery, OpenRequest, RecordingName,
-    StoreError,
+    Checkpoint, CommitPrecondition, ExportQuery, Exported, ListQuery, Namespace, OpenRequest,
+    RecordingName, StoreError,
 };
 
 /// The future result of a request to a store.
@@ -58,8 +58,8 @@ pub trait CheckpointStore: Send + Sync + 'static {
     /// epoch. For a damaged recording this is the last epoch that the store has assigned.
     fn delete(&self, name: RecordingName) -> StoreFuture<'_, Option<u64>>;
 
-    /// Checks up to [`SWEEP_STEP`] recordings in the order of their names, starting after `after`, and removes
-    /// those that `sweep` selects. The caller continues from [`Swept::next`] until it is `None`. A step is one
+    /// Checks up to [`SWEEP_STEP`] recordings in the order of their names, starting after `after`, and removes those
+    /// that `sweep` selects. With [`Sweep::abandoned`] it checks and removes only recordings of that namespace. The caller continues from [`Swept::next`] until it is `None`. A step is one
     /// short request, so that other requests are served between two steps.
     fn sweep(&self, sweep: Sweep, after: Option<RecordingName>) -> StoreFuture<'_, Swept>;
 
@@ -116,17 +116,17 @@ pub enum StoreEvent {
 /// Maximum number of recordings that one step of a sweep checks.
 pub const SWEEP_STEP: usize = 1_000;
 
-/// Selects the recordings that a sweep removes.
+/// Selects the recordings that a sweep checks and removes.
 #[derive(Clone, Debug)]
 pub struct Sweep {
     /// The time, in milliseconds since 1970-01-01T00:00:00Z. Recordings that have expired by then are removed.
     pub now_unix_ms: i64,
-    /// Abandoned recordings are removed, too, if this is set.
+    /// If this is set, the sweep checks the recordings of one namespace only, and removes the abandoned ones, too.
     pub abandoned: Option<Abandoned>,
 }
 
 impl Sweep {
-    /// Selects the recordings that have expired by `now_unix_ms`.
+    /// Selects the recordings of all namespaces that have expired by `now_unix_ms`.
     pub fn expired(now_unix_ms: i64) -> Self {
         Self { now_unix_ms, abandoned: None }
     }
@@ -140,6 +140,8 @@ impl Sweep {
 /// Selects abandoned recordings: small, not finished, not grown for some time, and without a writer.
 #[derive(Clone)]
 pub struct Abandoned {
+    /// The namespace of the recordings. `None` is the default namespace.
+    pub namespace: Option<Namespace>,
     /// The recording last grew at this time or earlier, in milliseconds since 1970-01-01T00:00:00Z.
     pub update_unix_ms: i64,
     /// The recording has at most this many points.
@@ -154,6 +156,7 @@ pub struct Abandoned {
 impl fmt::Debug for Abandoned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Abandoned")
+            .field("namespace", &self.namespace)
             .field("update_unix_ms", &self.update_unix_ms)
             .field("points_max", &self.points_max)
             .field("removals_max", &self.removals_max)

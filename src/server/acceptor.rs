@@ -11,6 +11,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::preface::PrefaceError;
+use super::transport_buffer::TransportBuffer;
 use crate::auth::PeerCertificate;
 
 /// The bounds of a stream that carries a connection.
@@ -45,6 +46,11 @@ pub(super) trait Acceptor<IO>: Send + Sync + 'static {
         io: IO,
         address: SocketAddr,
     ) -> impl Future<Output = Result<(Self::Stream, PeerInfo), PrefaceError>> + Send;
+
+    /// Returns the report of the memory that a stream holds. By default a stream holds none.
+    fn buffer(_: &Self::Stream) -> Option<Arc<TransportBuffer>> {
+        None
+    }
 }
 
 /// Uses the accepted stream as it is, without encryption and without authentication.

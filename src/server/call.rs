@@ -1,8 +1,10 @@
 //! The calls of a connection: admission, the deadline, and the end of the server.
 
 use std::future::{Future, poll_fn};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::task::Poll;
 
 use h2::RecvStream;
@@ -38,6 +40,8 @@ pub(super) struct CallService {
     closing: CancellationToken,
     /// Cloned by each call that only waits for updates.
     watches: Arc<()>,
+    /// Whether an expensive check of credentials has failed on this connection.
+    has_failed_check: AtomicBool,
 }
 
 /// A call that may start.
@@ -60,7 +64,8 @@ impl CallService {
         usage: Arc<Usage>,
         closing: CancellationToken,
     ) -> Self {
-        Self { shared, routes, peer, usage, closing, watches: Arc::new(()) }
+        let has_failed_check = AtomicBool::new(false);
+        Self { shared, routes, peer, usage, closing, watches: Arc::new(()), has_failed_check }
     }
 
     /// Returns the number of calls that only wait for updates: watches of health or of recordings.
@@ -95,7 +100,7 @@ impl CallService {
         };
         let mut record = CallRecord::start(&self.shared, excerpt(path), kind, address, held);
         record.set_trace(request.headers());
-        let admitted = self.admit(&request, kind).and_then(|admitted| {
+        let admitted = self.admit(&request, kind, address.ip()).and_then(|admitted| {
             if let Some(principal) = &admitted.principal {
                 record.set_principal(Arc::clone(principal));
             }
@@ -116,7 +121,12 @@ impl CallService {
     ///
     /// # Errors
     /// The reason for the refusal.
-    fn admit(&self, request: &Request<RecvStream>, kind: CallKind) -> Result<Admitted, RpcError> {
+    fn admit(
+        &self,
+        request: &Request<RecvStream>,
+        kind: CallKind,
+        client: IpAddr,
+    ) -> Result<Admitted, RpcError> {
         let config = &self.shared.config;
         let is_measuring = match kind {
             CallKind::Unknown => {
@@ -134,7 +144,7 @@ impl CallService {
             let metadata_bytes_max = config.max_header_bytes;
             return Err(RpcError::MetadataTooLarge { metadata_bytes, metadata_bytes_max });
         }
-        let session = self.authenticate(request)?;
+        let session = self.authenticate(request, client)?;
         // Health checks are small, and an operator needs their answer most when memory is short.
         if is_measuring && !self.usage.admits_stream() {
             return Err(RpcError::Overloaded);
@@ -163,8 +173,12 @@ impl CallService {
     /// Checks the credentials of a call. Returns `None` if the call needs none.
     ///
     /// # Errors
-    /// The caller is not known.
-    fn authenticate(&self, request: &Request<RecvStream>) -> Result<Option<Session>, RpcError> {
+    /// The caller is not known, or has sent too many credentials that are not valid.
+    fn authenticate(
+        &self,
+        request: &Request<RecvStream>,
+        client: IpAddr,
+    ) -> Result<Option<Session>, RpcError> {
         let Some(authenticator) = &self.shared.authenticator else { return Ok(None) };
         if request.uri().path().starts_with(HEALTH_PREFIX) {
             return Ok(None);
@@ -176,8 +190,13 @@ impl CallService {
             return Err(RpcError::Unauthenticated(error));
         }
         let certificate = self.peer.certificate.as_deref();
-        let credentials = Credentials { authorization, certificate };
-        authenticator.authenticate(&credentials).map(Some).map_err(RpcError::Unauthenticated)
+        let checks = &self.shared.failed_checks;
+        let failures = checks.of_call(peer_key(client), &self.has_failed_check);
+        let credentials = Credentials { authorization, certificate, failures: Some(&failures) };
+        authenticator.authenticate(&credentials).map(Some).map_err(|error| match error {
+            AuthError::Throttled => failures.error().into(),
+            error => RpcError::Unauthenticated(error),
+        })
     }
 
     fn start(
@@ -228,6 +247,8 @@ impl CallService {
             match answer {
                 Ok(response) => CallBody::answer(record, response, cutoff, refusal),
                 Err(error) => {
+                    // The call is charged for what it has read before its client receives the status.
+                    drop(call);
                     let error = record.shared().end_error(error);
                     record.end_with_error(error).map(CallBody::finished)
                 }

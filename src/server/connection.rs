@@ -85,7 +85,7 @@ pub(super) async fn serve<IO: ByteStream, A: Acceptor<IO>>(
             return;
         }
     };
-    let Established { stream, peer: info, prefix } = match established {
+    let Established { stream, peer: info, prefix, buffer } = match established {
         Ok(established) => established,
         Err(error) if error.is_other_protocol() => {
             counted.set_ended(Ended::OtherProtocol);
@@ -113,6 +113,9 @@ pub(super) async fn serve<IO: ByteStream, A: Acceptor<IO>>(
     };
     let usage = shared.memory.connection(client.ip());
     let _open = OpenConnection(Arc::clone(&usage));
+    if let Some(buffer) = buffer {
+        buffer.charge_to(&usage);
+    }
     let socket = Socket::with_prefix(stream, prefix);
     let traffic = socket.traffic();
     let handshake = builder(&shared).handshake(socket);

@@ -1,6 +1,7 @@
 //! The start of a connection: the handshake of the transport, then the HTTP/2 preface, within one time limit.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use tokio::time::timeout;
 use super::acceptor::{Acceptor, ByteStream, PeerInfo};
 use super::preface::{self, PrefaceError};
 use super::proxy_protocol;
+use super::transport_buffer::TransportBuffer;
 
 /// A connection that speaks HTTP/2.
 pub(super) struct Established<S> {
@@ -16,6 +18,8 @@ pub(super) struct Established<S> {
     pub(super) peer: PeerInfo,
     /// The preface and the first frame header, which were read from the stream.
     pub(super) prefix: Bytes,
+    /// The memory that the stream holds.
+    pub(super) buffer: Option<Arc<TransportBuffer>>,
 }
 
 /// Reads the header of the PROXY protocol if there must be one, performs the handshake of the transport, and reads the
@@ -37,7 +41,8 @@ pub(super) async fn establish<IO: ByteStream, A: Acceptor<IO>>(
         }
         let (mut stream, peer) = acceptor.accept(io, address).await?;
         let prefix = preface::read(&mut stream).await?;
-        Ok(Established { stream, peer, prefix })
+        let buffer = A::buffer(&stream);
+        Ok(Established { stream, peer, prefix, buffer })
     };
     timeout(limit, established).await.unwrap_or(Err(PrefaceError::Late(limit)))
 }

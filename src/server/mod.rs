@@ -20,6 +20,7 @@ mod config;
 mod connection;
 mod counters;
 mod cutoff;
+mod failed_checks;
 mod forwarded;
 mod frames;
 mod handle;
@@ -49,6 +50,7 @@ mod stream;
 mod system_memory;
 #[cfg(feature = "tls")]
 mod tls;
+mod transport_buffer;
 mod trim;
 mod unread_frames;
 mod write_stall;

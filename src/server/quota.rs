@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::auth::{Principal, Quota};
+use crate::auth::{Principal, PrincipalSource, Quota};
 use crate::service::{Account, QuotaError, QuotaKind, QuotaScope, Rate, RateUnit, Rates};
 
 /// Maximum number of accounts without open streams. Accounts with open streams are bounded by the streams.
@@ -61,10 +61,13 @@ fn rates(quota: &Quota, account: &Arc<Account>, scope: QuotaScope) -> impl Itera
     })
 }
 
+/// The key of the account of a principal. Principals of different sources may have the same name.
+type PrincipalKey = (PrincipalSource, Box<str>);
+
 /// The quotas of a server, and the use of them.
 #[derive(Debug)]
 pub(super) struct Quotas {
-    principals: Accounts<Box<str>>,
+    principals: Accounts<PrincipalKey>,
     of_principal: Quota,
     peers: Accounts<IpAddr>,
     of_peer: Quota,
@@ -111,11 +114,12 @@ impl Quotas {
         peer: IpAddr,
     ) -> Result<Admission, QuotaError> {
         let mut admission = Admission::default();
-        if let Some(Principal { name, quota, .. }) = principal
+        if let Some(Principal { name, source, quota, .. }) = principal
             && !is_unlimited(quota)
         {
             let scope = QuotaScope::Principal;
-            admission.add(self.principals.open(name.clone(), quota, scope)?, quota, scope);
+            let key = (*source, name.clone());
+            admission.add(self.principals.open(key, quota, scope)?, quota, scope);
         }
         if !is_unlimited(&self.of_peer) {
             let (quota, scope) = (&self.of_peer, QuotaScope::Peer);
@@ -233,8 +237,9 @@ impl<K: Eq + Hash + Clone> Table<K> {
     }
 }
 
-fn is_open(account: &Account) -> bool {
-    account.streams.load(Relaxed) > 0
+/// Returns whether a stream uses the account. It may charge the account after it has ceased to count as open.
+fn is_open(account: &Arc<Account>) -> bool {
+    account.streams.load(Relaxed) > 0 || Arc::strong_count(account) > 1
 }
 
 #[cfg(test)]
@@ -243,7 +248,8 @@ mod tests {
     use crate::auth::Role;
 
     fn principal(name: &str, quota: Quota) -> Principal {
-        Principal { name: name.into(), namespace: None, role: Role::Writer, quota }
+        let source = PrincipalSource::Configuration;
+        Principal { name: name.into(), source, namespace: None, role: Role::Writer, quota }
     }
 
     fn peer(index: u32) -> IpAddr {
@@ -273,6 +279,16 @@ mod tests {
         let _again = admit(Some(&van), 4).unwrap();
     }
 
+    #[tokio::test]
+    async fn principals_of_different_sources_with_the_same_name_have_different_accounts() {
+        let quotas = Quotas::new(Quota::default(), Quota::default(), 10);
+        let van = principal("van", streams(1));
+        let other = Principal { source: PrincipalSource::JsonWebToken, ..van.clone() };
+        let _van = quotas.admit(Some(&van), peer(1)).unwrap();
+        let _other = quotas.admit(Some(&other), peer(1)).unwrap();
+        assert!(quotas.admit(Some(&van), peer(1)).is_err());
+    }
+
     #[test]
     fn without_limits_nothing_is_counted() {
         let quotas = Quotas::new(streams(1), Quota::default(), 10);
@@ -294,6 +310,19 @@ mod tests {
         assert_eq!((own.max_streams, own.max_points_per_second), (Some(9), Some(7)));
     }
 
+    #[tokio::test]
+    async fn an_account_that_may_still_be_charged_stays() {
+        let limits = Quota { max_bytes_per_second: Some(1), ..Quota::default() };
+        let quotas = Quotas::new(Quota::default(), limits, 10);
+        let mut admission = quotas.admit(None, peer(1)).unwrap();
+        let rates = admission.rates().unwrap();
+        drop(admission);
+        quotas.sweep();
+        rates.0[0].charge_for_test(100);
+        drop(rates);
+        assert!(quotas.admit(None, peer(1)).is_err());
+    }
+
     #[tokio::test(start_paused = true)]
     async fn accounts_without_streams_are_bounded_and_those_with_most_debt_stay() {
         let max_bytes_per_second = Some(1);
@@ -301,6 +330,7 @@ mod tests {
         let quotas = Quotas::new(Quota::default(), limits, 10);
         let debtor = quotas.admit(None, peer(0)).unwrap().rates().unwrap();
         debtor.0[0].charge_for_test(1_000_000);
+        drop(debtor);
         let open: Vec<_> =
             (1..=100).map(|index| quotas.admit(None, peer(index)).unwrap()).collect();
         for index in 1000..1000 + 4 * IDLE_ACCOUNTS_MAX as u32 {

@@ -279,6 +279,7 @@ async fn housekeeping(shared: &Shared) {
         shared.log.flush();
         shared.relieve();
         shared.quotas.sweep();
+        shared.failed_checks.sweep();
         if trimmer.is_due(&shared.memory) {
             // Trimming cannot panic, and nothing depends on its result.
             let _ = tokio::task::spawn_blocking(trim::trim).await;

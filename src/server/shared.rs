@@ -8,6 +8,7 @@ use tokio_util::task::TaskTracker;
 
 use super::call_log::LogObserver;
 use super::config::Config;
+use super::failed_checks::FailedChecks;
 use super::forwarded::TrustedProxies;
 use super::log_limit::{LineKind, LogLimit};
 use super::memory::Memory;
@@ -36,6 +37,7 @@ pub(super) struct Shared {
     pub(super) log: Arc<LogLimit>,
     pub(super) creations: Arc<CreationLimit>,
     pub(super) quotas: Quotas,
+    pub(super) failed_checks: FailedChecks,
     pub(super) proxies: TrustedProxies,
     pub(super) monitored: Arc<Monitored>,
     /// The log of calls, and the observers that the caller has added.
@@ -64,6 +66,7 @@ impl Shared {
                 config.peer_quota,
                 config.max_connections_per_peer,
             ),
+            failed_checks: FailedChecks::default(),
             proxies: TrustedProxies::new(config.trusted_proxies.clone()),
             creations: CreationLimit::new(config.max_new_recordings_per_minute),
             monitored: Arc::clone(monitor.state()),

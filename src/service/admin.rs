@@ -131,14 +131,16 @@ impl Backup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::Quota;
+    use crate::auth::{PrincipalSource, Quota};
 
     #[test]
     fn only_administrators_and_clients_of_the_same_machine_are_accepted() {
         let with_role = |role| {
             let mut extensions = Extensions::new();
             let name = "van-7".into();
-            let principal = Principal { name, namespace: None, role, quota: Quota::default() };
+            let source = PrincipalSource::Configuration;
+            let principal =
+                Principal { name, source, namespace: None, role, quota: Quota::default() };
             extensions.insert(Arc::new(principal));
             // With authentication the address does not matter.
             extensions.insert(ClientAddress([127, 0, 0, 1].into()));

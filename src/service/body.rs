@@ -29,7 +29,8 @@ pub(super) struct RequestBody {
     body: Body,
     progress: Arc<Progress>,
     idle: Idle,
-    /// Slows the stream down, if the server limits the rates of its caller.
+    /// Slows the stream down, if the server limits the rates of its caller. Charges what was read also when the call
+    /// ends.
     pace: Option<Box<Pace>>,
     /// The work of this stream since it last yielded or waited. Its budget permits thousands of small frames: a
     /// connection reads that many in one poll, and closes when too many are unread (the budget of h2 for small frames).
@@ -93,7 +94,7 @@ impl RequestBody {
         self.work.pause_if_spent().await;
         self.progress.set_buffered(self.held_bytes);
         if let Some(pace) = &mut self.pace {
-            pace.charge(self.progress.added_points(), self.progress.byte_count())?;
+            pace.charge(self.work.point_count(), self.progress.byte_count())?;
             self.progress.set_throttled(pace.throttled());
             poll_fn(|cx| pace.poll(cx)).await;
         }
@@ -130,6 +131,17 @@ impl RequestBody {
 
     fn cut(&self, cut: StreamCut) -> RpcError {
         RpcError::Cut { point_count: self.progress.point_count(), cut }
+    }
+}
+
+impl Drop for RequestBody {
+    /// Charges what was read since the last wait. A call may end at any time: by an error, a reset, a deadline, or
+    /// because its service is dropped.
+    fn drop(&mut self) {
+        if let Some(pace) = &mut self.pace {
+            // The debt counts for the next call. This one waits no longer.
+            let _ = pace.charge(self.work.point_count(), self.progress.byte_count());
+        }
     }
 }
 
@@ -287,5 +299,42 @@ mod tests {
         let path = fold_points(request, &limits, Metric::Planar, AxisOrder::XY).await.unwrap();
         // The first second is free. Each pause of 5 s is longer than the idle timeout.
         assert_eq!((path.point_count(), started.elapsed().as_secs()), (55, 54));
+    }
+
+    /// Reads these bytes with a limit of one point per second, until the call ends or is dropped. Returns the debt in
+    /// seconds.
+    async fn debt_after(bytes: Bytes, is_dropped: bool) -> u64 {
+        use crate::service::{Account, QuotaScope, Rate, RateUnit};
+
+        let account = Arc::new(Account::new(Instant::now()));
+        let (unit, scope, per_second) = (RateUnit::Points, QuotaScope::Principal, 1);
+        let rate = Rate { account: Arc::clone(&account), unit, scope, per_second };
+        let frames = VecDeque::from([bytes]);
+        let mut request = Request::new(Body::new(Scripted { frames, end: End::Stream }));
+        request.extensions_mut().insert(Rates(Arc::new([rate])));
+        // A budget that is spent at once, so that the call yields within the frame.
+        request.extensions_mut().insert(Work::with_max(1));
+        let mut call = Box::pin(async move {
+            let limits = StreamLimits::default();
+            fold_points(request, &limits, Metric::Planar, AxisOrder::XY).await
+        });
+        if is_dropped {
+            let first = poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await;
+            assert!(first.is_pending());
+            drop(call);
+        } else {
+            call.await.unwrap_err();
+        }
+        account.debt(Instant::now()).as_secs()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_fails_or_is_dropped_pays_for_the_points_that_it_has_decoded() {
+        let point = [0, 0, 0, 0, 4, 0x08, 3, 0x10, 4];
+        let malformed = [0, 0, 0, 0, 1, 0x08];
+        let failed = [&point.repeat(600)[..], &malformed].concat();
+        assert_eq!(debt_after(failed.into(), false).await, 601);
+        // The first block of points.
+        assert_eq!(debt_after(point.repeat(600).into(), true).await, 256);
     }
 }

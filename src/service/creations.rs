@@ -8,12 +8,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
+use crate::auth::Principal;
+
 /// A token bucket for each caller.
 #[derive(Debug)]
 pub struct CreationLimit {
     per_minute: u32,
     callers: Mutex<HashMap<Caller, Bucket>>,
-    /// Hashes the names of principals, so that buckets have a bounded size.
+    /// Hashes the sources and names of principals, so that buckets have a bounded size.
     hasher: RandomState,
 }
 
@@ -86,8 +88,9 @@ pub struct Creations {
 
 impl Creations {
     /// Returns the limit of a principal, whose peers and connections share it.
-    pub(super) fn of_principal(self, name: &str) -> Self {
-        let caller = Caller::Principal(self.limit.hasher.hash_one(name));
+    pub(super) fn of_principal(self, principal: &Principal) -> Self {
+        let key = (principal.source, &principal.name);
+        let caller = Caller::Principal(self.limit.hasher.hash_one(key));
         Self { caller, ..self }
     }
 
@@ -144,6 +147,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::auth::{PrincipalSource, Quota, Role};
 
     fn peer(index: u32) -> IpAddr {
         IpAddr::from(index.to_be_bytes())
@@ -157,10 +161,22 @@ mod tests {
         assert_eq!((0..1000).filter(|_| create(&one)).count(), 120);
         assert!(create(&other), "another peer has a bucket of its own");
         // A principal has a bucket of its own, too, whatever the address of its peers is.
-        let principal = one.clone().of_principal("van-7");
+        let named = |name: &str, source| Principal {
+            name: name.into(),
+            source,
+            namespace: None,
+            role: Role::Writer,
+            quota: Quota::default(),
+        };
+        let van = named("van-7", PrincipalSource::Configuration);
+        let principal = one.clone().of_principal(&van);
         assert_eq!((0..1000).filter(|_| create(&principal)).count(), 120);
-        assert!(!create(&other.clone().of_principal("van-7")));
-        assert!(create(&other.clone().of_principal("van-8")));
+        assert!(!create(&other.clone().of_principal(&van)));
+        for (name, source) in
+            [("van-8", PrincipalSource::Configuration), ("van-7", PrincipalSource::CertificateDns)]
+        {
+            assert!(create(&other.clone().of_principal(&named(name, source))));
+        }
         tokio::time::advance(Duration::from_secs(10)).await;
         assert_eq!((0..1000).filter(|_| create(&one)).count(), 10);
         // Reservations count while they exist, and return their token when they are dropped.

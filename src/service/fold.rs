@@ -115,6 +115,7 @@ impl<O: PointObserver> PointFold<O> {
             let capacity = block.remaining_capacity();
             let (first, second) = (&mut columns.0[..capacity], &mut columns.1[..capacity]);
             let run = self.messages.next_points(chunk, first, second);
+            work.count_points(run as u64);
             let (x, y) = match self.axes {
                 AxisOrder::XY => (&first[..run], &second[..run]),
                 AxisOrder::LatitudeLongitude => (&second[..run], &first[..run]),
@@ -142,6 +143,7 @@ impl<O: PointObserver> PointFold<O> {
             let message = self.messages.next(chunk).map_err(RpcError::Stream)?;
             let Some(message) = message else { return Ok(Step::Done) };
             work.add_decoded(message.len());
+            work.count_points(1);
             let (first, second) =
                 decode_point(message).map_err(|error| RpcError::Decode { index, error })?;
             let (x, y) = match self.axes {

@@ -25,6 +25,8 @@ pub enum QuotaKind {
     Streams,
     /// The rate of points or bytes.
     Rate(RateUnit),
+    /// The rate of credentials that are not valid and are expensive to check.
+    FailedChecks,
 }
 
 /// The unit of a rate limit.
@@ -52,6 +54,7 @@ impl QuotaError {
             QuotaKind::Streams => "STREAM_QUOTA",
             QuotaKind::Rate(RateUnit::Points) => "POINT_RATE",
             QuotaKind::Rate(RateUnit::Bytes) => "BYTE_RATE",
+            QuotaKind::FailedChecks => "AUTHENTICATION_RATE",
         }
     }
 
@@ -76,6 +79,7 @@ impl QuotaKind {
             (Self::Rate(RateUnit::Points), _) => "points per second",
             (Self::Rate(RateUnit::Bytes), 1) => "byte per second",
             (Self::Rate(RateUnit::Bytes), _) => "bytes per second",
+            (Self::FailedChecks, _) => "failed authentications per second",
         }
     }
 }

@@ -60,10 +60,12 @@ pub(super) enum Step {
     Spent,
 }
 
-/// The work of one stream since it last yielded or waited.
+/// The work of one stream since it last yielded or waited, and the number of its points.
 #[derive(Clone, Debug)]
 pub(super) struct Work {
     spent_ns: u64,
+    /// Points of all messages that were decoded, also those that the path does not contain.
+    point_count: u64,
     max_ns: u64,
     #[cfg(test)]
     most_ns: std::sync::Arc<std::sync::atomic::AtomicU64>,
@@ -83,9 +85,11 @@ impl Work {
         set_by_test.unwrap_or_default()
     }
 
-    fn with_max(max_ns: u64) -> Self {
+    /// Returns a counter with this budget.
+    pub(super) fn with_max(max_ns: u64) -> Self {
         Self {
             spent_ns: 0,
+            point_count: 0,
             max_ns,
             #[cfg(test)]
             most_ns: std::sync::Arc::default(),
@@ -94,6 +98,17 @@ impl Work {
 
     fn add(&mut self, ns: u64) {
         self.spent_ns = self.spent_ns.saturating_add(ns);
+    }
+
+    /// Counts points of messages that were decoded, whether or not they are valid and the path takes them. Adds no work.
+    #[inline]
+    pub(super) fn count_points(&mut self, count: u64) {
+        self.point_count += count;
+    }
+
+    /// Returns the number of points that the stream has decoded since its start.
+    pub(super) fn point_count(&self) -> u64 {
+        self.point_count
     }
 
     /// Adds a received DATA frame of this many bytes.

@@ -353,6 +353,7 @@ async fn a_sweep_removes_only_abandoned_recordings(store: &dyn CheckpointStore) 
     }
     let written = name("written");
     let abandoned = Abandoned {
+        namespace: None,
         update_unix_ms: 100,
         points_max: 10,
         removals_max: 1,

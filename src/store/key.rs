@@ -12,7 +12,7 @@
 use std::borrow::Cow;
 use std::ops::Bound::{self, Excluded, Included, Unbounded};
 
-use crate::recording::{ListQuery, ListScope, Namespace, RecordingName};
+use crate::recording::{ListQuery, ListScope, Namespace, RecordingName, Sweep};
 
 const BEFORE_NAMESPACE: char = '\u{7f}';
 const AFTER_NAMESPACE: char = '\0';
@@ -51,6 +51,15 @@ pub(super) fn after(after: Option<&RecordingName>) -> (Bound<String>, Bound<Stri
     (after.map_or(Unbounded, |name| Excluded(of(name).into_owned())), Unbounded)
 }
 
+/// Returns the range of the keys that a sweep checks after a recording.
+pub(super) fn swept(
+    sweep: &Sweep,
+    position: Option<&RecordingName>,
+) -> (Bound<String>, Bound<String>) {
+    let Some(abandoned) = &sweep.abandoned else { return after(position) };
+    selected(&ListQuery::namespace(abandoned.namespace.clone()).after(position.cloned()))
+}
+
 /// Returns the range of the keys that a query selects. It contains no key of another namespace.
 pub(super) fn selected(query: &ListQuery) -> (Bound<String>, Bound<String>) {
     let position = after(query.after.as_ref());
@@ -78,7 +87,7 @@ mod tests {
     use super::*;
 
     fn names() -> impl Strategy<Value = RecordingName> {
-        ("[-.0Za~]{1,3}", prop::option::of("[-.0Za~]{1,3}")).prop_map(|(id, namespace)| {
+        ("[-.0Za~]{1,3}", prop::option::of("[.0Za~]|[-.0Za~]{2,3}")).prop_map(|(id, namespace)| {
             let namespace = namespace.map(|namespace| namespace.parse().unwrap());
             RecordingName::in_namespace(namespace.as_ref(), &id).unwrap()
         })
@@ -94,7 +103,7 @@ mod tests {
         #[test]
         fn a_range_has_exactly_the_selected_names(
             all in prop::collection::btree_set(names(), 0..40),
-            scope in prop::option::of((prop::option::of("[-.0Za~]{1,3}"), "[-.0Za~]{0,2}")),
+            scope in prop::option::of((prop::option::of("[.0Za~]|[-.0Za~]{2,3}"), "[-.0Za~]{0,2}")),
             position in prop::option::of(names()),
         ) {
             let scope = match scope {

@@ -153,7 +153,7 @@ impl MemoryStore {
 
     fn sweep_now(&self, sweep: &Sweep, after: Option<&RecordingName>) -> Swept {
         let mut content = self.content();
-        let recordings = content.recordings.range(key::after(after));
+        let recordings = content.recordings.range(key::swept(sweep, after));
         let mut recordings = recordings.filter_map(|(key, stored)| Some((key::name(key)?, stored)));
         let mut swept = Swept::default();
         for (name, stored) in recordings.by_ref().take(SWEEP_STEP) {

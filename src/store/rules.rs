@@ -136,7 +136,8 @@ pub(super) fn is_selected(sweep: &Sweep, name: &RecordingName, stored: Header) -
         return true;
     }
     sweep.abandoned.as_ref().is_some_and(|abandoned| {
-        !stored.complete
+        name.namespace() == abandoned.namespace.as_ref()
+            && !stored.complete
             && stored.committed_points <= abandoned.points_max
             && stored.update_unix_ms <= abandoned.update_unix_ms
             && !(abandoned.has_writer)(name)

@@ -106,6 +106,11 @@ impl<'a> PackedColumns<'a> {
         Ok(points)
     }
 
+    /// Returns the number of entries of x, whether or not the other columns have the same length.
+    pub fn entry_count(&self) -> usize {
+        self.columns[X].len
+    }
+
     /// Returns whether all columns are empty.
     pub fn is_empty(&self) -> bool {
         self.columns.iter().all(|column| column.len == 0)

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use prost::Message as _;
+use rustix::process::Signal;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use waywiser::proto::waywiser_v1 as v1;
@@ -25,8 +26,13 @@ use crate::server::{Server, is_optimised};
 const CONNECTIONS: usize = 4;
 const STREAMS: usize = 16;
 const INTERVAL: Duration = Duration::from_millis(10);
-/// A rate that one thread of a server folds in a small part of its time.
-const POINTS_PER_SECOND: &str = "2000000";
+/// Points of the largest DATA frame. A stream pays for a frame after it has read it.
+const FRAME_POINTS: u64 = 16_384 / 9;
+
+/// Returns a rate that one thread of a server folds in a small part of its time.
+fn points_per_second() -> &'static str {
+    if is_optimised() { "2000000" } else { "200000" }
+}
 
 /// The authorization headers of the clients, empty for a server without authentication.
 #[derive(Clone, Default)]
@@ -126,13 +132,51 @@ fn text(sorted: &[Duration]) -> String {
     format!("p50 {}, p99 {}, max {}", of(50), of(99), of(100))
 }
 
-/// Runs both clients and returns the p99 of the other one. With a quota, checks it.
+/// Stops the server, and returns the number of points that it has folded for the greedy client, from its log of calls.
+async fn greedy_points(report: &mut Report, server: &mut Server, clients: &Clients) -> u64 {
+    // Every call is in the log when the process has exited.
+    server.signal(Signal::TERM);
+    let has_exited = server.exit_since(std::time::Instant::now()).await.is_some();
+    report.check(has_exited, "the server exits, so that its log is complete");
+    report.check(server.log_lines("suppressed=").is_empty(), "no line of the log is left out");
+    let of_greedy = match clients.greedy_host() {
+        Some(host) => format!("peer={}:", host.ip()),
+        None => "principal=\"greedy\"".to_owned(),
+    };
+    let lines = server.log_lines(&of_greedy);
+    let points = |line: &String| {
+        let (_, points) = line.split_once(" points=")?;
+        points.split_whitespace().next()?.parse::<u64>().ok()
+    };
+    let points: Vec<u64> = lines.iter().filter_map(points).collect();
+    report.check(points.len() >= CONNECTIONS * STREAMS, format!("calls: {}", points.len()));
+    points.iter().sum()
+}
+
+/// Checks that the greedy client got its quota and not more: the points of the time, a burst of a second, and a frame
+/// for each of its streams. Without a quota it gets more, so that the check can fail.
+fn check_share(report: &mut Report, points: u64, time: Duration, is_limited: bool) {
+    let per_second: f64 = points_per_second().parse().unwrap();
+    let frames = (2 * CONNECTIONS * STREAMS) as u64 * FRAME_POINTS;
+    let most = per_second * (time.as_secs_f64() + 1.0) + frames as f64;
+    report.figure("points of the greedy client, and its limit", format!("{points}, {most:.0}"));
+    if !is_limited {
+        report.check(points as f64 > most, "without a quota, the client gets more points");
+        return;
+    }
+    report
+        .check(points as f64 <= most, format!("{points} points are above the quota of {most:.0}"));
+    report.check(points > 0, "the greedy client is served, too");
+}
+
+/// Runs both clients and returns the p99 of the other one. With a quota, checks it, and the share of the greedy client.
 async fn run(report: &mut Report, options: &[(&str, &str)], clients: &Clients) -> Duration {
     let count = 100 * setting("HOSTILE_SECONDS").unwrap_or(3) as usize;
-    let server = Server::start(options);
+    let mut server = Server::start(options);
     let idle = latencies(&server, clients, count).await;
     report.figure("without load", text(&idle));
     let before = server.usage().cpu;
+    let load_began = Instant::now();
     let mut load = greedy(&server, clients);
     // Until the greedy client has used up its burst.
     sleep(Duration::from_secs(2)).await;
@@ -145,10 +189,14 @@ async fn run(report: &mut Report, options: &[(&str, &str)], clients: &Clients) -
         ms(Duration::from_secs_f64(cpu / (began.elapsed().as_secs_f64() + 2.0))),
     );
     load.shutdown().await;
+    let points = greedy_points(report, &mut server, clients).await;
+    let load_time = load_began.elapsed();
     // An answer takes a fraction of a millisecond, which is below the noise of a busy machine.
     let limit = (2 * percentile(&idle, 99)).max(Duration::from_millis(2));
     let p99 = percentile(&loaded, 99);
-    if options.iter().any(|(option, _)| option.starts_with("--max-points")) {
+    let is_limited = options.iter().any(|(option, _)| option.starts_with("--max-points"));
+    check_share(report, points, load_time, is_limited);
+    if is_limited {
         let is_met = p99 <= limit || !is_optimised();
         report.check(is_met, format!("the p99 is {}, at most {}", ms(p99), ms(limit)));
     }
@@ -159,7 +207,7 @@ async fn run(report: &mut Report, options: &[(&str, &str)], clients: &Clients) -
 #[ignore = "run by: cargo test --test hostile -- --ignored"]
 fn a_greedy_client_with_a_quota_does_not_delay_others() {
     attack_on_latency("greedy client", async |report| {
-        let limited = [("--max-points-per-second-per-peer", POINTS_PER_SECOND)];
+        let limited = [("--max-points-per-second-per-peer", points_per_second())];
         let p99 = run(report, &limited, &Clients::default()).await;
         report.figure("p99 with the quota", ms(p99));
         let p99 = run(report, &[], &Clients::default()).await;
@@ -175,7 +223,7 @@ fn a_greedy_principal_does_not_delay_another_one_at_the_same_address() {
         let file = directory.path().join("tokens.toml");
         let clients = Clients::with_tokens(&file);
         let tokens = ("--tokens", file.to_str().unwrap());
-        let limited = [tokens, ("--max-points-per-second", POINTS_PER_SECOND)];
+        let limited = [tokens, ("--max-points-per-second", points_per_second())];
         let p99 = run(report, &limited, &clients).await;
         report.figure("p99 with the quota", ms(p99));
         let p99 = run(report, &[tokens], &clients).await;

@@ -6,7 +6,9 @@ use std::time::{Duration, SystemTime};
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
-use waywiser::auth::{AuthError, Authenticator, Credentials, Principal, Quota, Role, Session};
+use waywiser::auth::{
+    AuthError, Authenticator, Credentials, Principal, PrincipalSource, Quota, Role, Session,
+};
 
 use crate::support::{PATH_LENGTH, Raw, Server, frames};
 
@@ -25,6 +27,7 @@ impl Authenticator for OneToken {
 
 fn session() -> Session {
     let principal = Principal {
+        source: PrincipalSource::Configuration,
         name: "van-7".into(),
         namespace: None,
         role: Role::Writer,

@@ -168,6 +168,45 @@ async fn refusals_have_codes_and_reasons_and_never_the_token() {
     server.assert_refuses_calls_without_credentials().await;
 }
 
+#[tokio::test]
+async fn failed_signatures_are_limited_per_peer_and_valid_credentials_are_served() {
+    let van = Token::generate().unwrap();
+    let files = Files::new(&[("van", &van)]);
+    let server = Server::with_authenticator(files.access()).await;
+    let known = files.issuer.token(json!({}));
+    let forged = Issuer::new().token(json!({}));
+    let call = async |raw: &mut Raw, token: &str| {
+        let mut call = raw.call_with(PATH_LENGTH, &[("authorization", &bearer(token))]);
+        // A refused stream may have ended.
+        let _ = call.body.send_data(frames(&[(0, 0)]), true);
+        call.answer().await.unwrap()
+    };
+    let mut raw = Raw::connect(server.address).await;
+    assert_eq!(call(&mut raw, &known).await.code, Code::Ok);
+    let mut failures = 0;
+    let refused = loop {
+        let answer = call(&mut raw, &forged).await;
+        if answer.code != Code::Unauthenticated {
+            break answer;
+        }
+        failures += 1;
+    };
+    assert!(failures >= 50, "{failures}");
+    assert_eq!(
+        (refused.code, refused.reason.as_deref()),
+        (Code::ResourceExhausted, Some("AUTHENTICATION_RATE"))
+    );
+    insta::assert_snapshot!(refused.message, @"this client address has reached its limit of 10 failed authentications per second; try again in 1 s");
+    // Credentials whose signature was checked before, or that have none, are accepted on the same connection.
+    for token in [&known, van.as_str()] {
+        assert_eq!(call(&mut raw, token).await.code, Code::Ok);
+    }
+    // A new token is accepted on another connection of the same address.
+    let mut other = Raw::connect(server.address).await;
+    let new = files.issuer.token(json!({"sub": "bus"}));
+    assert_eq!(call(&mut other, &new).await.code, Code::Ok);
+}
+
 impl Server {
     async fn assert_refuses_calls_without_credentials(&self) {
         let mut raw = Raw::connect(self.address).await;

@@ -1,6 +1,7 @@
 //! Isolation of principals: nothing that a caller receives, and no work that its calls cause, depends on the recordings
 //! of other namespaces.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,20 +12,21 @@ use tonic::Code;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use waywiser::auth::{Principal, Quota, Role};
-use waywiser::proto::waywiser_admin_v1::BackupStoreRequest;
-use waywiser::proto::waywiser_admin_v1::admin_service_client::AdminServiceClient;
 use waywiser::proto::waywiser_v1 as pb;
 use waywiser::recording::{CheckpointStore, OpenRequest};
 use waywiser::store::{MemoryStore, RedbStore};
 
 use crate::support::Server;
-use crate::support::callers::{caller, paths, server, token};
+use crate::support::callers::{caller, paths, server};
 use crate::support::traced::Traced;
 
 use caller_log::CallerLog;
 use transcript::{Transcript, piece};
 
 mod caller_log;
+mod default_namespace;
+mod full_store;
+mod other_methods;
 mod transcript;
 
 /// The quota of the caller `a`.
@@ -69,6 +71,7 @@ async fn call_all(store: Arc<dyn CheckpointStore>, foreign: &[Foreign]) -> Vec<S
     let mut server = server(Arc::clone(&traced) as _, callers(), slow_commits).await;
     for &recording in foreign {
         record(&server, recording).await;
+        other_methods::chat(&server, recording.0).await.unwrap();
     }
     traced.take();
     let mut transcript = Transcript::new(paths(&server, "a").await, traced);
@@ -119,9 +122,14 @@ async fn call_all(store: Arc<dyn CheckpointStore>, foreign: &[Foreign]) -> Vec<S
     transcript.record([piece("paths/e", 0..1, false)]).await;
 
     // Names, prefixes and tokens of other namespaces, and invalid texts.
-    for name in
-        ["namespaces/beta/paths/same", "namespaces/none/paths/x", "namespaces/beta", "same", ""]
-    {
+    for name in [
+        "namespaces/beta/paths/same",
+        "namespaces/-/paths/same",
+        "namespaces/none/paths/x",
+        "namespaces/beta",
+        "same",
+        "",
+    ] {
         transcript.get(name).await;
         transcript.delete(name, true).await;
         transcript.watch(name, true, 1).await;
@@ -135,15 +143,32 @@ async fn call_all(store: Arc<dyn CheckpointStore>, foreign: &[Foreign]) -> Vec<S
     // Methods that store nothing.
     transcript.record([piece("", 0..3, true)]).await;
     transcript.measure().await;
-    let mut admin = AdminServiceClient::with_interceptor(server.channel().await, token("a"));
-    let refused = admin.backup_store(BackupStoreRequest {}).await.unwrap_err();
-    transcript.add("BackupStore", Err::<(), _>(refused));
-    let lines = transcript.finish();
-    drop(admin);
+    other_methods::call(&server, &mut transcript).await;
+    let mut lines = transcript.finish();
+    let ended = server.all_ended_calls();
     // All calls have ended and are in the log then.
     server.stop();
     server.stopped().await;
+    // Health knows no callers.
+    let is_own = |principal: Option<&str>| principal.is_none_or(|principal| principal == "a");
+    let methods = ended.methods().into_iter().filter(|(_, by)| is_own(by.as_deref()));
+    lines.extend(methods.map(|(method, _)| format!("{CALLED}{method}")));
     lines
+}
+
+/// The start of the lines with the methods that the caller has called.
+const CALLED: &str = "called: ";
+
+/// A new method must be called in [`call_all`].
+#[tokio::test]
+async fn the_calls_are_those_of_every_method() {
+    let lines = run(memory(), &[]).await;
+    let called = lines.iter().filter_map(|line| line.strip_prefix(CALLED));
+    let called: BTreeSet<String> = called.map(str::to_owned).collect();
+    let missing: Vec<_> = other_methods::all().into_iter().collect();
+    let missing: Vec<_> = missing.iter().filter(|method| !called.contains(*method)).collect();
+    assert!(missing.is_empty(), "{missing:?}; called: {called:?}");
+    assert!(called.len() >= 18, "{called:?}");
 }
 
 /// Recordings of other callers, with the IDs that the caller `a` uses and with others.

@@ -5,19 +5,26 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::stream;
+use prost::Message as _;
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Status};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tonic_types::StatusExt as _;
 use waywiser::Config;
-use waywiser::auth::{AuthError, Authenticator, Credentials, Principal, Quota, Role, Session};
+use waywiser::auth::{
+    AuthError, Authenticator, Credentials, Principal, PrincipalSource, Quota, Role, Session,
+};
 use waywiser::client::{Client, RecordEvent};
 use waywiser::measure::{Fix, Metric, Options, Point};
 use waywiser::proto::waywiser_v1 as pb;
 use waywiser::store::MemoryStore;
 
+use crate::support::faulty::{Call, Fault, Faulty};
 use crate::support::{Answer, PATH_LENGTH, Raw, Server, frame, frames};
+
+const RECORD_PATH: &str = "/waywiser.v1.PathService/RecordPath";
 
 /// Accepts every token as the name of a principal. `small` has a quota of its own.
 struct Names;
@@ -28,6 +35,7 @@ impl Authenticator for Names {
         let name = str::from_utf8(value).unwrap().strip_prefix("Bearer ").unwrap();
         let max_streams = (name == "small").then_some(1);
         let principal = Principal {
+            source: PrincipalSource::Configuration,
             name: name.into(),
             namespace: None,
             role: Role::Writer,
@@ -244,4 +252,128 @@ async fn a_request_has_the_rates_of_its_own_principal() {
     let mut request = Request::new(pb::ListPathsRequest::default());
     request.metadata_mut().insert("authorization", "Bearer van".parse().unwrap());
     assert_eq!(paths.list_paths(request).await.unwrap_err().code(), Code::ResourceExhausted);
+}
+
+/// The end of a call that has read its points and waits for no more.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    /// A message that does not decode follows in the same frame.
+    Malformed,
+    /// The first point is not valid, so that the path takes none.
+    InvalidPoint,
+    /// The client resets the stream while the store is busy.
+    Reset,
+    /// The client loses its connection while the store is busy.
+    Lost,
+    /// The deadline passes while the store is busy.
+    Deadline,
+    /// The first path of a batch ends with an error, and the stream too.
+    FailedPath,
+}
+
+impl End {
+    const ALL: [Self; 6] = [
+        Self::Malformed,
+        Self::InvalidPoint,
+        Self::Reset,
+        Self::Lost,
+        Self::Deadline,
+        Self::FailedPath,
+    ];
+
+    /// Sends 100 points in a call of the principal `van` that ends like this. Waits for the end.
+    async fn run(self, server: &Server, store: &Faulty) {
+        let mut raw = Raw::connect(server.address).await;
+        let peer = raw.peer;
+        let [(header, value)] = bearer("van");
+        let mut headers = vec![(header, value.as_str())];
+        let mut path = RECORD_PATH;
+        let mut message = message(0, 100);
+        message.write_offset = None;
+        let bytes = match self {
+            Self::Malformed => {
+                message.name.clear();
+                [frame(&message.encode_to_vec()), frame(&[0xff])].concat()
+            }
+            Self::InvalidPoint => {
+                message.points[0].x = f64::NAN;
+                frame(&message.encode_to_vec()).into()
+            }
+            Self::FailedPath => {
+                path = "/waywiser.v1.PathService/MeasurePaths";
+                message.points[0].x = f64::NAN;
+                let (options, points) = (message.options, message.points);
+                let failed = pb::MeasurePathsRequest { options, points, ..Default::default() };
+                [frame(&failed.encode_to_vec()), frame(&[0xff])].concat()
+            }
+            Self::Reset | Self::Lost | Self::Deadline => {
+                store.always(Call::Load, Some(Fault::HeldBefore));
+                frame(&message.encode_to_vec()).into()
+            }
+        };
+        if let Self::Deadline = self {
+            headers.push(("grpc-timeout", "50m"));
+        }
+        let mut call = raw.call_with(path, &headers);
+        call.send(bytes);
+        if let Self::Reset | Self::Lost = self {
+            while store.calls(Call::Load) == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        match self {
+            Self::Malformed | Self::InvalidPoint | Self::FailedPath => {
+                assert_eq!(call.answer().await.unwrap().code, Code::InvalidArgument);
+            }
+            Self::Deadline => {
+                assert_eq!(call.answer().await.unwrap().code, Code::DeadlineExceeded);
+            }
+            Self::Reset => {
+                call.body.send_reset(h2::Reason::CANCEL);
+                server.ended_calls(peer, 1).await;
+            }
+            Self::Lost => {
+                raw.abort().await;
+                server.ended_calls(peer, 1).await;
+            }
+        }
+    }
+}
+
+async fn assert_next_call_is_refused(reason: &str, configure: fn(&mut Config)) {
+    for end in End::ALL {
+        let store = Arc::new(Faulty::new(Arc::new(MemoryStore::default())));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = Server::adapted(listener, Arc::clone(&store) as _, configure, |server| {
+            server.with_authenticator(Arc::new(Names))
+        });
+        end.run(&server, &store).await;
+        let mut raw = Raw::connect(server.address).await;
+        let refused = complete(begin(&mut raw, "van")).await;
+        assert_eq!(refused.reason.as_deref(), Some(reason), "{end:?}: {refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_ends_in_any_way_pays_for_its_points() {
+    assert_next_call_is_refused("POINT_RATE", |config| {
+        config.principal_quota.max_points_per_second = Some(1);
+    })
+    .await;
+    assert_next_call_is_refused("POINT_RATE", |config| {
+        config.peer_quota.max_points_per_second = Some(1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_call_that_ends_in_any_way_pays_for_its_bytes() {
+    assert_next_call_is_refused("BYTE_RATE", |config| {
+        config.principal_quota.max_bytes_per_second = Some(1);
+    })
+    .await;
+    assert_next_call_is_refused("BYTE_RATE", |config| {
+        config.peer_quota.max_bytes_per_second = Some(1);
+    })
+    .await;
 }

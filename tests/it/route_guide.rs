@@ -9,7 +9,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Streaming};
 use waywiser::Config;
-use waywiser::auth::{AuthError, Authenticator, Credentials, Principal, Quota, Role, Session};
+use waywiser::auth::{
+    AuthError, Authenticator, Credentials, Principal, PrincipalSource, Quota, Role, Session,
+};
 use waywiser::proto::routeguide as pb;
 use waywiser::server::{Feature, Features};
 
@@ -289,6 +291,7 @@ impl Authenticator for Namespaces {
         let namespace = std::str::from_utf8(token).unwrap().strip_prefix("Bearer ").unwrap();
         let role = if namespace == "reader" { Role::Reader } else { Role::Writer };
         let principal = Principal {
+            source: PrincipalSource::Configuration,
             name: "caller".into(),
             namespace: Some(namespace.parse().unwrap()),
             role,

@@ -8,7 +8,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
-use waywiser::auth::{AuthError, Authenticator, Credentials, Principal, Quota, Role, Session};
+use waywiser::auth::{
+    AuthError, Authenticator, Credentials, Principal, PrincipalSource, Quota, Role, Session,
+};
 use waywiser::client::{
     Client, ClientError, ConnectionFault, RecordError, RecordEvent, TokenSource,
 };
@@ -154,6 +156,7 @@ impl Authenticator for Gate {
             return Err(AuthError::Invalid("the token is not known"));
         }
         let principal = Principal {
+            source: PrincipalSource::Configuration,
             name: "van-7".into(),
             namespace: None,
             role: Role::Writer,

@@ -121,6 +121,11 @@ impl Server {
         self.ended_calls.take(peer, count).await
     }
 
+    /// Returns the record of the calls of this server, which outlives the server.
+    pub fn all_ended_calls(&self) -> Arc<EndedCalls> {
+        Arc::clone(&self.ended_calls)
+    }
+
     /// Begins the drain.
     pub fn stop(&mut self) {
         let _ = self.stop.take().unwrap().send(());

@@ -79,7 +79,8 @@ impl Fixture {
 
 fn bearer(access: &Access, token: &str) -> Result<Session, AuthError> {
     let header = format!("Bearer {token}");
-    let credentials = Credentials { authorization: Some(header.as_bytes()), certificate: None };
+    let credentials =
+        Credentials { authorization: Some(header.as_bytes()), certificate: None, failures: None };
     access.authenticate(&credentials)
 }
 
@@ -88,7 +89,11 @@ fn named(name: &str) -> PeerCertificate {
 }
 
 fn certificate(access: &Access, name: &str) -> Result<Session, AuthError> {
-    access.authenticate(&Credentials { authorization: None, certificate: Some(&named(name)) })
+    access.authenticate(&Credentials {
+        authorization: None,
+        certificate: Some(&named(name)),
+        failures: None,
+    })
 }
 
 #[test]
@@ -102,7 +107,30 @@ fn each_kind_of_credential_names_its_principal() {
     assert_eq!(van.principal.namespace, None);
     let other = certificate(access, "other.example").unwrap().principal;
     assert_eq!(&*other.name, "other.example");
-    assert_eq!(other.namespace.as_ref().unwrap().as_str(), "other.example");
+    assert_eq!(other.namespace.as_ref().unwrap().as_str(), "~dns.other.example");
+}
+
+#[test]
+fn equal_names_of_different_credentials_are_different_principals() {
+    let fixture = Fixture::new();
+    let Fixture { access, key, token, .. } = &fixture;
+    fixture.write_tokens(&format!("{}namespace = 'bike'\n", entry("bike", token)));
+    access.reload().unwrap();
+    let uri = PeerCertificate { uri_names: vec!["bike".to_owned()], ..PeerCertificate::default() };
+    let by_uri = Credentials { authorization: None, certificate: Some(&uri), failures: None };
+    let principals = [
+        fixture.principal(),
+        bearer(access, &key.token(&claims("bike"))).unwrap().principal,
+        certificate(access, "bike").unwrap().principal,
+        access.authenticate(&by_uri).unwrap().principal,
+    ];
+    assert!(principals.iter().all(|principal| &*principal.name == "bike"));
+    for (index, one) in principals.iter().enumerate() {
+        for other in &principals[..index] {
+            assert_ne!(one.source, other.source);
+            assert_ne!(one.namespace, other.namespace);
+        }
+    }
 }
 
 #[test]
@@ -111,7 +139,8 @@ fn a_session_of_a_certificate_ends_with_it() {
         Access::load(AccessSettings { certificates: true, ..AccessSettings::default() }).unwrap();
     let session = |not_after| {
         let certificate = PeerCertificate { not_after: Some(not_after), ..named("van.example") };
-        let credentials = Credentials { authorization: None, certificate: Some(&certificate) };
+        let credentials =
+            Credentials { authorization: None, certificate: Some(&certificate), failures: None };
         access.authenticate(&credentials).map(|session| session.expires_at)
     };
     let now = SystemTime::now();
@@ -125,8 +154,11 @@ fn a_wrong_token_is_not_replaced_by_a_certificate() {
     let Fixture { access, token, .. } = &Fixture::new();
     let with = |authorization: &str| {
         let authorization = Some(authorization.as_bytes());
-        access
-            .authenticate(&Credentials { authorization, certificate: Some(&named("van.example")) })
+        access.authenticate(&Credentials {
+            authorization,
+            certificate: Some(&named("van.example")),
+            failures: None,
+        })
     };
     assert!(with(&format!("Bearer {}", token.as_str())).is_ok());
     for wrong in ["", "Basic YTpi", "Bearer x", &format!("Bearer {}x", token.as_str())] {
@@ -310,4 +342,49 @@ fn the_cost_of_an_authentication_is_printed() {
     measure("JWT with a wrong signature (Ed25519)", CALLS / 100, &|| {
         assert!(bearer(access, &wrong).is_err());
     });
+}
+
+/// Counts failures up to a maximum.
+#[derive(Default)]
+struct Failures {
+    count: std::cell::Cell<usize>,
+    max: usize,
+}
+
+impl FailureLimit for Failures {
+    fn is_reached(&self) -> bool {
+        self.count.get() >= self.max
+    }
+
+    fn add(&self) {
+        self.count.set(self.count.get() + 1);
+    }
+}
+
+#[test]
+fn only_checks_of_signatures_that_fail_are_limited() {
+    let Fixture { access, token, key, .. } = &Fixture::new();
+    let failures = Failures { max: 2, ..Failures::default() };
+    let call = |token: &str| {
+        let header = format!("Bearer {token}");
+        let authorization = Some(header.as_bytes());
+        let failures = Some(&failures as &dyn FailureLimit);
+        access.authenticate(&Credentials { authorization, certificate: None, failures })
+    };
+    let (known, new) = (key.token(&claims("bike")), key.token(&claims("bus")));
+    let mut old = claims("bike");
+    old["exp"] = json!(1);
+    for cheap in ["x".repeat(40), format!("{}.a.b", "x".repeat(40)), token.as_str().to_owned()] {
+        let _ = call(&cheap);
+    }
+    assert!(call(&known).is_ok());
+    assert_eq!(failures.count.get(), 0);
+    assert!(call(&format!("{new}AAAA")).unwrap_err().to_string().contains("signature"));
+    assert_eq!(call(&key.token(&old)).unwrap_err(), AuthError::Expired);
+    assert_eq!(failures.count.get(), 2);
+    // No signature is checked now, whether or not it is valid. Known tokens need no check.
+    assert_eq!(call(&new).unwrap_err(), AuthError::Throttled);
+    assert_eq!(call(&format!("{new}AAAA")).unwrap_err(), AuthError::Throttled);
+    assert!(call(&known).is_ok() && call(token.as_str()).is_ok());
+    assert_eq!(failures.count.get(), 2);
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::json::Object;
 use crate::auth::authenticator::AuthError;
 use crate::auth::derived;
-use crate::auth::principal::{Principal, Quota, Role};
+use crate::auth::principal::{Principal, PrincipalSource, Quota, Role};
 
 /// The values that the claims of a token must have.
 #[derive(Clone, Debug)]
@@ -91,9 +91,18 @@ fn principal(claims: &Object, rules: &ClaimRules) -> Result<Principal, AuthError
     const NAMESPACE: AuthError = AuthError::Invalid(
         "the namespace in the token is not a text of 1 to 64 characters of A-Z a-z 0-9 - _ . ~",
     );
+    let source = PrincipalSource::JsonWebToken;
     let namespace = match claims.text(&rules.namespace_claim).ok_or(NAMESPACE)? {
-        Some(namespace) => namespace.parse().map_err(|_| NAMESPACE)?,
-        None => derived::namespace(name).ok_or(NAMESPACE)?,
+        Some(namespace) => {
+            let namespace = namespace.parse().map_err(|_| NAMESPACE)?;
+            if derived::is_reserved(&namespace, source) {
+                return Err(AuthError::Invalid(
+                    "the namespace in the token starts with ~, which is reserved; use another one",
+                ));
+            }
+            namespace
+        }
+        None => derived::namespace(source, name).ok_or(NAMESPACE)?,
     };
     const ROLE: AuthError =
         AuthError::Invalid("the role in the token is not reader, writer or admin");
@@ -101,7 +110,8 @@ fn principal(claims: &Object, rules: &ClaimRules) -> Result<Principal, AuthError
         Some(role) => role.parse().map_err(|_| ROLE)?,
         None => Role::Writer,
     };
-    Ok(Principal { name: name.into(), namespace: Some(namespace), role, quota: Quota::default() })
+    let (name, quota) = (name.into(), Quota::default());
+    Ok(Principal { name, source, namespace: Some(namespace), role, quota })
 }
 
 #[cfg(test)]
@@ -150,7 +160,7 @@ mod tests {
         let (principal, expires_at) = check_json(&claims(json!({}))).unwrap();
         assert_eq!(expires_at, UNIX_EPOCH + Duration::from_secs(NOW + 660));
         assert_eq!(&*principal.name, "van|7");
-        assert_eq!(principal.namespace.as_ref().unwrap().as_str(), "van~7C7");
+        assert_eq!(principal.namespace.as_ref().unwrap().as_str(), "~jwt.van~7C7");
         assert_eq!(principal.role, Role::Writer);
         let changes = json!({"namespace": "acme", "https://claims/role": "admin", "sub": "ü"});
         let (principal, _) = check_json(&claims(changes)).unwrap();
@@ -207,6 +217,11 @@ mod tests {
         for namespace in [json!("a/b"), json!(""), json!(["a"]), json!("x".repeat(65)), json!(1)] {
             assert!(refusal(json!({"namespace": namespace})).contains("namespace"), "{namespace}");
         }
+        for namespace in ["~", "~dns.a", "~uri~a", "~jwt", "-"] {
+            assert!(refusal(json!({"namespace": namespace})).contains("namespace"), "{namespace}");
+        }
+        // The issuer may share the namespace of a subject with others.
+        assert!(check_json(&claims(json!({"namespace": "~jwt.other"}))).is_ok());
         for role in [json!("root"), json!(["admin"]), json!("Admin"), json!(""), json!(true)] {
             assert!(refusal(json!({"https://claims/role": role})).contains("role"), "{role}");
         }

@@ -27,7 +27,7 @@ use self::fetch::Fetcher;
 use self::key_set::{Candidates, KEY_SET_BYTES_MAX, KeySet};
 use self::refresh::Refresh;
 pub use self::source::{KeySetUrl, KeySource};
-use super::authenticator::{AuthError, Session};
+use super::authenticator::{AuthError, FailureLimit, Session};
 use super::file::{Content, LoadError, WatchedFile};
 use super::token::TokenHash;
 
@@ -110,28 +110,34 @@ impl JwtVerifier {
         self.keys().is_some()
     }
 
-    /// Returns the session of the token with this hash.
+    /// Returns the session of the token with this hash. A token that was accepted before costs no check of its signature.
     ///
     /// # Errors
-    /// If the token is not valid now, or there are no keys yet.
+    /// If the token is not valid now, there are no keys yet, or its sender has reached the limit of failed checks.
     pub(super) fn session(
         &self,
         token: &str,
         hash: TokenHash,
         now: SystemTime,
+        failures: Option<&dyn FailureLimit>,
     ) -> Result<Session, AuthError> {
         match self.cache.get(&hash).map(|verified| verified.session(now)) {
             // The key was withdrawn, and may be in the set again.
             None | Some(Err(AuthError::Revoked)) => {}
             Some(result) => return result,
         }
-        let verified = Arc::new(self.verify(token, now)?);
+        let verified = Arc::new(self.verify(token, now, failures)?);
         let session = verified.session(now)?;
         self.cache.insert(hash, verified);
         Ok(session)
     }
 
-    fn verify(&self, token: &str, now: SystemTime) -> Result<Verified, AuthError> {
+    fn verify(
+        &self,
+        token: &str,
+        now: SystemTime,
+        failures: Option<&dyn FailureLimit>,
+    ) -> Result<Verified, AuthError> {
         let token = jws::parse(token)?;
         if !self.algorithms.contains(&token.algorithm) {
             return Err(AuthError::Invalid("the algorithm of the token is not accepted"));
@@ -155,14 +161,26 @@ impl JwtVerifier {
                 ));
             }
         };
+        // The expensive part: a signature check for each candidate.
+        if failures.is_some_and(FailureLimit::is_reached) {
+            return Err(AuthError::Throttled);
+        }
         let verifies = |key: &&&Arc<_>| {
             key::Key::verifies(key, token.algorithm, token.signed, &token.signature)
         };
-        let Some(key) = candidates.iter().find(verifies) else {
-            return Err(AuthError::Invalid("the signature of the token does not match"));
+        let verified = match candidates.iter().find(verifies) {
+            None => Err(AuthError::Invalid("the signature of the token does not match")),
+            // A valid signature is checked again for each call, as long as the claims are not valid.
+            Some(key) => claims::check(&token.payload, &self.rules, now).map(|checked| {
+                let (principal, expires_at) = checked;
+                Verified { principal, expires_at, key: Arc::clone(key) }
+            }),
         };
-        let (principal, expires_at) = claims::check(&token.payload, &self.rules, now)?;
-        Ok(Verified { principal, expires_at, key: Arc::clone(key) })
+        verified.inspect_err(|_| {
+            if let Some(failures) = failures {
+                failures.add();
+            }
+        })
     }
 
     /// Returns the error for a token whose key is not in the set. The issuer may have a new key, so the set is fetched

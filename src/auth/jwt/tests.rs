@@ -61,7 +61,7 @@ impl Fixture {
     }
 
     fn session_at(&self, token: &str, seconds: u64) -> Result<Session, AuthError> {
-        self.verifier.session(token, TokenHash::of(token), at(seconds))
+        self.verifier.session(token, TokenHash::of(token), at(seconds), None)
     }
 
     fn session(&self, token: &str) -> Result<Session, AuthError> {
@@ -229,7 +229,7 @@ fn the_cache_keeps_the_tokens_in_use_and_never_more_than_its_limit() {
     let used = key.token(&claims());
     let verified = |token: &str| {
         let hash = TokenHash::of(token);
-        (hash, Arc::new(fixture.verifier.verify(&used, at(NOW)).unwrap()))
+        (hash, Arc::new(fixture.verifier.verify(&used, at(NOW), None).unwrap()))
     };
     let cache = Cache::new(10);
     let (hash, entry) = verified(&used);

@@ -7,7 +7,8 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::auth::principal::{Principal, Quota, Role};
+use crate::auth::derived::configured_namespace;
+use crate::auth::principal::{Principal, PrincipalSource, Quota, Role};
 use crate::auth::token::TokenHash;
 
 /// Maximum number of principals.
@@ -170,11 +171,12 @@ impl Reader<'_> {
             let reason = "a name has 1 to 256 bytes and no control characters";
             return self.fail(&spans.name, reason);
         }
+        let source = PrincipalSource::Configuration;
         let namespace = match get("namespace") {
             None => None,
             Some(value) => {
-                let parsed = self.string(value, "namespace")?.parse();
-                Some(parsed.or_else(|error| self.fail(&value.span(), format!("{error}")))?)
+                let parsed = configured_namespace(self.string(value, "namespace")?);
+                Some(parsed.or_else(|reason| self.fail(&value.span(), reason))?)
             }
         };
         let role = match get("role") {
@@ -208,7 +210,7 @@ impl Reader<'_> {
             );
         }
         let quota = self.quota(get("quota"))?;
-        let principal = Principal { name: name.into(), namespace, role, quota };
+        let principal = Principal { name: name.into(), source, namespace, role, quota };
         Ok((Entry { principal, tokens, certificate_names }, spans))
     }
 

@@ -118,7 +118,8 @@ fn wrong_values_are_errors_with_a_line_and_a_remedy() {
     insta::assert_snapshot!(with(""), @"line 1: the principal has no token_sha256 and no certificate_names, so it cannot be used; add one");
     insta::assert_snapshot!(with("name = 'b'"), @"line 3: is not valid TOML: duplicate key");
     insta::assert_snapshot!(with("role = 'root'"), @"line 3: a role is reader, writer or admin");
-    insta::assert_snapshot!(with("namespace = 'a/b'"), @"line 3: a namespace has 1 to 64 characters of A-Z a-z 0-9 - _ . ~");
+    insta::assert_snapshot!(with("namespace = 'a/b'"), @"line 3: a namespace has 1 to 64 characters of A-Z a-z 0-9 - _ . ~, and is not - alone");
+    insta::assert_snapshot!(with("namespace = '~dns.a'"), @"line 3: a namespace that starts with ~ is reserved for tokens and certificates that are not in this file; use another one");
     insta::assert_snapshot!(with("namespace = 7"), @"line 3: namespace is not a string; write it in quotes");
     insta::assert_snapshot!(with("certificate_names = 'a'"), @r#"line 3: certificate_names is not a list; write certificate_names = ["..."]"#);
     insta::assert_snapshot!(with("certificate_names = ['']"), @"line 3: a certificate name has 1 to 2048 bytes");

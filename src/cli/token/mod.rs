@@ -17,7 +17,7 @@ use clap::{Args, Subcommand};
 use self::append::Addition;
 use self::entry::Entry;
 use super::{Outcome, fail, stderr, usage_error};
-use crate::auth::{Role, Token, TokenHash};
+use crate::auth::{Role, Token, TokenHash, configured_namespace};
 use crate::recording::Namespace;
 
 /// Make tokens for the clients of a server
@@ -48,7 +48,7 @@ struct NewArgs {
     name: String,
 
     /// Namespace of its recordings [default: the namespace of a server without authentication]
-    #[arg(long, value_name = "NAMESPACE", value_parser = str::parse::<Namespace>)]
+    #[arg(long, value_name = "NAMESPACE", value_parser = configured_namespace)]
     namespace: Option<Namespace>,
 
     /// What the principal may do: reader, writer or admin

@@ -24,6 +24,7 @@ use crate::auth::PeerCertificate;
 use crate::contract::tls_error::error_text;
 use crate::server::acceptor::{Acceptor, ByteStream, PeerInfo};
 use crate::server::preface::{self, PrefaceError};
+use crate::server::transport_buffer::TransportBuffer;
 
 /// Maximum number of bytes that a client may send in its handshake. A ClientHello has 2 KB at most in practice, and a
 /// chain of client certificates 10 KB.
@@ -132,6 +133,10 @@ impl<IO: ByteStream> Acceptor<IO> for TlsAcceptor {
     ) -> Result<(Self::Stream, PeerInfo), PrefaceError> {
         let (stream, certificate) = self.handshake(io, address).await?;
         Ok((stream, PeerInfo { address, certificate: certificate.map(Arc::new) }))
+    }
+
+    fn buffer(stream: &Self::Stream) -> Option<Arc<TransportBuffer>> {
+        Some(Arc::clone(stream.get_ref().0.held()))
     }
 }
 

@@ -8,9 +8,12 @@
 use std::io;
 use std::ops::Range;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+
+use crate::server::transport_buffer::TransportBuffer;
 
 /// Maximum number of bytes that are read at once.
 const AHEAD_BYTES: usize = 64 * 1024;
@@ -19,6 +22,8 @@ const AHEAD_BYTES: usize = 64 * 1024;
 pub(in crate::server) struct ReadAhead<S> {
     stream: S,
     buffer: Vec<u8>,
+    /// Reports the size of the buffer.
+    held: Arc<TransportBuffer>,
     /// The bytes of the buffer that were read and not yet returned.
     unread: Range<usize>,
     /// The number of bytes that may still be returned in the handshake; `None` after it.
@@ -35,11 +40,17 @@ impl<S> ReadAhead<S> {
         Self {
             stream,
             buffer: Vec::new(),
+            held: Arc::default(),
             unread: 0..0,
             handshake_bytes: Some(handshake_bytes),
             has_filled: false,
             is_buffer_in_use: false,
         }
+    }
+
+    /// Returns the report of the memory that this stream holds.
+    pub(super) fn held(&self) -> &Arc<TransportBuffer> {
+        &self.held
     }
 
     /// Ends the limit on the bytes of the handshake.
@@ -70,6 +81,7 @@ impl<S: AsyncRead + Unpin> ReadAhead<S> {
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.buffer.len() < AHEAD_BYTES {
             self.buffer = vec![0; AHEAD_BYTES];
+            self.held.set(AHEAD_BYTES);
         }
         let mut ahead = ReadBuf::new(&mut self.buffer);
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut ahead))?;
@@ -111,8 +123,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for ReadAhead<S> {
         let result = this.poll_any(cx, buf);
         if result.is_pending() {
             this.has_filled = false;
-            if !std::mem::replace(&mut this.is_buffer_in_use, false) {
+            let is_in_use = std::mem::replace(&mut this.is_buffer_in_use, false);
+            if !is_in_use && !this.buffer.is_empty() {
                 this.buffer = Vec::new();
+                this.held.set(0);
             }
         }
         let read = buf.filled().len() - before;
@@ -221,5 +235,38 @@ mod tests {
             assert_eq!(stream.read(&mut space).await.unwrap(), 1);
         }
         assert_eq!(stream.buffer.capacity(), 0);
+    }
+
+    #[tokio::test]
+    async fn the_buffer_is_charged_while_it_exists() {
+        use crate::server::memory::Memory;
+
+        let memory = Memory::new(1 << 20);
+        let usage = memory.connection([127, 0, 0, 1].into());
+        let idle = memory.used();
+        let (mut client, server) = tokio::io::duplex(200_000);
+        let mut stream = ReadAhead::new(server, 0);
+        stream.end_handshake();
+        stream.held().charge_to(&usage);
+        client.write_all(&[1; 9_000]).await.unwrap();
+        let mut space = [0; 4096];
+        stream.read_exact(&mut space).await.unwrap();
+        assert_eq!(memory.used(), idle);
+        stream.read_exact(&mut space).await.unwrap();
+        assert_eq!(memory.used(), idle + AHEAD_BYTES as u64);
+        // A client that stops sending keeps the buffer allocated, and charged.
+        stream.read_exact(&mut space[..808]).await.unwrap();
+        assert!(stream.read(&mut space).now_or_never().is_none());
+        assert_eq!(stream.buffer.len(), AHEAD_BYTES);
+        assert_eq!(memory.used(), idle + AHEAD_BYTES as u64);
+        assert!(stream.read(&mut space).now_or_never().is_none());
+        assert_eq!((stream.buffer.len(), memory.used()), (0, idle));
+        client.write_all(&[1; 9_000]).await.unwrap();
+        for _ in 0..2 {
+            stream.read_exact(&mut space).await.unwrap();
+        }
+        assert_eq!(memory.used(), idle + AHEAD_BYTES as u64);
+        drop(stream);
+        assert_eq!(memory.used(), idle);
     }
 }

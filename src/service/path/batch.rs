@@ -43,6 +43,7 @@ enum State {
     Reading,
     /// The client has closed the stream.
     Closed,
+    /// All answers are in the queue.
     Over,
 }
 
@@ -86,12 +87,12 @@ pub(super) fn measure_paths(
         folded: 0,
         state: State::Reading,
     };
-    Ok(stream::unfold(batch, |mut batch| async {
+    // The stream ends before its error is sent, so that the next call of the client finds it charged.
+    Ok(stream::unfold(Some(batch), |batch| async {
+        let mut batch = batch?;
         let answer = batch.next().await.transpose()?;
-        if answer.is_err() {
-            batch.state = State::Over;
-        }
-        Some((answer, batch))
+        let rest = answer.is_ok().then_some(batch);
+        Some((answer, rest))
     }))
 }
 

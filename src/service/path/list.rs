@@ -119,7 +119,7 @@ impl Page<'_> {
     }
 
     fn named(&self, name: RecordingName) -> PathName {
-        if self.has_full_names { name.into() } else { self.scope.shown(name) }
+        if self.has_full_names { PathName::full(name) } else { self.scope.shown(name) }
     }
 
     /// Returns the list entry of a recording, or `None` if it has expired.

@@ -34,7 +34,7 @@ pub(super) async fn record_path(
     let principal = request.extensions().get::<Arc<Principal>>().cloned();
     let creations = request.extensions_mut().remove::<Creations>();
     let creations = match principal {
-        Some(principal) => creations.map(|creations| creations.of_principal(&principal.name)),
+        Some(principal) => creations.map(|creations| creations.of_principal(&principal)),
         None => creations,
     };
     let (body, encoding) = RequestBody::open(request, &limits)?;

@@ -156,8 +156,15 @@ impl PathMessage<'_> {
         }
     }
 
-    /// Adds the cost of reading this message of `bytes` bytes.
+    /// Returns the number of points that the message begins, also if it is not valid.
+    fn entry_count(&self) -> u64 {
+        let columns = self.view.columns.as_ref().map_or(0, |columns| columns.entry_count());
+        (self.view.rows.len() + columns) as u64
+    }
+
+    /// Adds the cost of reading this message of `bytes` bytes, and counts its points.
     pub(super) fn charge(&self, bytes: usize, work: &mut Work) {
+        work.count_points(self.entry_count());
         if self.is_recoded || self.options.is_some() {
             work.add_recoded(bytes);
         } else {

@@ -1,8 +1,8 @@
 //! The recordings that a caller can use, and their names in requests and replies.
 //!
 //! A caller names its own recordings `paths/{id}`, whatever their namespace in the store is. Only administrators, and
-//! the callers of a server without authentication, use the names of other namespaces. All other callers get the same
-//! refusal for every such name, before any look-up.
+//! the callers of a server without authentication, use the full names of other namespaces: `namespaces/{namespace}/paths/{id}`,
+//! with `-` for the default namespace. All other callers get the same refusal for every such name, before any look-up.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use http::Extensions;
 
 use crate::auth::{Principal, Role};
-use crate::recording::{ListQuery, ListScope, Namespace, RecordingName};
+use crate::recording::{ListQuery, ListScope, Namespace, NamespacePart, RecordingName};
 use crate::service::status::{PermissionError, RpcError};
 use crate::service::violation::{FieldViolation, MessageRef};
 
@@ -40,7 +40,8 @@ impl fmt::Display for PathName {
     }
 }
 
-/// Returns a recording whose caller uses its full name.
+/// Returns a recording whose caller uses the same name as the store.
+#[cfg(test)]
 impl From<RecordingName> for PathName {
     fn from(name: RecordingName) -> Self {
         Self { stored: name.clone(), shown: name }
@@ -48,9 +49,14 @@ impl From<RecordingName> for PathName {
 }
 
 impl PathName {
+    /// Returns a stored recording whose caller uses its full name.
+    pub(super) fn full(stored: RecordingName) -> Self {
+        Self { shown: stored.to_full(), stored }
+    }
+
     /// Returns whether the caller means this recording.
     pub(super) fn is(&self, text: &str) -> bool {
-        text == self.shown.as_str() || text == self.stored.as_str()
+        text == self.shown.as_str() || text == self.stored.to_full().as_str()
     }
 }
 
@@ -92,17 +98,17 @@ impl Scope {
         let name = text.parse::<RecordingName>();
         let name =
             name.map_err(|error| FieldViolation::new("name", error.to_string()).at(place))?;
-        if name.namespace().is_some() {
+        if name.is_full() {
             self.check_namespace(name.namespace())?;
-            return Ok(self.shown(name));
+            return Ok(self.shown(name.moved_to(name.namespace())));
         }
         Ok(PathName { stored: name.moved_to(self.namespace.as_ref()), shown: name })
     }
 
     /// Returns a stored recording with the name that the caller uses.
     pub(super) fn shown(&self, stored: RecordingName) -> PathName {
-        if stored.namespace().is_none() || stored.namespace() != self.namespace.as_ref() {
-            return stored.into();
+        if stored.namespace() != self.namespace.as_ref() {
+            return PathName::full(stored);
         }
         PathName { shown: stored.moved_to(None), stored }
     }
@@ -115,7 +121,7 @@ impl Scope {
         if prefix.is_empty() {
             return Ok(ListQuery::namespace(self.namespace.clone()));
         }
-        let (namespace, id_prefix) = RecordingName::split(prefix).ok_or_else(|| {
+        let (part, id_prefix) = RecordingName::split(prefix).ok_or_else(|| {
             let text = match self.role {
                 Role::Admin => {
                     "it does not start with paths/ or namespaces/NAMESPACE/paths/; use one of them and the beginning \
@@ -128,10 +134,13 @@ impl Scope {
             };
             FieldViolation::new("prefix", text)
         })?;
-        if namespace.is_some() {
-            self.check_namespace(namespace.as_ref())?;
-        }
-        let namespace = namespace.or_else(|| self.namespace.clone());
+        let namespace = match part {
+            NamespacePart::Absent => self.namespace.clone(),
+            NamespacePart::Full(namespace) => {
+                self.check_namespace(namespace.as_ref())?;
+                namespace
+            }
+        };
         let scope = ListScope::Namespace { namespace, id_prefix: id_prefix.to_owned() };
         match scope.is_possible() {
             true => Ok(ListQuery { scope, after: None }),
@@ -155,5 +164,71 @@ impl Scope {
             true => Ok(()),
             false => Err(RpcError::PermissionDenied(PermissionError::Namespace)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scope(namespace: Option<&str>, role: Role) -> Scope {
+        let namespace = namespace.map(|namespace| namespace.parse().unwrap());
+        Scope { namespace, role, max_recordings: None }
+    }
+
+    /// Returns the name in the store, and the name that the caller uses.
+    fn named(scope: &Scope, text: &str) -> Option<(String, String)> {
+        let name = scope.name(text, MessageRef::Request).ok()?;
+        Some((name.stored.to_string(), name.to_string()))
+    }
+
+    fn pair(stored: &str, shown: &str) -> Option<(String, String)> {
+        Some((stored.to_owned(), shown.to_owned()))
+    }
+
+    #[test]
+    fn an_administrator_reaches_every_namespace_by_full_names() {
+        let (own, default, other) =
+            ("namespaces/root/paths/a", "namespaces/-/paths/a", "namespaces/b/paths/a");
+        let admin = scope(Some("root"), Role::Admin);
+        assert_eq!(named(&admin, "paths/a"), pair(own, "paths/a"));
+        assert_eq!(named(&admin, own), pair(own, "paths/a"));
+        assert_eq!(named(&admin, other), pair(other, other));
+        assert_eq!(named(&admin, default), pair("paths/a", default));
+        // The name in the store of another namespace means another recording to this caller.
+        let name = admin.name(default, MessageRef::Request).unwrap();
+        assert!(name.is(default) && !name.is("paths/a"));
+        let name = admin.name("paths/a", MessageRef::Request).unwrap();
+        assert!(name.is("paths/a") && name.is(own) && !name.is(default));
+
+        for scope in [scope(None, Role::Admin), scope(None, Role::Writer), Scope::unauthenticated()]
+        {
+            assert_eq!(named(&scope, "paths/a"), pair("paths/a", "paths/a"));
+            assert_eq!(named(&scope, default), pair("paths/a", "paths/a"));
+        }
+        assert_eq!(named(&scope(None, Role::Admin), other), pair(other, other));
+        for (namespace, text) in [(Some("root"), default), (Some("root"), other), (None, other)] {
+            let denied = scope(namespace, Role::Writer).name(text, MessageRef::Request);
+            assert!(matches!(denied, Err(RpcError::PermissionDenied(_))), "{text}: {denied:?}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_selects_one_namespace() {
+        let selected =
+            |scope: &Scope, prefix: &str| match scope.query(prefix).map(|query| query.scope) {
+                Ok(ListScope::Namespace { namespace, id_prefix }) => {
+                    Some((namespace.map(|namespace| namespace.to_string()), id_prefix))
+                }
+                _ => None,
+            };
+        let admin = scope(Some("root"), Role::Admin);
+        let own = Some("root".to_owned());
+        assert_eq!(selected(&admin, ""), Some((own.clone(), String::new())));
+        assert_eq!(selected(&admin, "paths/w"), Some((own, "w".to_owned())));
+        assert_eq!(selected(&admin, "namespaces/-/paths/w"), Some((None, "w".to_owned())));
+        assert_eq!(selected(&scope(Some("a"), Role::Writer), "namespaces/-/paths/"), None);
+        let all = Some((None, String::new()));
+        assert_eq!(selected(&scope(None, Role::Reader), "namespaces/-/paths/"), all);
     }
 }

@@ -1,4 +1,5 @@
-//! Removes recordings that have expired and, when the store is full, recordings that were abandoned.
+//! Removes recordings that have expired and, when the store is full, recordings that were abandoned in the namespace that
+//! needs space.
 //!
 //! A sweep runs in steps of bounded size, one at a time. Each step is a request of its own to the store, so other
 //! requests are served in between, and its removals are reported to watchers before the next step starts.
@@ -10,11 +11,12 @@ use std::time::Duration;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 
-use super::reclaim_state::ReclaimState;
+use super::reclaim_state::{ReclaimState, Search};
 use super::scope::PathName;
 use super::shared::{Shared, unix_ms};
 use crate::recording::{
-    Abandoned, Checkpoint, OpenRequest, RecordingName, StoreError, StoreErrorCause, Sweep, Swept,
+    Abandoned, Checkpoint, Namespace, OpenRequest, RecordingName, Removed, StoreError,
+    StoreErrorCause, Sweep, Swept,
 };
 use crate::service::status::RpcError;
 
@@ -60,7 +62,8 @@ impl Expiry {
     }
 }
 
-/// Opens a recording. If the store is full, makes space by removing abandoned recordings and tries once more.
+/// Opens a recording. If the store is full, makes space by removing expired recordings, or abandoned ones of the same
+/// namespace, and tries once more.
 ///
 /// # Errors
 /// If the store fails, or the options differ from those of the recording.
@@ -71,7 +74,7 @@ pub(super) async fn open(
 ) -> Result<Checkpoint, RpcError> {
     let opened = async {
         match shared.store.open(name.stored.clone(), request.clone()).await {
-            Err(StoreError::Full(_)) if reclaim(shared).await => {
+            Err(StoreError::Full(_)) if reclaim(shared, name.stored.namespace()).await => {
                 shared.store.open(name.stored.clone(), request).await
             }
             result => result,
@@ -80,60 +83,76 @@ pub(super) async fn open(
     shared.call(name, Box::pin(opened)).await
 }
 
-/// Makes space in a full store: removes expired recordings and up to [`ABANDONED_AT_ONCE`] abandoned ones.
-/// Returns whether it, or another call in the meantime, removed any.
+/// Makes space in a full store for a recording of a namespace: removes expired recordings of all namespaces, or up to
+/// [`ABANDONED_AT_ONCE`] abandoned ones of this namespace. Returns whether it, or another call in the meantime, removed
+/// any. Callers of one namespace never remove recordings of another one that others may still use.
 ///
-/// One runs at a time, also after its caller has stopped waiting. It checks each recording at most once.
-pub(super) async fn reclaim(shared: &Arc<Shared>) -> bool {
+/// One runs at a time, also after its caller has stopped waiting. It checks each recording at most once per kind.
+pub(super) async fn reclaim(shared: &Arc<Shared>, namespace: Option<&Namespace>) -> bool {
     let successes = shared.reclaims.load(Relaxed);
     let reclaim = Arc::clone(&shared.reclaim).lock_owned().await;
     if shared.reclaims.load(Relaxed) != successes {
         return true;
     }
     // A task of its own keeps the lock while the store works, whether or not a caller waits.
-    let task = tokio::spawn(reclaim_alone(Arc::clone(shared), reclaim));
+    let task = tokio::spawn(reclaim_alone(Arc::clone(shared), reclaim, namespace.cloned()));
     task.await.unwrap_or(false)
 }
 
 /// Runs [`reclaim`] while its lock is held.
-async fn reclaim_alone(shared: Arc<Shared>, mut reclaim: OwnedMutexGuard<ReclaimState>) -> bool {
-    if reclaim.retry_after.is_some_and(|until| Instant::now() < until) {
-        return false;
-    }
-    let writers = Arc::clone(&shared.writers);
+async fn reclaim_alone(
+    shared: Arc<Shared>,
+    mut reclaim: OwnedMutexGuard<ReclaimState>,
+    namespace: Option<Namespace>,
+) -> bool {
     let now_unix_ms = unix_ms();
-    let abandoned_ms = i64::try_from(ABANDONED_TIME.as_millis()).unwrap_or(i64::MAX);
-    let sweep = Sweep {
-        now_unix_ms,
-        abandoned: Some(Abandoned {
-            update_unix_ms: now_unix_ms.saturating_sub(abandoned_ms),
-            points_max: ABANDONED_POINTS_MAX,
-            removals_max: ABANDONED_AT_ONCE,
-            has_writer: Arc::new(move |name| writers.contains(name)),
-        }),
-    };
-    let start = reclaim.after.clone();
+    let mut removed = search(&shared, &mut reclaim.expired, Sweep::expired(now_unix_ms)).await;
+    if removed.is_empty() {
+        let writers = Arc::clone(&shared.writers);
+        let abandoned_ms = i64::try_from(ABANDONED_TIME.as_millis()).unwrap_or(i64::MAX);
+        let sweep = Sweep {
+            now_unix_ms,
+            abandoned: Some(Abandoned {
+                namespace: namespace.clone(),
+                update_unix_ms: now_unix_ms.saturating_sub(abandoned_ms),
+                points_max: ABANDONED_POINTS_MAX,
+                removals_max: ABANDONED_AT_ONCE,
+                has_writer: Arc::new(move |name| writers.contains(name)),
+            }),
+        };
+        removed = search(&shared, reclaim.abandoned(namespace.as_ref()), sweep).await;
+    }
+    let Some(first) = removed.first() else { return false };
+    reclaim.log(removed.len(), &first.name);
+    shared.reclaims.fetch_add(1, Relaxed);
+    true
+}
+
+/// Runs steps until one removes recordings, or all were checked. Returns what was removed.
+async fn search(shared: &Arc<Shared>, search: &mut Search, sweep: Sweep) -> Vec<Removed> {
+    if !search.is_due(Instant::now()) {
+        return Vec::new();
+    }
+    let start = search.after.clone();
     let mut has_wrapped = start.is_none();
     loop {
-        let swept = match step(&shared, sweep.clone(), reclaim.after.clone()).await {
+        let swept = match step(shared, sweep.clone(), search.after.clone()).await {
             Ok(swept) => swept,
             Err(error) => {
-                tracing::warn!(%error, "abandoned recordings could not be deleted");
-                return false;
+                tracing::warn!(%error, "recordings could not be deleted to make space in a full store");
+                return Vec::new();
             }
         };
-        reclaim.after = swept.next;
-        if let Some(first) = swept.removed.first() {
-            reclaim.log(swept.removed.len(), &first.name);
-            shared.reclaims.fetch_add(1, Relaxed);
-            return true;
+        search.after = swept.next;
+        if !swept.removed.is_empty() {
+            return swept.removed;
         }
-        let is_round = reclaim.after.is_none() || (start.is_some() && reclaim.after >= start);
+        let is_round = search.after.is_none() || (start.is_some() && search.after >= start);
         if has_wrapped && is_round {
-            reclaim.retry_after = Some(Instant::now() + EMPTY_ROUND_PAUSE);
-            return false;
+            search.retry_after = Some(Instant::now() + EMPTY_ROUND_PAUSE);
+            return Vec::new();
         }
-        has_wrapped |= reclaim.after.is_none();
+        has_wrapped |= search.after.is_none();
     }
 }
 

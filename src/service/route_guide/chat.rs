@@ -29,7 +29,6 @@ struct Chat {
     group: Group,
     /// The answers to the last note that were not sent yet.
     answers: Option<Cursor>,
-    is_over: bool,
 }
 
 /// Answers the notes of a stream, in their order.
@@ -50,15 +49,13 @@ pub(super) fn chat(
         notes,
         group,
         answers: None,
-        is_over: false,
     };
-    Ok(stream::unfold(chat, |mut chat| async {
-        if chat.is_over {
-            return None;
-        }
+    // The stream ends before its error is sent, so that the next call of the client finds it charged.
+    Ok(stream::unfold(Some(chat), |chat| async {
+        let mut chat = chat?;
         let answer = chat.next().await.transpose()?;
-        chat.is_over = answer.is_err();
-        Some((answer, chat))
+        let rest = answer.is_ok().then_some(chat);
+        Some((answer, rest))
     }))
 }
 
@@ -79,6 +76,7 @@ impl Chat {
     /// If a note is not valid, or the stream cannot be read.
     async fn next(&mut self) -> Result<Option<pb::RouteNote>, RpcError> {
         loop {
+            self.body.progress().set_messages(self.messages.message_count());
             self.body.work().pause_if_spent().await;
             if let Some(cursor) = &mut self.answers {
                 self.body.work().add_answer();
@@ -138,4 +136,36 @@ fn add(notes: &Notes, group: &Group, index: u64, note: pb::RouteNote) -> Result<
         return Err(FieldViolation::new("message", text).at(MessageRef::Message(index)));
     }
     Ok(notes.add(group, place, note))
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use futures::StreamExt as _;
+    use http_body_util::Full;
+
+    use super::*;
+    use crate::contract::frame;
+    use crate::service::Progress;
+
+    #[tokio::test]
+    async fn the_messages_of_a_call_are_counted() {
+        for end in ["", "\0\0\0\0\u{1}\u{7f}"] {
+            let note = pb::RouteNote { message: "a".to_owned(), ..Default::default() };
+            let mut bytes = BytesMut::new();
+            for _ in 0..3 {
+                bytes.extend_from_slice(&frame::encode(&note));
+            }
+            bytes.extend_from_slice(end.as_bytes());
+            let mut request = Request::new(Body::new(Full::new(bytes.freeze())));
+            let progress = Arc::new(Progress::default());
+            request.extensions_mut().insert(Arc::clone(&progress));
+            let notes = Arc::new(Notes::default());
+            let answers = chat(request, StreamLimits::default(), notes).unwrap();
+            let answers: Vec<_> = answers.collect().await;
+            let errors = answers.iter().filter(|answer| answer.is_err()).count();
+            assert_eq!((answers.len() - errors, errors), (3, end.len().min(1)));
+            assert!(progress.message_count() >= 3);
+        }
+    }
 }

@@ -1,7 +1,10 @@
 //! The notes of RouteChat, in memory. Each group of callers has a board of its own, and each board has the same limits.
+//! All boards together have one limit: above it the largest board loses its oldest notes. So a group keeps its fair share,
+//! whatever the number of others and their notes are.
 //!
 //! A reader of notes holds a position, not the notes: a client that reads slowly keeps no dropped note in memory.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -19,8 +22,10 @@ const PLACES_MAX: usize = 1000;
 const BOARD_BYTES_MAX: usize = 512 << 10;
 /// Bytes of a note in addition to its text, for the collections that hold it.
 const NOTE_OVERHEAD_BYTES: usize = 128;
-/// Maximum number of boards. Another one replaces the board to which no note was added for the longest time.
-const BOARDS_MAX: usize = 32;
+/// Bytes of a board in addition to its notes, for its collections and the name of its group.
+const BOARD_OVERHEAD_BYTES: usize = 1024;
+/// Maximum number of bytes of all boards: 32 full ones.
+const BYTES_MAX: usize = 16 << 20;
 
 /// The callers who read each other's notes: those of a namespace. `None` is the default namespace.
 pub(super) type Group = Option<Namespace>;
@@ -31,10 +36,18 @@ pub(super) struct Notes(Mutex<Boards>);
 
 #[derive(Debug, Default)]
 struct Boards {
+    /// No board is empty.
     by_group: HashMap<Group, Board>,
+    /// The groups of all boards in the order of [`Board::size`].
+    by_size: BTreeMap<Size, Group>,
+    /// Bytes of all boards, with the overhead.
+    bytes: usize,
     /// Number of notes that were ever added. It numbers them.
     added: u64,
 }
+
+/// The bytes of a board. Of two equal ones, that with the newer note is smaller.
+type Size = (usize, Reverse<u64>);
 
 /// The notes of one group.
 #[derive(Debug, Default)]
@@ -67,25 +80,13 @@ pub(super) struct Cursor {
 impl Notes {
     /// Adds a note. Returns a cursor over the earlier notes at the same place.
     pub(super) fn add(&self, group: &Group, place: Place, note: pb::RouteNote) -> Cursor {
-        let dropped;
-        let number;
-        {
-            let mut boards = self.lock();
-            number = boards.added;
-            boards.added += 1;
-            dropped = boards.make_space(group);
-            let board = boards.by_group.entry(group.clone()).or_default();
-            board.add(
-                place,
-                Note {
-                    number,
-                    location: note.location.unwrap_or_default(),
-                    text: note.message.into(),
-                },
-            );
-        }
-        // Other callers do not wait while the memory of a whole board is freed.
-        drop(dropped);
+        let mut boards = self.lock();
+        let number = boards.added;
+        boards.added += 1;
+        let location = note.location.unwrap_or_default();
+        let note = Note { number, location, text: note.message.into() };
+        boards.change(group.clone(), |board| board.add(place, note));
+        boards.keep_limit();
         Cursor { place, rest: 0..number }
     }
 
@@ -106,18 +107,38 @@ impl Notes {
 }
 
 impl Boards {
-    /// Removes and returns a board if another one needs its space.
-    fn make_space(&mut self, group: &Group) -> Option<Board> {
-        if self.by_group.len() < BOARDS_MAX || self.by_group.contains_key(group) {
-            return None;
+    /// Changes the board of a group, which is created if it does not exist and removed if it is empty afterwards.
+    fn change(&mut self, group: Group, change: impl FnOnce(&mut Board)) {
+        let board = self.by_group.entry(group.clone()).or_default();
+        // A new board has no bytes, and no other board has this size.
+        let before = board.size();
+        change(board);
+        let after = board.size();
+        if self.by_size.remove(&before).is_some() {
+            self.bytes -= before.0 + BOARD_OVERHEAD_BYTES;
         }
-        let oldest = self.by_group.iter().min_by_key(|(_, board)| board.newest);
-        let oldest = oldest.map(|(group, _)| group.clone())?;
-        self.by_group.remove(&oldest)
+        if after.0 > 0 {
+            self.bytes += after.0 + BOARD_OVERHEAD_BYTES;
+            self.by_size.insert(after, group);
+        } else {
+            self.by_group.remove(&group);
+        }
+    }
+
+    /// Drops the oldest notes of the largest boards until the limit of all boards is kept.
+    fn keep_limit(&mut self) {
+        while self.bytes > BYTES_MAX {
+            let Some((_, largest)) = self.by_size.last_key_value() else { return };
+            self.change(largest.clone(), Board::drop_oldest);
+        }
     }
 }
 
 impl Board {
+    fn size(&self) -> Size {
+        (self.bytes, Reverse(self.newest))
+    }
+
     fn add(&mut self, place: Place, note: Note) {
         self.newest = note.number;
         self.bytes += note.bytes();
@@ -203,18 +224,56 @@ mod tests {
         assert_eq!(notes.next(&None, &mut cursor), None, "later notes do not take its position");
     }
 
+    fn group(number: usize) -> Group {
+        Some(number.to_string().parse().unwrap())
+    }
+
+    /// Checks the bounds, and that the sums and the order by size are those of the boards.
+    fn check(notes: &Notes) {
+        let boards = notes.lock();
+        let sizes = boards.by_group.iter().map(|(group, board)| (board.size(), group.clone()));
+        assert_eq!(sizes.collect::<BTreeMap<_, _>>(), boards.by_size);
+        let bytes = boards.by_size.keys().map(|(bytes, _)| bytes + BOARD_OVERHEAD_BYTES);
+        assert_eq!(bytes.sum::<usize>(), boards.bytes);
+        assert!(boards.bytes <= BYTES_MAX, "{}", boards.bytes);
+        assert!(boards.by_group.values().all(|board| board.bytes > 0));
+    }
+
     #[test]
-    fn another_board_replaces_the_one_without_new_notes() {
+    fn large_groups_drop_no_note_of_a_small_one() {
+        const GROUPS: usize = 40;
         let notes = Notes::default();
-        let group = |number: usize| -> Group { Some(number.to_string().parse().unwrap()) };
-        for number in 0..BOARDS_MAX {
-            add(&notes, &group(number), 0, "old");
+        add(&notes, &None, 0, "quiet");
+        let text = "x".repeat(TEXT_BYTES_MAX);
+        for number in 0..600 {
+            for large in 0..GROUPS {
+                add(&notes, &group(large), number / 20, &text);
+            }
         }
-        assert_eq!(add(&notes, &group(0), 0, "new"), ["old"]);
-        assert!(add(&notes, &group(BOARDS_MAX), 0, "another").is_empty());
-        assert_eq!(notes.lock().by_group.len(), BOARDS_MAX);
-        assert_eq!(add(&notes, &group(0), 0, "newer"), ["old", "new"]);
-        assert!(add(&notes, &group(1), 0, "again").is_empty(), "it was the oldest board");
+        check(&notes);
+        let note = TEXT_BYTES_MAX + NOTE_OVERHEAD_BYTES;
+        {
+            let boards = notes.lock();
+            let full = BOARD_BYTES_MAX - note;
+            assert!(boards.bytes > BYTES_MAX - 2 * note, "the limit of all boards is reached");
+            let large = boards.by_group.iter().filter(|(group, _)| group.is_some());
+            let sizes: Vec<_> = large.map(|(_, board)| board.bytes).collect();
+            let (least, most) = (sizes.iter().min().unwrap(), sizes.iter().max().unwrap());
+            assert!((sizes.len(), most - least <= 2 * note, *most < full) == (GROUPS, true, true));
+        }
+        assert_eq!(add(&notes, &None, 0, "later"), ["quiet"]);
+    }
+
+    #[test]
+    fn the_number_of_boards_is_bounded() {
+        let notes = Notes::default();
+        for number in 0..40_000 {
+            add(&notes, &group(number), 0, "x");
+        }
+        check(&notes);
+        let count = notes.lock().by_group.len();
+        assert!((10_000..20_000).contains(&count), "{count}");
+        assert_eq!(add(&notes, &group(39_999), 0, "y"), ["x"]);
     }
 
     /// The limits, applied to a plain list.

@@ -1,8 +1,11 @@
 //! The part of the suite about namespaces: recordings with equal IDs do not mix, a page has those of its query, and the
 //! number of recordings of a namespace is limited.
 
+use std::sync::Arc;
+
 use super::{
-    CheckpointStore, ListQuery, OpenRequest, RecordingName, StoreError, Sweep, expire, request,
+    Abandoned, CheckpointStore, ListQuery, OpenRequest, RecordingName, StoreError, Sweep, expire,
+    request,
 };
 use crate::recording::{ListScope, Namespace};
 
@@ -12,6 +15,7 @@ pub(super) async fn check(store: &dyn CheckpointStore) {
     a_page_has_the_recordings_of_its_query(store).await;
     the_number_of_recordings_of_a_namespace_is_limited(store).await;
     removals_of_all_kinds_are_counted(store).await;
+    a_sweep_for_abandoned_recordings_stays_in_its_namespace(store).await;
 }
 
 fn namespace(text: &str) -> Option<Namespace> {
@@ -45,7 +49,7 @@ async fn equal_ids_are_different_recordings(store: &dyn CheckpointStore) {
 
 async fn a_page_has_the_recordings_of_its_query(store: &dyn CheckpointStore) {
     let mut all = Vec::new();
-    for of in ["", "-", "a", "a-", "aa", "~"] {
+    for of in ["", "--", "a", "a-", "aa", "~"] {
         for id in ["-", "a", "a-", "aa", "ab", "b", "~"] {
             all.push(name(of, id));
         }
@@ -55,7 +59,7 @@ async fn a_page_has_the_recordings_of_its_query(store: &dyn CheckpointStore) {
         store.open(name.clone(), request()).await.unwrap();
     }
     let mut scopes = vec![ListScope::All];
-    for of in ["", "-", "a", "a-", "aa", "absent", "~"] {
+    for of in ["", "--", "a", "a-", "aa", "absent", "~"] {
         for id_prefix in ["", "-", "a", "ab", "abc", "~", "~~"] {
             let id_prefix = id_prefix.to_owned();
             scopes.push(ListScope::Namespace { namespace: namespace(of), id_prefix });
@@ -88,7 +92,7 @@ async fn a_page_has_the_recordings_of_its_query(store: &dyn CheckpointStore) {
 async fn the_number_of_recordings_of_a_namespace_is_limited(store: &dyn CheckpointStore) {
     for of in ["", "a", "~"] {
         // Recordings of other namespaces do not count, whatever their number is.
-        for (other, count) in [("", 3), ("-", 1), ("a", 2), ("aa", 9)] {
+        for (other, count) in [("", 3), ("--", 1), ("a", 2), ("aa", 9)] {
             for i in 0..count {
                 if other != of {
                     store.open(name(other, &format!("other-{i}")), request()).await.unwrap();
@@ -140,4 +144,47 @@ async fn removals_of_all_kinds_are_counted(store: &dyn CheckpointStore) {
     }
     store.open(name("a", "last"), limited).await.unwrap();
     store.delete(name("a", "last")).await.unwrap();
+}
+
+async fn a_sweep_for_abandoned_recordings_stays_in_its_namespace(store: &dyn CheckpointStore) {
+    let spaces = ["", "--", "a", "a-", "aa", "~"];
+    for of in spaces {
+        let mut left = Vec::new();
+        for other in spaces {
+            for (id, expire_unix_ms) in [("expired", 10), ("first", 9_000), ("second", 9_000)] {
+                let name = name(other, id);
+                let opening = OpenRequest { expire_unix_ms, ..request() };
+                store.open(name.clone(), opening).await.unwrap();
+                if other != of {
+                    left.push(name);
+                }
+            }
+        }
+        left.sort();
+        let abandoned = Abandoned {
+            namespace: namespace(of),
+            update_unix_ms: 8_000,
+            points_max: 10,
+            removals_max: 2,
+            has_writer: Arc::new(|_| false),
+        };
+        let sweep = Sweep { now_unix_ms: 10, abandoned: Some(abandoned) };
+        let (mut removed, mut after) = (Vec::new(), None);
+        loop {
+            let swept = store.sweep(sweep.clone(), after).await.unwrap();
+            removed.extend(swept.removed.into_iter().map(|removed| removed.name));
+            after = swept.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(removed, ["expired", "first", "second"].map(|id| name(of, id)), "{of}");
+        // A sweep that starts after a name of another namespace removes nothing of that namespace either.
+        for other in spaces {
+            let swept = store.sweep(sweep.clone(), Some(name(other, "a"))).await.unwrap();
+            assert_eq!(swept.removed, [], "{of}, after {other}");
+        }
+        assert_eq!(list(store, ListQuery::all(), 100).await, left);
+        assert_eq!(expire(store, 9_000).await, left);
+    }
 }

@@ -277,7 +277,7 @@ pub(super) fn select(
 ) -> Result<(Vec<RecordingName>, Option<RecordingName>), redb::Error> {
     let recordings = transaction.open_table(RECORDINGS)?;
     let (mut checked, mut selected, mut next) = (0, Vec::new(), None);
-    for entry in recordings.range::<&str>(borrowed(&key::after(after)))? {
+    for entry in recordings.range::<&str>(borrowed(&key::swept(sweep, after)))? {
         if checked == limit || selected.len() == sweep.removals_max() {
             return Ok((selected, next));
         }

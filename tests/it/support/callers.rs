@@ -10,7 +10,9 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 use waywiser::Config;
-use waywiser::auth::{AuthError, Authenticator, Credentials, Principal, Quota, Role, Session};
+use waywiser::auth::{
+    AuthError, Authenticator, Credentials, Principal, PrincipalSource, Quota, Role, Session,
+};
 use waywiser::proto::waywiser_v1::path_service_client::PathServiceClient;
 use waywiser::recording::CheckpointStore;
 
@@ -22,6 +24,7 @@ pub struct Callers(Vec<Arc<Principal>>);
 /// Returns a caller. Without a namespace, it uses the default namespace.
 pub fn caller(name: &str, namespace: Option<&str>, role: Role) -> Principal {
     Principal {
+        source: PrincipalSource::Configuration,
         name: name.into(),
         namespace: namespace.map(|namespace| namespace.parse().unwrap()),
         role,

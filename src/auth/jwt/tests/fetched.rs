@@ -62,7 +62,7 @@ impl Fetched {
     }
 
     fn session(&self, token: &str) -> Result<Session, AuthError> {
-        self.verifier.session(token, TokenHash::of(token), at(NOW))
+        self.verifier.session(token, TokenHash::of(token), at(NOW), None)
     }
 }
 

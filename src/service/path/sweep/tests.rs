@@ -23,8 +23,12 @@ fn shared(max_recordings: usize) -> Arc<Shared> {
     Arc::new(Shared::new(Arc::new(MemoryStore::new(max_recordings)), CheckpointPolicy::default()))
 }
 
-/// Stores a recording with `points` points that last grew `age` ago.
+/// Stores a recording of the default namespace with `points` points that last grew `age` ago.
 async fn recorded(shared: &Shared, id: &str, points: usize, age: Duration) {
+    store(shared, name(id), points, age).await;
+}
+
+async fn store(shared: &Shared, name: RecordingName, points: usize, age: Duration) {
     let now_unix_ms = unix_ms() - age.as_millis() as i64;
     let options = Some(Options::new(Metric::Planar));
     let opening = OpenRequest {
@@ -33,10 +37,10 @@ async fn recorded(shared: &Shared, id: &str, points: usize, age: Duration) {
         expire_unix_ms: now_unix_ms + 1_000_000_000,
         max_in_namespace: None,
     };
-    let opened = shared.store.open(name(id), opening).await.unwrap();
+    let opened = shared.store.open(name.clone(), opening).await.unwrap();
     let next = Checkpoint { accumulator: accumulator(points), ..opened.clone() };
     let precondition = CommitPrecondition { epoch: opened.epoch, committed_points: 0 };
-    shared.store.commit(name(id), precondition, next).await.unwrap();
+    shared.store.commit(name.clone(), precondition, next).await.unwrap();
 }
 
 #[tokio::test]
@@ -91,20 +95,62 @@ async fn a_full_store_removes_abandoned_recordings_and_reports_them() {
     assert!(refused.to_string().contains("the store is full"), "{refused}");
     drop(writer);
     // Without a writer the recording is removed in the next round.
-    shared.reclaim.lock().await.retry_after = None;
+    shared.reclaim.lock().await.abandoned(None).retry_after = None;
     drop(RecordingWriter::open(&shared, name("second").into(), None, None).await.unwrap());
     assert_eq!(shared.store.load(name("written")).await, Ok(None));
+}
+
+fn named(namespace: &str, id: &str) -> RecordingName {
+    RecordingName::in_namespace(Some(&namespace.parse().unwrap()), id).unwrap()
+}
+
+#[tokio::test]
+async fn a_full_store_removes_no_abandoned_recording_of_another_namespace() {
+    let old = Duration::from_secs(700);
+    let shared = shared(6);
+    let others = [named("a", "1"), named("aa", "1"), named("~", "1"), name("1"), name("~")];
+    for name in &others {
+        store(&shared, name.clone(), 1, old).await;
+    }
+    store(&shared, named("b", "1"), 1, old).await;
+    let open = async |name: RecordingName| {
+        RecordingWriter::open(&shared, name.into(), None, None).await.map(drop)
+    };
+    // The namespace makes space for itself, as long as it has an abandoned recording.
+    open(named("b", "2")).await.unwrap();
+    assert_eq!(shared.store.load(named("b", "1")).await, Ok(None));
+    for name in [named("b", "3"), named("c", "1")] {
+        let refused = open(name).await.unwrap_err();
+        assert!(refused.to_string().contains("the store is full"), "{refused}");
+    }
+    for name in others {
+        assert!(shared.store.load(name.clone()).await.unwrap().is_some(), "{name}");
+    }
+    // That one namespace found nothing does not delay the search of another one.
+    open(named("a", "2")).await.unwrap();
+    assert_eq!(shared.store.load(named("a", "1")).await, Ok(None));
+}
+
+#[tokio::test]
+async fn a_full_store_removes_expired_recordings_of_all_namespaces_first() {
+    let shared = shared(3);
+    store(&shared, named("a", "expired"), 1, Duration::from_secs(2_000_000)).await;
+    store(&shared, named("b", "abandoned"), 1, Duration::from_secs(700)).await;
+    store(&shared, named("a", "abandoned"), 1, Duration::from_secs(700)).await;
+    drop(RecordingWriter::open(&shared, named("b", "new").into(), None, None).await.unwrap());
+    assert_eq!(shared.store.load(named("a", "expired")).await, Ok(None));
+    assert!(shared.store.load(named("b", "abandoned")).await.unwrap().is_some());
 }
 
 #[tokio::test]
 async fn a_full_store_without_abandoned_recordings_is_not_searched_at_every_call() {
     let shared = shared(1);
     recorded(&shared, "recent", 1, Duration::ZERO).await;
-    assert!(!reclaim(&shared).await);
-    let until = shared.reclaim.lock().await.retry_after;
+    assert!(!reclaim(&shared, None).await);
+    let until = shared.reclaim.lock().await.abandoned(None).retry_after;
     assert!(until.is_some());
-    assert!(!reclaim(&shared).await);
-    assert_eq!(shared.reclaim.lock().await.retry_after, until, "no second search");
+    assert!(!reclaim(&shared, None).await);
+    assert_eq!(shared.reclaim.lock().await.abandoned(None).retry_after, until, "no second search");
 }
 
 #[tokio::test]
@@ -116,7 +162,7 @@ async fn a_search_continues_after_the_last_removal_and_wraps_around() {
     }
     let mut left = count;
     while left > 0 {
-        assert!(reclaim(&shared).await, "{left} are left");
+        assert!(reclaim(&shared, None).await, "{left} are left");
         let page = shared.store.list(ListQuery::all(), count).await.unwrap();
         assert!(left - page.len() <= ABANDONED_AT_ONCE && page.len() < left);
         left = page.len();
@@ -126,7 +172,7 @@ async fn a_search_continues_after_the_last_removal_and_wraps_around() {
             left += 1;
         }
     }
-    assert!(!reclaim(&shared).await);
+    assert!(!reclaim(&shared, None).await);
 }
 
 /// A store that never answers a sweep, and counts the sweeps.
@@ -174,7 +220,7 @@ async fn callers_that_stop_waiting_leave_one_search_running() {
     let sweeps = Arc::clone(&store.sweeps);
     let shared = Arc::new(Shared::new(Arc::new(store), CheckpointPolicy::default()));
     for _ in 0..10 {
-        let mut search = Box::pin(reclaim(&shared));
+        let mut search = Box::pin(reclaim(&shared, None));
         assert!(search.as_mut().now_or_never().is_none());
         // Lets the task of the search run.
         tokio::task::yield_now().await;
