@@ -7,7 +7,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::auth::PeerCertificate;
 
-/// A certificate that the transport has verified.
+/// A certificate that the transport has verified. Only TLS has certificates.
+#[cfg_attr(not(feature = "tls"), allow(dead_code))]
 #[derive(Debug)]
 pub(super) struct ClientCertificate {
     names: PeerCertificate,

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::hash::RandomState;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
@@ -43,6 +43,8 @@ struct Inner {
     /// Serializes reloads.
     attempts: Mutex<Attempts>,
     reload_failures: AtomicU64,
+    /// Whether the files on disk cannot be used, so that the previous ones are active.
+    is_stale: AtomicBool,
     handshake_failures: AtomicU64,
 }
 
@@ -107,6 +109,7 @@ impl TlsSettings {
             open_certificates: OpenCertificates::default(),
             attempts: Mutex::default(),
             reload_failures: AtomicU64::new(0),
+            is_stale: AtomicBool::new(false),
             handshake_failures: AtomicU64::new(0),
         }));
         settings.log_active("TLS is enabled");
@@ -131,7 +134,7 @@ impl TlsSettings {
         let mut attempts = self.attempts();
         let result = self.try_reload();
         match &result {
-            Ok(_) => *attempts = Attempts::default(),
+            Ok(_) => self.reset(&mut attempts),
             Err(error) => {
                 self.report_failure(error);
                 // The regular reads do not report it again.
@@ -144,6 +147,11 @@ impl TlsSettings {
     /// Returns the number of reloads that failed.
     pub fn reload_failures(&self) -> u64 {
         self.0.reload_failures.load(Relaxed)
+    }
+
+    /// Returns whether the files on disk are those that are active. Stays `false` until they can be used again.
+    pub fn is_last_reload_successful(&self) -> bool {
+        !self.0.is_stale.load(Relaxed)
     }
 
     /// Returns the number of TLS handshakes that failed, including those of clients without TLS.
@@ -193,7 +201,7 @@ impl TlsSettings {
     fn follow_once(&self) {
         let mut attempts = self.attempts();
         let Err(error) = self.try_reload() else {
-            *attempts = Attempts::default();
+            self.reset(&mut attempts);
             return;
         };
         attempts.failed += 1;
@@ -209,8 +217,14 @@ impl TlsSettings {
         self.0.attempts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn reset(&self, attempts: &mut Attempts) {
+        *attempts = Attempts::default();
+        self.0.is_stale.store(false, Relaxed);
+    }
+
     fn report_failure(&self, error: &TlsError) {
         self.0.reload_failures.fetch_add(1, Relaxed);
+        self.0.is_stale.store(true, Relaxed);
         tracing::error!(%error, "the TLS files have changed and cannot be used; the previous ones stay active");
     }
 

@@ -178,6 +178,7 @@ fn regular_reads_report_a_failure_once_and_only_if_it_persists() {
         settings.follow_once();
     }
     assert_eq!(settings.reload_failures(), 1);
+    assert!(!settings.is_last_reload_successful(), "as long as the failure lasts");
     files.write("", &first.key);
     for _ in 0..100 {
         settings.follow_once();
@@ -188,6 +189,10 @@ fn regular_reads_report_a_failure_once_and_only_if_it_persists() {
         settings.follow_once();
     }
     assert_eq!(settings.reload_failures(), 4, "a long failure is reported again");
+    assert!(!settings.is_last_reload_successful());
+    files.write(&first.certificate, &first.key);
+    settings.follow_once();
+    assert!(settings.is_last_reload_successful());
 }
 
 #[cfg(unix)]
