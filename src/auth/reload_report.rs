@@ -13,6 +13,8 @@ pub struct ReloadCounts {
     pub loaded: u64,
     /// Number of attempts that failed. A file that stays wrong fails at each check, every few seconds.
     pub failed: u64,
+    /// Whether the last attempt failed, so that the earlier content is still in use.
+    pub is_failing: bool,
 }
 
 /// The time until an error that stays the same is logged again.
@@ -82,7 +84,12 @@ impl ReloadReport {
 
     /// Returns the counts.
     pub(super) fn counts(&self) -> ReloadCounts {
-        ReloadCounts { loaded: self.loaded.load(Relaxed), failed: self.failed.load(Relaxed) }
+        let logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        ReloadCounts {
+            loaded: self.loaded.load(Relaxed),
+            failed: self.failed.load(Relaxed),
+            is_failing: logged.is_some(),
+        }
     }
 }
 
@@ -109,11 +116,15 @@ mod tests {
         let second = logged_at();
         assert_eq!(report.add(Ok(None::<()>), |()| unreachable!()), Ok(()));
         assert_eq!(logged_at(), second, "nothing was loaded");
+        assert!(report.counts().is_failing);
         assert!(!report.has_credentials.load(Relaxed));
         let mut loaded = 0;
         assert_eq!(report.add(Ok(Some(7)), |change| loaded = change), Ok(()));
         assert_eq!(logged_at(), None);
         assert!(report.has_credentials.load(Relaxed));
-        assert_eq!((loaded, report.counts()), (7, ReloadCounts { loaded: 1, failed: 3 }));
+        assert_eq!(
+            (loaded, report.counts()),
+            (7, ReloadCounts { loaded: 1, failed: 3, is_failing: false })
+        );
     }
 }

@@ -46,6 +46,8 @@ pub(in crate::cli) struct CredentialArgs {
     ca_file: Option<PathBuf>,
 
     /// Client certificate (PEM), for servers that require one
+    ///
+    /// The certificate and the key are read again for each connection.
     #[arg(long, value_name = "FILE", requires = "key")]
     cert: Option<PathBuf>,
 
@@ -135,8 +137,13 @@ impl CredentialArgs {
         }
         if let (Some(certificate), Some(key)) = (&self.cert, &self.key) {
             warn_if_readable(key);
-            let (certificate, key) = (read_pem("--cert", certificate)?, read_pem("--key", key)?);
-            builder = builder.client_identity_pem(certificate, key);
+            let (certificates, private_key) =
+                (read_pem("--cert", certificate)?, read_pem("--key", key)?);
+            // A pipe can be read only once.
+            builder = match certificate.is_file() && key.is_file() {
+                true => builder.client_identity_files(certificate, key),
+                false => builder.client_identity_pem(certificates, private_key),
+            };
         }
         builder = match self.token_origin()? {
             TokenOrigin::None => builder,

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 
 use super::store_metrics::{self, Operation, Requests};
+use super::store_probe;
 use crate::metrics::{Samples, Source};
 use crate::recording::{
     Checkpoint, CheckpointStore, CommitPrecondition, ExportQuery, Exported, ListQuery, OpenRequest,
@@ -14,12 +15,15 @@ use crate::recording::{
 };
 use crate::store::{RedbStore, StoreStats};
 
+/// The recording that the probe of a store reads. It does not need to exist.
+const PROBED: &str = "paths/readiness-check";
+
 /// A store that counts and times its requests.
 pub(super) struct LoggedStore {
     inner: Arc<dyn CheckpointStore>,
     /// The same store, if it is on disk.
     disk: Option<Arc<RedbStore>>,
-    requests: Requests,
+    requests: Arc<Requests>,
     opened: Instant,
     commits: Mutex<Commits>,
 }
@@ -71,7 +75,7 @@ impl LoggedStore {
     }
 
     fn new(inner: Arc<dyn CheckpointStore>, disk: Option<Arc<RedbStore>>) -> Self {
-        let (requests, commits) = (Requests::default(), Mutex::default());
+        let (requests, commits) = (Arc::new(Requests::default()), Mutex::default());
         Self { inner, disk, requests, opened: Instant::now(), commits }
     }
 
@@ -89,8 +93,21 @@ impl LoggedStore {
         Box::pin(async move {
             let result = request.await;
             self.requests.record(operation, result.as_ref().err());
+            if self.requests.begins_probe() {
+                self.probe();
+            }
             result
         })
+    }
+
+    /// Asks the store from now on until it is available.
+    fn probe(&self) {
+        let store = Arc::downgrade(&self.inner);
+        let ask = move || {
+            let (store, name) = (store.upgrade()?, PROBED.parse::<RecordingName>().ok()?);
+            Some(async move { store.load(name).await.map(drop) })
+        };
+        tokio::spawn(store_probe::until_up(Arc::clone(&self.requests), ask));
     }
 
     /// Logs the commits of a store on disk, if there were any.

@@ -41,6 +41,7 @@ mod stall_detector;
 mod stderr;
 mod store;
 mod store_metrics;
+mod store_probe;
 mod terminal;
 mod token;
 mod track_queue;

@@ -51,13 +51,15 @@ pub(super) struct Requests {
     commits: Histogram,
     /// The last request found the store not available.
     is_down: AtomicBool,
+    is_probed: AtomicBool,
 }
 
 impl Default for Requests {
     fn default() -> Self {
         let commits = Histogram::new(&COMMIT_BOUNDS);
         let (answered, failed) = Default::default();
-        Self { answered, failed, commits, is_down: AtomicBool::new(false) }
+        let (is_down, is_probed) = Default::default();
+        Self { answered, failed, commits, is_down, is_probed }
     }
 }
 
@@ -68,8 +70,33 @@ impl Requests {
         if let Some(count) = error.and_then(failure).and_then(|at| self.failed.get(at)) {
             count.fetch_add(1, Relaxed);
         }
+        self.set_state(error);
+    }
+
+    /// Sets whether the store is available by the result of a request.
+    pub(super) fn set_state(&self, error: Option<&StoreError>) {
         let is_down = matches!(error, Some(StoreError::Unavailable(_) | StoreError::Unknown(_)));
         self.is_down.store(is_down, Relaxed);
+    }
+
+    /// Returns whether the last request found the store not available.
+    pub(super) fn is_down(&self) -> bool {
+        self.is_down.load(Relaxed)
+    }
+
+    /// Returns whether the caller must start a probe: the store is down, and no probe runs.
+    pub(super) fn begins_probe(&self) -> bool {
+        self.is_down() && !self.is_probed.swap(true, Relaxed)
+    }
+
+    /// Returns whether the probe ends: the store is available.
+    pub(super) fn ends_probe(&self) -> bool {
+        if self.is_down() {
+            return false;
+        }
+        self.is_probed.store(false, Relaxed);
+        // A failure in between has not started another probe.
+        !self.begins_probe()
     }
 
     /// Counts the duration of a commit.
@@ -80,9 +107,9 @@ impl Requests {
 
 /// Adds the metrics of the requests to a store.
 pub(super) fn requests(requests: &Requests, samples: &mut Samples<'_>) {
-    let help = "0 if the store was not available for the last request, otherwise 1";
+    let help = "0 if the store was not available for the last request, otherwise 1; a store that is down is asked every 5 s";
     samples.gauge("waywiser_store_up", help, |family| {
-        family.add(&[], !requests.is_down.load(Relaxed));
+        family.add(&[], !requests.is_down());
     });
     let help = "Requests that the store has answered, with success or an error";
     samples.counter("waywiser_store_requests", help, |family| {

@@ -1,6 +1,8 @@
 //! The settings of a client: TLS, credentials and headers.
 
 use std::fmt;
+#[cfg(feature = "tls")]
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +11,9 @@ use tonic::transport::{Channel, Endpoint};
 
 use super::connector::Connector;
 #[cfg(feature = "tls")]
-use super::tls::{Identity, Tls};
+use super::identity::{Identity, IdentitySource};
+#[cfg(feature = "tls")]
+use super::tls::Tls;
 use super::token::TokenSource;
 use super::transport::{CallSettings, Transport, checked_header};
 use super::url::ServerUrl;
@@ -44,7 +48,7 @@ pub struct ClientBuilder {
     #[cfg(feature = "tls")]
     ca_pem: Vec<Vec<u8>>,
     #[cfg(feature = "tls")]
-    identity: Option<Identity>,
+    identity: Option<IdentitySource>,
 }
 
 impl fmt::Debug for ClientBuilder {
@@ -98,7 +102,20 @@ impl ClientBuilder {
         key_pem: impl Into<Vec<u8>>,
     ) -> Self {
         let (certificates_pem, key_pem) = (certificates_pem.into(), key_pem.into());
-        self.identity = Some(Identity { certificates_pem, key_pem });
+        self.identity = Some(IdentitySource::Pem(Identity { certificates_pem, key_pem }));
+        self
+    }
+
+    /// Authenticates the client with a certificate chain and its private key in PEM files, which are read again for each
+    /// connection. If they cannot be used then, such as while they are replaced, the previous content is.
+    #[cfg(feature = "tls")]
+    pub fn client_identity_files(
+        mut self,
+        certificates: impl Into<PathBuf>,
+        key: impl Into<PathBuf>,
+    ) -> Self {
+        let (certificates, key) = (certificates.into(), key.into());
+        self.identity = Some(IdentitySource::Files { certificates, key });
         self
     }
 
@@ -185,7 +202,7 @@ impl ClientBuilder {
                 None => Ok(connector),
             };
         }
-        let tls = Tls::new(url.host(), &self.ca_pem, self.identity.as_ref());
+        let tls = Tls::new(url.host(), &self.ca_pem, self.identity.clone());
         Ok(connector.with_tls(tls.map_err(ClientError::Tls)?))
     }
 

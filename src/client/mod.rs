@@ -29,6 +29,8 @@ mod checked_stream;
 mod connector;
 mod error;
 mod fault;
+#[cfg(feature = "tls")]
+mod identity;
 mod message_body;
 pub(crate) mod method;
 #[cfg(feature = "cli")]

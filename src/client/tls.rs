@@ -1,7 +1,7 @@
 //! TLS of connections: the trusted CAs, the certificate of the client, and the reasons for which a handshake fails.
 
 use std::io;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -11,22 +11,22 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::fault::ConnectionFault;
+use super::identity::{Identity, IdentitySource};
 use crate::contract::tls_error::{certificate_text, error_text, own_error_text, refusal_text};
 
-/// A certificate chain and its private key, in PEM.
-#[derive(Clone)]
-pub(super) struct Identity {
-    pub(super) certificates_pem: Vec<u8>,
-    pub(super) key_pem: Vec<u8>,
-}
-
 /// The settings of TLS, ready for handshakes with one server.
-#[derive(Clone)]
 pub(super) struct Tls {
-    connector: TlsConnector,
+    active: Mutex<Active>,
+    roots: Arc<RootCertStore>,
+    identity: Option<IdentitySource>,
     name: ServerName<'static>,
     host: Arc<str>,
-    has_identity: bool,
+}
+
+/// What the next handshake uses.
+struct Active {
+    connector: TlsConnector,
+    identity: Option<Identity>,
 }
 
 impl Tls {
@@ -37,7 +37,7 @@ impl Tls {
     pub(super) fn new(
         host: &str,
         ca_pem: &[Vec<u8>],
-        identity: Option<&Identity>,
+        identity: Option<IdentitySource>,
     ) -> Result<Self, String> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| format!("{host} is not a name that a certificate can have"))?;
@@ -45,32 +45,24 @@ impl Tls {
             [] => system_roots()?,
             ca_pem => Arc::new(given_roots(ca_pem)?),
         };
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
-            .with_root_certificates(roots);
-        let mut config = match identity {
-            None => builder.with_no_client_auth(),
-            Some(identity) => {
-                let (chain, key) = read_identity(identity)?;
-                builder.with_client_auth_cert(chain, key).map_err(|error| match error {
-                    Error::InconsistentKeys(_) => {
-                        "the private key does not belong to the client certificate".to_owned()
-                    }
-                    error => {
-                        format!("the client certificate cannot be used: {}", own_error_text(&error))
-                    }
-                })?
-            }
-        };
-        config.alpn_protocols = vec![b"h2".to_vec()];
-        Ok(Self {
-            connector: TlsConnector::from(Arc::new(config)),
-            name,
-            host: host.into(),
-            has_identity: identity.is_some(),
-        })
+        let read = identity.as_ref().map(IdentitySource::read).transpose()?;
+        let connector = connector(Arc::clone(&roots), read.as_ref())?;
+        let active = Mutex::new(Active { connector, identity: read });
+        Ok(Self { active, roots, identity, name, host: host.into() })
+    }
+
+    /// Returns the settings of the next handshake, with the certificate that the files have now. If they cannot be used,
+    /// which is so while they are replaced, the previous certificate stays.
+    fn connector(&self) -> TlsConnector {
+        let mut active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(source) = self.identity.as_ref().filter(|source| source.may_change())
+            && let Ok(identity) = source.read()
+            && active.identity.as_ref() != Some(&identity)
+            && let Ok(connector) = connector(Arc::clone(&self.roots), Some(&identity))
+        {
+            *active = Active { connector, identity: Some(identity) };
+        }
+        active.connector.clone()
     }
 
     /// Performs the handshake.
@@ -81,9 +73,10 @@ impl Tls {
         &self,
         stream: TcpStream,
     ) -> Result<TlsStream<TcpStream>, TlsError> {
-        let stream = self.connector.connect(self.name.clone(), stream).await.map_err(|error| {
-            self.fault(&error).map_or(TlsError::Transport(error), TlsError::Fault)
-        })?;
+        let stream =
+            self.connector().connect(self.name.clone(), stream).await.map_err(|error| {
+                self.fault(&error).map_or(TlsError::Transport(error), TlsError::Fault)
+            })?;
         match stream.get_ref().1.alpn_protocol() {
             Some(b"h2") => Ok(stream),
             _ => Err(TlsError::Fault(ConnectionFault::NoHttp2)),
@@ -100,7 +93,7 @@ impl Tls {
             Error::AlertReceived(AlertDescription::CertificateRequired) => {
                 ConnectionFault::ClientCertificateRequired
             }
-            Error::AlertReceived(AlertDescription::HandshakeFailure) if !self.has_identity => {
+            Error::AlertReceived(AlertDescription::HandshakeFailure) if self.identity.is_none() => {
                 let text = "the server refuses the handshake; it may require a client certificate (--cert FILE --key FILE)";
                 ConnectionFault::Tls(text.to_owned())
             }
@@ -149,6 +142,34 @@ impl Tls {
             }
         }
     }
+}
+
+/// Returns the settings of handshakes with this certificate of the client.
+fn connector(
+    roots: Arc<RootCertStore>,
+    identity: Option<&Identity>,
+) -> Result<TlsConnector, String> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(roots);
+    let mut config = match identity {
+        None => builder.with_no_client_auth(),
+        Some(identity) => {
+            let (chain, key) = read_identity(identity)?;
+            builder.with_client_auth_cert(chain, key).map_err(|error| match error {
+                Error::InconsistentKeys(_) => {
+                    "the private key does not belong to the client certificate".to_owned()
+                }
+                error => {
+                    format!("the client certificate cannot be used: {}", own_error_text(&error))
+                }
+            })?
+        }
+    };
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(TlsConnector::from(Arc::new(config)))
 }
 
 /// The error of a handshake.
@@ -225,11 +246,13 @@ mod tests {
     use super::*;
 
     fn error(ca: &[Vec<u8>], identity: Option<(&str, &str)>) -> String {
-        let identity = identity.map(|(certificate, key)| Identity {
-            certificates_pem: certificate.as_bytes().to_vec(),
-            key_pem: key.as_bytes().to_vec(),
+        let identity = identity.map(|(certificate, key)| {
+            IdentitySource::Pem(Identity {
+                certificates_pem: certificate.as_bytes().to_vec(),
+                key_pem: key.as_bytes().to_vec(),
+            })
         });
-        Tls::new("localhost", ca, identity.as_ref()).map(|_| ()).unwrap_err()
+        Tls::new("localhost", ca, identity).map(|_| ()).unwrap_err()
     }
 
     #[test]
@@ -258,5 +281,37 @@ mod tests {
         assert_eq!(bare_name("DnsName(\"example.org\")"), "example.org");
         assert_eq!(bare_name("IpAddress(127.0.0.1)"), "127.0.0.1");
         assert_eq!(bare_name("example.org"), "example.org");
+    }
+
+    #[test]
+    fn files_of_the_certificate_are_read_for_each_handshake_and_used_when_they_are_a_pair() {
+        let directory = tempfile::tempdir().unwrap();
+        let (certificates, key) = (directory.path().join("a.pem"), directory.path().join("a.key"));
+        let pair = || {
+            let key = KeyPair::generate().unwrap();
+            let params = CertificateParams::new(vec!["client".to_owned()]).unwrap();
+            (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+        };
+        let (first, second) = (pair(), pair());
+        let files = || {
+            let (certificates, key) = (certificates.clone(), key.clone());
+            Some(IdentitySource::Files { certificates, key })
+        };
+        let ca = [first.0.clone().into_bytes()];
+        let missing = Tls::new("localhost", &ca, files()).map(|_| ()).unwrap_err();
+        assert!(missing.contains("a.pem cannot be read"), "{missing}");
+        std::fs::write(&certificates, &first.0).unwrap();
+        std::fs::write(&key, &first.1).unwrap();
+        let tls = Tls::new("localhost", &ca, files()).unwrap();
+        let active = || {
+            let _ = tls.connector();
+            tls.active.lock().unwrap().identity.clone().unwrap().certificates_pem
+        };
+        std::fs::write(&certificates, &second.0).unwrap();
+        assert_eq!(active(), first.0.as_bytes(), "the key is not replaced yet");
+        std::fs::remove_file(&key).unwrap();
+        assert_eq!(active(), first.0.as_bytes());
+        std::fs::write(&key, &second.1).unwrap();
+        assert_eq!(active(), second.0.as_bytes());
     }
 }

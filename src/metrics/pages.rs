@@ -45,7 +45,16 @@ impl Pages {
                 let accept = request.headers().get_all(header::ACCEPT).iter();
                 let accept: Vec<_> = accept.filter_map(|value| value.to_str().ok()).collect();
                 let format = Format::accepted(&accept.join(","));
-                response(StatusCode::OK, format.content_type(), self.metrics.encode(format))
+                // Reads files of /proc, and lists as many file descriptors as there are connections.
+                let metrics = Arc::clone(&self.metrics);
+                let text = tokio::task::spawn_blocking(move || metrics.encode(format)).await;
+                match text {
+                    Ok(text) => response(StatusCode::OK, format.content_type(), text),
+                    Err(_) => {
+                        let text = "the metrics cannot be collected\n".to_owned();
+                        response(StatusCode::INTERNAL_SERVER_ERROR, TEXT, text)
+                    }
+                }
             }
             "/healthz" => response(StatusCode::OK, TEXT, "alive\n".to_owned()),
             "/readyz" => match self.readiness.check().await {

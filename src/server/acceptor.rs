@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::client_certificate::ClientCertificate;
 use super::preface::PrefaceError;
 use super::transport_buffer::TransportBuffer;
-use crate::auth::PeerCertificate;
 
 /// The bounds of a stream that carries a connection.
 pub(super) trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
@@ -20,11 +20,11 @@ pub(super) trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> ByteStream for S {}
 
 /// The client of a connection, as far as the acceptor knows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct PeerInfo {
     pub(super) address: SocketAddr,
     /// The certificate of the client, if the transport has verified one.
-    pub(super) certificate: Option<Arc<PeerCertificate>>,
+    pub(super) certificate: Option<Arc<ClientCertificate>>,
 }
 
 impl From<SocketAddr> for PeerInfo {

@@ -20,7 +20,8 @@ use super::acceptor::PeerInfo;
 use super::body::{IncomingBody, Input};
 use super::call_body::CallBody;
 use super::call_record::{CallRecord, Held};
-use super::cutoff::Cutoff;
+use super::client_certificate::ClientCertificate;
+use super::cutoff::{Cutoff, Grounds};
 use super::memory::{STREAM_BYTES, Usage};
 use super::message_limit::LimitedBody;
 use super::observer::CallKind;
@@ -152,7 +153,12 @@ impl CallService {
         // Health and reflection set no time limit on their requests, which clients may never finish.
         let answer_time = (!is_measuring).then_some(config.stream_idle_timeout);
         let closing = self.closing.clone();
-        let cutoff = Cutoff::new(request.headers(), answer_time, closing, session.as_ref())?;
+        let grounds = Grounds {
+            session: session.as_ref(),
+            certificate: self.peer.certificate.as_deref(),
+            is_certificate_session: self.has_certificate_credential(request.headers()),
+        };
+        let cutoff = Cutoff::new(request.headers(), answer_time, closing, grounds)?;
         let quotas = &self.shared.quotas;
         let principal = session.map(|session| quotas.with_defaults(session.principal));
         Ok(Admitted { cutoff, principal, rates: None })
@@ -168,6 +174,11 @@ impl CallService {
         let rates = admission.rates();
         record.hold_quota(admission);
         Ok(rates)
+    }
+
+    /// Returns whether the credential of a call is the certificate of the client. A token has precedence.
+    fn has_certificate_credential(&self, headers: &HeaderMap) -> bool {
+        self.peer.certificate.is_some() && !headers.contains_key(AUTHORIZATION)
     }
 
     /// Checks the credentials of a call. Returns `None` if the call needs none.
@@ -189,12 +200,16 @@ impl CallService {
             let error = AuthError::Malformed("the header authorization is repeated");
             return Err(RpcError::Unauthenticated(error));
         }
-        let certificate = self.peer.certificate.as_deref();
+        let certificate = self.peer.certificate.as_deref().map(ClientCertificate::names);
         let checks = &self.shared.failed_checks;
         let failures = checks.of_call(peer_key(client), &self.has_failed_check);
         let credentials = Credentials { authorization, certificate, failures: Some(&failures) };
         authenticator.authenticate(&credentials).map(Some).map_err(|error| match error {
             AuthError::Throttled => failures.error().into(),
+            // The client can have renewed it, and presents it in its next connection.
+            AuthError::Expired if self.has_certificate_credential(request.headers()) => {
+                RpcError::CertificateEnded
+            }
             error => RpcError::Unauthenticated(error),
         })
     }

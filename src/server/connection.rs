@@ -3,9 +3,10 @@
 //! This module drives h2 directly, because the limits need state that hyper does not expose: the unread bytes of each
 //! stream, the budget for small DATA frames, whether a connection has streams, and when a reply was written. A
 //! connection ends when its client closes it, when it has been without streams for too long, when the client answers no
-//! ping, when it resets too many streams, when the server needs its memory or its place, and when the server stops.
+//! ping, when it resets too many streams, when its certificate ends, when the server needs its memory or its place, and
+//! when the server stops.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,14 +22,14 @@ use tonic::service::Routes;
 
 use super::acceptor::{Acceptor, ByteStream, PeerInfo};
 use super::call::CallService;
-use super::counters::{Ended, OpenConnection as CountedConnection};
+use super::counters::{Ended, OpenConnection as CountedConnection, Refusal};
 use super::handle::{Activity, Handle};
-use super::handshake::{self, Established};
+use super::handshake::{self, Established, Failure};
 use super::input_meter::InputMeter;
 use super::keepalive::Keepalive;
 use super::log_limit::LineKind;
 use super::memory::{OpenConnection, Usage};
-use super::peer::peer_key;
+use super::preface::PrefaceError;
 use super::shared::Shared;
 use super::socket::{Socket, Traffic};
 use super::stream::{self, ChargedBytes, StreamEnd};
@@ -75,42 +76,22 @@ pub(super) async fn serve<IO: ByteStream, A: Acceptor<IO>>(
 ) {
     let mut counted = shared.monitored.counters.accepted();
     let peer = handle.peer;
-    let limit = shared.config.handshake_timeout;
-    let has_proxy_header = shared.config.proxy_protocol && shared.proxies.contains(peer.ip());
     let established = tokio::select! {
-        established = handshake::establish(io, peer, has_proxy_header, &*acceptor, limit) => established,
+        established = handshake::establish(io, peer, &shared, &*acceptor) => established,
         () = shared.stages.draining.cancelled() => return,
         () = handle.evicted().cancelled() => {
             counted.set_ended(Ended::Evicted);
             return;
         }
     };
-    let Established { stream, peer: info, prefix, buffer } = match established {
+    let Established { stream, peer: info, prefix, buffer, place: _place } = match established {
         Ok(established) => established,
-        Err(error) if error.is_other_protocol() => {
-            counted.set_ended(Ended::OtherProtocol);
-            if let Some(suppressed) = shared.log.admit(LineKind::Preface) {
-                let suppressed = (suppressed > 0).then_some(suppressed);
-                tracing::warn!(%peer, %error, suppressed, "refused a connection");
-            }
-            return;
-        }
-        Err(error) => {
-            counted.set_ended(Ended::Handshake);
-            tracing::debug!(%peer, %error, "a connection ended before HTTP/2 started");
+        Err(failure) => {
+            counted.set_ended(report(&failure, &shared));
             return;
         }
     };
     let client = info.address;
-    // A proxy that sends no client address has no limit per address.
-    let is_proxied = has_proxy_header && !shared.proxies.contains(client.ip());
-    let _place = match is_proxied.then(|| shared.quotas.admit_proxied(peer_key(client.ip()))) {
-        Some(None) => {
-            shared.log_refused(client, "connections per peer");
-            return;
-        }
-        place => place,
-    };
     let usage = shared.memory.connection(client.ip());
     let _open = OpenConnection(Arc::clone(&usage));
     if let Some(buffer) = buffer {
@@ -120,17 +101,38 @@ pub(super) async fn serve<IO: ByteStream, A: Acceptor<IO>>(
     let traffic = socket.traffic();
     let handshake = builder(&shared).handshake(socket);
     counted.set_ended(Ended::Handshake);
-    match timeout(limit, handshake).await {
+    match timeout(shared.config.handshake_timeout, handshake).await {
         Ok(Ok(http2)) => {
             let driver =
                 Driver::new(http2, info, traffic, shared, routes, usage, (handle, counted));
             driver.run().await;
         }
-        Ok(Err(error)) => tracing::debug!(%peer, %error, "a connection failed in its handshake"),
+        Ok(Err(error)) => {
+            tracing::debug!(peer = %client, %error, "a connection failed in its handshake");
+        }
         Err(_) => {
-            tracing::debug!(%peer, "a connection did not acknowledge the settings of the server");
+            tracing::debug!(peer = %client, "a connection did not acknowledge the settings of the server");
         }
     }
+}
+
+/// Logs the failure of a connection before HTTP/2, and counts it as refused if a limit is its reason. Returns the reason.
+fn report(Failure { client: peer, error }: &Failure, shared: &Shared) -> Ended {
+    if matches!(error, PrefaceError::ConnectionsPerPeer) {
+        let refusal = Refusal::ConnectionsPerPeer;
+        shared.monitored.counters.refused(refusal);
+        shared.log_refused(*peer, refusal.text());
+        return Ended::Refused;
+    }
+    if !error.is_other_protocol() {
+        tracing::debug!(%peer, %error, "a connection ended before HTTP/2 started");
+        return Ended::Handshake;
+    }
+    if let Some(suppressed) = shared.log.admit(LineKind::Preface) {
+        let suppressed = (suppressed > 0).then_some(suppressed);
+        tracing::warn!(%peer, %error, suppressed, "refused a connection");
+    }
+    Ended::OtherProtocol
 }
 
 fn builder(shared: &Shared) -> h2::server::Builder {
@@ -175,6 +177,9 @@ struct Driver<S> {
     /// A GOAWAY frame has announced the end of the connection.
     is_leaving: bool,
     evicted: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// Completes when the client certificate expires or is withdrawn.
+    certificate_ended: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    has_certificate_ended: bool,
     out_of_memory: Pin<Box<WaitForCancellationFutureOwned>>,
     close: Option<Close>,
     counted: CountedConnection,
@@ -196,6 +201,8 @@ impl<S: ByteStream> Driver<S> {
         let keepalive =
             Keepalive::new(http2.ping_pong(), config.keepalive_interval, config.keepalive_timeout);
         let closing = shared.stages.closing.child_token();
+        let certificate = peer.certificate.as_ref();
+        let certificate_ended = certificate.map(|certificate| Box::pin(certificate.ended()) as _);
         Self {
             peer: peer.address,
             is_trusted_proxy: shared.proxies.contains(peer.address.ip()),
@@ -219,6 +226,8 @@ impl<S: ByteStream> Driver<S> {
             reset: 0,
             draining: Box::pin(shared.stages.draining.clone().cancelled_owned()),
             is_leaving: false,
+            certificate_ended,
+            has_certificate_ended: false,
             evicted: Box::pin(handle.evicted().clone().cancelled_owned()),
             out_of_memory: Box::pin(usage.ended().clone().cancelled_owned()),
             close: None,
@@ -355,7 +364,12 @@ impl<S: ByteStream> Driver<S> {
         }
         if !self.is_leaving {
             let is_evicted = self.evicted.as_mut().poll(cx).is_ready();
-            self.is_leaving = is_evicted || self.draining.as_mut().poll(cx).is_ready();
+            // The calls of the certificate end by themselves, and the client can reconnect with a renewed one.
+            self.has_certificate_ended =
+                self.certificate_ended.as_mut().is_some_and(|end| end.as_mut().poll(cx).is_ready());
+            self.is_leaving = is_evicted
+                || self.has_certificate_ended
+                || self.draining.as_mut().poll(cx).is_ready();
             if self.is_leaving && !self.is_idle() {
                 self.http2.graceful_shutdown();
                 cx.waker().wake_by_ref();
@@ -390,6 +404,7 @@ impl<S: ByteStream> Driver<S> {
             (None, Err(error)) if error.is_library() => Ended::Violation,
             _ if self.handle.is_evicted() => Ended::Evicted,
             _ if is_stopping => Ended::Shutdown,
+            _ if self.has_certificate_ended => Ended::Certificate,
             (Some(Close::Idle), _) => Ended::Idle,
             (None, _) => Ended::ByPeer,
         }

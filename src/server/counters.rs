@@ -59,6 +59,10 @@ pub(super) enum Ended {
     Memory,
     /// The client reset too many streams.
     Resets,
+    /// The client certificate expired, or its CA was removed.
+    Certificate,
+    /// The client that a proxy named had too many connections.
+    Refused,
     /// The client violated HTTP/2 or a limit of it.
     Violation,
     /// The server stops.
@@ -66,7 +70,7 @@ pub(super) enum Ended {
 }
 
 impl Ended {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::ByPeer,
         Self::Handshake,
         Self::OtherProtocol,
@@ -75,6 +79,8 @@ impl Ended {
         Self::Silent,
         Self::Memory,
         Self::Resets,
+        Self::Certificate,
+        Self::Refused,
         Self::Violation,
         Self::Shutdown,
     ];
@@ -89,6 +95,8 @@ impl Ended {
             Self::Silent => "silent",
             Self::Memory => "memory",
             Self::Resets => "resets",
+            Self::Certificate => "certificate",
+            Self::Refused => "refused",
             Self::Violation => "violation",
             Self::Shutdown => "shutdown",
         }

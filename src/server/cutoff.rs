@@ -1,4 +1,5 @@
-//! The events that end a call early: its deadline, the end of its session, and the shutdown of the server.
+//! The events that end a call early: its deadline, the end of its session or of the certificate of its client, and the
+//! shutdown of the server.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,6 +11,7 @@ use tokio::task::coop::{Unconstrained, unconstrained};
 use tokio::time::{Sleep, sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use super::client_certificate::ClientCertificate;
 use crate::auth::{AuthError, Session};
 use crate::service::{RpcError, excerpt};
 
@@ -20,31 +22,49 @@ pub(super) struct Cutoff {
     answer: Option<(Duration, OutsideCoopBudget<Sleep>)>,
     closing: OutsideCoopBudget<WaitForCancellationFutureOwned>,
     session: Option<SessionEnd>,
+    /// The server no longer accepts the certificate of the client.
+    withdrawn: Option<OutsideCoopBudget<WaitForCancellationFutureOwned>>,
+}
+
+/// The credentials of a call that can end before it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Grounds<'a> {
+    /// The session of the caller, if the call is authenticated.
+    pub(super) session: Option<&'a Session>,
+    /// The certificate of the client, if the connection has one.
+    pub(super) certificate: Option<&'a ClientCertificate>,
+    /// Whether the certificate is the credential of the session.
+    pub(super) is_certificate_session: bool,
 }
 
 /// The events that end the session of a caller.
 struct SessionEnd {
     expiry: Option<OutsideCoopBudget<Sleep>>,
     revoked: OutsideCoopBudget<WaitForCancellationFutureOwned>,
+    /// Another connection can have a renewed certificate.
+    is_certificate: bool,
 }
 
 impl SessionEnd {
-    fn new(session: &Session) -> Self {
+    fn new(session: &Session, is_certificate: bool) -> Self {
         let expiry = session.expires_at.map(|at| {
             // An expiry in the past ends the call at once.
             let left = at.duration_since(SystemTime::now()).unwrap_or_default();
             outside_coop_budget(sleep(left))
         });
         let revoked = outside_coop_budget(session.revoked.clone().cancelled_owned());
-        Self { expiry, revoked }
+        Self { expiry, revoked, is_certificate }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<AuthError> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<RpcError> {
         if Pin::new(&mut self.revoked).poll(cx).is_ready() {
-            return Poll::Ready(AuthError::Revoked);
+            return Poll::Ready(AuthError::Revoked.into());
         }
         match &mut self.expiry {
-            Some(at) => Pin::new(at).poll(cx).map(|()| AuthError::Expired),
+            Some(at) => Pin::new(at).poll(cx).map(|()| match self.is_certificate {
+                true => RpcError::CertificateEnded,
+                false => AuthError::Expired.into(),
+            }),
             None => Poll::Pending,
         }
     }
@@ -67,7 +87,7 @@ impl Cutoff {
         headers: &HeaderMap,
         answer_time: Option<Duration>,
         closing: CancellationToken,
-        session: Option<&Session>,
+        grounds: Grounds<'_>,
     ) -> Result<Self, RpcError> {
         let deadline = match headers.get("grpc-timeout") {
             None => None,
@@ -83,7 +103,12 @@ impl Cutoff {
         };
         let answer = answer_time.map(|time| (time, outside_coop_budget(sleep(time))));
         let closing = outside_coop_budget(closing.cancelled_owned());
-        Ok(Self { deadline, answer, closing, session: session.map(SessionEnd::new) })
+        let Grounds { session, certificate, is_certificate_session } = grounds;
+        let session = session.map(|session| SessionEnd::new(session, is_certificate_session));
+        let withdrawn = certificate.map(|certificate| {
+            outside_coop_budget(certificate.withdrawn().clone().cancelled_owned())
+        });
+        Ok(Self { deadline, answer, closing, session, withdrawn })
     }
 
     /// Removes the time limit for the start of the answer, because it has started.
@@ -105,7 +130,12 @@ impl Cutoff {
         if let Some(session) = &mut self.session
             && let Poll::Ready(error) = session.poll(cx)
         {
-            return Poll::Ready(RpcError::Unauthenticated(error));
+            return Poll::Ready(error);
+        }
+        if let Some(withdrawn) = &mut self.withdrawn
+            && Pin::new(withdrawn).poll(cx).is_ready()
+        {
+            return Poll::Ready(RpcError::CertificateEnded);
         }
         Pin::new(&mut self.closing).poll(cx).map(|()| RpcError::ShuttingDown { point_count })
     }

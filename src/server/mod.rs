@@ -16,6 +16,7 @@ mod call;
 mod call_body;
 mod call_log;
 mod call_record;
+mod client_certificate;
 mod config;
 mod connection;
 mod counters;

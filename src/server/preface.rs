@@ -58,6 +58,8 @@ pub(super) enum PrefaceError {
     NotHttp2,
     #[error("{0}")]
     Proxy(#[from] ProxyError),
+    #[error("the client that the proxy named has too many connections")]
+    ConnectionsPerPeer,
     #[error("the connection failed: {0}")]
     Io(#[from] io::Error),
 }
@@ -70,7 +72,7 @@ impl PrefaceError {
             #[cfg(feature = "tls")]
             Self::Handshake(_) => true,
             Self::Proxy(error) => !matches!(error, ProxyError::Io(_)),
-            Self::Late(_) | Self::Closed | Self::Io(_) => false,
+            Self::Late(_) | Self::Closed | Self::ConnectionsPerPeer | Self::Io(_) => false,
         }
     }
 }

@@ -159,9 +159,14 @@ pub enum RpcError {
         "the server has closed this connection to make space for others, because it only watched; call again"
     )]
     Evicted,
+    /// The client certificate of the connection has expired, or its CA was removed.
+    #[error(
+        "the client certificate of this connection has expired or is no longer accepted; connect again with a valid certificate"
+    )]
+    CertificateEnded,
     /// The caller is not authenticated.
     #[error("{0}")]
-    Unauthenticated(AuthError),
+    Unauthenticated(#[from] AuthError),
     /// The caller may not do this. The text does not depend on what the server stores.
     #[error("{0}")]
     PermissionDenied(PermissionError),
@@ -359,6 +364,7 @@ impl RpcError {
             Self::Idle { .. } => (Code::DeadlineExceeded, "STREAM_IDLE"),
             Self::Unread { .. } => (Code::DeadlineExceeded, "REPLY_UNREAD"),
             Self::Evicted => (Code::Unavailable, "CONNECTION_EVICTED"),
+            Self::CertificateEnded => (Code::Unavailable, "CERTIFICATE_ENDED"),
             Self::Overloaded => (Code::ResourceExhausted, "SERVER_MEMORY"),
             Self::Unauthenticated(error) => match error {
                 AuthError::Missing => (Code::Unauthenticated, reason::CREDENTIALS_MISSING),

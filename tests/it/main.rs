@@ -54,6 +54,7 @@ mod store_faults;
 mod support;
 mod times;
 mod tls;
+mod tls_certificate_end;
 mod tls_clients;
 mod tls_program;
 mod tls_refusals;

@@ -48,7 +48,6 @@ async fn the_names_of_a_client_certificate_reach_the_authenticator() {
     let pair = clients.client("spiffe://example.org/van-7");
     for versions in [TLS12, TLS13] {
         let client = Client::with(&ca, Some(&pair), versions, &["h2"]);
-        // The second connection resumes the session of the first.
         for _ in 0..2 {
             assert_eq!(client.call(server.address).await, Ok(Code::Unauthenticated));
         }

@@ -19,6 +19,7 @@ use std::io::{self, Write as _};
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use clap::{Args, FromArgMatches as _, ValueEnum};
 use tokio::net::TcpListener;
@@ -28,7 +29,7 @@ use self::auth::AuthArgs;
 use self::features::FeatureArgs;
 use self::limits::LimitArgs;
 use self::quotas::QuotaArgs;
-use self::reload::Reloads;
+use self::reload::{ReloadStatus, Reloads};
 pub(super) use self::settings::{Parsed, Rejection, Settings, parse, with_variables};
 use self::signals::Signals;
 use self::tls::TlsArgs;
@@ -300,14 +301,23 @@ pub(super) fn run(args: &ServeArgs, settings: Settings) -> io::Result<Outcome> {
         Ok(store) => store,
         Err(error) => return fail(format_args!("{error}")),
     };
-    let mut reloads = Reloads::default();
+    let (mut reloads, mut status) = (Reloads::default(), ReloadStatus::default());
     if settings.file().is_some() {
-        reloads.add("log filter", move || reload_log_filter(&settings, &log_filter));
+        let is_successful = Arc::new(AtomicBool::new(true));
+        let result = Arc::clone(&is_successful);
+        reloads.add("log filter", move || {
+            let reloaded = reload_log_filter(&settings, &log_filter);
+            result.store(reloaded.is_ok(), Relaxed);
+            reloaded
+        });
+        status.add("log_filter", move || is_successful.load(Relaxed));
     }
     let mut server = Server::new(config, Arc::clone(&opened.store)).with_features(features);
     server = traces.observe(admin.observe(&opened.logged, server), &admin);
     if let Some(tls) = tls {
         admin.observe_tls(&tls);
+        let handle = tls.clone();
+        status.add("certificates", move || handle.is_last_reload_successful());
         let handle = tls.clone();
         reloads.add("certificates", move || {
             handle.reload().map(|_| ()).map_err(|error| error.to_string())
@@ -318,9 +328,14 @@ pub(super) fn run(args: &ServeArgs, settings: Settings) -> io::Result<Outcome> {
         runtime.spawn(Arc::clone(&access).maintain());
         let handle = Arc::clone(&access);
         reloads.add("tokens and keys", move || handle.reload().map_err(|error| error.to_string()));
+        let handle = Arc::clone(&access);
+        status.add("tokens", move || !handle.counts().tokens.is_failing);
+        let handle = Arc::clone(&access);
+        status.add("keys", move || !handle.counts().keys.is_failing);
         admin.add(auth::metrics(Arc::clone(&access)));
         server = server.with_authenticator(access);
     }
+    admin.add(status);
     let outcome = runtime.block_on(serve(listener, server, reloads, log.queue()));
     traces.stop();
     runtime.block_on(admin.stop());

@@ -1,4 +1,6 @@
-//! What SIGHUP reloads.
+//! What SIGHUP reloads, and the metric of the results.
+
+use crate::metrics::{Samples, Source};
 
 /// Reads something again. An error is the reason why the old state stays in use.
 type Action = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
@@ -34,6 +36,35 @@ impl Reloads {
                 }
             }
         }
+    }
+}
+
+/// Returns whether the last reload of a part was successful.
+type Status = Box<dyn Fn() -> bool + Send + Sync>;
+
+/// The parts whose last reload the metrics report, also those that are read again without a signal.
+#[derive(Default)]
+pub(super) struct ReloadStatus(Vec<(&'static str, Status)>);
+
+impl ReloadStatus {
+    /// Adds a part.
+    pub(super) fn add(
+        &mut self,
+        part: &'static str,
+        is_successful: impl Fn() -> bool + Send + Sync + 'static,
+    ) {
+        self.0.push((part, Box::new(is_successful)));
+    }
+}
+
+impl Source for ReloadStatus {
+    fn collect(&self, samples: &mut Samples<'_>) {
+        let help = "0 as long as a part cannot be loaded, so that its earlier content stays in use, otherwise 1";
+        samples.gauge("waywiser_config_last_reload_successful", help, |family| {
+            for (part, is_successful) in &self.0 {
+                family.add(&[("part", part)], is_successful());
+            }
+        });
     }
 }
 

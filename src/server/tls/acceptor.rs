@@ -7,7 +7,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use rustls::server::Acceptor as HelloReader;
 use tokio_rustls::LazyConfigAcceptor;
@@ -20,9 +19,9 @@ use super::material::ALPN_HTTP2;
 use super::plaintext::{self, Plaintext};
 use super::read_ahead::ReadAhead;
 use super::settings::TlsSettings;
-use crate::auth::PeerCertificate;
 use crate::contract::tls_error::error_text;
 use crate::server::acceptor::{Acceptor, ByteStream, PeerInfo};
+use crate::server::client_certificate::ClientCertificate;
 use crate::server::preface::{self, PrefaceError};
 use crate::server::transport_buffer::TransportBuffer;
 
@@ -52,7 +51,7 @@ impl TlsAcceptor {
         &self,
         io: IO,
         address: SocketAddr,
-    ) -> Result<(TlsStream<ReadAhead<IO>>, Option<PeerCertificate>), PrefaceError> {
+    ) -> Result<(TlsStream<ReadAhead<IO>>, Option<Arc<ClientCertificate>>), PrefaceError> {
         let attempt = Attempt(&self.settings);
         let mut io = ReadAhead::new(io, HANDSHAKE_BYTES_MAX);
         if let Some(Plaintext { protocol, answer }) = plaintext::recognize(&mut io).await? {
@@ -80,14 +79,26 @@ impl TlsAcceptor {
         }
         let entered = self.gate.enter(address.ip());
         let permit = entered.permit().await;
-        let config = self.settings.server_config();
-        let accept = start.into_stream_with(config, |connection| {
+        let active = self.settings.active();
+        let accept = start.into_stream_with(Arc::clone(active.server_config()), |connection| {
             connection.set_buffer_limit(Some(WRITE_BYTES_MAX));
         });
         drop(permit);
         match entered.run(accept.into_fallible()).await {
             Ok(mut stream) => {
-                let certificate = client::certificate(stream.get_ref().1, SystemTime::now())?;
+                let certificate = match client::certificate(stream.get_ref().1) {
+                    Ok(certificate) => certificate.map(Arc::new),
+                    Err(error) => {
+                        drop((attempt, entered));
+                        stream.get_mut().0.end_handshake();
+                        // Closes TLS with an alert, so that the client knows that the server has refused it.
+                        let _ = preface::answer(&mut stream, &[]).await;
+                        return Err(error.into());
+                    }
+                };
+                if let Some(certificate) = &certificate {
+                    self.settings.register(certificate, &active);
+                }
                 attempt.succeed();
                 stream.get_mut().0.end_handshake();
                 Ok((stream, certificate))
@@ -132,7 +143,7 @@ impl<IO: ByteStream> Acceptor<IO> for TlsAcceptor {
         address: SocketAddr,
     ) -> Result<(Self::Stream, PeerInfo), PrefaceError> {
         let (stream, certificate) = self.handshake(io, address).await?;
-        Ok((stream, PeerInfo { address, certificate: certificate.map(Arc::new) }))
+        Ok((stream, PeerInfo { address, certificate }))
     }
 
     fn buffer(stream: &Self::Stream) -> Option<Arc<TransportBuffer>> {

@@ -1,44 +1,41 @@
 //! The names in the certificate of a client.
 
-use std::time::SystemTime;
-
 use rustls::ServerConnection;
 
 use super::handshake_error::HandshakeError;
 use super::validity;
 use crate::auth::PeerCertificate;
+use crate::server::client_certificate::ClientCertificate;
 
-/// Returns the names in the certificate of a client, or `None` if it has presented none. rustls has verified it.
+/// Returns the certificate of a client, or `None` if it has presented none. rustls has verified it in this handshake,
+/// because no session is resumed with client CAs.
 ///
 /// # Errors
-/// If the certificate has expired. A session that is resumed contains the certificate of its first handshake, which
-/// rustls does not verify again.
+/// If the certificate cannot be read.
 pub(super) fn certificate(
     connection: &ServerConnection,
-    now: SystemTime,
-) -> Result<Option<PeerCertificate>, HandshakeError> {
+) -> Result<Option<ClientCertificate>, HandshakeError> {
     let unusable =
         |reason: &str| HandshakeError::Failed(format!("the client certificate {reason}"));
-    let Some(der) = connection.peer_certificates().and_then(|chain| chain.first()) else {
-        return Ok(None);
-    };
+    let chain = connection.peer_certificates().unwrap_or_default();
+    let Some(der) = chain.first() else { return Ok(None) };
     let certificate = webpki::EndEntityCert::try_from(der)
         .map_err(|error| unusable(&format!("cannot be read: {error}")))?;
     let validity = validity::of(der).ok_or_else(|| unusable("has no period of validity"))?;
-    if now > validity.not_after {
-        return Err(unusable("has expired since its session began"));
-    }
-    Ok(Some(PeerCertificate {
+    let names = PeerCertificate {
         uri_names: certificate.valid_uri_names().map(str::to_owned).collect(),
         dns_names: certificate.valid_dns_names().map(str::to_owned).collect(),
         not_after: Some(validity.not_after),
-    }))
+    };
+    // rustls keeps the chain in the connection, where it can no longer be reached.
+    let chain = chain.iter().map(|certificate| certificate.to_vec()).collect();
+    Ok(Some(ClientCertificate::new(names, chain)))
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime};
 
     use rcgen::string::Ia5String;
     use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
@@ -65,7 +62,8 @@ mod tests {
         let leaf = params.signed_by(&key, &issuer).unwrap();
         let config = TlsConfig::from_pem(leaf.pem(), key.serialize_pem());
         let settings = TlsSettings::load(config.with_client_ca_pem(root.pem())).unwrap();
-        let mut server = ServerConnection::new(settings.server_config()).unwrap();
+        let mut server =
+            ServerConnection::new(Arc::clone(settings.active().server_config())).unwrap();
 
         let mut roots = RootCertStore::empty();
         roots.add(root.der().clone()).unwrap();
@@ -93,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_returned_until_the_certificate_expires() {
+    fn the_names_the_end_and_the_chain_are_returned() {
         let connection = connection();
         let days_to_2090 = 43_830;
         let end = SystemTime::UNIX_EPOCH + Duration::from_secs(days_to_2090 * 86_400);
@@ -102,10 +100,8 @@ mod tests {
             dns_names: vec!["localhost".to_owned(), "*.example.org".to_owned()],
             not_after: Some(end),
         };
-        let now = SystemTime::now();
-        assert_eq!(certificate(&connection, now).unwrap(), Some(expected));
-        let later = now + Duration::from_secs(100 * 366 * 86_400);
-        let error = certificate(&connection, later).unwrap_err();
-        insta::assert_snapshot!(error, @"the TLS handshake failed: the client certificate has expired since its session began");
+        let certificate = certificate(&connection).unwrap().unwrap();
+        assert_eq!(*certificate.names(), expected);
+        assert_eq!(certificate.chain(), [connection.peer_certificates().unwrap()[0].to_vec()]);
     }
 }

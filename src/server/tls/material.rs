@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::CertificateDer;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, ProducesTickets, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{RootCertStore, ServerConfig};
@@ -76,6 +77,7 @@ impl Material {
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
             .map_err(|error| problem(&config.certificate, &error))?;
+        let mut client_verifier = None;
         let builder = match (&config.client_ca, &self.client_ca) {
             (Some(source), Some(text)) => {
                 let roots = roots(text).map_err(|error| TlsError::new(&source.subject(), error))?;
@@ -85,6 +87,7 @@ impl Material {
                     verifier = verifier.allow_unauthenticated();
                 }
                 let verifier = verifier.build().map_err(|error| problem(source, &error))?;
+                client_verifier = Some(Arc::clone(&verifier));
                 builder.with_client_cert_verifier(verifier)
             }
             _ => builder.with_no_client_auth(),
@@ -93,8 +96,14 @@ impl Material {
         built.alpn_protocols = vec![ALPN_HTTP2.to_vec()];
         // Resumption needs no memory of the server: the tickets contain the session.
         built.session_storage = Arc::new(NoServerSessionStorage {});
-        built.ticketer = tickets;
-        Ok(Built { config: Arc::new(built), validity })
+        if client_verifier.is_some() {
+            // A session that is resumed would have the certificate of its first handshake, whatever the client presents
+            // now, and rustls would not verify it again.
+            built.send_tls13_tickets = 0;
+        } else {
+            built.ticketer = tickets;
+        }
+        Ok(Built { config: Arc::new(built), client_verifier, validity })
     }
 
     fn certified_key(
@@ -129,6 +138,8 @@ impl Material {
 #[derive(Debug)]
 pub(super) struct Built {
     pub(super) config: Arc<ServerConfig>,
+    /// Verifies client certificates, if there are client CAs.
+    pub(super) client_verifier: Option<Arc<dyn ClientCertVerifier>>,
     /// The period of the first certificate.
     pub(super) validity: Validity,
 }

@@ -3,18 +3,21 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::hash::RandomState;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use rustls::ServerConfig;
 use rustls::crypto::ring::Ticketer;
 use rustls::server::ProducesTickets;
+use rustls::server::danger::ClientCertVerifier;
 use tokio::time::MissedTickBehavior;
 
 use super::config::TlsConfig;
 use super::error::{Problem, TlsError};
 use super::material::{Built, Fingerprint, Material};
+use super::open_certificates::{OpenCertificates, withdraw_unless_valid};
+use crate::server::client_certificate::ClientCertificate;
 
 /// The interval between two reads of the files.
 const FOLLOW_INTERVAL: Duration = Duration::from_secs(5);
@@ -25,8 +28,8 @@ const LOG_ATTEMPTS: u64 = 720;
 /// The certificates that a server uses, which can change while it runs.
 ///
 /// The files are read again every 5 seconds, and by [`TlsSettings::reload`]. If their content has changed and is valid,
-/// new connections use it. Otherwise the server keeps what it has. Connections that are open continue in any case.
-/// Clones share their state.
+/// new connections use it. Otherwise the server keeps what it has. Connections that are open continue, except those of
+/// clients whose certificate the new client CAs do not accept. Clones share their state.
 #[derive(Clone)]
 pub struct TlsSettings(Arc<Inner>);
 
@@ -34,17 +37,31 @@ struct Inner {
     config: TlsConfig,
     hasher: RandomState,
     active: RwLock<Arc<Active>>,
+    /// Encrypts the sessions of clients without a certificate.
+    tickets: Arc<dyn ProducesTickets>,
+    open_certificates: OpenCertificates,
     /// Serializes reloads.
     attempts: Mutex<Attempts>,
     reload_failures: AtomicU64,
+    /// Whether the files on disk cannot be used, so that the previous ones are active.
+    is_stale: AtomicBool,
     handshake_failures: AtomicU64,
 }
 
 /// What new connections use.
-struct Active {
+pub(super) struct Active {
     built: Built,
     fingerprint: Fingerprint,
-    tickets: Arc<dyn ProducesTickets>,
+}
+
+impl Active {
+    pub(super) fn server_config(&self) -> &Arc<ServerConfig> {
+        &self.built.config
+    }
+
+    fn client_verifier(&self) -> Option<&dyn ClientCertVerifier> {
+        self.built.client_verifier.as_deref()
+    }
 }
 
 /// The warning about the file of a key.
@@ -87,9 +104,12 @@ impl TlsSettings {
         let settings = Self(Arc::new(Inner {
             config,
             hasher,
-            active: RwLock::new(Arc::new(Active { built, fingerprint, tickets })),
+            active: RwLock::new(Arc::new(Active { built, fingerprint })),
+            tickets,
+            open_certificates: OpenCertificates::default(),
             attempts: Mutex::default(),
             reload_failures: AtomicU64::new(0),
+            is_stale: AtomicBool::new(false),
             handshake_failures: AtomicU64::new(0),
         }));
         settings.log_active("TLS is enabled");
@@ -114,7 +134,7 @@ impl TlsSettings {
         let mut attempts = self.attempts();
         let result = self.try_reload();
         match &result {
-            Ok(_) => *attempts = Attempts::default(),
+            Ok(_) => self.reset(&mut attempts),
             Err(error) => {
                 self.report_failure(error);
                 // The regular reads do not report it again.
@@ -129,6 +149,11 @@ impl TlsSettings {
         self.0.reload_failures.load(Relaxed)
     }
 
+    /// Returns whether the files on disk are those that are active. Stays `false` until they can be used again.
+    pub fn is_last_reload_successful(&self) -> bool {
+        !self.0.is_stale.load(Relaxed)
+    }
+
     /// Returns the number of TLS handshakes that failed, including those of clients without TLS.
     pub fn handshake_failures(&self) -> u64 {
         self.0.handshake_failures.load(Relaxed)
@@ -139,8 +164,17 @@ impl TlsSettings {
         self.active().built.validity.not_after
     }
 
-    pub(super) fn server_config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.active().built.config)
+    /// Adds the certificate of a client that was verified with `used`. It is withdrawn when other client CAs do not
+    /// accept it.
+    pub(super) fn register(&self, certificate: &Arc<ClientCertificate>, used: &Active) {
+        self.0.open_certificates.add(certificate);
+        // A reload that began before the certificate was added has not verified it.
+        let active = self.active();
+        if !active.fingerprint.has_same_client_ca(used.fingerprint)
+            && let Some(verifier) = active.client_verifier()
+        {
+            withdraw_unless_valid(certificate, verifier);
+        }
     }
 
     pub(super) fn count_handshake_failure(&self) {
@@ -167,7 +201,7 @@ impl TlsSettings {
     fn follow_once(&self) {
         let mut attempts = self.attempts();
         let Err(error) = self.try_reload() else {
-            *attempts = Attempts::default();
+            self.reset(&mut attempts);
             return;
         };
         attempts.failed += 1;
@@ -183,8 +217,14 @@ impl TlsSettings {
         self.0.attempts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn reset(&self, attempts: &mut Attempts) {
+        *attempts = Attempts::default();
+        self.0.is_stale.store(false, Relaxed);
+    }
+
     fn report_failure(&self, error: &TlsError) {
         self.0.reload_failures.fetch_add(1, Relaxed);
+        self.0.is_stale.store(true, Relaxed);
         tracing::error!(%error, "the TLS files have changed and cannot be used; the previous ones stay active");
     }
 
@@ -196,21 +236,20 @@ impl TlsSettings {
         if fingerprint == active.fingerprint {
             return Ok(Reloaded::Unchanged);
         }
-        // A session that is resumed contains the certificate that its client presented, which is not verified again.
-        // With other CAs, old sessions must not be resumed.
-        let tickets = if fingerprint.has_same_client_ca(active.fingerprint) {
-            Arc::clone(&active.tickets)
-        } else {
-            new_tickets(config)?
-        };
-        let built = material.build(config, Arc::clone(&tickets))?;
-        let new = Arc::new(Active { built, fingerprint, tickets });
-        *self.0.active.write().unwrap_or_else(PoisonError::into_inner) = new;
+        let built = material.build(config, Arc::clone(&self.0.tickets))?;
+        let new = Arc::new(Active { built, fingerprint });
+        *self.0.active.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&new);
         self.log_active("new TLS certificates are active");
+        if !fingerprint.has_same_client_ca(active.fingerprint)
+            && let Some(verifier) = new.client_verifier()
+        {
+            let closed_connections = self.0.open_certificates.verify(verifier);
+            tracing::info!(closed_connections, "new client CAs are active");
+        }
         Ok(Reloaded::Changed)
     }
 
-    fn active(&self) -> Arc<Active> {
+    pub(super) fn active(&self) -> Arc<Active> {
         Arc::clone(&self.0.active.read().unwrap_or_else(PoisonError::into_inner))
     }
 

@@ -138,7 +138,7 @@ fn changed_files_are_used_and_unusable_ones_change_nothing() {
     let files = Files::new(&first);
     let settings = TlsSettings::load(files.config()).unwrap();
     assert_eq!(settings.reload().unwrap(), Reloaded::Unchanged);
-    let before = settings.server_config();
+    let before = Arc::clone(settings.active().server_config());
     let half = &second.certificate[..second.certificate.len() / 2];
     for (certificate, key) in [
         (half, &first.key),
@@ -148,15 +148,15 @@ fn changed_files_are_used_and_unusable_ones_change_nothing() {
     ] {
         files.write(certificate, key);
         settings.reload().unwrap_err();
-        assert!(Arc::ptr_eq(&before, &settings.server_config()));
+        assert!(Arc::ptr_eq(&before, settings.active().server_config()));
     }
     fs::remove_file(files.key()).unwrap();
     settings.reload().unwrap_err();
     assert_eq!(settings.reload_failures(), 5);
-    assert!(Arc::ptr_eq(&before, &settings.server_config()));
+    assert!(Arc::ptr_eq(&before, settings.active().server_config()));
     files.write(&second.certificate, &second.key);
     assert_eq!(settings.reload().unwrap(), Reloaded::Changed);
-    assert!(!Arc::ptr_eq(&before, &settings.server_config()));
+    assert!(!Arc::ptr_eq(&before, settings.active().server_config()));
     assert_eq!(settings.reload().unwrap(), Reloaded::Unchanged);
     assert_eq!(settings.reload_failures(), 5);
 }
@@ -178,6 +178,7 @@ fn regular_reads_report_a_failure_once_and_only_if_it_persists() {
         settings.follow_once();
     }
     assert_eq!(settings.reload_failures(), 1);
+    assert!(!settings.is_last_reload_successful(), "as long as the failure lasts");
     files.write("", &first.key);
     for _ in 0..100 {
         settings.follow_once();
@@ -188,6 +189,10 @@ fn regular_reads_report_a_failure_once_and_only_if_it_persists() {
         settings.follow_once();
     }
     assert_eq!(settings.reload_failures(), 4, "a long failure is reported again");
+    assert!(!settings.is_last_reload_successful());
+    files.write(&first.certificate, &first.key);
+    settings.follow_once();
+    assert!(settings.is_last_reload_successful());
 }
 
 #[cfg(unix)]
@@ -208,32 +213,36 @@ async fn replaced_links_are_followed_as_in_kubernetes() {
     let data = files.path("data");
     let config = TlsConfig::from_files(data.join("tls.crt"), data.join("tls.key"));
     let settings = TlsSettings::load(config).unwrap();
-    let before = settings.server_config();
+    let before = Arc::clone(settings.active().server_config());
     let follower = tokio::spawn(settings.clone().follow_files());
     tokio::time::sleep(2 * FOLLOW_INTERVAL).await;
-    assert!(Arc::ptr_eq(&before, &settings.server_config()));
+    assert!(Arc::ptr_eq(&before, settings.active().server_config()));
     link("two");
     tokio::time::sleep(2 * FOLLOW_INTERVAL).await;
-    assert!(!Arc::ptr_eq(&before, &settings.server_config()));
+    assert!(!Arc::ptr_eq(&before, settings.active().server_config()));
     assert_eq!(settings.reload().unwrap(), Reloaded::Unchanged);
     follower.abort();
 }
 
 #[test]
-fn sessions_are_resumed_after_a_new_certificate_but_not_after_new_client_cas() {
+fn sessions_are_resumed_after_a_new_certificate_but_never_with_client_cas() {
     let (first, second) = (pair(), pair());
     let files = Files::new(&first);
     let client_ca = files.path("ca.pem");
     fs::write(&client_ca, &first.certificate).unwrap();
-    let settings = TlsSettings::load(files.config().with_client_ca_file(&client_ca)).unwrap();
-    let tickets = || Arc::clone(&settings.active().tickets);
-    let before = tickets();
+    let plain = TlsSettings::load(files.config()).unwrap();
+    let secured = TlsSettings::load(files.config().with_client_ca_file(&client_ca)).unwrap();
+    let ticketer = || Arc::clone(&plain.active().server_config().ticketer);
+    let before = ticketer();
     files.write(&second.certificate, &second.key);
-    assert_eq!(settings.reload().unwrap(), Reloaded::Changed);
-    assert!(Arc::ptr_eq(&before, &tickets()));
-    fs::write(&client_ca, &second.certificate).unwrap();
-    assert_eq!(settings.reload().unwrap(), Reloaded::Changed);
-    assert!(!Arc::ptr_eq(&before, &tickets()));
+    assert_eq!(plain.reload().unwrap(), Reloaded::Changed);
+    assert!(before.enabled() && Arc::ptr_eq(&before, &ticketer()));
+    for _ in 0..2 {
+        let active = secured.active();
+        assert!(!active.server_config().ticketer.enabled());
+        assert_eq!(active.server_config().send_tls13_tickets, 0);
+        secured.reload().unwrap();
+    }
 }
 
 #[test]
