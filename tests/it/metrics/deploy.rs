@@ -63,7 +63,11 @@ async fn known() -> Known {
         let ended = families.get("waywiser_call_errors_total").map(|family| family.samples.len());
         if ended >= Some(1) {
             for (name, family) in tls {
-                families.entry(name).or_insert(family);
+                match families.get_mut(&name) {
+                    // A family may have samples on one of the servers only.
+                    Some(known) => known.samples.extend(family.samples),
+                    None => _ = families.insert(name, family),
+                }
             }
             return Known::of(&families);
         }
