@@ -58,7 +58,7 @@ impl SessionEnd {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<RpcError> {
         if Pin::new(&mut self.revoked).poll(cx).is_ready() {
-            return Poll::Ready(AuthError::Revoked.into());
+            return Poll::Ready(RpcError::SessionEnded);
         }
         match &mut self.expiry {
             Some(at) => Pin::new(at).poll(cx).map(|()| match self.is_certificate {

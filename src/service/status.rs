@@ -164,6 +164,11 @@ pub enum RpcError {
         "the client certificate of this connection has expired or is no longer accepted; connect again with a valid certificate"
     )]
     CertificateEnded,
+    /// The credentials of the caller were withdrawn, or have other rights now. A new call finds out which.
+    #[error(
+        "the credentials of this call were withdrawn or have other rights now; call again to use the new rights"
+    )]
+    SessionEnded,
     /// The caller is not authenticated.
     #[error("{0}")]
     Unauthenticated(#[from] AuthError),
@@ -365,6 +370,7 @@ impl RpcError {
             Self::Unread { .. } => (Code::DeadlineExceeded, "REPLY_UNREAD"),
             Self::Evicted => (Code::Unavailable, "CONNECTION_EVICTED"),
             Self::CertificateEnded => (Code::Unavailable, "CERTIFICATE_ENDED"),
+            Self::SessionEnded => (Code::Unavailable, "CREDENTIALS_CHANGED"),
             Self::Overloaded => (Code::ResourceExhausted, "SERVER_MEMORY"),
             Self::Unauthenticated(error) => match error {
                 AuthError::Missing => (Code::Unauthenticated, reason::CREDENTIALS_MISSING),

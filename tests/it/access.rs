@@ -80,8 +80,8 @@ async fn a_withdrawn_session_ends_its_streams() {
     session.revoked.cancel();
     let answer = call.answer().await.unwrap();
     assert_eq!(
-        (answer.code, answer.message.as_str()),
-        (Code::Unauthenticated, "the credentials were withdrawn")
+        (answer.code, answer.reason.as_deref()),
+        (Code::Unavailable, Some("CREDENTIALS_CHANGED"))
     );
 }
 

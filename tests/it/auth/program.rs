@@ -104,7 +104,7 @@ async fn a_new_token_is_accepted_until_it_is_removed_and_is_never_logged() {
     }
     files.write_tokens(&[("kept", &kept)]);
     let answer = live.answer().await.unwrap();
-    assert_eq!(answer.code, Code::Unauthenticated, "{}", answer.message);
+    assert_eq!(answer.reason.as_deref(), Some("CREDENTIALS_CHANGED"), "{}", answer.message);
     drop(raw);
     serve.process.kill().unwrap();
     serve.process.wait().unwrap();
