@@ -85,17 +85,18 @@ async fn a_new_token_is_accepted_until_it_is_removed_and_is_never_logged() {
     let token = token.trim_end();
     assert!(!errors.contains(token), "{errors}");
     let mut raw = Raw::connect(serve.address).await;
-    // The server reads the file every two seconds.
-    let mut live = loop {
-        let mut call = raw.call_with(PATH_LENGTH, &[("authorization", &bearer(token))]);
-        call.send(frames(&[(0, 0)]));
+    let probe = async |raw: &mut Raw| {
         let mut probe = raw.call_with(PATH_LENGTH, &[("authorization", &bearer(token))]);
         probe.send(frames(&[(0, 0), (3, 4)]));
         probe.close();
-        if probe.answer().await.unwrap().code == Code::Ok {
-            break call;
-        }
+        probe.answer().await.unwrap().code
     };
+    // The server reads the file every two seconds.
+    while probe(&mut raw).await != Code::Ok {}
+    let mut live = raw.call_with(PATH_LENGTH, &[("authorization", &bearer(token))]);
+    live.send(frames(&[(0, 0)]));
+    // A connection admits its calls in order, so the live one has a session after this answer.
+    assert_eq!(probe(&mut raw).await, Code::Ok);
     let jwt = files.issuer.token(json!({}));
     for secret in [jwt.as_str(), kept.as_str()] {
         let mut call = raw.call_with(PATH_LENGTH, &[("authorization", &bearer(secret))]);
