@@ -20,7 +20,7 @@ pub(super) struct TlsArgs {
     #[arg(long, value_name = "FILE", env = "WAYWISER_TLS_KEY", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
 
-    /// Require a certificate of each client, issued by a CA in this PEM file
+    /// Require a certificate of each client, issued by a CA in this PEM file; optional with --tokens or --jwks
     ///
     /// The server does not support revocation lists. To revoke a certificate, remove its CA from the file.
     #[arg(long, value_name = "FILE", env = "WAYWISER_TLS_CLIENT_CA", requires = "tls_cert")]
