@@ -36,8 +36,9 @@ impl RpcError {
                 let field = ("field".to_owned(), violation.field.clone());
                 point(*offset).into_iter().chain([field]).collect()
             }
-            Self::Recording(error) => {
+            Self::Recording { name, error } => {
                 let mut metadata = pair("committed_points", error.committed_points());
+                metadata.extend(name.clone().map(|name| ("name".to_owned(), name)));
                 if let Some((field, key, place)) = fault(error) {
                     metadata.insert("field".to_owned(), field.to_owned());
                     metadata.insert(key.to_owned(), place.to_string());
@@ -121,7 +122,7 @@ impl From<RpcError> for Status {
                 let description = format!("point {offset}: {}", violation.description);
                 details.add_bad_request_violation(&violation.field, description);
             }
-            RpcError::Recording(error) => {
+            RpcError::Recording { error, .. } => {
                 if let Some((field, ..)) = fault(error) {
                     details.add_bad_request_violation(field, error.to_string());
                 }

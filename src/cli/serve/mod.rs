@@ -43,7 +43,8 @@ use crate::telemetry::{self, LogFilter, LogFormat, LogQueue};
 /// Run the gRPC server
 ///
 /// Services: waywiser.v1.PathService, my_package.DisplacementService (computeDisplacement, computePathLength),
-/// routeguide.RouteGuide (the four methods of the gRPC quick start), grpc.health.v1.Health, and server reflection.
+/// routeguide.RouteGuide (the four methods of the gRPC quick start), waywiser.admin.v1.AdminService (backups),
+/// grpc.health.v1.Health, and server reflection.
 ///
 /// Recordings (paths with a name) are stored on disk. They survive a restart, also after the process was killed.
 /// Only one process at a time can use a data directory.
@@ -188,7 +189,7 @@ pub(super) fn check(args: &ServeArgs, settings: &Settings) -> io::Result<Outcome
         return usage_error(format_args!("{error}{}", settings.origin("otlp-endpoint")));
     }
     if let Err(error) = args.auth.check_exposure(args.listen, &args.tls) {
-        return usage_error(format_args!("{error}"));
+        return usage_error(format_args!("{error}{}", settings.origin("listen")));
     }
     Ok(Outcome::Done)
 }

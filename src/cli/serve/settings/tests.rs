@@ -139,9 +139,13 @@ fn an_error_names_file_line_and_key() {
     for (content, message) in [
         ("\nlisten = \"a\"", "FILE, line 2: listen is \"a\": invalid socket address"),
         ("log-format = \"xml\"", "FILE, line 1: log-format is \"xml\": must be one of text, json"),
-        ("max-connections = 1.5", "FILE, line 1: max-connections is \"1.5\": "),
-        ("max-connections = -1", "FILE, line 1: max-connections is \"-1\": "),
-        ("retention = 7", "FILE, line 1: retention is \"7\": "),
+        ("max-connections = 1.5", "FILE, line 1: max-connections is 1.5: "),
+        (
+            "max-connections = '20'",
+            "FILE, line 1: max-connections must be a number without quotation marks, and not a text",
+        ),
+        ("max-connections = -1", "FILE, line 1: max-connections is -1: "),
+        ("retention = 7", "FILE, line 1: retention is 7: "),
         (
             "max-header-bytes = \"5GiB\"",
             "FILE, line 1: max-header-bytes is \"5GiB\": must be less than 4GiB",
