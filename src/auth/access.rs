@@ -10,7 +10,7 @@ use super::authenticator::{
     AuthError, Authenticator, Credentials, FailureLimit, PeerCertificate, Session,
 };
 use super::bearer;
-use super::certificates::{self, CertificateRule};
+use super::certificates::{CertificateNames, CertificateSessions};
 use super::file::LoadError;
 use super::jwt::{self, JwtSettings, JwtVerifier, KeyChange};
 use super::reload_report::{ReloadCounts, ReloadReport};
@@ -24,18 +24,18 @@ pub struct AccessSettings {
     pub tokens: Option<PathBuf>,
     /// JSON Web Tokens.
     pub jwt: Option<JwtSettings>,
-    /// Client certificates, which the transport has verified.
-    pub certificates: bool,
+    /// Client certificates, which the transport has verified. `None` accepts none.
+    pub certificates: Option<CertificateNames>,
 }
 
 /// Authenticates callers by a bearer token or, without a token, by their client certificate.
 ///
 /// A token is looked up in the token file first. Any other token must be a valid JSON Web Token. A certificate has the
-/// principal that the token file names for it, and otherwise the one that its first name identifies.
+/// principal that the token file names for it. [`CertificateNames`] decides about the other certificates.
 pub struct Access {
     tokens: Option<TokenFile>,
     jwt: Option<JwtVerifier>,
-    certificates: Option<CertificateRule>,
+    certificates: Option<CertificateSessions>,
     /// Held during a reload, so that an older content never replaces a newer one.
     reload: Mutex<()>,
     token_report: ReloadReport,
@@ -66,7 +66,7 @@ impl Access {
         Ok(Self {
             tokens: tokens.map(|path| TokenFile::load(&path)).transpose()?,
             jwt,
-            certificates: certificates.then(CertificateRule::default),
+            certificates: certificates.map(CertificateSessions::new),
             reload: Mutex::default(),
             token_report: ReloadReport::new(true),
             key_report: ReloadReport::new(has_keys),
@@ -106,6 +106,14 @@ impl Access {
         self.check_files(true)
     }
 
+    /// Returns whether client certificates are accepted, but no entry of the token file names one, so that all of them
+    /// are refused.
+    pub fn refuses_all_certificates(&self) -> bool {
+        let accepted = self.certificates.as_ref().map(CertificateSessions::accepted);
+        accepted == Some(CertificateNames::Listed)
+            && !self.tokens.as_ref().is_some_and(TokenFile::has_certificate_names)
+    }
+
     /// Returns how often credentials were loaded.
     pub fn counts(&self) -> AccessCounts {
         AccessCounts { tokens: self.token_report.counts(), keys: self.key_report.counts() }
@@ -114,16 +122,15 @@ impl Access {
     fn check_files(&self, is_forced: bool) -> Result<(), LoadError> {
         let _reload = self.reload.lock().unwrap_or_else(PoisonError::into_inner);
         let tokens = self.tokens.as_ref().map_or(Ok(()), |tokens| {
-            let result = tokens.reload(is_forced);
-            if let (Ok(Some(Reloaded { has_new_names: true, .. })), Some(rule)) =
-                (&result, &self.certificates)
-            {
-                // The rule has named principals for certificates that the file may name now.
-                rule.revoke_all();
-            }
-            self.token_report.add(result, |reloaded| {
-                let Reloaded { principals, revoked, .. } = reloaded;
-                tracing::info!(principals, revoked, "token file loaded");
+            let result = tokens.reload(is_forced).map(|reloaded| {
+                let certificates = self.certificates.as_ref();
+                reloaded.map(|reloaded| {
+                    (reloaded, certificates.map_or(0, |sessions| sessions.recheck(Some(tokens))))
+                })
+            });
+            self.token_report.add(result, |(reloaded, certificates)| {
+                let Reloaded { principals, revoked } = reloaded;
+                tracing::info!(principals, revoked = revoked + certificates, "token file loaded");
             })
         });
         let keys = self.jwt.as_ref().map_or(Ok(()), |jwt| self.report_keys(jwt.reload(is_forced)));
@@ -171,17 +178,10 @@ impl Access {
 
     fn certificate_session(
         &self,
-        rule: &CertificateRule,
+        sessions: &CertificateSessions,
         certificate: &PeerCertificate,
     ) -> Result<Session, AuthError> {
-        let revoked = rule.revocation();
-        let tokens = self.tokens.as_ref();
-        let named =
-            tokens.map(|tokens| tokens.certificate_session(certificate)).transpose()?.flatten();
-        let session = match named {
-            Some(session) => session,
-            None => certificates::session(certificate, revoked)?,
-        };
+        let session = sessions.session(certificate, self.tokens.as_ref())?;
         // The transport has verified it when the connection began.
         if certificate.not_after.is_some_and(|end| SystemTime::now() > end) {
             return Err(AuthError::Expired);
@@ -194,7 +194,9 @@ impl Authenticator for Access {
     fn authenticate(&self, credentials: &Credentials<'_>) -> Result<Session, AuthError> {
         match (credentials.authorization, credentials.certificate, &self.certificates) {
             (Some(authorization), _, _) => self.token_session(authorization, credentials.failures),
-            (None, Some(certificate), Some(rule)) => self.certificate_session(rule, certificate),
+            (None, Some(certificate), Some(sessions)) => {
+                self.certificate_session(sessions, certificate)
+            }
             _ => Err(AuthError::Missing),
         }
     }

@@ -4,9 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use tokio_util::sync::CancellationToken;
-
 use super::principal::Principal;
+use super::revocation::Revocation;
 
 /// Checks the credentials of calls.
 pub trait Authenticator: Send + Sync + 'static {
@@ -68,8 +67,8 @@ pub struct Session {
     pub principal: Arc<Principal>,
     /// The time at which its credentials expire. Its calls end then.
     pub expires_at: Option<SystemTime>,
-    /// Cancelled when its credentials are withdrawn. Its calls end then.
-    pub revoked: CancellationToken,
+    /// Revoked when its credentials are withdrawn or have other rights. Its calls end then.
+    pub revoked: Revocation,
 }
 
 /// The reason why a caller is not known. The texts are sent to the caller; they contain no secret.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::auth::testing::{TestKey, key_set};
-use crate::auth::{Algorithm, KeySource, Principal};
+use crate::auth::{Algorithm, KeySource, Principal, PrincipalSource};
 
 /// A token file, a key set, and an authenticator that uses both and certificates.
 struct Fixture {
@@ -20,6 +20,8 @@ struct Fixture {
     key: TestKey,
     access: Arc<Access>,
 }
+
+const DERIVED: Option<CertificateNames> = Some(CertificateNames::Derived);
 
 fn entry(name: &str, token: &Token) -> String {
     format!(
@@ -59,7 +61,7 @@ impl Fixture {
         write_secret(&tokens, &entry("van", &token));
         fs::write(&keys, key_set(&[&key])).unwrap();
         let jwt = Some(jwt_settings(&keys));
-        let settings = AccessSettings { tokens: Some(tokens), jwt, certificates: true };
+        let settings = AccessSettings { tokens: Some(tokens), jwt, certificates: DERIVED };
         let access = Arc::new(Access::load(settings).unwrap());
         Self { folder, token, key, access }
     }
@@ -136,7 +138,8 @@ fn equal_names_of_different_credentials_are_different_principals() {
 #[test]
 fn a_session_of_a_certificate_ends_with_it() {
     let access =
-        Access::load(AccessSettings { certificates: true, ..AccessSettings::default() }).unwrap();
+        Access::load(AccessSettings { certificates: DERIVED, ..AccessSettings::default() })
+            .unwrap();
     let session = |not_after| {
         let certificate = PeerCertificate { not_after: Some(not_after), ..named("van.example") };
         let credentials =
@@ -211,7 +214,7 @@ fn credentials_that_a_server_does_not_accept_are_refused() {
     let error = bearer(&only_jwt, token.as_str()).unwrap_err().to_string();
     assert!(error.contains("not a JSON Web Token"), "{error}");
 
-    let certificates = load(AccessSettings { certificates: true, ..AccessSettings::default() });
+    let certificates = load(AccessSettings { certificates: DERIVED, ..AccessSettings::default() });
     assert!(certificate(&certificates, "van.example").is_ok());
     let error = bearer(&certificates, token.as_str()).unwrap_err().to_string();
     assert!(error.contains("client certificates and no tokens"), "{error}");
@@ -247,19 +250,109 @@ fn a_wrong_file_changes_nothing_and_the_other_one_is_loaded() {
 }
 
 #[test]
-fn a_certificate_that_the_file_names_from_now_on_loses_its_derived_principal() {
+fn a_certificate_that_the_file_names_from_now_on_loses_its_derived_principal_and_no_other_does() {
     let fixture = Fixture::new();
     let Fixture { access, token, .. } = &fixture;
-    let (derived, van) =
-        (certificate(access, "bike.example").unwrap(), certificate(access, "van.example").unwrap());
-    let other = Token::generate().unwrap();
-    fixture.write_tokens(&(entry("van", token) + &entry("bike", &other)));
+    let open = |name| certificate(access, name).unwrap();
+    let (derived, other, van) = (open("bike.example"), open("other.example"), open("van.example"));
+    let both = PeerCertificate {
+        dns_names: vec!["van.example".to_owned(), "bike.example".to_owned()],
+        ..PeerCertificate::default()
+    };
+    let credentials = Credentials { certificate: Some(&both), ..Credentials::default() };
+    let both = access.authenticate(&credentials).unwrap();
+    assert_eq!(&*both.principal.name, "van");
+    let new = Token::generate().unwrap();
+    fixture.write_tokens(&(entry("van", token) + &entry("bike", &new)));
     access.reload().unwrap();
-    assert!(derived.revoked.is_cancelled() && !van.revoked.is_cancelled());
-    let bike = certificate(access, "bike.example").unwrap();
+    assert!(derived.revoked.is_revoked() && !derived.revoked.is_withdrawn());
+    assert!(!van.revoked.is_revoked() && !other.revoked.is_revoked());
+    assert!(both.revoked.is_withdrawn(), "its names belong to two principals now");
+    assert!(access.authenticate(&credentials).is_err());
+    let bike = open("bike.example");
     assert_eq!(&*bike.principal.name, "bike");
-    assert!(!bike.revoked.is_cancelled());
-    assert!(!certificate(access, "new.example").unwrap().revoked.is_cancelled());
+    assert!(!bike.revoked.is_revoked());
+    // Without the entry, the certificate has its derived principal again.
+    fixture.write_tokens(&entry("van", token));
+    access.reload().unwrap();
+    assert!(bike.revoked.is_revoked() && !bike.revoked.is_withdrawn());
+    assert!(!van.revoked.is_revoked() && !other.revoked.is_revoked());
+    assert_eq!(&*open("bike.example").principal.name, "bike.example");
+}
+
+#[test]
+fn a_certificate_without_an_entry_is_refused_if_names_must_be_listed() {
+    let fixture = Fixture::new();
+    let tokens = Some(fixture.folder.path().join("tokens"));
+    let certificates = Some(CertificateNames::Listed);
+    let settings = AccessSettings { tokens, certificates, jwt: None };
+    let access = Access::load(settings).unwrap();
+    let refused = |name| match certificate(&access, name) {
+        Err(AuthError::Invalid(reason)) => reason,
+        other => panic!("{other:?}"),
+    };
+    assert!(refused("other.example").contains("no entry of the token file names"));
+    let van = certificate(&access, "van.example").unwrap();
+    let token = bearer(&access, fixture.token.as_str()).unwrap();
+    assert!(!access.refuses_all_certificates());
+    // The token stays, and the names of the certificates are removed.
+    fixture.write_tokens(&format!(
+        "[[principal]]\nname = 'van'\ntoken_sha256 = ['{}']\n",
+        fixture.token.hash()
+    ));
+    access.reload().unwrap();
+    assert!(van.revoked.is_withdrawn() && !token.revoked.is_revoked());
+    assert!(refused("van.example").contains("no entry of the token file names"));
+    assert!(access.refuses_all_certificates(), "an empty list is a list");
+}
+
+#[test]
+fn a_uri_and_a_dns_name_with_the_same_text_are_different_names() {
+    let fixture = Fixture::new();
+    fixture.write_tokens(
+        "[[principal]]\nname = 'van'\ncertificate_names = ['van.example', 'spiffe://a/van']\n",
+    );
+    let access = &fixture.access;
+    access.reload().unwrap();
+    let name = |uris: &[&str], dns: &[&str]| {
+        let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        let certificate =
+            PeerCertificate { uri_names: owned(uris), dns_names: owned(dns), not_after: None };
+        let credentials = Credentials { certificate: Some(&certificate), ..Credentials::default() };
+        let principal = access.authenticate(&credentials).unwrap().principal;
+        (principal.name.to_string(), principal.source)
+    };
+    let van = ("van".to_owned(), PrincipalSource::Configuration);
+    assert_eq!(name(&[], &["van.example"]), van);
+    assert_eq!(name(&["spiffe://a/van"], &[]), van);
+    assert_eq!(name(&["van.example"], &[]).1, PrincipalSource::CertificateUri);
+    assert_eq!(name(&[], &["spiffe://a/van"]).1, PrincipalSource::CertificateDns);
+}
+
+#[test]
+fn a_change_of_the_quota_ends_sessions_only_if_a_rate_is_lower() {
+    let fixture = Fixture::new();
+    let Fixture { access, token, .. } = &fixture;
+    let quota = |limits: &str| format!("{}[principal.quota]\n{limits}", entry("van", token));
+    let reload = |limits: &str| {
+        fixture.write_tokens(&quota(limits));
+        access.reload().unwrap();
+    };
+    reload("max_points_per_second = 10\n");
+    let sessions =
+        || [bearer(access, token.as_str()), certificate(access, "van.example")].map(Result::unwrap);
+    let open = sessions();
+    reload("max_points_per_second = 20\nmax_streams = 1\nmax_recordings = 2\n");
+    assert!(open.iter().all(|session| !session.revoked.is_revoked()));
+    for session in sessions() {
+        let quota = session.principal.quota;
+        assert_eq!((quota.max_points_per_second, quota.max_streams), (Some(20), Some(1)));
+    }
+    reload("max_points_per_second = 19\n");
+    let is_changed =
+        |session: &Session| session.revoked.is_revoked() && !session.revoked.is_withdrawn();
+    assert!(open.iter().all(is_changed));
+    assert!(sessions().iter().all(|session| !session.revoked.is_revoked()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -271,8 +364,8 @@ async fn changes_of_the_files_are_applied_without_a_signal() {
     tokio::spawn(Arc::clone(&fixture.access).maintain());
     fixture.write_tokens(&entry("bus", &Token::generate().unwrap()));
     fixture.write_keys(&key_set(&[&TestKey::ed25519("b")]));
-    session.revoked.cancelled().await;
-    bike_session.revoked.cancelled().await;
+    session.revoked.ended().await;
+    bike_session.revoked.ended().await;
     assert!(bearer(&fixture.access, fixture.token.as_str()).is_err());
     assert!(bearer(&fixture.access, &bike).is_err());
 }
@@ -291,7 +384,7 @@ fn reloads_under_load_affect_only_what_has_changed() {
                 scope.spawn(|| {
                     let mut sessions = Vec::new();
                     while !is_done.load(Relaxed) {
-                        assert!(!bearer(access, kept.as_str()).unwrap().revoked.is_cancelled());
+                        assert!(!bearer(access, kept.as_str()).unwrap().revoked.is_revoked());
                         sessions.extend(bearer(access, other.as_str()));
                         sessions.truncate(1000);
                     }
@@ -310,38 +403,10 @@ fn reloads_under_load_affect_only_what_has_changed() {
         is_done.store(true, Relaxed);
         for sessions in threads {
             let sessions = sessions.join().unwrap();
-            assert!(sessions.iter().all(|session| session.revoked.is_cancelled()));
+            assert!(sessions.iter().all(|session| session.revoked.is_revoked()));
         }
     });
     assert!(bearer(access, other.as_str()).is_err());
-}
-
-/// Prints the cost of an authentication: `cargo test --release --lib cost_of_an -- --ignored --nocapture`.
-#[test]
-#[ignore = "measures the time"]
-#[allow(clippy::print_stdout)]
-fn the_cost_of_an_authentication_is_printed() {
-    const CALLS: u32 = 200_000;
-    let fixture = Fixture::new();
-    let Fixture { access, token, key, .. } = &fixture;
-    let jwt = key.token(&claims("bike"));
-    let measure = |name: &str, calls: u32, call: &dyn Fn()| {
-        let start = std::time::Instant::now();
-        (0..calls).for_each(|_| call());
-        println!("{name}: {} ns", start.elapsed().as_nanos() / u128::from(calls));
-    };
-    measure("token", CALLS, &|| drop(bearer(access, token.as_str()).unwrap()));
-    measure("cached JWT", CALLS, &|| drop(bearer(access, &jwt).unwrap()));
-    measure("certificate in the file", CALLS, &|| {
-        drop(certificate(access, "van.example").unwrap());
-    });
-    measure("certificate by its name", CALLS, &|| {
-        drop(certificate(access, "other.example").unwrap());
-    });
-    let wrong = format!("{}AAAA", &jwt[..jwt.len() - 4]);
-    measure("JWT with a wrong signature (Ed25519)", CALLS / 100, &|| {
-        assert!(bearer(access, &wrong).is_err());
-    });
 }
 
 /// Counts failures up to a maximum.

@@ -106,7 +106,7 @@ impl KeySet {
     pub(super) fn revoke_others(&self, old: &Self) -> usize {
         let withdrawn =
             old.keys.iter().filter(|key| !self.keys.iter().any(|own| Arc::ptr_eq(own, key)));
-        withdrawn.inspect(|key| key.revoked.cancel()).count()
+        withdrawn.inspect(|key| key.revoked.change()).count()
     }
 
     fn find(&self, key: &Key) -> Option<&Arc<Key>> {

@@ -96,7 +96,7 @@ async fn tokens_are_unavailable_until_the_keys_were_fetched_and_a_failed_fetch_k
     issuer.answer("200 OK", &key_set(&[&TestKey::es256("b")]));
     fetched.verifier.reload(true).unwrap();
     assert_eq!(fetched.result().await.unwrap().withdrawn, 1);
-    assert!(session.revoked.is_cancelled());
+    assert!(session.revoked.is_revoked());
     assert!(fetched.session(&token).is_err());
 }
 
