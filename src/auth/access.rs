@@ -139,9 +139,16 @@ impl Access {
 
     fn report_keys(&self, result: Result<Option<KeyChange>, LoadError>) -> Result<(), LoadError> {
         self.key_report.add(result, |change| {
-            let KeyChange { keys, ignored, withdrawn, is_changed } = change;
+            let KeyChange { keys, ignored, missing, withdrawn, is_changed } = change;
+            if missing > 0 {
+                tracing::warn!(
+                    keys,
+                    missing,
+                    "the answer of the key server misses keys, which stay valid until the next answer misses them, too"
+                );
+            }
             if is_changed {
-                tracing::info!(keys, ignored, withdrawn, "key set loaded");
+                tracing::info!(keys, ignored, missing, withdrawn, "key set loaded");
             }
         })
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::principal::Principal;
 use super::revocation::Revocation;
@@ -95,9 +95,14 @@ pub enum AuthError {
     /// The credentials were not checked, because too many others of the same sender were not valid.
     #[error("the client has sent too many credentials that are not valid; try again later")]
     Throttled,
-    /// The credentials cannot be checked now. The text says why.
-    #[error("the credentials cannot be checked now: {0}; try again later")]
-    Unavailable(&'static str),
+    /// The credentials cannot be checked now.
+    #[error("the credentials cannot be checked now: {reason}; try again later")]
+    Unavailable {
+        /// The reason.
+        reason: &'static str,
+        /// The time after which a call with the same credentials can succeed.
+        retry_after: Duration,
+    },
 }
 
 #[cfg(test)]

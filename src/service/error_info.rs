@@ -8,6 +8,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::status::{ACCEPTED_ENCODINGS, RpcError};
 use super::violation::FieldViolation;
+use crate::auth::AuthError;
 use crate::measure::PointError;
 use crate::recording::RecordingError;
 
@@ -131,6 +132,9 @@ impl From<RpcError> for Status {
             }
             RpcError::Quota(error) => {
                 details.set_retry_info(Some(error.retry_after));
+            }
+            RpcError::Unauthenticated(AuthError::Unavailable { retry_after, .. }) => {
+                details.set_retry_info(Some(*retry_after));
             }
             // A reload can end the sessions of many clients. They do not all call again at the same time.
             RpcError::SessionEnded => {

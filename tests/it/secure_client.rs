@@ -1,6 +1,8 @@
 //! The client over TLS: certificates, tokens, and the errors of wrong settings.
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::stream;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
@@ -201,6 +203,47 @@ async fn a_recording_continues_with_the_token_that_replaces_an_expired_one() {
     recording.send(3..5);
     let recorded = recording.finish().await.unwrap();
     assert_eq!((recorded.point_count, recorded.summary.length), (5, 20.0));
+}
+
+/// Cannot check a token the first times.
+struct Unchecked(AtomicUsize, Arc<Gate>);
+
+impl Authenticator for Unchecked {
+    fn authenticate(&self, credentials: &Credentials<'_>) -> Result<Session, AuthError> {
+        if self.0.fetch_add(1, Relaxed) < 3 {
+            let reason = "the keys are being fetched";
+            return Err(AuthError::Unavailable { reason, retry_after: Duration::from_millis(50) });
+        }
+        self.1.authenticate(credentials)
+    }
+}
+
+/// The key of the token may be new, so that the server fetches the keys of its issuer first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recorder_repeats_a_token_that_cannot_be_checked_yet() {
+    let gate = Unchecked(AtomicUsize::new(0), Gate::new("good"));
+    let server =
+        Server::in_memory(|_| {}, |server| server.with_authenticator(Arc::new(gate))).await;
+    let client = Client::builder(format!("http://{}", server.address))
+        .token(TokenSource::value("good"))
+        .connect()
+        .await
+        .unwrap();
+    let mut recording = LiveRecording::start(&client);
+    for _ in 0..3 {
+        recording
+            .event(|event| match event {
+                RecordEvent::Retrying { wait, reason } => {
+                    assert!(*wait >= Duration::from_millis(50), "{wait:?}");
+                    reason.contains("the keys are being fetched")
+                }
+                other => panic!("{other:?}"),
+            })
+            .await;
+    }
+    recording.connected(0).await;
+    recording.send(0..5);
+    assert_eq!(recording.finish().await.unwrap().summary.length, 20.0);
 }
 
 #[tokio::test]
