@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::MissedTickBehavior;
 
 use super::authenticator::{
-    AuthError, Authenticator, Credentials, FailureLimit, PeerCertificate, Session,
+    AuthError, Authenticator, Credentials, FailureLimit, Outage, PeerCertificate, Session,
 };
 use super::bearer;
 use super::certificates::{CertificateNames, CertificateSessions};
@@ -206,6 +206,18 @@ impl Authenticator for Access {
             }
             _ => Err(AuthError::Missing),
         }
+    }
+
+    /// Returns an outage until the keys of a URL were fetched for the first time.
+    fn outage(&self) -> Option<Outage> {
+        if self.jwt.as_ref().is_none_or(JwtVerifier::has_keys) {
+            return None;
+        }
+        let reason = match self.key_report.last_error() {
+            Some(error) => format!("no keys for JSON Web Tokens could be fetched yet: {error}"),
+            None => "the keys for JSON Web Tokens are being fetched".to_owned(),
+        };
+        Some(Outage { reason, is_total: self.tokens.is_none() && self.certificates.is_none() })
     }
 }
 

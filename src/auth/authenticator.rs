@@ -15,6 +15,20 @@ pub trait Authenticator: Send + Sync + 'static {
     /// # Errors
     /// The caller is not known.
     fn authenticate(&self, credentials: &Credentials<'_>) -> Result<Session, AuthError>;
+
+    /// Returns which credentials cannot be checked at the moment, for checks of health. By default, all can be checked.
+    fn outage(&self) -> Option<Outage> {
+        None
+    }
+}
+
+/// Credentials that cannot be checked at the moment, such as tokens whose keys were not fetched yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outage {
+    /// The reason, for operators. It may name files and URLs, and contains no secret.
+    pub reason: String,
+    /// Whether no caller can authenticate. The server is not ready then.
+    pub is_total: bool,
 }
 
 /// The credentials of one call. They do not appear in the `Debug` output.

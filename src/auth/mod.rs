@@ -46,7 +46,7 @@ mod token_file;
 #[cfg(feature = "auth")]
 pub use access::{Access, AccessCounts, AccessSettings};
 pub use authenticator::{
-    AuthError, Authenticator, Credentials, FailureLimit, PeerCertificate, Session,
+    AuthError, Authenticator, Credentials, FailureLimit, Outage, PeerCertificate, Session,
 };
 #[cfg(feature = "auth")]
 pub use certificates::CertificateNames;
