@@ -70,7 +70,7 @@ impl Files {
     fn new(entries: &[(&str, &Token)]) -> Self {
         let files = Self { folder: tempfile::tempdir().unwrap(), issuer: Issuer::new() };
         files.write_tokens(entries);
-        std::fs::write(files.keys(), files.issuer.key_set()).unwrap();
+        write_secret(&files.keys(), &files.issuer.key_set());
         files
     }
 

@@ -49,6 +49,11 @@ impl Fixture {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys.json");
         std::fs::write(&path, key_set(keys)).unwrap();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        }
         let mut settings = settings(KeySource::File(path));
         configure(&mut settings);
         let verifier = JwtVerifier::load(settings).unwrap();
