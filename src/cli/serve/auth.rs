@@ -22,8 +22,9 @@ pub(super) struct AuthArgs {
     ///
     /// With any kind of authentication, all calls except health checks need credentials: the header "authorization:
     /// Bearer TOKEN", or a client certificate (--tls-client-ca). The file is read again every 2 seconds. A change takes
-    /// effect within 4 seconds, and ends the calls of principals that were removed or changed. A file that cannot be used
-    /// changes nothing and is reported in the log. Other users of the system must not be able to read the file.
+    /// effect within 4 seconds, and ends the calls of principals that were removed or have other rights. A file that
+    /// cannot be used changes nothing and is reported in the log. Other users of the system must not be able to read the
+    /// file, and its group must not be able to write it.
     #[arg(long, value_name = "FILE", env = "WAYWISER_TOKENS")]
     tokens: Option<PathBuf>,
 
@@ -42,8 +43,9 @@ pub(super) struct AuthArgs {
 
     /// Accept JSON Web Tokens that are signed with the keys in this JSON Web Key Set
     ///
-    /// A URL must begin with https://, or with http:// and an address of loopback. It is fetched every 10 minutes, and if
-    /// a token has an unknown key, at most once in 30 seconds. A file is read again every 2 seconds.
+    /// A URL must begin with https://, or with http:// and a loopback address such as 127.0.0.1. It is fetched every 10
+    /// minutes, and if a token has an unknown key, at most once in 30 seconds. A key is withdrawn when two fetches in a
+    /// row miss it. A file is read again every 2 seconds.
     #[arg(
         long,
         value_name = "FILE-OR-URL",
