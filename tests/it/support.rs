@@ -30,6 +30,7 @@ mod ended_calls;
 pub mod faulty;
 mod listener;
 pub mod live_recording;
+pub mod methods;
 pub mod pki;
 pub mod traced;
 pub mod window;
