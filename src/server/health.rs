@@ -7,6 +7,7 @@ use std::pin::Pin;
 
 use futures::stream::{self, Stream, StreamExt as _};
 use tokio::sync::watch;
+use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_server;
@@ -14,24 +15,35 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use super::service_names::{AUXILIARY, MEASURING};
 
+/// The header of the answer to a check that has the reason why the server does not serve.
+const REASON_HEADER: &str = "waywiser-not-serving";
+
+/// Whether the server serves calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Health {
+    Serving,
+    /// The server does not serve, for this reason. Anyone can read it, so it names no file and no address.
+    NotServing(&'static str),
+}
+
 /// Sets the status that the service reports.
 #[derive(Debug)]
-pub(super) struct HealthReporter(watch::Sender<bool>);
+pub(super) struct HealthReporter(watch::Sender<Health>);
 
 impl HealthReporter {
-    /// Reports all services as serving or not, to later checks and to all watches.
-    pub(super) fn set_serving(&self, is_serving: bool) {
-        self.0.send_replace(is_serving);
+    /// Reports the health of all services, to later checks and to all watches.
+    pub(super) fn set(&self, health: Health) {
+        self.0.send_if_modified(|current| std::mem::replace(current, health) != health);
     }
 }
 
 /// The health service.
 #[derive(Clone, Debug)]
-pub(super) struct HealthService(watch::Receiver<bool>);
+pub(super) struct HealthService(watch::Receiver<Health>);
 
 /// Returns the service and its reporter. The service reports NOT_SERVING until the reporter changes that.
 pub(super) fn health() -> (HealthReporter, HealthService) {
-    let (sender, receiver) = watch::channel(false);
+    let (sender, receiver) = watch::channel(Health::NotServing("the server starts"));
     (HealthReporter(sender), HealthService(receiver))
 }
 
@@ -43,8 +55,11 @@ fn response(status: ServingStatus) -> HealthCheckResponse {
     HealthCheckResponse { status: status.into() }
 }
 
-fn status(is_serving: bool) -> HealthCheckResponse {
-    response(if is_serving { ServingStatus::Serving } else { ServingStatus::NotServing })
+fn status(health: Health) -> HealthCheckResponse {
+    response(match health {
+        Health::Serving => ServingStatus::Serving,
+        Health::NotServing(_) => ServingStatus::NotServing,
+    })
 }
 
 #[tonic::async_trait]
@@ -56,7 +71,12 @@ impl health_server::Health for HealthService {
         if !is_known(&request.get_ref().service) {
             return Err(Status::not_found("unknown service; reflection lists all services"));
         }
-        Ok(Response::new(status(*self.0.borrow())))
+        let health = *self.0.borrow();
+        let mut response = Response::new(status(health));
+        if let Health::NotServing(reason) = health {
+            response.metadata_mut().insert(REASON_HEADER, MetadataValue::from_static(reason));
+        }
+        Ok(response)
     }
 
     type WatchStream = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
@@ -74,8 +94,8 @@ impl health_server::Health for HealthService {
         receiver.mark_changed();
         let updates = stream::unfold(receiver, |mut receiver| async {
             receiver.changed().await.ok()?;
-            let is_serving = *receiver.borrow_and_update();
-            Some((Ok(status(is_serving)), receiver))
+            let health = *receiver.borrow_and_update();
+            Some((Ok(status(health)), receiver))
         });
         Ok(Response::new(Box::pin(updates)))
     }

@@ -398,7 +398,7 @@ impl RpcError {
             Self::Unauthenticated(error) => match error {
                 AuthError::Missing => (Code::Unauthenticated, reason::CREDENTIALS_MISSING),
                 AuthError::Expired => (Code::Unauthenticated, reason::CREDENTIALS_EXPIRED),
-                AuthError::Unavailable(_) => (Code::Unavailable, "CREDENTIALS_UNCHECKED"),
+                AuthError::Unavailable { .. } => (Code::Unavailable, "CREDENTIALS_UNCHECKED"),
                 _ => (Code::Unauthenticated, reason::CREDENTIALS_INVALID),
             },
             Self::PermissionDenied(error) => (

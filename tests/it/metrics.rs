@@ -61,6 +61,13 @@ impl Observed {
 
     /// Starts a server with these arguments.
     pub fn with(arguments: &[&str]) -> Self {
+        let server = Self::spawn(arguments);
+        while server.ask("GET", "/readyz", "").status != 200 {}
+        server
+    }
+
+    /// Starts a server with these arguments, which may not be ready yet.
+    pub fn spawn(arguments: &[&str]) -> Self {
         let mut command = waywiser(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "0"]);
         command.args(["--log-format", "json"]).args(arguments).stderr(Stdio::piped());
         let mut serve = Serve::spawn(&mut command).unwrap();
@@ -73,9 +80,7 @@ impl Observed {
         });
         // The rest of the log is read, so that the pipe does not fill.
         std::thread::spawn(move || log.count());
-        let server = Self { serve, admin: admin.unwrap() };
-        while server.ask("GET", "/readyz", "").status != 200 {}
-        server
+        Self { serve, admin: admin.unwrap() }
     }
 
     /// Sends a request to the listener for operators.

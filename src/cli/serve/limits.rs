@@ -192,6 +192,7 @@ impl LimitArgs {
 pub(super) fn option(error: &ConfigError) -> String {
     match error.setting {
         "max_memory_bytes" => "max-memory".to_owned(),
+        "trusted_proxies" => "trust-forwarded-for".to_owned(),
         setting => setting.replace('_', "-"),
     }
 }
