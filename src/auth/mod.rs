@@ -63,4 +63,4 @@ pub use revocation::Revocation;
 #[cfg(feature = "auth")]
 pub use token::{Token, TokenError, TokenHash, TokenHashError};
 #[cfg(feature = "auth")]
-pub use token_file::{TOKEN_FILE_BYTES_MAX, TokenFileError, check_tokens};
+pub use token_file::{TOKEN_FILE_BYTES_MAX, TokenFileError, check_token_file, check_tokens};

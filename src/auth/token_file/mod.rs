@@ -95,6 +95,14 @@ impl TokenFile {
     }
 }
 
+/// Reads and checks a token file as a server does, including its rights.
+///
+/// # Errors
+/// If a server would refuse the file.
+pub fn check_token_file(path: &Path) -> Result<(), LoadError> {
+    TokenFile::load(path).map(drop)
+}
+
 /// The result of a reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reloaded {

@@ -169,7 +169,15 @@ impl AuthArgs {
             _ => None,
         };
         let (tokens, certificates) = (self.tokens.clone(), self.certificate_names(tls));
-        Access::load(AccessSettings { tokens, jwt, certificates }).map(Some)
+        let loaded = Access::load(AccessSettings { tokens, jwt, certificates });
+        loaded.map(Some).map_err(|mut error| {
+            let is_tokens =
+                self.tokens.as_ref().is_some_and(|path| path.display().to_string() == error.place);
+            if is_tokens {
+                error.place = format!("token file {}", error.place);
+            }
+            error
+        })
     }
 
     /// Returns which client certificates are accepted. The default depends on the settings alone, and not on the content
