@@ -86,6 +86,6 @@ pub use policy::CheckpointPolicy;
 pub use position::Admitted;
 pub use store::{
     Abandoned, CheckpointStore, Page, Removed, SWEEP_STEP, StoreEvent, StoreEvents, StoreFuture,
-    Sweep, Swept,
+    Sweep, Swept, WatchedRecordings,
 };
 pub use store_error::{StoreError, StoreErrorCause};

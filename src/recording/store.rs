@@ -78,14 +78,38 @@ pub trait CheckpointStore: Send + Sync + 'static {
     }
 
     /// Subscribes to the changes that other users of the same store make. A server reads them so that its watchers
-    /// receive the commits of other servers.
+    /// receive the commits of other servers. `watched` has the recordings that the subscriber is interested in; a store
+    /// may report changes of others as well.
     ///
     /// The stream starts with the changes after this call and never ends. It holds a bounded number of events; if the
     /// subscriber is too slow, [`StoreEvent::Missed`] replaces the oldest ones. A store that cannot distinguish its
     /// users may also report the subscriber's own changes. A store that wraps another one forwards this call. By default
     /// the stream yields nothing, for stores that only one server can use.
-    fn changes(&self) -> StoreEvents {
+    fn changes(&self, watched: WatchedRecordings) -> StoreEvents {
+        let _ = watched;
         Box::pin(stream::pending())
+    }
+}
+
+/// The recordings that have watchers now. Cheap to clone.
+#[derive(Clone)]
+pub struct WatchedRecordings(Arc<dyn Fn() -> Vec<RecordingName> + Send + Sync>);
+
+impl WatchedRecordings {
+    /// Creates it from a function that returns the names. The function must return at once.
+    pub fn new(names: impl Fn() -> Vec<RecordingName> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(names))
+    }
+
+    /// Returns the names of the recordings that have watchers now, in any order.
+    pub fn names(&self) -> Vec<RecordingName> {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for WatchedRecordings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("WatchedRecordings").finish_non_exhaustive()
     }
 }
 
