@@ -237,8 +237,8 @@ impl CheckpointStore for MemoryStore {
         Box::pin(ready(Ok(step.last())))
     }
 
-    /// Reports the changes of all users of this store, also those of the subscriber.
-    fn changes(&self, _watched: WatchedRecordings) -> StoreEvents {
+    /// Reports the changes of all recordings by all users of this store, also those of the subscriber.
+    fn changes(&self, _: WatchedRecordings) -> StoreEvents {
         Box::pin(stream::unfold(self.changes.subscribe(), |mut changes| async {
             let event = match changes.recv().await {
                 Ok(event) => event,
