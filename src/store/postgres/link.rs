@@ -258,12 +258,12 @@ impl Drop for Link {
     }
 }
 
-/// Returns the statements before a transaction. The time limits end a transaction whose caller has given up.
+/// Returns the statements before a transaction. The time limits end a transaction whose caller has given up. Whether it may
+/// write is left to the setting of the database, with which operators and managed services stop writers.
 fn begin(is_made_synchronous: bool) -> String {
-    let mut text =
-        "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = '2s'; \
+    let mut text = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '2s'; \
                     SET LOCAL statement_timeout = '9s'"
-            .to_owned();
+        .to_owned();
     if is_made_synchronous {
         text.push_str("; SET LOCAL synchronous_commit = on");
     }
