@@ -84,6 +84,7 @@ impl<'a> SealedFold<'a> {
     }
 
     /// Decodes the options and nothing else.
+    #[cfg(feature = "redb")]
     pub(super) fn options(&self) -> Result<Options, RecordError> {
         read_options(self.version, &mut &*self.state).ok_or(RecordError::Content("options"))
     }
@@ -177,7 +178,7 @@ fn read_filter(space: Space, input: &mut &[u8]) -> Option<OldFilter> {
 }
 
 /// Reads options of this version.
-fn read_options(version: u8, input: &mut &[u8]) -> Option<Options> {
+pub(super) fn read_options(version: u8, input: &mut &[u8]) -> Option<Options> {
     if version > VERSION_WITH_OLD_FILTER {
         return Field::read(input);
     }

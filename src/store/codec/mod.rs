@@ -12,15 +12,17 @@
 //! | 44..n | the sealed fold, with a checksum of its own |
 //!
 //! The header and the fold have separate checksums, so that a store changes the header and copies the fold.
-//! `fold.rs` defines the fold, `field.rs` the single values. `legacy.rs` reads versions 1 and 2.
+//! `columns.rs` has the same content as columns of a table. `fold.rs` defines the fold, `field.rs` the single values. `legacy.rs` reads versions 1 and 2.
 
 use self::field::{Field, take};
 use self::fold::SealedFold;
 use self::legacy::LegacyRecord;
 use super::rules::Header;
-use crate::measure::{Options, StateError};
+use crate::measure::StateError;
 use crate::recording::{Checkpoint, RecordingName, StoreError, StoreErrorCause};
 
+#[cfg(feature = "postgres")]
+pub(super) mod columns;
 mod compact;
 mod derived;
 mod field;
@@ -128,7 +130,8 @@ impl<'a> Record<'a> {
     }
 
     /// Returns the options of the recording. In the current layout the rest of the fold is not decoded.
-    pub(super) fn options(&self) -> Result<Options, RecordError> {
+    #[cfg(feature = "redb")]
+    pub(super) fn options(&self) -> Result<crate::measure::Options, RecordError> {
         match self.0 {
             Layout::Current { fold, .. } => fold.options(),
             Layout::Legacy(record) => record.accumulator().map(|path| *path.options()),
