@@ -52,8 +52,11 @@ impl Observed {
         std::fs::write(&tokens, principal).unwrap();
         std::fs::set_permissions(&tokens, std::fs::Permissions::from_mode(0o600)).unwrap();
         let tokens = tokens.to_str().unwrap();
+        let settings = directory.join("waywiser.toml");
+        std::fs::write(&settings, "log-filter = \"info\"\n").unwrap();
         let tls = ["--tls-cert", cert_file, "--tls-key", key_file];
-        Self::with(&[&["--ephemeral", "--tokens", tokens], &tls[..]].concat())
+        let settings = ["--config", settings.to_str().unwrap(), "--tokens", tokens];
+        Self::with(&[&["--ephemeral"], &settings[..], &tls[..]].concat())
     }
 
     /// Starts a server with these arguments.

@@ -4,9 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use tonic::Code;
+
 use super::Observed;
 use super::exposition::{Families, Format, parse};
-use super::promql::{Selector, selectors};
+use super::promql::{Selector, selectors, values};
+use crate::support::methods;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
@@ -43,10 +46,74 @@ impl Known {
         let metric = &selector.metric;
         let labels = self.0.get(metric).ok_or(format!("there is no metric {metric}"))?;
         let unknown = |label: &&String| !labels.contains_key(*label) && !ADDED.contains(&&***label);
-        match selector.labels.iter().find(unknown) {
-            Some(label) => Err(format!("{metric} has no label {label}")),
-            None => Ok(()),
+        if let Some(label) = selector.labels.iter().find(unknown) {
+            return Err(format!("{metric} has no label {label}"));
         }
+        for (label, operator, text) in &selector.matchers {
+            if ADDED.contains(&&**label) {
+                continue;
+            }
+            for value in values(operator, text) {
+                if !labels[label].contains(value) && !can_occur(label, value) {
+                    return Err(format!("the label {label} of {metric} is never {value:?}"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns whether a label that gets its values from calls can have this value.
+fn can_occur(label: &str, value: &str) -> bool {
+    match label {
+        "grpc_status" => (0..17).any(|code| status_name(Code::from(code)) == value),
+        "grpc_method" => methods::all().iter().any(|path| path.rsplit('/').next() == Some(value)),
+        // The reasons of errors. A test compares this document with the code.
+        "reason" => {
+            let contracts = fs::read_to_string(root().join("docs/contracts.md")).unwrap();
+            contracts.contains(&format!("`{value}`"))
+        }
+        _ => false,
+    }
+}
+
+/// Returns the name of a status code in the specification of gRPC.
+fn status_name(code: Code) -> String {
+    let mut name = String::new();
+    for (i, letter) in format!("{code:?}").chars().enumerate() {
+        if letter.is_uppercase() && i > 0 {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_uppercase());
+    }
+    name
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expression_with_an_unknown_metric_label_or_value_is_an_error() {
+    let known = known().await;
+    for (expression, error) in [
+        ("waywiser_calls", "there is no metric waywiser_calls"),
+        ("waywiser_store_up{a=\"b\"}", "waywiser_store_up has no label a"),
+        (
+            "waywiser_store_failures_total{reason=~\"full|fill\"}",
+            "the label reason of waywiser_store_failures_total is never \"fill\"",
+        ),
+        (
+            "waywiser_call_errors_total{grpc_status!=\"UNKNOWM\"}",
+            "the label grpc_status of waywiser_call_errors_total is never \"UNKNOWM\"",
+        ),
+        (
+            "waywiser_call_errors_total{reason=\"POINT_RAT\"}",
+            "the label reason of waywiser_call_errors_total is never \"POINT_RAT\"",
+        ),
+        (
+            "grpc_server_call_duration_seconds_count{grpc_method=~\".*/(RecordPath|Record)\"}",
+            "the label grpc_method of grpc_server_call_duration_seconds_count is never \"Record\"",
+        ),
+    ] {
+        let selectors = selectors(expression).unwrap();
+        assert_eq!(known.check(&selectors[0]), Err(error.to_owned()));
     }
 }
 
