@@ -121,8 +121,11 @@ class Postgres(Process):
     def running_sql(self, text, database):
         """Runs a statement that does not end by itself, until the end of the block."""
         command = ["psql", "-X", "-q", "-h", self.folder, "-p", self.port, "-U", "postgres", "-d", database, "-c", text]
+        # As fast as possible.
+        environment = {**os.environ, "PGOPTIONS": "-c synchronous_commit=off"}
         with open(self.log, "ab") as log:
-            run = subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            files = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+            run = subprocess.Popen([str(part) for part in command], env=environment, **files)
         try:
             yield
             assert run.poll() is None, self.log.read_text()[-2000:]

@@ -4,6 +4,8 @@
 use tonic::Code;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use waywiser::proto::{my_package, waywiser_v1};
+use waywiser::recording::{CheckpointStore, ListQuery, OpenRequest, RecordingName};
+use waywiser::store::RedbStore;
 
 use crate::metrics::Observed;
 use crate::program::{run, waywiser};
@@ -153,4 +155,57 @@ async fn a_server_without_its_database_is_not_ready_and_measures_paths_without_a
     let points = [(0, 0), (3, 4)].map(|(x, y)| my_package::Point { x, y });
     let reply = planar.compute_path_length(tokio_stream::iter(points)).await.unwrap();
     assert_eq!(reply.into_inner().length, 5.0);
+}
+
+#[tokio::test]
+async fn a_data_directory_is_copied_completely_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let [from, to] = ["from", "to"].map(|name| folder.path().join(name));
+    let store = RedbStore::open(&from).unwrap();
+    let names = ["paths/a", "paths/b", "namespaces/acme/paths/a"];
+    for (epochs, name) in names.into_iter().enumerate() {
+        let name: RecordingName = name.parse().unwrap();
+        for now_unix_ms in 1..=epochs as i64 + 1 {
+            let opening = OpenRequest {
+                options: None,
+                now_unix_ms,
+                // Some have expired, and are copied too.
+                expire_unix_ms: now_unix_ms + 1_000,
+                max_in_namespace: None,
+            };
+            store.open(name.clone(), opening).await.unwrap();
+        }
+    }
+    let all = async |store: &RedbStore| store.list(ListQuery::all(), usize::MAX).await.unwrap();
+    let expected = all(&store).await;
+    drop(store);
+    let [source, target] = [&from, &to].map(|path| format!("redb:{}", path.display()));
+    let copy = || run(&["store", "copy", &source, &target]);
+
+    let (code, out, errors) = copy();
+    assert_eq!((code, out.as_str()), (Some(0), ""), "{errors}");
+    assert_eq!(errors, format!("copied 3 recordings from {source} to {target}\n"));
+    let copied = RedbStore::open(&to).unwrap();
+    assert_eq!(all(&copied).await, expected);
+    // A new epoch is larger than all that were copied.
+    let last = expected.iter().map(|(_, path)| path.as_ref().unwrap().epoch).max().unwrap();
+    let opening =
+        OpenRequest { options: None, now_unix_ms: 9, expire_unix_ms: 99, max_in_namespace: None };
+    let opened = copied.open("paths/new".parse().unwrap(), opening).await.unwrap();
+    assert!(opened.epoch > last, "{} after {last}", opened.epoch);
+    let (code, _, errors) = copy();
+    assert_eq!(code, Some(1), "the target is in use: {errors}");
+    drop(copied);
+
+    let (code, _, errors) = copy();
+    assert_eq!(code, Some(1), "{errors}");
+    assert!(errors.contains("nothing was copied: ") && errors.contains("is not empty"), "{errors}");
+    let missing = folder.path().join("missing");
+    let (code, _, errors) =
+        run(&["store", "copy", &format!("redb:{}", missing.display()), &target]);
+    assert_eq!(code, Some(1), "{errors}");
+    assert!(errors.contains("missing is not a data directory") && !missing.exists(), "{errors}");
+    let (code, _, errors) = run(&["store", "check", "--store", &source]);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(errors.contains("from has 3 recordings, all of them valid"), "{errors}");
 }

@@ -24,6 +24,19 @@ grep -oE '(\./|context: )[A-Za-z./-]+' deploy/compose.yaml | sed 's/^context: //
 done
 pass "deploy/compose.yaml, by its schema"
 
+# The variables of the servers, with the settings of the image, which have another store.
+printf secret >"$work/password"
+mapfile -t variables < <(sed -nE 's/^ +(WAYWISER_[A-Z_]+): "?([^"]*)"?$/\1=\2/p' deploy/compose.yaml |
+    sed "s|=/run/secrets/database-password$|=$work/password|")
+[ ${#variables[@]} -ge 7 ] || fail "variables of deploy/compose.yaml: ${variables[*]}"
+settings=("$program" serve --config deploy/docker/waywiser.toml --print-config)
+env "${variables[@]}" "$program" config check --config deploy/docker/waywiser.toml >"$work/checked" 2>&1 ||
+    fail "settings of deploy/compose.yaml: $(cat "$work/checked")"
+env "${variables[@]}" "${settings[@]}" >"$work/settings"
+grep -q '^store = "postgres://waywiser@database/waywiser" # environment' "$work/settings" || fail "the store of deploy/compose.yaml"
+grep -q '^# data-dir is not set' "$work/settings" || fail "the file of the image has precedence over deploy/compose.yaml"
+pass "settings of deploy/compose.yaml"
+
 # The context has every file that the build of the program needs.
 mkdir "$work/context"
 sed -n 's/^!//p' .dockerignore | while read -r name; do

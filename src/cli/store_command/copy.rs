@@ -2,9 +2,8 @@
 //!
 //! A task reads the source and sends its records through a bounded queue to a thread, which restores them into the
 //! target in one transaction. Before the end of the transaction, a source that others can write is read again: if it
-//! has changed, nothing is copied. At the end, both stores are read and compared.
+//! has changed, nothing is copied. At the end, the target is read, and its hash is compared with that of the source.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -12,7 +11,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use clap::Args;
 use tokio::runtime::{Builder, Runtime};
 
-use super::export::{Export, are_same};
+use super::export::{Export, Fingerprint};
 use super::{Failure, recordings, warn};
 use crate::cli::progress::Progress;
 use crate::cli::stderr;
@@ -31,7 +30,7 @@ const QUEUE: usize = 256;
 /// must be migrated and have no recordings.
 ///
 /// The copy is complete, or nothing is copied. Epochs and times stay, so that writers resume at the new store. At the
-/// end, all records of both stores are compared.
+/// end, the target is read again and compared with the source: the number of recordings, and a SHA-256 of all records.
 #[derive(Debug, Args)]
 pub(super) struct CopyArgs {
     /// Source: postgres://USER@HOST/DATABASE, or redb:DIRECTORY
@@ -81,19 +80,27 @@ fn copy(runtime: &Runtime, args: &CopyArgs) -> Result<u64, String> {
         let may_change = matches!(args.from, StoreUrl::Database(_));
         runtime.spawn_blocking(move || {
             let read = handle.block_on(send_all(&source, &sender, &progress, may_change));
-            if let Err(error) = read {
+            if let Err(error) = &read {
                 // The receiver reports it, and drops what it has stored.
-                let _ = sender.send(Err(BackupError::Io(io::Error::other(error))));
+                let _ = sender.send(Err(BackupError::Io(io::Error::other(error.clone()))));
             }
+            read
         })
     };
     let stored = store(runtime, args, records);
     progress.finish();
     // Ends as soon as there is no receiver.
-    let _ = runtime.block_on(reader);
+    let read = runtime.block_on(reader).map_err(|error| error.to_string());
     let count = stored.map_err(failed)?;
-    let target = runtime.block_on(open(&args.to, &args.password))?;
-    runtime.block_on(compare(source, target, count)).map_err(|error| {
+    let expected = read.and_then(|read| read);
+    let compared = runtime.block_on(async {
+        let target = open(&args.to, &args.password).await?;
+        match Fingerprint::of(target).await? == expected? {
+            true => Ok(()),
+            false => Err("its recordings differ from those of the source".to_owned()),
+        }
+    });
+    compared.map_err(|error: String| {
         format!("{} was written, and cannot be trusted: {error}; delete it and copy again", args.to)
     })?;
     Ok(count)
@@ -118,7 +125,7 @@ async fn open(url: &StoreUrl, password: &PasswordArgs) -> Result<Arc<dyn Checkpo
     }
 }
 
-/// Sends all records. If the source may change, reads it twice.
+/// Sends all records. If the source may change, reads it twice. Returns the number of recordings and their hash.
 ///
 /// # Errors
 /// If it cannot be read, has a damaged recording, or has changed.
@@ -127,26 +134,18 @@ async fn send_all(
     records: &SyncSender<Record>,
     progress: &Progress,
     may_change: bool,
-) -> Result<(), String> {
-    let mut export = Export::new(Arc::clone(source));
-    let mut sent = DefaultHasher::new();
+) -> Result<(u64, Vec<u8>), String> {
+    let (mut export, mut sent) = (Export::new(Arc::clone(source)), Fingerprint::new());
     while let Some((name, record)) = export.next().await? {
-        (name.as_str(), &record).hash(&mut sent);
+        sent.add(&name, &record)?;
         progress.add(record.len() as u64);
         if records.send(Ok((name, record))).is_err() {
-            return Ok(());
+            return Err("the target does not accept more recordings".to_owned());
         }
     }
-    if !may_change {
-        return Ok(());
-    }
-    let mut export = Export::new(Arc::clone(source));
-    let mut found = DefaultHasher::new();
-    while let Some((name, record)) = export.next().await? {
-        (name.as_str(), &record).hash(&mut found);
-    }
-    match sent.finish() == found.finish() {
-        true => Ok(()),
+    let sent = sent.finish();
+    match !may_change || Fingerprint::of(Arc::clone(source)).await? == sent {
+        true => Ok(sent),
         false => Err("the source has changed during the copy: stop its servers first".to_owned()),
     }
 }
@@ -174,34 +173,5 @@ fn store(runtime: &Runtime, args: &CopyArgs, records: Receiver<Record>) -> Resul
             })
         }
         StoreUrl::Memory => Err("memory: cannot be the target".to_owned()),
-    }
-}
-
-/// Compares all records of two stores.
-///
-/// # Errors
-/// If they differ, or cannot be read.
-async fn compare(
-    source: Arc<dyn CheckpointStore>,
-    target: Arc<dyn CheckpointStore>,
-    count: u64,
-) -> Result<(), String> {
-    let (mut source, mut target) = (Export::new(source), Export::new(target));
-    let mut compared = 0;
-    loop {
-        match (source.next().await?, target.next().await?) {
-            (None, None) if compared == count => return Ok(()),
-            (None, None) => {
-                return Err(format!("it has {compared} recordings instead of {count}"));
-            }
-            (Some((name, from)), Some((other, to)))
-                if name == other && are_same(&name, &from, &to) =>
-            {
-                compared += 1;
-            }
-            (Some((name, _)), _) | (None, Some((name, _))) => {
-                return Err(format!("{name} differs"));
-            }
-        }
     }
 }

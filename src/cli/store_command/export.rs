@@ -1,7 +1,9 @@
-//! Reads all recordings of a store, one after another.
+//! Reads all recordings of a store, one after another, and computes their hash.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+
+use ring::digest;
 
 use crate::recording::{CheckpointStore, ExportQuery, RecordingName, StoreError};
 use crate::store::codec;
@@ -46,9 +48,47 @@ impl Export {
     }
 }
 
-/// Returns whether two records have the same content. A store may write a record of an older program in its own format.
-pub(super) fn are_same(name: &RecordingName, one: &[u8], other: &[u8]) -> bool {
-    let canonical =
-        |record| codec::decode(name, record).map(|checkpoint| codec::encode(name, &checkpoint));
-    one == other || canonical(one).is_ok_and(|one| canonical(other) == Ok(one))
+/// The SHA-256 of recordings, in their order.
+pub(super) struct Fingerprint {
+    context: digest::Context,
+    count: u64,
+}
+
+impl Fingerprint {
+    pub(super) fn new() -> Self {
+        Self { context: digest::Context::new(&digest::SHA256), count: 0 }
+    }
+
+    /// Adds a recording. A store may keep the record of an older program in its own format, so this adds the bytes that
+    /// this program writes.
+    ///
+    /// # Errors
+    /// If the record is not valid.
+    pub(super) fn add(&mut self, name: &RecordingName, record: &[u8]) -> Result<(), String> {
+        let decoded = codec::decode(name, record).map_err(|error| format!("{name}: {error}"))?;
+        let record = codec::encode(name, &decoded);
+        for part in [name.as_str().as_bytes(), &record] {
+            self.context.update(&(part.len() as u64).to_le_bytes());
+            self.context.update(part);
+        }
+        self.count += 1;
+        Ok(())
+    }
+
+    /// Returns the number of recordings and their hash.
+    pub(super) fn finish(self) -> (u64, Vec<u8>) {
+        (self.count, self.context.finish().as_ref().to_vec())
+    }
+
+    /// Reads all recordings of a store.
+    ///
+    /// # Errors
+    /// If the store cannot be read, or a recording is damaged.
+    pub(super) async fn of(store: Arc<dyn CheckpointStore>) -> Result<(u64, Vec<u8>), String> {
+        let (mut export, mut found) = (Export::new(store), Self::new());
+        while let Some((name, record)) = export.next().await? {
+            found.add(&name, &record)?;
+        }
+        Ok(found.finish())
+    }
 }
