@@ -12,7 +12,7 @@ import sys
 import traceback
 
 from clients import documented_program
-from programs import PASSWORD, HAProxy, Postgres, Server, program
+from programs import PASSWORD, WRONG_PASSWORD, HAProxy, Postgres, Server, program
 
 import availability
 import databases
@@ -38,6 +38,7 @@ class Cluster:
         self.store_arguments = ["--store", self.postgres.url(), *self.password_arguments]
         # Everything that programs print, for the search for passwords.
         self.printed = []
+        self.secrets = [PASSWORD, WRONG_PASSWORD]
         self.servers = [Server(folder, f"server-{number}", self.store_arguments) for number in (1, 2)]
         self.haproxy = HAProxy(folder, self.servers)
 
@@ -72,6 +73,7 @@ CHECKS = [
     databases.a_password_comes_from_each_source,
     databases.a_database_without_tables_is_migrated_on_request,
     recordings.recordings_survive_the_death_of_servers,
+    recordings.recordings_survive_a_restart_of_all_servers,
     recordings.a_watch_sees_the_commits_of_other_servers,
     stores.people_and_dashboards_read_the_view,
     stores.a_copy_has_the_same_bytes_in_all_directions,
@@ -79,6 +81,7 @@ CHECKS = [
     stores.a_backup_is_restored_to_a_database,
     availability.an_outage_of_the_database_delays_and_loses_nothing,
     availability.a_crash_of_the_database_loses_nothing,
+    databases.a_new_password_is_used_without_a_restart,
     availability.a_server_starts_before_its_database,
     databases.no_password_is_printed,
 ]

@@ -2,7 +2,7 @@
 
 import shutil
 
-from programs import PASSWORD, WRONG_PASSWORD
+from programs import PASSWORD, WRONG_PASSWORD, wait_until
 
 
 def an_unusable_database_is_refused(cluster):
@@ -93,12 +93,34 @@ def a_database_without_tables_is_migrated_on_request(cluster):
     assert "has 0 recordings, all of them valid" in errors, errors
 
 
+def a_new_password_is_used_without_a_restart(cluster):
+    """Replaces the password of the role and the file, and ends all connections."""
+    new = "another-battery-staple"
+    cluster.postgres.sql(f"ALTER ROLE waywiser PASSWORD '{new}'")
+    end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'waywiser'"
+    cluster.postgres.sql(end)
+    for server in cluster.servers:
+        reason = server.wait_for_page("/readyz", 503)
+        assert "password" in reason, reason
+    cluster.password_file.write_text(new + "\n")
+    for server in cluster.servers:
+        server.wait_until_ready()
+    # The others use the first password.
+    cluster.postgres.sql(f"ALTER ROLE waywiser PASSWORD '{PASSWORD}'")
+    cluster.password_file.write_text(PASSWORD + "\n")
+    cluster.postgres.sql(end)
+    for server in cluster.servers:
+        wait_until(lambda: server.metric("waywiser_database_connected") == 1, "both connections")
+        server.wait_until_ready()
+    cluster.secrets.append(new)
+
+
 def no_password_is_printed(cluster):
     """Searches all logs and messages for the passwords."""
     texts = [path.read_text(errors="replace") for path in cluster.folder.glob("*.log")]
     assert len(texts) > 5, texts
     for text in [*texts, *cluster.printed]:
-        for password in PASSWORD, WRONG_PASSWORD:
+        for password in cluster.secrets:
             # PostgreSQL logs the statement that creates a role if it fails, which it does not here.
             assert password not in text, text
     return f"{len(texts)} logs and {len(cluster.printed)} messages"

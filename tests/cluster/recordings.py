@@ -1,6 +1,7 @@
 """Recordings while servers die, and watches across servers."""
 
 import os
+import signal
 import threading
 
 import grpc
@@ -56,6 +57,34 @@ def recordings_survive_the_death_of_servers(cluster):
     interrupted = (cluster.folder / "cluster-python.log").read_text().count("; continuing")
     assert interrupted > 0, "no stream of the Python client was interrupted"
     return f"{KILLS} servers killed, {interrupted} streams of the Python client interrupted, same bits"
+
+
+def recordings_survive_a_restart_of_all_servers(cluster):
+    """Restarts the servers one after the other, as for an upgrade, while two clients record."""
+    names = ["paths/cluster-restart-python", "paths/cluster-restart-program"]
+    python = python_recorder(cluster, cluster.haproxy.address, names[0])
+    program = program_recorder(cluster, cluster.haproxy.address, names[1])
+    direct = [Client(server.address) for server in cluster.servers]
+    sent = 0
+    for number, server in enumerate(cluster.servers):
+        for recorder in python, program:
+            recorder.send(range(sent, sent + PIECE))
+        sent += PIECE
+        other = direct[1 - number]
+        wait_until(lambda: all(counts_of(other, name) > sent - PIECE for name in names), "a durable point")
+        assert server.stop(signal.SIGTERM) == 0
+        server.run()
+        server.wait_until_ready()
+        wait_until(lambda: is_up(cluster, server), "that HAProxy uses the server again")
+    printed = python.finish()
+    program.finish()
+    expected = direct[0].measure(range(sent))
+    assert printed == f"{sent} points, {expected.length_m!r} m\n", (printed, expected.length_m)
+    for name in names:
+        path = direct[1].get(name)
+        assert (path.complete, path.committed_points) == (True, sent), path
+        assert path.summary.length_m == expected.length_m, path
+    return f"{sent} points"
 
 
 def some_are_durable(client, names, least):
