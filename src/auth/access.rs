@@ -7,10 +7,10 @@ use std::time::{Duration, SystemTime};
 use tokio::time::MissedTickBehavior;
 
 use super::authenticator::{
-    AuthError, Authenticator, Credentials, FailureLimit, PeerCertificate, Session,
+    AuthError, Authenticator, Credentials, FailureLimit, Outage, PeerCertificate, Session,
 };
 use super::bearer;
-use super::certificates::{self, CertificateRule};
+use super::certificates::{CertificateNames, CertificateSessions};
 use super::file::LoadError;
 use super::jwt::{self, JwtSettings, JwtVerifier, KeyChange};
 use super::reload_report::{ReloadCounts, ReloadReport};
@@ -24,18 +24,18 @@ pub struct AccessSettings {
     pub tokens: Option<PathBuf>,
     /// JSON Web Tokens.
     pub jwt: Option<JwtSettings>,
-    /// Client certificates, which the transport has verified.
-    pub certificates: bool,
+    /// Client certificates, which the transport has verified. `None` accepts none.
+    pub certificates: Option<CertificateNames>,
 }
 
 /// Authenticates callers by a bearer token or, without a token, by their client certificate.
 ///
 /// A token is looked up in the token file first. Any other token must be a valid JSON Web Token. A certificate has the
-/// principal that the token file names for it, and otherwise the one that its first name identifies.
+/// principal that the token file names for it. [`CertificateNames`] decides about the other certificates.
 pub struct Access {
     tokens: Option<TokenFile>,
     jwt: Option<JwtVerifier>,
-    certificates: Option<CertificateRule>,
+    certificates: Option<CertificateSessions>,
     /// Held during a reload, so that an older content never replaces a newer one.
     reload: Mutex<()>,
     token_report: ReloadReport,
@@ -66,7 +66,7 @@ impl Access {
         Ok(Self {
             tokens: tokens.map(|path| TokenFile::load(&path)).transpose()?,
             jwt,
-            certificates: certificates.then(CertificateRule::default),
+            certificates: certificates.map(CertificateSessions::new),
             reload: Mutex::default(),
             token_report: ReloadReport::new(true),
             key_report: ReloadReport::new(has_keys),
@@ -106,6 +106,14 @@ impl Access {
         self.check_files(true)
     }
 
+    /// Returns whether client certificates are accepted, but no entry of the token file names one, so that all of them
+    /// are refused.
+    pub fn refuses_all_certificates(&self) -> bool {
+        let accepted = self.certificates.as_ref().map(CertificateSessions::accepted);
+        accepted == Some(CertificateNames::Listed)
+            && !self.tokens.as_ref().is_some_and(TokenFile::has_certificate_names)
+    }
+
     /// Returns how often credentials were loaded.
     pub fn counts(&self) -> AccessCounts {
         AccessCounts { tokens: self.token_report.counts(), keys: self.key_report.counts() }
@@ -114,16 +122,15 @@ impl Access {
     fn check_files(&self, is_forced: bool) -> Result<(), LoadError> {
         let _reload = self.reload.lock().unwrap_or_else(PoisonError::into_inner);
         let tokens = self.tokens.as_ref().map_or(Ok(()), |tokens| {
-            let result = tokens.reload(is_forced);
-            if let (Ok(Some(Reloaded { has_new_names: true, .. })), Some(rule)) =
-                (&result, &self.certificates)
-            {
-                // The rule has named principals for certificates that the file may name now.
-                rule.revoke_all();
-            }
-            self.token_report.add(result, |reloaded| {
-                let Reloaded { principals, revoked, .. } = reloaded;
-                tracing::info!(principals, revoked, "token file loaded");
+            let result = tokens.reload(is_forced).map(|reloaded| {
+                let certificates = self.certificates.as_ref();
+                reloaded.map(|reloaded| {
+                    (reloaded, certificates.map_or(0, |sessions| sessions.recheck(Some(tokens))))
+                })
+            });
+            self.token_report.add(result, |(reloaded, certificates)| {
+                let Reloaded { principals, revoked } = reloaded;
+                tracing::info!(principals, revoked = revoked + certificates, "token file loaded");
             })
         });
         let keys = self.jwt.as_ref().map_or(Ok(()), |jwt| self.report_keys(jwt.reload(is_forced)));
@@ -132,9 +139,16 @@ impl Access {
 
     fn report_keys(&self, result: Result<Option<KeyChange>, LoadError>) -> Result<(), LoadError> {
         self.key_report.add(result, |change| {
-            let KeyChange { keys, ignored, withdrawn, is_changed } = change;
+            let KeyChange { keys, ignored, missing, withdrawn, is_changed } = change;
+            if missing > 0 {
+                tracing::warn!(
+                    keys,
+                    missing,
+                    "the answer of the key server misses keys, which stay valid until the next answer misses them, too"
+                );
+            }
             if is_changed {
-                tracing::info!(keys, ignored, withdrawn, "key set loaded");
+                tracing::info!(keys, ignored, missing, withdrawn, "key set loaded");
             }
         })
     }
@@ -171,17 +185,10 @@ impl Access {
 
     fn certificate_session(
         &self,
-        rule: &CertificateRule,
+        sessions: &CertificateSessions,
         certificate: &PeerCertificate,
     ) -> Result<Session, AuthError> {
-        let revoked = rule.revocation();
-        let tokens = self.tokens.as_ref();
-        let named =
-            tokens.map(|tokens| tokens.certificate_session(certificate)).transpose()?.flatten();
-        let session = match named {
-            Some(session) => session,
-            None => certificates::session(certificate, revoked)?,
-        };
+        let session = sessions.session(certificate, self.tokens.as_ref())?;
         // The transport has verified it when the connection began.
         if certificate.not_after.is_some_and(|end| SystemTime::now() > end) {
             return Err(AuthError::Expired);
@@ -194,9 +201,23 @@ impl Authenticator for Access {
     fn authenticate(&self, credentials: &Credentials<'_>) -> Result<Session, AuthError> {
         match (credentials.authorization, credentials.certificate, &self.certificates) {
             (Some(authorization), _, _) => self.token_session(authorization, credentials.failures),
-            (None, Some(certificate), Some(rule)) => self.certificate_session(rule, certificate),
+            (None, Some(certificate), Some(sessions)) => {
+                self.certificate_session(sessions, certificate)
+            }
             _ => Err(AuthError::Missing),
         }
+    }
+
+    /// Returns an outage until the keys of a URL were fetched for the first time.
+    fn outage(&self) -> Option<Outage> {
+        if self.jwt.as_ref().is_none_or(JwtVerifier::has_keys) {
+            return None;
+        }
+        let reason = match self.key_report.last_error() {
+            Some(error) => format!("no keys for JSON Web Tokens could be fetched yet: {error}"),
+            None => "the keys for JSON Web Tokens are being fetched".to_owned(),
+        };
+        Some(Outage { reason, is_total: self.tokens.is_none() && self.certificates.is_none() })
     }
 }
 

@@ -2,11 +2,10 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
-
-use tokio_util::sync::CancellationToken;
+use std::time::{Duration, SystemTime};
 
 use super::principal::Principal;
+use super::revocation::Revocation;
 
 /// Checks the credentials of calls.
 pub trait Authenticator: Send + Sync + 'static {
@@ -16,6 +15,20 @@ pub trait Authenticator: Send + Sync + 'static {
     /// # Errors
     /// The caller is not known.
     fn authenticate(&self, credentials: &Credentials<'_>) -> Result<Session, AuthError>;
+
+    /// Returns which credentials cannot be checked at the moment, for checks of health. By default, all can be checked.
+    fn outage(&self) -> Option<Outage> {
+        None
+    }
+}
+
+/// Credentials that cannot be checked at the moment, such as tokens whose keys were not fetched yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outage {
+    /// The reason, for operators. It may name files and URLs, and contains no secret.
+    pub reason: String,
+    /// Whether no caller can authenticate. The server is not ready then.
+    pub is_total: bool,
 }
 
 /// The credentials of one call. They do not appear in the `Debug` output.
@@ -68,8 +81,8 @@ pub struct Session {
     pub principal: Arc<Principal>,
     /// The time at which its credentials expire. Its calls end then.
     pub expires_at: Option<SystemTime>,
-    /// Cancelled when its credentials are withdrawn. Its calls end then.
-    pub revoked: CancellationToken,
+    /// Revoked when its credentials are withdrawn or have other rights. Its calls end then.
+    pub revoked: Revocation,
 }
 
 /// The reason why a caller is not known. The texts are sent to the caller; they contain no secret.
@@ -96,9 +109,14 @@ pub enum AuthError {
     /// The credentials were not checked, because too many others of the same sender were not valid.
     #[error("the client has sent too many credentials that are not valid; try again later")]
     Throttled,
-    /// The credentials cannot be checked now. The text says why.
-    #[error("the credentials cannot be checked now: {0}; try again later")]
-    Unavailable(&'static str),
+    /// The credentials cannot be checked now.
+    #[error("the credentials cannot be checked now: {reason}; try again later")]
+    Unavailable {
+        /// The reason.
+        reason: &'static str,
+        /// The time after which a call with the same credentials can succeed.
+        retry_after: Duration,
+    },
 }
 
 #[cfg(test)]

@@ -1,45 +1,167 @@
-//! Principals that are named by a client certificate, without an entry in the token file.
+//! Sessions of client certificates: the principal of a certificate, and the end of its sessions when that changes.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
-use tokio_util::sync::CancellationToken;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::authenticator::{AuthError, PeerCertificate, Session};
 use super::derived;
 use super::principal::{Principal, PrincipalSource, Quota, Role};
+use super::revocation::{Revocation, WeakRevocation};
+use super::token_file::TokenFile;
 
-/// Names principals by certificates: the name is the first URI of the certificate, or else its first DNS name.
+/// The client certificates that are accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CertificateNames {
+    /// Those that an entry of the token file names. Others are refused, so that the removal of an entry revokes its
+    /// certificates.
+    Listed,
+    /// All that the client CAs have issued. One that no entry names is a writer in the namespace of its own name.
+    Derived,
+}
+
+/// The names of a certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Names {
+    uris: Vec<String>,
+    dns: Vec<String>,
+}
+
+/// The sessions of certificates.
+#[derive(Debug)]
+pub(super) struct CertificateSessions {
+    accepted: CertificateNames,
+    open: Mutex<Open>,
+}
+
+/// The certificates that have sessions.
 #[derive(Debug, Default)]
-pub(super) struct CertificateRule {
-    /// Cancelled when sessions must end, because another rule may apply to their certificates now.
-    revoked: Mutex<CancellationToken>,
+struct Open {
+    entries: HashMap<Names, Entry>,
+    /// The number of entries at which those without a session are removed.
+    prune_at: usize,
 }
 
-impl CertificateRule {
-    /// Returns a token that the next call of [`CertificateRule::revoke_all`] cancels. A caller gets it before it checks
-    /// the other rules, so that a change of them that it does not see ends the session.
-    pub(super) fn revocation(&self) -> CancellationToken {
-        self.revoked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+/// The sessions of the certificates with the same names.
+#[derive(Debug)]
+struct Entry {
+    principal: Arc<Principal>,
+    revoked: WeakRevocation,
+}
+
+/// The number of entries above which those without a session are removed, in addition to twice the others.
+const SPARE_ENTRIES: usize = 64;
+
+impl CertificateSessions {
+    pub(super) fn new(accepted: CertificateNames) -> Self {
+        Self { accepted, open: Mutex::default() }
     }
 
-    /// Revokes all sessions.
-    pub(super) fn revoke_all(&self) {
-        let mut revoked = self.revoked.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *revoked).cancel();
+    /// Returns which certificates are accepted.
+    pub(super) fn accepted(&self) -> CertificateNames {
+        self.accepted
+    }
+
+    /// Returns a session of the certificate.
+    ///
+    /// # Errors
+    /// If the certificate is not accepted, or has no name that a principal can have.
+    pub(super) fn session(
+        &self,
+        certificate: &PeerCertificate,
+        tokens: Option<&TokenFile>,
+    ) -> Result<Session, AuthError> {
+        let PeerCertificate { uri_names, dns_names, .. } = certificate;
+        let names = Names { uris: uri_names.clone(), dns: dns_names.clone() };
+        // The token file is read within the lock: a reload that this does not see checks the new entry afterwards.
+        let mut open = self.open();
+        let principal = self.principal(&names, tokens)?;
+        let known = open.entries.get_mut(&names).and_then(|entry| {
+            let revoked = entry.revoked.upgrade()?;
+            if !principal.continues(&entry.principal) {
+                return None;
+            }
+            entry.principal = Arc::clone(&principal);
+            Some(revoked)
+        });
+        let revoked = known.unwrap_or_else(|| {
+            let revoked = Revocation::new();
+            open.insert(names, Arc::clone(&principal), &revoked);
+            revoked
+        });
+        Ok(Session { principal, expires_at: None, revoked })
+    }
+
+    /// Ends the sessions of the certificates that are no longer accepted, or whose principal has other rights. Must run
+    /// after each change of the token file. Returns the number of certificates.
+    pub(super) fn recheck(&self, tokens: Option<&TokenFile>) -> usize {
+        let mut open = self.open();
+        let before = open.entries.len();
+        let mut without_session = 0;
+        open.entries.retain(|names, entry| {
+            let Some(revoked) = entry.revoked.upgrade() else {
+                without_session += 1;
+                return false;
+            };
+            match self.principal(names, tokens) {
+                Ok(principal) if principal.continues(&entry.principal) => {
+                    entry.principal = principal;
+                    return true;
+                }
+                Ok(_) => revoked.change(),
+                Err(_) => revoked.withdraw(),
+            }
+            false
+        });
+        before - without_session - open.entries.len()
+    }
+
+    /// Returns the principal of a certificate: that of the token file, or else the one that its first name identifies.
+    fn principal(
+        &self,
+        names: &Names,
+        tokens: Option<&TokenFile>,
+    ) -> Result<Arc<Principal>, AuthError> {
+        let listed = tokens.map(|tokens| tokens.certificate_principal(&names.uris, &names.dns));
+        match (listed.transpose()?.flatten(), self.accepted) {
+            (Some(principal), _) => Ok(principal),
+            (None, CertificateNames::Derived) => derived_principal(names).map(Arc::new),
+            (None, CertificateNames::Listed) => {
+                Err(AuthError::Invalid("no entry of the token file names the client certificate"))
+            }
+        }
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Returns the session of a certificate.
+impl Open {
+    /// Adds an entry, which counts until the last session has ended. An earlier entry of the same names is removed: its
+    /// sessions end here, because the reload that ends them comes later.
+    fn insert(&mut self, names: Names, principal: Arc<Principal>, revoked: &Revocation) {
+        if self.entries.len() >= self.prune_at {
+            self.entries.retain(|_, entry| entry.revoked.upgrade().is_some());
+            self.prune_at = 2 * self.entries.len() + SPARE_ENTRIES;
+        }
+        let entry = Entry { principal, revoked: revoked.downgrade() };
+        if let Some(earlier) =
+            self.entries.insert(names, entry).and_then(|old| old.revoked.upgrade())
+        {
+            earlier.change();
+        }
+    }
+}
+
+/// Returns the principal that a certificate names: its first URI, or else its first DNS name.
 ///
 /// # Errors
 /// If the certificate has no name that a principal can have.
-pub(super) fn session(
-    certificate: &PeerCertificate,
-    revoked: CancellationToken,
-) -> Result<Session, AuthError> {
-    let uris = certificate.uri_names.iter().map(|name| (name, PrincipalSource::CertificateUri));
-    let names = certificate.dns_names.iter().map(|name| (name, PrincipalSource::CertificateDns));
-    let Some((name, source)) = uris.chain(names).next() else {
+fn derived_principal(names: &Names) -> Result<Principal, AuthError> {
+    let uris = names.uris.iter().map(|name| (name, PrincipalSource::CertificateUri));
+    let dns = names.dns.iter().map(|name| (name, PrincipalSource::CertificateDns));
+    let Some((name, source)) = uris.chain(dns).next() else {
         return Err(AuthError::Invalid(
             "the client certificate has no URI and no DNS name (subject alternative names)",
         ));
@@ -50,25 +172,27 @@ pub(super) fn session(
             "the name in the client certificate does not have 1 to 256 bytes, or has control characters",
         ));
     };
-    let principal = Principal {
+    Ok(Principal {
         name: name.as_str().into(),
         source,
         namespace: Some(namespace),
         role: Role::Writer,
         quota: Quota::default(),
-    };
-    Ok(Session { principal: Arc::new(principal), expires_at: None, revoked })
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn named(uris: &[&str], dns: &[&str]) -> Result<Arc<Principal>, AuthError> {
+    fn certificate(uris: &[&str], dns: &[&str]) -> PeerCertificate {
         let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
-        let certificate =
-            PeerCertificate { uri_names: owned(uris), dns_names: owned(dns), not_after: None };
-        session(&certificate, CancellationToken::new()).map(|session| session.principal)
+        PeerCertificate { uri_names: owned(uris), dns_names: owned(dns), not_after: None }
+    }
+
+    fn named(uris: &[&str], dns: &[&str]) -> Result<Arc<Principal>, AuthError> {
+        let sessions = CertificateSessions::new(CertificateNames::Derived);
+        sessions.session(&certificate(uris, dns), None).map(|session| session.principal)
     }
 
     #[test]
@@ -89,11 +213,19 @@ mod tests {
     }
 
     #[test]
-    fn sessions_are_revoked_together_and_later_ones_are_not() {
-        let rule = CertificateRule::default();
-        let (one, other) = (rule.revocation(), rule.revocation());
-        rule.revoke_all();
-        assert!(one.is_cancelled() && other.is_cancelled());
-        assert!(!rule.revocation().is_cancelled());
+    fn certificates_are_forgotten_when_their_sessions_have_ended() {
+        let sessions = CertificateSessions::new(CertificateNames::Derived);
+        let session = |index: usize| {
+            sessions.session(&certificate(&[], &[&index.to_string()]), None).unwrap()
+        };
+        let open: Vec<_> = (0..100).map(session).collect();
+        let again = session(0);
+        assert!(again.revoked.is_same(&open[0].revoked), "the same certificate");
+        (100..10_000).for_each(|index| drop(session(index)));
+        let entries = sessions.open().entries.len();
+        assert!(entries <= 2 * open.len() + SPARE_ENTRIES + 1, "{entries}");
+        assert_eq!(sessions.recheck(None), 0);
+        assert_eq!(sessions.open().entries.len(), open.len());
+        assert!(open.iter().all(|session| !session.revoked.is_revoked()));
     }
 }

@@ -34,9 +34,9 @@ impl std::error::Error for LoadError {}
 /// The permissions of other users that are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Content {
-    /// Others may neither read nor write it.
+    /// Other users may neither read nor write it, and its group may not write it.
     Secret,
-    /// Others may not write it.
+    /// Neither its group nor other users may write it.
     Public,
 }
 
@@ -138,16 +138,23 @@ impl WatchedFile {
     fn check_rights(&self, metadata: &Metadata) -> Result<(), LoadError> {
         use std::os::unix::fs::PermissionsExt as _;
         let mode = metadata.permissions().mode() & 0o777;
-        let (refused, verb, remedy) = match self.content {
-            Content::Secret => (0o006, "read or write", "chmod o-rw"),
-            Content::Public => (0o002, "write", "chmod o-w"),
+        let (others, verb, remedy) = match self.content {
+            Content::Secret => (0o006, "read or write", "o-rw"),
+            Content::Public => (0o002, "write", "o-w"),
         };
-        if mode & refused == 0 {
-            return Ok(());
-        }
+        // Who can write the file decides who may call.
+        const GROUP_WRITE: u32 = 0o020;
+        let (users, remedy) = match (mode & GROUP_WRITE != 0, mode & others != 0) {
+            (false, false) => return Ok(()),
+            (true, false) => ("its group may write it".to_owned(), "g-w".to_owned()),
+            (false, true) => (format!("other users may {verb} it"), remedy.to_owned()),
+            (true, true) => (
+                format!("its group may write it and other users may {verb} it"),
+                format!("g-w,{remedy}"),
+            ),
+        };
         let path = self.path.display();
-        let reason = format!("other users may {verb} it (mode {mode:04o}); run: {remedy} {path}");
-        Err(self.error(None, reason))
+        Err(self.error(None, format!("{users} (mode {mode:04o}); run: chmod {remedy} {path}")))
     }
 
     #[cfg(not(unix))]
@@ -214,11 +221,30 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_file_that_other_users_may_change_is_refused_and_a_secret_one_that_they_may_read() {
+    fn a_file_that_the_group_or_others_may_change_is_refused_and_a_secret_one_that_others_may_read()
+    {
         use std::os::unix::fs::PermissionsExt as _;
+        let secret = [
+            (0o644, "other users may read or write it (mode 0644); run: chmod o-rw "),
+            (0o602, "other users may read or write it (mode 0602); run: chmod o-rw "),
+            (0o660, "its group may write it (mode 0660); run: chmod g-w "),
+            (
+                0o664,
+                "its group may write it and other users may read or write it (mode 0664); run: chmod g-w,o-rw ",
+            ),
+        ];
+        let public = [
+            (0o646, "other users may write it (mode 0646); run: chmod o-w "),
+            (0o602, "other users may write it (mode 0602); run: chmod o-w "),
+            (0o664, "its group may write it (mode 0664); run: chmod g-w "),
+            (
+                0o666,
+                "its group may write it and other users may write it (mode 0666); run: chmod g-w,o-w ",
+            ),
+        ];
         for (content, good, bad) in [
-            (Content::Secret, [0o600, 0o640, 0o440], [0o644, 0o604, 0o602]),
-            (Content::Public, [0o644, 0o600, 0o444], [0o666, 0o602, 0o646]),
+            (Content::Secret, [0o600, 0o640, 0o440], secret),
+            (Content::Public, [0o644, 0o600, 0o444], public),
         ] {
             let (_folder, path, file) = watched(content);
             fs::write(&path, "text").unwrap();
@@ -227,11 +253,10 @@ mod tests {
                 set(mode);
                 assert!(file.read().is_ok(), "{mode:o}");
             }
-            for mode in bad {
+            for (mode, text) in bad {
                 set(mode);
                 let reason = reason(file.read());
-                let text = format!("(mode {mode:04o}); run: chmod o-");
-                assert!(reason.contains(&text), "{reason}");
+                assert!(reason.contains(text), "{reason}");
             }
         }
     }

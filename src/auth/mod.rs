@@ -7,11 +7,11 @@
 //! | module | content |
 //! |---|---|
 //! | `principal` | principals, roles and quotas |
-//! | `authenticator` | credentials, sessions, and the port for authenticators |
+//! | `authenticator`, `revocation` | credentials, sessions and their end, and the port for authenticators |
 //! | `access` | [`Access`], the authenticator of the program: a chain of the ones below (feature `auth`) |
 //! | `token_file`, `token` | tokens and certificate names of a file (feature `auth`) |
 //! | `jwt` | JSON Web Tokens and their key sets (feature `auth`) |
-//! | `certificates` | principals that a client certificate names (feature `auth`) |
+//! | `certificates` | sessions of client certificates (feature `auth`) |
 //! | `derived` | the namespaces of principals that are in no file, and the texts reserved for them (feature `auth`) |
 //! | `bearer`, `base64url` | the header, and the encoding of tokens (feature `auth`) |
 //! | `file`, `reload_report` | files of credentials, and the results of loading them (feature `auth`) |
@@ -34,6 +34,7 @@ mod jwt;
 mod principal;
 #[cfg(feature = "auth")]
 mod reload_report;
+mod revocation;
 #[cfg(test)]
 #[cfg(feature = "auth")]
 mod testing;
@@ -45,8 +46,10 @@ mod token_file;
 #[cfg(feature = "auth")]
 pub use access::{Access, AccessCounts, AccessSettings};
 pub use authenticator::{
-    AuthError, Authenticator, Credentials, FailureLimit, PeerCertificate, Session,
+    AuthError, Authenticator, Credentials, FailureLimit, Outage, PeerCertificate, Session,
 };
+#[cfg(feature = "auth")]
+pub use certificates::CertificateNames;
 #[cfg(feature = "auth")]
 pub use derived::configured_namespace;
 #[cfg(feature = "auth")]
@@ -56,7 +59,8 @@ pub use jwt::{Algorithm, AlgorithmError, JwtSettings, KeySetUrl, KeySource};
 pub use principal::{Principal, PrincipalSource, Quota, Role, RoleError};
 #[cfg(feature = "auth")]
 pub use reload_report::ReloadCounts;
+pub use revocation::Revocation;
 #[cfg(feature = "auth")]
 pub use token::{Token, TokenError, TokenHash, TokenHashError};
 #[cfg(feature = "auth")]
-pub use token_file::{TOKEN_FILE_BYTES_MAX, TokenFileError, check_tokens};
+pub use token_file::{TOKEN_FILE_BYTES_MAX, TokenFileError, check_token_file, check_tokens};

@@ -28,6 +28,15 @@ impl Principal {
     pub fn is_name(name: &str) -> bool {
         (1..=Self::NAME_BYTES_MAX).contains(&name.len()) && !name.chars().any(char::is_control)
     }
+
+    /// Returns whether the sessions of `old` may continue when this replaces it: it is the same caller with the same
+    /// rights. The quota may differ, unless it ends open streams ([`Quota::permits_streams_of`]).
+    #[cfg(feature = "auth")]
+    pub(super) fn continues(&self, old: &Self) -> bool {
+        let Self { name, source, namespace, role, quota } = self;
+        (name, source, namespace, role) == (&old.name, &old.source, &old.namespace, &old.role)
+            && quota.permits_streams_of(&old.quota)
+    }
 }
 
 /// What the name of a principal comes from.
@@ -112,6 +121,19 @@ impl Quota {
             max_recordings: self.max_recordings.or(defaults.max_recordings),
         }
     }
+
+    /// Returns whether streams that began with the quota `old` may stay open with this one. The limits of streams and
+    /// recordings apply to the next stream and the next recording. A stream keeps the rates with which it began, so it
+    /// may stay open only if no rate is lower now. An absent rate is that of the server, which is not known here.
+    #[cfg(feature = "auth")]
+    fn permits_streams_of(&self, old: &Self) -> bool {
+        let is_permitted = |new: Option<u64>, old: Option<u64>| match (new, old) {
+            (Some(new), Some(old)) => new >= old,
+            _ => new == old,
+        };
+        is_permitted(self.max_points_per_second, old.max_points_per_second)
+            && is_permitted(self.max_bytes_per_second, old.max_bytes_per_second)
+    }
 }
 
 #[cfg(test)]
@@ -135,6 +157,28 @@ mod tests {
         for bad in ["", "a\n", "\u{1b}[0m", "a\0", &"x".repeat(257)] {
             assert!(!Principal::is_name(bad), "{bad:?}");
         }
+    }
+
+    #[cfg(feature = "auth")]
+    #[test]
+    fn sessions_continue_with_the_same_rights_and_rates_that_are_not_lower() {
+        let old = Principal {
+            name: "van".into(),
+            source: PrincipalSource::Configuration,
+            namespace: None,
+            role: Role::Writer,
+            quota: Quota { max_points_per_second: Some(10), ..Quota::default() },
+        };
+        let with = |quota| Principal { quota, ..old.clone() }.continues(&old);
+        let rate = |max_points_per_second| Quota { max_points_per_second, ..Quota::default() };
+        assert!(with(old.quota) && with(rate(Some(11))));
+        assert!(with(Quota { max_streams: Some(1), max_recordings: Some(1), ..old.quota }));
+        assert!(!with(rate(Some(9))) && !with(rate(None)));
+        assert!(!with(Quota { max_bytes_per_second: Some(u64::MAX), ..old.quota }));
+        assert!(!Principal { role: Role::Reader, ..old.clone() }.continues(&old));
+        assert!(!Principal { name: "bus".into(), ..old.clone() }.continues(&old));
+        let namespace = Some("acme".parse().unwrap());
+        assert!(!Principal { namespace, ..old.clone() }.continues(&old));
     }
 
     #[test]

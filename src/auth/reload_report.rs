@@ -82,6 +82,12 @@ impl ReloadReport {
         }
     }
 
+    /// Returns the error that was logged last, if no load has succeeded since.
+    pub(super) fn last_error(&self) -> Option<LoadError> {
+        let logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        logged.as_ref().map(|(error, _)| error.clone())
+    }
+
     /// Returns the counts.
     pub(super) fn counts(&self) -> ReloadCounts {
         let logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);

@@ -29,7 +29,7 @@ enum Action {
 /// List recordings, ordered by name
 #[derive(Debug, Args)]
 struct ListArgs {
-    /// List only recordings whose names start with this text, such as paths/trip-
+    /// List only recordings whose names start with this text, such as paths/trip-; paths/ may be left out
     #[arg(long, value_name = "PREFIX")]
     prefix: Option<String>,
 
@@ -57,7 +57,7 @@ struct DeleteArgs {
     #[arg(group = "which")]
     names: Vec<RecordingName>,
 
-    /// Delete all recordings whose names start with this text, such as paths/trip-; needs --yes
+    /// Delete all recordings whose names start with this text, such as paths/trip-; paths/ may be left out; needs --yes
     #[arg(long, value_name = "PREFIX", group = "which")]
     prefix: Option<String>,
 

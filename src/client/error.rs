@@ -197,12 +197,19 @@ fn status_text(status: &Status) -> String {
 }
 
 /// Returns the text of the innermost source. Transports wrap the error of the operating system several times.
-fn root_cause(error: &dyn Error) -> String {
+fn root_cause(error: &(dyn Error + 'static)) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;
     }
-    error.to_string()
+    let io_error = error.downcast_ref::<std::io::Error>();
+    match io_error.map(std::io::Error::kind) {
+        // The text of TLS has the address of a manual for programmers.
+        Some(std::io::ErrorKind::UnexpectedEof) => {
+            "the connection was closed without a message".to_owned()
+        }
+        _ => error.to_string(),
+    }
 }
 
 #[cfg(test)]

@@ -91,7 +91,7 @@ impl Retry {
 }
 
 /// Returns the wait that the server asks for, as RetryInfo of a refused call.
-fn server_delay(error: &ClientError) -> Option<Duration> {
+pub(super) fn server_delay(error: &ClientError) -> Option<Duration> {
     let ClientError::Status(status) = error else { return None };
     if !matches!(status.code(), Code::Unavailable | Code::ResourceExhausted) {
         return None;

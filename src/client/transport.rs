@@ -11,6 +11,7 @@ use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use tonic::body::Body;
 use tonic::transport::Channel;
+use tonic::{Code, Status};
 use tower_service::Service;
 
 use super::checked_stream::LastFault;
@@ -125,32 +126,47 @@ impl Service<Request<Body>> for Transport {
             ready.map_err(|error| settings.explain(error))?;
             let response = channel.call(request).await;
             let response = response.map_err(|error| settings.explain(error))?;
-            match not_grpc(response.status(), response.headers()) {
-                None => Ok(response),
-                Some(fault) => Err(CallError::Fault { url: Arc::clone(&settings.url), fault }),
+            let Some(status) = page(response.status(), response.headers()) else {
+                return Ok(response);
+            };
+            match code_of_proxy(status) {
+                Some(code) => Ok(refusal(code, status)),
+                None => {
+                    let fault = ConnectionFault::NotGrpc(status.to_string());
+                    Err(CallError::Fault { url: Arc::clone(&settings.url), fault })
+                }
             }
         })
     }
 }
 
-/// Returns the fault if a response is not that of a gRPC server. The answers of proxies for a server that is unavailable or
-/// refuses the call have a gRPC status by definition.
-fn not_grpc(status: StatusCode, headers: &HeaderMap) -> Option<ConnectionFault> {
+/// Returns the HTTP status of a response that is not that of a gRPC server, such as a page.
+fn page(status: StatusCode, headers: &HeaderMap) -> Option<StatusCode> {
     let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
     let is_grpc = match content_type {
         Some(content_type) => content_type.starts_with(b"application/grpc"),
         None => status == StatusCode::OK || headers.contains_key("grpc-status"),
     };
-    let has_grpc_status = matches!(
-        status,
-        StatusCode::UNAUTHORIZED
-            | StatusCode::FORBIDDEN
-            | StatusCode::TOO_MANY_REQUESTS
-            | StatusCode::BAD_GATEWAY
-            | StatusCode::SERVICE_UNAVAILABLE
-            | StatusCode::GATEWAY_TIMEOUT
-    );
-    (!is_grpc && !has_grpc_status).then(|| ConnectionFault::NotGrpc(status.to_string()))
+    (!is_grpc).then_some(status)
+}
+
+/// Returns the gRPC code of the answer of a proxy whose server is not available or that refuses the call, as the
+/// specification of gRPC over HTTP/2 defines it.
+fn code_of_proxy(status: StatusCode) -> Option<Code> {
+    match status {
+        StatusCode::UNAUTHORIZED => Some(Code::Unauthenticated),
+        StatusCode::FORBIDDEN => Some(Code::PermissionDenied),
+        StatusCode::TOO_MANY_REQUESTS
+        | StatusCode::BAD_GATEWAY
+        | StatusCode::SERVICE_UNAVAILABLE
+        | StatusCode::GATEWAY_TIMEOUT => Some(Code::Unavailable),
+        _ => None,
+    }
+}
+
+/// Returns a response with a gRPC status in place of the page of a proxy.
+fn refusal(code: Code, status: StatusCode) -> Response<Body> {
+    Status::new(code, format!("a proxy answered with HTTP status {status}")).into_http()
 }
 
 /// Checks a header that a caller adds to all calls.
@@ -195,23 +211,43 @@ mod tests {
 
     #[test]
     fn a_page_is_not_a_reply() {
-        let fault = |status: u16, content_type: Option<&'static str>| {
+        let page_of = |status: u16, content_type: Option<&'static str>| {
             let mut headers = HeaderMap::new();
             if let Some(content_type) = content_type {
                 headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
             }
-            not_grpc(StatusCode::from_u16(status).unwrap(), &headers).map(|fault| fault.to_string())
+            page(StatusCode::from_u16(status).unwrap(), &headers)
         };
         for content_type in ["application/grpc", "application/grpc+proto", "application/grpc;a=b"] {
-            assert_eq!(fault(200, Some(content_type)), None);
+            assert_eq!(page_of(200, Some(content_type)), None);
         }
-        assert_eq!(fault(200, None), None);
-        for status in [401, 403, 429, 502, 503, 504] {
-            assert_eq!(fault(status, Some("text/html")), None);
+        assert_eq!(page_of(200, None), None);
+        for status in [200, 404, 405, 502] {
+            let page = page_of(status, Some("text/html"));
+            assert_eq!(page.map(|page| page.as_u16()), Some(status));
         }
-        let page = fault(404, Some("text/html")).unwrap();
-        insta::assert_snapshot!(page, @"the server is not a gRPC server: it answered with HTTP status 404 Not Found");
-        assert!(fault(200, Some("text/html")).is_some() && fault(405, None).is_some());
+        assert!(page_of(405, None).is_some());
+    }
+
+    #[test]
+    fn the_page_of_a_proxy_has_the_code_of_its_status() {
+        for (status, code) in [
+            (401, Some(Code::Unauthenticated)),
+            (403, Some(Code::PermissionDenied)),
+            (429, Some(Code::Unavailable)),
+            (502, Some(Code::Unavailable)),
+            (503, Some(Code::Unavailable)),
+            (504, Some(Code::Unavailable)),
+            (200, None),
+            (404, None),
+            (500, None),
+        ] {
+            assert_eq!(code_of_proxy(StatusCode::from_u16(status).unwrap()), code, "{status}");
+        }
+        let response = refusal(Code::Unavailable, StatusCode::BAD_GATEWAY);
+        let status = Status::from_header_map(response.headers()).unwrap();
+        assert_eq!(status.code(), Code::Unavailable);
+        insta::assert_snapshot!(status.message(), @"a proxy answered with HTTP status 502 Bad Gateway");
     }
 
     #[test]

@@ -14,7 +14,8 @@ const INDEX: &str = "\
 Pages of this listener:
   /metrics  metrics for Prometheus, or OpenMetrics if the header Accept asks for it
   /healthz  200 while the process is alive
-  /readyz   200 while the server accepts calls and its store answers, otherwise 503 and the reason
+  /readyz   200 while the server accepts calls, callers can authenticate and the store answers, otherwise 503 and
+            the reason
 ";
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -58,7 +59,11 @@ impl Pages {
             }
             "/healthz" => response(StatusCode::OK, TEXT, "alive\n".to_owned()),
             "/readyz" => match self.readiness.check().await {
-                Ok(()) => response(StatusCode::OK, TEXT, "ready\n".to_owned()),
+                Ok(()) => {
+                    let note = self.readiness.note().map(|note| format!("but {note}\n"));
+                    let text = format!("ready\n{}", note.unwrap_or_default());
+                    response(StatusCode::OK, TEXT, text)
+                }
                 Err(reason) => {
                     let text = format!("not ready: {reason}\n");
                     response(StatusCode::SERVICE_UNAVAILABLE, TEXT, text)

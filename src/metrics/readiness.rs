@@ -1,4 +1,5 @@
-//! Decides whether a server is ready for calls: its store is open and answers, and it does not drain.
+//! Decides whether a server is ready for calls: its store is open and answers, and its callers can
+//! authenticate, and it does not drain.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -41,7 +42,13 @@ impl Readiness {
         let _ = self.server.set(server);
     }
 
-    /// Checks that the server accepts calls and that its store answers within two seconds.
+    /// Returns what does not work although the server is ready: some credentials cannot be checked.
+    pub fn note(&self) -> Option<String> {
+        self.server.get()?.outage().map(|outage| outage.reason)
+    }
+
+    /// Checks that the server accepts calls, that its callers can authenticate, and that its store answers within two
+    /// seconds.
     ///
     /// # Errors
     /// The reason for which the server is not ready.
@@ -49,8 +56,12 @@ impl Readiness {
         let Some(store) = self.store.get() else {
             return Err("the store of recordings is not open yet".to_owned());
         };
-        match self.server.get().map_or(Phase::Starting, Monitor::phase) {
-            Phase::Serving => self.check_store(&**store).await,
+        let server = self.server.get();
+        match server.map_or(Phase::Starting, Monitor::phase) {
+            Phase::Serving => match server.and_then(Monitor::outage) {
+                Some(outage) if outage.is_total => Err(outage.reason),
+                _ => self.check_store(&**store).await,
+            },
             Phase::Starting => Err("the server does not accept connections yet".to_owned()),
             Phase::Draining => Err("the server drains: it accepts no new streams".to_owned()),
             Phase::Stopped => Err("the server has stopped".to_owned()),

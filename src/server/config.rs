@@ -237,6 +237,13 @@ impl Config {
                 bounds: "false without trusted_proxies",
             });
         }
+        if let Some(network) = self.trusted_proxies.iter().find(|network| network.is_public()) {
+            return Err(ConfigError {
+                setting: "trusted_proxies",
+                value: network.to_string(),
+                bounds: "the networks of the proxies, of at most /8 (IPv6: /7): with a larger one, clients could state any address as theirs",
+            });
+        }
         number("max_log_rate", self.max_log_rate.into(), 1, u64::MAX, positive)?;
         let streams = u64::from(self.max_streams_per_connection);
         number("max_streams_per_connection", streams, 1, u64::MAX, positive)?;

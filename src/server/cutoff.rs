@@ -12,7 +12,7 @@ use tokio::time::{Sleep, sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::client_certificate::ClientCertificate;
-use crate::auth::{AuthError, Session};
+use crate::auth::{AuthError, Revocation, Session};
 use crate::service::{RpcError, excerpt};
 
 /// The events that end a call before its answer is complete.
@@ -40,6 +40,8 @@ pub(super) struct Grounds<'a> {
 /// The events that end the session of a caller.
 struct SessionEnd {
     expiry: Option<OutsideCoopBudget<Sleep>>,
+    /// Keeps the session known to the authenticator.
+    revocation: Revocation,
     revoked: OutsideCoopBudget<WaitForCancellationFutureOwned>,
     /// Another connection can have a renewed certificate.
     is_certificate: bool,
@@ -52,13 +54,17 @@ impl SessionEnd {
             let left = at.duration_since(SystemTime::now()).unwrap_or_default();
             outside_coop_budget(sleep(left))
         });
-        let revoked = outside_coop_budget(session.revoked.clone().cancelled_owned());
-        Self { expiry, revoked, is_certificate }
+        let revocation = session.revoked.clone();
+        let revoked = outside_coop_budget(revocation.ended());
+        Self { expiry, revocation, revoked, is_certificate }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<RpcError> {
         if Pin::new(&mut self.revoked).poll(cx).is_ready() {
-            return Poll::Ready(RpcError::SessionEnded);
+            return Poll::Ready(match self.revocation.is_withdrawn() {
+                true => AuthError::Revoked.into(),
+                false => RpcError::SessionEnded,
+            });
         }
         match &mut self.expiry {
             Some(at) => Pin::new(at).poll(cx).map(|()| match self.is_certificate {

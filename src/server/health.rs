@@ -9,6 +9,7 @@ use std::pin::Pin;
 
 use futures::stream::{self, Stream, StreamExt as _};
 use tokio::sync::watch;
+use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_server;
@@ -16,17 +17,33 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use super::service_names::{AUXILIARY, MEASURING, WITHOUT_STORE};
 
+/// The header of the answer to a check that has the reason why the server does not serve.
+const REASON_HEADER: &str = "waywiser-not-serving";
+
+/// Whether the server serves calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Health {
+    Serving,
+    /// The server does not serve, for this reason. Anyone can read it, so it names no file and no address.
+    NotServing(&'static str),
+}
+
 /// What the status of a service depends on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct State {
-    is_serving: bool,
+    server: Health,
     is_store_available: bool,
 }
 
 impl State {
-    fn is_serving(self, service: &str) -> bool {
+    fn of(self, service: &str) -> Health {
         let needs_store = !WITHOUT_STORE.contains(&service) && !AUXILIARY.contains(&service);
-        self.is_serving && (self.is_store_available || !needs_store)
+        match self.server {
+            Health::Serving if needs_store && !self.is_store_available => {
+                Health::NotServing("the store of recordings is not available")
+            }
+            health => health,
+        }
     }
 }
 
@@ -35,9 +52,9 @@ impl State {
 pub(super) struct HealthReporter(watch::Sender<State>);
 
 impl HealthReporter {
-    /// Reports all services as serving or not, to later checks and to all watches.
-    pub(super) fn set_serving(&self, is_serving: bool) {
-        self.0.send_modify(|state| state.is_serving = is_serving);
+    /// Reports the health of all services, to later checks and to all watches.
+    pub(super) fn set(&self, health: Health) {
+        self.0.send_if_modified(|state| std::mem::replace(&mut state.server, health) != health);
     }
 
     /// Reports the server and the services that need the store as serving only while `available` has the value true.
@@ -64,8 +81,8 @@ pub(super) struct HealthService(watch::Receiver<State>);
 
 /// Returns the service and its reporter. The service reports NOT_SERVING until the reporter changes that.
 pub(super) fn health() -> (HealthReporter, HealthService) {
-    let state = State { is_serving: false, is_store_available: true };
-    let (sender, receiver) = watch::channel(state);
+    let server = Health::NotServing("the server starts");
+    let (sender, receiver) = watch::channel(State { server, is_store_available: true });
     (HealthReporter(sender), HealthService(receiver))
 }
 
@@ -77,8 +94,11 @@ fn response(status: ServingStatus) -> HealthCheckResponse {
     HealthCheckResponse { status: status.into() }
 }
 
-fn status(is_serving: bool) -> HealthCheckResponse {
-    response(if is_serving { ServingStatus::Serving } else { ServingStatus::NotServing })
+fn status(health: Health) -> HealthCheckResponse {
+    response(match health {
+        Health::Serving => ServingStatus::Serving,
+        Health::NotServing(_) => ServingStatus::NotServing,
+    })
 }
 
 #[tonic::async_trait]
@@ -90,8 +110,12 @@ impl health_server::Health for HealthService {
         if !is_known(&request.get_ref().service) {
             return Err(Status::not_found("unknown service; reflection lists all services"));
         }
-        let is_serving = self.0.borrow().is_serving(&request.get_ref().service);
-        Ok(Response::new(status(is_serving)))
+        let health = self.0.borrow().of(&request.get_ref().service);
+        let mut response = Response::new(status(health));
+        if let Health::NotServing(reason) = health {
+            response.metadata_mut().insert(REASON_HEADER, MetadataValue::from_static(reason));
+        }
+        Ok(response)
     }
 
     type WatchStream = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
@@ -112,11 +136,11 @@ impl health_server::Health for HealthService {
         let updates = stream::unfold(start, |(mut receiver, service, last)| async move {
             loop {
                 receiver.changed().await.ok()?;
-                let is_serving = receiver.borrow_and_update().is_serving(&service);
-                // Another service may have changed.
-                if last != Some(is_serving) {
-                    let next = (receiver, service, Some(is_serving));
-                    return Some((Ok(status(is_serving)), next));
+                let response = status(receiver.borrow_and_update().of(&service));
+                // Another service, or only the reason, may have changed.
+                if last != Some(response.status) {
+                    let next = (receiver, service, Some(response.status));
+                    return Some((Ok(response), next));
                 }
             }
         });
@@ -139,7 +163,7 @@ mod tests {
         const SERVING: i32 = ServingStatus::Serving as i32;
         const NOT_SERVING: i32 = ServingStatus::NotServing as i32;
         let (reporter, health) = health();
-        reporter.set_serving(true);
+        reporter.set(Health::Serving);
         let watched = |service: &str| HealthCheckRequest { service: service.to_owned() };
         let watch = async |service| {
             let watch = health_server::Health::watch(&health, Request::new(watched(service)));
@@ -164,7 +188,7 @@ mod tests {
             }
             sender.send(true).unwrap();
             assert_eq!(server.next().await.unwrap().unwrap().status, SERVING);
-            reporter.set_serving(false);
+            reporter.set(Health::NotServing("the server drains"));
             assert_eq!(server.next().await.unwrap().unwrap().status, NOT_SERVING);
             // The watch of the other service has no update for the outage of the store.
             assert_eq!(routes.next().await.unwrap().unwrap().status, NOT_SERVING);

@@ -11,6 +11,7 @@ use super::log_limit::LogLimit;
 use super::memory::Memory;
 use super::methods::Methods;
 use super::open_calls::OpenCalls;
+use crate::auth::{Authenticator, Outage};
 use crate::service::PathActivity;
 
 /// The stage of the life of a server.
@@ -66,6 +67,7 @@ pub(super) struct Running {
     pub(super) memory: Weak<Memory>,
     pub(super) log: Weak<LogLimit>,
     pub(super) paths: Box<dyn Fn() -> PathActivity + Send + Sync>,
+    pub(super) authenticator: Option<Weak<dyn Authenticator>>,
 }
 
 impl std::fmt::Debug for Running {
@@ -142,6 +144,12 @@ impl Monitor {
     pub fn phase(&self) -> Phase {
         let phase = usize::from(self.0.phase.load(Relaxed));
         Phase::ALL.get(phase).copied().unwrap_or(Phase::Stopped)
+    }
+
+    /// Returns which credentials the server cannot check at the moment.
+    pub fn outage(&self) -> Option<Outage> {
+        let authenticator = self.0.running.get()?.authenticator.as_ref()?.upgrade()?;
+        authenticator.outage()
     }
 
     /// Returns what the server has done since its start, and what it does now.

@@ -17,7 +17,7 @@ use super::acceptor::{Acceptor, PlainAcceptor};
 use super::config::Config;
 use super::connection;
 use super::handle::Handle;
-use super::health::HealthReporter;
+use super::health::{Health, HealthReporter};
 use super::listener::Listener;
 use super::monitor::{Monitor, Phase, Running};
 use super::observer::CallObserver;
@@ -172,7 +172,7 @@ impl Server {
         self.config.check().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let store_available = self.store_available.clone();
         let Parts { shared, routes, paths, health } = self.into_parts();
-        health.set_serving(true);
+        health.set(health_of(&shared));
         shared.monitored.set_phase(Phase::Serving);
 
         tracing::info!(%address, "listening");
@@ -188,7 +188,7 @@ impl Server {
             () = paths.expire(EXPIRY_INTERVAL) => Ok(()),
             () = paths.follow_store() => Ok(()),
             () = health.follow_store(store_available) => Ok(()),
-            () = housekeeping(&shared) => Ok(()),
+            () = housekeeping(&shared, &health) => Ok(()),
         };
 
         let stages = &shared.stages;
@@ -201,7 +201,7 @@ impl Server {
             "draining"
         );
         shared.monitored.set_phase(Phase::Draining);
-        health.set_serving(false);
+        health.set(Health::NotServing("the server drains"));
         drop(listener);
         stages.draining.cancel();
         stages.calls.close();
@@ -230,6 +230,7 @@ impl Server {
             memory: Arc::downgrade(&shared.memory),
             log: Arc::downgrade(&shared.log),
             paths: Box::new(paths.activity()),
+            authenticator: shared.authenticator.as_ref().map(Arc::downgrade),
         });
         Parts { shared, routes, paths, health }
     }
@@ -275,15 +276,26 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let Parts { shared, routes, paths, health } = Server::new(config, store).into_parts();
-    health.set_serving(true);
+    health.set(health_of(&shared));
     let peer = SocketAddr::from(([127, 0, 0, 1], 0));
     connection::serve(io, Arc::new(PlainAcceptor), shared, routes, Handle::new(peer)).await;
     paths.flushed().await;
 }
 
+/// Returns the health of a server that accepts calls.
+fn health_of(shared: &Shared) -> Health {
+    let outage = shared.authenticator.as_ref().and_then(|authenticator| authenticator.outage());
+    match outage {
+        Some(outage) if outage.is_total => {
+            Health::NotServing("the keys that check credentials were not fetched yet")
+        }
+        _ => Health::Serving,
+    }
+}
+
 /// Ends the largest consumer when memory is short, returns freed memory to the system, and reports suppressed log
-/// lines. Runs every second and never completes.
-async fn housekeeping(shared: &Shared) {
+/// lines and the health. Runs every second and never completes.
+async fn housekeeping(shared: &Shared, health: &HealthReporter) {
     let mut trimmer = Trimmer::new();
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -291,6 +303,7 @@ async fn housekeeping(shared: &Shared) {
         ticks.tick().await;
         shared.log.flush();
         shared.relieve();
+        health.set(health_of(shared));
         shared.quotas.sweep();
         shared.failed_checks.sweep();
         if trimmer.is_due(&shared.memory) {

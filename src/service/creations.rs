@@ -32,7 +32,8 @@ struct Bucket {
     filled_at: Instant,
 }
 
-/// Maximum number of buckets. Above it the fullest buckets are removed: they lose the fewest limits.
+/// Maximum number of buckets. Above it the fuller half of the buckets is removed: they lose the fewest limits. So each
+/// removal, which reads all buckets, is followed by at least half as many new callers.
 const CALLERS_MAX: usize = 16 * 1024;
 
 /// A bucket holds the tokens of this many minutes.
@@ -62,14 +63,16 @@ impl CreationLimit {
         if callers.len() < CALLERS_MAX || callers.contains_key(&caller) {
             return;
         }
+        let mut buckets: Vec<_> =
+            callers.iter().map(|(&caller, bucket)| (self.filled(*bucket, now), caller)).collect();
+        let kept = CALLERS_MAX / 2;
+        buckets.select_nth_unstable_by(kept, |(one, _), (other, _)| one.total_cmp(other));
         let burst = self.burst();
-        callers.retain(|_, bucket| self.filled(*bucket, now) < burst);
-        if callers.len() >= CALLERS_MAX {
-            let fullest = callers
-                .iter()
-                .max_by(|a, b| self.filled(*a.1, now).total_cmp(&self.filled(*b.1, now)))
-                .map(|(&caller, _)| caller);
-            fullest.and_then(|caller| callers.remove(&caller));
+        for (index, (filled, caller)) in buckets.iter().enumerate() {
+            // A full bucket is equal to a new one.
+            if index >= kept || *filled >= burst {
+                callers.remove(caller);
+            }
         }
     }
 
@@ -194,10 +197,16 @@ mod tests {
         while let Some(reservation) = busy.reserve() {
             reservation.keep();
         }
-        for index in 1..=CALLERS_MAX as u32 {
+        let (mut len, mut removals) = (1, 0);
+        for index in 1..=4 * CALLERS_MAX as u32 {
             limit.of_peer(peer(index)).reserve().unwrap().keep();
+            let new_len = limit.callers().len();
+            assert!(new_len <= CALLERS_MAX);
+            // Only a removal reads all buckets.
+            removals += usize::from(new_len <= len);
+            len = new_len;
         }
-        assert_eq!(limit.callers().len(), CALLERS_MAX);
+        assert!((1..=8).contains(&removals), "{removals} removals for 4 times as many callers");
         assert!(busy.reserve().is_none());
     }
 }

@@ -8,6 +8,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::status::{ACCEPTED_ENCODINGS, RpcError};
 use super::violation::FieldViolation;
+use crate::auth::AuthError;
 use crate::measure::PointError;
 use crate::recording::RecordingError;
 
@@ -15,6 +16,9 @@ pub use crate::contract::reason::DOMAIN;
 
 /// The delay after which a client may retry a call that can succeed later: long enough for a restart, short for a user.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// The shortest and the longest delay of clients whose sessions end at the same time.
+const SPREAD_DELAYS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 
 impl RpcError {
     /// Returns the ErrorInfo metadata, which programs read in addition to the reason.
@@ -36,8 +40,9 @@ impl RpcError {
                 let field = ("field".to_owned(), violation.field.clone());
                 point(*offset).into_iter().chain([field]).collect()
             }
-            Self::Recording(error) => {
+            Self::Recording { name, error } => {
                 let mut metadata = pair("committed_points", error.committed_points());
+                metadata.extend(name.clone().map(|name| ("name".to_owned(), name)));
                 if let Some((field, key, place)) = fault(error) {
                     metadata.insert("field".to_owned(), field.to_owned());
                     metadata.insert(key.to_owned(), place.to_string());
@@ -121,13 +126,21 @@ impl From<RpcError> for Status {
                 let description = format!("point {offset}: {}", violation.description);
                 details.add_bad_request_violation(&violation.field, description);
             }
-            RpcError::Recording(error) => {
+            RpcError::Recording { error, .. } => {
                 if let Some((field, ..)) = fault(error) {
                     details.add_bad_request_violation(field, error.to_string());
                 }
             }
             RpcError::Quota(error) => {
                 details.set_retry_info(Some(error.retry_after));
+            }
+            RpcError::Unauthenticated(AuthError::Unavailable { retry_after, .. }) => {
+                details.set_retry_info(Some(*retry_after));
+            }
+            // A reload can end the sessions of many clients. They do not all call again at the same time.
+            RpcError::SessionEnded => {
+                let [min, max] = SPREAD_DELAYS;
+                details.set_retry_info(Some(min + (max - min).mul_f64(fastrand::f64())));
             }
             _ if code == Code::Unavailable
                 || matches!(reason, "STORE_FULL" | "SERVER_MEMORY" | "CREATION_RATE") =>
@@ -176,6 +189,25 @@ mod tests {
             status.message(),
             @"paths/a: its checkpoint is damaged: a bit is wrong; delete the recording and record it again"
         );
+    }
+
+    #[test]
+    fn clients_whose_sessions_end_at_the_same_time_are_asked_to_wait_for_different_times() {
+        let mut delays: Vec<_> = (0..200)
+            .map(|_| {
+                let status = Status::from(RpcError::SessionEnded);
+                status.get_details_retry_info().unwrap().retry_delay.unwrap()
+            })
+            .collect();
+        let [min, max] = SPREAD_DELAYS;
+        assert!(delays.iter().all(|delay| (min..=max).contains(delay)));
+        delays.sort_unstable();
+        // Each fifth of the time has some of them: the chance that one has none is below 1e-18.
+        for fifth in 0..5 {
+            let from = min + (max - min) * fifth / 5;
+            let to = from + (max - min) / 5;
+            assert!(delays.iter().any(|delay| (from..=to).contains(delay)), "{delays:?}");
+        }
     }
 
     #[test]

@@ -61,8 +61,13 @@ pub enum RpcError {
         violation: FieldViolation,
     },
     /// The stream does not continue the recording that it names.
-    #[error("{0}")]
-    Recording(#[from] RecordingError),
+    #[error("{error}")]
+    Recording {
+        /// The recording. `None` for a path without a name.
+        name: Option<String>,
+        /// The reason.
+        error: RecordingError,
+    },
     /// The store has failed.
     #[error("{name}: {error}{}", advice(.error))]
     Store {
@@ -300,11 +305,29 @@ impl From<FieldViolation> for RpcError {
     }
 }
 
+impl From<RecordingError> for RpcError {
+    fn from(error: RecordingError) -> Self {
+        Self::Recording { name: None, error }
+    }
+}
+
 impl RpcError {
+    /// Adds the name of the recording, if the error is about one.
+    pub(super) fn named(self, recording: &impl ToString) -> Self {
+        match self {
+            Self::Recording { error, .. } => {
+                Self::Recording { name: Some(recording.to_string()), error }
+            }
+            other => other,
+        }
+    }
+
     /// Replaces the number of durable points, if the error reports it.
     pub(super) fn with_committed_points(self, points: u64) -> Self {
         match self {
-            Self::Recording(error) => error.with_committed_points(points).into(),
+            Self::Recording { name, error } => {
+                Self::Recording { name, error: error.with_committed_points(points) }
+            }
             Self::Store { name, error, committed_points: Some(_) } => {
                 Self::Store { name, error, committed_points: Some(points) }
             }
@@ -336,7 +359,7 @@ impl RpcError {
             Self::Point { .. } => (Code::InvalidArgument, "POINT_INVALID"),
             Self::Fields { .. } => (Code::InvalidArgument, "FIELD_INVALID"),
             Self::Fix { .. } => (Code::InvalidArgument, "POINT_INVALID"),
-            Self::Recording(error) => match error {
+            Self::Recording { error, .. } => match error {
                 RecordingError::Gap { .. } => (Code::OutOfRange, reason::OFFSET_GAP),
                 RecordingError::PastEnd { .. } => (Code::FailedPrecondition, "PATH_COMPLETE"),
                 RecordingError::AfterEnd { .. } => (Code::InvalidArgument, "FIELD_INVALID"),
@@ -375,7 +398,7 @@ impl RpcError {
             Self::Unauthenticated(error) => match error {
                 AuthError::Missing => (Code::Unauthenticated, reason::CREDENTIALS_MISSING),
                 AuthError::Expired => (Code::Unauthenticated, reason::CREDENTIALS_EXPIRED),
-                AuthError::Unavailable(_) => (Code::Unavailable, "CREDENTIALS_UNCHECKED"),
+                AuthError::Unavailable { .. } => (Code::Unavailable, "CREDENTIALS_UNCHECKED"),
                 _ => (Code::Unauthenticated, reason::CREDENTIALS_INVALID),
             },
             Self::PermissionDenied(error) => (

@@ -1,7 +1,8 @@
 //! Traces of calls, sent to an OpenTelemetry collector by gRPC (OTLP).
 //!
 //! Each call is one span. It continues the trace of its client if the client sends the header `traceparent` of W3C
-//! Trace Context. Spans wait in a bounded queue for a thread that sends them. When the queue is full, spans are lost,
+//! Trace Context and is trusted with it: the header decides whether the span is sent. The span of another client has a
+//! link to its trace. Spans wait in a bounded queue for a thread that sends them. When the queue is full, spans are lost,
 //! but no call waits.
 
 use std::sync::Arc;
@@ -9,7 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime};
 
 use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
-use opentelemetry::trace::{Span as _, SpanKind, Status, Tracer as _, TracerProvider as _};
+use opentelemetry::trace::{
+    Link, Span as _, SpanKind, Status, TraceContextExt as _, Tracer as _, TracerProvider as _,
+};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig as _, WithTonicConfig as _};
 use opentelemetry_sdk::Resource;
@@ -32,6 +35,17 @@ const EXPORT_TIME: Duration = Duration::from_secs(5);
 const SHUTDOWN_TIME: Duration = Duration::from_secs(2);
 /// The time between two log lines about spans that could not be sent.
 const LOG_PAUSE: Duration = Duration::from_secs(60);
+
+/// The clients whose `traceparent` decides whether a span is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TrustedParents {
+    /// None.
+    None,
+    /// Those that have authenticated.
+    Authenticated,
+    /// All.
+    All,
+}
 
 /// Sends the spans of calls. Add its observer to a server.
 pub(crate) struct Traces {
@@ -84,7 +98,7 @@ fn invalid(url: &str, error: &dyn std::fmt::Display) -> String {
 
 impl Traces {
     /// Starts to send spans to the collector at this URL. Connects when the first spans are sent. Of the traces that
-    /// begin here, `ratio` are sent; a client decides for its own traces. Call it within a tokio runtime.
+    /// begin here, `ratio` are sent; a trusted client decides for its own traces. Call it within a tokio runtime.
     ///
     /// # Errors
     /// If the URL is not valid. The message says what to do.
@@ -116,8 +130,9 @@ impl Traces {
     }
 
     /// Returns the observer that makes the spans.
-    pub(crate) fn observer(&self) -> Arc<dyn CallObserver> {
+    pub(crate) fn observer(&self, trusted: TrustedParents) -> Arc<dyn CallObserver> {
         Arc::new(CallTracer {
+            trusted,
             tracer: self.provider.tracer("waywiser"),
             propagator: TraceContextPropagator::new(),
         })
@@ -139,6 +154,7 @@ impl Traces {
 /// Makes a span of each call when the call ends.
 #[derive(Debug)]
 struct CallTracer {
+    trusted: TrustedParents,
     tracer: SdkTracer,
     propagator: TraceContextPropagator,
 }
@@ -168,11 +184,22 @@ impl CallObserver for CallTracer {
         let path = call.method.trim_start_matches('/');
         // A client chooses the path of an unknown method, and names of spans must be few.
         let name = if call.kind == CallKind::Unknown { "unknown method" } else { path };
+        let is_trusted = match self.trusted {
+            TrustedParents::None => false,
+            TrustedParents::Authenticated => call.principal.is_some(),
+            TrustedParents::All => true,
+        };
+        let client = parent.span().span_context().clone();
+        let (parent, links) = match is_trusted || !client.is_valid() {
+            true => (parent, Vec::new()),
+            false => (Context::new(), vec![Link::with_context(client)]),
+        };
         let builder = self
             .tracer
             .span_builder(name.to_owned())
             .with_kind(SpanKind::Server)
-            .with_start_time(start);
+            .with_start_time(start)
+            .with_links(links);
         let mut span = builder.start_with_context(&self.tracer, &parent);
         if span.is_recording() {
             span.set_attributes(attributes(&call, path, report));

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio_util::sync::CancellationToken;
 use tonic::Code;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use waywiser::auth::{
-    AuthError, Authenticator, Credentials, Principal, PrincipalSource, Quota, Role, Session,
+    AuthError, Authenticator, Credentials, Principal, PrincipalSource, Quota, Revocation, Role,
+    Session,
 };
 
 use crate::support::{PATH_LENGTH, Raw, Server, frames};
@@ -33,7 +33,7 @@ fn session() -> Session {
         role: Role::Writer,
         quota: Quota::default(),
     };
-    Session { principal: Arc::new(principal), expires_at: None, revoked: CancellationToken::new() }
+    Session { principal: Arc::new(principal), expires_at: None, revoked: Revocation::new() }
 }
 
 async fn server(session: Session) -> Server {
@@ -77,7 +77,7 @@ async fn a_withdrawn_session_ends_its_streams() {
     let mut raw = Raw::connect(server.address).await;
     let mut call = raw.call_with(PATH_LENGTH, &GOOD);
     call.send(frames(&[(0, 0), (3, 4)]));
-    session.revoked.cancel();
+    session.revoked.change();
     let answer = call.answer().await.unwrap();
     assert_eq!(
         (answer.code, answer.reason.as_deref()),

@@ -10,15 +10,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::Code;
 use tonic::metadata::MetadataValue;
 use waywiser::auth::{Access, AccessSettings, Algorithm, JwtSettings, KeySource, Token};
 use waywiser::client::{Client, RecordEvent, TokenSource};
-use waywiser::measure::{Fix, Metric, Options, Point};
 use waywiser::proto::my_package;
 
+use crate::support::live_recording::LiveRecording;
 use crate::support::{DISPLACEMENT, PATH_LENGTH, Raw, Server, frames};
 
 /// The private key of an issuer.
@@ -72,7 +70,7 @@ impl Files {
     fn new(entries: &[(&str, &Token)]) -> Self {
         let files = Self { folder: tempfile::tempdir().unwrap(), issuer: Issuer::new() };
         files.write_tokens(entries);
-        std::fs::write(files.keys(), files.issuer.key_set()).unwrap();
+        write_secret(&files.keys(), &files.issuer.key_set());
         files
     }
 
@@ -102,7 +100,7 @@ impl Files {
             role_claim: "role".to_owned(),
         };
         let (tokens, jwt) = (Some(self.tokens()), Some(jwt));
-        Arc::new(Access::load(AccessSettings { tokens, jwt, certificates: false }).unwrap())
+        Arc::new(Access::load(AccessSettings { tokens, jwt, certificates: None }).unwrap())
     }
 }
 
@@ -271,23 +269,27 @@ async fn a_recording_continues_when_the_rights_of_its_token_change() {
         .connect()
         .await
         .unwrap();
-    let (events, mut seen) = mpsc::unbounded_channel();
-    let (sender, fixes) = mpsc::unbounded_channel();
-    let recorder = client
-        .recorder("paths/van".parse().unwrap(), Options::new(Metric::Planar))
-        .on_event(move |event| events.send(event).unwrap());
-    let recorded = tokio::spawn(recorder.record(UnboundedReceiverStream::new(fixes)));
-    let fix = |i: i32| Fix::new(Point::planar(f64::from(i) * 3.0, f64::from(i) * 4.0).unwrap());
-    (0..3).for_each(|i| sender.send(fix(i)).unwrap());
-    while !matches!(seen.recv().await.unwrap(), RecordEvent::Committed { committed_points: 3 }) {}
+    let mut recording = LiveRecording::start(&client);
+    recording.send(0..3);
+    recording.committed(3).await;
     let mut text = std::fs::read_to_string(files.tokens()).unwrap();
+    text.push_str("role = 'admin'\n");
+    write_secret(&files.tokens(), &text);
+    access.reload().unwrap();
+    recording.connected(3).await;
+    // The next quota lowers no rate, so that the stream continues.
     text.push_str("[principal.quota]\nmax_streams = 10\n");
     write_secret(&files.tokens(), &text);
     access.reload().unwrap();
-    while !matches!(seen.recv().await.unwrap(), RecordEvent::Connected { committed_points: 3 }) {}
-    (3..5).for_each(|i| sender.send(fix(i)).unwrap());
-    drop(sender);
-    let recorded = recorded.await.unwrap().unwrap();
+    recording.send(3..4);
+    recording
+        .event(|event| {
+            assert!(!matches!(event, RecordEvent::Retrying { .. }), "{event:?}");
+            *event == RecordEvent::Committed { committed_points: 4 }
+        })
+        .await;
+    recording.send(4..5);
+    let recorded = recording.finish().await.unwrap();
     assert_eq!((recorded.point_count, recorded.summary.length), (5, 20.0));
 }
 

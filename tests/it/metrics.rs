@@ -61,18 +61,18 @@ impl Observed {
 
     /// Starts a server with these arguments.
     pub fn with(arguments: &[&str]) -> Self {
-        let server = Self::before_ready(arguments);
+        let server = Self::spawn(arguments);
         while server.ask("GET", "/readyz", "").status != 200 {}
         server
     }
 
     /// Starts a server whose database cannot be reached: nothing listens at `database`.
     pub fn without_database(database: SocketAddr) -> Self {
-        Self::before_ready(&["--store", &format!("postgres://way:hunter2@{database}/paths")])
+        Self::spawn(&["--store", &format!("postgres://way:hunter2@{database}/paths")])
     }
 
-    /// Starts a server with these arguments, which accepts connections and may not be ready.
-    fn before_ready(arguments: &[&str]) -> Self {
+    /// Starts a server with these arguments, which may not be ready yet.
+    pub fn spawn(arguments: &[&str]) -> Self {
         let mut command = waywiser(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "0"]);
         command.args(["--log-format", "json"]).args(arguments).stderr(Stdio::piped());
         let mut serve = Serve::spawn(&mut command).unwrap();

@@ -8,13 +8,13 @@ use futures::stream;
 use prost::Message as _;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Status};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tonic_types::StatusExt as _;
 use waywiser::Config;
 use waywiser::auth::{
-    AuthError, Authenticator, Credentials, Principal, PrincipalSource, Quota, Role, Session,
+    AuthError, Authenticator, Credentials, Principal, PrincipalSource, Quota, Revocation, Role,
+    Session,
 };
 use waywiser::client::{Client, RecordEvent};
 use waywiser::measure::{Fix, Metric, Options, Point};
@@ -41,7 +41,7 @@ impl Authenticator for Names {
             role: Role::Writer,
             quota: Quota { max_streams, ..Quota::default() },
         };
-        let revoked = CancellationToken::new();
+        let revoked = Revocation::new();
         Ok(Session { principal: Arc::new(principal), expires_at: None, revoked })
     }
 }

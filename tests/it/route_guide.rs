@@ -6,11 +6,11 @@ use std::time::Duration;
 use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::CancellationToken;
 use tonic::{Code, Streaming};
 use waywiser::Config;
 use waywiser::auth::{
-    AuthError, Authenticator, Credentials, Principal, PrincipalSource, Quota, Role, Session,
+    AuthError, Authenticator, Credentials, Principal, PrincipalSource, Quota, Revocation, Role,
+    Session,
 };
 use waywiser::proto::routeguide as pb;
 use waywiser::server::{Feature, Features};
@@ -297,7 +297,7 @@ impl Authenticator for Namespaces {
             role,
             quota: Quota::default(),
         };
-        let revoked = CancellationToken::new();
+        let revoked = Revocation::new();
         Ok(Session { principal: Arc::new(principal), expires_at: None, revoked })
     }
 }

@@ -1,22 +1,23 @@
 //! The client over TLS: certificates, tokens, and the errors of wrong settings.
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::stream;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::UnboundedReceiverStream;
-use tokio_util::sync::CancellationToken;
 use waywiser::auth::{
-    AuthError, Authenticator, Credentials, Principal, PrincipalSource, Quota, Role, Session,
+    AuthError, Authenticator, Credentials, Principal, PrincipalSource, Quota, Revocation, Role,
+    Session,
 };
 use waywiser::client::{
     Client, ClientError, ConnectionFault, RecordError, RecordEvent, TokenSource,
 };
 use waywiser::server::TlsSettings;
-use waywiser::{Fix, Metric, Options, Point};
+use waywiser::{Metric, Options, Point};
 
+use crate::support::live_recording::{LiveRecording, fix};
 use crate::support::pki::{Ca, Pair, start};
 use crate::support::{Listener, Server};
 
@@ -133,18 +134,18 @@ async fn a_server_may_require_a_client_certificate() {
 }
 
 /// Accepts one token, which the test replaces.
-struct Gate(Mutex<(String, CancellationToken)>);
+struct Gate(Mutex<(String, Revocation)>);
 
 impl Gate {
     fn new(token: &str) -> Arc<Self> {
-        Arc::new(Self(Mutex::new((token.to_owned(), CancellationToken::new()))))
+        Arc::new(Self(Mutex::new((token.to_owned(), Revocation::new()))))
     }
 
     /// Replaces the token and ends the sessions of the old one.
     fn replace(&self, token: &str) {
-        let new = (token.to_owned(), CancellationToken::new());
+        let new = (token.to_owned(), Revocation::new());
         let (_, old) = std::mem::replace(&mut *self.0.lock().unwrap(), new);
-        old.cancel();
+        old.change();
     }
 }
 
@@ -174,10 +175,6 @@ async fn guarded(ca: &Ca, gate: &Arc<Gate>) -> Server {
     Server::in_memory(|_| {}, |server| server.with_tls(settings).with_authenticator(gate)).await
 }
 
-fn fix(i: i32) -> Fix {
-    Fix::new(Point::planar(f64::from(i) * 3.0, f64::from(i) * 4.0).unwrap())
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recording_continues_with_the_token_that_replaces_an_expired_one() {
     let (ca, gate) = (Ca::new(), Gate::new("first"));
@@ -191,26 +188,62 @@ async fn a_recording_continues_with_the_token_that_replaces_an_expired_one() {
         .connect()
         .await
         .unwrap();
-    let (events, mut seen) = mpsc::unbounded_channel();
-    let (sender, fixes) = mpsc::unbounded_channel();
-    let recorder = client
-        .recorder("paths/van".parse().unwrap(), Options::new(Metric::Planar))
-        .on_event(move |event| events.send(event).unwrap());
-    let recorded = tokio::spawn(recorder.record(UnboundedReceiverStream::new(fixes)));
-    (0..3).for_each(|i| sender.send(fix(i)).unwrap());
-    while !matches!(seen.recv().await.unwrap(), RecordEvent::Committed { committed_points: 3 }) {}
+    let mut recording = LiveRecording::start(&client);
+    recording.send(0..3);
+    recording.committed(3).await;
     // The token expires. The file still has it, so that the recorder waits.
     gate.replace("second");
-    while !matches!(
-        seen.recv().await.unwrap(),
-        RecordEvent::Retrying { reason, .. } if reason.contains("there is no other one yet")
-    ) {}
+    recording
+        .event(|event| {
+            matches!(event, RecordEvent::Retrying { reason, .. } if reason.contains("there is no other one yet"))
+        })
+        .await;
     std::fs::write(&file, "second\n").unwrap();
-    while !matches!(seen.recv().await.unwrap(), RecordEvent::Connected { committed_points: 3 }) {}
-    (3..5).for_each(|i| sender.send(fix(i)).unwrap());
-    drop(sender);
-    let recorded = recorded.await.unwrap().unwrap();
+    recording.connected(3).await;
+    recording.send(3..5);
+    let recorded = recording.finish().await.unwrap();
     assert_eq!((recorded.point_count, recorded.summary.length), (5, 20.0));
+}
+
+/// Cannot check a token the first times.
+struct Unchecked(AtomicUsize, Arc<Gate>);
+
+impl Authenticator for Unchecked {
+    fn authenticate(&self, credentials: &Credentials<'_>) -> Result<Session, AuthError> {
+        if self.0.fetch_add(1, Relaxed) < 3 {
+            let reason = "the keys are being fetched";
+            return Err(AuthError::Unavailable { reason, retry_after: Duration::from_millis(50) });
+        }
+        self.1.authenticate(credentials)
+    }
+}
+
+/// The key of the token may be new, so that the server fetches the keys of its issuer first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recorder_repeats_a_token_that_cannot_be_checked_yet() {
+    let gate = Unchecked(AtomicUsize::new(0), Gate::new("good"));
+    let server =
+        Server::in_memory(|_| {}, |server| server.with_authenticator(Arc::new(gate))).await;
+    let client = Client::builder(format!("http://{}", server.address))
+        .token(TokenSource::value("good"))
+        .connect()
+        .await
+        .unwrap();
+    let mut recording = LiveRecording::start(&client);
+    for _ in 0..3 {
+        recording
+            .event(|event| match event {
+                RecordEvent::Retrying { wait, reason } => {
+                    assert!(*wait >= Duration::from_millis(50), "{wait:?}");
+                    reason.contains("the keys are being fetched")
+                }
+                other => panic!("{other:?}"),
+            })
+            .await;
+    }
+    recording.connected(0).await;
+    recording.send(0..5);
+    assert_eq!(recording.finish().await.unwrap().summary.length, 20.0);
 }
 
 #[tokio::test]

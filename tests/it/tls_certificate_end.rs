@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rustls::HandshakeKind;
-use tokio_util::sync::CancellationToken;
 use tonic::Code;
-use waywiser::auth::{AuthError, Authenticator, Credentials, Role, Session};
+use waywiser::auth::{AuthError, Authenticator, Credentials, Revocation, Role, Session};
 use waywiser::client;
 use waywiser::server::{self, Monitor, TlsConfig, TlsSettings};
 
@@ -30,7 +29,7 @@ impl Authenticator for AnyCaller {
             return Err(AuthError::Expired);
         }
         let principal = Arc::new(caller("van-7", None, Role::Writer));
-        Ok(Session { principal, expires_at, revoked: CancellationToken::new() })
+        Ok(Session { principal, expires_at, revoked: Revocation::new() })
     }
 }
 

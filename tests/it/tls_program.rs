@@ -222,10 +222,9 @@ fn a_key_that_all_users_can_read_is_reported() {
         assert_eq!((code, &*out), (Some(0), "the settings are valid\n"), "{errors}");
         errors.replace(&key, "KEY").replace(&certificate, "CERTIFICATE")
     };
-    let warning =
-        "all users of this system can read the private key; restrict it with: chmod o= FILE";
+    let warning = "all users of this system can read the private key; restrict it with: chmod o=";
     assert!(log(0o644).contains(warning));
-    assert_eq!(check(0o644), format!("warning: TLS key file KEY: {warning}\n"));
+    assert_eq!(check(0o644), format!("warning: TLS key file KEY: {warning} KEY\n"));
     assert!(!log(0o640).contains(warning));
     assert_eq!(check(0o640), "");
 

@@ -300,7 +300,7 @@ fn an_empty_variable_is_not_set() {
         (&["config", "check"], 0),
     ] {
         let mut command = waywiser(arguments);
-        for name in ["SERVER", "CA_FILE", "TOKEN_FILE", "TOKEN", "CONFIG", "JWKS", "LISTEN"] {
+        for name in ["SERVER", "CA_FILE", "TOKEN_FILE", "TOKEN", "LISTEN", "ADMIN_LISTEN"] {
             command.env(format!("WAYWISER_{name}"), "");
         }
         command.env("RUST_LOG", "").env("OTEL_EXPORTER_OTLP_ENDPOINT", "");
@@ -311,6 +311,18 @@ fn an_empty_variable_is_not_set() {
             code == 0 || errors.contains(&server) || errors.contains("no-such-file"),
             "{errors}"
         );
+    }
+    // One that would disable a protection of a server is an error, and other commands do not read it.
+    for (arguments, code) in [(&["config", "check"][..], 2), (&["measure", "examples/legs.csv"], 0)]
+    {
+        for name in ["CONFIG", "JWKS", "TOKENS", "TLS_CERT", "TLS_KEY", "TLS_CLIENT_CA"] {
+            let variable = format!("WAYWISER_{name}");
+            let output = waywiser(arguments).env(&variable, "").output().unwrap();
+            let errors = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(code), "{variable}: {errors}");
+            let is_named = errors.contains(&format!("{variable} is empty, which would disable"));
+            assert_eq!(is_named, code == 2, "{errors}");
+        }
     }
     // An empty argument is an error.
     let output = waywiser(&["paths", "list", "--ca-file", ""]).output().unwrap();

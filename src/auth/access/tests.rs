@@ -1,5 +1,7 @@
 //! Tests of the chain: which credential decides, what the errors are, and reloads under load.
 
+mod certificates;
+
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -11,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::auth::testing::{TestKey, key_set};
-use crate::auth::{Algorithm, KeySource, Principal};
+use crate::auth::{Algorithm, KeySource, Principal, PrincipalSource};
 
 /// A token file, a key set, and an authenticator that uses both and certificates.
 struct Fixture {
@@ -20,6 +22,8 @@ struct Fixture {
     key: TestKey,
     access: Arc<Access>,
 }
+
+const DERIVED: Option<CertificateNames> = Some(CertificateNames::Derived);
 
 fn entry(name: &str, token: &Token) -> String {
     format!(
@@ -57,9 +61,9 @@ impl Fixture {
         let (token, key) = (Token::generate().unwrap(), TestKey::ed25519("a"));
         let (tokens, keys) = (folder.path().join("tokens"), folder.path().join("keys"));
         write_secret(&tokens, &entry("van", &token));
-        fs::write(&keys, key_set(&[&key])).unwrap();
+        write_secret(&keys, &key_set(&[&key]));
         let jwt = Some(jwt_settings(&keys));
-        let settings = AccessSettings { tokens: Some(tokens), jwt, certificates: true };
+        let settings = AccessSettings { tokens: Some(tokens), jwt, certificates: DERIVED };
         let access = Arc::new(Access::load(settings).unwrap());
         Self { folder, token, key, access }
     }
@@ -134,22 +138,6 @@ fn equal_names_of_different_credentials_are_different_principals() {
 }
 
 #[test]
-fn a_session_of_a_certificate_ends_with_it() {
-    let access =
-        Access::load(AccessSettings { certificates: true, ..AccessSettings::default() }).unwrap();
-    let session = |not_after| {
-        let certificate = PeerCertificate { not_after: Some(not_after), ..named("van.example") };
-        let credentials =
-            Credentials { authorization: None, certificate: Some(&certificate), failures: None };
-        access.authenticate(&credentials).map(|session| session.expires_at)
-    };
-    let now = SystemTime::now();
-    let later = now + Duration::from_secs(3600);
-    assert_eq!(session(later), Ok(Some(later)));
-    assert_eq!(session(now - Duration::from_secs(1)), Err(AuthError::Expired));
-}
-
-#[test]
 fn a_wrong_token_is_not_replaced_by_a_certificate() {
     let Fixture { access, token, .. } = &Fixture::new();
     let with = |authorization: &str| {
@@ -211,7 +199,7 @@ fn credentials_that_a_server_does_not_accept_are_refused() {
     let error = bearer(&only_jwt, token.as_str()).unwrap_err().to_string();
     assert!(error.contains("not a JSON Web Token"), "{error}");
 
-    let certificates = load(AccessSettings { certificates: true, ..AccessSettings::default() });
+    let certificates = load(AccessSettings { certificates: DERIVED, ..AccessSettings::default() });
     assert!(certificate(&certificates, "van.example").is_ok());
     let error = bearer(&certificates, token.as_str()).unwrap_err().to_string();
     assert!(error.contains("client certificates and no tokens"), "{error}");
@@ -227,6 +215,23 @@ fn a_file_that_cannot_be_loaded_at_the_start_is_an_error_that_names_it() {
         let error = Access::load(settings).err().unwrap().to_string();
         assert!(error.starts_with(path.to_str().unwrap()), "{error}");
     }
+}
+
+#[test]
+fn keys_that_were_not_fetched_yet_are_an_outage_that_is_total_without_other_credentials() {
+    let fixture = Fixture::new();
+    assert_eq!(fixture.access.outage(), None);
+    let keys = "http://127.0.0.1:9/keys".parse().unwrap();
+    let jwt = Some(JwtSettings { keys, ..jwt_settings(Path::new("")) });
+    let tokens = Some(fixture.folder.path().join("tokens"));
+    let outage = |tokens, certificates| {
+        let settings = AccessSettings { tokens, jwt: jwt.clone(), certificates };
+        Access::load(settings).unwrap().outage().unwrap()
+    };
+    let only = outage(None, None);
+    assert_eq!(only.reason, "the keys for JSON Web Tokens are being fetched");
+    assert!(only.is_total);
+    assert!(!outage(tokens, None).is_total && !outage(None, DERIVED).is_total);
 }
 
 #[test]
@@ -246,22 +251,6 @@ fn a_wrong_file_changes_nothing_and_the_other_one_is_loaded() {
     assert_eq!((counts.keys.loaded, counts.keys.failed), (1, 0));
 }
 
-#[test]
-fn a_certificate_that_the_file_names_from_now_on_loses_its_derived_principal() {
-    let fixture = Fixture::new();
-    let Fixture { access, token, .. } = &fixture;
-    let (derived, van) =
-        (certificate(access, "bike.example").unwrap(), certificate(access, "van.example").unwrap());
-    let other = Token::generate().unwrap();
-    fixture.write_tokens(&(entry("van", token) + &entry("bike", &other)));
-    access.reload().unwrap();
-    assert!(derived.revoked.is_cancelled() && !van.revoked.is_cancelled());
-    let bike = certificate(access, "bike.example").unwrap();
-    assert_eq!(&*bike.principal.name, "bike");
-    assert!(!bike.revoked.is_cancelled());
-    assert!(!certificate(access, "new.example").unwrap().revoked.is_cancelled());
-}
-
 #[tokio::test(start_paused = true)]
 async fn changes_of_the_files_are_applied_without_a_signal() {
     let fixture = Fixture::new();
@@ -271,8 +260,8 @@ async fn changes_of_the_files_are_applied_without_a_signal() {
     tokio::spawn(Arc::clone(&fixture.access).maintain());
     fixture.write_tokens(&entry("bus", &Token::generate().unwrap()));
     fixture.write_keys(&key_set(&[&TestKey::ed25519("b")]));
-    session.revoked.cancelled().await;
-    bike_session.revoked.cancelled().await;
+    session.revoked.ended().await;
+    bike_session.revoked.ended().await;
     assert!(bearer(&fixture.access, fixture.token.as_str()).is_err());
     assert!(bearer(&fixture.access, &bike).is_err());
 }
@@ -291,7 +280,7 @@ fn reloads_under_load_affect_only_what_has_changed() {
                 scope.spawn(|| {
                     let mut sessions = Vec::new();
                     while !is_done.load(Relaxed) {
-                        assert!(!bearer(access, kept.as_str()).unwrap().revoked.is_cancelled());
+                        assert!(!bearer(access, kept.as_str()).unwrap().revoked.is_revoked());
                         sessions.extend(bearer(access, other.as_str()));
                         sessions.truncate(1000);
                     }
@@ -310,38 +299,10 @@ fn reloads_under_load_affect_only_what_has_changed() {
         is_done.store(true, Relaxed);
         for sessions in threads {
             let sessions = sessions.join().unwrap();
-            assert!(sessions.iter().all(|session| session.revoked.is_cancelled()));
+            assert!(sessions.iter().all(|session| session.revoked.is_revoked()));
         }
     });
     assert!(bearer(access, other.as_str()).is_err());
-}
-
-/// Prints the cost of an authentication: `cargo test --release --lib cost_of_an -- --ignored --nocapture`.
-#[test]
-#[ignore = "measures the time"]
-#[allow(clippy::print_stdout)]
-fn the_cost_of_an_authentication_is_printed() {
-    const CALLS: u32 = 200_000;
-    let fixture = Fixture::new();
-    let Fixture { access, token, key, .. } = &fixture;
-    let jwt = key.token(&claims("bike"));
-    let measure = |name: &str, calls: u32, call: &dyn Fn()| {
-        let start = std::time::Instant::now();
-        (0..calls).for_each(|_| call());
-        println!("{name}: {} ns", start.elapsed().as_nanos() / u128::from(calls));
-    };
-    measure("token", CALLS, &|| drop(bearer(access, token.as_str()).unwrap()));
-    measure("cached JWT", CALLS, &|| drop(bearer(access, &jwt).unwrap()));
-    measure("certificate in the file", CALLS, &|| {
-        drop(certificate(access, "van.example").unwrap());
-    });
-    measure("certificate by its name", CALLS, &|| {
-        drop(certificate(access, "other.example").unwrap());
-    });
-    let wrong = format!("{}AAAA", &jwt[..jwt.len() - 4]);
-    measure("JWT with a wrong signature (Ed25519)", CALLS / 100, &|| {
-        assert!(bearer(access, &wrong).is_err());
-    });
 }
 
 /// Counts failures up to a maximum.

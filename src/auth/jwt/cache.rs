@@ -27,7 +27,7 @@ impl Verified {
             return Err(AuthError::Expired);
         }
         let revoked = self.key.revoked.clone();
-        if revoked.is_cancelled() {
+        if revoked.is_revoked() {
             return Err(AuthError::Revoked);
         }
         let (principal, expires_at) = (Arc::clone(&self.principal), Some(self.expires_at));

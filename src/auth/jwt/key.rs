@@ -5,11 +5,11 @@ use ring::signature::{
     RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm,
 };
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 
 use super::algorithm::Algorithm;
 use super::json::Object;
 use crate::auth::base64url;
+use crate::auth::revocation::Revocation;
 
 /// A public key.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub(super) struct Key {
     algorithm: Option<Algorithm>,
     material: Material,
     /// Cancelled when the key is withdrawn.
-    pub(super) revoked: CancellationToken,
+    pub(super) revoked: Revocation,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -71,7 +71,7 @@ impl Key {
         };
         let material = Material::from_jwk(jwk)?;
         let id = jwk.text("kid").ok_or(TEXT)?.map(str::to_owned);
-        let key = Self { id, algorithm, material, revoked: CancellationToken::new() };
+        let key = Self { id, algorithm, material, revoked: Revocation::new() };
         if key.algorithm.is_some_and(|algorithm| key.verification(algorithm).is_none()) {
             return Err(Unusable::Invalid("alg does not fit kty or crv"));
         }

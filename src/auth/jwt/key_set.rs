@@ -12,13 +12,15 @@ use super::key::{Key, Unusable};
 pub(super) const KEY_SET_BYTES_MAX: u64 = 256 << 10;
 /// Maximum number of keys in a set.
 const KEYS_MAX: usize = 100;
-/// Maximum number of keys that are tried for one token.
+/// Maximum number of keys that are tried for one token, and of missing keys in addition.
 const TRIES_MAX: usize = 4;
 
 /// A set of public keys.
 #[derive(Debug, Default)]
 pub(super) struct KeySet {
     keys: Vec<Arc<Key>>,
+    /// Keys that the set had before. They are valid until the next set misses them, too.
+    missing: Vec<Arc<Key>>,
     /// Number of keys of other kinds or sizes, or for other purposes.
     pub(super) ignored: usize,
 }
@@ -82,34 +84,48 @@ impl KeySet {
         Ok(set)
     }
 
-    /// Returns the number of keys.
+    /// Keeps the keys that only `previous` has valid, unless they were missing there already: one wrong answer of a key
+    /// server ends no session. Returns their number.
+    pub(super) fn keep_missing(&mut self, previous: &Self) -> usize {
+        let is_missing = |key: &&Arc<Key>| !self.keys.iter().any(|own| Arc::ptr_eq(own, key));
+        self.missing = previous.keys.iter().filter(is_missing).map(Arc::clone).collect();
+        self.missing.len()
+    }
+
+    /// Returns the number of keys, without those that are missing.
     pub(super) fn len(&self) -> usize {
         self.keys.len()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Arc<Key>> {
+        self.keys.iter().chain(&self.missing)
     }
 
     /// Returns the keys that may have signed a token with this algorithm and key id.
     pub(super) fn candidates(&self, algorithm: Algorithm, id: Option<&str>) -> Candidates<'_> {
         let with_id = |key: &&Arc<Key>| id.is_none() || key.id() == id;
-        if !self.keys.iter().any(|key| with_id(&key)) {
+        if !self.all().any(|key| with_id(&key)) {
             return Candidates::UnknownId;
         }
-        let fitting = self.keys.iter().filter(with_id).filter(|key| key.fits(algorithm));
-        let keys: Vec<_> = fitting.take(TRIES_MAX + 1).collect();
-        match keys.len() {
-            0 => Candidates::OtherAlgorithm,
-            count if count > TRIES_MAX => Candidates::Ambiguous,
-            _ => Candidates::Keys(keys),
+        let fits = |key: &&Arc<Key>| with_id(key) && key.fits(algorithm);
+        let mut keys: Vec<_> = self.keys.iter().filter(fits).take(TRIES_MAX + 1).collect();
+        if keys.len() > TRIES_MAX {
+            return Candidates::Ambiguous;
+        }
+        keys.extend(self.missing.iter().filter(fits).take(TRIES_MAX));
+        match keys.is_empty() {
+            true => Candidates::OtherAlgorithm,
+            false => Candidates::Keys(keys),
         }
     }
 
     /// Revokes the sessions of the keys that only `old` has. Returns the number of these keys.
     pub(super) fn revoke_others(&self, old: &Self) -> usize {
-        let withdrawn =
-            old.keys.iter().filter(|key| !self.keys.iter().any(|own| Arc::ptr_eq(own, key)));
-        withdrawn.inspect(|key| key.revoked.cancel()).count()
+        let withdrawn = old.all().filter(|key| !self.all().any(|own| Arc::ptr_eq(own, key)));
+        withdrawn.inspect(|key| key.revoked.change()).count()
     }
 
     fn find(&self, key: &Key) -> Option<&Arc<Key>> {
-        self.keys.iter().find(|own| own.is_same(key))
+        self.all().find(|own| own.is_same(key))
     }
 }

@@ -25,7 +25,7 @@ use self::cache::{Cache, Verified};
 use self::claims::ClaimRules;
 use self::fetch::Fetcher;
 use self::key_set::{Candidates, KEY_SET_BYTES_MAX, KeySet};
-use self::refresh::Refresh;
+use self::refresh::{Fetched, Refresh};
 pub use self::source::{KeySetUrl, KeySource};
 use super::authenticator::{AuthError, FailureLimit, Session};
 use super::file::{Content, LoadError, WatchedFile};
@@ -138,27 +138,35 @@ impl JwtVerifier {
         now: SystemTime,
         failures: Option<&dyn FailureLimit>,
     ) -> Result<Verified, AuthError> {
-        let token = jws::parse(token)?;
+        let text = token;
+        let token = jws::parse(text)?;
+        // The issuer may have a new key. A token without an id of its key is remembered as a whole.
+        let unknown = |refusal| self.unknown_key(token.key_id.as_deref().unwrap_or(text), refusal);
         if !self.algorithms.contains(&token.algorithm) {
             return Err(AuthError::Invalid("the algorithm of the token is not accepted"));
         }
         let Some(keys) = self.keys() else {
-            return Err(AuthError::Unavailable(
-                "the keys of the token issuer were not fetched yet",
-            ));
+            return Err(AuthError::Unavailable {
+                reason: "the keys of the token issuer were not fetched yet",
+                retry_after: Duration::from_secs(1),
+            });
         };
         let candidates = match keys.candidates(token.algorithm, token.key_id.as_deref()) {
             Candidates::Keys(keys) => keys,
-            Candidates::UnknownId => return Err(self.unknown_key()),
+            Candidates::UnknownId => {
+                return Err(unknown("the key of the token is unknown or was withdrawn"));
+            }
             Candidates::Ambiguous => {
                 return Err(AuthError::Invalid(
                     "the token has no key id (kid), and too many keys fit its algorithm",
                 ));
             }
             Candidates::OtherAlgorithm => {
-                return Err(AuthError::Invalid(
-                    "the algorithm of the token is not that of its key",
-                ));
+                let refusal = "the algorithm of the token is not that of its key";
+                return Err(match token.key_id {
+                    Some(_) => AuthError::Invalid(refusal),
+                    None => unknown(refusal),
+                });
             }
         };
         // The expensive part: a signature check for each candidate.
@@ -169,7 +177,13 @@ impl JwtVerifier {
             key::Key::verifies(key, token.algorithm, token.signed, &token.signature)
         };
         let verified = match candidates.iter().find(verifies) {
-            None => Err(AuthError::Invalid("the signature of the token does not match")),
+            None => {
+                let refusal = "the signature of the token does not match";
+                Err(match token.key_id {
+                    Some(_) => AuthError::Invalid(refusal),
+                    None => unknown(refusal),
+                })
+            }
             // A valid signature is checked again for each call, as long as the claims are not valid.
             Some(key) => claims::check(&token.payload, &self.rules, now).map(|checked| {
                 let (principal, expires_at) = checked;
@@ -183,14 +197,19 @@ impl JwtVerifier {
         })
     }
 
-    /// Returns the error for a token whose key is not in the set. The issuer may have a new key, so the set is fetched
-    /// again, at most once in 30 seconds.
-    fn unknown_key(&self) -> AuthError {
-        match &self.source {
-            Source::Url(_, refresh) if refresh.request() => AuthError::Unavailable(
-                "the key of the token is unknown, and the keys of its issuer are being fetched",
-            ),
-            _ => AuthError::Invalid("the key of the token is unknown or was withdrawn"),
+    /// Returns the error for a token whose key is not in the set. If the issuer can have published the key since the last
+    /// fetch, the set is fetched again, at most once in 30 seconds, and the token is refused after that.
+    fn unknown_key(&self, key: &str, refusal: &'static str) -> AuthError {
+        let wait = match &self.source {
+            Source::Url(_, refresh) => refresh.unknown(key),
+            Source::File(_) => None,
+        };
+        match wait {
+            Some(retry_after) => AuthError::Unavailable {
+                reason: "the key of the token is unknown, and the keys of its issuer will be fetched",
+                retry_after,
+            },
+            None => AuthError::Invalid(refusal),
         }
     }
 
@@ -213,7 +232,7 @@ impl JwtVerifier {
                 return Ok(None);
             }
         };
-        self.replace_keys(&text).map(Some).map_err(|reason| {
+        self.replace_keys(&text, false).map(Some).map_err(|reason| {
             file.forget();
             file.error(None, reason)
         })
@@ -227,14 +246,19 @@ impl JwtVerifier {
         loop {
             refresh.begin();
             let result = match fetcher.fetch().await {
-                Ok(text) => self.replace_keys(&text),
+                Ok(text) => self.replace_keys(&text, true),
                 Err(reason) => Err(reason),
             };
-            let is_ok = result.is_ok();
+            let fetched = match &result {
+                Ok(KeyChange { missing: 0, .. }) => Fetched::Keys,
+                Ok(_) => Fetched::KeysMissing,
+                Err(_) if self.has_keys() => Fetched::Failed,
+                Err(_) => Fetched::FailedFirst,
+            };
             let place = || fetcher.url().to_string();
             report(result.map_err(|reason| LoadError { place: place(), line: None, reason }));
-            refresh.end();
-            refresh.due(is_ok, self.has_keys()).await;
+            refresh.end(fetched);
+            refresh.due(fetched).await;
         }
     }
 
@@ -242,17 +266,24 @@ impl JwtVerifier {
         self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn replace_keys(&self, text: &str) -> Result<KeyChange, String> {
+    /// Replaces the keys. `keeps_missing` is whether keys that are missing for the first time stay valid.
+    fn replace_keys(&self, text: &str, keeps_missing: bool) -> Result<KeyChange, String> {
         let mut current = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        let keys = Arc::new(KeySet::parse(text, current.as_deref())?);
+        let mut keys = KeySet::parse(text, current.as_deref())?;
+        let missing = match &*current {
+            Some(previous) if keeps_missing => keys.keep_missing(previous),
+            _ => 0,
+        };
+        let keys = Arc::new(keys);
         let old = current.replace(Arc::clone(&keys));
         drop(current);
         let withdrawn = old.as_ref().map_or(0, |old| keys.revoke_others(old));
-        let is_changed = withdrawn > 0 || old.is_none_or(|old| old.len() != keys.len());
+        let is_changed =
+            missing > 0 || withdrawn > 0 || old.is_none_or(|old| old.len() != keys.len());
         if withdrawn > 0 {
             self.cache.clear();
         }
-        Ok(KeyChange { keys: keys.len(), ignored: keys.ignored, withdrawn, is_changed })
+        Ok(KeyChange { keys: keys.len(), ignored: keys.ignored, missing, withdrawn, is_changed })
     }
 }
 
@@ -263,6 +294,8 @@ pub(super) struct KeyChange {
     pub(super) keys: usize,
     /// Number of keys of other kinds or sizes, or for other purposes.
     pub(super) ignored: usize,
+    /// Number of earlier keys that are missing in this answer of a key server. They stay valid until the next one.
+    pub(super) missing: usize,
     /// Number of keys that were withdrawn.
     pub(super) withdrawn: usize,
     /// Whether the usable keys have changed.

@@ -16,8 +16,8 @@ pub enum KeySource {
     Url(KeySetUrl),
 }
 
-/// The URL of a key set: `https`, or `http` on this machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The URL of a key set: `https`, or `http` and a loopback address.
+#[derive(Clone, PartialEq, Eq)]
 pub struct KeySetUrl(Uri);
 
 impl KeySetUrl {
@@ -37,6 +37,13 @@ impl fmt::Display for KeySetUrl {
         let scheme = self.0.scheme_str().unwrap_or_default();
         let host = self.0.authority().map(|authority| authority.as_str()).unwrap_or_default();
         write!(f, "{scheme}://{host}{}", self.0.path())
+    }
+}
+
+/// Without the query, as in messages.
+impl fmt::Debug for KeySetUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeySetUrl({self})")
     }
 }
 
@@ -67,7 +74,7 @@ impl FromStr for KeySource {
                 Ok(Self::Url(KeySetUrl(uri)))
             }
             Some("http") => Err(
-                "must begin with https://, because the answer decides which tokens are valid; http:// is for 127.0.0.1, [::1] and localhost only".to_owned()
+                "must begin with https://, because the answer decides which tokens are valid; http:// is for the addresses 127.0.0.1 and [::1] only, because a name such as localhost may have another address".to_owned()
             ),
             _ => Err("must be a file or begin with https://".to_owned()),
         }
@@ -76,7 +83,7 @@ impl FromStr for KeySource {
 
 fn is_loopback(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    address.is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -85,9 +92,7 @@ mod tests {
 
     #[test]
     fn a_url_is_encrypted_or_local_and_anything_else_is_a_file() {
-        for url in
-            ["https://a.b/jwks?x=1", "http://127.0.0.1:9/k", "http://[::1]:9/", "http://localhost/"]
-        {
+        for url in ["https://a.b/jwks?x=1", "http://127.0.0.1:9/k", "http://[::1]:9/"] {
             assert!(matches!(url.parse(), Ok(KeySource::Url(_))), "{url}");
         }
         for path in ["keys.json", "a@b", "/a:b/c@d", r"C:\a@b"] {
@@ -96,7 +101,11 @@ mod tests {
         for bad in [
             "",
             "http://a.b/",
+            "http://localhost/",
             "http://localhost.evil/",
+            "http://127.0.0.1.evil/",
+            "http://[::ffff:7f00:1]/",
+            "http://0.0.0.0/",
             "ftp://a/",
             "file:///k",
             "https://u:p@a/",
@@ -107,5 +116,6 @@ mod tests {
         }
         let Ok(KeySource::Url(url)) = "https://a.b:1/jwks?secret=1".parse() else { panic!() };
         assert_eq!(url.to_string(), "https://a.b:1/jwks");
+        assert_eq!(format!("{:?}", KeySource::Url(url)), "Url(KeySetUrl(https://a.b:1/jwks))");
     }
 }

@@ -49,6 +49,11 @@ impl Fixture {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys.json");
         std::fs::write(&path, key_set(keys)).unwrap();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        }
         let mut settings = settings(KeySource::File(path));
         configure(&mut settings);
         let verifier = JwtVerifier::load(settings).unwrap();
@@ -91,7 +96,7 @@ fn each_algorithm_verifies_its_own_signatures() {
         let session = fixture.session(&key.token(&claims())).unwrap();
         assert_eq!(&*session.principal.name, "van-7");
         assert_eq!(session.expires_at, Some(at(NOW + 660)));
-        assert!(!session.revoked.is_cancelled());
+        assert!(!session.revoked.is_revoked());
     }
     let renamed = json!({"alg": "Ed25519", "kid": "c"});
     assert!(fixture.session(&keys[2].token_with(&renamed, &claims())).is_ok());
@@ -212,13 +217,13 @@ fn a_cached_token_expires_and_ends_with_its_key() {
 
     let change = fixture.replace(&[&kept]);
     assert_eq!((change.keys, change.withdrawn, change.is_changed), (1, 1, true));
-    assert!(!first.revoked.is_cancelled() && second.revoked.is_cancelled());
+    assert!(!first.revoked.is_revoked() && second.revoked.is_revoked());
     assert!(fixture.session(&tokens[0]).is_ok());
     assert!(fixture.refusal(&tokens[1]).contains("unknown or was withdrawn"));
     let change = fixture.replace(&[&removed, &kept]);
     assert_eq!((change.keys, change.withdrawn, change.is_changed), (2, 0, true));
-    assert!(!fixture.session(&tokens[1]).unwrap().revoked.is_cancelled());
-    assert!(second.revoked.is_cancelled() && !first.revoked.is_cancelled());
+    assert!(!fixture.session(&tokens[1]).unwrap().revoked.is_revoked());
+    assert!(second.revoked.is_revoked() && !first.revoked.is_revoked());
     assert!(!fixture.replace(&[&kept, &removed]).is_changed);
 }
 

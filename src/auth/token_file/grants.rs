@@ -1,41 +1,33 @@
 //! The principal of each credential in a token file.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
-
-use super::parse::Entry;
-use crate::auth::authenticator::{AuthError, PeerCertificate, Session};
+use super::parse::{CertificateName, Entry};
+use crate::auth::authenticator::{AuthError, Session};
 use crate::auth::principal::Principal;
+use crate::auth::revocation::Revocation;
 use crate::auth::token::TokenHash;
 
-/// A credential and its principal.
+/// A token and its principal.
 #[derive(Debug)]
 struct Grant {
     principal: Arc<Principal>,
-    /// Cancelled when the credential is withdrawn.
-    revoked: CancellationToken,
-}
-
-impl Grant {
-    fn session(&self) -> Session {
-        let (principal, revoked) = (Arc::clone(&self.principal), self.revoked.clone());
-        Session { principal, expires_at: None, revoked }
-    }
+    /// Revoked when the token is withdrawn.
+    revoked: Revocation,
 }
 
 /// All credentials of a token file.
 #[derive(Debug, Default)]
 pub(super) struct Grants {
     principals: HashMap<Box<str>, Arc<Principal>>,
-    by_token: HashMap<TokenHash, Arc<Grant>>,
-    by_certificate: HashMap<Box<str>, Arc<Grant>>,
+    by_token: HashMap<TokenHash, Grant>,
+    by_certificate: HashMap<CertificateName, Arc<Principal>>,
 }
 
 impl Grants {
-    /// Returns the credentials of the entries. Credentials that `previous` has with the same principal are the same
-    /// afterwards, so that their sessions continue.
+    /// Returns the credentials of the entries. The sessions of a token that `previous` has too continue, if the rights of
+    /// its principal are the same.
     pub(super) fn new(entries: Vec<Entry>, previous: Option<&Self>) -> Self {
         let mut grants = Self::default();
         for Entry { principal, tokens, certificate_names } in entries {
@@ -44,20 +36,15 @@ impl Grants {
                 Some(known) if **known == principal => Arc::clone(known),
                 _ => Arc::new(principal),
             };
-            let kept = |grant: Option<&Arc<Grant>>| match grant {
-                Some(grant) if Arc::ptr_eq(&grant.principal, &principal) => Arc::clone(grant),
-                _ => Arc::new(Grant {
-                    principal: Arc::clone(&principal),
-                    revoked: CancellationToken::new(),
-                }),
-            };
             for token in tokens {
-                let grant = kept(previous.and_then(|previous| previous.by_token.get(&token)));
-                grants.by_token.insert(token, grant);
+                let old = previous.and_then(|previous| previous.by_token.get(&token));
+                let old = old.filter(|old| principal.continues(&old.principal));
+                let revoked = old.map_or_else(Revocation::new, |old| old.revoked.clone());
+                let principal = Arc::clone(&principal);
+                grants.by_token.insert(token, Grant { principal, revoked });
             }
             for name in certificate_names {
-                let grant = kept(previous.and_then(|previous| previous.by_certificate.get(&name)));
-                grants.by_certificate.insert(name, grant);
+                grants.by_certificate.insert(name, Arc::clone(&principal));
             }
             grants.principals.insert(principal.name.clone(), principal);
         }
@@ -69,26 +56,32 @@ impl Grants {
     /// The map is searched by the hash, and two hashes are compared in constant time. The time of the search depends
     /// on the hash alone. A client cannot choose the hash of a token, so the time reveals nothing about other tokens.
     pub(super) fn of_token(&self, hash: &TokenHash) -> Option<Session> {
-        self.by_token.get(hash).map(|grant| grant.session())
+        self.by_token.get(hash).map(|Grant { principal, revoked }| Session {
+            principal: Arc::clone(principal),
+            expires_at: None,
+            revoked: revoked.clone(),
+        })
     }
 
-    /// Returns the session of the certificate.
+    /// Returns the principal of a certificate with these names.
     ///
     /// # Errors
-    /// If the names of the certificate belong to several principals.
+    /// If the names belong to several principals.
     pub(super) fn of_certificate(
         &self,
-        certificate: &PeerCertificate,
-    ) -> Result<Option<Session>, AuthError> {
-        let names = certificate.uri_names.iter().chain(&certificate.dns_names);
-        let mut grants = names.filter_map(|name| self.by_certificate.get(name.as_str()));
-        let Some(first) = grants.next() else { return Ok(None) };
-        if grants.any(|grant| !Arc::ptr_eq(&grant.principal, &first.principal)) {
+        uris: &[String],
+        dns: &[String],
+    ) -> Result<Option<Arc<Principal>>, AuthError> {
+        let uris = uris.iter().map(|name| CertificateName::Uri(name.as_str().into()));
+        let dns = dns.iter().map(|name| CertificateName::Dns(name.as_str().into()));
+        let mut found = uris.chain(dns).filter_map(|name| self.by_certificate.get(&name));
+        let Some(first) = found.next() else { return Ok(None) };
+        if found.any(|principal| !Arc::ptr_eq(principal, first)) {
             return Err(AuthError::Invalid(
                 "the names of the client certificate belong to several principals",
             ));
         }
-        Ok(Some(first.session()))
+        Ok(Some(Arc::clone(first)))
     }
 
     /// Returns the number of principals.
@@ -96,19 +89,17 @@ impl Grants {
         self.principals.len()
     }
 
-    /// Revokes the sessions of the credentials that only `old` has. Returns their number.
+    /// Returns whether an entry names a certificate.
+    pub(super) fn has_certificate_names(&self) -> bool {
+        !self.by_certificate.is_empty()
+    }
+
+    /// Ends the sessions of the tokens of `old` that this does not have, or with other rights. Returns the number of
+    /// these tokens. Their calls can be repeated: the client may have a token that replaces the removed one.
     pub(super) fn revoke_others(&self, old: &Self) -> usize {
-        let current: HashSet<_> = self.all().map(Arc::as_ptr).collect();
-        let withdrawn = old.all().filter(|grant| !current.contains(&Arc::as_ptr(grant)));
-        withdrawn.inspect(|grant| grant.revoked.cancel()).count()
-    }
-
-    /// Returns whether this has certificate names that `old` does not have.
-    pub(super) fn has_certificate_names_that_are_new_to(&self, old: &Self) -> bool {
-        self.by_certificate.keys().any(|name| !old.by_certificate.contains_key(name))
-    }
-
-    fn all(&self) -> impl Iterator<Item = &Arc<Grant>> {
-        self.by_token.values().chain(self.by_certificate.values())
+        let withdrawn = old.by_token.iter().filter(|(token, grant)| {
+            !self.by_token.get(token).is_some_and(|new| new.revoked.is_same(&grant.revoked))
+        });
+        withdrawn.inspect(|(_, grant)| grant.revoked.change()).count()
     }
 }

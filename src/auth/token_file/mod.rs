@@ -13,8 +13,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use self::grants::Grants;
 pub use self::parse::{TokenFileError, check_tokens};
-use super::authenticator::{AuthError, PeerCertificate, Session};
+use super::authenticator::{AuthError, Session};
 use super::file::{Content, LoadError, WatchedFile};
+use super::principal::Principal;
 use super::token::TokenHash;
 
 /// Maximum size of a token file.
@@ -45,16 +46,25 @@ impl TokenFile {
         self.grants().of_token(hash)
     }
 
-    /// Returns the session of a certificate, if the file has one of its names.
-    pub(super) fn certificate_session(
+    /// Returns the principal of a certificate, if the file has one of its names.
+    ///
+    /// # Errors
+    /// If the names belong to several principals.
+    pub(super) fn certificate_principal(
         &self,
-        certificate: &PeerCertificate,
-    ) -> Result<Option<Session>, AuthError> {
-        self.grants().of_certificate(certificate)
+        uris: &[String],
+        dns: &[String],
+    ) -> Result<Option<Arc<Principal>>, AuthError> {
+        self.grants().of_certificate(uris, dns)
     }
 
-    /// Reads the file again. Returns `None` if it has not changed. Sessions whose
-    /// credential is no longer in the file, or whose principal has changed, are revoked.
+    /// Returns whether an entry names a certificate.
+    pub(super) fn has_certificate_names(&self) -> bool {
+        self.grants().has_certificate_names()
+    }
+
+    /// Reads the file again. Returns `None` if it has not changed. Sessions of tokens that are no longer in the file, or
+    /// whose principal has other rights, are revoked.
     ///
     /// `is_forced` reads the file as it is now. Otherwise a change is applied when two reads in succession find it.
     ///
@@ -77,8 +87,7 @@ impl TokenFile {
         let old = std::mem::replace(&mut *current, Arc::clone(&grants));
         drop(current);
         let revoked = grants.revoke_others(&old);
-        let has_new_names = grants.has_certificate_names_that_are_new_to(&old);
-        Ok(Some(Reloaded { principals: grants.principal_count(), revoked, has_new_names }))
+        Ok(Some(Reloaded { principals: grants.principal_count(), revoked }))
     }
 
     fn grants(&self) -> Arc<Grants> {
@@ -86,15 +95,21 @@ impl TokenFile {
     }
 }
 
+/// Reads and checks a token file as a server does, including its rights.
+///
+/// # Errors
+/// If a server would refuse the file.
+pub fn check_token_file(path: &Path) -> Result<(), LoadError> {
+    TokenFile::load(path).map(drop)
+}
+
 /// The result of a reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reloaded {
     /// Number of principals.
     pub(super) principals: usize,
-    /// Number of credentials that were withdrawn.
+    /// Number of tokens that were withdrawn or have other rights.
     pub(super) revoked: usize,
-    /// Whether the file has certificate names that it did not have before.
-    pub(super) has_new_names: bool,
 }
 
 fn in_file(file: &WatchedFile, error: TokenFileError) -> LoadError {

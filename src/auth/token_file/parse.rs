@@ -23,7 +23,25 @@ const CERTIFICATE_NAME_BYTES_MAX: usize = 2048;
 pub(super) struct Entry {
     pub(super) principal: Principal,
     pub(super) tokens: Vec<TokenHash>,
-    pub(super) certificate_names: Vec<Box<str>>,
+    pub(super) certificate_names: Vec<CertificateName>,
+}
+
+/// A name in client certificates. A URI and a DNS name with the same text are different names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum CertificateName {
+    Uri(Box<str>),
+    Dns(Box<str>),
+}
+
+impl CertificateName {
+    /// Returns the name with this text. A URI begins with a scheme and a colon (RFC 5280, section 4.2.1.6), and a DNS name
+    /// has no colon.
+    fn new(text: &str) -> Self {
+        match text.contains(':') {
+            true => Self::Uri(text.into()),
+            false => Self::Dns(text.into()),
+        }
+    }
 }
 
 /// The content of a token file is not valid. The message contains no value that may be a secret.
@@ -200,7 +218,7 @@ impl Reader<'_> {
                     format!("a certificate name has 1 to {CERTIFICATE_NAME_BYTES_MAX} bytes");
                 return self.fail(&item.span(), reason);
             }
-            certificate_names.push(name.into());
+            certificate_names.push(CertificateName::new(name));
             spans.certificate_names.push(item.span());
         }
         if get("token_sha256").is_none() && get("certificate_names").is_none() {

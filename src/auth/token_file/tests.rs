@@ -38,9 +38,8 @@ fn entry(name: &str, tokens: &[&Token]) -> String {
     format!("[[principal]]\nname = {name:?}\ntoken_sha256 = {hashes:?}\n")
 }
 
-fn certificate(uris: &[&str], dns: &[&str]) -> PeerCertificate {
-    let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
-    PeerCertificate { uri_names: owned(uris), dns_names: owned(dns), not_after: None }
+fn owned(names: &[&str]) -> Vec<String> {
+    names.iter().map(|&name| name.to_owned()).collect()
 }
 
 fn session(file: &TokenFile, token: &Token) -> Option<Session> {
@@ -88,10 +87,10 @@ certificate_names = ['e']
         max_recordings: Some(3),
     };
     assert_eq!(principal.quota, quota);
-    let of = |uris: &[&str], dns: &[&str]| file.certificate_session(&certificate(uris, dns));
+    let of = |uris: &[&str], dns: &[&str]| file.certificate_principal(&owned(uris), &owned(dns));
     let same = of(&["spiffe://other", "spiffe://a/b"], &["c.d"]).unwrap().unwrap();
-    assert!(Arc::ptr_eq(&same.principal, &found.principal));
-    let plain = of(&[], &["e"]).unwrap().unwrap().principal;
+    assert!(Arc::ptr_eq(&same, &found.principal));
+    let plain = of(&[], &["e"]).unwrap().unwrap();
     assert_eq!(
         (&plain.namespace, plain.role, plain.quota),
         (&None, Role::Writer, Quota::default())
@@ -217,32 +216,18 @@ fn a_reload_revokes_what_was_removed_or_changed_and_nothing_else() {
         .concat(),
     );
     assert_eq!(file.reload(false).unwrap(), None, "the first read");
-    let reloaded = Reloaded { principals: 3, revoked: 3, has_new_names: false };
+    let reloaded = Reloaded { principals: 3, revoked: 3 };
     assert_eq!(file.reload(false).unwrap(), Some(reloaded));
-    let revoked: Vec<_> = before.iter().map(|session| session.revoked.is_cancelled()).collect();
+    let revoked: Vec<_> = before.iter().map(|session| session.revoked.is_revoked()).collect();
     assert_eq!(revoked, [false, true, true, true]);
     let after: Vec<_> = tokens.iter().map(|token| session(&file, token)).collect();
     assert!(Arc::ptr_eq(&after[0].as_ref().unwrap().principal, &before[0].principal));
     assert!(after[1].is_none() && after[3].is_none());
     let changed = after[2].as_ref().unwrap();
     assert_eq!(changed.principal.role, Role::Reader);
-    assert!(!changed.revoked.is_cancelled());
+    assert!(!changed.revoked.is_revoked());
     let new = session(&file, &new).unwrap();
     assert!(Arc::ptr_eq(&new.principal, &before[0].principal), "a new token of the same principal");
-}
-
-#[test]
-fn certificate_names_are_revoked_like_tokens_and_new_ones_are_reported() {
-    let named = |names: &str| format!("[[principal]]\nname = 'a'\ncertificate_names = [{names}]\n");
-    let fixture = Fixture::new(&named("'x', 'y'"));
-    let file = fixture.load();
-    let of = |name| file.certificate_session(&certificate(&[name], &[])).unwrap();
-    let (x, y) = (of("x").unwrap(), of("y").unwrap());
-    fixture.write(&named("'y', 'z'"));
-    let reloaded = Reloaded { principals: 1, revoked: 1, has_new_names: true };
-    assert_eq!(file.reload(true).unwrap(), Some(reloaded));
-    assert!(x.revoked.is_cancelled() && !y.revoked.is_cancelled());
-    assert!(of("x").is_none() && of("z").is_some());
 }
 
 #[test]
@@ -261,9 +246,9 @@ fn a_wrong_file_changes_nothing_and_stays_an_error_until_it_is_right() {
     }
     fixture.write(&good);
     let _ = file.reload(false);
-    let reloaded = Reloaded { principals: 1, revoked: 0, has_new_names: false };
+    let reloaded = Reloaded { principals: 1, revoked: 0 };
     assert_eq!(file.reload(false).unwrap(), Some(reloaded));
-    assert!(!before.revoked.is_cancelled());
+    assert!(!before.revoked.is_revoked());
     fs::remove_file(&fixture.path).unwrap();
     let error = file.reload(false).unwrap_err();
     assert!(error.to_string().contains("cannot be read"), "{error}");

@@ -233,7 +233,12 @@ impl<'a, W: Write> MeasureRun<'a, W> {
             }
             _ => {}
         }
-        if let Some(note) = self.file.preset_check.note(&self.options) {
+        let unused = self.file.preset_check.note(&self.options);
+        let strict_error = unused.as_ref().filter(|_| self.is_strict).map(|note| {
+            let text = notes::text(&self.file.name, None, note);
+            format!("{text}; --strict makes this an error")
+        });
+        if let Some(note) = unused.filter(|_| !self.is_strict) {
             self.file_note(note);
         }
         let CurrentFile { name, mut notes, has_failed, .. } = std::mem::take(&mut self.file);
@@ -246,7 +251,7 @@ impl<'a, W: Write> MeasureRun<'a, W> {
                 Some(format!("{name}: skipped: {reason}; --strict makes this an error"))
             }
             FileEnd::Skipped(_) | FileEnd::Unsupported => return,
-            FileEnd::Complete => None,
+            FileEnd::Complete => strict_error,
         };
         self.file_count += 1;
         if let Some(error) = &error {

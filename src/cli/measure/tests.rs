@@ -231,7 +231,7 @@ fn the_effect_of_filters_is_printed() {
         - too near                                       1                  0.000000
         = accepted points                                4                  4.000000
         in three dimensions                                                 5.236068
-        ascent (mean of 45s, climbs from 3)                                 0.000000
+        ascent (mean of 45s, climbs from 3 or more)                         0.000000
         descent                                                             0.000000
         raw ascent                                                          0.000000
         raw descent                                                         2.000000
@@ -275,7 +275,7 @@ fn details_can_be_printed_without_a_filter() {
         end                                                     2024-05-18T10:12:41Z
     total  1 track                                       2        1          1.113 m
         all points, unfiltered                           2                   1.113 m
-        ascent (mean of 45s, climbs from 3 m)                                0.000 m
+        ascent (mean of 45s, climbs from 3 m or more)                        0.000 m
         descent                                                              0.000 m
         raw ascent                                                           1.000 m
         raw descent                                                          0.000 m

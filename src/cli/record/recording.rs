@@ -129,12 +129,12 @@ fn explain(args: &RecordArgs, error: &RecordError) -> String {
         {
             format!("{text} --retry-for 5m waits for it")
         }
-        RecordError::Refused { source, .. } | RecordError::TimedOut { source, .. } => {
-            match args.connect.credentials().advice(source) {
-                Some(advice) => format!("{text}; {advice}"),
-                None => text,
-            }
-        }
+        RecordError::Refused { source, .. }
+        | RecordError::RetryTooLate { source, .. }
+        | RecordError::TimedOut { source, .. } => match args.connect.credentials().advice(source) {
+            Some(advice) => format!("{text}; {advice}"),
+            None => text,
+        },
         _ => text,
     }
 }

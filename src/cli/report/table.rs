@@ -235,10 +235,13 @@ impl Table {
             return Ok(());
         };
         let ClimbOptions { threshold, smoothing_ns } = self.options.measure.climb();
-        // Noise raises the threshold. A total has none of its own.
-        let threshold = summary.climb_threshold.unwrap_or(threshold);
+        // Noise raises the threshold of a track. The tracks of a total may have different ones.
+        let (threshold, or_more) = match summary.climb_threshold {
+            Some(threshold) => (threshold, ""),
+            None => (threshold, " or more"),
+        };
         let threshold =
-            format!("climbs from {}", self.limit((threshold * 10.0).round() / 10.0, ""));
+            format!("climbs from {}{or_more}", self.limit((threshold * 10.0).round() / 10.0, ""));
         let method = match smoothing_ns {
             0 => threshold,
             ns => format!("mean of {}, {threshold}", duration(ns.into())),

@@ -145,7 +145,7 @@ fn details_add_up_and_list_the_trips() {
         estimated length, 90 % interval                   8 012 m (7 692 to 8 413 m)
         movement                                                     2 trips, 1 stop
         stopped time                                                       10m 500ms
-        ascent (mean of 45s, climbs from 3 m)                              587.500 m
+        ascent (mean of 45s, climbs from 3 m or more)                      587.500 m
         descent                                                            583.250 m
         raw ascent                                                       4 979.700 m
         raw descent                                                      4 974.100 m
@@ -165,7 +165,7 @@ fn details_add_up_and_list_the_trips() {
         estimated length, 90 % interval                   8 012 m (7 692 to 8 413 m)
         movement                                                     2 trips, 1 stop
         stopped time                                                       10m 500ms
-        ascent (mean of 45s, climbs from 3 m)                              587.500 m
+        ascent (mean of 45s, climbs from 3 m or more)                      587.500 m
         descent                                                            583.250 m
         raw ascent                                                       4 979.700 m
         raw descent                                                      4 974.100 m
@@ -189,7 +189,7 @@ fn details_add_up_and_list_the_trips() {
         - gaps between segments                                             0.013 mi
         = accepted points                            9 440                  7.563 mi
         from first to last                                                  0.004 mi
-        ascent (climbs from 4.5 m)                                        1 927.5 ft
+        ascent (climbs from 4.5 m or more)                                1 927.5 ft
         descent                                                           1 913.5 ft
         raw ascent                                                       16 337.6 ft
         raw descent                                                      16 319.2 ft
@@ -203,7 +203,7 @@ fn details_add_up_and_list_the_trips() {
         - at 0, 0                                        4                  0.000 mi
         - gaps between segments                                             0.013 mi
         = accepted points                            9 440                  7.563 mi
-        ascent (climbs from 4.5 m)                                        1 927.5 ft
+        ascent (climbs from 4.5 m or more)                                1 927.5 ft
         descent                                                           1 913.5 ft
         raw ascent                                                       16 337.6 ft
         raw descent                                                      16 319.2 ft

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::tls::TlsArgs;
 use crate::auth::{
-    Access, AccessCounts, AccessSettings, Algorithm, JwtSettings, KeySource, LoadError,
+    Access, AccessCounts, AccessSettings, Algorithm, CertificateNames, JwtSettings, KeySource,
+    LoadError,
 };
 use crate::cli::units::Time;
 use crate::metrics::{Samples, Source};
@@ -21,15 +22,30 @@ pub(super) struct AuthArgs {
     ///
     /// With any kind of authentication, all calls except health checks need credentials: the header "authorization:
     /// Bearer TOKEN", or a client certificate (--tls-client-ca). The file is read again every 2 seconds. A change takes
-    /// effect within 4 seconds, and ends the calls of principals that were removed or changed. A file that cannot be used
-    /// changes nothing and is reported in the log. Other users of the system must not be able to read the file.
+    /// effect within 4 seconds, and ends the calls of principals that were removed or have other rights. A file that
+    /// cannot be used changes nothing and is reported in the log. Other users of the system must not be able to read the
+    /// file, and its group must not be able to write it.
     #[arg(long, value_name = "FILE", env = "WAYWISER_TOKENS")]
     tokens: Option<PathBuf>,
 
+    /// Client certificates (--tls-client-ca) that are accepted [default: listed with --tokens, otherwise derived]
+    ///
+    /// The removal of an entry ends the calls of its certificates with listed. With derived, the client CAs alone
+    /// decide who may come in.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHICH",
+        env = "WAYWISER_CERTIFICATE_NAMES",
+        requires = "tls_client_ca"
+    )]
+    certificate_names: Option<AcceptedNames>,
+
     /// Accept JSON Web Tokens that are signed with the keys in this JSON Web Key Set
     ///
-    /// A URL must begin with https://, or with http:// and an address of loopback. It is fetched every 10 minutes, and if
-    /// a token has an unknown key, at most once in 30 seconds. A file is read again every 2 seconds.
+    /// A URL must begin with https://, or with http:// and a loopback address such as 127.0.0.1. It is fetched every 10
+    /// minutes, and if a token has an unknown key, at most once in 30 seconds. A key is withdrawn when two fetches in a
+    /// row miss it. A file is read again every 2 seconds.
     #[arg(
         long,
         value_name = "FILE-OR-URL",
@@ -88,6 +104,15 @@ pub(super) struct AuthArgs {
     insecure: bool,
 }
 
+/// The values of --certificate-names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum AcceptedNames {
+    /// Those that an entry of the token file names; others are refused
+    Listed,
+    /// All; one that no entry names is a writer in the namespace of its own name
+    Derived,
+}
+
 fn clock_skew(text: &str) -> Result<Time, String> {
     const CLOCK_SKEW_MAX: Duration = Duration::from_secs(5 * 60);
     match text.parse()? {
@@ -143,8 +168,83 @@ impl AuthArgs {
             // clap requires all three together.
             _ => None,
         };
-        let (tokens, certificates) = (self.tokens.clone(), tls.has_client_ca());
-        Access::load(AccessSettings { tokens, jwt, certificates }).map(Some)
+        let (tokens, certificates) = (self.tokens.clone(), self.certificate_names(tls));
+        let loaded = Access::load(AccessSettings { tokens, jwt, certificates });
+        loaded.map(Some).map_err(|mut error| {
+            let is_tokens =
+                self.tokens.as_ref().is_some_and(|path| path.display().to_string() == error.place);
+            if is_tokens {
+                error.place = format!("token file {}", error.place);
+            }
+            error
+        })
+    }
+
+    /// Returns which client certificates are accepted. The default depends on the settings alone, and not on the content
+    /// of the token file: the removal of its last certificate name accepts no certificate.
+    fn certificate_names(&self, tls: &TlsArgs) -> Option<CertificateNames> {
+        tls.has_client_ca().then_some(match (self.certificate_names, &self.tokens) {
+            (Some(AcceptedNames::Listed), _) | (None, Some(_)) => CertificateNames::Listed,
+            (Some(AcceptedNames::Derived), _) | (None, None) => CertificateNames::Derived,
+        })
+    }
+
+    /// Checks that the settings fit together.
+    ///
+    /// # Errors
+    /// A message that says what to do.
+    pub(super) fn check(&self) -> Result<(), String> {
+        match (self.certificate_names, &self.tokens) {
+            (Some(AcceptedNames::Listed), None) => Err(
+                "--certificate-names listed would refuse all client certificates, because there is no token file: name the certificates in a file of --tokens, or use --certificate-names derived".to_owned()
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the warnings about credentials that are accepted or refused against the likely intention.
+    pub(super) fn warnings(&self, tls: &TlsArgs, access: Option<&Access>) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if let (Some(CertificateNames::Derived), Some(file)) =
+            (self.certificate_names(tls), &self.tokens)
+        {
+            warnings.push(format!(
+                "a client certificate that no entry of {} names is accepted as a writer, so the removal of an entry does not revoke its certificate; use --certificate-names listed",
+                file.display()
+            ));
+        }
+        if access.is_some_and(Access::refuses_all_certificates)
+            && let Some(file) = &self.tokens
+        {
+            warnings.push(format!(
+                "no entry of {} has certificate_names, so all client certificates are refused; add the names, or use --certificate-names derived",
+                file.display()
+            ));
+        }
+        warnings
+    }
+
+    /// Returns the credentials that are accepted, for the log.
+    pub(super) fn describe(&self, tls: &TlsArgs) -> String {
+        let mut kinds = Vec::new();
+        if let Some(file) = &self.tokens {
+            kinds.push(format!("tokens of {}", file.display()));
+        }
+        if let (Some(_), Some(issuer)) = (&self.jwks, &self.jwt_issuer) {
+            kinds.push(format!("JSON Web Tokens of {issuer}"));
+        }
+        if let Some(names) = self.certificate_names(tls) {
+            let need = if self.accepts_tokens() { "optional" } else { "required" };
+            let which = match names {
+                CertificateNames::Listed => "those that the token file names",
+                _ => "all of the client CAs",
+            };
+            kinds.push(format!("client certificates ({need}; {which})"));
+        }
+        match kinds.is_empty() {
+            true => "none: every caller is an administrator".to_owned(),
+            false => kinds.join(", "),
+        }
     }
 
     /// Checks that the server is protected if other machines can reach it. Returns a warning if --insecure allows that
@@ -259,5 +359,71 @@ mod tests {
         let Line { auth, .. } =
             parse("--jwks k --jwt-issuer i --jwt-audience a --jwt-algorithms ES384,EdDSA").unwrap();
         assert_eq!(auth.jwt_algorithms, [Algorithm::Es384, Algorithm::EdDsa]);
+    }
+
+    const CAS: &str = "--tls-cert c --tls-key k --tls-client-ca ca";
+
+    fn names(arguments: &str) -> Option<CertificateNames> {
+        let Line { auth, tls } = parse(arguments).unwrap();
+        auth.certificate_names(&tls)
+    }
+
+    #[test]
+    fn with_a_token_file_it_names_the_accepted_certificates_by_default() {
+        const JWT: &str = "--jwks k --jwt-issuer i --jwt-audience a";
+        let (listed, derived) = (Some(CertificateNames::Listed), Some(CertificateNames::Derived));
+        assert_eq!(names("--tokens t"), None);
+        for (arguments, expected) in [
+            ("", derived),
+            (JWT, derived),
+            ("--certificate-names derived", derived),
+            ("--tokens t", listed),
+            ("--tokens t --certificate-names listed", listed),
+            ("--tokens t --certificate-names derived", derived),
+        ] {
+            assert_eq!(names(&format!("{CAS} {arguments}")), expected, "{arguments}");
+        }
+        let check = |arguments: &str| parse(&format!("{CAS} {arguments}")).unwrap().auth.check();
+        assert_eq!(check("--tokens t --certificate-names listed"), Ok(()));
+        for arguments in ["", JWT] {
+            let error = check(&format!("{arguments} --certificate-names listed")).unwrap_err();
+            assert!(error.contains("name the certificates in a file of --tokens"), "{error}");
+        }
+        assert!(parse("--tokens t --certificate-names derived").is_err(), "without client CAs");
+    }
+
+    #[test]
+    fn credentials_that_are_accepted_or_refused_by_mistake_cause_a_warning() {
+        let warnings = |arguments: &str| {
+            let Line { auth, tls } = parse(&format!("{CAS} {arguments}")).unwrap();
+            auth.warnings(&tls, None)
+        };
+        assert!(warnings("").is_empty() && warnings("--tokens t").is_empty());
+        let [warning] = &warnings("--tokens t --certificate-names derived")[..] else { panic!() };
+        assert!(warning.contains("no entry of t names is accepted as a writer"), "{warning}");
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tokens");
+        std::fs::write(&file, "principal = []").unwrap();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        let Line { auth, tls } = parse(&format!("{CAS} --tokens {}", file.display())).unwrap();
+        let access = auth.load(&tls).unwrap();
+        let [warning] = &auth.warnings(&tls, access.as_ref())[..] else { panic!() };
+        assert!(warning.contains("all client certificates are refused"), "{warning}");
+    }
+
+    #[test]
+    fn the_log_names_the_accepted_credentials() {
+        let text = |arguments: &str| {
+            let Line { auth, tls } = parse(arguments).unwrap();
+            auth.describe(&tls)
+        };
+        insta::assert_snapshot!(text(""), @"none: every caller is an administrator");
+        insta::assert_snapshot!(text(CAS), @"client certificates (required; all of the client CAs)");
+        let all = format!("{CAS} --tokens t --jwks k --jwt-issuer i --jwt-audience a");
+        insta::assert_snapshot!(text(&all), @"tokens of t, JSON Web Tokens of i, client certificates (optional; those that the token file names)");
     }
 }

@@ -192,6 +192,7 @@ impl LimitArgs {
 pub(super) fn option(error: &ConfigError) -> String {
     match error.setting {
         "max_memory_bytes" => "max-memory".to_owned(),
+        "trusted_proxies" => "trust-forwarded-for".to_owned(),
         setting => setting.replace('_', "-"),
     }
 }
@@ -204,6 +205,9 @@ pub(super) fn error_message(error: &ConfigError) -> String {
     let bounds = bounds
         .replace("max_message_bytes", "--max-message-bytes")
         .replace("trusted_proxies", "--trust-forwarded-for");
+    // Sizes are shown as options take them.
+    let size = value.parse::<u64>().ok().filter(|_| error.setting.ends_with("_bytes"));
+    let value = size.map_or_else(|| value.clone(), |bytes| Size(bytes).to_string());
     format!("--{option} is {value}, and must be {bounds}")
 }
 
@@ -251,6 +255,6 @@ mod tests {
     fn the_bounds_name_options_too() {
         let line = ["serve", "--max-memory=8MiB", "--max-message-bytes=1048576"];
         let error = Line::parse_from(line).limits.config().check().unwrap_err();
-        insta::assert_snapshot!(error_message(&error), @"--max-memory is 8388608, and must be at least 1 MiB, and 16 times --max-message-bytes");
+        insta::assert_snapshot!(error_message(&error), @"--max-memory is 8MiB, and must be at least 1 MiB, and 16 times --max-message-bytes");
     }
 }

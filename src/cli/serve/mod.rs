@@ -37,13 +37,15 @@ use self::traces::TraceArgs;
 use super::report::escape_control;
 use super::store::StoreArgs;
 use super::{Outcome, fail, stderr, usage_error};
+use crate::auth::Access;
 use crate::server::{Config, Server, TlsSettings};
 use crate::telemetry::{self, LogFilter, LogFormat, LogQueue};
 
 /// Run the gRPC server
 ///
 /// Services: waywiser.v1.PathService, my_package.DisplacementService (computeDisplacement, computePathLength),
-/// routeguide.RouteGuide (the four methods of the gRPC quick start), grpc.health.v1.Health, and server reflection.
+/// routeguide.RouteGuide (the four methods of the gRPC quick start), waywiser.admin.v1.AdminService (backups),
+/// grpc.health.v1.Health, and server reflection.
 ///
 /// Recordings (paths with a name) are stored on disk. They survive a restart, also after the process was killed.
 /// Only one process at a time can use a data directory. Several servers share the recordings in a PostgreSQL database
@@ -189,8 +191,11 @@ pub(super) fn check(args: &ServeArgs, settings: &Settings) -> io::Result<Outcome
     if let Err(error) = args.traces.check() {
         return usage_error(format_args!("{error}{}", settings.origin("otlp-endpoint")));
     }
+    if let Err(error) = args.auth.check() {
+        return usage_error(format_args!("{error}{}", settings.origin("certificate-names")));
+    }
     if let Err(error) = args.auth.check_exposure(args.listen, &args.tls) {
-        return usage_error(format_args!("{error}"));
+        return usage_error(format_args!("{error}{}", settings.origin("listen")));
     }
     Ok(Outcome::Done)
 }
@@ -207,11 +212,12 @@ fn log_filter_error(args: &ServeArgs, settings: &Settings, error: &str) -> Strin
 /// If the error message cannot be written.
 pub(super) fn check_files(args: &ServeArgs) -> io::Result<Outcome> {
     match load_files(args) {
-        Ok((tls, store)) => {
+        Ok((tls, access, store)) => {
             // The settings are valid, so these return no error.
             let exposure = args.auth.check_exposure(args.listen, &args.tls).unwrap_or_default();
             let traces = args.traces.check().unwrap_or_default();
             let warnings = tls.iter().flat_map(TlsSettings::warnings).chain(exposure);
+            let warnings = warnings.chain(args.auth.warnings(&args.tls, access.as_ref()));
             for warning in warnings.chain(args.admin.warning()).chain(traces).chain(store) {
                 stderr::print(format_args!("warning: {}", escape_control(&warning)));
             }
@@ -221,13 +227,16 @@ pub(super) fn check_files(args: &ServeArgs) -> io::Result<Outcome> {
     }
 }
 
-/// Loads all files that the settings name. Returns the certificates, and warnings about the store.
-fn load_files(args: &ServeArgs) -> Result<(Option<TlsSettings>, Vec<String>), String> {
+/// The files that the settings name: the certificates, the authenticator, and warnings about the store.
+type Files = (Option<TlsSettings>, Option<Access>, Vec<String>);
+
+/// Loads all files that the settings name.
+fn load_files(args: &ServeArgs) -> Result<Files, String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
     let tls = args.tls.load(args.auth.accepts_tokens()).map_err(|error| text(&error))?;
-    args.auth.load(&args.tls).map_err(|error| text(&error))?;
+    let access = args.auth.load(&args.tls).map_err(|error| text(&error))?;
     args.features.read().map_err(|error| text(&error))?;
-    Ok((tls, args.store.check()?))
+    Ok((tls, access, args.store.check()?))
 }
 
 /// Runs the server. Prints one line on standard output when connections are accepted.
@@ -289,6 +298,10 @@ pub(super) fn run(args: &ServeArgs, settings: Settings) -> io::Result<Outcome> {
     match args.auth.check_exposure(listener.local_addr()?, &args.tls) {
         Ok(warning) => warning.into_iter().for_each(|warning| tracing::warn!("{warning}")),
         Err(error) => return usage_error(format_args!("{error}")),
+    }
+    tracing::info!(credentials = args.auth.describe(&args.tls), "authentication");
+    for warning in args.auth.warnings(&args.tls, access.as_deref()) {
+        tracing::warn!("{warning}");
     }
     let admin = match args.admin.start(&runtime) {
         Ok(admin) => admin,

@@ -46,6 +46,8 @@ pub(super) struct QuotaArgs {
     /// Trust proxies in this network, such as 10.0.0.0/8: the client of their calls is the right-most address in
     /// x-forwarded-for or forwarded that is not in such a network (repeatable). Their connections do not count against
     /// --max-connections-per-peer
+    ///
+    /// A network of more than /8 (IPv6: /7) is refused: every client could state any address as its own.
     #[arg(
         long,
         value_name = "CIDR",
@@ -157,6 +159,22 @@ mod tests {
         for option in ["--max-bytes-per-second", "--max-bytes-per-second-per-peer"] {
             let error = config(&[option, "0"]).check().unwrap_err();
             assert_eq!(error_message(&error), format!("{option} is 0, and must be at least 1"));
+        }
+    }
+
+    #[test]
+    fn all_addresses_are_no_network_of_proxies() {
+        let error = |network: &str| {
+            let config =
+                config(&["--trust-forwarded-for=10.0.0.0/8", "--trust-forwarded-for", network]);
+            error_message(&config.check().unwrap_err())
+        };
+        insta::assert_snapshot!(
+            error("0.0.0.0/0"),
+            @"--trust-forwarded-for is 0.0.0.0/0, and must be the networks of the proxies, of at most /8 (IPv6: /7): with a larger one, clients could state any address as theirs"
+        );
+        for network in ["::/0", "0.0.0.0/1", "2000::/3"] {
+            assert!(error(network).starts_with(&format!("--trust-forwarded-for is {network}")));
         }
     }
 

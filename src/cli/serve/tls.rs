@@ -23,7 +23,8 @@ pub(super) struct TlsArgs {
 
     /// Require a certificate of each client, issued by a CA in this PEM file; optional with --tokens or --jwks
     ///
-    /// The server does not support revocation lists. To revoke a certificate, remove its CA from the file.
+    /// The server does not support revocation lists. To revoke a certificate, remove its name from the token file
+    /// (--certificate-names listed) or its CA from this file.
     #[arg(long, value_name = "FILE", env = "WAYWISER_TLS_CLIENT_CA", requires = "tls_cert")]
     tls_client_ca: Option<PathBuf>,
 }

@@ -1,6 +1,6 @@
 //! The options of `waywiser serve` for traces.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use tokio::runtime::Runtime;
 
 use super::admin::Admin;
@@ -19,9 +19,44 @@ pub(super) struct TraceArgs {
     #[arg(long, value_name = "URL", env = "WAYWISER_OTLP_ENDPOINT", value_parser = endpoint)]
     otlp_endpoint: Option<String>,
 
-    /// Share of the traces that are sent, from 0 to 1; the client decides if it sends a traceparent
+    /// Share of the traces that are sent, from 0 to 1; a trusted client decides if it sends a traceparent
     #[arg(long, value_name = "RATIO", env = "WAYWISER_OTLP_SAMPLE_RATIO", default_value_t = 1.0, value_parser = ratio)]
     otlp_sample_ratio: f64,
+
+    /// Clients whose traceparent decides whether a span is sent
+    ///
+    /// The spans of others begin a trace of their own, with a link to that of the client. With all, any client that
+    /// reaches the port can cause a span for each of its calls.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "CLIENTS",
+        env = "WAYWISER_OTLP_TRUST_TRACEPARENT",
+        default_value_t = TrustedClients::Authenticated
+    )]
+    otlp_trust_traceparent: TrustedClients,
+}
+
+/// The values of --otlp-trust-traceparent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum TrustedClients {
+    /// No client
+    None,
+    /// Clients that have authenticated
+    Authenticated,
+    /// All clients
+    All,
+}
+
+#[cfg(feature = "otlp")]
+impl From<TrustedClients> for otlp::TrustedParents {
+    fn from(clients: TrustedClients) -> Self {
+        match clients {
+            TrustedClients::None => Self::None,
+            TrustedClients::Authenticated => Self::Authenticated,
+            TrustedClients::All => Self::All,
+        }
+    }
 }
 
 /// Parses the URL of a collector, which messages may show.
@@ -50,6 +85,8 @@ const STANDARD_VARIABLE: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 pub(super) struct Traces {
     #[cfg(feature = "otlp")]
     sent: Option<otlp::Traces>,
+    #[cfg(feature = "otlp")]
+    trusted: otlp::TrustedParents,
 }
 
 impl TraceArgs {
@@ -108,14 +145,15 @@ impl TraceArgs {
     /// If [`Self::check`] returns one, or the exporter cannot be started.
     #[cfg(feature = "otlp")]
     pub(super) fn start(&self, runtime: &Runtime) -> Result<Traces, String> {
+        let trusted = self.otlp_trust_traceparent.into();
         let Some((url, source)) = self.collector()? else {
-            return Ok(Traces { sent: None });
+            return Ok(Traces { sent: None, trusted });
         };
         let _context = runtime.enter();
         let traces = otlp::Traces::start(&url, self.otlp_sample_ratio)
             .map_err(|error| format!("{source}: {error}"))?;
         tracing::info!(ratio = self.otlp_sample_ratio, "sending traces to the collector at {url}");
-        Ok(Traces { sent: Some(traces) })
+        Ok(Traces { sent: Some(traces), trusted })
     }
 
     /// Logs the warning of [`Self::check`].
@@ -145,7 +183,7 @@ impl Traces {
                 family.add(&[], counts.failed());
             });
         });
-        server.with_observer(traces.observer())
+        server.with_observer(traces.observer(self.trusted))
     }
 
     /// Returns the server without a change.

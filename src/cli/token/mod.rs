@@ -17,7 +17,7 @@ use clap::{Args, Subcommand};
 use self::append::Addition;
 use self::entry::Entry;
 use super::{Outcome, fail, stderr, usage_error};
-use crate::auth::{Role, Token, TokenHash, configured_namespace};
+use crate::auth::{Role, Token, TokenHash, check_token_file, configured_namespace};
 use crate::recording::Namespace;
 
 /// Make tokens for the clients of a server
@@ -141,6 +141,10 @@ fn new(args: &NewArgs) -> io::Result<Outcome> {
         return fail(format_args!("{}: {error}; the token is not valid", path.display()));
     }
     stderr::print(format_args!("added {} to {}", args.name, path.display()));
+    // The file keeps its rights. Those of a file that another program has created can be too wide.
+    if let Err(error) = check_token_file(path) {
+        stderr::print(format_args!("warning: servers refuse the file: {error}"));
+    }
     Ok(Outcome::Done)
 }
 

@@ -26,6 +26,23 @@ pub enum RecordError {
         /// The recording.
         name: RecordingName,
     },
+    /// The server asks for a wait that is longer than the rest of the budget of the
+    /// [`RetryPolicy`](crate::client::RetryPolicy).
+    #[error(
+        "{name}: the server asks to try again in {} s, and the recorder retries for a shorter time{}: {source}",
+        delay.as_secs_f64(),
+        after(*committed_points)
+    )]
+    RetryTooLate {
+        /// The recording.
+        name: RecordingName,
+        /// The number of points that are known to be durable.
+        committed_points: u64,
+        /// The wait that the server asks for.
+        delay: Duration,
+        /// The error of the server.
+        source: ClientError,
+    },
     /// No point became durable within the budget of the [`RetryPolicy`](crate::client::RetryPolicy).
     #[error(
         "{name}: no point became durable for {} s{}: {source}",

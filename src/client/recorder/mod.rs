@@ -22,7 +22,7 @@ use tonic::transport::{Channel, Endpoint};
 
 pub use self::error::RecordError;
 use self::session::{ActiveRecording, SessionError};
-use super::retry::RetryPolicy;
+use super::retry::{RetryPolicy, server_delay};
 use super::transport::CallSettings;
 use super::{Client, ClientError, REPLY_TIMEOUT};
 use crate::measure::{Fix, Options, PathSummary};
@@ -181,11 +181,19 @@ impl Recorder {
                     return Err(RecordError::Refused { name, source: error });
                 }
                 None => {
-                    return Err(RecordError::TimedOut {
-                        committed_points: recording.committed_points(),
-                        budget: recording.recorder.retry_policy.budget,
-                        name: recording.recorder.name,
-                        source: error,
+                    let committed_points = recording.committed_points();
+                    let Recorder { retry_policy, name, .. } = recording.recorder;
+                    let budget = retry_policy.budget;
+                    return Err(match server_delay(&error).filter(|delay| *delay > budget) {
+                        Some(delay) => RecordError::RetryTooLate {
+                            name,
+                            committed_points,
+                            delay,
+                            source: error,
+                        },
+                        None => {
+                            RecordError::TimedOut { name, committed_points, budget, source: error }
+                        }
                     });
                 }
             }

@@ -134,23 +134,23 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
             return self.confirm_finished(channel).await;
         }
 
-        let watch = paths::watch_path(&mut stub, &name, true);
-        let watch = with_timeout(self.reply_timeout(), watch).await;
-        let watch = watch.map_err(|error| self.classify(error))?;
-        self.stream(channel, watch, committed_points).await
+        self.stream(channel, stub, committed_points).await
     }
 
     /// Sends the fixes after the durable ones and returns the result.
     async fn stream(
         &mut self,
         channel: Transport,
-        mut watch: Streaming<pb::WatchPathResponse>,
+        mut stub: Stub,
         committed_points: u64,
     ) -> Result<Recorded, SessionError> {
         let name = self.recorder.name.clone();
         let abort = Arc::<RequestAbort>::default();
         let (messages, body) = MessageBody::new(Arc::clone(&abort));
         let mut reply = pin!(call::call(channel, RECORD_PATH, Body::new(body), abort));
+        // A proxy may hold back the start of the reply until the first update, which follows a commit of this stream.
+        let mut opening = pin!(paths::watch_path(&mut stub, &name, true));
+        let mut watch = None::<Streaming<pb::WatchPathResponse>>;
         // The offset of the next fix to send on this stream.
         let mut sent = committed_points;
         let mut is_first = true;
@@ -175,7 +175,10 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
                     let reply = reply.map_err(|error| self.classify(error))?;
                     return self.finish(reply);
                 }
-                update = watch.message(), if is_watching => match update {
+                opened = &mut opening, if watch.is_none() => {
+                    watch = Some(opened.map_err(|error| self.classify(error))?);
+                }
+                update = next_update(&mut watch), if is_watching && watch.is_some() => match update {
                     Ok(Some(update)) => {
                         let path = update.path.unwrap_or_default();
                         // More points are durable than this stream has sent: another stream sent them. A stream is
@@ -357,5 +360,15 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
             }
             source => SessionError::Fatal(RecordError::Refused { name, source }),
         }
+    }
+}
+
+/// Returns the next update of a watch that has started. Never completes before that.
+async fn next_update(
+    watch: &mut Option<Streaming<pb::WatchPathResponse>>,
+) -> Result<Option<pb::WatchPathResponse>, tonic::Status> {
+    match watch {
+        Some(watch) => watch.message().await,
+        None => std::future::pending().await,
     }
 }

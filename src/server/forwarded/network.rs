@@ -46,6 +46,13 @@ impl Network {
     }
 }
 
+impl Network {
+    /// Returns whether the network is larger than the largest private network of its family (`10.0.0.0/8`, `fc00::/7`).
+    pub(in crate::server) fn is_public(&self) -> bool {
+        self.prefix_bits < if self.address.is_ipv4() { 8 } else { 7 }
+    }
+}
+
 /// Returns the first address of the network of an address.
 fn first(address: IpAddr, prefix_bits: u32) -> IpAddr {
     match address {
@@ -121,6 +128,18 @@ mod tests {
         ] {
             assert!(contains(network, inside), "{network} {inside}");
             assert!(!contains(network, outside), "{network} {outside}");
+        }
+    }
+
+    #[test]
+    fn a_network_above_the_private_ones_is_public() {
+        let is_public = |text: &str| text.parse::<Network>().unwrap().is_public();
+        for network in ["0.0.0.0/0", "0.0.0.0/1", "8.0.0.0/7", "::/0", "2000::/3", "::ffff:0:0/96"]
+        {
+            assert!(is_public(network), "{network}");
+        }
+        for network in ["10.0.0.0/8", "127.0.0.1", "fc00::/7", "::1", "::ffff:10.0.0.0/104"] {
+            assert!(!is_public(network), "{network}");
         }
     }
 

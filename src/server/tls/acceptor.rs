@@ -86,16 +86,7 @@ impl TlsAcceptor {
         drop(permit);
         match entered.run(accept.into_fallible()).await {
             Ok(mut stream) => {
-                let certificate = match client::certificate(stream.get_ref().1) {
-                    Ok(certificate) => certificate.map(Arc::new),
-                    Err(error) => {
-                        drop((attempt, entered));
-                        stream.get_mut().0.end_handshake();
-                        // Closes TLS with an alert, so that the client knows that the server has refused it.
-                        let _ = preface::answer(&mut stream, &[]).await;
-                        return Err(error.into());
-                    }
-                };
+                let certificate = client::certificate(stream.get_ref().1)?.map(Arc::new);
                 if let Some(certificate) = &certificate {
                     self.settings.register(certificate, &active);
                 }

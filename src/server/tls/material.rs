@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, ProducesTickets, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
@@ -71,6 +71,7 @@ impl Material {
     ) -> Result<Built, TlsError> {
         let provider = Arc::new(ring::default_provider());
         let (certified, validity) = self.certified_key(config, &provider)?;
+        let is_ca = certified.cert.first().is_some_and(|first| is_ca(first, validity, &provider));
         let problem = |source: &Source, error: &dyn std::fmt::Display| {
             TlsError::new(&source.subject(), Problem::Rustls(error.to_string()))
         };
@@ -103,7 +104,7 @@ impl Material {
         } else {
             built.ticketer = tickets;
         }
-        Ok(Built { config: Arc::new(built), client_verifier, validity })
+        Ok(Built { config: Arc::new(built), client_verifier, validity, is_ca })
     }
 
     fn certified_key(
@@ -142,13 +143,17 @@ pub(super) struct Built {
     pub(super) client_verifier: Option<Arc<dyn ClientCertVerifier>>,
     /// The period of the first certificate.
     pub(super) validity: Validity,
+    /// Whether the first certificate is that of a CA.
+    is_ca: bool,
 }
 
 impl Built {
-    /// Returns what is wrong with the dates of the certificate, if anything. The server uses it in any case: clients
-    /// decide whether they accept it.
-    pub(super) fn date_problem(&self, now: SystemTime) -> Option<&'static str> {
-        if now > self.validity.not_after {
+    /// Returns the reason for which clients refuse the certificate, if it is known. The server uses it in any case:
+    /// clients decide whether they accept it.
+    pub(super) fn problem(&self, now: SystemTime) -> Option<&'static str> {
+        if self.is_ca {
+            Some("the certificate is that of a CA")
+        } else if now > self.validity.not_after {
             Some("the certificate has expired")
         } else if now < self.validity.not_before {
             Some("the certificate is not valid yet")
@@ -168,6 +173,28 @@ fn check_chain(chain: &[CertificateDer<'static>]) -> Result<Validity, Problem> {
         .first()
         .and_then(|certificate| validity::of(certificate))
         .ok_or_else(|| bad_certificate(0, &"its period of validity cannot be read"))
+}
+
+/// Returns whether clients refuse a certificate because it is that of a CA.
+fn is_ca(certificate: &CertificateDer<'_>, validity: Validity, provider: &CryptoProvider) -> bool {
+    let (Ok(anchor), Ok(parsed)) = (
+        webpki::anchor_from_trusted_cert(certificate),
+        webpki::EndEntityCert::try_from(certificate),
+    ) else {
+        return false;
+    };
+    let anchors = [anchor];
+    let since = validity.not_before.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let verified = parsed.verify_for_usage(
+        provider.signature_verification_algorithms.all,
+        &anchors,
+        &[],
+        UnixTime::since_unix_epoch(since),
+        webpki::KeyUsage::server_auth(),
+        None,
+        None,
+    );
+    matches!(verified, Err(webpki::Error::CaUsedAsEndEntity))
 }
 
 fn roots(text: &[u8]) -> Result<RootCertStore, Problem> {

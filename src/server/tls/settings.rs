@@ -67,7 +67,7 @@ impl Active {
 
 /// The warning about the file of a key.
 const READABLE_KEY: &str =
-    "all users of this system can read the private key; restrict it with: chmod o= FILE";
+    "all users of this system can read the private key; restrict it with: chmod o=";
 /// The end of a warning about the dates of a certificate.
 const REFUSED: &str = "clients will refuse it";
 
@@ -103,8 +103,8 @@ impl TlsSettings {
         let tickets = new_tickets(&config)?;
         let built = material.build(&config, Arc::clone(&tickets))?;
         let fingerprint = material.fingerprint(&hasher);
-        if config.key.is_readable_by_others() {
-            tracing::warn!(key = %config.key.subject(), "{READABLE_KEY}");
+        if let Some(warning) = readable_key(&config) {
+            tracing::warn!("{warning}");
         }
         let settings = Self(Arc::new(Inner {
             config,
@@ -124,9 +124,8 @@ impl TlsSettings {
     /// Returns the warnings that [`Self::load`] logs, for a program that only checks the files.
     pub fn warnings(&self) -> Vec<String> {
         let Inner { config, .. } = &*self.0;
-        let (key, certificate) = (config.key.subject(), config.certificate.subject());
-        let key = config.key.is_readable_by_others().then(|| format!("{key}: {READABLE_KEY}"));
-        let date = self.active().built.date_problem(SystemTime::now());
+        let (key, certificate) = (readable_key(config), config.certificate.subject());
+        let date = self.active().built.problem(SystemTime::now());
         let date = date.map(|problem| format!("{certificate}: {problem}; {REFUSED}"));
         key.into_iter().chain(date).collect()
     }
@@ -269,7 +268,7 @@ impl TlsSettings {
         let built = material.build(&self.0.config, Arc::clone(&self.0.tickets))?;
         let new = Arc::new(Active { built, fingerprint });
         *self.0.active.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&new);
-        self.log_active("new TLS certificates are active");
+        self.log_active("new TLS files are active");
         if !fingerprint.has_same_client_ca(active.fingerprint)
             && let Some(verifier) = new.client_verifier()
         {
@@ -286,7 +285,7 @@ impl TlsSettings {
     fn log_active(&self, event: &str) {
         let active = self.active();
         let now = SystemTime::now();
-        if let Some(problem) = active.built.date_problem(now) {
+        if let Some(problem) = active.built.problem(now) {
             tracing::warn!(
                 certificate = %self.0.config.certificate.subject(),
                 "{problem}; {REFUSED}"
@@ -295,6 +294,12 @@ impl TlsSettings {
         let valid = active.built.validity.not_after.duration_since(now).unwrap_or_default();
         tracing::info!(expires_in_days = valid.as_secs() / 86_400, "{event}");
     }
+}
+
+/// Returns the warning about the file of the key, if all users of the system can read it.
+fn readable_key(config: &TlsConfig) -> Option<String> {
+    let path = config.key.path().filter(|_| config.key.is_readable_by_others())?;
+    Some(format!("{}: {READABLE_KEY} {}", config.key.subject(), path.display()))
 }
 
 fn new_tickets(config: &TlsConfig) -> Result<Arc<dyn ProducesTickets>, TlsError> {

@@ -30,7 +30,8 @@ pub(super) async fn list_paths(
         Ok(0) => PAGE_SIZE,
         Ok(size) => size.min(PAGE_SIZE_MAX),
         Err(_) => {
-            let text = format!("{} is negative; 0 is {PAGE_SIZE}", request.page_size);
+            let text =
+                format!("{} is negative; send a size, or 0 for {PAGE_SIZE}", request.page_size);
             return Err(FieldViolation::new("page_size", text).into());
         }
     };

@@ -209,8 +209,9 @@ impl Target {
     /// Commits the points before an error of the stream. Returns the error with the number of points that are durable
     /// then: a client that asks for the offset to continue from gets the same number.
     pub(super) async fn flush_after(&mut self, error: RpcError) -> RpcError {
-        let Self::Named { writer, .. } = self else { return error };
+        let Self::Named { name, writer, .. } = self else { return error };
         writer.flush().await;
+        let error = error.named(name);
         match writer.recording() {
             Some(recording) => error.with_committed_points(recording.committed_points()),
             None => error,

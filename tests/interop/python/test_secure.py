@@ -66,6 +66,10 @@ def secure(tmp_path_factory):
             "fired": ["--namespace", "acme"],
         }.items()
     }
+    with (folder / "tokens.toml").open("a") as file:
+        for name, certificate in {"van-8": "spiffe://example.org/van-8", "van-9": "van-9.example.org"}.items():
+            entry = f'name = "{name}"\nnamespace = "{name}"\ncertificate_names = ["{certificate}"]'
+            file.write(f"\n[[principal]]\n{entry}\n")
     arguments = ["--tls-cert", ca.folder / "server.pem", "--tls-key", ca.folder / "server.key"]
     arguments += ["--tls-client-ca", ca.root, "--tokens", folder / "tokens.toml"]
     arguments += ["--jwks", folder / "keys.json", "--jwt-issuer", ISSUER, "--jwt-audience", AUDIENCE]
@@ -205,12 +209,20 @@ def test_an_invalid_json_web_token_is_unauthenticated(secure, fault):
 
 
 def test_a_client_certificate_is_a_credential(secure):
-    uri, dns = "URI:spiffe://example.org/van-8", "DNS:van-8.example.org"
-    for number, names in enumerate([f"{uri},{dns}", dns]):
+    uri, dns = "URI:spiffe://example.org/van-8", "DNS:van-9.example.org"
+    for number, names in enumerate([f"{uri},DNS:any.example.org", dns]):
         with connect(secure, identity=secure.ca.issue(f"client-{number}", names)) as channel:
             check_refused(channel, grpc.StatusCode.NOT_FOUND)
             assert record(channel, "paths/certificate", 2 + number) == 5 + 5 * number
             assert read(channel, "paths/certificate").summary.length == 5 + 5 * number
+
+
+def test_a_client_certificate_that_the_token_file_does_not_name_is_unauthenticated(secure):
+    # A DNS name with the text of a URI is another name.
+    for number, names in enumerate(["DNS:van-8.example.org", "URI:van-9.example.org"]):
+        with connect(secure, identity=secure.ca.issue(f"unnamed-{number}", names)) as channel:
+            error = check_refused(channel)
+            assert "no entry of the token file names" in error.details()
 
 
 def test_an_invalid_client_certificate_cannot_connect_even_with_a_token(secure):

@@ -11,14 +11,16 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tonic::Code;
-use waywiser::auth::{Access, AccessSettings};
+use waywiser::auth::{Access, AccessSettings, CertificateNames};
+use waywiser::client::RecordError;
 use waywiser::server::{self, TlsSettings};
 
-use super::{Issuer, bearer};
+use super::{Issuer, bearer, write_secret};
 use crate::program::waywiser;
 use crate::serve_process::Serve;
+use crate::support::live_recording::LiveRecording;
 use crate::support::pki::{Ca, Client, TLS13};
-use crate::support::{PATH_LENGTH, Raw, Server};
+use crate::support::{PATH_LENGTH, Raw, Server, frames};
 
 /// Serves the key set over HTTPS. Returns the URL.
 async fn publish(issuer: &Issuer, ca: &Ca) -> String {
@@ -105,7 +107,10 @@ async fn a_client_certificate_authenticates_and_its_absence_does_not() {
     let ca = Ca::new();
     let config = ca.server().config().with_client_ca_pem(ca.pem.clone());
     let tls = TlsSettings::load(config.with_optional_client_certificates()).unwrap();
-    let settings = AccessSettings { certificates: true, ..AccessSettings::default() };
+    let settings = AccessSettings {
+        certificates: Some(CertificateNames::Derived),
+        ..AccessSettings::default()
+    };
     let access = Arc::new(Access::load(settings).unwrap());
     let adapt = |server: server::Server| server.with_tls(tls).with_authenticator(access);
     let server = Server::in_memory(|_| {}, adapt).await;
@@ -114,4 +119,60 @@ async fn a_client_certificate_authenticates_and_its_absence_does_not() {
     assert_eq!(with.call(server.address).await, Ok(Code::Ok));
     let without = Client::with(&ca, None, TLS13, &["h2"]);
     assert_eq!(without.call(server.address).await, Ok(Code::Unauthenticated));
+}
+
+/// The removal of an entry ends the calls of its certificate, and no later call is accepted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_whose_entry_is_removed_is_refused_for_good() {
+    let ca = Ca::new();
+    let folder = tempfile::tempdir().unwrap();
+    let tokens = folder.path().join("tokens.toml");
+    let entry = |name| {
+        format!("[[principal]]\nname = '{name}'\ncertificate_names = ['spiffe://x/{name}']\n")
+    };
+    write_secret(&tokens, &(entry("van") + &entry("bus")));
+    let tls = TlsSettings::load(ca.server().config().with_client_ca_pem(ca.pem.clone())).unwrap();
+    let certificates = Some(CertificateNames::Listed);
+    let settings = AccessSettings { tokens: Some(tokens.clone()), certificates, jwt: None };
+    let access = Arc::new(Access::load(settings).unwrap());
+    let authenticator = Arc::clone(&access);
+    let adapt = |server: server::Server| server.with_tls(tls).with_authenticator(authenticator);
+    let server = Server::in_memory(|_| {}, adapt).await;
+    let connect = async |name: &str| {
+        let pair = ca.client(&format!("spiffe://x/{name}"));
+        Client::with(&ca, Some(&pair), TLS13, &["h2"]).connect(server.address).await.unwrap()
+    };
+    let (mut van, mut bus, mut other) =
+        (connect("van").await, connect("bus").await, connect("other").await);
+    let refusal = other.try_call(PATH_LENGTH).await.unwrap();
+    assert_eq!(refusal.code, Code::Unauthenticated);
+    assert!(refusal.message.contains("no entry of the token file names"), "{}", refusal.message);
+    let (mut removed, mut kept) = (van.call(PATH_LENGTH), bus.call(PATH_LENGTH));
+    for (raw, call) in [(&mut van, &mut removed), (&mut bus, &mut kept)] {
+        call.send(frames(&[(0, 0), (3, 4)]));
+        // A connection admits its calls in order: after this answer, the other call has a session.
+        assert_eq!(raw.try_call(PATH_LENGTH).await.unwrap().code, Code::Ok);
+    }
+    let pair = ca.client("spiffe://x/van");
+    let client =
+        waywiser::client::Client::builder(format!("https://localhost:{}", server.address.port()))
+            .ca_pem(ca.pem.clone())
+            .client_identity_pem(pair.certificate, pair.key)
+            .connect()
+            .await
+            .unwrap();
+    let mut recording = LiveRecording::start(&client);
+    recording.send(0..3);
+    recording.committed(3).await;
+    write_secret(&tokens, &entry("bus"));
+    access.reload().unwrap();
+    let answer = removed.answer().await.unwrap();
+    assert_eq!(answer.code, Code::Unauthenticated, "{}", answer.message);
+    assert_eq!(answer.reason.as_deref(), Some("CREDENTIALS_INVALID"));
+    assert_eq!(van.try_call(PATH_LENGTH).await.unwrap().code, Code::Unauthenticated);
+    // The recorder does not try again.
+    let error = recording.failure().await;
+    assert!(matches!(error, RecordError::Refused { .. }), "{error:?}");
+    kept.close();
+    assert_eq!(kept.answer().await.unwrap().code, Code::Ok);
 }

@@ -1,7 +1,11 @@
 //! The pages of the listener for operators.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use super::{Observed, ask, signal};
 use crate::support::Raw;
@@ -127,4 +131,88 @@ fn an_address_in_use_is_reported_with_its_flag() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(stderr.contains("or choose a port with --admin-listen"), "{stderr}");
     assert_eq!(ask(first.admin, "GET /readyz HTTP/1.1\r\nHost: a\r\n").status, 200);
+}
+
+/// Serves a key set over HTTP, once `is_up` is set. Returns the URL.
+fn key_server(is_up: Arc<AtomicBool>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/keys?secret=1", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                head.push(byte[0]);
+            }
+            let (status, body) = match is_up.load(Relaxed) {
+                false => ("500 Internal Server Error", String::new()),
+                true => {
+                    let x = "A".repeat(43);
+                    let key = format!("{{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"{x}\"}}");
+                    ("200 OK", format!("{{\"keys\":[{key}]}}"))
+                }
+            };
+            let length = body.len();
+            let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{body}");
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_cannot_check_any_credential_is_not_ready_and_says_why() {
+    let is_up = Arc::new(AtomicBool::new(false));
+    let url = key_server(Arc::clone(&is_up));
+    let jwt = ["--jwks", &url, "--jwt-issuer", "i", "--jwt-audience", "a"];
+    let server = Observed::spawn(&[&["--ephemeral"], &jwt[..]].concat());
+    let place = url.strip_suffix("?secret=1").unwrap();
+    let expected = format!(
+        "not ready: no keys for JSON Web Tokens could be fetched yet: {place}: the answer is HTTP status 500"
+    );
+    let reply = loop {
+        let reply = server.ask("GET", "/readyz", "");
+        assert_eq!(reply.status, 503, "{reply:?}");
+        if reply.body.contains("no keys") {
+            break reply;
+        }
+    };
+    assert!(reply.body.starts_with(&expected) && !reply.body.contains("secret"), "{reply:?}");
+    let endpoint =
+        tonic::transport::Endpoint::from_shared(format!("http://{}", server.serve.address));
+    let mut health = HealthClient::new(endpoint.unwrap().connect().await.unwrap());
+    let mut watch = health.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+    assert_eq!(watch.message().await.unwrap().unwrap().status, 2, "NOT_SERVING");
+    let reply = health.check(HealthCheckRequest::default()).await.unwrap();
+    let reason = reply.metadata().get("waywiser-not-serving").unwrap();
+    assert_eq!(reason, "the keys that check credentials were not fetched yet");
+    is_up.store(true, Relaxed);
+    signal(&server.serve, "-HUP");
+    while server.ask("GET", "/readyz", "").status != 200 {}
+    assert_eq!(watch.message().await.unwrap().unwrap().status, 1, "SERVING");
+    let reply = health.check(HealthCheckRequest::default()).await.unwrap();
+    assert!(reply.metadata().get("waywiser-not-serving").is_none());
+}
+
+/// Callers with tokens of the file are served, so the server stays in use.
+#[test]
+fn a_server_that_can_check_some_credentials_is_ready_and_names_the_others() {
+    let url = key_server(Arc::default());
+    let directory = tempfile::tempdir().unwrap();
+    let tokens = directory.path().join("tokens.toml");
+    std::fs::write(&tokens, "principal = []").unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&tokens, mode).unwrap();
+    let jwt = ["--jwks", &url, "--jwt-issuer", "i", "--jwt-audience", "a"];
+    let tokens = ["--ephemeral", "--tokens", tokens.to_str().unwrap()];
+    let server = Observed::with(&[&tokens[..], &jwt].concat());
+    loop {
+        let reply = server.ask("GET", "/readyz", "");
+        assert_eq!(reply.status, 200, "{reply:?}");
+        if reply.body.contains("but no keys for JSON Web Tokens could be fetched yet") {
+            break;
+        }
+    }
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -11,7 +10,8 @@ use tonic::transport::Channel;
 use tonic::{Request, Status};
 use waywiser::Config;
 use waywiser::auth::{
-    AuthError, Authenticator, Credentials, Principal, PrincipalSource, Quota, Role, Session,
+    AuthError, Authenticator, Credentials, Principal, PrincipalSource, Quota, Revocation, Role,
+    Session,
 };
 use waywiser::proto::waywiser_v1::path_service_client::PathServiceClient;
 use waywiser::recording::CheckpointStore;
@@ -41,7 +41,7 @@ impl Authenticator for Callers {
         Ok(Session {
             principal: Arc::clone(principal.ok_or(AuthError::Invalid("no such token"))?),
             expires_at: None,
-            revoked: CancellationToken::new(),
+            revoked: Revocation::new(),
         })
     }
 }

@@ -187,7 +187,8 @@ const PARENT: &str = "b7ad6b7169203331";
 #[tokio::test(flavor = "multi_thread")]
 async fn a_span_describes_its_call_and_continues_the_trace_of_the_client() {
     let collector = Collector::start().await;
-    let mut serve = server(&["--otlp-endpoint", &format!("http://{}", collector.address)]);
+    let url = format!("http://{}", collector.address);
+    let mut serve = server(&["--otlp-endpoint", &url, "--otlp-trust-traceparent", "all"]);
     let mut raw = Raw::connect(serve.address).await;
     let traceparent = format!("00-{TRACE}-{PARENT}-01");
     let mut call = raw.call_with(crate::support::PATH_LENGTH, &[("traceparent", &traceparent)]);
@@ -229,7 +230,9 @@ async fn a_span_describes_its_call_and_continues_the_trace_of_the_client() {
 async fn the_client_decides_about_its_traces_and_the_ratio_about_the_others() {
     let collector = Collector::start().await;
     let url = format!("http://{}", collector.address);
-    let mut serve = server(&["--otlp-endpoint", &url, "--otlp-sample-ratio", "0"]);
+    let all = ["--otlp-trust-traceparent", "all"];
+    let mut serve =
+        server(&[&["--otlp-endpoint", &url, "--otlp-sample-ratio", "0"], &all[..]].concat());
     let mut raw = Raw::connect(serve.address).await;
     let invalid = format!("00-{}-{PARENT}-01", "0".repeat(32));
     let long = "0".repeat(1_000);
@@ -250,6 +253,47 @@ async fn the_client_decides_about_its_traces_and_the_ratio_about_the_others() {
     raw.try_call(crate::support::PATH_LENGTH).await.unwrap();
     tokio::task::spawn_blocking(move || stop(&mut serve.process)).await.unwrap();
     assert_eq!(collector.spans(1).await.len(), 1);
+}
+
+/// Otherwise anyone could make the server send a span for each call.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_traceparent_of_an_authenticated_client_decides_about_its_span() {
+    let collector = Collector::start().await;
+    let url = format!("http://{}", collector.address);
+    let token = waywiser::auth::Token::generate().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let tokens = directory.path().join("tokens.toml");
+    let entry = format!("[[principal]]\nname = 'van'\ntoken_sha256 = ['{}']\n", token.hash());
+    std::fs::write(&tokens, entry).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&tokens, mode).unwrap();
+    let bearer = format!("Bearer {}", token.as_str());
+    let traceparent = format!("00-{TRACE}-{PARENT}-01");
+    // The ratio decides about the spans of other clients, which begin traces of their own.
+    for (ratio, expected) in [("0", 1), ("1", 2)] {
+        let mut serve = server(&[
+            "--otlp-endpoint",
+            &url,
+            "--otlp-sample-ratio",
+            ratio,
+            "--tokens",
+            tokens.to_str().unwrap(),
+        ]);
+        let mut raw = Raw::connect(serve.address).await;
+        let parent = ("traceparent", &*traceparent);
+        for headers in [&[parent][..], &[parent, ("authorization", &bearer)]] {
+            let mut call = raw.call_with(crate::support::PATH_LENGTH, headers);
+            call.close();
+            call.answer().await.unwrap();
+        }
+        tokio::task::spawn_blocking(move || stop(&mut serve.process)).await.unwrap();
+        collector.spans(expected).await;
+        let spans = std::mem::take(&mut *collector.received.spans.lock().unwrap());
+        assert_eq!(spans.len(), expected, "{spans:?}");
+        let continued: Vec<_> = spans.iter().filter(|span| hex(&span.trace_id) == TRACE).collect();
+        assert_eq!(continued.len(), 1, "{spans:?}");
+        assert_eq!(texts(&continued[0].attributes)["rpc.grpc.status_code"], "0");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -71,7 +71,7 @@ async fn tokens_are_unavailable_until_the_keys_were_fetched_and_a_failed_fetch_k
     let (issuer, key) = (Issuer::start().await, TestKey::es256("a"));
     let token = key.token(&claims());
     let mut fetched = Fetched::start(&issuer.url);
-    assert!(matches!(fetched.session(&token), Err(AuthError::Unavailable(_))));
+    assert!(is_unavailable(&fetched.session(&token)));
     issuer.answer("200 OK", &key_set(&[&key]));
     assert_eq!(fetched.result().await.unwrap().keys, 1);
     let session = fetched.session(&token).unwrap();
@@ -93,11 +93,31 @@ async fn tokens_are_unavailable_until_the_keys_were_fetched_and_a_failed_fetch_k
         assert!(error.starts_with(&issuer.url), "{error}");
         assert!(fetched.session(&token).is_ok());
     }
-    issuer.answer("200 OK", &key_set(&[&TestKey::es256("b")]));
-    fetched.verifier.reload(true).unwrap();
-    assert_eq!(fetched.result().await.unwrap().withdrawn, 1);
-    assert!(session.revoked.is_cancelled());
-    assert!(fetched.session(&token).is_err());
+    // Two answers in a row must miss the key.
+    let other = key_set(&[&TestKey::es256("b")]);
+    for _ in 0..2 {
+        issuer.answer("200 OK", &other);
+        fetched.verifier.reload(true).unwrap();
+        let change = fetched.result().await.unwrap();
+        assert_eq!((change.missing, change.withdrawn), (1, 0));
+        assert!(!session.revoked.is_revoked() && fetched.session(&token).is_ok());
+        issuer.answer("200 OK", &key_set(&[&key]));
+        fetched.verifier.reload(true).unwrap();
+        assert_eq!(fetched.result().await.unwrap().keys, 1);
+        assert!(!session.revoked.is_revoked());
+    }
+    for (missing, withdrawn) in [(1, 0), (0, 1), (0, 0)] {
+        issuer.answer("200 OK", &other);
+        fetched.verifier.reload(true).unwrap();
+        let change = fetched.result().await.unwrap();
+        assert_eq!((change.missing, change.withdrawn), (missing, withdrawn));
+        assert_eq!(session.revoked.is_revoked(), missing == 0);
+    }
+    assert!(is_unavailable(&fetched.session(&token)), "the key may come back");
+}
+
+fn is_unavailable(result: &Result<Session, AuthError>) -> bool {
+    matches!(result, Err(AuthError::Unavailable { .. }))
 }
 
 #[tokio::test(start_paused = true)]
@@ -107,13 +127,46 @@ async fn an_unknown_key_causes_a_fetch() {
     issuer.answer("200 OK", &key_set(&[&old]));
     fetched.result().await.unwrap();
     let token = new.token(&claims());
-    let refused = fetched.session(&token).unwrap_err();
-    assert!(matches!(refused, AuthError::Invalid(_)), "the keys were fetched a moment ago");
-    tokio::time::advance(Duration::from_secs(30)).await;
+    // The keys were fetched a moment ago, and the issuer may have published the key since.
+    let Err(AuthError::Unavailable { retry_after, .. }) = fetched.session(&token) else { panic!() };
+    assert!((30..=31).contains(&retry_after.as_secs()), "{retry_after:?}");
+    let forged = TestKey::es256("c").token(&claims());
+    assert!(is_unavailable(&fetched.session(&forged)));
     issuer.answer("200 OK", &key_set(&[&old, &new]));
-    assert!(matches!(fetched.session(&token), Err(AuthError::Unavailable(_))));
     assert_eq!(fetched.result().await.unwrap().keys, 2);
     assert!(fetched.session(&token).is_ok());
+    let refused = fetched.session(&forged).unwrap_err();
+    assert_eq!(refused, AuthError::Invalid("the key of the token is unknown or was withdrawn"));
+}
+
+/// The issuer replaces its only key, and neither its keys nor its tokens have an id.
+#[tokio::test(start_paused = true)]
+async fn a_wrong_signature_without_a_key_id_causes_a_fetch() {
+    let (issuer, old, new) = (Issuer::start().await, TestKey::es256("a"), TestKey::es256("b"));
+    let without_id = |key: &TestKey| {
+        let mut jwk = key.jwk.clone();
+        jwk.as_object_mut().unwrap().remove("kid");
+        json!({"keys": [jwk]}).to_string()
+    };
+    let token = |key: &TestKey| key.token_with(&json!({"alg": "ES256", "typ": "JWT"}), &claims());
+    let mut fetched = Fetched::start(&issuer.url);
+    issuer.answer("200 OK", &without_id(&old));
+    fetched.result().await.unwrap();
+    let session = fetched.session(&token(&old)).unwrap();
+    let (valid, forged) = (token(&new), token(&TestKey::es256("c")));
+    assert!(is_unavailable(&fetched.session(&valid)));
+    assert!(is_unavailable(&fetched.session(&forged)));
+    issuer.answer("200 OK", &without_id(&new));
+    assert_eq!(fetched.result().await.unwrap().missing, 1);
+    assert!(fetched.session(&valid).is_ok());
+    let refused = fetched.session(&forged).unwrap_err();
+    assert_eq!(refused, AuthError::Invalid("the signature of the token does not match"));
+    // Tokens of the old key are accepted until the next answer misses it, too.
+    assert!(fetched.session(&token(&old)).is_ok());
+    issuer.answer("200 OK", &without_id(&new));
+    assert_eq!(fetched.result().await.unwrap().withdrawn, 1);
+    assert!(session.revoked.is_revoked());
+    assert!(fetched.session(&valid).is_ok());
 }
 
 #[tokio::test(start_paused = true)]

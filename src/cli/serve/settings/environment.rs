@@ -25,13 +25,39 @@ pub(super) fn variables() -> Variables {
         .collect()
 }
 
-/// Reads the settings in the environment and checks each separately. An empty variable counts as unset.
+/// The settings that protect the server, and what their variables name. A deployment that fails to fill in such a variable
+/// must not run without its protection.
+const PROTECTIONS: [(&str, &str); 5] = [
+    ("tls-cert", "a file"),
+    ("tls-key", "a file"),
+    ("tls-client-ca", "a file"),
+    ("tokens", "a file"),
+    ("jwks", "a file or a URL"),
+];
+
+/// Returns the error about an empty variable that would disable a protection.
+pub(super) fn empty(variable: &str, content: &str) -> String {
+    format!(
+        "{variable} is empty, which would disable a protection of the server: set it to {content}, or remove the variable"
+    )
+}
+
+/// Reads the settings in the environment and checks each separately. An empty variable counts as unset, except for one of
+/// a setting that protects the server.
 ///
 /// # Errors
 /// A message that names the variable.
 pub(super) fn read(variables: &Variables, keys: &[Key]) -> Result<Vec<Entry>, String> {
     let mut entries = Vec::new();
     for (index, key) in keys.iter().enumerate() {
+        let own = key
+            .variables
+            .first()
+            .filter(|name| variables.get(*name).is_some_and(|value| value.is_empty()));
+        let protection = PROTECTIONS.iter().find(|(name, _)| *name == key.name);
+        if let (Some(variable), Some((_, content))) = (own, protection) {
+            return Err(empty(variable, content));
+        }
         let set = |name: &&String| variables.get(*name).is_some_and(|value| !value.is_empty());
         let Some(variable) = key.variables.iter().find(set) else { continue };
         let Some(value) = variables.get(variable) else { continue };

@@ -133,7 +133,14 @@ fn entry(place: &Place<'_>, text: &str, keys: &[Key]) -> Result<Entry, Problem> 
         values(key, value).map_err(|message| Problem::new(at, format!("{name} {message}")))?;
     if key.kind != Kind::Switch {
         for value in &values {
-            key.check(value).map_err(|error| Problem::new(at, key.refusal(name, value, &error)))?;
+            let refusal = |error: String| match place.value {
+                // A number is shown as it is written, without quotation marks.
+                DeValue::Integer(_) | DeValue::Float(_) => {
+                    format!("{name} is {}: {error}", value.to_string_lossy())
+                }
+                _ => key.refusal(name, value, &error),
+            };
+            key.check(value).map_err(|error| Problem::new(at, refusal(error)))?;
         }
     }
     Ok(Entry { key: index, line: line_at(text.as_bytes(), at), values })
@@ -188,6 +195,9 @@ fn scalar(key: &Key, value: &DeValue<'_>) -> Result<OsString, String> {
             }
             if text.contains(char::is_control) {
                 return Err("must not contain control characters".to_owned());
+            }
+            if key.is_number() && text.parse::<f64>().is_ok() {
+                return Err("must be a number without quotation marks, and not a text".to_owned());
             }
             Ok(text.as_ref().into())
         }

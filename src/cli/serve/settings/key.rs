@@ -87,6 +87,18 @@ impl Key {
         texts.iter().any(|text| self.parser.type_id() == *text)
     }
 
+    /// Returns whether the value is a number without a unit.
+    pub(super) fn is_number(&self) -> bool {
+        let numbers = [
+            TypeId::of::<usize>(),
+            TypeId::of::<u64>(),
+            TypeId::of::<u32>(),
+            TypeId::of::<u16>(),
+            TypeId::of::<f64>(),
+        ];
+        numbers.iter().any(|number| self.parser.type_id() == *number)
+    }
+
     /// Returns the name of the table of a file that may contain the setting.
     pub(super) fn table(&self) -> Option<String> {
         self.heading.as_deref().map(|heading| heading.to_lowercase().replace(' ', "-"))

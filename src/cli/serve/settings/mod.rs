@@ -28,6 +28,9 @@ const STORE_ADVICE: &str = "note: --store redb:DIR is the same as --data-dir DIR
 /// The commands that have the flags of `serve`.
 const COMMANDS: [&[&str]; 2] = [&["serve"], &["config", "check"]];
 
+/// The variable that names the file with settings.
+const CONFIG_VARIABLE: &str = "WAYWISER_CONFIG";
+
 /// The command line of the program, after the settings were added.
 #[derive(Debug)]
 pub(in crate::cli) struct Parsed {
@@ -117,7 +120,8 @@ fn map_settings(command: Command, map: impl Fn(Arg) -> Arg + Copy) -> Command {
     })
 }
 
-/// Removes the variables that are empty from the flags of all commands: an empty variable counts as unset.
+/// Removes the variables that are empty from the flags of all commands: an empty variable counts as unset. Those that
+/// protect a server are refused elsewhere.
 fn without_empty_variables(command: Command, variables: &Variables) -> Command {
     let is_empty = |arg: &Arg| {
         let value = arg.get_env().and_then(OsStr::to_str).and_then(|name| variables.get(name));
@@ -181,10 +185,14 @@ fn parse_with(
     let known = known_variables(&command, &keys);
     let warnings = environment::warnings(variables, &known);
 
-    let file = flags.get_one::<PathBuf>("config").cloned().or_else(|| {
-        let named = variables.get("WAYWISER_CONFIG").filter(|path| !path.is_empty());
-        named.map(PathBuf::from)
-    });
+    let file = match (flags.get_one::<PathBuf>("config"), variables.get(CONFIG_VARIABLE)) {
+        (Some(file), _) => Some(file.clone()),
+        // The file may have the settings that protect the server.
+        (None, Some(named)) if named.is_empty() => {
+            return Err(Rejection::Setting(environment::empty(CONFIG_VARIABLE, "a file")));
+        }
+        (None, named) => named.map(PathBuf::from),
+    };
     let mut sources: Vec<Source> = Vec::new();
     for (index, key) in keys.iter().enumerate() {
         if flags.value_source(key.id.as_str()) == Some(ValueSource::CommandLine) {
@@ -316,7 +324,7 @@ fn known_variables(command: &Command, keys: &[Key]) -> BTreeSet<String> {
     }
     let mut known: BTreeSet<String> = keys.iter().flat_map(|key| key.variables.clone()).collect();
     // No flag has the token, so that it is in no argument of a process.
-    known.extend(["WAYWISER_CONFIG", "WAYWISER_TOKEN"].map(str::to_owned));
+    known.extend([CONFIG_VARIABLE, "WAYWISER_TOKEN"].map(str::to_owned));
     add(command, &mut known);
     known
 }

@@ -90,6 +90,31 @@ fn a_source_of_higher_precedence_wins() {
 }
 
 #[test]
+fn an_empty_variable_does_not_disable_a_protection() {
+    for (name, content) in [
+        ("TLS_CERT", "a file"),
+        ("TLS_KEY", "a file"),
+        ("TLS_CLIENT_CA", "a file"),
+        ("TOKENS", "a file"),
+        ("JWKS", "a file or a URL"),
+        ("CONFIG", "a file"),
+    ] {
+        let sources = Sources::new(&[]).variable(&format!("WAYWISER_{name}"), "");
+        assert_eq!(
+            sources.error(),
+            format!(
+                "WAYWISER_{name} is empty, which would disable a protection of the server: set it to {content}, or remove the variable"
+            )
+        );
+    }
+    // Another file is named.
+    let mut sources = Sources::new(&[]).file("threads = 3");
+    sources.arguments.extend(["--config".into(), sources.path().into()]);
+    let sources = sources.variable("WAYWISER_CONFIG", "");
+    assert!(sources.line("threads").starts_with("threads = 3"));
+}
+
+#[test]
 fn a_variable_with_another_name_is_the_second_choice() {
     let sources = Sources::new(&[]).variable("RUST_LOG", "debug");
     assert_eq!(sources.line("log-filter"), "log-filter = \"debug\" # environment, RUST_LOG");
@@ -139,9 +164,13 @@ fn an_error_names_file_line_and_key() {
     for (content, message) in [
         ("\nlisten = \"a\"", "FILE, line 2: listen is \"a\": invalid socket address"),
         ("log-format = \"xml\"", "FILE, line 1: log-format is \"xml\": must be one of text, json"),
-        ("max-connections = 1.5", "FILE, line 1: max-connections is \"1.5\": "),
-        ("max-connections = -1", "FILE, line 1: max-connections is \"-1\": "),
-        ("retention = 7", "FILE, line 1: retention is \"7\": "),
+        ("max-connections = 1.5", "FILE, line 1: max-connections is 1.5: "),
+        (
+            "max-connections = '20'",
+            "FILE, line 1: max-connections must be a number without quotation marks, and not a text",
+        ),
+        ("max-connections = -1", "FILE, line 1: max-connections is -1: "),
+        ("retention = 7", "FILE, line 1: retention is 7: "),
         (
             "max-header-bytes = \"5GiB\"",
             "FILE, line 1: max-header-bytes is \"5GiB\": must be less than 4GiB",
@@ -293,7 +322,7 @@ fn an_error_names_the_variable() {
 #[test]
 fn a_variable_that_is_similar_to_one_of_a_setting_gives_a_warning() {
     let sources = Sources::new(&[]).variable("WAYWISER_DATA", "d").variable("WAYWISER_LISTN", "a");
-    let sources = sources.variable("WAYWISER_BIN", "b").variable("WAYWISER_CONFIG", "");
+    let sources = sources.variable("WAYWISER_BIN", "b").file("");
     let sources = sources.variable("WAYWISER_TOKEN", "secret");
     let sources =
         sources.variable("WAYWISER_SERVICE_HOST", "10.0.0.1").variable("WAYWISER_PORT", "1");

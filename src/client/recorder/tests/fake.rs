@@ -68,6 +68,8 @@ pub(super) enum Refusal {
     OffsetGap,
     PathDeleted,
     Fenced,
+    /// The caller has used up a rate for 999 s.
+    PointRate,
 }
 
 impl Refusal {
@@ -77,10 +79,13 @@ impl Refusal {
             Self::OffsetGap => (Code::OutOfRange, "OFFSET_GAP"),
             Self::PathDeleted => (Code::Aborted, "PATH_DELETED"),
             Self::Fenced => (Code::Aborted, "WRITER_FENCED"),
+            Self::PointRate => (Code::ResourceExhausted, "POINT_RATE"),
         };
         let mut details = ErrorDetails::with_error_info(reason, "waywiser", HashMap::new());
-        if self == Self::StoreFull {
-            details.set_retry_info(Some(Duration::from_secs(1)));
+        match self {
+            Self::StoreFull => _ = details.set_retry_info(Some(Duration::from_secs(1))),
+            Self::PointRate => _ = details.set_retry_info(Some(Duration::from_secs(999))),
+            _ => {}
         }
         Status::with_error_details(code, reason, details)
     }

@@ -298,14 +298,33 @@ fn the_end_of_the_active_certificate_is_known_and_an_expired_one_is_used() {
     let files = Files::new(&expired);
     let settings = TlsSettings::load(files.config()).unwrap();
     let active = settings.active();
-    assert_eq!(active.built.date_problem(SystemTime::now()), Some("the certificate has expired"));
+    assert_eq!(active.built.problem(SystemTime::now()), Some("the certificate has expired"));
     let before = SystemTime::UNIX_EPOCH;
-    assert_eq!(active.built.date_problem(before), Some("the certificate is not valid yet"));
+    assert_eq!(active.built.problem(before), Some("the certificate is not valid yet"));
     files.write(&good.certificate, &good.key);
     settings.reload().unwrap();
-    assert_eq!(settings.active().built.date_problem(SystemTime::now()), None);
+    assert_eq!(settings.active().built.problem(SystemTime::now()), None);
     let seconds = settings.expires_at().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
     assert_eq!(seconds, 3_786_912_000);
+}
+
+#[test]
+fn the_certificate_of_a_ca_causes_a_warning() {
+    let ca = pair_of(&KeyPair::generate().unwrap(), |params| {
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    });
+    let files = Files::new(&ca);
+    let settings = TlsSettings::load(files.config()).unwrap();
+    let warning = "the certificate is that of a CA; clients will refuse it";
+    assert!(
+        settings.warnings().iter().any(|text| text.ends_with(warning)),
+        "{:?}",
+        settings.warnings()
+    );
+    let pair = pair();
+    files.write(&pair.certificate, &pair.key);
+    settings.reload().unwrap();
+    assert!(!settings.warnings().iter().any(|text| text.ends_with(warning)));
 }
 
 #[test]
