@@ -66,6 +66,11 @@ impl Observed {
         server
     }
 
+    /// Starts a server whose database cannot be reached: nothing listens at `database`.
+    pub fn without_database(database: SocketAddr) -> Self {
+        Self::spawn(&["--store", &format!("postgres://way:hunter2@{database}/paths")])
+    }
+
     /// Starts a server with these arguments, which may not be ready yet.
     pub fn spawn(arguments: &[&str]) -> Self {
         let mut command = waywiser(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "0"]);

@@ -14,6 +14,29 @@ grep -q '^COPY .*deploy/docker/waywiser.toml /etc/waywiser/waywiser.toml$' Docke
 refuses "the image without --insecure" "$program" config check --config deploy/docker/waywiser.toml
 pass "settings of the image"
 
+# docker compose is not needed for this.
+compose=(check-jsonschema --quiet --builtin-schema vendor.compose-spec)
+"${compose[@]}" deploy/compose.yaml || fail "deploy/compose.yaml"
+sed 's/^    healthcheck:/    healthcheckk:/' deploy/compose.yaml >"$work/compose.yaml"
+refuses "the schema of compose files" "${compose[@]}" "$work/compose.yaml"
+grep -oE '(\./|context: )[A-Za-z./-]+' deploy/compose.yaml | sed 's/^context: //; s/:.*//' | while read -r name; do
+    [ -e "deploy/$name" ] || fail "deploy/compose.yaml names $name, which does not exist"
+done
+pass "deploy/compose.yaml, by its schema"
+
+# The variables of the servers, with the settings of the image, which have another store.
+printf secret >"$work/password"
+mapfile -t variables < <(sed -nE 's/^ +(WAYWISER_[A-Z_]+): "?([^"]*)"?$/\1=\2/p' deploy/compose.yaml |
+    sed "s|=/run/secrets/database-password$|=$work/password|")
+[ ${#variables[@]} -ge 7 ] || fail "variables of deploy/compose.yaml: ${variables[*]}"
+settings=("$program" serve --config deploy/docker/waywiser.toml --print-config)
+env "${variables[@]}" "$program" config check --config deploy/docker/waywiser.toml >"$work/checked" 2>&1 ||
+    fail "settings of deploy/compose.yaml: $(cat "$work/checked")"
+env "${variables[@]}" "${settings[@]}" >"$work/settings"
+grep -q '^store = "postgres://waywiser@database/waywiser" # environment' "$work/settings" || fail "the store of deploy/compose.yaml"
+grep -q '^# data-dir is not set' "$work/settings" || fail "the file of the image has precedence over deploy/compose.yaml"
+pass "settings of deploy/compose.yaml"
+
 # The context has every file that the build of the program needs.
 mkdir "$work/context"
 sed -n 's/^!//p' .dockerignore | while read -r name; do

@@ -61,7 +61,8 @@ fn tokens(expression: &str) -> Result<Vec<Token>, String> {
     Ok(tokens)
 }
 
-const FUNCTIONS: [&str; 6] = ["rate", "increase", "sum", "max", "time", "histogram_quantile"];
+const FUNCTIONS: [&str; 7] =
+    ["abs", "rate", "increase", "sum", "max", "time", "histogram_quantile"];
 
 /// Returns the selectors of an expression.
 ///
