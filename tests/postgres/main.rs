@@ -1,0 +1,15 @@
+//! Tests of the PostgreSQL store against real servers. Each test makes its own database cluster in a temporary folder.
+//!
+//!     cargo test --test postgres
+//!     tests/postgres/run
+//!
+//! The first command uses the newest PostgreSQL in `/usr/lib/postgresql`, or the one whose programs are in the folder
+//! that `WAYWISER_POSTGRES_BIN` names. Without a server the tests print that they were skipped. The second command
+//! installs what is missing, runs the tests on PostgreSQL 15 and 18, and fails if a test was skipped.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod cluster;
+mod harness;
+mod proxy;
+#[path = "../common/skip.rs"]
+mod skip;
