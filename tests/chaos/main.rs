@@ -29,6 +29,8 @@ mod round;
 mod server;
 #[path = "../common/skip.rs"]
 mod skip;
+#[path = "../common/small_disk.rs"]
+mod small_disk;
 mod track;
 mod watcher;
 mod writer;
@@ -58,7 +60,7 @@ fn recordings_survive_faults() {
     let rounds = requested.unwrap_or(ROUNDS);
     eprintln!("chaos: CHAOS_SEED={seed} CHAOS_ROUNDS={rounds}");
     let probe = tempfile::tempdir().unwrap();
-    let mounted = server::SmallDisk::mount(&probe.path().join("disk"));
+    let mounted = small_disk::SmallDisk::mount(&probe.path().join("disk"), 12);
     if let Err(error) = &mounted {
         skipped(format_args!("chaos: full disks, because a disk cannot be mounted: {error}"));
     }

@@ -16,7 +16,8 @@ use crate::checker::{Checker, Counts, EventLog};
 use crate::process;
 use crate::proxy::Proxy;
 use crate::rng::Rng;
-use crate::server::{Server, SmallDisk};
+use crate::server::Server;
+use crate::small_disk::SmallDisk;
 use crate::track::Track;
 use crate::watcher::watch;
 use crate::writer::{Client, Writer, connect, get_path};
@@ -32,7 +33,7 @@ pub async fn run(seed: u64, folder: &Path, can_mount: bool) -> Result<Counts, St
     let mut rng = Rng::new(seed);
     let events = EventLog::new();
     let data = folder.join("data");
-    let disk = (can_mount && rng.one_in(4)).then(|| SmallDisk::mount(&data)).transpose()?;
+    let disk = (can_mount && rng.one_in(4)).then(|| SmallDisk::mount(&data, 12)).transpose()?;
     let options = vec![
         "--checkpoint-interval".to_owned(),
         format!("{}ms", rng.magnitude(1, 60)),

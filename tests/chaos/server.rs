@@ -1,6 +1,6 @@
 //! A server process that can be stopped, continued, drained, killed, and restarted on the same port and data.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -129,47 +129,5 @@ impl Server {
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<_> = text.lines().collect();
         lines[lines.len().saturating_sub(60)..].join("\n")
-    }
-}
-
-/// A small file system that only the server uses.
-pub struct SmallDisk {
-    folder: PathBuf,
-}
-
-impl SmallDisk {
-    /// Mounts the file system, which requires root.
-    pub fn mount(folder: &Path) -> Result<Self, String> {
-        use rustix::mount::{MountFlags, mount};
-        fs::create_dir_all(folder).unwrap();
-        let size = c"size=12m";
-        mount("tmpfs", folder, "tmpfs", MountFlags::empty(), size)
-            .map_err(|error| error.to_string())?;
-        Ok(Self { folder: folder.to_owned() })
-    }
-
-    fn filler(&self) -> PathBuf {
-        self.folder.join("filler")
-    }
-
-    /// Fills the file system.
-    pub fn fill(&self) {
-        use std::io::Write as _;
-        let mut file = File::create(self.filler()).unwrap();
-        for size in [64 << 10, 4 << 10, 1] {
-            let zeros = vec![0; size];
-            while file.write_all(&zeros).is_ok() {}
-        }
-    }
-
-    /// Makes its space available again.
-    pub fn free(&self) {
-        let _ = fs::remove_file(self.filler());
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = rustix::mount::unmount(&self.folder, rustix::mount::UnmountFlags::DETACH);
     }
 }

@@ -61,7 +61,15 @@ async fn the_proxy_injects_each_fault_into_the_chosen_statement() {
         let prepared = client.prepare(update).await.unwrap();
         assert_eq!(query(&client, "SELECT 5").await, [["5"]]);
         proxy.on("UPDATE t", fault);
-        let executed = tokio::spawn(async move { client.execute(&prepared, &[]).await });
+        let executed = tokio::spawn(async move {
+            // The store sends a transaction as a whole, too.
+            let answers = tokio::join!(
+                client.batch_execute("BEGIN; SET LOCAL lock_timeout = '2s'"),
+                client.execute(&prepared, &[]),
+                client.batch_execute("COMMIT"),
+            );
+            answers.2
+        });
         proxy.happened(count).await;
         assert_eq!(cluster.value("SELECT n FROM t").await, expected, "{fault:?}");
         let has_answer = matches!(fault, Fault::CutBefore | Fault::CutAfter);

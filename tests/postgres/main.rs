@@ -8,8 +8,12 @@
 //! installs what is missing, runs the tests on PostgreSQL 15 and 18, and fails if a test was skipped.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../common/cluster/mod.rs"]
 mod cluster;
 mod harness;
+#[path = "../common/database_proxy/mod.rs"]
 mod proxy;
 #[path = "../common/skip.rs"]
 mod skip;
+#[path = "../common/small_disk.rs"]
+mod small_disk;

@@ -15,7 +15,8 @@ use super::{Fault, State};
 struct Shared {
     /// The number of ReadyForQuery messages that the client has asked for, including that of the start.
     asked: u64,
-    /// The fault, and the number of the ReadyForQuery message that answers the statement.
+    /// The fault, and the number of the ReadyForQuery message that answers the statement. Those of its transaction
+    /// follow.
     lost: Option<(Fault, u64)>,
 }
 
@@ -88,7 +89,7 @@ async fn up(
                 shared.lost = fault.map(|fault| (fault, shared.asked + 1));
             }
             Some(Fault::Hold) => {
-                return hold(message, &mut client, &mut server, state).await;
+                return hold(message, &mut statements, &mut client, &mut server, state).await;
             }
         }
         if message.asks_for_ready() {
@@ -113,18 +114,20 @@ fn take(statement: &str, state: &watch::Sender<State>) -> Option<Fault> {
     taken
 }
 
-/// Collects a statement up to its Sync, and sends it when the test releases it.
+/// Collects a statement and the rest of its transaction, and sends it when the test releases it.
 async fn hold(
     first: Message,
+    statements: &mut Statements,
     client: &mut BufReader<OwnedReadHalf>,
     server: &mut OwnedWriteHalf,
     state: &watch::Sender<State>,
 ) -> bool {
     let mut held = first.bytes;
-    let mut is_whole = first.kind == b'Q';
+    let mut is_whole = first.kind == b'Q' && !statements.in_transaction;
     while !is_whole {
         let Some(message) = Message::read(client).await else { return false };
-        is_whole = message.kind == b'S';
+        statements.executed(&message);
+        is_whole = message.asks_for_ready() && !statements.in_transaction;
         held.extend(message.bytes);
     }
     let mut changes = state.subscribe();
@@ -142,17 +145,25 @@ async fn down(
     state: &watch::Sender<State>,
 ) {
     let mut server = BufReader::new(server);
-    let mut ready = 0;
-    while let Some(message) = Message::read(&mut server).await {
+    let (mut ready, mut has_happened) = (0, false);
+    let mut number = 0;
+    while let Some(mut message) = Message::read(&mut server).await {
         unblocked(state).await;
         ready += u64::from(message.is_ready());
+        number += 1;
+        let corruption = state.borrow().corruption;
+        if let Some(seed) = corruption {
+            message.corrupt(seed, number);
+        }
         let lost = shared.lock().unwrap().lost;
         let Some((fault, last)) = lost else {
             // The answer to a held statement has no receiver if the client has left.
             let _ = client.write_all(&message.bytes).await;
             continue;
         };
-        if message.is_ready() && ready == last {
+        // The answer is complete at the end of the transaction.
+        if message.is_idle() && ready >= last && !has_happened {
+            has_happened = true;
             state.send_modify(|state| state.happened += 1);
             if fault == Fault::CutAfter {
                 return;

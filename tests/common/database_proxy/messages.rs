@@ -49,31 +49,61 @@ impl Message {
         self.kind == b'Z'
     }
 
+    /// Returns whether the server is ready and no transaction is open.
+    pub fn is_idle(&self) -> bool {
+        self.is_ready() && self.bytes.get(5) == Some(&b'I')
+    }
+
+    /// Changes one byte of one in eight messages. The length stays, because the rest of the stream would be lost.
+    pub fn corrupt(&mut self, seed: u64, number: u64) {
+        // The finalizer of SplitMix64.
+        let mut z = seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^= z >> 31;
+        if z % 8 > 0 {
+            return;
+        }
+        let index = (z >> 8) as usize % self.bytes.len();
+        if !(1..5).contains(&index) {
+            self.bytes[index] ^= 1 << (z >> 3 & 7);
+        }
+    }
+
     fn strings(&self) -> impl Iterator<Item = String> {
         let body = self.bytes.get(5..).unwrap_or_default();
         body.split(|&byte| byte == 0).map(|text| String::from_utf8_lossy(text).into_owned())
     }
 }
 
-/// The prepared statements of a connection.
+/// The prepared statements of a connection, and whether the client has begun a transaction.
 #[derive(Default)]
-pub struct Statements(HashMap<String, String>);
+pub struct Statements {
+    prepared: HashMap<String, String>,
+    pub in_transaction: bool,
+}
 
 impl Statements {
     /// Returns the text of the statement that a message executes.
     pub fn executed(&mut self, message: &Message) -> Option<String> {
         let mut strings = message.strings();
-        match message.kind {
+        let text = match message.kind {
             b'Q' => strings.next(),
             b'P' => {
-                self.0.insert(strings.next()?, strings.next()?);
+                self.prepared.insert(strings.next()?, strings.next()?);
                 None
             }
             b'B' => {
                 let _portal = strings.next()?;
-                self.0.get(&strings.next()?).cloned()
+                self.prepared.get(&strings.next()?).cloned()
             }
             _ => None,
+        }?;
+        match text.split(|c: char| !c.is_ascii_alphabetic()).next() {
+            Some("BEGIN" | "START") => self.in_transaction = true,
+            Some("COMMIT" | "ROLLBACK") => self.in_transaction = false,
+            _ => {}
         }
+        Some(text)
     }
 }

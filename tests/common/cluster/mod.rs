@@ -1,4 +1,5 @@
 //! A database cluster in a temporary folder: a server process, its settings, users and sockets.
+#![allow(dead_code, reason = "each test target uses a part of it")]
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -54,6 +55,8 @@ pub struct Cluster {
     /// Reserves the port while no server listens on it.
     _reserved: TcpSocket,
     pub address: SocketAddr,
+    /// Environment variables of the server process.
+    pub environment: Vec<(String, String)>,
 }
 
 impl Cluster {
@@ -64,32 +67,33 @@ impl Cluster {
 
     /// Starts a cluster with additional settings.
     pub async fn with(settings: &str) -> Option<Self> {
-        let mut cluster = Self::initialized(settings)?;
+        Self::initialized(settings, &[], |_| {}).await
+    }
+
+    /// Starts a cluster in a folder that `prepare` has changed, with additional arguments of `initdb`.
+    pub async fn initialized(
+        settings: &str,
+        arguments: &[&str],
+        prepare: impl FnOnce(&Self),
+    ) -> Option<Self> {
+        let mut cluster = Self::empty(Binaries::find()?);
+        prepare(&cluster);
+        cluster.initialize(arguments);
+        cluster.configure(SETTINGS);
+        cluster.configure(settings);
+        cluster.write("pg_hba.conf", HBA);
         cluster.launch().await;
         cluster.sql("postgres", &format!("CREATE ROLE {USER} LOGIN PASSWORD '{PASSWORD}'")).await;
         cluster.sql("postgres", &format!("CREATE DATABASE {DATABASE} OWNER {USER}")).await;
         Some(cluster)
     }
 
-    fn initialized(settings: &str) -> Option<Self> {
-        let binaries = Binaries::find()?;
-        let cluster = Self::empty(binaries);
-        let data = cluster.data();
-        let arguments = ["--no-sync", "--data-checksums", "--auth=trust", "--username=postgres"];
-        let locale = ["--locale=C", "--encoding=UTF8", "--pgdata"];
-        let initdb = cluster
-            .binaries
-            .command("initdb")
-            .args(arguments)
-            .args(locale)
-            .arg(&data)
-            .output()
-            .unwrap();
+    fn initialize(&self, arguments: &[&str]) {
+        let mut initdb = self.binaries.command("initdb");
+        initdb.args(["--no-sync", "--data-checksums", "--auth=trust", "--username=postgres"]);
+        initdb.args(["--locale=C", "--encoding=UTF8", "--pgdata"]).arg(self.data());
+        let initdb = initdb.args(arguments).output().unwrap();
         assert!(initdb.status.success(), "initdb: {}", String::from_utf8_lossy(&initdb.stderr));
-        cluster.configure(SETTINGS);
-        cluster.configure(settings);
-        cluster.write("pg_hba.conf", HBA);
-        Some(cluster)
     }
 
     /// Makes the folder of a cluster and reserves its port.
@@ -100,7 +104,8 @@ impl Cluster {
         reserved.set_reuseaddr(true).unwrap();
         reserved.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let address = reserved.local_addr().unwrap();
-        Self { folder, binaries, postmaster: None, _reserved: reserved, address }
+        let environment = Vec::new();
+        Self { folder, binaries, postmaster: None, _reserved: reserved, address, environment }
     }
 
     pub fn data(&self) -> PathBuf {
@@ -172,6 +177,7 @@ impl Cluster {
         command.arg("-D").arg(self.data());
         command.arg("-c").arg(format!("port={}", self.address.port()));
         command.arg("-c").arg(format!("unix_socket_directories={}", self.folder.path().display()));
+        command.envs(self.environment.iter().cloned());
         self.postmaster = Some(Postmaster::spawn(command, log));
     }
 

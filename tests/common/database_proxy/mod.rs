@@ -1,5 +1,6 @@
 //! A TCP proxy in front of PostgreSQL. It reads the messages of the protocol, and can lose the answer to a chosen
 //! statement, delay a statement, cut connections, and forward nothing.
+#![allow(dead_code, reason = "each test target uses a part of it")]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,16 +12,16 @@ use tokio::task::JoinSet;
 mod connection;
 mod messages;
 
-/// What happens to the first statement that contains a text.
+/// What happens to the first statement that contains a text, and to the transaction that it is a part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The server does not receive it, and the connection is closed.
+    /// The server receives neither it nor the rest of its transaction, and the connection is closed.
     CutBefore,
-    /// The server executes it. The answer is lost and the connection is closed.
+    /// The server executes its transaction. The answer is lost and the connection is closed.
     CutAfter,
-    /// The server executes it. The client receives nothing any more, and the connection stays open.
+    /// The server executes its transaction. The client receives nothing any more, and the connection stays open.
     Silence,
-    /// The server receives it when the test calls [`Proxy::release`], even if the client has left by then.
+    /// The server receives the rest of the transaction when the test calls [`Proxy::release`], even if the client has left by then.
     Hold,
 }
 
@@ -34,6 +35,8 @@ struct State {
     released: usize,
     /// Nothing is forwarded, and connections are accepted.
     blocked: bool,
+    /// The seed of changes of single bytes of answers.
+    corruption: Option<u64>,
     /// Connections are closed at once.
     refusing: bool,
     /// Connections with a smaller number are closed.
@@ -76,6 +79,11 @@ impl Proxy {
     /// Stops or resumes forwarding, like a network that loses all packets.
     pub fn block(&self, blocked: bool) {
         self.state.send_modify(|state| state.blocked = blocked);
+    }
+
+    /// Changes single bytes of the answers of the server, chosen by a seed, or forwards them as they are.
+    pub fn corrupt(&self, seed: Option<u64>) {
+        self.state.send_modify(|state| state.corruption = seed);
     }
 
     /// Closes all connections, and refuses new ones while `refusing`.
