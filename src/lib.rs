@@ -84,7 +84,7 @@ pub mod internals {
 
     #[cfg(feature = "server")]
     pub use crate::server::run::serve_pipe;
-    #[cfg(feature = "redb")]
+    #[cfg(feature = "_codec")]
     pub use crate::store::codec::check_any as check_any_checkpoint;
 
     #[cfg(feature = "_grpc")]

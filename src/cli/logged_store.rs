@@ -11,7 +11,7 @@ use super::store_probe;
 use crate::metrics::{Samples, Source};
 use crate::recording::{
     Checkpoint, CheckpointStore, CommitPrecondition, ExportQuery, Exported, ListQuery, OpenRequest,
-    Page, RecordingName, StoreEvents, StoreFuture, Sweep, Swept,
+    Page, RecordingName, StoreEvents, StoreFuture, Sweep, Swept, WatchedRecordings,
 };
 use crate::store::{RedbStore, StoreStats};
 
@@ -192,8 +192,8 @@ impl CheckpointStore for LoggedStore {
         self.counted(Operation::Export, self.inner.export(query))
     }
 
-    fn changes(&self) -> StoreEvents {
-        self.inner.changes()
+    fn changes(&self, watched: WatchedRecordings) -> StoreEvents {
+        self.inner.changes(watched)
     }
 }
 

@@ -85,7 +85,7 @@ pub use namespace::{Namespace, NamespaceError};
 pub use policy::CheckpointPolicy;
 pub use position::Admitted;
 pub use store::{
-    Abandoned, CheckpointStore, Page, Removed, SWEEP_STEP, StoreEvent, StoreEvents, StoreFuture,
-    Sweep, Swept,
+    Abandoned, CheckpointStore, Page, RecordingVersion, Removed, SWEEP_STEP, StoreEvent,
+    StoreEvents, StoreFuture, Sweep, Swept, WatchedRecording, WatchedRecordings,
 };
 pub use store_error::{StoreError, StoreErrorCause};

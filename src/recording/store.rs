@@ -77,20 +77,65 @@ pub trait CheckpointStore: Send + Sync + 'static {
         Box::pin(ready(Err(error)))
     }
 
-    /// Subscribes to the changes that other users of the same store make. A server reads them so that its watchers
-    /// receive the commits of other servers.
+    /// Subscribes to the changes that other users of the same store make to the `watched` recordings. A server reads
+    /// them so that its watchers receive the commits of other servers.
     ///
     /// The stream starts with the changes after this call and never ends. It holds a bounded number of events; if the
-    /// subscriber is too slow, [`StoreEvent::Missed`] replaces the oldest ones. A store that cannot distinguish its
-    /// users may also report the subscriber's own changes. A store that wraps another one forwards this call. By default
-    /// the stream yields nothing, for stores that only one server can use.
-    fn changes(&self) -> StoreEvents {
+    /// subscriber is too slow, [`StoreEvent::Missed`] replaces the oldest ones. A store may report changes of recordings
+    /// that are not watched, and changes that the subscriber knows, such as its own. A store that has to ask for changes
+    /// asks for those of [`WatchedRecordings::now`]. A store that wraps another one forwards this call. By default the
+    /// stream yields nothing, for stores that only one server can use.
+    fn changes(&self, watched: WatchedRecordings) -> StoreEvents {
+        let _ = watched;
         Box::pin(stream::pending())
     }
 }
 
 /// A subscription to the changes of a store.
 pub type StoreEvents = Pin<Box<dyn Stream<Item = StoreEvent> + Send>>;
+
+/// The recordings that a subscriber watches, which change while it is subscribed. Clones share them.
+#[derive(Clone)]
+pub struct WatchedRecordings(Arc<dyn Fn() -> Vec<WatchedRecording> + Send + Sync>);
+
+impl WatchedRecordings {
+    /// Creates the list from a function that returns the recordings of the moment, in any order and each at most once.
+    /// The function must return at once.
+    pub fn new(now: impl Fn() -> Vec<WatchedRecording> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
+    }
+
+    /// Returns the recordings that are watched now.
+    pub fn now(&self) -> Vec<WatchedRecording> {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for WatchedRecordings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WatchedRecordings").finish_non_exhaustive()
+    }
+}
+
+/// A recording that a subscriber watches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchedRecording {
+    /// The name of the recording.
+    pub name: RecordingName,
+    /// The version that the subscriber knows. `None` if it knows of no such recording.
+    pub known: Option<RecordingVersion>,
+}
+
+/// Identifies a checkpoint of a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordingVersion {
+    /// The epoch of the checkpoint.
+    pub epoch: u64,
+    /// The number of points of the checkpoint.
+    pub committed_points: u64,
+    /// Whether the recording is finished.
+    pub complete: bool,
+}
 
 /// An event of a subscription. The change that it reports is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,14 +10,14 @@ use tokio::sync::broadcast::{self, error::RecvError};
 
 use super::key;
 use super::rules::{self, OpenDecision};
-#[cfg(feature = "redb")]
+#[cfg(feature = "_codec")]
 use super::{codec, export_step::ExportStep};
 use crate::recording::{
     Checkpoint, CheckpointStore, CommitPrecondition, ListQuery, Namespace, OpenRequest, Page,
     RecordingName, Removed, SWEEP_STEP, StoreError, StoreEvent, StoreEvents, StoreFuture, Sweep,
-    Swept,
+    Swept, WatchedRecordings,
 };
-#[cfg(feature = "redb")]
+#[cfg(feature = "_codec")]
 use crate::recording::{ExportQuery, Exported};
 
 /// Number of changes that a subscription holds until the subscriber reads them.
@@ -221,7 +221,7 @@ impl CheckpointStore for MemoryStore {
         Box::pin(ready(Ok(self.sweep_now(&sweep, after.as_ref()))))
     }
 
-    #[cfg(feature = "redb")]
+    #[cfg(feature = "_codec")]
     fn export(&self, query: ExportQuery) -> StoreFuture<'_, Exported> {
         let content = self.content();
         let range = key::after(query.after.as_ref());
@@ -237,8 +237,8 @@ impl CheckpointStore for MemoryStore {
         Box::pin(ready(Ok(step.last())))
     }
 
-    /// Reports the changes of all users of this store, also those of the subscriber.
-    fn changes(&self) -> StoreEvents {
+    /// Reports the changes of all recordings by all users of this store, also those of the subscriber.
+    fn changes(&self, _: WatchedRecordings) -> StoreEvents {
         Box::pin(stream::unfold(self.changes.subscribe(), |mut changes| async {
             let event = match changes.recv().await {
                 Ok(event) => event,
@@ -273,7 +273,7 @@ mod tests {
         let store = MemoryStore::default();
         let name: RecordingName = "paths/a".parse().unwrap();
         store.open(name.clone(), opening(100)).await.unwrap();
-        let mut events = store.changes();
+        let mut events = store.changes(WatchedRecordings::new(Vec::new));
         let opened = store.open(name.clone(), opening(100)).await.unwrap();
         let precondition = CommitPrecondition { epoch: 2, committed_points: 0 };
         let next = Checkpoint { complete: true, ..opened };
@@ -299,7 +299,7 @@ mod tests {
     async fn a_subscription_holds_a_bounded_number_of_changes() {
         let store = MemoryStore::default();
         let name: RecordingName = "paths/a".parse().unwrap();
-        let mut events = store.changes();
+        let mut events = store.changes(WatchedRecordings::new(Vec::new));
         for _ in 0..2 * CHANGES_MAX {
             store.open(name.clone(), opening(100)).await.unwrap();
         }

@@ -1,9 +1,11 @@
 //! Reports the changes that other users of the store make, so that watchers receive the commits of other servers.
 
+use std::sync::Arc;
+
 use futures::StreamExt as _;
 
 use super::shared::Shared;
-use crate::recording::{Removed, StoreEvent};
+use crate::recording::{Removed, StoreEvent, WatchedRecordings};
 
 /// Reports changes to watchers. Never completes.
 ///
@@ -11,7 +13,9 @@ use crate::recording::{Removed, StoreEvent};
 /// [`StoreEvent::Missed`], and all watched recordings are loaded. The server's own commits were reported before,
 /// so they cost no load.
 pub(super) async fn follow(shared: &Shared) {
-    let mut events = shared.store.changes();
+    let watchers = Arc::clone(&shared.watchers);
+    let watched = WatchedRecordings::new(move || watchers.watched_recordings());
+    let mut events = shared.store.changes(watched);
     while let Some(event) = events.next().await {
         match event {
             StoreEvent::Removed(Removed { name, epoch }) => {

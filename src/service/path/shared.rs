@@ -28,7 +28,7 @@ pub(super) struct Shared {
     pub store: Arc<dyn CheckpointStore>,
     pub policy: CheckpointPolicy,
     pub store_timeout: StoreTimeout,
-    pub watchers: Watchers,
+    pub watchers: Arc<Watchers>,
     pub writers: Arc<Writers>,
     /// Open recordings, and the commits of streams that were cut.
     pub commits: TaskTracker,
@@ -44,7 +44,7 @@ impl Shared {
             store,
             policy,
             store_timeout: StoreTimeout::default(),
-            watchers: Watchers::default(),
+            watchers: Arc::default(),
             writers: Arc::default(),
             commits: TaskTracker::new(),
             reclaim: Arc::default(),

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use crate::recording::{Checkpoint, RecordingName};
+use crate::recording::{Checkpoint, RecordingName, RecordingVersion, WatchedRecording};
 
 /// The known state of one name.
 #[derive(Clone, Debug, Default)]
@@ -107,6 +107,23 @@ impl Watchers {
         self.watched().keys().cloned().collect()
     }
 
+    /// Returns the recordings that have watchers, with the newest known checkpoints.
+    pub(super) fn watched_recordings(&self) -> Vec<WatchedRecording> {
+        if self.count.load(Ordering::Acquire) == 0 {
+            return Vec::new();
+        }
+        let watched = self.watched();
+        let recordings = watched.iter().map(|(name, sender)| {
+            let known = sender.borrow().stored().map(|stored| RecordingVersion {
+                epoch: stored.epoch,
+                committed_points: stored.committed_points(),
+                complete: stored.complete,
+            });
+            WatchedRecording { name: name.clone(), known }
+        });
+        recordings.collect()
+    }
+
     /// Returns the number of watchers of all recordings.
     pub(super) fn watcher_count(&self) -> usize {
         self.watched().values().map(watch::Sender::receiver_count).sum()
@@ -181,6 +198,32 @@ mod tests {
         assert!(latest.remove(1));
         assert!(!latest.store(&checkpoint(1, 5, false)));
         assert!(latest.stored().is_none());
+    }
+
+    #[test]
+    fn the_watched_recordings_have_their_known_versions() {
+        let watchers = Watchers::default();
+        let names = ["paths/a", "paths/b"].map(|name| name.parse::<RecordingName>().unwrap());
+        assert_eq!(watchers.watched_recordings(), []);
+        let receivers = [&names[0], &names[1], &names[1]].map(|name| watchers.subscribe(name));
+        watchers.report_stored(&names[1], &checkpoint(2, 7, true));
+        let mut watched = watchers.watched_recordings();
+        watched.sort_by(|a, b| a.name.cmp(&b.name));
+        let known = RecordingVersion { epoch: 2, committed_points: 7, complete: true };
+        let [a, b] = names.clone();
+        let expected = [
+            WatchedRecording { name: a, known: None },
+            WatchedRecording { name: b, known: Some(known) },
+        ];
+        assert_eq!(watched, expected);
+        // A removed recording is not known.
+        watchers.report_removed(&names[1], 2);
+        assert!(watchers.watched_recordings().iter().all(|watched| watched.known.is_none()));
+        for (name, receiver) in [&names[0], &names[1], &names[1]].into_iter().zip(receivers) {
+            watchers.unsubscribe(name);
+            drop(receiver);
+        }
+        assert_eq!(watchers.watched_recordings(), []);
     }
 
     /// A step of one name in the store.

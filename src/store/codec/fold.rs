@@ -177,7 +177,7 @@ fn read_filter(space: Space, input: &mut &[u8]) -> Option<OldFilter> {
 }
 
 /// Reads options of this version.
-fn read_options(version: u8, input: &mut &[u8]) -> Option<Options> {
+pub(super) fn read_options(version: u8, input: &mut &[u8]) -> Option<Options> {
     if version > VERSION_WITH_OLD_FILTER {
         return Field::read(input);
     }

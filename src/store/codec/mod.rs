@@ -12,7 +12,7 @@
 //! | 44..n | the sealed fold, with a checksum of its own |
 //!
 //! The header and the fold have separate checksums, so that a store changes the header and copies the fold.
-//! `fold.rs` defines the fold, `field.rs` the single values. `legacy.rs` reads versions 1 and 2.
+//! `columns.rs` has the same content as columns of a table. `fold.rs` defines the fold, `field.rs` the single values. `legacy.rs` reads versions 1 and 2.
 
 use self::field::{Field, take};
 use self::fold::SealedFold;
@@ -21,6 +21,8 @@ use super::rules::Header;
 use crate::measure::{Options, StateError};
 use crate::recording::{Checkpoint, RecordingName, StoreError, StoreErrorCause};
 
+#[cfg(feature = "postgres")]
+pub(super) mod columns;
 mod compact;
 mod derived;
 mod field;

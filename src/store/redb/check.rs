@@ -23,6 +23,7 @@ use super::backend::Counters;
 use super::error::{StoreOpenError, refusal};
 use super::tables::{self, COUNTS, FORMAT, FORMAT_KEY, NUMBERS, RECORDINGS};
 use super::writer::{OpenMode, Opener};
+use crate::store::StoreCheck;
 use crate::store::codec::Record;
 use crate::store::key;
 
@@ -30,16 +31,6 @@ use crate::store::key;
 const PROGRESS: Duration = Duration::from_secs(5);
 /// Maximum number of damaged records that are named in the log.
 const NAMED_MAX: usize = 10;
-
-/// What the check of a file has found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct StoreCheck {
-    /// The number of recordings, damaged ones included.
-    pub recordings: u64,
-    /// The names of damaged recordings.
-    pub damaged: Vec<String>,
-}
 
 /// The result of a check.
 #[derive(Debug)]

@@ -31,7 +31,7 @@ use self::open::Disk;
 use self::tables::{Applied, Tables};
 use self::writer::{Opener, SharedDatabase, Task, Writer, task};
 use super::backup::BackupError;
-use super::codec;
+use super::{StoreCheck, codec};
 use crate::recording::{
     Checkpoint, CheckpointStore, CommitPrecondition, ExportQuery, Exported, ListQuery, OpenRequest,
     Page, RecordingName, SWEEP_STEP, StoreError, StoreErrorCause, StoreFuture, Sweep, Swept,
@@ -52,7 +52,6 @@ mod tests;
 mod writer;
 
 pub use backend::StoreStats;
-pub use check::StoreCheck;
 pub use error::StoreOpenError;
 pub use restore::RestoreError;
 

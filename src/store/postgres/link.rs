@@ -1,0 +1,209 @@
+//! One connection to the database, with transactions that end in time.
+//!
+//! A transaction is sent as a whole, from `BEGIN` to `COMMIT`, without waiting for answers in between. It consists of
+//! unnamed statements and sets its parameters with `SET LOCAL`. So it also works through PgBouncer in the mode
+//! `transaction`, where a session keeps neither prepared statements nor parameters.
+//!
+//! A `WARNING` during a transaction makes its result unknown: PostgreSQL reports with a warning that it did not wait
+//! for the synchronous standby, and then reports success.
+
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures::future::{join_all, join3};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+use tokio_postgres::error::Severity;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{AsyncMessage, Client, Connection, Row};
+
+use super::failure::{self, Failure};
+
+/// A statement with its parameters and their types.
+pub(super) struct Statement<'a> {
+    pub(super) sql: &'a str,
+    pub(super) parameters: Vec<(&'a (dyn ToSql + Sync), Type)>,
+}
+
+impl<'a> Statement<'a> {
+    pub(super) fn new(sql: &'a str, parameters: Vec<(&'a (dyn ToSql + Sync), Type)>) -> Self {
+        Self { sql, parameters }
+    }
+}
+
+/// A record in the log of the database that the commit has to wait for, like for any other change: until it is on the
+/// disk and on the synchronous standbys. All changes that the transaction has seen are before it in the log. So what a
+/// transaction with this statement has read is durable.
+pub(super) const BARRIER: &str = "SELECT pg_logical_emit_message(true, 'waywiser', '')";
+
+/// A connection.
+pub(super) struct Link {
+    client: Client,
+    driver: JoinHandle<()>,
+    state: Arc<State>,
+    /// The statements before a transaction.
+    begin: String,
+}
+
+#[derive(Default)]
+struct State {
+    /// Number of warnings so far.
+    warnings: AtomicU64,
+    /// No answer arrived in time, so the connection is not used any more.
+    is_broken: AtomicBool,
+    /// The last warning, or the reason why the connection has ended.
+    reason: Mutex<String>,
+}
+
+impl State {
+    fn reason(&self) -> MutexGuard<'_, String> {
+        // No code panics while it holds the lock.
+        self.reason.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Link {
+    /// Starts a task that drives the connection.
+    pub(super) fn new<S, T>(client: Client, mut connection: Connection<S, T>) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let state = Arc::new(State::default());
+        let driven = Arc::clone(&state);
+        let driver = tokio::spawn(async move {
+            // The driver sees a warning before the caller sees the end of the transaction, because it passes the
+            // messages on in their order.
+            while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
+                match message {
+                    Ok(AsyncMessage::Notice(notice)) => {
+                        let is_warning = match notice.parsed_severity() {
+                            Some(severity) => severity == Severity::Warning,
+                            None => notice.severity() == "WARNING",
+                        };
+                        if is_warning {
+                            tracing::warn!(
+                                code = notice.code().code(),
+                                "the database warns: {}",
+                                notice.message()
+                            );
+                            *driven.reason() = notice.message().to_owned();
+                            driven.warnings.fetch_add(1, SeqCst);
+                        }
+                    }
+                    Ok(_) => {}
+                    Err(error) => {
+                        *driven.reason() = failure::text(&error);
+                        break;
+                    }
+                }
+            }
+        });
+        Self { client, driver, state, begin: begin(false) }
+    }
+
+    /// Makes the commits of this connection wait for the disk although the settings of the database do not.
+    pub(super) fn set_synchronous(&mut self) {
+        self.begin = begin(true);
+    }
+
+    /// Returns whether the connection can be used.
+    pub(super) fn is_open(&self) -> bool {
+        !self.client.is_closed() && !self.state.is_broken.load(SeqCst)
+    }
+
+    /// Returns the reason why the connection has ended.
+    pub(super) fn end_reason(&self) -> String {
+        let reason = self.state.reason();
+        if reason.is_empty() {
+            return "the connection to the database was closed".to_owned();
+        }
+        format!("the connection to the database was closed: {reason}")
+    }
+
+    /// Marks the connection as unusable. The next request opens another one.
+    pub(super) fn give_up(&self) {
+        self.state.is_broken.store(true, SeqCst);
+    }
+
+    /// Runs statements in one transaction, and returns the rows of each.
+    ///
+    /// # Errors
+    /// If a statement or the commit fails, if there is no answer before `deadline`, or if the server sends a warning.
+    pub(super) async fn transaction(
+        &self,
+        statements: &[Statement<'_>],
+        deadline: Instant,
+    ) -> Result<Vec<Vec<Row>>, Failure> {
+        if !self.is_open() {
+            return Err(Failure::NotSent(self.end_reason()));
+        }
+        let warnings = self.state.warnings.load(SeqCst);
+        // `join` polls in this order, and the first poll sends the message.
+        let begun = self.client.batch_execute(&self.begin);
+        let run = join_all(
+            statements
+                .iter()
+                .map(|statement| self.client.query_typed(statement.sql, &statement.parameters)),
+        );
+        let committed = self.client.batch_execute("COMMIT");
+        let answers = timeout_at(deadline, join3(begun, run, committed)).await;
+        let Ok((begun, rows, committed)) = answers else {
+            self.give_up();
+            return Err(Failure::Unknown("the database did not answer in time".to_owned()));
+        };
+        let rows: Result<Vec<_>, _> = rows.into_iter().collect();
+        let result = match (begun, rows, committed) {
+            (Ok(()), Ok(rows), Ok(())) => Ok(rows),
+            (Ok(()), Err(error), _) | (Ok(()), Ok(_), Err(error)) => Err(Failure::of(&error)),
+            // After a failed `BEGIN` each statement is a transaction of its own.
+            (Err(error), Ok(_), _) => Err(Failure::Unknown(failure::text(&error))),
+            (Err(error), Err(_), _) => match Failure::of(&error) {
+                Failure::Refused(_) if statements.len() > 1 => {
+                    Err(Failure::Unknown(failure::text(&error)))
+                }
+                failure => Err(failure),
+            },
+        };
+        if matches!(result, Err(Failure::Unknown(_))) {
+            self.give_up();
+        }
+        if result.is_ok() && self.state.warnings.load(SeqCst) != warnings {
+            return Err(Failure::Unknown(format!("the database warns: {}", self.state.reason())));
+        }
+        result
+    }
+
+    /// Returns the client, for transactions with a dialogue.
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Returns the statements before a transaction.
+    pub(super) fn begin(&self) -> &str {
+        &self.begin
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        // Without this the driver says goodbye and ends by itself. It would wait for an answer that does not come.
+        if self.state.is_broken.load(SeqCst) {
+            self.driver.abort();
+        }
+    }
+}
+
+/// Returns the statements before a transaction. The time limits end a transaction whose caller has given up.
+fn begin(is_made_synchronous: bool) -> String {
+    let mut text =
+        "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = '2s'; \
+                    SET LOCAL statement_timeout = '9s'"
+            .to_owned();
+    if is_made_synchronous {
+        text.push_str("; SET LOCAL synchronous_commit = on");
+    }
+    text
+}
