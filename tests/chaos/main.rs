@@ -24,6 +24,7 @@ mod binary;
 mod checker;
 mod process;
 mod proxy;
+#[path = "../common/rng.rs"]
 mod rng;
 mod round;
 mod server;
