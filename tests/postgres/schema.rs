@@ -52,7 +52,7 @@ async fn a_migration_is_done_once_also_by_many_at_once() {
 async fn a_newer_schema_is_refused() {
     let Some((cluster, store)) = cluster_and_store().await else { return };
     drop(store);
-    let tables = "SELECT table_name, column_name FROM information_schema.columns WHERE column_name = 'version'";
+    let tables = "SELECT table_name, column_name FROM information_schema.columns WHERE column_name = 'version' AND table_schema = 'public'";
     let version = cluster.sql(DATABASE, tables).await;
     assert_eq!(version.len(), 1, "the table with the version of the schema: {version:?}");
     let (table, column) = (&version[0][0], &version[0][1]);

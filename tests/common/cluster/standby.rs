@@ -8,7 +8,13 @@ use super::{Cluster, DATABASE};
 impl Cluster {
     /// Makes a standby that receives WAL from `upstream`: the address of this cluster or of a proxy to it.
     pub async fn standby(&self, upstream: SocketAddr) -> Self {
+        self.standby_in(upstream, |_| {}).await
+    }
+
+    /// Makes a standby in a folder that `prepare` has changed.
+    pub async fn standby_in(&self, upstream: SocketAddr, prepare: impl FnOnce(&Self)) -> Self {
         let mut standby = Self::empty(self.binaries.clone());
+        prepare(&standby);
         let port = self.address.port().to_string();
         let backup =
             ["--checkpoint=fast", "--wal-method=stream", "--no-sync", "--username=postgres"];

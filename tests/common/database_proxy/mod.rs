@@ -26,8 +26,9 @@ pub enum Fault {
 }
 
 /// What all connections of a proxy share.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct State {
+    server: SocketAddr,
     armed: Option<(String, Fault)>,
     /// The number of faults that have happened: the server has answered, or the statement is held.
     happened: usize,
@@ -43,6 +44,21 @@ struct State {
     first_open: u64,
 }
 
+impl State {
+    fn of(server: SocketAddr) -> Self {
+        Self {
+            server,
+            armed: None,
+            happened: 0,
+            released: 0,
+            blocked: false,
+            corruption: None,
+            refusing: false,
+            first_open: 0,
+        }
+    }
+}
+
 pub struct Proxy {
     pub address: SocketAddr,
     state: watch::Sender<State>,
@@ -54,15 +70,25 @@ impl Proxy {
     pub async fn start(server: SocketAddr) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (state, _) = watch::channel(State::default());
+        let (state, _) = watch::channel(State::of(server));
         let mut connections = JoinSet::new();
-        connections.spawn(serve(listener, server, state.clone()));
+        connections.spawn(serve(listener, state.clone()));
         Self { address, state, _connections: connections }
     }
 
     /// Injects a fault into the first statement from now on whose text contains `statement`.
     pub fn on(&self, statement: &str, fault: Fault) {
         self.state.send_modify(|state| state.armed = Some((statement.to_owned(), fault)));
+    }
+
+    /// Removes a fault that has not happened.
+    pub fn disarm(&self) {
+        self.state.send_modify(|state| state.armed = None);
+    }
+
+    /// Returns the number of faults that have happened.
+    pub fn happened_so_far(&self) -> usize {
+        self.state.borrow().happened
     }
 
     /// Waits until this many faults have happened since the start.
@@ -74,6 +100,12 @@ impl Proxy {
     /// Forwards the statements that are held now.
     pub fn release(&self) {
         self.state.send_modify(|state| state.released += 1);
+    }
+
+    /// Forwards to another server from now on, and closes all connections.
+    pub fn redirect(&self, server: SocketAddr) {
+        self.state.send_modify(|state| state.server = server);
+        self.cut(false);
     }
 
     /// Stops or resumes forwarding, like a network that loses all packets.
@@ -95,7 +127,7 @@ impl Proxy {
     }
 }
 
-async fn serve(listener: TcpListener, server: SocketAddr, state: watch::Sender<State>) {
+async fn serve(listener: TcpListener, state: watch::Sender<State>) {
     let mut open = JoinSet::new();
     let state = Arc::new(state);
     for number in 0.. {
@@ -114,7 +146,8 @@ async fn serve(listener: TcpListener, server: SocketAddr, state: watch::Sender<S
         }
         let state = Arc::clone(&state);
         open.spawn(async move {
-            let Ok(server) = TcpStream::connect(server).await else {
+            let address = state.borrow().server;
+            let Ok(server) = TcpStream::connect(address).await else {
                 let _ = client.set_zero_linger();
                 return;
             };
