@@ -129,7 +129,8 @@ impl Database {
         self.standby.cluster.promote().await;
         self.events.record("database: the standby is promoted");
         std::mem::swap(&mut self.primary, &mut self.standby);
-        let old_slot = std::mem::replace(&mut self.slot, 1 - self.slot);
+        let old_slot = self.slot;
+        self.slot = 1 - old_slot;
         sleep(rng.millis(0, 300)).await;
         match loss {
             Loss::Killed => {}
