@@ -21,6 +21,16 @@ async fn available_again(store: &PostgresStore) -> Option<u64> {
     }
 }
 
+/// Whether a session waits for a lock.
+const WAITING: &str = "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+
+/// A session for which all statements of the store wait.
+async fn lock_table(cluster: &Cluster) -> tokio_postgres::Client {
+    let session = cluster.session(DATABASE).await;
+    session.batch_execute("BEGIN; LOCK TABLE waywiser_recording").await.unwrap();
+    session
+}
+
 /// A session that holds the row of a recording.
 async fn lock_row(cluster: &Cluster, id: u64) -> tokio_postgres::Client {
     let session = cluster.session(DATABASE).await;
@@ -40,14 +50,12 @@ async fn terminated_sessions_are_replaced() {
     cluster.sql(DATABASE, &terminate).await;
     assert_eq!(available_again(&store).await, Some(10));
     // A session that executes a commit.
-    let lock = lock_row(&cluster, 1).await;
+    let lock = lock_table(&cluster).await;
     let pending = {
         let (store, held) = (Arc::clone(&store), held.clone());
         tokio::spawn(async move { commit(&*store, 1, &held, 5).await })
     };
-    cluster
-        .wait_until("SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock'", "t")
-        .await;
+    cluster.wait_until(WAITING, "t").await;
     cluster.sql(DATABASE, &terminate).await;
     let outcome = pending.await.unwrap();
     assert!(matches!(outcome, Err(StoreError::Unknown(_))), "{outcome:?}");
@@ -89,47 +97,35 @@ async fn a_locked_row_makes_a_commit_unavailable_and_others_succeed() {
     commit(&*store, 1, &held, 5).await.unwrap();
 }
 
-/// 40P01 ERROR: PostgreSQL ends one of the transactions that wait for each other.
+/// 40P01 ERROR: PostgreSQL ends one of the transactions that wait for each other. The store repeats its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deadlock_with_an_administrator_changes_nothing() {
     let Some((cluster, store)) = cluster_and_store().await else { return };
-    cluster.configure("deadlock_timeout = 50ms");
+    cluster.configure("deadlock_timeout = 400ms");
     cluster.reload().await;
-    let names = [1, 2];
-    let mut held = Vec::new();
-    for recording in names {
-        held.push(recorded(&*store, recording, 10).await);
-    }
-    for _ in 0..5 {
-        // The store locks recording 1 first if both are in one batch, so this session takes the other order.
-        let lock = lock_row(&cluster, 2).await;
-        let both = {
-            let (store, held) = (Arc::clone(&store), held.clone());
-            tokio::spawn(async move {
-                tokio::join!(commit(&*store, 1, &held[0], 1), commit(&*store, 2, &held[1], 1))
-            })
-        };
-        cluster
-            .wait_until(
-                "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock'",
-                "t",
-            )
-            .await;
-        let _ = lock
-            .batch_execute("SELECT FROM waywiser_recording WHERE id = 'walk-1' FOR UPDATE")
-            .await;
-        drop(lock);
-        let outcomes = both.await.unwrap();
-        for (held, outcome) in held.iter_mut().zip([outcomes.0, outcomes.1]) {
-            match outcome {
-                Ok(next) => *held = next,
-                Err(error) => assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}"),
-            }
+    let held = recorded(&*store, 1, 10).await;
+    let administrator = cluster.session(DATABASE).await;
+    // The server looks for deadlocks in the session of the store, which waits longer.
+    administrator.batch_execute("SET deadlock_timeout = '1min'; BEGIN").await.unwrap();
+    administrator.batch_execute("ALTER SEQUENCE waywiser_epoch CACHE 1").await.unwrap();
+    let opening = {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move { store.open(name(1), opening()).await })
+    };
+    cluster.wait_until(WAITING, "t").await;
+    let lock = "SELECT FROM waywiser_recording WHERE id = 'walk-1' FOR UPDATE";
+    administrator.batch_execute(lock).await.unwrap();
+    assert!(cluster.log().contains("deadlock detected"), "{}", cluster.log());
+    administrator.batch_execute("COMMIT").await.unwrap();
+    let opened = match opening.await.unwrap() {
+        Ok(opened) => opened,
+        Err(error) => {
+            assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+            store.open(name(1), crate::walk::opening()).await.unwrap()
         }
-    }
-    for (recording, held) in names.into_iter().zip(held) {
-        assert_eq!(store.load(name(recording)).await, Ok(Some(held)));
-    }
+    };
+    assert!(opened.epoch > held.epoch);
+    assert_eq!(opened.committed_points(), 10);
 }
 
 /// 57014 ERROR: an administrator cancels a statement that waits for a lock.
@@ -137,14 +133,12 @@ async fn a_deadlock_with_an_administrator_changes_nothing() {
 async fn a_cancelled_statement_changes_nothing() {
     let Some((cluster, store)) = cluster_and_store().await else { return };
     let held = recorded(&*store, 1, 10).await;
-    let lock = lock_row(&cluster, 1).await;
+    let lock = lock_table(&cluster).await;
     let pending = {
         let (store, held) = (Arc::clone(&store), held.clone());
         tokio::spawn(async move { commit(&*store, 1, &held, 5).await })
     };
-    cluster
-        .wait_until("SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock'", "t")
-        .await;
+    cluster.wait_until(WAITING, "t").await;
     cluster
         .sql(
             DATABASE,

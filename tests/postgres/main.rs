@@ -22,6 +22,7 @@ mod harness;
 mod lost_answers;
 #[path = "../common/database_proxy/mod.rs"]
 mod proxy;
+mod restore;
 #[path = "../common/rng.rs"]
 mod rng;
 mod schema;
