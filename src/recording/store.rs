@@ -59,8 +59,10 @@ pub trait CheckpointStore: Send + Sync + 'static {
     fn delete(&self, name: RecordingName) -> StoreFuture<'_, Option<u64>>;
 
     /// Checks up to [`SWEEP_STEP`] recordings in the order of their names, starting after `after`, and removes those
-    /// that `sweep` selects. With [`Sweep::abandoned`] it checks and removes only recordings of that namespace. The caller continues from [`Swept::next`] until it is `None`. A step is one
-    /// short request, so that other requests are served between two steps.
+    /// that `sweep` selects. With [`Sweep::abandoned`] it checks and removes only recordings of that namespace. Without
+    /// it, a store that finds expired recordings with an index may skip all others, and ignore the order. The caller
+    /// continues from [`Swept::next`] until it is `None`. A step is one short request, so that other requests are served
+    /// between two steps.
     fn sweep(&self, sweep: Sweep, after: Option<RecordingName>) -> StoreFuture<'_, Swept>;
 
     /// Returns the stored bytes of the next recordings of all namespaces, for a backup. A step checks up to

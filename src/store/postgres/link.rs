@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::future::{join_all, join3};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use tokio_postgres::error::Severity;
@@ -55,6 +56,8 @@ struct State {
     is_broken: AtomicBool,
     /// The last warning, or the reason why the connection has ended.
     reason: Mutex<String>,
+    /// Is notified when the connection ends.
+    ended: Notify,
 }
 
 impl State {
@@ -100,6 +103,8 @@ impl Link {
                     }
                 }
             }
+            drop(connection);
+            driven.ended.notify_one();
         });
         Self { client, driver, state, begin: begin(false) }
     }
@@ -114,6 +119,13 @@ impl Link {
         !self.client.is_closed() && !self.state.is_broken.load(SeqCst)
     }
 
+    /// Waits until the connection has ended.
+    pub(super) async fn closed(&self) {
+        while self.is_open() {
+            self.state.ended.notified().await;
+        }
+    }
+
     /// Returns the reason why the connection has ended.
     pub(super) fn end_reason(&self) -> String {
         let reason = self.state.reason();
@@ -126,6 +138,7 @@ impl Link {
     /// Marks the connection as unusable. The next request opens another one.
     pub(super) fn give_up(&self) {
         self.state.is_broken.store(true, SeqCst);
+        self.state.ended.notify_one();
     }
 
     /// Runs statements in one transaction, and returns the rows of each.
@@ -137,41 +150,95 @@ impl Link {
         statements: &[Statement<'_>],
         deadline: Instant,
     ) -> Result<Vec<Vec<Row>>, Failure> {
+        self.part(&self.begin, statements, "COMMIT", deadline).await
+    }
+
+    /// Begins a transaction with statements whose rows decide about the next ones. Continue it with [`Link::finish`],
+    /// or end it with [`Link::roll_back`].
+    ///
+    /// # Errors
+    /// Like [`Link::transaction`]. The transaction is rolled back then.
+    pub(super) async fn start(
+        &self,
+        statements: &[Statement<'_>],
+        deadline: Instant,
+    ) -> Result<Vec<Vec<Row>>, Failure> {
+        let result = self.part(&self.begin, statements, "", deadline).await;
+        match result {
+            Ok(rows) => Ok(rows),
+            Err(failure) => {
+                self.roll_back(deadline).await;
+                // Nothing was committed, whatever the failure is.
+                Err(match failure {
+                    Failure::Unknown(text) => Failure::NotSent(text),
+                    failure => failure,
+                })
+            }
+        }
+    }
+
+    /// Runs the last statements of a transaction, and commits it.
+    ///
+    /// # Errors
+    /// Like [`Link::transaction`].
+    pub(super) async fn finish(
+        &self,
+        statements: &[Statement<'_>],
+        deadline: Instant,
+    ) -> Result<Vec<Vec<Row>>, Failure> {
+        self.part("", statements, "COMMIT", deadline).await
+    }
+
+    /// Ends a transaction without a change. If that fails, the connection is not used any more.
+    pub(super) async fn roll_back(&self, deadline: Instant) {
+        let result = timeout_at(deadline, self.client.batch_execute("ROLLBACK")).await;
+        if !matches!(result, Ok(Ok(()))) {
+            self.give_up();
+        }
+    }
+
+    /// Sends statements with others before and after them, which may be empty, and waits for all answers.
+    async fn part(
+        &self,
+        begin: &str,
+        statements: &[Statement<'_>],
+        end: &str,
+        deadline: Instant,
+    ) -> Result<Vec<Vec<Row>>, Failure> {
         if !self.is_open() {
             return Err(Failure::NotSent(self.end_reason()));
         }
         let warnings = self.state.warnings.load(SeqCst);
         // `join` polls in this order, and the first poll sends the message.
-        let begun = self.client.batch_execute(&self.begin);
+        let begun = self.client.batch_execute(begin);
         let run = join_all(
             statements
                 .iter()
                 .map(|statement| self.client.query_typed(statement.sql, &statement.parameters)),
         );
-        let committed = self.client.batch_execute("COMMIT");
-        let answers = timeout_at(deadline, join3(begun, run, committed)).await;
-        let Ok((begun, rows, committed)) = answers else {
+        let ended = self.client.batch_execute(end);
+        let answers = timeout_at(deadline, join3(begun, run, ended)).await;
+        let Ok((begun, rows, ended)) = answers else {
             self.give_up();
             return Err(Failure::Unknown("the database did not answer in time".to_owned()));
         };
         let rows: Result<Vec<_>, _> = rows.into_iter().collect();
-        let result = match (begun, rows, committed) {
+        let result = match (begun, rows, ended) {
             (Ok(()), Ok(rows), Ok(())) => Ok(rows),
             (Ok(()), Err(error), _) | (Ok(()), Ok(_), Err(error)) => Err(Failure::of(&error)),
+            (Err(error), Err(_), _) if statements.len() == 1 => Err(Failure::of(&error)),
             // After a failed `BEGIN` each statement is a transaction of its own.
-            (Err(error), Ok(_), _) => Err(Failure::Unknown(failure::text(&error))),
-            (Err(error), Err(_), _) => match Failure::of(&error) {
-                Failure::Refused(_) if statements.len() > 1 => {
-                    Err(Failure::Unknown(failure::text(&error)))
-                }
-                failure => Err(failure),
-            },
+            (Err(error), _, _) => Err(Failure::Unknown(failure::text(&error))),
         };
-        if matches!(result, Err(Failure::Unknown(_))) {
-            self.give_up();
-        }
-        if result.is_ok() && self.state.warnings.load(SeqCst) != warnings {
-            return Err(Failure::Unknown(format!("the database warns: {}", self.state.reason())));
+        match &result {
+            Ok(_) if self.state.warnings.load(SeqCst) == warnings => {}
+            Ok(_) => {
+                let text = format!("the database warns: {}", self.state.reason());
+                return Err(Failure::Unknown(text));
+            }
+            Err(Failure::Unknown(_)) => self.give_up(),
+            Err(Failure::Refused(refusal)) if refusal.needs_new_connection() => self.give_up(),
+            Err(_) => {}
         }
         result
     }
@@ -179,11 +246,6 @@ impl Link {
     /// Returns the client, for transactions with a dialogue.
     pub(super) fn client(&self) -> &Client {
         &self.client
-    }
-
-    /// Returns the statements before a transaction.
-    pub(super) fn begin(&self) -> &str {
-        &self.begin
     }
 }
 

@@ -157,17 +157,17 @@ pub(super) fn display(
             text.push(',');
         }
         match host.contains(':') {
-            true => drop(write!(text, "[{host}]")),
+            true => text.extend(["[", host, "]"]),
             false => text.push_str(&encode(host)),
         }
         if *port != 5432 {
-            drop(write!(text, ":{port}"));
+            let _ = write!(text, ":{port}");
         }
     }
-    drop(write!(text, "/{}", encode(database)));
+    text.extend(["/", &encode(database)]);
     for (index, (option, value)) in options.iter().enumerate() {
         let separator = if index == 0 { '?' } else { '&' };
-        drop(write!(text, "{separator}{}={}", encode(option), encode(value)));
+        let _ = write!(text, "{separator}{}={}", encode(option), encode(value));
     }
     text
 }
@@ -179,7 +179,9 @@ fn encode(text: &str) -> String {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
                 out.push(char::from(byte));
             }
-            _ => drop(write!(out, "%{byte:02X}")),
+            _ => {
+                let _ = write!(out, "%{byte:02X}");
+            }
         }
     }
     out

@@ -1,0 +1,177 @@
+//! A connection that is opened again when it ends, with a growing pause between attempts that fail.
+
+use std::future::Future;
+use std::hash::{BuildHasher as _, RandomState};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use super::connect::{self, Opened, Purpose};
+use super::error::PostgresOpenError;
+use super::link::Link;
+use super::settings::PostgresSettings;
+use super::stats::{Counters, Health, Role};
+
+/// The pause after the first attempt that fails. It doubles with each further one.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+/// The longest pause.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// A connection that ends sooner than this counts as a failed attempt.
+const LIFE_MIN: Duration = Duration::from_secs(1);
+
+type Attempt = Pin<Box<dyn Future<Output = Result<Opened, PostgresOpenError>> + Send>>;
+
+/// A connection, or the attempts to open it.
+pub(super) struct Session {
+    settings: PostgresSettings,
+    role: Role,
+    counters: Arc<Counters>,
+    health: Arc<Health>,
+    link: Option<Link>,
+    opened_at: Instant,
+    /// The index of the host of the last connection.
+    host: usize,
+    attempt: Option<Attempt>,
+    next_attempt: Instant,
+    /// Number of attempts that failed since the last connection.
+    failures: u32,
+    /// The error of the last attempt.
+    reason: String,
+}
+
+/// What a request finds.
+pub(super) enum Access<'a> {
+    /// A connection that can be used.
+    Open(&'a Link),
+    /// The first attempt after the start or after a lost connection is not over, so the request waits for it.
+    Connecting,
+    /// The last attempt failed for this reason.
+    Down(&'a str),
+}
+
+impl Session {
+    /// Returns a session that connects when it is polled, or that has a connection already.
+    pub(super) fn new(
+        settings: PostgresSettings,
+        role: Role,
+        counters: Arc<Counters>,
+        health: Arc<Health>,
+        opened: Option<Opened>,
+    ) -> Self {
+        let now = Instant::now();
+        let mut session = Self {
+            settings,
+            role,
+            counters,
+            health,
+            link: None,
+            opened_at: now,
+            host: 0,
+            attempt: None,
+            next_attempt: now,
+            failures: 0,
+            reason: String::new(),
+        };
+        if let Some(opened) = opened {
+            session.apply(Ok(opened));
+        }
+        session
+    }
+
+    /// Waits until the connection ends, or until an attempt to open it ends. Cancellation loses nothing.
+    pub(super) async fn changed(&mut self) {
+        if let Some(link) = &self.link {
+            link.closed().await;
+            self.check();
+            return;
+        }
+        if self.attempt.is_none() {
+            sleep_until(self.next_attempt).await;
+        }
+        let attempt = self.attempt.get_or_insert_with(|| {
+            let (settings, host) = (self.settings.clone(), self.host);
+            Box::pin(async move { connect::open(&settings, host, Purpose::Store).await })
+        });
+        let result = attempt.as_mut().await;
+        self.attempt = None;
+        self.apply(result);
+    }
+
+    fn apply(&mut self, result: Result<Opened, PostgresOpenError>) {
+        match result {
+            Ok(opened) => {
+                self.counters.connections.fetch_add(1, Relaxed);
+                self.health.connected(self.role, opened.skew_ms);
+                (self.link, self.host) = (Some(opened.link), opened.host);
+                (self.failures, self.opened_at) = (0, Instant::now());
+                tracing::debug!(role = ?self.role, "connected to the database");
+            }
+            Err(error) => {
+                self.counters.failures.fetch_add(1, Relaxed);
+                let text = error.to_string();
+                if text != self.reason {
+                    tracing::warn!(role = ?self.role, "the store is not available: {text}");
+                }
+                self.reason = text;
+                self.health.failed(self.role, error);
+                self.pause();
+            }
+        }
+    }
+
+    fn pause(&mut self) {
+        self.failures = self.failures.saturating_add(1);
+        self.next_attempt = Instant::now() + pause(self.failures, RandomState::new().hash_one(0));
+    }
+
+    /// Drops a connection that has ended.
+    fn check(&mut self) {
+        let Some(link) = self.link.take_if(|link| !link.is_open()) else { return };
+        self.reason = link.end_reason();
+        tracing::info!(role = ?self.role, "{}", self.reason);
+        self.health.lost(self.role, self.reason.clone());
+        self.next_attempt = Instant::now();
+        if self.opened_at.elapsed() < LIFE_MIN {
+            self.pause();
+        }
+    }
+
+    /// Returns what a request finds now.
+    pub(super) fn access(&mut self) -> Access<'_> {
+        self.check();
+        match &self.link {
+            Some(link) => Access::Open(link),
+            None if self.failures == 0 => Access::Connecting,
+            None => Access::Down(&self.reason),
+        }
+    }
+}
+
+/// Returns the pause after `failures` failed attempts, reduced by a random part of up to a half, so that the servers of
+/// a cluster do not connect at the same moment.
+fn pause(failures: u32, random: u64) -> Duration {
+    let longest = PAUSE_MIN.saturating_mul(1 << failures.clamp(1, 10).saturating_sub(1));
+    let longest = longest.min(PAUSE_MAX);
+    let part = (random % 1_000) as u32;
+    longest - longest / 2_000 * part
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_a_maximum() {
+        assert_eq!(pause(1, 0), PAUSE_MIN);
+        assert_eq!(pause(2, 1_000), 2 * PAUSE_MIN);
+        assert_eq!(pause(u32::MAX, 0), PAUSE_MAX);
+        assert_eq!(pause(0, 0), PAUSE_MIN);
+        for random in 0..2_000 {
+            let pause = pause(20, random);
+            assert!(pause >= PAUSE_MAX / 2 && pause <= PAUSE_MAX, "{pause:?}");
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Creates recordings, up to the maximum of the store and of each namespace.
+//!
+//! Counting all rows takes time, so the store counts seldom: after a count it may create an eighth of what is left
+//! without another one. So up to eight servers together stay below the maximum. When little is left, each batch counts,
+//! and a lock makes the batches of all servers wait for each other. The rows of a namespace with a maximum are
+//! always counted under a lock.
+
+use std::collections::{HashMap, HashSet};
+
+use tokio::time::Instant;
+use tokio_postgres::types::{ToSql, Type};
+
+use super::commits::EXIST;
+use super::failure::Failure;
+use super::link::{Link, Statement};
+use super::request::Opening;
+use super::row::{self, Key};
+use crate::recording::StoreError;
+use crate::store::rules;
+
+/// Maximum number of servers that stay below the maximum together.
+const SERVERS: u64 = 8;
+
+/// Locks the count of all recordings until the end of the transaction. The first number stands for this use of locks.
+const LOCK_ALL: &str = "SELECT pg_advisory_xact_lock(2002873707, 0)";
+
+/// Locks the counts of namespaces, in an order that all servers share.
+const LOCK_NAMESPACES: &str = "\
+SELECT pg_advisory_xact_lock(2002873708, k) FROM (
+  SELECT DISTINCT hashtext(n) AS k FROM unnest($1::text[]) AS n ORDER BY k OFFSET 0) AS keys";
+
+const COUNT_ALL: &str = "SELECT count(*) FROM waywiser_recording";
+
+const COUNT_NAMESPACES: &str = "\
+SELECT n.namespace, (SELECT count(*) FROM waywiser_recording r WHERE r.namespace = n.namespace)
+FROM (SELECT DISTINCT namespace FROM unnest($1::text[]) AS u(namespace)) AS n";
+
+const CREATE: &str = "\
+INSERT INTO waywiser_recording
+  (namespace, id, epoch, points, complete, create_ms, update_ms, expire_ms, model, length_m, options, state)
+SELECT o.namespace, o.id, waywiser_next_epoch(), 0, false, o.now_ms, o.now_ms, o.expire_ms, o.model, o.length_m,
+  o.options, o.state
+FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::float8[], $7::bytea[], $8::bytea[])
+  AS o(namespace, id, now_ms, expire_ms, model, length_m, options, state)
+ORDER BY o.namespace COLLATE \"C\", o.id COLLATE \"C\"
+ON CONFLICT (namespace, id) DO NOTHING
+RETURNING namespace, id, epoch";
+
+/// The epochs of created recordings and the errors of refused ones, by the index of the opening. A recording that is
+/// missing exists.
+type Created = HashMap<usize, Result<u64, StoreError>>;
+
+/// The space for new recordings.
+#[derive(Debug)]
+pub(super) struct Space {
+    max_recordings: u64,
+    /// Number of recordings that can be created without a count.
+    uncounted: u64,
+}
+
+impl Space {
+    pub(super) fn new(max_recordings: u64) -> Self {
+        Self { max_recordings, uncounted: 0 }
+    }
+
+    /// Creates the recordings of the openings with these indices.
+    ///
+    /// # Errors
+    /// If the transaction fails.
+    pub(super) async fn create(
+        &mut self,
+        link: &Link,
+        openings: &[Opening],
+        indices: &[usize],
+        deadline: Instant,
+    ) -> Result<Created, Failure> {
+        if indices.is_empty() {
+            return Ok(Created::new());
+        }
+        let needed = indices.len() as u64;
+        let is_limited = |&&index: &&usize| openings[index].request.max_in_namespace.is_some();
+        let (limited, free): (Vec<_>, Vec<_>) =
+            indices.iter().copied().partition(|index| is_limited(&index));
+        if limited.is_empty() && needed <= self.uncounted {
+            self.uncounted -= needed;
+            let rows = insert(link, openings, &free, Part::Whole, deadline).await?;
+            return Ok(rows.into_iter().map(|(index, epoch)| (index, Ok(epoch))).collect());
+        }
+        let counts = self.count(link, openings, indices, &limited, deadline).await?;
+        let (mut created, admitted) = self.admit(openings, indices, counts);
+        if admitted.is_empty() {
+            link.roll_back(deadline).await;
+            return Ok(created);
+        }
+        let rows = insert(link, openings, &admitted, Part::Last, deadline).await?;
+        created.extend(rows.into_iter().map(|(index, epoch)| (index, Ok(epoch))));
+        Ok(created)
+    }
+
+    /// Begins a transaction, locks and counts.
+    async fn count(
+        &self,
+        link: &Link,
+        openings: &[Opening],
+        indices: &[usize],
+        limited: &[usize],
+        deadline: Instant,
+    ) -> Result<Counts, Failure> {
+        let names = |of: &[usize]| -> Vec<&str> {
+            of.iter().map(|&index| row::namespace(&openings[index].name)).collect()
+        };
+        let (limited, namespaces) = (names(limited), names(indices));
+        let ids: Vec<_> = indices.iter().map(|&index| openings[index].name.id()).collect();
+        let is_counted = indices.len() as u64 > self.uncounted;
+        let array = |names| -> Vec<(&(dyn ToSql + Sync), Type)> { vec![(names, Type::TEXT_ARRAY)] };
+        let mut statements = Vec::new();
+        if is_counted {
+            statements.push(Statement::new(LOCK_ALL, Vec::new()));
+        }
+        statements.push(Statement::new(LOCK_NAMESPACES, array(&limited)));
+        let existing = vec![
+            (&namespaces as &(dyn ToSql + Sync), Type::TEXT_ARRAY),
+            (&ids as &(dyn ToSql + Sync), Type::TEXT_ARRAY),
+        ];
+        statements.push(Statement::new(EXIST, existing));
+        statements.push(Statement::new(COUNT_NAMESPACES, array(&limited)));
+        if is_counted {
+            statements.push(Statement::new(COUNT_ALL, Vec::new()));
+        }
+        let rows = link.start(&statements, deadline).await?;
+        let read = || {
+            let mut rows = rows.iter().skip(statements.len() - if is_counted { 3 } else { 2 });
+            let existing = rows.next().into_iter().flatten().map(row::get_key);
+            let existing = existing.collect::<Result<_, Failure>>()?;
+            let count = |row| Ok((row::get(row, 0)?, row::get::<i64>(row, 1)?.cast_unsigned()));
+            let of_namespaces = rows.next().into_iter().flatten().map(count);
+            let of_namespaces = of_namespaces.collect::<Result<_, Failure>>()?;
+            let in_store = match rows.next().and_then(|rows| rows.first()) {
+                Some(row) => Some(row::get::<i64>(row, 0)?.cast_unsigned()),
+                None => None,
+            };
+            Ok(Counts { existing, of_namespaces, in_store })
+        };
+        match read() {
+            Ok(counts) => Ok(counts),
+            Err(failure) => {
+                link.roll_back(deadline).await;
+                Err(failure)
+            }
+        }
+    }
+
+    /// Decides which recordings are created. Returns the errors of the others.
+    fn admit(
+        &mut self,
+        openings: &[Opening],
+        indices: &[usize],
+        counts: Counts,
+    ) -> (Created, Vec<usize>) {
+        let Counts { existing, mut of_namespaces, in_store } = counts;
+        let (mut refused, mut admitted) = (Created::new(), Vec::new());
+        // Without a count, the number that may be created without one stands for the rest of the space.
+        let mut used = in_store.unwrap_or(self.max_recordings.saturating_sub(self.uncounted));
+        for &index in indices {
+            let opening = &openings[index];
+            if existing.contains(&row::key(&opening.name)) {
+                continue;
+            }
+            let in_namespace = of_namespaces.get_mut(row::namespace(&opening.name));
+            let count = in_namespace.as_deref().copied().unwrap_or_default();
+            match rules::check_space(&opening.request, count, used, self.max_recordings) {
+                Ok(()) => {
+                    used += 1;
+                    if let Some(count) = in_namespace {
+                        *count += 1;
+                    }
+                    admitted.push(index);
+                }
+                Err(error) => drop(refused.insert(index, Err(error))),
+            }
+        }
+        let left = self.max_recordings.saturating_sub(used);
+        self.uncounted = if in_store.is_some() { left / SERVERS } else { left };
+        (refused, admitted)
+    }
+}
+
+/// What was counted.
+struct Counts {
+    /// The recordings that exist: they need no space.
+    existing: HashSet<Key>,
+    of_namespaces: HashMap<String, u64>,
+    in_store: Option<u64>,
+}
+
+/// The place of a statement in its transaction.
+enum Part {
+    Whole,
+    Last,
+}
+
+/// Creates recordings that do not exist. Returns their epochs with the indices of the openings.
+async fn insert(
+    link: &Link,
+    openings: &[Opening],
+    indices: &[usize],
+    part: Part,
+    deadline: Instant,
+) -> Result<Vec<(usize, u64)>, Failure> {
+    let all = || indices.iter().map(|&index| &openings[index]);
+    let namespaces: Vec<_> = all().map(|opening| row::namespace(&opening.name)).collect();
+    let ids: Vec<_> = all().map(|opening| opening.name.id()).collect();
+    let now: Vec<_> = all().map(|opening| opening.request.now_unix_ms).collect();
+    let expire: Vec<_> = all().map(|opening| opening.request.expire_unix_ms).collect();
+    let models: Vec<_> = all().map(|opening| opening.shown.model).collect();
+    let lengths: Vec<_> = all().map(|opening| opening.shown.length_m).collect();
+    let options: Vec<_> = all().map(|opening| opening.options_bytes.as_slice()).collect();
+    let states: Vec<_> = all().map(|opening| opening.state.as_slice()).collect();
+    let parameters: Vec<(&(dyn ToSql + Sync), Type)> = vec![
+        (&namespaces, Type::TEXT_ARRAY),
+        (&ids, Type::TEXT_ARRAY),
+        (&now, Type::INT8_ARRAY),
+        (&expire, Type::INT8_ARRAY),
+        (&models, Type::TEXT_ARRAY),
+        (&lengths, Type::FLOAT8_ARRAY),
+        (&options, Type::BYTEA_ARRAY),
+        (&states, Type::BYTEA_ARRAY),
+    ];
+    let statement = [Statement::new(CREATE, parameters)];
+    let rows = match part {
+        Part::Whole => link.transaction(&statement, deadline).await?,
+        Part::Last => match link.finish(&statement, deadline).await {
+            Ok(rows) => rows,
+            Err(failure) => return Err(failure),
+        },
+    };
+    let by_key: HashMap<Key, usize> =
+        indices.iter().map(|&index| (row::key(&openings[index].name), index)).collect();
+    let created = rows.iter().flatten().map(|row| {
+        let (key, epoch) = (row::get_key(row)?, row::get::<i64>(row, 2)?.cast_unsigned());
+        Ok(by_key.get(&key).map(|&index| (index, epoch)))
+    });
+    let created: Result<Vec<_>, Failure> = created.filter_map(Result::transpose).collect();
+    created.map_err(|failure| Failure::Unknown(format!("{failure:?}")))
+}
