@@ -82,7 +82,7 @@ async fn the_contract_holds_in_a_database_with_another_encoding_and_collation() 
         "CREATE DATABASE other OWNER {USER} TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'"
     );
     cluster.sql("postgres", &create).await;
-    let url = cluster.url().replace(&format!("/{DATABASE}"), "/other");
+    let url = format!("postgres://{USER}:{PASSWORD}@{}/other", cluster.address);
     check_store(&*migrated(&url).await).await;
 }
 

@@ -7,18 +7,13 @@ use waywiser::recording::{CheckpointStore, ListQuery, StoreError};
 use waywiser::store::PostgresStore;
 
 use crate::cluster::{Cluster, DATABASE, USER};
-use crate::fixtures::{cluster_and_store, connected, settings, unavailable};
+use crate::fixtures::{cluster_and_store, connected, retried, settings, unavailable};
 use crate::walk::{commit, name, opening, recorded};
 
-/// Repeats a load until the store is available.
+/// Returns the number of stored points when the store is available.
 async fn available_again(store: &PostgresStore) -> Option<u64> {
-    loop {
-        match store.load(name(1)).await {
-            Ok(stored) => return stored.map(|stored| stored.committed_points()),
-            Err(error) => assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}"),
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let stored = retried(async || store.load(name(1)).await).await;
+    stored.map(|stored| stored.committed_points())
 }
 
 /// Whether a session waits for a lock.
@@ -61,7 +56,7 @@ async fn terminated_sessions_are_replaced() {
     assert!(matches!(outcome, Err(StoreError::Unknown(_))), "{outcome:?}");
     drop(lock);
     assert_eq!(available_again(&store).await, Some(10));
-    commit(&*store, 1, &held, 5).await.unwrap();
+    retried(async || commit(&*store, 1, &held, 5).await).await;
 }
 
 /// The server kills all its sessions when one of them crashes.
@@ -94,7 +89,7 @@ async fn a_locked_row_makes_a_commit_unavailable_and_others_succeed() {
     assert!(!locked.is_empty());
     assert_eq!(free.unwrap().committed_points(), 15);
     drop(lock);
-    commit(&*store, 1, &held, 5).await.unwrap();
+    retried(async || commit(&*store, 1, &held, 5).await).await;
 }
 
 /// 40P01 ERROR: PostgreSQL ends one of the transactions that wait for each other. The store repeats its own.
@@ -172,12 +167,7 @@ async fn a_read_only_database_is_unavailable_until_it_accepts_writes() {
     cluster.sql("postgres", "SET default_transaction_read_only = off; ALTER SYSTEM RESET default_transaction_read_only").await;
     cluster.reload().await;
     assert_eq!(available_again(&store).await, Some(10));
-    loop {
-        match commit(&*store, 1, &held, 5).await {
-            Ok(_) => break,
-            Err(error) => assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}"),
-        }
-    }
+    retried(async || commit(&*store, 1, &held, 5).await).await;
 }
 
 /// A standby only.
@@ -210,7 +200,7 @@ async fn a_restart_interrupts_the_store_for_a_moment() {
         cluster.launch().await;
         assert_eq!(available_again(&store).await, Some(10));
     }
-    commit(&*store, 1, &held, 5).await.unwrap();
+    retried(async || commit(&*store, 1, &held, 5).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -248,14 +238,14 @@ async fn too_many_connections_are_retried() {
     assert_eq!(available_again(&waiting).await, Some(10));
 }
 
-/// 57P05 FATAL: the server ends idle sessions.
+/// 57P05 FATAL: the server ends idle sessions. The store has connected again when the next request comes.
 #[tokio::test(flavor = "multi_thread")]
 async fn timeouts_of_the_server_do_not_apply_to_the_store() {
     let Some((cluster, store)) = cluster_and_store().await else { return };
     let held = recorded(&*store, 1, 10).await;
     drop(store);
     for timeout in [
-        "idle_session_timeout = 50",
+        "idle_session_timeout = 1200",
         "idle_in_transaction_session_timeout = 50",
         "statement_timeout = 1",
         "lock_timeout = 1",
@@ -263,7 +253,7 @@ async fn timeouts_of_the_server_do_not_apply_to_the_store() {
         cluster.sql("postgres", &format!("ALTER ROLE {USER} SET {timeout}")).await;
     }
     let store = connected(&cluster.url()).await;
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    tokio::time::sleep(Duration::from_millis(2_000)).await;
     let lock = lock_row(&cluster, 1).await;
     let pending = {
         let (store, held) = (Arc::clone(&store), held.clone());

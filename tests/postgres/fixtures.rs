@@ -28,6 +28,25 @@ pub async fn cluster_and_store() -> Option<(Cluster, Arc<PostgresStore>)> {
     Some((cluster, store))
 }
 
+/// Repeats a request while the store is unavailable, as it is while it connects again.
+#[track_caller]
+pub fn retried<T: std::fmt::Debug>(
+    request: impl AsyncFn() -> Result<T, StoreError>,
+) -> impl Future<Output = T> {
+    let caller = std::panic::Location::caller();
+    async move {
+        loop {
+            match request().await {
+                Ok(answer) => return answer,
+                Err(StoreError::Unavailable(_)) => {
+                    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                }
+                Err(error) => panic!("{caller}: {error:?}"),
+            }
+        }
+    }
+}
+
 /// Returns the error of a request that must be refused as unavailable.
 #[track_caller]
 pub fn unavailable<T: std::fmt::Debug>(outcome: Result<T, StoreError>) -> String {

@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 use waywiser::recording::{CheckpointStore, StoreError};
 
 use crate::cluster::Cluster;
-use crate::fixtures::{cluster_and_store, connected};
+use crate::fixtures::{cluster_and_store, connected, retried};
 use crate::proxy::{Fault, Proxy};
 use crate::walk::{
     Acknowledged, Writer, assert_folded, commit, grown, name, opening, precondition, recorded,
@@ -30,12 +30,12 @@ async fn a_commit_without_an_answer_is_unknown_and_is_loaded_afterwards() {
         proxy.on(COMMIT, fault);
         let outcome = commit(&*store, recording, &held, 5).await;
         assert!(is_unknown(&outcome), "{fault:?}: {outcome:?}");
-        let stored = store.load(name(recording)).await.unwrap().unwrap();
+        let stored = retried(async || store.load(name(recording)).await).await.unwrap();
         let executed = fault == Fault::CutAfter;
         assert_eq!(stored.committed_points(), if executed { 15 } else { 10 }, "{fault:?}");
         assert_folded(recording, &stored);
         // The writer continues with the same epoch, and the lost commit is not executed again.
-        let next = commit(&*store, recording, &stored, 5).await.unwrap();
+        let next = retried(async || commit(&*store, recording, &stored, 5).await).await;
         assert_eq!(store.load(name(recording)).await, Ok(Some(next)));
     }
     assert_eq!(store.stats().unknown_outcomes, 2);
@@ -51,7 +51,7 @@ async fn a_commit_that_is_never_answered_is_unknown() {
     proxy.on(COMMIT, Fault::Silence);
     let outcome = commit(&*store, 1, &held, 5).await;
     assert!(is_unknown(&outcome), "{outcome:?}");
-    let stored = store.load(name(1)).await.unwrap().unwrap();
+    let stored = retried(async || store.load(name(1)).await).await.unwrap();
     assert_eq!(stored.committed_points(), 15);
 }
 
@@ -65,12 +65,9 @@ async fn a_commit_that_arrives_late_changes_nothing() {
     proxy.on(COMMIT, Fault::Hold);
     let outcome = commit(&*store, 1, &held, 5).await;
     assert!(is_unknown(&outcome), "{outcome:?}");
-    let stored = store.load(name(1)).await.unwrap().unwrap();
+    let stored = retried(async || store.load(name(1)).await).await.unwrap();
     assert_eq!(stored, held, "the statement is held");
-    let next = commit(&*store, 1, &stored, 2).await.unwrap();
-    let statements =
-        "SELECT sum(calls) FROM (SELECT xact_commit AS calls FROM pg_stat_database) AS s";
-    let _ = cluster.value(statements).await;
+    let next = retried(async || commit(&*store, 1, &stored, 2).await).await;
     proxy.release();
     // The session of the held statement ends after it was executed.
     cluster
@@ -116,7 +113,7 @@ async fn an_opening_or_deletion_without_an_answer_is_repeated_safely() {
                 || matches!(outcome, Err(StoreError::Unavailable(_))),
             "{fault:?}: {outcome:?}"
         );
-        let opened = store.open(name(1), opening()).await.unwrap();
+        let opened = retried(async || store.open(name(1), opening()).await).await;
         let next = commit(&*store, 1, &opened, 4).await.unwrap();
         assert_eq!(direct.load(name(1)).await, Ok(Some(next)));
         proxy.on(DELETE, fault);
@@ -127,7 +124,7 @@ async fn an_opening_or_deletion_without_an_answer_is_repeated_safely() {
                 || matches!(outcome, Err(StoreError::Unavailable(_))),
             "{fault:?}: {outcome:?}"
         );
-        let _ = store.delete(name(1)).await.unwrap();
+        let _ = retried(async || store.delete(name(1)).await).await;
         assert_eq!(direct.load(name(1)).await, Ok(None));
     }
 }
@@ -195,13 +192,8 @@ async fn a_server_that_is_killed_before_its_answer_has_the_commit_afterwards() {
     let error = store.load(name(1)).await.unwrap_err();
     assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
     cluster.launch().await;
-    let stored = loop {
-        match store.load(name(1)).await {
-            Ok(stored) => break stored.unwrap(),
-            Err(error) => assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}"),
-        }
-    };
+    let stored = retried(async || store.load(name(1)).await).await.unwrap();
     assert_eq!(stored.committed_points(), 15);
     assert_folded(1, &stored);
-    commit(&*store, 1, &stored, 5).await.unwrap();
+    retried(async || commit(&*store, 1, &stored, 5).await).await;
 }
