@@ -7,7 +7,7 @@ use waywiser::recording::{CheckpointStore, ListQuery, StoreError};
 use waywiser::store::PostgresStore;
 
 use crate::cluster::{Cluster, DATABASE, USER};
-use crate::fixtures::{cluster_and_store, connected, retried, settings, unavailable};
+use crate::fixtures::{cluster_and_store, connected, ready, retried, settings, unavailable};
 use crate::walk::{commit, name, opening, recorded};
 
 /// Returns the number of stored points when the store is available.
@@ -45,6 +45,7 @@ async fn terminated_sessions_are_replaced() {
     cluster.sql(DATABASE, &terminate).await;
     assert_eq!(available_again(&store).await, Some(10));
     // A session that executes a commit.
+    ready(&store).await;
     let lock = lock_table(&cluster).await;
     let pending = {
         let (store, held) = (Arc::clone(&store), held.clone());

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use waywiser::recording::StoreError;
+use waywiser::recording::{CheckpointStore, RecordingName, StoreError};
 use waywiser::store::{PostgresSettings, PostgresStore};
 
 use crate::cluster::Cluster;
@@ -45,6 +45,13 @@ pub fn retried<T: std::fmt::Debug>(
             }
         }
     }
+}
+
+/// Waits until the store can read and write.
+pub async fn ready(store: &PostgresStore) {
+    let absent: RecordingName = "paths/absent".parse().unwrap();
+    retried(async || store.load(absent.clone()).await).await;
+    retried(async || store.delete(absent.clone()).await).await;
 }
 
 /// Returns the error of a request that must be refused as unavailable.

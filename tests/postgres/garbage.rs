@@ -7,7 +7,7 @@ use waywiser::store::PostgresStore;
 use waywiser::store::contract::check_store;
 
 use crate::cluster::DATABASE;
-use crate::fixtures::{assert_no_panics, cluster_and_store, connected, record_panics, settings};
+use crate::fixtures::{assert_no_panics, cluster_and_store, connected, ready, record_panics, settings};
 use crate::proxy::Proxy;
 use crate::rng::Rng;
 use crate::walk::{commit, name, opening};
@@ -124,12 +124,7 @@ async fn random_changes_of_the_tables_never_panic() {
         PostgresStore::migrate(&settings(&cluster.url())).await.unwrap();
     }
     // The same store works with correct tables.
-    loop {
-        match store.load(name(1)).await {
-            Ok(stored) => break assert_eq!(stored, None),
-            Err(error) => println!("{error}"),
-        }
-    }
+    ready(&store).await;
     check_store(&*store).await;
     assert_no_panics();
 }
@@ -148,12 +143,7 @@ async fn random_bytes_from_the_server_never_panic() {
     assert_no_panics();
     proxy.corrupt(None);
     proxy.cut(false);
-    loop {
-        match store.list(ListQuery::all(), 1).await {
-            Ok(_) => break,
-            Err(error) => println!("{error}"),
-        }
-    }
+    ready(&store).await;
     cluster.sql(DATABASE, "TRUNCATE waywiser_recording").await;
     check_store(&*Arc::clone(&store)).await;
     drop(direct);
