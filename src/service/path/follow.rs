@@ -2,36 +2,42 @@
 
 use std::sync::Arc;
 
-use futures::StreamExt as _;
+use futures::stream::{self, StreamExt as _};
 
 use super::shared::Shared;
 use crate::recording::{Removed, StoreEvent, WatchedRecordings};
 
+/// Maximum number of recordings that are loaded at the same time.
+const LOADS_MAX: usize = 64;
+
 /// Reports changes to watchers. Never completes.
 ///
-/// Handles one change at a time. If the store changes faster than recordings can be loaded, it reports
-/// [`StoreEvent::Missed`], and all watched recordings are loaded. The server's own commits were reported before,
-/// so they cost no load.
+/// Handles a bounded number of changes at a time, so that a store can load several recordings with one request. If the
+/// store changes faster than recordings can be loaded, it reports [`StoreEvent::Missed`], and all watched recordings
+/// are loaded. The server's own commits were reported before, so they cost no load.
 pub(super) async fn follow(shared: &Shared) {
     let watchers = Arc::clone(&shared.watchers);
     let watched = WatchedRecordings::new(move || watchers.watched_recordings());
-    let mut events = shared.store.changes(watched);
-    while let Some(event) = events.next().await {
-        match event {
-            StoreEvent::Removed(Removed { name, epoch }) => {
-                shared.watchers.report_removed(&name, epoch);
-            }
-            StoreEvent::Stored { name, epoch, committed_points, complete } => {
-                if shared.watchers.misses(&name, (epoch, complete, committed_points)) {
-                    shared.recheck(&name).await;
-                }
-            }
-            StoreEvent::Missed => {
-                for name in shared.watchers.names() {
-                    shared.recheck(&name).await;
-                }
+    // The reports of one recording may arrive in any order.
+    let events = shared.store.changes(watched);
+    events.for_each_concurrent(LOADS_MAX, |event| report(shared, event)).await;
+    std::future::pending::<()>().await;
+}
+
+async fn report(shared: &Shared, event: StoreEvent) {
+    match event {
+        StoreEvent::Removed(Removed { name, epoch }) => {
+            shared.watchers.report_removed(&name, epoch);
+        }
+        StoreEvent::Stored { name, epoch, committed_points, complete } => {
+            if shared.watchers.misses(&name, (epoch, complete, committed_points)) {
+                shared.recheck(&name).await;
             }
         }
+        StoreEvent::Missed => {
+            let names = stream::iter(shared.watchers.names());
+            let recheck = |name| async move { shared.recheck(&name).await };
+            names.for_each_concurrent(LOADS_MAX, recheck).await;
+        }
     }
-    std::future::pending::<()>().await;
 }

@@ -12,9 +12,9 @@ use futures::stream;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_postgres::Row;
 
-use super::pages::ask;
 use super::reader::{Parameter, Read};
 use super::row::{self, Key};
+use super::scan::ask;
 use super::ticket::Queue;
 use crate::recording::{
     RecordingName, RecordingVersion, Removed, StoreError, StoreEvent, StoreEvents,

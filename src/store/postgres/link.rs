@@ -39,6 +39,9 @@ impl<'a> Statement<'a> {
 /// transaction with this statement has read is durable.
 pub(super) const BARRIER: &str = "SELECT pg_logical_emit_message(true, 'waywiser', '')";
 
+/// The reason if there is no answer before the deadline.
+const LATE: &str = "the database did not answer in time";
+
 /// A connection.
 pub(super) struct Link {
     client: Client,
@@ -54,15 +57,21 @@ struct State {
     warnings: AtomicU64,
     /// No answer arrived in time, so the connection is not used any more.
     is_broken: AtomicBool,
-    /// The last warning, or the reason why the connection has ended.
+    /// The last warning.
+    warning: Mutex<String>,
+    /// The reason why the connection has ended.
     reason: Mutex<String>,
     /// Is notified when the connection ends.
     ended: Notify,
 }
 
 impl State {
-    fn reason(&self) -> MutexGuard<'_, String> {
+    fn warning(&self) -> MutexGuard<'_, String> {
         // No code panics while it holds the lock.
+        self.warning.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reason(&self) -> MutexGuard<'_, String> {
         self.reason.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -92,7 +101,7 @@ impl Link {
                                 "the database warns: {}",
                                 notice.message()
                             );
-                            *driven.reason() = notice.message().to_owned();
+                            *driven.warning() = notice.message().to_owned();
                             driven.warnings.fetch_add(1, SeqCst);
                         }
                     }
@@ -135,8 +144,13 @@ impl Link {
         format!("the connection to the database was closed: {reason}")
     }
 
-    /// Marks the connection as unusable. The next request opens another one.
-    pub(super) fn give_up(&self) {
+    /// Marks the connection as unusable for this reason. The next request opens another one.
+    pub(super) fn give_up(&self, reason: &str) {
+        let mut first = self.state.reason();
+        if first.is_empty() {
+            reason.clone_into(&mut first);
+        }
+        drop(first);
         self.state.is_broken.store(true, SeqCst);
         self.state.ended.notify_one();
     }
@@ -193,7 +207,7 @@ impl Link {
     pub(super) async fn roll_back(&self, deadline: Instant) {
         let result = timeout_at(deadline, self.client.batch_execute("ROLLBACK")).await;
         if !matches!(result, Ok(Ok(()))) {
-            self.give_up();
+            self.give_up("a transaction could not be rolled back");
         }
     }
 
@@ -219,28 +233,43 @@ impl Link {
         let ended = self.client.batch_execute(end);
         let answers = timeout_at(deadline, join3(begun, run, ended)).await;
         let Ok((begun, rows, ended)) = answers else {
-            self.give_up();
-            return Err(Failure::Unknown("the database did not answer in time".to_owned()));
+            self.give_up(LATE);
+            return Err(Failure::Unknown(LATE.to_owned()));
         };
         let rows: Result<Vec<_>, _> = rows.into_iter().collect();
         let result = match (begun, rows, ended) {
             (Ok(()), Ok(rows), Ok(())) => Ok(rows),
-            (Ok(()), Err(error), _) | (Ok(()), Ok(_), Err(error)) => Err(Failure::of(&error)),
-            (Err(error), Err(_), _) if statements.len() == 1 => Err(Failure::of(&error)),
+            (Ok(()), Err(error), _) | (Ok(()), Ok(_), Err(error)) => Err(self.failure(&error)),
+            (Err(error), Err(_), _) if statements.len() == 1 => Err(self.failure(&error)),
             // After a failed `BEGIN` each statement is a transaction of its own.
-            (Err(error), _, _) => Err(Failure::Unknown(failure::text(&error))),
+            (Err(error), _, _) => Err(match self.failure(&error) {
+                Failure::Refused(refusal) => Failure::Unknown(refusal.to_string()),
+                failure => failure,
+            }),
         };
         match &result {
             Ok(_) if self.state.warnings.load(SeqCst) == warnings => {}
             Ok(_) => {
-                let text = format!("the database warns: {}", self.state.reason());
+                let text = format!("the database warns: {}", self.state.warning());
                 return Err(Failure::Unknown(text));
             }
-            Err(Failure::Unknown(_)) => self.give_up(),
-            Err(Failure::Refused(refusal)) if refusal.needs_new_connection() => self.give_up(),
+            // If the connection has ended, the driver has set the reason.
+            Err(Failure::Unknown(_)) if self.client.is_closed() => self.give_up(""),
+            Err(Failure::Unknown(text)) => self.give_up(text),
+            Err(Failure::Refused(refusal)) if refusal.needs_new_connection() => {
+                self.give_up(&refusal.to_string());
+            }
             Err(_) => {}
         }
         result
+    }
+
+    /// Converts an error. If the connection has ended, the driver knows why.
+    fn failure(&self, error: &tokio_postgres::Error) -> Failure {
+        match error.is_closed() {
+            true => Failure::Unknown(self.end_reason()),
+            false => Failure::of(error),
+        }
     }
 
     /// Returns the client, for transactions with a dialogue.
@@ -258,12 +287,13 @@ impl Drop for Link {
     }
 }
 
-/// Returns the statements before a transaction. The time limits end a transaction whose caller has given up.
+/// Returns the statements before a transaction. The time limits end a transaction whose caller has given up. Whether it may
+/// write is left to the setting of the database, with which operators and managed services stop writers. Without scans of
+/// the whole table, a damaged page affects the recordings on it only, and a plan does not depend on statistics.
 fn begin(is_made_synchronous: bool) -> String {
-    let mut text =
-        "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = '2s'; \
-                    SET LOCAL statement_timeout = '9s'"
-            .to_owned();
+    let mut text = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '2s'; \
+                    SET LOCAL statement_timeout = '9s'; SET LOCAL enable_seqscan = off"
+        .to_owned();
     if is_made_synchronous {
         text.push_str("; SET LOCAL synchronous_commit = on");
     }

@@ -24,7 +24,7 @@
 //! | `ticket.rs`, `worker.rs` | the queue and the task of a connection |
 //! | `writer.rs`, `request.rs` | the batches of the writing connection |
 //! | `commits.rs`, `openings.rs`, `space.rs`, `removals.rs` | their statements |
-//! | `reader.rs`, `pages.rs`, `changes.rs` | what the reading connection does |
+//! | `reader.rs`, `pages.rs`, `scan.rs`, `changes.rs` | what the reading connection does |
 //! | `restore.rs` | fills an empty database |
 //! | `row.rs` | the columns of a row |
 //! | `failure.rs`, `error.rs`, `stats.rs`, `unproven.rs` | errors, counters, and recordings with an unknown result |
@@ -68,6 +68,7 @@ mod removals;
 mod request;
 mod restore;
 mod row;
+mod scan;
 mod schema;
 mod session;
 mod settings;
@@ -163,8 +164,9 @@ impl PostgresStore {
         let opened = connect::open(settings, 0, Purpose::Migration).await?;
         let migration = timeout(MIGRATION, schema::migrate(&opened.link)).await;
         migration.unwrap_or_else(|_| {
-            opened.link.give_up();
-            Err(PostgresOpenError::Unavailable("the upgrade takes too long".to_owned()))
+            let late = "the upgrade takes too long";
+            opened.link.give_up(late);
+            Err(PostgresOpenError::Unavailable(late.to_owned()))
         })
     }
 
@@ -200,7 +202,7 @@ impl PostgresStore {
         let opened = connect::open(&self.settings, 0, Purpose::Store).await?;
         let restored = restore::restore(&opened.link, recordings).await;
         if restored.is_err() {
-            opened.link.give_up();
+            opened.link.give_up("the restore has failed");
         }
         restored
     }
@@ -303,11 +305,17 @@ impl CheckpointStore for PostgresStore {
             if sweep.abandoned.is_none() {
                 // The index finds the expired recordings, so the step does not check others.
                 let expiry = |ticket| Write::Expire(Expiry { now_unix_ms, ticket });
-                let removed = self.writer.ask(1, expiry).await?;
-                let last = removed.last().filter(|_| removed.len() >= SWEEP_STEP);
-                return Ok(Swept { next: last.map(|last| last.name.clone()), removed });
+                match self.writer.ask(1, expiry).await {
+                    // An expired recording cannot be read. The others are removed in the order of their names.
+                    Err(StoreError::Damaged(_)) => {}
+                    result => {
+                        let removed = result?;
+                        let last = removed.last().filter(|_| removed.len() >= SWEEP_STEP);
+                        return Ok(Swept { next: last.map(|last| last.name.clone()), removed });
+                    }
+                }
             }
-            let (selected, next) = pages::select(&self.reader, &sweep, after.as_ref()).await?;
+            let (selected, next) = pages::select(&self.reader, &sweep, after).await?;
             if selected.is_empty() {
                 return Ok(Swept { removed: Vec::new(), next });
             }

@@ -61,7 +61,7 @@ FROM held h LEFT JOIN done d ON d.namespace = h.namespace AND d.id = h.id";
 /// The result of opening one recording.
 enum Opened {
     /// This checkpoint, or an error.
-    Done(Result<Checkpoint, StoreError>),
+    Done(Box<Result<Checkpoint, StoreError>>),
     /// The stored options are equal, but have these other bytes.
     OtherBytes(Vec<u8>),
 }
@@ -98,7 +98,7 @@ pub(super) async fn run(
     let mut outcomes = Vec::with_capacity(openings.len());
     for (index, opening) in openings.iter_mut().enumerate() {
         outcomes.push(match held.remove(&row::key(&opening.name)) {
-            Some(Opened::Done(result)) => Some(result),
+            Some(Opened::Done(result)) => Some(*result),
             Some(Opened::OtherBytes(bytes)) => {
                 opening.wanted = Some(bytes);
                 None
@@ -155,16 +155,19 @@ fn opened(row: &Row, opening: &Opening) -> Result<Opened, Failure> {
     let header: Header = row::get_header(row, 3)?;
     let state: &[u8] = row::get(row, 9)?;
     let options: &[u8] = row::get(row, 10)?;
-    let checkpoint = || row::checkpoint(name, &header, state);
+    let done = |result| Opened::Done(Box::new(result));
+    let checkpoint = || done(row::checkpoint(name, &header, state));
     if is_opened {
-        return Ok(Opened::Done(checkpoint()));
+        return Ok(checkpoint());
     }
     let differing = opening.wanted.as_ref().filter(|wanted| wanted.as_slice() != options);
-    let Some(_) = differing else { return Ok(Opened::Done(checkpoint())) };
+    if differing.is_none() {
+        return Ok(checkpoint());
+    }
     Ok(match columns::read_options(name, options) {
-        Err(error) => Opened::Done(Err(error.into())),
-        Ok(stored) if stored != opening.options => Opened::Done(Err(StoreError::OptionsDiffer)),
-        Ok(_) if header.complete => Opened::Done(checkpoint()),
+        Err(error) => done(Err(error.into())),
+        Ok(stored) if stored != opening.options => done(Err(StoreError::OptionsDiffer)),
+        Ok(_) if header.complete => checkpoint(),
         Ok(_) => Opened::OtherBytes(options.to_vec()),
     })
 }

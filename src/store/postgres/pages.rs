@@ -1,14 +1,14 @@
-//! Queries that return recordings in the order of their names: pages, exports, the check of all rows, and the selection of a
-//! sweep.
+//! Requests that read recordings in the order of their names: pages, exports, the check of all rows, and the selection
+//! of a sweep.
 
 use tokio_postgres::Row;
 
-use super::failure::Failure;
-use super::reader::{Parameter, Query, Read, stored};
+use super::reader::{Read, stored};
 use super::row;
+use super::scan::{Entry, Range, scan};
 use super::ticket::Queue;
 use crate::recording::{
-    ExportQuery, Exported, ListQuery, ListScope, Page, RecordingName, SWEEP_STEP, StoreError, Sweep,
+    ExportQuery, Exported, ListQuery, Page, RecordingName, SWEEP_STEP, StoreError, Sweep,
 };
 use crate::store::StoreCheck;
 use crate::store::codec::columns;
@@ -17,53 +17,27 @@ use crate::store::rules::{self, Header};
 
 /// Number of rows that one query reads of an export, and of the check of all rows.
 const ROWS: usize = 500;
-/// Follows all characters of an ID.
-const AFTER_IDS: char = '\u{7f}';
 
-const ALL: &str = "\
+const ROWS_OF_RANGE: &str = "\
 SELECT r.namespace, r.id, r.epoch, r.points, r.complete, r.create_ms, r.update_ms, r.expire_ms, r.state
-FROM waywiser_recording r WHERE (r.namespace, r.id) > ($1::text, $2::text)
-ORDER BY r.namespace, r.id LIMIT $3::bigint";
-
-const OF_NAMESPACE: &str = "\
-SELECT r.namespace, r.id, r.epoch, r.points, r.complete, r.create_ms, r.update_ms, r.expire_ms, r.state
-FROM waywiser_recording r WHERE r.namespace = $1::text AND r.id > $2::text AND r.id >= $3::text AND r.id < $4::text
+FROM waywiser_recording r
+WHERE (r.namespace, r.id) >= ($1::text, $2::text) AND (r.namespace, r.id) < ($3::text, $4::text)
 ORDER BY r.namespace, r.id LIMIT $5::bigint";
 
-const HEADERS_OF_NAMESPACE: &str = "\
+/// Also returns the options.
+const CHECKED: &str = "\
+SELECT r.namespace, r.id, r.epoch, r.points, r.complete, r.create_ms, r.update_ms, r.expire_ms, r.state, r.options
+FROM waywiser_recording r
+WHERE (r.namespace, r.id) >= ($1::text, $2::text) AND (r.namespace, r.id) < ($3::text, $4::text)
+ORDER BY r.namespace, r.id LIMIT $5::bigint";
+
+/// Returns the time of the database instead of the state.
+const HEADERS: &str = "\
 SELECT r.namespace, r.id, r.epoch, r.points, r.complete, r.create_ms, r.update_ms, r.expire_ms,
   (extract(epoch FROM clock_timestamp()) * 1000)::bigint
-FROM waywiser_recording r WHERE r.namespace = $1::text AND r.id > $2::text
-ORDER BY r.namespace, r.id LIMIT $3::bigint";
-
-/// Runs a query on the reading connection.
-///
-/// # Errors
-/// If the database fails.
-pub(super) async fn ask(
-    reader: &Queue<Read>,
-    sql: &'static str,
-    parameters: Vec<Parameter>,
-    is_durable: bool,
-) -> Result<Vec<Row>, StoreError> {
-    let query = |ticket| Read::Query(Box::new(Query { sql, parameters, is_durable, ticket }));
-    let rows: Result<Vec<Row>, Failure> = reader.ask(1, query).await?;
-    rows.map_err(|failure| failure.of_read())
-}
-
-fn of_read(failure: &Failure) -> StoreError {
-    failure.of_read()
-}
-
-fn limit(count: usize) -> Parameter {
-    Parameter::Number(i64::try_from(count).unwrap_or(i64::MAX))
-}
-
-/// Returns the parameters of a position: all names after it.
-fn position(after: Option<&RecordingName>) -> [Parameter; 2] {
-    let (namespace, id) = after.map_or(("", ""), |name| (row::namespace(name), name.id()));
-    [Parameter::Text(namespace.to_owned()), Parameter::Text(id.to_owned())]
-}
+FROM waywiser_recording r
+WHERE (r.namespace, r.id) >= ($1::text, $2::text) AND (r.namespace, r.id) < ($3::text, $4::text)
+ORDER BY r.namespace, r.id LIMIT $5::bigint";
 
 /// Returns up to `count` recordings.
 ///
@@ -74,47 +48,32 @@ pub(super) async fn list(
     query: &ListQuery,
     count: usize,
 ) -> Result<Page, StoreError> {
-    let ListScope::Namespace { namespace, id_prefix } = &query.scope else {
-        let [namespace, id] = position(query.after.as_ref());
-        let rows = ask(reader, ALL, vec![namespace, id, limit(count)], true).await?;
-        return page(&rows);
-    };
-    if !query.scope.is_possible() {
-        return Ok(Page::new());
-    }
-    let after = match &query.after {
-        Some(after) if after.namespace() == namespace.as_ref() => after.id(),
-        Some(after) if after.namespace() > namespace.as_ref() => return Ok(Page::new()),
-        _ => "",
-    };
-    let namespace = namespace.as_ref().map_or("", |namespace| namespace.as_str());
-    let parameters = vec![
-        Parameter::Text(namespace.to_owned()),
-        Parameter::Text(after.to_owned()),
-        Parameter::Text(id_prefix.clone()),
-        Parameter::Text(format!("{id_prefix}{AFTER_IDS}")),
-        limit(count),
-    ];
-    page(&ask(reader, OF_NAMESPACE, parameters, true).await?)
-}
-
-fn page(rows: &[Row]) -> Result<Page, StoreError> {
+    let Some(range) = Range::selected(query) else { return Ok(Page::new()) };
     let mut page = Page::new();
-    for row in rows {
-        let (name, header, state) = entry(row)?;
+    for entry in scan(reader, ROWS_OF_RANGE, &range, count, true).await? {
         // Only valid names are stored. A check reports others.
-        let Some(name) = name else { continue };
-        let checkpoint = row::checkpoint(&name, &header, &state);
-        page.push((name, checkpoint));
+        match entry {
+            Entry::Row(row) => {
+                let (name, header, state) = columns_of(&row)?;
+                let Some(name) = name else { continue };
+                let checkpoint = row::checkpoint(&name, &header, &state);
+                page.push((name, checkpoint));
+            }
+            Entry::Unreadable(key, error) => {
+                page.extend(row::name(&key).map(|name| (name, Err(error))));
+            }
+        }
     }
     Ok(page)
 }
 
 /// Reads a row. The name is `None` if it is not valid.
-fn entry(row: &Row) -> Result<(Option<RecordingName>, Header, Vec<u8>), StoreError> {
-    let key = row::get_key(row).map_err(|failure| of_read(&failure))?;
-    let (header, state) = stored(row).map_err(|failure| of_read(&failure))?;
-    Ok((row::name(&key), header, state))
+fn columns_of(row: &Row) -> Result<(Option<RecordingName>, Header, Vec<u8>), StoreError> {
+    let read = row::get_key(row).and_then(|key| {
+        let (header, state) = stored(row)?;
+        Ok((row::name(&key), header, state))
+    });
+    read.map_err(|failure| failure.of_read())
 }
 
 /// Returns the records of the next recordings.
@@ -125,22 +84,34 @@ pub(super) async fn export(
     reader: &Queue<Read>,
     query: &ExportQuery,
 ) -> Result<Exported, StoreError> {
-    let [namespace, id] = position(query.after.as_ref());
-    let count = ROWS.min(SWEEP_STEP);
-    let rows = ask(reader, ALL, vec![namespace, id, limit(count)], false).await?;
     let mut step = ExportStep::new(query);
-    for row in &rows {
+    let Some(range) = Range::selected(&ListQuery::all().after(query.after.clone())) else {
+        return Ok(step.last());
+    };
+    let count = ROWS.min(SWEEP_STEP);
+    let entries = scan(reader, ROWS_OF_RANGE, &range, count, false).await?;
+    let is_last = entries.len() < count;
+    for entry in entries {
         if step.is_full() {
             return Ok(step.full());
         }
-        let (name, header, state) = entry(row)?;
-        let Some(name) = name else { continue };
-        match columns::record(&name, &header, &state) {
-            Ok(record) => step.add(name, Ok(header), |_| record),
-            Err(error) => step.add(name, Err(error.into()), |_| Vec::new()),
+        match entry {
+            Entry::Row(row) => {
+                let (name, header, state) = columns_of(&row)?;
+                let Some(name) = name else { continue };
+                match columns::record(&name, &header, &state) {
+                    Ok(record) => step.add(name, Ok(header), |_| record),
+                    Err(error) => step.add(name, Err(error.into()), |_| Vec::new()),
+                }
+            }
+            Entry::Unreadable(key, error) => {
+                if let Some(name) = row::name(&key) {
+                    step.add(name, Err(error), |_| Vec::new());
+                }
+            }
         }
     }
-    Ok(if rows.len() < count { step.last() } else { step.full() })
+    Ok(if is_last { step.last() } else { step.full() })
 }
 
 /// Reads and verifies all rows.
@@ -148,69 +119,81 @@ pub(super) async fn export(
 /// # Errors
 /// If the database fails.
 pub(super) async fn check(reader: &Queue<Read>) -> Result<StoreCheck, StoreError> {
-    let mut check = StoreCheck::default();
-    let (mut namespace, mut id) = (String::new(), String::new());
+    let (mut check, mut range) = (StoreCheck::default(), Range::all());
     loop {
-        let after =
-            vec![Parameter::Text(namespace.clone()), Parameter::Text(id.clone()), limit(ROWS)];
-        let rows = ask(reader, ALL, after, false).await?;
-        for row in &rows {
+        let entries = scan(reader, CHECKED, &range, ROWS, false).await?;
+        let is_last = entries.len() < ROWS;
+        for entry in entries {
             check.recordings += 1;
-            let key = row::get_key(row).map_err(|failure| of_read(&failure))?;
-            let (header, state) = stored(row).map_err(|failure| of_read(&failure))?;
-            match row::name(&key) {
-                None => check.damaged.push(format!("{key:?}")),
-                Some(name) if row::checkpoint(&name, &header, &state).is_err() => {
-                    check.damaged.push(name.to_string());
+            let (key, is_valid) = match entry {
+                Entry::Row(row) => {
+                    let key = row::get_key(&row).map_err(|failure| failure.of_read())?;
+                    let name = row::name(&key);
+                    let is_valid = name.map(|name| is_valid(&name, &row)).transpose()?;
+                    (key, is_valid.unwrap_or(false))
                 }
-                Some(_) => {}
+                Entry::Unreadable(key, _) => (key, false),
+            };
+            range.continue_after(&key);
+            if !is_valid {
+                let name = row::name(&key);
+                let text = name.map_or_else(|| format!("{key:?}"), |name| name.to_string());
+                check.damaged.push(text);
             }
-            (namespace, id) = key;
         }
-        if rows.len() < ROWS {
+        if is_last {
             return Ok(check);
         }
     }
+}
+
+/// Returns whether the state and the options of a row can be decoded, and whether the options are those of the state.
+fn is_valid(name: &RecordingName, row: &Row) -> Result<bool, StoreError> {
+    let (header, state) = stored(row).map_err(|failure| failure.of_read())?;
+    let options: &[u8] = row::get(row, 9).map_err(|failure| failure.of_read())?;
+    let checkpoint = row::checkpoint(name, &header, &state);
+    Ok(checkpoint.is_ok_and(|checkpoint| {
+        columns::read_options(name, options).as_ref() == Ok(checkpoint.accumulator.options())
+    }))
 }
 
 /// The result of one step of a selection: the selected recordings, and the last name that was checked if there may be
 /// more.
 pub(super) type Selection = (Vec<(RecordingName, Header)>, Option<RecordingName>);
 
-/// Checks the next recordings of the namespace of a sweep for abandoned ones.
+/// Checks the next recordings for those that a sweep removes.
 ///
 /// # Errors
 /// If the database fails.
 pub(super) async fn select(
     reader: &Queue<Read>,
     sweep: &Sweep,
-    after: Option<&RecordingName>,
+    after: Option<RecordingName>,
 ) -> Result<Selection, StoreError> {
-    let Some(abandoned) = &sweep.abandoned else { return Ok((Vec::new(), None)) };
-    let after = match after {
-        Some(after) if after.namespace() == abandoned.namespace.as_ref() => after.id(),
-        Some(after) if after.namespace() > abandoned.namespace.as_ref() => {
-            return Ok((Vec::new(), None));
-        }
-        _ => "",
+    let query = match &sweep.abandoned {
+        None => ListQuery::all(),
+        Some(abandoned) => ListQuery::namespace(abandoned.namespace.clone()),
     };
-    let namespace = abandoned.namespace.as_ref().map_or("", |namespace| namespace.as_str());
-    let parameters = vec![
-        Parameter::Text(namespace.to_owned()),
-        Parameter::Text(after.to_owned()),
-        limit(SWEEP_STEP),
-    ];
-    let rows = ask(reader, HEADERS_OF_NAMESPACE, parameters, true).await?;
     let (mut selected, mut next) = (Vec::new(), None);
-    for row in &rows {
+    let Some(range) = Range::selected(&query.after(after)) else { return Ok((selected, next)) };
+    let entries = scan(reader, HEADERS, &range, SWEEP_STEP, true).await?;
+    let is_last = entries.len() < SWEEP_STEP;
+    for entry in entries {
         if selected.len() >= sweep.removals_max() {
             return Ok((selected, next));
         }
-        let read = row::get_key(row).and_then(|key| {
-            let now: i64 = row::get(row, 8)?;
-            Ok((row::name(&key), row::get_header(row, 2)?, now))
+        let row = match entry {
+            Entry::Row(row) => row,
+            Entry::Unreadable(key, _) => {
+                next = row::name(&key).or(next);
+                continue;
+            }
+        };
+        let read = row::get_key(&row).and_then(|key| {
+            let now: i64 = row::get(&row, 8)?;
+            Ok((row::name(&key), row::get_header(&row, 2)?, now))
         });
-        let (name, header, now) = read.map_err(|failure| of_read(&failure))?;
+        let (name, header, now) = read.map_err(|failure| failure.of_read())?;
         let Some(name) = name else { continue };
         // A server whose clock is ahead of that of the database deletes nothing too early.
         let sweep = Sweep { now_unix_ms: sweep.now_unix_ms.min(now), ..sweep.clone() };
@@ -219,5 +202,5 @@ pub(super) async fn select(
         }
         next = Some(name);
     }
-    Ok((selected, next.filter(|_| rows.len() == SWEEP_STEP)))
+    Ok((selected, next.filter(|_| !is_last)))
 }

@@ -172,10 +172,10 @@ impl Reader {
     /// Loads recordings whose last write has an unknown result. A recording whose row another transaction holds, maybe
     /// that write, is not available.
     async fn prove(&self, link: &Link, names: &[RecordingName]) -> Result<Found, Failure> {
-        let (namespaces, ids) = split(names);
+        let keys = Keys::of(names);
         let statements = [
-            Statement::new(PROVE, parameters(&namespaces, &ids)),
-            Statement::new(EXIST, parameters(&namespaces, &ids)),
+            Statement::new(PROVE, keys.parameters()),
+            Statement::new(EXIST, keys.parameters()),
             Statement::new(BARRIER, Vec::new()),
         ];
         let rows = link.transaction(&statements, Instant::now() + TRANSACTION).await?;
@@ -199,22 +199,27 @@ impl Reader {
 }
 
 async fn load(link: &Link, names: &[RecordingName]) -> Result<Found, Failure> {
-    let (namespaces, ids) = split(names);
-    let statements =
-        [Statement::new(LOAD, parameters(&namespaces, &ids)), Statement::new(BARRIER, Vec::new())];
+    let keys = Keys::of(names);
+    let statements = [Statement::new(LOAD, keys.parameters()), Statement::new(BARRIER, Vec::new())];
     let rows = link.transaction(&statements, Instant::now() + TRANSACTION).await?;
     read(rows.first().map(Vec::as_slice).unwrap_or_default())
 }
 
-fn split(names: &[RecordingName]) -> (Vec<&str>, Vec<&str>) {
-    names.iter().map(|name| (row::namespace(name), name.id())).unzip()
+/// The names of a batch as two arrays.
+struct Keys<'a> {
+    namespaces: Vec<&'a str>,
+    ids: Vec<&'a str>,
 }
 
-fn parameters<'a>(
-    namespaces: &'a Vec<&'a str>,
-    ids: &'a Vec<&'a str>,
-) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
-    vec![(namespaces, Type::TEXT_ARRAY), (ids, Type::TEXT_ARRAY)]
+impl<'a> Keys<'a> {
+    fn of(names: &'a [RecordingName]) -> Self {
+        let (namespaces, ids) = names.iter().map(|name| (row::namespace(name), name.id())).unzip();
+        Self { namespaces, ids }
+    }
+
+    fn parameters(&self) -> Vec<(&(dyn ToSql + Sync), Type)> {
+        vec![(&self.namespaces, Type::TEXT_ARRAY), (&self.ids, Type::TEXT_ARRAY)]
+    }
 }
 
 fn read(rows: &[Row]) -> Result<Found, Failure> {

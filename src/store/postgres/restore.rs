@@ -23,7 +23,7 @@ const STATEMENT: Duration = Duration::from_secs(120);
 
 /// The rows are locked against all others that write. The limits of the other transactions are too short for the lock.
 const BEGIN: &str = "\
-BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+BEGIN ISOLATION LEVEL READ COMMITTED;
 SET LOCAL lock_timeout = '10s';
 LOCK TABLE waywiser_recording IN EXCLUSIVE MODE";
 

@@ -81,10 +81,7 @@ pub(super) async fn migrate(link: &Link) -> Result<Migration, PostgresOpenError>
     let client = link.client();
     let refused = |error: tokio_postgres::Error| of_failure(&Failure::of(&error));
     // The limits of the other transactions are too short for the upgrade of a large table.
-    client
-        .batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
-        .await
-        .map_err(refused)?;
+    client.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED").await.map_err(refused)?;
     client
         .query_typed("SELECT pg_advisory_xact_lock($1)", &[(&LOCK, Type::INT8)])
         .await

@@ -78,15 +78,22 @@ impl Space {
             return Ok(Created::new());
         }
         let needed = indices.len() as u64;
-        let is_limited = |&&index: &&usize| openings[index].request.max_in_namespace.is_some();
-        let (limited, free): (Vec<_>, Vec<_>) =
-            indices.iter().copied().partition(|index| is_limited(&index));
+        let is_limited = |&index: &usize| openings[index].request.max_in_namespace.is_some();
+        let limited: Vec<_> = indices.iter().copied().filter(is_limited).collect();
         if limited.is_empty() && needed <= self.uncounted {
             self.uncounted -= needed;
-            let rows = insert(link, openings, &free, Part::Whole, deadline).await?;
+            let rows = insert(link, openings, indices, Part::Whole, deadline).await?;
             return Ok(rows.into_iter().map(|(index, epoch)| (index, Ok(epoch))).collect());
         }
-        let counts = self.count(link, openings, indices, &limited, deadline).await?;
+        let counts = match self.count(link, openings, indices, &limited, deadline).await {
+            Err(Failure::Refused(refusal)) if refusal.is_damage() => {
+                // A damaged recording must not prevent new ones.
+                tracing::error!(%refusal, "the recordings cannot be counted, so their number is not limited now");
+                let rows = insert(link, openings, indices, Part::Whole, deadline).await?;
+                return Ok(rows.into_iter().map(|(index, epoch)| (index, Ok(epoch))).collect());
+            }
+            counts => counts?,
+        };
         let (mut created, admitted) = self.admit(openings, indices, counts);
         if admitted.is_empty() {
             link.roll_back(deadline).await;
@@ -229,10 +236,7 @@ async fn insert(
     let statement = [Statement::new(CREATE, parameters)];
     let rows = match part {
         Part::Whole => link.transaction(&statement, deadline).await?,
-        Part::Last => match link.finish(&statement, deadline).await {
-            Ok(rows) => rows,
-            Err(failure) => return Err(failure),
-        },
+        Part::Last => link.finish(&statement, deadline).await?,
     };
     let by_key: HashMap<Key, usize> =
         indices.iter().map(|&index| (row::key(&openings[index].name), index)).collect();

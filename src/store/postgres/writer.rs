@@ -274,7 +274,7 @@ mod tests {
     async fn a_batch_has_requests_of_one_kind_with_distinct_names() {
         let (delete, expire) = (Kind::Delete, Kind::Expire);
         let mut waiting =
-            requests(&[(delete, "a"), (delete, "b"), (expire, ""), (delete, "a"), (delete, "c")])
+            requests(&[(delete, "a"), (delete, "b"), (expire, "x"), (delete, "a"), (delete, "c")])
                 .await;
         assert_eq!(names(&take_batch(&mut waiting)), ["a", "b", "c"]);
         assert_eq!(names(&take_batch(&mut waiting)), ["-"]);

@@ -372,7 +372,25 @@ mod tests {
             "postgres://u@h/d%ff",
             "postgres:///d?user=u&host=a,b&port=1,2,3",
         ];
-        insta::assert_snapshot!(texts.map(error).join("\n"), @"");
+        insta::assert_snapshot!(texts.map(error).join("\n"), @r#"
+        the URL does not start with postgres://; write it as postgres://USER@HOST/DATABASE
+        the URL has no user: write it as postgres://USER@HOST/DATABASE
+        the URL has no host: write it as postgres://USER@HOST/DATABASE
+        a port of the URL is not a number from 1 to 65535
+        a port of the URL is not a number from 1 to 65535
+        an IPv6 address in the URL is written as [ADDRESS]:PORT
+        sslmode is "on": use disable, prefer, require, verify-ca or verify-full
+        an option of the URL has no value: write OPTION=VALUE
+        the option "colour" of the URL is not supported: use sslmode, sslrootcert, sslcert, sslkey, application_name, connect_timeout or target_session_attrs
+        the option "options" of the URL is not supported: set parameters of the session with ALTER ROLE ... SET in the database
+        sslcert and sslkey belong together: set both or neither
+        connect_timeout is "0": use a number of seconds from 1 to 60
+        target_session_attrs is "standby", but the store writes: use read-write, or leave it out
+        the database of the URL is not text in UTF-8 without NUL
+        the database of the URL has a % without two hexadecimal digits: write %25
+        the database of the URL is not text in UTF-8 without NUL
+        the URL has 2 hosts and 3 ports: give one port, or one for each host
+        "#);
     }
 
     #[test]

@@ -1,0 +1,253 @@
+//! Reads rows in the order of their names, past rows that cannot be read.
+//!
+//! If a page of the table is damaged, each query that reads one of its rows fails, and the error does not name the row.
+//! The scan then asks for fewer rows, down to one. If that one cannot be read, it searches the name: a query for the
+//! names before `b` succeeds if and only if the damaged name is not before `b`, because it reads no row otherwise.
+//! This takes about seven queries for each character of the name.
+
+use tokio_postgres::Row;
+
+use super::failure::Failure;
+use super::reader::{Parameter, Query, Read};
+use super::row::{self, Key};
+use super::ticket::Queue;
+use crate::recording::{ListQuery, ListScope, StoreError};
+
+/// Precedes all characters of names.
+const BEFORE: char = '\u{1}';
+/// Follows all characters of names.
+const AFTER: char = '\u{7f}';
+/// The characters of names in their order.
+const CHARACTERS: &[u8] = b"-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz~";
+/// Maximum number of characters of a part of a name.
+const LENGTH_MAX: usize = 128;
+/// Maximum number of rows that are searched for one page.
+const UNREADABLE_MAX: usize = 32;
+
+const PROBE: &str = "\
+SELECT md5(r.state), md5(r.options) FROM waywiser_recording r
+WHERE (r.namespace, r.id) >= ($1::text, $2::text) AND (r.namespace, r.id) < ($3::text, $4::text)
+ORDER BY r.namespace, r.id LIMIT 1";
+
+/// A range of names: from the first key, to the key before the second one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Range {
+    from: Key,
+    to: Key,
+}
+
+impl Range {
+    /// Returns the range of all rows, also of those whose names are not valid.
+    pub(super) fn all() -> Self {
+        Self { from: (String::new(), String::new()), to: ("\u{10ffff}".repeat(2), String::new()) }
+    }
+
+    /// Returns the range that a query selects, or `None` if it selects nothing.
+    pub(super) fn selected(query: &ListQuery) -> Option<Self> {
+        let mut range = match &query.scope {
+            ListScope::All => Self::all(),
+            scope if !scope.is_possible() => return None,
+            ListScope::Namespace { namespace, id_prefix } => {
+                let namespace = namespace.as_ref().map_or("", |namespace| namespace.as_str());
+                Self {
+                    from: (namespace.to_owned(), id_prefix.clone()),
+                    to: (namespace.to_owned(), format!("{id_prefix}{AFTER}")),
+                }
+            }
+        };
+        if let Some(after) = &query.after {
+            range.continue_after(&row::key(after));
+        }
+        (range.from < range.to).then_some(range)
+    }
+
+    /// Removes the names up to this one.
+    pub(super) fn continue_after(&mut self, (namespace, id): &Key) {
+        let next = (namespace.clone(), format!("{id}{BEFORE}"));
+        if self.from < next {
+            self.from = next;
+        }
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        let parts = [&self.from.0, &self.from.1, &self.to.0, &self.to.1];
+        parts.map(|part| Parameter::Text(part.clone())).into()
+    }
+}
+
+/// One row of a scan.
+pub(super) enum Entry {
+    Row(Row),
+    /// A row that cannot be read.
+    Unreadable(Key, StoreError),
+}
+
+/// Runs a query on the reading connection.
+///
+/// # Errors
+/// If the database fails.
+pub(super) async fn ask(
+    reader: &Queue<Read>,
+    sql: &'static str,
+    parameters: Vec<Parameter>,
+    is_durable: bool,
+) -> Result<Vec<Row>, StoreError> {
+    let query = |ticket| Read::Query(Box::new(Query { sql, parameters, is_durable, ticket }));
+    let rows: Result<Vec<Row>, Failure> = reader.ask(1, query).await?;
+    rows.map_err(|failure| failure.of_read())
+}
+
+/// Returns the first `limit` rows of a range. `sql` has five parameters: the two keys of the range, and the limit. Its
+/// first two columns are the name.
+///
+/// # Errors
+/// If the database fails, except for damaged rows.
+pub(super) async fn scan(
+    reader: &Queue<Read>,
+    sql: &'static str,
+    range: &Range,
+    limit: usize,
+    is_durable: bool,
+) -> Result<Vec<Entry>, StoreError> {
+    let (mut entries, mut range) = (Vec::new(), range.clone());
+    let (mut step, mut unreadable) = (limit, 0);
+    while entries.len() < limit {
+        let count = step.min(limit - entries.len());
+        let mut parameters = range.parameters();
+        parameters.push(Parameter::Number(i64::try_from(count).unwrap_or(i64::MAX)));
+        match ask(reader, sql, parameters, is_durable).await {
+            Ok(rows) => {
+                let is_end = rows.len() < count;
+                if let Some(last) = rows.last() {
+                    range.continue_after(&row::get_key(last).map_err(|failure| failure.of_read())?);
+                }
+                entries.extend(rows.into_iter().map(Entry::Row));
+                if is_end {
+                    break;
+                }
+                step = step.saturating_mul(2);
+            }
+            Err(StoreError::Damaged(_)) if count > 1 => step = count / 2,
+            Err(error @ StoreError::Damaged(_)) if unreadable < UNREADABLE_MAX => {
+                let Some(key) = unreadable_key(reader, &range).await? else { return Err(error) };
+                tracing::error!(?key, %error, "a recording cannot be read");
+                range.continue_after(&key);
+                entries.push(Entry::Unreadable(key, error));
+                unreadable += 1;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(entries)
+}
+
+/// Searches the name of the first row of a range, which cannot be read. Returns `None` if it can be read now.
+async fn unreadable_key(reader: &Queue<Read>, range: &Range) -> Result<Option<Key>, StoreError> {
+    let mut namespace = Search::default();
+    while let Some(text) = namespace.next() {
+        let to = (text, String::new());
+        namespace.answer(is_readable(reader, range, to).await?);
+    }
+    let mut id = Search::default();
+    while let Some(text) = id.next() {
+        let to = (namespace.text.clone(), text);
+        id.answer(is_readable(reader, range, to).await?);
+    }
+    let key = (namespace.text, id.text);
+    let mut after = range.clone();
+    after.continue_after(&key);
+    Ok((!is_readable(reader, range, after.from).await?).then_some(key))
+}
+
+/// The search for the largest text for which a condition is true. It is true for all texts up to that one.
+#[derive(Debug)]
+struct Search {
+    /// The characters that are known.
+    text: String,
+    /// The next character is one of these, or there is none. All characters before them are too small.
+    candidates: std::ops::Range<usize>,
+}
+
+impl Default for Search {
+    fn default() -> Self {
+        Self { text: String::new(), candidates: 0..CHARACTERS.len() }
+    }
+}
+
+impl Search {
+    /// Returns the next text to check, or `None` at the end.
+    fn next(&mut self) -> Option<String> {
+        if self.candidates.is_empty() {
+            let last = self.candidates.start.checked_sub(1)?;
+            if self.text.len() >= LENGTH_MAX {
+                return None;
+            }
+            self.text.push(char::from(*CHARACTERS.get(last)?));
+            self.candidates = 0..CHARACTERS.len();
+        }
+        let next = char::from(*CHARACTERS.get(self.middle())?);
+        Some(format!("{}{next}", self.text))
+    }
+
+    /// Continues with the result for the last text.
+    fn answer(&mut self, is_true: bool) {
+        let middle = self.middle();
+        match is_true {
+            true => self.candidates.start = middle + 1,
+            false => self.candidates.end = middle,
+        }
+    }
+
+    fn middle(&self) -> usize {
+        self.candidates.start.midpoint(self.candidates.end)
+    }
+}
+
+/// Returns whether the first row of a part of a range can be read, or there is none.
+async fn is_readable(reader: &Queue<Read>, range: &Range, to: Key) -> Result<bool, StoreError> {
+    let part = Range { from: range.from.clone(), to };
+    match ask(reader, PROBE, part.parameters(), false).await {
+        Ok(_) => Ok(true),
+        Err(StoreError::Damaged(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_name_is_found_by_comparisons(name in "[-.0-9A-Z_a-z~]{1,128}") {
+            let (mut search, mut count) = (Search::default(), 0);
+            while let Some(text) = search.next() {
+                count += 1;
+                search.answer(text <= name);
+            }
+            let found = search.text;
+            prop_assert_eq!(&found, &name);
+            prop_assert!(count <= 7 * (name.len() + 1), "{} queries", count);
+        }
+    }
+
+    #[test]
+    fn a_range_starts_after_the_last_name() {
+        let list = |after: Option<&str>| {
+            let scope = ListScope::Namespace { namespace: None, id_prefix: "ab".to_owned() };
+            let after = after.map(|name| name.parse().unwrap());
+            Range::selected(&ListQuery { scope, after })
+        };
+        let from = |after| list(after).map(|range| range.from.1);
+        assert_eq!(from(None).as_deref(), Some("ab"));
+        assert_eq!(from(Some("paths/a")).as_deref(), Some("ab"));
+        assert_eq!(from(Some("paths/ab")).as_deref(), Some("ab\u{1}"));
+        assert_eq!(from(Some("paths/abc")).as_deref(), Some("abc\u{1}"));
+        assert_eq!(from(Some("paths/ac")), None);
+        assert_eq!(from(Some("namespaces/n/paths/a")), None);
+        let scope = ListScope::Namespace { namespace: None, id_prefix: "/".to_owned() };
+        assert_eq!(Range::selected(&ListQuery { scope, after: None }), None);
+    }
+}
