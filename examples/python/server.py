@@ -32,6 +32,8 @@ class Service(DisplacementServiceServicer):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
     server = grpc.server(ThreadPoolExecutor(max_workers=10))
     add_DisplacementServiceServicer_to_server(Service(), server)
     port = server.add_insecure_port(sys.argv[1])

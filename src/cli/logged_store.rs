@@ -5,24 +5,37 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
+use tokio::sync::watch;
+use tokio::time::sleep;
 
+use super::database_metrics;
 use super::store_metrics::{self, Operation, Requests};
 use super::store_probe;
 use crate::metrics::{Samples, Source};
 use crate::recording::{
     Checkpoint, CheckpointStore, CommitPrecondition, ExportQuery, Exported, ListQuery, OpenRequest,
-    Page, RecordingName, StoreEvents, StoreFuture, Sweep, Swept, WatchedRecordings,
+    Page, RecordingName, StoreError, StoreEvents, StoreFuture, Sweep, Swept, WatchedRecordings,
 };
-use crate::store::{RedbStore, StoreStats};
+use crate::store::{PostgresStore, RedbStore};
 
 /// The recording that the probe of a store reads. It does not need to exist.
 const PROBED: &str = "paths/readiness-check";
 
+/// The time between two looks at the connection to a database.
+const AVAILABILITY_INTERVAL: Duration = Duration::from_millis(250);
+
+/// The kind of a store.
+enum Backend {
+    Memory,
+    Disk(Arc<RedbStore>),
+    Database(Arc<PostgresStore>),
+}
+
 /// A store that counts and times its requests.
 pub(super) struct LoggedStore {
     inner: Arc<dyn CheckpointStore>,
-    /// The same store, if it is on disk.
-    disk: Option<Arc<RedbStore>>,
+    /// The same store.
+    backend: Backend,
     requests: Arc<Requests>,
     opened: Instant,
     commits: Mutex<Commits>,
@@ -66,22 +79,52 @@ impl LoggedStore {
     /// Wraps a store on disk.
     pub(super) fn on_disk(store: RedbStore) -> Self {
         let disk = Arc::new(store);
-        Self::new(Arc::clone(&disk) as _, Some(disk))
+        Self::new(Arc::clone(&disk) as _, Backend::Disk(disk))
+    }
+
+    /// Wraps a store in a database.
+    pub(super) fn in_database(store: PostgresStore) -> Self {
+        let database = Arc::new(store);
+        Self::new(Arc::clone(&database) as _, Backend::Database(database))
     }
 
     /// Wraps a store in memory.
     pub(super) fn in_memory(store: impl CheckpointStore) -> Self {
-        Self::new(Arc::new(store), None)
+        Self::new(Arc::new(store), Backend::Memory)
     }
 
-    fn new(inner: Arc<dyn CheckpointStore>, disk: Option<Arc<RedbStore>>) -> Self {
+    fn new(inner: Arc<dyn CheckpointStore>, backend: Backend) -> Self {
         let (requests, commits) = (Arc::new(Requests::default()), Mutex::default());
-        Self { inner, disk, requests, opened: Instant::now(), commits }
+        Self { inner, backend, requests, opened: Instant::now(), commits }
     }
 
-    /// Returns what the store has done on the disk, if it is on disk.
-    fn disk_stats(&self) -> Option<StoreStats> {
-        self.disk.as_ref().map(|disk| disk.stats())
+    /// Marks a store as not available before its first request. Call it on a runtime.
+    pub(super) fn set_down(&self, reason: String) {
+        self.requests.set_state(Some(&StoreError::Unavailable(reason.into())));
+        if self.requests.begins_probe() {
+            self.probe();
+        }
+    }
+
+    /// Returns whether a database is connected, now and from now on. Returns `None` for other stores. Call it on a
+    /// runtime.
+    pub(super) fn availability(&self) -> Option<watch::Receiver<bool>> {
+        let Backend::Database(database) = &self.backend else { return None };
+        let (sender, receiver) = watch::channel(database.status().connected);
+        let database = Arc::downgrade(database);
+        tokio::spawn(async move {
+            while let Some(database) = database.upgrade() {
+                let is_connected = database.status().connected;
+                drop(database);
+                sender
+                    .send_if_modified(|last| std::mem::replace(last, is_connected) != is_connected);
+                tokio::select! {
+                    () = sleep(AVAILABILITY_INTERVAL) => {}
+                    () = sender.closed() => return,
+                }
+            }
+        });
+        Some(receiver)
     }
 
     /// Runs a request and counts its result.
@@ -110,25 +153,47 @@ impl LoggedStore {
         tokio::spawn(store_probe::until_up(Arc::clone(&self.requests), ask));
     }
 
-    /// Logs the commits of a store on disk, if there were any.
+    /// Logs the commits of a store on disk or in a database, if there were any.
     pub(super) fn log(&self) {
-        let Some(stats) = self.disk_stats() else { return };
         let commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
         if commits.count == 0 {
             return;
         }
-        tracing::info!(
-            commits = commits.count,
-            failed = commits.failed,
-            commits_per_s = rounded(commits.per_second(self.opened.elapsed())),
-            transactions = stats.transactions,
-            syncs = stats.syncs,
-            bytes = stats.bytes,
-            commit_p50_ms = rounded(commits.quantile_ms(0.5)),
-            commit_p99_ms = rounded(commits.quantile_ms(0.99)),
-            commit_max_ms = rounded(commits.quantile_ms(1.0)),
-            "committed recordings",
-        );
+        let per_second = rounded(commits.per_second(self.opened.elapsed()));
+        let [p50_ms, p99_ms, max_ms] =
+            [0.5, 0.99, 1.0].map(|quantile| rounded(commits.quantile_ms(quantile)));
+        match &self.backend {
+            Backend::Memory => {}
+            Backend::Disk(disk) => {
+                let stats = disk.stats();
+                tracing::info!(
+                    commits = commits.count,
+                    failed = commits.failed,
+                    commits_per_s = per_second,
+                    transactions = stats.transactions,
+                    syncs = stats.syncs,
+                    bytes = stats.bytes,
+                    commit_p50_ms = p50_ms,
+                    commit_p99_ms = p99_ms,
+                    commit_max_ms = max_ms,
+                    "committed recordings",
+                );
+            }
+            Backend::Database(database) => {
+                let stats = database.stats();
+                tracing::info!(
+                    commits = commits.count,
+                    failed = commits.failed,
+                    commits_per_s = per_second,
+                    batches = stats.batches,
+                    connections = stats.connections,
+                    commit_p50_ms = p50_ms,
+                    commit_p99_ms = p99_ms,
+                    commit_max_ms = max_ms,
+                    "committed recordings",
+                );
+            }
+        }
     }
 }
 
@@ -142,8 +207,12 @@ fn rounded(value: f64) -> f64 {
 impl Source for LoggedStore {
     fn collect(&self, samples: &mut Samples<'_>) {
         store_metrics::requests(&self.requests, samples);
-        if let Some(stats) = self.disk_stats() {
-            store_metrics::disk(&stats, samples);
+        match &self.backend {
+            Backend::Memory => {}
+            Backend::Disk(disk) => store_metrics::disk(&disk.stats(), samples),
+            Backend::Database(database) => {
+                database_metrics::add(&database.stats(), &database.status(), samples);
+            }
         }
     }
 }

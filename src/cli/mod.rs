@@ -4,21 +4,22 @@
 //! a failure, 2 for a usage error, 128 and its number for a signal. A new command is a new module and a variant of
 //! `Command`.
 //!
-//! Commands: `serve` (with `store`, `logged_store` and `store_metrics`), `config`, `measure`, `record`, `paths`,
-//! `watch`, `store` (in `backup`), `bench`, `token`, `completions` and `man`.
+//! Commands: `serve` (with `store`, `logged_store`, `store_metrics` and `database_metrics`), `config`, `measure`,
+//! `record`, `paths`, `watch`, `store` (in `store_command`), `bench`, `token`, `completions` and `man`.
 //!
 //! Shared: `connect` has the options of connections, `reading` has the options of the readers, `input` finds and reads
 //! files, `track_reader` reads them on a thread, `track_queue` orders their points by track, `policy` has the options of
 //! a measurement, `units` parses times and sizes, `report` formats results, `recording_row` formats a recording, `notes`
 //! formats notes, `outage` limits those about retries, `progress` draws the bar, `stall_detector` watches a call,
-//! `terminal` says whether a line can be updated, `secret` hides values in errors,
+//! `terminal` says whether a line can be updated, `secret` hides values in errors, `store_url` parses the location of a
+//! store, `store_database` opens a database, `store_password` finds its password,
 //! `new_file` writes a file that is complete or absent, `interrupt` receives signals, and `stderr` prints messages.
 
-mod backup;
 mod bench;
 mod completions;
 mod config;
 mod connect;
+mod database_metrics;
 mod flags;
 mod input;
 mod interrupt;
@@ -40,8 +41,12 @@ mod serve;
 mod stall_detector;
 mod stderr;
 mod store;
+mod store_command;
+mod store_database;
 mod store_metrics;
+mod store_password;
 mod store_probe;
+mod store_url;
 mod terminal;
 mod token;
 mod track_queue;
@@ -72,7 +77,7 @@ enum Command {
     Record(record::RecordArgs),
     Watch(watch::WatchArgs),
     Paths(paths::PathsArgs),
-    Store(backup::StoreCommandArgs),
+    Store(store_command::StoreCommandArgs),
     Bench(bench::BenchArgs),
     Token(token::TokenArgs),
     Completions(completions::CompletionsArgs),
@@ -123,7 +128,7 @@ pub fn run() -> ExitCode {
         Command::Record(args) => record::run(&args),
         Command::Watch(args) => watch::run(&args),
         Command::Paths(args) => paths::run(&args),
-        Command::Store(args) => backup::run(&args),
+        Command::Store(args) => store_command::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Token(args) => token::run(&args),
         Command::Completions(args) => {

@@ -13,8 +13,12 @@ pub(super) fn is_hidden(flag: &str, value: &str) -> bool {
     FLAGS.contains(&flag) || may_contain(value)
 }
 
-/// Returns whether a value may contain a secret: a URL with a user name, a password or a query, or a PEM text.
+/// Returns whether a value may contain a secret: a URL with a user name, a password or a query, or a PEM text. The user
+/// name and the usual options of a PostgreSQL database are no secrets.
 pub(super) fn may_contain(value: &str) -> bool {
+    if is_database_without_password(value) {
+        return false;
+    }
     let has_user = match value.split_once("://") {
         Some((_, rest)) => rest.contains(['@', '?']),
         // A URL without a scheme. The path of a file on Windows may have both characters too.
@@ -23,6 +27,40 @@ pub(super) fn may_contain(value: &str) -> bool {
             .is_some_and(|(user, _)| user.contains(':') && !user.contains('\\')),
     };
     has_user || value.contains("-----BEGIN")
+}
+
+/// Options in the URL of a database that are shown.
+const DATABASE_OPTIONS: [&str; 11] = [
+    "application_name",
+    "connect_timeout",
+    "dbname",
+    "host",
+    "port",
+    "sslcert",
+    "sslkey",
+    "sslmode",
+    "sslrootcert",
+    "target_session_attrs",
+    "user",
+];
+
+/// Returns whether a value is the URL of a PostgreSQL database in which nothing can be a password.
+fn is_database_without_password(value: &str) -> bool {
+    let rest = ["postgres://", "postgresql://"].iter().find_map(|start| value.strip_prefix(start));
+    let Some(rest) = rest else { return false };
+    let (address, options) = rest.split_once('?').unwrap_or((rest, ""));
+    let host = match address.split_once('@') {
+        Some((user, host)) if !user.contains([':', '/']) => host,
+        Some(_) => return false,
+        None => address,
+    };
+    // A password with a special character that is not encoded continues in the host.
+    let is_plain = !host.contains(['@', '#']) && !options.contains(['@', '#', '?']);
+    let is_shown = |option: &str| {
+        let name = option.split('=').next().unwrap_or_default();
+        DATABASE_OPTIONS.contains(&name)
+    };
+    is_plain && options.split('&').all(|option| option.is_empty() || is_shown(option))
 }
 
 /// Hides the secrets in an error of the arguments.
@@ -54,6 +92,31 @@ pub(super) fn hide(mut error: clap::Error) -> clap::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_url_of_a_database_is_shown_if_it_has_no_password() {
+        for value in [
+            "postgres://way@db.example.org/paths",
+            "postgresql://way@db1:5432,db2:5433/paths?sslmode=verify-full&target_session_attrs=read-write",
+            "postgres://db/paths?user=way&sslrootcert=/etc/waywiser/ca.pem",
+        ] {
+            assert!(!may_contain(value), "{value}");
+        }
+        for value in [
+            "postgres://way:secret@db/paths",
+            "postgres://way:se@cret@db/paths",
+            "postgres://way:se/cret@db/paths",
+            "postgres://way:se#cret@db/paths",
+            "postgres://way:se?cret@db/paths",
+            "postgres://way@se@db/paths",
+            "postgres://db/paths?password=secret",
+            "postgres://db/paths?user=way&pass%77ord=secret",
+            "postgres://db/paths?host=a:secret@b",
+            "postgres:way:secret@db/paths",
+        ] {
+            assert!(may_contain(value), "{value}");
+        }
+    }
 
     #[test]
     fn a_url_with_a_user_or_a_query_may_contain_a_secret() {

@@ -1,19 +1,46 @@
-//! The store of `waywiser serve`: a data directory on disk, or memory.
+//! The store of `waywiser serve`: a data directory on disk, a PostgreSQL database, or memory.
 
 use std::num::NonZeroU64;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
+use tokio::runtime::Runtime;
 
 use super::logged_store::LoggedStore;
+use super::store_database::{self, Opening, PasswordArgs};
+use super::store_url::StoreUrl;
 use super::units::at_least_one;
 use crate::recording::CheckpointStore;
-use crate::store::{MemoryStore, RedbStore};
+use crate::store::{MemoryStore, PostgresSettings, RedbStore};
 
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Recordings")]
 pub(super) struct StoreArgs {
+    /// Where recordings are stored: postgres://USER@HOST/DATABASE, redb:DIRECTORY or memory:
+    ///
+    /// Several servers can use one PostgreSQL database at the same time. redb:DIRECTORY is the same as --data-dir
+    /// DIRECTORY, and memory: is the same as --ephemeral. Other users of the system can read the arguments of a process,
+    /// so a password does not belong into the URL of an argument.
+    #[arg(
+        long,
+        value_name = "URL",
+        conflicts_with_all = ["data_dir", "ephemeral"],
+        value_parser = str::parse::<StoreUrl>
+    )]
+    store: Option<StoreUrl>,
+
+    #[command(flatten)]
+    password: PasswordArgs,
+
+    /// Create or upgrade the schema of the database at the start, as `waywiser store migrate` does
+    #[arg(long)]
+    migrate: bool,
+
+    /// End with exit status 1 if the database cannot be reached at the start, instead of connecting later
+    #[arg(long)]
+    fail_fast: bool,
+
     /// Directory for recordings; it is created if it does not exist [default: waywiser in XDG_STATE_HOME or
     /// ~/.local/state]
     #[arg(long, value_name = "DIR", conflicts_with = "ephemeral")]
@@ -23,7 +50,7 @@ pub(super) struct StoreArgs {
     #[arg(long)]
     ephemeral: bool,
 
-    /// Maximum number of recordings [default: 1000000 on disk, 100000 in memory]
+    /// Maximum number of recordings [default: 1000000 on disk or in a database, 100000 in memory]
     ///
     /// A recording takes about 1 KiB. When the maximum is reached, unfinished recordings of up to 1000 points that
     /// have not grown for 10 minutes are deleted to make space for new ones.
@@ -45,47 +72,113 @@ impl Opened {
     }
 }
 
+/// The kind of a store, and its location.
+enum Location<'a> {
+    Memory,
+    Directory(PathBuf),
+    Database(&'a PostgresSettings),
+}
+
 const ADVICE: &str =
     "choose a directory with --data-dir, or keep recordings in memory with --ephemeral";
 
 impl StoreArgs {
-    /// Checks that there is a directory for recordings, without reading the disk.
+    /// Checks that there is a place for recordings, without reading a data directory or connecting to a database. Returns
+    /// warnings.
     ///
     /// # Errors
-    /// If there is none. The message says what to do.
-    pub(super) fn check(&self) -> Result<(), String> {
-        match self.ephemeral {
-            true => Ok(()),
-            false => self.directory().map(drop),
+    /// If there is none, or a password cannot be read. The message says what to do.
+    pub(super) fn check(&self) -> Result<Vec<String>, String> {
+        let mut warnings = Vec::new();
+        match self.location()? {
+            Location::Database(settings) => warnings.extend(self.password.check(settings)?),
+            Location::Memory | Location::Directory(_) => {
+                let (password, migrate, fail_fast) =
+                    (self.password.is_set(), self.migrate, self.fail_fast);
+                let flags = [
+                    (password, "--store-password-file"),
+                    (migrate, "--migrate"),
+                    (fail_fast, "--fail-fast"),
+                ];
+                let without_effect = flags.into_iter().filter(|(is_set, _)| *is_set);
+                warnings.extend(without_effect.map(|(_, flag)| {
+                    format!("{flag} has no effect without a database (--store postgres://...)")
+                }));
+            }
+        }
+        Ok(warnings)
+    }
+
+    fn location(&self) -> Result<Location<'_>, String> {
+        match &self.store {
+            Some(StoreUrl::Database(settings)) => Ok(Location::Database(settings)),
+            Some(StoreUrl::Directory(directory)) => Ok(Location::Directory(directory.clone())),
+            Some(StoreUrl::Memory) => Ok(Location::Memory),
+            None if self.ephemeral => Ok(Location::Memory),
+            None => {
+                let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
+                let directory = self.data_dir.clone().or_else(|| default_directory(variable));
+                let missing = || format!("there is no home directory for recordings; {ADVICE}");
+                directory.map(Location::Directory).ok_or_else(missing)
+            }
         }
     }
 
-    fn directory(&self) -> Result<PathBuf, String> {
-        let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
-        let directory = self.data_dir.clone().or_else(|| default_directory(variable));
-        directory.ok_or_else(|| format!("there is no home directory for recordings; {ADVICE}"))
-    }
-
-    /// Opens the store. Blocks while it reads the disk.
+    /// Opens the store. Blocks while it reads the disk or connects to the database.
     ///
     /// # Errors
     /// If the store cannot be opened. The message says what to do.
-    pub(super) fn open(&self) -> Result<Opened, String> {
-        if self.ephemeral {
-            let max =
-                self.max_recordings.map(|max| usize::try_from(max.get()).unwrap_or(usize::MAX));
-            let store = MemoryStore::new(max.unwrap_or(MemoryStore::RECORDINGS_MAX));
-            return Ok(Opened::new(LoggedStore::in_memory(store)));
+    pub(super) fn open(&self, runtime: &Runtime) -> Result<Opened, String> {
+        for warning in self.check()? {
+            tracing::warn!("{warning}");
         }
-        let directory = self.directory()?;
-        let store = RedbStore::open(&directory).map_err(|error| match self.data_dir {
-            Some(_) => error.to_string(),
-            None => format!("{error}; {ADVICE}"),
+        match self.location()? {
+            Location::Memory => {
+                let max =
+                    self.max_recordings.map(|max| usize::try_from(max.get()).unwrap_or(usize::MAX));
+                let store = MemoryStore::new(max.unwrap_or(MemoryStore::RECORDINGS_MAX));
+                Ok(Opened::new(LoggedStore::in_memory(store)))
+            }
+            Location::Directory(directory) => self.open_directory(&directory),
+            Location::Database(settings) => runtime.block_on(self.open_database(settings)),
+        }
+    }
+
+    fn open_directory(&self, directory: &Path) -> Result<Opened, String> {
+        let is_chosen = self.data_dir.is_some() || self.store.is_some();
+        let store = RedbStore::open(directory).map_err(|error| match is_chosen {
+            true => error.to_string(),
+            false => format!("{error}; {ADVICE}"),
         })?;
         let max = self.max_recordings.map_or(RedbStore::RECORDINGS_MAX, NonZeroU64::get);
         let store = store.with_max_recordings(max);
         tracing::info!(directory = %directory.display(), max_recordings = max, "opened the store of recordings");
         Ok(Opened::new(LoggedStore::on_disk(store)))
+    }
+
+    async fn open_database(&self, settings: &PostgresSettings) -> Result<Opened, String> {
+        let max = self.max_recordings.map_or(RedbStore::RECORDINGS_MAX, NonZeroU64::get);
+        let settings = self.password.apply(settings, |warning| tracing::warn!("{warning}"));
+        let settings = settings.with_max_recordings(max);
+        let database = settings.to_string();
+        let opening = Opening { migrates: self.migrate, fails_fast: self.fail_fast };
+        let (store, missing) = store_database::open(settings, opening).await?;
+        let store = LoggedStore::in_database(store);
+        match missing {
+            None => {
+                tracing::info!(database, max_recordings = max, "opened the store of recordings");
+            }
+            Some(reason) => {
+                tracing::error!(
+                    database,
+                    max_recordings = max,
+                    reason,
+                    "the database cannot be reached; the server connects as soon as it can"
+                );
+                store.set_down(reason);
+            }
+        }
+        Ok(Opened::new(store))
     }
 }
 

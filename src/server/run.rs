@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tonic::service::Routes;
 
@@ -74,6 +75,7 @@ pub struct Server {
     #[cfg(feature = "tls")]
     tls: Option<TlsSettings>,
     monitor: Monitor,
+    store_available: Option<watch::Receiver<bool>>,
 }
 
 impl Server {
@@ -86,6 +88,7 @@ impl Server {
             features: Arc::default(),
             authenticator: None,
             monitor: Monitor::default(),
+            store_available: None,
             #[cfg(feature = "tls")]
             tls: None,
         }
@@ -117,6 +120,14 @@ impl Server {
     #[must_use]
     pub fn with_authenticator(mut self, authenticator: Arc<dyn Authenticator>) -> Self {
         self.authenticator = Some(authenticator);
+        self
+    }
+
+    /// Makes health report NOT_SERVING for the server, and for the services that need the store, while the value is
+    /// false. By default the store counts as available.
+    #[must_use]
+    pub fn with_store_availability(mut self, available: watch::Receiver<bool>) -> Self {
+        self.store_available = Some(available);
         self
     }
 
@@ -159,6 +170,7 @@ impl Server {
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
         self.config.check().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let store_available = self.store_available.clone();
         let Parts { shared, routes, paths, health } = self.into_parts();
         health.set_serving(true);
         shared.monitored.set_phase(Phase::Serving);
@@ -175,6 +187,7 @@ impl Server {
             // These never complete.
             () = paths.expire(EXPIRY_INTERVAL) => Ok(()),
             () = paths.follow_store() => Ok(()),
+            () = health.follow_store(store_available) => Ok(()),
             () = housekeeping(&shared) => Ok(()),
         };
 

@@ -8,6 +8,9 @@ use crate::service::{AdminService, DisplacementService, PathService, RouteGuide}
 pub(super) const MEASURING: [&str; 4] =
     [DisplacementService::NAME, RouteGuide::NAME, PathService::NAME, AdminService::NAME];
 
+/// The services that never use the store.
+pub(super) const WITHOUT_STORE: [&str; 2] = [DisplacementService::NAME, RouteGuide::NAME];
+
 /// The services for operators: short calls, or watches that last as long as the server.
 pub(super) const AUXILIARY: [&str; 3] = [
     "grpc.health.v1.Health",

@@ -69,13 +69,16 @@ fn every_settings_file_and_token_file_is_valid() {
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }
 
-/// The interop tests run the blocks with an `interop:` marker. `src/lib.rs` includes documents with Rust code as
+/// The interop tests run the blocks with an `interop:` marker, and the test of a cluster those with a `cluster:` marker.
+/// `src/lib.rs` includes documents with Rust code as
 /// documentation tests.
 #[test]
 fn every_code_block_is_run_by_a_test_or_marked_as_not_run() {
     let library = std::fs::read_to_string(repository().join("src/lib.rs")).unwrap();
     let interop = repository().join("tests/interop/python/test_documents.py");
     let interop = std::fs::read_to_string(interop).unwrap();
+    let cluster = repository().join("tests/cluster/stores.py");
+    let cluster = std::fs::read_to_string(cluster).unwrap();
     for document in documents() {
         let mut previous: Option<Block> = None;
         for block in document.blocks() {
@@ -85,6 +88,10 @@ fn every_code_block_is_run_by_a_test_or_marked_as_not_run() {
                 "rust" => library.contains(&format!("include_str!(\"../{}\")", document.path)),
                 "sh" | "python" => block.marker.as_deref().is_some_and(|marker| {
                     marker.starts_with("not run: ") || interop.contains(&format!("\"{marker}\""))
+                }),
+                "sql" => block.marker.as_deref().is_some_and(|marker| {
+                    cluster.contains(&format!("<!-- {marker} -->"))
+                        && document.path == "docs/postgres.md"
                 }),
                 // The output of the command in the block before it.
                 "json" => previous.as_ref().is_some_and(|block| {
@@ -112,6 +119,7 @@ fn links_and_paths_lead_to_files() {
         "CHANGELOG.md",
         "CONTRIBUTING.md",
         "SECURITY.md",
+        "deploy/README.md",
         "examples/README.md",
         "examples/python/README.md",
     ];

@@ -38,12 +38,13 @@ pub fn check(block: &Block, option: &str) -> Result<(), String> {
     }
 }
 
-/// Makes `server.pem`, `server.key` and `tokens.toml`.
+/// Makes `server.pem`, `server.key`, `tokens.toml` and `database-password`.
 fn make_files(directory: &Path) {
     let names = vec!["localhost".to_owned()];
     let pair = rcgen::generate_simple_self_signed(names).unwrap();
     write(&directory.join("server.pem"), &pair.cert.pem());
     write(&directory.join("server.key"), &pair.signing_key.serialize_pem());
+    write(&directory.join("database-password"), "correct-horse-battery");
     let arguments = ["token", "new", "--name", "van-7", "--append", "tokens.toml"];
     let made = binary::waywiser(arguments).current_dir(directory).output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));

@@ -18,6 +18,7 @@ use waywiser::store::{MemoryStore, RedbStore};
 
 use crate::support::Server;
 use crate::support::callers::{caller, paths, server};
+use crate::support::methods;
 use crate::support::traced::Traced;
 
 use caller_log::CallerLog;
@@ -165,7 +166,7 @@ async fn the_calls_are_those_of_every_method() {
     let lines = run(memory(), &[]).await;
     let called = lines.iter().filter_map(|line| line.strip_prefix(CALLED));
     let called: BTreeSet<String> = called.map(str::to_owned).collect();
-    let missing: Vec<_> = other_methods::all().into_iter().collect();
+    let missing: Vec<_> = methods::all().into_iter().collect();
     let missing: Vec<_> = missing.iter().filter(|method| !called.contains(*method)).collect();
     assert!(missing.is_empty(), "{missing:?}; called: {called:?}");
     assert!(called.len() >= 18, "{called:?}");

@@ -14,6 +14,8 @@ mod closed_streams;
 mod connections;
 mod cut;
 mod damage;
+#[cfg(unix)]
+mod database;
 mod deadlines;
 mod drain;
 #[cfg(unix)]

@@ -52,12 +52,27 @@ impl Observed {
         std::fs::write(&tokens, principal).unwrap();
         std::fs::set_permissions(&tokens, std::fs::Permissions::from_mode(0o600)).unwrap();
         let tokens = tokens.to_str().unwrap();
+        let settings = directory.join("waywiser.toml");
+        std::fs::write(&settings, "log-filter = \"info\"\n").unwrap();
         let tls = ["--tls-cert", cert_file, "--tls-key", key_file];
-        Self::with(&[&["--ephemeral", "--tokens", tokens], &tls[..]].concat())
+        let settings = ["--config", settings.to_str().unwrap(), "--tokens", tokens];
+        Self::with(&[&["--ephemeral"], &settings[..], &tls[..]].concat())
     }
 
     /// Starts a server with these arguments.
     pub fn with(arguments: &[&str]) -> Self {
+        let server = Self::before_ready(arguments);
+        while server.ask("GET", "/readyz", "").status != 200 {}
+        server
+    }
+
+    /// Starts a server whose database cannot be reached: nothing listens at `database`.
+    pub fn without_database(database: SocketAddr) -> Self {
+        Self::before_ready(&["--store", &format!("postgres://way:hunter2@{database}/paths")])
+    }
+
+    /// Starts a server with these arguments, which accepts connections and may not be ready.
+    fn before_ready(arguments: &[&str]) -> Self {
         let mut command = waywiser(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "0"]);
         command.args(["--log-format", "json"]).args(arguments).stderr(Stdio::piped());
         let mut serve = Serve::spawn(&mut command).unwrap();
@@ -70,9 +85,7 @@ impl Observed {
         });
         // The rest of the log is read, so that the pipe does not fill.
         std::thread::spawn(move || log.count());
-        let server = Self { serve, admin: admin.unwrap() };
-        while server.ask("GET", "/readyz", "").status != 200 {}
-        server
+        Self { serve, admin: admin.unwrap() }
     }
 
     /// Sends a request to the listener for operators.

@@ -29,6 +29,7 @@ pub mod callers;
 mod ended_calls;
 pub mod faulty;
 mod listener;
+pub mod methods;
 pub mod pki;
 pub mod traced;
 pub mod window;

@@ -14,6 +14,16 @@ grep -q '^COPY .*deploy/docker/waywiser.toml /etc/waywiser/waywiser.toml$' Docke
 refuses "the image without --insecure" "$program" config check --config deploy/docker/waywiser.toml
 pass "settings of the image"
 
+# docker compose is not needed for this.
+compose=(check-jsonschema --quiet --builtin-schema vendor.compose-spec)
+"${compose[@]}" deploy/compose.yaml || fail "deploy/compose.yaml"
+sed 's/^    healthcheck:/    healthcheckk:/' deploy/compose.yaml >"$work/compose.yaml"
+refuses "the schema of compose files" "${compose[@]}" "$work/compose.yaml"
+grep -oE '(\./|context: )[A-Za-z./-]+' deploy/compose.yaml | sed 's/^context: //; s/:.*//' | while read -r name; do
+    [ -e "deploy/$name" ] || fail "deploy/compose.yaml names $name, which does not exist"
+done
+pass "deploy/compose.yaml, by its schema"
+
 # The context has every file that the build of the program needs.
 mkdir "$work/context"
 sed -n 's/^!//p' .dockerignore | while read -r name; do

@@ -46,7 +46,8 @@ use crate::telemetry::{self, LogFilter, LogFormat, LogQueue};
 /// routeguide.RouteGuide (the four methods of the gRPC quick start), grpc.health.v1.Health, and server reflection.
 ///
 /// Recordings (paths with a name) are stored on disk. They survive a restart, also after the process was killed.
-/// Only one process at a time can use a data directory.
+/// Only one process at a time can use a data directory. Several servers share the recordings in a PostgreSQL database
+/// (--store).
 ///
 /// When the server accepts connections, it prints one line on standard output: "listening on ADDRESS". The log goes
 /// to standard error, one line per stream.
@@ -128,6 +129,7 @@ Examples:
   waywiser serve
   waywiser serve --listen 0.0.0.0:50051 --insecure --log-format json
   waywiser serve --listen 0.0.0.0:50051 --tls-cert server.pem --tls-key server.key --tokens tokens.toml
+  waywiser serve --store postgres://waywiser@db.example.org/waywiser --store-password-file password
   waywiser serve --stream-idle-timeout 1h --drain-timeout 30s
   waywiser serve --config /etc/waywiser/waywiser.toml --print-config
   grpcurl -plaintext -d '{\"end\": {\"x\": 3, \"y\": 4}}' 127.0.0.1:50051 \\
@@ -205,12 +207,12 @@ fn log_filter_error(args: &ServeArgs, settings: &Settings, error: &str) -> Strin
 /// If the error message cannot be written.
 pub(super) fn check_files(args: &ServeArgs) -> io::Result<Outcome> {
     match load_files(args) {
-        Ok(tls) => {
+        Ok((tls, store)) => {
             // The settings are valid, so these return no error.
             let exposure = args.auth.check_exposure(args.listen, &args.tls).unwrap_or_default();
             let traces = args.traces.check().unwrap_or_default();
             let warnings = tls.iter().flat_map(TlsSettings::warnings).chain(exposure);
-            for warning in warnings.chain(args.admin.warning()).chain(traces) {
+            for warning in warnings.chain(args.admin.warning()).chain(traces).chain(store) {
                 stderr::print(format_args!("warning: {}", escape_control(&warning)));
             }
             Ok(Outcome::Done)
@@ -219,14 +221,13 @@ pub(super) fn check_files(args: &ServeArgs) -> io::Result<Outcome> {
     }
 }
 
-/// Loads all files that the settings name. Returns the certificates.
-fn load_files(args: &ServeArgs) -> Result<Option<TlsSettings>, String> {
+/// Loads all files that the settings name. Returns the certificates, and warnings about the store.
+fn load_files(args: &ServeArgs) -> Result<(Option<TlsSettings>, Vec<String>), String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
     let tls = args.tls.load(args.auth.accepts_tokens()).map_err(|error| text(&error))?;
     args.auth.load(&args.tls).map_err(|error| text(&error))?;
     args.features.read().map_err(|error| text(&error))?;
-    args.store.check()?;
-    Ok(tls)
+    Ok((tls, args.store.check()?))
 }
 
 /// Runs the server. Prints one line on standard output when connections are accepted.
@@ -297,7 +298,7 @@ pub(super) fn run(args: &ServeArgs, settings: Settings) -> io::Result<Outcome> {
         Ok(traces) => traces,
         Err(error) => return usage_error(format_args!("{error}")),
     };
-    let opened = match args.store.open() {
+    let opened = match args.store.open(&runtime) {
         Ok(store) => store,
         Err(error) => return fail(format_args!("{error}")),
     };
@@ -313,6 +314,13 @@ pub(super) fn run(args: &ServeArgs, settings: Settings) -> io::Result<Outcome> {
         status.add("log_filter", move || is_successful.load(Relaxed));
     }
     let mut server = Server::new(config, Arc::clone(&opened.store)).with_features(features);
+    let availability = {
+        let _context = runtime.enter();
+        opened.logged.availability()
+    };
+    if let Some(available) = availability {
+        server = server.with_store_availability(available);
+    }
     server = traces.observe(admin.observe(&opened.logged, server), &admin);
     if let Some(tls) = tls {
         admin.observe_tls(&tls);

@@ -11,8 +11,9 @@ use crate::server::{TlsConfig, TlsError, TlsSettings};
 pub(super) struct TlsArgs {
     /// Serve TLS 1.2 and 1.3 with the certificate in this PEM file, followed by its intermediate certificates
     ///
-    /// The files are read again every 5 seconds. If they have changed, new connections use the new certificate, and
-    /// open connections continue. A file that cannot be used changes nothing and is reported in the log.
+    /// The files are read again every 5 seconds. If two reads find the same change, new connections use the new
+    /// certificate, and open connections continue. A file that cannot be used changes nothing and is reported in the
+    /// log.
     #[arg(long, value_name = "FILE", env = "WAYWISER_TLS_CERT", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
 

@@ -28,7 +28,8 @@ const LOG_ATTEMPTS: u64 = 720;
 /// The certificates that a server uses, which can change while it runs.
 ///
 /// The files are read again every 5 seconds, and by [`TlsSettings::reload`]. If their content has changed and is valid,
-/// new connections use it. Otherwise the server keeps what it has. Connections that are open continue, except those of
+/// new connections use it. A program that writes the files in place can be half done, so the regular reads use a change
+/// when two of them in succession have found it. Otherwise the server keeps what it has. Connections that are open continue, except those of
 /// clients whose certificate the new client CAs do not accept. Clones share their state.
 #[derive(Clone)]
 pub struct TlsSettings(Arc<Inner>);
@@ -70,11 +71,15 @@ const READABLE_KEY: &str =
 /// The end of a warning about the dates of a certificate.
 const REFUSED: &str = "clients will refuse it";
 
-/// The consecutive failures of [`TlsSettings::follow_files`].
+/// The earlier reads of [`TlsSettings::follow_files`].
 #[derive(Default)]
 struct Attempts {
+    /// The number of consecutive failures.
     failed: u64,
+    /// The last failure that was reported.
     message: String,
+    /// The content that the last read has found, if it is not active.
+    changed: Option<Fingerprint>,
 }
 
 /// The result of a reload without an error.
@@ -138,7 +143,7 @@ impl TlsSettings {
             Err(error) => {
                 self.report_failure(error);
                 // The regular reads do not report it again.
-                *attempts = Attempts { failed: 1, message: error.to_string() };
+                *attempts = Attempts { failed: 1, message: error.to_string(), changed: None };
             }
         }
         result
@@ -196,11 +201,23 @@ impl TlsSettings {
         }
     }
 
-    /// Reads the files once. A failure is reported when it occurs twice in a row: a writer may replace one file after
-    /// the other.
+    /// Reads the files once. A change is applied, and a failure reported, when two reads in a row find it: a writer may
+    /// replace one file after the other, or write a part of a file after the other.
     fn follow_once(&self) {
         let mut attempts = self.attempts();
-        let Err(error) = self.try_reload() else {
+        let applied = match self.read_change() {
+            Ok(Some((_, fingerprint))) if attempts.changed != Some(fingerprint) => {
+                attempts.changed = Some(fingerprint);
+                return;
+            }
+            Ok(Some((material, fingerprint))) => self.apply(&material, fingerprint),
+            Ok(None) => Ok(()),
+            Err(error) => {
+                attempts.changed = None;
+                Err(error)
+            }
+        };
+        let Err(error) = applied else {
             self.reset(&mut attempts);
             return;
         };
@@ -229,14 +246,27 @@ impl TlsSettings {
     }
 
     fn try_reload(&self) -> Result<Reloaded, TlsError> {
-        let config = &self.0.config;
-        let material = Material::read(config)?;
-        let fingerprint = material.fingerprint(&self.0.hasher);
-        let active = self.active();
-        if fingerprint == active.fingerprint {
-            return Ok(Reloaded::Unchanged);
+        match self.read_change()? {
+            None => Ok(Reloaded::Unchanged),
+            Some((material, fingerprint)) => {
+                self.apply(&material, fingerprint)?;
+                Ok(Reloaded::Changed)
+            }
         }
-        let built = material.build(config, Arc::clone(&self.0.tickets))?;
+    }
+
+    /// Reads the files. Returns `None` if their content is active.
+    fn read_change(&self) -> Result<Option<(Material, Fingerprint)>, TlsError> {
+        let material = Material::read(&self.0.config)?;
+        let fingerprint = material.fingerprint(&self.0.hasher);
+        let is_active = fingerprint == self.active().fingerprint;
+        Ok((!is_active).then_some((material, fingerprint)))
+    }
+
+    /// Makes new connections use this content of the files.
+    fn apply(&self, material: &Material, fingerprint: Fingerprint) -> Result<(), TlsError> {
+        let active = self.active();
+        let built = material.build(&self.0.config, Arc::clone(&self.0.tickets))?;
         let new = Arc::new(Active { built, fingerprint });
         *self.0.active.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&new);
         self.log_active("new TLS certificates are active");
@@ -246,7 +276,7 @@ impl TlsSettings {
             let closed_connections = self.0.open_certificates.verify(verifier);
             tracing::info!(closed_connections, "new client CAs are active");
         }
-        Ok(Reloaded::Changed)
+        Ok(())
     }
 
     pub(super) fn active(&self) -> Arc<Active> {

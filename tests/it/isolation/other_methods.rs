@@ -1,10 +1,6 @@
-//! Calls of the methods that store no recordings, and the list of all methods.
-
-use std::collections::BTreeSet;
+//! Calls of the methods that store no recordings.
 
 use futures::StreamExt as _;
-use prost::Message as _;
-use prost_types::FileDescriptorSet;
 use tokio_stream::iter;
 use tonic::{Code, Response, Status, Streaming};
 use tonic_health::pb::HealthCheckRequest;
@@ -18,26 +14,6 @@ use waywiser::proto::waywiser_admin_v1::admin_service_client::AdminServiceClient
 use super::transcript::Transcript;
 use crate::support::Server;
 use crate::support::callers::token;
-
-/// Returns the paths of all methods that the server has, from the descriptors of its services.
-pub fn all() -> BTreeSet<String> {
-    let sets = [
-        waywiser::proto::FILE_DESCRIPTOR_SET,
-        tonic_health::pb::FILE_DESCRIPTOR_SET,
-        v1::FILE_DESCRIPTOR_SET,
-        v1alpha::FILE_DESCRIPTOR_SET,
-    ];
-    let files = sets.into_iter().flat_map(|set| FileDescriptorSet::decode(set).unwrap().file);
-    let mut methods = BTreeSet::new();
-    for file in files {
-        for service in &file.service {
-            let service_name = format!("{}.{}", file.package(), service.name());
-            let names = service.method.iter().map(|method| method.name());
-            methods.extend(names.map(|name| format!("/{service_name}/{name}")));
-        }
-    }
-    methods
-}
 
 async fn rest<T>(answer: Result<Response<Streaming<T>>, Status>) -> Result<Vec<T>, Status> {
     let messages = answer?.into_inner().collect::<Vec<_>>().await;

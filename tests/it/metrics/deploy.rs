@@ -4,9 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use tonic::Code;
+
 use super::Observed;
 use super::exposition::{Families, Format, parse};
-use super::promql::{Selector, selectors};
+use super::promql::{Selector, selectors, values};
+use crate::support::{methods, reserved_address};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
@@ -43,26 +46,97 @@ impl Known {
         let metric = &selector.metric;
         let labels = self.0.get(metric).ok_or(format!("there is no metric {metric}"))?;
         let unknown = |label: &&String| !labels.contains_key(*label) && !ADDED.contains(&&***label);
-        match selector.labels.iter().find(unknown) {
-            Some(label) => Err(format!("{metric} has no label {label}")),
-            None => Ok(()),
+        if let Some(label) = selector.labels.iter().find(unknown) {
+            return Err(format!("{metric} has no label {label}"));
         }
+        for (label, operator, text) in &selector.matchers {
+            if ADDED.contains(&&**label) {
+                continue;
+            }
+            for value in values(operator, text) {
+                if !labels[label].contains(value) && !can_occur(label, value) {
+                    return Err(format!("the label {label} of {metric} is never {value:?}"));
+                }
+            }
+        }
+        Ok(())
     }
 }
 
-/// Returns the metrics of a server with a store on disk, after calls of several kinds, and those of a server with TLS
-/// and tokens.
+/// Returns whether a label that gets its values from calls can have this value.
+fn can_occur(label: &str, value: &str) -> bool {
+    match label {
+        "grpc_status" => (0..17).any(|code| status_name(Code::from(code)) == value),
+        "grpc_method" => methods::all().iter().any(|path| path.rsplit('/').next() == Some(value)),
+        // The reasons of errors. A test compares this document with the code.
+        "reason" => {
+            let contracts = fs::read_to_string(root().join("docs/contracts.md")).unwrap();
+            contracts.contains(&format!("`{value}`"))
+        }
+        _ => false,
+    }
+}
+
+/// Returns the name of a status code in the specification of gRPC.
+fn status_name(code: Code) -> String {
+    let mut name = String::new();
+    for (i, letter) in format!("{code:?}").chars().enumerate() {
+        if letter.is_uppercase() && i > 0 {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_uppercase());
+    }
+    name
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expression_with_an_unknown_metric_label_or_value_is_an_error() {
+    let known = known().await;
+    for (expression, error) in [
+        ("waywiser_calls", "there is no metric waywiser_calls"),
+        ("waywiser_store_up{a=\"b\"}", "waywiser_store_up has no label a"),
+        (
+            "waywiser_store_failures_total{reason=~\"full|fill\"}",
+            "the label reason of waywiser_store_failures_total is never \"fill\"",
+        ),
+        (
+            "waywiser_call_errors_total{grpc_status!=\"UNKNOWM\"}",
+            "the label grpc_status of waywiser_call_errors_total is never \"UNKNOWM\"",
+        ),
+        (
+            "waywiser_call_errors_total{reason=\"POINT_RAT\"}",
+            "the label reason of waywiser_call_errors_total is never \"POINT_RAT\"",
+        ),
+        (
+            "grpc_server_call_duration_seconds_count{grpc_method=~\".*/(RecordPath|Record)\"}",
+            "the label grpc_method of grpc_server_call_duration_seconds_count is never \"Record\"",
+        ),
+    ] {
+        let selectors = selectors(expression).unwrap();
+        assert_eq!(known.check(&selectors[0]), Err(error.to_owned()));
+    }
+}
+
+/// Returns the metrics of a server with a store on disk, after calls of several kinds, those of a server with TLS and
+/// tokens, and those of a server with a database that cannot be reached.
 async fn known() -> Known {
     let directory = tempfile::tempdir().unwrap();
     let tls = Observed::with_security(directory.path());
-    let tls = parse(&tls.metrics(), Format::Prometheus).unwrap();
+    let mut others = parse(&tls.metrics(), Format::Prometheus).unwrap();
+    let (_reserved, database) = reserved_address();
+    let database = Observed::without_database(database);
+    for (name, family) in parse(&database.metrics(), Format::Prometheus).unwrap() {
+        if name.starts_with("waywiser_database_") {
+            others.insert(name, family);
+        }
+    }
     let server = Observed::on_disk(&directory.path().join("data"));
     server.use_services().await;
     loop {
         let mut families = parse(&server.metrics(), Format::Prometheus).unwrap();
         let ended = families.get("waywiser_call_errors_total").map(|family| family.samples.len());
         if ended >= Some(1) {
-            for (name, family) in tls {
+            for (name, family) in others {
                 match families.get_mut(&name) {
                     // A family may have samples on one of the servers only.
                     Some(known) => known.samples.extend(family.samples),
@@ -216,6 +290,46 @@ async fn the_dashboard_shows_metrics_that_exist_and_each_metric_is_shown_or_list
         let end = place["x"].as_u64().unwrap() + place["w"].as_u64().unwrap();
         assert!(end <= 24, "{panel}");
     }
+}
+
+/// The columns of the view that docs/postgres.md describes.
+fn view_columns() -> BTreeSet<String> {
+    let text = fs::read_to_string(root().join("docs/postgres.md")).unwrap();
+    let (_, section) = text.split_once("\n### The view\n").unwrap();
+    let rows = section.lines().skip_while(|line| !line.starts_with("|---")).skip(1);
+    let cells =
+        rows.take_while(|line| line.starts_with('|')).filter_map(|row| row.split('|').nth(1));
+    cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).map(str::to_owned).collect()
+}
+
+/// `tests/cluster/run` runs the queries in a database.
+#[test]
+fn the_dashboard_of_recordings_queries_columns_that_are_documented() {
+    let columns = view_columns();
+    assert!(columns.contains("length_m") && columns.len() > 8, "{columns:?}");
+    let text = fs::read_to_string(root().join("deploy/grafana/recordings.json")).unwrap();
+    let dashboard: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap();
+    let ids: BTreeSet<_> = panels.iter().map(|panel| panel["id"].as_u64()).collect();
+    assert_eq!(ids.len(), panels.len(), "each panel has an ID of its own");
+    let (mut used, mut end) = (BTreeSet::new(), 0);
+    for panel in panels {
+        assert!(panel["description"].as_str().is_some_and(|text| text.ends_with('.')), "{panel}");
+        let place = &panel["gridPos"];
+        assert!(place["x"].as_u64().unwrap() + place["w"].as_u64().unwrap() <= 24, "{panel}");
+        assert!(place["y"].as_u64().unwrap() >= end, "the panels are in their order");
+        end = place["y"].as_u64().unwrap();
+        let sql = panel["targets"][0]["rawSql"].as_str().unwrap();
+        assert!(sql.contains("FROM waywiser_paths WHERE"), "{sql}");
+        let words = sql.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '$'));
+        used.extend(words.filter(|word| columns.contains(*word)).map(str::to_owned));
+        let suffixes = ["_m", "_s", "_time"];
+        let words = sql.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '$'));
+        for word in words.filter(|word| suffixes.iter().any(|suffix| word.ends_with(suffix))) {
+            assert!(columns.contains(word), "{word} is not a documented column: {sql}");
+        }
+    }
+    assert_eq!(used, columns, "the dashboard shows every column");
 }
 
 #[test]

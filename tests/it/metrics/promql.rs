@@ -11,6 +11,19 @@ pub struct Selector {
     pub matchers: Vec<(String, String, String)>,
 }
 
+/// Returns the values that a matcher names: its text, or the alternatives of a regular expression such as `a|b` or
+/// `.*/(a|b)`.
+pub fn values<'a>(operator: &str, text: &'a str) -> Vec<&'a str> {
+    if !operator.ends_with('~') {
+        return vec![text];
+    }
+    let alternatives = match text.split_once('(') {
+        Some((_, rest)) => rest.strip_suffix(')').unwrap_or(rest),
+        None => text,
+    };
+    alternatives.split('|').collect()
+}
+
 #[derive(Clone, Debug, PartialEq)]
 enum Token {
     Word(String),
@@ -48,7 +61,8 @@ fn tokens(expression: &str) -> Result<Vec<Token>, String> {
     Ok(tokens)
 }
 
-const FUNCTIONS: [&str; 6] = ["rate", "increase", "sum", "max", "time", "histogram_quantile"];
+const FUNCTIONS: [&str; 7] =
+    ["abs", "rate", "increase", "sum", "max", "time", "histogram_quantile"];
 
 /// Returns the selectors of an expression.
 ///
@@ -132,6 +146,13 @@ pub fn selectors(expression: &str) -> Result<Vec<Selector>, String> {
         at += 1;
     }
     if open.is_empty() { Ok(found) } else { Err(format!("{open:?} is missing")) }
+}
+
+#[test]
+fn a_matcher_names_values() {
+    assert_eq!(values("!=", "a|b"), ["a|b"]);
+    assert_eq!(values("=~", "a|b"), ["a", "b"]);
+    assert_eq!(values("!~", ".*/(a|b)"), ["a", "b"]);
 }
 
 #[test]

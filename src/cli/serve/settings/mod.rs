@@ -21,6 +21,10 @@ use self::environment::Variables;
 use self::key::{Key, Kind};
 use crate::cli::secret;
 
+/// The advice for a store that is set twice.
+const STORE_ADVICE: &str = "note: --store redb:DIR is the same as --data-dir DIR, and --store memory: is the same as \
+                            --ephemeral: use one of them";
+
 /// The commands that have the flags of `serve`.
 const COMMANDS: [&[&str]; 2] = [&["serve"], &["config", "check"]];
 
@@ -215,7 +219,11 @@ fn parse_with(
         let message = error.to_string();
         let concerned =
             other.filter(|source| message.contains(&format!("--{}", keys[source.key].name)));
-        Rejection::Arguments(secret::hide(error), concerned.map(note).collect())
+        let mut notes: Vec<String> = concerned.map(note).collect();
+        if error.kind() == ErrorKind::ArgumentConflict && message.contains("'--store <") {
+            notes.push(STORE_ADVICE.to_owned());
+        }
+        Rejection::Arguments(secret::hide(error), notes)
     })?;
     let Some((_, flags)) = of_serve(&matches) else {
         return Ok(Parsed { matches, settings: None });

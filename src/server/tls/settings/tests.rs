@@ -171,6 +171,7 @@ fn regular_reads_report_a_failure_once_and_only_if_it_persists() {
     settings.follow_once();
     files.write(&second.certificate, &second.key);
     settings.follow_once();
+    settings.follow_once();
     assert_eq!(settings.reload_failures(), 0);
     assert_eq!(settings.reload().unwrap(), Reloaded::Unchanged);
     files.write(&second.certificate, &first.key);
@@ -192,7 +193,47 @@ fn regular_reads_report_a_failure_once_and_only_if_it_persists() {
     assert!(!settings.is_last_reload_successful());
     files.write(&first.certificate, &first.key);
     settings.follow_once();
+    settings.follow_once();
     assert!(settings.is_last_reload_successful());
+}
+
+#[test]
+fn regular_reads_apply_no_file_that_is_half_written() {
+    let (server, first, second) = (pair(), pair(), pair());
+    let files = Files::new(&server);
+    let ca = files.path("ca.pem");
+    // A half of this file is a valid file with one of the CAs.
+    let both = format!("{}{}", first.certificate, second.certificate);
+    fs::write(&ca, &both).unwrap();
+    let settings = TlsSettings::load(files.config().with_client_ca_file(&ca)).unwrap();
+    let config = || Arc::clone(settings.active().server_config());
+    let before = config();
+    fs::write(&ca, &first.certificate).unwrap();
+    settings.follow_once();
+    fs::write(&ca, &both).unwrap();
+    settings.follow_once();
+    settings.follow_once();
+    assert!(Arc::ptr_eq(&before, &config()), "the CAs are those of before");
+    // The half is a change if it stays.
+    fs::write(&ca, &first.certificate).unwrap();
+    settings.follow_once();
+    assert!(Arc::ptr_eq(&before, &config()));
+    settings.follow_once();
+    assert!(!Arc::ptr_eq(&before, &config()));
+    // A file that is replaced at each read, and one that is absent in between.
+    let before = config();
+    for text in [&both, &first.certificate, &second.certificate] {
+        fs::write(&ca, text).unwrap();
+        settings.follow_once();
+    }
+    fs::remove_file(&ca).unwrap();
+    settings.follow_once();
+    fs::write(&ca, &second.certificate).unwrap();
+    settings.follow_once();
+    assert!(Arc::ptr_eq(&before, &config()));
+    settings.follow_once();
+    assert!(!Arc::ptr_eq(&before, &config()));
+    assert_eq!(settings.reload_failures(), 0);
 }
 
 #[cfg(unix)]

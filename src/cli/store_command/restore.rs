@@ -1,0 +1,117 @@
+//! `waywiser store restore`: fills a data directory or a database with the recordings of a backup.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{ArgGroup, Args};
+
+use super::{Failure, check, now_unix_ms, recordings, runtime, warn};
+use crate::cli::stderr;
+use crate::cli::store_database::{self, PasswordArgs};
+use crate::cli::store_url::StoreUrl;
+use crate::cli::units::Time;
+use crate::store::{
+    BackupReader, PostgresSettings, PostgresStore, RedbStore, Renewal, RestoredExpiry,
+};
+
+/// Fill a data directory or a database with the recordings of a backup
+///
+/// Verifies the whole backup first. The directory must be empty or new, and the database must be migrated and have no
+/// recordings. Start the server with it afterwards; writers resume their unfinished recordings at the points of the
+/// backup.
+///
+/// A restored recording expires after the time that it had left when the backup was made.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("target").required(true))]
+pub(super) struct RestoreArgs {
+    /// Backup to read
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// Directory for the recordings; it is created if it does not exist
+    #[arg(long, value_name = "DIR", group = "target")]
+    data_dir: Option<PathBuf>,
+
+    /// Store for the recordings: postgres://USER@HOST/DATABASE, or redb:DIRECTORY
+    #[arg(long, value_name = "URL", group = "target")]
+    store: Option<StoreUrl>,
+
+    #[command(flatten)]
+    password: PasswordArgs,
+
+    /// Keep every recording for at least this time from now
+    #[arg(long, value_name = "TIME", conflicts_with = "keep_expiry")]
+    retention: Option<Time>,
+
+    /// Keep the times of expiry in the backup, and leave out the recordings that have expired since
+    #[arg(long)]
+    keep_expiry: bool,
+}
+
+type Backup = Renewal<BackupReader<BufReader<File>>>;
+
+/// Restores a backup.
+pub(super) fn run(args: &RestoreArgs) -> Result<(), Failure> {
+    let target = match (&args.store, &args.data_dir) {
+        (Some(StoreUrl::Memory), _) => {
+            return Err(Failure::Misused(
+                "a backup cannot be restored to memory, which is lost when the command ends: use a directory or a \
+                 database"
+                    .to_owned(),
+            ));
+        }
+        (Some(store), _) => store.clone(),
+        (None, Some(directory)) => StoreUrl::Directory(directory.clone()),
+        (None, None) => return Err(Failure::Misused("use --data-dir or --store".to_owned())),
+    };
+    let file = &args.file;
+    check::verify_backup(file)?;
+    let expiry = match args.keep_expiry {
+        true => RestoredExpiry::Keep,
+        false => RestoredExpiry::Renew {
+            at_least: args.retention.map_or(Duration::ZERO, |Time(retention)| retention),
+        },
+    };
+    let backup = check::open_backup(file)?;
+    let created_unix_ms = backup.created_unix_ms();
+    let mut backup = Renewal::new(backup, created_unix_ms, now_unix_ms(), expiry);
+    let restored = match &target {
+        StoreUrl::Database(settings) => {
+            to_database(&args.password.apply(settings, warn), &mut backup)
+        }
+        StoreUrl::Directory(directory) => to_directory(directory, &mut backup),
+        StoreUrl::Memory => Ok(0),
+    };
+    let count =
+        restored.map_err(|error| format!("{} was not restored: {error}", file.display()))?;
+    let place = match &target {
+        StoreUrl::Directory(directory) => directory.display().to_string(),
+        other => other.to_string(),
+    };
+    stderr::print(format_args!("restored {} to {place}", recordings(count)));
+    if backup.renewed() > 0 {
+        stderr::print(format_args!(
+            "{} of them had expired since the backup and got a new time of expiry",
+            backup.renewed()
+        ));
+    }
+    if backup.left_out() > 0 {
+        let left_out = recordings(backup.left_out());
+        stderr::print(format_args!("left out {left_out} that had expired since the backup"));
+    }
+    Ok(())
+}
+
+fn to_directory(directory: &Path, backup: &mut Backup) -> Result<u64, String> {
+    RedbStore::restore(directory, backup).map_err(|error| error.to_string())
+}
+
+fn to_database(settings: &PostgresSettings, backup: &mut Backup) -> Result<u64, String> {
+    runtime()?.block_on(async {
+        let store = PostgresStore::connect(settings.clone()).await;
+        let store = store.map_err(|error| store_database::refusal(settings, &error))?;
+        store.restore(backup).await.map_err(|error| error.to_string())
+    })
+}

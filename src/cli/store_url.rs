@@ -1,0 +1,102 @@
+//! The URL of a store: a PostgreSQL database, a directory, or memory.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::store::PostgresSettings;
+
+/// Where recordings are stored. Debug and Display show no password.
+#[derive(Clone, Debug)]
+pub(super) enum StoreUrl {
+    /// `postgres://` or `postgresql://`
+    Database(Box<PostgresSettings>),
+    /// `redb:DIRECTORY`
+    Directory(PathBuf),
+    /// `memory:`
+    Memory,
+}
+
+const FORMS: &str = "use postgres://USER@HOST/DATABASE, redb:DIRECTORY or memory:";
+
+impl FromStr for StoreUrl {
+    type Err = String;
+
+    /// Parses a URL. The error does not contain it, because it may have a password.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let Some((scheme, rest)) = text.split_once(':') else {
+            return Err(match text.contains(['/', '\\']) {
+                true => "it has no scheme; for a directory, write redb: in front of it".to_owned(),
+                false => format!("it has no scheme; {FORMS}"),
+            });
+        };
+        match scheme {
+            "postgres" | "postgresql" => {
+                let settings = PostgresSettings::parse(text).map_err(|error| error.to_string())?;
+                Ok(Self::Database(Box::new(settings)))
+            }
+            "redb" if rest.is_empty() => {
+                Err("the directory is missing; use a URL such as redb:/var/lib/waywiser".to_owned())
+            }
+            "redb" if rest.starts_with("//") => {
+                Err("a directory has no host; write redb:/DIRECTORY, without //".to_owned())
+            }
+            "redb" => Ok(Self::Directory(PathBuf::from(rest))),
+            "memory" if rest.is_empty() => Ok(Self::Memory),
+            "memory" => Err("a store in memory has no name; use memory:".to_owned()),
+            _ => Err(format!("it has an unknown scheme; {FORMS}")),
+        }
+    }
+}
+
+impl fmt::Display for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Database(settings) => settings.fmt(f),
+            Self::Directory(directory) => write!(f, "redb:{}", directory.display()),
+            Self::Memory => f.write_str("memory:"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_store_has_a_scheme() {
+        for (text, shown) in [
+            ("postgres://way@db.example.org/paths", "postgres://way@db.example.org/paths"),
+            ("redb:/var/lib/waywiser", "redb:/var/lib/waywiser"),
+            ("redb:data", "redb:data"),
+            ("memory:", "memory:"),
+        ] {
+            assert_eq!(text.parse::<StoreUrl>().unwrap().to_string(), shown);
+        }
+        let url: StoreUrl = "postgresql://way:hunter2@db.example.org/paths".parse().unwrap();
+        assert!(matches!(url, StoreUrl::Database(_)));
+        for text in [url.to_string(), format!("{url:?}")] {
+            assert!(!text.contains("hunter2") && text.contains("db.example.org"), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_error_has_advice_and_no_password() {
+        for (text, advice) in [
+            ("", FORMS),
+            ("data", FORMS),
+            ("/var/lib/waywiser", "write redb: in front of it"),
+            ("redb:", "such as redb:/var/lib/waywiser"),
+            ("redb:///var/lib/waywiser", "without //"),
+            ("memory:hunter2", "use memory:"),
+            ("mysql://way:hunter2@db/paths", FORMS),
+            ("postgres:way:hunter2@db/paths", ""),
+            ("postgres://way:hunter2@db/paths?no_such_option=1", "no_such_option"),
+            ("postgres://way:hunter2@db:port/paths", "port"),
+            ("postgres://:hunter2@db/paths", "USER"),
+        ] {
+            let error = text.parse::<StoreUrl>().unwrap_err();
+            assert!(error.contains(advice) && !error.contains("hunter2"), "{text}: {error}");
+        }
+    }
+}

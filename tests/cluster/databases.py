@@ -1,0 +1,104 @@
+"""Databases that cannot be used, passwords, and migrations."""
+
+import shutil
+
+from programs import PASSWORD, WRONG_PASSWORD
+
+
+def an_unusable_database_is_refused(cluster):
+    """Starts servers with databases that never work. Each ends with advice."""
+    postgres = cluster.postgres
+    password = cluster.password_arguments
+    wrong = cluster.folder / "wrong-password"
+    wrong.write_text(WRONG_PASSWORD)
+    wrong.chmod(0o600)
+    for arguments, advice in [
+        (["--store", postgres.url(), *password], "waywiser store migrate"),
+        (["--store", postgres.url(), "--store-password-file", wrong], "password"),
+        (["--store", postgres.url(password=WRONG_PASSWORD)], "password"),
+        (["--store", postgres.url()], "password"),
+        (["--store", postgres.url("no_such_database"), *password], "no_such_database"),
+        (["--store", postgres.url(user="no_such_role"), *password], "no_such_role"),
+        # The server has no TLS.
+        (["--store", postgres.url(options="?sslmode=verify-full"), *password], "TLS"),
+    ]:
+        errors = cluster.serve_to_its_end(*arguments, environment={"HOME": str(cluster.folder)})
+        assert advice in errors, f"{arguments}: {errors}"
+    # A newer program has upgraded the schema.
+    postgres.create_database("newer")
+    newer = ["--store", postgres.url("newer"), *password]
+    cluster.program("store", "migrate", *newer)
+    postgres.sql("UPDATE waywiser_schema SET version = 99", "newer")
+    assert "99" in cluster.serve_to_its_end(*newer)
+    assert "99" in cluster.serve_to_its_end(*newer, "--migrate")
+    status, _, errors = cluster.program("store", "migrate", *newer, check=False)
+    assert status == 1 and "99" in errors, errors
+    # A table that is missing, and a role without privileges.
+    postgres.create_database("broken")
+    broken = ["--store", postgres.url("broken"), *password]
+    cluster.program("store", "migrate", *broken)
+    postgres.sql(f"CREATE ROLE stranger LOGIN PASSWORD '{PASSWORD}'")
+    errors = cluster.serve_to_its_end("--store", postgres.url("broken", user="stranger"), *password)
+    assert "privilege" in errors or "permission" in errors, errors
+    postgres.sql("DROP TABLE waywiser_recording CASCADE", "broken")
+    assert "waywiser store migrate" in cluster.serve_to_its_end(*broken)
+
+
+def a_password_comes_from_each_source(cluster):
+    """Connects with the password of each source, and replaces wrong ones by the precedence of the sources."""
+    postgres = cluster.postgres
+    postgres.create_database("passwords")
+    cluster.program("store", "migrate", "--store", postgres.url("passwords"), *cluster.password_arguments)
+    home = cluster.folder / "home"
+    home.mkdir()
+    pgpass = home / ".pgpass"
+    check = ["store", "check", "--store"]
+    url = postgres.url("passwords")
+
+    def entry(password, mode=0o600):
+        pgpass.write_text(f"# comment\n127.0.0.1:{postgres.port}:other:*:no\n*:*:passwords:waywiser:{password}\n")
+        pgpass.chmod(mode)
+
+    environment = {"HOME": str(home)}
+    entry(PASSWORD)
+    cluster.program(*check, url, environment=environment)
+    # The variable comes before ~/.pgpass, the file before the variable, and the URL before the file.
+    entry(WRONG_PASSWORD)
+    environment["PGPASSWORD"] = PASSWORD
+    cluster.program(*check, url, environment=environment)
+    environment["PGPASSWORD"] = WRONG_PASSWORD
+    environment["WAYWISER_STORE_PASSWORD_FILE"] = str(cluster.password_file)
+    cluster.program(*check, url, environment=environment)
+    wrong = cluster.folder / "wrong-password"
+    environment["WAYWISER_STORE_PASSWORD_FILE"] = str(wrong)
+    assert cluster.program(*check, url, environment=environment, check=False)[0] == 1
+    cluster.program(*check, postgres.url("passwords", password=PASSWORD), environment=environment)
+    # A file that others can read is ignored.
+    entry(PASSWORD, mode=0o640)
+    status, _, errors = cluster.program(*check, url, environment={"HOME": str(home)}, check=False)
+    assert status == 1 and "chmod 600" in errors, errors
+    other = home / "other-pgpass"
+    shutil.move(pgpass, other)
+    other.chmod(0o600)
+    cluster.program(*check, url, environment={"HOME": str(home), "PGPASSFILE": str(other)})
+
+
+def a_database_without_tables_is_migrated_on_request(cluster):
+    """Migrates the database of the cluster, twice, and another one by a server."""
+    _, _, errors = cluster.program("store", "migrate", *cluster.store_arguments)
+    assert "created the schema, version 1" in errors, errors
+    _, _, errors = cluster.program("store", "migrate", *cluster.store_arguments)
+    assert "nothing was changed" in errors, errors
+    _, _, errors = cluster.program("store", "check", *cluster.store_arguments)
+    assert "has 0 recordings, all of them valid" in errors, errors
+
+
+def no_password_is_printed(cluster):
+    """Searches all logs and messages for the passwords."""
+    texts = [path.read_text(errors="replace") for path in cluster.folder.glob("*.log")]
+    assert len(texts) > 5, texts
+    for text in [*texts, *cluster.printed]:
+        for password in PASSWORD, WRONG_PASSWORD:
+            # PostgreSQL logs the statement that creates a role if it fails, which it does not here.
+            assert password not in text, text
+    return f"{len(texts)} logs and {len(cluster.printed)} messages"

@@ -1,0 +1,156 @@
+//! The options of `serve` and `store` for a database, without a database: wrong URLs, secrets, and a database that cannot
+//! be reached. `tests/cluster` and `tests/postgres` use real ones.
+
+use tonic::Code;
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+use waywiser::proto::{my_package, waywiser_v1};
+
+use crate::metrics::Observed;
+use crate::program::{run, waywiser};
+use crate::support::reserved_address;
+
+const SECRET: &str = "postgres://way:hunter2@127.0.0.1:1/paths";
+
+#[test]
+fn a_wrong_store_is_a_usage_error_with_advice() {
+    for (arguments, advice) in [
+        (&["--store", "/var/lib/waywiser"][..], "write redb: in front of it"),
+        (&["--store", "mysql://way:hunter2@db/paths"], "use postgres://USER@HOST/DATABASE"),
+        (&["--store", "redb:"], "such as redb:/var/lib/waywiser"),
+        (&["--store", "postgres://way:hunter2@db/paths?sslmode=on"], "verify-full"),
+        (&["--store", "redb:a", "--data-dir", "b"], "is the same as --data-dir DIR"),
+        (&["--store", SECRET, "--ephemeral"], "use one of them"),
+        (&["--store", SECRET, "--data-dir", "b"], "use one of them"),
+    ] {
+        for command in [&["serve"][..], &["config", "check"]] {
+            let (code, out, errors) = run(&[command, arguments].concat());
+            assert_eq!((code, out.as_str()), (Some(2), ""), "{arguments:?}: {errors}");
+            assert!(errors.contains(advice), "{arguments:?}: {errors}");
+            assert!(!errors.contains("hunter2"), "{errors}");
+        }
+    }
+    for (arguments, advice) in [
+        (&["migrate", "--store", "memory:"][..], "use the URL of a database"),
+        (&["copy", "memory:", "redb:a"], "FROM is memory:"),
+        (&["copy", "redb:a", "memory:"], "TO is memory:"),
+        (&["copy", "redb:a", "redb:a"], "the same directory"),
+        (&["check", "--store", "memory:"], "is always valid"),
+        (&["restore", "a.backup", "--store", "memory:"], "use a directory or a database"),
+        (&["check", "a.backup", "--store", SECRET], "cannot be used with"),
+        (&["restore", "a.backup", "--data-dir", "a", "--store", SECRET], "cannot be used with"),
+        (&["restore", "a.backup"], "--data-dir <DIR>"),
+        (&["migrate"], "--store <URL>"),
+    ] {
+        let (code, out, errors) = run(&[&["store"], arguments].concat());
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{arguments:?}: {errors}");
+        assert!(errors.contains(advice) && !errors.contains("hunter2"), "{arguments:?}: {errors}");
+    }
+}
+
+#[test]
+fn the_settings_show_no_password() {
+    let line = |url: &str| {
+        let (code, out, errors) = run(&["serve", "--store", url, "--print-config"]);
+        assert_eq!(code, Some(0), "{errors}");
+        assert!(!out.contains("hunter2") && !errors.contains("hunter2"), "{out}{errors}");
+        out.lines().find(|line| line.contains("store ")).unwrap().to_owned()
+    };
+    let shown = "postgres://way@db.example.org/paths?sslmode=verify-full&sslrootcert=/etc/ca.pem";
+    assert_eq!(line(shown), format!("store = \"{shown}\" # flag"));
+    let hidden = "# store is not printed because it may contain a secret # flag";
+    for url in [
+        SECRET,
+        "postgres://way@db/paths?password=hunter2",
+        "postgresql://way:hunter2@db1,db2/paths?sslmode=require",
+    ] {
+        assert_eq!(line(url), hidden);
+    }
+    // A source of higher precedence replaces a store of another kind.
+    let mut command = waywiser(&["serve", "--ephemeral", "--print-config"]);
+    let output = command.env("WAYWISER_STORE", SECRET).output().unwrap();
+    let out = String::from_utf8(output.stdout).unwrap();
+    assert!(out.contains("\n# store is not set\n") && out.contains("\nephemeral = true"), "{out}");
+}
+
+#[test]
+fn a_check_of_the_settings_reads_the_password() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("password");
+    let url = "postgres://way@127.0.0.1:1/paths";
+    let check = || {
+        let file = file.to_str().unwrap();
+        run(&["config", "check", "--store", url, "--store-password-file", file])
+    };
+    let (code, _, errors) = check();
+    assert_eq!(code, Some(1), "{errors}");
+    assert!(errors.contains("(--store-password-file)"), "{errors}");
+    std::fs::write(&file, "hunter2\n").unwrap();
+    let (code, out, errors) = check();
+    assert_eq!((code, out.as_str()), (Some(0), "the settings are valid\n"), "{errors}");
+    assert!(!errors.contains("hunter2"), "{errors}");
+    let (code, _, errors) = run(&["config", "check", "--ephemeral", "--migrate", "--fail-fast"]);
+    assert_eq!(code, Some(0), "{errors}");
+    assert_eq!(errors.matches("has no effect without a database").count(), 2, "{errors}");
+}
+
+#[test]
+fn a_server_ends_with_fail_fast_if_its_database_cannot_be_reached() {
+    let (_reserved, address) = reserved_address();
+    let url = format!("postgres://way:hunter2@{address}/paths");
+    for migrate in [&["--migrate"][..], &[]] {
+        let serve = ["serve", "--listen", "127.0.0.1:0", "--fail-fast", "--store", &url];
+        let (code, out, errors) = run(&[&serve, migrate].concat());
+        assert_eq!((code, out.as_str()), (Some(1), ""), "{errors}");
+        assert!(errors.contains(&format!("error: postgres://way@{address}/paths: ")), "{errors}");
+        assert!(!errors.contains("hunter2"), "{errors}");
+    }
+    for command in [&["store", "migrate", "--store"][..], &["store", "check", "--store"]] {
+        let (code, _, errors) = run(&[command, &[&url]].concat());
+        assert_eq!(code, Some(1), "{errors}");
+        assert!(errors.contains(&address.to_string()) && !errors.contains("hunter2"), "{errors}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_its_database_is_not_ready_and_measures_paths_without_a_name() {
+    let (_reserved, address) = reserved_address();
+    let server = Observed::without_database(address);
+    let mut reply = server.ask("GET", "/readyz", "");
+    while reply.body.contains("does not accept connections yet") {
+        reply = server.ask("GET", "/readyz", "");
+    }
+    assert_eq!(reply.status, 503, "{reply:?}");
+    assert!(reply.body.contains("refused") && !reply.body.contains("hunter2"), "{reply:?}");
+    assert_eq!(server.ask("GET", "/healthz", "").status, 200);
+    let metrics = server.metrics();
+    for line in ["waywiser_database_connected 0", "waywiser_store_up 0"] {
+        assert!(metrics.lines().any(|found| found == line), "{line} is missing in {metrics}");
+    }
+
+    let url = format!("http://{}", server.serve.address);
+    let endpoint = tonic::transport::Endpoint::from_shared(url).unwrap();
+    let channel = endpoint.connect().await.unwrap();
+    let mut health = HealthClient::new(channel.clone());
+    for (service, expected) in
+        [("", 2), ("waywiser.v1.PathService", 2), ("my_package.DisplacementService", 1)]
+    {
+        let request = HealthCheckRequest { service: service.to_owned() };
+        let status = health.check(request).await.unwrap().into_inner().status;
+        assert_eq!(status, expected, "{service}");
+    }
+    let mut paths = waywiser_v1::path_service_client::PathServiceClient::new(channel.clone());
+    let request = waywiser_v1::GetPathRequest { name: "paths/walk".into() };
+    let status = paths.get_path(request).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+    assert!(!status.message().contains("hunter2"), "{status:?}");
+    let rows =
+        vec![waywiser_v1::Point::default(), waywiser_v1::Point { x: 1.0, ..Default::default() }];
+    let request = waywiser_v1::RecordPathRequest { points: rows, ..Default::default() };
+    let reply = paths.record_path(tokio_stream::iter([request])).await.unwrap().into_inner();
+    assert_eq!(reply.summary.unwrap().point_count, 2);
+    let mut planar =
+        my_package::displacement_service_client::DisplacementServiceClient::new(channel);
+    let points = [(0, 0), (3, 4)].map(|(x, y)| my_package::Point { x, y });
+    let reply = planar.compute_path_length(tokio_stream::iter(points)).await.unwrap();
+    assert_eq!(reply.into_inner().length, 5.0);
+}
