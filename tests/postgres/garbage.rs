@@ -7,7 +7,9 @@ use waywiser::store::PostgresStore;
 use waywiser::store::contract::check_store;
 
 use crate::cluster::DATABASE;
-use crate::fixtures::{assert_no_panics, cluster_and_store, connected, ready, record_panics, settings};
+use crate::fixtures::{
+    assert_no_panics, cluster_and_store, connected, ready, record_panics, settings,
+};
 use crate::proxy::Proxy;
 use crate::rng::Rng;
 use crate::walk::{commit, name, opening};
