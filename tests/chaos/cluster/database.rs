@@ -1,5 +1,7 @@
 //! A primary and its synchronous standby, reached by each server through proxies of its own.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,6 +58,8 @@ pub struct Database {
 fn mount(cluster: &Cluster, can_mount: bool) -> Option<SmallDisk> {
     let disk = can_mount.then(|| SmallDisk::mount(&cluster.data(), DISK_MEBIBYTES).unwrap());
     if let Some(disk) = &disk {
+        let private = Permissions::from_mode(0o700);
+        std::fs::set_permissions(&disk.folder, private).unwrap();
         cluster.binaries.own(&disk.folder);
     }
     disk
