@@ -81,6 +81,13 @@ enum StoreState {
     Ended,
 }
 
+/// Returns the step after the store has lost what it had reported as durable, as in a failover to a standby that did not
+/// have it. The client sends the missing points again when it opens the recording.
+fn gone_back() -> NextStep {
+    let message = "it has gone back to an earlier state; open the recording again";
+    NextStep::Lost(StoreError::Unavailable(message.into()))
+}
+
 impl Recording {
     /// Continues from the checkpoint that the store returned when it opened the recording.
     pub fn resume(checkpoint: Checkpoint, policy: CheckpointPolicy) -> Self {
@@ -281,9 +288,7 @@ impl Recording {
     pub fn refused(&mut self, error: StoreError, now_unix_ms: i64) -> NextStep {
         match error {
             StoreError::Unavailable(_) => self.retry_later(now_unix_ms),
-            StoreError::Fenced { epoch } if epoch != self.epoch => {
-                self.end(NextStep::Fenced { epoch })
-            }
+            StoreError::Fenced { epoch } if epoch != self.epoch => self.end(self.fenced(epoch)),
             // `Fenced` with the same epoch: a commit of this writer was carried out, and its answer was lost.
             StoreError::Unknown(_) | StoreError::Fenced { .. } => {
                 self.store = StoreState::Unknown;
@@ -310,12 +315,15 @@ impl Recording {
             Err(error) => return self.end(NextStep::Lost(error)),
         };
         if stored.epoch != self.epoch {
-            return self.end(NextStep::Fenced { epoch: stored.epoch });
+            return self.end(self.fenced(stored.epoch));
         }
         let found = Progress { points: stored.committed_points(), complete: stored.complete };
         let is_ours = (self.durable.points..=self.accumulator.point_count())
             .contains(&found.points)
             && (self.is_ended || !found.complete);
+        if found.points < self.durable.points {
+            return self.end(gone_back());
+        }
         if !is_ours {
             let message = format!(
                 "it has {} points with the epoch of this writer, which has {} points, {} of them durable",
@@ -332,6 +340,14 @@ impl Recording {
             return NextStep::Continue;
         }
         self.retry_later(now_unix_ms)
+    }
+
+    /// Returns the step after another epoch was found. Epochs grow, unless the store has lost its last transactions.
+    fn fenced(&self, epoch: u64) -> NextStep {
+        match epoch > self.epoch {
+            true => NextStep::Fenced { epoch },
+            false => gone_back(),
+        }
     }
 
     fn retry_later(&mut self, now_unix_ms: i64) -> NextStep {

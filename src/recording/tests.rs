@@ -309,7 +309,19 @@ fn a_writer_that_has_ended_commits_nothing() {
         other_points.reconcile(Ok(Some(other)), 0),
         NextStep::Lost(StoreError::Damaged(_))
     ));
-    for mut ended in [uncertain, gone, lost, other_points] {
+    let (mut older_epoch, mut fewer_points) = (writer.clone(), writer);
+    let gone_back = |step| matches!(step, NextStep::Lost(StoreError::Unavailable(_)));
+    let refusal = StoreError::Fenced { epoch: 1 };
+    send(&mut older_epoch, 0, 5, 0).unwrap();
+    older_epoch.next_commit(0, true).unwrap();
+    assert!(gone_back(older_epoch.refused(refusal, 0)));
+    send(&mut fewer_points, 0, 5, 0).unwrap();
+    store.commit(&fewer_points.next_commit(0, true).unwrap()).unwrap();
+    fewer_points.committed();
+    let older = Checkpoint { accumulator: folded(4), ..store.stored.clone().unwrap() };
+    assert_eq!(fewer_points.verify(), Some(NextStep::Load));
+    assert!(gone_back(fewer_points.reconcile(Ok(Some(older)), 0)));
+    for mut ended in [uncertain, gone, lost, other_points, older_epoch] {
         assert_eq!((ended.next_commit(9_999, true), ended.is_settled()), (None, false));
     }
 }

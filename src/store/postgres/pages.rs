@@ -99,9 +99,9 @@ pub(super) async fn export(
             Entry::Row(row) => {
                 let (name, header, state) = columns_of(&row)?;
                 let Some(name) = name else { continue };
-                match columns::record(&name, &header, &state) {
+                match row::record(&name, &header, &state) {
                     Ok(record) => step.add(name, Ok(header), |_| record),
-                    Err(error) => step.add(name, Err(error.into()), |_| Vec::new()),
+                    Err(error) => step.add(name, Err(error), |_| Vec::new()),
                 }
             }
             Entry::Unreadable(key, error) => {

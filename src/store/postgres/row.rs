@@ -47,7 +47,8 @@ pub(super) fn name((namespace, id): &Key) -> Option<RecordingName> {
 }
 
 /// Reads the header from six columns, starting at `first`: epoch, points, complete, and the times of creation, of the last
-/// change and of expiry.
+/// change and of expiry. [`checkpoint`] and
+/// [`record`] refuse negative numbers, so that one damaged row is an error of its own.
 pub(super) fn get_header(row: &Row, first: usize) -> Result<Header, Failure> {
     Ok(Header {
         epoch: get::<i64>(row, first)?.cast_unsigned(),
@@ -68,7 +69,29 @@ pub(super) fn checkpoint(
     header: &Header,
     state: &[u8],
 ) -> Result<Checkpoint, StoreError> {
+    check(header)?;
     Ok(columns::checkpoint(name, header, state)?)
+}
+
+/// Returns the record of a recording from its columns.
+///
+/// # Errors
+/// [`StoreError::Damaged`].
+pub(super) fn record(
+    name: &RecordingName,
+    header: &Header,
+    state: &[u8],
+) -> Result<Vec<u8>, StoreError> {
+    check(header)?;
+    Ok(columns::record(name, header, state)?)
+}
+
+/// Checks that no column was negative that must not be.
+fn check(header: &Header) -> Result<(), StoreError> {
+    match i64::try_from(header.epoch.max(header.committed_points)) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(StoreError::Damaged("its epoch or number of points is negative".into())),
+    }
 }
 
 /// The columns for people.

@@ -2,21 +2,27 @@
 //!
 //! Counting all rows takes time, so the store counts seldom: after a count it may create an eighth of what is left
 //! without another one. So up to eight servers together stay below the maximum. When little is left, each batch counts,
-//! and a lock makes the batches of all servers wait for each other. The rows of a namespace with a maximum are
-//! always counted under a lock.
+//! and a lock makes the batches of all servers wait for each other. A store that is full is not counted again for a while,
+//! or until this server deletes a recording. The rows of a namespace with a maximum are always counted, up to the
+//! maximum and under a lock.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::commits::EXIST;
+use super::commits::{EXIST, existing};
 use super::failure::Failure;
 use super::link::{Link, Statement};
 use super::request::Opening;
 use super::row::{self, Key};
 use crate::recording::StoreError;
 use crate::store::rules;
+
+/// A store that is full is not counted again for this long, and for this many times the duration of the last count.
+const FULL: Duration = Duration::from_secs(1);
+const FULL_COUNTS: u32 = 20;
 
 /// Maximum number of servers that stay below the maximum together.
 const SERVERS: u64 = 8;
@@ -32,8 +38,11 @@ SELECT pg_advisory_xact_lock(2002873708, k) FROM (
 const COUNT_ALL: &str = "SELECT count(*) FROM waywiser_recording";
 
 const COUNT_NAMESPACES: &str = "\
-SELECT n.namespace, (SELECT count(*) FROM waywiser_recording r WHERE r.namespace = n.namespace)
-FROM (SELECT DISTINCT namespace FROM unnest($1::text[]) AS u(namespace)) AS n";
+SELECT n.namespace, (
+  SELECT count(*) FROM (
+    SELECT FROM waywiser_recording r WHERE r.namespace = n.namespace LIMIT n.max) AS counted)
+FROM (
+  SELECT namespace, max(max) AS max FROM unnest($1::text[], $2::bigint[]) AS u(namespace, max) GROUP BY namespace) AS n";
 
 const CREATE: &str = "\
 INSERT INTO waywiser_recording
@@ -56,11 +65,18 @@ pub(super) struct Space {
     max_recordings: u64,
     /// Number of recordings that can be created without a count.
     uncounted: u64,
+    /// The store was full at its last count, and is not counted again before this time.
+    full_until: Option<Instant>,
 }
 
 impl Space {
     pub(super) fn new(max_recordings: u64) -> Self {
-        Self { max_recordings, uncounted: 0 }
+        Self { max_recordings, uncounted: 0, full_until: None }
+    }
+
+    /// Reports that recordings were deleted.
+    pub(super) fn freed(&mut self) {
+        self.full_until = None;
     }
 
     /// Creates the recordings of the openings with these indices.
@@ -85,6 +101,10 @@ impl Space {
             let rows = insert(link, openings, indices, Part::Whole, deadline).await?;
             return Ok(rows.into_iter().map(|(index, epoch)| (index, Ok(epoch))).collect());
         }
+        if self.full_until.is_some_and(|until| Instant::now() < until) {
+            return self.refuse(link, openings, indices, deadline).await;
+        }
+        let start = Instant::now();
         let counts = match self.count(link, openings, indices, &limited, deadline).await {
             Err(Failure::Refused(refusal)) if refusal.is_damage() => {
                 // A damaged recording must not prevent new ones.
@@ -94,7 +114,7 @@ impl Space {
             }
             counts => counts?,
         };
-        let (mut created, admitted) = self.admit(openings, indices, counts);
+        let (mut created, admitted) = self.admit(openings, indices, counts, start);
         if admitted.is_empty() {
             link.roll_back(deadline).await;
             return Ok(created);
@@ -102,6 +122,25 @@ impl Space {
         let rows = insert(link, openings, &admitted, Part::Last, deadline).await?;
         created.extend(rows.into_iter().map(|(index, epoch)| (index, Ok(epoch))));
         Ok(created)
+    }
+
+    /// Refuses the openings of recordings that do not exist, without a count.
+    async fn refuse(
+        &self,
+        link: &Link,
+        openings: &[Opening],
+        indices: &[usize],
+        deadline: Instant,
+    ) -> Result<Created, Failure> {
+        let keys: Vec<Key> = indices.iter().map(|&index| row::key(&openings[index].name)).collect();
+        let existing = existing(link, &keys, deadline).await?;
+        let missing = indices.iter().zip(keys).filter(|(_, key)| !existing.contains(key));
+        let refused = missing.filter_map(|(&index, _)| {
+            let request = &openings[index].request;
+            let result = rules::check_space(request, 0, self.max_recordings, self.max_recordings);
+            Some((index, Err(result.err()?)))
+        });
+        Ok(refused.collect())
     }
 
     /// Begins a transaction, locks and counts.
@@ -116,21 +155,25 @@ impl Space {
         let names = |of: &[usize]| -> Vec<&str> {
             of.iter().map(|&index| row::namespace(&openings[index].name)).collect()
         };
+        let limits = limited.iter().map(|&index| openings[index].request.max_in_namespace);
+        let limits: Vec<i64> =
+            limits.map(|max| i64::try_from(max.unwrap_or(0)).unwrap_or(i64::MAX)).collect();
         let (limited, namespaces) = (names(limited), names(indices));
         let ids: Vec<_> = indices.iter().map(|&index| openings[index].name.id()).collect();
         let is_counted = indices.len() as u64 > self.uncounted;
-        let array = |names| -> Vec<(&(dyn ToSql + Sync), Type)> { vec![(names, Type::TEXT_ARRAY)] };
         let mut statements = Vec::new();
         if is_counted {
             statements.push(Statement::new(LOCK_ALL, Vec::new()));
         }
-        statements.push(Statement::new(LOCK_NAMESPACES, array(&limited)));
+        let limited = &limited as &(dyn ToSql + Sync);
+        statements.push(Statement::new(LOCK_NAMESPACES, vec![(limited, Type::TEXT_ARRAY)]));
         let existing = vec![
             (&namespaces as &(dyn ToSql + Sync), Type::TEXT_ARRAY),
             (&ids as &(dyn ToSql + Sync), Type::TEXT_ARRAY),
         ];
         statements.push(Statement::new(EXIST, existing));
-        statements.push(Statement::new(COUNT_NAMESPACES, array(&limited)));
+        let counted = vec![(limited, Type::TEXT_ARRAY), (&limits as _, Type::INT8_ARRAY)];
+        statements.push(Statement::new(COUNT_NAMESPACES, counted));
         if is_counted {
             statements.push(Statement::new(COUNT_ALL, Vec::new()));
         }
@@ -157,12 +200,13 @@ impl Space {
         }
     }
 
-    /// Decides which recordings are created. Returns the errors of the others.
+    /// Decides which recordings are created, after a count that began at `start`. Returns the errors of the others.
     fn admit(
         &mut self,
         openings: &[Opening],
         indices: &[usize],
         counts: Counts,
+        start: Instant,
     ) -> (Created, Vec<usize>) {
         let Counts { existing, mut of_namespaces, in_store } = counts;
         let (mut refused, mut admitted) = (Created::new(), Vec::new());
@@ -188,6 +232,10 @@ impl Space {
         }
         let left = self.max_recordings.saturating_sub(used);
         self.uncounted = if in_store.is_some() { left / SERVERS } else { left };
+        if in_store.is_some_and(|in_store| in_store >= self.max_recordings) {
+            let now = Instant::now();
+            self.full_until = Some(now + FULL.max(FULL_COUNTS * (now - start)));
+        }
         (refused, admitted)
     }
 }

@@ -89,7 +89,9 @@ impl Work for Writer {
 
     async fn run(&mut self, link: &Link, batch: Vec<Write>) -> Vec<Write> {
         let mut batch: Vec<Write> = batch.into_iter().filter(Write::send).collect();
-        self.counters.add_batch(batch.len());
+        if !batch.is_empty() {
+            self.counters.add_batch(batch.len());
+        }
         let mut again = Vec::new();
         match batch.first().map(Write::kind) {
             None => {}
@@ -165,6 +167,7 @@ impl Writer {
     }
 
     async fn delete(&mut self, link: &Link, items: Vec<Deletion>, again: &mut Vec<Write>) {
+        self.space.freed();
         let mut parts = vec![items];
         while let Some(part) = parts.pop() {
             let result = removals::delete(link, &part, deadline()).await;
@@ -173,12 +176,16 @@ impl Writer {
     }
 
     async fn remove(&mut self, link: &Link, removal: Removal) {
+        self.space.freed();
         let result = removals::remove(link, &removal, deadline()).await;
         removal.ticket.answer(result.map_err(|failure| failure.of_write()));
     }
 
     async fn expire(&mut self, link: &Link, expiry: Expiry) {
         let result = removals::expire(link, expiry.now_unix_ms, deadline()).await;
+        if !matches!(&result, Ok(removed) if removed.is_empty()) {
+            self.space.freed();
+        }
         expiry.ticket.answer(result.map_err(|failure| failure.of_write()));
     }
 
