@@ -73,7 +73,6 @@ async fn a_damaged_row_affects_no_other_recording() {
         "state = state || '\\x00'",
         "points = points + 1",
         "points = -1",
-        "epoch = -5",
     ]
     .into_iter()
     .enumerate()
@@ -100,7 +99,7 @@ async fn damaged_options_are_found_by_an_opening_and_by_the_check() {
     for recording in 1..=3 {
         recorded(&*store, recording, 20).await;
     }
-    for options in ["'\\xffff'", "''", "set_byte(options, 0, 77)"] {
+    for options in ["set_byte(options, 0, 77)", "'\\xffff'", "''"] {
         let change =
             format!("UPDATE waywiser_recording SET options = {options} WHERE id = 'walk-2'");
         cluster.sql(DATABASE, &change).await;
@@ -109,6 +108,18 @@ async fn damaged_options_are_found_by_an_opening_and_by_the_check() {
         assert!(is_damaged(&opens[1]), "{options}: {:?}", opens[1]);
         assert_eq!(store.check().await.unwrap().damaged, [name(2).to_string()], "{options}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_opening_replaces_a_negative_epoch() {
+    let Some((cluster, store)) = cluster_and_store().await else { return };
+    let held = recorded(&*store, 1, 20).await;
+    cluster.sql(DATABASE, "UPDATE waywiser_recording SET epoch = -5").await;
+    assert!(is_damaged(&store.load(name(1)).await));
+    assert!(matches!(commit(&*store, 1, &held, 1).await, Err(StoreError::Fenced { .. })));
+    let opened = store.open(name(1), opening()).await.unwrap();
+    assert!(opened.epoch > held.epoch);
+    assert_eq!(opened.accumulator, held.accumulator);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -165,7 +165,10 @@ async fn a_read_only_database_is_unavailable_until_it_accepts_writes() {
     assert!(text.contains("read-only"), "{text}");
     unavailable(store.open(name(2), opening()).await);
     unavailable(store.delete(name(1)).await);
-    cluster.sql("postgres", "SET default_transaction_read_only = off; ALTER SYSTEM RESET default_transaction_read_only").await;
+    let administrator = cluster.session("postgres").await;
+    for statement in ["SET default_transaction_read_only = off", "ALTER SYSTEM RESET ALL"] {
+        administrator.batch_execute(statement).await.unwrap();
+    }
     cluster.reload().await;
     assert_eq!(available_again(&store).await, Some(10));
     retried(async || commit(&*store, 1, &held, 5).await).await;
