@@ -144,7 +144,7 @@ impl Access {
                 tracing::warn!(
                     keys,
                     missing,
-                    "the answer of the key server misses keys, which stay valid until the next answer misses them, too"
+                    "the answer of the key server lacks keys, which stay valid until the next answer lacks them, too"
                 );
             }
             if is_changed {

@@ -287,7 +287,7 @@ fn health_of(shared: &Shared) -> Health {
     let outage = shared.authenticator.as_ref().and_then(|authenticator| authenticator.outage());
     match outage {
         Some(outage) if outage.is_total => {
-            Health::NotServing("the keys that check credentials were not fetched yet")
+            Health::NotServing("the server cannot check credentials at the moment")
         }
         _ => Health::Serving,
     }

@@ -234,7 +234,7 @@ fn a_key_that_all_users_can_read_is_reported() {
     });
     fs::write(files.path("server.pem"), expired.certificate).unwrap();
     fs::write(files.path("server.key"), expired.key).unwrap();
-    let warning = "the certificate has expired; clients will refuse it";
+    let warning = "the certificate has expired; most clients will refuse it";
     assert!(log(0o640).contains(warning));
     let expected = format!("warning: TLS certificate file CERTIFICATE: {warning}\n");
     assert_eq!(check(0o640), expected);

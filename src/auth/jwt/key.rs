@@ -18,7 +18,7 @@ pub(super) struct Key {
     /// The only algorithm that the key may be used with, if the key says so.
     algorithm: Option<Algorithm>,
     material: Material,
-    /// Cancelled when the key is withdrawn.
+    /// Revoked when the key is withdrawn.
     pub(super) revoked: Revocation,
 }
 

@@ -19,7 +19,7 @@ const TRIES_MAX: usize = 4;
 #[derive(Debug, Default)]
 pub(super) struct KeySet {
     keys: Vec<Arc<Key>>,
-    /// Keys that the set had before. They are valid until the next set misses them, too.
+    /// Keys that the set had before. They are valid until the next set lacks them, too.
     missing: Vec<Arc<Key>>,
     /// Number of keys of other kinds or sizes, or for other purposes.
     pub(super) ignored: usize,

@@ -140,8 +140,9 @@ impl JwtVerifier {
     ) -> Result<Verified, AuthError> {
         let text = token;
         let token = jws::parse(text)?;
-        // The issuer may have a new key. A token without an id of its key is remembered as a whole.
-        let unknown = |refusal| self.unknown_key(token.key_id.as_deref().unwrap_or(text), refusal);
+        // The issuer may have a new key. The whole token is remembered: another caller may have sent the id of a key before
+        // its issuer has published it.
+        let unknown = |refusal| self.unknown_key(text, refusal);
         if !self.algorithms.contains(&token.algorithm) {
             return Err(AuthError::Invalid("the algorithm of the token is not accepted"));
         }

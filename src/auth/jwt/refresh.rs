@@ -1,8 +1,7 @@
 //! When a key set is fetched again: after a while, and when a token names an unknown key.
 //!
 //! A token with an unknown key is refused only after a fetch that began after the token was first sent: its issuer may
-//! have published the key in the meantime. The tokens, or the ids of their keys, are remembered as keyed hashes, and
-//! their number is limited.
+//! have published the key in the meantime. The tokens are remembered as keyed hashes, and their number is limited.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -23,7 +22,7 @@ const FIRST_INTERVAL: Duration = Duration::from_secs(5);
 const REQUEST_INTERVAL: Duration = Duration::from_secs(30);
 /// The time that a fetch usually takes. A client tries again this long after its start.
 const FETCH_TIME: Duration = Duration::from_secs(1);
-/// Maximum number of unknown keys that are remembered.
+/// Maximum number of tokens with unknown keys that are remembered.
 const UNKNOWN_MAX: usize = 4096;
 
 /// The result of a fetch, which determines the time of the next one.
@@ -58,23 +57,24 @@ struct State {
     is_wanted: bool,
     /// A fetch must begin at once.
     is_forced: bool,
-    /// The unknown keys, and the times of the first tokens that named them.
+    /// The tokens with unknown keys, and the times at which they were first sent.
     unknown: HashMap<u64, Instant>,
+    /// The fetch after which tokens were last forgotten.
+    forgotten_from: Option<Instant>,
 }
 
 impl Refresh {
-    /// Reports a token whose key is unknown, by the id of the key or, if it has none, by the whole token. Returns `None`
-    /// if a fetch that began afterwards has not found the key. Otherwise returns the time until such a fetch has probably
-    /// ended.
-    pub(super) fn unknown(&self, key: &str) -> Option<Duration> {
-        let key = self.hasher.hash_one(key);
+    /// Reports a token whose key is unknown. Returns `None` if a fetch that began after the token was first sent has not
+    /// found the key. Otherwise returns the time until such a fetch has probably ended.
+    pub(super) fn unknown(&self, token: &str) -> Option<Duration> {
+        let token = self.hasher.hash_one(token);
         let now = Instant::now();
         let mut state = self.state();
-        let first = state.unknown.get(&key).copied();
+        let first = state.unknown.get(&token).copied();
         let is_answered =
             first.is_some_and(|at| state.answered_from.is_some_and(|from| from >= at));
         if first.is_none() {
-            state.remember(key, now);
+            state.remember(token, now);
         }
         if !state.is_wanted {
             state.is_wanted = true;
@@ -141,15 +141,17 @@ impl Refresh {
 }
 
 impl State {
-    /// Remembers an unknown key. If there is no space, forgets those that a fetch has not found: their tokens wait for
-    /// another fetch. If there is still none, the token waits, but the next fetch does not decide about it.
-    fn remember(&mut self, key: u64, now: Instant) {
-        if self.unknown.len() >= UNKNOWN_MAX {
+    /// Remembers a token. If there is no space, forgets those that a fetch has decided about: they wait for another
+    /// fetch if they are sent again. If there is still none, the token waits, but the next fetch does not decide about it.
+    fn remember(&mut self, token: u64, now: Instant) {
+        // Without a new fetch there is nothing to forget.
+        if self.unknown.len() >= UNKNOWN_MAX && self.forgotten_from != self.answered_from {
+            self.forgotten_from = self.answered_from;
             let answered_from = self.answered_from;
             self.unknown.retain(|_, at| answered_from.is_none_or(|from| from < *at));
         }
         if self.unknown.len() < UNKNOWN_MAX {
-            self.unknown.insert(key, now);
+            self.unknown.insert(token, now);
         }
     }
 }
@@ -163,7 +165,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_unknown_key_is_refused_after_a_fetch_that_began_after_its_first_token() {
+    async fn a_token_is_refused_after_a_fetch_that_began_after_it_was_first_sent() {
         let refresh = Refresh::default();
         refresh.begin();
         refresh.end(Fetched::Keys);
@@ -235,7 +237,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_number_of_unknown_keys_is_bounded() {
+    async fn the_number_of_remembered_tokens_is_bounded() {
         let refresh = Refresh::default();
         refresh.begin();
         refresh.end(Fetched::Keys);

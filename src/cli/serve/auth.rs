@@ -31,7 +31,7 @@ pub(super) struct AuthArgs {
     /// Client certificates (--tls-client-ca) that are accepted [default: listed with --tokens, otherwise derived]
     ///
     /// The removal of an entry ends the calls of its certificates with listed. With derived, the client CAs alone
-    /// decide who may come in.
+    /// decide which clients are accepted.
     #[arg(
         long,
         value_enum,
@@ -45,7 +45,7 @@ pub(super) struct AuthArgs {
     ///
     /// A URL must begin with https://, or with http:// and a loopback address such as 127.0.0.1. It is fetched every 10
     /// minutes, and if a token has an unknown key, at most once in 30 seconds. A key is withdrawn when two fetches in a
-    /// row miss it. A file is read again every 2 seconds.
+    /// row lack it. A file is read again every 2 seconds.
     #[arg(
         long,
         value_name = "FILE-OR-URL",

@@ -16,6 +16,7 @@ use clap::{Args, Subcommand};
 
 use self::append::Addition;
 use self::entry::Entry;
+use super::report::escape_control;
 use super::{Outcome, fail, stderr, usage_error};
 use crate::auth::{Role, Token, TokenHash, check_token_file, configured_namespace};
 use crate::recording::Namespace;
@@ -143,6 +144,7 @@ fn new(args: &NewArgs) -> io::Result<Outcome> {
     stderr::print(format_args!("added {} to {}", args.name, path.display()));
     // The file keeps its rights. Those of a file that another program has created can be too wide.
     if let Err(error) = check_token_file(path) {
+        let error = escape_control(&error.to_string()).to_string();
         stderr::print(format_args!("warning: servers refuse the file: {error}"));
     }
     Ok(Outcome::Done)

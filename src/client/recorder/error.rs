@@ -26,8 +26,7 @@ pub enum RecordError {
         /// The recording.
         name: RecordingName,
     },
-    /// The server asks for a wait that is longer than the rest of the budget of the
-    /// [`RetryPolicy`](crate::client::RetryPolicy).
+    /// The server asks for a wait that is longer than the budget of the [`RetryPolicy`](crate::client::RetryPolicy).
     #[error(
         "{name}: the server asks to try again in {} s, and the recorder retries for a shorter time{}: {source}",
         delay.as_secs_f64(),

@@ -48,7 +48,7 @@ impl Network {
 
 impl Network {
     /// Returns whether the network is larger than the largest private network of its family (`10.0.0.0/8`, `fc00::/7`).
-    pub(in crate::server) fn is_public(&self) -> bool {
+    pub(in crate::server) fn is_larger_than_private(&self) -> bool {
         self.prefix_bits < if self.address.is_ipv4() { 8 } else { 7 }
     }
 }
@@ -132,14 +132,14 @@ mod tests {
     }
 
     #[test]
-    fn a_network_above_the_private_ones_is_public() {
-        let is_public = |text: &str| text.parse::<Network>().unwrap().is_public();
+    fn a_network_can_be_larger_than_the_private_ones() {
+        let is_larger_than_private = |text: &str| text.parse::<Network>().unwrap().is_larger_than_private();
         for network in ["0.0.0.0/0", "0.0.0.0/1", "8.0.0.0/7", "::/0", "2000::/3", "::ffff:0:0/96"]
         {
-            assert!(is_public(network), "{network}");
+            assert!(is_larger_than_private(network), "{network}");
         }
         for network in ["10.0.0.0/8", "127.0.0.1", "fc00::/7", "::1", "::ffff:10.0.0.0/104"] {
-            assert!(!is_public(network), "{network}");
+            assert!(!is_larger_than_private(network), "{network}");
         }
     }
 

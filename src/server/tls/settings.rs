@@ -69,7 +69,7 @@ impl Active {
 const READABLE_KEY: &str =
     "all users of this system can read the private key; restrict it with: chmod o=";
 /// The end of a warning about the dates of a certificate.
-const REFUSED: &str = "clients will refuse it";
+const REFUSED: &str = "most clients will refuse it";
 
 /// The earlier reads of [`TlsSettings::follow_files`].
 #[derive(Default)]

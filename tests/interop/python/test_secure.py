@@ -67,7 +67,8 @@ def secure(tmp_path_factory):
         }.items()
     }
     with (folder / "tokens.toml").open("a") as file:
-        for name, certificate in {"van-8": "spiffe://example.org/van-8", "van-9": "van-9.example.org"}.items():
+        names = {"van-8": "spiffe://example.org/van-8", "van-9": "van-9.example.org", "node": "node.example.org"}
+        for name, certificate in names.items():
             entry = f'name = "{name}"\nnamespace = "{name}"\ncertificate_names = ["{certificate}"]'
             file.write(f"\n[[principal]]\n{entry}\n")
     arguments = ["--tls-cert", ca.folder / "server.pem", "--tls-key", ca.folder / "server.key"]

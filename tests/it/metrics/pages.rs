@@ -187,7 +187,7 @@ async fn a_server_that_cannot_check_any_credential_is_not_ready_and_says_why() {
     assert_eq!(watch.message().await.unwrap().unwrap().status, 2, "NOT_SERVING");
     let reply = health.check(HealthCheckRequest::default()).await.unwrap();
     let reason = reply.metadata().get("waywiser-not-serving").unwrap();
-    assert_eq!(reason, "the keys that check credentials were not fetched yet");
+    assert_eq!(reason, "the server cannot check credentials at the moment");
     is_up.store(true, Relaxed);
     signal(&server.serve, "-HUP");
     while server.ask("GET", "/readyz", "").status != 200 {}
