@@ -84,6 +84,7 @@ impl<'a> SealedFold<'a> {
     }
 
     /// Decodes the options and nothing else.
+    #[cfg(feature = "redb")]
     pub(super) fn options(&self) -> Result<Options, RecordError> {
         read_options(self.version, &mut &*self.state).ok_or(RecordError::Content("options"))
     }

@@ -18,7 +18,7 @@ use self::field::{Field, take};
 use self::fold::SealedFold;
 use self::legacy::LegacyRecord;
 use super::rules::Header;
-use crate::measure::{Options, StateError};
+use crate::measure::StateError;
 use crate::recording::{Checkpoint, RecordingName, StoreError, StoreErrorCause};
 
 #[cfg(feature = "postgres")]
@@ -130,7 +130,8 @@ impl<'a> Record<'a> {
     }
 
     /// Returns the options of the recording. In the current layout the rest of the fold is not decoded.
-    pub(super) fn options(&self) -> Result<Options, RecordError> {
+    #[cfg(feature = "redb")]
+    pub(super) fn options(&self) -> Result<crate::measure::Options, RecordError> {
         match self.0 {
             Layout::Current { fold, .. } => fold.options(),
             Layout::Legacy(record) => record.accumulator().map(|path| *path.options()),

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::measure::{
-    ClimbOptions, Elevation, EstimateOptions, Fix, InvalidPoints, Metric, PathAccumulator, Point,
-    Reorder, WindowOptions, WindowUnit, Zone,
+    ClimbOptions, Elevation, EstimateOptions, Fix, InvalidPoints, Metric, Options, PathAccumulator,
+    Point, Reorder, WindowOptions, WindowUnit, Zone,
 };
 
 pub(in crate::store) mod golden;

@@ -37,9 +37,9 @@ pub(super) struct Range {
 }
 
 impl Range {
-    /// Returns the range of all rows, also of those whose names are not valid.
+    /// Returns the range of all names. It has ASCII characters only, because a database may have another encoding.
     pub(super) fn all() -> Self {
-        Self { from: (String::new(), String::new()), to: ("\u{10ffff}".repeat(2), String::new()) }
+        Self { from: (String::new(), String::new()), to: (AFTER.to_string(), String::new()) }
     }
 
     /// Returns the range that a query selects, or `None` if it selects nothing.
