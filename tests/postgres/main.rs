@@ -7,6 +7,7 @@
 //! that `WAYWISER_POSTGRES_BIN` names. Without a server the tests print that they were skipped. The second command
 //! installs what is missing, runs the tests on PostgreSQL 15 and 18, and fails if a test was skipped.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::print_stdout, reason = "printed when a test fails")]
 
 mod clocks;
 #[path = "../common/cluster/mod.rs"]

@@ -12,7 +12,7 @@ use waywiser::recording::{
 use waywiser::store::PostgresStore;
 
 use crate::cluster::{Cluster, DATABASE, PASSWORD, USER};
-use crate::fixtures::{connected, migrated};
+use crate::fixtures::{connected, migrated, retried};
 use crate::proxy::Proxy;
 use crate::walk::{Acknowledged, Writer, assert_folded, commit, name, opening, recorded};
 
@@ -128,21 +128,13 @@ async fn assert_hidden_until_reconnected(pair: &Pair, stores: &[&Arc<PostgresSto
         assert!([10, 15].contains(&read.await.unwrap()));
     }
     for store in stores {
-        let stored = loop {
-            match store.load(name(1)).await {
-                Ok(stored) => break stored.unwrap(),
-                Err(StoreError::Unavailable(_)) => {
-                    tokio::time::sleep(Duration::from_millis(50)).await
-                }
-                Err(error) => panic!("{error:?}"),
-            }
-        };
+        let stored = retried(async || store.load(name(1)).await).await.unwrap();
         assert_eq!(stored.committed_points(), 15);
         assert_folded(1, &stored);
     }
     // What was reported is on the standby now.
-    let points = format!("SELECT points FROM waywiser_recording WHERE id = 'walk-1'");
-    assert_eq!(pair.standby.value(&points).await, "15");
+    let points = "SELECT points FROM waywiser_recording WHERE id = 'walk-1'";
+    assert_eq!(pair.standby.value(points).await, "15");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -316,7 +308,7 @@ async fn a_promotion_that_lost_commits_never_leads_to_a_wrong_total() {
         match second.open(name(1), opening()).await {
             Ok(taken) => break taken,
             Err(StoreError::Unavailable(_) | StoreError::Unknown(_)) => {
-                tokio::time::sleep(Duration::from_millis(20)).await
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
             Err(error) => panic!("{error:?}"),
         }
