@@ -55,8 +55,10 @@ pub(super) struct Link {
 struct State {
     /// Number of warnings so far.
     warnings: AtomicU64,
-    /// No answer arrived in time, so the connection is not used any more.
+    /// The connection is not used any more.
     is_broken: AtomicBool,
+    /// No answer arrived in time.
+    is_late: AtomicBool,
     /// The last warning.
     warning: Mutex<String>,
     /// The reason why the connection has ended.
@@ -133,6 +135,11 @@ impl Link {
         while self.is_open() {
             self.state.ended.notified().await;
         }
+    }
+
+    /// Returns whether the connection is not used any more because no answer arrived in time.
+    pub(super) fn is_late(&self) -> bool {
+        self.state.is_late.load(SeqCst)
     }
 
     /// Returns the reason why the connection has ended.
@@ -233,6 +240,7 @@ impl Link {
         let ended = self.client.batch_execute(end);
         let answers = timeout_at(deadline, join3(begun, run, ended)).await;
         let Ok((begun, rows, ended)) = answers else {
+            self.state.is_late.store(true, SeqCst);
             self.give_up(LATE);
             return Err(Failure::Unknown(LATE.to_owned()));
         };

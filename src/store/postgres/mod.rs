@@ -33,13 +33,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use self::connect::{Opened, Purpose};
 use self::reader::{Read, Reader, Stored};
 use self::request::{Commit, Deletion, Expiry, Opening, Removal, Write};
 use self::row::Shown;
-use self::session::Session;
+use self::session::{Route, Session};
 use self::space::Space;
 use self::stats::{Counters, Health, Role};
 use self::ticket::{Effect, Queue};
@@ -138,9 +139,10 @@ impl PostgresStore {
     fn with(settings: PostgresSettings, writer: Option<Opened>, reader: Option<Opened>) -> Self {
         let (counters, health) = (Arc::<Counters>::default(), Arc::<Health>::default());
         let unproven = Arc::<Unproven>::default();
+        let route = Arc::new(watch::Sender::new(Route::default()));
         let session = |role, opened| {
             let (counters, health) = (Arc::clone(&counters), Arc::clone(&health));
-            Session::new(settings.clone(), role, counters, health, opened)
+            Session::new(settings.clone(), role, counters, health, Arc::clone(&route), opened)
         };
         let (writes, requests) = Queue::new(Effect::Write);
         let work = Writer {

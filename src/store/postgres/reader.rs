@@ -179,7 +179,9 @@ impl Reader {
             Statement::new(BARRIER, Vec::new()),
         ];
         let rows = link.transaction(&statements, Instant::now() + TRANSACTION).await?;
-        let [proven, existing, _] = &rows[..] else { return Ok(Found::new()) };
+        let [proven, existing, _] = &rows[..] else {
+            return Err(Failure::NotSent("the answer of the database is not complete".to_owned()));
+        };
         let mut found = read(proven)?;
         let existing: HashSet<Key> =
             existing.iter().map(row::get_key).collect::<Result<_, Failure>>()?;

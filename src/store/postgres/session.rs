@@ -1,4 +1,7 @@
 //! A connection that is opened again when it ends, with a growing pause between attempts that fail.
+//!
+//! When one connection of a store gets no answer, or finds another host, the other one is replaced, too: it may lead to
+//! a server that has been replaced by another one and still accepts connections.
 
 use std::future::Future;
 use std::hash::{BuildHasher as _, RandomState};
@@ -7,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::connect::{self, Opened, Purpose};
@@ -22,6 +26,15 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// A connection that ends sooner than this counts as a failed attempt.
 const LIFE_MIN: Duration = Duration::from_secs(1);
 
+/// What the connections of a store know from each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Route {
+    /// Connections that were opened with a smaller number are replaced.
+    number: u64,
+    /// The index of the host to try first.
+    host: usize,
+}
+
 type Attempt = Pin<Box<dyn Future<Output = Result<Opened, PostgresOpenError>> + Send>>;
 
 /// A connection, or the attempts to open it.
@@ -32,8 +45,9 @@ pub(super) struct Session {
     health: Arc<Health>,
     link: Option<Link>,
     opened_at: Instant,
-    /// The index of the host of the last connection.
-    host: usize,
+    route: Arc<watch::Sender<Route>>,
+    /// The route when the connection was opened.
+    opened_route: Route,
     attempt: Option<Attempt>,
     next_attempt: Instant,
     /// Number of attempts that failed since the last connection.
@@ -59,6 +73,7 @@ impl Session {
         role: Role,
         counters: Arc<Counters>,
         health: Arc<Health>,
+        route: Arc<watch::Sender<Route>>,
         opened: Option<Opened>,
     ) -> Self {
         let now = Instant::now();
@@ -69,7 +84,8 @@ impl Session {
             health,
             link: None,
             opened_at: now,
-            host: 0,
+            route,
+            opened_route: Route::default(),
             attempt: None,
             next_attempt: now,
             failures: 0,
@@ -84,7 +100,11 @@ impl Session {
     /// Waits until the connection ends, or until an attempt to open it ends. Cancellation loses nothing.
     pub(super) async fn changed(&mut self) {
         if let Some(link) = &self.link {
-            link.closed().await;
+            let (mut routes, opened) = (self.route.subscribe(), self.opened_route);
+            tokio::select! {
+                () = link.closed() => {}
+                _ = routes.wait_for(|route| route.number > opened.number) => {}
+            }
             self.check();
             return;
         }
@@ -92,7 +112,7 @@ impl Session {
             sleep_until(self.next_attempt).await;
         }
         let attempt = self.attempt.get_or_insert_with(|| {
-            let (settings, host) = (self.settings.clone(), self.host);
+            let (settings, host) = (self.settings.clone(), self.route.borrow().host);
             Box::pin(async move { connect::open(&settings, host, Purpose::Store).await })
         });
         let result = attempt.as_mut().await;
@@ -105,7 +125,14 @@ impl Session {
             Ok(opened) => {
                 self.counters.connections.fetch_add(1, Relaxed);
                 self.health.connected(self.role, opened.skew_ms);
-                (self.link, self.host) = (Some(opened.link), opened.host);
+                self.route.send_if_modified(|route| {
+                    let is_other = route.host != opened.host;
+                    route.number += u64::from(is_other);
+                    route.host = opened.host;
+                    is_other
+                });
+                self.opened_route = *self.route.borrow();
+                self.link = Some(opened.link);
                 (self.failures, self.opened_at) = (0, Instant::now());
                 tracing::debug!(role = ?self.role, "connected to the database");
             }
@@ -127,14 +154,21 @@ impl Session {
         self.next_attempt = Instant::now() + pause(self.failures, RandomState::new().hash_one(0));
     }
 
-    /// Drops a connection that has ended.
+    /// Drops a connection that has ended or has to be replaced. No request is running.
     fn check(&mut self) {
-        let Some(link) = self.link.take_if(|link| !link.is_open()) else { return };
-        self.reason = link.end_reason();
+        let is_replaced = self.route.borrow().number > self.opened_route.number;
+        let Some(link) = self.link.take_if(|link| is_replaced || !link.is_open()) else { return };
+        if link.is_late() {
+            self.route.send_modify(|route| route.number += 1);
+        }
+        self.reason = match link.is_open() {
+            true => "the other connection to the database was lost".to_owned(),
+            false => link.end_reason(),
+        };
         tracing::info!(role = ?self.role, "{}", self.reason);
         self.health.lost(self.role, self.reason.clone());
         self.next_attempt = Instant::now();
-        if self.opened_at.elapsed() < LIFE_MIN {
+        if !is_replaced && self.opened_at.elapsed() < LIFE_MIN {
             self.pause();
         }
     }
