@@ -37,6 +37,10 @@ pub struct Counts {
     pub stops: usize,
     pub drains: usize,
     pub full_disks: usize,
+    pub database_kills: usize,
+    pub failovers: usize,
+    pub cancelled_waits: usize,
+    pub lost_answers: usize,
     pub cuts: usize,
     pub streams: usize,
     pub dropped: usize,
@@ -52,6 +56,10 @@ impl std::ops::AddAssign for Counts {
         self.stops += other.stops;
         self.drains += other.drains;
         self.full_disks += other.full_disks;
+        self.database_kills += other.database_kills;
+        self.failovers += other.failovers;
+        self.cancelled_waits += other.cancelled_waits;
+        self.lost_answers += other.lost_answers;
         self.cuts += other.cuts;
         self.streams += other.streams;
         self.dropped += other.dropped;

@@ -8,18 +8,17 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tokio_stream::iter;
-use tonic::Code;
-use waywiser::proto::waywiser_v1 as pb;
 
 use crate::checker::{Checker, Counts, EventLog};
 use crate::process;
 use crate::proxy::Proxy;
 use crate::rng::Rng;
-use crate::server::{Server, SmallDisk};
+use crate::server::Server;
+use crate::small_disk::SmallDisk;
 use crate::track::Track;
+use crate::verify::verify;
 use crate::watcher::watch;
-use crate::writer::{Client, Writer, connect, get_path};
+use crate::writer::Writer;
 
 /// The time that clients have to finish after the last fault, on a busy machine.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(90);
@@ -32,7 +31,7 @@ pub async fn run(seed: u64, folder: &Path, can_mount: bool) -> Result<Counts, St
     let mut rng = Rng::new(seed);
     let events = EventLog::new();
     let data = folder.join("data");
-    let disk = (can_mount && rng.one_in(4)).then(|| SmallDisk::mount(&data)).transpose()?;
+    let disk = (can_mount && rng.one_in(4)).then(|| SmallDisk::mount(&data, 12)).transpose()?;
     let options = vec![
         "--checkpoint-interval".to_owned(),
         format!("{}ms", rng.magnitude(1, 60)),
@@ -42,7 +41,9 @@ pub async fn run(seed: u64, folder: &Path, can_mount: bool) -> Result<Counts, St
         format!("{}ms", rng.magnitude(100, 600)),
     ];
     events.record(format_args!("{options:?}, small disk: {}", disk.is_some()));
-    let mut server = Server::start(folder, &data, options, Arc::clone(&events)).await?;
+    let store = vec!["--data-dir".to_owned(), data.display().to_string()];
+    let log = folder.join("server.log");
+    let mut server = Server::start(log, store, options, Arc::clone(&events)).await?;
     let mut round = Round {
         proxy: Proxy::start(server.address, rng.fork(), Arc::clone(&events)).await,
         checkers: Vec::new(),
@@ -57,10 +58,10 @@ pub async fn run(seed: u64, folder: &Path, can_mount: bool) -> Result<Counts, St
         }
         round.stop_faults().await?;
         // Finished paths must also survive a kill.
-        round.verify(server.address).await?;
+        verify(&round.checkers, &round.events, server.address).await?;
         server.kill().await?;
         server.spawn().await?;
-        round.verify(server.address).await?;
+        verify(&round.checkers, &round.events, server.address).await?;
         server.drain().await
     };
     let outcome = outcome.await;
@@ -194,76 +195,6 @@ impl Round {
         match self.events.violation() {
             Some(what) => Err(what),
             None => Ok(()),
-        }
-    }
-
-    /// Checks that every method reports all paths as finished, and that reading does not change them.
-    async fn verify(&self, address: std::net::SocketAddr) -> Result<(), String> {
-        let failed = |status: tonic::Status| format!("a call failed without a fault: {status:?}");
-        let mut client = connect(address).await.map_err(failed)?;
-        let page = client.list_paths(pb::ListPathsRequest::default()).await.map_err(failed)?;
-        let names: Vec<_> = page.into_inner().paths.into_iter().map(|path| path.name).collect();
-        let expected: Vec<_> = self.checkers.iter().map(|checker| checker.name.clone()).collect();
-        if names != expected {
-            return Err(format!("ListPaths returned {names:?}, but {expected:?} were recorded"));
-        }
-        for checker in &self.checkers {
-            let before = get_path(&mut client, checker).await.map_err(failed)?;
-            if !before.as_ref().is_some_and(|path| path.complete) {
-                return Err(format!("{} is not finished: {before:?}", checker.name));
-            }
-            self.resend_last_points(&mut client, checker).await?;
-            let request = pb::WatchPathRequest { name: checker.name.clone(), allow_missing: false };
-            let bound = checker.bound();
-            let mut watch = client.watch_path(request).await.map_err(failed)?.into_inner();
-            while let Some(response) = watch.message().await.map_err(failed)? {
-                checker.observe("WatchPath", &bound, &response.path.unwrap_or_default());
-            }
-            let after = get_path(&mut client, checker).await.map_err(failed)?;
-            // Opening the recording again may only extend its expiry.
-            let without_expiry = |path: Option<pb::Path>| {
-                format!("{:?}", path.map(|path| pb::Path { expire_time: None, ..path }))
-            };
-            let (before, after) = (without_expiry(before), without_expiry(after));
-            if before != after {
-                return Err(format!("a finished path changed\nfrom {before}\nto   {after}"));
-            }
-        }
-        self.events.violation().map_or(Ok(()), Err)
-    }
-
-    /// Sends the last points again, like a client that lost the reply, and then a point past the end.
-    ///
-    /// # Errors
-    /// Returns an error if the first call is not accepted or the second one is not refused.
-    async fn resend_last_points(
-        &self,
-        client: &mut Client,
-        checker: &Checker,
-    ) -> Result<(), String> {
-        let len = checker.track.len();
-        let mut last = checker.track.message(len - 10, len, true);
-        last.name.clone_from(&checker.name);
-        last.options = Some(checker.track.options_message());
-        last.finish_write = true;
-        let bound = checker.bound();
-        let reply = client.record_path(iter([last.clone()])).await;
-        let reply =
-            reply.map_err(|status| format!("points of a finished path sent again: {status:?}"))?;
-        let reply = reply.into_inner();
-        let path = pb::Path {
-            complete: reply.complete,
-            committed_points: reply.committed_points,
-            summary: reply.summary,
-            ..Default::default()
-        };
-        checker.observe("RecordPath", &bound, &path);
-        last.write_offset = Some(len as u64 - 9);
-        match client.record_path(iter([last])).await {
-            Err(status) if status.code() == Code::FailedPrecondition => Ok(()),
-            other => {
-                Err(format!("a point past the end must be refused, not answered with {other:?}"))
-            }
         }
     }
 }

@@ -1,8 +1,8 @@
 //! A server process that can be stopped, continued, drained, killed, and restarted on the same port and data.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::checker::EventLog;
 const SERVER_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub struct Server {
-    data: PathBuf,
+    store: Vec<String>,
     log: PathBuf,
     options: Vec<String>,
     events: Arc<EventLog>,
@@ -31,9 +31,10 @@ pub struct Server {
 }
 
 impl Server {
+    /// Starts a server. `store` are the arguments that select its store.
     pub async fn start(
-        folder: &Path,
-        data: &Path,
+        log: PathBuf,
+        store: Vec<String>,
         options: Vec<String>,
         events: Arc<EventLog>,
     ) -> Result<Self, String> {
@@ -41,8 +42,9 @@ impl Server {
         reserved.set_reuseaddr(true).unwrap();
         reserved.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let address = reserved.local_addr().unwrap();
-        let (data, log, process) = (data.to_owned(), folder.join("server.log"), None);
-        let mut server = Self { data, log, options, events, process, _reserved: reserved, address };
+        let process = None;
+        let mut server =
+            Self { store, log, options, events, process, _reserved: reserved, address };
         server.spawn().await?;
         Ok(server)
     }
@@ -51,9 +53,9 @@ impl Server {
     pub async fn spawn(&mut self) -> Result<(), String> {
         let log = OpenOptions::new().create(true).append(true).open(&self.log).unwrap();
         let address = self.address.to_string();
-        let serve = waywiser(["serve", "--log-filter", "info", "--listen", &address, "--data-dir"]);
+        let serve = waywiser(["serve", "--log-filter", "info", "--listen", &address]);
         let mut process = Command::from(serve)
-            .arg(&self.data)
+            .args(&self.store)
             .args(&self.options)
             .stdout(Stdio::piped())
             .stderr(log)
@@ -129,47 +131,5 @@ impl Server {
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<_> = text.lines().collect();
         lines[lines.len().saturating_sub(60)..].join("\n")
-    }
-}
-
-/// A small file system that only the server uses.
-pub struct SmallDisk {
-    folder: PathBuf,
-}
-
-impl SmallDisk {
-    /// Mounts the file system, which requires root.
-    pub fn mount(folder: &Path) -> Result<Self, String> {
-        use rustix::mount::{MountFlags, mount};
-        fs::create_dir_all(folder).unwrap();
-        let size = c"size=12m";
-        mount("tmpfs", folder, "tmpfs", MountFlags::empty(), size)
-            .map_err(|error| error.to_string())?;
-        Ok(Self { folder: folder.to_owned() })
-    }
-
-    fn filler(&self) -> PathBuf {
-        self.folder.join("filler")
-    }
-
-    /// Fills the file system.
-    pub fn fill(&self) {
-        use std::io::Write as _;
-        let mut file = File::create(self.filler()).unwrap();
-        for size in [64 << 10, 4 << 10, 1] {
-            let zeros = vec![0; size];
-            while file.write_all(&zeros).is_ok() {}
-        }
-    }
-
-    /// Makes its space available again.
-    pub fn free(&self) {
-        let _ = fs::remove_file(self.filler());
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = rustix::mount::unmount(&self.folder, rustix::mount::UnmountFlags::DETACH);
     }
 }

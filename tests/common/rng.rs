@@ -1,4 +1,5 @@
 //! A random number generator with a seed (SplitMix64), so that a run can repeat its choices.
+#![allow(dead_code, reason = "each test target uses a part of it")]
 
 use std::time::Duration;
 

@@ -1,0 +1,361 @@
+//! A round with several servers: they share one database with a synchronous standby, and HAProxy distributes the calls
+//! of the clients.
+//!
+//! The faults are those of processes, of the network between all parts, of the disk of the database, and failovers.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use waywiser::store::{PostgresSettings, PostgresStore};
+
+use crate::checker::{Checker, Counts, EventLog};
+use crate::database_proxy::Fault;
+use crate::process;
+use crate::proxy::Proxy;
+use crate::rng::Rng;
+use crate::server::Server;
+use crate::track::Track;
+use crate::verify::verify;
+use crate::watcher::watch;
+use crate::writer::Writer;
+
+mod balancer;
+mod database;
+mod takeover;
+
+use balancer::Balancer;
+pub use balancer::is_installed;
+use database::{COMMIT, Database, Loss};
+pub use takeover::Takeovers;
+
+/// The time that clients have to finish after the last fault, on a busy machine.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(180);
+
+/// Maximum number of attempts to check the recordings after the faults.
+const ATTEMPTS_MAX: usize = 40;
+
+/// Runs a round in a folder. Returns `None`, after printing so, if no PostgreSQL is installed.
+///
+/// # Errors
+/// Returns the first violation with the events before it.
+pub async fn run(
+    seed: u64,
+    folder: &Path,
+    can_mount: bool,
+    takeovers: &Arc<Takeovers>,
+) -> Result<Option<Counts>, String> {
+    let mut rng = Rng::new(seed);
+    let events = EventLog::new();
+    let count = rng.between(2, 3) as usize;
+    let has_disk = can_mount && rng.one_in(3);
+    let Some(database) = Database::start(count, has_disk, Arc::clone(&events)).await else {
+        return Ok(None);
+    };
+    let settings = PostgresSettings::parse(&database.url(0)).map_err(|error| error.to_string())?;
+    PostgresStore::migrate(&settings).await.map_err(|error| error.to_string())?;
+    let options = vec![
+        "--checkpoint-interval".to_owned(),
+        format!("{}ms", rng.magnitude(1, 60)),
+        "--checkpoint-points".to_owned(),
+        rng.magnitude(1, 5_000).to_string(),
+        "--drain-timeout".to_owned(),
+        format!("{}ms", rng.magnitude(100, 600)),
+    ];
+    events.record(format_args!("{count} servers, {options:?}, small disk: {has_disk}"));
+    let (mut servers, mut addresses, mut reserved) = (Vec::new(), Vec::new(), Vec::new());
+    for number in 0..count {
+        let (socket, checks) = balancer::reserve();
+        reserved.push(socket);
+        let mut options = options.clone();
+        options.extend(["--admin-listen".to_owned(), checks.to_string()]);
+        let store = vec!["--store".to_owned(), database.url(number)];
+        let log = folder.join(format!("server-{number}.log"));
+        let server = Server::start(log, store, options, Arc::clone(&events)).await?;
+        addresses.push((server.address, checks));
+        servers.push(server);
+    }
+    let balancer = Balancer::start(folder, &addresses).await;
+    let mut round = Round {
+        proxy: Proxy::start(balancer.address, rng.fork(), Arc::clone(&events)).await,
+        servers,
+        database,
+        checkers: Vec::new(),
+        faults_stopped: Arc::new(AtomicBool::new(false)),
+        actors: JoinSet::new(),
+        measurements: JoinSet::new(),
+        takeovers: Arc::clone(takeovers),
+        events: Arc::clone(&events),
+    };
+    round.start_clients(&mut rng);
+    let outcome = round.complete(&mut rng, &balancer).await;
+    round.actors.shutdown().await;
+    round.measurements.shutdown().await;
+    if std::env::var_os("CHAOS_HISTORY").is_some() {
+        eprintln!("{}", events.history());
+    }
+    let panic = || round.servers.iter().find_map(Server::panic);
+    match events.violation().or(outcome.err()).or_else(panic) {
+        None => Ok(Some(events.counts())),
+        Some(what) => {
+            let logs: String = round.servers.iter().map(|server| server.log() + "\n--\n").collect();
+            let (history, database) = (events.history(), round.database.log());
+            Err(format!(
+                "{what}\n\nthe last events:\n{history}\nthe end of the logs of the servers:\n{logs}\n\
+                 the end of the log of the database:\n{database}"
+            ))
+        }
+    }
+}
+
+struct Round {
+    proxy: Proxy,
+    servers: Vec<Server>,
+    database: Database,
+    checkers: Vec<Arc<Checker>>,
+    faults_stopped: Arc<AtomicBool>,
+    actors: JoinSet<()>,
+    measurements: JoinSet<()>,
+    takeovers: Arc<Takeovers>,
+    events: Arc<EventLog>,
+}
+
+impl Round {
+    /// Starts the writers and watchers of all recordings. Half of the recordings have two writers.
+    fn start_clients(&mut self, rng: &mut Rng) {
+        for number in 0..rng.between(2, 5) {
+            let track_seed = rng.next_u64();
+            let track = Track::random(&mut Rng::new(track_seed));
+            let name = format!("paths/chaos-{number}");
+            self.events.record(format_args!("{name}: {} points", track.len()));
+            let checker = Checker::new(name, track, Arc::clone(&self.events));
+            let address = self.proxy.address;
+            let is_process = rng.one_in(3);
+            if is_process {
+                let faults_stopped = Arc::clone(&self.faults_stopped);
+                let client = process::record(
+                    Arc::clone(&checker),
+                    track_seed,
+                    rng.fork(),
+                    address,
+                    faults_stopped,
+                );
+                self.actors.spawn(client);
+            }
+            for number in u64::from(is_process)..=u64::from(rng.one_in(2)) {
+                let writer = Writer {
+                    checker: Arc::clone(&checker),
+                    rng: rng.fork(),
+                    address,
+                    faults_stopped: Arc::clone(&self.faults_stopped),
+                    is_second_writer: number > 0,
+                };
+                self.actors.spawn(writer.run());
+            }
+            self.actors.spawn(watch(Arc::clone(&checker), rng.fork(), address));
+            self.checkers.push(checker);
+        }
+    }
+
+    async fn complete(&mut self, rng: &mut Rng, balancer: &Balancer) -> Result<(), String> {
+        for _ in 0..rng.between(3, 6) {
+            self.inject_fault(rng).await?;
+            if let Some(what) = self.events.violation() {
+                return Err(what);
+            }
+        }
+        self.stop_faults().await?;
+        // Each server reports the same, also after a kill of everything.
+        self.verify(balancer).await?;
+        for server in &mut self.servers {
+            server.kill().await?;
+        }
+        self.database.remove_old();
+        self.database.restart_after_kill().await;
+        for server in &mut self.servers {
+            server.spawn().await?;
+        }
+        self.verify(balancer).await?;
+        for server in &mut self.servers {
+            server.drain().await?;
+        }
+        Ok(())
+    }
+
+    /// Checks all recordings at each server, and through HAProxy.
+    async fn verify(&self, balancer: &Balancer) -> Result<(), String> {
+        for server in &self.servers {
+            self.verify_at(server.address).await?;
+        }
+        self.verify_at(balancer.address).await
+    }
+
+    /// Checks all recordings at one address. Repeats what is unavailable: an idle connection to an old primary fails
+    /// when it is used.
+    async fn verify_at(&self, address: SocketAddr) -> Result<(), String> {
+        let mut attempts = 0;
+        loop {
+            let outcome = verify(&self.checkers, &self.events, address).await;
+            attempts += 1;
+            match outcome {
+                Err(text) if text.contains("code: Unavailable") && attempts < ATTEMPTS_MAX => {
+                    self.events.record(format_args!("verified again, because {text}"));
+                    sleep(Duration::from_millis(250)).await;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn measure(&mut self, fault: &'static str) {
+        self.takeovers.measure(fault, &self.checkers, &mut self.measurements);
+    }
+
+    /// Injects one fault at a random time or just after a commit.
+    async fn inject_fault(&mut self, rng: &mut Rng) -> Result<(), String> {
+        sleep(rng.millis(0, 150)).await;
+        if rng.one_in(2) {
+            let changed = self.events.changed.notified();
+            let _ = timeout(Duration::from_millis(200), changed).await;
+            sleep(rng.millis(0, 4)).await;
+        }
+        match rng.between(0, 9) {
+            0..=2 => self.fault_of_server(rng).await,
+            3 => {
+                self.measure("database killed and started");
+                self.events.count(|counts| counts.database_kills += 1);
+                self.database.restart_after_kill().await;
+                Ok(())
+            }
+            4 | 5 => {
+                let loss = match rng.between(0, 2) {
+                    0 => Loss::Killed,
+                    1 => Loss::Paused,
+                    _ => Loss::Cut,
+                };
+                self.database.remove_old();
+                self.measure(match loss {
+                    Loss::Killed => "failover, primary killed",
+                    Loss::Paused => "failover, primary paused",
+                    Loss::Cut => "failover, primary cut off",
+                });
+                self.events.count(|counts| counts.failovers += 1);
+                self.database.promote(loss, rng).await;
+                Ok(())
+            }
+            6 => {
+                self.events.count(|counts| counts.cancelled_waits += 1);
+                self.database.cancel_waits(rng).await;
+                Ok(())
+            }
+            7 if self.database.has_disk() => {
+                self.events.count(|counts| counts.full_disks += 1);
+                self.database.fill_disk(rng).await;
+                Ok(())
+            }
+            7 | 8 => self.lose_answer(rng).await,
+            _ => {
+                self.cut_network(rng).await;
+                Ok(())
+            }
+        }
+    }
+
+    /// Kills, pauses or drains a server.
+    async fn fault_of_server(&mut self, rng: &mut Rng) -> Result<(), String> {
+        let number = rng.between(0, self.servers.len() as u64 - 1) as usize;
+        self.events.record(format_args!("server {number}:"));
+        match rng.between(0, 3) {
+            0 => {
+                self.events.count(|counts| counts.stops += 1);
+                self.measure("server paused");
+                self.servers[number].pause();
+                sleep(rng.millis(1, 1_500)).await;
+                self.servers[number].resume();
+            }
+            1 => {
+                self.events.count(|counts| counts.drains += 1);
+                self.measure("server drained");
+                self.servers[number].drain().await?;
+                self.servers[number].spawn().await?;
+            }
+            _ => {
+                self.events.count(|counts| counts.kills += 1);
+                self.measure("server killed");
+                self.servers[number].kill().await?;
+                sleep(rng.millis(0, 400)).await;
+                self.servers[number].spawn().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Loses the answer to a commit. Sometimes the database is killed before it could answer.
+    async fn lose_answer(&mut self, rng: &mut Rng) -> Result<(), String> {
+        let server = rng.between(0, self.servers.len() as u64 - 1) as usize;
+        let kills = rng.one_in(2);
+        let fault = match rng.between(0, 2) {
+            _ if kills => Fault::Silence,
+            0 => Fault::CutBefore,
+            1 => Fault::CutAfter,
+            _ => Fault::Silence,
+        };
+        let route = self.database.route(server);
+        let count = route.happened_so_far();
+        route.on(COMMIT, fault);
+        // The clients may not use this server now.
+        let has_happened =
+            timeout(Duration::from_millis(400), route.happened(count + 1)).await.is_ok();
+        route.disarm();
+        self.events.record(format_args!("database: {fault:?} at server {server}: {has_happened}"));
+        if has_happened {
+            self.events.count(|counts| counts.lost_answers += 1);
+        }
+        if has_happened && kills {
+            self.events.count(|counts| counts.database_kills += 1);
+            self.database.restart_after_kill().await;
+        }
+        // A silent connection is usable again when it is replaced.
+        self.database.route(server).cut(false);
+        Ok(())
+    }
+
+    /// Interrupts the network between one or all servers and the database.
+    async fn cut_network(&mut self, rng: &mut Rng) {
+        let one = rng.between(0, self.servers.len() as u64 - 1) as usize;
+        let all = rng.one_in(3);
+        let is_blocked = rng.one_in(2);
+        self.events.record(format_args!("network: server {one}, all {all}, blocked {is_blocked}"));
+        self.events.count(|counts| counts.cuts += 1);
+        let time = rng.millis(0, 1_500);
+        let cut = |begins: bool| {
+            for (number, routes) in self.database.routes.iter().enumerate() {
+                if all || number == one {
+                    for route in routes {
+                        if is_blocked { route.block(begins) } else { route.cut(begins) }
+                    }
+                }
+            }
+        };
+        cut(true);
+        sleep(time).await;
+        cut(false);
+    }
+
+    /// Stops all faults and waits until all clients have finished.
+    async fn stop_faults(&mut self) -> Result<(), String> {
+        self.events.record("faults stopped");
+        self.faults_stopped.store(true, Ordering::Relaxed);
+        self.proxy.stop_faults();
+        let all = async { while self.actors.join_next().await.is_some() {} };
+        if timeout(FINISH_TIMEOUT, all).await.is_err() {
+            return Err("a client did not finish after faults had stopped".to_owned());
+        }
+        while self.measurements.join_next().await.is_some() {}
+        self.events.violation().map_or(Ok(()), Err)
+    }
+}

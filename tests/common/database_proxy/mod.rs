@@ -1,0 +1,161 @@
+//! A TCP proxy in front of PostgreSQL. It reads the messages of the protocol, and can lose the answer to a chosen
+//! statement, delay a statement, cut connections, and forward nothing.
+#![allow(dead_code, reason = "each test target uses a part of it")]
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+mod connection;
+mod messages;
+
+/// What happens to the first statement that contains a text, and to the transaction that it is a part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The server receives neither it nor the rest of its transaction, and the connection is closed.
+    CutBefore,
+    /// The server executes its transaction. The answer is lost and the connection is closed.
+    CutAfter,
+    /// The server executes its transaction. The client receives nothing any more, and the connection stays open.
+    Silence,
+    /// The server receives the rest of the transaction when the test calls [`Proxy::release`], even if the client has left by then.
+    Hold,
+}
+
+/// What all connections of a proxy share.
+#[derive(Clone, Debug)]
+struct State {
+    server: SocketAddr,
+    armed: Option<(String, Fault)>,
+    /// The number of faults that have happened: the server has answered, or the statement is held.
+    happened: usize,
+    /// The number of calls of `release`.
+    released: usize,
+    /// Nothing is forwarded, and connections are accepted.
+    blocked: bool,
+    /// The seed of changes of single bytes of answers.
+    corruption: Option<u64>,
+    /// Connections are closed at once.
+    refusing: bool,
+    /// Connections with a smaller number are closed.
+    first_open: u64,
+}
+
+impl State {
+    fn of(server: SocketAddr) -> Self {
+        Self {
+            server,
+            armed: None,
+            happened: 0,
+            released: 0,
+            blocked: false,
+            corruption: None,
+            refusing: false,
+            first_open: 0,
+        }
+    }
+}
+
+pub struct Proxy {
+    pub address: SocketAddr,
+    state: watch::Sender<State>,
+    /// Dropping it closes the listener and all connections.
+    _connections: JoinSet<()>,
+}
+
+impl Proxy {
+    pub async fn start(server: SocketAddr) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (state, _) = watch::channel(State::of(server));
+        let mut connections = JoinSet::new();
+        connections.spawn(serve(listener, state.clone()));
+        Self { address, state, _connections: connections }
+    }
+
+    /// Injects a fault into the first statement from now on whose text contains `statement`.
+    pub fn on(&self, statement: &str, fault: Fault) {
+        self.state.send_modify(|state| state.armed = Some((statement.to_owned(), fault)));
+    }
+
+    /// Removes a fault that has not happened.
+    pub fn disarm(&self) {
+        self.state.send_modify(|state| state.armed = None);
+    }
+
+    /// Returns the number of faults that have happened.
+    pub fn happened_so_far(&self) -> usize {
+        self.state.borrow().happened
+    }
+
+    /// Waits until this many faults have happened since the start.
+    pub async fn happened(&self, count: usize) {
+        let mut state = self.state.subscribe();
+        state.wait_for(|state| state.happened >= count).await.unwrap();
+    }
+
+    /// Forwards the statements that are held now.
+    pub fn release(&self) {
+        self.state.send_modify(|state| state.released += 1);
+    }
+
+    /// Forwards to another server from now on, and closes all connections.
+    pub fn redirect(&self, server: SocketAddr) {
+        self.state.send_modify(|state| state.server = server);
+        self.cut(false);
+    }
+
+    /// Stops or resumes forwarding, like a network that loses all packets.
+    pub fn block(&self, blocked: bool) {
+        self.state.send_modify(|state| state.blocked = blocked);
+    }
+
+    /// Changes single bytes of the answers of the server, chosen by a seed, or forwards them as they are.
+    pub fn corrupt(&self, seed: Option<u64>) {
+        self.state.send_modify(|state| state.corruption = seed);
+    }
+
+    /// Closes all connections, and refuses new ones while `refusing`.
+    pub fn cut(&self, refusing: bool) {
+        self.state.send_modify(|state| {
+            state.refusing = refusing;
+            state.first_open = u64::MAX;
+        });
+    }
+}
+
+async fn serve(listener: TcpListener, state: watch::Sender<State>) {
+    let mut open = JoinSet::new();
+    let state = Arc::new(state);
+    for number in 0.. {
+        let Ok((client, _)) = listener.accept().await else { continue };
+        while open.try_join_next().is_some() {}
+        let is_refused = state.borrow().refusing;
+        // All connections before this one were closed by the last cut.
+        state.send_if_modified(|state| {
+            let was_cut = state.first_open == u64::MAX;
+            state.first_open = if was_cut { number } else { state.first_open };
+            false
+        });
+        if is_refused {
+            let _ = client.set_zero_linger();
+            continue;
+        }
+        let state = Arc::clone(&state);
+        open.spawn(async move {
+            let address = state.borrow().server;
+            let Ok(server) = TcpStream::connect(address).await else {
+                let _ = client.set_zero_linger();
+                return;
+            };
+            let mut changes = state.subscribe();
+            tokio::select! {
+                () = connection::forward(client, server, &state) => {}
+                _ = changes.wait_for(|state| state.first_open > number) => {}
+            }
+        });
+    }
+}

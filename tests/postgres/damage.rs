@@ -1,0 +1,169 @@
+//! Damaged rows and pages: the recordings on them are lost, and no others are affected.
+
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+
+use waywiser::recording::{CheckpointStore, ExportQuery, ListQuery, StoreError, Sweep};
+use waywiser::store::PostgresStore;
+
+use crate::cluster::{Cluster, DATABASE};
+use crate::fixtures::{cluster_and_store, connected};
+use crate::walk::{assert_folded, commit, name, opening, recorded};
+
+fn is_damaged<T>(outcome: &Result<T, StoreError>) -> bool {
+    matches!(outcome, Err(StoreError::Damaged(_)))
+}
+
+/// Checks that exactly these recordings of 1 to `count` are damaged, in every method, while requests are concurrent.
+async fn assert_only_damaged(store: &Arc<PostgresStore>, damaged: &[u64], count: u64, points: u64) {
+    let expected = |recording: u64| damaged.contains(&recording);
+    // Requests at the same time may share a statement.
+    let loads = (1..=count).map(|recording| store.load(name(recording)));
+    for (recording, loaded) in (1..).zip(at_once(loads).await) {
+        assert_eq!(is_damaged(&loaded), expected(recording), "load {recording}: {loaded:?}");
+        if let Ok(loaded) = loaded {
+            assert_folded(recording, &loaded.unwrap());
+        }
+    }
+    let opens = (1..=count).map(|recording| store.open(name(recording), opening()));
+    let mut held = Vec::new();
+    for (recording, opened) in (1..).zip(at_once(opens).await) {
+        assert_eq!(is_damaged(&opened), expected(recording), "open {recording}: {opened:?}");
+        held.extend(opened.ok().map(|opened| (recording, opened)));
+    }
+    let commits = held.iter().map(|(recording, held)| commit(&**store, *recording, held, points));
+    for outcome in at_once(commits).await {
+        outcome.unwrap();
+    }
+    let mut names: Vec<_> =
+        (1..=count).map(|recording| (name(recording), expected(recording))).collect();
+    names.sort();
+    let page = store.list(ListQuery::all(), 100).await.unwrap();
+    let listed: Vec<_> =
+        page.iter().map(|(name, stored)| (name.clone(), is_damaged(stored))).collect();
+    assert_eq!(listed, names, "list");
+    let query = ExportQuery { after: None, now_unix_ms: 2_000, bytes_max: 1 << 30 };
+    let exported = store.export(query).await.unwrap();
+    let records: Vec<_> =
+        exported.records.iter().map(|(name, bytes)| (name.clone(), is_damaged(bytes))).collect();
+    assert_eq!(records, names, "export");
+    let checked = store.check().await.unwrap();
+    assert_eq!(checked.recordings, count, "check");
+    let mut lost: Vec<_> = damaged.iter().map(|&recording| name(recording).to_string()).collect();
+    lost.sort();
+    assert_eq!(checked.damaged, lost, "check");
+    let swept = store.sweep(Sweep::expired(2_000), None).await.unwrap();
+    assert_eq!(swept.removed, [], "sweep");
+}
+
+/// Executes requests at the same time.
+async fn at_once<T: Send>(requests: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
+    futures::future::join_all(requests).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_row_affects_no_other_recording() {
+    for (number, change) in [
+        "state = '\\x00'",
+        "state = ''",
+        "state = decode(repeat('a5', 900), 'hex')",
+        // One changed bit in the middle.
+        "state = set_bit(state, 8 * (length(state) / 2), 1 - get_bit(state, 8 * (length(state) / 2)))",
+        "state = set_byte(state, 0, 77)",
+        "state = state || '\\x00'",
+        "points = points + 1",
+        "points = -1",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let Some((cluster, store)) = cluster_and_store().await else { return };
+        for recording in 1..=5 {
+            recorded(&*store, recording, 20 + recording).await;
+        }
+        cluster.sql(DATABASE, &format!("UPDATE waywiser_recording SET {change} WHERE id = 'walk-3'")).await;
+        println!("{number}: {change}");
+        assert_only_damaged(&store, &[3], 5, 2).await;
+        // It can be deleted and written again.
+        assert!(store.delete(name(3)).await.unwrap().is_some(), "{change}");
+        assert_eq!(store.load(name(3)).await, Ok(None));
+        recorded(&*store, 3, 7).await;
+        assert_only_damaged(&store, &[], 5, 2).await;
+    }
+}
+
+/// The state has the options, too. So only an opening that compares them finds the damage, and the check.
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_options_are_found_by_an_opening_and_by_the_check() {
+    let Some((cluster, store)) = cluster_and_store().await else { return };
+    for recording in 1..=3 {
+        recorded(&*store, recording, 20).await;
+    }
+    for options in ["set_byte(options, 0, 77)", "'\\xffff'", "''"] {
+        let change =
+            format!("UPDATE waywiser_recording SET options = {options} WHERE id = 'walk-2'");
+        cluster.sql(DATABASE, &change).await;
+        let opens = at_once((1..=3).map(|recording| store.open(name(recording), opening()))).await;
+        assert!(opens[0].is_ok() && opens[2].is_ok(), "{options}: {opens:?}");
+        assert!(is_damaged(&opens[1]), "{options}: {:?}", opens[1]);
+        assert_eq!(store.check().await.unwrap().damaged, [name(2).to_string()], "{options}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_opening_replaces_a_negative_epoch() {
+    let Some((cluster, store)) = cluster_and_store().await else { return };
+    let held = recorded(&*store, 1, 20).await;
+    cluster.sql(DATABASE, "UPDATE waywiser_recording SET epoch = -5").await;
+    assert!(is_damaged(&store.load(name(1)).await));
+    assert!(matches!(commit(&*store, 1, &held, 1).await, Err(StoreError::Fenced { .. })));
+    let opened = store.open(name(1), opening()).await.unwrap();
+    assert!(opened.epoch > held.epoch);
+    assert_eq!(opened.accumulator, held.accumulator);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_row_of_another_recording_is_damage() {
+    let Some((cluster, store)) = cluster_and_store().await else { return };
+    for recording in 1..=3 {
+        recorded(&*store, recording, 20).await;
+    }
+    // The state of recording 1 in the row of recording 2, with the same number of points.
+    let swap = "UPDATE waywiser_recording SET state = (SELECT state FROM waywiser_recording WHERE id = 'walk-1') WHERE id = 'walk-2'";
+    cluster.sql(DATABASE, swap).await;
+    assert_only_damaged(&store, &[2], 3, 2).await;
+}
+
+/// Overwrites a part of a page of the table in its file.
+async fn damage_page(cluster: &mut Cluster, page: u64) {
+    let file = cluster.value("SELECT pg_relation_filepath('waywiser_recording')").await;
+    cluster.sql(DATABASE, "CHECKPOINT").await;
+    cluster.stop().await;
+    let file = cluster.data().join(file);
+    let file = std::fs::OpenOptions::new().write(true).open(file).unwrap();
+    file.write_all_at(&[0xa5; 64], page * 8192 + 8000).unwrap();
+    drop(file);
+    cluster.launch().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_page_affects_no_recording_of_other_pages() {
+    let Some((mut cluster, store)) = cluster_and_store().await else { return };
+    const COUNT: u64 = 40;
+    // Few rows in a page, so that the new versions of a row stay in its page, and none is placed in the damaged one.
+    cluster.sql(DATABASE, "ALTER TABLE waywiser_recording SET (fillfactor = 20)").await;
+    for recording in 1..=COUNT {
+        recorded(&*store, recording, 30).await;
+    }
+    drop(store);
+    let pages = "SELECT substr(id, 6), (ctid::text::point)[0]::int FROM waywiser_recording";
+    let pages = cluster.sql(DATABASE, pages).await;
+    let page = pages.iter().find(|row| row[0] == "20").unwrap()[1].clone();
+    damage_page(&mut cluster, page.parse().unwrap()).await;
+    let on_page = pages.iter().filter(|row| row[1] == page);
+    let damaged: Vec<u64> = on_page.map(|row| row[0].parse().unwrap()).collect();
+    assert!(!damaged.is_empty() && damaged.len() < COUNT as usize, "{pages:?}");
+    let store = connected(&cluster.url()).await;
+    assert_only_damaged(&store, &damaged, COUNT, 2).await;
+    assert!(cluster.log().contains("invalid page"), "{}", cluster.log());
+}

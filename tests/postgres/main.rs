@@ -1,0 +1,39 @@
+//! Tests of the PostgreSQL store against real servers. Each test makes its own database cluster in a temporary folder.
+//!
+//!     cargo test --test postgres
+//!     tests/postgres/run
+//!
+//! The first command uses the newest PostgreSQL in `/usr/lib/postgresql`, or the one whose programs are in the folder
+//! that `WAYWISER_POSTGRES_BIN` names. Without a server the tests print that they were skipped. The second command
+//! installs what is missing, runs the tests on PostgreSQL 15 and 18, and fails without a server.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::print_stdout, reason = "printed when a test fails")]
+
+mod clocks;
+#[path = "../common/cluster/mod.rs"]
+mod cluster;
+mod contract;
+mod credentials;
+mod damage;
+mod disk;
+mod failures;
+mod fixtures;
+mod garbage;
+mod harness;
+mod lost_answers;
+#[path = "../common/database_proxy/mod.rs"]
+mod proxy;
+mod restore;
+#[path = "../common/rng.rs"]
+mod rng;
+mod schema;
+mod sharing;
+#[path = "../common/skip.rs"]
+mod skip;
+#[path = "../common/small_disk.rs"]
+mod small_disk;
+mod standbys;
+mod tls;
+mod walk;
+mod watching;

@@ -1,0 +1,103 @@
+//! Restoring records of a backup: completely, or not at all.
+
+use waywiser::recording::{CheckpointStore, ExportQuery, ListQuery, RecordingName};
+use waywiser::store::{BackupError, PostgresStore};
+
+use crate::cluster::{Cluster, DATABASE};
+use crate::fixtures::{cluster_and_store, connected, migrated};
+use crate::proxy::{Fault, Proxy};
+use crate::walk::{assert_folded, name, opening, recorded};
+
+type Records = Vec<(RecordingName, Vec<u8>)>;
+
+async fn exported(store: &PostgresStore) -> Records {
+    let query = ExportQuery { after: None, now_unix_ms: 2_000, bytes_max: usize::MAX };
+    let exported = store.export(query).await.unwrap();
+    exported.records.into_iter().map(|(name, bytes)| (name, bytes.unwrap())).collect()
+}
+
+fn iterator(
+    records: &Records,
+) -> impl Iterator<Item = Result<(RecordingName, Vec<u8>), BackupError>> {
+    records.clone().into_iter().map(Ok)
+}
+
+/// Returns the records of some recordings, and the cluster with an empty database.
+async fn prepared(count: u64) -> Option<(Cluster, Records)> {
+    let (cluster, store) = cluster_and_store().await?;
+    for recording in 0..count {
+        recorded(&*store, recording, recording % 40).await;
+    }
+    let namespaced = "namespaces/van/paths/1".parse().unwrap();
+    store.open(namespaced, opening()).await.unwrap();
+    let records = exported(&store).await;
+    assert_eq!(records.len() as u64, count + 1);
+    drop(store);
+    cluster.sql(DATABASE, "TRUNCATE waywiser_recording").await;
+    Some((cluster, records))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn restored_recordings_are_the_same_and_can_be_continued() {
+    let Some((cluster, records)) = prepared(300).await else { return };
+    let store = connected(&cluster.url()).await;
+    assert_eq!(store.restore(iterator(&records)).await.unwrap(), 301);
+    for (before, after) in records.iter().zip(exported(&store).await) {
+        assert_eq!(before.0, after.0);
+    }
+    for recording in 0..300 {
+        let stored = store.load(name(recording)).await.unwrap().unwrap();
+        assert_eq!(stored.committed_points(), recording % 40);
+        assert_folded(recording, &stored);
+    }
+    // New epochs are larger than those of the backup.
+    let before = store.load(name(7)).await.unwrap().unwrap();
+    let opened = store.open(name(7), opening()).await.unwrap();
+    assert!(opened.epoch > before.epoch);
+    let error = store.restore(iterator(&records)).await.unwrap_err();
+    assert!(error.to_string().contains("empty"), "{error}");
+}
+
+/// The epochs of another store may be larger than the next one of this database.
+#[tokio::test(flavor = "multi_thread")]
+async fn epochs_after_a_restore_into_a_new_database_are_larger() {
+    let Some((cluster, store)) = cluster_and_store().await else { return };
+    cluster.sql(DATABASE, "SELECT setval('waywiser_epoch', 5000000)").await;
+    let held = recorded(&*store, 1, 10).await;
+    let records = exported(&store).await;
+    cluster.sql(DATABASE, "DROP SCHEMA public CASCADE; CREATE SCHEMA public; GRANT ALL ON SCHEMA public TO waywiser").await;
+    let store = migrated(&cluster.url()).await;
+    store.restore(iterator(&records)).await.unwrap();
+    let opened = store.open(name(1), opening()).await.unwrap();
+    assert!(opened.epoch > held.epoch, "{} after {}", opened.epoch, held.epoch);
+    assert_eq!(opened.committed_points(), 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_that_fails_stores_nothing() {
+    let Some((cluster, records)) = prepared(300).await else { return };
+    let proxy = Proxy::start(cluster.address).await;
+    let store = connected(&cluster.url_at(proxy.address)).await;
+    // The backup ends early.
+    let cut = iterator(&records).take(200).chain([Err(BackupError::Truncated { position: 9 })]);
+    store.restore(cut).await.unwrap_err();
+    // A record is damaged.
+    let mut damaged = records.clone();
+    let middle = damaged[150].1.len() / 2;
+    damaged[150].1[middle] ^= 1;
+    store.restore(iterator(&damaged)).await.unwrap_err();
+    // The connection is lost.
+    proxy.on("INSERT INTO waywiser_recording", Fault::CutAfter);
+    store.restore(iterator(&records)).await.unwrap_err();
+    let direct = connected(&cluster.url()).await;
+    assert_eq!(direct.list(ListQuery::all(), 1).await, Ok(Vec::new()));
+    // The answer to the commit is lost, so the error says that it may be complete.
+    proxy.on("COMMIT", Fault::CutAfter);
+    let outcome = store.restore(iterator(&records)).await;
+    let stored: u64 =
+        cluster.value("SELECT count(*) FROM waywiser_recording").await.parse().unwrap();
+    assert!([0, 301].contains(&stored), "{stored}");
+    if outcome.is_ok() {
+        assert_eq!(stored, 301);
+    }
+}
