@@ -20,6 +20,7 @@
 //! * `WAYWISER_POSTGRES_BIN`: the folder with the programs of PostgreSQL.
 //!
 //! Delays choose the time of a fault. No check depends on them.
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 

@@ -93,6 +93,29 @@ async fn a_locked_row_makes_a_commit_unavailable_and_others_succeed() {
     retried(async || commit(&*store, 1, &held, 5).await).await;
 }
 
+/// 55P03 ERROR: an administrator holds the table for longer than a statement of the store waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_table_delays_a_commit_or_makes_it_unavailable() {
+    let Some((cluster, store)) = cluster_and_store().await else { return };
+    let held = recorded(&*store, 1, 10).await;
+    let lock = lock_table(&cluster).await;
+    let pending = {
+        let (store, held) = (Arc::clone(&store), held.clone());
+        tokio::spawn(async move { commit(&*store, 1, &held, 5).await })
+    };
+    while !cluster.log().contains("lock timeout") {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    drop(lock);
+    match pending.await.unwrap() {
+        Ok(next) => assert_eq!(store.load(name(1)).await, Ok(Some(next))),
+        Err(error) => {
+            assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+            retried(async || commit(&*store, 1, &held, 5).await).await;
+        }
+    }
+}
+
 /// 40P01 ERROR: PostgreSQL ends one of the transactions that wait for each other. The store repeats its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deadlock_with_an_administrator_changes_nothing() {

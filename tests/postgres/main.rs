@@ -5,8 +5,10 @@
 //!
 //! The first command uses the newest PostgreSQL in `/usr/lib/postgresql`, or the one whose programs are in the folder
 //! that `WAYWISER_POSTGRES_BIN` names. Without a server the tests print that they were skipped. The second command
-//! installs what is missing, runs the tests on PostgreSQL 15 and 18, and fails if a test was skipped.
+//! installs what is missing, runs the tests on PostgreSQL 15 and 18, and fails without a server.
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::print_stdout, reason = "printed when a test fails")]
 
 mod clocks;
 #[path = "../common/cluster/mod.rs"]

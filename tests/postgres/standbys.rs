@@ -3,12 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use tokio::task::JoinHandle;
-use waywiser::recording::{Checkpoint, CheckpointStore, ListQuery, StoreError};
+use waywiser::recording::{
+    Checkpoint, CheckpointStore, ListQuery, RecordingVersion, StoreError, StoreEvent,
+    WatchedRecording, WatchedRecordings,
+};
 use waywiser::store::PostgresStore;
 
 use crate::cluster::{Cluster, DATABASE, PASSWORD, USER};
-use crate::fixtures::{connected, migrated};
+use crate::fixtures::{connected, migrated, retried};
 use crate::proxy::Proxy;
 use crate::walk::{Acknowledged, Writer, assert_folded, commit, name, opening, recorded};
 
@@ -124,21 +128,13 @@ async fn assert_hidden_until_reconnected(pair: &Pair, stores: &[&Arc<PostgresSto
         assert!([10, 15].contains(&read.await.unwrap()));
     }
     for store in stores {
-        let stored = loop {
-            match store.load(name(1)).await {
-                Ok(stored) => break stored.unwrap(),
-                Err(StoreError::Unavailable(_)) => {
-                    tokio::time::sleep(Duration::from_millis(50)).await
-                }
-                Err(error) => panic!("{error:?}"),
-            }
-        };
+        let stored = retried(async || store.load(name(1)).await).await.unwrap();
         assert_eq!(stored.committed_points(), 15);
         assert_folded(1, &stored);
     }
     // What was reported is on the standby now.
-    let points = format!("SELECT points FROM waywiser_recording WHERE id = 'walk-1'");
-    assert_eq!(pair.standby.value(&points).await, "15");
+    let points = "SELECT points FROM waywiser_recording WHERE id = 'walk-1'";
+    assert_eq!(pair.standby.value(points).await, "15");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -249,7 +245,38 @@ async fn an_old_primary_that_comes_back_acknowledges_nothing() {
     // A server that starts now cannot use it, either.
     let started = PostgresStore::connect(crate::fixtures::settings(&pair.primary.url())).await;
     assert!(started.is_err());
-    assert_eq!(new.load(name(1)).await, Ok(Some(next)));
+    assert_eq!(new.load(name(1)).await, Ok(Some(next.clone())));
+    // With both hosts, it uses the other one, although the old primary accepts connections and comes first.
+    let both = connected(&pair.url()).await;
+    assert_eq!(both.load(name(1)).await, Ok(Some(next)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_only_the_primary_has_is_not_reported_as_a_change() {
+    let Some(pair) = Pair::start().await else { return };
+    let writer = migrated(&pair.primary.url()).await;
+    let other = connected(&pair.primary.url()).await;
+    let held = recorded(&*writer, 1, 10).await;
+    let known = RecordingVersion { epoch: held.epoch, committed_points: 10, complete: false };
+    let watched = WatchedRecording { name: name(1), known: Some(known) };
+    let mut events = other.changes(WatchedRecordings::new(move || vec![watched.clone()]));
+    pair.isolate();
+    let pending = pair.waiting(&writer, &held).await;
+    pair.signal_waiting("pg_cancel_backend").await;
+    assert!(matches!(pending.await.unwrap(), Err(StoreError::Unknown(_))));
+    let mut early = tokio::time::timeout(Duration::from_secs(1), events.next()).await;
+    while let Ok(Some(StoreEvent::Missed)) = early {
+        early = tokio::time::timeout(Duration::from_secs(1), events.next()).await;
+    }
+    assert!(early.is_err(), "{early:?}");
+    pair.reconnect().await;
+    loop {
+        match events.next().await.unwrap() {
+            StoreEvent::Missed => {}
+            StoreEvent::Stored { committed_points, .. } => break assert_eq!(committed_points, 15),
+            event => panic!("{event:?}"),
+        }
+    }
 }
 
 /// With an asynchronous standby, a promotion loses acknowledged points. The offset goes back, and the totals are those
@@ -281,7 +308,7 @@ async fn a_promotion_that_lost_commits_never_leads_to_a_wrong_total() {
         match second.open(name(1), opening()).await {
             Ok(taken) => break taken,
             Err(StoreError::Unavailable(_) | StoreError::Unknown(_)) => {
-                tokio::time::sleep(Duration::from_millis(20)).await
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
             Err(error) => panic!("{error:?}"),
         }

@@ -3,6 +3,7 @@
 //!
 //! The faults are those of processes, of the network between all parts, of the disk of the database, and failovers.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,6 +35,9 @@ pub use takeover::Takeovers;
 
 /// The time that clients have to finish after the last fault, on a busy machine.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(180);
+
+/// Maximum number of attempts to check the recordings after the faults.
+const ATTEMPTS_MAX: usize = 40;
 
 /// Runs a round in a folder. Returns `None`, after printing so, if no PostgreSQL is installed.
 ///
@@ -185,9 +189,26 @@ impl Round {
     /// Checks all recordings at each server, and through HAProxy.
     async fn verify(&self, balancer: &Balancer) -> Result<(), String> {
         for server in &self.servers {
-            verify(&self.checkers, &self.events, server.address).await?;
+            self.verify_at(server.address).await?;
         }
-        verify(&self.checkers, &self.events, balancer.address).await
+        self.verify_at(balancer.address).await
+    }
+
+    /// Checks all recordings at one address. Repeats what is unavailable: an idle connection to an old primary fails
+    /// when it is used.
+    async fn verify_at(&self, address: SocketAddr) -> Result<(), String> {
+        let mut attempts = 0;
+        loop {
+            let outcome = verify(&self.checkers, &self.events, address).await;
+            attempts += 1;
+            match outcome {
+                Err(text) if text.contains("code: Unavailable") && attempts < ATTEMPTS_MAX => {
+                    self.events.record(format_args!("verified again, because {text}"));
+                    sleep(Duration::from_millis(250)).await;
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     fn measure(&mut self, fault: &'static str) {
