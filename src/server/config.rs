@@ -237,7 +237,9 @@ impl Config {
                 bounds: "false without trusted_proxies",
             });
         }
-        if let Some(network) = self.trusted_proxies.iter().find(|network| network.is_larger_than_private()) {
+        if let Some(network) =
+            self.trusted_proxies.iter().find(|network| network.is_larger_than_private())
+        {
             return Err(ConfigError {
                 setting: "trusted_proxies",
                 value: network.to_string(),

@@ -133,7 +133,8 @@ mod tests {
 
     #[test]
     fn a_network_can_be_larger_than_the_private_ones() {
-        let is_larger_than_private = |text: &str| text.parse::<Network>().unwrap().is_larger_than_private();
+        let is_larger_than_private =
+            |text: &str| text.parse::<Network>().unwrap().is_larger_than_private();
         for network in ["0.0.0.0/0", "0.0.0.0/1", "8.0.0.0/7", "::/0", "2000::/3", "::ffff:0:0/96"]
         {
             assert!(is_larger_than_private(network), "{network}");
