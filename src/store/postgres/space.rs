@@ -1,6 +1,6 @@
 //! Creates recordings, up to the maximum of the store and of each namespace.
 //!
-//! Counting all rows takes time, so the store counts seldom: after a count it may create an eighth of what is left
+//! Counting all rows takes time, so the store counts rarely: after a count it may create an eighth of what is left
 //! without another one. So up to eight servers together stay below the maximum. When little is left, each batch counts,
 //! and a lock makes the batches of all servers wait for each other. A store that is full is not counted again for a while,
 //! or until this server deletes a recording. The rows of a namespace with a maximum are always counted, up to the
