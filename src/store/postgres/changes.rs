@@ -40,7 +40,7 @@ WHERE (r.epoch, r.points, r.complete) IS DISTINCT FROM (c.epoch, c.points, c.com
 struct Reported {
     /// The version that the subscriber knew.
     known: Option<RecordingVersion>,
-    /// The version that it was told.
+    /// The version that was reported to it.
     found: Option<RecordingVersion>,
     repeat_at: Instant,
 }

@@ -278,8 +278,8 @@ fn of_connecting(error: &tokio_postgres::Error, tls: &TlsSettings) -> PostgresOp
     }
     if text.contains("server does not support TLS") {
         return PostgresOpenError::Refused(format!(
-            "the server does not support TLS, which sslmode ({:?}) requires: enable ssl on the server",
-            tls.mode
+            "the server does not support TLS, which sslmode={} requires: enable ssl on the server",
+            tls.mode.text()
         ));
     }
     if text.contains("password missing") {

@@ -288,16 +288,17 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        // Without this the driver says goodbye and ends by itself. It would wait for an answer that does not come.
+        // Otherwise the driver sends Terminate and ends. Here it would wait for an answer that does not arrive.
         if self.state.is_broken.load(SeqCst) {
             self.driver.abort();
         }
     }
 }
 
-/// Returns the statements before a transaction. The time limits end a transaction whose caller has given up. Whether it may
-/// write is left to the setting of the database, with which operators and managed services stop writers. Without scans of
-/// the whole table, a damaged page affects the recordings on it only, and a plan does not depend on statistics.
+/// Returns the statements before a transaction. The time limits end a transaction whose caller has stopped waiting. Whether
+/// it may write depends on the settings of the database, with which operators and managed services stop writers.
+/// Without scans of the whole table, a damaged page affects only the recordings on it, and a plan does not depend on
+/// statistics.
 fn begin(is_made_synchronous: bool) -> String {
     let mut text = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '2s'; \
                     SET LOCAL statement_timeout = '9s'; SET LOCAL enable_seqscan = off"

@@ -11,7 +11,7 @@
 //!   row is locked (`commits.rs`);
 //! - an epoch is never assigned twice, not even after a failover that lost the last transactions (`schema.rs`);
 //! - what a server reports as durable is on the synchronous standbys, also if it only reads it (`link.rs`);
-//! - a result that is not known for certain is [`StoreError::Unknown`], and the recording is loaded under a lock afterwards
+//! - a write without a certain result is [`StoreError::Unknown`], and the recording is loaded under a lock afterwards
 //!   (`failure.rs`, `reader.rs`).
 //!
 //! | file | content |

@@ -77,7 +77,7 @@ pub(super) async fn delete(
     Ok(deletions.iter().map(outcome).collect())
 }
 
-/// Deletes the selected recordings that have not changed and that nobody has locked.
+/// Deletes the selected recordings that have not changed and that no other transaction has locked.
 ///
 /// # Errors
 /// If the transaction fails.
@@ -104,7 +104,8 @@ pub(super) async fn remove(
     removed(&rows)
 }
 
-/// Deletes up to [`SWEEP_STEP`] recordings that have expired and that nobody has locked.
+/// Deletes up to [`SWEEP_STEP`] recordings that have expired and that no other transaction
+/// has locked.
 ///
 /// # Errors
 /// If the transaction fails.

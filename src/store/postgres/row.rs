@@ -46,9 +46,9 @@ pub(super) fn name((namespace, id): &Key) -> Option<RecordingName> {
     RecordingName::in_namespace(namespace.as_ref(), id).ok()
 }
 
-/// Reads the header from six columns, starting at `first`: epoch, points, complete, and the times of creation, of the last
-/// change and of expiry. [`checkpoint`] and
-/// [`record`] refuse negative numbers, so that one damaged row is an error of its own.
+/// Reads the header from six columns, starting at `first`: epoch, points, complete, and the times of creation, of the
+/// last change and of expiry. [`checkpoint`] and [`record`] refuse negative numbers, so that one damaged row is an error
+/// of its own.
 pub(super) fn get_header(row: &Row, first: usize) -> Result<Header, Failure> {
     Ok(Header {
         epoch: get::<i64>(row, first)?.cast_unsigned(),

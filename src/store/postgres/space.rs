@@ -1,6 +1,6 @@
 //! Creates recordings, up to the maximum of the store and of each namespace.
 //!
-//! Counting all rows takes time, so the store counts seldom: after a count it may create an eighth of what is left
+//! Counting all rows takes time, so the store counts rarely: after a count it may create an eighth of what is left
 //! without another one. So up to eight servers together stay below the maximum. When little is left, each batch counts,
 //! and a lock makes the batches of all servers wait for each other. A store that is full is not counted again for a while,
 //! or until this server deletes a recording. The rows of a namespace with a maximum are always counted, up to the
@@ -14,7 +14,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::commits::{EXIST, existing};
 use super::failure::Failure;
-use super::link::{Link, Statement};
+use super::link::{BARRIER, Link, Statement};
 use super::request::Opening;
 use super::row::{self, Key};
 use crate::recording::StoreError;
@@ -116,7 +116,7 @@ impl Space {
         };
         let (mut created, admitted) = self.admit(openings, indices, counts, start);
         if admitted.is_empty() {
-            link.roll_back(deadline).await;
+            link.finish(&[Statement::new(BARRIER, Vec::new())], deadline).await?;
             return Ok(created);
         }
         let rows = insert(link, openings, &admitted, Part::Last, deadline).await?;
@@ -281,14 +281,16 @@ async fn insert(
         (&options, Type::BYTEA_ARRAY),
         (&states, Type::BYTEA_ARRAY),
     ];
-    let statement = [Statement::new(CREATE, parameters)];
+    // If all recordings exist, nothing is inserted. The transaction still has to wait for the standbys, so that an
+    // isolated old primary is detected.
+    let statements = [Statement::new(CREATE, parameters), Statement::new(BARRIER, Vec::new())];
     let rows = match part {
-        Part::Whole => link.transaction(&statement, deadline).await?,
-        Part::Last => link.finish(&statement, deadline).await?,
+        Part::Whole => link.transaction(&statements, deadline).await?,
+        Part::Last => link.finish(&statements, deadline).await?,
     };
     let by_key: HashMap<Key, usize> =
         indices.iter().map(|&index| (row::key(&openings[index].name), index)).collect();
-    let created = rows.iter().flatten().map(|row| {
+    let created = rows.first().into_iter().flatten().map(|row| {
         let (key, epoch) = (row::get_key(row)?, row::get::<i64>(row, 2)?.cast_unsigned());
         Ok(by_key.get(&key).map(|&index| (index, epoch)))
     });

@@ -20,7 +20,7 @@ const LOCKED: Duration = Duration::from_millis(50);
 
 /// A request in the queue of a connection.
 pub(super) trait Request: Send + 'static {
-    /// Returns whether nobody waits for it any more.
+    /// Returns whether its caller does not wait for it any more.
     fn is_abandoned(&self) -> bool;
     /// Answers with an error.
     fn refuse(self, error: StoreError);

@@ -260,7 +260,7 @@ mod tests {
                         drop(queue.ask(1, expire).await);
                     }
                     _ => {
-                        drop(queue.ask(1, |ticket| Write::Delete(Deletion { name, ticket })).await)
+                        drop(queue.ask(1, |ticket| Write::Delete(Deletion { name, ticket })).await);
                     }
                 }
             };

@@ -67,6 +67,21 @@ pub(super) enum TlsMode {
     VerifyFull,
 }
 
+impl TlsMode {
+    const ALL: [(&str, Self); 5] = [
+        ("disable", Self::Disable),
+        ("prefer", Self::Prefer),
+        ("require", Self::Require),
+        ("verify-ca", Self::VerifyCa),
+        ("verify-full", Self::VerifyFull),
+    ];
+
+    /// Returns the value of the option.
+    pub(super) fn text(self) -> &'static str {
+        Self::ALL.iter().find(|(_, mode)| *mode == self).map_or("", |(text, _)| text)
+    }
+}
+
 /// The options of TLS. The files are read when a connection is opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct TlsSettings {
@@ -261,17 +276,11 @@ fn hosts(url: &Url) -> Result<Vec<(String, u16)>, PostgresSettingsError> {
 }
 
 fn tls_mode(value: &str) -> Result<TlsMode, PostgresSettingsError> {
-    Ok(match value {
-        "disable" => TlsMode::Disable,
-        "prefer" => TlsMode::Prefer,
-        "require" => TlsMode::Require,
-        "verify-ca" => TlsMode::VerifyCa,
-        "verify-full" => TlsMode::VerifyFull,
-        _ => {
-            return Err(invalid(format!(
-                "sslmode is {value:?}: use disable, prefer, require, verify-ca or verify-full"
-            )));
-        }
+    let mode = TlsMode::ALL.iter().find(|(text, _)| *text == value).map(|&(_, mode)| mode);
+    mode.ok_or_else(|| {
+        invalid(format!(
+            "sslmode is {value:?}: use disable, prefer, require, verify-ca or verify-full"
+        ))
     })
 }
 
