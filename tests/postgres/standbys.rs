@@ -251,6 +251,33 @@ async fn an_old_primary_that_comes_back_acknowledges_nothing() {
     assert_eq!(both.load(name(1)).await, Ok(Some(next)));
 }
 
+/// A session on the old primary waits for its standby for ever, and holds a row. Another server that only writes must
+/// notice that it is connected to an old primary, although its statements skip the row and do not wait.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_leaves_an_old_primary_where_its_row_is_locked() {
+    let Some(pair) = Pair::start().await else { return };
+    let first = migrated(&pair.url()).await;
+    let second = connected(&pair.url()).await;
+    let held = recorded(&*first, 1, 10).await;
+    pair.isolate();
+    let pending = pair.waiting(&first, &held).await;
+    pair.standby.promote().await;
+    let mut attempts = 0;
+    let opened = loop {
+        attempts += 1;
+        match second.open(name(1), opening()).await {
+            Ok(opened) => break opened,
+            Err(StoreError::Unavailable(_) | StoreError::Unknown(_)) if attempts < 100 => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            Err(error) => panic!("after {attempts} attempts: {error:?}"),
+        }
+    };
+    assert_eq!(opened.committed_points(), 10);
+    let outcome = pending.await.unwrap();
+    assert!(matches!(outcome, Err(StoreError::Unknown(_))), "{outcome:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_only_the_primary_has_is_not_reported_as_a_change() {
     let Some(pair) = Pair::start().await else { return };
