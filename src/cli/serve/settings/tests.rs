@@ -377,6 +377,28 @@ fn every_setting_has_a_variable_that_the_help_shows() {
     }
 }
 
+#[test]
+fn a_wrong_value_of_each_setting_is_refused_with_its_source() {
+    let wrong = "#?";
+    let mut any_text = Vec::new();
+    let command = crate::cli::command();
+    for key in Key::all(command.find_subcommand("serve").unwrap()) {
+        let name = &key.name;
+        if key.kind != Kind::Switch && key.check(OsStr::new(wrong)).is_ok() {
+            any_text.push(name.clone());
+            continue;
+        }
+        let error = file_error(format!("{name} = \"{wrong}\""));
+        assert!(error.starts_with(&format!("FILE, line 1: {name} ")), "{error}");
+        let variable = &key.variables[0];
+        let error = Sources::new(&[]).variable(variable, wrong).error();
+        assert!(error.contains(variable), "{error}");
+        let error = Sources::new(&[&format!("--{name}={wrong}")]).error();
+        assert!(error.contains(&format!("--{name}")), "{error}");
+    }
+    insta::assert_snapshot!(any_text.join(" "), @"");
+}
+
 /// A command with flags of every kind, as the groups of flags of `serve` define them.
 #[test]
 fn lists_and_required_settings_come_from_all_sources() {
