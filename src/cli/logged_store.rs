@@ -261,6 +261,10 @@ impl CheckpointStore for LoggedStore {
         self.counted(Operation::Export, self.inner.export(query))
     }
 
+    fn is_shared(&self) -> bool {
+        self.inner.is_shared()
+    }
+
     fn changes(&self, watched: WatchedRecordings) -> StoreEvents {
         self.inner.changes(watched)
     }

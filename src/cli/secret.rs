@@ -60,7 +60,19 @@ fn is_database_without_password(value: &str) -> bool {
         let name = option.split('=').next().unwrap_or_default();
         DATABASE_OPTIONS.contains(&name)
     };
-    is_plain && options.split('&').all(|option| option.is_empty() || is_shown(option))
+    is_plain
+        && has_numeric_ports(host)
+        && options.split('&').all(|option| option.is_empty() || is_shown(option))
+}
+
+/// Returns whether all ports of hosts are numbers. Otherwise the host may be missing, and the text is a user with a password.
+fn has_numeric_ports(hosts: &str) -> bool {
+    let hosts = hosts.split_once('/').map_or(hosts, |(hosts, _)| hosts);
+    hosts.split(',').all(|host| {
+        let after_address = host.rsplit_once(']').map_or(host, |(_, rest)| rest);
+        let port = after_address.split_once(':').map(|(_, port)| port);
+        port.is_none_or(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
+    })
 }
 
 /// Hides the secrets in an error of the arguments.

@@ -143,9 +143,7 @@ pub(super) fn migration_text(migration: &Migration) -> String {
 /// Returns the message about a database that cannot be used, with advice.
 pub(super) fn refusal(settings: &PostgresSettings, error: &PostgresOpenError) -> String {
     let advice = match error {
-        PostgresOpenError::NotMigrated { .. } => {
-            "; run waywiser store migrate --store URL, or start the server with --migrate"
-        }
+        PostgresOpenError::NotMigrated { .. } => ", or start the server with --migrate",
         _ => "",
     };
     format!("{settings}: {error}{advice}")

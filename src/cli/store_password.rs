@@ -101,7 +101,10 @@ fn of_file(path: &Path) -> Result<String, String> {
 fn of_pgpass(path: &Path, login: &Login) -> Result<Found, String> {
     match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::default()),
-        Err(error) => return Err(format!("{} cannot be read: {error}", path.display())),
+        Err(error) => {
+            let warning = Some(format!("{} is ignored: {error}", path.display()));
+            return Ok(Found { password: None, warning });
+        }
         Ok(metadata) if !metadata.is_file() => {
             let warning = Some(format!("{} is ignored: it is not a file", path.display()));
             return Ok(Found { password: None, warning });

@@ -79,6 +79,12 @@ pub trait CheckpointStore: Send + Sync + 'static {
         Box::pin(ready(Err(error)))
     }
 
+    /// Returns whether several servers can use the store at the same time. A recording can then have a writer that this
+    /// server does not know. A store that wraps another one forwards this call.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// Subscribes to the changes that other users of the same store make to the `watched` recordings. A server reads
     /// them so that its watchers receive the commits of other servers.
     ///

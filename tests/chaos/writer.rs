@@ -106,8 +106,6 @@ impl Writer {
             | Code::Cancelled
             | Code::DeadlineExceeded => true,
             Code::Aborted => reason == "WRITER_FENCED",
-            // The disk of the database has no space for a new recording.
-            Code::ResourceExhausted => reason == "STORE_FULL",
             _ => false,
         };
         if !is_expected {

@@ -261,7 +261,7 @@ async fn changed_files_are_used_without_a_signal() {
     let mut log = log.await.unwrap();
     assert_eq!(Client::new(&old).call(serve.address).await, Ok(Code::Ok));
     replace("server.key", &pair.key);
-    let log = tokio::task::spawn_blocking(move || line_with(&mut log, "certificates are active"));
+    let log = tokio::task::spawn_blocking(move || line_with(&mut log, "files are active"));
     log.await.unwrap();
     assert_eq!(Client::new(&new).call(serve.address).await, Ok(Code::Ok));
 }

@@ -84,7 +84,7 @@ pub(super) async fn open(
 }
 
 /// Makes space in a full store for a recording of a namespace: removes expired recordings of all namespaces, or up to
-/// [`ABANDONED_AT_ONCE`] abandoned ones of this namespace. Returns whether it, or another call in the meantime, removed
+/// [`ABANDONED_AT_ONCE`] abandoned ones of this namespace if no other server uses the store. Returns whether it, or another call in the meantime, removed
 /// any. Callers of one namespace never remove recordings of another one that others may still use.
 ///
 /// One runs at a time, also after its caller has stopped waiting. It checks each recording at most once per kind.
@@ -107,7 +107,8 @@ async fn reclaim_alone(
 ) -> bool {
     let now_unix_ms = unix_ms();
     let mut removed = search(&shared, &mut reclaim.expired, Sweep::expired(now_unix_ms)).await;
-    if removed.is_empty() {
+    // Another server may write a recording that looks abandoned here.
+    if removed.is_empty() && !shared.store.is_shared() {
         let writers = Arc::clone(&shared.writers);
         let abandoned_ms = i64::try_from(ABANDONED_TIME.as_millis()).unwrap_or(i64::MAX);
         let sweep = Sweep {

@@ -112,6 +112,8 @@ async fn open_host(
     config.keepalives_idle(KEEPALIVE).keepalives_interval(KEEPALIVE).keepalives_retries(3);
     config.tcp_user_timeout(UNACKNOWLEDGED_MAX);
     config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+    // A name can have several addresses, and this limit is that of each of them.
+    config.connect_timeout(settings.connect_timeout / 3);
     if let Some(password) = password {
         config.password(password);
     }

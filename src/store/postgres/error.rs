@@ -27,7 +27,7 @@ pub enum PostgresOpenError {
         known: u32,
     },
     /// The user may not use or create the tables.
-    #[error("the user of the database has not all privileges: {0}")]
+    #[error("the user of the database lacks privileges: {0}")]
     NoPrivilege(String),
     /// The clocks of this machine and of the server of the database differ too much.
     #[error(

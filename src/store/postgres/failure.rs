@@ -116,16 +116,6 @@ impl Failure {
         }
     }
 
-    /// Returns the error of a request to open a recording. A full disk cannot take more recordings.
-    pub(super) fn of_open(&self) -> StoreError {
-        match self {
-            Self::Refused(refusal) if refusal.code == "53100" => {
-                StoreError::Full(refusal.to_string().into())
-            }
-            failure => failure.of_write(),
-        }
-    }
-
     /// Returns the error of a request that changes nothing.
     pub(super) fn of_read(&self) -> StoreError {
         match self {
@@ -168,8 +158,6 @@ mod tests {
             assert!(matches!(refused(code).of_write(), StoreError::Unavailable(_)), "{code}");
             assert!(matches!(refused(code).of_read(), StoreError::Unavailable(_)), "{code}");
         }
-        assert!(matches!(refused("53100").of_open(), StoreError::Full(_)));
-        assert!(matches!(refused("57014").of_open(), StoreError::Unavailable(_)));
         for code in ["XX001", "XX002"] {
             assert!(matches!(refused(code).of_read(), StoreError::Damaged(_)), "{code}");
             assert!(matches!(refused(code).of_write(), StoreError::Damaged(_)), "{code}");
@@ -180,7 +168,6 @@ mod tests {
     fn without_an_answer_a_write_is_unknown_and_a_read_is_not() {
         let lost = Failure::Unknown("connection closed".into());
         assert_eq!(lost.of_write(), StoreError::Unknown("connection closed".into()));
-        assert_eq!(lost.of_open(), StoreError::Unknown("connection closed".into()));
         assert_eq!(lost.of_read(), StoreError::Unavailable("connection closed".into()));
         let not_sent = Failure::NotSent("connection closed".into());
         assert_eq!(not_sent.of_write(), StoreError::Unavailable("connection closed".into()));

@@ -295,13 +295,15 @@ impl Drop for Link {
     }
 }
 
-/// Returns the statements before a transaction. The time limits end a transaction whose caller has stopped waiting. Whether
+/// Returns the statements before a transaction. The time limits end a transaction whose caller has stopped waiting, or whose
+/// server has disappeared: its locks would delay the other servers until TCP detects that. Whether
 /// it may write depends on the settings of the database, with which operators and managed services stop writers.
 /// Without scans of the whole table, a damaged page affects only the recordings on it, and a plan does not depend on
 /// statistics.
 fn begin(is_made_synchronous: bool) -> String {
     let mut text = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '2s'; \
-                    SET LOCAL statement_timeout = '9s'; SET LOCAL enable_seqscan = off"
+                    SET LOCAL statement_timeout = '9s'; \
+                    SET LOCAL idle_in_transaction_session_timeout = '10s'; SET LOCAL enable_seqscan = off"
         .to_owned();
     if is_made_synchronous {
         text.push_str("; SET LOCAL synchronous_commit = on");

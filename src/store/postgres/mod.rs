@@ -330,6 +330,10 @@ impl CheckpointStore for PostgresStore {
         Box::pin(async move { pages::export(&self.reader, &query).await })
     }
 
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     fn changes(&self, watched: WatchedRecordings) -> StoreEvents {
         changes::subscribe(Arc::clone(&self.reader), watched)
     }

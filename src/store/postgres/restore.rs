@@ -7,7 +7,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::error::PostgresOpenError;
 use super::failure::Failure;
-use super::link::Link;
+use super::link::{BARRIER, Link, Statement};
 use super::row::{self, Shown};
 use super::schema;
 use crate::recording::{RecordingName, StoreError};
@@ -98,6 +98,10 @@ pub(super) async fn restore(
     raised.map_err(|failure| failure.of_write())?;
     let committed = run(link.client().batch_execute("COMMIT")).await;
     committed.map_err(|failure| failure.of_write())?;
+    // Waits for the disk and the synchronous standbys, whatever the settings of the database are.
+    let durable =
+        link.transaction(&[Statement::new(BARRIER, Vec::new())], Instant::now() + STATEMENT);
+    durable.await.map_err(|failure| StoreError::Unknown(format!("{failure:?}").into()))?;
     Ok(count)
 }
 

@@ -79,7 +79,12 @@ pub struct Migration {
 /// If the schema is newer, or the server refuses.
 pub(super) async fn migrate(link: &Link) -> Result<Migration, PostgresOpenError> {
     let client = link.client();
-    let refused = |error: tokio_postgres::Error| of_failure(&Failure::of(&error));
+    let refused = |error: tokio_postgres::Error| match of_failure(&Failure::of(&error)) {
+        PostgresOpenError::NoPrivilege(reason) => PostgresOpenError::NoPrivilege(format!(
+            "{reason}; grant CREATE on the schema, or make the user the owner of the database"
+        )),
+        error => error,
+    };
     // The limits of the other transactions are too short for the upgrade of a large table.
     client.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED").await.map_err(refused)?;
     client

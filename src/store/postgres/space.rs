@@ -1,7 +1,8 @@
 //! Creates recordings, up to the maximum of the store and of each namespace.
 //!
 //! Counting all rows takes time, so the store counts rarely: after a count it may create an eighth of what is left
-//! without another one. So up to eight servers together stay below the maximum. When little is left, each batch counts,
+//! without another one. Other servers do not see this number, so together they can exceed the maximum, each by up to an
+//! eighth of it. When little is left, each batch counts,
 //! and a lock makes the batches of all servers wait for each other. A store that is full is not counted again for a while,
 //! or until this server deletes a recording. The rows of a namespace with a maximum are always counted, up to the
 //! maximum and under a lock.
@@ -24,8 +25,8 @@ use crate::store::rules;
 const FULL: Duration = Duration::from_secs(1);
 const FULL_COUNTS: u32 = 20;
 
-/// Maximum number of servers that stay below the maximum together.
-const SERVERS: u64 = 8;
+/// The part of the space that is left which may be used without another count.
+const UNCOUNTED_PART: u64 = 8;
 
 /// Locks the count of all recordings until the end of the transaction. The first number stands for this use of locks.
 const LOCK_ALL: &str = "SELECT pg_advisory_xact_lock(2002873707, 0)";
@@ -35,7 +36,14 @@ const LOCK_NAMESPACES: &str = "\
 SELECT pg_advisory_xact_lock(2002873708, k) FROM (
   SELECT DISTINCT hashtext(n) AS k FROM unnest($1::text[]) AS n ORDER BY k OFFSET 0) AS keys";
 
+/// Makes the count end before the transaction does. A scan of the whole table is the fastest way to count.
+const LIMIT_COUNT: &str =
+    "SELECT set_config('statement_timeout', '2s', true), set_config('enable_seqscan', 'on', true)";
+
 const COUNT_ALL: &str = "SELECT count(*) FROM waywiser_recording";
+
+/// Number of recordings that can be created without another count if a count takes too long.
+const WITHOUT_COUNT: u64 = 1_000;
 
 const COUNT_NAMESPACES: &str = "\
 SELECT n.namespace, (
@@ -112,6 +120,15 @@ impl Space {
                 let rows = insert(link, openings, indices, Part::Whole, deadline).await?;
                 return Ok(rows.into_iter().map(|(index, epoch)| (index, Ok(epoch))).collect());
             }
+            Err(Failure::Refused(refusal)) if refusal.code == "57014" => {
+                tracing::warn!(
+                    max_recordings = self.max_recordings,
+                    "counting the recordings takes too long, so the maximum is not enforced now"
+                );
+                self.uncounted = WITHOUT_COUNT.saturating_sub(needed);
+                let rows = insert(link, openings, indices, Part::Whole, deadline).await?;
+                return Ok(rows.into_iter().map(|(index, epoch)| (index, Ok(epoch))).collect());
+            }
             counts => counts?,
         };
         let (mut created, admitted) = self.admit(openings, indices, counts, start);
@@ -175,17 +192,19 @@ impl Space {
         let counted = vec![(limited, Type::TEXT_ARRAY), (&limits as _, Type::INT8_ARRAY)];
         statements.push(Statement::new(COUNT_NAMESPACES, counted));
         if is_counted {
+            statements.push(Statement::new(LIMIT_COUNT, Vec::new()));
             statements.push(Statement::new(COUNT_ALL, Vec::new()));
         }
         let rows = link.start(&statements, deadline).await?;
         let read = || {
-            let mut rows = rows.iter().skip(statements.len() - if is_counted { 3 } else { 2 });
+            let mut rows = rows.iter().skip(statements.len() - if is_counted { 4 } else { 2 });
             let existing = rows.next().into_iter().flatten().map(row::get_key);
             let existing = existing.collect::<Result<_, Failure>>()?;
             let count = |row| Ok((row::get(row, 0)?, row::get::<i64>(row, 1)?.cast_unsigned()));
             let of_namespaces = rows.next().into_iter().flatten().map(count);
             let of_namespaces = of_namespaces.collect::<Result<_, Failure>>()?;
-            let in_store = match rows.next().and_then(|rows| rows.first()) {
+            // The row of LIMIT_COUNT is before the last one.
+            let in_store = match rows.nth(1).and_then(|rows| rows.first()) {
                 Some(row) => Some(row::get::<i64>(row, 0)?.cast_unsigned()),
                 None => None,
             };
@@ -231,7 +250,7 @@ impl Space {
             }
         }
         let left = self.max_recordings.saturating_sub(used);
-        self.uncounted = if in_store.is_some() { left / SERVERS } else { left };
+        self.uncounted = if in_store.is_some() { left / UNCOUNTED_PART } else { left };
         if in_store.is_some_and(|in_store| in_store >= self.max_recordings) {
             let now = Instant::now();
             self.full_until = Some(now + FULL.max(FULL_COUNTS * (now - start)));

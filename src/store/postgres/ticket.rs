@@ -29,12 +29,16 @@ const ABANDONED: u8 = 2;
 pub(super) struct Ticket<T> {
     reply: oneshot::Sender<Result<T, StoreError>>,
     phase: Arc<AtomicU8>,
+    deadline: Instant,
     _space: OwnedSemaphorePermit,
 }
 
 impl<T> Ticket<T> {
     /// Marks the request as sent. Returns whether the caller still waits for it; if not, it must not be sent.
     pub(super) fn send(&self) -> bool {
+        if self.is_abandoned() {
+            return false;
+        }
         let sent = self.phase.compare_exchange(QUEUED, SENT, SeqCst, SeqCst);
         sent.is_ok() || sent == Err(SENT)
     }
@@ -45,9 +49,12 @@ impl<T> Ticket<T> {
         let _ = self.phase.compare_exchange(SENT, QUEUED, SeqCst, SeqCst);
     }
 
-    /// Returns whether the caller does not wait any more.
+    /// Returns whether the caller does not wait any more: its time is over, or it has dropped its future. An opening that
+    /// is carried out later would fence a writer that has opened the recording in the meantime.
     pub(super) fn is_abandoned(&self) -> bool {
-        self.phase.load(SeqCst) == ABANDONED
+        self.reply.is_closed()
+            || Instant::now() >= self.deadline
+            || self.phase.load(SeqCst) == ABANDONED
     }
 
     /// Answers the request.
@@ -98,7 +105,8 @@ impl<R> Queue<R> {
         let space = space.map_err(|_| full())?.map_err(|_| stopped())?;
         let phase = Arc::new(AtomicU8::new(QUEUED));
         let (reply, answer) = oneshot::channel();
-        let request = request(Ticket { reply, phase: Arc::clone(&phase), _space: space });
+        let ticket = Ticket { reply, phase: Arc::clone(&phase), deadline, _space: space };
+        let request = request(ticket);
         let sent = timeout_at(deadline, self.sender.send(request)).await;
         sent.map_err(|_| full())?.map_err(|_| stopped())?;
         let late = match timeout_at(deadline, answer).await {
@@ -126,6 +134,28 @@ mod tests {
         assert_eq!(result, Err(StoreError::Unavailable(late.into())));
         let ticket = receiver.recv().await.unwrap();
         assert!(ticket.is_abandoned() && !ticket.send());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_whose_caller_is_gone_is_not_sent() {
+        let (queue, mut receiver) = Queue::<Ticket<()>>::new(Effect::Write);
+        // The caller drops its future.
+        let ticket = tokio::select! {
+            biased;
+            _ = queue.ask(1, |ticket| ticket) => unreachable!(),
+            ticket = receiver.recv() => ticket.unwrap(),
+        };
+        assert!(ticket.is_abandoned() && !ticket.send());
+        // The time is over while the row is locked, so that the request would be sent again.
+        let tried = async {
+            let ticket = receiver.recv().await.unwrap();
+            assert!(ticket.send());
+            tokio::time::sleep(REQUEST).await;
+            ticket.put_back();
+            assert!(ticket.is_abandoned() && !ticket.send());
+        };
+        let (result, ()) = tokio::join!(queue.ask(1, |ticket| ticket), tried);
+        assert!(result.is_err());
     }
 
     #[tokio::test(start_paused = true)]

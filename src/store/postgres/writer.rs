@@ -162,7 +162,7 @@ impl Writer {
         let mut parts = vec![items];
         while let Some(mut part) = parts.pop() {
             let result = openings::run(link, &mut part, &mut self.space, deadline()).await;
-            self.settle(result, part, Failure::of_open, &mut parts, again);
+            self.settle(result, part, Failure::of_write, &mut parts, again);
         }
     }
 
@@ -232,6 +232,9 @@ impl Writer {
         if matches!(result, Err(StoreError::Unknown(_))) {
             self.counters.unknown_outcomes.fetch_add(1, Relaxed);
             self.unproven.insert(&name);
+        } else if result.is_ok() {
+            // The transaction held the row, and is durable.
+            self.unproven.remove(&name);
         }
         ticket.answer(result);
     }

@@ -50,7 +50,10 @@ fn a_token_file_that_cannot_be_used_is_an_error_at_the_start() {
     assert!(error.contains("other users may read or write it (mode 0644)"), "{error}");
     write_secret(&path, "[[principal]]\nname = 'a'\ntoken_sha265 = []\n");
     let error = refusal();
-    assert!(error.starts_with(&format!("error: {name}, line 3: unknown key")), "{error}");
+    assert!(
+        error.starts_with(&format!("error: token file {name}, line 3: unknown key")),
+        "{error}"
+    );
     std::fs::remove_file(&path).unwrap();
     assert!(refusal().contains("cannot be read: No such file"));
     let (code, _, errors) = run(&["config", "check", "--tokens", name]);

@@ -229,3 +229,69 @@ async fn callers_that_stop_waiting_leave_one_search_running() {
     }
     assert_eq!(sweeps.load(Relaxed), 1);
 }
+
+/// A store that other servers use, too.
+#[derive(Default)]
+struct SharedStore(MemoryStore);
+
+impl CheckpointStore for SharedStore {
+    fn open(&self, name: RecordingName, opening: OpenRequest) -> StoreFuture<'_, Checkpoint> {
+        self.0.open(name, opening)
+    }
+
+    fn commit(
+        &self,
+        name: RecordingName,
+        precondition: CommitPrecondition,
+        next: Checkpoint,
+    ) -> StoreFuture<'_, ()> {
+        self.0.commit(name, precondition, next)
+    }
+
+    fn load(&self, name: RecordingName) -> StoreFuture<'_, Option<Checkpoint>> {
+        self.0.load(name)
+    }
+
+    fn list(&self, query: ListQuery, limit: usize) -> StoreFuture<'_, Page> {
+        self.0.list(query, limit)
+    }
+
+    fn delete(&self, name: RecordingName) -> StoreFuture<'_, Option<u64>> {
+        self.0.delete(name)
+    }
+
+    fn sweep(&self, sweep: Sweep, after: Option<RecordingName>) -> StoreFuture<'_, Swept> {
+        self.0.sweep(sweep, after)
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test]
+async fn recordings_that_another_server_may_write_are_not_abandoned() {
+    for (store, is_removed) in [
+        (Arc::new(MemoryStore::default()) as Arc<dyn CheckpointStore>, true),
+        (Arc::new(SharedStore::default()), false),
+    ] {
+        let shared = Arc::new(Shared::new(store, CheckpointPolicy::default()));
+        let name: RecordingName = "paths/old".parse().unwrap();
+        let opening = OpenRequest {
+            options: None,
+            now_unix_ms: 0,
+            expire_unix_ms: i64::MAX,
+            max_in_namespace: None,
+        };
+        shared.store.open(name.clone(), opening.clone()).await.unwrap();
+        assert_eq!(reclaim(&shared, None).await, is_removed);
+        assert_eq!(shared.store.load(name.clone()).await.unwrap().is_none(), is_removed);
+        // Expired recordings have no writers.
+        let expired = OpenRequest { expire_unix_ms: 1, ..opening };
+        shared.store.open("paths/expired".parse().unwrap(), expired).await.unwrap();
+        let mut state = shared.reclaim.lock().await;
+        *state = ReclaimState::default();
+        drop(state);
+        assert!(reclaim(&shared, None).await);
+    }
+}

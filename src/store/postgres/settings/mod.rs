@@ -148,10 +148,11 @@ impl PostgresSettings {
             max_recordings: Self::RECORDINGS_MAX,
         };
         let (mut certificate, mut key) = (None, None);
+        let mut is_system = false;
         for (option, value) in url.options {
             match option.as_str() {
                 "sslmode" => settings.tls.mode = tls_mode(&value)?,
-                "sslrootcert" if value == "system" => settings.tls.ca_file = None,
+                "sslrootcert" if value == "system" => is_system = true,
                 "sslrootcert" => settings.tls.ca_file = Some(value.into()),
                 "sslcert" => certificate = Some(PathBuf::from(value)),
                 "sslkey" => key = Some(PathBuf::from(value)),
@@ -160,6 +161,11 @@ impl PostgresSettings {
                 "target_session_attrs" => session_attributes(&value)?,
                 option => return Err(unknown(option)),
             }
+        }
+        if is_system && settings.tls.mode != TlsMode::VerifyFull {
+            return Err(invalid(
+                "sslrootcert=system needs sslmode=verify-full: the CAs of the system sign certificates of anyone's hosts",
+            ));
         }
         settings.tls.identity = match (certificate, key) {
             (Some(certificate), Some(key)) => Some((certificate, key)),
@@ -310,7 +316,25 @@ fn unknown(option: &str) -> PostgresSettingsError {
             "use sslmode, sslrootcert, sslcert, sslkey, application_name, connect_timeout or target_session_attrs"
         }
     };
-    invalid(format!("the option {option:?} of the URL is not supported: {advice}"))
+    // Other text can be a part of a password that is not encoded.
+    const KNOWN: [&str; 12] = [
+        "channel_binding",
+        "client_encoding",
+        "fallback_application_name",
+        "gssencmode",
+        "hostaddr",
+        "krbsrvname",
+        "load_balance_hosts",
+        "options",
+        "passfile",
+        "require_auth",
+        "service",
+        "sslcrl",
+    ];
+    match KNOWN.contains(&option) {
+        true => invalid(format!("the option {option:?} of the URL is not supported: {advice}")),
+        false => invalid(format!("the URL has an unknown option: {advice}")),
+    }
 }
 
 #[cfg(test)]
