@@ -107,7 +107,7 @@ pub(super) async fn run(
                 Err(failure) if failure.refusal().is_some_and(|refusal| refusal.is_conflict()) => {
                     None
                 }
-                Err(failure) => Some(Err(failure.of_open())),
+                Err(failure) => Some(Err(failure.of_write())),
                 Ok(created) => match created.get(&index) {
                     Some(Ok(epoch)) => Some(Ok(new(opening, *epoch))),
                     Some(Err(error)) => Some(Err(error.clone())),

@@ -99,9 +99,9 @@ pub(super) async fn restore(
     let committed = run(link.client().batch_execute("COMMIT")).await;
     committed.map_err(|failure| failure.of_write())?;
     // Waits for the disk and the synchronous standbys, whatever the settings of the database are.
-    let durable =
-        link.transaction(&[Statement::new(BARRIER, Vec::new())], Instant::now() + STATEMENT);
-    durable.await.map_err(|failure| StoreError::Unknown(format!("{failure:?}").into()))?;
+    let barrier = [Statement::new(BARRIER, Vec::new())];
+    let durable = link.transaction(&barrier, Instant::now() + STATEMENT).await;
+    durable.map_err(|failure| StoreError::Unknown(format!("{failure:?}").into()))?;
     Ok(count)
 }
 
