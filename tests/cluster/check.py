@@ -72,7 +72,7 @@ CHECKS = [
     databases.an_unusable_database_is_refused,
     databases.a_password_comes_from_each_source,
     databases.a_database_without_tables_is_migrated_on_request,
-    recordings.recordings_survive_the_death_of_servers,
+    recordings.recordings_survive_killed_servers,
     recordings.recordings_survive_a_restart_of_all_servers,
     recordings.a_watch_sees_the_commits_of_other_servers,
     stores.people_and_dashboards_read_the_view,

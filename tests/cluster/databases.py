@@ -37,8 +37,8 @@ def an_unusable_database_is_refused(cluster):
     postgres.create_database("broken")
     broken = ["--store", postgres.url("broken"), *password]
     cluster.program("store", "migrate", *broken)
-    postgres.sql(f"CREATE ROLE stranger LOGIN PASSWORD '{PASSWORD}'")
-    errors = cluster.serve_to_its_end("--store", postgres.url("broken", user="stranger"), *password)
+    postgres.sql(f"CREATE ROLE without_privileges LOGIN PASSWORD '{PASSWORD}'")
+    errors = cluster.serve_to_its_end("--store", postgres.url("broken", user="without_privileges"), *password)
     assert "privilege" in errors or "permission" in errors, errors
     postgres.sql("DROP TABLE waywiser_recording CASCADE", "broken")
     assert "waywiser store migrate" in cluster.serve_to_its_end(*broken)
@@ -84,7 +84,7 @@ def a_password_comes_from_each_source(cluster):
 
 
 def a_database_without_tables_is_migrated_on_request(cluster):
-    """Migrates the database of the cluster, twice, and another one by a server."""
+    """Migrates the database of the cluster twice. The second migration changes nothing."""
     _, _, errors = cluster.program("store", "migrate", *cluster.store_arguments)
     assert "created the schema, version 1" in errors, errors
     _, _, errors = cluster.program("store", "migrate", *cluster.store_arguments)

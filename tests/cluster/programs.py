@@ -17,7 +17,7 @@ WAYWISER = os.environ["WAYWISER"]
 PASSWORD = "correct-horse-battery"
 WRONG_PASSWORD = "incorrect-horse-battery"
 # How long the test waits for an event that must come. It never decides whether a result is right.
-PATIENCE_S = 120
+WAIT_S = 120
 
 
 def free_port():
@@ -28,12 +28,12 @@ def free_port():
 
 def wait_until(condition, what):
     """Waits until a condition is true, and returns its value."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + WAIT_S
     while True:
         value = condition()
         if value:
             return value
-        assert time.monotonic() < deadline, f"{what} did not happen in {PATIENCE_S} s"
+        assert time.monotonic() < deadline, f"{what} did not happen in {WAIT_S} s"
         time.sleep(0.05)
 
 
@@ -121,7 +121,7 @@ class Postgres(Process):
     def running_sql(self, text, database):
         """Runs a statement that does not end by itself, until the end of the block."""
         command = ["psql", "-X", "-q", "-h", self.folder, "-p", self.port, "-U", "postgres", "-d", database, "-c", text]
-        # As fast as possible.
+        # The commits of this statement do not wait for the disk, so that it is as fast as possible.
         environment = {**os.environ, "PGOPTIONS": "-c synchronous_commit=off"}
         with open(self.log, "ab") as log:
             files = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
@@ -216,7 +216,7 @@ def program(*arguments, environment=None, text=None, check=True):
         capture_output=True,
         text=True,
         env={**os.environ, **(environment or {})},
-        timeout=PATIENCE_S,
+        timeout=WAIT_S,
     )
     assert not check or run.returncode == 0, f"{arguments}: {run.stderr}"
     return run.returncode, run.stdout, run.stderr

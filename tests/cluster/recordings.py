@@ -1,4 +1,4 @@
-"""Recordings while servers die, and watches across servers."""
+"""Recordings while servers are killed, and watches across servers."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ KILLS = int(os.environ.get("KILLS", "6"))
 PIECE = 4_000
 
 
-def recordings_survive_the_death_of_servers(cluster):
+def recordings_survive_killed_servers(cluster):
     """Kills one server after the other while two clients record. Compares their totals with an uninterrupted fold."""
     cluster.run()
     names = {"python": "paths/cluster-python", "program": "paths/cluster-program"}
@@ -23,7 +23,7 @@ def recordings_survive_the_death_of_servers(cluster):
     direct = [Client(server.address) for server in cluster.servers]
     sent, seen = 0, {name: 0 for name in names.values()}
     for kill in range(KILLS):
-        # Half of the points are durable or on their way when the server dies, and half follow.
+        # Half of the points are durable or on their way when the server is killed, and half follow.
         for recorder in python, program:
             recorder.send(range(sent, sent + PIECE // 2))
         other = direct[(kill + 1) % 2]

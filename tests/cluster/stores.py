@@ -154,7 +154,7 @@ def a_copy_is_complete_or_nothing_is_copied(cluster):
     status, _, errors = cluster.program("store", "copy", "redb:/no/such/directory", target, *password, check=False)
     assert status == 1 and "/no/such/directory" in errors, errors
 
-    # A damaged recording stops the copy, and only that one is damaged for a server.
+    # A damaged recording stops the copy.
     postgres.sql(
         "UPDATE waywiser_recording SET state = set_byte(state, 20, get_byte(state, 20) # 1) WHERE id = 'copied-8'",
         "copy_one",

@@ -16,7 +16,7 @@ async fn a_caller_whose_clock_is_ahead_removes_nothing_early() {
     let swept = store.sweep(Sweep::expired(ahead), None).await.unwrap();
     assert_eq!(swept.removed, []);
     assert_eq!(store.load(name(1)).await, Ok(Some(held)));
-    // Nor does an opening replace it.
+    // An opening does not replace it either.
     let request = OpenRequest { now_unix_ms: ahead, expire_unix_ms: ahead + 1_000, ..opening() };
     let opened = store.open(name(1), request).await;
     assert!(opened.as_ref().is_ok_and(|opened| opened.committed_points() == 10), "{opened:?}");

@@ -16,7 +16,7 @@ async fn available_again(store: &PostgresStore) -> Option<u64> {
     stored.map(|stored| stored.committed_points())
 }
 
-/// Whether a session waits for a lock.
+/// The query returns whether a session waits for a lock.
 const WAITING: &str = "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
 
 /// A session for which all statements of the store wait.
@@ -197,7 +197,7 @@ async fn a_read_only_database_is_unavailable_until_it_accepts_writes() {
     retried(async || commit(&*store, 1, &held, 5).await).await;
 }
 
-/// A standby only.
+/// The URL leads to a standby only.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_standby_is_not_used() {
     let Some((primary, _)) = cluster_and_store().await else { return };

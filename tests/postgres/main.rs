@@ -5,7 +5,8 @@
 //!
 //! The first command uses the newest PostgreSQL in `/usr/lib/postgresql`, or the one whose programs are in the folder
 //! that `WAYWISER_POSTGRES_BIN` names. Without a server the tests print that they were skipped. The second command
-//! installs what is missing, runs the tests on PostgreSQL 15 and 18, and fails without a server.
+//! installs what is missing, runs the tests on PostgreSQL 15 and 18, and fails without a server. Tests that need PgBouncer,
+//! libfaketime or a file system of their own print that they were skipped when it is missing.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(clippy::print_stdout, reason = "printed when a test fails")]

@@ -330,7 +330,7 @@ async fn a_promotion_that_lost_commits_never_leads_to_a_wrong_total() {
     };
     primary.kill().await;
     standby.promote().await;
-    // Another writer takes over, and the sequence may give out the same number again.
+    // Another writer takes over, and the sequence may assign the same number again.
     let taken = loop {
         match second.open(name(1), opening()).await {
             Ok(taken) => break taken,

@@ -106,7 +106,7 @@ async fn changes_by_another_server_are_reported_in_their_order() {
     writer.delete(name(1)).await.unwrap();
     let removed = Removed { name: name(1), epoch: end.epoch };
     assert_eq!(watched.next(&mut events).await, StoreEvent::Removed(removed));
-    // Another server replaces a recording between two looks.
+    // Another server replaces a recording between two polls.
     let before = second.epoch;
     writer.delete(name(2)).await.unwrap();
     let third = recorded(&*writer, 2, 3).await;
@@ -152,7 +152,7 @@ async fn changes_while_the_connection_is_lost_are_reported_afterwards() {
     }
 }
 
-/// A watched recording that is damaged is not read at each look, and the others are reported.
+/// A watched recording that is damaged is not read at each poll, and the others are reported.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_recording_hides_no_changes_of_others() {
     let Some((cluster, writer)) = cluster_and_store().await else { return };

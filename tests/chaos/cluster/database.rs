@@ -16,7 +16,7 @@ use crate::small_disk::SmallDisk;
 /// Small files, so that a small disk has space for them.
 const SETTINGS: &str =
     "max_wal_size = 8MB\nmin_wal_size = 2MB\nwal_keep_size = 16MB\nmax_connections = 60";
-/// Without a password, because the standby has the same rules.
+/// The rules need no password, because the standby has the same ones.
 const RULES: &str = "host all waywiser 127.0.0.1/32 trust";
 const DISK_MEBIBYTES: u32 = 128;
 /// The statement that stores points.
@@ -24,7 +24,7 @@ pub const COMMIT: &str = "UPDATE waywiser_recording";
 
 /// A server of PostgreSQL, possibly on a small disk.
 pub struct Node {
-    /// Unmounted before the folder is removed.
+    /// The disk is unmounted before the folder is removed.
     disk: Option<SmallDisk>,
     pub cluster: Cluster,
 }
