@@ -20,8 +20,8 @@ pub(super) struct StoreArgs {
     /// Where recordings are stored: postgres://USER@HOST/DATABASE, redb:DIRECTORY or memory:
     ///
     /// Several servers can use one PostgreSQL database at the same time. redb:DIRECTORY is the same as --data-dir
-    /// DIRECTORY, and memory: is the same as --ephemeral. Other users of the system can read the arguments of a process,
-    /// so a password does not belong into the URL of an argument.
+    /// DIRECTORY, and memory: is the same as --ephemeral. Do not put a password into the URL on the command line,
+    /// because other users of the system can read the arguments of a process.
     #[arg(
         long,
         value_name = "URL",
@@ -52,8 +52,9 @@ pub(super) struct StoreArgs {
 
     /// Maximum number of recordings [default: 1000000 on disk or in a database, 100000 in memory]
     ///
-    /// A recording takes about 1 KiB. When the maximum is reached, unfinished recordings of up to 1000 points that
-    /// have not grown for 10 minutes are deleted to make space for new ones.
+    /// A recording takes about 1 KiB. When the maximum is reached, the server deletes unfinished recordings to make
+    /// space for new ones. It deletes those of up to 1000 points that have not grown for 10 minutes. It deletes none of
+    /// them in a database, because other servers may write them.
     #[arg(long, value_name = "COUNT", value_parser = at_least_one::<NonZeroU64>)]
     max_recordings: Option<NonZeroU64>,
 }

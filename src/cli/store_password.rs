@@ -1,5 +1,5 @@
-//! The password for the database of a store, if the URL has none: from a file, from the environment, or from the
-//! password file of PostgreSQL.
+//! Reads the password for the database of a store, if the URL has none. The sources are a file, the environment, and
+//! the password file of PostgreSQL.
 //!
 //! The sources are read for each new connection, so that a password is replaced without a restart.
 

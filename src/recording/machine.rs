@@ -81,8 +81,8 @@ enum StoreState {
     Ended,
 }
 
-/// Returns the step after the store has lost what it had reported as durable, as in a failover to a standby that did not
-/// have it. The client sends the missing points again when it opens the recording.
+/// Returns the step after the store has lost what it had reported as durable. A failover to a standby that does not
+/// have the last commits is an example. The client sends the missing points again when it opens the recording.
 fn gone_back() -> NextStep {
     let message = "it has gone back to an earlier state; open the recording again";
     NextStep::Lost(StoreError::Unavailable(message.into()))

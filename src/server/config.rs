@@ -56,7 +56,7 @@ pub struct Config {
     pub max_error_resets: usize,
     /// Maximum number of streams that a client may reset before the server has accepted them. Above it, the connection
     /// is closed (CVE-2023-44487, "rapid reset"). A proxy cancels the calls of many clients on one connection, and a
-    /// busy server reads them at once; a lower limit makes all clients of the proxy lose their calls. Default 512.
+    /// busy server reads them at once. A lower limit makes all clients of the proxy lose their calls. Default 512.
     pub max_pending_resets: usize,
     /// The server sends a ping after this time without input. Default 30 s.
     pub keepalive_interval: Duration,

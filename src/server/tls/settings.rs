@@ -200,8 +200,8 @@ impl TlsSettings {
         }
     }
 
-    /// Reads the files once. A change is applied, and a failure reported, when two reads in a row find it: a writer may
-    /// replace one file after the other, or write a part of a file after the other.
+    /// Reads the files once. A change is applied, and a failure reported, when two reads in a row find it. The reason
+    /// is that a writer may replace one file after the other, or write a file in parts.
     fn follow_once(&self) {
         let mut attempts = self.attempts();
         let applied = match self.read_change() {

@@ -1,7 +1,7 @@
 //! The changes of watched recordings, by asking the database four times a second while there are any.
 //!
-//! Each query sends the known versions and gets the rows that differ. A version is reported once: if the subscriber does
-//! not take it over, because the recording is damaged or because its epoch went back, it is reported again only after a
+//! Each query sends the known versions and gets the rows that differ. A version is reported once. The subscriber does
+//! not take it over if the recording is damaged, or if its epoch went back. The version is then reported again after a
 //! pause.
 
 use std::collections::{HashMap, VecDeque};

@@ -1,5 +1,5 @@
-//! Opens a connection, and checks that the database can be used: it accepts writes, its clock is right, its synchronous
-//! standbys answer, and its schema is that of this program.
+//! Opens a connection, and checks that the database can be used. It must accept writes, and have the right clock and
+//! the schema of this program. Its synchronous standbys must answer.
 
 use std::error::Error as _;
 use std::time::{Duration, SystemTime};

@@ -1,7 +1,7 @@
 //! The failure of a request to the database, and what follows for the caller.
 //!
-//! The severity decides, and not the code alone: a full disk is an `ERROR` that changes nothing, or a `PANIC` during a
-//! commit, with the same code.
+//! The severity decides, and not the code alone. A full disk is an `ERROR` that changes nothing, or a `PANIC` during a
+//! commit. Both have the same code.
 //!
 //! | failure | write | read |
 //! |---|---|---|

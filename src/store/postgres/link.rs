@@ -4,8 +4,8 @@
 //! unnamed statements and sets its parameters with `SET LOCAL`. So it also works through PgBouncer in the mode
 //! `transaction`, where a session keeps neither prepared statements nor parameters.
 //!
-//! A `WARNING` during a transaction makes its result unknown: PostgreSQL reports with a warning that it did not wait
-//! for the synchronous standby, and then reports success.
+//! A `WARNING` during a transaction makes its result unknown. PostgreSQL reports with a warning that it did not wait
+//! for the synchronous standby. It then reports success.
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -34,9 +34,9 @@ impl<'a> Statement<'a> {
     }
 }
 
-/// A record in the log of the database that the commit has to wait for, like for any other change: until it is on the
-/// disk and on the synchronous standbys. All changes that the transaction has seen are before it in the log. So what a
-/// transaction with this statement has read is durable.
+/// Writes a record to the WAL. The commit waits, as for any other change, until it is on the disk and on the
+/// synchronous standbys. All changes that the transaction has seen are before it in the WAL. So what a transaction with
+/// this statement has read is durable.
 pub(super) const BARRIER: &str = "SELECT pg_logical_emit_message(true, 'waywiser', '')";
 
 /// The reason if there is no answer before the deadline.
@@ -296,7 +296,7 @@ impl Drop for Link {
 }
 
 /// Returns the statements before a transaction. The time limits end a transaction whose caller has stopped waiting, or whose
-/// server has disappeared: its locks would delay the other servers until TCP detects that. Whether
+/// server has disappeared. Its locks would delay the other servers until TCP detects that. Whether
 /// it may write depends on the settings of the database, with which operators and managed services stop writers.
 /// Without scans of the whole table, a damaged page affects only the recordings on it, and a plan does not depend on
 /// statistics.

@@ -1,8 +1,8 @@
 //! The task of the reading connection. Loads are collected into batches; other requests are one query each.
 //!
-//! What a query returns is durable: its transaction ends with [`BARRIER`]. Without that, a server could report a commit
-//! as durable that the synchronous standby has not received, because PostgreSQL shows it when the wait of its writer
-//! was cancelled.
+//! What a query returns is durable, because its transaction ends with [`BARRIER`]. When the wait of a writer for the
+//! synchronous standby is cancelled, PostgreSQL shows its commit to readers. Without the barrier, a server could report
+//! this commit as durable, although the standby has not received it.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;

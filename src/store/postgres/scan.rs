@@ -1,9 +1,9 @@
 //! Reads rows in the order of their names, past rows that cannot be read.
 //!
 //! If a page of the table is damaged, each query that reads one of its rows fails, and the error does not name the row.
-//! The scan then asks for fewer rows, down to one. If that one cannot be read, it searches the name: a query for the
-//! names before `b` succeeds if and only if the damaged name is not before `b`, because it reads no row otherwise.
-//! This takes about seven queries for each character of the name.
+//! The scan then asks for fewer rows, down to one. If that one cannot be read, it searches the name. A query for the
+//! names before `b` reads the damaged row only if its name is before `b`, and fails only then. This takes about seven
+//! queries for each character of the name.
 
 use tokio_postgres::Row;
 

@@ -1,7 +1,7 @@
 //! A connection that is opened again when it ends, with a growing pause between attempts that fail.
 //!
-//! When one connection of a store gets no answer, or finds another host, the other one is replaced, too: it may lead to
-//! a server that has been replaced by another one and still accepts connections.
+//! When one connection of a store gets no answer, or finds another host, the other one is replaced, too. It may lead to
+//! an old primary, which still accepts connections after a failover.
 
 use std::future::Future;
 use std::hash::{BuildHasher as _, RandomState};
@@ -184,8 +184,8 @@ impl Session {
     }
 }
 
-/// Returns the pause after `failures` failed attempts, reduced by a random part of up to a half, so that the servers of
-/// a cluster do not connect at the same moment.
+/// Returns the pause after `failures` failed attempts. A random part of up to a half is subtracted, so that the servers
+/// of a cluster do not connect at the same moment.
 fn pause(failures: u32, random: u64) -> Duration {
     let longest = PAUSE_MIN.saturating_mul(1 << failures.clamp(1, 10).saturating_sub(1));
     let longest = longest.min(PAUSE_MAX);
