@@ -91,7 +91,7 @@ mod tests {
             ("memory:hunter2", "use memory:"),
             ("mysql://way:hunter2@db/paths", FORMS),
             ("postgres:way:hunter2@db/paths", ""),
-            ("postgres://way:hunter2@db/paths?no_such_option=1", "no_such_option"),
+            ("postgres://way:hunter2@db/paths?no_such_option=1", "unknown option"),
             ("postgres://way:hunter2@db:port/paths", "port"),
             ("postgres://:hunter2@db/paths", "USER"),
         ] {

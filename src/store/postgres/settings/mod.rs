@@ -414,7 +414,7 @@ mod tests {
         an IPv6 address in the URL is written as [ADDRESS]:PORT
         sslmode is "on": use disable, prefer, require, verify-ca or verify-full
         an option of the URL has no value: write OPTION=VALUE
-        the option "colour" of the URL is not supported: use sslmode, sslrootcert, sslcert, sslkey, application_name, connect_timeout or target_session_attrs
+        the URL has an unknown option: use sslmode, sslrootcert, sslcert, sslkey, application_name, connect_timeout or target_session_attrs
         the option "options" of the URL is not supported: set parameters of the session with ALTER ROLE ... SET in the database
         sslcert and sslkey belong together: set both or neither
         connect_timeout is "0": use a number of seconds from 1 to 60
