@@ -164,7 +164,10 @@ fn the_module_map_names_every_module() {
 }
 
 /// Flags of other programs in the documents.
-const FOREIGN_FLAGS: [&str; 10] = [
+const FOREIGN_FLAGS: [&str; 13] = [
+    "--checkpoint",
+    "--host",
+    "--owner",
     "--now",
     "--path",
     "--release",
