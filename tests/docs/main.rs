@@ -164,7 +164,10 @@ fn the_module_map_names_every_module() {
 }
 
 /// Flags of other programs in the documents.
-const FOREIGN_FLAGS: [&str; 13] = [
+const FOREIGN_FLAGS: [&str; 16] = [
+    "--pgdata",
+    "--pwprompt",
+    "--username",
     "--checkpoint",
     "--host",
     "--owner",
