@@ -4,7 +4,7 @@
 //! not sent any more.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::SeqCst};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -14,6 +14,9 @@ use crate::recording::StoreError;
 
 /// The time that a request may take, including the time in the queue. It is less than the time limit of the service.
 const REQUEST: Duration = Duration::from_secs(8);
+
+/// A request that was put back is not sent again in this last part of its time, so that it ends with a known result.
+const LAST_PART: Duration = Duration::from_millis(500);
 
 /// Maximum number of requests in a queue.
 const QUEUE: usize = 4_096;
@@ -30,6 +33,7 @@ pub(super) struct Ticket<T> {
     reply: oneshot::Sender<Result<T, StoreError>>,
     phase: Arc<AtomicU8>,
     deadline: Instant,
+    was_put_back: AtomicBool,
     _space: OwnedSemaphorePermit,
 }
 
@@ -47,14 +51,15 @@ impl<T> Ticket<T> {
     pub(super) fn put_back(&self) {
         // The caller may have stopped waiting. It has reported an unknown result then.
         let _ = self.phase.compare_exchange(SENT, QUEUED, SeqCst, SeqCst);
+        self.was_put_back.store(true, SeqCst);
     }
 
     /// Returns whether the caller does not wait any more: its time is over, or it has dropped its future. An opening that
     /// is carried out later would fence a writer that has opened the recording in the meantime.
     pub(super) fn is_abandoned(&self) -> bool {
-        self.reply.is_closed()
-            || Instant::now() >= self.deadline
-            || self.phase.load(SeqCst) == ABANDONED
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let needed = if self.was_put_back.load(SeqCst) { LAST_PART } else { Duration::ZERO };
+        self.reply.is_closed() || left <= needed || self.phase.load(SeqCst) == ABANDONED
     }
 
     /// Answers the request.
@@ -105,13 +110,18 @@ impl<R> Queue<R> {
         let space = space.map_err(|_| full())?.map_err(|_| stopped())?;
         let phase = Arc::new(AtomicU8::new(QUEUED));
         let (reply, answer) = oneshot::channel();
-        let ticket = Ticket { reply, phase: Arc::clone(&phase), deadline, _space: space };
-        let request = request(ticket);
+        let request = request(Ticket {
+            reply,
+            phase: Arc::clone(&phase),
+            deadline,
+            was_put_back: AtomicBool::new(false),
+            _space: space,
+        });
         let sent = timeout_at(deadline, self.sender.send(request)).await;
         sent.map_err(|_| full())?.map_err(|_| stopped())?;
         let late = match timeout_at(deadline, answer).await {
             Ok(Ok(result)) => return result,
-            Ok(Err(_)) => "the task of the connection has stopped",
+            Ok(Err(_)) => "the database did not carry it out in time",
             Err(_) => "the database did not answer in time",
         };
         let abandoned = phase.compare_exchange(QUEUED, ABANDONED, SeqCst, SeqCst);

@@ -9,6 +9,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::cli::serve::ServeArgs;
 
+mod wrong_values;
+
 /// A file of settings, variables and arguments.
 struct Sources {
     folder: TempDir,
@@ -232,21 +234,6 @@ fn an_error_names_file_line_and_key() {
 }
 
 #[test]
-fn an_error_does_not_quote_a_secret_in_the_wrong_place() {
-    for content in [
-        "password = \"hunter2\"",
-        "token = \"hunter2\"",
-        "data-dir = \"-----BEGIN PRIVATE KEY-----hunter2\"",
-        "listen = hunter2",
-        "[[principal]]\ntoken_sha256 = [\"hunter2\"]",
-        "data-dir = \"hunter2",
-    ] {
-        let error = file_error(content);
-        assert!(!error.contains("hunter2"), "{error}");
-    }
-}
-
-#[test]
 fn the_error_of_a_value_that_may_be_a_secret_does_not_quote_it() {
     let urls =
         ["https://user:hunter2@example.org/x", "http://hunter2.org/x", "user:hunter2@example.org"];
@@ -375,32 +362,6 @@ fn every_setting_has_a_variable_that_the_help_shows() {
             assert!(arg.get_env().is_some() && arg.is_hide_env_values_set(), "{}", key.name);
         }
     }
-}
-
-#[test]
-fn a_wrong_value_of_each_setting_is_refused_with_its_source() {
-    let wrong = "#?";
-    let mut any_text = Vec::new();
-    let command = crate::cli::command();
-    for key in Key::all(command.find_subcommand("serve").unwrap()) {
-        let name = &key.name;
-        if key.kind != Kind::Switch && key.check(OsStr::new(wrong)).is_ok() {
-            any_text.push(name.clone());
-            continue;
-        }
-        let error = file_error(format!("{name} = \"{wrong}\""));
-        assert!(error.starts_with(&format!("FILE, line 1: {name} ")), "{error}");
-        let variable = &key.variables[0];
-        let error = Sources::new(&[]).variable(variable, wrong).error();
-        assert!(error.contains(variable), "{error}");
-        let error = Sources::new(&[&format!("--{name}={wrong}")]).error();
-        assert!(error.contains(&format!("--{name}")), "{error}");
-    }
-    // Any text can be the name of a file. `config check` checks the others later.
-    insta::assert_snapshot!(
-        any_text.join(" "),
-        @"log-filter otlp-endpoint store-password-file data-dir tls-cert tls-key tls-client-ca tokens jwks jwt-issuer jwt-audience jwt-namespace-claim jwt-role-claim features"
-    );
 }
 
 /// A command with flags of every kind, as the groups of flags of `serve` define them.
