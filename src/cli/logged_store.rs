@@ -21,7 +21,7 @@ use crate::store::{PostgresStore, RedbStore};
 /// The recording that the probe of a store reads. It does not need to exist.
 const PROBED: &str = "paths/readiness-check";
 
-/// The time between two looks at the connection to a database.
+/// The time between two checks of the connection to a database.
 const AVAILABILITY_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The kind of a store.

@@ -14,7 +14,7 @@ pub(super) fn is_hidden(flag: &str, value: &str) -> bool {
 }
 
 /// Returns whether a value may contain a secret: a URL with a user name, a password or a query, or a PEM text. The user
-/// name and the usual options of a PostgreSQL database are no secrets.
+/// name and the options in `DATABASE_OPTIONS` of a PostgreSQL database are not secrets.
 pub(super) fn may_contain(value: &str) -> bool {
     if is_database_without_password(value) {
         return false;

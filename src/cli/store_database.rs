@@ -109,7 +109,7 @@ pub(super) async fn open(
     }
 }
 
-/// Migrates a database as soon as it can be reached. The store connects again and again meanwhile.
+/// Migrates a database as soon as it can be reached. The store tries to connect in the meantime.
 async fn migrate_later(settings: PostgresSettings) {
     loop {
         tokio::time::sleep(MIGRATION_RETRY).await;

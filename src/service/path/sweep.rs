@@ -84,8 +84,8 @@ pub(super) async fn open(
 }
 
 /// Makes space in a full store for a recording of a namespace: removes expired recordings of all namespaces, or up to
-/// [`ABANDONED_AT_ONCE`] abandoned ones of this namespace if no other server uses the store. Returns whether it, or another call in the meantime, removed
-/// any. Callers of one namespace never remove recordings of another one that others may still use.
+/// [`ABANDONED_AT_ONCE`] abandoned ones of this namespace if no other server uses the store. Returns whether it, or another
+/// call in the meantime, removed any. Callers of one namespace never remove recordings of another one that others may still use.
 ///
 /// One runs at a time, also after its caller has stopped waiting. It checks each recording at most once per kind.
 pub(super) async fn reclaim(shared: &Arc<Shared>, namespace: Option<&Namespace>) -> bool {
