@@ -67,14 +67,14 @@ impl Revocation {
     }
 }
 
-/// A reference to a revocation, which exists as long as a session has it.
+/// A reference to a revocation, which exists as long as a session holds it.
 #[cfg(feature = "auth")]
 #[derive(Clone, Debug)]
 pub(super) struct WeakRevocation(Weak<Inner>);
 
 #[cfg(feature = "auth")]
 impl WeakRevocation {
-    /// Returns the revocation if a session has it.
+    /// Returns the revocation if a session holds it.
     pub(super) fn upgrade(&self) -> Option<Revocation> {
         self.0.upgrade().map(Revocation)
     }

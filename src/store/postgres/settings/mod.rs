@@ -56,7 +56,7 @@ pub struct PostgresSettings {
 pub(super) enum TlsMode {
     /// No TLS.
     Disable,
-    /// TLS if the server has it. The certificate is not verified.
+    /// TLS if the server supports it. The certificate is not verified.
     #[default]
     Prefer,
     /// Always TLS. The certificate is verified only if `sslrootcert` is set.
