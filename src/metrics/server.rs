@@ -40,6 +40,11 @@ fn calls(stats: &ServerStats, samples: &mut Samples<'_>) {
     };
     let help = "Calls that are open";
     samples.gauge("waywiser_calls_open", help, by_method(|method| method.open));
+    let help =
+        "Calls that compete for the processor: they have done much work and still have input";
+    samples.gauge("waywiser_calls_competing", help, |family| {
+        family.add(&[], stats.calls_competing);
+    });
     let help = "Points that were added to paths, also by calls that are open";
     samples.counter("waywiser_points", help, by_method(|method| method.points));
     let help = "Request messages, also of calls that are open";

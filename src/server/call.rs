@@ -29,7 +29,9 @@ use super::peer::peer_key;
 use super::service_names::{AUXILIARY, HEALTH_PREFIX, HEALTH_WATCH, MEASURING};
 use super::shared::Shared;
 use crate::auth::{AuthError, Credentials, Principal, Session};
-use crate::service::{ClientAddress, Rates, RpcError, WATCH_PATH, excerpt, refuse_non_grpc};
+use crate::service::{
+    ClientAddress, Owner, Participant, Rates, RpcError, WATCH_PATH, excerpt, refuse_non_grpc,
+};
 
 /// The routes of one connection. Each of its calls ends in time and is reported to observers.
 pub(super) struct CallService {
@@ -233,6 +235,12 @@ impl CallService {
         }
         let progress = Arc::clone(record.progress());
         parts.extensions.insert(Arc::clone(&progress));
+        parts.extensions.insert(Participant {
+            load: Arc::clone(&self.shared.load),
+            owner: Owner::of(record.principal(), peer_key(record.peer().ip())),
+            deadline: cutoff.deadline(),
+            progress: Arc::clone(&progress),
+        });
         let peer = peer_key(record.peer().ip());
         parts.extensions.insert(self.shared.creations.of_peer(peer));
         parts.extensions.insert(ClientAddress(record.peer().ip()));
@@ -256,7 +264,7 @@ impl CallService {
                 if let Poll::Ready(Ok(response)) = answer {
                     return Poll::Ready(Ok(response));
                 }
-                cutoff.poll(cx, record.progress().point_count()).map(Err)
+                cutoff.poll(cx, record.progress()).map(Err)
             })
             .await;
             match answer {

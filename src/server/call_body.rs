@@ -50,8 +50,7 @@ impl CallBody {
     /// Completes when the call must end although its client reads nothing. No status reaches the client then.
     pub(super) fn poll_cutoff(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(call) = &mut self.call else { return Poll::Pending };
-        let point_count = call.record.progress().point_count();
-        let error = ready!(call.cutoff.poll(cx, point_count));
+        let error = ready!(call.cutoff.poll(cx, call.record.progress()));
         call.record.set_status(error.into());
         Poll::Ready(())
     }
@@ -102,8 +101,7 @@ impl http_body::Body for CallBody {
                 Poll::Ready(frame)
             }
             Poll::Pending => {
-                let point_count = call.record.progress().point_count();
-                let error = ready!(call.cutoff.poll(cx, point_count));
+                let error = ready!(call.cutoff.poll(cx, call.record.progress()));
                 let error = call.record.shared().end_error(error);
                 Poll::Ready(Some(Ok(this.end_with(error))))
             }

@@ -8,16 +8,16 @@ use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
 use tokio::task::coop::{Unconstrained, unconstrained};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::client_certificate::ClientCertificate;
 use crate::auth::{AuthError, Revocation, Session};
-use crate::service::{RpcError, excerpt};
+use crate::service::{Progress, RpcError, excerpt};
 
 /// The events that end a call before its answer is complete.
 pub(super) struct Cutoff {
-    deadline: Option<OutsideCoopBudget<Sleep>>,
+    deadline: Option<(Instant, OutsideCoopBudget<Sleep>)>,
     /// The time limit until the answer begins, for methods that set no time limit on their request.
     answer: Option<(Duration, OutsideCoopBudget<Sleep>)>,
     closing: OutsideCoopBudget<WaitForCancellationFutureOwned>,
@@ -104,7 +104,8 @@ impl Cutoff {
                 if timeout.is_zero() {
                     return Err(RpcError::Deadline { point_count: 0 });
                 }
-                Some(outside_coop_budget(sleep(timeout)))
+                let sleep = sleep(timeout);
+                Some((sleep.deadline(), outside_coop_budget(sleep)))
             }
         };
         let answer = answer_time.map(|time| (time, outside_coop_budget(sleep(time))));
@@ -122,9 +123,18 @@ impl Cutoff {
         self.answer = None;
     }
 
-    /// Completes with the error when the call must end. `point_count` is the number of its points so far.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, point_count: u64) -> Poll<RpcError> {
-        let passed = self.deadline.as_mut().is_some_and(|at| Pin::new(at).poll(cx).is_ready());
+    /// Returns the time at which the deadline of the caller passes.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.deadline.as_ref().map(|(deadline, _)| *deadline)
+    }
+
+    /// Completes with the error when the call must end.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, progress: &Progress) -> Poll<RpcError> {
+        if progress.is_refused() {
+            return Poll::Ready(RpcError::Busy);
+        }
+        let point_count = progress.point_count();
+        let passed = self.deadline.as_mut().is_some_and(|(_, at)| Pin::new(at).poll(cx).is_ready());
         if passed {
             return Poll::Ready(RpcError::Deadline { point_count });
         }
@@ -178,5 +188,21 @@ mod tests {
         for bad in ["", "S", "100", "1s", "-1S", "1.5S", "123456789S", "١S"] {
             assert_eq!(read(bad), None, "{bad}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refused_call_ends_before_its_deadline() {
+        let headers = HeaderMap::from_iter([(
+            http::header::HeaderName::from_static("grpc-timeout"),
+            "2S".parse().unwrap(),
+        )]);
+        let closing = CancellationToken::new();
+        let mut cutoff = Cutoff::new(&headers, None, closing, Grounds::default()).unwrap();
+        assert_eq!(cutoff.deadline(), Some(Instant::now() + Duration::from_secs(2)));
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let progress = Progress::default();
+        assert!(cutoff.poll(&mut cx, &progress).is_pending());
+        progress.refuse();
+        assert!(matches!(cutoff.poll(&mut cx, &progress), Poll::Ready(RpcError::Busy)));
     }
 }

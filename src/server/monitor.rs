@@ -12,7 +12,7 @@ use super::memory::Memory;
 use super::methods::Methods;
 use super::open_calls::OpenCalls;
 use crate::auth::{Authenticator, Outage};
-use crate::service::PathActivity;
+use crate::service::{Load, PathActivity};
 
 /// The stage of the life of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +65,7 @@ impl Default for Monitored {
 pub(super) struct Running {
     pub(super) max_connections: u64,
     pub(super) memory: Weak<Memory>,
+    pub(super) load: Weak<Load>,
     pub(super) log: Weak<LogLimit>,
     pub(super) paths: Box<dyn Fn() -> PathActivity + Send + Sync>,
     pub(super) authenticator: Option<Weak<dyn Authenticator>>,
@@ -87,6 +88,8 @@ pub struct ServerStats {
     pub methods: Vec<MethodStats>,
     /// The calls that ended with an error: its code, the reason of its ErrorInfo, and the number.
     pub call_errors: Vec<(Code, String, u64)>,
+    /// Calls that compete for the processor (current).
+    pub calls_competing: u64,
     /// Connections that were accepted.
     pub connections_accepted: u64,
     /// Connections that are open (current).
@@ -157,6 +160,7 @@ impl Monitor {
         let Monitored { counters, calls, running, .. } = &*self.0;
         let running = running.get();
         let memory = running.and_then(|running| running.memory.upgrade());
+        let load = running.and_then(|running| running.load.upgrade());
         let log = running.and_then(|running| running.log.upgrade());
         let paths = running.map(|running| (running.paths)()).unwrap_or_default();
         let methods = Methods::get().names().iter().zip(calls.totals());
@@ -173,6 +177,7 @@ impl Monitor {
                 })
                 .collect(),
             call_errors: counters.call_errors(),
+            calls_competing: load.map_or(0, |load| load.competing().into()),
             connections_accepted: counters.accepted_count(),
             connections_open: counters.open_count(),
             connections_max: running.map_or(0, |running| running.max_connections),

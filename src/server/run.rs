@@ -228,6 +228,7 @@ impl Server {
         shared.monitored.connect(Running {
             max_connections: shared.config.max_connections as u64,
             memory: Arc::downgrade(&shared.memory),
+            load: Arc::downgrade(&shared.load),
             log: Arc::downgrade(&shared.log),
             paths: Box::new(paths.activity()),
             authenticator: shared.authenticator.as_ref().map(Arc::downgrade),

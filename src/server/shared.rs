@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -17,7 +18,7 @@ use super::observer::CallObserver;
 use super::quota::Quotas;
 use super::system_memory;
 use crate::auth::Authenticator;
-use crate::service::{CreationLimit, RpcError};
+use crate::service::{CreationLimit, Load, RpcError};
 
 /// The stages of a shutdown, as every connection and call observes them.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +37,7 @@ pub(super) struct Shared {
     pub(super) memory: Arc<Memory>,
     pub(super) log: Arc<LogLimit>,
     pub(super) creations: Arc<CreationLimit>,
+    pub(super) load: Arc<Load>,
     pub(super) quotas: Quotas,
     pub(super) failed_checks: FailedChecks,
     pub(super) proxies: TrustedProxies,
@@ -55,6 +57,7 @@ impl Shared {
     ) -> Arc<Self> {
         let memory = config.max_memory_bytes.unwrap_or_else(system_memory::default_budget);
         let log = Arc::new(LogLimit::new(config.max_log_rate));
+        let threads = Handle::try_current().map_or(1, |runtime| runtime.metrics().num_workers());
         let call_log = LogObserver::new(Arc::clone(&log), config.log_sample);
         let call_log: Arc<dyn CallObserver> = Arc::new(call_log);
         Arc::new(Self {
@@ -68,6 +71,7 @@ impl Shared {
             ),
             failed_checks: FailedChecks::default(),
             proxies: TrustedProxies::new(config.trusted_proxies.clone()),
+            load: Arc::new(Load::new(threads)),
             creations: CreationLimit::new(config.max_new_recordings_per_minute),
             monitored: Arc::clone(monitor.state()),
             observers: std::iter::once(call_log).chain(observers).collect(),

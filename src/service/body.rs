@@ -104,7 +104,7 @@ impl RequestBody {
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, RpcError>> {
         loop {
             let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
-                self.work.reset();
+                self.work.wait_for_input();
                 ready!(self.idle.poll(cx));
                 return Poll::Ready(Err(RpcError::Idle {
                     idle_timeout: self.idle.limit,
@@ -122,7 +122,10 @@ impl RequestBody {
                     self.work.add_frame(data.len());
                     return Poll::Ready(Ok(Some(data)));
                 }
-                None if self.body.is_end_stream() => return Poll::Ready(Ok(None)),
+                None if self.body.is_end_stream() => {
+                    self.work.complete();
+                    return Poll::Ready(Ok(None));
+                }
                 None => return Poll::Ready(Err(self.cut(StreamCut::Reset("NO_ERROR".into())))),
                 Some(Err(error)) => return Poll::Ready(Err(self.cut(cause(&error)))),
             }
@@ -304,6 +307,7 @@ mod tests {
     /// Reads these bytes with a limit of one point per second, until the call ends or is dropped. Returns the debt in
     /// seconds.
     async fn debt_after(bytes: Bytes, is_dropped: bool) -> u64 {
+        use crate::service::work::TestBudget;
         use crate::service::{Account, QuotaScope, Rate, RateUnit};
 
         let account = Arc::new(Account::new(Instant::now()));
@@ -313,7 +317,7 @@ mod tests {
         let mut request = Request::new(Body::new(Scripted { frames, end: End::Stream }));
         request.extensions_mut().insert(Rates(Arc::new([rate])));
         // A budget that is spent at once, so that the call yields within the frame.
-        request.extensions_mut().insert(Work::with_max(1));
+        request.extensions_mut().insert(TestBudget { max_ns: 1, most_ns: Arc::default() });
         let mut call = Box::pin(async move {
             let limits = StreamLimits::default();
             fold_points(request, &limits, Metric::Planar, AxisOrder::XY).await

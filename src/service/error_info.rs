@@ -137,8 +137,9 @@ impl From<RpcError> for Status {
             RpcError::Unauthenticated(AuthError::Unavailable { retry_after, .. }) => {
                 details.set_retry_info(Some(*retry_after));
             }
-            // A reload can end the sessions of many clients. They do not all call again at the same time.
-            RpcError::SessionEnded => {
+            // A reload can end the sessions of many clients, and a busy server refuses many calls. The clients do not all
+            // call again at the same time.
+            RpcError::SessionEnded | RpcError::Busy => {
                 let [min, max] = SPREAD_DELAYS;
                 details.set_retry_info(Some(min + (max - min).mul_f64(fastrand::f64())));
             }
@@ -192,13 +193,17 @@ mod tests {
     }
 
     #[test]
-    fn clients_whose_sessions_end_at_the_same_time_are_asked_to_wait_for_different_times() {
-        let mut delays: Vec<_> = (0..200)
-            .map(|_| {
-                let status = Status::from(RpcError::SessionEnded);
+    fn clients_that_are_refused_at_the_same_time_are_asked_to_wait_for_different_times() {
+        for error in [RpcError::SessionEnded, RpcError::Busy] {
+            let delay = || {
+                let status = Status::from(error.clone());
                 status.get_details_retry_info().unwrap().retry_delay.unwrap()
-            })
-            .collect();
+            };
+            assert_spread((0..200).map(|_| delay()).collect());
+        }
+    }
+
+    fn assert_spread(mut delays: Vec<std::time::Duration>) {
         let [min, max] = SPREAD_DELAYS;
         assert!(delays.iter().all(|delay| (min..=max).contains(delay)));
         delays.sort_unstable();

@@ -228,7 +228,7 @@ mod tests {
             let mut work = Work::default();
             for mut chunk in framed(&points).chunks(piece) {
                 while fold.fold(&mut chunk, &mut work).unwrap() == Step::Spent {
-                    work.reset();
+                    work.wait_for_input();
                 }
             }
             let (path, seen) = fold.finish().unwrap();

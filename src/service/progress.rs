@@ -1,6 +1,6 @@
 //! The progress of a call, for the server and its observers.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Counts the points and bytes of one call.
@@ -16,6 +16,7 @@ pub struct Progress {
     throttled_ns: AtomicU64,
     buffered_bytes: AtomicU64,
     path_bytes: AtomicU64,
+    is_refused: AtomicBool,
 }
 
 impl Progress {
@@ -58,6 +59,15 @@ impl Progress {
     /// Returns the time for which quotas have stopped the stream, including a wait that has just begun.
     pub fn throttled(&self) -> Duration {
         Duration::from_nanos(self.throttled_ns.load(Relaxed))
+    }
+
+    /// Refuses the call, because it would probably miss its deadline. The server ends it.
+    pub(crate) fn refuse(&self) {
+        self.is_refused.store(true, Relaxed);
+    }
+
+    pub(crate) fn is_refused(&self) -> bool {
+        self.is_refused.load(Relaxed)
     }
 
     pub(crate) fn set_throttled(&self, time: Duration) {

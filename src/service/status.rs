@@ -140,6 +140,11 @@ pub enum RpcError {
         /// Number of points that were folded.
         point_count: u64,
     },
+    /// The server has so much work that the call would probably miss its deadline.
+    #[error(
+        "the server has too much work to end this call before its deadline; call again later, or with more time"
+    )]
+    Busy,
     /// The client sent nothing for too long.
     #[error("the client sent nothing for {} s after {}", idle_timeout.as_secs_f64(), points(*point_count))]
     Idle {
@@ -389,6 +394,7 @@ impl RpcError {
             Self::Timeout(_) => (Code::InvalidArgument, "TIMEOUT_INVALID"),
             Self::UnknownMethod(_) => (Code::Unimplemented, "METHOD_UNKNOWN"),
             Self::Deadline { .. } => (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
+            Self::Busy => (Code::Unavailable, "SERVER_BUSY"),
             Self::Idle { .. } => (Code::DeadlineExceeded, "STREAM_IDLE"),
             Self::Unread { .. } => (Code::DeadlineExceeded, "REPLY_UNREAD"),
             Self::Evicted => (Code::Unavailable, "CONNECTION_EVICTED"),

@@ -10,6 +10,7 @@
 //! that is decoded and encoded again (0.7 ms for 64 KiB). At each yield the future of the call returns `Poll::Pending`,
 //! so that the server handles resets, deadlines and its own shutdown.
 
+use super::load::{CallLoad, Participant};
 use crate::measure::Cost;
 use crate::wire::InflateStep;
 
@@ -61,12 +62,14 @@ pub(super) enum Step {
 }
 
 /// The work of one stream since it last yielded or waited, and the number of its points.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Work {
     spent_ns: u64,
     /// Points of all messages that were decoded, also those that the path does not contain.
     point_count: u64,
     max_ns: u64,
+    /// The call in the load of its server.
+    load: Option<Box<CallLoad>>,
     #[cfg(test)]
     most_ns: std::sync::Arc<std::sync::atomic::AtomicU64>,
 }
@@ -80,17 +83,22 @@ impl Default for Work {
 impl Work {
     /// Returns the counter of a request that begins.
     pub(super) fn of_request(extensions: &mut http::Extensions) -> Self {
+        let load = extensions.remove::<Participant>().map(|call| Box::new(CallLoad::new(call)));
         // A test sets its own maximum, and reads the counter.
-        let set_by_test = if cfg!(test) { extensions.remove() } else { None };
-        set_by_test.unwrap_or_default()
+        #[cfg(test)]
+        if let Some(TestBudget { max_ns, most_ns }) = extensions.remove() {
+            return Self { load, most_ns, ..Self::with_max(max_ns) };
+        }
+        Self { load, ..Self::default() }
     }
 
     /// Returns a counter with this budget.
-    pub(super) fn with_max(max_ns: u64) -> Self {
+    fn with_max(max_ns: u64) -> Self {
         Self {
             spent_ns: 0,
             point_count: 0,
             max_ns,
+            load: None,
             #[cfg(test)]
             most_ns: std::sync::Arc::default(),
         }
@@ -179,8 +187,22 @@ impl Work {
         self.spent_ns.saturating_add(RECODED_BYTE_NS * bytes as u64) >= self.max_ns
     }
 
-    /// Restarts the count, because the stream waits and other streams use the thread.
-    pub(super) fn reset(&mut self) {
+    /// Restarts the count, because the stream waits for input and other streams use the thread.
+    pub(super) fn wait_for_input(&mut self) {
+        if let Some(load) = &mut self.load {
+            load.waits(self.spent_ns);
+        }
+        self.reset();
+    }
+
+    /// Notes that the whole request was received.
+    pub(super) fn complete(&mut self) {
+        if let Some(load) = &mut self.load {
+            load.completes();
+        }
+    }
+
+    fn reset(&mut self) {
         #[cfg(test)]
         self.most_ns.fetch_max(self.spent_ns, std::sync::atomic::Ordering::Relaxed);
         self.spent_ns = 0;
@@ -196,10 +218,25 @@ impl Work {
     /// Yields to other tasks, sockets and timers, and restarts the count. If the caller drops this future, the budget
     /// stays spent, and the next call yields.
     pub(super) async fn pause(&mut self) {
+        if let Some(load) = &mut self.load {
+            load.yields(self.spent_ns);
+        }
         // The runtime polls this task again only after it has checked its sockets and timers.
         tokio::task::yield_now().await;
+        if let Some(load) = &mut self.load {
+            load.resumes();
+        }
         self.reset();
     }
+}
+
+/// The budget of a call in a test.
+#[cfg(test)]
+#[derive(Clone, Debug)]
+pub(super) struct TestBudget {
+    pub(super) max_ns: u64,
+    /// Receives the largest amount of work without a yield.
+    pub(super) most_ns: std::sync::Arc<std::sync::atomic::AtomicU64>,
 }
 
 #[cfg(test)]

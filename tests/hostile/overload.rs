@@ -1,9 +1,10 @@
 //! Weakness: under more load than the server can carry, all calls are late and none is useful.
 //!
 //! Measures the rate of calls that are answered before their deadline (goodput), first at the largest load that the
-//! server can carry and then at twice that load. The goodput under overload is a figure without a limit; the server must
-//! answer some calls, and must recover.
+//! server can carry and then at twice that load. Under overload the goodput must stay near its maximum, the other calls
+//! must be refused with UNAVAILABLE, and the server must recover.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -22,6 +23,16 @@ const DEADLINE: Duration = Duration::from_secs(2);
 const DEADLINE_TEXT: &str = "2000m";
 /// Calls of all clients at the same time, for the largest load that the server can carry.
 const CLIENTS: usize = 16;
+/// The smallest share of the best rate of answers that the server keeps under overload.
+const SHARE_MIN: f64 = 0.9;
+
+/// The outcome of calls at a rate.
+struct Goodput {
+    /// Answers in time, per second of calls.
+    rate: f64,
+    /// The number of calls with each status code. `None` is no answer within twice the deadline.
+    codes: BTreeMap<Option<u32>, usize>,
+}
 
 async fn call(connection: &mut Connection, body: &Bytes) -> Reply {
     let stream = connection.open(RECORD_PATH, &[("grpc-timeout", DEADLINE_TEXT)]).await;
@@ -49,9 +60,8 @@ async fn closed_loop(server: &Server, body: &Bytes, duration: Duration) -> f64 {
     answers.load(Relaxed) as f64 / duration.as_secs_f64()
 }
 
-/// Begins calls at this rate, whether or not others are answered. Returns the rate of answers in time, and a count of
-/// the codes.
-async fn open_loop(server: &Server, body: &Bytes, rate: f64, duration: Duration) -> (f64, String) {
+/// Begins calls at this rate, whether or not others are answered.
+async fn open_loop(server: &Server, body: &Bytes, rate: f64, duration: Duration) -> Goodput {
     let count = (rate * duration.as_secs_f64()) as usize;
     let started = Instant::now();
     let mut calls = JoinSet::new();
@@ -66,12 +76,12 @@ async fn open_loop(server: &Server, body: &Bytes, rate: f64, duration: Duration)
             timeout(2 * DEADLINE, call).await.ok().flatten()
         });
     }
-    let mut codes = std::collections::BTreeMap::new();
+    let mut codes = BTreeMap::new();
     while let Some(code) = calls.join_next().await {
         *codes.entry(code.unwrap()).or_insert(0_usize) += 1;
     }
     let answers = codes.get(&Some(0)).copied().unwrap_or(0);
-    (answers as f64 / duration.as_secs_f64(), format!("{codes:?}"))
+    Goodput { rate: answers as f64 / duration.as_secs_f64(), codes }
 }
 
 #[test]
@@ -83,17 +93,23 @@ fn the_server_recovers_from_twice_its_load() {
         let body = Bytes::from([first_message(), plain_legs(Legs::Long)].concat());
         let best = closed_loop(&server, &body, duration).await;
         report.figure("calls per second at the largest load that is carried", best.round());
+        let mut useful = 0.0;
         for factor in [0.8, 1.0, 2.0] {
-            let (goodput, codes) = open_loop(&server, &body, factor * best, duration).await;
-            let share = goodput / best;
+            let Goodput { rate, codes } = open_loop(&server, &body, factor * best, duration).await;
+            let share = rate / best;
             report.figure(
                 format!("{factor} times this load"),
-                format!("{goodput:.0} answers per second ({share:.2} of the best), codes {codes}"),
+                format!("{rate:.0} answers per second ({share:.2} of the best), codes {codes:?}"),
             );
-            report.check(goodput > 0.0, format!("calls are answered at {factor} times the load"));
+            report.check(rate > 0.0, format!("calls are answered at {factor} times the load"));
+            useful = rate;
         }
         let after = closed_loop(&server, &body, duration).await;
         report.figure("calls per second after the overload", after.round());
+        // Other processes may have slowed down one of the measurements.
+        let is_met = useful >= SHARE_MIN * best.min(after) || !is_optimised();
+        let text = format!("at twice the load {useful:.0} calls per second are answered in time");
+        report.check(is_met, text);
         let is_met = after >= 0.75 * best || !is_optimised();
         report
             .check(is_met, format!("after the overload, {after:.0} of {best:.0} calls per second"));

@@ -89,8 +89,7 @@ impl Calls {
     }
 
     fn call(&self, frames: Frames) -> crate::service::method::ResponseFuture {
-        let mut work = Work::with_max(self.max_ns);
-        work.most_ns = self.most_ns.clone();
+        let work = TestBudget { max_ns: self.max_ns, most_ns: self.most_ns.clone() };
         let mut request = Request::new(Body::new(frames));
         *request.uri_mut() = self.path.parse().unwrap();
         request.extensions_mut().insert(work);

@@ -21,7 +21,7 @@ fn add_message(
     let mut adder = buffer.begin(accumulator, &view, skip)?;
     let mut work = Work::default();
     while buffer.add(accumulator, &mut adder, &mut work)? == Step::Spent {
-        work.reset();
+        work.wait_for_input();
     }
     Ok(())
 }
