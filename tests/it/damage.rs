@@ -2,7 +2,8 @@
 //! with exactly the bits that were stored. No recording silently goes missing.
 //!
 //! `cargo test` runs some rounds. `DAMAGE_ROUNDS=300 cargo test --test it damage -- --nocapture` runs more and
-//! prints a summary; `DAMAGE_SEED` repeats one round; `DAMAGE_KIND` is one kind of damage.
+//! prints a summary; `DAMAGE_SEED` repeats one round; `DAMAGE_KIND` is one kind of damage;
+//! `DAMAGE_IMAGE` makes nearly the same file again.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -42,8 +43,21 @@ fn grown(from: &Checkpoint, points: u64) -> Checkpoint {
 
 type Stored = BTreeMap<RecordingName, Checkpoint>;
 
-/// Opens the recordings of a range and commits some points to each.
-async fn record(store: &RedbStore, stored: &mut Stored, range: std::ops::Range<u64>) {
+/// Opens the recordings of a range and commits some points to each. Groups of random sizes do so at the same time.
+async fn record(
+    store: &RedbStore,
+    stored: &mut Stored,
+    mut range: std::ops::Range<u64>,
+    random: &mut fastrand::Rng,
+) {
+    while !range.is_empty() {
+        let end = range.end.min(range.start + random.u64(1..=2 * RECORDINGS));
+        record_group(store, stored, range.start..end).await;
+        range.start = end;
+    }
+}
+
+async fn record_group(store: &RedbStore, stored: &mut Stored, range: std::ops::Range<u64>) {
     let options = Some(Options::new(Metric::Planar));
     let opening =
         OpenRequest { options, now_unix_ms: 1, expire_unix_ms: i64::MAX, max_in_namespace: None };
@@ -79,16 +93,17 @@ fn files(directory: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 impl Image {
-    async fn new(is_closed: bool) -> Self {
+    async fn new(is_closed: bool, seed: u64) -> Self {
+        let random = &mut fastrand::Rng::with_seed(seed);
         let directory = tempfile::tempdir().unwrap();
         let mut stored = Stored::new();
         let store = RedbStore::open(directory.path()).unwrap();
-        record(&store, &mut stored, 0..RECORDINGS / 2).await;
+        record(&store, &mut stored, 0..RECORDINGS / 2, random).await;
         drop(store);
         let older = fs::read(directory.path().join(FILE)).unwrap();
         let store = RedbStore::open(directory.path()).unwrap();
         for first in 0..5 {
-            record(&store, &mut stored, first * 20..RECORDINGS).await;
+            record(&store, &mut stored, first * 20..RECORDINGS, random).await;
         }
         for index in 0..20 {
             store.delete(name(index)).await.unwrap();
@@ -249,12 +264,13 @@ async fn no_recording_goes_missing_in_a_damaged_file() {
         Some(seed) => seed..seed + 1,
         None => 0..variable("DAMAGE_ROUNDS").unwrap_or(ROUNDS),
     };
-    let images = [Image::new(true).await, Image::new(false).await];
+    let image = variable("DAMAGE_IMAGE").unwrap_or_else(|| fastrand::u64(..1_000_000));
+    let images = [Image::new(true, image).await, Image::new(false, image).await];
     let mut outcome = Outcome::default();
     for seed in seeds {
         round(&images[(seed % 3 == 2) as usize], seed, &mut outcome).await;
     }
     println!("{outcome:#?}");
-    assert!(outcome.failures.is_empty(), "{:#?}", outcome.failures);
+    assert!(outcome.failures.is_empty(), "DAMAGE_IMAGE={image}: {:#?}", outcome.failures);
     assert!(outcome.refused + outcome.whole > 0);
 }
