@@ -84,13 +84,14 @@ def a_password_comes_from_each_source(cluster):
 
 
 def a_database_without_tables_is_migrated_on_request(cluster):
-    """Migrates the database of the cluster twice. The second migration changes nothing."""
+    """Migrates the database of the cluster twice, which changes nothing the second time. Starts the servers."""
     _, _, errors = cluster.program("store", "migrate", *cluster.store_arguments)
     assert "created the schema, version 1" in errors, errors
     _, _, errors = cluster.program("store", "migrate", *cluster.store_arguments)
     assert "nothing was changed" in errors, errors
     _, _, errors = cluster.program("store", "check", *cluster.store_arguments)
     assert "has 0 recordings, all of them valid" in errors, errors
+    cluster.run()
 
 
 def a_new_password_is_used_without_a_restart(cluster):
@@ -117,7 +118,7 @@ def a_new_password_is_used_without_a_restart(cluster):
 
 def no_password_is_printed(cluster):
     """Searches all logs and messages for the passwords."""
-    texts = [path.read_text(errors="replace") for path in cluster.folder.glob("*.log")]
+    texts = [path.read_text(errors="replace") for path in cluster.folder.rglob("*.log")]
     assert len(texts) > 5, texts
     for text in [*texts, *cluster.printed]:
         for password in cluster.secrets:

@@ -1,10 +1,9 @@
 """The view for people, copies, backups and restores."""
 
 import json
-import re
 import signal
 
-from clients import Client, Live, bits
+from clients import Client, Live, bits, documented_blocks
 from programs import PASSWORD, ROOT, Server, wait_until
 from waywiser.v1 import path_pb2 as pb
 
@@ -14,9 +13,8 @@ START, END = 24, 4
 
 def documented_sql():
     """Returns the SQL in docs/postgres.md."""
-    text = (ROOT / "docs/postgres.md").read_text()
-    blocks = re.findall(r"\n<!-- cluster: psql -->\n```sql\n(.*?)\n```\n", text, re.DOTALL)
-    assert len(blocks) == text.count("```sql") >= 3, len(blocks)
+    blocks = documented_blocks("docs/postgres.md", "cluster: psql")
+    assert len(blocks) == (ROOT / "docs/postgres.md").read_text().count("```sql") >= 3, len(blocks)
     return blocks
 
 

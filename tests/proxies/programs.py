@@ -9,6 +9,8 @@ import socket
 import subprocess
 import threading
 
+from certificates import make_ca, make_certificate, with_tls
+
 DEPLOY = pathlib.Path(__file__).resolve().parents[2] / "deploy" / "proxies"
 # The client of a call reaches a proxy from this address, and the proxies reach the server from 127.0.0.1.
 CLIENT_ADDRESS = "127.0.0.9"
@@ -22,19 +24,8 @@ def free_port():
 
 def make_certificates(folder):
     """Makes a CA, and a certificate for localhost in the files that the configurations name."""
-    folder.mkdir()
-
-    def openssl(*arguments):
-        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
-
-    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    openssl("req", "-x509", *curve, "-keyout", "ca-key.pem", "-out", "ca.pem", "-days", "2", "-subj", "/CN=test CA")
-    openssl("req", *curve, "-keyout", "key.pem", "-out", "request.pem", "-subj", "/CN=localhost")
-    (folder / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=critical,CA:FALSE\n")
-    signing = ["-CA", "ca.pem", "-CAkey", "ca-key.pem", "-CAcreateserial", "-extfile", "names", "-days", "2"]
-    openssl("x509", "-req", "-in", "request.pem", "-out", "cert.pem", *signing)
-    both = (folder / "cert.pem").read_text() + (folder / "key.pem").read_text()
-    (folder / "cert-and-key.pem").write_text(both)
+    make_ca(folder)
+    make_certificate(folder, "DNS:localhost,IP:127.0.0.1")
 
 
 class Program:
@@ -95,9 +86,7 @@ class Proxy(Program):
         self.certificates = folder.parent / "certificates"
         text = (DEPLOY / self.FILE).read_text()
         if encrypted:
-            kept = [line for line in text.splitlines() if not line.endswith("# h2c")]
-            assert any("#tls " in line for line in kept)
-            text = "\n".join(kept).replace("#tls ", "") + "\n"
+            text = with_tls(text)
         host, port = server.address.split(":")
         for old, new in [
             ("/etc/waywiser/", f"{self.certificates}/"),
