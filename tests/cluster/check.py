@@ -91,6 +91,7 @@ CHECKS = [
     databases.an_unusable_database_is_refused,
     databases.a_password_comes_from_each_source,
     databases.a_database_without_tables_is_migrated_on_request,
+    databases.servers_that_start_at_once_migrate_a_database_once,
     recordings.recordings_survive_killed_servers,
     recordings.recordings_survive_a_restart_of_all_servers,
     recordings.a_watch_sees_the_commits_of_other_servers,
