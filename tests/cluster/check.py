@@ -15,6 +15,7 @@ from clients import documented_block
 from programs import PASSWORD, WRONG_PASSWORD, HAProxy, Postgres, Server, program
 
 import availability
+import damage
 import databases
 import recordings
 import recovery
@@ -99,6 +100,7 @@ CHECKS = [
     stores.a_copy_has_the_same_bytes_in_all_directions,
     stores.a_copy_is_complete_or_nothing_is_copied,
     stores.a_backup_is_restored_to_a_database,
+    damage.a_damaged_recording_is_lost_alone,
     availability.an_outage_of_the_database_delays_and_loses_nothing,
     availability.a_crash_of_the_database_loses_nothing,
     databases.a_new_password_is_used_without_a_restart,
