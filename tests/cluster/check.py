@@ -20,6 +20,7 @@ import databases
 import recordings
 import recovery
 import stores
+import tls
 
 
 class Cluster:
@@ -102,6 +103,7 @@ CHECKS = [
     stores.a_backup_is_restored_to_a_database,
     damage.a_damaged_recording_is_lost_alone,
     availability.a_stream_of_a_paused_server_continues_at_another,
+    tls.the_lines_for_tls_encrypt_and_verify,
     availability.an_outage_of_the_database_delays_and_loses_nothing,
     availability.a_crash_of_the_database_loses_nothing,
     databases.a_new_password_is_used_without_a_restart,
