@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use crate::binary::waywiser;
 use crate::checker::EventLog;
+use crate::reserved::reserved_address;
 
 /// The time that a server has to start or to drain, on a busy machine.
 const SERVER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -38,10 +39,7 @@ impl Server {
         options: Vec<String>,
         events: Arc<EventLog>,
     ) -> Result<Self, String> {
-        let reserved = TcpSocket::new_v4().unwrap();
-        reserved.set_reuseaddr(true).unwrap();
-        reserved.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        let address = reserved.local_addr().unwrap();
+        let (reserved, address) = reserved_address();
         let process = None;
         let mut server =
             Self { store, log, options, events, process, _reserved: reserved, address };

@@ -1,11 +1,11 @@
 """The clients of the tests: the program of deploy/README.md, `waywiser record`, and single calls."""
 
-import queue
 import re
 import subprocess
 import sys
 
 import grpc
+import live
 from programs import ROOT, WAIT_S, WAYWISER
 from waywiser.v1 import path_pb2 as pb
 from waywiser.v1.path_pb2_grpc import PathServiceStub
@@ -64,19 +64,11 @@ class Client:
         raise AssertionError(f"there is {name}")
 
 
-class Live:
+class Live(live.Live):
     """A recording whose points the test sends when it wants."""
 
     def __init__(self, client, name, **fields):
-        self.requests = queue.SimpleQueue()
-        self.requests.put(pb.RecordPathRequest(name=name, **fields))
-        self.reply = client.paths.RecordPath.future(iter(self.requests.get, None))
-
-    def send(self, numbers, **fields):
-        self.requests.put(pb.RecordPathRequest(points=[point(number) for number in numbers], **fields))
-
-    def close(self):
-        self.requests.put(None)
+        super().__init__(client, name, point, **fields)
 
 
 def bits(summary):

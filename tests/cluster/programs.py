@@ -12,7 +12,9 @@ import socket
 import subprocess
 import time
 
+import processes
 from certificates import with_tls
+from processes import free_port
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 WAYWISER = os.environ["WAYWISER"]
@@ -20,12 +22,6 @@ PASSWORD = "correct-horse-battery"
 WRONG_PASSWORD = "incorrect-horse-battery"
 # How long the test waits for an event that must come. It never decides whether a result is right.
 WAIT_S = 120
-
-
-def free_port():
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        return bound.getsockname()[1]
 
 
 def wait_until(condition, what):
@@ -39,32 +35,8 @@ def wait_until(condition, what):
         time.sleep(0.05)
 
 
-class Process:
-    """A process in the foreground, in a session of its own. Its output goes to a file."""
-
-    def __init__(self, log):
-        self.log = log
-        self.process = None
-
-    def start(self, command, **options):
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(
-                [str(part) for part in command],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                **options,
-            )
-
-    def is_running(self):
-        return self.process is not None and self.process.poll() is None
-
-    def kill(self):
-        """Ends the process without any preparation."""
-        if self.is_running():
-            self.process.kill()
-            self.process.wait()
+class Process(processes.Process):
+    """A process that ends within a minute when it is asked to."""
 
     def stop(self, number=signal.SIGTERM):
         if self.is_running():

@@ -8,6 +8,8 @@ use std::process::Stdio;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::process::{Child, Command};
 
+use crate::reserved::reserved_address;
+
 const PROGRAM: &str = "/usr/sbin/haproxy";
 /// The settings that users install.
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/cluster/haproxy.cfg");
@@ -15,15 +17,6 @@ const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/cluster/haproxy.
 /// Returns whether HAProxy is installed.
 pub fn is_installed() -> bool {
     Path::new(PROGRAM).is_file()
-}
-
-/// Reserves an address until another process listens on it.
-pub fn reserve() -> (TcpSocket, SocketAddr) {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.set_reuseaddr(true).unwrap();
-    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-    let address = socket.local_addr().unwrap();
-    (socket, address)
 }
 
 /// Distributes the calls of each connection among the servers.
@@ -36,7 +29,7 @@ pub struct Balancer {
 impl Balancer {
     /// Starts HAProxy for servers with these addresses for calls and for health checks.
     pub async fn start(folder: &Path, servers: &[(SocketAddr, SocketAddr)]) -> Self {
-        let (reserved, address) = reserve();
+        let (reserved, address) = reserved_address();
         let text = settings(address, servers);
         let file = folder.join("haproxy.cfg");
         fs::write(&file, text).unwrap();
