@@ -52,9 +52,7 @@ def with_outage(cluster, name, end):
 
     cluster.postgres.run()
     for server in cluster.servers:
-        server.wait_until_ready()
-        # The connections are opened one after the other.
-        wait_until(lambda: server.metric("waywiser_database_connected") == 1, "both connections")
+        server.wait_for_database()
     wait_until(lambda: counts_of(direct[1], name) == 3000, "the commit after the outage")
     live.send(range(3000, 4000), finish_write=True)
     live.close()

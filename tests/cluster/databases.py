@@ -149,8 +149,7 @@ def a_new_password_is_used_without_a_restart(cluster):
     cluster.password_file.write_text(PASSWORD + "\n")
     cluster.postgres.sql(end)
     for server in cluster.servers:
-        wait_until(lambda: server.metric("waywiser_database_connected") == 1, "both connections")
-        server.wait_until_ready()
+        server.wait_for_database()
     cluster.secrets.append(new)
 
 

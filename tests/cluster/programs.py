@@ -161,6 +161,11 @@ class Server(Process):
         self.wait_for_page("/readyz", 200)
         return self
 
+    def wait_for_database(self):
+        """Waits until the server uses its database again. It opens its connections one after the other."""
+        self.wait_until_ready()
+        wait_until(lambda: self.metric("waywiser_database_connected") == 1, "both connections")
+
     def metric(self, name, missing=None):
         """Returns the value of a metric with its labels. `missing` is the value of one that is not there yet."""
         text = self.page("/metrics")[1]

@@ -105,7 +105,13 @@ def a_documented_recovery_returns_to_a_moment(parent):
     one, two = (server.address for server in cluster.servers)
     direct = Client(two)
     points_of(one, "paths/before-backup", range(500), finish_write=True)
+    opened = [server.metric("waywiser_database_connections_total") for server in cluster.servers]
     administrator.run(documented_block("docs/postgres.md", "cluster: prepare a recovery"))
+    # The commands have restarted PostgreSQL, so that each server opens its two connections again.
+    for server, before in zip(cluster.servers, opened):
+        total = "waywiser_database_connections_total"
+        wait_until(lambda: server.metric(total) >= before + 2, "the new connections")
+        server.wait_for_database()
 
     # Until the moment of the recovery.
     points_of(one, "paths/deleted-later", range(300), finish_write=True)
