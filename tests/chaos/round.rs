@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use crate::checker::{Counts, EventLog};
 use crate::clients::Clients;
 use crate::rng::Rng;
-use crate::server::Server;
+use crate::server::{Server, random_options};
 use crate::small_disk::SmallDisk;
 use crate::verify::verify;
 
@@ -26,14 +26,7 @@ pub async fn run(seed: u64, folder: &Path, can_mount: bool) -> Result<Counts, St
     let events = EventLog::new();
     let data = folder.join("data");
     let disk = (can_mount && rng.one_in(4)).then(|| SmallDisk::mount(&data, 12)).transpose()?;
-    let options = vec![
-        "--checkpoint-interval".to_owned(),
-        format!("{}ms", rng.magnitude(1, 60)),
-        "--checkpoint-points".to_owned(),
-        rng.magnitude(1, 5_000).to_string(),
-        "--drain-timeout".to_owned(),
-        format!("{}ms", rng.magnitude(100, 600)),
-    ];
+    let options = random_options(&mut rng);
     events.record(format_args!("{options:?}, small disk: {}", disk.is_some()));
     let store = vec!["--data-dir".to_owned(), data.display().to_string()];
     let log = folder.join("server.log");

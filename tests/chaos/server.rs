@@ -16,9 +16,22 @@ use tokio::time::timeout;
 use crate::binary::waywiser;
 use crate::checker::EventLog;
 use crate::reserved::reserved_address;
+use crate::rng::Rng;
 
 /// The time that a server has to start or to drain, on a busy machine.
 const SERVER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Returns the arguments for when a server commits and how long it drains.
+pub fn random_options(rng: &mut Rng) -> Vec<String> {
+    vec![
+        "--checkpoint-interval".to_owned(),
+        format!("{}ms", rng.magnitude(1, 60)),
+        "--checkpoint-points".to_owned(),
+        rng.magnitude(1, 5_000).to_string(),
+        "--drain-timeout".to_owned(),
+        format!("{}ms", rng.magnitude(100, 600)),
+    ]
+}
 
 pub struct Server {
     store: Vec<String>,

@@ -17,7 +17,7 @@ use crate::clients::Clients;
 use crate::database_proxy::Fault;
 use crate::reserved::reserved_address;
 use crate::rng::Rng;
-use crate::server::Server;
+use crate::server::{Server, random_options};
 use crate::verify::verify;
 
 mod balancer;
@@ -54,14 +54,7 @@ pub async fn run(
     };
     let settings = PostgresSettings::parse(&database.url(0)).map_err(|error| error.to_string())?;
     PostgresStore::migrate(&settings).await.map_err(|error| error.to_string())?;
-    let options = vec![
-        "--checkpoint-interval".to_owned(),
-        format!("{}ms", rng.magnitude(1, 60)),
-        "--checkpoint-points".to_owned(),
-        rng.magnitude(1, 5_000).to_string(),
-        "--drain-timeout".to_owned(),
-        format!("{}ms", rng.magnitude(100, 600)),
-    ];
+    let options = random_options(&mut rng);
     events.record(format_args!("{count} servers, {options:?}, small disk: {has_disk}"));
     let (mut servers, mut addresses, mut reserved) = (Vec::new(), Vec::new(), Vec::new());
     for number in 0..count {
