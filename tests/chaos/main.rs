@@ -27,6 +27,7 @@
 #[path = "../common/binary.rs"]
 mod binary;
 mod checker;
+mod clients;
 mod cluster;
 #[path = "../common/cluster/mod.rs"]
 mod database;
@@ -34,6 +35,8 @@ mod database;
 mod database_proxy;
 mod process;
 mod proxy;
+#[path = "../common/reserved.rs"]
+mod reserved;
 #[path = "../common/rng.rs"]
 mod rng;
 mod round;

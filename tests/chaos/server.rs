@@ -15,9 +15,23 @@ use tokio::time::timeout;
 
 use crate::binary::waywiser;
 use crate::checker::EventLog;
+use crate::reserved::reserved_address;
+use crate::rng::Rng;
 
 /// The time that a server has to start or to drain, on a busy machine.
 const SERVER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Returns the arguments for when a server commits and how long it drains.
+pub fn random_options(rng: &mut Rng) -> Vec<String> {
+    vec![
+        "--checkpoint-interval".to_owned(),
+        format!("{}ms", rng.magnitude(1, 60)),
+        "--checkpoint-points".to_owned(),
+        rng.magnitude(1, 5_000).to_string(),
+        "--drain-timeout".to_owned(),
+        format!("{}ms", rng.magnitude(100, 600)),
+    ]
+}
 
 pub struct Server {
     store: Vec<String>,
@@ -38,10 +52,7 @@ impl Server {
         options: Vec<String>,
         events: Arc<EventLog>,
     ) -> Result<Self, String> {
-        let reserved = TcpSocket::new_v4().unwrap();
-        reserved.set_reuseaddr(true).unwrap();
-        reserved.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        let address = reserved.local_addr().unwrap();
+        let (reserved, address) = reserved_address();
         let process = None;
         let mut server =
             Self { store, log, options, events, process, _reserved: reserved, address };

@@ -52,9 +52,7 @@ def with_outage(cluster, name, end):
 
     cluster.postgres.run()
     for server in cluster.servers:
-        server.wait_until_ready()
-        # The connections are opened one after the other.
-        wait_until(lambda: server.metric("waywiser_database_connected") == 1, "both connections")
+        server.wait_for_database()
     wait_until(lambda: counts_of(direct[1], name) == 3000, "the commit after the outage")
     live.send(range(3000, 4000), finish_write=True)
     live.close()
@@ -97,3 +95,39 @@ def a_server_starts_before_its_database(cluster):
         assert error.code() == grpc.StatusCode.NOT_FOUND, error
         assert server.stop(signal.SIGTERM) == 0
     assert cluster.postgres.sql("SELECT version FROM waywiser_schema", "later") == ["1"]
+
+
+def a_stream_of_a_paused_server_continues_at_another(cluster):
+    """Pauses the server of a stream. HAProxy keeps the stream open, so only the lack of progress ends it."""
+    program = cluster.folder / "record-stall.py"
+    text = cluster.record_py.read_text()
+    assert text.count("\nSTALL_S = 30\n") == 1
+    program.write_text(text.replace("\nSTALL_S = 30\n", "\nSTALL_S = 1\n"))
+    name = "paths/cluster-stalled"
+    recorder = python_recorder(cluster, cluster.haproxy.address, name, program)
+    recorder.send(range(1000))
+    first = Client(cluster.haproxy.address)
+    wait_until(lambda: counts_of(first, name) == 1000, "a commit")
+    [paused] = [server for server in cluster.servers if server.metric("waywiser_recordings_open") == 1]
+    [other] = [server for server in cluster.servers if server is not paused]
+    paused.process.send_signal(signal.SIGSTOP)
+    try:
+        recorder.send(range(1000, 2000))
+        client = Client(other.address)
+        wait_until(lambda: counts_of(client, name) == 2000, "the commit of the other server")
+        wait_until(lambda: not cluster.is_up(paused), "the failed health check")
+        assert recorder.is_running(), recorder.log.read_text()
+    finally:
+        paused.process.send_signal(signal.SIGCONT)
+    paused.wait_until_ready()
+    recorder.send(range(2000, 3000))
+    printed = recorder.finish()
+    errors = recorder.log.read_text()
+    assert "no point became durable for 1 s; continuing" in errors, errors
+    expected = client.measure(range(3000))
+    assert printed == f"3000 points, {expected.length_m!r} m\n", (printed, expected.length_m)
+    for server in cluster.servers:
+        path = Client(server.address).get(name)
+        assert (path.complete, bits(path.summary)) == (True, bits(expected)), path
+    wait_until(lambda: cluster.is_up(paused), "that HAProxy uses the server again")
+    return f"{errors.count('; continuing')} streams"

@@ -11,22 +11,26 @@ import subprocess
 import sys
 import traceback
 
-from clients import documented_program
+from clients import documented_block
 from programs import PASSWORD, WRONG_PASSWORD, HAProxy, Postgres, Server, program
 
 import availability
+import damage
 import databases
 import recordings
+import recovery
 import stores
+import tls
 
 
 class Cluster:
     """A database, two servers and HAProxy."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, *arguments):
+        """Prepares the files and starts the database. The arguments are those of the servers."""
         self.folder = folder
         self.record_py = folder / "record.py"
-        self.record_py.write_text(documented_program())
+        self.record_py.write_text(documented_block("deploy/README.md", "tests/cluster/run executes this program as record.py"))
         self.password_file = folder / "password"
         self.password_file.write_text(PASSWORD + "\n")
         self.password_file.chmod(0o600)
@@ -39,8 +43,19 @@ class Cluster:
         # Everything that programs print, for the search for passwords.
         self.printed = []
         self.secrets = [PASSWORD, WRONG_PASSWORD]
-        self.servers = [Server(folder, f"server-{number}", self.store_arguments) for number in (1, 2)]
+        arguments = [*self.store_arguments, *arguments]
+        self.servers = [Server(folder, f"server-{number}", arguments) for number in (1, 2)]
         self.haproxy = HAProxy(folder, self.servers)
+        self.others = []
+
+    def another(self, name, *arguments):
+        """Returns another cluster, with a database of its own, whose processes end with those of this one."""
+        folder = self.folder / name
+        folder.mkdir()
+        other = Cluster(folder, *arguments)
+        other.printed = self.printed
+        self.others.append(other)
+        return other
 
     def program(self, *arguments, **options):
         """Runs waywiser to its end, and keeps what it prints."""
@@ -62,7 +77,13 @@ class Cluster:
         for server in self.servers:
             server.wait_until_ready()
 
+    def is_up(self, server):
+        """Returns whether HAProxy uses a server."""
+        return self.haproxy.is_up(self.servers.index(server))
+
     def stop(self):
+        for other in self.others:
+            other.stop()
         for process in [self.haproxy, *self.servers, self.postgres]:
             process.stop()
 
@@ -72,6 +93,7 @@ CHECKS = [
     databases.an_unusable_database_is_refused,
     databases.a_password_comes_from_each_source,
     databases.a_database_without_tables_is_migrated_on_request,
+    databases.servers_that_start_at_once_migrate_a_database_once,
     recordings.recordings_survive_killed_servers,
     recordings.recordings_survive_a_restart_of_all_servers,
     recordings.a_watch_sees_the_commits_of_other_servers,
@@ -79,12 +101,18 @@ CHECKS = [
     stores.a_copy_has_the_same_bytes_in_all_directions,
     stores.a_copy_is_complete_or_nothing_is_copied,
     stores.a_backup_is_restored_to_a_database,
+    damage.a_damaged_recording_is_lost_alone,
+    availability.a_stream_of_a_paused_server_continues_at_another,
+    tls.the_lines_for_tls_encrypt_and_verify,
     availability.an_outage_of_the_database_delays_and_loses_nothing,
     availability.a_crash_of_the_database_loses_nothing,
     databases.a_new_password_is_used_without_a_restart,
     availability.a_server_starts_before_its_database,
+    recovery.a_documented_recovery_returns_to_a_moment,
     databases.no_password_is_printed,
 ]
+# The number of checks that all others need.
+PREPARING = 3
 
 
 def main(folder, names):
@@ -98,14 +126,14 @@ def main(folder, names):
     status = 0
     try:
         for check in CHECKS:
-            # The first three prepare the database for the others.
-            if names and check.__name__ not in names and check not in CHECKS[:3]:
+            # The first checks prepare the database, and start the servers.
+            if names and check.__name__ not in names and check not in CHECKS[:PREPARING]:
                 continue
             report = check(cluster)
             print(f"ok: {check.__name__.replace('_', ' ')}" + (f" ({report})" if report else ""), flush=True)
     except BaseException:  # noqa: BLE001
         traceback.print_exc()
-        for log in sorted(folder.glob("*.log")):
+        for log in sorted(folder.rglob("*.log")):
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-12:])
             print(f"== the end of {log.name}\n{tail}", file=sys.stderr)
         if logs := os.environ.get("CLUSTER_LOGS"):

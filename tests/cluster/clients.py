@@ -1,21 +1,28 @@
 """The clients of the tests: the program of deploy/README.md, `waywiser record`, and single calls."""
 
-import queue
 import re
 import subprocess
 import sys
 
 import grpc
-from programs import ROOT, WAYWISER
+import live
+from programs import ROOT, WAIT_S, WAYWISER
 from waywiser.v1 import path_pb2 as pb
 from waywiser.v1.path_pb2_grpc import PathServiceStub
 
 
-def documented_program():
-    """Returns the program in deploy/README.md."""
-    text = (ROOT / "deploy/README.md").read_text()
-    [found] = re.findall(r"\n<!-- tests/cluster/run executes [^\n]*-->\n```python\n(.*?)\n```\n", text, re.DOTALL)
-    return found + "\n"
+def documented_blocks(document, marker):
+    """Returns the code blocks of a document that have a marker."""
+    text = (ROOT / document).read_text()
+    found = re.findall(rf"\n<!-- {re.escape(marker)} -->\n```\w+\n(.*?)\n```\n", text, re.DOTALL)
+    assert found, f"{document} has no block with the marker {marker!r}"
+    return [block + "\n" for block in found]
+
+
+def documented_block(document, marker):
+    """Returns the only code block of a document that has a marker."""
+    [block] = documented_blocks(document, marker)
+    return block
 
 
 def position(number):
@@ -57,19 +64,11 @@ class Client:
         raise AssertionError(f"there is {name}")
 
 
-class Live:
+class Live(live.Live):
     """A recording whose points the test sends when it wants."""
 
     def __init__(self, client, name, **fields):
-        self.requests = queue.SimpleQueue()
-        self.requests.put(pb.RecordPathRequest(name=name, **fields))
-        self.reply = client.paths.RecordPath.future(iter(self.requests.get, None))
-
-    def send(self, numbers, **fields):
-        self.requests.put(pb.RecordPathRequest(points=[point(number) for number in numbers], **fields))
-
-    def close(self):
-        self.requests.put(None)
+        super().__init__(client, name, point, **fields)
 
 
 def bits(summary):
@@ -96,6 +95,9 @@ class Recorder:
         self.process.stdin.write("".join(self.line(*position(number)) for number in numbers))
         self.process.stdin.flush()
 
+    def is_running(self):
+        return self.process.poll() is None
+
     def finish(self):
         """Closes the input. Returns what the program prints."""
         self.process.stdin.close()
@@ -103,9 +105,15 @@ class Recorder:
         assert self.process.wait() == 0, self.log.read_text()[-2000:]
         return out
 
+    def fail(self):
+        """Closes the input, and waits until the program ends with an error. Returns what it has logged."""
+        self.process.stdin.close()
+        assert self.process.wait(timeout=WAIT_S) == 1, self.log.read_text()[-2000:]
+        return self.log.read_text()
 
-def python_recorder(cluster, address, name):
-    command = [sys.executable, cluster.record_py, address, name]
+
+def python_recorder(cluster, address, name, program=None):
+    command = [sys.executable, program or cluster.record_py, address, name]
     return Recorder(command, cluster.folder / f"{name.split('/')[-1]}.log", lambda x, y: f"{x!r} {y!r}\n")
 
 

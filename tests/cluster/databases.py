@@ -1,8 +1,10 @@
 """Databases that cannot be used, passwords, and migrations."""
 
 import shutil
+import signal
 
-from programs import PASSWORD, WRONG_PASSWORD, wait_until
+from clients import Client, Live
+from programs import PASSWORD, WRONG_PASSWORD, Server, wait_until
 
 
 def an_unusable_database_is_refused(cluster):
@@ -28,11 +30,19 @@ def an_unusable_database_is_refused(cluster):
     postgres.create_database("newer")
     newer = ["--store", postgres.url("newer"), *password]
     cluster.program("store", "migrate", *newer)
-    postgres.sql("UPDATE waywiser_schema SET version = 99", "newer")
-    assert "99" in cluster.serve_to_its_end(*newer)
-    assert "99" in cluster.serve_to_its_end(*newer, "--migrate")
-    status, _, errors = cluster.program("store", "migrate", *newer, check=False)
-    assert status == 1 and "99" in errors, errors
+    [known] = postgres.sql("SELECT max(version) FROM waywiser_schema", "newer")
+    newest = int(known) + 1
+    postgres.sql(f"UPDATE waywiser_schema SET version = {newest}", "newer")
+    refusal = f"has version {newest}, and this program uses versions up to {known}: use the newer program"
+    for message in [
+        cluster.serve_to_its_end(*newer),
+        cluster.serve_to_its_end(*newer, "--migrate"),
+        cluster.program("store", "migrate", *newer, check=False)[2],
+        cluster.program("store", "check", *newer, check=False)[2],
+    ]:
+        assert refusal in message, message
+    # Nothing was changed.
+    assert postgres.sql("SELECT version FROM waywiser_schema", "newer") == [str(newest)]
     # A table that is missing, and a role without privileges.
     postgres.create_database("broken")
     broken = ["--store", postgres.url("broken"), *password]
@@ -84,13 +94,42 @@ def a_password_comes_from_each_source(cluster):
 
 
 def a_database_without_tables_is_migrated_on_request(cluster):
-    """Migrates the database of the cluster twice. The second migration changes nothing."""
+    """Migrates the database of the cluster twice, which changes nothing the second time. Starts the servers."""
     _, _, errors = cluster.program("store", "migrate", *cluster.store_arguments)
     assert "created the schema, version 1" in errors, errors
     _, _, errors = cluster.program("store", "migrate", *cluster.store_arguments)
     assert "nothing was changed" in errors, errors
     _, _, errors = cluster.program("store", "check", *cluster.store_arguments)
     assert "has 0 recordings, all of them valid" in errors, errors
+    cluster.run()
+
+
+def servers_that_start_at_once_migrate_a_database_once(cluster):
+    """Starts two servers with --migrate at an empty database, and one of them again. Stores a recording meanwhile."""
+    cluster.postgres.create_database("migrating")
+    arguments = ["--store", cluster.postgres.url("migrating"), *cluster.password_arguments, "--migrate"]
+    servers = [Server(cluster.folder, f"migrating-{number}", arguments) for number in (1, 2)]
+    for server in servers:
+        server.run()
+    for server in servers:
+        server.wait_until_ready()
+    logs = [server.log.read_text() for server in servers]
+    created, unchanged = "created the schema, version ", "already: nothing was changed"
+    assert sorted(log.count(created) for log in logs) == [0, 1], logs
+    assert sorted(log.count(unchanged) for log in logs) == [0, 1], logs
+    name = "paths/cluster-migrated"
+    live = Live(Client(servers[0].address), name)
+    live.send(range(10), finish_write=True)
+    live.close()
+    live.reply.result(timeout=60)
+    assert servers[0].stop(signal.SIGTERM) == 0
+    servers[0].run()
+    servers[0].wait_until_ready()
+    assert servers[0].log.read_text().count(unchanged) == logs[0].count(unchanged) + 1, servers[0].log.read_text()
+    paths = [Client(server.address).get(name) for server in servers]
+    assert paths[0] == paths[1] and (paths[0].committed_points, paths[0].complete) == (10, True), paths
+    for server in servers:
+        assert server.stop(signal.SIGTERM) == 0
 
 
 def a_new_password_is_used_without_a_restart(cluster):
@@ -100,8 +139,8 @@ def a_new_password_is_used_without_a_restart(cluster):
     end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'waywiser'"
     cluster.postgres.sql(end)
     for server in cluster.servers:
-        reason = server.wait_for_page("/readyz", 503)
-        assert "password" in reason, reason
+        # The first reason is the closed connection.
+        wait_until(lambda: "password" in server.wait_for_page("/readyz", 503), "the refusal of the old password")
     cluster.password_file.write_text(new + "\n")
     for server in cluster.servers:
         server.wait_until_ready()
@@ -110,14 +149,13 @@ def a_new_password_is_used_without_a_restart(cluster):
     cluster.password_file.write_text(PASSWORD + "\n")
     cluster.postgres.sql(end)
     for server in cluster.servers:
-        wait_until(lambda: server.metric("waywiser_database_connected") == 1, "both connections")
-        server.wait_until_ready()
+        server.wait_for_database()
     cluster.secrets.append(new)
 
 
 def no_password_is_printed(cluster):
     """Searches all logs and messages for the passwords."""
-    texts = [path.read_text(errors="replace") for path in cluster.folder.glob("*.log")]
+    texts = [path.read_text(errors="replace") for path in cluster.folder.rglob("*.log")]
     assert len(texts) > 5, texts
     for text in [*texts, *cluster.printed]:
         for password in cluster.secrets:

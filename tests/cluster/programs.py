@@ -12,18 +12,16 @@ import socket
 import subprocess
 import time
 
+import processes
+from certificates import with_tls
+from processes import free_port
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 WAYWISER = os.environ["WAYWISER"]
 PASSWORD = "correct-horse-battery"
 WRONG_PASSWORD = "incorrect-horse-battery"
 # How long the test waits for an event that must come. It never decides whether a result is right.
 WAIT_S = 120
-
-
-def free_port():
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        return bound.getsockname()[1]
 
 
 def wait_until(condition, what):
@@ -37,32 +35,8 @@ def wait_until(condition, what):
         time.sleep(0.05)
 
 
-class Process:
-    """A process in the foreground, in a session of its own. Its output goes to a file."""
-
-    def __init__(self, log):
-        self.log = log
-        self.process = None
-
-    def start(self, command, **options):
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(
-                [str(part) for part in command],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                **options,
-            )
-
-    def is_running(self):
-        return self.process is not None and self.process.poll() is None
-
-    def kill(self):
-        """Ends the process without any preparation."""
-        if self.is_running():
-            self.process.kill()
-            self.process.wait()
+class Process(processes.Process):
+    """A process that ends within a minute when it is asked to."""
 
     def stop(self, number=signal.SIGTERM):
         if self.is_running():
@@ -77,7 +51,8 @@ class Process:
 class Postgres(Process):
     """A database cluster. The superuser connects by a socket, and the others by a password."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, primary=None):
+        """Makes an empty cluster, or a standby of a primary."""
         super().__init__(folder.parent / f"{folder.name}.log")
         self.folder = folder
         self.port = free_port()
@@ -88,8 +63,13 @@ class Postgres(Process):
         folder.mkdir()
         if self.user:
             shutil.chown(folder, "postgres", "postgres")
-        command = [f"{self.bin}/initdb", "-D", folder / "data", "-U", "postgres", "--no-sync", "-E", "UTF8"]
-        command += ["--auth-local=trust", "--auth-host=scram-sha-256"]
+        if primary is None:
+            command = ["initdb", "-U", "postgres", "--no-sync", "-E", "UTF8"]
+            command += ["--auth-local=trust", "--auth-host=scram-sha-256"]
+        else:
+            command = ["pg_basebackup", "-h", primary.folder, "-p", primary.port, "-U", "postgres", "--checkpoint=fast"]
+            command += ["--write-recovery-conf"]
+        command = [f"{self.bin}/{command[0]}", *map(str, command[1:]), "-D", folder / "main"]
         subprocess.run(command, check=True, capture_output=True, cwd=folder, **self.user)
 
     def run(self):
@@ -98,7 +78,7 @@ class Postgres(Process):
                 # The processes of a server that was killed end a little later.
                 options = ["-c", f"port={self.port}", "-c", "listen_addresses=127.0.0.1"]
                 options += ["-c", f"unix_socket_directories={self.folder}"]
-                command = [f"{self.bin}/postgres", "-D", self.folder / "data", *options]
+                command = [f"{self.bin}/postgres", "-D", self.folder / "main", *options]
                 self.start(command, cwd=self.folder, **self.user)
             ready = [f"{self.bin}/pg_isready", "-q", "-h", self.folder, "-p", str(self.port)]
             return subprocess.run(ready).returncode == 0
@@ -181,31 +161,60 @@ class Server(Process):
         self.wait_for_page("/readyz", 200)
         return self
 
-    def metric(self, name):
-        return float(re.search(rf"^{name} (\S+)$", self.page("/metrics")[1], re.MULTILINE)[1])
+    def wait_for_database(self):
+        """Waits until the server uses its database again. It opens its connections one after the other."""
+        self.wait_until_ready()
+        wait_until(lambda: self.metric("waywiser_database_connected") == 1, "both connections")
+
+    def metric(self, name, missing=None):
+        """Returns the value of a metric with its labels. `missing` is the value of one that is not there yet."""
+        text = self.page("/metrics")[1]
+        found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
+        assert found or missing is not None, f"no {name} in {text}"
+        return float(found[1]) if found else missing
 
 
 class HAProxy(Process):
     """HAProxy with the file of deploy/cluster, on other ports."""
 
-    def __init__(self, folder, servers):
+    def __init__(self, folder, servers, certificates=None):
+        """Makes the configuration. With a folder of certificates, the lines for TLS replace the others."""
+        folder.mkdir(exist_ok=True)
         super().__init__(folder / "haproxy.log")
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
         self.file = folder / "haproxy.cfg"
         text = (ROOT / "deploy/cluster/haproxy.cfg").read_text()
-        replaced = [("bind :50051 ", f"bind {self.address} ")]
+        if certificates:
+            text = with_tls(text).replace("/etc/waywiser/", f"{certificates}/")
+        else:
+            text = "\n".join(line for line in text.splitlines() if "#tls " not in line) + "\n"
+        replaced = [("bind :443 " if certificates else "bind :50051 ", f"bind {self.address} ")]
         for number, server in enumerate(servers, 1):
+            [line] = [line for line in text.splitlines() if f" server-{number}:50051 " in line]
             # The ports of a machine are shared here, so each server needs its own one for the check.
-            own = f"{server.address} check port {server.admin_port} "
-            replaced.append((f"server-{number}:50051 check ", own))
+            own = line.replace(f" server-{number}:50051 ", f" {server.address} ")
+            replaced.append((line, own.replace(" check ", f" check port {server.admin_port} ")))
         for old, new in replaced:
             assert text.count(old) == 1, f"haproxy.cfg does not have {old!r} once"
             text = text.replace(old, new)
         self.file.write_text(text)
+        subprocess.run(["haproxy", "-c", "-f", self.file], check=True, capture_output=True)
 
     def run(self):
         self.start(["haproxy", "-db", "-f", self.file])
+
+        def listens():
+            with socket.socket() as connection:
+                return connection.connect_ex(("127.0.0.1", self.port)) == 0
+
+        wait_until(listens, "the start of HAProxy")
+
+    def is_up(self, number):
+        """Returns whether a server gets calls: the last line about it says that it is up."""
+        name = "waywiser/" + ("one", "two")[number]
+        lines = [line for line in self.log.read_text().splitlines() if f"Server {name} is " in line]
+        return not lines or f"Server {name} is UP" in lines[-1]
 
 
 def program(*arguments, environment=None, text=None, check=True):

@@ -16,7 +16,6 @@ PIECE = 4_000
 
 def recordings_survive_killed_servers(cluster):
     """Kills one server after the other while two clients record. Compares their totals with an uninterrupted fold."""
-    cluster.run()
     names = {"python": "paths/cluster-python", "program": "paths/cluster-program"}
     python = python_recorder(cluster, cluster.haproxy.address, names["python"])
     program = program_recorder(cluster, cluster.haproxy.address, names["program"])
@@ -39,7 +38,7 @@ def recordings_survive_killed_servers(cluster):
             seen[name] = durable
         victim.run()
         victim.wait_until_ready()
-        wait_until(lambda: is_up(cluster, victim), "that HAProxy uses the server again")
+        wait_until(lambda: cluster.is_up(victim), "that HAProxy uses the server again")
     printed = python.finish()
     program.finish()
     expected = direct[0].measure(range(sent))
@@ -75,7 +74,7 @@ def recordings_survive_a_restart_of_all_servers(cluster):
         assert server.stop(signal.SIGTERM) == 0
         server.run()
         server.wait_until_ready()
-        wait_until(lambda: is_up(cluster, server), "that HAProxy uses the server again")
+        wait_until(lambda: cluster.is_up(server), "that HAProxy uses the server again")
     printed = python.finish()
     program.finish()
     expected = direct[0].measure(range(sent))
@@ -94,13 +93,6 @@ def some_are_durable(client, names, least):
     except grpc.RpcError as error:
         assert error.code() in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNAVAILABLE), error
         return False
-
-
-def is_up(cluster, server):
-    """Returns whether HAProxy uses a server: its last line about it says that it is up."""
-    name = "waywiser/" + ("one", "two")[cluster.servers.index(server)]
-    lines = [line for line in cluster.haproxy.log.read_text().splitlines() if f"Server {name} is " in line]
-    return not lines or f"Server {name} is UP" in lines[-1]
 
 
 def a_watch_sees_the_commits_of_other_servers(cluster):

@@ -41,6 +41,8 @@ mod proxy;
 mod quotas;
 mod record;
 mod recorder;
+#[path = "../common/reserved.rs"]
+mod reserved;
 mod resets;
 mod route_guide;
 mod secure_client;

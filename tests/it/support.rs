@@ -11,7 +11,7 @@ use h2::{RecvStream, SendStream};
 use http::{HeaderMap, Request};
 use prost::Message as _;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::transport::{Channel, Endpoint};
@@ -24,6 +24,8 @@ use waywiser::store::MemoryStore;
 
 use ended_calls::{EndedCall, EndedCalls};
 pub use listener::Listener;
+
+pub use crate::reserved::reserved_address;
 
 pub mod callers;
 mod ended_calls;
@@ -44,16 +46,6 @@ pub struct Server {
     ended_calls: Arc<EndedCalls>,
     stop: Option<oneshot::Sender<()>>,
     served: JoinHandle<std::io::Result<()>>,
-}
-
-/// Reserves an address: the port is not assigned to another socket while this one exists, and connections to it fail
-/// until the test listens there.
-pub fn reserved_address() -> (TcpSocket, SocketAddr) {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.set_reuseaddr(true).unwrap();
-    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-    let address = socket.local_addr().unwrap();
-    (socket, address)
 }
 
 impl Server {

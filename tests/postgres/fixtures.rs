@@ -6,6 +6,7 @@ use waywiser::recording::{CheckpointStore, RecordingName, StoreError};
 use waywiser::store::{PostgresSettings, PostgresStore};
 
 use crate::cluster::Cluster;
+use crate::proxy::Proxy;
 
 pub fn settings(url: &str) -> PostgresSettings {
     PostgresSettings::parse(url).unwrap_or_else(|error| panic!("{url}: {error}"))
@@ -26,6 +27,13 @@ pub async fn cluster_and_store() -> Option<(Cluster, Arc<PostgresStore>)> {
     let cluster = Cluster::start().await?;
     let store = migrated(&cluster.url()).await;
     Some((cluster, store))
+}
+
+/// Starts a proxy to a cluster with tables, and a store that connects through it.
+pub async fn proxied(cluster: &Cluster) -> (Proxy, Arc<PostgresStore>) {
+    let proxy = Proxy::start(cluster.address).await;
+    let store = connected(&cluster.url_at(proxy.address)).await;
+    (proxy, store)
 }
 
 /// Repeats a request while the store is unavailable, as it is while it connects again.

@@ -8,9 +8,8 @@ use waywiser::store::contract::check_store;
 
 use crate::cluster::DATABASE;
 use crate::fixtures::{
-    assert_no_panics, cluster_and_store, connected, ready, record_panics, settings,
+    assert_no_panics, cluster_and_store, proxied, ready, record_panics, settings,
 };
-use crate::proxy::Proxy;
 use crate::rng::Rng;
 use crate::walk::{commit, name, opening};
 
@@ -135,8 +134,7 @@ async fn random_changes_of_the_tables_never_panic() {
 async fn random_bytes_from_the_server_never_panic() {
     record_panics();
     let Some((cluster, direct)) = cluster_and_store().await else { return };
-    let proxy = Proxy::start(cluster.address).await;
-    let store = connected(&cluster.url_at(proxy.address)).await;
+    let (proxy, store) = proxied(&cluster).await;
     let mut random = Rng::new(seed());
     for _ in 0..12 {
         proxy.corrupt(Some(random.next_u64()));

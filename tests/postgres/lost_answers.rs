@@ -6,10 +6,11 @@ use tokio::task::JoinSet;
 use waywiser::recording::{CheckpointStore, StoreError};
 
 use crate::cluster::Cluster;
-use crate::fixtures::{cluster_and_store, connected, retried};
+use crate::fixtures::{cluster_and_store, connected, proxied, retried};
 use crate::proxy::{Fault, Proxy};
 use crate::walk::{
-    Acknowledged, Writer, assert_folded, commit, grown, name, opening, precondition, recorded,
+    Acknowledged, assert_folded, commit, committing, grown, name, opening, precondition, recorded,
+    spawn_writers,
 };
 
 pub const COMMIT: &str = "UPDATE waywiser_recording";
@@ -23,8 +24,7 @@ fn is_unknown<T>(outcome: &Result<T, StoreError>) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_without_an_answer_is_unknown_and_is_loaded_afterwards() {
     let Some((cluster, _)) = cluster_and_store().await else { return };
-    let proxy = Proxy::start(cluster.address).await;
-    let store = connected(&cluster.url_at(proxy.address)).await;
+    let (proxy, store) = proxied(&cluster).await;
     for (recording, fault) in (1..).zip([Fault::CutBefore, Fault::CutAfter]) {
         let held = recorded(&*store, recording, 10).await;
         proxy.on(COMMIT, fault);
@@ -46,8 +46,7 @@ async fn a_commit_without_an_answer_is_unknown_and_is_loaded_afterwards() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_is_never_answered_is_unknown() {
     let Some((cluster, _)) = cluster_and_store().await else { return };
-    let proxy = Proxy::start(cluster.address).await;
-    let store = connected(&cluster.url_at(proxy.address)).await;
+    let (proxy, store) = proxied(&cluster).await;
     let held = recorded(&*store, 1, 10).await;
     proxy.on(COMMIT, Fault::Silence);
     let outcome = commit(&*store, 1, &held, 5).await;
@@ -60,8 +59,7 @@ async fn a_commit_that_is_never_answered_is_unknown() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_arrives_late_changes_nothing() {
     let Some((cluster, direct)) = cluster_and_store().await else { return };
-    let proxy = Proxy::start(cluster.address).await;
-    let store = connected(&cluster.url_at(proxy.address)).await;
+    let (proxy, store) = proxied(&cluster).await;
     let held = recorded(&*store, 1, 10).await;
     proxy.on(COMMIT, Fault::Hold);
     let outcome = commit(&*store, 1, &held, 5).await;
@@ -84,8 +82,7 @@ async fn a_commit_that_arrives_late_changes_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_arrives_after_a_takeover_changes_nothing() {
     let Some((cluster, direct)) = cluster_and_store().await else { return };
-    let proxy = Proxy::start(cluster.address).await;
-    let store = connected(&cluster.url_at(proxy.address)).await;
+    let (proxy, store) = proxied(&cluster).await;
     let held = recorded(&*store, 1, 10).await;
     proxy.on(COMMIT, Fault::Hold);
     let late = grown(&held, 1, 5);
@@ -103,8 +100,7 @@ async fn a_commit_that_arrives_after_a_takeover_changes_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_opening_or_deletion_without_an_answer_is_repeated_safely() {
     let Some((cluster, direct)) = cluster_and_store().await else { return };
-    let proxy = Proxy::start(cluster.address).await;
-    let store = connected(&cluster.url_at(proxy.address)).await;
+    let (proxy, store) = proxied(&cluster).await;
     for fault in [Fault::CutBefore, Fault::CutAfter] {
         proxy.on(OPEN, fault);
         let outcome = store.open(name(1), opening()).await;
@@ -139,16 +135,8 @@ async fn writers_lose_nothing_while_answers_are_lost() {
     let acknowledged: Vec<_> = (0..4).map(|_| Acknowledged::default()).collect();
     let mut proxies = Vec::new();
     for _ in 0..2 {
-        let proxy = Proxy::start(cluster.address).await;
-        let store = connected(&cluster.url_at(proxy.address)).await;
-        for recording in 0..4 {
-            let acknowledged = acknowledged[recording as usize].clone();
-            let mut writer = Writer::new(Arc::clone(&store) as _, recording, acknowledged);
-            writers.spawn(async move {
-                writer.write(POINTS, 2).await;
-                writer.outcomes
-            });
-        }
+        let (proxy, store) = proxied(&cluster).await;
+        spawn_writers(&mut writers, &store, &acknowledged, POINTS, 2);
         proxies.push((proxy, 0));
     }
     let faults = async {
@@ -183,10 +171,7 @@ async fn a_server_that_is_killed_before_its_answer_has_the_commit_afterwards() {
     let store = crate::fixtures::migrated(&cluster.url_at(proxy.address)).await;
     let held = recorded(&*store, 1, 10).await;
     proxy.on(COMMIT, Fault::Silence);
-    let pending = {
-        let (store, held) = (Arc::clone(&store), held.clone());
-        tokio::spawn(async move { commit(&*store, 1, &held, 5).await })
-    };
+    let pending = committing(&store, &held);
     proxy.happened(1).await;
     cluster.kill().await;
     assert!(is_unknown(&pending.await.unwrap()));

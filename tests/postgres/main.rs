@@ -25,6 +25,8 @@ mod harness;
 mod lost_answers;
 #[path = "../common/database_proxy/mod.rs"]
 mod proxy;
+#[path = "../common/reserved.rs"]
+mod reserved;
 mod restore;
 #[path = "../common/rng.rs"]
 mod rng;

@@ -14,7 +14,9 @@ use waywiser::store::PostgresStore;
 use crate::cluster::{Cluster, DATABASE, PASSWORD, USER};
 use crate::fixtures::{connected, migrated, retried};
 use crate::proxy::Proxy;
-use crate::walk::{Acknowledged, Writer, assert_folded, commit, name, opening, recorded};
+use crate::walk::{
+    Acknowledged, assert_folded, commit, committing, name, opening, recorded, spawn_writers,
+};
 
 /// A primary whose commits wait for a standby, and the link between them.
 pub struct Pair {
@@ -54,8 +56,7 @@ impl Pair {
         store: &Arc<PostgresStore>,
         held: &Checkpoint,
     ) -> JoinHandle<Result<Checkpoint, StoreError>> {
-        let (store, held) = (Arc::clone(store), held.clone());
-        let pending = tokio::spawn(async move { commit(&*store, 1, &held, 5).await });
+        let pending = committing(store, held);
         while self.primary.waiting_for_standby().await == 0 {
             tokio::task::yield_now().await;
         }
@@ -137,35 +138,24 @@ async fn assert_hidden_until_reconnected(pair: &Pair, stores: &[&Arc<PostgresSto
     assert_eq!(pair.standby.value(points).await, "15");
 }
 
+/// An administrator ends the wait by a function. PostgreSQL then reports the commit as done, or closes the connection.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancelled_wait_for_the_standby_is_not_reported_as_durable() {
-    let Some(pair) = Pair::start().await else { return };
-    let writer = migrated(&pair.primary.url()).await;
-    let other = connected(&pair.primary.url()).await;
-    let held = recorded(&*writer, 1, 10).await;
-    pair.isolate();
-    let pending = pair.waiting(&writer, &held).await;
-    pair.signal_waiting("pg_cancel_backend").await;
-    let outcome = pending.await.unwrap();
-    assert!(matches!(outcome, Err(StoreError::Unknown(_))), "{outcome:?}");
-    // The primary shows it to every plain read.
-    assert_eq!(pair.primary.value("SELECT points FROM waywiser_recording").await, "15");
-    assert_hidden_until_reconnected(&pair, &[&writer, &other]).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_terminated_wait_for_the_standby_is_not_reported_as_durable() {
-    let Some(pair) = Pair::start().await else { return };
-    let writer = migrated(&pair.primary.url()).await;
-    let other = connected(&pair.primary.url()).await;
-    let held = recorded(&*writer, 1, 10).await;
-    pair.isolate();
-    let pending = pair.waiting(&writer, &held).await;
-    pair.signal_waiting("pg_terminate_backend").await;
-    let outcome = pending.await.unwrap();
-    assert!(matches!(outcome, Err(StoreError::Unknown(_))), "{outcome:?}");
-    assert_eq!(pair.primary.value("SELECT points FROM waywiser_recording").await, "15");
-    assert_hidden_until_reconnected(&pair, &[&writer, &other]).await;
+async fn a_wait_for_the_standby_that_is_ended_is_not_reported_as_durable() {
+    for function in ["pg_cancel_backend", "pg_terminate_backend"] {
+        println!("{function}");
+        let Some(pair) = Pair::start().await else { return };
+        let writer = migrated(&pair.primary.url()).await;
+        let other = connected(&pair.primary.url()).await;
+        let held = recorded(&*writer, 1, 10).await;
+        pair.isolate();
+        let pending = pair.waiting(&writer, &held).await;
+        pair.signal_waiting(function).await;
+        let outcome = pending.await.unwrap();
+        assert!(matches!(outcome, Err(StoreError::Unknown(_))), "{outcome:?}");
+        // The primary shows it to every plain read.
+        assert_eq!(pair.primary.value("SELECT points FROM waywiser_recording").await, "15");
+        assert_hidden_until_reconnected(&pair, &[&writer, &other]).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -192,14 +182,7 @@ async fn acknowledged_points_survive_a_promotion() {
     let store = migrated(&pair.url()).await;
     let acknowledged: Vec<_> = (0..4).map(|_| Acknowledged::default()).collect();
     let mut writers = tokio::task::JoinSet::new();
-    for recording in 0..4 {
-        let acknowledged = acknowledged[recording as usize].clone();
-        let mut writer = Writer::new(Arc::clone(&store) as _, recording, acknowledged);
-        writers.spawn(async move {
-            writer.write(POINTS, 1).await;
-            writer.outcomes
-        });
-    }
+    spawn_writers(&mut writers, &store, &acknowledged, POINTS, 1);
     while acknowledged.iter().any(|acknowledged| acknowledged.points() < POINTS / 4) {
         tokio::task::yield_now().await;
     }
@@ -231,10 +214,7 @@ async fn an_old_primary_that_comes_back_acknowledges_nothing() {
     assert_eq!(taken.committed_points(), 10);
     let next = commit(&*new, 1, &taken, 7).await.unwrap();
     pair.primary.resume();
-    let late = tokio::spawn({
-        let (old, held) = (Arc::clone(&old), held.clone());
-        async move { commit(&*old, 1, &held, 5).await }
-    });
+    let late = committing(&old, &held);
     let reading = tokio::spawn({
         let old = Arc::clone(&old);
         async move { old.load(name(1)).await }

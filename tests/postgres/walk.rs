@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::task::{JoinHandle, JoinSet};
 use waywiser::measure::{Fix, Metric, Options, PathAccumulator, Point};
 use waywiser::recording::{
     Checkpoint, CheckpointStore, CommitPrecondition, OpenRequest, RecordingName, StoreError,
 };
+use waywiser::store::PostgresStore;
 
 /// The expiry of the recordings: the year 2100.
 pub const EXPIRES: i64 = 4_102_444_800_000;
@@ -70,6 +72,15 @@ pub async fn commit(
     let next = grown(from, recording, count);
     store.commit(name(recording), precondition(from), next.clone()).await?;
     Ok(next)
+}
+
+/// Starts a commit of five points to recording 1, as a task.
+pub fn committing(
+    store: &Arc<PostgresStore>,
+    held: &Checkpoint,
+) -> JoinHandle<Result<Checkpoint, StoreError>> {
+    let (store, held) = (Arc::clone(store), held.clone());
+    tokio::spawn(async move { commit(&*store, 1, &held, 5).await })
 }
 
 /// Opens a recording and commits its first points.
@@ -185,5 +196,22 @@ impl Writer {
                 Err(error)
             }
         }
+    }
+}
+
+/// Starts a writer for each of the first recordings, which adds points until there are `points`.
+pub fn spawn_writers(
+    writers: &mut JoinSet<Outcomes>,
+    store: &Arc<PostgresStore>,
+    acknowledged: &[Acknowledged],
+    points: u64,
+    per_commit: u64,
+) {
+    for (recording, acknowledged) in (0..).zip(acknowledged) {
+        let mut writer = Writer::new(Arc::clone(store) as _, recording, acknowledged.clone());
+        writers.spawn(async move {
+            writer.write(points, per_commit).await;
+            writer.outcomes
+        });
     }
 }

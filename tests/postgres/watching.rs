@@ -10,8 +10,8 @@ use waywiser::recording::{
 };
 
 use crate::cluster::DATABASE;
-use crate::fixtures::{cluster_and_store, connected};
-use crate::proxy::{Fault, Proxy};
+use crate::fixtures::{cluster_and_store, connected, proxied};
+use crate::proxy::Fault;
 use crate::walk::{EXPIRES, commit, grown, name, opening, precondition, recorded};
 
 /// What a server watches, and the version that it knows of each recording.
@@ -135,8 +135,7 @@ async fn changes_by_another_server_are_reported_in_their_order() {
 async fn changes_while_the_connection_is_lost_are_reported_afterwards() {
     let Some((cluster, writer)) = cluster_and_store().await else { return };
     let held = recorded(&*writer, 1, 10).await;
-    let proxy = Proxy::start(cluster.address).await;
-    let watcher = connected(&cluster.url_at(proxy.address)).await;
+    let (proxy, watcher) = proxied(&cluster).await;
     let watched = Watched::default();
     watched.add(1, Some(&held));
     let mut events = watcher.changes(watched.handle());
@@ -183,8 +182,7 @@ async fn a_damaged_recording_hides_no_changes_of_others() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_without_an_answer_is_reported() {
     let Some((cluster, reader)) = cluster_and_store().await else { return };
-    let proxy = Proxy::start(cluster.address).await;
-    let writer = connected(&cluster.url_at(proxy.address)).await;
+    let (proxy, writer) = proxied(&cluster).await;
     let held = recorded(&*writer, 1, 10).await;
     let watched = Watched::default();
     watched.add(1, Some(&held));

@@ -7,7 +7,6 @@ import contextlib
 import http.client
 import os
 import pathlib
-import queue
 import random
 import re
 import ssl
@@ -19,6 +18,7 @@ import traceback
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from live import Live
 from programs import CLIENT_ADDRESS, Caddy, Envoy, HAProxy, Nginx, Waywiser, forwarded_from_client_address
 from programs import make_certificates
 from waywiser.v1 import path_pb2 as pb
@@ -91,24 +91,9 @@ def measure_a_million_points(client):
     return answer.summary.length_m
 
 
-class Live:
-    """A recording whose points the test sends one by one."""
-
-    def __init__(self, client, name, **fields):
-        self.requests = queue.SimpleQueue()
-        self.requests.put(pb.RecordPathRequest(name=name, **fields))
-        self.reply = client.paths.RecordPath.future(iter(self.requests.get, None))
-
-    def send(self, numbers, **fields):
-        self.requests.put(pb.RecordPathRequest(points=[point(number) for number in numbers], **fields))
-
-    def close(self):
-        self.requests.put(None)
-
-
 def keep_silent(client, name):
     """Records ten points, is silent, and records ten more, while another call watches. Returns the final summary."""
-    live = Live(client, name)
+    live = Live(client, name, point)
     watch = client.paths.WatchPath(pb.WatchPathRequest(name=name, allow_missing=True))
     live.send(range(10))
     while next(watch).path.committed_points < 10:
@@ -131,7 +116,7 @@ def check_silence(proxy, client, direct):
 def check_restart(proxy, client, direct):
     """Restarts the proxy in the middle of a recording, which resumes without losing a point."""
     name, count = f"paths/restart-{proxy.PROGRAM}", 2000
-    live = Live(client, name)
+    live = Live(client, name, point)
     for start in range(0, count // 2, 10):
         live.send(range(start, start + 10))
     while direct.committed(name) < count // 2:
@@ -145,7 +130,7 @@ def check_restart(proxy, client, direct):
     client.wait_until_serving()
     start = client.committed(name)
     assert count // 2 <= start < count
-    live = Live(client, name, write_offset=start)
+    live = Live(client, name, point, write_offset=start)
     for first in range(start, count, 10):
         live.send(range(first, min(first + 10, count)))
     live.send([], finish_write=True)

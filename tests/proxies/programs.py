@@ -9,55 +9,30 @@ import socket
 import subprocess
 import threading
 
+from certificates import make_ca, make_certificate, with_tls
+from processes import Process, free_port
+
 DEPLOY = pathlib.Path(__file__).resolve().parents[2] / "deploy" / "proxies"
 # The client of a call reaches a proxy from this address, and the proxies reach the server from 127.0.0.1.
 CLIENT_ADDRESS = "127.0.0.9"
 
 
-def free_port():
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        return bound.getsockname()[1]
-
-
 def make_certificates(folder):
     """Makes a CA, and a certificate for localhost in the files that the configurations name."""
-    folder.mkdir()
-
-    def openssl(*arguments):
-        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
-
-    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    openssl("req", "-x509", *curve, "-keyout", "ca-key.pem", "-out", "ca.pem", "-days", "2", "-subj", "/CN=test CA")
-    openssl("req", *curve, "-keyout", "key.pem", "-out", "request.pem", "-subj", "/CN=localhost")
-    (folder / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=critical,CA:FALSE\n")
-    signing = ["-CA", "ca.pem", "-CAkey", "ca-key.pem", "-CAcreateserial", "-extfile", "names", "-days", "2"]
-    openssl("x509", "-req", "-in", "request.pem", "-out", "cert.pem", *signing)
-    both = (folder / "cert.pem").read_text() + (folder / "key.pem").read_text()
-    (folder / "cert-and-key.pem").write_text(both)
+    make_ca(folder)
+    make_certificate(folder, "DNS:localhost,IP:127.0.0.1")
 
 
-class Program:
-    """A process in the foreground. Its output goes to a file."""
-
-    def __init__(self, log):
-        self.log = log
-        self.process = None
-
-    def start(self, command, **options):
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(
-                [str(part) for part in command], stdin=subprocess.DEVNULL, stderr=log, **options
-            )
+class Program(Process):
+    """A server or a proxy. It is killed if it does not end in time."""
 
     def stop(self):
-        if self.process and self.process.poll() is None:
+        if self.is_running():
             self.process.terminate()
             try:
                 self.process.wait(timeout=20)
             except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+                self.kill()
 
 
 class Waywiser(Program):
@@ -95,9 +70,7 @@ class Proxy(Program):
         self.certificates = folder.parent / "certificates"
         text = (DEPLOY / self.FILE).read_text()
         if encrypted:
-            kept = [line for line in text.splitlines() if not line.endswith("# h2c")]
-            assert any("#tls " in line for line in kept)
-            text = "\n".join(kept).replace("#tls ", "") + "\n"
+            text = with_tls(text)
         host, port = server.address.split(":")
         for old, new in [
             ("/etc/waywiser/", f"{self.certificates}/"),
@@ -112,7 +85,7 @@ class Proxy(Program):
         return f"localhost:{self.port}"
 
     def run(self):
-        self.start(self.command(), stdout=open(self.log, "ab"), cwd=self.folder, env=self.environment())
+        self.start(self.command(), cwd=self.folder, env=self.environment())
 
     def environment(self):
         return {"PATH": os.environ["PATH"], "HOME": str(self.folder)}

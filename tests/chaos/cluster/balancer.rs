@@ -8,20 +8,15 @@ use std::process::Stdio;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::process::{Child, Command};
 
+use crate::reserved::reserved_address;
+
 const PROGRAM: &str = "/usr/sbin/haproxy";
+/// The settings that users install.
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/cluster/haproxy.cfg");
 
 /// Returns whether HAProxy is installed.
 pub fn is_installed() -> bool {
     Path::new(PROGRAM).is_file()
-}
-
-/// Reserves an address until another process listens on it.
-pub fn reserve() -> (TcpSocket, SocketAddr) {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.set_reuseaddr(true).unwrap();
-    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-    let address = socket.local_addr().unwrap();
-    (socket, address)
 }
 
 /// Distributes the calls of each connection among the servers.
@@ -34,41 +29,8 @@ pub struct Balancer {
 impl Balancer {
     /// Starts HAProxy for servers with these addresses for calls and for health checks.
     pub async fn start(folder: &Path, servers: &[(SocketAddr, SocketAddr)]) -> Self {
-        let (reserved, address) = reserve();
-        // The settings of deploy/cluster/haproxy.cfg, with faster checks.
-        let mut text = format!(
-            "global
-    maxconn 1000
-defaults
-    mode http
-    timeout connect 2s
-    timeout http-request 10s
-    timeout client 1d
-    timeout server 1d
-    timeout check 300ms
-frontend calls
-    bind {address} proto h2
-    default_backend waywiser
-backend waywiser
-    balance leastconn
-    option httpchk GET /readyz
-    option redispatch 1
-    retries 2
-    http-reuse always
-    http-error status 502 hdr grpc-status 14 hdr grpc-message \"the server has ended\"
-    http-error status 503 hdr grpc-status 14 hdr grpc-message \"no server is ready\"
-    http-error status 504 hdr grpc-status 14 hdr grpc-message \"the server does not answer\"
-    http-after-response set-header Content-Type application/grpc if {{ status 502 503 504 }} {{ res.hdr(grpc-status) -m found }}
-    http-after-response set-status 200 if {{ status 502 503 504 }} {{ res.hdr(grpc-status) -m found }}
-    default-server inter 100ms fall 2 rise 1
-"
-        );
-        for (number, (calls, checks)) in servers.iter().enumerate() {
-            let port = checks.port();
-            text += &format!(
-                "    server server-{number} {calls} check port {port} proto h2 check-proto h1\n"
-            );
-        }
+        let (reserved, address) = reserved_address();
+        let text = settings(address, servers);
         let file = folder.join("haproxy.cfg");
         fs::write(&file, text).unwrap();
         let log = fs::File::create(folder.join("haproxy.log")).unwrap();
@@ -87,4 +49,25 @@ backend waywiser
         }
         Self { _process: process, _reserved: reserved, address }
     }
+}
+
+/// Returns the settings that users install, with these addresses and faster health checks.
+fn settings(address: SocketAddr, servers: &[(SocketAddr, SocketAddr)]) -> String {
+    let mut text = fs::read_to_string(FILE).unwrap();
+    let mut replace = |old: &str, new: &str| {
+        assert_eq!(text.matches(old).count(), 1, "haproxy.cfg does not have {old:?} once");
+        text = text.replace(old, new);
+    };
+    replace("bind :50051 ", &format!("bind {address} "));
+    replace("    timeout connect 2s\n", "    timeout connect 2s\n    timeout check 300ms\n");
+    replace(" inter 1s ", " inter 100ms ");
+    let template = "    server one server-1:50051 check proto h2 check-proto h1 # h2c\n";
+    let lines = servers.iter().enumerate().map(|(number, (calls, checks))| {
+        let check = format!("{calls} check port {} ", checks.port());
+        let line = template.replace("server-1:50051 check ", &check);
+        line.replace("server one ", &format!("server server-{number} "))
+    });
+    replace(template, &lines.collect::<String>());
+    replace("    server two server-2:50051 check proto h2 check-proto h1 # h2c\n", "");
+    text
 }

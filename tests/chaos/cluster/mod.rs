@@ -6,23 +6,19 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use waywiser::store::{PostgresSettings, PostgresStore};
 
-use crate::checker::{Checker, Counts, EventLog};
+use crate::checker::{Counts, EventLog};
+use crate::clients::Clients;
 use crate::database_proxy::Fault;
-use crate::process;
-use crate::proxy::Proxy;
+use crate::reserved::reserved_address;
 use crate::rng::Rng;
-use crate::server::Server;
-use crate::track::Track;
+use crate::server::{Server, random_options};
 use crate::verify::verify;
-use crate::watcher::watch;
-use crate::writer::Writer;
 
 mod balancer;
 mod database;
@@ -58,18 +54,11 @@ pub async fn run(
     };
     let settings = PostgresSettings::parse(&database.url(0)).map_err(|error| error.to_string())?;
     PostgresStore::migrate(&settings).await.map_err(|error| error.to_string())?;
-    let options = vec![
-        "--checkpoint-interval".to_owned(),
-        format!("{}ms", rng.magnitude(1, 60)),
-        "--checkpoint-points".to_owned(),
-        rng.magnitude(1, 5_000).to_string(),
-        "--drain-timeout".to_owned(),
-        format!("{}ms", rng.magnitude(100, 600)),
-    ];
+    let options = random_options(&mut rng);
     events.record(format_args!("{count} servers, {options:?}, small disk: {has_disk}"));
     let (mut servers, mut addresses, mut reserved) = (Vec::new(), Vec::new(), Vec::new());
     for number in 0..count {
-        let (socket, checks) = balancer::reserve();
+        let (socket, checks) = reserved_address();
         reserved.push(socket);
         let mut options = options.clone();
         options.extend(["--admin-listen".to_owned(), checks.to_string()]);
@@ -81,19 +70,15 @@ pub async fn run(
     }
     let balancer = Balancer::start(folder, &addresses).await;
     let mut round = Round {
-        proxy: Proxy::start(balancer.address, rng.fork(), Arc::clone(&events)).await,
+        clients: Clients::start(balancer.address, 2..=5, 2, &mut rng, &events).await,
         servers,
         database,
-        checkers: Vec::new(),
-        faults_stopped: Arc::new(AtomicBool::new(false)),
-        actors: JoinSet::new(),
         measurements: JoinSet::new(),
         takeovers: Arc::clone(takeovers),
         events: Arc::clone(&events),
     };
-    round.start_clients(&mut rng);
     let outcome = round.complete(&mut rng, &balancer).await;
-    round.actors.shutdown().await;
+    round.clients.end().await;
     round.measurements.shutdown().await;
     if std::env::var_os("CHAOS_HISTORY").is_some() {
         eprintln!("{}", events.history());
@@ -113,54 +98,15 @@ pub async fn run(
 }
 
 struct Round {
-    proxy: Proxy,
+    clients: Clients,
     servers: Vec<Server>,
     database: Database,
-    checkers: Vec<Arc<Checker>>,
-    faults_stopped: Arc<AtomicBool>,
-    actors: JoinSet<()>,
     measurements: JoinSet<()>,
     takeovers: Arc<Takeovers>,
     events: Arc<EventLog>,
 }
 
 impl Round {
-    /// Starts the writers and watchers of all recordings. Half of the recordings have two writers.
-    fn start_clients(&mut self, rng: &mut Rng) {
-        for number in 0..rng.between(2, 5) {
-            let track_seed = rng.next_u64();
-            let track = Track::random(&mut Rng::new(track_seed));
-            let name = format!("paths/chaos-{number}");
-            self.events.record(format_args!("{name}: {} points", track.len()));
-            let checker = Checker::new(name, track, Arc::clone(&self.events));
-            let address = self.proxy.address;
-            let is_process = rng.one_in(3);
-            if is_process {
-                let faults_stopped = Arc::clone(&self.faults_stopped);
-                let client = process::record(
-                    Arc::clone(&checker),
-                    track_seed,
-                    rng.fork(),
-                    address,
-                    faults_stopped,
-                );
-                self.actors.spawn(client);
-            }
-            for number in u64::from(is_process)..=u64::from(rng.one_in(2)) {
-                let writer = Writer {
-                    checker: Arc::clone(&checker),
-                    rng: rng.fork(),
-                    address,
-                    faults_stopped: Arc::clone(&self.faults_stopped),
-                    is_second_writer: number > 0,
-                };
-                self.actors.spawn(writer.run());
-            }
-            self.actors.spawn(watch(Arc::clone(&checker), rng.fork(), address));
-            self.checkers.push(checker);
-        }
-    }
-
     async fn complete(&mut self, rng: &mut Rng, balancer: &Balancer) -> Result<(), String> {
         for _ in 0..rng.between(3, 6) {
             self.inject_fault(rng).await?;
@@ -199,7 +145,7 @@ impl Round {
     async fn verify_at(&self, address: SocketAddr) -> Result<(), String> {
         let mut attempts = 0;
         loop {
-            let outcome = verify(&self.checkers, &self.events, address).await;
+            let outcome = verify(&self.clients.checkers, &self.events, address).await;
             attempts += 1;
             match outcome {
                 Err(text) if text.contains("code: Unavailable") && attempts < ATTEMPTS_MAX => {
@@ -212,17 +158,12 @@ impl Round {
     }
 
     fn measure(&mut self, fault: &'static str) {
-        self.takeovers.measure(fault, &self.checkers, &mut self.measurements);
+        self.takeovers.measure(fault, &self.clients.checkers, &mut self.measurements);
     }
 
     /// Injects one fault at a random time or just after a commit.
     async fn inject_fault(&mut self, rng: &mut Rng) -> Result<(), String> {
-        sleep(rng.millis(0, 150)).await;
-        if rng.one_in(2) {
-            let changed = self.events.changed.notified();
-            let _ = timeout(Duration::from_millis(200), changed).await;
-            sleep(rng.millis(0, 4)).await;
-        }
+        self.clients.wait(rng, 150).await;
         match rng.between(0, 9) {
             0..=2 => self.fault_of_server(rng).await,
             3 => {
@@ -348,13 +289,7 @@ impl Round {
 
     /// Stops all faults and waits until all clients have finished.
     async fn stop_faults(&mut self) -> Result<(), String> {
-        self.events.record("faults stopped");
-        self.faults_stopped.store(true, Ordering::Relaxed);
-        self.proxy.stop_faults();
-        let all = async { while self.actors.join_next().await.is_some() {} };
-        if timeout(FINISH_TIMEOUT, all).await.is_err() {
-            return Err("a client did not finish after faults had stopped".to_owned());
-        }
+        self.clients.finish(FINISH_TIMEOUT).await?;
         while self.measurements.join_next().await.is_some() {}
         self.events.violation().map_or(Ok(()), Err)
     }

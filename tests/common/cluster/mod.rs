@@ -11,6 +11,8 @@ use tempfile::TempDir;
 use tokio::net::TcpSocket;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
+use crate::reserved::reserved_address;
+
 mod binaries;
 mod postmaster;
 mod standby;
@@ -100,10 +102,7 @@ impl Cluster {
     fn empty(binaries: Binaries) -> Self {
         let folder = tempfile::Builder::new().prefix("waywiser-pg").tempdir().unwrap();
         binaries.own(folder.path());
-        let reserved = TcpSocket::new_v4().unwrap();
-        reserved.set_reuseaddr(true).unwrap();
-        reserved.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        let address = reserved.local_addr().unwrap();
+        let (reserved, address) = reserved_address();
         let environment = Vec::new();
         Self { folder, binaries, postmaster: None, _reserved: reserved, address, environment }
     }
