@@ -8,6 +8,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::authenticator::{
     AuthError, Authenticator, Credentials, FailureLimit, Outage, PeerCertificate, Session,
+    SessionCache,
 };
 use super::bearer;
 use super::certificates::{CertificateNames, CertificateSessions};
@@ -187,8 +188,13 @@ impl Access {
         &self,
         sessions: &CertificateSessions,
         certificate: &PeerCertificate,
+        cache: Option<&SessionCache>,
     ) -> Result<Session, AuthError> {
-        let session = sessions.session(certificate, self.tokens.as_ref())?;
+        let look_up = || sessions.session(certificate, self.tokens.as_ref());
+        let session = match cache {
+            Some(cache) => cache.get_or_look_up(sessions.generation(), look_up),
+            None => look_up(),
+        }?;
         // The transport has verified it when the connection began.
         if certificate.not_after.is_some_and(|end| SystemTime::now() > end) {
             return Err(AuthError::Expired);
@@ -202,7 +208,7 @@ impl Authenticator for Access {
         match (credentials.authorization, credentials.certificate, &self.certificates) {
             (Some(authorization), _, _) => self.token_session(authorization, credentials.failures),
             (None, Some(certificate), Some(sessions)) => {
-                self.certificate_session(sessions, certificate)
+                self.certificate_session(sessions, certificate, credentials.certificate_session)
             }
             _ => Err(AuthError::Missing),
         }

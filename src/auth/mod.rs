@@ -47,6 +47,7 @@ mod token_file;
 pub use access::{Access, AccessCounts, AccessSettings};
 pub use authenticator::{
     AuthError, Authenticator, Credentials, FailureLimit, Outage, PeerCertificate, Session,
+    SessionCache,
 };
 #[cfg(feature = "auth")]
 pub use certificates::CertificateNames;
