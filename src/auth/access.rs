@@ -13,7 +13,7 @@ use super::authenticator::{
 use super::bearer;
 use super::certificates::{CertificateNames, CertificateSessions};
 use super::file::LoadError;
-use super::jwt::{self, JwtSettings, JwtVerifier, KeyChange};
+use super::jwt::{self, JwtSettings, JwtVerifier, KEYS_TIME, KeyChange, KeySetStatus};
 use super::reload_report::{ReloadCounts, ReloadReport};
 use super::token::{Token, TokenHash};
 use super::token_file::{Reloaded, TokenFile};
@@ -91,7 +91,7 @@ impl Access {
                 Some(jwt) => {
                     // The report has logged an error.
                     let report = |result: Result<_, _>| drop(self.report_keys(result.map(Some)));
-                    jwt.fetch_forever(report).await;
+                    jwt.fetch_forever(report, |keys| self.report_expired_keys(keys)).await;
                 }
                 None => std::future::pending().await,
             }
@@ -118,6 +118,11 @@ impl Access {
     /// Returns how often credentials were loaded.
     pub fn counts(&self) -> AccessCounts {
         AccessCounts { tokens: self.token_report.counts(), keys: self.key_report.counts() }
+    }
+
+    /// Returns the state of the keys for JSON Web Tokens, if they are accepted.
+    pub fn key_set(&self) -> Option<KeySetStatus> {
+        self.jwt.as_ref().map(JwtVerifier::status)
     }
 
     fn check_files(&self, is_forced: bool) -> Result<(), LoadError> {
@@ -152,6 +157,15 @@ impl Access {
                 tracing::info!(keys, ignored, missing, withdrawn, "key set loaded");
             }
         })
+    }
+
+    fn report_expired_keys(&self, keys: usize) {
+        self.key_report.lose();
+        tracing::error!(
+            keys,
+            "the key set could not be fetched for {} h, so its keys are no longer accepted; JSON Web Tokens are UNAVAILABLE until it is fetched",
+            KEYS_TIME.as_secs() / 3600
+        );
     }
 
     fn token_session(
@@ -214,12 +228,16 @@ impl Authenticator for Access {
         }
     }
 
-    /// Returns an outage until the keys of a URL were fetched for the first time.
+    /// Returns an outage while the keys of a URL were not fetched yet, or too long ago.
     fn outage(&self) -> Option<Outage> {
         if self.jwt.as_ref().is_none_or(JwtVerifier::has_keys) {
             return None;
         }
         let reason = match self.key_report.last_error() {
+            Some(error) if self.key_report.counts().loaded > 0 => {
+                let hours = KEYS_TIME.as_secs() / 3600;
+                format!("no keys for JSON Web Tokens could be fetched for {hours} h: {error}")
+            }
             Some(error) => format!("no keys for JSON Web Tokens could be fetched yet: {error}"),
             None => "the keys for JSON Web Tokens are being fetched".to_owned(),
         };

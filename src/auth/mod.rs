@@ -56,7 +56,7 @@ pub use derived::configured_namespace;
 #[cfg(feature = "auth")]
 pub use file::LoadError;
 #[cfg(feature = "auth")]
-pub use jwt::{Algorithm, AlgorithmError, JwtSettings, KeySetUrl, KeySource};
+pub use jwt::{Algorithm, AlgorithmError, JwtSettings, KeySetStatus, KeySetUrl, KeySource};
 pub use principal::{Principal, PrincipalSource, Quota, Role, RoleError};
 #[cfg(feature = "auth")]
 pub use reload_report::ReloadCounts;
