@@ -55,7 +55,7 @@ impl Fetched {
         let (report_expired, expired) = mpsc::unbounded_channel();
         let fetching = Arc::clone(&verifier);
         tokio::spawn(async move {
-            let report_expired = |keys| drop(report_expired.send(keys));
+            let report_expired = |keys| report_expired.send(keys).unwrap_or_default();
             fetching.fetch_forever(|result| drop(report.send(result)), report_expired).await;
         });
         Self { verifier, results, expired }
