@@ -31,7 +31,7 @@ pub use displacement::DisplacementService;
 pub use error_info::DOMAIN;
 pub use limits::StreamLimits;
 pub(crate) use method::refuse_non_grpc;
-pub(crate) use pace::{Account, Rate, Rates};
+pub(crate) use pace::{Account, Rate, Rates, ends_stream};
 pub(crate) use path::PathActivity;
 pub use path::PathService;
 pub(crate) use path::WATCH_PATH;

@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::auth::Quota;
 use crate::cli::units::{at_least_one, size};
-use crate::server::{Config, LogSample, Network};
+use crate::server::{Config, LogSample, LowRate, Network, RateUnit};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Quotas")]
@@ -99,6 +99,22 @@ impl QuotaArgs {
     }
 }
 
+/// Returns the warnings about rates at which no message of the usual size can be sent.
+pub(super) fn warnings(config: &Config) -> Vec<String> {
+    let warning = |rate: LowRate| {
+        let LowRate { setting, per_second, unit, message, .. } = rate;
+        let (of_message, reason) = match unit {
+            RateUnit::Bytes => (format!("{message} bytes of a message"), "BYTE_RATE"),
+            _ => (format!("{message} points of a message of the recorder"), "POINT_RATE"),
+        };
+        format!(
+            "--{} is {per_second}, and at this rate a stream that sends the {of_message} would have to wait for more than 30 s, so it ends with {reason}; use a higher rate",
+            setting.replace('_', "-")
+        )
+    };
+    config.low_rates().into_iter().map(warning).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -160,6 +176,25 @@ mod tests {
             let error = config(&[option, "0"]).check().unwrap_err();
             assert_eq!(error_message(&error), format!("{option} is 0, and must be at least 1"));
         }
+    }
+
+    #[test]
+    fn a_rate_that_is_too_low_for_one_message_causes_a_warning() {
+        let warnings = |options: &[&str]| warnings(&config(options));
+        insta::assert_snapshot!(
+            warnings(&["--max-points-per-second=32", "--max-bytes-per-second-per-peer=2KiB"]).join("\n"),
+            @r"
+        --max-points-per-second is 32, and at this rate a stream that sends the 1000 points of a message of the recorder would have to wait for more than 30 s, so it ends with POINT_RATE; use a higher rate
+        --max-bytes-per-second-per-peer is 2048, and at this rate a stream that sends the 65536 bytes of a message would have to wait for more than 30 s, so it ends with BYTE_RATE; use a higher rate
+        "
+        );
+        assert!(
+            warnings(&["--max-points-per-second=33", "--max-bytes-per-second=2115"]).is_empty()
+        );
+        // Messages are smaller than a frame.
+        let mut small = config(&["--max-bytes-per-second=100"]);
+        small.max_message_bytes = 1024;
+        assert!(super::warnings(&small).is_empty());
     }
 
     #[test]
