@@ -35,12 +35,6 @@ impl LastFault {
     }
 }
 
-/// The message about a connection that ends before the first byte of the server. A server that drains ends it, too, so
-/// this is not a fault of the settings.
-const CLOSED: &str = "the server closed the connection before it answered";
-/// The addition for a connection without TLS. A proxy with TLS may close it without an alert.
-const MAY_SPEAK_TLS: &str = "; it may speak TLS (https://)";
-
 /// Explains errors of reading, such as alerts of TLS.
 pub(super) type Explain = Box<dyn Fn(&io::Error) -> Option<ConnectionFault> + Send>;
 
@@ -72,8 +66,13 @@ impl<S> CheckedStream<S> {
 impl Check {
     /// Returns the error for a connection that has ended before the first byte of the server.
     fn closed(&self) -> io::Error {
-        let advice = if self.explain.is_none() { MAY_SPEAK_TLS } else { "" };
-        io::Error::new(io::ErrorKind::ConnectionReset, format!("{CLOSED}{advice}"))
+        match self.explain.is_none() {
+            true => fail(self, ConnectionFault::Closed),
+            false => {
+                let text = "the server closed the connection before it answered";
+                io::Error::new(io::ErrorKind::ConnectionReset, text)
+            }
+        }
     }
 
     /// Explains an error of reading or writing.
@@ -295,7 +294,8 @@ mod tests {
         let advice =
             "the server closed the connection before it answered; it may speak TLS (https://)";
         let (text, fault) = read(&[]).await;
-        assert_eq!((text.unwrap_err().as_str(), fault), (advice, None));
+        assert_eq!(text.unwrap_err(), advice);
+        assert_eq!(fault, Some(ConnectionFault::Closed));
         let (near, far) = duplex(1024);
         drop(far);
         let mut stream = CheckedStream::new(near, None, LastFault::default());
