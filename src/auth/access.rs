@@ -14,6 +14,7 @@ use super::bearer;
 use super::certificates::{CertificateNames, CertificateSessions};
 use super::file::LoadError;
 use super::jwt::{self, JwtSettings, JwtVerifier, KEYS_TIME, KeyChange, KeySetStatus};
+use super::principal::Principal;
 use super::reload_report::{ReloadCounts, ReloadReport};
 use super::token::{Token, TokenHash};
 use super::token_file::{Reloaded, TokenFile};
@@ -113,6 +114,11 @@ impl Access {
         let accepted = self.certificates.as_ref().map(CertificateSessions::accepted);
         accepted == Some(CertificateNames::Listed)
             && !self.tokens.as_ref().is_some_and(TokenFile::has_certificate_names)
+    }
+
+    /// Returns the principals of the token file, ordered by name.
+    pub fn listed_principals(&self) -> Vec<Arc<Principal>> {
+        self.tokens.as_ref().map(TokenFile::principals).unwrap_or_default()
     }
 
     /// Returns how often credentials were loaded.

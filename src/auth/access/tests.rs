@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::auth::testing::{TestKey, key_set};
-use crate::auth::{Algorithm, KeySource, Principal, PrincipalSource};
+use crate::auth::{Algorithm, KeySource, PrincipalSource};
 
 /// A token file, a key set, and an authenticator that uses both and certificates.
 struct Fixture {

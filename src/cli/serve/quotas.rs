@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::auth::Quota;
+use crate::auth::{Access, Quota};
 use crate::cli::units::{at_least_one, size};
 use crate::server::{Config, LogSample, LowRate, Network, RateUnit};
 
@@ -99,20 +99,40 @@ impl QuotaArgs {
     }
 }
 
-/// Returns the warnings about rates at which no message of the usual size can be sent.
-pub(super) fn warnings(config: &Config) -> Vec<String> {
-    let warning = |rate: LowRate| {
-        let LowRate { setting, per_second, unit, message, .. } = rate;
-        let (of_message, reason) = match unit {
-            RateUnit::Bytes => (format!("{message} bytes of a message"), "BYTE_RATE"),
-            _ => (format!("{message} points of a message of the recorder"), "POINT_RATE"),
+/// Maximum number of warnings about principals of the token file.
+const PRINCIPAL_WARNINGS_MAX: usize = 5;
+
+/// Returns the warnings about rates at which no message of the usual size can be sent: those of the settings, and the
+/// first ones of the token file.
+pub(super) fn warnings(config: &Config, access: Option<&Access>) -> Vec<String> {
+    let of_settings =
+        |rate: LowRate| low_rate(&format!("--{}", rate.setting.replace('_', "-")), &rate);
+    let mut warnings: Vec<_> = config.low_rates().into_iter().map(of_settings).collect();
+    let principals = access.map(Access::listed_principals).unwrap_or_default();
+    let of_principals = principals.iter().flat_map(|principal| {
+        let (principal_quota, peer_quota) = (principal.quota, Quota::default());
+        let own = Config { principal_quota, peer_quota, ..config.clone() };
+        let of = |rate: LowRate| {
+            low_rate(&format!("{} of the principal {:?}", rate.setting, &*principal.name), &rate)
         };
-        format!(
-            "--{} is {per_second}, and at this rate a stream that sends the {of_message} would have to wait for more than 30 s, so it ends with {reason}; use a higher rate",
-            setting.replace('_', "-")
-        )
+        own.low_rates().into_iter().map(of).collect::<Vec<_>>()
+    });
+    warnings.extend(of_principals.take(PRINCIPAL_WARNINGS_MAX));
+    warnings
+}
+
+/// Returns the warning about a rate.
+fn low_rate(name: &str, rate: &LowRate) -> String {
+    let LowRate { per_second, unit, message, .. } = rate;
+    let (of_message, reason) = match unit {
+        RateUnit::Bytes => (format!("{message} bytes of a message"), "BYTE_RATE"),
+        RateUnit::Points => {
+            (format!("{message} points of a message of the recorder"), "POINT_RATE")
+        }
     };
-    config.low_rates().into_iter().map(warning).collect()
+    format!(
+        "{name} is {per_second}, and at this rate a stream that sends the {of_message} would have to wait for more than 30 s, so it ends with {reason}; use a higher rate"
+    )
 }
 
 #[cfg(test)]
@@ -121,6 +141,7 @@ mod tests {
 
     use super::super::limits::error_message;
     use super::*;
+    use crate::auth::AccessSettings;
 
     #[derive(Parser)]
     struct Line {
@@ -180,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_rate_that_is_too_low_for_one_message_causes_a_warning() {
-        let warnings = |options: &[&str]| warnings(&config(options));
+        let warnings = |options: &[&str]| warnings(&config(options), None);
         insta::assert_snapshot!(
             warnings(&["--max-points-per-second=32", "--max-bytes-per-second-per-peer=2KiB"]).join("\n"),
             @r"
@@ -194,7 +215,30 @@ mod tests {
         // Messages are smaller than a frame.
         let mut small = config(&["--max-bytes-per-second=100"]);
         small.max_message_bytes = 1024;
-        assert!(super::warnings(&small).is_empty());
+        assert!(super::warnings(&small, None).is_empty());
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_low_rate_of_a_principal_causes_a_warning() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = folder.path().join("tokens");
+        let entry = |name: usize, rate: u64| {
+            format!(
+                "[[principal]]\nname = 'van-{name}'\ncertificate_names = ['van-{name}.example']\n[principal.quota]\nmax_points_per_second = {rate}\n"
+            )
+        };
+        let entries: String =
+            (0..9).map(|name| entry(name, if name < 2 { 33 } else { 3 })).collect();
+        std::fs::write(&tokens, entries).unwrap();
+        std::fs::set_permissions(&tokens, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let settings = AccessSettings { tokens: Some(tokens), ..AccessSettings::default() };
+        let access = Access::load(settings).unwrap();
+        let found = warnings(&Config::default(), Some(&access));
+        assert_eq!(found.len(), PRINCIPAL_WARNINGS_MAX);
+        let start = "max_points_per_second of the principal \"van-2\" is 3, and at this rate ";
+        assert!(found[0].starts_with(start), "{found:?}");
     }
 
     #[test]
